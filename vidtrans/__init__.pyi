@@ -383,7 +383,8 @@ def make_dataset(
 ) -> Table:
     """Make a dataset of pairs from videos, or from a folder of pairs (A/ + B/, or A|B pictures).
 
-    With --unpaired it has two or more domains and no pairs: a model makes frames of VIDEO... look like the other.
+    With --unpaired it has two or more domains and no pairs: a model learns to make frames of VIDEO..., the first
+    domain, look like those of another domain, which --unpaired names.
 
     A folder, or a pattern ('clips/*.mov'), stands for all videos in it.
 

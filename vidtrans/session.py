@@ -20,14 +20,14 @@ from vidtrans.video.io.codecs import CPU, HARDWARE_DECODERS
 class Context:
     """The options common to all commands.
 
-    ``decode_threads``: 0 uses all of the machine. ``decoder``: "cpu", or a GPU decoder from ``HARDWARE_DECODERS``.
-    Neither affects results.
+    ``decode_threads``: per decoder; 0: one for each core. ``decoder``: "cpu", or a GPU decoder from
+    ``HARDWARE_DECODERS``. Neither affects results. ``warned``: the warnings given so far, with their source.
     """
 
     cache_dir: Annotated[
         Path,
         Option(
-            "Cache folder for intermediate results; hold no other files.",
+            "Cache folder for intermediate results; it must hold no other files.",
             Group.CACHE,
             variable="VIDTRANS_CACHE_DIR",
             rare=True,
@@ -84,7 +84,7 @@ class Context:
 
     @property
     def device_kind(self) -> str:
-        """Return 'cuda', 'mps' or 'cpu', the only property of ``device`` that affects results."""
+        """Return the kind of ``device``, 'cuda', 'mps' or 'cpu', its only property that affects results."""
         return device_kind(self.device)
 
     def note(self, text: str, level: str = "info") -> None:
@@ -92,11 +92,11 @@ class Context:
         self.report(Note(text, level))
 
     def trim_cache(self) -> None:
-        """Delete cache entries beyond ``cache_limit_gb``; called when a command no longer needs the cache."""
+        """Delete cache entries until the cache has at most ``cache_limit_gb``; called after the work of a command."""
         self.cache.trim(int(self.cache_limit_gb * 1e9))
 
     def warn_once(self, text: str, about: Path | None = None) -> None:
-        """Warn about a source, once even if it is opened several times; without a source, about the whole command."""
+        """Report a warning about a source, once even if it is opened often; ``about`` None: on the whole command."""
         with self._lock:  # threads that decode warn, too
             known = (text, about) in self.warned
             self.warned.add((text, about))

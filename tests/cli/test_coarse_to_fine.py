@@ -65,7 +65,7 @@ def test_what_is_no_coarser_one_is_refused_in_one_line(coarse: str, capsys: Caps
     ):
         line = refuse(capsys, 2, *training("fine.safetensors", **generator), "--from", coarse)
         assert "its generator's settings are" in line
-        assert "but for more generator.enhancers" in line
+        assert "only generator.enhancers may be higher" in line
     said_json(capsys, *training("fine.safetensors", 1, enhancers=1, enhancer_blocks=1), "--from", coarse)
     refuse(capsys, 2, *training("again.safetensors"), "--from", "fine")
     # Enhancers are put in as they are, so they have to be alike.

@@ -302,7 +302,7 @@ BAD: list[tuple[int, tuple[object, ...], str]] = [
     (2, ("p.mp4", "-o", "o.png"), "one picture cannot hold 24 frames — use --codec png -o o"),
     (2, ("p.mp4", "--source", "s.mp4", "-o", "o.exr"), "use --codec exr -o o"),
     (2, ("p.mp4", "-o", "made/%s.png"), "one picture cannot hold 24 frames — use -o made/%05d.png"),
-    (2, ("p.mp4", "-o", ".."), "-o ..: it names a folder, not a result"),
+    (2, ("p.mp4", "-o", ".."), "-o ..: it does not end in a name"),
     (2, ("p.mp4", "--set=rendering.size=32"), "rendering.size: 'deflicker' does not read it — leave it out"),
     (2, ("p.mp4", "--set=rendering.source_filter=hflip"), "rendering.source_filter: 'deflicker'"),
     (2, ("p.mp4", "--set=rendering.mask_feather=2"), "rendering.mask_feather: 'deflicker'"),

@@ -383,7 +383,7 @@ def test_what_rots_in_the_cache_is_filtered_again_and_nothing_else(program: Path
     whole = kept.read_bytes()
     kept.write_bytes(whole[:500] + bytes([whole[500] ^ 1]) + whole[501:])
     told = said(capsys, 0, *arguments, "b.mkv", "--json")
-    assert "filtered.nut changed); made again" in told
+    assert "filtered.nut changed); it is made again" in told
     assert '"frames_encoded": 0' in told
     assert kept.read_bytes() == whole
     assert Path("a.mkv").read_bytes() == Path("b.mkv").read_bytes()

@@ -316,7 +316,7 @@ def test_what_cannot_be_dreamt_is_said_in_one_line(
     assert "no frames of seed.mp4" in dream(2, seed, *two, "--start", 12)
     assert "noise has no start time" in dream(2, "noise", *two, "--start", 1)
     write_picture(Path("one.png"), moving_frames(1)[0])
-    assert "--start 1: one.png is one picture — leave it out" in dream(2, "one.png", *two, "--start", 1)
+    assert "--start 1: one.png is one picture — leave out --start" in dream(2, "one.png", *two, "--start", 1)
     assert "noise has no size" in dream(2, "noise", *two, "--size", "source")
     assert "at character 8: 'sn' is not known — did you mean 'sin'?" in dream(2, seed, *two, "--zoom", "1.01 + sn(t)")
     assert "at frame 0 it is no number" in dream(2, seed, *two, "--rotate", "1/t")

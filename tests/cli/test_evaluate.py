@@ -194,7 +194,7 @@ def test_as_many_frames_go_together_by_number_and_other_times_are_told(start: Ti
     for name in ("faster.mkv", "uneven.mp4"):
         steps, (told,) = beside(name, "a.mkv", start)
         assert steps == list(range(COUNT))
-        assert told == f"{name}: its frames have other times than those of a.mkv: matched by number, there are as many"
+        assert told == f"{name}: its frames have other times than those of a.mkv: matched by number (equal counts)"
 
 
 @pytest.mark.parametrize(("name", "how"), [("a.mkv", "time"), ("pictures", "number")])

@@ -222,7 +222,7 @@ def test_mistakes_end_in_one_line(capsys: Capsys) -> None:
         ("none.mkv", "fixes", (), 2, "no such file"),
         ("o.mkv", "none", (), 2, "no such folder"),
         ("o.mkv", "fixes", ("-o", "f.mp4"), 2, "has the same format"),
-        ("o.mkv", "fixes", ("-o", ".."), 2, "it names a folder, not a result"),
+        ("o.mkv", "fixes", ("-o", ".."), 2, "it does not end in a name"),
         ("o.mkv", "same", (), 3, "it changes nothing of frame 5"),
         ("o.mkv", "other", (), 3, "does not look like frame 5"),
         ("o.mkv", "late", (), 3, "frame 50 of a clip whose last one is 11"),

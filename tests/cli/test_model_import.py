@@ -143,7 +143,7 @@ def test_files_that_are_no_models_are_one_line(capsys: Capsys) -> None:
     Path("half.pth").write_bytes(checkpoint().read_bytes()[:2000])
     for name in ("words.pth", "half.pth"):
         message = refuse(capsys, 3, *IMPORT, name)
-        assert "or cut short — copy it again, or see which are known: vidtrans model formats" in message
+        assert "or it is cut off — copy it again, or see which are known: vidtrans model formats" in message
     assert "no such file" in refuse(capsys, 3, *IMPORT, "nowhere.pth")
     Path("empty").mkdir()
     assert "none of latest_net_G.pth, " in refuse(capsys, 3, *IMPORT, "empty")

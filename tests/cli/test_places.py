@@ -280,7 +280,7 @@ def test_links_in_the_places_of_results_that_were_not_named_are_refused(
                 target.write_bytes(b"before")
             line = refuse(capsys, 2, *command, *(["--overwrite"] if is_there and not kind.startswith("demo") else []))
             assert Path(name).name in line, kind
-            assert "links are followed only where -o names them" in line, kind
+            assert "links are followed only if they are given with -o" in line, kind
             found = [p.read_bytes() for p in Path("victim").iterdir()]
             assert found == ([b"before"] if is_there else []), kind
         link.unlink()
@@ -306,9 +306,9 @@ def to_a_dangling_folder() -> Path:
     [
         (lambda: linked("out.mkv", "clip.mkv"), "one of the inputs"),
         (lambda: os.link("clip.mkv", "out.mkv"), "one of the inputs"),
-        (loop, "leads back to itself"),
+        (loop, "link back to itself"),
         (in_a_dangling_folder, "is a link to nothing"),
-        (to_a_dangling_folder, "which is not there"),
+        (to_a_dangling_folder, "which does not exist"),
         (lambda: os.mkfifo("out.mkv"), "a device or a pipe"),
     ],
 )

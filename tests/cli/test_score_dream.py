@@ -91,7 +91,7 @@ def test_what_is_written(source: Path, capsys: Capsys) -> None:
 def test_a_film_of_another_shape_sees_the_middle_of_the_source(source: Path, capsys: Capsys) -> None:
     square = [np.ascontiguousarray(frame[:, 8:56]) for frame in CLIP]
     told = said(capsys, 0, "evaluate", film(square), "--source", source, "--dream")
-    assert "clip.mp4 has another shape" in told
+    assert "clip.mp4 has another aspect ratio" in told
     assert said_json(capsys, "evaluate", "film.mp4", "--source", source, "--dream")["nn"] == 99.0
 
 

@@ -100,7 +100,7 @@ def test_an_openjd_template_is_valid_and_joins_when_all_parts_are_done() -> None
 
 
 def test_what_an_openjd_template_cannot_say_is_refused() -> None:
-    with pytest.raises(UsageError, match="is a variable there"):
+    with pytest.raises(UsageError, match="as a variable"):
         written("openjd", FarmJob("n", Path("/x"), {}, [ClipTasks("{{a}}", "o", 1, ("vidtrans", "{{a}}"))]))
     with pytest.raises(UsageError, match="--shard"):
         written("openjd", FarmJob("n", Path("/x"), {}, [WHOLE] * (MAX_CLIPS + 1)))

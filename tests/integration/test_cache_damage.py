@@ -54,7 +54,7 @@ def test_what_minutes_come_to_is_measured_again_where_its_record_is_damaged(
     Path("clip.safetensors").unlink()
     table = api.train(dataset, report=lambda e: heard.append(str(e)), **options)
     assert table["steps"] == 3
-    assert any("damaged in the cache; measured again" in text for text in heard)
+    assert any("is damaged; it is measured again" in text for text in heard)
 
 
 def nest(file: Path) -> None:

@@ -385,4 +385,4 @@ def test_mistakes_are_one_line(shot: Path, capsys: pytest.CaptureFixture[str]) -
     assert "differs from the required network" in refuse(capsys, 3, "make-dataset", shot, *flags)
     looking_back = network(Path("back.safetensors"), name="next-frame", context_frames=2)
     line = refuse(capsys, 3, "make-dataset", shot, "--pairing", "model", "--set", f"pairing.model={looking_back}")
-    assert "it looks at several frames" in line
+    assert "its input includes several frames" in line

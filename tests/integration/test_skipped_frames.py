@@ -129,6 +129,18 @@ def test_what_a_draft_needs_begins_and_ends_with_painted_frames(every: int, leng
     assert len(checked) <= length // (every * CHECK_INTERVAL) + 1
 
 
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_draft_marks_each_frame_as_rendered_or_as_propagated(is_known: bool) -> None:
+    draft, made = Draft(3), []
+    for number in range(8):
+        sample = Sample(number, number, None, None, number == 0)
+        made.append((draft.mark(sample, 0, 8, is_known=is_known), sample.is_key, sample.is_propagated))
+    checked = 3 // 2  # of the first group, one frame is rendered for comparison
+    keys = [number % 3 == 0 or number == 7 for number in range(8)]
+    renders = [not is_known and (key or number == checked) for number, key in enumerate(keys)]
+    assert made == [(render, key, not key and not is_known) for render, key in zip(renders, keys, strict=True)]
+
+
 def test_a_draft_carries_what_it_does_not_paint_to_where_it_belongs() -> None:
     pictures = [panned(i) for i in range(25)]
     engine, count = Counting(4), RenderCount()

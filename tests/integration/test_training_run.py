@@ -117,7 +117,7 @@ def test_where_no_state_could_be_scored_the_last_one_is_delivered(
     made, heard = noted(api.train, dataset, "a.safetensors", settings=tables(**BEST))
     assert made["best"] is None
     assert read_record(Path("a.safetensors")).training["step"] == 6
-    assert any("no state has a held-out l1: the model is the last one" in text for text in heard)
+    assert any("no state has a held-out l1: the model is the last state" in text for text in heard)
 
 
 @pytest.mark.usefixtures("best_at_4")

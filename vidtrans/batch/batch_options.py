@@ -60,7 +60,7 @@ class BatchOptions:
             parse_executor(self.executor)
         if self.executor == "inline" and self.jobs not in (None, 1):
             why = "this process does one job at a time"
-            raise UsageError(f"--executor inline --jobs {self.jobs}", why, "leave --jobs out, or choose local")
+            raise UsageError(f"--executor inline --jobs {self.jobs}", why, "leave out --jobs, or choose local")
         if not self.shared_disk:
             check_apart(self.executor)
 

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class DividedItems:
-    """The locks, pins and frame counts of divided items, held until all parts of an item have ended.
+    """The locks, pins and frame counts of items that are rendered in parts.
 
-    Then the item is run as a whole, with all chunks present. Until that is done, its cache entries are pinned, as no
-    task protects them from deletion between two tasks.
+    The locks are held until all parts of an item have ended. Then the item is run as a whole, with all chunks present.
+    Until that is done its cache entries stay pinned, because between two tasks nothing else keeps them from deletion.
     """
 
     def __init__(self, cache: Cache) -> None:
@@ -39,8 +39,8 @@ class DividedItems:
     def begin(self, number: int, division: Division | None) -> bool:
         """Lock the cache entries that the parts share; return whether the item is divided.
 
-        It stays whole if division gains nothing, or if another run, or another item with the same model outputs, has
-        locked an entry: a whole item waits for the lock.
+        The item stays whole if ``division`` is None, or if another run, or another item with the same model outputs,
+        has locked an entry: the run of a whole item waits for the lock.
         """
         self._counts[number] = Counter()
         if division is None:

@@ -112,7 +112,7 @@ def bytes_of(source: Path) -> int:
 
 
 def counterparts(outputs: Sequence[Path], given: Path, what: str) -> list[Path]:
-    """Return, for each of ``outputs``, the clip that it was made from.
+    """Return, for each of ``outputs``, the clip that it was made from; ``what``: the noun for that clip in errors.
 
     ``given`` is one clip for all, or a folder or glob: then the clip whose name is the longest start of the output's
     name (in.x.mp4 and in.mov). Raises UsageError if there is none.
@@ -126,7 +126,7 @@ def counterparts(outputs: Sequence[Path], given: Path, what: str) -> list[Path]:
         fitting = [clip for clip in known if _begins(name, base_name(clip)) and path_key(clip) != path_key(path)]
         if not fitting:
             why = f"{given} holds no clip with a matching name for {what}"
-            raise UsageError(str(path), why, "name it after its source")
+            raise UsageError(str(path), why, "begin its name with its source's name")
         found.append(max(fitting, key=lambda clip: len(base_name(clip))))
     return found
 
@@ -144,7 +144,7 @@ def make_items(
 ) -> list[Item]:
     """Return a job for each source, with a unique output in ``folder``; ``work(source, output)`` makes its work.
 
-    Raises UsageError.
+    ``endings``: for each source the ending of its output's name, such as ``.x.mp4``. Raises UsageError.
     """
     check_folder(folder)
     places = [refuse_link(folder / name) for name in result_names(sources, endings)]

@@ -24,7 +24,7 @@ from vidtrans.session import Context
 def run_batch(
     items: Sequence[Item], command: str, folder: Path, options: BatchOptions, context: Context
 ) -> tuple[list[Outcome], Path]:
-    """Run the jobs of a ``command``; return the outcomes, and the path of the summary, in ``folder``.
+    """Run jobs; return the outcomes, and the path of the summary, in ``folder``. ``command``: its name in the summary.
 
     Raises UsageError; Interrupted on a stop request, after all running jobs have saved.
     """

@@ -235,7 +235,7 @@ class Scheduler:
             self._end_item(number, Outcome(self.outcomes[number].item, "done", table))
 
     def _retry(self, task: Task, result: TaskResult) -> None:
-        """Start the task of a lost worker again; only once if the task may be the cause."""
+        """Queue the task of a lost worker again; fail its item after ``MAX_TRIES`` losses that it may have caused."""
         if self._stopping:
             return
         fate, tries = result.error, task.tries + (not result.is_blameless)

@@ -65,13 +65,13 @@ class Summary:
         self._saved = 0.0
 
     def failed(self) -> set[Path]:
-        """Return the sources that failed in the last run. Raises UsageError without a summary of it."""
+        """Return the sources that failed in the last run. Raises UsageError if that has left no readable summary."""
         try:
             rows = _read_rows(self.path)
             return {Path(row["source"]).resolve() for row in rows if row["state"] == "failed"}
         except UNREADABLE:
             why = "there is no summary of an earlier run"
-            raise UsageError(f"--retry-failed: {self.path}", why, "leave it out") from None
+            raise UsageError(f"--retry-failed: {self.path}", why, "leave out --retry-failed") from None
 
     def refresh(self, outcomes: Sequence[Outcome]) -> None:
         """Write the file every few seconds. Write errors are ignored here and raised by the final ``save``."""

@@ -38,7 +38,7 @@ TRAININGS = "trainings", "steps"
 
 @dataclass(frozen=True)
 class VariedTraining:
-    """A request to train each variant of an ablation ``kind``, or of a ``sweep``; exactly one of them is given.
+    """A request to train each variant of an ablation, by its name ``kind``, or of a ``sweep``; exactly one is given.
 
     ``minutes``: per training. ``batch``: options for running several. Raises UsageError if the options conflict.
     """
@@ -82,7 +82,7 @@ def train_varied(request: VariedTraining, context: Context) -> Table:
         raise UsageError(request.option, why, "start it without torchrun")
     dataset, output = open_dataset(request.dataset), _output_of(request)
     if output.exists() and not output.is_dir():
-        raise UsageError(str(output), "it is a file, but the models go into a folder", "choose another place with -o")
+        raise UsageError(str(output), "it is a file, but the models go into a folder", "give another path with -o")
     check_place(output, [request.dataset / INDEX], folder=True)
     variants = request.sweep or tuple(ABLATIONS.load(request.kind)(request.recipe, dataset, context))
     check_variants(request.sweep, context)
@@ -133,7 +133,7 @@ def _keys(request: VariedTraining) -> list[str]:
 
 
 def _lineage(request: VariedTraining) -> str:
-    """Return a digest that identifies a dataset's tables of one kind or of the same keys, which more values extend."""
+    """Return a digest shared by a dataset's tables of one ablation, or of sweeps over the same keys."""
     return digest_of(["ablate", str(request.dataset.resolve()), request.kind, sorted(_keys(request))])
 
 
@@ -160,7 +160,7 @@ def _check_picture(path: Path, lineage: str, context: Context) -> None:
 def _train_all(
     request: VariedTraining, dataset: Dataset, variants: Sequence[Variant], output: Path, context: Context
 ) -> tuple[dict[str, Table], dict[str, str]]:
-    """Train the missing variants; return the finished variants' tables, and the others' errors, by name."""
+    """Train the missing variants; return the tables of those that are trained, and the others' errors, by name."""
     pictures, trained, missing = dataset_digest(context, dataset), dict[str, Table](), list[Variant]()
     requests = {v.name: TrainingRequest(request.dataset, _model_of(v, output), v.recipe, fresh=True) for v in variants}
     for variant in variants:
@@ -207,7 +207,7 @@ def _seeded(context: Context, seed: int | None) -> Context:
 
 
 def _draw(output: Path, table: Table, dataset: Dataset, lineage: str, context: Context) -> Table:
-    """Draw the picture of the table, unless it is up to date."""
+    """Draw the picture of the table, unless it is up to date, and return its own result table."""
     rows = table["rows"]
     models = [Path(row["model"]) for row in rows]
     request = {
@@ -240,5 +240,6 @@ def _steps(dataset: Dataset, recipes: Sequence[Recipe], minutes: float, context:
         key = ["ablate", dataset_digest(context, dataset), networks, settings.for_key(), minutes]
         job = TrainingSetup(dataset, recipe, settings, None, quiet)
         fitting.append(find_steps(job, minutes, digest_of([*key, context.seed, context.device_kind])))
-    context.note(f"{minutes:g} minutes are about {min(fitting)} steps for the slowest; each trains as many")
+    about = f"the slowest model does about {min(fitting)} steps in {minutes:g} minutes"
+    context.note(f"{about}; every model is trained that many")
     return min(fitting)

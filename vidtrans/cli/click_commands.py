@@ -53,7 +53,7 @@ class GroupOfCommands(click.Group):
         return [rest for first, _, rest in (name.partition(" ") for name in COMMANDS) if first == self.name and rest]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command by name; None if it does not exist."""
+        """Return the click command of a name; None if it does not exist."""
         if cmd_name not in self.list_commands(ctx):
             return None
         return _command(f"{self.name} {cmd_name}", cmd_name)
@@ -135,7 +135,7 @@ class CommandOfParameters(click.Command):
 
 
 def _click_name(parameter: Parameter) -> str:
-    """Return the parameter's name in click, from which click derives environment variables."""
+    """Return a parameter's name in click: its own, or TABLE__KEY for a setting of a recipe."""
     return parameter.name if parameter.owner != "recipe" else f"{parameter.table}__{parameter.key}"
 
 
@@ -231,7 +231,7 @@ class ParameterOption(click.Option):
 
 
 def _run(console: Console, **arguments: Any) -> int:  # noqa: ANN401  (click's own; the context has them)
-    """Build the command from its arguments, run it, and show its result."""
+    """Build the command from click's arguments, run it, show its result, and return the exit status."""
     click_context = click.get_current_context()
     values = given_values(click_context)
     own = {name: value for name, (parameter, value) in values.items() if parameter.owner == "context"}
@@ -253,7 +253,7 @@ def command_of(context: click.Context) -> Command:
 
 
 def given_values(context: click.Context) -> dict[str, tuple[Parameter, Any]]:
-    """Return the parameters given by flags and variables, with their values, by name."""
+    """Return the parameters that flags and environment variables give, with their values, by name."""
     assert isinstance(context.command, CommandOfParameters)
     parameters, given = context.command.parameters, context.params
     found = {p.name: (p, given[_click_name(p)]) for p in parameters.values() if given[_click_name(p)] not in (None, ())}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def flags_of_set(
     context: click.Context, assignments: Sequence[str], tables_read: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Return the settings tables given by ``--set``. Raises UsageError."""
+    """Return the tables of settings that the ``assignments`` of ``--set`` give. Raises UsageError."""
     from vidtrans.config.recipe import table_of
     from vidtrans.core.registry import unknown_name
     from vidtrans.core.settings import parse_assignment
@@ -40,7 +40,7 @@ def flags_of_set(
 
 
 def console_options(function: Callable[..., int]) -> Callable[..., int]:
-    """Add ``--json``, ``-q`` and ``-v`` to a function, which is called with a ``console``."""
+    """Return a click function with ``--json``, ``-q`` and ``-v``, which calls ``function`` with a ``console``."""
 
     @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on standard output.")
     @click.option("-q", "--quiet", is_flag=True, help="Show only warnings and errors.")
@@ -56,7 +56,7 @@ def console_options(function: Callable[..., int]) -> Callable[..., int]:
 
 @contextmanager
 def open_context(click_context: click.Context, console: Console, values: dict[str, Any]) -> Iterator[Context]:
-    """Yield the context of a command with the given ``values``; signals request it to stop."""
+    """Yield the context of a command, with these field ``values``; signals request it to stop."""
     from vidtrans.core.events import Stop
     from vidtrans.session import Context
 
@@ -76,14 +76,14 @@ def open_context(click_context: click.Context, console: Console, values: dict[st
 
 
 def _unknown_variables(context: click.Context) -> list[str]:
-    """Return variables with this command's prefix that match none of its flags."""
+    """Return the environment variables with this command's prefix that match none of its flags."""
     prefix = f"{context.auto_envvar_prefix}_"
     known = {p.envvar for p in context.command.params}
     return sorted(name for name in os.environ if name.startswith(prefix) and name not in known)
 
 
 def _stop_on_signals(stop: Stop) -> None:
-    """Make the first Ctrl-C, Ctrl-Break or TERM finish the frame and save; a second one ends at once."""
+    """Handle Ctrl-C, Ctrl-Break and TERM: the first finishes the frame and saves, the second ends at once."""
     signal_break = getattr(signal, "SIGBREAK", None)  # Windows has it
 
     def handler(number: int, frame: object) -> None:
@@ -98,7 +98,7 @@ def _stop_on_signals(stop: Stop) -> None:
 
 
 def with_variables(command: click.Command, prefix: str) -> click.Command:
-    """Name each option's environment variable after its flag; click would name it after the parameter."""
+    """Return the command with each option's environment variable named after its flag, not its parameter."""
     for option in command.params:
         flags = [flag for flag in option.opts if flag.startswith("--")]
         if isinstance(option, click.Option) and option.allow_from_autoenv and option.envvar is None and flags:

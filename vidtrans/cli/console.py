@@ -27,7 +27,7 @@ _PLAIN = str.maketrans(
 
 
 def write_any_text() -> None:
-    """Make standard output and error replace characters that their encoding lacks by plainer ones."""
+    """Make standard output and error write plainer characters for those that their encoding lacks."""
     codecs.register_error("vidtrans.plain", _plain)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper) and stream.errors in ("strict", "backslashreplace"):
@@ -41,7 +41,7 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 
 class Console:
-    """The printer of jobs' events: a live line on a terminal, plain lines at intervals in a pipe. Close it."""
+    """The printer of jobs' events: a live line on a terminal, plain lines at intervals in a pipe; to be closed."""
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
         self.as_json, self.quiet, self.verbose = as_json, quiet, verbose
@@ -66,7 +66,7 @@ class Console:
             self._progress(event)
 
     def result(self, table: dict[str, Any], line: str) -> None:
-        """Print the result of a successful command: one JSON object, or one line of text."""
+        """Print the result of a successful command: ``table`` as a JSON object with --json, else ``line``."""
         self.close()
         if self._mute:
             return
@@ -100,7 +100,7 @@ class Console:
             sys.stdout.flush()
 
     def file_content(self, text: str) -> None:
-        """Print text for redirection to a file: in UTF-8 with Unix line ends for bash, on Windows too."""
+        """Print text that is redirected to a file: in UTF-8 with Unix line ends, on Windows too."""
         if WINDOWS and isinstance(sys.stdout, TextIOWrapper) and not sys.stdout.isatty():
             sys.stdout.reconfigure(encoding="utf-8", newline="\n")
         self.text(text)
@@ -116,7 +116,7 @@ class Console:
         _log(f"error: {line}" if exit_status not in (130, 143) else line)
 
     def _json(self, table: dict[str, Any]) -> None:
-        """Print the single object of --json, with the keys that every command has."""
+        """Print ``table`` as the one JSON object of --json, with the keys that every command has."""
         seconds = round(time.monotonic() - self._started, 3)
         always = {"output": None, "frames": 0, "seconds": seconds, "cached": False}
         sys.stdout.write(json.dumps(always | table) + "\n")
@@ -178,7 +178,7 @@ class Console:
         self._live.update(table, refresh=True)
 
     def _is_due(self, now: float, interval_s: float) -> bool:
-        """Return whether a plain line may be printed now; the first one after one interval."""
+        """Return whether a plain line may be printed now: ``interval_s`` seconds after the start or the last line."""
         self._printed = self._printed or now
         if now - self._printed < interval_s:
             return False
@@ -221,7 +221,7 @@ class Console:
 
 
 def _log(text: str) -> None:
-    """Print a line on standard error. Write errors, such as a full disk, are ignored."""
+    """Print a line on standard error; errors of writing, such as a full disk, are ignored."""
     try:
         sys.stderr.write(text + "\n")
         sys.stderr.flush()

@@ -20,7 +20,7 @@ _VARIABLES = "VIDTRANS"
 
 
 def summaries() -> dict[str, str]:
-    """Return all commands and groups, with their line in ``--help``."""
+    """Return the names of all commands and groups, with their lines in ``--help``."""
     plain = {name: entry.summary for name, entry in COMMANDS.items() if " " not in name}
     return plain | GROUPS
 

@@ -16,7 +16,7 @@ WIDEST_CHOICE = 30  # characters; longer lists of names are not shown next to th
 
 
 class _AnyPath(click.Path):
-    """A path; the command itself checks that it exists, with better messages. ``as_typed``: return text."""
+    """A path, which only the command checks, with better messages. ``as_typed``: convert to text, not a Path."""
 
     def __init__(self, *, as_typed: bool = False) -> None:
         super().__init__(path_type=str if as_typed else Path, readable=False)
@@ -25,7 +25,7 @@ class _AnyPath(click.Path):
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | bytes | os.PathLike[str]:
         if value == "":  # usually an unset shell variable; Path("") would be the current folder
-            raise UsageError("an empty path", "a file name is expected", "name the file")
+            raise UsageError("an empty path", "a file name is expected", "give the name of a file")
         return super().convert(value, param, ctx)
 
 
@@ -65,7 +65,7 @@ class RegistryName(click.ParamType):
         return whole if len(whole) <= WIDEST_CHOICE else "NAME"
 
     def words(self) -> str:
-        """Return the names as text, or '' if the metavar shows them."""
+        """Return the names as text for the help, or '' if the metavar shows them."""
         names = ", ".join(self.values.all())
         return names if len(names) + 2 > WIDEST_CHOICE else ""
 
@@ -85,7 +85,7 @@ class RegistryName(click.ParamType):
 
 
 class FileOrName(click.ParamType):
-    """A file, or one of the names that ``names`` returns. Variables hold lists separated as in PATH."""
+    """A file, or one of the names that ``names`` returns. Environment variables hold lists separated as in PATH."""
 
     envvar_list_splitter = os.pathsep
 

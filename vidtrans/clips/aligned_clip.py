@@ -31,7 +31,7 @@ from vidtrans.video.io.clip import ClipIndex, Frame, FrameCursor, read_frames
 
 @dataclass(frozen=True)
 class AlignedClip:
-    """A guide clip: ``steps[i]`` is its frame for frame i; None where it has none, and frame i guides itself."""
+    """A guide clip. ``steps[i]``: number of its frame for frame i of the guided clip; None: frame i guides itself."""
 
     clip: Clip
     steps: tuple[int | None, ...]
@@ -68,7 +68,7 @@ class AlignedClip:
         return tuple(i for i, (before, here) in enumerate(pairwise(self.steps), 1) if holds(before, here))
 
     def for_key(self) -> Table:
-        """Return the properties that affect the result, for its cache key."""
+        """Return the values that identify the guide and its alignment, for cache keys."""
         return {"source": self.clip.digest, "steps": list(self.steps)}
 
     def pictures(
@@ -80,7 +80,7 @@ class AlignedClip:
                 yield None if step is None else frame_of(step).rgb
 
     def warn_mismatch(self, guided: Clip, context: Context) -> None:
-        """Warn where the guide is shorter than the clip or of another shape."""
+        """Warn if the guide is shorter than the guided clip, or has another aspect ratio."""
         own, guide, path = guided.index, self.clip.index, self.clip.path
         if None in self.steps:
             first = self.steps.index(None)
@@ -99,7 +99,7 @@ def with_shots_of(guided: Clip, guide: AlignedClip) -> Clip:
 
 @dataclass(frozen=True)
 class Mask:
-    """A mask aligned with a clip: ``steps`` are its frames for the rendered frames, the first of which is ``first``."""
+    """A mask aligned with a clip: ``steps[i]`` is the number of its frame for frame ``first + i`` of the clip."""
 
     clip: Clip
     steps: list[int]
@@ -107,7 +107,7 @@ class Mask:
 
     @classmethod
     def open(cls, path: Path, clip: Clip, first: int, stop: int, context: Context) -> Mask:
-        """Open a mask, align it with a clip and report how. Raises MediaError."""
+        """Open a mask for frames [first, stop) of a clip; note differences in length and shape. Raises MediaError."""
         own = open_clip(context, path)
         steps, how = match_frames(clip.index, own.index, first, stop)
         if how:
@@ -121,11 +121,11 @@ class Mask:
         return cls(own, steps, first)
 
     def for_key(self) -> Table:
-        """Return the properties that affect the result, for its cache key."""
+        """Return the values that identify the mask and its alignment, for cache keys."""
         return {"digest": self.clip.digest, "steps": digest_of(self.steps)}
 
     def mattes(self, size: tuple[int, int], threads: int, feather: float = 0.0) -> MatteReader:
-        """Return a reader of the mask at a size, (width, height)."""
+        """Return a reader of the mask at a (width, height), blurred by σ = ``feather`` pixels."""
         frame_format = FrameFormat(Size(exact=size), alpha="matte")
         return MatteReader(self.steps, self.first, partial(self.clip.frames, frame_format, threads), feather)
 
@@ -137,7 +137,7 @@ def match_frames(
 
     A single picture is used for all frames. Equal numbers of frames, of the whole clip or of the rendered part, are
     matched one to one. Otherwise a video is matched by time, and pictures by number; after the mask's end its last
-    frame is used. The text calls the clip ``name``; it is empty where both match.
+    frame is used. The text calls the clip ``name``; it is empty if both match.
     """
     total, count = mask.num_frames, stop - first
     if total == 1:
@@ -164,13 +164,13 @@ def match_frames(
 
 
 def same_shape(clip: ClipIndex, mask: ClipIndex, tolerance: float = 0.02) -> bool:
-    """Return whether mask and clip have the same aspect, so that scaling does not distort the mask."""
+    """Return whether mask and clip have the same aspect ratio, so that scaling does not distort the mask."""
     proportion = (mask.width * clip.height) / (mask.height * clip.width)
     return abs(proportion - 1) <= tolerance
 
 
 class MatteReader:
-    """Reads the matte of each frame, in order: (H, W) uint8, white where the style is applied.
+    """A reader of the matte of each frame, in order: (H, W) uint8, white where the style is applied.
 
     ``read`` yields the mask's frames from a number on; ``steps[i]`` is the mask's frame for frame ``first + i``.
     """
@@ -202,9 +202,9 @@ class MatteReader:
 
 
 def treat_as_drawing(clip: Clip, pairing: Pairing, wanted: str, context: Context) -> bool:
-    """Return whether the source is used as a drawing. Raises UsageError where the pairing takes no drawings."""
+    """Return whether to use a source as a drawing, by ``--drawn`` (``wanted``). Raises UsageError if it cannot be."""
     if wanted == "yes" and not pairing.drawing_kind:
-        raise UsageError("--drawn yes", f"pairing '{pairing.name}' takes no drawings", "leave it out")
+        raise UsageError("--drawn yes", f"pairing '{pairing.name}' takes no drawings", "leave out --drawn")
     if wanted != "auto" or not pairing.drawing_kind:
         return wanted == "yes"
     if not clip.is_pictures:

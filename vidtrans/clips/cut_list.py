@@ -24,7 +24,7 @@ def with_cuts(clip: Clip, cuts: str) -> Clip:
 
 
 def cuts_for_key(cuts: str) -> str:
-    """Return the value of ``cuts`` for cache keys: a file's digest, independent of its path. Raises UsageError."""
+    """Return ``cuts`` for cache keys: a file's digest instead of its path, else unchanged. Raises UsageError."""
     return cuts if cuts in (AUTO, OFF) else digest_file(_file(Path(cuts)))
 
 
@@ -57,6 +57,6 @@ def _listed(clip: Clip, path: Path) -> list[int]:
             why = f"'{text}' is neither a frame nor a time"
             raise UsageError(where, why, "use a frame number from 0, 12.5s or HH:MM:SS.mmm") from None
         if frame >= clip.index.num_frames:
-            raise UsageError(where, f"'{text}' is after the end of {clip.name}", "list moments within the clip")
+            raise UsageError(where, f"'{text}' is after the end of {clip.name}", "list frames or times within the clip")
         found.append(frame)
     return found

@@ -37,11 +37,19 @@ from vidtrans.video.io.policy import describe_conversions
 
 @dataclass(frozen=True)
 class Clip:
-    """A source with its content digest, its index and its survey.
+    """A source: a video, a picture, or a folder of pictures.
 
-    ``origin``: the clip that this one was made from, whose sound is copied; None if none. ``offset_s``: how much later
-    its times are than the origin's. ``is_part``: it is only a part of the origin. ``pin``: protects its file from
-    deletion, if that is in the cache. ``hardware``: decodes it instead of the CPU.
+    Attributes:
+        path: The file, or the folder or pattern of pictures.
+        digest: SHA-256 (hex) of its content.
+        index: Its frames' timestamps, size and format.
+        survey: Its shots, near-duplicates and sharpness.
+        guides: Names of the guides in a folder of guides.
+        origin: The clip that this one was made from, whose sound is copied; None if there is none.
+        offset_s: How much later its times are than the origin's, in seconds.
+        is_part: Whether it is only a part of the origin.
+        pin: Protects its file from deletion, if that is in the cache.
+        hardware: GPU decoder; None: the CPU decodes.
     """
 
     path: Path
@@ -72,11 +80,11 @@ class Clip:
 
     @property
     def default_background(self) -> tuple[int, int, int]:
-        """The background of the clip's transparent pixels where a ``FrameFormat`` has none."""
+        """The RGB colour behind transparent pixels if a ``FrameFormat`` has none: white for pictures, else black."""
         return PAPER if self.is_pictures else BLACK
 
     def reader(self, frame_format: FrameFormat, threads: int) -> Reader:
-        """Return a reader of the clip's file."""
+        """Return an open reader of the clip, which decodes with ``threads`` threads."""
         return open_reader(self.path, frame_format, threads=threads, guides=self.guides, hardware=self.hardware)
 
     def frames(
@@ -103,13 +111,13 @@ class Clip:
         return first, stop
 
     def frame_at(self, time: Time) -> int:
-        """Return the first frame at or after ``time``."""
+        """Return the number of the first frame at or after ``time``; the number of frames if it is after the last."""
         if time.frame is not None:
             return min(time.frame, self.index.num_frames)
         return bisect_left(self.index.pts, self.pts_of(time))
 
     def pts_of(self, time: Time) -> Fraction:
-        """Return a moment in ticks of the time base; beyond the end, extrapolated by the duration of the last frame."""
+        """Return a time in ticks of the time base; frames beyond the end are as long as the last frame."""
         index = self.index
         if time.frame is None:
             return index.pts[0] + (time.seconds or Fraction(0)) / index.time_base
@@ -120,7 +128,7 @@ class Clip:
 def content_digest(context: Context, path: Path, guides: Sequence[str] = ()) -> str:
     """Return the SHA-256 of everything read from the source: a file, or pictures and guides with their names.
 
-    Raises MediaError where it cannot be read.
+    Raises MediaError if it cannot be read.
     """
     if not path.exists() and not is_pattern(path):
         raise MediaError(str(path), "no such file", "check the name")
@@ -136,7 +144,7 @@ def open_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
     """Return the clip with its index, from the cache or by reading it once.
 
     ``path`` is a video, a picture, a folder or pattern of pictures, or (with ``guides``) a folder of guides. Raises
-    MediaError, also where it is damaged and ``allow_damaged`` is off.
+    MediaError if it cannot be read, or is damaged and ``allow_damaged`` is off.
     """
     clip = survey_clip(context, path, guides)
     damage = clip.index.findings.damage
@@ -148,7 +156,7 @@ def open_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
 
 
 def _hardware_for(clip: Clip, context: Context) -> HardwareDecoder | None:
-    """Return the requested GPU decoder; None, with a warning, where it cannot be used.
+    """Return the requested GPU decoder; None, with a warning, if it cannot be used.
 
     Its frames equal the CPU's, because the formats' standards define every sample, so cache keys do not contain the
     decoder. Standards do not cover damage or wrong timestamps, and fields of interlaced frames are separated in the
@@ -178,7 +186,7 @@ def index_entry(context: Context, digest: str, guides: Sequence[str]) -> CacheEn
 
 
 def survey_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
-    """Return the clip with its index, even if damaged. Raises MediaError where nothing can be read."""
+    """Return the clip with its index, even if damaged. Raises MediaError if nothing can be read."""
     digest = content_digest(context, path, guides)
     entry = index_entry(context, digest, guides)
     cached = entry.read()
@@ -205,7 +213,7 @@ def survey_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Cli
 def _scan(context: Context, path: Path, guides: Sequence[str]) -> tuple[ClipIndex, Survey]:
     """Read a clip to its end at a small size, and return its index and its survey.
 
-    Where frames seem to be lost, it is read again, slowly, and damage is counted: fast decoders skip damage, sometimes
+    If frames seem to be lost, it is read again, slowly, and damage is counted: fast decoders skip damage, sometimes
     without an error, and not always in the same way.
     """
     problem: MediaError | None = None

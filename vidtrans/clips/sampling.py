@@ -14,12 +14,12 @@ MAX_SKIPPED = 12  # frames on average, which are decoded sooner than a seek
 
 
 def segment_centres(total: int, count: int) -> list[int]:
-    """Return the centres of ``count`` equal segments of ``total`` frames."""
+    """Return the numbers of the middle frames of ``count`` equal segments of ``total`` frames."""
     return [(2 * k + 1) * total // (2 * count) for k in range(count)]
 
 
 def spread_numbers(total: int, count: int | None, default: int = DEFAULT_COUNT) -> list[int]:
-    """Return at most ``count`` evenly spread numbers below ``total`` (0: all numbers), without the very ends."""
+    """Return the middle frames of ``count`` segments of ``total`` frames; all if ``count`` is 0; None: ``default``."""
     wanted = default if count is None else count
     if wanted == 0 or total <= wanted:
         return list(range(total))
@@ -27,7 +27,7 @@ def spread_numbers(total: int, count: int | None, default: int = DEFAULT_COUNT) 
 
 
 def passes(numbers: Sequence[int]) -> list[Sequence[int]]:
-    """Group increasing numbers: one group, to read in one pass, where they are close together, else single ones."""
+    """Group increasing frame numbers: one group, to read in one pass, if they are close together, else one each."""
     in_one_pass = len(numbers) * MAX_SKIPPED >= numbers[-1] - numbers[0]
     return [numbers] if in_one_pass else [[n] for n in numbers]
 
@@ -35,7 +35,7 @@ def passes(numbers: Sequence[int]) -> list[Sequence[int]]:
 def read_clip_frames(
     clip: Clip, numbers: Sequence[int], frame_format: FrameFormat, context: Context
 ) -> Iterator[Frame]:
-    """Yield the frames of a clip with these numbers, in order: in one pass where they are close, else by seeking."""
+    """Yield the frames of a clip with these numbers, in order: in one pass if they are close, else by seeking."""
     with clip.reader(frame_format, context.decode_threads) as reader:
         for group in passes(numbers):
             yield from read_frames(reader, clip.index, group)

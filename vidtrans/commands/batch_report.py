@@ -42,10 +42,10 @@ class BatchReport(Command):
             raise UsageError(f"--hours {self.hours:g}", "it must be greater than 0", "give a number above 0")
 
     def make(self, context: Context) -> Table:
-        """Write the page on the renders of the last hours, and return its figures.
+        """Write the page on the renders of the last ``hours`` hours, and return its figures.
 
-        If the folder has summaries of batches, the page covers their clips and failures; otherwise the whole log.
-        Raises UsageError, MediaError if there is nothing to report.
+        If ``folder`` has summaries of batches, the page covers only their clips, and adds their failures of any time;
+        otherwise it covers all clips in the log. Raises UsageError, MediaError if there is nothing to report.
         """
         from vidtrans.batch.report.farm_page import write_page
         from vidtrans.batch.report.farm_report import Failure, FarmReport

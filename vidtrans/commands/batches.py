@@ -46,9 +46,10 @@ def make_each(
     batch: BatchOptions,
     context: Context,
 ) -> Table:
-    """Run ``work(clip, output)`` for each clip; ``endings``: the clips with their outputs' endings; return the table.
+    """Run the job that ``work(clip, output)`` returns for each clip; return the batch's ``--json`` table.
 
-    ``folder``: None if only the summary is written. Raises UsageError, Interrupted.
+    ``endings``: for each clip the suffix of its output's name, ``.x.mp4``. ``folder``: where the outputs and the
+    summary go; None: no outputs, and the summary goes into the current folder. Raises UsageError, Interrupted.
     """
     items = make_items(list(endings), folder or Path(), list(endings.values()), work)
     if folder is None:

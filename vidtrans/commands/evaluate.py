@@ -98,7 +98,7 @@ class Evaluate(Command):
         given = [name for name, value in unread.items() if value is not None]
         given += ["--flow"] * (self.flow != SCORING_FLOW)
         if self.dream and given:
-            raise UsageError(given[0], "a dream is compared with nothing but --source", "leave it out, or --dream")
+            raise UsageError(given[0], "a dream is compared only with --source", f"leave out {given[0]} or --dream")
 
     @classmethod
     def epilog(cls) -> str:

@@ -134,7 +134,7 @@ class Live(Command):
             )
             context.note(f"on a phone: {outward}\n{_code(outward)}")
             if not self.https:
-                context.note("browsers give their camera to this page on this machine only; elsewhere add --https")
+                context.note("without --https the page can use a camera only on this machine, not on a phone")
             else:
                 context.note("the certificate is this machine's own: the browser asks once whether to trust it")
         context.note("Ctrl-C ends it")

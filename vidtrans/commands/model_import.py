@@ -243,7 +243,7 @@ def _name_of(path: Path) -> str:
 
 
 def _pairing_of(model: ForeignModel, recipe: Recipe) -> Pairing | None:
-    """Return the pairing that was chosen, or that follows from the file, with the given settings; None without one."""
+    """Return the chosen pairing, else the file's, with the recipe's pairing settings; None if neither names one."""
     from vidtrans.pairing.base import make_pairing
 
     table = {**recipe.tables.get("pairing", {}), **recipe.pairing_changes}

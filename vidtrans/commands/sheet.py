@@ -85,7 +85,7 @@ class Sheet(Command):
                 raise UsageError(f"--pairing {pairing.name}", why, "choose one that makes its own pairs")
         unread = "--pairing" if pairings else "--start and --end" if start or end else ""
         if is_dataset and unread:
-            raise UsageError(unread, f"{source} is a dataset, not a clip", "give a video, or leave it out")
+            raise UsageError(unread, f"{source} is a dataset, not a clip", f"give a video, or leave out {unread}")
         key = {
             "command": "sheet",
             "version": [VERSION, SURVEY_VERSION],

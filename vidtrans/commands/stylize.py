@@ -210,7 +210,7 @@ class Stylize(Command):
         return refuse_link(output / default_output_of(request)) if is_folder and not gives_folder else output
 
     def _print_jobs(self, requests: list[StylizeRequest], context: Context) -> Table:
-        """Return the farm job that renders the clips."""
+        """Write the farm job that renders the clips as text, and return its table (``job``: the text); run nothing."""
         from vidtrans.batch.inputs import parse_shard, shard_of
         from vidtrans.stylizing.clips import default_output_of, place_results
         from vidtrans.stylizing.print_jobs import print_jobs

@@ -2,7 +2,7 @@
 
 A filter graph can read and write any file, and so can some encoder options. They are accepted from flags and
 variables, and, with a warning, from a preset or a list named on the command line; never from a file that
-just happens to be in the folder.
+was found in the current folder.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FLAGS = {
 
 
 def programs_in(tables: Tables) -> dict[str, str]:
-    """Return the settings among ``tables`` that control the user's ffmpeg: 'table.key' → value."""
+    """Return the settings in ``tables`` that the user's ffmpeg runs with: 'table.key' → value."""
     from vidtrans.video.io.encoding import FFMPEG_PREFIX  # it imports av
 
     found = {}
@@ -42,7 +42,7 @@ def programs_in(tables: Tables) -> dict[str, str]:
 
 
 def refuse_programs(tables: Tables, file: str) -> None:
-    """Raise UsageError where ``file``, which was not named on the command line, has settings that control ffmpeg."""
+    """Raise UsageError if ``file``, which was not named on the command line, has settings that control ffmpeg."""
     for name in programs_in(tables):
         table, _, key = name.partition(".")
         raise UsageError(f"{name} in {file}", RUNS, f"give it with {FLAGS[table, key]}, or in a --preset FILE")
@@ -69,7 +69,7 @@ def programs_from(source: str, tables: Tables, above: Tables) -> tuple[ProgramSe
 def warn_about_programs(
     settings: Iterable[ProgramSetting], context: Context, tables: Sequence[str] = ("encoding", "rendering")
 ) -> None:
-    """Warn, once per setting, which program will be run for a preset or a list. Call it just before the run.
+    """Warn, once for each setting of a preset or a list, which program it runs. Call it just before the run.
 
     ``tables``: the tables that the command reads.
     """

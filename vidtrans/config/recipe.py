@@ -93,7 +93,7 @@ def read_tables(path: Path) -> dict[str, Table]:
 
 
 def preset_text(name: str, key: Literal["summary", "cost"]) -> str:
-    """Return a line of a preset: its purpose ("summary") or its training cost ("cost"); '' where it has none."""
+    """Return a line of a preset: its purpose ("summary") or its training cost ("cost"); '' if it has none."""
     return str(read_toml(preset_path(name)).get(key, ""))
 
 
@@ -105,7 +105,7 @@ class Recipe:
     where the network is built, because their classes need torch.
 
     Attributes:
-        preset: The preset's name; "" where there is none.
+        preset: The preset's name; "" without one.
         tables: The settings of preset, files and flags together.
         from_preset: The settings of the preset alone.
         pairing_changes: Settings of a model's pairing that a render changes.
@@ -130,7 +130,7 @@ class Recipe:
         object.__setattr__(self, "_settings", found)
 
     def choice(self, name: str) -> tuple[str, Table]:
-        """Return the chosen name of a table with choices, and the rest of the table."""
+        """Return the chosen name (``name``) of a table with choices, such as "pairing", and the rest of the table."""
         table = dict(self.tables.get(name, {}))
         return str(table.pop("name", CHOICES[name])), table
 
@@ -146,7 +146,7 @@ class Recipe:
         return settings
 
     def value(self, table: str, key: str) -> object:
-        """Return one setting, or for the ``key`` "name" the chosen name."""
+        """Return the value of one setting; of the ``key`` "name", the chosen name."""
         if key == "name":
             return self.choice(table)[0]
         return getattr(self.settings(table, SETTINGS[table].load()), key)
@@ -196,11 +196,10 @@ def make_recipe(
     flags: Mapping[str, Mapping[str, Any]],
     implied_tables: Mapping[str, Table] | None = None,
 ) -> Recipe:
-    """Merge a recipe.
+    """Return the recipe merged from a preset, ``vidtrans.toml`` and ``flags``, the tables from flags and variables.
 
-    ``preset`` was named by the user; ``implied`` is a default from the context, and the project file outranks it.
-    ``implied_tables``: the recorded tables of the implied preset (a dataset stores its own). ``flags``: tables
-    from flags and variables. Raises UsageError.
+    ``preset``: named by the user. ``implied``: the preset without one; ``vidtrans.toml`` outranks it.
+    ``implied_tables``: the tables of the implied preset, if they are recorded (in a dataset). Raises UsageError.
     """
     from_file = _project_tables()
     named = preset or implied
@@ -221,9 +220,9 @@ def make_recipe(
 
 
 def overlaid(*layers: Mapping[str, Mapping[str, Any]]) -> dict[str, Table]:
-    """Merge tables; later layers override earlier ones.
+    """Return the merged tables; later layers override earlier ones.
 
-    Another choice (``name``) does not inherit the settings of the choice that it replaces.
+    If a layer changes a table's choice (``name``), the settings of the earlier choice are dropped.
     """
     merged: dict[str, Table] = {}
     for layer in layers:
@@ -235,7 +234,7 @@ def overlaid(*layers: Mapping[str, Mapping[str, Any]]) -> dict[str, Table]:
 
 
 def dataset_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
-    """Return the recipe of a dataset; without ``preset``, use the preset with the pairing's name, if it exists."""
+    """Return the recipe of a dataset; without ``preset``, that of the pairing's name, or by default DEFAULT_PRESET."""
     pairing = flags.get("pairing", {}).get("name") or _project_tables().get("pairing", {}).get("name")
     implied = pairing if pairing in preset_names() else None if pairing else DEFAULT_PRESET
     return make_recipe(preset, implied, flags)
@@ -253,9 +252,9 @@ def unpaired_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) 
 
 
 def import_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
-    """Return the recipe of an imported model: the given pairing, and its card.
+    """Return the recipe of an imported model, its pairing and card. ``pairing_changes``: see below.
 
-    Settings of a pairing without a name change the pairing found in the model file.
+    Settings of a pairing without a name are ``pairing_changes`` of the pairing found in the model file.
     """
     tables = {name: dict(table) for name, table in flags.items()}
     changes: Table = {}
@@ -288,7 +287,7 @@ def render_recipe(
     recipe = make_recipe(preset, None, {name: table for name, table in flags.items() if name != "pairing"})
     for key in flags.get("rendering", {}) if command else ():
         if key not in read:
-            remedy = f"leave it out; of [rendering] it reads {', '.join(read)}"
+            remedy = f"leave it out; '{command}' reads {', '.join(read)} of [rendering]"
             raise UsageError(f"rendering.{key}", f"'{command}' does not read it", remedy)
     if command and "rendering" in recipe.tables:
         rendering = {k: v for k, v in recipe.tables["rendering"].items() if k in read}

@@ -104,7 +104,7 @@ class RenderingSettings:
         self.curves(), self.stroke_curve()
 
     def stroke_curve(self) -> KeyframeCurve:
-        """Return the size of strokes over time. Raises UsageError."""
+        """Return ``stroke_size`` over time, as a curve. Raises UsageError."""
         return parse_curve(self.stroke_size, "--stroke-size", 0.0, 1.0)
 
     def curve(self, name: str) -> KeyframeCurve:
@@ -126,7 +126,7 @@ class RenderingSettings:
         )
 
     def for_key(self) -> Table:
-        """Return the settings that affect the result, for its cache key; curves in a normal form."""
+        """Return the settings that affect the output, for cache keys; equal curves have equal texts."""
         return to_table(self) | {
             name: str(curve) for name, curve in (self.curves() | {"stroke_size": self.stroke_curve()}).items()
         }

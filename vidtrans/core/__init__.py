@@ -1,1 +1,1 @@
-"""Base modules, which import no others: errors, files, settings, registries, events, parameters, machine, threads."""
+"""Base modules, which import no other part of vidtrans: errors, files, settings, registries, events, threads."""

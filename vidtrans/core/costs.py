@@ -11,9 +11,10 @@ TRIAL_FRAMES = 12  # at most, from which the cost of all frames is estimated
 
 
 def estimate(seconds: float, disk_bytes: float, cache_bytes: float = 0, held_bytes: int = 0) -> Table:
-    """Return the table of a dry run; ``disk`` is the size of the result, ``cache`` can be deleted afterwards.
+    """Return the table of a dry run: seconds, and bytes of the result, of the cache, and of peak memory.
 
-    ``held_bytes``: memory that the job will need, and the trial did not.
+    ``cache_bytes``: files that can be deleted afterwards. ``held_bytes``: memory that the job needs in addition to its
+    trial, which has run in this process.
     """
     return {
         "estimate": {
@@ -26,13 +27,13 @@ def estimate(seconds: float, disk_bytes: float, cache_bytes: float = 0, held_byt
 
 
 def after(seconds: float, table: Table) -> Table:
-    """Add the seconds spent on reading the clip before the trial to an estimate, as the job also spends them."""
+    """Add to an estimate the ``seconds`` of reading the clip before the trial, because the job reads it, too."""
     cost = table["estimate"]
     return {"estimate": cost | {"seconds": round(cost["seconds"] + seconds, 1)}}
 
 
 def add_up(tables: Sequence[Table]) -> Table:
-    """Add up the estimates of consecutive steps; memory is the largest of them."""
+    """Add up the estimates of consecutive steps; the memory is that of the step that needs most."""
     parts = [t["estimate"] for t in tables]
     memory = [p["memory_bytes"] for p in parts if p["memory_bytes"]]
     sums = {k: sum(p[k] for p in parts) for k in ("seconds", "disk_bytes", "cache_bytes")}
@@ -40,12 +41,12 @@ def add_up(tables: Sequence[Table]) -> Table:
 
 
 def without_result(table: Table) -> Table:
-    """Return the estimate of a step that writes only to the cache."""
+    """Return an estimate with no disk use for a result, for a step that writes only to the cache."""
     return {"estimate": table["estimate"] | {"disk_bytes": 0}}
 
 
 def format_cost(table: Table) -> str:
-    """Return an estimate as text."""
+    """Return the text of an estimate: ``about 12 min, 30 MB on disk, 1.2 GB of memory``."""
     cost = table["estimate"]
     parts = [f"about {duration(cost['seconds'])}", f"{size(cost['disk_bytes'])} on disk"]
     if cost["cache_bytes"]:

@@ -33,10 +33,10 @@ class KeyframeCurve:
         return ", ".join(f"{m}: {v}" for m, v in zip(self.moments, values, strict=True))
 
     def over(self, pts: Sequence[int], pts_of: Callable[[Time], Fraction], name: str) -> Callable[[int], float]:
-        """Return a function from a frame's number to its value, for a clip with timestamps ``pts``.
+        """Return a function from a frame number to the curve's value, for a clip with timestamps ``pts``.
 
-        ``pts_of`` converts a moment to a timestamp, which may lie past the clip's end. Raises UsageError where
-        keyframes are not in order.
+        ``pts_of`` converts a moment to a timestamp, which may lie past the clip's end. Raises UsageError, with the
+        option's ``name``, if keyframes are not in order.
         """
         if not self.moments:
             return lambda frame: self.values[0]
@@ -51,15 +51,15 @@ class KeyframeCurve:
 
 
 def check_order(keys: Sequence[Fraction], name: str) -> None:
-    """Raise UsageError where keyframes at these moments are not in order. ``name``: their name in the error."""
+    """Raise UsageError if ``keys``, the moments of keyframes, decrease. ``name``: the keyframes' name in the error."""
     if any(b < a for a, b in itertools.pairwise(keys)):
         raise UsageError(name, "its keyframes are not in order", "sort the keyframes by time")
 
 
 def neighbours(keys: Sequence[Fraction], moment: int) -> tuple[int, int, float]:
-    """Return the two keyframes (by position) around a moment, and its position between them, 0 to 1.
+    """Return the indexes of the two keyframes around a moment, and the share of their interval before it, 0 to 1.
 
-    Both are the same before the first and after the last keyframe, and for an empty sequence.
+    Both indexes are equal before the first and after the last keyframe, and 0 for an empty sequence.
     """
     at = bisect_right(keys, moment)
     if at in (0, len(keys)):

@@ -10,9 +10,10 @@ from vidtrans.core.errors import Interrupted
 
 @dataclass(frozen=True)
 class Progress:
-    """Progress of a task: ``done`` of ``total`` units; ``total`` is None where it is unknown.
+    """Progress of a ``task`` (its name): ``done`` of ``total`` units; ``total`` is None where it is unknown.
 
-    ``counted``: the units are those that a batch adds up: frames of renders or steps of trainings.
+    ``unit``: the plural of the unit. ``detail``: text to show after the numbers. ``counted``: a batch adds up these
+    units, which are frames of renders or steps of trainings.
     """
 
     task: str
@@ -37,10 +38,10 @@ class Note:
 
 @dataclass(frozen=True)
 class BatchStatus:
-    """The state of a batch: ``done`` and ``failed`` items of ``total``, and the progress of each process.
+    """The state of a batch: ``done`` items of ``total``, of which some ``failed``.
 
     ``units``: units finished so far, at ``rate`` per second; ``left_s``: the estimated remaining seconds, None where
-    unknown. ``nouns``: the names of items and units.
+    unknown. ``workers``: the title and the last progress of each running item. ``nouns``: plurals for items and units.
     """
 
     done: int

@@ -76,7 +76,7 @@ class _Token:
 
 @dataclass
 class _Open:
-    """An open bracket, of a ``function`` or none, with the ``commas`` so far; or a sign before a value."""
+    """An open bracket, after a ``function`` or none, with the number of ``commas`` since; or a sign before a value."""
 
     token: _Token
     function: _Token | None = None
@@ -84,7 +84,7 @@ class _Open:
 
 
 class _Parser:
-    """A parser of the expression at ``first`` … ``stop`` of the text ``whole``."""
+    """A parser of the characters [first, stop) of the text ``whole``. ``name``: the option's name in errors."""
 
     def __init__(self, whole: str, first: int, stop: int, name: str) -> None:
         self.whole, self.name = whole, name
@@ -119,7 +119,7 @@ class _Parser:
                 self._check_value(before, token, opened)
 
     def _check_value(self, before: _Token, token: _Token, opened: list[_Open]) -> None:
-        """Check a token at the start of a value."""
+        """Raise UsageError if a token cannot start a value; add an open bracket or a sign to ``opened``."""
         if len(opened) == DEEPEST:
             raise self._wrong(token, "it is nested too deeply", "write it more simply")
         if token.kind == "name" and token.text not in (*NAMES, *FUNCTIONS):
@@ -136,7 +136,7 @@ class _Parser:
             raise self._wrong(token, f"{shown} is not expected", remedy)
 
     def _check_operator(self, token: _Token, opened: list[_Open]) -> None:
-        """Check a token after a value: an operator, a comma, a closing bracket, or the end."""
+        """Raise UsageError if a token cannot follow a value, as operators, commas, closing brackets and the end can."""
         inside = opened[-1] if opened else None
         if token.text in ("+", "-", "*", "/", "^") or (token.kind == "end" and not inside):
             return
@@ -207,7 +207,7 @@ class Animation:
     def over(
         self, rate: Fraction, name: str, bounds: tuple[float, float], values_at: Callable[[int], Values]
     ) -> Callable[[int], float]:
-        """Return a function from a frame's number to its value, at ``rate`` frames per second.
+        """Return a function from a frame number to the animation's value, at ``rate`` frames per second.
 
         ``values_at(frame)`` returns the names' values. Raises UsageError where keyframes are not in order; the function
         raises it where a value is not a number or is outside ``bounds``.
@@ -265,7 +265,7 @@ def _moment(whole: str, first: int, stop: int, name: str) -> Time:
 
 
 def _place(whole: str, first: int, stop: int) -> str:
-    """Return a text that names a part and its position."""
+    """Return the text ``at character N: 'PART'`` for the characters [first, stop); N counts from 1."""
     part = whole[first:stop]
     return f"at character {first + len(part) - len(part.lstrip()) + 1}: '{part.strip()}'"
 

@@ -87,7 +87,7 @@ def _open_without_waiting(path: str, flags: int) -> int:
 
 
 def read_small_file(path: Path) -> bytes:
-    """Return the content of a small file, of a size that vidtrans itself writes.
+    """Return the content of a small file, of at most 256 MiB.
 
     Raises OSError where it cannot be read, and ValueError where it is not a regular file or is too large.
     """
@@ -200,7 +200,7 @@ def _rename(old: Path, new: Path, target: Path) -> None:
 
 
 def finish_replacing(target: Path) -> None:
-    """Clean up after a run that was killed while it replaced a folder."""
+    """Clean up after a run that was killed while it replaced a folder; if ``target`` is missing, restore the old."""
     old = replaced_path(target)
     if not old.exists():
         return
@@ -211,7 +211,7 @@ def finish_replacing(target: Path) -> None:
 
 @contextmanager
 def keeping_what_is_in_use(note: Callable[[str], None]) -> Iterator[None]:
-    """Leave a file unchanged where another program has it open, and pass a message to ``note``.
+    """Ignore the error of replacing a file that another program has open; the file stays, and ``note`` gets a message.
 
     For files that people watch during a job, as previews: a file in use must not end the job.
     """

@@ -1,4 +1,4 @@
-"""Find processor cores, memory, device kinds and this process's rank without importing torch."""
+"""Find the processor, the kinds of devices and this process's rank without importing torch; set up memory."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ def processor() -> str:
 def device_kind(name: str) -> str:
     """Return the kind of a ``--device``: 'cuda', 'mps' or 'cpu'; for ``auto``, the kind that torch would choose here.
 
-    It is part of the digest of a request, which is compared before torch is imported. The device's number is not part
-    of it, since another GPU of the same machine makes the same result.
+    The digest of a request, which is compared before torch is imported, contains the kind. It does not contain the
+    device's number, since another GPU of the same machine makes the same result.
     """
     if name != "auto":
         return name.partition(":")[0]

@@ -39,7 +39,8 @@ class Group(StrEnum):
 class Names:
     """Values that are names in a registry, ``"module:REGISTRY"``, or in ``others``.
 
-    ``prefix``: values with this prefix are not checked. ``has_address``: an address may follow, as in NAME://ADDRESS.
+    ``kind``: the noun for a name in errors. ``prefix``: values with this prefix are not checked. ``has_address``: an
+    address may follow, as in NAME://ADDRESS.
     """
 
     registry: str
@@ -96,7 +97,7 @@ class Option:
         variable: An environment variable shared by all commands; '' for the command's own variable.
         rare: Listed by ``--help-all`` only.
         access: What a value can reach: nothing ("plain"), a file ("path"), or a program of the user's ("program").
-            Web pages and other programs leave "program" options out. "" follows from the type.
+            Web pages and other programs leave "program" options out. "": "path" for a file's type, else "plain".
     """
 
     help: str
@@ -137,7 +138,7 @@ class Flag:
     sets: str = ""
 
     def option(self, help: str = "", values: Values = None) -> Option:
-        """Return the option, with the setting's help and values where the flag has none."""
+        """Return the option; ``help`` and ``values``, those of the setting, are used where the flag has none."""
         words = self.help or sentence(help)
         taken = self.values or values
         return Option(
@@ -150,14 +151,14 @@ class Parameter:
     """A parameter of a command.
 
     Attributes:
-        name: In Python.
-        given: The option or the positional argument.
+        name: Its name in Python.
+        given: Its declaration, as an option or a positional argument.
         type: Its type, without Annotated and None.
         many: Whether several values may be given, as a tuple.
         default: Its default; MISSING where it is required, and the settings' own default for a setting.
         owner: The class that it is a field of: the command, the context, the batch, or a recipe's setting.
         table, key: The table and the key of a setting in a recipe.
-        sets: The value of a setting where its flag is given, which then takes no value.
+        sets: The value that the flag gives the setting, if the flag takes no value; else ''.
         by_place: Whether the Python function also takes it as a positional argument.
     """
 
@@ -179,7 +180,7 @@ class Parameter:
 
     @property
     def is_negated(self) -> bool:
-        """Whether the flag, and its variable, set the value to false: ``--no-shared-disk``."""
+        """Whether the flag, and its environment variable, set the value to false, as ``--no-shared-disk`` does."""
         return self.type is bool and self.default is True and self.flags[0].startswith("--no-")
 
     @property
@@ -237,7 +238,7 @@ def sentence(text: str) -> str:
 
 
 def plain_type(hint: Any) -> tuple[Any, bool]:  # noqa: ANN401  (an annotation)
-    """Return a type without ``| None``, or the item type of a tuple, and whether it is a tuple."""
+    """Return the type of an annotation without ``| None``, or that of a tuple's items; and whether it is a tuple."""
     parts = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     kept = [part for part in parts if part is not type(None)]
     if len(kept) == 1 and typing.get_origin(kept[0]) is tuple:
@@ -246,7 +247,7 @@ def plain_type(hint: Any) -> tuple[Any, bool]:  # noqa: ANN401  (an annotation)
 
 
 def in_groups(parameters: Collection[Parameter]) -> Iterator[tuple[Group, list[Parameter]]]:
-    """Yield the groups that have options, each with its options."""
+    """Yield the sections of a command's help that have options, in order, each with its options."""
     for group in Group:
         members = [p for p in parameters if isinstance(p.given, Option) and p.given.group is group]
         if members:

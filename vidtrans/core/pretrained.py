@@ -1,7 +1,7 @@
 """Networks of torchvision and their weights.
 
-Nothing is downloaded, which torchvision would do unasked: the weights must be in its cache folder, and the
-error for missing weights gives their address.
+torchvision would download missing weights; vidtrans does not. They must be in torch's cache folder, and the error for
+missing weights gives their address.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vidtrans.core.errors import ModelError, UsageError
 
 
 def torchvision_module(name: str, what: str, instead: str) -> Any:  # noqa: ANN401  (a module)
-    """Import ``torchvision.NAME``. Raises UsageError that ``what`` needs it, with ``instead`` as the alternative."""
+    """Import ``torchvision.NAME``. Raises UsageError: ``what`` needs it, and the user may choose ``instead``."""
     try:
         return importlib.import_module(f"torchvision.{name}")
     except ImportError as error:
@@ -35,7 +35,7 @@ def find_weights(address: str, what: str, instead: str, *, lacking: str = "") ->
     """
     path = Path(torch.hub.get_dir()) / "checkpoints" / address.rpartition("/")[2]
     if not path.is_file():
-        remedy = f"download {address} to there (nothing is downloaded unasked), or choose {instead}"
+        remedy = f"download {address} to that path (vidtrans does not download it), or choose {instead}"
         raise UsageError(what, f"{lacking}there is no {path}", remedy)
     return path
 

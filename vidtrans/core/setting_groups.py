@@ -1,4 +1,4 @@
-"""The keys and values of settings classes, including classes whose table also holds the keys of other classes."""
+"""The keys and values of settings classes, including a class whose table joins the keys of several classes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ SettingFields = dict[str, tuple[dataclasses.Field[Any], Any]]  # the field and t
 
 
 class GroupedSettings:
-    """Base of a settings class whose table also has the keys of other classes; built from values by ``of``."""
+    """Base of a settings class whose table joins the keys of several classes; ``of`` builds it from values."""
 
     @classmethod
     def table_fields(cls) -> SettingFields:
-        """Return the settings of all groups."""
+        """Return the field and the type of each setting of all the classes, by key."""
         raise NotImplementedError
 
     @classmethod

@@ -45,7 +45,7 @@ def setting(
 ) -> Any:  # noqa: ANN401
     """Return a dataclass field with its description, bounds and choices.
 
-    ``loss``: the setting changes the meaning of the losses. ``flag``: its option in the commands that read it.
+    ``loss``: the setting changes how losses are computed. ``flag``: its option in the commands that read it.
     """
     checks = {"low": low, "high": high, "choices": choices, "loss": loss or None, "flag": flag}
     metadata = {"help": help} | {name: value for name, value in checks.items() if value is not None}
@@ -126,7 +126,7 @@ def _check(value: Any, checks: Mapping[str, Any], name: str) -> None:  # noqa: A
 def parse_assignment(text: str) -> tuple[str, str, Any]:
     """Parse ``'training.lr=0.001'`` to ``('training', 'lr', 0.001)``; without a table it is ``''``. Raises UsageError.
 
-    The value is parsed as TOML, else it is text.
+    A value that is not valid TOML is text.
     """
     key, equals, value = text.partition("=")
     found = parse_key(key)

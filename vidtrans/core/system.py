@@ -30,7 +30,7 @@ def name_length(name: str) -> int:
 
 
 def name_limit(folder: Path) -> int:
-    """Return the largest length of a file name in ``folder``, which need not exist."""
+    """Return the largest ``name_length`` of a file in ``folder``, which need not exist."""
     for place in (folder, *folder.absolute().parents):
         with suppress(OSError, ValueError, AttributeError):  # Windows has no such call
             return os.pathconf(place, "PC_NAME_MAX")
@@ -38,7 +38,7 @@ def name_limit(folder: Path) -> int:
 
 
 def path_key(path: Path) -> str:
-    """Return a text that is equal for two paths of the same file: Windows and macOS ignore case in names."""
+    """Return a text that is equal for two paths of a file: on Windows and macOS, which ignore case, in lower case."""
     text = str(path.resolve())
     return unicodedata.normalize("NFC", text).lower() if WINDOWS or MACOS else text
 
@@ -67,7 +67,7 @@ def name_fault(name: str) -> str:
 
 
 def is_too_long(path: str, room: int = 0) -> bool:
-    """Return whether a path with ``room`` more characters is too long for Windows."""
+    """Return whether a path with ``room`` more characters is too long for Windows; False on other systems."""
     limit = path_limit()
     return limit is not None and name_length(os.path.abspath(path)) + room > limit
 

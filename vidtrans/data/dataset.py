@@ -147,7 +147,7 @@ def check_pairs(dataset: Dataset, pairing: Pairing) -> None:
     why = f"pairing '{pairing.name}' needs {pairing.min_frames} frames in a row, and no shot has as many"
     remedy = "give a longer clip"
     if pairing.min_frames == 1:
-        why, remedy = "no frame of it can be learned from", "give a clip that shows more"
+        why, remedy = "none of its frames can be used for training", "give another clip"
     if dropped:
         why += f" ({dropped} frames are flat or blurred, or look just like others)"
         remedy += ", or keep all with --set dataset.drop_duplicates=false --set dataset.min_sharpness=0"

@@ -46,7 +46,7 @@ def make_dataset(wanted: DatasetSpec, output: Path, context: Context, *, restore
     """
     began = time.monotonic()
     if output.name in ("", ".."):
-        raise UsageError(f"-o {output}", "it is a place, not a name", "give the new folder a name")
+        raise UsageError(f"-o {output}", "it does not end in a folder name", "add one, as in -o look.dataset")
     check_parents(output)
     if not context.dry_run:
         finish_replacing(link_target(output))

@@ -244,7 +244,8 @@ def common_stop(clip: Clip, other: Clip, first: int, stop: int, context: Context
         return stop
     common = min(stop, other.index.num_frames)
     if common <= first:
-        raise MediaError(str(other.path), f"it has only {other.index.num_frames} frames", "give a clip in step")
+        why = f"it has only {other.index.num_frames} frames, and --start is at frame {first} of {clip.path.name}"
+        raise MediaError(str(other.path), why, "give an earlier --start, or a --target as long as the source")
     context.note(
         f"{clip.path.name} has {clip.index.num_frames} frames, {other.path.name} {other.index.num_frames}; "
         f"the first {common} are paired",

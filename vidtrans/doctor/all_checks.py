@@ -41,7 +41,7 @@ class SelfTest:
         self.table["seconds"] = round(time.perf_counter() - began, 1)
 
     def _run(self, kind: str, name: str, check: Callable[[], Verdict]) -> Finding:
-        """Run one check. An exception is not raised but returned as a finding."""
+        """Run one check and return its finding; an exception becomes a finding, too."""
         began = time.perf_counter()
         try:
             verdict = check()

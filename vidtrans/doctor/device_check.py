@@ -12,7 +12,7 @@ from vidtrans.rendering.render_benchmark import machine
 
 
 def device_checks(subject: Subject) -> Checks:
-    """Return the check function by its name."""
+    """Return the single check function, by its name."""
     return {"hardware": lambda: _check(subject.device)}
 
 

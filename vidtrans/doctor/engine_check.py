@@ -28,7 +28,7 @@ def engine_checks(subject: Subject) -> Checks:
 
 
 def _check(subject: Subject, name: str) -> Verdict:
-    """Compare in fp32 and in the ``auto`` precision; an engine that is slow to start only in the ``auto`` precision."""
+    """Return the verdict on an engine in fp32 (unless it is slow to start) and in the ``auto`` precision."""
     generator, shown = make_generator(), frames(subject.scale.side, COUNT)
     with torch.inference_mode():
         wanted = to_pictures(generator(signed(shown)), deep=True)

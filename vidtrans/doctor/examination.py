@@ -38,7 +38,7 @@ def start_self_test(device: str) -> SelfTest:
 
 
 def examine(device: str = "auto") -> Iterator[Finding]:
-    """Yield the finding of each check, also of a check that fails. Raises DeviceError if ``device`` is absent."""
+    """Yield the finding of each check; an error in a check is a finding. Raises DeviceError if ``device`` is absent."""
     if device != "auto":
         from vidtrans.inference.device import resolve_device
 
@@ -170,7 +170,7 @@ def _looks() -> Result:
     from vidtrans.perception import MEASURES, resolve_measure
 
     found = resolve_measure("auto")
-    advice = "; pip install 'vidtrans[looks]': looks from pictures get more of their structure"
+    advice = "; pip install 'vidtrans[looks]': looks learned from pictures then resemble their structure more"
     return "ok", f"'vidtrans look' compares {MEASURES[found].summary}" + (advice if found == "patches" else "")
 
 

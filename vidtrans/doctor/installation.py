@@ -52,7 +52,7 @@ def hardware_codecs() -> tuple[list[str], list[str], str]:
 
 
 def _is_decoded_alike(clip: Path, encoder: str) -> bool:
-    """Return whether NVDEC decodes a small clip, written to ``clip``, to the same frames as the CPU."""
+    """Return whether NVDEC and the CPU decode the same frames from a small clip, which is written to ``clip``."""
     options = {"x265-params": "log-level=error"} if encoder == "libx265" else {}
     with closing(av.open(str(clip), "w", format="matroska")) as out:
         stream = out.add_stream(encoder, rate=25, options=options)

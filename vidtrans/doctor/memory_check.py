@@ -36,7 +36,7 @@ def memory_checks(subject: Subject) -> Checks:
 
 
 def _engine(subject: Subject) -> Verdict:
-    """Compare a picture painted in tiles, because memory ran out, with the whole picture, in fp32."""
+    """Compare in fp32 a picture painted in tiles, after memory ran out, with one painted at once."""
     generator, shown = make_generator(), frames(subject.scale.large_side, 1)
     untouched = TorchEngine(generator, subject.device, "fp32", batch=1)
     limited = TorchEngine(generator, subject.device, "fp32", batch=1)
@@ -57,7 +57,7 @@ def _engine(subject: Subject) -> Verdict:
 
 
 def _filter(subject: Subject) -> Verdict:
-    """Compare the batched window filter with smaller batches, because memory ran out; the results must be equal."""
+    """Compare the batched window filter with itself in smaller batches, after memory ran out; results must be equal."""
     shown = frames(subject.scale.side, subject.scale.frames)
     wanted, needed = _measured(lambda: _filtered(_window(subject), shown), subject)
     made, limited = wanted, _window(subject)

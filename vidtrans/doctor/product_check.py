@@ -27,7 +27,7 @@ def product_checks(subject: Subject) -> Checks:
 
 
 def _check(subject: Subject, precision: Precision) -> Verdict:
-    """Compare plain and transposed convolutions and their gradients, for small outputs, in both memory layouts."""
+    """Compare plain and transposed convolutions and their gradients with fp32, small outputs, both memory layouts."""
     cases = list(itertools.product(KERNELS, STRIDES, WIDTHS, HEIGHTS, CHANNELS, (False, True), (False, True)))
 
     def run() -> None:

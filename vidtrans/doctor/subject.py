@@ -25,11 +25,17 @@ FLICKER, GRAIN = 12, 6.0  # grey levels: largest change of a frame's brightness,
 
 @dataclass(frozen=True)
 class Scale:
-    """The amount of work in a self-test. Sides are in pixels.
+    """The amount of work in a self-test.
 
-    ``large_side``: side of the picture for the memory check; above 256, the smallest side of tiles. ``rate_sizes``:
-    (width, height) of the clips in the speed check; on a CPU only the first is used. ``rate_frames`` and
-    ``rate_frames_on_gpu``: number of frames of these clips, on a CPU and on a GPU.
+    Attributes:
+        side: Side in pixels of the synthetic pictures.
+        frames: Number of frames of the synthetic clip.
+        large_side: Side in pixels of the picture for the memory check; above 256, the smallest side of tiles.
+        training_side: Side in pixels of the training pictures.
+        training_steps: Number of steps of the training check.
+        rate_sizes: (width, height) in pixels of the clips in the speed check; on a CPU only the first is used.
+        rate_frames: Number of frames of these clips on a CPU.
+        rate_frames_on_gpu: Number of frames of these clips on a GPU.
     """
 
     side: int = 256
@@ -82,7 +88,7 @@ def texture(side: int) -> np.ndarray:
 
 
 def make_generator(name: str = GENERATOR[0], table: dict[str, Any] | None = None) -> Any:  # noqa: ANN401
-    """Return a generator of 3 channels in eval mode, with random weights and realistic norm statistics.
+    """Return the generator ``name`` with the settings ``table``, 3 channels, random weights and realistic norms.
 
     The batch norms have the statistics of the synthetic clip. Without them, activations would vanish or saturate, and
     a comparison of precisions would show nothing.

@@ -32,7 +32,7 @@ PICTURES, BATCH = 8, 4
 
 
 def training_checks(subject: Subject) -> Checks:
-    """Return the check function by its name."""
+    """Return the single check function, by its name."""
     return {"resume": partial(_check, subject)}
 
 
@@ -84,7 +84,7 @@ def _check(subject: Subject) -> Verdict:
 
 
 def _stopped_and_resumed(subject: Subject, steps: int) -> tuple[TrainingState, int]:
-    """Return a training that was stopped half-way and resumed in new networks, and the step at which it stopped."""
+    """Return a training, stopped half-way and resumed in new networks, at step ``steps``, and the step of the stop."""
     stop, folder = Stop(), subject.folder / "resumed"
 
     def stop_half_way(event: Event) -> None:

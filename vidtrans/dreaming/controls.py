@@ -23,7 +23,7 @@ FULL_PERCENTILE = 95  # the level that is scaled to 1
 
 
 class DreamControls:
-    """The control values at each frame, for ``rate`` frames per second; ``sound``: content digest of the sound file.
+    """The control values at each frame, at ``rate`` frames per second; ``sound``: the sound file's content digest.
 
     Raises UsageError if an expression uses loudness without a sound, or keyframes are not in order.
     """
@@ -71,11 +71,11 @@ class DreamControls:
         return CameraMove(**{name: self._at[name](frame) for name in NO_MOVE})
 
     def speed(self, frame: int) -> float:
-        """Return the clock's speed at a frame."""
+        """Return the clock's speed at a frame, as a multiple of the training clip's; negative: backwards."""
         return self._at["speed"](frame)
 
     def amount(self, frame: int) -> float:
-        """Return the share of the driving video in the fed-back frame."""
+        """Return the weight of the driving video in the fed-back frame, 0 to 1."""
         return self._at["blend_amount"](frame)
 
     def for_key(self) -> Table:

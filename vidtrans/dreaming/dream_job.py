@@ -49,7 +49,18 @@ SYNCHRONOUS_PIXELS = 256 * 256
 
 @dataclass(frozen=True)
 class DreamSpec:
-    """The request of a dream. ``source``: a video, picture or folder (None: noise); ``blend``: a driving video."""
+    """The request of a dream.
+
+    Attributes:
+        source: Seed: a video, a picture or a folder of pictures; None: noise.
+        frames: Number of frames to predict.
+        start: Time in the source at which the seed begins; None: its start.
+        blend: Driving video; None for none.
+        sound: Sound file of the result, whose loudness expressions may use; None for none.
+        dreaming: Settings of the rollout.
+        rendering: Settings of size, chunks and engine.
+        encoding: Settings of the output file.
+    """
 
     source: Path | None
     frames: int
@@ -63,7 +74,7 @@ class DreamSpec:
 
 @dataclass(frozen=True)
 class DreamPlan:
-    """The resolved inputs of a dream at ``rate`` frames per second; ``pattern``: names of numbered pictures."""
+    """The resolved inputs of a dream at ``rate`` frames a second. ``pattern``: file names of pictures in a folder."""
 
     spec: DreamSpec
     seed: Seed
@@ -105,7 +116,7 @@ class DreamJob:
         return Clip(seed.clip.path if seed.clip else Path(seed.name), "", index, Survey((0,)))
 
     def render(self, wanted: Result) -> Table:
-        """Render the missing chunks, and write the result: all chunks, joined with the sound."""
+        """Render the missing chunks, write the result (all chunks, joined with the sound), and return its report."""
         spec, stage = self.spec, self._stage()
         entry = self.context.cache.entry(stage.name, stage.key)
         with entry.locked():
@@ -146,7 +157,7 @@ class DreamJob:
         return StreamCopy(spec.sound, end_s=spec.frames / rate, rate=rate, only_sound=True)
 
     def _render_chunks(self, store: ChunkStore, states: StateStore, missing: Sequence[Chunk]) -> None:
-        """Predict the missing chunks and any frames needed to reach them; encode in another thread."""
+        """Predict and encode the missing chunks, from the nearest saved states; the encoder runs in another thread."""
         total, length = self.spec.frames, self.spec.rendering.chunk_frames
         done = total - sum(c.stop - c.first for c in missing)
         with self._starting() as begin, closing(ChunkWriter(store, self.chunks, self._segment)) as writer:
@@ -166,7 +177,7 @@ class DreamJob:
 
     @property
     def _queue_capacity(self) -> int:
-        """Return the number of pictures that may wait for the encoder."""
+        """Return the number of pictures that may wait for the encoder; 0 encodes in the same thread."""
         if self.delivery.stored.width * self.delivery.stored.height <= SYNCHRONOUS_PIXELS:
             return 0
         return buffer_capacity(*self.plan.seed.size)
@@ -206,7 +217,7 @@ class DreamJob:
 
     @property
     def _phase(self) -> float:
-        """Return the first model's clock phase at the newest seed frame, in turns."""
+        """Return the phase of the first model's clock at the newest seed frame, in turns (there and back); 0: none."""
         look, position = self.plan.models.looks[0], self.spec.dreaming.start_position
         positions, settings = positions_of(look), look.pairing.settings
         if not positions:
@@ -265,7 +276,7 @@ class DreamJob:
         return estimate(seconds * scale, (unpacked or encoded) * scale, encoded * scale)
 
     def summary(self, output: Path) -> Table:
-        """Return the result table's description of the dream."""
+        """Return the dream's entries in the result's report."""
         plan, frames, picture = self.plan, self.spec.frames, self.delivery.picture
         table: Table = {
             "output": str(output),

@@ -36,7 +36,7 @@ def plan_dream(spec: DreamSpec, looks: Sequence[LoadedModel], place: OutputTarge
 
 
 def _rate(spec: DreamSpec, look: LoadedModel, seed_rate: Fraction | None) -> Fraction:
-    """Return frames per second: the requested rate, the seed's, the training clip's, or the default for pictures."""
+    """Return frames per second: the rate requested, else the seed's, the training clip's, or ``picture_fps``."""
     learned = look.record.dream.get("rate") if look.record else None
     default = Fraction(learned) if learned else Fraction(spec.rendering.picture_fps).limit_denominator(1001)
     return spec.encoding.rate or seed_rate or default
@@ -58,12 +58,12 @@ def _read_loudness(spec: DreamSpec, rate: Fraction, place: OutputTarget) -> Loud
 
 
 def _loop(spec: DreamSpec, looks: Sequence[LoadedModel], speed: float | None, context: Context) -> Loop:
-    """Return the loop. Raises UsageError if the speed is animated, or the models' clocks differ."""
+    """Return the loop. Raises UsageError if ``speed`` is None (animated), or the models' clocks differ."""
     if speed is None:
         raise UsageError("--loop", "a loop needs a constant speed", "give one number with --speed")
     clocks = {(look.pairing.settings.step, positions_of(look)) for look in looks}
     if len(clocks) > 1:
-        raise UsageError("--loop", "the models' clocks differ", "take models of one training run")
+        raise UsageError("--loop", "the models' clocks differ", "give models of one training run")
     [(step, positions)] = clocks
     loop = Loop.nearest(spec.frames, speed, step, positions)
     times = "once" if abs(loop.rounds) == 1 else f"{abs(loop.rounds)} times"

@@ -118,7 +118,7 @@ class FrameStatistics:
         return cls(low, high, typical)
 
     def loosened(self, *, places: bool, channels: bool) -> FrameStatistics:
-        """Return wider ranges, independent of position in the picture (``places``) or of hue (``channels``)."""
+        """Return wider ranges: equal for all cells of the picture (``places``), or for all channels (``channels``)."""
         low, high = self.low.copy(), self.high.copy()
         of_cells = _PARTS["cells"]
         if places:
@@ -138,7 +138,7 @@ class FrameStatistics:
 
 
 class DriftCorrector:
-    """A correction of pictures towards the range of ``statistics``; ``strength``: 0 none, 1 full."""
+    """A correction of pictures into the range of ``statistics``, by the ``strength`` 0 (none) to 1 (full)."""
 
     def __init__(self, statistics: FrameStatistics, strength: float) -> None:
         self.statistics, self.strength = statistics, strength

@@ -24,7 +24,7 @@ def load_models(models: Sequence[str], context: Context) -> list[LoadedModel]:
     for look in looks:
         if not predicts_frames(look):
             purpose = f"its pairing is '{look.record.pairing['name']}'" if look.record else "it returns its input"
-            remedy = "train one with 'vidtrans make-dataset VIDEO --pairing next-frame'"
+            remedy = "train one on a dataset of 'vidtrans make-dataset VIDEO --pairing next-frame'"
             raise ModelError(f"model '{look.name}'", f"it does not predict frames ({purpose})", remedy)
         assert look.record is not None  # it predicts frames
         if look.pairing.settings.time_encoding and not look.record.dream.get("positions"):
@@ -40,7 +40,7 @@ def positions_of(look: LoadedModel) -> int:
 
 
 def context_of(looks: Sequence[LoadedModel]) -> int:
-    """Return the largest number of past frames that any model needs."""
+    """Return the number of past frames that the model with the most needs as input."""
     return max(look.pairing.settings.context_frames for look in looks)
 
 
@@ -54,5 +54,6 @@ def check_clock(looks: Sequence[LoadedModel], settings: DreamingSettings) -> Non
     for flag, wanted in options.items():
         for look in looks:
             if wanted and not positions_of(look):
-                remedy = "leave it out, or train a model with 'vidtrans make-dataset VIDEO --preset loop'"
-                raise UsageError(flag, f"'{look.name}' has no clock (position in its clip)", remedy)
+                remedy = f"leave out {flag}, or train on a dataset of 'vidtrans make-dataset VIDEO --preset loop'"
+                why = f"'{look.name}' has no clock: it was not trained with the position in its clip as an input"
+                raise UsageError(flag, why, remedy)

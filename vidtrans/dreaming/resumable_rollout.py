@@ -35,7 +35,7 @@ class Loop:
 
     @classmethod
     def nearest(cls, frames: int, speed: float, step: int, positions: int) -> Loop:
-        """Return the loop with the speed closest to ``speed``. Raises UsageError at speed 0."""
+        """Return the loop of whole turns of the clock closest to ``speed``. Raises UsageError at speed 0."""
         if speed == 0:
             raise UsageError("--loop", "at speed 0 the clock stands still", "choose another --speed")
         turns = frames * speed * step / positions
@@ -55,7 +55,7 @@ class Loop:
 
 
 class ResumableRollout:
-    """A rollout over saved states. ``begin`` creates it before its first frame; ``on_step`` runs after each step."""
+    """A rollout that resumes from saved ``states``. ``begin`` creates it at its start; ``on_step``: after each step."""
 
     def __init__(
         self, begin: Callable[[], Rollout], states: StateStore, loop: Loop | None, on_step: Callable[[], None]
@@ -99,11 +99,11 @@ class ResumableRollout:
         return picture
 
     def state(self) -> Mapping[str, np.ndarray]:
-        """Return the state of the rollout."""
+        """Return the rollout's state after the last frame, to be saved."""
         return self._rollout.state()
 
     def _run_in(self, loop: Loop) -> None:
-        """Predict the frames before a loop; save those that its end fades into with its first state."""
+        """Predict the run-in; save its last frames, into which the loop's end fades, with the state of frame 0."""
         state = self._states.load(0)
         if state is None:
             lead: list[np.ndarray] = []

@@ -118,7 +118,7 @@ class RolloutControls:
 
 @dataclass(frozen=True)
 class HistoryFrame:
-    """A predicted picture, (3, H, W) float32 in [-1, 1], and the sum of all camera moves since then."""
+    """A predicted picture, (3, H, W) float32 in [-1, 1], and the view and colour matrices of all moves since then."""
 
     picture: Tensor
     view: np.ndarray = field(default_factory=lambda: IDENTITY)
@@ -215,7 +215,7 @@ class Rollout:
         }
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        """Restore a ``state``."""
+        """Set the rollout back to a ``state`` that it returned."""
         self.frame, self._phase = int(state["frame"][0]), float(state["phase"][0])
         self._num_drifted = int(state["num_drifted"][0])
         parts = zip(state["pictures"], state["views"], state["colours"], strict=True)

@@ -55,7 +55,7 @@ class Seed:
             return [to_signed(cursor(number).rgb) for number in self.frames]
 
     def for_key(self, context: Context) -> Table:
-        """Return the seed's values for cache keys."""
+        """Return the values that identify the seed, for cache keys."""
         if self.clip is None:
             return {"noise": context.seed}
         return {"source": self.clip.digest, "frames": list(self.frames)}
@@ -70,7 +70,7 @@ def to_signed(picture: np.ndarray) -> np.ndarray:
 def find_seed(
     source: Path | None, look: LoadedModel, count: int, wanted: str, start: Time | None, context: Context
 ) -> Seed:
-    """Return ``count`` seed frames, the model's ``step`` apart, from ``start`` on; ``wanted`` is a working size.
+    """Return the seed: ``count`` frames, the model's ``step`` apart, from ``start`` on. ``wanted``: ``rendering.size``.
 
     Raises UsageError, MediaError.
     """
@@ -83,7 +83,7 @@ def find_seed(
         raise UsageError(str(source), "its pictures are not of one size", "give pictures of one size")
     single = clip.is_pictures and index.num_frames == 1
     if single and start is not None:
-        raise UsageError(f"--start {start}", f"{source} is one picture", "leave it out")
+        raise UsageError(f"--start {start}", f"{source} is one picture", "leave out --start")
     first, stop = clip.trim(start, None)
     reach = (count - 1) * look.pairing.settings.step + 1
     numbers = tuple(range(first, first + reach, look.pairing.settings.step))
@@ -104,7 +104,7 @@ def find_seed(
 
 def _noise_size(look: LoadedModel, wanted: str, start: Time | None) -> tuple[int, int]:
     if start is not None:
-        raise UsageError(f"--start {start}", "noise has no start time", "leave it out")
+        raise UsageError(f"--start {start}", "noise has no start time", "leave out --start")
     assert look.record is not None
     size = Size(short=look.record.size) if wanted == "trained" else parse_size(wanted)
     if size.exact:
@@ -115,7 +115,7 @@ def _noise_size(look: LoadedModel, wanted: str, start: Time | None) -> tuple[int
 
 
 class Driver:
-    """A driving video at a rollout's times, cropped to its shape; after its end the last frame is repeated."""
+    """A driving video, sampled at the rollout's frame times and cropped to its size; its last frame is repeated."""
 
     def __init__(self, path: Path, size: tuple[int, int], rate: Fraction, num_frames: int, context: Context) -> None:
         self.clip, self.size, self.rate = open_clip(context, path), size, rate

@@ -33,7 +33,7 @@ def statistics_in(look: LoadedModel) -> FrameStatistics | None:
 
 
 class ModelSequencer:
-    """The sequence of models: in turn they repeat from the first; a morph ends with the last. Raises UsageError."""
+    """The model of each frame: in turn, again and again, or a morph from the first to the last. Raises UsageError."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class ModelSequencer:
         return replace(model, engine=self._engine(number, share)) if self.settings.morph else model
 
     def _place(self, frame: int) -> tuple[int, float]:
-        """Return the index of the frame's model, and the interpolation weight of the next model."""
+        """Return the index of a frame's model, and the interpolation weight, 0 to 1, of the next model."""
         turn, into = divmod(frame, self.every)
         if not self.settings.morph:
             return turn % len(self.looks), 0.0

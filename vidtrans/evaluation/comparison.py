@@ -36,14 +36,14 @@ SHEET_FRAMES = 4
 
 @dataclass(frozen=True)
 class Panel:
-    """A labelled place in a comparison: ``frames`` yields its picture for each frame number of the first clip."""
+    """A labelled panel: ``frames`` yields its picture, (H, W, 3) uint8, for each frame number of the first clip."""
 
     label: str
     frames: Callable[[list[int]], Generator[np.ndarray, None, None]]
 
 
 def clip_panel(clip: Clip, first: Clip, span: range, label: str, context: Context) -> Panel:
-    """Return a panel with a clip, aligned with the frames ``span`` of the first one."""
+    """Return a panel with ``clip``, whose frames are aligned with the frames ``span`` of the clip ``first``."""
     steps, note = match_frames(first.index, clip.index, span.start, span.stop, name=first.path.name)
     if note:
         context.note(f"{clip.path.name}: {note}", "warning")
@@ -55,11 +55,11 @@ def clip_panel(clip: Clip, first: Clip, span: range, label: str, context: Contex
 
 
 def input_panel(clip: Clip, look: LoadedModel, context: Context) -> Panel:
-    """Return a panel with a network's input for each frame, at its training size. Raises UsageError."""
+    """Return a panel with the input of the network ``look`` for each frame, at its training size. Raises UsageError."""
     pairing = look.pairing
     if len(pairing.offsets) > 1 or pairing.guides:
-        why = f"pairing '{pairing.name}' shows it more than the frame"
-        raise UsageError("--input", why, "compare without it")
+        why = f"pairing '{pairing.name}' makes the network's input from more than one frame"
+        raise UsageError("--input", why, "leave out --input")
     size, inputs = look.working_size("trained", (clip.index.width, clip.index.height)), ModelInputs(pairing)
     extractor = FrameExtractor.of(look, RenderingSettings(), context)
 
@@ -71,7 +71,7 @@ def input_panel(clip: Clip, look: LoadedModel, context: Context) -> Panel:
 
 
 def draw_sheet(panels: Sequence[Panel], span: range, path: Path, count: int | None) -> Table:
-    """Draw a sheet: a row for each of ``count`` frames of ``span``, a column for each panel."""
+    """Write a sheet, a row for each of ``count`` frames of ``span``, a column for each panel; return the report."""
     numbers = [span[n] for n in spread_numbers(len(span), count, SHEET_FRAMES)]
     side = min(480, WIDEST // len(panels))
     columns = [[resize(f, *cell_size(f, side)) for f in p.frames(numbers)] for p in panels]
@@ -90,7 +90,7 @@ def write_video(
     encoding: EncodingSettings,
     context: Context,
 ) -> Table:
-    """Write the panels as a grid video, with the timestamps and the sound of the first clip's frames ``span``."""
+    """Write the panels as a grid video, with times and sound of frames ``span`` of the first clip."""
     index, numbers = first.index, list(span)
     layout = _Grid.of((index.width, index.height), [p.label for p in panels], columns)
     # For the times and the sound of a render of the first clip; this codec is not used.

@@ -90,7 +90,9 @@ def check_shown(dataset: Dataset) -> None:
     """Raise MediaError if a dataset has nothing to show."""
     if not dataset.pairs:
         what = "frames" if dataset.domains else "pairs"
-        raise MediaError(str(dataset.folder), f"it has no {what}", "make it again, or --restore its pictures")
+        raise MediaError(
+            str(dataset.folder), f"it has no {what}", "make it again, or add --restore to its make-dataset command"
+        )
 
 
 def dataset_sheet(dataset: Dataset, count: int | None) -> ContactSheet:
@@ -108,7 +110,7 @@ def dataset_sheet(dataset: Dataset, count: int | None) -> ContactSheet:
         cell = np.hstack([pairing.preview(pair_input(pairing, pair)), target])
         cells.append(resize(cell, *cell_size(cell, 2 * CELL)))
         notes.append(_name(dataset, pair))
-    title = f"{dataset.folder.name}: {len(dataset.pairs)} pairs, '{pairing.name}'; delete a picture and its pair goes"
+    title = f"{dataset.folder.name}: {len(dataset.pairs)} pairs, '{pairing.name}'; delete a picture to remove its pair"
     return _in_columns(title, cells, notes, columns=COLUMNS // 2, side=2 * CELL)
 
 
@@ -130,7 +132,7 @@ def _domain_sheet(dataset: Dataset, count: int | None) -> ContactSheet:
     cell = max(width for _, width, _ in sizes), max(height for height, *_ in sizes)
     headings = [h for name in domains for h in (name, *[""] * (columns - 1))]
     counts = ", ".join(f"{len(own)} frames of {name}" for name, own in zip(domains, frames, strict=True))
-    title = f"{dataset.folder.name}: {counts}; a picture that is deleted is not learned from"
+    title = f"{dataset.folder.name}: {counts}; delete a picture to leave it out of training"
     return ContactSheet(title, rows, cell, headings, notes)
 
 

@@ -40,12 +40,12 @@ def check_dream(film: Clip, source: Clip, start: Time | None) -> None:
         raise UsageError(f"--source {source.name}", why, "give the clip that the model learned")
     begin = 1 if start is None else source.frame_at(start)
     if not 0 < begin < source.index.num_frames:
-        why = f"it is where {source.name} truly goes on, and {'nothing lies before' if not begin else 'it has ended'}"
-        raise UsageError(f"--start {start}", why, "give a time within the clip, or leave it out")
+        why = f"{source.name} is compared from there on, and {'has no frame before' if not begin else 'it has ended'}"
+        raise UsageError(f"--start {start}", why, "give a time after its first frame, or leave it out")
 
 
 def score_dream(film: Clip, source: Clip, start: Time | None, result: Path | None, context: Context) -> Table:
-    """Score the film's last 300 frames by ``metrics.dreams``; ``source`` is the training clip.
+    """Return scores of the film's last 300 frames by ``metrics.dreams``; ``source`` is the training clip.
 
     ``start``: the time in the source that matches the film's first frame; if given, the table has ``horizons`` and
     ``copy_last``. ``result``: a strip of frames above the nearest source frames (.png), or all values (.json).
@@ -81,7 +81,10 @@ def score_dream(film: Clip, source: Clip, start: Time | None, result: Path | Non
 
 
 class _Reader:
-    """A reader of any clip's frames, (H, W, 3) uint8, cropped to the film's shape, at its size or smaller."""
+    """A reader of clips' frames, (H, W, 3) uint8, scaled and centre-cropped to the size at which a film is compared.
+
+    That is the size of the film (the rollout to be scored), or with a short side of SHORT_SIDE if the film is larger.
+    """
 
     def __init__(self, film: Clip, context: Context) -> None:
         self._size = Size(short=SHORT_SIDE).of(film.index.width, film.index.height)
@@ -91,7 +94,7 @@ class _Reader:
         context, found = self._context, []
         whole, rows, columns = cover_crop(clip.index.width, clip.index.height, self._size)
         if max(whole[0] / self._size[0], whole[1] / self._size[1]) > SHAPE_TOLERANCE_FACTOR:
-            context.warn_once(f"{clip.name} has another shape than the dream: what sticks out is cut off", clip.path)
+            context.warn_once(f"{clip.name} has another aspect ratio than the dream: it is cropped", clip.path)
         form = FrameFormat(Size(exact=whole), background=self._ground)
         with closing(clip.cursor(form, context.decode_threads)) as cursor:
             for done, number in enumerate(numbers, start=1):
@@ -136,7 +139,7 @@ def _nearest(times: Sequence[Fraction], time: Fraction) -> int:
 
 
 def _draw(path: Path, film: Clip, frames: Sequence[np.ndarray], near: Sequence[np.ndarray], first: int) -> None:
-    """Draw a strip of the film's frames above the most similar frames of the source."""
+    """Write a strip of the film's frames above ``near``, the most similar source frames; ``first``: first number."""
     numbers = [n for n in dreams.STRIP_FRAMES if n <= len(frames)]
     rows = [[pictures[n - 1] for n in numbers] for pictures in (frames, near)]
     notes = [[f"frame {first + n}" for n in numbers], ["the nearest of the source"] * len(numbers)]

@@ -67,7 +67,7 @@ def score(
     per_frame: Pictures | None = None,
     reference: Pictures | None = None,
 ) -> Table:
-    """Score a render; with ``result``, write a plot (.png) or all values (.json).
+    """Return the scores of a render; with ``result``, also write a plot (.png) or all values (.json).
 
     Raises UsageError, MediaError, Interrupted.
     """
@@ -160,7 +160,7 @@ def _flicker(table: Table) -> str:
 def _write_sheet(
     path: Path, scores: Scores, table: Table, clip: Clip, source: AlignedSource, flow: str, context: Context
 ) -> None:
-    """Draw charts over time, and below a row of three pictures for each of the worst moments."""
+    """Write charts over time, and below them a row of three pictures for each of the worst moments."""
     bands = [text_band(f"{clip.name} along the motion of {source.clip.name}", WIDTH, size=TEXT_PX + 4)]
     bands += [text_band(line, WIDTH, colour=FAINT) for line in (verdict(table), figures(table))]
     marks = [moment["frame"] for moment in table["worst"]]
@@ -195,7 +195,7 @@ def _levels(error: float | None) -> float:
 def _moments(
     marks: Sequence[int], scores: Scores, clip: Clip, source: AlignedSource, flow: str, context: Context
 ) -> np.ndarray:
-    """Draw a row for each moment: the frame before, the frame, and the change."""
+    """Return a picture with a row for each of ``marks``: the frame before, the frame, and the change."""
     method = FLOWS.load(flow)()
     wanted = sorted({n for mark in marks for n in (mark - 1, mark)})
     own = {f.index: resize(f.rgb, *scores.size) for f in read_clip_frames(clip, wanted, FrameFormat(), context)}

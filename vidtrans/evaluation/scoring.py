@@ -40,8 +40,8 @@ class AlignedSource:
     ) -> AlignedSource:
         """Align a clip with a render of its frames from ``start`` to ``end`` (by default as long as the render).
 
-        From their beginnings, clips with equal numbers of frames are matched by number, whatever their times, because
-        most tools keep frames but not all keep times. Otherwise by time; pictures by number. Raises UsageError.
+        Whole clips with equal numbers of frames are matched by number, whatever their times, because most tools keep
+        frames but not all keep times. Otherwise videos are matched by time, pictures by number. Raises UsageError.
         """
         index, total = clip.index, output.index.num_frames
         if index.num_frames == 1:
@@ -49,7 +49,7 @@ class AlignedSource:
         first, stop = clip.trim(start, end)
         if end is None and first == 0 and index.num_frames == total:
             if not _at_equal_times(index, output.index):
-                note = f"its frames have other times than those of {output.name}: matched by number, there are as many"
+                note = f"its frames have other times than those of {output.name}: matched by number (equal counts)"
                 context.warn_once(f"{clip.name}: {note}", clip.path)
             return cls(clip, range(total))
         part = _part(index, output.index, first, stop if end else None)
@@ -58,13 +58,13 @@ class AlignedSource:
             note = f"from frame {first} on {note}"
         if not note and start is None and end is None:
             note = f"it goes on for {index.num_frames - total} frames after {output.name} ends; "
-            note += "if that is not how they go together, say with --start where it begins"
+            note += f"if they do not begin together, give with --start the time in it at which {output.name} begins"
         if note:
             context.warn_once(f"{clip.name}: {note}", clip.path)
         return cls(clip, [first + step for step in steps])
 
     def starts_shot(self, number: int) -> bool:
-        """Return whether the clip has a cut between this frame and the previous one."""
+        """Return whether the clip has a cut between frames ``number`` and ``number`` − 1 of the other."""
         shots = self.clip.shots
         return number == 0 or bisect_right(shots, self.steps[number]) != bisect_right(shots, self.steps[number - 1])
 
@@ -125,7 +125,7 @@ def score_clips(
 
 
 def _part(index: ClipIndex, output: ClipIndex, first: int, stop: int | None) -> ClipIndex:
-    """Return the index of frames [first, stop); without ``stop``, as long as the render (pictures: as many)."""
+    """Return the index of frames [first, stop); without ``stop``, as many seconds (pictures: frames) as the render."""
     by_number = bool(index.names or output.names)
     if stop is None and by_number:
         stop = first + output.num_frames
@@ -171,7 +171,7 @@ def seconds(clip: Clip, frame: int) -> float:
 
 
 def find_guide(clip: Clip, source: Path, cuts: str, start: Time | None, context: Context) -> tuple[Clip, AlignedClip]:
-    """Return the clip with its source's cuts, and the source aligned with it from ``start``. Raises UsageError."""
+    """Return the clip with its source's ``cuts``, and the source aligned with it from ``start``. Raises UsageError."""
     opened = with_cuts(open_clip(context, source), cuts)
     beside = AlignedSource.find(opened, clip, context, start)
     guide = AlignedClip(opened, tuple(_within(beside.steps, opened, clip)))

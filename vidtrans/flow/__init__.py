@@ -24,7 +24,7 @@ class FlowEntry(Entry):
     """A flow method.
 
     ``takes``: the kind of pictures; methods that take "grey" can score renders. ``on_gpu``: the method that replaces it
-    where a filter, or a recurrent model's history, is computed on a GPU.
+    if a filter, or a recurrent model's history, is computed on a GPU; '' for none.
     """
 
     takes: Literal["grey", "rgb"] = "grey"

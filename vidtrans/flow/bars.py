@@ -27,14 +27,14 @@ def extents(thumbnail: np.ndarray) -> Extents:
 
 
 def part_within_bars(frames: Iterable[Extents], height: int, width: int) -> Part:
-    """Return the part of pictures of this size without borders that are flat and the same in all frames."""
+    """Return the (rows, columns) of pictures of this size without borders that are flat and equal in all frames."""
     rows, columns = zip(*frames, strict=True)
     part = _inner(np.stack(rows), height), _inner(np.stack(columns), width)
     return part if None not in part else WHOLE  # type: ignore[return-value]
 
 
 def _inner(lines: np.ndarray, length: int) -> slice | None:
-    """Return the inner part of ``lines`` (frames, n, 2, 3), scaled to ``length``; None where hardly any remains."""
+    """Return the inner part of ``lines`` (frames, n, 2, 3), scaled to ``length``; None if hardly any remains."""
     lowest, highest = lines[:, :, 0].min(0), lines[:, :, 1].max(0)
     alive = np.flatnonzero((highest - lowest > FLAT).any(1))
     if len(alive) == 0 or alive[-1] + 1 - alive[0] < min(SMALLEST, len(lowest)):
@@ -58,7 +58,7 @@ class Bars(NamedTuple):
 
     @property
     def edge(self) -> Bars:
-        """Return the bars without the lines into which the picture's colour bleeds."""
+        """Return thinner bars, without the lines into which the picture's colour bleeds."""
         return Bars(*(max(0, lines - BLEED) for lines in self))
 
     def size(self, width: int, height: int) -> tuple[int, int]:
@@ -84,7 +84,7 @@ def black_bars(brightest: np.ndarray) -> Bars:
     """Return the bars of a clip, exact to ``BLEED`` lines; ``brightest`` (H, W) uint8: the maximum of each pixel.
 
     Bars stay black, lie on both sides of the picture, and have straight edges, unlike an object on black, or a
-    vignette. Where one edge is not found in a dark picture, the bar gets the other's thickness.
+    vignette. If one edge is not found in a dark picture, that bar gets the thickness of the opposite one.
     """
     lit = brightest > BLACK
     top, bottom = _pair(lit)
@@ -93,7 +93,7 @@ def black_bars(brightest: np.ndarray) -> Bars:
 
 
 def _pair(lit: np.ndarray) -> tuple[int, int]:
-    """Return the rows of (H, W) bool in the bar at the top, and in the bar at the bottom; (0, 0) for none."""
+    """Return the numbers of rows of (H, W) bool in the bars at the top and at the bottom; (0, 0) for none."""
     first, last = _bar(lit), _bar(lit[::-1])
     sure = max(first, last) - 2 * BLEED
     if first and not last and not lit[-sure:].any():

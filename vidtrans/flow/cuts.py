@@ -165,7 +165,7 @@ class CutDetector:
         self._matches = {pair: match for pair, match in self._matches.items() if pair[0] >= oldest}
 
     def _crop_bars(self) -> None:
-        """Crop the frames to the part that changes; this part itself rarely changes."""
+        """Crop the frames in memory to the part within bars, if this part is another one than before."""
         height, width = self._full[self._count - 1].rgb.shape[:2]
         part = part_within_bars((frame.extents for frame in self._full.values()), height, width)
         if part != self._part:
@@ -174,7 +174,7 @@ class CutDetector:
             self._matches.clear()
 
     def _is_step(self, first: int, second: int, largest_share: float) -> bool:
-        """Return whether the picture changes between two frames, and mostly within this step."""
+        """Return whether the picture changes mostly in this step, with a matched share below ``largest_share``."""
         if second >= self._count:
             return False
         a, b = self._frames[first], self._frames[second]
@@ -191,7 +191,7 @@ class CutDetector:
         return share < largest_share and share <= max(SHARE_OF_NOTHING, SHARE_OF_NEIGHBOURS * usual)
 
     def _lasts(self, first: int, second: int) -> bool:
-        """Return False for a step within a flash: from well before to well after, little has changed."""
+        """Return False for a step within a flash: between frames well before and well after it, little has changed."""
         a, b, around = self._frames[first], self._frames[second], self._around(first, second, LONGEST_FLASH)
         return _change(a, b) <= LARGEST_STEP * _change(around[0], around[-1]) or _share_one_way(a, b) <= ONE_WAY
 
@@ -211,7 +211,7 @@ class CutDetector:
         return [self._frames[number] for number in range(start, stop)]
 
     def _flash(self, before: int, first: int) -> int:
-        """Return the number of frames from ``first`` on in a flash after which frame ``before`` reappears; else 0."""
+        """Return the length of a flash from frame ``first`` on, after which frame ``before`` reappears; 0: no flash."""
         a, b = self._frames[before], self._frames[first]
         low = CHANGE_AFTER_FLASH * _change(a, b) if _share_one_way(a, b) > ONE_WAY else 0.0
         for length in range(1, min(LONGEST_FLASH + 1, self._count - first)):
@@ -240,7 +240,7 @@ class CutDetector:
         return weight if low < weight < high and error <= BLEND_ERROR * change else None
 
     def _share(self, first: int, second: int) -> float:
-        """Return the matched share of one frame in another; 1 where the clip has no such frame."""
+        """Return the matched share of one frame in another; 1 if a frame is outside of the clip."""
         return self._match(first, second).share if self._first <= first and second < self._count else 1.0
 
     def _match(self, first: int, second: int) -> _Match:

@@ -18,7 +18,7 @@ FlowMethod = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def runs_on_device(method: str) -> bool:
-    """Return whether a registered method runs in torch, on any device. Raises UsageError for an unknown name."""
+    """Return whether a registered method runs in torch, so on any device. Raises UsageError for an unknown name."""
     return hasattr(FLOWS.load(method), "identity")
 
 
@@ -151,7 +151,7 @@ def refine(first: np.ndarray, second: np.ndarray, flow: np.ndarray) -> np.ndarra
     """Refine a flow that is right within about a pixel by a step of Lucas and Kanade's method: (H, W, 2) float32.
 
     ``first`` and ``second`` are (H, W) uint8. The difference left along the flow, without slow changes of light, is
-    explained by the gradients: least squares around each place at half the size, with low weights for outliers
+    explained by the gradients: least squares around each pixel at half the size, with low weights for outliers
     (B. D. Lucas and T. Kanade, "An iterative image registration technique with an application to stereo vision", IJCAI
     1981).
     """
@@ -199,7 +199,7 @@ BROX_SMOOTHNESS = 9.0  # OpenCV's own 20 is for refining a good field and flatte
 
 
 class Brox:
-    """Brox et al.'s flow: nine times slower than DIS, about as exact; TV-L1 of scikit-image takes 5 times as long."""
+    """Brox et al.'s flow: 9 times as slow as DIS, about as exact; scikit-image's TV-L1 takes 5 times as long."""
 
     def __init__(self, device: str = "cpu") -> None:
         del device

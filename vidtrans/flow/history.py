@@ -32,18 +32,18 @@ class BackwardFlow:
     confidence: np.ndarray
 
     def within(self) -> BackwardFlow:
-        """Return the flow with zero confidence where it leads out of the picture."""
+        """Return a copy with zero confidence where the flow leads out of the picture."""
         return BackwardFlow(self.flow, np.where(inside(self.flow, 0.5), self.confidence, np.float32(0)))
 
 
 class BackwardFlowEstimator:
-    """Estimate backward flow with a registered method. Raises UsageError where it is not installed."""
+    """An estimator of backward flow by a registered method. Raises UsageError if the method is not installed."""
 
     def __init__(self, method: str, device: str = "cpu") -> None:
         self._estimator = FlowEstimator(method, None, device)
 
     def __call__(self, before: np.ndarray, here: np.ndarray) -> BackwardFlow:
-        """Return the backward flow of ``here``; both are (H, W, 3) uint8 of one size, one frame apart."""
+        """Return the flow from ``here`` to ``before``, the preceding frame; both are (H, W, 3) uint8 of one size."""
         there, back = self._estimator.estimate_both(*(self._estimator.prepare(frame) for frame in (before, here)))
         same = photometric(here, warp(before, back), TOLERANCE)
         return BackwardFlow(back, agreement(back, there, SLACK) * same)
@@ -62,8 +62,8 @@ def from_signed_range(picture: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
 def history(picture: np.ndarray, backward: BackwardFlow) -> np.ndarray:
     """Return the history of a frame from the ``picture`` (H, W, 3) float32 in [−1, 1] of the frame before it.
 
-    (H, W, 4) float32 in [−1, 1]: the warped picture times the confidence, and the confidence scaled from 0 … 1 to −1 …
-    1. Sampling is bicubic, since repeated bilinear sampling would blur it.
+    It is (H, W, 4) float32 in [−1, 1]: the warped picture times the confidence, and the confidence mapped from [0, 1]
+    to [−1, 1]. Sampling is bicubic, since repeated bilinear sampling would blur it.
     """
     moved = warp(picture, backward.flow, bicubic=True) * backward.confidence[..., None]
     return np.dstack([np.clip(moved, -1, 1), 2 * backward.confidence - 1])

@@ -45,7 +45,7 @@ class Outlines:
     """The edges of a frame.
 
     ``ranks``: edge strength with an equalised histogram, (h, w) uint8; ``coarse``: the same of blurred edges;
-    ``pattern`` (n,) float32, of length 1, or less in a flat frame.
+    ``pattern``: their descriptor for comparing frames, (n,) float32, of length 1, or less in a flat frame.
     """
 
     ranks: np.ndarray
@@ -62,7 +62,7 @@ class Match:
 
 
 def outlines(rgb: np.ndarray, size: tuple[int, int] | None = None) -> Outlines:
-    """Find the edges of a frame (H, W, 3) uint8, at a ``size`` (width, height), by default 128 on the short side."""
+    """Return the edges of a frame (H, W, 3) uint8 at a ``size`` (width, height), by default 128 on the short side."""
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     width, height = size or Size(short=SHORT_SIDE).of(grey.shape[1], grey.shape[0])
     grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(127.5)
@@ -85,7 +85,7 @@ def _equalised(strength: np.ndarray) -> np.ndarray:
 
 
 class Matcher:
-    """Finds the frame of a clip with the same content as another frame, from the ``outlines`` of all its frames."""
+    """A finder of the frame of a clip, from the ``outlines`` of its frames, with the same content as another frame."""
 
     def __init__(self, frames: Sequence[Outlines]) -> None:
         self._frames = frames
@@ -93,7 +93,7 @@ class Matcher:
         self._method = DISMedium()
 
     def __call__(self, frame: Outlines) -> Match:
-        """Return the frame with the largest matched share, among the frames with the most similar edges."""
+        """Return the match of ``frame`` with the largest share, among the clip's frames with the most similar edges."""
         alike = self._patterns @ frame.pattern
         nearest = np.argsort(-alike, kind="stable")[:NEAREST]
         matches = (Match(int(n), self._share(frame, self._frames[n])) for n in nearest)
@@ -112,7 +112,7 @@ class Matcher:
 
 
 def bring(other: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    """Warp ``other`` so that its content lies as in ``frame``; both are (H, W, 3) uint8 of one size.
+    """Return ``other`` warped so that its content lies as in ``frame``; both are (H, W, 3) uint8 of one size.
 
     A part is moved only where that makes its edges much more similar: edges of two styles never align exactly, and
     flow would follow the difference. Flow that starts at zero is more exact, flow that starts from coarse edges reaches

@@ -27,9 +27,9 @@ SMALLEST_COST = 0.1  # squared grey levels, below which a patch counts no more
 class PatchLayout:
     """The positions of the ``rows`` × ``columns`` patches, and of their pixels, in pictures of one size.
 
-    ``places``: in ``grid_sample`` coordinates, (P, 64, 2) float32 for each pixel and, for ``every`` second one of each
-    axis, (P, 16, 2); ``scale`` (2,): the size of a pixel there. ``neighbours``: for each distance of ``JUMPS`` the
-    patches that supply the candidates of all patches, (6·P,).
+    ``places``: positions in ``grid_sample`` coordinates, (P, n, 2) float32: key 1, of all n = 64 pixels of a patch; key
+    2, of every second one along each axis, n = 16. ``scale`` (2,): the size of a pixel in these coordinates.
+    ``neighbours``: for each distance of ``JUMPS``, the indices of the patches that supply candidates, (6·P,).
     """
 
     rows: int
@@ -120,7 +120,7 @@ class PatchSearch:
         return (found - self._patches[..., ::every, ::every]).view(*displacement.shape[:3], side**2)
 
     def _choose(self, displacement: torch.Tensor, jump: int) -> torch.Tensor:
-        """Return the best candidate for each patch."""
+        """Return each patch's best candidate displacement, (B, P, 2), from patches at the distance ``jump``."""
         index = self.layout.neighbours[jump]
         candidates = displacement.index_select(1, index).view(self._batch, -1, self.layout.count, 2)
         candidates = candidates * self._constants[2]
@@ -139,7 +139,7 @@ class PatchSearch:
         return torch.where(better, displacement, start), torch.where(better, difference, before)
 
     def _densify(self, displacement: torch.Tensor, difference: torch.Tensor) -> torch.Tensor:
-        """Return each pixel's mean over its patches, weighted by their match there and as a whole: (B, 2, h, w)."""
+        """Return the flow (B, 2, h, w): at each pixel the mean of its patches', by their match there and as a whole."""
         misfit = difference.square().add_(SMALLEST_DIFFERENCE**2)
         misfit.mul_(difference.var(-1, correction=0, keepdim=True).add_(SMALLEST_COST))
         weight = misfit.reciprocal_().transpose(1, 2).contiguous()[:, None]

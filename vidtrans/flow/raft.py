@@ -25,7 +25,7 @@ INSTEAD = "dis-fine"
 class Raft:
     """The large RAFT network with torchvision's default weights.
 
-    Raises UsageError where torchvision or the weights are missing, ModelError where the weights cannot be read.
+    Raises UsageError if torchvision or the weights are missing, ModelError if the weights cannot be read.
     """
 
     name, network, weights = "raft", "raft_large", "Raft_Large_Weights"

@@ -9,12 +9,12 @@ GRID_SHORT_SIDE = 270  # the filters' grid is at least twice as coarse as the pi
 
 
 def grid_factor(height: int, width: int) -> int:
-    """Return the number of pixels per grid cell along each axis."""
+    """Return the side in pixels of a square grid cell for pictures of this size."""
     return max(2, -(-min(height, width) // GRID_SHORT_SIDE))
 
 
 def grid_size(height: int, width: int) -> tuple[int, int]:
-    """Return (width, height) of a picture's grid."""
+    """Return the (width, height), in cells, of the grid for pictures of this size."""
     factor = grid_factor(height, width)
     return -(-width // factor), -(-height // factor)
 

@@ -22,7 +22,7 @@ SAME_PATCH = 2.0
 
 @dataclass(frozen=True)
 class Survey:
-    """The survey of a clip. ``shots``: first frames of shots. ``looks``: the first near-duplicate of each frame.
+    """The survey of a clip. ``shots``: first frames of shots. ``looks``: each frame's first near-duplicate, or itself.
 
     ``sharpness``: each frame's mean |Laplacian|, in grey levels at the size of the survey. ``held``: frames that equal
     the frame before at that size, so that at full size they may.
@@ -35,7 +35,7 @@ class Survey:
 
     @classmethod
     def of(cls, table: Table) -> Survey:
-        """Build the survey from its table in a cache entry."""
+        """Return the survey from its table in a cache entry."""
         return cls(**{name: tuple(values) for name, values in table.items()})
 
 
@@ -82,7 +82,7 @@ def largest_change(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def find_near_duplicates(looks: tuple[int, ...], numbers: list[int]) -> set[int]:
-    """Return the ``numbers`` of frames that are near-duplicates of an earlier frame in ``numbers``."""
+    """Return the ``numbers`` of near-duplicates of an earlier frame in ``numbers``, by ``Survey.looks``."""
     seen: set[int] = set()
     found = set()
     for number in numbers:
@@ -93,7 +93,7 @@ def find_near_duplicates(looks: tuple[int, ...], numbers: list[int]) -> set[int]
 
 
 def find_blurred(sharpness: tuple[float, ...], numbers: list[int], share: float, reach: int = 12) -> set[int]:
-    """Return the ``numbers`` (of one shot) whose sharpness is below ``share`` of the median of nearby frames."""
+    """Return the ``numbers`` (of one shot) with less than ``share`` of the median sharpness of ``reach`` around."""
     values = [sharpness[n] for n in numbers]
     return {
         number

@@ -1,7 +1,7 @@
 """Variational refinement of flow for a whole batch at once, by a few steps of an accelerated Jacobi method.
 
 The energy is that of Brox et al. (ECCV 2004): brightness and gradients are constant along the flow, and the flow
-is smooth except at few places. Differences are divided by their gradients (Zimmer et al., IJCV 2011), so that they are
+is smooth except at few pixels. Differences are divided by their gradients (Zimmer et al., IJCV 2011), so that they are
 displacements in pixels, and the equations are averaged around each pixel (Bruhn et al., IJCV 2005). A flow is compared
 with its mean over 3 × 3 pixels, weighted by its gradient: a Jacobi step is one pooling and one product, and Chebyshev
 weights (Golub and Varga, 1961) make four steps converge further.
@@ -82,7 +82,7 @@ class Refinement:
 def _constants(
     height: int, width: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return the place of each pixel, (h, w, 2), and the size of a pixel, (2,), in ``grid_sample`` coordinates.
+    """Return the position of each pixel, (h, w, 2), and the size of a pixel, (2,), in ``grid_sample`` coordinates.
 
     Then (1, 3, 1, 1) each: the mask of a matrix's diagonal, and the signs of its inverse.
     """

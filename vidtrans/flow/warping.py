@@ -180,14 +180,14 @@ def average_along(here: np.ndarray, others: Sequence[Moved]) -> np.ndarray:
 
 
 def strips(height: int, width: int) -> Iterator[slice]:
-    """Yield the rows of a picture in strips of about ``STRIP`` pixels."""
+    """Yield slices of a picture's rows, each of about ``STRIP`` pixels."""
     number = max(1, round(height * width / STRIP))
     edges = [height * at // number for at in range(number + 1)]
     return (slice(top, bottom) for top, bottom in pairwise(edges) if top < bottom)
 
 
 def _average_rows(here: np.ndarray, moved: Sequence[Moved], rows: slice, mean: np.ndarray) -> None:
-    """Write the mean of some rows, ``here``; flows and weights, times ``_WHOLE``, have the picture's size."""
+    """Write the mean of ``rows`` into ``mean``; ``here`` has these rows only, ``moved`` all (weights × ``_WHOLE``)."""
     total, total_weight = here.astype(np.float32), np.full(here.shape[:2], 2 * _WHOLE, np.float32)
     for picture, flow, weight in moved:
         height, width = picture.shape[:2]
@@ -248,9 +248,9 @@ def forward_backward(flow: np.ndarray, back: np.ndarray) -> np.ndarray:
 def agreement(flow: np.ndarray, back: np.ndarray, slack: float = 8.0) -> np.ndarray:
     """Return the agreement of a flow and its backward flow: (H, W) float32 in [0, 1], s / (s + |f + f̂|²), 0 outside.
 
-    A forward–backward test with a soft edge: s = 0.01 (|f|² + |f̂|²) + ``slack`` (pixels²) gives ½. It is for weights
-    that are combined with others: a hard test of 0.5 pixels² would discard many good matches. The picture ends half a
-    pixel beyond the centres of its outer pixels. Flows as in ``forward_backward``.
+    A soft forward–backward test: s = 0.01 (|f|² + |f̂|²) + ``slack``, in pixels², is the |f + f̂|² of agreement ½. It is
+    for weights that are combined with others: a hard test of 0.5 pixels² would discard many good matches. The picture
+    ends half a pixel beyond the centres of its outer pixels. Flows as in ``forward_backward``.
     """
     gap, lengths = _gap(flow, back)
     scale = 0.01 * lengths + slack
@@ -258,7 +258,7 @@ def agreement(flow: np.ndarray, back: np.ndarray, slack: float = 8.0) -> np.ndar
 
 
 def _gap(flow: np.ndarray, back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return |f + f̂|², and |f|² + |f̂|²."""
+    """Return |f + f̂|² and |f|² + |f̂|², (H, W) each, with f̂ = ``back`` sampled at p + f(p)."""
     returned = warp(back, flow)
     return squared_length(flow + returned), squared_length(flow) + squared_length(returned)
 

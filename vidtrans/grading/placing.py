@@ -167,6 +167,9 @@ def _found_by_features(structure: list[np.ndarray]) -> np.ndarray | None:
 
 
 def _spread(picture: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Return the variance of colours around each place, (H, W)."""
+    """Return the local variance of colours about ``mean``, the blurred picture: summed over channels, (H, W).
+
+    The window is a Gaussian with σ 2 · ``BLUR`` pixels. Units of full scale, squared.
+    """
     difference = picture - mean
     return cv2.GaussianBlur(np.sum(difference * difference, axis=2), (0, 0), 2 * BLUR)

@@ -33,7 +33,7 @@ class ChainLink:
     has_codes: bool = False
 
     def __call__(self, pictures: Sequence[np.ndarray], values: np.ndarray, *, deep: bool) -> list[np.ndarray]:
-        """Return this model's pictures of the previous model's pictures.
+        """Return this model's pictures, one for each picture of the previous model.
 
         Args:
             pictures: (H, W, 3) uint8, or uint16 of a ``deep`` chain, all of one size.

@@ -46,7 +46,7 @@ def choose_engine(name: str, device: Device, precision: str) -> str:
 
 
 class WholeNetworkChecks(NetworkChecks):
-    """The comparison of a network whose operators are hidden; if its output is wrong, all of it runs in fp32."""
+    """The comparison of a compiled network with fp32, as a whole; if its output is wrong, all of it runs in fp32."""
 
     compares_batches: ClassVar[bool] = True  # the network is compiled for full batches
 
@@ -144,7 +144,7 @@ def _import(name: str) -> ModuleType:
 
 
 class OnnxEngine(ExternalEngine):
-    """ONNX Runtime, in fp32. Raises UsageError for bf16."""
+    """ONNX Runtime, in fp32. Raises UsageError if the precision is set to bf16."""
 
     name: ClassVar[str] = "onnx"
     needs: ClassVar[str] = "ONNX Runtime, or onnx,"  # torch's exporter needs onnx

@@ -38,7 +38,7 @@ def record(
 class RecordedNetwork:
     """A network runner that replays the last input shape as a CUDA graph. Not thread-safe.
 
-    ``refusal``: why there is no graph, '' so far. The network's weights must keep their values and their memory.
+    ``refusal``: why recording failed; '' if it has not. The network's weights must keep their values and their memory.
     """
 
     def __init__(self, run: Callable[[Tensor], Tensor], device: torch.device) -> None:
@@ -55,7 +55,7 @@ class RecordedNetwork:
         self._output: Tensor | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Return the network's output for a tensor; the caller owns it."""
+        """Return the network's output for ``x``, in memory that later calls do not overwrite."""
         kind = (x.shape, x.stride(), x.dtype)
         if kind != self._kind:
             self.forget()

@@ -46,7 +46,7 @@ def from_levels_serially(levels: Tensor, middle: float) -> Tensor:
 
 
 def plate_as(plate: np.ndarray, inputs: Tensor) -> Tensor:
-    """Return a plate, (h, w, 3) uint8, resized to inputs, (N, H, W, C): (N, H, W, 3) of their dtype and device."""
+    """Return a background plate, (h, w, 3) uint8, as (N, H, W, 3): of the inputs' size, dtype and device."""
     height, width = inputs.shape[1:3]
     found = torch.from_numpy(resize(plate, width, height)).to(inputs)
     return (found if inputs.dtype == torch.uint8 else found * 257).expand(len(inputs), -1, -1, -1)

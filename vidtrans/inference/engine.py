@@ -34,7 +34,7 @@ class Engine(Protocol):
         ...
 
     def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray:
-        """Return the pictures of the inputs."""
+        """Return the model's pictures for a batch of inputs; shapes as above."""
         ...
 
 
@@ -51,12 +51,12 @@ class IdentityEngine:
         return self.identity
 
     def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray:
-        """Return the inputs themselves."""
+        """Return the inputs as uint16 if ``deep``, else as uint8."""
         return to_uint16(inputs) if deep else to_uint8(inputs)
 
 
 def wrong_products_warning(wrong: Sequence[str], precision: str) -> str:
-    """Return the warning that this machine computes some operators wrongly, so that they run in a finer precision."""
+    """Return the warning that the operators ``wrong`` give wrong results here, and so run in a finer precision."""
     what = "an operator" if len(wrong) == 1 else f"{len(wrong)} operators"
     return (
         f"this machine computes {what} wrongly in {precision} at this size: "
@@ -66,7 +66,7 @@ def wrong_products_warning(wrong: Sequence[str], precision: str) -> str:
 
 
 def with_plate(inputs: np.ndarray, plate: np.ndarray) -> np.ndarray:
-    """Return (N, H, W, C) uint8 or uint16 inputs with the plate, (h, w, 3) uint8, as three more channels."""
+    """Return (N, H, W, C) uint8 or uint16 inputs with a background plate, (h, w, 3) uint8, as three more channels."""
     picture = resize(plate, inputs.shape[2], inputs.shape[1])
     if inputs.dtype == np.uint16:
         picture = to_uint16(picture)

@@ -71,7 +71,7 @@ QUICK: dict[type[nn.InstanceNorm2d], type[nn.InstanceNorm2d]] = {
 
 
 def use_quick_norms(network: nn.Module, *, training: bool = False) -> bool:
-    """Replace the instance norms of a network by fast ones, in place; return whether it has any fast ones now.
+    """Replace a network's instance norms by faster ones, in place; return whether the network has faster ones now.
 
     ``training``: norms that learn statistics stay unchanged.
     """

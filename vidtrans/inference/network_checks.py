@@ -22,16 +22,16 @@ class ComparedEngine(Protocol):
     identity: dict[str, str]
 
     def compute(self, x: Tensor) -> Tensor:
-        """Run the network on (N, C, H, W) float32."""
+        """Run the network, without corrections, on (N, C, H, W) float32."""
 
     def if_it_fits(self, run: Callable[[], Any]) -> Any:  # noqa: ANN401  (what ``run`` returns)
         """Return what ``run`` returns; None where memory runs out."""
 
 
 class NetworkChecks:
-    """The comparison of a network's operators. ``wrong``: by input shape, the operators to compute in fp32.
+    """The comparison of a network's operators with fp32. ``wrong``: by input shape, the operators to compute in fp32.
 
-    It holds no reference to an engine, which would keep the engine's memory alive.
+    The object holds no reference to an engine, which would keep the engine's memory alive.
     """
 
     compares_batches: ClassVar[bool] = False  # comparing one picture is faster

@@ -30,7 +30,7 @@ OPERATORS = (
 
 
 def can_pack(device: Device, precision: Precision) -> bool:
-    """Return whether this torch has oneDNN's operators for a precision."""
+    """Return whether ``pack`` works: on a CPU, if this torch has oneDNN's operators for the precision."""
     if device.kind != "cpu" or not torch.backends.mkldnn.is_available():
         return False
     here = all(hasattr(torch.ops.mkldnn, name) for name in OPERATORS)

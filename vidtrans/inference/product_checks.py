@@ -122,7 +122,7 @@ class Convolution(NamedTuple):
 
 
 def _finer(x: Tensor) -> torch.dtype:
-    """Return the precision to recompute operators of ``x`` in. On a GPU float32 may have been computed as TF32."""
+    """Return the dtype to recompute operators of ``x`` in; float32 on a GPU, where TF32 may have been used, stays."""
     return torch.float64 if x.dtype == torch.float32 and x.device.type == "cpu" else torch.float32
 
 
@@ -219,7 +219,7 @@ class _Comparing(_Mode):
         self._environment, self.wrong = environment(device), set[str]()
 
     def compute(self, name: str, signature: str, func: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
-        """Return the correct result, so that later operators are compared on valid numbers."""
+        """Return the result, recomputed if it is wrong, so that later operators are compared on valid numbers."""
         with _uncorrected():
             output = func(*args, **kwargs)
         key = self._environment, signature
@@ -243,7 +243,7 @@ class _InFp32(_Mode):
         self._signatures = frozenset(signatures)
 
     def compute(self, name: str, signature: str, func: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
-        """Return the correct result."""
+        """Return the result, in a finer precision for the given signatures."""
         if signature in self._signatures and not getattr(_thread, "uncorrected", False):
             return _right(Convolution.of(name, args), func, args, kwargs, None)
         return func(*args, **kwargs)
@@ -264,12 +264,12 @@ def _uncorrected() -> Iterator[None]:
 
 
 def find_wrong(run: Callable[[], object], device: Device) -> list[str]:
-    """Run networks, and return the signatures of wrong operators: names, shapes and settings."""
+    """Call ``run``, which runs networks, and return the signatures (name, shapes, settings) of wrong operators."""
     with _Comparing(device) as comparing:
         run()
     return sorted(comparing.wrong)
 
 
 def computed_in_fp32(signatures: Sequence[str]) -> _InFp32 | nullcontext[None]:
-    """Return a context in which operators with these signatures run in fp32 and their results are converted."""
+    """Return a context in which operators with these signatures run in fp32, or those of fp32 on a CPU in fp64."""
     return _InFp32(signatures) if signatures else nullcontext()

@@ -28,14 +28,18 @@ NormStatistics = dict[nn.Module, tuple[Tensor, Tensor]]  # mean and variance of 
 
 
 def next_tile_side(side: int, multiple: int) -> int | None:
-    """Return the next smaller tile side, a multiple of ``multiple``; None if below ``SMALLEST`` or not smaller."""
+    """Return half of a tile's side, at least ``SMALLEST``, rounded up to a multiple; None if that is not smaller."""
     half = max(SMALLEST, side // 2)
     half += -half % multiple
     return half if half < side else None
 
 
 def tile_starts(length: int, tile: int, multiple: int, overlap: int = OVERLAP) -> list[int]:
-    """Return the starts of tiles that cover a length evenly, with ``overlap`` or more; sizes are multiples."""
+    """Return the first pixels of tiles that cover ``length``, evenly spread; all are multiples of ``multiple``.
+
+    Tiles overlap by at least ``overlap`` pixels, or half a tile if that is less, rounded down to a multiple. A tile of
+    one cell may begin at any pixel.
+    """
     if tile >= length:
         return [0]
     grid = multiple if tile > multiple else 1
@@ -45,7 +49,7 @@ def tile_starts(length: int, tile: int, multiple: int, overlap: int = OVERLAP) -
 
 
 def ramp(overlap: int) -> Tensor:
-    """Return the later tile's weight across an overlap, (overlap,) float32: it rises in the middle quarter."""
+    """Return the later tile's weight across an overlap, (overlap,) float32: 0, then 1, rising in the middle quarter."""
     rim = 3 * overlap // 8
     t = (torch.arange(overlap, dtype=torch.float64) - rim + 0.5) / (overlap - 2 * rim)
     t = t.clamp(0, 1)
@@ -129,14 +133,14 @@ def _run_grid(
 
 
 def _with_tones(made: Tensor, wanted: Tensor) -> Tensor:
-    """Return a tile with the broad tones of another picture of its size."""
+    """Return ``made``, a tile, with the broad tones of ``wanted``, a picture of the same size."""
     off = F.interpolate(wanted - made, (CELLS, CELLS), mode="area")
     return made + F.interpolate(off, made.shape[2:], mode="bilinear", align_corners=False)
 
 
 @contextmanager
 def record_statistics(modules: Iterable[nn.Module]) -> Iterator[NormStatistics]:
-    """Yield the statistics of the modules' inputs, filled as they run."""
+    """Yield a table of the mean and variance of the modules' inputs, which is filled as they run."""
     statistics: NormStatistics = {}
 
     def record(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -151,7 +155,7 @@ def record_statistics(modules: Iterable[nn.Module]) -> Iterator[NormStatistics]:
 
 @contextmanager
 def use_statistics(statistics: NormStatistics) -> Iterator[None]:
-    """Make modules use recorded statistics instead of those of their input."""
+    """Make modules use recorded statistics instead of those of their input within this context."""
     with ExitStack() as stack:
         for module, (mean, variance) in statistics.items():
             vars(module)["forward"] = _forward_with(module, mean, variance)

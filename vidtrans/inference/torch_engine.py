@@ -72,12 +72,12 @@ def _as_pictures(levels: Tensor) -> np.ndarray:
 
 
 class TorchEngine:
-    """An engine for generators with a ``multiple``; it pads inputs by mirroring and crops the outputs.
+    """An engine for generators whose inputs' sides must be a ``multiple``: it pads by mirroring and crops the outputs.
 
-    A generator with a plate gets it as additional input. A recurrent generator takes one picture at a time, with or
-    without a history. If memory runs out, batches are halved, and single pictures are tiled. Raises UsageError if this
-    engine cannot be used here. Any exception may mean that memory ran out (ONNX Runtime's are not RuntimeErrors);
-    ``errors.out_of_memory`` decides.
+    A generator with a background plate gets it as additional input. A recurrent generator takes one picture at a time,
+    with or without a history. If memory runs out, batches are halved, and single pictures are tiled. Raises UsageError
+    if this engine cannot be used here. Any exception may mean that memory ran out (ONNX Runtime's are not
+    RuntimeErrors); ``errors.out_of_memory`` decides.
 
     ``place``: the device that ``predict`` expects its input on. ``encoder``: the picture encoder of a multi-style
     generator, else None. ``tile``: the longest side in pixels of the last picture's tiles, None if it was run whole.
@@ -221,7 +221,7 @@ class TorchEngine:
         return next(count for count in range(most, 0, -1) if self.batch % count == 0)
 
     def _in_halves(self, run: Run, inputs: Tensor) -> Tensor:
-        """Run a batch; if memory does not suffice, run its halves, and keep the smaller batch size."""
+        """Run a batch; if memory does not suffice, run its halves, and use that batch size from now on."""
         made = self.if_it_fits(partial(run, inputs))
         if made is not None:
             return made
@@ -246,7 +246,7 @@ class TorchEngine:
         return DeviceError(self.device.name, "out of memory for one frame", "use a smaller --size, or --device cpu")
 
     def _padded(self, x: Tensor) -> Tensor:
-        """Pad (N, C, H, W) to a size that the network accepts, or to one of its fixed-size tiles."""
+        """Pad (N, C, H, W) to multiples of ``multiple``, and to at least the network's fixed size if it has one."""
         if self._fixed_size is None:
             return pad_by_mirroring(x, self.multiple)
         return grow_by_mirroring(pad_by_mirroring(x, self.multiple), *self._fixed_size)

@@ -67,7 +67,7 @@ def environment(device: Device) -> str:
 
 
 def remembered(question: object, device: Device, find: Callable[[], list[str]]) -> list[str]:
-    """Return the wrong operators for a ``question`` (JSON): cached by any process of this machine, or from ``find``."""
+    """Return the wrong operators for a JSON ``question``: as an earlier process stored them, or from ``find``."""
     name = f"{digest_of([CHECK_VERSION, environment(device), question])}.json"
     # RuntimeError: the user has no home folder.
     with suppress(OSError, RuntimeError, ValueError, KeyError, TypeError):

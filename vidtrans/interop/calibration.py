@@ -1,7 +1,7 @@
 """Calibrate batch norms: set their running statistics to those of a clip, once for all frames.
 
 With the statistics of each single picture, as pix2pix's authors render, a local change affects the whole output, which
-flickers. The statistics from training belong to another data set, and to earlier weights.
+flickers. The running statistics from training are those of other pictures, and of earlier weights.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def calibrate(generator: Any, inputs: np.ndarray) -> None:  # noqa: ANN401  (a g
 
 
 def _use_all(norm: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
-    """Set the norm's statistics to those of the whole batch, and return its output with these statistics."""
+    """Set a norm's statistics to those of the whole batch, and return its output with them; a forward hook."""
     assert isinstance(norm, PictureNorm | nn.BatchNorm2d)
     (x,) = inputs
     variance, mean = torch.var_mean(x, (0, 2, 3), correction=0)

@@ -38,7 +38,7 @@ def new_token() -> str:
 
 @dataclass(frozen=True)
 class Access:
-    """The access rules of a server. ``hosts``: accepted Host headers, with the port. ``scheme``: 'http' or 'https'."""
+    """The access rules of a server. ``hosts``: accepted Host headers, as NAME:PORT. ``scheme``: 'http' or 'https'."""
 
     token: str
     hosts: frozenset[str]

@@ -15,7 +15,7 @@ MOST_WAITING = 256  # waiting messages of each kind for a connection that does n
 
 @dataclass
 class Client:
-    """One connection. ``shows_input``: it also gets the network's input as a picture.
+    """One connection, of a page or a program. ``shows_input``: it also gets the network's input as a picture.
 
     Only the newest picture waits to be sent, so a connection that does not read delays nothing and uses little memory.
     """

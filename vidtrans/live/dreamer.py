@@ -25,7 +25,10 @@ STILL = DreamingSettings()
 
 
 class Dreamer:
-    """A rollout of a next-frame model, from a picture or from noise. Raises ModelError, DeviceError, UsageError."""
+    """A rollout of a next-frame model. Raises ModelError, DeviceError, UsageError.
+
+    ``seed``: the first frame, (h, w, 3) uint8; None: noise. ``size``: short side in pixels; 0: the training size.
+    """
 
     def __init__(
         self, model: LoadedModel, rendering: RenderingSettings, context: Context, seed: np.ndarray | None, size: int

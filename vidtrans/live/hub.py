@@ -237,7 +237,7 @@ class Hub(Answers):
         self._in_loop(self._drop, job, problem)
 
     def failed(self, problem: str, detail: str = "", *, ends_dream: bool = False) -> None:
-        """Report to all connections and the user that painting failed; ``detail`` is for the user only."""
+        """Report to all connections and the terminal that painting failed; ``detail`` goes to the terminal only."""
         self._in_loop(self._problem, problem)
         if ends_dream:
             self._in_loop(self._end_dream)

@@ -60,7 +60,10 @@ class ControlState:
     pairing: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
 
     def updated(self, values: Mapping[str, object], models: Mapping[str, LoadedModel]) -> ControlState:
-        """Return the state with changed values; pairing settings are named ``edges.density``. Raises UsageError."""
+        """Return the state with some values changed, by control name. Raises UsageError.
+
+        ``edges.density`` names the setting ``density`` of the pairing ``edges``, which makes a model's input.
+        """
         own = {name: value for name, value in values.items() if "." not in name}
         controls = from_table(Controls, to_table(self.controls) | own, "controls")
         for name in (controls.model, controls.second):
@@ -89,12 +92,12 @@ class ControlState:
         return to_table(self.controls) | own
 
     def changes(self, pairing: Pairing) -> dict[str, float]:
-        """Return the settings that override those of a pairing, by name."""
+        """Return the settings that override those of a model's ``pairing``, by setting name."""
         return dict(self.pairing.get(pairing.name, {}))
 
 
 def looks_of(model: LoadedModel) -> list[str]:
-    """Return the looks of a model: names if its pairing lists looks, numbers if it has style codes, else no looks."""
+    """Return the looks (styles) of a model: names if its pairing has them, seeds if it has style codes, or none."""
     if model.has_codes:
         return [str(number) for number in range(1, OFFERED_LOOKS + 1)]
     return list(model.pairing.settings.looks) if isinstance(model.pairing, LookPairing) else []
@@ -125,7 +128,7 @@ def describe_controls() -> Table:
 
 
 def describe_pairing(pairing: Pairing) -> Table:
-    """Return the default, bounds and help of a pairing's tunable settings, named ``edges.density``, as JSON values."""
+    """Return a pairing's tunable settings by names like ``edges.density``: default, bounds and help, for JSON."""
     found: Table = {}
     if pairing.uses_mask:  # a live source has no mask
         return found

@@ -41,7 +41,7 @@ class SourceFrame:
 
 
 class LivePicture(NamedTuple):
-    """A painted frame: the model's ``picture``, the frame at that size (``guide``), and a view of the model's input.
+    """A painted frame: the blended ``picture``, the source at the working size (``guide``), a view of the input.
 
     All (H, W, 3) uint8.
     """
@@ -82,7 +82,7 @@ class LiveModel:
         return self._renderer.inputs.pairing
 
     def paint(self, frame: SourceFrame, state: ControlState) -> LivePicture:
-        """Paint the next frame. Raises UsageError, DeviceError."""
+        """Paint the next frame of the source with the given controls. Raises UsageError, DeviceError."""
         if self.pairing.has_clock:
             raise UsageError(f"model '{self.model.name}'", "it predicts frames by a clock", "choose the source Dream")
         self._apply(state, frame.is_drawing)
@@ -111,7 +111,7 @@ class LiveModel:
         return width, height
 
     def _apply(self, state: ControlState, is_drawing: bool) -> None:
-        """Make the model's inputs with these controls from now on. Raises UsageError."""
+        """Make the model's inputs with these controls from now on, if they have changed. Raises UsageError."""
         controls = state.controls
         changes = tuple(sorted(state.changes(self.model.pairing).items()))
         choices = _InputChoices(changes, controls.look, controls.stroke_size, is_drawing)

@@ -38,7 +38,7 @@ def open_session(
 ) -> tuple[Hub, StageWorker]:
     """Load the models; return the hub and the worker that paints. The caller must close the worker.
 
-    ``folder``: the folder for recordings. Raises ModelError, DeviceError, UsageError.
+    ``folder``: for recordings. ``saved``: the page's presets. Raises ModelError, DeviceError, UsageError.
     """
     _leave_a_core()
 

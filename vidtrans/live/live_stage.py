@@ -21,7 +21,7 @@ Weights = Mapping[str, float]  # of models, adding up to 1
 
 
 class Fader:
-    """Cross-fade between models: the weight of each model over time. A newly chosen model fades in over ``fade`` s."""
+    """Cross-fade between models: the weight of each model over time. New models fade in over ``Controls.fade`` s."""
 
     def __init__(self) -> None:
         self._chosen: tuple[str, str] | None = None
@@ -70,7 +70,7 @@ class LiveStage:
 
     @property
     def is_changing(self) -> bool:
-        """Return whether painting the same frame again would give another picture, during a fade or a blend."""
+        """Return whether painting the last frame again would give another picture, because of a fade or a blend."""
         return self._fader.is_fading or not self._is_settled
 
     def paint(self, frame: SourceFrame, state: ControlState, now: float) -> StagePicture:

@@ -47,7 +47,7 @@ class SavedControls:
     def load(self, name: str) -> Table:
         """Return the controls saved as ``name``. Raises UsageError."""
         if name not in self._tables:
-            raise UsageError(f"preset '{name}'", "there is no preset of this name", "choose another")
+            raise UsageError(f"preset '{name}'", "there is no preset of this name", "choose another name")
         return dict(self._tables[name])
 
     def save(self, name: str, table: Table) -> None:
@@ -69,7 +69,7 @@ class SavedControls:
 
 
 def that_fit(values: Table, state: ControlState, models: Mapping[str, LoadedModel]) -> Table:
-    """Return saved values without settings of models that are not loaded; ``state`` holds the present controls."""
+    """Return saved values without settings of models that are not loaded; the model may be that of ``state``."""
     controls, own = {f.name for f in fields(Controls)}, state.controls
     settings = {key for model in models.values() for key in describe_pairing(model.pairing)}
     fit = {name: value for name, value in values.items() if name in controls | settings}

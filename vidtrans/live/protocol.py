@@ -41,7 +41,7 @@ class FrameMessage:
 
 @dataclass(frozen=True)
 class PictureMessage:
-    """A painted picture, or with empty files the acknowledgement of a dropped frame."""
+    """A painted picture, or with empty files the acknowledgement of a dropped frame; fields as in the header above."""
 
     kind: int
     sequence: int

@@ -26,7 +26,7 @@ POLL_S = 0.1
 
 @dataclass(frozen=True)
 class Address:
-    """The address at which a server listens. ``certificates``: folder of the https certificate; None for http."""
+    """The address at which a server listens. ``certificates``: folder of the https certificate; None: http."""
 
     host: str
     port: int
@@ -62,7 +62,7 @@ class LiveServer:
         self.port: int = self._socket.getsockname()[1]
 
     def link(self, path: str = "/", *, outward: bool = False, kiosk: bool = False) -> str:
-        """Return a page's URL with the token; ``outward``: for another device; ``kiosk``: add the flag ``kiosk``."""
+        """Return a page's URL with the token. ``outward``: for other devices. ``kiosk``: the page without controls."""
         name = "127.0.0.1"
         if self.address.host not in (*EVERYWHERE, *LOOPBACK) or self.address.host == "::1":
             name = self.address.host

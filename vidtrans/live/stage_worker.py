@@ -25,7 +25,7 @@ FIRST_RETRY_S, LAST_RETRY_S = 1.0, 30.0  # first and longest wait in seconds bef
 
 @dataclass(frozen=True)
 class PaintJob:
-    """A frame to paint. ``received``: its time of ``time.perf_counter``. ``sender``: its connection's number."""
+    """A frame to paint. ``received``: at a time of ``time.perf_counter``. ``sender``: the number of its connection."""
 
     message: FrameMessage
     sender: int = 0
@@ -35,7 +35,10 @@ class PaintJob:
 
 @dataclass(frozen=True)
 class Painted:
-    """A painted picture, (H, W, 3) uint8. ``job``: its frame; None for a repeated frame or a dream."""
+    """A painted picture, (H, W, 3) uint8. ``job``: its frame; None for a repeated frame or a dream.
+
+    ``model_input``: a view of the model's input, (H, W, 3) uint8. ``model_ms``: milliseconds of painting.
+    """
 
     job: PaintJob | None
     picture: np.ndarray
@@ -53,7 +56,7 @@ class Answers(Protocol):
         """Handle a frame that was not painted: a newer frame replaced it, or it has a ``problem``."""
 
     def failed(self, problem: str, detail: str = "", *, ends_dream: bool = False) -> None:
-        """Handle a failure because of which nothing can be painted now; ``detail`` is a traceback."""
+        """Handle a failure that stops painting; ``detail``: a traceback or ''; ``ends_dream``: it ended the dream."""
 
 
 class StageWorker:
@@ -158,7 +161,7 @@ class StageWorker:
             self._changed.wait_for(lambda: self._is_closed or not self._dreams, max(0.0, seconds))
 
     def _is_ready(self, job: PaintJob | None) -> bool:
-        """Load the models if the device was lost; return whether they are loaded. After an error it is tried later."""
+        """Load the models if the device was lost; return whether they are loaded. After an error, wait first."""
         if self._stage is None:
             try:
                 self._stage = self._open_stage()

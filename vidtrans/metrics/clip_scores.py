@@ -31,7 +31,7 @@ class Scores:
     series: dict[str, Series]
 
     def worst(self, count: int = 5) -> list[int]:
-        """Return the frames with the largest jumps in excess of the source's, worst first, well separated in time."""
+        """Return at most ``count`` frames whose jumps most exceed the source's, worst first, well spread in time."""
         excess = [
             0.0 if own is None or given is None else own - given
             for own, given in zip(self.series["warping_error"], self.series["warping_error_source"], strict=True)

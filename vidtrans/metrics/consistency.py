@@ -27,9 +27,9 @@ NEAR_WITHOUT_REFERENCE = {"": ("output", "per-frame")}
 class Scorer:
     """Score the frames of a clip in order; only two frames are in memory at a time.
 
-    Pictures are (H, W, 3) uint8 of any size: they are resized to the output's, and scored at most at
-    ``SHORT_SIDE``; only sharpness is measured at the output's full size, since shrinking hides blur. ``flow`` is the
-    name of a flow method.
+    Pictures are (H, W, 3) uint8 of any size: they are resized to the output's, and scored at a short side of at most
+    ``SHORT_SIDE`` pixels; only sharpness is measured at the output's full size, since shrinking hides blur. ``flow`` is
+    the name of a flow method.
     """
 
     def __init__(self, flow: str = SCORING_FLOW) -> None:
@@ -94,7 +94,7 @@ class Scorer:
             self._shape, self._videos = shape, videos
             self._size = Size(short=SHORT_SIDE).of(shape[1], shape[0])
         if shape != self._shape or videos != self._videos:
-            raise ValueError(f"first {self._shape} of {sorted(self._videos)}, then {shape} of {sorted(videos)}")
+            raise ValueError(f"changed from {self._shape} of {sorted(self._videos)} to {shape} of {sorted(videos)}")
 
     def _motion(self, source: np.ndarray, starts_shot: bool) -> FlowPair | None:
         """Return the motion from the previous frame to this one; None at the start of a shot."""

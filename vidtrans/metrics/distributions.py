@@ -57,7 +57,7 @@ class PatchSet:
         """Return the patch set with its spread. Raises ValueError for fewer than two pictures."""
         count, each = patches.shape[:2]
         if count < 2:
-            raise ValueError(f"a distance of sets of pictures needs two of them (got {count})")
+            raise ValueError(f"a distance between sets needs at least two pictures of each (got {count})")
         flat = patches.reshape(count * each, -1)
         # Pairs within a picture are those of each picture with itself.
         within = sum(_mean_distance(p, p) for p in patches) / count
@@ -76,7 +76,8 @@ class DomainDistance:
     The squared energy distance of patches (Székely and Rizzo, 2013), a kernel distance like KID (Bińkowski et al.,
     ICLR 2018) without a bandwidth or a power to choose: unbiased for few samples, robust to outliers. Patches of
     one picture are alike, so pairs of them are excluded. Channels are scaled by their deviation in the target, and
-    layers by the difference of two distances: ``same`` between halves of the target, ``other`` to the source.
+    layers by the difference of two distances: ``same`` between halves of the target, ``other`` to the source. By layer,
+    ``target`` holds the target's scaled patches, ``scale`` the mean and deviation (C,) of its channels.
     """
 
     describe: Describe
@@ -87,7 +88,7 @@ class DomainDistance:
 
     @classmethod
     def between(cls, describe: Describe, sources: Pictures, targets: Pictures) -> DomainDistance:
-        """Measure both domains: at least two pictures of the source and four of the target."""
+        """Return the distance for two domains, from at least two pictures of the source and four of the target."""
         found = describe(evenly(targets))
         scale = [(p.mean((0, 1)), _deviations(p)) for p in found]
         whole = [(p - mean) / deviation for p, (mean, deviation) in zip(found, scale, strict=True)]
@@ -120,7 +121,7 @@ class DomainDistance:
 
 
 def _deviations(patches: np.ndarray) -> np.ndarray:
-    """Return the deviation of each channel, (C,), bounded below by a share of the layer's."""
+    """Return the deviation of each channel, (C,), plus a share of the layer's, so that none is near 0."""
     own: np.ndarray = patches.std((0, 1))
     return own + LEAST_SHARE * float(np.sqrt(np.mean(own * own))) + 1e-6
 
@@ -143,7 +144,7 @@ def evenly(pictures: Pictures, most: int = MAX_PICTURES) -> list[np.ndarray]:
 
 
 def _describe(pictures: Pictures, features: Callable[[Tensor], list[Tensor]]) -> Patches:
-    """Return the features of patches at random but reproducible places; the pictures may differ in size."""
+    """Return each layer's features at random but reproducible places; the pictures may differ in size."""
     import torch
 
     random = np.random.default_rng(0)
@@ -158,7 +159,7 @@ def _describe(pictures: Pictures, features: Callable[[Tensor], list[Tensor]]) ->
 
 
 def _part(picture: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Return a random crop of a picture larger than ``MAX_SIDE``."""
+    """Return a random crop of a picture, at most ``MAX_SIDE`` pixels a side."""
     top, left = (int(random.integers(max(0, n - MAX_SIDE) + 1)) for n in picture.shape[:2])
     return picture[top : top + MAX_SIDE, left : left + MAX_SIDE]
 

@@ -60,8 +60,8 @@ def nearest_psnr(film: Pictures, training: Pictures) -> float:
 def drift(film: Pictures, training: Pictures) -> float:
     """Return how far the mean colours of the last END_FRAMES lie outside the range of the training frames.
 
-    In levels of 0 to 255, for the worst channel; 0 inside, so a clip with changing colours is tolerant. A governor
-    that clamps colours makes it 0: score without it.
+    In levels of 0 to 255, for the worst channel; 0 inside, so a clip with changing colours is tolerant. A drift
+    correction that clamps colours makes it 0: score without one.
     """
     known, ends = _colours(training), _colours(film[-END_FRAMES:])
     outside = np.maximum(0.0, np.maximum(known.min(0) - ends, ends - known.max(0)))
@@ -75,7 +75,7 @@ def relative_sharpness(film: Pictures, training: Pictures) -> float:
 
 
 def motion(film: Pictures, lag: int) -> float:
-    """Return the mean |difference| of frames ``lag`` frames apart, in levels; 0 if the film is too short.
+    """Return the mean |difference| of frames ``lag`` frames apart, in 8-bit levels; 0 if the film is too short.
 
     Over one frame flicker counts as motion; over four it hardly does, and 0 is a frozen film.
     """
@@ -92,7 +92,7 @@ def num_distinct(film: Pictures, training: Pictures) -> int:
 
 
 def ping_pong(clip: Pictures, count: int) -> list[np.ndarray]:
-    """Return a film of true frames: the ``clip`` forwards and backwards, repeatedly."""
+    """Return a film of ``count`` true frames: the ``clip`` forwards and backwards, repeatedly."""
     places = max(1, 2 * (len(clip) - 1))
     return [clip[min(place % places, -place % places)] for place in range(count)]
 

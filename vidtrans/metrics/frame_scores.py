@@ -62,7 +62,7 @@ class Steadiness:
         self._last = picture
 
     def summary(self) -> Summary:
-        """Return the mean of each measure."""
+        """Return the mean warping error (full scale squared) and flicker (8-bit levels); None if unknown."""
         return {"warping_error": mean(self.errors), "flicker": mean(self.flickers)}
 
     def series(self) -> dict[str, Series]:
@@ -111,7 +111,7 @@ class Nearness:
         self._sharp: list[tuple[float, float]] = []
 
     def add(self, picture: np.ndarray, wanted: np.ndarray, sharp: float, wanted_sharp: float) -> None:
-        """Add a frame of each, (H, W, 3) uint8, and the sharpness of each."""
+        """Add a frame of the video and its reference, (H, W, 3) uint8, and the sharpness of each, in grey levels."""
         self._errors.append(squared_error(picture, wanted))
         self._similar.append(ssim(picture, wanted) if min(picture.shape[:2]) >= SSIM_WINDOW else None)
         self._sharp.append((sharp, wanted_sharp))
@@ -163,11 +163,11 @@ class Ghosting:
         self._ghosts: list[Ghost | None] = []
 
     def add(self, ghost: Ghost | None) -> None:
-        """Add the next frame's measurement."""
+        """Add the next frame's ghost; None if it was not measured."""
         self._ghosts.append(ghost)
 
     def summary(self) -> Summary:
-        """Return the scores of the clip."""
+        """Return the clip's ghosting and errors, in 8-bit levels; None if nothing was uncovered."""
         found = combine_ghosts([g for g in self._ghosts if g])
         return {
             "ghosting": found.excess if found else None,
@@ -196,7 +196,7 @@ def measure_ghost(output: np.ndarray, wanted: np.ndarray, uncovered: np.ndarray)
 
 
 def combine_ghosts(ghosts: list[Ghost]) -> Ghost | None:
-    """Combine the ghosts of a clip, weighted by their numbers of new pixels."""
+    """Return the mean of a clip's ghosts, weighted by their numbers of new pixels; None without any."""
     pixels = sum(g.pixels for g in ghosts)
     if not pixels:
         return None

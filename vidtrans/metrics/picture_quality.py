@@ -27,7 +27,7 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def psnr_of(error: float) -> float:
-    """Return the PSNR in dB of a mean squared difference in 8-bit levels; infinite for 0."""
+    """Return the PSNR in dB of a mean squared difference in 8-bit levels squared; infinite for 0."""
     return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
 
@@ -37,7 +37,7 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
     Raises ValueError if a picture is smaller than its window of 11 pixels.
     """
     if min(a.shape[:2]) < SSIM_WINDOW:
-        raise ValueError(f"SSIM: win_size is {SSIM_WINDOW}, the picture {a.shape[1]}x{a.shape[0]}")
+        raise ValueError(f"SSIM needs {SSIM_WINDOW} pixels a side (win_size), not {a.shape[1]}x{a.shape[0]}")
     edge = SSIM_WINDOW // 2
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 

@@ -74,7 +74,7 @@ def temporal_error(sources: Iterable[FramePair], outputs: Iterable[FramePair]) -
 def light_correlation(sources: Pictures, outputs: Pictures) -> float | None:
     """Return the correlation of lightness between source and output, −1 to 1, by areas of a coarse picture.
 
-    Computed within all pictures together; None if either side is flat.
+    Over all pictures together, less the mean lightness of each; None if either side is flat.
     """
     sides: tuple[list[np.ndarray], list[np.ndarray]] = [], []
     for pair in zip(sources, outputs, strict=True):

@@ -41,7 +41,7 @@ class ForeignModel:
         generator: Table with the generator's ``name`` in ``networks`` and its complete ``settings``.
         ports: Settings of ``PortSettings`` that differ from the defaults.
         size: Short side in pixels at which it is rendered by default.
-        pairing: The pairing that follows from the family, with its settings; empty where the user must choose one.
+        pairing: The pairing that follows from the family, with its settings; empty if the user must choose one.
         card: Author and licence, as far as the file states them.
         origin: Facts beside the weights that an export needs; ``record`` adds the ``family``.
         notes: Sentences for the person who imports the file.
@@ -61,7 +61,7 @@ class ForeignModel:
     def record(self, path: Path, pairing: Pairing | None = None) -> ModelRecord:
         """Return the model's record with ``pairing``, by default the pairing that follows from its family.
 
-        Raises UsageError if the family implies no pairing, ModelError if the network does not take its channels.
+        Raises UsageError if there is no pairing, ModelError if the network takes another number of channels.
         """
         if pairing is None and not self.pairing:
             why = f"it is a {self.family}, and its file does not say what its input is made of"
@@ -93,7 +93,7 @@ class ForeignModel:
 
 
 def _label_options(channels: int) -> str:
-    """Return the text after ``--pairing`` that selects label maps with this number of channels."""
+    """Return the value of ``--pairing``, with options, that selects label maps with this number of channels."""
     borders = f"or {channels - 1} and --set pairing.boundaries=true, with borders of objects"
     return f"labels --set pairing.classes={channels} ({borders})"
 
@@ -125,7 +125,7 @@ class ForeignFormat(ModelFormat):
         return self.describe(path).record(path)
 
     def load(self, path: Path) -> tuple[Any, ModelRecord]:
-        """Return the generator behind its ports, and its record. Raises ModelError, UsageError."""
+        """Return the generator, which takes and returns [−1, 1], and its record. Raises ModelError, UsageError."""
         return self.load_described(path, self.describe(path))
 
     def load_described(

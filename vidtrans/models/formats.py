@@ -39,14 +39,14 @@ class ModelFormat:
     suffixes: ClassVar[tuple[str, ...]]  # of the files that a bare name may mean
 
     def detect(self, path: Path) -> bool:
-        """Return whether the file's content has the marks of this format, even if it is damaged. Raises OSError.
+        """Return whether the file begins like files of this format, even if it is damaged. Raises OSError.
 
         Reads only a little of any file, in bounded memory.
         """
         raise NotImplementedError
 
     def files(self, path: Path) -> list[Path]:
-        """Return all files that belong to a detected model file, itself first."""
+        """Return the paths of a detected model file and of the files that belong to it, the model file first."""
         return [path]
 
     def read_record(self, path: Path) -> ModelRecord:
@@ -58,12 +58,12 @@ class ModelFormat:
         raise NotImplementedError
 
     def load_extractor(self, path: Path) -> tuple[Any, ModelRecord]:
-        """Return generator and record of the extractor embedded in the file. Raises ModelError. Optional."""
+        """Return generator and record of the network, embedded in the file, that makes its input. Raises ModelError."""
         raise ModelError(str(path), "files of this format embed no extractor", "choose another file")
 
     def save(self, path: Path, generator: Any, record: ModelRecord) -> None:  # noqa: ANN401  (no torch here)
-        """Write a model file atomically; the same model gives the same bytes. Optional."""
-        raise UsageError(str(path), "files of this format are only read", "choose another format")
+        """Write a model file atomically; the same model gives the same bytes. Raises UsageError if only read."""
+        raise UsageError(str(path), "vidtrans cannot write files of this format", "choose another format")
 
 
 def format_of(path: Path) -> str:
@@ -76,7 +76,7 @@ def format_of(path: Path) -> str:
         raise ModelError(str(path), str(error.strerror).lower(), "give a model file that can be read") from None
     if found:
         return found
-    why = "not a model file of a known format, or cut short"
+    why = "it is not a model file of a known format, or it is cut off"
     raise ModelError(str(path), why, "copy it again, or see which are known: vidtrans model formats")
 
 

@@ -31,7 +31,7 @@ class LoadedModel:
     """A model that was found: its file (None for identity), digest, name and record.
 
     ``changes``: pairing settings that the render overrides. ``extractor``: the network that makes the model's input,
-    if its pairing uses one. ``part``: which network of the file it is.
+    if its pairing uses one. ``part``: its role and location, see ``model_file.read_record``.
     """
 
     path: Path | None
@@ -44,7 +44,7 @@ class LoadedModel:
 
     @property
     def pairing(self) -> Pairing:
-        """The pairing, which makes the input from a raw frame; identity takes the frame itself. Raises UsageError."""
+        """The pairing, which makes the network's input from a raw frame. Raises UsageError for unfit ``changes``."""
         if self.record is None:
             return make_pairing("aligned", dict(self.changes))
         made = make_pairing(self.record.pairing["name"], {**self.record.pairing["settings"], **self.changes})
@@ -73,7 +73,7 @@ class LoadedModel:
             raise UsageError(f"model '{self.name}'", why, "use vidtrans dream, or a model of --preset next-frame")
 
     def for_key(self) -> list[Any]:
-        """Return the cache-key parts that identify the model: digest, pairing and the extractor's digest."""
+        """Return the values that identify the model in cache keys: digest, pairing and the extractor's digest."""
         return [self.digest, pairing_record(self.pairing), *([self.extractor.digest] if self.extractor else [])]
 
     @property
@@ -103,7 +103,8 @@ class LoadedModel:
         """
         name = self.record.generator["name"] if self.record else ""
         if name == "colour-map" and wanted == "onnx":
-            raise UsageError("--engine onnx", f"'{self.name}' is a grade, which it cannot run", "leave it out")
+            why = f"'{self.name}' is a grade, which ONNX Runtime cannot run"
+            raise UsageError("--engine onnx", why, "leave out --engine")
         return "torch" if name in ("optimised", "colour-map", ONNX_GRAPH) and wanted == "auto" else wanted
 
     def working_size(self, wanted: str, source: tuple[int, int]) -> tuple[int, int]:
@@ -156,7 +157,8 @@ def load_extractor(wanted: Extraction, context: Context, place: str = "") -> Loa
         raise UsageError("pairing 'model'", "it needs a network that makes the input from each frame", remedy)
     found = _found(place or wanted.model, context, {}, "extractor")
     if found.path is None:
-        raise ModelError(f"model '{found.name}'", "it returns the frame unchanged", "name a network's file")
+        remedy = "give a network's file: --set pairing.model=FILE"
+        raise ModelError(f"model '{found.name}'", "it returns the frame unchanged", remedy)
     check_digest(found.path, file_digest(found.path, context.cache.digest), wanted)
     return _checked(found)
 
@@ -187,9 +189,9 @@ def _checked(extractor: LoadedModel) -> LoadedModel:
 
 
 def _digest(path: Path, record: ModelRecord, context: Context) -> str:
-    """Return the digest that identifies a model in cache keys: of its file, or of all files and the record.
+    """Return the digest that identifies a model in cache keys.
 
-    The record counts for another tool's model, because files beside it (such as options) change how it is read.
+    It covers the file; for another tool's model also its record, since files beside it (options) change that.
     """
     if not record.origin:
         return context.cache.digest(path)
@@ -219,13 +221,13 @@ def find_extractor(wanted: Extraction, folder: Path, digest: Callable[[Path], st
     """Return the extractor file with the digest in ``wanted``, searched by name first, then by content alone.
 
     Args:
-        wanted: the extraction of a recorded pairing, with its digest.
-        folder: the model's folder, searched before the folders of ``model_folders``.
-        digest: function that returns the SHA-256 of a file's content.
-        remedy: the advice in the error message if the file is missing.
+        wanted: The extraction of a recorded pairing, with its digest.
+        folder: The model's folder, searched before the folders of ``model_folders``.
+        digest: Function that returns the SHA-256 of a file's content.
+        remedy: The advice in the error message if the file is missing.
 
     Raises:
-        ModelError: no file in these folders has that content.
+        ModelError: No file in these folders has that content.
     """
     # A record is a stranger's: only the last part of the name counts, so nothing outside of the folders is read.
     name, folders = Path(wanted.model).name, list(dict.fromkeys([folder, *model_folders()]))
@@ -260,14 +262,17 @@ def check_digest(path: Path, found: str, wanted: Extraction) -> None:
 
 
 def check_extractor(name: str, pairing: Pairing, *, remembers: bool = False, optimises: bool = False) -> None:
-    """Raise ModelError if a model cannot be an extractor, which makes a picture from one frame in one pass."""
+    """Raise ModelError if a model cannot be an extractor, which makes a picture from one frame in one pass.
+
+    ``remembers``: it is recurrent; ``optimises``: it optimises each frame instead of one pass.
+    """
     reasons = {
         "its own input is made by another network": pairing.extraction is not None,
-        "it looks at several frames": pairing.offsets != (0,),
-        "it goes by a clock": pairing.has_clock,
-        "it paints each frame from the one before": remembers,
+        "its input includes several frames": pairing.offsets != (0,),
+        "its input includes a clock": pairing.has_clock,
+        "its input includes its previous output": remembers,
         "its input is a folder of guides": bool(pairing.guides),
-        "it looks at a mask": pairing.uses_mask,
+        "its input includes a mask": pairing.uses_mask,
         "it puts pixels of the frame back into its pictures": pairing.finishes,
         "it optimises each frame, for seconds or minutes": optimises,
     }

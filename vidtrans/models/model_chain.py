@@ -26,9 +26,9 @@ SEPARATOR = "+"  # between the models' names
 class ModelChain(LoadedModel):
     """Several models, each of which takes the output of the model before it as its source.
 
-    Its ``digest`` covers the digests of the ``steps`` and their pairings, in order. Models that paint whole pictures
-    run at their own sizes; models that alter single pixels, or put pixels back (see ``Pairing.finishes``), keep the
-    size of their source.
+    ``steps``: the models in order; ``digest`` covers their digests and pairings. A model runs at the size that it was
+    trained for, except one that maps the colours of single pixels or restores the frame's pixels
+    (``Pairing.finishes``): it keeps the size of its source.
     """
 
     steps: tuple[LoadedModel, ...] = ()
@@ -44,7 +44,7 @@ class ModelChain(LoadedModel):
         return ChainPairing(self.steps[0].pairing, prod(step.pairing.upscale_factor for step in self.steps))
 
     def check_renders(self) -> None:
-        """Raise UsageError for models that cannot be in a chain, or not at this place in it."""
+        """Raise UsageError for a model that cannot be in a chain, or not at its position in it."""
         enlarged = ""
         for number, step in enumerate(self.steps):
             step.check_renders()
@@ -52,7 +52,7 @@ class ModelChain(LoadedModel):
                 raise _refused(step, why, "render it alone first, then the other models on its result")
             if enlarged and not _follows(step):
                 why = f"it paints at its own size, so the enlargement by '{enlarged}' is lost"
-                raise _refused(step, why, f"name '{enlarged}' after it")
+                raise _refused(step, why, f"give '{enlarged}' after it")
             enlarged = step.name if step.pairing.upscale_factor > 1 else enlarged
 
     @property
@@ -72,7 +72,7 @@ class ModelChain(LoadedModel):
         return self._painted_size(wanted, source) if first.pairing.finishes else self.network_sizes(wanted, source)[0]
 
     def network_sizes(self, wanted: str, source: PixelSize) -> list[PixelSize]:
-        """Return the (width, height) at which each network runs."""
+        """Return the (width, height) at which each network of the chain runs, in order."""
         sizes: list[PixelSize] = []
         current = self._painted_size(wanted, source)
         for step in self.steps:
@@ -103,7 +103,7 @@ def _own_size(model: LoadedModel) -> Size:
 
 
 def _follows(model: LoadedModel) -> bool:
-    """Return whether a model's output keeps the size and detail of its source, whatever size it was trained at."""
+    """Return whether a model's output keeps the size and detail of its source, whatever size it was trained for."""
     return model.pairing.at_source_size or model.pairing.finishes
 
 
@@ -111,15 +111,15 @@ def _alone(model: LoadedModel, *, first: bool) -> str:
     """Return the reason why a model cannot be in a chain, or not after another model; '' if it can."""
     pairing = model.pairing
     if model.is_recurrent:
-        return "it paints each frame from its own last one"
+        return "its input includes its previous output"
     if pairing.uses_mask:
         return "it paints only where the mask is"
     if first:
         return ""
     if pairing.offsets != (0,):
-        return "it looks back to earlier frames of its source"
+        return "its input includes earlier frames of its source"
     if pairing.guides:
-        return "its input is guide passes"
+        return "its input is a folder of guides"
     if pairing.extraction:
         return "another network makes its input from the frames of its source"
     if model.record and model.record.plate:
@@ -143,7 +143,7 @@ def load_models_in_turn(names: Sequence[str], context: Context, changes: Mapping
     ``load_model``, and UsageError if ``names`` is empty.
     """
     if not names:
-        raise UsageError("--model", "no model was given", "name one, or several to render in turn")
+        raise UsageError("--model", "no model was given", "give one, or several to apply one after the other")
     first, *others = without_identity(names)
     steps = [load_model(first, context, changes), *(load_model(name, context) for name in others)]
     if not others:

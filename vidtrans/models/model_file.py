@@ -54,7 +54,7 @@ def find_model(name: str) -> Path | None:
 
 
 def companion_path(model: Path, name: str) -> Path:
-    """Return the path of a model's companion: 'night.reverse.safetensors' beside 'night.safetensors'."""
+    """Return the path of the file ``name`` of a model: 'night.NAME.safetensors' beside 'night.safetensors'."""
     return model.with_name(f"{model.name.removesuffix(SUFFIX)}.{name}{SUFFIX}")
 
 
@@ -84,7 +84,7 @@ def file_in_folder(path: Path) -> Path:
 
 
 def known_models() -> dict[str, Path]:
-    """Return the files of all models that can be given by a bare name, by name."""
+    """Return the paths of all models that can be given by a bare name, by that name."""
     folders = [f for f in reversed(model_folders()) if f.is_dir()]
     patterns = [f"*{suffix}" for suffix in reversed(suffixes())]
     found = {p.stem: p for pattern in patterns for folder in folders for p in sorted(folder.glob(pattern))}
@@ -100,7 +100,11 @@ def model_folders() -> list[Path]:
 
 
 def read_record(path: Path, part: Part = "model") -> ModelRecord:
-    """Read and check a model file's record, without loading weights or torch. Raises ModelError."""
+    """Return the checked record of the model in a file, without loading weights or torch. Raises ModelError.
+
+    ``part``: "model"; "extractor", the model as the network that makes another model's input, by default from frames;
+    or "embedded", the extractor inside the model's file.
+    """
     form = load_format(format_of(path))
     if part == "extractor" and isinstance(form, ForeignFormat):
         model = form.describe(path)
@@ -127,7 +131,7 @@ def load_generator(path: Path, part: Part = "model") -> tuple[Any, ModelRecord]:
 
 
 def _pairing_of_extractor(model: ForeignModel) -> Pairing | None:
-    """Return a pairing that takes the frame itself for a network without a pairing of its own; else None."""
+    """Return the pairing 'aligned', whose input is the frame, for a network without a pairing of its own; else None."""
     return None if model.pairing else make_pairing("aligned", {})
 
 
@@ -146,7 +150,7 @@ def embed_extractor(path: Path, output: Path, extractor: tuple[Any, ModelRecord]
 
 
 def save_grade(path: Path, nodes: np.ndarray, title: str, scores: Table) -> None:
-    """Write a 3D LUT, ``nodes`` (n, n, n, 3) in [0, 1] with blue as the first axis, as a model with a ``title``."""
+    """Write a 3D LUT, ``nodes`` (n, n, n, 3) in [0, 1] with blue as the first axis, as a model file."""
     from vidtrans.networks.colour_map import ColourMap, ColourMapSettings
 
     generator = ColourMap(3, 3, ColourMapSettings(len(nodes)))

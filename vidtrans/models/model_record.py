@@ -40,17 +40,26 @@ class Card:
 class ModelRecord:
     """The metadata of a model. Tables that do not apply to a model are empty.
 
-    ``generator`` and ``pairing`` are tables with ``name`` and ``settings``; ``size`` is the short side in pixels at
-    training; ``training`` and ``card`` are for people. ``plate``: ``size`` (width, height) of the background plate that
-    the generator paints on (stored with the weights as 'plate' and 'scene'), and ``still``, how still the camera was
-    (0 to 1). ``dream``, for models that predict frames: the number of ``positions`` of the clock (0: no clock), the
-    frame ``rate`` of the training clip, and the ``statistics`` of its frames.
-    ``memory``, for recurrent generators: the ``flow`` method that warps the last output to the current frame.
-    ``ports``, for networks of other tools: the layout and range of input and output (``networks.ports.PortSettings``);
-    ``origin``: the ``family`` of such a network, and facts in its file that the weights do not show.
-    ``extractor``: the record of the network that makes the input, if it is embedded in the file.
-    ``codes``, for generators with many looks: the ``size`` of the style code that is added to the input, and the
-    ``mean`` and ``spread`` (standard deviation) of the training pictures' codes.
+    Attributes:
+        generator: The generator's ``name`` and ``settings``.
+        pairing: The pairing's ``name`` and ``settings``.
+        in_channels: Number of channels that the pairing makes.
+        out_channels: Number of the output's channels: 3.
+        size: Short side in pixels of the training pictures.
+        normalisation: The map from 8-bit pictures to the network's values, as text.
+        training: Figures of the training, for people.
+        card: Author, licence and notes, for people.
+        weights: SHA-256 (hex) over the tensors.
+        plate: For a generator that paints on a background plate (its weights 'plate' and 'scene'): the plate's ``size``
+            (width, height), and ``still``, how still the camera was, 0 to 1.
+        dream: For a model that predicts frames: the number of ``positions`` of its clock (0: no clock), the frame
+            ``rate`` of the training clip, and the ``statistics`` of its frames.
+        memory: For a recurrent generator: the ``flow`` method that warps the last output to the current frame.
+        ports: For a network of another tool: settings of ``networks.ports.PortSettings``.
+        origin: For such a network: its ``family``, and facts in its file that the weights do not show.
+        extractor: The record of the network, embedded in the file, that makes the input.
+        codes: For a generator with many looks: the ``size`` of the style code that is added to the input, and the
+            ``mean`` and ``spread`` (standard deviation) of the training pictures' codes.
     """
 
     generator: Table
@@ -145,9 +154,9 @@ def _check(record: ModelRecord) -> None:
             raise ValueError(f"'{name}' is not a table")
     for name, table in (("generator", record.generator), ("pairing", record.pairing)):
         if not isinstance(table.get("name"), str) or not isinstance(table.get("settings"), dict):
-            raise ValueError(f"no {name}")
+            raise ValueError(f"it has no complete table '{name}'")
     if not all(type(n) is int for n in (record.in_channels, record.out_channels, record.size)):
-        raise ValueError("channels or size are not integers")
+        raise ValueError("its number of channels or its size is not an integer")
     pairing = make_pairing(record.pairing["name"], record.pairing["settings"])
     if pairing.extraction is not None and not pairing.extraction.digest:
         # A stranger's record would name any file of this machine, or of another one, to be opened.
@@ -155,9 +164,9 @@ def _check(record: ModelRecord) -> None:
     if record.origin and not isinstance(record.origin.get("family"), str):
         raise ValueError("its origin names no family")
     if pairing.in_channels != record.in_channels:
-        raise ValueError("its pairing makes another number of channels than its network takes")
+        raise ValueError("its pairing and its network have different numbers of channels")
     if not 1 <= record.in_channels <= MAX_CHANNELS or record.out_channels != 3 or not 1 <= record.size <= 8192:
-        raise ValueError("channels or size out of bounds")
+        raise ValueError("its number of channels or its size is out of bounds")
     steps, held_out = record.training.get("steps") or [], record.training.get("held_out") or {}
     if not isinstance(steps, list) or not isinstance(held_out, dict):
         raise ValueError("its training record is malformed")
@@ -177,7 +186,7 @@ def _check(record: ModelRecord) -> None:
     if record.ports and (record.plate or record.memory):
         raise ValueError("a network of another tool has no plate and no memory")
     if record.ports and not from_table(PortSettings, record.ports, "ports").takes(record.in_channels):
-        raise ValueError("its network does not take the channels that its pairing makes")
+        raise ValueError("its ports do not fit the number of channels that its pairing makes")
     if record.memory and record.memory["flow"] not in FLOWS:
         raise ValueError(f"flow method '{record.memory['flow']}' is unknown to this version")
     if record.codes:
@@ -192,7 +201,7 @@ def _check_codes(record: ModelRecord) -> None:
         raise ValueError("its codes are out of bounds")
     for numbers in values:
         if not isinstance(numbers, list) or len(numbers) != size:
-            raise ValueError("its codes have another number of values")
+            raise ValueError("its codes' mean or spread has a wrong number of values")
         if not all(type(n) in (int, float) and -CODE_RANGE <= n <= CODE_RANGE for n in numbers):
             raise ValueError("its codes are out of bounds")
     if min(values[1]) < 0:

@@ -3,7 +3,7 @@
 Its one metadata key, ``vidtrans``, is canonical JSON (with several keys the bytes would differ from run to
 run): format, architecture and settings, pairing and settings, size, normalisation, training record, card, the
 weights' digest. The network that makes the model's input may be embedded: its weights under a prefix, its record inside
-of the record. No times and no paths: the same training gives the same bytes (where: docs/guides/training.md).
+of the record. Without times and paths, the same training gives the same bytes (limits: docs/guides/training.md).
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ class NativeFormat(ModelFormat):
         return parse_record(text, path)
 
     def load(self, path: Path) -> tuple[Any, ModelRecord]:
-        """Build the generator and load its weights."""
+        """Return the generator with its weights, on the CPU, and the record. Raises ModelError."""
         record = self.read_record(path)
         return build_with_weights(path, record, partial(_read_weights, has_extractor=bool(record.extractor))), record
 
     def load_extractor(self, path: Path) -> tuple[Any, ModelRecord]:
-        """Build the generator of the embedded extractor and load its weights."""
+        """Return the embedded extractor's generator with its weights, and its record. Raises ModelError."""
         record = self.read_record(path).extractor_record(path)
         return build_with_weights(path, record, partial(_read_weights, has_extractor=True, of_extractor=True)), record
 

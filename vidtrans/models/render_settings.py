@@ -36,9 +36,9 @@ class ResolvedRenderSettings:
 
     @classmethod
     def of(cls, recipe: Recipe, look: LoadedModel, device: str, *, painted: bool = False) -> ResolvedRenderSettings:
-        """Read the settings of a recipe; a model that maps colours has no filter by default, unless ``painted``.
+        """Return the settings that a recipe gives for a model. Raises UsageError.
 
-        Raises UsageError.
+        A model that maps colours has no filter by default, unless key frames are ``painted``.
         """
         name, settings = recipe.choice_settings("temporal")
         if look.maps_colours and not painted and "name" not in recipe.tables.get("temporal", {}):
@@ -56,7 +56,7 @@ class ResolvedRenderSettings:
         return cls(rendering, EncodingSettings(codec="h264"), "off", FILTERS.load("off").Settings(), device)
 
     def resolved(self, pictures: bool, output: Path | None, report: Report = silent) -> ResolvedRenderSettings:
-        """Return these settings with the codec chosen for the source, the output and this machine."""
+        """Return these settings with a definite codec; ``pictures``: the source is pictures, not a video."""
         return replace(self, encoding=self.encoding.resolved(pictures=pictures, output=output, report=report))
 
     def make_filter(self) -> Filter | BatchFilter:
@@ -68,7 +68,7 @@ class ResolvedRenderSettings:
         return made
 
     def filter_record(self) -> Table:
-        """Return the filter properties that affect the output, for cache keys. Raises as ``make_filter``."""
+        """Return the filter's properties that affect the output, for cache keys. Raises as ``make_filter``."""
         version = FILTERS.load(self.filter_name).version
         made = {"name": self.filter_name, "version": version, "settings": to_table(self.filter_settings)}
         if self.is_batched:
@@ -100,7 +100,7 @@ class ResolvedRenderSettings:
         return str(resolve_device(self.device).torch)
 
     def for_key(self, *, stills: bool, masked: bool) -> Table:
-        """Return the settings that affect the output, for cache keys: ``picture_fps`` for stills, feather for masks."""
+        """Return the settings that affect the output, for cache keys; with ``picture_fps`` or feather only if used."""
         without = [] if stills else ["picture_fps"]
         without += [] if masked else ["mask_feather"]
         rendering = {k: v for k, v in self.rendering.for_key().items() if k not in without}

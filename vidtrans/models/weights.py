@@ -65,7 +65,7 @@ def build_with_weights(
 
 
 def _check_values(path: Path, weights: Mapping[str, Any], saved: str | None) -> None:
-    """Raise ModelError for weights that are not finite or whose digest is not ``saved`` (None: not checked)."""
+    """Raise ModelError for weights that are not finite, or whose digest is not ``saved`` (None skips this check)."""
     with ThreadPoolExecutor(1, "vidtrans-digest") as beside:
         digest = beside.submit(weights_digest, weights) if saved is not None else None
         floats = {k: v for k, v in weights.items() if v.is_floating_point() and v.numel()}

@@ -72,7 +72,7 @@ def build_generator(
     ``ports`` adapts a network of another tool (``PortSettings`` as a table). A ``code_size`` above 0 gives it many
     looks, selected by code planes in its input. Raises UsageError for unknown names and settings.
 
-    Its ``input_channels`` count the input's channels without those of a plate or a history.
+    Its attribute ``input_channels`` is the number of its input channels, without those of a plate or a history.
     """
     cls = (UNTRAINED if name in UNTRAINED else GENERATORS).load(name)
     settings = from_table(cls.Settings, table, "generator")
@@ -106,5 +106,5 @@ def build_discriminator(name: str, table: Table, channels: int) -> Any:  # noqa:
 
 
 def complete_settings(registry: Registry[Entry], name: str, table: Table, where: str) -> Table:
-    """Return a network's settings with the defaults filled in, for records and cache keys."""
+    """Return a network's settings with defaults filled in; ``where``: table name in errors. Raises UsageError."""
     return record_table(from_table(registry.load(name).Settings, table, where))

@@ -123,7 +123,7 @@ class Optimised(nn.Module):
 
 
 class _Task:
-    """The optimisation of one frame: the frame, its warped last output, and the styles with their weights."""
+    """The optimisation of one frame: the frame, the warped output of the previous frame, and the weighted styles."""
 
     def __init__(self, network: Optimised, frame: Tensor, past: Tensor, shares: Sequence[float], side: int) -> None:
         self.network, self.frame, self.shares, self.side = network, frame, shares, side

@@ -101,7 +101,7 @@ class _WarpMixUp(nn.Module):
 
 
 class _Film(nn.Module):
-    """FiLM modulation by the clock: (N, hands) → scale and shift, (N, 2·width, 1, 1), for each of ``widths``."""
+    """FiLM modulation: clock channels (N, hands) → scale and shift, (N, 2·width, 1, 1), for each of ``widths``."""
 
     def __init__(self, hands: int, widths: list[int]) -> None:
         super().__init__()
@@ -139,9 +139,9 @@ def _fitted(known: Tensor, to: Tensor) -> Tensor:
 
 
 def _turned(hands: Tensor) -> Tensor:
-    """Return the clock's position, (N,) float32 in turns from −½ to ½; hands: sines and cosines of 1, 2, 4, … turns.
+    """Return the clock's position, (N,) float32 in turns from −½ to ½; ``hands`` (N, C) are the clock channels.
 
-    Hands may be quantised to 8 bits like pictures. The slowest gives a rough position, each faster hand refines it.
+    Hands are sines and cosines of 1, 2, 4, … times the position, possibly quantised to 8 bits; faster ones refine it.
     """
     angles = torch.atan2(hands[:, 0::2].float(), hands[:, 1::2].float()) / (2 * math.pi)
     turned = angles[:, 0]
@@ -171,7 +171,7 @@ class WarpMix(nn.Module):
         if frame_channels < 1:
             why = f"the input has {in_channels} channels, so none is left for frames"
             raise UsageError(
-                f"generator.time_channels={settings.time_channels}", why, "leave it out: the dataset has it"
+                f"generator.time_channels={settings.time_channels}", why, "leave it out: the dataset sets it"
             )
         if settings.learned_frames and not settings.time_channels:
             remedy = "make the dataset with --set pairing.time_encoding=true, or leave it out"

@@ -32,7 +32,15 @@ TRIAL_FRAMES = 4
 
 @dataclass(frozen=True)
 class Assembly:
-    """The plan for assembling segments into a result. ``names(count)``: file names of pictures in a folder, or None."""
+    """The plan for assembling encoded segments into a result.
+
+    Attributes:
+        encoding: The settings of the output.
+        picture: The format of the segments' pictures.
+        timing: The timestamps of the frames.
+        copied: The sound and other streams to copy from the source; None for none.
+        names: Function from a number of pictures to their file names in a folder; None for other results.
+    """
 
     encoding: EncodingSettings
     picture: PictureFormat
@@ -62,7 +70,7 @@ class Assembly:
     def _finish(
         self, segments: Sequence[Path], timing: Timing, output: Path, copied: StreamCopy | None, context: Context
     ) -> int:
-        """Write the result and return the number of sound packets."""
+        """Write the result; return the number of copied sound packets, 0 for pictures and GIFs."""
         codec = self.encoding.codec
         if codec == "gif":
             _write_gif(segments, timing, output, context)
@@ -77,7 +85,7 @@ class Assembly:
     def _run_program(
         self, segments: Sequence[Path], processed: Path, scratch: Path, context: Context
     ) -> tuple[Timing, tuple[int, int]]:
-        """Run the user's ffmpeg on all segments, encode its output into ``processed``, and return times and size."""
+        """Run the user's ffmpeg on all segments, encode its output into ``processed``; return times and size."""
         from vidtrans.video.external.ffmpeg import run_ffmpeg_job
 
         settings = self.encoding
@@ -116,10 +124,10 @@ class Assembly:
                 context.report(Progress("encoding", number, len(timing.pts)))
 
     def _timing_of(self, video: EncodedVideo) -> Timing:
-        """The times of a program's output. The last frame lasts to the source's end, else as long as the one before."""
+        """Return the times of a program's output; the last frame lasts to the source's end, else as its predecessor."""
         pts = tuple(video.pts)
         if not pts:
-            raise UsageError("--filter", "no frame comes out of it", "change the graph")
+            raise UsageError("--filter", "the graph outputs no frame", "change the graph")
         steps = [b - a for a, b in pairwise(pts)]
         given = self.timing
         end = (given.pts[-1] + given.durations[-1]) * given.time_base / video.time_base
@@ -129,7 +137,7 @@ class Assembly:
 
 
 def _rate_of(timing: Timing) -> Fraction:
-    """The average frames per second."""
+    """Return the average frames per second."""
     return len(timing.pts) / _duration_s(timing)
 
 
@@ -157,7 +165,7 @@ def _write_gif(segments: Sequence[Path], timing: Timing, output: Path, context: 
 
 
 def pass_of(settings: EncodingSettings, picture: PictureFormat) -> FFmpegJob:
-    """Return the job for the user's ffmpeg: filter, encode, or both. Raises UsageError."""
+    """Return the job of the user's ffmpeg: to filter, to encode, or both. Raises UsageError."""
     from vidtrans.video.external.ffmpeg import FFmpegJob, parse_options
 
     if settings.is_ffmpeg_encoder:
@@ -168,7 +176,7 @@ def pass_of(settings: EncodingSettings, picture: PictureFormat) -> FFmpegJob:
 def try_pass(job: FFmpegJob, picture: PictureFormat, context: Context) -> tuple[int, int] | None:
     """Run the user's ffmpeg on a few black frames, so that its errors appear before the work.
 
-    Returns the (width, height) of its output; None where it outputs nothing, as a graph may wait for more frames.
+    Returns the (width, height) of its output; None without output, as a graph may wait for more frames.
     Raises UsageError.
     """
     from vidtrans.video.external.ffmpeg import NoFramesError, run_ffmpeg_job

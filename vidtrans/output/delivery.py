@@ -24,11 +24,11 @@ FINEST = 2**31 - 1
 
 
 class Retiming:
-    """The timestamps at which each frame of a range is written: none where it is dropped, several where it is repeated.
+    """The timestamps at which each frame of a range is written: none for a dropped frame, several for a repeated one.
 
     ``pts`` and ``durations``: of the range, in ``time_base`` units; frames are counted from its first. ``rate``:
-    constant frames per second; None keeps every frame at its own time. At a constant rate, each moment shows the last
-    frame that begins at most half a step later.
+    constant frames per second; None keeps every frame at its own time. At a constant rate, each timestamp gets the
+    last frame that begins at most half a step after it.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Retiming:
 
 
 def _common(a: Fraction, b: Fraction) -> Fraction:
-    """Return the coarsest time base that holds both moments exactly; if too fine for MP4, 1/1000 of ``b``'s."""
+    """Return the coarsest time base 1/n that holds both times exactly; if too fine for MP4, 1/1000 of ``b``'s."""
     numerator = gcd(a.numerator * b.denominator, b.numerator * a.denominator)
     base = Fraction(numerator, a.denominator * b.denominator)
     # An MP4's time base is one over a whole number.
@@ -71,10 +71,11 @@ def _common(a: Fraction, b: Fraction) -> Fraction:
 
 
 class Delivery:
-    """The output format of the frames ``numbers`` of a clip. Raises UsageError where the codec cannot hold it.
+    """The output format of the frames ``numbers`` of a clip. Raises UsageError if the codec cannot hold it.
 
-    ``layer``: with alpha, even if the source has none. ``factor``: the enlargement of the source; ``drawn``: the source
-    is a drawing on paper; ``pattern``: for names of pictures in a folder. ``depth``: bits per channel of the rendered
+    ``trimmed``: the frames are a part of the clip, whose times start at 0. ``factor``: how many times larger than the
+    source it is. ``drawn``: the source is a drawing on paper. ``pattern``: file names of pictures in a folder.
+    ``layer``: with alpha, even if the source has none. The attribute ``depth`` is the bits per channel of the rendered
     pictures, 8 or 16; ``picture.depth`` is the result's.
     """
 
@@ -109,12 +110,12 @@ class Delivery:
 
     @property
     def _begin(self) -> int:
-        """The timestamp that becomes 0: a part's first frame, or a negative one, which containers would cut off."""
+        """The timestamp that becomes 0: of a trimmed clip's first frame, or the earliest negative one, else 0."""
         index = self.clip.index
         return index.pts[self.numbers.start] if self.trimmed else index.before_zero
 
     def _picture(self, factor: int) -> PictureFormat:
-        """Return the output format: the depth of source and codec, and alpha where both have it."""
+        """Return the output format: the depth of source and codec, and alpha if both have it."""
         index, encoding = self.clip.index, self.encoding
         depth = encoding.depth_for(index.findings.depth)
         codec = None if encoding.is_ffmpeg_encoder else CODECS[encoding.codec]
@@ -135,7 +136,7 @@ class Delivery:
         return self.picture if self.picture.depth in depths else replace(self.picture, depth=self.depth)
 
     def report_changes(self, context: Context) -> None:
-        """Warn about changes that the codec makes to this source. Raises UsageError where it cannot be written."""
+        """Warn about changes that the codec makes to this source. Raises UsageError if it cannot be written."""
         encoding, picture, clip = self.encoding, self.picture, self.clip
         if clip.index.findings.alpha and not picture.alpha and not self.drawn:
             ground = "white" if clip.is_pictures else "black"
@@ -149,11 +150,11 @@ class Delivery:
         result = replace(picture, width=size[0], height=size[1])
         encoding.check_size(result)
         if result.is_odd and CODECS[encoding.codec].odd:
-            text = f"{size[0]}x{size[1]} is odd, {encoding.codec} is written as 4:4:4, which not all players show"
+            text = f"a side of {size[0]}x{size[1]} is odd: {encoding.codec} is written as 4:4:4, not for all players"
             context.warn_once(f"{clip.name}: {text}", clip.path)
 
     def check_sound(self, output: Path) -> None:
-        """Raise UsageError where ``output``'s container cannot hold the copied sound."""
+        """Raise UsageError if ``output``'s container cannot hold the copied sound."""
         kind = CONTAINERS.get(output.suffix.lower().lstrip("."))
         if kind and self.encoding.sound == "copy" and not self.clip.is_pictures and not self.clip.guides:
             check_sound((self.clip.origin or self.clip).path, kind)
@@ -166,7 +167,7 @@ class Delivery:
         return Assembly(encoding, self.picture, self.times.timing, copied, names)
 
     def _stream_copy(self) -> StreamCopy:
-        """Return the part to copy of the file that the clip was made from, in that file's time."""
+        """Return the streams and the span to copy from the file that the clip was made from, in that file's time."""
         index, origin = self.clip.index, self.clip.origin or self.clip
         begin = self._begin * index.time_base - self.clip.offset_s
         new_rate = self.times.rate or (index.rate if index.rate != origin.index.rate else None)
@@ -181,7 +182,7 @@ class Delivery:
         return replace(copied, start_s=start, end_s=end, frames_before=before)
 
     def _names(self, count: int) -> list[str]:
-        """Return names for ``count`` pictures: like their sources, or numbers where a rate or a graph changed them."""
+        """Return names for ``count`` pictures: like their sources, or numbered if a rate or graph changed the count."""
         codec, sources = self.encoding.codec, self.clip.index.names
         if self.times.rate is None and count == len(self.numbers):
             return picture_names(sources, self.numbers, codec, self.pattern)
@@ -192,7 +193,7 @@ class Delivery:
         return self.times.stamps(number - self.numbers.start)
 
     def num_written(self, numbers: range) -> int:
-        """Return how many output frames show these frames of the clip; 0 where a constant rate drops them all."""
+        """Return how many output frames show these frames of the clip; 0 if a constant rate drops them all."""
         return sum(len(self.stamps(n)) for n in numbers)
 
     def _own(self, values: Sequence[int]) -> Sequence[int]:

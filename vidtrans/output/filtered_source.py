@@ -29,7 +29,7 @@ FILTERED = "filtered.nut"
 def filtered_clip(clip: Clip, graph: str, context: Context) -> Clip:
     """Return the clip filtered by ``graph``, upright and in RGB, made once and stored in the cache.
 
-    The graph gets frames with colours, rotation and damage handled, as a model would. Raises UsageError, MediaError.
+    The graph's input is what a model would get: upright RGB frames, without damage. Raises UsageError, MediaError.
     """
     if clip.is_pictures or clip.guides:
         raise UsageError("--filter-source", f"{clip.path.name} is not a video", "filter the pictures first")
@@ -53,7 +53,7 @@ def filtered_clip(clip: Clip, graph: str, context: Context) -> Clip:
 
 
 def _picture(index: ClipIndex) -> PictureFormat:
-    """Return the format of the graph's input: everything in the source, without loss."""
+    """Return the format of the graph's input: the source's size, depth and alpha, without loss."""
     depth = 16 if index.findings.depth > 8 else 8
     aspect = index.sample_aspect_ratio
     return PictureFormat(index.width, index.height, aspect, index.time_base, index.rate, depth, index.findings.alpha)

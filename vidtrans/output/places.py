@@ -13,7 +13,7 @@ from vidtrans.core.system import is_too_long, name_fault, name_length, name_limi
 
 
 def check_place(output: Path, sources: Sequence[Path], *, folder: bool = False) -> None:
-    """Raise UsageError where a file (or a ``folder``) cannot be written at a path, or the path is a source."""
+    """Raise UsageError if a file (or a ``folder``) cannot be written at a path, or the path is a source."""
     check_parents(output)
     for source in sources:
         if output.exists() and source.exists() and output.samefile(source):
@@ -30,35 +30,35 @@ def check_place(output: Path, sources: Sequence[Path], *, folder: bool = False) 
         )
     target = link_target(output)
     if not folder and target.suffix.lower() != output.suffix.lower():  # the ending decides what is written
-        why = f"a link to '{target}', which does not end in {output.suffix}"
+        why = f"it is a link to '{target}', which does not end in {output.suffix}"
         raise UsageError(str(output), why, "choose another name with -o, or link to a file with that ending")
 
 
 def check_named(output: Path) -> None:
-    """Raise UsageError where an output has no name of its own, as ``..``."""
+    """Raise UsageError if the last part of an output path is no name, as in ``..``."""
     if output.name in ("", ".."):
-        raise UsageError(f"-o {output}", "it names a folder, not a result", "give the result a name")
+        raise UsageError(f"-o {output}", "it does not end in a name", "add the name of the result")
 
 
 def refuse_link(output: Path) -> Path:
-    """Return ``output``, a path that no user named with -o.
+    """Return ``output`` if it is not a link. Call it for a path that was not given with -o.
 
     Raises:
-        UsageError: The path is a link, so its creator could redirect the output.
+        UsageError: The path is a link: whoever created it could redirect the output.
     """
     if output.is_symlink():
-        why = "it is a link, and links are followed only where -o names them"
+        why = "it is a link, and links are followed only if they are given with -o"
         raise UsageError(str(output), why, "remove it, or choose another place with -o")
     return output
 
 
 def check_parents(output: Path) -> None:
-    """Raise UsageError where a parent of a path is a file, or a name or a link is not valid."""
+    """Raise UsageError if a parent of a path is a file, or a name or a link is not valid."""
     _check_name(output)
     place = link_target(output)
     if output.is_symlink() and not place.parent.exists():
         # An unmounted disk, as a rule: no folder is made in its place.
-        why = f"a link into '{place.parent}', which is not there"
+        why = f"it is a link into '{place.parent}', which does not exist"
         raise UsageError(str(output), why, "choose another place with -o")
     for parent in place.absolute().parents:
         if parent.is_symlink() and not parent.exists():
@@ -68,21 +68,21 @@ def check_parents(output: Path) -> None:
 
 
 def _check_name(output: Path) -> None:
-    """Raise UsageError where a name is too long for the file system, or links form a loop."""
+    """Raise UsageError if a name is too long for the file system, or links form a loop."""
     limit = name_limit(output.parent)
     for part in output.parts:
         if name_length(part) > limit:
-            why = f"a name of {name_length(part)} bytes, and {limit} is the most"
+            why = f"a name in it has {name_length(part)} bytes, and {limit} is the most"
             raise UsageError(str(output), why, "use a shorter name with -o")
         if part != output.anchor and (fault := name_fault(part)):
             raise UsageError(str(output), fault, "use another name with -o")
     if output.name and is_too_long(str(partial_path(output))):
         why = f"with its temporary name the path has more than the {path_limit()} characters that Windows takes"
-        raise UsageError(str(output), why, "use a shorter one with -o, or switch on long paths")
+        raise UsageError(str(output), why, "use a shorter path with -o, or switch on long paths in Windows")
     try:
         output.stat()
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise UsageError(str(output), "a link that leads back to itself", "choose another name with -o") from None
+            raise UsageError(str(output), "it is a link back to itself", "choose another name with -o") from None
         if error.errno == errno.ENAMETOOLONG:
-            raise UsageError(str(output), "the whole path is too long", "use a shorter one with -o") from None
+            raise UsageError(str(output), "the whole path is too long", "use a shorter path with -o") from None

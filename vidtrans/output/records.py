@@ -34,12 +34,12 @@ def _record_path(cache: Cache, output: Path) -> Path:
 
 
 def _look_anew(output: Path) -> None:
-    """Refresh a file server's information about an output, since another host may have made it."""
+    """Refresh this host's cached information about a shared folder, since another host may have made the output."""
     look_anew(link_target(output).parent)
 
 
 def _read(cache: Cache, output: Path) -> Table:
-    """Return the record of an output. Raises ValueError (as JSON does), KeyError or OSError without a complete one."""
+    """Return the record of an output. Raises ValueError, KeyError or OSError if it is missing or damaged."""
     path = _record_path(cache, output)
     look_anew(path.parent)  # another host may have written it
     value: Table = read_small_json(path)
@@ -49,7 +49,7 @@ def _read(cache: Cache, output: Path) -> Table:
 
 
 def _is_known(cache: Cache, folder: Path) -> bool:
-    """Return whether a folder of pictures was made here and contains only files that were written then."""
+    """Return whether a folder has a record and contains only files that are listed in it."""
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         value = _read(cache, folder)
         return {p.relative_to(folder).as_posix() for p in folder.rglob("*")} <= set(value["names"])
@@ -69,7 +69,7 @@ def recorded(cache: Cache, output: Path) -> Table | None:
 
 
 def replaces_own(cache: Cache, output: Path, lineage: str) -> bool:
-    """Return whether an output belongs to a lineage, so that a continuation of it may replace it."""
+    """Return whether an output is unchanged and of a ``lineage``, so that its continuation may replace it."""
     made = recorded(cache, output) if lineage else None
     return made is not None and made["lineage"] == lineage
 
@@ -80,7 +80,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _digest(output: Path, of_file: Callable[[Path], str]) -> str:
-    """Return the digest of a file, or of all files in a folder of pictures."""
+    """Return the digest of a file, or of a folder's file names and files; ``of_file`` digests a file."""
     if output.is_dir():
         return digest_of([[name, of_file(output / name)] for name in _names(output)])
     return of_file(output)
@@ -113,7 +113,7 @@ def record(
 
 
 def _check_replaceable(cache: Cache, output: Path) -> None:
-    """Raise UsageError where --overwrite would delete foreign files, as a folder is replaced as a whole."""
+    """Raise UsageError if an output folder has files without a record, which --overwrite would delete with it."""
     if output.is_dir() and not _is_known(cache, output):
         raise UsageError(
             str(output), "it holds files that are not results of this command", "choose another place with -o"
@@ -121,7 +121,7 @@ def _check_replaceable(cache: Cache, output: Path) -> None:
 
 
 def check_foreign(cache: Cache, output: Path, overwrite: bool) -> None:
-    """Raise UsageError where something without a record exists at the output, before any work is done."""
+    """Raise UsageError if the output is a file or folder without a record, which ``overwrite`` does not allow."""
     check_parents(output)
     _look_anew(output)
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
@@ -134,7 +134,7 @@ def check_foreign(cache: Cache, output: Path, overwrite: bool) -> None:
 def up_to_date(cache: Cache, output: Path, request: str, overwrite: bool, *, folder: bool = False) -> Table | None:
     """Return the recorded result if ``output`` is the result of ``request``; None if it has to be made.
 
-    ``folder``: the output is a folder of pictures. Raises UsageError where something else exists and ``overwrite`` is
+    ``folder``: the output is a folder of pictures. Raises UsageError if another output exists and ``overwrite`` is
     false.
     """
     _look_anew(output)

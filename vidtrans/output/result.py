@@ -22,10 +22,10 @@ class Job(Protocol):
     """The interface of a job that makes a result and can estimate its cost."""
 
     def summary(self, output: Path) -> Table:
-        """Return the report of the result before it is made."""
+        """Return the part of the report that is known before the result is made."""
 
     def estimate(self) -> Table:
-        """Return the cost of the job."""
+        """Return the estimated cost of the job: time, disk and memory."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class Result:
         output: The file or folder.
         request: The digest of everything that affects it.
         sources: The input files.
-        context: Of the command.
+        context: The command's context.
         folder: Whether it is a folder.
-        lineage: A digest shared by requests whose results continue one another.
-        overwrite: Whether an existing file may be replaced; None: by the command's option, or if of the same lineage.
+        lineage: A digest shared by requests whose results continue one another; '' without.
+        overwrite: Whether to replace an existing output; None: if --overwrite is given or it is of the same lineage.
         made_of: The inputs for making it again, for the record.
         began: The time of the request, in seconds of ``time.monotonic``.
     """
@@ -55,11 +55,11 @@ class Result:
     began: float = field(default_factory=time.monotonic)
 
     def check(self) -> None:
-        """Raise UsageError where the output is one of the sources, or of the wrong kind."""
+        """Raise UsageError if the output is one of the sources, or of the wrong kind."""
         check_place(self.output, self.sources, folder=self.folder)
 
     def existing(self) -> Table | None:
-        """Return the report of the result if it exists. Raises UsageError where something else is at its path."""
+        """Return the recorded report of the result, or None. Raises UsageError if another output is at its path."""
         self.check()
         if not self.context.dry_run:
             finish_replacing(link_target(self.output))
@@ -74,8 +74,8 @@ class Result:
     def write(self, make: Callable[[Path], Table]) -> Table:
         """Make the result, record it, and then give it its final name; return its report.
 
-        ``make`` writes it to the path that it is given, and returns the report. Raises UsageError where something else
-        has been created at the output meanwhile.
+        ``make`` writes it to the path that it is given, and returns the report. Raises UsageError if another
+        output has been created at its path meanwhile.
         """
         self.check()
         self._recorded()
@@ -85,12 +85,12 @@ class Result:
         return table
 
     def forecast(self, job: Job) -> Table:
-        """Return the report of a dry run."""
+        """Return the report of a dry run: the job's summary and estimated cost."""
         estimate = after(time.monotonic() - self.began, job.estimate())
         return job.summary(self.output) | {"dry_run": True} | estimate
 
     def report(self, table: Table, *, cached: bool) -> Table:
-        """Complete a report with output, seconds and ``cached``."""
+        """Return a report completed by output, seconds and ``cached``: it was not made again."""
         seconds = round(time.monotonic() - self.began, 3)
         return table | {"output": str(self.output), "seconds": seconds, "cached": cached}
 
@@ -108,7 +108,7 @@ def produce(
     """Make a small result in one step, unless it exists.
 
     Args:
-        context: Of the command.
+        context: The command's context.
         output: The file or folder.
         request: Everything that affects the result.
         sources: The input files.
@@ -124,7 +124,8 @@ def produce(
         UsageError: Something else is at the output, or ``prepare`` raised it.
     """
     if split_pattern(output)[1]:
-        raise UsageError(str(output), f"this is one {'folder' if folder else 'picture'}", "leave the number out")
+        why = f"the result is one {'folder' if folder else 'picture'}"
+        raise UsageError(str(output), why, "leave out the number in its name")
     result = Result(output, digest_of(request), sources, context, folder, lineage)
     if (existing := result.existing()) is not None:
         return result.report(existing, cached=True)

@@ -73,10 +73,10 @@ def blend(frame: int, brought: Sequence[tuple[Painting, Carried]], under: np.nda
     """Blend the paint of several key frames in a frame.
 
     Args:
-        frame: Its number.
+        frame: The frame's number.
         brought: The key frames' paintings, each with the flow from the frame to the key frame.
-        under: The frame itself, (H, W, 3) float32 in [0, 1], which is visible where nothing is painted; None where
-            unpainted areas are ignored, and only other key frames count there.
+        under: The source frame, (H, W, 3) float32 in [0, 1], which shows through the unpainted areas of each painting.
+            If None, unpainted areas have no weight, so that only the paintings with paint there are blended.
     """
     left = next((1 - painting.cover for painting, _ in brought if painting.frame == frame), None)
     colours, weights, covers, most, trusts = [], [], [], [], []

@@ -169,7 +169,10 @@ class Corrector:
         self._painter = painter
 
     def __call__(self, frame: int, picture: np.ndarray) -> np.ndarray:
-        """Return a picture (H, W, 3 or 4) uint8 or uint16 with corrections, at the corrector's size; else unchanged."""
+        """Return a picture (H, W, 3 or 4) uint8 or uint16 with the corrections, resized to the corrector's size.
+
+        A picture that no correction reaches is returned unchanged, at its own size.
+        """
         found = self._painter.blend(frame)
         if found is None:
             return picture
@@ -188,9 +191,13 @@ class Corrector:
 
 @dataclass(frozen=True)
 class Paint:
-    """The paint of a clip: key frames, the flow from its frames to them, and the reliance on it.
+    """The painted key frames of a clip, and how they are used; it makes the composer for a size.
 
-    ``layer``: the result is only the paint, transparent where nothing is painted.
+    Attributes:
+        sources: The painted key frames.
+        maps: The flow from the clip's frames to the key frames.
+        reliance: The share of transferred paint in a result, by the trust in it.
+        layer: Whether the result is only the paint, transparent where nothing is painted.
     """
 
     sources: Sequence[PaintSource]

@@ -103,7 +103,10 @@ def stretched(picture: Size, frame: Size) -> np.ndarray:
 
 
 def _guesses(picture: Size, frame: Size) -> Iterator[tuple[np.ndarray, str]]:
-    """Yield possible alignments: the whole frame, or for another shape also its centre at three scales."""
+    """Yield candidate alignments, each a matrix and words as in ``Placement``; first the whole frame, resized.
+
+    If the aspect ratios differ, then also the frame centred at the same width, the same height, and unscaled.
+    """
     (w, h), (width, height) = picture, frame
     same_shape = abs(w * height / (h * width) - 1) <= SAME_SHAPE
     done = "" if picture == frame else f"{w}x{h}: {'scaled' if same_shape else 'stretched'}"

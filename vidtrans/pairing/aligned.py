@@ -12,7 +12,7 @@ from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing
 
 @dataclass(frozen=True)
 class AlignedSettings:
-    """The direction of pair folders."""
+    """The direction of training on pair folders: which picture is the input."""
 
     direction: str = setting(
         "AtoB", "in pair folders: which side is the input; two clips go VIDEO → --target", choices=("AtoB", "BtoA")
@@ -33,7 +33,7 @@ class Aligned(Pairing):
 
 
 class GradePairing(Aligned):
-    """Like ``Aligned``, for maps of single pixels' colours; renders have the source's size."""
+    """Like ``Aligned``, for networks that map each pixel's colour; renders have the source's size."""
 
     name = "grade"
     version = 1
@@ -42,7 +42,7 @@ class GradePairing(Aligned):
 
 @dataclass(frozen=True)
 class MatchedSettings:
-    """The threshold for matching two frames."""
+    """The least matched share of two frames' edges at which they become a pair."""
 
     min_found: float = setting(
         ENOUGH, "share of the edges of a target's frame to be found in the source's, for a pair", low=0.0, high=1.0

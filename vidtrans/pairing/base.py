@@ -22,9 +22,9 @@ PLAIN_OPERATORS = "vidtrans.pairing.operators.base:PairingOperators"  # where th
 class Extraction:
     """A request for a picture made by another network, the extractor, from each frame; it is part of the input.
 
-    Pairings import no models, so they only describe the request. Higher packages make the picture and pass it on like
-    the guides of a frame (``Frame.guides``): as a file beside each frame of a dataset (``data``), as a cached stage of
-    a render, or immediately, for a camera and for single frames (``rendering.extraction``).
+    Pairings import no models, so they only describe the request. Other packages make the picture and pass it on like
+    the guides of a frame (``Frame.guides``): ``data`` as a file beside each frame of a dataset,
+    ``rendering.extraction`` as a cached stage of a render, or at once for a camera's frames and single ones.
 
     Attributes:
         model: The extractor's file or name.
@@ -39,9 +39,9 @@ class Extraction:
 
 @dataclass(frozen=True)
 class PairPositions:
-    """A pair within a shot: the positions of the input frames and of the target.
+    """A pair within a shot: the positions, counted from the shot's first frame, of the input frames and the target.
 
-    ``phase``: its position on the clock, in [0, 1), for pairings with a clock.
+    ``phase``: the pair's position on the clock, in [0, 1), for pairings with a clock.
     """
 
     inputs: tuple[int, ...]
@@ -58,26 +58,26 @@ class Pairing:
 
     Attributes:
         name: Its name in the table of pairings.
-        version: Raised by hand when the pictures that it makes change.
+        version: Number that developers raise when the pictures that it makes change.
         Settings: The class of its settings.
         needs_target: The target comes from a second clip or folder, not from the frame itself.
-        has_target: The target is what the output should be: people see it beside the output.
+        has_target: The target is what the output should be, so that previews show it beside the output.
         uses_mask: ``render_input`` depends on the mask.
         pointwise: In training, an input pixel depends only on the same pixel of the frames, and nothing is random.
-        at_source_size: It maps single pixels, so the default size of a render is the source's.
-        deep: It takes 16-bit frames; otherwise frames are converted to 8 bits first.
-        finishes: It overrides ``finish``.
+        at_source_size: The network maps single pixels, so the default size of a render is the source's.
+        deep: ``input`` takes 16-bit frames; otherwise frames are converted to 8 bits first.
+        finishes: The class overrides ``finish``.
         drawing_kind: The drawings that ``drawing_input`` takes, 'lines' on paper or 'flats'; '' for none.
         tunable: The settings worth changing in a render, the one to try first at the beginning.
         in_channels: Channels of the network's input.
-        min_frames: The shortest shot that gives a pair.
+        min_frames: Number of frames of the shortest shot that gives a pair.
         upscale_factor: How many times larger than its source a render is.
-        guides: The names of the pictures that stand for a frame, where a source is a folder of guides.
-        extraction: The kind of picture extracted from each frame; ``input`` takes it as the argument after the frame.
-        offsets: The frames that make an input, relative to the rendered one, oldest first.
-        stride: Frames between a pair and the one that follows it in time.
-        has_clock: The network sees a clock beside its pictures, see ``clock``.
-        has_tensor_form: ``tensor_input`` computes on tensors the same bits as ``input`` on arrays.
+        guides: Names of the pictures that stand for a frame if the source is a folder of guides; else empty.
+        extraction: The picture extracted from each frame, the last of the ``frames`` of ``input``; None for none.
+        offsets: Numbers of the frames that make an input, relative to the rendered one, oldest first.
+        stride: Number of frames from a pair to the pair that follows it in time.
+        has_clock: The network's input includes planes of a clock, see ``next_frame.clock``.
+        has_tensor_form: ``tensor_input`` computes on tensors exactly what ``input`` computes on arrays.
         operators: "module:Class" of the network module that computes the input in exported files; '' for none.
         operators_refusal: Why the pairing has no operators, as the end of an error message.
     """
@@ -115,12 +115,12 @@ class Pairing:
         return max(1, len(self.guides)) + (self.extraction is not None)
 
     def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:
-        """Yield the pairs of a shot of ``num_frames`` frames."""
+        """Yield the positions of each pair of a shot of ``num_frames`` frames."""
         for position in range(num_frames):
             yield PairPositions((position,), position)
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the network's input for raw frames, oldest first; deterministic."""
+        """Return the network's input, (H, W, in_channels), for its frames' pictures, oldest first; deterministic."""
         return frames[0]
 
     def tensor_input(self, frames: Sequence[Tensor]) -> Tensor:
@@ -131,19 +131,19 @@ class Pairing:
         return frames[0]
 
     def mask_plane(self, size: tuple[int, int], number: int, mask: np.ndarray | None) -> np.ndarray:
-        """Return the mask's plane for ``tensor_input``, (H, W, 1) uint8, as in ``render_input``. ``size``: (H, W)."""
+        """Return the plane, (H, W, 1) uint8, of frame ``number``'s mask for ``tensor_input``. ``size``: (H, W)."""
         raise NotImplementedError
 
     def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """Return the network's input in training; overridden to draw random noise or holes."""
+        """Return the network's input in training, by default ``input``; subclasses draw noise or holes from ``rng``."""
         return self.input(frames)
 
     def render_input(self, frames: Sequence[np.ndarray], number: int, mask: np.ndarray | None) -> np.ndarray:
-        """Return the network's input for frame ``number`` of a rendered clip, with the render's mask."""
+        """Return the network's input for frame ``number`` of a rendered clip and its mask, (H, W) uint8, or None."""
         return self.input(frames)
 
     def drawing_input(self, picture: np.ndarray) -> np.ndarray:
-        """Return the network's input for a drawing, taking its strokes or areas as they are."""
+        """Return the network's input for a drawing, (H, W, 3) uint8, whose strokes or areas are the input."""
         raise NotImplementedError
 
     def finish(self, frame: np.ndarray, output: np.ndarray, net_input: np.ndarray) -> np.ndarray:
@@ -161,7 +161,7 @@ class Pairing:
         return net_input[..., -3:] if channels % 3 == 0 else net_input[..., :3]
 
     def agreement(self, net_input: np.ndarray, output: np.ndarray) -> float | None:
-        """Return the share of the input that can be recovered from the output, 0 to 1; None if not supported."""
+        """Return the share, 0 to 1, of the input that the pairing makes from the output, too; None if not supported."""
         return None
 
 

@@ -13,7 +13,7 @@ class ChainPairing(Pairing):
     """The pairing of a chain, built from the ``first`` model's pairing and not registered.
 
     A first pairing that ``finishes`` needs the frame beside its output: then the frame is the input, and the chain
-    computes the network's input from it. ``upscale_factor``: of the whole chain.
+    computes the network's input from it. ``upscale_factor``: the whole chain's.
     """
 
     name = "chain"

@@ -112,7 +112,7 @@ def _surface(small: np.ndarray) -> np.ndarray:
 
 
 def _small(grey: np.ndarray) -> np.ndarray:
-    """Return (H, W) uint8 denoised by a median, with a short side of at most ``SHORT``."""
+    """Return (H, W) uint8 denoised by a median and shrunk to a short side of at most ``SHORT`` pixels."""
     scale = SHORT / min(grey.shape)
     calm = cv2.medianBlur(grey, 3)
     if scale >= 1:

@@ -63,11 +63,11 @@ class Edges(Pairing):
         self.in_channels = 2 if settings.gradient_channel else 1
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Return lines, 255 on 0, (H, W, 1 or 2) uint8, for ((H, W, 3) uint8,)."""
+        """Return lines of 255 on 0, and optionally gradient strength, (H, W, 1 or 2) uint8, for one (H, W, 3) uint8."""
         return _find(frames[0], self.settings)
 
     def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """Return (H, W, 1 or 2) uint8 for ((H, W, 3) uint8,) after random camera degradation, with random settings."""
+        """Return the input of a randomly degraded frame, (H, W, 3) uint8, by random settings: (H, W, 1 or 2) uint8."""
         if self.settings.variation == 0:
             return self.input(frames)
         settings = _draw_settings(self.settings, rng)
@@ -76,7 +76,7 @@ class Edges(Pairing):
     def drawing_input(self, picture: np.ndarray) -> np.ndarray:
         """Return a drawing's strokes, (H, W, 3) uint8 → (H, W, 1 or 2) uint8, thinned to lines of 255 on 0.
 
-        The soft channel decreases with the distance from the lines like the median in frames.
+        The channel of gradients falls off with the distance from the lines as the median of frames does.
         """
         lines = _thinned(_strokes(ink(picture)))
         if not self.settings.gradient_channel:
@@ -92,7 +92,7 @@ class Edges(Pairing):
 
 
 def _find(frame: np.ndarray, settings: EdgesSettings) -> np.ndarray:
-    """Return lines, 255 on 0, and optionally gradient strength: (H, W, 3) uint8 → (H, W, 1 or 2) uint8."""
+    """Return lines of 255 on 0, and optionally gradient strength: (H, W, 3) uint8 → (H, W, 1 or 2) uint8."""
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     if settings.sigma > 0:
         grey = cv2.GaussianBlur(grey, (0, 0), settings.sigma, borderType=cv2.BORDER_REFLECT_101)
@@ -114,7 +114,7 @@ def _find(frame: np.ndarray, settings: EdgesSettings) -> np.ndarray:
 
 
 def _draw_settings(settings: EdgesSettings, rng: np.random.Generator) -> EdgesSettings:
-    """Draw random settings around the given ones, within their bounds."""
+    """Return random settings around the given ones, within their bounds."""
     density, hysteresis, sigma, gradient = np.exp(settings.variation * SPREAD * rng.uniform(-1, 1, 4))
     return replace(
         settings,
@@ -154,7 +154,7 @@ def _thinned(strokes: np.ndarray) -> np.ndarray:
 
 
 def _between(slope: float) -> float:
-    """Return an equivalent threshold that no pixel's slope equals: Canny uses the integer part of its square.
+    """Return a threshold with the same result that no pixel's slope equals: Canny uses the integer part of its square.
 
     At an exact tie the result would depend on rounding, which differs in OpenCV with a single thread.
     """

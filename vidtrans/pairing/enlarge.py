@@ -16,7 +16,7 @@ from vidtrans.video.images.picture import resize
 
 @dataclass(frozen=True)
 class EnlargeSettings:
-    """The scale factor, and the degradation of small footage."""
+    """The scale factor, and the degradation of the shrunk frames in training."""
 
     factor: int = setting(2, "how many times larger a render is than its source", low=2, high=4)
     degradation: float = setting(

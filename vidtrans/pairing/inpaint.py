@@ -57,26 +57,26 @@ class Inpaint(Pairing):
     in_channels = 4
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Return (H, W, 4) uint8 for ((H, W, 3) uint8,), with the synthetic holes of frame 0."""
+        """Return a frame, (H, W, 3) uint8, with the synthetic holes of frame 0, and the hole mask: (H, W, 4) uint8."""
         return self.render_input(frames, 0, None)
 
     def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """Return (H, W, 4) uint8 for ((H, W, 3) uint8,), with holes of random shape, time and size."""
+        """Return a frame, (H, W, 3) uint8, with random holes, and the hole mask: (H, W, 4) uint8."""
         seed, number = (int(n) for n in rng.integers(0, 1 << 31, 2))
         share = self.settings.max_hole_fraction * rng.uniform(0.2, 1)
         height, width = frames[0].shape[:2]
         return _with_hole(frames[0], holes(height, width, number, seed, share))
 
     def render_input(self, frames: Sequence[np.ndarray], number: int, mask: np.ndarray | None) -> np.ndarray:
-        """Return (H, W, 4) uint8 for ((H, W, 3) uint8,), a frame number and a mask, (H, W) uint8, white where to fill.
+        """Return a frame, (H, W, 3) uint8, with holes where ``mask``, (H, W) uint8, is white: (H, W, 4) uint8.
 
-        Without a mask, moving synthetic holes are used as a demonstration.
+        The fourth channel is the hole mask. Without a mask, synthetic holes move, as a demonstration.
         """
         height, width = frames[0].shape[:2]
         return _with_hole(frames[0], self.mask_plane((height, width), number, mask)[..., 0])
 
     def mask_plane(self, size: tuple[int, int], number: int, mask: np.ndarray | None) -> np.ndarray:
-        """Return the hole plane of frame ``number``, (H, W, 1) uint8, from the mask, or a moving hole without one."""
+        """Return the hole mask of frame ``number``, (H, W, 1) uint8, from a mask, or moving holes without one."""
         if mask is None:
             return holes(*size, number, 0, self.settings.max_hole_fraction)[..., None]
         # A wire of a few pixels is grey in a mask that was made smaller, and is to be filled all the same.
@@ -123,8 +123,8 @@ def holes(height: int, width: int, number: int, seed: int, share: float) -> np.n
     """Return holes, (height, width) uint8, 255 inside, that cover ``share`` of the picture and drift over frames.
 
     Blobs and brush strokes (free-form masks: Yu et al., "Free-form image inpainting with gated convolution", 2019),
-    a pure function of the arguments. Shapes are level sets of a distance from their skeletons, at the level that
-    covers ``share``; the level and the shapes change smoothly.
+    the same for the same arguments; ``number``: the frame's. Shapes are level sets of a distance from their skeletons,
+    at the level that covers ``share``; the level and the shapes change smoothly.
     """
     scale = LATTICE / min(height, width)
     tall, wide = (max(2, round(n * scale)) for n in (height, width))
@@ -154,7 +154,7 @@ def _tempo(rng: np.random.Generator) -> float:
 
 
 def _drift(rng: np.random.Generator, number: int) -> np.ndarray:
-    """Return a position, (2,) float64, x and y from 0 to 1, at frame ``number`` of a slow path with a long period."""
+    """Return the position, (2,) float64, x and y from 0 to 1, at frame ``number`` of a slow path of long period."""
     wide, small = (np.array([_tempo(rng), _tempo(rng)]) for _ in range(2))
     phases = rng.uniform(0, 2 * np.pi, (2, 2))
     turns = 2 * np.pi * number

@@ -1,4 +1,4 @@
-"""A frame with the conditions of a painter: the weights of its styles, and the stroke size.
+"""A frame with the conditions of a model of one or more styles: their weights, and the stroke size.
 
 There is no target; the target field holds the preceding frame, for the temporal-consistency loss.
 """
@@ -45,7 +45,7 @@ class LookPairing(Pairing):
         self.in_channels = 3 + condition_planes(self.num_looks)
 
     def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:
-        """Yield a pair for each frame but the first; its target is the preceding frame. A single frame is its own."""
+        """Yield a pair for each frame but the first, whose target is the preceding frame; of a single frame, itself."""
         if num_frames == 1:
             yield PairPositions((0,), 0)
         for position in range(1, num_frames):
@@ -81,7 +81,7 @@ class LookPairing(Pairing):
 
 
 def look_conditions(pairing: LookPairing, name: str, stroke: float) -> tuple[float, ...]:
-    """Return the plane values of one look, 0 to 1, by default the first look. Raises UsageError."""
+    """Return the values, 0 to 1, of the planes for the look ``name`` ('': the first). Raises UsageError."""
     looks = pairing.settings.looks
     if name and name not in looks:
         raise unknown_name("look", name, list(looks))

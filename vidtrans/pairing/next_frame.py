@@ -23,7 +23,7 @@ CHANNELS = 2 * len(HARMONICS)
 
 
 def picture_channels(channels: int, clocked: bool) -> int:
-    """Return the number of an input's channels that hold pictures; they come first."""
+    """Return how many of an input's ``channels``, the first ones, hold pictures; ``clocked``: others hold a clock."""
     return channels - (CHANNELS if clocked else 0)
 
 
@@ -55,7 +55,7 @@ class NextFrameSettings:
 class NextFrame(Pairing):
     """The next-frame pairing; pairs never span a cut.
 
-    With a clock, a shot of L frames has 2 (L − 1) pairs, one for each place of a timeline that runs forwards through
+    With a clock, a shot of L frames has 2 (L − 1) pairs, one for each position of a timeline that runs forwards through
     the shot and back. The timeline closes also if ``step`` skips frames.
     """
 
@@ -80,7 +80,7 @@ class NextFrame(Pairing):
         self.offsets = tuple(-k * step for k in reversed(range(context)))
 
     def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:
-        """Yield the pairs of a shot; none if it is too short."""
+        """Yield the positions of each pair of a shot; none if it is too short."""
         step, reach = self.settings.step, self.settings.context_frames * self.settings.step
         if not self.settings.time_encoding:
             for target in range(reach, num_frames):

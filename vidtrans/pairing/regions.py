@@ -86,7 +86,7 @@ class Regions(Pairing):
         return table.colours[labels]
 
     def agreement(self, net_input: np.ndarray, output: np.ndarray) -> float:
-        """Return the share of the pixels of ``output`` that fall into the requested region.
+        """Return the share of pixels, 0 to 1, whose region in ``output`` is that of the input.
 
         Like the FCN-score of Isola et al. (CVPR 2017), but measured by this pairing itself. A frame's own share is 1.
         """
@@ -153,7 +153,7 @@ def _smooth(picture: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _vote(labels: np.ndarray, weights: np.ndarray, sigma: float) -> np.ndarray:
-    """Return at each place the label with most weight in a Gaussian window; (H, W) uint8 each."""
+    """Return at each pixel the label with the most weight in a Gaussian window; all are (H, W) uint8."""
     won, most = np.empty_like(labels), None
     for label in np.flatnonzero(np.bincount(labels.ravel())):
         mine = np.where(labels == label, weights, np.uint8(0))

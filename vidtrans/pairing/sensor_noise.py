@@ -56,7 +56,7 @@ QUALITY, WORST_QUALITY = 92, 20  # JPEG's
 
 
 def disturb(frame: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
-    """Return the frame with random changes of light, focus, noise and compression, some of them absent.
+    """Return the frame with random changes of light, focus, noise and compression, or without some of them.
 
     Args:
         frame: (H, W, 3) uint8.

@@ -55,7 +55,7 @@ class Sketch(Pairing):
     in_channels = 1
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Return strokes towards 0 on 255, (H, W, 1) uint8, for ((H, W, 3) uint8,)."""
+        """Return a frame's strokes, dark (0) on white (255), (H, W, 1) uint8, for one (H, W, 3) uint8."""
         width = self.settings.sigma
         picture = SQRT[frames[0]]
         fine = _blur(picture, width)
@@ -105,7 +105,7 @@ def _flow(picture: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _along(response: np.ndarray, along_x: np.ndarray, along_y: np.ndarray, width: float) -> np.ndarray:
-    """Average (H, W) float32 along the flow, which fades specks and joins strokes."""
+    """Return (H, W) float32 averaged along the edges' unit vectors, which fades specks and joins strokes."""
     height, length = response.shape
     x, y = np.meshgrid(np.arange(length, dtype=np.float32), np.arange(height, dtype=np.float32))
     total, weights = response.copy(), 1.0

@@ -29,7 +29,7 @@ class StackSettings:
 
 
 class Stack(Pairing):
-    """Guides such as depth, normals, labels, mattes: a picture each per frame, grey as one channel, others as three."""
+    """Guides such as depth, normals or mattes: a picture of each per frame, in one channel if grey, else in three."""
 
     name = "stack"
     version = 1

@@ -46,7 +46,7 @@ def load_measure(name: str) -> Any:  # noqa: ANN401  (a torch module, and ``meas
 
 
 def critic_of(name: str) -> Any:  # noqa: ANN401  (a class, ``measure.LookMeasure``)
-    """Return the critic that scores pictures trained with a measure: another network if installed, else the measure."""
+    """Return the class that scores models trained with measure ``name``: another network if installed, else it."""
     critic = CRITIC.load()
     try:
         critic.identity()

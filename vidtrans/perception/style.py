@@ -27,7 +27,7 @@ def stroke_side(size: float) -> int:
 
 
 def middle_of(picture: np.ndarray) -> np.ndarray:
-    """Return a style picture (H, W, 3), cropped to its middle if it is elongated."""
+    """Return a style picture (H, W, 3), cropped to its middle if its sides differ by more than ``MAX_ASPECT`` times."""
     longest = MAX_ASPECT * min(picture.shape[:2])
     starts = [max(0, (n - longest) // 2) for n in picture.shape[:2]]
     rows, columns = (slice(s, n - s) for s, n in zip(starts, picture.shape[:2], strict=True))
@@ -35,7 +35,7 @@ def middle_of(picture: np.ndarray) -> np.ndarray:
 
 
 def with_short_side(picture: np.ndarray, side: int) -> np.ndarray:
-    """Return a picture (H, W, 3) uint8, scaled to a short side of ``side`` pixels."""
+    """Return a picture (H, W, 3) uint8, scaled to a short side of ``side`` pixels, at least ``SMALLEST_SIDE``."""
     height, width = picture.shape[:2]
     scale = side / min(height, width)
     return resize(picture, max(SMALLEST_SIDE, round(width * scale)), max(SMALLEST_SIDE, round(height * scale)))
@@ -56,7 +56,7 @@ class Style:
 
     @classmethod
     def of(cls, picture: np.ndarray, side: int, measure: Any) -> Style:  # noqa: ANN401  (a ``LookMeasure`` that is a module)
-        """Return the style of a picture (H, W, 3) uint8 at a short side, on the measure's device."""
+        """Return the style of a picture (H, W, 3) uint8 at a short ``side`` in pixels, on the measure's device."""
         device = next(iter(measure.buffers()), torch.empty(0)).device
         x = to_signed(with_short_side(picture, side), device)
         return cls(measure.manner(x), [F.avg_pool2d(x, by).flatten(2)[0] for by in COLOUR_SCALES])
@@ -64,8 +64,7 @@ class Style:
     def colour_distance(self, output: Tensor, random: torch.Generator) -> Tensor:
         """Return the sliced Wasserstein distance of colours from the style's: the mean square along random directions.
 
-        Bonneel et al., 2015; of averages at each of ``COLOUR_SCALES``. ``output`` is
-        (1, 3, H, W).
+        Bonneel et al., 2015. Summed over averages at each of ``COLOUR_SCALES``. ``output`` is (1, 3, H, W) in [−1, 1].
         """
         directions = F.normalize(torch.randn(DIRECTIONS, 3, generator=random), dim=1).to(output.device)
         total = output.new_zeros(())

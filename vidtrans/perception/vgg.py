@@ -61,13 +61,13 @@ class VGG19(nn.Module, FeatureMeasure):
         self.trunk = VggTrunk(self.WHAT, self.INSTEAD)
 
     def features(self, pictures: Tensor) -> Features:
-        """Return the features of the layers."""
+        """Return the features of each of ``LAYERS`` for pictures (N, 3, H, W) in [−1, 1]."""
         found: Features = self.trunk(pictures)
         return found
 
     @classmethod
     def identity(cls) -> str:
-        """Return the digest of the weights. Raises UsageError if they are not installed."""
+        """Return the network's name with the digest of its weights. Raises UsageError if they are not installed."""
         return f"vgg19 {digest_file(find_vgg(cls.WHAT, cls.INSTEAD)[0])}"
 
 

@@ -41,7 +41,7 @@ class PropagateRequest:
             raise UsageError(f"--follow {self.follow}", "unknown", f"use {', '.join(FOLLOW)}")
         if self.follow == "look" and self.layer:
             why = "a layer needs the motion to propagate the edges of the paint"
-            raise UsageError("--layer", why, "leave --follow look out")
+            raise UsageError("--layer", why, "leave out --follow look")
         if self.follow == "look" and self.minutes == 0:
             why = "it relies on the network, which --minutes 0 does not train"
             raise UsageError("--follow look", why, "leave one of them out")

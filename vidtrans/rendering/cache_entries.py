@@ -95,7 +95,7 @@ def infer_stage(plan: RenderPlan, engine: Engine, extraction: str = "") -> Infer
 
 
 def _skipping_key(plan: RenderPlan) -> dict[str, str]:
-    """Return the settings that decide which frames the model does not render."""
+    """Return, for cache keys, the settings that decide which frames the model does not render."""
     reuses = plan.rendering.duplicate_threshold and not plan.model.is_recurrent
     reuse = {"reuse": str(plan.rendering.duplicate_threshold)} if reuses else {}
     return reuse | ({"draft": str(plan.rendering.draft_step), "carried": PROPAGATION_VERSION} if plan.draft else {})
@@ -108,18 +108,18 @@ def _origin_key(plan: RenderPlan) -> dict[str, int]:
 
 
 def _conditions_key(plan: RenderPlan) -> Table:
-    """Return the per-frame conditions (style code, or style weights and stroke size) of a multi-style model."""
+    """Return the key of a multi-style model's per-frame conditions: style code, or style weights and stroke size."""
     return {"conditions": plan.conditions.for_key()} if plan.conditions else {}
 
 
 def _paint_blend_key(plan: RenderPlan) -> Table:
-    """Return the paint layer over the result, and whether the result is the paint layer alone."""
+    """Return the key of the paint over the result, and whether the result is the paint layer alone."""
     corrections = {"corrections": plan.corrections.for_key()} if plan.corrections else {}
     return corrections | ({"layer": True} if plan.is_layer else {})
 
 
 def _paint_key(plan: RenderPlan) -> Table:
-    """Return the painted key frames that are composited over the model's pictures."""
+    """Return the key of the painted key frames that are composited over the model's pictures."""
     return {"paint": plan.paint.for_key()} if plan.paint else {}
 
 

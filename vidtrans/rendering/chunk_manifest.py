@@ -33,7 +33,10 @@ REMEDIES = {
 
 @dataclass(frozen=True)
 class ChunkManifest:
-    """The properties that all parts of one result must share, recorded by the first worker under the output's name."""
+    """The properties that all parts of one result must share; the first worker records them under the output's name.
+
+    ``request``: the digest of the request. ``output``: the path of the result.
+    """
 
     job: RenderJob
     engine: Engine
@@ -132,7 +135,8 @@ def check_processor(segments: CacheEntry, device: Device, output: str) -> None:
         return
     if there != here:
         why = f"{host} began to render it on {there}, and this is {here}: the parts would differ"
-        raise UsageError(output, why, "render one clip on one kind of processor, or clean the cache: --stage render")
+        remedy = "use one kind of processor for one clip, or run 'vidtrans cache clean --stage render'"
+        raise UsageError(output, why, remedy)
 
 
 def processor(device: Device) -> str:

@@ -29,7 +29,7 @@ def finish(
         source: the frame at the size of the result, (H, W, 3) uint8 or uint16.
         output: the model's output, of any size and the source's dtype.
         model_input: the network's input; needed only if ``pairing.finishes``.
-        matte: (H, W) uint8, white where the look is applied.
+        matte: (H, W) uint8, white where the output is visible.
 
     Returns:
         (H, W, 3), of the source's dtype.

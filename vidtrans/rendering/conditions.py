@@ -203,7 +203,7 @@ def conditions_of(
     if len(conditioned) == 1 and conditioned[0].has_codes:
         if has_stroke:
             name = conditioned[0].name
-            raise UsageError("--stroke-size", f"'{name}' was not made by 'vidtrans look'", "leave it out")
+            raise UsageError("--stroke-size", f"'{name}' was not made by 'vidtrans look'", "leave out --stroke-size")
         return CodeConditions(conditioned[0], settings.look, pts, pts_of, shots)
     if len(conditioned) == 1:
         pairing = conditioned[0].pairing
@@ -214,10 +214,10 @@ def conditions_of(
             names = " and ".join(f"'{one.name}'" for one in conditioned)
             kind = "have many looks" if any(one.has_codes for one in conditioned) else "were made by 'vidtrans look'"
             why = f"{names} {kind}, and the option applies to one model only"
-            raise UsageError(name, why, "leave it out, or render with one of them alone")
+            raise UsageError(name, why, f"leave out {name}, or render with one of them alone")
         if given:
             why = f"'{model.name}' was not made by 'vidtrans look'" + (", and has one look" if name == "--look" else "")
-            raise UsageError(name, why, "leave it out")
+            raise UsageError(name, why, f"leave out {name}")
     return None
 
 

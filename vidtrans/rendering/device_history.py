@@ -50,7 +50,7 @@ class DeviceHistory:
         self._last: Sample | None = None
 
     def with_history(self, model_input: Tensor, sample: Sample) -> Tensor:
-        """Append the history to the input of ``sample``, (1, H, W, C) uint8, or int32 of uint16: C + 4 channels.
+        """Append the history to the input of ``sample``, (1, H, W, C) uint8, or uint16 as int32; return C + 4 channels.
 
         The result is int32 if the last output has 16 bits. Raises DeviceError if memory does not suffice.
         """
@@ -106,7 +106,7 @@ class DeviceHistory:
 
 
 def _inside(flow: Tensor) -> Tensor:
-    """Return a mask, (N, 1, H, W) bool: true at p if p + flow(p) is inside the picture, or half a pixel outside."""
+    """Return a mask, (N, 1, H, W) bool: true at p if p + flow(p) is at most half a pixel outside the picture."""
     height, width = flow.shape[-2:]
     x = flow[:, :1] + torch.arange(width, device=flow.device)
     y = flow[:, 1:] + torch.arange(height, device=flow.device)[:, None]

@@ -36,7 +36,7 @@ class DeviceRenderer(FrameRenderer):
     """A ``FrameRenderer`` whose samples have ``guide`` and ``output`` as tensors on the engine's device.
 
     Tensors are (H, W, 3) uint8; a 16-bit output is int16 with the same bits. Results computed from them belong to the
-    device's current stream. ``blends``: source and look are blended on the GPU, at the size of the result.
+    device's current stream. ``blends``: source and output are blended on the GPU, at the size of the result.
     """
 
     def __init__(self, plan: RenderPlan, engine: TorchEngine, count: RenderCount | None, *, blends: bool) -> None:
@@ -97,7 +97,7 @@ class DeviceRenderer(FrameRenderer):
         return super()._rendered(prepared)
 
     def fetch(self, sample: Sample, picture: Tensor) -> Callable[[], np.ndarray]:
-        """Begin to download a sample's output, or its result; once if both are the same tensor."""
+        """Begin to download a sample's output, or its result; if both are one tensor, download it once."""
         if self._is_filtered or picture is not sample.output:
             return self._transfers.download(picture).wait
         if sample.download is None:
@@ -150,7 +150,7 @@ class DeviceBatchQueue(BatchQueue):
         return all(np.array_equal(one.source, other.source) for one, other in zip(model_input, self._last, strict=True))
 
     def _batch(self) -> int:
-        """Return the engine's batch size for inputs of this size: more need not be on the device."""
+        """Return the engine's batch size for inputs of this size: more inputs at once would only take memory."""
         if not self._inputs:
             return self._device_engine.batch
         return self._device_engine.batch_for(*self._inputs[0][0].source.shape[:2])
@@ -161,10 +161,10 @@ class DeviceBatchQueue(BatchQueue):
 
 
 def blend(values: FrameBlend, source: Tensor, look: Tensor, matte: Tensor | None) -> Tensor:
-    """Blend source and look, (H, W, 3) uint8, or int16 of uint16's bits, as ``FrameBlend`` without ``keep_colour``.
+    """Blend source and ``look``, the model's output: (H, W, 3) uint8, or int16 of uint16's bits.
 
-    The float32 arithmetic has the same order as in ``FrameBlend``, so the bits are the same. ``matte``: (H, W) uint8,
-    white where the look is applied.
+    As ``FrameBlend`` without ``keep_colour``: the float32 arithmetic has the same order, so the bits are the same.
+    ``matte``: (H, W) uint8, white where the output is visible.
     """
     if values == FrameBlend() and matte is None:
         return look

@@ -1,4 +1,4 @@
-"""Blending of source and look: strength, mask, mix and the source's colours."""
+"""Blending of the source and the look, which is the model's output: strength, source colours, mask, mix."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class FrameBlend:
-    """The blend values of one frame: ``strength`` 0 to 2, ``keep_colour`` and ``mix`` 0 to 1."""
+    """The blend values of one frame.
+
+    ``strength``: 0 (the source) to 2; 1 is the look. ``keep_colour``: share of the source's colours, 0 to 1. ``mix``:
+    share of the source, 0 to 1, in the result of these and the mask.
+    """
 
     strength: float = 1.0
     keep_colour: float = 0.0
@@ -26,7 +30,7 @@ class FrameBlend:
     def __call__(self, source: np.ndarray, look: np.ndarray, matte: np.ndarray | None) -> np.ndarray:
         """Blend source and look, (H, W, 3) uint8 or uint16, of equal size and dtype.
 
-        ``matte``, (H, W) uint8, is white where the look is applied. Order: strength, colour, matte, mix.
+        ``matte``, (H, W) uint8, is white where the look is visible. Order: strength, colour, matte, mix.
         """
         if self == FrameBlend() and matte is None:
             return look
@@ -62,5 +66,5 @@ class BlendCurves:
         self.always_plain = {n: c.constant for n, c in curves.items()} == FrameBlend().__dict__
 
     def __call__(self, frame: int) -> FrameBlend:
-        """Return the values of a frame."""
+        """Return the blend values of a frame, by its number in the clip."""
         return FrameBlend(**{name: value(frame) for name, value in self._values.items()})

@@ -1,4 +1,4 @@
-"""The extractor's pictures that a pairing needs: of a clip as a cached stage, or of single frames at once.
+"""Pictures that a pairing needs from another network, the extractor: of a clip, as a cached stage, or of single frames.
 
 The stage is the ``infer`` stage of the extractor's own render of the same frames: lossless chunks, kept if a run is
 killed, and shared by all models with this extractor.
@@ -37,7 +37,7 @@ from vidtrans.video.io.clip import Frame
 class ClipExtraction:
     """The extractor's pictures of a render's frames: ``plan`` is the extractor's own render of these frames.
 
-    ``count`` counts the frames it rendered.
+    ``count``: the frames that this run has extracted.
     """
 
     plan: RenderPlan

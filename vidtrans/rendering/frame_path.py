@@ -21,7 +21,7 @@ class FramePath:
 
     Attributes:
         on_gpu: Frames stay on the engine's GPU; samples have tensors.
-        blends_on_gpu: The GPU also blends source and look, so that the source is not read a second time.
+        blends_on_gpu: The GPU also blends source and output, so that the source is not read a second time.
     """
 
     plan: RenderPlan

@@ -216,7 +216,7 @@ class FrameRenderer:
         return self.engine(with_history[None], deep=self._deep)[0]
 
     def _completed(self, samples: Iterable[Sample]) -> Iterator[Sample]:
-        """Yield samples with the paint layer on their outputs, and a draft's propagated samples."""
+        """Composite painted key frames over the samples' outputs, and fill in the outputs that a draft skips."""
         for sample in samples:
             if self._painter is not None and sample.source is not None:
                 sample.output = self._painter(sample.index, sample.output, sample.source)
@@ -227,7 +227,7 @@ class FrameRenderer:
 class BatchQueue:
     """A queue of inputs that wait for a full batch, and of the samples that need their outputs, in order.
 
-    An input that equals the last one, or differs by at most ``reuse``, reuses its output.
+    An input that equals the last one, or differs by at most ``reuse`` levels (``is_similar``), reuses its output.
     """
 
     def __init__(self, engine: Engine, *, deep: bool, reuse: float, count: RenderCount) -> None:

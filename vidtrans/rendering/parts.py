@@ -1,4 +1,4 @@
-"""Split a render into parts, each run by its own process, on any host with the same cache; find missing chunks.
+"""Split a render into parts, each rendered by one process, on any host with the same cache; find missing chunks.
 
 Parts need no lock: each chunk is written under a temporary name first, and is the same whichever process renders it. A
 part pins its cache entries against deletion. For a batch the scheduler pins them, and delays other renders of the same
@@ -52,8 +52,8 @@ class DividedRender:
 
     def __post_init__(self) -> None:
         if self.job.plan.draft:
-            why = "how much a draft loses is measured over the whole clip"
-            raise UsageError(f"--draft {self.job.plan.rendering.draft_step}", why, "leave it out")
+            why = "the quality of a draft is measured over the whole clip"
+            raise UsageError(f"--draft {self.job.plan.rendering.draft_step}", why, "leave out --draft")
 
     @property
     def _keeps_shots_whole(self) -> bool:
@@ -85,7 +85,7 @@ class DividedRender:
         return Division(parts, make_part, [(entry.stage, entry.key) for entry in written], sources)
 
     def render(self, chunks: Sequence[Chunk], *, is_held: bool = False) -> Table:
-        """Render the missing ones of ``chunks``; return the frame counts.
+        """Render those of ``chunks`` that are missing; return the table of frame counts.
 
         ``is_held``: another process has locked the cache entries, which keeps them from deletion.
         """

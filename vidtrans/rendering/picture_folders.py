@@ -36,7 +36,7 @@ def render_pictures(
     span: tuple[int, int],
     mask: Path | None,
 ) -> Table:
-    """Render each picture of a folder with several sizes separately, into the same folder.
+    """Render each picture of a folder with several sizes separately, into ``output``, and return the result table.
 
     ``span``: the numbers [first, stop) of the pictures; key frames count pictures. Raises UsageError if a video was
     requested, BatchError if some pictures failed.

@@ -66,14 +66,14 @@ class RenderPlan:
     def __post_init__(self) -> None:
         side, size = max(self.size), f"{self.size[0]}x{self.size[1]}"
         if not self.model.is_identity and side > MAX_SIDE_RENDERED:
-            why = f"a look is rendered up to {MAX_SIDE_RENDERED} pixels a side"
+            why = f"a model's output has at most {MAX_SIDE_RENDERED} pixels a side"
             raise UsageError(size, why, "choose a smaller --size")
         if self.settings.filter_name != "off" and side > MAX_SIDE_FILTERED:
             why = f"flicker is filtered up to {MAX_SIDE_FILTERED} pixels a side"
             raise UsageError(size, why, "choose --temporal off, or give smaller pictures")
         if self.draft and self.model.is_recurrent:
             why = f"'{self.model.name}' is recurrent: it paints each frame from the one before"
-            raise UsageError(f"--draft {self.rendering.draft_step}", why, "render all frames: leave it out")
+            raise UsageError(f"--draft {self.rendering.draft_step}", why, "leave out --draft, to render all frames")
         self.directions, self.conditions, self.delivery  # noqa: B018  (raise early if the settings conflict)
 
     @property
@@ -120,7 +120,7 @@ class RenderPlan:
 
     @cached_property
     def directions(self) -> BlendCurves:
-        """Return the blend of source and look for each frame."""
+        """Return the blend of source and model output for each frame."""
         return BlendCurves(self.rendering.curves(), self.clip.index.pts, self.clip.pts_of)
 
     @cached_property
@@ -158,7 +158,7 @@ class RenderPlan:
 
     @property
     def is_deep(self) -> bool:
-        """Return whether pictures have 16 bits per channel until they are encoded."""
+        """Return whether pictures have 16 bits per channel, not 8, from the reader to the encoder."""
         return self.delivery.depth > 8
 
     @property
@@ -178,7 +178,7 @@ class RenderPlan:
 
     @property
     def draft(self) -> Draft | None:
-        """Return the draft's sampling; None where every frame is rendered."""
+        """Return the choice of a draft's rendered frames; None if every frame is rendered."""
         return Draft(self.rendering.draft_step) if self.rendering.draft_step > 1 else None
 
     @property
@@ -240,7 +240,7 @@ def plan_render(
     Args:
         clip: the source; all its pictures have one size.
         span: the start time, and the end time (exclusive), of the rendered part.
-        mask: a video or picture, white where the look is applied.
+        mask: a video or picture, white where the model's output is visible.
         pattern: file name pattern of the result's pictures; "" derives names from the source's.
         guide: a clip whose motion guides the filter; its shots are used, too.
         paint: painted key frames of the clip.

@@ -22,14 +22,14 @@ class Recurrence(Protocol):
 
 
 class RecurrentHistory:
-    """The last sample of a shot, on the CPU. ``flow``: the method that warps it to the next frame."""
+    """The last sample of a shot, on the CPU. ``flow``: the method that estimates the motion to the next frame."""
 
     def __init__(self, flow: str) -> None:
         self._estimate = BackwardFlowEstimator(flow)
         self._last: Sample | None = None
 
     def with_history(self, model_input: np.ndarray, sample: Sample) -> np.ndarray:
-        """Append the history to the input of ``sample``, (H, W, C) uint8 or uint16: C + 4 channels.
+        """Append the history to the input of ``sample``, (H, W, C) uint8 or uint16; return C + 4 channels.
 
         The result is uint16 if the last output is.
         """

@@ -71,7 +71,10 @@ def measure(steps: Mapping[str, Step], frames: int, context: Context) -> dict[st
 
 
 class RenderBenchmark:
-    """A benchmark render of the first ``frames`` of a clip at ``size`` (short side), with each step's inputs."""
+    """A render of the first ``frames`` frames of a video by the model ``look``, with the inputs of each step.
+
+    ``size``: the short side in pixels.
+    """
 
     def __init__(
         self,
@@ -103,7 +106,7 @@ class RenderBenchmark:
         self._batch_flow = load_batch_flow(method, device.torch) if isinstance(self._temporal, BatchFilter) else None
 
     def engines(self, slow: bool) -> tuple[dict[str, Engine], dict[str, str]]:
-        """Return the warm engines that run here, and why others do not. Raises UsageError if ``auto``'s is missing."""
+        """Return the warm engines that run here, and why others do not, by name. ``slow``: try slow starters, too."""
         engines, skipped = {self.auto: self.engine}, {}
         generator = load_generator(self.look.path)[0] if self.look.path else None
         for name in ENGINES if generator else ():
@@ -121,7 +124,7 @@ class RenderBenchmark:
         return engines, skipped
 
     def steps(self, engines: Mapping[str, Engine]) -> dict[str, Step]:
-        """Return the separate steps, in the order of a render."""
+        """Return the functions that measure one step each, by name, in the order of a render."""
         return {
             "decode": self._decode,
             "input": self._input,
@@ -133,7 +136,7 @@ class RenderBenchmark:
         }
 
     def renders(self, stylize: Stylize) -> dict[str, Step]:
-        """Return whole renders, with and without the window filter."""
+        """Return the steps that measure whole renders, with and without the window filter, by name."""
         render = partial(self._stylize, stylize)
         return {"stylize": partial(render, "window"), "stylize_unfiltered": partial(render, "off")}
 

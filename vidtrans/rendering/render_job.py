@@ -79,7 +79,7 @@ class RenderJob:
             stack.callback(entry.pin().release)
 
     def render(self, wanted: Result) -> Table:
-        """Make the missing chunks, and write the result: all segments and the sound, joined."""
+        """Make the missing chunks, write the result (segments and sound, joined), and return the result table."""
         plan, engine = self.plan, self.engine()
         entries = self.entries(engine)
         with ExitStack() as stack:
@@ -141,11 +141,14 @@ class RenderJob:
                 yield from repeat(picture, len(plan.delivery.stamps(sample.index)))
 
     def _locked(self, entry: CacheEntry) -> AbstractContextManager[None]:
-        """Lock an entry; wait for another run that fills it, for example with another strength or filter."""
+        """Lock a cache entry; if another run is filling it, wait until that run is done.
+
+        Runs that differ only in strength or temporal filter share the entry of raw model outputs.
+        """
         return entry.locked(wait_for=f"another run that renders {self.plan.clip.name}")
 
     def estimate(self, engine: Engine | None = None) -> Table:
-        """Estimate time, disk and memory of the render, from a trial on its first frames."""
+        """Return the dry-run table of the render, from a trial on its first frames: time, disk and memory."""
         costs = [estimate_render(self.plan, engine or self.engine())]
         if self.extraction is not None:
             costs.append(without_result(estimate_render(self.extraction.plan, self.extraction.engine)))
@@ -171,7 +174,7 @@ class RenderJob:
 
 
 def estimate_render(plan: RenderPlan, engine: Engine) -> Table:
-    """Estimate the cost of a render by running its first frames through all steps in a temporary folder."""
+    """Return the dry-run table of a render, by running its first frames through all steps in a temporary folder."""
     encoding, form, (width, height) = plan.settings.encoding, plan.picture, plan.input_size
     encode = picture_encoder(encoding.codec) if encoding.makes_pictures else None
     optimises = plan.model.optimises

@@ -77,7 +77,8 @@ def request_digest(
 ) -> str:
     """Return the digest of everything that affects a result. ``own``: the command and its specific values.
 
-    Raises UsageError if a program or a file of cuts is missing.
+    ``stills``: the source is pictures. ``masked``: a mask is used. Raises UsageError if a program or a file of cuts is
+    missing.
     """
     shared = {
         "settings": settings.for_key(stills=stills, masked=masked),

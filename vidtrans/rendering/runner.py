@@ -107,7 +107,7 @@ class ChunkRenderer:
         self._extraction.make([self.plan.chunks[number] for number in sorted(needed)])
 
     def render(self, store: ChunkStore, states: StateStore, missing: Sequence[int]) -> None:
-        """Render the missing chunks; each run of consecutive chunks takes one pass over its frames."""
+        """Render the missing chunks, given by number; each run of consecutive chunks takes one pass over its frames."""
         plan, context = self.plan, self.context
         method = self._filter
         total = plan.num_frames

@@ -88,7 +88,7 @@ class Scene:
             self.check(list(read_clip_frames(clip, numbers, FORM, context)), f"{clip.name}: {where}")
 
     def check(self, frames: Sequence[Frame], where: str) -> None:
-        """Raise MediaError if the median frame shows another scene."""
+        """Raise MediaError about ``where`` if the median of the frames' agreement with the scene is too low."""
         share = float(np.median([agreement(f.rgb, self.picture) for f in frames]))
         if share < SAME_SCENE:
             raise MediaError(

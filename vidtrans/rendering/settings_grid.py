@@ -67,7 +67,7 @@ class Variation:
 
 @dataclass(frozen=True)
 class _GridFrame:
-    """A chosen frame, preceded by the earlier frames that the pairing needs; ``label``: its frame number or time."""
+    """A chosen frame, preceded by the earlier frames that the pairing needs. ``label``: its number, time or name."""
 
     frames: tuple[Frame, ...]
     label: str
@@ -89,7 +89,10 @@ class GridRows:
 
     @classmethod
     def of(cls, video: Path, models: Models, frames: int, at: Sequence[Time], context: Context) -> GridRows:
-        """Read the frames. Raises UsageError, MediaError, also if a frame shows another scene than a model's."""
+        """Read the frames ``at`` given times, or else ``frames`` frames spread over the video.
+
+        Raises UsageError; MediaError if a frame cannot be read, or shows another scene than a model's.
+        """
         history = max(look.pairing.offsets[-1] - look.pairing.offsets[0] + 1 for look, _ in models)
         chosen = _choose(video, frames, at, history, models[0][0].pairing.guides, context)
         drawn = [_is_drawn(look, rendering, video, context) for look, rendering in models]
@@ -111,7 +114,8 @@ def draw_grid(
 ) -> Table:
     """Draw the grid and return its result table. Raises UsageError, ModelError, DeviceError.
 
-    ``colours``: the colour maps that belong to models; each gets one column.
+    ``shown``: the rows. ``asked``: the columns; if empty, suggested ones. ``colours``: the colour maps that belong to
+    models; each gets one column.
     """
     chosen = shown.chosen
     columns: list[_Column] = [("source", lambda chosen: [frame.source for frame in chosen])]
@@ -181,7 +185,10 @@ def _conditions(look: LoadedModel, rendering: RenderingSettings) -> Conditions |
 def _choose(
     video: Path, count: int, at: Sequence[Time], history: int, guides: Sequence[str], context: Context
 ) -> list[_GridFrame]:
-    """Return the frames of the grid. A long video is not indexed: its duration is read from the header."""
+    """Return the frames of the grid, each with the ``history − 1`` frames before it.
+
+    Without ``at`` and guides a video is not indexed, which would take long: its duration is read from the header.
+    """
     if not at and not guides and not is_picture_source(video):
         with ClipReader(video, threads=context.decode_threads, tolerant=context.allow_damaged) as reader:
             if reader.info.duration_s:
@@ -261,7 +268,7 @@ def _render(
     engine: Engine,
     drawn: bool,
 ) -> list[np.ndarray]:
-    """Render frames as in a clip without its temporal filter."""
+    """Return the results of the chosen frames, (H, W, 3) uint8, as a render without temporal filter gives them."""
     extractor = None if drawn else FrameExtractor.of(look, rendering, context)
     inputs = ModelInputs(look.pairing, drawn=drawn, conditions=_conditions(look, rendering))
     pairing, renderer = look.pairing, FrameRenderer(inputs, engine)

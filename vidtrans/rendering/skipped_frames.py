@@ -90,7 +90,7 @@ class _Key:
 
 
 class FlowPropagator:
-    """A filler of missing outputs: it propagates those of the rendered frames on both sides along the flow.
+    """Fills in missing outputs: it propagates the outputs of the rendered frames on both sides along the flow.
 
     Samples are marked as key frames or as propagated. The mean squared error, in [0, 1]², of propagated frames that
     were also rendered is added to ``losses``.

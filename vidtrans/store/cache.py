@@ -36,9 +36,9 @@ KEYED = re.compile(rf"\.?{KEY.pattern}(\..*)?")  # an entry, one being deleted, 
 
 
 def check_cache_folder(root: Path) -> None:
-    """Raise UsageError unless the folder is a vidtrans cache: entries of a cache get deleted, a user's files must not.
+    """Raise UsageError unless a folder is a vidtrans cache, empty, or missing, so that no user's files get deleted.
 
-    A folder without the tag file (after a killed run, or a copy) is recognised by its name or by its content.
+    A cache without the tag file (after a killed run, or a copy) is recognised by its name or by its content.
 
     Raises:
         UsageError: The folder holds other files, is a file, or has too long a path.
@@ -51,7 +51,7 @@ def check_cache_folder(root: Path) -> None:
     if not root.is_dir():
         raise UsageError(f"--cache-dir {root}", "it is a file, not a folder", "give a new or an empty folder")
     if foreign := next((path for path in sorted(root.iterdir()) if not _is_of_cache(path)), None):
-        why = f"it holds '{foreign.name}', which is not of a vidtrans cache"
+        why = f"it holds '{foreign.name}', which is not part of a vidtrans cache"
         raise UsageError(f"--cache-dir {root.resolve()}", why, "give a new or an empty folder")
 
 
@@ -105,7 +105,7 @@ class Cache:
         return sorted((e for e in found if not e.is_linked()), key=lambda e: e.last_used)
 
     def digest(self, path: Path) -> str:
-        """Return the SHA-256 of a file's content, stored by size, times of modification and change, and inode."""
+        """Return the SHA-256 (hex) of a file's content; an unchanged file is not read again, see ``Digests``."""
         return self._digests.of(path)
 
     def save_digests(self) -> None:
@@ -113,7 +113,7 @@ class Cache:
         self._digests.save()
 
     def trim(self, limit_bytes: int) -> None:
-        """Delete entries until the rest fits in ``limit_bytes``, cheapest loss first; skip entries in use.
+        """Delete entries until the rest fits in ``limit_bytes``, the cheapest to make again first; skip entries in use.
 
         Among entries of equal cost, the least recently used is deleted first.
         """
@@ -129,7 +129,7 @@ class Cache:
 
 
 def _rank(entry: CacheEntry) -> int:
-    """Return the deletion rank of an entry, 0 first: 0 and 1 only save time, 2 is an index, 3 and 4 are trainings."""
+    """Return the deletion rank of an entry, 0 first: 0, 1: results; 2: an index or manifest; 3, 4: a training run."""
     unfinished = not (entry.folder / META).is_file()
     if entry.stage == "train":
         return 4 if unfinished else 3  # a stopped run resumes from it; a finished run continues from it with more steps

@@ -35,7 +35,7 @@ STOP_CHECK_S = 0.5  # between two checks of a request to stop, while another run
 
 
 class HoldsEntries(Protocol):
-    """The interface of the cache that its entries use."""
+    """The part of the interface of ``Cache`` that its entries use."""
 
     root: Path
     report: Report
@@ -91,8 +91,8 @@ class CacheEntry:
     def locked(self, wait_s: float = SHORT_WAIT_S, *, wait_for: str = "") -> Iterator[None]:
         """Lock the entry, waiting up to ``wait_s`` seconds. The lock of a killed run counts as free.
 
-        ``wait_for``: a description, "a run that …", of another run that is worth a wait of hours; it is reported
-        after a short wait. Raises VidtransError where another run keeps the lock or the entry is a link; Interrupted.
+        ``wait_for``: a description of another run, "a run that …": after ``wait_s``, it is reported, and the lock is
+        awaited for up to a day. Raises VidtransError if another run keeps the lock or the entry is a link; Interrupted.
         """
         self._check_links()
         self.cache.prepare()
@@ -185,7 +185,7 @@ class CacheEntry:
 
     def warn_damaged(self, error: object) -> None:
         """Report once that the entry is damaged."""
-        self.cache.warn_once(f"{self._label} is damaged ({error}); made again")
+        self.cache.warn_once(f"{self._label} is damaged ({error}); it is made again")
 
     def finish(self, meta: Mapping[str, Any], files: tuple[str, ...] = ()) -> None:
         """Mark the entry complete. ``files`` are the names of the files whose content ``read`` verifies."""

@@ -108,9 +108,10 @@ def chunk_of(chunks: Sequence[Chunk], frame: int) -> Chunk:
 
 
 def read_ranges(chunks: Sequence[Chunk], missing: Sequence[int], radius: int) -> list[tuple[list[Chunk], int, int]]:
-    """Return runs of consecutive missing chunks, each with the range of frames [lo, hi) that its temporal filter reads.
+    """Return runs of consecutive chunks, each with the range of frames [lo, hi) that its temporal filter reads.
 
-    The range extends ``radius`` frames on either side, but never into another shot.
+    ``missing``: the chunks' numbers, ascending. A range extends ``radius`` frames beyond its run on either side, but
+    never into another shot.
     """
     runs: list[list[Chunk]] = []
     for number in missing:

@@ -29,7 +29,7 @@ class ChunkStore:
         return self.entry.folder / f"chunk-{number:06d}.json"
 
     def is_done(self, number: int) -> bool:
-        """Return whether the chunk exists and matches its SHA-256; its file is read once and the answer stored."""
+        """Return whether the chunk exists and matches its SHA-256; later calls do not read its file again."""
         if number not in self._checked:
             self._checked[number] = self._verify(number)
         return self._checked[number]
@@ -132,7 +132,7 @@ class ChunkWriter:
     """Writes consecutive frames into the files of their chunks.
 
     A chunk is stored when all of its frames are written; a chunk whose first frame is missing is not stored.
-    ``on_stored`` is called with each stored chunk.
+    ``start(path)`` opens the writer of a chunk's file. ``on_stored`` is called with each stored chunk.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class ChunkWriter:
         self._open: tuple[SegmentWriter | LosslessWriter, ExitStack] | None = None
 
     def write(self, frame: int, picture: np.ndarray, *stamps: int) -> None:
-        """Write the picture of a frame number; a video segment repeats it at each timestamp in ``stamps``."""
+        """Write the picture of a frame number; a video segment repeats it at each PTS in ``stamps``."""
         chunk = self._chunk_of(frame)
         if frame == chunk.first:
             with ExitStack() as stack:

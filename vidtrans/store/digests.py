@@ -37,7 +37,7 @@ class Digests:
         self._new: list[str] = []
 
     def of(self, path: Path) -> str:
-        """Return the SHA-256 of a file. Raises OSError, MediaError where it is not a regular file, and Interrupted."""
+        """Return a file's SHA-256 (hex). Raises OSError, MediaError if it is not a regular file, and Interrupted."""
         check_regular_file(path)
         stat = path.stat()
         stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]

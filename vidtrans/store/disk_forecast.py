@@ -13,7 +13,7 @@ GB = 1e9
 
 
 class DiskForecast:
-    """Measures how ``folders`` grow while ``frames`` are rendered; the final file will be as large as the last one."""
+    """Measures how ``folders`` grow while ``frames`` frames are rendered; the result gets as large as the last one."""
 
     def __init__(self, folders: Sequence[Path], frames: int) -> None:
         self.folders, self.frames = folders, frames
@@ -23,7 +23,7 @@ class DiskForecast:
         return [folder_bytes(folder) for folder in self.folders]
 
     def shortfall(self, made: int) -> str | None:
-        """Return a text with the bytes needed and free, after ``made`` frames; None where the disk has room."""
+        """Return a text with the GB needed for the rest, and free, after ``made`` frames; None if the disk has room."""
         with suppress(OSError):
             grown = [now - before for now, before in zip(self._sizes(), self._before, strict=True)]
             needed = sum(grown) / made * (self.frames - made) + grown[-1] / made * self.frames

@@ -171,12 +171,12 @@ class TrainStage(Stage):
     card: Table
 
     def description(self) -> Table:
-        """Return the content that other runs compare; checkpoints of another version are not compatible."""
+        """Return the parameters and the version, by which other runs decide whether they can use the checkpoints."""
         return {"version": self.version, **self.parameters()}
 
     @property
     def run_key(self) -> str:
-        """Return a digest shared by runs that can continue one another; steps, ``fresh`` and card are left out."""
+        """Return a digest shared by runs that can continue one another: without ``steps``, ``fresh``, ``card``."""
         return digest_of({k: v for k, v in self.description().items() if k not in ("steps", "fresh", "card")})
 
 

@@ -32,8 +32,8 @@ def read_clip_list(
 ) -> list[StylizeRequest]:
     """Return the requests of a list. Command-line flags override a clip's values, which override the list's.
 
-    ``template``: the values of flags, without models if no flag names one. Sources and masks are relative to the list's
-    folder. Raises UsageError, ModelError.
+    ``template``, ``preset``, ``flags``: the values of the command line; the template has no models if none are given.
+    ``folder``: of the results. Sources and masks are relative to the list's folder. Raises UsageError, ModelError.
     """
     table = read_toml(path)
     clips = table.pop("clips", None)
@@ -63,14 +63,14 @@ def read_clip_list(
         if "output" in clip:
             if len(of_clip) > 1:
                 why = f"one output for {len(of_clip)} sources"
-                raise UsageError(where, why, "leave it out, or list each source separately")
+                raise UsageError(where, why, "leave out the output, or list each source separately")
             of_clip = [replace(of_clip[0], output=Path(clip["output"]))]
         requests += of_clip
     return requests
 
 
 def _models(table: Table) -> tuple[str, ...]:
-    """Return the models in the key ``model`` of a clip or list: one, or several to render in sequence."""
+    """Return the models in the key ``model`` of a clip or list: one, or several to render in sequence; () for none."""
     given = table.get("model") or ()
     return (given,) if isinstance(given, str) else tuple(given)
 
@@ -80,7 +80,10 @@ def _time(clip: Table, key: str) -> Time | None:
 
 
 def _check_keys(table: Table, own: Sequence[str], where: str, *more: str) -> None:
-    """Raise UsageError on a key that is neither in ``own`` nor a preset's table, or on a wrong type."""
+    """Raise UsageError if a key is neither in ``own`` nor the name of a recipe table, or a value has a wrong type.
+
+    ``where``: the table's name in the message. ``more``: other valid keys to list in the message.
+    """
     for key, value in table.items():
         if key not in (*own, *TABLES):
             raise unknown_name(f"'{key}' in {where}: key", key, [*own, *more, *TABLES])

@@ -46,7 +46,8 @@ def requests_for(
 ) -> list[StylizeRequest]:
     """Return a request like ``template`` for each clip that files, folders and globs resolve to.
 
-    Raises UsageError, ModelError for problems common to all clips.
+    Results of an earlier run in ``folder`` are left out. Raises UsageError, ModelError for problems common to all
+    clips.
     """
     look = load_models_in_turn(template.models, context, template.recipe.pairing_changes)
     look.check_renders()

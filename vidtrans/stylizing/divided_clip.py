@@ -1,8 +1,8 @@
-"""A clip rendered in parts: with ``--chunk`` and ``--join`` by several hosts with one cache, or by a batch.
+"""Render a clip in parts: with ``--chunk`` and ``--join`` by several hosts with one cache, or by a batch.
 
-On a machine without our files, a mirror folder has them at the same paths as here below ``/``, and a part is rendered
-in the counterpart of the working folder. So all paths of its request are made relative. Cache keys depend on contents,
-and are the same there.
+A machine without a shared disk gets the input files in a mirror folder, in which /a/b is MIRROR/a/b, and renders in the
+mirror of the command's current folder. So all paths of a request for it are made relative. Cache keys depend on
+contents and not on paths, and are the same there.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from vidtrans.video.io.pictures import media_files
 
 
 def stylize_part(request: StylizeRequest, part: ClipPart | None, context: Context, *, join: bool) -> Table:
-    """Render a part of a clip into the cache, or none; ``join``: also write the result if no chunk is missing.
+    """Render a part of a clip into the cache; ``join``: also write the result if no chunk is missing.
 
-    Without a part, missing chunks are an error. Failures are written to the cache's log. Raises as ``stylize`` does,
-    UsageError if this worker differs from others that render the clip, VidtransError.
+    ``part`` None: only join; missing chunks are then an error. Failures are written to the cache's log. Raises as
+    ``stylize`` does, UsageError if this worker differs from others that render the clip, VidtransError.
     """
     try:
         return _stylize_part(request, part, context, join=join)
@@ -52,14 +52,13 @@ def _stylize_part(request: StylizeRequest, part: ClipPart | None, context: Conte
     wanted = render.result
     wanted.check()
     if request.score and not join:
-        raise UsageError("--score", "flicker is measured over the whole clip", "give it with --join")
+        raise UsageError("--score", "flicker is measured over the whole clip", "give --score with --join")
     if is_one_picture(request.video):
-        raise UsageError(f"--chunk: {request.video}", "one picture has no parts", "leave it out")
+        raise UsageError(f"--chunk: {request.video}", "one picture has no parts", "leave out --chunk and --join")
     clip = render.open()
     if not clip.index.same_size:
-        raise UsageError(
-            f"--chunk: {request.video}", "pictures of several sizes are rendered one by one", "leave it out"
-        )
+        why = "pictures of several sizes are rendered one by one"
+        raise UsageError(f"--chunk: {request.video}", why, "leave out --chunk and --join")
     existing = wanted.existing()
     named: Table = {} if part is None else {"part": str(part)}
     if existing is not None:
@@ -132,7 +131,7 @@ def make_part(request: StylizeRequest, context: Context, part: tuple[int, int], 
 
 
 def files_of(render: RequestedRender, job: RenderJob) -> list[Path]:
-    """Return the absolute paths of files that a part's render reads: sources, networks, and cached data about them.
+    """Return the absolute paths of the files that a part's render reads: sources, model files, and cached data.
 
     Raises MediaError.
     """
@@ -166,7 +165,7 @@ def _files_in(entry: CacheEntry) -> Iterator[Path]:
 
 
 def for_mirror(render: RequestedRender) -> StylizeRequest:
-    """Return the request with relative paths, and with the files of its models instead of their names."""
+    """Return the request with paths relative to the current folder, and with its models' paths instead of names."""
     request = render.request
     models = tuple(IDENTITY if part.path is None else str(_relative(part.path)) for part in render.look.parts)
     mask = request.mask and _relative(request.mask)

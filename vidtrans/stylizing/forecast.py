@@ -43,7 +43,11 @@ def forecast_chain(
     renders: Sequence[StylizeRequest],
     context: Context,
 ) -> Table:
-    """Estimate the cost of the whole chain from a short trial of each step, with a model of random weights."""
+    """Return the dry-run table of a dataset, a training and renders, from short trials with random weights.
+
+    ``wanted``: the dataset's sources and settings. ``dataset``, ``model``: output paths. ``minutes``: of training;
+    None: the settings' number of steps.
+    """
     from vidtrans.training.set_up import TrainingSetup
     from vidtrans.training.trials import estimate_training, find_steps, untrained
 
@@ -78,7 +82,7 @@ def forecast_chain(
 
 
 def check_scene(folder: Path, clip: Path, model: Path, context: Context) -> None:
-    """Raise MediaError if the clip shows another scene than the plate, before minutes of training."""
+    """Raise MediaError, before training, if the clip shows another scene than the background plate of a dataset."""
     dataset = open_dataset(folder)
     scene = Scene(model.stem, require_background_plate(dataset, dataset.role("train")).scene)
     opened = open_clip(context, clip, dataset.pairing.guides)

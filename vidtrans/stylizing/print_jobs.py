@@ -24,7 +24,7 @@ def print_jobs(
     most: int | None,
     context: Context,
 ) -> Table:
-    """Return the text of a job that renders clips, in format ``name``; each request has its output set.
+    """Return the table of a farm job that renders clips; ``job`` is its text in format ``name``. Requests have outputs.
 
     ``command``: the common start of all commands, up to the source. ``most``: the maximum number of parts of a clip;
     None: as many as are long enough. Every clip is read to its end once. Raises as ``stylize`` does.

@@ -41,8 +41,8 @@ from vidtrans.video.io.pictures import is_picture_sequence, is_picture_source
 class StylizeRequest:
     """A request to render models onto one video, picture or folder, each model onto the previous one's output.
 
-    ``mask``: where the look is applied. ``score``: measure flicker and save a plot next to the output. ``in_batch``:
-    the batch trims the cache after all of its clips.
+    ``mask``: a file, white where the model's output is visible. ``score``: measure flicker and save a plot next to the
+    output. ``in_batch``: the batch trims the cache after all of its clips.
     """
 
     COMMAND: ClassVar = "stylize"
@@ -93,7 +93,10 @@ def stylize(request: StylizeRequest, context: Context) -> Table:
 
 @dataclass(frozen=True)
 class RequestedRender:
-    """A request with its lazily resolved model, settings and output. Raises UsageError, ModelError."""
+    """A request with its lazily resolved model, settings and output. Raises UsageError, ModelError.
+
+    ``began``: the start of the command, of ``time.monotonic``.
+    """
 
     request: StylizeRequest
     context: Context
@@ -174,7 +177,7 @@ def _stylize_pictures(clip: Clip, render: RequestedRender) -> Table:
     """Render each picture of a folder whose pictures have several sizes."""
     request, context = render.request, render.context
     if request.score:
-        raise UsageError("--score", "flicker is not measured on pictures of several sizes", "leave it out")
+        raise UsageError("--score", "flicker is not measured on pictures of several sizes", "leave out --score")
     clip = with_picture_fps(clip, render.settings.rendering.picture_fps)
 
     def render_one(picture: Path, output: Path, recipe: Recipe, mask: Path | None) -> Table:

@@ -41,7 +41,7 @@ class BatchCausalFilter:
     Settings = CausalSettings
 
     def __init__(self, settings: CausalSettings, device: str = "cpu", *, flow: BatchFlow | None = None) -> None:
-        """``flow``: a flow method to use instead of the settings', which takes the same pictures."""
+        """``flow``: replaces the method ``settings.flow``; it must take the same pictures, grey or RGB, as that one."""
         self.settings = settings
         self._device = torch.device(device)
         self._flow = flow or load_batch_flow(settings.flow, self._device)

@@ -37,7 +37,7 @@ class BatchWindowFilter:
     def __init__(
         self, settings: WindowSettings, device: str = "cpu", *, flow: BatchFlow | None = None, batch_size: int = BATCH
     ) -> None:
-        """``flow``: a flow method to use instead of the settings', which takes the same pictures."""
+        """``flow``: replaces the method ``settings.flow``; it must take the same pictures, grey or RGB, as that one."""
         self.settings, self.batch_size = settings, batch_size
         self._levels = (settings.radius + 1).bit_length() - 1
         self.radius = 2**self._levels - 1

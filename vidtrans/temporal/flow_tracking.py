@@ -128,7 +128,7 @@ class FlowTracker:
 
     @staticmethod
     def _guide(sample: Sample) -> np.ndarray:
-        """Return the input on the grid: (h, w, 4) float32 in [0, 1], the last channel 1."""
+        """Return the guide picture shrunk to the grid: RGBA, (h, w, 4) float32 in [0, 1], alpha 1."""
 
         def pack() -> np.ndarray:
             return cv2.cvtColor(unit(shrink(sample.guide, grid_size(*sample.guide.shape[:2]))), cv2.COLOR_RGB2RGBA)

@@ -77,8 +77,8 @@ class BatchFilter(Protocol):
 class Filter(Protocol):
     """A filter whose result for a frame depends only on ``radius`` neighbours on each side.
 
-    If the class attribute ``needs_no_past_pictures`` is true, the filter uses only ``derived`` of frames before the
-    centre.
+    If the class attribute ``needs_no_past_pictures`` is true, the filter reads only ``Sample.derived`` of frames before
+    the window's centre, so that their pictures are dropped to save memory.
     """
 
     radius: int

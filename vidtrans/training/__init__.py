@@ -56,21 +56,21 @@ class Loss(Entry):
     reported: bool = False  # it has a column in losses.csv even with weight 0
 
     def setting(self) -> Field[float]:
-        """Return the field of the weight's setting."""
+        """Return the dataclass field of the setting ``lambda_NAME``."""
         weight: Field[float] = setting(self.weight, f"weight of {self.summary}", low=0.0)
         return weight
 
 
 @dataclass(frozen=True)
 class Method(Entry):
-    """A training method. ``curves``: labels of its columns besides the losses; ``settings``: its settings class."""
+    """A training method. ``curves``: labels of its losses outside ``LOSSES``; ``settings``: its settings class."""
 
     curves: Mapping[str, Label] = field(default_factory=dict)
     settings: type[MethodSettings] = MethodSettings
 
 
 def own_settings(**settings: Any) -> type[MethodSettings]:  # noqa: ANN401  (fields, as of ``core.settings.setting``)
-    """Return a settings class of the given fields, for a method in ``METHODS`` with few settings of its own."""
+    """Return a settings class with fields ``NAME=setting(…)``, for a method in ``METHODS`` with few settings."""
     typed = [(name, type(value.default), value) for name, value in settings.items()]
     return make_dataclass("OwnSettings", typed, bases=(MethodSettings,), frozen=True)
 

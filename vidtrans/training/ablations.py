@@ -26,9 +26,9 @@ SKIPS = "skip_connections"  # the setting of generators that have them
 
 @dataclass(frozen=True)
 class Variant:
-    """One training of an ablation or a sweep. ``name``: its model's name; ``label``: text for people.
+    """One training of an ablation or a sweep. ``name``: the stem of its model's file; ``label``: its heading in sheets.
 
-    ``settings``: the values that a sweep varies, by key. ``seed``: this variant's seed, or None for the run's.
+    ``settings``: its values of the swept settings, by key. ``seed``: this variant's seed, or None for the command's.
     """
 
     name: str
@@ -50,7 +50,7 @@ ABLATIONS = Registry(
 
 
 def losses(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
-    """Return five variants: L1, GAN and cGAN alone, and L1 with each of the two."""
+    """Return five variants: L1, GAN and cGAN alone, L1 + GAN, and L1 + cGAN."""
     del dataset
     _note_left_out(recipe, context)
     return [
@@ -63,14 +63,14 @@ def losses(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
 
 
 def patches(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
-    """Return PatchGAN variants of several depths; skip depths too large for the pictures. Raises UsageError."""
+    """Return PatchGAN variants of several depths; leave out those that need larger pictures. Raises UsageError."""
     name, table = recipe.choice("discriminator")
     if name != "patchgan":
         why = f"it varies the patches of 'patchgan', and this recipe has '{name}'"
         raise UsageError("--ablate discriminator", why, "use --set discriminator.name=patchgan")
     if not recipe.settings("training", TrainingSettings).weights["gan"]:
         why = "training.lambda_gan is 0: there is no discriminator"
-        raise UsageError("--ablate discriminator", why, "use --set training.lambda_gan=1")
+        raise UsageError("--ablate discriminator", why, "add --set training.lambda_gan=1")
     side = _shortest_side(recipe, dataset)
     network = DISCRIMINATORS.load(name)
     found = []
@@ -94,7 +94,7 @@ def skips(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
     with_skips = [n for n in GENERATORS if SKIPS in {f.name for f in fields(GENERATORS.load(n).Settings)}]
     if name not in with_skips:
         remedy = f"use --set generator.name={with_skips[0]} (of {', '.join(with_skips)})"
-        raise UsageError("--ablate skips", f"'{name}' has no skips to leave out", remedy)
+        raise UsageError("--ablate skips", f"generator '{name}' has no skips to leave out", remedy)
     _note_left_out(recipe, context)
     return [
         Variant(
@@ -108,7 +108,7 @@ def skips(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
 
 
 def _terms(recipe: Recipe, *, l1: bool, gan: bool, conditional: bool = True) -> dict[str, Table]:
-    """Return a [training] table with only these losses on, at the recipe's weights, or the paper's if those are 0."""
+    """Return a [training] table with only the chosen losses, at the recipe's weights, or the paper's if those are 0."""
     own, paper = recipe.settings("training", TrainingSettings), TrainingSettings.of()
     weights = {
         weight_key(n): (own.weights[n] or paper.weights[n]) if on else 0.0 for n, on in (("l1", l1), ("gan", gan))
@@ -117,7 +117,7 @@ def _terms(recipe: Recipe, *, l1: bool, gan: bool, conditional: bool = True) -> 
 
 
 def _others(own: TrainingSettings) -> Table:
-    """Return settings that turn off all losses besides L1 and GAN."""
+    """Return settings that turn off the other losses in use, and reset settings that change the losses to defaults."""
     return {weight_key(name): 0.0 for name in own.loss_weights if name not in ("l1", "gan")} | own.loss_changes
 
 

@@ -36,11 +36,11 @@ class DistContext:
         return self.rank == 0
 
     def share(self, batch: int) -> range:
-        """Return the indices of the pairs that this process takes. Raises UsageError if ``batch`` is not divisible."""
+        """Return this process's indices in a batch of ``batch`` pairs. Raises UsageError if it is not divisible."""
         if batch % self.size:
             size = -(-batch // self.size) * self.size
             remedy = f"use --set training.batch_size={size}, or another number of processes"
-            raise UsageError(f"{self.size} processes", f"a batch of {batch} cannot be dealt out evenly", remedy)
+            raise UsageError(f"{self.size} processes", f"a batch of {batch} cannot be divided evenly", remedy)
         each = batch // self.size
         return range(self.rank * each, (self.rank + 1) * each)
 
@@ -98,7 +98,7 @@ SINGLE_PROCESS = DistContext()
 
 @contextmanager
 def distributed_context() -> Iterator[DistContext]:
-    """Yield the context that the launcher's environment variables describe, else ``SINGLE_PROCESS``.
+    """Yield the context that the launcher's environment variables describe; without a launcher, ``SINGLE_PROCESS``.
 
     Raises UsageError if the variables are incomplete.
     """

@@ -36,7 +36,7 @@ def _place(entry: CacheEntry, output: Path) -> str:
 
 
 def with_other_processes(entry: CacheEntry, stage: TrainStage, run: TrainingState, context: Context) -> Path | None:
-    """Continue the furthest unfinished run of this recipe and length with another number of processes or threads."""
+    """Restore into ``run`` the furthest unfinished run that differs only in processes or threads; return its folder."""
     wanted = _elastic(stage.description())
     found = [
         (state, other, parameters)
@@ -97,7 +97,7 @@ def _changed(before: Table, now: Table, above: str = "") -> list[str]:
 
 
 def continue_shorter(entry: CacheEntry, stage: TrainStage, run: TrainingState, context: Context) -> Path | None:
-    """Continue the longest finished run that differs only in its number of steps or its model card."""
+    """Restore into ``run`` the longest finished run that differs only in fewer steps or its card; return its folder."""
     finished = [
         (meta["steps"], other.folder)
         for other in entry.cache.entries()
@@ -131,7 +131,7 @@ def check_best(entry: CacheEntry, context: Context) -> None:
 
 
 def copy_best(folder: Path, entry: CacheEntry, run: TrainingState, context: Context) -> None:
-    """Copy the best state of the continued run, if it has one; drop its scores if the file is damaged."""
+    """Copy the best state's file of the continued run from ``folder``; if damaged, drop ``run.scores`` instead."""
     if best_of(run.scores, run.model.settings.best_metric) is None:
         return
     if not _is_whole(folder / BEST_FILE):

@@ -39,7 +39,7 @@ MODEL_FILE = "model.safetensors"
 BEST = "best."  # begins the names of the best state's companions
 VAL_PAIRS = 16  # scored during training: scores are only compared with each other
 NOT_REPEATABLE = (
-    "the same training again gives a slightly different model: CUDA has no deterministic form of what it used"
+    "the same training again gives a slightly different model: CUDA has no deterministic form of some operations"
 )
 
 
@@ -68,7 +68,7 @@ class ModelWriter:
         return TorchEngine(generator, self.setup.device, self.setup.render_precision, batch=1)
 
     def save(self, name: str, run: TrainingState | None = None) -> Path:
-        """Save the current state of ``run`` (default: this run) as a model without scores in ``folder``."""
+        """Save the state of ``run`` (default: this run) in ``folder`` as a model without scores; return its path."""
         path = self.folder / name
         self._write(path, self._finalised((run or self.run).model.learned), self._record({}))
         return path
@@ -90,7 +90,7 @@ class ModelWriter:
         run.enough = run.step < run.total and is_enough(run.scores, settings.best_metric, settings.patience)
 
     def finish(self, output: Path, monitor: TrainingMonitor) -> Table:
-        """Write the final model into the cache entry, and return the entry's table."""
+        """Write the final model into the cache entry, and return the entry's metadata."""
         run, note = self.run, self.setup.context.note
         best = best_of(run.scores, self.settings.best_metric)
         step = best if self.settings.exports_best and best is not None else run.step
@@ -112,18 +112,18 @@ class ModelWriter:
         return meta
 
     def _wanted(self, step: int, best: int | None) -> torch.nn.Module:
-        """Return the generator of the last or of the best state, and note which one it is."""
+        """Return the generator of the state of ``step``, the last or the ``best``; tell the user which one it is."""
         run, note, last = self.run, self.setup.context.note, self.folder / "last.safetensors"
         if run.enough:
             patience = self.settings.patience
             note(f"stopped at step {run.step} of {run.total}: {patience} scorings brought no improvement")
         if self.settings.exports_best and best is None:
-            note(f"no state has a held-out {self.settings.best_metric}: the model is the last one")
+            note(f"no state has a held-out {self.settings.best_metric}: the model is the last state")
         generator = run.model.learned
         if step != run.step:
             self.save(last.name)
             generator = load_generator(self.best_file)[0].to(self.setup.device.torch)
-            note(f"the model is the best state, of step {best}; the last one is {last}")
+            note(f"the model is the best state, of step {best}; the last state is in {last}")
         else:
             remove(last)  # of this run, when it was stopped
             if text := advice(run.scores):
@@ -137,7 +137,7 @@ class ModelWriter:
         save_model(path, generator, replace(record, codes=code_table(generator, self.setup.targets)))
 
     def _write_companions(self, record: ModelRecord, prefix: str = "") -> None:
-        """Write the companion networks as models; ``record`` has the direction of the main model."""
+        """Write the companion networks as models, with the main model's ``record``, its domains exchanged."""
         pairing, others = record.pairing, self.setup.dataset.targets("train")
         for name, network in self.run.model.learned_more.items():
             back = {**pairing["settings"], "domains": pairing["settings"]["domains"][::-1]}
@@ -158,7 +158,7 @@ class ModelWriter:
         return [*names, COLOURS]
 
     def _finalised(self, generator: torch.nn.Module, pairs: Sequence[Pair] = ()) -> torch.nn.Module:
-        """Return a copy for rendering, with BatchNorm statistics over whole pictures of ``pairs``, or the run's."""
+        """Return a copy for rendering, with BatchNorm statistics over whole pictures of ``pairs`` (default: all)."""
         pairs = pairs or self.setup.pairs
         engine = self.engine(generator)  # paints histories with the statistics of training
         generator = copy.deepcopy(generator)
@@ -174,7 +174,7 @@ class ModelWriter:
         return generator
 
     def _inputs(self, pair: Pair, index: int, engine: TorchEngine) -> Iterator[np.ndarray]:
-        """Yield a pair's inputs, (H, W, C) float32; for a recurrent generator without and with history."""
+        """Yield the generator's input for a pair, (H, W, C) float32; for a recurrent one without and with history."""
         plate = self.setup.plate
         given = pair_input(self.pairing, pair)
         feedback = self.run.rollouts.feedback if self.run.rollouts else None

@@ -38,7 +38,7 @@ class LookLesson:
         styles: The style pictures; of a video the middle frame is used.
         clips: The training content.
         output: The model file.
-        asked: The recipe, without the pictures.
+        asked: The requested recipe, to which names and paths of the style pictures are added.
     """
 
     names: list[str]
@@ -51,12 +51,12 @@ class LookLesson:
     def of(
         cls, pictures: Sequence[Path], clips: Sequence[Path], output: Path, recipe: Recipe, context: Context
     ) -> LookLesson:
-        """Return the lesson; without ``clips`` it uses the pictures that ship. Raises UsageError, MediaError."""
+        """Return the lesson; without ``clips`` it trains on the package's pictures. Raises UsageError, MediaError."""
         if (pairing := recipe.choice("pairing")[0]) != "look":
             why = "a look is learned from its pictures alone"
-            raise UsageError(f"pairing '{pairing}'", why, "leave it out, or --look")
+            raise UsageError(f"pairing '{pairing}'", why, "leave out either this or --look")
         if recipe.settings("training", TrainingSettings).background_plate:
-            raise UsageError("training.background_plate", "a look has no background plate", "leave it out")
+            raise UsageError("training.background_plate", "a look has no background plate", "set it to false")
         names = look_names(pictures)
         return cls(names, [open_clip(context, picture) for picture in pictures], clips or [FRAMES], output, recipe)
 
@@ -66,7 +66,7 @@ class LookLesson:
         return refuse_link(self.output.with_suffix(DATASET_SUFFIX))
 
     def spec(self, folder: Path) -> DatasetSpec:
-        """Return the specification of the dataset, with the style pictures of a folder."""
+        """Return the specification of the dataset, with the style pictures in ``folder``."""
         return DatasetSpec(self.clips, self._recipe(folder))
 
     def learn(self, minutes: float | None, context: Context, *, fresh: bool) -> Table:
@@ -87,7 +87,7 @@ class LookLesson:
         return trained | own
 
     def forecast(self, minutes: float | None, context: Context, *, fresh: bool) -> Table | None:
-        """Return a dry run's report if the dataset exists; else None. Raises as ``learn``."""
+        """Return a dry run's report; None if dataset or style pictures must be made first. Raises as ``learn``."""
         folder = self.dataset / FOLDER
         if not self.dataset.exists():
             return None
@@ -108,7 +108,7 @@ class LookLesson:
         )
 
     def store(self, folder: Path, context: Context) -> None:
-        """Write the style pictures (of a video the middle frame) unless they exist."""
+        """Write the style pictures (of a video the middle frame) into ``folder``, unless equal ones are there."""
         from vidtrans.video.images.picture import read_picture, write_picture
 
         for style, path in zip(self.styles, self._paths(folder), strict=True):
@@ -143,13 +143,13 @@ def _tell_measure(recipe: Recipe, context: Context) -> None:
     wanted = recipe.settings("training", TrainingSettings).own(LookMethodSettings).look_measure
     if wanted == AUTO and resolve_measure(wanted) == "patches":
         text = "style pictures are compared by pixel patches, without semantic features"
-        context.note(f"{text}: for closer styles, pip install 'vidtrans[looks]'", "warning")
+        context.note(f"{text}: for results closer to the style pictures, pip install 'vidtrans[looks]'", "warning")
 
 
 def _warn_plain(picture: Path, rgb: np.ndarray, context: Context) -> None:
     """Warn if a style picture is too small or too uniform to learn from."""
     height, width = rgb.shape[:2]
     if min(height, width) < SMALLEST_SIDE:
-        context.warn_once(f"{picture.name}: {width}x{height} pixels have hardly any texture to learn from", picture)
+        context.warn_once(f"{picture.name}: {width}x{height} pixels have hardly any texture to learn", picture)
     elif float(rgb.std((0, 1)).max()) < PLAIN:
-        context.warn_once(f"{picture.name}: it is of one colour: there is nothing else to learn from it", picture)
+        context.warn_once(f"{picture.name}: it is of one colour, so only that colour can be learned from it", picture)

@@ -64,7 +64,7 @@ class TrainingRun:
         )
 
     def __call__(self) -> Table:
-        """Train to the end (from a checkpoint or a shorter run, if any), and write the model into the entry."""
+        """Train from scratch, a checkpoint or a shorter run; write the model; return its cache entry's metadata."""
         run, monitor, setup, context = self.run, self.monitor, self.setup, self.context
         continued = self._begin()
         plan = {"folder": str(self.entry.folder), "steps": self.stage.steps, "continued": str(continued or "")}
@@ -81,7 +81,7 @@ class TrainingRun:
             last_good = setup.make_run(self.entry.folder, self.stage.steps)
             if last_good.load(context.report):
                 path = self.writer.save("last-good.safetensors", last_good)
-                context.note(f"the last good state: {path}", "warning")
+                context.note(f"the last state that was finite is saved in {path}", "warning")
             monitor.draw({})
             raise
         except Interrupted:
@@ -92,7 +92,7 @@ class TrainingRun:
         return self.writer.finish(self.output, monitor)
 
     def _facts(self) -> Table:
-        """Return the facts for the report."""
+        """Return the report's table of facts: dataset, networks, device, seed and settings."""
         setup, networks = self.setup, self.run.model.networks
         names = {"generator": setup.generator_name, "discriminator": setup.discriminator_name}
         return {
@@ -125,7 +125,7 @@ class TrainingRun:
         return folder
 
     def _milestones(self) -> dict[int, Callable[[TrainingState], None]]:
-        """Return the function to call after each milestone step."""
+        """Return, by step, the function to call after it."""
         settings, total = self.setup.settings, self.run.total
         due = self.monitor.milestones()
         for step in film_steps(total, settings.snapshots) if settings.snapshots else ():
@@ -186,7 +186,7 @@ class Diverged(VidtransError):
             "training",
             f"a loss or a weight became infinite or NaN at step {at}; "
             + (f"the state of step {step} is kept" if step else "no earlier state was saved"),
-            "lower --set training.lr, or use --set training.precision=fp32",
+            "lower training.lr with --set, or use --set training.precision=fp32",
         )
 
 
@@ -201,8 +201,8 @@ def train(
 ) -> None:
     """Train ``run`` to its last step, or until early stopping. Checkpoints and ``refresh`` follow the clock.
 
-    ``milestones``: functions to call after a step. ``dist``: of several processes, only the first saves and reports.
-    Raises Interrupted (after saving) on a stop request, and Diverged on a loss that is not finite.
+    ``milestones``: the functions to call, by step. ``dist``: of several processes, only the first saves and refreshes.
+    Raises Interrupted (after saving) on a stop request, and Diverged on a loss or weight that is not finite.
     """
     settings = run.model.settings
     saved_at, refreshed_at = clock(), -math.inf  # the first preview comes with the first step

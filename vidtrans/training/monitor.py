@@ -1,7 +1,8 @@
 """The folder beside a model with previews and a report of its training.
 
-``preview.png`` and ``losses.csv`` are refreshed at intervals of wall time. ``steps/`` (a few pairs at milestones) and
-``film/`` (one picture, often) are shown in ``training.png`` and ``report.html``.
+``preview.png`` and ``losses.csv`` are refreshed at intervals of wall time. ``steps/`` holds the outputs for a few pairs
+at each milestone, which ``training.png`` and ``report.html`` show. ``film/`` holds the outputs for one pair at up to
+``FILM_PICTURES`` steps, densest at the start; ``report.html`` shows them.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ MIN_CHART_WIDTH, CHART_HEIGHT = 280, 200  # pixels
 class TrainingMonitor:
     """Previews and report of a run in ``folder``.
 
-    ``pairs``: some are shown (held-out ones if there are any); ``engine`` returns the current generator's engine;
+    ``pairs``: those of which a few are shown; ``engine``: returns an engine of the current generator;
     ``facts``: the report's table; ``note`` receives a line if a viewer blocks the update of a file.
     """
 
@@ -67,14 +68,14 @@ class TrainingMonitor:
                     remove(file)
 
     def milestones(self) -> dict[int, list[Callable[[], object]]]:
-        """Return the functions to call after each step."""
+        """Return, by step, the functions to call after it."""
         due: dict[int, list[Callable[[], object]]] = {step: [self._add_to_film] for step in self.film_steps}
         for step in self.timeline.milestones:
             due.setdefault(step, []).append(self._add_to_timeline)
         return due
 
     def refresh(self) -> None:
-        """Write the preview sheet and the loss table."""
+        """Write ``preview.png`` and ``losses.csv``."""
         run = self.run
         with keeping_what_is_in_use(self.note):
             write_bytes(self.folder / "losses.csv", run.losses_csv())
@@ -92,7 +93,7 @@ class TrainingMonitor:
         write_picture(self.film / f"{self.run.step:08d}.png", output)
 
     def draw(self, scores: Table, rollout: RolloutSummary | None = None) -> None:
-        """Draw the sheet and the report so far. ``scores``, ``rollout``: of the final model, once it exists."""
+        """Write ``training.png`` and ``report.html`` so far. ``scores``, ``rollout``: the final model's."""
         run = self.run
         with keeping_what_is_in_use(self.note):
             self.timeline.draw(run.model.columns, run.rows, scores)
@@ -124,7 +125,7 @@ class TrainingMonitor:
 
 
 def preview_sheet(engine: Engine, pairing: Pairing, pairs: Sequence[Pair], title: str, path: Path) -> None:
-    """Write a sheet of a few pairs: input, output, target."""
+    """Write a sheet to ``path`` with input, output and target of a few pairs."""
     rows = []
     for pair in evenly(pairs, ROWS):
         given, output, target = apply(engine, pairing, pair)
@@ -150,7 +151,7 @@ class ProgressSheet:
         self.milestones = sorted({max(1, round(share * total)) for share in MILESTONES})
 
     def add(self, step: int, engine: Engine) -> None:
-        """Save the outputs at ``step``."""
+        """Save a strip of the outputs at ``step`` in ``steps/``."""
         cells = [apply(engine, self.pairing, pair)[1] for pair in self.pairs]
         same_size = [c for c in cells if c.shape == cells[0].shape]
         write_picture(self.folder / "steps" / f"{step:08d}.png", np.vstack(same_size))
@@ -168,7 +169,7 @@ class ProgressSheet:
         return [p for p in pairs if p[1].shape == pairs[0][1].shape]
 
     def draw(self, columns: Sequence[str], losses: Sequence[Sequence[float]], scores: Table) -> None:
-        """Write the sheet; ``losses``: the values of the columns at each step."""
+        """Write the sheet; ``losses``: a row of values per step; ``scores``: held-out ones, for the footer."""
         strips, pairs, has_target = self.strips(), self._pairs(), self.pairing.has_target
         rows = [
             [self.pairing.preview(given), *(cells[i] for _, cells in strips), *([target] if has_target else [])]

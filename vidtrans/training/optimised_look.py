@@ -27,7 +27,7 @@ LARGEST_SIDE = 512  # pixels, of a stored picture's short side: no strokes are b
 
 
 def optimised_look(given: Sequence[Path], names: list[str], recipe: Recipe, output: Path, context: Context) -> Table:
-    """Write a model of the pictures ``given``, and return its report. Raises UsageError, MediaError."""
+    """Write a model with looks ``names`` of pictures ``given``; return its report. Raises UsageError, MediaError."""
     own = {key: value for key, value in recipe.tables.get("generator", {}).items() if key != "name"}
     for name in ("sizes", "measure"):
         if name in own:

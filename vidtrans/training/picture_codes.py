@@ -29,7 +29,7 @@ LEAST_DIFFERENCE = 1e-5  # of outputs, per difference of their codes
 
 
 def code_table(generator: nn.Module, pairs: Sequence[Pair]) -> Table:
-    """Return ``ModelRecord.codes`` of a generator trained on the targets of ``pairs``; empty for one look."""
+    """Return the table ``ModelRecord.codes``: size, mean and spread of the targets' codes; {} for one look."""
     if not isinstance(generator, CodedGenerator):
         return {}
     codes = _codes(generator.encoder, pairs, MAX_PICTURES)
@@ -41,7 +41,7 @@ def diversity(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> float 
     """Return the mean difference among ten looks of one held-out input, relative to that among targets.
 
     Codes are drawn from the distribution of the targets' codes; differences are means over pixels. Targets differ in
-    content as well, so 1 is not to be expected. None if the targets do not differ, or if there is only one.
+    content as well, so 1 is not to be expected. None if the engine has one look, or if the targets do not differ.
     """
     encoder = getattr(engine, "encoder", None)
     targets = [read_picture(pair.target) for pair in evenly(pairs, LOOKS)]
@@ -92,13 +92,13 @@ class TargetLook(NamedTuple):
 
     @classmethod
     def draw(cls, found: CodeDistribution, random: torch.Generator) -> TargetLook:
-        """Draw a code for each frame."""
+        """Return the look with a code drawn for each frame."""
         noise = torch.randn(found.mean.shape, generator=random).to(found.mean.device)
         return cls(found, found.draw(noise))
 
 
 def by_look(frames: Tensor, look: TargetLook | None) -> Tensor:
-    """Return frames (N, 3, H, W) with the planes of their codes appended."""
+    """Append each frame's style code as planes, (N, 3, H, W) → (N, 3 + size, H, W); without ``look`` return frames."""
     return frames if look is None else torch.cat([frames, code_planes(look.code, *frames.shape[2:])], 1)
 
 

@@ -65,8 +65,8 @@ def train(request: TrainingRequest, context: Context, preview: Callable[[Path], 
     """
     run = _RequestedRun.of(request)
     if not run.dataset.role("train"):
-        why = "it has no training pairs left"
-        raise MediaError(str(request.dataset), why, "make it again, or --restore its pictures")
+        why = "it has no training pairs"
+        raise MediaError(str(request.dataset), why, "make it again, or add --restore to its make-dataset command")
     if not is_distributed():
         return _train(run, context, None, preview)
     from vidtrans.training.distributed import distributed_context
@@ -106,7 +106,9 @@ class _RequestedRun:
         """Open the dataset and resolve the paths. Raises UsageError, MediaError, ModelError."""
         start = find_model(request.start_from) if request.start_from else None
         if request.start_from and start is None:
-            raise UsageError(f"--from {request.start_from}", "it has no weights to start from", "give a model file")
+            raise UsageError(
+                f"--from {request.start_from}", "it has no weights to start from", "give a .safetensors file"
+            )
         default_output = Path(request.dataset.resolve().name.removesuffix(DATASET_SUFFIX) + SUFFIX)
         output = request.output or refuse_link(default_output)
         return cls(request, open_dataset(request.dataset), output, start)
@@ -121,7 +123,7 @@ class _RequestedRun:
         return TrainingSetup(self.dataset, self.request.recipe, self.settings, self.start, context, dist=dist)
 
     def result(self, context: Context, pictures: str) -> Result:
-        """Return the model file, with the digest of all its inputs.
+        """Return the result to write: the model file, with the digest of all its inputs.
 
         Its lineage does not depend on the number of steps, so runs that differ in steps continue each other: a model of
         fewer steps is replaced without ``--overwrite``, and nothing else is.
@@ -185,7 +187,7 @@ class _RequestedRun:
 def _train(
     run: _RequestedRun, context: Context, dist: DistContext | None, preview: Callable[[Path], None] | None
 ) -> Table:
-    """Train in a single process, or in the first of several."""
+    """Train if the model does not exist, in a single process or the first of several, and return the report."""
     began, request, output = time.monotonic(), run.request, run.output
     pictures = dataset_digest(context, run.dataset)
     result = replace(run.result(context, pictures), began=began)

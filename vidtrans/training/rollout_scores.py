@@ -65,7 +65,7 @@ class RolloutScorer:
         return RolloutSummary(scores, [(n, film[n - 1]) for n in dreams.STRIP_FRAMES])
 
     def quick_score(self, engine: Engine) -> Table:
-        """Score one horizon in one held-out block, if it is long enough: quick, for use during training."""
+        """Return ``horizon``, the PSNR in dB at ``QUICK_HORIZON`` in a held-out block; {} if the block is shorter."""
         truth = self.start.truth[:QUICK_HORIZON]
         if len(truth) < QUICK_HORIZON:
             return {}
@@ -73,7 +73,7 @@ class RolloutScorer:
         return {"horizon": round(min(psnr(film[-1], read_picture(truth[-1])), PSNR_CAP), 2)}
 
     def for_record(self) -> Table:
-        """Return the model file's table for dreams: clock positions, frame rate, statistics of the training frames."""
+        """Return the model file's table for dreams: number of clock positions, frame rate, training statistics."""
         rate = str(self.rate / self.pairing.stride)
         return {"positions": self.positions, "rate": rate, "statistics": frame_statistics(self.training_frames)}
 

@@ -78,10 +78,10 @@ class TrainingSetup:
         check_method(self._method, settings, dataset)
         self.precision, self.render_precision = resolve_precisions(settings.precision, self.device)
         if settings.freeze and start is None:
-            remedy = "give --from MODEL, or leave it out"
+            remedy = "give --from MODEL, or leave this setting out"
             raise UsageError("training.freeze", "there are no weights to keep without --from", remedy)
         if settings.exports_best and not dataset.role("val"):
-            remedy = "make it with --set dataset.val_fraction=0.1, or leave it out"
+            remedy = "make the dataset with --set dataset.val_fraction=0.1, or leave this setting out"
             wanted = "patience" if settings.patience else "final_weights"
             raise UsageError(f"training.{wanted}", "the dataset has no held-out pairs to score", remedy)
         self.generator_name, self.generator_table = recipe.choice("generator")
@@ -116,7 +116,7 @@ class TrainingSetup:
         code_size = 0 if reverse else self._method.code_size(self.settings)
         for other in ("background_plate", "recurrent"):
             if code_size and getattr(self.settings, other):
-                why = f"training.method = '{self.settings.method}' makes a model of many looks, which has none"
+                why = f"training.method = '{self.settings.method}' makes a model of many looks, which cannot use it"
                 raise UsageError(f"training.{other}", why, f"leave it out: --set training.{other}=false")
         generator: Any = build_generator(name, table, channels, plate=size, memory=recurrent, code_size=code_size)
         if plate:
@@ -124,7 +124,7 @@ class TrainingSetup:
         return generator
 
     def stage(self, total: int, dataset: str, fresh: bool, exact: list[str]) -> TrainStage:
-        """Return the cache stage of the run; ``exact``: the operators that are computed in fp32."""
+        """Return the run's cache stage. ``dataset``: the dataset's digest; ``exact``: operators to compute in fp32."""
         # The steps have a field of their own; the precision is in the engine, resolved.
         table = {k: v for k, v in self.settings.for_key().items() if k not in ("steps", "precision")}
         engine: Table = {"device": self.device.kind, "precision": self.precision}
@@ -161,14 +161,14 @@ class TrainingSetup:
         return method
 
     def make_run(self, folder: Path, total: int) -> TrainingState:
-        """Return the state at step 0: initialised networks, and the loader."""
+        """Return the state at step 0 of ``total``, its networks initialised; ``folder``: for checkpoints."""
         method = self._method.make(self)
         loader = self._loader(method.networks["generator"].multiple)
         for kind, network in method.networks.items():
             if min(loader.crop) < network.smallest:
                 raise UsageError(
                     f"training on {loader.crop[0]}x{loader.crop[1]} pixels",
-                    f"this {kind} needs {network.smallest} a side",
+                    f"this {kind} needs {network.smallest} pixels a side",
                     "train on larger pictures (--size never enlarges), raise training.crop_size, or take fewer layers",
                 )
         settings = self.settings
@@ -193,7 +193,7 @@ class TrainingSetup:
 
     @property
     def in_channels(self) -> int:
-        """Return the channels of a generator's input, with a background plate and without a history."""
+        """Return the number of a generator's input channels: the pairing's, and 3 for a plate; without a history's."""
         return self.pairing.in_channels + (3 if self.plate else 0)
 
     def make_generator(self, number: int = 0, *, reverse: bool = False) -> torch.nn.Module:
@@ -266,7 +266,7 @@ class TrainingSetup:
         )
 
     def summary(self, output: Path, total: int) -> Table:
-        """Return the table that summarises the run."""
+        """Return the report's table: output path, numbers of frames, pairs and steps, generator, device, precision."""
         return {
             "output": str(output),
             "frames": len(self.dataset.files()),

@@ -166,7 +166,7 @@ class TrainingSettings(GroupedSettings):
 
     @classmethod
     def table_fields(cls) -> SettingFields:
-        """Return the settings of this class, the weights of losses, and the settings of all methods."""
+        """Return (field, type) by key, of this class's settings, loss weights and the settings of all methods."""
         hints = get_type_hints(cls)
         found: SettingFields = {f.name: (f, hints[f.name]) for f in fields(cls) if f.metadata}
         found |= {weight_key(name): (loss.setting(), float) for name, loss in LOSSES.items()}
@@ -208,7 +208,7 @@ class TrainingSettings(GroupedSettings):
 
     @property
     def loss_changes(self) -> Table:
-        """Return the defaults of settings that change the losses and differ from their default."""
+        """Return, by key, the default of each setting that changes the losses and is not at its default."""
         changes = [f for f in fields(self) if f.metadata.get("loss")]
         return {f.name: f.default for f in changes if getattr(self, f.name) != f.default}
 
@@ -229,7 +229,7 @@ class TrainingSettings(GroupedSettings):
 
     @property
     def max_own_outputs(self) -> int:
-        """Return the longest rollout, in steps; shorter if recurrent, since long ones show frames less evenly."""
+        """Return the longest rollout, in steps of the model; at most ``MAX_RECURRENT_LENGTH`` if recurrent."""
         return min(self.max_rollout_length, MAX_RECURRENT_LENGTH) if self.recurrent else self.max_rollout_length
 
     @property
@@ -238,7 +238,7 @@ class TrainingSettings(GroupedSettings):
         return self.final_weights == "best" or self.patience > 0
 
     def for_key(self) -> Table:
-        """Return the settings that affect the result: its method's only, and ``compile`` if it is on."""
+        """Return the settings that affect the result, for cache keys; ``compile`` and ``grow_*`` only if on."""
         others = set[str]()
         if not self.compile:
             others.add("compile")
@@ -247,7 +247,7 @@ class TrainingSettings(GroupedSettings):
         return {name: value for name, value in record_table(self).items() if name not in others}
 
     def on(self, kind: str) -> TrainingSettings:
-        """Return the settings with the batch size resolved for a kind of device."""
+        """Return the settings with ``batch_size`` 0 replaced by the default of a ``kind`` of device, such as 'cuda'."""
         return replace(self, batch_size=self.batch_size or AUTO_BATCH.get(kind, SMALLEST_AUTO_BATCH))
 
     def _lacks(self, loss: str) -> str:
@@ -266,7 +266,9 @@ class TrainingSettings(GroupedSettings):
                 is_off = "off" if self._value(lacking) is False else "0"
                 raise ValueError(f"training.{weight_key(name)} needs training.{lacking}, which is {is_off}: turn it on")
         if self.weights["perceptual"] and not self.weights["gan"] and self.perceptual_network == "discriminator":
-            raise ValueError("training.lambda_perceptual compares D's features, and training.lambda_gan is 0")
+            raise ValueError(
+                "training.lambda_perceptual compares D's features, but training.lambda_gan is 0: set it to 1"
+            )
         if self.recurrent and self.compile:
             raise ValueError("training.compile is for networks without a history: turn training.recurrent off")
         if self.recurrent and (self.background_plate or self.rollout_fraction):
@@ -274,7 +276,7 @@ class TrainingSettings(GroupedSettings):
             raise ValueError(f"training.recurrent and training.{other} exclude each other: choose one of them")
         for name in ("colour_rebalancing", "motion_weight"):
             if getattr(self, name) and not self.weights["l1"]:
-                raise ValueError(f"training.{name} weighs the L1, and training.lambda_l1 is 0")
+                raise ValueError(f"training.{name} weights the L1, but training.lambda_l1 is 0: set it above 0")
         size = self.batch_size or SMALLEST_AUTO_BATCH
         if self.grad_accum_steps > size:
             parts = self.grad_accum_steps

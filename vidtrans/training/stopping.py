@@ -15,13 +15,13 @@ Scores = Sequence[tuple[int, Score]]
 
 
 def score_steps(total: int, every: int = 0) -> list[int]:
-    """Return the steps at which held-out pairs are scored: every ``every`` steps, and the last of ``total``."""
+    """Return the steps that are scored: every ``every`` steps (0: ``TIMES`` in a run), and the last of ``total``."""
     every = every or max(APART, -(-total // TIMES))
     return sorted({*range(every, total, every), total})
 
 
 def best_of(scores: Scores, name: str) -> int | None:
-    """Return the first step with the best score ``name``: the lowest of ``LOWER_IS_BETTER``, else the highest."""
+    """Return the first step with the best score ``name``: lowest for ``LOWER_IS_BETTER``, highest for other names."""
     known = [(value, step) for step, table in scores if (value := table.get(name)) is not None]
     if not known:
         return None

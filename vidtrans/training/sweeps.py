@@ -49,14 +49,14 @@ class _Axis:
 
 
 def parse_sweep(texts: Sequence[str]) -> dict[str, list[Any]]:
-    """Parse several ``KEY=V,V``; values are TOML, or else text, and a list keeps its commas. Raises UsageError."""
+    """Return values by key from ``KEY=V,V`` texts, as TOML or text; a list keeps its commas. Raises UsageError."""
     found: dict[str, list[Any]] = {}
     for text in texts:
         key, equals, values = (part.strip() for part in text.partition("="))
         if not equals or not key:
             raise UsageError(f"--sweep {text}", "it is not of the form KEY=VALUE,VALUE", _FORM)
         if key in found:
-            raise UsageError(f"--sweep {key}", "it is there twice", "give all of its values in one --sweep")
+            raise UsageError(f"--sweep {key}", "it is given twice", "give all of its values in one --sweep")
         parts = [part.strip() for part in _split(values, text)]
         if not all(parts):
             raise UsageError(f"--sweep {text}", "a value is missing", f'{_FORM}; write "" for an empty text')
@@ -65,7 +65,7 @@ def parse_sweep(texts: Sequence[str]) -> dict[str, list[Any]]:
 
 
 def _split(text: str, whole: str) -> list[str]:
-    """Split at commas outside brackets and quotes. Raises UsageError."""
+    """Split at commas outside brackets and quotes; ``whole``: the option's text in errors. Raises UsageError."""
     parts, begin, open_ends = list[str](), 0, list[str]()
     for at, sign in enumerate(text):
         if open_ends and sign == open_ends[-1]:
@@ -100,11 +100,11 @@ def sweep_variants(
     axes = [_axis(key, values) for key, values in sweep.items()]
     for name, times in Counter(axis.name for axis in axes).items():
         if times > 1:
-            raise UsageError(f"--sweep {name}", "it is there twice", "give all of its values in one --sweep")
+            raise UsageError(f"--sweep {name}", "it is given twice", "give all of its values in one --sweep")
     for axis in axes:
         if axis.key in flags.get(axis.table, {}):
-            remedy = f"leave out the other ({'--steps or ' if axis.key == 'steps' else ''}--set {axis.name})"
-            raise UsageError(f"--sweep {axis.name}", "it is also given one value for all", remedy)
+            remedy = f"leave out that option ({'--steps or ' if axis.key == 'steps' else ''}--set {axis.name})"
+            raise UsageError(f"--sweep {axis.name}", "another option gives it one value for all", remedy)
     combinations = product(*(axis.values for axis in axes))
     found = [_variant(list(zip(axes, values, strict=True)), flags, make_recipe) for values in combinations]
     return tuple(found)
@@ -119,7 +119,7 @@ def _axis(key: str, values: Sequence[Any]) -> _Axis:
     texts = [_text(value) for value in values]
     for text in texts:
         if texts.count(text) > 1:
-            raise UsageError(f"--sweep {axis.name}", f"the value {text} is there twice", "leave one of them out")
+            raise UsageError(f"--sweep {axis.name}", f"the value {text} is given twice", "leave one of them out")
     if len(values) < 2:
         why = f"one value ({texts[0]}) is no sweep" if values else "it has no values"
         raise UsageError(f"--sweep {axis.name}", why, f"give several, or use --set {axis.name}=VALUE")

@@ -78,7 +78,7 @@ def longest_shot(dataset: Dataset, context: Context) -> list[Pair]:
     for pair in dataset.role("train"):
         shots.setdefault(pair.shot, []).append(pair)
     if len(shots) > 1:
-        context.note(f"the clock covers one shot: only the longest of {len(shots)} is used")
+        context.note(f"the clock covers one shot: only the longest of {len(shots)} shots is used")
     return max(shots.values(), key=len, default=[])
 
 
@@ -91,7 +91,7 @@ def fit_clock(generator: str, table: Table, pairing: Pairing, pairs: Sequence[Pa
     if "time_channels" in known:
         channels = CHANNELS if pairing.has_clock else 0
         if (given := table.setdefault("time_channels", channels)) != channels:
-            why = f"that of this dataset has {channels} channels"
+            why = f"the clock of this dataset has {channels} channels"
             raise UsageError(f"generator.time_channels={given}", why, "leave it out")
     learned = table.get("learned_frames")
     if "learned_frames" in known and isinstance(learned, int) and pairing.has_clock and pairs:
@@ -108,11 +108,11 @@ def rollout_pool(
     if not settings.own_output_fraction:
         return None
     if settings.recurrent and isinstance(pairing, NextFrame):
-        why = "next-frame feeds back its outputs with rollout_fraction"
+        why = "pairing 'next-frame' trains on its own outputs by training.rollout_fraction instead"
         raise UsageError("training.recurrent", why, "use --set training.rollout_fraction=0.5")
     if settings.rollout_fraction and not isinstance(pairing, NextFrame):
         why = f"pairing '{pairing.name}' does not feed outputs back as inputs"
-        remedy = "leave it out, or learn from a dataset of --pairing next-frame"
+        remedy = "leave it out, or train on a dataset made with --pairing next-frame"
         raise UsageError("training.rollout_fraction", why, remedy)
     if dist.size > 1:
         name, off = ("recurrent", "false") if settings.recurrent else ("rollout_fraction", "0")

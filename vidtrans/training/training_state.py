@@ -32,7 +32,7 @@ class TrainingState:
     """The state of a training run whose checkpoints are in ``folder``.
 
     ``history``: the requested step counts so far; raising ``--steps`` later adds one. ``rows``: the losses of
-    every step; ``scores``: (step, held-out scores); ``warnings``: (step, text). ``enough``: stop early.
+    every step; ``scores``: (step, held-out scores); ``warnings``: (step, text). ``enough``: whether to stop early.
     ``picture_channels``: the number of leading input channels that take noise. ``device``: the device of batches.
     """
 

@@ -36,7 +36,7 @@ TRIAL = "trial"  # broadcast by the main process to time steps in all processes,
 
 
 def find_steps(setup: TrainingSetup, minutes: float, request: str, at_most: int | None = None) -> int:
-    """Return the number of steps that fit into ``minutes``; measured once, then recorded in the cache."""
+    """Return the number of steps that fit into ``minutes``, measured once per ``request``; at most ``at_most``."""
     context = setup.context
     memo = context.cache.root / "resolved" / f"{request}.json"
     if memo.exists():
@@ -44,12 +44,12 @@ def find_steps(setup: TrainingSetup, minutes: float, request: str, at_most: int 
             value = read_small_json(memo)
             if value["sha256"] == digest_of([request, value["steps"]]):
                 return int(value["steps"])
-        context.note(f"what {minutes:g} minutes come to was damaged in the cache; measured again", "warning")
+        context.note(f"the cached number of steps in {minutes:g} minutes is damaged; it is measured again", "warning")
     setup.dist.broadcast(TRIAL)
     steps = steps_for(setup.make_run(Path(), 1), minutes)
     if at_most is not None and steps > at_most:
         steps = at_most
-        context.note(f"{steps} steps, fewer than fit in {minutes:g} minutes here")
+        context.note(f"limited to {steps} steps, fewer than fit in {minutes:g} minutes here")
     else:
         context.note(f"{minutes:g} minutes are about {steps} steps here")
     if not context.dry_run:
@@ -76,7 +76,7 @@ def estimate_training(setup: TrainingSetup, total: int) -> Table:
 
 
 def untrained(setup: TrainingSetup, output: Path, size: int) -> tuple[LoadedModel, TorchEngine]:
-    """Return an untrained model like the run's, at ``size``, to estimate the cost of rendering."""
+    """Return an untrained model like the run's, and its engine, to time renders; ``size``: short side in pixels."""
     record = ModelRecord(
         generator={"name": setup.generator_name, "settings": setup.generator_table},
         pairing=setup.dataset.pairing_table,
@@ -162,7 +162,7 @@ def try_steps(run: TrainingState) -> None:
 
 
 def _seconds_at_one_size(run: TrainingState, early: float, late: float) -> float:
-    """Return the seconds of shares of a step before (``early``) and after (``late``) the method's turning point."""
+    """Return ``early`` times a step's seconds before the method's turning point, plus ``late`` times those after it."""
     dist = run.model.dist
     batches = enumerate(batches_of(run, 0, WARM_UP + 2 * TRIAL_STEPS[1]))
     for _ in range(WARM_UP):

@@ -30,7 +30,7 @@ def evenly(pairs: Sequence[Pair], count: int) -> list[Pair]:
 
 
 def pair_input(pairing: Pairing, pair: Pair) -> np.ndarray:
-    """Return the network's input for a pair; its random parts are the same every time."""
+    """Return the network's input for a pair, (H, W, C) uint8; its random parts are the same every time."""
     rng = np.random.Generator(np.random.Philox(key=crc32(pair.target.name.encode())))
     return with_clock(pairing.training_input([read_picture(p) for p in pair.inputs], rng), pair.phase)
 

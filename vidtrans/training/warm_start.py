@@ -48,15 +48,15 @@ def _check(start: Path, name: str, table: Table, channels: int, plate: bool) -> 
     record = read_record(start)
     its = record.generator["name"]
     if its in UNTRAINED or record.ports:
-        why = "it is another tool's network, whose pictures are not in our range or order of colours"
+        why = "it is another tool's network, whose value range or order of colours may differ from vidtrans'"
         why = f"a {its} is rendered, not trained" if its in UNTRAINED else why
-        raise UsageError(f"--from {start}", why, "leave it out, or name a model that was trained")
+        raise UsageError(f"--from {start}", why, "leave it out, or give a model that 'vidtrans train' made")
     # A model from before a setting was added has that setting's default.
     settings = complete_settings(GENERATORS, its, record.generator["settings"], "generator")
     coarser = name == its == "hd" and is_coarser(table, settings)
     if name == its and settings != table and not coarser:
         remedy = "use the same --set generator.KEY=VALUE"
-        remedy += ", but for more generator.enhancers" if name == "hd" else ""
+        remedy += " (only generator.enhancers may be higher)" if name == "hd" else ""
         raise UsageError(f"--from {start}", f"its generator's settings are {settings}", remedy)
     if bool(record.plate) != plate:
         why = "it has a plate" if record.plate else "it has no plate"
@@ -74,7 +74,7 @@ def _check_codes(start: Path, size: int) -> None:
     its = read_record(start).code_size
     if its != size:
         has = [f"{n} numbers" if n else "none" for n in (its, size)]
-        why = f"the code of its looks has {has[0]}, and that of this run {has[1]}"
+        why = f"its style code has {has[0]}, and the style code of this run has {has[1]}"
         raise UsageError(f"--from {start}", why, "use a model of the same training.method and size of codes")
 
 
@@ -91,4 +91,6 @@ def freeze(generator: nn.Module, names: Sequence[str]) -> None:
             raise unknown_name("part of the generator", name, [p for p in parts if p.count(".") < 2])
         generator.get_submodule(name).requires_grad_(False)
     if not any(p.requires_grad for p in generator.parameters()):
-        raise UsageError(f"training.freeze = {list(names)}", "nothing of the generator is left to learn", "name fewer")
+        raise UsageError(
+            f"training.freeze = {list(names)}", "no part of the generator is left to train", "name fewer parts"
+        )

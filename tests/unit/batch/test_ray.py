@@ -89,7 +89,7 @@ def test_a_task_that_took_too_much_memory_gets_a_machine_to_itself(ray: Pretende
     ray.lose = lambda name, node: ray.exceptions.OutOfMemoryError if name == RUN and len(asked()) == 1 else None
     asked = partial(ray.asked_cpus, RUN)
     assert states(run(tmp_path, "good", told=told)) == ["done"]
-    assert any("ran out of memory, next it gets a whole machine" in text for text in told)
+    assert any("ran out of memory; the next try gets a whole machine" in text for text in told)
     assert asked()[1] == 64.0 > asked()[0]
 
 

@@ -110,6 +110,8 @@ SIZES = [  # models with the short side that they were trained at, (input, netwo
     ("edges:32 grade", (64, 32), [(64, 32), (64, 32)], (64, 32)),
     ("grade edges:32", (64, 32), [(64, 32), (64, 32)], (64, 32)),
     ("grade grade", SOURCE, [SOURCE, SOURCE], SOURCE),
+    ("edges:48 grade:32", (96, 48), [(96, 48), (96, 48)], (96, 48)),
+    ("grade:32 grade", SOURCE, [SOURCE, SOURCE], SOURCE),
     ("colorize:32 grade", SOURCE, [(64, 32), SOURCE], SOURCE),
     ("colorize:32 edges:48", (96, 48), [(64, 32), (96, 48)], (96, 48)),
     ("edges:48 colorize:32 denoise:64", (96, 48), [(96, 48), (64, 32), (96, 48)], (96, 48)),
@@ -125,8 +127,10 @@ def test_each_network_runs_at_its_own_size(names: str, shown: Any, networks: Any
     paths = []
     for number, text in enumerate(names.split()):
         name, _, size = text.replace("frame", "aligned").partition(":")
-        table = str(number) + (".cube" if name == "grade" else ".safetensors")
-        paths.append(str(make_grade(table) if name == "grade" else make_model(table, name, size=int(size))))
+        if size:
+            paths.append(str(make_model(f"{number}.safetensors", name, size=int(size))))
+        else:
+            paths.append(str(make_grade(f"{number}.cube")))
     chain = chain_of(*paths)
     chain.check_renders()
     assert chain.input_size("trained", SOURCE) == shown
@@ -199,10 +203,10 @@ def test_identity_is_left_out_and_one_model_is_no_chain(models: dict[str, str]) 
 
 
 REFUSED = [  # a model's file, and the place in which it is refused
-    ({"pairing": "aligned", "memory": {"flow": "dis"}}, "both", "from its own last one"),
+    ({"pairing": "aligned", "memory": {"flow": "dis"}}, "both", "its previous output"),
     ({"pairing": "inpaint"}, "both", "where the mask is"),
-    ({"pairing": "next-frame", "settings": {"context_frames": 2, "step": 1}}, "second", "looks back to earlier frames"),
-    ({"pairing": "stack", "settings": {"guides": ["depth:1"]}}, "second", "its input is guide passes"),
+    ({"pairing": "next-frame", "settings": {"context_frames": 2, "step": 1}}, "second", "input includes earlier"),
+    ({"pairing": "stack", "settings": {"guides": ["depth:1"]}}, "second", "its input is a folder of guides"),
     ({"pairing": "aligned", "plate": {"size": [32, 32], "still": 1.0}}, "second", "the background of one scene"),
     (
         {"pairing": "next-frame", "settings": {"time_encoding": True}, "dream": {"positions": 9, "rate": "20"}},

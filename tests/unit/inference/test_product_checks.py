@@ -124,7 +124,7 @@ def test_an_engine_paints_a_strip_right_on_a_faulty_processor(
     can_pack = torch_engine.can_pack
     monkeypatch.setattr(torch_engine, "can_pack", lambda *given: packed and can_pack(*given))
     exact = TorchEngine(generator(), CPU, "fp32", batch)(strip(), deep=True)
-    with FaultyProcessor():
+    with FaultyProcessor(wrong=50.0):
         engine, wide = (TorchEngine(generator(), CPU, "bf16", batch) for _ in range(2))
         assert "exact" in engine.identity_at(16, 64)
         first, again = engine(strip(), deep=True), engine(strip(), deep=True)

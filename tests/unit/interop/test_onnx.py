@@ -333,3 +333,9 @@ def test_a_record_that_says_what_its_graph_does_not_give_is_refused(settings: di
     path = in_our_format(Path("m.safetensors"), painter((0.0, 1.0), (0.0, 1.0)), **settings)
     with pytest.raises(ModelError, match="ONNX graph"):
         painted(path, picture())
+
+
+def test_a_layout_that_the_input_lacks_is_named_as_it_was_given(tmp_path: Path) -> None:
+    path = save(tmp_path / "chw.onnx", blurred((1, 3, 32, 32), (1, 3, 32, 32)))
+    with pytest.raises(UsageError, match=r"^--layout nhwc: .* another layout"):
+        OnnxFormat().describe(path, Hints(layout="nhwc"))

@@ -87,9 +87,9 @@ def test_a_name_on_record_leads_out_of_no_folder(tmp_path: Path, monkeypatch: py
 # Refused
 
 REFUSED = {
-    "several frames": ({"name": "next-frame", "context_frames": 2}, TINY_UNET, "it looks at several frames"),
-    "a mask": ({"name": "inpaint"}, TINY_UNET, "it looks at a mask"),
-    "a clock": ({"name": "next-frame", "time_encoding": True}, None, "it goes by a clock"),
+    "several frames": ({"name": "next-frame", "context_frames": 2}, TINY_UNET, "its input includes several frames"),
+    "a mask": ({"name": "inpaint"}, TINY_UNET, "its input includes a mask"),
+    "a clock": ({"name": "next-frame", "time_encoding": True}, None, "its input includes a clock"),
     "guides": ({"name": "stack", "guides": ["depth"]}, TINY_UNET, "its input is a folder of guides"),
     "what it puts back": ({"name": "colorize"}, TINY_UNET, "it puts pixels of the frame back"),
 }

@@ -163,5 +163,5 @@ def test_training_tells_it_of_the_clock_and_the_model_file_knows(monkeypatch: py
     assert TorchEngine(generator, Device("cpu", "cpu"))(shown[None]).shape == (1, 32, 48, 3)
     assert made["dreamt"]["frames"] == 30
     small["generator"] |= {"time_channels": 4}
-    with pytest.raises(UsageError, match="that of this dataset has 8 channels"):
+    with pytest.raises(UsageError, match="the clock of this dataset has 8 channels"):
         api.train(Path("c.dataset"), Path("d.safetensors"), settings=small, **cache)

@@ -249,7 +249,7 @@ def test_a_dry_run_of_a_small_result_makes_nothing(cache: Cache) -> None:
     assert seconds >= 0
     assert table == {"output": "sheet.png", "frames": 0, "cached": False, "dry_run": True}
     assert not Path("sheet.png").exists()
-    with pytest.raises(UsageError, match="this is one picture — leave the number out"):
+    with pytest.raises(UsageError, match="the result is one picture — leave out the number"):
         produce(context(cache), Path("sheets/%04d.png"), {}, [], lambda: written)
 
 

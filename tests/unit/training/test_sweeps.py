@@ -99,15 +99,15 @@ REFUSED = [
     (["training.lr=fast,slow"], "training.lr = 'fast': it must be a finite number"),
     (["training.lr=0.1,2"], "training.lr = 2.0: out of bounds"),
     (["training.lr=0.1"], "--sweep training.lr: one value (0.1) is no sweep — give several, or use --set"),
-    (["training.lr=0.1,0.2", "training.lr=0.3,0.4"], "--sweep training.lr: it is there twice"),
-    (["training.lr=0.1,0.2", "lr=0.3,0.4"], "--sweep training.lr: it is there twice"),
-    (["training.lr=1e-4,0.0001"], "the value 0.0001 is there twice"),
+    (["training.lr=0.1,0.2", "training.lr=0.3,0.4"], "--sweep training.lr: it is given twice"),
+    (["training.lr=0.1,0.2", "lr=0.3,0.4"], "--sweep training.lr: it is given twice"),
+    (["training.lr=1e-4,0.0001"], "the value 0.0001 is given twice"),
     (["seed=0,-1"], "a seed is a whole number from 0 on"),
     (["seed=0,one"], "a seed is a whole number from 0 on"),
     ([f"seed={','.join(map(str, range(MAX_VARIANTS + 1)))}"], "65 values are 65 trainings, and 64 are the most"),
     ([f"{key}={','.join(map(str, range(1, 10)))}" for key in ("seed", "steps")], "9 × 9 values are 81 trainings"),
     (["lambda_l1=0,1", "lambda_gan=0,1"], "--sweep, with lambda_l1=0, lambda_gan=0: settings in [training]"),
-    (["steps=1,2"], "leave out the other (--steps or --set training.steps)"),
+    (["steps=1,2"], "leave out that option (--steps or --set training.steps)"),
 ]
 
 

@@ -336,7 +336,7 @@ def test_frozen_parts_keep_their_weights_and_the_rest_learns() -> None:
     with pytest.raises(UsageError, match="did you mean 'first'") as caught:
         model(freeze=("frist",))
     assert "first.0" in str(caught.value)
-    with pytest.raises(UsageError, match="nothing of the generator is left to learn"):
+    with pytest.raises(UsageError, match="no part of the generator is left to train"):
         model(freeze=("first", "last"))
 
 

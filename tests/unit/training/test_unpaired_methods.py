@@ -135,7 +135,7 @@ def test_codes_of_the_target_reach_the_picture() -> None:
 
 def test_own_features_need_a_generator_that_shows_them() -> None:
     settings = TrainingSettings.of(method="cut", contrastive_features="own")
-    with pytest.raises(UsageError, match="does not show its features"):
+    with pytest.raises(UsageError, match="does not return its inner features"):
         METHODS.load("cut").make(Others(settings))
     with pytest.raises(UsageError, match="look_size"):
         made("cut", look_size=3)

@@ -17,7 +17,7 @@ from vidtrans.training.warm_start import start_with
 
 @pytest.mark.parametrize(
     ("generator", "ports", "says"),
-    [(TINY_UNET, {"in_channels": 1, "invert": True}, "not in our range"), ("style-net", {}, "rendered, not trained")],
+    [(TINY_UNET, {"in_channels": 1, "invert": True}, "order of colours"), ("style-net", {}, "rendered, not trained")],
 )
 def test_a_network_of_another_tool_is_refused_in_one_line(generator: Any, ports: dict[str, Any], says: str) -> None:
     """Its weights alone would start from pictures that it never saw: lines in the negative, say."""

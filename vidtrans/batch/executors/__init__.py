@@ -41,7 +41,7 @@ AUTO = "auto"  # inline for one clip on one device; otherwise local
 
 
 def parse_executor(text: str) -> tuple[str, str]:
-    """Split ``NAME[://ADDRESS]``. Raises UsageError on an unknown name, or an address it cannot use."""
+    """Split ``NAME[://ADDRESS]``. Raises UsageError on an unknown name, or if that executor takes no address."""
     name, _, address = text.partition("://")
     if address and not EXECUTORS.load(name).takes_address:
         raise UsageError(f"--executor {text}", f"'{name}' takes no address", f"write --executor {name}")
@@ -50,10 +50,10 @@ def parse_executor(text: str) -> tuple[str, str]:
 
 
 def check_apart(text: str) -> None:
-    """Raise UsageError if an ``--executor`` value needs a shared disk."""
+    """Raise UsageError if the executor of an ``--executor`` value cannot work without a shared disk."""
     name = LOCAL if text == AUTO else parse_executor(text)[0]
     if not EXECUTORS[name].unshared:
-        remedy = "choose --executor ray, or leave it out"
+        remedy = "choose --executor ray, or leave out --no-shared-disk"
         raise UsageError("--no-shared-disk", f"the executor '{name}' runs on this machine only", remedy)
 
 

@@ -23,8 +23,8 @@ SHARED = ("cache_dir", "seed", "overwrite", "dry_run", "allow_damaged", "decode_
 class Task:
     """Work on the item ``number`` of a batch; ``work`` is called with a context.
 
-    ``kind``: the whole item, the decision how to divide it, or one ``part`` of its ``division``. ``tries``: the number
-    of workers lost with this task. Picklable.
+    ``kind``: the whole item, the decision how to divide it, or one ``part``, the chunks [first, stop), of its
+    ``division``. ``tries``: the number of workers lost with this task. Picklable.
     """
 
     number: int
@@ -39,7 +39,7 @@ class Task:
 class TaskResult:
     """The outcome of a task. Picklable.
 
-    "done" with the ``value`` that its work returned; "stopped" on request, with everything saved; "failed" with an
+    ``state``: "done" with the ``value`` that its work returned; "stopped" on request, all saved; "failed" with an
     ``error`` message and its ``exit_status``, and the ``traceback`` of a bug; "lost" together with its worker:
     ``error`` then describes the worker's end, and ``is_blameless`` means that the task cannot be the cause.
     ``disk_full``: all later tasks would fail, too.
@@ -76,7 +76,7 @@ class Executor(Protocol):
         """Return an ended task; None after ``timeout_s`` at the latest (``inline`` runs its task)."""
 
     def stop(self, exit_status: int) -> None:
-        """Ask all running tasks to save and end; each is then received, as "stopped" unless it was done."""
+        """Ask all running tasks to save and end; ``receive`` then returns each, as "stopped" unless it was done."""
 
     def close(self) -> None:
         """Release everything, and end running tasks. Their items stay unfinished in the cache."""

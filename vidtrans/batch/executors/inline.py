@@ -11,7 +11,7 @@ from vidtrans.session import Context
 
 
 class InlineExecutor:
-    """An executor that runs one task at a time, when it is received. A crash ends the batch."""
+    """An executor that runs one task at a time, in this process, in ``receive``. A crash ends the batch."""
 
     ahead: ClassVar[int] = 0
     takes_address: ClassVar[bool] = False
@@ -22,11 +22,11 @@ class InlineExecutor:
         self._submitted: list[tuple[Task, Report]] = []
 
     def submit(self, task: Task, report: Report) -> None:
-        """Store the task until it is received."""
+        """Store the task until ``receive`` runs it."""
         self._submitted.append((task, report))
 
     def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
-        """Run the submitted task."""
+        """Run the submitted task, and return it with its result; None without a task."""
         if not self._submitted:
             return None
         task, report = self._submitted.pop()

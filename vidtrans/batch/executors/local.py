@@ -24,7 +24,7 @@ ENDING_S = 5.0  # time for a process to end before it is killed
 
 
 class LocalExecutor:
-    """An executor with one worker process per device. If a worker is lost, its task is lost."""
+    """An executor with worker processes, by default one per device. The task of a worker that dies is lost."""
 
     ahead: ClassVar[int] = 0
     takes_address: ClassVar[bool] = False
@@ -44,7 +44,7 @@ class LocalExecutor:
         worker.send(task)
 
     def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
-        """Wait for a message. Raises VidtransError if a worker fails to start."""
+        """Handle a worker's message; return its task if that has ended. Raises VidtransError if it cannot start."""
         try:
             worker, message = self._messages.get(timeout=timeout_s)
         except queue.Empty:
@@ -155,7 +155,7 @@ class Worker:
 
 
 def devices_for(device: str, jobs: int | None) -> list[str]:
-    """Return the device of each of ``jobs`` workers, spread over all GPUs for ``auto``; by default one per device."""
+    """Return the device of each of ``jobs`` workers, for ``auto`` spread over all GPUs; None: one worker per device."""
     count = cuda_devices() if device in ("auto", "cuda") else 0
     places = [f"cuda:{n}" for n in range(count)] if count > 1 else [device]
     return [places[n % len(places)] for n in range(jobs or len(places))]

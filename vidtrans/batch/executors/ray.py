@@ -1,7 +1,7 @@
 """Run tasks on a Ray cluster: this machine's cluster, one at an address, or a temporary one on this machine.
 
-Ray places tasks, detects losses, and ends with the process that started it; the scheduler resubmits lost tasks. All
-machines have the folders of sources, results and cache at the same paths.
+Ray places tasks and reports lost ones, which the scheduler submits again. A temporary cluster ends with the process
+that started it. All machines have the folders of sources, results and cache at the same paths.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class RayExecutor:
             try:
                 self._ray.init(address=named, **quiet)
             except (ConnectionError, RuntimeError, TimeoutError) as error:
-                remedy = "see 'ray status' there; for ray://, start its head with RAY_AUTH_MODE=token"
+                remedy = "see 'ray status' there; for ray://, start the cluster's head with RAY_AUTH_MODE=token"
                 raise UsageError(f"--executor ray: {named}", first_line(error).rstrip(" :"), remedy) from error
             return ""
         try:
@@ -133,7 +133,7 @@ class RayExecutor:
                 answers = self._ray.get(asked, timeout=EXAMINE_S)
             except self._ray.exceptions.GetTimeoutError as error:
                 why = f"a machine of the cluster did not answer in {EXAMINE_S:.0f} s"
-                raise VidtransError("--executor ray", why, "see 'ray status' and its memory") from error
+                raise VidtransError("--executor ray", why, "see 'ray status' and the cluster's free memory") from error
             except self._ray.exceptions.RayError as error:
                 why = f"a machine of the cluster does not run vidtrans: {first_line(error)}"
                 raise VidtransError("--executor ray", why, "install vidtrans there") from error
@@ -232,7 +232,7 @@ class RayExecutor:
             return result
         except errors.OutOfMemoryError:
             self._alone.add(task.number)
-            return TaskResult("lost", error="its machine ran out of memory, next it gets a whole machine")
+            return TaskResult("lost", error="its machine ran out of memory; the next try gets a whole machine")
         except (errors.NodeDiedError, errors.TaskUnschedulableError):
             return TaskResult("lost", error="its machine was lost", is_blameless=True)
         except (errors.WorkerCrashedError, errors.ObjectLostError) as error:

@@ -30,7 +30,7 @@ class CannotSendError(Exception):
 
 
 class Outbox:
-    """Input files in the object store, each stored once, for as long as an item needs it."""
+    """Input files in Ray's object store, each stored once, for as long as an item needs it."""
 
     def __init__(self, ray: Any) -> None:  # noqa: ANN401  (a module without types)
         self._ray = ray
@@ -38,7 +38,7 @@ class Outbox:
         self._needed: dict[int, set[Path]] = {}  # by item number
 
     def send(self, number: int, files: Sequence[Path], tell: Callable[[int, int], None]) -> None:
-        """Send an item's files that are not stored yet; call ``tell`` with the bytes sent and in total.
+        """Store those files of item ``number`` that are not stored yet; call ``tell`` with the bytes sent and in total.
 
         Raises CannotSendError, and the errors of ``tell``.
         """
@@ -87,7 +87,7 @@ class Inbox:
         self._open: dict[int, Path] = {}  # by submission number: its incomplete file
 
     def missing(self, division: Division, part: tuple[int, int]) -> tuple[int, int] | None:
-        """Return a part without its leading chunks that are stored; None if all chunks are stored."""
+        """Return a part, the chunks [first, stop), without its leading stored chunks; None if all chunks are stored."""
         store = ChunkStore(self._cache.entry(*division.entries[0]), "")
         first, stop = part
         while first < stop and store.is_written(first):
@@ -95,7 +95,7 @@ class Inbox:
         return (first, stop) if first < stop else None
 
     def expect(self, number: int, division: Division) -> None:
-        """Accept the pieces of a submission from now on."""
+        """Write the pieces of submission ``number`` from now on into the cache entry of its division."""
         self._folders[number] = self._cache.entry(*division.entries[0]).folder
 
     def take(self, number: int, sent: Piece | LogLines) -> None:
@@ -117,12 +117,12 @@ class Inbox:
                 del self._open[number]
 
     def end(self, number: int) -> None:
-        """Forget a submission, and delete its incomplete file."""
+        """Accept no more pieces of a submission, and delete its incomplete file."""
         self._folders.pop(number, None)
         if temporary := self._open.pop(number, None):
             remove(temporary)
 
     def close(self) -> None:
-        """Forget all submissions."""
+        """End all submissions."""
         for number in [*self._folders]:
             self.end(number)

@@ -50,7 +50,7 @@ def knock(address: str) -> None:
 
 @contextmanager
 def marked_folder(context: Context, *, is_needed: bool) -> Iterator[str]:
-    """Yield a file in the cache that every node must see; '' in a dry run, which writes nothing."""
+    """Yield the path of a file in the cache that every node must see; '' in a dry run, or if not ``is_needed``."""
     if context.dry_run or not is_needed:
         yield ""
         return

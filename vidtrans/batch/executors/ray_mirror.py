@@ -1,8 +1,8 @@
 """Render a part on a cluster machine without the command's folders, in a mirror folder of its input files.
 
-In the mirror, files have the same paths as on the command's machine, relative to its root; the command's paths are
-relative, so a part is rendered as on the command's machine. This module imports Ray only when its functions run, in
-Ray's workers.
+A file /a/b of the command's machine is MIRROR/a/b here. The part is rendered in the mirror of the command's current
+folder, so that paths relative to that folder lead to the same files as on the command's machine. This module imports
+Ray only when its functions run, in Ray's workers.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _MIRRORS: dict[str, Mirror] = {}  # of this process, by command
 
 @dataclass(frozen=True)
 class SentFile:
-    """A file in the object store: its path below a mirror, its size and time, and its content in ``pieces``."""
+    """A file in Ray's object store: path below a mirror, ``mark`` (bytes, mtime in ns), references to ``pieces``."""
 
     place: Path
     mark: tuple[int, int]
@@ -51,7 +51,7 @@ class SentFile:
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of a chunk's file, in order. The chunk's description file follows last."""
+    """A piece of the chunk file ``name``; ``is_last``: it ends the file. A chunk's JSON file is sent last."""
 
     name: str
     data: bytes = field(repr=False)
@@ -60,7 +60,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class LogLines:
-    """Lines of the chunk log."""
+    """Lines of the chunk log's file ``name``."""
 
     name: str
     lines: str
@@ -72,7 +72,7 @@ def place_of(path: Path) -> Path:
 
 
 class Mirror:
-    """The mirror folder of a process. Its lock distinguishes living processes from abandoned mirrors."""
+    """The mirror folder of a process, which holds its lock: a mirror whose lock is free has been abandoned."""
 
     def __init__(self, command: str) -> None:
         base = Path(tempfile.gettempdir()) / f"{PREFIX}{command}"
@@ -88,14 +88,14 @@ class Mirror:
 
     @classmethod
     def of(cls, command: str) -> Mirror:
-        """Return this process's mirror; first remove mirrors that killed processes of other commands left."""
+        """Return this process's mirror for the run ``command``; first remove mirrors that killed runs have left."""
         if command not in _MIRRORS:
             _remove_abandoned(command)
             _MIRRORS[command] = cls(command)
         return _MIRRORS[command]
 
     def fetch(self, files: list[SentFile], context: Context) -> None:
-        """Place missing files, and remove files not needed now. Raises OSError, Interrupted, and Ray's errors."""
+        """Make the mirror hold exactly these files. Raises OSError, Interrupted, and Ray's errors."""
         import ray
 
         for place in self._held.keys() - {file.place for file in files}:
@@ -116,7 +116,7 @@ class Mirror:
 
 
 class _Sender(threading.Thread):
-    """A thread that sends each finished chunk of an entry to the board; a description file marks it finished."""
+    """A thread that sends each finished chunk of a cache entry, which is one with a JSON file, to the board."""
 
     def __init__(self, folder: Path, board: Any, number: int) -> None:  # noqa: ANN401  (a handle of Ray's)
         super().__init__(daemon=True)
@@ -126,7 +126,7 @@ class _Sender(threading.Thread):
         self._error: BaseException | None = None
 
     def run(self) -> None:
-        """Look for finished chunks until closed; an error is stored until then."""
+        """Send finished chunks until closed; ``close`` raises the first error."""
         try:
             while not self._ended.wait(LOOK_S):
                 self._send()
@@ -180,7 +180,8 @@ def run_part_on_ray(
     """Render a part of an item; return the result, and the node's Ray identifier. ``number``: submission number.
 
     ``files``: the input files. ``wanted``: the cache entry, (stage, key), whose chunks are sent back. ``node``: the
-    ``folder`` of the command, relative to the mirror, its ``mark``, and the required software and hardware.
+    command's current ``folder``, relative to the mirror, its ``mark``, which identifies the run, and the required
+    software and hardware.
     """
     import ray
 
@@ -237,7 +238,8 @@ def _made(task: Task, context: Context, entry: CacheEntry) -> Table:
     assert isinstance(table, dict)
     if not entry.folder.is_dir():
         why = f"a machine of the cluster would render something else: its {entry.stage} has another key"
-        raise VidtransError("--no-shared-disk", why, "name files relative to the folder, and install the same programs")
+        remedy = "give paths relative to the current folder, and install the same programs on all machines"
+        raise VidtransError("--no-shared-disk", why, remedy)
     return table
 
 

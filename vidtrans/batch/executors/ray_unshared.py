@@ -131,11 +131,11 @@ class PartsOnRay(RayExecutor):
             check_node(examine("/", "", self.kind), self._node, "/")
         except DeviceError:
             why = f"the cluster renders on {self.kind}, and this machine, which divides and joins clips, has none"
-            remedy = "start it on a machine of the cluster's kind, or render on CPUs: --device cpu"
+            remedy = "run vidtrans on a machine of the cluster's kind, or render on CPUs: --device cpu"
             raise DeviceError("--no-shared-disk", why, remedy) from None
 
     def submit(self, task: Task, report: Report) -> None:
-        """Send the task's input files, and submit it to Ray without leading chunks that an earlier try finished."""
+        """Send the task's input files, and submit the task to Ray without its leading chunks that are stored."""
         division = task.division
         assert division is not None
 

@@ -114,7 +114,7 @@ def run_on_ray(
 
 
 def examine(folder: str, marker: str, device: str) -> Table:
-    """Return this node's ``host``, ``versions`` and ``processor``; and whether it ``sees`` a folder and a file."""
+    """Return this node's ``host``, package ``versions``, and ``processor``, and whether it ``sees`` both paths."""
     from vidtrans.inference.device import resolve_device
     from vidtrans.rendering.chunk_manifest import processor
 
@@ -124,7 +124,7 @@ def examine(folder: str, marker: str, device: str) -> Table:
 
 
 def check_node(node: Table, wanted: Table, folder: str) -> None:
-    """Raise UsageError if a node cannot run tasks, or would give other results than the ``wanted`` node."""
+    """Raise UsageError if a node (see ``examine``) lacks ``folder``, or differs from ``wanted`` so that results do."""
     what = f"--executor ray: {node['host']}"
     for name, here in wanted["versions"].items():
         if (there := node["versions"].get(name, "none")) != here:

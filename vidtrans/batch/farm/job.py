@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class ClipTasks:
-    """A clip in ``parts``. ``command`` renders it; ``at_end``: options for the command that makes the result."""
+    """A clip in ``parts`` parts: the ``command`` that renders it, and ``at_end``, options to write the result with."""
 
     source: str
     output: str
@@ -24,7 +24,7 @@ class ClipTasks:
         return self.parts > 1
 
     def part_command(self, part: str, *, join: bool = False) -> list[str]:
-        """Return the command that renders a part: ``3``, ``3-5``, or a variable of the queue.
+        """Return the command that renders a ``part``: "3", "3-5", or a variable of the queue.
 
         ``join``: the part that ends last joins the clip.
         """

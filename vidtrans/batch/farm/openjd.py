@@ -60,7 +60,7 @@ def _script(line: str) -> Table:
 def _literal(line: str) -> str:
     """Return a line unchanged. Raises UsageError if the template would read '{{' in it as a variable."""
     if "{{" in line:
-        raise UsageError("--print-jobs openjd", "'{{' in a name or an option is a variable there", "rename it")
+        raise UsageError("--print-jobs openjd", "OpenJD reads '{{' as a variable", "avoid '{{' in names and options")
     return line
 
 

@@ -16,7 +16,7 @@ set -euo pipefail
 
 
 def write_slurm(job: FarmJob) -> str:
-    """Return the script. It prints the number of each submitted job."""
+    """Return the text of the script, which prints the ID of each job that it submits."""
     return "\n".join([HEAD, *(_submit(job, clip, number) for number, clip in enumerate(job.clips, 1))]).rstrip()
 
 

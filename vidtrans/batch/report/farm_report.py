@@ -18,7 +18,10 @@ MOST = 1 << 53  # limit of counts in a line
 
 @dataclass(frozen=True)
 class ChunkLine:
-    """A line of the chunk log: the frames [first, stop) of a ``clip``, with the ``seconds`` of each step."""
+    """A line of the chunk log: the frames [first, stop) of a ``clip``, with the ``seconds`` of each step.
+
+    ``began``, ``ended``: seconds since the epoch. ``process``: its ID. ``bytes``: the size of the encoded chunk.
+    """
 
     clip: str
     chunk: int
@@ -107,14 +110,14 @@ class _Rendered:
 
 @dataclass(frozen=True)
 class HostShare(_Rendered):
-    """The ``chunks`` that one host rendered; ``lanes`` groups them into rows without overlap."""
+    """The ``chunks`` that one host rendered; ``lanes`` groups them into rows without overlap in time."""
 
     host: str
     chunks: Sequence[ChunkLine]
 
     @cached_property
     def lanes(self) -> list[list[ChunkLine]]:
-        """Return the chunks by lane."""
+        """Return the chunks of each lane of the timeline, in order of their start."""
         return _lanes(self.chunks)
 
     @property

@@ -28,18 +28,18 @@ def buffer_capacity(width: int, height: int) -> int:
 
 
 def stage_buffer_capacity(kind: str, width: int, height: int) -> int:
-    """Return ``buffer_capacity`` for stages beside a network on a device of a ``kind``; 0 where stages take turns.
+    """Return ``buffer_capacity`` for the stages around a network on a device of a ``kind``; 0: the stages take turns.
 
-    While a network runs on a GPU, most cores would be idle. Even on a CPU, where it fills two cores, parallel stages
-    are 4 to 8 % faster (measured, 256x256). On a single core nothing runs in parallel.
+    Parallel stages use the cores that are idle while a network runs on a GPU. Even on a CPU of two cores, which a
+    network fills, they are 4 to 8 % faster (measured, 256x256). On a single core nothing runs in parallel.
     """
     return 0 if kind == "cpu" and cores() < 2 else buffer_capacity(width, height)
 
 
 def import_in_background(name: str) -> None:
-    """Import a module in a thread; an import of the module by another thread waits for it.
+    """Import a module in a thread; a later import by another thread waits for it, and raises its error if it failed.
 
-    The garbage collector is off during the import: modules stay in memory, and collecting takes a tenth of the time.
+    The garbage collector is off meanwhile: it would find nothing to free, and takes a tenth of the import's time.
     """
 
     def load() -> None:
@@ -58,7 +58,7 @@ def import_in_background(name: str) -> None:
 
 @contextmanager
 def limit_opencv_threads(kind: str) -> Iterator[None]:
-    """Give OpenCV half of the cores while a network runs on the CPU; with more, the two wait for each other."""
+    """Give OpenCV half of the cores in this block if a network runs on the CPU; with more, they wait for each other."""
     before = cv2.getNumThreads()
     try:
         if kind == "cpu":
@@ -69,11 +69,11 @@ def limit_opencv_threads(kind: str) -> Iterator[None]:
 
 
 class Prefetcher(Iterator[T], Generic[T]):
-    """Run a generator in a background thread, at most ``capacity`` items before they are used.
+    """Run a generator in a background thread, which makes up to ``capacity`` items in advance.
 
     With capacity 0 there is no thread: items are made on request. Order and errors are the generator's, which starts
     with the first request. Always close it: the generator is then closed in its own thread, after its current item.
-    ``clock``: a clock that leaves out the time spent waiting for items.
+    ``clock``: pauses the consumer's current step while it waits for an item.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Prefetcher(Iterator[T], Generic[T]):
         return item
 
     def close(self) -> None:
-        """Drop the items that were not used. May be called more than once."""
+        """Drop the items that were not used, and close the generator. May be called more than once."""
         if self._pool is None or not self._pending:
             self._source.close()
         else:
@@ -111,7 +111,7 @@ class BackgroundQueue:
     """Run jobs one after another in a background thread; at most ``capacity`` jobs wait.
 
     With capacity 0 there is no thread: ``put`` runs the job. After a job has raised, no further job runs, and the next
-    call raises its error. Always close it, which waits for the jobs in the queue.
+    ``put`` or ``finish`` raises its error. Always close it, which waits for the jobs in the queue.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -149,7 +149,7 @@ class BackgroundQueue:
 
 
 class StepClock:
-    """Adds up the seconds that threads spend in each step, without waits. A step inside another pauses the outer."""
+    """Adds up the seconds that threads spend in each step, without waits. A nested step pauses the outer one."""
 
     def __init__(self) -> None:
         self._lock, self._seconds = threading.Lock(), defaultdict[str, float](float)

@@ -18,7 +18,7 @@ class Upload:
         self.source, self._tensor = source, tensor
 
     def wait(self) -> Tensor:
-        """Return the picture on the device, uint8, or uint16 bits as int16; later computations see all of it."""
+        """Return the picture on the device, uint8, or int16 of uint16's bits; later computations wait for the copy."""
         return self._tensor
 
 
@@ -29,7 +29,7 @@ class Download:
         self._tensor = tensor
 
     def wait(self) -> np.ndarray:
-        """Wait for the copy and return the picture, uint8, or uint16 where the device has int16."""
+        """Wait for the copy and return the picture: uint8, or uint16 for an int16 tensor with its bits."""
         return from_bits(self._tensor)
 
 
@@ -40,11 +40,11 @@ class Transfers:
         self._device = device
 
     def upload(self, picture: np.ndarray) -> Upload:
-        """Start to copy a picture, uint8 or uint16, to the device; it must not change any more."""
+        """Start to copy a picture, (H, W, C) uint8 or uint16, to the device; do not change its array afterwards."""
         return Upload(picture, as_bits(picture).to(self._device))
 
     def download(self, tensor: Tensor) -> Download:
-        """Start to copy a tensor, uint8 or int16, to the host; it must not change any more."""
+        """Start to copy a tensor, uint8 or int16, to the host; do not change the tensor afterwards."""
         return Download(tensor)
 
 
@@ -54,7 +54,7 @@ def transfers_for(device: torch.device) -> Transfers:
 
 
 def as_bits(picture: np.ndarray) -> Tensor:
-    """Return a picture as a tensor on the host, sharing memory if possible; uint16 bits become int16."""
+    """Return a picture as a tensor on the host, sharing memory if possible; uint16 is reinterpreted as int16."""
     picture = np.require(picture, requirements=["C", "W"])
     return torch.from_numpy(picture.view(np.int16) if picture.dtype == np.uint16 else picture)
 
@@ -73,7 +73,7 @@ class StreamTransfers(Transfers):
         self._up, self._down = torch.cuda.Stream(device), torch.cuda.Stream(device)
 
     def upload(self, picture: np.ndarray) -> Upload:
-        """Start to copy a picture to the GPU; it may change after this returns."""
+        """Start to copy a picture to the GPU; its array may be changed afterwards."""
         with torch.cuda.stream(self._up):  # which chooses the device, for pinned memory too
             pinned = as_bits(picture).pin_memory()
             tensor = pinned.to(self._device, non_blocking=True)

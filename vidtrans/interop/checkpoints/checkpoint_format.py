@@ -40,7 +40,7 @@ NEAR = 0.2  # smallest share of fitting tensors for which an error names the nea
 
 @dataclass(frozen=True)
 class Recognised:
-    """A recognised checkpoint: its tensors by name, without prefixes, the family, and the network that fits."""
+    """A recognised checkpoint: tensors by name without prefixes, the family's name in ``FAMILIES``, and the network."""
 
     tensors: Tensors
     family: str
@@ -53,7 +53,7 @@ class CheckpointFormat(ForeignFormat):
     suffixes = ()  # a bare name never selects a checkpoint, because training folders contain many
 
     def detect(self, path: Path) -> bool:
-        """Return whether it is a file of torch.save, or safetensors of another tool.
+        """Return whether a file is one of torch.save, or safetensors of another tool.
 
         Any other pickle is accepted too, so that an error can explain why it is unusable.
         """
@@ -62,7 +62,7 @@ class CheckpointFormat(ForeignFormat):
         return is_safetensors(path) and not NativeFormat().detect(path)
 
     def describe(self, path: Path, hints: Hints = NO_HINTS) -> ForeignModel:
-        """Describe the network in the file, with the options file beside it. Raises ModelError."""
+        """Return the description of the network in a file and in the options file beside it. Raises ModelError."""
         found = recognise(path)
         family: Family = FAMILIES.load(found.family)()
         theirs = read_options(path)
@@ -100,7 +100,7 @@ def _as_float(tensor: Any) -> Any:  # noqa: ANN401  (no torch here)
 
 
 def recognise(path: Path) -> Recognised:
-    """Return the network in a checkpoint. Raises ModelError, which says what else the file is, if it can tell."""
+    """Return the network in a checkpoint. Raises ModelError for any other file, with what it is if that is known."""
     try:
         made = _read(path)
     except (PickleError, SafetensorsError) as error:
@@ -134,7 +134,7 @@ def _read(path: Path) -> TorchFile | None:
 
 
 def _refusal(path: Path, value: object, needs: list[str], best: tuple[Fit, str, Family] | None) -> ModelError:
-    """Return the error for a checkpoint that fits no family, with the nearest family."""
+    """Return the error for a refused checkpoint. ``needs``: see ``TorchFile``; ``best``: nearest family, or None."""
     reason_and_remedy = what_it_is(value, needs)
     if reason_and_remedy:
         return ModelError(str(path), *reason_and_remedy)
@@ -146,7 +146,7 @@ def _refusal(path: Path, value: object, needs: list[str], best: tuple[Fit, str, 
 
 
 def _tables(value: object) -> list[Tensors]:
-    """Return the tables of tensors in a checkpoint that may be a generator's, without prefixes common to all names."""
+    """Return the tables of tensors, by name without common prefixes, in which a checkpoint may hold its generator."""
     if not isinstance(value, dict):
         return []
     inside = [value[name] for name in WRAPPERS if isinstance(value.get(name), dict)]
@@ -162,7 +162,7 @@ def _tables(value: object) -> list[Tensors]:
 
 
 def what_it_is(value: object, needs: list[str]) -> tuple[str, str] | None:
-    """Return why a checkpoint is not a generator, and what to do; None if the reason is not known."""
+    """Return why a checkpoint is refused, and the remedy; None if that is not known. ``needs``: see ``TorchFile``."""
     if isinstance(value, dict):
         if set(value) >= OPTIMISER:
             return "it is the state of an optimiser, not a network", "give the generator's file"
@@ -184,12 +184,12 @@ def what_it_is(value: object, needs: list[str]) -> tuple[str, str] | None:
 
 
 def is_training(value: object) -> bool:
-    """Return whether a checkpoint holds the state of an optimiser, to resume a training."""
+    """Return whether a checkpoint is for resuming a training: it holds the state of an optimiser."""
     return isinstance(value, dict) and any(isinstance(name, str) and "optim" in name.lower() for name in value)
 
 
 def _other_network(shapes: dict[str, tuple[int, ...]]) -> str:
-    """Return a sentence that names another known network of these tools; '' for an unknown network."""
+    """Return the reason for refusing the tensors of a discriminator or of CUT's netF; '' for any other network."""
     plain = {name.removeprefix("module."): shape for name, shape in shapes.items()}
     if _is_discriminator(plain):
         return "it is a discriminator, not a generator"
@@ -199,7 +199,7 @@ def _other_network(shapes: dict[str, tuple[int, ...]]) -> str:
 
 
 def _is_discriminator(shapes: dict[str, tuple[int, ...]]) -> bool:
-    """Return whether a network ends in a single channel of logits after 4×4 convolutions, like a PatchGAN."""
+    """Return whether names are a discriminator's, or all kernels are small and the last layer has one channel."""
     if any(name.startswith(("scale0", "discriminator_0", "layer0")) for name in shapes):
         return True
     convolutions = [shape for name, shape in shapes.items() if name.endswith("weight") and len(shape) == 4]
@@ -208,7 +208,7 @@ def _is_discriminator(shapes: dict[str, tuple[int, ...]]) -> bool:
 
 
 def in_our_terms(options: Mapping[str, str]) -> Table:
-    """Translate another tool's options to ``size``, ``pairing`` and ``notes``, as far as present."""
+    """Return the ``size`` (short side in pixels), ``pairing`` and ``notes`` that another tool's options imply."""
     found: Table = {}
     side = next((options[name] for name in SIDES if options.get(name, "").isdecimal()), "")
     if side and 16 <= (short := _short_side(int(side), options.get("aspect_ratio", ""))) <= 8192:

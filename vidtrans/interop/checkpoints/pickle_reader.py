@@ -50,7 +50,7 @@ class Name:
 
 @dataclass(eq=False)
 class Opaque:
-    """The placeholder for the result of a call that was not made; it ignores items that are added to it."""
+    """The placeholder for the result of a call of ``made_by`` that was not made; it ignores items added to it."""
 
     made_by: str
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExportEntry(Entry):
-    """An export format. ``suffix``: of its files. ``takes_whole``: whether a file can include the pairing."""
+    """An export format. ``suffix``: its files' suffix. ``takes_whole``: whether a file can include the pairing."""
 
     suffix: str
     takes_whole: bool = True

@@ -23,7 +23,7 @@ class ExportSubject:
         record: The model's record.
         pairing: The pairing that makes the network's input from a frame.
         whole: Whether to include the pairing in the file: RGB in, RGB out.
-        conditions: For a model with looks in a whole file, the values of its condition planes, 0 to 1.
+        conditions: Values, 0 to 1, of the constant input planes (weights of looks, style code) in a whole file.
     """
 
     name: str
@@ -56,7 +56,7 @@ class ExportFormat:
 
 
 def check_exports(name: str, record: ModelRecord, pairing: Pairing, *, whole: bool) -> None:
-    """Raise UsageError for a model that cannot run outside of a render; ``name`` is for the message."""
+    """Raise UsageError for a model that cannot be exported; ``whole``: with the pairing. ``name``: for the message."""
     why = ""
     if record.generator["name"] == "optimised":
         why = "it optimises each frame and has no network to export"
@@ -75,7 +75,7 @@ def check_exports(name: str, record: ModelRecord, pairing: Pairing, *, whole: bo
 
 
 def description(subject: ExportSubject) -> Table:
-    """Return the model's description for a file, without versions, times and paths, so that bytes are repeatable."""
+    """Return the description to store in a file, without versions, times and paths: the same model, the same bytes."""
     record = subject.record
     return {
         "name": subject.name,

@@ -21,11 +21,11 @@ class CheckpointExport(ExportFormat):
     """Export a state dict for the tool of the generator's family, such as pytorch-CycleGAN-and-pix2pix or SPADE."""
 
     def check(self, subject: ExportSubject) -> None:
-        """Raise UsageError for a generator that no other tool has; see ``ExportFormat``."""
+        """Raise UsageError for a generator that no other tool has."""
         their_state(subject.record, subject.generator)
 
     def write(self, path: Path, subject: ExportSubject) -> Table:
-        """Write, compare and report; see ``ExportFormat``."""
+        """Write the tensors, compare them with those read back, and return family, tool and number of tensors."""
         family, state = their_state(subject.record, subject.generator)
         buffer = io.BytesIO()  # given a path, torch writes its name into the archive, and the bytes depend on it
         torch.save(state, buffer)
@@ -43,7 +43,7 @@ def their_state(record: ModelRecord, generator: Any) -> tuple[str, dict[str, Any
 
     Args:
         record: The model's record.
-        generator: The generator, with or without its wrapper for ports.
+        generator: The generator, alone or in the wrapper that converts value ranges (``networks.ports``).
 
     Raises:
         UsageError: No family has this generator.
@@ -68,16 +68,16 @@ def their_state(record: ModelRecord, generator: Any) -> tuple[str, dict[str, Any
             if layout is not None:
                 return family_name, _renamed(state, layout)
         except ValueError as error:
-            raise UsageError(f"a file for {family.tool}", str(error), "or use --format onnx") from None
-    raise UsageError(what, f"none of these tools has a generator like '{name}'", "use --format onnx")
+            raise UsageError(f"a file for {family.tool}", str(error), "use --format onnx") from None
+    raise UsageError(what, f"none of the tools that read such files has a generator like '{name}'", "use --format onnx")
 
 
 def _renamed(state: Table, layout: Layout) -> dict[str, Any]:
-    """Return tensors under the other tool's names. Raises ValueError for a tensor that its files do not have."""
+    """Return tensors under the other tool's names. Raises ValueError for one that its files cannot hold."""
     for ours, constant in layout.constants.items():
         is_constant = ours.endswith(COUNTER) or bool((state[ours] == value_of(constant).to(state[ours].dtype)).all())
         if not is_constant:
-            raise ValueError(f"such a file has no '{ours}', which must then be {constant[1]:g}, but is not")
+            raise ValueError(f"such a file has no '{ours}': it must be {constant[1]:g} everywhere, and is not")
     if unmapped := [name for name in state if name not in layout.names and name not in layout.constants]:
         raise ValueError(f"such a file has no '{unmapped[0]}'")
     return {

@@ -32,11 +32,12 @@ SMALLEST = 64  # smallest side in pixels of the compared pictures
 
 @dataclass(frozen=True)
 class Comparison:
-    """The differences between a file and its model for one picture.
+    """The differences between an exported file and its model for one picture.
 
     Attributes:
-        output: Absolute differences of the output, for colours in [−1, 1], of any shape.
-        net_input: Largest difference of the network's input, in grey levels; 0 for a file without the pairing.
+        output: Absolute difference of each output value, an array of the output's shape, for colours in [−1, 1].
+        net_input: Largest difference between the network's input in the exported graph and in a render, in grey levels
+            of 8 bits; 0 for a file that holds the network alone.
     """
 
     output: np.ndarray
@@ -49,8 +50,8 @@ def check_file(subject: ExportSubject, graph: NetworkGraph | WholeGraph, run: Ru
     Args:
         subject: The model.
         graph: The module that was written to the file.
-        run: Runs the file: for a whole file (H, W, 3) uint8 → (H', W', 3) uint8; else (C, H, W) float32 in [−1, 1] →
-            (3, H, W).
+        run: Runs the file. With the pairing: (H, W, 3) uint8 → (H', W', 3) uint8; the network alone: (C, H, W) float32
+            in [−1, 1] → (3, H, W).
 
     Raises:
         ModelError: The file's output differs from the model's.
@@ -87,7 +88,7 @@ def _compare_network(subject: ExportSubject, run: Run, frame: np.ndarray) -> Com
 
 
 def _compare_whole(subject: ExportSubject, operators: PairingOperators, run: Run, frame: np.ndarray) -> Comparison:
-    """Compare the file's pairing with the render's, and its output with the model's for the file's own input."""
+    """Compare the input by ``operators`` with a render's, and the file's output with the model's for that input."""
     guide, expected = render_input(subject, frame)
     with torch.no_grad():
         levels = operators(torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1)))[None].float())
@@ -115,7 +116,7 @@ def render_input(subject: ExportSubject, frame: np.ndarray) -> tuple[np.ndarray,
 
 @torch.no_grad()
 def run_model(subject: ExportSubject, x: Tensor) -> Tensor:
-    """Return the output (N, 3, H, W) of the model's own network for ``x`` (N, C, H, W) float32 in [−1, 1]."""
+    """Return the output (N, 3, H, W) of the network before export for ``x`` (N, C, H, W) float32 in [−1, 1]."""
     height, width = x.shape[2:]
     output: Tensor = subject.generator(pad_by_mirroring(x, subject.generator.multiple))
     return output[:, :, :height, :width].float()

@@ -16,7 +16,7 @@ from vidtrans.pairing.operators.base import PairingOperators, scripted
 
 @scripted
 def grow_by_mirroring(x: Tensor, side: int, multiple: int, smallest: int) -> Tensor:
-    """Pad dimension ``side`` of (N, C, H, W) at its end by mirroring, to a ``multiple`` that is >= ``smallest``."""
+    """Pad dimension ``side`` of (N, C, H, W) at its end by mirroring, to a multiple of ``multiple`` >= ``smallest``."""
     length = x.size(side)
     wanted = (max(length, smallest) + multiple - 1) // multiple * multiple
     at = torch.remainder(torch.arange(wanted, device=x.device), 2 * length)
@@ -32,7 +32,7 @@ class NetworkGraph(nn.Module):
         self.network = exportable(generator)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the picture."""
+        """Return the output, (N, 3, H, W) in [−1, 1]."""
         height, width = x.shape[2], x.shape[3]
         if self.multiple > 1:
             x = grow_by_mirroring(x, 2, self.multiple, self.smallest)
@@ -49,13 +49,13 @@ class UnitGraph(nn.Module):
         self.network = network
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the picture."""
+        """Return the output, (N, 3, H, W) in [0, 1]."""
         y: Tensor = self.network(x * 2 - 1)
         return (y + 1) / 2
 
 
 class WholeGraph(nn.Module):
-    """The whole model, RGB in and RGB out: the pairing, the network, and the pairing's finish.
+    """The whole model, RGB in and RGB out: the pairing, the network, and the pairing's ``finish``.
 
     ``eight_bits``: input and output are (N, H, W, 3) uint8; else (N, 3, H, W) floats in [0, 1], where the input is
     clamped and the output is not rounded.
@@ -66,7 +66,7 @@ class WholeGraph(nn.Module):
         self.network, self.pairing, self.eight_bits = network, pairing, eight_bits
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the picture."""
+        """Return the finished output in the input's layout and type."""
         frame = x.permute(0, 3, 1, 2).to(torch.float32) if self.eight_bits else x.clamp(0.0, 1.0) * 255.0
         output = (self.network(self.pairing(frame) / 127.5 - 1) + 1) * 127.5
         if not self.eight_bits:
@@ -84,25 +84,25 @@ class CodedOperators(PairingOperators):
         self.smallest = inner.smallest  # type: ignore[misc]
 
     def forward(self, frame: Tensor) -> Tensor:
-        """(N, 3, H, W) levels → (N, in_channels + size, H, W) levels."""
+        """Return the input, (N, in_channels + code size, H, W) levels, for a frame, (N, 3, H, W) levels 0 to 255."""
         made: Tensor = self.inner(frame)
         planes = [torch.full_like(made[:, :1], float(round(255 * value))) for value in self.conditions]
         return torch.cat([made, *planes], 1)
 
     def finish(self, frame: Tensor, output: Tensor) -> Tensor:
-        """Frame and output (N, 3, H, W) in levels 0 to 255 → the finished output, by the pairing's finish."""
+        """Return the output finished by the ``inner`` operators; all are (N, 3, H, W) levels 0 to 255."""
         return self.inner.finish(frame, output)
 
 
 def pairing_operators(subject: ExportSubject) -> PairingOperators:
-    """Return a subject's pairing as torch operators; its ``pairing.operators`` must not be empty."""
+    """Return a subject's pairing as torch operators. The pairing's ``operators`` must name a class."""
     module, _, name = subject.pairing.operators.partition(":")
     made: PairingOperators = getattr(importlib.import_module(module), name)(subject.pairing, subject.conditions)
     return CodedOperators(made, subject.pairing, subject.conditions) if subject.record.code_size else made
 
 
 def graph_of(subject: ExportSubject, *, eight_bits: bool) -> NetworkGraph | WholeGraph:
-    """Return the module to export for a subject; ``eight_bits`` applies to a whole file."""
+    """Return the module to export for a subject; ``eight_bits``: see ``WholeGraph``, without effect on a network."""
     network = NetworkGraph(subject.generator, subject.in_channels)
     if not subject.whole:
         return network.eval()

@@ -34,7 +34,7 @@ class OnnxExport(ExportFormat):
         _runtime()
 
     def write(self, path: Path, subject: ExportSubject) -> Table:
-        """Write, compare and report; see ``ExportFormat``."""
+        """Write the file, compare its output with the model's, and return the figures; see ``ExportFormat``."""
         runtime = _runtime()
         graph = graph_of(subject, eight_bits=True)
         network = graph.network if isinstance(graph, WholeGraph) else graph

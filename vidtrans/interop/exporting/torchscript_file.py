@@ -24,7 +24,7 @@ class TorchScriptExport(ExportFormat):
     """Export to a traced module, float32 (N, C, H, W) → (N, 3, H, W), with colours in [0, 1]."""
 
     def write(self, path: Path, subject: ExportSubject) -> Table:
-        """Write, compare and report; see ``ExportFormat``."""
+        """Write the file, compare its output with the model's, and return the figures; see ``ExportFormat``."""
         graph = graph_of(subject, eight_bits=False)
         network = graph.network if isinstance(graph, WholeGraph) else graph
         channels = 3 if isinstance(graph, WholeGraph) else subject.in_channels

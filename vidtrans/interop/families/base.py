@@ -71,7 +71,7 @@ class Layout:
             self.constants[f"{ours}.bias"] = ((outputs,), 0.0)
 
     def norm(self, ours: str, theirs: str, channels: int, norm: str) -> None:
-        """Map the tensors of a norm; the running statistics of old instance norms are ignored."""
+        """Map the tensors of a norm of kind ``norm``; running statistics of old instance norms are ignored."""
         if norm in ("batch", "picture"):
             for name in ("weight", "bias", *STATISTICS):
                 self.tensor(f"{ours}.{name}", f"{theirs}.{name}", (channels,))
@@ -129,9 +129,9 @@ class Family:
     tool: ClassVar[str]
 
     def candidate(self, shapes: Shapes) -> Candidate | None:
-        """Return the network of this family that fits a checkpoint best; None if the checkpoint has none of its marks.
+        """Return the network of this family that fits a checkpoint best; None if it lacks the family's tensor names.
 
-        Its sizes are derived from ``shapes``, which are unchecked; ``compare`` shows the tensors that do not fit.
+        The network's sizes are read from some ``shapes``; ``compare`` checks all, and names the first misfit.
         """
         raise NotImplementedError
 
@@ -156,9 +156,9 @@ class Family:
 
 @dataclass(frozen=True)
 class Fit:
-    """The fit of a candidate and a checkpoint: the share of tensors that fit, and ``first``, the first problem.
+    """The fit of a candidate and a checkpoint: the ``share`` of fitting tensors, 0 to 1, and the ``first`` problem.
 
-    A tensor with the right name and another shape counts half.
+    A tensor with the right name and another shape counts half. ``first`` is a sentence; '' if all tensors fit.
     """
 
     share: float
@@ -166,7 +166,7 @@ class Fit:
 
 
 def compare(candidate: Candidate, shapes: Shapes) -> Fit:
-    """Compare a candidate with the shapes of a checkpoint's tensors; ``first`` is empty if all of them fit."""
+    """Return the fit of a candidate and the shapes of a checkpoint's tensors."""
     layout = candidate.layout
     missing = [name for name in layout.shapes if name not in shapes]
     strangers = [name for name in shapes if name not in layout.shapes and name not in layout.unused]
@@ -187,7 +187,7 @@ def _in_words(shape: Shape) -> str:
 
 
 def refuse_others(settings: Table, wanted: Table) -> None:
-    """Raise ValueError if settings of our generator differ from ``wanted``, the fixed settings of another tool's.
+    """Raise ValueError if our generator's settings differ from ``wanted``, which the other tool's generator always has.
 
     Also raised for an instance norm with scale and shift, which none of these tools has.
     """
@@ -205,7 +205,7 @@ def side(shapes: Shapes, name: str, axis: int, default: int = 0) -> int:
 
 
 def norm_kind(shapes: Shapes, norm: str, conv: str) -> str:
-    """Return the ``generator.norm`` that follows from the tensors of a norm and of the convolution before it."""
+    """Return the ``generator.norm`` that follows from the tensors named ``norm``.… and ``conv``.…, the layer before."""
     if f"{norm}.weight" in shapes:
         return "picture" if f"{norm}.running_mean" in shapes else "instance"
     return "plain-instance" if f"{conv}.bias" in shapes else "none"
@@ -219,7 +219,7 @@ def swap_halves(tensor: Any) -> Any:  # noqa: ANN401  (no torch here)
 
 
 def value_of(constant: tuple[Shape, float]) -> Any:  # noqa: ANN401  (no torch here)
-    """Return a tensor of the given (shape, value); a scalar is an integer."""
+    """Return a tensor of the given (shape, value); an int64 one if the shape is ()."""
     import torch
 
     shape, value = constant
@@ -230,12 +230,12 @@ LABEL_PORTS: Table = {"in_scale": (0.5,), "in_shift": (0.5,)}  # for networks th
 
 
 def label_ports(channels: int) -> Table:
-    """Return the ports of a network by its input channels: up to four are a picture in [−1, 1], more a label map."""
+    """Return the ``PortSettings`` for a number of input channels: up to 4 are a picture in [−1, 1], more are labels."""
     return dict(LABEL_PORTS) if channels > MOST_PICTURE_CHANNELS else {}
 
 
 def label_pairing(channels: int, options: Mapping[str, str]) -> Table:
-    """Return the pairing 'labels' with settings from pix2pixHD's or SPADE's options; {} if they do not fit."""
+    """Return the pairing 'labels' by pix2pixHD's or SPADE's options; {} if these do not make ``channels``."""
     given = options.get("label_nc", "")
     if not given.isdecimal() or len(given) > 4 or not int(given):
         return {}

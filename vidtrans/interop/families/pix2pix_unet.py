@@ -50,7 +50,7 @@ class PeerUNet(Family):
 
 
 def lay_out(layout: Layout, settings: Table, inputs: int, outputs: int) -> Layout:
-    """Add the names of a U-Net's tensors, in the other tool and here, to ``layout``, and return it."""
+    """Map all tensors of a U-Net with these ``settings`` and numbers of channels; return ``layout``."""
     depth, norm = settings["downsamplings"], settings["norm"]
     widths = [settings["channels"] * min(2**i, 8) for i in range(depth)]
     biased = norm == "plain-instance"  # the authors' networks without any norm have no bias either

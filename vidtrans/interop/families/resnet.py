@@ -92,7 +92,11 @@ class LayerWalk:
 
 @dataclass(frozen=True)
 class Sizes:
-    """The sizes of a residual generator: width, channels, numbers of layers, and optional layers."""
+    """The sizes of a residual generator.
+
+    ``width``: channels of the first layer. ``halvings``, ``blocks``: numbers of layers. ``dropout``, ``blur_down``,
+    ``blur_up``: whether it has dropout in its blocks, and blurs where it halves and doubles the size.
+    """
 
     width: int
     inputs: int
@@ -131,7 +135,7 @@ def read_sizes(shapes: Shapes) -> Sizes | None:
 
 
 def is_head(name: str, shape: tuple[int, ...]) -> bool:
-    """Return whether a tensor may be the weight of the output layer: a 7×7 convolution in the list 'model.*'."""
+    """Return whether a tensor may be the output layer's weight: that of a 7×7 convolution in the list 'model.*'."""
     return re.fullmatch(r"model\.\d{1,4}\.weight", name) is not None and len(shape) == 4 and shape[2:] == (7, 7)
 
 

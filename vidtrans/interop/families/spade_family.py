@@ -81,7 +81,7 @@ class PeerSpade(LabelFamily):
 
 
 def start_size(places: int) -> tuple[int, int]:
-    """Return the likely (height, width) of ``places`` positions: 1:2, or else the shape that is nearest to square."""
+    """Return the likely (height, width) of a map of ``places`` positions: 1:2, or else the most nearly square one."""
     if not 0 < places <= MAX_STEP**2:
         return 1, 1
     if places % 2 == 0 and math.isqrt(places // 2) ** 2 == places // 2:

@@ -1,4 +1,4 @@
-"""Checks of an ONNX graph before it runs: refuse operators that are unsafe or loop, and graphs not for pictures."""
+"""Check an ONNX graph before it runs: refuse unsafe operators, loops, and graphs whose input is not a picture."""
 
 from __future__ import annotations
 

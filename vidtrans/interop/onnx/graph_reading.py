@@ -48,7 +48,7 @@ class Port:
 
 @dataclass(frozen=True)
 class Node:
-    """One operator with its numeric attributes; ``constant`` is a small tensor attribute, or None."""
+    """An operator, its numeric attributes by name, a small tensor attribute or None, and whether it has a subgraph."""
 
     op: str
     domain: str

@@ -33,7 +33,7 @@ AXES |= {"chw": "channels, rows, columns", "hwc": "rows, columns, channels"}
 
 @dataclass(frozen=True)
 class OnnxDescription:
-    """A described graph: settings of ``OnnxGraph`` and ``PortSettings``, its enlargement, and findings by subject."""
+    """A described graph: settings of ``OnnxGraph`` and ``PortSettings``, its scale factor, and findings by subject."""
 
     generator: Table
     ports: Table
@@ -42,7 +42,7 @@ class OnnxDescription:
 
 
 def describe_onnx(path: Path, wanted_range: str = "", layout: str = "") -> OnnxDescription:
-    """Read, check and try a detected file. ``wanted_range`` (of ``networks.ports.RANGES``) and ``layout`` are hints.
+    """Return a detected file's description, from reading and trying it; range and layout are hints, see ``Hints``.
 
     Raises ModelError unless it is an image→image network, UsageError if the user must choose the range.
     """
@@ -50,7 +50,7 @@ def describe_onnx(path: Path, wanted_range: str = "", layout: str = "") -> OnnxD
     port = check_graph(path, graph)
     known, bgr = _known_range(graph, port, wanted_range)
     names = [known.value] if known else list(RANGES)
-    trial = run_trial(path, graph, port, names, layout.removeprefix("n"))
+    trial = run_trial(path, graph, port, names, layout)
     bounds = bounds_at_output(graph, graph.outputs[trial.index].name)
     found, given = choose_ranges(trial.ranges, trial.out_channels, bounds, names)
     taken = known or found
@@ -76,7 +76,7 @@ def _known_range(graph: Graph, port: Port, wanted: str) -> tuple[RangeFinding | 
 
 
 def _generator(path: Path, port: Port, trial: Trial, taken: str) -> Table:
-    """Return the settings of ``OnnxGraph`` for a file and its trial."""
+    """Return the settings of ``OnnxGraph``; ``taken``: the name of its input range."""
     shape = port.shape or ()
     pictures = shape[0] if len(shape) == 4 and isinstance(shape[0], int) else 1
     _, high = ENDS.get(taken, (0.0, 1.0))
@@ -98,7 +98,7 @@ def _generator(path: Path, port: Port, trial: Trial, taken: str) -> Table:
 
 
 def _ports(trial: Trial, taken: str, given: tuple[float, float], bgr: bool) -> Table:
-    """Return the settings of ``PortSettings``, which convert between [−1, 1] and the network's ranges."""
+    """Return the ``PortSettings`` from [−1, 1] to the range named ``taken``, and back from the range ``given``."""
     channels = min(trial.channels, 3)
     scale, shift = input_affine(taken, channels, bgr)
     low, high = given

@@ -201,7 +201,7 @@ def bounds_range(bounds: tuple[float, float] | None) -> str | None:
 
 @dataclass(frozen=True)
 class RangeCandidate:
-    """A pair of input range and output range, and its cost: the sum of the arguments against it."""
+    """A pair of ranges, the input's name and the output's (low, high), and its cost, the higher the less likely."""
 
     taken: str
     given: tuple[float, float]
@@ -211,7 +211,11 @@ class RangeCandidate:
 def choose_ranges(
     trials: Table, channels: int, bounds: tuple[float, float] | None, allowed: Sequence[str]
 ) -> tuple[RangeFinding, tuple[float, float]]:
-    """Choose the input range and the ends of the output range by the statistics of trial outputs."""
+    """Return the input range, and the output's (low, high), for which the trial outputs look most like pictures.
+
+    ``trials``: ``Trial.ranges``; ``channels``: the output's; ``bounds``: the (low, high) that the graph allows it, or
+    None; ``allowed``: names of the input ranges to choose from.
+    """
     every = sorted(
         (_candidate(name, trials[name], channels, bounds) for name in allowed if name in trials), key=lambda c: c.cost
     )
@@ -252,7 +256,7 @@ def _candidate(name: str, stats: Table, channels: int, bounds: tuple[float, floa
 
 
 def _mismatch(taken: str, given: str) -> float:
-    """Return the cost of unequal input and output ranges, 0 if they are equal or the output range is unknown."""
+    """Return the cost of two ranges, by name, that are not equal; 0 if they are, or the output's is unknown."""
     if taken == given or not given:
         return 0.0
     return HALF_MISMATCH if (taken, given) == (IMAGENET, "0..1") else MISMATCH

@@ -30,11 +30,18 @@ COMMAND = [sys.executable, "-P", "-c", "from vidtrans.interop.onnx.trial_process
 class Trial:
     """The result of a trial.
 
-    ``layout`` and ``channels`` describe the input; ``size`` is its fixed (height, width), or None. The chosen output
-    has an ``index`` among the graph's outputs, ``out_layout``, ``out_channels`` and a ``factor`` by which it is larger
-    than the input (negative: smaller). ``sees_whole``: whether each output pixel depends on the whole input, which is
-    tested for fixed sizes only. ``pictures``: the number of outputs that are pictures. ``ranges``: statistics of the
-    outputs for each input range, for ``ranges.choose_ranges``.
+    Attributes:
+        layout: Axis order of the input, such as 'nchw'.
+        channels: Number of the input's channels.
+        size: The input's fixed (height, width); None if it is free.
+        multiple: Number of pixels of which the input's sides must be multiples.
+        index: Index of the chosen output among the graph's outputs.
+        out_layout: Axis order of the chosen output.
+        out_channels: Number of the chosen output's channels.
+        factor: How many times larger than the input the chosen output is; negative: smaller.
+        sees_whole: Whether an output pixel depends on distant input pixels; tested for fixed sizes only.
+        pictures: Number of outputs that are pictures.
+        ranges: Statistics of the chosen output for each input range, for ``ranges.choose_ranges``.
     """
 
     layout: str
@@ -57,14 +64,14 @@ def check_installed(what: str) -> None:
 
 
 def run_trial(path: Path, graph: Graph, port: Port, ranges: Sequence[str], layout: str = "") -> Trial:
-    """Try a network with each of the input ``ranges``; ``layout``: only 'chw' or 'hwc', '' for both.
+    """Try a network with each of the input ``ranges``, by name. ``layout``: 'nchw' or 'nhwc' alone; '': both.
 
     Raises ModelError if it gives no pictures, or needs too much time or memory; UsageError without ONNX Runtime.
     """
     check_installed(str(path))
-    ways = [feed for feed in feeds(port) if not layout or feed[0].endswith(layout)]
+    ways = [feed for feed in feeds(port) if not layout or feed[0].endswith(layout.removeprefix("n"))]
     if not ways:
-        raise UsageError(f"--layout {layout}", f"the input of {path} has another layout", "leave the option out")
+        raise UsageError(f"--layout {layout}", f"the input of {path} has another layout", "leave out --layout")
     height, width = fixed_sides(port, ways[0][0])
     shape = port.shape or ()
     request = {

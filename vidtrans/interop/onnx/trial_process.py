@@ -120,7 +120,7 @@ class TrialRun:
         return self._run(trial_picture(size[0], size[1], SEEDS[0]), *self.request["ranges"][0][1:])
 
     def _multiple(self, base: tuple[int, int], view: View) -> int:
-        """Return the smallest number of which sides must be multiples; 0 if no size but ``base`` works."""
+        """Return the smallest number of pixels of which sides must be multiples; 0 if only the size ``base`` works."""
         for multiple in MULTIPLES:
             if any(side % multiple for side in base):
                 continue

@@ -26,7 +26,7 @@ class EdgeOperators(PairingOperators):
         self.kernel = fixed_point_kernel(self.settings.sigma) if self.settings.sigma > 0 else []
 
     def forward(self, frame: Tensor) -> Tensor:
-        """Return lines, 255 on 0, (N, 1 or 2, H, W) levels, for (N, 3, H, W) levels."""
+        """Return lines of 255 on 0, and optionally gradients: (N, 3, H, W) → (N, 1 or 2, H, W) levels."""
         settings = self.settings
         grey = integer_luma(torch.round(frame))
         if self.kernel:
@@ -64,7 +64,7 @@ def quantile(values: Tensor, share: float) -> Tensor:
 
 
 def is_peak(dx: Tensor, dy: Tensor, squared: Tensor) -> Tensor:
-    """Return 1.0 where the squared slope is a maximum across its edge, (N, 1, H, W); it is 0 outside the picture."""
+    """Return 1.0 at maxima of the squared slope across the edge, else 0.0, (N, 1, H, W); outside, slopes count as 0."""
     height, width = squared.shape[2], squared.shape[3]
     padded = F.pad(squared, (1, 1, 1, 1))
 

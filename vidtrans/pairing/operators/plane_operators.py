@@ -30,7 +30,7 @@ class EnlargeOperators(PairingOperators):
     """The operators of a render with ``Enlarge``: the input is the frame interpolated to ``factor`` times its size."""
 
     def forward(self, frame: Tensor) -> Tensor:
-        """Return (N, 3, factor · H, factor · W) levels for (N, 3, H, W) levels."""
+        """Return the enlarged frame, (N, 3, factor · H, factor · W) levels, for (N, 3, H, W) levels."""
         return torch.round(enlarge(frame, self.settings.factor)).clamp(0.0, 255.0)
 
 
@@ -38,6 +38,6 @@ class LookOperators(PairingOperators):
     """The operators of ``LookPairing``: the frame with a plane for each condition."""
 
     def forward(self, frame: Tensor) -> Tensor:
-        """Return (N, 3 + conditions, H, W) levels for (N, 3, H, W) levels."""
+        """Return the frame and its planes, (N, 3 + conditions, H, W) levels, for (N, 3, H, W) levels."""
         planes = [torch.full_like(frame[:, :1], float(round(255 * value))) for value in self.conditions]
         return torch.cat([frame, *planes], 1)

@@ -33,7 +33,7 @@ def luma(frame: Tensor) -> Tensor:
 
 @scripted
 def places(x: Tensor, side: int, beyond: int = 0) -> Tensor:
-    """Return the indices along dimension ``side``, (n,) int64, from −``beyond`` up to its length + ``beyond``."""
+    """Return the indices along dimension ``side``, (n,) int64, from −``beyond`` to its length + ``beyond`` − 1."""
     return torch.arange(-beyond, x.size(side) + beyond, device=x.device)
 
 
@@ -162,7 +162,7 @@ def _cubic(distance: float, a: float = -0.75) -> float:
 
 
 def sample(x: Tensor, column: Tensor, row: Tensor) -> Tensor:
-    """Sample (N, 1, H, W) at positions (N, H, W) in pixels, bilinear and mirrored at the border."""
+    """Return (N, 1, H, W) sampled at positions (N, H, W) in pixels, bilinear and mirrored at the border."""
     height, width = x.shape[2], x.shape[3]
     grid = torch.stack([column * 2 / (width - 1) - 1, row * 2 / (height - 1) - 1], dim=-1)
     return F.grid_sample(x, grid, "bilinear", padding_mode="reflection", align_corners=True)

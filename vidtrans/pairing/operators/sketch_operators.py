@@ -38,7 +38,7 @@ class SketchOperators(PairingOperators):
         )
 
     def forward(self, frame: Tensor) -> Tensor:
-        """Return strokes towards 0 on 255, (N, 1, H, W) levels, for (N, 3, H, W) levels."""
+        """Return strokes, dark (0) on white (255), (N, 1, H, W) levels, for (N, 3, H, W) levels."""
         picture = torch.sqrt(torch.round(frame) / 255.0)
         fine = blur(picture, self.fine)
         response = _darker_side(blur(picture, self.coarse) - fine)
@@ -70,7 +70,7 @@ def _flow(picture: Tensor, kernel: list[float]) -> tuple[Tensor, Tensor]:
 
 
 def _along(response: Tensor, along_x: Tensor, along_y: Tensor, width: float) -> Tensor:
-    """Average (N, 1, H, W) along the flow."""
+    """Return (N, 1, H, W) averaged along the edges' unit vectors; ``width``: the strokes' σ in pixels."""
     x = places(response, 3).to(response.dtype)
     y = places(response, 2).to(response.dtype)[:, None]
     total, weights = response, 1.0

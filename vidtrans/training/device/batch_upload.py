@@ -25,9 +25,9 @@ UPLOADS_AHEAD = 2  # batches on the device that no step has taken yet
 
 @dataclass(frozen=True)
 class DeviceBatch:
-    """A batch on the device: ``inputs`` (N, C, H, W), ``targets`` (N, 3, H, W), float32 in [−1, 1], and ``weights``.
+    """A batch on the device: ``inputs`` (N, C, H, W) and ``targets`` (N, 3, H, W), float32 in [−1, 1].
 
-    ``ready``: on CUDA, the event that marks the end of the upload.
+    ``weights``: pixel weights of the L1, (N, 1, H, W). ``ready``: on CUDA, the event that marks the end of the upload.
     """
 
     inputs: Tensor
@@ -47,7 +47,7 @@ class DeviceBatch:
 
 
 def upload(batch: TrainingBatch, device: Device) -> DeviceBatch:
-    """Return a batch on the device. The caller may overwrite the host memory afterwards."""
+    """Return a batch on the device, in [−1, 1], transformed if it is ``whole``. Its host memory may be reused then."""
     inputs, targets = (to_device(torch.from_numpy(planes), device) for planes in (batch.inputs, batch.targets))
     if batch.whole:
         geometries = [example.geometry for example in batch.examples]
@@ -107,7 +107,7 @@ def transform(pictures: Tensor, geometries: Sequence[Geometry]) -> Tensor:
 
 
 def _reflected(at: Tensor, length: int) -> Tensor:
-    """Map positions beyond the end to those of the mirrored picture, whose last pixel is repeated."""
+    """Map pixel indices from ``length`` on back into the picture, mirrored there with its last pixel repeated."""
     at = at % (2 * length)
     return torch.minimum(at, 2 * length - 1 - at)
 

@@ -20,7 +20,7 @@ Body = Callable[..., tuple[Tensor, ...]]
 
 
 class CapturedStep:
-    """Runs training steps, replayed as a CUDA graph if possible; ``refusal``: the reason if not, '' otherwise.
+    """Runs training steps, as replays of a CUDA graph if possible. ``refusal``: why they are not replayed, or ''.
 
     ``state``: returns the tensors that a step changes in place, always the same tensors in the same order.
     """
@@ -32,11 +32,11 @@ class CapturedStep:
 
     @property
     def is_replaying(self) -> bool:
-        """Return whether the last steps were replays."""
+        """Return whether a graph is recorded, which the next steps of the same kind replay."""
         return self._replay is not None
 
     def forget(self) -> None:
-        """Drop the graph, because the state's tensors were replaced."""
+        """Drop the graph. Call it whenever the state's tensors were replaced by others."""
         self._kind: Hashable = None
         self._num_taken = 0
         self._replay: Callable[[], None] | None = None
@@ -47,7 +47,7 @@ class CapturedStep:
         """Run a step and return the output of ``body`` for ``inputs``; a later call may overwrite these tensors.
 
         Args:
-            kind: Steps of one kind launch the same kernels.
+            kind: A label of the step: steps with equal labels and input shapes launch the same kernels.
             body: Reads its arguments and the state; does not wait for the device, and seeds nothing.
             inputs: Tensors on the device.
             seed: Seed of the random numbers that ``body`` draws.

@@ -23,8 +23,8 @@ MAX_MOTION_STEPS = 6  # in which a third of the picture may leave
 class RecurrentFeedback:
     """The feedback of a recurrent generator; ``flow``: the name of the flow method that warps its previous output.
 
-    ``motion_fraction``: the share of examples continued by a synthetic motion of their single picture. Pictures with
-    neither a successor nor a predecessor always are; the last frame of a shot is not.
+    ``motion_fraction``: the share of pictures that are followed by a synthetic motion of themselves instead of by the
+    next frame. A picture that has neither a next nor a previous frame always is.
     """
 
     num_outputs = 1

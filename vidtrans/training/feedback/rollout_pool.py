@@ -33,15 +33,15 @@ MAX_ERROR = 0.35  # mean |output − target| in [−1, 1] at which a rollout is 
 class Feedback(Protocol):
     """The interface that inserts a network's own outputs into its input.
 
-    ``num_outputs``: the number of latest outputs it needs. ``relocates``: at the end of a shot, a rollout moves to
-    another place.
+    ``num_outputs``: the number of latest outputs it needs. ``relocates``: whether a rollout that reaches the end of its
+    shot continues at another pair.
     """
 
     num_outputs: int
     relocates: bool
 
     def input(self, given: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
-        """Return a pair's input (C, H, W) with the network's own ``outputs`` (3, H, W), oldest first, inserted.
+        """Return ``given``, a pair's input (C, H, W), with own ``outputs`` (3, H, W), oldest first, inserted.
 
         The outputs belong to the pairs just before (after a relocation, a substitute), at most ``num_outputs``.
         float32 in [−1, 1]; a new array.
@@ -49,7 +49,7 @@ class Feedback(Protocol):
         ...
 
     def following(self, example: Example, successor: int | None, age: int, rng: np.random.Generator) -> Example | None:
-        """Return the next example of a rollout of length ``age``, or None; ``successor``: the next pair's index."""
+        """Return the next example of a rollout ``age`` outputs long, or None; ``successor``: the next pair's index."""
         ...
 
 
@@ -76,7 +76,7 @@ class NextFrameFeedback:
 
 @dataclass(frozen=True)
 class PooledRollout:
-    """A rollout: its next ``example``, its latest own ``outputs`` (oldest first), and its length ``age``.
+    """A rollout: its next ``example``, latest own ``outputs`` (3, H, W), oldest first, and its length ``age`` in steps.
 
     ``targets``: the targets of these outputs, used only with the temporal discriminator.
     """
@@ -88,7 +88,7 @@ class PooledRollout:
 
 
 class RolloutPool:
-    """The rollouts of one process; ``settings.own_output_fraction`` of a batch continues rollouts from it.
+    """The pool of rollouts of one process; the share ``settings.own_output_fraction`` of a batch continues them.
 
     Call ``mix`` before a step and ``update`` after it; both depend on seed and state only.
     """
@@ -105,7 +105,7 @@ class RolloutPool:
         self._rng = np.random.default_rng(0)  # of the step
 
     def mix(self, batch: TrainingBatch, seed: int, progress: float) -> TrainingBatch:
-        """Replace some examples of a batch by continued rollouts. ``progress``: share of the run done, 0 to 1."""
+        """Return a batch with some examples replaced by rollouts. ``progress``: share of the run done, 0 to 1."""
         rng = self._rng = np.random.Generator(np.random.Philox(key=(seed << 64) + 1))
         grown = min(1.0, max(0.0, (progress - GROWTH_START) / (GROWTH_END - GROWTH_START)))
         self._max_length = round(MIN_LENGTH + grown * (self.settings.max_own_outputs - MIN_LENGTH))
@@ -176,7 +176,7 @@ class RolloutPool:
 
     @cached_property
     def _places(self) -> dict[tuple[int, int], list[int]]:
-        """Indices of pairs to which a rollout can relocate, by picture size (it keeps its geometry).
+        """Indices of pairs to which a rollout can relocate, by picture size (width, height), which a rollout keeps.
 
         Computed on first use; a cyclic timeline (clock) may never need them.
         """
@@ -189,10 +189,10 @@ class RolloutPool:
         return picture_size(self.loader.pairs[index].target)
 
     def _relocated(self, example: Example, error: np.ndarray, age: int) -> PooledRollout | None:
-        """Relocate a rollout: add the error of its last output to the true frames of another place.
+        """Return a rollout at another pair: its true frames plus the last output's ``error``; None without a pair.
 
-        Held-out blocks limit stretches to a second or two, where errors stay smaller than in a long film. The output
-        itself cannot be used, because the frames at the other place do not continue it.
+        Held-out blocks cut a clip into stretches of a second or two, in which errors stay smaller than in a long
+        rollout. The output itself cannot be used, because the frames of the other pair do not continue it.
         """
         places = self._places.get(self._size(example.index))
         if not places:
@@ -218,7 +218,7 @@ class RolloutPool:
 
 
 def successors(pairs: Sequence[Pair], stride: int) -> list[int | None]:
-    """Return for each pair the index of the pair ``stride`` places later in its shot, or None."""
+    """Return for each pair the index of the pair whose ``place`` in the shot is ``stride`` later, or None."""
     numbers = {(pair.shot, pair.place): i for i, pair in enumerate(pairs)}
     places = {shot: round_trip(pairs, shot) for shot in {pair.shot for pair in pairs if pair.phase}}
     following: list[int | None] = []
@@ -241,7 +241,7 @@ def _followed_by_a_run(after: Sequence[int | None]) -> list[int]:
 
 
 def round_trip(pairs: Sequence[Pair], shot: tuple[int, int]) -> int:
-    """Return the length of the timeline of a shot with a clock, in places."""
+    """Return the period of a shot's clock, in units of ``Pair.place``."""
     return next(round(p.place / p.phase) for p in pairs if p.shot == shot and p.phase)
 
 

@@ -24,7 +24,7 @@ TRIPLE_CHANNELS = 3 * (NUM_PRECEDING + 1)
 class PrecedingFrames:
     """The two frames before some pictures of a batch: the pictures' indices ``rows`` (M,), outputs and targets.
 
-    ``painted``, ``targets``: (M, 6, H, W) float32 in [−1, 1], older frame first. ``share``: of the step's triples.
+    ``painted``, ``targets``: (M, 6, H, W) float32 in [−1, 1], older frame first. ``share``: M over the step's triples.
     """
 
     rows: Tensor
@@ -38,7 +38,7 @@ class PrecedingFrames:
         return replace(self, rows=self.rows.to(device), painted=painted, targets=targets)
 
     def within(self, first: int, stop: int, of: float) -> PrecedingFrames | None:
-        """Return the frames for batch rows [first, stop), renumbered from 0; ``of``: the step's number of triples."""
+        """Return the frames for batch rows [first, stop), renumbered from 0, or None; ``of``: triples in the step."""
         inside = (self.rows >= first) & (self.rows < stop)
         if not (count := int(inside.sum())):
             return None
@@ -49,7 +49,7 @@ class PrecedingFrames:
         return torch.cat([self.painted, outputs[self.rows]], 1)
 
     def real(self, targets: Tensor) -> Tensor:
-        """Return the same triples of targets, (M, 9, H, W)."""
+        """Return triples (M, 9, H, W) of target frames; the last are in the batch's ``targets``, (N, 3, H, W)."""
         return torch.cat([self.targets, targets[self.rows]], 1)
 
 
@@ -71,13 +71,13 @@ class LossContext:
 
     @cached_property
     def on_fake(self) -> Judgement:
-        """Return D's judgement of G's picture."""
+        """Return D's features and logits for G's picture, by scale."""
         assert self.judge is not None
         return self.judge(self.painted)
 
     @cached_property
     def on_real(self) -> Judgement:
-        """Return D's judgement of the target, without gradients."""
+        """Return D's features and logits for the target, by scale, without gradients."""
         assert self.judge is not None
         with torch.no_grad():
             return self.judge(self.target)
@@ -89,7 +89,7 @@ class LossContext:
 
 
 class Term(nn.Module):
-    """A term of the generator's loss, built once per run. ``ask_d``: it uses D, so steps without D omit it."""
+    """A term of the generator's loss, built once per run. ``ask_d``: whether it uses D; steps without D omit it."""
 
     ask_d = False
 
@@ -108,7 +108,7 @@ class Term(nn.Module):
 
 
 class GeneratorLoss(nn.Module):
-    """The weighted sum of the losses in use. ``weights``: by name, also of losses that are always reported."""
+    """The weighted sum of the losses in use. ``weights``: by name; 0 for a loss that is off but always reported."""
 
     def __init__(self, settings: TrainingSettings) -> None:
         super().__init__()

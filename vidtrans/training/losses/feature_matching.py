@@ -15,7 +15,7 @@ class FeatureMatching(Term):
     ask_d = True
 
     def forward(self, step: LossContext) -> Tensor:
-        """Return the loss."""
+        """Return the loss, an unweighted scalar."""
         return feature_matching(step.on_fake, step.on_real)
 
 

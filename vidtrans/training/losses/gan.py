@@ -20,5 +20,5 @@ class GAN(Term):
         self.objective = ADVERSARIAL.load(settings.gan_mode)
 
     def forward(self, step: LossContext) -> Tensor | None:
-        """Return the loss."""
+        """Return the loss, an unweighted scalar."""
         return generator_loss(self.objective, step.on_fake)

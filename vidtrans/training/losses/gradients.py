@@ -8,10 +8,10 @@ from vidtrans.training.losses.base import LossContext, Term
 
 
 class Gradients(Term):
-    """The L1 of pixel differences, averaged over both axes."""
+    """The L1 between output and target of the differences of neighbouring pixels, averaged over both axes."""
 
     def forward(self, step: LossContext) -> Tensor:
-        """Return the loss."""
+        """Return the loss, an unweighted scalar."""
         weights = step.pixel_weights
 
         def along(picture: Tensor, axis: int) -> Tensor:

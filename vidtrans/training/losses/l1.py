@@ -12,7 +12,7 @@ class L1(Term):
     """The L1 |y − G(x)|, with optional pixel weights for motion and for rare colours."""
 
     def forward(self, step: LossContext) -> Tensor:
-        """Return the loss."""
+        """Return the loss, an unweighted scalar."""
         weights = step.pixel_weights
         if weights is None:
             return step.over_pictures(lambda picture: F.l1_loss(picture, step.target))

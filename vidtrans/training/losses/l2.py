@@ -9,8 +9,8 @@ from vidtrans.training.losses.base import LossContext, Term
 
 
 class L2(Term):
-    """The squared error (y − G(x))²."""
+    """The mean squared error (y − G(x))²."""
 
     def forward(self, step: LossContext) -> Tensor:
-        """Return the loss."""
+        """Return the loss, an unweighted scalar."""
         return F.mse_loss(step.painted, step.target)

@@ -34,7 +34,7 @@ class Perceptual(Term):
         return f"vgg19 {digest_file(find_vgg(WHAT, INSTEAD)[0])}" if settings.uses_vgg else ""
 
     def forward(self, step: LossContext) -> Tensor:
-        """Return the loss."""
+        """Return the loss, an unweighted scalar."""
         if self.vgg is None:
             return feature_distance(step.on_fake, step.on_real)
         with step.autocast():

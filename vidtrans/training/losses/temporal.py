@@ -12,7 +12,7 @@ class Temporal(Term):
     """The L1 between an output and the previous output, warped to this frame."""
 
     def forward(self, step: LossContext) -> Tensor | None:
-        """Return the loss."""
+        """Return the loss, an unweighted scalar; None if the step has no previous output."""
         return None if step.past is None else temporal(step.output, step.past)
 
 

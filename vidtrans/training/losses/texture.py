@@ -9,10 +9,10 @@ from vidtrans.training.losses.base import LossContext, Term
 
 
 class Texture(Term):
-    """The difference in the local amount of fine texture."""
+    """The L1 between output and target of the local amount of fine texture."""
 
     def forward(self, step: LossContext) -> Tensor:
-        """Return the loss."""
+        """Return the loss, an unweighted scalar."""
         return step.over_pictures(lambda picture: texture_distance(picture, step.target))
 
 

@@ -22,7 +22,7 @@ MOTION, NOISE = 0.02, 0.04  # of the picture's sides; σ, where colours are from
 
 @dataclass(frozen=True)
 class AugmentedView:
-    """View ``frames`` (N, 3, H, W), a sampling ``grid`` into the current frames, confidence ``sure`` (N, 1, H, W)."""
+    """Augmented ``frames`` (N, 3, H, W), the ``grid`` that warps current frames to them, its confidence ``sure``."""
 
     frames: Tensor
     grid: Tensor

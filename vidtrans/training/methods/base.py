@@ -28,7 +28,7 @@ _COMPILERS = ("torch._dynamo", "torch._inductor")  # modules of errors of torch.
 
 
 class Setup(Protocol):
-    """A run's components for its method. ``number`` seeds a network's weights: each network has another."""
+    """A run's components for its method. ``number``: added to the run's seed for each network's weights."""
 
     settings: TrainingSettings
     device: Device
@@ -37,7 +37,7 @@ class Setup(Protocol):
 
     @property
     def in_channels(self) -> int:
-        """Return the number of channels of the generator's input, without a history."""
+        """Return the number of channels of the generator's input, those of a plate included, of a history not."""
 
     def make_generator(self, number: int = 0, *, reverse: bool = False) -> nn.Module:
         """Build the recipe's generator, with the weights of ``--from`` if given. Raises UsageError.
@@ -60,7 +60,7 @@ class Setup(Protocol):
         ...
 
     def find_rarity(self) -> Tensor | None:
-        """Return the table of ``losses.rarity``; None if unused."""
+        """Return the colour weights that ``losses.rarity`` computes; None if unused."""
         ...
 
 
@@ -127,7 +127,7 @@ class TrainingMethod(Protocol):
 
     @property
     def turning_point(self) -> float:
-        """The share of the run after which the duration of a step changes."""
+        """The share of the run after which the duration of a step changes; 0 if it does not."""
         return self.settings.gan_start
 
     @property
@@ -193,7 +193,7 @@ class TrainingMethod(Protocol):
         return [to_device(pictures, self.device).to(memory_format=self.layout) for pictures in batch]
 
     def validate(self, engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
-        """Score the engine's outputs for held-out pairs; ``best_metric`` and ``patience`` use these scores."""
+        """Return the scores of outputs for held-out pairs, by name; ``best_metric`` and ``patience`` use them."""
         return score(engine, pairing, pairs)
 
     def choose(self, pairs: Sequence[Pair], most: int) -> list[Pair]:
@@ -210,7 +210,7 @@ class TrainingMethod(Protocol):
         return "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
 
     def concerns(self, rows: Sequence[Sequence[float]], total: int) -> list[str]:
-        """Return problems in the losses of the steps so far, each as ``name: text``; ``total``: steps of the run."""
+        """Return problems in ``rows``, the losses of each step, as ``name: text``; ``total``: steps of the run."""
         del rows, total
         return []
 
@@ -222,14 +222,16 @@ class TrainingMethod(Protocol):
 
 @contextmanager
 def training_step(device: Device, nondeterministic: set[str]) -> Iterator[None]:
-    """Run a step deterministically; raise DeviceError when out of memory, UsageError if compilation fails."""
+    """Run a step; collect ``nondeterministic`` operations. Raises DeviceError (memory), UsageError (compilation)."""
     try:
         with deterministic(device, nondeterministic):
             yield
     except Exception as error:
         if type(error).__module__.startswith(_COMPILERS):
             why = str(error).strip().splitlines()[0]
-            raise UsageError("training.compile", f"it cannot compile here ({why})", "turn it off") from None
+            raise UsageError(
+                "training.compile", f"it cannot compile here ({why})", "use --set training.compile=false"
+            ) from None
         if not out_of_memory(error):
             raise
         remedy = "lower training.batch_size or training.crop_size, raise training.grad_accum_steps, or use --device cpu"

@@ -35,7 +35,7 @@ MODE_SEEKING = "two random codes"  # what its loss compares; another loss is ano
 
 @dataclass(frozen=True)
 class Looks:
-    """Outputs for each input: ``like`` by the code encoded from its target, ``drawn`` by each random code.
+    """Outputs: ``like`` by codes of the targets, drawn from ``found``; ``drawn`` by random ``codes``, (N, size) each.
 
     There are two random codes with the mode-seeking loss, otherwise one. The second is used by that loss only.
     """
@@ -86,7 +86,7 @@ class BicycleGAN(Pix2Pix):
     def _step(
         self, parts: list[MicroBatch], earlier: PrecedingFrames | None, rate: float | Tensor, judged: bool
     ) -> tuple[Tensor, Tensor]:
-        """Return the losses in column order, and the outputs by the targets' codes."""
+        """Update the networks; return the losses in column order, and the outputs by the targets' codes."""
         del earlier
         self.generator.train()
         # One pass serves both updates. Several parts are painted twice, to hold one in memory at a time.
@@ -142,5 +142,5 @@ class BicycleGAN(Pix2Pix):
         return losses
 
     def validate(self, engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
-        """Score held-out pairs, each rendered with its target's code, and the diversity of looks."""
+        """Return scores of held-out pairs, each rendered with its target's code, and the diversity of looks."""
         return score(engine, pairing, pairs) | {"diversity": diversity(engine, pairing, pairs)}

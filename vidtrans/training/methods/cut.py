@@ -45,7 +45,7 @@ class Projection(nn.Module):
 
 
 class CUT(UnpairedMethod):
-    """The CUT method. Columns: gan, contrastive, identity, steady, structure, and the discriminator."""
+    """The CUT method. Losses of a step: gan, contrastive, identity, steady, structure, and the discriminator's."""
 
     def __init__(
         self,
@@ -61,17 +61,17 @@ class CUT(UnpairedMethod):
 
     @classmethod
     def make(cls, setup: Setup) -> Self:
-        """Build G, D_Y and H."""
+        """Build the method with G, D_Y and the projection H. Raises UsageError."""
         full_generator = setup.make_generator()
         generator: Any = inner_generator(full_generator)
         own = setup.settings.own(CUTSettings)
         frozen = _frozen(own.contrastive_features)
         if not frozen and own.look_size:
-            why = "a translator of many looks has other features for each"
-            raise UsageError("training.look_size", why, "pip install 'vidtrans[looks]' for a frozen network's")
+            why = "a translator of many looks has different features for each look"
+            raise UsageError("training.look_size", why, "pip install 'vidtrans[looks]' for a frozen network")
         if not frozen and not hasattr(generator, "forward_with_taps"):
-            why = "this generator does not show its features"
-            remedy = "use --set generator.name=translator, or pip install 'vidtrans[looks]' for a frozen network's"
+            why = "this generator does not return its inner features"
+            remedy = "use --set generator.name=translator, or pip install 'vidtrans[looks]' for a frozen network"
             raise UsageError("training.method=cut", why, remedy)
         eye: Any = load_measure(frozen) if frozen else None
         with torch.no_grad():
@@ -84,7 +84,7 @@ class CUT(UnpairedMethod):
 
     @staticmethod
     def own_weights(settings: TrainingSettings) -> dict[str, float]:
-        """Return the weights of PatchNCE, the identity and the steadiness."""
+        """Return the weights of PatchNCE, identity and steadiness losses by name."""
         own = settings.own(CUTSettings)
         return {"contrastive": own.lambda_contrastive, "identity": own.lambda_identity, "steady": own.lambda_steady}
 
@@ -98,7 +98,7 @@ class CUT(UnpairedMethod):
     def translate(
         self, judge: str, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]
     ) -> Translation:
-        """Return L_GAN(G, D_Y), L_PatchNCE on x and y, and the other weighted losses, with the outputs."""
+        """Return unweighted losses, gan and contrastive, identity and steady if in ``weights``, and the outputs."""
         given, look = torch.cat([x[:, :3], y[:, :3]]), self.look_of(y[:, :3], random)
         output, keys = self._painted(given, look and look._replace(code=look.code.repeat(2, 1)))
         count = len(x)
@@ -132,7 +132,7 @@ class CUT(UnpairedMethod):
             return found
 
     def _contrastive(self, queries: list[Tensor], keys: list[Tensor], random: torch.Generator) -> Tensor:
-        """Return PatchNCE, averaged over taps: the cross-entropy of matching each patch to its own place."""
+        """Return PatchNCE, averaged over taps: the cross-entropy of matching output to input patches."""
         places = [self._places(query, random) for query in queries]
         project = self.networks["projection"]
         sides = (project(list(map(_patches, side, places))) for side in (queries, keys))

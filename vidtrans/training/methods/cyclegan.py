@@ -20,7 +20,7 @@ from vidtrans.training.settings import TrainingSettings
 
 
 class Way(NamedTuple):
-    """A direction: its translator ``there``, the inverse ``back``, and frames of both domains, (N, 3·frames, H, W)."""
+    """A direction: translator ``there``, inverse ``back``, frames of input and output domain, (N, 3·frames, H, W)."""
 
     there: Paint
     back: Paint
@@ -29,29 +29,29 @@ class Way(NamedTuple):
 
 
 class CycleGAN(UnpairedMethod):
-    """The CycleGAN method. Columns: gan, cycle, identity, steady, structure, and both discriminators."""
+    """The CycleGAN method. Losses of a step: gan, cycle, identity, steady, structure, and both discriminators'."""
 
     @staticmethod
     def own_weights(settings: TrainingSettings) -> dict[str, float]:
-        """Return the weights of the cycle, the identity and the steadiness."""
+        """Return the weights of cycle, identity and steadiness losses by name."""
         own = settings.own(CycleGANSettings)
         return {"cycle": own.lambda_cycle, "identity": own.lambda_identity, "steady": own.lambda_steady}
 
     @classmethod
     def make(cls, setup: Setup) -> Self:
-        """Build the translators, D_Y and D_X."""
+        """Build the method with its translators, D_Y and D_X."""
         judges = {TARGET: setup.make_discriminator(3, 2), SOURCE: setup.make_discriminator(3, 3)}
         return cls(setup, cls.translators(setup), judges)
 
     @classmethod
     def translators(cls, setup: Setup) -> dict[str, nn.Module]:
-        """Build G and F."""
+        """Build G and F, called ``generator`` and ``reverse``."""
         return {"generator": setup.make_generator(), "reverse": setup.make_generator(1, reverse=True)}
 
     def translate(
         self, judge: str, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]
     ) -> Translation:
-        """Return the losses of one direction: A to B, or with the source discriminator B to A."""
+        """Return losses and outputs of one direction: A to B, or B to A if ``judge`` is the source discriminator."""
         g, f = self.networks["generator"], self.networks["reverse"]
         look = self.look_of(y[:, :3], random)
         way = Way(lambda frames: self.run(g, by_look(frames, look)), lambda frames: self.run(f, frames), x, y)
@@ -63,7 +63,10 @@ class CycleGAN(UnpairedMethod):
     def losses(
         self, judge: str, way: Way, fake: Tensor, random: torch.Generator, weights: Collection[str]
     ) -> dict[str, Tensor]:
-        """Return L_GAN(G, D_Y), |F(G(x)) − x| and the other weighted losses, or those of F with domains exchanged."""
+        """Return the unweighted losses of G by name, or, if ``judge`` is D_X, those of F with domains exchanged.
+
+        ``gan``: L_GAN(G, D_Y). Only if in ``weights``: ``cycle`` |F(G(x)) − x|, ``identity`` |G(y) − y|, ``steady``.
+        """
         now, wanted = way.given[:, :3], way.wanted[:, :3]
         found = {"gan": self.judged(judge, fake)}
         if "cycle" in weights:

@@ -42,7 +42,7 @@ MAX_SCORED = 8  # held-out frames
 
 
 class LookMethod(TrainingMethod):
-    """The style method: one generator. Columns: style, content, colour, steadiness."""
+    """The style method: one generator. Losses of a step: style, content, colour, steadiness."""
 
     columns = ["style", "content", "colour", "steadiness"]  # noqa: RUF012
 
@@ -50,7 +50,9 @@ class LookMethod(TrainingMethod):
         self.use(setup.settings, setup.device, setup.precision, setup.dist)
         generator: Any = setup.make_generator()
         if not isinstance(generator, Painter) or generator.conditions == 0:
-            raise UsageError("training.method = 'look'", "it teaches painters", "use 'vidtrans look PICTURE'")
+            raise UsageError(
+                "training.method = 'look'", "it trains painters with looks only", "use 'vidtrans look PICTURE'"
+            )
         own = self.settings.own(LookMethodSettings)
         self.generator = self.place(generator)
         self.networks = {"generator": self.generator}
@@ -97,7 +99,7 @@ class LookMethod(TrainingMethod):
         weights: Tensor | None = None,
         earlier: PrecedingFrames | None = None,
     ) -> dict[str, float]:
-        """Update the generator; constant planes of each input select its look and stroke size."""
+        """Update the generator. Planes of ``inputs`` select look and stroke size; ``targets``: preceding frames."""
         random = torch.Generator().manual_seed(seed + self.dist.rank)
         with training_step(self.device, self.nondeterministic), tensor_float32(self.precision):
             x, before = self.upload(inputs, targets)
@@ -118,7 +120,7 @@ class LookMethod(TrainingMethod):
         Args:
             inputs: (N, 3 + conditions, H, W).
             earlier: The preceding frames, (N, 3, H, W).
-            random: Draws the measure's grid, directions of colours, and motion.
+            random: Draws the shift of pictures on the measure's grid, directions of colours, and motion.
         """
         count, frames = len(inputs), inputs[:, :3]
         view = self._draw_view(frames, earlier, random)
@@ -150,8 +152,8 @@ class LookMethod(TrainingMethod):
     def validate(self, engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
         """Return the critic's scores of rendered held-out frames.
 
-        ``likeness``: the covered share of the distance from the frames to the picture's manner, 1 for all of it;
-        ``content``: the distance from the content of the frames.
+        ``likeness``: the share of the frames' distance to the picture's style that the outputs have lost, 1 for all of
+        it; ``content``: the distance of the outputs from the content of the frames.
         """
         found = []
         for pair in evenly(pairs, MAX_SCORED):

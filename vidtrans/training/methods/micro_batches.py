@@ -24,9 +24,10 @@ class Picture(NamedTuple):
 
 @dataclass
 class MicroBatch:
-    """A part of a step's batch, ``share`` of all of it; ``weights``: of each pixel's L1.
+    """A part of a step's batch: inputs ``x``, targets ``y``, and its ``share`` of the batch's examples, 0 to 1.
 
-    ``seed``: seed of the dropout; None if torch has been seeded for this single part.
+    ``seed``: seed of the dropout; None if torch has been seeded for this single part. ``weights``: pixel weights of the
+    L1, (N, 1, H, W). ``earlier``: the frames before. ``picture``, ``detached``: G(x) with and without its graph.
     """
 
     x: Tensor

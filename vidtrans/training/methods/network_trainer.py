@@ -80,7 +80,7 @@ class NetworkTrainer:
     def optimizer_step(self, lr: float | Tensor) -> None:
         """Take one optimizer step with gradients averaged over processes; in fp16 skip it if a gradient overflowed.
 
-        ``lr``: a scalar tensor if the step is replayed with another learning rate.
+        ``lr``: must be a scalar tensor if the step is replayed with another learning rate.
         """
         self.dist.average_gradients(self.network)
         for group in self.optimizer.param_groups:

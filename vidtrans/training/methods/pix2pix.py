@@ -41,7 +41,7 @@ SEED_STRIDE = 1009  # between the seeds of two processes: more than a batch has 
 class Pix2Pix(TrainingMethod):
     """The pix2pix method: G and D, each with its optimizer. A step updates D, then G.
 
-    ``rarity``: the table of ``rarity.rarity`` for rebalancing. ``of_triples``: D_V of vid2vid.
+    ``rarity``: the colour weights of ``losses.rarity``, or None. ``of_triples``: temporal discriminator D_V, or None.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class Pix2Pix(TrainingMethod):
     def _step(
         self, parts: list[MicroBatch], earlier: PrecedingFrames | None, rate: float | Tensor, judged: bool
     ) -> tuple[Tensor, Tensor]:
-        """Return the losses in column order, and G's outputs."""
+        """Update D, D_V and G; return the losses in column order, and G's outputs."""
         self.generator.train()
         has_triples = judged and self._share_triples(parts, earlier)
         if len(parts) == 1:
@@ -179,13 +179,13 @@ class Pix2Pix(TrainingMethod):
         return self.g.compiled(self.generator)
 
     def _update_d(self, parts: list[MicroBatch], lr: float | Tensor) -> Tensor:
-        """Maximise log D(x, y) + log(1 − D(x, G(x))), halved to slow D relative to G; or another objective."""
+        """Maximise ½ (log D(x, y) + log(1 − D(x, G(x)))), halved to slow D, or another objective; return D's loss."""
         assert self.d is not None
         pair = self._with_input
         return self.d.update(((pair(p.x, self._detached(p).painted), pair(p.x, p.y), p.share) for p in parts), lr)
 
     def _update_d_v(self, parts: list[MicroBatch], lr: float | Tensor) -> Tensor:
-        """Update the temporal discriminator with the batch's triples."""
+        """Update the temporal discriminator with the batch's triples, and return its loss."""
         assert self.d_v is not None
         triples = ((p, p.earlier) for p in parts if p.earlier)
         return self.d_v.update(((e.fake(self._detached(p).output), e.real(p.y), e.share) for p, e in triples), lr)

@@ -21,18 +21,18 @@ from vidtrans.training.settings import TrainingSettings
 
 
 class RecycleGAN(CycleGAN):
-    """The Recycle-GAN method. Columns: gan, recycle, prediction, and those of CycleGAN."""
+    """The Recycle-GAN method. Losses of a step: gan, recycle, prediction, and those of CycleGAN."""
 
     @staticmethod
     def own_weights(settings: TrainingSettings) -> dict[str, float]:
-        """Return the weights of the paper's losses, and of CycleGAN's."""
+        """Return the weights of the paper's losses and of CycleGAN's by name."""
         own = settings.own(RecycleGANSettings)
         paper = {"recycle": own.lambda_recycle, "prediction": own.lambda_prediction}
         return paper | CycleGAN.own_weights(settings)
 
     @classmethod
     def translators(cls, setup: Setup) -> dict[str, nn.Module]:
-        """Build G and F, P_X and P_Y."""
+        """Build G and F, P_X (``source_predictor``) and P_Y (``predictor``)."""
         width = setup.settings.own(RecycleGANSettings).predictor_channels
         found = super().translators(setup)
         for number, name in ((4, "source_predictor"), (5, "predictor")):
@@ -49,7 +49,7 @@ class RecycleGAN(CycleGAN):
     def losses(
         self, judge: str, way: Way, fake: Tensor, random: torch.Generator, weights: Collection[str]
     ) -> dict[str, Tensor]:
-        """Add |P_X(x(t−2), x(t−1)) − x(t)| and |F(P_Y(G(x(t−2)), G(x(t−1)))) − x(t)|, or the same from Y."""
+        """Return CycleGAN's losses with |P_X(x(t−2), x(t−1)) − x(t)| and |F(P_Y(G(x(t−2)), G(x(t−1)))) − x(t)|."""
         found = super().losses(judge, way, fake, random, weights)
         names = ("source_predictor", "predictor") if judge == TARGET else ("predictor", "source_predictor")
         here, there = (self.networks[name] for name in names)

@@ -45,7 +45,7 @@ Paint = Callable[[Tensor], Tensor]  # frames and their outputs, (N, 3, H, W)
 
 
 class Translation(NamedTuple):
-    """Losses of one micro-batch in one direction, unweighted, by column, and its outputs, (N, 3, H, W).
+    """Unweighted losses of a micro-batch in one direction, by name, and its outputs ``fake``, (N, 3, H, W).
 
     ``look``: the codes of the target frames that the outputs use, for a model of many looks.
     """
@@ -56,7 +56,7 @@ class Translation(NamedTuple):
 
 
 class UnpairedMethod(TrainingMethod):
-    """A method without pairs. ``translators`` share an optimizer, ``generator`` first; ``judges``: discriminators."""
+    """A method without pairs. ``translators`` (first ``generator``) share an optimizer; ``judges``: discriminators."""
 
     unpaired: ClassVar[bool] = True
 
@@ -106,7 +106,7 @@ class UnpairedMethod(TrainingMethod):
 
     @staticmethod
     def code_size(settings: TrainingSettings) -> int:
-        """Return the size of the codes of the target's looks."""
+        """Return the size of the codes of the target's looks; 0 for one look."""
         return settings.own(UnpairedMethodSettings).look_size
 
     @property
@@ -116,7 +116,7 @@ class UnpairedMethod(TrainingMethod):
 
     @property
     def learned_more(self) -> dict[str, nn.Module]:
-        """Return the translator from B to A, if there is one."""
+        """Return the translator from B to A as ``reverse``; {} if there is none."""
         return {"reverse": self._learned("reverse")} if "reverse" in self.networks else {}
 
     def _learned(self, name: str) -> nn.Module:
@@ -125,7 +125,7 @@ class UnpairedMethod(TrainingMethod):
 
     @property
     def turning_point(self) -> float:
-        """The share of the run after which the identity loss is turned off."""
+        """The share of the run after which the identity loss is turned off; 0 if it stays on."""
         return self._identity_end if self._identity_end < 1 else 0.0
 
     @property
@@ -168,7 +168,7 @@ class UnpairedMethod(TrainingMethod):
     def _update_translators(
         self, x: Tensor, y: Tensor, lr: float, random: torch.Generator, progress: float
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Return the losses of the batch, and the translators' outputs, detached."""
+        """Update the translators; return the batch's losses, and the detached outputs by discriminator."""
         self.g.network.train()
         weights = dict(self.weights)
         if self._identity_end < 1 and progress >= self._identity_end:
@@ -203,7 +203,7 @@ class UnpairedMethod(TrainingMethod):
     def translate(
         self, judge: str, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]
     ) -> Translation:
-        """Return the losses of frames of A and of B, (N, 3·frames, H, W), and outputs in one direction.
+        """Return losses and outputs of one direction, for frames ``x`` of A and ``y`` of B, (N, 3·frames, H, W).
 
         ``judge``: the discriminator that judges the outputs. ``weights``: the losses in use in this step; others
         are skipped.
@@ -217,7 +217,7 @@ class UnpairedMethod(TrainingMethod):
             return painted
 
     def _memory(self, judge: str, frames: Tensor, anew: Tensor) -> dict[str, Tensor]:
-        """Return the recurrent losses of a composed output: distance to ``anew`` plus adversarial, and temporal."""
+        """Return the losses of the composed output: L1 to the painted ``anew`` plus adversarial, and temporal."""
         network = self.networks["generator" if judge == TARGET else "reverse"]
         if not isinstance(network, RecurrentGenerator):
             return {}
@@ -246,7 +246,7 @@ class UnpairedMethod(TrainingMethod):
         return {"latent": latent, "kl": look.found.divergence()}
 
     def judged(self, name: str, fake: Tensor) -> Tensor:
-        """Return the adversarial loss of an output against a discriminator."""
+        """Return the adversarial loss of an output against the discriminator ``name``."""
         return generator_loss(self.objective, self.judges[name].judge(fake)[0])
 
     def steadiness(self, paint: Paint, frames: Tensor, output: Tensor, random: torch.Generator) -> Tensor:
@@ -272,7 +272,7 @@ class UnpairedMethod(TrainingMethod):
         return choose(pairs, most)
 
     def validate(self, engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
-        """Score outputs for held-out frames against held-out target frames, and against each other."""
+        """Return scores of outputs for held-out frames, compared with held-out target frames and with each other."""
         chosen = choose(pairs, MAX_SCORED)
         if self._scores is None or not self._scores.are_of(chosen):
             self._scores = DomainScores(chosen, self._recolour)

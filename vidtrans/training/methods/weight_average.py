@@ -35,7 +35,7 @@ class WeightAverage:
         return {"weights": self.network.state_dict(), "updates": self.updates}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Restore what ``state`` returned."""
+        """Restore a state returned by ``state``."""
         self.network.load_state_dict(state["weights"])
         self.updates = int(state["updates"])
 

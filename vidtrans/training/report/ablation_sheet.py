@@ -23,9 +23,9 @@ CELL, NARROWEST, WIDEST = 280, 200, 480  # pixels: of a picture's long side; of 
 
 
 def draw_sheet(path: Path, title: str, rows: Sequence[Table], dataset: Dataset, context: Context) -> None:
-    """Draw a column for each of ``rows``, between input and target.
+    """Write a sheet to ``path`` with a column of outputs for each of ``rows``, between input and target.
 
-    A row has a ``label``, the ``settings`` that a sweep varies, a ``model`` and its ``held_out`` scores.
+    A row has a ``label``, the ``settings`` that a sweep varies, the path of a ``model``, and its ``held_out`` scores.
     """
     pairing = dataset.pairing
     held_out = dataset.role("val")
@@ -39,7 +39,7 @@ def draw_sheet(path: Path, title: str, rows: Sequence[Table], dataset: Dataset, 
         columns.append([read_picture(pair.target) for pair in pairs])
     cell = _cell(columns[-1][0], [row["label"] for row in rows])
     headings = ("input", *(row["label"] for row in rows), "target")[: len(columns)]
-    note = "None of these frames was learned from" if held_out else "Nothing was held out: all of these were learned"
+    note = "None of these frames was trained on" if held_out else "Nothing was held out: all of these were trained on"
     chance = (
         "" if any("seed" in row["settings"] for row in rows) else ", with one seed: small differences may be chance"
     )

@@ -130,7 +130,7 @@ class Axis(NamedTuple):
 
 
 def axis_for(curve: LossCurve, level: float | None = None, from_zero: bool = False) -> Axis:
-    """Return an axis that covers the curve; logarithmic for positive values over a wide range."""
+    """Return an axis that covers curve and ``level``; ``from_zero``: from 0, or logarithmic for a wide range."""
     low, high = float(curve.low.min()), float(curve.high.max())
     if level is not None:
         low, high = min(low, level), max(high, level)
@@ -177,7 +177,7 @@ class LossPanel:
         return self.axis.place(values)
 
     def steps(self) -> list[float]:
-        """Return the ticks of the x axis."""
+        """Return the steps at the ticks of the x axis."""
         return round_values(0, self.last, 4, whole=True)
 
     def points(self) -> list[tuple[float, float]]:

@@ -76,12 +76,12 @@ class TrainingReport:
 
     @property
     def marks(self) -> StepMarks:
-        """Return the marks of all panels."""
+        """Return the marks of all panels: last step, best step and warnings."""
         return StepMarks(self.last, self.best, self.warnings)
 
 
 def film_steps(total: int, count: int = 72) -> list[int]:
-    """Return the steps of a run's film: denser at the start, where the outputs change most."""
+    """Return at most ``count`` steps for a run's film: denser at the start, where the outputs change most."""
     return sorted({max(1, round(total * (i / (count - 1)) ** 2.5)) for i in range(count)}) if total > 0 else []
 
 

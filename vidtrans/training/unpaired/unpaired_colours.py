@@ -79,7 +79,7 @@ def start_with_colours(generator: nn.Module, maps: ColourMaps | None, *, reverse
         return
     if maps is None:
         why = "it needs unpaired domains, and this dataset has pairs"
-        raise UsageError("generator.colour_start", why, "leave it out")
+        raise UsageError("generator.colour_start", why, "leave it out, or set it to false")
     start = (maps.back if reverse else maps.forth).start
     inner.set_colours(torch.from_numpy(np.column_stack([start.matrix, start.shift])))
 

@@ -221,7 +221,7 @@ def unpack(
         report(Progress("writing pictures", count, len(files)))
         stop.check()
     if count != len(files):
-        raise MediaError(str(output), f"{count} frames for {len(files)} pictures", "run again with a clean cache")
+        raise MediaError(str(output), f"{count} frames for {len(files)} pictures", "run 'vidtrans cache clean'")
 
 
 def picture_encoder(codec: str) -> Callable[[np.ndarray], bytes]:

@@ -144,11 +144,11 @@ def _presentation_orders(segments: Sequence[Path], timing: Timing) -> list[array
         rank = {pts: i for i, pts in enumerate(sorted(stamps))}
         orders.append(array("l", (rank[pts] for pts in stamps)))
     if len(headers) > 1:
-        raise MediaError("joining", "the chunks come from different encoders", "run again with a clean cache")
+        raise MediaError("joining", "the chunks come from different encoders", "run 'vidtrans cache clean'")
     count = sum(map(len, orders))
     if count != len(timing.pts):
         raise MediaError(
-            "joining", f"{count} encoded frames for {len(timing.pts)} timestamps", "run again with a clean cache"
+            "joining", f"{count} encoded frames for {len(timing.pts)} timestamps", "run 'vidtrans cache clean'"
         )
     return orders
 

@@ -74,7 +74,7 @@ def _next_known(stamps: Sequence[int | None]) -> list[int]:
 
 
 def _step(last: int, at: int, stamps: Sequence[int | None], later: Sequence[int], nominal: int) -> int:
-    """Return the step after ``last`` that fits the unknown stamps before the next later known one."""
+    """Return the ticks from ``last`` to frame ``at``: ``nominal``, or fewer to fit in before the next higher stamp."""
     place = later[at]
     while place < len(stamps) and (stamps[place] or 0) <= last and place - at < MAX_REORDER:
         place = later[place]

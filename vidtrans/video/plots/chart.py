@@ -37,10 +37,10 @@ class ChartCurve:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart of curves over frames counted from 0, or over steps where ``seconds`` is empty.
+    """A chart of curves over frames counted from 0, or over training steps if ``seconds`` is empty.
 
-    ``seconds``: the time of each frame; ``cuts``: first frames of shots; ``marks``: frames to point out. Where there
-    are more frames than pixel columns, a column shows its largest value, so that no peak is lost.
+    ``seconds``: the time of each frame; ``cuts``: first frames of shots; ``marks``: frames to number. If there are
+    more frames than pixel columns, a column shows its largest value, so that no peak is lost.
     """
 
     title: str
@@ -108,7 +108,7 @@ class _Drawing:
             cv2.polylines(self.canvas, [places], False, curve.colour, curve.thick, cv2.LINE_AA, SUBPIXEL)
 
     def _legend(self, words: ImageDraw.ImageDraw) -> None:
-        """Draw the names of the curves, starting at the right."""
+        """Draw the names of the curves in one line, from right to left."""
         right = self.width - RIGHT
         for curve in reversed([c for c in self.chart.curves if c.name]):
             right -= round(font(SMALL).getlength(curve.name))
@@ -148,7 +148,7 @@ def format_seconds(seconds: float) -> str:
 
 
 def round_values(low: float, high: float, count: int, *, whole: bool = False, around: bool = False) -> list[float]:
-    """Return about ``count`` evenly spaced round values from ``low`` to ``high``.
+    """Return about ``count`` evenly spaced round values between ``low`` and ``high``, for the ticks of an axis.
 
     Args:
         whole: Use whole numbers only.
@@ -173,7 +173,7 @@ def columns(values: Sequence[float | None], width: int) -> Iterator[tuple[float,
 
 
 def runs(points: Iterable[tuple[float, float | None]]) -> list[list[tuple[float, float]]]:
-    """Split points into runs of consecutive points that have a value."""
+    """Return the runs of consecutive points (frame, value) that have a value."""
     groups = groupby(points, key=lambda point: point[1] is not None)
     return [[(frame, value) for frame, value in group if value is not None] for known, group in groups if known]
 

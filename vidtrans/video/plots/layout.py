@@ -21,8 +21,8 @@ TEXT_PX = 14
 class ContactSheet:
     """A table of pictures with labels. A missing picture (None) leaves its cell empty.
 
-    ``columns`` are headings over the columns, ``notes`` texts under the pictures; both may be empty. Pictures are
-    fitted into cells of ``cell`` (width, height) pixels, never stretched.
+    ``columns`` are headings over the columns, ``notes`` texts under the pictures, ``foot`` lines at the bottom; each
+    may be empty. Pictures are fitted into cells of ``cell`` (width, height) pixels, with their aspect ratio.
     """
 
     title: str
@@ -66,7 +66,7 @@ def blank(width: int, height: int) -> np.ndarray:
 
 
 def fit(picture: np.ndarray | None, width: int, height: int) -> np.ndarray:
-    """Fit the picture into a box, centred, without stretching; None gives an empty box."""
+    """Return the picture scaled into a box of this size, centred, with its aspect ratio; None gives an empty box."""
     box = blank(width, height)
     if picture is None:
         return box
@@ -80,7 +80,7 @@ def fit(picture: np.ndarray | None, width: int, height: int) -> np.ndarray:
 def text_band(
     text: str, width: int, *, colour: tuple[int, int, int] = INK, size: int = TEXT_PX, margin: int = 4
 ) -> np.ndarray:
-    """Return a strip with one line of text, cut with an ellipsis where it is too long."""
+    """Return a strip with one line of text, cut with an ellipsis if it is too long."""
     while text and text_width(text, size=size, margin=margin) > width:
         text = text[:-2].rstrip() + "…" if len(text) > 2 else ""
     band = Image.new("RGB", (width, size + 8), PAPER)
@@ -95,11 +95,11 @@ def text_width(text: str, *, size: int = TEXT_PX, margin: int = 4) -> int:
 
 @lru_cache(maxsize=8)
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return Pillow's default font."""
+    """Return Pillow's default font at a size in pixels."""
     return ImageFont.load_default(size)
 
 
 def join_row(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """Join pictures of one height to a row, with gaps between and at both ends."""
+    """Return pictures of one height joined to a row, with gaps between and at both ends."""
     gap = blank(GAP, pictures[0].shape[0])
     return np.hstack([gap, *(part for picture in pictures for part in (picture, gap))])

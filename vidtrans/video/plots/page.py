@@ -13,7 +13,7 @@ Filter = Callable[..., object]
 
 
 def load_page(path: Path, filters: Mapping[str, Filter]) -> Template:
-    """Return the template in a file. All text is escaped; the variable ``style`` holds the shared style sheet."""
+    """Return the template in a file, with ``filters``. All text is escaped; ``style`` holds the shared style sheet."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= filters
     environment.globals["style"] = _style()
