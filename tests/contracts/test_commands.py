@@ -197,7 +197,7 @@ def test_the_schema_says_what_can_run_a_program(capsys: pytest.CaptureFixture[st
     found = json.loads(said(capsys, 0, "schema"))["commands"]
     assert json.loads(said(capsys, 0, "schema", "model", "import")) == found["model import"]
     reaching = {n for s in found.values() for n, p in s["properties"].items() if p["x-access"] == "program"}
-    assert reaching == {"filter", "filter_source", "trust", "settings"}
+    assert reaching == {"filter", "filter_source", "program", "trust", "settings"}
     [_, own] = found["stylize"]["properties"]["codec"]["anyOf"]
     assert own == {"pattern": "^ffmpeg:", "x-access": "program"}
     assert found["stylize"]["properties"]["draft"]["maximum"] == 12

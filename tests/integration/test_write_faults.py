@@ -30,7 +30,8 @@ from vidtrans.batch.jobs import Outcome, Summary, run_batch
 from vidtrans.cli.main import run
 from vidtrans.core.errors import DISK, describe_error
 from vidtrans.core.events import silent
-from vidtrans.core.files import copy, write_atomically, write_json
+from vidtrans.core.files import write_atomically, write_json
+from vidtrans.core.partials import copy
 from vidtrans.session import Context
 from vidtrans.store.cache import Cache
 from vidtrans.store.chunking import cut_into_chunks

@@ -28,6 +28,8 @@ from vidtrans.session import Context
 from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Frame, FrameCursor, read_frames
 
+LONGEST_DRAWING = 12  # frames
+
 
 @dataclass(frozen=True)
 class AlignedClip:
@@ -56,16 +58,22 @@ class AlignedClip:
     def held(self) -> tuple[int, ...]:
         """Return the frames whose guide repeats the guide of the frame before: another frame of the same picture.
 
-        A frame of a guide of fewer frames, used twice, is none, as the clip may move meanwhile; a still picture is.
+        Only of drawings that are held for a moment: over a still the clip may change for good. A frame of a guide of
+        fewer frames, used twice, is none either.
         """
-        if self.clip.index.num_frames == 1:
-            return tuple(range(1, len(self.steps)))
         held = frozenset(self.clip.survey.held)
 
         def holds(before: int | None, here: int | None) -> bool:
             return before is not None and here is not None and before < here and held >= {*range(before + 1, here + 1)}
 
-        return tuple(i for i, (before, here) in enumerate(pairwise(self.steps), 1) if holds(before, here))
+        found, run = list[int](), list[int]()
+        for i, (before, here) in enumerate(pairwise((*self.steps, None)), 1):
+            if holds(before, here):
+                run.append(i)
+                continue
+            found += run if len(run) < LONGEST_DRAWING else []
+            run = []
+        return tuple(found)
 
     def for_key(self) -> Table:
         """Return the values that identify the guide and its alignment, for cache keys."""

@@ -146,7 +146,7 @@ def _pairs(before: Clip, after: Clip, context: Context) -> Iterator[tuple[np.nda
     if before.index.num_frames == 1 < after.index.num_frames:
         why = f"one picture, and {after.name} has {after.index.num_frames}"
         raise UsageError(str(before.path), why, "give as many pictures before as after, or use --unpaired")
-    steps = AlignedSource.find(after, before, context).steps
+    steps = AlignedSource.find(after, before, context, remedy="cut it to begin where {} begins").steps
     numbers = spread_numbers(before.index.num_frames, FRAMES)
     form = FrameFormat(deep=max(before.index.findings.depth, after.index.findings.depth) > 8)
     others = read_clip_frames(after, sorted({steps[n] for n in numbers}), form, context)

@@ -132,7 +132,9 @@ class ModelImport(Command):
         path = file_in_folder(self.model)
         form = load_format(format_of(path))
         if not isinstance(form, ForeignFormat):
-            raise UsageError(str(path), "vidtrans uses it as it is", f"give it to a command: --model {path}")
+            raise UsageError(
+                str(path), "vidtrans uses it as it is", f"give it to 'vidtrans stylize' and others with --model {path}"
+            )
         output = self.output or refuse_link(Path(f"{_name_of(path)}{MODEL_SUFFIX}"))
         model = self._described(form, path)
         pairing = _pairing_of(model, self.recipe)

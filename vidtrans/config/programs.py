@@ -45,7 +45,11 @@ def refuse_programs(tables: Tables, file: str) -> None:
     """Raise UsageError if ``file``, which was not named on the command line, has settings that control ffmpeg."""
     for name in programs_in(tables):
         table, _, key = name.partition(".")
-        raise UsageError(f"{name} in {file}", RUNS, f"give it with {FLAGS[table, key]}, or in a --preset FILE")
+        raise UsageError(
+            f"{name} in {file}",
+            RUNS,
+            f"take it out: 'vidtrans stylize' takes it as {FLAGS[table, key]}, or in a --preset FILE",
+        )
 
 
 @dataclass(frozen=True)

@@ -161,16 +161,6 @@ def look_anew(folder: Path) -> None:
                 os.scandir(folder).close()
 
 
-def copy(source: Path, target: Path) -> None:
-    """Copy a file, or a folder with all in it. Raises the first OSError; ``shutil.copytree`` loses its number."""
-    if not source.is_dir():
-        shutil.copyfile(source, target)
-        return
-    target.mkdir()
-    for path in source.iterdir():
-        copy(path, target / path.name)
-
-
 def move_into_place(made: Path, target: Path) -> None:
     """Rename a finished file or folder to its final name, replacing an existing one.
 

@@ -18,7 +18,6 @@ from vidtrans.config.recipe import Recipe, make_recipe
 from vidtrans.core.costs import TRIAL_FRAMES, after, estimate
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import (
-    copy,
     digest_file,
     digest_of,
     finish_replacing,
@@ -28,6 +27,7 @@ from vidtrans.core.files import (
     write_atomically,
     write_json,
 )
+from vidtrans.core.partials import copy
 from vidtrans.core.settings import Table
 from vidtrans.data.building import write_pictures
 from vidtrans.data.dataset import INDEX, Dataset, open_dataset, write_index

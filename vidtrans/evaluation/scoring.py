@@ -36,7 +36,13 @@ class AlignedSource:
 
     @classmethod
     def find(
-        cls, clip: Clip, output: Clip, context: Context, start: Time | None = None, end: Time | None = None
+        cls,
+        clip: Clip,
+        output: Clip,
+        context: Context,
+        start: Time | None = None,
+        end: Time | None = None,
+        remedy: str = "give with --start the time in it at which {} begins",
     ) -> AlignedSource:
         """Align a clip with a render of its frames from ``start`` to ``end`` (by default as long as the render).
 
@@ -58,7 +64,7 @@ class AlignedSource:
             note = f"from frame {first} on {note}"
         if not note and start is None and end is None:
             note = f"it goes on for {index.num_frames - total} frames after {output.name} ends; "
-            note += f"if they do not begin together, give with --start the time in it at which {output.name} begins"
+            note += f"if they do not begin together, {remedy.format(output.name)}"
         if note:
             context.warn_once(f"{clip.name}: {note}", clip.path)
         return cls(clip, [first + step for step in steps])

@@ -67,7 +67,7 @@ class RenderPlan:
         side, size = max(self.size), f"{self.size[0]}x{self.size[1]}"
         if not self.model.is_identity and side > MAX_SIDE_RENDERED:
             why = f"a model's output has at most {MAX_SIDE_RENDERED} pixels a side"
-            raise UsageError(size, why, "choose a smaller --size")
+            raise UsageError(size, why, "choose a smaller size")
         if self.settings.filter_name != "off" and side > MAX_SIDE_FILTERED:
             why = f"flicker is filtered up to {MAX_SIDE_FILTERED} pixels a side"
             raise UsageError(size, why, "choose --temporal off, or give smaller pictures")
