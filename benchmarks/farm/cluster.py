@@ -41,7 +41,7 @@ class Cluster:
             variables["RAY_AUTH_MODE"] = "token"
         ray = shutil.which("ray", path=variables["PATH"])
         if ray is None:
-            raise Missing("Ray is not installed: pip install 'vidtrans[ray]'")
+            raise Missing("Ray is not installed: pip install 'vidtrans[cluster]'")
         command = [ray, "start", *(joins if self.nodes else head), *small]
         if self.hidden:
             hide = ("sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(self.hidden))

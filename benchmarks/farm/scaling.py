@@ -8,11 +8,12 @@ import sys
 import time
 from collections.abc import Iterator
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from benchmarks.farm.work import THREADS, Row, Work
-from benchmarks.harness import environment, resident_mb
+from benchmarks.harness import Missing, environment, resident_mb
 from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.batch.inputs import Item
 from vidtrans.batch.jobs import run_batch
@@ -49,7 +50,9 @@ def drive(folder: Path) -> None:
 
 
 def measure_driver(work: Work) -> Iterator[Row]:
-    """Yield what ten thousand clips cost the process that hands them out."""
+    """Yield what ten thousand clips cost the process that hands them out. Raises Missing without Ray."""
+    if find_spec("ray") is None:
+        raise Missing("Ray is not installed: pip install 'vidtrans[cluster]'")
     place = work.fresh("driver")
     command = [sys.executable, "-c", f"from benchmarks.farm.scaling import drive, Path; drive(Path({str(place)!r}))"]
     done = subprocess.run(command, env=environment(**THREADS), capture_output=True, text=True, check=True)
