@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from vidtrans.commands.terminal import Terminal
-from vidtrans.core.costs import count, format_cost
+from vidtrans.core.costs import count as count  # for the reports of all commands
+from vidtrans.core.costs import format_cost
 from vidtrans.core.errors import BatchError
 from vidtrans.core.system import command_line
 
