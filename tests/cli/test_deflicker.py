@@ -148,6 +148,49 @@ def test_a_longer_source_begins_where_start_says(capsys: Capsys) -> None:
     assert "--start" in line
 
 
+@pytest.mark.parametrize(
+    ("flags", "wanted"),
+    [
+        (("--start", 4, "--end", 9), range(4, 9)),
+        (("--end", "0.3s"), range(9)),
+        (("--start", 20, "--end", 90), range(20, 24)),
+    ],
+)
+def test_a_part_is_a_part_of_the_whole_result(flags: tuple[object, ...], wanted: range, capsys: Capsys) -> None:
+    made = deflicker(capsys, "p.mp4", *flags, "--temporal", "off")
+    assert alike(made, [FLICKERS[n] for n in wanted])
+
+
+def test_with_a_source_the_end_is_a_time_in_it(capsys: Capsys) -> None:
+    lossless(Path("part.mp4"), FLICKERS[8:])
+    flags = ("--source", "s.mp4", "--start", "8", "--temporal", "off")
+    assert alike(deflicker(capsys, "part.mp4", *flags, "--end", "20"), FLICKERS[8:20])
+    assert alike(deflicker(capsys, "part.mp4", *flags, "--end", "90"), FLICKERS[8:])
+    assert "--end 8: the clip begins there in s.mp4, or later" in refuse(
+        capsys, 2, "deflicker", "part.mp4", *flags, "--end", "8"
+    )
+
+
+def test_exposure_is_evened_out_without_a_source(capsys: Capsys) -> None:
+    made = deflicker(capsys, "p.mp4", "--exposure", "--temporal", "off")
+    brightness = [np.diff([f.mean() for f in frames], 2) for frames in (made, FLICKERS)]
+    assert np.abs(brightness[0]).mean() < 0.05 * np.abs(brightness[1]).mean()
+    assert "leave out one" in refuse(capsys, 2, "deflicker", "p.mp4", "--exposure", "--source", "s.mp4")
+
+
+def test_a_source_that_holds_its_pictures_gives_pictures_that_are_held(capsys: Capsys) -> None:
+    twos = [f for f in SOURCE[: COUNT // 2] for _ in range(2)]
+    lossless(Path("twos.mp4"), twos)
+    lossless(Path("boils.mp4"), flickering([look(f) for f in twos]))
+    made = deflicker(capsys, "boils.mp4", "--source", "twos.mp4", QUICK, "--set=rendering.chunk_frames=5")
+    assert alike(made[::2], made[1::2])
+    assert not np.array_equal(made[0], made[2])
+    # A source of half the rate shows each of its pictures twice, too, and the clip may move meanwhile.
+    lossless(Path("half.mp4"), SOURCE[::2], rate=15)
+    made = deflicker(capsys, "p.mp4", "--source", "half.mp4", QUICK)
+    assert not any(map(np.array_equal, made[::2], made[1::2]))
+
+
 def test_where_a_source_ends_the_clip_guides_itself(capsys: Capsys) -> None:
     lossless(Path("short.mp4"), SOURCE[:15])
     made, lines = deflicker_with_warnings(capsys, "p.mp4", "--source", "short.mp4", QUICK)
@@ -168,8 +211,8 @@ def test_where_a_source_ends_is_known_though_times_are_rounded(capsys: Capsys) -
 
 def test_a_still_source_guides_all_of_it(capsys: Capsys) -> None:
     write_folder(Path("still"), SOURCE[:1])
-    lossless(Path("p0.mp4"), flickering(LOOKS[:1] * 8))
-    lossless(Path("s0.mp4"), SOURCE[:1] * 8)
+    lossless(Path("p0.mp4"), flickering(LOOKS[:1] * 14))
+    lossless(Path("s0.mp4"), SOURCE[:1] * 14)
     made = deflicker(capsys, "p0.mp4", "--source", "still/0.png", QUICK)
     assert alike(made, deflicker(capsys, "p0.mp4", "--source", "s0.mp4", QUICK))
 
@@ -247,7 +290,7 @@ BAD: list[tuple[int, tuple[object, ...], str]] = [
     (3, ("empty", "--source", "s.mp4"), "empty"),
     (2, ("one/0.png",), "one picture cannot flicker"),
     (2, ("sizes",), "its pictures are not of one size"),
-    (2, ("p.mp4", "--start", "3"), "no source is given"),
+    (2, ("p.mp4", "--start", "30"), "no frames of p.mp4 lie between"),
     (2, ("part.mp4", "--source", "s.mp4", "--start", "99"), "--start 99"),
     (2, ("p.mp4", "--source", "s.mp4", "--start", "soon"), "it is not a time"),
     (2, ("p.mp4", "-o", "p.mp4"), "p.mp4"),

@@ -15,7 +15,10 @@ from clips import decode, moving_frames, write_clip, write_folder
 from paintings import EXACT, QUICK, clip_and_keys, write
 
 from vidtrans.cli.main import run
+from vidtrans.config.programs import programs_in
+from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of
+from vidtrans.propagation.fixing import check_programs
 
 Capsys = pytest.CaptureFixture[str]
 BOX = (slice(10, 20), slice(40, 54))  # beside the way of the disc
@@ -151,6 +154,61 @@ def test_a_folder_of_pictures_and_a_dry_run(capsys: Capsys) -> None:
     assert not Path("out.fixed").exists()
     said_json(capsys, "fix", "out", "--painted", "fixes")
     assert tuple(cv2.imread(f"out.fixed/{second.name}")[15, 47]) == (200, 20, 250)
+
+
+def test_a_pattern_stands_for_its_pictures(capsys: Capsys) -> None:
+    write_folder(Path("shots"), moving_frames(4))
+    said_json(capsys, "stylize", "shots", "--model", "identity", "-o", "out/f_%04d.png")
+    picture = cv2.imread("out/f_0002.png")[..., ::-1].copy()
+    picture[BOX] = (250, 20, 200)
+    write(Path("fixes/f_0002.png"), picture)
+    table = said_json(capsys, "fix", "out/f_%04d.png", "--painted", "fixes", "-o", "new/f_%04d.png")
+    assert table["corrections"] == [2]
+    assert table["output"] == "new"
+    assert tuple(cv2.imread("new/f_0002.png")[15, 47]) == (200, 20, 250)
+    assert said_json(capsys, "fix", "out/f_%04d.png", "--painted", "fixes")["output"] == "out.fixed"
+
+
+@pytest.mark.parametrize("levels", [1, 3])
+def test_the_least_paint_counts_where_a_result_is_lossless(levels: int, capsys: Capsys) -> None:
+    before = result(capsys)
+    picture = before[5].copy()
+    picture[BOX] += np.uint8(levels)
+    write(Path("fixes/5.png"), picture)
+    said_json(capsys, "fix", "o.mkv", "--painted", "fixes")
+    after = decode(Path("o.fixed.mkv"))[2]
+    assert (after[5] == picture).all(2).mean() > 0.99
+    inner = (slice(13, 17), slice(44, 50))
+    assert abs((after[7].astype(int) - before[7])[inner].mean() - levels) < 0.5
+
+
+def test_frames_are_numbered_as_in_the_result(capsys: Capsys) -> None:
+    write_clip(Path("c.mkv"), moving_frames(12), codec="ffv1", pix_fmt="bgr0")
+    said_json(capsys, "stylize", "c.mkv", "--model", "identity", "--start", 4, "-o", "o.mkv", *EXACT)
+    write(Path("same/5.png"), decode(Path("o.mkv"))[2][5])
+    write(Path("other/5.png"), np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8))
+    assert "it changes nothing of frame 5 " in refuse(capsys, 3, "fix", "o.mkv", "--painted", "same")
+    assert "does not look like frame 5 " in refuse(capsys, 3, "fix", "o.mkv", "--painted", "other")
+
+
+@pytest.mark.parametrize(
+    ("tables", "allowed", "why"),
+    [
+        ({"rendering": {"source_filter": "hflip"}}, (), "repeat it: --program hflip"),
+        ({"encoding": {"codec": "ffmpeg:mpeg4", "options": "q=2"}}, ("ffmpeg:mpeg4",), "repeat it: --program q=2"),
+        ({"encoding": {"filter": "negate"}}, ("negate",), "render without the graph"),
+        ({"rendering": {"source_filter": "hflip"}, "encoding": {"codec": "ffv1"}}, ("hflip",), ""),
+    ],
+)
+def test_a_record_runs_only_programs_that_are_repeated(
+    tables: dict[str, Any], allowed: tuple[str, ...], why: str
+) -> None:
+    found = programs_in(tables)
+    if not why:
+        check_programs(found, Path("o.mkv"), allowed)
+        return
+    with pytest.raises(UsageError, match=why):
+        check_programs(found, Path("o.mkv"), allowed)
 
 
 def test_mistakes_end_in_one_line(capsys: Capsys) -> None:

@@ -61,6 +61,16 @@ def test_an_onnx_file_is_described_and_takes_any_size(capsys: Capsys) -> None:
     assert (name, sizes) == ("input", ["N", 1, "H", "W"])
 
 
+def test_a_loop_that_no_import_takes_is_named_by_both(capsys: Capsys) -> None:
+    pytest.importorskip("onnxruntime")
+    export = ("model", "export", model("edges", 1), "--format", "onnx")
+    assert "'edges' has a loop, which 'vidtrans model import' refuses" in said(capsys, 0, *export, "--whole")
+    line = refuse(capsys, 3, "model", "import", "edges.onnx", "-o", "again.safetensors")
+    assert line.endswith("without --whole), and import it with the --pairing of its input")
+    assert "loop" not in said(capsys, 0, *export, "-o", "network.onnx")
+    said(capsys, 0, "model", "import", "network.onnx", "--pairing", "edges", "--range", "-1..1")
+
+
 def test_a_file_that_is_there_is_up_to_date_or_not_replaced(capsys: Capsys) -> None:
     options = (model("aligned", 3), "--format", "torchscript", "-o", "m.pt")
     assert "would write m.pt" in said(capsys, 0, "model", "export", *options, "--dry-run")

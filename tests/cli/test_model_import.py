@@ -12,6 +12,8 @@ from clips import moving_frames, write_clip
 from peer_variants import VARIANTS, Variant, save_experiment, save_variant
 
 from vidtrans.core.errors import ModelError
+from vidtrans.inference.device import resolve_device
+from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import find_model, load_generator, read_record
 from vidtrans.video.images.picture import read_picture
 
@@ -174,6 +176,20 @@ def test_an_imported_model_renders_what_its_file_renders_on_the_fly(capsys: Caps
     assert np.ptp(ours[0]) > 0
 
 
+@pytest.mark.parametrize("name", ["resnet-4-instance", "resnet-6-batch", "cut-6-instance", "hd-global-3-2-instance"])
+def test_an_imported_network_is_padded_no_further_than_it_needs(capsys: Capsys, name: str) -> None:
+    """Or an instance norm sees a picture with mirrored borders, and all its colours change."""
+    variant = next(v for v in VARIANTS if v.name.startswith(name))
+    said(capsys, 0, *IMPORT, checkpoint(variant), "--pairing", "none", "-o", "ours.safetensors")
+    generator, _ = load_generator(Path("ours.safetensors"))
+    side = variant.multiple
+    assert generator.multiple == side
+    given = torch.rand(1, generator.input_channels, 7 * side, 9 * side) * 2 - 1
+    engine = TorchEngine(generator, resolve_device("cpu"), "fp32", 1)
+    with torch.inference_mode():
+        assert torch.allclose(engine.predict(given), generator(given), atol=1e-4)
+
+
 def test_an_onnx_graph_is_imported_and_not_exported_again(capsys: Capsys) -> None:
     pytest.importorskip("onnxruntime")
     graphs = pytest.importorskip("onnx_graphs")
@@ -183,6 +199,16 @@ def test_an_onnx_graph_is_imported_and_not_exported_again(capsys: Capsys) -> Non
     assert "made turned.safetensors: ONNX graph, takes the frame itself, rendered at 512 px" in text
     message = refuse(capsys, 2, "model", "export", "turned", "--format", "onnx")
     assert "its network is an ONNX graph" in message
+
+
+def test_an_upscaler_that_gets_a_shrunk_frame_is_warned_of(capsys: Capsys) -> None:
+    pytest.importorskip("onnxruntime")
+    graphs = pytest.importorskip("onnx_graphs")
+    larger = [graphs.helper.make_node("Resize", ["x", "", "scales"], ["y"], mode="nearest")]
+    graphs.save(Path("x2.onnx"), graphs.model(larger, constants=[graphs.constant("scales", [1, 1, 2, 2])]))
+    warning = "each frame is shrunk to 1/2 first: leave --pairing out for results 2 times as large"
+    assert warning in said(capsys, 0, *IMPORT, "x2.onnx", "--pairing", "none", "-o", "none.safetensors")
+    assert warning not in said(capsys, 0, *IMPORT, "x2.onnx")
 
 
 def test_formats_are_listed_for_people_and_programs(capsys: Capsys) -> None:

@@ -69,7 +69,7 @@ def test_a_graph_in_a_file_that_lies_in_the_folder_is_refused(capsys: Capsys) ->
     for command in COMMANDS.values():
         line = refuse(capsys, 2, *command)
         assert "encoding.filter in vidtrans.toml" in line
-        assert "give it with --filter, or in a --preset FILE" in line
+        assert "'vidtrans stylize' takes it as --filter, or in a --preset FILE" in line
 
 
 def test_whatever_gives_ffmpeg_its_orders_is_refused_there(capsys: Capsys) -> None:

@@ -119,7 +119,7 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
     (lambda: Propagate((A,), B, follow="paint", recipe=RECIPE), "--follow paint: unknown"),
     (lambda: Propagate((A,), B, follow="look", layer=True, recipe=RECIPE), "leave out --follow look"),
     (lambda: Propagate((A,), B, follow="look", minutes=0, recipe=RECIPE), "--follow look: it relies on the network"),
-    (lambda: Deflicker((A,), start=START, recipe=RECIPE), "--start 3: it is a time in the source"),
+    (lambda: Deflicker((A,), A, exposure=True, recipe=RECIPE), "--exposure --source: brightness is measured"),
     (lambda: Dream(("a",), ("m",), frames=0, recipe=RECIPE), "--frames 0: it must be at least 1"),
     (lambda: Dream(("a", "b"), ("m",), frames=1, recipe=RECIPE), "SEED: 2 were given (a, b)"),
     (lambda: Try(A, ("m",), Path("t.jpg"), recipe=RECIPE), "use -o t.png"),
@@ -197,7 +197,7 @@ def test_the_schema_says_what_can_run_a_program(capsys: pytest.CaptureFixture[st
     found = json.loads(said(capsys, 0, "schema"))["commands"]
     assert json.loads(said(capsys, 0, "schema", "model", "import")) == found["model import"]
     reaching = {n for s in found.values() for n, p in s["properties"].items() if p["x-access"] == "program"}
-    assert reaching == {"filter", "filter_source", "trust", "settings"}
+    assert reaching == {"filter", "filter_source", "program", "trust", "settings"}
     [_, own] = found["stylize"]["properties"]["codec"]["anyOf"]
     assert own == {"pattern": "^ffmpeg:", "x-access": "program"}
     assert found["stylize"]["properties"]["draft"]["maximum"] == 12

@@ -28,9 +28,10 @@ from vidtrans.batch.executors import local
 from vidtrans.batch.inputs import Item
 from vidtrans.batch.jobs import Outcome, Summary, run_batch
 from vidtrans.cli.main import run
-from vidtrans.core.errors import describe_error
+from vidtrans.core.errors import DISK, describe_error
 from vidtrans.core.events import silent
 from vidtrans.core.files import write_atomically, write_json
+from vidtrans.core.partials import copy
 from vidtrans.session import Context
 from vidtrans.store.cache import Cache
 from vidtrans.store.chunking import cut_into_chunks
@@ -175,6 +176,30 @@ def test_an_error_of_the_disk_names_the_file_that_was_asked_for_or_another_that_
     with pytest.raises(FileNotFoundError) as absent, write_atomically(target):
         (tmp_path / "absent").read_bytes()
     assert absent.value.filename == str(tmp_path / "absent")
+
+
+def test_a_folder_copied_from_another_disk_is_all_there_or_not_at_all(tmp_path: Path) -> None:
+    made, target = tmp_path / "made", tmp_path / "clip.dataset"
+    (made / "clip").mkdir(parents=True)
+    for number, size in enumerate((100, 60_000)):
+        (made / "clip" / f"{number}.png").write_bytes(bytes(size))
+    with files_up_to(30_000), pytest.raises(OSError, match="large") as raised, write_atomically(target) as temporary:
+        copy(made, temporary)
+    assert describe_error(raised.value) == (f"{target}: file too large — {DISK[errno.EFBIG]}", 1)
+    assert not partials(tmp_path)
+    assert not target.exists()
+    with write_atomically(target) as temporary:
+        copy(made, temporary)
+    assert snapshot(target) == snapshot(made)
+
+
+def test_an_exported_program_that_outgrows_the_disk_does_not_end_the_process(
+    tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with files_up_to(1000):
+        line = said(capsys, 1, "model", "export", tiny_model, "--format", "torchscript", "-o", "m.pt")
+    assert "m.pt: file too large" in line
+    assert not Path("m.pt").exists()
 
 
 def test_a_segment_that_outgrows_the_disk_names_itself(tmp_path: Path) -> None:

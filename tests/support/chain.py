@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from documented import check_described
 from processes import HANG_S
 
 from vidtrans.cli.main import cli, run
+from vidtrans.commands import COMMANDS
 
 # A generator of a few thousand parameters on 32-pixel pictures: a step takes milliseconds.
 TINY: dict[str, dict[str, Any]] = {
@@ -114,13 +116,29 @@ def _refuse(capsys: pytest.CaptureFixture[str], status: int, words: Sequence[str
     assert lines[0].startswith("error: ")
     assert " — " in lines[0] or "see 'vidtrans" in lines[0] or "choose from" in lines[0], lines[0]
     assert captured.out == ""
+    foreign = foreign_options(lines[0], words)
+    assert not foreign, f"{lines[0]}: {foreign} belong to other commands"
     return lines[0]
+
+
+def foreign_options(text: str, words: Sequence[str]) -> set[str]:
+    """Return the options named in a message of a command, given as words, that it does not have.
+
+    Those of another command do not count where the message names that command, nor what the user wrote.
+    """
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)) - {word.partition("=")[0] for word in words}
+    others = [name for name in COMMANDS if re.search(rf"(vidtrans |'){name}(?![\w-])|\b{name} --", text)]
+    own = [name for name in COMMANDS if " ".join([*words, ""]).startswith(f"{name} ")]
+    return named.difference(*(_options_of(name) for name in (*own, *others)))
 
 
 def _options_of(command: str) -> set[str]:
     """Return the flags of a command; none of a group, or where there is none of this name."""
-    found = cli.get_command(click.Context(cli), command)
-    return {flag for option in (found.params if found else ()) for flag in option.opts}
+    found: click.Command | None = cli
+    for word in command.split():
+        found = found.get_command(click.Context(found), word) if isinstance(found, click.Group) else None
+    flags = {flag for option in (found.params if found else ()) for flag in (*option.opts, *option.secondary_opts)}
+    return flags | {"--help"} if found else flags
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:

@@ -10,7 +10,7 @@ from clips import scene
 
 from vidtrans.temporal.causal import CausalFilter
 from vidtrans.temporal.settings import CausalSettings, WindowSettings
-from vidtrans.temporal.stream import Filter, Sample, filter_samples
+from vidtrans.temporal.stream import Filter, HeldFrames, Sample, filter_samples
 from vidtrans.temporal.window import WindowFilter
 
 Frames = list[np.ndarray]
@@ -32,8 +32,8 @@ def samples(guides: Frames, outputs: Frames | None = None, cuts: Iterable[int] =
     return [Sample(i, i * 512, g, o, i in cuts) for i, (g, o) in enumerate(zip(guides, shown, strict=True))]
 
 
-def run(method: Filter, given: Iterable[Sample], wanted: range | None = None) -> Frames:
-    return [picture for _, picture in filter_samples(given, method, wanted)]
+def run(method: Filter, given: Iterable[Sample], wanted: range | None = None, held: HeldFrames | None = None) -> Frames:
+    return [picture for _, picture in filter_samples(given, method, wanted, held)]
 
 
 def textured(width: int, height: int, seed: int = 0) -> np.ndarray:

@@ -12,7 +12,7 @@ from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.batch.inputs import Item
 from vidtrans.batch.jobs import run_jobs
 from vidtrans.config.recipe import Recipe
-from vidtrans.core.costs import add_up
+from vidtrans.core.costs import add_up, count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import silent
 from vidtrans.core.files import digest_of
@@ -240,6 +240,6 @@ def _steps(dataset: Dataset, recipes: Sequence[Recipe], minutes: float, context:
         key = ["ablate", dataset_digest(context, dataset), networks, settings.for_key(), minutes]
         job = TrainingSetup(dataset, recipe, settings, None, quiet)
         fitting.append(find_steps(job, minutes, digest_of([*key, context.seed, context.device_kind])))
-    about = f"the slowest model does about {min(fitting)} steps in {minutes:g} minutes"
+    about = f"the slowest model does about {count(min(fitting), 'step')} in {count(minutes, 'minute')}"
     context.note(f"{about}; every model is trained that many")
     return min(fitting)

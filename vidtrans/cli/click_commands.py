@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import MISSING
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,7 @@ import click
 from vidtrans.cli.command import console_options, flags_of_set, open_context, with_variables
 from vidtrans.cli.types import FILE, MODEL, PART, PATH_AS_TYPED, PRESET, TIME, RegistryName
 from vidtrans.commands import COMMANDS, GROUPS
+from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import (
     Argument,
     Choices,
@@ -101,6 +103,24 @@ class CommandOfParameters(click.Command):
                 help="Show rarely used options, too.",
             )
         )
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments, unless a shell seems to have expanded a pattern behind an option."""
+        if not ctx.resilient_parsing:
+            self._refuse_expanded(args)
+        return super().parse_args(ctx, args)
+
+    def _refuse_expanded(self, args: list[str]) -> None:
+        """Raise UsageError where two files of one kind follow an option that takes one: an expanded pattern."""
+        options = [p for p in self.parameters.values() if not isinstance(p.given, Argument)]
+        many = {flag for p in options if p.many and p.type is Path for flag in p.flags}
+        if len(options) == len(self.parameters):  # nothing would take the second file
+            return
+        for option, first, second in zip(args, args[1:], args[2:], strict=False):
+            kind = Path(first).suffix.lower()
+            if option in many and kind and kind == Path(second).suffix.lower():
+                remedy = f"repeat {option} for each file, quote a pattern, or put other files before {option}"
+                raise UsageError(f"{option} {first} {second}", f"{option} takes one file at a time", remedy)
 
     def _show_all(self, ctx: click.Context, param: click.Parameter, value: bool) -> None:
         if value and not ctx.resilient_parsing:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import codecs
 import json
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from io import TextIOWrapper
-from typing import Any
+from typing import Any, TextIO
 
 from vidtrans.core.events import BatchStatus, Event, Note, Progress
 from vidtrans.core.machine import is_secondary_rank
@@ -74,7 +77,7 @@ class Console:
             if self.as_json:
                 self._json(table)
             elif not self.quiet:
-                sys.stdout.write(line + "\n")
+                sys.stdout.write(_wrapped(line, sys.stdout) + "\n")
             sys.stdout.flush()
 
     def figures(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -119,7 +122,7 @@ class Console:
         """Print ``table`` as the one JSON object of --json, with the keys that every command has."""
         seconds = round(time.monotonic() - self._started, 3)
         always = {"output": None, "frames": 0, "seconds": seconds, "cached": False}
-        sys.stdout.write(json.dumps(always | table) + "\n")
+        sys.stdout.write(json.dumps(_rounded(always | table)) + "\n")
         sys.stdout.flush()
 
     def _line(self, text: str) -> None:
@@ -138,6 +141,8 @@ class Console:
         if self._live is not None:
             rate = self._rate(event, now)
             self._live.update(self._task, completed=event.done, total=event.total, detail=event.detail, rate=rate)
+            if event.total and event.done >= event.total:  # what comes next may take long before it reports
+                self.close()
         elif self._is_due(now, PLAIN_INTERVAL_S):
             of = f"/{event.total}" if event.total else ""
             detail = f"  {event.detail}" if event.detail else ""
@@ -223,12 +228,33 @@ class Console:
 def _log(text: str) -> None:
     """Print a line on standard error; errors of writing, such as a full disk, are ignored."""
     try:
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(_wrapped(text, sys.stderr) + "\n")
         sys.stderr.flush()
     except BrokenPipeError:  # the reader has gone
         raise
     except OSError:
         pass
+
+
+def _wrapped(text: str, stream: TextIO) -> str:
+    """Break the lines of a text between words where a terminal would break them within.
+
+    Lines with a command stay as they are, because they are copied.
+    """
+    if not stream.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    wrap = partial(textwrap.fill, width=width, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(line if "vidtrans " in line or len(line) <= width else wrap(line) for line in text.split("\n"))
+
+
+def _rounded(value: Any) -> Any:  # noqa: ANN401  (a JSON value)
+    """Return a JSON value whose numbers have at most 12 digits, so that 0.1 + 0.2 is 0.3."""
+    if isinstance(value, float):
+        return float(f"{value:.12g}")
+    if isinstance(value, dict):
+        return {key: _rounded(one) for key, one in value.items()}
+    return [_rounded(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 @contextmanager

@@ -21,7 +21,7 @@ import numpy as np
 from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of
-from vidtrans.core.settings import Size, Table
+from vidtrans.core.settings import Size, Table, Time
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.drawings import is_drawing
 from vidtrans.session import Context
@@ -32,6 +32,8 @@ from vidtrans.video.io.clip import ClipIndex, Frame, FrameCursor, read_frames
 from vidtrans.video.io.picture_paths import picture_files
 
 HOLD = "the one before is held"
+
+LONGEST_DRAWING = 12  # frames
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,38 @@ class AlignedClip:
         """Return the first frames of shots in the guided clip, from the cuts of the guide."""
         keys = [None if step is None else bisect_right(self.clip.shots, step) for step in self.steps]
         return tuple(i for i, key in enumerate(keys) if i == 0 or key != keys[i - 1])
+
+    def end(self, time: Time) -> int:
+        """Return the guided clip's first frame whose guide is at ``time`` or later; the number of frames if none is.
+
+        Raises UsageError if that is frame 0.
+        """
+        stop = self.clip.frame_at(time)
+        end = next((i for i, step in enumerate(self.steps) if step is not None and step >= stop), len(self.steps))
+        if not end:
+            why = f"the clip begins there in {self.clip.name}, or later"
+            raise UsageError(f"--end {time}", why, "give a later time of the source")
+        return end
+
+    def held(self) -> tuple[int, ...]:
+        """Return the frames whose guide repeats the guide of the frame before: another frame of the same picture.
+
+        Only of drawings that are held for a moment: over a still the clip may change for good. A frame of a guide of
+        fewer frames, used twice, is none either.
+        """
+        held = frozenset(self.clip.survey.held)
+
+        def holds(before: int | None, here: int | None) -> bool:
+            return before is not None and here is not None and before < here and held >= {*range(before + 1, here + 1)}
+
+        found, run = list[int](), list[int]()
+        for i, (before, here) in enumerate(pairwise((*self.steps, None)), 1):
+            if holds(before, here):
+                run.append(i)
+                continue
+            found += run if len(run) < LONGEST_DRAWING else []
+            run = []
+        return tuple(found)
 
     def for_key(self) -> Table:
         """Return the values that identify the guide and its alignment, for cache keys."""
@@ -72,8 +106,8 @@ class AlignedClip:
 
 
 def with_shots_of(guided: Clip, guide: AlignedClip) -> Clip:
-    """Return the guided clip with the shots of its guide, since its own flicker may look like cuts."""
-    return replace(guided, survey=replace(guided.survey, shots=guide.shots()))
+    """Return a clip with its guide's shots and held pictures, since its own flicker disturbs both."""
+    return replace(guided, survey=replace(guided.survey, shots=guide.shots(), held=guide.held()))
 
 
 @dataclass(frozen=True)

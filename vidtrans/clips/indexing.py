@@ -105,8 +105,9 @@ class Clip:
         first = 0 if start is None else self.frame_at(start)
         stop = self.index.num_frames if end is None else self.frame_at(end)
         if first >= stop:
+            given = {"--start": start, "--end": end}
             raise UsageError(
-                f"--start {start or 0} --end {end or 'end'}",
+                " ".join(f"{option} {time}" for option, time in given.items() if time is not None) or self.name,
                 f"no frames of {self.name} lie between ({self.index.num_frames} frames, {self.index.duration_s:.3f} s)",
                 "choose times within the clip",
             )

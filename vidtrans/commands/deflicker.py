@@ -20,8 +20,10 @@ from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
+    from vidtrans.models.loaded_model import LoadedModel
     from vidtrans.models.render_settings import ResolvedRenderSettings
     from vidtrans.output.result import Result
+    from vidtrans.rendering.plan import RenderPlan
     from vidtrans.rendering.requested_output import OutputTarget
 
 NAME = "deflickered"  # in the default output name: clip.deflickered.mp4
@@ -58,17 +60,37 @@ class Deflicker(Command):
         output("The result; a folder for several.", "PROCESSED.deflickered.mp4, for pictures a folder"),
     ] = None
     _: KW_ONLY
-    start: Annotated[Time | None, Option("Where in a longer source PROCESSED begins.", Group.TIME, metavar="TIME")] = (
-        None
-    )
+    start: Annotated[
+        Time | None,
+        Option(
+            "Where in a longer source PROCESSED begins; without a source, where in PROCESSED to begin.",
+            Group.TIME,
+            metavar="TIME",
+        ),
+    ] = None
+    end: Annotated[
+        Time | None,
+        Option(
+            "Where to end (exclusive): a time in the source; without a source, in PROCESSED.",
+            Group.TIME,
+            metavar="TIME",
+        ),
+    ] = None
+    exposure: Annotated[
+        bool,
+        Option(
+            "Even out exposure first: each frame's brightness, contrast and white balance are fitted to those around "
+            "it. For time-lapses and others that have no source without flicker.",
+            Group.LOOK,
+        ),
+    ] = False
     recipe: Recipe
     batch: BatchOptions = SEQUENTIAL
 
     def __post_init__(self) -> None:
-        if self.start is not None and self.source is None:
-            raise UsageError(
-                f"--start {self.start}", "it is a time in the source, and no source is given", "add --source VIDEO"
-            )
+        if self.exposure and self.source is not None:
+            why = "brightness is measured in PROCESSED alone, and a source shows what is flicker"
+            raise UsageError("--exposure --source", why, "leave out one of them")
 
     @classmethod
     def epilog(cls) -> str:
@@ -104,13 +126,10 @@ class Deflicker(Command):
 
     def _make_one(self, context: Context) -> Table:
         """Filter one clip, unless its result is up to date."""
-        from vidtrans.clips.indexing import open_clip
         from vidtrans.config.programs import warn_about_programs
-        from vidtrans.evaluation.scoring import find_guide, with_sound_of
         from vidtrans.models.loaded_model import load_model
         from vidtrans.models.model_file import IDENTITY
         from vidtrans.models.render_settings import ResolvedRenderSettings
-        from vidtrans.rendering.plan import plan_render, with_picture_fps
         from vidtrans.rendering.render_job import RenderJob
         from vidtrans.rendering.requested_output import is_one_picture
         from vidtrans.video.io.picture_paths import is_picture_source
@@ -127,16 +146,9 @@ class Deflicker(Command):
         target, result = self._result(settings, context, began)
         if (table := result.existing()) is not None:
             return result.report(table, cached=True)
-        clip = with_picture_fps(open_clip(context, processed), settings.rendering.picture_fps)
-        if not clip.index.same_size:
-            raise UsageError(str(processed), "its pictures are not of one size", "give pictures of one size")
-        target.check_holds(clip.index.num_frames)
-        guide = None
-        if self.source is not None:
-            clip, guide = find_guide(clip, self.source, settings.rendering.cuts, self.start, context)
-            clip = with_sound_of(clip, guide)
         warn_about_programs(self.recipe.programs, context, ("encoding",))
-        plan = plan_render(clip, model, settings, context, pattern=target.pattern, guide=guide)
+        plan = self._plan(model, settings, target.pattern, context)
+        target.check_holds(plan.num_frames)
         job = RenderJob(plan, context)
         plan.delivery.check_sound(target.output)
         if context.dry_run:
@@ -144,6 +156,27 @@ class Deflicker(Command):
         table = job.render(result)
         context.trim_cache()
         return result.report(table, cached=False)
+
+    def _plan(self, model: LoadedModel, settings: ResolvedRenderSettings, pattern: str, context: Context) -> RenderPlan:
+        """Plan the render: the frames between the times, along the source, or with an even exposure."""
+        from vidtrans.clips.cut_list import with_cuts
+        from vidtrans.clips.indexing import open_clip
+        from vidtrans.clips.steady_exposure import measure_exposure
+        from vidtrans.evaluation.scoring import find_guide, with_sound_of
+        from vidtrans.rendering.plan import plan_render, with_picture_fps
+
+        [processed], cuts = self.processed, settings.rendering.cuts
+        clip = with_picture_fps(open_clip(context, processed), settings.rendering.picture_fps)
+        if not clip.index.same_size:
+            raise UsageError(str(processed), "its pictures are not of one size", "give pictures of one size")
+        span, guide, exposure = (self.start, self.end), None, None
+        if self.source is not None:
+            clip, guide = find_guide(clip, self.source, cuts, self.start, context)
+            span = (None, self.end and Time(frame=guide.end(self.end)))
+            clip = with_sound_of(clip, guide)
+        elif self.exposure:
+            exposure = measure_exposure(with_cuts(clip, cuts), context)
+        return plan_render(clip, model, settings, context, span, pattern=pattern, guide=guide, exposure=exposure)
 
     def _result(self, settings: ResolvedRenderSettings, context: Context, began: float) -> tuple[OutputTarget, Result]:
         """Return the output target, and the result with the digest of everything that affects its bytes."""
@@ -161,6 +194,8 @@ class Deflicker(Command):
             "processed": content_digest(context, processed),
             "source": content_digest(context, self.source) if self.source else "",
             "start": str(self.start),
+            **({"end": str(self.end)} if self.end is not None else {}),
+            **({"exposure": True} if self.exposure else {}),
         }
         digest = request_digest(own, settings, target, stills=is_picture_source(processed))
         sources = [p for p in (processed, self.source) if p]

@@ -47,7 +47,7 @@ class Evaluate(Command):
     per_frame: Annotated[
         Path | None,
         Option(
-            "The same without a temporal filter (stylize --temporal off): what flicker is measured against.",
+            "The same without a temporal filter ('stylize --temporal off'): what flicker is measured against.",
             Group.INPUT,
             metavar="VIDEO",
         ),

@@ -46,6 +46,16 @@ class Fix(Command):
     ] = False
 
     first_number: Annotated[int | None, FIRST_NUMBER] = None
+    program: Annotated[
+        tuple[str, ...],
+        Option(
+            "A filter graph, encoder or encoder options of your own ffmpeg with which RENDER was made. Records are "
+            "files, and run no program by themselves. May be repeated.",
+            Group.INPUT,
+            access="program",
+            rare=True,
+        ),
+    ] = ()
 
     def make(self, context: Context) -> Table:
         """Propagate corrections, painted over frames of a result, through its clip.
@@ -55,7 +65,8 @@ class Fix(Command):
         """
         from vidtrans.propagation.fixing import fix
 
-        return fix(FixRequest(self.render, self.painted, self.output, self.relearn, self.first_number), context)
+        request = FixRequest(self.render, self.painted, self.output, self.relearn, self.first_number, self.program)
+        return fix(request, context)
 
     def describe(self, table: Table) -> str:
         """Return the report on the result."""

@@ -152,7 +152,7 @@ def _pairs(before: Clip, after: Clip, context: Context) -> Iterator[tuple[np.nda
     if before.index.num_frames == 1 < after.index.num_frames:
         why = f"one picture, and {after.name} has {after.index.num_frames}"
         raise UsageError(str(before.path), why, "give as many pictures before as after, or use --unpaired")
-    found = AlignedSource.find(after, before, context)
+    found = AlignedSource.find(after, before, context, remedy="cut it to begin where {} begins")
     both = [n for n in range(before.index.num_frames) if n not in found.missing]
     if not both:
         raise UsageError(str(after.path), f"no picture has a counterpart in {before.name}", "check their numbers")

@@ -89,6 +89,7 @@ class Look(Command):
         An interrupted run resumes. Raises UsageError, MediaError, DeviceError, Interrupted.
         """
         began = time.monotonic()
+        self._check_videos()
         if self.optimise:
             from vidtrans.training.look_lesson import look_names
             from vidtrans.training.optimised_look import optimised_look
@@ -116,6 +117,15 @@ class Look(Command):
             spec = lesson.spec(Path(folder))
             table = forecast_chain(spec, lesson.dataset, lesson.output, self.minutes, renders, context)
             return table | {"looks": lesson.names}
+
+    def _check_videos(self) -> None:
+        """Raise UsageError for a video beside pictures and without --on: a style, or the clip to learn on?"""
+        from vidtrans.video.io.picture_paths import is_picture_source
+
+        videos = [path for path in self.pictures if path.is_file() and not is_picture_source(path)]
+        if videos and len(videos) < len(self.pictures) and not self.on:
+            why = "a video beside a picture is the style of its middle frame, or the clip to learn on"
+            raise UsageError(str(videos[0]), why, f"to learn on it, use --on {videos[0]}; else give a picture of it")
 
     def _lesson(self, context: Context) -> LookLesson:
         from vidtrans.training.look_lesson import LookLesson, look_names

@@ -108,7 +108,11 @@ class ModelExport(Command):
 
             return make
 
-        return produce(context, output, key, [path], prepare)
+        table = produce(context, output, key, [path], prepare)
+        if "Loop" in table.get("operators", ()):
+            text = f"{output}: its pairing '{model.pairing.name}' has a loop, which 'vidtrans model import' refuses"
+            context.note(f"{text}: for that, export without --whole")
+        return table
 
     def describe(self, table: Table) -> str:
         """Return the report on the file, with its difference from the model."""

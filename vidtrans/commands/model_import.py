@@ -132,7 +132,9 @@ class ModelImport(Command):
         path = file_in_folder(self.model)
         form = load_format(format_of(path))
         if not isinstance(form, ForeignFormat):
-            raise UsageError(str(path), "vidtrans uses it as it is", f"give it to a command: --model {path}")
+            raise UsageError(
+                str(path), "vidtrans uses it as it is", f"give it to 'vidtrans stylize' and others with --model {path}"
+            )
         output = self.output or refuse_link(Path(f"{_name_of(path)}{MODEL_SUFFIX}"))
         model = self._described(form, path)
         pairing = _pairing_of(model, self.recipe)
@@ -160,6 +162,7 @@ class ModelImport(Command):
         table = produce(context, output, key, form.files(path), prepare)
         for note in () if table["cached"] else model.notes:
             context.note(note)
+        _warn_shrunk(model, record, context)
         return table | {
             "family": record.origin["family"],
             "pairing": record.pairing["name"],
@@ -251,6 +254,18 @@ def _pairing_of(model: ForeignModel, recipe: Recipe) -> Pairing | None:
     if name == follows and name:
         table = model.pairing["settings"] | table  # for example the number of classes of label maps
     return make_pairing(name, table) if name else None
+
+
+def _warn_shrunk(model: ForeignModel, record: ModelRecord, context: Context) -> None:
+    """Warn where the pairing's input is as large as its result, but the network's is smaller."""
+    from vidtrans.pairing.base import make_pairing
+
+    enlarges = int(model.generator["settings"].get("enlarges", 1))
+    factor = make_pairing(record.pairing["name"], record.pairing["settings"]).upscale_factor
+    if enlarges > factor:
+        text = f"it enlarges pictures {enlarges} times, but with this pairing each frame is shrunk to"
+        remedy = f"leave --pairing out for results {enlarges} times as large"
+        context.note(f"{text} 1/{enlarges // factor} first: {remedy}", "warning")
 
 
 def _card(recipe: Recipe) -> Table:

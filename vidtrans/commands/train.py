@@ -59,7 +59,7 @@ class Train(Command):
     ] = None
     fresh: Annotated[bool, FRESH] = False
     embed: Annotated[
-        bool, Option("Put the network of --pairing model into the model file.", Group.OUTPUT, rare=True)
+        bool, Option("Put the network of the pairing 'model' into the model file.", Group.OUTPUT, rare=True)
     ] = False
     recipe: Recipe
     batch: BatchOptions = SEQUENTIAL

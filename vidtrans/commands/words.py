@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from vidtrans.commands.terminal import Terminal
+from vidtrans.core.costs import count as count  # for the reports of all commands
+from vidtrans.core.costs import format_cost
 from vidtrans.core.errors import BatchError
 from vidtrans.core.system import command_line
 
@@ -47,15 +49,8 @@ def sheet_text(table: Table) -> str:
     return f"{table['output']}: {count(table['frames'], what)}{timing(table)}"
 
 
-def count(number: int, what: str) -> str:
-    """Return a number with its noun, singular or plural: ``1 frame``, ``2 frames``."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
 def cost_text(table: Table) -> str:
     """Return the estimated cost of a dry run as text."""
-    from vidtrans.core.costs import format_cost
-
     return f"; {format_cost(table)}"
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Tables = Mapping[str, Mapping[str, Any]]
 # What gives a program its orders, by table and key, and the flag for it.
+RUNS = "a file in the folder may not run a program, as ffmpeg can write any file"
 FLAGS = {
     ("encoding", "filter"): "--filter",
     ("rendering", "source_filter"): "--filter-source",
@@ -44,8 +45,11 @@ def refuse_programs(tables: Tables, file: str) -> None:
     """Raise UsageError if ``file``, which was not named on the command line, has settings that control ffmpeg."""
     for name in programs_in(tables):
         table, _, key = name.partition(".")
-        why = "a file in the folder may not run a program, as ffmpeg can write any file"
-        raise UsageError(f"{name} in {file}", why, f"give it with {FLAGS[table, key]}, or in a --preset FILE")
+        raise UsageError(
+            f"{name} in {file}",
+            RUNS,
+            f"take it out: 'vidtrans stylize' takes it as {FLAGS[table, key]}, or in a --preset FILE",
+        )
 
 
 @dataclass(frozen=True)

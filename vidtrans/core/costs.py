@@ -36,7 +36,7 @@ def add_up(tables: Sequence[Table]) -> Table:
     """Add up the estimates of consecutive steps; the memory is that of the step that needs most."""
     parts = [t["estimate"] for t in tables]
     memory = [p["memory_bytes"] for p in parts if p["memory_bytes"]]
-    sums = {k: sum(p[k] for p in parts) for k in ("seconds", "disk_bytes", "cache_bytes")}
+    sums = {k: round(sum(p[k] for p in parts), 1) for k in ("seconds", "disk_bytes", "cache_bytes")}
     return {"estimate": sums | {"memory_bytes": max(memory, default=None)}}
 
 
@@ -54,6 +54,12 @@ def format_cost(table: Table) -> str:
     if cost["memory_bytes"]:
         parts.append(f"{size(cost['memory_bytes'])} of memory")
     return ", ".join(parts)
+
+
+def count(number: float, what: str) -> str:
+    """Return a number with its noun, singular or plural: ``1 frame``, ``2 frames``, ``0.5 minutes``."""
+    plain = number if isinstance(number, int) else f"{number:g}"
+    return f"{plain} {what}" if number == 1 else f"{plain} {what}s"
 
 
 def duration(seconds: float) -> str:

@@ -162,7 +162,7 @@ def describe_error(error: BaseException) -> tuple[str, int] | None:
     if isinstance(error, VidtransError):
         return str(error), error.exit_status
     if out_of_memory(error):
-        return "out of memory — use a smaller --size", 4
+        return "out of memory — use smaller pictures, or close other programs", 4
     if isinstance(error, FileNotFoundError) and "No usable temporary directory" in str(error):  # of tempfile
         return f"temporary files: no folder takes them — {TEMPORARY}", 1
     if isinstance(error, FileNotFoundError) and is_too_long(str(error.filename or "")):

@@ -230,7 +230,8 @@ def write_atomically(target: Path) -> Iterator[Path]:
     except BaseException as error:
         remove(temporary)
         if isinstance(error, OSError):
-            named = str(error.filename or "").removeprefix("file:")  # FFmpeg's names
+            # Of a copy the second name is the one written to. FFmpeg's names begin with "file:".
+            named = str(error.filename2 or error.filename or "").removeprefix("file:")
             if temporary.name in Path(named).parts if named else error.errno in _WRITE_ERRORS:
                 raise OSError(error.errno, error.strerror, str(target)) from error
         raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import socket
 import time
 from contextlib import suppress
@@ -74,3 +75,13 @@ def _hidden_name(target: Path, stem: str, ending: str) -> str:
     while name_length(stem + mark) > room:
         stem = stem[:-1]  # never in the middle of a character, which FFmpeg could not be told
     return f".{stem}{mark}"
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file, or a folder with all in it. Raises the first OSError; ``shutil.copytree`` loses its number."""
+    if not source.is_dir():
+        shutil.copyfile(source, target)
+        return
+    target.mkdir()
+    for path in source.iterdir():
+        copy(path, target / path.name)

@@ -24,11 +24,10 @@ from vidtrans.core.files import (
     link_target,
     move_into_place,
     read_small_json,
-    remove_stale_partials,
     write_atomically,
     write_json,
 )
-from vidtrans.core.partials import partial_path
+from vidtrans.core.partials import copy
 from vidtrans.core.settings import Table
 from vidtrans.data.building import write_pictures
 from vidtrans.data.dataset import INDEX, Dataset, open_dataset, write_index
@@ -173,10 +172,11 @@ class PictureMarks:
 def _move(folder: Path, output: Path) -> None:
     """Move a finished folder to its final name in one step; from another disk it is first copied next to it."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    if os.stat(folder).st_dev != os.stat(output.parent).st_dev:
-        remove_stale_partials(output)
-        folder = Path(shutil.copytree(folder, partial_path(output)))
-    move_into_place(folder, output)
+    if os.stat(folder).st_dev == os.stat(output.parent).st_dev:
+        move_into_place(folder, output)
+        return
+    with write_atomically(output) as temporary:
+        copy(folder, temporary)
 
 
 def _restore(folder: Path, planned: Dataset, output: Path, existing: Dataset) -> None:

@@ -57,6 +57,7 @@ class AlignedSource:
         start: Time | None = None,
         end: Time | None = None,
         rule: str = NOT_SCORED,
+        remedy: str = "give with --start the time in it at which {} begins",
     ) -> AlignedSource:
         """Align a clip with a render of its frames from ``start`` to ``end`` (by default as long as the render).
 
@@ -85,7 +86,7 @@ class AlignedSource:
             note = f"from frame {first} on {note}"
         if not note and start is None and end is None and index.num_frames > part.num_frames:
             note = f"it goes on for {index.num_frames - total} frames after {output.name} ends; "
-            note += f"if they do not begin together, give with --start the time in it at which {output.name} begins"
+            note += f"if they do not begin together, {remedy.format(output.name)}"
         if note:
             context.warn_once(f"{clip.name}: {note}", clip.path)
         return cls(clip, [first + step for step in steps], missing)

@@ -13,7 +13,7 @@ from vidtrans.flow.cuts import CutDetector
 from vidtrans.flow.estimator import grey
 
 # Bump when a measure or a threshold changes: what is cached of every clip depends on it.
-VERSION = 5
+VERSION = 6
 PATCH = 8
 # Grey levels, 0 to 255. Above what codecs and sensors add to a still picture: on a locked-off clip 315 of 1,394
 # frames stay below it, on eight clips with motion none does.
@@ -24,12 +24,14 @@ SAME_PATCH = 2.0
 class Survey:
     """The survey of a clip. ``shots``: first frames of shots. ``looks``: each frame's first near-duplicate, or itself.
 
-    ``sharpness``: each frame's mean |Laplacian|, in grey levels at the size of the survey.
+    ``sharpness``: each frame's mean |Laplacian|, in grey levels at the size of the survey. ``held``: frames that equal
+    the frame before at that size, so that at full size they may.
     """
 
     shots: tuple[int, ...]
     looks: tuple[int, ...] = ()
     sharpness: tuple[float, ...] = ()
+    held: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, table: Table) -> Survey:
@@ -43,12 +45,17 @@ class Surveyor:
     def __init__(self) -> None:
         self._cuts = CutDetector()
         self._reference: np.ndarray | None = None  # the first frame of those that look like the last one
+        self._previous: np.ndarray | None = None
         self._looks: list[int] = []
+        self._held: list[int] = []
         self._sharpness: list[float] = []
 
     def add(self, rgb: np.ndarray) -> None:
         """Survey the next frame."""
         self._cuts.add(rgb)
+        if self._previous is not None and np.array_equal(self._previous, rgb):
+            self._held.append(len(self._looks))
+        self._previous = rgb
         last = self._reference
         if last is None or last.shape != rgb.shape or largest_change(last, rgb) >= SAME_PATCH:
             self._reference = rgb
@@ -61,7 +68,7 @@ class Surveyor:
         """Return the survey of all added frames. The first frame of a shot is never a near-duplicate."""
         shots = self._cuts.shots()
         looks = tuple(max(look, shots[bisect_right(shots, n) - 1]) for n, look in enumerate(self._looks))
-        return Survey(shots, looks, tuple(self._sharpness))
+        return Survey(shots, looks, tuple(self._sharpness), tuple(self._held))
 
 
 def largest_change(first: np.ndarray, second: np.ndarray) -> float:

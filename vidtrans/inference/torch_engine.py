@@ -243,7 +243,7 @@ class TorchEngine:
         return None
 
     def _memory_error(self) -> DeviceError:
-        return DeviceError(self.device.name, "out of memory for one frame", "use a smaller --size, or --device cpu")
+        return DeviceError(self.device.name, "out of memory for one frame", "use a smaller size, or the CPU")
 
     def _padded(self, x: Tensor) -> Tensor:
         """Pad (N, C, H, W) to multiples of ``multiple``, and to at least the network's fixed size if it has one."""

@@ -115,12 +115,16 @@ def read_record(path: Path, part: Part = "model") -> ModelRecord:
 
 def load_generator(path: Path, part: Part = "model") -> tuple[Any, ModelRecord]:
     """Return a model file's generator with its weights, in eval mode on the CPU, and its record. Raises ModelError."""
+    from vidtrans.networks.init import inner_generator  # it imports torch
+
     form = load_format(format_of(path))
     if part == "extractor" and isinstance(form, ForeignFormat):
         model = form.describe(path)
         generator, record = form.load_described(path, model, _pairing_of_extractor(model))
     else:
         generator, record = form.load_extractor(path) if part == "embedded" else form.load(path)
+    if record.origin:  # another tool pads no further than its network needs
+        generator.multiple = int(getattr(inner_generator(generator), "stride", generator.multiple))
     for parameter in generator.parameters():
         parameter.requires_grad_(False)
     return generator.eval(), record

@@ -72,7 +72,7 @@ class HD(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, settings: HDSettings) -> None:
         super().__init__()
         halvings = settings.downsamplings + settings.enhancers
-        self.multiple = multiple_of(halvings, settings.norm)
+        self.multiple, self.stride = multiple_of(halvings, settings.norm), 2**halvings
         self.smallest = 2 ** (halvings + 1)  # norms need more than one value to train on
         self.checkpointing = settings.grad_checkpointing
         widths = [settings.channels // 2**i for i in range(settings.enhancers + 1)]

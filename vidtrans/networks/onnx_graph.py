@@ -123,7 +123,7 @@ class OnnxGraph(nn.Module):
             if out_of_memory(error):
                 raise
             sides = "x".join(map(str, fed.shape))
-            raise self._error(f"it cannot run on {sides}: {first_line(error)}", "use another --size") from None
+            raise self._error(f"it cannot run on {sides}: {first_line(error)}", "use another size") from None
         layout = self.settings.out_layout
         if not isinstance(given, np.ndarray) or given.ndim != len(layout):
             raise self._error(f"its output does not have the recorded layout '{layout}'", "import the model again")

@@ -173,7 +173,7 @@ class Residual(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, settings: ResidualSettings) -> None:
         super().__init__()
-        self.multiple = multiple_of(DOWNSAMPLINGS, settings.norm)
+        self.multiple, self.stride = multiple_of(DOWNSAMPLINGS, settings.norm), 2**DOWNSAMPLINGS
         self.smallest = 2 ** (DOWNSAMPLINGS + 1)  # norms need more than one value to train on
         blurs = settings.blur_down, settings.blur_up
         self.body = ResidualBody(in_channels, settings.channels, DOWNSAMPLINGS, settings.blocks, settings, blurs)

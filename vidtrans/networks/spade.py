@@ -116,7 +116,7 @@ class SpadeGenerator(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, settings: SpadeSettings) -> None:
         super().__init__()
         doublings, early = settings.upsamplings, settings.middle_doubling
-        self.multiple = multiple_of(doublings, settings.norm)
+        self.multiple, self.stride = multiple_of(doublings, settings.norm), 2**doublings
         self.smallest = 2 ** (doublings + 1)  # norms need more than one value to train on
         self.halvings, self.checkpointing = doublings, settings.grad_checkpointing
         self.same_size = () if early else (1,)  # indices of blocks without an upsampling before

@@ -20,6 +20,7 @@ from vidtrans.video.images.picture import read_layers, resize
 
 VERSION = 4
 LEAST, MOST = 5.0, 16.0  # levels of 255, blurred, by which a painted pixel differs at least
+ANY = 0.5  # the same where all other pixels are equal: in a copy of a lossless result
 NOISE = 3.0  # times the median difference, which is that of a lossy file where little was painted
 BLUR = 1.0  # σ in pixels of the difference
 CONTRAST = 0.25  # of that of the result: by so much do pictures differ that were scaled or compressed
@@ -53,17 +54,26 @@ class Correction:
 
 
 def find_correction(
-    path: Path, result: np.ndarray, frame: int, digest: str, layer: np.ndarray | None = None
+    path: Path,
+    result: np.ndarray,
+    number: int,
+    frame: int,
+    digest: str,
+    layer: np.ndarray | None = None,
+    *,
+    lossless: bool = False,
 ) -> tuple[Correction, str]:
     """Return the correction in an overpainted result frame, and a text about how the picture was aligned.
 
     Args:
         path: The painted picture; its transparent areas change nothing.
         result: (H, W, 3) uint8 or uint16.
-        frame: The source's frame that the result frame was made from.
+        number: The number of that frame in the result.
+        frame: The source's frame that it was made from.
         digest: Of the picture and the result.
         layer: The result's straight colours and alpha, (H, W, 4) of its dtype, where the result is a paint layer, which
             is composited over a background in ``result``.
+        lossless: The result's file has every pixel as it was rendered, so that a copy of it equals ``result``.
 
     Raises:
         MediaError: The picture cannot be read, shows something else, or changes nothing.
@@ -81,27 +91,27 @@ def find_correction(
         if layer is not None:
             own = _on_grey(layer[..., :3], layer[..., 3] / np.float32(full))
             cover = changed(_on_grey(painted, opacity), own) * opacity
-            return _correction(path, frame, digest, painted, cover), placement.words
+            return _correction(path, number, frame, digest, painted, cover), placement.words
         share = opacity[..., None]
         painted = np.rint(painted * share + result * (1 - share)).astype(result.dtype)
     elif placement.likeness < UNLIKE:
-        raise MediaError(str(path), f"it does not look like frame {frame} of the result", "paint over that very frame")
-    words, matched = placement.words, match_colours(painted, result)
+        raise MediaError(str(path), f"it does not look like frame {number} of the result", "paint over that very frame")
     exact = bool((painted == result).all(2).mean() > KEPT)
+    words, matched = placement.words, None if exact and lossless else match_colours(painted, result)
     if matched is not None:
         painted = matched
         words = f"{words}, {MATCHED}" if words else MATCHED
-    cover = changed(painted, result, exact=exact) * (opacity > 0)
+    cover = changed(painted, result, exact=exact, least=ANY if exact and lossless else LEAST) * (opacity > 0)
     but = " except all its colours, as programs do that use another colour matrix" if matched is not None else ""
-    return _correction(path, frame, digest, painted, cover, but), words
+    return _correction(path, number, frame, digest, painted, cover, but), words
 
 
 def _correction(
-    path: Path, frame: int, digest: str, painted: np.ndarray, cover: np.ndarray, but: str = ""
+    path: Path, number: int, frame: int, digest: str, painted: np.ndarray, cover: np.ndarray, but: str = ""
 ) -> Correction:
     """Return a correction. Raises MediaError where it covers nothing; ``but`` names changes that do not count."""
     if not cover.any():
-        raise MediaError(str(path), f"it changes nothing of frame {frame}{but}", "paint over it, or remove it")
+        raise MediaError(str(path), f"it changes nothing of frame {number}{but}", "paint over it, or remove it")
     return Correction(frame, digest_of([digest, VERSION]), painted, np.rint(255 * cover).astype(np.uint8))
 
 
@@ -139,15 +149,15 @@ def match_colours(painted: np.ndarray, result: np.ndarray) -> np.ndarray | None:
     return np.clip(np.rint(mapped), 0, full).astype(result.dtype).reshape(result.shape)
 
 
-def changed(painted: np.ndarray, result: np.ndarray, *, exact: bool = True) -> np.ndarray:
+def changed(painted: np.ndarray, result: np.ndarray, *, exact: bool = True, least: float = LEAST) -> np.ndarray:
     """Return the mask of overpainted areas, (H, W) float32, 0 to 1, with soft outer edges.
 
-    ``painted`` and ``result``: (H, W, 3), uint8 or uint16. Unless ``exact``, the picture was scaled or compressed, and
-    differs around edges.
+    ``painted`` and ``result``: (H, W, 3), uint8 or uint16. ``least``: levels of 255 by which paint differs. Unless
+    ``exact``, the picture was scaled or compressed, and differs around edges.
     """
     scale = 255 / np.iinfo(result.dtype).max
     apart = np.abs(painted.astype(np.float32) - result.astype(np.float32)).max(2) * scale
-    tolerance: float | np.ndarray = LEAST
+    tolerance: float | np.ndarray = least
     if not exact:
         tolerance = min(MOST, max(LEAST, NOISE * float(np.median(apart)))) + CONTRAST * _contrast(to_uint8(result))
     differs = blur(apart, BLUR) > tolerance

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 
 from vidtrans.clips.indexing import open_clip
 from vidtrans.clips.sampling import read_clip_frames
-from vidtrans.config.programs import refuse_programs
+from vidtrans.config.programs import RUNS, programs_in
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of
 from vidtrans.core.settings import Table
@@ -33,6 +34,7 @@ from vidtrans.rendering.render_job import RenderJob
 from vidtrans.session import Context
 from vidtrans.stylizing.made_of import describe, restore
 from vidtrans.stylizing.requested_render import RequestedRender, StylizeRequest
+from vidtrans.video.io.codecs import LOSSLESS
 from vidtrans.video.io.encoding import split_pattern
 
 Remade = StylizeRequest | PropagateRequest | FixRequest
@@ -47,11 +49,12 @@ def fix(request: FixRequest, context: Context) -> Table:
     picture and run the same command. Raises UsageError, MediaError, Interrupted.
     """
     began = time.monotonic()
+    request = replace(request, render=_without_pattern(request.render))
     output, folder = _output(request), request.render.is_dir()
     lineage = digest_of(["fix", str(request.render.absolute())])
     overwrite = context.overwrite or replaces_own(context.cache, output, lineage)
     with ExitStack() as stack:
-        making = _Making(replace(context, overwrite=overwrite), stack)
+        making = _Making(replace(context, overwrite=overwrite), stack, request.program)
         job = making.fixed(request, output)
         sources = [request.render, job.plan.clip.path, *key_frame_files(request.painted, "--painted", needed=False)]
         made_of = describe(request.COMMAND, vars(request), context)
@@ -91,7 +94,11 @@ def _output(request: FixRequest) -> Path:
     if request.output is not None:
         check_named(request.output)
     if render.is_dir():
-        return request.output or refuse_link(render.with_name(f"{render.name}.{FIXED}"))
+        return (
+            _without_pattern(request.output)
+            if request.output
+            else refuse_link(render.with_name(f"{render.name}.{FIXED}"))
+        )
     output = request.output or refuse_link(render.with_name(f"{render.stem}.{FIXED}{render.suffix}"))
     if output.suffix.lower() != render.suffix.lower():
         remedy = f"use -o {output.with_suffix(render.suffix)}"
@@ -99,11 +106,16 @@ def _output(request: FixRequest) -> Path:
     return output
 
 
-class _Making:
-    """A builder of the jobs that made results. ``stack`` closes their resources."""
+def _without_pattern(path: Path) -> Path:
+    """Return the folder of a pattern (pics/%04d.png), which stands for its pictures; another path as it is."""
+    return path if path.exists() else split_pattern(path)[0]
 
-    def __init__(self, context: Context, stack: ExitStack) -> None:
-        self.context, self._stack, self._met = context, stack, set[str]()
+
+class _Making:
+    """A builder of the jobs that made results. ``stack`` closes their resources. ``programs``: see ``remake``."""
+
+    def __init__(self, context: Context, stack: ExitStack, programs: Collection[str] = ()) -> None:
+        self.context, self._stack, self._programs, self._met = context, stack, programs, set[str]()
         self.forecast: Table = {}
         self._lacks_network = False
 
@@ -133,7 +145,7 @@ class _Making:
         if path_key(render) in self._met:
             raise UsageError(str(render), "its record refers to itself", "render it again first")
         self._met.add(path_key(render))
-        request, options, digest = remake(render, self.context)
+        request, options, digest = remake(render, self.context, self._programs)
         own = replace(self.context, overwrite=False, **options)
         if isinstance(request, FixRequest):
             job = self.fixed(request, render)
@@ -153,7 +165,7 @@ class _Making:
 
     def _relearned(self, render: Path, output: Path, job: RenderJob, found: Sequence[Correction]) -> RenderJob:
         """Return the job that paints the whole clip again, with a network also trained on the corrected frames."""
-        request, options, _ = remake(render, self.context)
+        request, options, _ = remake(render, self.context, self._programs)
         model = job.plan.model.path
         if isinstance(request, FixRequest):
             first, why = request.render.name, f"'{render.name}' is a corrected result"
@@ -184,12 +196,11 @@ def _corrections(request: FixRequest, files: Sequence[Path], plan: RenderPlan, c
     """Return the corrections painted over frames of a result. Raises UsageError, MediaError."""
     render = request.render
     numbers, result = plan.source_frames, open_clip(context, render)
-    if numbers is None or not result.index.same_size:
-        raise UsageError(
-            str(render), "its frames cannot be assigned to the source's", "fix a result made without a filter graph"
-        )
+    assert numbers is not None  # ``remake`` refuses results of filter graphs
+    if not result.index.same_size:
+        raise UsageError(str(render), "its pictures are not of one size", "fix a result whose pictures are")
     named = numbers_of(files, result, context, request.first_number)
-    found = []
+    found, lossless = [], plan.settings.encoding.codec in LOSSLESS
     form = plan.form((plan.picture.width, plan.picture.height))
     wanted = list(named.values())
     layers: list[np.ndarray | None] = [None] * len(wanted)
@@ -199,18 +210,19 @@ def _corrections(request: FixRequest, files: Sequence[Path], plan: RenderPlan, c
     frames = read_clip_frames(result, wanted, form, context)
     for path, frame, layer in zip(named, frames, layers, strict=True):
         digest = digest_of([context.cache.digest(path), result.digest, frame.index])
-        correction, words = find_correction(path, frame.rgb, numbers[frame.index], digest, layer)
+        own = numbers[frame.index]
+        correction, words = find_correction(path, frame.rgb, frame.index, own, digest, layer, lossless=lossless)
         if words:
             context.note(f"{path.name}: {words}")
         found.append(correction)
     return found
 
 
-def remake(output: Path, context: Context) -> tuple[Remade, Table, str]:
+def remake(output: Path, context: Context, programs: Collection[str] = ()) -> tuple[Remade, Table, str]:
     """Return the request that made an output, its options ``seed`` and ``device``, and the request's digest.
 
-    A record may come from another person, so output paths and programs are never taken from it. Raises UsageError
-    without a record, or if the result cannot be reproduced.
+    A record may come from another person, so output paths are never taken from it, and what the user's ffmpeg runs only
+    if it is among ``programs``. Raises UsageError without a record, or if the result cannot be reproduced.
     """
     if not output.exists():
         raise UsageError(str(output), "no such file or folder", "give a result of 'stylize' or 'propagate'")
@@ -227,8 +239,19 @@ def remake(output: Path, context: Context) -> tuple[Remade, Table, str]:
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise UsageError(str(output), f"its record is damaged ({error})", "render it again first") from None
     if not isinstance(request, FixRequest):
-        refuse_programs(request.recipe.tables, f"the record of {output.name}")
+        check_programs(programs_in(request.recipe.tables), output, programs)
     return request, options, str(value["request"])
+
+
+def check_programs(found: Mapping[str, str], output: Path, allowed: Collection[str]) -> None:
+    """Raise UsageError where a result passed a filter graph, or was made with another program than the ``allowed``."""
+    if "encoding.filter" in found:
+        why = "a filter graph was laid over it, and paint over its result is no paint under it"
+        raise UsageError(str(output), why, "render without the graph, correct that, and filter the corrected result")
+    for name, value in found.items():
+        if value not in allowed:
+            remedy = f"if it is your own, repeat it: --program {shlex.quote(value)}"
+            raise UsageError(f"{name} in the record of {output.name}", RUNS, remedy)
 
 
 def _request(made_of: Table, output: Path, context: Context) -> Remade:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from vidtrans.core.files import remove
+from vidtrans.core.files import write_atomically
+from vidtrans.core.partials import copy
 from vidtrans.core.settings import Table
 from vidtrans.output.places import check_parents, refuse_link
 from vidtrans.output.result import Result
@@ -60,6 +60,5 @@ def _write_preview(job: RenderJob, film: Path) -> None:
     with TemporaryDirectory(prefix="vidtrans-") as temporary:
         aside, made = replace(job.context, cache_dir=Path(temporary) / "cache"), Path(temporary) / film.name
         replace(job, context=aside).render(Result(made, "", [], aside, makes_folder(job.plan.settings.encoding, made)))
-        film.parent.mkdir(parents=True, exist_ok=True)
-        remove(film)
-        shutil.move(made, film)
+        with write_atomically(film) as target:
+            copy(made, target)

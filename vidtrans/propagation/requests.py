@@ -54,7 +54,8 @@ class FixRequest:
     """A request to correct a result: the pictures in ``painted`` are painted-over frames of it.
 
     ``relearn``: also train its network on the corrected frames, and paint the whole clip again. ``first_number``:
-    of the first frame of the result, in the names of the pictures.
+    of the first frame of the result, in the names of the pictures. ``program``: what its record may run with the
+    user's ffmpeg.
     """
 
     COMMAND: ClassVar = "fix"
@@ -64,3 +65,4 @@ class FixRequest:
     output: Path | None = None
     relearn: bool = False
     first_number: int | None = None
+    program: tuple[str, ...] = ()

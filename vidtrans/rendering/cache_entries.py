@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from vidtrans.core.files import digest_of
 from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import pairing_record
@@ -33,7 +34,7 @@ class RenderEntries:
         infer = infer_stage(plan, engine, extraction)
         render = RenderStage(
             outputs=infer.key,
-            filter=plan.settings.filter_record(),
+            filter=plan.settings.filter_record() | ({"exposure": plan.exposure.for_key()} if plan.exposure else {}),
             guide=plan.guide.for_key() if plan.guide else {},
             directing=(_blend_key(plan) if plan.is_composed else {}) | _paint_blend_key(plan),
             encoding=plan.settings.encoding.chunk_key(plan.delivery.stored),
@@ -81,10 +82,15 @@ def infer_stage(plan: RenderPlan, engine: Engine, extraction: str = "") -> Infer
         size=list(plan.size),
         depth=plan.delivery.depth,
         transparency=plan.form(plan.size).transparency,
-        engine=engine.identity_at(*plan.size) | _skipping_key(plan) | _conditions_key(plan) | _paint_key(plan),
+        engine=engine.identity_at(*plan.size)
+        | _skipping_key(plan)
+        | _conditions_key(plan)
+        | _paint_key(plan)
+        | _origin_key(plan),
         libraries=media_libraries(),
         memory=recurrence_key(plan.model.record, engine),
         extraction=extraction,
+        held=digest_of(plan.held) if plan.held else "",
     )
 
 
@@ -93,6 +99,12 @@ def _skipping_key(plan: RenderPlan) -> dict[str, str]:
     reuses = plan.rendering.duplicate_threshold and not plan.model.is_recurrent
     reuse = {"reuse": str(plan.rendering.duplicate_threshold)} if reuses else {}
     return reuse | ({"draft": str(plan.rendering.draft_step), "carried": PROPAGATION_VERSION} if plan.draft else {})
+
+
+def _origin_key(plan: RenderPlan) -> dict[str, int]:
+    """Return the version of what is done for networks of other tools: how far they are padded."""
+    record = plan.model.record
+    return {"imported": 2} if record is not None and record.origin else {}
 
 
 def _conditions_key(plan: RenderPlan) -> Table:

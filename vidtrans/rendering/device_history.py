@@ -61,7 +61,7 @@ class DeviceHistory:
                 if not out_of_memory(error):
                     raise
                 if is_second_try:
-                    why, remedy = "out of memory for the motion of one frame", "use a smaller --size, or --device cpu"
+                    why, remedy = "out of memory for the motion of one frame", "use a smaller size, or the CPU"
                     raise DeviceError(self._device.name, why, remedy) from error
             release_cached_memory(self._device.kind)
         raise AssertionError

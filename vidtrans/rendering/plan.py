@@ -12,6 +12,7 @@ from vidtrans.clips.aligned_clip import AlignedClip, Mask, treat_as_drawing
 from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.label_maps import render_changes
+from vidtrans.clips.steady_exposure import SteadyExposure
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size, Time
@@ -27,6 +28,7 @@ from vidtrans.rendering.scene import Scene
 from vidtrans.rendering.skipped_frames import Draft
 from vidtrans.session import Context
 from vidtrans.store.chunking import Chunk, cut_into_chunks
+from vidtrans.temporal.stream import HeldFrames
 from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import PictureFormat
@@ -42,7 +44,7 @@ class RenderPlan:
     ``drawn``: the source is a drawing, used directly as the network's input. ``guide``: another clip whose motion
     guides the filter. ``trimmed``: only a part of the clip was requested. ``pattern``: file name pattern of the
     result's pictures. ``threads``: per decoder; 0 uses all of the machine. ``paint``: painted key frames over the
-    model's pictures. ``corrections``: paint over the result.
+    model's pictures. ``corrections``: paint over the result. ``exposure``: corrects each frame when it is read.
 
     Raises UsageError if settings conflict, or the codec cannot hold the result.
     """
@@ -60,12 +62,13 @@ class RenderPlan:
     threads: int = 0
     paint: Paint | None = None
     corrections: Paint | None = None
+    exposure: SteadyExposure | None = None
 
     def __post_init__(self) -> None:
         side, size = max(self.size), f"{self.size[0]}x{self.size[1]}"
         if not self.model.is_identity and side > MAX_SIDE_RENDERED:
             why = f"a model's output has at most {MAX_SIDE_RENDERED} pixels a side"
-            raise UsageError(size, why, "choose a smaller --size")
+            raise UsageError(size, why, "choose a smaller size")
         if self.settings.filter_name != "off" and side > MAX_SIDE_FILTERED:
             why = f"flicker is filtered up to {MAX_SIDE_FILTERED} pixels a side"
             raise UsageError(size, why, "choose --temporal off, or give smaller pictures")
@@ -102,7 +105,19 @@ class RenderPlan:
     @cached_property
     def chunks(self) -> list[Chunk]:
         """Return the clip's chunks."""
-        return cut_into_chunks(self.first, self.stop, self.clip.shots, self.rendering.chunk_frames)
+        shots, length = self.clip.shots, self.rendering.chunk_frames
+        return cut_into_chunks(self.first, self.stop, shots, length, frozenset(self.held))
+
+    @property
+    def held(self) -> list[int]:
+        """Return the frames that may repeat the source's picture before: held drawings, for example."""
+        return [n for n in self.clip.survey.held if self.first < n < self.stop]
+
+    @property
+    def held_frames(self) -> HeldFrames:
+        """Return the frames that get the picture of the frame before if they repeat it; a chunk's first is none."""
+        numbers = frozenset(self.held).difference(chunk.first for chunk in self.chunks)
+        return HeldFrames(numbers, guide_decides=self.guide is not None)
 
     @cached_property
     def directions(self) -> BlendCurves:
@@ -219,6 +234,7 @@ def plan_render(
     pattern: str = "",
     guide: AlignedClip | None = None,
     paint: Paint | None = None,
+    exposure: SteadyExposure | None = None,
 ) -> RenderPlan:
     """Plan a render, and report warnings about it to the user.
 
@@ -229,6 +245,7 @@ def plan_render(
         pattern: file name pattern of the result's pictures; "" derives names from the source's.
         guide: a clip whose motion guides the filter; its shots are used, too.
         paint: painted key frames of the clip.
+        exposure: corrections of its exposure.
 
     Raises:
         UsageError: settings conflict, or the codec cannot hold the result.
@@ -253,6 +270,7 @@ def plan_render(
         pattern=pattern,
         threads=context.decode_threads,
         paint=paint,
+        exposure=exposure,
     )
     if not drawn and (scene := Scene.of(model)):  # drawings have no background
         scene.check_clip(clip, first, stop, context)

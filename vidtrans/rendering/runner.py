@@ -179,7 +179,7 @@ class ChunkRenderer:
     ) -> Generator[tuple[Sample, Any], None, None]:
         if self.plan.settings.filter_name == "off":
             return ((sample, sample.output) for sample in samples)
-        return filter_samples(samples, method, wanted)
+        return filter_samples(samples, method, wanted, self.plan.held_frames)
 
     def _resume(self, method: RecursiveFilter, states: StateStore, chunk: Chunk) -> int:
         """Restore a recursive filter's state before a chunk; return the first frame that the filter must process."""
@@ -251,6 +251,7 @@ class ChunkRenderer:
             closing(reader.frames(begin, stop, plan.clip.index)) as frames,
         ):
             for frame in frames:
+                frame = replace(frame, rgb=plan.exposure(frame)) if plan.exposure else frame
                 if frame.index < first:
                     renderer.remember(frame)
                     continue

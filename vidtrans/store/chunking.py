@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from vidtrans.core.errors import UsageError
+
+LONGEST_HOLD = 20  # chunk lengths after which a held picture is split after all
 
 
 @dataclass(frozen=True)
@@ -21,14 +23,31 @@ class Chunk:
     shot_stop: int
 
 
-def cut_into_chunks(first: int, stop: int, shots: Sequence[int], length: int) -> list[Chunk]:
-    """Return the chunks of frames [first, stop), of at most ``length`` frames; ``shots``: first frames of the shots."""
+def cut_into_chunks(
+    first: int, stop: int, shots: Sequence[int], length: int, held: Collection[int] = ()
+) -> list[Chunk]:
+    """Return the chunks of frames [first, stop), of about ``length`` frames; ``shots``: first frames of the shots.
+
+    ``held``: frames that repeat the frame before. They are in its chunk, so that both get the same picture.
+    """
     starts = sorted({first, *(s for s in shots if first < s < stop)})
     chunks: list[Chunk] = []
     for a, b in zip(starts, [*starts[1:], stop], strict=True):
-        for at in range(a, b, length):
-            chunks.append(Chunk(len(chunks), at, min(at + length, b), a, b))
+        for at, end in _pieces(a, b, length, held):
+            chunks.append(Chunk(len(chunks), at, end, a, b))
     return chunks
+
+
+def _pieces(first: int, stop: int, length: int, held: Collection[int]) -> Iterator[tuple[int, int]]:
+    """Yield pieces [at, end) of a shot: up to ``length`` frames, longer only where a picture is held for longer."""
+    at = first
+    while at < stop:
+        limit = min(at + length, stop)
+        ends = (end for end in range(limit, at, -1) if end == stop or end not in held)
+        longer = (end for end in range(limit, stop) if end not in held or end - at >= LONGEST_HOLD * length)
+        end = next(ends, None) or next(longer, stop)
+        yield at, end
+        at = end
 
 
 @dataclass(frozen=True)

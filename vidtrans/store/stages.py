@@ -21,6 +21,7 @@ STAGES = Registry(
     "stage",
     {
         "index": Entry("vidtrans.store.stages:IndexStage", "timestamps and shots of a clip"),
+        "exposure": Entry("vidtrans.store.stages:ExposureStage", "exposure flicker of a clip"),
         "filter": Entry("vidtrans.store.stages:FilterStage", "sources through a filter graph of the user's ffmpeg"),
         "dataset": Entry("vidtrans.store.stages:DatasetStage", "pictures of a dataset being built"),
         "carry": Entry("vidtrans.store.stages:CarryStage", "motion from a painted key frame to other frames"),
@@ -85,6 +86,17 @@ class IndexStage(Stage):
     survey_version: int
     libraries: Table
     pictures: int = 0  # version of the reader of pictures
+
+
+@dataclass(frozen=True)
+class ExposureStage(Stage):
+    """Corrections of the exposure of a clip's frames."""
+
+    name: ClassVar[str] = "exposure"
+    source: str  # content digest
+    shots: list[int]
+    method: int  # version
+    libraries: Table
 
 
 @dataclass(frozen=True)
@@ -176,7 +188,7 @@ class InferStage(Stage):
 
     name: ClassVar[str] = "infer"
     version: ClassVar[int] = 3
-    optional: ClassVar[tuple[str, ...]] = ("memory", "extraction")
+    optional: ClassVar[tuple[str, ...]] = ("memory", "extraction", "held")
     source: str
     first: int
     stop: int
@@ -193,6 +205,7 @@ class InferStage(Stage):
     libraries: Table
     memory: Table = field(default_factory=dict)  # by what the past comes to a frame, where the model remembers
     extraction: str = ""  # key of the stage in which another network made the input
+    held: str = ""  # digest of the frames that repeat the frame before
 
 
 @dataclass(frozen=True)

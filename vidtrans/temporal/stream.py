@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -119,9 +119,65 @@ class NoFilter:
         return window.samples[window.centre].output
 
 
+@dataclass(frozen=True)
+class HeldFrames:
+    """Frames that may repeat the frame before: held drawings, a source of fewer pictures than frames.
+
+    Attributes:
+        numbers: The frames to compare; an empty set costs nothing.
+        guide_decides: An equal guide is enough: differences between outputs are flicker. Else the outputs must be
+            equal, too, because what a model is given may change over the clip.
+    """
+
+    numbers: Collection[int] = ()
+    guide_decides: bool = False
+
+    def repeats(self, before: Sample, sample: Sample) -> bool:
+        """Return whether a sample repeats the one before."""
+        if sample.index not in self.numbers or sample.starts_shot:
+            return False
+        is_same = _is_equal(before.guide, sample.guide)
+        return is_same and (self.guide_decides or _is_equal(before.output, sample.output))
+
+
+def _is_equal(first: Any, second: Any) -> bool:  # noqa: ANN401  (arrays or tensors)
+    return first is second or (first.shape == second.shape and bool((first == second).all()))
+
+
 def filter_samples(
-    samples: Iterable[Sample], method: Filter | BatchFilter, wanted: range | None = None
-) -> Generator[tuple[Sample, np.ndarray], None, None]:
+    samples: Iterable[Sample],
+    method: Filter | BatchFilter,
+    wanted: range | None = None,
+    held: HeldFrames | None = None,
+) -> Generator[tuple[Sample, Any], None, None]:
+    """Yield each sample with its filtered picture, as ``_filter_each`` does; ``held`` ones with that of the one before.
+
+    Windows of equal frames differ, as one is nearer to what comes next: a drawing that is held would move.
+    """
+    if held is None or not held.numbers or isinstance(method, RecursiveFilter):
+        yield from _filter_each(samples, method, wanted)
+        return
+    repeated: set[int] = set()
+
+    def compare() -> Iterator[Sample]:
+        before: Sample | None = None
+        for sample in samples:
+            if before is not None and held.repeats(before, sample):
+                repeated.add(sample.index)
+            before = replace(sample, derived={})
+            yield sample
+
+    picture = None
+    for sample, filtered in _filter_each(compare(), method, wanted):
+        if picture is None or sample.index not in repeated:
+            picture = filtered
+        repeated.discard(sample.index)
+        yield sample, picture
+
+
+def _filter_each(
+    samples: Iterable[Sample], method: Filter | BatchFilter, wanted: range | None
+) -> Generator[tuple[Sample, Any], None, None]:
     """Yield each sample with its filtered picture, ``method.radius`` + 1 frames later, or at once if the radius is 0.
 
     All history is dropped at a cut. ``wanted``: the numbers of the frames to yield; others are only neighbours, but

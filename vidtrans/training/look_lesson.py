@@ -130,7 +130,7 @@ def look_names(pictures: Sequence[Path]) -> list[str]:
     if twice := next((name for name in names if names.count(name) > 1), ""):
         raise UsageError(f"look '{twice}'", "two pictures have this name", "give each once, or rename one of them")
     if unclear := next((name for name in names if set(name) & set(",:")), ""):
-        why = "a look has the name of its picture, and --look lists names with commas and colons"
+        why = "a look has the name of its picture, and several are listed with commas and colons"
         raise UsageError(f"look '{unclear}'", why, "rename the picture")
     return names
 

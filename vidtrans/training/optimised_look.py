@@ -38,7 +38,7 @@ def optimised_look(given: Sequence[Path], names: list[str], recipe: Recipe, outp
         raise UsageError(
             f"dataset.size = '{wanted}'",
             "with --optimise it has to be one number, the length of the short side",
-            "set one number; give width and height with --size when rendering",
+            "set one number; give width and height when rendering: 'vidtrans stylize' has --size",
         )
     from vidtrans.perception import MEASURES, resolve_measure
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 import vidtrans
-from vidtrans.core.costs import estimate
+from vidtrans.core.costs import count, estimate
 from vidtrans.core.errors import DeviceError
 from vidtrans.core.files import digest_of, read_small_json, write_json
 from vidtrans.core.settings import Table
@@ -44,14 +44,17 @@ def find_steps(setup: TrainingSetup, minutes: float, request: str, at_most: int 
             value = read_small_json(memo)
             if value["sha256"] == digest_of([request, value["steps"]]):
                 return int(value["steps"])
-        context.note(f"the cached number of steps in {minutes:g} minutes is damaged; it is measured again", "warning")
+        context.note(
+            f"the cached number of steps in {count(minutes, 'minute')} is damaged; it is measured again", "warning"
+        )
     setup.dist.broadcast(TRIAL)
+    context.note(f"measuring how many steps fit in {count(minutes, 'minute')}")
     steps = steps_for(setup.make_run(Path(), 1), minutes)
     if at_most is not None and steps > at_most:
         steps = at_most
-        context.note(f"limited to {steps} steps, fewer than fit in {minutes:g} minutes here")
+        context.note(f"limited to {steps} steps, fewer than fit in {count(minutes, 'minute')} here")
     else:
-        context.note(f"{minutes:g} minutes are about {steps} steps here")
+        context.note(f"{count(minutes, 'minute')}: about {count(steps, 'step')} here")
     if not context.dry_run:
         context.cache.prepare()
         write_json(memo, {"steps": steps, "sha256": digest_of([request, steps])})

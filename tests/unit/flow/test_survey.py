@@ -53,6 +53,11 @@ def test_a_stretch_without_motion_looks_like_its_first_frame() -> None:
     assert survey.shots == (0,)
 
 
+def test_held_frames_equal_the_one_before() -> None:
+    a, b, c = moving_frames(3)
+    assert survey_of([a, a, b, noisy(b), c, c, c, a]).held == (1, 5, 6)
+
+
 def test_something_small_that_moves_is_no_repeat() -> None:
     still = scene(128, 96, seed=0)
     moved = still.copy()

@@ -33,6 +33,7 @@ from vidtrans.store.stages import (
     CarryStage,
     DatasetStage,
     DreamStage,
+    ExposureStage,
     FilterStage,
     IndexStage,
     InferStage,
@@ -59,6 +60,7 @@ EXAMPLES: dict[str, Stage] = {
     "train": TrainStage(dataset="00", pairing={"name": "edges", "version": 1}, **NETWORKS, **RUN, **ON_CPU),
     "carry": CarryStage("00", [960, 540], [0, 90], key_frame=30, onward=True, method=1, libraries=LIBRARIES),
     "match": MatchStage("00", "11", **SPANS, size=[228, 128], method=1, libraries=LIBRARIES),
+    "exposure": ExposureStage("00", shots=[0, 30], method=1, libraries=LIBRARIES),
     "filter": FilterStage(source="00", graph="hflip", program="7.1", libraries=LIBRARIES),
     "infer": InferStage(
         "00",
@@ -92,6 +94,7 @@ GOLDEN = {
     "index": "8802a63b3ff64427",
     "carry": "494d0ade56b2fb4a",
     "match": "e136c3fae1aac934",
+    "exposure": "d90da0ec8ba8e3bd",
     "filter": "1deb4ff29de68a31",
     "dataset": "d733031b40c55c63",
     "train": "8ac53fc4acf2dedc",

@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.core.errors import UsageError
-from vidtrans.store.chunking import ClipPart, chunk_of, cut_into_chunks, read_ranges
+from vidtrans.store.chunking import LONGEST_HOLD, ClipPart, chunk_of, cut_into_chunks, read_ranges
 
 repeatable = hypothesis_settings(max_examples=60)
 
@@ -48,6 +48,18 @@ def test_no_chunk_spans_a_shot_and_each_knows_its_own(clip: tuple[int, int, list
         assert chunk.shot_first <= chunk.first < chunk.stop <= chunk.shot_stop
         # Only the last of a shot's chunks is short.
         assert chunk.stop - chunk.first == length or chunk.stop == chunk.shot_stop
+
+
+@repeatable
+@given(clips(), st.sets(st.integers(1, 119)))
+def test_chunks_do_not_split_what_is_held(clip: tuple[int, int, list[int], int], held: set[int]) -> None:
+    first, stop, shots, length = clip
+    chunks = cut_into_chunks(first, stop, shots, length, held)
+    assert [f for c in chunks for f in range(c.first, c.stop)] == list(range(first, stop))
+    for before, chunk in pairwise(chunks):
+        size = before.stop - before.first
+        assert chunk.first not in held or chunk.first == chunk.shot_first or size == LONGEST_HOLD * length
+        assert size <= length or set(range(before.first + 1, before.stop)) <= held | {before.first}
 
 
 @repeatable

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from vidtrans.store.chunking import cut_into_chunks, read_ranges
 from vidtrans.temporal import fine_detail, flow_tracking
 from vidtrans.temporal import window as temporal_window
-from vidtrans.temporal.stream import Sample, Window, filter_samples
+from vidtrans.temporal.stream import HeldFrames, Sample, Window, filter_samples
 from vidtrans.temporal.window import WindowFilter
 
 repeatable = hypothesis_settings(max_examples=4)
@@ -60,6 +60,36 @@ def test_missing_chunks_are_made_again_the_same(radius: int, cuts: set[int], len
         wanted = range(run_of[0].first, run_of[-1].stop)
         made = run(method, samples(guides, outputs, {0, *cuts})[lo:hi], wanted)
         assert alike(made, whole[wanted.start : wanted.stop])
+
+
+@pytest.mark.parametrize("hold", [2, 3, 20])
+def test_held_drawings_stay_still_however_the_clip_is_cut(hold: int) -> None:
+    """Windows of equal frames differ, for one of them is nearer to the next drawing."""
+    drawings, outputs = shown(COUNT // hold + 1, set(), seed=2)
+    guides, outputs = ([f for f in some for _ in range(hold)][:COUNT] for some in (drawings, outputs))
+    numbers = frozenset(i for i in range(COUNT) if i % hold)
+    unheld = run(window(radius=3), samples(guides, outputs))
+    whole = run(window(radius=3), samples(guides, outputs), held=HeldFrames(numbers))
+    for first in range(0, COUNT, hold):
+        assert alike(whole[first : first + hold], [unheld[first]] * len(whole[first : first + hold]))
+    assert not alike(whole, unheld)
+    for chunk in cut_into_chunks(0, COUNT, [0], 6, numbers):
+        assert chunk.first % hold == 0
+        lo, hi = max(0, chunk.first - 3), min(COUNT, chunk.stop + 3)
+        wanted = range(chunk.first, chunk.stop)
+        made = run(window(radius=3), samples(guides, outputs)[lo:hi], wanted, held=HeldFrames(numbers))
+        assert alike(made, whole[chunk.first : chunk.stop])
+
+
+def test_only_pictures_that_repeat_are_held() -> None:
+    guides, outputs = shown(COUNT, set(), seed=2)
+    every, plain = frozenset(range(COUNT)), run(window(radius=1), samples(guides, outputs))
+    assert alike(run(window(radius=1), samples(guides, outputs), held=HeldFrames(every)), plain)
+    still = [guides[0]] * COUNT  # a look that changes over a still picture; the flicker of a tool over one
+    plain = run(window(radius=1), samples(still, outputs))
+    assert alike(run(window(radius=1), samples(still, outputs), held=HeldFrames(every)), plain)
+    frozen = run(window(radius=1), samples(still, outputs), held=HeldFrames(every, guide_decides=True))
+    assert alike(frozen, plain[:1] * COUNT)
 
 
 def test_within_a_shot_the_whole_window_has_a_say() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,10 @@ class TorchScriptExport(ExportFormat):
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # of sizes that are compared, and of TorchScript being old
             traced: Any = torch.jit.trace(module, torch.zeros(1, channels, side, side + 2), check_trace=False)
-            traced.save(str(path), _extra_files={DESCRIPTION: canonical_json(description(subject))})
+            # Not to the path: torch's writer of archives ends the process where the disk is full.
+            buffer = io.BytesIO()
+            torch.jit.save(traced, buffer, _extra_files={DESCRIPTION: canonical_json(description(subject))})
+            path.write_bytes(buffer.getvalue())
             loaded: Any = torch.jit.load(str(path), map_location="cpu")
 
         def run(x: np.ndarray) -> np.ndarray:

@@ -24,6 +24,11 @@ RUNTIME_OPS = frozenset((
 ))
 # fmt: on
 BRANCHES = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+LOOPS = "it has branches or loops"
+# What 'vidtrans model export --whole' writes of a pairing that follows lines has a loop.
+WITHOUT_LOOPS = (
+    "export the network alone ('vidtrans model export' without --whole), and import it with the --pairing of its input"
+)
 RANDOM = frozenset(
     {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"}
 )
@@ -40,7 +45,7 @@ def check_graph(path: Path, graph: Graph) -> Port:
     for node in [*graph.nodes, *(n for body in graph.functions.values() for n in body)]:
         why = _refusal(node, graph)
         if why:
-            raise ModelError(str(path), why, REMEDY)
+            raise ModelError(str(path), why, WITHOUT_LOOPS if why.startswith(LOOPS) else REMEDY)
     if _inlined(graph) > MAX_NODES:
         raise ModelError(str(path), "its functions are nested too deeply or too large", "do not use this file")
     if not graph.nodes or not graph.outputs:
@@ -110,7 +115,7 @@ def _refusal(node: Node, graph: Graph) -> str:
     if node.domain not in PLAIN:
         return f"its operator '{name}' belongs to another program"
     if node.op in BRANCHES or node.has_graph:
-        return f"it has branches or loops ('{name}')"
+        return f"{LOOPS} ('{name}')"
     if node.op in RANDOM:
         return f"it draws random numbers ('{name}'), so a clip would flicker"
     if node.op in TEXT or node.op.startswith(NOT_TENSORS):

@@ -178,6 +178,7 @@ CODECS = {
     "gif": Codec("ffv1", "an animated GIF, 256 colours, for the web", ("gif",), _RGB_8, options=_FFV1, unpacked=True),
 }
 PICTURES = ("png", "exr")
+LOSSLESS = ("ffv1", "png")  # every pixel of RGB is kept
 # Endings of results, each of which stands for a codec or a container.
 ENDINGS = (*CONTAINERS, *PICTURES, "gif")
 

@@ -1,0 +1,107 @@
+"""What the command line prints: numbers, plurals, lines of a terminal; patterns that a shell has expanded."""
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+
+import cv2
+import pytest
+from chain import foreign_options, refuse
+from clips import moving_frames, write_clip
+
+from vidtrans.cli.console import Console, _log
+from vidtrans.commands import COMMANDS
+from vidtrans.core.costs import add_up, count, estimate
+from vidtrans.core.events import Progress
+from vidtrans.core.files import PACKAGE
+
+Capsys = pytest.CaptureFixture[str]
+
+
+class Screen(StringIO):
+    """A terminal of 40 columns."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
+    """Standard error from here on."""
+    made = Screen()
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr(sys, "stderr", made)
+    return made
+
+
+def test_a_number_has_its_noun() -> None:
+    assert [count(n, "minute") for n in (1, 1.0, 0.5, 2)] == ["1 minute", "1 minute", "0.5 minutes", "2 minutes"]
+    assert count(1_234_567, "frame") == "1234567 frames"
+
+
+def test_numbers_in_json_are_as_short_as_they_can_be(capsys: Capsys) -> None:
+    Console(as_json=True).result({"psnr": 58.599999999999994, "all": [0.1 + 0.2, (1.0, None)], "of": {"x": 1e-20}}, "")
+    table = json.loads(capsys.readouterr().out)
+    assert (table["psnr"], table["all"], table["of"]) == (58.6, [0.3, [1.0, None]], {"x": 1e-20})
+    assert add_up([estimate(0.1, 0), estimate(0.2, 0)])["estimate"]["seconds"] == 0.3
+
+
+def test_a_terminal_breaks_lines_between_words_and_commands_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = screen(monkeypatch)
+    error = "clip.mp4: its pictures are not of one size — give pictures of one size, please"
+    _log(f"error: {error}")
+    command = "next: vidtrans stylize VIDEO --model a-name-that-is-long.safetensors"
+    _log(command)
+    *broken, last = made.getvalue().splitlines()
+    assert " ".join(broken) == f"error: {error}"
+    assert max(map(len, broken)) <= 40
+    assert last == command
+
+
+def test_a_finished_bar_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen(monkeypatch)
+    console = Console()
+    console.report(Progress("reading a.mp4", 1, 2))
+    assert console._live is not None
+    console.report(Progress("reading a.mp4", 2, 2))
+    assert console._live is None
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "--look", "p.jpg", "--apply", "a.mp4", "b.mp4", "-o", "out.mp4"),
+        ("look", "p.jpg", "--on", "a.mp4", "b.mp4"),
+    ],
+)
+def test_a_pattern_that_a_shell_has_expanded_is_refused(arguments: tuple[str, ...], capsys: Capsys) -> None:
+    assert "takes one file at a time" in refuse(capsys, 2, *arguments)
+
+
+def test_a_video_beside_a_picture_is_no_look_unasked(capsys: Capsys) -> None:
+    frames = moving_frames(2)
+    cv2.imwrite("ink.png", frames[0])
+    write_clip(Path("clip.mp4"), frames)
+    assert "use --on clip.mp4; else give a picture of it" in refuse(capsys, 2, "look", "ink.png", "clip.mp4")
+
+
+def strings(path: Path) -> Iterator[str]:
+    """The texts of a module, without its docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = {ast.get_docstring(node, clean=False) for node in ast.walk(tree) if isinstance(node, documented)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value not in docstrings:
+            yield node.value
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_names_only_options_that_it_has_or_whose_command_it_names(name: str) -> None:
+    """``refuse`` checks the same of every message that a test provokes, in whatever room it is written."""
+    module = COMMANDS[name].path.partition(":")[0].rpartition(".")[2]
+    for text in strings(PACKAGE / "commands" / f"{module}.py"):
+        assert not foreign_options(text, name.split()), text
