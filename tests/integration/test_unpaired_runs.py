@@ -86,7 +86,7 @@ def test_both_directions_and_the_colours_are_models_and_nobodys_file_is_replaced
         api.train("d", "mine.safetensors", settings=tables("cyclegan"))
     assert Path("mine.reverse.safetensors").read_bytes() == b"mine"
     check_goes_on("night", tables("cyclegan", steps=1, lr=0.0, ema_decay=0.0))
-    with pytest.raises(UsageError, match="the code of its looks has none"):
+    with pytest.raises(UsageError, match="its style code has none"):
         api.train("d", "o.safetensors", settings=tables("cyclegan", look_size=2), start_from="night.safetensors")
 
 

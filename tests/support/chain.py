@@ -126,6 +126,7 @@ def foreign_options(text: str, words: Sequence[str]) -> set[str]:
 
     Those of another command do not count where the message names that command, nor what the user wrote.
     """
+    text = text.replace("ray start --head", "")
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)) - {word.partition("=")[0] for word in words}
     others = [name for name in COMMANDS if re.search(rf"(vidtrans |'){name}(?![\w-])|\b{name} --", text)]
     own = [name for name in COMMANDS if " ".join([*words, ""]).startswith(f"{name} ")]

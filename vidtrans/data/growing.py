@@ -81,7 +81,7 @@ def plan_growth(crop: Size, first: int, share: float, total: int, *, multiple: i
         side *= 2
     if not scales:
         why = f"the crops of this run are {crop[0]}x{crop[1]}, and no smaller ones suit its networks"
-        remedy = "leave it out, choose a smaller one, or train on larger pictures (--size, training.crop_size)"
+        remedy = "leave it out, choose a smaller one, or raise make-dataset --size or training.crop_size"
         raise UsageError(f"training.grow_from={first}", why, remedy)
     return PictureGrowth((*scales, full), share, total)
 

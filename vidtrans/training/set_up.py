@@ -169,7 +169,7 @@ class TrainingSetup:
                 raise UsageError(
                     f"training on {loader.crop[0]}x{loader.crop[1]} pixels",
                     f"this {kind} needs {network.smallest} pixels a side",
-                    "train on larger pictures (--size never enlarges), raise training.crop_size, or take fewer layers",
+                    "train on larger pictures, raise training.crop_size, or take fewer layers",
                 )
         settings = self.settings
         loader.growth = plan_growth(

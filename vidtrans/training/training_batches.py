@@ -38,7 +38,7 @@ def check_method(method: type[TrainingMethod], settings: TrainingSettings, datas
         raise UsageError(what, why, "use --preset unpaired")
     for name in NEEDS_TARGETS:
         if getattr(settings, name):
-            why = "it needs a target for each frame, and an --unpaired dataset has none"
+            why = "it needs a target for each frame, and an unpaired dataset has none"
             raise UsageError(f"training.{name}", why, "leave it out")
 
 

@@ -78,7 +78,7 @@ def test_weights_that_are_not_there_are_told_of_and_never_downloaded(
     with pytest.raises(UsageError) as caught:
         FLOWS.load(name)()
     assert str(path) in str(caught.value)
-    assert f"download {ADDRESS.format(network)} to there" in str(caught.value)
+    assert f"download {ADDRESS.format(network)} to that path" in str(caught.value)
     assert not path.exists()
 
 

@@ -99,7 +99,7 @@ def test_an_error_that_means_too_little_memory_is_recognised_in_the_words_of_eve
         torch.empty(1 << 48, dtype=torch.uint8)
     for error in (*OUT_OF_MEMORY.values(), raised.value):
         assert out_of_memory(error), error
-        assert describe_error(error) == ("out of memory — use a smaller --size", 4)
+        assert describe_error(error) == ("out of memory — use smaller pictures, or close other programs", 4)
     assert [name for name, error in SOMETHING_ELSE.items() if out_of_memory(error)] == []
 
 

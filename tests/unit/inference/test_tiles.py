@@ -238,7 +238,7 @@ def test_where_the_smallest_tile_does_not_fit_it_is_a_device_error(
     engine = engine_with_room(generator_of(name, {"channels": channels}), 255 * 255)
     with pytest.raises(DeviceError, match="out of memory for one frame"):
         engine(scene(*size, 0)[None])
-    with pytest.raises(DeviceError, match="--size"):
+    with pytest.raises(DeviceError, match="smaller size"):
         engine.predict(torch.zeros(2, 3, *size))
 
 

@@ -304,7 +304,7 @@ def test_a_size_that_a_graph_does_not_take_is_one_line() -> None:
     constants = [constant("pads", [0, 0, 20, 20] * 2, np.int64), constant("weight", np.full((3, 1, 41, 41), 1 / 1681))]
     path = save(Path("n.onnx"), model([pad, cut], constants=constants))
     generator, _ = OnnxFormat().load_described(path, described(path, range="0..1"))
-    with pytest.raises(ModelError, match="use another --size"):
+    with pytest.raises(ModelError, match="use another size"):
         TorchEngine(generator, CPU)(picture(16, 16)[None])
 
 

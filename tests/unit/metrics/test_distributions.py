@@ -83,7 +83,7 @@ def test_flat_pictures_are_no_crash() -> None:
 
 
 def test_one_picture_is_no_set(distance: DomainDistance) -> None:
-    with pytest.raises(ValueError, match="two of them"):
+    with pytest.raises(ValueError, match="at least two pictures"):
         distance(scenes(0, 1))
 
 

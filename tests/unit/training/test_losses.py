@@ -217,7 +217,7 @@ def test_vgg_is_the_sum_of_its_layers_distances(vgg_weights: Path) -> None:
 
 
 def test_vgg_that_is_not_there_is_told_of_in_one_line(vgg_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match=r"download https://example\.invalid/vgg19-12\.pth to there") as caught:
+    with pytest.raises(UsageError, match=r"download https://example\.invalid/vgg19-12\.pth to that path") as caught:
         perceptual.VGG()
     assert str(vgg_weights) in str(caught.value)
     vgg_weights.write_bytes(b"none")

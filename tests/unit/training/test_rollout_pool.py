@@ -327,7 +327,7 @@ def test_a_run_is_scored_by_what_it_makes_of_its_own_frames_and_its_gan_begins_l
 def test_a_clock_goes_through_one_shot_and_says_so(short_rollouts: None, capsys: pytest.CaptureFixture[str]) -> None:
     make(capsys, "--preset=loop", shots=(0, 30))
     told = said(capsys, 0, *train_flags(3))
-    assert "only the longest of 2 is used" in told
+    assert "only the longest of 2 shots is used" in told
     shown = said_json(capsys, "model", "show", "c.safetensors")
     assert shown["dream"]["positions"] == 2 * (40 - 1)
     assert shown["training"]["pairs"] == 78
