@@ -17,6 +17,7 @@ from chain import refuse, said
 from clips import moving_frames, times, write_clip
 from oddities import FAST, edited, remux, with_cover, with_sound, write_frames
 
+from vidtrans.video.io.encoder import _keeping_priority
 from vidtrans.video.io.sound import RATE_HZ, read_blocks
 
 Capsys = pytest.CaptureFixture[str]
@@ -160,7 +161,13 @@ def test_a_varying_rate_is_its_average_in_matroska(capsys: Capsys) -> None:
 
 @pytest.mark.parametrize(
     ("name", "codec"),
-    [("a.h264", "libx264"), ("a.hevc", "libx265"), ("a.m2v", "mpeg2video"), ("a.m1v", "mpeg1video")],
+    [
+        ("a.h264", "libx264"),
+        ("a.hevc", "libx265"),
+        ("a.m2v", "mpeg2video"),
+        ("a.m1v", "mpeg1video"),
+        ("a.m4v", "mpeg4"),
+    ],
 )
 def test_a_raw_stream_has_the_rate_of_its_own_header(name: str, codec: str, capsys: Capsys) -> None:
     source = write_frames(Path(name), moving_frames(8), codec, "yuv420p", rate=30)
@@ -169,7 +176,8 @@ def test_a_raw_stream_has_the_rate_of_its_own_header(name: str, codec: str, caps
 
 
 def test_a_raw_stream_without_a_rate_says_so(capsys: Capsys) -> None:
-    source = write_frames(Path("a.obu"), moving_frames(8), "libsvtav1", "yuv420p", rate=30)
+    with _keeping_priority():
+        source = write_frames(Path("a.obu"), moving_frames(8), "libsvtav1", "yuv420p", rate=30)
     assert "neither times nor a frame rate: 25 frames/s are assumed" in render(capsys, source, "mp4")[1]
 
 

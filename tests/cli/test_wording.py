@@ -76,6 +76,8 @@ def test_a_finished_bar_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("run", "--look", "p.jpg", "--apply", "a.mp4", "b.mp4", "-o", "out.mp4"),
         ("look", "p.jpg", "--on", "a.mp4", "b.mp4"),
+        ("stylize", "a.mp4", "--model", "identity", "--mask", "m1.png", "m2.png"),
+        ("deflicker", "a.mp4", "--source", "b.mp4", "c.mp4"),
     ],
 )
 def test_a_pattern_that_a_shell_has_expanded_is_refused(arguments: tuple[str, ...], capsys: Capsys) -> None:

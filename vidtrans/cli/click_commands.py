@@ -111,15 +111,24 @@ class CommandOfParameters(click.Command):
         return super().parse_args(ctx, args)
 
     def _refuse_expanded(self, args: list[str]) -> None:
-        """Raise UsageError where two files of one kind follow an option that takes one: an expanded pattern."""
+        """Raise UsageError where two files of one kind follow an option that takes one: an expanded pattern.
+
+        An option that is given once may stand before the inputs, so the inputs have to begin before it.
+        """
         options = [p for p in self.parameters.values() if not isinstance(p.given, Argument)]
-        many = {flag for p in options if p.many and p.type is Path for flag in p.flags}
         if len(options) == len(self.parameters):  # nothing would take the second file
             return
-        for option, first, second in zip(args, args[1:], args[2:], strict=False):
+        many = {flag: p.many for p in options if p.type is Path and p.name != "output" for flag in p.flags}
+        with_value = {flag for p in options if p.type is not bool for flag in p.flags}
+        has_begun = False
+        for before, option, first, second in zip(["", *args], args, args[1:], args[2:], strict=False):
+            has_begun |= not option.startswith("-") and before not in with_value
             kind = Path(first).suffix.lower()
-            if option in many and kind and kind == Path(second).suffix.lower():
+            is_checked = option in many and (many[option] or has_begun)
+            if is_checked and kind and kind == Path(second).suffix.lower():
                 remedy = f"repeat {option} for each file, quote a pattern, or put other files before {option}"
+                if not many[option]:
+                    remedy = f"give one file, or put all inputs before {option}"
                 raise UsageError(f"{option} {first} {second}", f"{option} takes one file at a time", remedy)
 
     def _show_all(self, ctx: click.Context, param: click.Parameter, value: bool) -> None:

@@ -95,6 +95,7 @@ def write_video(
     layout = _Grid.of((index.width, index.height), [p.label for p in panels], columns)
     # For the times and the sound of a render of the first clip; this codec is not used.
     delivery = Delivery(first, span, EncodingSettings(codec="ffv1"), trimmed=len(span) < index.num_frames)
+    delivery.check_sound(path, may_omit=False)
     with tempfile.TemporaryDirectory(prefix="vidtrans-") as place, ExitStack() as stack:
         segment = Path(place) / "segment.nut"
         form = PictureFormat(*layout.size, index.sample_aspect_ratio, index.time_base, index.rate)

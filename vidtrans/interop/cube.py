@@ -181,9 +181,8 @@ def _keywords(lines: list[str], path: Path) -> dict[str, list[str]]:
         if NUMBER.match(line) or key == "TITLE":
             continue
         if KEYWORDS.get(key) != len(values) and key != "LUT_3D_SIZE":
-            raise ModelError(
-                str(path), f"a line is not known here: '{line[:MAX_QUOTED]}'", "write it without this line"
-            )
+            why = f"a line is not known here: '{line[:MAX_QUOTED]}'"
+            raise ModelError(str(path), why, "export the table again, for full-range inputs from 0 to 1")
         if found.setdefault(key, values) != values:
             raise ModelError(str(path), f"it has two lines of {key}", "remove the wrong one")
     return found

@@ -157,7 +157,7 @@ def load_extractor(wanted: Extraction, context: Context, place: str = "") -> Loa
     content or cannot serve as an extractor, UsageError if ``wanted`` names no model.
     """
     if not wanted.model:
-        remedy = "name one: pairing.model=hed.onnx, or sheet --pairing model:hed.onnx"
+        remedy = "name one: pairing.model=FILE, or sheet --pairing model:FILE"
         raise UsageError("pairing 'model'", "it needs a network that makes the input from each frame", remedy)
     found = _found(place or wanted.model, context, {}, "extractor")
     if found.path is None:

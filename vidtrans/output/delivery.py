@@ -178,11 +178,11 @@ class Delivery:
             text = f"a side of {size[0]}x{size[1]} is odd: {encoding.codec} is written as 4:4:4, not for all players"
             context.warn_once(f"{clip.name}: {text}", clip.path)
 
-    def check_sound(self, output: Path) -> None:
-        """Raise UsageError if ``output``'s container cannot hold the copied sound."""
+    def check_sound(self, output: Path, *, may_omit: bool = True) -> None:
+        """Raise UsageError if ``output``'s container cannot hold the copied sound; ``may_omit``: see ``StreamCopy``."""
         kind = CONTAINERS.get(output.suffix.lower().lstrip("."))
         if kind and self.encoding.sound == "copy" and not self.clip.is_pictures and not self.clip.guides:
-            check_sound((self.clip.origin or self.clip).path, kind)
+            check_sound((self.clip.origin or self.clip).path, kind, may_omit=may_omit)
 
     def assembly(self, folder: bool) -> Assembly:
         """Return the plan for assembling the chunks; the sound of a trimmed clip also starts at 0."""

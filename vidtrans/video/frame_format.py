@@ -11,27 +11,12 @@ from vidtrans.core.settings import AS_STORED, Size
 PAPER, BLACK = (255, 255, 255), (0, 0, 0)
 PICTURE_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".exr", ".tga", ".jp2", ".j2k", ".hdr"),
-    *(".ppm", ".pgm", ".pbm", ".pnm", ".pam", ".pfm"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".pam", ".pfm", ".qoi", ".pcx", ".sgi"),
 )
 # Pictures that are not read. As frames of a folder, AVIF and HEIC belong to them; as files, they are videos.
 UNREAD_SUFFIXES = (
-    *(
-        ".dpx",
-        ".cin",
-        ".psd",
-        ".psb",
-        ".kra",
-        ".xcf",
-        ".ora",
-        ".clip",
-        ".procreate",
-        ".jxl",
-        ".mpo",
-        ".svg",
-        ".pdf",
-        ".ai",
-    ),
-    *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf"),
+    *(".dpx", ".cin", ".ari", ".psd", ".psb", ".kra", ".xcf", ".ora", ".clip", ".procreate", ".jxl", ".mpo", ".svg"),
+    *(".pdf", ".ai", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".r3d", ".braw"),
 )
 UNREAD_FRAMES = (*UNREAD_SUFFIXES, ".avif", ".heic", ".heif", ".gif")
 # What is larger is refused before memory is taken for it.

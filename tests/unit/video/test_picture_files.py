@@ -258,7 +258,9 @@ def test_samples_that_are_not_read_are_named(tmp_path: Path, dtype: type, tags: 
 # Formats
 
 
-@pytest.mark.parametrize("ending", ["tga", "bmp", "ppm", "jp2", "png", "tif", "webp", "jfif", "j2k"])
+@pytest.mark.parametrize(
+    "ending", ["tga", "bmp", "ppm", "jp2", "png", "tif", "webp", "jfif", "j2k", "qoi", "pcx", "sgi"]
+)
 def test_a_folder_of_any_format_is_a_clip(tmp_path: Path, ending: str) -> None:
     frames = [scene(48, 32, seed=i) for i in range(3)]
     (tmp_path / "f").mkdir()

@@ -31,7 +31,7 @@ _TURNS = {3: cv2.ROTATE_180, 6: cv2.ROTATE_90_CLOCKWISE, 8: cv2.ROTATE_90_COUNTE
 _MIRRORED = {2: 1, 4: 3, 5: 6, 7: 8}  # the turn that precedes mirroring left to right
 _MEANT_BITS = (8, 10, 12, 16)
 _LIGHT = ("HDR", "PFM")
-_BY_PILLOW = ("TGA", "PCX", "SGI")  # which OpenCV does not read
+_BY_PILLOW = ("TGA", "PCX", "SGI", "QOI")  # which OpenCV does not read
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from vidtrans.video.frame_format import MAX_PIXELS
 
 # Demuxers of single files. Playlists (hls, dash, concat …) open other files or the network and are left out.
 FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,h264,hevc,av1,obu,ivf,ogg,flv,gif,nut,"
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h263,h264,hevc,av1,obu,ivf,ogg,flv,gif,nut,"
     "mxf,asf,dv,rm,wav,mp3,flac,aac,png_pipe,jpeg_pipe,webp_pipe,tiff_pipe,bmp_pipe,apng,yuv4mpegpipe"
 )
 # Nothing but the named file is opened: no other protocol, no format that refers to other files, and no track of a
@@ -35,7 +35,7 @@ FORMATS = (
 SINGLE_FILE = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "enable_drefs": "0"}
 QUICKTIME = "mov,mp4,m4a,3gp,3g2,mj2"
 CLOCKED = ("mpegts", "mpeg")  # formats in which times are a clock's, which may also have passed its end
-RAW = ("h264", "hevc", "mpegvideo", "obu", "av1")  # streams without a container, and so without times
+RAW = ("h264", "hevc", "mpegvideo", "m4v", "h263", "obu", "av1")  # streams without a container, and so without times
 MAX_RATE = 1000  # codecs count in ticks where the rate varies
 UNEDITED_S = 1  # an edit list that takes back the reordering of frames moves the start by less
 SAFE = {**SINGLE_FILE, "max_pixels": str(MAX_PIXELS)}

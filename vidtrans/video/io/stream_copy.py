@@ -39,6 +39,7 @@ class StreamCopy:
 
     ``before_s``: seconds of pictures before the first one, by which the timecode is advanced. ``rate``: their average.
     ``new_rate``: the rate of the new pictures, if different. ``only_sound``: copy nothing but sound.
+    ``may_omit``: the command has the setting ``encoding.sound``, which leaves the sound out.
     """
 
     source: Path
@@ -50,6 +51,7 @@ class StreamCopy:
     new_rate: Fraction | None = None
     sound: bool = True
     only_sound: bool = False
+    may_omit: bool = True
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def add_tracks(
         if not is_held(stream, where):
             if isinstance(stream, AudioStream):
                 why = f"its sound ({codec}) cannot be kept in {where}"
-                raise UsageError(str(carried.source), why, _remedy(stream))
+                raise UsageError(str(carried.source), why, _remedy(stream, carried.may_omit))
             report(Note(f"{name}: a {kind} ({codec}) is left out, {where} cannot hold it", "warning"))
             continue
         head = heads.get(stream.index)
@@ -98,17 +100,17 @@ def add_tracks(
     return tracks
 
 
-def _remedy(stream: AudioStream) -> str:
+def _remedy(stream: AudioStream, may_omit: bool) -> str:
     """Return what to do about sound that a container cannot hold."""
     others = [f".{ending}" for ending, kind in CONTAINERS.items() if is_held(stream, kind)]
     remedy = f"use -o with {' or '.join(others)}" if others else "convert its sound first, for example to FLAC"
-    return f"{remedy}, or --set encoding.sound=none"
+    return f"{remedy}, or --set encoding.sound=none" if may_omit else remedy
 
 
-def check_sound(source: Path, kind: str) -> None:
+def check_sound(source: Path, kind: str, *, may_omit: bool = True) -> None:
     """Raise UsageError where a container (FFmpeg's name for it) cannot hold the source's sound. Nothing is written."""
     with open_media(source) as container, closing(av.open(BytesIO(), "w", format=kind)) as out:
-        add_tracks(out, container, StreamCopy(source), silent)
+        add_tracks(out, container, StreamCopy(source, may_omit=may_omit), silent)
 
 
 def copied_packets(
