@@ -75,7 +75,7 @@ class Geometry:
         return self.motion.apply(picture) if self.motion else picture
 
     def apply_to_flow(self, backward: BackwardFlow) -> BackwardFlow:
-        """Transform the flow between two whole pictures as ``apply`` transforms these, without the synthetic motion."""
+        """Return the backward flow of pictures that ``apply`` makes, from that of whole ones; without ``motion``."""
         flow, confidence = resize_flow(backward.flow, *self.scaled), cv2.resize(backward.confidence, self.scaled)
         height, width = flow.shape[:2]
         flow = self._padded(flow)
@@ -109,9 +109,9 @@ def draw_geometry(
 
 
 def crop_size(sizes: Sequence[tuple[int, int]], wanted: int | None, multiple: int) -> tuple[int, int]:
-    """Return the (width, height) of a training crop: ``wanted``, rounded down to a multiple of ``multiple``.
+    """Return the (width, height) of the largest training crop that fits in pictures of all ``sizes``.
 
-    Without ``wanted`` it is the largest that fits in every picture.
+    Sides are at most ``wanted``, if given, and rounded down to multiples of ``multiple``, but never to 0.
     """
     width, height = (min(side) if wanted is None else min(wanted, *side) for side in zip(*sizes, strict=True))
     return max(multiple, width // multiple * multiple), max(multiple, height // multiple * multiple)

@@ -44,9 +44,9 @@ MAX_PICTURES_OF_SHOTS = 1200  # pictures, of all shots together
 
 @dataclass(frozen=True)
 class BackgroundPlate:
-    """The medians of a dataset's targets (``picture``) and of its raw frames (``scene``), which a render will receive.
+    """The medians of a dataset's targets (``picture``) and of its source frames (``scene``), as a render reads them.
 
-    ``still``: the share of the scene that frames show, 0 to 1, in the worst tenth of them (see ``STILL``).
+    ``still``: the share of the scene that is visible in a frame, 0 to 1, as the 10 % quantile of frames (``STILL``).
     """
 
     picture: np.ndarray
@@ -143,7 +143,7 @@ class MotionWeights:
 
 
 def find_motion_weights(dataset: Dataset, pairs: Sequence[Pair], weight: float) -> MotionWeights:
-    """Compute a plate for each shot that has one picture size and a still camera."""
+    """Return the weights of ``pairs``, with a plate for each shot of one picture size and a still camera."""
     shots_of = {dataset.folder / (r.target or r.file): (r.source, r.shot) for r in dataset.records}
     targets_of: dict[tuple[int, int], list[Path]] = defaultdict(list)
     for pair in pairs:
@@ -164,7 +164,7 @@ def find_motion_weights(dataset: Dataset, pairs: Sequence[Pair], weight: float) 
 
 
 def _weights(picture: np.ndarray, plate: np.ndarray, sigma: float, weight: float) -> np.ndarray:
-    """Return weights from 1 to 1 + ``weight``, (H, W) float32."""
+    """Return weights from 1, on the plate, to 1 + ``weight``, far from it, (H, W) float32; ``sigma``: of the blur."""
     difference = cv2.absdiff(picture, plate).mean(axis=2, dtype=np.float32)
     moving = cv2.GaussianBlur(difference, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101) / FULL_MOTION
     weights: np.ndarray = 1 + np.float32(weight) * np.minimum(moving, 1)
