@@ -93,7 +93,7 @@ class ToneMap:
         return np.rint(light * np.float32(_CODES - 1)).astype(np.uint16)
 
     def _codes_of_pictures(self, light: np.ndarray, dtype: str) -> np.ndarray:
-        """Fit the few pixels outside BT.709, and apply the inverse sRGB curve."""
+        """Fit the few pixels of linear ``light`` outside BT.709, and convert it to codes by the sRGB curve."""
         red, green, blue = cv2.split(light)
         outside = (cv2.min(cv2.min(red, green), blue) < 0) | (cv2.max(cv2.max(red, green), blue) > 1)
         if outside.any():
@@ -122,7 +122,7 @@ class ToneMap:
 
 @cache
 def _picture_codes(dtype: str) -> np.ndarray:
-    """Return the codes of light by the sRGB curve, (65,536,), by even steps of the square root of light."""
+    """Return a table (65,536,) of sRGB codes of a dtype, for light whose square root has even steps from 0 to 1."""
     light = np.linspace(0, 1, _CODES).astype(np.float32) ** 2
     return np.rint(code_of_light(light[None])[0] * np.float32(np.iinfo(dtype).max)).astype(dtype)
 

@@ -189,5 +189,5 @@ def codecs_with_alpha() -> list[str]:
 
 
 def codecs_with_depth() -> list[str]:
-    """Return the names of the codecs that keep more than 8 bits per channel by default."""
+    """Return the names of the CPU codecs that keep more than 8 bits per channel by default."""
     return [name for name, codec in CODECS.items() if name != "h264" and not codec.software and max(codec.depths) > 8]

@@ -37,8 +37,9 @@ TRACK_TAGS = ("language", "title", "handler_name")
 class StreamCopy:
     """The part of ``source`` to copy: packets that overlap [``start_s``, ``end_s``), shifted by ``shift_s``.
 
-    ``before_s``: seconds of pictures before the first one, by which the timecode is advanced. ``rate``: their average.
-    ``new_rate``: the rate of the new pictures, if different. ``only_sound``: copy nothing but sound.
+    ``before_s``: seconds of source pictures before the first one that is used, by which the timecode is advanced.
+    ``rate``: the average frame rate of the source; ``new_rate``: that of the result, if different. ``only_sound``: copy
+    nothing but sound.
     """
 
     source: Path
@@ -54,7 +55,7 @@ class StreamCopy:
 
 @dataclass(frozen=True)
 class CopiedTrack:
-    """A track of the result. ``first_pts``: packets of the source before it are hidden by its edit list; None: none."""
+    """A track of the result. ``first_pts``: packets of the source before this time are not copied; None: no limit."""
 
     track: Any
     first_pts: int | None = None
@@ -144,9 +145,9 @@ def copied_packets(
 
 
 def _is_hidden(packet: Packet[Any], copied: CopiedTrack, audible: set[int]) -> bool:
-    """Return whether the source's edit list hides a packet that the result need not have.
+    """Return whether a packet is left out because the source's edit list hides it and the result does not need it.
 
-    ``audible``: the tracks that had a packet that is not hidden; this one's is added.
+    ``audible``: the numbers of the tracks with an audible packet so far; that of an audible ``packet`` is added.
     """
     if not packet.is_discard:
         audible.add(packet.stream_index)
