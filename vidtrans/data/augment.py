@@ -56,7 +56,7 @@ def draw_synthetic_motion(rng: np.random.Generator, size: tuple[int, int]) -> Sy
 
 @dataclass(frozen=True)
 class Geometry:
-    """A drawn transform: resize to ``scaled``, crop the box at (x, y), mirror if ``mirrored``.
+    """A drawn transform: resize to ``scaled``, crop a box of size ``crop`` at (x, y), mirror if ``mirrored``.
 
     Sizes are (width, height) in pixels. ``motion`` is applied last.
     """
@@ -101,7 +101,7 @@ class Geometry:
 def draw_geometry(
     rng: np.random.Generator, size: tuple[int, int], crop: tuple[int, int], jitter: float, flip: bool
 ) -> Geometry:
-    """Draw a random crop, after resizing by ``jitter`` (286/256 in the paper), and a random left-right flip."""
+    """Draw a transform: resize ``size`` by the factor ``jitter`` (286/256 in the paper), crop, and perhaps ``flip``."""
     scaled = (round(size[0] * jitter), round(size[1] * jitter))
     x = int(rng.integers(0, max(1, scaled[0] - crop[0] + 1)))
     y = int(rng.integers(0, max(1, scaled[1] - crop[1] + 1)))

@@ -120,7 +120,7 @@ class PictureBatches(Batches):
 
 
 class NoiseLoader(Batches):
-    """Batches of noise, to time training before pictures exist."""
+    """Batches of noise in the format of ``Loader``, to time training before pictures exist."""
 
     def __init__(
         self, size: tuple[int, int], pairing: Pairing, *, batch: int, plate: bool = False, recurrent: bool = False

@@ -165,7 +165,7 @@ def _pictures_at(opened: Reader, index: ClipIndex, numbers: list[int]) -> Genera
 
 
 def shape_of(index: ClipIndex) -> tuple[int, int]:
-    """Return the (width, height) of a clip with square pixels."""
+    """Return the (width, height) at which a clip is shown with square pixels."""
     return round(index.width * index.sample_aspect_ratio), index.height
 
 
