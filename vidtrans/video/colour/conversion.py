@@ -239,7 +239,7 @@ def _interleaved(frame: av.VideoFrame) -> np.ndarray:
 
 
 def _to_full(picture: np.ndarray, bits: int, alpha_bits: int) -> np.ndarray:
-    """Stretch to the full 16-bit range: swscale pads n-bit RGB with zeros, and leaves YUV's white at an 8-bit level."""
+    """Stretch samples to full 16 bits: swscale pads n-bit RGB with zeros, and leaves YUV's white at an 8-bit level."""
     colours = _stretched(picture[..., :3], bits)
     return colours if picture.shape[2] == 3 else with_alpha(colours, _stretched(picture[..., 3], alpha_bits))
 

@@ -69,8 +69,7 @@ class ToneMap:
     def __call__(self, rgb: np.ndarray) -> np.ndarray:
         """Return (H, W, 3) BT.709 SDR codes for (H, W, 3) non-linear, full-range RGB of the source, both uint16.
 
-        Where ``takes_bytes``, both may be uint8.
-        Grey stays grey, and a brighter pixel stays brighter.
+        Where ``takes_bytes``, both may be uint8. Grey stays grey, and a brighter pixel stays brighter.
         """
         mapped = np.empty_like(rgb)
         for top in range(0, len(rgb), _STRIP):
@@ -167,13 +166,13 @@ def nits_of_pq(code: np.ndarray) -> np.ndarray:
 
 
 def pq_of_nits(nits: np.ndarray) -> np.ndarray:
-    """Apply the inverse EOTF of SMPTE ST 2084."""
+    """Apply the inverse EOTF of SMPTE ST 2084: cd/m², 0 … 10,000, to code values 0 … 1."""
     power = np.power(nits / 10000, _M1)
     return np.power((_C1 + _C2 * power) / (1 + _C3 * power), _M2)
 
 
 def _light_of_codes(transfer: int, *, as_pictures: bool) -> np.ndarray:
-    """Return the display light of each of the 65,536 codes, float32; for HLG, α^(1/γ) times the scene light.
+    """Return the display light of each of 65,536 codes, float32, SDR white 1; for HLG, α^(1/γ) times the scene light.
 
     ``as_pictures``: common video is shown by the sRGB curve, not by BT.1886.
     """

@@ -121,7 +121,7 @@ def _tags(profile: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def _shaper(name: str, mode: str, connection: bytes, tags: dict[bytes, bytes]) -> CurvesAndMatrix | None:
-    """Return the curves and the matrix of a profile; None where it has none, or connects by Lab."""
+    """Return the conversion by a profile's curves and matrix; None where it lacks them, or connects through Lab."""
     if connection != b"XYZ ":
         return None
     if mode == "L" and b"kTRC" in tags:

@@ -180,7 +180,7 @@ def _command(program: Path, source: Path, output: str, options: dict[str, str | 
 
 
 def _output_options(job: FFmpegJob) -> dict[str, str | None]:
-    """Return all options except those of times. ffmpeg-python takes None for a flag."""
+    """Return the output options, without those of timestamps, for ffmpeg-python; None is a flag without a value."""
     graph = _append_filters(job.graph, _TO_BT709) if job.to_bt709 else job.graph.strip()
     options: dict[str, str | None] = {"format": "nut", "bitexact": None, "sws_flags": _SCALING}
     options |= {"avoid_negative_ts": "disabled"}  # B-frames are decoded before 0, and everything would move

@@ -47,7 +47,7 @@ def check_chunks(header: Header, data: bytes, path: Path) -> None:
 
 
 def _chunks(header: Header, data: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """Yield the offset, the begin and end of the pixels, and the part of each chunk. Raises ValueError, LookupError."""
+    """Yield for each chunk its offset, begin and end of its pixels, and its part. Raises ValueError, LookupError."""
     for offset in _chunk_offsets(header.end, data):
         number = struct.unpack_from("<I", data, offset)[0] if header.is_multipart else 0
         # Before a chunk's size: the number of its part, and its tile or its line.

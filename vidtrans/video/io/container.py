@@ -235,7 +235,7 @@ def describe(container: InputContainer, stream: VideoStream, path: Path) -> Medi
 
 
 def _rate_of(container: InputContainer, stream: VideoStream) -> Fraction | None:
-    """Return the rate in the headers: for raw streams, the codec's own, as FFmpeg counts any of them at 25."""
+    """Return the frame rate in the headers; for raw streams only the codec's own, as FFmpeg assumes 25 for all."""
     if container.format.name not in RAW:
         return stream.average_rate or stream.guessed_rate
     rate = stream.codec_context.framerate
@@ -258,7 +258,7 @@ def _offset(container: InputContainer, stream: VideoStream) -> float | None:
 
 
 def open_unedited(container: InputContainer) -> InputContainer:
-    """Open a QuickTime file once more, without regard to its edit lists. Raises av.error.FFmpegError."""
+    """Open a QuickTime file a second time, ignoring its edit lists. Raises av.error.FFmpegError."""
     return av.open(container.name, options={**SAFE, "ignore_editlist": "1"}, metadata_errors="replace")
 
 

@@ -47,7 +47,7 @@ def add_track(out: OutputContainer, stream: Stream) -> Stream:
 
 
 def is_held(stream: Stream, kind: str) -> bool:
-    """Return whether a container (FFmpeg's name for it) can hold the packets of ``stream``; some fail in the header."""
+    """Return whether a container (FFmpeg's name for it) can hold the packets of ``stream``, by a trial header."""
     out = av.open(BytesIO(), "w", format=kind)
     try:
         add_track(out, stream)

@@ -40,7 +40,7 @@ SHORT_S, SHORT_SHARE = 0.5, 0.02
 
 @dataclass
 class DecodeLosses:
-    """Counts of damage that a tolerant decoder skipped, with all packets and interlaced frames of the same pass."""
+    """Counts of damage that a tolerant decoder skipped, and of all packets and interlaced frames of that pass."""
 
     lost: int = 0  # packets
     flawed: int = 0  # frames

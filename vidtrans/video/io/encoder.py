@@ -207,8 +207,8 @@ def unpack(
 ) -> None:
     """Write the frames of lossless ``segments`` as pictures (png or exr) into the folder ``output``, under ``names``.
 
-    With ``names`` None there is one frame, and ``output`` is its file. Raises MediaError where the numbers differ,
-    Interrupted when a stop is requested.
+    With ``names`` None there is one frame, and ``output`` is its file. Raises MediaError where there are not as many
+    frames as names, Interrupted when a stop is requested.
     """
     encode = picture_encoder(codec)
     if names is not None:

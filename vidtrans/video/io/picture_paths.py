@@ -148,7 +148,7 @@ def find_guides(folder: Path) -> dict[str, Path]:
 
 
 def choose_guides(folder: Path, names: Sequence[str]) -> dict[str, Path]:
-    """Return the guides with these names, in this order. Raises MediaError where one is missing."""
+    """Return the path of each guide, in order of ``names``, with its # and view if any. Raises MediaError."""
     found = find_guides(folder) if folder.is_dir() else {}
     chosen: dict[str, Path] = {}
     for name in names:

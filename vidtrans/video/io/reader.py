@@ -237,7 +237,7 @@ class ClipReader:
 
 
 def _has_no_side_data(frame: av.VideoFrame) -> bool:
-    """Return whether a frame has no side data, as most have none; it is then upright."""
+    """Return whether a frame has no side data, which is usual; such a frame is upright."""
     try:
         return len(frame.side_data) == 0
     except ValueError:  # a kind of side data that PyAV has no name for

@@ -100,7 +100,7 @@ def add_tracks(
 
 
 def _remedy(stream: AudioStream) -> str:
-    """Return what to do about sound that a container cannot hold."""
+    """Return the remedy, for a message, where a container cannot hold the sound."""
     others = [f".{ending}" for ending, kind in CONTAINERS.items() if is_held(stream, kind)]
     remedy = f"use -o with {' or '.join(others)}" if others else "convert its sound first, for example to FLAC"
     return f"{remedy}, or --set encoding.sound=none"
@@ -117,7 +117,7 @@ def copied_packets(
 ) -> Iterator[tuple[float, Packet[Any]]]:
     """Yield (decoding time in s, packet) for the packets of these tracks within the copied part, shifted.
 
-    Of the packets that an edit list hides, those before the first audible one are left to the result's edit list.
+    Packets before the first audible one, which the source's edit list hides, are copied: the result's will hide them.
     """
     audible: set[int] = set()
     for packet in packets_of(source, [source.streams[i] for i in tracks]) if tracks else ():

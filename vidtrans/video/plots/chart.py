@@ -165,7 +165,7 @@ def round_values(low: float, high: float, count: int, *, whole: bool = False, ar
 
 
 def columns(values: Sequence[float | None], width: int) -> Iterator[tuple[float, float | None]]:
-    """Yield (frame, value) for each frame; with more than ``width``, for each column, its largest value."""
+    """Yield (frame, value) for each frame; of more than ``width`` frames, (mid frame, largest value) per column."""
     edges = np.linspace(0, len(values), min(len(values), width) + 1).astype(int)
     for first, stop in pairwise(edges.tolist()):
         known = [v for v in values[first:stop] if v is not None]
