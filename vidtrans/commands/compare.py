@@ -62,7 +62,7 @@ class Compare(Command):
         """
         from vidtrans.clips.indexing import content_digest, open_clip
         from vidtrans.core.files import base_name
-        from vidtrans.evaluation.comparison import clip_panel, draw_sheet, input_panel, write_video
+        from vidtrans.evaluation.comparison import clip_panel, delivery_of, draw_sheet, input_panel, write_video
         from vidtrans.models.loaded_model import load_model
         from vidtrans.output.places import refuse_link
         from vidtrans.output.result import produce
@@ -99,6 +99,7 @@ class Compare(Command):
                 panels.insert(1, input_panel(first, look, context))
             if as_sheet:
                 return lambda path: draw_sheet(panels, span, path, self.frames)
+            delivery_of(first, span).check_sound(output, may_omit=False)
             columns = self.columns or min(3, len(panels))
             return lambda path: write_video(first, panels, span, path, columns, encoding, context)
 

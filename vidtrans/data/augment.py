@@ -56,7 +56,7 @@ def draw_synthetic_motion(rng: np.random.Generator, size: tuple[int, int]) -> Sy
 
 @dataclass(frozen=True)
 class Geometry:
-    """A drawn transform: resize to ``scaled``, crop the box at (x, y), mirror if ``mirrored``.
+    """A drawn transform: resize to ``scaled``, crop a box of size ``crop`` at (x, y), mirror if ``mirrored``.
 
     Sizes are (width, height) in pixels. ``motion`` is applied last.
     """
@@ -75,7 +75,7 @@ class Geometry:
         return self.motion.apply(picture) if self.motion else picture
 
     def apply_to_flow(self, backward: BackwardFlow) -> BackwardFlow:
-        """Transform the flow between two whole pictures as ``apply`` transforms these, without the synthetic motion."""
+        """Return the backward flow of pictures that ``apply`` makes, from that of whole ones; without ``motion``."""
         flow, confidence = resize_flow(backward.flow, *self.scaled), cv2.resize(backward.confidence, self.scaled)
         height, width = flow.shape[:2]
         flow = self._padded(flow)
@@ -101,7 +101,7 @@ class Geometry:
 def draw_geometry(
     rng: np.random.Generator, size: tuple[int, int], crop: tuple[int, int], jitter: float, flip: bool
 ) -> Geometry:
-    """Draw a random crop, after resizing by ``jitter`` (286/256 in the paper), and a random left-right flip."""
+    """Draw a transform: resize ``size`` by the factor ``jitter`` (286/256 in the paper), crop, and perhaps ``flip``."""
     scaled = (round(size[0] * jitter), round(size[1] * jitter))
     x = int(rng.integers(0, max(1, scaled[0] - crop[0] + 1)))
     y = int(rng.integers(0, max(1, scaled[1] - crop[1] + 1)))
@@ -109,9 +109,9 @@ def draw_geometry(
 
 
 def crop_size(sizes: Sequence[tuple[int, int]], wanted: int | None, multiple: int) -> tuple[int, int]:
-    """Return the (width, height) of a training crop: ``wanted``, rounded down to a multiple of ``multiple``.
+    """Return the (width, height) of the largest training crop that fits in pictures of all ``sizes``.
 
-    Without ``wanted`` it is the largest that fits in every picture.
+    Sides are at most ``wanted``, if given, and rounded down to multiples of ``multiple``, but never to 0.
     """
     width, height = (min(side) if wanted is None else min(wanted, *side) for side in zip(*sizes, strict=True))
     return max(multiple, width // multiple * multiple), max(multiple, height // multiple * multiple)

@@ -44,9 +44,9 @@ MAX_PICTURES_OF_SHOTS = 1200  # pictures, of all shots together
 
 @dataclass(frozen=True)
 class BackgroundPlate:
-    """The medians of a dataset's targets (``picture``) and of its raw frames (``scene``), which a render will receive.
+    """The medians of a dataset's targets (``picture``) and of its source frames (``scene``), as a render reads them.
 
-    ``still``: the share of the scene that frames show, 0 to 1, in the worst tenth of them (see ``STILL``).
+    ``still``: the share of the scene that is visible in a frame, 0 to 1, as the 10 % quantile of frames (``STILL``).
     """
 
     picture: np.ndarray
@@ -59,12 +59,12 @@ class BackgroundPlate:
         return self.still >= STILL
 
     def for_record(self) -> Table:
-        """Return the table for the model file."""
+        """Return the plate's size and ``still``, for the model file."""
         return {"size": [self.picture.shape[1], self.picture.shape[0]], "still": self.still}
 
 
 def find_background_plate(pairs: Sequence[Pair]) -> BackgroundPlate | None:
-    """Return the background plate of a dataset's pairs; None if they differ in size, or are too few."""
+    """Return the background plate of pairs; None if pictures differ in size, or are fewer than MIN_PICTURES."""
     if len(pairs) < MIN_PICTURES or len({picture_size(p.target) for p in pairs}) > 1:
         return None
     chosen = [pairs[i] for i in segment_centres(len(pairs), min(len(pairs), MAX_PICTURES))]
@@ -79,7 +79,7 @@ def find_background_plate(pairs: Sequence[Pair]) -> BackgroundPlate | None:
 
 
 def stillness(frames: Sequence[np.ndarray], plate: np.ndarray) -> float:
-    """Return the visible share of the plate, 0 to 1, as the 10 % quantile over the frames."""
+    """Return the share of ``plate`` that is visible in a frame, 0 to 1, as the 10 % quantile of ``frames``."""
     return round(float(np.quantile([agreement(f, plate) for f in frames], 0.1)), 3)
 
 
@@ -122,7 +122,7 @@ def _blocks(grey: np.ndarray) -> np.ndarray:
 
 
 class MotionWeights:
-    """The L1 weights of a dataset's pairs.
+    """The weights of pixels in the L1 loss, for pairs of a dataset; ``weight``: the most that motion adds to 1.
 
     ``plates``: for each target in a shot with a still camera, the shot's plate and mean weight.
     """
@@ -131,7 +131,7 @@ class MotionWeights:
         self.weight, self.plates = weight, plates
 
     def __call__(self, pair: Pair, geometry: Geometry, target: np.ndarray) -> np.ndarray:
-        """Return weights (1, H, W) float32 for a pair's transformed ``target`` (H, W, 3) uint8; a shot's mean is 1.
+        """Return weights (1, H, W) float32 for a pair's transformed ``target`` (H, W, 3) uint8, with mean 1 in a shot.
 
         All are 1 if the camera moves.
         """
@@ -143,7 +143,7 @@ class MotionWeights:
 
 
 def find_motion_weights(dataset: Dataset, pairs: Sequence[Pair], weight: float) -> MotionWeights:
-    """Compute a plate for each shot that has one picture size and a still camera."""
+    """Return the weights of ``pairs``, with a plate for each shot of one picture size and a still camera."""
     shots_of = {dataset.folder / (r.target or r.file): (r.source, r.shot) for r in dataset.records}
     targets_of: dict[tuple[int, int], list[Path]] = defaultdict(list)
     for pair in pairs:
@@ -164,7 +164,7 @@ def find_motion_weights(dataset: Dataset, pairs: Sequence[Pair], weight: float) 
 
 
 def _weights(picture: np.ndarray, plate: np.ndarray, sigma: float, weight: float) -> np.ndarray:
-    """Return weights from 1 to 1 + ``weight``, (H, W) float32."""
+    """Return weights from 1, on the plate, to 1 + ``weight``, far from it, (H, W) float32; ``sigma``: of the blur."""
     difference = cv2.absdiff(picture, plate).mean(axis=2, dtype=np.float32)
     moving = cv2.GaussianBlur(difference, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101) / FULL_MOTION
     weights: np.ndarray = 1 + np.float32(weight) * np.minimum(moving, 1)

@@ -29,7 +29,7 @@ Source = ClipSource | FolderSource
 
 @dataclass(frozen=True)
 class DatasetPlan:
-    """The frame records of a dataset, and the chunks in which their pictures are written; each has one source."""
+    """The frame records of a dataset, and the chunks in which pictures are written; a chunk is of one source."""
 
     records: tuple[FrameRecord, ...]
     chunks: tuple[tuple[FrameRecord, ...], ...]
@@ -41,7 +41,7 @@ class DatasetPlan:
 
 
 def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetSettings) -> DatasetPlan:
-    """Plan folders, roles and chunks, without reading files."""
+    """Return the plan of a dataset: file names and roles of frames, and chunks. No file is read."""
     records: list[FrameRecord] = []
     chunks: list[tuple[FrameRecord, ...]] = []
     for number, (source, folder) in enumerate(zip(sources, _folder_names(sources), strict=True)):
@@ -60,7 +60,7 @@ def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetS
 
 
 def _records(source: Source, settings: DatasetSettings, *, may_drop: bool, unpaired: bool) -> Iterator[FrameRecord]:
-    """Yield the source's frame records with shot and role; the plan adds file names and source number."""
+    """Yield a source's frame records, without file names; ``may_drop``: drop near-duplicate and blurred frames."""
     if isinstance(source, ClipSource) and unpaired and source.shows_single_pictures:
         yield from _single_pictures(source, settings)
         return
@@ -84,7 +84,7 @@ def _records(source: Source, settings: DatasetSettings, *, may_drop: bool, unpai
 
 
 def _single_pictures(source: ClipSource, settings: DatasetSettings) -> Iterator[FrameRecord]:
-    """Yield the records of a folder of unrelated pictures: single pictures are held out, regardless of shots."""
+    """Yield the records of a folder of unrelated pictures: those held out are single, not in blocks of a shot."""
     numbers = [(n, shot) for shot, inside in enumerate(source.shots()) for n in inside]
     dropped = _dropped(source.survey, [n for n, _ in numbers], replace(settings, min_sharpness=0.0))
     roles = iter(split_roles(len(numbers) - len(dropped), settings.val_fraction, 1, 0))
@@ -93,7 +93,7 @@ def _single_pictures(source: ClipSource, settings: DatasetSettings) -> Iterator[
 
 
 def split_roles(num_frames: int, fraction: float, block: int, gap: int) -> list[Role]:
-    """Return the role of each frame of a shot: evenly spaced blocks of ``block`` are held out, about ``fraction``.
+    """Return the role of each frame of a shot: about ``fraction`` is held out, in evenly spaced blocks of ``block``.
 
     Neighbouring frames are nearly identical, so ``gap`` frames on either side of a block are unused. A shot too
     short for a block and its gaps is all for training.

@@ -33,7 +33,10 @@ Role = Literal["train", "val", "gap", "dropped"]
 
 @dataclass(frozen=True)
 class FrameRecord:
-    """One stored frame. Paths are relative to the dataset, with forward slashes."""
+    """The record of a frame, stored or dropped. ``index`` and ``shot`` count within its ``source``.
+
+    Paths are relative to the dataset, with forward slashes.
+    """
 
     file: str
     source: int
@@ -61,8 +64,9 @@ class FrameRecord:
 class Pair:
     """A training pair: the pictures of the input (oldest first), and the target.
 
-    ``place``: the target's position in its ``shot`` (source, shot); ``phase``: in [0, 1), its position on a clock.
-    ``domain``: index of the domain in an unpaired dataset, whose pairs are single frames; 0 is the source.
+    ``place``: the pair's number within its ``shot`` (source, shot). ``phase``: the value of the clock input, in [0, 1);
+    None for a pairing without a clock. ``domain``: index of the domain in an unpaired dataset, whose pairs are single
+    frames; 0 is the source.
     """
 
     inputs: tuple[Path, ...]
@@ -76,7 +80,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Dataset:
-    """An opened dataset. ``pairs``: only those whose pictures all exist."""
+    """An opened dataset. ``pairs``: those whose pictures all exist; ``num_missing``: pictures that are deleted."""
 
     folder: Path
     key: str
@@ -99,11 +103,11 @@ class Dataset:
         return [p for p in self.pairs if p.role == role]
 
     def inputs(self, role: Role) -> list[Pair]:
-        """Return the pairs of a role with network inputs: all, or of unpaired domains the source's frames."""
+        """Return the pairs that give network inputs: all of a role, or, if unpaired, those of the source domain."""
         return [p for p in self.role(role) if p.domain == 0]
 
     def targets(self, role: Role) -> list[Pair]:
-        """Return the pairs of a role with targets to learn: all, or of unpaired domains the target frames."""
+        """Return the pairs that give targets: all of a role, or, if unpaired, those of the target domains."""
         return [p for p in self.role(role) if p.domain or not self.domains]
 
     @property
@@ -117,7 +121,7 @@ class Dataset:
         return list(dict.fromkeys(n for r in self.records for n in r.names))
 
     def files(self) -> list[str]:
-        """Return the existing pictures."""
+        """Return the paths of the pictures that exist, relative to the folder, in order."""
         return [n for n in self.names() if (self.folder / n).is_file()]
 
     def with_all_pictures(self) -> Dataset:
@@ -140,7 +144,7 @@ def check_sizes(pairs: Sequence[Pair]) -> None:
 
 
 def check_pairs(dataset: Dataset, pairing: Pairing) -> None:
-    """Raise MediaError if no shot is long enough for a pair."""
+    """Raise MediaError if the dataset has no pairs, for example because no shot is long enough for the pairing."""
     if dataset.pairs:
         return
     dropped = sum(r.role == "dropped" for r in dataset.records)
@@ -208,7 +212,7 @@ def open_dataset(folder: Path) -> Dataset:
 
 
 def _check_domains(dataset: Dataset) -> None:
-    """Raise ValueError if the sources of an unpaired dataset do not name their domains."""
+    """Raise ValueError if a source of an unpaired dataset has no domain number, or a domain no source."""
     names = dataset.domains
     numbers = {source.get("domain") for source in dataset.sources}
     if names and (not all(type(n) is int for n in numbers) or numbers != set(range(len(names)))):

@@ -75,8 +75,8 @@ class PlannedDataset:
 class DatasetSpec:
     """A requested dataset. Raises UsageError if the request is invalid.
 
-    ``extractor``: the network that makes a picture of each frame, if the pairing needs one. ``domains``: for unpaired
-    datasets, each with its ``videos``, all of which the field ``videos`` lists too; ``start``, ``end``: of every clip.
+    ``extractor``: the network that makes a picture of each frame, if the pairing needs one. ``domains``: those of an
+    unpaired dataset; ``videos`` lists all their clips too, in the same order. ``start``, ``end``: part of each clip.
     """
 
     videos: Sequence[Path]
@@ -94,7 +94,7 @@ class DatasetSpec:
 
     @property
     def settings(self) -> DatasetSettings:
-        """Return the settings of [dataset]."""
+        """Return the settings of the table ``[dataset]``."""
         return self.recipe.settings("dataset", DatasetSettings)
 
     @cached_property
@@ -106,12 +106,12 @@ class DatasetSpec:
 
     @cached_property
     def pairing(self) -> Pairing:
-        """Return the pairing; for a stack without named guides, find and read the guides first; find palettes."""
+        """Return the pairing, completed from the sources: guides of a stack that names none, palette of label maps."""
         return with_found_palette(with_guides(self._named_pairing, self.videos[0], self.target), self._label_maps)
 
     @property
     def _label_maps(self) -> list[Path]:
-        """Return the input pictures, if the pairing takes label maps as separate files. Raises MediaError."""
+        """Return the picture files of the inputs if the pairing takes label maps, else none. Raises MediaError."""
         if not isinstance(self._named_pairing, Labels):
             return []
         found: list[Path] = []
@@ -122,7 +122,7 @@ class DatasetSpec:
 
     @property
     def training_tables(self) -> dict[str, Table]:
-        """Return the preset's tables for training."""
+        """Return the preset's tables that training uses: generator, discriminator and training."""
         return {n: t for n, t in self.recipe.from_preset.items() if n in ("generator", "discriminator", "training")}
 
     def digest(self, context: Context) -> str:
@@ -159,7 +159,7 @@ class DatasetSpec:
             raise UsageError("--target", "one target clip fits one video", "make a dataset for each pair of clips")
 
     def _check_cuts(self) -> None:
-        """Raise UsageError if a list of cuts does not belong to exactly one clip."""
+        """Raise UsageError if ``cuts`` names a file, and the dataset is not made of exactly one clip."""
         if self.settings.cuts in (AUTO, OFF):
             return
         what = f"--cuts {self.settings.cuts}"
@@ -217,7 +217,7 @@ class DatasetSpec:
         return [number for number, domain in enumerate(self.domains) for _ in domain.videos]
 
     def _divide(self, sources: list[Source], described: list[Table], context: Context) -> None:
-        """Record each source's domain, and crop its black bars. Raises UsageError, MediaError."""
+        """Record each source's domain and black bars in ``described``, and set the bars to crop. Raises MediaError."""
         clips: list[DomainClip] = []
         for i, number in enumerate(self._domain_numbers):
             source = sources[i]
@@ -262,7 +262,7 @@ class DatasetSpec:
         return source, self._describe(clip, other, source, clip)
 
     def _open_matched(self, pairing: Matched, video: Path, context: Context) -> tuple[Source, Table]:
-        """Return the target frames matched with frames of the video, and their index table."""
+        """Return the source of target frames matched with the video's frames, and its table in the dataset's index."""
         assert self.target is not None  # _check_inputs has seen to it
         clip, other = open_clip(context, video), self._cut(open_clip(context, self.target))
         for each in (clip, other):
@@ -279,7 +279,7 @@ class DatasetSpec:
         return source, self._describe(clip, other, source, other) | {"matches": digest_of(sorted(matches.items()))}
 
     def _cut(self, clip: Clip) -> Clip:
-        """Return a clip with its shots from the setting ``cuts``. Raises UsageError."""
+        """Return a clip with the shots that the setting ``cuts`` defines. Raises UsageError."""
         cuts = self.settings.cuts
         if cuts != AUTO and not clip.index.same_size:
             why = f"the pictures of {clip.name} are of several sizes, and a shot has one"

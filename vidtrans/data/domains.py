@@ -58,7 +58,7 @@ class DomainClip:
 
 
 def find_domains(given: Sequence[Sequence[Path]], expand: Callable[[Sequence[Path]], list[Path]]) -> tuple[Domain, ...]:
-    """Return a domain with expanded clips for each group of ``given`` paths, the source's first.
+    """Return the domain of each group of paths, the source's first; ``expand`` returns the clips that paths stand for.
 
     A domain is named after its first file or folder; equal names are numbered.
     """
@@ -128,7 +128,7 @@ def _thumbnail(picture: np.ndarray) -> np.ndarray:
 
 
 def check_clips(clips: Sequence[DomainClip], names: Sequence[str], size: Size, context: Context) -> None:
-    """Note or warn about clips that are hard to learn from; ``size``: the size of the stored pictures."""
+    """Warn about clips that are hard to learn from; ``names``: of the domains; ``size``: of the stored pictures."""
     _note_bars(clips, context)
     for one, other in itertools.combinations(clips, 2):
         if one.domain == other.domain:

@@ -47,7 +47,7 @@ class PictureGrowth:
         return replace(self, total=total)
 
     def parts(self) -> list[tuple[float, float, PictureGrowth]]:
-        """Return for each scale its start and end as shares of the run, and a growth of only this scale."""
+        """Return (start, end, growth) for each scale: its part of the run, as shares, and a growth of it alone."""
         smaller = len(self.scales) - 1
         ends = [self.share * k / smaller for k in range(smaller + 1)] if smaller else [0.0]
         spans = zip(ends, [*ends[1:], 1.0], self.scales, strict=True)
@@ -87,6 +87,6 @@ def plan_growth(crop: Size, first: int, share: float, total: int, *, multiple: i
 
 
 def _fitting(side: float, full: int, multiple: int, smallest: int) -> int:
-    """Return a side near ``side`` that all networks accept, at most ``full``."""
+    """Return a side near ``side``, in pixels, that all networks accept, at most ``full``."""
     least = -(-smallest // multiple) * multiple
     return min(full, max(least, round(side / multiple) * multiple, multiple))

@@ -60,7 +60,7 @@ def order(seed: int, epoch: int, count: int) -> np.ndarray:
 
 
 class Batches(Protocol):
-    """A source of batches. ``crop``: the full (width, height) of its pictures; ``growth``: the size at each step."""
+    """A source of batches. ``crop``: (width, height) of its pictures at full size; ``growth``: their size at a step."""
 
     crop: tuple[int, int]
     growth: PictureGrowth
@@ -85,7 +85,7 @@ class PictureBatches(Batches):
         crop: The crop's side in pixels; None for the largest that fits in every picture.
         jitter: As in ``draw_geometry``.
         flip: As in ``draw_geometry``.
-        share: The examples of a step that this process makes; by default all.
+        share: The positions in a step's batch that this process makes; by default all.
     """
 
     def __init__(
@@ -113,14 +113,14 @@ class PictureBatches(Batches):
         return prefetched(self.make, first, stop)
 
     def draw(self, key: int, picture: np.ndarray, scale: PictureScale) -> tuple[np.random.Generator, Geometry]:
-        """Return the random generator of ``key``, and a geometry drawn with it for pictures of this one's size."""
+        """Return a generator seeded by the seed and ``key``, and a geometry drawn with it for pictures of this size."""
         rng = np.random.Generator(np.random.Philox(key=(self.seed << 64) + key))
         size = (picture.shape[1], picture.shape[0])
         return rng, draw_geometry(rng, size, scale.crop, self.jitter * scale.scale, self.flip)
 
 
 class NoiseLoader(Batches):
-    """Batches of noise, to time training before pictures exist."""
+    """Batches of noise in the format of ``Loader``, to time training before pictures exist."""
 
     def __init__(
         self, size: tuple[int, int], pairing: Pairing, *, batch: int, plate: bool = False, recurrent: bool = False
@@ -145,9 +145,9 @@ class NoiseLoader(Batches):
 class Loader(PictureBatches):
     """Batches of pairs.
 
-    ``plate`` (H, W, 3) uint8, of the pairs' size, is added to each input; ``motion``: pixel weights; ``recurrent``:
-    add channels of an empty history to each input; ``whole``: leave jitter, crop and flip to the device if the result
-    is the same: pictures at full scale and of one size, a pointwise pairing, and no motion weights, which blur.
+    ``plate`` (H, W, 3) uint8: a background plate of the pairs' size, appended to each input; ``motion``: weights of the
+    pixels; ``recurrent``: append an empty history to each input; ``whole``: leave jitter, crop and flip to the device
+    where its result is the same: for pictures at full scale and of one size, a pointwise pairing, and no ``motion``.
     """
 
     def __init__(
@@ -195,7 +195,7 @@ class Loader(PictureBatches):
         return Example(index, geometry), self.pictures(Example(index, geometry), rng)
 
     def pictures(self, example: Example, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Return the input (C, H, W) uint8, the target (3, H, W) uint8 and the weights of an example."""
+        """Return an example's input (C, H, W) uint8, target (3, H, W) uint8 and weights (1, H, W), if any."""
         pair, geometry = self.pairs[example.index], example.geometry
         whole = self.whole and geometry.crop == self.crop
         place: Callable[[np.ndarray], np.ndarray] = (lambda picture: picture) if whole else geometry.apply

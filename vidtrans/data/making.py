@@ -71,7 +71,7 @@ def make_dataset(wanted: DatasetSpec, output: Path, context: Context, *, restore
 
 
 def estimate_pictures(frames: Iterator[Sequence[np.ndarray]], num_frames: int) -> Table:
-    """Estimate the cost of a dataset; ``frames`` yields the stored pictures of each frame."""
+    """Estimate the time and disk space for ``num_frames`` frames from a few; ``frames`` yields each one's pictures."""
     began = time.perf_counter()
     sizes = [sum(len(encode_png(p)) for p in pictures) for pictures in islice(frames, TRIAL_FRAMES)]
     share = num_frames / max(1, len(sizes))
@@ -100,7 +100,7 @@ def _domain_report(dataset: Dataset, number: int) -> Table:
 
 
 def train_recipe(folder: Path, preset: str | None, flags: Mapping[str, Table]) -> Recipe:
-    """Return the recipe for a dataset: of the preset ``preset``, by default the preset of the dataset."""
+    """Return the recipe to train on a dataset, from ``preset`` (None: the dataset's own) and tables of ``flags``."""
     dataset = open_dataset(folder)
     return make_recipe(preset, dataset.preset or None, flags, dataset.recipe)
 
@@ -180,7 +180,7 @@ def _move(folder: Path, output: Path) -> None:
 
 
 def _restore(folder: Path, planned: Dataset, output: Path, existing: Dataset) -> None:
-    """Restore only the deleted pictures, under their old names."""
+    """Copy the deleted pictures of ``existing`` from ``folder``, which holds all pictures, under their old names."""
     for old, new in zip(existing.records, planned.records, strict=True):
         for name, source in zip(old.names, new.names, strict=True):
             if not (output / name).is_file():

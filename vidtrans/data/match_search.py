@@ -36,7 +36,7 @@ class MatchSearch:
     context: Context = field(repr=False)
 
     def find(self, min_found: float) -> dict[int, int]:
-        """Return the best match of each target frame whose share of matched edges is at least ``min_found``.
+        """Return target frame number → number of the best matching frame, if at least ``min_found`` of the edges match.
 
         Raises MediaError if no frame matches, or if a clip cannot be read; Interrupted.
         """
@@ -90,17 +90,17 @@ class MatchSearch:
 
     @cached_property
     def _numbers(self) -> list[int]:
-        """Return the frame numbers of the target."""
+        """Return the numbers of the target's frames that get a match."""
         return list(range(self.target.first, self.target.stop, self.target.every))
 
     @cached_property
     def _places(self) -> list[int]:
-        """Return the frame numbers that are searched."""
+        """Return the numbers of the frames of ``given`` among which matches are searched."""
         return [self.given.first + n for n in spread_numbers(self.given.stop - self.given.first, MOST)]
 
     @cached_property
     def _matcher(self) -> Matcher:
-        """Read the clip to search, lazily: only matches that are not cached need it."""
+        """Return a matcher of the frames of ``given``, which are read on first use: cached matches do not need it."""
         seen: list[Outlines] = []
         for number, picture in enumerate(_small(self.given, self._places, self._size)):
             seen.append(outlines(picture, self._size))

@@ -44,7 +44,7 @@ class FolderSource:
 
     @property
     def inputs(self) -> list[Path]:
-        """Return the files of the inputs, if each side has files of its own."""
+        """Return the files of the inputs; none for side-by-side pictures, which hold input and target in one file."""
         return [a if self.a_is_input else b for a, b in self.pairs if b is not None]
 
     def describe_alone(self) -> str:
@@ -77,7 +77,7 @@ class FolderSource:
 def find_pairs(folder: Path, direction: str) -> FolderSource:
     """Detect a pair folder: ``A/`` + ``B/`` with equal names, or A|B pictures; with or without train/val/test.
 
-    Raises MediaError if there are no pairs.
+    ``direction``: which side is the input, "AtoB" or "BtoA". Raises MediaError if there are no pairs.
     """
     pairs: list[tuple[Path, Path | None]] = []
     roles: list[Role | None] = []
@@ -111,7 +111,7 @@ def _pairs_in(folder: Path) -> list[tuple[Path, Path | None]]:
 
 
 def _pairs_of(a: Path, b: Path) -> list[tuple[Path, Path | None]]:
-    """Return the pairs of two folders with equal names, or equal numbers in them."""
+    """Return the pairs of pictures in two folders that have equal names, or equal numbers in their names."""
     own, others = pictures_in(a), pictures_in(b)
     if not own or not others:
         return []
@@ -126,13 +126,13 @@ def _pairs_of(a: Path, b: Path) -> list[tuple[Path, Path | None]]:
 
 
 def check_names(folder: Path, names: Sequence[str]) -> None:
-    """Raise MediaError if two pictures of a folder have the same name, and one of them no counterpart."""
+    """Raise MediaError if two ``names`` differ only in their suffix, so that one picture has no counterpart."""
     if twice := repeated(names):
         raise MediaError(str(folder), f"two of its pictures are named '{twice}'", "keep one of them")
 
 
 def check_shapes(source: Path, size: tuple[int, int], target: tuple[int, int]) -> None:
-    """Raise MediaError if source and target (width, height) have different aspect ratios."""
+    """Raise MediaError about ``source`` if its ``size`` and the ``target``'s have different aspect ratios."""
     if abs(size[0] * target[1] / (size[1] * target[0]) - 1) > SHAPE_TOLERANCE:
         raise MediaError(
             str(source),

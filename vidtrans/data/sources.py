@@ -52,9 +52,9 @@ class PictureExtractor(Protocol):
 class ClipSource:
     """Frames ``first`` … ``stop − 1`` of a clip, every ``every``-th; ``target``: a second, synchronised clip.
 
-    ``target_steps``: the number of the target's frame for each frame that has one; None where both are equal.
-    With ``guides`` the clip is a folder of guides. The ``extractor`` adds one picture per frame. ``bars`` are
-    cropped from each picture of a clip without a target.
+    ``target_steps``: frame number → number of its target's frame, without frames that have no target; None: the numbers
+    are equal. With ``guides`` the clip is a folder of guides. The ``extractor`` adds one picture per frame. ``bars``
+    are cropped from each picture of a clip without a target.
     """
 
     path: Path
@@ -83,7 +83,7 @@ class ClipSource:
 
     @property
     def left_out(self) -> frozenset[int]:
-        """Return the numbers of frames that cannot be learned from."""
+        """Return the numbers of the frames that have no target, and are therefore not stored."""
         return (
             frozenset()
             if self.target_steps is None
@@ -122,7 +122,7 @@ class ClipSource:
                 yield *frame.pictures, *(resize(picture, width, height) for picture in beside)
 
     def _cropped(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, ...]]:
-        """Yield the frames without their bars, cropped at full size for exactness."""
+        """Yield a tuple of one picture per frame: without its bars, which are cropped before it is resized."""
         with closing(_pick(open_reader(self.path, FrameFormat()), self.index, numbers)) as frames:
             for frame in frames:
                 picture = self.bars.crop(frame.rgb)
@@ -165,17 +165,17 @@ def _pictures_at(opened: Reader, index: ClipIndex, numbers: list[int]) -> Genera
 
 
 def shape_of(index: ClipIndex) -> tuple[int, int]:
-    """Return the (width, height) of a clip with square pixels."""
+    """Return the (width, height) at which a clip is shown with square pixels."""
     return round(index.width * index.sample_aspect_ratio), index.height
 
 
 def find_targets(
     clip: Clip, other: Clip, first: int, stop: int, context: Context
 ) -> tuple[int, Mapping[int, int] | None]:
-    """Match the target's frames with the frames [first, stop) of a clip, and report what is left out.
+    """Match frames of ``other``, the target, with the frames [first, stop) of ``clip``, and report unmatched frames.
 
-    Returns the end of the shorter of both, and the target's frame for each frame; None where their numbers are equal.
-    Raises MediaError if they do not match.
+    Returns the end of the part of ``clip`` to use, at most ``stop``, and ``target_steps`` as of ``ClipSource``.
+    Raises MediaError if no frame matches.
     """
     if clip.index.same_size and other.index.same_size:
         check_shapes(clip.path, shape_of(clip.index), shape_of(other.index))
@@ -210,9 +210,9 @@ GREY_SPREAD = 2  # levels between channels that a codec may add to a grey pictur
 
 
 def with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
-    """Return the pairing; a stack without named guides takes all guides of its folder, grey ones as one channel.
+    """Return the pairing; a stack without names gets all guides of ``folder`` but the target, grey ones as one channel.
 
-    Data in OpenEXR guides (depth …) get the range of their values, so that renders of other clips have the same.
+    OpenEXR guides of data (depth …) get a fixed range of values, so that renders of other clips use the same range.
     """
     if not isinstance(pairing, Stack) or (pairing.guides and not folder.is_dir()):
         return pairing

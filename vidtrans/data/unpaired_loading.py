@@ -19,7 +19,7 @@ SOURCE, OTHERS = 1 << 63, 3 << 62  # first keys of what is drawn for the example
 
 @dataclass(frozen=True)
 class _Domain:
-    """A domain's pairs, and for each drawable frame a row of consecutive pair numbers, the newest first."""
+    """A domain's pairs, and a row of consecutive pair numbers, newest first, for each frame that can be drawn."""
 
     number: int
     pairs: tuple[Pair, ...]
@@ -38,7 +38,7 @@ class UnpairedLoader(PictureBatches):
         pairs: Training pairs of all domains.
         names: The names of the domains, for messages.
         num_frames: F.
-        batch, seed, multiple, crop, jitter, flip, share: As of ``PictureBatches``.
+        batch, seed, multiple, crop, jitter, flip, share: As in ``PictureBatches``.
 
     Raises:
         MediaError: A domain has no pictures.

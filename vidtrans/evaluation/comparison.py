@@ -81,6 +81,11 @@ def draw_sheet(panels: Sequence[Panel], span: range, path: Path, count: int | No
     return {"frames": len(rows), "panels": len(panels)}
 
 
+def delivery_of(first: Clip, span: range) -> Delivery:
+    """Return the times and the sound of a render of frames ``span`` of the first clip; its codec is not used."""
+    return Delivery(first, span, EncodingSettings(codec="ffv1"), trimmed=len(span) < first.index.num_frames)
+
+
 def write_video(
     first: Clip,
     panels: Sequence[Panel],
@@ -93,9 +98,6 @@ def write_video(
     """Write the panels as a grid video, with times and sound of frames ``span`` of the first clip."""
     index, numbers = first.index, list(span)
     layout = _Grid.of((index.width, index.height), [p.label for p in panels], columns)
-    # For the times and the sound of a render of the first clip; this codec is not used.
-    delivery = Delivery(first, span, EncodingSettings(codec="ffv1"), trimmed=len(span) < index.num_frames)
-    delivery.check_sound(path, may_omit=False)
     with tempfile.TemporaryDirectory(prefix="vidtrans-") as place, ExitStack() as stack:
         segment = Path(place) / "segment.nut"
         form = PictureFormat(*layout.size, index.sample_aspect_ratio, index.time_base, index.rate)
@@ -106,6 +108,7 @@ def write_video(
             context.stop.check()
             context.report(Progress("comparing", done + 1, len(numbers)))
         stack.close()
+        delivery = delivery_of(first, span)
         copied = delivery.assembly(folder=False).copied
         join([segment], delivery.times.timing, path, copied, context.report, context.stop)
     return {"frames": len(numbers), "panels": len(panels), "size": list(layout.size)}

@@ -30,8 +30,8 @@ class FrameFormat:
 
     ``size`` of the upright picture; ``deep``: 16 bits per channel instead of 8; ``alpha``: how transparency is handled.
     "laid": the picture is composited over ``background`` (None: white for pictures, black for videos). "kept": straight
-    colours, ``background`` where alpha is 0, and alpha as a separate array. "matte": the picture shows alpha as grey,
-    if anything is transparent.
+    colours, ``background`` where alpha is 0, and alpha as a separate array. "matte": alpha as a grey picture,
+    if anything in the clip is transparent; else as "laid".
     """
 
     size: Size = AS_STORED

@@ -60,8 +60,8 @@ def likely_numbers(name: str) -> list[int]:
 def frame_numbers(names: Sequence[str]) -> list[int | None]:
     """Return the frame number in each of the file names of a sequence; None for a name without one.
 
-    Of names that differ in numbers alone, the frame's is the number that differs in all of them; where several do, the
-    one that looks most like a frame's, then the one with the fewest gaps.
+    Among names that differ only in numbers, the frame number is the one that is different in every name; if several
+    are, the one with the highest ``NameNumber.rank``, then the one with the smallest range of values.
     """
     alike: dict[str, list[int]] = defaultdict(list)
     for place, name in enumerate(names):
@@ -76,7 +76,7 @@ def frame_numbers(names: Sequence[str]) -> list[int | None]:
 
 
 def _stem(name: str) -> str:
-    """Return the part of a file name in which numbers may be a frame's."""
+    """Return a file name without suffix and copy mark; digits that are no frame number, as in dates, become dashes."""
     return NO_FRAME.sub(lambda match: re.sub(r"\d", "-", match[0]), COPY.sub("", PurePath(name).stem))
 
 
@@ -98,7 +98,7 @@ def _rank(stem: str, run: re.Match[str]) -> int:
 
 
 def _varying(rows: Sequence[Sequence[NameNumber]]) -> list[int]:
-    """Return the values of the most probable column in which all rows differ; none for a single row."""
+    """Return the most probable column of distinct values; ``rows``: the numbers of each name. [] for a single row."""
     columns = [
         (max(cell.rank for cell in column), [cell.value for cell in column]) for column in zip(*rows, strict=True)
     ]
@@ -118,10 +118,10 @@ class Sequencing:
     """The frames of a second sequence that go with frames [first, stop) of another.
 
     Attributes:
-        steps: The index in the second sequence for each frame; None where it has no such frame.
-        held: The same, with the frame before in place of a missing one, or the first that there is.
-        way: What they were matched by: "name", "number" or "order".
-        words: What is unusual: another first number, or why nothing but the order is left; "" for nothing.
+        steps: For each frame of the first sequence, the index of its frame in the second; None if it has none.
+        held: ``steps`` with each None replaced by the last step before it, or else by the first step after it.
+        way: The criterion of the match: "name", "number" or "order".
+        words: A remark for the user: that numbering starts elsewhere, or why frames are matched by order; else "".
     """
 
     steps: tuple[int | None, ...]
@@ -131,14 +131,14 @@ class Sequencing:
 
     @classmethod
     def of(cls, every: Sequence[int | None], span: slice, way: str, words: str = "") -> Sequencing:
-        """Return the part of the steps of all frames that a ``span`` selects."""
+        """Return the sequencing of the frames that ``span`` selects; ``every``: the steps of all frames."""
         latest = next((step for step in every if step is not None), 0)
         held = [latest := latest if step is None else step for step in every]
         return cls(tuple(every[span]), tuple(held[span]), way, words)
 
 
 def repeated(names: Sequence[str]) -> str:
-    """Return a name that two pictures have, without their endings; "" for none."""
+    """Return the first name, without its suffix, that two pictures share; "" if all names are different."""
     stems = [PurePath(name).stem for name in names]
     return next((stem for stem, times in Counter(stems).items() if times > 1), "")
 
@@ -152,9 +152,9 @@ def has_gaps(names: Sequence[str]) -> bool:
 def align(whole: Names, own: Names, first: int, stop: int, *, counting: Counting = "found") -> Sequencing:
     """Match a second sequence, ``own``, with the frames [first, stop) of a sequence ``whole``.
 
-    Names decide where one sequence has all those of the other, else the numbers in them, else half of the names; else
-    the order. ``counting``: whether equal numbers are the same frame ("equal"), or the first frames of both are
-    ("together"); "found": equal numbers, where these fit.
+    Frames are matched by name if one sequence has all names of the other, else by number if both are numbered, else by
+    name if half of the names are common, else by order. ``counting``: "equal": equal numbers are the same frame;
+    "together": the lowest numbers are, and names are ignored; "found": as "equal", or shifted if that fits better.
     """
     span = slice(first, stop)
     names, others = ([] if isinstance(side, range) else [PurePath(name).stem for name in side] for side in (whole, own))
@@ -184,7 +184,7 @@ def align(whole: Names, own: Names, first: int, stop: int, *, counting: Counting
 
 
 def common_frames(sequences: Sequence[Sequence[str]]) -> list[list[int]]:
-    """Return for each sequence of file names the indices of the frames that all of them have, in step."""
+    """Return, for each sequence of file names, the indices of the frames that all have, in the order of the first."""
     first = sequences[0]
     steps = [align(first, names, 0, len(first)).steps for names in sequences]
     kept = [row for row in zip(*steps, strict=True) if None not in row]
@@ -210,10 +210,10 @@ def sequence_numbers(side: Names) -> Sequence[int | None] | None:
 
 
 def _shift(whole: Sequence[int | None], own: Sequence[int | None], span: slice) -> int:
-    """Return the number to add to those of ``own``, where its counting begins elsewhere.
+    """Return the offset from numbers of ``own`` to those of ``whole``; 0 if equal numbers are the same frame.
 
-    Numbers are taken as they are, unless some lie outside the other sequence, and all fit when moved, or more when
-    moved by one.
+    It is not 0 only if the shifted numbers are exactly those of ``whole`` or its ``span``, if the sequences have no
+    number in common, or if a shift by one gives more common numbers.
     """
     every, part, found = _known(whole), _known(whole[span]), _known(own)
     if not part or len(found) == 1:
@@ -230,7 +230,7 @@ def _shift(whole: Sequence[int | None], own: Sequence[int | None], span: slice) 
 
 
 def list_frames(frames: Sequence[int], label: Callable[[int], str] = str) -> str:
-    """Return increasing frames as text, as in "6, 8 to 11 and 40"; many are cut short, with their number."""
+    """Return increasing frames as text, as in "6, 8 to 11 and 40"; a long list is cut and ends with the total."""
     runs: list[list[int]] = []
     for frame in frames:
         if runs and frame == runs[-1][-1] + 1:

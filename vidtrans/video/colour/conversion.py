@@ -49,7 +49,7 @@ def matrix_of(frame: av.VideoFrame) -> Colorspace:
 
 
 def has_own_matrix(frame: av.VideoFrame) -> bool:
-    """Return whether a frame has a YUV matrix that swscale does not have; RGB in the planes of YUV is whole."""
+    """Return whether a frame has a YUV matrix of ``OWN``, which swscale lacks; GBR counts without subsampling only."""
     kind, matrix = frame.format, int(frame.colorspace)
     if kind.is_rgb or kind.name.startswith("xyz") or len(kind.components) < 3:
         return False
@@ -143,7 +143,7 @@ def resize_alpha(rgba: np.ndarray, width: int, height: int) -> np.ndarray:
 class ToRGB:
     """Convert decoded frames to arrays of one size, in the stored orientation, with one shared swscale context.
 
-    ``profile``: the conversion by an ICC profile, which stands for colour tags.
+    ``profile``: the conversion by an ICC profile, which is used instead of the colour tags.
     """
 
     def __init__(self, width: int, height: int, *, deep: bool = False, profile: Conversion | None = None) -> None:
@@ -171,9 +171,10 @@ class ToRGB:
     def _converted(
         self, frame: av.VideoFrame, formats: tuple[str, str], exact: bool, width: int, height: int
     ) -> np.ndarray:
-        """Convert to the first of ``formats`` (8 bits) or the second (16 bits; ``exact`` asks for it).
+        """Convert a frame to an array, through ``formats[0]`` (8 bits) or ``formats[1]`` (16); 16 bits if ``exact``.
 
-        Both are planar: for packed RGB swscale takes twice the time, and its 16 bits are wrong for subsampled chroma.
+        Formats without alpha are planar: for packed RGB swscale takes twice the time, and its 16 bits are wrong for
+        subsampled chroma.
         """
         if has_own_matrix(frame):
             return self._by_own_matrix(frame, width, height)
@@ -238,7 +239,7 @@ def _interleaved(frame: av.VideoFrame) -> np.ndarray:
 
 
 def _to_full(picture: np.ndarray, bits: int, alpha_bits: int) -> np.ndarray:
-    """Stretch to the full 16-bit range: swscale pads n-bit RGB with zeros, and leaves YUV's white at an 8-bit level."""
+    """Stretch samples to full 16 bits: swscale pads n-bit RGB with zeros, and leaves YUV's white at an 8-bit level."""
     colours = _stretched(picture[..., :3], bits)
     return colours if picture.shape[2] == 3 else with_alpha(colours, _stretched(picture[..., 3], alpha_bits))
 

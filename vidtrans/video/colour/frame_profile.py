@@ -19,7 +19,7 @@ _LARGEST = 1 << 24
 
 @dataclass(frozen=True)
 class FrameProfile:
-    """A ``conversion`` by a profile, None where nothing is converted; ``unread``: a profile that is not used."""
+    """The ``conversion`` by a frame's ICC profile, None without one; ``unread``: names a profile that is not used."""
 
     conversion: Conversion | None = None
     unread: str = ""

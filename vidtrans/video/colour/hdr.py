@@ -69,8 +69,7 @@ class ToneMap:
     def __call__(self, rgb: np.ndarray) -> np.ndarray:
         """Return (H, W, 3) BT.709 SDR codes for (H, W, 3) non-linear, full-range RGB of the source, both uint16.
 
-        Where ``takes_bytes``, both may be uint8.
-        Grey stays grey, and a brighter pixel stays brighter.
+        Where ``takes_bytes``, both may be uint8. Grey stays grey, and a brighter pixel stays brighter.
         """
         mapped = np.empty_like(rgb)
         for top in range(0, len(rgb), _STRIP):
@@ -93,7 +92,7 @@ class ToneMap:
         return np.rint(light * np.float32(_CODES - 1)).astype(np.uint16)
 
     def _codes_of_pictures(self, light: np.ndarray, dtype: str) -> np.ndarray:
-        """Fit the few pixels outside BT.709, and apply the inverse sRGB curve."""
+        """Fit the few pixels of linear ``light`` outside BT.709, and convert it to codes by the sRGB curve."""
         red, green, blue = cv2.split(light)
         outside = (cv2.min(cv2.min(red, green), blue) < 0) | (cv2.max(cv2.max(red, green), blue) > 1)
         if outside.any():
@@ -122,7 +121,7 @@ class ToneMap:
 
 @cache
 def _picture_codes(dtype: str) -> np.ndarray:
-    """Return the codes of light by the sRGB curve, (65,536,), by even steps of the square root of light."""
+    """Return a table (65,536,) of sRGB codes of a dtype, for light whose square root has even steps from 0 to 1."""
     light = np.linspace(0, 1, _CODES).astype(np.float32) ** 2
     return np.rint(code_of_light(light[None])[0] * np.float32(np.iinfo(dtype).max)).astype(dtype)
 
@@ -167,13 +166,13 @@ def nits_of_pq(code: np.ndarray) -> np.ndarray:
 
 
 def pq_of_nits(nits: np.ndarray) -> np.ndarray:
-    """Apply the inverse EOTF of SMPTE ST 2084."""
+    """Apply the inverse EOTF of SMPTE ST 2084: cd/m², 0 … 10,000, to code values 0 … 1."""
     power = np.power(nits / 10000, _M1)
     return np.power((_C1 + _C2 * power) / (1 + _C3 * power), _M2)
 
 
 def _light_of_codes(transfer: int, *, as_pictures: bool) -> np.ndarray:
-    """Return the display light of each of the 65,536 codes, float32; for HLG, α^(1/γ) times the scene light.
+    """Return the display light of each of 65,536 codes, float32, SDR white 1; for HLG, α^(1/γ) times the scene light.
 
     ``as_pictures``: common video is shown by the sRGB curve, not by BT.1886.
     """

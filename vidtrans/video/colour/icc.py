@@ -33,9 +33,9 @@ _ROUNDING = 1.0  # codes of 255, by which a profile that is named sRGB may diffe
 
 @dataclass(frozen=True)
 class CurvesAndMatrix:
-    """Colours that become linear BT.709 RGB by a curve for each channel and a matrix, (3, 3).
+    """A conversion to sRGB: a curve for each channel to light, and a matrix (3, 3) to linear BT.709 RGB.
 
-    What lies outside sRGB is clipped, as everywhere.
+    Colours outside sRGB are clipped.
     """
 
     name: str
@@ -64,7 +64,7 @@ class CurvesAndMatrix:
 
 @dataclass(frozen=True)
 class TableProfile:
-    """A profile of tables, by LittleCMS. ``profile``: the bytes of the file."""
+    """A conversion to sRGB by the tables of a profile, with LittleCMS. ``profile``: its bytes."""
 
     name: str
     profile: bytes
@@ -77,7 +77,7 @@ class TableProfile:
         return np.array(ImageCms.applyTransform(picture, _transform(self.profile, self.mode)))
 
     def __call__(self, rgb: np.ndarray) -> np.ndarray:
-        """Return (H, W, 3) uint8 or uint16 as sRGB, of the same dtype; 16 bits are interpolated between nodes."""
+        """Return (H, W, 3) uint8 or uint16 as sRGB, of the same dtype; 16 bits are interpolated from an 8-bit table."""
         from PIL import Image
 
         if rgb.dtype == np.uint8:
@@ -121,7 +121,7 @@ def _tags(profile: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def _shaper(name: str, mode: str, connection: bytes, tags: dict[bytes, bytes]) -> CurvesAndMatrix | None:
-    """Return the curves and the matrix of a profile; None where it has none, or connects by Lab."""
+    """Return the conversion by a profile's curves and matrix; None where it lacks them, or connects through Lab."""
     if connection != b"XYZ ":
         return None
     if mode == "L" and b"kTRC" in tags:
@@ -174,7 +174,7 @@ def _open(profile: bytes) -> ImageCms.ImageCmsProfile:
 
 
 def _name(profile: bytes) -> str:
-    """Return the description in a profile."""
+    """Return the description in a profile, at most 60 characters."""
     words = " ".join((_open(profile).profile.profile_description or "").split())
     return words[:60] or "an ICC profile"
 

@@ -14,8 +14,8 @@ OWN = (GBR, YCGCO, DERIVED)
 def rgb_of_yuv(yuv: np.ndarray, matrix: int, primaries: int, white: int, *, full: bool) -> np.ndarray:
     """Return (H, W, 3) uint16 non-linear RGB, full range, of (H, W, 3) uint16 YUV.
 
-    ``matrix``: one of OWN. ``primaries``: decide the matrix DERIVED. ``white``: the highest code of the samples, which
-    fill the upper bits. ``full``: they have full range.
+    ``matrix``: one of OWN. ``primaries``: their number, from which the matrix DERIVED follows. ``white``: the code of
+    the highest sample; samples of fewer bits fill the upper ones. ``full``: full range, not limited.
     """
     offset, luma, chroma = (0, white, white) if full else (16 << 8, 219 << 8, 224 << 8)
     scales, offsets = np.array([luma, chroma, chroma]), np.array([offset, 1 << 15, 1 << 15])

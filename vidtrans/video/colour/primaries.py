@@ -30,7 +30,7 @@ class Primaries:
             raise ValueError(f"no primaries: {self.red}, {self.green}, {self.blue}, white {self.white}")
 
     def to_xyz(self) -> np.ndarray:
-        """Return the matrix from linear RGB to CIE XYZ (SMPTE RP 177), (3, 3) float64; row 2 is the luminance."""
+        """Return the matrix from linear RGB to CIE XYZ (SMPTE RP 177), (3, 3) float64; row [1] is the luminance."""
         columns = self._columns()
         return columns * np.linalg.solve(columns, _xyz(self.white))
 

@@ -1,6 +1,6 @@
 """The colour tags of ISO/IEC 23091-2: their numbers and names, and defaults for untagged videos.
 
-Frames are read by them in ``conversion``, and in ``hdr`` for high dynamic range and wide gamut.
+``conversion`` converts frames by these tags, ``hdr`` those of high dynamic range and wide gamut.
 """
 
 from __future__ import annotations
@@ -53,22 +53,22 @@ GBR, YCGCO, BT2020_CONSTANT, DERIVED = 0, 8, 10, 12
 
 
 def space_name(space: int) -> str:
-    """Return the name of a colour space, or "untagged"."""
+    """Return the name of a YUV matrix by its number: "untagged" for 2, "other (N)" if unknown."""
     return _SPACES.get(space, f"other ({space})")
 
 
 def range_name(colour_range: int) -> str:
-    """Return the name of a range of code values, or "untagged"."""
+    """Return the name of a range of code values by FFmpeg's number, or "untagged"."""
     return _RANGES.get(colour_range, "untagged")
 
 
 def transfer_name(transfer: int) -> str:
-    """Return the name of a transfer characteristic, or "untagged"."""
+    """Return the name of a transfer characteristic by its number: "untagged" for 2, "other (N)" if unknown."""
     return TRANSFERS.get(transfer, f"other ({transfer})")
 
 
 def primaries_name(primaries: int) -> str:
-    """Return the name of colour primaries, or "untagged"."""
+    """Return the name of colour primaries by their number: "untagged" for 2, "other (N)" if unknown."""
     if primaries in TAGGED:
         return TAGGED[primaries].name
     return "untagged" if primaries == UNSPECIFIED else f"other ({primaries})"
@@ -91,7 +91,7 @@ def mapped_colours(primaries: int, transfer: int) -> str:
 def unread_tags(primaries: int, transfer: int, matrix: int) -> str:
     """Return the tags that are not acted upon, as "primaries 19, matrix ICtCp"; '' where there are none.
 
-    ``matrix``: of YUV samples that swscale converts; others are UNSPECIFIED.
+    ``matrix``: the number of the YUV matrix; UNSPECIFIED if swscale does not convert the samples by it.
     """
     parts = [] if primaries in TAGGED or primaries == UNSPECIFIED else [f"primaries {primaries}"]
     parts += [] if transfer in TRANSFERS else [f"transfer {transfer}"]

@@ -73,7 +73,7 @@ class FFmpegJob:
 
     @property
     def pix_fmt(self) -> str:
-        """The pixel format of the output; an encoder that lacks it takes the nearest one."""
+        """The pixel format that is requested for the output; an encoder that lacks it takes the nearest one."""
         if not self.encoder:
             return ("gbrap16le" if self.alpha else "gbrp16le") if self.deep else ("bgra" if self.alpha else "bgr0")
         given = dict(self.options)
@@ -180,7 +180,7 @@ def _command(program: Path, source: Path, output: str, options: dict[str, str | 
 
 
 def _output_options(job: FFmpegJob) -> dict[str, str | None]:
-    """Return all options except those of times. ffmpeg-python takes None for a flag."""
+    """Return the output options, without those of timestamps, for ffmpeg-python; None is a flag without a value."""
     graph = _append_filters(job.graph, _TO_BT709) if job.to_bt709 else job.graph.strip()
     options: dict[str, str | None] = {"format": "nut", "bitexact": None, "sws_flags": _SCALING}
     options |= {"avoid_negative_ts": "disabled"}  # B-frames are decoded before 0, and everything would move
@@ -195,7 +195,7 @@ def _output_options(job: FFmpegJob) -> dict[str, str | None]:
 
 
 def _frame_times(program: Path, source: Path, job: FFmpegJob, stop: Stop) -> dict[str, str | None]:
-    """Return the options that write every frame of the graph once, in the graph's own time base."""
+    """Return options to write every frame of the graph once, in the graph's time base, by the program's version."""
     if keeps_time_base(program):
         return {"fps_mode": "passthrough", "enc_time_base": "filter"}
     graph = _append_filters(_output_options(job).get("vf") or "", "showinfo")

@@ -75,7 +75,7 @@ def _cannot_run(program: Path, error: Exception) -> UsageError:
 
 
 def keeps_time_base(program: Path) -> bool:
-    """Return whether the program has the option to keep a graph's time base (ffmpeg 7 and newer)."""
+    """Return whether the program has the option ``enc_time_base=filter`` (ffmpeg 7 and newer, or unknown)."""
     match = re.search(r"^libavcodec .*/ *(\d+)\.", query_program(program, "-version"), re.MULTILINE)
     return not match or int(match[1]) >= _LIBAVCODEC_7
 

@@ -63,11 +63,11 @@ def encode_exr(picture: np.ndarray) -> bytes:
 
 
 def read_exr(path: Path, view: ExrView = PICTURE) -> Still:
-    """Read a layer; grey becomes RGB. Raises MediaError.
+    """Read a layer of an OpenEXR file; grey becomes RGB. Raises MediaError.
 
-    Light above 1 and infinity become the highest code; light below 0 and NaN become 0. Data without a span are shown
-    from their own lowest value to their highest. Pictures with too many pixels are refused before decoding, and so are
-    truncated or damaged files, which FFmpeg would read in part.
+    Light above 1 and infinity become the highest code; light below 0 and NaN become 0. Data are mapped from the view's
+    span to black and white; without one, from ``whole_span`` of their values. Pictures with too many pixels are refused
+    before decoding, and so are truncated or damaged files, which FFmpeg would read in part.
     """
     header = read_header(path)
     layer = choose_layer(header, view.layer, path)
@@ -127,13 +127,13 @@ def _data(header: Header, layer: ExrLayer, data: bytes, view: ExrView, path: Pat
 
 
 def _others(header: Header, layer: ExrLayer) -> str:
-    """Return the names of other layers than the one that is read, for the user."""
+    """Return a text for the user on the named layers that are not read; '' if there are none."""
     others = [one.name for one in header.layers() if one.name and one != layer]
     return f"; a # names another, as in '#{others[0]}': it has {name_list(others)}" if others else ""
 
 
 def _decoded(data: bytes, path: Path, header: Header, layer: ExrLayer, names: dict[str, str]) -> av.VideoFrame:
-    """Decode channels under the ``names`` by which FFmpeg knows them."""
+    """Decode a layer; ``names``: for each channel to decode, by its name in the file, the name that FFmpeg knows."""
     if any(name != own for own, name in names.items()) or not layer.is_plain:
         if header.compression in DWA:
             raise MediaError(str(path), f"the layer {layer.name} is compressed by DWA", "save it with ZIP")

@@ -14,7 +14,7 @@ _ZIP_LINES = {2: 1, 3: 16}  # compressions that carry a checksum: lines a chunk
 
 
 def with_channels(data: bytes, header: Header, layer: ExrLayer, names: dict[str, str]) -> bytes:
-    """Return the part of a layer as a file, with its channels under ``names`` that FFmpeg knows, and no others."""
+    """Return a layer's part as an OpenEXR file, its channels renamed by ``names`` for FFmpeg, which ignores others."""
     part = header.parts[layer.part]
     channels = enumerate(list_channels(part.listed))
     listed = b"".join(names.get(name, f"n{number}").encode() + rest for number, (name, rest) in channels) + b"\0"
@@ -47,7 +47,7 @@ def check_chunks(header: Header, data: bytes, path: Path) -> None:
 
 
 def _chunks(header: Header, data: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """Yield the offset, the begin and end of the pixels, and the part of each chunk. Raises ValueError, LookupError."""
+    """Yield for each chunk its offset, begin and end of its pixels, and its part. Raises ValueError, LookupError."""
     for offset in _chunk_offsets(header.end, data):
         number = struct.unpack_from("<I", data, offset)[0] if header.is_multipart else 0
         # Before a chunk's size: the number of its part, and its tile or its line.
@@ -59,7 +59,7 @@ def _chunks(header: Header, data: bytes) -> Iterator[tuple[int, int, int, int]]:
 
 
 def _chunk_offsets(begin: int, data: bytes) -> list[int]:
-    """Return the offsets in the table of chunks, which ends where the first chunk begins. Raises ValueError."""
+    """Return the offsets in the chunk table at ``begin``; it ends where the first chunk begins. Raises ValueError."""
     offsets: list[int] = []
     first = len(data)
     while (at := begin + 8 * len(offsets)) < first:

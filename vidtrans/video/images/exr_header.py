@@ -31,7 +31,8 @@ _NAMED = {"acescg": ACES_AP1, "aces2065-1": ACES_AP0} | {f"lin_{name}": own for 
 class ExrLayer:
     """A layer of an EXR file: ``channels`` by their names in the file, in the order R, G, B, A, or X, Y, Z.
 
-    ``is_light``: it is a picture; others are data. ``name``: '' for the picture without a name.
+    ``is_light``: whether it is a picture rather than data. ``name``: '' for a picture without a name. ``part``: the
+    number of the part that holds it.
     """
 
     name: str
@@ -41,15 +42,15 @@ class ExrLayer:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is the picture of a file without layers."""
+        """Whether it is the picture of the first part whose channels have no layer name: R, G, B."""
         return self.is_light and self.part == 0 and "." not in self.channels[0]
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a file; most files have one. ``channels``: bytes per pixel by name; ``at``: of their list, in bytes.
+    """A part of a file; most files have one. ``channels``: bytes per sample, by name; ``listed``: their list as stored.
 
-    ``begin``, ``end``: of its header.
+    ``at``, ``begin`` and ``end``: offsets in the file, in bytes, of that list, and of the part's header.
     """
 
     name: str
@@ -80,7 +81,7 @@ class Header:
 
     @property
     def is_multipart(self) -> bool:
-        """Whether the file has several parts, or the form of such files."""
+        """Whether the file has the multi-part format, which allows a single part too."""
         return bool(self.flags & MULTIPART)
 
     @property
@@ -89,7 +90,7 @@ class Header:
         return self.parts[0].channels
 
     def layers(self) -> list[ExrLayer]:
-        """Return the layers, those of light first."""
+        """Return the layers of all parts, pictures before data."""
         found = [layer for number, part in enumerate(self.parts) for layer in _layers(part, number, len(self.parts))]
         return sorted(found, key=lambda layer: not layer.is_light)
 
@@ -126,9 +127,9 @@ def read_header(path: Path) -> Header:
 
 
 def choose_layer(header: Header, wanted: str, path: Path) -> ExrLayer:
-    """Return the layer that is named, or the one that is the picture. Raises MediaError where there is none.
+    """Return the layer ``wanted``; if that is '', the picture. Raises MediaError where there is none.
 
-    A name may be without its beginning ("Depth" for "ViewLayer.Depth"), or with its channel ("Depth.Z").
+    ``wanted`` may be the end of a name ("Depth" for "ViewLayer.Depth"), or a layer's only channel ("Depth.Z").
     """
     layers = header.layers()
     names = name_list([layer.name or "R, G, B" for layer in layers])
@@ -149,7 +150,7 @@ def choose_layer(header: Header, wanted: str, path: Path) -> ExrLayer:
 
 
 def name_list(names: Sequence[str]) -> str:
-    """Return the first of many names."""
+    """Return the first of ``names`` as a text, with an ellipsis for the rest."""
     return ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
 
 
@@ -169,7 +170,7 @@ def _part(found: dict[str, tuple[int, bytes]], begin: int, end: int, *, tiled: b
 
 
 def _primaries(found: dict[str, bytes]) -> Primaries:
-    """Return the primaries of a part's light. Raises ValueError where its chromaticities span no colours."""
+    """Return the primaries of a part, from its attributes. Raises ValueError where the chromaticities are invalid."""
     if value := found.get("chromaticities"):
         numbers = struct.unpack("<8f", value)
         red, green, blue, white = zip(numbers[::2], numbers[1::2], strict=True)
@@ -181,7 +182,7 @@ def _primaries(found: dict[str, bytes]) -> Primaries:
 
 
 def _layers(part: Part, number: int, count: int) -> Iterator[ExrLayer]:
-    """Yield the layers of a part: channels of one name up to the last point, as pictures, vectors or alone."""
+    """Yield the layers of a part: its channels grouped by the name before the last dot, as RGB, XYZ, UV, Y or alone."""
     groups: dict[str, dict[str, str]] = {}
     for channel in part.channels:
         prefix, _, last = channel.rpartition(".")
@@ -201,7 +202,7 @@ def _layers(part: Part, number: int, count: int) -> Iterator[ExrLayer]:
 
 
 def _attributes(stream: BinaryIO) -> dict[str, tuple[int, bytes]]:
-    """Return (offset, value) of a header's attributes by name; of others than _WANTED b'', as previews can be large."""
+    """Return (offset, value) of a header's attributes by name; the value is b'' for those not in _WANTED."""
     found = {}
     while name := _text(stream):
         _text(stream)  # its type

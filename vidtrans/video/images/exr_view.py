@@ -15,7 +15,7 @@ Span = tuple[float, float]
 
 @dataclass(frozen=True)
 class ExrView:
-    """A ``layer`` ('': the picture) and the ``span`` of values from black to white; with a span it is data.
+    """The choice of a ``layer`` ('': the picture); with a ``span`` of values, black to white, it is read as data.
 
     Written as LAYER=LOW..HIGH, LAYER, or =LOW..HIGH.
     """
@@ -25,7 +25,7 @@ class ExrView:
 
     @classmethod
     def parse(cls, text: str, path: Path) -> ExrView:
-        """Return the view that a text names, of a file. Raises MediaError."""
+        """Parse the text of a view; ``path``: the file, for the message. Raises MediaError."""
         layer, equals, span = text.partition("=")
         if not equals:
             return cls(layer)
@@ -45,7 +45,7 @@ PICTURE = ExrView()
 
 
 def whole_span(low: float, high: float) -> Span:
-    """Return the span of values to show for data between two values: 0 to 1 and −1 to 1 are meant where they fit."""
+    """Return the span to show data from ``low`` to ``high``: 0 to 1 or −1 to 1 if they lie in it, else their own."""
     for span in ((0.0, 1.0), (-1.0, 1.0)):
         if span[0] - _SLACK <= low and high <= span[1] + _SLACK:
             return span

@@ -34,7 +34,7 @@ def read_layers(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def layers_of(whole: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the colours of (H, W, 3 or 4), and its alpha (H, W), or None if all is opaque."""
+    """Split (H, W, 3 or 4) into colours (H, W, 3) and alpha (H, W), or None if all is opaque."""
     rgb = np.ascontiguousarray(whole[..., :3])
     alpha = whole[..., 3] if whole.shape[2] == 4 else None
     if alpha is None or alpha.min() == np.iinfo(alpha.dtype).max:
@@ -70,9 +70,10 @@ def header_of(path: Path) -> PictureHeader:
 
 
 def read_still(path: Path, white: float = 0, view: ExrView = PICTURE) -> Still:
-    """Read a picture with what had to be converted; see ``still``. A huge one is refused before it is decoded.
+    """Read a picture, with notes on its conversion; see ``still``. One that is too large is not decoded.
 
-    ``view`` of OpenEXR files. Raises MediaError.
+    ``white``: the sample that is white, 0: by the rule of ``still``. ``view``: the layer of an OpenEXR file to read.
+    Raises MediaError.
     """
     if path.suffix.lower() == EXR:
         from vidtrans.video.images.exr import read_exr

@@ -34,10 +34,10 @@ _TRANSFERS = {4: power(2.2), 5: power(2.8), 8: power(1.0)}  # of H.273; the othe
 
 @dataclass(frozen=True)
 class PictureColours:
-    """What a picture's colours are.
+    """The conversion of a picture's colours to sRGB.
 
-    ``note``: for the user. ``convert``: (H, W, 3) uint8 or uint16 to sRGB of the same dtype; None where nothing
-    changes. ``table``: the profile of inks or Lab, which converts Pillow's picture instead.
+    ``note``: a text for the user. ``convert``: from (H, W, 3) uint8 or uint16 to sRGB of the same dtype; None where
+    nothing changes. ``table``: for CMYK and Lab, the profile that converts the picture as Pillow reads it, instead.
     """
 
     note: str
@@ -51,10 +51,10 @@ def colours_of(
     """Return the colours of a picture; None for sRGB.
 
     Args:
-        mode: Pillow's.
-        profile: The content of its ICC profile.
-        chunks: Those of a PNG that tell of colours.
-        exif: Pillow's.
+        mode: The picture's mode in Pillow.
+        profile: The bytes of its ICC profile.
+        chunks: The contents of a PNG's chunks on colour, by name.
+        exif: Its EXIF data in Pillow.
     """
     chunks = chunks or {}
     if b"cICP" in chunks:
@@ -73,7 +73,7 @@ def colours_of(
 
 
 def light_of(primaries: Sequence[float]) -> PictureColours | None:
-    """Return the colours of light, whose curve is applied on reading, in these primaries: x and y of R, G, B, white."""
+    """Return the colours of light, read by the sRGB curve; ``primaries``: x, y of R, G, B and white; [] for BT.709."""
     if len(primaries) != 8:
         return None
     pairs = list(zip(primaries[::2], primaries[1::2], strict=True))

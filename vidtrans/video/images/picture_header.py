@@ -24,17 +24,17 @@ _PHOTOMETRIC_MODES = {0: "L", 1: "L", 5: "CMYK", 8: "LAB"}
 
 
 class UnreadablePicture(ValueError):
-    """A file that is no picture, or of a kind that is not read; the text says why."""
+    """The error of a file that is no picture, or in an unsupported format; its text is the reason."""
 
 
 @dataclass(frozen=True)
 class PictureHeader:
-    """What a picture's file says before it is decoded.
+    """The header of a picture file.
 
-    ``width`` × ``height`` upright; ``orientation``: EXIF's number. ``mode``: Pillow's, or like it. ``max_value``: what
-    is white, where the header says so, else 0. ``bits`` of a stored sample. ``premultiplied``: colours are, by alpha.
-    ``samples`` in words, where it is not obvious. ``pages``: the places of its pictures in a TIFF or an animation; a
-    JPEG has one, whatever previews lie in it.
+    ``width`` × ``height``: of the upright picture. ``orientation``: EXIF's number. ``mode``: a mode of Pillow.
+    ``max_value``: the sample that is white, if the header states it, else 0. ``bits``: of a stored sample.
+    ``premultiplied``: colours are multiplied by alpha. ``samples``: a description of a TIFF's samples, for messages.
+    ``colours``: None for sRGB. ``pages``: the numbers of its pictures in a TIFF or an animation, without previews.
     """
 
     format: str
@@ -57,7 +57,7 @@ class PictureHeader:
 
 
 def read_header(stream: BinaryIO, formats: tuple[str, ...] | None = None) -> PictureHeader:
-    """Return the header of a picture; ``formats``: Pillow's names of those that are allowed, else all that are known.
+    """Return the header of a picture; ``formats``: Pillow's names of the formats that are allowed; None: all.
 
     Raises UnreadablePicture, OSError.
     """
@@ -131,7 +131,7 @@ def _frames_of(picture: Image.Image) -> tuple[int, ...]:
 
 
 def _exif_of(chunks: dict[bytes, bytes]) -> Image.Exif:
-    """Return the EXIF of a PNG; Pillow would decode all of it, as it may come last."""
+    """Return the EXIF of a PNG from its chunks; Pillow would decode the picture, as the chunk may come last."""
     from PIL import Image
 
     exif = Image.Exif()
@@ -144,7 +144,7 @@ def _upright(width: int, height: int, orientation: int) -> tuple[int, int]:
 
 
 def _png_chunks(stream: BinaryIO) -> dict[bytes, bytes]:
-    """Return the chunks of a PNG that tell of its colours and its orientation."""
+    """Return the contents of the chunks of a PNG that define its colours and its orientation, by name."""
     stream.seek(len(PNG))
     found: dict[bytes, bytes] = {}
     while len(head := stream.read(8)) == 8:
@@ -158,7 +158,7 @@ def _png_chunks(stream: BinaryIO) -> dict[bytes, bytes]:
 
 
 def _pnm_white(stream: BinaryIO) -> int:
-    """Return the highest value that a PNM's header allows; 0 for 8 and 16 bits, and for bitmaps."""
+    """Return the sample that is white by a PNM's header; 0 for 255, 65535, bitmaps, and samples that OpenCV scales."""
     stream.seek(0)
     words = re.sub(rb"#[^\n]*", b"", stream.read(4096)).split(None, 4)
     white = int(words[3]) if words[0] not in (b"P1", b"P4") and len(words) > 3 and words[3].isdigit() else 255
@@ -196,7 +196,7 @@ def _arbitrary_map(stream: BinaryIO) -> PictureHeader:
 
 
 def _samples(tags: tiff.Tags) -> str:
-    """Return the samples of a TIFF in words."""
+    """Describe the samples of a TIFF for messages: channels, bits, kind of numbers."""
     bits, kind = tags.get(tiff.BITS, (1,)), tags.get(tiff.FORMAT, (1,))[0]
     channels = "1 channel" if len(bits) == 1 else f"{len(bits)} channels"
     return f"{channels} of {bits[0]}-bit {_TIFF_SAMPLES.get(kind, 'unknown')} numbers"

@@ -31,9 +31,9 @@ def num_pictures(path: Path) -> int:
 
 
 class PictureStack:
-    """The pictures of one file, by number; those of animations are composed, and best read in order.
+    """The pictures of one file, read by number; an animation's frames build on earlier ones, so read them in order.
 
-    ``names``: one for each picture. Raises MediaError where they are too large.
+    ``names``: a file name for each picture. Raises MediaError where the pictures are too large.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,7 +45,7 @@ class PictureStack:
         self._animation: Image.Image | None = None
 
     def read(self, number: int, white: float) -> tuple[Still, float]:
-        """Return a picture and its duration in milliseconds, 0 where it has none. Raises MediaError."""
+        """Return a picture and its duration in milliseconds, 0 for a TIFF; ``white``: see ``decode_still``."""
         try:
             still, duration_ms = self._composed(number) if self.is_timed else (self._page(number, white), 0.0)
         except (OSError, ValueError, SyntaxError, EOFError):
@@ -65,7 +65,7 @@ class PictureStack:
         return decode_still(data, self._header, white, self._header.pages[number])
 
     def _composed(self, number: int) -> tuple[Still, float]:
-        """Return a frame of an animation."""
+        """Return a complete frame of an animation, and its duration in milliseconds."""
         from PIL import Image
 
         if self._animation is None:

@@ -36,9 +36,9 @@ _BY_PILLOW = ("TGA", "PCX", "SGI", "QOI")  # which OpenCV does not read
 
 @dataclass(frozen=True)
 class SampleRange:
-    """The samples of pictures as stored: the ``highest`` of their format (0: no question of it), the highest found.
+    """The range of samples as stored: the ``highest`` of their format, and the highest found, ``peak``.
 
-    ``is_widened``: they are 8 bits, widened to 16.
+    ``highest`` is 0 if white is known or formats differ. ``is_widened``: the samples are 8 bits, stored as 16.
     """
 
     highest: float = 0
@@ -46,13 +46,13 @@ class SampleRange:
     is_widened: bool = False
 
     def __or__(self, other: SampleRange) -> SampleRange:
-        """Return the range of both."""
+        """Combine the ranges of two groups of pictures."""
         highest = self.highest if self.highest == other.highest else 0
         return SampleRange(highest, max(self.peak, other.peak), self.is_widened and other.is_widened)
 
     @property
     def white(self) -> float:
-        """The sample that must be meant by white, where fewer bits are used than stored; 0: the highest."""
+        """The sample that is probably white, if the samples use fewer bits than are stored; else 0."""
         if self.is_widened or not self.highest:
             return 0
         whites = (2**bits - 1 for bits in _MEANT_BITS)
@@ -64,8 +64,8 @@ class SampleRange:
 class Still:
     """A decoded picture: (H, W, 3) RGB or (H, W, 4) RGBA, straight alpha, uint8 or uint16, sRGB, upright.
 
-    ``values``: the lowest and the highest of data, as depth is, of which a range is shown from black to white; None for
-    pictures. ``notes``: conversions, for the user.
+    ``values``: for data such as depth, the lowest and the highest value before their range was mapped to black and
+    white; None for pictures. ``notes``: texts on the conversions, for the user.
     """
 
     picture: np.ndarray
@@ -75,9 +75,9 @@ class Still:
 
 
 def decode_still(data: np.ndarray, header: PictureHeader, white: float = 0, page: int = 0) -> Still | None:
-    """Decode a file's bytes, (N,) uint8, of a checked size; None where they are damaged.
+    """Decode a file's bytes, (N,) uint8; None if they are damaged. The caller has checked the picture's size.
 
-    ``white``: the sample that is white; 0: by the rule of this module. ``page`` of a TIFF.
+    ``white``: the sample that is white; 0: by the rule of this module. ``page``: the number of the TIFF directory.
     """
     stored = _by_profile(data, header, page)
     if stored is None:
@@ -106,7 +106,7 @@ def _samples(stored: np.ndarray, header: PictureHeader) -> SampleRange:
 
 
 def _by_profile(data: np.ndarray, header: PictureHeader, page: int) -> np.ndarray | None:
-    """Return a picture of inks or of Lab by its profile, (H, W, 3) uint8; None for all others, and where damaged."""
+    """Convert a CMYK or Lab picture by its profile to sRGB, (H, W, 3) uint8; None for others, and if damaged."""
     if header.colours is None or header.colours.table is None:
         return None
     with _pillow(data, header, page) as picture:
@@ -137,7 +137,7 @@ def _decode(data: np.ndarray, header: PictureHeader, page: int) -> np.ndarray | 
 
 
 def _arbitrary_map(data: np.ndarray, header: PictureHeader) -> np.ndarray | None:
-    """Return the samples of a PAM, (H, W, 3 or 4)."""
+    """Return the samples of a PAM, (H, W, 3 or 4) uint8 or uint16; None if it is cut short."""
     channels, kind = len(header.mode), np.dtype(">u2" if header.bits == 16 else np.uint8)
     pixels = data.tobytes().partition(b"ENDHDR\n")[2]
     shape = (header.height, header.width, channels)
@@ -190,19 +190,19 @@ def _pillow(data: np.ndarray, header: PictureHeader, page: int) -> Iterator[Imag
 
 
 def _straight(picture: np.ndarray) -> np.ndarray:
-    """Return (H, W, 4) uint16 with premultiplied colours with straight ones."""
+    """Convert (H, W, 4) uint16 from premultiplied to straight alpha."""
     alpha = np.maximum(picture[..., 3:], 1).astype(np.float64)
     colours = np.rint(np.minimum(picture[..., :3] * (65535 / alpha), 65535)).astype(picture.dtype)
     return np.dstack([colours, picture[..., 3]])
 
 
 def native_white(dtype: np.dtype) -> float:
-    """Return the sample that is white in a format, unless the user's data say otherwise."""
+    """Return the sample that is white in a dtype by default: its highest integer, or 1.0."""
     return float(np.iinfo(dtype).max) if dtype.kind in "iu" else 1.0
 
 
 def _whole_numbers(stored: np.ndarray, header: PictureHeader, white: float) -> np.ndarray:
-    """Return samples (H, W, C) of any dtype as uint8 or uint16."""
+    """Convert samples (H, W, C) of any dtype to codes, uint8 or uint16; ``white`` 0: as the header or dtype says."""
     white = white or header.max_value
     if not white and stored.dtype in (np.uint8, np.uint16):
         return stored
@@ -215,7 +215,7 @@ def _whole_numbers(stored: np.ndarray, header: PictureHeader, white: float) -> n
 
 
 def _sample_note(dtype: np.dtype, header: PictureHeader, peak: float, white: float) -> str:
-    """Return the rule by which samples became codes, for the user; '' for usual ones."""
+    """Return a note for the user on how samples were converted to codes; '' for unsigned 8 and 16 bits."""
     if white:
         return f"samples up to {white:,.0f}: that is white in all of its pictures"
     if header.format in _LIGHT:
@@ -231,7 +231,7 @@ def _sample_note(dtype: np.dtype, header: PictureHeader, peak: float, white: flo
 
 
 def turned(picture: np.ndarray, orientation: int) -> np.ndarray:
-    """Return a stored picture upright, by EXIF's orientation."""
+    """Turn a stored picture upright; ``orientation``: EXIF's number, 1 to 8."""
     turn = _MIRRORED.get(orientation, orientation)
     if turn in _TURNS:
         picture = cv2.rotate(picture, _TURNS[turn])

@@ -41,7 +41,7 @@ def read_directories(stream: BinaryIO) -> tuple[list[Tags], bytes]:
 
 
 def without_orientation(data: bytes) -> bytes:
-    """Return a TIFF file all of whose pictures are said to be upright."""
+    """Return the bytes of a TIFF file with the orientation tags of all its pictures set to upright."""
     patched, order = bytearray(data), "<" if data[:2] == b"II" else ">"
     for tags in read_directories(io.BytesIO(data))[0]:
         if _ORIENTATION_PLACE in tags:
@@ -73,7 +73,7 @@ def _directory(stream: BinaryIO, at: int, order: str, is_big: bool) -> tuple[Tag
 
 
 def _content(stream: BinaryIO, value: bytes, size: int, offset: str) -> bytes:
-    """Return a tag's content, which lies in its entry where it fits there."""
+    """Return a tag's content: ``value``, the last field of its entry, or what lies at the file offset in that field."""
     if size <= len(value):
         return value[:size]
     stream.seek(struct.unpack(offset, value)[0])

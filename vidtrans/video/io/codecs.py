@@ -23,12 +23,12 @@ HARDWARE_DECODERS = {"nvdec": "cuda"}
 class Codec:
     """One choice of ``--codec``. ``formats``: pixel formats by (bits per channel, with alpha).
 
-    ``odd``: formats for odd sizes, which the codec's chroma subsampling cannot hold. ``segments``: the container of a
-    chunk's file. ``unpacked``: chunks are lossless and are converted to pictures, or a GIF, at the end. ``crf``: the
-    default quality, None without such an option, between ``best_crf`` and ``worst_crf``. ``quality``: the encoder's
-    option for it. ``speeds``: the encoder's names for ``SPEEDS``. ``tag``: the codec's name in QuickTime containers.
-    ``smallest``: the smallest (width, height). ``even``: odd sizes are not possible. ``software``: for a codec of a
-    GPU, the name of the codec in this table that replaces it on machines without the GPU.
+    ``odd``: pixel formats for odd sizes, by bits per channel, if those in ``formats`` need even ones. ``segments``: the
+    container of a chunk's file. ``unpacked``: chunks are lossless and are converted to pictures, or a GIF, at the end.
+    ``crf``: the default quality, None without such an option, between ``best_crf`` and ``worst_crf``. ``quality``: the
+    encoder's name for that option. ``speeds``: the encoder's names for ``SPEEDS``. ``tag``: the codec's name in
+    QuickTime containers. ``smallest``: the smallest (width, height). ``even``: odd sizes are not possible.
+    ``software``: for a codec of a GPU, the codec in this table that replaces it on machines without the GPU.
     """
 
     encoder: str
@@ -189,5 +189,5 @@ def codecs_with_alpha() -> list[str]:
 
 
 def codecs_with_depth() -> list[str]:
-    """Return the names of the codecs that keep more than 8 bits per channel by default."""
+    """Return the names of the CPU codecs that keep more than 8 bits per channel by default."""
     return [name for name, codec in CODECS.items() if name != "h264" and not codec.software and max(codec.depths) > 8]

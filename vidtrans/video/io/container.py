@@ -56,10 +56,9 @@ class AudioTrack:
 class MediaInfo:
     """The properties of a video, from its headers.
 
-    ``average_rate``: None where there is none, as in some raw streams.
-
-    ``width`` × ``height`` is the stored size, before rotation. ``offset_s``: from the start of the first sound to that
-    of the pictures; None without sound. ``timecode``: of the first frame, or ''. ``subtitles``: their codecs.
+    ``average_rate``: None where there is none, as in some raw streams. ``width`` × ``height``: the stored size, before
+    rotation. ``offset_s``: the start of the pictures minus that of the earliest sound; None without sound.
+    ``timecode``: of the first frame, or ''. ``subtitles``: their codecs.
     """
 
     path: str
@@ -132,15 +131,16 @@ def open_media(path: Path, hwaccel: HWAccel | None = None) -> Iterator[InputCont
 def open_generated(path: Path | BytesIO, kind: str | None = None) -> InputContainer:
     """Open a file, or bytes, written by vidtrans or the user's ffmpeg; ``kind``: its format, if known.
 
-    The same limits as for other media apply: a cache folder may be a stranger's. Raises av.error.FFmpegError, OSError.
+    As in ``open_media``, no other file is opened through it: a cache folder may come from a stranger. Raises
+    av.error.FFmpegError, OSError.
     """
     if isinstance(path, BytesIO):
-        return av.open(path, "r", kind, dict(SINGLE_FILE))
-    return av.open(f"file:{path}", "r", kind, dict(SINGLE_FILE))
+        return av.open(path, "r", kind, dict(SAFE))
+    return av.open(f"file:{path}", "r", kind, dict(SAFE))
 
 
 def first_bytes(path: Path) -> bytes:
-    """Return the head that a container keeps of a video's codec, and the first packet. Raises MediaError."""
+    """Return the codec's extradata and the first packet of a video, joined. Raises MediaError."""
     with open_media(path) as container:
         stream = picture_stream(container, path)
         packet = next(packets_of(container, [stream]), None)
@@ -170,7 +170,7 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
 
 
 def _rank(stream: VideoStream) -> tuple[bool, int, bool, int]:
-    """Return a sort key: the default stream, the largest, and of AVIF's the sequence, not its still, come last."""
+    """Return a key that is greatest for the default stream, then the largest, then AVIF's sequence, not its still."""
     is_default = bool(stream.disposition & Disposition.default)
     return is_default, stream.width * stream.height, stream.frames != 1, -stream.index
 
@@ -235,7 +235,7 @@ def describe(container: InputContainer, stream: VideoStream, path: Path) -> Medi
 
 
 def _rate_of(container: InputContainer, stream: VideoStream) -> Fraction | None:
-    """Return the rate in the headers: for raw streams, the codec's own, as FFmpeg counts any of them at 25."""
+    """Return the frame rate in the headers; for raw streams only the codec's own, as FFmpeg assumes 25 for all."""
     if container.format.name not in RAW:
         return stream.average_rate or stream.guessed_rate
     rate = stream.codec_context.framerate
@@ -258,15 +258,15 @@ def _offset(container: InputContainer, stream: VideoStream) -> float | None:
 
 
 def open_unedited(container: InputContainer) -> InputContainer:
-    """Open a QuickTime file once more, without regard to its edit lists. Raises av.error.FFmpegError."""
+    """Open a QuickTime file a second time, ignoring its edit lists. Raises av.error.FFmpegError."""
     return av.open(container.name, options={**SAFE, "ignore_editlist": "1"}, metadata_errors="replace")
 
 
 def zero_s(container: InputContainer, pictures: VideoStream | None = None, first_s: Fraction = Fraction(0)) -> Fraction:
-    """Return the moment, in the file's time in s, that is 0 for a viewer; ``first_s``: of the first picture decoded.
+    """Return the time in the file, in s, that is 0 for a viewer; ``first_s``: the time of the first decoded picture.
 
     The clock of a transport or program stream, a recording or a fragment begins anywhere: its earliest track is at 0.
-    QuickTime's edit lists state when a track begins, so that such times stay. Pictures are never before 0, as
+    QuickTime's edit lists state when a track begins, so its times are not shifted. Pictures are never before 0, as
     containers would cut them off; sound may be, by the encoder's priming, except where the format has no priming.
     """
     is_clock = container.format.name in CLOCKED

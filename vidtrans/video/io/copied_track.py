@@ -31,7 +31,7 @@ _CLUSTER = b"\x1f\x43\xb6\x75\x83\xe7\x81\x00"  # an empty one, with which the h
 
 
 def add_track(out: OutputContainer, stream: Stream) -> Stream:
-    """Add a track like ``stream``, for its packets. Raises av.error.FFmpegError or ValueError where it cannot be held.
+    """Add a track for the packets of ``stream``. Raises av.error.FFmpegError or ValueError if ``out`` cannot hold it.
 
     PyAV refuses for Matroska what FFmpeg writes in Microsoft's wrapping: WMA, ADPCM, µ-law and others.
     """
@@ -47,7 +47,7 @@ def add_track(out: OutputContainer, stream: Stream) -> Stream:
 
 
 def is_held(stream: Stream, kind: str) -> bool:
-    """Return whether a container (FFmpeg's name for it) can hold the packets of ``stream``; some fail in the header."""
+    """Return whether a container (FFmpeg's name for it) can hold the packets of ``stream``, by a trial header."""
     out = av.open(BytesIO(), "w", format=kind)
     try:
         add_track(out, stream)
@@ -62,14 +62,14 @@ def is_held(stream: Stream, kind: str) -> bool:
 
 @dataclass(frozen=True)
 class HiddenHead:
-    """Sound that an edit list hides: packets before ``first_pts`` are not needed, ``delay_s`` from there is silent."""
+    """Sound hidden by an edit list: packets before ``first_pts`` are not needed, the next ``delay_s`` is not heard."""
 
     first_pts: int
     delay_s: Fraction
 
 
 def hidden_heads(path: Path) -> Mapping[int, HiddenHead]:
-    """Return what an edit list hides of the start of sound tracks, by number; containers without one need it."""
+    """Return the hidden start of QuickTime sound tracks, by track number, for containers without edit lists."""
     heads: dict[int, HiddenHead] = {}
     with open_media(path) as container:
         if container.format.name != QUICKTIME:
@@ -97,20 +97,20 @@ def hidden_heads(path: Path) -> Mapping[int, HiddenHead]:
 
 
 def _first_needed(codec: str, stamps: Sequence[int], begin: Fraction, base: Fraction) -> int:
-    """Return the first packet to copy, of those to the first audible one, where the sound begins at ``begin``."""
+    """Return the first of ``stamps`` to copy; the last is that of the first audible packet, heard from ``begin``."""
     if warm_up_s := next((seconds for name, seconds in WARM_UP_S.items() if name in codec), None):
         return max((pts for pts in stamps if pts <= begin - warm_up_s / base), default=stamps[0])
     return stamps[-1] if codec.startswith(LOSSLESS) else stamps[max(0, len(stamps) - 2)]
 
 
 def _num_skipped(packet: Packet[Any]) -> Fraction:
-    """Return the samples that a decoder leaves out from the start of a packet on."""
+    """Return the number of samples that a decoder drops from the start of a packet on."""
     data = bytes(packet.get_sidedata("skip_samples")) if packet.has_sidedata("skip_samples") else bytes(10)
     return Fraction(struct.unpack_from("<I", data)[0])
 
 
 def add_delayed_track(out: OutputContainer, stream: AudioStream, delay_s: Fraction) -> Stream:
-    """Add a track like ``stream`` to a Matroska file, whose first ``delay_s`` players leave out.
+    """Add to a Matroska file a track like ``stream`` whose first ``delay_s`` seconds players skip.
 
     FFmpeg writes such a delay only where the source's header has it, and PyAV cannot set it: the track is made like
     one of a header in memory, in which the delay stands in place of a name.

@@ -40,7 +40,7 @@ SHORT_S, SHORT_SHARE = 0.5, 0.02
 
 @dataclass
 class DecodeLosses:
-    """Counts of damage that a tolerant decoder skipped, with all packets and interlaced frames of the same pass."""
+    """Counts of damage that a tolerant decoder skipped, and of all packets and interlaced frames of that pass."""
 
     lost: int = 0  # packets
     flawed: int = 0  # frames
@@ -62,8 +62,8 @@ class Decoder:
 
     ``threads`` of the decoder (0: one per processor core). ``tolerant``: count what cannot be decoded in ``losses``
     instead of raising MediaError, in one thread, because the number of threads changes how damage decodes.
-    ``hardware``: decodes instead of the CPU while it works. If it fails, the CPU repeats the work, so that frames and
-    damage reports do not depend on the device.
+    ``hardware``: decodes instead of the CPU until it fails. The CPU then repeats the work, so that frames and damage
+    reports do not depend on the device.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class Decoder:
         yield from deinterlace(frames) if interlaced else frames
 
     def num_missing(self) -> int:
-        """The number of frames that the container lists but did not hold; valid after reading to the end.
+        """Return the number of frames that the container lists but does not hold; call it after reading to the end.
 
         QuickTime's headers list every frame. Those that an edit list leaves out are ``hidden``; FFmpeg gives no packets
         of most of them.
@@ -261,7 +261,7 @@ def deinterlace(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
 
 
 def _filtered(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
-    """Filter frames of one size; each keeps its own timestamp, since the filter doubles the time base."""
+    """Deinterlace frames of one size; each keeps its own timestamp, since the filter changes the time base."""
     graph: Graph | None = None
     times: deque[tuple[int | None, Fraction | None]] = deque()
     for number, frame in enumerate(frames):

@@ -188,7 +188,7 @@ _ARRAYS_OF = {"bgr0": "rgb24", "bgra": "rgba", "gbrp": "rgb24", "gbrp16le": "rgb
 
 
 def read_lossless(path: Path) -> Iterator[np.ndarray]:
-    """Yield the exact pictures of a lossless segment: (height, width, 3 or 4) uint8 or uint16."""
+    """Yield the exact pictures of a lossless file: (height, width, 3 or 4) uint8 or uint16. Raises MediaError."""
     try:
         with closing(open_generated(path, "nut")) as container:
             for frame in container.decode(video=0):
@@ -207,8 +207,8 @@ def unpack(
 ) -> None:
     """Write the frames of lossless ``segments`` as pictures (png or exr) into the folder ``output``, under ``names``.
 
-    With ``names`` None there is one frame, and ``output`` is its file. Raises MediaError where the numbers differ,
-    Interrupted when a stop is requested.
+    With ``names`` None there is one frame, and ``output`` is its file. Raises MediaError where there are not as many
+    frames as names, Interrupted when a stop is requested.
     """
     encode = picture_encoder(codec)
     if names is not None:
@@ -234,7 +234,7 @@ def picture_encoder(codec: str) -> Callable[[np.ndarray], bytes]:
 
 
 def picture_names(sources: Sequence[str], frames: range, codec: str = "png", pattern: str = "") -> list[str]:
-    """Return the names of pictures: from ``pattern`` (%05d.png), else from ``sources``, else from frame numbers."""
+    """Return names of pictures for ``frames``: from ``pattern`` (%05d.png), else from ``sources``, else by number."""
     if pattern:
         return [format_number(pattern, n) for n in frames]
     if not sources:

@@ -126,7 +126,7 @@ class EncodingSettings:
         return key
 
     def chunk_key(self, picture: PictureFormat) -> Table:
-        """Return the settings that affect the bytes of a chunk, besides its pictures."""
+        """Return everything besides its pictures that affects the bytes of a chunk, for its cache key."""
         codec = self.chunk_codec
         return {
             "encoder": codec.encoder,
@@ -165,7 +165,7 @@ class EncodingSettings:
         return replace(self, codec=of_ending.get(ending, usual))
 
     def depth_for(self, source: int) -> int:
-        """Return the bits per channel of the result, for the ``source``'s bits per channel. Raises UsageError."""
+        """Return the bits per channel of the result; ``source``: those of the source. Raises UsageError."""
         if self.is_ffmpeg_encoder:
             return self._ffmpeg_depth()
         depths = CODECS[self.codec].depths
@@ -214,7 +214,7 @@ class EncodingSettings:
         return "." + ("mp4" if self.is_ffmpeg_encoder else CODECS[self.codec].containers[0])
 
     def check_container(self, output: Path, *, single: bool) -> None:
-        """Raise UsageError where ``output``'s container cannot hold the codec; ``single``: the result is a picture."""
+        """Raise UsageError where ``output``'s suffix or ``crf`` does not suit the codec; ``single``: one picture."""
         if self.crf is not None and not self.is_ffmpeg_encoder and CODECS[self.codec].crf is None:
             raise UsageError("encoding.crf", f"{self.codec} has no such setting", "leave it out")
         ending = output.suffix.lower().lstrip(".")

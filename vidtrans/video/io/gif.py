@@ -37,7 +37,7 @@ def write_gif(frames: Frames, times_s: Sequence[Fraction], durations_s: Sequence
     ``frames()`` yields pictures of one size, (H, W, 3) or (H, W, 4) uint8, RGB or RGBA with straight alpha; it is
     called twice and must yield the same pictures both times, as many as ``times_s`` (of presentation, increasing)
     and ``durations_s``, of which the last is used. Times are rounded to centiseconds from the first, so they do not
-    drift. A frame that would be shown for less than 2 is left out. Alpha from 128 up is opaque.
+    drift. A frame that would be shown for less than 2 cs is left out. Alpha from 128 up is opaque.
 
     The same frames give the same bytes. ``output`` is not written atomically. Raises OSError of the disk, and
     ValueError where the numbers of frames, times and durations differ, or are 0.
@@ -102,7 +102,7 @@ def _bgra(picture: np.ndarray) -> np.ndarray:
 
 
 def _visible(picture: np.ndarray) -> np.ndarray:
-    """Return a picture filled with only its visible pixels, repeated, since palettegen counts transparent ones too."""
+    """Return a picture of only the visible pixels, repeated to fill it: palettegen would count transparent ones too."""
     bgra = _bgra(picture)
     visible = bgra[bgra[..., 3] > 0]
     return np.resize(visible, bgra.shape) if len(visible) else np.zeros_like(bgra)

@@ -94,7 +94,7 @@ class HardwareDecoder:
     def open(self, path: Path, codec: str, pix_fmt: str, stack: ExitStack) -> _Opened | None:
         """Open a video for decoding on the GPU, until ``stack`` ends; None where the CPU has to decode it.
 
-        ``codec`` and ``pix_fmt`` are the file's.
+        ``codec`` and ``pix_fmt``: of the file, by FFmpeg's names.
         """
         if not self._works:
             return None

@@ -67,9 +67,9 @@ def join(
     """Write ``output`` from encoded ``segments`` and return the number of copied sound packets.
 
     Packets are copied, never encoded again. The packets of a segment get the clip's timestamps in order of
-    presentation. The container is chosen by ``output``'s suffix, unless ``kind`` (FFmpeg's name) is given. ``tag``:
-    the codec's name in QuickTime containers, if not FFmpeg's default. Raises MediaError, and Interrupted when a stop
-    is requested.
+    presentation. ``carried``: the source and the part of its sound and other tracks to copy. The container is chosen by
+    ``output``'s suffix, unless ``kind`` (FFmpeg's name) is given. ``tag``: the codec's name in QuickTime containers, if
+    not FFmpeg's default. Raises MediaError, and Interrupted when a stop is requested.
     """
     kind = kind or CONTAINERS[output.suffix.lower().lstrip(".")]
     orders = _presentation_orders(segments, timing)
@@ -101,7 +101,7 @@ def join(
 
 
 def _add_video(out: OutputContainer, first: InputContainer, timing: Timing, kind: str, tag: str) -> VideoStream:
-    """Add a track like the first segment's. It is opaque (copied), so no encoder or decoder is needed for it."""
+    """Add a video track like the first segment's. Packets are copied to it, so it needs no encoder or decoder."""
     video = out.add_stream_from_template(first.streams.video[0], opaque=True)
     if tag and kind in QUICKTIME_KINDS:
         video.codec_context.codec_tag = tag

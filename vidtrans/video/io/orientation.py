@@ -53,7 +53,7 @@ def orientation_from_matrix(matrix: np.ndarray) -> Orientation:
 
 
 def rotation_of(frame: av.VideoFrame) -> Orientation:
-    """Return the orientation stored in a decoded frame, without mirroring, which is in its side data."""
+    """Return the rotation of a decoded frame without its mirroring, which only its side data have."""
     return Orientation(-frame.rotation // 90 % 4)
 
 

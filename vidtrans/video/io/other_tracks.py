@@ -24,7 +24,7 @@ FIRST = float("-inf")  # cover art comes before everything else
 def add_other_tracks(
     out: OutputContainer, source: InputContainer, path: Path, report: Report
 ) -> Iterator[tuple[float, Packet[Any]]]:
-    """Add attachments and cover art to ``out``, and report what is left out; return packets (time in s, packet)."""
+    """Add attachments and cover art to ``out``, and report what is left out; return (time in s, packet) of covers."""
     kind = out.format.name
     left: Counter[str] = Counter()
     pictures = picture_stream(source, path)
@@ -55,7 +55,7 @@ def add_other_tracks(
 
 
 def _left_out(stream: Stream, pictures: Stream, *, is_cover: bool) -> str:
-    """Return the name of a track that the result does not get; '' for one that it gets, or that is written anew."""
+    """Return the name of a track that the result lacks; '' for one that is copied, or whose content is written."""
     if is_cover:
         return "cover art"
     if isinstance(stream, AttachmentStream):

@@ -22,9 +22,9 @@ VIDEO_SUFFIXES = (
 
 
 def split_view(path: Path) -> tuple[Path, str]:
-    """Return the source of a path, and the view of OpenEXR pictures behind a # in it: shot/depth#Z=0..80; else ''.
+    """Split a path at its # into the source and the text of an ``ExrView`` ('' without #): shot/depth#Z=0..80.
 
-    A # alone, shot/#Z, is a view of the folder.
+    A file name that begins with #, as in shot/#Z, is a view of the folder.
     """
     if "#" not in path.name or path.exists():
         return path, ""
@@ -96,13 +96,13 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 def unread_in(folder: Path) -> list[Path]:
-    """Return the pictures of a folder that are in formats that are not read, sorted."""
+    """Return the pictures of a folder in formats that vidtrans does not read, in natural order."""
     found = (p for p in folder.iterdir() if p.suffix.lower() in UNREAD_FRAMES and not p.name.startswith("."))
     return sorted(found, key=natural_order)
 
 
 def refuse_unread(path: Path) -> None:
-    """Raise MediaError where a file, or a pattern, is a picture in a format that is not read."""
+    """Raise MediaError where a file or a pattern has the suffix of a picture format that vidtrans does not read."""
     if path.suffix.lower() in UNREAD_SUFFIXES and not path.is_dir():
         raise _unread(path, "", path.suffix)
 
@@ -148,7 +148,7 @@ def find_guides(folder: Path) -> dict[str, Path]:
 
 
 def choose_guides(folder: Path, names: Sequence[str]) -> dict[str, Path]:
-    """Return the guides with these names, in this order. Raises MediaError where one is missing."""
+    """Return the path of each guide, in order of ``names``, with its # and view if any. Raises MediaError."""
     found = find_guides(folder) if folder.is_dir() else {}
     chosen: dict[str, Path] = {}
     for name in names:
@@ -162,9 +162,9 @@ def choose_guides(folder: Path, names: Sequence[str]) -> dict[str, Path]:
 
 
 def guide_files(folder: Path, names: Sequence[str]) -> dict[str, list[Path]]:
-    """Return the pictures of each guide that go together, by their numbers; [] for guides with their own order.
+    """Return for each guide the pictures of the frames that all guides have; [] for each if one guide is a video.
 
-    Raises MediaError where they cannot go together.
+    Raises MediaError where no frame is in all guides, or pictures beside a video have gaps.
     """
     guides = choose_guides(folder, names)
     files = {name: picture_files(path) if is_picture_sequence(path) else [] for name, path in guides.items()}

@@ -25,7 +25,7 @@ MILLISECONDS, TICKS = Fraction(1, 1000), Fraction(1, 90_000)  # time bases of an
 
 
 class PictureFiles:
-    """Files of one picture each; see ``PictureStack``."""
+    """The pictures of files that hold one each, with the interface of ``PictureStack``; ``view``: of OpenEXR files."""
 
     is_timed = False
 
@@ -38,7 +38,7 @@ class PictureFiles:
         return read_still(self._files[number], white, self.view), 0.0
 
     def is_open_data(self) -> bool:
-        """Return whether they are data without a span."""
+        """Return whether the files hold OpenEXR data and the view has no span of values yet."""
         if self.view.span is not None or self._files[0].suffix.lower() != EXR:
             return False
         return not choose_layer(read_header(self._files[0]), self.view.layer, self._files[0]).is_light
@@ -107,7 +107,7 @@ class PictureReader:
         return Frame(number, number, rgb, alpha=alpha)
 
     def fix_span(self) -> ExrView | None:
-        """Read all pictures, if they are data, for the span of values that is shown; return it, or None."""
+        """Read all pictures of data without a span, to set the span of the view; return the view, None for others."""
         if isinstance(self._pictures, PictureFiles) and self._pictures.is_open_data():
             for number in range(len(self._pictures.names)):
                 self._values += self._pictures.read(number, 0)[0].values or ()
@@ -159,7 +159,7 @@ class PictureReader:
         return whole and (self._span or whole)
 
     def _span_note(self) -> list[str]:
-        """Return the range of values that is shown of data."""
+        """Return a note on the span of values that is shown; none for pictures that are not data."""
         if (span := self._whole_span()) is None:
             return []
         low, high = min(self._values), max(self._values)

@@ -33,7 +33,7 @@ from vidtrans.video.io.reader import ClipReader
 
 
 def fixed_guide(folder: Path, name: str) -> str:
-    """Return a guide's name, with the range of its values where it is data without one. Raises MediaError."""
+    """Return a guide's name; that of OpenEXR data without a span gets the span of its values. Raises MediaError."""
     path = choose_guides(folder, [name])[name]
     if not is_picture_source(path):
         return name
@@ -92,7 +92,7 @@ class _GuideReader:
     def frames(
         self, start: int = 0, stop: int | None = None, index: ClipIndex | None = None
     ) -> Generator[Frame, None, None]:
-        stop = stop if index is None else min(stop or index.num_frames, index.num_frames)
+        stop = stop if index is None else min(index.num_frames if stop is None else stop, index.num_frames)
         self._count = start
         self._ended: list[Reader] = []
         with ExitStack() as stack:
@@ -153,7 +153,7 @@ def open_reader(
 ) -> Reader:
     """Return the reader for a video, a picture, a folder or pattern of pictures, or (with ``guides``) guide folders.
 
-    ``tolerant``: count damage in a video instead of raising. ``hardware``: decodes a video while it works.
+    ``tolerant``: count damage in a video instead of raising. ``hardware``: decodes a video until it fails.
     """
     if guides:
         return _GuideReader(path, guides, frame_format, threads=threads, tolerant=tolerant)
@@ -167,6 +167,6 @@ def open_reader(
 
 
 def _picture_reader(path: Path, frame_format: FrameFormat, files: Sequence[Path]) -> PictureReader:
-    """Return a reader of picture files, or without any of a file of many pictures."""
+    """Return a reader of ``files``, one picture each; if there are none, of the pictures in the file ``path``."""
     pictures = PictureFiles(files, ExrView.parse(split_view(path)[1], path)) if files else PictureStack(path)
     return PictureReader(path, pictures, frame_format)

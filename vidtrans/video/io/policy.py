@@ -44,7 +44,7 @@ def describe_conversions(index: ClipIndex) -> list[str]:
 
 
 def _of_times(index: ClipIndex) -> list[str]:
-    """Return what was repaired of the times."""
+    """Return a warning on timestamps that were repaired or assumed; [] if there were none."""
     if index.findings.no_rate and not index.names:
         return ["it has neither times nor a frame rate: 25 frames/s are assumed; if wrong, wrap it with its rate"]
     if not index.num_rebuilt_pts:

@@ -30,7 +30,7 @@ class ClipReader:
     """A reader of one video file. Use as a context manager; ``frames`` may be called more than once.
 
     ``threads`` of the decoder (0: one per processor core); the number does not change the pictures. ``tolerant``: count
-    damage instead of raising. ``hardware``: decodes instead of the CPU while it works.
+    damage instead of raising. ``hardware``: decodes instead of the CPU until it fails.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class ClipReader:
             raise MediaError(str(self.path), f"ended at frame {following} of {last}", "copy or download the file again")
 
     def near(self, seconds: Fraction, count: int) -> list[Frame]:
-        """Return the first frame at or after ``seconds`` in the clip and the frames before it, at most ``count``.
+        """Return the first frame at or after ``seconds`` and the frames before it, in all at most ``count``.
 
         No index is needed, so frame numbers are unknown: they count from 0. Where the clip ends earlier, its last
         frames are returned. Raises MediaError.
@@ -173,7 +173,7 @@ class ClipReader:
         return None
 
     def _zero(self, first: int) -> int:
-        """Return the timestamp that becomes 0 in a result."""
+        """Return the timestamp that becomes 0 in a result; ``first``: that of the first frame."""
         base, decoder = self.info.time_base, self._decoder
         return floor(zero_s(decoder.container, decoder.stream, first * base) / base)
 
@@ -237,7 +237,7 @@ class ClipReader:
 
 
 def _has_no_side_data(frame: av.VideoFrame) -> bool:
-    """Return whether a frame has no side data, as most have none; it is then upright."""
+    """Return whether a frame has no side data, which is usual; such a frame is upright."""
     try:
         return len(frame.side_data) == 0
     except ValueError:  # a kind of side data that PyAV has no name for
@@ -247,8 +247,8 @@ def _has_no_side_data(frame: av.VideoFrame) -> bool:
 class FrameConverter:
     """Converts decoded frames to upright arrays of one format, and records unusual properties.
 
-    The first frame sets the size; frames of another size are scaled to it. ``profile_data``: their ICC profile, b'' for
-    none, where side data must not be read; None: it is in the side data.
+    The first frame sets the size; frames of another size are scaled to it. ``profile_data``: the ICC profile of frames
+    whose side data must not be read, b'' for none; None: it is read from the side data.
     """
 
     def __init__(self, frame_format: FrameFormat) -> None:
@@ -262,7 +262,7 @@ class FrameConverter:
         self.profile_data: bytes | None = None
 
     def expect(self, index: ClipIndex) -> None:
-        """Use the clip's size from its index, since reading may begin at any frame."""
+        """Use the size and transparency of the clip from its index, since reading may begin at any frame."""
         self.first_size, self.transparent = (index.width, index.height), index.findings.alpha
         self._upright = self.frame_format.size.of(*self.first_size)
 

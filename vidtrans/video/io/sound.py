@@ -50,7 +50,7 @@ _GAP = RATE_HZ // 50
 
 
 def _placed(samples: np.ndarray, first: int, at: int) -> np.ndarray:
-    """Return samples, the first at number ``first``, with silence before it from number ``at``; cut those below 0."""
+    """Return ``samples``, numbered from ``first``, after silence from number ``at`` on; samples below 0 are cut."""
     if at == 0 and first < 0:
         return samples[-first:]
     if first - at > _GAP:

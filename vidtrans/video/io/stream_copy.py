@@ -37,9 +37,9 @@ TRACK_TAGS = ("language", "title", "handler_name")
 class StreamCopy:
     """The part of ``source`` to copy: packets that overlap [``start_s``, ``end_s``), shifted by ``shift_s``.
 
-    ``before_s``: seconds of pictures before the first one, by which the timecode is advanced. ``rate``: their average.
-    ``new_rate``: the rate of the new pictures, if different. ``only_sound``: copy nothing but sound.
-    ``may_omit``: the command has the setting ``encoding.sound``, which leaves the sound out.
+    ``before_s``: seconds of source pictures before the first one that is used, by which the timecode is advanced.
+    ``rate``: the average frame rate of the source; ``new_rate``: that of the result, if different. ``only_sound``: copy
+    nothing but sound. ``may_omit``: the command has the setting ``encoding.sound``, which leaves the sound out.
     """
 
     source: Path
@@ -56,7 +56,7 @@ class StreamCopy:
 
 @dataclass(frozen=True)
 class CopiedTrack:
-    """A track of the result. ``first_pts``: packets of the source before it are hidden by its edit list; None: none."""
+    """A track of the result. ``first_pts``: packets of the source before this time are not copied; None: no limit."""
 
     track: Any
     first_pts: int | None = None
@@ -101,7 +101,7 @@ def add_tracks(
 
 
 def _remedy(stream: AudioStream, may_omit: bool) -> str:
-    """Return what to do about sound that a container cannot hold."""
+    """Return the remedy, for a message, where a container cannot hold the sound."""
     others = [f".{ending}" for ending, kind in CONTAINERS.items() if is_held(stream, kind)]
     remedy = f"use -o with {' or '.join(others)}" if others else "convert its sound first, for example to FLAC"
     return f"{remedy}, or --set encoding.sound=none" if may_omit else remedy
@@ -118,7 +118,7 @@ def copied_packets(
 ) -> Iterator[tuple[float, Packet[Any]]]:
     """Yield (decoding time in s, packet) for the packets of these tracks within the copied part, shifted.
 
-    Of the packets that an edit list hides, those before the first audible one are left to the result's edit list.
+    Packets before the first audible one, which the source's edit list hides, are copied: the result's will hide them.
     """
     audible: set[int] = set()
     for packet in packets_of(source, [source.streams[i] for i in tracks]) if tracks else ():
@@ -146,9 +146,9 @@ def copied_packets(
 
 
 def _is_hidden(packet: Packet[Any], copied: CopiedTrack, audible: set[int]) -> bool:
-    """Return whether the source's edit list hides a packet that the result need not have.
+    """Return whether a packet is left out because the source's edit list hides it and the result does not need it.
 
-    ``audible``: the tracks that had a packet that is not hidden; this one's is added.
+    ``audible``: the numbers of the tracks with an audible packet so far; that of an audible ``packet`` is added.
     """
     if not packet.is_discard:
         audible.add(packet.stream_index)

@@ -37,8 +37,8 @@ def advance(timecode: str, frames: int, rate: Fraction) -> str:
 def counted_rate(timecode: str, path: Path, average: Fraction) -> Fraction:
     """Return the frames per second that a file's timecode counts, which need not be the ``average`` of its pictures.
 
-    A QuickTime timecode track has a rate. Elsewhere it is the usual rate nearest to the average, with drop-frame one
-    that has it; the average itself if none is near.
+    A QuickTime timecode track states it. In other files it is the usual rate nearest to the average (for a drop-frame
+    timecode, of the rates that have drop-frame), or the average itself if that rate is more than 10 % away.
     """
     if (rate := _track_rate(path)) is not None:
         return rate

@@ -42,7 +42,7 @@ def repair_timestamps(stamps: Sequence[int | None], nominal: int) -> tuple[tuple
 
 
 def without_uneven(stamps: Sequence[int | None]) -> list[int | None]:
-    """Return the times of a raw stream: those that FFmpeg counts are wrong where they are not evenly spaced."""
+    """Return the timestamps of a raw stream; all None if uneven, as FFmpeg's count of its frames is then wrong."""
     known = [s for s in stamps if s is not None]
     even = len(known) == len(stamps) and len({b - a for a, b in pairwise(known)}) <= 1
     return list(stamps) if even else [None] * len(stamps)
@@ -112,10 +112,10 @@ def num_holes(pts: Sequence[int]) -> int:
 
 
 def rounded_rate(pts: Sequence[int], time_base: Fraction, nominal: Fraction) -> Fraction | None:
-    """Return the constant rate whose times, rounded to ms or ``time_base``, are ``pts`` and the end; None if it varies.
+    """Return the constant rate whose times, rounded to ms or ``time_base``, are ``pts``; None if the rate varies.
 
-    ``nominal`` if it fits and is no average, else the next usual rate that fits. Matroska, FLV and ASF round to
-    milliseconds, and the times of what was copied from them into a finer time base remain so.
+    ``pts``: of all frames and of the end. ``nominal`` is tried before the usual rates, or, if it is an average, after
+    them. Matroska, FLV and ASF round to milliseconds, and copies of their times in a finer time base remain rounded.
     """
     usual = sorted(USUAL_RATES, key=lambda rate: abs(rate - nominal))[:3]
     millisecond = Fraction(1, 1000) / time_base

@@ -152,7 +152,7 @@ def round_values(low: float, high: float, count: int, *, whole: bool = False, ar
 
     Args:
         whole: Use whole numbers only.
-        around: Let the first and the last value, at least two, lie at or beyond the ends; else all lie between them.
+        around: If true, the values enclose ``low`` and ``high``, and are at least two; else all lie between them.
     """
     rough = max(high - low, 1e-9) / count
     size = 10.0 ** math.floor(math.log10(rough))
@@ -165,7 +165,7 @@ def round_values(low: float, high: float, count: int, *, whole: bool = False, ar
 
 
 def columns(values: Sequence[float | None], width: int) -> Iterator[tuple[float, float | None]]:
-    """Yield (frame, value) for each frame; with more frames than ``width``, the largest value of each column."""
+    """Yield (frame, value) for each frame; of more than ``width`` frames, (mid frame, largest value) per column."""
     edges = np.linspace(0, len(values), min(len(values), width) + 1).astype(int)
     for first, stop in pairwise(edges.tolist()):
         known = [v for v in values[first:stop] if v is not None]
