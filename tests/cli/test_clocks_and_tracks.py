@@ -214,6 +214,8 @@ def test_old_sound_is_copied_into_mkv(name: str, sound: str, capsys: Capsys) -> 
 def test_a_remedy_for_sound_is_one_that_helps(name: str, sound: str, ending: str, remedy: str, capsys: Capsys) -> None:
     source = film(name, "mpeg2video", sound)
     assert remedy in refuse(capsys, 2, "stylize", source, *IDENTITY, "-o", f"out.{ending}")
+    compared = refuse(capsys, 2, "compare", source, source, "-o", f"out.{ending}")
+    assert remedy.partition(", or")[0] in compared
 
 
 def laden(path: Path) -> Path:

@@ -135,8 +135,8 @@ def open_generated(path: Path | BytesIO, kind: str | None = None) -> InputContai
     av.error.FFmpegError, OSError.
     """
     if isinstance(path, BytesIO):
-        return av.open(path, "r", kind, dict(SAFE))
-    return av.open(f"file:{path}", "r", kind, dict(SAFE))
+        return av.open(path, "r", kind, dict(SINGLE_FILE))
+    return av.open(f"file:{path}", "r", kind, dict(SINGLE_FILE))
 
 
 def first_bytes(path: Path) -> bytes:
