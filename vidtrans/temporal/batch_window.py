@@ -72,7 +72,7 @@ class BatchWindowFilter:
         return done
 
     def _advance(self, *, ended: bool) -> list[tuple[Sample, Picture]]:
-        """Compute everything possible, in smaller batches where memory runs out."""
+        """Return the frames that can be finished now, with pictures; halve the batch size if memory runs out."""
         made: list[tuple[Sample, Picture]] = []
         while self._samples:
             try:
