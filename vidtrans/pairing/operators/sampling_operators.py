@@ -60,7 +60,7 @@ def filtered(x: Tensor, kernel: list[float], side: int) -> Tensor:
 
 
 def fixed_point_kernel(sigma: float) -> list[float]:
-    """Return the weights, in 256ths, of the local OpenCV's Gaussian blur of 8-bit pictures.
+    """Return the weights, in 256ths, of the installed OpenCV's Gaussian blur of 8-bit pictures.
 
     They are measured on steps of all heights, because OpenCV's rounding is not documented.
     """
