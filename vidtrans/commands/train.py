@@ -94,7 +94,7 @@ class Train(Command):
 
     @classmethod
     def usual_recipe(cls) -> Recipe:
-        """Return the recipe whose values the help shows."""
+        """Return the recipe whose values the help shows as defaults."""
         return dataset_recipe(None, {})
 
     def make(self, context: Context) -> Table:
