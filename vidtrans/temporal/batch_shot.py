@@ -37,7 +37,7 @@ class ShotStages:
     """
 
     def __init__(self, settings: WindowSettings, tracker: BatchTracker, size: Size, full: int, device: torch.device):
-        """``size``: of the pictures; ``full``: the largest value of the model's output, 255 or 65535."""
+        """``size``: (height, width) of the pictures; ``full``: the model output's largest value, 255 or 65535."""
         self._settings, self._tracker, self._size, self._full = settings, tracker, size, full
         self._grid: Size = grid_size(*size)[::-1]
         self._levels = len(tracker.steps)
@@ -88,7 +88,7 @@ class ShotStages:
             at[name].commit(count)
 
     def advance(self, batch_size: int, *, ended: bool) -> Iterator[torch.Tensor]:
-        """Compute everything possible, in batches of ``batch_size`` frames; yield finished pictures (n, H, W, 3).
+        """Compute all that the known frames allow, in batches of ``batch_size``; yield finished pictures (n, H, W, 3).
 
         ``ended``: whether all frames of the shot were added.
         """
