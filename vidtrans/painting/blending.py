@@ -50,7 +50,7 @@ def shares(frame: int, keys: Sequence[int]) -> np.ndarray:
 
 
 def weigh(trust: np.ndarray | np.float32, share: float) -> np.ndarray:
-    """Return the weight of a key frame from the trust in its paint, (H, W) float32 or a number, and its share."""
+    """Return a key frame's weight from the trust in its paint, (H, W) or a number, and its share by distance."""
     return np.asarray((trust + np.float32(LEAST_TRUST)) * np.float32(share + LEAST_SHARE))
 
 

@@ -52,7 +52,7 @@ class Choice:
 
 
 def sample_numbers(first: int, stop: int, count: int) -> list[int]:
-    """Return the frames of the shot [first, stop) on which choices of ``count`` key frames are tested."""
+    """Return the frame numbers in the shot [first, stop) on which choices of ``count`` key frames are tested."""
     return [first + n for n in segment_centres(stop - first, min(stop - first, max(SAMPLES, 4 * count)))]
 
 

@@ -35,7 +35,7 @@ UNLIKE = 0.08  # likeness of edges below which it is no picture of that frame
 
 @dataclass(frozen=True)
 class Correction:
-    """The overpainted areas of one result frame, which belongs to ``frame`` of the source.
+    """The areas that were painted over in one frame of a result, which was made from ``frame`` of the source.
 
     ``rgb``: (H, W, 3) uint8 or uint16. ``cover``: (H, W) uint8, 255 where it was painted.
     """

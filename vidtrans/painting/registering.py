@@ -34,7 +34,7 @@ class Placement:
     """The alignment of a painting with its frame.
 
     Attributes:
-        matrix: From the frame's pixels to the painting's.
+        matrix: The (3, 3) matrix from the frame's pixels to the painting's.
         likeness: The correlation of their edges, −1 to 1.
         words: A text about the changes made to the painting; "" for none.
     """
