@@ -221,8 +221,9 @@ def _corrections(request: FixRequest, files: Sequence[Path], plan: RenderPlan, c
 def remake(output: Path, context: Context, programs: Collection[str] = ()) -> tuple[Remade, Table, str]:
     """Return the request that made an output, its options ``seed`` and ``device``, and the request's digest.
 
-    A record may come from another person, so output paths are never taken from it, and what the user's ffmpeg runs only
-    if it is among ``programs``. Raises UsageError without a record, or if the result cannot be reproduced.
+    A record may come from another person, so output paths are never taken from it, and filter graphs and encoders for
+    the user's ffmpeg only if they are among ``programs``. Raises UsageError without a record, or if the result cannot
+    be reproduced.
     """
     if not output.exists():
         raise UsageError(str(output), "no such file or folder", "give a result of 'stylize' or 'propagate'")

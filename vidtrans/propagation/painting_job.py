@@ -221,7 +221,7 @@ class PaintingJob:
         return self._job(replace(self.plan, paint=self.paint(learned=False)), NOTHING_LEARNED)
 
     def learn(self, preview: Callable[[Path], None] | None = None) -> Path:
-        """Train the network; return its file. ``preview`` is called now and then with the current model file."""
+        """Train the network; return its file. ``preview`` is called at intervals with the current model file."""
         request, context = self.request, self.context
         with TemporaryDirectory(prefix="vidtrans-") as temporary:
             pairs = self._write_pairs(Path(temporary), self.paint(learned=True))
@@ -268,7 +268,7 @@ class PaintingJob:
 
     @property
     def facts(self) -> Table:
-        """Return the result table's facts about key frames."""
+        """Return the entries of the result table about key frames."""
         bare = [shot.start for shot in self.maps.shots if not any(key in shot for key in self.keys)]
         return {"keyframes": self.keys, "shots_without": bare, "shares": None}
 
