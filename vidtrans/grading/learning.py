@@ -37,7 +37,7 @@ class LearnedGrade:
 
 @dataclass(frozen=True)
 class PlacedPairs:
-    """Colour samples of ``placed`` aligned picture pairs; ``strangers``: pairs that do not match and were excluded."""
+    """Colour samples of ``placed`` aligned picture pairs; ``strangers``: the number of pairs that do not match."""
 
     samples: ColourSamples
     placed: int
