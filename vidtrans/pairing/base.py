@@ -120,7 +120,7 @@ class Pairing:
             yield PairPositions((position,), position)
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the network's input, (H, W, in_channels), for its frames' pictures, oldest first; deterministic."""
+        """Return the network's input, (H, W, in_channels), from its frames' pictures, oldest first; not random."""
         return frames[0]
 
     def tensor_input(self, frames: Sequence[Tensor]) -> Tensor:

@@ -132,7 +132,7 @@ class Labels(Pairing):
         return labels, opened > 0
 
     def unknown_labels(self, frame: np.ndarray) -> dict[str, int]:
-        """Return how many pixels of a label map, (H, W, 3) uint8, have labels that are not of a class, by label."""
+        """Return the number of pixels of a label map, (H, W, 3) uint8, with a label of no class, by label."""
         settings = self.settings
         if settings.palette:
             found, times = np.unique(frame[self._nearest_labels(frame)[1]], axis=0, return_counts=True)
