@@ -61,10 +61,10 @@ class AlignedClip:
         return end
 
     def held(self) -> tuple[int, ...]:
-        """Return the frames whose guide repeats the guide of the frame before: another frame of the same picture.
+        """Return the frames whose guide is a later frame of the same held drawing as the guide of the frame before.
 
-        Only of drawings that are held for a moment: over a still the clip may change for good. A frame of a guide of
-        fewer frames, used twice, is none either.
+        Left out: runs of ``LONGEST_DRAWING`` frames or more, since over a still the clip may change for good, and
+        frames that share one guide frame because the guide has fewer frames.
         """
         held = frozenset(self.clip.survey.held)
 
@@ -106,7 +106,7 @@ class AlignedClip:
 
 
 def with_shots_of(guided: Clip, guide: AlignedClip) -> Clip:
-    """Return a clip with its guide's shots and held pictures, since its own flicker disturbs both."""
+    """Return a clip with the shots and held frames of its guide, since its own flicker disturbs their detection."""
     return replace(guided, survey=replace(guided.survey, shots=guide.shots(), held=guide.held()))
 
 
@@ -179,7 +179,8 @@ def sequence(
 ) -> Sequencing | None:
     """Match frames of ``other`` with the frames [first, stop) of a clip, by names and numbers (``align``).
 
-    Two videos go together one to one where they have as many frames; None where they have not, and go by time.
+    Two videos are matched one to one if they have as many frames; if not, None is returned, and the caller matches them
+    by time. ``counting``: see ``align``.
     """
     total, count = other.num_frames, stop - first
     if not other.names and not (clip.names and (total == clip.num_frames or has_gaps(clip.names))):
@@ -195,7 +196,7 @@ def sequence(
 def describe_sequence(
     found: Sequencing, clip: ClipIndex, other: ClipIndex, first: int, name: str, rule: str = HOLD
 ) -> str:
-    """Return a text about a match of ``other`` with the frames of a clip from ``first`` on; "" where it is plain.
+    """Return a text about differences in a match of ``other`` with a clip's frames from ``first`` on; "" if none.
 
     ``rule``: what happens to frames that have no counterpart.
     """
@@ -218,7 +219,7 @@ def describe_sequence(
 
 
 def same_shape(clip: ClipIndex, mask: ClipIndex, tolerance: float = 0.02) -> bool:
-    """Return whether mask and clip have the same aspect ratio, so that scaling does not distort the mask."""
+    """Return whether clip and mask have the same aspect ratio, within ``tolerance``: scaling then distorts nothing."""
     proportion = (mask.width * clip.height) / (mask.height * clip.width)
     return abs(proportion - 1) <= tolerance
 
@@ -256,7 +257,11 @@ class MatteReader:
 
 
 def treat_as_drawing(clip: Clip, pairing: Pairing, wanted: str, context: Context) -> bool:
-    """Return whether to use a source as a drawing, by ``--drawn`` (``wanted``). Raises UsageError if it cannot be."""
+    """Return whether the clip's pictures are drawings, to be used as the network's input.
+
+    ``wanted``: the value of ``--drawn``; with 'auto' three pictures are examined. Raises UsageError if it is 'yes' and
+    the pairing takes no drawings.
+    """
     if wanted == "yes" and not pairing.drawing_kind:
         raise UsageError("--drawn yes", f"pairing '{pairing.name}' takes no drawings", "leave out --drawn")
     if wanted != "auto" or not pairing.drawing_kind:

@@ -51,7 +51,7 @@ class Clip:
         offset_s: How much later its times are than the origin's, in seconds.
         is_part: Whether it is only a part of the origin.
         pin: Protects its file from deletion, if that is in the cache.
-        hardware: GPU decoder; None: the CPU decodes.
+        hardware: The GPU decoder; None: the CPU decodes.
     """
 
     path: Path
@@ -101,7 +101,7 @@ class Clip:
         return FrameCursor(partial(self.frames, frame_format, threads))
 
     def trim(self, start: Time | None, end: Time | None) -> tuple[int, int]:
-        """Return the frames [first, stop) between two times; ``end`` is exclusive. Raises UsageError for no frames."""
+        """Return the frames [first, stop) between two times; ``end`` is exclusive. Raises UsageError if none."""
         first = 0 if start is None else self.frame_at(start)
         stop = self.index.num_frames if end is None else self.frame_at(end)
         if first >= stop:
@@ -219,9 +219,9 @@ def survey_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Cli
 
 
 def _reading_digest(content: str, index: ClipIndex) -> str:
-    """Return the digest of a clip's frames: of its content and the way its colours are read.
+    """Return the digest of a clip's frames: of its content, and of how its colours are read if that is not the default.
 
-    What has always been read the same way leaves the content's digest as it is.
+    For the default it is the content's digest, so that earlier cache keys stay valid.
     """
     found = index.findings
     colour = "" if found.colour in COLOURS else found.colour

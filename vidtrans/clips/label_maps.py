@@ -30,8 +30,8 @@ REMEDY = "give the colours of the classes in order: --set pairing.palette='#rrgg
 def with_found_palette(pairing: Pairing, files: Sequence[Path]) -> Pairing:
     """Return a pairing of label maps whose palette was found in its pictures; any other pairing unchanged.
 
-    The indices of indexed pictures are the classes. Colours without a palette are the classes in the order of their
-    values, if there are few enough. Raises MediaError where two labels cannot be told apart.
+    The indices of indexed pictures are the classes. The colours of other pictures are the classes in the order of their
+    values, if there are at most ``classes`` of them. Raises MediaError where two labels cannot be told apart.
     """
     if not isinstance(pairing, Labels) or pairing.settings.palette or not files:
         return pairing
@@ -40,7 +40,7 @@ def with_found_palette(pairing: Pairing, files: Sequence[Path]) -> Pairing:
 
 
 def found_palette(settings: LabelsSettings, files: Sequence[Path]) -> Table:
-    """Return the settings ``palette`` and ``ignore`` for label maps; none where grey levels are the classes."""
+    """Return ``palette`` and ``ignore`` for label maps; {} if grey levels are the classes. Raises MediaError."""
     if deep := next((path for path in files if has_deep_levels(path)), None):
         why = "its levels have 16 bits, of which the labels would be the lowest"
         raise MediaError(str(deep), why, "save label maps with 8 bits: 0 to 255")
@@ -101,7 +101,7 @@ def tell_labels(
     """Note which palette was found, and warn of labels that are not of a class.
 
     Args:
-        pairing: The pairing, of label maps or another.
+        pairing: The pairing; nothing is done unless it is one of label maps.
         given: The pairing before a palette was found.
         name: The name of the source, for messages.
         frames: Some label maps at full size, (H, W, 3) uint8.
@@ -143,10 +143,7 @@ def sampled(clip: Clip, context: Context) -> Iterable[np.ndarray]:
 
 
 def render_changes(pairing: Pairing, clip: Clip, context: Context) -> Table:
-    """Return the settings that a model's pairing gets from the palette of a clip's pictures, and tell what is unknown.
-
-    Raises MediaError.
-    """
+    """Return the settings for a model's pairing from the palette of a clip's pictures; warn of unknown labels."""
     if not isinstance(pairing, Labels):
         return {}
     files = picture_files(clip.path) if clip.is_pictures and not clip.guides else []

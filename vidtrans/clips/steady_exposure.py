@@ -21,7 +21,7 @@ from vidtrans.video.io.clip import Frame
 
 @dataclass(frozen=True)
 class SteadyExposure:
-    """The corrections of a clip's frames, (N, 3, 2): a, b of a·x + b for each channel."""
+    """Corrections of a clip's frames, (N, 3, 2): a and b of a·x + b for each channel x, in [0, 1]."""
 
     corrections: np.ndarray
 

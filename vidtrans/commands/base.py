@@ -1,9 +1,9 @@
 """The base of commands: parameters declared once, the action, and the report as text.
 
 A command is a frozen dataclass in its own module. Its fields annotated with ``Option`` or ``Argument`` are the user's
-parameters, from which the command line, the Python function, the schema and the reference are derived. Settings with a
-flag, from the tables that the command reads, and the fields of ``Context`` and ``BatchOptions`` that it names, are
-added.
+parameters, from which the command line, the Python function, the schema and the reference are derived. To these are
+added the settings that have flags, from the recipe tables in ``TABLES``, and the fields of ``Context`` and
+``BatchOptions`` that ``CONTEXT`` and ``BATCH`` name.
 
 Command modules are imported for ``--help``, so heavy imports belong in ``make``.
 """
@@ -42,8 +42,8 @@ class Given:
     Attributes:
         values: The parameters' values, by Python name.
         preset: The value of ``--preset``.
-        tables: The settings, including those in ``values``.
-        messages: The flags ``--quiet`` and ``--verbose``.
+        tables: Settings by table and key, from flags and ``--set``.
+        messages: The flags ``--quiet`` and ``--verbose``, if given.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -65,9 +65,9 @@ class Command:
     Attributes:
         CONTEXT: The fields of ``Context`` that the command reads.
         TABLES: The recipe tables that it reads, each with the settings that have options; None: all with a flag.
-        READS: The settings of ``[rendering]`` that it reads, if not all; other settings are refused.
+        READS: The settings of ``[rendering]`` that it reads; flags for others are refused. Empty: it reads all.
         BATCH: The fields of ``BatchOptions`` that it reads.
-        EXCLUSIVE: Pairs of parameters, both of which say when to stop.
+        EXCLUSIVE: Pairs of parameters that exclude each other, because both say when to stop.
     """
 
     CONTEXT: ClassVar[Collection[str]] = ()
@@ -81,7 +81,7 @@ class Command:
         raise NotImplementedError
 
     def describe(self, table: Table) -> str:
-        """Return the report as text."""
+        """Return the report on the result, the table from ``make``, as text."""
         raise NotImplementedError
 
     def show(self, table: Table, terminal: Terminal) -> int:
@@ -98,7 +98,7 @@ class Command:
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
-        """Return the recipe from ``--preset`` and flags; ``arguments``: the command's own. Raises UsageError."""
+        """Return the recipe from ``--preset`` and flags; ``arguments``: all other values. Raises UsageError."""
         return render_recipe(preset, tables, cls.title() if cls.READS else "", cls.READS)
 
     @classmethod
@@ -174,7 +174,7 @@ def _check_given(cls: type[Command], values: Mapping[str, Any]) -> None:
 
 
 def words_of(cls: type[Command], given: Given, without: Collection[str] = ()) -> list[str]:
-    """Return the given arguments as command-line words, ``without`` the named parameters."""
+    """Return the given options as command-line words, except the parameters in ``without`` and positional ones."""
     words, left = list[str](), {name: dict(table) for name, table in given.tables.items()}
     for parameter in parameters_of(cls).values():
         if parameter.name not in given.values or parameter.name in without or isinstance(parameter.given, Argument):
@@ -230,7 +230,7 @@ def check_ranges(parameters: Mapping[str, Parameter], values: Mapping[str, Any])
 
 
 def in_words(bounds: Range) -> str:
-    """Return a range as text."""
+    """Return a range as text: 'at least 1 and at most 9'."""
     least = (
         f"more than {bounds.low:g}" if bounds.low_open else f"at least {bounds.low:g}" if bounds.low is not None else ""
     )

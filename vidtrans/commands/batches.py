@@ -28,7 +28,7 @@ def is_several(paths: Sequence[Path], batch: BatchOptions) -> bool:
 def clips_with_endings(paths: Sequence[Path], name: str, folder: Path, recipe: Recipe) -> dict[Path, str]:
     """Return the clips that files, folders and globs expand to, each with its result's ending: ``.NAME.mp4``.
 
-    Results in ``folder`` are excluded, unless each clip was named. Raises UsageError.
+    A clip that is the result of another one in ``folder`` is excluded, unless each clip was named. Raises UsageError.
     """
     encoding = recipe.settings("encoding", EncodingSettings)
     clips = expand_sources(paths)

@@ -120,7 +120,7 @@ class Bench(Command):
 
 
 def stylize_frames(video: Path, model: str, output: Path, recipe: Recipe, frames: int, context: Context) -> None:
-    """Render the first frames of a clip."""
+    """Render the first ``frames`` frames of a clip with a model."""
     from vidtrans.stylizing.requested_render import StylizeRequest, stylize
 
     stylize(StylizeRequest(video, (model,), output, recipe, end=Time(frame=frames)), context)

@@ -94,7 +94,7 @@ class Deflicker(Command):
 
     @classmethod
     def epilog(cls) -> str:
-        """Return the settings of the filters."""
+        """Return the help text on the settings of filters and of ``[rendering]``."""
         from dataclasses import fields
 
         from vidtrans.temporal import FILTERS
@@ -158,7 +158,7 @@ class Deflicker(Command):
         return result.report(table, cached=False)
 
     def _plan(self, model: LoadedModel, settings: ResolvedRenderSettings, pattern: str, context: Context) -> RenderPlan:
-        """Plan the render: the frames between the times, along the source, or with an even exposure."""
+        """Plan the render of the chosen frames, along the source's motion or with an even exposure if one is given."""
         from vidtrans.clips.cut_list import with_cuts
         from vidtrans.clips.indexing import open_clip
         from vidtrans.clips.steady_exposure import measure_exposure
@@ -179,7 +179,7 @@ class Deflicker(Command):
         return plan_render(clip, model, settings, context, span, pattern=pattern, guide=guide, exposure=exposure)
 
     def _result(self, settings: ResolvedRenderSettings, context: Context, began: float) -> tuple[OutputTarget, Result]:
-        """Return the output target, and the result with the digest of everything that affects its bytes."""
+        """Return the output target, and the result with the digest of all that affects it; ``began``: start time."""
         from vidtrans.clips.indexing import content_digest
         from vidtrans.output.places import refuse_link
         from vidtrans.output.result import Result

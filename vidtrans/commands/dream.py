@@ -73,7 +73,7 @@ class Dream(Command):
 
     @classmethod
     def epilog(cls) -> str:
-        """Return the definition of VALUE."""
+        """Return the help text that defines VALUE."""
         return EXPRESSIONS
 
     @property

@@ -102,7 +102,7 @@ class Evaluate(Command):
 
     @classmethod
     def epilog(cls) -> str:
-        """Return the size at which pictures are scored."""
+        """Return the help text on the size at which pictures are scored."""
         return (
             f"Pictures are scored at {SHORT_SIDE} pixels on their short side or less; sharpness (but of dreams) at "
             "OUTPUT's full size."
@@ -210,7 +210,7 @@ class Evaluate(Command):
         } | ({"dream": DREAM_VERSION} if self.dream else {})
 
     def _prepared(self, context: Context) -> Callable[[Path | None], Table]:
-        """Return a function that scores the aligned clips, and writes the plot to a path."""
+        """Return a function that scores the aligned clips, and writes a plot or table to a path unless that is None."""
         from vidtrans.clips.indexing import open_clip
         from vidtrans.evaluation.dream_scores import check_dream, score_dream
         from vidtrans.evaluation.score_report import score

@@ -117,7 +117,7 @@ class Grade(Command):
         return produce(context, output, key, sources, prepare)
 
     def describe(self, table: Table) -> str:
-        """Return the grade as text."""
+        """Return the report: the grade in words, the difference that remains, and the next command."""
         output = table["output"]
         if table.get("dry_run"):
             return f"would make {output}"
@@ -128,7 +128,7 @@ class Grade(Command):
 
 
 def _frames(clip: Clip, context: Context) -> Iterator[np.ndarray]:
-    """Yield some frames of a clip, spread evenly, without bars: (H, W, 3), with alpha (H, W, 4), uint8 or uint16."""
+    """Yield evenly spread frames of a clip, cropped to inside black or white bars: (H, W, 3 or 4) uint8 or uint16."""
     from vidtrans.clips.sampling import read_clip_frames, spread_numbers
     from vidtrans.flow.bars import bars_of
     from vidtrans.video.colour.conversion import to_uint8, with_alpha
@@ -144,7 +144,7 @@ def _frames(clip: Clip, context: Context) -> Iterator[np.ndarray]:
 
 
 def _pairs(before: Clip, after: Clip, context: Context) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield matching frames of two clips: by number if the counts are equal, else by time."""
+    """Yield matching frames of two clips, (H, W, 3) uint8 or uint16: by number if counts are equal, else by time."""
     from vidtrans.clips.sampling import read_clip_frames, spread_numbers
     from vidtrans.evaluation.scoring import AlignedSource
     from vidtrans.video.frame_format import FrameFormat

@@ -120,7 +120,7 @@ class Live(Command):
         return models
 
     def _announce(self, server: LiveServer, context: Context) -> None:
-        """Report the links."""
+        """Report the links to the page, and who can reach it; open the page if requested."""
         link = server.link()
         context.note(f"open {link}")
         if self.kiosk:
@@ -143,7 +143,7 @@ class Live(Command):
 
 
 def _known_changes(name: str, changes: Mapping[str, Any]) -> Table:
-    """Return the changes that are settings of a model's pairing. Raises ModelError."""
+    """Return the ``changes`` that are settings of the pairing of the model ``name``. Raises ModelError."""
     from vidtrans.models.model_file import find_model, read_record
     from vidtrans.pairing import PAIRINGS
 

@@ -80,11 +80,11 @@ class Look(Command):
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
-        """Return the recipe of a look; without a preset, that of the preset 'look'. Raises UsageError."""
+        """Return the recipe for learning a look; without a preset, that of the preset 'look'. Raises UsageError."""
         return look_recipe(preset, tables)
 
     def make(self, context: Context) -> Table:
-        """Train a painter in the style of pictures, on the frames of clips.
+        """Train a model that paints in the style of pictures, on frames of clips or on pictures that ship.
 
         An interrupted run resumes. Raises UsageError, MediaError, DeviceError, Interrupted.
         """
@@ -106,7 +106,7 @@ class Look(Command):
         return table | {"seconds": round(time.monotonic() - began, 3)}
 
     def forecast(self, renders: Sequence[StylizeRequest], context: Context) -> Table:
-        """Return the estimated cost of the look and of ``renders`` with it, from a short trial of each step."""
+        """Return the estimated cost of learning the look and of ``renders`` with it, from a trial of each step."""
         return self._forecast(self._lesson(context), renders, context)
 
     def _forecast(self, lesson: LookLesson, renders: Sequence[StylizeRequest], context: Context) -> Table:
@@ -119,7 +119,7 @@ class Look(Command):
             return table | {"looks": lesson.names}
 
     def _check_videos(self) -> None:
-        """Raise UsageError for a video beside pictures and without --on: a style, or the clip to learn on?"""
+        """Raise UsageError for a video among pictures without --on: it may be a style, or the clip to learn on."""
         from vidtrans.video.io.picture_paths import is_picture_source
 
         videos = [path for path in self.pictures if path.is_file() and not is_picture_source(path)]

@@ -128,7 +128,7 @@ class ModelExport(Command):
         return f"{table['output']}: {takes}, {size}, {same}{timing(table)}"
 
     def _conditions(self, model: LoadedModel) -> tuple[float, ...]:
-        """Return the fixed conditions of a whole file. Raises UsageError if the options do not fit the model."""
+        """Return the condition planes' values, 0 to 1; () without --whole. Raises UsageError on wrong options."""
         from vidtrans.pairing.look_pairing import LookPairing, look_conditions
 
         pairing = model.pairing
@@ -144,7 +144,7 @@ class ModelExport(Command):
 
 
 def _code_of(model: LoadedModel, look: str) -> tuple[float, ...]:
-    """Return the condition channels' values, 0 to 1, for a seed or a picture. Raises UsageError, MediaError."""
+    """Return the condition planes' values, 0 to 1, for ``look``, a seed or picture. Raises UsageError, MediaError."""
     from vidtrans.rendering.conditions import CodeConditions
 
     def refuse(moment: Time) -> Fraction:

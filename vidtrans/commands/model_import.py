@@ -178,7 +178,7 @@ class ModelImport(Command):
         extractor: FrameExtractor | None,
         context: Context,
     ) -> Callable[[Path], Table]:
-        """Return a function that writes the model; weights and clip are read now. Raises UsageError, MediaError."""
+        """Return a function that writes the model; read weights and clip first. Raises UsageError, MediaError."""
         from vidtrans.models.model_file import embed_extractor, save_model
 
         generator, record = form.load_described(path, model, pairing)
@@ -224,9 +224,9 @@ class ModelImport(Command):
         return replace(model, ports=model.ports | ports, size=self.size or model.size)
 
     def _with_norms(self, record: ModelRecord) -> ModelRecord:
-        """Return the record of a network whose norms use stored statistics, or those of each picture.
+        """Return the record with the batch norms of --norms or --calibrate: stored statistics, or each picture's own.
 
-        Raises UsageError if it has no such norms, or its file has no statistics.
+        Raises UsageError if the network has no such norms, or its file has no statistics.
         """
         settings = record.generator["settings"]
         if settings.get("norm") not in ("picture", "batch"):
@@ -257,7 +257,7 @@ def _pairing_of(model: ForeignModel, recipe: Recipe) -> Pairing | None:
 
 
 def _warn_shrunk(model: ForeignModel, record: ModelRecord, context: Context) -> None:
-    """Warn where the pairing's input is as large as its result, but the network's is smaller."""
+    """Warn if the network enlarges pictures more than its pairing expects: each frame is then shrunk first."""
     from vidtrans.pairing.base import make_pairing
 
     enlarges = int(model.generator["settings"].get("enlarges", 1))

@@ -71,7 +71,7 @@ def _size(record: ModelRecord) -> str:
 
 
 def _said(ports: Table) -> Table:
-    """Return the port settings that differ from those of vidtrans' own networks."""
+    """Return the settings of the network's input and output (ports) that differ from those of networks trained here."""
     plain = to_table(PortSettings())
     return {name: value for name, value in ports.items() if value != plain[name]}
 

@@ -42,12 +42,12 @@ def output(help: str, default: str = "") -> Option:
 
 
 def models(help: str) -> Option:
-    """Return the ``--model`` option of a command that takes several."""
+    """Return the ``--model`` option of a command that takes several models."""
     return Option(help, Group.INPUT, ("--model",), metavar="MODEL", values=FileName("model"))
 
 
 def clips_of(paths: Sequence[Path], recipe: Recipe) -> list[Path]:
-    """Return the clips that files, folders and globs expand to; a guides folder is one clip. Raises UsageError."""
+    """Return the clips that files, folders and globs expand to; a guide folder is one clip. Raises UsageError."""
     from vidtrans.batch.inputs import expand_sources
 
     return expand_sources(paths, whole_folders=recipe.choice("pairing")[0] == "stack")
@@ -61,7 +61,7 @@ def check_counts(**counts: int | None) -> None:
 
 
 def check_suffix(output: Path | None, what: str, *suffixes: str) -> None:
-    """Raise UsageError if an output has another extension than its content requires."""
+    """Raise UsageError unless an output has one of the ``suffixes``; ``what``: its content, for the message."""
     if output is not None and output.suffix.lower() not in suffixes:
         remedy = " or ".join(f"-o {output.with_suffix(suffix)}" for suffix in suffixes)
         raise UsageError(str(output), f"{what} is a {' or '.join(suffixes)} file", f"use {remedy}")

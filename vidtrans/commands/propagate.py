@@ -98,7 +98,7 @@ class Propagate(Command):
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
-        """Return the recipe of painted frames; without a preset, that of the preset 'painted'. Raises UsageError."""
+        """Return the recipe for painted frames; without a preset, that of the preset 'painted'. Raises UsageError."""
         return painted_recipe(preset, tables)
 
     def make(self, context: Context) -> Table:
@@ -156,7 +156,7 @@ class Propagate(Command):
 
 
 def _keys_of(video: Path, folder: Path, *, is_only: bool) -> Path:
-    """Return the folder of a clip's key frames within ``folder``: of an ``is_only`` clip also the folder itself.
+    """Return the folder of a clip's key frames: one of its name in ``folder``, or for the only clip ``folder`` itself.
 
     Raises UsageError.
     """

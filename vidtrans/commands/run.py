@@ -74,7 +74,7 @@ class Run(Command):
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
-        """Return the recipe of a dataset, or of a look. Raises UsageError."""
+        """Return the recipe for learning from a video, or of a look with ``--look``. Raises UsageError."""
         return (look_recipe if arguments.get("looks") else dataset_recipe)(preset, tables)
 
     @classmethod

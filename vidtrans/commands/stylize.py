@@ -130,12 +130,12 @@ class Stylize(Command):
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
-        """Return the recipe of a render; each clip of a list applies the preset itself. Raises UsageError."""
+        """Return the recipe of a render; for a list, without the preset, which its clips apply. Raises UsageError."""
         return render_recipe(None if _is_list(arguments["video"]) else preset, tables)
 
     @classmethod
     def usual_recipe(cls) -> Recipe:
-        """Return the recipe whose values the help shows."""
+        """Return the recipe whose values the help shows as defaults."""
         return render_recipe(None, {})
 
     @property

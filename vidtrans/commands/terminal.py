@@ -15,16 +15,16 @@ class Terminal(Protocol):
     quiet: bool
 
     def result(self, table: Table, text: str) -> None:
-        """Show the result: the text, or the table as JSON."""
+        """Show the result of a successful command: ``text``, or with --json ``table``."""
 
     def text(self, text: str) -> None:
-        """Show a text."""
+        """Show text that is itself the result."""
 
     def figures(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Show a table of numbers."""
+        """Show a table of numbers above the result; not with --json or --quiet."""
 
     def failure(self, message: str, exit_status: int, table: Table | None = None) -> None:
-        """Show an error."""
+        """Show the error of a failed command; with --json, ``table`` with the error and the exit status."""
 
     def file_content(self, text: str) -> None:
-        """Show the content of a file."""
+        """Show text to be redirected to a file: in UTF-8 with Unix line ends on all systems."""

@@ -87,14 +87,14 @@ class Train(Command):
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
-        """Return the recipe of a training, on top of the dataset's preset. Raises UsageError, MediaError."""
+        """Return the recipe of a training; by default with the dataset's preset. Raises UsageError, MediaError."""
         from vidtrans.data.making import train_recipe
 
         return train_recipe(arguments["dataset"], preset, tables)
 
     @classmethod
     def usual_recipe(cls) -> Recipe:
-        """Return the recipe whose values the help shows."""
+        """Return the recipe whose values the help shows as defaults."""
         return dataset_recipe(None, {})
 
     def make(self, context: Context) -> Table:

@@ -107,7 +107,7 @@ class Try(Command):
 
 
 def _colour_maps(looks: Sequence[LoadedModel], context: Context) -> list[LoadedModel]:
-    """Return the colour maps stored next to unpaired models, for comparison with a result without training."""
+    """Return the colour-map models stored next to unpaired models, which the grid shows for comparison."""
     from vidtrans.models.loaded_model import load_model
     from vidtrans.models.model_file import COLOURS, companion_path
 

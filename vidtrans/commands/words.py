@@ -79,7 +79,7 @@ def trained_text(table: Table) -> str:
 
 
 def next_command(model: str, *, dreams: bool = False) -> str:
-    """Return the command that uses a model."""
+    """Return the command that uses a model; ``dreams``: it predicts frames."""
     name = shell_path(model)
     return f"vidtrans dream VIDEO --model {name} --frames 300" if dreams else f"vidtrans stylize VIDEO --model {name}"
 

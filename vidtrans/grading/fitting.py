@@ -29,8 +29,9 @@ RIDGE = 0.02
 class Operators:
     """Exposure and gains in linear light, then gamma, lift, contrast and saturation on stored values; 0 is neutral.
 
-    ``exposure``: stops. ``warmth``: stops of red over blue. ``tint``: stops of green. ``gamma_*``: stops of each
-    channel's exponent. ``lift_*``: the new black level. ``contrast`` and ``saturation``: logarithms of factors.
+    ``exposure``: stops. ``warmth``: stops of red over blue. ``tint``: stops of green. ``gamma_*``: binary logarithm of
+    each channel's exponent. ``lift_*``: the new black level. ``contrast`` and ``saturation``: natural logarithms of
+    factors.
     """
 
     exposure: float = 0.0
@@ -85,21 +86,21 @@ TOLERANCE, MAX_ITERATIONS, TINY = 1e-4, 600, 1e-30
 
 @dataclass(frozen=True)
 class FittedGrade:
-    """A grade, its ``operators``, and the ``certainty`` (n, n, n) with which samples determine each node."""
+    """A grade's ``lattice``, its ``operators``, and the certainty of each node, (n, n, n), 0 to 1, from the samples."""
 
     lattice: ColourLattice
     operators: Operators
     certainty: np.ndarray
 
     def is_seen(self, colours: np.ndarray) -> np.ndarray:
-        """Return whether colours (…, 3) lie among those in the samples: (…,) bool."""
+        """Return whether the samples determine the mapping of colours (…, 3) in [0, 1]: (…,) bool."""
         flat = colours.reshape(-1, 3)
         share = interpolation(flat, len(self.certainty)) @ self.certainty.ravel()
         return (share >= SEEN).reshape(colours.shape[:-1])
 
 
 def fit_grade(samples: ColourSamples, size: int = SIZE) -> FittedGrade:
-    """Return the smoothest lattice close to the samples; unseen colours follow the operators."""
+    """Return a smooth grade, ``size`` nodes per side, that fits the samples; unseen colours follow its operators."""
     samples = samples.averaged()
     operators = fit_operators(samples)
     counts = samples.weights / samples.weights.mean()
@@ -141,7 +142,7 @@ def _certainty(weights: sparse.csr_matrix, size: int) -> np.ndarray:
 
 
 def _stiffness(size: int) -> sparse.csr_matrix:
-    """Return K of the cost rᵀKr, which keeps the residual r of a lattice smooth. Its scale fits every ``size``."""
+    """Return the matrix K of the cost rᵀKr, which keeps the residual r of a lattice smooth, scaled for any ``size``."""
     step = 1 / (size - 1)
     bend, slope = differences(size, 2), differences(size, 1)
     return (
@@ -150,10 +151,10 @@ def _stiffness(size: int) -> sparse.csr_matrix:
 
 
 def _solve(system: sparse.csr_matrix, right: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """Solve for all columns at once, by conjugate gradients with the diagonal as preconditioner.
+    """Solve for all columns of ``right`` at once, by conjugate gradients with the diagonal as preconditioner.
 
-    SciPy's solver takes one column, and its threaded dot products wait for each other: on a busy machine that takes
-    twenty times as long.
+    ``start``: the first guess. SciPy's solver takes one column, and its threaded dot products wait for each other: on a
+    busy machine that takes twenty times as long.
     """
     easier = 1 / system.diagonal()[:, None]
     x = start.copy()

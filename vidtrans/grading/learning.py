@@ -26,7 +26,7 @@ FEW_COLOURS = 0.05  # of all colours; the rest of the table is a guess
 
 @dataclass(frozen=True)
 class LearnedGrade:
-    """A grade, its description ``words``, its ``scores``, and warnings for the user, ``doubts``."""
+    """A grade, its description ``words``, its ``scores`` (ΔE2000, share of seen colours), and warnings, ``doubts``."""
 
     grade: FittedGrade
     words: list[str]
@@ -37,7 +37,7 @@ class LearnedGrade:
 
 @dataclass(frozen=True)
 class PlacedPairs:
-    """Colour samples of ``placed`` aligned picture pairs; ``strangers``: pairs that do not match and were excluded."""
+    """Colour samples of ``placed`` aligned picture pairs; ``strangers``: the number of pairs that do not match."""
 
     samples: ColourSamples
     placed: int
@@ -76,8 +76,8 @@ def learn_from_colours(
 ) -> LearnedGrade:
     """Learn the map from one set's colours to another's, whatever the pictures show.
 
-    Pictures are (H, W, 3) or, with alpha, (H, W, 4), uint8 or uint16. ``method`` is one of ``UNPAIRED_METHODS``.
-    Raises UsageError where all is transparent.
+    Pictures are (H, W, 3) or, with alpha, (H, W, 4), uint8 or uint16. ``size``: nodes per side. ``method``: one of
+    ``UNPAIRED_METHODS``. Raises UsageError if all pictures of a side are fully transparent.
     """
     sides = [list(map(_colours, pictures)) for pictures in (before, after)]
     first, second = (np.concatenate(side) for side in sides)
@@ -96,7 +96,7 @@ def learn_from_colours(
 
 
 def affine_colours(before: Iterable[np.ndarray], after: Iterable[np.ndarray]) -> AffineColours:
-    """Return the affine map on [0, 1] that the method ``linear`` learns; a generator may start with it."""
+    """Return the affine map on [0, 1] that the method ``linear`` learns; a generator may start as this map."""
     first, second = (np.concatenate(list(map(_colours, pictures))) for pictures in (before, after))
     return linear_map(first, second)
 
@@ -196,7 +196,7 @@ def _casts(a: float, b: float) -> list[str]:
 
 
 def _cast_of(tones: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """Return the cast of greys with the colours' lightness, as Lab with lightness 0, (N, 3)."""
+    """Return the casts of the graded greys ``tones`` at the colours' lightness, as Lab with lightness 0, (N, 3)."""
     order = np.argsort(tones[:, 0])
     casts = [np.interp(colours[:, 0], tones[order, 0], tones[order, c]) for c in (1, 2)]
     return np.stack([np.zeros(len(colours)), *casts], axis=1)

@@ -25,9 +25,9 @@ EDGE = 0.004  # of full scale: what is this near to black or white may have been
 
 @dataclass(frozen=True)
 class PairPlacement:
-    """The position of ``before`` in ``after``: a 2×3 matrix of pixel positions, and the structures' correlation.
+    """The position of ``before`` in ``after``: a 2×3 matrix from positions in one to the other, and their correlation.
 
-    Positions are in units of the sides: (0, 0) to (1, 1).
+    Positions are in units of the sides, (0, 0) to (1, 1). The correlation, 0 to 1, is the absolute one of structures.
     """
 
     matrix: np.ndarray
@@ -40,7 +40,7 @@ class PairPlacement:
 
 
 def place(before: np.ndarray, after: np.ndarray) -> PairPlacement:
-    """Locate one picture in the other; both (H, W, 3) uint8 or uint16, of any size."""
+    """Locate the picture ``before`` in ``after``; both (H, W, 3) uint8 or uint16, of any size."""
     small = [_fit(to_uint8(picture), FINDING_SIDE) for picture in (before, after)]
     structure = [_structure(picture) for picture in small]
     whole = PairPlacement(np.eye(2, 3), 0.0)

@@ -25,7 +25,7 @@ class ColourSamples:
     def averaged(self) -> ColourSamples:
         """Return one averaged sample for each occupied cell of the colour cube.
 
-        A cell has the root of its total weight, so that a large sky does not outweigh a face.
+        Its weight is the square root of its samples' total weight, so that a large sky does not outweigh a face.
         """
         cell = np.minimum((self.before * CELLS).astype(np.int64), CELLS - 1) @ (1, CELLS, CELLS**2)
         _, at = np.unique(cell, return_inverse=True)

@@ -50,9 +50,10 @@ class AffineColours:
 
 
 def linear_map(before: np.ndarray, after: np.ndarray) -> AffineColours:
-    """Return the affine map from the mean and covariance of colours (N, 3) to those of (M, 3), with least displacement.
+    """Return the affine map of colours (N, 3) to the mean and covariance of others, (M, 3), with least displacement.
 
-    Its matrix is symmetric and positive, so no direction of colours is reversed and light stays light.
+    Its matrix is symmetric and positive, so no direction of colours is reversed and light stays light. Its slopes are
+    at most ``STEEPEST``, at least 1 / ``STEEPEST``.
     """
     sides = [np.cov(colours.T) + NOISE**2 * np.eye(3) for colours in (before, after)]
     root, inverse = _power(sides[0], 0.5), _power(sides[0], -0.5)
@@ -63,7 +64,7 @@ def linear_map(before: np.ndarray, after: np.ndarray) -> AffineColours:
 
 
 def transport_colours(before: np.ndarray, after: np.ndarray, seed: int = 0) -> ColourSamples:
-    """Return colours of one set, (N, 3) in [0, 1], and their counterparts near the other set's distribution.
+    """Return ``COUNT`` random colours of one set, in [0, 1], and their counterparts near the other set's distribution.
 
     Starting from the linear map, values are matched by rank along random directions, three at a time. The change
     relative to the linear map is scaled by ``SHARE``.
@@ -101,7 +102,7 @@ GREY_HELD_BACK = 0.3  # likewise of greys
 
 
 def match_colours(before: np.ndarray, after: np.ndarray, seed: int = 0) -> ColourSamples:
-    """Return colours of one set, (N, 3) in [0, 1], and their counterparts in the grade of another set, (M, 3)."""
+    """Return ``COUNT`` random colours of one set, (N, 3) in [0, 1], and counterparts in the grade of another set."""
     rng = np.random.default_rng(seed)
     source, target = (_lab(_some(colours, rng)) for colours in (before, after))
     light = _match_tones(source[:, 0], target[:, 0])
@@ -142,7 +143,7 @@ def _match_tones(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def _casts(lab: np.ndarray) -> np.ndarray:
-    """Return the cast, CIE Lab's a and b, of each band of lightness, (bands, 2); near 0 without greys."""
+    """Return the cast, CIE Lab's a and b, of each band of lightness, (bands, 2); near 0 for bands without greys."""
     chroma = np.linalg.norm(lab[:, 1:], axis=1)
     near = 1 / (1 + (chroma / NEAR_GREY) ** 2) ** 2
     bands = np.exp(-0.5 * ((lab[:, :1] - BANDS) / BAND_WIDTH) ** 2) * near[:, None]
@@ -157,7 +158,7 @@ def _at(casts: np.ndarray, light: np.ndarray) -> np.ndarray:
 
 
 def _skin(lab: np.ndarray) -> np.ndarray:
-    """Return the similarity of colours (N, 3) to skin, 0 to 1."""
+    """Return the similarity of colours, (N, 3) CIE Lab, to skin: (N,), 0 to 1."""
     chroma = np.hypot(lab[:, 1], lab[:, 2])
     hue = np.degrees(np.arctan2(lab[:, 2], lab[:, 1]))
     low, high = SKIN_CHROMA

@@ -43,14 +43,14 @@ class Painting:
 
 
 def shares(frame: int, keys: Sequence[int]) -> np.ndarray:
-    """Return the weight of each key frame by its distance in frames: (N,), of sum 1."""
+    """Return the weight of each key frame by its distance from ``frame``, in frames: (N,), of sum 1."""
     near = LEAST_SHARE + 1 / (1 + np.abs(np.subtract(keys, frame)))
     found: np.ndarray = near / near.sum()
     return found
 
 
 def weigh(trust: np.ndarray | np.float32, share: float) -> np.ndarray:
-    """Return the weight of a key frame from the trust in its paint, (H, W) float32 or a number, and its share."""
+    """Return a key frame's weight from the trust in its paint, (H, W) or a number, and its share by distance."""
     return np.asarray((trust + np.float32(LEAST_TRUST)) * np.float32(share + LEAST_SHARE))
 
 
@@ -122,7 +122,7 @@ def _lost_detail(mean: np.ndarray, colours: Sequence[np.ndarray], weights: Seque
 
 
 def _detail(picture: np.ndarray, scale: int) -> np.ndarray:
-    """Return the high frequencies of a picture; the cost does not depend on the blur."""
+    """Return the high frequencies of a picture; their blur is computed at 1/``scale`` of its size, to save time."""
     height, width = picture.shape[:2]
     small = shrink(picture, (max(1, width // scale), max(1, height // scale))) if scale > 1 else picture
     found: np.ndarray = picture - grow(blur(small, DETAIL), (width, height))

@@ -69,7 +69,7 @@ class Step:
 class Walker:
     """Follows the motion away from a key frame, frame by frame.
 
-    ``there`` and ``back``: the flow from the current frame to the key frame, and from the key frame to it.
+    ``there`` and ``back``: the flow (H, W, 2), in pixels, from the current frame to the key frame, and the reverse.
     """
 
     def __init__(self, key: Guide, there: np.ndarray | None = None, back: np.ndarray | None = None) -> None:
@@ -79,7 +79,7 @@ class Walker:
         self._key, self._search = key, DISMedium()
 
     def advance(self, here: Guide, step: Step) -> Carried:
-        """Return the flow from the next frame, ``here``, to the key frame; ``step`` is the flow to that frame."""
+        """Return the flow from the next frame, ``here``, to the key frame; ``step``: the flow to ``here``."""
         key = self._key
         self.there = self._search(here.grey, key.grey, step.back + warp(self.there, step.back))
         self.back = self._search(key.grey, here.grey, self.back + warp(step.onward, self.back))
@@ -98,7 +98,7 @@ def carry(key: Guide, others: Iterable[tuple[Guide, Step]]) -> Iterator[Carried]
 def carry_along(
     key: int, guides: Sequence[Guide], steps: Sequence[Step], reach: int = 0
 ) -> Iterator[tuple[int, Carried]]:
-    """Yield (number, flow to frame ``key``) for frames on both sides; ``steps[n]`` is the flow from frame n to n + 1.
+    """Yield (number, flow to frame ``key``) for frames on both sides of it; ``steps[n]``: the flow between n and n + 1.
 
     ``reach``: the largest distance in frames; 0 for all.
     """

@@ -52,7 +52,7 @@ class Choice:
 
 
 def sample_numbers(first: int, stop: int, count: int) -> list[int]:
-    """Return the frames of the shot [first, stop) on which choices of ``count`` key frames are tested."""
+    """Return the frame numbers in the shot [first, stop) on which choices of ``count`` key frames are tested."""
     return [first + n for n in segment_centres(stop - first, min(stop - first, max(SAMPLES, 4 * count)))]
 
 
@@ -60,8 +60,9 @@ class ShotChooser:
     """A search for the best key frames of one shot.
 
     Args:
-        numbers: Of the sampled frames, in order.
+        numbers: The numbers of the sampled frames, in order.
         frames: The sampled frames at a small size, (H, W, 3) uint8 each.
+        count: The expected number of key frames; with more than six, there are more candidates.
     """
 
     def __init__(self, numbers: Sequence[int], frames: Sequence[np.ndarray], count: int = EXHAUSTIVE) -> None:
@@ -112,7 +113,7 @@ class ShotChooser:
         return Choice(tuple(self._numbers[key] for key in keys), self._psnr(keys))
 
     def _psnr(self, keys: tuple[int, ...]) -> float:
-        """Return the mean PSNR over the samples that are not key frames.
+        """Return the mean PSNR in dB over the samples that are not key frames; ``keys``: positions among the samples.
 
         A mean of squared errors would be dominated by a few frames that no choice improves.
         """
@@ -134,7 +135,7 @@ class ShotChooser:
 
     @cached_property
     def _carried(self) -> dict[int, dict[int, tuple[np.ndarray, np.ndarray]]]:
-        """The source, (H, W, 3) uint8, and trust, (H, W), that each candidate transfers to the samples around it."""
+        """Return, by candidate and sample, the candidate warped to the sample, (H, W, 3) uint8, and trust, (H, W)."""
         return {key: dict(self._from(key)) for key in self._candidates}
 
     def _from(self, key: int) -> Iterator[tuple[int, tuple[np.ndarray, np.ndarray]]]:
@@ -147,9 +148,9 @@ class ShotChooser:
 
 
 def allot(choosers: Sequence[ShotChooser], lengths: Sequence[int], count: int) -> list[Choice]:
-    """Distribute ``count`` key frames over shots of these lengths: one each, then where the PSNR improves most.
+    """Distribute ``count`` key frames over shots of ``lengths`` frames: one each, then where the PSNR improves most.
 
-    Fewer where the shots have no more candidates.
+    Fewer are returned if the shots have no more candidates.
     """
     found = [chooser.best(1) for chooser in choosers]
     while sum(len(choice.keys) for choice in found) < count:
@@ -171,9 +172,9 @@ def overall(choices: Sequence[Choice], lengths: Sequence[int]) -> float:
 
 
 def shots_and_count(clip: Clip, span: range, count: int | None) -> tuple[list[range], int]:
-    """Return the shots of a part of a clip, and the number of frames to paint: ``count``, or by default one per shot.
+    """Return the shots in ``span``, and the number of frames to paint: ``count``, else one per shot, at least two.
 
-    Raises UsageError where there are fewer key frames than shots, or more than frames.
+    Raises UsageError if ``count`` is less than the number of shots, or more than that of frames.
     """
     starts = [span.start, *(shot for shot in clip.shots if span.start < shot < span.stop), span.stop]
     shots = [range(first, stop) for first, stop in pairwise(starts)]
@@ -189,7 +190,7 @@ def shots_and_count(clip: Clip, span: range, count: int | None) -> tuple[list[ra
 
 
 class Proposal:
-    """The ``chosen`` key frames of a clip with their PSNR, and the choice and PSNR with one key frame more."""
+    """The ``chosen`` key frames of a clip and their ``psnr`` in dB; with one more frame, ``more`` and ``more_psnr``."""
 
     def __init__(self, clip: Clip, shots: Sequence[range], choosers: Sequence[ShotChooser], count: int) -> None:
         self.clip, self.shots = clip, shots
@@ -212,7 +213,7 @@ class Proposal:
         return cls(clip, shots, choosers, wanted)
 
     def write(self, folder: Path, context: Context) -> None:
-        """Write the frames at full size, named by number or like their source pictures, and the contact sheet."""
+        """Write the chosen frames at full size, named by number or as the clip's pictures, and a contact sheet."""
         folder.mkdir()
         cells, notes = [], []
         index = self.clip.index

@@ -57,7 +57,7 @@ class Reliance:
     Attributes:
         shares: The paint's share at each of ``LEVELS`` of trust; the rest is the network's.
         has_network: Whether a network paints the rest; if not, all available paint is used.
-        over_source: Unpainted areas of every key frame show the source.
+        over_source: Whether the source shows through the unpainted areas of every key frame.
     """
 
     shares: tuple[float, ...] = MOTION
@@ -79,7 +79,7 @@ class PaintComposer:
         """Return the painted picture of a frame.
 
         Args:
-            frame: Its number.
+            frame: The frame's number.
             output: A network's picture, or the source without a network: (H, W, 3) uint8 or uint16.
             source: The frame, (H, W, 3) uint8 or uint16.
 
@@ -95,9 +95,10 @@ class PaintComposer:
         return np.clip(np.rint(picture), 0, full).astype(output.dtype)
 
     def blend(self, frame: int, source: np.ndarray | None = None, without: Sequence[int] = ()) -> Blend | None:
-        """Return the blended paint of a frame, leaving out key frames in ``without``; None where no key frame applies.
+        """Return the blended paint of a frame from its key frames except ``without``; None if no paint is transferred.
 
-        ``source``: the frame, (H, W, 3) uint8 or uint16, where it is visible between the paint.
+        ``source``: the frame, (H, W, 3) uint8 or uint16, read only if it shows through unpainted areas
+        (``over_source``).
         """
         if not any(self._reliance.shares):
             return None
@@ -108,7 +109,7 @@ class PaintComposer:
         return blend(frame, brought, under) if brought else None
 
     def lift(self, frame: int, picture: np.ndarray, source: np.ndarray, matte: np.ndarray | None = None) -> np.ndarray:
-        """Return only the paint of a painted frame, as a layer (H, W, 4) of its dtype, straight colours and alpha.
+        """Return only the paint of a painted frame, as a layer (H, W, 4) of the picture's dtype, not premultiplied.
 
         Composited over ``source``, (H, W, 3) like the picture, the layer gives the picture again, except for invisible
         differences. Network paint outside the transferred paint has the alpha that its colours need. ``matte``: (H, W)
@@ -142,7 +143,7 @@ class PaintComposer:
         return under + painting.cover[..., None] * (painting.rgb - under)
 
     def _share(self, brought: Blend) -> np.ndarray:
-        """Return the share of the transferred paint, (H, W)."""
+        """Return the share of the transferred paint, 0 to 1, (H, W) float32."""
         if not self._reliance.has_network:
             return np.ones_like(brought.cover) if self._reliance.over_source else brought.cover
         sure = np.interp(brought.trust, LEVELS, self._reliance.shares).astype(np.float32)
@@ -151,7 +152,7 @@ class PaintComposer:
         return blur(eroded, float(width))
 
     def painting(self, key: int) -> Painting:
-        """Return the painting of a key frame."""
+        """Return the painting of a key frame at the composer's size, loaded if it is not in memory."""
         if key not in self._loaded:
             self._loaded[key] = self._sources[key].painting(self.size)
             width, height = self.size
@@ -163,7 +164,7 @@ class PaintComposer:
 
 
 class Corrector:
-    """Composites corrections over the pictures of a result, as far as they can be transferred; the rest stays."""
+    """Composites corrections over the pictures of a result where the flow is trusted; other pixels stay unchanged."""
 
     def __init__(self, painter: PaintComposer) -> None:
         self._painter = painter

@@ -35,7 +35,7 @@ UNLIKE = 0.08  # likeness of edges below which it is no picture of that frame
 
 @dataclass(frozen=True)
 class Correction:
-    """The overpainted areas of one result frame, which belongs to ``frame`` of the source.
+    """The areas that were painted over in one frame of a result, which was made from ``frame`` of the source.
 
     ``rgb``: (H, W, 3) uint8 or uint16. ``cover``: (H, W) uint8, 255 where it was painted.
     """
@@ -67,13 +67,13 @@ def find_correction(
 
     Args:
         path: The painted picture; its transparent areas change nothing.
-        result: (H, W, 3) uint8 or uint16.
+        result: The frame of the result, (H, W, 3) uint8 or uint16.
         number: The number of that frame in the result.
-        frame: The source's frame that it was made from.
-        digest: Of the picture and the result.
+        frame: The number of the source frame that it was made from.
+        digest: The digest of the picture and the result.
         layer: The result's straight colours and alpha, (H, W, 4) of its dtype, where the result is a paint layer, which
             is composited over a background in ``result``.
-        lossless: The result's file has every pixel as it was rendered, so that a copy of it equals ``result``.
+        lossless: Whether the result's codec is lossless, so that unpainted pixels of a copy equal ``result``.
 
     Raises:
         MediaError: The picture cannot be read, shows something else, or changes nothing.
@@ -109,7 +109,7 @@ def find_correction(
 def _correction(
     path: Path, number: int, frame: int, digest: str, painted: np.ndarray, cover: np.ndarray, but: str = ""
 ) -> Correction:
-    """Return a correction. Raises MediaError where it covers nothing; ``but`` names changes that do not count."""
+    """Return a correction. Raises MediaError if it covers nothing; ``but``: changes that do not count, for its text."""
     if not cover.any():
         raise MediaError(str(path), f"it changes nothing of frame {number}{but}", "paint over it, or remove it")
     return Correction(frame, digest_of([digest, VERSION]), painted, np.rint(255 * cover).astype(np.uint8))
@@ -122,7 +122,7 @@ def _on_grey(rgb: np.ndarray, opacity: np.ndarray) -> np.ndarray:
 
 
 def match_colours(painted: np.ndarray, result: np.ndarray) -> np.ndarray | None:
-    """Return a picture in the colours of a result, (H, W, 3) each of one dtype; None where there is nothing to match.
+    """Return ``painted`` in the colours of a result, (H, W, 3) of one dtype each; None if they agree or no map fits.
 
     Programs convert the colours of video by different matrices. A difference everywhere that fits a colour map close to
     the identity is such a conversion; painted areas are outliers of the fit.
@@ -152,8 +152,9 @@ def match_colours(painted: np.ndarray, result: np.ndarray) -> np.ndarray | None:
 def changed(painted: np.ndarray, result: np.ndarray, *, exact: bool = True, least: float = LEAST) -> np.ndarray:
     """Return the mask of overpainted areas, (H, W) float32, 0 to 1, with soft outer edges.
 
-    ``painted`` and ``result``: (H, W, 3), uint8 or uint16. ``least``: levels of 255 by which paint differs. Unless
-    ``exact``, the picture was scaled or compressed, and differs around edges.
+    ``painted`` and ``result``: (H, W, 3), uint8 or uint16. ``exact``: unpainted pixels are unchanged, and paint differs
+    by more than ``least`` levels of 255. Otherwise the picture was scaled or compressed: the tolerance is measured, and
+    is higher around edges.
     """
     scale = 255 / np.iinfo(result.dtype).max
     apart = np.abs(painted.astype(np.float32) - result.astype(np.float32)).max(2) * scale
@@ -174,14 +175,14 @@ def changed(painted: np.ndarray, result: np.ndarray, *, exact: bool = True, leas
 
 
 def _contrast(rgb: np.ndarray) -> np.ndarray:
-    """Return the difference of each pixel from its surroundings, in levels of 255, (H, W)."""
+    """Return the range of levels in a window around each pixel of (H, W, 3) uint8, the channels' largest: (H, W)."""
     kernel = np.ones((CLOSED, CLOSED), np.uint8)
     spread: np.ndarray = cv2.subtract(cv2.dilate(rgb, kernel), cv2.erode(rgb, kernel)).max(2).astype(np.float32)
     return spread
 
 
 def merge(corrections: Sequence[Correction]) -> list[Correction]:
-    """Merge corrections in the order of their frames; later ones of the same frame lie over earlier ones."""
+    """Return one correction for each frame, in order of frames; of the same frame, later ones lie over earlier ones."""
     found: dict[int, Correction] = {}
     for one in corrections:
         below = found.get(one.frame)

@@ -45,11 +45,11 @@ def calibrate(
 
     Args:
         painter: Composes the transferred paint.
-        clip: A few of its frames are compared.
+        clip: The clip, of which a few frames are compared.
         frames: The numbers of frames to choose from.
         keys: The numbers of the key frames.
         size: The (width, height) of pictures.
-        network: Returns its picture of a frame.
+        network: Returns the network's picture of a frame.
     """
     squares, counts = np.zeros(len(LEVELS)), np.zeros(len(LEVELS))
     chosen = sorted({frames[at] for at in segment_centres(len(frames), min(SAMPLES, len(frames)))})
@@ -75,7 +75,7 @@ def _sharpness(
     network: NetworkPicture,
     context: Context,
 ) -> float:
-    """Return the sharpness of the network's pictures of fully painted key frames, over the paintings'; else 1."""
+    """Return the sharpness of the network's pictures over that of paintings, where these are whole; 1 if none is."""
     found = []
     for frame in read_clip_frames(clip, list(keys)[:KEYS], FrameFormat(Size(exact=size)), context):
         painting = painter.painting(frame.index)
@@ -86,7 +86,7 @@ def _sharpness(
 
 
 def caution_of(sharp: float) -> float:
-    """Return the power of shares for a network's sharpness: a soft network leaves more to transferred paint."""
+    """Return the exponent of the paint's shares for ``sharp``: low for a soft network, so that more paint is used."""
     return float(np.clip(CAUTION * (sharp - SOFT) / (SHARP - SOFT), 0.1 * CAUTION, CAUTION))
 
 
@@ -97,7 +97,7 @@ def nearest_level(trust: np.ndarray) -> np.ndarray:
 
 
 def shares_of(squares: np.ndarray, counts: np.ndarray, caution: float = CAUTION) -> tuple[float, ...]:
-    """Return shares from the sums of squared differences, and the numbers of pixels, at each level of trust.
+    """Return the paint's share at each level of trust, from sums of squared differences and numbers of pixels.
 
     ``caution``: the power that is applied to the shares.
     """

@@ -35,7 +35,8 @@ SAME = 2  # levels, by which what is not painted differs from its frame at most
 class PaintedPicture:
     """A painted picture and the number of its ``frame``.
 
-    ``placement``: its alignment with that frame, whose (width, height) is ``full``. ``is_whole``: all of it is painted.
+    ``placement``: its alignment with that frame, whose (width, height) is ``full``. ``is_whole``: the whole frame is
+    painted.
     """
 
     path: Path
@@ -88,7 +89,7 @@ def find_key_frames(
 
     Args:
         files: Painted pictures.
-        clip: Its pictures are of one size.
+        clip: The clip; its pictures must be of one size.
         first_number: The number of the clip's first frame in the names; by default 0.
 
     Returns:
@@ -159,7 +160,7 @@ def numbers_of(files: Sequence[Path], clip: Clip, context: Context, first_number
 
 
 def _places(clip: Clip, first_number: int | None) -> dict[int, int]:
-    """Return the frame for each number that a name may have: the number of a clip's picture, else of a frame.
+    """Return frames by the number in a name: the number of a clip's picture, else counted from ``first_number``.
 
     Raises UsageError where ``first_number`` is given for pictures that have numbers of their own.
     """
@@ -173,7 +174,7 @@ def _places(clip: Clip, first_number: int | None) -> dict[int, int]:
 
 
 def _named(files: Sequence[Path], clip: Clip, first_number: int | None) -> dict[Path, int]:
-    """Return the frame of each picture whose name tells it: that of the clip's picture of this name, else the number.
+    """Return the frame of each picture that is named like one of the clip's own, or has a frame's number in its name.
 
     Raises MediaError where the clip has no such frame.
     """
@@ -204,7 +205,7 @@ def _named(files: Sequence[Path], clip: Clip, first_number: int | None) -> dict[
 
 
 class _Likenesses:
-    """The likeness of pictures to frames of a clip, by their edges, at a short ``side`` in pixels."""
+    """The likeness of pictures to frames of a clip, by their edges, at a short side of ``side`` pixels."""
 
     def __init__(self, files: Sequence[Path], clip: Clip, context: Context, side: int) -> None:
         index = clip.index
@@ -227,9 +228,9 @@ class _Likenesses:
 def _doubted(
     numbers: Mapping[Path, int], likenesses: _Likenesses, clip: Clip, first_number: int | None
 ) -> dict[Path, int]:
-    """Return other frames for pictures that do not look like theirs, but like that of another number in their names.
+    """Return a new frame for each picture that looks less like its own than like that of another number in its name.
 
-    Warns of them, and where all pictures look more like the frame before.
+    Warns of these pictures, and if all pictures look more like the frame before their own.
     """
     context, places = likenesses.context, _places(clip, first_number)
     counted = first_number is None and sequence_numbers(clip.index.names) is None and 0 not in numbers.values()

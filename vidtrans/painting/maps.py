@@ -82,7 +82,7 @@ def walks(keys: Sequence[int], shots: Sequence[range], always: Sequence[int] = (
 
 
 def near_keys(frame: int, keys: Sequence[int], shot: range, always: Sequence[int] = ()) -> list[int]:
-    """Return the key frames from which a frame is painted, in order."""
+    """Return the key frames from which a frame is painted, in order: the two nearest on either side, and ``always``."""
     counted = [key for key in keys if key in shot and key not in always]
     before, after = ([key for key in counted if key < frame], [key for key in counted if key > frame])
     here = [key for key in counted if key == frame]
@@ -90,7 +90,7 @@ def near_keys(frame: int, keys: Sequence[int], shot: range, always: Sequence[int
 
 
 def pack(flow: np.ndarray) -> np.ndarray:
-    """Return a flow (H, W, 2) as int16 at half its size, rounded up, in steps of 1/32 pixel."""
+    """Return a flow (H, W, 2) as int16 at half its size, rounded up, in 1/32 of a pixel of that size."""
     height, width = flow.shape[:2]
     half = resize_flow(flow, math.ceil(width / 2), math.ceil(height / 2))
     return np.clip(np.rint(half * PRECISION), -32768, 32767).astype(np.int16)
@@ -102,7 +102,7 @@ def unpack(packed: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 class _Blocks:
-    """The arrays of blocks of frames, in one cache entry."""
+    """Reads and writes the arrays of blocks of frames in one cache entry."""
 
     def __init__(self, entry: CacheEntry) -> None:
         self._store = ChunkStore(entry, ".npz")
@@ -123,8 +123,8 @@ class KeyMaps:
     """The flow from the frames [first, stop) of a clip to its key frames. Call ``close`` after use.
 
     Args:
-        clip: Its pictures are of one size.
-        keys: Numbers of key frames, in order.
+        clip: The clip; its pictures must be of one size.
+        keys: Numbers of the key frames.
         always: Key frames whose flow reaches every frame of the shot.
 
     Raises:
@@ -187,7 +187,7 @@ class KeyMaps:
         return (time.perf_counter() - began) * count, pack(carried.flow).nbytes * 1.25 * count
 
     def at(self, frame: int, width: int, height: int) -> list[tuple[int, Carried]]:
-        """Return (key frame, flow to it) for each key frame from which a frame is painted, at a size."""
+        """Return (key frame, flow to it at a size) for each key frame from which a frame is painted."""
         found = []
         for key in near_keys(frame, self._keys, self.shot_of(frame), self._always):
             if key == frame:
@@ -259,7 +259,7 @@ class KeyMaps:
         blocks.save(block, flow=np.stack(flows), trust=np.stack(trusts), back=pack(walker.back))
 
     def _with_steps(self, block: range) -> Iterator[tuple[Guide, Step]]:
-        """Yield the frames of a block, in the block's order, each with the step to it."""
+        """Yield the frames of a block, in its order, each with the flow between it and the frame before it."""
         onward = block.step > 0
         low, high = (min(block) - 1, max(block)) if onward else (min(block), max(block) + 1)
         guides = dict(zip(range(low, high + 1), self._guides(range(low, high + 1)), strict=True))
@@ -268,7 +268,7 @@ class KeyMaps:
             yield guides[number], step if onward else step.reversed()
 
     def _step(self, number: int, guides: dict[int, Guide]) -> Step:
-        """Return the flow from a frame to the next, stored because several walks use it."""
+        """Return the flow between a frame and the next, stored because several walks use it."""
         if number not in self._steps:
             step = Step.between(guides[number], guides[number + 1])
             self._steps[number] = pack(step.onward), pack(step.back)

@@ -34,7 +34,7 @@ class Placement:
     """The alignment of a painting with its frame.
 
     Attributes:
-        matrix: From the frame's pixels to the painting's.
+        matrix: The (3, 3) matrix from the frame's pixels to the painting's.
         likeness: The correlation of their edges, −1 to 1.
         words: A text about the changes made to the painting; "" for none.
     """
@@ -57,7 +57,7 @@ class Placement:
 def place(painting: np.ndarray, frame: np.ndarray, alpha: np.ndarray | None = None) -> Placement:
     """Find the alignment of a painting (h, w, 3) uint8 or uint16 with a frame (H, W, 3) uint8.
 
-    ``alpha``: (h, w), the painted areas. A layer is not moved, because strokes need not follow the edges below. A
+    ``alpha``: the opacity of a layer, (h, w). A layer is not moved, because strokes need not follow the edges below. A
     partly painted picture whose unpainted areas already match the frame is not moved either.
     """
     height, width = frame.shape[:2]
@@ -79,7 +79,7 @@ def place(painting: np.ndarray, frame: np.ndarray, alpha: np.ndarray | None = No
 
 
 def edges(rgb: np.ndarray) -> np.ndarray:
-    """Return the edge strength of a picture (H, W, 3) uint8 as (H, W) float32, compressed for strong edges."""
+    """Return the edge strength of (H, W, 3) uint8, the fourth root of the summed squared slopes: (H, W) float32."""
     soft = blur(rgb.astype(np.float32), 1.0)
     squares = [np.square(cv2.Sobel(soft, cv2.CV_32F, dx, 1 - dx, ksize=3)).sum(2) for dx in (1, 0)]
     strength: np.ndarray = (squares[0] + squares[1]) ** 0.25
@@ -141,7 +141,7 @@ def _warped(picture: np.ndarray, matrix: np.ndarray, size: Size) -> tuple[np.nda
 
 
 def _unmoved(painting: np.ndarray, alpha: np.ndarray, target: np.ndarray, guess: np.ndarray, words: str) -> Placement:
-    """Return the placement of a guess, rated by the edges' likeness where it is painted."""
+    """Return a guess as the placement, with the likeness of edges where the painting is opaque."""
     size = target.shape[1], target.shape[0]
     own, seen = _warped(painting, guess, size)
     opacity, _ = _warped(alpha.astype(np.float32) / np.iinfo(alpha.dtype).max, guess, size)
@@ -175,7 +175,7 @@ def _refined(painting: np.ndarray, target: np.ndarray, guess: np.ndarray, words:
 
 
 def _motion(move: np.ndarray, size: Size) -> float | None:
-    """Return the movement of the corners as a share of the size; None where it is too small, or implausibly large."""
+    """Return a corner's largest movement as a share of the longer side; None if too small, or implausibly large."""
     width, height = size
     corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]], np.float64)
     shifts = np.linalg.norm(corners @ move.T.astype(np.float64) - corners[:, :2], axis=1)

@@ -53,18 +53,18 @@ class Pairing:
     """A method that makes (input, target) pairs of frames. It is built from its ``Settings`` and has no state.
 
     All pictures are uint8 (or uint16, see ``deep`` and ``finish``), the same size within a call; frames and outputs are
-    (H, W, 3), the network's input is (H, W, in_channels), masks are (H, W). The defaults suit a pairing
-    whose input is the frame itself.
+    (H, W, 3), the network's input is (H, W, in_channels), masks are (H, W). The defaults suit a pairing whose input is
+    the frame itself.
 
     Attributes:
-        name: Its name in the table of pairings.
+        name: Its name in the registry.
         version: Number that developers raise when the pictures that it makes change.
         Settings: The class of its settings.
         needs_target: The target comes from a second clip or folder, not from the frame itself.
         has_target: The target is what the output should be, so that previews show it beside the output.
         uses_mask: ``render_input`` depends on the mask.
         pointwise: In training, an input pixel depends only on the same pixel of the frames, and nothing is random.
-        at_source_size: The network maps single pixels, so the default size of a render is the source's.
+        at_source_size: The default size of a render is the source's, not the training size.
         deep: ``input`` takes 16-bit frames; otherwise frames are converted to 8 bits first.
         finishes: The class overrides ``finish``.
         drawing_kind: The drawings that ``drawing_input`` takes, 'lines' on paper or 'flats'; '' for none.
@@ -120,7 +120,7 @@ class Pairing:
             yield PairPositions((position,), position)
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the network's input, (H, W, in_channels), for its frames' pictures, oldest first; deterministic."""
+        """Return the network's input, (H, W, in_channels), from its frames' pictures, oldest first; not random."""
         return frames[0]
 
     def tensor_input(self, frames: Sequence[Tensor]) -> Tensor:
@@ -153,7 +153,8 @@ class Pairing:
     def preview(self, net_input: np.ndarray) -> np.ndarray:
         """Return the network's input as a picture for people.
 
-        Grey from its first channel, or its first three channels; of several frames, the latest.
+        With fewer than three channels, the first as grey; with a multiple of three, the last three (the latest frame);
+        else the first three.
         """
         channels = net_input.shape[2]
         if channels < 3:
@@ -161,14 +162,14 @@ class Pairing:
         return net_input[..., -3:] if channels % 3 == 0 else net_input[..., :3]
 
     def agreement(self, net_input: np.ndarray, output: np.ndarray) -> float | None:
-        """Return the share, 0 to 1, of the input that the pairing makes from the output, too; None if not supported."""
+        """Return the share, 0 to 1, of ``net_input`` that equals the input made of ``output``; None if unsupported."""
         return None
 
 
 def input_frames(pairing: Pairing, position: int, first: int) -> tuple[int, ...]:
-    """Return the numbers of the input frames for frame ``position`` of a shot from ``first`` on, oldest first.
+    """Return the numbers of the input frames for frame ``position`` of a shot, oldest first.
 
-    Before the shot's start its first frame is repeated.
+    ``first``: the shot's first frame, which is repeated in place of frames before it.
     """
     return tuple(max(first, position + offset) for offset in pairing.offsets)
 

@@ -37,11 +37,11 @@ class Colorize(Pairing):
     in_channels = 1
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the luma (H, W, 1) uint8 of a frame, ((H, W, 3) uint8,)."""
+        """Return the luma, (H, W, 1), of one frame, (H, W, 3) uint8 or uint16, in the frame's dtype."""
         return cv2.cvtColor(frames[0], cv2.COLOR_RGB2GRAY)[..., None]
 
     def tensor_input(self, frames: Sequence[Tensor]) -> Tensor:
-        """Return the luma (N, H, W, 1) of ((N, H, W, 3) uint8 or int32,), same dtype, in OpenCV's fixed point."""
+        """Return the luma, (N, H, W, 1), of one batch (N, H, W, 3) uint8 or int32, rounded as by OpenCV."""
         channels = zip(frames[0].split(1, dim=3), INTEGER_LUMA, strict=True)
         total = sum(channel.int() * share for channel, share in channels)
         luma = (total + (1 << (INTEGER_LUMA_BITS - 1))) >> INTEGER_LUMA_BITS

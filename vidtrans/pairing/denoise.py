@@ -38,6 +38,6 @@ class Denoise(Pairing):
     settings: DenoiseSettings
 
     def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """Return the frame, ((H, W, 3) uint8,), with noise."""
+        """Return the frame, (H, W, 3) uint8, with noise of random strength."""
         sigma = rng.uniform(self.settings.min_sigma, self.settings.max_sigma)
         return add_sensor_noise(frames[0], sigma, self.settings.grain, rng)

@@ -76,7 +76,7 @@ class Edges(Pairing):
     def drawing_input(self, picture: np.ndarray) -> np.ndarray:
         """Return a drawing's strokes, (H, W, 3) uint8 → (H, W, 1 or 2) uint8, thinned to lines of 255 on 0.
 
-        The channel of gradients falls off with the distance from the lines as the median of frames does.
+        The gradient channel, if any, falls off with the distance from the lines as it does in the median of frames.
         """
         lines = _thinned(_strokes(ink(picture)))
         if not self.settings.gradient_channel:
@@ -154,7 +154,7 @@ def _thinned(strokes: np.ndarray) -> np.ndarray:
 
 
 def _between(slope: float) -> float:
-    """Return a threshold with the same result that no pixel's slope equals: Canny uses the integer part of its square.
+    """Return a threshold that gives the same lines, but equals no pixel's slope: Canny floors the threshold's square.
 
     At an exact tie the result would depend on rounding, which differs in OpenCV with a single thread.
     """

@@ -122,9 +122,9 @@ def _with_hole(frame: np.ndarray, hole: np.ndarray) -> np.ndarray:
 def holes(height: int, width: int, number: int, seed: int, share: float) -> np.ndarray:
     """Return holes, (height, width) uint8, 255 inside, that cover ``share`` of the picture and drift over frames.
 
-    Blobs and brush strokes (free-form masks: Yu et al., "Free-form image inpainting with gated convolution", 2019),
-    the same for the same arguments; ``number``: the frame's. Shapes are level sets of a distance from their skeletons,
-    at the level that covers ``share``; the level and the shapes change smoothly.
+    Blobs and brush strokes (free-form masks: Yu et al., "Free-form image inpainting with gated convolution", 2019), the
+    same for the same arguments; ``number``: the number of the frame. Shapes are level sets of a distance from their
+    skeletons, at the level that covers ``share``; the level and the shapes change smoothly.
     """
     scale = LATTICE / min(height, width)
     tall, wide = (max(2, round(n * scale)) for n in (height, width))

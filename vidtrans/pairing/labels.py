@@ -86,7 +86,7 @@ class Labels(Pairing):
         self.in_channels = settings.classes + settings.boundaries
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Return class planes of 0 or 255, (H, W, classes or one more) uint8, for ((H, W, 3) uint8,)."""
+        """Return planes of 0 or 255, (H, W, in_channels) uint8, for ((H, W, 3) uint8,): the classes, then borders."""
         labels = self._labels(frames[0])
         rows = np.eye(self.settings.classes + 1, self.in_channels, dtype=np.uint8) * 255
         rows[-1] = 0  # of no class, −1
@@ -121,7 +121,10 @@ class Labels(Pairing):
         return _without_mixtures(labels, frame if len(table) else frame[..., :1]) if settings.clean else labels
 
     def _nearest_labels(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the nearest colour of palette and ignored colours, (H, W) int16, and where none is near, bool."""
+        """Return the index of each pixel's nearest colour, (H, W) int16, and a mask (H, W) bool where none is near.
+
+        Indices count the palette's colours, then the ignored ones.
+        """
         table = np.concatenate([colours(self.settings.palette), self.settings.ignored_colours])
         labels, distance = _nearest(frame, table)
         far = (distance > UNLIKE**2).astype(np.uint8)
@@ -129,7 +132,7 @@ class Labels(Pairing):
         return labels, opened > 0
 
     def unknown_labels(self, frame: np.ndarray) -> dict[str, int]:
-        """Return how many pixels of a label map, (H, W, 3) uint8, have labels that are not of a class, by label."""
+        """Return the number of pixels of a label map, (H, W, 3) uint8, with a label of no class, by label."""
         settings = self.settings
         if settings.palette:
             found, times = np.unique(frame[self._nearest_labels(frame)[1]], axis=0, return_counts=True)
@@ -154,7 +157,7 @@ def colours(palette: str, name: str = "palette") -> np.ndarray:
 
 
 def _nearest(frame: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return each pixel's nearest colour, (H, W) int16, the first of equally near ones, and its squared distance."""
+    """Return the index of each pixel's nearest colour, (H, W) int16, the first of equals, and its squared distance."""
     wide = frame.astype(np.int32)
     codes, inverse = np.unique(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2], return_inverse=True)
     pixels = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)

@@ -45,7 +45,7 @@ class LookPairing(Pairing):
         self.in_channels = 3 + condition_planes(self.num_looks)
 
     def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:
-        """Yield a pair for each frame but the first, whose target is the preceding frame; of a single frame, itself."""
+        """Yield a pair for each frame but the first, its target the frame before it; a lone frame is its own target."""
         if num_frames == 1:
             yield PairPositions((0,), 0)
         for position in range(1, num_frames):
@@ -81,7 +81,7 @@ class LookPairing(Pairing):
 
 
 def look_conditions(pairing: LookPairing, name: str, stroke: float) -> tuple[float, ...]:
-    """Return the values, 0 to 1, of the planes for the look ``name`` ('': the first). Raises UsageError."""
+    """Return the values, 0 to 1, of the planes for look ``name`` ('': the first) and ``stroke``. Raises UsageError."""
     looks = pairing.settings.looks
     if name and name not in looks:
         raise unknown_name("look", name, list(looks))

@@ -23,7 +23,7 @@ CHANNELS = 2 * len(HARMONICS)
 
 
 def picture_channels(channels: int, clocked: bool) -> int:
-    """Return how many of an input's ``channels``, the first ones, hold pictures; ``clocked``: others hold a clock."""
+    """Return how many of an input's ``channels`` hold pictures: all, or if ``clocked``, all before the clock's."""
     return channels - (CHANNELS if clocked else 0)
 
 
@@ -34,7 +34,7 @@ def clock(phase: float) -> np.ndarray:
 
 
 def with_clock(picture: np.ndarray, phase: float | None) -> np.ndarray:
-    """Append clock planes, full scale for −1 … 1: (H, W, C) uint8 or uint16 → (H, W, C + CHANNELS), unless None."""
+    """Append clock planes, −1 … 1 as the dtype's range, unless ``phase`` is None: (H, W, C) → (H, W, C + CHANNELS)."""
     if phase is None:
         return picture
     planes = np.rint((clock(phase) + 1) * (np.iinfo(picture.dtype).max / 2)).astype(picture.dtype)
@@ -98,11 +98,11 @@ class NextFrame(Pairing):
         return net_input[..., 3 * (self.settings.context_frames - 1) : 3 * self.settings.context_frames]
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Concatenate ``context`` frames (H, W, 3) uint8, oldest first, to (H, W, 3·context) uint8."""
+        """Concatenate the context frames (H, W, 3) uint8 or uint16, oldest first, to (H, W, 3 · context_frames)."""
         return np.concatenate(list(frames), axis=2)
 
     def tensor_input(self, frames: Sequence[Tensor]) -> Tensor:
-        """Concatenate ``context`` batches of frames (N, H, W, 3), oldest first, to (N, H, W, 3·context)."""
+        """Concatenate batches of the context frames (N, H, W, 3), oldest first, to (N, H, W, 3 · context_frames)."""
         import torch  # not for those who only name pairings
 
         return torch.cat(list(frames), dim=3)

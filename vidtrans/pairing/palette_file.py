@@ -18,7 +18,7 @@ ACT_BYTES = 768  # 256 colours; two more numbers may follow, the first being how
 
 
 def with_palette_file(table: Mapping[str, object]) -> Table:
-    """Return pairing settings in which the name of a palette's file is replaced by its colours. Raises UsageError."""
+    """Return pairing settings in which a file's name as ``palette`` is replaced by its colours. Raises UsageError."""
     value = table.get("palette")
     if not isinstance(value, str) or value.lstrip().startswith("#") or not Path(value).is_file():
         return dict(table)
@@ -32,8 +32,8 @@ def with_palette_file(table: Mapping[str, object]) -> Table:
 def colours_in(path: Path) -> list[list[int]]:
     """Return the colours in a file as [r, g, b], one for each class.
 
-    A line has '#rrggbb', or three numbers, perhaps with the class's number before and its name. JSON has lists of three
-    numbers, in order. An indexed picture has its palette. Raises UsageError.
+    A line has '#rrggbb' or three numbers, optionally with the class's number before them and its name. JSON has such
+    strings or lists of three numbers, in order. An indexed picture has its palette. Raises UsageError.
     """
     check_regular_file(path, UsageError)
     suffix = path.suffix.lower()

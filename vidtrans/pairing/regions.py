@@ -48,7 +48,8 @@ class RegionsSettings:
 class Palette:
     """A fixed palette: ``labels`` and ``confidence`` (2^18,) uint8, indexed by the upper bits of R, G and B.
 
-    ``confidence``: the distance of a colour from the nearest other label's. ``colours`` (N, 3) uint8: RGB by label.
+    ``confidence``: 255 for colours at least ``SURE`` from the border to another label, less for nearer ones.
+    ``colours`` (N, 3) uint8: RGB by label.
     """
 
     labels: np.ndarray

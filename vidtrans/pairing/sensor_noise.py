@@ -39,7 +39,7 @@ def _mixed(white: np.ndarray, colour: float, coarse: float, size: float) -> np.n
 
 
 def _sum(one: np.ndarray, other: np.ndarray, share: float, correlation: float) -> np.ndarray:
-    """Mix ``share`` of ``one`` into ``other``, float32 noises of variance 1, broadcast; the result has variance 1."""
+    """Mix ``share`` of ``one`` into ``other``, float32 noises of variance 1; the result, too, has variance 1."""
     variance = 1 + 2 * correlation * np.sqrt(share * (1 - share))
     total = np.sqrt(np.float32(share / variance)) * one + np.sqrt(np.float32((1 - share) / variance)) * other
     return np.asarray(total, np.float32)

@@ -79,7 +79,7 @@ def _blur(picture: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _darker_side(difference: np.ndarray) -> np.ndarray:
-    """Return (H, W), positive on an edge's dark side, in lightness or a single colour, for (H, W, 3) float32."""
+    """Return for (H, W, 3) float32 differences (H, W), positive on an edge's dark side, in lightness or one channel."""
     lightness = cv2.transform(difference, LUMA)
     strongest = np.maximum.reduce([difference[..., c] for c in range(3)])
     return lightness + HIDDEN * (strongest - lightness)
@@ -105,7 +105,7 @@ def _flow(picture: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _along(response: np.ndarray, along_x: np.ndarray, along_y: np.ndarray, width: float) -> np.ndarray:
-    """Return (H, W) float32 averaged along the edges' unit vectors, which fades specks and joins strokes."""
+    """Return (H, W) averaged along the edges' unit vectors, to fade specks and join strokes of σ ``width`` pixels."""
     height, length = response.shape
     x, y = np.meshgrid(np.arange(length, dtype=np.float32), np.arange(height, dtype=np.float32))
     total, weights = response.copy(), 1.0

@@ -82,7 +82,7 @@ def _digest(job: RenderJob) -> str:
 
 
 def _check_same(render: Path, digest: str, again: str) -> None:
-    """Raise UsageError if rendering the result again would not reproduce it."""
+    """Raise UsageError if rendering a result again would not reproduce it: ``again`` differs from its ``digest``."""
     if again != digest:
         why = "its clip, model, key frames or settings have changed since it was made"
         raise UsageError(str(render), why, "render it again first")
@@ -112,7 +112,7 @@ def _without_pattern(path: Path) -> Path:
 
 
 class _Making:
-    """A builder of the jobs that made results. ``stack`` closes their resources. ``programs``: see ``remake``."""
+    """Builds the jobs that made results; ``stack`` closes what they open. ``programs``: see ``remake``."""
 
     def __init__(self, context: Context, stack: ExitStack, programs: Collection[str] = ()) -> None:
         self.context, self._stack, self._programs, self._met = context, stack, programs, set[str]()
@@ -184,7 +184,7 @@ class _Making:
         return self._painted(painting)
 
     def _painted(self, painting: PaintingJob) -> RenderJob:
-        """Return the job of a painted clip; in a dry run, the job without a network."""
+        """Train the network, if any, and return the job of a painted clip; in a dry run, the job without a network."""
         if self.context.dry_run:
             self._lacks_network |= painting.learns
             return painting.rough()
@@ -221,8 +221,9 @@ def _corrections(request: FixRequest, files: Sequence[Path], plan: RenderPlan, c
 def remake(output: Path, context: Context, programs: Collection[str] = ()) -> tuple[Remade, Table, str]:
     """Return the request that made an output, its options ``seed`` and ``device``, and the request's digest.
 
-    A record may come from another person, so output paths are never taken from it, and what the user's ffmpeg runs only
-    if it is among ``programs``. Raises UsageError without a record, or if the result cannot be reproduced.
+    A record may come from another person, so output paths are never taken from it, and filter graphs and encoders for
+    the user's ffmpeg only if they are among ``programs``. Raises UsageError without a record, or if the result cannot
+    be reproduced.
     """
     if not output.exists():
         raise UsageError(str(output), "no such file or folder", "give a result of 'stylize' or 'propagate'")
@@ -244,7 +245,7 @@ def remake(output: Path, context: Context, programs: Collection[str] = ()) -> tu
 
 
 def check_programs(found: Mapping[str, str], output: Path, allowed: Collection[str]) -> None:
-    """Raise UsageError where a result passed a filter graph, or was made with another program than the ``allowed``."""
+    """Raise UsageError if a result passed a filter graph, or one of the programs ``found`` in it is not ``allowed``."""
     if "encoding.filter" in found:
         why = "a filter graph was laid over it, and paint over its result is no paint under it"
         raise UsageError(str(output), why, "render without the graph, correct that, and filter the corrected result")

@@ -173,7 +173,7 @@ class PaintingJob:
 
     @cached_property
     def maps(self) -> KeyMaps:
-        """Return the motion maps from key frames to all frames; they are not computed yet."""
+        """Return the flow from the clip's frames to its key frames; ``find`` computes it later."""
         return KeyMaps(self.clip, self.span, self.keys, self.context)
 
     def tell_shots(self) -> None:
@@ -185,7 +185,10 @@ class PaintingJob:
                 self.context.note(f"the shot of {where} has no key frame: it {effect}", "warning")
 
     def paint(self, *, learned: bool, shares: tuple[float, ...] = MOTION) -> Paint:
-        """Return the paint of the clip. If no key frame is fully painted, the source shows between the paint."""
+        """Return the paint of the clip. If no key frame is fully painted, the source shows between the paint.
+
+        ``learned``: a network paints the rest. ``shares``: see ``Reliance``. Raises UsageError for an opaque layer.
+        """
         over_source = not any(source.is_whole for source in self.sources)
         if self.request.layer and not over_source:
             whole = next(source.frame for source in self.sources if source.is_whole)
@@ -218,7 +221,7 @@ class PaintingJob:
         return self._job(replace(self.plan, paint=self.paint(learned=False)), NOTHING_LEARNED)
 
     def learn(self, preview: Callable[[Path], None] | None = None) -> Path:
-        """Train the network; return its file. ``preview`` is called now and then with the current model file."""
+        """Train the network; return its file. ``preview`` is called at intervals with the current model file."""
         request, context = self.request, self.context
         with TemporaryDirectory(prefix="vidtrans-") as temporary:
             pairs = self._write_pairs(Path(temporary), self.paint(learned=True))
@@ -233,7 +236,7 @@ class PaintingJob:
         return self.model
 
     def finished(self, model: Path) -> RenderJob:
-        """Return the render job that uses a network."""
+        """Return the render job with the network in the file ``model``."""
         look = load_model(str(model), self.context)
         assert look.record is not None
         learned = {"model": str(model), "steps": look.record.training["step"]}
@@ -265,7 +268,7 @@ class PaintingJob:
 
     @property
     def facts(self) -> Table:
-        """Return the result table's facts about key frames."""
+        """Return the entries of the result table about key frames."""
         bare = [shot.start for shot in self.maps.shots if not any(key in shot for key in self.keys)]
         return {"keyframes": self.keys, "shots_without": bare, "shares": None}
 
@@ -276,7 +279,7 @@ class PaintingJob:
         return pairs
 
     def _shares(self, look: LoadedModel) -> tuple[float, ...]:
-        """Return the weights of motion-propagated paint against the network, for each level of motion confidence."""
+        """Return the paint's share at each level of trust: measured against the network, or as ``follow`` sets it."""
         context, follow = self.context, self.request.follow
         if follow != "auto":
             return {"motion": MOTION, "look": LOOK}[follow]

@@ -17,10 +17,11 @@ FOLLOW = ("auto", "motion", "look")
 class PropagateRequest:
     """A request to paint a clip like the pictures in ``keyframes``, each a painted-over frame of the clip.
 
-    ``minutes``: training time instead of the recipe's steps; 0: no training. ``follow``: prefer paint propagated along
-    the motion, or the network. ``mask``: where paint is applied. ``preview``: also write a preview video next to the
-    output during training. ``layer``: the paint alone, transparent elsewhere. ``first_number``: of the clip's first
-    frame, in the names of the pictures.
+    ``minutes``: training time instead of the recipe's steps; 0: no training. ``follow``: 'motion' prefers paint
+    transferred along the motion, 'look' uses the network alone, 'auto' measures which is better. ``mask``: a matte,
+    white where paint is applied. ``preview``: also write a preview video into the training folder, next to the output.
+    ``layer``: the paint alone, transparent elsewhere. ``first_number``: of the clip's first frame, in the names of the
+    pictures.
     """
 
     COMMAND: ClassVar = "propagate"
@@ -53,9 +54,9 @@ class PropagateRequest:
 class FixRequest:
     """A request to correct a result: the pictures in ``painted`` are painted-over frames of it.
 
-    ``relearn``: also train its network on the corrected frames, and paint the whole clip again. ``first_number``:
-    of the first frame of the result, in the names of the pictures. ``program``: what its record may run with the
-    user's ffmpeg.
+    ``relearn``: also train its network on the corrected frames, and paint the whole clip again. ``first_number``: of
+    the first frame of the result, in the names of the pictures. ``program``: filter graphs, encoders and encoder
+    options in its record that the user's ffmpeg may run.
     """
 
     COMMAND: ClassVar = "fix"

@@ -1,10 +1,10 @@
 """Temporal consistency: filters over a model's per-frame outputs, guided by flow on the input video.
 
 A filter is a class with a frozen settings dataclass ``Settings``, a ``version`` and an attribute ``radius``. It is
-constructed with its settings (``flow`` names the flow method, if it has one) and the name of the device for this
-method (default ``"cpu"``). Called with the ``Window`` around one frame, it returns that frame's picture. It
-keeps no state between frames, so a chunk needs only ``radius`` frames on either side; or it is a
-``RecursiveFilter``, whose state can be saved at the end of a chunk and restored.
+constructed with its settings (``flow`` names the flow method, if it has one) and the name of the device that computes
+the flow (default ``"cpu"``). Called with the ``Window`` around one frame, it returns that frame's picture. It keeps no
+state between frames, so a chunk needs only ``radius`` frames on either side; or it is a ``RecursiveFilter``, whose
+state can be saved at the end of a chunk and restored.
 
 A filter may have a second class for GPUs, ``on_gpu``, a ``BatchFilter`` with the same settings and the same arithmetic
 within rounding: it is constructed with the device's name and computes many frames at once.
@@ -20,9 +20,11 @@ from vidtrans.core.registry import Entry, Registry
 
 @dataclass(frozen=True)
 class FilterEntry(Entry):
-    """A filter. ``on_gpu``: path of a ``BatchFilter`` of the same arithmetic, or '', for devices of the kinds ``gpus``.
+    """A registered filter.
 
-    ``settings``: path of its settings class, if that can be imported without the filter.
+    ``on_gpu``: "module:Class" of a ``BatchFilter`` with the same arithmetic, for devices of the kinds ``gpus``; '' for
+    none. ``settings``: "module:Class" of its settings; '' for the attribute ``Settings`` of the filter, whose import is
+    slower.
     """
 
     on_gpu: str = ""
@@ -38,7 +40,7 @@ class FilterEntry(Entry):
         return Entry(self.settings, self.summary).load() if self.settings else self.load().Settings
 
     def is_batched(self, device_kind: str) -> bool:
-        """Return whether frames are filtered in batches on the device."""
+        """Return whether frames are filtered in batches on devices of a kind ('cuda', 'mps', 'cpu')."""
         return bool(self.on_gpu) and device_kind in self.gpus
 
 

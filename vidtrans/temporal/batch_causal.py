@@ -48,7 +48,7 @@ class BatchCausalFilter:
         self._stages: _Stages | None = None
 
     def begin(self) -> None:
-        """Do nothing: the state was resumed, or ends at the next shot."""
+        """Do nothing: the first frame of a shot replaces the state, and a resumed state is kept."""
 
     def flush(self) -> list[tuple[Sample, Picture]]:
         """Return an empty list: no frames are pending."""
@@ -66,7 +66,7 @@ class BatchCausalFilter:
         return [(sample, picture)]
 
     def state(self) -> Mapping[str, np.ndarray]:
-        """Return the last frame, and the mean of the frames before it."""
+        """Return the last frame, the mean of the frames up to it, and the number of frames in the mean, (h, w)."""
         if self._stages is None:
             return {}
         stages = self._stages
@@ -106,7 +106,7 @@ class _Stages:
         self.count = torch.ones((1, 1, *self._grid), device=device)
 
     def _add(self, guide: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-        """Add a frame; return it as (1, 4, H, W), the output's RGB and the guide's luma."""
+        """Add a frame; return it as (1, 4, H, W) in [0, 1]: the output's RGB and the guide's luma."""
         self.guide, self.output = guide, output
         picture = torch.empty((1, 4, *self._size), device=output.device)
         prepared, on_grid = write_picture(self._tracker, guide, output, picture)
@@ -120,7 +120,7 @@ class _Stages:
         return picture
 
     def advance(self, guide: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-        """Filter the next frame; return its picture, (1, H, W, 3)."""
+        """Filter the next frame; return its picture, (1, H, W, 3) of the output's dtype."""
         kept, settings = self._kept, self._settings
         here = self._add(guide, output)
         at = slice(kept["bands"].stop - 1, kept["bands"].stop)

@@ -49,7 +49,7 @@ TERMS = 9  # channels of sums over neighbours: see ``BatchDetail._terms``
 
 @dataclass(frozen=True)
 class BatchChanges:
-    """Statistics around each grid place, (n, 2, h/2, w/2) float32, as in ``fine_detail``."""
+    """Statistics around each grid point, (n, 2, h/2, w/2) float32, one for each band: see ``fine_detail._Changes``."""
 
     slope: torch.Tensor
     flicker: torch.Tensor
@@ -57,7 +57,7 @@ class BatchChanges:
     lost: torch.Tensor
 
     def beyond(self, share: float) -> torch.Tensor:
-        """Return a ramp from 0 to 1, which is 1 where at least ``share`` of the energy changes unexplained."""
+        """Return flicker / (``share`` · energy), clipped to [0, 1]: 1 where that share of the energy flickers."""
         return (self.flicker / (self.energy * share).add_(TINY)).clamp_(0, 1)
 
 
@@ -65,13 +65,13 @@ class BatchDetail:
     """Bands, their statistics, and the correction of fine detail, for pictures of one size."""
 
     def __init__(self, settings: DeflickerSettings, size: Size, grid: Size, steps: list[int]) -> None:
-        """``steps``: the distances in frames, each way, of the neighbours in the statistics."""
+        """``size``, ``grid``: (height, width). ``steps``: distances of neighbours in statistics, in frames each way."""
         self._settings, self._size, self._grid, self._steps = settings, size, grid, steps
         self._factor = grid_factor(*size)
         self.half = (-(-grid[0] // 2), -(-grid[1] // 2))
 
     def split(self, picture: torch.Tensor, bands: torch.Tensor) -> None:
-        """Write the bands of pictures (n, 4, H, W) to ``bands``."""
+        """Write the bands of pictures (n, 4, H, W), output's RGB and guide's luma, to ``bands`` (n, 4, H, W)."""
         lumas = picture.new_empty((len(picture), 2, *self._size))
         luma_into(lumas, picture)
         low = blur(shrink(lumas, self._grid), LOW)
@@ -80,7 +80,7 @@ class BatchDetail:
         torch.sub(fine, grow(low, self._size), out=bands[:, 1::2])
 
     def energy(self, bands: torch.Tensor) -> torch.Tensor:
-        """Return the output's energy in each band, pooled around each place: (n, 2, h/2, w/2)."""
+        """Return the output's energy in each band (n, 4, H, W), averaged around each grid point: (n, 2, h/2, w/2)."""
         return self._pool(self._at_places(bands[:, :2]).square())
 
     def _at_places(self, bands: torch.Tensor) -> torch.Tensor:
@@ -92,7 +92,7 @@ class BatchDetail:
     def changes(
         self, bands: RollingBuffer, energy: RollingBuffer, ways: dict[int, RollingBuffer], frames: slice
     ) -> BatchChanges:
-        """Return the changes of frames relative to those up to two frames away, along the motion."""
+        """Return statistics of the changes from ``frames`` to neighbours along the motion; ``ways``: by distance."""
         reach = self._steps[-1]
         first, last = max(0, frames.start - reach), min(frames.stop + reach, bands.stop)
         sharp = sharp_pictures(bands[first:last])
@@ -117,8 +117,8 @@ class BatchDetail:
     def _terms(self, sharp: torch.Tensor, own: torch.Tensor, way: torch.Tensor) -> torch.Tensor:
         """Return the terms that are summed over neighbours, (n, TERMS, h, w).
 
-        The output's changes times the guide's (2), the guide's squared (2), the output's squared (2), the other frame's
-        energy (2), and 1.
+        For each of the two bands: the output's change times the guide's, the guide's change squared, the output's
+        change squared, and the neighbour's energy. The last channel is 1, to count neighbours.
         """
         moves = way[:, FLOW] * ratio(self._grid, self._size, way.device)
         there = sample_sharply(sharp, sharp_places(moves, self._size, self._factor))
@@ -131,7 +131,7 @@ class BatchDetail:
         return terms
 
     def _add_energy(self, total: torch.Tensor, energy: torch.Tensor, way: torch.Tensor) -> None:
-        """Add the other frame's energy, sampled along the motion."""
+        """Add to ``total``, (n, 2, h/2, w/2), the neighbours' energy along the motion, weighted by the trust."""
         half = shrink(way[:, FLOW.start :], self.half)
         places = half[:, :2].mul_(ratio(self._grid, self.half, way.device))
         write_places(places, places)
@@ -166,8 +166,9 @@ class BatchDetail:
     ) -> torch.Tensor:
         """Write the correction of frames to ``fine`` (n, 3, H, W); ``apply_corrections`` removes its low frequencies.
 
-        ``here``, ``mean`` and ``longer`` are the frames and their averages, (n, 4, H, W), ``own`` the frames' bands.
-        Returns (n, 4, h, w) on the grid: the average's RGB, from which the caller subtracts the frame's, and the slope.
+        ``here``: the frames, (n, 4, H, W); ``mean``: their averages over a few frames; ``longer``: over more, used
+        where detail boils, or None; ``own``: the frames' bands. Returns (n, 4, h, w) on the grid: the average's RGB,
+        from which the caller subtracts the frame's, and the slope.
         """
         if longer is not None:
             boils = grow(changes.beyond(BOILS).amax(1, keepdim=True), self._size)
@@ -186,7 +187,7 @@ class BatchDetail:
         return small
 
     def _gains(self, changes: BatchChanges, averaged: torch.Tensor) -> torch.Tensor:
-        """Return the factors that restore a frame's contrast in averaged bands (n, 2, h, w)."""
+        """Return the factors (n, 2, h/2, w/2) that restore a frame's contrast in ``averaged`` bands, (n, 2, h, w)."""
         left = self._pool(averaged.square())
         gain = (changes.energy + 1e-6).div_(left.add_(1e-6)).sqrt_().clamp_(1 / MOST, MOST)
         lost = changes.lost.sqrt().clamp_(1, 1.5).sub_(1)

@@ -37,7 +37,7 @@ class ShotStages:
     """
 
     def __init__(self, settings: WindowSettings, tracker: BatchTracker, size: Size, full: int, device: torch.device):
-        """``size``: of the pictures; ``full``: the largest value of the model's output, 255 or 65535."""
+        """``size``: (height, width) of the pictures; ``full``: the model output's largest value, 255 or 65535."""
         self._settings, self._tracker, self._size, self._full = settings, tracker, size, full
         self._grid: Size = grid_size(*size)[::-1]
         self._levels = len(tracker.steps)
@@ -88,7 +88,7 @@ class ShotStages:
             at[name].commit(count)
 
     def advance(self, batch_size: int, *, ended: bool) -> Iterator[torch.Tensor]:
-        """Compute everything possible, in batches of ``batch_size`` frames; yield finished pictures (n, H, W, 3).
+        """Compute all that the known frames allow, in batches of ``batch_size``; yield finished pictures (n, H, W, 3).
 
         ``ended``: whether all frames of the shot were added.
         """
@@ -112,7 +112,7 @@ class ShotStages:
         self._drop()
 
     def _name(self, level: int, below: int | None = None) -> str:
-        """Return the buffer with the averages of a level; ``below``: as input of this higher level."""
+        """Return the name of the buffer of a level's averages; ``below``: the higher level computed from them."""
         return f"{'level' if (below or level) <= self._top else 'low'} {level}"
 
     def _run(
@@ -123,7 +123,7 @@ class ShotStages:
         compute: Callable[[slice, int, torch.Tensor], None],
         number: int,
     ) -> None:
-        """Fill a buffer up to a frame; ``compute`` gets the frames, ``number`` and the memory to write to."""
+        """Fill the buffer ``name`` up to frame ``limit``; ``compute`` gets frames, ``number`` and the memory."""
         buffer = self.buffers[name]
         while buffer.stop < limit:
             frames = slice(buffer.stop, min(limit, buffer.stop + batch_size))
@@ -204,11 +204,11 @@ class ShotStages:
 def average_along(
     lower: RollingBuffer, ways: RollingBuffer, step: int, frames: slice, padded: torch.Tensor
 ) -> torch.Tensor:
-    """Write to ``padded`` the means of frames and those ``step`` away along the motion; return them without border.
+    """Write to ``padded`` the means of frames and the frames ``step`` before and after; return them without border.
 
-    ``lower`` has pictures (4, H + 2, W + 2) of the frames and their neighbours, ``ways`` have their size or their
-    grid's. The mean is (2 P + t S + t' S') / (2 + t + t') for pictures S and S' with trusts t and t', computed in two
-    steps, S and P first.
+    ``lower`` has pictures (4, H + 2, W + 2) of the frames and their neighbours, ``ways`` are of the pictures' size or
+    of their grid's. The mean is (2 P + t S + t' S') / (2 + t + t') for a picture P and its neighbours S and S', sampled
+    along the motion, with trusts t and t'; it is computed in two steps, S and P first.
     """
     own, result = interior(lower[frames]), interior(padded)
     size: Size = tuple(own.shape[-2:])  # type: ignore[assignment]
@@ -239,7 +239,7 @@ def _maps(
 ) -> torch.Tensor:
     """Return (n, 6, H, W): the flow to the frame after and before in pixels, 1 + t/2, and 1 + t/2 + t'/2.
 
-    A missing frame has no weight.
+    t and t' are the trusts in the frame after and before; 0 for a missing frame.
     """
     grid: Size = ways.shape[-2:]  # type: ignore[assignment]
     maps = _no_neighbours(ways.device).expand(count, -1, *grid).clone(memory_format=torch.contiguous_format)
@@ -257,7 +257,7 @@ def _no_neighbours(device: torch.device) -> torch.Tensor:
 
 
 def write_shares(lower: RollingBuffer, ways: RollingBuffer, step: int, frames: slice, total: torch.Tensor) -> None:
-    """Write the fraction of a full window that averages contain: (n, 1, h, w) float32."""
+    """Write to ``total``, (n, 1, h, w), the fractions of a full window in averages, from those of the level below."""
     torch.mul(lower[frames], 0.5, out=total)
     for way in (THERE, BACK):
         found = neighbours(ways, step, way, frames, lower.stop)

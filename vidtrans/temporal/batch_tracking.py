@@ -39,7 +39,7 @@ def load_batch_flow(name: str, device: torch.device) -> BatchFlow:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Frames of a batch, for each the frame one step away, and the way there (n, 6, h, w)."""
+    """The ``part`` of a batch that has neighbours, the neighbours ``there``, and the ways to them, (n, 6, h, w)."""
 
     part: slice  # of the batch
     there: slice  # of the shot
@@ -47,9 +47,9 @@ class Neighbours:
 
 
 def neighbours(ways: RollingBuffer, step: int, way: int, frames: slice, stop: int) -> Neighbours | None:
-    """Return the frames of a range that have a neighbour ``step`` frames after (``way`` 0) or before (1); else None.
+    """Return the ``frames`` that have a neighbour ``step`` frames after (``way`` 0) or before (1); None if none has.
 
-    ``stop``: the end of the shot, or of its known frames; ranges must end before it.
+    ``stop``: the end of the shot, or of its known frames; ``frames`` must not exceed it.
     """
     shift = step if way == 0 else -step
     first = max(frames.start, -shift)
@@ -61,7 +61,7 @@ def neighbours(ways: RollingBuffer, step: int, way: int, frames: slice, stop: in
 
 
 class _PairByPair:
-    """A flow method for numpy pictures, applied to pictures that are copied from the device."""
+    """A ``BatchFlow`` that copies pictures from the device and calls a flow method for numpy pictures on each pair."""
 
     def __init__(self, method: FlowMethod) -> None:
         self._method = method
@@ -75,10 +75,10 @@ class _PairByPair:
 
 
 class BatchTracker:
-    """The ways between the frames of a shot."""
+    """Computes the ways between the frames of a shot."""
 
     def __init__(self, settings: DeflickerSettings, flow: BatchFlow, size: Size, grid: Size, steps: int) -> None:
-        """``flow`` takes the same pictures as the settings' method; ``steps``: the count of steps 1, 2, 4, …."""
+        """``flow``: takes the same pictures as ``settings.flow``. ``steps``: the number of steps 1, 2, 4, … frames."""
         self._flow, self._takes, self._tolerance = flow, FLOWS[settings.flow].takes, settings.colour_sigma
         flow_size = settings.flow_size
         self._size, self._grid = size, grid
@@ -88,7 +88,7 @@ class BatchTracker:
         self.steps = [2**n for n in range(steps)]
 
     def buffers(self, device: torch.device) -> dict[str, RollingBuffer]:
-        """Return the buffers of frames: prepared pictures, the input on the grid, and the ways of each step."""
+        """Return empty buffers by name: for prepared pictures, guides on the grid, and the ways of each step."""
         channels = 1 if self._takes == "grey" else 3
         ways = {f"way {step}": RollingBuffer(2, CHANNELS, *self._grid, device=device) for step in self.steps}
         prepared = RollingBuffer(channels, *self._working, dtype=torch.uint8, device=device)
@@ -107,7 +107,7 @@ class BatchTracker:
         return picture.byte(), _rounded(shrink(guide, self._grid)).mul_(1 / full)
 
     def write_first(self, prepared: torch.Tensor, guide: torch.Tensor, ways: torch.Tensor) -> None:
-        """Write the ways between consecutive frames, (n, 2, 6, h, w), for n + 1 frames."""
+        """Write to ``ways``, (n, 2, 6, h, w), the ways between n + 1 consecutive frames."""
         pictures = prepared.float()
         before, after = pictures[:-1], pictures[1:]
         flow = self._flow(torch.cat((before, after)), torch.cat((after, before)))
@@ -121,9 +121,9 @@ class BatchTracker:
         self._trust(ways, guide[:-1], guide[1:])
 
     def write_joined(self, ways: torch.Tensor, guide: torch.Tensor, step: int, joined: torch.Tensor) -> None:
-        """Write ways of twice the step, (n, 2, 6, h, w), from those of ``step``, of ``step`` more frames.
+        """Write to ``joined``, (n, 2, 6, h, w), ways over 2 · ``step`` frames from n + ``step`` ways over ``step``.
 
-        ``guide``: of the frames at which ways begin and end, 2 · ``step`` more.
+        ``guide``: the grid pictures of the n + 2 · ``step`` frames between which the ways lie.
         """
         near, far = ways[:-step], ways[step:]
         for way, first, second in ((THERE, near, far), (BACK, far, near)):
@@ -134,7 +134,7 @@ class BatchTracker:
         self._trust(joined, guide[: -2 * step], guide[2 * step :])
 
     def _trust(self, ways: torch.Tensor, here: torch.Tensor, there: torch.Tensor) -> None:
-        """Write the trust that the other frame shows the same content at each place."""
+        """Write to ``ways`` the trust, 0 to 1, that both frames, ``here`` and ``there``, show the same content."""
         difference = ways.new_empty((len(ways), 2, 3, *self._grid))
         for way, (own, other) in enumerate(((here, there), (there, here))):
             torch.sub(sample_along(other, ways[:, way, PLACES]), own, out=difference[:, way])
@@ -167,7 +167,7 @@ def _agreement(way: torch.Tensor, returned: torch.Tensor, slack: float) -> torch
 
 @lru_cache(maxsize=8)
 def _edges(height: int, width: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the smallest and largest places inside the picture, (2, 1, 1) each: half a pixel outside the centres."""
+    """Return the smallest and largest places inside the picture, (2, 1, 1) each: ½ pixel beyond the outer centres."""
     sides = np.array([width, height])
     low, high = (2 * at / np.maximum(sides - 1, 1) - 1 for at in (-0.5, sides - 0.5))
     return tuple(torch.from_numpy(at.astype(np.float32)).view(2, 1, 1).to(device) for at in (low, high))  # type: ignore[return-value]

@@ -72,7 +72,7 @@ class BatchWindowFilter:
         return done
 
     def _advance(self, *, ended: bool) -> list[tuple[Sample, Picture]]:
-        """Compute everything possible, in smaller batches where memory runs out."""
+        """Return the frames that can be finished now, with pictures; halve the batch size if memory runs out."""
         made: list[tuple[Sample, Picture]] = []
         while self._samples:
             try:
@@ -124,7 +124,7 @@ def needed_bytes(height: int, width: int, radius: int, batch_size: int) -> int:
 
 
 def affordable_batch(height: int, width: int, radius: int, device: torch.device) -> int:
-    """Return the largest batch size that fits half of the free memory of a CUDA GPU; the default on other devices."""
+    """Return the largest batch size that fits half of the free memory of a CUDA GPU; else ``BATCH``."""
     if device.type != "cuda":
         return BATCH
     free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

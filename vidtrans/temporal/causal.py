@@ -1,8 +1,8 @@
 """The causal filter, for live use: a frame is averaged with earlier frames along the motion.
 
-The mean of the model's own outputs is warped along the motion, with the number of averaged frames at each place:
-α = H/(H + 1) for H frames of history. Results are never fed back, so nothing drifts. The source's
-luma is resampled in the same way, to separate detail lost by resampling from detail that flickers.
+The mean of the model's own outputs is warped along the motion, with the number H of frames in it at each place; its
+weight is H / (H + 1), the new frame's 1 / (H + 1). Results are never fed back, so nothing drifts. The source's luma is
+resampled in the same way, to separate detail lost by resampling from detail that flickers.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class CausalFilter:
         """Do nothing: the filter uses no later frames."""
 
     def __call__(self, window: Window) -> np.ndarray:
-        """Return the single frame of the window without flicker."""
+        """Return the picture of the window's only frame without flicker."""
         (sample,) = window.samples
         here = unit(pack_channels(sample))
         height, width = here.shape[:2]
@@ -64,7 +64,7 @@ class CausalFilter:
         return apply_correction(sample.output, low, correction, self.settings)
 
     def state(self) -> Mapping[str, np.ndarray]:
-        """Return the last frame, and the mean of the frames before it."""
+        """Return the last frame, the mean of the frames up to it, and the number of frames in the mean, (h, w)."""
         if self._last is None:
             return {}
         return {"guide": self._last.guide, "output": self._last.output, "mean": self._mean, "count": self._count}

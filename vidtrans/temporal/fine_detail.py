@@ -1,8 +1,9 @@
 """Fine detail along the motion between the frames of a window: flicker, changes explained by the source, lost contrast.
 
-Two bands: structure finer than about a pixel, and structure between that and the low frequencies. Statistics are taken
-on their luma, at the places of a coarser grid, between a frame and its neighbours along the motion, and pooled around
-each place at half the grid's size: (2, h, w), one for each band. Values derived from a frame are stored in its sample.
+Luma is split into two bands: structure finer than about a pixel, and structure between that and the low frequencies.
+Statistics compare a frame with its neighbours along the motion, at the points of a coarser grid, and are averaged
+around each point, at half the grid's size: (2, h, w), one for each band. Values derived from a frame are stored in its
+sample.
 """
 
 from __future__ import annotations
@@ -49,10 +50,11 @@ TINY = 1e-7
 
 @dataclass(frozen=True)
 class _Changes:
-    """Statistics around each place, (2, h, w) float32, one for each band, at half the grid's size.
+    """Statistics around each grid point, (2, h, w) float32, one for each band, at half the grid's size.
 
-    ``slope``: of the output's changes over the source's. ``flicker``: the variance of the output's changes that the
-    slope does not explain. ``energy``: of the output along the motion; ``lost`` ≥ 1: the frames' energy divided by it.
+    ``slope``: the output's change for a change of 1 in the source. ``flicker``: the variance of the output's changes
+    that the slope does not explain. ``energy``: of the output, resampled along the motion. ``lost``: the frames' own
+    energy over ``energy``, in a wide window; above 1 where resampling loses contrast.
     """
 
     slope: np.ndarray
@@ -61,11 +63,11 @@ class _Changes:
     lost: np.ndarray
 
     def beyond(self, share: float) -> np.ndarray:
-        """Return a ramp from 0 to 1, which is 1 where at least ``share`` of the energy changes unexplained."""
+        """Return flicker / (``share`` · energy), clipped to [0, 1]: 1 where that share of the energy flickers."""
         return np.clip(self.flicker / (share * self.energy + TINY), 0, 1)
 
     def gains(self, averaged: np.ndarray) -> np.ndarray:
-        """Return the factors that restore a frame's contrast in averaged bands, (2, h, w) luma at the grid's places."""
+        """Return factors, at half the grid's size, that restore contrast in averaged bands, (2, h, w) on the grid."""
         left = _pool(averaged**2)
         gain = np.clip(np.sqrt((self.energy + 1e-6) / (left + 1e-6)), 1 / MOST, MOST)
         restored = 1 + RESTORE * (np.clip(np.sqrt(self.lost), 1, 1.5) - 1) * self.beyond(FLICKERS)
@@ -74,10 +76,11 @@ class _Changes:
 
 @dataclass(frozen=True)
 class FrameBands:
-    """The bands of a frame, (H, W, 4), in 16 bits: the output's luma in the finer and the coarser band, the guide's.
+    """The bands of a frame.
 
-    ``on_grid``: at the places of the grid, (4, h, w). ``energy``: of the output in each band, pooled around each place
-    at half the grid's size, (2, h, w). Both are float32.
+    ``sharp``: (H, W, 4) in 16 bits of ``CHANGE``: the output's luma in the finer and the coarser band, then the
+    guide's. ``on_grid``: the same at the grid points, (4, h, w). ``energy``: of the output in each band, averaged
+    around each point, at half the grid's size, (2, h, w). Both are float32.
     """
 
     sharp: SharpPicture
@@ -100,11 +103,11 @@ class FrameBands:
 
 @dataclass(frozen=True)
 class DetailCorrection:
-    """The fine-detail correction of a frame: ``fine`` minus the low frequencies in ``low_change``.
+    """The fine-detail correction of a frame: ``fine`` minus the low frequencies of ``low_change``.
 
     ``fine``: (H, W, 4) in 16 bits of ``CHANGE``: average over frames − frame − unwanted change of the bands; the last
-    channel is unused. ``low_change``: (h, w, 3) float32 on the grid: average − frame. ``slope`` (h, w): of the coarser
-    band of the output over the guide's.
+    channel is unused. ``low_change``: (h, w, 3) float32 on the grid: average − frame. ``slope`` (h, w): the output's
+    change over the guide's in the coarser band.
     """
 
     fine: np.ndarray
@@ -132,10 +135,10 @@ class FineDetail:
     def __call__(
         self, window: Window, at: int, frame_on_grid: np.ndarray, mean: np.ndarray, longer: np.ndarray | None
     ) -> DetailCorrection:
-        """Correct frame ``at``, given ``mean``, its average over frames, and ``longer``, one over more frames or None.
+        """Return the correction of frame ``at``, from ``mean``, its average over a few frames, and ``longer``, or None.
 
-        Both are (H, W, 4) in 16 bits of ``PICTURE`` (``mean`` may also be float32): the output's RGB and the guide's
-        luma. ``frame_on_grid``, (h, w, 4) float32, is the frame itself.
+        ``longer`` is the average over more frames. Both are (H, W, 4) in 16 bits of ``PICTURE`` (``mean`` may also be
+        float32): the output's RGB and the guide's luma. ``frame_on_grid``, (h, w, 4) float32, is the frame itself.
         """
         sample, full = window.samples[at], (mean.shape[1], mean.shape[0])
         size = grid_size(*mean.shape[:2])
@@ -161,7 +164,7 @@ class FineDetail:
         return DetailCorrection(fine, (small - frame_on_grid)[..., :3], grow(slopes[1], size))
 
     def _changes(self, window: Window, at: int) -> _Changes:
-        """Return the changes of frame ``at`` relative to frames up to two away, along the motion."""
+        """Return statistics of the changes from frame ``at`` to frames up to two away, along the motion."""
         here = self._bands(window.samples[at])
         own, frame_energy = here.on_grid, here.energy.copy()
         energy = own[:2] ** 2
@@ -211,7 +214,7 @@ def _along(planes: np.ndarray, path: FlowPath) -> np.ndarray:
 
 
 def _pool(statistics: np.ndarray) -> np.ndarray:
-    """Pool statistics at places of the grid, (C, h, w), around each place, at half the grid's size."""
+    """Average (C, h, w) statistics on the grid in a Gaussian window around each point, at half the grid's size."""
     return _planes(blur(halve(cv2.merge(list(statistics))), POOL / 2))
 
 

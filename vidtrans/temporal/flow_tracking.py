@@ -31,12 +31,12 @@ class FlowPath:
     reliable: np.ndarray
 
     def sample(self, picture: np.ndarray) -> np.ndarray:
-        """Sample a picture of the grid, (h, w) or (h, w, 4) float32, at the path's target places."""
+        """Sample a picture of the grid, (h, w) or (h, w, 4) float32, at the path's target positions."""
         x, y = grid_axes(*self.u.shape)
         return cv2.remap(picture, x + self.u, y + self.v, cv2.INTER_LINEAR, borderMode=BORDER)
 
     def join(self, second: FlowPath) -> FlowPath:
-        """Concatenate this path and a second one."""
+        """Return this path continued by ``second``, which starts at the frame where this one ends."""
         packed = cv2.merge([second.u, second.v, second.reliable, second.reliable])  # sampled as quickly as one channel
         u, v, reliable, _ = cv2.split(self.sample(packed))
         return FlowPath(u + self.u, v + self.v, reliable * self.reliable)
@@ -50,7 +50,7 @@ class FlowPath:
         return grow(scaled[0], (width, height)), grow(scaled[1], (width, height))
 
     def from_cells(self, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the target places of the first pixel of each cell in a full-size picture: x and y, (h, w) each."""
+        """Return the full-size target positions x and y, (h, w) each, of the first pixel of each grid cell."""
         (rows, columns), factor = self.u.shape, np.float32(grid_factor(height, width))
         x, y = grid_axes(rows, columns)
         # The last cells may be narrower than the factor.

@@ -22,16 +22,17 @@ class Sample:
 
     Attributes:
         index: The number of the frame in its clip.
-        pts: Its timestamp.
+        pts: Its timestamp, in ticks of the clip's time base.
         guide: The input, at the size of the output.
         output: The model's picture; filters replace it.
         starts_shot: Whether it is the first frame of its shot.
-        source: The frame at full size, where paint is composited or the result is blended with the source on a device.
-        host_guide: The guide as an array, where ``guide`` is on a device.
+        source: The frame at full size, if paint is composited, or the result is blended with the source on a device;
+            else None.
+        host_guide: The guide as an array, if ``guide`` is on a device and the model's pairing needs it.
         is_key: In a draft: it was rendered, and its output is propagated to the frames around it.
         is_propagated: In a draft: it gets the propagated output of another frame.
         rendered: In a draft: the rendered picture of a propagated frame, to compare both.
-        download: The running download of its output.
+        download: The running download of its output from a device, if any.
         derived: Values that a filter derives from this frame and its neighbours, so that they are computed only once
             for all windows that contain the frame.
     """
@@ -84,7 +85,7 @@ class Filter(Protocol):
     radius: int
 
     def expect(self, before: Sample, after: Sample) -> None:
-        """Start to compute in the background what windows will need of two neighbours of a shot."""
+        """Start to compute in the background what windows will need of two consecutive frames of a shot."""
 
     def __call__(self, window: Window) -> np.ndarray:
         """Return the filtered picture of the window's centre, of its output's shape and dtype."""
@@ -124,9 +125,9 @@ class HeldFrames:
     """Frames that may repeat the frame before: held drawings, a source of fewer pictures than frames.
 
     Attributes:
-        numbers: The frames to compare; an empty set costs nothing.
-        guide_decides: An equal guide is enough: differences between outputs are flicker. Else the outputs must be
-            equal, too, because what a model is given may change over the clip.
+        numbers: Numbers of the frames to compare with the frame before; if empty, no pictures are compared.
+        guide_decides: Whether equal guides suffice, since differences between the outputs are then flicker. Else the
+            outputs must be equal, too, because a model's other inputs may change over the clip.
     """
 
     numbers: Collection[int] = ()
@@ -150,9 +151,10 @@ def filter_samples(
     wanted: range | None = None,
     held: HeldFrames | None = None,
 ) -> Generator[tuple[Sample, Any], None, None]:
-    """Yield each sample with its filtered picture, as ``_filter_each`` does; ``held`` ones with that of the one before.
+    """Yield each sample with its filtered picture; a ``held`` repeat of the frame before gets that frame's.
 
-    Windows of equal frames differ, as one is nearer to what comes next: a drawing that is held would move.
+    Windows of two equal frames differ, as the later one is nearer to the next drawing: a held drawing would move. The
+    delay and ``wanted`` are those of ``_filter_each``.
     """
     if held is None or not held.numbers or isinstance(method, RecursiveFilter):
         yield from _filter_each(samples, method, wanted)
@@ -180,8 +182,8 @@ def _filter_each(
 ) -> Generator[tuple[Sample, Any], None, None]:
     """Yield each sample with its filtered picture, ``method.radius`` + 1 frames later, or at once if the radius is 0.
 
-    All history is dropped at a cut. ``wanted``: the numbers of the frames to yield; others are only neighbours, but
-    a recursive filter filters all of them. A filter of batches may have a delay of one more batch.
+    All history is dropped at a cut. ``wanted``: the numbers of the frames to yield; others are only neighbours, but a
+    recursive filter filters all of them. A ``BatchFilter`` may delay frames by one more batch.
     """
     if isinstance(method, BatchFilter):
         yield from _filter_in_batches(samples, method, wanted)

@@ -143,7 +143,7 @@ def sample(pictures: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
 
 
 def write_places(moves: torch.Tensor, places: torch.Tensor) -> None:
-    """Write the targets of ``moves`` (…, 2, h, w), in pixels, to ``places`` (…, 2, h, w), as grid_sample counts."""
+    """Write the targets of ``moves``, in pixels, to ``places``, in grid_sample coordinates; (…, 2, h, w) both."""
     size: Size = tuple(moves.shape[-2:])  # type: ignore[assignment]
     base, scale = _base_places(size, (1, 1), size, moves.device)
     torch.addcmul(base, moves, scale, out=places)
@@ -207,7 +207,7 @@ def sample_sharply(pictures: torch.Tensor, places: torch.Tensor) -> torch.Tensor
 
 
 def sample_each(pictures: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """Do the same as ``sample_sharply`` with two-dimensional sampling, for Apple GPUs with torch before 2.9."""
+    """Do the same as ``sample_sharply`` with two-dimensional sampling: torch before 2.9 has no other on Apple GPUs."""
     found = sample(pictures.flatten(1, 2), places[:, 0, ..., :2]).unflatten(1, pictures.shape[1:3])
     return torch.lerp(found[:, :, 0], found[:, :, 1], (places[:, ..., 2] + 1) / 2)
 
@@ -238,7 +238,7 @@ def to_batch(pictures: list[Picture], device: torch.device) -> torch.Tensor:
 
 
 def from_batch(pictures: torch.Tensor, like: Picture) -> list[Picture]:
-    """Return the pictures of a batch in the type and place of ``like``: one download."""
+    """Return the pictures of a batch as arrays, or as tensors on its device, like ``like``: one download."""
     if isinstance(like, np.ndarray):
         return list(from_bits(pictures.contiguous()))
     return list(pictures.contiguous().view(like.dtype).to(like.device))

@@ -78,7 +78,7 @@ class WindowFilter:
         return self.radius - (2**level - 1)
 
     def _average_ahead(self, window: Window) -> None:
-        """Compute the averages needed of the frames after the centre, in order."""
+        """Compute, level by level, the averages of the frames around the centre that the centre's result needs."""
         soon = window.centre + self._lead(self._full_levels) + REACH + 1
         if soon < len(window.samples):
             self._detail.expect(window.samples[soon])
@@ -97,7 +97,7 @@ class WindowFilter:
                 sample.derived.pop(key, None)
 
     def _find_stale(self) -> list[tuple[Any, int]]:
-        """Return (key, offset) of derived values to delete when a frame is done; offset in frames from that frame.
+        """Return (key, offset) of derived values to delete when a frame is done: those of frames up to frame + offset.
 
         A step of averaging at level n uses frames 2^(n − 1) away; statistics use frames up to 2 away.
         """
@@ -175,7 +175,7 @@ class WindowFilter:
         return compute_once(window.samples[at], ("share", level), count)
 
     def _low(self, window: Window, slope: np.ndarray) -> np.ndarray:
-        """Return the correction on the grid, which gives the low frequencies: (h, w, 3) float32."""
+        """Return the correction of the low frequencies, on the grid: (h, w, 3) float32."""
         at = window.centre
         change = self._coarse(window, at, self._levels) - window.samples[at].derived["low", 0]
         alone = 2.0**-self._levels
@@ -192,12 +192,11 @@ def pack_channels(sample: Sample) -> np.ndarray:
 
 
 def low_correction(change: np.ndarray, others: np.ndarray, slope: np.ndarray) -> np.ndarray:
-    """Return the correction on the grid, which gives the low frequencies: (h, w, 3) float32 in [−1, 1].
+    """Return the correction of the low frequencies, on the grid: (h, w, 3) float32 in [−1, 1].
 
-    ``change``: (h, w, 4), the average of the output (RGB) and of the guide (luma) minus the frame;
-    ``slope`` (h, w) of the output over the guide; ``others`` (h, w): the share, 0 to 1, of other frames in the
-    average. Where that is small, the correction of the surroundings is used: lighting also flickers at places that were
-    hidden a moment ago.
+    ``change``: (h, w, 4), the average of the output (RGB) and of the guide (luma) minus the frame; ``slope`` (h, w) of
+    the output over the guide; ``others`` (h, w): the share, 0 to 1, of other frames in the average. Where that is
+    small, the correction of the surroundings is used: lighting also flickers at places that were hidden a moment ago.
     """
     wanted = change[..., :3] - slope[..., None] * change[..., 3:]
     others = np.clip(others, 0, 1)
@@ -212,7 +211,7 @@ def low_correction(change: np.ndarray, others: np.ndarray, slope: np.ndarray) ->
 def apply_correction(
     output: np.ndarray, low: np.ndarray, correction: DetailCorrection, settings: DeflickerSettings
 ) -> np.ndarray:
-    """Return a frame with its corrections, of its dtype: ``low`` (h, w, 3) on the grid, and that of fine detail."""
+    """Return a frame, of its dtype, with its corrections: ``low`` (h, w, 3) on the grid, and that of fine detail."""
     height, width = output.shape[:2]
     low = blur(low - np.float32(settings.texture_strength) * correction.low_change, LOW)
     total = grow(cv2.cvtColor(low, cv2.COLOR_RGB2RGBA), (width, height))

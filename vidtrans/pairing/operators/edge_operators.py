@@ -64,7 +64,7 @@ def quantile(values: Tensor, share: float) -> Tensor:
 
 
 def is_peak(dx: Tensor, dy: Tensor, squared: Tensor) -> Tensor:
-    """Return 1.0 at maxima of the squared slope across the edge, else 0.0, (N, 1, H, W); outside, slopes count as 0."""
+    """Return 1.0 at maxima of the squared slope across the edge, else 0.0, (N, 1, H, W); outside it is 0."""
     height, width = squared.shape[2], squared.shape[3]
     padded = F.pad(squared, (1, 1, 1, 1))
 

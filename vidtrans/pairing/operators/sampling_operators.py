@@ -60,7 +60,7 @@ def filtered(x: Tensor, kernel: list[float], side: int) -> Tensor:
 
 
 def fixed_point_kernel(sigma: float) -> list[float]:
-    """Return the weights, in 256ths, of the local OpenCV's Gaussian blur of 8-bit pictures.
+    """Return the weights, in 256ths, of the installed OpenCV's Gaussian blur of 8-bit pictures.
 
     They are measured on steps of all heights, because OpenCV's rounding is not documented.
     """
@@ -169,7 +169,7 @@ def sample(x: Tensor, column: Tensor, row: Tensor) -> Tensor:
 
 
 def blur_by_matrix(x: Tensor, sigma: Tensor) -> Tensor:
-    """Blur (N, C, h, w) by a Gaussian of ``sigma``, a scalar tensor; its reach is less than a side.
+    """Blur (N, C, h, w) by a Gaussian of ``sigma``, a scalar tensor; its kernel's radius is less than a side.
 
     For a σ that grows with the picture: a product with a matrix for each side, computed at run time.
     """
