@@ -28,7 +28,7 @@ from vidtrans.training.method_settings import (
 
 
 class Label(NamedTuple):
-    """A curve's name, explanation and unit. ``aim``: the ideal value, may be ±∞; None where no direction is better."""
+    """A curve's name, explanation ``hint`` and unit. ``aim``: the best value, or ±∞; None if no value is better."""
 
     name: str
     hint: str
@@ -36,7 +36,7 @@ class Label(NamedTuple):
     aim: float | None = None
 
     def best(self, values: Sequence[float]) -> float | None:
-        """Return the best value; None without values, or where no direction is better."""
+        """Return the value nearest to ``aim``; None without values or without an aim."""
         if self.aim is None or not values:
             return None
         if math.isinf(self.aim):

@@ -137,7 +137,7 @@ class ModelWriter:
         save_model(path, generator, replace(record, codes=code_table(generator, self.setup.targets)))
 
     def _write_companions(self, record: ModelRecord, prefix: str = "") -> None:
-        """Write the companion networks as models, with the main model's ``record``, its domains exchanged."""
+        """Write the companion networks as models with ``record``, domains exchanged; ``prefix``: of the file names."""
         pairing, others = record.pairing, self.setup.dataset.targets("train")
         for name, network in self.run.model.learned_more.items():
             back = {**pairing["settings"], "domains": pairing["settings"]["domains"][::-1]}

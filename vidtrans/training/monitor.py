@@ -37,7 +37,7 @@ MIN_CHART_WIDTH, CHART_HEIGHT = 280, 200  # pixels
 class TrainingMonitor:
     """Previews and report of a run in ``folder``.
 
-    ``pairs``: those of which a few are shown; ``engine``: returns an engine of the current generator;
+    ``pairs``: a few of them are shown; ``engine``: returns an engine of the current generator;
     ``facts``: the report's table; ``note`` receives a line if a viewer blocks the update of a file.
     """
 
@@ -93,7 +93,7 @@ class TrainingMonitor:
         write_picture(self.film / f"{self.run.step:08d}.png", output)
 
     def draw(self, scores: Table, rollout: RolloutSummary | None = None) -> None:
-        """Write ``training.png`` and ``report.html`` so far. ``scores``, ``rollout``: the final model's."""
+        """Write ``training.png``, ``report.html`` and, with a ``rollout``, ``dream.png``; ``scores``: the last ones."""
         run = self.run
         with keeping_what_is_in_use(self.note):
             self.timeline.draw(run.model.columns, run.rows, scores)

@@ -47,7 +47,7 @@ class DeviceBatch:
 
 
 def upload(batch: TrainingBatch, device: Device) -> DeviceBatch:
-    """Return a batch on the device, in [−1, 1], transformed if it is ``whole``. Its host memory may be reused then."""
+    """Upload a batch, in [−1, 1], and augment it if it is ``whole``. Its host arrays may be overwritten afterwards."""
     inputs, targets = (to_device(torch.from_numpy(planes), device) for planes in (batch.inputs, batch.targets))
     if batch.whole:
         geometries = [example.geometry for example in batch.examples]
@@ -88,9 +88,9 @@ def _uploads_on_stream(batches: Iterator[TrainingBatch], device: Device) -> Gene
 
 
 def transform(pictures: Tensor, geometries: Sequence[Geometry]) -> Tensor:
-    """Augment (N, C, H, W) uint8 to (N, C, crop height, crop width) uint8; one geometry per picture, without motion.
+    """Augment (N, C, H, W) uint8 to (N, C, crop height, crop width) uint8, by one geometry per picture.
 
-    All geometries share one size; they differ in position and mirroring.
+    All geometries share one size; they differ in position and mirroring. Their ``motion`` is ignored.
     """
     first = geometries[0]
     pictures = _enlarged(pictures, first.scaled)
@@ -107,7 +107,7 @@ def transform(pictures: Tensor, geometries: Sequence[Geometry]) -> Tensor:
 
 
 def _reflected(at: Tensor, length: int) -> Tensor:
-    """Map pixel indices from ``length`` on back into the picture, mirrored there with its last pixel repeated."""
+    """Mirror pixel indices of ``length`` or more back into the picture; its last pixel is repeated."""
     at = at % (2 * length)
     return torch.minimum(at, 2 * length - 1 - at)
 

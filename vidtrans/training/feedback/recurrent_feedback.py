@@ -24,7 +24,7 @@ class RecurrentFeedback:
     """The feedback of a recurrent generator; ``flow``: the name of the flow method that warps its previous output.
 
     ``motion_fraction``: the share of pictures that are followed by a synthetic motion of themselves instead of by the
-    next frame. A picture that has neither a next nor a previous frame always is.
+    next frame; a picture with neither a next nor a previous frame is always followed by its synthetic motion.
     """
 
     num_outputs = 1

@@ -49,7 +49,7 @@ class Feedback(Protocol):
         ...
 
     def following(self, example: Example, successor: int | None, age: int, rng: np.random.Generator) -> Example | None:
-        """Return the next example of a rollout ``age`` outputs long, or None; ``successor``: the next pair's index."""
+        """Return a rollout's example after ``age`` outputs; None if it ends. ``successor``: the next pair's index."""
         ...
 
 
@@ -176,7 +176,7 @@ class RolloutPool:
 
     @cached_property
     def _places(self) -> dict[tuple[int, int], list[int]]:
-        """Indices of pairs to which a rollout can relocate, by picture size (width, height), which a rollout keeps.
+        """Indices of the pairs to which rollouts can relocate, by (width, height): a rollout keeps its picture size.
 
         Computed on first use; a cyclic timeline (clock) may never need them.
         """
@@ -189,7 +189,7 @@ class RolloutPool:
         return picture_size(self.loader.pairs[index].target)
 
     def _relocated(self, example: Example, error: np.ndarray, age: int) -> PooledRollout | None:
-        """Return a rollout at another pair: its true frames plus the last output's ``error``; None without a pair.
+        """Return a rollout at another pair of this size: true frames plus the last output's ``error``, or None.
 
         Held-out blocks cut a clip into stretches of a second or two, in which errors stay smaller than in a long
         rollout. The output itself cannot be used, because the frames of the other pair do not continue it.

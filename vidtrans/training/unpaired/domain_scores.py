@@ -67,7 +67,7 @@ class DomainScores:
         return self([apply(engine, pairing, pair, like)[1] for pair, like in painted], back)
 
     def _distance(self, pictures: Pictures) -> float | None:
-        """Return the distance of pictures from the target domain by network features, or else by random ones."""
+        """Return pictures' distance from the target domain by network features, else random ones; None if unknown."""
         distance = self._distances.get("patch_distance", self._distances.get("random_distance"))
         return distance(pictures) if distance else None
 
