@@ -102,7 +102,7 @@ def _skipping_key(plan: RenderPlan) -> dict[str, str]:
 
 
 def _origin_key(plan: RenderPlan) -> dict[str, int]:
-    """Return the version of what is done for networks of other tools: how far they are padded."""
+    """Return the version of the padding for networks of other tools; {} for vidtrans's own."""
     record = plan.model.record
     return {"imported": 2} if record is not None and record.origin else {}
 
