@@ -100,7 +100,7 @@ class CutDetector:
     """A cut detector: add the frames of a clip in order, (H, W, 3) uint8, then call ``shots``.
 
     Short sides near ``ANALYSIS_SHORT_SIDE`` are best. A change of the frame size (pictures in a folder) starts a shot.
-    At most 2 · ``REACH`` + 3 frames are in memory.
+    At most 2 · ``REACH`` + 4 frames are in memory.
     """
 
     def __init__(self) -> None:

@@ -166,7 +166,7 @@ def average_along(here: np.ndarray, others: Sequence[Moved]) -> np.ndarray:
     """Return the mean of a picture, with weight 2, and others sampled along flows: (H, W, 4).
 
     ``here`` is float32, or uint16 from ``to_16bit``; so is the result. ``others``: each a picture of the same kind, the
-    flow there, (H, W) float32 for each axis, and the weight, 0 to 1, (H, W) or of the picture's grid.
+    flow to it, (H, W) float32 for each axis, and its weight, 0 to 1, (H, W) or on the picture's coarse grid.
     """
     height, width = here.shape[:2]
     moved = []
@@ -248,7 +248,7 @@ def forward_backward(flow: np.ndarray, back: np.ndarray) -> np.ndarray:
 def agreement(flow: np.ndarray, back: np.ndarray, slack: float = 8.0) -> np.ndarray:
     """Return the agreement of a flow and its backward flow: (H, W) float32 in [0, 1], s / (s + |f + f̂|²), 0 outside.
 
-    A soft forward–backward test: s = 0.01 (|f|² + |f̂|²) + ``slack``, in pixels², is the |f + f̂|² of agreement ½. It is
+    A soft forward–backward test: agreement is ½ if |f + f̂|² is s = 0.01 (|f|² + |f̂|²) + ``slack``, in pixels². It is
     for weights that are combined with others: a hard test of 0.5 pixels² would discard many good matches. The picture
     ends half a pixel beyond the centres of its outer pixels. Flows as in ``forward_backward``.
     """
