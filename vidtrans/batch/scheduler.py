@@ -76,7 +76,7 @@ class _BatchProgress:
             self._earlier[task.number] = progress.earlier
 
     def add(self, number: int, table: Table) -> None:
-        """Count the units of an item that this run made."""
+        """Count the units (frames, steps) that this run made of item ``number``, by its result ``table``."""
         if "frames_encoded" in table:
             self.units += table["frames_encoded"]
         else:

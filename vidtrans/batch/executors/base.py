@@ -70,10 +70,10 @@ class Executor(Protocol):
     def __init__(self, context: Context, jobs: int | None, address: str) -> None: ...
 
     def submit(self, task: Task, report: Report) -> None:
-        """Start a task, while fewer than ``slots`` run. ``report``, which is thread-safe, receives its events."""
+        """Start a task; call it only while fewer than ``slots`` run. ``report``, thread-safe, receives its events."""
 
     def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
-        """Return an ended task; None after ``timeout_s`` at the latest (``inline`` runs its task)."""
+        """Return an ended task and its result; None if none ends in ``timeout_s`` (``inline`` runs its task)."""
 
     def stop(self, exit_status: int) -> None:
         """Ask all running tasks to save and end; ``receive`` then returns each, as "stopped" unless it was done."""

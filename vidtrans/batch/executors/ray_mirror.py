@@ -72,7 +72,7 @@ def place_of(path: Path) -> Path:
 
 
 class Mirror:
-    """The mirror folder of a process, which holds its lock: a mirror whose lock is free has been abandoned."""
+    """The mirror folder of this process, which keeps it locked: a mirror that is not locked has been abandoned."""
 
     def __init__(self, command: str) -> None:
         base = Path(tempfile.gettempdir()) / f"{PREFIX}{command}"
