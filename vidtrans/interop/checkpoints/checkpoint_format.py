@@ -230,7 +230,7 @@ def _short_side(width: int, aspect_ratio: str) -> int:
 
 
 def read_options(checkpoint: Path) -> dict[str, str]:
-    """Read the options file beside a checkpoint: option names to texts; {} without a file."""
+    """Return the options in the file beside a checkpoint, texts by option name; {} without a file."""
     for name in OPTION_FILES:
         path = checkpoint.parent / name
         if path.is_file() and path.stat().st_size <= MAX_OPTION_BYTES:
