@@ -47,7 +47,11 @@ class Label(NamedTuple):
 
 @dataclass(frozen=True)
 class Loss(Entry):
-    """A term of the generator's loss. The setting ``lambda_NAME`` is its weight; 0 turns it off."""
+    """A term of the generator's loss. The setting ``lambda_NAME`` is its weight; 0 turns it off.
+
+    ``weight``: the default weight. ``needs``: settings that must be on. ``alone``: it can be the only loss.
+    ``reported``: it has a column in ``losses.csv`` even at weight 0.
+    """
 
     label: Label
     weight: float = 0.0  # the setting's default

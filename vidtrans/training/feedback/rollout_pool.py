@@ -229,7 +229,7 @@ def successors(pairs: Sequence[Pair], stride: int) -> list[int | None]:
 
 
 def _followed_by_a_run(after: Sequence[int | None]) -> list[int]:
-    """Return the indices of pairs followed by at least RELOCATION_RUN others."""
+    """Return the indices of pairs with at least ``RELOCATION_RUN`` successors; ``after``: result of ``successors``."""
     found = []
     for index in range(len(after)):
         count, at = 0, after[index]
