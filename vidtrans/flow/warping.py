@@ -65,10 +65,10 @@ def warp(picture: np.ndarray, flow: np.ndarray, *, bicubic: bool = False, lanczo
 class SharpPicture:
     """A picture (H, W, 4) that can be sampled about as sharply as bicubic sampling, in half the time.
 
-    It mixes bilinear samples, fast for four channels, of the picture and of a sharpened picture, which has the right
-    values midway between four pixels. The loss of bilinear sampling is weighted equally along both axes, so that
-    structure across a motion of half a pixel is raised by up to a third: fine for an average of a few pictures, not for
-    a filter that feeds back its result. Both pictures are float32, or in 16 bits of ``value_range``.
+    It mixes bilinear samples, fast for four channels, of the picture and of a sharpened one, whose samples are right
+    midway between four pixels. The loss of bilinear sampling is made up for equally along both axes, so that a motion
+    of half a pixel along one axis amplifies structure along the other by up to a third: fine for an average of a few
+    pictures, not for a filter that feeds back its result. Both pictures are float32, or in 16 bits of ``value_range``.
     """
 
     picture: np.ndarray
