@@ -24,7 +24,7 @@ class Task:
     """Work on the item ``number`` of a batch; ``work`` is called with a context.
 
     ``kind``: the whole item, the decision how to divide it, or one ``part``, the chunks [first, stop), of its
-    ``division``. ``tries``: the number of workers lost with this task. Picklable.
+    ``division``. ``tries``: the number of lost workers that this task may have caused. Picklable.
     """
 
     number: int

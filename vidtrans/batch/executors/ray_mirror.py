@@ -116,7 +116,7 @@ class Mirror:
 
 
 class _Sender(threading.Thread):
-    """A thread that sends each finished chunk of a cache entry, which is one with a JSON file, to the board."""
+    """A thread that sends the finished chunks of a cache entry, those with a JSON file, to the board."""
 
     def __init__(self, folder: Path, board: Any, number: int) -> None:  # noqa: ANN401  (a handle of Ray's)
         super().__init__(daemon=True)
