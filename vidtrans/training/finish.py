@@ -145,7 +145,7 @@ class ModelWriter:
             save_model(path, self._finalised(network, others), replace(record, pairing=pairing | {"settings": back}))
 
     def _finish_companions(self, record: ModelRecord, *, of_best: bool) -> list[str]:
-        """Write the companions of the current or the best state, and return their names."""
+        """Write the companions, of the best state if ``of_best``, else of the current one; return their names."""
         folder, names = self.entry.folder, list(self.run.model.learned_more)
         if not of_best:
             self._write_companions(record)

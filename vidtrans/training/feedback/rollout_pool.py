@@ -148,7 +148,7 @@ class RolloutPool:
         return PrecedingFrames(torch.tensor(list(known)), painted, targets)
 
     def update(self, batch: TrainingBatch, painted: torch.Tensor) -> None:
-        """Store the outputs of a mixed batch, (N, 3, H, W) float32."""
+        """Store ``painted``, the outputs of a mixed batch, (N, 3, H, W) float32."""
         pictures = painted.cpu().numpy()
         for example, slot, picture, target in zip(
             batch.examples, self._drawn_slots, pictures, batch.targets, strict=True

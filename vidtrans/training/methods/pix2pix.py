@@ -140,7 +140,7 @@ class Pix2Pix(TrainingMethod):
     def _step(
         self, parts: list[MicroBatch], earlier: PrecedingFrames | None, rate: float | Tensor, judged: bool
     ) -> tuple[Tensor, Tensor]:
-        """Update D, D_V and G; return the losses in column order, and G's outputs."""
+        """Update D and D_V, if ``judged``, and G; return the losses in column order, and G's outputs."""
         self.generator.train()
         has_triples = judged and self._share_triples(parts, earlier)
         if len(parts) == 1:

@@ -246,7 +246,7 @@ class UnpairedMethod(TrainingMethod):
         return {"latent": latent, "kl": look.found.divergence()}
 
     def judged(self, name: str, fake: Tensor) -> Tensor:
-        """Return the adversarial loss of an output against the discriminator ``name``."""
+        """Return the adversarial loss of outputs ``fake`` against the discriminator ``name``, a scalar."""
         return generator_loss(self.objective, self.judges[name].judge(fake)[0])
 
     def steadiness(self, paint: Paint, frames: Tensor, output: Tensor, random: torch.Generator) -> Tensor:
