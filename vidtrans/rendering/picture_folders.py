@@ -38,8 +38,8 @@ def render_pictures(
 ) -> Table:
     """Render each picture of a folder with several sizes separately, into ``output``, and return the result table.
 
-    ``span``: the numbers [first, stop) of the pictures; in key frames a frame number is a picture's. Raises UsageError if
-    a video was requested, BatchError if some pictures failed.
+    ``span``: the numbers [first, stop) of the pictures; in key frames a frame number is a picture's. Raises UsageError
+    if a video was requested, BatchError if some pictures failed.
     """
     _check(clip, output.encoding, recipe)
     began = time.monotonic()
