@@ -119,7 +119,7 @@ def plain_share(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _squared_distance(places: np.ndarray) -> np.ndarray:
-    """Return (t − ½)² for places along one axis, where t, 0 to 1, is the fraction after a pixel."""
+    """Return (t − ½)² for coordinates along one axis, where t, 0 to 1, is their fractional part."""
     between = np.floor(places)
     np.subtract(places, between, out=between)
     between -= 0.5
