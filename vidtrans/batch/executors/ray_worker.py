@@ -114,7 +114,7 @@ def run_on_ray(
 
 
 def examine(folder: str, marker: str, device: str) -> Table:
-    """Return this node's ``host``, package ``versions``, and ``processor``, and whether it ``sees`` both paths."""
+    """Return this node's ``host``, ``versions``, ``processor``, and whether it ``sees`` ``folder`` and ``marker``."""
     from vidtrans.inference.device import resolve_device
     from vidtrans.rendering.chunk_manifest import processor
 
