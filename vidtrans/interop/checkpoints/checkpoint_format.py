@@ -100,7 +100,7 @@ def _as_float(tensor: Any) -> Any:  # noqa: ANN401  (no torch here)
 
 
 def recognise(path: Path) -> Recognised:
-    """Return the network in a checkpoint. Raises ModelError for any other file, with what it is if that is known."""
+    """Return the network in a checkpoint. Raises ModelError, which says what another file is, if known."""
     try:
         made = _read(path)
     except (PickleError, SafetensorsError) as error:
