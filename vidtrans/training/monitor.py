@@ -68,7 +68,7 @@ class TrainingMonitor:
                     remove(file)
 
     def milestones(self) -> dict[int, list[Callable[[], object]]]:
-        """Return, by step, the functions to call after it."""
+        """Return the functions to call after each milestone, by its step."""
         due: dict[int, list[Callable[[], object]]] = {step: [self._add_to_film] for step in self.film_steps}
         for step in self.timeline.milestones:
             due.setdefault(step, []).append(self._add_to_timeline)

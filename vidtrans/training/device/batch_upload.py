@@ -1,8 +1,8 @@
 """Batches on the device: uploaded as uint8, augmented there if the loader left that out, converted to [−1, 1].
 
 On a GPU a thread uploads the next batches during a step. Jitter, crop and flip follow the loader's draws, as in
-``data.augment``. Crops and flips give the same pixels as on the CPU; an enlargement is OpenCV's bicubic one in floating
-point, and may differ by one level where OpenCV's fixed-point arithmetic rounds differently.
+``data.augment``. Crops and flips give the same pixels as on the CPU; enlargements are bicubic as OpenCV's, but in
+floating point, and may differ by one level, because OpenCV rounds in fixed-point arithmetic.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class Feedback(Protocol):
     def input(self, given: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
         """Return ``given``, a pair's input (C, H, W), with own ``outputs`` (3, H, W), oldest first, inserted.
 
-        The outputs belong to the pairs just before (after a relocation, a substitute), at most ``num_outputs``.
+        The outputs, ``num_outputs`` at most, belong to the pairs just before; after a relocation they are substitutes.
         float32 in [−1, 1]; a new array.
         """
         ...
