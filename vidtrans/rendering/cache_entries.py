@@ -108,18 +108,18 @@ def _origin_key(plan: RenderPlan) -> dict[str, int]:
 
 
 def _conditions_key(plan: RenderPlan) -> Table:
-    """Return the key of a multi-style model's per-frame conditions: style code, or style weights and stroke size."""
+    """Return, for cache keys, a multi-style model's per-frame conditions: style code, or style weights and strokes."""
     return {"conditions": plan.conditions.for_key()} if plan.conditions else {}
 
 
 def _paint_blend_key(plan: RenderPlan) -> Table:
-    """Return the key of the paint over the result, and whether the result is the paint layer alone."""
+    """Return, for cache keys, the corrections painted over the result, and whether it is the paint layer alone."""
     corrections = {"corrections": plan.corrections.for_key()} if plan.corrections else {}
     return corrections | ({"layer": True} if plan.is_layer else {})
 
 
 def _paint_key(plan: RenderPlan) -> Table:
-    """Return the key of the painted key frames that are composited over the model's pictures."""
+    """Return, for cache keys, the painted key frames that are composited over the model's pictures."""
     return {"paint": plan.paint.for_key()} if plan.paint else {}
 
 

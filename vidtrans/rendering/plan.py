@@ -279,7 +279,7 @@ def plan_render(
 
 
 def with_picture_fps(clip: Clip, rate: float) -> Clip:
-    """Return pictures that have no timestamps at ``rate`` frames per second; a video and an animation unchanged."""
+    """Return a clip of pictures without timestamps at ``rate`` frames per second; a video or animation unchanged."""
     has_times = clip.index.time_base * clip.index.rate != 1
     if not clip.is_pictures or has_times:
         return clip
