@@ -29,7 +29,7 @@ class ExposureMeter:
         self._fits: list[np.ndarray] = []
 
     def add(self, rgb: np.ndarray) -> None:
-        """Measure the next frame against the last one."""
+        """Measure the exposure of the next frame relative to the frame before."""
         size = (max(1, rgb.shape[1] // CELL), max(1, rgb.shape[0] // CELL))
         small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).reshape(-1, 3).astype(np.float64) / 255
         if self._last is not None:

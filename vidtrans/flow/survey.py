@@ -93,7 +93,7 @@ def find_near_duplicates(looks: tuple[int, ...], numbers: list[int]) -> set[int]
 
 
 def find_blurred(sharpness: tuple[float, ...], numbers: list[int], share: float, reach: int = 12) -> set[int]:
-    """Return the ``numbers``, of one shot, less sharp than ``share`` of the median over ``reach`` on either side."""
+    """Return the ``numbers``, of one shot, below ``share`` of the median sharpness of ``reach`` frames each side."""
     values = [sharpness[n] for n in numbers]
     return {
         number
