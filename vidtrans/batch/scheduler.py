@@ -30,7 +30,7 @@ CLIPS = "clips", "frames"  # the words for items and their units; the latter is 
 
 @dataclass
 class _TaskProgress:
-    """The last progress of a running task, and its first and last progress that counts units."""
+    """The latest progress report of a running task, and the first and latest reports that count frames or steps."""
 
     last: Progress | None = None
     counted: tuple[Progress, Progress] | None = None
