@@ -78,7 +78,7 @@ class LayerWalk:
 
     @property
     def _has_zero_bias(self) -> bool:
-        """Whether our convolutions have a bias although the tool's have none, so that it is 0."""
+        """Whether our convolutions have a bias although the tool's have none; our bias must then be 0."""
         return self._norm == "none" and not self._biased
 
     def _place(self, step: int) -> str:
