@@ -132,7 +132,7 @@ def counterparts(outputs: Sequence[Path], given: Path, what: str) -> list[Path]:
 
 
 def counterpart(output: Path, given: Path, what: str) -> Path:
-    """Return the clip that one output was made from: ``given``, or the clip in it if it is a folder of videos alone."""
+    """Return the clip that an output was made from: ``given``, or one of its clips if it is a glob or video folder."""
     is_folder = given.is_dir() and bool(_videos_in(given)) and not pictures_in(given)
     return counterparts([output], given, what)[0] if is_folder or _is_glob(given) else given
 

@@ -30,7 +30,7 @@ CLIPS = "clips", "frames"  # the words for items and their units; the latter is 
 
 @dataclass
 class _TaskProgress:
-    """The last progress of a running task, and its first and last progress that counts units."""
+    """The latest progress report of a running task, and the first and latest reports that count frames or steps."""
 
     last: Progress | None = None
     counted: tuple[Progress, Progress] | None = None
@@ -76,7 +76,7 @@ class _BatchProgress:
             self._earlier[task.number] = progress.earlier
 
     def add(self, number: int, table: Table) -> None:
-        """Count the units of an item that this run made."""
+        """Count the units (frames, steps) that this run made of item ``number``, by its result ``table``."""
         if "frames_encoded" in table:
             self.units += table["frames_encoded"]
         else:

@@ -229,7 +229,7 @@ def _draw(output: Path, table: Table, dataset: Dataset, lineage: str, context: C
 
 
 def _steps(dataset: Dataset, recipes: Sequence[Recipe], minutes: float, context: Context) -> int:
-    """Return the number of steps that the slowest variant can do in ``minutes``, measured once and cached."""
+    """Return the number of steps that the slowest of ``recipes`` can do in ``minutes``, measured once and cached."""
     from vidtrans.training.set_up import TrainingSetup
     from vidtrans.training.trials import find_steps
 

@@ -3,7 +3,7 @@
 A flow method is a class that is constructed with the name of a device (default ``"cpu"``; OpenCV's methods run only
 there). An instance is called with two pictures of one size, ``(first, second)``, uint8 and contiguous, (H, W) or, if
 its entry takes "rgb", (H, W, 3). It returns (H, W, 2) float32: for each pixel of ``first`` the displacement (x, y) in
-pixels to its place in ``second``. The flow does not depend on earlier calls. Instances are not thread-safe.
+pixels to its position in ``second``. The flow does not depend on earlier calls. Instances are not thread-safe.
 ``estimator.FlowEstimator`` prepares the pictures.
 
 OpenCV's methods depend only on OpenCV's version. A method in torch also has a class method ``identity(device)``: a

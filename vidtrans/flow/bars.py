@@ -27,14 +27,14 @@ def extents(thumbnail: np.ndarray) -> Extents:
 
 
 def part_within_bars(frames: Iterable[Extents], height: int, width: int) -> Part:
-    """Return the (rows, columns) of pictures of this size without borders that are flat and equal in all frames."""
+    """Return the (rows, columns) inside the borders that are flat and equal in all ``frames``, at this picture size."""
     rows, columns = zip(*frames, strict=True)
     part = _inner(np.stack(rows), height), _inner(np.stack(columns), width)
     return part if None not in part else WHOLE  # type: ignore[return-value]
 
 
 def _inner(lines: np.ndarray, length: int) -> slice | None:
-    """Return the inner part of ``lines`` (frames, n, 2, 3), scaled to ``length``; None if hardly any remains."""
+    """Return the slice of ``lines`` (frames, n, 2, 3) inside flat ends, scaled to ``length``; None if too short."""
     lowest, highest = lines[:, :, 0].min(0), lines[:, :, 1].max(0)
     alive = np.flatnonzero((highest - lowest > FLAT).any(1))
     if len(alive) == 0 or alive[-1] + 1 - alive[0] < min(SMALLEST, len(lowest)):
@@ -93,9 +93,9 @@ def black_bars(brightest: np.ndarray) -> Bars:
 
 
 def bars_of(pictures: Sequence[np.ndarray]) -> Bars:
-    """Return the black, else the white bars that are in all of some pictures, (H, W, 3) uint8.
+    """Return the black bars, or else the white ones, that all ``pictures``, (H, W, 3) uint8, share.
 
-    Pictures of several sizes have none in common.
+    Pictures of several sizes share none.
     """
     if len({picture.shape for picture in pictures}) != 1:
         return NO_BARS
@@ -118,7 +118,7 @@ def opaque_part(alpha: np.ndarray) -> Part:
 
 
 def _pair(lit: np.ndarray) -> tuple[int, int]:
-    """Return the numbers of rows of (H, W) bool in the bars at the top and at the bottom; (0, 0) for none."""
+    """Return the heights of the bars above and below the ``lit`` pixels, (H, W) bool; (0, 0) for none."""
     first, last = _bar(lit), _bar(lit[::-1])
     sure = max(first, last) - 2 * BLEED
     if first and not last and not lit[-sure:].any():
@@ -129,7 +129,7 @@ def _pair(lit: np.ndarray) -> tuple[int, int]:
 
 
 def _bar(lit: np.ndarray) -> int:
-    """Return the number of rows of (H, W) bool in the bar at the top."""
+    """Return the height of the bar above the ``lit`` pixels, (H, W) bool; 0 for none."""
     height = len(lit)
     first = lit.argmax(0)[lit.any(0)]  # the first row of each column that is lit, where any is
     if len(first) == 0:

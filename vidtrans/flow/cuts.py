@@ -11,7 +11,7 @@ measures are relative to the contrast of the two frames, so that dark and flat f
 - After a flash the frame before it is found again. Where light changes for good, parts of the picture may turn white,
   but the structure visible in both frames is the same.
 - Black bars, and other constant flat borders, are left out: they would dilute the change. In plain frames
-  (titles, a single colour) the deviation and the change are those of the few pixels that have any.
+  (titles, a single colour) deviation and change come only from the few pixels that differ.
 
 The constants were chosen on joined shots of seven clips and scored on others: ``benchmarks/cuts``.
 """
@@ -100,7 +100,7 @@ class CutDetector:
     """A cut detector: add the frames of a clip in order, (H, W, 3) uint8, then call ``shots``.
 
     Short sides near ``ANALYSIS_SHORT_SIDE`` are best. A change of the frame size (pictures in a folder) starts a shot.
-    At most 2 · ``REACH`` + 3 frames are in memory.
+    At most 2 · ``REACH`` + 4 frames are in memory.
     """
 
     def __init__(self) -> None:
@@ -165,7 +165,7 @@ class CutDetector:
         self._matches = {pair: match for pair, match in self._matches.items() if pair[0] >= oldest}
 
     def _crop_bars(self) -> None:
-        """Crop the frames in memory to the part within bars, if this part is another one than before."""
+        """Crop the frames in memory to the part within bars, if this part has changed."""
         height, width = self._full[self._count - 1].rgb.shape[:2]
         part = part_within_bars((frame.extents for frame in self._full.values()), height, width)
         if part != self._part:

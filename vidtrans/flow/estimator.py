@@ -199,7 +199,7 @@ BROX_SMOOTHNESS = 9.0  # OpenCV's own 20 is for refining a good field and flatte
 
 
 class Brox:
-    """Brox et al.'s flow: 9 times as slow as DIS, about as exact; scikit-image's TV-L1 takes 5 times as long."""
+    """Brox et al.'s flow: 9 times as slow as DIS, and about as exact; scikit-image's TV-L1 is 5 times slower still."""
 
     def __init__(self, device: str = "cpu") -> None:
         del device

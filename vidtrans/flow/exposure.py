@@ -1,8 +1,8 @@
 """Exposure flicker, as of a time-lapse: how much each frame is brighter or darker than its neighbours lead to expect.
 
-Between successive frames each channel is fitted by y = a·x + b over all places that do not move or clip. Chained, the
-fits bring each frame to the exposure of those around it. Their mean is a curve without flicker: a line, fitted locally
-with weights that fall with distance, so that a sunset stays one, to the first and the last frame.
+Between successive frames each channel is fitted by y = a·x + b over the pixels that neither move nor clip. Chained, the
+fits map a frame to the exposure of each frame around it. A line fitted to these maps, with weights that fall with
+distance, gives the exposure without flicker; slow changes (a sunset) remain, up to the first and the last frame.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class ExposureMeter:
         self._fits: list[np.ndarray] = []
 
     def add(self, rgb: np.ndarray) -> None:
-        """Measure the next frame against the last one."""
+        """Measure the exposure of the next frame relative to the frame before."""
         size = (max(1, rgb.shape[1] // CELL), max(1, rgb.shape[0] // CELL))
         small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).reshape(-1, 3).astype(np.float64) / 255
         if self._last is not None:
@@ -44,9 +44,9 @@ class ExposureMeter:
 
 
 def _fit(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """Return (a, b) of y ≈ a·x + b for values in [0, 1], without what moved or clips; no change where little is left.
+    """Return (a, b) of y ≈ a·x + b, in [0, 1], over pixels that neither moved nor clip; (1, 0) if too few are left.
 
-    The slope is the ratio of spreads, the same in both directions, so that noise does not pale a chain of fits.
+    The slope is the ratio of spreads, the same in both directions, so noise does not lower the contrast in a chain.
     """
     low, high = CLIPPED
     lit = (x > low) & (x < high) & (y > low) & (y < high)
@@ -67,7 +67,7 @@ def _fit(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
 
 
 def _corrections(fits: list[np.ndarray]) -> np.ndarray:
-    """Return the corrections of a shot's frames from the fits between them."""
+    """Return the corrections of a shot's N frames, (N, 3, 2), from the fits between them, (3, 2) each."""
     count = len(fits) + 1
     result = np.empty((count, 3, 2))
     for at in range(count):
@@ -84,7 +84,7 @@ def _corrections(fits: list[np.ndarray]) -> np.ndarray:
 
 
 def _line_weights(distances: np.ndarray) -> np.ndarray:
-    """Return the weights by which a line, fitted to values at these distances, has its value at 0."""
+    """Return weights such that the weighted sum of values at ``distances`` is their fitted line's value at 0."""
     near = (1 - (np.abs(distances) / (REACH + 1)) ** 3) ** 3
     moments = [float((near * distances**k).sum()) for k in range(3)]
     determinant = moments[0] * moments[2] - moments[1] ** 2
@@ -94,7 +94,7 @@ def _line_weights(distances: np.ndarray) -> np.ndarray:
 
 
 def corrected(rgb: np.ndarray, correction: np.ndarray) -> np.ndarray:
-    """Return a picture (H, W, 3), uint8 or uint16, with its correction (3, 2)."""
+    """Return a picture (H, W, 3), uint8 or uint16, with a frame's ``correction``, (3, 2), applied."""
     full = np.iinfo(rgb.dtype).max
     levels = np.arange(full + 1, dtype=np.float32)[:, None]
     table = np.clip(np.rint(levels * correction[:, 0] + correction[:, 1] * full), 0, full).astype(rgb.dtype)

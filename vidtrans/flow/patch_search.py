@@ -139,7 +139,7 @@ class PatchSearch:
         return torch.where(better, displacement, start), torch.where(better, difference, before)
 
     def _densify(self, displacement: torch.Tensor, difference: torch.Tensor) -> torch.Tensor:
-        """Return the flow (B, 2, h, w): at each pixel the mean of its patches', by their match there and as a whole."""
+        """Return the flow (B, 2, h, w): the mean over a pixel's patches, weighted by their match there and overall."""
         misfit = difference.square().add_(SMALLEST_DIFFERENCE**2)
         misfit.mul_(difference.var(-1, correction=0, keepdim=True).add_(SMALLEST_COST))
         weight = misfit.reciprocal_().transpose(1, 2).contiguous()[:, None]

@@ -25,7 +25,7 @@ class Survey:
     """The survey of a clip. ``shots``: first frames of shots. ``looks``: each frame's first near-duplicate, or itself.
 
     ``sharpness``: each frame's mean |Laplacian|, in grey levels at the size of the survey. ``held``: frames that equal
-    the frame before at that size, so that at full size they may.
+    the frame before at that size, and may equal it at full size.
     """
 
     shots: tuple[int, ...]
@@ -93,7 +93,7 @@ def find_near_duplicates(looks: tuple[int, ...], numbers: list[int]) -> set[int]
 
 
 def find_blurred(sharpness: tuple[float, ...], numbers: list[int], share: float, reach: int = 12) -> set[int]:
-    """Return the ``numbers`` (of one shot) with less than ``share`` of the median sharpness of ``reach`` around."""
+    """Return the ``numbers``, of one shot, below ``share`` of the median sharpness of ``reach`` frames each side."""
     values = [sharpness[n] for n in numbers]
     return {
         number

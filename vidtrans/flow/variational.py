@@ -29,7 +29,7 @@ def gradients(picture: torch.Tensor) -> torch.Tensor:
 
 
 class Refinement:
-    """The energy between pictures with features (B, C, h, w) float32: grey levels and their gradients."""
+    """Minimises the energy between pictures with features (B, C, h, w) float32: grey levels and their gradients."""
 
     def __init__(self, first: torch.Tensor, second: torch.Tensor) -> None:
         self._first, self._second = first, second

@@ -65,10 +65,10 @@ def warp(picture: np.ndarray, flow: np.ndarray, *, bicubic: bool = False, lanczo
 class SharpPicture:
     """A picture (H, W, 4) that can be sampled about as sharply as bicubic sampling, in half the time.
 
-    It mixes bilinear samples, fast for four channels, of the picture and of a sharpened picture, which has the right
-    values midway between four pixels. The loss of bilinear sampling is weighted equally along both axes, so that
-    structure across a motion of half a pixel is raised by up to a third: fine for an average of a few pictures, not for
-    a filter that feeds back its result. Both pictures are float32, or in 16 bits of ``value_range``.
+    It mixes bilinear samples, fast for four channels, of the picture and of a sharpened one, whose samples are right
+    midway between four pixels. The loss of bilinear sampling is made up for equally along both axes, so that a motion
+    of half a pixel along one axis amplifies structure along the other by up to a third: fine for an average of a few
+    pictures, not for a filter that feeds back its result. Both pictures are float32, or in 16 bits of ``value_range``.
     """
 
     picture: np.ndarray
@@ -119,7 +119,7 @@ def plain_share(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _squared_distance(places: np.ndarray) -> np.ndarray:
-    """Return (t − ½)² for places along one axis, where t, 0 to 1, is the fraction after a pixel."""
+    """Return (t − ½)² for coordinates along one axis, where t, 0 to 1, is their fractional part."""
     between = np.floor(places)
     np.subtract(places, between, out=between)
     between -= 0.5
@@ -166,7 +166,7 @@ def average_along(here: np.ndarray, others: Sequence[Moved]) -> np.ndarray:
     """Return the mean of a picture, with weight 2, and others sampled along flows: (H, W, 4).
 
     ``here`` is float32, or uint16 from ``to_16bit``; so is the result. ``others``: each a picture of the same kind, the
-    flow there, (H, W) float32 for each axis, and the weight, 0 to 1, (H, W) or of the picture's grid.
+    flow to it, (H, W) float32 for each axis, and its weight, 0 to 1, (H, W) or on the picture's coarse grid.
     """
     height, width = here.shape[:2]
     moved = []
@@ -248,7 +248,7 @@ def forward_backward(flow: np.ndarray, back: np.ndarray) -> np.ndarray:
 def agreement(flow: np.ndarray, back: np.ndarray, slack: float = 8.0) -> np.ndarray:
     """Return the agreement of a flow and its backward flow: (H, W) float32 in [0, 1], s / (s + |f + f̂|²), 0 outside.
 
-    A soft forward–backward test: s = 0.01 (|f|² + |f̂|²) + ``slack``, in pixels², is the |f + f̂|² of agreement ½. It is
+    A soft forward–backward test: agreement is ½ if |f + f̂|² is s = 0.01 (|f|² + |f̂|²) + ``slack``, in pixels². It is
     for weights that are combined with others: a hard test of 0.5 pixels² would discard many good matches. The picture
     ends half a pixel beyond the centres of its outer pixels. Flows as in ``forward_backward``.
     """

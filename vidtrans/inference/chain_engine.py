@@ -23,8 +23,8 @@ PixelSize = tuple[int, int]  # width, height
 class ChainLink:
     """One model of a chain: its ``pairing``, its ``engine``, and the (width, height) at which its ``network`` runs.
 
-    ``has_codes``: it takes a style code as constant channels beside its input. The output of a pairing that finishes
-    has the size of its input picture; otherwise it has the network's size.
+    ``has_codes``: it takes a style code as constant channels beside its input. If ``pairing.finishes``, the output has
+    the size of the input picture, otherwise the network's size.
     """
 
     pairing: Pairing

@@ -271,5 +271,5 @@ def find_wrong(run: Callable[[], object], device: Device) -> list[str]:
 
 
 def computed_in_fp32(signatures: Sequence[str]) -> _InFp32 | nullcontext[None]:
-    """Return a context in which operators with these signatures run in fp32, or those of fp32 on a CPU in fp64."""
+    """Return a context in which operators with these signatures run in fp32 (fp32 operators on a CPU: in fp64)."""
     return _InFp32(signatures) if signatures else nullcontext()

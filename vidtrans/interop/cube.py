@@ -74,7 +74,7 @@ class _Head:
 
     @classmethod
     def read(cls, lines: list[str], path: Path) -> _Head:
-        """Raises ModelError unless it is a 3D LUT and every line of the head is known."""
+        """Parse the lines before the colours. Raises ModelError unless it is a 3D LUT and every such line is known."""
         values = _keywords(lines, path)
         if "LUT_1D_SIZE" in values:
             why = "it is a 1D LUT (curves for single channels), or has one"
@@ -99,12 +99,12 @@ class _Head:
 
     @property
     def is_usual(self) -> bool:
-        """Whether its colours go from 0 to 1."""
+        """Whether the first node is for colour 0 and the last for colour 1, in each channel."""
         return set(self.low) == {0.0} and set(self.high) == {1.0}
 
     @property
     def nodes(self) -> int:
-        """The nodes per side between 0 and 1: the file's own where they begin at 0 and end at 1, else many."""
+        """The nodes per side for colours 0 to 1: the file's number if nodes lie at 0 and 1, else ``MAX_SIZE``."""
         if self.is_usual:
             return self.size
         steps = np.array([(b - a) / (self.size - 1) for a, b in zip(self.low, self.high, strict=True)])
@@ -116,7 +116,7 @@ class _Head:
 def read_cube(path: Path) -> np.ndarray:
     """Read a 3D LUT as nodes for colours from 0 to 1, (n, n, n, 3) float64; the first axis is blue. Raises ModelError.
 
-    Beyond the range of colours that the file is for, its first and last nodes hold.
+    Colours outside of the file's own range get the value of its first or last node.
     """
     if path.stat().st_size > MAX_BYTES:
         raise ModelError(str(path), f"it is larger than {MAX_BYTES >> 20} MiB", "do not use this file")
@@ -161,7 +161,7 @@ def _text(data: bytes) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    """Return the lines without comments and without empty lines; a # in a title is none."""
+    """Return the lines without comments and without empty lines; a # in a title begins no comment."""
     found = (
         line.strip() if _keyword(line) == "TITLE" else line.partition("#")[0].strip() for line in text.splitlines()
     )
@@ -173,7 +173,7 @@ def _keyword(line: str) -> str:
 
 
 def _keywords(lines: list[str], path: Path) -> dict[str, list[str]]:
-    """Return the values of the keywords. Raises ModelError for a line that is none, and no colour either."""
+    """Return the values of the keywords. Raises ModelError for a line that is neither a keyword nor a colour."""
     found: dict[str, list[str]] = {}
     for line in lines:
         key, *values = line.split()
@@ -189,7 +189,7 @@ def _keywords(lines: list[str], path: Path) -> dict[str, list[str]]:
 
 
 def _numbers(texts: list[str]) -> tuple[float, ...]:
-    """Return three numbers; those that are none as NaN."""
+    """Parse three numbers. Infinite ones are NaN, and all three are if a text is no number."""
     try:
         return tuple(float(text) if math.isfinite(float(text)) else math.nan for text in texts)
     except ValueError:

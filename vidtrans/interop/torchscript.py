@@ -70,7 +70,7 @@ class TorchScriptFormat(ForeignFormat):
 
 @lru_cache(maxsize=1)
 def _converted(path: Path, mtime_ns: int) -> bytes:
-    """Convert a program to the bytes of an ONNX file. Raises ModelError on failure, UsageError without ONNX Runtime."""
+    """Convert a program to the bytes of an ONNX file, once per ``mtime_ns``. Raises ModelError, UsageError."""
     check_installed(str(path))
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder, "graph.onnx")

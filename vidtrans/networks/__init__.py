@@ -11,7 +11,6 @@ of cache keys too. ``fixed_size``: the only (height, width) that it takes, or No
 tiles. ``sees_whole``: with a fixed size, whether each output pixel depends on the whole input, as with instance norms.
 ``remembers``: it takes a history of its own output (``flow.history``) in addition to the ``in_channels`` of its input.
 
-
 A discriminator is constructed with ``(channels, settings)``, has ``smallest`` too, and judges the concatenated input
 and picture with one logit per patch. ``judge(x)`` returns for each scale a list of layer features (N, c, h, w) that
 ends with the logits (N, 1, h, w); feature matching compares all but the logits.

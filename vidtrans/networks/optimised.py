@@ -86,7 +86,7 @@ class Optimised(nn.Module):
             return torch.cat([self._paint(one.clone()) for one in x.split(1)])
 
     def _paint(self, x: Tensor) -> Tensor:
-        """Paint one frame; the first frame of a shot is optimised at half size first, then at full size."""
+        """Paint one frame; the first frame of a shot, unless it is small, is optimised at half size first."""
         frame, past = x[:, :3].clone(), x[:, -CHANNELS:].clone()
         conditions = x[:, 3 : 3 + self.conditions]
         shares, stroke = read_conditions(conditions, self.looks)
@@ -139,7 +139,7 @@ class _Task:
         return _Task(self.network, frame, past, self.shares, max(self.side // 2, 32))
 
     def start(self) -> Tensor:
-        """Return the first picture: the warped last output where it is reliable, the frame elsewhere."""
+        """Return the initial picture: the warped previous output where it is reliable, the frame elsewhere."""
         return self.brought + (1 - self.sure) * self.frame
 
     def optimise(self, start: Tensor, steps: int, random: torch.Generator) -> Tensor:

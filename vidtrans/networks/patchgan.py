@@ -80,7 +80,7 @@ class PatchGAN(nn.Module):
 
 
 class MultiScale(nn.Module):
-    """Multi-scale discriminator: equal PatchGANs on the picture at full, half and quarter size."""
+    """Multi-scale discriminator: a PatchGAN for each of ``num_scales`` sizes, each half of the one before."""
 
     Settings = MultiScaleSettings
 

@@ -43,7 +43,7 @@ class TranslatorSettings:
 class Translator(nn.Module):
     """Generator: space to depth, c3-32, d64, R64×4, u32 joined with the skip, c3-32, and an output layer to full size.
 
-    With deep blocks, d64, R64×…, u64 is added before R64; twice as wide they were slower, and no better in minutes.
+    With deep blocks, d64, R64×…, u64 is added before R64. Twice as wide, they trained more slowly, and no better.
 
     ``colours`` (3, 4): the affine colour map of ``colour_start``, output = matrix · input + shift, in [−1, 1].
     """

@@ -79,8 +79,8 @@ def _takes_one_value(settings: UNetSettings) -> bool:
 class UNet(nn.Module):
     """U-Net: C64-C128-C256-C512… down, CD512×3-C512…-C256-C128-C64 up, skips between layers of equal size.
 
-    The first and the innermost layer have no norm, which would give zero for a single value. With batch norm they have
-    no bias either, as in the authors' files. ``inner_norm`` and ``conv_bias`` add both for files of other tools.
+    The first layer has no norm, nor has the innermost, where a norm of a single value gives zero. With batch norm they
+    have no bias either, as in the authors' files. ``inner_norm`` and ``conv_bias`` add both for files of other tools.
     """
 
     Settings: type[UNetSettings] = UNetSettings

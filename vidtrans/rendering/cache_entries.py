@@ -102,24 +102,24 @@ def _skipping_key(plan: RenderPlan) -> dict[str, str]:
 
 
 def _origin_key(plan: RenderPlan) -> dict[str, int]:
-    """Return the version of what is done for networks of other tools: how far they are padded."""
+    """Return the version of the padding for networks of other tools; {} for vidtrans's own."""
     record = plan.model.record
     return {"imported": 2} if record is not None and record.origin else {}
 
 
 def _conditions_key(plan: RenderPlan) -> Table:
-    """Return the key of a multi-style model's per-frame conditions: style code, or style weights and stroke size."""
+    """Return, for cache keys, a multi-style model's per-frame conditions: style code, or style weights and strokes."""
     return {"conditions": plan.conditions.for_key()} if plan.conditions else {}
 
 
 def _paint_blend_key(plan: RenderPlan) -> Table:
-    """Return the key of the paint over the result, and whether the result is the paint layer alone."""
+    """Return, for cache keys, the corrections painted over the result, and whether it is the paint layer alone."""
     corrections = {"corrections": plan.corrections.for_key()} if plan.corrections else {}
     return corrections | ({"layer": True} if plan.is_layer else {})
 
 
 def _paint_key(plan: RenderPlan) -> Table:
-    """Return the key of the painted key frames that are composited over the model's pictures."""
+    """Return, for cache keys, the painted key frames that are composited over the model's pictures."""
     return {"paint": plan.paint.for_key()} if plan.paint else {}
 
 

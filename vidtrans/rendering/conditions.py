@@ -91,7 +91,7 @@ class CodeConditions:
         raise UsageError(f"--look {name}", why, "give a number from 0 up, or the path of a picture")
 
     def _found(self, path: Path) -> np.ndarray:
-        """Return the style code of a picture, resized to the training size. Raises MediaError."""
+        """Return the style code of a picture, without its bars and at the training size. Raises MediaError."""
         from vidtrans.inference.codes import code_of  # torch
 
         assert self._model.record is not None

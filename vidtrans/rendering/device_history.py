@@ -37,7 +37,7 @@ def _on_device(flow: str) -> str:
 
 
 class DeviceHistory:
-    """The last sample of a shot, with guide and output as tensors on the device.
+    """The last sample of a shot, with ``guide`` (the source frame) and ``output`` as tensors on the device.
 
     ``flow``: the method that the model was trained with; its GPU counterpart estimates the motion. Raises UsageError if
     that is not installed.

@@ -97,7 +97,7 @@ class DeviceRenderer(FrameRenderer):
         return super()._rendered(prepared)
 
     def fetch(self, sample: Sample, picture: Tensor) -> Callable[[], np.ndarray]:
-        """Begin to download a sample's output, or its result; if both are one tensor, download it once."""
+        """Begin to download a sample's output, or its filtered picture; if both are one tensor, download it once."""
         if self._is_filtered or picture is not sample.output:
             return self._transfers.download(picture).wait
         if sample.download is None:

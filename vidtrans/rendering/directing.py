@@ -20,7 +20,7 @@ class FrameBlend:
     """The blend values of one frame.
 
     ``strength``: 0 (the source) to 2; 1 is the look. ``keep_colour``: share of the source's colours, 0 to 1. ``mix``:
-    share of the source, 0 to 1, in the result of these and the mask.
+    share of the source, 0 to 1, that is mixed in last, after strength, colours and mask.
     """
 
     strength: float = 1.0

@@ -34,8 +34,8 @@ class FramePath:
         """Return the path of a plan's frames through an engine: on a GPU unless a step needs numpy.
 
         Apple's GPUs are excluded: several threads on one are untested. So are chains, whose models exchange numpy
-        pictures. Blending on the GPU needs equal sizes, and neither OpenCV's CIE Lab colours nor the pairing's
-        ``finish``.
+        pictures. The GPU blends only if source and output have one size, without OpenCV's CIE Lab colours, alpha
+        and the pairing's ``finish``.
         """
         rendering, settings, picture = plan.rendering, plan.settings, plan.picture
         reuses = rendering.duplicate_threshold and not plan.model.is_recurrent

@@ -264,7 +264,7 @@ class BatchQueue:
         return count >= batch or (count > 0 and len(self._waiting) >= MAX_WAITING * batch)
 
     def ready(self) -> Iterator[Sample]:
-        """Yield the samples at the head of the queue that need no pending input."""
+        """Yield the waiting samples, unless inputs are pending."""
         while self._waiting and not self._inputs:
             yield self._waiting.popleft()[0]
 
@@ -292,7 +292,7 @@ class BatchQueue:
 
 
 def _set_output(sample: Sample, output: Any) -> None:  # noqa: ANN401
-    """Set a sample's output; for a propagated sample it is kept only for comparison."""
+    """Set a sample's output; if the sample is propagated, store it separately, only for comparison."""
     if sample.is_propagated:
         sample.rendered = output
     else:

@@ -38,8 +38,8 @@ def render_pictures(
 ) -> Table:
     """Render each picture of a folder with several sizes separately, into ``output``, and return the result table.
 
-    ``span``: the numbers [first, stop) of the pictures; key frames count pictures. Raises UsageError if a video was
-    requested, BatchError if some pictures failed.
+    ``span``: the numbers [first, stop) of the pictures; in key frames a frame number is a picture's. Raises UsageError
+    if a video was requested, BatchError if some pictures failed.
     """
     _check(clip, output.encoding, recipe)
     began = time.monotonic()
@@ -90,7 +90,7 @@ def refuse_video(folder: Path, encoding: EncodingSettings) -> None:
 
 
 def _recipes_of(recipe: Recipe, clip: Clip, span: tuple[int, int]) -> list[Recipe]:
-    """Return the recipe of each picture: settings with keyframes over the folder have their value at that picture."""
+    """Return the recipe of each picture: strength, colours and mix with key frames have their value at that picture."""
     rendering = recipe.settings("rendering", RenderingSettings)
     blends = BlendCurves(rendering.curves(), clip.index.pts, clip.pts_of)
     return [recipe.under({"rendering": blends(number).__dict__}) for number in range(*span)]

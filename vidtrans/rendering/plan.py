@@ -110,12 +110,12 @@ class RenderPlan:
 
     @property
     def held(self) -> list[int]:
-        """Return the frames that may repeat the source's picture before: held drawings, for example."""
+        """Return the frames whose source picture may equal the one before, for example held drawings."""
         return [n for n in self.clip.survey.held if self.first < n < self.stop]
 
     @property
     def held_frames(self) -> HeldFrames:
-        """Return the frames that get the picture of the frame before if they repeat it; a chunk's first is none."""
+        """Return the frames that reuse the last result if they repeat the frame before; never the first of a chunk."""
         numbers = frozenset(self.held).difference(chunk.first for chunk in self.chunks)
         return HeldFrames(numbers, guide_decides=self.guide is not None)
 
@@ -245,7 +245,7 @@ def plan_render(
         pattern: file name pattern of the result's pictures; "" derives names from the source's.
         guide: a clip whose motion guides the filter; its shots are used, too.
         paint: painted key frames of the clip.
-        exposure: corrections of its exposure.
+        exposure: corrections of the clip's exposure.
 
     Raises:
         UsageError: settings conflict, or the codec cannot hold the result.
@@ -279,7 +279,7 @@ def plan_render(
 
 
 def with_picture_fps(clip: Clip, rate: float) -> Clip:
-    """Return pictures that have no timestamps at ``rate`` frames per second; a video and an animation unchanged."""
+    """Return a clip of pictures without timestamps at ``rate`` frames per second; a video or animation unchanged."""
     has_times = clip.index.time_base * clip.index.rate != 1
     if not clip.is_pictures or has_times:
         return clip

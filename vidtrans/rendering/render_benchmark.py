@@ -106,7 +106,7 @@ class RenderBenchmark:
         self._batch_flow = load_batch_flow(method, device.torch) if isinstance(self._temporal, BatchFilter) else None
 
     def engines(self, slow: bool) -> tuple[dict[str, Engine], dict[str, str]]:
-        """Return the warm engines that run here, and why others do not, by name. ``slow``: try slow starters, too."""
+        """Return the warm engines that run here, and why others do not, by name. ``slow``: also slow-starting ones."""
         engines, skipped = {self.auto: self.engine}, {}
         generator = load_generator(self.look.path)[0] if self.look.path else None
         for name in ENGINES if generator else ():
@@ -124,7 +124,7 @@ class RenderBenchmark:
         return engines, skipped
 
     def steps(self, engines: Mapping[str, Engine]) -> dict[str, Step]:
-        """Return the functions that measure one step each, by name, in the order of a render."""
+        """Return the functions that measure one step each, in frames per second, by name, in the order of a render."""
         return {
             "decode": self._decode,
             "input": self._input,
@@ -141,7 +141,7 @@ class RenderBenchmark:
         return {"stylize": partial(render, "window"), "stylize_unfiltered": partial(render, "off")}
 
     def _decode(self, count: int) -> float:
-        """Decode from the file to RGB at the working size."""
+        """Decode the file to RGB at the working size; return the rate in frames per second, as all steps do."""
         began = time.perf_counter()
         return _rate(sum(1 for _ in self._decoded(count)), began)
 

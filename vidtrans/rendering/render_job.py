@@ -79,7 +79,7 @@ class RenderJob:
             stack.callback(entry.pin().release)
 
     def render(self, wanted: Result) -> Table:
-        """Make the missing chunks, write the result (segments and sound, joined), and return the result table."""
+        """Make the missing chunks, write the result ``wanted`` (segments and sound, joined), and return its table."""
         plan, engine = self.plan, self.engine()
         entries = self.entries(engine)
         with ExitStack() as stack:

@@ -56,7 +56,7 @@ def makes_folder(encoding: EncodingSettings, output: Path) -> bool:
 
 
 def default_output(video: Path, models: Sequence[str], settings: EncodingSettings) -> Path:
-    """Return the default path, ``in.x.mp4``; a picture gives a picture, a picture folder a folder."""
+    """Return the default path, ``in.x.mp4`` for a model x; a picture gives a picture, a picture folder a folder."""
     return Path(f"{base_name(video)}{default_ending(video, models, settings)}")
 
 

@@ -28,7 +28,7 @@ from vidtrans.training.method_settings import (
 
 
 class Label(NamedTuple):
-    """A curve's name, explanation and unit. ``aim``: the ideal value, may be ±∞; None where no direction is better."""
+    """A curve's name, explanation ``hint`` and unit. ``aim``: the best value, or ±∞; None if no value is better."""
 
     name: str
     hint: str
@@ -36,7 +36,7 @@ class Label(NamedTuple):
     aim: float | None = None
 
     def best(self, values: Sequence[float]) -> float | None:
-        """Return the best value; None without values, or where no direction is better."""
+        """Return the value nearest to ``aim``; None without values or without an aim."""
         if self.aim is None or not values:
             return None
         if math.isinf(self.aim):
@@ -47,7 +47,11 @@ class Label(NamedTuple):
 
 @dataclass(frozen=True)
 class Loss(Entry):
-    """A term of the generator's loss. The setting ``lambda_NAME`` is its weight; 0 turns it off."""
+    """A term of the generator's loss. The setting ``lambda_NAME`` is its weight; 0 turns it off.
+
+    ``weight``: the default weight. ``needs``: settings that must be on. ``alone``: it can be the only loss.
+    ``reported``: it has a column in ``losses.csv`` even at weight 0.
+    """
 
     label: Label
     weight: float = 0.0  # the setting's default

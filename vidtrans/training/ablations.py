@@ -63,7 +63,7 @@ def losses(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
 
 
 def patches(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
-    """Return PatchGAN variants of several depths; leave out those that need larger pictures. Raises UsageError."""
+    """Return PatchGAN variants of several depths; leave out those too deep for the training crop. Raises UsageError."""
     name, table = recipe.choice("discriminator")
     if name != "patchgan":
         why = f"it varies the patches of 'patchgan', and this recipe has '{name}'"

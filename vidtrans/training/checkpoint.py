@@ -15,7 +15,7 @@ POINTER = "checkpoint.json"
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
-    """Write ``step-N.pt``, name it in ``checkpoint.json``, delete older ones: a kill leaves one complete file."""
+    """Write ``step-N.pt``, name it in ``checkpoint.json``, then delete older files: a kill leaves a complete one."""
     name = f"step-{step:08d}.pt"
     with write_atomically(folder / name) as temporary, naming_disk_errors(temporary):
         torch.save(state, temporary)

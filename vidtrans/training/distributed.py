@@ -36,7 +36,7 @@ class DistContext:
         return self.rank == 0
 
     def share(self, batch: int) -> range:
-        """Return this process's indices in a batch of ``batch`` pairs. Raises UsageError if it is not divisible."""
+        """Return this process's indices into a batch of ``batch`` pairs. Raises UsageError if there is a remainder."""
         if batch % self.size:
             size = -(-batch // self.size) * self.size
             remedy = f"use --set training.batch_size={size}, or another number of processes"

@@ -36,7 +36,7 @@ def _place(entry: CacheEntry, output: Path) -> str:
 
 
 def with_other_processes(entry: CacheEntry, stage: TrainStage, run: TrainingState, context: Context) -> Path | None:
-    """Restore into ``run`` the furthest unfinished run that differs only in processes or threads; return its folder."""
+    """Restore the furthest unfinished run that differs only in number of processes or threads; return its folder."""
     wanted = _elastic(stage.description())
     found = [
         (state, other, parameters)
@@ -85,7 +85,7 @@ def note_other_run(entry: CacheEntry, stage: TrainStage, output: Path, context: 
 
 
 def _changed(before: Table, now: Table, above: str = "") -> list[str]:
-    """Return the dotted names of the parameters that differ."""
+    """Return the dotted names of the parameters that differ; ``above``: their common prefix."""
     names: list[str] = []
     for key in sorted(before.keys() | now.keys()):
         old, new = before.get(key), now.get(key)
@@ -97,7 +97,7 @@ def _changed(before: Table, now: Table, above: str = "") -> list[str]:
 
 
 def continue_shorter(entry: CacheEntry, stage: TrainStage, run: TrainingState, context: Context) -> Path | None:
-    """Restore into ``run`` the longest finished run that differs only in fewer steps or its card; return its folder."""
+    """Restore the longest finished run that differs only in fewer steps or its model card; return its folder."""
     finished = [
         (meta["steps"], other.folder)
         for other in entry.cache.entries()

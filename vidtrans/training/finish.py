@@ -137,7 +137,7 @@ class ModelWriter:
         save_model(path, generator, replace(record, codes=code_table(generator, self.setup.targets)))
 
     def _write_companions(self, record: ModelRecord, prefix: str = "") -> None:
-        """Write the companion networks as models, with the main model's ``record``, its domains exchanged."""
+        """Write the companion networks as models with ``record``, domains exchanged; ``prefix``: of the file names."""
         pairing, others = record.pairing, self.setup.dataset.targets("train")
         for name, network in self.run.model.learned_more.items():
             back = {**pairing["settings"], "domains": pairing["settings"]["domains"][::-1]}
@@ -145,7 +145,7 @@ class ModelWriter:
             save_model(path, self._finalised(network, others), replace(record, pairing=pairing | {"settings": back}))
 
     def _finish_companions(self, record: ModelRecord, *, of_best: bool) -> list[str]:
-        """Write the companions of the current or the best state, and return their names."""
+        """Write the companions, of the best state if ``of_best``, else of the current one; return their names."""
         folder, names = self.entry.folder, list(self.run.model.learned_more)
         if not of_best:
             self._write_companions(record)

@@ -69,7 +69,7 @@ class LookLesson:
         return DatasetSpec(self.clips, self._recipe(folder))
 
     def learn(self, minutes: float | None, context: Context, *, fresh: bool) -> Table:
-        """Make the dataset, train the model, and return its report."""
+        """Make the dataset, train the model, and return its report. ``minutes``, ``fresh``: see ``TrainingRequest``."""
         folder = self.dataset / FOLDER
         dataset_table = make_dataset(self.spec(folder), self.dataset, context)
         if self.clips == [FRAMES]:
@@ -86,7 +86,7 @@ class LookLesson:
         return trained | own
 
     def forecast(self, minutes: float | None, context: Context, *, fresh: bool) -> Table | None:
-        """Return a dry run's report; None if dataset or style pictures must be made first. Raises as ``learn``."""
+        """Return a dry run's report; None if dataset or style pictures must be made first. See ``learn``."""
         folder = self.dataset / FOLDER
         if not self.dataset.exists():
             return None

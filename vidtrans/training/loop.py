@@ -125,7 +125,7 @@ class TrainingRun:
         return folder
 
     def _milestones(self) -> dict[int, Callable[[TrainingState], None]]:
-        """Return, by step, the function to call after it."""
+        """Return the function to call after each milestone, by its step."""
         settings, total = self.setup.settings, self.run.total
         due = self.monitor.milestones()
         for step in film_steps(total, settings.snapshots) if settings.snapshots else ():

@@ -37,7 +37,7 @@ MIN_CHART_WIDTH, CHART_HEIGHT = 280, 200  # pixels
 class TrainingMonitor:
     """Previews and report of a run in ``folder``.
 
-    ``pairs``: those of which a few are shown; ``engine``: returns an engine of the current generator;
+    ``pairs``: a few of them are shown; ``engine``: returns an engine of the current generator;
     ``facts``: the report's table; ``note`` receives a line if a viewer blocks the update of a file.
     """
 
@@ -68,7 +68,7 @@ class TrainingMonitor:
                     remove(file)
 
     def milestones(self) -> dict[int, list[Callable[[], object]]]:
-        """Return, by step, the functions to call after it."""
+        """Return the functions to call after each milestone, by its step."""
         due: dict[int, list[Callable[[], object]]] = {step: [self._add_to_film] for step in self.film_steps}
         for step in self.timeline.milestones:
             due.setdefault(step, []).append(self._add_to_timeline)
@@ -93,7 +93,7 @@ class TrainingMonitor:
         write_picture(self.film / f"{self.run.step:08d}.png", output)
 
     def draw(self, scores: Table, rollout: RolloutSummary | None = None) -> None:
-        """Write ``training.png`` and ``report.html`` so far. ``scores``, ``rollout``: the final model's."""
+        """Write ``training.png``, ``report.html`` and, with a ``rollout``, ``dream.png``; ``scores``: the last ones."""
         run = self.run
         with keeping_what_is_in_use(self.note):
             self.timeline.draw(run.model.columns, run.rows, scores)

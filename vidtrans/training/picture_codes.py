@@ -40,8 +40,8 @@ def code_table(generator: nn.Module, pairs: Sequence[Pair]) -> Table:
 def diversity(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> float | None:
     """Return the mean difference among ten looks of one held-out input, relative to that among targets.
 
-    Codes are drawn from the distribution of the targets' codes; differences are means over pixels. Targets differ in
-    content as well, so 1 is not to be expected. None if the engine has one look, or if the targets do not differ.
+    Codes are drawn from the distribution of the targets' codes; differences are means over pixels and inputs. Targets
+    differ in content as well, so 1 is not to be expected. None if the engine has one look, or the targets are equal.
     """
     encoder = getattr(engine, "encoder", None)
     targets = [read_picture(pair.target) for pair in evenly(pairs, LOOKS)]

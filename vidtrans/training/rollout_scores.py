@@ -30,7 +30,7 @@ QUICK_HORIZON = 10  # frames
 
 
 class _Start(NamedTuple):
-    """The pair with a rollout's first frame, and the true pictures from that frame on."""
+    """A rollout's start: the ``pair`` whose target is its first frame, and the true pictures from that frame on."""
 
     pair: Pair
     truth: tuple[Path, ...] = ()
@@ -92,7 +92,7 @@ class RolloutScorer:
             yield to_uint8(frame)
 
     def _horizons(self, engine: Engine, film: Sequence[np.ndarray]) -> Table:
-        """Return mean horizons over the held-out blocks, with a copy-last baseline. ``film``: of the first block."""
+        """Return mean horizons over the held-out blocks, and of a copy-last baseline. ``film``: the first's rollout."""
         ours, copies = [], []
         for number, block in enumerate(self.blocks):
             truth = [read_picture(path) for path in block.truth]

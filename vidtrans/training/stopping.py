@@ -15,7 +15,7 @@ Scores = Sequence[tuple[int, Score]]
 
 
 def score_steps(total: int, every: int = 0) -> list[int]:
-    """Return the steps that are scored: every ``every`` steps (0: ``TIMES`` in a run), and the last of ``total``."""
+    """Return the steps that are scored: every ``every`` steps (0: at most ``TIMES`` a run), and the last, ``total``."""
     every = every or max(APART, -(-total // TIMES))
     return sorted({*range(every, total, every), total})
 

@@ -198,7 +198,7 @@ def sweep_name(names: Sequence[str]) -> str:
 
 
 def _short_keys(names: Sequence[str]) -> list[str]:
-    """Return keys without their tables (``name`` as its table); keys that would collide keep their tables."""
+    """Return keys without their tables (``TABLE.name`` as ``TABLE``); keys that would collide keep their tables."""
     short = [table if key == "name" else key for table, _, key in (name.rpartition(".") for name in names)]
     return [name if short.count(word) > 1 else word for name, word in zip(names, short, strict=True)]
 

@@ -26,7 +26,7 @@ NEEDS_TARGETS = ("background_plate", "motion_weight", "colour_rebalancing", "rol
 
 
 def check_method(method: type[TrainingMethod], settings: TrainingSettings, dataset: Dataset) -> None:
-    """Raise UsageError if the method needs pairs and the dataset has none, or the reverse."""
+    """Raise UsageError if the method or a setting needs pairs and the dataset has none, or the reverse."""
     what = f"training.method={settings.method}"
     if not dataset.domains:
         if method.unpaired:

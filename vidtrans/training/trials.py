@@ -36,7 +36,7 @@ TRIAL = "trial"  # broadcast by the main process to time steps in all processes,
 
 
 def find_steps(setup: TrainingSetup, minutes: float, request: str, at_most: int | None = None) -> int:
-    """Return the number of steps that fit into ``minutes``, measured once per ``request``; at most ``at_most``."""
+    """Return the number of steps that fit in ``minutes``, at most ``at_most``; measured once per digest ``request``."""
     context = setup.context
     memo = context.cache.root / "resolved" / f"{request}.json"
     if memo.exists():
@@ -104,8 +104,8 @@ def _num_bytes(state: object) -> int:
 def wrong_operators(setup: TrainingSetup) -> list[str]:
     """Return the operators of a step to compute in fp32, because this machine computes them wrongly.
 
-    Found by steps on noise at each picture size, with temporary networks; see
-    ``inference.product_checks``. Several processes are not compared.
+    Found by steps on noise at each picture size, with temporary networks; see ``inference.product_checks``. Empty in
+    fp32 and tf32, and in a distributed run: they are not tested.
     """
     if setup.precision not in ("bf16", "fp16") or setup.dist.size > 1:
         return []
@@ -142,9 +142,9 @@ def steps_for(run: TrainingState, minutes: float) -> int:
 
 
 def seconds_per_step(run: TrainingState) -> float:
-    """Return the run's mean seconds per step, from a short trial that changes ``run``, in all processes together.
+    """Return the seconds per step, a mean over the run and its processes, from a short trial that changes ``run``.
 
-    Each picture size is tried, before and after the method's turning point.
+    Each picture size is tried, before and after the method's turning point. All processes must call it together.
     """
     turn, growth, seconds = run.model.turning_point, run.loader.growth, 0.0
     for start, end, alone in growth.parts():

@@ -24,9 +24,9 @@ def start_with(
 ) -> None:
     """Load the weights of the model ``start`` into ``generator``, a ``name`` with the settings ``table``.
 
-    Both need the same kind of background ``plate`` (or none) and size of codes. An hd generator may start from a
-    coarser one, and a recurrent one from one that is not. Raises UsageError if the architecture or the number of
-    input ``channels`` differs, ModelError.
+    Both have a background ``plate`` or neither, and both have style codes of one size. An hd generator may start from a
+    coarser one, and a recurrent one from one without recurrence. Raises UsageError if the architecture or the number
+    of input ``channels`` differs, ModelError.
     """
     coarser = _check(start, name, complete_settings(GENERATORS, name, table, "generator"), channels, plate)
     _check_codes(start, generator.code_size if isinstance(generator, CodedGenerator) else 0)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExecutorEntry(Entry):
-    """An executor's registry entry. ``unshared``: the variant for machines that share no disk with this one."""
+    """An executor's registry entry. ``unshared``: the class for machines without a shared disk, '' if none."""
 
     unshared: str = ""
 

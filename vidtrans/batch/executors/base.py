@@ -24,7 +24,7 @@ class Task:
     """Work on the item ``number`` of a batch; ``work`` is called with a context.
 
     ``kind``: the whole item, the decision how to divide it, or one ``part``, the chunks [first, stop), of its
-    ``division``. ``tries``: the number of workers lost with this task. Picklable.
+    ``division``. ``tries``: the number of lost workers that this task may have caused. Picklable.
     """
 
     number: int
@@ -70,10 +70,10 @@ class Executor(Protocol):
     def __init__(self, context: Context, jobs: int | None, address: str) -> None: ...
 
     def submit(self, task: Task, report: Report) -> None:
-        """Start a task, while fewer than ``slots`` run. ``report``, which is thread-safe, receives its events."""
+        """Start a task; call it only while fewer than ``slots`` run. ``report``, thread-safe, receives its events."""
 
     def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
-        """Return an ended task; None after ``timeout_s`` at the latest (``inline`` runs its task)."""
+        """Return an ended task and its result; None if none ends in ``timeout_s`` (``inline`` runs its task)."""
 
     def stop(self, exit_status: int) -> None:
         """Ask all running tasks to save and end; ``receive`` then returns each, as "stopped" unless it was done."""

@@ -72,7 +72,7 @@ def place_of(path: Path) -> Path:
 
 
 class Mirror:
-    """The mirror folder of a process, which holds its lock: a mirror whose lock is free has been abandoned."""
+    """The mirror folder of this process, which keeps it locked: a mirror that is not locked has been abandoned."""
 
     def __init__(self, command: str) -> None:
         base = Path(tempfile.gettempdir()) / f"{PREFIX}{command}"
@@ -116,7 +116,7 @@ class Mirror:
 
 
 class _Sender(threading.Thread):
-    """A thread that sends each finished chunk of a cache entry, which is one with a JSON file, to the board."""
+    """A thread that sends the finished chunks of a cache entry, those with a JSON file, to the board."""
 
     def __init__(self, folder: Path, board: Any, number: int) -> None:  # noqa: ANN401  (a handle of Ray's)
         super().__init__(daemon=True)

@@ -114,7 +114,7 @@ def run_on_ray(
 
 
 def examine(folder: str, marker: str, device: str) -> Table:
-    """Return this node's ``host``, package ``versions``, and ``processor``, and whether it ``sees`` both paths."""
+    """Return this node's ``host``, ``versions``, ``processor``, and whether it ``sees`` ``folder`` and ``marker``."""
     from vidtrans.inference.device import resolve_device
     from vidtrans.rendering.chunk_manifest import processor
 
@@ -124,7 +124,7 @@ def examine(folder: str, marker: str, device: str) -> Table:
 
 
 def check_node(node: Table, wanted: Table, folder: str) -> None:
-    """Raise UsageError if a node (see ``examine``) lacks ``folder``, or differs from ``wanted`` so that results do."""
+    """Raise UsageError if a node (see ``examine``) lacks ``folder``, or would give results other than ``wanted``'s."""
     what = f"--executor ray: {node['host']}"
     for name, here in wanted["versions"].items():
         if (there := node["versions"].get(name, "none")) != here:

@@ -23,7 +23,7 @@ TICKS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 2
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar of the timeline for consecutive chunks of a clip: place in pixels, ``hue`` in degrees, a tooltip."""
+    """A bar of the timeline for consecutive chunks of a clip: position in pixels, ``hue`` in degrees, tooltip."""
 
     x: float
     width: float
@@ -33,12 +33,12 @@ class Bar:
 
 
 def write_page(path: Path, night: FarmReport, title: str) -> None:
-    """Write a report as an HTML page, atomically. Equal reports give equal bytes."""
+    """Write the report ``night`` as an HTML page, atomically. Equal reports give equal bytes."""
     write_bytes(path, render(night, title).encode("utf-8", "replace"))
 
 
 def render(night: FarmReport, title: str) -> str:
-    """Return a report as an HTML page. All text is escaped."""
+    """Return the report ``night`` as an HTML page. All text is escaped."""
     place, rows = AXIS, list[tuple[str, float]]()
     bars = list[Bar]()
     for share in night.hosts:

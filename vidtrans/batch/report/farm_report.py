@@ -188,7 +188,7 @@ class FarmReport(_Rendered):
         return sorted(self.chunks, key=lambda chunk: -chunk.duration_s / chunk.frames)[:SLOWEST]
 
     def with_another(self) -> tuple[float, float]:
-        """Return the simulated seconds to render these chunks with these machines, and with one more of the largest.
+        """Return the simulated seconds to render these chunks with these machines, and with another like the largest.
 
         The simulation uses the measured seconds of each chunk; tasks wait only for a free worker.
         """

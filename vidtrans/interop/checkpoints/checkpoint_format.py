@@ -100,7 +100,7 @@ def _as_float(tensor: Any) -> Any:  # noqa: ANN401  (no torch here)
 
 
 def recognise(path: Path) -> Recognised:
-    """Return the network in a checkpoint. Raises ModelError for any other file, with what it is if that is known."""
+    """Return the network in a checkpoint. Raises ModelError, which says what another file is, if known."""
     try:
         made = _read(path)
     except (PickleError, SafetensorsError) as error:
@@ -230,7 +230,7 @@ def _short_side(width: int, aspect_ratio: str) -> int:
 
 
 def read_options(checkpoint: Path) -> dict[str, str]:
-    """Read the options file beside a checkpoint: option names to texts; {} without a file."""
+    """Return the options in the file beside a checkpoint, texts by option name; {} without a file."""
     for name in OPTION_FILES:
         path = checkpoint.parent / name
         if path.is_file() and path.stat().st_size <= MAX_OPTION_BYTES:

@@ -73,7 +73,7 @@ def their_state(record: ModelRecord, generator: Any) -> tuple[str, dict[str, Any
 
 
 def _renamed(state: Table, layout: Layout) -> dict[str, Any]:
-    """Return tensors under the other tool's names. Raises ValueError for one that its files cannot hold."""
+    """Return tensors under the other tool's names. Raises ValueError for a tensor that its files cannot hold."""
     for ours, constant in layout.constants.items():
         is_constant = ours.endswith(COUNTER) or bool((state[ours] == value_of(constant).to(state[ours].dtype)).all())
         if not is_constant:

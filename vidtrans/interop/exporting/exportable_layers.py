@@ -156,7 +156,7 @@ def _plain(module: Any) -> nn.Module:  # noqa: ANN401  (a layer)
 
 @torch.no_grad()
 def smallest_side(generator: Any, channels: int) -> int:  # noqa: ANN401  (a generator)
-    """Return a padded side in pixels, by doubling, at which no ``ReflectPad`` of a generator needs its fallback."""
+    """Return the first side in pixels, by doubling, at which no ``ReflectPad`` of a generator needs its fallback."""
     paddings = [m for m in generator.modules() if isinstance(m, ReflectPad)]
     side, small = int(generator.multiple), []
     if any(isinstance(m, nn.InstanceNorm2d) for m in generator.modules()):

@@ -136,7 +136,7 @@ class Family:
         raise NotImplementedError
 
     def with_options(self, candidate: Candidate, options: Mapping[str, str]) -> Candidate:
-        """Return the candidate, completed by the tool's training ``options`` (its own option names to texts)."""
+        """Return the candidate, completed by the tool's training ``options``, texts by the tool's option names."""
         return candidate
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
@@ -235,7 +235,7 @@ def label_ports(channels: int) -> Table:
 
 
 def label_pairing(channels: int, options: Mapping[str, str]) -> Table:
-    """Return the pairing 'labels' by pix2pixHD's or SPADE's options; {} if these do not make ``channels``."""
+    """Return the pairing 'labels' by pix2pixHD's or SPADE's options; {} if these mean another number of channels."""
     given = options.get("label_nc", "")
     if not given.isdecimal() or len(given) > 4 or not int(given):
         return {}

@@ -42,7 +42,7 @@ class PeerUNet(Family):
         return Candidate(generator, (inputs, outputs), layout, size=2**halvings, dark_lines=True)
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
-        """Return the layout of one of our U-Nets of pix2pix."""
+        """Return the layout of a generator 'unet-256' or one of ``NAMES``."""
         if name not in ("unet-256", *NAMES.values()):
             return None
         refuse_others(settings, OURS_ALONE)

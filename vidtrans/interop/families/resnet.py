@@ -31,7 +31,7 @@ FRAME = {"name": "aligned", "settings": {}}  # the pairing whose input is the fr
 class LayerWalk:
     """A walk along the tool's list of layers that maps each layer to ours. ``at``: the current index in the list.
 
-    ``settings``: our generator's settings, of which ``norm`` and ``conv_bias`` are used.
+    ``settings``: our generator's settings, of which ``norm`` and ``conv_bias`` are used. ``ours``: our layer's name.
     """
 
     def __init__(self, layout: Layout, prefix: str, settings: Table, *, dropout: bool) -> None:
@@ -78,7 +78,7 @@ class LayerWalk:
 
     @property
     def _has_zero_bias(self) -> bool:
-        """Whether our convolutions have a bias although the tool's have none, so that it is 0."""
+        """Whether our convolutions have a bias although the tool's have none; our bias must then be 0."""
         return self._norm == "none" and not self._biased
 
     def _place(self, step: int) -> str:

@@ -27,7 +27,7 @@ class PeerSpade(LabelFamily):
     tool = "SPADE"
 
     def candidate(self, shapes: Shapes) -> Candidate | None:
-        """Return the network that fits; 'more' (512 pixels) has the tensors of 'normal', see ``with_options``."""
+        """Return the network that fits; only ``with_options`` tells 'more' (512 pixels) from 'normal' (256 pixels)."""
         if HEAD not in shapes:
             return None
         ups = MOST if "up_4.norm_0.mlp_shared.0.weight" in shapes else NORMAL

@@ -175,7 +175,7 @@ def _targets(bgr: bool) -> list[np.ndarray]:
 
 
 def _near(inner: np.ndarray, target: np.ndarray) -> bool:
-    """Return whether all ends are near the target's, and the channels in the same order."""
+    """Return whether the ends ``inner`` are near those of ``target``, (2, C) each, with channels in the same order."""
     if target.shape[1] > 1 and inner.shape[1] != target.shape[1]:
         return False
     width = (target[1] - target[0]).mean()

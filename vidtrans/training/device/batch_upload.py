@@ -1,8 +1,8 @@
 """Batches on the device: uploaded as uint8, augmented there if the loader left that out, converted to [−1, 1].
 
 On a GPU a thread uploads the next batches during a step. Jitter, crop and flip follow the loader's draws, as in
-``data.augment``. Crops and flips give the same pixels as on the CPU; an enlargement is OpenCV's bicubic one in floating
-point, and may differ by one level where OpenCV's fixed-point arithmetic rounds differently.
+``data.augment``. Crops and flips give the same pixels as on the CPU; enlargements are bicubic as OpenCV's, but in
+floating point, and may differ by one level, because OpenCV rounds in fixed-point arithmetic.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class DeviceBatch:
 
 
 def upload(batch: TrainingBatch, device: Device) -> DeviceBatch:
-    """Return a batch on the device, in [−1, 1], transformed if it is ``whole``. Its host memory may be reused then."""
+    """Upload a batch, in [−1, 1], and augment it if it is ``whole``. Its host arrays may be overwritten afterwards."""
     inputs, targets = (to_device(torch.from_numpy(planes), device) for planes in (batch.inputs, batch.targets))
     if batch.whole:
         geometries = [example.geometry for example in batch.examples]
@@ -88,9 +88,9 @@ def _uploads_on_stream(batches: Iterator[TrainingBatch], device: Device) -> Gene
 
 
 def transform(pictures: Tensor, geometries: Sequence[Geometry]) -> Tensor:
-    """Augment (N, C, H, W) uint8 to (N, C, crop height, crop width) uint8; one geometry per picture, without motion.
+    """Augment (N, C, H, W) uint8 to (N, C, crop height, crop width) uint8, by one geometry per picture.
 
-    All geometries share one size; they differ in position and mirroring.
+    All geometries share one size; they differ in position and mirroring. Their ``motion`` is ignored.
     """
     first = geometries[0]
     pictures = _enlarged(pictures, first.scaled)
@@ -107,7 +107,7 @@ def transform(pictures: Tensor, geometries: Sequence[Geometry]) -> Tensor:
 
 
 def _reflected(at: Tensor, length: int) -> Tensor:
-    """Map pixel indices from ``length`` on back into the picture, mirrored there with its last pixel repeated."""
+    """Mirror pixel indices of ``length`` or more back into the picture; its last pixel is repeated."""
     at = at % (2 * length)
     return torch.minimum(at, 2 * length - 1 - at)
 

@@ -24,7 +24,7 @@ class RecurrentFeedback:
     """The feedback of a recurrent generator; ``flow``: the name of the flow method that warps its previous output.
 
     ``motion_fraction``: the share of pictures that are followed by a synthetic motion of themselves instead of by the
-    next frame. A picture that has neither a next nor a previous frame always is.
+    next frame; a picture with neither a next nor a previous frame is always followed by its synthetic motion.
     """
 
     num_outputs = 1
@@ -72,7 +72,7 @@ class RecurrentFeedback:
         return replace(example, geometry=replace(example.geometry, motion=longer))
 
     def pair_history(self, index: int, paint: Callable[[Pair], np.ndarray]) -> np.ndarray | None:
-        """Return a pair's history, (H, W, 4) float32; ``paint`` renders the preceding pair, (H, W, 3) uint8.
+        """Return the history of pair ``index``, (H, W, 4) float32; ``paint`` renders the pair before, (H, W, 3) uint8.
 
         None if no pair precedes it.
         """
@@ -84,6 +84,6 @@ class RecurrentFeedback:
         return successor is None and index not in self._before
 
     def _estimate(self, index: int) -> BackwardFlow:
-        """Return the flow from a pair's stored frame back to the one before it."""
+        """Return the flow from the stored frame of pair ``index`` back to the frame before it."""
         frames = [self.loader.read(self.loader.pairs[i].inputs[0]) for i in (self._before[index], index)]
         return self._estimator(*frames)

@@ -43,13 +43,13 @@ class Feedback(Protocol):
     def input(self, given: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
         """Return ``given``, a pair's input (C, H, W), with own ``outputs`` (3, H, W), oldest first, inserted.
 
-        The outputs belong to the pairs just before (after a relocation, a substitute), at most ``num_outputs``.
+        The outputs, ``num_outputs`` at most, belong to the pairs just before; after a relocation they are substitutes.
         float32 in [−1, 1]; a new array.
         """
         ...
 
     def following(self, example: Example, successor: int | None, age: int, rng: np.random.Generator) -> Example | None:
-        """Return the next example of a rollout ``age`` outputs long, or None; ``successor``: the next pair's index."""
+        """Return a rollout's example after ``age`` outputs; None if it ends. ``successor``: the next pair's index."""
         ...
 
 
@@ -148,7 +148,7 @@ class RolloutPool:
         return PrecedingFrames(torch.tensor(list(known)), painted, targets)
 
     def update(self, batch: TrainingBatch, painted: torch.Tensor) -> None:
-        """Store the outputs of a mixed batch, (N, 3, H, W) float32."""
+        """Store ``painted``, the outputs of a mixed batch, (N, 3, H, W) float32."""
         pictures = painted.cpu().numpy()
         for example, slot, picture, target in zip(
             batch.examples, self._drawn_slots, pictures, batch.targets, strict=True
@@ -176,7 +176,7 @@ class RolloutPool:
 
     @cached_property
     def _places(self) -> dict[tuple[int, int], list[int]]:
-        """Indices of pairs to which a rollout can relocate, by picture size (width, height), which a rollout keeps.
+        """Indices of the pairs to which rollouts can relocate, by (width, height): a rollout keeps its picture size.
 
         Computed on first use; a cyclic timeline (clock) may never need them.
         """
@@ -189,7 +189,7 @@ class RolloutPool:
         return picture_size(self.loader.pairs[index].target)
 
     def _relocated(self, example: Example, error: np.ndarray, age: int) -> PooledRollout | None:
-        """Return a rollout at another pair: its true frames plus the last output's ``error``; None without a pair.
+        """Return a rollout at another pair of this size: true frames plus the last output's ``error``, or None.
 
         Held-out blocks cut a clip into stretches of a second or two, in which errors stay smaller than in a long
         rollout. The output itself cannot be used, because the frames of the other pair do not continue it.
@@ -229,7 +229,7 @@ def successors(pairs: Sequence[Pair], stride: int) -> list[int | None]:
 
 
 def _followed_by_a_run(after: Sequence[int | None]) -> list[int]:
-    """Return the indices of pairs followed by at least RELOCATION_RUN others."""
+    """Return the indices of pairs with at least ``RELOCATION_RUN`` successors; ``after``: result of ``successors``."""
     found = []
     for index in range(len(after)):
         count, at = 0, after[index]

@@ -66,13 +66,13 @@ Adversarial = type[CrossEntropy] | type[LeastSquares] | type[Hinge]
 
 
 def discriminator_loss(objective: Adversarial, on_fake: Judgement, on_real: Judgement) -> Tensor:
-    """Return D's loss, the mean over its scales."""
+    """Return D's loss by ``objective``, the mean over scales; ``on_fake``, ``on_real``: features and logits of D."""
     pairs = zip(on_fake, on_real, strict=True)
     return mean_of([objective.discriminator(fake[-1].float(), real[-1].float()) for fake, real in pairs])
 
 
 def generator_loss(objective: Adversarial, on_fake: Judgement) -> Tensor:
-    """Return G's loss on D's logits, the mean over its scales."""
+    """Return G's loss by ``objective``, the mean over scales; ``on_fake``: D's features and logits for G's output."""
     return mean_of([objective.generator(scale[-1].float()) for scale in on_fake])
 
 

@@ -24,7 +24,7 @@ TRIPLE_CHANNELS = 3 * (NUM_PRECEDING + 1)
 class PrecedingFrames:
     """The two frames before some pictures of a batch: the pictures' indices ``rows`` (M,), outputs and targets.
 
-    ``painted``, ``targets``: (M, 6, H, W) float32 in [−1, 1], older frame first. ``share``: M over the step's triples.
+    ``painted``, ``targets``: (M, 6, H, W) float32 in [−1, 1], older frame first. ``share``: M / triples in the step.
     """
 
     rows: Tensor
@@ -55,7 +55,7 @@ class PrecedingFrames:
 
 @dataclass
 class LossContext:
-    """The inputs of the loss terms, for one micro-batch."""
+    """The inputs of the loss terms for a micro-batch. A recurrent G composes ``output`` of ``painted`` and ``past``."""
 
     input: Tensor  # what G saw, (N, C, H, W)
     target: Tensor
@@ -71,7 +71,7 @@ class LossContext:
 
     @cached_property
     def on_fake(self) -> Judgement:
-        """Return D's features and logits for G's picture, by scale."""
+        """Return D's features and logits for ``painted``, G's picture, by scale."""
         assert self.judge is not None
         return self.judge(self.painted)
 
@@ -83,7 +83,7 @@ class LossContext:
             return self.judge(self.target)
 
     def over_pictures(self, loss: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return the loss of G's picture, plus the output's loss if that is another picture."""
+        """Return ``loss`` of the painted picture, plus ``loss`` of the output if a recurrent generator's differs."""
         of_painted = loss(self.painted)
         return of_painted if self.output is self.painted else of_painted + loss(self.output)
 

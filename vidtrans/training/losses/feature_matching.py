@@ -20,7 +20,7 @@ class FeatureMatching(Term):
 
 
 def feature_matching(on_fake: Judgement, on_real: Judgement) -> Tensor:
-    """Return the L1 of features, summed over layers (as in the paper), averaged over scales; the target is detached."""
+    """Return the L1 of D's features, summed over layers as in the paper, averaged over scales; targets are detached."""
     scales: list[Tensor] = []
     for fake, real in zip(on_fake, on_real, strict=True):
         layers = [F.l1_loss(a.float(), b.detach().float()) for a, b in zip(fake[:-1], real[:-1], strict=True)]

@@ -17,7 +17,7 @@ class Temporal(Term):
 
 
 def temporal(fake: Tensor, past: Tensor) -> Tensor:
-    """Return the mean of s·|fake − p| of (N, 3, H, W) and a ``flow.history`` (N, 4, H, W): frame p, confidence s.
+    """Return the mean of s·|fake − p| over (N, 3, H, W): ``past``, a ``flow.history``, holds frame p and confidence s.
 
     The loss of Lai et al. (ECCV 2018); vid2vid (Wang et al., NeurIPS 2018) uses discriminators instead.
     """

@@ -20,7 +20,7 @@ class TemporalGAN(GAN):
     ask_d = False
 
     def forward(self, step: LossContext) -> Tensor | None:
-        """Return the loss of this micro-batch's triples, scaled so that the step's loss is their mean; None without."""
+        """Return the loss of this part's triples; parts add up to the mean over the step. None without triples."""
         if step.earlier is None or step.judge_triples is None:
             return None
         on_fake = step.judge_triples(step.earlier.fake(step.output))

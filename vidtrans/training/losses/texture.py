@@ -17,10 +17,10 @@ class Texture(Term):
 
 
 def texture_distance(fake: Tensor, target: Tensor) -> Tensor:
-    """Return the mean difference of the Laplacian's magnitude, averaged over 8×8 pixels every 4; both (N, C, H, W).
+    """Return the L1 of the Laplacian's mean magnitude in 8×8 windows, 4 pixels apart; both are (N, C, H, W).
 
-    Where texture is unpredictable, the L1 favours none and the GAN any. This loss asks for the target's amount of
-    texture around each place, wherever its details lie.
+    Where texture is unpredictable, the L1 favours a smooth output, and the GAN texture of any amount. This loss asks
+    for the target's amount of texture around each pixel, wherever its details lie.
     """
     return F.l1_loss(_roughness(fake), _roughness(target))
 

@@ -22,7 +22,10 @@ MOTION, NOISE = 0.02, 0.04  # of the picture's sides; σ, where colours are from
 
 @dataclass(frozen=True)
 class AugmentedView:
-    """Augmented ``frames`` (N, 3, H, W), the ``grid`` that warps current frames to them, its confidence ``sure``."""
+    """Augmented ``frames``, (N, 3, H, W), and the ``grid``, (N, H, W, 2), that warps the current frames to them.
+
+    ``sure``: the confidence of the grid, (N, 1, H, W), 0 to 1.
+    """
 
     frames: Tensor
     grid: Tensor
@@ -64,10 +67,7 @@ class AugmentedViewDrawer:
         return AugmentedView(others, grid, sure)
 
     def _back(self, frame: Tensor, earlier: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the sampling grid from ``earlier`` into ``frame``, and its confidence.
-
-        (H, W, 2) as for ``grid_sample``, and (1, H, W).
-        """
+        """Return the ``grid_sample`` grid, (H, W, 2), that warps ``frame`` to ``earlier``; its confidence (1, H, W)."""
         there = self.backward_flow(earlier, frame)
         height, width = there.flow.shape[:2]
         y, x = np.mgrid[:height, :width]

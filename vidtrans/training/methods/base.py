@@ -28,7 +28,7 @@ _COMPILERS = ("torch._dynamo", "torch._inductor")  # modules of errors of torch.
 
 
 class Setup(Protocol):
-    """A run's components for its method. ``number``: added to the run's seed for each network's weights."""
+    """A run's components for its method. ``number``, an argument: added to the run's seed for a network's weights."""
 
     settings: TrainingSettings
     device: Device
@@ -37,7 +37,7 @@ class Setup(Protocol):
 
     @property
     def in_channels(self) -> int:
-        """Return the number of channels of the generator's input, those of a plate included, of a history not."""
+        """Return the number of input channels of the generator: a plate's channels count, a history's do not."""
 
     def make_generator(self, number: int = 0, *, reverse: bool = False) -> nn.Module:
         """Build the recipe's generator, with the weights of ``--from`` if given. Raises UsageError.

@@ -1,7 +1,7 @@
 """CUT: one translator, whose output corresponds to the input place by place.
 
 Park et al., "Contrastive Learning for Unpaired Image-to-Image Translation", ECCV 2020. Each output patch must match the
-input patch of its own place better than others: by the translator's own features, projected by a small network, or by
+input patch at its position better than others: by the translator's own features, projected by a small network, or by
 those of a frozen network, which are meaningful from the first step on.
 """
 
@@ -29,7 +29,7 @@ OWN = "own"
 
 
 class Projection(nn.Module):
-    """The projection H of the paper: two layers per tap, (N, patches, C) → (N, patches, ``PROJECTED``)."""
+    """The paper's projection H: two layers for each tapped layer, (N, patches, C) → (N, patches, ``PROJECTED``)."""
 
     smallest = 1
 
@@ -40,7 +40,7 @@ class Projection(nn.Module):
         )
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """Project the features of all taps."""
+        """Project the features of each tapped layer."""
         return [layer(f) for layer, f in zip(self.layers, features, strict=True)]
 
 
@@ -98,7 +98,7 @@ class CUT(UnpairedMethod):
     def translate(
         self, judge: str, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]
     ) -> Translation:
-        """Return unweighted losses, gan and contrastive, identity and steady if in ``weights``, and the outputs."""
+        """Return the outputs and the unweighted losses gan, contrastive and, if in ``weights``, identity and steady."""
         given, look = torch.cat([x[:, :3], y[:, :3]]), self.look_of(y[:, :3], random)
         output, keys = self._painted(given, look and look._replace(code=look.code.repeat(2, 1)))
         count = len(x)
@@ -132,7 +132,7 @@ class CUT(UnpairedMethod):
             return found
 
     def _contrastive(self, queries: list[Tensor], keys: list[Tensor], random: torch.Generator) -> Tensor:
-        """Return PatchNCE, averaged over taps: the cross-entropy of matching output to input patches."""
+        """Return PatchNCE, a mean over tapped layers: the cross-entropy of matching output to input patches."""
         places = [self._places(query, random) for query in queries]
         project = self.networks["projection"]
         sides = (project(list(map(_patches, side, places))) for side in (queries, keys))

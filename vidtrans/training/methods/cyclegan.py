@@ -79,5 +79,5 @@ class CycleGAN(UnpairedMethod):
 
 
 def l1_distance(output: Tensor, wanted: Tensor) -> Tensor:
-    """Return the mean absolute difference of pictures."""
+    """Return the mean absolute difference of two batches of pictures, a scalar."""
     return (output - wanted).abs().mean()

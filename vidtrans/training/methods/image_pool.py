@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class ImagePool:
-    """At most ``size`` pictures of one size, on a device; with size 0 it returns its input."""
+    """At most ``size`` pictures of equal shape, on a device; at ``size`` 0 ``exchange`` returns its input."""
 
     def __init__(self, size: int, device: torch.device) -> None:
         self.size, self.device = size, device

@@ -120,7 +120,7 @@ class LookMethod(TrainingMethod):
         Args:
             inputs: (N, 3 + conditions, H, W).
             earlier: The preceding frames, (N, 3, H, W).
-            random: Draws the shift of pictures on the measure's grid, directions of colours, and motion.
+            random: Draws the pictures' shift on the measure's grid, the colour loss's projections, and the view.
         """
         count, frames = len(inputs), inputs[:, :3]
         view = self._draw_view(frames, earlier, random)
@@ -152,8 +152,8 @@ class LookMethod(TrainingMethod):
     def validate(self, engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
         """Return the critic's scores of rendered held-out frames.
 
-        ``likeness``: the share of the frames' distance to the picture's style that the outputs have lost, 1 for all of
-        it; ``content``: the distance of the outputs from the content of the frames.
+        ``likeness``: 1 − d(output) / d(frame), with d the distance from the picture's style; ``content``: the distance
+        of the outputs from the content of the frames. Both are means.
         """
         found = []
         for pair in evenly(pairs, MAX_SCORED):

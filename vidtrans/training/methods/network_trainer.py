@@ -24,7 +24,7 @@ _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def resolve_precisions(wanted: str, device: Device) -> tuple[TrainingPrecision, Precision]:
-    """Return the precision of training steps, and the precision of previews and scores.
+    """Return the precision of training steps, and that of previews and scores, for a setting ``wanted``.
 
     Raises UsageError for fp16 and tf32 on devices other than CUDA.
     """

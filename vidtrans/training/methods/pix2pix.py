@@ -140,7 +140,7 @@ class Pix2Pix(TrainingMethod):
     def _step(
         self, parts: list[MicroBatch], earlier: PrecedingFrames | None, rate: float | Tensor, judged: bool
     ) -> tuple[Tensor, Tensor]:
-        """Update D, D_V and G; return the losses in column order, and G's outputs."""
+        """Update D and D_V, if ``judged``, and G; return the losses in column order, and G's outputs."""
         self.generator.train()
         has_triples = judged and self._share_triples(parts, earlier)
         if len(parts) == 1:
@@ -238,7 +238,7 @@ class Pix2Pix(TrainingMethod):
         return self.d_v.judge(frames)[0]
 
     def _with_input(self, x: Tensor, picture: Tensor) -> Tensor:
-        """Return D's input, without the history: D would detect the pixels that G keeps, and G would repaint all."""
+        """Return D's input without the history, in which D would detect copied pixels, so that G would copy none."""
         x = x[:, :-CHANNELS] if self.is_recurrent else x
         return torch.cat([x, picture], 1) if self.settings.conditional else picture
 

@@ -56,7 +56,7 @@ class Translation(NamedTuple):
 
 
 class UnpairedMethod(TrainingMethod):
-    """A method without pairs. ``translators`` (first ``generator``) share an optimizer; ``judges``: discriminators."""
+    """A method without pairs. ``translators``, ``generator`` first, share an optimizer; ``judges``: discriminators."""
 
     unpaired: ClassVar[bool] = True
 
@@ -210,14 +210,14 @@ class UnpairedMethod(TrainingMethod):
         """
 
     def run(self, network: nn.Module, x: Tensor) -> Tensor:
-        """Return a network's float32 output without a history, computed in the run's precision."""
+        """Run a network on ``x``, frames without a history, in the run's precision; return its output as float32."""
         painter: Any = network.painter if isinstance(network, RecurrentGenerator) else network
         with autocast(self.device, self.precision):
             painted: Tensor = painter(x).float()
             return painted
 
     def _memory(self, judge: str, frames: Tensor, anew: Tensor) -> dict[str, Tensor]:
-        """Return the losses of the composed output: L1 to the painted ``anew`` plus adversarial, and temporal."""
+        """Return a recurrent output's losses: ``memory``, L1 to painted ``anew`` + adversarial; and ``temporal``."""
         network = self.networks["generator" if judge == TARGET else "reverse"]
         if not isinstance(network, RecurrentGenerator):
             return {}
@@ -246,7 +246,7 @@ class UnpairedMethod(TrainingMethod):
         return {"latent": latent, "kl": look.found.divergence()}
 
     def judged(self, name: str, fake: Tensor) -> Tensor:
-        """Return the adversarial loss of an output against the discriminator ``name``."""
+        """Return the adversarial loss of outputs ``fake`` against the discriminator ``name``, a scalar."""
         return generator_loss(self.objective, self.judges[name].judge(fake)[0])
 
     def steadiness(self, paint: Paint, frames: Tensor, output: Tensor, random: torch.Generator) -> Tensor:
@@ -272,19 +272,19 @@ class UnpairedMethod(TrainingMethod):
         return choose(pairs, most)
 
     def validate(self, engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
-        """Return scores of outputs for held-out frames, compared with held-out target frames and with each other."""
+        """Return the scores of outputs for held-out source frames, see ``DomainScores``."""
         chosen = choose(pairs, MAX_SCORED)
         if self._scores is None or not self._scores.are_of(chosen):
             self._scores = DomainScores(chosen, self._recolour)
         return self._scores.of_engine(engine, pairing, self._back)
 
     def remarks(self, scores: Table) -> list[str]:
-        """Return remarks if a colour map scores as well, or if light and dark are reversed."""
+        """Return remarks if a colour map scores as well as the model, or if light and dark are reversed."""
         return remarks(scores)
 
     @property
     def _back(self) -> Callable[[np.ndarray], np.ndarray] | None:
-        """Return the function that maps an output, (H, W, 3) uint8, back to the source; None without such a network."""
+        """Return the function that maps an output, (H, W, 3) uint8, back to domain A; None without a network for it."""
         if "reverse" not in self.networks:
             return None
         engine = TorchEngine(self._learned("reverse"), self.device, resolve_precision("auto", self.device), batch=1)

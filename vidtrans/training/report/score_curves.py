@@ -62,7 +62,7 @@ ROLLOUT_LABELS = {
 
 
 def figure(value: float) -> str:
-    """Format a score."""
+    """Format a score with two decimals from 2 up, else with four."""
     return f"{value:.2f}" if abs(value) >= 2 else f"{value:.4f}"
 
 

@@ -61,13 +61,13 @@ class DomainScores:
         return [pair.target for pair in pairs] == self._names
 
     def of_engine(self, engine: Engine, pairing: Pairing, back: Callable[[np.ndarray], np.ndarray] | None) -> Table:
-        """Return the scores of an engine's outputs, see ``__call__``; with many looks, it uses the targets' in turn."""
+        """Return the scores of an engine's outputs, see ``__call__``; many looks are taken from the targets in turn."""
         likes: list[np.ndarray | None] = [*self.targets] or [None]
         painted = zip(self.sources, itertools.cycle(likes), strict=False)
         return self([apply(engine, pairing, pair, like)[1] for pair, like in painted], back)
 
     def _distance(self, pictures: Pictures) -> float | None:
-        """Return the distance of pictures from the target domain by network features, or else by random ones."""
+        """Return pictures' distance from the target domain by network features, else random ones; None if unknown."""
         distance = self._distances.get("patch_distance", self._distances.get("random_distance"))
         return distance(pictures) if distance else None
 

@@ -74,7 +74,10 @@ def maps_between(dataset: Dataset) -> ColourMaps:
 
 
 def start_with_colours(generator: nn.Module, maps: ColourMaps | None, *, reverse: bool) -> None:
-    """Set the colour map that a generator with ``colour_start`` begins with. Raises UsageError if ``maps`` is None."""
+    """Set the initial colour map of a generator with ``colour_start``; ``reverse``: the map back to the source.
+
+    Raises UsageError if ``maps`` is None.
+    """
     inner: Any = inner_generator(generator)
     if not getattr(inner, "starts_with_colours", False):
         return
