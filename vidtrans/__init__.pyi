@@ -22,8 +22,8 @@ def batch_report(
 ) -> Table:
     """Write a page on the renders of a batch: each host's chunks over time, the slowest ones, and failures.
 
-    FOLDER holds results: where a batch has left its summary there, the page is about its clips, else about all that was
-    rendered with this cache, on whichever host."""
+    If FOLDER holds the summary of a batch, the page covers the clips of that batch; otherwise all renders with this
+    cache, on any host."""
 
 def bench(
     model: str | Path = ...,
@@ -76,7 +76,7 @@ def compare(
     report: Report = ...,
     stop: Stop | None = ...,
 ) -> Table:
-    """Put clips side by side under their names, in step, with A's timing and sound."""
+    """Put clips side by side under their names, frame by frame at the same times, with A's timing and sound."""
 
 def deflicker(
     processed: str | Path | Sequence[str | Path],
@@ -113,9 +113,10 @@ def deflicker(
 ) -> Table:
     """Take the flicker out of PROCESSED: what a style network, a colouriser, a diffusion model made of a video.
 
-    Both may be videos, folders of pictures, or numbered pictures (frames/%05d.png); they go together frame by frame
-    where they have as many, else by time. PROCESSED keeps its frames, times, size and sound; a video that has
-    no sound gets its source's. A folder of videos, or a pattern ('renders/*.mp4'), stands for each that it holds."""
+    Both may be videos, folders of pictures, or numbered pictures (frames/%05d.png). Pictures are matched with the
+    source by the numbers in their names, videos frame by frame if both have equally many frames, else by time.
+    PROCESSED keeps its frames, times, size and sound; a video without sound gets its source's. A folder of videos,
+    or a pattern ('renders/*.mp4'), stands for all its videos."""
 
 def demo(
     output: str | Path | None = ...,
@@ -305,7 +306,8 @@ def keyframes(
 ) -> Table:
     """Choose the frames of a clip that are best painted, and write them as pictures.
 
-    Each choice is tried on the clip itself: how well its other frames can be made of these, along the motion."""
+    Each choice is scored on the clip itself: by how well the other frames can be reconstructed from the chosen ones
+    along the motion."""
 
 def list_cache(
     *,
@@ -490,7 +492,7 @@ def run(
     report: Report = ...,
     stop: Stop | None = ...,
 ) -> Table:
-    """Teach a look from VIDEO, or from pictures, and render it onto clips; every step is found again.
+    """Teach a look from VIDEO, or from pictures, and render it onto clips; finished steps are reused.
 
     vidtrans run film.mp4 --apply clip.mp4 -o out.mp4
 
@@ -504,10 +506,10 @@ def schema(
 ) -> Table:
     """Print the parameters of COMMAND as JSON Schema, or of all commands.
 
-    Each parameter says what it is for, what it may be, its default in this folder, its flags, the section of the help
-    that it is in, whether it is needed rarely, and what a value can reach: nothing ("plain"), a file or folder
-    ("path"), or a program of yours ("program"). Whoever takes values from strangers leaves the last out; of names it
-    may be one pattern that reaches further than the others."""
+    Each parameter has its purpose, its values, its default in this folder, its flags, its section of the help, whether
+    it is rarely needed, and what a value can reach: nothing ("plain"), a file or folder ("path"), or a program of yours
+    ("program"). Programs that take values from strangers must leave the last out. Of a parameter that takes names, one
+    pattern may reach further than the others: ffmpeg:NAME of --codec runs a program."""
 
 def serve_live(
     model: str | Path | Sequence[str | Path],

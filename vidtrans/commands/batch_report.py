@@ -25,8 +25,8 @@ REPORT_HOURS = 24.0  # default period of the report: a day
 class BatchReport(Command):
     """Write a page on the renders of a batch: each host's chunks over time, the slowest ones, and failures.
 
-    FOLDER holds results: where a batch has left its summary there, the page is about its clips, else about all that was
-    rendered with this cache, on whichever host.
+    If FOLDER holds the summary of a batch, the page covers the clips of that batch; otherwise all renders with this
+    cache, on any host.
     """
 
     CONTEXT: ClassVar = ("cache_dir", "overwrite", "dry_run")

@@ -20,7 +20,7 @@ VERSION = 2
 
 @dataclass(frozen=True)
 class Compare(Command):
-    """Put clips side by side under their names, in step, with A's timing and sound."""
+    """Put clips side by side under their names, frame by frame at the same times, with A's timing and sound."""
 
     CONTEXT: ClassVar = (*WRITING, "device")
 

@@ -33,9 +33,10 @@ NAME = "deflickered"  # in the default output name: clip.deflickered.mp4
 class Deflicker(Command):
     """Take the flicker out of PROCESSED: what a style network, a colouriser, a diffusion model made of a video.
 
-    Both may be videos, folders of pictures, or numbered pictures (frames/%05d.png); they go together frame by frame
-    where they have as many, else by time. PROCESSED keeps its frames, times, size and sound; a video that has
-    no sound gets its source's. A folder of videos, or a pattern ('renders/*.mp4'), stands for each that it holds.
+    Both may be videos, folders of pictures, or numbered pictures (frames/%05d.png). Pictures are matched with the
+    source by the numbers in their names, videos frame by frame if both have equally many frames, else by time.
+    PROCESSED keeps its frames, times, size and sound; a video without sound gets its source's. A folder of videos,
+    or a pattern ('renders/*.mp4'), stands for all its videos.
     """
 
     CONTEXT: ClassVar = (*CACHING, "device", "decoder")

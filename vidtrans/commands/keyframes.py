@@ -22,7 +22,8 @@ VERSION = 2
 class Keyframes(Command):
     """Choose the frames of a clip that are best painted, and write them as pictures.
 
-    Each choice is tried on the clip itself: how well its other frames can be made of these, along the motion.
+    Each choice is scored on the clip itself: by how well the other frames can be reconstructed from the chosen ones
+    along the motion.
     """
 
     CONTEXT: ClassVar = WRITING

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run(Command):
-    """Teach a look from VIDEO, or from pictures, and render it onto clips; every step is found again.
+    """Teach a look from VIDEO, or from pictures, and render it onto clips; finished steps are reused.
 
     vidtrans run film.mp4 --apply clip.mp4 -o out.mp4
 

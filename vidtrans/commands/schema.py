@@ -25,10 +25,10 @@ PLAIN = {int: "integer", float: "number", bool: "boolean"}  # all others are tex
 class Schema(Command):
     """Print the parameters of COMMAND as JSON Schema, or of all commands.
 
-    Each parameter says what it is for, what it may be, its default in this folder, its flags, the section of the help
-    that it is in, whether it is needed rarely, and what a value can reach: nothing ("plain"), a file or folder
-    ("path"), or a program of yours ("program"). Whoever takes values from strangers leaves the last out; of names it
-    may be one pattern that reaches further than the others.
+    Each parameter has its purpose, its values, its default in this folder, its flags, its section of the help, whether
+    it is rarely needed, and what a value can reach: nothing ("plain"), a file or folder ("path"), or a program of yours
+    ("program"). Programs that take values from strangers must leave the last out. Of a parameter that takes names, one
+    pattern may reach further than the others: ffmpeg:NAME of --codec runs a program.
     """
 
     command: Annotated[tuple[str, ...], Argument("[COMMAND]")] = ()

@@ -106,6 +106,6 @@ def show_batch(terminal: Terminal, table: Table, describe: Callable[[Table], str
     line += f"; {len(pending)} not begun" if pending else ""
     remedy = f"the first of them: {next(iter(failed.values()))}"  # a dry run leaves no summary
     if summary:
-        remedy = f"see {summary}; the same command goes on, with --retry-failed only with these"
+        remedy = f"see {summary}; run the command again to continue, with --retry-failed for the failed ones only"
     terminal.failure(f"{line} — {remedy}", BatchError.exit_status, table)
     return BatchError.exit_status
