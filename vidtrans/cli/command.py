@@ -83,7 +83,7 @@ def _unknown_variables(context: click.Context) -> list[str]:
 
 
 def _stop_on_signals(stop: Stop) -> None:
-    """Handle Ctrl-C, Ctrl-Break and TERM: the first finishes the frame and saves, the second ends at once."""
+    """Handle Ctrl-C, Ctrl-Break and TERM: the first signal finishes the frame and saves, any second ends at once."""
     signal_break = getattr(signal, "SIGBREAK", None)  # Windows has it
 
     def handler(number: int, frame: object) -> None:

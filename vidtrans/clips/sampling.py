@@ -62,7 +62,7 @@ def read_style_picture(clip: Clip, context: Context) -> np.ndarray:
             return np.ascontiguousarray(rgb[rows, columns])
         rgb = composite_over(rgb, alpha, clip.default_background)
     if any(bars := bars_of([rgb])):
-        context.note(f"{clip.name}: without its bars ({bars})")
+        context.note(f"{clip.name}: its bars are left out ({bars})")
         rgb = np.ascontiguousarray(bars.crop(rgb))
     return rgb
 

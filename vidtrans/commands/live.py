@@ -115,7 +115,7 @@ class Live(Command):
         size = self.recipe.settings("rendering", RenderingSettings).size
         if size != "trained" and parse_size(size).short is None:
             raise UsageError(
-                f"--size {size}", "sources have sizes of their own", "give the short side, as in --size 256"
+                f"--size {size}", "live sources differ in size and shape", "give only the short side: --size 256"
             )
         return models
 

@@ -124,8 +124,9 @@ class Look(Command):
 
         videos = [path for path in self.pictures if path.is_file() and not is_picture_source(path)]
         if videos and len(videos) < len(self.pictures) and not self.on:
-            why = "a video beside a picture is the style of its middle frame, or the clip to learn on"
-            raise UsageError(str(videos[0]), why, f"to learn on it, use --on {videos[0]}; else give a picture of it")
+            why = "a video beside a picture may be a style (its middle frame) or the clip to learn on"
+            remedy = f"to learn on its frames, use --on {videos[0]}; for its style, give one frame as a picture"
+            raise UsageError(str(videos[0]), why, remedy)
 
     def _lesson(self, context: Context) -> LookLesson:
         from vidtrans.training.look_lesson import LookLesson, look_names

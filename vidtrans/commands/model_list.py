@@ -14,7 +14,7 @@ class ModelList(Command):
     """List the models that need no path, only a name."""
 
     def make(self, context: Context) -> Table:
-        """Return the models by name, and the formats of files."""
+        """Return the path of each model by name, and a description of each model file format by the format's name."""
         from vidtrans.models.formats import FORMATS
         from vidtrans.models.model_file import IDENTITY, known_models
 

@@ -212,7 +212,7 @@ def check_frames(dataset: Dataset, context: Context) -> None:
             context.note(f"{text}; give a clip or a folder of pictures", "warning")
         if count > 1 and held_out and name not in held_out:
             text = f"no frame of '{name}' is held out, as its shots are short, so the model is scored without it"
-            context.note(f"{text}: --set dataset.val_block_size=2 --set dataset.val_gap=1 holds out some")
+            context.note(f"{text}; to hold some out, add --set dataset.val_block_size=2 --set dataset.val_gap=1")
     least, most = (pick(range(len(names)), key=lambda k: counts[k]) for pick in (min, max))
     if counts[most] >= FEWER * counts[least] > FEWER:
         text = f"'{names[most]}' has {counts[most]} frames to learn from and '{names[least]}' {counts[least]}"

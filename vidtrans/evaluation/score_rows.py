@@ -53,7 +53,11 @@ def dream_rows(table: Table) -> list[str]:
 
 
 def fidelity_rows(table: Table, name: str) -> list[str]:
-    """Return rows with PSNR, SSIM, sharpness and ghosting against ``name``; also of the per-frame video if scored."""
+    """Return rows with the output's PSNR, SSIM, sharpness and ghosting against the video called ``name``.
+
+    If a reference and a per-frame video (without a temporal filter) are given, a second column has the per-frame
+    video's values, without ghosting, and the last row compares the output with that video.
+    """
     suffixes = ["", "_per_frame"] if table["psnr_per_frame"] is not None else [""]
     rows = [_row("", [COLUMNS[suffix] for suffix in suffixes], f"to the {name}")]
     for label, key, form, unit in (

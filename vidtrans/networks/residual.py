@@ -167,7 +167,10 @@ class ResidualBody(nn.Module):
 
 
 class Residual(nn.Module):
-    """Generator c7s1-64, d128, d256, R256×9, u128, u64, c7s1-3; without skips, so its output may differ more from x."""
+    """Generator c7s1-64, d128, d256, R256×9, u128, u64, c7s1-3.
+
+    Without a U-Net's skips from encoder to decoder, its output may differ more from the input.
+    """
 
     Settings = ResidualSettings
 

@@ -81,7 +81,7 @@ class LookPairing(Pairing):
 
 
 def look_conditions(pairing: LookPairing, name: str, stroke: float) -> tuple[float, ...]:
-    """Return the values, 0 to 1, of the planes for look ``name`` ('': the first) and ``stroke``. Raises UsageError."""
+    """Return the condition planes' values, 0 to 1, for a look ('': the first) and a stroke size. Raises UsageError."""
     looks = pairing.settings.looks
     if name and name not in looks:
         raise unknown_name("look", name, list(looks))

@@ -99,7 +99,7 @@ class CodeConditions:
             picture = read_picture(path)
             picture = bars_of([picture]).crop(picture)
         except MediaError as error:
-            raise MediaError(f"--look {path}", error.why, "give another picture, or a number") from None
+            raise MediaError(f"--look {path}", error.why, "give another picture, or a seed, such as 7") from None
         height, width = picture.shape[:2]
         size = Size(short=self._model.record.size).of(width, height)
         return code_of(self._encoder, resize(picture, *size))

@@ -85,7 +85,7 @@ class ClipExtraction:
 
 
 class FrameExtractor:
-    """An extractor for single frames: of a dataset, a camera or a settings grid."""
+    """An extractor, a network that makes a picture of a frame, for single frames, as of a dataset or a live camera."""
 
     def __init__(
         self, model: LoadedModel, extraction: Extraction, rendering: RenderingSettings, context: Context

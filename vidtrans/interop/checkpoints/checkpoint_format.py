@@ -224,7 +224,7 @@ def in_our_terms(options: Mapping[str, str]) -> Table:
 
 
 def _short_side(width: int, aspect_ratio: str) -> int:
-    """Return the short side in pixels; with SPADE's ``aspect_ratio`` (else ''), ``width`` may be the long side."""
+    """Return the short side of a picture ``width`` pixels wide; ``aspect_ratio``: SPADE's width / height; '': 1."""
     number = float(aspect_ratio) if re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,6})?", aspect_ratio) else 1.0
     return round(width / max(number, 1.0))
 

@@ -56,7 +56,7 @@ class ExportFormat:
 
 
 def check_exports(name: str, record: ModelRecord, pairing: Pairing, *, whole: bool) -> None:
-    """Raise UsageError for a model that cannot be exported; ``whole``: with the pairing. ``name``: for the message."""
+    """Raise UsageError if model ``name`` cannot be exported or, with ``whole``, its pairing cannot be in the file."""
     why = ""
     if record.generator["name"] == "optimised":
         why = "it optimises each frame and has no network to export"

@@ -33,7 +33,11 @@ AXES |= {"chw": "channels, rows, columns", "hwc": "rows, columns, channels"}
 
 @dataclass(frozen=True)
 class OnnxDescription:
-    """A described graph: settings of ``OnnxGraph`` and ``PortSettings``, its scale factor, and findings by subject."""
+    """The description of an ONNX graph, from reading and trying it.
+
+    ``generator``: settings of ``OnnxGraph``. ``ports``: of ``PortSettings``. ``enlarges``: factor from input to output
+    size, at least 1. ``findings``: what was found and why, for notes, by subject such as 'size'.
+    """
 
     generator: Table
     ports: Table

@@ -241,7 +241,7 @@ def _followed_by_a_run(after: Sequence[int | None]) -> list[int]:
 
 
 def round_trip(pairs: Sequence[Pair], shot: tuple[int, int]) -> int:
-    """Return the period of a shot's clock, in units of ``Pair.place``."""
+    """Return the number of clock positions of ``shot``, forwards and back; ``Pair.place`` counts them from 0."""
     return next(round(p.place / p.phase) for p in pairs if p.shot == shot and p.phase)
 
 

@@ -97,7 +97,10 @@ def hidden_heads(path: Path) -> Mapping[int, HiddenHead]:
 
 
 def _first_needed(codec: str, stamps: Sequence[int], begin: Fraction, base: Fraction) -> int:
-    """Return the first of ``stamps`` to copy; the last is that of the first audible packet, heard from ``begin``."""
+    """Return the timestamp of the first packet to copy, early enough for the decoder to warm up before ``begin``.
+
+    ``stamps``: of the packets up to the first audible one. ``begin``: when sound is first heard. Unit: ``base`` s.
+    """
     if warm_up_s := next((seconds for name, seconds in WARM_UP_S.items() if name in codec), None):
         return max((pts for pts in stamps if pts <= begin - warm_up_s / base), default=stamps[0])
     return stamps[-1] if codec.startswith(LOSSLESS) else stamps[max(0, len(stamps) - 2)]
