@@ -250,7 +250,7 @@ def test_a_network_learns_what_was_corrected(capsys: Capsys) -> None:
     planned = said_json(capsys, "fix", "g.mkv", "--painted", "fixes", "-o", "h.mkv", "--dry-run")
     assert planned["corrections"] == [1, 5]
     again = ("fix", "g.mkv", "--painted", "fixes", "--relearn", "-o", "h.mkv")
-    assert "give 'f.mkv', with all corrections in one folder" in refuse(capsys, 2, *again)
+    assert "correct 'f.mkv' instead, with all corrections in --painted DIR" in refuse(capsys, 2, *again)
     said_json(capsys, "propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "-o", "m.mkv", *EXACT)
     ask = ("fix", "m.mkv", "--painted", "fixes", "--relearn", "-o", "n.mkv")
     assert "not made by a network" in refuse(capsys, 2, *ask)

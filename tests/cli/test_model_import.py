@@ -130,7 +130,7 @@ def test_what_does_not_fit_is_one_line_and_changes_nothing(capsys: Capsys) -> No
         ((*edges, "--size", 3), 2, "a short side is 16 to 8192 pixels"),
         ((*edges, "--set", "pairing.sigm=2"), 2, "did you mean 'sigma'?"),
         (("paint.pth", "--set", "pairing.sigma=2"), 2, "its file does not say what its input is made of"),
-        ((*edges, "--embed"), 2, "its input is made by no other network"),
+        ((*edges, "--embed"), 2, "no other network makes the model's input"),
         ((*edges, "--norms", "stored", "--calibrate", "clip.mkv"), 2, "leave one of them out"),
         (("paint.pth", "--pairing", "labels"), 3, "its network takes 3 channels"),
         (("style.pth", "--norms", "stored"), 2, "no statistics to choose from"),

@@ -101,7 +101,7 @@ class Clip:
         return FrameCursor(partial(self.frames, frame_format, threads))
 
     def trim(self, start: Time | None, end: Time | None) -> tuple[int, int]:
-        """Return the frames [first, stop) between two times; ``end`` is exclusive. Raises UsageError if none."""
+        """Return the frames [first, stop) at ``start`` ≤ time < ``end``; None: no limit. Raises UsageError if empty."""
         first = 0 if start is None else self.frame_at(start)
         stop = self.index.num_frames if end is None else self.frame_at(end)
         if first >= stop:

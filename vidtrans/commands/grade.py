@@ -155,7 +155,8 @@ def _pairs(before: Clip, after: Clip, context: Context) -> Iterator[tuple[np.nda
     found = AlignedSource.find(after, before, context, remedy="cut it to begin where {} begins")
     both = [n for n in range(before.index.num_frames) if n not in found.missing]
     if not both:
-        raise UsageError(str(after.path), f"no picture has a counterpart in {before.name}", "check their numbers")
+        why = f"none of its pictures has the number of one in {before.name}"
+        raise UsageError(str(after.path), why, "give both pictures of a pair the same number in their file names")
     steps, numbers = found.steps, [both[n] for n in spread_numbers(len(both), FRAMES)]
     form = FrameFormat(deep=max(before.index.findings.depth, after.index.findings.depth) > 8)
     others = read_clip_frames(after, sorted({steps[n] for n in numbers}), form, context)

@@ -142,7 +142,8 @@ class ModelImport(Command):
         if pairing and extractor:
             pairing = make_pairing(pairing.name, record_table(pairing.settings) | extractor.for_record())
         elif self.embed:
-            raise UsageError("--embed", "its input is made by no other network", "use --pairing model, or leave it out")
+            why = "no other network makes the model's input, so there is none to embed"
+            raise UsageError("--embed", why, "leave it out, or use --pairing model")
         key = {
             "command": "model import",
             "version": VERSION,

@@ -80,7 +80,7 @@ def check_domains(pairing: Pairing, domains: Sequence[Domain], target: Path | No
             raise UsageError("--unpaired", why, "leave out --pairing, and give --preset unpaired or none")
         return
     if target is not None:
-        raise UsageError("--target", "it is for pairs, and --unpaired for domains without any", "give one of them")
+        raise UsageError("--target", "it is for pairs, and domains of --unpaired have none", "give only one of them")
     if not domains:
         why = "it needs a second domain"
         raise UsageError("pairing 'unpaired'", why, "use vidtrans make-dataset VIDEO --unpaired VIDEO")

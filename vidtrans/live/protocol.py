@@ -41,7 +41,7 @@ class FrameMessage:
 
 @dataclass(frozen=True)
 class PictureMessage:
-    """A painted picture, or with empty files the acknowledgement of a dropped frame; fields as in the header above."""
+    """A painted picture, or the notice of a dropped frame (both files empty). Fields: see the module docstring."""
 
     kind: int
     sequence: int

@@ -173,7 +173,10 @@ class Ghosting:
         self._ghosts.append(ghost)
 
     def summary(self) -> Summary:
-        """Return the clip's ghosting and errors, in 8-bit levels; None if nothing was uncovered."""
+        """Return the mean errors of newly uncovered pixels and of all others, and the difference, the ghosting.
+
+        In 8-bit levels; None if the clip has no newly uncovered pixels.
+        """
         found = combine_ghosts([g for g in self._ghosts if g])
         return {
             "ghosting": found.excess if found else None,

@@ -59,7 +59,8 @@ class ModelFormat:
 
     def load_extractor(self, path: Path) -> tuple[Any, ModelRecord]:
         """Return generator and record of the network, embedded in the file, that makes its input. Raises ModelError."""
-        raise ModelError(str(path), "files of this format embed no extractor", "choose another file")
+        why = "files of this format embed no network that makes the model's input"
+        raise ModelError(str(path), why, "use a .safetensors file that 'vidtrans train --embed' wrote")
 
     def save(self, path: Path, generator: Any, record: ModelRecord) -> None:  # noqa: ANN401  (no torch here)
         """Write a model file atomically; the same model gives the same bytes. Raises UsageError if only read."""

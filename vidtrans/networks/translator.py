@@ -21,7 +21,7 @@ LIMIT = 0.98  # largest magnitude of a colour before atanh, which is infinite at
 
 @dataclass(frozen=True)
 class TranslatorSettings:
-    """Settings of ``Translator``: width, depth, output layer and initial colours."""
+    """Settings of ``Translator``: width, depth, norm, output layer, and whether it starts from a colour map."""
 
     channels: int = setting(32, "channels at half of the size; twice as many at a quarter", low=4, high=256)
     blocks: int = setting(4, "residual blocks at a quarter of the size", low=1, high=18)

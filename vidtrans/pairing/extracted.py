@@ -23,7 +23,7 @@ from vidtrans.pairing.drawings import ink
 
 @dataclass(frozen=True)
 class ExtractedSettings:
-    """The extractor network, and the use of its pictures."""
+    """Settings of ``Extracted``: the extractor network, its working size, and how its picture becomes the input."""
 
     model: str = setting("", "the file or the name of the network")
     digest: str = setting("", "SHA-256 of the network's file; computed if empty, checked if given")
@@ -35,7 +35,7 @@ class ExtractedSettings:
 
 
 class Extracted(Pairing):
-    """Three channels with the picture of another network, or one channel with its luminance."""
+    """The input is another network's picture of the frame: RGB (three channels) or its luminance (one channel)."""
 
     name = "model"
     version = 1

@@ -52,11 +52,11 @@ class LookPairing(Pairing):
             yield PairPositions((position,), position - 1)
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the frame with the first look, at the middle stroke size."""
+        """Return the network's input: the frame plus the planes of the first look and the middle stroke size."""
         return self.conditioned(frames[0], np.eye(self.num_looks)[0], STROKE_LEVELS[MIDDLE] / 255)
 
     def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """Return the frame with a random look and stroke size."""
+        """Return the network's input: the frame plus the planes of a random look and stroke size."""
         look, level = int(rng.integers(self.num_looks)), int(rng.integers(len(STROKE_LEVELS)))
         return self.conditioned(frames[0], np.eye(self.num_looks)[look], STROKE_LEVELS[level] / 255)
 

@@ -169,7 +169,7 @@ class _Making:
         model = job.plan.model.path
         if isinstance(request, FixRequest):
             first, why = request.render.name, f"'{render.name}' is a corrected result"
-            raise UsageError("--relearn", why, f"give '{first}', with all corrections in one folder")
+            raise UsageError("--relearn", why, f"correct '{first}' instead, with all corrections in --painted DIR")
         if not isinstance(request, PropagateRequest) or (not request.minutes and request.minutes is not None):
             why = f"'{render.name}' was not made by a network of 'propagate'"
             raise UsageError("--relearn", why, "leave it out")

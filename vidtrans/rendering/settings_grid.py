@@ -177,7 +177,8 @@ def _conditions(look: LoadedModel, rendering: RenderingSettings) -> Conditions |
     """Return the conditions of a multi-style model, equal for all frames. Raises UsageError."""
 
     def refuse(moment: Time) -> Fraction:
-        raise UsageError("keyframes for look", "single frames are shown, with one each", "use --vary look=ONE,OTHER")
+        why = "single frames are shown, with one look each"
+        raise UsageError("keyframes for look", why, "compare looks with --vary look=ONE,OTHER")
 
     return conditions_of(look, rendering, ENDLESS, refuse)
 

@@ -1,4 +1,4 @@
-"""The causal filter in torch, for renders with frames on a GPU: the arithmetic of ``causal``, frame by frame."""
+"""The filter of ``causal`` in torch, for frames that are on a GPU: the same formulas, in batches of one frame."""
 
 from __future__ import annotations
 

@@ -144,7 +144,8 @@ def steps_for(run: TrainingState, minutes: float) -> int:
 def seconds_per_step(run: TrainingState) -> float:
     """Return the seconds per step, a mean over the run and its processes, from a short trial that changes ``run``.
 
-    Each picture size is tried, before and after the method's turning point. All processes must call it together.
+    Each picture size is tried before and after ``turning_point``, where a step's duration changes. All processes must
+    call it together.
     """
     turn, growth, seconds = run.model.turning_point, run.loader.growth, 0.0
     for start, end, alone in growth.parts():
@@ -156,7 +157,7 @@ def seconds_per_step(run: TrainingState) -> float:
 
 
 def try_steps(run: TrainingState) -> None:
-    """Take a step at each picture size of the run, before and after the method's turning point."""
+    """Take a step at each picture size of the run, with the losses of its start (if they change) and of its end."""
     for _, _, alone in run.loader.growth.parts():
         run.loader.growth = alone
         batches = enumerate(batches_of(run, 0, 2))

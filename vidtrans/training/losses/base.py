@@ -55,7 +55,7 @@ class PrecedingFrames:
 
 @dataclass
 class LossContext:
-    """The inputs of the loss terms for a micro-batch. A recurrent G composes ``output`` of ``painted`` and ``past``."""
+    """The inputs of the loss terms for a micro-batch. A recurrent G blends ``painted`` and ``past`` into ``output``."""
 
     input: Tensor  # what G saw, (N, C, H, W)
     target: Tensor
