@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ def tree(*folders: Path) -> dict[str, tuple[int, int]]:
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The system's temporary folder, for this test alone."""
     place = tmp_path.parent / f"{tmp_path.name}-scratch"
+    shutil.rmtree(place, ignore_errors=True)  # older versions of pytest give a folder's name again
     place.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(place))
     return place

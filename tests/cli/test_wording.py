@@ -88,9 +88,7 @@ def test_a_video_beside_a_picture_is_no_look_unasked(capsys: Capsys) -> None:
     frames = moving_frames(2)
     cv2.imwrite("ink.png", frames[0])
     write_clip(Path("clip.mp4"), frames)
-    assert "use --on clip.mp4; for its style, give one frame" in refuse(
-        capsys, 2, "look", "ink.png", "clip.mp4"
-    )
+    assert "use --on clip.mp4; for its style, give one frame" in refuse(capsys, 2, "look", "ink.png", "clip.mp4")
 
 
 def strings(path: Path) -> Iterator[str]:

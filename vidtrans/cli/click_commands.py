@@ -116,19 +116,21 @@ class CommandOfParameters(click.Command):
         An option that is given once may stand before the inputs, so the inputs have to begin before it.
         """
         options = [p for p in self.parameters.values() if not isinstance(p.given, Argument)]
-        if len(options) == len(self.parameters):  # nothing would take the second file
+        inputs = [p for p in self.parameters.values() if isinstance(p.given, Argument)]
+        if not inputs:  # nothing would take the second file
             return
         many = {flag: p.many for p in options if p.type is Path and p.name != "output" for flag in p.flags}
-        with_value = {flag for p in options if p.type is not bool for flag in p.flags}
+        with_value = {f for p in self.params if isinstance(p, click.Option) and not p.is_flag for f in p.opts}
+        is_needed = any(p.default is MISSING for p in inputs)
         has_begun = False
-        for before, option, first, second in zip(["", *args], args, args[1:], args[2:], strict=False):
-            has_begun |= not option.startswith("-") and before not in with_value
+        for at, (option, first, second) in enumerate(zip(args, args[1:], args[2:], strict=False)):
+            has_begun |= not option.startswith("-") and (at == 0 or args[at - 1] not in with_value)
             kind = Path(first).suffix.lower()
-            is_checked = option in many and (many[option] or has_begun)
+            has_more = not is_needed or Path(next(iter(args[at + 3 :]), "")).suffix.lower() == kind
+            is_checked = option in many and (has_begun or (many[option] and has_more))
             if is_checked and kind and kind == Path(second).suffix.lower():
-                remedy = f"repeat {option} for each file, quote a pattern, or put other files before {option}"
-                if not many[option]:
-                    remedy = f"give one file, or put all inputs before {option}"
+                more = "repeat it for each file, quote a pattern" if many[option] else "give one file"
+                remedy = f"{more}, or put all inputs before {option}"
                 raise UsageError(f"{option} {first} {second}", f"{option} takes one file at a time", remedy)
 
     def _show_all(self, ctx: click.Context, param: click.Parameter, value: bool) -> None:

@@ -52,7 +52,7 @@ class Console:
         self._started = time.monotonic()
         self._live: Any = None
         self._task: Any = None
-        self._name = ""
+        self._name = self._finished = ""
         self._began = self._printed = 0.0
         self._first = 0
 
@@ -133,16 +133,21 @@ class Console:
 
     def _progress(self, event: Progress) -> None:
         now = time.monotonic()
+        is_over = 0 < (event.total or 0) <= event.done
+        if is_over and event.task == self._finished:
+            return
         if event.task != self._name:
             self.close()
+            self._finished = ""
             self._name, self._began, self._printed, self._first = event.task, now, now, max(0, event.done - 1)
             if sys.stderr.isatty():
                 self._start_live(event)
         if self._live is not None:
             rate = self._rate(event, now)
             self._live.update(self._task, completed=event.done, total=event.total, detail=event.detail, rate=rate)
-            if event.total and event.done >= event.total:  # what comes next may take long before it reports
+            if is_over:  # what comes next may take long before it reports
                 self.close()
+                self._finished = event.task
         elif self._is_due(now, PLAIN_INTERVAL_S):
             of = f"/{event.total}" if event.total else ""
             detail = f"  {event.detail}" if event.detail else ""

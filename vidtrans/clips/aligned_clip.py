@@ -26,7 +26,7 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.drawings import is_drawing
 from vidtrans.session import Context
 from vidtrans.video.frame_format import PAPER, FrameFormat
-from vidtrans.video.frame_numbers import Counting, Sequencing, align, has_gaps, list_frames
+from vidtrans.video.frame_numbers import Counting, Sequencing, align, has_gaps, list_frames, sequence_numbers
 from vidtrans.video.images.indexed import read_palette
 from vidtrans.video.io.clip import ClipIndex, Frame, FrameCursor, read_frames
 from vidtrans.video.io.picture_paths import picture_files
@@ -179,15 +179,18 @@ def sequence(
 ) -> Sequencing | None:
     """Match frames of ``other`` with the frames [first, stop) of a clip, by names and numbers (``align``).
 
-    Two videos are matched one to one if they have as many frames; if not, None is returned, and the caller matches them
-    by time. ``counting``: see ``align``.
+    A video is matched one to one with as many frames or pictures: its numbers, from 0, cannot be those of pictures with
+    gaps then. A video of another length is matched by number only with pictures that have gaps; otherwise None is
+    returned, and the caller matches by time. ``counting``: see ``align``.
     """
     total, count = other.num_frames, stop - first
-    if not other.names and not (clip.names and (total == clip.num_frames or has_gaps(clip.names))):
-        if total in (clip.num_frames, count):
-            begin = 0 if total == clip.num_frames else first
-            steps = tuple(range(first - begin, stop - begin))
-            return Sequencing(steps, steps, "order")
+    named = clip.names or other.names
+    is_alone = not (clip.names and other.names) and (not named or sequence_numbers(named) is not None)
+    if is_alone and total in (clip.num_frames, count):
+        begin = 0 if total == clip.num_frames else first
+        steps = tuple(range(first - begin, stop - begin))
+        return Sequencing(steps, steps, "order")
+    if not other.names and not has_gaps(clip.names):
         return None
     names = clip.names or range(clip.num_frames), other.names or range(total)
     return align(*names, first, stop, counting=counting)

@@ -56,4 +56,7 @@ def _measured(clip: Clip, context: Context) -> np.ndarray:
             meter.add(frame.rgb)
             context.stop.check()
             context.report(Progress(f"measuring {clip.path.name}", frame.index + 1, clip.index.num_frames))
-    return meter.corrections(clip.shots)
+    found = meter.corrections(clip.shots)
+    for number in clip.survey.held:  # equal pictures stay equal
+        found[number] = found[number - 1]
+    return found

@@ -111,15 +111,18 @@ def _pairs_in(folder: Path) -> list[tuple[Path, Path | None]]:
 
 
 def _pairs_of(a: Path, b: Path) -> list[tuple[Path, Path | None]]:
-    """Return the pairs of pictures in two folders that have equal names, or equal numbers in their names."""
+    """Return the pairs of pictures in two folders that have equal names, or if none have, equal numbers in them."""
     own, others = pictures_in(a), pictures_in(b)
     if not own or not others:
         return []
     check_names(a, [p.name for p in own])
     check_names(b, [p.name for p in others])
-    found = align([p.name for p in own], [p.name for p in others], 0, len(own), counting="equal")
-    steps = found.steps if found.way != "order" else ()
-    pairs = [(p, others[step]) for p, step in zip(own, steps, strict=False) if step is not None]
+    by_stem = {p.stem: p for p in others}
+    pairs = [(p, by_stem[p.stem]) for p in own if p.stem in by_stem]
+    if not pairs:
+        found = align([p.name for p in own], [p.name for p in others], 0, len(own), counting="equal")
+        steps = found.steps if found.way == "number" else ()
+        pairs = [(p, others[step]) for p, step in zip(own, steps, strict=False) if step is not None]
     for one, other in pairs:
         check_shapes(one, picture_size(one), picture_size(other))
     return list(pairs)

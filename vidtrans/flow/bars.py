@@ -104,17 +104,36 @@ def bars_of(pictures: Sequence[np.ndarray]) -> Bars:
 
 
 def opaque_part(alpha: np.ndarray) -> Part:
-    """Return a large part of alpha (H, W) without transparent pixels: sides are cut off, the most transparent first."""
-    clear = alpha < np.iinfo(alpha.dtype).max
+    """Return a large part of alpha (H, W) without transparent pixels, those with alpha below one half.
+
+    Sides are cut off, the most transparent first; holes within, on the side where that costs the fewest pixels.
+    """
+    clear = alpha < np.iinfo(alpha.dtype).max // 2
     top, bottom, left, right = 0, alpha.shape[0], 0, alpha.shape[1]
     while top < bottom and left < right:
         part = clear[top:bottom, left:right]
         shares = [float(side.mean()) for side in (part[0], part[-1], part[:, 0], part[:, -1])]
-        if not any(shares) and not part.any():
+        if not any(shares):
+            rows, columns = np.flatnonzero(part.any(1)), np.flatnonzero(part.any(0))
+            if rows.size:
+                top, bottom, left, right = _without_holes(top, bottom, left, right, rows, columns)
             break
         most = int(np.argmax(shares))
         top, bottom, left, right = top + (most == 0), bottom - (most == 1), left + (most == 2), right - (most == 3)
     return slice(top, bottom), slice(left, right)
+
+
+def _without_holes(
+    top: int, bottom: int, left: int, right: int, rows: np.ndarray, columns: np.ndarray
+) -> tuple[int, int, int, int]:
+    """Return the largest part on one side of the ``rows`` and ``columns`` with holes, counted from top and left."""
+    parts = [
+        (top + int(rows[-1]) + 1, bottom, left, right),
+        (top, top + int(rows[0]), left, right),
+        (top, bottom, left + int(columns[-1]) + 1, right),
+        (top, bottom, left, left + int(columns[0])),
+    ]
+    return max(parts, key=lambda part: (part[1] - part[0]) * (part[3] - part[2]))
 
 
 def _pair(lit: np.ndarray) -> tuple[int, int]:

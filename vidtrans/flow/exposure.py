@@ -12,7 +12,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-VERSION = 1
+VERSION = 2
 REACH = 15  # frames on each side
 CELL = 4  # pixels of the small picture that are averaged, against noise
 CLIPPED = (0.02, 0.98)  # beyond these values light is lost

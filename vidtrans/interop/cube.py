@@ -41,7 +41,9 @@ class CubeFormat(ModelFormat):
     def read_record(self, path: Path) -> ModelRecord:
         """Return a record of a colour map with the file's size and title. Raises ModelError."""
         with path.open("rb") as file:
-            head = _Head.read(_lines(_text(file.read(HEAD_BYTES))), path)
+            text = _text(file.read(HEAD_BYTES))
+        whole = text.rpartition("\n")[0] if path.stat().st_size > HEAD_BYTES else text  # the last line may be cut
+        head = _Head.read(_lines(whole or text), path)
         return ModelRecord(
             generator={"name": "colour-map", "settings": {"size": head.nodes}},
             pairing={"name": "grade", "settings": {}},

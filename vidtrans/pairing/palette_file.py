@@ -20,13 +20,21 @@ ACT_BYTES = 768  # 256 colours; two more numbers may follow, the first being how
 def with_palette_file(table: Mapping[str, object]) -> Table:
     """Return pairing settings in which a file's name as ``palette`` is replaced by its colours. Raises UsageError."""
     value = table.get("palette")
-    if not isinstance(value, str) or value.lstrip().startswith("#") or not Path(value).is_file():
+    if not isinstance(value, str) or value.lstrip().startswith("#") or not _is_file(value):
         return dict(table)
     found = colours_in(Path(value))
     if not found:
         remedy = "list '#rrggbb' or 'r g b', one class on each line"
         raise UsageError(f"pairing.palette={value}", "no colours in it", remedy)
     return dict(table) | {"palette": " ".join("#" + bytes(colour).hex() for colour in found)}
+
+
+def _is_file(text: str) -> bool:
+    """Return whether a text is the path of a file; a long list of colours is none."""
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def colours_in(path: Path) -> list[list[int]]:
@@ -46,7 +54,10 @@ def colours_in(path: Path) -> list[list[int]]:
         data = path.read_bytes()[:MOST_BYTES]
         if suffix == ".act" and len(data) >= ACT_BYTES:
             count = int.from_bytes(data[ACT_BYTES : ACT_BYTES + 2], "big") if len(data) >= ACT_BYTES + 4 else 256
-            return [list(data[at : at + 3]) for at in range(0, 3 * (count or 256), 3)][:256]
+            colours = [list(data[at : at + 3]) for at in range(0, 3 * (count or 256), 3)][:256]
+            while len(data) == ACT_BYTES and len(colours) > 1 and colours[-1] == colours[-2]:  # the rest is padding
+                colours.pop()
+            return colours
         text = data.decode("utf-8-sig")
         found = list(_in_json(json.loads(text)) if suffix == ".json" else _in_lines(text))
         if any(not 0 <= number < 256 for colour in found for number in colour):
@@ -62,8 +73,8 @@ def _in_lines(text: str) -> Iterator[list[int]]:
             yield list(bytes.fromhex(match[1]))
             continue
         numbers = [int(number) for number in NUMBERS.findall(line.partition("#")[0])]
-        if len(numbers) >= 3:  # with four or more the first is the number of the class
-            yield numbers[1:4] if len(numbers) > 3 else numbers
+        if len(numbers) >= 3:  # the first of four is the number of the class, unless a name stands before them
+            yield numbers[1:4] if len(numbers) > 3 and line.lstrip()[:1].isdigit() else numbers[:3]
 
 
 def _in_json(value: object) -> Iterator[list[int]]:

@@ -21,7 +21,7 @@ from vidtrans.training.settings import TrainingSettings
 if TYPE_CHECKING:
     import numpy as np
 
-VERSION = 1
+VERSION = 2
 LARGEST_SIDE = 512  # pixels, of a stored picture's short side: no strokes are broader
 
 

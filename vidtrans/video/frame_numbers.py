@@ -11,11 +11,11 @@ from typing import Literal
 
 # What systems append to the name of a copy.
 COPY = re.compile(r"( ?\([0-9]+\)|[ _-]+copy([ _-]*[0-9]+)?)+$", re.IGNORECASE)
-_DATE = r"(?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])"
+_DATE = r"(?:19|20)\d\d(?P<s>[-_.]?)(?:0[1-9]|1[0-2])(?P=s)(?:0[1-9]|[12]\d|3[01])"
 _TIME = r"(?:[-_. tT]|at)*(?:[01]\d|2[0-3])[-_.:hH]?[0-5]\d[-_.:mM]?[0-5]\d(?:[-_.]?\d{3})?"
 _NO_FRAMES = (
     rf"(?<!\d){_DATE}(?:{_TIME})?(?!\d)",
-    r"(?<!\d)\d\d([-_.;])\d\d\1\d\d\1\d\d(?!\d)",  # a timecode
+    r"(?<!\d)\d\d(?P<t>[-_.;])\d\d(?P=t)\d\d(?P=t)\d\d(?!\d)",  # a timecode
     r"(?<!\d)\d{2,5} ?[x×] ?\d{2,5}(?!\d)",  # 1920x1080
     r"(?<!\d)(?:480|540|576|720|1080|1440|2160|4320)[pi](?:\d\d)?(?![a-z\d])",
     r"(?<!\d)(?:(?:[24568]|1[26])k|\d{1,3}(?:bits?|bpc|pct|%)|\d+px)(?![a-z])",
@@ -65,19 +65,40 @@ def frame_numbers(names: Sequence[str]) -> list[int | None]:
     """
     alike: dict[str, list[int]] = defaultdict(list)
     for place, name in enumerate(names):
-        alike[RUN.sub("0", _stem(name))].append(place)
+        alike[RUN.sub("0", _plain_stem(name))].append(place)
     found: list[int | None] = [None] * len(names)
     for places in alike.values():
-        column = _varying([numbers_in(names[place]) for place in places])
+        column = _varying(_rows([names[place] for place in places]))
         for row, place in enumerate(places):
-            likely = likely_numbers(names[place])
+            likely = [] if column else likely_numbers(names[place])
             found[place] = column[row] if column else likely[0] if likely else None
     return found
 
 
+def _rows(names: Sequence[str]) -> list[list[NameNumber]]:
+    """Return the numbers of names that differ only in numbers, in columns.
+
+    Digits that look like a date or a codec in some of the names only, as in p1 to p4, are numbers in all of them.
+    """
+    stems, masked = [_plain_stem(name) for name in names], [_stem(name) for name in names]
+    runs = [list(RUN.finditer(stem)) for stem in stems]
+    hidden = [[stem[run.start()] == "-" for run in own] for stem, own in zip(masked, runs, strict=True)]
+    columns = [place for place, column in enumerate(zip(*hidden, strict=True)) if not all(column)]
+    if not columns and len(set(stems)) > 1:
+        columns = list(range(len(hidden[0])))
+    return [
+        [NameNumber(int(own[place][0]), _rank(stem, own[place])) for place in columns]
+        for stem, own in zip(stems, runs, strict=True)
+    ]
+
+
 def _stem(name: str) -> str:
     """Return a file name without suffix and copy mark; digits that are no frame number, as in dates, become dashes."""
-    return NO_FRAME.sub(lambda match: re.sub(r"\d", "-", match[0]), COPY.sub("", PurePath(name).stem))
+    return NO_FRAME.sub(lambda match: re.sub(r"\d", "-", match[0]), _plain_stem(name))
+
+
+def _plain_stem(name: str) -> str:
+    return COPY.sub("", PurePath(name).stem)
 
 
 def _rank(stem: str, run: re.Match[str]) -> int:

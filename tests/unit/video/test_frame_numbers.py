@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -62,6 +62,7 @@ def test_the_number_of_a_frame_is_known_by_its_place(name: str, number: int | No
 def test_versions_dates_and_sizes_do_not_hide_it(
     number: int, others: list[str], place: int, between: str, digits: int
 ) -> None:
+    assume(between != "." or not any("." in part for part in others))  # 7.12.5s may be 7.12 or 12.5s
     parts = [*others[:place], str(number).zfill(digits), *others[place:]]
     if between == "." and others[-1:] and place < len(others):  # what follows the last dot is the ending
         parts.append("x")

@@ -136,10 +136,17 @@ def _of_gamma(chunks: Mapping[bytes, bytes]) -> PictureColours | None:
     return _converted(own, _srgb_curve if is_srgb else power(1 / gamma))
 
 
+def _directory(exif: Image.Exif, tag: int) -> Mapping[int, object]:
+    try:
+        return exif.get_ifd(tag)
+    except KeyError:  # Pillow before 13, where there is none
+        return {}
+
+
 def _of_exif(exif: Image.Exif | None) -> PictureColours | None:
     if not exif:
         return None
-    space, index = exif.get_ifd(_EXIF).get(_COLOUR_SPACE), exif.get_ifd(_INTEROP).get(_INDEX)
+    space, index = _directory(exif, _EXIF).get(_COLOUR_SPACE), _directory(exif, _INTEROP).get(_INDEX)
     if space == _EXIF_ADOBE_RGB or str(index or "").startswith(_INTEROP_ADOBE_RGB):
         return _converted(ADOBE_RGB, power(_ADOBE_GAMMA))
     return None
