@@ -89,7 +89,9 @@ def _type_name(kind: Any) -> str:
         return "Report"
     args = typing.get_args(kind)
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        return " | ".join("None" if arg is type(None) else _type_name(arg) for arg in args)
+        # The order of a union is that of the first equal one in the process.
+        names = sorted(_type_name(arg) for arg in args if arg is not type(None))
+        return " | ".join([*names, *(["None"] if type(None) in args else [])])
     if args:
         return f"{typing.get_origin(kind).__name__}[{', '.join(map(_type_name, args))}]"
     return "Any" if kind is Any else str(kind.__name__)
