@@ -84,6 +84,19 @@ def test_a_pattern_that_a_shell_has_expanded_is_refused(arguments: tuple[str, ..
     assert "takes one file at a time" in refuse(capsys, 2, *arguments)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("deflicker", "--set", "temporal.radius=2", "--source", "a.mp4", "b.mp4"),
+        ("stylize", "--model", "identity", "--preset", "edges", "--mask", "a.mp4", "b.mp4"),
+        ("make-dataset", "--unpaired", "b.mp4", "a.mp4"),
+        ("compare", "a.mp4", "-o", "c.mp4", "b.mp4"),
+    ],
+)
+def test_an_option_before_the_inputs_is_no_expanded_pattern(arguments: tuple[str, ...], capsys: Capsys) -> None:
+    assert "no such file" in refuse(capsys, 3, *arguments)
+
+
 def test_a_video_beside_a_picture_is_no_look_unasked(capsys: Capsys) -> None:
     frames = moving_frames(2)
     cv2.imwrite("ink.png", frames[0])

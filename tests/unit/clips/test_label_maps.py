@@ -143,13 +143,17 @@ def test_ignored_labels_are_of_no_class_or_of_the_last() -> None:
         ("p.gpl", "GIMP Palette\nName: a 1 2\nColumns: 2\n#\n128  64 128\troad\n244  35 232\tside\n"),
         ("p.json", '{"road": [128, 64, 128], "side": {"color": [244, 35, 232]}}'),
         ("p.json", '[{"name": "road", "color": "#804080"}, {"color": "#f423e8"}]'),
+        ("p.txt", "road 128 64 128 255\nside 244 35 232 255\n"),
         ("p.act", bytes([128, 64, 128, 244, 35, 232]) + bytes(762) + bytes([0, 2, 255, 255])),
+        ("p.act", bytes([128, 64, 128]) + bytes([244, 35, 232]) * 255),
     ],
 )
 def test_files_of_palettes(name: str, text: str | bytes) -> None:
     Path(name).write_bytes(text if isinstance(text, bytes) else text.encode())
     assert colours_in(Path(name)) == [[128, 64, 128], [244, 35, 232]]
     assert with_palette_file({"palette": name}) == {"palette": "#804080 #f423e8"}
+    many = " ".join(["804080"] * 60)  # too long for a name
+    assert with_palette_file({"palette": many}) == {"palette": many}
 
 
 def test_an_indexed_picture_is_a_palette_and_others_are_answered() -> None:

@@ -265,6 +265,9 @@ def numbered(numbers: Sequence[int], form: str = "{:04}.png") -> ClipIndex:
         (clip_of(6), numbered([0, 1, 3, 4]), [0, 1, 1, 2, 3, 3], "none in it for frame 2: the one before is held"),
         (numbered([0, 1, 3, 4, 5]), numbered([0, 2, 3, 4, 5], "m{}.png"), [0, 0, 2, 3, 4], "none in it for frame 0001"),
         (numbered([0, 1, 4, 5]), clip_of(6), [0, 1, 4, 5], "matched by number"),
+        # As many: one to one, as the numbers of a video cannot be those of pictures with gaps.
+        (numbered([1, 2, 3, 6, 7]), clip_of(5), [0, 1, 2, 3, 4], ""),
+        (clip_of(5), numbered([1, 2, 3, 6, 7]), [0, 1, 2, 3, 4], ""),
         # Pictures that are numbered from 1, one of them missing.
         (clip_of(4), numbered([1, 2, 4]), [0, 1, 1, 2], "(numbered from 1, the other from 0)"),
         # Without numbers the order is left, and that is told.

@@ -67,6 +67,8 @@ def test_equal_names_in_a_and_b_are_pairs(tmp_path: Path) -> None:
         put(tmp_path / "A" / f"{i}.png", i)
         put(tmp_path / "B" / f"{i}.png", i + 10, (25, 20))
     put(tmp_path / "A" / "alone.png")
+    put(tmp_path / "A" / "other7.png")
+    put(tmp_path / "B" / "thing7.png", 3)  # an equal number is no pair where names are equal
     put(tmp_path / "A" / ".hidden.png")
     (tmp_path / "A" / "notes.txt").write_text("x")
     found = find_pairs(tmp_path, "AtoB")

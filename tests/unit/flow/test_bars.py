@@ -80,3 +80,7 @@ def test_the_opaque_part_of_a_cut_out_has_no_transparent_pixel() -> None:
     assert alpha[rows, columns].min() == 255
     assert alpha[rows, columns].size > 0.4 * (alpha > 0).sum()
     assert alpha[opaque_part(np.zeros((8, 8), np.uint8))].size == 0
+    whole = np.full((200, 300), 254, np.uint8)  # nearly opaque counts as opaque
+    assert whole[opaque_part(whole)].shape == whole.shape
+    whole[180, 150] = 0
+    assert whole[opaque_part(whole)].shape == (180, 300)

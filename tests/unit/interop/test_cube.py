@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from vidtrans.core.errors import ModelError
 from vidtrans.grading.lattice import ColourLattice, node_colours
-from vidtrans.interop.cube import read_cube, write_cube
+from vidtrans.interop.cube import HEAD_BYTES, read_cube, write_cube
 from vidtrans.models.formats import format_of
 from vidtrans.models.model_file import load_generator
 from vidtrans.networks.colour_map import ColourMap, ColourMapSettings
@@ -34,6 +34,15 @@ def test_what_is_written_is_read_again(size: int, seed: int, title: str) -> None
     assert format_of(Path("t.cube")) == "cube"
     assert np.abs(read_cube(Path("t.cube")) - nodes).max() <= 5.1e-8
     assert load_generator(Path("t.cube"))[1].generator["settings"]["size"] == size
+
+
+def test_a_line_that_the_head_cuts_in_two_is_read(tmp_path: Path) -> None:
+    row = "-0.000000 0.000000 0.000000\n"
+    before = f"#{'x' * (HEAD_BYTES - len(HEAD) - 3)}\n{HEAD}"
+    path = tmp_path / "t.cube"
+    path.write_text(before + row * 8)
+    assert path.read_text()[HEAD_BYTES - 1] == "-"
+    assert load_generator(path)[1].generator["settings"]["size"] == 2
 
 
 def test_red_changes_fastest() -> None:

@@ -91,6 +91,21 @@ def test_in_a_sequence_the_frame_is_what_differs(names: list[str]) -> None:
     assert frame_numbers([names[0].format(n) for n in (8, 9, 10, 31)]) == [8, 9, 10, 31]
 
 
+@pytest.mark.parametrize(
+    ("form", "numbers"),
+    [
+        ("p{}.png", [1, 2, 3, 4]),  # p3 is also a name of primaries
+        ("{}k.png", [1, 2, 3, 4]),
+        ("x{}.png", [1, 2, 3, 100]),
+        ("clip2024_{:04}.png", [98, 99, 100, 101]),  # 2024_0101 is not a date: another sign stands between
+        ("ab_2010.{}.exr", [1001, 1031, 1032, 1100]),
+        ("{}.png", [20240101, 20240102]),
+    ],
+)
+def test_what_looks_like_a_date_or_a_codec_in_some_names_is_a_number(form: str, numbers: list[int]) -> None:
+    assert frame_numbers([form.format(n) for n in numbers]) == numbers
+
+
 def test_of_several_columns_that_differ_the_densest_counts() -> None:
     assert frame_numbers(["8_918.png", "9_277.png", "10_512.png"]) == [8, 9, 10]
     assert frame_numbers(["9_v2.png", "41_v1.png"]) == [9, 41]
