@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import struct
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from io import SEEK_END
 from typing import TYPE_CHECKING, BinaryIO
 
 from vidtrans.video.images import tiff
@@ -18,6 +20,7 @@ PNG = b"\x89PNG\r\n\x1a\n"  # the signature of a file
 _RADIANCE = (b"#?RADIANCE", b"#?RGBE")
 _UNREAD = {b"SDPX": "DPX", b"XPDS": "DPX", b"\x80\x2a\x5f\xd7": "Cineon", b"\xd7\x5f\x2a\x80": "Cineon", b"8BPS": "PSD"}
 _PNG_CHUNKS, _LONGEST_CHUNK = (b"cICP", b"sRGB", b"gAMA", b"cHRM", b"eXIf"), 1 << 16
+_FRAME_BYTES = 38  # of an animation, at least: a chunk fcTL of PNG, or ANMF with its content of WebP
 _ORIENTATION = 274
 _TIFF_SAMPLES = {1: "whole", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
 _PHOTOMETRIC_MODES = {0: "L", 1: "L", 5: "CMYK", 8: "LAB"}
@@ -48,7 +51,7 @@ class PictureHeader:
     premultiplied: bool = False
     samples: str = ""
     colours: PictureColours | None = None
-    pages: tuple[int, ...] = (0,)
+    pages: Sequence[int] = (0,)
 
     @property
     def num_pictures(self) -> int:
@@ -111,7 +114,7 @@ def _header_of(picture: Image.Image, stream: BinaryIO) -> PictureHeader:
         max_value=_pnm_white(stream) if kind == "PPM" else 0,
         bits=16 if picture.mode.startswith("I") else 8,
         colours=colours_of(picture.mode, picture.info.get("icc_profile") or profile, chunks, exif),
-        pages=_frames_of(picture) if is_animation else (0,),
+        pages=_frames_of(picture, stream) if is_animation else (0,),
     )
 
 
@@ -124,10 +127,15 @@ def _jp2_profile(stream: BinaryIO) -> bytes | None:
     return box[3 : int.from_bytes(before[-4:]) - 8]
 
 
-def _frames_of(picture: Image.Image) -> tuple[int, ...]:
-    """Return the numbers of an animation's frames; a PNG may begin with a picture that is none of them."""
+def _frames_of(picture: Image.Image, stream: BinaryIO) -> range:
+    """Return the numbers of an animation's frames; a PNG may begin with a picture that is none of them.
+
+    Raises UnreadablePicture where the file is too short for the number in its header.
+    """
     count = int(getattr(picture, "n_frames", 1))
-    return tuple(range(1 if count > 1 and getattr(picture, "default_image", False) else 0, count))
+    if count > 1 and count * _FRAME_BYTES > stream.seek(0, SEEK_END):
+        raise UnreadablePicture(f"its header says {count:,} pictures, for which the file is too short")
+    return range(1 if count > 1 and getattr(picture, "default_image", False) else 0, count)
 
 
 def _exif_of(chunks: dict[bytes, bytes]) -> Image.Exif:
