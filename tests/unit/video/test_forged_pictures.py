@@ -54,3 +54,11 @@ def test_of_many_profiles_in_a_tiff_one_is_read() -> None:
     assert len(directories[0]) == 630
     assert len(read_directories(stream)[0]) == 2
     assert stream.longest_reads == 1
+
+
+@pytest.mark.parametrize("ending", ["png", "webp"])
+def test_a_picture_with_damaged_exif_is_read_without(tmp_path: Path, ending: str) -> None:
+    path = flat(tmp_path / f"a.{ending}", **({} if ending == "png" else {"exif": b"Exif\0\0garbage"}))
+    if ending == "png":
+        with_chunks(path, {b"eXIf": b"garbage"})
+    assert read_picture(path).shape == (8, 8, 3)

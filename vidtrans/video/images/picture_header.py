@@ -100,7 +100,7 @@ def _by_pillow(stream: BinaryIO, formats: tuple[str, ...] | None) -> PictureHead
 def _header_of(picture: Image.Image, stream: BinaryIO) -> PictureHeader:
     kind = str(picture.format)
     chunks = _png_chunks(stream) if kind == "PNG" else {}
-    exif = _exif_of(chunks) if kind == "PNG" else picture.getexif()
+    exif = _exif_of(picture, chunks)
     orientation = exif.get(_ORIENTATION, 1)
     orientation = orientation if orientation in range(1, 9) else 1
     profile = _jp2_profile(stream) if kind == "JPEG2000" else None
@@ -138,12 +138,22 @@ def _frames_of(picture: Image.Image, stream: BinaryIO) -> range:
     return range(1 if count > 1 and getattr(picture, "default_image", False) else 0, count)
 
 
-def _exif_of(chunks: dict[bytes, bytes]) -> Image.Exif:
-    """Return the EXIF of a PNG from its chunks; Pillow would decode the picture, as the chunk may come last."""
+def _exif_of(picture: Image.Image, chunks: dict[bytes, bytes]) -> Image.Exif:
+    """Return the EXIF of a picture, empty where it is damaged; of a PNG, it is that in its chunks.
+
+    For a PNG, Pillow would decode the picture, as the chunk may come last.
+    """
     from PIL import Image
 
     exif = Image.Exif()
-    exif.load(chunks.get(b"eXIf", b""))
+    try:
+        if picture.format != "PNG":
+            exif = picture.getexif()
+        else:
+            exif.load(chunks.get(b"eXIf", b""))
+        exif.get(_ORIENTATION)  # which reads it
+    except (OSError, ValueError, SyntaxError, LookupError, TypeError, struct.error):
+        return Image.Exif()
     return exif
 
 
