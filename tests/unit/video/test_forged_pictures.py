@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
-from pictures_of_all_kinds import with_chunks
-from PIL import Image
+from pictures_of_all_kinds import with_chunks, write_tiff
+from PIL import Image, ImageCms
 
 from vidtrans.core.errors import MediaError
-from vidtrans.video.images.picture import read_picture
+from vidtrans.video.images.indexed import has_deep_levels, read_indices, read_palette
+from vidtrans.video.images.picture import read_picture, read_still
 from vidtrans.video.images.tiff import read_directories
+from vidtrans.video.io.pictures import open_reader
+
+PAM = b"P7\nWIDTH %d\nHEIGHT %d\nDEPTH 1\nMAXVAL %d\nENDHDR\n"
+WHITE = bytes([128, 128, 128, 129])  # of Radiance
 
 
-def flat(path: Path, **options: object) -> Path:
+def flat(path: Path, **options: Any) -> Path:
     Image.new("RGB", (8, 8), (200, 60, 40)).save(path, **options)
     return path
 
@@ -62,3 +70,86 @@ def test_a_picture_with_damaged_exif_is_read_without(tmp_path: Path, ending: str
     if ending == "png":
         with_chunks(path, {b"eXIf": b"garbage"})
     assert read_picture(path).shape == (8, 8, 3)
+
+
+def test_a_parametric_curve_without_slope_is_an_unusable_profile(tmp_path: Path) -> None:
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    at = -1
+    while (at := profile.find(b"para", at + 1)) >= 0:
+        struct.pack_into(">Hxxii", profile, at + 8, 1, 65536, 0)  # of the kind (a x + b) ^ g, with a = 0
+    still = read_still(flat(tmp_path / "a.png", icc_profile=bytes(profile)))
+    assert still.notes == ("its ICC profile cannot be used (it is damaged): taken for sRGB",)
+
+
+@pytest.mark.parametrize("primaries", ["e", "e " * 8, "1 2", "0 " * 8])
+def test_wrong_primaries_of_light_are_ignored(tmp_path: Path, primaries: str) -> None:
+    path = tmp_path / "a.hdr"
+    path.write_bytes(
+        b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\nPRIMARIES=%b\n\n-Y 4 +X 4\n" % primaries.encode() + WHITE * 16
+    )
+    assert read_picture(path).shape == (4, 4, 3)
+
+
+@pytest.mark.parametrize("size", [(0, 4), (4, 0)])
+def test_a_map_without_pixels_is_refused(tmp_path: Path, size: tuple[int, int]) -> None:
+    (tmp_path / "a.pam").write_bytes(PAM % (*size, 255))
+    with pytest.raises(MediaError, match="without pixels"):
+        read_picture(tmp_path / "a.pam")
+
+
+def test_a_damaged_frame_of_an_animation_is_a_media_error_and_the_file_is_closed(tmp_path: Path) -> None:
+    first = Image.new("RGB", (8, 8), (200, 60, 40))
+    flat(tmp_path / "a.png", save_all=True, append_images=[first.rotate(90), Image.new("RGB", (8, 8))])
+    data = bytearray((tmp_path / "a.png").read_bytes())
+    struct.pack_into(">I", data, data.index(b"fcTL") + 8, 1 << 30)  # its width
+    (tmp_path / "a.mov").write_bytes(data)
+    with pytest.raises(MediaError), open_reader(tmp_path / "a.mov") as reader:
+        list(reader.frames())
+    assert not any(link.resolve().name == "a.mov" for link in Path("/proc/self/fd").iterdir())
+
+
+def write_huge(path: Path) -> Path:
+    data = bytearray(flat(path).read_bytes())
+    struct.pack_into(">IIBB", data, 16, 30_000, 30_000, 8, 0)
+    struct.pack_into(">I", data, 29, zlib.crc32(data[12:29]))
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "is_deep"),
+    [
+        ("a.hdr", b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 4 +X 4\n" + WHITE * 16, True),
+        ("a.pfm", b"Pf\n4 4\n-1\n" + bytes(64), True),
+        ("a.pam", PAM % (4, 4, 255) + bytes(16), False),
+        ("a.pam", PAM % (4, 4, 999) + bytes(32), True),
+        ("a.tif", np.zeros((4, 4, 3), np.float32), False),
+        ("a.tif", np.zeros((4, 4), np.float64), True),
+        ("a.tif", np.zeros((4, 4), np.uint16), True),
+        ("a.tif", np.zeros((4, 4), np.uint8), False),
+        ("a.png", None, False),
+    ],
+)
+def test_pictures_that_pillow_does_not_open_have_no_palette(
+    tmp_path: Path, name: str, content: bytes | np.ndarray | None, is_deep: bool
+) -> None:
+    path = tmp_path / name
+    if content is None:
+        write_huge(path)
+    elif isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        write_tiff(path, [content])
+    assert read_palette(path) is None
+    assert has_deep_levels(path) == is_deep
+
+
+@pytest.mark.parametrize("ending", ["png", "tif", "bmp", "tga", "pcx"])
+def test_every_format_with_a_palette_has_it_read(tmp_path: Path, ending: str) -> None:
+    picture = Image.new("P", (8, 8), 1)
+    picture.putpalette([0, 0, 0, 200, 60, 40])
+    picture.save(tmp_path / f"a.{ending}")
+    palette = read_palette(tmp_path / f"a.{ending}")
+    assert palette is not None
+    assert palette[1].tolist() == [200, 60, 40]
+    assert (read_indices(tmp_path / f"a.{ending}") == 1).all()

@@ -23,7 +23,7 @@ _PNG_CHUNKS, _LONGEST_CHUNK = (b"cICP", b"sRGB", b"gAMA", b"cHRM", b"eXIf"), 1 <
 _FRAME_BYTES = 38  # of an animation, at least: a chunk fcTL of PNG, or ANMF with its content of WebP
 _ORIENTATION = 274
 _TIFF_SAMPLES = {1: "whole", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
-_PHOTOMETRIC_MODES = {0: "L", 1: "L", 5: "CMYK", 8: "LAB"}
+_PHOTOMETRIC_MODES = {0: "L", 1: "L", 3: "P", 5: "CMYK", 8: "LAB"}
 
 
 class UnreadablePicture(ValueError):
@@ -190,7 +190,7 @@ def _radiance(stream: BinaryIO) -> PictureHeader:
     if not size:
         raise UnreadablePicture("a Radiance picture that is stored turned, or damaged")
     primaries = re.search(rb"\nPRIMARIES=([-+.eE0-9 \t]+)\n", text)
-    numbers = [float(n) for n in primaries[1].split()] if primaries else []
+    numbers = primaries[1].split() if primaries else []
     return PictureHeader("HDR", "F", int(size[2]), int(size[1]), bits=32, colours=light_of(numbers))
 
 
@@ -207,6 +207,8 @@ def _arbitrary_map(stream: BinaryIO) -> PictureHeader:
         width, height, depth, white = (int(found[k]) for k in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
     except KeyError:
         raise UnreadablePicture("a damaged PAM") from None
+    if min(width, height) < 1:
+        raise UnreadablePicture("a PAM without pixels")
     mode, bits = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}.get(depth, ""), 16 if white > 255 else 8
     if not mode:
         raise UnreadablePicture(f"a PAM of {depth} channels")
