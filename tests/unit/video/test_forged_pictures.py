@@ -15,7 +15,7 @@ from PIL import Image, ImageCms
 
 from vidtrans.core.errors import MediaError
 from vidtrans.video.images.indexed import has_deep_levels, read_indices, read_palette
-from vidtrans.video.images.picture import read_picture, read_still
+from vidtrans.video.images.picture import header_of, read_picture, read_still
 from vidtrans.video.images.tiff import read_directories
 from vidtrans.video.io.pictures import open_reader
 
@@ -153,3 +153,22 @@ def test_every_format_with_a_palette_has_it_read(tmp_path: Path, ending: str) ->
     assert palette is not None
     assert palette[1].tolist() == [200, 60, 40]
     assert (read_indices(tmp_path / f"a.{ending}") == 1).all()
+
+
+def chunks(name: bytes, count: int, content: bytes = b"") -> bytes:
+    return (struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))) * count
+
+
+def test_a_png_of_too_many_chunks_is_refused_and_behind_its_pixels_only_exif_counts(tmp_path: Path) -> None:
+    data = flat(tmp_path / "a.png").read_bytes()
+    end = data.index(b"IEND") - 4
+    (tmp_path / "a.png").write_bytes(data[:33] + chunks(b"teSt", 10_001) + data[33:])
+    with pytest.raises(MediaError, match="too many chunks"):
+        read_picture(tmp_path / "a.png")
+    exif = Image.Exif()
+    exif[274] = 6
+    late = chunks(b"gAMA", 1, struct.pack(">I", 100_000)) + chunks(b"eXIf", 1, exif.tobytes()[6:])
+    for count, orientation in ((20_000, 6), (100_001, 1)):
+        (tmp_path / "a.png").write_bytes(data[:end] + chunks(b"teSt", count) + late + data[end:])
+        header = header_of(tmp_path / "a.png")
+        assert (header.orientation, header.colours) == (orientation, None)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 PNG = b"\x89PNG\r\n\x1a\n"  # the signature of a file
 _RADIANCE = (b"#?RADIANCE", b"#?RGBE")
 _UNREAD = {b"SDPX": "DPX", b"XPDS": "DPX", b"\x80\x2a\x5f\xd7": "Cineon", b"\xd7\x5f\x2a\x80": "Cineon", b"8BPS": "PSD"}
-_PNG_CHUNKS, _LONGEST_CHUNK = (b"cICP", b"sRGB", b"gAMA", b"cHRM", b"eXIf"), 1 << 16
+_PNG_COLOURS, _PNG_EXIF, _LONGEST_CHUNK = (b"cICP", b"sRGB", b"gAMA", b"cHRM"), b"eXIf", 1 << 16
+_MOST_CHUNKS = 10_000, 100_000  # of a PNG: before its pixels, and in all; EXIF behind them is not found
 _FRAME_BYTES = 38  # of an animation, at least: a chunk fcTL of PNG, or ANMF with its content of WebP
 _ORIENTATION = 274
 _TIFF_SAMPLES = {1: "whole", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
@@ -77,10 +78,11 @@ def read_header(stream: BinaryIO, formats: tuple[str, ...] | None = None) -> Pic
             return _arbitrary_map(stream)
         if start.startswith(tiff.SIGNATURES):
             return _tiff(stream)
-    return _by_pillow(stream, formats)
+    chunks = _png_chunks(stream) if start.startswith(PNG) else {}  # first: it limits their number, and Pillow does not
+    return _by_pillow(stream, formats, chunks)
 
 
-def _by_pillow(stream: BinaryIO, formats: tuple[str, ...] | None) -> PictureHeader:
+def _by_pillow(stream: BinaryIO, formats: tuple[str, ...] | None, chunks: dict[bytes, bytes]) -> PictureHeader:
     from PIL import Image, UnidentifiedImageError
 
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # only a header is read, and we have our own
@@ -88,7 +90,7 @@ def _by_pillow(stream: BinaryIO, formats: tuple[str, ...] | None) -> PictureHead
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             picture = Image.open(stream, formats=formats)
-            return _header_of(picture, stream)
+            return _header_of(picture, stream, chunks)
     except UnidentifiedImageError:
         raise UnreadablePicture("") from None
     except (ValueError, SyntaxError, struct.error, KeyError, TypeError) as error:
@@ -97,9 +99,8 @@ def _by_pillow(stream: BinaryIO, formats: tuple[str, ...] | None) -> PictureHead
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def _header_of(picture: Image.Image, stream: BinaryIO) -> PictureHeader:
+def _header_of(picture: Image.Image, stream: BinaryIO, chunks: dict[bytes, bytes]) -> PictureHeader:
     kind = str(picture.format)
-    chunks = _png_chunks(stream) if kind == "PNG" else {}
     exif = _exif_of(picture, chunks)
     orientation = exif.get(_ORIENTATION, 1)
     orientation = orientation if orientation in range(1, 9) else 1
@@ -162,16 +163,26 @@ def _upright(width: int, height: int, orientation: int) -> tuple[int, int]:
 
 
 def _png_chunks(stream: BinaryIO) -> dict[bytes, bytes]:
-    """Return the contents of the chunks of a PNG that define its colours and its orientation, by name."""
+    """Return the contents of the chunks of a PNG that define its colours and its orientation, by name.
+
+    Colours stand before the pixels, EXIF maybe behind them. Raises UnreadablePicture for too many chunks.
+    """
     stream.seek(len(PNG))
     found: dict[bytes, bytes] = {}
-    while len(head := stream.read(8)) == 8:
+    wanted, count = {*_PNG_COLOURS, _PNG_EXIF}, 0
+    while len(head := stream.read(8)) == 8 and count < _MOST_CHUNKS[1]:
         length, name = struct.unpack(">I4s", head)
-        if name in _PNG_CHUNKS and length <= _LONGEST_CHUNK:
+        if name == b"IDAT":
+            wanted = {_PNG_EXIF}
+        if count >= _MOST_CHUNKS[0] and len(wanted) > 1:
+            raise UnreadablePicture("a PNG of too many chunks")
+        if name in wanted and length <= _LONGEST_CHUNK:
             found[name] = stream.read(length)
             stream.seek(4, 1)  # its checksum
         else:
             stream.seek(length + 4, 1)
+        count += 1
+    stream.seek(0)
     return found
 
 
