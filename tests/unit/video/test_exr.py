@@ -276,6 +276,18 @@ def test_a_fixed_range_is_kept_and_makes_data_of_light() -> None:
             ExrView.parse(text, Path("a.exr"))
 
 
+@pytest.mark.parametrize(
+    ("stored", "values"),
+    [((2, 2, 6, 5), (2, 50)), ((-1, 0, 3, 3), (2 + 48 / 19, 50)), ((4, 6, 8, 9), (2, 2 + 8 * 48 / 19))],
+)
+def test_pixels_that_are_not_stored_have_no_part_in_the_range(
+    stored: tuple[int, int, int, int], values: tuple[float, float]
+) -> None:
+    found = view("", exr_bytes({"Z": SLOPE}, FLOAT, stored, (0, 0, 7, 7)))
+    assert found.values == pytest.approx(values)
+    assert found.picture[0, 7].tolist() == [0, 0, 0]
+
+
 # Refused
 
 

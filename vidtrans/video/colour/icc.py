@@ -109,7 +109,7 @@ def read_profile(profile: bytes) -> Conversion | None:
             return None if found.is_identity() else found
         _transform(profile, mode)
         return TableProfile(name, profile, mode)
-    except (struct.error, LookupError, OSError, np.linalg.LinAlgError) as error:
+    except (struct.error, LookupError, OSError, ZeroDivisionError, np.linalg.LinAlgError) as error:
         raise ValueError("it is damaged") from error
 
 

@@ -95,7 +95,8 @@ def _light(header: Header, layer: ExrLayer, data: bytes, path: Path) -> Still:
         light = np.stack([plane[top : top + _STRIP] for plane in planes], axis=2).astype(np.float32)
         if matrix is not None:
             light[..., :3] = cv2.transform(np.nan_to_num(light[..., :3], posinf=_MOST, neginf=0.0), matrix)
-        bright += int((light[..., :3].min(axis=2) > 1).sum())
+        darkest = np.minimum(np.minimum(light[..., 0], light[..., 1]), light[..., 2])
+        bright += int((darkest > 1).sum())
         picture[top : top + _STRIP] = _codes(light)
     notes = [] if layer.is_plain else [f"its layer {layer.name} is read{_others(header, layer)}"]
     notes += [] if matrix is None else [f"colours of {primaries.name}: converted to sRGB"]
@@ -114,6 +115,7 @@ def _data(header: Header, layer: ExrLayer, data: bytes, view: ExrView, path: Pat
     known = np.abs(values) < _BEYOND
     if header.parts[layer.part].channels[channels[0]] == 2:
         known &= np.abs(values) < _MOST
+    known &= _stored(header.parts[layer.part].window, known.shape[:2])[..., None]
     low, high = (float(values[known].min()), float(values[known].max())) if known.any() else (0.0, 0.0)
     black, white = view.span or whole_span(low, high)
     unit = np.clip(np.nan_to_num((values - black) / np.float32(white - black), nan=0.0), 0, 1)
@@ -124,6 +126,14 @@ def _data(header: Header, layer: ExrLayer, data: bytes, view: ExrView, path: Pat
         codes = np.dstack([codes, np.zeros_like(codes[..., 0])])
     what = f"its layer {layer.name} is" if layer.name else f"its channels {', '.join(channels)} are"
     return Still(np.ascontiguousarray(codes), notes=(f"{what} read, as data",), values=(low, high))
+
+
+def _stored(window: tuple[int, int, int, int], shape: tuple[int, ...]) -> np.ndarray:
+    """Return which pixels of a picture, (H, W) bool, lie in the window of the stored ones; FFmpeg makes others 0."""
+    left, top, right, bottom = (max(0, edge) for edge in (*window[:2], window[2] + 1, window[3] + 1))
+    stored = np.zeros(shape, bool)
+    stored[top:bottom, left:right] = True
+    return stored
 
 
 def _others(header: Header, layer: ExrLayer) -> str:

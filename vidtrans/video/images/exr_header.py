@@ -50,7 +50,8 @@ class ExrLayer:
 class Part:
     """A part of a file; most files have one. ``channels``: bytes per sample, by name; ``listed``: their list as stored.
 
-    ``at``, ``begin`` and ``end``: offsets in the file, in bytes, of that list, and of the part's header.
+    ``at``, ``begin`` and ``end``: offsets in the file, in bytes, of that list, and of the part's header. ``window``: as
+    in Header.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Part:
     begin: int
     end: int
     is_tiled: bool
+    window: tuple[int, int, int, int]
     primaries: Primaries = BT709
 
 
@@ -166,7 +168,8 @@ def _part(found: dict[str, tuple[int, bytes]], begin: int, end: int, *, tiled: b
     }
     name = found["name"][1].decode("latin-1") if "name" in found else ""
     primaries = _primaries({key: value for key, (_, value) in found.items()})
-    return Part(name, channels, at, listed, begin, end, tiled or "tiles" in found, primaries)
+    window = struct.unpack("<4i", found["dataWindow"][1])
+    return Part(name, channels, at, listed, begin, end, tiled or "tiles" in found, window, primaries)
 
 
 def _primaries(found: dict[str, bytes]) -> Primaries:

@@ -8,30 +8,29 @@ import numpy as np
 
 from vidtrans.core.errors import MediaError
 from vidtrans.video.frame_format import MAX_PIXELS
-from vidtrans.video.images.picture import EXR, picture_size
+from vidtrans.video.images.picture import EXR, header_of, picture_size
+from vidtrans.video.images.picture_header import PictureHeader
 
 
 def read_palette(path: Path) -> np.ndarray | None:
     """Return the palette of a picture, (N, 3) uint8 RGB; None for a picture without one. Raises MediaError."""
     from PIL import Image
 
-    width, height = picture_size(path)  # checks the file
-    if path.suffix.lower() == EXR or width * height > MAX_PIXELS:
+    header = _header(path)
+    if header is None or header.mode != "P":
         return None
-    with Image.open(path) as picture:
-        colours = picture.getpalette("RGB") if picture.mode == "P" else None
+    try:
+        with Image.open(path) as picture:
+            colours = picture.getpalette("RGB") if picture.mode == "P" else None
+    except (OSError, ValueError, SyntaxError):  # a TIFF that Pillow does not read
+        return None
     return None if colours is None else np.array(colours, np.uint8).reshape(-1, 3)
 
 
 def has_deep_levels(path: Path) -> bool:
     """Return whether a picture has one channel of more than 8 bits. Raises MediaError."""
-    from PIL import Image
-
-    picture_size(path)
-    if path.suffix.lower() == EXR:
-        return False
-    with Image.open(path) as picture:
-        return picture.mode[0] in "IF"
+    header = _header(path)
+    return header is not None and (header.mode[0] in "IF" or (header.mode in ("L", "LA") and header.bits > 8))
 
 
 def read_indices(path: Path) -> np.ndarray:
@@ -43,3 +42,12 @@ def read_indices(path: Path) -> np.ndarray:
             return np.array(picture, np.uint8)
     except (OSError, ValueError, SyntaxError) as error:
         raise MediaError(str(path), f"not a picture that can be read ({error})", "delete or replace it") from None
+
+
+def _header(path: Path) -> PictureHeader | None:
+    """Return the header of a picture; None for OpenEXR, and for one that is too large. Raises MediaError."""
+    if path.suffix.lower() == EXR:
+        picture_size(path)  # checks the file
+        return None
+    header = header_of(path)
+    return header if header.width * header.height <= MAX_PIXELS else None

@@ -72,12 +72,16 @@ def colours_of(
     return _of_exif(exif)
 
 
-def light_of(primaries: Sequence[float]) -> PictureColours | None:
-    """Return the colours of light, read by the sRGB curve; ``primaries``: x, y of R, G, B and white; [] for BT.709."""
+def light_of(primaries: Sequence[bytes]) -> PictureColours | None:
+    """Return the colours of light, read by the sRGB curve; ``primaries``: x, y of R, G, B and white; [] for BT.709.
+
+    What is no number is taken for BT.709, as are colours that do not span a gamut.
+    """
     if len(primaries) != 8:
         return None
-    pairs = list(zip(primaries[::2], primaries[1::2], strict=True))
     try:
+        numbers = [float(number) for number in primaries]
+        pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
         own = Primaries("the primaries in its header", *pairs)
     except ValueError:
         return None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import struct
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from io import SEEK_END
 from typing import TYPE_CHECKING, BinaryIO
 
 from vidtrans.video.images import tiff
@@ -17,10 +19,12 @@ if TYPE_CHECKING:
 PNG = b"\x89PNG\r\n\x1a\n"  # the signature of a file
 _RADIANCE = (b"#?RADIANCE", b"#?RGBE")
 _UNREAD = {b"SDPX": "DPX", b"XPDS": "DPX", b"\x80\x2a\x5f\xd7": "Cineon", b"\xd7\x5f\x2a\x80": "Cineon", b"8BPS": "PSD"}
-_PNG_CHUNKS, _LONGEST_CHUNK = (b"cICP", b"sRGB", b"gAMA", b"cHRM", b"eXIf"), 1 << 16
+_PNG_COLOURS, _PNG_EXIF, _LONGEST_CHUNK = (b"cICP", b"sRGB", b"gAMA", b"cHRM"), b"eXIf", 1 << 16
+_MOST_CHUNKS = 10_000, 100_000  # of a PNG: before its pixels, and in all; EXIF behind them is not found
+_FRAME_BYTES = 38  # of an animation, at least: a chunk fcTL of PNG, or ANMF with its content of WebP
 _ORIENTATION = 274
 _TIFF_SAMPLES = {1: "whole", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
-_PHOTOMETRIC_MODES = {0: "L", 1: "L", 5: "CMYK", 8: "LAB"}
+_PHOTOMETRIC_MODES = {0: "L", 1: "L", 3: "P", 5: "CMYK", 8: "LAB"}
 
 
 class UnreadablePicture(ValueError):
@@ -48,7 +52,7 @@ class PictureHeader:
     premultiplied: bool = False
     samples: str = ""
     colours: PictureColours | None = None
-    pages: tuple[int, ...] = (0,)
+    pages: Sequence[int] = (0,)
 
     @property
     def num_pictures(self) -> int:
@@ -74,10 +78,11 @@ def read_header(stream: BinaryIO, formats: tuple[str, ...] | None = None) -> Pic
             return _arbitrary_map(stream)
         if start.startswith(tiff.SIGNATURES):
             return _tiff(stream)
-    return _by_pillow(stream, formats)
+    chunks = _png_chunks(stream) if start.startswith(PNG) else {}  # first: it limits their number, and Pillow does not
+    return _by_pillow(stream, formats, chunks)
 
 
-def _by_pillow(stream: BinaryIO, formats: tuple[str, ...] | None) -> PictureHeader:
+def _by_pillow(stream: BinaryIO, formats: tuple[str, ...] | None, chunks: dict[bytes, bytes]) -> PictureHeader:
     from PIL import Image, UnidentifiedImageError
 
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # only a header is read, and we have our own
@@ -85,7 +90,7 @@ def _by_pillow(stream: BinaryIO, formats: tuple[str, ...] | None) -> PictureHead
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             picture = Image.open(stream, formats=formats)
-            return _header_of(picture, stream)
+            return _header_of(picture, stream, chunks)
     except UnidentifiedImageError:
         raise UnreadablePicture("") from None
     except (ValueError, SyntaxError, struct.error, KeyError, TypeError) as error:
@@ -94,10 +99,9 @@ def _by_pillow(stream: BinaryIO, formats: tuple[str, ...] | None) -> PictureHead
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def _header_of(picture: Image.Image, stream: BinaryIO) -> PictureHeader:
+def _header_of(picture: Image.Image, stream: BinaryIO, chunks: dict[bytes, bytes]) -> PictureHeader:
     kind = str(picture.format)
-    chunks = _png_chunks(stream) if kind == "PNG" else {}
-    exif = _exif_of(chunks) if kind == "PNG" else picture.getexif()
+    exif = _exif_of(picture, chunks)
     orientation = exif.get(_ORIENTATION, 1)
     orientation = orientation if orientation in range(1, 9) else 1
     profile = _jp2_profile(stream) if kind == "JPEG2000" else None
@@ -111,7 +115,7 @@ def _header_of(picture: Image.Image, stream: BinaryIO) -> PictureHeader:
         max_value=_pnm_white(stream) if kind == "PPM" else 0,
         bits=16 if picture.mode.startswith("I") else 8,
         colours=colours_of(picture.mode, picture.info.get("icc_profile") or profile, chunks, exif),
-        pages=_frames_of(picture) if is_animation else (0,),
+        pages=_frames_of(picture, stream) if is_animation else (0,),
     )
 
 
@@ -124,18 +128,33 @@ def _jp2_profile(stream: BinaryIO) -> bytes | None:
     return box[3 : int.from_bytes(before[-4:]) - 8]
 
 
-def _frames_of(picture: Image.Image) -> tuple[int, ...]:
-    """Return the numbers of an animation's frames; a PNG may begin with a picture that is none of them."""
+def _frames_of(picture: Image.Image, stream: BinaryIO) -> range:
+    """Return the numbers of an animation's frames; a PNG may begin with a picture that is none of them.
+
+    Raises UnreadablePicture where the file is too short for the number in its header.
+    """
     count = int(getattr(picture, "n_frames", 1))
-    return tuple(range(1 if count > 1 and getattr(picture, "default_image", False) else 0, count))
+    if count > 1 and count * _FRAME_BYTES > stream.seek(0, SEEK_END):
+        raise UnreadablePicture(f"its header says {count:,} pictures, for which the file is too short")
+    return range(1 if count > 1 and getattr(picture, "default_image", False) else 0, count)
 
 
-def _exif_of(chunks: dict[bytes, bytes]) -> Image.Exif:
-    """Return the EXIF of a PNG from its chunks; Pillow would decode the picture, as the chunk may come last."""
+def _exif_of(picture: Image.Image, chunks: dict[bytes, bytes]) -> Image.Exif:
+    """Return the EXIF of a picture, empty where it is damaged; of a PNG, it is that in its chunks.
+
+    For a PNG, Pillow would decode the picture, as the chunk may come last.
+    """
     from PIL import Image
 
     exif = Image.Exif()
-    exif.load(chunks.get(b"eXIf", b""))
+    try:
+        if picture.format != "PNG":
+            exif = picture.getexif()
+        else:
+            exif.load(chunks.get(b"eXIf", b""))
+        exif.get(_ORIENTATION)  # which reads it
+    except (OSError, ValueError, SyntaxError, LookupError, TypeError, struct.error):
+        return Image.Exif()
     return exif
 
 
@@ -144,16 +163,26 @@ def _upright(width: int, height: int, orientation: int) -> tuple[int, int]:
 
 
 def _png_chunks(stream: BinaryIO) -> dict[bytes, bytes]:
-    """Return the contents of the chunks of a PNG that define its colours and its orientation, by name."""
+    """Return the contents of the chunks of a PNG that define its colours and its orientation, by name.
+
+    Colours stand before the pixels, EXIF maybe behind them. Raises UnreadablePicture for too many chunks.
+    """
     stream.seek(len(PNG))
     found: dict[bytes, bytes] = {}
-    while len(head := stream.read(8)) == 8:
+    wanted, count = {*_PNG_COLOURS, _PNG_EXIF}, 0
+    while len(head := stream.read(8)) == 8 and count < _MOST_CHUNKS[1]:
         length, name = struct.unpack(">I4s", head)
-        if name in _PNG_CHUNKS and length <= _LONGEST_CHUNK:
+        if name == b"IDAT":
+            wanted = {_PNG_EXIF}
+        if count >= _MOST_CHUNKS[0] and len(wanted) > 1:
+            raise UnreadablePicture("a PNG of too many chunks")
+        if name in wanted and length <= _LONGEST_CHUNK:
             found[name] = stream.read(length)
             stream.seek(4, 1)  # its checksum
         else:
             stream.seek(length + 4, 1)
+        count += 1
+    stream.seek(0)
     return found
 
 
@@ -172,7 +201,7 @@ def _radiance(stream: BinaryIO) -> PictureHeader:
     if not size:
         raise UnreadablePicture("a Radiance picture that is stored turned, or damaged")
     primaries = re.search(rb"\nPRIMARIES=([-+.eE0-9 \t]+)\n", text)
-    numbers = [float(n) for n in primaries[1].split()] if primaries else []
+    numbers = primaries[1].split() if primaries else []
     return PictureHeader("HDR", "F", int(size[2]), int(size[1]), bits=32, colours=light_of(numbers))
 
 
@@ -189,6 +218,8 @@ def _arbitrary_map(stream: BinaryIO) -> PictureHeader:
         width, height, depth, white = (int(found[k]) for k in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
     except KeyError:
         raise UnreadablePicture("a damaged PAM") from None
+    if min(width, height) < 1:
+        raise UnreadablePicture("a PAM without pixels")
     mode, bits = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}.get(depth, ""), 16 if white > 255 else 8
     if not mode:
         raise UnreadablePicture(f"a PAM of {depth} channels")

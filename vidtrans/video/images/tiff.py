@@ -15,6 +15,9 @@ _TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _ORIENTATION_PLACE = -1  # where its value lies in the file, and its type
 IS_NO_PAGE = 0b101  # in SUBFILE: a reduced version of another picture, or a mask
 _MOST_PICTURES, _MOST_VALUES, _LONGEST_PROFILE = 100_000, 16, 1 << 24
+_MOST_TAGS = 1 << 21  # in all pictures; forged directories may overlap, so the file's length does not limit them
+
+_Entry = tuple[int, int, int, bytes]  # tag, type, number of values, and the values or where they lie
 
 Tags = dict[int, tuple[int, ...]]
 
@@ -28,16 +31,21 @@ def read_directories(stream: BinaryIO) -> tuple[list[Tags], bytes]:
     order, is_big = "<" if start[:2] == b"II" else ">", start[2:4].strip(b"\0") == b"+"
     (at,) = struct.unpack_from(order + ("Q" if is_big else "I"), start, 8 if is_big else 4)
     found: list[Tags] = []
-    first_profile = b""
+    profile = b""
     seen: set[int] = set()
+    num_tags = 0
     while at and at not in seen and len(seen) < _MOST_PICTURES:
         seen.add(at)
-        tags, profile, at = _directory(stream, at, order, is_big)
-        first_profile = profile if not found else first_profile
-        found.append(tags)
+        entries, following = _entries(stream, at, order, is_big)
+        num_tags += len(entries)
+        if num_tags > _MOST_TAGS:
+            raise ValueError("a TIFF of too many tags")
+        profile = profile if found else _profile(stream, entries, order)
+        found.append(_tags(stream, entries, at, order))
+        at = following
     if not found or not found[0].keys() >= {WIDTH, HEIGHT}:
         raise ValueError("a TIFF without pictures")
-    return found, first_profile
+    return found, profile
 
 
 def without_orientation(data: bytes) -> bytes:
@@ -50,31 +58,41 @@ def without_orientation(data: bytes) -> bytes:
     return bytes(patched)
 
 
-def _directory(stream: BinaryIO, at: int, order: str, is_big: bool) -> tuple[Tags, bytes, int]:
-    """Return the tags of the directory at an offset, its ICC profile, and the offset of the next one."""
+def _entries(stream: BinaryIO, at: int, order: str, is_big: bool) -> tuple[list[_Entry], int]:
+    """Return the entries of the directory at an offset, and the offset of the next one."""
     wide = "Q" if is_big else "I"
     stream.seek(at)
     (count,) = struct.unpack(order + ("Q" if is_big else "H"), stream.read(8 if is_big else 2))
     layout = struct.Struct(f"{order}HH{wide}{8 if is_big else 4}s")
     entries = [layout.unpack(stream.read(layout.size)) for _ in range(min(count, 4096))]
     (following,) = struct.unpack(order + wide, stream.read(struct.calcsize(wide)))
+    return entries, following
+
+
+def _profile(stream: BinaryIO, entries: list[_Entry], order: str) -> bytes:
+    """Return the ICC profile of a directory; b'' if it has none."""
+    places = (entry for entry in entries if entry[0] == PROFILE and entry[2] <= _LONGEST_PROFILE)
+    _, _, size, value = next(places, (PROFILE, 0, 0, b""))
+    return _content(stream, value, size, order)
+
+
+def _tags(stream: BinaryIO, entries: list[_Entry], at: int, order: str) -> Tags:
+    """Return the tags of the directory at an offset, from its entries."""
     tags: Tags = {}
-    profile = b""
     for place, (tag, kind, number, value) in enumerate(entries):
-        if tag == PROFILE and number <= _LONGEST_PROFILE:
-            profile = _content(stream, value, number, order + wide)
-        elif tag in _READ and kind in _TYPES and 0 < number <= _MOST_VALUES:
+        if tag in _READ and kind in _TYPES and 0 < number <= _MOST_VALUES:
             form = f"{order}{number}{_TYPES[kind]}"
-            tags[tag] = struct.unpack(form, _content(stream, value, struct.calcsize(form), order + wide))
+            tags[tag] = struct.unpack(form, _content(stream, value, struct.calcsize(form), order))
             if tag == ORIENTATION:
-                first = at + (8 if is_big else 2) + layout.size * place
-                tags[_ORIENTATION_PLACE] = (first + layout.size - len(value), kind)
-    return tags, profile, following
+                # An entry has 4 bytes, the number and the value; before the entries stands their own number.
+                size, first = 4 + 2 * len(value), at + (8 if len(value) == 8 else 2)
+                tags[_ORIENTATION_PLACE] = (first + size * (place + 1) - len(value), kind)
+    return tags
 
 
-def _content(stream: BinaryIO, value: bytes, size: int, offset: str) -> bytes:
+def _content(stream: BinaryIO, value: bytes, size: int, order: str) -> bytes:
     """Return a tag's content: ``value``, the last field of its entry, or what lies at the file offset in that field."""
     if size <= len(value):
         return value[:size]
-    stream.seek(struct.unpack(offset, value)[0])
+    stream.seek(struct.unpack(order + ("Q" if len(value) == 8 else "I"), value)[0])
     return stream.read(size)

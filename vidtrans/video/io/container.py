@@ -140,11 +140,12 @@ def open_generated(path: Path | BytesIO, kind: str | None = None) -> InputContai
 
 
 def first_bytes(path: Path) -> bytes:
-    """Return the codec's extradata and the first packet of a video, joined. Raises MediaError."""
+    """Return the codec's extradata and, unless damaged, the first packet of a video, joined. Raises MediaError."""
     with open_media(path) as container:
-        stream = picture_stream(container, path)
-        packet = next(packets_of(container, [stream]), None)
-        return (stream.codec_context.extradata or b"") + (bytes(packet) if packet else b"")
+        stream, packet = picture_stream(container, path), b""
+        with suppress(av.error.FFmpegError, StopIteration):
+            packet = bytes(next(packets_of(container, [stream])))
+        return (stream.codec_context.extradata or b"") + packet
 
 
 def picture_stream(container: InputContainer, path: Path) -> VideoStream:

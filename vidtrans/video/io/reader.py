@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from fractions import Fraction
 from itertools import chain, islice
 from math import floor
@@ -44,8 +44,7 @@ class ClipReader:
     ) -> None:
         self.path = Path(path)
         self.frame_format, self.threads, self.tolerant = frame_format, threads, tolerant
-        self._hardware = hardware
-        self._convert = FrameConverter(frame_format)
+        self._hardware, self._convert = hardware, FrameConverter(frame_format)
         self._stamps: list[int | None] = []
         self._last_duration = 0
 
@@ -67,11 +66,12 @@ class ClipReader:
         self._decoder.__exit__()
 
     def _open(self, tolerant: bool) -> None:
-        decoder = Decoder(self.path, self.threads, tolerant=tolerant, hardware=self._hardware)
-        self._decoder = decoder.__enter__()
-        self._used = False
-        if decoder.info.codec in PNG_CODECS:
-            self._convert.profile_data = png_profile(first_bytes(self.path))
+        with ExitStack() as stack:
+            decoder = Decoder(self.path, self.threads, tolerant=tolerant, hardware=self._hardware)
+            self._decoder, self._used = stack.enter_context(decoder), False
+            if decoder.info.codec in PNG_CODECS:
+                self._convert.profile_data = png_profile(first_bytes(self.path))
+            stack.pop_all()
 
     def _restart(self, tolerant: bool) -> Decoder:
         """Return a decoder at the first frame.

@@ -1,0 +1,174 @@
+"""Picture files that are damaged, or forged to cost time and memory: read as far as they are good, or refused."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pictures_of_all_kinds import with_chunks, write_tiff
+from PIL import Image, ImageCms
+
+from vidtrans.core.errors import MediaError
+from vidtrans.video.images.indexed import has_deep_levels, read_indices, read_palette
+from vidtrans.video.images.picture import header_of, read_picture, read_still
+from vidtrans.video.images.tiff import read_directories
+from vidtrans.video.io.pictures import open_reader
+
+PAM = b"P7\nWIDTH %d\nHEIGHT %d\nDEPTH 1\nMAXVAL %d\nENDHDR\n"
+WHITE = bytes([128, 128, 128, 129])  # of Radiance
+
+
+def flat(path: Path, **options: Any) -> Path:
+    Image.new("RGB", (8, 8), (200, 60, 40)).save(path, **options)
+    return path
+
+
+def test_an_animation_of_more_frames_than_fit_is_refused(tmp_path: Path) -> None:
+    path = with_chunks(flat(tmp_path / "a.png"), {b"acTL": struct.pack(">II", 0x7FFFFFFF, 0)})
+    with pytest.raises(MediaError, match="pictures, for which the file is too short"):
+        read_picture(path)
+
+
+def entry(tag: int, kind: int, count: int, value: int) -> bytes:
+    return struct.pack("<HHII", tag, kind, count, value)
+
+
+def test_directories_of_a_tiff_that_overlap_are_refused() -> None:
+    data = bytearray(b"II*\0" + struct.pack("<I", 16) + bytes(600 * 8 + 2 + 4096 * 12 + 12))
+    for at in range(16, 16 + 600 * 8, 8):
+        struct.pack_into("<H", data, at, 4096)
+    for at in range(16, 16 + 599 * 8, 8):
+        struct.pack_into("<I", data, at + 2 + 4096 * 12, at + 8)
+    with pytest.raises(ValueError, match="too many tags"):
+        read_directories(io.BytesIO(data))
+
+
+def test_of_many_profiles_in_a_tiff_one_is_read() -> None:
+    class Stream(io.BytesIO):
+        longest_reads = 0
+
+        def read(self, size: int | None = -1) -> bytes:
+            self.longest_reads += size == 1 << 16
+            return super().read(size)
+
+    sides, profiles = entry(256, 4, 1, 8) + entry(257, 4, 1, 8), entry(34675, 7, 1 << 16, 8) * 50
+    directories = [struct.pack("<H", 52) + sides + profiles + struct.pack("<I", at) for at in ((8 + 630), 0)]
+    stream = Stream(b"II*\0" + struct.pack("<I", 8) + b"".join(directories) + bytes(1 << 17))
+    assert len(directories[0]) == 630
+    assert len(read_directories(stream)[0]) == 2
+    assert stream.longest_reads == 1
+
+
+@pytest.mark.parametrize("ending", ["png", "webp"])
+def test_a_picture_with_damaged_exif_is_read_without(tmp_path: Path, ending: str) -> None:
+    path = flat(tmp_path / f"a.{ending}", **({} if ending == "png" else {"exif": b"Exif\0\0garbage"}))
+    if ending == "png":
+        with_chunks(path, {b"eXIf": b"garbage"})
+    assert read_picture(path).shape == (8, 8, 3)
+
+
+def test_a_parametric_curve_without_slope_is_an_unusable_profile(tmp_path: Path) -> None:
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    at = -1
+    while (at := profile.find(b"para", at + 1)) >= 0:
+        struct.pack_into(">Hxxii", profile, at + 8, 1, 65536, 0)  # of the kind (a x + b) ^ g, with a = 0
+    still = read_still(flat(tmp_path / "a.png", icc_profile=bytes(profile)))
+    assert still.notes == ("its ICC profile cannot be used (it is damaged): taken for sRGB",)
+
+
+@pytest.mark.parametrize("primaries", ["e", "e " * 8, "1 2", "0 " * 8])
+def test_wrong_primaries_of_light_are_ignored(tmp_path: Path, primaries: str) -> None:
+    path = tmp_path / "a.hdr"
+    path.write_bytes(
+        b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\nPRIMARIES=%b\n\n-Y 4 +X 4\n" % primaries.encode() + WHITE * 16
+    )
+    assert read_picture(path).shape == (4, 4, 3)
+
+
+@pytest.mark.parametrize("size", [(0, 4), (4, 0)])
+def test_a_map_without_pixels_is_refused(tmp_path: Path, size: tuple[int, int]) -> None:
+    (tmp_path / "a.pam").write_bytes(PAM % (*size, 255))
+    with pytest.raises(MediaError, match="without pixels"):
+        read_picture(tmp_path / "a.pam")
+
+
+def test_a_damaged_frame_of_an_animation_is_a_media_error_and_the_file_is_closed(tmp_path: Path) -> None:
+    first = Image.new("RGB", (8, 8), (200, 60, 40))
+    flat(tmp_path / "a.png", save_all=True, append_images=[first.rotate(90), Image.new("RGB", (8, 8))])
+    data = bytearray((tmp_path / "a.png").read_bytes())
+    struct.pack_into(">I", data, data.index(b"fcTL") + 8, 1 << 30)  # its width
+    (tmp_path / "a.mov").write_bytes(data)
+    with pytest.raises(MediaError), open_reader(tmp_path / "a.mov") as reader:
+        list(reader.frames())
+    assert not any(link.resolve().name == "a.mov" for link in Path("/proc/self/fd").iterdir())
+
+
+def write_huge(path: Path) -> Path:
+    data = bytearray(flat(path).read_bytes())
+    struct.pack_into(">IIBB", data, 16, 30_000, 30_000, 8, 0)
+    struct.pack_into(">I", data, 29, zlib.crc32(data[12:29]))
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "is_deep"),
+    [
+        ("a.hdr", b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 4 +X 4\n" + WHITE * 16, True),
+        ("a.pfm", b"Pf\n4 4\n-1\n" + bytes(64), True),
+        ("a.pam", PAM % (4, 4, 255) + bytes(16), False),
+        ("a.pam", PAM % (4, 4, 999) + bytes(32), True),
+        ("a.tif", np.zeros((4, 4, 3), np.float32), False),
+        ("a.tif", np.zeros((4, 4), np.float64), True),
+        ("a.tif", np.zeros((4, 4), np.uint16), True),
+        ("a.tif", np.zeros((4, 4), np.uint8), False),
+        ("a.png", None, False),
+    ],
+)
+def test_pictures_that_pillow_does_not_open_have_no_palette(
+    tmp_path: Path, name: str, content: bytes | np.ndarray | None, is_deep: bool
+) -> None:
+    path = tmp_path / name
+    if content is None:
+        write_huge(path)
+    elif isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        write_tiff(path, [content])
+    assert read_palette(path) is None
+    assert has_deep_levels(path) == is_deep
+
+
+@pytest.mark.parametrize("ending", ["png", "tif", "bmp", "tga", "pcx"])
+def test_every_format_with_a_palette_has_it_read(tmp_path: Path, ending: str) -> None:
+    picture = Image.new("P", (8, 8), 1)
+    picture.putpalette([0, 0, 0, 200, 60, 40])
+    picture.save(tmp_path / f"a.{ending}")
+    palette = read_palette(tmp_path / f"a.{ending}")
+    assert palette is not None
+    assert palette[1].tolist() == [200, 60, 40]
+    assert (read_indices(tmp_path / f"a.{ending}") == 1).all()
+
+
+def chunks(name: bytes, count: int, content: bytes = b"") -> bytes:
+    return (struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))) * count
+
+
+def test_a_png_of_too_many_chunks_is_refused_and_behind_its_pixels_only_exif_counts(tmp_path: Path) -> None:
+    data = flat(tmp_path / "a.png").read_bytes()
+    end = data.index(b"IEND") - 4
+    (tmp_path / "a.png").write_bytes(data[:33] + chunks(b"teSt", 10_001) + data[33:])
+    with pytest.raises(MediaError, match="too many chunks"):
+        read_picture(tmp_path / "a.png")
+    exif = Image.Exif()
+    exif[274] = 6
+    late = chunks(b"gAMA", 1, struct.pack(">I", 100_000)) + chunks(b"eXIf", 1, exif.tobytes()[6:])
+    for count, orientation in ((20_000, 6), (100_001, 1)):
+        (tmp_path / "a.png").write_bytes(data[:end] + chunks(b"teSt", count) + late + data[end:])
+        header = header_of(tmp_path / "a.png")
+        assert (header.orientation, header.colours) == (orientation, None)
