@@ -106,6 +106,10 @@ class PictureReader:
         rgb, alpha = apply_format(rgb, alpha, frame_format, PAPER, cut_out=self._transparent)
         return Frame(number, number, rgb, alpha=alpha)
 
+    def set_white(self, white: float) -> None:
+        """Set the sample that is white in all pictures, as ``Findings.white`` has it; 0: the highest of the format."""
+        self._white = white
+
     def fix_span(self) -> ExrView | None:
         """Read all pictures of data without a span, to set the span of the view; return the view, None for others."""
         if isinstance(self._pictures, PictureFiles) and self._pictures.is_open_data():
