@@ -225,7 +225,7 @@ def _reading_digest(content: str, index: ClipIndex) -> str:
     """
     found = index.findings
     colour = "" if found.colour in COLOURS else found.colour
-    own = [colour, found.white, list(found.span or ()), list(found.notes)]
+    own = [colour, found.white, list(found.span or ()), list(found.notes), *([found.reading] if found.reading else [])]
     return digest_of([content, *own]) if any(own) else content
 
 

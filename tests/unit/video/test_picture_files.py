@@ -23,7 +23,7 @@ from pictures_of_all_kinds import (
 from PIL import Image, ImageCms
 
 import vidtrans as api
-from vidtrans.clips.indexing import survey_clip
+from vidtrans.clips.indexing import content_digest, survey_clip
 from vidtrans.core.errors import MediaError
 from vidtrans.session import Context
 from vidtrans.video.colour.icc import read_profile
@@ -150,6 +150,17 @@ def test_a_picture_is_turned_upright_with_and_without_alpha(tmp_path: Path, orie
         turns |= {5: turned, 6: turned[:, ::-1], 7: turned[::-1, ::-1], 8: turned[::-1]}
         assert np.array_equal(read_still(path).picture, turns[orientation])
         assert picture_size(path) == turns[orientation].shape[1::-1]
+
+
+@pytest.mark.parametrize(("orientation", "mode", "fresh"), [(6, "RGBA", True), (1, "RGBA", False), (6, "RGB", False)])
+def test_frames_of_turned_pictures_with_alpha_have_keys_of_their_own(
+    tmp_path: Path, orientation: int, mode: str, fresh: bool
+) -> None:
+    exif = Image.Exif()
+    exif[274] = orientation
+    Image.new(mode, (16, 8), (200, 60, 40, 99)[: len(mode)]).save(tmp_path / "a.png", exif=exif)
+    content = content_digest(Context(), tmp_path / "a.png")
+    assert (survey_clip(Context(), tmp_path / "a.png").digest != content) == fresh
 
 
 # Sample formats

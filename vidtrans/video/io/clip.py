@@ -70,6 +70,7 @@ class Findings:
     whites: tuple[float, ...] = ()  # the same of each guide in a folder of guides; () where no guide needs it
     span: tuple[float, float] | None = None  # values of data that are black and white in all pictures
     notes: tuple[str, ...] = ()  # conversions of pictures
+    reading: int = 0  # version of how it is read, if earlier releases read it otherwise
 
     @property
     def damage(self) -> str:

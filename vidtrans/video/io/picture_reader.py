@@ -55,7 +55,7 @@ class PictureReader:
         self._sizes: list[tuple[int, int]] = []
         self._durations_ms: list[float] = []
         self._deep = self._transparent = False
-        self._white = 0.0
+        self._white, self._reading = 0.0, 0
         self._notes: dict[str, None] = {}
         self._samples: SampleRange | None = None
         self._values: list[float] = []
@@ -91,6 +91,7 @@ class PictureReader:
         self._durations_ms.append(duration_ms)
         self._notes |= dict.fromkeys(still.notes)
         self._values += still.values or ()
+        self._reading = max(self._reading, still.reading)
         self._samples = still.samples if self._samples is None else self._samples | still.samples
         rgb, alpha = layers_of(still.picture)
         self._deep = self._deep or rgb.dtype == np.uint16
@@ -155,6 +156,7 @@ class PictureReader:
                 white=self._white or (self._samples.white if self._samples else 0),
                 span=self._whole_span(),
                 notes=(*self._notes, *self._span_note()),
+                reading=self._reading,
             ),
         )
 

@@ -128,7 +128,10 @@ class _GuideReader:
         notes = tuple(f"{name.partition('=')[0].strip('#')}: {note}" for name, i in named for note in i.findings.notes)
         findings = replace(first.findings, alpha=False, missing=missing, short_s=short_s, damaged_at=at, **losses)
         whites = tuple(i.findings.white for i in found)
-        findings = replace(findings, white=0, whites=whites if any(whites) else (), span=None, notes=notes)
+        reading = max(i.findings.reading for i in found)
+        findings = replace(
+            findings, reading=reading, white=0, whites=whites if any(whites) else (), span=None, notes=notes
+        )
         return replace(first, pts=pts, names=names, num_frames_from_header=count, findings=findings)
 
 
