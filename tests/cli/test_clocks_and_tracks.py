@@ -83,6 +83,14 @@ def test_a_clock_that_begins_anywhere_is_counted_from_0(
     assert sum(map(len, read_blocks(source))) < RATE_HZ
 
 
+@pytest.mark.parametrize("name", ["a.mkv", "a.ts", "a.mp4"])
+def test_sound_that_begins_after_the_pictures_is_heard_then(name: str) -> None:
+    pictures = write_frames(Path("p.mp4"), moving_frames(25), "libx264", "yuv420p", options=FAST)
+    late = remux(with_sound(pictures, Path("late.mkv"), "aac", late_s=0.6), Path(name), output_ts_offset="0")
+    heard = np.abs(np.concatenate(list(read_blocks(late)))) > 0.01
+    assert np.argmax(heard) / RATE_HZ == pytest.approx(0.6, abs=0.05)
+
+
 def test_times_that_an_edit_list_gives_stay(capsys: Capsys) -> None:
     source = remux(film("film.mp4", "libx264", "aac", 6), Path("a.mp4"), output_ts_offset="5")
     assert starts(render(capsys, source, "mp4")[0]) == starts(source)

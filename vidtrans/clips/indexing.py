@@ -225,7 +225,7 @@ def _reading_digest(content: str, index: ClipIndex) -> str:
     """
     found = index.findings
     colour = "" if found.colour in COLOURS else found.colour
-    own = [colour, found.white, list(found.span or ()), list(found.notes)]
+    own = [colour, found.white, list(found.span or ()), list(found.notes), *([found.reading] if found.reading else [])]
     return digest_of([content, *own]) if any(own) else content
 
 
@@ -238,7 +238,8 @@ def _scan(context: Context, path: Path, guides: Sequence[str]) -> tuple[ClipInde
     problem: MediaError | None = None
     try:
         index, survey, doubtful = _read_through(context, path, guides, tolerant=False)
-        if index.findings.white or index.findings.span:  # known only now that all pictures were read
+        found = index.findings
+        if found.white or found.whites or found.span:  # known only now that all pictures were read
             index, survey, doubtful = _read_through(context, path, guides, tolerant=False, index=index)
         if not doubtful:
             return index, survey
@@ -278,5 +279,6 @@ def _index_from(table: Table) -> ClipIndex:
     fractions = {name: Fraction(table[name]) for name in ("time_base", "sample_aspect_ratio", "rate")}
     tuples = {name: tuple(table[name]) for name in ("pts", "names")}
     found = table["findings"]
-    found |= {"notes": tuple(found["notes"]), "span": tuple(found["span"]) if found["span"] else None}
+    found |= {"notes": tuple(found["notes"]), "whites": tuple(found.get("whites", ()))}
+    found["span"] = tuple(found["span"]) if found["span"] else None
     return ClipIndex(**table | fractions | tuples | {"findings": Findings(**found)})

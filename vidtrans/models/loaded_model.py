@@ -81,6 +81,11 @@ class LoadedModel:
         return [self.digest, pairing_record(self.pairing), *([self.extractor.digest] if self.extractor else [])]
 
     @property
+    def padding_key(self) -> dict[str, int]:
+        """The version of the padding for networks of other tools, for cache keys; {} for vidtrans's own."""
+        return {"imported": 2} if any(part.record and part.record.origin for part in self.parts) else {}
+
+    @property
     def is_recurrent(self) -> bool:
         """Whether the model's last output is part of its next input."""
         return bool(self.record and self.record.memory)

@@ -86,7 +86,7 @@ def infer_stage(plan: RenderPlan, engine: Engine, extraction: str = "") -> Infer
         | _skipping_key(plan)
         | _conditions_key(plan)
         | _paint_key(plan)
-        | _origin_key(plan),
+        | plan.model.padding_key,
         libraries=media_libraries(),
         memory=recurrence_key(plan.model.record, engine),
         extraction=extraction,
@@ -99,12 +99,6 @@ def _skipping_key(plan: RenderPlan) -> dict[str, str]:
     reuses = plan.rendering.duplicate_threshold and not plan.model.is_recurrent
     reuse = {"reuse": str(plan.rendering.duplicate_threshold)} if reuses else {}
     return reuse | ({"draft": str(plan.rendering.draft_step), "carried": PROPAGATION_VERSION} if plan.draft else {})
-
-
-def _origin_key(plan: RenderPlan) -> dict[str, int]:
-    """Return the version of the padding for networks of other tools; {} for vidtrans's own."""
-    record = plan.model.record
-    return {"imported": 2} if record is not None and record.origin else {}
 
 
 def _conditions_key(plan: RenderPlan) -> Table:

@@ -117,8 +117,8 @@ class FrameExtractor:
         return {"model": self.model.name, "digest": file_digest(self.model.path, self._context.cache.digest)}
 
     def for_key(self) -> Table:
-        """Return the engine properties that affect the extractor's pictures, for cache keys."""
-        return dict(self.engine.identity)
+        """Return the engine and model properties that affect the extractor's pictures, for cache keys."""
+        return self.engine.identity | self.model.padding_key
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         """Return the (width, height) at which the extractor processes frames of this size."""

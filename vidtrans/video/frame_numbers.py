@@ -175,18 +175,16 @@ def align(whole: Names, own: Names, first: int, stop: int, *, counting: Counting
 
     Frames are matched by name if one sequence has all names of the other, else by number if both are numbered, else by
     name if half of the names are common, else by order. ``counting``: "equal": equal numbers are the same frame;
-    "together": the lowest numbers are, and names are ignored; "found": as "equal", or shifted if that fits better.
+    "together": the lowest numbers are, and half of the names is not enough; "found": as "equal", or shifted if that
+    fits better.
     """
     span = slice(first, stop)
     names, others = ([] if isinstance(side, range) else [PurePath(name).stem for name in side] for side in (whole, own))
     common, shorter = len(set(names) & set(others)), min(len(names), len(others))
     is_named = shorter > 0 and len(set(names)) == len(names) and len(set(others)) == len(others)
     numbers, found = sequence_numbers(whole), sequence_numbers(own)
-    if (
-        is_named
-        and counting != "together"
-        and (common == shorter or (2 * common >= shorter and (numbers is None or found is None)))
-    ):
+    by_half = counting != "together" and 2 * common >= shorter and (numbers is None or found is None)
+    if is_named and (common == shorter or by_half):
         return Sequencing.of(_places(names, others), span, "name")
     if numbers is not None and found is not None:
         words, shift = "", _shift(numbers, found, span) if counting == "found" else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.files import digest_file
 from vidtrans.models.loaded_model import LoadedModel, load_extractor, load_model
+from vidtrans.models.model_chain import ModelChain
 from vidtrans.models.model_file import embed_extractor, load_generator, read_record
 from vidtrans.models.model_record import parse_record
 from vidtrans.pairing.base import Extraction
@@ -194,8 +196,17 @@ def test_a_network_of_another_tool_is_one_and_is_embedded_with_what_it_takes_and
         assert extractor is not None
         made.append(extractor.resized(frame, 48, 32).guides[0])
         net.unlink(missing_ok=True)
+        assert extractor.for_key() == extractor.engine.identity | {"imported": 2}
     assert np.array_equal(*made)
     assert made[0].std() > 1
+
+
+def test_a_chain_with_a_network_of_another_tool_has_the_key_of_its_padding() -> None:
+    own = load(network(Path("own.safetensors"), COLOURS, name="aligned"))
+    assert own.record is not None
+    theirs = replace(own, record=replace(own.record, origin={"family": "resnet"}))
+    chains = [ModelChain(None, "", "", None, steps=steps) for steps in ((own, theirs), (own, own))]
+    assert [chain.padding_key for chain in chains] == [{"imported": 2}, {}]
 
 
 def test_a_record_that_names_a_network_without_its_digest_is_refused() -> None:

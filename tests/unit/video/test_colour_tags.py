@@ -18,7 +18,9 @@ from PIL import Image, ImageCms
 from vidtrans.video.colour.conversion import ToRGB, colour_of, unread_of
 from vidtrans.video.colour.frame_profile import profile_of
 from vidtrans.video.colour.primaries import ACES_AP0, ACES_AP1, ADOBE_RGB, BT709, TAGGED, Primaries
+from vidtrans.video.frame_format import DEFAULT_FORMAT
 from vidtrans.video.io.pictures import open_reader
+from vidtrans.video.io.reader import FrameConverter
 
 P3_RED, BRICK = (234, 51, 36), (200, 60, 40)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -121,6 +123,29 @@ def test_matrices_that_swscale_lacks(matrix: int, full: bool, primaries: int) ->
 )
 def test_what_is_not_known_is_named(tags: dict[str, int], named: str) -> None:
     assert unread_of(tagged((120, 100, 150), "yuv420p", **tags)) == named
+
+
+@pytest.mark.parametrize(
+    ("pix_fmt", "tags", "fresh"),
+    [
+        ("yuv444p", {"colorspace": 8}, 1),
+        ("yuv420p", {"colorspace": 12}, 1),
+        ("yuv444p", {"colorspace": 0}, 1),
+        ("yuv420p", {"colorspace": 0}, 0),
+        ("gbrp", {"colorspace": 0}, 0),
+        ("yuv420p", {"colorspace": 1, "color_primaries": 1, "color_trc": 1}, 0),
+        ("yuv420p", {"color_primaries": 9, "color_trc": 16}, 0),
+        ("yuv420p", {"color_primaries": 12, "color_trc": 16}, 0),
+        ("yuv420p", {"color_primaries": 11, "color_trc": 16}, 1),
+        ("yuv420p", {"color_primaries": 6, "color_trc": 18}, 1),
+    ],
+)
+def test_frames_of_tags_that_were_ignored_have_keys_of_their_own(
+    pix_fmt: str, tags: dict[str, int], fresh: int
+) -> None:
+    convert = FrameConverter(DEFAULT_FORMAT)
+    convert(tagged((128,) * 3, pix_fmt, **tags), 0, 0)
+    assert convert.reading == fresh
 
 
 def test_digital_cinema_is_converted_once() -> None:

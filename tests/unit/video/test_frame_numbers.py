@@ -163,6 +163,8 @@ def test_names_come_before_numbers_and_the_order_last(
 
 def test_a_start_and_pair_folders_say_how_to_count() -> None:
     assert align(range(4), names(range(5, 9)), 0, 4, counting="together").steps == (0, 1, 2, 3)
+    assert align(names(range(7, 13)), names(range(6, 13)), 0, 6, counting="together").steps == (1, 2, 3, 4, 5, 6)
+    assert align(names(range(1, 7)), names(range(6, 13)), 0, 6, counting="together").steps == (0, 1, 2, 3, 4, 5)
     assert align(names([1, 2, 3]), names([2, 3, 4], "b{}.png"), 0, 3, counting="equal").steps == (None, 0, 1)
 
 

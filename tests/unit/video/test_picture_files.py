@@ -23,12 +23,15 @@ from pictures_of_all_kinds import (
 from PIL import Image, ImageCms
 
 import vidtrans as api
+from vidtrans.clips.indexing import content_digest, survey_clip
 from vidtrans.core.errors import MediaError
+from vidtrans.session import Context
 from vidtrans.video.colour.icc import read_profile
 from vidtrans.video.colour.primaries import ADOBE_RGB, TAGGED
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import encode_png, picture_size, read_layers, read_picture, read_still
 from vidtrans.video.io.pictures import open_reader
+from vidtrans.video.io.policy import describe_conversions
 
 COLOUR = (200, 60, 40)
 IN_P3 = (217, 42, 23)  # what it is in sRGB if it is meant as Display P3
@@ -149,6 +152,17 @@ def test_a_picture_is_turned_upright_with_and_without_alpha(tmp_path: Path, orie
         assert picture_size(path) == turns[orientation].shape[1::-1]
 
 
+@pytest.mark.parametrize(("orientation", "mode", "fresh"), [(6, "RGBA", True), (1, "RGBA", False), (6, "RGB", False)])
+def test_frames_of_turned_pictures_with_alpha_have_keys_of_their_own(
+    tmp_path: Path, orientation: int, mode: str, fresh: bool
+) -> None:
+    exif = Image.Exif()
+    exif[274] = orientation
+    Image.new(mode, (16, 8), (200, 60, 40, 99)[: len(mode)]).save(tmp_path / "a.png", exif=exif)
+    content = content_digest(Context(), tmp_path / "a.png")
+    assert (survey_clip(Context(), tmp_path / "a.png").digest != content) == fresh
+
+
 # Sample formats
 
 
@@ -201,6 +215,19 @@ def test_fewer_bits_than_stored_are_found_over_all_pictures_and_scaled_alike(
     api.stylize(tmp_path / "f", output=tmp_path / "o", model="identity", settings={"encoding": {"bit_depth": "16"}})
     read = [read_layers(tmp_path / "o" / f"{i}.png")[0][8, 8, 0] for i in range(3)]
     assert np.allclose(np.array(read) / 65535, (0.3, 1.0, 0.6), atol=0.01)
+
+
+def test_each_guide_has_its_own_white_and_it_is_told(tmp_path: Path) -> None:
+    whites = {"a": 4095, "b": 1023, "c": 65535}
+    for name, white in whites.items():
+        write_folder(tmp_path / name, [np.full((16, 16, 3), round(white * s), np.uint16) for s in (0.3, 1.0)])
+    clip = survey_clip(Context(), tmp_path, ["b", "a", "c"])
+    cached = survey_clip(Context(), tmp_path, ["b", "a", "c"])
+    assert (cached.index, cached.digest) == (clip.index, clip.digest)
+    told = [f"{name}: samples up to {whites[name]:,}: that is white in all of its pictures" for name in "ba"]
+    assert describe_conversions(clip.index) == told
+    read = list(clip.frames(FrameFormat(), 1))
+    assert [[round(float(p.mean()) / 255, 2) for p in f.pictures] for f in read] == [[0.3] * 3, [1.0] * 3]
 
 
 def test_dark_16_bit_pictures_stay_dark(tmp_path: Path) -> None:

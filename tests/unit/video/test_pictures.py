@@ -21,7 +21,7 @@ from vidtrans.core.settings import Size
 from vidtrans.data.dataset import open_dataset
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import write_picture
-from vidtrans.video.io.picture_paths import natural_order, pictures_in
+from vidtrans.video.io.picture_paths import natural_order, pictures_in, split_view
 from vidtrans.video.io.pictures import open_reader
 
 repeatable = hypothesis_settings(max_examples=50)
@@ -31,6 +31,27 @@ SIZES = [(64, 48), (40, 40), (48, 64)]
 def read(path: Path, size: Size | None = None) -> list[np.ndarray]:
     with open_reader(path, FrameFormat(size or Size())) as reader:
         return [f.rgb for f in reader.frames()]
+
+
+# Named
+
+
+@pytest.mark.parametrize(
+    ("given", "source", "view"),
+    [
+        ("sh#%04d.png", "sh#%04d.png", ""),
+        ("sh#%04d.exr#Z", "sh#%04d.exr", "Z"),
+        ("take#2#Z", "take#2", "Z"),
+        ("take#2", "take#2", ""),
+        ("#Z", ".", "Z"),
+        ("plain#Z#2", "plain", "Z#2"),
+        ("missing#Z#2", "missing", "Z#2"),
+    ],
+)
+def test_a_view_follows_the_last_number_sign_behind_a_source(given: str, source: str, view: str) -> None:
+    for folder in ("take#2", "plain"):
+        Path(folder).mkdir()
+    assert split_view(Path(given)) == (Path(source), view)
 
 
 # In order

@@ -18,7 +18,19 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 from vidtrans.video.colour.hdr import ToneMap
 from vidtrans.video.colour.icc import Conversion
 from vidtrans.video.colour.matrices import OWN, rgb_of_yuv
-from vidtrans.video.colour.tags import GBR, HD_LINES, MATRICES, UNSPECIFIED, mapped_colours, unread_tags
+from vidtrans.video.colour.primaries import TAGGED
+from vidtrans.video.colour.tags import (
+    BT709,
+    BT2020,
+    GBR,
+    HD_LINES,
+    HDR_TRANSFERS,
+    MATRICES,
+    P3_D65,
+    UNSPECIFIED,
+    mapped_colours,
+    unread_tags,
+)
 from vidtrans.video.frame_format import FrameFormat
 
 # BITEXACT and ACCURATE_RND make the conversion the same on every processor.
@@ -41,6 +53,12 @@ def unread_of(frame: av.VideoFrame) -> str:
     """Return the tags of a frame that are not acted upon, as ``unread_tags``; '' where there are none."""
     matrix = UNSPECIFIED if frame.format.is_rgb or has_own_matrix(frame) else int(frame.colorspace)
     return unread_tags(int(frame.color_primaries), int(frame.color_trc), matrix)
+
+
+def reading_of(frame: av.VideoFrame) -> int:
+    """Return the version of how a frame's tags are acted upon, if earlier releases ignored them; else 0."""
+    hdr, primaries = int(frame.color_trc) in HDR_TRANSFERS, int(frame.color_primaries)
+    return int(has_own_matrix(frame) or (hdr and primaries in TAGGED and primaries not in (BT709, BT2020, P3_D65)))
 
 
 def matrix_of(frame: av.VideoFrame) -> Colorspace:

@@ -65,13 +65,14 @@ class Still:
     """A decoded picture: (H, W, 3) RGB or (H, W, 4) RGBA, straight alpha, uint8 or uint16, sRGB, upright.
 
     ``values``: for data such as depth, the lowest and the highest value before their range was mapped to black and
-    white; None for pictures. ``notes``: texts on the conversions, for the user.
+    white; None for pictures. ``notes``: texts on the conversions, for the user. ``reading``: see ``Findings.reading``.
     """
 
     picture: np.ndarray
     samples: SampleRange = SampleRange()
     notes: tuple[str, ...] = ()
     values: tuple[float, float] | None = None
+    reading: int = 0
 
 
 def decode_still(data: np.ndarray, header: PictureHeader, white: float = 0, page: int = 0) -> Still | None:
@@ -93,7 +94,8 @@ def still_of(stored: np.ndarray, header: PictureHeader, white: float = 0) -> Sti
         rgb = colours.convert(np.ascontiguousarray(picture[..., :3]))
         picture = np.dstack([rgb, picture[..., 3:]]) if picture.shape[2] == 4 else rgb
     notes = (_sample_note(stored.dtype, header, samples.peak, white), colours.note if colours else "")
-    return Still(np.ascontiguousarray(picture), samples, tuple(note for note in notes if note))
+    reading = int(stored.shape[2] == 4 and header.orientation != 1)
+    return Still(np.ascontiguousarray(picture), samples, tuple(note for note in notes if note), reading=reading)
 
 
 def _samples(stored: np.ndarray, header: PictureHeader) -> SampleRange:

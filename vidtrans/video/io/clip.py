@@ -67,8 +67,10 @@ class Findings:
     no_rate: bool = False  # neither times nor a rate are stored
     damaged_at: float | None = None  # seconds
     white: float = 0  # sample that is white in all pictures, where it is not the highest of their format
+    whites: tuple[float, ...] = ()  # the same of each guide in a folder of guides; () where no guide needs it
     span: tuple[float, float] | None = None  # values of data that are black and white in all pictures
     notes: tuple[str, ...] = ()  # conversions of pictures
+    reading: int = 0  # version of how it is read, if earlier releases read it otherwise
 
     @property
     def damage(self) -> str:

@@ -24,12 +24,16 @@ VIDEO_SUFFIXES = (
 def split_view(path: Path) -> tuple[Path, str]:
     """Split a path at its # into the source and the text of an ``ExrView`` ('' without #): shot/depth#Z=0..80.
 
-    A file name that begins with #, as in shot/#Z, is a view of the folder.
+    A file name that begins with #, as in shot/#Z, is a view of the folder. Of several #, the last one behind the name
+    of an existing file or folder counts, else the first. A # before the number of a pattern, as in sh#%04d.png, is part
+    of the name.
     """
     if "#" not in path.name or path.exists():
         return path, ""
-    name, _, view = path.name.partition("#")
-    return (path.with_name(name) if name else path.parent), view
+    names = path.name.split("#")
+    parts = [("#".join(names[:n]), "#".join(names[n:])) for n in range(1, len(names))]
+    splits = [(path.with_name(n) if n else path.parent, view) for n, view in parts if not NUMBER.search(view)]
+    return next((split for split in reversed(splits) if split[0].exists()), splits[0] if splits else (path, ""))
 
 
 def is_picture(path: Path) -> bool:

@@ -55,7 +55,7 @@ class PictureReader:
         self._sizes: list[tuple[int, int]] = []
         self._durations_ms: list[float] = []
         self._deep = self._transparent = False
-        self._white = 0.0
+        self._white, self._reading = 0.0, 0
         self._notes: dict[str, None] = {}
         self._samples: SampleRange | None = None
         self._values: list[float] = []
@@ -91,6 +91,7 @@ class PictureReader:
         self._durations_ms.append(duration_ms)
         self._notes |= dict.fromkeys(still.notes)
         self._values += still.values or ()
+        self._reading = max(self._reading, still.reading)
         self._samples = still.samples if self._samples is None else self._samples | still.samples
         rgb, alpha = layers_of(still.picture)
         self._deep = self._deep or rgb.dtype == np.uint16
@@ -105,6 +106,10 @@ class PictureReader:
             rgb, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
         rgb, alpha = apply_format(rgb, alpha, frame_format, PAPER, cut_out=self._transparent)
         return Frame(number, number, rgb, alpha=alpha)
+
+    def set_white(self, white: float) -> None:
+        """Set the sample that is white in all pictures, as ``Findings.white`` has it; 0: the highest of the format."""
+        self._white = white
 
     def fix_span(self) -> ExrView | None:
         """Read all pictures of data without a span, to set the span of the view; return the view, None for others."""
@@ -151,6 +156,7 @@ class PictureReader:
                 white=self._white or (self._samples.white if self._samples else 0),
                 span=self._whole_span(),
                 notes=(*self._notes, *self._span_note()),
+                reading=self._reading,
             ),
         )
 

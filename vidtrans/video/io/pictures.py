@@ -93,6 +93,9 @@ class _GuideReader:
         self, start: int = 0, stop: int | None = None, index: ClipIndex | None = None
     ) -> Generator[Frame, None, None]:
         stop = stop if index is None else min(index.num_frames if stop is None else stop, index.num_frames)
+        for reader, white in zip(self._readers, index.findings.whites if index else (), strict=False):
+            if isinstance(reader, PictureReader):
+                reader.set_white(white)
         self._count = start
         self._ended: list[Reader] = []
         with ExitStack() as stack:
@@ -124,7 +127,11 @@ class _GuideReader:
         named = zip(self.names, found, strict=True)
         notes = tuple(f"{name.partition('=')[0].strip('#')}: {note}" for name, i in named for note in i.findings.notes)
         findings = replace(first.findings, alpha=False, missing=missing, short_s=short_s, damaged_at=at, **losses)
-        findings = replace(findings, span=None, notes=notes)
+        whites = tuple(i.findings.white for i in found)
+        reading = max(i.findings.reading for i in found)
+        findings = replace(
+            findings, reading=reading, white=0, whites=whites if any(whites) else (), span=None, notes=notes
+        )
         return replace(first, pts=pts, names=names, num_frames_from_header=count, findings=findings)
 
 

@@ -14,7 +14,7 @@ import av
 import numpy as np
 
 from vidtrans.core.errors import MediaError
-from vidtrans.video.colour.conversion import ToRGB, apply_format, colour_of, depth_of, has_alpha, unread_of
+from vidtrans.video.colour.conversion import ToRGB, apply_format, colour_of, depth_of, has_alpha, reading_of, unread_of
 from vidtrans.video.colour.frame_profile import PNG_CODECS, FrameProfile, png_profile, profile_of
 from vidtrans.video.colour.tags import primaries_name, space_name, transfer_name
 from vidtrans.video.frame_format import BLACK, DEFAULT_FORMAT, FrameFormat
@@ -232,16 +232,9 @@ class ClipReader:
                 holes=holes if not missing else 0,
                 no_rate=info.average_rate is None,
                 damaged_at=damaged_at,
+                reading=seen.reading,
             ),
         )
-
-
-def _has_no_side_data(frame: av.VideoFrame) -> bool:
-    """Return whether a frame has no side data, which is usual; such a frame is upright."""
-    try:
-        return len(frame.side_data) == 0
-    except ValueError:  # a kind of side data that PyAV has no name for
-        return False
 
 
 class FrameConverter:
@@ -254,6 +247,7 @@ class FrameConverter:
     def __init__(self, frame_format: FrameFormat) -> None:
         self.frame_format = frame_format
         self.depth, self.colour, self.unread, self.transparent, self.num_resized = 0, "", "", False, 0
+        self.reading = 0
         self.matrix = self.primaries = self.transfer = "untagged"
         self.first_size, self.first_orientation = (0, 0), UPRIGHT
         self._upright: tuple[int, int] | None = None
@@ -271,10 +265,7 @@ class FrameConverter:
         if self._profile is None:
             self._profile = profile_of(decoded, self.profile_data)
             self.colour, self.unread = self._profile.colour, self._profile.unread
-        if self.profile_data is not None:
-            orientation = rotation_of(decoded)
-        else:
-            orientation = UPRIGHT if _has_no_side_data(decoded) else orientation_of(decoded)
+        orientation = orientation_of(decoded) if self.profile_data is None else rotation_of(decoded)
         turned = orientation != UPRIGHT
         size = orientation.size(decoded.width, decoded.height) if turned else (decoded.width, decoded.height)
         if self._upright is None:
@@ -286,6 +277,7 @@ class FrameConverter:
         self.num_resized += size != self.first_size
         self.depth = max(self.depth, depth_of(decoded))
         self.colour, self.unread = self.colour or colour_of(decoded), self.unread or unread_of(decoded)
+        self.reading = self.reading or reading_of(decoded)
         stored = orientation.size(*self._upright) if turned else self._upright
         if self._to_rgb is None or (self._to_rgb.width, self._to_rgb.height) != stored:
             self._to_rgb = ToRGB(*stored, deep=self.frame_format.deep, profile=self._profile.conversion)

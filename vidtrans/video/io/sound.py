@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import av.error
 import numpy as np
+from av.container import InputContainer
 
 from vidtrans.core.errors import MediaError
-from vidtrans.video.io.container import open_media, zero_s
+from vidtrans.video.io.container import open_media, picture_stream, zero_s
 
 RATE_HZ = 22_050
 
@@ -18,15 +20,15 @@ RATE_HZ = 22_050
 def read_blocks(path: Path) -> Generator[np.ndarray, None, None]:
     """Yield blocks of samples in order, (n,) float32 in [-1, 1] at ``RATE_HZ``; the first sample is at 0 s.
 
-    Times count from the start of the file's clock. Samples before 0 are left out, and gaps between packets become
-    silence. Raises MediaError where there is no sound.
+    Times count from the start of the file's clock, as those of its pictures do. Samples before 0 are left out, and gaps
+    between packets become silence. Raises MediaError where there is no sound.
     """
     with open_media(path) as container:
         tracks = [s for s in container.streams.audio if s.codec_context is not None]
         if not tracks:
             raise MediaError(str(path), "there is no sound in it", "give a file with a sound track")
         resampler = av.AudioResampler("flt", "mono", RATE_HZ)
-        zero = zero_s(container)
+        zero = _zero_s(container, path)
         at = 0  # the next sample's number
         try:
             for frame in container.decode(tracks[0]):
@@ -43,6 +45,17 @@ def read_blocks(path: Path) -> Generator[np.ndarray, None, None]:
                 yield part.to_ndarray()[0]
         except (av.error.FFmpegError, ValueError) as error:
             raise MediaError(str(path), f"its sound cannot be decoded ({error})", "convert it first") from None
+
+
+def _zero_s(container: InputContainer, path: Path) -> Fraction:
+    """Return the time in the file, in s, that is 0 for a viewer; the pictures count where there are any."""
+    try:
+        pictures = picture_stream(container, path)
+    except MediaError:
+        return zero_s(container)
+    if pictures.start_time is None or not pictures.time_base:
+        return zero_s(container)
+    return zero_s(container, pictures, pictures.start_time * pictures.time_base)
 
 
 # Times in containers are rounded: less than this is no gap.
