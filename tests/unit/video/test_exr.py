@@ -13,7 +13,7 @@ from exr_files import FLOAT, HALF, WHOLE, attribute, exr_bytes, multipart_bytes
 from vidtrans.core.errors import MediaError
 from vidtrans.video.images.exr import encode_exr
 from vidtrans.video.images.exr import read_exr as read_layer
-from vidtrans.video.images.exr_header import read_header
+from vidtrans.video.images.exr_header import list_channels, read_header
 from vidtrans.video.images.exr_view import ExrView
 from vidtrans.video.images.picture import picture_size
 from vidtrans.video.images.still import Still
@@ -327,6 +327,27 @@ def test_what_is_no_picture_is_refused_with_the_reason() -> None:
     unfinished[table + 8 : table + 16] = bytes(8)
     for data in (bytes(unfinished), b"hello", b"\x89PNG\r\n\x1a\n" + bytes(200), b"\x76\x2f\x31\x01" + bytes(500)):
         refused(data)
+
+
+def test_headers_of_too_many_entries_are_refused() -> None:
+    even = {"Z": SLOPE}
+    for more in (attribute("a", "string", b"") * 4096, b"".join(attribute(f"a{i}", "int", b"") for i in range(4096))):
+        with pytest.raises(MediaError, match="not a picture"):
+            read_header(put(exr_bytes(even, more=more)))
+    rows = b"".join(b"c%05d" % i + b"\0" + struct.pack("<4i", HALF, 0, 1, 1) for i in range(40_000)) + b"\0"
+    assert len(dict(list_channels(rows))) == 40_000
+    with pytest.raises(MediaError, match="not a picture"):
+        read_header(put(exr_bytes(even, more=attribute("channels", "chlist", rows))))
+    with pytest.raises(MediaError, match="not a picture"):
+        read_header(put(multipart_bytes({f"{i}": {"Z": SLOPE[:1, :1]} for i in range(1025)})))
+
+
+def test_a_table_of_more_chunks_than_lines_is_refused() -> None:
+    data = exr_bytes({"Z": SLOPE}, FLOAT)
+    begin = read_header(put(data)).end
+    first = struct.pack("<Q", begin + 8 * 5)
+    longer = data[:begin] + first * 5 + data[begin + 32 :]
+    assert "cut short or damaged" in refused(longer)
 
 
 def test_what_is_not_there_is_refused() -> None:

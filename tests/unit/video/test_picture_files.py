@@ -30,6 +30,8 @@ from vidtrans.video.colour.icc import read_profile
 from vidtrans.video.colour.primaries import ADOBE_RGB, TAGGED
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import encode_png, picture_size, read_layers, read_picture, read_still
+from vidtrans.video.images.picture_stack import PictureStack
+from vidtrans.video.images.tiff import with_first
 from vidtrans.video.io.pictures import open_reader
 from vidtrans.video.io.policy import describe_conversions
 
@@ -333,6 +335,32 @@ def test_a_file_of_many_pictures_is_a_clip_with_its_own_times(tmp_path: Path, na
     with open_reader(tmp_path / name, FrameFormat(deep=True)) as reader:
         list(reader.frames())
         assert reader.index().findings.depth == (16 if name == "a.tif" else 8)
+
+
+@pytest.mark.parametrize("shape", [(16, 24), (16, 24, 3), (16, 24, 4)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_picture_of_a_stack_is_read_as_a_file_of_its_own(
+    tmp_path: Path, shape: tuple[int, ...], dtype: type, orientation: int
+) -> None:
+    rng = np.random.default_rng(0)
+    pictures = [(rng.random(shape) * (1 if dtype is np.float32 else 255)).astype(dtype) for _ in range(4)]
+    whole = PictureStack(write_tiff(tmp_path / "a.tif", pictures, {274: orientation}))
+    before = (tmp_path / "a.tif").read_bytes()
+    for number in (3, 0, 1, 2):
+        alone = read_still(write_tiff(tmp_path / "b.tif", [pictures[number]], {274: orientation}))
+        assert np.array_equal(whole.read(number, 0)[0].picture, alone.picture)
+    assert (tmp_path / "a.tif").read_bytes() == before
+
+
+@pytest.mark.parametrize("start", ["II*\0", "MM\0*", "II+\0\x08\0\0\0", "MM\0+\0\x08\0\0"])
+def test_the_first_directory_of_a_tiff_is_replaced_in_its_byte_order(start: str) -> None:
+    data = np.frombuffer(start.encode() + bytes(16), np.uint8).copy()
+    size = len(start)
+    found = with_first(data, 1000).tobytes()
+    assert found[:size] == start.encode()
+    assert int.from_bytes(found[size : 2 * size], "little" if start[0] == "I" else "big") == 1000
+    assert found[2 * size :] == bytes(16 - size)
 
 
 def test_pictures_of_a_stack_are_named_by_number(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from vidtrans.core.errors import MediaError
 from vidtrans.video.images.exr_header import MAGIC, MULTIPART, TILED, ExrLayer, Header, list_channels
 
+_MOST_CHUNKS = 1 << 20
 _ZIP_LINES = {2: 1, 3: 16}  # compressions that carry a checksum: lines a chunk
 
 
@@ -48,7 +49,7 @@ def check_chunks(header: Header, data: bytes, path: Path) -> None:
 
 def _chunks(header: Header, data: bytes) -> Iterator[tuple[int, int, int, int]]:
     """Yield for each chunk its offset, begin and end of its pixels, and its part. Raises ValueError, LookupError."""
-    for offset in _chunk_offsets(header.end, data):
+    for offset in _chunk_offsets(header, data):
         number = struct.unpack_from("<I", data, offset)[0] if header.is_multipart else 0
         # Before a chunk's size: the number of its part, and its tile or its line.
         at = offset + (4 if header.is_multipart else 0) + (16 if header.parts[number].is_tiled else 4)
@@ -58,11 +59,15 @@ def _chunks(header: Header, data: bytes) -> Iterator[tuple[int, int, int, int]]:
         yield offset, begin, end, number
 
 
-def _chunk_offsets(begin: int, data: bytes) -> list[int]:
-    """Return the offsets in the chunk table at ``begin``; it ends where the first chunk begins. Raises ValueError."""
+def _chunk_offsets(header: Header, data: bytes) -> list[int]:
+    """Return the offsets in the table of chunks; it ends where the first chunk begins. Raises ValueError."""
     offsets: list[int] = []
     first = len(data)
-    while (at := begin + 8 * len(offsets)) < first:
+    lines = ((part.is_tiled, part.window[3] - part.window[1] + 1) for part in header.parts)
+    most = sum(_MOST_CHUNKS if is_tiled else min(count, _MOST_CHUNKS) for is_tiled, count in lines)
+    while (at := header.end + 8 * len(offsets)) < first:
+        if len(offsets) >= min(most, _MOST_CHUNKS):
+            raise ValueError("more chunks than lines")
         (offset,) = struct.unpack_from("<Q", data, at)
         if offset > len(data):
             raise ValueError("the file is cut short")

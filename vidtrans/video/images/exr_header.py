@@ -21,6 +21,8 @@ _SPACES = ("colorInteropID", "oiio:ColorSpace")
 _WANTED = ("channels", "compression", "dataWindow", "displayWindow", "name", "chromaticities", *_SPACES)
 _LONGEST_NAME = 255
 _LONGEST_VALUE = 1 << 20
+_MOST_ATTRIBUTES, _MOST_PARTS = 4096, 1024  # attributes of a part
+_MOST_LISTED = 1 << 19  # bytes of the lists of channels of all parts
 _SHOWN = 12  # layers in a message
 # Colour spaces of light that other programs name where the file has no chromaticities.
 _LINEAR = {"ap0": ACES_AP0, "ap1": ACES_AP1, "rec2020": TAGGED[9], "p3d65": TAGGED[12], "adobergb": ADOBE_RGB}
@@ -106,7 +108,11 @@ def read_header(path: Path) -> Header:
             while flags & MULTIPART and (more := _attributes(stream)):
                 headers.append(more)
                 ends.append(stream.tell())
+                if len(headers) > _MOST_PARTS:
+                    raise ValueError("too many parts")
             end = stream.tell()
+        if sum(len(found["channels"][1]) for found in headers) > _MOST_LISTED:
+            raise ValueError("too many channels")
         first = {name: value for name, (_, value) in headers[0].items()}
         windows = [struct.unpack("<4i", first[name]) for name in ("dataWindow", "displayWindow")]
         sizes = [(right - left + 1, bottom - top + 1) for left, top, right, bottom in windows]
@@ -205,9 +211,16 @@ def _layers(part: Part, number: int, count: int) -> Iterator[ExrLayer]:
 
 
 def _attributes(stream: BinaryIO) -> dict[str, tuple[int, bytes]]:
-    """Return (offset, value) of a header's attributes by name; the value is b'' for those not in _WANTED."""
-    found = {}
+    """Return (offset, value) of a header's attributes by name; the value is b'' for those not in _WANTED.
+
+    Raises ValueError where there are too many.
+    """
+    found: dict[str, tuple[int, bytes]] = {}
+    count = 0
     while name := _text(stream):
+        count += 1
+        if count > _MOST_ATTRIBUTES:
+            raise ValueError("too many attributes")
         _text(stream)  # its type
         (size,) = struct.unpack("<I", stream.read(4))
         at = stream.tell()
@@ -231,9 +244,10 @@ def _text(stream: BinaryIO) -> str:
 
 def list_channels(value: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield (name, zero byte and the rest of the entry) from the channel list: name, zero, type, flags, sampling."""
-    while (end := value.index(b"\0")) > 0:
-        yield value[:end].decode("latin-1"), value[end : end + 17]
-        value = value[end + 17 :]
+    at = 0
+    while (end := value.index(b"\0", at)) > at:
+        yield value[at:end].decode("latin-1"), value[end : end + 17]
+        at = end + 17
 
 
 def unreadable(path: Path) -> MediaError:

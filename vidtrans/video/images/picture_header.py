@@ -38,7 +38,8 @@ class PictureHeader:
     ``width`` × ``height``: of the upright picture. ``orientation``: EXIF's number. ``mode``: a mode of Pillow.
     ``max_value``: the sample that is white, if the header states it, else 0. ``bits``: of a stored sample.
     ``premultiplied``: colours are multiplied by alpha. ``samples``: a description of a TIFF's samples, for messages.
-    ``colours``: None for sRGB. ``pages``: the numbers of its pictures in a TIFF or an animation, without previews.
+    ``colours``: None for sRGB. ``pages``: the numbers of its pictures in an animation, or the offsets of their
+    directories in a TIFF, without previews.
     """
 
     format: str
@@ -246,7 +247,7 @@ def _tiff(stream: BinaryIO) -> PictureHeader:
         raise UnreadablePicture(str(error)) from None
     tags = directories[0]
     # What is of another size, or marked so, is a preview or a mask.
-    places = [i for i, other in enumerate(directories) if i == 0 or _is_page(other, tags)]
+    pages = [one[tiff.DIRECTORY][0] for one in directories if one is tags or _is_page(one, tags)]
     mode = _PHOTOMETRIC_MODES.get(tags.get(tiff.PHOTOMETRIC, (2,))[0], "RGB")
     if max(tags.get(tiff.BITS, (1,))) > 8 and len(tags.get(tiff.BITS, ())) > 1 and tags.get(tiff.PLANES, (1,))[0] == 2:
         raise UnreadablePicture("more than 8 bits in separate planes, which are not read")  # OpenCV makes a mess of it
@@ -262,5 +263,5 @@ def _tiff(stream: BinaryIO) -> PictureHeader:
         premultiplied=extra == 1,
         samples=_samples(tags),
         colours=colours_of(mode, profile),
-        pages=tuple(places),
+        pages=pages,
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from vidtrans.core.errors import MediaError
 from vidtrans.video.frame_format import MAX_PIXELS
+from vidtrans.video.images import tiff
 from vidtrans.video.images.picture import header_of
 from vidtrans.video.images.still import Still, decode_still, still_of, turned
 
@@ -61,8 +62,8 @@ class PictureStack:
         self._animation = None
 
     def _page(self, number: int, white: float) -> Still | None:
-        data = np.memmap(self.path, np.uint8, mode="r")
-        return decode_still(data, self._header, white, self._header.pages[number])
+        data = np.memmap(self.path, np.uint8, mode="c")  # the file itself stays as it is
+        return decode_still(tiff.with_first(data, self._header.pages[number]), self._header, white)
 
     def _composed(self, number: int) -> tuple[Still, float]:
         """Return a complete frame of an animation, and its duration in milliseconds."""

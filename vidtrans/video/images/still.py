@@ -75,14 +75,14 @@ class Still:
     reading: int = 0
 
 
-def decode_still(data: np.ndarray, header: PictureHeader, white: float = 0, page: int = 0) -> Still | None:
+def decode_still(data: np.ndarray, header: PictureHeader, white: float = 0) -> Still | None:
     """Decode a file's bytes, (N,) uint8; None if they are damaged. The caller has checked the picture's size.
 
-    ``white``: the sample that is white; 0: by the rule of this module. ``page``: the number of the TIFF directory.
+    ``white``: the sample that is white; 0: by the rule of this module.
     """
-    stored = _by_profile(data, header, page)
+    stored = _by_profile(data, header)
     if stored is None:
-        stored = _decode(data, header, page)
+        stored = _decode(data, header)
     return None if stored is None else still_of(stored, header, white)
 
 
@@ -107,29 +107,29 @@ def _samples(stored: np.ndarray, header: PictureHeader) -> SampleRange:
     return SampleRange(native_white(stored.dtype), peak, is_widened)
 
 
-def _by_profile(data: np.ndarray, header: PictureHeader, page: int) -> np.ndarray | None:
+def _by_profile(data: np.ndarray, header: PictureHeader) -> np.ndarray | None:
     """Convert a CMYK or Lab picture by its profile to sRGB, (H, W, 3) uint8; None for others, and if damaged."""
     if header.colours is None or header.colours.table is None:
         return None
-    with _pillow(data, header, page) as picture:
+    with _pillow(data, header) as picture:
         return None if picture is None else turned(header.colours.table.convert(picture), header.orientation)
 
 
-def _decode(data: np.ndarray, header: PictureHeader, page: int) -> np.ndarray | None:
+def _decode(data: np.ndarray, header: PictureHeader) -> np.ndarray | None:
     """Return the samples as stored, (H, W, 3 or 4) of any dtype, straight alpha, upright; None where damaged."""
     # OpenCV returns the colours of an 8-bit TIFF premultiplied.
     if header.format == "PAM":
         return _arbitrary_map(data, header)
     if header.format in _BY_PILLOW or (header.format == "TIFF" and header.has_alpha and header.bits <= 8):
-        return _by_pillow(data, header, page)
+        return _by_pillow(data, header)
     is_usual = header.bits <= 16 and header.format not in _LIGHT and not header.has_alpha
     kind = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH if is_usual else cv2.IMREAD_UNCHANGED
-    bgr = _by_opencv(data, kind | cv2.IMREAD_IGNORE_ORIENTATION, page)
+    bgr = _by_opencv(data, kind | cv2.IMREAD_IGNORE_ORIENTATION)
     if bgr is None:  # maybe for channels beside the colours
-        return _by_pillow(data, header, page) if header.format == "TIFF" and header.bits == 8 else None
+        return _by_pillow(data, header) if header.format == "TIFF" and header.bits == 8 else None
     channels = 1 if bgr.ndim == 2 else bgr.shape[2]
     if header.has_alpha and channels != 4:  # OpenCV ignores a colour that stands for transparency
-        return _by_pillow(data, header, page)
+        return _by_pillow(data, header)
     if channels == 1:
         picture = np.repeat(bgr.reshape(*bgr.shape[:2], 1), 3, axis=2)
     else:
@@ -149,29 +149,26 @@ def _arbitrary_map(data: np.ndarray, header: PictureHeader) -> np.ndarray | None
     return picture if channels > 2 else picture[..., [0, 0, 0, 1][: 2 + channels]]
 
 
-def _by_opencv(data: np.ndarray, kind: int, page: int) -> np.ndarray | None:
+def _by_opencv(data: np.ndarray, kind: int) -> np.ndarray | None:
     """Return (H, W) or (H, W, C) of any dtype, in BGR; None where damaged."""
     if _is_cut_png(data):
         return None
     try:
-        if not page:
-            return cv2.imdecode(data, kind)
-        done, pictures = cv2.imdecodemulti(data, kind, range=(page, page + 1))
-        return pictures[0] if done else None
+        return cv2.imdecode(data, kind)
     except cv2.error:
         return None
 
 
-def _by_pillow(data: np.ndarray, header: PictureHeader, page: int) -> np.ndarray | None:
+def _by_pillow(data: np.ndarray, header: PictureHeader) -> np.ndarray | None:
     """Return (H, W, 3 or 4) uint8, upright; None where damaged."""
-    with _pillow(data, header, page) as picture:
+    with _pillow(data, header) as picture:
         if picture is None:
             return None
         return turned(np.array(picture.convert("RGBA" if header.has_alpha else "RGB")), header.orientation)
 
 
 @contextmanager
-def _pillow(data: np.ndarray, header: PictureHeader, page: int) -> Iterator[Image.Image | None]:
+def _pillow(data: np.ndarray, header: PictureHeader) -> Iterator[Image.Image | None]:
     """Open a picture, and decode it; None where it is damaged."""
     from PIL import Image
 
@@ -184,7 +181,6 @@ def _pillow(data: np.ndarray, header: PictureHeader, page: int) -> Iterator[Imag
             warnings.simplefilter("ignore")
             picture: Image.Image | None = stack.enter_context(Image.open(io.BytesIO(content)))
             assert picture is not None
-            picture.seek(page)
             picture.load()
         except (OSError, ValueError, SyntaxError, EOFError):
             picture = None

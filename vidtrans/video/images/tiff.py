@@ -6,6 +6,8 @@ import io
 import struct
 from typing import BinaryIO
 
+import numpy as np
+
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 SUBFILE, WIDTH, HEIGHT, BITS, PHOTOMETRIC, ORIENTATION, PLANES, EXTRA, FORMAT, PROFILE = (
     *(254, 256, 257, 258, 262, 274, 284, 338, 339, 34675),
@@ -13,6 +15,7 @@ SUBFILE, WIDTH, HEIGHT, BITS, PHOTOMETRIC, ORIENTATION, PLANES, EXTRA, FORMAT, P
 _READ = (SUBFILE, WIDTH, HEIGHT, BITS, PHOTOMETRIC, ORIENTATION, PLANES, EXTRA, FORMAT)
 _TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _ORIENTATION_PLACE = -1  # where its value lies in the file, and its type
+DIRECTORY = -2  # where the directory itself lies
 IS_NO_PAGE = 0b101  # in SUBFILE: a reduced version of another picture, or a mask
 _MOST_PICTURES, _MOST_VALUES, _LONGEST_PROFILE = 100_000, 16, 1 << 24
 _MOST_TAGS = 1 << 21  # in all pictures; forged directories may overlap, so the file's length does not limit them
@@ -58,6 +61,19 @@ def without_orientation(data: bytes) -> bytes:
     return bytes(patched)
 
 
+def with_first(data: np.ndarray, directory: int) -> np.ndarray:
+    """Return a TIFF file's bytes, (N,) uint8, changed in place: its first picture is that of the directory there.
+
+    A decoder would otherwise walk, slowly, through all pictures before it.
+    """
+    start = data[:16].tobytes()
+    order, is_big = "<" if start[:2] == b"II" else ">", start[2:4].strip(b"\0") == b"+"
+    place, form = (8, "Q") if is_big else (4, "I")
+    stored = struct.pack(order + form, directory)
+    data[place : place + len(stored)] = np.frombuffer(stored, np.uint8)
+    return data
+
+
 def _entries(stream: BinaryIO, at: int, order: str, is_big: bool) -> tuple[list[_Entry], int]:
     """Return the entries of the directory at an offset, and the offset of the next one."""
     wide = "Q" if is_big else "I"
@@ -78,7 +94,7 @@ def _profile(stream: BinaryIO, entries: list[_Entry], order: str) -> bytes:
 
 def _tags(stream: BinaryIO, entries: list[_Entry], at: int, order: str) -> Tags:
     """Return the tags of the directory at an offset, from its entries."""
-    tags: Tags = {}
+    tags: Tags = {DIRECTORY: (at,)}
     for place, (tag, kind, number, value) in enumerate(entries):
         if tag in _READ and kind in _TYPES and 0 < number <= _MOST_VALUES:
             form = f"{order}{number}{_TYPES[kind]}"
