@@ -40,7 +40,9 @@ KNEE_OFFSET = 0.75
 
 _CODES = 65536
 _TINY = np.float32(1e-12)  # keeps black from 0 / 0
+_BLACK, _WHITE = 8192, 57343  # light in whole numbers, with room for some of what is outside BT.709
 _STRIP = 32  # lines at a time, which stay in the processor's cache: whole pictures take half as long again
+_BYTES_STRIP = 256  # the same for pictures of 8 bits, which are mapped in whole numbers
 _M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
 _C1, _C2, _C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
 
@@ -62,6 +64,9 @@ class ToneMap:
         source = TAGGED.get(primaries, TAGGED[BT709])
         self._source_luminance = source.to_xyz()[1:2].astype(np.float32)
         self._to_709 = source.to_bt709().astype(np.float32)
+        steps = np.rint(self._light[::257] * (_WHITE - _BLACK)) if self.takes_bytes else self._light[:256]
+        self._steps = steps.astype(np.uint16)
+        self._steps_to_709 = np.column_stack([self._to_709, np.full(3, _BLACK, np.float32)])
         self._luminance = TAGGED[BT709].to_xyz()[1:2].astype(np.float32)
         peak_nits = {PQ: PQ_PEAK_NITS, HLG: HLG_DISPLAY_NITS}.get(transfer, WHITE_NITS)
         self._curve = _ToneCurve(peak_nits / WHITE_NITS)
@@ -72,24 +77,39 @@ class ToneMap:
         Where ``takes_bytes``, both may be uint8. Grey stays grey, and a brighter pixel stays brighter.
         """
         mapped = np.empty_like(rgb)
-        for top in range(0, len(rgb), _STRIP):
-            mapped[top : top + _STRIP] = self._map(rgb[top : top + _STRIP])
+        strip = _STRIP if rgb.dtype == np.uint16 else _BYTES_STRIP
+        for top in range(0, len(rgb), strip):
+            mapped[top : top + strip] = self._map(rgb[top : top + strip])
         return mapped
 
     def _map(self, rgb: np.ndarray) -> np.ndarray:
-        light = cv2.LUT(rgb, self._light if rgb.dtype == np.uint16 else self._light[::257])
+        if rgb.dtype == np.uint8:
+            return self._map_bytes(rgb)
+        light = cv2.LUT(rgb, self._light)
         if self._is_hlg:
             # BT.2100's OOTF, F_D = α · Y_S^(γ − 1) · E; α is in the table.
             light *= cv2.pow(cv2.transform(light, self._source_luminance), HLG_GAMMA - 1)[..., None]
         light = cv2.transform(light, self._to_709)
         if self._as_pictures:
-            return self._codes_of_pictures(light, rgb.dtype.name)
+            return self._codes_of_pictures(light, "uint16")
         if light.min() < 0:
             light = self._fit_gamut(light)
         if light.max() > self._curve.knee:
             light = self._roll_off(light)
         cv2.pow(light, 1 / SDR_GAMMA, light)
         return np.rint(light * np.float32(_CODES - 1)).astype(np.uint16)
+
+    def _map_bytes(self, rgb: np.ndarray) -> np.ndarray:
+        """Map 8 bits in whole numbers, which takes a quarter of the time; colours outside BT.709 exactly."""
+        steps = cv2.transform(cv2.LUT(rgb, self._steps), self._steps_to_709)
+        codes = cv2.LUT(steps, _codes_of_steps())
+        if steps.min() < _BLACK or steps.max() > _WHITE:
+            # Places, because masks of colours take ten times as long.
+            outside = np.flatnonzero(cv2.inRange(steps, (_BLACK,) * 3, (_WHITE,) * 3) == 0)
+            colours = rgb.reshape(-1, 3).take(outside, axis=0)[None]
+            light = cv2.transform(cv2.LUT(colours, self._light[::257]), self._to_709)
+            codes.reshape(-1, 3)[outside] = self._codes_of_pictures(light, "uint8")[0]
+        return codes
 
     def _codes_of_pictures(self, light: np.ndarray, dtype: str) -> np.ndarray:
         """Fit the few pixels of linear ``light`` outside BT.709, and convert it to codes by the sRGB curve."""
@@ -124,6 +144,13 @@ def _picture_codes(dtype: str) -> np.ndarray:
     """Return a table (65,536,) of sRGB codes of a dtype, for light whose square root has even steps from 0 to 1."""
     light = np.linspace(0, 1, _CODES).astype(np.float32) ** 2
     return np.rint(code_of_light(light[None])[0] * np.float32(np.iinfo(dtype).max)).astype(dtype)
+
+
+@cache
+def _codes_of_steps() -> np.ndarray:
+    """Return a table (65,536,) of sRGB codes, uint8, of light in whole numbers, of which ``_BLACK`` is 0."""
+    light = np.clip((np.arange(_CODES) - _BLACK) / (_WHITE - _BLACK), 0, 1).astype(np.float32)
+    return np.rint(code_of_light(light[None])[0] * np.float32(255)).astype(np.uint8)
 
 
 class _ToneCurve:
