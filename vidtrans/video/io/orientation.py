@@ -60,8 +60,6 @@ def rotation_of(frame: av.VideoFrame) -> Orientation:
 def orientation_of(frame: av.VideoFrame) -> Orientation:
     """Return the orientation stored in a decoded frame; upright without one."""
     try:
-        if len(frame.side_data) == 0:  # as usual
-            return UPRIGHT
         side_data: Any = frame.side_data.get(Type.DISPLAYMATRIX.name)
     except ValueError:  # a kind of side data that PyAV has no name for hides all the others
         return rotation_of(frame)

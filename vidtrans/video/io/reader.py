@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from fractions import Fraction
 from itertools import chain, islice
 from math import floor
@@ -22,7 +22,7 @@ from vidtrans.video.io.clip import ClipIndex, Findings, Frame
 from vidtrans.video.io.container import RAW, MediaInfo, first_bytes, zero_s
 from vidtrans.video.io.decoder import REACH, Decoder
 from vidtrans.video.io.hardware import HardwareDecoder
-from vidtrans.video.io.orientation import UPRIGHT, orientation_of, rotation_of
+from vidtrans.video.io.orientation import UPRIGHT, Orientation, orientation_of, rotation_of
 from vidtrans.video.io.timestamps import average_rate, nominal_step, num_holes, repair_timestamps, without_uneven
 
 
@@ -260,12 +260,20 @@ class FrameConverter:
         self.first_size, self.transparent = (index.width, index.height), index.findings.alpha
         self._upright = self.frame_format.size.of(*self.first_size)
 
+    def _orientation_of(self, decoded: av.VideoFrame) -> Orientation:
+        if self.profile_data is not None:
+            return rotation_of(decoded)
+        with suppress(ValueError):  # a kind of side data that PyAV has no name for
+            if len(decoded.side_data) == 0:  # as usual
+                return UPRIGHT
+        return orientation_of(decoded)
+
     def __call__(self, decoded: av.VideoFrame, index: int, pts: int) -> Frame:
         """Return a decoded frame upright and in the format, and record its unusual properties."""
         if self._profile is None:
             self._profile = profile_of(decoded, self.profile_data)
             self.colour, self.unread = self._profile.colour, self._profile.unread
-        orientation = orientation_of(decoded) if self.profile_data is None else rotation_of(decoded)
+        orientation = self._orientation_of(decoded)
         turned = orientation != UPRIGHT
         size = orientation.size(decoded.width, decoded.height) if turned else (decoded.width, decoded.height)
         if self._upright is None:
