@@ -1,4 +1,4 @@
-"""Compose painted frames: transferred paint where it is reliable, a network's picture elsewhere."""
+"""Compose painted frames: transferred paint where it is reliable, a network's picture in all other places."""
 
 from __future__ import annotations
 

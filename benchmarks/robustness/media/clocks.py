@@ -105,7 +105,7 @@ def old_sound(codec: str, output: str) -> object:
 
 
 def font(output: str) -> object:
-    """Whether an attached font is copied, or named."""
+    """True if an attached font is copied, or named in a warning."""
     film("a.mkv", "libx264")
     with av.open("a.mkv") as read, av.open("b.mkv", "w") as out:
         track = out.add_stream_from_template(read.streams.video[0], opaque=True)

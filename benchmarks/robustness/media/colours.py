@@ -3,15 +3,15 @@
     python -m benchmarks.robustness.media.colours [--only TEXT]
 
 Each row makes a small clip of one colour, or pictures, renders them without a model or through a LUT, and reads the
-result by PyAV: it must have the right colour to 2 levels, be tagged BT.709, and what cannot be right must be told.
+result by PyAV: the right colour to 2 levels, tagged BT.709, and a warning that names what cannot be right.
 """
 
 from __future__ import annotations
 
-import os
 import struct
 import tempfile
 from collections.abc import Callable
+from contextlib import chdir
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -145,11 +145,8 @@ def main() -> int:
     for name, (make, right) in ROWS.items():
         if options.only not in name:
             continue
-        home = Path.cwd()
-        with tempfile.TemporaryDirectory() as folder:
-            os.chdir(folder)
+        with tempfile.TemporaryDirectory() as folder, chdir(folder):
             found = make()
-            os.chdir(home)
         is_right = len(found) == 3 and all(found[1:]) and np.abs(np.subtract(found[0], right)).max() <= TOLERANCE
         wrong += not is_right
         print(f"{name:20} {'right' if is_right else f'WRONG: {right} wanted'}: {found}", flush=True)

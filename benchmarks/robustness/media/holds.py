@@ -1,20 +1,20 @@
 """Held drawings and flicker of exposure, through the commands: equal frames stay equal, and a time-lapse gets even.
 
-    python -m benchmarks.robustness.media.holds
+    python -m benchmarks.robustness.media.holds [--only TEXT]
 
 Exits 1 if a row has another value than the right one.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 
 import av
 import numpy as np
 
 from benchmarks import harness
-from benchmarks.robustness.media.numbers import SIZE, ask, frame, measured
+from benchmarks.robustness.media.numbers import SIZE, ask, frame
+from benchmarks.robustness.media.rows import Row, run_rows
 
 COUNT = 36
 
@@ -45,7 +45,7 @@ def held(every: int) -> object:
 
 
 def exposure(change: Callable[[np.ndarray, float], np.ndarray]) -> object:
-    """Whether a flicker of exposure falls to a fifth (mean second difference of brightness), and a sunset stays."""
+    """Whether flicker (mean second difference of brightness) falls to a fifth; whether a sunset stays."""
     rng = np.random.default_rng(1)
     dusk = np.linspace(1.0, 0.6, COUNT)
     lapse = [np.clip(change(frame(n % 24) * dusk[n], rng.normal()), 0, 255).astype(np.uint8) for n in range(COUNT)]
@@ -56,7 +56,7 @@ def exposure(change: Callable[[np.ndarray, float], np.ndarray]) -> object:
     return bool(falls), bool(after[-3:].mean() < 0.75 * after[:3].mean())
 
 
-ROWS: tuple[tuple[str, str, Callable[[], object], object], ...] = (
+ROWS: tuple[Row, ...] = (
     ("holds", "animation on twos", lambda: held(2), 0.0),
     ("holds", "animation on threes", lambda: held(3), 0.0),
     ("exposure", "gain", lambda: exposure(lambda p, z: p * (1 + 0.06 * z)), (True, True)),
@@ -65,17 +65,5 @@ ROWS: tuple[tuple[str, str, Callable[[], object], object], ...] = (
 )
 
 
-def main() -> int:
-    harness.parser(__doc__).parse_args()
-    differs = 0
-    sys.stdout.write("| kind | case | right | measured |\n| --- | --- | --- | --- |\n")
-    for kind, name, row, right in ROWS:
-        value = measured(row)
-        differs += value != right
-        sys.stdout.write(f"| {kind} | {name} | {right} | {value}{'' if value == right else ' **differs**'} |\n")
-        sys.stdout.flush()
-    return int(differs > 0)
-
-
 if __name__ == "__main__":
-    harness.run(main)
+    harness.run(lambda: run_rows(ROWS, __doc__))

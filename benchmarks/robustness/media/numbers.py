@@ -8,12 +8,8 @@ counterpart. Exits 1 if a row has another value than the right one.
 
 from __future__ import annotations
 
-import os
-import sys
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import av
 import cv2
@@ -21,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import harness
+from benchmarks.robustness.media.rows import Row, run_rows
 from benchmarks.robustness.media.running import Ran, run_vidtrans
 
 COUNT, SIZE = 24, (96, 72)
@@ -176,12 +173,12 @@ def labels(kind: str) -> object:
     if ran.status:
         return ran.error
     planes = open_dataset(Path("d")).pairing.input([pictures("d/p")[0]])
-    told = any("% of the pixels" in warning for warning in ran.warnings)
-    return [round(float(share), 2) for share in (planes == 255).mean((0, 1))], told
+    is_reported = any("% of the pixels" in warning for warning in ran.warnings)
+    return [round(float(share), 2) for share in (planes == 255).mean((0, 1))], is_reported
 
 
 WORDS = [f"{a}{b}" for a in ("ash", "birch", "cedar", "elm", "fir", "oak") for b in ("", "er", "ling", "wood")]
-ROWS: tuple[tuple[str, str, Callable[[], object], object], ...] = (
+ROWS: tuple[Row, ...] = (
     ("gaps", "masks of frames", masks, 23),
     ("gaps", "--target by number", lambda: targets("{:04}.png"), 20),
     ("gaps", "--target by name", lambda: targets("{:04}.png", WORDS), 20),
@@ -204,32 +201,5 @@ ROWS: tuple[tuple[str, str, Callable[[], object], object], ...] = (
 )
 
 
-def measured(row: Callable[[], object]) -> Any:
-    with tempfile.TemporaryDirectory() as folder:
-        place, before = Path(folder) / "in", Path.cwd()
-        place.mkdir()
-        os.chdir(place)
-        try:
-            return row()
-        except (OSError, IndexError) as error:  # the command made nothing
-            return f"nothing: {error}"
-        finally:
-            os.chdir(before)
-
-
-def main() -> int:
-    parser = harness.parser(__doc__)
-    parser.add_argument("--only", default="", metavar="TEXT", help="only rows with this in their name")
-    only, differs = parser.parse_args().only, 0
-    sys.stdout.write("| kind | case | right | measured |\n| --- | --- | --- | --- |\n")
-    for kind, name, row, right in ROWS:
-        if only in f"{kind} {name}":
-            value = measured(row)
-            differs += value != right
-            sys.stdout.write(f"| {kind} | {name} | {right} | {value}{'' if value == right else ' **differs**'} |\n")
-            sys.stdout.flush()
-    return int(differs > 0)
-
-
 if __name__ == "__main__":
-    harness.run(main)
+    harness.run(lambda: run_rows(ROWS, __doc__))

@@ -9,11 +9,11 @@ by one line. The last rows learn a grade from a still with bars.
 
 from __future__ import annotations
 
-import os
 import struct
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import chdir
 from functools import partial
 from pathlib import Path
 
@@ -151,14 +151,12 @@ def main() -> int:
     parser = harness.parser(__doc__)
     parser.add_argument("--only", default="", metavar="TEXT", help="only rows with this in their name")
     options = parser.parse_args()
-    wrong, home = 0, Path.cwd()
+    wrong = 0
     for name, row in ROWS.items():
         if options.only not in name:
             continue
-        with tempfile.TemporaryDirectory() as place:
-            os.chdir(place)
+        with tempfile.TemporaryDirectory() as place, chdir(place):
             found, right = row()
-            os.chdir(home)
         same_shape = np.shape(found) == np.shape(right) and not isinstance(np.ravel(found)[0], str)
         is_right = same_shape and np.abs(np.subtract(found, right, dtype=float)).max() <= TOLERANCE
         wrong += not is_right
