@@ -1,6 +1,6 @@
 """The goals for GPUs, measured: a table of goal, figure, and whether it is met.
 
-    python -m benchmarks.gpu.bench [--cache DIR] [--json FILE] [--tests] [--device cuda:0|cpu]
+    python -m benchmarks.gpu.bench [--cache DIR] [--json FILE] [--parts 256,network,…] [--device cuda:0|cpu]
 
 On a CUDA device, with the paper's U-Net 256 in the precision that ``auto`` takes:
 
@@ -8,7 +8,7 @@ On a CUDA device, with the paper's U-Net 256 in the precision that ``auto`` take
   itself, at 256x256, 1280x720 and 1920x1080: at least 90 %;
 - the network alone at 256x256, from pictures to pictures: at least 400 frames a second;
 - training, the fastest of its configurations, against an eager fp32 loop of batch 1: at least 5 times the pictures;
-- with ``--tests``, the tests that need a CUDA device: all pass, and none is skipped.
+- the tests that need a CUDA device (only where ``--parts`` names them): all pass, and none is skipped.
 
 Exit status: 0 where all is met, 1 where it is not, 4 where there is no CUDA device. ``--device cpu`` goes the same way
 with tiny sizes and a small network: it shows that the benchmark runs, and its figures mean nothing. ``--cache`` keeps
@@ -20,6 +20,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,7 @@ from vidtrans.session import Context
 
 NO_DEVICE = 4  # exit status, as vidtrans has it
 TESTS = ("tests/integration/test_cuda.py", "tests/integration/test_several_gpus.py")
+PARTS = ("256", "720", "1080", "network", "training", "tests")  # of heights, the clips of that height
 RENDER_SHARE, NETWORK_RATE, TRAINING_RATIO = 0.9, 400.0, 5.0  # the goals, at least
 
 
@@ -148,16 +150,19 @@ class GpuBench:
         return Row("CUDA tests", "all pass", last, met, {"exit_status": done.returncode, "output": done.stdout[-4000:]})
 
 
-def run(device: Device, plan: Plan, cache: Path | None, tests: bool) -> list[Row]:
-    """Measure everything, and print each row when it is there."""
+def run(device: Device, plan: Plan, cache: Path | None, parts: Collection[str]) -> list[Row]:
+    """Measure the parts, of ``PARTS``, and print each row when it is there."""
     with harness.work_folder() as folder:
         kept = cache or folder / "kept"
         kept.mkdir(parents=True, exist_ok=True)
         bench = GpuBench(device, plan, folder, kept)
-        jobs = [partial(bench.render, *clip) for clip in plan.clips]
+        jobs = {
+            str(clip[1]): partial(bench.render, *clip) for clip in plan.clips if plan is TINY or str(clip[1]) in parts
+        }
+        jobs |= {name: getattr(bench, name) for name in PARTS[-3:] if name in parts}
         head("measured", "goal", "figure", "met")
         rows = []
-        for job in [*jobs, bench.network, bench.training, *([bench.tests] if tests else [])]:
+        for job in jobs.values():
             found = job()
             row(found.name, found.goal, found.measured, {True: "yes", False: "NO", None: "–"}[found.met])
             rows.append(found)
@@ -169,7 +174,7 @@ def main() -> int:
     parser.add_argument("--device", default="cuda", help="cpu: tiny sizes, to see that it runs [default: cuda]")
     parser.add_argument("--cache", type=lambda text: Path(text).resolve())
     parser.add_argument("--json", type=Path, help="a file for all figures")
-    parser.add_argument("--tests", action="store_true", help="run the tests that need a CUDA device, too")
+    parser.add_argument("--parts", type=harness.comma_list, default=PARTS[:-1], help=f"of {', '.join(PARTS)}")
     given = parser.parse_args()
     try:
         device = resolve_device(given.device)
@@ -178,7 +183,7 @@ def main() -> int:
         return NO_DEVICE
     plan = FULL if device.kind == "cuda" else TINY
     print(harness.machine() if plan is FULL else f"{harness.machine()}\ntiny sizes, off CUDA: the figures mean nothing")
-    rows = run(device, plan, given.cache, given.tests)
+    rows = run(device, plan, given.cache, given.parts)
     if given.json:
         table = {"machine": harness.machine(), "device": device.name, "rows": [asdict(row) for row in rows]}
         given.json.write_text(json.dumps(table, indent=1) + "\n")

@@ -92,7 +92,7 @@ def test_the_context_is_the_seeds_frames_from_the_start_on(
     predict = TorchEngine.predict
 
     def listening(engine: TorchEngine, x: Any) -> Any:
-        shown.append(x[0].numpy().copy())
+        shown.append(x[0].cpu().numpy().copy())
         return predict(engine, x)
 
     monkeypatch.setattr(TorchEngine, "predict", listening)

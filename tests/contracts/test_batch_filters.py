@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -326,11 +328,28 @@ def test_keys_tell_which_filter_made_a_picture_and_on_what_kind_of_device() -> N
     on_cpu, *on_gpus = (render_settings(device).filter_record() for device in ("cpu", "cuda", "mps"))
     assert on_cpu == {"name": "window", "version": WindowFilter.version, "settings": on_cpu["settings"]}
     for kind, record in zip(("cuda", "mps"), on_gpus, strict=True):
-        assert record == on_cpu | {"batched": BatchWindowFilter.version, "device": kind}
+        assert record == on_cpu | {"batched": FILTERS["window"].gpu_version, "device": kind}
     assert render_settings("cuda:1").filter_record() == on_gpus[0]
     assert render_settings("cuda", "off").filter_record() == render_settings("cpu", "off").filter_record()
     assert render_settings("cuda", "causal").filter_record()["device"] == "cuda"
     assert render_settings("mps", "causal").filter_record() == render_settings("cpu", "causal").filter_record()
+
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None
+from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.models.render_settings import ResolvedRenderSettings
+from vidtrans.temporal import FILTERS
+from vidtrans.video.io.encoding import EncodingSettings
+for name in FILTERS:
+    settings = FILTERS[name].load_settings()()
+    ResolvedRenderSettings(RenderingSettings(), EncodingSettings(), name, settings, "cuda").filter_record()
+"""
+
+
+def test_a_key_for_a_gpu_is_made_without_torch_whose_import_takes_seconds() -> None:
+    subprocess.run([sys.executable, "-c", WITHOUT_TORCH], check=True)
 
 
 @pytest.mark.parametrize(

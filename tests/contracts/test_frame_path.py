@@ -43,7 +43,7 @@ found, room = [], lambda file: file.split("/")[0]
 for name in ("off", "window"):
     del calls[:], frames[:]
     settings = {"temporal": {"name": name}, "rendering": {"chunk_frames": 200}}
-    vidtrans.stylize("clip.mp4", "flower", name + ".mp4", settings=settings)
+    vidtrans.stylize("clip.mp4", "flower", name + ".mp4", settings=settings, device="cpu")
     steady = calls[frames[len(frames) // 3] : frames[2 * len(frames) // 3]]
     crossings = {(room(a), room(b)) for a, b in steady if a and room(a) != room(b)}
     both_ways = sorted({tuple(sorted(c)) for c in crossings if c[::-1] in crossings})

@@ -36,12 +36,12 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     source, processed = folder / "s.mp4", folder / "p.mp4"
     lossless(source, frames)
     lossless(processed, flickering([look(f) for f in frames], 15))
-    api.deflicker(processed, source, folder / "o.mkv", settings=CAUSAL, cache_dir=folder / "cache")
+    api.deflicker(processed, source, folder / "o.mkv", settings=CAUSAL, device="cpu", cache_dir=folder / "cache")
     return processed, source, (folder / "o.mkv").read_bytes()
 
 
 def deflicker(pair: Pair, **options: Any) -> dict[str, Any]:
-    return api.deflicker(pair[0], pair[1], "o.mkv", settings=CAUSAL, **options)
+    return api.deflicker(pair[0], pair[1], "o.mkv", settings=CAUSAL, device="cpu", **options)
 
 
 def states() -> list[Path]:
@@ -138,7 +138,7 @@ def test_a_chunk_that_was_damaged_later_is_made_again_the_same(pair: Pair) -> No
 
 
 def test_killed_at_a_frame_it_goes_on(pair: Pair, killed: Callable[..., None]) -> None:
-    killed("deflicker", 20, *pair[:2], "o.mkv", settings=CAUSAL)
+    killed("deflicker", 20, *pair[:2], "o.mkv", settings=CAUSAL, device="cpu")
     assert [p.name for p in states()] == ["state-000003.npz"]
     assert deflicker(pair)["frames_encoded"] == FRAMES - 17
     assert Path("o.mkv").read_bytes() == pair[2]

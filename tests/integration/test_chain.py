@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from chain import TINY, quick_training, snapshot, tiny_flags, vidtrans, vidtrans_json, vidtrans_process
 from clips import decode, moving_frames, sound_packets, times, write_clip
 from under_test import put_first
@@ -62,8 +63,9 @@ def test_each_step_says_up_to_date_the_second_time_and_does_not_import_torch(
         ("train", "clip.dataset", *TRAINING),
         ("stylize", chain, "--model", "clip", *tiny_flags("rendering")),
     ]
-    Path("no_torch").mkdir()
-    Path("no_torch/torch.py").write_text("raise ImportError('torch must not be imported for this')\n")
+    Path("no_torch/torch").mkdir(parents=True)
+    Path("no_torch/torch/__init__.py").write_text("raise ImportError('torch must not be imported for this')\n")
+    shutil.copy(Path(torch.__file__).with_name("version.py"), "no_torch/torch")  # says whether it may use a GPU
     put_first(monkeypatch, Path("no_torch").resolve())
     for step in steps:
         done = vidtrans_process(*step)

@@ -284,7 +284,7 @@ def test_another_seed_gives_another_model_and_from_starts_where_the_other_ended(
 def test_devices_that_are_unknown_or_not_here_are_refused_in_one_line() -> None:
     with pytest.raises(UsageError, match="cuda:N"):
         resolve_device("gpu")
-    with pytest.raises(DeviceError, match="--device cpu"):
+    with pytest.raises(DeviceError, match=r"here — (use --device cpu|choose another)"):
         resolve_device("cuda:63")
 
 

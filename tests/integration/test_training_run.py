@@ -29,6 +29,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 Stopped = Callable[..., list[str]]
 RECIPE = tiny_flags("generator", "discriminator", "training")
+ON_CPU = ("--device", "cpu")  # two processes would take two GPUs
 SMALL = {"rendering": {"size": "32"}}
 NETWORKS = {k: TINY[k] for k in ("generator", "discriminator")}
 
@@ -232,7 +233,7 @@ def trained_by_two(*arguments: object) -> dict[str, Any]:
 
 def test_two_processes_train_one_model_and_another_number_goes_on_with_it(dataset: str) -> None:
     """Over 5 s: two processes are begun by PyTorch's launcher, and two times two more."""
-    recipe = [*RECIPE, "-o", "a.safetensors"]
+    recipe = [*RECIPE, *ON_CPU, "-o", "a.safetensors"]
     [line] = launched(dataset, *recipe, "--json").splitlines()  # one of them speaks
     assert json.loads(line)["steps"] == 12
     assert read_record(Path("a.safetensors")).training["engine"]["world_size"] == 2
@@ -246,7 +247,7 @@ def test_two_processes_train_one_model_and_another_number_goes_on_with_it(datase
         for process in processes:
             process.send_signal(signal.SIGTERM)
         assert [process.wait() for process in processes] == [143, 143]
-    alone, heard = noted(api.train, dataset, "a.safetensors", settings=tables(steps=40), overwrite=True)
+    alone, heard = noted(api.train, dataset, "a.safetensors", settings=tables(steps=40), device="cpu", overwrite=True)
     assert alone["steps"] == 40
     assert any("a run of 2 processes, now it is 1" in text for text in heard)
     assert any("continuing from step" in text for text in heard)
@@ -259,11 +260,11 @@ def has_saved(least: int) -> bool:
 
 
 def test_minutes_come_to_the_same_steps_in_all_processes(dataset: str) -> None:
-    assert trained_by_two(dataset, "-o", "a.safetensors", *RECIPE, "--minutes", "0.005")["steps"] > 0
+    assert trained_by_two(dataset, "-o", "a.safetensors", *RECIPE, *ON_CPU, "--minutes", "0.005")["steps"] > 0
 
 
 def test_a_mistake_is_told_once_by_all_processes(dataset: str) -> None:
-    recipe = [*tiny_flags("generator"), "--set=training.batch_size=3"]
+    recipe = [*tiny_flags("generator"), *ON_CPU, "--set=training.batch_size=3"]
     processes = ranks(2, "-c", TRAIN, dataset, "-o", "a.safetensors", *recipe)
     statuses = [process.wait() for process in processes]
     assert 2 in statuses  # the other may see no more than that this one has gone

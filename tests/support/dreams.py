@@ -50,8 +50,8 @@ class Toy(nn.Module):
         wanted = torch.zeros_like(newest)
         if x.shape[1] > self.pictures:
             sine, cosine = x[:, self.pictures, 0, 0], x[:, self.pictures + 1, 0, 0]
-            across = torch.linspace(-0.6, 0.6, x.shape[3], dtype=x.dtype)
-            down = torch.linspace(-0.6, 0.6, x.shape[2], dtype=x.dtype)[:, None]
+            across = torch.linspace(-0.6, 0.6, x.shape[3], dtype=x.dtype, device=x.device)
+            down = torch.linspace(-0.6, 0.6, x.shape[2], dtype=x.dtype, device=x.device)[:, None]
             wanted = (sine * across + cosine * down).expand_as(newest)
         return newest + leak * (wanted - newest)
 

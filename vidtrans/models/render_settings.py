@@ -72,7 +72,7 @@ class ResolvedRenderSettings:
         version = FILTERS.load(self.filter_name).version
         made = {"name": self.filter_name, "version": version, "settings": to_table(self.filter_settings)}
         if self.is_batched:
-            made |= {"batched": self._filter_class.version, "device": device_kind(self.device)}
+            made |= {"batched": FILTERS[self.filter_name].gpu_version, "device": device_kind(self.device)}
         return made | ({"flow": flow_identity(self._flow, self._torch_device())} if self._flow_in_torch else {})
 
     @property

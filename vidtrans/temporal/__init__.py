@@ -23,11 +23,13 @@ class FilterEntry(Entry):
     """A registered filter.
 
     ``on_gpu``: "module:Class" of a ``BatchFilter`` with the same arithmetic, for devices of the kinds ``gpus``; '' for
-    none. ``settings``: "module:Class" of its settings; '' for the attribute ``Settings`` of the filter, whose import is
+    none. ``gpu_version``: of that class, told here because its module imports torch, and cache keys need it before.
+    ``settings``: "module:Class" of its settings; '' for the attribute ``Settings`` of the filter, whose import is
     slower.
     """
 
     on_gpu: str = ""
+    gpu_version: int = 0
     gpus: tuple[str, ...] = ("cuda", "mps")
     settings: str = ""
 
@@ -51,12 +53,14 @@ FILTERS = Registry(
             "vidtrans.temporal.window:WindowFilter",
             "averages along the motion, over frames on both sides",
             on_gpu="vidtrans.temporal.batch_window:BatchWindowFilter",
+            gpu_version=1,
             settings="vidtrans.temporal.settings:WindowSettings",
         ),
         "causal": FilterEntry(
             "vidtrans.temporal.causal:CausalFilter",
             "over the frames before only, for live use",
             on_gpu="vidtrans.temporal.batch_causal:BatchCausalFilter",
+            gpu_version=1,
             settings="vidtrans.temporal.settings:CausalSettings",
             gpus=("cuda",),  # bicubic sampling on Apple's GPUs has not been tried
         ),

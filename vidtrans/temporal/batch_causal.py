@@ -36,7 +36,6 @@ class BatchCausalFilter:
     It is a ``BatchFilter`` with batches of one frame, and a ``RecursiveFilter``.
     """
 
-    version = 1
     radius = 0
     Settings = CausalSettings
 

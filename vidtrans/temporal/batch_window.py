@@ -31,7 +31,6 @@ class BatchWindowFilter:
     the same type as the output.
     """
 
-    version = 1
     Settings = WindowSettings
 
     def __init__(
@@ -120,7 +119,7 @@ def needed_bytes(height: int, width: int, radius: int, batch_size: int) -> int:
 
     Measured at the finest grid, half of the picture's size; with coarser grids it is less.
     """
-    return height * width * (290 * batch_size + 640 + 60 * radius)
+    return height * width * (295 * batch_size + 640 + 60 * radius)
 
 
 def affordable_batch(height: int, width: int, radius: int, device: torch.device) -> int:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed, nn
 
-from vidtrans.core.errors import UsageError
+from vidtrans.core.errors import DeviceError, UsageError
 from vidtrans.core.machine import is_distributed
 from vidtrans.core.settings import Table
 
@@ -45,9 +45,16 @@ class DistContext:
         return range(self.rank * each, (self.rank + 1) * each)
 
     def device(self, wanted: str) -> str:
-        """Return the name of this process's device: its own GPU if one is available and ``wanted`` allows it."""
+        """Return the name of this process's device: its own GPU if one is available and ``wanted`` allows it.
+
+        Raises DeviceError, in all processes of this machine, if it has fewer GPUs than processes.
+        """
         if self.size == 1 or wanted not in ("auto", "cuda") or not torch.cuda.is_available():
             return wanted
+        here, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", 0)), torch.cuda.device_count()
+        if here > gpus:
+            remedy = f"start {gpus}, or use --device cpu"
+            raise DeviceError(f"{here} processes on this machine", f"it has {gpus} CUDA device(s)", remedy)
         return f"cuda:{os.environ.get('LOCAL_RANK', self.rank)}"
 
     def average_gradients(self, network: nn.Module) -> None:

@@ -40,7 +40,12 @@ def of_torch(device: Any) -> Iterator[tuple[Any, str, Any]]:
     yield torch.accelerator, "current_accelerator", lambda check_available=False: None
     yield torch.backends.cudnn, "version", lambda: None  # that of torch 2.15 asks the driver
     yield torch.Tensor, "pin_memory", lambda tensor: tensor
+    yield torch.cuda, "CUDAGraph", _no_graphs  # where a GPU is there, it would record nothing of what the CPU does
     yield device.Device, "torch", property(_placed)
+
+
+def _no_graphs() -> Any:
+    raise RuntimeError("no CUDA graphs here")
 
 
 def _placed(device: Any) -> Any:

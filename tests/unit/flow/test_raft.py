@@ -63,6 +63,8 @@ def weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], 
 def test_without_torchvision_one_line_says_what_to_install_and_nothing_is_begun(
     deflicker: tuple[object, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in [name for name in sys.modules if name.startswith("torchvision.")]:
+        monkeypatch.delitem(sys.modules, name)  # where it is installed, and was imported
     monkeypatch.setitem(sys.modules, "torchvision", None)
     told = refuse(capsys, 2, *deflicker)
     assert "the flow method 'raft' is not installed: " in told

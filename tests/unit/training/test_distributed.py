@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from processes import Started, rank_variables, ranks
 from torch import nn
 
-from vidtrans.core.errors import UsageError
+from vidtrans.core.errors import DeviceError, UsageError
 from vidtrans.training.distributed import DistContext, distributed_context
 
 PROGRAM = """
@@ -139,6 +139,7 @@ def test_gradients_become_their_mean_and_none_counts_as_zero() -> None:
 
 def test_each_process_of_several_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     second, alone = DistContext(1, 2), DistContext(0, 1)
     wanted = {"auto": "cuda:1", "cuda": "cuda:1", "cpu": "cpu", "cuda:0": "cuda:0"}
@@ -146,6 +147,11 @@ def test_each_process_of_several_has_a_gpu_of_its_own(monkeypatch: pytest.Monkey
     assert (alone.device("auto"), DistContext(0, 2).device("auto")) == ("auto", "cuda:0")
     monkeypatch.setenv("LOCAL_RANK", "1")  # its number on this machine
     assert DistContext(5, 8).device("cuda") == "cuda:1"
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    for rank in range(2):  # both refuse: neither waits for the other
+        with pytest.raises(DeviceError, match="2 processes on this machine: it has 1 CUDA device"):
+            DistContext(rank, 2).device("auto")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert second.device("auto") == "auto"
 

@@ -221,7 +221,7 @@ def needs_no_gpu(why: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(not why, reason="there is a GPU here, that can")
 
 
-NO_NVDEC, NO_NVENC = hardware.decoder_problem("nvdec"), hardware.encoder_problem("h264-nvenc")
+NO_NVDEC, NO_NVENC = hardware.decoder_problem("nvdec"), hardware.encoder_problem("h265-nvenc")
 
 
 @needs_no_gpu(NO_NVDEC)
