@@ -338,13 +338,16 @@ def test_keys_tell_which_filter_made_a_picture_and_on_what_kind_of_device() -> N
 WITHOUT_TORCH = """
 import sys
 sys.modules["torch"] = None
-from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.config.recipe import make_recipe
+from vidtrans.models.loaded_model import load_model
 from vidtrans.models.render_settings import ResolvedRenderSettings
+from vidtrans.session import Context
 from vidtrans.temporal import FILTERS
-from vidtrans.video.io.encoding import EncodingSettings
+look = load_model("identity", Context(device="cuda"))
 for name in FILTERS:
-    settings = FILTERS[name].load_settings()()
-    ResolvedRenderSettings(RenderingSettings(), EncodingSettings(), name, settings, "cuda").filter_record()
+    recipe = make_recipe(None, None, {"temporal": {"name": name}})
+    key = ResolvedRenderSettings.of(recipe, look, "cuda").filter_record()
+    assert ("dis-torch" in str(key)) == (name != "off"), key
 """
 
 

@@ -113,14 +113,24 @@ def cuda_devices() -> int:
 
 
 def _torch_build() -> str:
-    """Return the GPU platform of the installed torch, from its version file: 'cuda', 'hip' (ROCm), or ''."""
+    """Return the GPU platform of the installed torch: 'cuda', 'hip' (ROCm), or ''."""
+    found = re.search(r"^(cuda|hip)\b[^=\n]*=\s*['\"]", _torch_version_file(), re.MULTILINE)
+    return found[1] if found else ""
+
+
+def torch_version() -> str:
+    """Return the version of the installed torch without that of its build, such as '2.13.0'; '' where it has none."""
+    found = re.search(r"^__version__\b[^=\n]*=\s*['\"]([^'\"+]+)", _torch_version_file(), re.MULTILINE)
+    return found[1] if found else ""
+
+
+def _torch_version_file() -> str:
+    """Return the text of torch's version file, read without importing torch; '' where there is none."""
     spec = find_spec("torch")
     if spec is None or spec.origin is None:
         return ""
     with suppress(OSError):
-        text = (Path(spec.origin).parent / "version.py").read_text("utf-8")
-        found = re.search(r"^(cuda|hip)\b[^=\n]*=\s*['\"]", text, re.MULTILINE)
-        return found[1] if found else ""
+        return (Path(spec.origin).parent / "version.py").read_text("utf-8")
     return ""
 
 

@@ -15,7 +15,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.doctor import Checks, Verdict
 from vidtrans.doctor.subject import Subject, alike, texture
 from vidtrans.flow import FLOWS
-from vidtrans.flow.estimator import FlowEstimator, runs_on_device
+from vidtrans.flow.estimator import FlowEstimator
 
 MOTION = (3, -2)  # pixels, x and y
 RIM = 16  # width in pixels of the border that does not count, because its match may lie outside the other picture
@@ -29,7 +29,7 @@ def flow_checks(subject: Subject) -> Checks:
 
 def _check(subject: Subject, name: str) -> Verdict:
     first, second = pair(subject.scale.side)
-    on_device = runs_on_device(name)
+    on_device = FLOWS[name].runs_on_device
     device = str(subject.device.torch) if on_device else "cpu"
     try:
         made, again = (_flow(name, device, first, second) for _ in range(2))

@@ -6,9 +6,9 @@ its entry takes "rgb", (H, W, 3). It returns (H, W, 2) float32: for each pixel o
 pixels to its position in ``second``. The flow does not depend on earlier calls. Instances are not thread-safe.
 ``estimator.FlowEstimator`` prepares the pictures.
 
-OpenCV's methods depend only on OpenCV's version. A method in torch also has a class method ``identity(device)``: a
-text with everything else that affects its flow, for cache keys. ``raft`` needs torchvision and its weights, which users
-install themselves: see ``raft.Raft``.
+OpenCV's methods depend only on OpenCV's version. The entry of a method in torch also names a function of the device:
+``identity(device)`` is a text with everything else that affects its flow, for cache keys. ``raft`` needs torchvision
+and its weights, which users install themselves: see ``raft.Raft``.
 """
 
 from __future__ import annotations
@@ -24,11 +24,25 @@ class FlowEntry(Entry):
     """A flow method.
 
     ``takes``: the kind of pictures; methods that take "grey" can score renders. ``on_gpu``: the method that replaces it
-    if a filter, or a recurrent model's history, is computed on a GPU; '' for none.
+    if a filter, or a recurrent model's history, is computed on a GPU; '' for none. ``identity``: of a method in torch,
+    "module:function"; '' for OpenCV's.
     """
 
     takes: Literal["grey", "rgb"] = "grey"
     on_gpu: str = ""
+    identity: str = ""
+
+    @property
+    def runs_on_device(self) -> bool:
+        """Whether the method runs in torch, so on any device."""
+        return self.identity != ""
+
+    def identity_on(self, device: str) -> str:
+        """Return everything besides the pictures and OpenCV that affects the flow; '' for OpenCV's own methods.
+
+        Raises UsageError for a method that is not installed.
+        """
+        return str(Entry(self.identity, self.summary).load()(device)) if self.identity else ""
 
 
 FLOWS = Registry(
@@ -46,15 +60,23 @@ FLOWS = Registry(
             "vidtrans.flow.estimator:DISFine", "dense inverse search at full size: three times the time, finer"
         ),
         "dis-torch": FlowEntry(
-            "vidtrans.flow.inverse_search:TorchDIS", "dense inverse search in torch: for GPUs, where it batches pairs"
+            "vidtrans.flow.inverse_search:TorchDIS",
+            "dense inverse search in torch: for GPUs, where it batches pairs",
+            identity="vidtrans.flow.identity:torch_identity",
         ),
         "farneback": FlowEntry("vidtrans.flow.estimator:Farneback", "polynomial expansion: smooth, for small motion"),
         "brox": FlowEntry("vidtrans.flow.estimator:Brox", "variational, no patches: slow; to score what used another"),
         "raft": FlowEntry(
-            "vidtrans.flow.raft:Raft", "RAFT, a network made for GPUs; needs torchvision and its weights", takes="rgb"
+            "vidtrans.flow.raft:Raft",
+            "RAFT, a network made for GPUs; needs torchvision and its weights",
+            takes="rgb",
+            identity="vidtrans.flow.raft:raft_identity",
         ),
         "raft-small": FlowEntry(
-            "vidtrans.flow.raft:RaftSmall", "the small RAFT; needs torchvision and its weights", takes="rgb"
+            "vidtrans.flow.raft:RaftSmall",
+            "the small RAFT; needs torchvision and its weights",
+            takes="rgb",
+            identity="vidtrans.flow.raft:raft_small_identity",
         ),
     },
 )

@@ -17,19 +17,6 @@ from vidtrans.video.colour.conversion import to_uint8
 FlowMethod = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def runs_on_device(method: str) -> bool:
-    """Return whether a registered method runs in torch, so on any device. Raises UsageError for an unknown name."""
-    return hasattr(FLOWS.load(method), "identity")
-
-
-def flow_identity(method: str, device: str = "cpu") -> str:
-    """Return everything besides the pictures and OpenCV that affects a method's flow; '' for OpenCV's own methods.
-
-    Raises UsageError for an unknown method or one that is not installed.
-    """
-    return str(FLOWS.load(method).identity(device)) if runs_on_device(method) else ""
-
-
 class FlowEstimator:
     """A registered flow method with its working size.
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from vidtrans.flow.estimator import DAMPING, LONGEST, OUTLIER
 from vidtrans.flow.patch_search import JUMPS, STRIDE, PatchSearch
-from vidtrans.flow.tensors import torch_identity, warp
+from vidtrans.flow.tensors import warp
 from vidtrans.flow.variational import Refinement, gradients
 
 NARROWEST = 64  # pixels; smaller pictures are padded
@@ -32,11 +32,6 @@ class TorchDIS:
 
     def __init__(self, device: str = "cpu") -> None:
         self._device = torch.device(device)
-
-    @staticmethod
-    def identity(device: str = "cpu") -> str:
-        """Return what affects the flow besides the pictures: torch's version and the kind of device."""
-        return torch_identity(device)
 
     def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Return the flow between two pictures (H, W) uint8: (H, W, 2) float32 pixels."""

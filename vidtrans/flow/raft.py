@@ -15,7 +15,7 @@ import torch
 
 from vidtrans.core.files import digest_file
 from vidtrans.core.pretrained import find_weights, load_weights, torchvision_module
-from vidtrans.flow.tensors import torch_identity
+from vidtrans.flow.identity import torch_identity
 
 SMALLEST_SIDE = 128  # its correlation pyramid has four levels, from an eighth of the size
 MULTIPLE = 8
@@ -73,6 +73,9 @@ class RaftSmall(Raft):
     """The small RAFT network: a third of the time."""
 
     name, network, weights = "raft-small", "raft_small", "Raft_Small_Weights"
+
+
+raft_identity, raft_small_identity = Raft.identity, RaftSmall.identity
 
 
 def _torchvision(name: str) -> ModuleType:

@@ -1,4 +1,4 @@
-"""Warping of torch tensors, on any device, and the identity of a torch flow method for cache keys.
+"""Warping of torch tensors, on any device.
 
 ``warping.warp`` does the same for numpy pictures. Tests compare both, within rounding: 1e-4 of full scale. One
 difference: numpy pictures of 8 and 16 bits saturate where bicubic sampling overshoots.
@@ -8,14 +8,6 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-
-
-def torch_identity(device: str, *parts: str) -> str:
-    """Return what affects a flow in torch besides the pictures: versions, other ``parts``, and the kind of device."""
-    kind = torch.device(device).type
-    # The number of threads changes the order of sums, and so the rounding.
-    threads = [f"{torch.get_num_threads()} threads"] if kind == "cpu" else []
-    return ", ".join([f"torch {torch.__version__.partition('+')[0]}", *parts, kind, *threads])
 
 
 def warp(picture: torch.Tensor, flow: torch.Tensor, *, bicubic: bool = False) -> torch.Tensor:

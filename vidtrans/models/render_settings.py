@@ -13,7 +13,6 @@ from vidtrans.core.events import Report, silent
 from vidtrans.core.machine import device_kind
 from vidtrans.core.settings import Table, to_table
 from vidtrans.flow import FLOWS
-from vidtrans.flow.estimator import flow_identity, runs_on_device
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.stream import BatchFilter, Filter
@@ -73,7 +72,7 @@ class ResolvedRenderSettings:
         made = {"name": self.filter_name, "version": version, "settings": to_table(self.filter_settings)}
         if self.is_batched:
             made |= {"batched": FILTERS[self.filter_name].gpu_version, "device": device_kind(self.device)}
-        return made | ({"flow": flow_identity(self._flow, self._torch_device())} if self._flow_in_torch else {})
+        return made | ({"flow": FLOWS[self._flow].identity_on(device_kind(self.device))} if self._flow_in_torch else {})
 
     @property
     def _flow(self) -> str:
@@ -82,7 +81,7 @@ class ResolvedRenderSettings:
 
     @property
     def _flow_in_torch(self) -> bool:
-        return self._flow != "" and runs_on_device(self._flow)
+        return self._flow != "" and FLOWS[self._flow].runs_on_device
 
     @property
     def is_batched(self) -> bool:

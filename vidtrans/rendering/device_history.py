@@ -14,7 +14,6 @@ from vidtrans.core.errors import DeviceError, out_of_memory
 from vidtrans.core.machine import release_cached_memory
 from vidtrans.core.settings import Table
 from vidtrans.flow import FLOWS
-from vidtrans.flow.estimator import flow_identity
 from vidtrans.flow.history import CHANNELS, SLACK, TOLERANCE
 from vidtrans.flow.tensors import warp
 from vidtrans.inference.device import Device
@@ -28,7 +27,7 @@ DEVICE_VERSION = 1  # of this module's arithmetic and of dis-torch, for cache ke
 
 def device_key(flow: str, device: Device) -> Table:
     """Return the properties of a history computed on a device, for cache keys. Raises UsageError."""
-    return {"on_device": DEVICE_VERSION, "found_by": flow_identity(_on_device(flow), str(device.torch))}
+    return {"on_device": DEVICE_VERSION, "found_by": FLOWS[_on_device(flow)].identity_on(device.kind)}
 
 
 def _on_device(flow: str) -> str:

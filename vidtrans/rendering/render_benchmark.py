@@ -25,7 +25,8 @@ from vidtrans.core.errors import VidtransError
 from vidtrans.core.events import Progress
 from vidtrans.core.machine import cores, processor
 from vidtrans.core.settings import Table
-from vidtrans.flow.estimator import FlowEstimator, runs_on_device
+from vidtrans.flow import FLOWS
+from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.inference import ENGINES
 from vidtrans.inference.compiled import choose_engine
 from vidtrans.inference.device import Device, resolve_precision
@@ -102,7 +103,7 @@ class RenderBenchmark:
         self.engine, self._temporal = engine, settings.make_filter()
         self._filtered = list(filter_samples(self._new_samples(frames), self._temporal))
         method, side = settings.filter_settings.flow, settings.filter_settings.flow_size or None
-        self._estimator = FlowEstimator(method, side, str(device.torch) if runs_on_device(method) else "cpu")
+        self._estimator = FlowEstimator(method, side, str(device.torch) if FLOWS[method].runs_on_device else "cpu")
         self._batch_flow = load_batch_flow(method, device.torch) if isinstance(self._temporal, BatchFilter) else None
 
     def engines(self, slow: bool) -> tuple[dict[str, Engine], dict[str, str]]:

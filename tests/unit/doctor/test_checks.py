@@ -312,7 +312,7 @@ def test_a_flow_that_is_not_finite_is_no_flow(tmp_path: Path, monkeypatch: pytes
 def test_a_flow_method_that_finds_another_motion_on_the_cpu_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add(monkeypatch, FLOWS, "OtherOnTheCpu")
+    add(monkeypatch, FLOWS, "OtherOnTheCpu", identity="vidtrans.flow.identity:torch_identity")
     found = verdict("flow", "flow broken", tmp_path, GPU)
     assert found.figures["repeats"]
     assert found.figures["error_px"] <= found.figures["most_error_px"]

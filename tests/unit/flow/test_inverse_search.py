@@ -9,7 +9,8 @@ import torch
 from clips import scene
 from launches import LaunchCounter
 
-from vidtrans.flow.estimator import flow_identity, grey, runs_on_device
+from vidtrans.flow import FLOWS
+from vidtrans.flow.estimator import grey
 from vidtrans.flow.inverse_search import TorchDIS
 from vidtrans.flow.patch_search import PatchSearch
 from vidtrans.flow.variational import Refinement, gradients
@@ -134,7 +135,7 @@ def test_a_refinement_brings_a_flow_nearer_to_the_truth() -> None:
 
 
 def test_its_identity_says_what_its_flow_depends_on() -> None:
-    assert runs_on_device("dis-torch")
-    plain = flow_identity("dis-torch")
+    assert FLOWS["dis-torch"].runs_on_device
+    plain = FLOWS["dis-torch"].identity_on("cpu")
     assert f"torch {torch.__version__.partition('+')[0]}, cpu" in plain
-    assert flow_identity("dis-torch", "cuda:0") == flow_identity("dis-torch", "cuda:1") != plain
+    assert FLOWS["dis-torch"].identity_on("cuda:0") == FLOWS["dis-torch"].identity_on("cuda:1") != plain

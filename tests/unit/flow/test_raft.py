@@ -18,7 +18,7 @@ from flicker import drifting, flickering, look
 
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.flow import FLOWS
-from vidtrans.flow.estimator import FlowEstimator, flow_identity, runs_on_device
+from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.flow.raft import Raft
 from vidtrans.inference.device import Device
 
@@ -129,21 +129,21 @@ def test_its_identity_says_what_its_flow_depends_on(
 ) -> None:
     shift_by(weights("raft_large"), 1.0)
     shift_by(weights("raft_small"), 2.0)
-    plain = flow_identity("raft")
+    plain = FLOWS["raft"].identity_on("cpu")
     assert f"torch {torch.__version__.partition('+')[0]}, torchvision 0.1.0, weights " in plain
-    assert plain == flow_identity("raft", "cpu")
-    assert flow_identity("raft", "cuda:0") == flow_identity("raft", "cuda:1")
-    found = {plain, flow_identity("raft-small"), flow_identity("raft", "cuda")}
+    assert plain == FLOWS["raft"].identity_on("cpu")
+    assert FLOWS["raft"].identity_on("cuda:0") == FLOWS["raft"].identity_on("cuda:1")
+    found = {plain, FLOWS["raft-small"].identity_on("cpu"), FLOWS["raft"].identity_on("cuda")}
     shift_by(weights("raft_large"), 3.0)
-    found.add(flow_identity("raft"))
+    found.add(FLOWS["raft"].identity_on("cpu"))
     monkeypatch.setattr(sys.modules["torchvision"], "__version__", "0.2.0")
-    found.add(flow_identity("raft"))
+    found.add(FLOWS["raft"].identity_on("cpu"))
     assert len(found) == 5
 
 
 def test_opencvs_methods_depend_on_its_version_only() -> None:
-    for name in (n for n in FLOWS if not runs_on_device(n)):
-        assert flow_identity(name) == flow_identity(name, "cuda:0") == "", name
+    for name in (n for n in FLOWS if not FLOWS[n].runs_on_device):
+        assert FLOWS[name].identity_on("cpu") == FLOWS[name].identity_on("cuda:0") == "", name
 
 
 @pytest.fixture
