@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Generator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
+from vidtrans.clips.scanning import scan
 from vidtrans.core.errors import MediaError, UsageError
-from vidtrans.core.events import Progress
 from vidtrans.core.files import digest_of
-from vidtrans.core.settings import Size, Table, Time, to_table
-from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE
-from vidtrans.flow.survey import VERSION, Survey, Surveyor
+from vidtrans.core.settings import Table, Time, to_table
+from vidtrans.flow.survey import VERSION, Survey
 from vidtrans.session import Context
 from vidtrans.store.cache_entry import CacheEntry, CachePin
 from vidtrans.store.stages import IndexStage, media_libraries
@@ -147,13 +145,14 @@ def content_digest(context: Context, path: Path, guides: Sequence[str] = ()) -> 
         raise MediaError(str(path), "permission denied", "make the file readable") from None
 
 
-def open_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
+def open_clip(context: Context, path: Path, guides: Sequence[str] = (), until: Time | None = None) -> Clip:
     """Return the clip with its index, from the cache or by reading it once.
 
-    ``path`` is a video, a picture, a folder or pattern of pictures, or (with ``guides``) a folder of guides. Raises
-    MediaError if it cannot be read, or is damaged and ``allow_damaged`` is off.
+    ``path`` is a video, a picture, a folder or pattern of pictures, or (with ``guides``) a folder of guides. A video is
+    read, and indexed, only until a little after the time ``until``, if that is given. Raises MediaError if it cannot be
+    read, or is damaged and ``allow_damaged`` is off.
     """
-    clip = survey_clip(context, path, guides)
+    clip = survey_clip(context, path, guides, None if guides or is_picture_source(path) else until)
     damage = clip.index.findings.damage
     if not context.allow_damaged and damage:
         raise MediaError(str(path), f"damaged: {damage}", "repair it, or take what is left with --allow-damaged")
@@ -186,27 +185,30 @@ def _hardware_for(clip: Clip, context: Context) -> HardwareDecoder | None:
     return HardwareDecoder(name, device, report)
 
 
-def index_entry(context: Context, path: Path, digest: str, guides: Sequence[str]) -> CacheEntry:
-    """Return the cache entry for the index of a source with this digest."""
+def index_entry(
+    context: Context, path: Path, digest: str, guides: Sequence[str], until: Time | None = None
+) -> CacheEntry:
+    """Return the cache entry for the index of a source with this digest, whole or ``until`` a time."""
     version = PICTURES_VERSION if is_picture_source(path) else 0
-    stage = IndexStage(digest, list(guides), VERSION, media_libraries(), version)
+    end = str(until) if until is not None else ""
+    stage = IndexStage(digest, list(guides), VERSION, media_libraries(), version, end)
     return context.cache.entry(stage.name, stage.key)
 
 
-def survey_clip(context: Context, path: Path, guides: Sequence[str] = ()) -> Clip:
+def survey_clip(context: Context, path: Path, guides: Sequence[str] = (), until: Time | None = None) -> Clip:
     """Return the clip with its index, even if damaged. Raises MediaError if nothing can be read."""
     digest = content_digest(context, path, guides)
-    entry = index_entry(context, path, digest, guides)
+    entry = index_entry(context, path, digest, guides, until)
     cached = entry.read()
     if cached is None:
         with open_reader(path, guides=guides):  # an unreadable clip gets no cache entry
             pass
         if context.dry_run:
-            index, survey = _scan(context, path, guides)
+            index, survey = scan(context, path, guides, until)
             return Clip(path, _reading_digest(digest, index), index, survey, tuple(guides))
         with entry.locked(wait_for=f"another run that reads {path.name}"):
             if (cached := entry.read()) is None:  # else another run was reading the same clip
-                index, survey = _scan(context, path, guides)
+                index, survey = scan(context, path, guides, until)
                 cached = {"index": _index_table(index), "survey": to_table(survey)}
                 entry.finish(cached)
         context.cache.save_digests()
@@ -227,46 +229,6 @@ def _reading_digest(content: str, index: ClipIndex) -> str:
     colour = "" if found.colour in COLOURS else found.colour
     own = [colour, found.white, list(found.span or ()), list(found.notes), *([found.reading] if found.reading else [])]
     return digest_of([content, *own]) if any(own) else content
-
-
-def _scan(context: Context, path: Path, guides: Sequence[str]) -> tuple[ClipIndex, Survey]:
-    """Read a clip to its end at a small size, and return its index and its survey.
-
-    If frames seem to be lost, it is read again, slowly, and damage is counted: fast decoders skip damage, sometimes
-    without an error, and not always in the same way.
-    """
-    problem: MediaError | None = None
-    try:
-        index, survey, doubtful = _read_through(context, path, guides, tolerant=False)
-        found = index.findings
-        if found.white or found.whites or found.span:  # known only now that all pictures were read
-            index, survey, doubtful = _read_through(context, path, guides, tolerant=False, index=index)
-        if not doubtful:
-            return index, survey
-    except MediaError as error:
-        if is_picture_source(path) and not guides:
-            raise
-        problem = error
-    index, survey, _ = _read_through(context, path, guides, tolerant=True)
-    if problem is not None and not index.findings.damage:  # not damage, but another error
-        raise problem
-    return index, survey
-
-
-def _read_through(
-    context: Context, path: Path, guides: Sequence[str], *, tolerant: bool, index: ClipIndex | None = None
-) -> tuple[ClipIndex, Survey, bool]:
-    frame_format = FrameFormat(Size(short=ANALYSIS_SHORT_SIDE))
-    with open_reader(path, frame_format, threads=context.decode_threads, guides=guides, tolerant=tolerant) as reader:
-        surveyor = Surveyor()
-        total = reader.num_frames_expected
-        with closing(reader.frames(index=index)) as frames:
-            for frame in frames:
-                surveyor.add(frame.rgb)
-                context.stop.check()
-                context.report(Progress(f"reading {path.name}", frame.index + 1, total))
-        index = reader.index()
-        return index, surveyor.survey(), bool(index.findings.damage) or reader.is_doubtful()
 
 
 def _index_table(index: ClipIndex) -> Table:

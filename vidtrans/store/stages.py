@@ -80,12 +80,13 @@ class IndexStage(Stage):
 
     name: ClassVar[str] = "index"
     version: ClassVar[int] = 3
-    optional: ClassVar[tuple[str, ...]] = ("pictures",)
+    optional: ClassVar[tuple[str, ...]] = ("pictures", "until")
     source: str  # content digest
     guides: list[str]
     survey_version: int
     libraries: Table
     pictures: int = 0  # version of the reader of pictures
+    until: str = ""  # the time that the index goes to, and a little further; '': to the end
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def stylize(request: StylizeRequest, context: Context) -> Table:
         return result.report(existing, cached=True)
     if not render.look.is_identity:
         import_in_background("torch")  # most of a second, while the clip is indexed
-    job = render.job(clip or render.open())
+    job = render.job(clip or render.open(whole=False))
     output = result.output
     if request.score:
         check_scorable(job.plan)
@@ -154,9 +154,24 @@ class RequestedRender:
         stills, masked = is_picture_source(request.video), request.mask is not None
         return request_digest(own, self.settings, self.target, stills=stills, masked=masked)
 
-    def open(self) -> Clip:
-        """Return the source. Raises MediaError."""
-        return open_clip(self.context, self.request.video, self.look.pairing.guides)
+    def open(self, *, whole: bool = True) -> Clip:
+        """Return the source, ``whole`` or, where that makes the same result, up to ``--end``. Raises MediaError."""
+        until = None if whole or self._looks_beyond_end else self.request.end
+        return open_clip(self.context, self.request.video, self.look.pairing.guides, until)
+
+    @property
+    def _looks_beyond_end(self) -> bool:
+        """Whether frames behind ``--end`` may have a part in the result, or in what is said of it."""
+        request, rendering = self.request, self.settings.rendering
+        start, end = request.start, request.end
+        if end is None or request.mask or request.score or rendering.source_filter:
+            return True
+        if start is not None and (start.frame is None) != (end.frame is None):
+            return True  # which is first, only the clip knows
+        if start is not None and (start.frame or start.seconds or 0) >= (end.frame or end.seconds or 0):
+            return True  # to say how long the clip is
+        curves = {**rendering.curves(), "stroke size": rendering.stroke_curve()}
+        return any(curve.constant is None for curve in curves.values()) or bool(rendering.look)
 
     def job(self, clip: Clip) -> RenderJob:
         """Return the job that renders the source. Raises UsageError, MediaError."""

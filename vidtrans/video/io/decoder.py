@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
-from fractions import Fraction
-from itertools import chain, groupby, islice
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from math import floor
 from pathlib import Path
 from typing import Any
 
 import av
 import av.error
-from av.filter import Graph
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
@@ -30,7 +29,9 @@ from vidtrans.video.io.container import (
     open_unedited,
     packets_of,
     picture_stream,
+    zero_s,
 )
+from vidtrans.video.io.deinterlacing import deinterlace
 from vidtrans.video.io.hardware import HardwareDecodeError, HardwareDecoder, decode_accelerated
 
 MAX_DEMUX_ERRORS = 64  # reading ends after more errors in a row
@@ -50,6 +51,7 @@ class DecodeLosses:
     headless: int = 0  # packets before the first keyframe
     gaps: int = 0  # gaps in the container
     at_s: float | None = None  # of the first damage
+    times: array[int] = field(default_factory=lambda: array("q"))  # of packets that no edit list leaves out
 
     def set_start(self, damaged: Packet[Any] | av.VideoFrame) -> None:
         """Set the time of the first damage, unless it is already set."""
@@ -149,17 +151,29 @@ class Decoder:
             losses.hidden, losses.packets, missing = losses.hidden + edited, losses.packets + edited, missing - edited
         return missing
 
-    def num_lost(self, num_frames: int) -> int:
-        """Return the number of packets without a frame, in a clip of ``num_frames``: damaged, or before a keyframe.
+    def num_lost(self, stamps: Sequence[int | None], *, ended: bool) -> int:
+        """Return the number of packets without a frame: damaged, or before a keyframe. Arguments: see ``num_silent``.
 
         Decoders skip packets before the first keyframe without an error.
         """
-        return self.losses.lost + max(0, min(self.losses.headless, self.num_silent(num_frames)))
+        return self.losses.lost + max(0, min(self.losses.headless, self.num_silent(stamps, ended=ended)))
 
-    def num_silent(self, num_frames: int) -> int:
-        """Return the number of packets that gave neither a frame nor an error; 0 for VP8, which has hidden frames."""
+    def num_silent(self, stamps: Sequence[int | None], *, ended: bool) -> int:
+        """Return the number of packets that gave neither a frame nor an error; 0 for VP8, which has hidden frames.
+
+        ``stamps``: of the clip's frames from the first on. Unless the clip has ``ended`` with them, the decoder still
+        holds packets, and only those shown before the last frame count.
+        """
         losses = self.losses
-        return 0 if self.info.codec == "vp8" else losses.packets - losses.hidden - losses.lost - num_frames
+        packets, num_frames = losses.packets - losses.hidden, len(stamps)
+        if not ended and stamps and (last := stamps[-1]) is not None:
+            packets, num_frames = sum(time < last for time in losses.times), num_frames - 1
+        return 0 if self.info.codec == "vp8" else packets - losses.lost - num_frames
+
+    def zero(self, first: int) -> int:
+        """Return the timestamp that becomes 0 in a result; ``first``: that of the first frame."""
+        base = self.info.time_base
+        return floor(zero_s(self.container, self.stream, first * base) / base)
 
     def short_s(self, last_pts: int) -> float:
         """Return the seconds at the end that Matroska's header lists and no track reaches; 0 for other containers.
@@ -226,6 +240,8 @@ class Decoder:
         losses.packets += packet.size > 0
         losses.hidden += packet.is_discard
         losses.gaps += packet.is_corrupt
+        if packet.size and packet.pts is not None and not packet.is_discard:
+            losses.times.append(packet.pts)
         if losses.headless == losses.packets - 1 and packet.size and not packet.is_keyframe:
             losses.headless += 1
 
@@ -248,47 +264,3 @@ def _alpha_decoder(stream: VideoStream) -> VideoCodecContext | None:
     assert isinstance(context, VideoCodecContext)
     context.options = {"max_pixels": str(MAX_PIXELS)}
     return context
-
-
-# A frame is made with those beside it, so reading from the middle of a clip has to begin this many earlier.
-REACH = 1
-
-
-def deinterlace(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
-    """Yield one progressive frame per frame: by FFmpeg's bwdif if it is flagged interlaced, else the frame itself."""
-    for _, alike in groupby(frames, lambda frame: (frame.format.name, frame.width, frame.height)):
-        yield from _filtered(alike)
-
-
-def _filtered(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
-    """Deinterlace frames of one size; each keeps its own timestamp, since the filter changes the time base."""
-    graph: Graph | None = None
-    times: deque[tuple[int | None, Fraction | None]] = deque()
-    for number, frame in enumerate(frames):
-        graph = graph or _bwdif(frame)
-        times.append((frame.pts, frame.time_base))
-        frame.pts = number  # the filter orders by time, and a frame may have none
-        graph.push(frame)
-        yield from _pull(graph, times)
-    if graph is not None:
-        graph.push(None)
-        yield from _pull(graph, times)
-
-
-def _pull(graph: Graph, times: deque[tuple[int | None, Fraction | None]]) -> Iterator[av.VideoFrame]:
-    with suppress(BlockingIOError, EOFError):  # it needs more frames, or has ended
-        while True:
-            frame = graph.vpull()
-            frame.pts, frame.time_base = times.popleft()
-            yield frame
-
-
-def _bwdif(frame: av.VideoFrame) -> Graph:
-    graph = Graph()
-    graph.threads = 1
-    graph.link_nodes(
-        graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base),
-        graph.add("bwdif", "mode=send_frame:deint=interlaced"),
-        graph.add("buffersink"),
-    ).configure()
-    return graph

@@ -7,7 +7,6 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, suppress
 from fractions import Fraction
 from itertools import chain, islice
-from math import floor
 from pathlib import Path
 
 import av
@@ -19,8 +18,9 @@ from vidtrans.video.colour.frame_profile import PNG_CODECS, FrameProfile, png_pr
 from vidtrans.video.colour.tags import primaries_name, space_name, transfer_name
 from vidtrans.video.frame_format import BLACK, DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame
-from vidtrans.video.io.container import RAW, MediaInfo, first_bytes, zero_s
-from vidtrans.video.io.decoder import REACH, Decoder
+from vidtrans.video.io.container import RAW, MediaInfo, first_bytes
+from vidtrans.video.io.decoder import Decoder
+from vidtrans.video.io.deinterlacing import REACH
 from vidtrans.video.io.hardware import HardwareDecoder
 from vidtrans.video.io.orientation import UPRIGHT, Orientation, orientation_of, rotation_of
 from vidtrans.video.io.timestamps import average_rate, nominal_step, num_holes, repair_timestamps, without_uneven
@@ -46,7 +46,7 @@ class ClipReader:
         self.frame_format, self.threads, self.tolerant = frame_format, threads, tolerant
         self._hardware, self._convert = hardware, FrameConverter(frame_format)
         self._stamps: list[int | None] = []
-        self._last_duration = 0
+        self._last_duration, self._ended = 0, False
 
     @property
     def info(self) -> MediaInfo:
@@ -148,14 +148,15 @@ class ClipReader:
     ) -> Generator[tuple[int, av.VideoFrame], None, None]:
         """Yield (number, frame) from ``start`` on, decoding and counting from the first frame."""
         decoder = self._restart(self.tolerant or bool(index and index.findings.damage))
-        interlaced = index.findings.interlaced > 0 if index else None
+        interlaced, self._ended = index.findings.interlaced > 0 if index else None, False
         for number, frame in enumerate(decoder.pictures(interlaced=interlaced)):
             if stop is not None and number >= stop:
-                break
+                return
             self._stamps.append(frame.pts)
             self._last_duration = frame.duration
             if number >= start:
                 yield number, frame
+        self._ended = True
 
     def _from_keyframe(self, start: int, stop: int, index: ClipIndex) -> Iterator[tuple[int, av.VideoFrame]] | None:
         """Yield (number, frame), decoding from the keyframe before ``start``; None if the seek landed after it."""
@@ -172,17 +173,12 @@ class ClipReader:
                 return islice(enumerate(chain([frame], decoded), first), start - first, stop - first)
         return None
 
-    def _zero(self, first: int) -> int:
-        """Return the timestamp that becomes 0 in a result; ``first``: that of the first frame."""
-        base, decoder = self.info.time_base, self._decoder
-        return floor(zero_s(decoder.container, decoder.stream, first * base) / base)
-
     def is_doubtful(self) -> bool:
         """Return whether packets gave neither a frame nor an error; call it after reading to the end."""
-        return self._decoder.num_silent(len(self._stamps)) > 0
+        return self._decoder.num_silent(self._stamps, ended=self._ended) > 0
 
     def index(self) -> ClipIndex:
-        """Return the index of the clip; call it after reading to the end. Raises MediaError where it has no frames."""
+        """Return the index of what was read, from the first frame on. Raises MediaError where there are no frames."""
         info, losses, seen = self.info, self._decoder.losses, self._convert
         if not self._stamps:
             raise MediaError(info.path, "no frame could be decoded", "give a video with pictures in it")
@@ -191,7 +187,8 @@ class ClipReader:
         if info.format in RAW:
             stamps, last_duration = without_uneven(stamps), nominal
         pts, num_rebuilt = repair_timestamps(stamps, nominal)
-        missing, lost = self._decoder.num_missing(), self._decoder.num_lost(len(pts))
+        missing = self._decoder.num_missing() if self._ended else 0
+        lost = self._decoder.num_lost(stamps, ended=self._ended)
         holes = num_holes(pts)
         if not missing and (lost or losses.flawed):  # frames that the container does not list show as gaps in the times
             missing, holes = max(0, holes - lost), 0
@@ -211,7 +208,7 @@ class ClipReader:
             rate=average_rate(pts, info),
             num_rebuilt_pts=num_rebuilt,
             num_frames_from_header=info.num_frames_from_header,
-            zero=self._zero(pts[0]),
+            zero=self._decoder.zero(pts[0]),
             findings=Findings(
                 depth=seen.depth,
                 matrix=seen.matrix,
@@ -227,7 +224,7 @@ class ClipReader:
                 flawed=losses.flawed,
                 missing=missing,
                 hidden=losses.hidden,
-                short_s=self._decoder.short_s(pts[-1]),
+                short_s=self._decoder.short_s(pts[-1]) if self._ended else 0.0,
                 gaps=losses.gaps,
                 holes=holes if not missing else 0,
                 no_rate=info.average_rate is None,
