@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from chain import refuse, said, said_json
+from clips import decode
+from directed_clip import same
 
 from vidtrans.models.model_file import save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
@@ -61,14 +63,27 @@ def test_an_onnx_file_is_described_and_takes_any_size(capsys: Capsys) -> None:
     assert (name, sizes) == ("input", ["N", 1, "H", "W"])
 
 
+def test_what_follows_lines_can_be_imported_again(capsys: Capsys, clip: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    path = model("edges", 1)
+    export = ("model", "export", path, "--format", "onnx")
+    assert "refuses" not in said(capsys, 0, *export, "--whole", "-o", "whole.onnx")
+    said(capsys, 0, "model", "import", "whole.onnx", "-o", "again.safetensors")
+    common = ("--temporal", "off", "--size", "source", "--codec", "ffv1", "--set=rendering.precision='fp32'")
+    for name in (path, "again.safetensors"):
+        said(capsys, 0, "stylize", clip, "--model", name, *common, "--engine", "torch", "-o", f"{Path(name).stem}.mkv")
+    ours, again = (decode(Path(f"{Path(name).stem}.mkv"))[2] for name in (path, "again"))
+    assert same(ours, again, within=1)
+    said(capsys, 0, *export, "-o", "network.onnx")
+    said(capsys, 0, "model", "import", "network.onnx", "--pairing", "edges", "--range", "-1..1")
+
+
 def test_a_loop_that_no_import_takes_is_named_by_both(capsys: Capsys) -> None:
     pytest.importorskip("onnxruntime")
-    export = ("model", "export", model("edges", 1), "--format", "onnx")
+    export = ("model", "export", model("edges", 1), "--format", "torchscript", "-o", "edges.pt")
     assert "'edges' has a loop, which 'vidtrans model import' refuses" in said(capsys, 0, *export, "--whole")
-    line = refuse(capsys, 3, "model", "import", "edges.onnx", "-o", "again.safetensors")
+    line = refuse(capsys, 3, "model", "import", "edges.pt", "--trust", "-o", "again.safetensors")
     assert line.endswith("without --whole), and import it with the --pairing of its input")
-    assert "loop" not in said(capsys, 0, *export, "-o", "network.onnx")
-    said(capsys, 0, "model", "import", "network.onnx", "--pairing", "edges", "--range", "-1..1")
 
 
 def test_a_file_that_is_there_is_up_to_date_or_not_replaced(capsys: Capsys) -> None:

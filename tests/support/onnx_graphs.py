@@ -71,6 +71,60 @@ def fixed_and_normed(height: int, width: int) -> Any:
     return model([helper.make_node("InstanceNormalization", ["x", "gain", "bias"], ["y"])], shape, shape, ones)
 
 
+def loop_of(nodes: Sequence[Any], times: str = "times", *, inside: Sequence[Any] = (), kept: str = "") -> Any:
+    """A loop from 'x' to 'y' of nodes from 'state' to 'next'; ``kept``: a value that it gives of each round."""
+    value = helper.make_tensor_value_info
+    outputs = [value("on", TensorProto.BOOL, []), value("next", TensorProto.FLOAT, None)]
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"]), *nodes],
+        "body",
+        [
+            value("count", TensorProto.INT64, []),
+            value("go", TensorProto.BOOL, []),
+            value("state", TensorProto.FLOAT, None),
+        ],
+        [*outputs, *([value(kept, TensorProto.FLOAT, None)] if kept else [])],
+        list(inside),
+    )
+    return helper.make_node("Loop", [times, "always", "x"], ["y", *(["all"] if kept else [])], body=body)
+
+
+def rounds(number: int) -> list[Any]:
+    """The constants of ``loop_of``."""
+    return [constant("times", number, np.int64), constant("always", True, bool)]
+
+
+def hostile_loops(outside: Any) -> Iterator[tuple[str, Any, str]]:
+    """Yield names, models with loops, and what is said of them; ``outside``: a tensor in another file."""
+    step = helper.make_node("Identity", ["state"], ["next"])
+    refused = "it has branches, or loops without a small number of rounds"
+    yield "endless-loop", model([loop_of([step])], constants=rounds(2**62)), refused
+    yield "loop-of-no-known-end", model([loop_of([step], "")], constants=rounds(4)), refused
+    counted = [helper.make_node("Size", ["x"], ["size"]), loop_of([step], "size")]
+    yield "loop-of-as-many-rounds-as-pixels", model(counted, constants=rounds(4)), refused
+    within = loop_of([step], "many")
+    within.input[2], within.output[0] = "state", "next"
+    nested = model([loop_of([within])], constants=[*rounds(1000), constant("many", 1000, np.int64)])
+    yield "loop-in-a-loop", nested, refused
+    hidden = loop_of([helper.make_node("Add", ["count", "count"], ["many"]), within])
+    yield "loop-by-another-constant", model([hidden], constants=[*rounds(4), constant("many", 2, np.int64)]), refused
+    yield "loop-that-keeps-all", model([loop_of([step], kept="state")], constants=rounds(1000)), refused
+    function = helper.make_function(
+        "", "Constant", [], ["c"], [helper.make_node("Identity", ["x"], ["c"])], [helper.make_opsetid("", OPSET)]
+    )
+    yield "loop-and-a-constant-of-its-own", model([loop_of([step])], constants=rounds(4), functions=[function]), refused
+    evil = helper.make_node("RunProgram", ["state"], ["next"], domain="evil.ops")
+    yield "custom-operator-in-a-loop", model([loop_of([evil])], constants=rounds(4)), "belongs to another program"
+    drawn = helper.make_node("RandomNormalLike", ["state"], ["next"])
+    yield "random-numbers-in-a-loop", model([loop_of([drawn])], constants=rounds(4)), "random numbers"
+    added = helper.make_node("Add", ["state", "w"], ["next"])
+    yield "external-data-in-a-loop", model([loop_of([added], inside=[outside])], constants=rounds(4)), "another file"
+    for _ in range(20):
+        step = loop_of([step])
+        step.input[2], step.output[0] = "state", "next"
+    yield "loops-nested-deeply", model([loop_of([step])], constants=rounds(1)), "nested too deeply"
+
+
 def hostile() -> Iterator[tuple[str, Any, str]]:
     """Yield names, models, and what is said of them."""
     same = [helper.make_node("Identity", ["x"], ["y"])]
@@ -85,22 +139,7 @@ def hostile() -> Iterator[tuple[str, Any, str]]:
     yield "custom-operator", model(custom, opsets=[helper.make_opsetid("evil.ops", 1)]), "belongs to another program"
     context = [helper.make_node("EPContext", ["x"], ["y"], domain="com.microsoft", ep_cache_context="/etc/passwd")]
     yield "cache-of-a-device", model(context, opsets=[helper.make_opsetid("com.microsoft", 1)]), "is not allowed"
-    body = helper.make_graph(
-        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Identity", ["state"], ["next"])],
-        "body",
-        [
-            helper.make_tensor_value_info("count", TensorProto.INT64, []),
-            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("state", TensorProto.FLOAT, None),
-        ],
-        [
-            helper.make_tensor_value_info("on", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("next", TensorProto.FLOAT, None),
-        ],
-    )
-    loop = [helper.make_node("Loop", ["times", "go", "x"], ["y"], body=body)]
-    numbers = [constant("times", 2**62, np.int64), constant("go", True, bool)]
-    yield "endless-loop", model(loop, constants=numbers), "branches or loops"
+    yield from hostile_loops(outside)
     yield "random-numbers", model([helper.make_node("RandomNormalLike", ["x"], ["y"])]), "random numbers"
     two = model(same)
     two.graph.input.append(helper.make_tensor_value_info("second", TensorProto.FLOAT, FREE))

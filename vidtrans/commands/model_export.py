@@ -109,9 +109,9 @@ class ModelExport(Command):
             return make
 
         table = produce(context, output, key, [path], prepare)
-        if "Loop" in table.get("operators", ()):
+        if "prim::Loop" in table.get("operators", ()):
             text = f"{output}: its pairing '{model.pairing.name}' has a loop, which 'vidtrans model import' refuses"
-            context.note(f"{text}: for that, export without --whole")
+            context.note(f"{text}: for that, choose --format onnx, or export without --whole")
         return table
 
     def describe(self, table: Table) -> str:

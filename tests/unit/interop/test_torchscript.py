@@ -73,7 +73,7 @@ def test_without_trust_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_program_that_is_no_graph_is_refused() -> None:
-    with pytest.raises(ModelError, match=r"net\.pt: as an ONNX graph, it has branches or loops"):
+    with pytest.raises(ModelError, match=r"net\.pt: as an ONNX graph, it has branches, or loops"):
         TorchScriptFormat().describe(script(Endless()), TRUSTED)
 
 

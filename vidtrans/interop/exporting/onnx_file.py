@@ -20,6 +20,7 @@ from vidtrans.interop.exporting.graphs import NetworkGraph, WholeGraph, graph_of
 
 OPSET = 17
 METADATA_KEY = "vidtrans"
+MAX_ROUNDS = 4096  # of a loop that follows lines, 8 pixels a round: its file says how long it can take
 INPUT, OUTPUT = "input", "output"
 # Descriptions of input and output, written into the files.
 NETWORK_WORDS = "float32 (N, {channels}, H, W) from -1 to 1, the network's own input; output (N, 3, H, W) from -1 to 1"
@@ -100,6 +101,11 @@ def _describe(path: Path, subject: ExportSubject, network: NetworkGraph) -> None
         "size": f"any; exact from {network.smallest} pixels a side; trained at {subject.record.size}",
     }
     onnx.helper.set_model_props(model, table)
+    for node in model.graph.node:
+        if node.op_type == "Loop":  # torch gives it the largest number of rounds that there is
+            bound = onnx.numpy_helper.from_array(np.array(MAX_ROUNDS, np.int64), f"{node.output[0]}_rounds")
+            model.graph.initializer.append(bound)
+            node.input[0] = bound.name
     onnx.save(model, str(path))
 
 

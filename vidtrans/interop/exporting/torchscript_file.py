@@ -60,5 +60,6 @@ def _run_network(loaded: Any, x: np.ndarray) -> np.ndarray:  # noqa: ANN401  (a 
 
 
 def _operators(loaded: Any) -> list[str]:  # noqa: ANN401  (a ScriptModule)
-    """Return the sorted names of the tensor operators (``aten::``) that a module calls."""
-    return sorted({name for name in torch.jit.export_opnames(loaded) if name.startswith("aten::")})
+    """Return the sorted names of the tensor operators (``aten::``) it calls, and "prim::Loop" if it loops."""
+    loops = {"prim::Loop"} if "prim::Loop" in str(loaded.inlined_graph) else set()
+    return sorted({name for name in torch.jit.export_opnames(loaded) if name.startswith("aten::")} | loops)

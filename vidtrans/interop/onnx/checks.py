@@ -1,8 +1,10 @@
-"""Check an ONNX graph before it runs: refuse unsafe operators, loops, and graphs whose input is not a picture."""
+"""Check an ONNX graph before it runs: refuse unsafe operators, endless loops, and graphs whose input is no picture."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+import numpy as np
 
 from vidtrans.core.errors import ModelError
 from vidtrans.interop.onnx.graph_reading import MAX_NODES, OTHER_KINDS, REMEDY, Graph, Node, Port
@@ -24,8 +26,9 @@ RUNTIME_OPS = frozenset((
 ))
 # fmt: on
 BRANCHES = frozenset({"If", "Loop", "Scan", "SequenceMap"})
-LOOPS = "it has branches or loops"
-# What 'vidtrans model export --whole' writes of a pairing that follows lines has a loop.
+LOOPS = "it has branches, or loops without a small number of rounds"
+MAX_ROUNDS = 1 << 16  # of a loop, with those of the loops around it
+# What 'vidtrans model export --whole' writes as TorchScript of a pairing that follows lines has such a loop.
 WITHOUT_LOOPS = (
     "export the network alone ('vidtrans model export' without --whole), and import it with the --pairing of its input"
 )
@@ -42,8 +45,11 @@ CHANNELS = (1, 3, 4)
 
 def check_graph(path: Path, graph: Graph) -> Port:
     """Return the input that takes the picture. Raises ModelError unless the graph is an image→image network."""
-    for node in [*graph.nodes, *(n for body in graph.functions.values() for n in body)]:
-        why = _refusal(node, graph)
+    # A function by the name of a standard operator could make another constant.
+    constants = None if any(domain in PLAIN for domain, _, _ in graph.functions) else graph.constants()
+    reasons = [_refusal(node, graph, constants) for node in graph.nodes]
+    reasons += [_refusal(node, graph, None) for body in graph.functions.values() for node in body]
+    for why in reasons:
         if why:
             raise ModelError(str(path), why, WITHOUT_LOOPS if why.startswith(LOOPS) else REMEDY)
     if _inlined(graph) > MAX_NODES:
@@ -104,23 +110,44 @@ def _check_input(path: Path, port: Port) -> None:
         )
 
 
-def _refusal(node: Node, graph: Graph) -> str:
-    """Return the reason for refusing an operator; '' if it is allowed."""
+def _refusal(node: Node, graph: Graph, constants: dict[str, np.ndarray] | None, rounds: int = 1) -> str:
+    """Return the reason for refusing an operator; '' if it is allowed.
+
+    ``constants``: those that it can read; None where no loops are allowed. ``rounds``: of the loops that it is in.
+    """
     name = f"{node.domain}.{node.op}"[:80] if node.domain else node.op[:80]
     is_standard = node.domain in PLAIN or node.domain == RUNTIME_DOMAIN
-    if _function(node, graph) is not None and not is_standard and not node.has_graph:
+    if _function(node, graph) is not None and not is_standard and not node.bodies:
         return ""  # not for a standard operator's name, for which it is unclear whether the function or operator runs
     if node.domain == RUNTIME_DOMAIN:
         return "" if node.op in RUNTIME_OPS else f"its operator '{name}' is not allowed"
     if node.domain not in PLAIN:
         return f"its operator '{name}' belongs to another program"
-    if node.op in BRANCHES or node.has_graph:
+    if node.op == "Loop" and node.bodies and constants is not None and _is_bounded(node, constants, rounds):
+        return _refusal_inside(node, graph, constants, rounds)
+    if node.op in BRANCHES or node.bodies:
         return f"{LOOPS} ('{name}')"
     if node.op in RANDOM:
         return f"it draws random numbers ('{name}'), so a clip would flicker"
     if node.op in TEXT or node.op.startswith(NOT_TENSORS):
         return f"it works on sequences or text ('{name}')"
     return ""
+
+
+def _is_bounded(loop: Node, constants: dict[str, np.ndarray], rounds: int) -> bool:
+    """Return whether a constant limits a loop's rounds, and it keeps only its last values, not those of each round."""
+    [body, *others], most = loop.bodies, constants.get(loop.inputs[0]) if loop.inputs else None
+    is_small = most is not None and most.size == 1 and 0 <= float(most.ravel()[0]) * rounds <= MAX_ROUNDS
+    return not others and is_small and len(body.outputs) == len(loop.inputs) - 1 == len(loop.outputs) + 1
+
+
+def _refusal_inside(loop: Node, graph: Graph, constants: dict[str, np.ndarray], rounds: int) -> str:
+    """Return the reason for refusing an operator inside a bounded loop; '' if all are allowed."""
+    body = loop.bodies[0]
+    rounds *= max(1, int(constants[loop.inputs[0]].ravel()[0]))
+    own = {port.name for port in body.inputs} | {name for node in body.nodes for name in node.outputs}
+    seen = {name: value for name, value in constants.items() if name not in own} | body.constants()
+    return next((why for node in body.nodes if (why := _refusal(node, graph, seen, rounds))), "")
 
 
 def _function(node: Node, graph: Graph) -> list[Node] | None:

@@ -30,6 +30,7 @@ from vidtrans.interop.onnx.protobuf import (
 MAX_BYTES = 2 << 30  # the limit of protobuf's own parsers
 MAX_NODES = 100_000
 MAX_FIELDS = 5_000_000  # in all messages that are read
+MAX_DEPTH = 8  # of graphs inside operators
 SMALL = 64  # most elements of a constant that is read; larger constants are weights
 DTYPES = {1: "float32", 2: "uint8", 6: "int32", 7: "int64", 10: "float16", 11: "float64"}
 OTHER_KINDS = {4: "a sequence", 5: "a map", 7: "an opaque type", 8: "a sparse tensor", 9: "an optional"}
@@ -48,7 +49,7 @@ class Port:
 
 @dataclass(frozen=True)
 class Node:
-    """An operator, its numeric attributes by name, a small tensor attribute or None, and whether it has a subgraph."""
+    """An operator, its numeric attributes by name, a small tensor attribute or None, and the graphs inside it."""
 
     op: str
     domain: str
@@ -56,8 +57,13 @@ class Node:
     outputs: tuple[str, ...]
     numbers: dict[str, tuple[float, ...]]
     constant: np.ndarray | None
-    has_graph: bool
+    bodies: tuple[Graph, ...] = ()
     overload: str = ""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Return the names of its inputs, and of all values that the graphs inside it read."""
+        return self.inputs + tuple(name for body in self.bodies for node in body.nodes for name in node.reads)
 
 
 @dataclass
@@ -74,7 +80,8 @@ class Graph:
     def constants(self) -> dict[str, np.ndarray]:
         """Return the small constants of the graph by name."""
         found = {name: value for name, value in self.initializers.items() if value is not None}
-        return found | {n.outputs[0]: n.constant for n in self.nodes if n.constant is not None and n.outputs}
+        made = (node for node in self.nodes if node.op == "Constant" and node.outputs)
+        return found | {node.outputs[0]: node.constant for node in made if node.constant is not None}
 
 
 def read_graph(path: Path) -> Graph:
@@ -99,7 +106,7 @@ class _Reader:
 
     def __init__(self, data: Buffer, path: Path) -> None:
         self.data, self.path, self.graph = data, path, Graph()
-        self.left, self.nodes = MAX_FIELDS, 0
+        self.left, self.nodes, self.depth = MAX_FIELDS, 0, 0
 
     def _fields(self, start: int, end: int) -> Iterator[Field]:
         for part in fields(self.data, start, end):
@@ -114,7 +121,7 @@ class _Reader:
     def read(self) -> Graph:
         for part in self._fields(0, len(self.data)):
             if part.number == 7:
-                self._read_graph(part)
+                self._read_graph(part, self.graph)
             elif part.number == 14:
                 pair = {p.number: self._text(p) for p in self._inside(part) if p.wire == BYTES}
                 self.graph.metadata[pair.get(1, "")] = pair.get(2, "")
@@ -127,8 +134,7 @@ class _Reader:
     def _text(self, part: Field) -> str:
         return text_of(self.data, part)
 
-    def _read_graph(self, whole: Field) -> None:
-        graph = self.graph
+    def _read_graph(self, whole: Field, graph: Graph) -> None:
         for part in self._inside(whole):
             if part.number == 1:
                 graph.nodes.append(self._node(part))
@@ -159,7 +165,7 @@ class _Reader:
             raise ModelError(str(self.path), f"it has more than {MAX_NODES} operators", "do not use this file")
         inputs, outputs, texts = [], [], {4: "", 7: "", 8: ""}
         numbers: dict[str, tuple[float, ...]] = {}
-        constant, has_graph = None, False
+        constant, bodies = None, list[Graph]()
         for part in self._inside(whole):
             if part.number == 1:
                 inputs.append(self._text(part))
@@ -168,17 +174,17 @@ class _Reader:
             elif part.number in texts:
                 texts[part.number] = self._text(part)
             elif part.number == 5:
-                name, values, tensor, graph = self._attribute(part)
+                name, values, tensor, graphs = self._attribute(part)
                 numbers |= {name: values} if values else {}
                 constant = tensor if tensor is not None else constant
-                has_graph |= graph
+                bodies += graphs
         if texts[4] == "Constant" and constant is None and numbers:
             constant = np.array(next(iter(numbers.values())), np.float64)
-        return Node(texts[4], texts[7], tuple(inputs), tuple(outputs), numbers, constant, has_graph, texts[8])
+        return Node(texts[4], texts[7], tuple(inputs), tuple(outputs), numbers, constant, tuple(bodies), texts[8])
 
-    def _attribute(self, whole: Field) -> tuple[str, tuple[float, ...], np.ndarray | None, bool]:
-        """Return an attribute's name, numbers and small tensor (or None), and whether it contains a graph."""
-        name, numbers, tensor, has_graph = "", list[float](), None, False
+    def _attribute(self, whole: Field) -> tuple[str, tuple[float, ...], np.ndarray | None, list[Graph]]:
+        """Return an attribute's name, numbers, small tensor (or None) and graphs."""
+        name, numbers, tensor, graphs = "", list[float](), None, list[Graph]()
         for part in self._inside(whole):
             if part.number == 1:
                 name = self._text(part)
@@ -189,10 +195,20 @@ class _Reader:
             elif part.number in (5, 10):
                 tensor = self._tensor(part)[1]
             elif part.number in (6, 11):
-                has_graph = True
+                graphs.append(self._body(part))
             elif part.number in (22, 23):
                 raise ModelError(str(self.path), "it has sparse weights", REMEDY)
-        return name, tuple(numbers[:SMALL]), tensor, has_graph
+        return name, tuple(numbers[:SMALL]), tensor, graphs
+
+    def _body(self, part: Field) -> Graph:
+        """Return a graph inside an operator."""
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise ModelError(str(self.path), "its loops are nested too deeply", "do not use this file")
+        body = Graph()
+        self._read_graph(part, body)
+        self.depth -= 1
+        return body
 
     def _floats(self, part: Field) -> list[float]:
         if part.wire != BYTES:

@@ -71,7 +71,7 @@ def bounds_at_output(graph: Graph, name: str) -> tuple[float, float] | None:
 def _users(graph: Graph) -> dict[str, list[Node]]:
     found: dict[str, list[Node]] = {}
     for node in graph.nodes:
-        for name in node.inputs:
+        for name in node.reads:
             found.setdefault(name, []).append(node)
     return found
 
