@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
+from contextlib import suppress
+
 import torch
 
 from vidtrans.core.settings import Table
@@ -24,7 +28,8 @@ def _check(device: Device) -> Verdict:
     figures |= cuda_figures(device.torch)
     gib = int(figures["memory_bytes"]) / 2**30
     card = f"{figures['gpu']}, {gib:.0f} GiB, compute capability {figures['compute_capability']}"
-    versions = f"CUDA {figures['cuda_runtime']}, driver for CUDA {figures['cuda_driver']}, cuDNN {figures['cudnn']}"
+    driver = f", driver for CUDA {figures['cuda_driver']}" if figures["cuda_driver"] else ""
+    versions = f"CUDA {figures['cuda_runtime']}{driver}, cuDNN {figures['cudnn']}"
     bf16 = "bf16 in hardware" if figures["bf16_in_hardware"] else "no bf16 in hardware"
     tf32 = f"TF32 {'on' if figures['tf32'] else 'off'}"
     return Verdict("ok", f"{card}; {versions}; {bf16}; {tf32}", figures)
@@ -33,9 +38,7 @@ def _check(device: Device) -> Verdict:
 def cuda_figures(device: torch.device) -> Table:
     """Return torch's figures of a CUDA device and the versions of CUDA, driver and cuDNN."""
     card = torch.cuda.get_device_properties(device)
-    # The newest CUDA that the driver knows, as 12040 for 12.4; torch has no public function for it.
-    ask = getattr(torch._C, "_cuda_getDriverVersion", None)
-    driver = ask() if ask is not None else 0
+    driver = driver_version()
     return {
         "memory_bytes": card.total_memory,
         "compute_capability": f"{card.major}.{card.minor}",
@@ -45,3 +48,16 @@ def cuda_figures(device: torch.device) -> Table:
         "bf16_in_hardware": torch.cuda.is_bf16_supported(including_emulation=False),
         "tf32": torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32,
     }
+
+
+def driver_version() -> int:
+    """Return the newest CUDA that NVIDIA's driver knows, as 12040 for 12.4; 0 without that driver.
+
+    Torch has no function for it.
+    """
+    version = ctypes.c_int()
+    with suppress(OSError):
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1").cuDriverGetVersion(
+            ctypes.byref(version)
+        )
+    return version.value

@@ -397,7 +397,7 @@ def test_a_training_without_a_checkpoint_fails(tmp_path: Path, monkeypatch: pyte
 def test_what_torch_says_of_a_cuda_device_can_be_written_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
     card = SimpleNamespace(total_memory=2**37, major=9, minor=0)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: card)
-    monkeypatch.setattr(torch._C, "_cuda_getDriverVersion", lambda: 12080, raising=False)
+    monkeypatch.setattr("vidtrans.doctor.device_check.driver_version", lambda: 12080)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
     found = json.loads(json.dumps(cuda_figures(torch.device("cuda"))))
     assert (found["compute_capability"], found["cuda_driver"], found["bf16_in_hardware"]) == ("9.0", "12.8", True)
