@@ -15,7 +15,7 @@ from vidtrans.video.images.exr import encode_exr
 from vidtrans.video.images.exr import read_exr as read_layer
 from vidtrans.video.images.exr_header import list_channels, read_header
 from vidtrans.video.images.exr_view import ExrView
-from vidtrans.video.images.picture import picture_size
+from vidtrans.video.images.picture import picture_size, read_picture
 from vidtrans.video.images.still import Still
 
 
@@ -298,6 +298,29 @@ def refused(data: bytes) -> str:
     assert told.startswith("a.exr: ")
     assert "\n" not in told
     return told
+
+
+@pytest.mark.parametrize("origin", [(100, 50), (-3, -2), (5, 0), (0, 4)])
+@pytest.mark.parametrize("channels", ["RGB", "Y", "Z"])
+def test_a_display_window_may_begin_anywhere(origin: tuple[int, int], channels: str) -> None:
+    """As crops and pictures of stitched cameras have it; FFmpeg takes its places for those in the picture."""
+    (x, y), ramp = origin, np.linspace(0.1, 0.9, 48).reshape(6, 8)
+    planes = {name: ramp * 0.8**number for number, name in enumerate(channels)}
+    Path("a.exr").write_bytes(exr_bytes(planes))
+    Path("b.exr").write_bytes(exr_bytes(planes, stored=(x, y, x + 7, y + 5)))
+    assert np.array_equal(read_picture(Path("b.exr")), read_picture(Path("a.exr")))
+    Path("c.exr").write_bytes(exr_bytes(planes, stored=(x, y, x + 7, y + 5), shown=(x - 2, y - 1, x + 9, y + 8)))
+    shown = read_picture(Path("c.exr"))
+    assert shown.shape == (10, 12, 3)
+    assert np.array_equal(shown[1:7, 2:10], read_picture(Path("a.exr")))
+
+
+def test_windows_too_far_apart_are_refused() -> None:
+    far = -(1 << 31)
+    data = exr_bytes({"Y": np.zeros((1, 1))}, stored=(9, 9, 9, 9), shown=(far, far, far, far))
+    Path("a.exr").write_bytes(data)
+    with pytest.raises(MediaError):
+        read_picture(Path("a.exr"))
 
 
 @pytest.mark.parametrize("side", [(60000, 60000), (67108865, 1)])

@@ -9,6 +9,7 @@ a range of values, one for the whole clip, becomes the codes from black to white
 
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,7 @@ def _data(header: Header, layer: ExrLayer, data: bytes, view: ExrView, path: Pat
     known = np.abs(values) < _BEYOND
     if header.parts[layer.part].channels[channels[0]] == 2:
         known &= np.abs(values) < _MOST
-    known &= _stored(header.parts[layer.part].window, known.shape[:2])[..., None]
+    known &= _stored(header, layer, known.shape[:2])[..., None]
     low, high = (float(values[known].min()), float(values[known].max())) if known.any() else (0.0, 0.0)
     black, white = view.span or whole_span(low, high)
     unit = np.clip(np.nan_to_num((values - black) / np.float32(white - black), nan=0.0), 0, 1)
@@ -128,9 +129,11 @@ def _data(header: Header, layer: ExrLayer, data: bytes, view: ExrView, path: Pat
     return Still(np.ascontiguousarray(codes), notes=(f"{what} read, as data",), values=(low, high))
 
 
-def _stored(window: tuple[int, int, int, int], shape: tuple[int, ...]) -> np.ndarray:
+def _stored(header: Header, layer: ExrLayer, shape: tuple[int, ...]) -> np.ndarray:
     """Return which pixels of a picture, (H, W) bool, lie in the window of the stored ones; FFmpeg makes others 0."""
-    left, top, right, bottom = (max(0, edge) for edge in (*window[:2], window[2] + 1, window[3] + 1))
+    window, (across, down) = header.parts[layer.part].window, header.origin
+    left, right = (max(0, edge - across) for edge in (window[0], window[2] + 1))
+    top, bottom = (max(0, edge - down) for edge in (window[1], window[3] + 1))
     stored = np.zeros(shape, bool)
     stored[top:bottom, left:right] = True
     return stored
@@ -144,10 +147,13 @@ def _others(header: Header, layer: ExrLayer) -> str:
 
 def _decoded(data: bytes, path: Path, header: Header, layer: ExrLayer, names: dict[str, str]) -> av.VideoFrame:
     """Decode a layer; ``names``: for each channel to decode, by its name in the file, the name that FFmpeg knows."""
-    if any(name != own for own, name in names.items()) or not layer.is_plain:
+    if any(name != own for own, name in names.items()) or not layer.is_plain or any(header.origin):
         if header.compression in DWA:
-            raise MediaError(str(path), f"the layer {layer.name} is compressed by DWA", "save it with ZIP")
-        data = with_channels(data, header, layer, names)
+            raise MediaError(str(path), f"the layer {layer.name or 'R, G, B'} is compressed by DWA", "save it with ZIP")
+        try:
+            data = with_channels(data, header, layer, names)
+        except struct.error:
+            raise unreadable(path) from None
     context = av.CodecContext.create("exr", "r")
     context.options = {"max_pixels": str(MAX_PIXELS)}
     try:

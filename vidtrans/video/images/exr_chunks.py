@@ -15,21 +15,38 @@ _ZIP_LINES = {2: 1, 3: 16}  # compressions that carry a checksum: lines a chunk
 
 
 def with_channels(data: bytes, header: Header, layer: ExrLayer, names: dict[str, str]) -> bytes:
-    """Return a layer's part as an OpenEXR file, its channels renamed by ``names`` for FFmpeg, which ignores others."""
+    """Return a layer's part as an OpenEXR file that FFmpeg reads whole.
+
+    Its channels are renamed by ``names``, as FFmpeg ignores others, and its display window begins at 0, 0, because
+    FFmpeg takes places in the picture for places in that window. Raises struct.error if that cannot be.
+    """
     part = header.parts[layer.part]
+    across, down = header.origin
     channels = enumerate(list_channels(part.listed))
     listed = b"".join(names.get(name, f"n{number}").encode() + rest for number, (name, rest) in channels) + b"\0"
     own = data[part.begin : part.at - 4] + struct.pack("<I", len(listed)) + listed
     own += data[part.at + len(part.listed) : part.end]
+    for name in ("dataWindow", "displayWindow") if any(header.origin) else ():
+        own = _moved(own, name, across, down)
     flags = header.flags & ~MULTIPART | TILED * part.is_tiled
     head = MAGIC + struct.pack("<I", flags) + own
     skipped = 4 if header.is_multipart else 0  # the number of the part
     chunks = [data[offset + skipped : end] for offset, _, end, number in _chunks(header, data) if number == layer.part]
+    if down and not part.is_tiled:  # a chunk begins with the number of its first line
+        chunks = [struct.pack("<i", struct.unpack_from("<i", chunk)[0] - down) + chunk[4:] for chunk in chunks]
     offsets, begin = [], len(head) + 8 * len(chunks)
     for chunk in chunks:
         offsets.append(struct.pack("<Q", begin))
         begin += len(chunk)
     return b"".join([head, *offsets, *chunks])
+
+
+def _moved(attributes: bytes, name: str, across: int, down: int) -> bytes:
+    """Return a part's attributes with the window ``name`` moved to the left and up."""
+    key = name.encode() + b"\0box2i\0" + struct.pack("<i", 16)
+    before, key, after = attributes.partition(key)
+    left, top, right, bottom = struct.unpack_from("<4i", after)
+    return before + key + struct.pack("<4i", left - across, top - down, right - across, bottom - down) + after[16:]
 
 
 def check_chunks(header: Header, data: bytes, path: Path) -> None:

@@ -71,12 +71,13 @@ class Part:
 class Header:
     """The attributes of an EXR file that vidtrans uses.
 
-    ``window``: left, top, right, bottom of the stored pixels, the last two inclusive; ``width`` and ``height``: of the
-    display window. ``end``: the offset of the table of chunks, in bytes.
+    ``window``: left, top, right, bottom of the stored pixels, the last two inclusive; ``width``, ``height`` and
+    ``origin`` (left, top): of the display window. ``end``: the offset of the table of chunks, in bytes.
     """
 
     width: int
     height: int
+    origin: tuple[int, int]
     window: tuple[int, int, int, int]
     parts: tuple[Part, ...]
     compression: int
@@ -131,7 +132,7 @@ def read_header(path: Path) -> Header:
             raise MediaError(str(path), f"the picture is too large ({width}x{height})", "make it smaller")
     if flags & _DEEP:
         raise MediaError(str(path), "it has deep samples, several for a pixel", "flatten it")
-    return Header(*sizes[1], windows[0], parts, compression, flags, end)
+    return Header(*sizes[1], windows[1][:2], windows[0], parts, compression, flags, end)
 
 
 def choose_layer(header: Header, wanted: str, path: Path) -> ExrLayer:
