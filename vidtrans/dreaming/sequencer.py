@@ -109,7 +109,7 @@ class ModelSequencer:
 
     def models_for_key(self) -> list[Table]:
         """Return the digest and the pairing of each model, for cache keys."""
-        return [{"digest": look.digest, "pairing": pairing_record(look.pairing)} for look in self.looks]
+        return [{"digest": x.digest, "pairing": pairing_record(x.pairing)} | x.padding_key for x in self.looks]
 
 
 def _architecture(look: LoadedModel) -> str:

@@ -53,12 +53,13 @@ def _stylize_part(request: StylizeRequest, part: ClipPart | None, context: Conte
     wanted.check()
     if request.score and not join:
         raise UsageError("--score", "flicker is measured over the whole clip", "give --score with --join")
+    given = " and ".join(["--chunk"] * (part is not None) + ["--join"] * join)
     if is_one_picture(request.video):
-        raise UsageError(f"--chunk: {request.video}", "one picture has no parts", "leave out --chunk and --join")
+        raise UsageError(f"{given}: {request.video}", "one picture has no parts", f"leave out {given}")
     clip = render.open()
     if not clip.index.same_size:
         why = "pictures of several sizes are rendered one by one"
-        raise UsageError(f"--chunk: {request.video}", why, "leave out --chunk and --join")
+        raise UsageError(f"{given}: {request.video}", why, f"leave out {given}")
     existing = wanted.existing()
     named: Table = {} if part is None else {"part": str(part)}
     if existing is not None:
