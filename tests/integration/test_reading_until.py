@@ -17,7 +17,7 @@ import vidtrans as api
 from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.clips.scanning import MARGIN
 from vidtrans.core.errors import MediaError, UsageError
-from vidtrans.core.events import Event, Progress
+from vidtrans.core.events import Event, Note, Progress
 from vidtrans.core.settings import Time, parse_time
 from vidtrans.session import Context
 from vidtrans.stylizing.requested_render import RequestedRender
@@ -25,11 +25,15 @@ from vidtrans.stylizing.requested_render import RequestedRender
 COUNT = 150
 
 
-def read_by(call: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[Any, int]:
-    """What a command returns, and how many frames it read to index the clip."""
+def read_by(
+    call: Callable[..., Any], *arguments: Any, told: list[Event] | None = None, **options: Any
+) -> tuple[Any, int]:
+    """What a command returns, and how many frames it read to index the clip; ``told``: gets its events."""
     most = [0]
 
     def hear(event: Event) -> None:
+        if told is not None:
+            told.append(event)
         if isinstance(event, Progress) and event.task.startswith("reading"):
             most.append(event.done)
 
@@ -45,7 +49,9 @@ def check_same_beginning(path: Path, end: str) -> Clip:
     count = part.index.num_frames
     assert part.index.pts == whole.index.pts[:count]
     assert part.digest == whole.digest
-    assert replace(part.index, pts=(), last_duration=0) == replace(whole.index, pts=(), last_duration=0)
+    assert part.index.num_frames_from_header in (0, whole.index.num_frames_from_header)
+    anew = {"pts": (), "last_duration": 0, "num_frames_from_header": 0}
+    assert replace(part.index, **anew) == replace(whole.index, **anew)
     for name in ("looks", "sharpness"):
         assert getattr(part.survey, name)[:stop] == getattr(whole.survey, name)[:stop]
     for name in ("shots", "held"):
@@ -95,7 +101,9 @@ def test_streams_without_times_are_read_to_the_end(tmp_path: Path) -> None:
 def test_a_render_reads_no_further_and_is_the_one_of_all_that_is_known(
     long_clip: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table, count = read_by(api.stylize, long_clip, tiny_model, "part.mp4", end="1s", size="32")
+    told: list[Event] = []
+    table, count = read_by(api.stylize, long_clip, tiny_model, "part.mp4", told=told, end="1s", size="32")
+    assert [event.text for event in told if isinstance(event, Note)] == []
     assert (table["frames"], count) == (30, 30 + MARGIN + 1)
     with monkeypatch.context() as patch:
         patch.setattr(RequestedRender, "_looks_beyond_end", True)

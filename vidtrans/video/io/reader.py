@@ -207,7 +207,7 @@ class ClipReader:
             sample_aspect_ratio=1 / aspect if seen.first_orientation.swaps_sides else aspect,
             rate=average_rate(pts, info),
             num_rebuilt_pts=num_rebuilt,
-            num_frames_from_header=info.num_frames_from_header,
+            num_frames_from_header=info.num_frames_from_header if self._ended else 0,
             zero=self._decoder.zero(pts[0]),
             findings=Findings(
                 depth=seen.depth,
