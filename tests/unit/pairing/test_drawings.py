@@ -10,8 +10,6 @@ from clips import scene
 from vidtrans.pairing.base import DrawingKind
 from vidtrans.pairing.drawings import is_drawing
 
-RNG = np.random.default_rng(3)
-
 
 def line_drawing(width: int = 640, height: int = 480, paper: int = 255, ink: int = 0) -> np.ndarray:
     """A house and a sun in strokes of three pixels."""
@@ -34,7 +32,7 @@ def poster(width: int = 640, height: int = 480) -> np.ndarray:
 
 
 def noisy(picture: np.ndarray, sigma: float) -> np.ndarray:
-    return np.clip(picture + RNG.normal(0, sigma, picture.shape), 0, 255).astype(np.uint8)
+    return np.clip(picture + np.random.default_rng(3).normal(0, sigma, picture.shape), 0, 255).astype(np.uint8)
 
 
 def on_ground(*rgb: int) -> np.ndarray:
