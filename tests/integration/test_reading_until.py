@@ -8,9 +8,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
-from clips import moving_frames, write_clip
+from chain import said, said_json
+from clips import decode, moving_frames, write_clip
 from directed_clip import lossless
 
 import vidtrans as api
@@ -21,6 +23,7 @@ from vidtrans.core.events import Event, Note, Progress
 from vidtrans.core.settings import Time, parse_time
 from vidtrans.session import Context
 from vidtrans.stylizing.requested_render import RequestedRender
+from vidtrans.video.images.picture import write_picture
 
 COUNT = 150
 
@@ -115,16 +118,49 @@ def test_a_render_reads_no_further_and_is_the_one_of_all_that_is_known(
     assert (again["frames_inferred"], count) == (0, 0)
 
 
-@pytest.mark.parametrize("options", [{"strength": "0: 0.2, 140: 1"}, {"score": True}, {"end": None}])
+@pytest.mark.parametrize("options", [{"strength": "0: 0.2, 140: 1"}, {"cuts": "cuts.txt"}, {"end": None}])
 def test_what_looks_beyond_the_end_reads_all(long_clip: Path, options: dict[str, Any]) -> None:
+    Path("cuts.txt").write_text("0\n20\n140\n")
     _, count = read_by(api.stylize, long_clip, "identity", "a.mp4", **{"end": "30"} | options)
     assert count == COUNT
 
 
 def test_a_start_behind_the_end_is_refused_by_what_is_known_of_the_whole_clip(long_clip: Path) -> None:
-    for start, end in (("40", "1s"), ("2s", "1s"), ("30", "30")):
+    for start, end in (("40", "1s"), ("2s", "1s"), ("30", "30"), (None, "0"), (None, "0s"), ("1.001s", "1.002s")):
         with pytest.raises(UsageError, match=rf"\({COUNT} frames, 5\.000 s\)"):
             api.stylize(long_clip, "identity", "a.mp4", start=start, end=end)
+
+
+def test_where_a_later_frame_may_be_transparent_all_are_read(tmp_path: Path) -> None:
+    pictures = [np.dstack([frame, np.full((48, 64), 255, np.uint8)]) for frame in moving_frames(90)]
+    pictures[80][:20, :, 3] = 0
+    with av.open(str(tmp_path / "a.mov"), "w") as container:
+        stream: Any = container.add_stream("png", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "rgba"
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgba")))
+        container.mux(stream.encode(None))
+    part = check_same_beginning(tmp_path / "a.mov", "1s")
+    assert (part.index.num_frames, part.index.findings.alpha) == (90, True)
+
+
+def test_parts_and_corrections_of_a_render_read_as_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a clip with damage behind the end, which nothing but a reading of all would see."""
+    path = lossless(tmp_path / "a.mkv", moving_frames(COUNT))
+    data = bytearray(path.read_bytes())
+    data[len(data) * 3 // 4 : len(data) * 3 // 4 + 4000] = bytes(4000)
+    path.write_bytes(data)
+    request = ("stylize", path, "--model", "identity", "--end", "30", "--set=rendering.chunk_frames=10")
+    said(capsys, 0, *request, "-o", "whole.mkv", "--codec", "ffv1")
+    for part in (1, 2):
+        said(capsys, 0, *request, "-o", "joined.mkv", "--codec", "ffv1", "--chunk", f"{part}/2", "--cache-dir", "other")
+    joined = said_json(capsys, *request, "-o", "joined.mkv", "--codec", "ffv1", "--join", "--cache-dir", "other")
+    assert (joined["frames"], joined["frames_encoded"]) == (30, 0)
+    assert Path("joined.mkv").read_bytes() == Path("whole.mkv").read_bytes()
+    frame = decode(Path("whole.mkv"))[2][5].copy()
+    frame[10:20, 10:20] = 255
+    write_picture(Path("fixes/000005.png"), frame)
+    assert said_json(capsys, "fix", "whole.mkv", "--painted", "fixes", "-o", "fixed.mkv")["frames"] == 30
 
 
 def test_damage_matters_only_where_it_is_read(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +91,27 @@ def loop_of(nodes: Sequence[Any], times: str = "times", *, inside: Sequence[Any]
     return helper.make_node("Loop", [times, "always", "x"], ["y", *(["all"] if kept else [])], body=body)
 
 
+class Patched:
+    """A model whose file has other bytes in place of a name of five letters, PLACE."""
+
+    def __init__(self, made: Any, name: bytes) -> None:
+        self._made, self._name = made, name
+
+    def SerializeToString(self) -> bytes:  # noqa: N802  (as the package onnx calls it)
+        made = copy.deepcopy(self._made)
+        long = "n" * len(self._name)  # the lengths in the file are right
+        for node in made.graph.node:
+            node.input[:] = [long if name == "PLACE" else name for name in node.input]
+        for each in made.graph.initializer:
+            each.name = long if each.name == "PLACE" else each.name
+        data: bytes = made.SerializeToString()
+        return (
+            data.replace(long.encode(), self._name)
+            if len(self._name) > 1
+            else data.replace(b"\x01n", b"\x01" + self._name)
+        )
+
+
 def rounds(number: int) -> list[Any]:
     """The constants of ``loop_of``."""
     return [constant("times", number, np.int64), constant("always", True, bool)]
@@ -109,10 +132,27 @@ def hostile_loops(outside: Any) -> Iterator[tuple[str, Any, str]]:
     hidden = loop_of([helper.make_node("Add", ["count", "count"], ["many"]), within])
     yield "loop-by-another-constant", model([hidden], constants=[*rounds(4), constant("many", 2, np.int64)]), refused
     yield "loop-that-keeps-all", model([loop_of([step], kept="state")], constants=rounds(1000)), refused
-    function = helper.make_function(
-        "", "Constant", [], ["c"], [helper.make_node("Identity", ["x"], ["c"])], [helper.make_opsetid("", OPSET)]
-    )
-    yield "loop-and-a-constant-of-its-own", model([loop_of([step])], constants=rounds(4), functions=[function]), refused
+    by_operator = helper.make_node("Constant", [], ["times"], value=constant("four", 4, np.int64))
+    yield "loop-by-an-operator", model([by_operator, loop_of([step])], constants=rounds(4)[1:]), refused
+    twice = [constant("times", 2**62, np.int64), *rounds(4)]
+    yield "loop-by-two-constants", model([loop_of([step])], constants=twice), refused
+    size = helper.make_node("Size", ["x"], ["times"])
+    yield "loop-by-a-constant-that-is-overwritten", model([size, loop_of([step])], constants=rounds(4)), refused
+    for name, mark in (("long", b"n" * 5000), ("no-text", b"\xfe")):
+        patched = Patched(
+            model([loop_of([step], "PLACE")], constants=[constant("PLACE", 4, np.int64), rounds(4)[1]]), mark
+        )
+        yield f"loop-by-a-{name}-name", patched, "it is damaged"
+    called = [helper.make_node("Identity", ["in"], ["out"])]
+    functions = []
+    for level in range(8):
+        places = ["in", *(f"p{n}" for n in range(9)), "out"]
+        steps = [helper.make_node(f"f{level - 1}", [one], [other], domain="own") for one, other in pairwise(places)]
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("own", 1)]
+        functions.append(helper.make_function("own", f"f{level}", ["in"], ["out"], steps if level else called, opsets))
+    call = helper.make_node("f7", ["state"], ["next"], domain="own")
+    nested = model([loop_of([call])], constants=rounds(4), functions=functions, opsets=[helper.make_opsetid("own", 1)])
+    yield "functions-in-a-loop", nested, "nested too deeply or too large"
     evil = helper.make_node("RunProgram", ["state"], ["next"], domain="evil.ops")
     yield "custom-operator-in-a-loop", model([loop_of([evil])], constants=rounds(4)), "belongs to another program"
     drawn = helper.make_node("RandomNormalLike", ["state"], ["next"])

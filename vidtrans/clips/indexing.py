@@ -50,6 +50,7 @@ class Clip:
         is_part: Whether it is only a part of the origin.
         pin: Protects its file from deletion, if that is in the cache.
         hardware: The GPU decoder; None: the CPU decodes.
+        until: The time until which it was read, and a little further; None: to its end.
     """
 
     path: Path
@@ -62,6 +63,7 @@ class Clip:
     is_part: bool = False
     pin: CachePin | None = field(default=None, repr=False, compare=False)
     hardware: HardwareDecoder | None = field(default=None, repr=False, compare=False)
+    until: Time | None = None
 
     @property
     def name(self) -> str:
@@ -205,7 +207,7 @@ def survey_clip(context: Context, path: Path, guides: Sequence[str] = (), until:
             pass
         if context.dry_run:
             index, survey = scan(context, path, guides, until)
-            return Clip(path, _reading_digest(digest, index), index, survey, tuple(guides))
+            return Clip(path, _reading_digest(digest, index), index, survey, tuple(guides), until=until)
         with entry.locked(wait_for=f"another run that reads {path.name}"):
             if (cached := entry.read()) is None:  # else another run was reading the same clip
                 index, survey = scan(context, path, guides, until)
@@ -217,7 +219,8 @@ def survey_clip(context: Context, path: Path, guides: Sequence[str] = (), until:
         context.note(f"{path.name}: {unequal}", "warning")
     if is_picture(path) and not is_picture_sequence(path):  # its name is not in the digest of its content
         index = replace(index, names=(split_view(path)[0].name,))
-    return Clip(path, _reading_digest(digest, index), index, Survey.of(cached["survey"]), tuple(guides))
+    found = Survey.of(cached["survey"])
+    return Clip(path, _reading_digest(digest, index), index, found, tuple(guides), until=until)
 
 
 def _reading_digest(content: str, index: ClipIndex) -> str:

@@ -157,7 +157,7 @@ def _cached(render: RequestedRender, clip: Clip) -> Iterator[Path]:
     for source in (clip, clip.origin):
         if source is not None:
             digest = content_digest(render.context, source.path, source.guides)
-            yield index_entry(render.context, source.path, digest, source.guides).folder / META
+            yield index_entry(render.context, source.path, digest, source.guides, source.until).folder / META
     if clip.pin is not None:
         yield from _files_in(clip.pin.entry)
 

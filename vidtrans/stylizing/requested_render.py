@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
+from vidtrans.clips.cut_list import AUTO, OFF
 from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.config.programs import warn_about_programs
 from vidtrans.config.recipe import Recipe
@@ -75,7 +76,7 @@ def stylize(request: StylizeRequest, context: Context) -> Table:
         return result.report(existing, cached=True)
     if not render.look.is_identity:
         import_in_background("torch")  # most of a second, while the clip is indexed
-    job = render.job(clip or render.open(whole=False))
+    job = render.job(clip or render.open())
     output = result.output
     if request.score:
         check_scorable(job.plan)
@@ -154,24 +155,30 @@ class RequestedRender:
         stills, masked = is_picture_source(request.video), request.mask is not None
         return request_digest(own, self.settings, self.target, stills=stills, masked=masked)
 
-    def open(self, *, whole: bool = True) -> Clip:
-        """Return the source, ``whole`` or, where that makes the same result, up to ``--end``. Raises MediaError."""
-        until = None if whole or self._looks_beyond_end else self.request.end
-        return open_clip(self.context, self.request.video, self.look.pairing.guides, until)
+    def open(self) -> Clip:
+        """Return the source, read up to ``--end`` if nothing behind it has a part in the result. Raises MediaError."""
+        video, guides = self.request.video, self.look.pairing.guides
+        if self._looks_beyond_end:
+            return open_clip(self.context, video, guides)
+        clip = open_clip(self.context, video, guides, self.request.end)
+        try:
+            clip.trim(self.request.start, self.request.end)
+        except UsageError:  # which says how long the clip is
+            return open_clip(self.context, video, guides)
+        return clip
 
     @property
     def _looks_beyond_end(self) -> bool:
-        """Whether frames behind ``--end`` may have a part in the result, or in what is said of it."""
+        """Whether what is behind ``--end`` may have a part in the result.
+
+        The answer follows from the request alone, so that all parts of a divided render, and corrections of a finished
+        one, read alike.
+        """
         request, rendering = self.request, self.settings.rendering
-        start, end = request.start, request.end
-        if end is None or request.mask or request.score or rendering.source_filter:
+        if request.end is None or request.mask or rendering.source_filter or rendering.look:
             return True
-        if start is not None and (start.frame is None) != (end.frame is None):
-            return True  # which is first, only the clip knows
-        if start is not None and (start.frame or start.seconds or 0) >= (end.frame or end.seconds or 0):
-            return True  # to say how long the clip is
         curves = {**rendering.curves(), "stroke size": rendering.stroke_curve()}
-        return any(curve.constant is None for curve in curves.values()) or bool(rendering.look)
+        return rendering.cuts not in (AUTO, OFF) or any(curve.constant is None for curve in curves.values())
 
     def job(self, clip: Clip) -> RenderJob:
         """Return the job that renders the source. Raises UsageError, MediaError."""

@@ -101,12 +101,25 @@ def _describe(path: Path, subject: ExportSubject, network: NetworkGraph) -> None
         "size": f"any; exact from {network.smallest} pixels a side; trained at {subject.record.size}",
     }
     onnx.helper.set_model_props(model, table)
-    for node in model.graph.node:
-        if node.op_type == "Loop":  # torch gives it the largest number of rounds that there is
-            bound = onnx.numpy_helper.from_array(np.array(MAX_ROUNDS, np.int64), f"{node.output[0]}_rounds")
-            model.graph.initializer.append(bound)
-            node.input[0] = bound.name
+    _limit_loops(model.graph)
     onnx.save(model, str(path))
+
+
+def _limit_loops(graph: Any) -> None:  # noqa: ANN401  (of the package onnx)
+    """Give each loop a number of rounds that can be read in the file: at most ``MAX_ROUNDS``."""
+    import onnx
+
+    inside, constants = [graph], {}
+    while inside:
+        for node in inside.pop().node:
+            if node.op_type == "Constant":
+                constants[node.output[0]] = onnx.helper.get_attribute_value(node.attribute[0])
+            if node.op_type == "Loop":
+                rounds = int(onnx.numpy_helper.to_array(constants[node.input[0]]))
+                bound = np.array(min(rounds, MAX_ROUNDS), np.int64)  # torch writes the largest that there is
+                graph.initializer.append(onnx.numpy_helper.from_array(bound, f"rounds_{len(graph.initializer)}"))
+                node.input[0] = graph.initializer[-1].name
+                inside += [attribute.g for attribute in node.attribute if attribute.HasField("g")]
 
 
 def _session(runtime: ModuleType, path: Path, subject: ExportSubject) -> Any:  # noqa: ANN401  (of ONNX Runtime)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from vidtrans.core.errors import ModelError
 from vidtrans.interop.onnx.graph_reading import MAX_NODES, OTHER_KINDS, REMEDY, Graph, Node, Port
 
@@ -45,9 +43,7 @@ CHANNELS = (1, 3, 4)
 
 def check_graph(path: Path, graph: Graph) -> Port:
     """Return the input that takes the picture. Raises ModelError unless the graph is an image→image network."""
-    # A function by the name of a standard operator could make another constant.
-    constants = None if any(domain in PLAIN for domain, _, _ in graph.functions) else graph.constants()
-    reasons = [_refusal(node, graph, constants) for node in graph.nodes]
+    reasons = [_refusal(node, graph, graph.bounds()) for node in graph.nodes]
     reasons += [_refusal(node, graph, None) for body in graph.functions.values() for node in body]
     for why in reasons:
         if why:
@@ -110,10 +106,10 @@ def _check_input(path: Path, port: Port) -> None:
         )
 
 
-def _refusal(node: Node, graph: Graph, constants: dict[str, np.ndarray] | None, rounds: int = 1) -> str:
+def _refusal(node: Node, graph: Graph, bounds: dict[str, float] | None, rounds: float = 1) -> str:
     """Return the reason for refusing an operator; '' if it is allowed.
 
-    ``constants``: those that it can read; None where no loops are allowed. ``rounds``: of the loops that it is in.
+    ``bounds``: the numbers that can limit a loop; None where no loops are allowed. ``rounds``: of the loops around it.
     """
     name = f"{node.domain}.{node.op}"[:80] if node.domain else node.op[:80]
     is_standard = node.domain in PLAIN or node.domain == RUNTIME_DOMAIN
@@ -123,8 +119,8 @@ def _refusal(node: Node, graph: Graph, constants: dict[str, np.ndarray] | None, 
         return "" if node.op in RUNTIME_OPS else f"its operator '{name}' is not allowed"
     if node.domain not in PLAIN:
         return f"its operator '{name}' belongs to another program"
-    if node.op == "Loop" and node.bodies and constants is not None and _is_bounded(node, constants, rounds):
-        return _refusal_inside(node, graph, constants, rounds)
+    if node.op == "Loop" and node.bodies and bounds is not None and _is_bounded(node, bounds, rounds):
+        return _refusal_inside(node, graph, bounds, rounds)
     if node.op in BRANCHES or node.bodies:
         return f"{LOOPS} ('{name}')"
     if node.op in RANDOM:
@@ -134,19 +130,18 @@ def _refusal(node: Node, graph: Graph, constants: dict[str, np.ndarray] | None, 
     return ""
 
 
-def _is_bounded(loop: Node, constants: dict[str, np.ndarray], rounds: int) -> bool:
-    """Return whether a constant limits a loop's rounds, and it keeps only its last values, not those of each round."""
-    [body, *others], most = loop.bodies, constants.get(loop.inputs[0]) if loop.inputs else None
-    is_small = most is not None and most.size == 1 and 0 <= float(most.ravel()[0]) * rounds <= MAX_ROUNDS
+def _is_bounded(loop: Node, bounds: dict[str, float], rounds: float) -> bool:
+    """Return whether a number limits a loop's rounds, and it keeps only its last values, not those of each round."""
+    [body, *others], most = loop.bodies, bounds.get(loop.inputs[0]) if loop.inputs else None
+    is_small = most is not None and 0 <= most * rounds <= MAX_ROUNDS
     return not others and is_small and len(body.outputs) == len(loop.inputs) - 1 == len(loop.outputs) + 1
 
 
-def _refusal_inside(loop: Node, graph: Graph, constants: dict[str, np.ndarray], rounds: int) -> str:
+def _refusal_inside(loop: Node, graph: Graph, bounds: dict[str, float], rounds: float) -> str:
     """Return the reason for refusing an operator inside a bounded loop; '' if all are allowed."""
-    body = loop.bodies[0]
-    rounds *= max(1, int(constants[loop.inputs[0]].ravel()[0]))
-    own = {port.name for port in body.inputs} | {name for node in body.nodes for name in node.outputs}
-    seen = {name: value for name, value in constants.items() if name not in own} | body.constants()
+    body, rounds = loop.bodies[0], rounds * max(1, bounds[loop.inputs[0]])
+    own = body.made() | body.initializers.keys()
+    seen = {name: value for name, value in bounds.items() if name not in own} | body.bounds()
     return next((why for node in body.nodes if (why := _refusal(node, graph, seen, rounds))), "")
 
 
@@ -173,6 +168,7 @@ def _inlined(graph: Graph) -> int:
                 if id(body) not in counts:
                     counts[id(body)] = count(body, depth + 1)
                 total += counts[id(body)]
+            total += sum(count(inner.nodes, depth + 1) for inner in node.bodies)
             if total > MAX_NODES:
                 return MAX_NODES + 1
         return total

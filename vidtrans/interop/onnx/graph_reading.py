@@ -23,6 +23,7 @@ from vidtrans.interop.onnx.protobuf import (
     float_of,
     integers_of,
     map_file,
+    name_of,
     signed,
     text_of,
 )
@@ -73,9 +74,18 @@ class Graph:
     inputs: list[Port] = field(default_factory=list)
     outputs: list[Port] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
-    initializers: dict[str, np.ndarray | None] = field(default_factory=dict)  # None: a large tensor
+    initializers: dict[str, np.ndarray | None] = field(default_factory=dict)  # None: large, or given twice
     functions: dict[tuple[str, str, str], list[Node]] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
+
+    def bounds(self) -> dict[str, float]:
+        """Return the single numbers by name that are certain; readers can be made to disagree about a ``Constant``."""
+        made, values = self.made(), self.initializers.items()
+        return {n: float(v.ravel()[0]) for n, v in values if v is not None and v.size == 1 and n not in made}
+
+    def made(self) -> set[str]:
+        """Return the names of the inputs and of what operators give."""
+        return {name for node in self.nodes for name in node.outputs} | {port.name for port in self.inputs}
 
     def constants(self) -> dict[str, np.ndarray]:
         """Return the small constants of the graph by name."""
@@ -140,7 +150,7 @@ class _Reader:
                 graph.nodes.append(self._node(part))
             elif part.number == 5:
                 name, value = self._tensor(part)
-                graph.initializers[name] = value
+                graph.initializers[name] = None if name in graph.initializers else value
             elif part.number == 15:
                 raise ModelError(str(self.path), "it has sparse weights", REMEDY)
             elif part.number == 11:
@@ -152,7 +162,7 @@ class _Reader:
         texts, nodes = {1: "", 10: "", 13: ""}, []
         for part in self._inside(whole):
             if part.number in texts:
-                texts[part.number] = self._text(part)
+                texts[part.number] = name_of(self.data, part)
             elif part.number == 7:
                 nodes.append(self._node(part))
             elif part.number == 11:
@@ -168,11 +178,11 @@ class _Reader:
         constant, bodies = None, list[Graph]()
         for part in self._inside(whole):
             if part.number == 1:
-                inputs.append(self._text(part))
+                inputs.append(name_of(self.data, part))
             elif part.number == 2:
-                outputs.append(self._text(part))
+                outputs.append(name_of(self.data, part))
             elif part.number in texts:
-                texts[part.number] = self._text(part)
+                texts[part.number] = name_of(self.data, part)
             elif part.number == 5:
                 name, values, tensor, graphs = self._attribute(part)
                 numbers |= {name: values} if values else {}
@@ -187,7 +197,7 @@ class _Reader:
         name, numbers, tensor, graphs = "", list[float](), None, list[Graph]()
         for part in self._inside(whole):
             if part.number == 1:
-                name = self._text(part)
+                name = name_of(self.data, part)
             elif part.number in (2, 7):
                 numbers += self._floats(part)
             elif part.number in (3, 8) and part.end - part.start <= 10 * SMALL:
@@ -201,7 +211,6 @@ class _Reader:
         return name, tuple(numbers[:SMALL]), tensor, graphs
 
     def _body(self, part: Field) -> Graph:
-        """Return a graph inside an operator."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise ModelError(str(self.path), "its loops are nested too deeply", "do not use this file")
@@ -226,7 +235,7 @@ class _Reader:
             elif part.number == 2:
                 kind = part.value
             elif part.number == 8:
-                name = self._text(part)
+                name = name_of(self.data, part)
             elif part.number == 9:
                 raw = part
             elif part.number in (13, 14) and (part.number == 13 or part.value):
@@ -260,7 +269,7 @@ class _Reader:
         name, kind, shape = "", "", None
         for part in self._inside(whole):
             if part.number == 1:
-                name = self._text(part)
+                name = name_of(self.data, part)
             elif part.number == 2:
                 for inner in self._inside(part):
                     kind = OTHER_KINDS.get(inner.number, kind)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types; groups (3 and 4) do not occur in ONNX files
 MAX_VARINT_BYTES = 10
+MAX_NAME = 1 << 12  # bytes
 Buffer = mmap.mmap | bytes
 
 
@@ -81,6 +82,18 @@ def fields(data: Buffer, start: int, end: int) -> Iterator[Field]:
 def text_of(data: Buffer, field: Field, most: int = 1 << 12) -> str:
     """Return the first ``most`` bytes of a field as text."""
     return data[field.start : min(field.end, field.start + most)].decode("utf-8", "replace")
+
+
+def name_of(data: Buffer, field: Field) -> str:
+    """Return a name, by which two values are the same or not. Raises DamagedError unless it is short, and text."""
+    if field.wire != BYTES:
+        raise DamagedError("a name is a number")
+    if field.end - field.start > MAX_NAME:
+        raise DamagedError("a name is too long")
+    try:
+        return data[field.start : field.end].decode("utf-8")
+    except UnicodeDecodeError:
+        raise DamagedError("a name is not text") from None
 
 
 def signed(value: int) -> int:

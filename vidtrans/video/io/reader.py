@@ -174,8 +174,9 @@ class ClipReader:
         return None
 
     def is_doubtful(self) -> bool:
-        """Return whether packets gave neither a frame nor an error; call it after reading to the end."""
-        return self._decoder.num_silent(self._stamps, ended=self._ended) > 0
+        """Return whether packets gave neither a frame nor an error, or a clip read in part may be transparent later."""
+        hidden = not self._ended and self._convert.holds_alpha and not self._convert.transparent
+        return hidden or self._decoder.num_silent(self._stamps, ended=self._ended) > 0
 
     def index(self) -> ClipIndex:
         """Return the index of what was read, from the first frame on. Raises MediaError where there are no frames."""
@@ -244,7 +245,7 @@ class FrameConverter:
     def __init__(self, frame_format: FrameFormat) -> None:
         self.frame_format = frame_format
         self.depth, self.colour, self.unread, self.transparent, self.num_resized = 0, "", "", False, 0
-        self.reading = 0
+        self.reading, self.holds_alpha = 0, False
         self.matrix = self.primaries = self.transfer = "untagged"
         self.first_size, self.first_orientation = (0, 0), UPRIGHT
         self._upright: tuple[int, int] | None = None
@@ -290,7 +291,7 @@ class FrameConverter:
             rgb, alpha = self._to_rgb(decoded), None
             rgb = orientation.apply(rgb) if turned else np.ascontiguousarray(rgb)
         else:
-            rgba = orientation.apply(self._to_rgb.with_alpha(decoded))
+            self.holds_alpha, rgba = True, orientation.apply(self._to_rgb.with_alpha(decoded))
             rgb, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
             self.transparent = self.transparent or bool(alpha.min() < np.iinfo(alpha.dtype).max)
         rgb, alpha = apply_format(rgb, alpha, self.frame_format, BLACK, cut_out=self.transparent)
