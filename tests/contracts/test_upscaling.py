@@ -1,0 +1,126 @@
+"""What is enlarged keeps what it showed, gains from its source where both agree; arrays and tensors become the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vidtrans.interop.onnx.trial_pictures import trial_picture
+from vidtrans.upscaling import recipe, tensors
+from vidtrans.upscaling.recipe import MODES, upscale
+from vidtrans.upscaling.resampling import shrink, size_of
+
+Pair = tuple[np.ndarray, np.ndarray]
+sides = st.integers(1, 70)
+
+
+def photo(width: int, height: int, seed: int = 1) -> np.ndarray:
+    """Discs of all sizes with edges, shades and grain."""
+    return trial_picture(height, width, seed).astype(np.float32)
+
+
+def look(picture: np.ndarray) -> np.ndarray:
+    """A grade, that swaps colours."""
+    return np.ascontiguousarray(picture[..., ::-1] ** 0.7 * 0.8 + 0.1).astype(np.float32)
+
+
+def tensor(picture: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]
+
+
+def psnr(one: np.ndarray, other: np.ndarray) -> float:
+    return float(-10 * np.log10(np.mean((one - other) ** 2)))
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(MODES), st.tuples(sides, sides), st.tuples(sides, sides), st.integers(0, 9))
+def test_arrays_and_tensors_become_the_same(
+    mode: str, small: tuple[int, int], large: tuple[int, int], seed: int
+) -> None:
+    source, output = photo(*large, seed), look(photo(*small, seed))
+    made = upscale(output, source, mode)
+    assert made.shape == source.shape
+    assert np.isfinite(made).all()
+    on_device = tensors.upscale(tensor(output), tensor(source), mode)[0].permute(1, 2, 0).numpy()
+    assert np.abs(made - on_device).max() < 1e-4
+
+
+@pytest.mark.parametrize("factor", [1.3, 2, 3, 5.7])
+def test_each_mode_is_nearer_to_the_truth_than_the_one_before(factor: float) -> None:
+    source = photo(240, 180)
+    truth = look(source)
+    output = shrink(truth, (round(240 / factor), round(180 / factor)))
+    bicubic, faithful, guided = (
+        psnr(upscale(output, source, mode), truth) for mode in ("bicubic", "faithful", "guided")
+    )
+    assert bicubic < faithful
+    assert faithful + 2 < guided
+
+
+@pytest.mark.parametrize("mode", ["faithful", "guided"])
+def test_shrunk_again_it_is_what_it_was(mode: str) -> None:
+    output = look(photo(64, 48))
+    made = upscale(output, photo(192, 144), mode)
+    assert np.abs(shrink(made, (64, 48)) - output).mean() < 0.006
+
+
+def test_a_source_of_another_clip_adds_next_to_nothing() -> None:
+    truth, other = look(photo(192, 144)), np.random.default_rng(5).random((144, 192, 3), np.float32)
+    output = shrink(truth, (64, 48))
+    assert psnr(upscale(output, other), truth) > psnr(upscale(output, other, "faithful"), truth) - 0.3
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+def test_flat_pictures_stay_flat_and_the_grain_of_the_source_stays_out(mode: str, level: float) -> None:
+    flat = np.full((40, 60, 3), level, np.float32)
+    assert np.abs(upscale(flat, photo(180, 120), mode) - level).max() < 1e-5
+
+
+def test_lines_of_one_pixel_and_steps_have_no_halo() -> None:
+    output = np.full((40, 60, 3), 0.2, np.float32)
+    output[:, 30:] = 0.8
+    output[20] = 0.5
+    made = upscale(output, cv2.resize(output, (180, 120), interpolation=cv2.INTER_NEAREST))
+    low, high = output.min() - (output.max() - output.min()), output.max() + (output.max() - output.min())
+    assert low <= made.min()
+    assert made.max() <= high
+    away = made[:50, 100:], made[:50, :80], made[75:, 100:], made[75:, :80]
+    assert all(np.abs(part - part.mean()).max() < 4 / 255 for part in away)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_levels_are_kept(dtype: Any) -> None:
+    most = np.iinfo(dtype).max
+    source = photo(96, 72)
+    output = np.rint(shrink(look(source), (32, 24)) * most).astype(dtype)
+    made = upscale(output, np.rint(source * 255).astype(np.uint8))
+    assert made.dtype == dtype
+    exact = upscale((output / most).astype(np.float32), np.rint(source * 255).astype(np.uint8))
+    assert np.abs(made / most - exact).max() <= 0.51 / most
+    assert dtype == np.uint8 or len(np.unique(made)) > 2000
+
+
+def test_what_has_the_size_already_is_returned() -> None:
+    output = look(photo(20, 10))
+    assert upscale(output, photo(20, 10)) is output
+
+
+def test_a_smaller_result_is_averaged() -> None:
+    output = look(photo(60, 40))
+    for mode in MODES:
+        assert np.allclose(upscale(output, photo(30, 20), mode), shrink(output, (30, 20)))
+        assert size_of(upscale(output, photo(30, 60), mode)) == (30, 60)
+
+
+def test_what_is_measured_is_how_far_they_agree() -> None:
+    source = photo(128, 96)
+    same, other = (recipe.measure(look(source), guide) for guide in (source, photo(128, 96, 7)))
+    assert same.guided.mean() > 0.6
+    assert other.guided.mean() < 0.3

@@ -1,0 +1,10 @@
+"""Enlarge a network's small output to the size of its source, with the detail of the source where both agree.
+
+A network paints at a few hundred pixels; enlarged by a bicubic resize its picture is soft. What the small picture shows
+is kept by back-projection (Irani and Peleg, "Improving Resolution by Image Registration", CVGIP 1991). What it cannot
+show comes from two candidates: a guided filter (He, Sun and Tang, "Guided Image Filtering", TPAMI 2013) from the
+source, and the output's own edges, sharpened. How far each is right is measured at every pixel one scale down, where
+the small output is itself the truth.
+
+Nothing here keeps a state between frames. ``recipe`` is for arrays, ``tensors`` the same for a GPU.
+"""

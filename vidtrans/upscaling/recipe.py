@@ -1,0 +1,136 @@
+"""Enlarge a picture: what it shows is kept, and what it cannot show comes from its source as far as both agree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vidtrans.upscaling.guidance import guided
+from vidtrans.upscaling.resampling import (
+    BACK_PROJECTIONS,
+    Size,
+    back_project,
+    enlarge,
+    extremes,
+    shrink,
+    size_of,
+    spread,
+    unseen,
+)
+
+SHARPENING = 1.5  # of the edges, as a factor of what a blur removes from them
+SHARPENED = 0.5  # pixels of the small picture: the blur's standard deviation
+WINDOW = 3.0  # pixels of the small picture: the standard deviation of the window in which agreement is measured
+RIDGE = 1e-4  # of the least squares; colours are from 0 to 1
+MODES = ("guided", "faithful", "bicubic")
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far the detail of the guided picture and of the sharpened edges is that of the truth, (h, w) from 0 to 1."""
+
+    guided: np.ndarray
+    edges: np.ndarray
+
+
+def upscale(output: np.ndarray, source: np.ndarray, mode: str = "guided") -> np.ndarray:
+    """Return a network's output at its source's size.
+
+    Args:
+        output: (h, w, 3) uint8, uint16 or float32 from 0 to 1.
+        source: the frame that it was painted from, (H, W, 3) of any of these types.
+        mode: "guided": with the detail of the source where it agrees; "faithful": by back-projection alone, which shows
+            nothing but the output; "bicubic".
+
+    Returns:
+        (H, W, 3) of the output's type. A side that becomes smaller is averaged, whatever the mode.
+    """
+    size = size_of(source)
+    if size_of(output) == size:
+        return output
+    x = _unit(output)
+    if size[0] <= x.shape[1] or size[1] <= x.shape[0]:
+        is_smaller = size[0] <= x.shape[1] and size[1] <= x.shape[0]
+        return _as(shrink(x, size) if is_smaller else enlarge(x, size), output.dtype)
+    if mode == "bicubic":
+        return _as(enlarge(x, size), output.dtype)
+    if mode == "faithful":
+        return _as(enlarge(back_project(x, size, BACK_PROJECTIONS), size), output.dtype)
+    return _as(_guided(x, _unit(source)), output.dtype)
+
+
+def _guided(x: np.ndarray, source: np.ndarray) -> np.ndarray:
+    size, small = size_of(source), size_of(x)
+    small_source = shrink(source, small)
+    twice = back_project(x, size, BACK_PROJECTIONS - 1)
+    base = enlarge(twice + (x - shrink(enlarge(twice, size), small)), size)
+    agreement = measure(x, small_source)
+    for detail, gain in (
+        (unseen(guided(small_source, x, source), small), agreement.guided),
+        (unseen(sharpened(x, twice, size), small), agreement.edges),
+    ):
+        base += detail * spread(gain, size)[..., None]
+    low, high = extremes(x)
+    span = high - low
+    return np.maximum(np.minimum(base, spread(high + span, size)), spread(low - span, size))
+
+
+def sharpened(x: np.ndarray, projected: np.ndarray, size: Size) -> np.ndarray:
+    """Return the edges of a picture at ``size``, sharpened, and no brighter or darker than the pixels around them.
+
+    ``projected``: the picture after its back-projections.
+    """
+    enlarged = enlarge(projected, size)
+    blurred = blur(enlarged, SHARPENED * size[0] / x.shape[1])
+    low, high = extremes(x)
+    sharp = cv2.addWeighted(enlarged, 1 + SHARPENING, blurred, -SHARPENING, 0)
+    return np.maximum(np.minimum(sharp, spread(high, size)), spread(low, size))
+
+
+def measure(x: np.ndarray, source: np.ndarray) -> Agreement:
+    """Measure one scale down, where ``x`` is the truth, how far each candidate is right; both are (h, w, 3)."""
+    size = size_of(x)
+    half = max(1, size[0] // 2), max(1, size[1] // 2)
+    smaller, smaller_source = shrink(x, half), shrink(source, half)
+    from_guide = unseen(guided(smaller_source, smaller, source), half)
+    from_edges = unseen(sharpened(smaller, back_project(smaller, size, BACK_PROJECTIONS - 1), size), half)
+    truth = x - enlarge(back_project(smaller, size, 1), size)
+    gg, ee = _shared(from_guide, from_guide) + RIDGE, _shared(from_edges, from_edges) + RIDGE
+    ge, gt, et = _shared(from_guide, from_edges), _shared(from_guide, truth), _shared(from_edges, truth)
+    determinant = gg * ee - ge * ge
+    return Agreement(np.clip((ee * gt - ge * et) / determinant, 0, 1), np.clip((gg * et - ge * gt) / determinant, 0, 1))
+
+
+def _shared(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return the product of two pictures, summed over colours and averaged around each pixel, (h, w)."""
+    return blur((one * other).sum(axis=2), WINDOW)
+
+
+def blur(picture: np.ndarray, deviation: float) -> np.ndarray:
+    """Blur by a Gaussian of a standard deviation in pixels."""
+    kernel = gaussian(deviation)
+    return cv2.sepFilter2D(picture, cv2.CV_32F, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
+
+
+def gaussian(deviation: float) -> np.ndarray:
+    """Return the weights of a Gaussian up to four standard deviations, which add up to 1: (2 n + 1,) float32."""
+    reach = max(1, round(4 * deviation))
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
+    return (weights / weights.sum()).astype(np.float32)
+
+
+def _unit(picture: np.ndarray) -> np.ndarray:
+    """Return a picture in float32, from 0 to 1."""
+    if picture.dtype == np.float32:
+        return picture
+    return picture * np.float32(1 / np.iinfo(picture.dtype).max)
+
+
+def _as(unit: np.ndarray, dtype: np.dtype[np.generic]) -> np.ndarray:
+    """Return a picture from 0 to 1 in another type; what lies beyond is cut off."""
+    if dtype == np.float32:
+        return np.clip(unit, 0, 1)
+    most = np.iinfo(dtype).max  # type: ignore[type-var]
+    return np.rint(np.clip(unit, 0, 1) * np.float32(most)).astype(dtype)
