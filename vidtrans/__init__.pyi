@@ -587,6 +587,7 @@ def stylize(
     join: bool = ...,
     print_jobs: str | None = ...,
     size: str | None = ...,
+    upscale: str | None = ...,
     strength: float | str | None = ...,
     mix: float | str | None = ...,
     keep_colour: float | str | None = ...,

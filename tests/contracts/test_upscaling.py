@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidtrans.interop.onnx.trial_pictures import trial_picture
-from vidtrans.upscaling import recipe, tensors
-from vidtrans.upscaling.recipe import MODES, upscale
+from vidtrans.upscaling import MODES, recipe, tensors
+from vidtrans.upscaling.recipe import upscale
 from vidtrans.upscaling.resampling import shrink, size_of
 
 Pair = tuple[np.ndarray, np.ndarray]

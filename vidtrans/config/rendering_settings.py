@@ -8,6 +8,7 @@ from vidtrans.core.curves import KeyframeCurve, parse_curve
 from vidtrans.core.parameters import Flag, Group, Names
 from vidtrans.core.settings import SMALLEST_SIDE, Table, setting, to_table
 from vidtrans.inference import ENGINES
+from vidtrans.upscaling import MODES
 
 CURVES = {"strength": 2.0, "keep_colour": 1.0, "mix": 1.0}  # each from 0 to this
 
@@ -25,6 +26,13 @@ class RenderingSettings:
         "trained",
         "size at which the model sees frames: short side in pixels, WxH, trained (the one trained at), or source",
         flag=Flag(Group.LOOK, ("--size",), metavar="N|WxH|trained|source"),
+    )
+    upscale: str = setting(
+        "bicubic",
+        "how a smaller picture comes to the size of the result: guided (with the source's detail where both agree, "
+        "sharp), faithful (nothing but the picture, crisper than bicubic), or bicubic",
+        choices=MODES,
+        flag=Flag(Group.LOOK, ("--upscale",)),
     )
     strength: str | float = setting(
         1.0,

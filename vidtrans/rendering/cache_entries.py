@@ -18,6 +18,7 @@ from vidtrans.store.cache_entry import CacheEntry
 from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import ChunkStore, RawOutputs
 from vidtrans.store.stages import InferStage, RenderStage, media_libraries
+from vidtrans.upscaling import VERSION as UPSCALING_VERSION
 
 
 @dataclass(frozen=True)
@@ -123,4 +124,5 @@ def _blend_key(plan: RenderPlan) -> Table:
         "curves": {name: str(curve) for name, curve in plan.rendering.curves().items()},
         "mask": plan.mask.for_key() if plan.mask else {},
         "feather": plan.rendering.mask_feather if plan.mask else 0.0,
+        **({"upscale": [plan.rendering.upscale, UPSCALING_VERSION]} if plan.is_upscaled else {}),
     }

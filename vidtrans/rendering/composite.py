@@ -10,6 +10,7 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.temporal.stream import Sample
+from vidtrans.upscaling.recipe import upscale
 from vidtrans.video.colour.conversion import with_alpha
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import Frame
@@ -22,6 +23,7 @@ def finish(
     output: np.ndarray,
     model_input: np.ndarray | None = None,
     matte: np.ndarray | None = None,
+    mode: str = "bicubic",
 ) -> np.ndarray:
     """Restore the source content that the pairing keeps in a model's output, and blend it with the source.
 
@@ -30,12 +32,13 @@ def finish(
         output: the model's output, of any size and the source's dtype.
         model_input: the network's input; needed only if ``pairing.finishes``.
         matte: (H, W) uint8, white where the output is visible.
+        mode: how the output comes to the size of the result, of ``upscaling.MODES``.
 
     Returns:
         (H, W, 3), of the source's dtype.
     """
     height, width = source.shape[:2]
-    picture = resize(output, width, height)
+    picture = resize(output, width, height) if mode == "bicubic" else upscale(output, source, mode)
     if pairing.finishes:
         assert model_input is not None
         picture = pairing.finish(source, picture, resize(model_input, width, height))
@@ -66,7 +69,8 @@ class Composer:
         guide = sample.guide if sample.host_guide is None else sample.host_guide
         model_input = self._inputs([Frame(sample.index, sample.pts, guide)]) if plan.pairing.finishes else None
         matte = self._mattes(sample.index) if self._mattes else None
-        result = finish(plan.pairing, plan.directions(sample.index), frame.rgb, picture, model_input, matte)
+        mode = plan.rendering.upscale if plan.is_upscaled else "bicubic"
+        result = finish(plan.pairing, plan.directions(sample.index), frame.rgb, picture, model_input, matte, mode)
         if self._painter is not None:
             return self._painter.lift(sample.index, result, frame.rgb, matte)
         return with_alpha(result, frame.alpha) if plan.picture.alpha else result

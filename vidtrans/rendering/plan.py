@@ -191,7 +191,13 @@ class RenderPlan:
     def is_composed(self) -> bool:
         """Return whether the result also needs the source at full size, which is then read a second time."""
         composed = self.mask is not None or not self.directions.always_plain or self.pairing.finishes
-        return composed or self.picture.alpha
+        return composed or self.picture.alpha or self.is_upscaled
+
+    @property
+    def is_upscaled(self) -> bool:
+        """Return whether pictures come to the size of the result by more than a bicubic resize."""
+        same_size = self.size == (self.picture.width, self.picture.height)
+        return self.rendering.upscale != "bicubic" and not same_size and self.is_painted
 
     @property
     def source_frames(self) -> list[int] | None:

@@ -289,5 +289,5 @@ def _render(
     for frame, ready, sample in zip(chosen, prepared, samples, strict=True):
         height, width = (side * pairing.upscale_factor for side in frame.source.shape[:2])
         source = resize(frame.source, width, height)
-        results.append(finish(pairing, blend, source, sample.output, ready.input))
+        results.append(finish(pairing, blend, source, sample.output, ready.input, mode=rendering.upscale))
     return results

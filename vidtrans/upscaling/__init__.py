@@ -8,3 +8,6 @@ the small output is itself the truth.
 
 Nothing here keeps a state between frames. ``recipe`` is for arrays, ``tensors`` the same for a GPU.
 """
+
+MODES = ("guided", "faithful", "bicubic")
+VERSION = 1  # of the arithmetic, for cache keys

@@ -24,7 +24,6 @@ SHARPENING = 1.5  # of the edges, as a factor of what a blur removes from them
 SHARPENED = 0.5  # pixels of the small picture: the blur's standard deviation
 WINDOW = 3.0  # pixels of the small picture: the standard deviation of the window in which agreement is measured
 RIDGE = 1e-4  # of the least squares; colours are from 0 to 1
-MODES = ("guided", "faithful", "bicubic")
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,8 @@ def upscale(output: np.ndarray, source: np.ndarray, mode: str = "guided") -> np.
     Args:
         output: (h, w, 3) uint8, uint16 or float32 from 0 to 1.
         source: the frame that it was painted from, (H, W, 3) of any of these types.
-        mode: "guided": with the detail of the source where it agrees; "faithful": by back-projection alone, which shows
-            nothing but the output; "bicubic".
+        mode: of ``MODES``. "guided": with the detail of the source where it agrees; "faithful": by back-projection
+            alone, which shows nothing but the output; "bicubic".
 
     Returns:
         (H, W, 3) of the output's type. A side that becomes smaller is averaged, whatever the mode.
