@@ -22,7 +22,7 @@ from benchmarks.clips import Span, read_frames
 from benchmarks.sharp.looks import LOOKS
 from benchmarks.tables import head, row
 from vidtrans.upscaling import MODES
-from vidtrans.upscaling.recipe import blur, upscale
+from vidtrans.upscaling.enlarging import blur, upscale
 from vidtrans.upscaling.resampling import shrink
 
 PARTS = ("perfect", "imperfect", "cost")

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidtrans.interop.onnx.trial_pictures import trial_picture
-from vidtrans.upscaling import MODES, recipe, tensors
-from vidtrans.upscaling.recipe import upscale
+from vidtrans.upscaling import MODES, enlarging, tensor_enlarging
+from vidtrans.upscaling.enlarging import upscale
 from vidtrans.upscaling.resampling import shrink, size_of
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -47,7 +47,7 @@ def test_arrays_and_tensors_become_the_same(
     made = upscale(output, source, mode)
     assert made.shape == source.shape
     assert np.isfinite(made).all()
-    on_device = tensors.upscale(tensor(output), tensor(source), mode)[0].permute(1, 2, 0).numpy()
+    on_device = tensor_enlarging.upscale(tensor(output), tensor(source), mode)[0].permute(1, 2, 0).numpy()
     assert np.abs(made - on_device).max() < 1e-4
 
 
@@ -121,6 +121,6 @@ def test_a_smaller_result_is_averaged() -> None:
 
 def test_what_is_measured_is_how_far_they_agree() -> None:
     source = photo(128, 96)
-    same, other = (recipe.measure(look(source), guide) for guide in (source, photo(128, 96, 7)))
+    same, other = (enlarging.measure(look(source), guide) for guide in (source, photo(128, 96, 7)))
     assert same.guided.mean() > 0.6
     assert other.guided.mean() < 0.3

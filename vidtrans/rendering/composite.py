@@ -10,7 +10,7 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.temporal.stream import Sample
-from vidtrans.upscaling.recipe import upscale
+from vidtrans.upscaling.enlarging import upscale
 from vidtrans.video.colour.conversion import with_alpha
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import Frame

@@ -6,7 +6,7 @@ show comes from two candidates: a guided filter (He, Sun and Tang, "Guided Image
 source, and the output's own edges, sharpened. How far each is right is measured at every pixel one scale down, where
 the small output is itself the truth.
 
-Nothing here keeps a state between frames. ``recipe`` is for arrays, ``tensors`` the same for a GPU.
+Nothing here keeps a state between frames. ``enlarging`` is for arrays, ``tensor_enlarging`` the same for a GPU.
 """
 
 MODES = ("guided", "faithful", "bicubic")

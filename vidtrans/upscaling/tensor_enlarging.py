@@ -1,7 +1,7 @@
-"""The recipe in torch, for pictures on a GPU: the same picture as ``recipe``, within rounding.
+"""Enlarging in torch, for pictures on a GPU: the same picture as from arrays, within rounding.
 
 Pictures are (N, C, H, W) float32 from 0 to 1; a size is (width, height). Each function is the one of the same name for
-arrays, in ``resampling``, ``guidance`` and ``recipe``, which say what it does.
+arrays, in ``resampling``, ``guidance`` and ``enlarging``, which say what it does.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vidtrans.upscaling import guidance, recipe
+from vidtrans.upscaling import enlarging, guidance
 from vidtrans.upscaling.resampling import BACK_PROJECTIONS, Size
 
 
 def upscale(output: Tensor, source: Tensor, mode: str = "guided") -> Tensor:
-    """Return a network's output at its source's size: see ``recipe.upscale``."""
+    """Return a network's output at its source's size: see ``enlarging.upscale``."""
     size = _size_of(source)
     if _size_of(output) == size:
         return output
@@ -30,7 +30,7 @@ def upscale(output: Tensor, source: Tensor, mode: str = "guided") -> Tensor:
     elif mode == "faithful":
         made = _enlarge(_back_project(x, size, BACK_PROJECTIONS), size)
     else:
-        made = _by_recipe(x, source)
+        made = _by_guide(x, source)
     return made.clamp(0, 1)
 
 
@@ -112,7 +112,7 @@ def _mean(picture: Tensor) -> Tensor:
     return F.avg_pool2d(F.pad(picture, (reach,) * 4, mode="replicate"), 2 * reach + 1, 1)
 
 
-def _by_recipe(x: Tensor, source: Tensor) -> Tensor:
+def _by_guide(x: Tensor, source: Tensor) -> Tensor:
     size, small = _size_of(source), _size_of(x)
     small_source = _shrink(source, small)
     twice = _back_project(x, size, BACK_PROJECTIONS - 1)
@@ -127,9 +127,9 @@ def _by_recipe(x: Tensor, source: Tensor) -> Tensor:
 
 def _sharpened(x: Tensor, projected: Tensor, size: Size) -> Tensor:
     enlarged = _enlarge(projected, size)
-    blurred = _blur(enlarged, recipe.SHARPENED * size[0] / x.shape[3])
+    blurred = _blur(enlarged, enlarging.SHARPENED * size[0] / x.shape[3])
     low, high = _extremes(x)
-    sharp = enlarged * (1 + recipe.SHARPENING) - blurred * recipe.SHARPENING
+    sharp = enlarged * (1 + enlarging.SHARPENING) - blurred * enlarging.SHARPENING
     return torch.maximum(torch.minimum(sharp, _spread(high, size)), _spread(low, size))
 
 
@@ -140,18 +140,18 @@ def _measure(x: Tensor, source: Tensor) -> tuple[Tensor, Tensor]:
     from_guide = _unseen(_guided(smaller_source, smaller, source), half)
     from_edges = _unseen(_sharpened(smaller, _back_project(smaller, size, BACK_PROJECTIONS - 1), size), half)
     truth = x - _enlarge(_back_project(smaller, size, 1), size)
-    gg, ee = _shared(from_guide, from_guide) + recipe.RIDGE, _shared(from_edges, from_edges) + recipe.RIDGE
+    gg, ee = _shared(from_guide, from_guide) + enlarging.RIDGE, _shared(from_edges, from_edges) + enlarging.RIDGE
     ge, gt, et = _shared(from_guide, from_edges), _shared(from_guide, truth), _shared(from_edges, truth)
     determinant = gg * ee - ge * ge
     return ((ee * gt - ge * et) / determinant).clamp(0, 1), ((gg * et - ge * gt) / determinant).clamp(0, 1)
 
 
 def _shared(one: Tensor, other: Tensor) -> Tensor:
-    return _blur((one * other).sum(dim=1, keepdim=True), recipe.WINDOW)
+    return _blur((one * other).sum(dim=1, keepdim=True), enlarging.WINDOW)
 
 
 def _blur(picture: Tensor, deviation: float) -> Tensor:
-    weights = torch.from_numpy(recipe.gaussian(deviation)).to(picture.device)
+    weights = torch.from_numpy(enlarging.gaussian(deviation)).to(picture.device)
     reach, channels = len(weights) // 2, picture.shape[1]
     padded = F.pad(picture, (reach,) * 4, mode="replicate")
     kernel = weights.expand(channels, 1, 1, -1)
