@@ -64,16 +64,16 @@ def _guided(x: np.ndarray, source: np.ndarray) -> np.ndarray:
     size, small = size_of(source), size_of(x)
     small_source = shrink(source, small)
     twice = back_project(x, size, BACK_PROJECTIONS - 1)
-    base = enlarge(twice + (x - shrink(enlarge(twice, size), small)), size)
+    made = enlarge(cv2.add(twice, cv2.subtract(x, shrink(enlarge(twice, size), small))), size)
     agreement = measure(x, small_source)
     for detail, gain in (
         (unseen(guided(small_source, x, source), small), agreement.guided),
         (unseen(sharpened(x, twice, size), small), agreement.edges),
     ):
-        base += detail * spread(gain, size)[..., None]
+        made = cv2.add(made, cv2.multiply(detail, cv2.merge([spread(gain, size)] * 3)))
     low, high = extremes(x)
     span = high - low
-    return np.maximum(np.minimum(base, spread(high + span, size)), spread(low - span, size))
+    return _between(made, spread(low - span, size), spread(high + span, size))
 
 
 def sharpened(x: np.ndarray, projected: np.ndarray, size: Size) -> np.ndarray:
@@ -85,7 +85,7 @@ def sharpened(x: np.ndarray, projected: np.ndarray, size: Size) -> np.ndarray:
     blurred = blur(enlarged, SHARPENED * size[0] / x.shape[1])
     low, high = extremes(x)
     sharp = cv2.addWeighted(enlarged, 1 + SHARPENING, blurred, -SHARPENING, 0)
-    return np.maximum(np.minimum(sharp, spread(high, size)), spread(low, size))
+    return _between(sharp, spread(low, size), spread(high, size))
 
 
 def measure(x: np.ndarray, source: np.ndarray) -> Agreement:
@@ -102,9 +102,13 @@ def measure(x: np.ndarray, source: np.ndarray) -> Agreement:
     return Agreement(np.clip((ee * gt - ge * et) / determinant, 0, 1), np.clip((gg * et - ge * gt) / determinant, 0, 1))
 
 
+def _between(picture: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    return cv2.max(cv2.min(picture, high), low)
+
+
 def _shared(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Return the product of two pictures, summed over colours and averaged around each pixel, (h, w)."""
-    return blur((one * other).sum(axis=2), WINDOW)
+    return blur(cv2.transform(cv2.multiply(one, other), np.ones((1, 3), np.float32)), WINDOW)
 
 
 def blur(picture: np.ndarray, deviation: float) -> np.ndarray:

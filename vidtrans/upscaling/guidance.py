@@ -45,7 +45,7 @@ def local_maps(guide: np.ndarray, picture: np.ndarray) -> list[list[np.ndarray]]
 def _applied(map_: list[np.ndarray], planes: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
     *factors, made = (spread(each, size) for each in map_)
     for factor, plane in zip(factors, planes, strict=True):
-        made += cv2.multiply(factor, plane, factor)
+        cv2.add(made, cv2.multiply(factor, plane, factor), made)
     return made
 
 

@@ -36,14 +36,14 @@ def back_project(picture: np.ndarray, size: Size, times: int) -> np.ndarray:
     """Return a picture of the same size which, enlarged to ``size`` and shrunk again, is nearly ``picture``."""
     corrected = picture
     for _ in range(times):
-        corrected = corrected + (picture - shrink(enlarge(corrected, size), size_of(picture)))
+        corrected = cv2.add(corrected, cv2.subtract(picture, shrink(enlarge(corrected, size), size_of(picture))))
     return corrected
 
 
 def unseen(picture: np.ndarray, size: Size) -> np.ndarray:
     """Return what of a picture its shrunk version of ``size`` does not show: a difference around 0."""
     whole = size_of(picture)
-    return picture - enlarge(back_project(shrink(picture, size), whole, 1), whole)
+    return cv2.subtract(picture, enlarge(back_project(shrink(picture, size), whole, 1), whole))
 
 
 def extremes(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
