@@ -159,7 +159,8 @@ def run(device: Device, plan: Plan, cache: Path | None, parts: Collection[str]) 
         jobs = {
             str(clip[1]): partial(bench.render, *clip) for clip in plan.clips if plan is TINY or str(clip[1]) in parts
         }
-        jobs |= {name: getattr(bench, name) for name in PARTS[-3:] if name in parts}
+        others = {"network": bench.network, "training": bench.training, "tests": bench.tests}
+        jobs |= {name: job for name, job in others.items() if name in parts}
         head("measured", "goal", "figure", "met")
         rows = []
         for job in jobs.values():

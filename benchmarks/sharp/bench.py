@@ -1,4 +1,4 @@
-"""How near an enlarged picture comes to the truth, with looks whose result at full size is known, and what it costs.
+"""Measure how close enlarged pictures are to the truth, for looks whose result at full size is known, and the cost.
 
     python -m benchmarks.sharp.bench DATA [--parts perfect,imperfect,cost] [--factors 2,3,4] [--frames 3]
 
@@ -21,6 +21,7 @@ from benchmarks import harness
 from benchmarks.clips import Span, read_frames
 from benchmarks.sharp.looks import LOOKS
 from benchmarks.tables import head, row
+from vidtrans.metrics.picture_quality import psnr_of, sharpness
 from vidtrans.upscaling import MODES
 from vidtrans.upscaling.enlarging import blur, upscale
 from vidtrans.upscaling.resampling import shrink
@@ -61,11 +62,7 @@ FAULTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def psnr(made: np.ndarray, truth: np.ndarray) -> float:
-    return float(-10 * np.log10(max(1e-12, np.mean((made - truth) ** 2, dtype=np.float64))))
-
-
-def sharpness(picture: np.ndarray) -> float:
-    return float(np.abs(cv2.Laplacian(picture.mean(axis=2), cv2.CV_32F)).mean())
+    return psnr_of(255**2 * float(np.mean((made - truth) ** 2, dtype=np.float64)))
 
 
 def sources(options: argparse.Namespace, factor: int) -> Iterator[np.ndarray]:

@@ -1,4 +1,4 @@
-"""What is enlarged keeps what it showed, gains from its source where both agree; arrays and tensors become the same."""
+"""Enlarged pictures keep what the small ones show, and gain detail of the source; arrays and tensors give the same."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidtrans.interop.onnx.trial_pictures import trial_picture
+from vidtrans.metrics.picture_quality import psnr_of
 from vidtrans.upscaling import MODES, enlarging, tensor_enlarging
 from vidtrans.upscaling.enlarging import upscale
 from vidtrans.upscaling.resampling import shrink, size_of
@@ -35,7 +36,7 @@ def tensor(picture: np.ndarray) -> torch.Tensor:
 
 
 def psnr(one: np.ndarray, other: np.ndarray) -> float:
-    return float(-10 * np.log10(np.mean((one - other) ** 2)))
+    return psnr_of(255**2 * float(np.mean((one - other) ** 2)))
 
 
 @settings(max_examples=60)

@@ -29,14 +29,14 @@ COUNT = 150
 
 
 def read_by(
-    call: Callable[..., Any], *arguments: Any, told: list[Event] | None = None, **options: Any
+    call: Callable[..., Any], *arguments: Any, events: list[Event] | None = None, **options: Any
 ) -> tuple[Any, int]:
-    """What a command returns, and how many frames it read to index the clip; ``told``: gets its events."""
+    """Return a command's result and the number of frames that it read for the index; add its events to ``events``."""
     most = [0]
 
     def hear(event: Event) -> None:
-        if told is not None:
-            told.append(event)
+        if events is not None:
+            events.append(event)
         if isinstance(event, Progress) and event.task.startswith("reading"):
             most.append(event.done)
 
@@ -53,8 +53,8 @@ def check_same_beginning(path: Path, end: str) -> Clip:
     assert part.index.pts == whole.index.pts[:count]
     assert part.digest == whole.digest
     assert part.index.num_frames_from_header in (0, whole.index.num_frames_from_header)
-    anew = {"pts": (), "last_duration": 0, "num_frames_from_header": 0}
-    assert replace(part.index, **anew) == replace(whole.index, **anew)
+    of_length = {"pts": (), "last_duration": 0, "num_frames_from_header": 0}
+    assert replace(part.index, **of_length) == replace(whole.index, **of_length)
     for name in ("looks", "sharpness"):
         assert getattr(part.survey, name)[:stop] == getattr(whole.survey, name)[:stop]
     for name in ("shots", "held"):
@@ -104,9 +104,9 @@ def test_streams_without_times_are_read_to_the_end(tmp_path: Path) -> None:
 def test_a_render_reads_no_further_and_is_the_one_of_all_that_is_known(
     long_clip: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[Event] = []
-    table, count = read_by(api.stylize, long_clip, tiny_model, "part.mp4", told=told, end="1s", size="32")
-    assert [event.text for event in told if isinstance(event, Note)] == []
+    events: list[Event] = []
+    table, count = read_by(api.stylize, long_clip, tiny_model, "part.mp4", events=events, end="1s", size="32")
+    assert [event.text for event in events if isinstance(event, Note)] == []
     assert (table["frames"], count) == (30, 30 + MARGIN + 1)
     with monkeypatch.context() as patch:
         patch.setattr(RequestedRender, "_looks_beyond_end", True)

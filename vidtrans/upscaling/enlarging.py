@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -96,10 +98,18 @@ def measure(x: np.ndarray, source: np.ndarray) -> Agreement:
     from_guide = unseen(guided(smaller_source, smaller, source), half)
     from_edges = unseen(sharpened(smaller, back_project(smaller, size, BACK_PROJECTIONS - 1), size), half)
     truth = x - enlarge(back_project(smaller, size, 1), size)
-    gg, ee = _shared(from_guide, from_guide) + RIDGE, _shared(from_edges, from_edges) + RIDGE
-    ge, gt, et = _shared(from_guide, from_edges), _shared(from_guide, truth), _shared(from_edges, truth)
+    return Agreement(*(np.clip(gain, 0, 1) for gain in gains(from_guide, from_edges, truth, _shared)))
+
+
+def gains(from_guide: Any, from_edges: Any, truth: Any, shared: Callable[[Any, Any], Any]) -> tuple[Any, Any]:  # noqa: ANN401  (arrays, or tensors)
+    """Return how much of each of two details makes the truth, by least squares in a window around each pixel.
+
+    ``shared``: the product of two pictures, averaged over that window.
+    """
+    gg, ee = shared(from_guide, from_guide) + RIDGE, shared(from_edges, from_edges) + RIDGE
+    ge, gt, et = shared(from_guide, from_edges), shared(from_guide, truth), shared(from_edges, truth)
     determinant = gg * ee - ge * ge
-    return Agreement(np.clip((ee * gt - ge * et) / determinant, 0, 1), np.clip((gg * et - ge * gt) / determinant, 0, 1))
+    return (ee * gt - ge * et) / determinant, (gg * et - ge * gt) / determinant
 
 
 def _between(picture: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -113,15 +123,7 @@ def _shared(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 def blur(picture: np.ndarray, deviation: float) -> np.ndarray:
     """Blur by a Gaussian of a standard deviation in pixels."""
-    kernel = gaussian(deviation)
-    return cv2.sepFilter2D(picture, cv2.CV_32F, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
-
-
-def gaussian(deviation: float) -> np.ndarray:
-    """Return the weights of a Gaussian up to four standard deviations, which add up to 1: (2 n + 1,) float32."""
-    reach = max(1, round(4 * deviation))
-    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
-    return (weights / weights.sum()).astype(np.float32)
+    return cv2.GaussianBlur(picture, (0, 0), deviation, borderType=cv2.BORDER_REPLICATE)
 
 
 def _unit(picture: np.ndarray) -> np.ndarray:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -17,15 +20,18 @@ def guided(small_guide: np.ndarray, small: np.ndarray, guide: np.ndarray) -> np.
     ``small_guide``: the guide at the size of ``small``, (h, w, 3) both.
     """
     size, planes = size_of(guide), list(cv2.split(guide))
-    return cv2.merge([_applied(map_, planes, size) for map_ in local_maps(small_guide, small)])
+    maps = local_maps(cv2.split(small_guide), cv2.split(small), _mean)
+    return cv2.merge([_applied(map_, planes, size) for map_ in maps])
 
 
-def local_maps(guide: np.ndarray, picture: np.ndarray) -> list[list[np.ndarray]]:
-    """Return for each channel of a picture the factors of the guide's three channels and the shift, (h, w) each."""
-    means, channels = cv2.split(_mean(guide)), cv2.split(guide)
+def local_maps(guide: Sequence[Any], picture: Sequence[Any], mean: Callable[[Any], Any]) -> list[list[Any]]:
+    """Return for each channel of a picture the factors of the guide's three channels and the shift, averaged.
+
+    Channels are arrays, or tensors; ``mean`` averages one over the windows.
+    """
+    means = [mean(channel) for channel in guide]
     a, b, c, d, e, f = (
-        _mean(channels[i] * channels[j]) - means[i] * means[j]
-        for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+        mean(guide[i] * guide[j]) - means[i] * means[j] for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
     )
     a, d, f = a + EPSILON, d + EPSILON, f + EPSILON
     # The inverse of a symmetric 3x3 matrix is its adjugate over its determinant.
@@ -34,11 +40,12 @@ def local_maps(guide: np.ndarray, picture: np.ndarray) -> list[list[np.ndarray]]
     inverse[2] = [inverse[0][2], inverse[1][2], a * d - b * b]
     scale = 1 / (a * inverse[0][0] + b * inverse[0][1] + c * inverse[0][2])
     found = []
-    for channel, mean in zip(cv2.split(picture), cv2.split(_mean(picture)), strict=True):
-        shared = [_mean(own * channel) - its * mean for own, its in zip(channels, means, strict=True)]
+    for channel in picture:
+        own = mean(channel)
+        shared = [mean(other * channel) - its * own for other, its in zip(guide, means, strict=True)]
         factors = [sum(x * y for x, y in zip(row, shared, strict=True)) * scale for row in inverse]
-        shift = mean - sum(factor * its for factor, its in zip(factors, means, strict=True))
-        found.append([_mean(each) for each in (*factors, shift)])
+        shift = own - sum(factor * its for factor, its in zip(factors, means, strict=True))
+        found.append([mean(each) for each in (*factors, shift)])
     return found
 
 

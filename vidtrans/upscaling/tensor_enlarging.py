@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import cv2
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -81,30 +82,10 @@ def _guided(small_guide: Tensor, small: Tensor, guide: Tensor) -> Tensor:
     size = _size_of(guide)
     planes = guide.split(1, dim=1)
     made = []
-    for *factors, shift in _local_maps(small_guide, small):
+    for *factors, shift in guidance.local_maps(small_guide.split(1, dim=1), small.split(1, dim=1), _mean):
         scaled = (_spread(factor, size) * plane for factor, plane in zip(factors, planes, strict=True))
         made.append(_spread(shift, size) + sum(scaled))
     return torch.cat(made, dim=1)
-
-
-def _local_maps(guide: Tensor, picture: Tensor) -> list[list[Tensor]]:
-    means, channels = _mean(guide).split(1, dim=1), guide.split(1, dim=1)
-    a, b, c, d, e, f = (
-        _mean(channels[i] * channels[j]) - means[i] * means[j]
-        for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
-    )
-    a, d, f = a + guidance.EPSILON, d + guidance.EPSILON, f + guidance.EPSILON
-    inverse = [[d * f - e * e, c * e - b * f, b * e - c * d], [], []]
-    inverse[1] = [inverse[0][1], a * f - c * c, b * c - a * e]
-    inverse[2] = [inverse[0][2], inverse[1][2], a * d - b * b]
-    scale = 1 / (a * inverse[0][0] + b * inverse[0][1] + c * inverse[0][2])
-    found = []
-    for channel, mean in zip(picture.split(1, dim=1), _mean(picture).split(1, dim=1), strict=True):
-        shared = [_mean(own * channel) - its * mean for own, its in zip(channels, means, strict=True)]
-        factors = [sum(x * y for x, y in zip(row, shared, strict=True)) * scale for row in inverse]
-        shift = mean - sum(factor * its for factor, its in zip(factors, means, strict=True))
-        found.append([_mean(each) for each in (*factors, shift)])
-    return found
 
 
 def _mean(picture: Tensor) -> Tensor:
@@ -140,10 +121,8 @@ def _measure(x: Tensor, source: Tensor) -> tuple[Tensor, Tensor]:
     from_guide = _unseen(_guided(smaller_source, smaller, source), half)
     from_edges = _unseen(_sharpened(smaller, _back_project(smaller, size, BACK_PROJECTIONS - 1), size), half)
     truth = x - _enlarge(_back_project(smaller, size, 1), size)
-    gg, ee = _shared(from_guide, from_guide) + enlarging.RIDGE, _shared(from_edges, from_edges) + enlarging.RIDGE
-    ge, gt, et = _shared(from_guide, from_edges), _shared(from_guide, truth), _shared(from_edges, truth)
-    determinant = gg * ee - ge * ge
-    return ((ee * gt - ge * et) / determinant).clamp(0, 1), ((gg * et - ge * gt) / determinant).clamp(0, 1)
+    by_guide, by_edges = enlarging.gains(from_guide, from_edges, truth, _shared)
+    return by_guide.clamp(0, 1), by_edges.clamp(0, 1)
 
 
 def _shared(one: Tensor, other: Tensor) -> Tensor:
@@ -151,8 +130,9 @@ def _shared(one: Tensor, other: Tensor) -> Tensor:
 
 
 def _blur(picture: Tensor, deviation: float) -> Tensor:
-    weights = torch.from_numpy(enlarging.gaussian(deviation)).to(picture.device)
-    reach, channels = len(weights) // 2, picture.shape[1]
+    taps = round(8 * deviation + 1) | 1  # as many as OpenCV takes
+    weights = torch.from_numpy(cv2.getGaussianKernel(taps, deviation, cv2.CV_32F)[:, 0]).to(picture.device)
+    reach, channels = taps // 2, picture.shape[1]
     padded = F.pad(picture, (reach,) * 4, mode="replicate")
     kernel = weights.expand(channels, 1, 1, -1)
     return F.conv2d(F.conv2d(padded, kernel, groups=channels), kernel.transpose(2, 3), groups=channels)

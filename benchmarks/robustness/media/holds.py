@@ -45,7 +45,7 @@ def held(every: int) -> object:
 
 
 def exposure(change: Callable[[np.ndarray, float], np.ndarray]) -> object:
-    """Whether flicker (mean second difference of brightness) falls to a fifth; whether a sunset stays."""
+    """Return whether flicker, the mean second difference of brightness, falls to a fifth, and whether dusk stays."""
     rng = np.random.default_rng(1)
     dusk = np.linspace(1.0, 0.6, COUNT)
     lapse = [np.clip(change(frame(n % 24) * dusk[n], rng.normal()), 0, 255).astype(np.uint8) for n in range(COUNT)]
