@@ -23,8 +23,9 @@ from benchmarks.sharp.looks import LOOKS
 from benchmarks.tables import head, row
 from vidtrans.metrics.picture_quality import psnr_of, sharpness
 from vidtrans.upscaling import MODES
-from vidtrans.upscaling.enlarging import blur, upscale
-from vidtrans.upscaling.resampling import shrink
+from vidtrans.upscaling.array_pictures import blur, shrink, size_of
+from vidtrans.upscaling.enlarging import upscale
+from vidtrans.upscaling.mending import find_faults
 
 PARTS = ("perfect", "imperfect", "cost")
 # Clips on which no constant was chosen.
@@ -86,7 +87,8 @@ def compare(options: argparse.Namespace, fault: Callable[[np.ndarray], np.ndarra
             truth = look(source)
             small = shrink(truth, (source.shape[1] // factor, source.shape[0] // factor))
             small = fault(small) if fault else small
-            made = {mode: upscale(small, source, mode) for mode in MODES}
+            faults = find_faults([(small, shrink(source, size_of(small)))])
+            made = {mode: upscale(small, source, mode, faults) for mode in MODES}
             for mode, picture in made.items():
                 found[name][mode].append(psnr(picture, truth))
             found[name]["over"].append(found[name]["guided"][-1] - found[name]["faithful"][-1])

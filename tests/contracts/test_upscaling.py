@@ -7,15 +7,17 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidtrans.interop.onnx.trial_pictures import trial_picture
 from vidtrans.metrics.picture_quality import psnr_of
-from vidtrans.upscaling import MODES, enlarging, tensor_enlarging
+from vidtrans.upscaling import MODES, array_pictures
+from vidtrans.upscaling.array_pictures import blur, shrink, size_of
+from vidtrans.upscaling.detail import agreement, scale_of
 from vidtrans.upscaling.enlarging import upscale
-from vidtrans.upscaling.resampling import shrink, size_of
+from vidtrans.upscaling.mending import FAULTLESS, Faults, find_faults
+from vidtrans.upscaling.on_device import upscale_on
 
 Pair = tuple[np.ndarray, np.ndarray]
 sides = st.integers(1, 70)
@@ -31,25 +33,26 @@ def look(picture: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(picture[..., ::-1] ** 0.7 * 0.8 + 0.1).astype(np.float32)
 
 
-def tensor(picture: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]
-
-
 def psnr(one: np.ndarray, other: np.ndarray) -> float:
     return psnr_of(255**2 * float(np.mean((one - other) ** 2)))
 
 
 @settings(max_examples=60)
-@given(st.sampled_from(MODES), st.tuples(sides, sides), st.tuples(sides, sides), st.integers(0, 9))
+@given(
+    st.sampled_from(MODES),
+    st.tuples(sides, sides),
+    st.tuples(sides, sides),
+    st.integers(0, 9),
+    st.sampled_from([FAULTLESS, Faults(1.7, 1.2, 0.01), Faults(0.7, 0.9, is_ringing=True)]),
+)
 def test_arrays_and_tensors_become_the_same(
-    mode: str, small: tuple[int, int], large: tuple[int, int], seed: int
+    mode: str, small: tuple[int, int], large: tuple[int, int], seed: int, faults: Faults
 ) -> None:
     source, output = photo(*large, seed), look(photo(*small, seed))
-    made = upscale(output, source, mode)
+    made = upscale(output, source, mode, faults)
     assert made.shape == source.shape
     assert np.isfinite(made).all()
-    on_device = tensor_enlarging.upscale(tensor(output), tensor(source), mode)[0].permute(1, 2, 0).numpy()
-    assert np.abs(made - on_device).max() < 1e-4
+    assert np.abs(made - upscale_on("cpu", output, source, mode, faults)).max() < 1e-4
 
 
 @pytest.mark.parametrize("factor", [1.3, 2, 3, 5.7])
@@ -74,7 +77,7 @@ def test_shrunk_again_it_is_what_it_was(mode: str) -> None:
 def test_a_source_of_another_clip_adds_next_to_nothing() -> None:
     truth, other = look(photo(192, 144)), np.random.default_rng(5).random((144, 192, 3), np.float32)
     output = shrink(truth, (64, 48))
-    assert psnr(upscale(output, other), truth) > psnr(upscale(output, other, "faithful"), truth) - 0.3
+    assert psnr(upscale(output, other, "guided"), truth) > psnr(upscale(output, other, "faithful"), truth) - 0.3
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -88,7 +91,7 @@ def test_lines_of_one_pixel_and_steps_have_no_halo() -> None:
     output = np.full((40, 60, 3), 0.2, np.float32)
     output[:, 30:] = 0.8
     output[20] = 0.5
-    made = upscale(output, cv2.resize(output, (180, 120), interpolation=cv2.INTER_NEAREST))
+    made = upscale(output, cv2.resize(output, (180, 120), interpolation=cv2.INTER_NEAREST), "guided")
     low, high = output.min() - (output.max() - output.min()), output.max() + (output.max() - output.min())
     assert low <= made.min()
     assert made.max() <= high
@@ -101,16 +104,16 @@ def test_levels_are_kept(dtype: Any) -> None:
     most = np.iinfo(dtype).max
     source = photo(96, 72)
     output = np.rint(shrink(look(source), (32, 24)) * most).astype(dtype)
-    made = upscale(output, np.rint(source * 255).astype(np.uint8))
+    made = upscale(output, np.rint(source * 255).astype(np.uint8), "guided")
     assert made.dtype == dtype
-    exact = upscale((output / most).astype(np.float32), np.rint(source * 255).astype(np.uint8))
+    exact = upscale((output / most).astype(np.float32), np.rint(source * 255).astype(np.uint8), "guided")
     assert np.abs(made / most - exact).max() <= 0.51 / most
     assert dtype == np.uint8 or len(np.unique(made)) > 2000
 
 
 def test_what_has_the_size_already_is_returned() -> None:
     output = look(photo(20, 10))
-    assert upscale(output, photo(20, 10)) is output
+    assert upscale(output, photo(20, 10), "guided") is output
 
 
 def test_a_smaller_result_is_averaged() -> None:
@@ -122,6 +125,55 @@ def test_a_smaller_result_is_averaged() -> None:
 
 def test_what_is_measured_is_how_far_they_agree() -> None:
     source = photo(128, 96)
-    same, other = (enlarging.measure(look(source), guide) for guide in (source, photo(128, 96, 7)))
+    same, other = (
+        agreement(array_pictures, scale_of(array_pictures, look(source), guide))
+        for guide in (source, photo(128, 96, 7))
+    )
     assert same.guided.mean() > 0.6
     assert other.guided.mean() < 0.3
+
+
+def noisy(picture: np.ndarray) -> np.ndarray:
+    noise = np.random.default_rng(3).normal(0, 0.015, picture.shape)
+    return np.clip(picture + noise, 0, 1).astype(np.float32)
+
+
+FAULTY = {
+    "a blur": lambda picture: blur(picture, 0.6),
+    "ringing": lambda picture: np.clip(picture + 0.6 * (picture - blur(picture, 0.8)), 0, 1),
+    "noise": noisy,
+}
+
+
+def small_and_truth(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    source = photo(480, 360, seed)
+    truth = look(source)
+    return source, shrink(truth, (160, 120)), truth
+
+
+def test_a_faultless_network_has_no_faults() -> None:
+    for seed in range(4):
+        source, small, _ = small_and_truth(seed)
+        assert find_faults([(small, shrink(source, (160, 120)))]) == FAULTLESS
+    assert find_faults([]) == FAULTLESS
+
+
+@pytest.mark.parametrize("fault", FAULTY)
+def test_faults_of_a_network_are_found_and_mended(fault: str) -> None:
+    frames = [small_and_truth(seed) for seed in range(3)]
+    pairs = [(FAULTY[fault](small), shrink(source, (160, 120))) for source, small, _ in frames]
+    faults = find_faults(pairs)
+    found = {"a blur": faults.finest > 1.3, "ringing": faults.finest < 0.85, "noise": 0.008 < faults.noise < 0.02}
+    assert {name for name, is_found in found.items() if is_found} == {fault}
+    for (output, _), (source, _, truth) in zip(pairs, frames, strict=True):
+        assert psnr(upscale(output, source, "guided", faults), truth) > psnr(upscale(output, source, "guided"), truth)
+
+
+def test_fringes_of_a_network_make_the_picture_clean() -> None:
+    source, small, truth = small_and_truth(1)
+    fringes = np.random.default_rng(0).normal(0, 0.03, small.shape).astype(np.float32)
+    output = np.clip(small + fringes - cv2.resize(shrink(fringes, (80, 60)), (160, 120)), 0, 1)
+    faults = Faults(is_ringing=True)
+    made = {mode: upscale(output, source, mode, faults) for mode in ("auto", "clean", "guided")}
+    assert np.array_equal(made["auto"], made["clean"])
+    assert psnr(made["clean"], truth) > psnr(made["guided"], truth) + 1

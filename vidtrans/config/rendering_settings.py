@@ -28,9 +28,10 @@ class RenderingSettings:
         flag=Flag(Group.LOOK, ("--size",), metavar="N|WxH|trained|source"),
     )
     upscale: str = setting(
-        "bicubic",
-        "how a smaller picture comes to the size of the result: guided (with the source's detail where both agree, "
-        "sharp), faithful (nothing but the picture, crisper than bicubic), or bicubic",
+        "auto",
+        "how a smaller picture comes to the size of the result, sharp: guided (with the source's detail where both "
+        "agree), clean (the finest detail is the source's, for networks that leave fringes), auto (one of these); "
+        "faithful (nothing but the picture, a little crisper than bicubic), or bicubic",
         choices=MODES,
         flag=Flag(Group.LOOK, ("--upscale",)),
     )

@@ -8,9 +8,9 @@ import numpy as np
 
 from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.directing import FrameBlend
+from vidtrans.rendering.enlarger import Enlarger
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.temporal.stream import Sample
-from vidtrans.upscaling.enlarging import upscale
 from vidtrans.video.colour.conversion import with_alpha
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import Frame
@@ -20,36 +20,36 @@ def finish(
     pairing: Pairing,
     blend: FrameBlend,
     source: np.ndarray,
-    output: np.ndarray,
+    picture: np.ndarray,
     model_input: np.ndarray | None = None,
     matte: np.ndarray | None = None,
-    mode: str = "bicubic",
 ) -> np.ndarray:
-    """Restore the source content that the pairing keeps in a model's output, and blend it with the source.
+    """Restore the source content that the pairing keeps in a model's picture, and blend it with the source.
 
     Args:
         source: the frame at the size of the result, (H, W, 3) uint8 or uint16.
-        output: the model's output, of any size and the source's dtype.
+        picture: the model's output, of the source's size and dtype.
         model_input: the network's input; needed only if ``pairing.finishes``.
         matte: (H, W) uint8, white where the output is visible.
-        mode: how the output comes to the size of the result, of ``upscaling.MODES``.
 
     Returns:
         (H, W, 3), of the source's dtype.
     """
-    height, width = source.shape[:2]
-    picture = resize(output, width, height) if mode == "bicubic" else upscale(output, source, mode)
     if pairing.finishes:
         assert model_input is not None
+        height, width = source.shape[:2]
         picture = pairing.finish(source, picture, resize(model_input, width, height))
     return blend(source, picture, matte)
 
 
 class Composer:
-    """A composer of the result's pictures, for the frames [first, stop) in order. Close it after use."""
+    """A composer of the result's pictures, for the frames [first, stop) in order. Close it after use.
 
-    def __init__(self, plan: RenderPlan, first: int, stop: int) -> None:
-        self.plan = plan
+    ``enlarge`` brings the filtered pictures to the size of the result.
+    """
+
+    def __init__(self, plan: RenderPlan, first: int, stop: int, enlarge: Enlarger) -> None:
+        self.plan, self._enlarge = plan, enlarge
         size = (plan.picture.width, plan.picture.height)
         # A pairing that uses the mask fills it, even a little beyond its edge; nothing is left to cut out.
         mask = plan.mask if not plan.pairing.uses_mask else None
@@ -69,8 +69,8 @@ class Composer:
         guide = sample.guide if sample.host_guide is None else sample.host_guide
         model_input = self._inputs([Frame(sample.index, sample.pts, guide)]) if plan.pairing.finishes else None
         matte = self._mattes(sample.index) if self._mattes else None
-        mode = plan.rendering.upscale if plan.is_upscaled else "bicubic"
-        result = finish(plan.pairing, plan.directions(sample.index), frame.rgb, picture, model_input, matte, mode)
+        picture = self._enlarge(sample.index, picture, frame.rgb)
+        result = finish(plan.pairing, plan.directions(sample.index), frame.rgb, picture, model_input, matte)
         if self._painter is not None:
             return self._painter.lift(sample.index, result, frame.rgb, matte)
         return with_alpha(result, frame.alpha) if plan.picture.alpha else result

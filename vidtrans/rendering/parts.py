@@ -97,11 +97,12 @@ class DividedRender:
 
                 check_processor(entries.segments, resolve_device(job.context.device), str(job.plan.clip.name))
             missing = [c.number for c in entries.written if c.number in wanted and not entries.store.is_done(c.number)]
-            renderer = ChunkRenderer(job.plan, job.engine(), entries.raw_outputs(), job.context, job.extraction)
+            engine = job.engine()
+            renderer = ChunkRenderer(job.plan, engine, entries.raw_outputs(), job.context, job.extraction)
             renderer.extract(missing)
             # Filter states of other parts must not be removed as outdated.
             states = StateStore(entries.segments, is_permanent=lambda number: number not in wanted)
-            renderer.render(entries.store, states, missing)
+            renderer.render(entries.store, states, missing, job.enlarger(engine, missing))
         return {"frames": num_frames(chunks)} | renderer.counts(missing)
 
     def missing(self, *, verify: bool) -> list[Chunk]:

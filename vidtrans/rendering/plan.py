@@ -29,6 +29,7 @@ from vidtrans.rendering.skipped_frames import Draft
 from vidtrans.session import Context
 from vidtrans.store.chunking import Chunk, cut_into_chunks
 from vidtrans.temporal.stream import HeldFrames
+from vidtrans.upscaling import MEASURED
 from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import PictureFormat
@@ -198,6 +199,12 @@ class RenderPlan:
         """Return whether pictures come to the size of the result by more than a bicubic resize."""
         same_size = self.size == (self.picture.width, self.picture.height)
         return self.rendering.upscale != "bicubic" and not same_size and self.is_painted
+
+    @property
+    def is_measured(self) -> bool:
+        """Return whether faults of the model's pictures are looked for; painted key frames have none."""
+        is_network = not self.model.is_identity and not self.model.optimises and self.paint is None
+        return self.is_upscaled and self.rendering.upscale in MEASURED and is_network
 
     @property
     def source_frames(self) -> list[int] | None:

@@ -36,6 +36,7 @@ from vidtrans.models.model_file import IDENTITY, load_generator
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.pairing.base import input_frames
 from vidtrans.rendering.composite import Composer
+from vidtrans.rendering.enlarger import Enlarger, ShotFaults
 from vidtrans.rendering.plan import plan_render
 from vidtrans.session import Context
 from vidtrans.temporal.batch_tracking import load_batch_flow
@@ -199,7 +200,9 @@ class RenderBenchmark:
         plan, began = self.plan, time.perf_counter()
         with ExitStack() as stack:
             segment = stack.enter_context(closing(plan.segment(self.folder / "segment.nut")))
-            compose = stack.enter_context(closing(Composer(plan, 0, count))) if plan.is_composed else None
+            compose = Composer(plan, 0, count, Enlarger(plan, ShotFaults(), self.engine)) if plan.is_composed else None
+            if compose is not None:
+                stack.enter_context(closing(compose))
             for sample, picture in self._filtered[:count]:
                 result = picture if compose is None else compose(sample, picture)
                 segment.write(result, *plan.delivery.stamps(sample.index))

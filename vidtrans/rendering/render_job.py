@@ -27,8 +27,10 @@ from vidtrans.models.model_chain import ModelChain, load_chain_engine
 from vidtrans.output.result import Result
 from vidtrans.rendering.cache_entries import RenderEntries
 from vidtrans.rendering.composite import Composer
+from vidtrans.rendering.enlarger import Enlarger, ShotFaults
 from vidtrans.rendering.extraction import ClipExtraction
 from vidtrans.rendering.frame_path import FramePath
+from vidtrans.rendering.network_faults import find_shot_faults
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.runner import ChunkRenderer
 from vidtrans.session import Context
@@ -91,7 +93,7 @@ class RenderJob:
             chunks = ChunkRenderer(plan, engine, entries.raw_outputs(), self.context, self.extraction)
             self._extract(chunks, missing, stack)
             if missing:
-                chunks.render(store, states, missing)
+                chunks.render(store, states, missing, self.enlarger(engine, missing))
                 if raw_store is not None and all(raw_store.is_done(c.number) for c in entries.written):
                     entries.raw.finish({"frames": plan.num_frames})
             counts = chunks.counts(missing) | self._engine_table(engine, chunks) | self.facts
@@ -99,6 +101,12 @@ class RenderJob:
             store.entry.finish({"frames": plan.num_frames})
             states.clear()
         return table
+
+    def enlarger(self, engine: Engine, chunks: Sequence[int]) -> Enlarger:
+        """Return the enlarger of the pictures of these chunks, given by number."""
+        plan, extraction = self.plan, self.extraction.stage.key if self.extraction else ""
+        wanted = [plan.chunks[number] for number in chunks]
+        return Enlarger(plan, find_shot_faults(plan, engine, wanted, self.context, extraction), engine)
 
     def _engine_table(self, engine: Engine, chunks: ChunkRenderer) -> Table:
         """Return the result table's facts about the engine and its outputs."""
@@ -133,7 +141,10 @@ class RenderJob:
             chunks = ChunkRenderer(plan, engine, raw, self.context, extraction)
             self._extract(chunks, range(len(plan.chunks)), stack)
             samples = stack.enter_context(closing(chunks.samples(plan.first, plan.stop)))
-            compose = stack.enter_context(closing(Composer(plan, plan.first, plan.stop))) if plan.is_composed else None
+            enlarge = self.enlarger(engine, range(len(plan.chunks)))
+            compose = Composer(plan, plan.first, plan.stop, enlarge) if plan.is_composed else None
+            if compose is not None:
+                stack.enter_context(closing(compose))
             for sample in samples:
                 picture = to_uint8(sample.output if compose is None else compose(sample, sample.output))
                 if picture.shape[2] == 4:
@@ -188,7 +199,9 @@ def estimate_render(plan: RenderPlan, engine: Engine) -> Table:
         reader = stack.enter_context(plan.clip.reader(plan.form(plan.size), plan.threads))
         frames = stack.enter_context(closing(reader.frames(plan.first, stop, plan.clip.index)))
         renderer = stack.enter_context(closing(FramePath(plan, engine).renderer()))
-        compose = stack.enter_context(closing(Composer(plan, plan.first, stop))) if plan.is_composed else None
+        compose = Composer(plan, plan.first, stop, Enlarger(plan, ShotFaults(), engine)) if plan.is_composed else None
+        if compose is not None:
+            stack.enter_context(closing(compose))
         with (
             closing(plan.segment(folder / "segment.nut")) as segment,
             closing(LosslessWriter(folder / "raw.nut", *plan.size, deep=plan.is_deep)) as raw,

@@ -24,6 +24,7 @@ from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import input_frames
 from vidtrans.rendering.chunk_log import ENCODE, FILTER, NETWORK, READ, ChunkLog
 from vidtrans.rendering.composite import Composer
+from vidtrans.rendering.enlarger import Enlarger
 from vidtrans.rendering.frame_path import FramePath
 from vidtrans.rendering.frame_renderer import FrameRenderer, PreparedFrame
 from vidtrans.rendering.plan import RenderPlan
@@ -106,11 +107,10 @@ class ChunkRenderer:
             needed |= {chunk.number for chunk in reached if not self.raw.has(chunk.first)}
         self._extraction.make([self.plan.chunks[number] for number in sorted(needed)])
 
-    def render(self, store: ChunkStore, states: StateStore, missing: Sequence[int]) -> None:
+    def render(self, store: ChunkStore, states: StateStore, missing: Sequence[int], enlarge: Enlarger) -> None:
         """Render the missing chunks, given by number; each run of consecutive chunks takes one pass over its frames."""
         plan, context = self.plan, self.context
-        method = self._filter
-        total = plan.num_frames
+        method, total = self._filter, plan.num_frames
         done = begun_at = total - num_frames(plan.chunks[n] for n in missing)
         raw = [self.raw.store.entry.folder] if self.raw.store else []
         forecast = DiskForecast([*raw, store.entry.folder], total - done)
@@ -118,7 +118,7 @@ class ChunkRenderer:
         for run, lo, hi in read_ranges(plan.chunks, missing, method.radius):
             if isinstance(method, RecursiveFilter):
                 lo = self._resume(method, states, run[0])
-            with closing(self._render_run(store, states, method, run, lo, hi)) as frames:
+            with closing(self._render_run(store, states, method, run, lo, hi, enlarge)) as frames:
                 for _ in frames:
                     done += 1
                     context.report(Progress(task, done, total, counted=True))
@@ -135,6 +135,7 @@ class ChunkRenderer:
         run: Sequence[Chunk],
         lo: int,
         hi: int,
+        enlarge: Enlarger,
     ) -> Generator[None, None, None]:
         """Render a run of chunks from the frames [lo, hi): reading, network, filter and encoder in parallel.
 
@@ -150,10 +151,9 @@ class ChunkRenderer:
             rendered = self._samples(renderer, lo, hi)
             samples = stack.enter_context(closing(Prefetcher(rendered, capacity, "network", self._clock)))
             log = ChunkLog(plan, self.context, self._kind, self._clock, store)
-            compose = None
+            compose = correct = None
             if plan.is_composed and not renderer.blends:
-                compose = stack.enter_context(closing(Composer(plan, wanted.start, wanted.stop)))
-            correct = None
+                compose = stack.enter_context(closing(Composer(plan, wanted.start, wanted.stop, enlarge)))
             if plan.corrections is not None:
                 correct = plan.corrections.corrector((plan.picture.width, plan.picture.height))
             writer = stack.enter_context(closing(ChunkWriter(store, run, plan.segment, log.add)))

@@ -25,6 +25,7 @@ from vidtrans.pairing.look_pairing import LookPairing
 from vidtrans.rendering.composite import finish
 from vidtrans.rendering.conditions import Conditions, conditions_of
 from vidtrans.rendering.directing import FrameBlend
+from vidtrans.rendering.enlarger import enlarge_frames
 from vidtrans.rendering.extraction import FrameExtractor, resized
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.rendering.scene import Scene
@@ -285,9 +286,9 @@ def _render(
     else:
         samples = [sample for p in prepared for sample in renderer.stream([p])]
     blend = FrameBlend(**{name: curve.values[0] for name, curve in rendering.curves().items()})
-    results = []
-    for frame, ready, sample in zip(chosen, prepared, samples, strict=True):
-        height, width = (side * pairing.upscale_factor for side in frame.source.shape[:2])
-        source = resize(frame.source, width, height)
-        results.append(finish(pairing, blend, source, sample.output, ready.input, mode=rendering.upscale))
-    return results
+    factor = pairing.upscale_factor
+    sources = [resize(f.source, f.source.shape[1] * factor, f.source.shape[0] * factor) for f in chosen]
+    mode = "bicubic" if look.is_identity else rendering.upscale
+    pictures = enlarge_frames([sample.output for sample in samples], sources, mode, has_faults=not look.optimises)
+    together = zip(sources, pictures, prepared, strict=True)
+    return [finish(pairing, blend, source, picture, ready.input) for source, picture, ready in together]

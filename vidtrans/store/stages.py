@@ -28,6 +28,7 @@ STAGES = Registry(
         "match": Entry("vidtrans.store.stages:MatchStage", "frames of two clips with the same content"),
         "train": Entry("vidtrans.store.stages:TrainStage", "checkpoints and the model of a training run"),
         "infer": Entry("vidtrans.store.stages:InferStage", "a model's raw outputs, lossless"),
+        "faults": Entry("vidtrans.store.stages:FaultsStage", "faults of a model's pictures of a shot, to mend them"),
         "render": Entry("vidtrans.store.stages:RenderStage", "filtered and encoded segments"),
         "parts": Entry("vidtrans.store.stages:PartsStage", "settings shared by hosts that render parts of a result"),
         "dream": Entry("vidtrans.store.stages:DreamStage", "encoded segments of a dream, and states to resume from"),
@@ -207,6 +208,16 @@ class InferStage(Stage):
     memory: Table = field(default_factory=dict)  # by what the past comes to a frame, where the model remembers
     extraction: str = ""  # key of the stage in which another network made the input
     held: str = ""  # digest of the frames that repeat the frame before
+
+
+@dataclass(frozen=True)
+class FaultsStage(Stage):
+    """Faults of a model's pictures of one shot, found in a few of its frames."""
+
+    name: ClassVar[str] = "faults"
+    outputs: Table  # parameters of the infer stage that are the same for any part of the clip
+    frames: list[int]
+    method: int  # version
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,13 @@ show comes from two candidates: a guided filter (He, Sun and Tang, "Guided Image
 source, and the output's own edges, sharpened. How far each is right is measured at every pixel one scale down, where
 the small output is itself the truth.
 
-Nothing here keeps a state between frames. ``enlarging`` is for arrays, ``tensor_enlarging`` the same for a GPU.
+A network's faults (it blurs, it rings, it is noisy) are found by the same comparison at three scales, once a shot, and
+mended before a picture is enlarged (``mending``).
+
+Nothing here keeps a state between frames. The steps are written once, in ``enlarging``, ``guidance`` and ``mending``;
+``array_pictures`` and ``tensor_pictures`` are the operations on arrays and on tensors.
 """
 
-MODES = ("guided", "faithful", "bicubic")
-VERSION = 1  # of the arithmetic, for cache keys
+MODES = ("auto", "guided", "clean", "faithful", "bicubic")
+MEASURED = ("auto", "guided", "clean")  # use the faults of the network
+VERSION = 2  # of the arithmetic, for cache keys

@@ -1,34 +1,38 @@
-"""A guided filter from colours to colours: its coefficients are found at a small size, and applied at the large one."""
+"""A guided filter from colours to colours: its coefficients are found at a small size, and applied at the large one.
+
+``ops`` is ``array_pictures`` or ``tensor_pictures``, whose pictures and maps the functions take.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-import cv2
-import numpy as np
-
-from vidtrans.upscaling.resampling import size_of, spread
 
 RADIUS = 2  # pixels of the small picture, of the windows in which a colour is a linear map of the guide's
 EPSILON = 1e-3  # variance, of colours from 0 to 1, below which a window counts as flat
 
 
-def guided(small_guide: np.ndarray, small: np.ndarray, guide: np.ndarray) -> np.ndarray:
-    """Return the picture ``small`` at the guide's size, (H, W, 3), as a local linear map of the guide's colours.
+def guided(ops: Any, small_guide: Any, small: Any, guide: Any) -> Any:  # noqa: ANN401  (arrays, or tensors)
+    """Return the picture ``small`` at the guide's size, as a local linear map of the guide's colours.
 
-    ``small_guide``: the guide at the size of ``small``, (h, w, 3) both.
+    ``small_guide``: the guide at the size of ``small``.
     """
-    size, planes = size_of(guide), list(cv2.split(guide))
-    maps = local_maps(cv2.split(small_guide), cv2.split(small), _mean)
-    return cv2.merge([_applied(map_, planes, size) for map_ in maps])
+    size, planes = ops.size_of(guide), ops.channels(guide)
+    made = []
+    for *factors, shift in _local_maps(ops, ops.channels(small_guide), ops.channels(small)):
+        channel = ops.spread(shift, size)
+        for factor, plane in zip(factors, planes, strict=True):
+            channel += ops.spread(factor, size) * plane
+        made.append(channel)
+    return ops.merge(made)
 
 
-def local_maps(guide: Sequence[Any], picture: Sequence[Any], mean: Callable[[Any], Any]) -> list[list[Any]]:
-    """Return for each channel of a picture the factors of the guide's three channels and the shift, averaged.
+def _local_maps(ops: Any, guide: Sequence[Any], picture: Sequence[Any]) -> list[list[Any]]:  # noqa: ANN401
+    """Return for each channel of a picture the factors of the guide's three channels and the shift, averaged."""
 
-    Channels are arrays, or tensors; ``mean`` averages one over the windows.
-    """
+    def mean(channel: Any) -> Any:  # noqa: ANN401
+        return ops.mean_around(channel, RADIUS)
+
     means = [mean(channel) for channel in guide]
     a, b, c, d, e, f = (
         mean(guide[i] * guide[j]) - means[i] * means[j] for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
@@ -47,14 +51,3 @@ def local_maps(guide: Sequence[Any], picture: Sequence[Any], mean: Callable[[Any
         shift = own - sum(factor * its for factor, its in zip(factors, means, strict=True))
         found.append([mean(each) for each in (*factors, shift)])
     return found
-
-
-def _applied(map_: list[np.ndarray], planes: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
-    *factors, made = (spread(each, size) for each in map_)
-    for factor, plane in zip(factors, planes, strict=True):
-        cv2.add(made, cv2.multiply(factor, plane, factor), made)
-    return made
-
-
-def _mean(picture: np.ndarray) -> np.ndarray:
-    return cv2.blur(picture, (2 * RADIUS + 1,) * 2, borderType=cv2.BORDER_REPLICATE)

@@ -34,6 +34,7 @@ from vidtrans.store.stages import (
     DatasetStage,
     DreamStage,
     ExposureStage,
+    FaultsStage,
     FilterStage,
     IndexStage,
     InferStage,
@@ -74,6 +75,7 @@ EXAMPLES: dict[str, Stage] = {
         transparency="laid usual",
         **ON_CPU,
     ),
+    "faults": FaultsStage({"source": "00", "model": "11"}, [4, 14, 24], method=2),
     "render": RenderStage("22", {"name": "off"}, {}, {}, **ENCODED, picture={"width": "456"}, libraries=LIBRARIES),
     "parts": PartsStage(output="renders/a.mp4"),
     "dream": DreamStage(
@@ -99,6 +101,7 @@ GOLDEN = {
     "dataset": "d733031b40c55c63",
     "train": "8ac53fc4acf2dedc",
     "infer": "52201c350e9cee2a",
+    "faults": "69f2f8df71fdabe2",
     "render": "69fa1245cfbc93ac",
     "parts": "8a25ab19fef34ced",
     "dream": "58dac500dcd73b27",

@@ -1,0 +1,60 @@
+"""Bring a render's pictures to the size of the result: by OpenCV, or on the engine's GPU."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from vidtrans.rendering.plan import RenderPlan
+from vidtrans.upscaling import MEASURED
+from vidtrans.upscaling.array_pictures import shrink, size_of
+from vidtrans.upscaling.enlarging import unit, upscale
+from vidtrans.upscaling.mending import FAULTLESS, Faults, find_faults
+from vidtrans.video.images.picture import resize
+
+
+@dataclass(frozen=True)
+class ShotFaults:
+    """The faults of a model's pictures by the first frames of the shots, in order."""
+
+    faults: Mapping[int, Faults] = field(default_factory=dict)
+
+    def __call__(self, frame: int) -> Faults:
+        """Return the faults of the model's picture of a frame."""
+        firsts = list(self.faults)
+        number = bisect_right(firsts, frame)
+        return self.faults[firsts[number - 1]] if number else FAULTLESS
+
+
+class Enlarger:
+    """The enlarger of a plan's filtered pictures: on the GPU of the ``engine``, if it has one that is Nvidia's."""
+
+    def __init__(self, plan: RenderPlan, faults: ShotFaults, engine: Any) -> None:  # noqa: ANN401  (see ``FramePath``)
+        self._mode = plan.rendering.upscale if plan.is_upscaled else "bicubic"
+        self._faults, self._device = faults, engine.device if engine.device_kind == "cuda" else None
+
+    def __call__(self, index: int, output: np.ndarray, source: np.ndarray) -> np.ndarray:
+        """Return the picture of frame ``index`` at its source's size, (H, W, 3), of the output's dtype."""
+        if self._mode == "bicubic":
+            return resize(output, source.shape[1], source.shape[0])
+        if self._device is not None:
+            from vidtrans.upscaling.on_device import upscale_on
+
+            return upscale_on(self._device, output, source, self._mode, self._faults(index))
+        return upscale(output, source, self._mode, self._faults(index))
+
+
+def enlarge_frames(
+    outputs: Sequence[np.ndarray], sources: Sequence[np.ndarray], mode: str, *, has_faults: bool = True
+) -> list[np.ndarray]:
+    """Return a model's outputs of single frames at the sizes of their sources; their faults are found in themselves."""
+    if mode == "bicubic":
+        return [resize(output, *size_of(source)) for output, source in zip(outputs, sources, strict=True)]
+    pairs = list(zip(outputs, sources, strict=True))
+    small = [(unit(o), shrink(unit(s), size_of(o))) for o, s in pairs if size_of(o) != size_of(s)]
+    faults = find_faults(small) if has_faults and mode in MEASURED else FAULTLESS
+    return [upscale(output, source, mode, faults) for output, source in pairs]

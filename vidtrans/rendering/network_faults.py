@@ -1,0 +1,96 @@
+"""The faults of a model's pictures of each shot, found once in a few of its frames, then cached.
+
+The frames are counted from the beginning of the shot. So they are the same for any part of a clip, on any host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import asdict, replace
+
+import numpy as np
+
+from vidtrans.clips.sampling import read_clip_frames
+from vidtrans.core.events import Progress
+from vidtrans.core.settings import Table
+from vidtrans.inference.engine import Engine
+from vidtrans.pairing.base import input_frames
+from vidtrans.rendering.cache_entries import infer_stage
+from vidtrans.rendering.enlarger import ShotFaults
+from vidtrans.rendering.extraction import FrameExtractor, resized
+from vidtrans.rendering.frame_path import FramePath
+from vidtrans.rendering.plan import RenderPlan
+from vidtrans.session import Context
+from vidtrans.store.chunking import Chunk
+from vidtrans.store.stages import FaultsStage
+from vidtrans.upscaling import VERSION
+from vidtrans.upscaling.array_pictures import shrink
+from vidtrans.upscaling.enlarging import unit
+from vidtrans.upscaling.mending import Faults, find_faults
+
+# Frames after the first of a shot, which may be a fade; a clip of which a part is rendered is read this far.
+SAMPLED = (4, 14, 24)
+OF_A_PART = ("first", "stop", "shots", "chunk_frames", "held", "extraction")  # parameters of the infer stage
+
+
+def sampled(first: int, stop: int) -> list[int]:
+    """Return the numbers of the frames of the shot [first, stop) in which faults are looked for."""
+    return [first + n for n in SAMPLED if first + n < stop] or [(first + stop - 1) // 2]
+
+
+def find_shot_faults(
+    plan: RenderPlan, engine: Engine, chunks: Iterable[Chunk], context: Context, extraction: str = ""
+) -> ShotFaults:
+    """Return the faults of a model's pictures of the shots of ``chunks``, from the cache or a few of their frames.
+
+    ``extraction``: the cache key of the extractor's pictures.
+    """
+    if not plan.is_measured:
+        return ShotFaults()
+    shots = dict.fromkeys(max(s for s in plan.clip.shots if s <= chunk.first) for chunk in chunks)
+    ends = [*plan.clip.shots[1:], plan.clip.index.num_frames]
+    stop_of = dict(zip(plan.clip.shots, ends, strict=True))
+    found = {}
+    for number, first in enumerate(shots, 1):
+        found[first] = _cached(plan, engine, (first, stop_of[first]), context, extraction)
+        context.stop.check()
+        context.report(Progress(f"looking at {plan.clip.name}", number, len(shots), "shots"))
+    return ShotFaults(found)
+
+
+def _cached(plan: RenderPlan, engine: Engine, shot: tuple[int, int], context: Context, extraction: str) -> Faults:
+    numbers = sampled(*shot)
+    outputs: Table = {k: v for k, v in asdict(infer_stage(plan, engine)).items() if k not in OF_A_PART}
+    exposure = {"exposure": plan.exposure.for_key()} if plan.exposure else {}
+    stage = FaultsStage(outputs | exposure | {"extracts": bool(extraction)}, numbers, VERSION)
+    entry = context.cache.entry(stage.name, stage.key)
+    cached = entry.read()
+    if cached is None:
+        cached = find_faults(_pairs(plan, engine, shot, numbers, context)).for_record()
+        with entry.locked(wait_for=f"another run that renders {plan.clip.name}"):
+            entry.finish(cached)
+    return Faults(**cached)
+
+
+def _pairs(
+    plan: RenderPlan, engine: Engine, shot: tuple[int, int], numbers: Sequence[int], context: Context
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the model's outputs of frames, each beside its source at the same size, (h, w, 3) float32."""
+    rendering = replace(plan.rendering, draft_step=1, duplicate_threshold=0)
+    whole = replace(plan, settings=replace(plan.settings, rendering=rendering))
+    extractor = None if plan.drawn else FrameExtractor.of(plan.model, rendering, context)
+    needed = sorted({n for number in numbers for n in (*input_frames(plan.pairing, number, shot[0]), number)})
+    sources, prepared = [], []
+    with closing(FramePath(whole, engine).renderer()) as renderer:
+        for frame in read_clip_frames(plan.clip, needed, plan.form(plan.source_size), context):
+            frame = replace(frame, rgb=plan.exposure(frame)) if plan.exposure else frame
+            small = resized(frame, plan.size, extractor)
+            if frame.index not in numbers:
+                renderer.remember(small)
+                continue
+            sources.append(shrink(unit(frame.rgb), plan.size))
+            span = (frame.index, frame.index + 1) if plan.model.is_recurrent else shot
+            prepared.append(renderer.prepare(small, span, restarts=True))
+        outputs = [unit(sample.output) for sample in renderer.stream(prepared)]
+    return list(zip(outputs, sources, strict=True))

@@ -1,0 +1,126 @@
+"""The faults of a network's pictures (blur, ringing, noise), found by their agreement with the source at three scales.
+
+Half and a quarter of the size are nearly free of a fault whose reach is a pixel. There it shows how far the finest
+detail can be predicted from what is coarser and from the source; at full size a blur makes it weaker than predicted,
+ringing stronger, and noise adds what nothing predicts.
+
+``ops`` is ``array_pictures`` or ``tensor_pictures``; pictures are theirs, float32 from 0 to 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from vidtrans.core.settings import Table
+from vidtrans.upscaling import array_pictures
+from vidtrans.upscaling.detail import (
+    WINDOW,
+    Ops,
+    Picture,
+    agreement,
+    back_project,
+    half_of,
+    predicted,
+    scale_of,
+    unseen,
+)
+
+SCALES = 3
+# A look that changes fine detail more than coarse detail is not a fault: its finest detail agrees less with the source.
+LEAST_AGREEMENT, LEAST_STEADY = 0.5, 0.87  # of the finest detail; and as a share of the next scale's
+# The strength of the finest detail over that of the coarsest: a blur is below; ringing between the others, and falls
+# from scale to scale; where detail is stronger, the look draws lines of its own.
+BLURRED, RINGING, DRAWN = 1 / 1.25, 1.15, 1.32
+STRONGEST = 1.55  # of the finest detail, over what is predicted
+# Fringes of the network's own: detail as strong as predicted, that agrees less with the source than the next scale's.
+LEAST_SHOWN, UNSHOWN, OWN_STRENGTH = 0.8, 0.1, 0.9
+POWER = 1.5  # the coarsest scale has a part of the fault, so the factor is larger than measured
+LEAST, MOST = (0.6, 0.8), (1.9, 1.25)  # factors of the finest detail and of the next
+NOISIEST = 7 / 255  # standard deviation: beyond, it is texture
+# Quantiles of absolute differences, with those of a normal distribution of deviation 1: noise has the same deviation by
+# both; what a look adds is sparse, and has less by the lower one.
+LOW, MIDDLE = (0.1, 0.1257), (0.25, 0.3186)
+LEAST_NORMAL = 0.85  # of the one deviation to the other
+COLOURS = 3
+DIGITS = 3  # of the factors, so that rounding of a processor does not change them
+
+
+@dataclass(frozen=True)
+class Faults:
+    """What is to be mended in a network's pictures of one shot.
+
+    ``finest`` and ``next``: factors for the detail of the finest octave and of the next. ``noise``: standard deviation
+    in the finest octave, of colours from 0 to 1.
+    """
+
+    finest: float = 1.0
+    next: float = 1.0
+    noise: float = 0.0
+    is_ringing: bool = False
+
+    def for_record(self) -> Table:
+        """Return the faults as a table."""
+        return asdict(self)
+
+
+FAULTLESS = Faults()
+
+
+def find_faults(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Faults:
+    """Return the faults of a network's outputs, each beside its source at the same size, (h, w, 3) float32."""
+    found = [_moments(output, source) for output, source in pairs]
+    if not found:
+        return FAULTLESS
+    own, made, shared, low, middle = np.maximum(np.mean(found, axis=0), 1e-12)
+    strength, agrees = shared / made, shared / np.sqrt(made * own)
+    is_steady = agrees[0] > max(LEAST_AGREEMENT, LEAST_STEADY * agrees[1])
+    over_coarsest, falls = strength[0] / strength[2], STRONGEST > strength[0] > strength[1]
+    finest = following = 1.0
+    if is_steady and (over_coarsest < BLURRED or (falls and RINGING < over_coarsest < DRAWN)):
+        finest, following = np.clip((strength[2] / strength[:2]) ** POWER, LEAST, MOST)
+    # White noise has a quarter of its power at half the size.
+    deviation = float(np.sqrt(max(0.0, (low[0] ** 2 - 1.2 * low[1] ** 2) * 4 / 3)))
+    owns = agrees[1] > LEAST_SHOWN and agrees[0] < agrees[1] - UNSHOWN and strength[0] > OWN_STRENGTH * strength[1]
+    is_noise = low[0] > LEAST_NORMAL * middle[0] and deviation < NOISIEST
+    noise = round(deviation, DIGITS + 1) if is_noise else 0.0
+    return Faults(round(float(finest), DIGITS), round(float(following), DIGITS), noise, is_ringing=bool(owns))
+
+
+def _moments(output: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """Return of each scale the detail's power, its prediction's, what both share, and two deviations: (5, N)."""
+    scales = []
+    for _ in range(SCALES + 1):
+        scales.append(scale_of(array_pictures, output, source))
+        output, source = scales[-1].half, scales[-1].half_source
+    moments = []
+    for scale, coarser in pairwise(scales):
+        made = predicted(array_pictures, scale.found, agreement(array_pictures, coarser))
+        low, middle = np.quantile(np.abs(scale.truth - made), (LOW[0], MIDDLE[0])) / (LOW[1], MIDDLE[1])
+        moments.append([(scale.truth**2).mean(), (made**2).mean(), (made * scale.truth).mean(), low, middle])
+    return np.array(moments, np.float64).T
+
+
+def mended(ops: Ops, x: Picture, source: Picture, faults: Faults) -> Picture:
+    """Return a network's picture without its faults; the source has the same size."""
+    if faults.noise:
+        x = _without_noise(ops, x, source, faults.noise)
+    if (faults.finest, faults.next) != (1, 1):
+        whole, half = ops.size_of(x), half_of(ops, x)
+        finest = unseen(ops, x, ops.size_of(half))
+        following = unseen(ops, half, ops.size_of(half_of(ops, half)))
+        x = ops.plus(x, finest, faults.finest - 1)
+        x = ops.plus(x, ops.enlarge(back_project(ops, following, whole, 1), whole), faults.next - 1)
+    return ops.clip(x, 0, 1)
+
+
+def _without_noise(ops: Ops, x: Picture, source: Picture, deviation: float) -> Picture:
+    """Return a picture whose finest detail is brought nearer to what is predicted, by Wiener's rule."""
+    scale = scale_of(ops, x, source)
+    coarser = scale_of(ops, scale.half, scale.half_source)
+    left = ops.minus(scale.truth, predicted(ops, scale.found, agreement(ops, coarser)))
+    power = ops.blur(ops.product(left, left), WINDOW) / COLOURS
+    return ops.minus(x, ops.times(left, ops.clip(deviation**2 / (power + 1e-12), 0, 1)))

@@ -1,0 +1,108 @@
+"""The operations of upscaling on tensors, for a GPU: pictures are (N, 3, H, W) float32, maps (N, 1, H, W).
+
+Each function is the one of the same name in ``array_pictures``, which says what it does; results are the same within
+rounding. A size is (width, height).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import cv2
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Size = tuple[int, int]
+
+
+def size_of(picture: Tensor) -> Size:
+    """Return the (width, height) of a picture."""
+    return picture.shape[3], picture.shape[2]
+
+
+def shrink(picture: Tensor, size: Size) -> Tensor:
+    """Shrink by area averaging."""
+    across, down = (_averages(old, new, str(picture.device)) for old, new in zip(size_of(picture), size, strict=True))
+    return down @ (picture @ across.T)
+
+
+@lru_cache(maxsize=32)
+def _averages(old: int, new: int, device: str) -> Tensor:
+    """Return the weights, (new, old), with which area averaging makes new pixels of a row from old ones."""
+    edges = torch.arange(new + 1, dtype=torch.float64) * (old / new)
+    pixels = torch.arange(old, dtype=torch.float64)
+    begin = torch.maximum(edges[:-1, None], pixels)
+    end = torch.minimum(edges[1:, None], pixels + 1)
+    return ((end - begin).clamp(min=0) * (new / old)).to(torch.float32).to(device)
+
+
+def enlarge(picture: Tensor, size: Size) -> Tensor:
+    """Enlarge by bicubic interpolation."""
+    return F.interpolate(picture, size[::-1], mode="bicubic", align_corners=False)
+
+
+def spread(picture: Tensor, size: Size) -> Tensor:
+    """Enlarge by bilinear interpolation."""
+    return F.interpolate(picture, size[::-1], mode="bilinear", align_corners=False)
+
+
+def extremes(picture: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the smallest and the largest value around each pixel, within one pixel."""
+    return -F.max_pool2d(-picture, 3, 1, 1), F.max_pool2d(picture, 3, 1, 1)
+
+
+def between(picture: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Limit a picture to two others."""
+    return torch.maximum(torch.minimum(picture, high), low)
+
+
+def blur(picture: Tensor, deviation: float) -> Tensor:
+    """Blur by a Gaussian of a standard deviation in pixels."""
+    taps = round(8 * deviation + 1) | 1  # as many as OpenCV takes
+    weights = torch.from_numpy(cv2.getGaussianKernel(taps, deviation, cv2.CV_32F)[:, 0]).to(picture.device)
+    reach, count = taps // 2, picture.shape[1]
+    padded = F.pad(picture, (reach,) * 4, mode="replicate")
+    kernel = weights.expand(count, 1, 1, -1)
+    return F.conv2d(F.conv2d(padded, kernel, groups=count), kernel.transpose(2, 3), groups=count)
+
+
+def mean_around(channel: Tensor, reach: int) -> Tensor:
+    """Average a map over the square within ``reach`` pixels of each pixel."""
+    return F.avg_pool2d(F.pad(channel, (reach,) * 4, mode="replicate"), 2 * reach + 1, 1)
+
+
+def plus(one: Tensor, other: Tensor, factor: float = 1) -> Tensor:
+    """Return ``one + factor * other``."""
+    return torch.add(one, other, alpha=factor)
+
+
+def minus(one: Tensor, other: Tensor) -> Tensor:
+    """Return the difference of two pictures or maps."""
+    return one - other
+
+
+def times(picture: Tensor, weights: Tensor) -> Tensor:
+    """Multiply all channels of a picture by a map."""
+    return picture * weights
+
+
+def product(one: Tensor, other: Tensor) -> Tensor:
+    """Return the product of two pictures, summed over channels: a map."""
+    return (one * other).sum(dim=1, keepdim=True)
+
+
+def clip(values: Tensor, low: float, high: float) -> Tensor:
+    """Limit values to a range."""
+    return values.clamp(low, high)
+
+
+def channels(picture: Tensor) -> Sequence[Tensor]:
+    """Return the channels of a picture, each a map."""
+    return picture.split(1, dim=1)
+
+
+def merge(maps: Sequence[Tensor]) -> Tensor:
+    """Return the picture with these channels."""
+    return torch.cat(list(maps), dim=1)
