@@ -29,9 +29,9 @@ class RenderingSettings:
     )
     upscale: str = setting(
         "auto",
-        "how a smaller picture comes to the size of the result, sharp: guided (with the source's detail where both "
-        "agree), clean (the finest detail is the source's, for networks that leave fringes), auto (one of these); "
-        "faithful (nothing but the picture, a little crisper than bicubic), or bicubic",
+        "how a smaller picture comes to the size of the result: guided (sharp, with the source's detail where both "
+        "agree), auto (the same, calmer for networks whose own fine texture boils), clean (the source's detail instead "
+        "of the network's fringes), faithful (nothing but the picture, a little crisper than bicubic), or bicubic",
         choices=MODES,
         flag=Flag(Group.LOOK, ("--upscale",)),
     )

@@ -20,6 +20,7 @@ from vidtrans.upscaling.detail import (
 from vidtrans.upscaling.guidance import guided
 from vidtrans.upscaling.mending import FAULTLESS, Faults, mended
 
+OWN_DETAIL = 1.5  # times the predicted detail, where the output's own is not strengthened
 SHOWN = 1.5  # a clean picture keeps of the small one what this many times fewer pixels a side show
 
 
@@ -29,9 +30,9 @@ def upscale(output: np.ndarray, source: np.ndarray, mode: str, faults: Faults = 
     Args:
         output: (h, w, 3) uint8, uint16 or float32 from 0 to 1.
         source: the frame that it was painted from, (H, W, 3) of any of these types.
-        mode: of ``MODES``. "guided": with the detail of the source where it agrees; "clean": the finest detail is the
-            source's alone; "auto": the one that the network's faults call for; "faithful": by back-projection alone,
-            which shows nothing but the output; "bicubic".
+        mode: of ``MODES``. "guided": with the detail of the source where it agrees; "auto": the same, but the output's
+            own finest detail is not strengthened where it boils; "clean": the source's instead of it, where it
+            agrees; "faithful": by back-projection alone, which shows nothing but the output; "bicubic".
         faults: what is mended in the output before.
 
     Returns:
@@ -54,18 +55,23 @@ def enlarged(ops: Ops, x: Picture, source: Picture, mode: str, faults: Faults = 
         made = ops.enlarge(back_project(ops, x, size, BACK_PROJECTIONS), size)
     else:
         small_source = ops.shrink(source, small)
-        is_clean = mode == "clean" or (mode == "auto" and faults.is_ringing)
-        made = (_clean if is_clean else _guided)(ops, mended(ops, x, small_source, faults), small_source, source)
+        x = mended(ops, x, small_source, faults)
+        if mode == "clean":
+            made = _clean(ops, x, small_source, source)
+        else:
+            made = _guided(ops, x, small_source, source, is_own=mode == "auto" and faults.is_own)
     return ops.clip(made, 0, 1)
 
 
-def _guided(ops: Ops, x: Picture, small_source: Picture, source: Picture) -> Picture:
+def _guided(ops: Ops, x: Picture, small_source: Picture, source: Picture, *, is_own: bool) -> Picture:
+    """Enlarge with the detail of the source. ``is_own``: the finest detail of ``x`` boils and is not strengthened."""
     size, small = ops.size_of(source), ops.size_of(x)
     twice = back_project(ops, x, size, BACK_PROJECTIONS - 1)
-    base = ops.enlarge(ops.plus(twice, ops.minus(x, ops.shrink(ops.enlarge(twice, size), small))), size)
+    shown = x if is_own else ops.plus(twice, ops.minus(x, ops.shrink(ops.enlarge(twice, size), small)))
     found = candidates(ops, x, small_source, source, twice)
-    right = agreement(ops, scale_of(ops, x, small_source))
-    return _within(ops, ops.plus(base, predicted(ops, found, right)), x, size)
+    detail = predicted(ops, found, agreement(ops, scale_of(ops, x, small_source)))
+    made = ops.plus(ops.enlarge(shown, size), detail, OWN_DETAIL if is_own else 1)
+    return _within(ops, made, x, size)
 
 
 def _clean(ops: Ops, x: Picture, small_source: Picture, source: Picture) -> Picture:

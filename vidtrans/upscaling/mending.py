@@ -36,8 +36,8 @@ LEAST_AGREEMENT, LEAST_STEADY = 0.5, 0.87  # of the finest detail; and as a shar
 # from scale to scale; where detail is stronger, the look draws lines of its own.
 BLURRED, RINGING, DRAWN = 1 / 1.25, 1.15, 1.32
 STRONGEST = 1.55  # of the finest detail, over what is predicted
-# Fringes of the network's own: detail as strong as predicted, that agrees less with the source than the next scale's.
-LEAST_SHOWN, UNSHOWN, OWN_STRENGTH = 0.8, 0.1, 0.9
+# The network's own texture: its finest detail is far weaker than predicted, and does not agree with the source.
+OWN, NOT_OWN = 0.72, 0.83  # strength over the next scale's, and agreement of the next scale with the source
 POWER = 1.5  # the coarsest scale has a part of the fault, so the factor is larger than measured
 LEAST, MOST = (0.6, 0.8), (1.9, 1.25)  # factors of the finest detail and of the next
 NOISIEST = 7 / 255  # standard deviation: beyond, it is texture
@@ -54,13 +54,14 @@ class Faults:
     """What is to be mended in a network's pictures of one shot.
 
     ``finest`` and ``next``: factors for the detail of the finest octave and of the next. ``noise``: standard deviation
-    in the finest octave, of colours from 0 to 1.
+    in the finest octave, of colours from 0 to 1. ``is_own``: that octave is the network's
+    own texture, which boils.
     """
 
     finest: float = 1.0
     next: float = 1.0
     noise: float = 0.0
-    is_ringing: bool = False
+    is_own: bool = False
 
     def for_record(self) -> Table:
         """Return the faults as a table."""
@@ -84,10 +85,10 @@ def find_faults(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Faults:
         finest, following = np.clip((strength[2] / strength[:2]) ** POWER, LEAST, MOST)
     # White noise has a quarter of its power at half the size.
     deviation = float(np.sqrt(max(0.0, (low[0] ** 2 - 1.2 * low[1] ** 2) * 4 / 3)))
-    owns = agrees[1] > LEAST_SHOWN and agrees[0] < agrees[1] - UNSHOWN and strength[0] > OWN_STRENGTH * strength[1]
+    is_own = not is_steady and strength[0] < OWN * strength[1] and agrees[1] < NOT_OWN
     is_noise = low[0] > LEAST_NORMAL * middle[0] and deviation < NOISIEST
     noise = round(deviation, DIGITS + 1) if is_noise else 0.0
-    return Faults(round(float(finest), DIGITS), round(float(following), DIGITS), noise, is_ringing=bool(owns))
+    return Faults(round(float(finest), DIGITS), round(float(following), DIGITS), noise, bool(is_own))
 
 
 def _moments(output: np.ndarray, source: np.ndarray) -> np.ndarray:
