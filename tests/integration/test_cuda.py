@@ -33,6 +33,7 @@ from vidtrans.flow.history import CHANNELS as PAST
 from vidtrans.inference import ENGINES
 from vidtrans.inference.device import Device, resolve_device, to_device
 from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.interop.onnx.trial_pictures import trial_picture
 from vidtrans.models.model_file import read_record
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
@@ -41,6 +42,10 @@ from vidtrans.rendering.frame_path import FramePath
 from vidtrans.training.methods.network_trainer import TrainingPrecision
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
+from vidtrans.upscaling import MODES
+from vidtrans.upscaling.enlarging import upscale
+from vidtrans.upscaling.mending import Faults
+from vidtrans.upscaling.on_device import upscale_on
 
 CPU = Device("cpu", "cpu")
 NO_GPU = not torch.cuda.is_available()
@@ -372,6 +377,19 @@ def test_pictures_that_stay_on_the_device_are_those_that_do_not(
         api.stylize(tmp_path / "clip.mp4", tiny_model, Path(f"{name}.mp4"), settings=settings, **options)
         made.append(Path(f"{name}.mp4").read_bytes())
     assert made[0] == made[1]
+
+
+@needs_gpu
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("mode", MODES)
+def test_enlarged_on_the_device_it_is_what_it_is_on_a_cpu_and_the_same_every_time(mode: str, dtype: Any) -> None:
+    most = np.iinfo(dtype).max
+    source = (trial_picture(216, 384, 1) * most).astype(dtype)
+    output = (trial_picture(72, 128, 1)[..., ::-1] * most).astype(dtype)
+    faults = Faults(1.5, 1.1, 0.01)
+    made, again = (upscale_on("cuda", output, source, mode, faults) for _ in range(2))
+    assert np.array_equal(made, again)
+    assert np.abs(made.astype(float) - upscale(output, source, mode, faults)).max() <= max(1, most / 2550)
 
 
 def test_a_draft_is_the_same_every_time(gpu: Gpu, tmp_path: Path, tiny_model: Path) -> None:

@@ -35,7 +35,8 @@ class Enlarger:
 
     def __init__(self, plan: RenderPlan, faults: ShotFaults, engine: Any) -> None:  # noqa: ANN401  (see ``FramePath``)
         self._mode = plan.rendering.upscale if plan.is_upscaled else "bicubic"
-        self._faults, self._device = faults, engine.device if engine.device_kind == "cuda" else None
+        device = getattr(engine, "device", None) if engine.device_kind == "cuda" else None
+        self._faults, self._device = faults, device and device.torch
 
     def __call__(self, index: int, output: np.ndarray, source: np.ndarray) -> np.ndarray:
         """Return the picture of frame ``index`` at its source's size, (H, W, 3), of the output's dtype."""

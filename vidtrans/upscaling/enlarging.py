@@ -8,6 +8,7 @@ from vidtrans.upscaling import array_pictures
 from vidtrans.upscaling.array_pictures import Size
 from vidtrans.upscaling.detail import (
     BACK_PROJECTIONS,
+    Details,
     Ops,
     Picture,
     agreement,
@@ -31,8 +32,9 @@ def upscale(output: np.ndarray, source: np.ndarray, mode: str, faults: Faults = 
         output: (h, w, 3) uint8, uint16 or float32 from 0 to 1.
         source: the frame that it was painted from, (H, W, 3) of any of these types.
         mode: of ``MODES``. "guided": with the detail of the source where it agrees; "auto": the same, but the output's
-            own finest detail is not strengthened where it boils; "clean": the source's instead of it, where it
-            agrees; "faithful": by back-projection alone, which shows nothing but the output; "bicubic".
+            own finest detail is not strengthened where it boils, and what a drawing shows stays out; "clean": the
+            source's detail instead of the output's, where they agree; "faithful": by back-projection alone, which
+            shows nothing but the output; "bicubic".
         faults: what is mended in the output before.
 
     Returns:
@@ -59,18 +61,20 @@ def enlarged(ops: Ops, x: Picture, source: Picture, mode: str, faults: Faults = 
         if mode == "clean":
             made = _clean(ops, x, small_source, source)
         else:
-            made = _guided(ops, x, small_source, source, is_own=mode == "auto" and faults.is_own)
+            made = _guided(ops, x, small_source, source, faults if mode == "auto" else FAULTLESS)
     return ops.clip(made, 0, 1)
 
 
-def _guided(ops: Ops, x: Picture, small_source: Picture, source: Picture, *, is_own: bool) -> Picture:
-    """Enlarge with the detail of the source. ``is_own``: the finest detail of ``x`` boils and is not strengthened."""
+def _guided(ops: Ops, x: Picture, small_source: Picture, source: Picture, faults: Faults) -> Picture:
     size, small = ops.size_of(source), ops.size_of(x)
     twice = back_project(ops, x, size, BACK_PROJECTIONS - 1)
-    shown = x if is_own else ops.plus(twice, ops.minus(x, ops.shrink(ops.enlarge(twice, size), small)))
+    shown = x if faults.is_own else ops.plus(twice, ops.minus(x, ops.shrink(ops.enlarge(twice, size), small)))
     found = candidates(ops, x, small_source, source, twice)
-    detail = predicted(ops, found, agreement(ops, scale_of(ops, x, small_source)))
-    made = ops.plus(ops.enlarge(shown, size), detail, OWN_DETAIL if is_own else 1)
+    right = agreement(ops, scale_of(ops, x, small_source))
+    if faults.is_unlike:
+        right = Details(right.guided * 0, right.edges)
+    detail = predicted(ops, found, right)
+    made = ops.plus(ops.enlarge(shown, size), detail, OWN_DETAIL if faults.is_own else 1)
     return _within(ops, made, x, size)
 
 

@@ -36,6 +36,7 @@ LEAST_AGREEMENT, LEAST_STEADY = 0.5, 0.87  # of the finest detail; and as a shar
 # from scale to scale; where detail is stronger, the look draws lines of its own.
 BLURRED, RINGING, DRAWN = 1 / 1.25, 1.15, 1.32
 STRONGEST = 1.55  # of the finest detail, over what is predicted
+LEAST_ALIKE = 0.45  # agreement at any scale
 # The network's own texture: its finest detail is far weaker than predicted, and does not agree with the source.
 OWN, NOT_OWN = 0.72, 0.83  # strength over the next scale's, and agreement of the next scale with the source
 POWER = 1.5  # the coarsest scale has a part of the fault, so the factor is larger than measured
@@ -55,13 +56,14 @@ class Faults:
 
     ``finest`` and ``next``: factors for the detail of the finest octave and of the next. ``noise``: standard deviation
     in the finest octave, of colours from 0 to 1. ``is_own``: that octave is the network's
-    own texture, which boils.
+    own texture, which boils. ``is_unlike``: the source shows something else, as a drawing does; its detail stays out.
     """
 
     finest: float = 1.0
     next: float = 1.0
     noise: float = 0.0
     is_own: bool = False
+    is_unlike: bool = False
 
     def for_record(self) -> Table:
         """Return the faults as a table."""
@@ -85,10 +87,11 @@ def find_faults(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Faults:
         finest, following = np.clip((strength[2] / strength[:2]) ** POWER, LEAST, MOST)
     # White noise has a quarter of its power at half the size.
     deviation = float(np.sqrt(max(0.0, (low[0] ** 2 - 1.2 * low[1] ** 2) * 4 / 3)))
+    is_unlike = agrees.max() < LEAST_ALIKE
     is_own = not is_steady and strength[0] < OWN * strength[1] and agrees[1] < NOT_OWN
     is_noise = low[0] > LEAST_NORMAL * middle[0] and deviation < NOISIEST
     noise = round(deviation, DIGITS + 1) if is_noise else 0.0
-    return Faults(round(float(finest), DIGITS), round(float(following), DIGITS), noise, bool(is_own))
+    return Faults(round(float(finest), DIGITS), round(float(following), DIGITS), noise, bool(is_own), bool(is_unlike))
 
 
 def _moments(output: np.ndarray, source: np.ndarray) -> np.ndarray:
