@@ -27,7 +27,7 @@ class Try(Command):
     """Draw a grid of settings on a few frames, in seconds, before a whole clip is rendered with one of them."""
 
     CONTEXT: ClassVar = (*WRITING, "device")
-    TABLES: ClassVar = {"pairing": (), "rendering": ("size", "strength", "mix", "keep_colour", "look", "stroke_size")}
+    TABLES: ClassVar = {"pairing": (), "rendering": ("size", "upscale", "strength", "mix", "keep_colour", "look", "stroke_size")}
 
     video: Annotated[Path, Argument()]
     models: Annotated[tuple[str, ...], models("May be repeated: models side by side.")]
@@ -36,7 +36,7 @@ class Try(Command):
     vary: Annotated[
         tuple[str, ...],
         Option(
-            "Columns: strength, mix, keep-colour, size, look, stroke-size or pairing.NAME; may be repeated.",
+            "Columns: strength, mix, keep-colour, size, upscale, look, stroke-size or pairing.NAME; may be repeated.",
             Group.LOOK,
             metavar="KEY=V,V",
             default="suggested values",

@@ -39,7 +39,7 @@ from vidtrans.video.plots.layout import ContactSheet, cell_size
 
 MAX_WIDTH = 2400  # pixels, of the whole grid
 MAX_CELL = 480
-VARIED = ("strength", "mix", "keep_colour", "size", "look", "stroke_size")
+VARIED = ("strength", "mix", "keep_colour", "size", "upscale", "look", "stroke_size")
 MOST_LOOKS = 3  # number of suggested styles
 ENDLESS = range(1 << 40)  # timestamps, for conditions that never change
 Models = Sequence[tuple[LoadedModel, RenderingSettings]]  # each with its rendering settings
