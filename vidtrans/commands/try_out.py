@@ -27,7 +27,10 @@ class Try(Command):
     """Draw a grid of settings on a few frames, in seconds, before a whole clip is rendered with one of them."""
 
     CONTEXT: ClassVar = (*WRITING, "device")
-    TABLES: ClassVar = {"pairing": (), "rendering": ("size", "upscale", "strength", "mix", "keep_colour", "look", "stroke_size")}
+    TABLES: ClassVar = {
+        "pairing": (),
+        "rendering": ("size", "upscale", "strength", "mix", "keep_colour", "look", "stroke_size"),
+    }
 
     video: Annotated[Path, Argument()]
     models: Annotated[tuple[str, ...], models("May be repeated: models side by side.")]

@@ -1,0 +1,60 @@
+"""Bring predicted frames to the size of the result, as pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidtrans.core.settings import Table
+from vidtrans.inference.torch_engine import to_pictures
+from vidtrans.upscaling import VERSION, array_pictures, tensor_pictures
+from vidtrans.upscaling.enlarging import enlarged
+
+
+@dataclass(frozen=True)
+class DreamPictures:
+    """A maker of the result's pictures from predicted frames of a working ``size``, (width, height).
+
+    ``mode``: "faithful" enlarges to ``output_size`` by back-projection; "bicubic" leaves the scaling to the encoder, as
+    does a size that is not smaller on both sides. ``deep``: pictures of 16 bits a channel.
+    """
+
+    size: tuple[int, int]
+    output_size: tuple[int, int]
+    mode: str
+    deep: bool
+
+    def __call__(self, frame: Tensor) -> np.ndarray:
+        """Return a frame, (3, H, W) float32 in [-1, 1], as a picture (h, w, 3) uint8, or uint16 if ``deep``."""
+        picture: np.ndarray = to_pictures(self._enlarged(frame)[None], deep=self.deep)[0]
+        return picture
+
+    @property
+    def is_enlarged(self) -> bool:
+        """Return whether pictures are enlarged here, and not by the encoder."""
+        is_larger = self.output_size[0] > self.size[0] and self.output_size[1] > self.size[1]
+        return is_larger and self.mode != "bicubic"
+
+    @property
+    def picture_size(self) -> tuple[int, int]:
+        """Return the (width, height) of the pictures."""
+        return self.output_size if self.is_enlarged else self.size
+
+    def for_key(self) -> Table:
+        """Return the mode and the version of its arithmetic, for cache keys; {} if the encoder scales."""
+        return {"mode": self.mode, "version": VERSION} if self.is_enlarged else {}
+
+    def _enlarged(self, frame: Tensor) -> Tensor:
+        if not self.is_enlarged:
+            return frame
+        width, height = self.output_size
+        if frame.device.type == "cpu":  # OpenCV is several times faster there
+            unit = np.ascontiguousarray(frame.permute(1, 2, 0).numpy()) * np.float32(0.5) + np.float32(0.5)
+            # Only the size of the source has a part: a dream has no source.
+            picture = enlarged(array_pictures, unit, np.broadcast_to(np.float32(0), (height, width, 3)), self.mode)
+            return torch.from_numpy(picture).permute(2, 0, 1) * 2 - 1
+        empty = frame.new_zeros(()).expand(1, 3, height, width)
+        return enlarged(tensor_pictures, frame[None] * 0.5 + 0.5, empty, self.mode)[0] * 2 - 1
