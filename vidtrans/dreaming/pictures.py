@@ -35,8 +35,12 @@ class DreamPictures:
     @property
     def is_enlarged(self) -> bool:
         """Return whether pictures are enlarged here, and not by the encoder."""
-        is_larger = self.output_size[0] > self.size[0] and self.output_size[1] > self.size[1]
-        return is_larger and self.mode != "bicubic"
+        return self.is_small and self.mode != "bicubic"
+
+    @property
+    def is_small(self) -> bool:
+        """Return whether frames are smaller than the result on both sides."""
+        return self.output_size[0] > self.size[0] and self.output_size[1] > self.size[1]
 
     @property
     def picture_size(self) -> tuple[int, int]:

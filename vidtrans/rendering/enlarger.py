@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from vidtrans.config.recipe import Recipe
 from vidtrans.rendering.plan import RenderPlan
+from vidtrans.session import Context
 from vidtrans.upscaling import MEASURED
 from vidtrans.upscaling.array_pictures import shrink, size_of
 from vidtrans.upscaling.enlarging import unit, upscale
@@ -28,6 +30,19 @@ class ShotFaults:
         firsts = list(self.faults)
         number = bisect_right(firsts, frame)
         return self.faults[firsts[number - 1]] if number else FAULTLESS
+
+
+def tell_unused_upscale(plan: RenderPlan, recipe: Recipe, context: Context) -> None:
+    """Report that the ``upscale`` of a recipe has no effect on a plan, unless it is the default or a preset's."""
+    given, from_preset = recipe.tables.get("rendering", {}), recipe.from_preset.get("rendering", {})
+    if "upscale" not in given or given["upscale"] == from_preset.get("upscale"):
+        return
+    width, height = plan.picture.width, plan.picture.height
+    why = f"pictures are made at the size of the result, {width}x{height}" if plan.size == (width, height) else ""
+    if not plan.is_painted:
+        why = f"'{plan.model.name}' returns the source's own pictures"
+    if why:
+        context.note(f"{plan.clip.name}: --upscale {plan.rendering.upscale} has no effect: {why}")
 
 
 class Enlarger:
