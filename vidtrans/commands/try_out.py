@@ -66,6 +66,7 @@ class Try(Command):
         from vidtrans.output.result import produce
         from vidtrans.rendering.conditions import look_files
         from vidtrans.rendering.settings_grid import GridRows, check_variations, draw_grid, parse_variations
+        from vidtrans.upscaling import VERSION as UPSCALING_VERSION
 
         video, recipe = self.video, self.recipe
         output = self.output or refuse_link(Path(f"{base_name(video)}.try.png"))
@@ -80,7 +81,7 @@ class Try(Command):
         pictures = [file for text in named for file in look_files(text)] if any(x.has_codes for x in looks) else []
         key = {
             "command": "try",
-            "version": VERSION,
+            "version": [VERSION, UPSCALING_VERSION],
             "source": content_digest(context, video, looks[0].pairing.guides),
             "models": [look.for_key() for look in looks],
             "colours": [found.for_key() for found in colours],

@@ -35,7 +35,7 @@ from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.picture_paths import is_picture_source
 from vidtrans.video.io.reader import ClipReader
-from vidtrans.video.plots.layout import ContactSheet, cell_size
+from vidtrans.video.plots.layout import ContactSheet, cell_size, middle
 
 MAX_WIDTH = 2400  # pixels, of the whole grid
 MAX_CELL = 480
@@ -131,6 +131,9 @@ def draw_grid(
     rows = list(zip(*pictures, strict=True))
     cell = cell_size(chosen[0].source, min(MAX_CELL, MAX_WIDTH // len(columns)))
     title = f"{video.name}: each column changes one setting; single frames, so no temporal filter"
+    if any(variation.key == "upscale" for variation in asked):  # scaled down, all modes look the same
+        rows = [tuple(middle(picture, *cell) for picture in row) for row in rows]
+        title += "; the middle of each, not scaled"
     labels = [label for label, _ in columns]
     write_picture(path, ContactSheet(title, rows, cell, labels, [[frame.label] for frame in chosen]).draw())
     return {"frames": len(chosen), "columns": labels}
