@@ -49,7 +49,7 @@ class Enlarger:
     """The enlarger of a plan's filtered pictures: on the GPU of the ``engine``, if it has one that is Nvidia's."""
 
     def __init__(self, plan: RenderPlan, faults: ShotFaults, engine: Any) -> None:  # noqa: ANN401  (see ``FramePath``)
-        self._mode = plan.rendering.upscale if plan.is_upscaled else "bicubic"
+        self._mode = plan.upscale
         self._faults, self._device = faults, engine.device if engine.device_kind == "cuda" else None
 
     def __call__(self, index: int, output: np.ndarray, source: np.ndarray) -> np.ndarray:

@@ -192,19 +192,19 @@ class RenderPlan:
     def is_composed(self) -> bool:
         """Return whether the result also needs the source at full size, which is then read a second time."""
         composed = self.mask is not None or not self.directions.always_plain or self.pairing.finishes
-        return composed or self.picture.alpha or self.is_upscaled
+        return composed or self.picture.alpha or self.upscale != "bicubic"
 
     @property
-    def is_upscaled(self) -> bool:
-        """Return whether pictures come to the size of the result by more than a bicubic resize."""
-        same_size = self.size == (self.picture.width, self.picture.height)
-        return self.rendering.upscale != "bicubic" and not same_size and self.is_painted
+    def upscale(self) -> str:
+        """Return how pictures come to the size of the result; bicubic where they have that size."""
+        is_done = self.size == (self.picture.width, self.picture.height) or not self.is_painted
+        return "bicubic" if is_done else self.rendering.upscale_for(fills_holes=self.pairing.uses_mask)
 
     @property
     def is_measured(self) -> bool:
         """Return whether faults of the model's pictures are looked for; painted key frames have none."""
         is_network = not self.model.is_identity and not self.model.optimises and self.paint is None
-        return self.is_upscaled and self.rendering.upscale in MEASURED and is_network
+        return self.upscale in MEASURED and is_network
 
     @property
     def source_frames(self) -> list[int] | None:

@@ -291,7 +291,7 @@ def _render(
     blend = FrameBlend(**{name: curve.values[0] for name, curve in rendering.curves().items()})
     factor = pairing.upscale_factor
     sources = [resize(f.source, f.source.shape[1] * factor, f.source.shape[0] * factor) for f in chosen]
-    mode = "bicubic" if look.is_identity else rendering.upscale
+    mode = "bicubic" if look.is_identity else rendering.upscale_for(fills_holes=pairing.uses_mask)
     pictures = enlarge_frames([sample.output for sample in samples], sources, mode, has_faults=not look.optimises)
     together = zip(sources, pictures, prepared, strict=True)
     return [finish(pairing, blend, source, picture, ready.input) for source, picture, ready in together]
