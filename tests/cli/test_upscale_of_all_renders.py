@@ -168,8 +168,9 @@ def test_an_option_without_effect_is_told(source: Path, capsys: Capsys) -> None:
         return said(capsys, 0, "stylize", source, "-o", "o.mkv", "--overwrite", "--end", "2", *words)
 
     assert "--upscale guided has no effect: 'identity' returns" in told("--model", "identity", "--upscale", "guided")
-    same_size = told("--model", "tone", "--size", "source", "--upscale", "clean")
-    assert "--upscale clean has no effect: pictures are made at the size of the result, 96x64" in same_size
+    for size, made_at in (("source", "96x64"), ("128x80", "128x80"), ("120x32", "120x32")):
+        words = told("--model", "tone", "--size", size, "--upscale", "clean")
+        assert f"--upscale clean has no effect: pictures are made at {made_at}, which is not smaller" in words
     assert "no effect" not in told("--model", "tone", "--size", "32", "--upscale", "clean")
     assert "no effect" not in told("--model", "identity")
 

@@ -54,11 +54,19 @@ class DreamPictures:
     def _enlarged(self, frame: Tensor) -> Tensor:
         if not self.is_enlarged:
             return frame
-        width, height = self.output_size
-        if frame.device.type == "cpu":  # OpenCV is several times faster there
-            unit = np.ascontiguousarray(frame.permute(1, 2, 0).numpy()) * np.float32(0.5) + np.float32(0.5)
-            # Only the size of the source has a part: a dream has no source.
-            picture = enlarged(array_pictures, unit, np.broadcast_to(np.float32(0), (height, width, 3)), self.mode)
-            return torch.from_numpy(picture).permute(2, 0, 1) * 2 - 1
-        empty = frame.new_zeros(()).expand(1, 3, height, width)
-        return enlarged(tensor_pictures, frame[None] * 0.5 + 0.5, empty, self.mode)[0] * 2 - 1
+        enlarge = by_opencv if frame.device.type == "cpu" else in_torch  # OpenCV is several times faster on a CPU
+        return enlarge(frame, self.output_size, self.mode)
+
+
+def by_opencv(frame: Tensor, size: tuple[int, int], mode: str) -> Tensor:
+    """Return a frame, (3, H, W) float32 in [-1, 1] on the CPU, at a larger (width, height)."""
+    unit = np.ascontiguousarray(frame.permute(1, 2, 0).numpy()) * np.float32(0.5) + np.float32(0.5)
+    # Only the size of this source has a part: a dream has none.
+    source = np.broadcast_to(np.float32(0), (size[1], size[0], 3))
+    return torch.from_numpy(enlarged(array_pictures, unit, source, mode)).permute(2, 0, 1) * 2 - 1
+
+
+def in_torch(frame: Tensor, size: tuple[int, int], mode: str) -> Tensor:
+    """Return a frame, (3, H, W) float32 in [-1, 1], at a larger (width, height), on its device."""
+    source = frame.new_zeros(()).expand(1, 3, size[1], size[0])
+    return enlarged(tensor_pictures, frame[None] * 0.5 + 0.5, source, mode)[0] * 2 - 1

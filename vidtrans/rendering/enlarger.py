@@ -37,8 +37,10 @@ def tell_unused_upscale(plan: RenderPlan, recipe: Recipe, context: Context) -> N
     given, from_preset = recipe.tables.get("rendering", {}), recipe.from_preset.get("rendering", {})
     if "upscale" not in given or given["upscale"] == from_preset.get("upscale"):
         return
-    width, height = plan.picture.width, plan.picture.height
-    why = f"pictures are made at the size of the result, {width}x{height}" if plan.size == (width, height) else ""
+    width, height = plan.size
+    why = f"pictures are made at {width}x{height}, which is not smaller than the result"
+    if width < plan.picture.width and height < plan.picture.height:
+        why = ""
     if not plan.is_painted:
         why = f"'{plan.model.name}' returns the source's own pictures"
     if why:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from vidtrans.dreaming.pictures import DreamPictures
+from vidtrans.dreaming.pictures import DreamPictures, by_opencv, in_torch
 
 
 def test_a_faithful_picture_averages_to_the_frame() -> None:
@@ -29,3 +29,10 @@ def test_the_encoder_scales_what_is_not_smaller() -> None:
         assert make(frame).shape == (24, 32, 3)
         assert make.picture_size == (32, 24)
         assert make.for_key() == {}
+
+
+def test_devices_agree() -> None:
+    frame = torch.rand(3, 24, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    one, other = (enlarge(frame, (83, 61), "faithful") for enlarge in (by_opencv, in_torch))
+    assert one.shape == other.shape == (3, 61, 83)
+    assert (one - other).abs().max() < 1e-4
