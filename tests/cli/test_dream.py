@@ -158,6 +158,12 @@ def test_small_frames_come_crisper_to_the_size_of_the_seed(seed: Path, dreamer: 
         assert {frame.shape for frames in sizes for frame in frames} == {(48, 64, 3)}
 
 
+def test_an_upscale_without_effect_is_told(seed: Path, dreamer: Path, capsys: Capsys) -> None:
+    ask = ("dream", seed, "--model", dreamer, "--frames", 2, "--upscale", "faithful")
+    assert "--upscale faithful has no effect" in said(capsys, 0, *ask, "--size", "source", "-o", "o.mp4")
+    assert "no effect" not in said(capsys, 0, *ask, "-o", "p.mp4")
+
+
 def test_pictures_and_gifs_are_made_too(seed: Path, dreamer: Path, capsys: Capsys) -> None:
     model = ("--model", dreamer, "--frames", 3)
     said(capsys, 0, "dream", seed, *model, "-o", "frames/%03d.png")

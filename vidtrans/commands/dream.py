@@ -134,8 +134,7 @@ class Dream(Command):
         rendering = recipe.settings("rendering", RenderingSettings)
         spec = DreamSpec(self._source, self.frames, self.start, self.blend, sound, dreaming, rendering, encoding)
         job = DreamJob(plan_dream(spec, looks, target, context), context)
-        if "upscale" in recipe.tables.get("dreaming", {}) and not job.pictures.is_small:
-            context.note(f"--upscale {dreaming.upscale} has no effect: frames are not smaller than the result")
+        job.pictures.tell_unused(recipe, context)
         if context.dry_run:
             return result.forecast(job)
         table = job.render(result)

@@ -18,7 +18,7 @@ from vidtrans.core.costs import TRIAL_FRAMES, estimate
 from vidtrans.core.events import Progress
 from vidtrans.core.settings import Table, Time
 from vidtrans.dreaming.controls import DreamControls
-from vidtrans.dreaming.pictures import DreamPictures
+from vidtrans.dreaming.dream_pictures import DreamPictures
 from vidtrans.dreaming.predictors import positions_of
 from vidtrans.dreaming.resumable_rollout import Loop, ResumableRollout
 from vidtrans.dreaming.rollout import Rollout, RolloutControls

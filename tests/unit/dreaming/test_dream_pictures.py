@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from vidtrans.dreaming.pictures import DreamPictures, by_opencv, in_torch
+from vidtrans.dreaming.dream_pictures import DreamPictures, by_opencv, in_torch
 
 
 def test_a_faithful_picture_averages_to_the_frame() -> None:

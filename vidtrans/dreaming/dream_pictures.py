@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vidtrans.config.recipe import Recipe
 from vidtrans.core.settings import Table
 from vidtrans.inference.torch_engine import to_pictures
+from vidtrans.session import Context
 from vidtrans.upscaling import VERSION, array_pictures, tensor_pictures
 from vidtrans.upscaling.enlarging import enlarged
 
@@ -50,6 +52,11 @@ class DreamPictures:
     def for_key(self) -> Table:
         """Return the mode and the version of its arithmetic, for cache keys; {} if the encoder scales."""
         return {"mode": self.mode, "version": VERSION} if self.is_enlarged else {}
+
+    def tell_unused(self, recipe: Recipe, context: Context) -> None:
+        """Report that the ``upscale`` of a recipe has no effect, unless it is the default."""
+        if "upscale" in recipe.tables.get("dreaming", {}) and not self.is_small:
+            context.note(f"--upscale {self.mode} has no effect: frames are not smaller than the result")
 
     def _enlarged(self, frame: Tensor) -> Tensor:
         if not self.is_enlarged:
