@@ -163,6 +163,40 @@ def test_odd_factors_bars_and_flat_frames(side: int, tmp_path: Path, capsys: Cap
             assert {frame.shape for frame in decode(Path("o.mkv"))[2]} == {(66, 98, 3)}
 
 
+def test_a_corrected_render_is_the_same_where_no_correction_reaches(source: Path, capsys: Capsys) -> None:
+    before = render(capsys, "o.mkv")
+    frame = before[3].copy()
+    frame[10:20, 70:84] = (250, 20, 200)
+    write(Path("fixes/0003.png"), frame)
+    said_json(capsys, "fix", "o.mkv", "--painted", "fixes")
+    after = decode(Path("o.fixed.mkv"))[2]
+    assert same([f[32:] for f in after], [f[32:] for f in before])
+    assert same(after[7:], before[7:])
+    assert np.array_equal(after[3], frame)
+
+
+def test_painted_frames_of_a_small_size_are_as_sharp_as_the_clip(source: Path, capsys: Capsys) -> None:
+    frames = decode(source)[2]
+    layer = np.dstack([np.full_like(frames[2], (250, 20, 200)), np.zeros(frames[2].shape[:2], np.uint8)])
+    layer[10:30, 60:90, 3] = 255
+    write(Path("keys/0002.png"), layer)
+    ask = ("propagate", source, "--keyframes", "keys", "--minutes", 0, "--end", "7", "--set=rendering.size=32")
+    errors = []
+    for mode in ("auto", "faithful", "bicubic"):
+        said_json(capsys, *ask, *SMALL[2:], "--upscale", mode, "-o", f"{mode}.mkv")
+        made = decode(Path(f"{mode}.mkv"))[2]
+        errors.append(
+            float(np.mean([np.abs(a[36:].astype(int) - b[36:]).mean() for a, b in zip(made, frames, strict=False)]))
+        )
+        assert np.abs(made[2][14:26, 66:84].astype(int) - (250, 20, 200)).max() <= 2
+    assert errors[0] < min(errors[1:]) / 1.5
+    said_json(capsys, *ask, "--layer", "--codec", "png", "-o", "layer")
+    for path in sorted(Path("layer").iterdir()):
+        made = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        assert made is not None
+        assert made[40:, :, 3].max() == 0  # no speck where nothing is painted
+
+
 def test_an_option_without_effect_is_told(source: Path, capsys: Capsys) -> None:
     def told(*words: object) -> str:
         return said(capsys, 0, "stylize", source, "-o", "o.mkv", "--overwrite", "--end", "2", *words)
