@@ -122,15 +122,18 @@ def test_extracted_pictures_are_enlarged(source: Path, capsys: Capsys) -> None:
     assert np.abs(np.stack(made).astype(int) + np.stack(decode(source)[2]) - 255).mean() < 6
 
 
-def test_gifs_folders_of_many_sizes_and_ends_within_a_shot(source: Path, capsys: Capsys) -> None:
-    for mode in ("auto", "faithful"):
-        ask = ("--model", "tone", "--size", "32", "--upscale", mode)
-        assert said_json(capsys, "stylize", source, *ask, "-o", f"{mode}.gif")["frames"] == 12
-        sizes = (96, 64), (41, 77), (20, 18), (200, 35), (33, 33)
-        write_folder(Path("many"), [moving_frames(1, size)[0] for size in sizes])
-        said_json(capsys, "stylize", "many", *ask, "-o", f"{mode}.many")
-        made = pictures_of(Path(f"{mode}.many"))
-        assert [made[f"{n}.png"].shape[1::-1] for n in range(len(sizes))] == list(sizes)
+@pytest.mark.parametrize("mode", ["auto", "faithful"])
+def test_pictures_of_many_sizes_keep_theirs(mode: str, source: Path, capsys: Capsys) -> None:
+    sizes = (96, 64), (41, 77), (20, 18), (200, 35)
+    write_folder(Path("many"), [moving_frames(1, size)[0] for size in sizes])
+    said_json(capsys, "stylize", "many", "--model", "tone", "--size", "32", "--upscale", mode, "-o", "o")
+    made = pictures_of(Path("o"))
+    assert [made[f"{n}.png"].shape[1::-1] for n in range(len(sizes))] == list(sizes)
+
+
+def test_gifs_and_ends_within_a_shot(source: Path, capsys: Capsys) -> None:
+    ask = ("stylize", source, "--model", "tone", "--size", "32", "-o", "o.gif")
+    assert said_json(capsys, *ask)["frames"] == 12
     whole, part = render(capsys, "whole.mkv"), render(capsys, "part.mkv", "--start", "3", "--end", "9")
     assert same(whole[3:9], part)
 

@@ -84,7 +84,8 @@ def request_digest(
     shared = {
         "settings": settings.for_key(stills=stills, masked=masked),
         "pattern": target.pattern,
-        "versions": [DIRECTING_VERSION, SURVEY_VERSION, UPSCALING_VERSION],
+        "versions": [DIRECTING_VERSION, SURVEY_VERSION],
+        "upscaling": 0 if settings.rendering.upscale == "bicubic" else UPSCALING_VERSION,
         "stages": [FilterStage.id(), InferStage.id(), RenderStage.id()],
         "assembly": ASSEMBLY_VERSION,
         "program": program_of(settings.encoding, settings.rendering.source_filter),
