@@ -146,6 +146,24 @@ def test_fps_is_the_rate_of_the_dream_and_drops_nothing(seed: Path, dreamer: Pat
     assert times(Path("slow.mp4")) == [Fraction(1001 * n, 24000) for n in range(3)]
 
 
+def test_small_frames_come_crisper_to_the_size_of_the_seed(seed: Path, dreamer: Path, dream: Dreams) -> None:
+    ask = (seed, "--model", dreamer, "--frames", 6)
+    faithful, bicubic = dream(*ask), dream(*ask, "--upscale", "bicubic")
+    for one, other in zip(faithful, bicubic, strict=True):
+        assert one.shape == other.shape == (48, 64, 3)
+        assert np.diff(one.astype(float), axis=1).std() > np.diff(other.astype(float), axis=1).std()
+    assert same(dream(*ask, "--set=rendering.chunk_frames=4", "--cache-dir", "other"), faithful)
+    for mode in ("faithful", "bicubic"):
+        sizes = [dream(*ask, "--size", size, "--upscale", mode) for size in ("source", "96")]
+        assert {frame.shape for frames in sizes for frame in frames} == {(48, 64, 3)}
+
+
+def test_an_upscale_without_effect_is_told(seed: Path, dreamer: Path, capsys: Capsys) -> None:
+    ask = ("dream", seed, "--model", dreamer, "--frames", 2, "--upscale", "faithful")
+    assert "--upscale faithful has no effect" in said(capsys, 0, *ask, "--size", "source", "-o", "o.mp4")
+    assert "no effect" not in said(capsys, 0, *ask, "-o", "p.mp4")
+
+
 def test_pictures_and_gifs_are_made_too(seed: Path, dreamer: Path, capsys: Capsys) -> None:
     model = ("--model", dreamer, "--frames", 3)
     said(capsys, 0, "dream", seed, *model, "-o", "frames/%03d.png")

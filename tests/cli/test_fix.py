@@ -297,3 +297,18 @@ def test_a_record_from_elsewhere_neither_writes_elsewhere_nor_ends_in_a_tracebac
         forge(change)
         assert run(["fix", "o.mkv", "--painted", "fixes", "-o", "g.mkv"]) == 2
         assert "Traceback" not in capsys.readouterr().err
+
+
+def test_what_a_correction_does_not_reach_stays_whatever_the_upscaling(capsys: Capsys) -> None:
+    clip_and_keys()
+    for mode in ("auto", "faithful"):
+        ask = ("propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "--set=rendering.size=24", *EXACT)
+        said_json(capsys, *ask, "--upscale", mode, "-o", f"{mode}.mkv")
+        before = decode(Path(f"{mode}.mkv"))[2]
+        correct(before[6], 6, mode)
+        said_json(capsys, "fix", f"{mode}.mkv", "--painted", mode)
+        after = decode(Path(f"{mode}.fixed.mkv"))[2]
+        for one, other in zip(before, after, strict=True):
+            assert np.array_equal(one[30:], other[30:])
+        assert (after[6] != before[6]).any(2).sum() <= 160  # the box, 140 pixels, and a soft edge around it
+        assert np.array_equal(after[6][10:20, 40:54].reshape(-1, 3), np.full((140, 3), (250, 20, 200)))

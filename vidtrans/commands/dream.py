@@ -134,6 +134,7 @@ class Dream(Command):
         rendering = recipe.settings("rendering", RenderingSettings)
         spec = DreamSpec(self._source, self.frames, self.start, self.blend, sound, dreaming, rendering, encoding)
         job = DreamJob(plan_dream(spec, looks, target, context), context)
+        job.pictures.tell_unused(recipe, context)
         if context.dry_run:
             return result.forecast(job)
         table = job.render(result)
@@ -153,6 +154,7 @@ class Dream(Command):
         from vidtrans.pairing.base import pairing_record
         from vidtrans.rendering.requested_output import program_of
         from vidtrans.store.stages import DreamStage
+        from vidtrans.upscaling import VERSION as UPSCALING_VERSION
 
         files = {"source": self._source, "blend": self.blend, "sound": self.sound}
         rendering = self.recipe.settings("rendering", RenderingSettings)
@@ -167,7 +169,7 @@ class Dream(Command):
                 "rendering": {name: getattr(rendering, name) for name in DREAM_READS},
                 "encoding": target.encoding.for_key(),
                 "pattern": target.pattern,
-                "versions": [DreamStage.id(), SURVEY_VERSION, ASSEMBLY_VERSION],
+                "versions": [DreamStage.id(), SURVEY_VERSION, ASSEMBLY_VERSION, UPSCALING_VERSION],
                 "program": program_of(target.encoding),
                 "device": context.device_kind,
                 **{name: content_digest(context, path) if path else "" for name, path in files.items()},

@@ -27,7 +27,10 @@ class Try(Command):
     """Draw a grid of settings on a few frames, in seconds, before a whole clip is rendered with one of them."""
 
     CONTEXT: ClassVar = (*WRITING, "device")
-    TABLES: ClassVar = {"pairing": (), "rendering": ("size", "strength", "mix", "keep_colour", "look", "stroke_size")}
+    TABLES: ClassVar = {
+        "pairing": (),
+        "rendering": ("size", "upscale", "strength", "mix", "keep_colour", "look", "stroke_size"),
+    }
 
     video: Annotated[Path, Argument()]
     models: Annotated[tuple[str, ...], models("May be repeated: models side by side.")]
@@ -36,7 +39,7 @@ class Try(Command):
     vary: Annotated[
         tuple[str, ...],
         Option(
-            "Columns: strength, mix, keep-colour, size, look, stroke-size or pairing.NAME; may be repeated.",
+            "Columns: strength, mix, keep-colour, size, upscale, look, stroke-size or pairing.NAME; may be repeated.",
             Group.LOOK,
             metavar="KEY=V,V",
             default="suggested values",
@@ -63,6 +66,7 @@ class Try(Command):
         from vidtrans.output.result import produce
         from vidtrans.rendering.conditions import look_files
         from vidtrans.rendering.settings_grid import GridRows, check_variations, draw_grid, parse_variations
+        from vidtrans.upscaling import VERSION as UPSCALING_VERSION
 
         video, recipe = self.video, self.recipe
         output = self.output or refuse_link(Path(f"{base_name(video)}.try.png"))
@@ -77,7 +81,7 @@ class Try(Command):
         pictures = [file for text in named for file in look_files(text)] if any(x.has_codes for x in looks) else []
         key = {
             "command": "try",
-            "version": VERSION,
+            "version": [VERSION, UPSCALING_VERSION],
             "source": content_digest(context, video, looks[0].pairing.guides),
             "models": [look.for_key() for look in looks],
             "colours": [found.for_key() for found in colours],

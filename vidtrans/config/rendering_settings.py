@@ -8,7 +8,7 @@ from vidtrans.core.curves import KeyframeCurve, parse_curve
 from vidtrans.core.parameters import Flag, Group, Names
 from vidtrans.core.settings import SMALLEST_SIDE, Table, setting, to_table
 from vidtrans.inference import ENGINES
-from vidtrans.upscaling import MODES
+from vidtrans.upscaling import MEASURED, MODES
 
 CURVES = {"strength": 2.0, "keep_colour": 1.0, "mix": 1.0}  # each from 0 to this
 
@@ -123,6 +123,10 @@ class RenderingSettings:
     def curves(self) -> dict[str, KeyframeCurve]:
         """Return the curves of ``strength``, ``keep_colour`` and ``mix``, by name. Raises UsageError."""
         return {name: self.curve(name) for name in CURVES}
+
+    def upscale_for(self, *, fills_holes: bool) -> str:
+        """Return ``upscale``, or for a model that fills holes one without the source, which would show in them."""
+        return "faithful" if fills_holes and self.upscale in MEASURED else self.upscale
 
     def for_extractor(self, size: int) -> RenderingSettings:
         """Return the settings of the network that makes the input of a model which is rendered with these settings.

@@ -11,9 +11,6 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from torch import Tensor
-
 from vidtrans.clips.indexing import Clip
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.concurrency.threads import BackgroundQueue, buffer_capacity
@@ -21,6 +18,7 @@ from vidtrans.core.costs import TRIAL_FRAMES, estimate
 from vidtrans.core.events import Progress
 from vidtrans.core.settings import Table, Time
 from vidtrans.dreaming.controls import DreamControls
+from vidtrans.dreaming.dream_pictures import DreamPictures
 from vidtrans.dreaming.predictors import positions_of
 from vidtrans.dreaming.resumable_rollout import Loop, ResumableRollout
 from vidtrans.dreaming.rollout import Rollout, RolloutControls
@@ -29,7 +27,6 @@ from vidtrans.dreaming.sequencer import ModelSequencer, statistics_in
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.flow.survey import Survey
 from vidtrans.inference.engine import wrong_products_warning
-from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.output.delivery import Delivery
 from vidtrans.output.result import Result
 from vidtrans.session import Context
@@ -96,6 +93,8 @@ class DreamJob:
         ends = [(first, min(first + length, total)) for first in range(0, total, length)]
         self.chunks = [Chunk(stop, first, stop, 0, total) for first, stop in ends]
         self.delivery = Delivery(self._as_clip(), range(total), self.spec.encoding, pattern=plan.pattern)
+        stored, deep = self.delivery.stored, self.delivery.depth > 8
+        self.pictures = DreamPictures(plan.seed.size, (stored.width, stored.height), self.spec.dreaming.upscale, deep)
         self.delivery.report_changes(context)
         self.num_predicted = 0
 
@@ -166,7 +165,7 @@ class DreamJob:
                 for chunk in missing:
                     rollout.go_to(chunk.first)
                     for frame in range(chunk.first, chunk.stop):
-                        picture = self._picture(rollout.next())
+                        picture = self.pictures(rollout.next())
                         queue.put(partial(writer.write, frame, picture, self.delivery.stamps(frame)[0]))
                         done += 1
                         self.context.report(Progress(f"dreaming {self.plan.seed.name}", done, total))
@@ -180,7 +179,7 @@ class DreamJob:
         """Return the number of pictures that may wait for the encoder; 0 encodes in the same thread."""
         if self.delivery.stored.width * self.delivery.stored.height <= SYNCHRONOUS_PIXELS:
             return 0
-        return buffer_capacity(*self.plan.seed.size)
+        return buffer_capacity(*self.pictures.picture_size)
 
     def _on_step(self) -> None:
         self.num_predicted += 1
@@ -230,10 +229,6 @@ class DreamJob:
         text = f"frame {frame}: the dream drifted too far from the training frames and restarts from the seed"
         self.context.note(text, "warning")
 
-    def _picture(self, frame: Tensor) -> np.ndarray:
-        picture: np.ndarray = to_pictures(frame[None], deep=self.delivery.depth > 8)[0]
-        return picture
-
     def _segment(self, path: Path) -> SegmentWriter:
         return SegmentWriter(path, self.delivery.stored, self.spec.encoding)
 
@@ -255,6 +250,7 @@ class DreamJob:
             picture={k: str(v) for k, v in self.delivery.stored.__dict__.items()},
             engine=plan.models(0).engine.identity_at(*plan.seed.size),
             libraries=media_libraries(),
+            upscale=self.pictures.for_key(),
         )
 
     def estimate(self) -> Table:
@@ -268,7 +264,7 @@ class DreamJob:
             began = time.perf_counter()
             with closing(self._segment(path)) as segment:
                 for frame in range(count):
-                    picture = self._picture(rollout.step())
+                    picture = self.pictures(rollout.step())
                     segment.write(picture, self.delivery.stamps(frame)[0])
                     unpacked += len(encode(picture)) if encode else 0
             seconds, encoded = time.perf_counter() - began, path.stat().st_size

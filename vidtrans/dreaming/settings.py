@@ -94,6 +94,14 @@ class DreamingSettings:
         False, "morph from model to model by interpolating their weights", flag=Flag(Group.LOOK, ("--morph",))
     )
 
+    upscale: str = setting(
+        "faithful",
+        "how a smaller picture comes to the size of the result: faithful (nothing but the picture, a little crisper) "
+        "or bicubic",
+        choices=("faithful", "bicubic"),
+        flag=Flag(Group.LOOK, ("--upscale",)),
+    )
+
     def __post_init__(self) -> None:
         self.animations()
 

@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 
 from vidtrans.core.settings import Table, to_table
-from vidtrans.flow.scaling import blur
+from vidtrans.flow.scaling import blur, grow, shrink
 from vidtrans.painting.blending import Blend, Painting, blend
 from vidtrans.painting.maps import NEAREST, KeyMaps
 from vidtrans.video.images.picture import resize
 
-VERSION = 2
+VERSION = 3
 SURE = 1.5  # times the trust: from ⅔ on nothing is left of what lies below
 LEVELS = (0.0, 0.075, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.825, 0.875, 0.925, 0.9625, 1.0)  # of trust
 MOTION = tuple(min(1.0, SURE * level) for level in LEVELS)  # shares where the motion is followed
@@ -108,24 +108,30 @@ class PaintComposer:
             under = source.astype(np.float32) / np.iinfo(source.dtype).max
         return blend(frame, brought, under) if brought else None
 
-    def lift(self, frame: int, picture: np.ndarray, source: np.ndarray, matte: np.ndarray | None = None) -> np.ndarray:
+    def lift(
+        self,
+        frame: int,
+        picture: np.ndarray,
+        source: np.ndarray,
+        matte: np.ndarray | None = None,
+        working_size: tuple[int, int] | None = None,
+    ) -> np.ndarray:
         """Return only the paint of a painted frame, as a layer (H, W, 4) of the picture's dtype, not premultiplied.
 
         Composited over ``source``, (H, W, 3) like the picture, the layer gives the picture again, except for invisible
         differences. Network paint outside the transferred paint has the alpha that its colours need. ``matte``: (H, W)
-        uint8, white where paint is allowed.
+        uint8, white where paint is allowed. ``working_size``: (width, height) of the picture before it was enlarged;
+        paint is found at that size, because detail lost since then is not paint.
         """
         full = np.iinfo(picture.dtype).max
         found = self.blend(frame, source)
         below, above = source.astype(np.float32) / full, picture.astype(np.float32) / full
-        difference = above - below
-        needed = (np.abs(difference) / np.maximum(np.where(difference > 0, 1 - below, below), 1 / full)).max(2)
-        alpha = np.clip((np.abs(difference).max(2) - FAINT) / FAINT, 0, 1) * np.clip(needed, 0, 1)
+        alpha = _needed_alpha(below, above, 1 / full, working_size or self.size)
         if found is not None:
             cover = found.cover if matte is None else found.cover * (matte.astype(np.float32) / 255)
             alpha = np.maximum(alpha, cover)
         alpha = np.rint(full * alpha)
-        colours = full * (below + difference * (full / np.maximum(alpha, 1))[..., None])
+        colours = full * (below + (above - below) * (full / np.maximum(alpha, 1))[..., None])
         return np.dstack([np.clip(np.rint(colours), 0, full), alpha]).astype(picture.dtype)
 
     def completed(self, key: int, source: np.ndarray) -> np.ndarray:
@@ -161,6 +167,20 @@ class PaintComposer:
                 self._loaded.popitem(last=False)
         self._loaded.move_to_end(key)
         return self._loaded[key]
+
+
+def _needed_alpha(below: np.ndarray, above: np.ndarray, step: float, size: tuple[int, int]) -> np.ndarray:
+    """Return the alpha, (H, W) 0 to 1, that visible paint needs to turn ``below`` into ``above``, (H, W, 3) 0 to 1.
+
+    ``step``: one level. ``size``: the (width, height) at which the two are compared, if it is smaller.
+    """
+    whole = below.shape[1], below.shape[0]
+    if min(size) < min(whole):
+        below, above = shrink(below, size), shrink(above, size)
+    difference = above - below
+    needed = (np.abs(difference) / np.maximum(np.where(difference > 0, 1 - below, below), step)).max(2)
+    alpha: np.ndarray = np.clip((np.abs(difference).max(2) - FAINT) / FAINT, 0, 1) * np.clip(needed, 0, 1)
+    return alpha if (alpha.shape[1], alpha.shape[0]) == whole else grow(alpha, whole)
 
 
 class Corrector:

@@ -15,6 +15,7 @@ from vidtrans.output.places import check_parents, refuse_link
 from vidtrans.output.result import Result
 from vidtrans.propagation.painting_job import PaintingJob
 from vidtrans.propagation.requests import PropagateRequest
+from vidtrans.rendering.enlarger import tell_unused_upscale
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.requested_output import makes_folder
 from vidtrans.session import Context
@@ -33,6 +34,7 @@ def propagate(request: PropagateRequest, context: Context) -> Table:
             return result.report(existing, cached=True)
         job.check()
         job.tell_shots()
+        tell_unused_upscale(job.rough().plan, request.recipe, context)
         if context.dry_run:
             return result.report(job.forecast(), cached=False)
         job.maps.find()

@@ -72,7 +72,7 @@ class Composer:
         picture = self._enlarge(sample.index, picture, frame.rgb)
         result = finish(plan.pairing, plan.directions(sample.index), frame.rgb, picture, model_input, matte)
         if self._painter is not None:
-            return self._painter.lift(sample.index, result, frame.rgb, matte)
+            return self._painter.lift(sample.index, result, frame.rgb, matte, plan.size)
         return with_alpha(result, frame.alpha) if plan.picture.alpha else result
 
     def close(self) -> None:

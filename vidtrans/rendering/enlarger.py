@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from vidtrans.config.recipe import Recipe
 from vidtrans.rendering.plan import RenderPlan
+from vidtrans.session import Context
 from vidtrans.upscaling import MEASURED
 from vidtrans.upscaling.array_pictures import shrink, size_of
 from vidtrans.upscaling.enlarging import unit, upscale
@@ -30,11 +32,26 @@ class ShotFaults:
         return self.faults[firsts[number - 1]] if number else FAULTLESS
 
 
+def tell_unused_upscale(plan: RenderPlan, recipe: Recipe, context: Context) -> None:
+    """Report that the ``upscale`` of a recipe has no effect on a plan, unless it is the default or a preset's."""
+    given, from_preset = recipe.tables.get("rendering", {}), recipe.from_preset.get("rendering", {})
+    if "upscale" not in given or given["upscale"] == from_preset.get("upscale"):
+        return
+    width, height = plan.size
+    why = f"pictures are made at {width}x{height}, which is not smaller than the result"
+    if width < plan.picture.width and height < plan.picture.height:
+        why = ""
+    if not plan.is_painted:
+        why = f"'{plan.model.name}' returns the source's own pictures"
+    if why:
+        context.note(f"{plan.clip.name}: --upscale {plan.rendering.upscale} has no effect: {why}")
+
+
 class Enlarger:
     """The enlarger of a plan's filtered pictures: on the GPU of the ``engine``, if it has one that is Nvidia's."""
 
     def __init__(self, plan: RenderPlan, faults: ShotFaults, engine: Any) -> None:  # noqa: ANN401  (see ``FramePath``)
-        self._mode = plan.rendering.upscale if plan.is_upscaled else "bicubic"
+        self._mode = plan.upscale
         device = getattr(engine, "device", None) if engine.device_kind == "cuda" else None
         self._faults, self._device = faults, device and device.torch
 

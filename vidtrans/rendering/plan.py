@@ -42,10 +42,10 @@ MAX_SIDE_FILTERED = 32766  # pixels: the limit of OpenCV's remap
 class RenderPlan:
     """The plan to render the frames [first, stop) of a clip, whose pictures have one size, with a model.
 
-    ``drawn``: the source is a drawing, used directly as the network's input. ``guide``: another clip whose motion
-    guides the filter. ``trimmed``: only a part of the clip was requested. ``pattern``: file name pattern of the
-    result's pictures. ``threads``: per decoder; 0 uses all of the machine. ``paint``: painted key frames over the
-    model's pictures. ``corrections``: paint over the result. ``exposure``: corrects each frame when it is read.
+    ``drawn``: the source is a drawing, used directly as the network's input. ``guide``: a clip whose motion guides the
+    filter. ``trimmed``: only a part of the clip was requested. ``pattern``: of the file names of the result's pictures.
+    ``threads``: per decoder; 0 uses all of the machine. ``paint``: painted key frames over the model's pictures.
+    ``corrections``: paint over the result. ``exposure``: corrects each frame when it is read.
 
     Raises UsageError if settings conflict, or the codec cannot hold the result.
     """
@@ -192,19 +192,19 @@ class RenderPlan:
     def is_composed(self) -> bool:
         """Return whether the result also needs the source at full size, which is then read a second time."""
         composed = self.mask is not None or not self.directions.always_plain or self.pairing.finishes
-        return composed or self.picture.alpha or self.is_upscaled
+        return composed or self.picture.alpha or self.upscale != "bicubic"
 
     @property
-    def is_upscaled(self) -> bool:
-        """Return whether pictures come to the size of the result by more than a bicubic resize."""
-        same_size = self.size == (self.picture.width, self.picture.height)
-        return self.rendering.upscale != "bicubic" and not same_size and self.is_painted
+    def upscale(self) -> str:
+        """Return how pictures come to the size of the result; bicubic unless they are smaller on both sides."""
+        is_small = self.size[0] < self.picture.width and self.size[1] < self.picture.height
+        mode = self.rendering.upscale_for(fills_holes=self.pairing.uses_mask)
+        return mode if is_small and self.is_painted else "bicubic"
 
     @property
     def is_measured(self) -> bool:
         """Return whether faults of the model's pictures are looked for; painted key frames have none."""
-        is_network = not self.model.is_identity and not self.model.optimises and self.paint is None
-        return self.is_upscaled and self.rendering.upscale in MEASURED and is_network
+        return self.upscale in MEASURED and not (self.model.is_identity or self.model.optimises or self.paint)
 
     @property
     def source_frames(self) -> list[int] | None:

@@ -17,6 +17,7 @@ from vidtrans.output.assembling import VERSION as ASSEMBLY_VERSION
 from vidtrans.output.places import check_named
 from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
 from vidtrans.store.stages import FilterStage, InferStage, RenderStage
+from vidtrans.upscaling import VERSION as UPSCALING_VERSION
 from vidtrans.video.io.codecs import PICTURES
 from vidtrans.video.io.encoding import EncodingSettings, split_pattern
 from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
@@ -84,6 +85,7 @@ def request_digest(
         "settings": settings.for_key(stills=stills, masked=masked),
         "pattern": target.pattern,
         "versions": [DIRECTING_VERSION, SURVEY_VERSION],
+        "upscaling": 0 if settings.rendering.upscale == "bicubic" else UPSCALING_VERSION,
         "stages": [FilterStage.id(), InferStage.id(), RenderStage.id()],
         "assembly": ASSEMBLY_VERSION,
         "program": program_of(settings.encoding, settings.rendering.source_filter),

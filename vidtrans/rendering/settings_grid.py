@@ -35,11 +35,11 @@ from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.picture_paths import is_picture_source
 from vidtrans.video.io.reader import ClipReader
-from vidtrans.video.plots.layout import ContactSheet, cell_size
+from vidtrans.video.plots.layout import ContactSheet, cell_size, middle
 
 MAX_WIDTH = 2400  # pixels, of the whole grid
 MAX_CELL = 480
-VARIED = ("strength", "mix", "keep_colour", "size", "look", "stroke_size")
+VARIED = ("strength", "mix", "keep_colour", "size", "upscale", "look", "stroke_size")
 MOST_LOOKS = 3  # number of suggested styles
 ENDLESS = range(1 << 40)  # timestamps, for conditions that never change
 Models = Sequence[tuple[LoadedModel, RenderingSettings]]  # each with its rendering settings
@@ -131,6 +131,9 @@ def draw_grid(
     rows = list(zip(*pictures, strict=True))
     cell = cell_size(chosen[0].source, min(MAX_CELL, MAX_WIDTH // len(columns)))
     title = f"{video.name}: each column changes one setting; single frames, so no temporal filter"
+    if any(variation.key == "upscale" for variation in asked):  # scaled down, all modes look the same
+        rows = [tuple(middle(picture, *cell) for picture in row) for row in rows]
+        title += "; the middle of each, not scaled"
     labels = [label for label, _ in columns]
     write_picture(path, ContactSheet(title, rows, cell, labels, [[frame.label] for frame in chosen]).draw())
     return {"frames": len(chosen), "columns": labels}
@@ -288,7 +291,7 @@ def _render(
     blend = FrameBlend(**{name: curve.values[0] for name, curve in rendering.curves().items()})
     factor = pairing.upscale_factor
     sources = [resize(f.source, f.source.shape[1] * factor, f.source.shape[0] * factor) for f in chosen]
-    mode = "bicubic" if look.is_identity else rendering.upscale
+    mode = "bicubic" if look.is_identity else rendering.upscale_for(fills_holes=pairing.uses_mask)
     pictures = enlarge_frames([sample.output for sample in samples], sources, mode, has_faults=not look.optimises)
     together = zip(sources, pictures, prepared, strict=True)
     return [finish(pairing, blend, source, picture, ready.input) for source, picture, ready in together]

@@ -248,6 +248,7 @@ class DreamStage(Stage):
     """Encoded segments of a dream. Only a loop's key has the number of frames: other dreams can be extended."""
 
     name: ClassVar[str] = "dream"
+    optional: ClassVar[tuple[str, ...]] = ("upscale",)
     seed: Table  # content digest and frames, or the noise
     models: list[Table]  # content digest and pairing of each
     sequence: Table  # how several models follow one another
@@ -262,3 +263,4 @@ class DreamStage(Stage):
     picture: Table
     engine: Table
     libraries: Table
+    upscale: Table = field(default_factory=dict)  # mode and version, where pictures are enlarged before the encoder

@@ -24,6 +24,7 @@ from vidtrans.output.records import check_foreign
 from vidtrans.output.result import Result
 from vidtrans.rendering.chunk_manifest import forget_terms
 from vidtrans.rendering.conditions import look_files as named_looks
+from vidtrans.rendering.enlarger import tell_unused_upscale
 from vidtrans.rendering.picture_folders import render_pictures
 from vidtrans.rendering.plan import plan_render, with_picture_fps
 from vidtrans.rendering.render_job import RenderJob
@@ -77,6 +78,7 @@ def stylize(request: StylizeRequest, context: Context) -> Table:
     if not render.look.is_identity:
         import_in_background("torch")  # most of a second, while the clip is indexed
     job = render.job(clip or render.open())
+    tell_unused_upscale(job.plan, request.recipe, context)
     output = result.output
     if request.score:
         check_scorable(job.plan)

@@ -14,5 +14,5 @@ Nothing here keeps a state between frames. The steps are written once, in ``enla
 """
 
 MODES = ("auto", "guided", "clean", "faithful", "bicubic")
-MEASURED = ("auto", "guided", "clean")  # use the faults of the network
-VERSION = 2  # of the arithmetic, for cache keys
+MEASURED = ("auto", "guided", "clean")  # use the source, and the faults of the network
+VERSION = 3  # of the arithmetic, for cache keys

@@ -71,7 +71,7 @@ def _sharpened(ops: Ops, x: Picture, projected: Picture, size: Size) -> Picture:
     return ops.between(sharp, ops.spread(low, size), ops.spread(high, size))
 
 
-class Scale(NamedTuple):
+class DetailScale(NamedTuple):
     """The candidates for the finest detail of a picture, from half its size, beside the truth of it."""
 
     found: Details
@@ -80,13 +80,13 @@ class Scale(NamedTuple):
     half_source: Picture
 
 
-def scale_of(ops: Ops, x: Picture, source: Picture) -> Scale:
+def scale_of(ops: Ops, x: Picture, source: Picture) -> DetailScale:
     """Return the candidates at the size of ``x``, where it is itself the truth; the source has the same size."""
     half, half_source = half_of(ops, x), half_of(ops, source)
-    return Scale(candidates(ops, half, half_source, source), _unseen_beside(ops, x, half), half, half_source)
+    return DetailScale(candidates(ops, half, half_source, source), _unseen_beside(ops, x, half), half, half_source)
 
 
-def agreement(ops: Ops, scale: Scale) -> Details:
+def agreement(ops: Ops, scale: DetailScale) -> Details:
     """Return how far each candidate is right, from 0 to 1: least squares in a window around each pixel, two maps."""
     from_guide, from_edges = scale.found
     gg, ee = _shared(ops, from_guide, from_guide) + RIDGE, _shared(ops, from_edges, from_edges) + RIDGE

@@ -60,6 +60,12 @@ def cell_size(picture: np.ndarray, wanted: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
+def middle(picture: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Return the part of this size in the middle of a picture, or as much as there is."""
+    y, x = max(0, picture.shape[0] - height) // 2, max(0, picture.shape[1] - width) // 2
+    return picture[y : y + height, x : x + width]
+
+
 def blank(width: int, height: int) -> np.ndarray:
     """Return a picture of the background colour."""
     return np.full((height, width, 3), PAPER, np.uint8)
