@@ -40,6 +40,19 @@ def test_each_way_makes_another_picture_of_the_same_output(source: Path, tiny_mo
     assert said_json(capsys, *command, "--upscale", "guided", "-o", "guided.mkv")["cached"]
 
 
+def test_sharpness_is_for_taste(source: Path, tiny_model: Path, capsys: Capsys) -> None:
+    made = []
+    for flags in (("--upscale", "bicubic"), ("--sharpness", "0"), ("--sharpness", "0.5"), ()):
+        said_json(
+            capsys, "stylize", source, "--model", tiny_model, *SMALL, *flags, "--end", "6", "-o", "o.mkv", "--overwrite"
+        )
+        made.append(np.stack(decode(Path("o.mkv"))[2]).astype(int))
+    bicubic, none, half, whole = made
+    assert np.abs(none - bicubic).max() <= 2
+    assert np.abs(2 * half - none - whole).mean() < 1
+    assert np.abs(whole - bicubic).max() > 8
+
+
 def test_chunks_and_ends_do_not_matter(source: Path, tiny_model: Path, capsys: Capsys) -> None:
     command = ("stylize", source, "--model", tiny_model, *SMALL, "--upscale", "guided")
     said_json(capsys, *command, "-o", "whole.mkv")

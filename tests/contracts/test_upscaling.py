@@ -76,6 +76,16 @@ def test_shrunk_again_it_is_what_it_was(mode: str) -> None:
     assert np.abs(shrink(made, (64, 48)) - output).mean() < 0.006
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_share_of_the_sharpness_lies_between_the_picture_and_a_bicubic_resize(mode: str) -> None:
+    source = photo(96, 72)
+    output = shrink(look(source), (32, 24))
+    soft, half, whole = (upscale(output, source, mode, share=share) for share in (0, 0.5, 1))
+    assert np.abs(soft - upscale(output, source, "bicubic")).max() < 1e-6
+    assert np.abs(half - (soft + whole) / 2).mean() < 1e-3
+    assert np.abs(half - upscale_on("cpu", output, source, mode, share=0.5)).max() < 0.1 / 255
+
+
 def test_a_source_of_another_clip_adds_next_to_nothing() -> None:
     truth, other = look(photo(192, 144)), np.random.default_rng(5).random((144, 192, 3), np.float32)
     output = shrink(truth, (64, 48))

@@ -32,7 +32,7 @@ class Propagate(Command):
     CONTEXT: ClassVar = (*CACHING, "device", "decoder", "seed")
     TABLES: ClassVar = dict.fromkeys(CHAIN, ()) | {
         "training": ("steps",),
-        "rendering": ("cuts", "upscale", "strength", "mix", "keep_colour"),
+        "rendering": ("cuts", "upscale", "sharpness", "strength", "mix", "keep_colour"),
         "temporal": None,
         "encoding": ("codec",),
     }

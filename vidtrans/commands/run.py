@@ -39,7 +39,7 @@ class Run(Command):
     TABLES: ClassVar = dict.fromkeys(CHAIN, ()) | {
         "pairing": None,
         "training": ("steps",),
-        "rendering": ("upscale", "strength", "mix", "keep_colour"),
+        "rendering": ("upscale", "sharpness", "strength", "mix", "keep_colour"),
         "temporal": None,
         "encoding": ("codec",),
     }

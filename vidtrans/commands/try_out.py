@@ -29,7 +29,7 @@ class Try(Command):
     CONTEXT: ClassVar = (*WRITING, "device")
     TABLES: ClassVar = {
         "pairing": (),
-        "rendering": ("size", "upscale", "strength", "mix", "keep_colour", "look", "stroke_size"),
+        "rendering": ("size", "upscale", "sharpness", "strength", "mix", "keep_colour", "look", "stroke_size"),
     }
 
     video: Annotated[Path, Argument()]

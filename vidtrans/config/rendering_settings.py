@@ -35,6 +35,13 @@ class RenderingSettings:
         choices=MODES,
         flag=Flag(Group.LOOK, ("--upscale",)),
     )
+    sharpness: float = setting(
+        1.0,
+        "how much of the detail that --upscale adds to a bicubic resize is shown, 0 to 1",
+        low=0,
+        high=1,
+        flag=Flag(Group.LOOK, ("--sharpness",), metavar="X"),
+    )
     strength: str | float = setting(
         1.0,
         "0 is the source, 1 the look, 2 twice as far; keyframes: '0: 0.2, 120: 1'",

@@ -124,5 +124,9 @@ def _blend_key(plan: RenderPlan) -> Table:
         "curves": {name: str(curve) for name, curve in plan.rendering.curves().items()},
         "mask": plan.mask.for_key() if plan.mask else {},
         "feather": plan.rendering.mask_feather if plan.mask else 0.0,
-        **({"upscale": [plan.upscale, UPSCALING_VERSION]} if plan.upscale != "bicubic" else {}),
+        **(
+            {"upscale": [plan.upscale, UPSCALING_VERSION, plan.rendering.sharpness]}
+            if plan.upscale != "bicubic"
+            else {}
+        ),
     }

@@ -51,7 +51,7 @@ class Enlarger:
     """The enlarger of a plan's filtered pictures: on the GPU of the ``engine``, if it has one that is Nvidia's."""
 
     def __init__(self, plan: RenderPlan, faults: ShotFaults, engine: Any) -> None:  # noqa: ANN401  (see ``FramePath``)
-        self._mode = plan.upscale
+        self._mode, self._share = plan.upscale, plan.rendering.sharpness
         device = getattr(engine, "device", None) if engine.device_kind == "cuda" else None
         self._faults, self._device = faults, device and device.torch
 
@@ -62,12 +62,17 @@ class Enlarger:
         if self._device is not None:
             from vidtrans.upscaling.on_device import upscale_on
 
-            return upscale_on(self._device, output, source, self._mode, self._faults(index))
-        return upscale(output, source, self._mode, self._faults(index))
+            return upscale_on(self._device, output, source, self._mode, self._faults(index), self._share)
+        return upscale(output, source, self._mode, self._faults(index), self._share)
 
 
 def enlarge_frames(
-    outputs: Sequence[np.ndarray], sources: Sequence[np.ndarray], mode: str, *, has_faults: bool = True
+    outputs: Sequence[np.ndarray],
+    sources: Sequence[np.ndarray],
+    mode: str,
+    share: float,
+    *,
+    has_faults: bool = True,
 ) -> list[np.ndarray]:
     """Return a model's outputs of single frames at the sizes of their sources; their faults are found in themselves."""
     if mode == "bicubic":
@@ -75,4 +80,4 @@ def enlarge_frames(
     pairs = list(zip(outputs, sources, strict=True))
     small = [(unit(o), shrink(unit(s), size_of(o))) for o, s in pairs if size_of(o) != size_of(s)]
     faults = find_faults(small) if has_faults and mode in MEASURED else FAULTLESS
-    return [upscale(output, source, mode, faults) for output, source in pairs]
+    return [upscale(output, source, mode, faults, share) for output, source in pairs]

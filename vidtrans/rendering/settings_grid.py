@@ -39,7 +39,7 @@ from vidtrans.video.plots.layout import ContactSheet, cell_size, middle
 
 MAX_WIDTH = 2400  # pixels, of the whole grid
 MAX_CELL = 480
-VARIED = ("strength", "mix", "keep_colour", "size", "upscale", "look", "stroke_size")
+VARIED = ("strength", "mix", "keep_colour", "size", "upscale", "sharpness", "look", "stroke_size")
 MOST_LOOKS = 3  # number of suggested styles
 ENDLESS = range(1 << 40)  # timestamps, for conditions that never change
 Models = Sequence[tuple[LoadedModel, RenderingSettings]]  # each with its rendering settings
@@ -292,6 +292,7 @@ def _render(
     factor = pairing.upscale_factor
     sources = [resize(f.source, f.source.shape[1] * factor, f.source.shape[0] * factor) for f in chosen]
     mode = "bicubic" if look.is_identity else rendering.upscale_for(fills_holes=pairing.uses_mask)
-    pictures = enlarge_frames([sample.output for sample in samples], sources, mode, has_faults=not look.optimises)
+    outputs, has_faults = [sample.output for sample in samples], not look.optimises
+    pictures = enlarge_frames(outputs, sources, mode, rendering.sharpness, has_faults=has_faults)
     together = zip(sources, pictures, prepared, strict=True)
     return [finish(pairing, blend, source, picture, ready.input) for source, picture, ready in together]

@@ -25,7 +25,9 @@ OWN_DETAIL = 1.5  # times the predicted detail, where the output's own is not st
 SHOWN = 1.5  # a clean picture keeps of the small one what this many times fewer pixels a side show
 
 
-def upscale(output: np.ndarray, source: np.ndarray, mode: str, faults: Faults = FAULTLESS) -> np.ndarray:
+def upscale(
+    output: np.ndarray, source: np.ndarray, mode: str, faults: Faults = FAULTLESS, share: float = 1.0
+) -> np.ndarray:
     """Return a network's output at its source's size.
 
     Args:
@@ -36,18 +38,21 @@ def upscale(output: np.ndarray, source: np.ndarray, mode: str, faults: Faults = 
             source's detail instead of the output's, where they agree; "faithful": by back-projection alone, which
             shows nothing but the output; "bicubic".
         faults: what is mended in the output before.
+        share: of what the mode adds to a bicubic resize, from 0 to 1.
 
     Returns:
         (H, W, 3) of the output's type. A side that becomes smaller is averaged, whatever the mode.
     """
     if array_pictures.size_of(output) == array_pictures.size_of(source):
         return output
-    return _as(enlarged(array_pictures, unit(output), unit(source), mode, faults), output.dtype)
+    return _as(enlarged(array_pictures, unit(output), unit(source), mode, faults, share), output.dtype)
 
 
-def enlarged(ops: Ops, x: Picture, source: Picture, mode: str, faults: Faults = FAULTLESS) -> Picture:
+def enlarged(
+    ops: Ops, x: Picture, source: Picture, mode: str, faults: Faults = FAULTLESS, share: float = 1.0
+) -> Picture:
     """Return a picture ``x`` at its source's size; ``ops`` is the module of operations for both, float32."""
-    size, small = ops.size_of(source), ops.size_of(x)
+    size, small, given = ops.size_of(source), ops.size_of(x), x
     if size[0] <= small[0] or size[1] <= small[1]:
         is_smaller = size[0] <= small[0] and size[1] <= small[1]
         made = ops.shrink(x, size) if is_smaller else ops.enlarge(x, size)
@@ -62,6 +67,9 @@ def enlarged(ops: Ops, x: Picture, source: Picture, mode: str, faults: Faults = 
             made = _clean(ops, x, small_source, source)
         else:
             made = _guided(ops, x, small_source, source, faults if mode == "auto" else FAULTLESS)
+    if share < 1:
+        soft = ops.enlarge(given, size)
+        made = ops.plus(soft, ops.minus(made, soft), share)
     return ops.clip(made, 0, 1)
 
 

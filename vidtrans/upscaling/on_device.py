@@ -12,12 +12,17 @@ from vidtrans.upscaling.mending import FAULTLESS, Faults
 
 
 def upscale_on(
-    device: torch.device | str, output: np.ndarray, source: np.ndarray, mode: str, faults: Faults = FAULTLESS
+    device: torch.device | str,
+    output: np.ndarray,
+    source: np.ndarray,
+    mode: str,
+    faults: Faults = FAULTLESS,
+    share: float = 1.0,
 ) -> np.ndarray:
     """Return a network's output at its source's size: see ``enlarging.upscale``."""
     if output.shape == source.shape:
         return output
-    made = enlarged(tensor_pictures, _uploaded(output, device), _uploaded(source, device), mode, faults)[0]
+    made = enlarged(tensor_pictures, _uploaded(output, device), _uploaded(source, device), mode, faults, share)[0]
     most = 1 if output.dtype == np.float32 else np.iinfo(output.dtype).max
     levels = made.permute(1, 2, 0) * most
     if output.dtype == np.float32:
