@@ -48,7 +48,7 @@ def test_sharpness_is_for_taste(source: Path, tiny_model: Path, capsys: Capsys) 
         )
         made.append(np.stack(decode(Path("o.mkv"))[2]).astype(int))
     bicubic, none, half, whole = made
-    assert np.abs(none - bicubic).max() <= 2
+    assert np.abs(none - bicubic).mean() < 0.6  # OpenCV resizes whole levels in other steps
     assert np.abs(2 * half - none - whole).mean() < 1
     assert np.abs(whole - bicubic).max() > 8
 
