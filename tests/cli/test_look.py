@@ -27,7 +27,8 @@ STEPS = 3
 ASSETS = PACKAGE / "assets"
 QUICK = ["--set", "dataset.size=48", "--set", "training.crop_size=32", "--set", "generator.channels=4"]
 QUICK += ["--set", "generator.blocks=1", "--set", "training.look_measure=patches", "--set", "training.ema_decay=0"]
-EXACT = ["--codec", "ffv1", "--temporal", "off"]
+# What is mended in a shot depends on all of its looks.
+EXACT = ["--codec", "ffv1", "--temporal", "off", "--upscale", "bicubic"]
 
 
 def style(name: str, seed: int) -> Path:
