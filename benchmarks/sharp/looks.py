@@ -56,6 +56,19 @@ def drawn_lines(picture: np.ndarray) -> np.ndarray:
     return np.repeat(tone[..., None], 3, axis=2).astype(np.float32)
 
 
+def stylised(picture: np.ndarray) -> np.ndarray:
+    """Smooth areas and dark edges (Gastal and Oliveira, "Domain Transform", SIGGRAPH 2011), as OpenCV has it."""
+    return cv2.stylization(np.rint(picture * 255).astype(np.uint8), sigma_s=20, sigma_r=0.2).astype(np.float32) / 255
+
+
+def dodged(picture: np.ndarray) -> np.ndarray:
+    """A pencil drawing: brightness over its own blur, with a tint of the colours."""
+    grey = picture.mean(axis=2, keepdims=True)
+    lines = np.clip(grey / np.maximum(cv2.GaussianBlur(grey, (0, 0), 4)[..., None], 0.02), 0, 1)
+    return (lines * (0.8 + 0.2 * picture)).astype(np.float32)
+
+
+# No rule was chosen on the last two.
 LOOKS = {
     "grade": grade,
     "hue curve": hue_curve,
@@ -63,4 +76,6 @@ LOOKS = {
     "outlined": outlined,
     "Kuwahara": kuwahara,
     "XDoG lines": drawn_lines,
+    "stylised": stylised,
+    "pencil": dodged,
 }

@@ -202,7 +202,7 @@ def test_a_model_that_optimises_needs_no_training_and_goes_on_after_each_frame(c
         if isinstance(event, Progress) and event.unit == "frames" and event.counted and event.done >= 2:
             stop.request(130)
 
-    settings = {"encoding": {"codec": "ffv1"}, "temporal": {"name": "off"}}
+    settings = {"encoding": {"codec": "ffv1"}, "temporal": {"name": "off"}, "rendering": {"upscale": "bicubic"}}
     with pytest.raises(Interrupted):
         api.stylize(clip, "ink", "parts.mkv", settings=settings, report=stop_after_two, stop=stop)
     made = api.stylize(clip, "ink", "parts.mkv", settings=settings)

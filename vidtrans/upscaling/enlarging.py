@@ -21,7 +21,9 @@ from vidtrans.upscaling.detail import (
 from vidtrans.upscaling.guidance import guided
 from vidtrans.upscaling.mending import FAULTLESS, Faults, mended
 
-OWN_DETAIL = 1.5  # times the predicted detail, where the output's own is not strengthened
+# Where the output's finest detail is its own, not the source's: the share of its sharpened edges, which stay within its
+# colours, and the difference below which detail of the source is grain or compression.
+OWN_EDGES, FAINT = 0.7, 3 / 255
 SHOWN = 1.5  # a clean picture keeps of the small one what this many times fewer pixels a side show
 
 
@@ -76,14 +78,17 @@ def enlarged(
 def _guided(ops: Ops, x: Picture, small_source: Picture, source: Picture, faults: Faults) -> Picture:
     size, small = ops.size_of(source), ops.size_of(x)
     twice = back_project(ops, x, size, BACK_PROJECTIONS - 1)
-    shown = x if faults.is_own else ops.plus(twice, ops.minus(x, ops.shrink(ops.enlarge(twice, size), small)))
     found = candidates(ops, x, small_source, source, twice)
     right = agreement(ops, scale_of(ops, x, small_source))
     if faults.is_unlike:
         right = Details(right.guided * 0, right.edges)
-    detail = predicted(ops, found, right)
-    made = ops.plus(ops.enlarge(shown, size), detail, OWN_DETAIL if faults.is_own else 1)
-    return _within(ops, made, x, size)
+    if faults.is_own:
+        faint = ops.clip(found.guided, -FAINT, FAINT)
+        made = ops.times(ops.minus(found.guided, faint), ops.spread(right.guided, size))
+        made = ops.plus(ops.enlarge(x, size), ops.plus(made, found.edges, OWN_EDGES))
+        return _within(ops, made, x, size, beyond=0)
+    shown = ops.plus(twice, ops.minus(x, ops.shrink(ops.enlarge(twice, size), small)))
+    return _within(ops, ops.plus(ops.enlarge(shown, size), predicted(ops, found, right)), x, size)
 
 
 def _clean(ops: Ops, x: Picture, small_source: Picture, source: Picture) -> Picture:
@@ -98,11 +103,13 @@ def _clean(ops: Ops, x: Picture, small_source: Picture, source: Picture) -> Pict
     return _within(ops, made, x, size)
 
 
-def _within(ops: Ops, picture: Picture, x: Picture, size: Size) -> Picture:
-    """Limit a picture to the range of ``x`` around each pixel, and as much beyond: the source's texture stays out."""
+def _within(ops: Ops, picture: Picture, x: Picture, size: Size, beyond: float = 1) -> Picture:
+    """Limit a picture to the range of ``x`` around each pixel, and ``beyond`` of it on either side."""
     low, high = ops.extremes(x)
     span = ops.minus(high, low)
-    return ops.between(picture, ops.spread(ops.minus(low, span), size), ops.spread(ops.plus(high, span), size))
+    return ops.between(
+        picture, ops.spread(ops.plus(low, span, -beyond), size), ops.spread(ops.plus(high, span, beyond), size)
+    )
 
 
 def unit(picture: np.ndarray) -> np.ndarray:
