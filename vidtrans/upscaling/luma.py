@@ -17,7 +17,7 @@ from vidtrans.upscaling.detail import WINDOW, Ops, Picture, back_project, half_o
 from vidtrans.upscaling.guidance import RADIUS
 
 EPSILON = 2e-4  # variance of luma below which a window counts as flat; three channels need a larger one
-RIDGE = 1e-5  # of the least squares of the gain
+RIDGE = 3e-5  # of the least squares of the gain
 Map = Any  # an array or a tensor of one channel
 
 
@@ -40,11 +40,12 @@ def upscale_stream(output: np.ndarray, source: np.ndarray, mode: str) -> np.ndar
 def enlarged_by_luma(ops: Ops, x: Picture, guide: Map) -> Picture:
     """Return a picture ``x`` at the size of ``guide``, the luma of its source."""
     change = luma_change(ops, ops.luma(x), guide)
-    return ops.clip(ops.plus(ops.enlarge(x, ops.size_of(guide)), ops.merge([change] * 3)), 0, 1)
+    colours = ops.clip(ops.enlarge(x, ops.size_of(guide)), 0, 1)
+    return ops.clip(ops.plus(colours, ops.merge([change] * 3)), 0, 1)
 
 
 def luma_change(ops: Ops, luma: Map, guide: Map) -> Map:
-    """Return what to add to each colour of a picture that was enlarged to the size of ``guide``.
+    """Return what to add to each colour of a picture that was enlarged to the size of ``guide``, and clipped.
 
     ``luma``: the small picture's. ``guide``: the luma of its source.
     """
@@ -56,7 +57,7 @@ def luma_change(ops: Ops, luma: Map, guide: Map) -> Map:
     low, high = ops.extremes(luma)
     span = high - low
     made = ops.between(made, ops.spread(low - span, size), ops.spread(high + span, size))
-    return made - ops.enlarge(luma, size)
+    return made - ops.clip(ops.enlarge(luma, size), 0, 1)
 
 
 def slope(ops: Ops, guide: Map, luma: Map) -> Map:
