@@ -1,6 +1,6 @@
 // Sources that are a video element: the camera, a screen, a file. Their newest frame is sent whenever one may be.
 
-const LONGEST = 1280; // pixels
+const LONGEST = 1920; // pixels
 const QUALITY = 0.9;
 export const OVERTAKEN = "Overtaken"; // by another source
 
