@@ -12,8 +12,8 @@ import numpy as np
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Time
-from vidtrans.live.delivery import Delivered, Delivery
 from vidtrans.live.live_controls import LARGEST_SIZE, Controls, ControlState, looks_of
+from vidtrans.live.picture_delivery import DeliveredPicture, PictureDelivery
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import LookPairing
@@ -70,7 +70,7 @@ class LiveModel:
             raise UsageError(f"model '{model.name}'", why, "choose a model that paints with a trained network")
         self.model, self._rendering = model, rendering
         engine = load_engine(model, rendering, context, batch=1)
-        self._deliver = Delivery(engine)
+        self._deliver = PictureDelivery(engine)
         self._extractor = FrameExtractor.of(model, rendering, context)
         self._renderer = FrameRenderer(ModelInputs(model.pairing), engine, recurrence=recurrence(model.record, engine))
         self._choices: _InputChoices | None = None
@@ -107,7 +107,7 @@ class LiveModel:
         self._has_failed = False
         # Drawings have no detail, and a source without the holes that a model fills would show through them.
         is_small = frame.is_drawing or self.pairing.uses_mask
-        delivered = Delivered(sample.output, sample.guide)
+        delivered = DeliveredPicture(sample.output, sample.guide)
         if not is_small:
             delivered = self._deliver(sample.output, sample.guide, guides[0], state.controls)
         blend = FrameBlend(state.controls.strength, state.controls.keep_colour)

@@ -60,6 +60,7 @@ connection.addEventListener("state", ({ detail }) => {
   $("record").textContent = detail.recording ? "Stop recording" : "Record";
   for (const button of $("model-buttons").children) press(button, button.dataset.model === detail.controls.model);
   suit();
+  sources.capture.adapt();
   listPresets(detail.presets);
   if (isNew) sources.rejoin(detail, formerNumber);
   isNew = false;

@@ -17,14 +17,14 @@ from vidtrans.video.images.picture import resize
 OUTPUT_SIZE, CUDA_OUTPUT_SIZE = 480, 1080  # pixels: the short side, where the controls give none
 
 
-class Delivered(NamedTuple):
+class DeliveredPicture(NamedTuple):
     """A model's picture and its source, both (H, W, 3) uint8 of one size."""
 
     picture: np.ndarray
     source: np.ndarray
 
 
-class Delivery:
+class PictureDelivery:
     """The enlarger of a model's pictures, on the GPU of the ``engine`` if it has one that is Nvidia's."""
 
     def __init__(self, engine: Any) -> None:  # noqa: ANN401  (see ``FramePath``)
@@ -33,7 +33,9 @@ class Delivery:
         self._device = device and device.torch
         self.output_size = CUDA_OUTPUT_SIZE if is_cuda else OUTPUT_SIZE
 
-    def __call__(self, picture: np.ndarray, guide: np.ndarray, source: np.ndarray, controls: Controls) -> Delivered:
+    def __call__(
+        self, picture: np.ndarray, guide: np.ndarray, source: np.ndarray, controls: Controls
+    ) -> DeliveredPicture:
         """Return a painted picture at the size of its delivery.
 
         Args:
@@ -44,13 +46,13 @@ class Delivery:
         """
         width, height = delivered_size(size_of(source), size_of(picture), controls.output_size or self.output_size)
         if controls.upscale == "off" or (width, height) == size_of(picture):
-            return Delivered(picture, guide)
+            return DeliveredPicture(picture, guide)
         frame = np.ascontiguousarray(resize(source, width, height))
         if self._device is not None:
             from vidtrans.upscaling.on_device import upscale_stream_on
 
-            return Delivered(upscale_stream_on(self._device, picture, frame, controls.upscale), frame)
-        return Delivered(upscale_stream(picture, frame, controls.upscale), frame)
+            return DeliveredPicture(upscale_stream_on(self._device, picture, frame, controls.upscale), frame)
+        return DeliveredPicture(upscale_stream(picture, frame, controls.upscale), frame)
 
 
 def delivered_size(source: tuple[int, int], painted: tuple[int, int], limit: int) -> tuple[int, int]:
