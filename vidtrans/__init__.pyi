@@ -526,6 +526,8 @@ def serve_live(
     https: bool = ...,
     token: str = ...,
     kiosk: bool = ...,
+    upscale: str = ...,
+    output_size: int = ...,
     open_page: bool = ...,
     size: str | None = ...,
     strength: float | str | None = ...,

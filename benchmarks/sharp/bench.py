@@ -22,13 +22,14 @@ from benchmarks.clips import Span, read_frames
 from benchmarks.sharp.looks import LOOKS
 from benchmarks.tables import head, row
 from vidtrans.metrics.picture_quality import psnr_of, sharpness
-from vidtrans.upscaling import MODES
+from vidtrans.upscaling import MODES, array_pictures
 from vidtrans.upscaling.array_pictures import blur, shrink, size_of
 from vidtrans.upscaling.enlarging import upscale
+from vidtrans.upscaling.luma import enlarged_by_luma, upscale_stream
 from vidtrans.upscaling.mending import find_faults
 
 PARTS = ("perfect", "imperfect", "cost")
-# Clips on which no constant was chosen.
+# Clips on which no constant was chosen, but ``luma.EPSILON``.
 CLIPS = (
     Span("video/flower.mp4", 20),
     Span("video/wolf_512.mp4", 5),
@@ -37,6 +38,7 @@ CLIPS = (
     Span("video/bug_bw.mp4", 60),
 )
 FULL_HD = (1920, 1080)
+SHOWN_MODES = (*MODES, "luma")  # luma: of streams
 
 
 def ringing(small: np.ndarray) -> np.ndarray:
@@ -89,18 +91,24 @@ def compare(options: argparse.Namespace, fault: Callable[[np.ndarray], np.ndarra
             small = fault(small) if fault else small
             faults = find_faults([(small, shrink(source, size_of(small)))])
             made = {mode: upscale(small, source, mode, faults) for mode in MODES}
+            made["luma"] = enlarged_by_luma(array_pictures, small, array_pictures.luma(source))
             for mode, picture in made.items():
                 found[name][mode].append(psnr(picture, truth))
             found[name]["over"].append(found[name]["guided"][-1] - found[name]["faithful"][-1])
             found[name]["sharpness"].append(sharpness(made["guided"]) / sharpness(truth))
             found[name]["soft"].append(sharpness(made["bicubic"]) / sharpness(truth))
-    head("look", *MODES, "guided over faithful, at least", "sharpness, guided / bicubic")
+    head("look", *SHOWN_MODES, "guided over faithful, at least", "sharpness, guided / bicubic")
     for name, scores in found.items():
-        means = [statistics.fmean(scores[mode]) for mode in MODES]
+        means = [statistics.fmean(scores[mode]) for mode in SHOWN_MODES]
         sharp = f"{statistics.fmean(scores['sharpness']):.2f} / {statistics.fmean(scores['soft']):.2f}"
         row(name, *(f"{mean:.1f}" for mean in means), f"{min(scores['over']):+.2f}", sharp)
-    means = [statistics.fmean(statistics.fmean(s[mode]) for s in found.values()) for mode in MODES]
-    row("mean", *(f"{mean:.1f}" for mean in means), "", f"{means[0] - means[2]:+.1f} dB over bicubic")
+    means = [statistics.fmean(statistics.fmean(s[mode]) for s in found.values()) for mode in SHOWN_MODES]
+    row(
+        "mean",
+        *(f"{mean:.1f}" for mean in means),
+        "",
+        f"{means[0] - means[MODES.index('bicubic')]:+.1f} dB over bicubic",
+    )
 
 
 def cost(options: argparse.Namespace) -> None:
@@ -110,6 +118,8 @@ def cost(options: argparse.Namespace) -> None:
     source = cv2.resize(next(sources(options, 2)), FULL_HD, interpolation=cv2.INTER_CUBIC)
     small = shrink(LOOKS["grade"](source), (512, 288))
     works = {mode: lambda mode=mode: upscale(small, source, mode) for mode in MODES}
+    frame, painted = (np.rint(255 * picture).astype(np.uint8) for picture in (source, small))
+    works["luma"] = lambda: upscale_stream(painted, frame, "luma")
     taken = harness.in_turns(works, 5)
     cv2.setNumThreads(threads)
     head("512x288 to 1080p", "ms a megapixel")

@@ -52,9 +52,9 @@ def started(*arguments: str, status: int = 0) -> Iterator[tuple[str, list[str]]]
     assert process.returncode == (status if HAS_SIGNALS else 1), lines
 
 
-def post(link: str, level: int, context: ssl.SSLContext | None = None) -> np.ndarray:
+def post(link: str, level: int, context: ssl.SSLContext | None = None, size: tuple[int, int] = (32, 24)) -> np.ndarray:
     headers = {"content-type": "image/png", "accept": "image/png"}
-    request = urllib.request.Request(link.replace("/?", "/frame?"), png(flat(level)), headers=headers)
+    request = urllib.request.Request(link.replace("/?", "/frame?"), png(flat(level, size)), headers=headers)
     with urllib.request.urlopen(request, timeout=300, context=context) as answer:
         return pixels(answer.read())
 
@@ -70,6 +70,12 @@ def test_it_prints_its_link_paints_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     check_described(("live",), table)
     assert (table["frames"], table["dropped"], table["output"], table["cached"]) == (1, 0, None, False)
     assert any("/output?token=" in line for line in lines)
+
+
+def test_pictures_are_enlarged_to_the_output_size(tmp_path: Path) -> None:
+    for options, shape in ((("--output-size", "100"), (100, 133, 3)), (("--upscale", "off"), (64, 85, 3))):
+        with started("--model", "identity", "--size", "64", *options) as (link, _):
+            assert post(link, 99, size=(160, 120)).shape == shape
 
 
 def test_https_is_for_this_machines_names_and_the_network_is_told(
@@ -108,6 +114,8 @@ def test_what_does_not_fit_is_one_line(capsys: Capsys) -> None:
         (("--token", "with a space in the midst"), 2, "letters"),
         (("--size", "640x360"), 2, "short side"),
         (("--size", "source"), 2, "short side"),
+        (("--upscale", "guided"), 2, "luma"),
+        (("--output-size", "9999"), 2, "output-size"),
         (("--set", "rendering.strength=3"), 2, "strength"),
         (("--set", "pairing.density=0.2"), 2, "density"),
         (("--set", "rendering.strength=0: 1, 9: 0"), 2, "keyframes"),

@@ -7,17 +7,19 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidtrans.interop.onnx.trial_pictures import trial_picture
 from vidtrans.metrics.picture_quality import psnr_of
-from vidtrans.upscaling import MODES, array_pictures
+from vidtrans.upscaling import MODES, STREAM_MODES, array_pictures, tensor_pictures
 from vidtrans.upscaling.array_pictures import blur, shrink, size_of
 from vidtrans.upscaling.detail import agreement, scale_of
 from vidtrans.upscaling.enlarging import upscale
+from vidtrans.upscaling.luma import enlarged_by_luma, upscale_stream
 from vidtrans.upscaling.mending import FAULTLESS, Faults, find_faults
-from vidtrans.upscaling.on_device import upscale_on
+from vidtrans.upscaling.on_device import upscale_on, upscale_stream_on
 
 Pair = tuple[np.ndarray, np.ndarray]
 sides = st.integers(1, 70)
@@ -201,3 +203,58 @@ def test_of_a_drawing_nothing_comes_into_the_picture() -> None:
     made = psnr(upscale(small, drawing, "auto", faults), truth)
     assert made > psnr(upscale(small, drawing, "guided", faults), truth)
     assert made > psnr(upscale(small, drawing, "faithful"), truth) - 0.2
+
+
+def levels(picture: np.ndarray) -> np.ndarray:
+    """Return a picture as uint8."""
+    return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+
+
+@settings(max_examples=60)
+@given(st.tuples(st.integers(4, 70), st.integers(4, 70)), st.integers(1, 90), st.integers(1, 90), st.integers(0, 9))
+def test_of_a_stream_arrays_and_tensors_become_the_same(
+    small: tuple[int, int], wider: int, higher: int, seed: int
+) -> None:
+    source, output = photo(small[0] + wider, small[1] + higher, seed), look(photo(*small, seed))
+    made = enlarged_by_luma(array_pictures, output, array_pictures.luma(source))
+    x, frame = (torch.from_numpy(picture).permute(2, 0, 1)[None] for picture in (output, source))
+    tensor = enlarged_by_luma(tensor_pictures, x, tensor_pictures.luma(frame))[0].permute(1, 2, 0).numpy()
+    assert made.shape == source.shape
+    assert np.abs(made - tensor).max() < 0.2 / 255
+    for mode in STREAM_MODES:
+        rounded = upscale_stream(levels(output), levels(source), mode)
+        assert (rounded.shape, rounded.dtype) == (source.shape, np.uint8)
+        on_device = upscale_stream_on("cpu", levels(output), levels(source), mode)
+        assert np.abs(rounded.astype(int) - on_device).max() <= 4
+
+
+@pytest.mark.parametrize("factor", [1.3, 2, 3, 5.7])
+def test_the_luma_of_a_stream_is_nearer_to_the_truth_than_a_bicubic_resize(factor: float) -> None:
+    source = photo(240, 180)
+    truth = look(source)
+    output = levels(shrink(truth, (round(240 / factor), round(180 / factor))))
+    bicubic, luma = (
+        psnr(upscale_stream(output, levels(source), mode) / np.float32(255), truth) for mode in ("bicubic", "luma")
+    )
+    assert bicubic + 1.5 < luma
+
+
+@pytest.mark.parametrize("mode", STREAM_MODES)
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_of_a_stream_flat_pictures_stay_flat(mode: str, level: int) -> None:
+    flat = np.full((40, 60, 3), level, np.uint8)
+    assert (upscale_stream(flat, levels(photo(180, 120)), mode) == level).all()
+
+
+def test_of_a_stream_a_source_of_another_clip_adds_next_to_nothing() -> None:
+    truth, other = look(photo(192, 144)), np.random.default_rng(5).random((144, 192, 3), np.float32)
+    output = shrink(truth, (64, 48))
+    made = enlarged_by_luma(array_pictures, output, array_pictures.luma(other))
+    assert psnr(made, truth) > psnr(upscale(output, other, "bicubic"), truth) - 0.3
+
+
+def test_of_a_stream_white_areas_have_no_grey_fringes_at_edges() -> None:
+    output = np.full((40, 60, 3), 20, np.uint8)
+    output[:, 30:] = 255
+    made = upscale_stream(output, np.repeat(np.repeat(output, 3, axis=0), 3, axis=1), "luma")
+    assert made[:, 92:].min() >= 250

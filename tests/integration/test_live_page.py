@@ -268,6 +268,23 @@ class TestCamera:
             assert running.hub.source == "drawing"
             assert not page.evaluate("() => vidtrans.sources.capture.isRunning")
 
+    def test_its_frames_have_the_size_of_the_output_and_the_camera_grows_with_it(
+        self, browser: Any, running: Running
+    ) -> None:
+        with page_at(browser, running.link()) as page:
+            page.evaluate("vidtrans.controls.moved('size', 64)")
+            page.click("[data-source=camera]")
+            wait_until(page, lambda p: min(p.shape[:2]) == 480)
+            page.click("#input-view summary")
+            page.wait_for_function("() => document.getElementById('input').height === 64")
+            page.evaluate("vidtrans.controls.moved('output_size', 240)")
+            wait_until(page, lambda p: min(p.shape[:2]) == 240)
+            page.evaluate("vidtrans.controls.moved('output_size', 720)")
+            wait_until(page, lambda p: min(p.shape[:2]) > 480)
+            page.select_option("#control-upscale", "off")
+            wait_until(page, lambda p: min(p.shape[:2]) == 64)
+            assert page.locator("#control-output_size").is_hidden()
+
     def test_a_video_file(self, browser: Any, running: Running) -> None:
         path = write_clip(Path("clip.webm"), moving_frames(20), codec="libvpx")
         with page_at(browser, running.link()) as page:

@@ -14,10 +14,11 @@ from vidtrans.commands.options import models, output
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import LIVE_READS, RenderingSettings
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Group, Option, Range
+from vidtrans.core.parameters import Choices, Group, Option, Range
 from vidtrans.core.settings import Table, parse_size
-from vidtrans.live import LOOPBACK, missing_packages
+from vidtrans.live import LARGEST_OUTPUT, LOOPBACK, missing_packages
 from vidtrans.session import Context
+from vidtrans.upscaling import STREAM_MODES
 
 if TYPE_CHECKING:
     from vidtrans.live.server import LiveServer
@@ -54,6 +55,25 @@ class Live(Command):
     kiosk: Annotated[
         bool, Option("Print a link to the output alone, with the camera; for installations.", Group.SERVER)
     ] = False
+    upscale: Annotated[
+        str,
+        Option(
+            "How a picture comes to the size of the source: luma (sharp, with the source's light and dark where both "
+            "agree), bicubic, or off.",
+            Group.LOOK,
+            values=Choices((*STREAM_MODES, "off")),
+        ),
+    ] = STREAM_MODES[0]
+    output_size: Annotated[
+        int,
+        Option(
+            "Short side of the pictures in pixels, at most the source's.",
+            Group.LOOK,
+            metavar="N",
+            values=Range(0, LARGEST_OUTPUT),
+            default="480, on an Nvidia GPU 1080",
+        ),
+    ] = 0
     open_page: Annotated[bool, Option("Open the page in the browser.", Group.SERVER, ("--open",))] = False
     recipe: Recipe
 
@@ -72,7 +92,7 @@ class Live(Command):
         if missing := missing_packages():
             raise UsageError("vidtrans live", f"{missing[0]} is not installed", "pip install 'vidtrans[live]'")
         from vidtrans.live.access import new_token
-        from vidtrans.live.live_session import open_session
+        from vidtrans.live.live_session import first_controls, open_session
         from vidtrans.live.presets import SavedControls, default_path
         from vidtrans.live.server import Address, LiveServer
 
@@ -80,7 +100,9 @@ class Live(Command):
         models = self._load_models(context)
         certificates = default_path().parent if self.https else None
         address = Address(self.host, self.port, self.token or new_token(), certificates)
-        hub, worker = open_session(models, rendering, SavedControls(default_path()), self.output or Path(), context)
+        first = first_controls(next(iter(models)), rendering, upscale=self.upscale, output_size=self.output_size)
+        saved = SavedControls(default_path())
+        hub, worker = open_session(models, rendering, saved, self.output or Path(), context, first)
         try:
             server = LiveServer(address)  # after the models, so that an open port means a working server
             self._announce(server, context)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")  # host names that only this machine can reach
+LARGEST_OUTPUT = 2160  # pixels, of the short side of delivered pictures
 NEEDED = ("starlette", "uvicorn", "websockets", "cryptography", "segno")  # packages of the extra ``live``
 
 

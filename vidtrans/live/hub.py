@@ -13,7 +13,7 @@ from vidtrans.core.events import Note, Report
 from vidtrans.core.settings import Table
 from vidtrans.dreaming.predictors import predicts_frames
 from vidtrans.live.clients import Client
-from vidtrans.live.live_controls import ControlState, describe_controls, describe_model
+from vidtrans.live.live_controls import ControlState, describe_session
 from vidtrans.live.picture_files import encode_jpeg
 from vidtrans.live.presets import SavedControls, that_fit
 from vidtrans.live.protocol import PAINTED, REPEATED, FrameMessage, PictureMessage
@@ -31,11 +31,12 @@ class Hub(Answers):
 
     One connection at a time, the ``holder``, sends the frames that are painted. A page becomes the holder when a person
     starts a source there; a program when it connects, or when it sends a frame while there is no source. Programs may
-    post single frames over HTTP while there is no holder. ``worker`` and ``loop`` are set before the first connection.
+    post single frames over HTTP while there is no holder. The attributes are set before the first connection.
     """
 
     worker: StageWorker
     loop: asyncio.AbstractEventLoop | None = None
+    output_size = 0  # pixels, where the controls give none
 
     def __init__(
         self,
@@ -66,8 +67,7 @@ class Hub(Answers):
             raise UsageError("connection", f"there are {MOST_CLIENTS} already", "close some pages")
         client = Client(next(self._numbers), is_program)
         self.clients[client.number] = client
-        models = [describe_model(model) for model in self.models.values()]
-        client.say({"type": "hello", "you": client.number, "models": models, "controls": describe_controls()})
+        client.say({"type": "hello", "you": client.number, **describe_session(self.models, self.output_size)})
         if is_program:
             self._take_stage(client.number, "program")
         client.say(self._state())

@@ -10,10 +10,12 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import SMALLEST_SIDE, Table, from_table, setting, to_table
 from vidtrans.dreaming.predictors import predicts_frames
+from vidtrans.live import LARGEST_OUTPUT
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.base import Pairing, make_pairing
 from vidtrans.pairing.look_pairing import LookPairing
 from vidtrans.pairing.regions import Regions, palette
+from vidtrans.upscaling import STREAM_MODES
 
 LARGEST_SIZE = 1024
 OFFERED_LOOKS = 24  # looks to choose from for a model with style codes, which has any number of looks
@@ -29,6 +31,18 @@ class Controls:
     fade: float = setting(0.5, "seconds of the fade from one model to another", low=0.0, high=30.0)
     size: int = setting(
         0, "short side in pixels at which the model paints; 0: its training size", low=0, high=LARGEST_SIZE
+    )
+    upscale: str = setting(
+        "luma",
+        "how a picture comes to the size of the source: luma (sharp, with the source's light and dark where both "
+        "agree), bicubic, or off (pictures have the size at which the model paints)",
+        choices=(*STREAM_MODES, "off"),
+    )
+    output_size: int = setting(
+        0,
+        "short side in pixels of the pictures, at most the source's; 0: what the device has time for",
+        low=0,
+        high=LARGEST_OUTPUT,
     )
     strength: float = setting(1.0, "0: the source, 1: the model's picture, 2: twice the effect", low=0.0, high=2.0)
     keep_colour: float = setting(0.0, "share of the source's colours in the result", low=0.0, high=1.0)
@@ -101,6 +115,12 @@ def looks_of(model: LoadedModel) -> list[str]:
     if model.has_codes:
         return [str(number) for number in range(1, OFFERED_LOOKS + 1)]
     return list(model.pairing.settings.looks) if isinstance(model.pairing, LookPairing) else []
+
+
+def describe_session(models: Mapping[str, LoadedModel], output_size: int) -> Table:
+    """Return the models, the controls and the output size where the controls give none, as JSON values."""
+    described = [describe_model(model) for model in models.values()]
+    return {"models": described, "controls": describe_controls(), "output": output_size}
 
 
 def describe_model(model: LoadedModel) -> Table:

@@ -13,6 +13,7 @@ from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Time
 from vidtrans.live.live_controls import LARGEST_SIZE, Controls, ControlState, looks_of
+from vidtrans.live.picture_delivery import DeliveredPicture, PictureDelivery
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import LookPairing
@@ -41,7 +42,7 @@ class SourceFrame:
 
 
 class LivePicture(NamedTuple):
-    """A painted frame: the blended ``picture``, the source at the working size (``guide``), a view of the input.
+    """A painted frame: the blended ``picture``, the source at its size (``guide``), a view of the input.
 
     All (H, W, 3) uint8.
     """
@@ -69,6 +70,7 @@ class LiveModel:
             raise UsageError(f"model '{model.name}'", why, "choose a model that paints with a trained network")
         self.model, self._rendering = model, rendering
         engine = load_engine(model, rendering, context, batch=1)
+        self._deliver = PictureDelivery(engine)
         self._extractor = FrameExtractor.of(model, rendering, context)
         self._renderer = FrameRenderer(ModelInputs(model.pairing), engine, recurrence=recurrence(model.record, engine))
         self._choices: _InputChoices | None = None
@@ -80,6 +82,11 @@ class LiveModel:
     def pairing(self) -> Pairing:
         """Return the model's pairing, with the changes of the controls."""
         return self._renderer.inputs.pairing
+
+    @property
+    def output_size(self) -> int:
+        """Return the short side in pixels of delivered pictures where the controls give none."""
+        return self._deliver.output_size
 
     def paint(self, frame: SourceFrame, state: ControlState) -> LivePicture:
         """Paint the next frame of the source with the given controls. Raises UsageError, DeviceError."""
@@ -98,10 +105,15 @@ class LiveModel:
         prepared = self._renderer.prepare(seen, (self._first, self._index + 1))
         (sample,) = self._renderer.stream([prepared])
         self._has_failed = False
+        # Drawings have no detail, and a source without the holes that a model fills would show through them.
+        is_small = frame.is_drawing or self.pairing.uses_mask
+        delivered = DeliveredPicture(sample.output, sample.guide)
+        if not is_small:
+            delivered = self._deliver(sample.output, sample.guide, guides[0], state.controls)
         blend = FrameBlend(state.controls.strength, state.controls.keep_colour)
-        picture = finish(self.pairing, blend, sample.guide, sample.output, prepared.input)
+        picture = finish(self.pairing, blend, delivered.source, delivered.picture, prepared.input)
         seen_by_it = prepared.input[..., : self.pairing.in_channels]  # without the planes of a code
-        return LivePicture(picture, sample.guide, self.pairing.preview(seen_by_it))
+        return LivePicture(picture, delivered.source, self.pairing.preview(seen_by_it))
 
     def _working_size(self, controls: Controls, source: tuple[int, int]) -> tuple[int, int]:
         wanted = str(controls.size) if controls.size else self._rendering.size

@@ -35,21 +35,25 @@ def open_session(
     saved: SavedControls,
     folder: Path,
     context: Context,
+    controls: Controls | None = None,
 ) -> tuple[Hub, StageWorker]:
     """Load the models; return the hub and the worker that paints. The caller must close the worker.
 
+    ``controls``: the first ones; None: those of ``rendering`` with the first model.
     ``folder``: for recordings. ``saved``: the page's presets. Raises ModelError, DeviceError, UsageError.
     """
     _leave_a_core()
 
     def open_stage() -> LiveStage:
         context.engines.clear()  # engines are unusable after the device was lost
-        return LiveStage({name: LiveModel(model, rendering, context) for name, model in models.items()}, CAUSAL)
+        stage = LiveStage({name: LiveModel(model, rendering, context) for name, model in models.items()}, CAUSAL)
+        hub.output_size = stage.output_size
+        return stage
 
     def open_dreamer(state: ControlState, seed: np.ndarray | None) -> Dreamer:
         return Dreamer(models[state.controls.model], rendering, context, seed, state.controls.size)
 
-    first = _first_controls(next(iter(models)), rendering)
+    first = controls or first_controls(next(iter(models)), rendering)
     state = ControlState(replace(first, look="")).updated({"look": first.look}, models)
     hub = Hub(models, state, saved, folder, context.report)
     hub.worker = StageWorker(open_stage, open_dreamer, state, hub)
@@ -57,11 +61,23 @@ def open_session(
     return hub, hub.worker
 
 
-def _first_controls(model: str, settings: RenderingSettings) -> Controls:
+def first_controls(
+    model: str, settings: RenderingSettings, *, upscale: str = Controls.upscale, output_size: int = Controls.output_size
+) -> Controls:
+    """Return the controls with which a session begins. Raises UsageError for keyframes."""
     size = 0 if settings.size == "trained" else parse_size(settings.size).short or 0
     strength, colour = (_constant(settings.curve(name), name) for name in ("strength", "keep_colour"))
     stroke = _constant(settings.stroke_curve(), "stroke_size")
-    return Controls(model, size=size, strength=strength, keep_colour=colour, look=settings.look, stroke_size=stroke)
+    return Controls(
+        model,
+        size=size,
+        upscale=upscale,
+        output_size=output_size,
+        strength=strength,
+        keep_colour=colour,
+        look=settings.look,
+        stroke_size=stroke,
+    )
 
 
 def _constant(curve: KeyframeCurve, name: str) -> float:

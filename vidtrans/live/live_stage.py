@@ -69,6 +69,11 @@ class LiveStage:
         self._is_settled = True
 
     @property
+    def output_size(self) -> int:
+        """Return the short side in pixels of delivered pictures where the controls give none."""
+        return max(model.output_size for model in self.models.values())
+
+    @property
     def is_changing(self) -> bool:
         """Return whether painting the last frame again would give another picture, because of a fade or a blend."""
         return self._fader.is_fading or not self._is_settled
@@ -77,7 +82,7 @@ class LiveStage:
         """Paint the next frame at the time ``now`` in seconds. Raises UsageError, DeviceError."""
         controls = state.controls
         if controls.mirror:
-            frame = SourceFrame(np.ascontiguousarray(frame.rgb[:, ::-1]), frame.is_drawing, frame.is_cut)
+            frame = SourceFrame(cv2.flip(frame.rgb, 1), frame.is_drawing, frame.is_cut)
         if frame.is_cut:
             self._fader = Fader()  # no fade from the models before the cut
         weights = self._fader.weights(controls, now)
@@ -111,9 +116,10 @@ class LiveStage:
         if not share or last is None or last.shape != picture.shape or frame.is_cut:
             self._mean = picture.astype(np.float32)
             return picture
-        self._mean = cv2.addWeighted(picture.astype(np.float32), 1 - share, last, share, 0)
-        self._is_settled = float(cv2.norm(self._mean, picture.astype(np.float32), cv2.NORM_INF)) < SETTLED
-        return np.rint(self._mean).astype(np.uint8)
+        latest = picture.astype(np.float32)
+        self._mean = cv2.addWeighted(latest, 1 - share, last, share, 0)
+        self._is_settled = float(cv2.norm(self._mean, latest, cv2.NORM_INF)) < SETTLED
+        return cv2.convertScaleAbs(self._mean)  # rounds, half to even
 
 
 def _mix(paintings: Mapping[str, LivePicture], weights: Weights) -> np.ndarray:

@@ -9,10 +9,14 @@ the small output is itself the truth.
 A network's faults (it blurs, it rings, it is noisy) are found by the same comparison at three scales, once a shot, and
 mended before a picture is enlarged (``mending``).
 
+Pictures of a stream, as of a camera, have less time: ``luma`` takes their colours from a bicubic resize, and only the
+luma's detail from the source.
+
 Nothing here keeps a state between frames. The steps are written once, in ``enlarging``, ``guidance`` and ``mending``;
 ``array_pictures`` and ``tensor_pictures`` are the operations on arrays and on tensors.
 """
 
 MODES = ("auto", "guided", "clean", "faithful", "bicubic")
 MEASURED = ("auto", "guided", "clean")  # use the source, and the faults of the network
+STREAM_MODES = ("luma", "bicubic")
 VERSION = 3  # of the arithmetic, for cache keys

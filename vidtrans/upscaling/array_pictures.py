@@ -79,6 +79,11 @@ def clip(values: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.clip(values, low, high)
 
 
+def luma(picture: np.ndarray) -> np.ndarray:
+    """Return the luma of a picture, by the weights of BT.601: a map."""
+    return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+
+
 def channels(picture: np.ndarray) -> Sequence[np.ndarray]:
     """Return the channels of a picture, each a map."""
     return cv2.split(picture)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from vidtrans.upscaling import tensor_pictures
 from vidtrans.upscaling.enlarging import enlarged
+from vidtrans.upscaling.luma import enlarged_by_luma
 from vidtrans.upscaling.mending import FAULTLESS, Faults
 
 
@@ -29,6 +30,16 @@ def upscale_on(
         return levels.cpu().numpy()
     kind = torch.uint8 if output.dtype == np.uint8 else torch.int32  # torch computes little in uint16
     return levels.round().to(kind).contiguous().cpu().numpy().astype(output.dtype, copy=False)
+
+
+def upscale_stream_on(device: torch.device | str, output: np.ndarray, source: np.ndarray, mode: str) -> np.ndarray:
+    """Return a network's output at its source's size, uint8: see ``luma.upscale_stream``."""
+    x, frame = _uploaded(output, device), _uploaded(source, device)
+    if mode == "bicubic":
+        made = tensor_pictures.enlarge(x, tensor_pictures.size_of(frame)).clamp(0, 1)
+    else:
+        made = enlarged_by_luma(tensor_pictures, x, tensor_pictures.luma(frame))
+    return (made[0].permute(1, 2, 0) * 255).round().to(torch.uint8).contiguous().cpu().numpy()
 
 
 def _uploaded(picture: np.ndarray, device: torch.device | str) -> Tensor:

@@ -98,6 +98,12 @@ def clip(values: Tensor, low: float, high: float) -> Tensor:
     return values.clamp(low, high)
 
 
+def luma(picture: Tensor) -> Tensor:
+    """Return the luma of a picture, by the weights of BT.601: a map."""
+    red, green, blue = channels(picture)
+    return 0.299 * red + 0.587 * green + 0.114 * blue
+
+
 def channels(picture: Tensor) -> Sequence[Tensor]:
     """Return the channels of a picture, each a map."""
     return picture.split(1, dim=1)

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from clips import times
@@ -324,6 +325,19 @@ class TestRecording:
         stamps = times(path)
         assert len(stamps) == 3
         assert all(later - earlier > 0.04 for earlier, later in pairwise(stamps))
+
+    def test_a_video_has_the_size_of_the_delivered_pictures(self, running: Running) -> None:
+        with running.program() as page:
+            begin(page)
+            page.send(type="controls", values={"size": 64, "output_size": 120})
+            page.send(type="record", on=True)
+            page.message("state", recording=True)
+            picture = page.picture(page.frame(flat(60, (320, 240))))
+            page.send(type="record", on=False)
+            recorded = page.message("recorded")
+        assert pixels(picture.file).shape == (120, 160, 3)
+        with av.open(str(Path("recordings") / recorded["file"])) as video:
+            assert (video.streams.video[0].width, video.streams.video[0].height) == (160, 120)
 
     def test_the_server_finishes_it_where_it_ends(self) -> None:
         with serving() as running, running.program() as page:

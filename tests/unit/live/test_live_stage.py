@@ -2,15 +2,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import cv2
 import numpy as np
 import pytest
 from clips import moving_frames
 from live_server import flat, load
 
 from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.interop.onnx.trial_pictures import trial_picture
 from vidtrans.live.live_controls import Controls, ControlState
 from vidtrans.live.live_model import LiveModel, SourceFrame, _tiles
 from vidtrans.live.live_stage import Fader, LiveStage
+from vidtrans.live.picture_files import encode_jpeg
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.session import Context
 from vidtrans.temporal.settings import CausalSettings
@@ -42,9 +45,68 @@ def test_identity_shows_the_source_and_a_mirror_turns_it(identity: LiveStage) ->
 
 
 def test_size_sets_the_short_side_within_bounds_and_never_enlarges(identity: LiveStage) -> None:
-    assert identity.paint(SourceFrame(FRAMES[0]), state_of(size=32), 0.0).picture.shape == (32, 43, 3)
+    small = identity.paint(SourceFrame(FRAMES[0]), state_of(size=32, upscale="off"), 0.0)
+    assert small.picture.shape == small.model_input.shape == (32, 43, 3)
     assert identity.paint(SourceFrame(FRAMES[0]), state_of(size=512), 0.0).picture.shape == FRAMES[0].shape
     assert min(identity.paint(SourceFrame(flat(9, (3000, 2000))), state_of(), 0.0).picture.shape[:2]) == 1024
+
+
+def textured(width: int = 640, height: int = 480) -> np.ndarray:
+    return np.rint(trial_picture(height, width, 1) * 255).astype(np.uint8)
+
+
+def sharpness(picture: np.ndarray) -> float:
+    return float(cv2.Laplacian(picture, cv2.CV_32F).std())
+
+
+class TestDelivery:
+    def test_pictures_have_the_size_of_the_source_up_to_a_limit(self, identity: LiveStage) -> None:
+        for controls, source, delivered in (
+            ({}, (400, 300), (400, 300)),
+            ({}, (1280, 720), (853, 480)),
+            ({"output_size": 720}, (1280, 720), (1280, 720)),
+            ({"output_size": 720}, (300, 400), (300, 400)),
+            ({"output_size": 100}, (400, 300), (133, 100)),
+            ({"output_size": 40}, (400, 300), (85, 64)),  # never smaller than painted
+            ({"upscale": "off"}, (400, 300), (85, 64)),
+        ):
+            state = state_of(size=64, **controls)
+            picture = identity.paint(SourceFrame(flat(9, source)), state, 0.0).picture
+            assert picture.shape == (*delivered[::-1], 3)
+
+    def test_drawings_have_the_size_at_which_they_are_painted(self, identity: LiveStage) -> None:
+        drawing = SourceFrame(flat(9, (400, 300)), is_drawing=True)
+        assert identity.paint(drawing, state_of(size=64), 0.0).picture.shape == (64, 85, 3)
+
+    def test_the_detail_is_the_sources_and_files_stay_small(self, identity: LiveStage) -> None:
+        source = textured()
+        painted = {
+            mode: identity.paint(SourceFrame(source, is_cut=True), state_of(size=256, upscale=mode), 0.0).picture
+            for mode in ("luma", "bicubic", "off")
+        }
+        errors = {mode: float(np.abs(painted[mode].astype(int) - source).mean()) for mode in ("luma", "bicubic")}
+        assert errors["luma"] < 0.6 * errors["bicubic"]
+        assert sharpness(painted["luma"]) > 1.3 * sharpness(painted["bicubic"])
+        assert len(encode_jpeg(painted["luma"])) < 1.1 * len(encode_jpeg(source))
+
+    def test_the_source_is_blended_in_at_the_delivered_size(self, identity: LiveStage) -> None:
+        source = textured()
+        frame = SourceFrame(source, is_cut=True)
+        for mode in ("luma", "bicubic"):
+            picture = identity.paint(frame, state_of(size=64, upscale=mode, strength=0.0), 0.0).picture
+            assert np.array_equal(picture, source)
+        coloured = identity.paint(frame, state_of(size=64, upscale="bicubic", keep_colour=1.0), 0.0).picture
+        plain = identity.paint(frame, state_of(size=64, upscale="bicubic"), 0.0).picture
+        chroma = [cv2.cvtColor(p, cv2.COLOR_RGB2LAB)[..., 1:].astype(int) for p in (coloured, plain, source)]
+        assert np.abs(chroma[0] - chroma[2]).mean() < 0.6 * np.abs(chroma[1] - chroma[2]).mean()
+
+    def test_models_fade_and_the_past_is_mixed_in_at_the_delivered_size(self) -> None:
+        stage = stage_of(load("flower", "identity"))
+        for past in ("lerp", "causal"):
+            state = state_of(model="flower", second="identity", crossfade=0.5, size=64, past=past)
+            for _ in range(3):
+                picture = stage.paint(SourceFrame(textured(320, 240)), state, 0.0).picture
+                assert picture.shape == (240, 320, 3)
 
 
 class TestThePast:

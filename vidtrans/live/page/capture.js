@@ -1,6 +1,6 @@
 // Sources that are a video element: the camera, a screen, a file. Their newest frame is sent whenever one may be.
 
-const LONGEST = 1280; // pixels
+const LONGEST = 1920; // pixels
 const QUALITY = 0.9;
 export const OVERTAKEN = "Overtaken"; // by another source
 
@@ -13,6 +13,7 @@ export class Capture {
     this.canvas = document.createElement("canvas");
     this.context = this.canvas.getContext("2d", { alpha: false, willReadFrequently: true });
     this.stream = null;
+    this.cameraSize = 0; // the short side that was asked of the camera; 0: no camera
     this.turn = 0; // one for each source that was begun
     this.isRunning = false;
     this.fresh = null; // when the newest frame was captured that is not sent yet
@@ -21,10 +22,18 @@ export class Capture {
 
   async camera(deviceId) {
     if (!navigator.mediaDevices?.getUserMedia) throw new DOMException("", "InsecureContext");
-    const side = Math.max(480, this.size());
-    const wanted = { width: { ideal: Math.round((4 / 3) * side) }, height: { ideal: side }, frameRate: { ideal: 30 } };
+    const wanted = cameraOf(this.size());
     if (deviceId) wanted.deviceId = { exact: deviceId };
     await this.take(navigator.mediaDevices.getUserMedia({ video: wanted, audio: false }));
+    this.cameraSize = wanted.height.ideal;
+  }
+
+  // Change the camera's size after other controls.
+  adapt() {
+    const wanted = cameraOf(this.size());
+    if (!this.cameraSize || wanted.height.ideal === this.cameraSize) return;
+    this.cameraSize = wanted.height.ideal;
+    for (const track of this.stream.getVideoTracks()) track.applyConstraints(wanted).catch(() => {});
   }
 
   async display() {
@@ -107,6 +116,7 @@ export class Capture {
     this.fresh = null;
     this.stream?.getTracks().forEach((track) => track.stop());
     this.stream = null;
+    this.cameraSize = 0;
     this.video.pause();
     this.video.srcObject = null;
     if (this.url) {
@@ -116,6 +126,12 @@ export class Capture {
       this.url = null;
     }
   }
+}
+
+// What a camera is asked for. size: the short side in pixels that is wanted.
+function cameraOf(size) {
+  const side = Math.max(480, size);
+  return { width: { ideal: Math.round((4 / 3) * side) }, height: { ideal: side }, frameRate: { ideal: 30 } };
 }
 
 // The bytes of a canvas as a file. At once: toBlob waits until the browser is idle, which is tens of milliseconds.

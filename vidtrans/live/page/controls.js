@@ -1,7 +1,7 @@
 // Sliders, boxes and lists, made from what the server says of each control.
 
 const NAMES = {
-  second: "Second model", crossfade: "Cross-fade", fade: "Fade (s)", size: "Size", strength: "Strength",
+  second: "Second model", crossfade: "Cross-fade", fade: "Fade (s)", size: "Size", upscale: "Enlarge", output_size: "Output size", strength: "Strength",
   keep_colour: "Keep colour", past: "Past", lerp: "Share of the past", look: "Look", stroke_size: "Strokes",
   zoom: "Zoom", rotate: "Rotate", pan_x: "Pan across", pan_y: "Pan down", hue: "Hue", speed: "Speed", drive: "Drive",
   dream_fps: "Frames/s",
@@ -134,10 +134,11 @@ function label(name, models) {
 // slider itself, in steps that arrow keys take: of whole numbers these.
 function scaleOf(about, name) {
   const low = about.low ?? 0, high = about.high ?? 1;
-  if (name === "size" || about.whole) {
-    const step = name === "size" ? 32 : 1;
+  const zero = { size: "trained", output_size: "auto" }[name];
+  if (zero || about.whole) {
+    const step = { size: 32, output_size: 24 }[name] ?? 1;
     const value = (share) => low + step * Math.round((share * (high - low)) / step);
-    const text = (v) => (name === "size" && v === 0 ? "trained" : `${v}`);
+    const text = (v) => (v === 0 && zero ? zero : `${v}`);
     return { low, high, step, value, share: (v) => (v - low) / (high - low), text };
   }
   const isWide = low > 0 && high / low >= 20;

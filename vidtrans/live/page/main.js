@@ -13,6 +13,7 @@ const SERVER_PROBLEM_MS = 10000;
 
 let models = [];
 let state = null;
+let outputSize = 480; // where the controls give none
 let isNew = false; // the connection: nothing was said on it yet
 let formerNumber = 0; // of the last connection
 const connection = new Connection();
@@ -20,11 +21,13 @@ const isKiosk = new URLSearchParams(location.search).has("kiosk");
 document.body.classList.toggle("kiosk", isKiosk);
 const model = () => models.find((one) => one.name === state?.controls.model) ?? models[0];
 const size = () => state?.controls.size || model()?.size || 512;
+// The short side of a camera's frames: with the detail of the pictures that come back.
+const frameSize = () => Math.max(size(), state?.controls.upscale === "off" ? 0 : state?.controls.output_size || outputSize);
 const set = (values) => connection.send({ type: "controls", values });
 
 const output = new Screen($("output")), input = new Screen($("input"));
 const rates = new Rates();
-const sources = new Sources(connection, size, say, warn, isKiosk);
+const sources = new Sources(connection, size, frameSize, say, warn, isKiosk);
 const studio = new Studio(sources.drawing, warn);
 const controls = new Controls(set, (name) => mapping.learn(name));
 const toggle = (id) => set({ [id]: $(id).getAttribute("aria-pressed") !== "true" });
@@ -42,6 +45,7 @@ connection.addEventListener("closed", ({ detail }) => {
 });
 connection.addEventListener("hello", ({ detail }) => {
   models = detail.models;
+  outputSize = detail.output;
   $("connection").textContent = "connected";
   controls.build(detail.controls, models);
   $("model-buttons").replaceChildren(...models.map(modelButton));
@@ -56,6 +60,7 @@ connection.addEventListener("state", ({ detail }) => {
   $("record").textContent = detail.recording ? "Stop recording" : "Record";
   for (const button of $("model-buttons").children) press(button, button.dataset.model === detail.controls.model);
   suit();
+  sources.capture.adapt();
   listPresets(detail.presets);
   if (isNew) sources.rejoin(detail, formerNumber);
   isNew = false;
@@ -97,6 +102,7 @@ function suit() {
   controls.show("speed", one.needs_dream);
   for (const name of ["second", "crossfade", "fade"]) controls.show(name, models.length > 1);
   controls.show("crossfade", models.length > 1 && state.controls.second !== "");
+  controls.show("output_size", state.controls.upscale !== "off");
   controls.show("lerp", state.controls.past === "lerp");
   document.querySelector("[data-source=dream]").hidden = !models.some((m) => m.dreams);
   document.querySelector("[data-source=dream]").disabled = !one.dreams;

@@ -6,14 +6,14 @@ const RETRY_MS = 3000;
 const $ = (id) => document.getElementById(id);
 
 export class Sources {
-  // size(): the short side in pixels that the model wants. say, warn: tell the person. A kiosk's camera is taken, and
+  // size(): the short side in pixels that the model wants of a drawing; frameSize(): that of a camera's frames. say, warn: tell the person. A kiosk's camera is taken, and
   // taken again, by itself.
-  constructor(connection, size, say, warn, isKiosk) {
+  constructor(connection, size, frameSize, say, warn, isKiosk) {
     Object.assign(this, { connection, say, warn, isKiosk });
     this.isSearching = false; // for a camera that was lost
     this.isElsewhere = false; // what is shown comes from another page or program
     this.kind = "none";
-    this.capture = new Capture($("video"), connection, size);
+    this.capture = new Capture($("video"), connection, frameSize);
     this.capture.onlost = () => this.lost();
     this.drawing = new Drawing({ canvas: $("drawing"), onion: $("onion"), cursor: $("cursor") }, connection, size);
     for (const button of document.querySelectorAll("[data-source]")) {
