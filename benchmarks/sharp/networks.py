@@ -2,10 +2,11 @@
 
     python -m benchmarks.sharp.networks DATA --cache DIR [--models ink,oil] [--parts scores,sheet,jury]
 
-Each model renders a second of each clip at 256 lines, with the temporal filter, in each mode. ``scores``: warping error
-and mean |Laplacian|, over those of a bicubic resize. ``sheet``: crops of the source and of each mode, in CACHE/sheet.png.
-``jury``: pairs of crops, auto and bicubic in an order that --seed decides, in CACHE/jury.png; CACHE/jury.json tells the
-order.
+Each model renders twelve frames of each clip at 256 lines, with the temporal filter, in each mode.
+
+``scores``: warping error and mean |Laplacian|, over those of a bicubic resize. ``sheet``: crops of the source and of each
+mode, in CACHE/sheet.png. ``jury``: pairs of crops, auto and bicubic in an order that --seed decides, in CACHE/jury.png;
+CACHE/jury.json tells the order.
 """
 
 from __future__ import annotations
