@@ -4,7 +4,7 @@
 
 Each model renders twelve frames of each clip at 256 lines, with the temporal filter, in each mode.
 
-``scores``: warping error and mean |Laplacian|, over those of a bicubic resize. ``sheet``: crops of the source and of each
+``scores``: warping error and mean |Laplacian|, over those of a bicubic resize. ``sheet``: crops of the source and each
 mode, in CACHE/sheet.png. ``jury``: pairs of crops, auto and bicubic in an order that --seed decides, in CACHE/jury.png;
 CACHE/jury.json tells the order.
 """
@@ -92,7 +92,7 @@ def draw_jury(models: list[str], options: argparse.Namespace) -> None:
     """Write pairs of crops in a random order, and beside them the source; the order goes into a file of its own."""
     random = np.random.default_rng(options.seed)
     rows, key = [], []
-    for at in (0.3, 0.7):
+    for at in (0.4, 0.6):
         for clip in CLIPS:
             for model in models:
                 source, soft, sharp = crops(clip, model, ("bicubic", "auto"), at, options)

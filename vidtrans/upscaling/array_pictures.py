@@ -59,6 +59,11 @@ def plus(one: np.ndarray, other: np.ndarray, factor: float = 1) -> np.ndarray:
     return cv2.add(one, other) if factor == 1 else cv2.addWeighted(one, 1, other, factor, 0)
 
 
+def plus_product(total: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return ``total + one * other``, of maps; ``total`` and ``one`` are overwritten."""
+    return cv2.add(total, cv2.multiply(one, other, one), total)
+
+
 def minus(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Return the difference of two pictures or maps."""
     return cv2.subtract(one, other)

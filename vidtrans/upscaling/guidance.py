@@ -22,7 +22,7 @@ def guided(ops: Any, small_guide: Any, small: Any, guide: Any) -> Any:  # noqa: 
     for *factors, shift in _local_maps(ops, ops.channels(small_guide), ops.channels(small)):
         channel = ops.spread(shift, size)
         for factor, plane in zip(factors, planes, strict=True):
-            channel += ops.spread(factor, size) * plane
+            channel = ops.plus_product(channel, ops.spread(factor, size), plane)
         made.append(channel)
     return ops.merge(made)
 

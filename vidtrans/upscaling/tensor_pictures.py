@@ -78,6 +78,11 @@ def plus(one: Tensor, other: Tensor, factor: float = 1) -> Tensor:
     return torch.add(one, other, alpha=factor)
 
 
+def plus_product(total: Tensor, one: Tensor, other: Tensor) -> Tensor:
+    """Return ``total + one * other``, of maps."""
+    return torch.addcmul(total, one, other)
+
+
 def minus(one: Tensor, other: Tensor) -> Tensor:
     """Return the difference of two pictures or maps."""
     return one - other
