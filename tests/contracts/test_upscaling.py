@@ -75,7 +75,7 @@ def test_each_mode_is_nearer_to_the_truth_than_the_one_before(factor: float) -> 
 def test_shrunk_again_it_is_what_it_was(mode: str) -> None:
     output = look(photo(64, 48))
     made = upscale(output, photo(192, 144), mode)
-    assert np.abs(shrink(made, (64, 48)) - output).mean() < 0.006
+    assert np.abs(shrink(made, (64, 48)) - output).mean() < 0.007
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -101,14 +101,23 @@ def test_flat_pictures_stay_flat_and_the_grain_of_the_source_stays_out(mode: str
     assert np.abs(upscale(flat, photo(180, 120), mode) - level).max() < 1e-5
 
 
+@pytest.mark.parametrize(("factor", "levels"), [(2, 4), (3, 4), (4, 11), (5.7, 11)])  # bicubic: 17
+def test_beside_a_step_there_is_next_to_no_halo(factor: float, levels: int) -> None:
+    output = np.full((40, 60, 3), 0.2, np.float32)
+    output[:, 30:] = 0.8
+    width, height = round(60 * factor), round(40 * factor)
+    made = upscale(output, cv2.resize(output, (width, height), interpolation=cv2.INTER_NEAREST), "guided")
+    assert 0.2 - levels / 255 <= made.min()
+    assert made.max() <= 0.8 + levels / 255
+
+
 def test_lines_of_one_pixel_and_steps_have_no_halo() -> None:
     output = np.full((40, 60, 3), 0.2, np.float32)
     output[:, 30:] = 0.8
     output[20] = 0.5
     made = upscale(output, cv2.resize(output, (180, 120), interpolation=cv2.INTER_NEAREST), "guided")
-    low, high = output.min() - (output.max() - output.min()), output.max() + (output.max() - output.min())
-    assert low <= made.min()
-    assert made.max() <= high
+    assert output.min() - 6 / 255 <= made.min()
+    assert made.max() <= output.max() + 6 / 255
     away = made[:50, 100:], made[:50, :80], made[75:, 100:], made[75:, :80]
     assert all(np.abs(part - part.mean()).max() < 4 / 255 for part in away)
 
@@ -190,7 +199,7 @@ def test_a_texture_of_the_networks_own_is_found_and_not_strengthened() -> None:
     faults = find_faults([(output, shrink(source, (160, 120)))])
     assert faults.is_own
     made = {mode: upscale(output, source, mode, faults) for mode in ("auto", "guided", "clean")}
-    assert psnr(made["auto"], truth) > psnr(made["guided"], truth) + 1
+    assert psnr(made["auto"], truth) > psnr(made["guided"], truth) + 0.5
     assert psnr(made["clean"], truth) > psnr(made["guided"], truth)
 
 

@@ -51,24 +51,40 @@ def _unseen_beside(ops: Ops, picture: Picture, shrunk: Picture) -> Picture:
     return ops.minus(picture, ops.enlarge(back_project(ops, shrunk, whole, 1), whole))
 
 
-def candidates(ops: Ops, x: Picture, small_source: Picture, source: Picture, twice: Picture = None) -> Details:
-    """Return what of the guided picture and of the sharpened edges ``x`` cannot show, at the source's size.
+class Enlarging(NamedTuple):
+    """A small picture ``x`` on the way to its source's size.
 
-    ``small_source``: the source at the size of ``x``. ``twice``: ``x`` after two back-projections, if known.
+    ``twice``: after two back-projections. ``low`` and ``high``: the range of the pixels around, at the source's size.
     """
-    size, small = ops.size_of(source), ops.size_of(x)
-    twice = back_project(ops, x, size, BACK_PROJECTIONS - 1) if twice is None else twice
-    by_guide = guided(ops, small_source, x, source)
-    return Details(unseen(ops, by_guide, small), unseen(ops, _sharpened(ops, x, twice, size), small))
+
+    x: Picture
+    small_source: Picture
+    source: Picture
+    twice: Picture
+    low: Picture
+    high: Picture
 
 
-def _sharpened(ops: Ops, x: Picture, projected: Picture, size: Size) -> Picture:
-    """Return the edges of ``x`` at ``size``, sharpened, and no brighter or darker than the pixels around them."""
-    enlarged = ops.enlarge(projected, size)
-    blurred = ops.blur(enlarged, SHARPENED * size[0] / ops.size_of(x)[0])
-    low, high = ops.extremes(x)
+def begin(ops: Ops, x: Picture, small_source: Picture, source: Picture) -> Enlarging:
+    """Return what is needed of a picture more than once. ``small_source``: the source at the size of ``x``."""
+    size = ops.size_of(source)
+    low, high = (ops.spread(extreme, size) for extreme in ops.extremes(x))
+    return Enlarging(x, small_source, source, back_project(ops, x, size, BACK_PROJECTIONS - 1), low, high)
+
+
+def candidates(ops: Ops, begun: Enlarging) -> Details:
+    """Return what of the guided picture and of the sharpened edges the small picture cannot show, at full size."""
+    small, by_guide = ops.size_of(begun.x), guided(ops, begun.small_source, begun.x, begun.source)
+    return Details(unseen(ops, by_guide, small), unseen(ops, _sharpened(ops, begun), small))
+
+
+def _sharpened(ops: Ops, begun: Enlarging) -> Picture:
+    """Return the picture's edges at full size, sharpened, and no brighter or darker than the pixels around them."""
+    size = ops.size_of(begun.source)
+    enlarged = ops.enlarge(begun.twice, size)
+    blurred = ops.blur(enlarged, SHARPENED * size[0] / ops.size_of(begun.x)[0])
     sharp = ops.plus(enlarged, ops.minus(enlarged, blurred), SHARPENING)
-    return ops.between(sharp, ops.spread(low, size), ops.spread(high, size))
+    return ops.between(sharp, begun.low, begun.high)
 
 
 class DetailScale(NamedTuple):
@@ -83,7 +99,9 @@ class DetailScale(NamedTuple):
 def scale_of(ops: Ops, x: Picture, source: Picture) -> DetailScale:
     """Return the candidates at the size of ``x``, where it is itself the truth; the source has the same size."""
     half, half_source = half_of(ops, x), half_of(ops, source)
-    return DetailScale(candidates(ops, half, half_source, source), _unseen_beside(ops, x, half), half, half_source)
+    return DetailScale(
+        candidates(ops, begin(ops, half, half_source, source)), _unseen_beside(ops, x, half), half, half_source
+    )
 
 
 def agreement(ops: Ops, scale: DetailScale) -> Details:

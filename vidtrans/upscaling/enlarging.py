@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from vidtrans.upscaling import array_pictures
-from vidtrans.upscaling.array_pictures import Size
 from vidtrans.upscaling.detail import (
     BACK_PROJECTIONS,
     Details,
@@ -13,6 +12,7 @@ from vidtrans.upscaling.detail import (
     Picture,
     agreement,
     back_project,
+    begin,
     candidates,
     predicted,
     scale_of,
@@ -24,6 +24,7 @@ from vidtrans.upscaling.mending import FAULTLESS, Faults, mended
 # Where the output's finest detail is its own, not the source's: the share of its sharpened edges, which stay within its
 # colours, and the difference below which detail of the source is grain or compression.
 OWN_EDGES, FAINT = 0.7, 3 / 255
+HALO = 7 / 255  # beyond the range of the pixels around, to which the output's own picture is limited
 SHOWN = 1.5  # a clean picture keeps of the small one what this many times fewer pixels a side show
 
 
@@ -77,8 +78,8 @@ def enlarged(
 
 def _guided(ops: Ops, x: Picture, small_source: Picture, source: Picture, faults: Faults) -> Picture:
     size, small = ops.size_of(source), ops.size_of(x)
-    twice = back_project(ops, x, size, BACK_PROJECTIONS - 1)
-    found = candidates(ops, x, small_source, source, twice)
+    begun = begin(ops, x, small_source, source)
+    found, twice, low, high = candidates(ops, begun), begun.twice, begun.low, begun.high
     right = agreement(ops, scale_of(ops, x, small_source))
     if faults.is_unlike:
         right = Details(right.guided * 0, right.edges)
@@ -86,9 +87,10 @@ def _guided(ops: Ops, x: Picture, small_source: Picture, source: Picture, faults
         faint = ops.clip(found.guided, -FAINT, FAINT)
         made = ops.times(ops.minus(found.guided, faint), ops.spread(right.guided, size))
         made = ops.plus(ops.enlarge(x, size), ops.plus(made, found.edges, OWN_EDGES))
-        return _within(ops, made, x, size, beyond=0)
-    shown = ops.plus(twice, ops.minus(x, ops.shrink(ops.enlarge(twice, size), small)))
-    return _within(ops, ops.plus(ops.enlarge(shown, size), predicted(ops, found, right)), x, size)
+        return ops.between(made, low, high)
+    shown = ops.enlarge(ops.plus(twice, ops.minus(x, ops.shrink(ops.enlarge(twice, size), small))), size)
+    shown = ops.between(shown, low - HALO, high + HALO)
+    return _within(ops, ops.plus(shown, predicted(ops, found, right)), low, high)
 
 
 def _clean(ops: Ops, x: Picture, small_source: Picture, source: Picture) -> Picture:
@@ -100,16 +102,13 @@ def _clean(ops: Ops, x: Picture, small_source: Picture, source: Picture) -> Pict
     instead = unseen(ops, guided(ops, shown_source, shown, source), fewer)
     own = ops.enlarge(unseen(ops, x, fewer), size)
     made = ops.plus(ops.enlarge(x, size), ops.times(ops.minus(instead, own), ops.spread(right, size)))
-    return _within(ops, made, x, size)
+    return _within(ops, made, *(ops.spread(extreme, size) for extreme in ops.extremes(x)))
 
 
-def _within(ops: Ops, picture: Picture, x: Picture, size: Size, beyond: float = 1) -> Picture:
-    """Limit a picture to the range of ``x`` around each pixel, and ``beyond`` of it on either side."""
-    low, high = ops.extremes(x)
+def _within(ops: Ops, picture: Picture, low: Picture, high: Picture) -> Picture:
+    """Limit a picture to a range and as much beyond, which keeps out much of the source's texture."""
     span = ops.minus(high, low)
-    return ops.between(
-        picture, ops.spread(ops.plus(low, span, -beyond), size), ops.spread(ops.plus(high, span, beyond), size)
-    )
+    return ops.between(picture, ops.minus(low, span), ops.plus(high, span))
 
 
 def unit(picture: np.ndarray) -> np.ndarray:
