@@ -71,11 +71,11 @@ def test_each_mode_is_nearer_to_the_truth_than_the_one_before(factor: float) -> 
     assert faithful + 2 < guided
 
 
-@pytest.mark.parametrize("mode", ["faithful", "guided"])
-def test_shrunk_again_it_is_what_it_was(mode: str) -> None:
+@pytest.mark.parametrize(("mode", "apart"), [("faithful", 0.006), ("guided", 0.012)])
+def test_shrunk_again_it_is_nearly_what_it_was(mode: str, apart: float) -> None:
     output = look(photo(64, 48))
     made = upscale(output, photo(192, 144), mode)
-    assert np.abs(shrink(made, (64, 48)) - output).mean() < 0.007
+    assert np.abs(shrink(made, (64, 48)) - output).mean() < apart
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -101,14 +101,14 @@ def test_flat_pictures_stay_flat_and_the_grain_of_the_source_stays_out(mode: str
     assert np.abs(upscale(flat, photo(180, 120), mode) - level).max() < 1e-5
 
 
-@pytest.mark.parametrize(("factor", "levels"), [(2, 4), (3, 4), (4, 11), (5.7, 11)])  # bicubic: 17
-def test_beside_a_step_there_is_next_to_no_halo(factor: float, levels: int) -> None:
+@pytest.mark.parametrize("factor", [2, 3, 4, 5.7])
+def test_beside_a_step_there_is_next_to_no_halo(factor: float) -> None:  # of a bicubic resize: 17 levels
     output = np.full((40, 60, 3), 0.2, np.float32)
     output[:, 30:] = 0.8
     width, height = round(60 * factor), round(40 * factor)
     made = upscale(output, cv2.resize(output, (width, height), interpolation=cv2.INTER_NEAREST), "guided")
-    assert 0.2 - levels / 255 <= made.min()
-    assert made.max() <= 0.8 + levels / 255
+    assert 0.2 - 4.1 / 255 <= made.min()
+    assert made.max() <= 0.8 + 4.1 / 255
 
 
 def test_lines_of_one_pixel_and_steps_have_no_halo() -> None:

@@ -44,6 +44,11 @@ def between(picture: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarra
     return cv2.max(cv2.min(picture, high), low)
 
 
+def widened(low: np.ndarray, high: np.ndarray, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a range that also contains a picture."""
+    return cv2.min(low, picture), cv2.max(high, picture)
+
+
 def blur(picture: np.ndarray, deviation: float) -> np.ndarray:
     """Blur by a Gaussian of a standard deviation in pixels."""
     return cv2.GaussianBlur(picture, (0, 0), deviation, borderType=cv2.BORDER_REPLICATE)

@@ -72,9 +72,9 @@ def begin(ops: Ops, x: Picture, small_source: Picture, source: Picture) -> Enlar
     return Enlarging(x, small_source, source, back_project(ops, x, size, BACK_PROJECTIONS - 1), low, high)
 
 
-def candidates(ops: Ops, begun: Enlarging) -> Details:
+def candidates(ops: Ops, begun: Enlarging, by_guide: Picture) -> Details:
     """Return what of the guided picture and of the sharpened edges the small picture cannot show, at full size."""
-    small, by_guide = ops.size_of(begun.x), guided(ops, begun.small_source, begun.x, begun.source)
+    small = ops.size_of(begun.x)
     return Details(unseen(ops, by_guide, small), unseen(ops, _sharpened(ops, begun), small))
 
 
@@ -99,9 +99,8 @@ class DetailScale(NamedTuple):
 def scale_of(ops: Ops, x: Picture, source: Picture) -> DetailScale:
     """Return the candidates at the size of ``x``, where it is itself the truth; the source has the same size."""
     half, half_source = half_of(ops, x), half_of(ops, source)
-    return DetailScale(
-        candidates(ops, begin(ops, half, half_source, source)), _unseen_beside(ops, x, half), half, half_source
-    )
+    found = candidates(ops, begin(ops, half, half_source, source), guided(ops, half_source, half, source))
+    return DetailScale(found, _unseen_beside(ops, x, half), half, half_source)
 
 
 def agreement(ops: Ops, scale: DetailScale) -> Details:

@@ -24,7 +24,7 @@ from vidtrans.upscaling.mending import FAULTLESS, Faults, mended
 # Where the output's finest detail is its own, not the source's: the share of its sharpened edges, which stay within its
 # colours, and the difference below which detail of the source is grain or compression.
 OWN_EDGES, FAINT = 0.7, 3 / 255
-HALO = 7 / 255  # beyond the range of the pixels around, to which the output's own picture is limited
+HALO = 4 / 255  # beyond the range of the pixels around and of the guided picture
 SHOWN = 1.5  # a clean picture keeps of the small one what this many times fewer pixels a side show
 
 
@@ -79,7 +79,8 @@ def enlarged(
 def _guided(ops: Ops, x: Picture, small_source: Picture, source: Picture, faults: Faults) -> Picture:
     size, small = ops.size_of(source), ops.size_of(x)
     begun = begin(ops, x, small_source, source)
-    found, twice, low, high = candidates(ops, begun), begun.twice, begun.low, begun.high
+    by_guide = guided(ops, small_source, x, source)
+    found, twice, low, high = candidates(ops, begun, by_guide), begun.twice, begun.low, begun.high
     right = agreement(ops, scale_of(ops, x, small_source))
     if faults.is_unlike:
         right = Details(right.guided * 0, right.edges)
@@ -89,8 +90,11 @@ def _guided(ops: Ops, x: Picture, small_source: Picture, source: Picture, faults
         made = ops.plus(ops.enlarge(x, size), ops.plus(made, found.edges, OWN_EDGES))
         return ops.between(made, low, high)
     shown = ops.enlarge(ops.plus(twice, ops.minus(x, ops.shrink(ops.enlarge(twice, size), small))), size)
-    shown = ops.between(shown, low - HALO, high + HALO)
-    return _within(ops, ops.plus(shown, predicted(ops, found, right)), low, high)
+    made = _within(ops, ops.plus(shown, predicted(ops, found, right)), low, high)
+    low, high = low - HALO, high + HALO
+    if not faults.is_unlike:
+        low, high = ops.widened(low, high, by_guide)
+    return ops.between(made, low, high)
 
 
 def _clean(ops: Ops, x: Picture, small_source: Picture, source: Picture) -> Picture:

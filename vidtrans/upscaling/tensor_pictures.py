@@ -58,6 +58,11 @@ def between(picture: Tensor, low: Tensor, high: Tensor) -> Tensor:
     return torch.maximum(torch.minimum(picture, high), low)
 
 
+def widened(low: Tensor, high: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a range that also contains a picture."""
+    return torch.minimum(low, picture), torch.maximum(high, picture)
+
+
 def blur(picture: Tensor, deviation: float) -> Tensor:
     """Blur by a Gaussian of a standard deviation in pixels."""
     taps = round(8 * deviation + 1) | 1  # as many as OpenCV takes
