@@ -1,4 +1,4 @@
-"""What ``vidtrans look`` gives in minutes as it is installed, with all defaults, for pairs of a painting and a clip.
+"""Measure ``vidtrans look`` as it is installed, with all defaults, for pairs of a painting and a clip, in minutes.
 
     python -m benchmarks.looks.plain DATA --styles DIR --cache DIR --pairs la_muse:flower.mp4,wave:asl_walk.mkv
 

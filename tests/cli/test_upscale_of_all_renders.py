@@ -200,16 +200,16 @@ def test_painted_frames_of_a_small_size_are_as_sharp_as_the_clip(source: Path, c
         assert made[40:, :, 3].max() == 0  # no speck where nothing is painted
 
 
-def test_an_option_without_effect_is_told(source: Path, capsys: Capsys) -> None:
-    def told(*words: object) -> str:
+def test_an_option_without_effect_is_reported(source: Path, capsys: Capsys) -> None:
+    def notes(*words: object) -> str:
         return said(capsys, 0, "stylize", source, "-o", "o.mkv", "--overwrite", "--end", "2", *words)
 
-    assert "--upscale guided has no effect: 'identity' returns" in told("--model", "identity", "--upscale", "guided")
+    assert "--upscale guided has no effect: 'identity' returns" in notes("--model", "identity", "--upscale", "guided")
     for size, made_at in (("source", "96x64"), ("128x80", "128x80"), ("120x32", "120x32")):
-        words = told("--model", "tone", "--size", size, "--upscale", "clean")
+        words = notes("--model", "tone", "--size", size, "--upscale", "clean")
         assert f"--upscale clean has no effect: pictures are made at {made_at}, which is not smaller" in words
-    assert "no effect" not in told("--model", "tone", "--size", "32", "--upscale", "clean")
-    assert "no effect" not in told("--model", "identity")
+    assert "no effect" not in notes("--model", "tone", "--size", "32", "--upscale", "clean")
+    assert "no effect" not in notes("--model", "identity")
 
 
 def test_a_grid_shows_the_ways_not_scaled(source: Path, capsys: Capsys) -> None:

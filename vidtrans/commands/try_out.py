@@ -39,7 +39,8 @@ class Try(Command):
     vary: Annotated[
         tuple[str, ...],
         Option(
-            "Columns: strength, mix, keep-colour, size, upscale, look, stroke-size or pairing.NAME; may be repeated.",
+            "Columns: strength, mix, keep-colour, size, upscale, sharpness, look, stroke-size or pairing.NAME; "
+            "may be repeated.",
             Group.LOOK,
             metavar="KEY=V,V",
             default="suggested values",

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vidtrans.live.live_controls import Controls
+from vidtrans.rendering.enlarger import cuda_device_of
 from vidtrans.upscaling.array_pictures import size_of
 from vidtrans.upscaling.luma import upscale_stream
 from vidtrans.video.images.picture import resize
@@ -28,10 +29,8 @@ class PictureDelivery:
     """The enlarger of a model's pictures, on the GPU of the ``engine`` if it has one that is Nvidia's."""
 
     def __init__(self, engine: Any) -> None:  # noqa: ANN401  (see ``FramePath``)
-        is_cuda = engine.device_kind == "cuda"
-        device = getattr(engine, "device", None) if is_cuda else None
-        self._device = device and device.torch
-        self.output_size = CUDA_OUTPUT_SIZE if is_cuda else OUTPUT_SIZE
+        self._device = cuda_device_of(engine)
+        self.output_size = CUDA_OUTPUT_SIZE if engine.device_kind == "cuda" else OUTPUT_SIZE
 
     def __call__(
         self, picture: np.ndarray, guide: np.ndarray, source: np.ndarray, controls: Controls

@@ -63,6 +63,11 @@ class Composer:
             self._open = stack.pop_all()
         self._painter = plan.paint.painter(size) if plan.paint and plan.paint.layer else None
 
+    @classmethod
+    def opened(cls, plan: RenderPlan, frames: tuple[int, int], enlarge: Enlarger, stack: ExitStack) -> Composer | None:
+        """Return the composer of the frames [first, stop), which the ``stack`` closes; None if a plan needs none."""
+        return stack.enter_context(closing(cls(plan, *frames, enlarge))) if plan.is_composed else None
+
     def __call__(self, sample: Sample, picture: np.ndarray) -> np.ndarray:
         """Return the result's frame from the sample's filtered picture: (H, W, 3), or (H, W, 4) with alpha."""
         plan, frame = self.plan, next(self._sources)

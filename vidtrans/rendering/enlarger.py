@@ -47,13 +47,18 @@ def tell_unused_upscale(plan: RenderPlan, recipe: Recipe, context: Context) -> N
         context.note(f"{plan.clip.name}: --upscale {plan.rendering.upscale} has no effect: {why}")
 
 
+def cuda_device_of(engine: Any) -> Any:  # noqa: ANN401  (see ``FramePath``; a torch device)
+    """Return the torch device of an engine on an Nvidia GPU; None for other engines, and for chains of them."""
+    device = getattr(engine, "device", None) if engine.device_kind == "cuda" else None
+    return device and device.torch
+
+
 class Enlarger:
     """The enlarger of a plan's filtered pictures: on the GPU of the ``engine``, if it has one that is Nvidia's."""
 
     def __init__(self, plan: RenderPlan, faults: ShotFaults, engine: Any) -> None:  # noqa: ANN401  (see ``FramePath``)
         self._mode, self._share = plan.upscale, plan.rendering.sharpness
-        device = getattr(engine, "device", None) if engine.device_kind == "cuda" else None
-        self._faults, self._device = faults, device and device.torch
+        self._faults, self._device = faults, cuda_device_of(engine)
 
     def __call__(self, index: int, output: np.ndarray, source: np.ndarray) -> np.ndarray:
         """Return the picture of frame ``index`` at its source's size, (H, W, 3), of the output's dtype."""

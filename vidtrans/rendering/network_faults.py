@@ -5,6 +5,7 @@ The frames are counted from the beginning of the shot. So they are the same for 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -39,35 +40,32 @@ def sampled(first: int, stop: int) -> list[int]:
     return [first + n for n in SAMPLED if first + n < stop] or [(first + stop - 1) // 2]
 
 
-def find_shot_faults(
-    plan: RenderPlan, engine: Engine, chunks: Iterable[Chunk], context: Context, extraction: str = ""
-) -> ShotFaults:
-    """Return the faults of a model's pictures of the shots of ``chunks``, from the cache or a few of their frames.
-
-    ``extraction``: the cache key of the extractor's pictures.
-    """
+def find_shot_faults(plan: RenderPlan, engine: Engine, chunks: Iterable[Chunk], context: Context) -> ShotFaults:
+    """Return the faults of a model's pictures of the shots of ``chunks``, from the cache or a few of their frames."""
     if not plan.is_measured:
         return ShotFaults()
-    shots = dict.fromkeys(max(s for s in plan.clip.shots if s <= chunk.first) for chunk in chunks)
-    ends = [*plan.clip.shots[1:], plan.clip.index.num_frames]
-    stop_of = dict(zip(plan.clip.shots, ends, strict=True))
+    outputs: Table = {k: v for k, v in asdict(infer_stage(plan, engine)).items() if k not in OF_A_PART}
+    outputs |= {"exposure": plan.exposure.for_key()} if plan.exposure else {}
+    outputs["extracts"] = plan.extraction is not None
+    starts = plan.clip.shots
+    ends = (*starts[1:], plan.clip.index.num_frames)
+    shots = dict.fromkeys(bisect_right(starts, chunk.first) - 1 for chunk in chunks)
     found = {}
-    for number, first in enumerate(shots, 1):
-        found[first] = _cached(plan, engine, (first, stop_of[first]), context, extraction)
+    for count, shot in enumerate(shots, 1):
+        found[starts[shot]] = _cached(plan, engine, (starts[shot], ends[shot]), outputs, context)
         context.stop.check()
-        context.report(Progress(f"looking at {plan.clip.name}", number, len(shots), "shots"))
+        context.report(Progress(f"measuring {plan.clip.name}", count, len(shots), "shots"))
     return ShotFaults(found)
 
 
-def _cached(plan: RenderPlan, engine: Engine, shot: tuple[int, int], context: Context, extraction: str) -> Faults:
+def _cached(plan: RenderPlan, engine: Engine, shot: tuple[int, int], outputs: Table, context: Context) -> Faults:
+    """Return the faults in a shot [first, stop). ``outputs``: the key of the model's outputs."""
     numbers = sampled(*shot)
-    outputs: Table = {k: v for k, v in asdict(infer_stage(plan, engine)).items() if k not in OF_A_PART}
-    exposure = {"exposure": plan.exposure.for_key()} if plan.exposure else {}
-    stage = FaultsStage(outputs | exposure | {"extracts": bool(extraction)}, numbers, VERSION)
+    stage = FaultsStage(outputs, numbers, VERSION)
     entry = context.cache.entry(stage.name, stage.key)
     cached = entry.read()
     if cached is None:
-        cached = find_faults(_pairs(plan, engine, shot, numbers, context)).for_record()
+        cached = asdict(find_faults(_pairs(plan, engine, shot, numbers, context)))
         with entry.locked(wait_for=f"another run that renders {plan.clip.name}"):
             entry.finish(cached)
     return Faults(**cached)

@@ -200,9 +200,7 @@ class RenderBenchmark:
         plan, began = self.plan, time.perf_counter()
         with ExitStack() as stack:
             segment = stack.enter_context(closing(plan.segment(self.folder / "segment.nut")))
-            compose = Composer(plan, 0, count, Enlarger(plan, ShotFaults(), self.engine)) if plan.is_composed else None
-            if compose is not None:
-                stack.enter_context(closing(compose))
+            compose = Composer.opened(plan, (0, count), Enlarger(plan, ShotFaults(), self.engine), stack)
             for sample, picture in self._filtered[:count]:
                 result = picture if compose is None else compose(sample, picture)
                 segment.write(result, *plan.delivery.stamps(sample.index))

@@ -104,9 +104,8 @@ class RenderJob:
 
     def enlarger(self, engine: Engine, chunks: Sequence[int]) -> Enlarger:
         """Return the enlarger of the pictures of these chunks, given by number."""
-        plan, extraction = self.plan, self.extraction.stage.key if self.extraction else ""
-        wanted = [plan.chunks[number] for number in chunks]
-        return Enlarger(plan, find_shot_faults(plan, engine, wanted, self.context, extraction), engine)
+        wanted = [self.plan.chunks[number] for number in chunks]
+        return Enlarger(self.plan, find_shot_faults(self.plan, engine, wanted, self.context), engine)
 
     def _engine_table(self, engine: Engine, chunks: ChunkRenderer) -> Table:
         """Return the result table's facts about the engine and its outputs."""
@@ -142,9 +141,7 @@ class RenderJob:
             self._extract(chunks, range(len(plan.chunks)), stack)
             samples = stack.enter_context(closing(chunks.samples(plan.first, plan.stop)))
             enlarge = self.enlarger(engine, range(len(plan.chunks)))
-            compose = Composer(plan, plan.first, plan.stop, enlarge) if plan.is_composed else None
-            if compose is not None:
-                stack.enter_context(closing(compose))
+            compose = Composer.opened(plan, (plan.first, plan.stop), enlarge, stack)
             for sample in samples:
                 picture = to_uint8(sample.output if compose is None else compose(sample, sample.output))
                 if picture.shape[2] == 4:
@@ -199,9 +196,7 @@ def estimate_render(plan: RenderPlan, engine: Engine) -> Table:
         reader = stack.enter_context(plan.clip.reader(plan.form(plan.size), plan.threads))
         frames = stack.enter_context(closing(reader.frames(plan.first, stop, plan.clip.index)))
         renderer = stack.enter_context(closing(FramePath(plan, engine).renderer()))
-        compose = Composer(plan, plan.first, stop, Enlarger(plan, ShotFaults(), engine)) if plan.is_composed else None
-        if compose is not None:
-            stack.enter_context(closing(compose))
+        compose = Composer.opened(plan, (plan.first, stop), Enlarger(plan, ShotFaults(), engine), stack)
         with (
             closing(plan.segment(folder / "segment.nut")) as segment,
             closing(LosslessWriter(folder / "raw.nut", *plan.size, deep=plan.is_deep)) as raw,

@@ -152,8 +152,8 @@ class ChunkRenderer:
             samples = stack.enter_context(closing(Prefetcher(rendered, capacity, "network", self._clock)))
             log = ChunkLog(plan, self.context, self._kind, self._clock, store)
             compose = correct = None
-            if plan.is_composed and not renderer.blends:
-                compose = stack.enter_context(closing(Composer(plan, wanted.start, wanted.stop, enlarge)))
+            if not renderer.blends:
+                compose = Composer.opened(plan, (wanted.start, wanted.stop), enlarge, stack)
             if plan.corrections is not None:
                 correct = plan.corrections.corrector((plan.picture.width, plan.picture.height))
             writer = stack.enter_context(closing(ChunkWriter(store, run, plan.segment, log.add)))

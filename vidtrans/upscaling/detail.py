@@ -1,4 +1,4 @@
-"""What a small picture cannot show: two candidates for it, and how far each is right, measured one scale down.
+"""Candidates for the detail that a small picture cannot show, and their agreement with the truth one scale down.
 
 ``ops`` is ``array_pictures`` or ``tensor_pictures``; pictures are theirs, float32 from 0 to 1.
 """

@@ -10,12 +10,11 @@ ringing stronger, and noise adds what nothing predicts.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from vidtrans.core.settings import Table
 from vidtrans.upscaling import array_pictures
 from vidtrans.upscaling.detail import (
     WINDOW,
@@ -52,11 +51,11 @@ DIGITS = 3  # of the factors, so that rounding of a processor does not change th
 
 @dataclass(frozen=True)
 class Faults:
-    """What is to be mended in a network's pictures of one shot.
+    """The faults of a network's pictures of one shot.
 
     ``finest`` and ``next``: factors for the detail of the finest octave and of the next. ``noise``: standard deviation
-    in the finest octave, of colours from 0 to 1. ``is_own``: that octave is the network's
-    own texture, which boils. ``is_unlike``: the source shows something else, as a drawing does; its detail stays out.
+    in the finest octave, of colours from 0 to 1. ``is_own``: that octave is the network's own texture, which boils.
+    ``is_unlike``: the source shows something else, as a drawing does; its detail stays out.
     """
 
     finest: float = 1.0
@@ -64,10 +63,6 @@ class Faults:
     noise: float = 0.0
     is_own: bool = False
     is_unlike: bool = False
-
-    def for_record(self) -> Table:
-        """Return the faults as a table."""
-        return asdict(self)
 
 
 FAULTLESS = Faults()

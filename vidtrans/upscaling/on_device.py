@@ -24,12 +24,7 @@ def upscale_on(
     if output.shape == source.shape:
         return output
     made = enlarged(tensor_pictures, _uploaded(output, device), _uploaded(source, device), mode, faults, share)[0]
-    most = 1 if output.dtype == np.float32 else np.iinfo(output.dtype).max
-    levels = made.permute(1, 2, 0) * most
-    if output.dtype == np.float32:
-        return levels.cpu().numpy()
-    kind = torch.uint8 if output.dtype == np.uint8 else torch.int32  # torch computes little in uint16
-    return levels.round().to(kind).contiguous().cpu().numpy().astype(output.dtype, copy=False)
+    return _downloaded(made, output.dtype)
 
 
 def upscale_stream_on(device: torch.device | str, output: np.ndarray, source: np.ndarray, mode: str) -> np.ndarray:
@@ -39,7 +34,18 @@ def upscale_stream_on(device: torch.device | str, output: np.ndarray, source: np
         made = tensor_pictures.enlarge(x, tensor_pictures.size_of(frame)).clamp(0, 1)
     else:
         made = enlarged_by_luma(tensor_pictures, x, tensor_pictures.luma(frame))
-    return (made[0].permute(1, 2, 0) * 255).round().to(torch.uint8).contiguous().cpu().numpy()
+    return _downloaded(made[0], output.dtype)
+
+
+def _downloaded(picture: Tensor, dtype: np.dtype[np.generic]) -> np.ndarray:
+    """Return a picture, (3, H, W) from 0 to 1 on any device, as (H, W, 3) of a type."""
+    on_host = picture.permute(1, 2, 0)
+    if dtype == np.float32:
+        return on_host.cpu().numpy()
+    kind = torch.uint8 if dtype == np.uint8 else torch.int32  # torch computes little in uint16
+    most = np.iinfo(dtype).max  # type: ignore[type-var]
+    levels = (on_host * most).round().to(kind)
+    return levels.contiguous().cpu().numpy().astype(dtype, copy=False)
 
 
 def _uploaded(picture: np.ndarray, device: torch.device | str) -> Tensor:
