@@ -130,7 +130,7 @@ def test_levels_are_kept(dtype: Any) -> None:
     made = upscale(output, np.rint(source * 255).astype(np.uint8), "guided")
     assert made.dtype == dtype
     exact = upscale((output / most).astype(np.float32), np.rint(source * 255).astype(np.uint8), "guided")
-    assert np.abs(made / most - exact).max() <= 0.51 / most
+    assert np.abs(made / most - exact).max() <= 0.55 / most
     assert dtype == np.uint8 or len(np.unique(made)) > 2000
 
 
@@ -267,3 +267,37 @@ def test_of_a_stream_white_areas_have_no_grey_fringes_at_edges() -> None:
     output[:, 30:] = 255
     made = upscale_stream(output, np.repeat(np.repeat(output, 3, axis=0), 3, axis=1), "luma")
     assert made[:, 92:].min() >= 250
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.floats(1, 7), st.booleans())
+def test_strips_are_those_of_the_whole_picture(width: int, height: int, factor: float, is_limited: bool) -> None:
+    picture, size = look(photo(width, height)), (700 + round(factor * width), max(height, round(factor * height)))
+    whole = array_pictures.spread(picture, size) if is_limited else array_pictures.enlarge(picture, size)
+    enlarging = array_pictures.Enlarged(picture, size, is_limited=is_limited)
+    shrinking = array_pictures.Shrunk(size, (width, height))
+    strips = []
+    for rows in array_pictures.strips(size):
+        strips.append(enlarging[rows])
+        shrinking.add(rows, whole[rows])
+    assert np.abs(array_pictures.stacked(strips) - whole).max() < 1e-5
+    assert np.abs(shrinking.picture() - shrink(whole, (width, height))).max() < 1e-5
+
+
+def inks(picture: np.ndarray) -> np.ndarray:
+    """Four inks, by brightness: no local linear map."""
+    table = np.array([[0.1, 0.1, 0.3], [0.8, 0.2, 0.2], [0.9, 0.7, 0.3], [1, 1, 0.9]], np.float32)
+    return table[np.clip((picture.mean(axis=2) * 4).astype(int), 0, 3)]
+
+
+def test_a_map_of_all_colours_is_found_and_nearer_to_the_truth_than_a_local_one() -> None:
+    for maker, is_one in ((inks, True), (lambda picture: blur(picture, 2.0), False)):
+        source = photo(480, 360)
+        truth = maker(source)
+        output = shrink(truth, (160, 120))
+        faults = find_faults([(output, shrink(source, (160, 120)))])
+        assert faults.is_colour_map is is_one
+        if is_one:
+            local, mapped = (psnr(upscale(output, source, "guided", each), truth) for each in (FAULTLESS, faults))
+            assert mapped > local + 1
+            on_device = upscale_on("cpu", output, source, "guided", faults)
+            assert np.abs(on_device - upscale(output, source, "guided", faults)).max() < 0.2 / 255

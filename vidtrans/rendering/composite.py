@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from functools import partial
 
 import numpy as np
 
+from vidtrans.core.machine import cores
 from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.enlarger import Enlarger
@@ -14,6 +18,8 @@ from vidtrans.temporal.stream import Sample
 from vidtrans.video.colour.conversion import with_alpha
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import Frame
+
+THREADS = 4  # that enlarge pictures: of 4K as many as a fast encoder needs
 
 
 def finish(
@@ -43,42 +49,58 @@ def finish(
 
 
 class Composer:
-    """A composer of the result's pictures, for the frames [first, stop) in order. Close it after use.
+    """A composer of the result's pictures, for frames in order. Close it after use.
 
-    ``enlarge`` brings the filtered pictures to the size of the result.
+    ``enlarge`` brings the filtered pictures to the size of the result, in threads of its own if ``is_parallel``.
     """
 
-    def __init__(self, plan: RenderPlan, first: int, stop: int, enlarge: Enlarger) -> None:
+    def __init__(self, plan: RenderPlan, frames: range, enlarge: Enlarger, *, is_parallel: bool) -> None:
         self.plan, self._enlarge = plan, enlarge
         size = (plan.picture.width, plan.picture.height)
         # A pairing that uses the mask fills it, even a little beyond its edge; nothing is left to cut out.
         mask = plan.mask if not plan.pairing.uses_mask else None
         with ExitStack() as stack:
             reader = stack.enter_context(plan.clip.reader(plan.form(size), plan.threads))
-            self._sources = stack.enter_context(closing(reader.frames(first, stop, plan.clip.index)))
+            self._sources = stack.enter_context(closing(reader.frames(frames.start, frames.stop, plan.clip.index)))
             self._inputs = stack.enter_context(closing(plan.inputs()))
             self._mattes = mask.mattes(size, plan.threads, plan.rendering.mask_feather) if mask else None
             if self._mattes is not None:
                 stack.enter_context(closing(self._mattes))
+            threads = ThreadPoolExecutor(min(THREADS, cores()), "vidtrans-enlarge") if is_parallel else None
+            self._pool = threads and stack.enter_context(threads)
             self._open = stack.pop_all()
         self._painter = plan.paint.painter(size) if plan.paint and plan.paint.layer else None
 
     @classmethod
-    def opened(cls, plan: RenderPlan, frames: tuple[int, int], enlarge: Enlarger, stack: ExitStack) -> Composer | None:
-        """Return the composer of the frames [first, stop), which the ``stack`` closes; None if a plan needs none."""
-        return stack.enter_context(closing(cls(plan, *frames, enlarge))) if plan.is_composed else None
+    def opened(
+        cls, plan: RenderPlan, frames: range, enlarge: Enlarger, stack: ExitStack, *, is_parallel: bool = False
+    ) -> Composer | None:
+        """Return the composer of frames, which the ``stack`` closes; None if a plan needs none."""
+        if not plan.is_composed:
+            return None
+        return stack.enter_context(closing(cls(plan, frames, enlarge, is_parallel=is_parallel)))
 
-    def __call__(self, sample: Sample, picture: np.ndarray) -> np.ndarray:
-        """Return the result's frame from the sample's filtered picture: (H, W, 3), or (H, W, 4) with alpha."""
+    def begin(self, sample: Sample, picture: np.ndarray) -> Callable[[], np.ndarray]:
+        """Read what belongs to a sample, begin to enlarge its filtered picture, and return what composes the frame.
+
+        The frame is (H, W, 3), or (H, W, 4) with alpha. Frames are to be begun in order, and then composed in order.
+        """
         plan, frame = self.plan, next(self._sources)
         guide = sample.guide if sample.host_guide is None else sample.host_guide
         model_input = self._inputs([Frame(sample.index, sample.pts, guide)]) if plan.pairing.finishes else None
         matte = self._mattes(sample.index) if self._mattes else None
-        picture = self._enlarge(sample.index, picture, frame.rgb)
-        result = finish(plan.pairing, plan.directions(sample.index), frame.rgb, picture, model_input, matte)
-        if self._painter is not None:
-            return self._painter.lift(sample.index, result, frame.rgb, matte, plan.size)
-        return with_alpha(result, frame.alpha) if plan.picture.alpha else result
+        enlarged: Callable[[], np.ndarray] = partial(self._enlarge, sample.index, picture, frame.rgb)
+        if self._pool is not None:
+            enlarged = self._pool.submit(enlarged).result
+
+        def composed() -> np.ndarray:
+            made = enlarged()
+            result = finish(plan.pairing, plan.directions(sample.index), frame.rgb, made, model_input, matte)
+            if self._painter is not None:
+                return self._painter.lift(sample.index, result, frame.rgb, matte, plan.size)
+            return with_alpha(result, frame.alpha) if plan.picture.alpha else result
+
+        return composed
 
     def close(self) -> None:
         """Close the source and mask files."""

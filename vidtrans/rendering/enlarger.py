@@ -13,8 +13,8 @@ from vidtrans.config.recipe import Recipe
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.session import Context
 from vidtrans.upscaling import MEASURED
-from vidtrans.upscaling.array_pictures import shrink, size_of
-from vidtrans.upscaling.enlarging import unit, upscale
+from vidtrans.upscaling.array_pictures import shrink, size_of, unit
+from vidtrans.upscaling.enlarging import upscale
 from vidtrans.upscaling.mending import FAULTLESS, Faults, find_faults
 from vidtrans.video.images.picture import resize
 

@@ -22,11 +22,11 @@ from vidtrans.pairing.base import Extraction, Pairing
 from vidtrans.rendering.cache_entries import infer_stage
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.rendering.plan import RenderPlan
-from vidtrans.rendering.runner import ChunkRenderer, num_frames
+from vidtrans.rendering.runner import ChunkRenderer
 from vidtrans.rendering.skipped_frames import RenderCount
 from vidtrans.session import Context
 from vidtrans.store.cache_entry import CacheEntry
-from vidtrans.store.chunking import Chunk, read_ranges
+from vidtrans.store.chunking import Chunk, num_frames, read_ranges
 from vidtrans.store.chunks import ChunkStore, RawOutputs
 from vidtrans.store.stages import InferStage
 from vidtrans.video.images.picture import resize

@@ -26,8 +26,7 @@ from vidtrans.session import Context
 from vidtrans.store.chunking import Chunk
 from vidtrans.store.stages import FaultsStage
 from vidtrans.upscaling import VERSION
-from vidtrans.upscaling.array_pictures import shrink
-from vidtrans.upscaling.enlarging import unit
+from vidtrans.upscaling.array_pictures import shrink, unit
 from vidtrans.upscaling.mending import Faults, find_faults
 
 # Frames after the first of a shot, which may be a fade; a clip of which a part is rendered is read this far.

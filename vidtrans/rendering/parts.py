@@ -20,9 +20,9 @@ from vidtrans.rendering.cache_entries import RenderEntries
 from vidtrans.rendering.chunk_manifest import check_processor
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob, estimate_render
-from vidtrans.rendering.runner import ChunkRenderer, num_frames
+from vidtrans.rendering.runner import ChunkRenderer
 from vidtrans.store.cache_entry import CacheEntry
-from vidtrans.store.chunking import Chunk, ClipPart, split
+from vidtrans.store.chunking import Chunk, ClipPart, num_frames, split
 from vidtrans.store.chunks import StateStore
 from vidtrans.temporal.stream import RecursiveFilter
 

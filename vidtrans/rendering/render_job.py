@@ -141,9 +141,9 @@ class RenderJob:
             self._extract(chunks, range(len(plan.chunks)), stack)
             samples = stack.enter_context(closing(chunks.samples(plan.first, plan.stop)))
             enlarge = self.enlarger(engine, range(len(plan.chunks)))
-            compose = Composer.opened(plan, (plan.first, plan.stop), enlarge, stack)
+            compose = Composer.opened(plan, range(plan.first, plan.stop), enlarge, stack)
             for sample in samples:
-                picture = to_uint8(sample.output if compose is None else compose(sample, sample.output))
+                picture = to_uint8(sample.output if compose is None else compose.begin(sample, sample.output)())
                 if picture.shape[2] == 4:
                     picture = composite_over(picture[..., :3], picture[..., 3], ground)
                 yield from repeat(picture, len(plan.delivery.stamps(sample.index)))
@@ -196,7 +196,7 @@ def estimate_render(plan: RenderPlan, engine: Engine) -> Table:
         reader = stack.enter_context(plan.clip.reader(plan.form(plan.size), plan.threads))
         frames = stack.enter_context(closing(reader.frames(plan.first, stop, plan.clip.index)))
         renderer = stack.enter_context(closing(FramePath(plan, engine).renderer()))
-        compose = Composer.opened(plan, (plan.first, stop), Enlarger(plan, ShotFaults(), engine), stack)
+        compose = Composer.opened(plan, range(plan.first, stop), Enlarger(plan, ShotFaults(), engine), stack)
         with (
             closing(plan.segment(folder / "segment.nut")) as segment,
             closing(LosslessWriter(folder / "raw.nut", *plan.size, deep=plan.is_deep)) as raw,
@@ -206,7 +206,7 @@ def estimate_render(plan: RenderPlan, engine: Engine) -> Table:
             samples = renderer.stream(renderer.prepare(frame, (plan.first, stop)) for frame in frames)
             for sample, picture in filter_samples(samples, plan.settings.make_filter()):
                 raw.write(sample.output)
-                result = picture if compose is None else compose(sample, picture)
+                result = picture if compose is None else compose.begin(sample, picture)()
                 segment.write(result, sample.pts)
                 if encode:
                     unpacked += len(encode(resize(result, form.width, form.height)))

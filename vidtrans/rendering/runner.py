@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import cached_property, partial
@@ -30,7 +30,7 @@ from vidtrans.rendering.frame_renderer import FrameRenderer, PreparedFrame
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.skipped_frames import RenderCount
 from vidtrans.session import Context
-from vidtrans.store.chunking import Chunk, read_ranges
+from vidtrans.store.chunking import Chunk, num_frames, read_ranges
 from vidtrans.store.chunks import ChunkFinder, ChunkStore, ChunkWriter, RawOutputs, StateStore
 from vidtrans.store.disk_forecast import DiskForecast
 from vidtrans.temporal.stream import BatchFilter, Filter, RecursiveFilter, Sample, filter_samples
@@ -38,13 +38,7 @@ from vidtrans.video.images.picture import resize
 
 T = TypeVar("T")
 
-# Frames after which the disk use is estimated: three chunks by default, at least two of them written.
-FORECAST_FRAMES = 200
-
-
-def num_frames(chunks: Iterable[Chunk]) -> int:
-    """Return the total number of frames in chunks."""
-    return sum(chunk.stop - chunk.first for chunk in chunks)
+FORECAST_FRAMES = 200  # before an estimate of the disk use: three chunks by default, at least two of them written
 
 
 class ExtractedPictures(Protocol):
@@ -83,8 +77,8 @@ class ChunkRenderer:
 
     def counts(self, rendered: Sequence[int]) -> Table:
         """Return the frame counts for the result table, after the chunks ``rendered`` were made."""
-        encoded = num_frames(self.plan.chunks[n] for n in rendered)
-        table: Table = {"frames_inferred": self.count.inferred, "frames_encoded": encoded}
+        table: Table = {"frames_inferred": self.count.inferred}
+        table["frames_encoded"] = num_frames(self.plan.chunks[n] for n in rendered)
         table |= {"frames_extracted": self._extraction.count.inferred} if self._extraction else {}
         return table | ({"frames_spared": self.count.skipped} if self.count.skipped else {})
 
@@ -109,8 +103,7 @@ class ChunkRenderer:
 
     def render(self, store: ChunkStore, states: StateStore, missing: Sequence[int], enlarge: Enlarger) -> None:
         """Render the missing chunks, given by number; each run of consecutive chunks takes one pass over its frames."""
-        plan, context = self.plan, self.context
-        method, total = self._filter, plan.num_frames
+        plan, context, method, total = self.plan, self.context, self._filter, self.plan.num_frames
         done = begun_at = total - num_frames(plan.chunks[n] for n in missing)
         raw = [self.raw.store.entry.folder] if self.raw.store else []
         forecast = DiskForecast([*raw, store.entry.folder], total - done)
@@ -137,42 +130,48 @@ class ChunkRenderer:
         hi: int,
         enlarge: Enlarger,
     ) -> Generator[None, None, None]:
-        """Render a run of chunks from the frames [lo, hi): reading, network, filter and encoder in parallel.
+        """Render a run of chunks from the frames [lo, hi): reading, network, filter, composer and encoder in parallel.
 
         Yields once for each frame that is queued for encoding.
         """
         plan, wanted = self.plan, range(run[0].first, run[-1].stop)
-        stamps = [plan.delivery.stamps(number) for number in wanted]
+        stamps = {number: plan.delivery.stamps(number) for number in wanted}
         with ExitStack() as stack:
             stack.enter_context(limit_opencv_threads(self._kind))
             renderer = stack.enter_context(closing(FramePath.find(plan, self.engine).renderer(self.count)))
             # TF32 is a setting of the whole process: the filter must not compute while the network does.
             capacity = 0 if "tf32" in self.engine.precision else self._capacity
-            rendered = self._samples(renderer, lo, hi)
-            samples = stack.enter_context(closing(Prefetcher(rendered, capacity, "network", self._clock)))
+            prefetcher = Prefetcher(self._samples(renderer, lo, hi), capacity, "network", self._clock)
+            samples = stack.enter_context(closing(prefetcher))
             log = ChunkLog(plan, self.context, self._kind, self._clock, store)
-            compose = correct = None
+            compose = None
             if not renderer.blends:
-                compose = Composer.opened(plan, (wanted.start, wanted.stop), enlarge, stack)
-            if plan.corrections is not None:
-                correct = plan.corrections.corrector((plan.picture.width, plan.picture.height))
+                compose = Composer.opened(plan, wanted, enlarge, stack, is_parallel=self._capacity > 0)
+            size = (plan.picture.width, plan.picture.height)
+            correct = plan.corrections.corrector(size) if plan.corrections is not None else None
             writer = stack.enter_context(closing(ChunkWriter(store, run, plan.segment, log.add)))
-            queue = stack.enter_context(closing(BackgroundQueue(self._capacity)))
+            encoding = stack.enter_context(closing(BackgroundQueue(self._capacity)))
+            composing = stack.enter_context(closing(BackgroundQueue(self._capacity if compose else 0)))
 
-            def encode(sample: Sample, arrive: Callable[[], np.ndarray]) -> None:
+            def begin(sample: Sample, arrive: Callable[[], np.ndarray]) -> None:
                 with self._clock.step(ENCODE):
-                    result = arrive() if compose is None else compose(sample, arrive())
-                    result = result if correct is None else correct(sample.index, result)
-                    writer.write(sample.index, result, *stamps[sample.index - wanted.start])
+                    composed = arrive if compose is None else compose.begin(sample, arrive())
+                encoding.put(partial(encode, sample.index, composed))
+
+            def encode(index: int, composed: Callable[[], np.ndarray]) -> None:
+                with self._clock.step(ENCODE):
+                    result = composed() if correct is None else correct(index, composed())
+                    writer.write(index, result, *stamps[index])
 
             for sample, picture in self._each(FILTER, self._filtered(samples, method, wanted)):
                 with self._clock.step(FILTER):
                     arrive = renderer.finish(sample, picture)
-                queue.put(partial(encode, sample, arrive))
-                if isinstance(method, RecursiveFilter):
-                    self._save_state(method, states, sample.index, queue)
+                composing.put(partial(begin, sample, arrive))
+                if (save := self._save_state(method, states, sample.index)) is not None:
+                    composing.put(partial(encoding.put, save))
                 yield
-            queue.finish()
+            composing.finish()
+            encoding.finish()
 
     def _filtered(
         self, samples: Iterator[Sample], method: Filter | BatchFilter, wanted: range
@@ -189,11 +188,12 @@ class ChunkRenderer:
         method.resume(state)
         return chunk.first
 
-    def _save_state(self, method: RecursiveFilter, states: StateStore, frame: int, queue: BackgroundQueue) -> None:
-        """Queue the filter's state at the end of a chunk, to be saved after the chunk is written."""
+    def _save_state(self, method: Filter | BatchFilter, states: StateStore, frame: int) -> Callable[[], None] | None:
+        """Return what saves a recursive filter's state at the end of a chunk, to be called after it is written."""
         chunk = self._chunk_of(frame)
-        if frame == chunk.stop - 1 and chunk.stop < chunk.shot_stop:
-            queue.put(partial(states.save, chunk.number, method.state()))
+        if not isinstance(method, RecursiveFilter) or frame != chunk.stop - 1 or chunk.stop == chunk.shot_stop:
+            return None
+        return partial(states.save, chunk.number, method.state())
 
     def samples(self, lo: int, hi: int) -> Generator[Sample, None, None]:
         """Yield the frames [lo, hi) as arrays, with the model's raw output: stored, or inferred and then stored."""

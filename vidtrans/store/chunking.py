@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from vidtrans.core.errors import UsageError
@@ -123,3 +123,8 @@ def read_ranges(chunks: Sequence[Chunk], missing: Sequence[int], radius: int) ->
         (run, max(run[0].shot_first, run[0].first - radius), min(run[-1].shot_stop, run[-1].stop + radius))
         for run in runs
     ]
+
+
+def num_frames(chunks: Iterable[Chunk]) -> int:
+    """Return the total number of frames in chunks."""
+    return sum(chunk.stop - chunk.first for chunk in chunks)

@@ -1,16 +1,127 @@
 """The operations of upscaling on arrays, by OpenCV: pictures are (H, W, 3) float32, maps (H, W); sizes (width, height).
 
-``tensor_pictures`` has the same functions for tensors.
+Large pictures are made strip by strip: a strip stays in the processor's cache, which halves the time, and a picture of
+the result's size is hardly ever in memory as a whole. ``tensor_pictures`` has the same for tensors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
 
 Size = tuple[int, int]
+STRIP = 2**15  # pixels, of about which a strip consists
+# Multiplications of a matrix product: BLAS divides a larger one among threads, which then wait for each other.
+ONE_THREAD = 2**18
+
+
+def strips(size: Size) -> list[slice]:
+    """Return the strips of rows in which a picture of a size is made."""
+    width, height = size
+    rows = max(1, STRIP // width)
+    return [slice(first, min(first + rows, height)) for first in range(0, height, rows)]
+
+
+def strip_of(picture: np.ndarray, rows: slice) -> np.ndarray:
+    """Return the rows of a picture of any type, in float32 from 0 to 1."""
+    return unit(picture[rows])
+
+
+def stacked(made: Iterable[np.ndarray]) -> np.ndarray:
+    """Return the picture of which these are the strips."""
+    return np.concatenate(list(made))
+
+
+def unit(picture: np.ndarray) -> np.ndarray:
+    """Return a picture of any type in float32, from 0 to 1."""
+    if picture.dtype == np.float32:
+        return picture
+    return picture * np.float32(1 / np.iinfo(picture.dtype).max)
+
+
+class Enlarged:
+    """A picture or a map at a larger size, of which strips are made when they are asked for.
+
+    ``is_limited``: by bilinear interpolation, which never overshoots; otherwise bicubic.
+    """
+
+    def __init__(self, picture: np.ndarray, size: Size, *, is_limited: bool = False) -> None:
+        height, way = len(picture), cv2.INTER_LINEAR if is_limited else cv2.INTER_CUBIC
+        wide = cv2.resize(picture, (size[0], height), interpolation=way)
+        self._rows, self._shape = wide.reshape(height, -1), wide.shape[1:]
+        self._weights = _row_weights(height, size[1], way)
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        weights, used = self._weights.of(rows)
+        return _product(weights, self._rows[used]).reshape(-1, *self._shape)
+
+
+class Shrunk:
+    """The sum of strips of a large picture, which becomes the picture at a smaller size by area averaging."""
+
+    def __init__(self, large: Size, small: Size) -> None:
+        self._small, self._width = small, large[0]
+        self._weights = _shares(large[1], small[1])
+        self._rows = np.zeros((small[1], 3 * large[0]), np.float32)
+
+    def add(self, rows: slice, strip: np.ndarray) -> None:
+        """Add a strip of the large picture."""
+        weights, used = self._weights.of(rows)
+        self._rows[used] += _product(weights.T, strip.reshape(len(strip), -1))
+
+    def picture(self) -> np.ndarray:
+        """Return the small picture, after the last strip."""
+        return shrink(self._rows.reshape(self._small[1], self._width, 3), self._small)
+
+
+class _Weights:
+    """Weights (N, M) of which each row has a few beside each other that are not 0, farther on from row to row."""
+
+    def __init__(self, weights: np.ndarray) -> None:
+        self.all, is_used = weights, weights != 0
+        first, stop = is_used.argmax(axis=1), weights.shape[1] - is_used[:, ::-1].argmax(axis=1)
+        # A row exactly on an old one has a single weight.
+        self._first, self._stop = np.minimum.accumulate(first[::-1])[::-1], np.maximum.accumulate(stop)
+
+    def of(self, rows: slice) -> tuple[np.ndarray, slice]:
+        """Return what is not 0 in some rows, and the columns that it has."""
+        columns = slice(int(self._first[rows.start]), int(self._stop[rows.stop - 1]))
+        return self.all[rows, columns], columns
+
+
+@lru_cache(maxsize=32)
+def _row_weights(old: int, new: int, way: int) -> _Weights:
+    """Return the weights, (new, old), with which OpenCV makes the rows of a new height from the old ones."""
+    return _Weights(cv2.resize(np.eye(old, dtype=np.float32), (old, new), interpolation=way))
+
+
+@lru_cache(maxsize=32)
+def _shares(large: int, small: int) -> _Weights:
+    """Return the shares, (large, small), that the rows of a large picture have in those of a small one."""
+    return _Weights(np.ascontiguousarray(_row_weights(large, small, cv2.INTER_AREA).all.T))
+
+
+def _product(weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the matrix product of weights (M, K) and rows (K, N), in one thread."""
+    made = np.empty((len(weights), rows.shape[1]), np.float32)
+    step = max(1, ONE_THREAD // weights.size)
+    for first in range(0, rows.shape[1], step):
+        np.matmul(weights, rows[:, first : first + step], out=made[:, first : first + step])
+    return made
+
+
+@lru_cache(maxsize=64)
+def shown_weights(small: int, large: int) -> np.ndarray:
+    """Return how pixels of a row are mixed that is enlarged and then shrunk again: five weights, averaged over it."""
+    least = 16  # pixels, so that few are beside an end
+    small, large = (side * -(-least // small) for side in (small, large))
+    there, back = _row_weights(small, large, cv2.INTER_CUBIC), _row_weights(large, small, cv2.INTER_AREA)
+    mixed = back.all @ there.all
+    weights = np.array([mixed.diagonal(away)[4:-4].mean() for away in range(-2, 3)])
+    return (weights / weights.sum()).astype(np.float32)
 
 
 def size_of(picture: np.ndarray) -> Size:
@@ -42,6 +153,11 @@ def extremes(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def between(picture: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Limit a picture to two others."""
     return cv2.max(cv2.min(picture, high), low)
+
+
+def filtered(picture: np.ndarray, across: np.ndarray, down: np.ndarray) -> np.ndarray:
+    """Filter by weights along the rows, and others along the columns: an odd number of each."""
+    return cv2.sepFilter2D(picture, -1, across, down, borderType=cv2.BORDER_REPLICATE)
 
 
 def widened(low: np.ndarray, high: np.ndarray, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -102,3 +218,18 @@ def channels(picture: np.ndarray) -> Sequence[np.ndarray]:
 def merge(maps: Sequence[np.ndarray]) -> np.ndarray:
     """Return the picture with these channels."""
     return cv2.merge(list(maps))
+
+
+def map_colours(nodes: np.ndarray, picture: np.ndarray) -> np.ndarray:
+    """Map the colours of a picture by a lattice, (n, n, n, 3) of blue, green and red, with trilinear interpolation."""
+    import torch
+
+    from vidtrans.upscaling import tensor_pictures
+
+    tensor = torch.from_numpy(picture).permute(2, 0, 1)[None]
+    return tensor_pictures.map_colours(nodes, tensor)[0].permute(1, 2, 0).contiguous().numpy()
+
+
+def on_host(picture: np.ndarray) -> np.ndarray:
+    """Return the picture as an array, (H, W, 3)."""
+    return picture

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from vidtrans.upscaling.array_pictures import Size
-from vidtrans.upscaling.guidance import guided
+import numpy as np
+
+from vidtrans.upscaling.array_pictures import Size, shown_weights
+from vidtrans.upscaling.guidance import guide_from, twice
 
 BACK_PROJECTIONS = 3  # of the output; a fourth changes a picture by less than a level
 SHARPENING = 1.5  # of the edges, as a factor of what a blur removes from them
-SHARPENED = 0.5  # pixels of the small picture: the blur's standard deviation
+SHARPENED = 0.8  # pixels of the small picture: the blur's standard deviation
 WINDOW = 3.0  # pixels of the small picture: the standard deviation of the window in which agreement is measured
 RIDGE = 1e-4  # of the least squares; colours are from 0 to 1
 Ops = Any  # a module of operations
@@ -34,57 +36,47 @@ def half_of(ops: Ops, picture: Picture) -> Picture:
 
 def back_project(ops: Ops, picture: Picture, size: Size, times: int) -> Picture:
     """Return a picture of the same size which, enlarged to ``size`` and shrunk again, is nearly ``picture``."""
+    weights = [shown_weights(*sides) for sides in zip(ops.size_of(picture), size, strict=True)]
     corrected = picture
     for _ in range(times):
-        shown = ops.shrink(ops.enlarge(corrected, size), ops.size_of(picture))
-        corrected = ops.plus(corrected, ops.minus(picture, shown))
+        corrected = ops.plus(corrected, ops.minus(picture, ops.filtered(corrected, *weights)))
     return corrected
+
+
+def enlarged_back(ops: Ops, picture: Picture, size: Size, times: int) -> Picture:
+    """Return a picture after back-projections, at the larger size."""
+    return ops.enlarge(back_project(ops, picture, size, times), size)
 
 
 def unseen(ops: Ops, picture: Picture, size: Size) -> Picture:
     """Return what of a picture its shrunk version of ``size`` does not show: a difference around 0."""
-    return _unseen_beside(ops, picture, ops.shrink(picture, size))
+    return ops.minus(picture, enlarged_back(ops, ops.shrink(picture, size), ops.size_of(picture), 1))
 
 
-def _unseen_beside(ops: Ops, picture: Picture, shrunk: Picture) -> Picture:
-    whole = ops.size_of(picture)
-    return ops.minus(picture, ops.enlarge(back_project(ops, shrunk, whole, 1), whole))
+class SharpEdges(NamedTuple):
+    """A small picture which, enlarged and limited to the range of the pixels around, has sharper edges."""
 
-
-class Enlarging(NamedTuple):
-    """A small picture ``x`` on the way to its source's size.
-
-    ``twice``: after two back-projections. ``low`` and ``high``: the range of the pixels around, at the source's size.
-    """
-
-    x: Picture
-    small_source: Picture
-    source: Picture
-    twice: Picture
+    sharp: Picture
     low: Picture
     high: Picture
 
-
-def begin(ops: Ops, x: Picture, small_source: Picture, source: Picture) -> Enlarging:
-    """Return what is needed of a picture more than once. ``small_source``: the source at the size of ``x``."""
-    size = ops.size_of(source)
-    low, high = (ops.spread(extreme, size) for extreme in ops.extremes(x))
-    return Enlarging(x, small_source, source, back_project(ops, x, size, BACK_PROJECTIONS - 1), low, high)
+    def enlarged(self, ops: Ops, size: Size) -> Picture:
+        """Return the picture at a larger size."""
+        limits = (ops.spread(extreme, size) for extreme in (self.low, self.high))
+        return ops.between(ops.enlarge(self.sharp, size), *limits)
 
 
-def candidates(ops: Ops, begun: Enlarging, by_guide: Picture) -> Details:
-    """Return what of the guided picture and of the sharpened edges the small picture cannot show, at full size."""
-    small = ops.size_of(begun.x)
-    return Details(unseen(ops, by_guide, small), unseen(ops, _sharpened(ops, begun), small))
+def sharp_edges(ops: Ops, x: Picture, size: Size) -> SharpEdges:
+    """Return what makes the edges of a small picture sharp at the larger ``size``."""
+    projected = back_project(ops, x, size, BACK_PROJECTIONS - 1)
+    sharp = ops.plus(projected, ops.minus(projected, ops.blur(projected, SHARPENED)), SHARPENING)
+    return SharpEdges(sharp, *ops.extremes(x))
 
 
-def _sharpened(ops: Ops, begun: Enlarging) -> Picture:
-    """Return the picture's edges at full size, sharpened, and no brighter or darker than the pixels around them."""
-    size = ops.size_of(begun.source)
-    enlarged = ops.enlarge(begun.twice, size)
-    blurred = ops.blur(enlarged, SHARPENED * size[0] / ops.size_of(begun.x)[0])
-    sharp = ops.plus(enlarged, ops.minus(enlarged, blurred), SHARPENING)
-    return ops.between(sharp, begun.low, begun.high)
+def seen_of(ops: Ops, edges: SharpEdges, size: Size) -> Picture:
+    """Return what a small picture shows of its edges, to be enlarged to ``size``."""
+    small = ops.size_of(edges.sharp)
+    return back_project(ops, ops.shrink(edges.enlarged(ops, twice(small, size)), small), size, 1)
 
 
 class DetailScale(NamedTuple):
@@ -96,11 +88,20 @@ class DetailScale(NamedTuple):
     half_source: Picture
 
 
-def scale_of(ops: Ops, x: Picture, source: Picture) -> DetailScale:
-    """Return the candidates at the size of ``x``, where it is itself the truth; the source has the same size."""
-    half, half_source = half_of(ops, x), half_of(ops, source)
-    found = candidates(ops, begin(ops, half, half_source, source), guided(ops, half_source, half, source))
-    return DetailScale(found, _unseen_beside(ops, x, half), half, half_source)
+def scale_of(ops: Ops, x: Picture, source: Picture, colour_map: np.ndarray | None = None) -> DetailScale:
+    """Return the candidates at the size of ``x``, where it is itself the truth; the source has the same size.
+
+    ``colour_map``: the nodes of the map that makes the guided picture; otherwise it is made by a guided filter.
+    """
+    half, half_source, size = half_of(ops, x), half_of(ops, source), ops.size_of(x)
+    guide, edges = guide_from(ops, half_source, half, colour_map), sharp_edges(ops, half, size)
+    strip = guide(source)
+    by_guide = ops.stacked(strip(rows) for rows in ops.strips(size))
+    found = Details(
+        ops.minus(by_guide, enlarged_back(ops, guide.averaged(source, half_source), size, 1)),
+        ops.minus(edges.enlarged(ops, size), ops.enlarge(seen_of(ops, edges, size), size)),
+    )
+    return DetailScale(found, ops.minus(x, enlarged_back(ops, half, size, 1)), half, half_source)
 
 
 def agreement(ops: Ops, scale: DetailScale) -> Details:
@@ -113,10 +114,10 @@ def agreement(ops: Ops, scale: DetailScale) -> Details:
     return Details(ops.clip((ee * gt - ge * et) / determinant, 0, 1), ops.clip((gg * et - ge * gt) / determinant, 0, 1))
 
 
-def predicted(ops: Ops, found: Details, right: Details) -> Picture:
+def predicted(ops: Ops, scale: DetailScale, right: Details) -> Picture:
     """Return the detail that the candidates make together; ``right`` says how far each is right, at any size."""
-    size = ops.size_of(found.guided)
-    parts = [ops.times(each, ops.spread(gain, size)) for each, gain in zip(found, right, strict=True)]
+    size = ops.size_of(scale.truth)
+    parts = [ops.times(each, ops.spread(gain, size)) for each, gain in zip(scale.found, right, strict=True)]
     return ops.plus(*parts)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from vidtrans.upscaling import array_pictures
+from vidtrans.upscaling.array_pictures import unit
 from vidtrans.upscaling.detail import (
     BACK_PROJECTIONS,
     Details,
@@ -12,13 +15,14 @@ from vidtrans.upscaling.detail import (
     Picture,
     agreement,
     back_project,
-    begin,
-    candidates,
-    predicted,
+    half_of,
     scale_of,
+    seen_of,
+    sharp_edges,
     unseen,
 )
-from vidtrans.upscaling.guidance import guided
+from vidtrans.upscaling.guidance import LocallyLinear, Strips, fit_colour_map, guide_from, shrunk
+from vidtrans.upscaling.luma import gain, slope
 from vidtrans.upscaling.mending import FAULTLESS, Faults, mended
 
 # Where the output's finest detail is its own, not the source's: the share of its sharpened edges, which stay within its
@@ -48,65 +52,119 @@ def upscale(
     """
     if array_pictures.size_of(output) == array_pictures.size_of(source):
         return output
-    return _as(enlarged(array_pictures, unit(output), unit(source), mode, faults, share), output.dtype)
+    return enlarged(array_pictures, unit(output), source, mode, faults, share, lambda made: _as(made, output.dtype))
 
 
 def enlarged(
-    ops: Ops, x: Picture, source: Picture, mode: str, faults: Faults = FAULTLESS, share: float = 1.0
+    ops: Ops,
+    x: Picture,
+    source: Picture,
+    mode: str,
+    faults: Faults = FAULTLESS,
+    share: float = 1.0,
+    delivered: Callable[[Picture], Picture] = lambda made: made,
 ) -> Picture:
-    """Return a picture ``x`` at its source's size; ``ops`` is the module of operations for both, float32."""
-    size, small, given = ops.size_of(source), ops.size_of(x), x
+    """Return a picture ``x``, float32, at its source's size; ``ops`` is the module of operations for both.
+
+    ``delivered``: makes of strips of the result, float32 from 0 to 1, those that are returned.
+    """
+    size, small = ops.size_of(source), ops.size_of(x)
     if size[0] <= small[0] or size[1] <= small[1]:
         is_smaller = size[0] <= small[0] and size[1] <= small[1]
-        made = ops.shrink(x, size) if is_smaller else ops.enlarge(x, size)
-    elif mode == "bicubic":
-        made = ops.enlarge(x, size)
-    elif mode == "faithful":
-        made = ops.enlarge(back_project(ops, x, size, BACK_PROJECTIONS), size)
-    else:
-        small_source = ops.shrink(source, small)
+        return delivered(ops.clip(ops.shrink(x, size) if is_smaller else ops.enlarge(x, size), 0, 1))
+    made = soft = ops.Enlarged(x, size).__getitem__
+    if mode == "faithful":
+        made = ops.Enlarged(back_project(ops, x, size, BACK_PROJECTIONS), size).__getitem__
+    elif mode != "bicubic":
+        small_source = shrunk(ops, source, small)
         x = mended(ops, x, small_source, faults)
-        if mode == "clean":
-            made = _clean(ops, x, small_source, source)
-        else:
-            made = _guided(ops, x, small_source, source, faults if mode == "auto" else FAULTLESS)
-    if share < 1:
-        soft = ops.enlarge(given, size)
-        made = ops.plus(soft, ops.minus(made, soft), share)
-    return ops.clip(made, 0, 1)
+        make = {"auto": _auto, "guided": _guided, "clean": _clean}[mode]
+        made = make(ops, x, small_source, source, faults)
+    if share == 1:
+        return ops.stacked(delivered(ops.clip(made(rows), 0, 1)) for rows in ops.strips(size))
+    return ops.stacked(
+        delivered(ops.clip(_mixed(ops, soft(rows), made(rows), share), 0, 1)) for rows in ops.strips(size)
+    )
 
 
-def _guided(ops: Ops, x: Picture, small_source: Picture, source: Picture, faults: Faults) -> Picture:
-    size, small = ops.size_of(source), ops.size_of(x)
-    begun = begin(ops, x, small_source, source)
-    by_guide = guided(ops, small_source, x, source)
-    found, twice, low, high = candidates(ops, begun, by_guide), begun.twice, begun.low, begun.high
-    right = agreement(ops, scale_of(ops, x, small_source))
-    if faults.is_unlike:
-        right = Details(right.guided * 0, right.edges)
+def _mixed(ops: Ops, soft: Picture, made: Picture, share: float) -> Picture:
+    return ops.plus(soft, ops.minus(made, soft), share)
+
+
+def _auto(ops: Ops, x: Picture, small_source: Picture, source: Picture, faults: Faults) -> Strips:
     if faults.is_own:
-        faint = ops.clip(found.guided, -FAINT, FAINT)
-        made = ops.times(ops.minus(found.guided, faint), ops.spread(right.guided, size))
-        made = ops.plus(ops.enlarge(x, size), ops.plus(made, found.edges, OWN_EDGES))
-        return ops.between(made, low, high)
-    shown = ops.enlarge(ops.plus(twice, ops.minus(x, ops.shrink(ops.enlarge(twice, size), small))), size)
-    made = _within(ops, ops.plus(shown, predicted(ops, found, right)), low, high)
-    low, high = low - HALO, high + HALO
-    if not faults.is_unlike:
-        low, high = ops.widened(low, high, by_guide)
-    return ops.between(made, low, high)
+        return _own(ops, x, small_source, source)
+    return _guided(ops, x, small_source, source, faults, is_unlike=faults.is_unlike)
 
 
-def _clean(ops: Ops, x: Picture, small_source: Picture, source: Picture) -> Picture:
+def _guided(
+    ops: Ops, x: Picture, small_source: Picture, source: Picture, faults: Faults, *, is_unlike: bool = False
+) -> Strips:
+    size, colour_map = ops.size_of(source), None
+    if faults.is_colour_map:
+        colour_map = fit_colour_map(*(ops.on_host(half_of(ops, each)) for each in (small_source, x)))
+    right = agreement(ops, scale_of(ops, x, small_source, colour_map))
+    if is_unlike:
+        right = Details(right.guided * 0, right.edges)
+    guide, edges = guide_from(ops, small_source, x, colour_map), sharp_edges(ops, x, size)
+    seen = back_project(ops, guide.averaged(source, small_source), size, 1), seen_of(ops, edges, size)
+    # What is seen of both is taken away before the rest is enlarged, so that of both the detail is added.
+    rest = back_project(ops, x, size, BACK_PROJECTIONS)
+    for each, weights in zip(seen, right, strict=True):
+        rest = ops.minus(rest, ops.times(each, weights))
+    whole, sharp = ops.Enlarged(rest, size), ops.Enlarged(edges.sharp, size)
+    low, high, *gains = (ops.Enlarged(each, size, is_limited=True) for each in (edges.low, edges.high, *right))
+    guided = guide(source)
+
+    def made(rows: slice) -> Picture:
+        lowest, highest, by_guide = low[rows], high[rows], guided(rows)
+        both = by_guide, ops.between(sharp[rows], lowest, highest)
+        detail = ops.plus(*(ops.times(each, weights[rows]) for each, weights in zip(both, gains, strict=True)))
+        picture = _within(ops, ops.plus(whole[rows], detail), lowest, highest)
+        lowest, highest = lowest - HALO, highest + HALO
+        if not is_unlike:
+            lowest, highest = ops.widened(lowest, highest, by_guide)
+        return ops.between(picture, lowest, highest)
+
+    return made
+
+
+def _own(ops: Ops, x: Picture, small_source: Picture, source: Picture) -> Strips:
+    size, luma, guide = ops.size_of(source), ops.luma(x), ops.luma(small_source)
+    edges = sharp_edges(ops, x, size)
+    rest = ops.Enlarged(ops.plus(x, seen_of(ops, edges, size), -OWN_EDGES), size)
+    sharp, seen = ops.Enlarged(edges.sharp, size), ops.Enlarged(back_project(ops, guide, size, 1), size)
+    smooth = edges.low, edges.high, slope(ops, guide, luma) * gain(ops, luma, guide)
+    low, high, factor = (ops.Enlarged(each, size, is_limited=True) for each in smooth)
+
+    def made(rows: slice) -> Picture:
+        lowest, highest = low[rows], high[rows]
+        detail = ops.luma(ops.strip_of(source, rows)) - seen[rows]
+        detail = factor[rows] * (detail - ops.clip(detail, -FAINT, FAINT))
+        edges = ops.between(sharp[rows], lowest, highest)
+        picture = ops.plus(ops.plus(rest[rows], edges, OWN_EDGES), ops.merge([detail] * 3))
+        return ops.between(picture, lowest, highest)
+
+    return made
+
+
+def _clean(ops: Ops, x: Picture, small_source: Picture, source: Picture, faults: Faults) -> Strips:
     size, small = ops.size_of(source), ops.size_of(x)
     fewer = max(1, round(small[0] / SHOWN)), max(1, round(small[1] / SHOWN))
-    shown, shown_source = ops.shrink(x, fewer), ops.shrink(source, fewer)
     scale = scale_of(ops, x, small_source)
     right = agreement(ops, scale_of(ops, scale.half, scale.half_source)).guided
-    instead = unseen(ops, guided(ops, shown_source, shown, source), fewer)
-    own = ops.enlarge(unseen(ops, x, fewer), size)
-    made = ops.plus(ops.enlarge(x, size), ops.times(ops.minus(instead, own), ops.spread(right, size)))
-    return _within(ops, made, *(ops.spread(extreme, size) for extreme in ops.extremes(x)))
+    shown, shown_source = ops.shrink(x, fewer), ops.shrink(small_source, fewer)
+    guide = LocallyLinear(ops, shown_source, shown)
+    seen = ops.Enlarged(back_project(ops, guide.averaged(source, shown_source), size, 1), size)
+    soft, own = ops.Enlarged(x, size), ops.Enlarged(unseen(ops, x, fewer), size)
+    low, high, factor = (ops.Enlarged(each, size, is_limited=True) for each in (*ops.extremes(x), right))
+    guided = guide(source)
+
+    def made(rows: slice) -> Picture:
+        instead = ops.minus(ops.minus(guided(rows), seen[rows]), own[rows])
+        return _within(ops, ops.plus(soft[rows], ops.times(instead, factor[rows])), low[rows], high[rows])
+
+    return made
 
 
 def _within(ops: Ops, picture: Picture, low: Picture, high: Picture) -> Picture:
@@ -115,16 +173,9 @@ def _within(ops: Ops, picture: Picture, low: Picture, high: Picture) -> Picture:
     return ops.between(picture, ops.minus(low, span), ops.plus(high, span))
 
 
-def unit(picture: np.ndarray) -> np.ndarray:
-    """Return a picture in float32, from 0 to 1."""
-    if picture.dtype == np.float32:
-        return picture
-    return picture * np.float32(1 / np.iinfo(picture.dtype).max)
-
-
-def _as(unit: np.ndarray, dtype: np.dtype[np.generic]) -> np.ndarray:
+def _as(made: np.ndarray, dtype: np.dtype[np.generic]) -> np.ndarray:
     """Return a picture from 0 to 1 in another type."""
     if dtype == np.float32:
-        return unit
+        return made
     most = np.iinfo(dtype).max  # type: ignore[type-var]
-    return np.rint(unit * np.float32(most)).astype(dtype)
+    return np.rint(made * np.float32(most)).astype(dtype)

@@ -1,30 +1,114 @@
-"""A guided filter from colours to colours: its coefficients are found at a small size, and applied at the large one.
+"""Pictures at the size of a guide: by a guided filter from colours to colours, or by one map of colours for all pixels.
 
 ``ops`` is ``array_pictures`` or ``tensor_pictures``, whose pictures and maps the functions take.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from vidtrans.grading.lattice import interpolation, node_colours
+from vidtrans.upscaling.array_pictures import Size
 
 RADIUS = 2  # pixels of the small picture, of the windows in which a colour is a linear map of the guide's
-EPSILON = 1e-3  # variance, of colours from 0 to 1, below which a window counts as flat
+EPSILON = 2e-4  # variance, of colours from 0 to 1, below which a window counts as flat
+# A map of colours: nodes a side, the most pixels that it is fitted to, the weight with which a node without pixels
+# stays on the linear map of colours, and rounds of the fit.
+NODES, FITTED, HELD, ROUNDS = 17, 10_000, 0.05, 6
 
 
-def guided(ops: Any, small_guide: Any, small: Any, guide: Any) -> Any:  # noqa: ANN401  (arrays, or tensors)
-    """Return the picture ``small`` at the guide's size, as a local linear map of the guide's colours.
+Strips = Callable[[slice], Any]  # the rows of a picture
 
-    ``small_guide``: the guide at the size of ``small``.
-    """
-    size, planes = ops.size_of(guide), ops.channels(guide)
-    made = []
-    for *factors, shift in _local_maps(ops, ops.channels(small_guide), ops.channels(small)):
-        channel = ops.spread(shift, size)
-        for factor, plane in zip(factors, planes, strict=True):
-            channel = ops.plus_product(channel, ops.spread(factor, size), plane)
-        made.append(channel)
-    return ops.merge(made)
+
+class Guide(Protocol):
+    """A map from a guide's colours to a picture's."""
+
+    def __call__(self, guide: Any) -> Strips:  # noqa: ANN401  (an array, or a tensor)
+        """Return the strips of the picture at the size of a guide, of any type."""
+
+    def averaged(self, guide: Any, small_guide: Any) -> Any:  # noqa: ANN401
+        """Return the picture at the size of a guide after area averaging to that of the small guide."""
+
+
+class LocallyLinear:
+    """A linear map of colours around each pixel, from ``guide`` to ``picture``, both small and of one size."""
+
+    def __init__(self, ops: Any, guide: Any, picture: Any) -> None:  # noqa: ANN401
+        self._ops, self._maps = ops, _local_maps(ops, ops.channels(guide), ops.channels(picture))
+
+    def __call__(self, guide: Any) -> Strips:  # noqa: ANN401
+        """Return the strips of the picture: see ``Guide``."""
+        ops, size = self._ops, self._ops.size_of(guide)
+        maps = [[ops.Enlarged(each, size, is_limited=True) for each in maps_of] for maps_of in self._maps]
+
+        def strip(rows: slice) -> Any:  # noqa: ANN401
+            planes, made = ops.channels(ops.strip_of(guide, rows)), []
+            for *factors, shift in maps:
+                channel = shift[rows]
+                for factor, plane in zip(factors, planes, strict=True):
+                    channel = ops.plus_product(channel, factor[rows], plane)
+                made.append(channel)
+            return ops.merge(made)
+
+        return strip
+
+    def averaged(self, guide: Any, small_guide: Any) -> Any:  # noqa: ANN401
+        """Return the averaged picture: the average of what is mapped linearly is the map of the average."""
+        planes, made = self._ops.channels(small_guide), []
+        for *factors, shift in self._maps:
+            made.append(sum((factor * plane for factor, plane in zip(factors, planes, strict=True)), start=shift))
+        return self._ops.merge(made)
+
+
+class Mapped:
+    """One map of colours for all pixels, by the nodes of a lattice."""
+
+    def __init__(self, ops: Any, nodes: np.ndarray) -> None:  # noqa: ANN401
+        self._ops, self._nodes = ops, nodes
+
+    def __call__(self, guide: Any) -> Strips:  # noqa: ANN401
+        """Return the strips of the picture: see ``Guide``."""
+        return lambda rows: self._ops.map_colours(self._nodes, self._ops.strip_of(guide, rows))
+
+    def averaged(self, guide: Any, small_guide: Any) -> Any:  # noqa: ANN401
+        """Return the averaged picture; of colours that were averaged before over less than the half of its pixels."""
+        ops, small = self._ops, self._ops.size_of(small_guide)
+        enough = twice(small, ops.size_of(guide))
+        return ops.shrink(ops.map_colours(self._nodes, shrunk(ops, guide, enough)), small)
+
+
+def twice(small: Size, large: Size) -> Size:
+    """Return twice a size, or a larger one if that is smaller."""
+    return min(2 * small[0], large[0]), min(2 * small[1], large[1])
+
+
+def shrunk(ops: Any, picture: Any, size: Size) -> Any:  # noqa: ANN401
+    """Return a picture of any type at a smaller size, in float32."""
+    made = ops.Shrunk(ops.size_of(picture), size)
+    for rows in ops.strips(ops.size_of(picture)):
+        made.add(rows, ops.strip_of(picture, rows))
+    return made.picture()
+
+
+def guide_from(ops: Any, guide: Any, picture: Any, colour_map: np.ndarray | None) -> Guide:  # noqa: ANN401
+    """Return the map from a small guide's colours to a picture's, by the nodes of a map for all pixels, if given."""
+    return LocallyLinear(ops, guide, picture) if colour_map is None else Mapped(ops, colour_map)
+
+
+def fit_colour_map(guide: np.ndarray, picture: np.ndarray) -> np.ndarray:
+    """Return the nodes, (n, n, n, 3) float32, of the map from a guide's colours to a picture's of the same size."""
+    step = max(1, int(np.sqrt(guide.size / 3 / FITTED)))
+    given, wanted = (each[::step, ::step].reshape(-1, 3).astype(np.float64) for each in (guide, picture))
+    linear = np.linalg.lstsq(np.c_[given, np.ones(len(given))], wanted, rcond=None)[0]
+    nodes = node_colours(NODES).reshape(-1, 3) @ linear[:3] + linear[3]
+    weights = interpolation(given, NODES)
+    each = (np.asarray(weights.sum(axis=0)).ravel() + HELD)[:, None]
+    for _ in range(ROUNDS):
+        nodes += weights.T @ (wanted - weights @ nodes) / each
+    return nodes.reshape(NODES, NODES, NODES, 3).astype(np.float32)
 
 
 def _local_maps(ops: Any, guide: Sequence[Any], picture: Sequence[Any]) -> list[list[Any]]:  # noqa: ANN401

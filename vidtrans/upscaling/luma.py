@@ -14,9 +14,8 @@ import numpy as np
 
 from vidtrans.upscaling import array_pictures
 from vidtrans.upscaling.detail import Ops, Picture, half_of, unseen
-from vidtrans.upscaling.guidance import RADIUS
+from vidtrans.upscaling.guidance import EPSILON, RADIUS
 
-EPSILON = 2e-4  # variance of luma below which a window counts as flat; three channels need a larger one
 RIDGE = 3e-5  # of the least squares of the gain
 WINDOW = 5  # pixels of the small picture, around each pixel, in which the gain is measured
 # One back-projection sharpens about as much as this blur's difference, which takes a fraction of its time: a standard

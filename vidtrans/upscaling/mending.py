@@ -21,19 +21,21 @@ from vidtrans.upscaling.detail import (
     Ops,
     Picture,
     agreement,
-    back_project,
+    enlarged_back,
     half_of,
     predicted,
     scale_of,
     unseen,
 )
+from vidtrans.upscaling.guidance import fit_colour_map
 
 SCALES = 3
 # A look that changes fine detail more than coarse detail is not a fault: its finest detail agrees less with the source.
 LEAST_AGREEMENT, LEAST_STEADY = 0.5, 0.87  # of the finest detail; and as a share of the next scale's
 # The strength of the finest detail over that of the coarsest: a blur is below; ringing between the others, and falls
-# from scale to scale; where detail is stronger, the look draws lines of its own.
-BLURRED, RINGING, DRAWN = 1 / 1.25, 1.15, 1.32
+# from scale to scale; where detail is stronger, the look draws lines of its own. A blur weakens the next scale, too.
+BLURRED, RINGING, DRAWN = 0.78, 1.14, 1.26
+BLURRED_NEXT = 0.95
 STRONGEST = 1.55  # of the finest detail, over what is predicted
 LEAST_ALIKE = 0.45  # agreement at any scale
 # The network's own texture: its finest detail is far weaker than predicted, and does not agree with the source.
@@ -45,6 +47,8 @@ NOISIEST = 7 / 255  # standard deviation: beyond, it is texture
 # both; what a look adds is sparse, and has less by the lower one.
 LOW, MIDDLE = (0.1, 0.1257), (0.25, 0.3186)
 LEAST_NORMAL = 0.85  # of the one deviation to the other
+# The most power of the errors of a map of colours, over those of a guided filter, and over the detail's.
+MAP_BETTER, MAP_ERROR = 0.8, 0.5
 COLOURS = 3
 DIGITS = 3  # of the factors, so that rounding of a processor does not change them
 
@@ -55,7 +59,8 @@ class Faults:
 
     ``finest`` and ``next``: factors for the detail of the finest octave and of the next. ``noise``: standard deviation
     in the finest octave, of colours from 0 to 1. ``is_own``: that octave is the network's own texture, which boils.
-    ``is_unlike``: the source shows something else, as a drawing does; its detail stays out.
+    ``is_unlike``: the source shows something else, as a drawing does; its detail stays out. ``is_colour_map``: a colour
+    of the source becomes the same one all over a picture, as in a grade or a poster.
     """
 
     finest: float = 1.0
@@ -63,6 +68,7 @@ class Faults:
     noise: float = 0.0
     is_own: bool = False
     is_unlike: bool = False
+    is_colour_map: bool = False
 
 
 FAULTLESS = Faults()
@@ -70,15 +76,22 @@ FAULTLESS = Faults()
 
 def find_faults(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Faults:
     """Return the faults of a network's outputs, each beside its source at the same size, (h, w, 3) float32."""
-    found = [_moments(output, source) for output, source in pairs]
+    found, errors = [], []
+    for output, source in pairs:
+        found.append(_moments(output, source))
+        errors.append(_errors(output, source))
     if not found:
         return FAULTLESS
+    of_filter, of_map = np.mean(errors, axis=0)
     own, made, shared, low, middle = np.maximum(np.mean(found, axis=0), 1e-12)
+    is_colour_map = of_map < min(MAP_BETTER * of_filter, MAP_ERROR * own[0])
     strength, agrees = shared / made, shared / np.sqrt(made * own)
     is_steady = agrees[0] > max(LEAST_AGREEMENT, LEAST_STEADY * agrees[1])
-    over_coarsest, falls = strength[0] / strength[2], STRONGEST > strength[0] > strength[1]
+    over_coarsest, next_over = strength[:2] / strength[2]
+    is_blurred = over_coarsest < BLURRED and next_over < BLURRED_NEXT and strength[2] < DRAWN
+    rings = RINGING < over_coarsest < DRAWN and STRONGEST > strength[0] > strength[1]
     finest = following = 1.0
-    if is_steady and (over_coarsest < BLURRED or (falls and RINGING < over_coarsest < DRAWN)):
+    if is_steady and (is_blurred or rings):
         finest, following = np.clip((strength[2] / strength[:2]) ** POWER, LEAST, MOST)
     # White noise has a quarter of its power at half the size.
     deviation = float(np.sqrt(max(0.0, (low[0] ** 2 - 1.2 * low[1] ** 2) * 4 / 3)))
@@ -86,7 +99,22 @@ def find_faults(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Faults:
     is_own = not is_steady and strength[0] < OWN * strength[1] and agrees[1] < NOT_OWN
     is_noise = low[0] > LEAST_NORMAL * middle[0] and deviation < NOISIEST
     noise = round(deviation, DIGITS + 1) if is_noise else 0.0
-    return Faults(round(float(finest), DIGITS), round(float(following), DIGITS), noise, bool(is_own), bool(is_unlike))
+    return Faults(
+        round(float(finest), DIGITS),
+        round(float(following), DIGITS),
+        noise,
+        bool(is_own),
+        bool(is_unlike),
+        bool(is_colour_map),
+    )
+
+
+def _errors(output: np.ndarray, source: np.ndarray) -> tuple[float, float]:
+    """Return the powers of the errors of the finest detail: by the guided filter, and by a map of all colours."""
+    halves = (half_of(array_pictures, picture) for picture in (source, output))
+    scales = (scale_of(array_pictures, output, source, nodes) for nodes in (None, fit_colour_map(*halves)))
+    by_filter, by_map = (float(np.mean((scale.found.guided - scale.truth) ** 2)) for scale in scales)
+    return by_filter, by_map
 
 
 def _moments(output: np.ndarray, source: np.ndarray) -> np.ndarray:
@@ -97,7 +125,7 @@ def _moments(output: np.ndarray, source: np.ndarray) -> np.ndarray:
         output, source = scales[-1].half, scales[-1].half_source
     moments = []
     for scale, coarser in pairwise(scales):
-        made = predicted(array_pictures, scale.found, agreement(array_pictures, coarser))
+        made = predicted(array_pictures, scale, agreement(array_pictures, coarser))
         low, middle = np.quantile(np.abs(scale.truth - made), (LOW[0], MIDDLE[0])) / (LOW[1], MIDDLE[1])
         moments.append([(scale.truth**2).mean(), (made**2).mean(), (made * scale.truth).mean(), low, middle])
     return np.array(moments, np.float64).T
@@ -112,7 +140,7 @@ def mended(ops: Ops, x: Picture, source: Picture, faults: Faults) -> Picture:
         finest = unseen(ops, x, ops.size_of(half))
         following = unseen(ops, half, ops.size_of(half_of(ops, half)))
         x = ops.plus(x, finest, faults.finest - 1)
-        x = ops.plus(x, ops.enlarge(back_project(ops, following, whole, 1), whole), faults.next - 1)
+        x = ops.plus(x, enlarged_back(ops, following, whole, 1), faults.next - 1)
     return ops.clip(x, 0, 1)
 
 
@@ -120,6 +148,6 @@ def _without_noise(ops: Ops, x: Picture, source: Picture, deviation: float) -> P
     """Return a picture whose finest detail is brought nearer to what is predicted, by Wiener's rule."""
     scale = scale_of(ops, x, source)
     coarser = scale_of(ops, scale.half, scale.half_source)
-    left = ops.minus(scale.truth, predicted(ops, scale.found, agreement(ops, coarser)))
+    left = ops.minus(scale.truth, predicted(ops, scale, agreement(ops, coarser)))
     power = ops.blur(ops.product(left, left), WINDOW) / COLOURS
     return ops.minus(x, ops.times(left, ops.clip(deviation**2 / (power + 1e-12), 0, 1)))

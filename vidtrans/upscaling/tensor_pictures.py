@@ -6,15 +6,57 @@ rounding. A size is (width, height).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 import cv2
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 Size = tuple[int, int]
+
+
+def strips(size: Size) -> list[slice]:
+    """Return the strips in which a picture of a size is made: the whole of it."""
+    return [slice(0, size[1])]
+
+
+def strip_of(picture: Tensor, rows: slice) -> Tensor:
+    """Return the picture, which is its only strip."""
+    return picture
+
+
+def stacked(made: Iterable[Tensor]) -> Tensor:
+    """Return the only strip."""
+    (picture,) = made
+    return picture
+
+
+class Enlarged:
+    """A picture or a map at a larger size, of which the whole is the only strip."""
+
+    def __init__(self, picture: Tensor, size: Size, *, is_limited: bool = False) -> None:
+        self._picture = spread(picture, size) if is_limited else enlarge(picture, size)
+
+    def __getitem__(self, rows: slice) -> Tensor:
+        return self._picture
+
+
+class Shrunk:
+    """A large picture, its only strip, that becomes the picture at a smaller size by area averaging."""
+
+    def __init__(self, large: Size, small: Size) -> None:
+        self._small = small
+
+    def add(self, rows: slice, strip: Tensor) -> None:
+        """Take the large picture."""
+        self._picture = shrink(strip, self._small)
+
+    def picture(self) -> Tensor:
+        """Return the small picture."""
+        return self._picture
 
 
 def size_of(picture: Tensor) -> Size:
@@ -66,11 +108,16 @@ def widened(low: Tensor, high: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]
 def blur(picture: Tensor, deviation: float) -> Tensor:
     """Blur by a Gaussian of a standard deviation in pixels."""
     taps = round(8 * deviation + 1) | 1  # as many as OpenCV takes
-    weights = torch.from_numpy(cv2.getGaussianKernel(taps, deviation, cv2.CV_32F)[:, 0]).to(picture.device)
-    reach, count = taps // 2, picture.shape[1]
-    padded = F.pad(picture, (reach,) * 4, mode="replicate")
-    kernel = weights.expand(count, 1, 1, -1)
-    return F.conv2d(F.conv2d(padded, kernel, groups=count), kernel.transpose(2, 3), groups=count)
+    weights = cv2.getGaussianKernel(taps, deviation, cv2.CV_32F)[:, 0]
+    return filtered(picture, weights, weights)
+
+
+def filtered(picture: Tensor, across: np.ndarray, down: np.ndarray) -> Tensor:
+    """Filter by weights along the rows, and others along the columns: an odd number of each."""
+    count, reach_x, reach_y = picture.shape[1], len(across) // 2, len(down) // 2
+    padded = F.pad(picture, (reach_x, reach_x, reach_y, reach_y), mode="replicate")
+    along, down_kernel = (torch.from_numpy(w).to(picture.device).expand(count, 1, 1, -1) for w in (across, down))
+    return F.conv2d(F.conv2d(padded, along, groups=count), down_kernel.transpose(2, 3), groups=count)
 
 
 def mean_around(channel: Tensor, reach: int) -> Tensor:
@@ -122,3 +169,15 @@ def channels(picture: Tensor) -> Sequence[Tensor]:
 def merge(maps: Sequence[Tensor]) -> Tensor:
     """Return the picture with these channels."""
     return torch.cat(list(maps), dim=1)
+
+
+def map_colours(nodes: np.ndarray, picture: Tensor) -> Tensor:
+    """Map the colours of a picture by a lattice, (n, n, n, 3) of blue, green and red, with trilinear interpolation."""
+    lattice = torch.from_numpy(nodes).to(picture.device).permute(3, 0, 1, 2)[None]
+    places = picture.permute(0, 2, 3, 1)[:, None] * 2 - 1
+    return F.grid_sample(lattice, places, padding_mode="border", align_corners=True)[:, :, 0]
+
+
+def on_host(picture: Tensor) -> np.ndarray:
+    """Return the picture as an array, (H, W, 3)."""
+    return picture[0].permute(1, 2, 0).contiguous().cpu().numpy()
