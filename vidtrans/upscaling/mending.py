@@ -37,7 +37,7 @@ LEAST_AGREEMENT, LEAST_STEADY = 0.5, 0.87  # of the finest detail; and as a shar
 BLURRED, RINGING, DRAWN = 0.78, 1.14, 1.26
 BLURRED_NEXT = 0.95
 STRONGEST = 1.55  # of the finest detail, over what is predicted
-LEAST_ALIKE = 0.45  # agreement at any scale
+LEAST_ALIKE = 0.45  # agreement of the finest detail; or at any scale, where the network's own texture is not sought
 # The network's own texture: its finest detail is far weaker than predicted, and does not agree with the source.
 OWN, NOT_OWN = 0.72, 0.83  # strength over the next scale's, and agreement of the next scale with the source
 POWER = 1.5  # the coarsest scale has a part of the fault, so the factor is larger than measured
@@ -59,8 +59,8 @@ class Faults:
 
     ``finest`` and ``next``: factors for the detail of the finest octave and of the next. ``noise``: standard deviation
     in the finest octave, of colours from 0 to 1. ``is_own``: that octave is the network's own texture, which boils.
-    ``is_unlike``: the source shows something else, as a drawing does; its detail stays out. ``is_colour_map``: a colour
-    of the source becomes the same one all over a picture, as in a grade or a poster.
+    ``is_unlike``: that octave is not the source's, as where this is a drawing; its detail stays out. ``is_colour_map``:
+    a colour of the source becomes the same one all over a picture, as in a grade or a poster.
     """
 
     finest: float = 1.0
@@ -96,7 +96,8 @@ def find_faults(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Faults:
     # White noise has a quarter of its power at half the size.
     deviation = float(np.sqrt(max(0.0, (low[0] ** 2 - 1.2 * low[1] ** 2) * 4 / 3)))
     is_unlike = agrees.max() < LEAST_ALIKE
-    is_own = not is_steady and strength[0] < OWN * strength[1] and agrees[1] < NOT_OWN
+    is_own = not (is_unlike or is_steady) and strength[0] < OWN * strength[1] and agrees[1] < NOT_OWN
+    is_unlike |= not is_own and agrees[0] < LEAST_ALIKE
     is_noise = low[0] > LEAST_NORMAL * middle[0] and deviation < NOISIEST
     noise = round(deviation, DIGITS + 1) if is_noise else 0.0
     return Faults(
