@@ -16,6 +16,7 @@ Size = tuple[int, int]
 STRIP = 2**15  # pixels, of about which a strip consists
 # Multiplications of a matrix product: BLAS divides a larger one among threads, which then wait for each other.
 ONE_THREAD = 2**18
+FINER = 33  # nodes a side of a map of colours
 
 
 def strips(size: Size) -> list[slice]:
@@ -220,14 +221,32 @@ def merge(maps: Sequence[np.ndarray]) -> np.ndarray:
     return cv2.merge(list(maps))
 
 
-def map_colours(nodes: np.ndarray, picture: np.ndarray) -> np.ndarray:
-    """Map the colours of a picture by a lattice, (n, n, n, 3) of blue, green and red, with trilinear interpolation."""
-    import torch
+class ColourMap:
+    """A map of colours by the nodes of a lattice, (n, n, n, 3) of blue, green and red, with trilinear interpolation.
 
-    from vidtrans.upscaling import tensor_pictures
+    OpenCV interpolates within a plane of red and green, in steps of a 32nd of the distance of nodes: there are more
+    nodes than given, so that a step is a quarter of a level of 8 bits.
+    """
 
-    tensor = torch.from_numpy(picture).permute(2, 0, 1)[None]
-    return tensor_pictures.map_colours(nodes, tensor)[0].permute(1, 2, 0).contiguous().numpy()
+    def __init__(self, nodes: np.ndarray) -> None:
+        weights = _node_weights(len(nodes))
+        finer = np.einsum("ai,bj,ck,ijkl->abcl", weights, weights, weights, nodes, optimize=True)
+        self._planes = finer.reshape(-1, FINER, 3)  # one below the other, from no blue to all of it
+
+    def __call__(self, picture: np.ndarray) -> np.ndarray:
+        """Map the colours of a picture, or of a strip."""
+        red, green, blue = channels(np.clip(picture, 0, 1) * np.float32(FINER - 1))
+        plane = np.minimum(np.floor(blue), FINER - 2)
+        row = plane * FINER + green
+        low, high = (cv2.remap(self._planes, red, row + below, cv2.INTER_LINEAR) for below in (0, FINER))
+        return plus(low, times(minus(high, low), blue - plane))
+
+
+@lru_cache(maxsize=2)
+def _node_weights(count: int) -> np.ndarray:
+    """Return the weights, (FINER, count), with which nodes are interpolated between as many, ends included."""
+    places = np.linspace(0, count - 1, FINER)
+    return np.stack([np.interp(places, range(count), one) for one in np.eye(count)], axis=1).astype(np.float32)
 
 
 def on_host(picture: np.ndarray) -> np.ndarray:

@@ -67,17 +67,17 @@ class Mapped:
     """One map of colours for all pixels, by the nodes of a lattice."""
 
     def __init__(self, ops: Any, nodes: np.ndarray) -> None:  # noqa: ANN401
-        self._ops, self._nodes = ops, nodes
+        self._ops, self._map = ops, ops.ColourMap(nodes)
 
     def __call__(self, guide: Any) -> Strips:  # noqa: ANN401
         """Return the strips of the picture: see ``Guide``."""
-        return lambda rows: self._ops.map_colours(self._nodes, self._ops.strip_of(guide, rows))
+        return lambda rows: self._map(self._ops.strip_of(guide, rows))
 
     def averaged(self, guide: Any, small_guide: Any) -> Any:  # noqa: ANN401
         """Return the averaged picture; of colours that were averaged before over less than the half of its pixels."""
         ops, small = self._ops, self._ops.size_of(small_guide)
         enough = twice(small, ops.size_of(guide))
-        return ops.shrink(ops.map_colours(self._nodes, shrunk(ops, guide, enough)), small)
+        return ops.shrink(self._map(shrunk(ops, guide, enough)), small)
 
 
 def twice(small: Size, large: Size) -> Size:

@@ -171,11 +171,17 @@ def merge(maps: Sequence[Tensor]) -> Tensor:
     return torch.cat(list(maps), dim=1)
 
 
-def map_colours(nodes: np.ndarray, picture: Tensor) -> Tensor:
-    """Map the colours of a picture by a lattice, (n, n, n, 3) of blue, green and red, with trilinear interpolation."""
-    lattice = torch.from_numpy(nodes).to(picture.device).permute(3, 0, 1, 2)[None]
-    places = picture.permute(0, 2, 3, 1)[:, None] * 2 - 1
-    return F.grid_sample(lattice, places, padding_mode="border", align_corners=True)[:, :, 0]
+class ColourMap:
+    """A map of colours by the nodes of a lattice, (n, n, n, 3) of blue, green and red, with trilinear interpolation."""
+
+    def __init__(self, nodes: np.ndarray) -> None:
+        self._nodes = torch.from_numpy(nodes).permute(3, 0, 1, 2)[None]
+
+    def __call__(self, picture: Tensor) -> Tensor:
+        """Map the colours of a picture."""
+        places = picture.permute(0, 2, 3, 1)[:, None] * 2 - 1
+        nodes = self._nodes.to(picture.device)
+        return F.grid_sample(nodes, places, padding_mode="border", align_corners=True)[:, :, 0]
 
 
 def on_host(picture: Tensor) -> np.ndarray:
