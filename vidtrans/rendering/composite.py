@@ -66,8 +66,11 @@ class Composer:
             self._mattes = mask.mattes(size, plan.threads, plan.rendering.mask_feather) if mask else None
             if self._mattes is not None:
                 stack.enter_context(closing(self._mattes))
-            threads = ThreadPoolExecutor(min(THREADS, cores()), "vidtrans-enlarge") if is_parallel else None
-            self._pool = threads and stack.enter_context(threads)
+            self._reading = self._enlarging = None
+            if is_parallel:
+                # Frames are read in order, in one thread, and enlarged in several.
+                self._enlarging = stack.enter_context(ThreadPoolExecutor(min(THREADS, cores()), "vidtrans-enlarge"))
+                self._reading = stack.enter_context(ThreadPoolExecutor(1, "vidtrans-compose"))
             self._open = stack.pop_all()
         self._painter = plan.paint.painter(size) if plan.paint and plan.paint.layer else None
 
@@ -80,22 +83,32 @@ class Composer:
             return None
         return stack.enter_context(closing(cls(plan, frames, enlarge, is_parallel=is_parallel)))
 
-    def begin(self, sample: Sample, picture: np.ndarray) -> Callable[[], np.ndarray]:
-        """Read what belongs to a sample, begin to enlarge its filtered picture, and return what composes the frame.
+    def __call__(self, sample: Sample, picture: np.ndarray) -> np.ndarray:
+        """Return the frame of a sample from its filtered picture: see ``begin``."""
+        return self.begin(sample, lambda: picture)()
+
+    def begin(self, sample: Sample, arrive: Callable[[], np.ndarray]) -> Callable[[], np.ndarray]:
+        """Return what composes the frame of a sample; its filtered picture is what ``arrive`` returns.
 
         The frame is (H, W, 3), or (H, W, 4) with alpha. Frames are to be begun in order, and then composed in order.
         """
+        if self._reading is None:
+            return lambda: self._begin(sample, arrive)()
+        begun = self._reading.submit(self._begin, sample, arrive)
+        return lambda: begun.result()()
+
+    def _begin(self, sample: Sample, arrive: Callable[[], np.ndarray]) -> Callable[[], np.ndarray]:
+        """Read what belongs to a sample, begin to enlarge its picture, and return what composes the frame."""
         plan, frame = self.plan, next(self._sources)
         guide = sample.guide if sample.host_guide is None else sample.host_guide
         model_input = self._inputs([Frame(sample.index, sample.pts, guide)]) if plan.pairing.finishes else None
         matte = self._mattes(sample.index) if self._mattes else None
-        enlarged: Callable[[], np.ndarray] = partial(self._enlarge, sample.index, picture, frame.rgb)
-        if self._pool is not None:
-            enlarged = self._pool.submit(enlarged).result
+        enlarged: Callable[[], np.ndarray] = partial(self._enlarge, sample.index, arrive(), frame.rgb)
+        if self._enlarging is not None:
+            enlarged = self._enlarging.submit(enlarged).result
 
         def composed() -> np.ndarray:
-            made = enlarged()
-            result = finish(plan.pairing, plan.directions(sample.index), frame.rgb, made, model_input, matte)
+            result = finish(plan.pairing, plan.directions(sample.index), frame.rgb, enlarged(), model_input, matte)
             if self._painter is not None:
                 return self._painter.lift(sample.index, result, frame.rgb, matte, plan.size)
             return with_alpha(result, frame.alpha) if plan.picture.alpha else result
@@ -103,5 +116,5 @@ class Composer:
         return composed
 
     def close(self) -> None:
-        """Close the source and mask files."""
+        """Close the source and mask files, after the frames that were begun."""
         self._open.close()

@@ -202,7 +202,7 @@ class RenderBenchmark:
             segment = stack.enter_context(closing(plan.segment(self.folder / "segment.nut")))
             compose = Composer.opened(plan, range(count), Enlarger(plan, ShotFaults(), self.engine), stack)
             for sample, picture in self._filtered[:count]:
-                result = picture if compose is None else compose.begin(sample, picture)()
+                result = picture if compose is None else compose(sample, picture)
                 segment.write(result, *plan.delivery.stamps(sample.index))
         return _rate(count, began)
 

@@ -143,7 +143,7 @@ class RenderJob:
             enlarge = self.enlarger(engine, range(len(plan.chunks)))
             compose = Composer.opened(plan, range(plan.first, plan.stop), enlarge, stack)
             for sample in samples:
-                picture = to_uint8(sample.output if compose is None else compose.begin(sample, sample.output)())
+                picture = to_uint8(sample.output if compose is None else compose(sample, sample.output))
                 if picture.shape[2] == 4:
                     picture = composite_over(picture[..., :3], picture[..., 3], ground)
                 yield from repeat(picture, len(plan.delivery.stamps(sample.index)))
@@ -206,7 +206,7 @@ def estimate_render(plan: RenderPlan, engine: Engine) -> Table:
             samples = renderer.stream(renderer.prepare(frame, (plan.first, stop)) for frame in frames)
             for sample, picture in filter_samples(samples, plan.settings.make_filter()):
                 raw.write(sample.output)
-                result = picture if compose is None else compose.begin(sample, picture)()
+                result = picture if compose is None else compose(sample, picture)
                 segment.write(result, sample.pts)
                 if encode:
                     unpacked += len(encode(resize(result, form.width, form.height)))

@@ -150,13 +150,7 @@ class ChunkRenderer:
             size = (plan.picture.width, plan.picture.height)
             correct = plan.corrections.corrector(size) if plan.corrections is not None else None
             writer = stack.enter_context(closing(ChunkWriter(store, run, plan.segment, log.add)))
-            encoding = stack.enter_context(closing(BackgroundQueue(self._capacity)))
-            composing = stack.enter_context(closing(BackgroundQueue(self._capacity if compose else 0)))
-
-            def begin(sample: Sample, arrive: Callable[[], np.ndarray]) -> None:
-                with self._clock.step(ENCODE):
-                    composed = arrive if compose is None else compose.begin(sample, arrive())
-                encoding.put(partial(encode, sample.index, composed))
+            queue = stack.enter_context(closing(BackgroundQueue(self._capacity)))
 
             def encode(index: int, composed: Callable[[], np.ndarray]) -> None:
                 with self._clock.step(ENCODE):
@@ -166,12 +160,11 @@ class ChunkRenderer:
             for sample, picture in self._each(FILTER, self._filtered(samples, method, wanted)):
                 with self._clock.step(FILTER):
                     arrive = renderer.finish(sample, picture)
-                composing.put(partial(begin, sample, arrive))
-                if (save := self._save_state(method, states, sample.index)) is not None:
-                    composing.put(partial(encoding.put, save))
+                queue.put(partial(encode, sample.index, compose.begin(sample, arrive) if compose else arrive))
+                if isinstance(method, RecursiveFilter):
+                    self._save_state(method, states, sample.index, queue)
                 yield
-            composing.finish()
-            encoding.finish()
+            queue.finish()
 
     def _filtered(
         self, samples: Iterator[Sample], method: Filter | BatchFilter, wanted: range
@@ -188,12 +181,11 @@ class ChunkRenderer:
         method.resume(state)
         return chunk.first
 
-    def _save_state(self, method: Filter | BatchFilter, states: StateStore, frame: int) -> Callable[[], None] | None:
-        """Return what saves a recursive filter's state at the end of a chunk, to be called after it is written."""
+    def _save_state(self, method: RecursiveFilter, states: StateStore, frame: int, queue: BackgroundQueue) -> None:
+        """Queue the filter's state at the end of a chunk, to be saved after the chunk is written."""
         chunk = self._chunk_of(frame)
-        if not isinstance(method, RecursiveFilter) or frame != chunk.stop - 1 or chunk.stop == chunk.shot_stop:
-            return None
-        return partial(states.save, chunk.number, method.state())
+        if frame == chunk.stop - 1 and chunk.stop < chunk.shot_stop:
+            queue.put(partial(states.save, chunk.number, method.state()))
 
     def samples(self, lo: int, hi: int) -> Generator[Sample, None, None]:
         """Yield the frames [lo, hi) as arrays, with the model's raw output: stored, or inferred and then stored."""
