@@ -273,8 +273,8 @@ def test_of_a_stream_white_areas_have_no_grey_fringes_at_edges() -> None:
 def test_strips_are_those_of_the_whole_picture(width: int, height: int, factor: float, is_limited: bool) -> None:
     picture, size = look(photo(width, height)), (700 + round(factor * width), max(height, round(factor * height)))
     whole = array_pictures.spread(picture, size) if is_limited else array_pictures.enlarge(picture, size)
-    enlarging = array_pictures.Enlarged(picture, size, is_limited=is_limited)
-    shrinking = array_pictures.Shrunk(size, (width, height))
+    enlarging = array_pictures.in_strips(picture, size, is_limited=is_limited)
+    shrinking = array_pictures.sum_of_strips(size, (width, height))
     strips = []
     for rows in array_pictures.strips(size):
         strips.append(enlarging[rows])

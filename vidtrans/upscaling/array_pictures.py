@@ -43,7 +43,7 @@ def unit(picture: np.ndarray) -> np.ndarray:
     return picture * np.float32(1 / np.iinfo(picture.dtype).max)
 
 
-class Enlarged:
+class EnlargedArray:
     """A picture or a map at a larger size, of which strips are made when they are asked for.
 
     ``is_limited``: by bilinear interpolation, which never overshoots; otherwise bicubic.
@@ -60,7 +60,7 @@ class Enlarged:
         return _product(weights, self._rows[used]).reshape(-1, *self._shape)
 
 
-class Shrunk:
+class ShrunkArray:
     """The sum of strips of a large picture, which becomes the picture at a smaller size by area averaging."""
 
     def __init__(self, large: Size, small: Size) -> None:
@@ -221,7 +221,7 @@ def merge(maps: Sequence[np.ndarray]) -> np.ndarray:
     return cv2.merge(list(maps))
 
 
-class ColourMap:
+class ArrayColourMap:
     """A map of colours by the nodes of a lattice, (n, n, n, 3) of blue, green and red, with trilinear interpolation.
 
     OpenCV interpolates within a plane of red and green, in steps of a 32nd of the distance of nodes: there are more
@@ -252,3 +252,6 @@ def _node_weights(count: int) -> np.ndarray:
 def on_host(picture: np.ndarray) -> np.ndarray:
     """Return the picture as an array, (H, W, 3)."""
     return picture
+
+
+in_strips, sum_of_strips, colour_map = EnlargedArray, ShrunkArray, ArrayColourMap  # the same names for both

@@ -72,9 +72,9 @@ def enlarged(
     if size[0] <= small[0] or size[1] <= small[1]:
         is_smaller = size[0] <= small[0] and size[1] <= small[1]
         return delivered(ops.clip(ops.shrink(x, size) if is_smaller else ops.enlarge(x, size), 0, 1))
-    made = soft = ops.Enlarged(x, size).__getitem__
+    made = soft = ops.in_strips(x, size).__getitem__
     if mode == "faithful":
-        made = ops.Enlarged(back_project(ops, x, size, BACK_PROJECTIONS), size).__getitem__
+        made = ops.in_strips(back_project(ops, x, size, BACK_PROJECTIONS), size).__getitem__
     elif mode != "bicubic":
         small_source = shrunk(ops, source, small)
         x = mended(ops, x, small_source, faults)
@@ -112,8 +112,8 @@ def _guided(
     rest = back_project(ops, x, size, BACK_PROJECTIONS)
     for each, weights in zip(seen, right, strict=True):
         rest = ops.minus(rest, ops.times(each, weights))
-    whole, sharp = ops.Enlarged(rest, size), ops.Enlarged(edges.sharp, size)
-    low, high, *gains = (ops.Enlarged(each, size, is_limited=True) for each in (edges.low, edges.high, *right))
+    whole, sharp = ops.in_strips(rest, size), ops.in_strips(edges.sharp, size)
+    low, high, *gains = (ops.in_strips(each, size, is_limited=True) for each in (edges.low, edges.high, *right))
     guided = guide(source)
 
     def made(rows: slice) -> Picture:
@@ -132,10 +132,10 @@ def _guided(
 def _own(ops: Ops, x: Picture, small_source: Picture, source: Picture) -> Strips:
     size, luma, guide = ops.size_of(source), ops.luma(x), ops.luma(small_source)
     edges = sharp_edges(ops, x, size)
-    rest = ops.Enlarged(ops.plus(x, seen_of(ops, edges, size), -OWN_EDGES), size)
-    sharp, seen = ops.Enlarged(edges.sharp, size), ops.Enlarged(back_project(ops, guide, size, 1), size)
+    rest = ops.in_strips(ops.plus(x, seen_of(ops, edges, size), -OWN_EDGES), size)
+    sharp, seen = ops.in_strips(edges.sharp, size), ops.in_strips(back_project(ops, guide, size, 1), size)
     smooth = edges.low, edges.high, slope(ops, guide, luma) * gain(ops, luma, guide)
-    low, high, factor = (ops.Enlarged(each, size, is_limited=True) for each in smooth)
+    low, high, factor = (ops.in_strips(each, size, is_limited=True) for each in smooth)
 
     def made(rows: slice) -> Picture:
         lowest, highest = low[rows], high[rows]
@@ -155,9 +155,9 @@ def _clean(ops: Ops, x: Picture, small_source: Picture, source: Picture, faults:
     right = agreement(ops, scale_of(ops, scale.half, scale.half_source)).guided
     shown, shown_source = ops.shrink(x, fewer), ops.shrink(small_source, fewer)
     guide = LocallyLinear(ops, shown_source, shown)
-    seen = ops.Enlarged(back_project(ops, guide.averaged(source, shown_source), size, 1), size)
-    soft, own = ops.Enlarged(x, size), ops.Enlarged(unseen(ops, x, fewer), size)
-    low, high, factor = (ops.Enlarged(each, size, is_limited=True) for each in (*ops.extremes(x), right))
+    seen = ops.in_strips(back_project(ops, guide.averaged(source, shown_source), size, 1), size)
+    soft, own = ops.in_strips(x, size), ops.in_strips(unseen(ops, x, fewer), size)
+    low, high, factor = (ops.in_strips(each, size, is_limited=True) for each in (*ops.extremes(x), right))
     guided = guide(source)
 
     def made(rows: slice) -> Picture:

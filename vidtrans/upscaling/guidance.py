@@ -23,7 +23,7 @@ NODES, FITTED, HELD, ROUNDS = 17, 10_000, 0.05, 6
 Strips = Callable[[slice], Any]  # the rows of a picture
 
 
-class Guide(Protocol):
+class GuideMap(Protocol):
     """A map from a guide's colours to a picture's."""
 
     def __call__(self, guide: Any) -> Strips:  # noqa: ANN401  (an array, or a tensor)
@@ -40,9 +40,9 @@ class LocallyLinear:
         self._ops, self._maps = ops, _local_maps(ops, ops.channels(guide), ops.channels(picture))
 
     def __call__(self, guide: Any) -> Strips:  # noqa: ANN401
-        """Return the strips of the picture: see ``Guide``."""
+        """Return the strips of the picture: see ``GuideMap``."""
         ops, size = self._ops, self._ops.size_of(guide)
-        maps = [[ops.Enlarged(each, size, is_limited=True) for each in maps_of] for maps_of in self._maps]
+        maps = [[ops.in_strips(each, size, is_limited=True) for each in maps_of] for maps_of in self._maps]
 
         def strip(rows: slice) -> Any:  # noqa: ANN401
             planes, made = ops.channels(ops.strip_of(guide, rows)), []
@@ -67,10 +67,10 @@ class Mapped:
     """One map of colours for all pixels, by the nodes of a lattice."""
 
     def __init__(self, ops: Any, nodes: np.ndarray) -> None:  # noqa: ANN401
-        self._ops, self._map = ops, ops.ColourMap(nodes)
+        self._ops, self._map = ops, ops.colour_map(nodes)
 
     def __call__(self, guide: Any) -> Strips:  # noqa: ANN401
-        """Return the strips of the picture: see ``Guide``."""
+        """Return the strips of the picture: see ``GuideMap``."""
         return lambda rows: self._map(self._ops.strip_of(guide, rows))
 
     def averaged(self, guide: Any, small_guide: Any) -> Any:  # noqa: ANN401
@@ -87,13 +87,13 @@ def twice(small: Size, large: Size) -> Size:
 
 def shrunk(ops: Any, picture: Any, size: Size) -> Any:  # noqa: ANN401
     """Return a picture of any type at a smaller size, in float32."""
-    made = ops.Shrunk(ops.size_of(picture), size)
+    made = ops.sum_of_strips(ops.size_of(picture), size)
     for rows in ops.strips(ops.size_of(picture)):
         made.add(rows, ops.strip_of(picture, rows))
     return made.picture()
 
 
-def guide_from(ops: Any, guide: Any, picture: Any, colour_map: np.ndarray | None) -> Guide:  # noqa: ANN401
+def guide_from(ops: Any, guide: Any, picture: Any, colour_map: np.ndarray | None) -> GuideMap:  # noqa: ANN401
     """Return the map from a small guide's colours to a picture's, by the nodes of a map for all pixels, if given."""
     return LocallyLinear(ops, guide, picture) if colour_map is None else Mapped(ops, colour_map)
 

@@ -34,7 +34,7 @@ def stacked(made: Iterable[Tensor]) -> Tensor:
     return picture
 
 
-class Enlarged:
+class EnlargedTensor:
     """A picture or a map at a larger size, of which the whole is the only strip."""
 
     def __init__(self, picture: Tensor, size: Size, *, is_limited: bool = False) -> None:
@@ -44,7 +44,7 @@ class Enlarged:
         return self._picture
 
 
-class Shrunk:
+class ShrunkTensor:
     """A large picture, its only strip, that becomes the picture at a smaller size by area averaging."""
 
     def __init__(self, large: Size, small: Size) -> None:
@@ -171,7 +171,7 @@ def merge(maps: Sequence[Tensor]) -> Tensor:
     return torch.cat(list(maps), dim=1)
 
 
-class ColourMap:
+class TensorColourMap:
     """A map of colours by the nodes of a lattice, (n, n, n, 3) of blue, green and red, with trilinear interpolation."""
 
     def __init__(self, nodes: np.ndarray) -> None:
@@ -187,3 +187,6 @@ class ColourMap:
 def on_host(picture: Tensor) -> np.ndarray:
     """Return the picture as an array, (H, W, 3)."""
     return picture[0].permute(1, 2, 0).contiguous().cpu().numpy()
+
+
+in_strips, sum_of_strips, colour_map = EnlargedTensor, ShrunkTensor, TensorColourMap  # the same names for both
