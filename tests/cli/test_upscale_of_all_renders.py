@@ -210,6 +210,8 @@ def test_an_option_without_effect_is_reported(source: Path, capsys: Capsys) -> N
         assert f"--upscale clean has no effect: pictures are made at {made_at}, which is not smaller" in words
     assert "no effect" not in notes("--model", "tone", "--size", "32", "--upscale", "clean")
     assert "no effect" not in notes("--model", "identity")
+    soft = notes("--model", "tone", "--size", "32", "--upscale", "bicubic", "--sharpness", "0.5")
+    assert "--sharpness has no effect: nothing is added to a bicubic resize" in soft
 
 
 def test_a_grid_shows_the_ways_not_scaled(source: Path, capsys: Capsys) -> None:

@@ -33,18 +33,20 @@ class ShotFaults:
 
 
 def tell_unused_upscale(plan: RenderPlan, recipe: Recipe, context: Context) -> None:
-    """Report that the ``upscale`` of a recipe has no effect on a plan, unless it is the default or a preset's."""
-    given, from_preset = recipe.tables.get("rendering", {}), recipe.from_preset.get("rendering", {})
-    if "upscale" not in given or given["upscale"] == from_preset.get("upscale"):
+    """Report which of ``upscale`` and ``sharpness`` of a recipe has no effect on a plan, unless a preset gave it."""
+    if plan.upscale != "bicubic":
         return
-    width, height = plan.size
-    why = f"pictures are made at {width}x{height}, which is not smaller than the result"
-    if width < plan.picture.width and height < plan.picture.height:
-        why = ""
+    given, from_preset = recipe.tables.get("rendering", {}), recipe.from_preset.get("rendering", {})
+    mode = plan.rendering.upscale
+    why = f"pictures are made at {plan.size[0]}x{plan.size[1]}, which is not smaller than the result"
     if not plan.is_painted:
         why = f"'{plan.model.name}' returns the source's own pictures"
-    if why:
-        context.note(f"{plan.clip.name}: --upscale {plan.rendering.upscale} has no effect: {why}")
+    elif mode == "bicubic":
+        why = "nothing is added to a bicubic resize"
+    for name, words in (("upscale", f"--upscale {mode}"), ("sharpness", "--sharpness")):
+        is_asked = name in given and given[name] != from_preset.get(name)
+        if is_asked and (name, mode) != ("upscale", "bicubic"):
+            context.note(f"{plan.clip.name}: {words} has no effect: {why}")
 
 
 def cuda_device_of(engine: Any) -> Any:  # noqa: ANN401  (see ``FramePath``; a torch device)
