@@ -99,6 +99,12 @@ def test_pairs_of_a_folder_are_kept_at_the_size_of_their_inputs(tmp_path: Path) 
     assert find_pairs(tmp_path / "both", "AtoB").full_size(0) == (100, 64)
 
 
+def test_only_datasets_with_separate_targets_depend_on_how_many_are_kept() -> None:
+    few, many = DatasetSettings(full_size_pairs=1), DatasetSettings(full_size_pairs=8)
+    assert few.for_key(has_targets=False) == many.for_key(has_targets=False)
+    assert few.for_key(has_targets=True) != many.for_key(has_targets=True)
+
+
 @pytest.fixture
 def clips() -> list[np.ndarray]:
     frames = moving_frames(40, (96, 64))
