@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -62,8 +63,8 @@ def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetS
             records.append(replace(record, source=number, file=first, target=target, guides=tuple(others)))
     if pairing.needs_target and not pairing.at_source_size:
         records = with_full_size(records, sources, settings)
-    for number in range(len(sources)):
-        stored = [r for r in records if r.source == number and r.names]
+    for _, own in groupby(records, key=lambda record: record.source):
+        stored = [r for r in own if r.names]
         chunks += [tuple(stored[at : at + CHUNK_PICTURES]) for at in range(0, len(stored), CHUNK_PICTURES)]
     return DatasetPlan(tuple(records), tuple(chunks))
 
