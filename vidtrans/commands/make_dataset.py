@@ -126,11 +126,13 @@ class MakeDataset(Command):
         if "domains" in table:
             whole = ", ".join(_domain_text(domain) for domain in table["domains"]) + ": "
         is_paired = table["pairing"] == "matched" or self.target
+        number = table.get("full_size_pairs", 0)
+        full = f"; {count(number, 'held-out pair')} also at full size" if number else ""
         left_out = "without a counterpart" if is_paired else "blurred or repeated ones"
         return (
             f"{table['output']}: {whole}{frames}"
             + (f" ({table['left_out']} {left_out} left out)" if table["left_out"] else "")
-            + f"{timing(table)}\nnext: vidtrans sheet {shell_path(table['output'])}"
+            + f"{full}{timing(table)}\nnext: vidtrans sheet {shell_path(table['output'])}"
             f"\n      vidtrans train {shell_path(table['output'])}"
         )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from vidtrans.commands.base import Command
+from vidtrans.commands.words import delivered_text
 from vidtrans.core.errors import strip_controls
 from vidtrans.core.parameters import Argument, FileName
 from vidtrans.core.settings import Table, to_table
@@ -96,7 +97,9 @@ def _settings(table: Table) -> str:
 
 def _training_lines(training: Table) -> list[str]:
     steps = " + ".join(map(str, training["steps"]))
+    delivered = training.get("delivered")
     return [
         f"  training   {steps} steps on {training.get('pairs')} pairs, preset '{training.get('preset')}'",
         f"  held out   {_settings(training.get('held_out') or {}) or 'nothing was held out'}",
+        *([f"             {delivered_text(delivered)}"] if delivered else []),
     ]

@@ -69,12 +69,23 @@ def trained_text(table: Table) -> str:
             score = ", held-out frames are less like the picture than they were: it shows what they show"
     if (distance := scores.get("patch_distance")) is not None:
         score = f", {1 - distance:.0%} of the way to the target on held-out frames"
+    delivered = f"{delivered_text(table['delivered'])}\n" if "delivered" in table else ""
     companions = [shell_path(path) for path in table.get("companions", {}).values()]
     return (
         f"{table['output']}: {count(table['steps'], 'step')}{score}{timing(table)}\n"
+        + delivered
         + (f"beside it: {', '.join(companions)}\n" if companions else "")
         + f"how it learnt: {shell_path(table['report'])}\n"
         f"next: {next_command(table['output'], dreams='dreamt' in table)}"
+    )
+
+
+def delivered_text(scores: Table) -> str:
+    """Return the scores of delivered pictures, ``delivered`` of a training, as a line of text."""
+    size = f"at {scores['size'][0]}x{scores['size'][1]}" if scores["size"] else "at full size"
+    return (
+        f"delivered {size}: {scores['psnr']:.1f} dB, sharpness {scores['sharpness']:.2f} of the target's "
+        f"(bicubic resize: {scores['bicubic_psnr']:.1f} dB)"
     )
 
 

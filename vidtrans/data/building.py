@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from vidtrans.core.events import Progress, Report, Stop
 from vidtrans.core.files import naming_disk_errors, sync_file, sync_folder
 from vidtrans.core.settings import parse_size
 from vidtrans.data.dataset import FrameRecord, Role
+from vidtrans.data.full_size import Source, full_size_pictures, with_full_size
 from vidtrans.data.match_search import MatchedSource, keep_apart
 from vidtrans.data.pair_folders import FolderSource
 from vidtrans.data.settings import DatasetSettings
@@ -24,7 +26,6 @@ from vidtrans.video.images.picture import encode_png
 
 CHUNK_PICTURES = 50
 EXTRACTED = "extracted"  # ends the name of the folder of pictures that another network made of the frames
-Source = ClipSource | FolderSource
 
 
 @dataclass(frozen=True)
@@ -39,21 +40,30 @@ class DatasetPlan:
         """Return the number of frames with stored pictures."""
         return sum(map(len, self.chunks))
 
+    @property
+    def full_size(self) -> list[FrameRecord]:
+        """Return the records of the frames that are also stored at their source's size."""
+        return [record for record in self.records if record.full]
+
 
 def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetSettings) -> DatasetPlan:
-    """Return the plan of a dataset: file names and roles of frames, and chunks. No file is read."""
+    """Return the plan of a dataset: file names and roles of frames, and chunks.
+
+    Nothing is read but the headers of the held-out pictures of a folder of pairs. Raises MediaError if one is damaged.
+    """
     records: list[FrameRecord] = []
     chunks: list[tuple[FrameRecord, ...]] = []
     for number, (source, folder) in enumerate(zip(sources, _folder_names(sources), strict=True)):
-        own: list[FrameRecord] = []
         unpaired = isinstance(pairing, Unpaired)
         for record in _records(source, settings, may_drop=not pairing.needs_target, unpaired=unpaired):
             name = f"{record.index:06d}.png"
             target = f"{folder}.target/{name}" if pairing.needs_target else None
             first, *others = [f"{folder}.{g}/{name}" for g in source.guides] or [f"{folder}/{name}"]
             others += [f"{folder}.{EXTRACTED}/{name}"] if pairing.extraction else []
-            own.append(replace(record, source=number, file=first, target=target, guides=tuple(others)))
-        records += own
+            records.append(replace(record, source=number, file=first, target=target, guides=tuple(others)))
+    if pairing.needs_target and not pairing.at_source_size:
+        records = with_full_size(records, sources, settings)
+    for _, own in groupby(records, key=lambda record: record.source):
         stored = [r for r in own if r.names]
         chunks += [tuple(stored[at : at + CHUNK_PICTURES]) for at in range(0, len(stored), CHUNK_PICTURES)]
     return DatasetPlan(tuple(records), tuple(chunks))
@@ -151,7 +161,11 @@ def write_pictures(
             for count, (record, pictures) in enumerate(zip(records, rows, strict=True)):
                 stop.check()
                 report(Progress("frames", done + count, plan.num_stored))
-                for name, picture in zip(record.names, pictures, strict=True):
+                for name, picture in zip(record.pair_names, pictures, strict=True):
+                    _store(folder / name, picture)
+            for record, pictures in full_size_pictures(sources[records[0].source], records):
+                stop.check()
+                for name, picture in zip(record.full, pictures, strict=True):
                     _store(folder / name, picture)
             sync_folder((folder / records[0].file).parent)
             mark_done(number)

@@ -5,8 +5,9 @@
       flower/000000.png …  the frames, each stored once, whatever the number of pairs
       flower.target/ …  for pairings with separate targets
       flower.extracted/ …  for pairings whose input another network makes
+      flower.full/, flower.full.target/ …  a few held-out pairs with a separate target, at the source's size
 
-Deleting a picture removes its pairs.
+Deleting a picture removes its pairs; deleting one of full size removes only the full-size pair.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class FrameRecord:
     role: Role
     target: str | None = None
     guides: tuple[str, ...] = ()  # pictures that stand beside the first: of a stack, or extracted
+    full: tuple[str, ...] = ()  # source and target at the source's size
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -53,11 +55,16 @@ class FrameRecord:
         return (self.file, *self.guides)
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Return the paths of all stored pictures of the frame; none for a dropped frame."""
+    def pair_names(self) -> tuple[str, ...]:
+        """Return the paths of the pictures of the frame at the dataset's size; none for a dropped frame."""
         if self.role == "dropped":
             return ()
         return self.inputs if self.target is None else (*self.inputs, self.target)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the paths of all stored pictures of the frame; none for a dropped frame."""
+        return (*self.pair_names, *self.full) if self.pair_names else ()
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ class Pair:
 
     ``place``: the pair's number within its ``shot`` (source, shot). ``phase``: the value of the clock input, in [0, 1);
     None for a pairing without a clock. ``domain``: index of the domain in an unpaired dataset, whose pairs are single
-    frames; 0 is the source.
+    frames; 0 is the source. ``full``: source and target of a held-out pair at the source's size, if they are kept.
     """
 
     inputs: tuple[Path, ...]
@@ -76,6 +83,7 @@ class Pair:
     place: int = 0
     phase: float | None = None
     domain: int = 0
+    full: tuple[Path, Path] | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +128,10 @@ class Dataset:
         """Return the paths of all pictures of the dataset, relative to the folder, in order."""
         return list(dict.fromkeys(n for r in self.records for n in r.names))
 
+    def pair_names(self) -> list[str]:
+        """Return the paths of the pictures at the dataset's size, relative to the folder, in order."""
+        return list(dict.fromkeys(n for r in self.records for n in r.pair_names))
+
     def files(self) -> list[str]:
         """Return the paths of the pictures that exist, relative to the folder, in order."""
         return [n for n in self.names() if (self.folder / n).is_file()]
@@ -131,14 +143,15 @@ class Dataset:
 
 def check_sizes(pairs: Sequence[Pair]) -> None:
     """Raise MediaError if the pictures of a pair differ in size, as after an edit by the user."""
-    sizes = {path: picture_size(path) for pair in pairs for path in (*pair.inputs, pair.target)}
-    for pair in pairs:
-        width, height = sizes[pair.target]
-        for path in pair.inputs:
+    together = [(pair.inputs, pair.target) for pair in pairs] + [(p.full[:1], p.full[1]) for p in pairs if p.full]
+    sizes = {path: picture_size(path) for inputs, target in together for path in (*inputs, target)}
+    for inputs, target in together:
+        width, height = sizes[target]
+        for path in inputs:
             if sizes[path] != (width, height):
                 raise MediaError(
                     str(path),
-                    f"it is {sizes[path][0]}x{sizes[path][1]}, and its target {pair.target} is {width}x{height}",
+                    f"it is {sizes[path][0]}x{sizes[path][1]}, and its target {target} is {width}x{height}",
                     "bring both to one size, or delete one, and the pair is gone",
                 )
 
@@ -183,7 +196,10 @@ def open_dataset(folder: Path) -> Dataset:
         value = json.loads(index.read_text("utf-8"))
         if value["format"] != FORMAT:
             raise MediaError(str(folder), f"dataset format {value['format']} is not known here", "make it again")
-        records = tuple(FrameRecord(**r | {"guides": tuple(r.get("guides", ()))}) for r in value["frames"])
+        lists = ("guides", "full")
+        records = tuple(FrameRecord(**r | {n: tuple(r.get(n, ())) for n in lists}) for r in value["frames"])
+        if any(len(r.full) not in (0, 2) for r in records):
+            raise ValueError("a full-size pair is not of two pictures")
         for name in (n for r in records for n in r.names):
             if Path(name).is_absolute() or ".." in Path(name).parts:
                 raise ValueError(f"'{name}' leads out of the folder")
@@ -240,8 +256,17 @@ def _pairs(dataset: Dataset, present: set[str]) -> list[Pair]:
                 continue
             inputs = tuple(dataset.folder / n for n in names)
             domain = dataset.sources[shot[0]].get("domain", 0)
-            found.append(Pair(inputs, dataset.folder / target, used[0].role, shot, place, step.phase, domain))
+            full = _full(dataset.folder, records[step.target], present)
+            found.append(Pair(inputs, dataset.folder / target, used[0].role, shot, place, step.phase, domain, full))
     return found
+
+
+def _full(folder: Path, record: FrameRecord, present: set[str]) -> tuple[Path, Path] | None:
+    """Return the pictures of a frame at full size, if both are present."""
+    if not record.full or not present.issuperset(record.full):
+        return None
+    source, target = record.full
+    return folder / source, folder / target
 
 
 def _belong_together(record: FrameRecord, other: FrameRecord, present: set[str]) -> bool:

@@ -16,7 +16,7 @@ from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import base_name, digest_of
 from vidtrans.core.settings import Table, Time, parse_size
-from vidtrans.data.building import DatasetPlan, Source, plan_dataset
+from vidtrans.data.building import DatasetPlan, plan_dataset
 from vidtrans.data.dataset import Dataset, check_pairs
 from vidtrans.data.domains import (
     Domain,
@@ -27,16 +27,11 @@ from vidtrans.data.domains import (
     check_frames,
     sample_clip,
 )
+from vidtrans.data.full_size import Source
 from vidtrans.data.match_search import MatchedSource, MatchSearch
 from vidtrans.data.pair_folders import FolderSource, check_shapes, find_pairs
 from vidtrans.data.settings import DatasetSettings
-from vidtrans.data.sources import (
-    ClipSource,
-    PictureExtractor,
-    find_targets,
-    shape_of,
-    with_guides,
-)
+from vidtrans.data.sources import ClipSource, PictureExtractor, find_targets, shape_of, with_guides
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.pairing.aligned import Matched, Unpaired
 from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
@@ -134,7 +129,7 @@ class DatasetSpec:
                 "sources": [self._source_digest(context, v) for v in self.videos],
                 "target": content_digest(context, self.target) if self.target else None,
                 "pairing": pairing_record(self.pairing),
-                "settings": self.settings.for_key(),
+                "settings": self.settings.for_key(has_targets=self.pairing.needs_target),
                 **({} if cuts == AUTO else {"cuts": cuts_for_key(cuts)}),
                 "span": [str(self.start), str(self.end)],
                 "stage": [DatasetStage.id(), SURVEY_VERSION],
@@ -208,7 +203,8 @@ class DatasetSpec:
             check_frames(dataset, context)
         libraries = media_libraries()
         engine = self.extractor.for_key() if self.extractor else {}
-        stage = DatasetStage(described, pairing_record(pairing), settings.for_key(), SURVEY_VERSION, libraries, engine)
+        table = settings.for_key(has_targets=pairing.needs_target)
+        stage = DatasetStage(described, pairing_record(pairing), table, SURVEY_VERSION, libraries, engine)
         return PlannedDataset(dataset, plan, sources, settings, stage)
 
     @property

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from vidtrans.config.recipe import Recipe, make_recipe
-from vidtrans.core.costs import TRIAL_FRAMES, after, estimate
+from vidtrans.core.costs import TRIAL_FRAMES, add_up, after, estimate
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import (
     digest_file,
@@ -32,6 +32,7 @@ from vidtrans.core.settings import Table
 from vidtrans.data.building import write_pictures
 from vidtrans.data.dataset import INDEX, Dataset, open_dataset, write_index
 from vidtrans.data.dataset_planning import DatasetSpec, PlannedDataset
+from vidtrans.data.full_size import full_size_pictures
 from vidtrans.output.places import check_parents
 from vidtrans.session import Context
 from vidtrans.store.cache_entry import CacheEntry
@@ -63,14 +64,24 @@ def make_dataset(wanted: DatasetSpec, output: Path, context: Context, *, restore
     planned = wanted.plan(output, context)
     if context.dry_run:
         reading = time.monotonic() - began
-        costs = after(reading, estimate_pictures(planned.first_pictures(), planned.plan.num_stored))
+        costs = after(reading, estimate_pictures(planned))
         return _report(planned.dataset, output, began, cached=False) | {"dry_run": True} | costs
     write_dataset(planned, output, existing, context)
     context.trim_cache()
     return _report(open_dataset(output), output, began, cached=False)
 
 
-def estimate_pictures(frames: Iterator[Sequence[np.ndarray]], num_frames: int) -> Table:
+def estimate_pictures(planned: PlannedDataset) -> Table:
+    """Estimate the time and disk space for the pictures of a dataset from a few of them."""
+    plan = planned.plan
+    table = _estimate(planned.first_pictures(), plan.num_stored)
+    if not (full := plan.full_size):
+        return table
+    frames = full_size_pictures(planned.sources[full[0].source], full[:1])
+    return add_up([table, _estimate((pictures for _, pictures in frames), len(full))])
+
+
+def _estimate(frames: Iterator[Sequence[np.ndarray]], num_frames: int) -> Table:
     """Estimate the time and disk space for ``num_frames`` frames from a few; ``frames`` yields each one's pictures."""
     began = time.perf_counter()
     sizes = [sum(len(encode_png(p)) for p in pictures) for pictures in islice(frames, TRIAL_FRAMES)]
@@ -79,12 +90,15 @@ def estimate_pictures(frames: Iterator[Sequence[np.ndarray]], num_frames: int) -
 
 
 def _report(dataset: Dataset, output: Path, began: float, *, cached: bool) -> Table:
+    gone = set(dataset.names()) - set(dataset.files()) if dataset.num_missing else set()
+    full = sum(pair.full is not None for pair in dataset.pairs)
     return {
         "output": str(output),
-        "frames": sum(bool(r.names) for r in dataset.records) - dataset.num_missing,
+        "frames": sum(bool(r.pair_names) and gone.isdisjoint(r.pair_names) for r in dataset.records),
         "left_out": sum(r.role == "dropped" for r in dataset.records),
         "pairs": len(dataset.pairs),
         "held_out": len(dataset.role("val")),
+        **({"full_size_pairs": full} if full else {}),
         "shots": len({(r.source, r.shot) for r in dataset.records}),
         "pairing": dataset.pairing_table["name"],
         **({"domains": [_domain_report(dataset, k) for k in range(len(dataset.domains))]} if dataset.domains else {}),

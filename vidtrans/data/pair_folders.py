@@ -24,6 +24,7 @@ SPLIT_FOLDERS = ("train", *HELD_OUT_FOLDERS)
 
 # How far the aspect ratios of input and target may differ: 1088 lines for 1080 are no other shape.
 SHAPE_TOLERANCE = 0.02
+AS_LARGE = 0.9  # share of the source's size at which a target can show what is sharp in it
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,16 @@ class FolderSource:
         return f"{self.path.name}: {whose} no counterpart and {'is' if count == 1 else 'are'} left out ({few}" + (
             " …)" if count > LISTED else ")"
         )
+
+    def full_size(self, number: int) -> tuple[int, int] | None:
+        """Return the (width, height) of the input of a pair; None if its target is smaller. Raises MediaError."""
+        one, other = self.pairs[number]
+        width, height = picture_size(one)
+        if other is None:
+            return width // 2, height
+        sides = (width, height), picture_size(other)
+        given, target = sides if self.a_is_input else sides[::-1]
+        return given if is_as_large(target[1], given[1]) else None
 
     def samples(self, count: int) -> Iterator[np.ndarray]:
         """Yield at most ``count`` evenly spaced inputs at full size, (H, W, 3) uint8."""
@@ -132,6 +143,11 @@ def check_names(folder: Path, names: Sequence[str]) -> None:
     """Raise MediaError if two ``names`` differ only in their suffix, so that one picture has no counterpart."""
     if twice := repeated(names):
         raise MediaError(str(folder), f"two of its pictures are named '{twice}'", "keep one of them")
+
+
+def is_as_large(target: int, source: int) -> bool:
+    """Return whether a target of a height in pixels can be compared with a source, at the source's size."""
+    return target >= AS_LARGE * source
 
 
 def check_shapes(source: Path, size: tuple[int, int], target: tuple[int, int]) -> None:

@@ -23,6 +23,12 @@ class DatasetSettings:
     val_fraction: float = setting(0.1, "share of the frames kept from training, to score it", low=0.0, high=0.5)
     val_block_size: int = setting(8, "held-out frames come in blocks of this many", low=1, high=1000)
     val_gap: int = setting(4, "unused frames on either side of a held-out block", low=0, high=1000)
+    full_size_pairs: int = setting(
+        8,
+        "with a separate target: held-out pairs also kept at the source's size, to score what is delivered; 0: none",
+        low=0,
+        high=64,
+    )
     cuts: str = setting(
         "auto",
         "where shots begin, across which no pair reaches: auto, off, or a file with a frame or a time on each line",
@@ -35,6 +41,10 @@ class DatasetSettings:
 
     crop_bars: bool = setting(True, "of --unpaired: cut black bars off the clips, which a network would learn first")
 
-    def for_key(self) -> Table:
-        """Return the settings that affect pictures and roles, except cuts and bars, which are recorded by source."""
-        return {name: value for name, value in to_table(self).items() if name not in ("cuts", "crop_bars")}
+    def for_key(self, *, has_targets: bool) -> Table:
+        """Return the settings that affect pictures and roles, except cuts and bars, which are recorded by source.
+
+        ``has_targets``: the pairing has separate targets, and pairs may be kept at full size.
+        """
+        others = ("cuts", "crop_bars", *(() if has_targets else ("full_size_pairs",)))
+        return {name: value for name, value in to_table(self).items() if name not in others}

@@ -17,7 +17,7 @@ from vidtrans.clips.sampling import passes, spread_numbers
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import base_name
 from vidtrans.core.settings import Size, Table
-from vidtrans.data.pair_folders import check_names, check_shapes
+from vidtrans.data.pair_folders import check_names, check_shapes, is_as_large
 from vidtrans.flow.bars import NO_BARS, Bars
 from vidtrans.flow.survey import Survey
 from vidtrans.pairing.base import Pairing
@@ -95,6 +95,18 @@ class ClipSource:
         starts = sorted({self.first, *(s for s in self.survey.shots if self.first < s < self.stop)})
         numbers = range(self.first, self.stop, self.every)
         return [[n for n in numbers if a <= n < b] for a, b in itertools.pairwise([*starts, self.stop])]
+
+    def full_size(self, number: int) -> tuple[int, int] | None:
+        """Return the (width, height) of a frame with a separate target, or None.
+
+        None also if the target is smaller, if the input is more than the frame, and for pictures of several sizes.
+        """
+        del number
+        own, other = self.index, self.target_index
+        if other is None or self.guides or self.extractor or any(self.bars):
+            return None
+        can_compare = own.same_size and other.same_size and is_as_large(other.height, own.height)
+        return (own.width, own.height) if can_compare else None
 
     def samples(self, count: int) -> Iterator[np.ndarray]:
         """Yield at most ``count`` evenly spaced frames at full size, (H, W, 3) uint8."""

@@ -53,7 +53,7 @@ def forecast_chain(
     from vidtrans.training.trials import estimate_training, find_steps, untrained
 
     recipe, planned = wanted.recipe, wanted.plan(dataset, context)
-    pictures = estimate_pictures(planned.first_pictures(), planned.plan.num_stored)
+    pictures = estimate_pictures(planned)
     first = next(iter(planned.first_pictures()))[0]
     settings = recipe.settings("training", TrainingSettings)
     size = (first.shape[1], first.shape[0])

@@ -23,6 +23,7 @@ from vidtrans.models.model_file import COLOURS, SUFFIX, load_generator, save_mod
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.store.cache_entry import CacheEntry
 from vidtrans.store.stages import TrainStage
+from vidtrans.training.delivered import summarise
 from vidtrans.training.earlier_runs import BEST_FILE
 from vidtrans.training.feedback.recurrent_feedback import RecurrentFeedback
 from vidtrans.training.methods.weight_average import reestimate
@@ -102,9 +103,11 @@ class ModelWriter:
                 note(remark, "warning")
         rollout = self.rollouts.score(self.engine(generator)) if self.rollouts else None
         more = {"dreamt": rollout.scores} if rollout else {}
+        delivered = summarise(self.engine(generator), self.pairing, self.held_out, step)
+        more |= {"delivered": delivered.scores} if delivered else {}
         self._write(self.entry.folder / MODEL_FILE, generator, self._record(scores, step, more))
         companions = self._finish_companions(self._record({}, step), of_best=step != run.step)
-        monitor.draw(scores, rollout)
+        monitor.draw(scores, rollout, delivered)
         result = self.setup.summary(output, run.step) | {"history": run.history, "held_out": scores, "best": best}
         result |= more | {"report": str(monitor.report)}
         meta = {"run_key": self.stage.run_key, "steps": self.stage.steps, "result": result, "companions": companions}

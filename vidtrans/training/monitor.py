@@ -17,8 +17,15 @@ from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
+from vidtrans.training.delivered import REPORT_CROP, DeliveredPair, deliver, few_at_full_size
 from vidtrans.training.report.score_curves import LOSS_LABELS, thin
-from vidtrans.training.report.training_page import RolloutSummary, TrainingReport, film_steps, write_report
+from vidtrans.training.report.training_page import (
+    DeliveredSummary,
+    RolloutSummary,
+    TrainingReport,
+    film_steps,
+    write_report,
+)
 from vidtrans.training.stopping import best_of
 from vidtrans.training.training_state import TrainingState
 from vidtrans.training.validation import apply, evenly, pair_input
@@ -59,6 +66,7 @@ class TrainingMonitor:
         self.film_steps = film_steps(run.total, max(8, min(FILM_PICTURES, run.total // STEPS_PER_PICTURE)))
 
         self.film, self.report = folder / "film", folder / "report.html"
+        self.delivered: DeliveredSummary | None = None  # of the latest preview
 
     def begin(self) -> None:
         """Delete files of steps later than the run's, which an earlier run left."""
@@ -80,8 +88,11 @@ class TrainingMonitor:
         with keeping_what_is_in_use(self.note):
             write_bytes(self.folder / "losses.csv", run.losses_csv())
         title = f"step {run.step} of {run.total}"
+        engine, chosen = self.engine(), few_at_full_size(self.pairs, ROWS)
+        full = list(deliver(engine, self.pairing, chosen)) if chosen else []
+        self.delivered = DeliveredSummary(run.step, {}, [made.crops(*REPORT_CROP) for made in full]) if full else None
         with keeping_what_is_in_use(self.note):
-            preview_sheet(self.engine(), self.pairing, self.pairs, title, self.folder / "preview.png")
+            preview_sheet(engine, self.pairing, self.pairs, title, self.folder / "preview.png", full)
 
     def _add_to_timeline(self) -> None:
         self.timeline.add(self.run.step, self.engine())
@@ -92,8 +103,13 @@ class TrainingMonitor:
         output = apply(self.engine(), self.pairing, self.subject)[1]
         write_picture(self.film / f"{self.run.step:08d}.png", output)
 
-    def draw(self, scores: Table, rollout: RolloutSummary | None = None) -> None:
-        """Write ``training.png``, ``report.html`` and, with a ``rollout``, ``dream.png``; ``scores``: the last ones."""
+    def draw(
+        self, scores: Table, rollout: RolloutSummary | None = None, delivered: DeliveredSummary | None = None
+    ) -> None:
+        """Write ``training.png``, ``report.html`` and, with a ``rollout``, ``dream.png``; ``scores``: the last ones.
+
+        ``delivered``: full-size pairs; by default those of the latest preview.
+        """
         run = self.run
         with keeping_what_is_in_use(self.note):
             self.timeline.draw(run.model.columns, run.rows, scores)
@@ -120,18 +136,28 @@ class TrainingMonitor:
                     film=[(step, picture) for step, picture in pictures if picture.shape == target.shape],
                     input=self.pairing.preview(pair_input(self.pairing, self.subject)),
                     target=target if self.pairing.has_target else None,
+                    delivered=delivered or self.delivered,
                 ),
             )
 
 
-def preview_sheet(engine: Engine, pairing: Pairing, pairs: Sequence[Pair], title: str, path: Path) -> None:
-    """Write a sheet to ``path`` with input, output and target of a few pairs."""
-    rows = []
-    for pair in evenly(pairs, ROWS):
-        given, output, target = apply(engine, pairing, pair)
+def preview_sheet(
+    engine: Engine, pairing: Pairing, pairs: Sequence[Pair], title: str, path: Path, full: Sequence[DeliveredPair] = ()
+) -> None:
+    """Write a sheet to ``path`` with input, output and target of a few pairs.
+
+    The first rows are those of ``full``, at most ``ROWS`` pairs at full size, with parts of the delivered picture and
+    of its target pixel by pixel.
+    """
+    rows = [[pairing.preview(made.given), made.output, made.target] for made in full]
+    others = evenly([pair for pair in pairs if not (full and pair.full)], ROWS - len(rows))
+    for given, output, target in (apply(engine, pairing, pair) for pair in others):
         rows.append([pairing.preview(given), output, *([target] if pairing.has_target else [])])
-    headings = ("input", "output", "target")[: len(rows[0])]
-    sheet = ContactSheet(title, rows, cell_size(rows[0][1], CELL), headings)
+    cell = cell_size(rows[0][1], CELL)
+    for row, made in zip(rows, full, strict=False):
+        row += made.crops(*cell)[1:]
+    headings = ("input", "output", "target", "delivered, 1:1", "target, 1:1")[: len(rows[0])]
+    sheet = ContactSheet(title, rows, cell, headings)
     write_picture(path, sheet.draw())
 
 

@@ -70,7 +70,7 @@ def estimate_training(setup: TrainingSetup, total: int) -> Table:
     # The new checkpoint is written before the old one is deleted, and the finished model is there too.
     cache = 2 * _num_bytes(run.model.state()) + weights
     width, height = run.loader.crop
-    memory = min(CACHE_BYTES, 3 * width * height * len(setup.dataset.names()))
+    memory = min(CACHE_BYTES, 3 * width * height * len(setup.dataset.pair_names()))
     if setup.memory:
         flows = recurrent_feedback.FLOW_BYTES * width * height * len(setup.pairs)
         memory += min(recurrent_feedback.CACHE_BYTES, flows)

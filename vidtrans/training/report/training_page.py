@@ -24,9 +24,9 @@ from vidtrans.video.plots.layout import cell_size
 from vidtrans.video.plots.page import load_page
 
 # Size limits of a report. Pictures are a third larger as text: 4 MB and the curves' few hundred kB.
-FILM_BYTES, SHEET_BYTES, STRIP_BYTES = 1_500_000, 1_500_000, 200_000
+FILM_BYTES, SHEET_BYTES, STRIP_BYTES, CROP_BYTES = 1_500_000, 1_500_000, 200_000, 1_000_000
 MAX_FILM, MAX_SHEETS = 96, 12
-FILM_SIDE, SHEET_SIDE = 384, 1400  # pixels on the long side
+FILM_SIDE, SHEET_SIDE, CROP_SIDE = 384, 1400, 384  # pixels on the long side
 # (JPEG quality, scale): the first at which pictures are within their budget is taken.
 TRIES = ((92, 1.0), (85, 1.0), (75, 1.0), (75, 0.75), (65, 0.6), (55, 0.45), (50, 0.3))
 MAX_OPEN_ROWS = 12  # a table with more is folded
@@ -43,6 +43,18 @@ class RolloutSummary:
 
 
 @dataclass(frozen=True)
+class DeliveredSummary:
+    """Delivered pictures of held-out pairs at full size at a ``step``, with their ``scores``, or {} during training.
+
+    ``crops``: the same part of a bicubic resize, of the delivered picture and of the target, (H, W, 3) uint8, at 1:1.
+    """
+
+    step: int
+    scores: Table
+    crops: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
 class TrainingReport:
     """The content of a report. Empty parts are omitted.
 
@@ -50,7 +62,8 @@ class TrainingReport:
     on; ``balance``: D's loss when it cannot tell fake from real; ``scores``: (step, means over held-out pairs), as of
     ``validation.score``; ``best``: the step of the best saved state; ``warnings``: (step, text); ``ages``:
     (step, youngest, mean, oldest) of the rollouts in the pool; ``sheets``: (step, a strip of outputs); ``film``: (step,
-    output) of one pair, with its ``input`` and its ``target``. Pictures are (H, W, 3) uint8 RGB. Steps ascend.
+    output) of one pair, with its ``input`` and ``target``; ``delivered``: of full-size pairs. Pictures are
+    (H, W, 3) uint8 RGB. Steps ascend.
     """
 
     title: str
@@ -67,6 +80,7 @@ class TrainingReport:
     film: Sequence[tuple[int, np.ndarray]] = ()
     input: np.ndarray | None = None
     target: np.ndarray | None = None
+    delivered: DeliveredSummary | None = None
 
     @property
     def last(self) -> int:
@@ -111,6 +125,7 @@ def render(report: TrainingReport) -> str:
         loss_panels=_loss_panels(report),
         window=score_curves.window_of(len(report.rows)),
         skipped=sum(1 for row in report.rows if not all(map(math.isfinite, row))),
+        crops=_crops(report.delivered),
         sheets=_data_uris(sheets, SHEET_SIDE, SHEET_BYTES),
         modest_rows=MAX_OPEN_ROWS,
         chart=score_curves,
@@ -129,6 +144,16 @@ def _film(report: TrainingReport) -> dict[str, object]:
     known = dict(named[len(film) :]) | {"output": pictures[-1]}
     figures = [(name, known[name]) for name in ("input", "output", "target") if name in known]
     return {"steps": [step for step, _ in film], "pictures": pictures, "figures": figures}
+
+
+def _crops(delivered: DeliveredSummary | None) -> list[list[tuple[str, str]]]:
+    """Return the rows of the delivered crops: (caption, data URI), at 1:1."""
+    names = ("bicubic resize", "delivered", "target")
+    rows = delivered.crops if delivered else []
+    uris = iter(
+        _data_uris([(name, p) for row in rows for name, p in zip(names, row, strict=True)], CROP_SIDE, CROP_BYTES)
+    )
+    return [[next(uris) for _ in names] for _ in rows]
 
 
 def _score_panels(report: TrainingReport) -> list[LossPanel]:

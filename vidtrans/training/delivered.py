@@ -1,0 +1,141 @@
+"""The pictures that a render delivers of held-out pairs kept at full size: outputs enlarged with their source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import cv2
+import numpy as np
+
+from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.core.settings import Table
+from vidtrans.data.dataset import Pair
+from vidtrans.inference.engine import Engine
+from vidtrans.metrics.picture_quality import PSNR_CAP, SSIM_WINDOW, psnr, sharpness, ssim
+from vidtrans.pairing.base import Pairing
+from vidtrans.rendering.enlarger import enlarge_frames
+from vidtrans.training.report.training_page import DeliveredSummary
+from vidtrans.training.validation import apply, evenly
+from vidtrans.video.images.picture import picture_size, read_picture, resize
+from vidtrans.video.plots.layout import middle
+
+TOGETHER = 4  # frames of a shot in which the network's faults are sought, as few as in a render
+REPORT_ROWS, REPORT_CROP = 4, (368, 276)  # width and height in pixels: three beside each other fit into the page
+
+FEATURES, LIMIT = 20, 48  # pixels on the long side of a part, in which fine texture averages out; levels of an edge
+MAX_PIXELS = 4_000_000  # of the pictures that a preview during training enlarges, about a second's work
+
+
+@dataclass(frozen=True)
+class DeliveredPair:
+    """A held-out pair at both sizes; pictures are (H, W, 3) uint8, ``given`` (H, W, C).
+
+    ``given``, ``output`` and ``target`` have the dataset's size, ``delivered`` and ``full_target`` the source's.
+    """
+
+    given: np.ndarray
+    output: np.ndarray
+    target: np.ndarray
+    delivered: np.ndarray
+    full_target: np.ndarray
+
+    @property
+    def bicubic(self) -> np.ndarray:
+        """Return the output at full size by a bicubic resize, for comparison."""
+        return resize(self.output, self.full_target.shape[1], self.full_target.shape[0])
+
+    def crops(self, width: int, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the same part of the bicubic resize, of the delivered picture and of the target.
+
+        It is the part in which the target has most structure, of ``width`` by ``height`` pixels or less.
+        """
+        rows, columns = most_structured(self.full_target, width, height)
+        bicubic, delivered, target = (p[rows, columns] for p in (self.bicubic, self.delivered, self.full_target))
+        return bicubic, delivered, target
+
+
+def most_structured(picture: np.ndarray, width: int, height: int) -> tuple[slice, slice]:
+    """Return the rows and columns of the part with most structure: outlines and features, rather than fine texture.
+
+    Args:
+        picture: (H, W, 3) uint8.
+        width: Of the part, in pixels; a smaller picture gives a smaller part.
+        height: Of the part, in pixels.
+    """
+    height, width = min(height, picture.shape[0]), min(width, picture.shape[1])
+    scale = min(1.0, FEATURES / max(width, height))
+    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.float32)
+    box = min(max(1, round(width * scale)), small.shape[1]), min(max(1, round(height * scale)), small.shape[0])
+    spread = (cv2.blur(small * small, box) - np.square(cv2.blur(small, box))).sum(axis=2)
+    edges = cv2.blur(np.minimum(np.abs(cv2.Laplacian(small, cv2.CV_32F)).mean(axis=2), LIMIT), box)
+    found = middle(spread.clip(0) * edges, small.shape[1] - box[0] + 1, small.shape[0] - box[1] + 1)
+    y, x = np.unravel_index(int(found.argmax()), found.shape)
+    top = min(round(int(y) / scale), picture.shape[0] - height)
+    left = min(round(int(x) / scale), picture.shape[1] - width)
+    return slice(top, top + height), slice(left, left + width)
+
+
+def deliver(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Iterator[DeliveredPair]:
+    """Yield the delivered pictures of those ``pairs`` that are kept at full size, in order, with default settings.
+
+    They are those of a render without temporal filter. Pairs of one shot have to be in a row.
+    """
+    settings = RenderingSettings()
+    mode = settings.upscale_for(fills_holes=pairing.uses_mask)
+    for _, shot in groupby((pair for pair in pairs if pair.full), key=lambda pair: pair.shot):
+        held_out = list(shot)
+        for at in range(0, len(held_out), TOGETHER):
+            stored = [apply(engine, pairing, pair) for pair in held_out[at : at + TOGETHER]]
+            full = [pair.full for pair in held_out[at : at + TOGETHER] if pair.full]
+            outputs, sources = [output for _, output, _ in stored], [read_picture(source) for source, _ in full]
+            delivered = enlarge_frames(outputs, sources, mode, settings.sharpness)
+            for (given, output, target), whole, (_, other) in zip(stored, delivered, full, strict=True):
+                yield DeliveredPair(given, output, target, whole, read_picture(other))
+
+
+def few_at_full_size(pairs: Sequence[Pair], count: int) -> list[Pair]:
+    """Return at most ``count`` evenly spaced full-size pairs for a preview, fewer if their pictures are large."""
+    full = [(pair, pair.full[1]) for pair in pairs if pair.full]
+    if not full:
+        return []
+    width, height = picture_size(full[0][1])
+    return evenly([pair for pair, _ in full], max(1, min(count, MAX_PIXELS // (width * height))))
+
+
+def score_pair(pair: DeliveredPair) -> Table:
+    """Return PSNR in dB, SSIM, and sharpness relative to the target's, of a delivered picture at full size.
+
+    ``bicubic_psnr``: of a bicubic resize of the output. ``ssim`` is None if the picture is smaller than its window.
+    """
+    target, delivered = pair.full_target, pair.delivered
+    return {
+        "psnr": min(psnr(delivered, target), PSNR_CAP),
+        "ssim": ssim(delivered, target) if min(target.shape[:2]) >= SSIM_WINDOW else None,
+        "sharpness": sharpness(delivered) / max(sharpness(target), 1e-6),
+        "bicubic_psnr": min(psnr(pair.bicubic, target), PSNR_CAP),
+    }
+
+
+def summarise(engine: Engine, pairing: Pairing, pairs: Sequence[Pair], step: int) -> DeliveredSummary | None:
+    """Return the scores of all full-size ``pairs``, and crops of a few of them, at a ``step``; None without any."""
+    full = [pair for pair in pairs if pair.full]
+    if not full:
+        return None
+    cropped = {pair.target for pair in evenly(full, REPORT_ROWS)}
+    rows, sizes, crops = [], [], []
+    for pair, made in zip(full, deliver(engine, pairing, full), strict=True):
+        rows.append(score_pair(made))
+        sizes.append(made.full_target.shape[1::-1])
+        if pair.target in cropped:
+            crops.append(made.crops(*REPORT_CROP))
+    return DeliveredSummary(step, _means(rows, sizes), crops)
+
+
+def _means(rows: Sequence[Table], sizes: Iterable[tuple[int, ...]]) -> Table:
+    """Return the table of the scores: number of pairs, (width, height) if all have one size, and means."""
+    found = set(sizes)
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    means = {name: None if None in c else round(float(np.mean(c)), 4) for name, c in columns.items()}
+    return {"pairs": len(rows), "size": list(found.pop()) if len(found) == 1 else None} | means
