@@ -14,7 +14,7 @@ from vidtrans.upscaling.guidance import guide_from, twice
 
 BACK_PROJECTIONS = 3  # of the output; a fourth changes a picture by less than a level
 SHARPENING = 1.5  # of the edges, as a factor of what a blur removes from them
-SHARPENED = 0.8  # pixels of the small picture: the blur's standard deviation
+SHARPENED = 0.6  # pixels of the small picture: the blur's standard deviation
 WINDOW = 3.0  # pixels of the small picture: the standard deviation of the window in which agreement is measured
 RIDGE = 1e-4  # of the least squares; colours are from 0 to 1
 Ops = Any  # a module of operations

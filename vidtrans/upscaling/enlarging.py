@@ -27,7 +27,7 @@ from vidtrans.upscaling.mending import FAULTLESS, Faults, mended
 
 # Where the output's finest detail is its own, not the source's: the share of its sharpened edges, which stay within its
 # colours, and the difference below which detail of the source is grain or compression.
-OWN_EDGES, FAINT = 0.7, 3 / 255
+OWN_EDGES, FAINT = 0.75, 3 / 255
 HALO = 4 / 255  # beyond the range of the pixels around and of the guided picture
 SHOWN = 1.5  # a clean picture keeps of the small one what this many times fewer pixels a side show
 
@@ -41,9 +41,9 @@ def upscale(
         output: (h, w, 3) uint8, uint16 or float32 from 0 to 1.
         source: the frame that it was painted from, (H, W, 3) of any of these types.
         mode: of ``MODES``. "guided": with the detail of the source where it agrees; "auto": the same, but the output's
-            own finest detail is not strengthened where it boils, and what a drawing shows stays out; "clean": the
-            source's detail instead of the output's, where they agree; "faithful": by back-projection alone, which
-            shows nothing but the output; "bicubic".
+            own finest detail is not strengthened where it boils, what a drawing shows stays out, and a network that
+            has lost its finest detail is enlarged as by "clean"; "clean": the source's detail instead of the output's,
+            where they agree; "faithful": by back-projection alone, which shows nothing but the output; "bicubic".
         faults: what is mended in the output before.
         share: of what the mode adds to a bicubic resize, from 0 to 1.
 
@@ -92,6 +92,8 @@ def _mixed(ops: Ops, soft: Picture, made: Picture, share: float) -> Picture:
 
 
 def _auto(ops: Ops, x: Picture, small_source: Picture, source: Picture, faults: Faults) -> Strips:
+    if faults.is_lost:
+        return _clean(ops, x, small_source, source, faults)
     if faults.is_own:
         return _own(ops, x, small_source, source)
     return _guided(ops, x, small_source, source, faults, is_unlike=faults.is_unlike)

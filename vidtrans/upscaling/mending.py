@@ -40,6 +40,9 @@ STRONGEST = 1.55  # of the finest detail, over what is predicted
 LEAST_ALIKE = 0.45  # agreement of the finest detail; or at any scale, where the network's own texture is not sought
 # The network's own texture: its finest detail is far weaker than predicted, and does not agree with the source.
 OWN, NOT_OWN = 0.72, 0.83  # strength over the next scale's, and agreement of the next scale with the source
+# A network that follows the source closely but for its finest detail, which it has lost: that detail's strength, and
+# agreement over the next scale's, at most; the agreement of the coarser scales, at least.
+LOST, LOST_ALIKE, KEPT_ALIKE = 0.42, 0.58, (0.7, 0.9)
 POWER = 1.5  # the coarsest scale has a part of the fault, so the factor is larger than measured
 LEAST, MOST = (0.6, 0.8), (1.9, 1.25)  # factors of the finest detail and of the next
 NOISIEST = 7 / 255  # standard deviation: beyond, it is texture
@@ -60,7 +63,8 @@ class Faults:
     ``finest`` and ``next``: factors for the detail of the finest octave and of the next. ``noise``: standard deviation
     in the finest octave, of colours from 0 to 1. ``is_own``: that octave is the network's own texture, which boils.
     ``is_unlike``: that octave is not the source's, as where this is a drawing; its detail stays out. ``is_colour_map``:
-    a colour of the source becomes the same one all over a picture, as in a grade or a poster.
+    a colour of the source becomes the same one all over a picture, as in a grade or a poster. ``is_lost``: the network
+    follows the source closely, but its finest detail is gone, so that the source's takes its place.
     """
 
     finest: float = 1.0
@@ -69,6 +73,7 @@ class Faults:
     is_own: bool = False
     is_unlike: bool = False
     is_colour_map: bool = False
+    is_lost: bool = False
 
 
 FAULTLESS = Faults()
@@ -97,6 +102,7 @@ def find_faults(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Faults:
     deviation = float(np.sqrt(max(0.0, (low[0] ** 2 - 1.2 * low[1] ** 2) * 4 / 3)))
     is_unlike = agrees.max() < LEAST_ALIKE
     is_own = not (is_unlike or is_steady) and strength[0] < OWN * strength[1] and agrees[1] < NOT_OWN
+    is_lost = strength[0] < LOST and agrees[0] < LOST_ALIKE * agrees[1] and bool((agrees[1:] > KEPT_ALIKE).all())
     is_unlike |= not is_own and agrees[0] < LEAST_ALIKE
     is_noise = low[0] > LEAST_NORMAL * middle[0] and deviation < NOISIEST
     noise = round(deviation, DIGITS + 1) if is_noise else 0.0
@@ -107,6 +113,7 @@ def find_faults(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Faults:
         bool(is_own),
         bool(is_unlike),
         bool(is_colour_map),
+        bool(is_lost),
     )
 
 
