@@ -145,15 +145,29 @@ def spread(picture: np.ndarray, size: Size) -> np.ndarray:
     return cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
 
 
-def extremes(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the smallest and the largest value around each pixel, within one pixel."""
-    around = np.ones((3, 3), np.uint8)
+def extremes(picture: np.ndarray, reach: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Return the smallest and the largest value around each pixel, within ``reach`` pixels."""
+    around = np.ones((2 * reach + 1,) * 2, np.uint8)
     return cv2.erode(picture, around), cv2.dilate(picture, around)
 
 
 def between(picture: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Limit a picture to two others."""
     return cv2.max(cv2.min(picture, high), low)
+
+
+def moved(picture: np.ndarray, right: np.ndarray, down: np.ndarray) -> np.ndarray:
+    """Return for each pixel the picture so many pixels away from it, by bilinear interpolation."""
+    x, y = _places(size_of(picture))
+    right, down = (x + right).astype(np.float32), (y + down).astype(np.float32)
+    return cv2.remap(picture, right, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+@lru_cache(maxsize=2)
+def _places(size: Size) -> tuple[np.ndarray, np.ndarray]:
+    """Return the place of each pixel, as a row of x and a column of y."""
+    width, height = size
+    return np.arange(width, dtype=np.float32)[None], np.arange(height, dtype=np.float32)[:, None]
 
 
 def filtered(picture: np.ndarray, across: np.ndarray, down: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from vidtrans.upscaling import array_pictures
-from vidtrans.upscaling.array_pictures import unit
+from vidtrans.upscaling.array_pictures import Size, unit
 from vidtrans.upscaling.detail import (
     BACK_PROJECTIONS,
     Details,
@@ -15,19 +15,20 @@ from vidtrans.upscaling.detail import (
     Picture,
     agreement,
     back_project,
+    enlarged_back,
     half_of,
     scale_of,
     seen_of,
     sharp_edges,
     unseen,
 )
-from vidtrans.upscaling.guidance import LocallyLinear, Strips, fit_colour_map, guide_from, shrunk
-from vidtrans.upscaling.luma import gain, slope
+from vidtrans.upscaling.guidance import LocallyLinear, Strips, fit_colour_map, guide_from, shrunk, twice
+from vidtrans.upscaling.line_smoothing import smoothed_along_lines
 from vidtrans.upscaling.mending import FAULTLESS, Faults, mended
 
-# Where the output's finest detail is its own, not the source's: the share of its sharpened edges, which stay within its
-# colours, and the difference below which detail of the source is grain or compression.
-OWN_EDGES, FAINT = 0.75, 3 / 255
+# Where the output's finest detail is its own, not the source's: how much its lines are sharpened, as a factor of what a
+# blur removes from them; that blur's standard deviation, and that of the steps of pixels, in pixels of the output.
+LINE_SHARPENING, LINE_SHARPENED, STEPS = 2.0, 0.6, 0.5
 HALO = 4 / 255  # beyond the range of the pixels around and of the guided picture
 SHOWN = 1.5  # a clean picture keeps of the small one what this many times fewer pixels a side show
 
@@ -95,7 +96,7 @@ def _auto(ops: Ops, x: Picture, small_source: Picture, source: Picture, faults: 
     if faults.is_lost:
         return _clean(ops, x, small_source, source, faults)
     if faults.is_own:
-        return _own(ops, x, small_source, source)
+        return _own(ops, x, ops.size_of(source))
     return _guided(ops, x, small_source, source, faults, is_unlike=faults.is_unlike)
 
 
@@ -131,23 +132,18 @@ def _guided(
     return made
 
 
-def _own(ops: Ops, x: Picture, small_source: Picture, source: Picture) -> Strips:
-    size, luma, guide = ops.size_of(source), ops.luma(x), ops.luma(small_source)
-    edges = sharp_edges(ops, x, size)
-    rest = ops.in_strips(ops.plus(x, seen_of(ops, edges, size), -OWN_EDGES), size)
-    sharp, seen = ops.in_strips(edges.sharp, size), ops.in_strips(back_project(ops, guide, size, 1), size)
-    smooth = edges.low, edges.high, slope(ops, guide, luma) * gain(ops, luma, guide)
-    low, high, factor = (ops.in_strips(each, size, is_limited=True) for each in smooth)
-
-    def made(rows: slice) -> Picture:
-        lowest, highest = low[rows], high[rows]
-        detail = ops.luma(ops.strip_of(source, rows)) - seen[rows]
-        detail = factor[rows] * (detail - ops.clip(detail, -FAINT, FAINT))
-        edges = ops.between(sharp[rows], lowest, highest)
-        picture = ops.plus(ops.plus(rest[rows], edges, OWN_EDGES), ops.merge([detail] * 3))
-        return ops.between(picture, lowest, highest)
-
-    return made
+def _own(ops: Ops, x: Picture, size: Size) -> Strips:
+    """Smooth lines and edges along their direction and sharpen them, at twice the size, which is then enlarged."""
+    small, large = ops.size_of(x), twice(ops.size_of(x), size)
+    grown = ops.clip(ops.enlarge(x, large), 0, 1)
+    smooth = smoothed_along_lines(ops, grown)
+    low, high = ops.extremes(smooth, 2)
+    blurred = ops.blur(smooth, LINE_SHARPENED * large[0] / small[0])
+    sharp = ops.between(ops.plus(smooth, ops.minus(smooth, blurred), LINE_SHARPENING), low, high)
+    # What shows at the small size stays as it was, but for the steps of its pixels.
+    changed = ops.blur(ops.minus(ops.shrink(grown, small), ops.shrink(sharp, small)), STEPS)
+    made = ops.between(ops.plus(sharp, enlarged_back(ops, changed, large, 1)), low, high)
+    return ops.in_strips(made, size).__getitem__
 
 
 def _clean(ops: Ops, x: Picture, small_source: Picture, source: Picture, faults: Faults) -> Strips:

@@ -90,9 +90,10 @@ def spread(picture: Tensor, size: Size) -> Tensor:
     return F.interpolate(picture, size[::-1], mode="bilinear", align_corners=False)
 
 
-def extremes(picture: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the smallest and the largest value around each pixel, within one pixel."""
-    return -F.max_pool2d(-picture, 3, 1, 1), F.max_pool2d(picture, 3, 1, 1)
+def extremes(picture: Tensor, reach: int = 1) -> tuple[Tensor, Tensor]:
+    """Return the smallest and the largest value around each pixel, within ``reach`` pixels."""
+    side = 2 * reach + 1
+    return -F.max_pool2d(-picture, side, 1, reach), F.max_pool2d(picture, side, 1, reach)
 
 
 def between(picture: Tensor, low: Tensor, high: Tensor) -> Tensor:
@@ -110,6 +111,15 @@ def blur(picture: Tensor, deviation: float) -> Tensor:
     taps = round(8 * deviation + 1) | 1  # as many as OpenCV takes
     weights = cv2.getGaussianKernel(taps, deviation, cv2.CV_32F)[:, 0]
     return filtered(picture, weights, weights)
+
+
+def moved(picture: Tensor, right: Tensor, down: Tensor) -> Tensor:
+    """Return for each pixel the picture so many pixels away from it, by bilinear interpolation."""
+    width, height = size_of(picture)
+    x = torch.arange(width, device=picture.device)[None, None, None] + right
+    y = torch.arange(height, device=picture.device)[None, None, :, None] + down
+    places = torch.stack([(2 * x[:, 0] + 1) / width - 1, (2 * y[:, 0] + 1) / height - 1], dim=-1)
+    return F.grid_sample(picture, places, padding_mode="border", align_corners=False)
 
 
 def filtered(picture: Tensor, across: np.ndarray, down: np.ndarray) -> Tensor:
