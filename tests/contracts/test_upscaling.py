@@ -321,3 +321,14 @@ def test_where_a_network_has_lost_its_finest_detail_the_source_has_it() -> None:
     assert faults.is_lost
     made = {mode: psnr(upscale(output, source, mode, faults), truth) for mode in ("auto", "guided")}
     assert made["auto"] > made["guided"] + 1
+
+
+def test_a_painted_edge_loses_the_steps_of_its_pixels() -> None:
+    y, x = np.mgrid[:240, :320].astype(np.float32)
+    truth = np.repeat((0.2 + 0.6 * (y > 0.6 * x + 20))[..., None], 3, axis=2).astype(np.float32)
+    output = truth[2::4, 2::4]  # not averaged: the edge has steps
+    bicubic, made = (upscale(output, truth, mode, Faults(is_own=True)) for mode in ("bicubic", "auto"))
+    away = slice(20, 220), slice(20, 300)
+    assert psnr(made[away], truth[away]) > psnr(bicubic[away], truth[away]) + 1
+    assert made.min() >= output.min() - 0.02
+    assert made.max() <= output.max() + 0.02

@@ -135,7 +135,7 @@ def _guided(
 def _own(ops: Ops, x: Picture, size: Size) -> Strips:
     """Smooth lines and edges along their direction and sharpen them, at twice the size, which is then enlarged."""
     small, large = ops.size_of(x), twice(ops.size_of(x), size)
-    grown = ops.clip(ops.enlarge(x, large), 0, 1)
+    grown = ops.between(ops.enlarge(x, large), *(ops.spread(extreme, large) for extreme in ops.extremes(x)))
     smooth = smoothed_along_lines(ops, grown)
     low, high = ops.extremes(smooth, 2)
     blurred = ops.blur(smooth, LINE_SHARPENED * large[0] / small[0])
@@ -143,7 +143,9 @@ def _own(ops: Ops, x: Picture, size: Size) -> Strips:
     # What shows at the small size stays as it was, but for the steps of its pixels.
     changed = ops.blur(ops.minus(ops.shrink(grown, small), ops.shrink(sharp, small)), STEPS)
     made = ops.between(ops.plus(sharp, enlarged_back(ops, changed, large, 1)), low, high)
-    return ops.in_strips(made, size).__getitem__
+    whole = ops.in_strips(made, size)
+    lowest, highest = (ops.in_strips(extreme, size, is_limited=True) for extreme in ops.extremes(made))
+    return lambda rows: ops.between(whole[rows], lowest[rows], highest[rows])
 
 
 def _clean(ops: Ops, x: Picture, small_source: Picture, source: Picture, faults: Faults) -> Strips:
