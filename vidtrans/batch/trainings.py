@@ -98,7 +98,7 @@ def train_varied(request: VariedTraining, context: Context) -> Table:
     table: Table = {
         "ablation": request.kind or None,
         "sweep": list(variants[0].settings),
-        "frames": len(dataset.files()),
+        "frames": dataset.num_frames,
         "steps": all_steps.pop() if len(all_steps) == 1 else None,
         "rows": rows,
         "failed": failed,

@@ -167,7 +167,8 @@ def write_pictures(
                 stop.check()
                 for name, picture in zip(record.full, pictures, strict=True):
                     _store(folder / name, picture)
-            sync_folder((folder / records[0].file).parent)
+            for place in {(folder / name).parent for record in records for name in record.names}:
+                sync_folder(place)
             mark_done(number)
         done += len(records)
         report(Progress("frames", done, plan.num_stored))

@@ -132,6 +132,11 @@ class Dataset:
         """Return the paths of the pictures at the dataset's size, relative to the folder, in order."""
         return list(dict.fromkeys(n for r in self.records for n in r.pair_names))
 
+    @property
+    def num_frames(self) -> int:
+        """The number of existing pictures at the dataset's size."""
+        return len(set(self.pair_names()) & set(self.files()))
+
     def files(self) -> list[str]:
         """Return the paths of the pictures that exist, relative to the folder, in order."""
         return [n for n in self.names() if (self.folder / n).is_file()]

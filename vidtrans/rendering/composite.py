@@ -6,11 +6,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
-from vidtrans.core.machine import cores
+from vidtrans.core.concurrency.threads import WAITING, StepClock
 from vidtrans.pairing.base import Pairing
+from vidtrans.rendering.chunk_log import ENCODE
 from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.enlarger import Enlarger
 from vidtrans.rendering.plan import RenderPlan
@@ -19,7 +21,7 @@ from vidtrans.video.colour.conversion import with_alpha
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import Frame
 
-THREADS = 4  # that enlarge pictures: of 4K as many as a fast encoder needs
+T = TypeVar("T")
 
 
 def finish(
@@ -51,10 +53,11 @@ def finish(
 class Composer:
     """A composer of the result's pictures, for frames in order. Close it after use.
 
-    ``enlarge`` brings the filtered pictures to the size of the result, in threads of its own if ``is_parallel``.
+    ``enlarge`` brings the filtered pictures to the size of the result. With a ``clock`` frames are read and enlarged in
+    threads, whose time it counts as a part of encoding.
     """
 
-    def __init__(self, plan: RenderPlan, frames: range, enlarge: Enlarger, *, is_parallel: bool) -> None:
+    def __init__(self, plan: RenderPlan, frames: range, enlarge: Enlarger, clock: StepClock | None = None) -> None:
         self.plan, self._enlarge = plan, enlarge
         size = (plan.picture.width, plan.picture.height)
         # A pairing that uses the mask fills it, even a little beyond its edge; nothing is left to cut out.
@@ -66,46 +69,51 @@ class Composer:
             self._mattes = mask.mattes(size, plan.threads, plan.rendering.mask_feather) if mask else None
             if self._mattes is not None:
                 stack.enter_context(closing(self._mattes))
+            self._painter = plan.paint.painter(size) if plan.paint and plan.paint.layer else None
+            self._clock = clock or StepClock()
             self._reading = self._enlarging = None
-            if is_parallel:
+            if clock is not None:
                 # Frames are read in order, in one thread, and enlarged in several.
-                self._enlarging = stack.enter_context(ThreadPoolExecutor(min(THREADS, cores()), "vidtrans-enlarge"))
-                self._reading = stack.enter_context(ThreadPoolExecutor(1, "vidtrans-compose"))
+                self._enlarging = ThreadPoolExecutor(enlarge.threads, "vidtrans-enlarge")
+                self._reading = ThreadPoolExecutor(1, "vidtrans-compose")
+                for pool in (self._enlarging, self._reading):
+                    stack.callback(pool.shutdown, cancel_futures=True)
             self._open = stack.pop_all()
-        self._painter = plan.paint.painter(size) if plan.paint and plan.paint.layer else None
 
     @classmethod
     def opened(
-        cls, plan: RenderPlan, frames: range, enlarge: Enlarger, stack: ExitStack, *, is_parallel: bool = False
+        cls, plan: RenderPlan, frames: range, enlarge: Enlarger, stack: ExitStack, clock: StepClock | None = None
     ) -> Composer | None:
         """Return the composer of frames, which the ``stack`` closes; None if a plan needs none."""
         if not plan.is_composed:
             return None
-        return stack.enter_context(closing(cls(plan, frames, enlarge, is_parallel=is_parallel)))
+        return stack.enter_context(closing(cls(plan, frames, enlarge, clock)))
 
     def __call__(self, sample: Sample, picture: np.ndarray) -> np.ndarray:
         """Return the frame of a sample from its filtered picture: see ``begin``."""
         return self.begin(sample, lambda: picture)()
 
     def begin(self, sample: Sample, arrive: Callable[[], np.ndarray]) -> Callable[[], np.ndarray]:
-        """Return what composes the frame of a sample; its filtered picture is what ``arrive`` returns.
+        """Return a call that composes the frame of a sample. ``arrive``: a call that returns its filtered picture.
 
         The frame is (H, W, 3), or (H, W, 4) with alpha. Frames are to be begun in order, and then composed in order.
         """
         if self._reading is None:
             return lambda: self._begin(sample, arrive)()
         begun = self._reading.submit(self._begin, sample, arrive)
-        return lambda: begun.result()()
+        return lambda: self._awaited(begun.result)()
 
     def _begin(self, sample: Sample, arrive: Callable[[], np.ndarray]) -> Callable[[], np.ndarray]:
-        """Read what belongs to a sample, begin to enlarge its picture, and return what composes the frame."""
-        plan, frame = self.plan, next(self._sources)
-        guide = sample.guide if sample.host_guide is None else sample.host_guide
-        model_input = self._inputs([Frame(sample.index, sample.pts, guide)]) if plan.pairing.finishes else None
-        matte = self._mattes(sample.index) if self._mattes else None
-        enlarged: Callable[[], np.ndarray] = partial(self._enlarge, sample.index, arrive(), frame.rgb)
+        """Read what belongs to a sample, begin to enlarge its picture, and return a call that composes the frame."""
+        plan = self.plan
+        with self._clock.step(ENCODE):
+            frame, picture = next(self._sources), arrive()
+            guide = sample.guide if sample.host_guide is None else sample.host_guide
+            model_input = self._inputs([Frame(sample.index, sample.pts, guide)]) if plan.pairing.finishes else None
+            matte = self._mattes(sample.index) if self._mattes else None
+        enlarged = partial(self._enlarged, sample.index, picture, frame.rgb)
         if self._enlarging is not None:
-            enlarged = self._enlarging.submit(enlarged).result
+            enlarged = partial(self._awaited, self._enlarging.submit(enlarged).result)
 
         def composed() -> np.ndarray:
             result = finish(plan.pairing, plan.directions(sample.index), frame.rgb, enlarged(), model_input, matte)
@@ -114,6 +122,15 @@ class Composer:
             return with_alpha(result, frame.alpha) if plan.picture.alpha else result
 
         return composed
+
+    def _enlarged(self, index: int, picture: np.ndarray, source: np.ndarray) -> np.ndarray:
+        with self._clock.step(ENCODE):
+            return self._enlarge(index, picture, source)
+
+    def _awaited(self, result: Callable[[], T]) -> T:
+        """Return a result of another thread; the wait is no part of a step."""
+        with self._clock.step(WAITING):
+            return result()
 
     def close(self) -> None:
         """Close the source and mask files, after the frames that were begun."""

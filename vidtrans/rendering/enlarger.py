@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vidtrans.config.recipe import Recipe
+from vidtrans.core.machine import cores
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.session import Context
 from vidtrans.upscaling import MEASURED
@@ -55,12 +56,17 @@ def cuda_device_of(engine: Any) -> Any:  # noqa: ANN401  (see ``FramePath``; a t
     return device and device.torch
 
 
+THREADS = 4  # that enlarge pictures on the CPU: of 4K as many as a fast encoder needs
+
+
 class Enlarger:
     """The enlarger of a plan's filtered pictures: on the GPU of the ``engine``, if it has one that is Nvidia's."""
 
     def __init__(self, plan: RenderPlan, faults: ShotFaults, engine: Any) -> None:  # noqa: ANN401  (see ``FramePath``)
         self._mode, self._share = plan.upscale, plan.rendering.sharpness
         self._faults, self._device = faults, cuda_device_of(engine)
+        # A GPU is shared, and its memory: one picture after another.
+        self.threads = 1 if self._device is not None else min(THREADS, cores())
 
     def __call__(self, index: int, output: np.ndarray, source: np.ndarray) -> np.ndarray:
         """Return the picture of frame ``index`` at its source's size, (H, W, 3), of the output's dtype."""

@@ -146,11 +146,13 @@ class ChunkRenderer:
             log = ChunkLog(plan, self.context, self._kind, self._clock, store)
             compose = None
             if not renderer.blends:
-                compose = Composer.opened(plan, wanted, enlarge, stack, is_parallel=self._capacity > 0)
+                compose = Composer.opened(plan, wanted, enlarge, stack, self._clock if capacity else None)
             size = (plan.picture.width, plan.picture.height)
+            # Queued frames hold pictures of the result's size; they may be enlarged on the GPU, too.
+            capacity = min(self._capacity if compose is None else capacity, stage_buffer_capacity(self._kind, *size))
             correct = plan.corrections.corrector(size) if plan.corrections is not None else None
             writer = stack.enter_context(closing(ChunkWriter(store, run, plan.segment, log.add)))
-            queue = stack.enter_context(closing(BackgroundQueue(self._capacity)))
+            queue = stack.enter_context(closing(BackgroundQueue(capacity)))
 
             def encode(index: int, composed: Callable[[], np.ndarray]) -> None:
                 with self._clock.step(ENCODE):

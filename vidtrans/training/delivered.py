@@ -52,7 +52,7 @@ class DeliveredPair:
         It is the part in which the target has most structure, of ``width`` by ``height`` pixels or less.
         """
         rows, columns = most_structured(self.full_target, width, height)
-        bicubic, delivered, target = (p[rows, columns] for p in (self.bicubic, self.delivered, self.full_target))
+        bicubic, delivered, target = (p[rows, columns].copy() for p in (self.bicubic, self.delivered, self.full_target))
         return bicubic, delivered, target
 
 

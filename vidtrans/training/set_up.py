@@ -269,7 +269,7 @@ class TrainingSetup:
         """Return the report's table: output path, numbers of frames, pairs and steps, generator, device, precision."""
         return {
             "output": str(output),
-            "frames": len(self.dataset.files()),
+            "frames": self.dataset.num_frames,
             "pairs": len(self.pairs),
             "steps": total,
             "generator": self.generator_name,

@@ -20,4 +20,4 @@ Nothing here keeps a state between frames. The steps are written once, in ``enla
 MODES = ("auto", "guided", "clean", "faithful", "bicubic")
 MEASURED = ("auto", "guided", "clean")  # use the source, and the faults of the network
 STREAM_MODES = ("luma", "bicubic")
-VERSION = 11  # of the arithmetic, for cache keys
+VERSION = 12  # of the arithmetic, for cache keys

@@ -16,7 +16,7 @@ Size = tuple[int, int]
 STRIP = 2**15  # pixels, of about which a strip consists
 # Multiplications of a matrix product: BLAS divides a larger one among threads, which then wait for each other.
 ONE_THREAD = 2**18
-FINER = 33  # nodes a side of a map of colours
+WEIGHED, LARGEST = 64, 32  # pixels of a row by which ``shown_weights`` are found, and the largest factor
 
 
 def strips(size: Size) -> list[slice]:
@@ -44,7 +44,7 @@ def unit(picture: np.ndarray) -> np.ndarray:
 
 
 class EnlargedArray:
-    """A picture or a map at a larger size, of which strips are made when they are asked for.
+    """A picture or a map at a larger size, of which strips are made on demand.
 
     ``is_limited``: by bilinear interpolation, which never overshoots; otherwise bicubic.
     """
@@ -117,8 +117,8 @@ def _product(weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=64)
 def shown_weights(small: int, large: int) -> np.ndarray:
     """Return how pixels of a row are mixed that is enlarged and then shrunk again: five weights, averaged over it."""
-    least = 16  # pixels, so that few are beside an end
-    small, large = (side * -(-least // small) for side in (small, large))
+    # Only the ratio matters, if few pixels are beside an end.
+    small, large = WEIGHED, round(WEIGHED * min(large / small, LARGEST))
     there, back = _row_weights(small, large, cv2.INTER_CUBIC), _row_weights(large, small, cv2.INTER_AREA)
     mixed = back.all @ there.all
     weights = np.array([mixed.diagonal(away)[4:-4].mean() for away in range(-2, 3)])
@@ -157,7 +157,7 @@ def between(picture: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarra
 
 
 def moved(picture: np.ndarray, right: np.ndarray, down: np.ndarray) -> np.ndarray:
-    """Return for each pixel the picture so many pixels away from it, by bilinear interpolation."""
+    """Return for each pixel the picture (right, down) pixels away from it, by bilinear interpolation."""
     x, y = _places(size_of(picture))
     right, down = (x + right).astype(np.float32), (y + down).astype(np.float32)
     return cv2.remap(picture, right, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -236,31 +236,19 @@ def merge(maps: Sequence[np.ndarray]) -> np.ndarray:
 
 
 class ArrayColourMap:
-    """A map of colours by the nodes of a lattice, (n, n, n, 3) of blue, green and red, with trilinear interpolation.
-
-    OpenCV interpolates within a plane of red and green, in steps of a 32nd of the distance of nodes: there are more
-    nodes than given, so that a step is a quarter of a level of 8 bits.
-    """
+    """A map of colours by the nodes of a lattice, (n, n, n, 3) of blue, green and red, with trilinear interpolation."""
 
     def __init__(self, nodes: np.ndarray) -> None:
-        weights = _node_weights(len(nodes))
-        finer = np.einsum("ai,bj,ck,ijkl->abcl", weights, weights, weights, nodes, optimize=True)
-        self._planes = finer.reshape(-1, FINER, 3)  # one below the other, from no blue to all of it
+        self._side = len(nodes)
+        self._planes = nodes.reshape(-1, self._side, 3)  # one below the other, from no blue to all of it
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
         """Map the colours of a picture, or of a strip."""
-        red, green, blue = channels(np.clip(picture, 0, 1) * np.float32(FINER - 1))
-        plane = np.minimum(np.floor(blue), FINER - 2)
-        row = plane * FINER + green
-        low, high = (cv2.remap(self._planes, red, row + below, cv2.INTER_LINEAR) for below in (0, FINER))
+        red, green, blue = channels(np.clip(picture, 0, 1) * np.float32(self._side - 1))
+        plane = np.minimum(np.floor(blue), self._side - 2)
+        row = plane * self._side + green
+        low, high = (cv2.remap(self._planes, red, row + below, cv2.INTER_LINEAR) for below in (0, self._side))
         return plus(low, times(minus(high, low), blue - plane))
-
-
-@lru_cache(maxsize=2)
-def _node_weights(count: int) -> np.ndarray:
-    """Return the weights, (FINER, count), with which nodes are interpolated between as many, ends included."""
-    places = np.linspace(0, count - 1, FINER)
-    return np.stack([np.interp(places, range(count), one) for one in np.eye(count)], axis=1).astype(np.float32)
 
 
 def on_host(picture: np.ndarray) -> np.ndarray:

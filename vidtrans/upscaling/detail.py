@@ -49,7 +49,7 @@ def enlarged_back(ops: Ops, picture: Picture, size: Size, times: int) -> Picture
 
 
 def unseen(ops: Ops, picture: Picture, size: Size) -> Picture:
-    """Return what of a picture its shrunk version of ``size`` does not show: a difference around 0."""
+    """Return the part of a picture that its shrunk version of ``size`` does not show: a difference around 0."""
     return ops.minus(picture, enlarged_back(ops, ops.shrink(picture, size), ops.size_of(picture), 1))
 
 

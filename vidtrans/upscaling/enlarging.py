@@ -49,7 +49,7 @@ def upscale(
         share: of what the mode adds to a bicubic resize, from 0 to 1.
 
     Returns:
-        (H, W, 3) of the output's type. A side that becomes smaller is averaged, whatever the mode.
+        (H, W, 3) of the output's type. A picture that becomes smaller on both sides is averaged, whatever the mode.
     """
     if array_pictures.size_of(output) == array_pictures.size_of(source):
         return output

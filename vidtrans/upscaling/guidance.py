@@ -17,7 +17,7 @@ RADIUS = 2  # pixels of the small picture, of the windows in which a colour is a
 EPSILON = 2e-4  # variance, of colours from 0 to 1, below which a window counts as flat
 # A map of colours: nodes a side, the most pixels that it is fitted to, the weight with which a node without pixels
 # stays on the linear map of colours, and rounds of the fit.
-NODES, FITTED, HELD, ROUNDS = 17, 10_000, 0.05, 6
+NODES, FITTED, PRIOR, ROUNDS = 17, 10_000, 0.05, 6
 
 
 Strips = Callable[[slice], Any]  # the rows of a picture
@@ -105,7 +105,7 @@ def fit_colour_map(guide: np.ndarray, picture: np.ndarray) -> np.ndarray:
     linear = np.linalg.lstsq(np.c_[given, np.ones(len(given))], wanted, rcond=None)[0]
     nodes = node_colours(NODES).reshape(-1, 3) @ linear[:3] + linear[3]
     weights = interpolation(given, NODES)
-    each = (np.asarray(weights.sum(axis=0)).ravel() + HELD)[:, None]
+    each = (np.asarray(weights.sum(axis=0)).ravel() + PRIOR)[:, None]
     for _ in range(ROUNDS):
         nodes += weights.T @ (wanted - weights @ nodes) / each
     return nodes.reshape(NODES, NODES, NODES, 3).astype(np.float32)

@@ -36,8 +36,8 @@ def _directions(ops: Any, luma: Any) -> tuple[Any, Any]:  # noqa: ANN401
     smooth = ops.blur(luma, NOISE)
     across, along = ops.filtered(smooth, SLOPE, BESIDE), ops.filtered(smooth, BESIDE, SLOPE)
     xx, xy, yy = (ops.blur(product, AROUND) for product in (across * across, across * along, along * along))
-    apart = ((xx - yy) ** 2 + 4 * xy * xy) ** 0.5
-    cosine = (xx - yy) / (apart + FLAT**2)  # of twice the angle of the gradient, to which a line is perpendicular
-    line = apart / (xx + yy + FLAT)
-    sign = (xy >= 0) * 2.0 - 1.0
+    gap = ((xx - yy) ** 2 + 4 * xy * xy) ** 0.5
+    cosine = (xx - yy) / (gap + FLAT**2)  # of twice the angle of the gradient, to which a line is perpendicular
+    line = gap / (xx + yy + FLAT)
+    sign = ops.clip((xy + 1e-12) * 1e30, -1, 1)
     return -sign * line * ops.clip((1 - cosine) / 2, 0, 1) ** 0.5, line * ops.clip((1 + cosine) / 2, 0, 1) ** 0.5

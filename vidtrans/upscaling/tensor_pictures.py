@@ -114,7 +114,7 @@ def blur(picture: Tensor, deviation: float) -> Tensor:
 
 
 def moved(picture: Tensor, right: Tensor, down: Tensor) -> Tensor:
-    """Return for each pixel the picture so many pixels away from it, by bilinear interpolation."""
+    """Return for each pixel the picture (right, down) pixels away from it, by bilinear interpolation."""
     width, height = size_of(picture)
     x = torch.arange(width, device=picture.device)[None, None, None] + right
     y = torch.arange(height, device=picture.device)[None, None, :, None] + down
@@ -182,7 +182,10 @@ def merge(maps: Sequence[Tensor]) -> Tensor:
 
 
 class TensorColourMap:
-    """A map of colours by the nodes of a lattice, (n, n, n, 3) of blue, green and red, with trilinear interpolation."""
+    """A map of colours by the nodes of a lattice, (n, n, n, 3) of blue, green and red, with trilinear interpolation.
+
+    It takes one picture at a time.
+    """
 
     def __init__(self, nodes: np.ndarray) -> None:
         self._nodes = torch.from_numpy(nodes).permute(3, 0, 1, 2)[None]
