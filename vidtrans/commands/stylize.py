@@ -109,8 +109,8 @@ class Stylize(Command):
             raise UsageError(
                 str(self.video[1]), "a list of clips cannot be combined with other inputs", "give one list, or videos"
             )
-        if not self.model and not self._is_list:
-            raise UsageError("stylize", "there is no model", "give one with --model")
+        if not self.model and not self._is_list and not self._look:
+            raise UsageError("stylize", "there is no model", "give one with --model, or a picture with --look")
         if self._is_list and self.print_jobs:
             remedy = "name the clips whose options are the same, and print a job for these"
             raise UsageError("--print-jobs", "each clip of a list has its own options", remedy)
@@ -141,6 +141,10 @@ class Stylize(Command):
     @property
     def _is_list(self) -> bool:
         return _is_list(self.video)
+
+    @property
+    def _look(self) -> str:
+        return str(self.recipe.tables.get("rendering", {}).get("look", ""))
 
     @property
     def _folder(self) -> Path:
@@ -179,9 +183,14 @@ class Stylize(Command):
         from vidtrans.stylizing.clips import requests_for
         from vidtrans.stylizing.requested_render import StylizeRequest
 
-        template = StylizeRequest(
-            self.video[0], self.model, None, self.recipe, self.start, self.end, self.mask, self.score
-        )
+        models, recipe = self.model, self.recipe
+        if not models and self._look:
+            from vidtrans.models.at_once import model_at_once, parse_pictures
+
+            pictures = parse_pictures(self._look)
+            models = (str(model_at_once(pictures, context)),)
+            recipe = recipe.under({"rendering": {"look": pictures.value}})
+        template = StylizeRequest(self.video[0], models, None, recipe, self.start, self.end, self.mask, self.score)
         if self._is_list:
             preset, tables = self.given.preset, self.given.tables
             return read_clip_list(self.video[0], template, preset, tables, context, self._folder)

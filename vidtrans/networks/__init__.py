@@ -68,6 +68,9 @@ UNTRAINED = Registry(
     "generator",
     {
         ONNX_GRAPH: Entry("vidtrans.networks.onnx_graph:OnnxGraph", "another tool's, run by ONNX Runtime"),
+        "predicted-style": Entry(
+            "vidtrans.networks.predicted_style:PredictedStyle", "any picture's look at once, by predicted norms"
+        ),
         "optimised": Entry("vidtrans.networks.optimised:Optimised", "optimises each frame to look like pictures: slow"),
         "style-net": Entry(
             "vidtrans.networks.style_net:StyleNet", "fast neural style of other tools: PyTorch's examples, raw floats"

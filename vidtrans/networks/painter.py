@@ -54,6 +54,18 @@ def read_conditions(planes: Tensor, looks: int) -> tuple[Tensor, Tensor]:
     return torch.where(total > 0.01, shares / total.clamp_min(0.01), even), given[:, -1:]
 
 
+def fading(frame: Tensor, picture: Tensor) -> Tensor:
+    """Return a network's picture, mixed with the frame itself as its contrast falls; all (N, 3, H, W) in [−1, 1].
+
+    Instance norms bring every frame to the same contrast, so a fade to black would not get dark, and noise would be
+    painted.
+    """
+    contrast = (frame.float().var((1, 2, 3), correction=0, keepdim=True) / FLAT**2).square()
+    seen = (contrast / (1 + contrast)).to(picture.dtype)
+    mixed: Tensor = seen * picture + (1 - seen) * frame
+    return mixed
+
+
 class PlainNorm(nn.Module):
     """Instance norm with its own scale and shift, which ignores the conditions."""
 
@@ -139,11 +151,7 @@ class Painter(nn.Module):
         self.head = nn.Sequential(ReflectPad(KERNEL // 2), nn.Conv2d(widths[0], out_channels, KERNEL), nn.Tanh())
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in, H, W) → (N, out, H, W).
-
-        Instance norms bring every frame to the same contrast, so a fade to black would not get dark, and noise would
-        be painted. With looks, the output therefore approaches the frame itself as the frame's contrast falls.
-        """
+        """(N, in, H, W) → (N, out, H, W). With looks, flat frames stay as they are: see ``fading``."""
         planes = x.shape[1] - self.conditions
         shares, stroke = read_conditions(x[:, planes:], self.looks)
         frame = y = x[:, :planes]
@@ -152,7 +160,4 @@ class Painter(nn.Module):
         picture: Tensor = self.head(y)
         if self.looks == 0:
             return picture
-        contrast = (frame.float().var((1, 2, 3), correction=0, keepdim=True) / FLAT**2).square()
-        seen = (contrast / (1 + contrast)).to(picture.dtype)
-        mixed: Tensor = seen * picture + (1 - seen) * frame
-        return mixed
+        return fading(frame, picture)

@@ -27,6 +27,7 @@ STAGES = Registry(
         "carry": Entry("vidtrans.store.stages:CarryStage", "motion from a painted key frame to other frames"),
         "match": Entry("vidtrans.store.stages:MatchStage", "frames of two clips with the same content"),
         "train": Entry("vidtrans.store.stages:TrainStage", "checkpoints and the model of a training run"),
+        "at-once": Entry("vidtrans.store.stages:AtOnceStage", "models with the predicted looks of pictures"),
         "infer": Entry("vidtrans.store.stages:InferStage", "a model's raw outputs, lossless"),
         "faults": Entry("vidtrans.store.stages:FaultsStage", "faults of a model's pictures of a shot, to mend them"),
         "render": Entry("vidtrans.store.stages:RenderStage", "filtered and encoded segments"),
@@ -208,6 +209,16 @@ class InferStage(Stage):
     memory: Table = field(default_factory=dict)  # by what the past comes to a frame, where the model remembers
     extraction: str = ""  # key of the stage in which another network made the input
     held: str = ""  # digest of the frames that repeat the frame before
+
+
+@dataclass(frozen=True)
+class AtOnceStage(Stage):
+    """A model with the predicted looks of pictures."""
+
+    name: ClassVar[str] = "at-once"
+    looks: list[str]  # names
+    mixtures: list[list[list[str | float]]]  # of each look: digests of pictures, and shares
+    method: int  # version
 
 
 @dataclass(frozen=True)

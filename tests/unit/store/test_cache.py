@@ -30,6 +30,7 @@ from vidtrans.store.cache_entry import PIN_PREFIX, CacheEntry
 from vidtrans.store.chunks import ChunkStore
 from vidtrans.store.stages import (
     STAGES,
+    AtOnceStage,
     CarryStage,
     DatasetStage,
     DreamStage,
@@ -75,6 +76,7 @@ EXAMPLES: dict[str, Stage] = {
         transparency="laid usual",
         **ON_CPU,
     ),
+    "at-once": AtOnceStage(["a", "b"], [[["00", 1.0]], [["11", 0.25], ["22", 0.75]]], method=1),
     "faults": FaultsStage({"source": "00", "model": "11"}, [4, 14, 24], method=2),
     "render": RenderStage("22", {"name": "off"}, {}, {}, **ENCODED, picture={"width": "456"}, libraries=LIBRARIES),
     "parts": PartsStage(output="renders/a.mp4"),
@@ -101,6 +103,7 @@ GOLDEN = {
     "dataset": "d733031b40c55c63",
     "train": "8ac53fc4acf2dedc",
     "infer": "52201c350e9cee2a",
+    "at-once": "f8d40d666ebad73f",
     "faults": "69f2f8df71fdabe2",
     "render": "69fa1245cfbc93ac",
     "parts": "8a25ab19fef34ced",

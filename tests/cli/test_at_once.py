@@ -1,0 +1,89 @@
+"""``stylize --look PICTURE`` without a model: the look of any picture at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from chain import said, said_json
+from clips import decode, moving_frames, times
+from directed_clip import lossless, same
+
+from vidtrans.core.errors import UsageError
+from vidtrans.models.at_once import parse_pictures
+from vidtrans.video.images.picture import write_picture
+
+Capsys = pytest.CaptureFixture[str]
+SMALL = ("--size", "48", "--codec", "ffv1", "--temporal", "off")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return lossless(tmp_path / "source.mkv", moving_frames(8, (96, 64)))
+
+
+@pytest.fixture
+def paintings(tmp_path: Path) -> tuple[Path, Path]:
+    """Broad stripes in two colours, and fine chequers in two others."""
+    stripes, chequers = np.zeros((96, 128, 3), np.uint8), np.zeros((96, 128, 3), np.uint8)
+    stripes[:] = (240, 190, 40)
+    stripes[:, ::16] = stripes[:, 1::16] = stripes[:, 2::16] = (20, 30, 90)
+    chequers[:] = (30, 90, 60)
+    chequers[np.indices((96, 128)).sum(axis=0) % 8 < 4] = (230, 240, 220)
+    for name, picture in (("stripes", stripes), ("chequers", chequers)):
+        write_picture(tmp_path / f"{name}.png", picture)
+    return tmp_path / "stripes.png", tmp_path / "chequers.png"
+
+
+def test_a_picture_is_a_look_at_once(source: Path, paintings: tuple[Path, Path], capsys: Capsys) -> None:
+    made = {}
+    for painting in paintings:
+        table = said_json(capsys, "stylize", source, "--look", painting, *SMALL, "-o", "o.mkv", "--overwrite")
+        assert (table["model"], table["frames"]) == (painting.stem, 8)
+        assert times(Path("o.mkv")) == times(source)
+        made[painting.stem] = np.stack(decode(Path("o.mkv"))[2]).astype(int)
+    frames = np.stack(decode(source)[2]).astype(int)
+    assert min(np.abs(each - frames).mean() for each in made.values()) > 15
+    assert np.abs(made["stripes"] - made["chequers"]).mean() > 15
+    again = said_json(capsys, "stylize", source, "--look", paintings[1], *SMALL, "-o", "o.mkv")
+    assert again["cached"]
+
+
+def test_pictures_are_mixed_and_follow_each_other(source: Path, paintings: tuple[Path, Path], capsys: Capsys) -> None:
+    one, other = paintings
+    made = {}
+    for name, look in (
+        ("one", str(one)),
+        ("other", str(other)),
+        ("half", f"{one}: 1, {other}: 1"),
+        ("in turn", f"0: {one}, 7: {other}"),
+    ):
+        said_json(capsys, "stylize", source, "--look", look, *SMALL, "-o", "o.mkv", "--overwrite")
+        made[name] = np.stack(decode(Path("o.mkv"))[2]).astype(int)
+    apart = np.abs(made["one"] - made["other"]).mean()
+    for end in ("one", "other"):
+        assert 0.1 * apart < np.abs(made["half"] - made[end]).mean() < 0.95 * apart
+    assert same(list(made["in turn"][:1]), list(made["one"][:1]), within=3)
+    assert same(list(made["in turn"][-1:]), list(made["other"][-1:]), within=3)
+
+
+def test_what_is_no_picture_is_refused(source: Path, paintings: tuple[Path, Path], capsys: Capsys) -> None:
+    assert "no such picture" in said(capsys, 2, "stylize", source, "--look", "absent.jpg", "-o", "o.mkv")
+    Path("text.png").write_text("no picture")
+    assert "--look text.png" in said(capsys, 3, "stylize", source, "--look", "text.png", "-o", "o.mkv")
+    for share in ("-1", "much"):
+        with pytest.raises(UsageError, match="share"):
+            parse_pictures(f"{paintings[0]}: {share}, {paintings[1]}: 1")
+    with pytest.raises(UsageError, match="share"):
+        parse_pictures(f"{paintings[0]}: 0")
+    assert "no model" in said(capsys, 2, "stylize", source, "-o", "o.mkv")
+
+
+def test_equal_names_of_different_pictures_are_numbered(tmp_path: Path, paintings: tuple[Path, Path]) -> None:
+    (tmp_path / "b").mkdir()
+    other = tmp_path / "b" / "stripes.png"
+    other.write_bytes(paintings[1].read_bytes())
+    found = parse_pictures(f"0: {paintings[0]}, 2s: {other}, 4s: {paintings[0]}")
+    assert list(found.looks) == ["stripes", "stripes-2"]
+    assert found.value == "0: stripes, 2s: stripes-2, 4s: stripes"

@@ -1,0 +1,90 @@
+"""Predict a style from a picture: a hundred numbers, and from these the norms of ``networks.predicted_style``.
+
+Ghiasi et al. (BMVC 2017); the predictor is a MobileNetV2 (Sandler et al., CVPR 2018). Both networks' weights ship as
+8-bit integers (``assets/LICENCES.md``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vidtrans.core.files import PACKAGE
+from vidtrans.networks.predicted_style import PredictedStyle, PredictedStyleSettings
+from vidtrans.pairing.look_pairing import condition_planes
+
+WEIGHTS = PACKAGE / "assets" / "style-prediction.safetensors"
+SHORT_SIDE = 256  # of the picture that the predictor sees
+STRIDED = (1, 3, 6, 13)  # blocks of the predictor that halve the size
+BLOCKS = 16  # of three convolutions: to more channels, in depth, to fewer channels
+
+
+class StylePrediction:
+    """The predictor and the style transfer network, with the weights that ship."""
+
+    @cached_property
+    def _weights(self) -> dict[str, Tensor]:
+        from safetensors.torch import load_file
+
+        stored = load_file(str(WEIGHTS))
+        read = {}
+        for name, values in stored.items():
+            if name.endswith(".weight"):
+                scale = stored[name.removesuffix("weight") + "scale"]
+                read[name] = values.float() * scale.view(-1, 1, 1, 1)
+            elif name.endswith(".bias"):
+                read[name] = values
+        return read
+
+    def vector(self, picture: np.ndarray) -> np.ndarray:
+        """Return the style of a picture (H, W, 3) uint8: (100,) float32."""
+        height, width = picture.shape[:2]
+        factor = SHORT_SIDE / min(height, width)
+        size = (max(SHORT_SIDE, round(width * factor)), max(SHORT_SIDE, round(height * factor)))
+        way = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+        small = cv2.resize(picture, size, interpolation=way)
+        x = torch.from_numpy(small.astype(np.float32) / 255).permute(2, 0, 1)[None]
+        with torch.inference_mode():
+            return self._predicted(x)[0, :, 0, 0].numpy()
+
+    def _predicted(self, x: Tensor) -> Tensor:
+        x = self._convolved(self._convolved(x, 0, stride=2), 1)
+        x = self._convolved(x, 2, is_limited=False)
+        for block in range(1, BLOCKS + 1):
+            first = 3 * block
+            y = self._convolved(self._convolved(x, first), first + 1, stride=2 if block in STRIDED else 1)
+            y = self._convolved(y, first + 2, is_limited=False)
+            x = x + y if x.shape == y.shape else y
+        x = self._convolved(x, 3 * BLOCKS + 3).mean((2, 3), keepdim=True)
+        return self._convolved(x, 3 * BLOCKS + 4, is_limited=False)
+
+    def _convolved(self, x: Tensor, number: int, *, stride: int = 1, is_limited: bool = True) -> Tensor:
+        """Return a convolution as TensorFlow pads it, limited to 0 … 6 unless it is a block's last."""
+        weights, bias = (self._weights[f"predict.{number}.{part}"] for part in ("weight", "bias"))
+        if weights.shape[-1] > 1:
+            x = F.pad(x, (0, 1, 0, 1) if stride == 2 else (1, 1, 1, 1))
+        y = F.conv2d(x, weights, bias, stride, groups=x.shape[1] if weights.shape[1] == 1 else 1)
+        return y.clamp(0, 6) if is_limited else y
+
+    def network(self, vectors: Sequence[np.ndarray]) -> PredictedStyle:
+        """Return the style transfer network with a look for each style vector."""
+        looks = len(vectors)
+        network = PredictedStyle(3 + condition_planes(looks), 3, PredictedStyleSettings(looks))
+        own = network.state_dict()
+        for number in range(len(network.down)):
+            for part in ("weight", "bias"):
+                own[f"down.{number}.1.{part}"] = self._weights[f"transfer.down.{number}.{part}"]
+        styles = torch.from_numpy(np.stack(vectors).astype(np.float32))
+        for name in network.normed():
+            own[f"{name}.conv.weight"] = self._weights[f"transfer.{name}.weight"]
+            for part in ("scale", "shift"):
+                weights, bias = (self._weights[f"style.{name}.{part}.{kind}"] for kind in ("weight", "bias"))
+                own[f"{name}.norm.{part}"] = styles @ weights[:, :, 0, 0].T + bias
+        network.load_state_dict(own)
+        return network.eval()

@@ -1,0 +1,69 @@
+"""A style transfer network whose norms another network predicts from a picture: any picture's look, without training.
+
+Ghiasi et al., "Exploring the structure of a real-time, arbitrary neural artistic stylization network", BMVC 2017, as
+Magenta distilled it for phones. The predicted norms are weights of this network, for each of its looks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vidtrans.core.settings import setting
+from vidtrans.networks.layers import ReflectPad
+from vidtrans.networks.painter import KERNEL, Block, Layer, condition_channels, fading, read_conditions
+
+WIDTHS = (8, 16, 32)
+BLOCKS, HALVES = 5, ("first", "second")  # of a block, each a layer with a norm
+
+
+@dataclass(frozen=True)
+class PredictedStyleSettings:
+    """Settings of ``PredictedStyle``: the number of looks."""
+
+    looks: int = setting(1, "number of looks, whose norms were predicted", low=1, high=32)
+
+
+class PredictedStyle(nn.Module):
+    """Generator c9s1-8, d16, d32 without norms, R32×5, u16, u8, c9s1-3; norms by look, and a sigmoid at the end."""
+
+    Settings = PredictedStyleSettings
+    multiple = 8
+    smallest = 16
+
+    def __init__(self, in_channels: int, out_channels: int, settings: PredictedStyleSettings) -> None:
+        super().__init__()
+        self.looks, self.conditions = settings.looks, condition_channels(settings.looks)
+        looks, (first, second, third) = settings.looks, WIDTHS
+        self.down = nn.ModuleList(
+            nn.Sequential(ReflectPad(kernel // 2), nn.Conv2d(inputs, outputs, kernel, stride))
+            for inputs, outputs, kernel, stride in (
+                (in_channels - self.conditions, first, KERNEL, 1),
+                (first, second, 3, 2),
+                (second, third, 3, 2),
+            )
+        )
+        self.blocks = nn.ModuleList(Block(third, looks) for _ in range(BLOCKS))
+        self.up = nn.ModuleList(Layer(a, b, looks, larger=True) for a, b in ((third, second), (second, first)))
+        self.head = Layer(first, out_channels, looks, KERNEL)
+
+    def normed(self) -> dict[str, Layer]:
+        """Return the layers with norms by name."""
+        found = {f"blocks.{n}.{half}": getattr(block, half) for n, block in enumerate(self.blocks) for half in HALVES}
+        return found | {f"up.{n}": layer for n, layer in enumerate(self.up)} | {"head": self.head}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in, H, W) → (N, out, H, W). Flat frames stay as they are: see ``painter.fading``."""
+        planes = x.shape[1] - self.conditions
+        shares, stroke = read_conditions(x[:, planes:], self.looks)
+        frame = x[:, :planes]
+        y = (frame + 1) / 2
+        for layer in self.down:
+            y = F.relu(layer(y))
+        for part in (*self.blocks, *self.up):
+            y = part(y, shares, stroke)
+        picture = torch.tanh(self.head(y, shares, stroke, activate=False) / 2)  # from −1 to 1, as 2 sigmoid(y) − 1
+        return fading(frame, picture)
