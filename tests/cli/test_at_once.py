@@ -86,4 +86,4 @@ def test_equal_names_of_different_pictures_are_numbered(tmp_path: Path, painting
     other.write_bytes(paintings[1].read_bytes())
     found = parse_pictures(f"0: {paintings[0]}, 2s: {other}, 4s: {paintings[0]}")
     assert list(found.looks) == ["stripes", "stripes-2"]
-    assert found.value == "0: stripes, 2s: stripes-2, 4s: stripes"
+    assert found.value == "0: stripes, 2.0s: stripes-2, 4.0s: stripes"

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from vidtrans.core.curves import parse_names
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.models.model_file import SUFFIX
@@ -72,7 +74,7 @@ def _named(mixtures: Sequence[Mixture], moments: Sequence[str]) -> NamedPictures
 
 def model_at_once(pictures: NamedPictures, context: Context) -> Path:
     """Return the model file with the looks of pictures, from the cache or made now. Raises MediaError."""
-    mixtures = [[[context.cache.digest(path), share] for path, share in mixture] for mixture in pictures.looks.values()]
+    mixtures = [[(context.cache.digest(path), share) for path, share in each] for each in pictures.looks.values()]
     stage = AtOnceStage(list(pictures.looks), mixtures, VERSION)
     entry = context.cache.entry(stage.name, stage.key)
     file = "+".join(pictures.looks)[:80] + SUFFIX
@@ -99,7 +101,7 @@ def _make(pictures: NamedPictures, output: Path) -> None:
             except MediaError as error:
                 raise MediaError(f"--look {path}", error.why, "give another picture") from None
             found.append(share * prediction.vector(bars_of([picture]).crop(picture)))
-        vectors.append(sum(found))
+        vectors.append(np.sum(found, axis=0))
     names = tuple(pictures.looks)
     LookSettings(names)
     record = ModelRecord(

@@ -217,7 +217,7 @@ class AtOnceStage(Stage):
 
     name: ClassVar[str] = "at-once"
     looks: list[str]  # names
-    mixtures: list[list[list[str | float]]]  # of each look: digests of pictures, and shares
+    mixtures: list[list[tuple[str, float]]]  # of each look: digests of pictures, and shares
     method: int  # version
 
 

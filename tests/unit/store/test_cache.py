@@ -76,7 +76,7 @@ EXAMPLES: dict[str, Stage] = {
         transparency="laid usual",
         **ON_CPU,
     ),
-    "at-once": AtOnceStage(["a", "b"], [[["00", 1.0]], [["11", 0.25], ["22", 0.75]]], method=1),
+    "at-once": AtOnceStage(["a", "b"], [[("00", 1.0)], [("11", 0.25), ("22", 0.75)]], method=1),
     "faults": FaultsStage({"source": "00", "model": "11"}, [4, 14, 24], method=2),
     "render": RenderStage("22", {"name": "off"}, {}, {}, **ENCODED, picture={"width": "456"}, libraries=LIBRARIES),
     "parts": PartsStage(output="renders/a.mp4"),
