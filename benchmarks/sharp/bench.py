@@ -29,7 +29,7 @@ from vidtrans.upscaling.luma import enlarged_by_luma, upscale_stream
 from vidtrans.upscaling.mending import find_faults
 
 PARTS = ("perfect", "imperfect", "cost")
-# Clips on which no constant was chosen, but ``luma.EPSILON``.
+# Clips on which no constant was chosen, but ``guidance.EPSILON``, which was then confirmed on others.
 CLIPS = (
     Span("video/flower.mp4", 20),
     Span("video/wolf_512.mp4", 5),
