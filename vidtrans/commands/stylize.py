@@ -51,7 +51,7 @@ class Stylize(Command):
         tuple[str, ...],
         models(
             "A model file or name; 'identity' returns its input. Repeat the option for a chain of models. Needed "
-            "unless a list of clips names the models."
+            "unless a list of clips names the models, or --look a picture."
         ),
     ] = ()
     output: Annotated[

@@ -13,11 +13,13 @@ import numpy as np
 
 from vidtrans.core.curves import parse_names
 from vidtrans.core.errors import MediaError, UsageError
-from vidtrans.models.model_file import SUFFIX
+from vidtrans.flow.bars import bars_of
+from vidtrans.models.model_file import SUFFIX, save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
-from vidtrans.pairing.look_pairing import LookSettings, condition_planes
+from vidtrans.pairing.look_pairing import condition_planes
 from vidtrans.session import Context
 from vidtrans.store.stages import AtOnceStage
+from vidtrans.video.images.picture import read_picture
 
 SIZE = 288  # lines at which its strokes are as large as in the pictures that the networks were trained on
 VERSION = 1  # of the networks' weights and of what is made of them
@@ -85,28 +87,29 @@ def model_at_once(pictures: NamedPictures, context: Context) -> Path:
     return Path(entry.folder / file)
 
 
+def read_look(path: Path, remedy: str) -> np.ndarray:
+    """Return a picture of a ``--look`` without its bars, (H, W, 3) uint8. Raises MediaError with the ``remedy``."""
+    try:
+        picture = read_picture(path)
+        return bars_of([picture]).crop(picture)
+    except MediaError as error:
+        raise MediaError(f"--look {path}", error.why, remedy) from None
+
+
 def _make(pictures: NamedPictures, output: Path) -> None:
-    from vidtrans.flow.bars import bars_of
-    from vidtrans.models.model_file import save_model
-    from vidtrans.models.style_prediction import StylePrediction
-    from vidtrans.video.images.picture import read_picture
+    from vidtrans.models.style_prediction import StylePrediction  # torch
 
     prediction = StylePrediction()
     vectors = []
     for mixture in pictures.looks.values():
         found = []
         for path, share in mixture:
-            try:
-                picture = read_picture(path)
-            except MediaError as error:
-                raise MediaError(f"--look {path}", error.why, "give another picture") from None
-            found.append(share * prediction.vector(bars_of([picture]).crop(picture)))
+            found.append(share * prediction.vector(read_look(path, "give another picture")))
         vectors.append(np.sum(found, axis=0))
-    names = tuple(pictures.looks)
-    LookSettings(names)
+    names = list(pictures.looks)
     record = ModelRecord(
         generator={"name": "predicted-style", "settings": {"looks": len(names)}},
-        pairing={"name": "look", "version": 1, "settings": {"looks": list(names)}},
+        pairing={"name": "look", "version": 1, "settings": {"looks": names}},
         in_channels=3 + condition_planes(len(names)),
         out_channels=3,
         size=SIZE,

@@ -18,14 +18,14 @@ import numpy as np
 
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.curves import check_order, neighbours, parse_names
-from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Size, Table, Time
-from vidtrans.flow.bars import bars_of
+from vidtrans.models.at_once import read_look
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.networks.code_planes import plane_values
 from vidtrans.pairing.look_pairing import LookPairing
-from vidtrans.video.images.picture import read_picture, resize
+from vidtrans.video.images.picture import resize
 
 EACH_SHOT = "shots:"  # followed by a seed: one style for each shot
 NUMBER = re.compile(r"[0-9]{1,15}")
@@ -95,11 +95,7 @@ class CodeConditions:
         from vidtrans.inference.codes import code_of  # torch
 
         assert self._model.record is not None
-        try:
-            picture = read_picture(path)
-            picture = bars_of([picture]).crop(picture)
-        except MediaError as error:
-            raise MediaError(f"--look {path}", error.why, "give another picture, or a seed, such as 7") from None
+        picture = read_look(path, "give another picture, or a seed, such as 7")
         height, width = picture.shape[:2]
         size = Size(short=self._model.record.size).of(width, height)
         return code_of(self._encoder, resize(picture, *size))

@@ -73,36 +73,37 @@ def enlarged(
     if size[0] <= small[0] or size[1] <= small[1]:
         is_smaller = size[0] <= small[0] and size[1] <= small[1]
         return delivered(ops.clip(ops.shrink(x, size) if is_smaller else ops.enlarge(x, size), 0, 1))
-    made = soft = ops.in_strips(x, size).__getitem__
+    made = _strips(ops, x, source, mode, faults)
+    soft = ops.in_strips(x, size) if share < 1 else None
+
+    def strip(rows: slice) -> Picture:
+        picture = made(rows)
+        if soft is not None:
+            bicubic = soft[rows]
+            picture = ops.plus(bicubic, ops.minus(picture, bicubic), share)
+        return delivered(ops.clip(picture, 0, 1))
+
+    return ops.stacked(map(strip, ops.strips(size)))
+
+
+def _strips(ops: Ops, x: Picture, source: Picture, mode: str, faults: Faults) -> Strips:
+    """Return the strips of a picture at its source's size, in a mode of ``MODES``."""
+    size = ops.size_of(source)
+    if mode == "bicubic":
+        return ops.in_strips(x, size).__getitem__
     if mode == "faithful":
-        made = ops.in_strips(back_project(ops, x, size, BACK_PROJECTIONS), size).__getitem__
-    elif mode != "bicubic":
-        small_source = shrunk(ops, source, small)
-        x = mended(ops, x, small_source, faults)
-        make = {"auto": _auto, "guided": _guided, "clean": _clean}[mode]
-        made = make(ops, x, small_source, source, faults)
-    if share == 1:
-        return ops.stacked(delivered(ops.clip(made(rows), 0, 1)) for rows in ops.strips(size))
-    return ops.stacked(
-        delivered(ops.clip(_mixed(ops, soft(rows), made(rows), share), 0, 1)) for rows in ops.strips(size)
-    )
+        return ops.in_strips(back_project(ops, x, size, BACK_PROJECTIONS), size).__getitem__
+    small_source = shrunk(ops, source, ops.size_of(x))
+    x = mended(ops, x, small_source, faults)
+    is_auto = mode == "auto"
+    if mode == "clean" or (is_auto and faults.is_lost):
+        return _clean(ops, x, small_source, source)
+    if is_auto and faults.is_own:
+        return _own(ops, x, size)
+    return _guided(ops, x, small_source, source, faults, is_unlike=is_auto and faults.is_unlike)
 
 
-def _mixed(ops: Ops, soft: Picture, made: Picture, share: float) -> Picture:
-    return ops.plus(soft, ops.minus(made, soft), share)
-
-
-def _auto(ops: Ops, x: Picture, small_source: Picture, source: Picture, faults: Faults) -> Strips:
-    if faults.is_lost:
-        return _clean(ops, x, small_source, source, faults)
-    if faults.is_own:
-        return _own(ops, x, ops.size_of(source))
-    return _guided(ops, x, small_source, source, faults, is_unlike=faults.is_unlike)
-
-
-def _guided(
-    ops: Ops, x: Picture, small_source: Picture, source: Picture, faults: Faults, *, is_unlike: bool = False
-) -> Strips:
+def _guided(ops: Ops, x: Picture, small_source: Picture, source: Picture, faults: Faults, *, is_unlike: bool) -> Strips:
     size, colour_map = ops.size_of(source), None
     if faults.is_colour_map:
         colour_map = fit_colour_map(*(ops.on_host(half_of(ops, each)) for each in (small_source, x)))
@@ -148,7 +149,7 @@ def _own(ops: Ops, x: Picture, size: Size) -> Strips:
     return lambda rows: ops.between(whole[rows], lowest[rows], highest[rows])
 
 
-def _clean(ops: Ops, x: Picture, small_source: Picture, source: Picture, faults: Faults) -> Strips:
+def _clean(ops: Ops, x: Picture, small_source: Picture, source: Picture) -> Strips:
     size, small = ops.size_of(source), ops.size_of(x)
     fewer = max(1, round(small[0] / SHOWN)), max(1, round(small[1] / SHOWN))
     scale = scale_of(ops, x, small_source)

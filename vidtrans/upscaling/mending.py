@@ -9,7 +9,7 @@ ringing stronger, and noise adds what nothing predicts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,6 +18,7 @@ import numpy as np
 from vidtrans.upscaling import array_pictures
 from vidtrans.upscaling.detail import (
     WINDOW,
+    DetailScale,
     Ops,
     Picture,
     agreement,
@@ -83,8 +84,9 @@ def find_faults(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Faults:
     """Return the faults of a network's outputs, each beside its source at the same size, (h, w, 3) float32."""
     found, errors = [], []
     for output, source in pairs:
-        found.append(_moments(output, source))
-        errors.append(_errors(output, source))
+        scales = _scales(output, source)
+        found.append(_moments(scales))
+        errors.append(_errors(scales[0], output, source))
     if not found:
         return FAULTLESS
     of_filter, of_map = np.mean(errors, axis=0)
@@ -117,20 +119,25 @@ def find_faults(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Faults:
     )
 
 
-def _errors(output: np.ndarray, source: np.ndarray) -> tuple[float, float]:
+def _scales(output: np.ndarray, source: np.ndarray) -> list[DetailScale]:
+    """Return the candidates for the detail at each scale, the finest first, and those of the next coarser scale."""
+    scales: list[DetailScale] = []
+    for _ in range(SCALES + 1):
+        scales.append(scale_of(array_pictures, output, source))
+        output, source = scales[-1].half, scales[-1].half_source
+    return scales
+
+
+def _errors(finest: DetailScale, output: np.ndarray, source: np.ndarray) -> tuple[float, float]:
     """Return the powers of the errors of the finest detail: by the guided filter, and by a map of all colours."""
-    halves = (half_of(array_pictures, picture) for picture in (source, output))
-    scales = (scale_of(array_pictures, output, source, nodes) for nodes in (None, fit_colour_map(*halves)))
+    colour_map = fit_colour_map(finest.half_source, finest.half)
+    scales = (finest, scale_of(array_pictures, output, source, colour_map))
     by_filter, by_map = (float(np.mean((scale.found.guided - scale.truth) ** 2)) for scale in scales)
     return by_filter, by_map
 
 
-def _moments(output: np.ndarray, source: np.ndarray) -> np.ndarray:
+def _moments(scales: Sequence[DetailScale]) -> np.ndarray:
     """Return of each scale the detail's power, its prediction's, what both share, and two deviations: (5, N)."""
-    scales = []
-    for _ in range(SCALES + 1):
-        scales.append(scale_of(array_pictures, output, source))
-        output, source = scales[-1].half, scales[-1].half_source
     moments = []
     for scale, coarser in pairwise(scales):
         made = predicted(array_pictures, scale, agreement(array_pictures, coarser))
