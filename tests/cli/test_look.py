@@ -25,8 +25,8 @@ pytestmark = pytest.mark.usefixtures("one_thread", "quick_trial", "small_paintin
 Capsys = pytest.CaptureFixture[str]
 STEPS = 3
 ASSETS = PACKAGE / "assets"
-QUICK = ["--set", "dataset.size=48", "--set", "training.crop_size=32", "--set", "generator.channels=4"]
-QUICK += ["--set", "generator.blocks=1", "--set", "training.look_measure=patches", "--set", "training.ema_decay=0"]
+QUICK = ["--set", "dataset.size=48", "--set", "training.crop_size=32"]
+QUICK += ["--set", "training.look_measure=patches", "--set", "training.ema_decay=0"]
 # What is mended in a shot depends on all of its looks.
 EXACT = ["--codec", "ffv1", "--temporal", "off", "--upscale", "bicubic"]
 

@@ -17,12 +17,14 @@ from vidtrans.core.settings import Table
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.making import existing_dataset, make_dataset
+from vidtrans.models.at_once import NamedPictures, model_at_once
 from vidtrans.output.places import refuse_link
 from vidtrans.session import Context
 from vidtrans.training.method_settings import LookMethodSettings
 from vidtrans.training.requested_training import TrainingRequest, train
 from vidtrans.training.settings import TrainingSettings
 
+PREDICTED = "predicted-style"  # a generator
 FRAMES = PACKAGE / "assets" / "frames"  # what is learned on where no clip is given
 FOLDER = "looks"  # of the dataset, with the style pictures
 SMALLEST_SIDE, PLAIN = 32, 3.0  # pixels, and levels of 255, below which a style picture has hardly any style
@@ -76,8 +78,7 @@ class LookLesson:
             context.note("no clip was given with --on: training uses the included pictures, which suit any clip")
         self.store(folder, context)
         _tell_measure(self.asked, context)
-        request = TrainingRequest(self.dataset, self.output, self._recipe(folder), minutes, fresh=fresh)
-        trained = train(request, context)
+        trained = train(self._request(folder, minutes, context, fresh=fresh), context)
         own = {
             "dataset": str(self.dataset),
             "looks": self.names,
@@ -93,8 +94,16 @@ class LookLesson:
         dataset = existing_dataset(self.dataset, self.spec(folder).digest(context), context)
         if dataset is None or not all(path.is_file() for path in self._paths(folder)):
             return None
-        table = train(TrainingRequest(self.dataset, self.output, self._recipe(folder), minutes, fresh=fresh), context)
+        table = train(self._request(folder, minutes, context, fresh=fresh), context)
         return table | {"dataset": str(self.dataset), "looks": self.names, "frames": len(dataset.pairs)}
+
+    def _request(self, folder: Path, minutes: float | None, context: Context, *, fresh: bool) -> TrainingRequest:
+        """Return the training; a network whose norms can be predicted begins with the pictures' looks at once."""
+        recipe, start = self._recipe(folder), None
+        if recipe.choice("generator")[0] == PREDICTED:
+            looks = {name: ((path, 1.0),) for name, path in zip(self.names, self._paths(folder), strict=True)}
+            start = str(model_at_once(NamedPictures(looks, self.names[0]), context))
+        return TrainingRequest(self.dataset, self.output, recipe, minutes, start_from=start, fresh=fresh)
 
     def _recipe(self, folder: Path) -> Recipe:
         paths = [str(path) for path in self._paths(folder)]
