@@ -9,10 +9,10 @@ import pytest
 from chain import said, said_json
 from clips import decode, moving_frames, times
 from directed_clip import lossless, same
+from style_pictures import write_style_pictures
 
 from vidtrans.core.errors import UsageError
-from vidtrans.models.at_once import parse_pictures
-from vidtrans.video.images.picture import write_picture
+from vidtrans.models.look_pictures import parse_pictures
 
 Capsys = pytest.CaptureFixture[str]
 SMALL = ("--size", "48", "--codec", "ffv1", "--temporal", "off")
@@ -25,15 +25,7 @@ def source(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def paintings(tmp_path: Path) -> tuple[Path, Path]:
-    """Broad stripes in two colours, and fine chequers in two others."""
-    stripes, chequers = np.zeros((96, 128, 3), np.uint8), np.zeros((96, 128, 3), np.uint8)
-    stripes[:] = (240, 190, 40)
-    stripes[:, ::16] = stripes[:, 1::16] = stripes[:, 2::16] = (20, 30, 90)
-    chequers[:] = (30, 90, 60)
-    chequers[np.indices((96, 128)).sum(axis=0) % 8 < 4] = (230, 240, 220)
-    for name, picture in (("stripes", stripes), ("chequers", chequers)):
-        write_picture(tmp_path / f"{name}.png", picture)
-    return tmp_path / "stripes.png", tmp_path / "chequers.png"
+    return write_style_pictures(tmp_path)
 
 
 def test_a_picture_is_a_look_at_once(source: Path, paintings: tuple[Path, Path], capsys: Capsys) -> None:
