@@ -468,6 +468,7 @@ def run(
     apply: Path | Sequence[Path | str] | str,
     output: Path | str,
     looks: Path | Sequence[Path | str] | str = ...,
+    at_once: bool = ...,
     target: Path | str | None = ...,
     minutes: float | None = ...,
     pairing: str | None = ...,
@@ -501,7 +502,9 @@ def run(
 
     vidtrans run film.mp4 --apply clip.mp4 -o out.mp4
 
-    vidtrans run --look painting.jpg --apply clip.mp4 -o out.mp4"""
+    vidtrans run --look painting.jpg --apply clip.mp4 -o out.mp4
+
+    vidtrans run --look painting.jpg --at-once --apply clip.mp4 -o out.mp4"""
 
 def schema(
     command: Sequence[str] | str = ...,
