@@ -667,7 +667,7 @@ def train(
 
 def try_out(
     video: Path | str,
-    models: Path | Sequence[Path | str] | str,
+    models: Path | Sequence[Path | str] | str = ...,
     output: Path | str | None = ...,
     *,
     vary: Sequence[str] | str = ...,
