@@ -520,9 +520,10 @@ def schema(
     pattern may reach further than the others: ffmpeg:NAME of --codec runs a program."""
 
 def serve_live(
-    model: Path | Sequence[Path | str] | str,
+    model: Path | Sequence[Path | str] | str = ...,
     output: Path | str | None = ...,
     *,
+    looks: Sequence[str] | str = ...,
     host: str = ...,
     port: int = ...,
     allow_network: bool = ...,
@@ -535,7 +536,6 @@ def serve_live(
     size: str | None = ...,
     strength: float | str | None = ...,
     keep_colour: float | str | None = ...,
-    look: str | None = ...,
     stroke_size: float | str | None = ...,
     engine: str | None = ...,
     cache_dir: Path | str = ...,

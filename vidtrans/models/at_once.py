@@ -59,19 +59,24 @@ def model_at_once(
     return predicted_model(looks, context, changes)
 
 
-def predicted_model(looks: Looks, context: Context, changes: Mapping[str, Any] | None = None) -> LoadedModel:
-    """Return a model with looks, from the cache or made now; a dry run makes it in a temporary folder."""
+def predicted_model(
+    looks: Looks, context: Context, changes: Mapping[str, Any] | None = None, *, is_kept: bool = True
+) -> LoadedModel:
+    """Return a model with looks, from the cache or made now; in a temporary folder if it is not ``is_kept``.
+
+    A dry run keeps none.
+    """
     mixtures = [[(source.digest, share) for source, share in each] for each in looks.values()]
     stage = AtOnceStage(list(looks), mixtures, VERSION)
     entry = context.cache.entry(stage.name, stage.key)
     file = NamedPictures(dict.fromkeys(looks, ()), "").name + SUFFIX
-    if not context.dry_run:
+    if is_kept and not context.dry_run:
         with entry.locked(wait_for="another run that predicts the same looks"):
             if entry.read() is None:
                 _make(looks, entry.folder / file)
                 entry.finish({"model": file}, (file,))
             return replace(load_model(str(entry.folder / file), context, changes), hold=entry.pin())
-    if entry.read() is not None:
+    if is_kept and entry.read() is not None:
         return load_model(str(entry.folder / file), context, changes)
     folder = _Folder()
     _make(looks, folder.path / file)

@@ -59,6 +59,12 @@ def parse_pictures(look: str, folder: Path = Path()) -> NamedPictures:
     return name_looks([_alone(name, folder) for name in names], [str(moment) for moment in moments])
 
 
+def names_pictures(look: str) -> bool:
+    """Return whether a ``--look`` names pictures, or pictures with shares."""
+    names = [part.rpartition(":")[0].strip() for part in look.split(",")]
+    return _is_file(look, Path()) or all(_is_source(name, Path()) for name in names)
+
+
 def name_looks(mixtures: Sequence[Mixture], moments: Sequence[str] = ()) -> NamedPictures:
     """Return looks with a unique name for each; ``moments``: when each begins; without them the first is shown."""
     looks: dict[str, Mixture] = {}
