@@ -468,6 +468,7 @@ def run(
     apply: Path | Sequence[Path | str] | str,
     output: Path | str,
     looks: Path | Sequence[Path | str] | str = ...,
+    at_once: bool = ...,
     target: Path | str | None = ...,
     minutes: float | None = ...,
     pairing: str | None = ...,
@@ -501,7 +502,9 @@ def run(
 
     vidtrans run film.mp4 --apply clip.mp4 -o out.mp4
 
-    vidtrans run --look painting.jpg --apply clip.mp4 -o out.mp4"""
+    vidtrans run --look painting.jpg --apply clip.mp4 -o out.mp4
+
+    vidtrans run --look painting.jpg --at-once --apply clip.mp4 -o out.mp4"""
 
 def schema(
     command: Sequence[str] | str = ...,
@@ -517,9 +520,10 @@ def schema(
     pattern may reach further than the others: ffmpeg:NAME of --codec runs a program."""
 
 def serve_live(
-    model: Path | Sequence[Path | str] | str,
+    model: Path | Sequence[Path | str] | str = ...,
     output: Path | str | None = ...,
     *,
+    looks: Sequence[str] | str = ...,
     host: str = ...,
     port: int = ...,
     allow_network: bool = ...,
@@ -532,7 +536,6 @@ def serve_live(
     size: str | None = ...,
     strength: float | str | None = ...,
     keep_colour: float | str | None = ...,
-    look: str | None = ...,
     stroke_size: float | str | None = ...,
     engine: str | None = ...,
     cache_dir: Path | str = ...,
@@ -664,7 +667,7 @@ def train(
 
 def try_out(
     video: Path | str,
-    models: Path | Sequence[Path | str] | str,
+    models: Path | Sequence[Path | str] | str = ...,
     output: Path | str | None = ...,
     *,
     vary: Sequence[str] | str = ...,

@@ -9,10 +9,10 @@ import pytest
 from chain import said, said_json
 from clips import decode, moving_frames, times
 from directed_clip import lossless, same
+from style_pictures import write_style_pictures
 
 from vidtrans.core.errors import UsageError
-from vidtrans.models.at_once import parse_pictures
-from vidtrans.video.images.picture import write_picture
+from vidtrans.models.look_pictures import parse_pictures, with_other_paths
 
 Capsys = pytest.CaptureFixture[str]
 SMALL = ("--size", "48", "--codec", "ffv1", "--temporal", "off")
@@ -25,15 +25,7 @@ def source(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def paintings(tmp_path: Path) -> tuple[Path, Path]:
-    """Broad stripes in two colours, and fine chequers in two others."""
-    stripes, chequers = np.zeros((96, 128, 3), np.uint8), np.zeros((96, 128, 3), np.uint8)
-    stripes[:] = (240, 190, 40)
-    stripes[:, ::16] = stripes[:, 1::16] = stripes[:, 2::16] = (20, 30, 90)
-    chequers[:] = (30, 90, 60)
-    chequers[np.indices((96, 128)).sum(axis=0) % 8 < 4] = (230, 240, 220)
-    for name, picture in (("stripes", stripes), ("chequers", chequers)):
-        write_picture(tmp_path / f"{name}.png", picture)
-    return tmp_path / "stripes.png", tmp_path / "chequers.png"
+    return write_style_pictures(tmp_path)
 
 
 def test_a_picture_is_a_look_at_once(source: Path, paintings: tuple[Path, Path], capsys: Capsys) -> None:
@@ -87,3 +79,28 @@ def test_equal_names_of_different_pictures_are_numbered(tmp_path: Path, painting
     found = parse_pictures(f"0: {paintings[0]}, 2s: {other}, 4s: {paintings[0]}")
     assert list(found.looks) == ["stripes", "stripes-2"]
     assert found.value == "0: stripes, 2.0s: stripes-2, 4.0s: stripes"
+
+
+def test_paths_of_pictures_are_changed_wherever_they_stand(tmp_path: Path, paintings: tuple[Path, Path]) -> None:
+    (tmp_path / "a, b: c.png").write_bytes(paintings[0].read_bytes())
+    for look, wanted in (
+        ("stripes.png", "<stripes.png>"),
+        ("a, b: c.png", "<a, b: c.png>"),
+        ("stripes.png: 0.6,clip:0.4", "<stripes.png>: 0.6, clip:0.4"),
+        ("0: stripes.png, 2.5s: chequers.png", "0: <stripes.png>, 2.5s: <chequers.png>"),
+        ("0: ink, 5: 7", "0: ink, 5: 7"),
+        ("shots:7", "shots:7"),
+        ("", ""),
+    ):
+        assert with_other_paths(look, tmp_path, lambda path: f"<{path.name}>") == wanted
+    many = ", ".join(f"{painting}: 1" for painting in paintings * 20)  # longer than a file's name may be
+    assert parse_pictures(many).value == "+".join(["stripes", "chequers"] * 20)
+
+
+def test_several_processes_make_one_model(source: Path, paintings: tuple[Path, Path], capsys: Capsys) -> None:
+    Path("clips").mkdir()
+    for number in range(4):
+        Path(f"clips/{number}.mkv").write_bytes(source.read_bytes())
+    table = said_json(capsys, "stylize", "clips", "--look", paintings[0], *SMALL, "-o", "out/", "--jobs", "2")
+    assert (len(table["items"]), table["failed"]) == (4, {})
+    assert len(list(Path(".vidtrans/at-once").iterdir())) == 1

@@ -18,9 +18,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from chain import refuse
+from clips import moving_frames
 from documented import check_described
 from live_server import flat, pixels, png
 from processes import HAS_SIGNALS, needs_signals
+from style_pictures import write_style_pictures
 
 from vidtrans.live.certificate import find_certificate, machine_names
 
@@ -53,8 +55,12 @@ def started(*arguments: str, status: int = 0) -> Iterator[tuple[str, list[str]]]
 
 
 def post(link: str, level: int, context: ssl.SSLContext | None = None, size: tuple[int, int] = (32, 24)) -> np.ndarray:
+    return post_picture(link, flat(level, size), context)
+
+
+def post_picture(link: str, picture: np.ndarray, context: ssl.SSLContext | None = None) -> np.ndarray:
     headers = {"content-type": "image/png", "accept": "image/png"}
-    request = urllib.request.Request(link.replace("/?", "/frame?"), png(flat(level, size)), headers=headers)
+    request = urllib.request.Request(link.replace("/?", "/frame?"), png(picture), headers=headers)
     with urllib.request.urlopen(request, timeout=300, context=context) as answer:
         return pixels(answer.read())
 
@@ -76,6 +82,18 @@ def test_pictures_are_enlarged_to_the_output_size(tmp_path: Path) -> None:
     for options, shape in ((("--output-size", "100"), (100, 133, 3)), (("--upscale", "off"), (64, 85, 3))):
         with started("--model", "identity", "--size", "64", *options) as (link, _):
             assert post(link, 99, size=(160, 120)).shape == shape
+
+
+def test_pictures_are_looks_without_a_model(tmp_path: Path) -> None:
+    stripes, chequers = write_style_pictures(tmp_path)
+    mixture = f"{stripes}: 1, {chequers}: 1"
+    with started("--look", str(stripes), "--look", mixture, "--look", str(chequers)) as (link, _):
+        frame = moving_frames(1, (64, 48))[0]
+        assert np.abs(post_picture(link, frame).astype(int) - frame).mean() > 10
+    with started("--model", "identity", "--look", str(stripes)) as (link, _):
+        assert (post(link, 99) == 99).all()
+    with started("--model", "flower", "--model", "ink", "--look", "ink", "--look", str(stripes)) as (link, _):
+        assert post(link, 99).shape == (24, 32, 3)
 
 
 def test_https_is_for_this_machines_names_and_the_network_is_told(
@@ -124,6 +142,24 @@ def test_what_does_not_fit_is_one_line(capsys: Capsys) -> None:
         (("--set", "encoding.codec=h265"), 2, "encoding"),
     ):
         assert why in refuse(capsys, status, "live", "--model", "identity", *arguments)
+
+
+def test_what_is_no_look_is_one_line(tmp_path: Path, capsys: Capsys) -> None:
+    stripes, chequers = write_style_pictures(tmp_path)
+    assert "--look" in refuse(capsys, 2, "live")
+    for arguments, status, why in (
+        (("--look", "absent.jpg"), 2, "no such picture"),
+        (("--look", f"{stripes}: 1, clip: 1"), 2, "there is no clip"),
+        (("--look", "clip"), 2, "there is no clip"),
+        (("--look", f"0: {stripes}, 5s: {chequers}"), 2, "no timeline"),
+        (("--look", str(stripes)) * 17, 2, "16"),
+        (("--look", str(stripes), "--set", "pairing.density=1"), 2, "no such setting"),
+        (("--model", "ink", "--look", "absent.jpg"), 2, "absent.jpg"),
+        (("--model", "ink", "--look", "ink", "--look", "absent.jpg"), 2, "not a picture"),
+    ):
+        assert why in refuse(capsys, status, "live", *arguments)
+    Path("text.png").write_text("no picture")
+    assert "--look text.png" in refuse(capsys, 3, "live", "--look", "text.png")
 
 
 def test_a_port_that_is_taken_is_one_line(capsys: Capsys) -> None:

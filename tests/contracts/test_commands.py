@@ -137,7 +137,7 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
     (lambda: ModelExport("m", "onxx"), "did you mean 'onnx'?"),
     (lambda: ModelExport("m", "onnx", look="a"), "add --whole, or leave --look out"),
     (lambda: ModelExport("m", "onnx", whole=True, stroke_size=1.5), "--stroke-size 1.5: out of bounds"),
-    (lambda: Live((), recipe=RECIPE), "--model: no model was given"),
+    (lambda: Live((), recipe=RECIPE), "live: there is no model"),
     (lambda: Live(("m",), host="0.0.0.0", recipe=RECIPE), "add --allow-network"),
     (lambda: Live(("m",), token="short", recipe=RECIPE), "at least 16 letters"),
     (lambda: Demo(minutes=float("inf")), "--minutes"),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,8 @@ import pytest
 from chromium import chromium
 from clips import moving_frames, times, write_clip
 from dreams import TINY_UNET, make_dreamer
-from live_server import Running, load, pixels, png, serving
+from live_page import SHOWS, page_at, settled, wait_until
+from live_server import Running, load, png, serving
 
 from vidtrans.models.model_file import save_model
 from vidtrans.models.model_record import ModelRecord
@@ -23,15 +22,12 @@ from vidtrans.networks.init import build_generator, initialise
 from vidtrans.pairing.regions import palette
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-WAIT_MS = 120_000
-OUTPUT = "document.getElementById('output').toDataURL('image/png')"
 PEN = """(pressure) => { const c = document.getElementById('drawing'), b = c.getBoundingClientRect();
   c.setPointerCapture = () => {};
   const at = (type, x) => c.dispatchEvent(new PointerEvent(type, { pointerType: 'pen', pressure, buttons: 1,
     isPrimary: true, pointerId: 5, bubbles: true, clientX: b.left + x * b.width, clientY: b.top + .5 * b.height }));
   at('pointerdown', .2); at('pointermove', .8); at('pointerup', .8); }"""
 MEDIA = "navigator.mediaDevices.{};"
-SHOWS = "(want) => document.getElementById('connection').textContent === want"
 
 
 @pytest.fixture(scope="module")
@@ -44,63 +40,6 @@ def browser() -> Iterator[Any]:
 def running() -> Iterator[Running]:
     with serving() as server:
         yield server
-
-
-@contextmanager
-def page_at(
-    browser: Any, link: str, *, width: int = 1280, camera: bool = True, script: str = "", is_calm: bool = True
-) -> Iterator[Any]:
-    """Open a page; nothing may go wrong in it, and nothing be asked of other servers."""
-    context = browser.new_context(viewport={"width": width, "height": 900}, accept_downloads=True)
-    context.set_default_timeout(WAIT_MS)
-    if camera:
-        context.grant_permissions(["camera"])
-    if script:
-        context.add_init_script(script)
-    page = context.new_page()
-    problems: list[str] = []
-    addresses: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
-    page.on("request", lambda request: addresses.append(request.url))
-    page.goto(link)
-    if "/output" not in link:
-        page.wait_for_function(SHOWS, arg="connected")
-    try:
-        yield page
-    finally:
-        context.close()
-    origin = re.match(r"https?://[^/]+/", link)
-    assert origin
-    assert [a for a in addresses if not a.startswith((origin[0], "blob:", "data:"))] == []
-    assert not is_calm or problems == []
-
-
-def shown(page: Any) -> np.ndarray:
-    """Return the picture on the output's canvas, (H, W, 3) uint8."""
-    return pixels(base64.b64decode(page.evaluate(OUTPUT).partition(",")[2]))
-
-
-def wait_until(page: Any, is_right: Callable[[np.ndarray], bool]) -> np.ndarray:
-    """Wait until the output's picture is right, and return it."""
-    for _ in range(WAIT_MS // 100):
-        if is_right(picture := shown(page)):
-            return picture
-        page.wait_for_timeout(100)
-    raise AssertionError("the output never came")
-
-
-def settled(page: Any, running: Running, **controls: object) -> np.ndarray:
-    """Wait until controls have arrived and nothing changes any more, and return the output's picture."""
-    running.until(lambda: controls.items() <= vars(running.hub.state.controls).items())
-    painted, last = -1, shown(page)
-    while True:
-        page.wait_for_timeout(250)
-        picture = shown(page)
-        is_changing = running.worker._stage is None or running.worker._stage.is_changing or running.worker._is_dirty
-        if not is_changing and painted == running.worker.num_painted and np.array_equal(picture, last):
-            return picture
-        painted, last = running.worker.num_painted, picture
 
 
 def draw(page: Any, *places: tuple[float, float]) -> None:

@@ -44,7 +44,8 @@ def forged_requests(port: int, token: str) -> Iterator[Forged]:
     for origin in [*origins.split(), ""]:
         headers, name = {"host": good, "origin": origin}, origin or "an empty origin"
         yield Forged(f"ws from {name}", "GET", "/ws" + asked, headers, upgrade=True)
-        yield Forged(f"frame from {name}", "POST", "/frame" + asked, headers | JPEG, b"x")
+        for path in ("/frame", "/look"):
+            yield Forged(f"{path} from {name}", "POST", path + asked, headers | JPEG, b"x")
     for query in [*tokens.split(), ""]:
         yield Forged(f"GET / with {query or 'no token'}", "GET", "/" + query, {"host": good})
         yield Forged(f"ws with {query or 'no token'}", "GET", "/ws" + query, {"host": good}, upgrade=True)
@@ -66,7 +67,8 @@ def forged_requests(port: int, token: str) -> Iterator[Forged]:
         "a picture that is none": (JPEG, b"\xff\xd8\xff\xe0 not a picture"),
     }
     for name, (headers, body) in bodies.items():
-        yield Forged(name, "POST", "/frame" + asked, {"host": good, **headers}, body)
+        for path in ("/frame", "/look"):
+            yield Forged(f"{name} to {path}", "POST", path + asked, {"host": good, **headers}, body)
     yield Forged("an unknown kind", "POST", f"/frame{asked}&kind=model", {"host": good, **JPEG}, b"x")
     for method in ("PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"):
         yield Forged(f"{method} frame", method, "/frame" + asked, {"host": good, **JPEG})

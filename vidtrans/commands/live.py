@@ -23,6 +23,7 @@ from vidtrans.upscaling import STREAM_MODES
 if TYPE_CHECKING:
     from vidtrans.live.server import LiveServer
     from vidtrans.models.loaded_model import LoadedModel
+    from vidtrans.models.look_pictures import Mixture, NamedPictures
 
 PORT = 8765
 LEAST_TOKEN = 16  # characters
@@ -36,12 +37,25 @@ class Live(Command):
     """
 
     CONTEXT: ClassVar = ("device", "seed", "cache_dir")
-    TABLES: ClassVar = {"pairing": (), "rendering": LIVE_READS}
+    TABLES: ClassVar = {"pairing": (), "rendering": tuple(key for key in LIVE_READS if key != "look")}
     READS: ClassVar = LIVE_READS
 
-    model: Annotated[tuple[str, ...], models("May be repeated: the page switches and cross-fades between them.")]
+    model: Annotated[
+        tuple[str, ...],
+        models("May be repeated: the page switches and cross-fades between them. Not needed if --look names pictures."),
+    ] = ()
     output: Annotated[Path | None, output("The folder of recordings.", "the current one")] = None
     _: KW_ONLY
+    looks: Annotated[
+        tuple[str, ...],
+        Option(
+            "A picture whose style is painted in, without a model, or a mixture, 'a.jpg: 0.6, b.jpg: 0.4'; may be "
+            "repeated. Of a model with several looks: the first one, by its name.",
+            Group.LOOK,
+            ("--look",),
+            metavar="PICTURE|LOOK",
+        ),
+    ] = ()
     host: Annotated[str, Option("The address to listen at.", Group.SERVER)] = LOOPBACK[0]
     port: Annotated[int, Option("0 selects a free port.", Group.SERVER, values=Range(0, 65535))] = PORT
     allow_network: Annotated[bool, Option("Let --host be one that others on the network reach.", Group.SERVER)] = False
@@ -78,8 +92,8 @@ class Live(Command):
     recipe: Recipe
 
     def __post_init__(self) -> None:
-        if not self.model:
-            raise UsageError("--model", "no model was given", "name one or several")
+        if not self.model and not self._looks:
+            raise UsageError("live", "there is no model", "give one with --model, or a picture with --look")
         if self.host not in LOOPBACK and not self.allow_network:
             why = "others on the network could see the page and use the models"
             raise UsageError(f"--host {self.host}", why, "add --allow-network if that is meant")
@@ -95,14 +109,20 @@ class Live(Command):
         from vidtrans.live.live_session import first_controls, open_session
         from vidtrans.live.presets import SavedControls, default_path
         from vidtrans.live.server import Address, LiveServer
+        from vidtrans.models.at_once import model_at_once
 
-        rendering = self.recipe.settings("rendering", RenderingSettings)
+        pictures, look = self._pictures()
+        rendering = replace(self.recipe.settings("rendering", RenderingSettings), look=look)
         models = self._load_models(context)
+        made: dict[str, Mixture] = {}
+        for one in pictures:
+            model = _unique(model_at_once(one, context), models)
+            models[model.name], made[model.name] = model, one.looks[one.value]
         certificates = default_path().parent if self.https else None
         address = Address(self.host, self.port, self.token or new_token(), certificates)
         first = first_controls(next(iter(models)), rendering, upscale=self.upscale, output_size=self.output_size)
         saved = SavedControls(default_path())
-        hub, worker = open_session(models, rendering, saved, self.output or Path(), context, first)
+        hub, worker = open_session(models, rendering, saved, self.output or Path(), context, first, made)
         try:
             server = LiveServer(address)  # after the models, so that an open port means a working server
             self._announce(server, context)
@@ -120,6 +140,30 @@ class Live(Command):
         recorded = f", recorded {table['output']}" if table["output"] else ""
         return f"painted {table['frames']} frames{recorded}"
 
+    @property
+    def _looks(self) -> tuple[str, ...]:
+        look = str(self.recipe.tables.get("rendering", {}).get("look", ""))
+        return self.looks or ((look,) if look else ())
+
+    def _pictures(self) -> tuple[list[NamedPictures], str]:
+        """Return the pictures that looks name, and the name of a model's look; '' without one. Raises UsageError."""
+        from vidtrans.live.picture_looks import MOST_PICTURES
+        from vidtrans.models.look_pictures import names_pictures, parse_pictures
+
+        named = [look for look in self._looks if self.model and not names_pictures(look)]
+        if len(named) > 1:
+            raise UsageError(f"--look {named[1]}", "it is not a picture", "give one look of a model, and pictures")
+        pictures = [parse_pictures(look) for look in self._looks if look not in named]
+        for one in pictures:
+            if one.value not in one.looks:
+                raise UsageError("keyframes for look", "a live source has no timeline", "repeat --look")
+            if one.has_clip:
+                why = "there is no clip, whose own style it would be"
+                raise UsageError(f"--look {one.value}", why, "name pictures alone")
+        if len(pictures) > MOST_PICTURES:
+            raise UsageError("--look", f"it names {len(pictures)} pictures", f"give up to {MOST_PICTURES}")
+        return pictures, next(iter(named), "")
+
     def _load_models(self, context: Context) -> dict[str, LoadedModel]:
         """Return the models by name. Raises UsageError, ModelError."""
         from vidtrans.models.loaded_model import load_model
@@ -129,10 +173,13 @@ class Live(Command):
         for name in self.model:
             own = _known_changes(name, changes)
             model, known = load_model(name, context, own), known | set(own)
-            if model.name in models:
-                model = replace(model, name=next(n for k in range(2, 99) if (n := f"{model.name}-{k}") not in models))
+            model = _unique(model, models)
             models[model.name] = model
-        if set(changes) - known:
+        if unknown := sorted(set(changes) - known):
+            if not self.model:
+                raise UsageError(
+                    f"--set pairing.{unknown[0]}", "looks of pictures have no such setting", "leave it out"
+                )
             load_model(self.model[0], context, changes)  # raises with the reason
         size = self.recipe.settings("rendering", RenderingSettings).size
         if size != "trained" and parse_size(size).short is None:
@@ -162,6 +209,12 @@ class Live(Command):
         context.note("Ctrl-C ends it")
         if self.open_page:
             webbrowser.open(server.link(kiosk=self.kiosk))
+
+
+def _unique(model: LoadedModel, models: Mapping[str, LoadedModel]) -> LoadedModel:
+    """Return the model with a name that none of ``models`` has."""
+    names = (model.name, *(f"{model.name}-{number}" for number in range(2, 99)))
+    return replace(model, name=next(name for name in names if name not in models))
 
 
 def _known_changes(name: str, changes: Mapping[str, Any]) -> Table:

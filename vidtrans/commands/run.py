@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Mapping
@@ -10,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
-from vidtrans.commands.base import CACHING, Command
+from vidtrans.commands.base import CACHING, NOTHING_GIVEN, Command, Given, parameters_of
 from vidtrans.commands.look import Look
 from vidtrans.commands.options import MINUTES, MODEL_SUFFIX, SEVERAL, TARGET, WHEN_TO_STOP, check_minutes, clips_of
 from vidtrans.commands.options import output as output_option
-from vidtrans.commands.words import cost_text, count, timing
-from vidtrans.config.recipe import CHAIN, Recipe, dataset_recipe, look_recipe
+from vidtrans.commands.words import cost_text, count, render_text, timing
+from vidtrans.config.recipe import CHAIN, Recipe, dataset_recipe, look_recipe, render_recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Option
 from vidtrans.core.settings import Table
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from vidtrans.data.dataset_planning import DatasetSpec
     from vidtrans.stylizing.requested_render import StylizeRequest
 
+TRAINED = ("pairing", "dataset", "generator", "discriminator", "training", "card")  # tables that only training reads
+
 
 @dataclass(frozen=True)
 class Run(Command):
@@ -33,6 +36,8 @@ class Run(Command):
     vidtrans run film.mp4 --apply clip.mp4 -o out.mp4
 
     vidtrans run --look painting.jpg --apply clip.mp4 -o out.mp4
+
+    vidtrans run --look painting.jpg --at-once --apply clip.mp4 -o out.mp4
     """
 
     CONTEXT: ClassVar = (*CACHING, "device", "decoder", "seed")
@@ -60,13 +65,24 @@ class Run(Command):
             metavar="PICTURE",
         ),
     ] = ()
+    at_once: Annotated[
+        bool,
+        Option(
+            "Train nothing: predict the look of the picture, in a second. It is less like it. --look may also be a "
+            "mixture or moments, as in 'vidtrans stylize'.",
+            Group.INPUT,
+        ),
+    ] = False
     target: Annotated[Path | None, TARGET] = None
     minutes: Annotated[float | None, MINUTES] = None
     recipe: Recipe
     batch: BatchOptions = SEQUENTIAL
+    given: Given = NOTHING_GIVEN
 
     def __post_init__(self) -> None:
         check_minutes(self.minutes)
+        if self.at_once:
+            self._check_at_once()
         if self.video is None and not self.looks:
             raise UsageError("run", "there is nothing to learn from", "give a VIDEO, or --look PICTURE")
         if self.looks and self.target:
@@ -75,12 +91,14 @@ class Run(Command):
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
         """Return the recipe for learning from a video, or of a look with ``--look``. Raises UsageError."""
+        if arguments.get("at_once"):
+            return render_recipe(preset, tables)
         return (look_recipe if arguments.get("looks") else dataset_recipe)(preset, tables)
 
     @classmethod
     def epilog(cls) -> str:
         """Return the note on defaults with ``--look``."""
-        return "With --look the defaults are those of 'vidtrans look'."
+        return "With --look the defaults are those of 'vidtrans look', with --at-once those of 'vidtrans stylize'."
 
     @property
     def _learned_on(self) -> tuple[Path, ...]:
@@ -91,8 +109,11 @@ class Run(Command):
 
         Finished steps are reused. The dataset and the model are written next to the output, named after the video; with
         style pictures, named after the output, or for several clips inside the output folder, named after the first
-        picture. Raises UsageError, MediaError, ModelError, DeviceError, Diverged, Interrupted.
+        picture. With ``at_once`` nothing is trained or written but the results. Raises UsageError, MediaError,
+        ModelError, DeviceError, Diverged, Interrupted.
         """
+        if self.at_once:
+            return self._render_at_once(context)
         return replace(self, apply=tuple(clips_of(self.apply, self.recipe)))._make(context)
 
     def _make(self, context: Context) -> Table:
@@ -134,6 +155,39 @@ class Run(Command):
             "seconds": round(time.monotonic() - began, 3),
             "cached": table["cached"] and trained["cached"],
         }
+
+    def _check_at_once(self) -> None:
+        """Raise UsageError if there is not one look, or an option has no effect because nothing is trained."""
+        if len(self.looks) != 1:
+            why = "it has no picture" if not self.looks else f"{len(self.looks)} looks were given, and one is rendered"
+            remedy = 'give one --look: a picture, a mixture "a.jpg: 0.6, b.jpg: 0.4", or moments "0: a.jpg, 5s: b.jpg"'
+            raise UsageError("--at-once", why, remedy)
+        tables = self.given.tables
+        flags = {("training", "steps"): "--steps", ("pairing", "name"): "--pairing"}
+        settings = [(table, key) for table in TRAINED for key in tables.get(table, {})]
+        unread = [str(self.video)] if self.video else []
+        unread += [f"--{name}" for name in ("target", "minutes") if getattr(self, name) is not None]
+        unread += [flags.get(setting, f"--set {'.'.join(setting)}") for setting in settings]
+        variable = getattr(parameters_of(type(self))["seed"].given, "variable", "")
+        if "seed" in self.given.values and variable not in os.environ:  # which may be meant for other commands
+            unread.append("--seed")
+        if unread:
+            raise UsageError(unread[0], "nothing is trained with --at-once", "leave it out, or --at-once")
+        if "look" in tables.get("rendering", {}):
+            raise UsageError("--set rendering.look", "--look names the pictures", "leave it out")
+
+    def _render_at_once(self, context: Context) -> Table:
+        from vidtrans.commands.batches import batch_table
+        from vidtrans.stylizing.clips import requests_for, stylize_batch, stylize_one
+        from vidtrans.stylizing.requested_render import StylizeRequest
+
+        recipe = self.recipe.under({"rendering": {"look": str(self.looks[0])}})
+        template = StylizeRequest(self.apply[0], (), None, recipe)
+        requests = requests_for(self.apply, template, context, self.output)
+        table = {"output": str(self.output), "dataset": None, "model": template.names[0], "held_out": None}
+        if len(requests) > 1:
+            return batch_table(*stylize_batch(requests, self.output, self.batch, context), table)
+        return table | stylize_one(replace(requests[0], output=self.output), self.batch, context)
 
     def _renders(self, model: Path) -> list[StylizeRequest]:
         """Return a request for each clip to render; a single clip gets the output path."""
@@ -182,6 +236,8 @@ class Run(Command):
 
     def describe(self, table: Table) -> str:
         """Return the report on one clip."""
+        if self.at_once:
+            return render_text(table)
         if table.get("dry_run"):
             line = f"would make {count(table['pairs'], 'pair')}, train {count(table['steps'], 'step')}"
             return f"{line}, and render {self.output}{cost_text(table)}"

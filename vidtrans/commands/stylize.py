@@ -51,7 +51,7 @@ class Stylize(Command):
         tuple[str, ...],
         models(
             "A model file or name; 'identity' returns its input. Repeat the option for a chain of models. Needed "
-            "unless a list of clips names the models, or --look a picture."
+            "unless --look names pictures, or a list of clips models or pictures."
         ),
     ] = ()
     output: Annotated[
@@ -183,14 +183,8 @@ class Stylize(Command):
         from vidtrans.stylizing.clips import requests_for
         from vidtrans.stylizing.requested_render import StylizeRequest
 
-        models, recipe = self.model, self.recipe
-        if not models and self._look:
-            from vidtrans.models.at_once import model_at_once, parse_pictures
-
-            pictures = parse_pictures(self._look)
-            models = (str(model_at_once(pictures, context)),)
-            recipe = recipe.under({"rendering": {"look": pictures.value}})
-        template = StylizeRequest(self.video[0], models, None, recipe, self.start, self.end, self.mask, self.score)
+        video, span = self.video[0], (self.start, self.end)
+        template = StylizeRequest(video, self.model, None, self.recipe, *span, self.mask, self.score)
         if self._is_list:
             preset, tables = self.given.preset, self.given.tables
             return read_clip_list(self.video[0], template, preset, tables, context, self._folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -12,12 +12,14 @@ from vidtrans.commands.options import check_counts, check_suffix, models, output
 from vidtrans.commands.words import sheet_text
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Option, Range
 from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
     from vidtrans.models.loaded_model import LoadedModel
+    from vidtrans.rendering.settings_grid import Variation
 
 VERSION = 3
 
@@ -33,14 +35,17 @@ class Try(Command):
     }
 
     video: Annotated[Path, Argument()]
-    models: Annotated[tuple[str, ...], models("May be repeated: models side by side.")]
+    models: Annotated[
+        tuple[str, ...],
+        models("May be repeated: models side by side. Needed unless --look or --vary look names pictures."),
+    ] = ()
     output: Annotated[Path | None, output("The grid.", "VIDEO.try.png")] = None
     _: KW_ONLY
     vary: Annotated[
         tuple[str, ...],
         Option(
             "Columns: strength, mix, keep-colour, size, upscale, sharpness, look, stroke-size or pairing.NAME; "
-            "may be repeated.",
+            "may be repeated. Without a model, looks are pictures: look=a.jpg,b.jpg.",
             Group.LOOK,
             metavar="KEY=V,V",
             default="suggested values",
@@ -53,6 +58,9 @@ class Try(Command):
     def __post_init__(self) -> None:
         check_suffix(self.output, "a grid", ".png")
         check_counts(frames=self.frames)
+        look = self.recipe.tables.get("rendering", {}).get("look")
+        if not self.models and not look and not any(text.partition("=")[0].strip() == "look" for text in self.vary):
+            raise UsageError("try", "there is no model", "give one with --model, or a picture with --look")
 
     def make(self, context: Context) -> Table:
         """Write a labelled grid, with a row for each frame and a column for each setting.
@@ -71,15 +79,20 @@ class Try(Command):
 
         video, recipe = self.video, self.recipe
         output = self.output or refuse_link(Path(f"{base_name(video)}.try.png"))
-        looks = [load_model(name, context, recipe.pairing_changes) for name in self.models]
-        colours = _colour_maps(looks, context)
         rendering = recipe.settings("rendering", RenderingSettings)
         variations = [variation for text in self.vary for variation in parse_variations(text)]
+        looks = [load_model(name, context, recipe.pairing_changes) for name in self.models]
+        pictures: list[Path] = []
+        if not looks:
+            made, rendering, variations, pictures = self._at_once(rendering, variations, context)
+            looks = [made]
+        colours = _colour_maps(looks, context)
         for look in looks:
             look.check_renders()
             check_variations(look, rendering, variations)
         named = [rendering.look, *(str(v.value) for v in variations if v.key == "look")]
-        pictures = [file for text in named for file in look_files(text)] if any(x.has_codes for x in looks) else []
+        if any(x.has_codes for x in looks):
+            pictures = [file for text in named for file in look_files(text)]
         key = {
             "command": "try",
             "version": [VERSION, UPSCALING_VERSION],
@@ -105,6 +118,33 @@ class Try(Command):
 
         sources = [path for path in (video, *(x.path for x in looks + colours), *pictures) if path]
         return produce(context, output, key, sources, prepare)
+
+    def _at_once(
+        self, rendering: RenderingSettings, variations: Sequence[Variation], context: Context
+    ) -> tuple[LoadedModel, RenderingSettings, list[Variation], list[Path]]:
+        """Return a model made of all pictures, settings and columns with its looks' names, and the pictures' files.
+
+        The first column is the look of ``--look``, or else the first one of ``--vary look``. Raises UsageError.
+        """
+        from vidtrans.models.at_once import model_at_once
+        from vidtrans.models.look_pictures import name_looks, parse_pictures
+
+        first, columns = rendering.look, list(variations)
+        if not first:
+            chosen = next(v for v in variations if v.key == "look")
+            columns.remove(chosen)
+            first = str(chosen.value)
+        named = {text: parse_pictures(text) for text in (first, *(str(v.value) for v in columns if v.key == "look"))}
+        for pictures in named.values():
+            if pictures.value not in pictures.looks:
+                why = "single frames are shown, with one look each"
+                raise UsageError("keyframes for look", why, "compare looks with --vary look=ONE,OTHER")
+        mixtures = {text: pictures.looks[pictures.value] for text, pictures in named.items()}
+        whole = name_looks(list(mixtures.values()))
+        names = {text: next(n for n, each in whole.looks.items() if each == mixtures[text]) for text in mixtures}
+        model = replace(model_at_once(whole, context, self.video), name=names[first])
+        columns = [replace(v, value=names[str(v.value)]) if v.key == "look" else v for v in columns]
+        return model, replace(rendering, look=names[first]), columns, whole.files
 
     def describe(self, table: Table) -> str:
         """Return the report on the grid."""

@@ -89,7 +89,7 @@ class Guard:
         except ValueError:  # a malformed query
             refusal = 400, "the address is malformed"
         if refusal is None and scope["type"] == "http" and _is_too_long(Headers(scope=scope)):
-            refusal = 413, f"a frame has at most {MAX_MESSAGE} bytes"
+            refusal = 413, f"a picture has at most {MAX_MESSAGE} bytes"
         if refusal is None:
             await self._app(scope, receive, _with_headers(send))
         elif scope["type"] == "http":

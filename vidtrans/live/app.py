@@ -12,7 +12,7 @@ from typing import cast
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
@@ -45,6 +45,9 @@ def make_app(hub: Hub, access: Access, phone_link: Callable[[], str]) -> ASGIApp
     async def frame(request: Request) -> Response:
         return await _frame(hub, request)
 
+    async def look(request: Request) -> Response:
+        return await _look(hub, request)
+
     async def connection(socket: WebSocket) -> None:
         await _connection(hub, socket)
 
@@ -53,6 +56,7 @@ def make_app(hub: Hub, access: Access, phone_link: Callable[[], str]) -> ASGIApp
         Route("/output", output),
         Route("/phone.svg", code),
         Route("/frame", frame, methods=["POST"]),
+        Route("/look", look, methods=["POST"]),
         WebSocketRoute("/ws", connection),
         Mount("/page", StaticFiles(directory=PAGE)),
     ]
@@ -70,20 +74,12 @@ def qr_svg(link: str) -> bytes:
 
 async def _frame(hub: Hub, request: Request) -> Response:
     """Paint the picture file in a request's body, and return a PNG file if the request accepts PNG, else JPEG."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in CONTENT_TYPES:
-        return PlainTextResponse(f"the Content-Type must be one of {', '.join(CONTENT_TYPES)}\n", 415)
     kind = request.query_params.get("kind", "picture")
     if kind not in FRAME_KINDS.values():
         return PlainTextResponse(f"kind must be one of {', '.join(FRAME_KINDS.values())}\n", 400)
-    body = bytearray()
-    try:
-        async for part in request.stream():
-            body += part
-            if len(body) > MAX_MESSAGE:
-                return PlainTextResponse(f"a frame has at most {MAX_MESSAGE} bytes\n", 413)
-    except ClientDisconnect:
-        return Response(status_code=400)
-    message = FrameMessage(cast(FrameKind, kind), 0, 0.0, bytes(body))
+    if isinstance(file := await _picture_file(request), Response):
+        return file
+    message = FrameMessage(cast(FrameKind, kind), 0, 0.0, file)
     try:
         painted = await asyncio.wait_for(hub.paint_for_program(message), PAINT_TIMEOUT_S)
     except (UsageError, MediaError) as error:
@@ -93,6 +89,31 @@ async def _frame(hub: Hub, request: Request) -> Response:
     if request.headers.get("accept", "").startswith("image/png"):
         return Response(await asyncio.to_thread(encode_png, painted.picture), media_type="image/png")
     return Response(await asyncio.to_thread(encode_jpeg, painted.picture), media_type="image/jpeg")
+
+
+async def _look(hub: Hub, request: Request) -> Response:
+    """Add the look of the picture file in a request's body, change to it, and return its name."""
+    if isinstance(file := await _picture_file(request), Response):
+        return file
+    try:
+        return JSONResponse({"model": await hub.add_picture(file, request.query_params.get("name", ""))})
+    except (UsageError, MediaError) as error:
+        return PlainTextResponse(f"{error}\n", 409 if isinstance(error, UsageError) else 400)
+
+
+async def _picture_file(request: Request) -> bytes | Response:
+    """Return the picture file in a request's body, or the answer to a request without one."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in CONTENT_TYPES:
+        return PlainTextResponse(f"the Content-Type must be one of {', '.join(CONTENT_TYPES)}\n", 415)
+    body = bytearray()
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > MAX_MESSAGE:
+                return PlainTextResponse(f"a picture has at most {MAX_MESSAGE} bytes\n", 413)
+    except ClientDisconnect:
+        return Response(status_code=400)
+    return bytes(body)
 
 
 async def _connection(hub: Hub, socket: WebSocket) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from vidtrans.core.errors import UsageError, VidtransError
@@ -13,9 +14,12 @@ from vidtrans.core.events import Note, Report
 from vidtrans.core.settings import Table
 from vidtrans.dreaming.predictors import predicts_frames
 from vidtrans.live.clients import Client
-from vidtrans.live.live_controls import ControlState, describe_session
+from vidtrans.live.live_controls import ControlState, describe_controls
+from vidtrans.live.live_stage import LiveStage
 from vidtrans.live.picture_files import encode_jpeg
-from vidtrans.live.presets import SavedControls, that_fit
+from vidtrans.live.picture_looks import PictureLooks
+from vidtrans.live.posted_frames import PostedFrames
+from vidtrans.live.presets import SavedControls
 from vidtrans.live.protocol import PAINTED, REPEATED, FrameMessage, PictureMessage
 from vidtrans.live.recorder import Recordings
 from vidtrans.live.stage_worker import Answers, Painted, PaintJob, StageWorker
@@ -35,6 +39,7 @@ class Hub(Answers):
     """
 
     worker: StageWorker
+    pictures: PictureLooks
     loop: asyncio.AbstractEventLoop | None = None
     output_size = 0  # pixels, where the controls give none
 
@@ -54,9 +59,7 @@ class Hub(Answers):
         self._report = report
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._num_posted = 0
-        self._replies: dict[int, asyncio.Future[Painted]] = {}  # of programs without a connection, by sequence
-        self._sequences = itertools.count(1)
+        self._posted, self._num_posted = PostedFrames(), 0
         self._is_cut = True
 
     # Messages of connections
@@ -67,7 +70,8 @@ class Hub(Answers):
             raise UsageError("connection", f"there are {MOST_CLIENTS} already", "close some pages")
         client = Client(next(self._numbers), is_program)
         self.clients[client.number] = client
-        client.say({"type": "hello", "you": client.number, **describe_session(self.models, self.output_size)})
+        told = {"type": "hello", "you": client.number, "controls": describe_controls(), "output": self.output_size}
+        client.say(self.pictures.message() | told)
         if is_program:
             self._take_stage(client.number, "program")
         client.say(self._state())
@@ -99,16 +103,11 @@ class Hub(Answers):
             raise UsageError("frame", f"another source is active ({self.source})", "stop that source first")
         if self.source == "none":
             self._take_stage(0, "program")
-        number = next(self._sequences)
-        loop = asyncio.get_running_loop()
-        self._replies[number] = reply = loop.create_future()
         try:
-            self._submit(PaintJob(FrameMessage(message.kind, number, 0.0, message.file), 0, is_cut=True))
-            return await reply
+            return await self._posted.paint(message, self._submit)
         finally:
-            self._replies.pop(number, None)
             self._num_posted += 1
-            loop.call_later(POSTED_S, self._end_posts, self._num_posted)
+            asyncio.get_running_loop().call_later(POSTED_S, self._end_posts, self._num_posted)
 
     def _end_posts(self, number: int) -> None:
         """End the source of posted frames if no frame was posted after frame ``number``."""
@@ -123,6 +122,7 @@ class Hub(Answers):
             "input": self._set_input,
             "record": self._record,
             "preset": self._preset,
+            "remove": self._remove,
         }
         try:
             kind = message.get("type")
@@ -178,17 +178,23 @@ class Hub(Answers):
         client.shows_input = message.get("show") is True
 
     def _preset(self, client: Client, message: Table) -> None:
-        name = message.get("name")
-        if not isinstance(name, str):
-            raise UsageError("preset", "it has no name", "give a name")
-        if message.get("do") == "save":
-            self.saved.save(name, self.state.table())
-        elif message.get("do") == "delete":
-            self.saved.delete(name)
-        else:
-            values = that_fit(self.saved.load(name), self.state, self.models)
-            self._change(ControlState().updated(values, self.models))
+        if (state := self.saved.carry_out(message, self.state, self.models)) is not None:
+            self._change(state)
         self._tell()
+
+    async def add_picture(self, file: bytes, name: str) -> str:
+        """Add the look of a picture file and change to it; return its model's name. Raises UsageError, MediaError."""
+        name = await self.pictures.add(file, name)
+        self.worker.adapt(partial(self.pictures.open_on, name=name))
+        self._say(self.pictures.message())
+        self._change(self.state.updated({"model": name, "second": ""}, self.models))
+        return name
+
+    def _remove(self, client: Client, message: Table) -> None:
+        name = str(message.get("model"))
+        self._change(self.state.without(self.pictures.remove(name), self.models))
+        self.worker.adapt(partial(LiveStage.close, name=name))
+        self._say(self.pictures.message())
 
     def _record(self, client: Client, message: Table) -> None:
         if message.get("on") is True:
@@ -209,8 +215,7 @@ class Hub(Answers):
             return
         lost = f"; {recorder.num_lost} pictures are missing: the encoder was too slow" if recorder.num_lost else ""
         self.announce(f"recorded {recorder.num_frames} pictures: {recorder.path}{lost}")
-        for client in self.clients.values():
-            client.say({"type": "recorded", "file": recorder.path.name, "frames": recorder.num_frames})
+        self._say({"type": "recorded", "file": recorder.path.name, "frames": recorder.num_frames})
 
     def _stop_recording_soon(self) -> None:
         task = asyncio.get_running_loop().create_task(self.stop_recording())
@@ -220,7 +225,7 @@ class Hub(Answers):
     def _recording_failed(self, problem: str) -> None:
         """Stop the recording after a failure and report it; called in the recorder's thread."""
         self._in_loop(self._stop_recording_soon)
-        self._in_loop(self._problem, f"recording stopped: {problem}")
+        self._in_loop(self._say, {"type": "problem", "text": f"recording stopped: {problem}"})
 
     # Calls of the worker, in its own thread
 
@@ -238,7 +243,7 @@ class Hub(Answers):
 
     def failed(self, problem: str, detail: str = "", *, ends_dream: bool = False) -> None:
         """Report to all connections and the terminal that painting failed; ``detail`` goes to the terminal only."""
-        self._in_loop(self._problem, problem)
+        self._in_loop(self._say, {"type": "problem", "text": problem})
         if ends_dream:
             self._in_loop(self._end_dream)
         self.announce(detail or problem, "warning")
@@ -249,7 +254,7 @@ class Hub(Answers):
 
     def _show(self, painted: Painted, file: bytes, model_input: bytes) -> None:
         job = painted.job
-        if job is not None and (reply := self._reply(job)) is not None:
+        if job is not None and (reply := self._posted.reply_to(job)) is not None:
             reply.set_result(painted)
         kind, received = (PAINTED, job.received) if job else (REPEATED, time.perf_counter())
         sequence, timestamp, sender = (job.message.sequence, job.message.timestamp, job.sender) if job else (0, 0.0, 0)
@@ -258,21 +263,12 @@ class Hub(Answers):
             client.show(picture, received)
 
     def _drop(self, job: PaintJob, problem: VidtransError | None) -> None:
-        if (reply := self._reply(job)) is not None:
+        if (reply := self._posted.reply_to(job)) is not None:
             reply.set_exception(problem or UsageError("frame", "a newer frame replaced it", "send one frame at a time"))
         if (client := self.clients.get(job.sender)) is not None:
             client.drop(job.message.sequence, job.message.timestamp)
             if problem is not None:
                 client.say({"type": "problem", "text": str(problem)})
-
-    def _reply(self, job: PaintJob) -> asyncio.Future[Painted] | None:
-        """Return the pending reply to a posted frame; None if no program waits for it."""
-        reply = self._replies.get(job.message.sequence) if job.sender == 0 else None
-        return None if reply is None or reply.done() else reply
-
-    def _problem(self, text: str) -> None:
-        for client in self.clients.values():
-            client.say({"type": "problem", "text": text})
 
     def _end_dream(self) -> None:
         if self.source == "dream":
@@ -295,6 +291,8 @@ class Hub(Answers):
         }
 
     def _tell(self) -> None:
-        state = self._state()
+        self._say(self._state())
+
+    def _say(self, message: Table) -> None:
         for client in self.clients.values():
-            client.say(state)
+            client.say(message)

@@ -100,6 +100,14 @@ class ControlState:
                     make_pairing(kind, to_table(model.pairing.settings) | table)  # raises where they do not fit
         return ControlState(controls, pairing)
 
+    def without(self, removed: LoadedModel, models: Mapping[str, LoadedModel]) -> ControlState:
+        """Return the state with another of ``models`` where it names the ``removed`` one, and without its look."""
+        own = self.controls
+        values = {"model": next(iter(models)) if own.model == removed.name else own.model}
+        values |= {"second": ""} if own.second == removed.name else {}
+        values |= {"look": ""} if own.look in looks_of(removed) else {}
+        return self.updated(values, models)
+
     def table(self) -> Table:
         """Return all values by name, in the form that ``updated`` takes."""
         own = {f"{kind}.{key}": v for kind, table in self.pairing.items() for key, v in table.items()}
@@ -117,10 +125,9 @@ def looks_of(model: LoadedModel) -> list[str]:
     return list(model.pairing.settings.looks) if isinstance(model.pairing, LookPairing) else []
 
 
-def describe_session(models: Mapping[str, LoadedModel], output_size: int) -> Table:
-    """Return the models, the controls and the output size where the controls give none, as JSON values."""
-    described = [describe_model(model) for model in models.values()]
-    return {"models": described, "controls": describe_controls(), "output": output_size}
+def describe_models(models: Mapping[str, LoadedModel], thumbnails: Mapping[str, str]) -> list[Table]:
+    """Return the descriptions of a session's models, with the ``thumbnails`` of pictures by name."""
+    return [describe_model(model) | {"thumbnail": thumbnails.get(name, "")} for name, model in models.items()]
 
 
 def describe_model(model: LoadedModel) -> Table:

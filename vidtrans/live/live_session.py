@@ -20,9 +20,11 @@ from vidtrans.live.hub import Hub
 from vidtrans.live.live_controls import Controls, ControlState
 from vidtrans.live.live_model import LiveModel
 from vidtrans.live.live_stage import LiveStage
+from vidtrans.live.picture_looks import PictureLooks
 from vidtrans.live.presets import SavedControls
 from vidtrans.live.stage_worker import StageWorker
 from vidtrans.models.loaded_model import LoadedModel
+from vidtrans.models.look_pictures import Mixture
 from vidtrans.session import Context
 from vidtrans.temporal.settings import CausalSettings
 
@@ -36,17 +38,23 @@ def open_session(
     folder: Path,
     context: Context,
     controls: Controls | None = None,
+    pictures: Mapping[str, Mixture] | None = None,
 ) -> tuple[Hub, StageWorker]:
     """Load the models; return the hub and the worker that paints. The caller must close the worker.
 
-    ``controls``: the first ones; None: those of ``rendering`` with the first model.
-    ``folder``: for recordings. ``saved``: the page's presets. Raises ModelError, DeviceError, UsageError.
+    ``controls``: the first ones; None: those of ``rendering`` with the first model. ``folder``: for recordings.
+    ``saved``: the page's presets. ``pictures``: those that models were made of, by the models' names. Raises
+    ModelError, DeviceError, UsageError.
     """
     _leave_a_core()
+    models = dict(models)  # pages add the looks of pictures
+
+    def open_model(model: LoadedModel) -> LiveModel:
+        return LiveModel(model, rendering, context)
 
     def open_stage() -> LiveStage:
         context.engines.clear()  # engines are unusable after the device was lost
-        stage = LiveStage({name: LiveModel(model, rendering, context) for name, model in models.items()}, CAUSAL)
+        stage = LiveStage({name: open_model(model) for name, model in models.copy().items()}, CAUSAL)
         hub.output_size = stage.output_size
         return stage
 
@@ -56,6 +64,7 @@ def open_session(
     first = controls or first_controls(next(iter(models)), rendering)
     state = ControlState(replace(first, look="")).updated({"look": first.look}, models)
     hub = Hub(models, state, saved, folder, context.report)
+    hub.pictures = PictureLooks(models, pictures or {}, open_model, context)
     hub.worker = StageWorker(open_stage, open_dreamer, state, hub)
     hub.worker.start()
     return hub, hub.worker

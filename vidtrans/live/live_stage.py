@@ -60,7 +60,7 @@ class LiveStage:
     """Paints frames one after another with the models and blending that the controls select."""
 
     def __init__(self, models: Mapping[str, LiveModel], causal: CausalSettings) -> None:
-        self.models, self._causal = models, causal
+        self.models, self._causal = dict(models), causal
         self._fader = Fader()
         self._painting: set[str] = set()  # the models that painted the last frame
         self._filter: CausalFilter | None = None
@@ -78,6 +78,10 @@ class LiveStage:
         """Return whether painting the last frame again would give another picture, because of a fade or a blend."""
         return self._fader.is_fading or not self._is_settled
 
+    def close(self, name: str) -> None:
+        """Remove a model, if it is there."""
+        self.models.pop(name, None)
+
     def paint(self, frame: SourceFrame, state: ControlState, now: float) -> StagePicture:
         """Paint the next frame at the time ``now`` in seconds. Raises UsageError, DeviceError."""
         controls = state.controls
@@ -85,7 +89,8 @@ class LiveStage:
             frame = SourceFrame(cv2.flip(frame.rgb, 1), frame.is_drawing, frame.is_cut)
         if frame.is_cut:
             self._fader = Fader()  # no fade from the models before the cut
-        weights = self._fader.weights(controls, now)
+        # A model that was removed while it faded out is gone at once.
+        weights = {name: share for name, share in self._fader.weights(controls, now).items() if name in self.models}
         paintings = {}
         for name in weights:
             is_cut = frame.is_cut or name not in self._painting
@@ -129,6 +134,7 @@ def _mix(paintings: Mapping[str, LivePicture], weights: Weights) -> np.ndarray:
         return painting.picture
     height, width = next(iter(paintings.values())).picture.shape[:2]
     mixed = np.zeros((height, width, 3), np.float32)
+    total = sum(weights.values())
     for name, weight in weights.items():
-        mixed += np.float32(weight) * resize(paintings[name].picture, width, height)
+        mixed += np.float32(weight / total) * resize(paintings[name].picture, width, height)
     return np.rint(mixed).astype(np.uint8)

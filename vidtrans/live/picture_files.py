@@ -19,24 +19,24 @@ CONTENT_TYPES = tuple(f"image/{name.lower()}" for name in FORMATS)
 QUALITY = 92  # of JPEG
 
 
-def decode(file: bytes) -> np.ndarray:
+def decode(file: bytes, what: str = "frame") -> np.ndarray:
     """Decode a JPEG, PNG or WebP file to (H, W, 3) uint8 RGB; transparent pixels are composited over white.
 
-    The size is checked in the header before decoding. Raises MediaError.
+    The size is checked in the header before decoding. ``what``: its name in errors. Raises MediaError.
     """
     try:
         header = read_header(io.BytesIO(file), FORMATS)
     except (OSError, UnreadablePicture):
-        raise MediaError("frame", "it is not a JPEG, PNG or WebP file", "send one of these formats") from None
+        raise MediaError(what, "it is not a JPEG, PNG or WebP file", "send one of these formats") from None
     if header.num_pictures > 1:
-        raise MediaError("frame", "it is an animation", "send single pictures")
+        raise MediaError(what, "it is an animation", "send single pictures")
     width, height = header.width, header.height
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         remedy = f"send up to {MAX_PIXELS} pixels, {MAX_SIDE} a side"
-        raise MediaError("frame", f"{width}x{height} is too large", remedy)
+        raise MediaError(what, f"{width}x{height} is too large", remedy)
     still = decode_still(np.frombuffer(file, np.uint8), header)
     if still is None:
-        raise MediaError("frame", "it is damaged", "send a whole JPEG, PNG or WebP file")
+        raise MediaError(what, "it is damaged", "send a whole JPEG, PNG or WebP file")
     picture = to_uint8(still.picture)
     return picture if picture.shape[2] == 3 else composite_over(picture[..., :3], picture[..., 3], PAPER)
 

@@ -44,6 +44,19 @@ class SavedControls:
         """Return the names of the presets, in alphabetical order."""
         return sorted(self._tables)
 
+    def carry_out(self, message: Table, state: ControlState, models: Mapping[str, LoadedModel]) -> ControlState | None:
+        """Save, delete or load a preset, as a message asks; return loaded controls. Raises UsageError, OSError."""
+        name = message.get("name")
+        if not isinstance(name, str):
+            raise UsageError("preset", "it has no name", "give a name")
+        if message.get("do") == "save":
+            self.save(name, state.table())
+        elif message.get("do") == "delete":
+            self.delete(name)
+        else:
+            return ControlState().updated(that_fit(self.load(name), state, models), models)
+        return None
+
     def load(self, name: str) -> Table:
         """Return the controls saved as ``name``. Raises UsageError."""
         if name not in self._tables:

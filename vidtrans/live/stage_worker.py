@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -76,6 +76,7 @@ class StageWorker:
         self._changed = threading.Condition()
         self._state, self._is_closed, self._is_dirty = state, False, False
         self._job: PaintJob | None = None
+        self._adaptations: list[Callable[[LiveStage], None]] = []
         self._dreams = False
         self._is_cut = True  # no frame of the source was painted yet
         self._stage: LiveStage | None = None
@@ -106,6 +107,12 @@ class StageWorker:
             self._state, self._is_dirty = state, True
             self._changed.notify()
 
+    def adapt(self, adaptation: Callable[[LiveStage], None]) -> None:
+        """Call a function with the stage before the next picture, in the thread that paints."""
+        with self._changed:
+            self._adaptations.append(adaptation)
+            self._changed.notify()
+
     def dream(self, on: bool) -> None:
         """Start a dream from the picture shown last, or end it."""
         with self._changed:
@@ -129,10 +136,12 @@ class StageWorker:
                 job, self._job = self._take_job(), None
                 state, is_dirty, self._is_dirty = self._state, self._is_dirty, False
                 dreams = self._dreams
+                adaptations, self._adaptations = self._adaptations, []
             began = time.perf_counter()
             try:
                 if not self._is_ready(job):
                     continue
+                self._adapt(adaptations)
                 self._paint(job, state, is_dirty, dreams)
                 self._retry_s = FIRST_RETRY_S
             except VidtransError as error:
@@ -150,7 +159,7 @@ class StageWorker:
         return replace(self._job, is_cut=is_cut)
 
     def _has_work(self) -> bool:
-        has_request = self._job is not None or self._is_dirty or self._dreams
+        has_request = self._job is not None or self._is_dirty or self._dreams or bool(self._adaptations)
         return self._is_closed or self._stage is None or has_request
 
     def _patience(self) -> float | None:
@@ -168,6 +177,11 @@ class StageWorker:
             except Exception as error:
                 self._recover(job, error)
         return self._stage is not None
+
+    def _adapt(self, adaptations: Sequence[Callable[[LiveStage], None]]) -> None:
+        assert self._stage is not None
+        for adaptation in adaptations:
+            adaptation(self._stage)
 
     def _paint(self, job: PaintJob | None, state: ControlState, is_dirty: bool, dreams: bool) -> None:
         """Paint the frame of ``job``, or repaint the last frame. Raises VidtransError, and any error of the device."""

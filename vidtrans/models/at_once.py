@@ -1,90 +1,94 @@
-"""A model made at once of the pictures that ``--look`` names: their styles are predicted, nothing is trained.
+"""A model made at once of pictures: their styles are predicted, nothing is trained.
 
 The file is in the cache. It is an ordinary model with a look for each picture, or for each mixture of pictures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import shutil
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
 
 import numpy as np
 
-from vidtrans.core.curves import parse_names
+from vidtrans.clips.indexing import content_digest, open_clip
+from vidtrans.clips.sampling import read_clip_frames, spread_numbers
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.flow.bars import bars_of
+from vidtrans.models.loaded_model import LoadedModel, load_model
+from vidtrans.models.look_pictures import CLIP, NamedPictures
 from vidtrans.models.model_file import SUFFIX, save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.pairing.look_pairing import condition_planes
 from vidtrans.session import Context
 from vidtrans.store.stages import AtOnceStage
+from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import read_picture
 
 SIZE = 288  # lines at which its strokes are as large as in the pictures that the networks were trained on
 VERSION = 1  # of the networks' weights and of what is made of them
-Mixture = tuple[tuple[Path, float], ...]  # pictures and their shares, which add up to 1
-HINT = 'give a picture, a mixture as in "a.jpg: 0.6, b.jpg: 0.4", or moments as in "0: a.jpg, 5s: b.jpg"'
+CLIP_FRAMES = 5  # frames of a clip whose styles' mean is the clip's own
 
 
 @dataclass(frozen=True)
-class NamedPictures:
-    """The pictures of a ``--look``: a mixture for each look by its name, and the value of ``--look`` in these names."""
+class StyleSource:
+    """Pictures, (H, W, 3) uint8, the mean of whose styles is a style. ``digest``: of their content."""
 
-    looks: dict[str, Mixture]
-    value: str
-
-
-def parse_pictures(look: str) -> NamedPictures:
-    """Return the pictures that a ``--look`` names. Raises UsageError if it names anything else."""
-    if Path(look).is_file():
-        return _named([((Path(look), 1.0),)], [])
-    parts = [[each.strip() for each in part.rpartition(":")[::2]] for part in look.split(",")]
-    if all(Path(name).is_file() for name, _ in parts):
-        return _named([_mixture(look, parts)], [])
-    names, moments = parse_names(look, "--look")
-    for name in names:
-        if not Path(name).is_file():
-            raise UsageError(f"--look {name}", "there is no model, and no such picture", HINT)
-    return _named([((Path(name), 1.0),) for name in names], [str(moment) for moment in moments])
+    digest: str
+    pictures: Callable[[], Sequence[np.ndarray]]
 
 
-def _mixture(look: str, parts: Sequence[Sequence[str]]) -> Mixture:
-    try:
-        shares = [float(share) for _, share in parts]
-    except ValueError:
-        raise UsageError(f"--look '{look}'", "after a picture comes its share, a number", HINT) from None
-    total = sum(shares)
-    if min(shares) < 0 or not 0 < total < float("inf"):
-        raise UsageError(f"--look '{look}'", "shares are from 0, and not all 0", HINT)
-    return tuple((Path(name), share / total) for (name, _), share in zip(parts, shares, strict=True))
+Looks = Mapping[str, Sequence[tuple[StyleSource, float]]]  # by name: the styles that are mixed, with their shares
 
 
-def _named(mixtures: Sequence[Mixture], moments: Sequence[str]) -> NamedPictures:
-    looks: dict[str, Mixture] = {}
-    used = []
-    for mixture in mixtures:
-        plain = name = "+".join(path.stem for path, _ in mixture).replace(",", "_").replace(":", "_")
-        number = 2
-        while looks.get(name, mixture) != mixture:
-            name, number = f"{plain}-{number}", number + 1
-        looks[name] = mixture
-        used.append(name)
-    value = ", ".join(f"{moment}: {name}" for moment, name in zip(moments, used, strict=True)) if moments else used[0]
-    return NamedPictures(looks, value)
+def model_at_once(
+    pictures: NamedPictures, context: Context, clip: Path | None = None, changes: Mapping[str, Any] | None = None
+) -> LoadedModel:
+    """Return a model with the looks of pictures, from the cache or made now. Raises UsageError, MediaError.
+
+    ``clip``: whose own style the pictures may be mixed with. ``changes``: settings of the model's pairing.
+    """
+    looks = {
+        name: [(_source(path, context, clip), share) for path, share in mixture]
+        for name, mixture in pictures.looks.items()
+    }
+    return predicted_model(looks, context, changes)
 
 
-def model_at_once(pictures: NamedPictures, context: Context) -> Path:
-    """Return the model file with the looks of pictures, from the cache or made now. Raises MediaError."""
-    mixtures = [[(context.cache.digest(path), share) for path, share in each] for each in pictures.looks.values()]
-    stage = AtOnceStage(list(pictures.looks), mixtures, VERSION)
+def predicted_model(
+    looks: Looks, context: Context, changes: Mapping[str, Any] | None = None, *, is_kept: bool = True
+) -> LoadedModel:
+    """Return a model with looks, from the cache or made now; in a temporary folder if it is not ``is_kept``.
+
+    A dry run keeps none.
+    """
+    mixtures = [[(source.digest, share) for source, share in each] for each in looks.values()]
+    stage = AtOnceStage(list(looks), mixtures, VERSION)
     entry = context.cache.entry(stage.name, stage.key)
-    file = "+".join(pictures.looks)[:80] + SUFFIX
-    if entry.read() is None:
-        with entry.locked():
-            _make(pictures, entry.folder / file)
-            entry.finish({"model": file}, (file,))
-    return Path(entry.folder / file)
+    file = NamedPictures(dict.fromkeys(looks, ()), "").name + SUFFIX
+    if is_kept and not context.dry_run:
+        with entry.locked(wait_for="another run that predicts the same looks"):
+            if entry.read() is None:
+                _make(looks, entry.folder / file)
+                entry.finish({"model": file}, (file,))
+            return replace(load_model(str(entry.folder / file), context, changes), hold=entry.pin())
+    if is_kept and entry.read() is not None:
+        return load_model(str(entry.folder / file), context, changes)
+    folder = _Folder()
+    _make(looks, folder.path / file)
+    return replace(load_model(str(folder.path / file), context, changes), hold=folder)
+
+
+class _Folder:
+    """A temporary folder, which is deleted with this object."""
+
+    def __init__(self) -> None:
+        self.path = Path(mkdtemp(prefix="vidtrans-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 def read_look(path: Path, remedy: str) -> np.ndarray:
@@ -96,17 +100,34 @@ def read_look(path: Path, remedy: str) -> np.ndarray:
         raise MediaError(f"--look {path}", error.why, remedy) from None
 
 
-def _make(pictures: NamedPictures, output: Path) -> None:
+def _source(path: Path | None, context: Context, clip: Path | None) -> StyleSource:
+    if path is not None:
+        return StyleSource(context.cache.digest(path), lambda: [read_look(path, "give another picture")])
+    if clip is None:
+        raise UsageError(f"--look {CLIP}", "there is no clip, whose own style it would be", "name pictures alone")
+    return StyleSource(f"{CLIP} {content_digest(context, clip)} {CLIP_FRAMES}", lambda: _frames_of(clip, context))
+
+
+def _frames_of(path: Path, context: Context) -> list[np.ndarray]:
+    """Return evenly spread frames of a clip, without its bars. Raises MediaError."""
+    clip = open_clip(context, path)
+    numbers = spread_numbers(clip.index.num_frames, CLIP_FRAMES)
+    frames = [frame.rgb for frame in read_clip_frames(clip, numbers, FrameFormat(), context)]
+    bars = bars_of(frames)
+    return [bars.crop(frame) for frame in frames]
+
+
+def _make(looks: Looks, output: Path) -> None:
     from vidtrans.models.style_prediction import StylePrediction  # torch
 
     prediction = StylePrediction()
     vectors = []
-    for mixture in pictures.looks.values():
+    for mixture in looks.values():
         found = []
-        for path, share in mixture:
-            found.append(share * prediction.vector(read_look(path, "give another picture")))
+        for source, share in mixture:
+            found.append(share * np.mean([prediction.vector(picture) for picture in source.pictures()], axis=0))
         vectors.append(np.sum(found, axis=0))
-    names = list(pictures.looks)
+    names = list(looks)
     record = ModelRecord(
         generator={"name": "predicted-style", "settings": {"looks": len(names)}},
         pairing={"name": "look", "version": 1, "settings": {"looks": names}},

@@ -31,7 +31,8 @@ class LoadedModel:
     """A model that was found: its file (None for identity), digest, name and record.
 
     ``changes``: pairing settings that the render overrides. ``extractor``: the network that makes the model's input,
-    if its pairing uses one. ``part``: its role and location, see ``model_file.read_record``.
+    if its pairing uses one. ``part``: its role and location, see ``model_file.read_record``. ``hold``: protects its
+    file from deletion, if that is in the cache or in a temporary folder.
     """
 
     path: Path | None
@@ -41,6 +42,7 @@ class LoadedModel:
     changes: Table = field(default_factory=dict)
     extractor: LoadedModel | None = None
     part: Part = "model"
+    hold: object = field(default=None, repr=False, compare=False)
 
     @property
     def pairing(self) -> Pairing:

@@ -21,7 +21,7 @@ from vidtrans.rendering.chunk_manifest import check_processor
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob, estimate_render
 from vidtrans.rendering.runner import ChunkRenderer
-from vidtrans.store.cache_entry import CacheEntry
+from vidtrans.store.cache_entry import CacheEntry, CachePin
 from vidtrans.store.chunking import Chunk, ClipPart, num_frames, split
 from vidtrans.store.chunks import StateStore
 from vidtrans.temporal.stream import RecursiveFilter
@@ -79,7 +79,8 @@ class DividedRender:
             parts = [run for part in parts for run in _runs([n for n in missing if part[0] <= n < part[1]])]
         # Without a shared disk only the chunks come back from the worker.
         written = [entries.segments] if no_shared_disk else self._shared
-        sources = [(pin.entry.stage, pin.entry.key)] if (pin := job.plan.clip.pin) else []
+        pins = [pin for pin in (job.plan.clip.pin, job.plan.model.hold) if isinstance(pin, CachePin)]
+        sources = [(pin.entry.stage, pin.entry.key) for pin in pins]
         if len(parts) <= (0 if no_shared_disk else 1):
             return None
         return Division(parts, make_part, [(entry.stage, entry.key) for entry in written], sources)

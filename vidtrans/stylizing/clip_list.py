@@ -12,6 +12,7 @@ from vidtrans.config.recipe import TABLES, overlaid, render_recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, Time, parse_time, read_toml
+from vidtrans.models.look_pictures import parse_pictures, with_other_paths
 from vidtrans.session import Context
 from vidtrans.stylizing.clips import requests_for
 from vidtrans.stylizing.requested_render import StylizeRequest
@@ -33,7 +34,8 @@ def read_clip_list(
     """Return the requests of a list. Command-line flags override a clip's values, which override the list's.
 
     ``template``, ``preset``, ``flags``: the values of the command line; the template has no models if none are given.
-    ``folder``: of the results. Sources and masks are relative to the list's folder. Raises UsageError, ModelError.
+    ``folder``: of the results. Sources, masks and pictures of looks are relative to the list's folder. Raises
+    UsageError, ModelError.
     """
     table = read_toml(path)
     clips = table.pop("clips", None)
@@ -46,11 +48,13 @@ def read_clip_list(
         _check_keys(clip, CLIP_KEYS, where)
         sources = _sources(clip, where, path.parent)
         models = template.models or _models(clip) or _models(table)
-        if not models:
-            raise UsageError(where, "no model", 'write model = "…", or give --model')
         in_list = overlaid(*({n: t for n, t in layer.items() if n in TABLES} for layer in (table, clip)))
+        in_list = _with_look(in_list, path.parent, has_model=bool(models))
         recipe = render_recipe(preset or clip.get("preset") or table.get("preset"), overlaid(in_list, flags))
         programs = programs_from(f"list {path}", in_list, flags)
+        if not models and not recipe.tables.get("rendering", {}).get("look"):
+            remedy = 'write model = "…", or rendering.look = "PICTURE", or give --model'
+            raise UsageError(where, "no model", remedy)
         own = replace(
             template,
             models=models,
@@ -67,6 +71,16 @@ def read_clip_list(
             of_clip = [replace(of_clip[0], output=Path(clip["output"]))]
         requests += of_clip
     return requests
+
+
+def _with_look(tables: dict[str, Table], folder: Path, *, has_model: bool) -> dict[str, Table]:
+    """Return a list's tables with the paths of the look's pictures from the current folder, not from the list's."""
+    look = tables.get("rendering", {}).get("look")
+    if not look or not isinstance(look, str):
+        return tables
+    if not has_model:
+        parse_pictures(look, folder)  # raises for pictures that are not in the list's folder
+    return overlaid(tables, {"rendering": {"look": with_other_paths(look, folder, str)}})
 
 
 def _models(table: Table) -> tuple[str, ...]:

@@ -49,9 +49,12 @@ def requests_for(
     Results of an earlier run in ``folder`` are left out. Raises UsageError, ModelError for problems common to all
     clips.
     """
-    look = load_models_in_turn(template.models, context, template.recipe.pairing_changes)
-    look.check_renders()
-    sources = expand_sources(paths, whole_folders=bool(look.pairing.guides))
+    has_guides = False
+    if template.pictures is None:
+        look = load_models_in_turn(template.models, context, template.recipe.pairing_changes)
+        look.check_renders()
+        has_guides = bool(look.pairing.guides)
+    sources = expand_sources(paths, whole_folders=has_guides)
     if sources != list(paths):  # otherwise each source was named
         sources = exclude_results(sources, lambda video: folder / default_output_of(replace(template, video=video)))
     return [replace(template, video=source) for source in sources]
@@ -64,7 +67,7 @@ def _encoding_of(request: StylizeRequest) -> EncodingSettings:
 
 def default_output_of(request: StylizeRequest) -> Path:
     """Return the default output path of a request."""
-    return default_output(request.video, request.models, _encoding_of(request))
+    return default_output(request.video, request.names, _encoding_of(request))
 
 
 def plan(requests: Sequence[StylizeRequest], folder: Path) -> list[Item]:
@@ -79,7 +82,7 @@ def plan(requests: Sequence[StylizeRequest], folder: Path) -> list[Item]:
 def place_results(requests: Sequence[StylizeRequest], folder: Path) -> list[StylizeRequest]:
     """Return the requests with a unique output for each in ``folder``. Raises UsageError."""
     check_folder(folder)
-    endings = [default_ending(r.video, r.models, _encoding_of(r)) for r in requests]
+    endings = [default_ending(r.video, r.names, _encoding_of(r)) for r in requests]
     unnamed = [n for n, request in enumerate(requests) if request.output is None]
     own = iter(result_names([requests[n].video for n in unnamed], [endings[n] for n in unnamed]))
     places = [refuse_link(folder / (request.output or next(own))) for request in requests]

@@ -145,7 +145,8 @@ def _sources(render: RequestedRender) -> Iterator[Iterator[Path]]:
     yield (_absolute(path) for _, path in media_files(request.video, look.pairing.guides))
     if request.mask:
         yield (_absolute(path) for _, path in media_files(request.mask))
-    named = [*render.look_files, *([Path(cuts)] if (cuts := _cuts_file(render)) else [])]
+    looks = render.look_files if request.pictures is None else []  # the model was made of these
+    named = [*looks, *([Path(cuts)] if (cuts := _cuts_file(render)) else [])]
     yield map(_absolute, named)
     for part in (*look.parts, *([look.extractor] if look.extractor else [])):
         if part.path is not None:
@@ -168,7 +169,7 @@ def _files_in(entry: CacheEntry) -> Iterator[Path]:
 
 def for_mirror(render: RequestedRender) -> StylizeRequest:
     """Return the request with paths relative to the current folder, and with its models' paths instead of names."""
-    request = render.request
+    request = render.with_model
     models = tuple(IDENTITY if part.path is None else str(_relative(part.path)) for part in render.look.parts)
     mask = request.mask and _relative(request.mask)
     output = _relative(render.target.output / render.target.pattern)

@@ -16,7 +16,9 @@ from vidtrans.core.concurrency.threads import import_in_background
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table, Time
 from vidtrans.evaluation.score_report import check_scorable, score_path, score_render
+from vidtrans.models.at_once import model_at_once
 from vidtrans.models.loaded_model import LoadedModel
+from vidtrans.models.look_pictures import NamedPictures, parse_pictures
 from vidtrans.models.model_chain import load_models_in_turn
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.output.places import refuse_link
@@ -43,6 +45,7 @@ from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_sour
 class StylizeRequest:
     """A request to render models onto one video, picture or folder, each model onto the previous one's output.
 
+    ``models``: none if the look of the recipe names pictures, of which the model is made where the clip is rendered.
     ``mask``: a file, white where the model's output is visible. ``score``: measure flicker and save a plot next to the
     output. ``in_batch``: the batch trims the cache after all of its clips.
     """
@@ -58,6 +61,17 @@ class StylizeRequest:
     mask: Path | None = None
     score: bool = False
     in_batch: bool = False
+
+    @property
+    def pictures(self) -> NamedPictures | None:
+        """Return the pictures that the model is made of; None with a model. Raises UsageError."""
+        look = str(self.recipe.tables.get("rendering", {}).get("look", ""))
+        return parse_pictures(look) if look and not self.models else None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the models. Raises UsageError."""
+        return self.models if (pictures := self.pictures) is None else (pictures.name,)
 
 
 def stylize(request: StylizeRequest, context: Context) -> Table:
@@ -108,21 +122,32 @@ class RequestedRender:
     @cached_property
     def look(self) -> LoadedModel:
         """Return the model, or the chain of models, with the changes to its pairing."""
-        look = load_models_in_turn(self.request.models, self.context, self.request.recipe.pairing_changes)
+        request, changes = self.request, self.request.recipe.pairing_changes
+        if (pictures := request.pictures) is not None:
+            return model_at_once(pictures, self.context, request.video, changes)
+        look = load_models_in_turn(request.models, self.context, changes)
         look.check_renders()
         return look
 
     @cached_property
+    def with_model(self) -> StylizeRequest:
+        """Return the request with the file of the model that was made of pictures, if one was, and its looks' names."""
+        if (pictures := self.request.pictures) is None:
+            return self.request
+        recipe = self.request.recipe.under({"rendering": {"look": pictures.value}})
+        return replace(self.request, models=(str(self.look.path),), recipe=recipe)
+
+    @cached_property
     def settings(self) -> ResolvedRenderSettings:
         """Return the settings, with the codec resolved from the source and the output."""
-        settings = ResolvedRenderSettings.of(self.request.recipe, self.look, self.context.device)
+        settings = ResolvedRenderSettings.of(self.with_model.recipe, self.look, self.context.device)
         return settings.resolved(is_picture_source(self.request.video), self.request.output, self.context.report)
 
     @cached_property
     def target(self) -> OutputTarget:
         """Return the resolved output path and format."""
         request, encoding = self.request, self.settings.encoding
-        wanted = request.output or refuse_link(default_output(request.video, request.models, encoding))
+        wanted = request.output or refuse_link(default_output(request.video, request.names, encoding))
         return OutputTarget.find(wanted, encoding, one_picture=is_one_picture(request.video))
 
     @cached_property
@@ -139,6 +164,8 @@ class RequestedRender:
     @property
     def look_files(self) -> list[Path]:
         """Return the pictures that ``--look`` names as styles."""
+        if (pictures := self.request.pictures) is not None:
+            return pictures.files
         return named_looks(self.settings.rendering.look) if any(x.has_codes for x in self.look.parts) else []
 
     def _digest(self) -> str:
@@ -152,7 +179,7 @@ class RequestedRender:
             "span": [str(request.start), str(request.end)],
             "device": "" if look.is_identity else context.device_kind,
         }
-        if pictures := self.look_files:  # the settings contain only their paths
+        if not request.pictures and (pictures := self.look_files):  # the settings contain only their paths
             own["looks"] = [context.cache.digest(path) for path in pictures]
         stills, masked = is_picture_source(request.video), request.mask is not None
         return request_digest(own, self.settings, self.target, stills=stills, masked=masked)
@@ -199,7 +226,7 @@ class RequestedRender:
 
 def _stylize_pictures(clip: Clip, render: RequestedRender) -> Table:
     """Render each picture of a folder whose pictures have several sizes."""
-    request, context = render.request, render.context
+    request, context = render.with_model, render.context
     if request.score:
         raise UsageError("--score", "flicker is not measured on pictures of several sizes", "leave out --score")
     clip = with_picture_fps(clip, render.settings.rendering.picture_fps)

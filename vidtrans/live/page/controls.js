@@ -28,8 +28,14 @@ export class Controls {
     for (const [name, about] of settings) this.description[name] = about;
     const rows = [...settings.keys()].map((name) => this.row(name, label(name, models)));
     document.getElementById("pairing-controls").replaceChildren(...rows);
+    this.offer(models);
+  }
+
+  // Offer the models, and their looks, in the lists.
+  offer(models) {
     this.options("second", ["", ...models.map((model) => model.name)], { "": "none" });
     this.options("look", ["", ...new Set(models.flatMap((model) => model.looks))], { "": "the first" });
+    for (const name of ["second", "look"]) this.put(name, this.values[name] ?? "");
   }
 
   row(name, text) {

@@ -1,6 +1,7 @@
 // The page: what the server says is shown, and what a person does is sent.
 import { Connection, PAINTED, Screen } from "./connection.js";
 import { Controls } from "./controls.js";
+import { Looks } from "./looks.js";
 import { Mapping } from "./mapping.js";
 import { Rates } from "./rates.js";
 import { Sources } from "./sources.js";
@@ -30,6 +31,7 @@ const rates = new Rates();
 const sources = new Sources(connection, size, frameSize, say, warn, isKiosk);
 const studio = new Studio(sources.drawing, warn);
 const controls = new Controls(set, (name) => mapping.learn(name));
+const looks = new Looks(connection, (name) => set({ model: name }), say, warn);
 const toggle = (id) => set({ [id]: $(id).getAttribute("aria-pressed") !== "true" });
 const record = () => connection.send({ type: "record", on: !state?.recording });
 const actions = {
@@ -48,9 +50,15 @@ connection.addEventListener("hello", ({ detail }) => {
   outputSize = detail.output;
   $("connection").textContent = "connected";
   controls.build(detail.controls, models);
-  $("model-buttons").replaceChildren(...models.map(modelButton));
+  looks.show(models);
   connection.send({ type: "input", show: $("input-view").open });
   isNew = true;
+});
+connection.addEventListener("models", ({ detail }) => { // a look was added or removed; the state follows
+  models = detail.models;
+  controls.offer(models);
+  looks.show(models);
+  if (state) looks.press(state.controls.model);
 });
 connection.addEventListener("state", ({ detail }) => {
   state = detail;
@@ -58,7 +66,7 @@ connection.addEventListener("state", ({ detail }) => {
   for (const id of ["freeze", "mirror"]) press($(id), detail.controls[id]);
   press($("record"), detail.recording);
   $("record").textContent = detail.recording ? "Stop recording" : "Record";
-  for (const button of $("model-buttons").children) press(button, button.dataset.model === detail.controls.model);
+  looks.press(detail.controls.model);
   suit();
   sources.capture.adapt();
   listPresets(detail.presets);
@@ -80,14 +88,6 @@ connection.addEventListener("problem", ({ detail }) => {
   setTimeout(() => { if ($("problem").textContent === detail.text) warn(""); }, SERVER_PROBLEM_MS);
 });
 connection.addEventListener("recorded", ({ detail }) => say(`Recorded ${detail.frames} pictures: ${detail.file}`));
-
-function modelButton(one, place) {
-  const button = Object.assign(document.createElement("button"), { type: "button", textContent: one.name });
-  button.dataset.model = one.name;
-  if (place < 9) button.title = `Key ${place + 1}`;
-  button.addEventListener("click", () => set({ model: one.name }));
-  return button;
-}
 
 // Show what the model in use can do.
 function suit() {

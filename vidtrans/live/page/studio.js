@@ -1,4 +1,5 @@
 // The tools beside the drawing: pens, colours, pictures to start from and to trace.
+import { readPicture } from "./looks.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -24,9 +25,9 @@ export class Studio {
       const [file] = event.target.files;
       event.target.value = "";
       try {
-        if (file) use(await createImageBitmap(file));
-      } catch {
-        warn(`${file.name} is no picture that this browser can show.`);
+        if (file) use(await readPicture(file));
+      } catch (error) {
+        warn(error.message);
       }
     });
     opened("start-picture", (picture) => drawing.startFrom(picture));

@@ -1,0 +1,99 @@
+"""The palette of looks in a real browser: pictures are chosen and dropped, and the stage changes to their looks."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from chromium import chromium
+from live_page import page_at, settled, wait_until
+from live_server import Running, png, serving
+from style_pictures import write_style_pictures
+
+from vidtrans.video.images.picture import resize
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+DROP = """([name, type, text]) => { const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  const carried = new DataTransfer(); carried.items.add(new File([bytes], name, { type }));
+  const options = { dataTransfer: carried, bubbles: true, cancelable: true };
+  const at = (kind) => document.body.dispatchEvent(new DragEvent(kind, options));
+  at('dragover'); window.wasMarked = document.body.classList.contains('dropping'); at('drop'); }"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    with serving() as server:
+        yield server
+
+
+def drop(page: Any, path: Path, kind: str = "image/png") -> None:
+    """Drop a file on the page, as a person who drags it there from a folder."""
+    page.evaluate(DROP, [path.name, kind, base64.b64encode(path.read_bytes()).decode()])
+
+
+def test_pictures_are_chosen_and_dropped_and_the_camera_is_painted_in_their_looks(
+    browser: Any, running: Running, tmp_path: Path
+) -> None:
+    stripes, chequers = write_style_pictures(tmp_path)
+    with page_at(browser, running.link()) as page, page_at(browser, running.link()) as other:
+        page.click("[data-source=camera]")
+        wait_until(page, lambda p: p.std() > 10)
+        page.click("#freeze")
+        plain = settled(page, running, freeze=True)
+        page.set_input_files("#look-picture", stripes)
+        page.wait_for_selector("[data-model=stripes][aria-pressed=true]")
+        assert running.hub.state.controls.model == "stripes"
+        assert page.evaluate("document.querySelector('[data-model=stripes] img').complete")
+        assert page.is_visible("#control-fade")  # with a cross-fade
+        one = settled(page, running, model="stripes").astype(int)
+        assert np.abs(one - resize(plain, one.shape[1], one.shape[0])).mean() > 10
+        drop(page, chequers)
+        page.wait_for_selector("[data-model=chequers][aria-pressed=true]")
+        assert page.evaluate("window.wasMarked && !document.body.classList.contains('dropping')")
+        assert np.abs(settled(page, running, model="chequers").astype(int) - one).mean() > 10
+        other.wait_for_selector("[data-model=chequers][aria-pressed=true] img")
+        other.keyboard.press("2")  # by its key
+        page.wait_for_selector("[data-model=stripes][aria-pressed=true]")
+        assert page.locator("#problem").is_hidden()
+        page.select_option("#control-second", "chequers")
+        running.until(lambda: running.hub.state.controls.second == "chequers")
+        other.click("[aria-label='Remove stripes']")
+        page.wait_for_selector("[data-model=stripes]", state="detached")
+        page.wait_for_selector("[data-model=identity][aria-pressed=true]")
+        assert page.locator("[aria-label='Remove identity']").count() == 0
+
+
+def test_a_mistake_is_one_line(browser: Any, running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "letter.txt").write_text("no picture")
+    stripes, chequers = write_style_pictures(tmp_path)
+    monkeypatch.setattr("vidtrans.live.picture_looks.MOST_PICTURES", 1)
+    with page_at(browser, running.link(), is_calm=False) as page:
+        drop(page, tmp_path / "letter.txt", "text/plain")
+        page.wait_for_selector("#problem:not([hidden])")
+        assert page.inner_text("#problem") == "letter.txt is no picture that this browser can show."
+        drop(page, stripes)
+        page.wait_for_selector("[data-model=stripes][aria-pressed=true]")
+        assert page.locator("#problem").is_hidden()
+        drop(page, chequers)
+        page.wait_for_selector("#problem:not([hidden])")
+        assert "there are 1 pictures already" in page.inner_text("#problem")
+        assert page.inner_text("#problem").count("\n") == 0
+        assert page.locator("[data-model]").count() == 2
+
+
+def test_a_large_picture_is_made_small_before_it_is_sent(browser: Any, running: Running, tmp_path: Path) -> None:
+    (tmp_path / "large.png").write_bytes(png(np.random.default_rng(1).integers(0, 255, (2000, 3000, 3), np.uint8)))
+    assert (tmp_path / "large.png").stat().st_size > 8 << 20
+    with page_at(browser, running.link()) as page:
+        page.set_input_files("#look-picture", tmp_path / "large.png")
+        page.wait_for_selector("[data-model=large][aria-pressed=true]")

@@ -1,0 +1,125 @@
+"""The looks of pictures in a live session: models that are predicted from picture files which pages send."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Table
+from vidtrans.core.system import name_fault
+from vidtrans.flow.bars import bars_of
+from vidtrans.live.live_controls import describe_models
+from vidtrans.live.live_model import LiveModel
+from vidtrans.live.live_stage import LiveStage
+from vidtrans.live.picture_files import decode, encode_jpeg
+from vidtrans.models.at_once import StyleSource, predicted_model, read_look
+from vidtrans.models.loaded_model import LoadedModel
+from vidtrans.models.look_pictures import Mixture
+from vidtrans.session import Context
+from vidtrans.video.images.picture import resize
+
+MOST_PICTURES = 16
+THUMBNAIL = 96  # pixels a side
+LONGEST_NAME = 40  # characters
+
+
+class PictureLooks:
+    """The models of a session that are made of pictures. Used in the event loop's thread; predicts in another one.
+
+    ``thumbnails``: of each, by name, a JPEG file as a data URL.
+
+    Args:
+        models: The models of the session by name; pictures are added to them.
+        pictures: By name, the pictures of those models that were made of pictures.
+        open_model: Opens a model for painting; called in the thread that paints.
+        context: The session's context.
+    """
+
+    def __init__(
+        self,
+        models: dict[str, LoadedModel],
+        pictures: Mapping[str, Mixture],
+        open_model: Callable[[LoadedModel], LiveModel],
+        context: Context,
+    ) -> None:
+        self._models, self._open_model, self._context = models, open_model, context
+        self.thumbnails = {name: _thumbnail(_read(mixture)) for name, mixture in pictures.items()}
+        self._names: dict[str, str] = {}  # of the models by the digests of files that were sent
+        self._turn = asyncio.Lock()
+
+    def message(self) -> Table:
+        """Return the message that tells pages of the session's models."""
+        return {"type": "models", "models": describe_models(self._models, self.thumbnails)}
+
+    async def add(self, file: bytes, name: str) -> str:
+        """Add a model with the look of a picture file, unless there is one; return its name.
+
+        ``name``: the file's name. Raises UsageError if there are too many, MediaError if it is not a picture.
+        """
+        async with self._turn:
+            digest = hashlib.sha256(file).hexdigest()
+            if (known := self._names.get(digest)) is not None:
+                return known
+            if len(self.thumbnails) >= MOST_PICTURES:
+                raise UsageError(f"picture '{name}'", f"there are {MOST_PICTURES} pictures already", "remove one first")
+            name = self._free_name(name)
+            self._models[name], self.thumbnails[name] = await asyncio.to_thread(self._predict, file, digest, name)
+            self._names[digest] = name
+            return name
+
+    def remove(self, name: str) -> LoadedModel:
+        """Remove the model of a picture, and return it. Raises UsageError."""
+        if name not in self.thumbnails:
+            raise UsageError(f"look '{name}'", "it is not the look of a picture", "choose one with a picture")
+        if len(self._models) == 1:
+            raise UsageError(f"look '{name}'", "something has to be painted", "add another picture first")
+        del self.thumbnails[name]
+        self._names = {digest: known for digest, known in self._names.items() if known != name}
+        return self._models.pop(name)
+
+    def open_on(self, stage: LiveStage, name: str) -> None:
+        """Open a model on the stage, unless it is there; called in the thread that paints."""
+        if (model := self._models.get(name)) is not None and name not in stage.models:
+            stage.models[name] = self._open_model(model)
+
+    def _predict(self, file: bytes, digest: str, name: str) -> tuple[LoadedModel, str]:
+        picture = decode(file, "picture")
+        picture = bars_of([picture]).crop(picture)
+        looks = {name: [(StyleSource(digest, lambda: [picture]), 1.0)]}
+        model = predicted_model(looks, self._context, is_kept=False)
+        return replace(model, name=name), _thumbnail([(picture, 1.0)])
+
+    def _free_name(self, name: str) -> str:
+        """Return a unique name for a model, which can be part of a file's name."""
+        plain = re.sub(r"[^\w ()-]+", "_", Path(name).stem)[:LONGEST_NAME].strip(" -_")
+        plain = "picture" if not plain or name_fault(plain) else plain
+        number, free = 2, plain
+        while free in self._models:
+            free, number = f"{plain}-{number}", number + 1
+        return free
+
+
+def _read(mixture: Mixture) -> list[tuple[np.ndarray, float]]:
+    return [(read_look(path, "give another picture"), share) for path, share in mixture if path is not None]
+
+
+def _thumbnail(pictures: Sequence[tuple[np.ndarray, float]]) -> str:
+    """Return a small square as a data URL, with a band of each picture (H, W, 3), as wide as its share."""
+    ends = np.rint(np.cumsum([0.0, *(share for _, share in pictures)]) * THUMBNAIL).astype(int)
+    square = np.empty((THUMBNAIL, THUMBNAIL, 3), np.uint8)
+    for number, (picture, _) in enumerate(pictures):
+        height, width = picture.shape[:2]
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        small = resize(picture[top : top + side, left : left + side], THUMBNAIL, THUMBNAIL)
+        band = slice(ends[number], ends[number + 1])
+        square[:, band] = small[:, band]
+    return f"data:image/jpeg;base64,{base64.b64encode(encode_jpeg(square)).decode()}"

@@ -1,0 +1,33 @@
+"""Frames that programs post over HTTP one by one, each with the reply that the program waits for."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+
+from vidtrans.live.protocol import FrameMessage
+from vidtrans.live.stage_worker import Painted, PaintJob
+
+
+class PostedFrames:
+    """The posted frames that are being painted."""
+
+    def __init__(self) -> None:
+        self._replies: dict[int, asyncio.Future[Painted]] = {}  # by the frame's sequence
+        self._sequences = itertools.count(1)
+
+    async def paint(self, message: FrameMessage, submit: Callable[[PaintJob], None]) -> Painted:
+        """Submit a frame, independent of the frames before it, and wait for its picture. Raises VidtransError."""
+        number = next(self._sequences)
+        self._replies[number] = reply = asyncio.get_running_loop().create_future()
+        try:
+            submit(PaintJob(FrameMessage(message.kind, number, 0.0, message.file), 0, is_cut=True))
+            return await reply
+        finally:
+            self._replies.pop(number, None)
+
+    def reply_to(self, job: PaintJob) -> asyncio.Future[Painted] | None:
+        """Return the pending reply to a frame; None if no program waits for it."""
+        reply = self._replies.get(job.message.sequence) if job.sender == 0 else None
+        return None if reply is None or reply.done() else reply
