@@ -15,7 +15,8 @@ from vidtrans.core.errors import UsageError
 from vidtrans.models.look_pictures import parse_pictures, with_other_paths
 
 Capsys = pytest.CaptureFixture[str]
-SMALL = ("--size", "48", "--codec", "ffv1", "--temporal", "off")
+# What is mended in a shot depends on all of its looks.
+SMALL = ("--size", "48", "--codec", "ffv1", "--temporal", "off", "--upscale", "bicubic")
 
 
 @pytest.fixture

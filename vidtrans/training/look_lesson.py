@@ -17,7 +17,8 @@ from vidtrans.core.settings import Table
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.making import existing_dataset, make_dataset
-from vidtrans.models.at_once import NamedPictures, model_at_once
+from vidtrans.models.at_once import model_at_once
+from vidtrans.models.look_pictures import Mixture, NamedPictures
 from vidtrans.output.places import refuse_link
 from vidtrans.session import Context
 from vidtrans.training.method_settings import LookMethodSettings
@@ -78,7 +79,7 @@ class LookLesson:
             context.note("no clip was given with --on: training uses the included pictures, which suit any clip")
         self.store(folder, context)
         _tell_measure(self.asked, context)
-        trained = train(self._request(folder, minutes, context, fresh=fresh), context)
+        trained = self._train(folder, minutes, context, fresh=fresh)
         own = {
             "dataset": str(self.dataset),
             "looks": self.names,
@@ -94,16 +95,21 @@ class LookLesson:
         dataset = existing_dataset(self.dataset, self.spec(folder).digest(context), context)
         if dataset is None or not all(path.is_file() for path in self._paths(folder)):
             return None
-        table = train(self._request(folder, minutes, context, fresh=fresh), context)
+        table = self._train(folder, minutes, context, fresh=fresh)
         return table | {"dataset": str(self.dataset), "looks": self.names, "frames": len(dataset.pairs)}
 
-    def _request(self, folder: Path, minutes: float | None, context: Context, *, fresh: bool) -> TrainingRequest:
-        """Return the training; a network whose norms can be predicted begins with the pictures' looks at once."""
+    def _train(self, folder: Path, minutes: float | None, context: Context, *, fresh: bool) -> Table:
+        """Train, or plan to; a network whose norms can be predicted begins with the pictures' looks at once."""
         recipe, start = self._recipe(folder), None
         if recipe.choice("generator")[0] == PREDICTED:
-            looks = {name: ((path, 1.0),) for name, path in zip(self.names, self._paths(folder), strict=True)}
-            start = str(model_at_once(NamedPictures(looks, self.names[0]), context))
-        return TrainingRequest(self.dataset, self.output, recipe, minutes, start_from=start, fresh=fresh)
+            looks: dict[str, Mixture] = {
+                name: ((path, 1.0),) for name, path in zip(self.names, self._paths(folder), strict=True)
+            }
+            start = model_at_once(NamedPictures(looks, self.names[0]), context)
+        start_from = str(start.path) if start else None
+        return train(
+            TrainingRequest(self.dataset, self.output, recipe, minutes, start_from=start_from, fresh=fresh), context
+        )
 
     def _recipe(self, folder: Path) -> Recipe:
         paths = [str(path) for path in self._paths(folder)]
