@@ -180,6 +180,21 @@ def test_the_whole_chain_takes_a_picture_and_learns_on_the_clip_that_it_is_for(c
     assert np.array_equal(frames("apart.mkv"), frames("o/out.mkv"))
 
 
+def test_an_area_of_a_picture_gives_the_look_of_that_area(clip: Path, capsys: Capsys) -> None:
+    picture = scene(64, 48, 1)
+    cv2.imwrite("whole.png", picture[..., ::-1])
+    cv2.imwrite("part.png", picture[8:40, 16:56, ::-1])
+    look = ["look", "--on", clip, "--steps", STEPS, "-o", "m.safetensors", *QUICK]
+    said(capsys, 0, *look, "whole.png", "--crop", "16, 8, 40, 32")
+    stored = cv2.imread("m.dataset/looks/whole.png")[..., ::-1]
+    assert np.array_equal(stored, picture[8:40, 16:56])
+    for crop, why in (("1,2,3", "X,Y,WIDTH,HEIGHT"), ("a,0,20,20", "X,Y,WIDTH"), ("0,0,8,40", "too small")):
+        assert why in refuse(capsys, 2, *look, "whole.png", "--crop", crop)
+    assert "64x48 pixels" in refuse(capsys, 2, *look, "whole.png", "--crop", "40,0,40,20")
+    assert "one picture" in refuse(capsys, 2, *look, "whole.png", "part.png", "--crop", "0,0,40,40")
+    assert "leave it out" in refuse(capsys, 2, "look", "whole.png", "--optimise", "--crop", "0,0,40,40")
+
+
 def test_a_frame_whose_earlier_one_was_left_out_is_learned_by_itself(capsys: Capsys) -> None:
     twos = write_clip(Path("twos.mp4"), [frame for frame in moving_frames(6, size=(96, 64)) for _ in range(2)])
     made = said_json(capsys, "make-dataset", twos, "--preset", "look", "--dry-run", "--set", "dataset.val_fraction=0")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vidtrans.clips.area import Area
 from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.clips.sampling import read_style_picture
 from vidtrans.config.recipe import Recipe
@@ -41,6 +42,7 @@ class LookLesson:
         clips: The training content.
         output: The model file.
         asked: The requested recipe, to which names and paths of the style pictures are added.
+        area: The part of the style picture that is used; None for all of it.
     """
 
     names: list[str]
@@ -48,10 +50,17 @@ class LookLesson:
     clips: Sequence[Path]
     output: Path
     asked: Recipe
+    area: Area | None = None
 
     @classmethod
     def of(
-        cls, pictures: Sequence[Path], clips: Sequence[Path], output: Path, recipe: Recipe, context: Context
+        cls,
+        pictures: Sequence[Path],
+        clips: Sequence[Path],
+        output: Path,
+        recipe: Recipe,
+        context: Context,
+        area: Area | None = None,
     ) -> LookLesson:
         """Return the lesson; without ``clips`` it trains on the package's pictures. Raises UsageError, MediaError."""
         if (pairing := recipe.choice("pairing")[0]) != "look":
@@ -60,7 +69,10 @@ class LookLesson:
         if recipe.settings("training", TrainingSettings).background_plate:
             raise UsageError("training.background_plate", "a look has no background plate", "set it to false")
         names = look_names(pictures)
-        return cls(names, [open_clip(context, picture) for picture in pictures], clips or [FRAMES], output, recipe)
+        styles = [open_clip(context, picture) for picture in pictures]
+        if area is not None:
+            area.within(styles[0].name, styles[0].index.width, styles[0].index.height)
+        return cls(names, styles, clips or [FRAMES], output, recipe, area)
 
     @property
     def dataset(self) -> Path:
@@ -126,7 +138,7 @@ class LookLesson:
         from vidtrans.video.images.picture import read_picture, write_picture
 
         for style, path in zip(self.styles, self._paths(folder), strict=True):
-            rgb = read_style_picture(style, context)
+            rgb = read_style_picture(style, context, self.area)
             _warn_plain(style.path, rgb, context)
             stored = read_picture(path) if path.is_file() else None
             if stored is None or not np.array_equal(stored, rgb):
