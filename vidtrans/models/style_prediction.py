@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vidtrans.core.files import PACKAGE
-from vidtrans.networks.predicted_style import PredictedStyle, PredictedStyleSettings
+from vidtrans.networks.predicted_style import NORMS, PredictedStyle, PredictedStyleSettings
 from vidtrans.pairing.look_pairing import condition_planes
 
 WEIGHTS = PACKAGE / "assets" / "style-prediction.safetensors"
@@ -81,19 +81,28 @@ class StylePrediction:
         y = F.conv2d(x, weights, bias, stride, groups=x.shape[1] if weights.shape[1] == 1 else 1)
         return y.clamp(0, 6) if is_limited else y
 
-    def network(self, vectors: Sequence[np.ndarray]) -> PredictedStyle:
-        """Return the style transfer network with a look for each style vector."""
-        looks = len(vectors)
-        network = PredictedStyle(3 + condition_planes(looks), 3, PredictedStyleSettings(looks))
+    def norms(self, vector: np.ndarray) -> Tensor:
+        """Return the norms of a style (100,): one after the other, (N,) float32."""
+        style, found = torch.from_numpy(np.asarray(vector, np.float32)), []
+        for name in self._empty(1).normed():
+            for part in NORMS:
+                weights, bias = (self.weights[f"style.{name}.{part}.{kind}"] for kind in ("weight", "bias"))
+                found.append(weights[:, :, 0, 0] @ style + bias)
+        return torch.cat(found)
+
+    def network(self, norms: Sequence[Tensor]) -> PredictedStyle:
+        """Return the style transfer network with a look for each of several norms (N,)."""
+        network = self._empty(len(norms))
         own = network.state_dict()
         for number in range(len(network.down)):
             for part in ("weight", "bias"):
                 own[f"down.{number}.1.{part}"] = self.weights[f"transfer.down.{number}.{part}"]
-        styles = torch.from_numpy(np.stack(vectors).astype(np.float32))
         for name in network.normed():
             own[f"{name}.conv.weight"] = self.weights[f"transfer.{name}.weight"]
-            for part in ("scale", "shift", "stroke_scale", "stroke_shift"):
-                weights, bias = (self.weights[f"style.{name}.{part}.{kind}"] for kind in ("weight", "bias"))
-                own[f"{name}.norm.{part}"] = styles @ weights[:, :, 0, 0].T + bias
-        network.load_state_dict(own)
+        places = network.norms()
+        parts = torch.stack(list(norms)).split([place.shape[1] for place in places.values()], dim=1)
+        network.load_state_dict(own | dict(zip(places, parts, strict=True)))
         return network.eval()
+
+    def _empty(self, looks: int) -> PredictedStyle:
+        return PredictedStyle(3 + condition_planes(looks), 3, PredictedStyleSettings(looks))

@@ -19,6 +19,7 @@ from vidtrans.networks.layers import ReflectPad
 from vidtrans.networks.painter import KERNEL, Block, Layer, condition_channels, fading, read_conditions
 
 WIDTHS = (8, 16, 32)
+NORMS = ("scale", "shift", "stroke_scale", "stroke_shift")  # of a layer
 BLOCKS, HALVES = 5, ("first", "second")  # of a block, each a layer with a norm
 
 
@@ -57,6 +58,12 @@ class PredictedStyle(nn.Module):
         """Return the layers with norms by name."""
         found = {f"blocks.{n}.{half}": getattr(block, half) for n, block in enumerate(self.blocks) for half in HALVES}
         return found | {f"up.{n}": layer for n, layer in enumerate(self.up)} | {"head": self.head}
+
+    def norms(self) -> dict[str, nn.Parameter]:
+        """Return the norms' parameters, (looks, channels) each, by name."""
+        return {
+            f"{name}.norm.{part}": getattr(layer.norm, part) for name, layer in self.normed().items() for part in NORMS
+        }
 
     def _blurred(self, x: Tensor) -> Tensor:
         """Return (N, C, H, W) after a 3×3 binomial filter, which is two averages of 2×2."""
