@@ -14,7 +14,7 @@ from pathlib import Path
 
 import cv2
 
-from media import dry, glass, ink_oil_print, light, pieces, printed, scenes, wet
+from media import carved, dry, glass, ink_oil_print, light, pieces, printed, scenery, scenes, wet
 from media.canvas import Array, reseed
 
 LARGEST = 250_000  # bytes, of a picture
@@ -32,7 +32,11 @@ DRAWINGS: dict[str, Drawing] = {
     "pastel": lambda: dry.pastel(scenes.landscape()),
     "mosaic": lambda: pieces.mosaic(scenes.fishes()),
     "embroidery": lambda: pieces.embroidery(scenes.still_life()),
-    "halftone": lambda: printed.halftone(scenes.photo("astronaut", 1.35, (0.42, 0.12))),
+    "halftone": lambda: printed.halftone(scenery.balloons()),
+    "linocut": lambda: carved.linocut(scenes.photo("chelsea")),
+    "woodcut": lambda: carved.woodcut(scenery.great_wave()),
+    "risograph": lambda: printed.risograph(scenes.photo("astronaut", 1.0, (0.5, 0.12))),
+    "crayon": lambda: dry.crayon(scenery.balloons()),
     "neon": lambda: light.neon(scenes.photo("coffee")),
 }
 

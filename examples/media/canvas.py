@@ -40,15 +40,15 @@ def draw_line(canvas: Array, points: Array, colour: object, thickness: int) -> N
     cv2.polylines(canvas, [np.rint(points * 16).astype(np.int32)], False, colour, thickness, cv2.LINE_AA, 4)
 
 
-def follow(directions: Array, start: tuple[float, float], length: float, step: float) -> Array:
-    """The way along a field of directions, (N, 2), without sharp turns."""
+def follow(directions: Array, start: tuple[float, float], length: float, step: float, back: bool = False) -> Array:
+    """The way along a field of directions, (N, 2), without sharp turns; ``back``: the other way."""
     at, heading, points = np.array(start), np.zeros(2), [np.array(start)]
     for _ in range(int(length / step)):
         if not (0 <= at[0] < directions.shape[1] and 0 <= at[1] < directions.shape[0]):
             break
         angle = directions[int(at[1]), int(at[0])]
         wanted = np.array([np.cos(angle), np.sin(angle)])
-        wanted *= -1 if wanted @ heading < 0 else 1
+        wanted *= -1 if wanted @ heading < 0 or (back and not heading.any()) else 1
         heading = wanted if not heading.any() else 0.6 * heading + 0.4 * wanted
         heading /= np.linalg.norm(heading)
         at = at + step * heading

@@ -93,7 +93,7 @@ def owners(seeds: Array, directions: Array, neighbours: int) -> tuple[Array, Arr
 
 def embroidery(rgb: Array) -> Array:
     """Long and short satin stitches with a sheen, and outlines in stem stitch."""
-    rgb = to_bytes(more_colourful(rgb, 1.25, 1.1))
+    rgb = to_bytes(more_colourful(1.1 * rgb, 1.35, 1.1))
     shape = rgb.shape[:2]
     labels = felzenszwalb(blur(rgb, 2), scale=220, sigma=1, min_size=420)
     flat = 0.65 * averages(rgb, labels)[labels] + 0.35 * blur(rgb, 4)
@@ -139,4 +139,4 @@ def outline(canvas: Array, labels: Array, flat: Array) -> None:
                 a, b = points[k], points[k + 15]
                 if min(a.min(), b.min()) > 1:
                     place = int(a[1]), int(a[0])
-                    stitch(canvas, a, b - a, 0.45 * flat[place] + np.array([10, 6, 20]), 6)
+                    stitch(canvas, a, b - a, 0.55 * flat[place] + np.array([10, 6, 20]), 6)

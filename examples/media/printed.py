@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
-from media.canvas import Array, blur, clouds, fractal, more_colourful, steps, to_bytes
+from media.canvas import Array, blur, clouds, even, fractal, more_colourful, moved, steps, to_bytes
 
 # Halftone
 
 
-def halftone(rgb: Array, spacing: float = 15) -> Array:
+def halftone(rgb: Array, spacing: float = 18) -> Array:
     """Four inks in rows of dots, each row at its own angle, on paper that has yellowed a little."""
     shape = rgb.shape[:2]
     light = more_colourful(blur(rgb, 1.5), 1.7, 1.15) / 255
@@ -21,7 +22,7 @@ def halftone(rgb: Array, spacing: float = 15) -> Array:
         (yellow, 0, (255, 222, 20)),
         (magenta, 75, (228, 20, 120)),
         (cyan, 15, (0, 150, 222)),
-        (1.15 * black - 0.1, 45, (28, 26, 34)),
+        (0.95 * black - 0.1, 45, (28, 26, 34)),
     ):
         covered = screen(share.clip(0, 1), spacing, np.radians(degrees))
         pale = 1 - covered[..., None] * (1 - np.array(ink) / 255)
@@ -38,3 +39,37 @@ def screen(share: Array, spacing: float, angle: float) -> Array:
     order = np.sort(hill.ravel()[::37])
     level = order[np.clip(((1 - blur(share.astype(np.float32), 3)) * len(order)).astype(int), 0, len(order) - 1)]
     return steps(hill - level, -0.1, 0.1) * (share > 0.02)
+
+
+# Risograph
+
+
+def risograph(rgb: Array) -> Array:
+    """Two spot inks in coarse grains, the second out of register, with unevenly inked drums."""
+    shape = rgb.shape[:2]
+    light = more_colourful(cv2.bilateralFilter(rgb, 11, 50, 11), 1.3, 1.15) / 255
+    pink = 1 - (0.1 * light[..., 0] + 0.55 * light[..., 1] + 0.35 * light[..., 2])
+    blue = 1 - (0.8 * light[..., 0] + 0.2 * light[..., 1])
+    paper = np.array([246, 241, 228]) + 2.5 * fractal(shape, 3)[..., None]
+    picture = paper * np.ones((*shape, 1))
+    for share, ink, dx, dy in ((pink, (255, 76, 116), 0, 0), (blue, (0, 110, 150), 7, -5)):
+        levels = posterised(even(blur(share.astype(np.float32), 1.5)))
+        grains = moved(grained(levels, 5), dx, dy)
+        y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
+        drum = 0.9 + 0.05 * np.sin(y / 33 + dx) + 0.05 * fractal(shape, 90)
+        spots = steps(fractal(shape, 5), 2.3, 2.7)
+        covered = np.clip(grains * drum * (1 - spots), 0, 1)[..., None]
+        picture = picture * (1 - covered * (1 - np.array(ink) / 255))
+    return to_bytes(picture)
+
+
+def posterised(share: Array) -> Array:
+    """Five levels from bare paper to solid ink, with soft steps."""
+    return np.select([share < k for k in (0.2, 0.4, 0.6, 0.78)], [0.0, 0.2, 0.45, 0.72], 1.0).astype(np.float32)
+
+
+def grained(share: Array, size: int) -> Array:
+    """Grains of about ``size`` pixels, 0 to 1, that cover a share of the paper."""
+    noise = clouds(share.shape, size) - 0.8 * blur(clouds(share.shape, size), size)
+    rank = even(noise)
+    return steps(blur(share, 1.2) - rank, -0.06, 0.06) * (share > 0.01)

@@ -162,21 +162,19 @@ def flower(canvas: Array, place: Array, radius: float, colour: Array) -> None:
 
 
 def fishes() -> Array:
-    """Four fishes in waves, without strokes."""
+    """Fishes in waves, without strokes."""
     height, width = SHAPE
     y, x = np.mgrid[:height, :width].astype(np.float32)
-    wave = y + 16 * np.sin(x / 70) + 9 * np.sin(x / 31 + y / 90) + 14 * clouds(SHAPE, 160)
-    picture = mixed((22, 60, 120), (60, 150, 170), 0.5 + 0.5 * np.sin(wave / 21))
-    picture = mixed(picture, (226, 222, 196), steps(np.sin(wave / 42 + 0.6), 0.86, 0.94))
-    picture = mixed(picture, (18, 34, 74), steps(y / height, 0.35, 1.1) * 0.7)
+    wave = y + 42 * np.sin(x / 120 + y / 260) + 20 * np.sin(x / 47 - y / 110) + 20 * clouds(SHAPE, 200)
+    picture = mixed((36, 92, 150), (120, 196, 190), 0.5 + 0.6 * np.sin(wave / 30))
+    picture = mixed(picture, (240, 230, 200), steps(np.sin(wave / 30 + 1.2), 0.35, 0.6))
+    picture = mixed(picture, (20, 44, 90), steps(-np.sin(wave / 30 + 0.9), 0.75, 0.9))
     canvas = to_bytes(picture)
     for cx, cy, size, turn, hues in (
-        (0.33, 0.3, 250, 0.18, ((214, 74, 40), (244, 178, 60))),
-        (0.68, 0.56, 280, 2.9, ((190, 120, 40), (246, 216, 120))),
-        (0.24, 0.74, 190, -0.2, ((170, 50, 60), (240, 150, 120))),
-        (0.83, 0.17, 150, 3.5, ((60, 120, 70), (190, 200, 90))),
-        (0.7, 0.9, 130, 0.1, ((214, 74, 40), (244, 178, 60))),
-        (0.08, 0.46, 110, 0.5, ((60, 120, 70), (190, 200, 90))),
+        (0.3, 0.27, 440, 0.22, ((206, 60, 36), (246, 180, 60))),
+        (0.68, 0.63, 480, 2.9, ((180, 84, 36), (250, 214, 110))),
+        (0.2, 0.78, 330, -0.25, ((150, 36, 50), (240, 150, 120))),
+        (0.82, 0.17, 300, 3.5, ((40, 100, 60), (190, 204, 90))),
     ):
         fish(canvas, np.array([cx * width, cy * height]), size, turn, np.array(hues, np.float32))
     return canvas
