@@ -14,7 +14,7 @@ from pathlib import Path
 
 import cv2
 
-from media import carved, dry, glass, ink_oil_print, light, pieces, printed, scenery, scenes, wet
+from media import carved, dry, glass, ink_oil_print, light, pieces, plan, printed, scenery, scenes, wet
 from media.canvas import Array, reseed
 
 LARGEST = 250_000  # bytes, of a picture
@@ -34,8 +34,9 @@ DRAWINGS: dict[str, Drawing] = {
     "embroidery": lambda: pieces.embroidery(scenes.still_life()),
     "halftone": lambda: printed.halftone(scenery.balloons()),
     "linocut": lambda: carved.linocut(scenes.photo("chelsea")),
+    "blueprint": plan.blueprint,
     "woodcut": lambda: carved.woodcut(scenery.great_wave()),
-    "risograph": lambda: printed.risograph(scenes.photo("astronaut", 1.0, (0.5, 0.12))),
+    "risograph": lambda: printed.risograph(scenes.landscape()),
     "crayon": lambda: dry.crayon(scenery.balloons()),
     "neon": lambda: light.neon(scenes.photo("coffee")),
 }

@@ -137,18 +137,18 @@ def other(middle: Array, amount: float) -> Array:
 
 def crayon(rgb: Array) -> Array:
     """Waxy scribbles to and fro, a direction for each patch, and outlines in darker crayons, on white paper."""
-    rgb = to_bytes(more_colourful(rgb, 1.7))
+    rgb = to_bytes(more_colourful(rgb, 1.5))
     shape = rgb.shape[:2]
-    lean = np.round(2.2 * clouds(shape, 150)) * 0.62 + 0.8
-    directions = stroke_directions(grey_of(rgb), 12, lean, 40)
-    grain = tooth(shape, directions, 7)
-    paper = np.array([250, 246, 236]) + 4 * (grain[..., None] - 0.5)
+    lean = np.round(1.6 * clouds(shape, 190)) * 0.7 + 0.9
+    directions = stroke_directions(grey_of(rgb), 14, lean, 60)
+    grain = tooth(shape, directions, 4)
+    paper = np.array([252, 248, 238]) + 4 * (grain[..., None] - 0.5)
     wax = np.zeros((*shape, 3), np.float32)
-    for stick in (Stick(17, 120, 1500, 0.5, 0.1), Stick(12, 90, 3200, 0.62), Stick(9, 64, 2600, 0.5, 0.5)):
+    for stick in (Stick(30, 130, 900, 0.4), Stick(11, 120, 3400, 0.85, 0.06), Stick(8, 90, 2600, 0.8, 0.4)):
         for mask, middle in layers(shape, directions, stick, np.ones(shape)):
-            hue = np.clip(rgb[middle[..., 1], middle[..., 0]] + other(middle, 16), 14, 248)
-            share = 0.85 * (mask * on(grain + 0.08 * clouds(shape, 24), stick))[..., None]
-            wax = wax * (1 - 0.62 * share) - share * np.log(hue / 255) * 0.8
+            hue = np.clip(rgb[middle[..., 1], middle[..., 0]] + other(middle, 18), 16, 246)
+            share = (mask**1.5 * on(grain, stick))[..., None]
+            wax = wax * (1 - 0.55 * share) - share * np.log(hue / 255) * (0.5 + 0.35 * stick.pressure)
     edges = cv2.Canny(blur(rgb, 2), 60, 140)
     lines = blur(cv2.dilate(edges, np.ones((5, 5), np.uint8)).astype(np.float32) / 255, 1.3)
     lines = wobbled(lines, 2, 30) * steps(grain, 0.1, 0.5)

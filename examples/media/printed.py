@@ -54,7 +54,7 @@ def risograph(rgb: Array) -> Array:
     picture = paper * np.ones((*shape, 1))
     for share, ink, dx, dy in ((pink, (255, 76, 116), 0, 0), (blue, (0, 110, 150), 7, -5)):
         levels = posterised(even(blur(share.astype(np.float32), 1.5)))
-        grains = moved(grained(levels, 5), dx, dy)
+        grains = moved(grained(levels, 4), dx, dy)
         y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
         drum = 0.9 + 0.05 * np.sin(y / 33 + dx) + 0.05 * fractal(shape, 90)
         spots = steps(fractal(shape, 5), 2.3, 2.7)
@@ -65,7 +65,7 @@ def risograph(rgb: Array) -> Array:
 
 def posterised(share: Array) -> Array:
     """Five levels from bare paper to solid ink, with soft steps."""
-    return np.select([share < k for k in (0.2, 0.4, 0.6, 0.78)], [0.0, 0.2, 0.45, 0.72], 1.0).astype(np.float32)
+    return np.select([share < k for k in (0.16, 0.34, 0.52, 0.7)], [0.0, 0.14, 0.4, 0.7], 1.0).astype(np.float32)
 
 
 def grained(share: Array, size: int) -> Array:
