@@ -36,8 +36,10 @@ DRAWINGS: dict[str, Drawing] = {
     "linocut": lambda: carved.linocut(scenes.photo("chelsea")),
     "blueprint": plan.blueprint,
     "woodcut": lambda: carved.woodcut(scenery.great_wave()),
-    "risograph": lambda: printed.risograph(scenes.landscape()),
+    "risograph": lambda: printed.risograph(scenes.fishes()),
     "crayon": lambda: dry.crayon(scenery.balloons()),
+    "cut-paper": lambda: pieces.cut_paper(scenes.photo("coffee")),
+    "pencil": lambda: dry.pencil(scenes.photo("astronaut", 1.1, (0.42, 0.12))),
     "neon": lambda: light.neon(scenes.photo("coffee")),
 }
 

@@ -41,7 +41,7 @@ class Stick:
 def layers(shape: tuple[int, int], directions: Array, stick: Stick, wanted: Array) -> Iterator[tuple[Array, Array]]:
     """Yield masks of strokes, 0 to 1, and the (N, 2) middle of the stroke of each pixel, where ``wanted`` is likely."""
     height, width = shape
-    batch = max(60, int(0.35 * height * width / (stick.width * stick.length)))
+    batch = max(60, int(0.7 * height * width / (stick.width * stick.length)))
     for start in range(0, stick.count, batch):
         number = np.zeros(shape, np.int32)
         middles = [(0, 0)]
@@ -154,3 +154,26 @@ def crayon(rgb: Array) -> Array:
     lines = wobbled(lines, 2, 30) * steps(grain, 0.1, 0.5)
     wax += 1.1 * lines[..., None] * -np.log(np.clip(0.5 * blur(rgb, 6) / 255, 0.06, 1))
     return to_bytes(paper * np.exp(-wax))
+
+
+# Pencil
+
+
+def pencil(rgb: Array) -> Array:
+    """Graphite in crossed layers of parallel strokes, denser where it is dark, and searching outlines, on white paper."""
+    grey = cv2.createCLAHE(2.0, (4, 4)).apply(grey_of(rgb))
+    shape, tone = grey.shape, even(blur(grey, 2))
+    tone = 0.5 * tone + 0.5 * blur(grey, 2).astype(np.float32) / 255
+    grain = even(fractal(shape, 3))
+    slope = 0.9 + 0.2 * clouds(shape, 260)
+    along = stroke_directions(grey, 8, slope, 30)
+    lead = 0.16 * steps(-smeared(blur(tone, 3), along, 8), -0.75, -0.1) * (0.7 + 0.6 * grain)
+    for turn, low in ((0.0, 0.86), (0.7, 0.62), (-0.6, 0.45), (1.3, 0.3), (0.2, 0.2)):
+        for mask, _ in layers(shape, along, Stick(4, 74, 6500, 0.9, turn), steps(-tone, -low, -0.55 * low)):
+            lead = np.maximum(lead, lead * 0.5 + 0.62 * mask * (0.55 + 0.5 * grain))
+    smooth = cv2.bilateralFilter(grey, 9, 60, 7).astype(np.float32)
+    lines = steps(blur(smooth, 3.2) - blur(smooth, 1.5), 1.2, 6)
+    for _ in range(2):
+        lead = np.maximum(lead, 0.85 * smeared(wobbled(lines, 2.5, 90), along, 6) * (0.6 + 0.4 * grain))
+    paper = np.array([244, 242, 236]) + 4 * (grain[..., None] - 0.5)
+    return to_bytes(mixed(paper, (44, 46, 54), np.clip(lead, 0, 0.95)))

@@ -1,4 +1,4 @@
-"""Mosaic and embroidery: many small pieces whose rows follow what they show."""
+"""Mosaic, embroidery and cut paper: pieces whose rows and rims follow what they show."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from media.canvas import (
     blur,
     clouds,
     draw_line,
+    even,
     fractal,
     grey_of,
     mixed,
@@ -140,3 +141,29 @@ def outline(canvas: Array, labels: Array, flat: Array) -> None:
                 if min(a.min(), b.min()) > 1:
                     place = int(a[1]), int(a[0])
                     stitch(canvas, a, b - a, 0.55 * flat[place] + np.array([10, 6, 20]), 6)
+
+
+# Cut paper
+
+SHEETS = np.array(
+    [(26, 34, 72), (40, 74, 120), (24, 122, 128), (214, 68, 72), (240, 128, 70), (248, 190, 90), (250, 226, 190)], float
+)
+
+
+def cut_paper(rgb: Array) -> Array:
+    """Sheets of coloured paper in many layers, the lighter ones below, each with a shadow under its rim."""
+    shape = rgb.shape[:2]
+    tone = even(blur(cv2.bilateralFilter(grey_of(rgb), 15, 60, 15).astype(np.float32), 5) + 5 * fractal(shape, 50))
+    picture = np.full((*shape, 3), SHEETS[-1]) + 3 * fractal(shape, 4)[..., None]
+    levels = np.linspace(0.94, 0.07, 13)
+    for number, level in enumerate(levels):
+        sheet = blur((tone < level).astype(np.float32), 3)
+        sheet = steps(sheet, 0.42, 0.58)
+        hue = SHEETS[(len(SHEETS) - 2 - number) % len(SHEETS)] * (1 - 0.16 * (number // len(SHEETS)))
+        fibres = 4 * fractal(shape, 4) + 3 * fractal(shape, 40)
+        shadow = blur(sheet, 6)
+        shadow = cv2.warpAffine(shadow, np.array([[1, 0, 7], [0, 1, 9]], np.float32), shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+        picture = picture * (1 - 0.6 * shadow * (1 - sheet))[..., None]
+        rim = cv2.Sobel(blur(sheet, 1), cv2.CV_32F, 1, 0) + cv2.Sobel(blur(sheet, 1), cv2.CV_32F, 0, 1)
+        picture = mixed(picture, hue + fibres[..., None] + 34 * np.clip(rim, -0.5, 1)[..., None], sheet)
+    return to_bytes(picture)

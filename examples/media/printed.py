@@ -47,13 +47,14 @@ def screen(share: Array, spacing: float, angle: float) -> Array:
 def risograph(rgb: Array) -> Array:
     """Two spot inks in coarse grains, the second out of register, with unevenly inked drums."""
     shape = rgb.shape[:2]
-    light = more_colourful(cv2.bilateralFilter(rgb, 11, 50, 11), 1.3, 1.15) / 255
+    light = (more_colourful(cv2.bilateralFilter(rgb, 11, 50, 11), 1.3) / 255) ** 0.8
     pink = 1 - (0.1 * light[..., 0] + 0.55 * light[..., 1] + 0.35 * light[..., 2])
     blue = 1 - (0.8 * light[..., 0] + 0.2 * light[..., 1])
     paper = np.array([246, 241, 228]) + 2.5 * fractal(shape, 3)[..., None]
     picture = paper * np.ones((*shape, 1))
     for share, ink, dx, dy in ((pink, (255, 76, 116), 0, 0), (blue, (0, 110, 150), 7, -5)):
-        levels = posterised(even(blur(share.astype(np.float32), 1.5)))
+        share = blur(share.astype(np.float32), 1.5)
+        levels = posterised(0.6 * even(share) + 0.4 * share)
         grains = moved(grained(levels, 4), dx, dy)
         y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
         drum = 0.9 + 0.05 * np.sin(y / 33 + dx) + 0.05 * fractal(shape, 90)
@@ -65,11 +66,11 @@ def risograph(rgb: Array) -> Array:
 
 def posterised(share: Array) -> Array:
     """Five levels from bare paper to solid ink, with soft steps."""
-    return np.select([share < k for k in (0.16, 0.34, 0.52, 0.7)], [0.0, 0.14, 0.4, 0.7], 1.0).astype(np.float32)
+    return np.select([share < k for k in (0.2, 0.36, 0.52, 0.68)], [0.0, 0.16, 0.42, 0.72], 1.0).astype(np.float32)
 
 
 def grained(share: Array, size: int) -> Array:
     """Grains of about ``size`` pixels, 0 to 1, that cover a share of the paper."""
-    noise = clouds(share.shape, size) - 0.8 * blur(clouds(share.shape, size), size)
+    noise = clouds(share.shape, size) + 0.6 * clouds(share.shape, 2)
     rank = even(noise)
     return steps(blur(share, 1.2) - rank, -0.06, 0.06) * (share > 0.01)
