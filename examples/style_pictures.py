@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
-
 from media import carved, dry, glass, ink_oil_print, light, pieces, plan, printed, scenery, scenes, wet
 from media.canvas import Array, reseed
 
@@ -25,6 +24,7 @@ FIRST: dict[str, Drawing] = {
     "oil": lambda: ink_oil_print.oil(scenes.landscape()),
     "print": lambda: ink_oil_print.print_of(scenes.photograph()),
 }
+# The place of one in this row is the seed of its random numbers: new ones go to the end.
 DRAWINGS: dict[str, Drawing] = {
     "watercolour": lambda: wet.watercolour(scenes.still_life()),
     "stained-glass": glass.stained_glass,
@@ -38,9 +38,9 @@ DRAWINGS: dict[str, Drawing] = {
     "woodcut": lambda: carved.woodcut(scenery.great_wave()),
     "risograph": lambda: printed.risograph(scenes.fishes()),
     "crayon": lambda: dry.crayon(scenery.balloons()),
-    "cut-paper": lambda: pieces.cut_paper(scenes.photo("coffee")),
+    "cut-paper": pieces.cut_paper,
     "pencil": lambda: dry.pencil(scenes.photo("astronaut", 1.1, (0.42, 0.12))),
-    "neon": lambda: light.neon(scenes.photo("coffee")),
+    "neon": lambda: light.neon(scenes.photo("coffee", 1.4, (0.42, 0.12))),
 }
 
 

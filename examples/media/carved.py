@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-
 from media.canvas import (
     RNG,
     Array,
@@ -79,7 +78,12 @@ def woodcut(rgb: Array) -> Array:
     rgb = wobbled(rgb, 1.6, 30, cv2.INTER_NEAREST)
     labels = np.unique(rgb.reshape(-1, 3), axis=0, return_inverse=True)[1].reshape(shape)
     y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
-    rings = y + 26 * clouds(shape, 300) + 5 * np.sin(x / 140) + 60 * np.exp(-(((x - 640) / 120) ** 2 + ((y - 260) / 90) ** 2))
+    rings = (
+        y
+        + 26 * clouds(shape, 300)
+        + 5 * np.sin(x / 140)
+        + 60 * np.exp(-(((x - 640) / 120) ** 2 + ((y - 260) / 90) ** 2))
+    )
     grain = 0.5 + 0.5 * np.sin(rings / 3.4 + 1.3 * clouds(shape, 60))
     grain = smeared(grain + 0.5 * fractal(shape, 4), np.zeros(shape, np.float32), 14)
     ink = rgb * (0.97 + 0.2 * (even(grain) - 0.6) + 0.03 * fractal(shape, 60))[..., None]

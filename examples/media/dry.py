@@ -1,4 +1,4 @@
-"""Charcoal, pastel and crayon: sticks that leave their colour on the tooth of the paper."""
+"""Charcoal, pastel, crayon and pencil: sticks that leave their colour on the tooth of the paper."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-
 from media.canvas import (
     RNG,
     Array,
@@ -160,7 +159,7 @@ def crayon(rgb: Array) -> Array:
 
 
 def pencil(rgb: Array) -> Array:
-    """Graphite in crossed layers of parallel strokes, denser where it is dark, and searching outlines, on white paper."""
+    """Graphite: crossed layers of parallel strokes, more where it is dark, and searching outlines."""
     grey = cv2.createCLAHE(2.0, (4, 4)).apply(grey_of(rgb))
     shape, tone = grey.shape, even(blur(grey, 2))
     tone = 0.5 * tone + 0.5 * blur(grey, 2).astype(np.float32) / 255
@@ -168,9 +167,12 @@ def pencil(rgb: Array) -> Array:
     slope = 0.9 + 0.2 * clouds(shape, 260)
     along = stroke_directions(grey, 8, slope, 30)
     lead = 0.16 * steps(-smeared(blur(tone, 3), along, 8), -0.75, -0.1) * (0.7 + 0.6 * grain)
-    for turn, low in ((0.0, 0.86), (0.7, 0.62), (-0.6, 0.45), (1.3, 0.3), (0.2, 0.2)):
-        for mask, _ in layers(shape, along, Stick(4, 74, 6500, 0.9, turn), steps(-tone, -low, -0.55 * low)):
-            lead = np.maximum(lead, lead * 0.5 + 0.62 * mask * (0.55 + 0.5 * grain))
+    for turn, low in ((0.0, 0.92), (0.6, 0.7), (-0.5, 0.54), (1.2, 0.4), (0.15, 0.27)):
+        likely = steps(-tone, -low, -0.6 * low)
+        kept = steps(-blur(tone, 3), -low - 0.1, -low + 0.02)
+        for mask, _ in layers(shape, along, Stick(4, 66, 5200, 0.9, turn), likely):
+            stroke = mask * kept * (0.72 + 0.28 * grain)
+            lead = np.maximum(lead + 0.22 * stroke, 0.6 * stroke)
     smooth = cv2.bilateralFilter(grey, 9, 60, 7).astype(np.float32)
     lines = steps(blur(smooth, 3.2) - blur(smooth, 1.5), 1.2, 6)
     for _ in range(2):

@@ -1,14 +1,13 @@
 """Ink, oil and print: strokes follow the structure of what they paint, the coarse ones first.
 
-Hertzmann, "Painterly Rendering with Curved Brush Strokes of Multiple Sizes" (SIGGRAPH 1998); contours are differences of
-Gaussians along edges (Kang et al., NPAR 2007).
+Hertzmann, "Painterly Rendering with Curved Brush Strokes of Multiple Sizes" (SIGGRAPH 1998); contours are differences
+of Gaussians along edges (Kang et al., NPAR 2007).
 """
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
-
 from media.canvas import RNG, Array, blur, clouds, draw_line, edge_directions, follow, to_bytes
 
 # Ink

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-
 from media.canvas import RNG, Array, blur, clouds, even, fractal, grey_of, steps, to_bytes
 
 TUBES = ((255, 20, 140), (0, 200, 255), (140, 50, 255), (255, 20, 140), (0, 200, 255), (255, 110, 20), (40, 90, 255))
@@ -71,7 +70,8 @@ def bricks(shape: tuple[int, int]) -> Array:
     y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     x, y = x + 1.5 * clouds(shape, 14), y + 1.5 * clouds(shape, 14)
     row = np.floor(y / 30)
-    column = np.floor((x + 33 * (row % 2)) / 66)
-    joint = np.minimum(np.minimum(y % 30, 30 - y % 30), np.minimum(*((x + 33 * (row % 2)) % 66, 66 - (x + 33 * (row % 2)) % 66)))
-    shade = np.random.default_rng(5).uniform(0.6, 1.1, 4096)[((row * 57 + column * 131) % 4096).astype(int)]
+    x = x + 33 * (row % 2)
+    column = np.floor(x / 66)
+    joint = np.minimum(np.minimum(y % 30, 30 - y % 30), np.minimum(x % 66, 66 - x % 66))
+    shade = RNG.uniform(0.6, 1.1, 4096)[((row * 57 + column * 131) % 4096).astype(int)]
     return (0.5 + 0.5 * steps(joint, 1, 4)) * shade * (1 + 0.1 * fractal(shape, 6))

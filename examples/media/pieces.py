@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from scipy.spatial import cKDTree
-from skimage.segmentation import felzenszwalb
-
 from media.canvas import (
     RNG,
     Array,
@@ -19,27 +16,33 @@ from media.canvas import (
     grey_of,
     mixed,
     more_colourful,
+    moved,
     scattered,
     steps,
     stroke_directions,
+    tapered,
     to_bytes,
 )
+from media.scenes import SHAPE
+from scipy.spatial import cKDTree
+from skimage.segmentation import felzenszwalb
 
 # Mosaic
 
 SMALTI = np.array(
     [
-        (244, 236, 214), (226, 208, 170), (200, 170, 120), (236, 190, 80), (216, 150, 40), (180, 100, 36), (206, 84, 44),
-        (160, 44, 36), (110, 30, 34), (226, 140, 110), (238, 190, 160), (120, 80, 56), (70, 46, 40), (34, 30, 36),
-        (22, 36, 76), (28, 62, 124), (46, 104, 160), (96, 156, 190), (160, 200, 206), (24, 110, 120), (60, 150, 146),
-        (36, 84, 56), (90, 130, 64), (160, 176, 90), (92, 96, 104), (150, 150, 146), (190, 192, 186), (96, 60, 110),
+        (244, 236, 214), (226, 208, 170), (200, 170, 120), (236, 190, 80), (216, 150, 40), (180, 100, 36),
+        (206, 84, 44), (160, 44, 36), (110, 30, 34), (226, 140, 110), (238, 190, 160), (120, 80, 56),
+        (70, 46, 40), (34, 30, 36), (22, 36, 76), (28, 62, 124), (46, 104, 160), (96, 156, 190),
+        (160, 200, 206), (24, 110, 120), (60, 150, 146), (36, 84, 56), (90, 130, 64), (160, 176, 90),
+        (92, 96, 104), (150, 150, 146), (190, 192, 186), (96, 60, 110),
     ],
     np.float32,
 )  # fmt: skip
 
 
 def mosaic(rgb: Array, size: float = 21) -> Array:
-    """Square tesserae in mortar, turned along the contours (Hausner, "Simulating Decorative Mosaics", SIGGRAPH 2001)."""
+    """Square tesserae in mortar, turned along contours (Hausner, "Simulating Decorative Mosaics", SIGGRAPH 2001)."""
     rgb = to_bytes(more_colourful(rgb, 1.1))
     half = cv2.resize(rgb, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     directions = stroke_directions(grey_of(half), 7, 0.5 * clouds(half.shape[:2], 150), 5)
@@ -146,24 +149,45 @@ def outline(canvas: Array, labels: Array, flat: Array) -> None:
 # Cut paper
 
 SHEETS = np.array(
-    [(26, 34, 72), (40, 74, 120), (24, 122, 128), (214, 68, 72), (240, 128, 70), (248, 190, 90), (250, 226, 190)], float
-)
+    [
+        (255, 246, 214), (252, 214, 120), (246, 164, 78), (236, 110, 76), (204, 62, 84), (146, 44, 96),
+        (250, 226, 196), (92, 186, 176), (32, 136, 148), (24, 92, 124), (26, 58, 96), (20, 34, 66),
+    ],
+    np.float32,
+)  # fmt: skip
 
 
-def cut_paper(rgb: Array) -> Array:
-    """Sheets of coloured paper in many layers, the lighter ones below, each with a shadow under its rim."""
-    shape = rgb.shape[:2]
-    tone = even(blur(cv2.bilateralFilter(grey_of(rgb), 15, 60, 15).astype(np.float32), 5) + 5 * fractal(shape, 50))
-    picture = np.full((*shape, 3), SHEETS[-1]) + 3 * fractal(shape, 4)[..., None]
-    levels = np.linspace(0.94, 0.07, 13)
-    for number, level in enumerate(levels):
-        sheet = blur((tone < level).astype(np.float32), 3)
-        sheet = steps(sheet, 0.42, 0.58)
-        hue = SHEETS[(len(SHEETS) - 2 - number) % len(SHEETS)] * (1 - 0.16 * (number // len(SHEETS)))
-        fibres = 4 * fractal(shape, 4) + 3 * fractal(shape, 40)
-        shadow = blur(sheet, 6)
-        shadow = cv2.warpAffine(shadow, np.array([[1, 0, 7], [0, 1, 9]], np.float32), shape[::-1], borderMode=cv2.BORDER_REPLICATE)
-        picture = picture * (1 - 0.6 * shadow * (1 - sheet))[..., None]
-        rim = cv2.Sobel(blur(sheet, 1), cv2.CV_32F, 1, 0) + cv2.Sobel(blur(sheet, 1), cv2.CV_32F, 0, 1)
-        picture = mixed(picture, hue + fibres[..., None] + 34 * np.clip(rim, -0.5, 1)[..., None], sheet)
+def cut_paper() -> Array:
+    """A sun at the end of a valley: twelve sheets with holes over each other, each with a shadow under its rim."""
+    height, width = SHAPE
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    far = np.hypot((x - 0.56 * width) / 0.72, y - 0.4 * height) + 120 * clouds(SHAPE, 240) + 46 * clouds(SHAPE, 100)
+    depth = even(far)
+    picture = SHEETS[0] + 3 * fractal(SHAPE, 4)[..., None]
+    for number, level in enumerate(np.linspace(0.03, 0.93, len(SHEETS) - 1), 1):
+        lobes = 0.022 * np.abs(clouds(SHAPE, 34)) + 0.028 * clouds(SHAPE, 90)
+        sheet = steps(blur((depth + lobes > level).astype(np.float32), 2.5), 0.4, 0.6)
+        sheet = with_leaves(sheet, depth + lobes, level)
+        shifted = moved(sheet, -6, -8)
+        shadow = 0.5 * blur(shifted, 5) + 0.3 * blur(shifted, 14)
+        picture = picture * (1 - 0.8 * shadow * (1 - sheet))[..., None]
+        fibres = 3.5 * fractal(SHAPE, 4) + 3 * fractal(SHAPE, 40)
+        soft = blur(sheet, 1)
+        rim = cv2.Sobel(soft, cv2.CV_32F, 1, 0) + cv2.Sobel(soft, cv2.CV_32F, 0, 1)
+        picture = mixed(picture, SHEETS[number] + (fibres + 34 * np.clip(rim, -0.5, 1))[..., None], sheet)
     return to_bytes(picture)
+
+
+def with_leaves(sheet: Array, depth: Array, level: float) -> Array:
+    """A sheet with pointed leaves along its rim, which point into the hole."""
+    leaves = np.zeros(sheet.shape, np.uint8)
+    dx, dy = cv2.Sobel(blur(depth, 12), cv2.CV_32F, 1, 0), cv2.Sobel(blur(depth, 12), cv2.CV_32F, 0, 1)
+    for point in scattered(sheet.shape, 30):
+        place = tuple(np.clip(point[::-1].astype(int), 0, np.array(sheet.shape) - 1))
+        if abs(depth[place] - level - 0.015) < 0.02:
+            angle = np.arctan2(-dy[place], -dx[place]) + RNG.normal(0, 0.7)
+            bend = angle + RNG.normal(0, 0.4) * np.linspace(-1, 1, 12)
+            length = RNG.uniform(34, 66)
+            path = point + (np.stack([np.cos(bend), np.sin(bend)], 1) * length / 12).cumsum(0)
+            tapered(leaves, path, 0.34 * length, 255)
+    return np.maximum(sheet, leaves.astype(np.float32) / 255)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import cv2
 import numpy as np
-
 from media.canvas import RNG, Array, blur, clouds, fractal, steps, to_bytes
 from media.scenes import SHAPE
 
@@ -18,14 +18,24 @@ def blueprint() -> Array:
     """A rocket, wheels, a bridge, a house and springs, with their measures, hatched where they are cut."""
     sheet = Sheet()
     sheet.rocket((300, 384), 340)
-    for middle, radius, teeth in (((720, 210), 130, 22), ((915, 330), 92, 16), ((560, 640), 96, 17), ((880, 90), 60, 11)):
+    for middle, radius, teeth in (
+        ((720, 210), 130, 22),
+        ((915, 330), 92, 16),
+        ((560, 640), 96, 17),
+        ((880, 90), 60, 11),
+    ):
         sheet.gear(middle, radius, teeth)
     sheet.house((70, 90), 150)
     sheet.bridge((650, 560), (1000, 690), 6)
     sheet.spring((440, 90), (440, 330), 34, 7)
     sheet.spring((60, 700), (260, 700), 30, 8)
     sheet.wheel((120, 500), 88)
-    sheet.wheel((500, 440), 62)
+    sheet.wheel((520, 430), 72)
+    sheet.wheel((690, 440), 84)
+    sheet.wheel((965, 490), 52)
+    sheet.gear((130, 330), 62, 12)
+    sheet.gear((850, 470), 58, 10)
+    sheet.spring((600, 40), (800, 40), 24, 8)
     for a, b, away in (
         ((590, 210), (850, 210), 158), ((650, 560), (1000, 560), -26), ((70, 240), (220, 240), 44),
         ((32, 500), (208, 500), 112), ((400, 640), (400, 120), 0), ((464, 640), (656, 640), 112),
@@ -46,9 +56,12 @@ class Sheet:
         if beyond:
             path[0] += beyond * unit(path[0] - path[1])
             path[-1] += beyond * unit(path[-1] - path[-2])
-        cv2.polylines(self.lines, [np.rint(path * 16).astype(np.int32)], False, int(RNG.uniform(200, 255)), width, cv2.LINE_AA, 4)
+        cv2.polylines(
+            self.lines, [np.rint(path * 16).astype(np.int32)], False, int(RNG.uniform(200, 255)), width, cv2.LINE_AA, 4
+        )
 
     def circle(self, middle: Point, radius: float, width: int = MIDDLE) -> None:
+        """A circle, with a compass."""
         place = np.rint(np.array(middle) * 16).astype(int).tolist()
         cv2.circle(self.lines, place, int(radius * 16), int(RNG.uniform(200, 255)), width, cv2.LINE_AA, 4)
 
@@ -83,7 +96,9 @@ class Sheet:
             head = [end, end + 17 * inward + 5 * across, end + 17 * inward - 5 * across]
             cv2.fillPoly(self.lines, [np.rint(head).astype(np.int32)], 240, cv2.LINE_AA)
         place = np.rint((a + b) / 2 + [8, -8]).astype(int).tolist()
-        cv2.putText(self.lines, str(int(np.linalg.norm(b - a) * 5)), place, cv2.FONT_HERSHEY_SIMPLEX, 0.7, 235, 2, cv2.LINE_AA)
+        cv2.putText(
+            self.lines, str(int(np.linalg.norm(b - a) * 5)), place, cv2.FONT_HERSHEY_SIMPLEX, 0.7, 235, 2, cv2.LINE_AA
+        )
 
     def gear(self, middle: Point, radius: float, teeth: int) -> None:
         """A toothed wheel with a hub and spokes, one quarter of its rim hatched."""
@@ -120,7 +135,10 @@ class Sheet:
         up = np.linspace(0, 1, 40)
         wide = 0.22 * half * np.sin(np.pi * (0.12 + 0.88 * (1 - up)) * 0.62) ** 0.55
         top = middle[1] - half
-        sides = {s: np.stack([middle[0] + s * (wide - wide[-1] * up**6), top + 2 * half * (1 - up) * 0.86], 1) for s in (-1, 1)}
+        sides = {
+            s: np.stack([middle[0] + s * (wide - wide[-1] * up**6), top + 2 * half * (1 - up) * 0.86], 1)
+            for s in (-1, 1)
+        }
         for side in sides.values():
             self.line(side, THICK)
         inner = sides[1].copy()
@@ -162,7 +180,7 @@ class Sheet:
         xs = np.linspace(x0, x1, bays + 1)
         for y in (y0, y0 + 10, y1, y1 - 10):
             self.line([(x0, y), (x1, y)], THICK if y in (y0, y1) else THIN, 16)
-        for left, right in zip(xs, xs[1:], strict=False):
+        for left, right in pairwise(xs):
             self.line([(left, y0), (left, y1)])
             self.line([(left, y0), (right, y1)], MIDDLE)
             self.line([(left, y1), (right, y0)], MIDDLE)
@@ -171,6 +189,7 @@ class Sheet:
         self.hatch([(x0, y1), (x1, y1), (x1, y1 + 34), (x0, y1 + 34)])
 
     def spring(self, a: Point, b: Point, radius: float, turns: int) -> None:
+        """A spring in two turns of wire, around its axis."""
         start, way = np.array(a, float), np.array(b, float) - a
         along = unit(way)
         across = np.array([-along[1], along[0]])

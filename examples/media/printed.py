@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-
 from media.canvas import Array, blur, clouds, even, fractal, more_colourful, moved, steps, to_bytes
 
 # Halftone
 
 
-def halftone(rgb: Array, spacing: float = 18) -> Array:
+def halftone(rgb: Array, spacing: float = 16) -> Array:
     """Four inks in rows of dots, each row at its own angle, on paper that has yellowed a little."""
     shape = rgb.shape[:2]
-    light = more_colourful(blur(rgb, 1.5), 1.7, 1.15) / 255
+    light = (more_colourful(blur(rgb, 1.5), 1.6) / 255) ** 0.7
     black = 1 - light.max(2)
-    cyan, magenta, yellow = np.moveaxis(1 - light - 0.75 * black[..., None], 2, 0)
-    paper = np.array([248, 242, 226]) + 2 * fractal(shape, 8)[..., None]
+    cyan, magenta, yellow = np.moveaxis(1 - light - 0.5 * black[..., None], 2, 0)
+    paper = np.array([250, 244, 228]) + 2 * fractal(shape, 8)[..., None]
     picture = paper * np.ones((*shape, 1))
     for share, degrees, ink in (
-        (yellow, 0, (255, 222, 20)),
-        (magenta, 75, (228, 20, 120)),
-        (cyan, 15, (0, 150, 222)),
-        (0.95 * black - 0.1, 45, (28, 26, 34)),
+        (yellow, 0, (255, 224, 40)),
+        (magenta, 75, (236, 40, 130)),
+        (cyan, 15, (20, 160, 226)),
+        (1.2 * black - 0.06, 45, (24, 22, 34)),
     ):
-        covered = screen(share.clip(0, 1), spacing, np.radians(degrees))
-        pale = 1 - covered[..., None] * (1 - np.array(ink) / 255)
-        picture = picture * pale
-    return to_bytes(picture)
+        covered = screen(share.clip(0.05 if sum(ink) > 200 else 0, 1), spacing, np.radians(degrees))
+        covered = 0.58 * covered + 0.42 * blur(covered, 0.45 * spacing)  # light spreads in the paper between the dots
+        picture = picture * (1 - covered[..., None] * (1 - np.array(ink) / 255))
+    return to_bytes(more_colourful(picture, 1.15, 1.1))
 
 
 def screen(share: Array, spacing: float, angle: float) -> Array:
@@ -38,7 +37,7 @@ def screen(share: Array, spacing: float, angle: float) -> Array:
     hill = (np.cos(2 * np.pi * u / spacing) + np.cos(2 * np.pi * v / spacing)) / 2
     order = np.sort(hill.ravel()[::37])
     level = order[np.clip(((1 - blur(share.astype(np.float32), 3)) * len(order)).astype(int), 0, len(order) - 1)]
-    return steps(hill - level, -0.1, 0.1) * (share > 0.02)
+    return steps(hill - level, -0.16, 0.16)
 
 
 # Risograph
@@ -56,7 +55,7 @@ def risograph(rgb: Array) -> Array:
         share = blur(share.astype(np.float32), 1.5)
         levels = posterised(0.6 * even(share) + 0.4 * share)
         grains = moved(grained(levels, 4), dx, dy)
-        y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
+        y = np.arange(shape[0], dtype=np.float32)[:, None]
         drum = 0.9 + 0.05 * np.sin(y / 33 + dx) + 0.05 * fractal(shape, 90)
         spots = steps(fractal(shape, 5), 2.3, 2.7)
         covered = np.clip(grains * drum * (1 - spots), 0, 1)[..., None]

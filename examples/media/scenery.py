@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-
 from media.canvas import RNG, Array, clouds, mixed, steps, to_bytes
 from media.scenes import SHAPE
 
@@ -51,7 +50,9 @@ def balloon(canvas: Array, cx: float, cy: float, size: float, hues: tuple[tuple[
     inside = steps((half - np.abs(dx)) * size, 0, 1.5) * (np.abs(dy) < 0.98)
     canvas = to_bytes(mixed(canvas, cloth, inside))
     for side in (-0.14, 0.14):
-        ends = np.rint(np.array([(cx + side * size, cy + 0.95 * size), (cx + side * 0.7 * size, cy + 1.3 * size)])).astype(int)
+        ends = np.rint(
+            np.array([(cx + side * size, cy + 0.95 * size), (cx + side * 0.7 * size, cy + 1.3 * size)])
+        ).astype(int)
         cv2.line(canvas, ends[0].tolist(), ends[1].tolist(), (70, 50, 40), 2, cv2.LINE_AA)
     corner = np.rint([cx - 0.13 * size, cy + 1.28 * size, cx + 0.13 * size, cy + 1.5 * size]).astype(int).tolist()
     cv2.rectangle(canvas, corner[:2], corner[2:], (120, 80, 40), -1)
@@ -83,12 +84,19 @@ def great_wave() -> Array:
     ):  # fmt: skip
         ends = [(int(side * width), int(top * height)) for side in (left, right)]
         cv2.line(canvas, *ends, colour, thick, cv2.LINE_8)
-        cv2.line(canvas, (ends[0][0] + 90, ends[0][1] + thick), (ends[1][0] - 70, ends[1][1] + thick), colour, thick - 8)
+        cv2.line(
+            canvas, (ends[0][0] + 90, ends[0][1] + thick), (ends[1][0] - 70, ends[1][1] + thick), colour, thick - 8
+        )
     slope = 0.2 * height + 0.5 * height * (np.abs(x / width - 0.46) * 2.2) ** 0.72
     canvas[y > slope] = MIDDLE
     canvas[(y > slope) & (y < 0.29 * height + 34 * np.abs((x / 44) % 2 - 1) + 0.2 * (slope - 0.2 * height))] = BEIGE
     for row, (base, tall, long, lean, phase) in enumerate(
-        ((0.6, 120, 330, 0.5, 0.3), (0.7, 150, 420, 0.8, 0.75), (0.82, 230, 560, 1.05, 0.12), (0.97, 150, 380, 0.7, 0.6))
+        (
+            (0.6, 120, 330, 0.5, 0.3),
+            (0.7, 150, 420, 0.8, 0.75),
+            (0.82, 230, 560, 1.05, 0.12),
+            (0.97, 150, 380, 0.7, 0.6),
+        )
     ):
         wave_row(canvas, base * height, tall, long, lean, phase)
         if row == 1:
@@ -100,7 +108,15 @@ def wave_row(canvas: Array, base: float, tall: float, long: float, lean: float, 
     """A row of waves of equal length, in bands of colour along their backs, with claws of foam."""
     t = np.linspace(-1.5, 5, 900)
     rise = (0.5 + 0.5 * np.cos(2 * np.pi * (t - phase))) ** 2.2
-    bands = [(1.0, BEIGE), (0.93, PRUSSIAN), (0.8, PALE), (0.72, PRUSSIAN), (0.58, MIDDLE), (0.5, PALE), (0.43, PRUSSIAN)]
+    bands = [
+        (1.0, BEIGE),
+        (0.93, PRUSSIAN),
+        (0.8, PALE),
+        (0.72, PRUSSIAN),
+        (0.58, MIDDLE),
+        (0.5, PALE),
+        (0.43, PRUSSIAN),
+    ]
     bands += [(0.3, PALE), (0.24, MIDDLE), (0.12, PRUSSIAN), (0.02, PALE), (-0.06, PRUSSIAN)]
     for share, colour in bands:
         up = tall * rise * share + 46 * (share - 1)
@@ -115,7 +131,7 @@ def wave_row(canvas: Array, base: float, tall: float, long: float, lean: float, 
             place = point + RNG.normal(0, 7, 2) + [13 * high, 6 * high]
             cv2.circle(canvas, np.rint(place).astype(int).tolist(), radius, BEIGE, -1)
     for point in crest[(rise > 0.3)][::9]:
-        drop = np.rint(point + [RNG.uniform(0, 90), RNG.uniform(-46, 46)]).astype(int).tolist()
+        drop = np.rint(point + np.array([RNG.uniform(0, 90), RNG.uniform(-46, 46)])).astype(int).tolist()
         cv2.circle(canvas, drop, int(RNG.integers(3, 8)), BEIGE, -1)
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from skimage import data
-
 from media.canvas import RNG, WIDTH, Array, clouds, mixed, steps, to_bytes
+from skimage import data
 
 
 def photograph() -> Array:
@@ -191,12 +190,16 @@ def fish(canvas: Array, middle: Array, size: float, turn: float, hues: Array) ->
     tail = 12 * np.minimum(0.1 - (along + 0.82) * 0.9 - np.abs(np.abs(across) - 0.2), along + 1.3)
     fins = 10 * (0.2 - np.hypot((along + 0.05) / 1.6, np.abs(across) - half * 0.95))
     for shape, colour in ((fins, hues[0]), (tail, mixed(hues[0], hues[1], 0.5 + 0.5 * np.sin(across * 40)))):
-        canvas[:] = to_bytes(mixed(mixed(canvas, (24, 22, 36), steps(shape, -0.3, 0.1)), colour, steps(shape, 0.1, 0.4)))
+        canvas[:] = to_bytes(
+            mixed(mixed(canvas, (24, 22, 36), steps(shape, -0.3, 0.1)), colour, steps(shape, 0.1, 0.4))
+        )
     scales = np.sin(along * 26 + 3 * across**2) * np.cos(across * 30)
     skin = mixed(hues[0], hues[1], 0.55 + 1.3 * across + 0.22 * scales)
     skin = mixed(skin, (250, 240, 214), steps(across / (half + 1e-3), 0.5, 0.95))
     skin = mixed(skin, (30, 40, 80), steps(np.sin(along * 11), 0.75, 0.95) * (along < 0.4))
-    skin = mixed(skin, (40, 30, 40), steps(-np.abs(np.hypot(along - 0.25, across) - 0.34), -0.05, -0.02) * (along > 0.4))
+    skin = mixed(
+        skin, (40, 30, 40), steps(-np.abs(np.hypot(along - 0.25, across) - 0.34), -0.05, -0.02) * (along > 0.4)
+    )
     canvas[:] = to_bytes(mixed(mixed(canvas, (24, 22, 36), steps(body, -0.45, 0)), skin, steps(body, 0, 0.35)))
     eye = np.hypot(along - 0.72, across + 0.06)
     for radius, colour in ((0.085, (250, 244, 226)), (0.05, (16, 16, 24))):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from skimage.segmentation import felzenszwalb
-
 from media.canvas import (
     RNG,
     Array,
@@ -23,6 +21,7 @@ from media.canvas import (
     to_bytes,
     wobbled,
 )
+from skimage.segmentation import felzenszwalb
 
 PAPER = np.array([252, 249, 240], np.float32)
 
@@ -55,7 +54,7 @@ def glazes(rgb: Array) -> Array:
 
 
 def washes(rgb: Array, labels: Array) -> Array:
-    """A wash for each label: another density each, uneven inside, dark at its rim, with gaps of paper here and there."""
+    """A wash for each label: uneven inside, dark at its rim, with gaps of paper here and there."""
     shape = labels.shape
     labels = wobbled(labels.astype(np.float32), 2.2, 22, cv2.INTER_NEAREST).astype(np.int64)
     colours = pigment(averages(rgb, labels), 1.5) * RNG.uniform(0.75, 1.25, (labels.max() + 1, 1))
