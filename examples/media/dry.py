@@ -63,7 +63,7 @@ def layers(shape: tuple[int, int], directions: Array, stick: Stick, wanted: Arra
 
 def tooth(shape: tuple[int, int], directions: Array, scale: int) -> Array:
     """The heights of paper, from 0 to 1, a little drawn out along the strokes."""
-    return even(fractal(shape, scale) + smeared(fractal(shape, scale), directions, 4))
+    return even(blur(fractal(shape, scale) + 1.4 * smeared(fractal(shape, scale), directions, 4), 0.7))
 
 
 def on(grain: Array, stick: Stick) -> Array:
@@ -79,9 +79,9 @@ def charcoal(rgb: Array) -> Array:
     grey = cv2.createCLAHE(2.5, (4, 4)).apply(grey_of(rgb))
     shape, tone = grey.shape, even(blur(grey, 2.5))
     directions = stroke_directions(grey, 9, -0.85 + 0.35 * clouds(shape, 260))
-    grain = tooth(shape, directions, 5)
+    grain = tooth(shape, directions, 3)
     smudge = smeared(blur(tone, 6) + 0.12 * fractal(shape, 30) + 0.07 * fractal(shape, 8), directions, 24, 2)
-    dark = 0.9 * steps(-smudge, -0.85, -0.12) * (0.86 + 0.2 * grain)
+    dark = 0.9 * steps(-smudge, -0.85, -0.12) * (0.92 + 0.1 * grain)
     for stick, low in (
         (Stick(24, 130, 1500, 0.42), 0.95),
         (Stick(14, 80, 3000, 0.55, 0.25), 0.66),
@@ -110,9 +110,9 @@ def pastel(rgb: Array) -> Array:
     grey = grey_of(rgb)
     shape = grey.shape
     directions = stroke_directions(grey, 8, 0.9 + 0.8 * clouds(shape, 220))
-    grain = tooth(shape, directions, 5)
-    paper = np.array([104, 92, 128]) + 10 * (grain[..., None] - 0.5)
-    picture = mixed(paper, more_colourful(blur(rgb, 8), 1.2), 0.62 * smeared(grain, directions, 9) + 0.1)
+    grain = tooth(shape, directions, 3)
+    paper = np.array([128, 112, 146]) + 10 * (grain[..., None] - 0.5)
+    picture = mixed(paper, more_colourful(blur(rgb, 8), 1.2), 0.5 * smeared(grain, directions, 9) + 0.3)
     for stick in (
         Stick(30, 96, 1700, 0.62, 0.5),
         Stick(20, 72, 2600, 0.58, -0.2),

@@ -69,11 +69,11 @@ def boat(canvas: Array, place: Array, size: float) -> None:
 
 
 PRUSSIAN, MIDDLE, PALE = (24, 48, 92), (72, 116, 156), (158, 188, 196)
-BEIGE, VERMILION, OCHRE = (240, 226, 194), (200, 72, 48), (220, 170, 96)
+BEIGE, SNOW, VERMILION, OCHRE = (240, 226, 194), (250, 246, 234), (200, 72, 48), (220, 170, 96)
 
 
 def great_wave() -> Array:
-    """A sun, bands of mist, a mountain with snow and rows of waves that lean over, in seven flat colours."""
+    """A sun, bands of mist, a mountain with snow and rows of waves that lean over, in flat colours."""
     height, width = SHAPE
     canvas = np.full((*SHAPE, 3), BEIGE, np.uint8)
     y, x = np.mgrid[:height, :width].astype(np.float32)
@@ -89,7 +89,7 @@ def great_wave() -> Array:
         )
     slope = 0.2 * height + 0.5 * height * (np.abs(x / width - 0.46) * 2.2) ** 0.72
     canvas[y > slope] = MIDDLE
-    canvas[(y > slope) & (y < 0.29 * height + 34 * np.abs((x / 44) % 2 - 1) + 0.2 * (slope - 0.2 * height))] = BEIGE
+    canvas[(y > slope) & (y < 0.29 * height + 34 * np.abs((x / 44) % 2 - 1) + 0.2 * (slope - 0.2 * height))] = SNOW
     for row, (base, tall, long, lean, phase) in enumerate(
         (
             (0.6, 120, 330, 0.5, 0.3),
