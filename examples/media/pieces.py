@@ -41,7 +41,7 @@ SMALTI = np.array(
 )  # fmt: skip
 
 
-def mosaic(rgb: Array, size: float = 21) -> Array:
+def mosaic(rgb: Array, size: float = 27) -> Array:
     """Square tesserae in mortar, turned along contours (Hausner, "Simulating Decorative Mosaics", SIGGRAPH 2001)."""
     rgb = to_bytes(more_colourful(rgb, 1.1))
     half = cv2.resize(rgb, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
@@ -59,7 +59,7 @@ def mosaic(rgb: Array, size: float = 21) -> Array:
     bevel = steps(gap, 2.6, 6) - 0.16 * np.sign(u + v) * (1 - steps(gap, 4, 8))
     stone = colours[labels] * (light * (0.72 + 0.28 * bevel))[..., None]
     mortar = np.array([84, 78, 72]) * (1 + 0.14 * fractal(labels.shape, 5)[..., None])
-    return to_bytes(mixed(mortar * 0.82, stone, steps(blur(gap, 0.7), 2, 4)))
+    return to_bytes(mixed(mortar * 0.82, stone, steps(blur(gap, 0.7), 2.4, 4.8)))
 
 
 def settled(seeds: Array, directions: Array, edges: Array, rounds: int) -> Array:
