@@ -36,8 +36,11 @@ class Scenes:
         self.middle = (SIDE - 1) / 2
         self.grid = np.stack([columns, rows], axis=-1) - self.middle
 
-    def draw(self, rng: np.random.Generator) -> tuple[Array, Array, Array, Array]:
-        """Return a frame, the next one, the flow (SIDE, SIDE, 2) from it back to the first, and where that holds."""
+    def draw(self, rng: np.random.Generator, flat: float = 0) -> tuple[Array, Array, Array, Array]:
+        """Return a frame, the next one, the flow (SIDE, SIDE, 2) from it back to the first, and where that holds.
+
+        ``flat``: the share of scenes of low contrast, in whose noise no strokes are to be seen.
+        """
         photograph, view, move = self._photograph(rng), None, self._motion(rng)
         view = self._view(photograph, rng)
         moved = self._moved(move)
@@ -49,6 +52,9 @@ class Scenes:
         holds = holds * ((at > 1) & (at < SIDE - 2)).all(-1)
         gamma, lift = np.exp(rng.normal(0, 0.15)), rng.normal(0, 0.03)
         first, second = (np.clip(np.clip(each, 0, 1) ** gamma + lift, 0, 1) for each in (first, second))
+        if flat and rng.random() < flat:
+            contrast, grey = rng.uniform(0.15, 0.6), rng.uniform(0.1, 0.9)
+            first, second = (np.clip(grey + contrast * (each - each.mean()), 0, 1) for each in (first, second))
         if rng.random() < 0.3:
             second = second * (1 + rng.normal(0, 0.01))
         return _spoilt(first, rng), _spoilt(second, rng), flow.astype(np.float32), holds.astype(np.float32)

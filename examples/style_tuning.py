@@ -15,6 +15,7 @@ teacher paints at 2/3 to 3/2 of the size. Needs onnxruntime, and hours on two co
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -35,12 +36,25 @@ from vidtrans.video.images.picture import read_picture
 
 BATCH = 2  # scenes a step
 STYLES, SKETCHED, STROKE = 26, 3, 1.5  # of the network of many styles; paintings of each; factor of the stroke size
-RATE, WARM_UP, AVERAGED, SAVED = 1.5e-3, 50, 0.99, 250
-WEIGHTS = {"steady": 150.0, "texture": 1.0, "content": 0.3, "places": 15.0, "colours": 1.0, "lines": 1.0}
+WARM_UP, AVERAGED, SAVED = 50, 0.99, 250
+WEIGHTS = {"steady": 1.0, "texture": 1.0, "content": 0.3, "places": 15.0, "colours": 1.0, "lines": 1.0}
 TAPS = (2, 5, 8)  # blocks of the predictor, beside its first layer, whose features are compared
 LIGHT = torch.tensor([0.2126, 0.7152, 0.0722]).view(1, 3, 1, 1)
 LAPLACIAN = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]]).view(1, 1, 3, 3)
 Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of the training: the learning rate falls along a cosine. ``flat``: the share of scenes of low contrast."""
+
+    steps: int
+    rate: float
+    steady: float
+    flat: float
+
+
+PHASES = Phase(5000, 1.5e-3, 150.0, 0.0), Phase(1500, 6e-4, 250.0, 0.35)
 
 
 def style_vectors(prediction: StylePrediction) -> Array:
@@ -216,10 +230,10 @@ def _warped(pictures: Tensor, flow: Tensor) -> Tensor:
     return F.grid_sample(pictures, at / (SIDE - 1) * 2 - 1, "bicubic", "border", align_corners=True)
 
 
-def drawn(step: int, scenes: Scenes, styles: Array) -> dict[str, Tensor]:
+def drawn(step: int, scenes: Scenes, styles: Array, flat: float) -> dict[str, Tensor]:
     """Return the scenes, the styles, some of them mixed, and the stroke sizes of a step."""
     rng = np.random.default_rng((0, step))
-    found = [scenes.draw(rng) for _ in range(BATCH)]
+    found = [scenes.draw(rng, flat) for _ in range(BATCH)]
     first, second, flow, holds = (torch.from_numpy(np.stack(part)) for part in zip(*found, strict=True))
     chosen = []
     for _ in range(BATCH):
@@ -242,13 +256,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("original", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--state", type=Path, default=Path("style-tuning.pt"), help="of a training, to go on with")
     options = parser.parse_args()
     prediction = StylePrediction(options.original)
     scenes, styles = Scenes(), style_vectors(prediction)
     student, teacher = Student(prediction.weights), Teacher(prediction.weights)
-    optimizer = torch.optim.Adam(student.parameters(), RATE, (0.9, 0.99))
+    optimizer = torch.optim.Adam(student.parameters(), PHASES[0].rate, (0.9, 0.99))
     average = {name: value.detach().clone() for name, value in student.named_parameters()}
     done, shown = 0, dict.fromkeys(WEIGHTS, 0.0)
     if options.state.exists():
@@ -256,18 +269,20 @@ def main() -> None:
         student.load_state_dict(state["student"])
         optimizer.load_state_dict(state["optimizer"])
         average, done = state["average"], state["done"]
-    for step in range(done, options.steps):
-        rate = RATE * min(1, (step + 1) / WARM_UP) * (1 + np.cos(np.pi * step / options.steps)) / 2 + 1e-6
+    plan = [(phase, step) for phase in PHASES for step in range(phase.steps)]
+    for step, (phase, at) in enumerate(plan[done:], done):
+        rate = phase.rate * min(1, (at + 1) / WARM_UP) * (1 + np.cos(np.pi * at / phase.steps)) / 2 + 1e-6
         optimizer.param_groups[0]["lr"] = float(rate)
-        found = losses(student, teacher, prediction, drawn(step, scenes, styles))
+        weights = WEIGHTS | {"steady": phase.steady}
+        found = losses(student, teacher, prediction, drawn(step, scenes, styles, phase.flat))
         optimizer.zero_grad()
-        torch.stack([WEIGHTS[name] * loss for name, loss in found.items()]).sum().backward()
+        torch.stack([weights[name] * loss for name, loss in found.items()]).sum().backward()
         nn.utils.clip_grad_norm_(student.parameters(), 1.0)
         optimizer.step()
         for name, value in student.named_parameters():
             average[name].lerp_(value.detach(), 1 - AVERAGED)
         shown = {name: shown[name] + 0.02 * (float(loss.detach()) - shown[name]) for name, loss in found.items()}
-        if (step + 1) % SAVED == 0 or step + 1 == options.steps:
+        if (step + 1) % SAVED == 0 or step + 1 == len(plan):
             print(step + 1, *(f"{name} {value:.4f}" for name, value in shown.items()), flush=True)
             state = {"student": student.state_dict(), "optimizer": optimizer.state_dict(), "average": average}
             torch.save(state | {"done": step + 1}, options.state.with_suffix(".new"))

@@ -337,6 +337,7 @@ def look(
     output: Path | str | None = ...,
     *,
     on: Path | Sequence[Path | str] | str = ...,
+    crop: str | None = ...,
     minutes: float | None = ...,
     fresh: bool = ...,
     optimise: bool = ...,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+
 from media.canvas import (
     RNG,
     Array,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from scipy.spatial import cKDTree
+
 from media.canvas import RNG, Array, blur, clouds, fractal, smeared, steps, to_bytes, wobbled
 from media.scenes import SHAPE
-from scipy.spatial import cKDTree
 
 HUES: dict[str, tuple[tuple[int, int, int], ...]] = {
     "sun": ((255, 208, 40), (255, 170, 20)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+
 from media.canvas import RNG, Array, blur, clouds, draw_line, edge_directions, follow, to_bytes
 
 # Ink

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+
 from media.canvas import RNG, Array, blur, clouds, even, fractal, grey_of, steps, to_bytes
 
 TUBES = ((255, 20, 140), (0, 200, 255), (140, 50, 255), (255, 20, 140), (0, 200, 255), (255, 110, 20), (40, 90, 255))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from scipy.spatial import cKDTree
+from skimage.segmentation import felzenszwalb
+
 from media.canvas import (
     RNG,
     Array,
@@ -24,8 +27,6 @@ from media.canvas import (
     to_bytes,
 )
 from media.scenes import SHAPE
-from scipy.spatial import cKDTree
-from skimage.segmentation import felzenszwalb
 
 # Mosaic
 

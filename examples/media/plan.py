@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
+
 from media.canvas import RNG, Array, blur, clouds, fractal, steps, to_bytes
 from media.scenes import SHAPE
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+
 from media.canvas import Array, blur, clouds, even, fractal, more_colourful, moved, steps, to_bytes
 
 # Halftone

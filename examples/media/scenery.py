@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+
 from media.canvas import RNG, Array, clouds, mixed, steps, to_bytes
 from media.scenes import SHAPE
 

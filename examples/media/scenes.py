@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from media.canvas import RNG, WIDTH, Array, clouds, mixed, steps, to_bytes
 from skimage import data
+
+from media.canvas import RNG, WIDTH, Array, clouds, mixed, steps, to_bytes
 
 
 def photograph() -> Array:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from skimage.segmentation import felzenszwalb
+
 from media.canvas import (
     RNG,
     Array,
@@ -21,7 +23,6 @@ from media.canvas import (
     to_bytes,
     wobbled,
 )
-from skimage.segmentation import felzenszwalb
 
 PAPER = np.array([252, 249, 240], np.float32)
 
