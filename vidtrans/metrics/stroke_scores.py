@@ -1,7 +1,7 @@
 """Compare the brushwork of two pictures: sizes, directions and grouping of strokes, flat areas, and colours.
 
-All statistics are of marks in pixels, so both pictures have to be at the scale at which they are looked at. Where a mark
-is, is nowhere compared, so what the pictures show counts little. Pictures are (H, W, 3) uint8 RGB.
+All statistics are of marks in pixels, so both pictures have to be at the scale at which they are looked at. Places of
+marks are not compared, so what the pictures show counts little. Pictures are (H, W, 3) uint8 RGB.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Brushwork:
 
     Attributes:
         texture: Log deviation of chroma in each octave: at which sizes colours are broken.
-        flatness: Mean over root mean square of lightness in each octave: low for marks among flat areas, high for noise.
+        flatness: Mean over root mean square of lightness per octave: low for marks among flat areas, high for noise.
         directions: Shares of the angles of lines in each octave.
         grouping: Log contrast, at each coarser octave, of the strength of lines: high where they come in groups and
             between flat areas, low for even hatching (second-order scattering: Bruna and Mallat, 2013).
@@ -164,7 +164,7 @@ def _runs(change: np.ndarray, least: float) -> np.ndarray:
 
 
 def _colours(lab: np.ndarray) -> np.ndarray:
-    """Return quantiles along directions: their mean difference is a sliced Wasserstein distance (Bonneel et al., 2015)."""
+    """Return quantiles along directions: their differences make a sliced Wasserstein distance (Bonneel et al., 2015)."""
     directions = np.random.default_rng(0).standard_normal((3, DIRECTIONS)).astype(np.float32)
     directions /= np.linalg.norm(directions, axis=0)
     taken = lab[::COLOUR_STEP, ::COLOUR_STEP].reshape(-1, 3) @ directions

@@ -181,7 +181,7 @@ class LookMethod(TrainingMethod):
 
 
 def _chosen(x: Tensor, by_look: Sequence[Sequence[T]]) -> T:
-    """Return that of ``by_look`` and stroke size which the planes of an example's input (3 + conditions, H, W) select."""
+    """Return the item of ``by_look``, by stroke size, that the planes of an input (3 + conditions, H, W) select."""
     planes = x[3:, 0, 0].float().cpu()
     look = int(planes[:-1].argmax()) if len(planes) > 1 else 0
     levels = torch.tensor(STROKE_LEVELS) / 127.5 - 1
