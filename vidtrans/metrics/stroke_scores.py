@@ -138,8 +138,8 @@ def _wavelets() -> list[tuple[np.ndarray, np.ndarray]]:
     found = []
     for angle in np.pi * np.arange(WAVELETS) / WAVELETS:
         even, odd, window = (
-            cv2.getGaborKernel((side, side), sigma, angle, *wave, ktype=cv2.CV_32F)
-            for wave in ((length, aspect, 0), (length, aspect, -np.pi / 2), (1e9, aspect, 0))
+            cv2.getGaborKernel((side, side), sigma, angle, wavelength, aspect, phase, cv2.CV_32F)
+            for wavelength, phase in ((length, 0), (length, -np.pi / 2), (1e9, 0))
         )
         even = even - window * (even.sum() / window.sum())
         found.append((even / np.abs(even).sum(), odd / np.abs(even).sum()))
@@ -164,7 +164,7 @@ def _runs(change: np.ndarray, least: float) -> np.ndarray:
 
 
 def _colours(lab: np.ndarray) -> np.ndarray:
-    """Return quantiles along directions: their differences make a sliced Wasserstein distance (Bonneel et al., 2015)."""
+    """Return quantiles along directions: they differ by a sliced Wasserstein distance (Bonneel et al., 2015)."""
     directions = np.random.default_rng(0).standard_normal((3, DIRECTIONS)).astype(np.float32)
     directions /= np.linalg.norm(directions, axis=0)
     taken = lab[::COLOUR_STEP, ::COLOUR_STEP].reshape(-1, 3) @ directions
