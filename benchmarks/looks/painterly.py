@@ -7,6 +7,9 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 
+from vidtrans.metrics.stroke_scores import Brushwork
+from vidtrans.perception.style import middle_of, with_short_side
+
 WIDTH, HEIGHT = 480, 270  # at which all are compared
 DIRECTIONS, QUANTILES = 64, 200  # of the sliced Wasserstein distance of colours
 EDGE_SIGMA = 2.0  # pixels: strokes within are finer than the structure that is compared
@@ -91,14 +94,18 @@ def _overshoot(profile: np.ndarray) -> float:
 def judge(frames: Sequence[np.ndarray], painted: Sequence[np.ndarray], painting: np.ndarray) -> dict[str, float]:
     """Return the means over frames of a clip.
 
-    ``texture`` over the painting's; ``source`` is the clip's own. ``colours``: the share of the way to the painting's
-    colours that is left. ``structure``: see there. ``fringe``: beside straight edges; ``chance``: along any lines.
+    ``strokes``: likeness of the brushwork, ``Brushwork.likeness``, to the whole painting's, as high as the frames.
+    ``texture`` (fine lines, of any kind) over the painting's; ``source`` is the clip's own. ``colours``: the share of
+    the way to the painting's colours that is left. ``structure``: see there. ``fringe``: beside straight edges;
+    ``chance``: along any lines.
     """
     style, sources, made = fit(painting), [fit(f) for f in frames], [fit(p) for p in painted]
+    brushwork = Brushwork.of(with_short_side(middle_of(painting), HEIGHT))
     pairs = list(zip(sources, made, strict=True))
     beside = [value for pair in pairs for value in fringes(*pair)]
     anywhere = [value for number, picture in enumerate(made) for value in chance(picture, 30, number)]
     return {
+        "strokes": float(np.mean([Brushwork.of(p).likeness(brushwork) for p in made])),
         "texture": float(np.mean([texture(p) for p in made])) / texture(style),
         "source": float(np.mean([texture(p) for p in sources])) / texture(style),
         "colours": float(

@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args()
     styles = read_styles(harness.need(options.styles))
-    names = ("texture", "source", "colours", "structure", "fringe", "chance")
+    names = ("strokes", "texture", "source", "colours", "structure", "fringe", "chance")
     head("painting", "clip", "steps", *names)
 
     def show(pair: str) -> None:

@@ -63,10 +63,11 @@ def trained_text(table: Table) -> str:
     """Return the report on a trained model."""
     scores = table.get("held_out") or {}
     score = f", held out {scores['psnr']:.1f} dB" if "psnr" in scores else ""
-    if (likeness := scores.get("likeness")) is not None:
-        score = f", {likeness:.0%} of the way to the picture on held-out frames"
+    if (likeness := scores.get("feature_likeness")) is not None:
+        score = f", features {likeness:.0%} of the way to the picture on held-out frames"
         if likeness < 0:
             score = ", held-out frames are less like the picture than they were: it shows what they show"
+        score += f", likeness of strokes {scores['stroke_likeness']:.2f}"
     if (distance := scores.get("patch_distance")) is not None:
         score = f", {1 - distance:.0%} of the way to the target on held-out frames"
     delivered = f"{delivered_text(table['delivered'])}\n" if "delivered" in table else ""

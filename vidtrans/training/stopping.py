@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 TIMES = 20  # scorings of a run by default
 APART = 200  # steps between two of them, at least, so that scoring costs a few percent
 WORSE = 1.02  # times the best held-out L1, above which there is advice
-RISING = 0.03  # of the likeness over the last quarter of a look's run, from which there is advice
+RISING = 0.03  # of the likeness of features over the last quarter of a look's run, from which there is advice
 LOWER_IS_BETTER = ("l1", "patch_distance")
 
 Score = Mapping[str, float | None]
@@ -52,12 +52,13 @@ def advice(scores: Scores) -> str:
 
 
 def _rising(scores: Scores) -> str:
-    """Return advice if a style model's likeness was still rising, else ''."""
-    known = [(step, value) for step, table in scores if (value := table.get("likeness")) is not None]
+    """Return advice if a style model's likeness of features was still rising, else ''."""
+    known = [(step, value) for step, table in scores if (value := table.get("feature_likeness")) is not None]
     earlier = [found for found in known if found[0] <= known[-1][0] * 3 / 4]
     if not earlier or known[-1][1] - earlier[-1][1] < RISING:
         return ""
     (before, was), (last, now) = earlier[-1], known[-1]
     return (
-        f"the held-out likeness was still rising ({was:.0%} at step {before}, {now:.0%} at {last}): give more --steps"
+        f"the held-out likeness of features was still rising ({was:.0%} at step {before}, {now:.0%} at {last}): "
+        "give more --steps"
     )

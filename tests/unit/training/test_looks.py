@@ -17,6 +17,7 @@ from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.files import digest_file
 from vidtrans.data.dataset import Pair
 from vidtrans.inference.device import resolve_device
+from vidtrans.metrics.stroke_scores import Brushwork
 from vidtrans.networks.init import initialise
 from vidtrans.networks.painter import Painter, PainterSettings, condition_channels
 from vidtrans.pairing.look_pairing import STROKE_LEVELS, LookPairing, LookSettings, condition_planes
@@ -111,17 +112,19 @@ class HeldOut:
     def __init__(self, picture: np.ndarray) -> None:
         self.critic = load_measure("patches")
         self.criticised = [[Style.of(picture, 64, self.critic) for _ in STROKE_LEVELS]]
+        self.brushwork = [[Brushwork.of(picture) for _ in STROKE_LEVELS]]
         self.device, self.precision = resolve_device("cpu"), "float32"
 
 
-def test_likeness_is_the_share_of_the_way_to_the_picture(tmp_path: Path) -> None:
+def test_likeness_of_features_is_the_share_of_the_way_to_the_picture(tmp_path: Path) -> None:
     frame, picture = scene(64, 64, 1), scene(64, 64, 9)
     write_picture(tmp_path / "f.png", frame)
     pair = Pair((tmp_path / "f.png",), tmp_path / "f.png", "val")
     pairing, method = LookPairing(LookSettings(("a",))), HeldOut(picture)
     for made, likeness, within in ((frame, 0.0, 0.02), (picture, 1.0, 0.02), (frame // 2 + picture // 2, 0.5, 0.4)):
         scores = LookMethod.validate(method, lambda x, made=made: made[None], pairing, [pair])  # type: ignore[arg-type]
-        assert scores["likeness"] == pytest.approx(likeness, abs=within)
+        assert scores["feature_likeness"] == pytest.approx(likeness, abs=within)
+        assert (scores["stroke_likeness"] == 1) == (made is picture)
         assert (scores["content"] == 0) == (made is frame)
 
 

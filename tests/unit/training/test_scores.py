@@ -111,9 +111,9 @@ def test_patience(found: list[float | None], patience: int, enough: bool) -> Non
 
 def test_only_a_run_that_got_worse_is_told_so() -> None:
     assert advice([]) == ""
-    rising = [(step, {"likeness": value}) for step, value in ((200, 0.2), (600, 0.4), (800, 0.5))]
-    assert "likeness was still rising (40% at step 600, 50% at 800)" in advice(rising)
-    assert advice([*rising, (1200, {"likeness": 0.51})]) == ""
+    rising = [(step, {"feature_likeness": value}) for step, value in ((200, 0.2), (600, 0.4), (800, 0.5))]
+    assert "likeness of features was still rising (40% at step 600, 50% at 800)" in advice(rising)
+    assert advice([*rising, (1200, {"feature_likeness": 0.51})]) == ""
     assert advice([(1, {"l1": 0.3}), (2, {"l1": 0.2})]) == ""
     assert advice([(1, {"l1": 0.2}), (2, {"l1": 0.201})]) == ""
     told = advice([(1, {"l1": 0.3}), (2, {"l1": 0.2}), (3, {"l1": 0.25})])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -22,13 +22,14 @@ from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
 from vidtrans.inference.device import tensor_float32
 from vidtrans.inference.engine import Engine
+from vidtrans.metrics.stroke_scores import Brushwork
 from vidtrans.networks.painter import Painter
 from vidtrans.networks.predicted_style import PredictedStyle
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import STROKE_LEVELS
 from vidtrans.perception import MEASURES, critic_of, load_critic, load_measure, resolve_measure
 from vidtrans.perception.measure import draw_shift, moved
-from vidtrans.perception.style import STROKE_SIDES, Style, middle_of, to_signed
+from vidtrans.perception.style import STROKE_SIDES, Style, middle_of, to_signed, with_short_side
 from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.method_settings import LookMethodSettings
 from vidtrans.training.methods.augmented_views import AugmentedViewDrawer
@@ -40,6 +41,8 @@ from vidtrans.training.validation import evenly, pair_input
 from vidtrans.video.images.picture import read_picture
 
 MAX_SCORED = 8  # held-out frames
+
+T = TypeVar("T")
 
 
 class LookMethod(TrainingMethod):
@@ -67,6 +70,7 @@ class LookMethod(TrainingMethod):
             [[Style.of(picture, side, by) for side in STROKE_SIDES] for picture in pictures]
             for by in (self.measure, self.critic)
         )
+        self.brushwork = [[Brushwork.of(with_short_side(p, side)) for side in STROKE_SIDES] for p in pictures]
         if len(self.styles) != self.generator.looks:
             why = f"{len(self.styles)} pictures for {self.generator.looks} looks"
             raise UsageError("training.look_pictures", why, "give one for each look")
@@ -135,7 +139,7 @@ class LookMethod(TrainingMethod):
         self.painted = output.detach()
         style, colour = [], []
         for number in range(count):
-            wanted = _style_of(inputs[number], self.styles)
+            wanted = _chosen(inputs[number], self.styles)
             style.append(self.measure.style(self.measure.one(seen, number), wanted.manner))
             colour.append(wanted.colour_distance(output[number : number + 1], random))
         return [
@@ -151,10 +155,10 @@ class LookMethod(TrainingMethod):
         return {"generator": self.g} | ({"average": self.average} if self.average else {})
 
     def validate(self, engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
-        """Return the critic's scores of rendered held-out frames.
+        """Return the scores of rendered held-out frames, each a mean.
 
-        ``likeness``: 1 − d(output) / d(frame), with d the distance from the picture's style; ``content``: the distance
-        of the outputs from the content of the frames. Both are means.
+        ``feature_likeness``: 1 − d(output) / d(frame), with d the distance of the critic's features from those of the
+        style picture; ``content``: their distance from those of the frames. ``stroke_likeness``: see ``stroke_scores``.
         """
         found = []
         for pair in evenly(pairs, MAX_SCORED):
@@ -163,20 +167,23 @@ class LookMethod(TrainingMethod):
             signed_output, frame, x = (to_signed(p, self.device.torch) for p in (output, given[..., :3], given))
             with torch.no_grad(), autocast(self.device, self.precision):
                 seen, of_input = self.critic.see(signed_output), self.critic.see(frame)
-                manner = _style_of(x[0], self.criticised).manner
+                manner = _chosen(x[0], self.criticised).manner
                 of_made, of_frame = (float(self.critic.style(s, manner)) for s in (seen, of_input))
-                found.append([1 - of_made / max(of_frame, 1e-6), float(self.critic.content(seen, of_input))])
-        likeness, content = np.mean(found, axis=0).tolist()
-        return {"pairs": len(found), "likeness": round(likeness, 4), "content": round(content, 4)}
+                content = float(self.critic.content(seen, of_input))
+            strokes = Brushwork.of(output).likeness(_chosen(x[0], self.brushwork))
+            found.append((1 - of_made / max(of_frame, 1e-6), strokes, content))
+        names = ("feature_likeness", "stroke_likeness", "content")
+        means = zip(names, np.mean(found, axis=0).tolist(), strict=True)
+        return {"pairs": len(found)} | {name: round(mean, 4) for name, mean in means}
 
     def describe(self, losses: Mapping[str, float]) -> str:
         """Return the losses for the progress line."""
         return f"style {losses['style']:.2f}  content {losses['content']:.2f}"
 
 
-def _style_of(x: Tensor, styles: Sequence[Sequence[Style]]) -> Style:
-    """Return the target style of an example, which the planes of its input (3 + conditions, H, W) select."""
+def _chosen(x: Tensor, by_look: Sequence[Sequence[T]]) -> T:
+    """Return the item of ``by_look``, by stroke size, that the planes of an input (3 + conditions, H, W) select."""
     planes = x[3:, 0, 0].float().cpu()
     look = int(planes[:-1].argmax()) if len(planes) > 1 else 0
     levels = torch.tensor(STROKE_LEVELS) / 127.5 - 1
-    return styles[look][int((levels - planes[-1]).abs().argmin())]
+    return by_look[look][int((levels - planes[-1]).abs().argmin())]

@@ -29,7 +29,12 @@ SCORE_LABELS = {
     "psnr": Label("PSNR", "Closeness of pixels; higher is better. It favours blurred pictures.", "dB", math.inf),
     "ssim": Label("SSIM", "Likeness of local structure, at most 1; higher is better.", aim=math.inf),
     "sharpness": Label("Sharpness", "1 is as sharp as the targets; below 1 is softer.", "× target", 1.0),
-    "likeness": Label("Likeness", "Closeness to the style picture: 0 as the frames, at most 1.", aim=math.inf),
+    "feature_likeness": Label(
+        "Likeness of features", "By a network, to the style picture: 0 as the frames, at most 1.", aim=math.inf
+    ),
+    "stroke_likeness": Label(
+        "Likeness of strokes", "Sizes, directions and colours; 0.5 as two halves of a painting.", aim=math.inf
+    ),
     "content": Label("Content", "Distance to the content of the frames. Lower is better.", aim=-math.inf),
     "horizon": Label("Ten frames on", "PSNR of the tenth frame predicted from own outputs.", "dB", math.inf),
     "patch_distance": Label(
