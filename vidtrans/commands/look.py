@@ -91,7 +91,7 @@ class Look(Command):
         began = time.monotonic()
         self._check_videos()
         if self.optimise:
-            from vidtrans.training.look_lesson import look_names
+            from vidtrans.models.look_pictures import look_names
             from vidtrans.training.optimised_look import optimised_look
 
             names = look_names(self.pictures)
@@ -129,7 +129,8 @@ class Look(Command):
             raise UsageError(str(videos[0]), why, remedy)
 
     def _lesson(self, context: Context) -> LookLesson:
-        from vidtrans.training.look_lesson import LookLesson, look_names
+        from vidtrans.models.look_pictures import look_names
+        from vidtrans.training.look_lesson import LookLesson
 
         clips = clips_of(self.on, self.recipe) if self.on else []
         return LookLesson.of(self.pictures, clips, self._output(look_names(self.pictures)), self.recipe, context)

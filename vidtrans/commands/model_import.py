@@ -35,8 +35,8 @@ class ModelImport(Command):
     """Make a model file of another tool's model.
 
     FILE is a checkpoint of pix2pix, CycleGAN, CUT, pix2pixHD and others ('vidtrans model formats' lists them), or the
-    folder of a training. The model file holds the network, and says what its input is made of. Nothing in a file is
-    run, but for programs that --trust allows.
+    folder of a training. The model file holds the network, and says what its input is made of; a network of many
+    styles becomes a model with looks. Nothing in a file is run, but for programs that --trust allows.
     """
 
     CONTEXT: ClassVar = WRITING
@@ -228,8 +228,8 @@ class ModelImport(Command):
     def _described(self, form: ForeignFormat, path: Path) -> ForeignModel:
         """Return the description of the file's model, with the user's options applied."""
         from vidtrans.models.foreign_format import Hints
+        from vidtrans.models.look_pictures import look_names
         from vidtrans.networks.ports import named_range
-        from vidtrans.training.look_lesson import look_names
 
         if self.predictor and not form.uses_predictor:
             why = f"{path} is no ONNX file, and takes no style"

@@ -82,7 +82,7 @@ class ForeignModel:
             if made.name == "labels":
                 remedy = f"--pairing {_label_options(ports.in_channels)}"
             if ports.conditions:
-                why = f"it has {ports.conditions} looks, and the pairing '{made.name}' as given has not"
+                why = f"it has {ports.conditions} looks, which are no part of the pairing '{made.name}' as given"
                 remedy = f"leave --pairing out, or give {ports.conditions} names with --set pairing.looks=…"
             raise ModelError(str(path), why, remedy)
         named = pairing_record(made)

@@ -212,7 +212,7 @@ def conditions_of(
         if given and conditioned:
             names = " and ".join(f"'{one.name}'" for one in conditioned)
             made = all(takes_strokes(one.pairing) for one in conditioned)
-            kind = "were made by 'vidtrans look'" if made else "have many looks"
+            kind = "were made by 'vidtrans look'" if made else "have looks"
             why = f"{names} {kind}, and the option applies to one model only"
             raise UsageError(name, why, f"leave out {name}, or render with one of them alone")
         if given:

@@ -64,14 +64,16 @@ def describe_onnx(path: Path, hints: Hints = NO_HINTS) -> OnnxDescription:
     if not taken.sure:
         options = " or ".join(f"--range {name}" for name in names if name in taken.reason)
         why = f"the value range of its input is not clear ({taken.reason})"
-        raise UsageError(str(path), why, f"vidtrans model import {path} {options}")
+        raise UsageError(
+            str(path), why, f"add {options}" if hints.predictor else f"vidtrans model import {path} {options}"
+        )
     generator = _generator(path, inputs, trial, str(taken.value))
     ports = _ports(trial, str(taken.value), given, bgr)
     findings = _findings(trial, taken, given, bounds, bgr)
     if looks:
         generator |= looks.settings
         ports["conditions"] = len(looks.names) if len(looks.names) > 1 else 0
-        findings["looks"] = RangeFinding(", ".join(looks.names), True, looks.reason)
+        findings["looks"] = RangeFinding(looks.listed, True, looks.reason)
     return OnnxDescription(generator, ports, max(trial.factor, 1), looks, findings)
 
 

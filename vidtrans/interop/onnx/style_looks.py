@@ -16,8 +16,10 @@ from vidtrans.interop.onnx.graph_reading import Port, read_graph
 from vidtrans.interop.onnx.ranges import known_range
 from vidtrans.interop.onnx.trial import predict_styles
 from vidtrans.models.foreign_format import Hints
+from vidtrans.models.formats import format_of
 from vidtrans.networks.ports import MAX_LOOKS
 
+LISTED = 6  # names of looks in a note
 USUAL_RANGE = "0..1"  # of a predictor's pictures, unless its graph or the user says another
 
 
@@ -29,6 +31,12 @@ class StyleLooks:
     names: tuple[str, ...]
     vectors: tuple[tuple[float, ...], ...]
     reason: str
+
+    @property
+    def listed(self) -> str:
+        """Return the names of the looks, for a note."""
+        several = self.names if len(self.names) <= LISTED else (self.names[0], "…", self.names[-1])
+        return ", ".join(several).replace(", …,", " …")
 
     @property
     def feed(self) -> Table:
@@ -77,6 +85,8 @@ def find_looks(path: Path, inputs: GraphInputs, hints: Hints) -> StyleLooks | No
 
 def _predicted(path: Path, hints: Hints, length: int) -> tuple[tuple[float, ...], ...]:
     """Return the style vectors of the user's pictures. Raises ModelError, MediaError, UsageError."""
+    if format_of(path) != "onnx":
+        raise UsageError(f"--predictor {path}", "it is no ONNX file", "give the network that predicts styles")
     graph = read_graph(path)
     inputs = check_graph(path, graph)
     if inputs.style:

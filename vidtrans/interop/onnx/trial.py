@@ -92,7 +92,7 @@ def predict_styles(
     height, width = (request["height"] or request["width"], request["width"] or request["height"])
     pictures = read(width or PREDICTED_SIDE, height or PREDICTED_SIDE)
     request["pictures"] = [[base64.b64encode(each.tobytes()).decode(), each.shape] for each in pictures]
-    found = _tried(path, request | {"length": length})
+    found = _tried(path, request | {"length": length}, "give the network that predicts this network's styles")
     if not np.isfinite(found["vectors"]).all():
         raise ModelError(str(path), "it gives a style that is not finite (NaN or infinite)", "give another picture")
     return tuple(tuple(vector) for vector in found["vectors"])
@@ -121,11 +121,11 @@ def _request(path: Path, port: Port, ranges: Sequence[str], layout: str = "") ->
     }
 
 
-def _tried(path: Path, request: Table) -> dict[str, Any]:
-    """Return the answer of the trial process. Raises ModelError if that is an error."""
+def _tried(path: Path, request: Table, remedy: str = REMEDY) -> dict[str, Any]:
+    """Return the answer of the trial process. Raises ModelError with the ``remedy`` if that is an error."""
     found = _answer(path, request)
     if "error" in found:
-        raise ModelError(str(path), str(found["error"]), REMEDY)
+        raise ModelError(str(path), str(found["error"]), remedy)
     return found
 
 
