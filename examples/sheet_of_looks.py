@@ -1,4 +1,4 @@
-"""Draws the sheet of the guide to looks: pictures in rows, the looks that ship in columns, one of them optimised.
+"""Draws the sheets of the guide to looks: one picture in all looks that ship, or pictures in rows in some of them.
 
 python examples/sheet_of_looks.py SHEET.jpg PICTURE...
 """
@@ -8,24 +8,17 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 import vidtrans
+from vidtrans.models.gallery import gallery_looks, gallery_picture
 from vidtrans.video.images.picture import read_picture
 from vidtrans.video.plots.layout import ContactSheet
 
-HERE = Path(__file__).parent
-CELL = (300, 210)
-COLUMNS: dict[str, tuple[str, dict[str, Any]]] = {
-    "ink": ("ink", {}),
-    "oil": ("oil", {}),
-    "print": ("print", {}),
-    "ink --keep-colour 1": ("ink", {"keep_colour": 1.0}),
-    "oil, optimised": ("", {}),
-}
+CELL, ACROSS, INSET = (300, 200), 5, 110  # pixels; pictures in a row; pixels of the style picture in the corner
+SOME = ("ink", "watercolour", "stained-glass", "oil", "neon")
 
 
 def fill(picture: np.ndarray) -> np.ndarray:
@@ -35,27 +28,33 @@ def fill(picture: np.ndarray) -> np.ndarray:
     kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     whole = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=kind)
     top, left = (whole.shape[0] - height) // 4, (whole.shape[1] - width) // 2
-    return whole[top : top + height, left : left + width]
+    return whole[top : top + height, left : left + width].copy()
+
+
+def painted(picture: Path, look: str, folder: Path) -> np.ndarray:
+    output = folder / f"{picture.stem}-{look}.png"
+    vidtrans.stylize(picture, output=output, look=look, cache_dir=folder / "cache")
+    return fill(read_picture(output))
 
 
 def main(output: Path, pictures: list[Path]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        slow = folder / "slow.safetensors"
-        vidtrans.look(HERE / "looks" / "oil.jpg", slow, optimise=True, cache_dir=folder / "cache")
-        rows = []
-        for picture in pictures:
-            row = [read_picture(picture)]
-            for number, (model, settings) in enumerate(COLUMNS.values()):
-                painted = folder / f"{picture.stem}-{number}.png"
-                vidtrans.stylize(
-                    picture, model or slow, painted, settings={"rendering": settings}, cache_dir=folder / "cache"
+        if len(pictures) == 1:
+            cells = [fill(read_picture(pictures[0]))]
+            for look in gallery_looks():
+                cell = painted(pictures[0], look, folder)
+                cell[-INSET:, -INSET:] = cv2.resize(
+                    read_picture(gallery_picture(look)), (INSET, INSET), interpolation=cv2.INTER_AREA
                 )
-                row.append(read_picture(painted))
-            rows.append([fill(one) for one in row])
-            print(picture.name, flush=True)
-    styles = [fill(read_picture(HERE / "looks" / f"{style}.jpg")) for style in ("ink", "oil", "print", "ink", "oil")]
-    sheet = ContactSheet("", [[None, *styles], *rows], CELL, ["", *COLUMNS]).draw()
+                cells.append(cell)
+            titles = ["", *gallery_looks()]
+            rows = [cells[n : n + ACROSS] for n in range(0, len(cells), ACROSS)]
+            notes = [titles[n : n + ACROSS] for n in range(0, len(titles), ACROSS)]
+            sheet = ContactSheet("", rows, CELL, notes=notes).draw()
+        else:
+            rows = [[fill(read_picture(path)), *(painted(path, look, folder) for look in SOME)] for path in pictures]
+            sheet = ContactSheet("", rows, CELL, ["", *SOME]).draw()
     cv2.imwrite(str(output), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 75])
 
 

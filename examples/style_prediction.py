@@ -62,7 +62,7 @@ def main() -> None:
     folder, tensors = Path(spec.origin).parent / "models", {}
 
     def put(name: str, found: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
-        tensors.update(dict(zip((f"{name}.weight", f"{name}.scale", f"{name}.bias"), found, strict=True)))
+        tensors.update(dict(zip((f"{name}.weight", f"{name}.step", f"{name}.bias"), found, strict=True)))
 
     for name, known in SHA256.items():
         digest = hashlib.sha256((folder / f"{name}.onnx").read_bytes()).hexdigest()

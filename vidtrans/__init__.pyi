@@ -339,6 +339,7 @@ def look(
     output: Path | str | None = ...,
     *,
     on: Path | Sequence[Path | str] | str = ...,
+    crop: str | None = ...,
     minutes: float | None = ...,
     fresh: bool = ...,
     optimise: bool = ...,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,12 @@ from directed_clip import lossless, same
 from style_pictures import write_style_pictures
 
 from vidtrans.core.errors import UsageError
+from vidtrans.models.gallery import gallery_looks, gallery_norms, gallery_picture
 from vidtrans.models.look_pictures import parse_pictures, with_other_paths
 
 Capsys = pytest.CaptureFixture[str]
-SMALL = ("--size", "48", "--codec", "ffv1", "--temporal", "off")
+# What is mended in a shot depends on all of its looks.
+SMALL = ("--size", "48", "--codec", "ffv1", "--temporal", "off", "--upscale", "bicubic")
 
 
 @pytest.fixture
@@ -104,3 +107,25 @@ def test_several_processes_make_one_model(source: Path, paintings: tuple[Path, P
     table = said_json(capsys, "stylize", "clips", "--look", paintings[0], *SMALL, "-o", "out/", "--jobs", "2")
     assert (len(table["items"]), table["failed"]) == (4, {})
     assert len(list(Path(".vidtrans/at-once").iterdir())) == 1
+
+
+def test_the_looks_that_ship_suit_any_clip_and_mix_with_each_other_and_with_pictures(
+    source: Path, paintings: tuple[Path, Path], capsys: Capsys
+) -> None:
+    norms = [gallery_norms(name) for name in gallery_looks()]
+    assert len(norms) >= 16
+    assert all(bool(each.isfinite().all()) and each.shape == norms[0].shape for each in norms)
+    assert all(gallery_picture(name).is_file() for name in gallery_looks())
+    frames = np.stack(decode(source)[2]).astype(int)
+    made = {}
+    for look in ("ink", "oil", "neon", "ink: 1, oil: 1", f"ink: 0.5, {paintings[0]}: 0.5", "0: ink, 7: oil"):
+        said_json(capsys, "stylize", source, "--look", look, *SMALL, "-o", "o.mkv", "--overwrite")
+        made[look] = np.stack(decode(Path("o.mkv"))[2]).astype(int)
+    assert min(np.abs(each - frames).mean() for each in made.values()) > 10
+    looks = list(made.values())
+    assert min(np.abs(a - b).mean() for n, a in enumerate(looks) for b in looks[:n]) > 3
+    assert same(list(made["0: ink, 7: oil"][-1:]), list(made["oil"][-1:]), within=3)
+    assert "watercolour" in said(capsys, 2, "stylize", source, "--look", "watercolor", "-o", "o.mkv")
+    shutil.copy(paintings[0], "ink")  # a file comes first
+    said_json(capsys, "stylize", source, "--look", "ink", *SMALL, "-o", "own.mkv")
+    assert np.abs(np.stack(decode(Path("own.mkv"))[2]).astype(int) - made["ink"]).mean() > 8

@@ -21,6 +21,7 @@ from chain import refuse
 from clips import moving_frames
 from documented import check_described
 from live_server import flat, pixels, png
+from made_models import make_model
 from processes import HAS_SIGNALS, needs_signals
 from style_pictures import write_style_pictures
 
@@ -92,6 +93,7 @@ def test_pictures_are_looks_without_a_model(tmp_path: Path) -> None:
         assert np.abs(post_picture(link, frame).astype(int) - frame).mean() > 10
     with started("--model", "identity", "--look", str(stripes)) as (link, _):
         assert (post(link, 99) == 99).all()
+    make_model("ink.safetensors", "look", {"looks": ["ink"]})
     with started("--model", "flower", "--model", "ink", "--look", "ink", "--look", str(stripes)) as (link, _):
         assert post(link, 99).shape == (24, 32, 3)
 
@@ -154,8 +156,8 @@ def test_what_is_no_look_is_one_line(tmp_path: Path, capsys: Capsys) -> None:
         (("--look", f"0: {stripes}, 5s: {chequers}"), 2, "no timeline"),
         (("--look", str(stripes)) * 17, 2, "16"),
         (("--look", str(stripes), "--set", "pairing.density=1"), 2, "no such setting"),
-        (("--model", "ink", "--look", "absent.jpg"), 2, "absent.jpg"),
-        (("--model", "ink", "--look", "ink", "--look", "absent.jpg"), 2, "not a picture"),
+        (("--model", "flower", "--look", "absent.jpg"), 2, "absent.jpg"),
+        (("--model", "flower", "--look", "one", "--look", "absent.jpg"), 2, "not a picture"),
     ):
         assert why in refuse(capsys, status, "live", *arguments)
     Path("text.png").write_text("no picture")

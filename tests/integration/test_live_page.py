@@ -15,6 +15,7 @@ from clips import moving_frames, times, write_clip
 from dreams import TINY_UNET, make_dreamer
 from live_page import SHOWS, page_at, settled, wait_until
 from live_server import Running, load, png, serving
+from made_models import make_model
 
 from vidtrans.models.model_file import save_model
 from vidtrans.models.model_record import ModelRecord
@@ -382,7 +383,8 @@ class TestWithoutAMouse:
           .filter((e) => e.offsetParent && !e.closest('[aria-hidden=true]') && !(e.getAttribute('aria-label')
           || e.labels?.length || e.textContent.trim()
           || e.title || e.alt || e.getAttribute('aria-labelledby'))).map((e) => e.outerHTML)"""
-        with serving(load("flower", "ink")) as running, page_at(browser, running.link(), width=360) as page:
+        ink = make_model("ink.safetensors", "look", {"looks": ["ink"]})
+        with serving(load("flower", ink)) as running, page_at(browser, running.link(), width=360) as page:
             for source in ("camera", "drawing"):
                 page.click(f"[data-source={source}]")
                 for details in page.locator("details:not([open]) > summary").all():

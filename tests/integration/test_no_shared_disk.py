@@ -67,12 +67,12 @@ def same(one: str, other: str) -> bool:
 
 def stylize(*arguments: object, status: int = 0, capsys: pytest.CaptureFixture[str]) -> str:
     """Render on the pretended cluster, which shares no disk, and return all that was told."""
-    return said(capsys, status, "stylize", *arguments, "--model", "oil", *APART, *CHUNKS)
+    return said(capsys, status, "stylize", *arguments, "--model", "flower", *APART, *CHUNKS)
 
 
 def alone(*arguments: object, capsys: pytest.CaptureFixture[str]) -> str:
     """Render in this process, with a cache of its own."""
-    local = ("--model", "oil", *CHUNKS, "-o", "alone.mp4", "--cache-dir", "own", "--device", "cpu", "--overwrite")
+    local = ("--model", "flower", *CHUNKS, "-o", "alone.mp4", "--cache-dir", "own", "--device", "cpu", "--overwrite")
     said(capsys, 0, "stylize", *arguments, *local)
     return "alone.mp4"
 
@@ -88,12 +88,12 @@ def test_clips_have_the_same_bytes_and_nothing_stays_there(
     assert len(parts(ray)) == 2
     assert sum(row.get("frames_inferred", 0) for row in rows) == 12 + 13
     for name in ("0", "1"):
-        assert same(f"out/{name}.oil.mp4", alone(f"clips/{name}.mp4", capsys=capsys))
+        assert same(f"out/{name}.flower.mp4", alone(f"clips/{name}.mp4", capsys=capsys))
     assert not list((tmp_path / "there").iterdir())
     assert not [p for p in (tmp_path / ".vidtrans").rglob("*") if ".partial" in p.name]
     # … and the log has a line for each chunk.
     assert said_json(capsys, "batch", "report", "out")["chunks"] == 6
-    assert "up to date" in stylize("clips/0.mp4", "-o", "out/0.oil.mp4", capsys=capsys)
+    assert "up to date" in stylize("clips/0.mp4", "-o", "out/0.flower.mp4", capsys=capsys)
     assert len(parts(ray)) == 2
 
 
@@ -116,7 +116,7 @@ def test_files_are_sent_wherever_they_lie(
     stylize(*given, "-o", "apart.mp4", capsys=capsys)
     assert same(alone(*given, capsys=capsys), "apart.mp4")
     stylize("pictures", "-o", "apart", capsys=capsys)
-    said(capsys, 0, "stylize", "pictures", "--model", "oil", "-o", "alone", "--device", "cpu", "--cache-dir", "own")
+    said(capsys, 0, "stylize", "pictures", "--model", "flower", "-o", "alone", "--device", "cpu", "--cache-dir", "own")
     assert len(parts(ray)) == 2
     assert snapshot(Path("apart")) == snapshot(Path("alone"))
     assert len(snapshot(Path("apart"))) == 6
@@ -214,7 +214,7 @@ def test_one_clip_with_another_key_there_is_refused(
 def test_a_part_is_a_run_of_chunks_that_are_missing(tmp_path: Path) -> None:
     clip = short(tmp_path)[0]
     recipe = render_recipe(None, {"rendering": {"chunk_frames": 2}})
-    request, context = StylizeRequest(clip, ("oil",), None, recipe), Context(device="cpu")
+    request, context = StylizeRequest(clip, ("flower",), None, recipe), Context(device="cpu")
     whole = divide(request, context, 1, no_shared_disk=True)
     assert whole is not None
     assert whole.parts == [(0, 6)]
@@ -282,10 +282,10 @@ def test_what_is_rendered_here_or_not_at_all_is_said(
     assert "rendered on this machine" in stylize("0.mp4", "--draft", 2, capsys=capsys)
     assert not parts(ray)
     (tmp_path / "none.mp4").write_bytes(b"no video")
-    refuse(capsys, 3, "stylize", "none.mp4", "--model", "oil", *APART)
+    refuse(capsys, 3, "stylize", "none.mp4", "--model", "flower", *APART)
     for executor in ("local", "inline", "auto"):
         flags = ("--no-shared-disk", "--executor", executor)
-        assert "runs on this machine only" in refuse(capsys, 2, "stylize", "0.mp4", "--model", "oil", *flags)
+        assert "runs on this machine only" in refuse(capsys, 2, "stylize", "0.mp4", "--model", "flower", *flags)
 
 
 def test_mirrors_of_killed_commands_are_removed_and_those_of_living_ones_stay(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from vidtrans.clips.area import Area
 from vidtrans.clips.indexing import Clip
 from vidtrans.flow.bars import bars_of, opaque_part
 from vidtrans.session import Context
@@ -47,13 +48,16 @@ def read_clip_frames(
             context.stop.check()
 
 
-def read_style_picture(clip: Clip, context: Context) -> np.ndarray:
+def read_style_picture(clip: Clip, context: Context, area: Area | None = None) -> np.ndarray:
     """Return the middle frame of a clip, (H, W, 3) uint8, without bars and, where enough remains, transparent parts.
 
-    A note says what was left out.
+    A note says what was left out. ``area``: the only part that is used. Raises UsageError if it is not inside.
     """
     frame = read_middle_frame(clip, FrameFormat(alpha="kept"), context)
     rgb, alpha = frame.rgb, frame.alpha
+    if area is not None:
+        part = area.within(clip.name, rgb.shape[1], rgb.shape[0])
+        rgb, alpha = np.ascontiguousarray(rgb[part]), None if alpha is None else alpha[part]
     if alpha is not None:
         rows, columns = opaque_part(alpha)
         height, width = rgb[rows, columns].shape[:2]

@@ -93,7 +93,9 @@ class Live(Command):
 
     def __post_init__(self) -> None:
         if not self.model and not self._looks:
-            raise UsageError("live", "there is no model", "give one with --model, or a picture with --look")
+            raise UsageError(
+                "live", "there is no model", "give --model MODEL, or --look with a picture or a look that ships"
+            )
         if self.host not in LOOPBACK and not self.allow_network:
             why = "others on the network could see the page and use the models"
             raise UsageError(f"--host {self.host}", why, "add --allow-network if that is meant")

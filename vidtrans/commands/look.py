@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
+from vidtrans.clips.area import Area
 from vidtrans.commands.base import CACHING, NOTHING_GIVEN, Command, Given
 from vidtrans.commands.options import (
     FRESH,
@@ -56,6 +57,15 @@ class Look(Command):
             default="pictures that ship",
         ),
     ] = ()
+    crop: Annotated[
+        str | None,
+        Option(
+            "The area of the picture whose style is learned, in its pixels from the top left.",
+            Group.INPUT,
+            metavar="X,Y,WIDTH,HEIGHT",
+            default="all of it",
+        ),
+    ] = None
     minutes: Annotated[float | None, MINUTES] = None
     fresh: Annotated[bool, FRESH] = False
     optimise: Annotated[
@@ -72,7 +82,11 @@ class Look(Command):
     def __post_init__(self) -> None:
         check_suffix(self.output, "a model", MODEL_SUFFIX)
         check_minutes(self.minutes)
-        unread = {"--on": self.on, "--minutes": self.minutes, "--fresh": self.fresh}
+        if self.crop is not None:
+            Area.parse(self.crop)
+            if len(self.pictures) > 1:
+                raise UsageError("--crop", "it is an area of one picture", "give one picture, or cut them yourself")
+        unread = {"--on": self.on, "--crop": self.crop, "--minutes": self.minutes, "--fresh": self.fresh}
         if self.optimise and (names := [name for name, value in unread.items() if value]):
             raise UsageError(names[0], "nothing is learned with --optimise", "leave it out, or --optimise")
         if self.optimise and "steps" in self.given.values:
@@ -133,7 +147,9 @@ class Look(Command):
         from vidtrans.training.look_lesson import LookLesson
 
         clips = clips_of(self.on, self.recipe) if self.on else []
-        return LookLesson.of(self.pictures, clips, self._output(look_names(self.pictures)), self.recipe, context)
+        area = Area.parse(self.crop) if self.crop is not None else None
+        output = self._output(look_names(self.pictures))
+        return LookLesson.of(self.pictures, clips, output, self.recipe, context, area)
 
     def _output(self, names: Sequence[str]) -> Path:
         from vidtrans.output.places import refuse_link

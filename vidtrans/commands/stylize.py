@@ -110,7 +110,9 @@ class Stylize(Command):
                 str(self.video[1]), "a list of clips cannot be combined with other inputs", "give one list, or videos"
             )
         if not self.model and not self._is_list and not self._look:
-            raise UsageError("stylize", "there is no model", "give one with --model, or a picture with --look")
+            raise UsageError(
+                "stylize", "there is no model", "give --model MODEL, or --look with a picture or a look that ships"
+            )
         if self._is_list and self.print_jobs:
             remedy = "name the clips whose options are the same, and print a job for these"
             raise UsageError("--print-jobs", "each clip of a list has its own options", remedy)

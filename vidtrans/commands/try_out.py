@@ -60,7 +60,9 @@ class Try(Command):
         check_counts(frames=self.frames)
         look = self.recipe.tables.get("rendering", {}).get("look")
         if not self.models and not look and not any(text.partition("=")[0].strip() == "look" for text in self.vary):
-            raise UsageError("try", "there is no model", "give one with --model, or a picture with --look")
+            raise UsageError(
+                "try", "there is no model", "give --model MODEL, or --look with a picture or a look that ships"
+            )
 
     def make(self, context: Context) -> Table:
         """Write a labelled grid, with a row for each frame and a column for each setting.

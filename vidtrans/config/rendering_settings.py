@@ -61,7 +61,8 @@ class RenderingSettings:
         "",
         "which look of a model with several: its name, or, of a model of many, a number, a picture, or 'shots:7' for "
         "one in each shot; keyframes: '0: ink, 120: oil'; by itself the first one, or the middle of all; without a "
-        "model: any picture, or a mixture, 'a.jpg: 0.6, b.jpg: 0.4', in which 'clip' is the clip's own style",
+        "model: a look that ships, any picture, or a mixture, 'a.jpg: 0.6, oil: 0.4', in which 'clip' is the clip's "
+        "own style",
         flag=Flag(Group.LOOK, ("--look",), metavar="LOOK"),
     )
     stroke_size: str | float = setting(

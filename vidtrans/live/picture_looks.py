@@ -21,6 +21,7 @@ from vidtrans.live.live_model import LiveModel
 from vidtrans.live.live_stage import LiveStage
 from vidtrans.live.picture_files import decode, encode_jpeg
 from vidtrans.models.at_once import StyleSource, predicted_model, read_look
+from vidtrans.models.gallery import gallery_picture
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.look_pictures import Mixture
 from vidtrans.session import Context
@@ -93,7 +94,7 @@ class PictureLooks:
     def _predict(self, file: bytes, digest: str, name: str) -> tuple[LoadedModel, str]:
         picture = decode(file, "picture")
         picture = bars_of([picture]).crop(picture)
-        looks = {name: [(StyleSource(digest, lambda: [picture]), 1.0)]}
+        looks = {name: [(StyleSource.of_pictures(digest, lambda: [picture]), 1.0)]}
         model = predicted_model(looks, self._context, is_kept=False)
         return replace(model, name=name), _thumbnail([(picture, 1.0)])
 
@@ -108,7 +109,8 @@ class PictureLooks:
 
 
 def _read(mixture: Mixture) -> list[tuple[np.ndarray, float]]:
-    return [(read_look(path, "give another picture"), share) for path, share in mixture if path is not None]
+    paths = [(gallery_picture(style) if isinstance(style, str) else style, share) for style, share in mixture]
+    return [(read_look(path, "give another picture"), share) for path, share in paths if path is not None]
 
 
 def _thumbnail(pictures: Sequence[tuple[np.ndarray, float]]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from vidtrans.clips.indexing import content_digest, open_clip
 from vidtrans.clips.sampling import read_clip_frames, spread_numbers
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.flow.bars import bars_of
+from vidtrans.models.gallery import gallery_norms
 from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.models.look_pictures import CLIP, NamedPictures
 from vidtrans.models.model_file import SUFFIX, save_model
@@ -29,17 +30,27 @@ from vidtrans.store.stages import AtOnceStage
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import read_picture
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vidtrans.models.style_prediction import StylePrediction
+
 SIZE = 288  # lines at which its strokes are as large as in the pictures that the networks were trained on
-VERSION = 1  # of the networks' weights and of what is made of them
+VERSION = 2  # of the networks' weights, of the gallery, and of what is made of them
 CLIP_FRAMES = 5  # frames of a clip whose styles' mean is the clip's own
 
 
 @dataclass(frozen=True)
 class StyleSource:
-    """Pictures, (H, W, 3) uint8, the mean of whose styles is a style. ``digest``: of their content."""
+    """Where the norms of a style come from, (N,). ``digest``: of what decides them."""
 
     digest: str
-    pictures: Callable[[], Sequence[np.ndarray]]
+    norms: Callable[[StylePrediction], Tensor]
+
+    @classmethod
+    def of_pictures(cls, digest: str, read: Callable[[], Sequence[np.ndarray]]) -> StyleSource:
+        """Return the mean style of pictures (H, W, 3) uint8, which are read when they are needed."""
+        return cls(digest, lambda known: known.norms(np.mean([known.vector(picture) for picture in read()], axis=0)))
 
 
 Looks = Mapping[str, Sequence[tuple[StyleSource, float]]]  # by name: the styles that are mixed, with their shares
@@ -53,7 +64,7 @@ def model_at_once(
     ``clip``: whose own style the pictures may be mixed with. ``changes``: settings of the model's pairing.
     """
     looks = {
-        name: [(_source(path, context, clip), share) for path, share in mixture]
+        name: [(_source(style, context, clip), share) for style, share in mixture]
         for name, mixture in pictures.looks.items()
     }
     return predicted_model(looks, context, changes)
@@ -100,12 +111,15 @@ def read_look(path: Path, remedy: str, option: str = "--look") -> np.ndarray:
         raise MediaError(f"{option} {path}", error.why, remedy) from None
 
 
-def _source(path: Path | None, context: Context, clip: Path | None) -> StyleSource:
-    if path is not None:
-        return StyleSource(context.cache.digest(path), lambda: [read_look(path, "give another picture")])
+def _source(style: Path | str | None, context: Context, clip: Path | None) -> StyleSource:
+    if isinstance(style, str):
+        return StyleSource(f"gallery {style}", lambda _: gallery_norms(style))
+    if style is not None:
+        return StyleSource.of_pictures(context.cache.digest(style), lambda: [read_look(style, "give another picture")])
     if clip is None:
         raise UsageError(f"--look {CLIP}", "there is no clip, whose own style it would be", "name pictures alone")
-    return StyleSource(f"{CLIP} {content_digest(context, clip)} {CLIP_FRAMES}", lambda: _frames_of(clip, context))
+    digest = f"{CLIP} {content_digest(context, clip)} {CLIP_FRAMES}"
+    return StyleSource.of_pictures(digest, lambda: _frames_of(clip, context))
 
 
 def _frames_of(path: Path, context: Context) -> list[np.ndarray]:
@@ -118,15 +132,15 @@ def _frames_of(path: Path, context: Context) -> list[np.ndarray]:
 
 
 def _make(looks: Looks, output: Path) -> None:
-    from vidtrans.models.style_prediction import StylePrediction  # torch
+    import torch
+
+    from vidtrans.models.style_prediction import StylePrediction
 
     prediction = StylePrediction()
-    vectors = []
-    for mixture in looks.values():
-        found = []
-        for source, share in mixture:
-            found.append(share * np.mean([prediction.vector(picture) for picture in source.pictures()], axis=0))
-        vectors.append(np.sum(found, axis=0))
+    norms = [
+        torch.stack([share * source.norms(prediction) for source, share in mixture]).sum(0)
+        for mixture in looks.values()
+    ]
     names = list(looks)
     record = ModelRecord(
         generator={"name": "predicted-style", "settings": {"looks": len(names)}},
@@ -138,4 +152,4 @@ def _make(looks: Looks, output: Path) -> None:
         training={},
         card={"notes": "a look at once, by the networks of Magenta (Apache 2.0)"},
     )
-    save_model(output, prediction.network(vectors), record)
+    save_model(output, prediction.network(norms), record)

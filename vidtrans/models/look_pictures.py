@@ -1,4 +1,4 @@
-"""Looks of pictures: their names, and the pictures of a ``--look`` without a model: one, a mixture, or several."""
+"""Looks of pictures, and looks that ship: names, and a ``--look`` without a model: one, a mixture, or in turn."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from pathlib import Path
 from vidtrans.core.curves import parse_names
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import base_name
+from vidtrans.models.gallery import gallery_looks
 
 CLIP = "clip"  # names the style of the clip's own frames, unless a file has this name
-Mixture = tuple[tuple[Path | None, float], ...]  # pictures (None: the clip's frames) and shares, which add up to 1
+Style = Path | str | None  # a picture, the name of a look that ships, or None: the style of the clip's own frames
+Mixture = tuple[tuple[Style, float], ...]  # styles and shares, which add up to 1
 HINT = (
-    'give a picture, a mixture as in "a.jpg: 0.6, b.jpg: 0.4" (or "a.jpg: 0.6, clip: 0.4"), or moments as in '
-    '"0: a.jpg, 5s: b.jpg"'
+    'give a picture or a look that ships, a mixture as in "a.jpg: 0.6, b.jpg: 0.4" (or "a.jpg: 0.6, clip: 0.4"), or '
+    'moments as in "0: a.jpg, 5s: oil"'
 )
 LONGEST_NAME = 80  # characters, of a file
 
@@ -35,7 +37,7 @@ class NamedPictures:
     @property
     def files(self) -> list[Path]:
         """Return the pictures' files."""
-        return [path for mixture in self.looks.values() for path, _ in mixture if path is not None]
+        return [path for mixture in self.looks.values() for path, _ in mixture if isinstance(path, Path)]
 
     @property
     def has_clip(self) -> bool:
@@ -70,7 +72,8 @@ def parse_pictures(look: str, folder: Path = Path()) -> NamedPictures:
     names, moments = parse_names(look, "--look")
     for name in names:
         if not _is_source(name, folder):
-            raise UsageError(f"--look {name}", "there is no model, and no such picture", HINT)
+            why = "there is no model, no such picture, and no look of this name"
+            raise UsageError(f"--look {name}", why, f"{HINT}; these ship: {', '.join(gallery_looks())}")
     return name_looks([_alone(name, folder) for name in names], [str(moment) for moment in moments])
 
 
@@ -85,7 +88,7 @@ def name_looks(mixtures: Sequence[Mixture], moments: Sequence[str] = ()) -> Name
     looks: dict[str, Mixture] = {}
     used = []
     for mixture in mixtures:
-        plain = "+".join(CLIP if path is None else path.stem for path, _ in mixture)
+        plain = "+".join(_plain_name(style) for style, _ in mixture)
         plain = name = plain.replace(",", "_").replace(":", "_")
         number = 2
         while looks.get(name, mixture) != mixture:
@@ -112,15 +115,21 @@ def with_other_paths(look: str, folder: Path, change: Callable[[Path], str]) -> 
 
 
 def _is_source(name: str, folder: Path) -> bool:
-    return name == CLIP or _is_file(name, folder)
+    return name == CLIP or name in gallery_looks() or _is_file(name, folder)
 
 
 def _is_file(name: str, folder: Path) -> bool:
     return bool(name) and os.path.isfile(folder / name)  # not Path.is_file, which raises for a name that is too long
 
 
-def _source(name: str, folder: Path) -> Path | None:
-    return folder / name if _is_file(name, folder) else None
+def _source(name: str, folder: Path) -> Style:
+    if _is_file(name, folder):
+        return folder / name
+    return None if name == CLIP else name
+
+
+def _plain_name(style: Style) -> str:
+    return CLIP if style is None else style if isinstance(style, str) else style.stem
 
 
 def _alone(name: str, folder: Path) -> Mixture:

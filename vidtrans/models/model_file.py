@@ -136,7 +136,7 @@ def _pairing_of_extractor(model: ForeignModel) -> Pairing | None:
 
 
 def save_model(path: Path, generator: Any, record: ModelRecord) -> None:  # noqa: ANN401  (no torch here)
-    """Write a model file atomically. Weights are stored in float32."""
+    """Write a model file atomically. Weights are stored as they are in the generator, in 32 or 16 bits."""
     load_format(NATIVE).save(path, generator, record)
 
 

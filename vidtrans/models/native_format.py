@@ -68,7 +68,7 @@ class NativeFormat(ModelFormat):
         record: ModelRecord,
         extractor: tuple[Any, ModelRecord] | None = None,
     ) -> None:
-        """Write weights and record. Weights are stored in float32.
+        """Write weights and record. Weights are stored as they are in the generator, in 32 or 16 bits.
 
         ``extractor``: the generator and the record of an extractor to embed.
         """

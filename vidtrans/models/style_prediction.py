@@ -6,8 +6,10 @@ Ghiasi et al. (BMVC 2017); the predictor is a MobileNetV2 (Sandler et al., CVPR 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,30 +18,32 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vidtrans.core.files import PACKAGE
-from vidtrans.networks.predicted_style import PredictedStyle, PredictedStyleSettings
+from vidtrans.networks.predicted_style import NORMS, PredictedStyle, PredictedStyleSettings
 from vidtrans.pairing.look_pairing import condition_planes
 
 WEIGHTS = PACKAGE / "assets" / "style-prediction.safetensors"
 SHORT_SIDE = 256  # of the picture that the predictor sees
 STRIDED = (1, 3, 6, 13)  # blocks of the predictor that halve the size
+SCALE = ".step"  # ends the names of the scales of weights of 8 bits
 BLOCKS = 16  # of three convolutions: to more channels, in depth, to fewer channels
 
 
+@dataclass
 class StylePrediction:
-    """The predictor and the style transfer network, with the weights that ship."""
+    """The predictor and the style transfer network; ``path``: the file of their weights."""
+
+    path: Path = WEIGHTS
 
     @cached_property
-    def _weights(self) -> dict[str, Tensor]:
+    def weights(self) -> dict[str, Tensor]:
+        """Return the weights and biases by name, float32; those of 8 bits have a scale for each output channel."""
         from safetensors.torch import load_file
 
-        stored = load_file(str(WEIGHTS))
-        read = {}
-        for name, values in stored.items():
-            if name.endswith(".weight"):
-                scale = stored[name.removesuffix("weight") + "scale"]
-                read[name] = values.float() * scale.view(-1, 1, 1, 1)
-            elif name.endswith(".bias"):
-                read[name] = values
+        stored = load_file(str(self.path))
+        read = {name: values.float() for name, values in stored.items() if name.endswith((".weight", ".bias"))}
+        for name, scale in stored.items():
+            if name.endswith(SCALE):
+                read[name.removesuffix(SCALE) + ".weight"] *= scale.view(-1, 1, 1, 1)
         return read
 
     def vector(self, picture: np.ndarray) -> np.ndarray:
@@ -50,41 +54,55 @@ class StylePrediction:
         way = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
         small = cv2.resize(picture, size, interpolation=way)
         x = torch.from_numpy(small.astype(np.float32) / 255).permute(2, 0, 1)[None]
-        with torch.inference_mode():
-            return self._predicted(x)[0, :, 0, 0].numpy()
+        with torch.no_grad():
+            *_, last = self.features(x, [BLOCKS])
+            last = self._convolved(last, 3 * BLOCKS + 3).mean((2, 3), keepdim=True)
+            return self._convolved(last, 3 * BLOCKS + 4, is_limited=False)[0, :, 0, 0].numpy()
 
-    def _predicted(self, x: Tensor) -> Tensor:
-        x = self._convolved(self._convolved(x, 0, stride=2), 1)
-        x = self._convolved(x, 2, is_limited=False)
-        for block in range(1, BLOCKS + 1):
+    def features(self, x: Tensor, blocks: Collection[int]) -> list[Tensor]:
+        """Return what the predictor sees in pictures (N, 3, H, W) in [0, 1]: its first layer's output, and blocks'."""
+        x = self._convolved(x, 0, stride=2)
+        seen = [x]
+        x = self._convolved(self._convolved(x, 1), 2, is_limited=False)
+        for block in range(1, max(blocks) + 1):
             first = 3 * block
             y = self._convolved(self._convolved(x, first), first + 1, stride=2 if block in STRIDED else 1)
             y = self._convolved(y, first + 2, is_limited=False)
             x = x + y if x.shape == y.shape else y
-        x = self._convolved(x, 3 * BLOCKS + 3).mean((2, 3), keepdim=True)
-        return self._convolved(x, 3 * BLOCKS + 4, is_limited=False)
+            if block in blocks:
+                seen.append(x)
+        return seen
 
     def _convolved(self, x: Tensor, number: int, *, stride: int = 1, is_limited: bool = True) -> Tensor:
         """Return a convolution as TensorFlow pads it, limited to 0 … 6 unless it is a block's last."""
-        weights, bias = (self._weights[f"predict.{number}.{part}"] for part in ("weight", "bias"))
+        weights, bias = (self.weights[f"predict.{number}.{part}"] for part in ("weight", "bias"))
         if weights.shape[-1] > 1:
             x = F.pad(x, (0, 1, 0, 1) if stride == 2 else (1, 1, 1, 1))
         y = F.conv2d(x, weights, bias, stride, groups=x.shape[1] if weights.shape[1] == 1 else 1)
         return y.clamp(0, 6) if is_limited else y
 
-    def network(self, vectors: Sequence[np.ndarray]) -> PredictedStyle:
-        """Return the style transfer network with a look for each style vector."""
-        looks = len(vectors)
-        network = PredictedStyle(3 + condition_planes(looks), 3, PredictedStyleSettings(looks))
+    def norms(self, vector: np.ndarray) -> Tensor:
+        """Return the norms of a style (100,): one after the other, (N,) float32."""
+        style, found = torch.from_numpy(np.asarray(vector, np.float32)), []
+        for name in self._empty(1).normed():
+            for part in NORMS:
+                weights, bias = (self.weights[f"style.{name}.{part}.{kind}"] for kind in ("weight", "bias"))
+                found.append(weights[:, :, 0, 0] @ style + bias)
+        return torch.cat(found)
+
+    def network(self, norms: Sequence[Tensor]) -> PredictedStyle:
+        """Return the style transfer network with a look for each of several norms (N,)."""
+        network = self._empty(len(norms))
         own = network.state_dict()
         for number in range(len(network.down)):
             for part in ("weight", "bias"):
-                own[f"down.{number}.1.{part}"] = self._weights[f"transfer.down.{number}.{part}"]
-        styles = torch.from_numpy(np.stack(vectors).astype(np.float32))
+                own[f"down.{number}.1.{part}"] = self.weights[f"transfer.down.{number}.{part}"]
         for name in network.normed():
-            own[f"{name}.conv.weight"] = self._weights[f"transfer.{name}.weight"]
-            for part in ("scale", "shift"):
-                weights, bias = (self._weights[f"style.{name}.{part}.{kind}"] for kind in ("weight", "bias"))
-                own[f"{name}.norm.{part}"] = styles @ weights[:, :, 0, 0].T + bias
-        network.load_state_dict(own)
+            own[f"{name}.conv.weight"] = self.weights[f"transfer.{name}.weight"]
+        places = network.norms()
+        parts = torch.stack(list(norms)).split([place.shape[1] for place in places.values()], dim=1)
+        network.load_state_dict(own | dict(zip(places, parts, strict=True)))
         return network.eval()
+
+    def _empty(self, looks: int) -> PredictedStyle:
+        return PredictedStyle(3 + condition_planes(looks), 3, PredictedStyleSettings(looks))

@@ -51,8 +51,7 @@ def build_with_weights(
                 generator["name"], generator["settings"], *channels, plate, memory, record.ports, record.code_size
             )
         weights = read(path)
-        _check_kinds(weights, built.state_dict())
-        built.load_state_dict(weights, assign=True)
+        built.load_state_dict(_of_kinds(weights, built.state_dict()), assign=True)
     except (UsageError, RuntimeError, OSError, ValueError, TypeError, OverflowError) as error:
         why = f"its weights do not fit its architecture ({first_line(error)})"
         raise ModelError(str(path), why, "train or copy it again") from None
@@ -78,8 +77,14 @@ def _check_values(path: Path, weights: Mapping[str, Any], saved: str | None) -> 
         raise ModelError(str(path), f"'{bad[0]}' holds values that are not finite or out of range", "train it again")
 
 
-def _check_kinds(weights: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Raise ValueError if a tensor's dtype differs from the generator's (float16 instead of float32, say)."""
+def _of_kinds(weights: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return weights with the generator's dtypes; float16 becomes float32. Raises ValueError if others differ."""
+    import torch
+
+    found = {}
     for name, tensor in weights.items():
-        if name in wanted and tensor.dtype != wanted[name].dtype:
-            raise ValueError(f"'{name[:MAX_QUOTED]}' holds {tensor.dtype}, it needs {wanted[name].dtype}")
+        kind = wanted[name].dtype if name in wanted else tensor.dtype
+        if tensor.dtype != kind and (tensor.dtype, kind) != (torch.float16, torch.float32):
+            raise ValueError(f"'{name[:MAX_QUOTED]}' holds {tensor.dtype}, it needs {kind}")
+        found[name] = tensor.to(kind)
+    return found

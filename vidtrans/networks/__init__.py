@@ -46,6 +46,10 @@ GENERATORS = Registry(
         "painter": Entry(
             "vidtrans.networks.painter:Painter", "Johnson's, for looks from pictures, several in one: 0.3 M parameters"
         ),
+        "predicted-style": Entry(
+            "vidtrans.networks.predicted_style:PredictedStyle",
+            "for looks from pictures: paints from the start, since its norms are predicted: 0.1 M",
+        ),
         "few-shot": Entry(
             "vidtrans.networks.few_shot:FewShot",
             "for a few painted frames: learns patches in minutes: 0.6 M",
@@ -68,9 +72,6 @@ UNTRAINED = Registry(
     "generator",
     {
         ONNX_GRAPH: Entry("vidtrans.networks.onnx_graph:OnnxGraph", "another tool's, run by ONNX Runtime"),
-        "predicted-style": Entry(
-            "vidtrans.networks.predicted_style:PredictedStyle", "any picture's look at once, by predicted norms"
-        ),
         "optimised": Entry("vidtrans.networks.optimised:Optimised", "optimises each frame to look like pictures: slow"),
         "style-net": Entry(
             "vidtrans.networks.style_net:StyleNet", "fast neural style of other tools: PyTorch's examples, raw floats"

@@ -104,10 +104,10 @@ class ConditionalNorm(nn.Module):
 
 
 class Layer(nn.Module):
-    """Mirror padding – convolution – conditional norm – ReLU; ``larger``: double the size first."""
+    """Mirror padding – convolution – conditional norm – ReLU; ``larger``: double the size first, in this mode."""
 
     def __init__(
-        self, inputs: int, outputs: int, looks: int, kernel: int = 3, *, stride: int = 1, larger: bool = False
+        self, inputs: int, outputs: int, looks: int, kernel: int = 3, *, stride: int = 1, larger: str = ""
     ) -> None:
         super().__init__()
         self.pad = ReflectPad(kernel // 2)
@@ -118,7 +118,7 @@ class Layer(nn.Module):
     def forward(self, x: Tensor, shares: Tensor, stroke: Tensor, *, activate: bool = True) -> Tensor:
         """(N, inputs, H, W) → (N, outputs, H', W')."""
         if self.larger:
-            x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+            x = F.interpolate(x, scale_factor=2.0, mode=self.larger)
         y: Tensor = self.norm(self.conv(self.pad(x)), shares, stroke)
         return F.relu(y) if activate else y
 
@@ -152,7 +152,7 @@ class Painter(nn.Module):
         self.entrance = Layer(in_channels - self.conditions, widths[0], looks, KERNEL)
         self.down = nn.ModuleList(Layer(a, b, looks, stride=2) for a, b in steps)
         self.blocks = nn.ModuleList(Block(widths[-1], looks) for _ in range(settings.blocks))
-        self.up = nn.ModuleList(Layer(b, a, looks, larger=True) for a, b in reversed(steps))
+        self.up = nn.ModuleList(Layer(b, a, looks, larger="nearest") for a, b in reversed(steps))
         self.head = nn.Sequential(ReflectPad(KERNEL // 2), nn.Conv2d(widths[0], out_channels, KERNEL), nn.Tanh())
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,7 +1,9 @@
 """A style transfer network whose norms another network predicts from a picture: any picture's look, without training.
 
 Ghiasi et al., "Exploring the structure of a real-time, arbitrary neural artistic stylization network", BMVC 2017, as
-Magenta distilled it for phones. The predicted norms are weights of this network, for each of its looks.
+Magenta distilled it for phones. The predicted norms are weights of this network, for each of its looks. Two things
+differ, so that strokes move with what they paint (Zhang, "Making convolutional networks shift-invariant again", ICML
+2019): a blur before each stride, and bilinear instead of nearest upsampling.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from vidtrans.networks.layers import ReflectPad
 from vidtrans.networks.painter import KERNEL, Block, Layer, condition_channels, fading, read_conditions
 
 WIDTHS = (8, 16, 32)
+NORMS = ("scale", "shift", "stroke_scale", "stroke_shift")  # of a layer
 BLOCKS, HALVES = 5, ("first", "second")  # of a block, each a layer with a norm
 
 
@@ -46,8 +49,9 @@ class PredictedStyle(nn.Module):
                 (second, third, 3, 2),
             )
         )
+        self.around = ReflectPad(1)
         self.blocks = nn.ModuleList(Block(third, looks) for _ in range(BLOCKS))
-        self.up = nn.ModuleList(Layer(a, b, looks, larger=True) for a, b in ((third, second), (second, first)))
+        self.up = nn.ModuleList(Layer(a, b, looks, larger="bilinear") for a, b in ((third, second), (second, first)))
         self.head = Layer(first, out_channels, looks, KERNEL)
 
     def normed(self) -> dict[str, Layer]:
@@ -55,14 +59,24 @@ class PredictedStyle(nn.Module):
         found = {f"blocks.{n}.{half}": getattr(block, half) for n, block in enumerate(self.blocks) for half in HALVES}
         return found | {f"up.{n}": layer for n, layer in enumerate(self.up)} | {"head": self.head}
 
+    def norms(self) -> dict[str, nn.Parameter]:
+        """Return the norms' parameters, (looks, channels) each, by name."""
+        return {
+            f"{name}.norm.{part}": getattr(layer.norm, part) for name, layer in self.normed().items() for part in NORMS
+        }
+
+    def _blurred(self, x: Tensor) -> Tensor:
+        """Return (N, C, H, W) after a 3×3 binomial filter, which is two averages of 2×2."""
+        return F.avg_pool2d(F.avg_pool2d(self.around(x), 2, 1), 2, 1)
+
     def forward(self, x: Tensor) -> Tensor:
         """(N, in, H, W) → (N, out, H, W). Flat frames stay as they are: see ``painter.fading``."""
         planes = x.shape[1] - self.conditions
         shares, stroke = read_conditions(x[:, planes:], self.looks)
         frame = x[:, :planes]
         y = (frame + 1) / 2
-        for layer in self.down:
-            y = F.relu(layer(y))
+        for number, layer in enumerate(self.down):
+            y = F.relu(layer(self._blurred(y) if number else y))
         for part in (*self.blocks, *self.up):
             y = part(y, shares, stroke)
         picture = torch.tanh(self.head(y, shares, stroke, activate=False) / 2)  # from −1 to 1, as 2 sigmoid(y) − 1

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vidtrans.clips.area import Area
 from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.clips.sampling import read_style_picture
 from vidtrans.config.recipe import Recipe
@@ -17,13 +18,15 @@ from vidtrans.core.settings import Table
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.making import existing_dataset, make_dataset
-from vidtrans.models.look_pictures import look_names
+from vidtrans.models.at_once import model_at_once
+from vidtrans.models.look_pictures import Mixture, NamedPictures, look_names
 from vidtrans.output.places import refuse_link
 from vidtrans.session import Context
 from vidtrans.training.method_settings import LookMethodSettings
 from vidtrans.training.requested_training import TrainingRequest, train
 from vidtrans.training.settings import TrainingSettings
 
+PREDICTED = "predicted-style"  # a generator
 FRAMES = PACKAGE / "assets" / "frames"  # what is learned on where no clip is given
 FOLDER = "looks"  # of the dataset, with the style pictures
 SMALLEST_SIDE, PLAIN = 32, 3.0  # pixels, and levels of 255, below which a style picture has hardly any style
@@ -39,6 +42,7 @@ class LookLesson:
         clips: The training content.
         output: The model file.
         asked: The requested recipe, to which names and paths of the style pictures are added.
+        area: The part of the style picture that is used; None for all of it.
     """
 
     names: list[str]
@@ -46,10 +50,17 @@ class LookLesson:
     clips: Sequence[Path]
     output: Path
     asked: Recipe
+    area: Area | None = None
 
     @classmethod
     def of(
-        cls, pictures: Sequence[Path], clips: Sequence[Path], output: Path, recipe: Recipe, context: Context
+        cls,
+        pictures: Sequence[Path],
+        clips: Sequence[Path],
+        output: Path,
+        recipe: Recipe,
+        context: Context,
+        area: Area | None = None,
     ) -> LookLesson:
         """Return the lesson; without ``clips`` it trains on the package's pictures. Raises UsageError, MediaError."""
         if (pairing := recipe.choice("pairing")[0]) != "look":
@@ -58,7 +69,10 @@ class LookLesson:
         if recipe.settings("training", TrainingSettings).background_plate:
             raise UsageError("training.background_plate", "a look has no background plate", "set it to false")
         names = look_names(pictures)
-        return cls(names, [open_clip(context, picture) for picture in pictures], clips or [FRAMES], output, recipe)
+        styles = [open_clip(context, picture) for picture in pictures]
+        if area is not None:
+            area.within(styles[0].name, styles[0].index.width, styles[0].index.height)
+        return cls(names, styles, clips or [FRAMES], output, recipe, area)
 
     @property
     def dataset(self) -> Path:
@@ -77,8 +91,7 @@ class LookLesson:
             context.note("no clip was given with --on: training uses the included pictures, which suit any clip")
         self.store(folder, context)
         _tell_measure(self.asked, context)
-        request = TrainingRequest(self.dataset, self.output, self._recipe(folder), minutes, fresh=fresh)
-        trained = train(request, context)
+        trained = self._train(folder, minutes, context, fresh=fresh)
         own = {
             "dataset": str(self.dataset),
             "looks": self.names,
@@ -94,8 +107,21 @@ class LookLesson:
         dataset = existing_dataset(self.dataset, self.spec(folder).digest(context), context)
         if dataset is None or not all(path.is_file() for path in self._paths(folder)):
             return None
-        table = train(TrainingRequest(self.dataset, self.output, self._recipe(folder), minutes, fresh=fresh), context)
+        table = self._train(folder, minutes, context, fresh=fresh)
         return table | {"dataset": str(self.dataset), "looks": self.names, "frames": len(dataset.pairs)}
+
+    def _train(self, folder: Path, minutes: float | None, context: Context, *, fresh: bool) -> Table:
+        """Train, or plan to; a network whose norms can be predicted begins with the pictures' looks at once."""
+        recipe, start = self._recipe(folder), None
+        if recipe.choice("generator")[0] == PREDICTED:
+            looks: dict[str, Mixture] = {
+                name: ((path, 1.0),) for name, path in zip(self.names, self._paths(folder), strict=True)
+            }
+            start = model_at_once(NamedPictures(looks, self.names[0]), context)
+        start_from = str(start.path) if start else None
+        return train(
+            TrainingRequest(self.dataset, self.output, recipe, minutes, start_from=start_from, fresh=fresh), context
+        )
 
     def _recipe(self, folder: Path) -> Recipe:
         paths = [str(path) for path in self._paths(folder)]
@@ -112,7 +138,7 @@ class LookLesson:
         from vidtrans.video.images.picture import read_picture, write_picture
 
         for style, path in zip(self.styles, self._paths(folder), strict=True):
-            rgb = read_style_picture(style, context)
+            rgb = read_style_picture(style, context, self.area)
             _warn_plain(style.path, rgb, context)
             stored = read_picture(path) if path.is_file() else None
             if stored is None or not np.array_equal(stored, rgb):

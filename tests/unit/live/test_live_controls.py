@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from live_server import load
+from made_models import make_model
 
 from vidtrans.core.errors import UsageError
 from vidtrans.live.live_controls import Controls, ControlState, describe_controls, describe_pairing
@@ -16,8 +17,9 @@ from vidtrans.pairing.base import Pairing, make_pairing
 
 
 @pytest.fixture(scope="module")
-def models() -> dict[str, LoadedModel]:
-    return load("flower", "ink", "identity")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, LoadedModel]:
+    ink = make_model(str(tmp_path_factory.mktemp("m") / "ink.safetensors"), "look", {"looks": ["ink"]})
+    return load("flower", ink, "identity")
 
 
 def changed(models: dict[str, LoadedModel], values: dict[str, Any]) -> ControlState:

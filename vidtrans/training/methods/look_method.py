@@ -23,6 +23,7 @@ from vidtrans.data.dataset import Pair
 from vidtrans.inference.device import tensor_float32
 from vidtrans.inference.engine import Engine
 from vidtrans.networks.painter import Painter
+from vidtrans.networks.predicted_style import PredictedStyle
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import STROKE_LEVELS
 from vidtrans.perception import MEASURES, critic_of, load_critic, load_measure, resolve_measure
@@ -49,7 +50,7 @@ class LookMethod(TrainingMethod):
     def __init__(self, setup: Setup) -> None:
         self.use(setup.settings, setup.device, setup.precision, setup.dist)
         generator: Any = setup.make_generator()
-        if not isinstance(generator, Painter) or generator.conditions == 0:
+        if not isinstance(generator, Painter | PredictedStyle) or generator.conditions == 0:
             raise UsageError(
                 "training.method = 'look'", "it trains painters with looks only", "use 'vidtrans look PICTURE'"
             )

@@ -1,0 +1,53 @@
+"""Teach the looks that ship, all in one network, from the pictures in ``examples/looks``.
+
+    python examples/gallery.py vidtrans/assets
+
+The network's convolutions stay as they are, so that all looks can be mixed with each other and with pictures; only the
+norms of each look are taught, which began with what was predicted from its picture. Writes ``gallery.safetensors``
+(16 bits), and a small square of each picture. The training, in the current folder, goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import cv2
+import torch
+from safetensors.torch import save_file
+
+import vidtrans
+from vidtrans.models.model_file import load_generator
+from vidtrans.networks.predicted_style import BLOCKS, HALVES
+from vidtrans.video.images.picture import read_picture, write_picture
+
+STEPS, THUMBNAIL = 3600, 128
+CONVOLUTIONS = ["down", *(f"blocks.{n}.{half}.conv" for n in range(BLOCKS) for half in HALVES)]
+CONVOLUTIONS += ["up.0.conv", "up.1.conv", "head.conv"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--steps", type=int, default=STEPS)
+    options = parser.parse_args()
+    pictures = sorted(Path(__file__).parent.glob("looks/*.jpg"))
+    settings = {"training": {"freeze": CONVOLUTIONS, "jitter": 1.25}}
+    vidtrans.look(pictures, "gallery.safetensors", steps=options.steps, settings=settings)
+    network, record = load_generator(Path("gallery.safetensors"))
+    norms = list(network.norms().values())
+    looks = record.pairing["settings"]["looks"]
+    taught = {name: torch.cat([each[number] for each in norms]).half() for number, name in enumerate(looks)}
+    save_file(taught, str(options.output / "gallery.safetensors"))
+    (options.output / "gallery").mkdir(exist_ok=True)
+    for path in pictures:
+        picture = read_picture(path)
+        side = min(picture.shape[:2]) * 2 // 3
+        top, left = ((length - side) // 2 for length in picture.shape[:2])
+        square = picture[top : top + side, left : left + side]
+        small = cv2.resize(square, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+        write_picture(options.output / "gallery" / path.name, small)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The media of the style pictures, and what the pictures show."""
