@@ -273,6 +273,8 @@ def import_model(
     bgr: bool | None = ...,
     value_range: str = ...,
     layout: str = ...,
+    style: Path | Sequence[Path | str] | str = ...,
+    predictor: Path | str | None = ...,
     embed: bool = ...,
     trust: bool = ...,
     cache_dir: Path | str = ...,
@@ -287,8 +289,8 @@ def import_model(
     """Make a model file of another tool's model.
 
     FILE is a checkpoint of pix2pix, CycleGAN, CUT, pix2pixHD and others ('vidtrans model formats' lists them), or the
-    folder of a training. The model file holds the network, and says what its input is made of. Nothing in a file is
-    run, but for programs that --trust allows."""
+    folder of a training. The model file holds the network, and says what its input is made of; a network of many
+    styles becomes a model with looks. Nothing in a file is run, but for programs that --trust allows."""
 
 def keyframes(
     video: Path | str,

@@ -14,6 +14,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 FREE = ("batch", 3, "height", "width")
 IR, OPSET = 8, 17
+STRANGE_INPUTS = (
+    ("a-strength", [1], TensorProto.FLOAT),
+    ("a-number-beside-a-picture", [], TensorProto.FLOAT),
+    ("an-index-of-a-look", [4], TensorProto.INT64),
+    ("a-vector-of-any-length", ["n"], TensorProto.FLOAT),
+    ("a-matrix", [4, 4], TensorProto.FLOAT),
+    ("a-vector-too-long", [5000], TensorProto.FLOAT),
+)
 
 
 def constant(name: str, values: Any, kind: type = np.float32) -> Any:
@@ -71,6 +79,44 @@ def fixed_and_normed(height: int, width: int) -> Any:
     shape = (1, 3, height, width)
     ones = [constant("gain", [60.0] * 3), constant("bias", [128.0] * 3)]
     return model([helper.make_node("InstanceNormalization", ["x", "gain", "bias"], ["y"])], shape, shape, ones)
+
+
+def tinter(
+    tints: Any,
+    vector: Sequence[int | str | None],
+    shape: Sequence[int | str | None] = FREE,
+    *,
+    first: str = "x",
+    kind: int = TensorProto.FLOAT,
+) -> Any:
+    """A network of two inputs, a picture 'x' and a vector 'style': p · style · tints, of pictures p in [0, 1].
+
+    ``tints``: (numbers, 3), a factor for each channel; ``vector``: the shape of 'style'; ``first``: its first input.
+    """
+    channels = [1, 1, 1, 3] if shape[-1] == 3 else [1, 3, 1, 1]
+    nodes = [
+        helper.make_node("Cast", ["style"], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("Reshape", ["numbers", "row"], ["weights"]),
+        helper.make_node("MatMul", ["weights", "tints"], ["tint"]),
+        helper.make_node("Reshape", ["tint", "channels"], ["factors"]),
+        helper.make_node("Div", ["x", "most"], ["normed"]),  # says that pictures are in [0, 1]
+        helper.make_node("Mul", ["normed", "factors"], ["product"]),
+        helper.make_node("Clip", ["product", "least", "most"], ["y"]),
+    ]
+    sides = [constant("row", [1, -1], np.int64), constant("channels", channels, np.int64)]
+    values = [constant("tints", tints), constant("least", 0.0), constant("most", 1.0)]
+    made = model(nodes, shape, shape, [*sides, *values])
+    made.graph.input.insert(int(first == "x"), helper.make_tensor_value_info("style", kind, vector))
+    return made
+
+
+def mean_colour(side: int | str, out: Sequence[int]) -> Any:
+    """A predictor of styles: the mean colour of a picture in [0, 1], (1, side, side, 3), in the shape ``out``."""
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["mean"], axes=[1, 2]),
+        helper.make_node("Reshape", ["mean", "sides"], ["y"]),
+    ]
+    return model(nodes, (1, side, side, 3), out, [constant("sides", list(out), np.int64)])
 
 
 def loop_of(nodes: Sequence[Any], times: str = "times", *, inside: Sequence[Any] = (), kept: str = "") -> Any:
@@ -183,7 +229,15 @@ def hostile() -> Iterator[tuple[str, Any, str]]:
     yield "random-numbers", model([helper.make_node("RandomNormalLike", ["x"], ["y"])]), "random numbers"
     two = model(same)
     two.graph.input.append(helper.make_tensor_value_info("second", TensorProto.FLOAT, FREE))
-    yield "two-inputs", two, "needs 2 inputs"
+    yield "two-pictures", two, "needs 2 pictures .* a network takes one picture"
+    for name, shape, kind in STRANGE_INPUTS:
+        strange = model(same)
+        strange.graph.input.append(helper.make_tensor_value_info("second", kind, shape))
+        yield name, strange, r"its input 'second' \(.*\) is neither a picture nor the numbers of a style"
+    three = model(same)
+    for name in ("second", "third"):
+        three.graph.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [4]))
+    yield "three-inputs", three, "needs 3 inputs .* a picture, and at most one style"
     yield "no-operators", model([]), "computes nothing"
     yield "five-channels", model(same, (1, 5, 8, 8), (1, 5, 8, 8)), "not a picture of 1, 3 or 4 channels"
     yield "a-number", model(same, (), ()), "not a picture of 1, 3 or 4 channels"

@@ -105,7 +105,7 @@ class Look(Command):
         began = time.monotonic()
         self._check_videos()
         if self.optimise:
-            from vidtrans.training.look_lesson import look_names
+            from vidtrans.models.look_pictures import look_names
             from vidtrans.training.optimised_look import optimised_look
 
             names = look_names(self.pictures)
@@ -143,7 +143,8 @@ class Look(Command):
             raise UsageError(str(videos[0]), why, remedy)
 
     def _lesson(self, context: Context) -> LookLesson:
-        from vidtrans.training.look_lesson import LookLesson, look_names
+        from vidtrans.models.look_pictures import look_names
+        from vidtrans.training.look_lesson import LookLesson
 
         clips = clips_of(self.on, self.recipe) if self.on else []
         area = Area.parse(self.crop) if self.crop is not None else None

@@ -9,24 +9,21 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from vidtrans.commands.base import WRITING, Command
 from vidtrans.commands.options import MODEL_SUFFIX, check_suffix, output
-from vidtrans.commands.words import next_command
+from vidtrans.commands.words import count, next_command
 from vidtrans.config.recipe import FRAME_PAIRING, NO_PAIRING, Recipe, import_recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Choices, Group, Names, Option
 from vidtrans.core.settings import Table, to_table
-from vidtrans.networks.ports import RANGES
+from vidtrans.networks.ports import MAX_LOOKS, RANGES
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from vidtrans.models.foreign_format import ForeignFormat, ForeignModel
     from vidtrans.models.model_record import ModelRecord
     from vidtrans.pairing.base import Pairing
     from vidtrans.rendering.extraction import FrameExtractor
 
 VERSION = 1
-CALIBRATION_FRAMES = 16  # frames of a clip, run through the network in one batch
 LIGHT_LINES = ("edges",)  # pairings with light lines on black
 NORMS = ("picture", "stored")  # sources of batch-norm statistics for an imported network
 # Uninformative file names: the folder names the model, plus the direction of a CycleGAN.
@@ -38,8 +35,8 @@ class ModelImport(Command):
     """Make a model file of another tool's model.
 
     FILE is a checkpoint of pix2pix, CycleGAN, CUT, pix2pixHD and others ('vidtrans model formats' lists them), or the
-    folder of a training. The model file holds the network, and says what its input is made of. Nothing in a file is
-    run, but for programs that --trust allows.
+    folder of a training. The model file holds the network, and says what its input is made of; a network of many
+    styles becomes a model with looks. Nothing in a file is run, but for programs that --trust allows.
     """
 
     CONTEXT: ClassVar = WRITING
@@ -94,6 +91,18 @@ class ModelImport(Command):
         str,
         Option("The order of its axes, where that is in doubt.", Group.INPUT, values=Choices(("nchw", "nhwc"))),
     ] = ""
+    style: Annotated[
+        tuple[Path, ...],
+        Option(
+            "A picture whose style --predictor finds, for a look of its name; may be repeated.",
+            Group.INPUT,
+            metavar="PICTURE",
+        ),
+    ] = ()
+    predictor: Annotated[
+        Path | None,
+        Option("The ONNX file that finds the style of a picture, for a network that takes one.", Group.INPUT),
+    ] = None
     embed: Annotated[bool, Option("Put the network of --pairing model into the model file.", Group.OUTPUT)] = False
     trust: Annotated[
         bool,
@@ -108,6 +117,11 @@ class ModelImport(Command):
         if self.norms and self.calibrate is not None:
             why = "norms use statistics of each picture, of the file, or of a clip"
             raise UsageError(f"--norms {self.norms} and --calibrate", why, "leave one of them out")
+        if bool(self.style) != (self.predictor is not None):
+            given, missing = ("--style", "--predictor FILE") if self.style else ("--predictor", "--style PICTURE")
+            raise UsageError(given, "a network finds the style of a picture: each needs the other", f"add {missing}")
+        if len(self.style) > MAX_LOOKS:
+            raise UsageError("--style", f"a model has at most {MAX_LOOKS} looks", "give fewer pictures")
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Table, arguments: Table) -> Recipe:  # type: ignore[override]
@@ -168,6 +182,7 @@ class ModelImport(Command):
             "family": record.origin["family"],
             "pairing": record.pairing["name"],
             "working_size": record.size,
+            "looks": record.pairing["settings"].get("looks", []),
         }
 
     def _prepared(
@@ -181,12 +196,13 @@ class ModelImport(Command):
     ) -> Callable[[Path], Table]:
         """Return a function that writes the model; read weights and clip first. Raises UsageError, MediaError."""
         from vidtrans.models.model_file import embed_extractor, save_model
+        from vidtrans.rendering.extraction import calibration_inputs
 
         generator, record = form.load_described(path, model, pairing)
         record = replace(record, card=record.card | _card(self.recipe))
         if self.norms or self.calibrate:
             record = self._with_norms(record)
-        inputs = _inputs(self.calibrate, record, extractor, context) if self.calibrate else None
+        inputs = calibration_inputs(self.calibrate, record, extractor, context) if self.calibrate else None
 
         def make(target: Path) -> Table:
             if inputs is not None:
@@ -204,15 +220,23 @@ class ModelImport(Command):
         """Return the model's input, and the command to use it."""
         done = "would make" if table.get("dry_run") else "up to date:" if table["cached"] else "made"
         takes = "takes the frame itself" if table["pairing"] == FRAME_PAIRING else f"pairing '{table['pairing']}'"
+        if table["looks"]:
+            takes = count(len(table["looks"]), "look")
         what = f"{done} {table['output']}: {table['family']}, {takes}, rendered at {table['working_size']} px"
         return what if table.get("dry_run") else f"{what}\nnext: {next_command(table['output'])}"
 
     def _described(self, form: ForeignFormat, path: Path) -> ForeignModel:
         """Return the description of the file's model, with the user's options applied."""
         from vidtrans.models.foreign_format import Hints
+        from vidtrans.models.look_pictures import look_names
         from vidtrans.networks.ports import named_range
 
-        model = form.describe(path, Hints(self.value_range or "", self.layout or "", self.trust))
+        if self.predictor and not form.uses_predictor:
+            why = f"{path} is no ONNX file, and takes no style"
+            raise UsageError(f"--predictor {self.predictor}", why, "leave out --predictor and --style")
+        styles = tuple(zip(look_names(self.style), self.style, strict=True))
+        hints = Hints(self.value_range or "", self.layout or "", self.trust, self.predictor, styles)
+        model = form.describe(path, hints)
         ports: Table = {}
         if self.value_range and not form.uses_range:
             ports |= named_range(self.value_range)
@@ -273,25 +297,3 @@ def _card(recipe: Recipe) -> Table:
     from vidtrans.models.model_record import Card
 
     return {name: text for name, text in to_table(recipe.settings("card", Card)).items() if text}
-
-
-def _inputs(clip_path: Path, record: ModelRecord, extractor: FrameExtractor | None, context: Context) -> np.ndarray:
-    """Return the network's inputs for some frames of a clip, (N, H, W, C) uint8, at the model's size."""
-    import numpy as np
-
-    from vidtrans.clips.indexing import open_clip
-    from vidtrans.clips.sampling import read_clip_frames, spread_numbers
-    from vidtrans.core.settings import Size
-    from vidtrans.pairing.base import make_pairing
-    from vidtrans.rendering.extraction import resized
-    from vidtrans.video.colour.conversion import to_uint8
-    from vidtrans.video.frame_format import FrameFormat
-
-    clip = open_clip(context, clip_path)
-    pairing = make_pairing(record.pairing["name"], record.pairing["settings"])
-    if pairing.offsets != (0,) or pairing.guides:
-        raise UsageError("--calibrate", f"the pairing '{pairing.name}' needs more than single frames", "leave it out")
-    numbers = spread_numbers(clip.index.num_frames, CALIBRATION_FRAMES)
-    size = Size(short=record.size).of(clip.index.width, clip.index.height)
-    frames = (resized(f, size, extractor) for f in read_clip_frames(clip, numbers, FrameFormat(), context))
-    return np.stack([pairing.input([to_uint8(picture) for picture in (f.rgb, *f.guides)]) for f in frames])

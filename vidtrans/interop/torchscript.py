@@ -7,12 +7,13 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 from vidtrans.core.errors import ModelError, UsageError
-from vidtrans.interop.onnx.onnx_format import describe_onnx, graph_model
+from vidtrans.interop.onnx.onnx_format import describe_onnx, graph_model, graph_weights
 from vidtrans.interop.onnx.trial import check_installed
 from vidtrans.models.foreign_format import NO_HINTS, ForeignFormat, ForeignModel, Hints
 
@@ -51,21 +52,17 @@ class TorchScriptFormat(ForeignFormat):
             graph = Path(folder, f"{path.stem}.onnx")
             graph.write_bytes(data)
             try:
-                found = describe_onnx(graph, hints.range, hints.layout)
+                found = describe_onnx(graph, hints)
             except ModelError as error:
                 raise ModelError(str(path), f"as an ONNX graph, {error.why}", error.remedy) from None
             except UsageError as error:
                 remedy = error.remedy.replace(str(graph), f"{path} --trust")
                 raise UsageError(error.what.replace(str(graph), str(path)), error.why, remedy) from None
-        made = graph_model(path, found)
-        return ForeignModel(FAMILY, made.generator, made.ports, made.size, made.pairing, notes=made.notes)
+        return replace(graph_model(path, found), family=FAMILY)
 
     def read_weights(self, path: Path, model: ForeignModel) -> dict[str, Any]:
         """Return the bytes of the converted graph as 'data', uint8; ``describe`` has checked the trust."""
-        import torch
-
-        data = bytearray(_converted(path.absolute(), path.stat().st_mtime_ns))
-        return {"data": torch.frombuffer(data, dtype=torch.uint8)}
+        return graph_weights(_converted(path.absolute(), path.stat().st_mtime_ns), model)
 
 
 @lru_cache(maxsize=1)

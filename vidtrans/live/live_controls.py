@@ -13,7 +13,7 @@ from vidtrans.dreaming.predictors import predicts_frames
 from vidtrans.live import LARGEST_OUTPUT
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.base import Pairing, make_pairing
-from vidtrans.pairing.look_pairing import LookPairing
+from vidtrans.pairing.look_pairing import LookPairing, takes_strokes
 from vidtrans.pairing.regions import Regions, palette
 from vidtrans.upscaling import STREAM_MODES
 
@@ -131,7 +131,7 @@ def describe_models(models: Mapping[str, LoadedModel], thumbnails: Mapping[str, 
 
 
 def describe_model(model: LoadedModel) -> Table:
-    """Return a model's name, size, kind of drawing, palette, looks, guides and settings, as JSON values."""
+    """Return a model's name, size, kind of drawing, palette, looks, strokes, guides and settings, as JSON values."""
     pairing = model.pairing
     colours = list(palette(pairing.settings.levels).colours) if isinstance(pairing, Regions) else []
     size = model.record.size if model.record and not pairing.at_source_size else 0
@@ -142,6 +142,7 @@ def describe_model(model: LoadedModel) -> Table:
         "drawing": pairing.drawing_kind,
         "palette": [f"#{colour.tobytes().hex()}" for colour in colours],
         "looks": looks_of(model),
+        "strokes": takes_strokes(pairing),
         "guides": list(pairing.guides),
         "dreams": predicts_frames(model),
         "needs_dream": pairing.has_clock,

@@ -102,13 +102,13 @@ class _Folder:
         weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
-def read_look(path: Path, remedy: str) -> np.ndarray:
-    """Return a picture of a ``--look`` without its bars, (H, W, 3) uint8. Raises MediaError with the ``remedy``."""
+def read_look(path: Path, remedy: str, option: str = "--look") -> np.ndarray:
+    """Return a picture of an ``option`` without its bars, (H, W, 3) uint8. Raises MediaError with the ``remedy``."""
     try:
         picture = read_picture(path)
         return bars_of([picture]).crop(picture)
     except MediaError as error:
-        raise MediaError(f"--look {path}", error.why, remedy) from None
+        raise MediaError(f"{option} {path}", error.why, remedy) from None
 
 
 def _source(style: Path | str | None, context: Context, clip: Path | None) -> StyleSource:

@@ -21,12 +21,15 @@ class Hints:
 
     ``range``: the value range of the network's input and output, a name of ``networks.ports.RANGES``; ``layout``: the
     axis order of its input, 'nchw' or 'nhwc'; '' means automatic detection. ``trust``: a program in the file may run
-    once, for conversion.
+    once, for conversion. ``predictor``: the file of the network that finds the network's style vector for a picture,
+    and ``styles``: names of looks, and their pictures.
     """
 
     range: str = ""
     layout: str = ""
     trust: bool = False
+    predictor: Path | None = None
+    styles: tuple[tuple[str, Path], ...] = ()
 
 
 NO_HINTS = Hints()
@@ -46,6 +49,7 @@ class ForeignModel:
         origin: Facts beside the weights that an export needs; ``record`` adds the ``family``.
         notes: Sentences for the person who imports the file.
         dark_lines: Whether its training drawings have dark lines on white instead of light lines on black.
+        styles: The style vectors of its looks, for a network that takes one.
     """
 
     family: str
@@ -57,6 +61,7 @@ class ForeignModel:
     origin: Table = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     dark_lines: bool = False
+    styles: tuple[tuple[float, ...], ...] = ()
 
     def record(self, path: Path, pairing: Pairing | None = None) -> ModelRecord:
         """Return the model's record with ``pairing``, by default the pairing that follows from its family.
@@ -76,6 +81,9 @@ class ForeignModel:
             remedy = "choose another --pairing, or other settings of it"
             if made.name == "labels":
                 remedy = f"--pairing {_label_options(ports.in_channels)}"
+            if ports.conditions:
+                why = f"it has {ports.conditions} looks, which are no part of the pairing '{made.name}' as given"
+                remedy = f"leave --pairing out, or give {ports.conditions} names with --set pairing.looks=…"
             raise ModelError(str(path), why, remedy)
         named = pairing_record(made)
         return ModelRecord(
@@ -101,10 +109,12 @@ def _label_options(channels: int) -> str:
 class ForeignFormat(ModelFormat):
     """A model format of another tool, whose files may lack facts that only the user knows (``Hints``).
 
-    ``uses_range``: whether ``describe`` itself applies ``Hints.range`` to the network's input and output.
+    ``uses_range``: whether ``describe`` itself applies ``Hints.range`` to the network's input and output;
+    ``uses_predictor``: whether it uses ``Hints.predictor``.
     """
 
     uses_range: ClassVar[bool] = False
+    uses_predictor: ClassVar[bool] = False
 
     def describe(self, path: Path, hints: Hints = NO_HINTS) -> ForeignModel:
         """Describe a detected file, without reading its weights or importing torch.

@@ -27,7 +27,8 @@ FORMATS = Registry(
             "vidtrans.interop.torchscript:TorchScriptFormat", "TorchScript, a program: imported with --trust"
         ),
         "onnx": Entry(
-            "vidtrans.interop.onnx.onnx_format:OnnxFormat", ".onnx, a network that makes pictures of pictures"
+            "vidtrans.interop.onnx.onnx_format:OnnxFormat",
+            ".onnx, a network that makes pictures of pictures, in one look or many",
         ),
     },
 )

@@ -1,4 +1,4 @@
-"""The pictures, and looks that ship, that ``--look`` names where there is no model: one, a mixture, or in turn."""
+"""Looks of pictures, and looks that ship: names, and a ``--look`` without a model: one, a mixture, or in turn."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vidtrans.core.curves import parse_names
 from vidtrans.core.errors import UsageError
+from vidtrans.core.files import base_name
 from vidtrans.models.gallery import gallery_looks
 
 CLIP = "clip"  # names the style of the clip's own frames, unless a file has this name
@@ -42,6 +43,20 @@ class NamedPictures:
     def has_clip(self) -> bool:
         """Return whether the style of the clip's own frames has a part in a look."""
         return any(path is None for mixture in self.looks.values() for path, _ in mixture)
+
+
+def look_names(pictures: Sequence[Path]) -> list[str]:
+    """Return the names of looks, taken from the file names of their pictures.
+
+    Raises UsageError if two are equal, or if one contains a comma or colon, which ``--look`` uses as separators.
+    """
+    names = [base_name(picture) for picture in pictures]
+    if twice := next((name for name in names if names.count(name) > 1), ""):
+        raise UsageError(f"look '{twice}'", "two pictures have this name", "give each once, or rename one of them")
+    if unclear := next((name for name in names if set(name) & set(",:")), ""):
+        why = "a look has the name of its picture, and several are listed with commas and colons"
+        raise UsageError(f"look '{unclear}'", why, "rename the picture")
+    return names
 
 
 def parse_pictures(look: str, folder: Path = Path()) -> NamedPictures:

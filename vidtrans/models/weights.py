@@ -58,7 +58,7 @@ def build_with_weights(
     _check_values(path, weights, None if foreign else record.weights)
     if generator["name"] == ONNX_GRAPH:
         # A stranger may have written a model file around a graph: check the bytes that will run as in a file of theirs.
-        (data,) = weights.values()
+        data = next(tensor for name, tensor in weights.items() if name.endswith("data"))
         FORMATS.load("onnx").check_graph(path, data.numpy().tobytes())
     return built
 

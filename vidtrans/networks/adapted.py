@@ -13,16 +13,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vidtrans.networks.painter import shares_in
 from vidtrans.networks.ports import PortSettings
 
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, of R'G'B'
 
 
 class AdaptedGenerator(nn.Module):
-    """A generator that adapts ``network``, which takes (N, ``ports.in_channels``, H, W), as its ``ports`` describe."""
+    """A generator that adapts ``network``, which takes (N, ``ports.in_channels``, H, W), as its ``ports`` describe.
+
+    With ``ports.conditions`` the network also takes the weights of its looks, (N, ``ports.conditions``) in [0, 1].
+    """
 
     def __init__(self, network: Any, in_channels: int, ports: PortSettings) -> None:  # noqa: ANN401  (a generator)
         super().__init__()
+        if ports.conditions != getattr(network, "weighted_looks", 0):
+            raise ValueError("ports.conditions is not the number of the network's looks")
         self.network, self.ports, self.in_channels = network, ports, in_channels
         self.multiple: int = network.multiple
         self.smallest: int = network.smallest
@@ -33,7 +39,10 @@ class AdaptedGenerator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) in [−1, 1] → (N, 3, H, W), in [−1, 1] if the network stays in its stated range."""
-        return self._given(self.network(self._taken(x)))
+        if not self.ports.conditions:
+            return self._given(self.network(self._taken(x)))
+        frame, planes = x.tensor_split([x.shape[1] - self.ports.conditions], dim=1)
+        return self._given(self.network(self._taken(frame), shares_in(planes[:, :, 0, 0])))
 
     def _is_serial(self, x: Tensor) -> bool:
         """Return whether to avoid torch's thread pool, so that the library that runs the network has all cores."""

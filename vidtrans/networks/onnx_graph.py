@@ -5,6 +5,7 @@ Engines run it unchanged (``runs_itself``): it is not compiled, packed or record
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ from torch.nn import functional as F
 from vidtrans.core.errors import ModelError, UsageError, first_line, out_of_memory
 from vidtrans.core.machine import import_onnx_runtime
 from vidtrans.core.settings import setting
+from vidtrans.networks.ports import MAX_LOOKS, MAX_NUMBERS, STYLE_KINDS
 
 IN_LAYOUTS, OUT_LAYOUTS = ("nchw", "nhwc", "chw", "hwc"), ("nchw", "nhwc", "nhw", "chw", "hwc", "hw")
 KINDS = ("float32", "float16", "uint8")
@@ -24,7 +26,7 @@ MAX_BYTES = 2 << 30
 
 @dataclass(frozen=True)
 class OnnxGraphSettings:
-    """Settings of ``OnnxGraph``: layout, type and size of the graph's input, and which output is the picture."""
+    """Settings of ``OnnxGraph``: its inputs' layout, type and size, its looks, and which output is the picture."""
 
     bytes: int = setting(0, "size of the graph in bytes", low=1, high=MAX_BYTES)
     layout: str = setting("nchw", "axis order of its input", choices=IN_LAYOUTS)
@@ -35,6 +37,10 @@ class OnnxGraphSettings:
     multiple: int = setting(1, "number of which the sides of its input must be multiples", low=1, high=1024)
     sees_whole: bool = setting(False, "each output pixel depends on the whole input")
     opaque: float | None = setting(None, "the value for full opacity, if it takes a fourth channel")
+    picture_input: int = setting(0, "which of its inputs is the picture, counted from 0", low=0, high=1)
+    looks: int = setting(0, "number of looks, each a vector for its other input; 0: none", low=0, high=MAX_LOOKS)
+    style_shape: tuple[int, ...] = setting((), "shape of its other input, a style vector", low=1, high=MAX_NUMBERS)
+    style_kind: str = setting("float32", "data type of its other input", choices=STYLE_KINDS)
     output: int = setting(0, "which of its outputs is the picture, counted from 0", low=0, high=1000)
     out_layout: str = setting("nchw", "axis order of that output", choices=OUT_LAYOUTS)
     enlarges: int = setting(1, "factor by which that output is larger than the input", low=1, high=16)
@@ -45,12 +51,16 @@ class OnnxGraphSettings:
             raise ValueError("generator.height and width must both be 0 or both be above 0")
         if self.height and self.multiple > 1:
             raise ValueError("generator.multiple applies only if height and width are 0")
+        if (self.looks == 0) != (not self.style_shape) or math.prod(self.style_shape) > MAX_NUMBERS:
+            raise ValueError("generator.looks and style_shape do not fit together")
 
 
 class OnnxGraph(nn.Module):
     """A graph for pictures of any size, or of ``fixed_size`` (height, width); ``data`` holds the file's bytes, uint8.
 
-    The input of an enlarging graph is shrunk first, and the output of a shrinking graph is enlarged.
+    The input of an enlarging graph is shrunk first, and the output of a shrinking graph is enlarged. A graph with looks
+    has a second input, a style vector. ``styles`` holds the looks' vectors, (looks, numbers) float32, and
+    ``weighted_looks`` is their number if they can be mixed, else 0.
     """
 
     Settings = OnnxGraphSettings
@@ -66,6 +76,9 @@ class OnnxGraph(nn.Module):
         self.fixed_size = (settings.height * factor, settings.width * factor) if settings.height else None
         self.sees_whole = settings.sees_whole
         self.register_buffer("data", torch.zeros(settings.bytes, dtype=torch.uint8))
+        self.weighted_looks = settings.looks if settings.looks > 1 else 0
+        if settings.looks:
+            self.register_buffer("styles", torch.zeros(settings.looks, math.prod(settings.style_shape)))
         self._session: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -76,19 +89,33 @@ class OnnxGraph(nn.Module):
         """Return the version of ONNX Runtime, which affects the result, for cache keys. Raises UsageError."""
         return {"onnxruntime": _runtime().__version__}
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) float32 in the graph's range → (N, c, H, W) float32. Raises ModelError if the graph fails."""
-        pictures = [self._run(one) for one in x.to(torch.float32).split(1)]
+    def forward(self, x: Tensor, shares: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) float32 in the graph's range → (N, c, H, W) float32. Raises ModelError if the graph fails.
+
+        ``shares``: the weights of the looks, (N, looks), which add up to 1; None for the first look.
+        """
+        pictures = [
+            self._run(one, self._style(shares[n : n + 1] if shares is not None else None))
+            for n, one in enumerate(x.to(torch.float32).split(1))
+        ]
         return pictures[0] if len(pictures) == 1 else torch.cat(pictures)
 
-    def _run(self, x: Tensor) -> Tensor:
+    def _style(self, shares: Tensor | None) -> np.ndarray | None:
+        """Return the style vector for the weights ``shares``, (1, looks), as its input takes it; None without looks."""
+        if not self.settings.looks:
+            return None
+        styles = self.get_buffer("styles")
+        vector = styles[0] if shares is None else (shares.to(styles) @ styles)[0]
+        return vector.cpu().numpy().astype(self.settings.style_kind).reshape(self.settings.style_shape)
+
+    def _run(self, x: Tensor, style: np.ndarray | None) -> Tensor:
         """Run the graph on one picture, (1, C, H, W) → (1, c, H, W) float32."""
         settings = self.settings
         if settings.enlarges > 1:
             x = F.avg_pool2d(x, settings.enlarges)
         if settings.opaque is not None:
             x = torch.cat([x, torch.full_like(x[:, :1], settings.opaque)], dim=1)
-        given = self._given(self._fed(x))
+        given = self._given(self._fed(x), style)
         wanted = tuple(side * settings.enlarges // settings.shrinks for side in x.shape[2:])
         if given.shape[2:] != wanted:
             found, sides = ("x".join(map(str, size[::-1])) for size in (given.shape[2:], wanted))
@@ -113,12 +140,13 @@ class OnnxGraph(nn.Module):
             x = x.to(torch.float16)
         return np.ascontiguousarray(x.detach().cpu().numpy())
 
-    def _given(self, fed: np.ndarray) -> np.ndarray:
-        """Run the graph on ``fed``, and return the first picture of the chosen output, (1, c, h, w)."""
+    def _given(self, fed: np.ndarray, style: np.ndarray | None) -> np.ndarray:
+        """Run the graph on a picture and a style, and return the first picture of the chosen output, (1, c, h, w)."""
         session = self._session or self._start()
         try:
-            feed, output = session.get_inputs()[0].name, session.get_outputs()[self.settings.output].name
-            (given,) = session.run([output], {feed: fed})
+            names, at = [each.name for each in session.get_inputs()], self.settings.picture_input
+            feeds = {names[at]: fed} | ({names[1 - at]: style} if style is not None else {})
+            (given,) = session.run([session.get_outputs()[self.settings.output].name], feeds)
         except Exception as error:  # ONNX Runtime has a dozen classes
             if out_of_memory(error):
                 raise

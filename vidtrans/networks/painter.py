@@ -48,10 +48,15 @@ def read_conditions(planes: Tensor, looks: int) -> tuple[Tensor, Tensor]:
     given = planes[:, :, 0, 0]
     if looks == 1:
         return one, given
-    shares = (given[:, :-1] + 1) / 2
+    return shares_in(given[:, :-1]), given[:, -1:]
+
+
+def shares_in(values: Tensor) -> Tensor:
+    """Return the weights of looks, (N, looks), which add up to 1, from the values of their planes in [−1, 1]."""
+    shares = (values + 1) / 2
     total = shares.sum(1, keepdim=True)
-    even = torch.full_like(shares, 1 / looks)
-    return torch.where(total > 0.01, shares / total.clamp_min(0.01), even), given[:, -1:]
+    even = torch.full_like(shares, 1 / shares.shape[1])
+    return torch.where(total > 0.01, shares / total.clamp_min(0.01), even)
 
 
 def fading(frame: Tensor, picture: Tensor) -> Tensor:

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 from vidtrans.core.settings import setting
 
+MAX_LOOKS = 64  # of a network whose looks are mixed by weights
+MAX_NUMBERS = 4096  # of a style vector
+STYLE_KINDS = ("float32", "float16")  # data types of a style vector
+
 
 @dataclass(frozen=True)
 class PortSettings:
@@ -16,6 +20,7 @@ class PortSettings:
     """
 
     in_channels: int = setting(3, "channels that the network takes", low=1, high=1024)
+    conditions: int = setting(0, "planes after those channels, with the weights of looks", low=0, high=MAX_LOOKS)
     out_channels: int = setting(3, "channels of its output: 1 is grey, of 4 the first three are used", low=1, high=4)
     invert: bool = setting(False, "invert the input, for networks that take dark lines on white")
     bgr: bool = setting(False, "colours of input and output are in the order blue, green, red")
@@ -35,6 +40,7 @@ class PortSettings:
 
     def takes(self, channels: int) -> bool:
         """Return whether an input with this number of channels can be converted for the network."""
+        channels -= self.conditions
         return channels in (1, self.in_channels) or (channels == 3 and self.in_channels == 1)
 
 

@@ -20,9 +20,10 @@ MIDDLE = 1
 
 @dataclass(frozen=True)
 class LookSettings:
-    """The names of the looks, in the network's order."""
+    """The names of the looks, in the network's order, and whether it takes a stroke size."""
 
     looks: tuple[str, ...] = setting(("look",), "names of the looks")
+    strokes: bool = setting(True, "a plane of the input is the stroke size")
 
     def __post_init__(self) -> None:
         if not self.looks or len(set(self.looks)) != len(self.looks):
@@ -30,7 +31,7 @@ class LookSettings:
 
 
 class LookPairing(Pairing):
-    """The frame plus constant planes: one per look (if there are several), and one for the stroke size."""
+    """The frame plus constant planes: one per look (if there are several), and one for the stroke size (if it has)."""
 
     name = "look"
     version = 1
@@ -42,7 +43,7 @@ class LookPairing(Pairing):
     def __init__(self, settings: LookSettings) -> None:
         super().__init__(settings)
         self.num_looks = len(settings.looks)
-        self.in_channels = 3 + condition_planes(self.num_looks)
+        self.in_channels = 3 + condition_planes(self.num_looks, strokes=settings.strokes)
 
     def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:
         """Yield a pair for each frame but the first, its target the frame before it; a lone frame is its own target."""
@@ -66,7 +67,7 @@ class LookPairing(Pairing):
 
     def plane_values(self, shares: np.ndarray, stroke: float) -> np.ndarray:
         """Return the plane values, (P,) uint8, for the weights ``shares`` of looks and the ``stroke`` size, 0 to 1."""
-        values = [*(shares if self.num_looks > 1 else ()), stroke]
+        values = [*(shares if self.num_looks > 1 else ()), *((stroke,) if self.settings.strokes else ())]
         return np.rint(255 * np.asarray(values)).astype(np.uint8)
 
     def with_planes(self, frame: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -80,15 +81,20 @@ class LookPairing(Pairing):
         return net_input[..., :3]
 
 
+def takes_strokes(pairing: Pairing) -> bool:
+    """Return whether the stroke size is part of a pairing's input."""
+    return isinstance(pairing, LookPairing) and pairing.settings.strokes
+
+
 def look_conditions(pairing: LookPairing, name: str, stroke: float) -> tuple[float, ...]:
     """Return the condition planes' values, 0 to 1, for a look ('': the first) and a stroke size. Raises UsageError."""
     looks = pairing.settings.looks
     if name and name not in looks:
         raise unknown_name("look", name, list(looks))
     shares = [float(look == (name or looks[0])) for look in looks]
-    return (*(shares if len(looks) > 1 else ()), stroke)
+    return (*(shares if len(looks) > 1 else ()), *((stroke,) if pairing.settings.strokes else ()))
 
 
-def condition_planes(looks: int) -> int:
+def condition_planes(looks: int, *, strokes: bool = True) -> int:
     """Return the number of condition planes: one for each of several looks, and one for the stroke size."""
-    return 1 + (looks if looks > 1 else 0)
+    return strokes + (looks if looks > 1 else 0)

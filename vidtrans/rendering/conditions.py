@@ -24,7 +24,7 @@ from vidtrans.core.settings import Size, Table, Time
 from vidtrans.models.at_once import read_look
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.networks.code_planes import plane_values
-from vidtrans.pairing.look_pairing import LookPairing
+from vidtrans.pairing.look_pairing import LookPairing, takes_strokes
 from vidtrans.video.images.picture import resize
 
 EACH_SHOT = "shots:"  # followed by a seed: one style for each shot
@@ -198,19 +198,21 @@ def conditions_of(
     """
     conditioned = [part for part in model.parts if has_conditions(part)]
     has_stroke = settings.stroke_curve().constant != 0.5
-    if len(conditioned) == 1 and conditioned[0].has_codes:
-        if has_stroke:
-            name = conditioned[0].name
-            raise UsageError("--stroke-size", f"'{name}' was not made by 'vidtrans look'", "leave out --stroke-size")
-        return CodeConditions(conditioned[0], settings.look, pts, pts_of, shots)
     if len(conditioned) == 1:
-        pairing = conditioned[0].pairing
+        [one] = conditioned
+        pairing = one.pairing
+        if has_stroke and not takes_strokes(pairing):
+            why = f"'{one.name}' was not made by 'vidtrans look'"
+            raise UsageError("--stroke-size", why, "leave out --stroke-size")
+        if one.has_codes:
+            return CodeConditions(one, settings.look, pts, pts_of, shots)
         assert isinstance(pairing, LookPairing)
         return LookConditions(pairing, settings, pts, pts_of)
     for name, given in (("--look", settings.look), ("--stroke-size", has_stroke)):
         if given and conditioned:
             names = " and ".join(f"'{one.name}'" for one in conditioned)
-            kind = "have many looks" if any(one.has_codes for one in conditioned) else "were made by 'vidtrans look'"
+            made = all(takes_strokes(one.pairing) for one in conditioned)
+            kind = "were made by 'vidtrans look'" if made else "have looks"
             why = f"{names} {kind}, and the option applies to one model only"
             raise UsageError(name, why, f"leave out {name}, or render with one of them alone")
         if given:

@@ -10,15 +10,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
+from vidtrans.clips.indexing import open_clip
+from vidtrans.clips.sampling import read_clip_frames, spread_numbers
 from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
-from vidtrans.core.settings import Table
+from vidtrans.core.settings import Size, Table
 from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import LoadedModel, file_digest, load_engine, load_extractor
-from vidtrans.pairing.base import Extraction, Pairing
+from vidtrans.models.model_record import ModelRecord
+from vidtrans.pairing.base import Extraction, Pairing, make_pairing
 from vidtrans.rendering.cache_entries import infer_stage
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.rendering.plan import RenderPlan
@@ -29,8 +34,12 @@ from vidtrans.store.cache_entry import CacheEntry
 from vidtrans.store.chunking import Chunk, num_frames, read_ranges
 from vidtrans.store.chunks import ChunkStore, RawOutputs
 from vidtrans.store.stages import InferStage
+from vidtrans.video.colour.conversion import to_uint8
+from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import Frame
+
+CALIBRATION_FRAMES = 16  # frames of a clip, run through the network in one batch
 
 
 @dataclass
@@ -141,3 +150,20 @@ class FrameExtractor:
 def resized(frame: Frame, size: tuple[int, int], extractor: FrameExtractor | None) -> Frame:
     """Return a frame at a (width, height), as a pairing takes it: with the extractor's picture if there is one."""
     return frame.resized(*size) if extractor is None else extractor.resized(frame, *size)
+
+
+def calibration_inputs(
+    path: Path, record: ModelRecord, extractor: FrameExtractor | None, context: Context
+) -> np.ndarray:
+    """Return a network's inputs for some frames of a clip, (N, H, W, C) uint8, at the model's size.
+
+    Raises UsageError, MediaError.
+    """
+    clip = open_clip(context, path)
+    pairing = make_pairing(record.pairing["name"], record.pairing["settings"])
+    if pairing.offsets != (0,) or pairing.guides:
+        raise UsageError("--calibrate", f"the pairing '{pairing.name}' needs more than single frames", "leave it out")
+    numbers = spread_numbers(clip.index.num_frames, CALIBRATION_FRAMES)
+    size = Size(short=record.size).of(clip.index.width, clip.index.height)
+    frames = (resized(f, size, extractor) for f in read_clip_frames(clip, numbers, FrameFormat(), context))
+    return np.stack([pairing.input([to_uint8(picture) for picture in (f.rgb, *f.guides)]) for f in frames])

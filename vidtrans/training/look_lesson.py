@@ -1,4 +1,4 @@
-"""Training a painter on style pictures: the names of its looks, its dataset and its recipe."""
+"""Training a painter on style pictures: its dataset and its recipe."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.clips.sampling import read_style_picture
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
-from vidtrans.core.files import PACKAGE, base_name
+from vidtrans.core.files import PACKAGE
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.making import existing_dataset, make_dataset
 from vidtrans.models.at_once import model_at_once
-from vidtrans.models.look_pictures import Mixture, NamedPictures
+from vidtrans.models.look_pictures import Mixture, NamedPictures, look_names
 from vidtrans.output.places import refuse_link
 from vidtrans.session import Context
 from vidtrans.training.method_settings import LookMethodSettings
@@ -146,20 +146,6 @@ class LookLesson:
 
     def _paths(self, folder: Path) -> list[Path]:
         return [folder / f"{name}.png" for name in self.names]
-
-
-def look_names(pictures: Sequence[Path]) -> list[str]:
-    """Return the names of looks, taken from the file names of their pictures.
-
-    Raises UsageError if two are equal, or if one contains a comma or colon, which ``--look`` uses as separators.
-    """
-    names = [base_name(picture) for picture in pictures]
-    if twice := next((name for name in names if names.count(name) > 1), ""):
-        raise UsageError(f"look '{twice}'", "two pictures have this name", "give each once, or rename one of them")
-    if unclear := next((name for name in names if set(name) & set(",:")), ""):
-        why = "a look has the name of its picture, and several are listed with commas and colons"
-        raise UsageError(f"look '{unclear}'", why, "rename the picture")
-    return names
 
 
 def _tell_measure(recipe: Recipe, context: Context) -> None:

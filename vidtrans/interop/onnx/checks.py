@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from pathlib import Path
 
 from vidtrans.core.errors import ModelError
 from vidtrans.interop.onnx.graph_reading import MAX_NODES, OTHER_KINDS, REMEDY, Graph, Node, Port
+from vidtrans.networks.ports import MAX_NUMBERS, STYLE_KINDS
 
 PLAIN = ("", "ai.onnx")
 # The operators of ONNX Runtime that exporters and optimisers write into image networks. Other operators may run code
@@ -41,8 +44,20 @@ MAX_FIXED_BATCH = 16
 CHANNELS = (1, 3, 4)
 
 
-def check_graph(path: Path, graph: Graph) -> Port:
-    """Return the input that takes the picture. Raises ModelError unless the graph is an image→image network."""
+@dataclass(frozen=True)
+class GraphInputs:
+    """The inputs of a network: its ``picture``, and the vector of a ``style``, or None.
+
+    ``picture_index``: the picture's index among the graph's inputs.
+    """
+
+    picture: Port
+    style: Port | None = None
+    picture_index: int = 0
+
+
+def check_graph(path: Path, graph: Graph) -> GraphInputs:
+    """Return a graph's inputs. Raises ModelError unless it makes pictures of a picture, or of a picture and a style."""
     reasons = [_refusal(node, graph, graph.bounds()) for node in graph.nodes]
     reasons += [_refusal(node, graph, None) for body in graph.functions.values() for node in body]
     for why in reasons:
@@ -53,15 +68,55 @@ def check_graph(path: Path, graph: Graph) -> Port:
     if not graph.nodes or not graph.outputs:
         raise ModelError(str(path), "its graph computes nothing", "copy or export it again")
     needed = [port for port in graph.inputs if port.name not in graph.initializers]
-    if len(needed) != 1:
-        names = ", ".join(f"'{port.name[:40]}'" for port in needed[:6]) or "none"
-        why = f"it needs {len(needed)} inputs ({names}), but an image→image network has one"
+    if len(needed) not in (1, 2):
+        why = f"it needs {len(needed)} inputs ({_names(needed)}), but a network takes a picture, and at most one style"
         raise ModelError(str(path), why, REMEDY)
     for port in (*needed, *graph.outputs):
         if port.kind in OTHER_KINDS.values():
             raise ModelError(str(path), f"'{port.name[:40]}' is {port.kind}, not a picture", REMEDY)
-    _check_input(path, needed[0])
-    return needed[0]
+    found = _inputs(path, needed)
+    _check_input(path, found.picture)
+    return found
+
+
+def _inputs(path: Path, needed: list[Port]) -> GraphInputs:
+    """Return one or two inputs by their kind. Raises ModelError if two are not a picture and a style."""
+    if len(needed) == 1:
+        return GraphInputs(needed[0])
+    styles = [port for port in needed if style_shape(port)]
+    if len(styles) == 1:
+        return GraphInputs(needed[1 - needed.index(styles[0])], styles[0], 1 - needed.index(styles[0]))
+    others = [port for port in needed if not feeds(port)]
+    if styles or not others:
+        why = f"it needs 2 {'styles' if styles else 'pictures'} ({_names(needed)}), but a network takes one picture"
+        raise ModelError(str(path), f"{why}, and at most one style", REMEDY)
+    what = f"{others[0].kind or 'of an unknown type'}, shape {_shape_text(others[0])}"
+    why = f"its input '{others[0].name[:40]}' ({what}) is neither a picture nor the numbers of a style"
+    raise ModelError(str(path), why, REMEDY)
+
+
+def style_shape(port: Port) -> tuple[int, ...]:
+    """Return the shape of an input that is one vector of at least two numbers; () for any other input.
+
+    A free first axis of several counts as a batch of one.
+    """
+    shape = port.shape or ()
+    if len(shape) > 1 and not isinstance(shape[0], int):
+        shape = (1, *shape[1:])
+    sides = tuple(axis for axis in shape if isinstance(axis, int))
+    longest = max(sides, default=0)
+    is_vector = len(sides) == len(shape) and 2 <= longest <= MAX_NUMBERS and math.prod(sides) == longest
+    return sides if is_vector and port.kind in STYLE_KINDS else ()
+
+
+def _names(ports: list[Port]) -> str:
+    return ", ".join(f"'{port.name[:40]}'" for port in ports[:6]) or "none"
+
+
+def _shape_text(port: Port) -> str:
+    if port.shape is None:
+        return "unknown"
+    return "x".join(str(axis or "?")[:20] for axis in port.shape[:8]) or "a single number"
 
 
 def feeds(port: Port) -> list[tuple[str, int]]:
@@ -96,8 +151,8 @@ def _check_input(path: Path, port: Port) -> None:
     if port.shape is None:
         return
     if not feeds(port):
-        shown = "x".join(str(axis or "?")[:20] for axis in port.shape[:8]) or "a single number"
-        raise ModelError(str(path), f"its input is not a picture of 1, 3 or 4 channels (shape {shown})", REMEDY)
+        why = f"its input is not a picture of 1, 3 or 4 channels (shape {_shape_text(port)})"
+        raise ModelError(str(path), why, REMEDY)
     if len(port.shape) == 4 and isinstance(port.shape[0], int) and port.shape[0] > MAX_FIXED_BATCH:
         raise ModelError(str(path), f"it takes {port.shape[0]} pictures at once", "export it for one picture")
     if any(isinstance(axis, int) and axis > MAX_SIDE for axis in port.shape):

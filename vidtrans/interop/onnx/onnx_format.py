@@ -1,4 +1,4 @@
-"""The model format for ONNX files of other tools: any image→image network with one input."""
+"""The model format for ONNX files of other tools: image→image networks, also with a style vector as second input."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from typing import Any, ClassVar
 
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.settings import Table
-from vidtrans.interop.onnx.checks import CHANNELS, check_graph
-from vidtrans.interop.onnx.graph_reading import SMALL, Graph, Port, read_graph, read_graph_in
+from vidtrans.interop.onnx.checks import CHANNELS, GraphInputs, check_graph
+from vidtrans.interop.onnx.graph_reading import SMALL, read_graph, read_graph_in
 from vidtrans.interop.onnx.protobuf import BYTES, VARINT, Buffer, DamagedError, fields, map_file
 from vidtrans.interop.onnx.ranges import (
     ENDS,
     RangeFinding,
-    affine_at_input,
     bounds_at_output,
     choose_ranges,
     input_affine,
-    range_of_graph,
-    range_of_metadata,
+    known_range,
 )
+from vidtrans.interop.onnx.style_looks import StyleLooks, find_looks
 from vidtrans.interop.onnx.trial import Trial, run_trial
 from vidtrans.models.foreign_format import NO_HINTS, ForeignFormat, ForeignModel, Hints
 from vidtrans.networks import ONNX_GRAPH
@@ -36,64 +35,64 @@ class OnnxDescription:
     """The description of an ONNX graph, from reading and trying it.
 
     ``generator``: settings of ``OnnxGraph``. ``ports``: of ``PortSettings``. ``enlarges``: factor from input to output
-    size, at least 1. ``findings``: what was found and why, for notes, by subject such as 'size'.
+    size, at least 1. ``looks``: of a network with a style vector. ``findings``: what was found and why, for notes, by
+    subject such as 'size'.
     """
 
     generator: Table
     ports: Table
     enlarges: int
+    looks: StyleLooks | None = None
     findings: dict[str, RangeFinding] = field(default_factory=dict)
 
 
-def describe_onnx(path: Path, wanted_range: str = "", layout: str = "") -> OnnxDescription:
-    """Return a detected file's description, from reading and trying it; range and layout are hints, see ``Hints``.
+def describe_onnx(path: Path, hints: Hints = NO_HINTS) -> OnnxDescription:
+    """Return a detected file's description, from reading and trying it, with the user's hints.
 
-    Raises ModelError unless it is an image→image network, UsageError if the user must choose the range.
+    Raises ModelError unless it is an image→image network, UsageError if the user must choose the range or name style
+    pictures, MediaError for a damaged style picture.
     """
     graph = read_graph(path)
-    port = check_graph(path, graph)
-    known, bgr = _known_range(graph, port, wanted_range)
+    inputs = check_graph(path, graph)
+    looks = find_looks(path, inputs, hints)
+    known, bgr = known_range(graph, inputs.picture, hints.range)
     names = [known.value] if known else list(RANGES)
-    trial = run_trial(path, graph, port, names, layout)
+    trial = run_trial(path, graph, inputs.picture, names, hints.layout, looks.feed if looks else None)
     bounds = bounds_at_output(graph, graph.outputs[trial.index].name)
     found, given = choose_ranges(trial.ranges, trial.out_channels, bounds, names)
     taken = known or found
     if not taken.sure:
         options = " or ".join(f"--range {name}" for name in names if name in taken.reason)
         why = f"the value range of its input is not clear ({taken.reason})"
-        raise UsageError(str(path), why, f"vidtrans model import {path} {options}")
+        raise UsageError(
+            str(path), why, f"add {options}" if hints.predictor else f"vidtrans model import {path} {options}"
+        )
+    generator = _generator(path, inputs, trial, str(taken.value))
+    ports = _ports(trial, str(taken.value), given, bgr)
     findings = _findings(trial, taken, given, bounds, bgr)
-    generator = _generator(path, port, trial, str(taken.value))
-    return OnnxDescription(generator, _ports(trial, str(taken.value), given, bgr), max(trial.factor, 1), findings)
+    if looks:
+        generator |= looks.settings
+        ports["conditions"] = len(looks.names) if len(looks.names) > 1 else 0
+        findings["looks"] = RangeFinding(looks.listed, True, looks.reason)
+    return OnnxDescription(generator, ports, max(trial.factor, 1), looks, findings)
 
 
-def _known_range(graph: Graph, port: Port, wanted: str) -> tuple[RangeFinding | None, bool]:
-    """Return the input's range if it is known without trials, else None; and whether colours are BGR."""
-    bgr = graph.metadata.get("Image.BitmapPixelFormat", "").lower().startswith("bgr")
-    read = range_of_graph(affine_at_input(graph, port.name))
-    bgr |= bool(read and read[1])
-    if wanted:
-        return RangeFinding(wanted, True, "as given"), bgr
-    if port.kind == "uint8":
-        return RangeFinding("0..255", True, "it takes 8-bit integers"), bgr
-    return range_of_metadata(graph.metadata) or (read[0] if read else None), bgr
-
-
-def _generator(path: Path, port: Port, trial: Trial, taken: str) -> Table:
-    """Return the settings of ``OnnxGraph``; ``taken``: the name of its input range."""
-    shape = port.shape or ()
+def _generator(path: Path, inputs: GraphInputs, trial: Trial, taken: str) -> Table:
+    """Return the settings of ``OnnxGraph`` without looks; ``taken``: the name of its input range."""
+    shape = inputs.picture.shape or ()
     pictures = shape[0] if len(shape) == 4 and isinstance(shape[0], int) else 1
     _, high = ENDS.get(taken, (0.0, 1.0))
     return {
         "bytes": path.stat().st_size,
         "layout": trial.layout,
-        "kind": port.kind,
+        "kind": inputs.picture.kind,
         "pictures": pictures,
         "height": trial.size[0] if trial.size else 0,
         "width": trial.size[1] if trial.size else 0,
         "multiple": trial.multiple,
         "sees_whole": trial.sees_whole,
         "opaque": high if trial.channels == max(CHANNELS) else None,
+        "picture_input": inputs.picture_index,
         "output": trial.index,
         "out_layout": trial.out_layout,
         "enlarges": max(trial.factor, 1),
@@ -145,6 +144,7 @@ FAMILY = "ONNX graph"
 FREE_SIZE = 512  # default short side in pixels, which is usual for such networks
 MAX_FACTOR = 4  # largest factor of the pairing ``enlarge``
 WHAT = {
+    "looks": "looks",
     "layout": "axes",
     "size": "size",
     "input": "range of its input",
@@ -160,6 +160,7 @@ class OnnxFormat(ForeignFormat):
 
     suffixes: ClassVar[tuple[str, ...]] = (".onnx",)
     uses_range: ClassVar[bool] = True
+    uses_predictor: ClassVar[bool] = True
 
     def detect(self, path: Path) -> bool:
         """Return whether its first fields are those of an ONNX model, even if it is damaged. Raises OSError."""
@@ -177,7 +178,9 @@ class OnnxFormat(ForeignFormat):
         return versions > 0 and graphs > 0
 
     def describe(self, path: Path, hints: Hints = NO_HINTS) -> ForeignModel:
-        """Describe a file by reading and trying it, with the user's hints. Raises ModelError, UsageError."""
+        """Describe a file by reading and trying it, with the user's hints; raises as ``describe_onnx``."""
+        if hints.predictor:  # other files have a part in it
+            return graph_model(path, describe_onnx(path, hints))
         stat = path.stat()
         return graph_model(path, _described(path.absolute(), stat.st_mtime_ns, stat.st_size, hints))
 
@@ -187,11 +190,16 @@ class OnnxFormat(ForeignFormat):
         check_graph(path, read_graph_in(data, path))
 
     def read_weights(self, path: Path, model: ForeignModel) -> dict[str, Any]:
-        """Return the file's bytes as the weight 'data', uint8."""
-        import torch
+        """Return the file's bytes as the weight 'data', uint8, and the looks' vectors as 'styles'."""
+        return graph_weights(path.read_bytes(), model)
 
-        data = bytearray(path.read_bytes())
-        return {"data": torch.frombuffer(data, dtype=torch.uint8)}
+
+def graph_weights(data: bytes, model: ForeignModel) -> dict[str, Any]:
+    """Return the weights of an ``OnnxGraph`` for the bytes of its file."""
+    import torch
+
+    weights = {"data": torch.frombuffer(bytearray(data), dtype=torch.uint8)}
+    return weights | ({"styles": torch.tensor(model.styles)} if model.styles else {})
 
 
 def graph_model(path: Path, found: OnnxDescription) -> ForeignModel:
@@ -206,6 +214,7 @@ def graph_model(path: Path, found: OnnxDescription) -> ForeignModel:
         ports=found.ports,
         size=min(sides) if sides else FREE_SIZE,
         pairing=_pairing(found),
+        styles=found.looks.vectors if found.looks else (),
         notes=tuple(
             f"{WHAT[about]}: {finding.value} ({'' if finding.sure else 'likely: '}{finding.reason})"
             for about, finding in found.findings.items()
@@ -214,7 +223,9 @@ def graph_model(path: Path, found: OnnxDescription) -> ForeignModel:
 
 
 def _pairing(found: OnnxDescription) -> Table:
-    """Return the pairing 'enlarge' for a graph that enlarges, else 'aligned' (the frame itself is the input)."""
+    """Return the pairing 'look' for a graph with looks, 'enlarge' for one that enlarges, else the frame itself."""
+    if found.looks:
+        return {"name": "look", "settings": {"looks": list(found.looks.names), "strokes": False}}
     if found.enlarges > 1:
         return {"name": "enlarge", "settings": {"factor": found.enlarges}}
     return {"name": "aligned", "settings": {}}
@@ -222,7 +233,7 @@ def _pairing(found: OnnxDescription) -> Table:
 
 @lru_cache(maxsize=16)
 def _described(path: Path, mtime_ns: int, size: int, hints: Hints) -> OnnxDescription:
-    return describe_onnx(path, hints.range, hints.layout)
+    return describe_onnx(path, hints)
 
 
 def _names_graph(data: Buffer) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vidtrans.core.settings import Table
-from vidtrans.interop.onnx.graph_reading import Graph, Node
+from vidtrans.interop.onnx.graph_reading import Graph, Node, Port
 from vidtrans.networks.ports import IMAGENET_MEAN, IMAGENET_STD
 
 MAX_STEPS = 24  # operators that are followed from the input or the output
@@ -150,7 +150,7 @@ def input_affine(name: str, channels: int, bgr: bool = False) -> tuple[tuple[flo
     return tuple((1 / deviation)[order].tolist()), tuple((-mean / deviation)[order].tolist())
 
 
-def range_of_graph(affine: Affine | None) -> tuple[RangeFinding, bool] | None:
+def _range_of_graph(affine: Affine | None) -> tuple[RangeFinding, bool] | None:
     """Return the input range that the graph's normalisation expects, and whether it is for BGR; None if unclear.
 
     The graph maps that range to a usual internal one: 0…1, −1…1, −½…½, ImageNet's, or 0…255 minus ImageNet's mean.
@@ -184,7 +184,19 @@ def _near(inner: np.ndarray, target: np.ndarray) -> bool:
     return target.shape[1] == 1 or bool((np.argsort(inner[0]) == np.argsort(target[0])).all())
 
 
-def range_of_metadata(metadata: dict[str, str]) -> RangeFinding | None:
+def known_range(graph: Graph, port: Port, wanted: str) -> tuple[RangeFinding | None, bool]:
+    """Return the range of a graph's input if it is known without trials, else None; and whether colours are BGR."""
+    bgr = graph.metadata.get("Image.BitmapPixelFormat", "").lower().startswith("bgr")
+    read = _range_of_graph(affine_at_input(graph, port.name))
+    bgr |= bool(read and read[1])
+    if wanted:
+        return RangeFinding(wanted, True, "as given"), bgr
+    if port.kind == "uint8":
+        return RangeFinding("0..255", True, "it takes 8-bit integers"), bgr
+    return _range_of_metadata(graph.metadata) or (read[0] if read else None), bgr
+
+
+def _range_of_metadata(metadata: dict[str, str]) -> RangeFinding | None:
     """Return the range in the file's metadata (ONNX's ``Image.NominalPixelRange``); None without it."""
     found = NOMINAL.get(metadata.get("Image.NominalPixelRange", ""))
     return RangeFinding(found, True, "the file's metadata say so") if found else None

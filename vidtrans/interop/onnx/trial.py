@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.machine import cores
@@ -20,6 +23,7 @@ from vidtrans.interop.onnx.ranges import input_affine
 
 SECONDS = 240
 MEMORY = 8 << 30  # bytes of address space, of which ONNX Runtime reserves more than it uses
+PREDICTED_SIDE = 256  # pixels of a square style picture, where the predictor takes any size
 COPIES = 4  # copies of the file in memory while a session is created
 MODULES = ("onnxruntime", "onnx")
 # Not "-m": then a file in the working folder could replace a module of Python.
@@ -63,24 +67,51 @@ def check_installed(what: str) -> None:
         raise UsageError(what, "ONNX Runtime is not installed", "pip install 'vidtrans[onnx]'")
 
 
-def run_trial(path: Path, graph: Graph, port: Port, ranges: Sequence[str], layout: str = "") -> Trial:
+def run_trial(
+    path: Path, graph: Graph, port: Port, ranges: Sequence[str], layout: str = "", style: Table | None = None
+) -> Trial:
     """Try a network with each of the input ``ranges``, by name. ``layout``: 'nchw' or 'nhwc' alone; '': both.
 
-    Raises ModelError if it gives no pictures, or needs too much time or memory; UsageError without ONNX Runtime.
+    ``port``: its input for the picture; ``style``: what its second input gets, see ``StyleLooks.feed``. Raises
+    ModelError if it gives no pictures, or needs too much time or memory; UsageError without ONNX Runtime.
     """
+    request = _request(path, port, ranges, layout) | {"outputs": [out.name for out in graph.outputs], "style": style}
+    found = _tried(path, request)
+    return Trial(**found | {"size": tuple(found["size"]) if found["size"] else None})
+
+
+def predict_styles(
+    path: Path, port: Port, taken: str, length: int, read: Callable[[int, int], Sequence[np.ndarray]]
+) -> tuple[tuple[float, ...], ...]:
+    """Return the style vectors, of ``length`` numbers each, that a predictor gives for pictures.
+
+    ``port``: its input; ``taken``: the name of its range; ``read(width, height)`` returns the pictures, (H, W, 3)
+    uint8, of its size. Raises ModelError if it gives none, UsageError without ONNX Runtime.
+    """
+    request = _request(path, port, [taken])
+    height, width = (request["height"] or request["width"], request["width"] or request["height"])
+    pictures = read(width or PREDICTED_SIDE, height or PREDICTED_SIDE)
+    request["pictures"] = [[base64.b64encode(each.tobytes()).decode(), each.shape] for each in pictures]
+    found = _tried(path, request | {"length": length}, "give the network that predicts this network's styles")
+    if not np.isfinite(found["vectors"]).all():
+        raise ModelError(str(path), "it gives a style that is not finite (NaN or infinite)", "give another picture")
+    return tuple(tuple(vector) for vector in found["vectors"])
+
+
+def _request(path: Path, port: Port, ranges: Sequence[str], layout: str = "") -> Table:
+    """Return a request to the trial process about the picture input ``port``. Raises UsageError."""
     check_installed(str(path))
     ways = [feed for feed in feeds(port) if not layout or feed[0].endswith(layout.removeprefix("n"))]
     if not ways:
         raise UsageError(f"--layout {layout}", f"the input of {path} has another layout", "leave out --layout")
     height, width = fixed_sides(port, ways[0][0])
     shape = port.shape or ()
-    request = {
+    return {
         "path": str(path.absolute()),
         "threads": cores(),
         "memory": MEMORY + COPIES * path.stat().st_size,
         "seconds": SECONDS,
         "input": port.name,
-        "outputs": [out.name for out in graph.outputs],
         "kind": port.kind,
         "feeds": ways,
         "batch": shape[0] if len(shape) == 4 and isinstance(shape[0], int) else 1,
@@ -88,10 +119,14 @@ def run_trial(path: Path, graph: Graph, port: Port, ranges: Sequence[str], layou
         "width": width,
         "ranges": [(name, *input_affine(name, ways[0][1])) for name in ranges],
     }
+
+
+def _tried(path: Path, request: Table, remedy: str = REMEDY) -> dict[str, Any]:
+    """Return the answer of the trial process. Raises ModelError with the ``remedy`` if that is an error."""
     found = _answer(path, request)
     if "error" in found:
-        raise ModelError(str(path), str(found["error"]), REMEDY)
-    return Trial(**found | {"size": tuple(found["size"]) if found["size"] else None})
+        raise ModelError(str(path), str(found["error"]), remedy)
+    return found
 
 
 def _answer(path: Path, request: Table) -> dict[str, Any]:

@@ -5,6 +5,7 @@ It may be killed at any time, cannot write files, and has a memory limit.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import sys
@@ -41,7 +42,8 @@ def main() -> None:
     runtime = import_onnx_runtime()  # before the limits are set, because it writes a file, which is removed
     _limit(request["memory"], request["seconds"] * request["threads"])
     try:
-        found = TrialRun(request, runtime).find()
+        run = TrialRun(request, runtime)
+        found = run.predict() if "pictures" in request else run.find()
     except TrialError as error:
         found = {"error": str(error)}
     except MemoryError:
@@ -95,6 +97,30 @@ class TrialRun:
             "sees_whole": self._sees_whole(size, view) if not multiple else False,
             "ranges": self._try_ranges(size, view),
         }
+
+    def predict(self) -> Table:
+        """Return the style vectors that a predictor gives for the request's pictures. Raises TrialError."""
+        pictures = [
+            np.frombuffer(base64.b64decode(text), np.uint8).reshape(shape) / 255
+            for text, shape in self.request["pictures"]
+        ]
+        return {"vectors": [self._vector(picture) for picture in pictures]}
+
+    def _vector(self, picture: np.ndarray) -> list[float]:
+        reason = ""
+        for layout, channels in self.request["feeds"]:
+            self.layout, self.channels = layout, channels
+            try:
+                outputs = self._run(picture, *self.request["ranges"][0][1:])
+            except TrialError as error:
+                reason = reason or f"it does not run: {error}"
+                continue
+            vectors: list[list[float]] = [o.ravel().tolist() for o in outputs if o.size == self.request["length"]]
+            if vectors:
+                return vectors[0]
+            shapes = ", ".join(str(list(o.shape)) for o in outputs[:8])
+            reason = f"no output is a style of {self.request['length']} numbers (its outputs are {shapes})"
+        raise TrialError(reason)
 
     def _first_run(self) -> tuple[tuple[int, int], list[np.ndarray], list[View]]:
         """Return a working (height, width), its outputs, and the views of outputs as pictures. Raises TrialError."""
@@ -172,8 +198,11 @@ class TrialRun:
         x = np.rint(x).clip(0, 255).astype(kind) if kind == "uint8" else x.astype(kind)
         if self.layout.startswith("n"):
             x = np.repeat(x[None], self.request["batch"], axis=0)
+        feeds = {self.request["input"]: np.ascontiguousarray(x)}
+        if style := self.request.get("style"):
+            feeds[style["input"]] = np.array(style["values"], style["kind"]).reshape(style["shape"])
         try:
-            outputs = self.session.run(None, {self.request["input"]: np.ascontiguousarray(x)})
+            outputs = self.session.run(None, feeds)
         except MemoryError:
             raise
         except Exception as error:

@@ -98,6 +98,7 @@ function suit() {
   $("pairing-group").hidden = !inUse.some((m) => Object.keys(m.settings).length);
   $("look-group").hidden = !inUse.some((m) => m.looks.length);
   controls.show("look", inUse.some((m) => m.looks.length > 1));
+  controls.show("stroke_size", inUse.some((m) => m.strokes));
   $("dream-group").hidden = !one.dreams;
   controls.show("speed", one.needs_dream);
   for (const name of ["second", "crossfade", "fade"]) controls.show(name, models.length > 1);
