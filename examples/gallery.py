@@ -21,7 +21,7 @@ from vidtrans.models.model_file import load_generator
 from vidtrans.networks.predicted_style import BLOCKS, HALVES
 from vidtrans.video.images.picture import read_picture, write_picture
 
-STEPS, THUMBNAIL = 3600, 128
+STEPS, THUMBNAIL = 1800, 128
 CONVOLUTIONS = ["down", *(f"blocks.{n}.{half}.conv" for n in range(BLOCKS) for half in HALVES)]
 CONVOLUTIONS += ["up.0.conv", "up.1.conv", "head.conv"]
 
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=STEPS)
     options = parser.parse_args()
     pictures = sorted(Path(__file__).parent.glob("looks/*.jpg"))
-    settings = {"training": {"freeze": CONVOLUTIONS, "jitter": 1.25}}
+    settings = {"training": {"freeze": CONVOLUTIONS, "jitter": 1.25, "lr": 4e-3}}
     vidtrans.look(pictures, "gallery.safetensors", steps=options.steps, settings=settings)
     network, record = load_generator(Path("gallery.safetensors"))
     norms = list(network.norms().values())
