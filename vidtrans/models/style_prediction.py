@@ -1,7 +1,7 @@
 """Predict a style from a picture: a hundred numbers, and from these the norms of ``networks.predicted_style``.
 
-Ghiasi et al. (BMVC 2017); the predictor is a MobileNetV2 (Sandler et al., CVPR 2018). Both networks' weights ship as
-8-bit integers (``assets/LICENCES.md``).
+Ghiasi et al. (BMVC 2017); the predictor is a MobileNetV2 (Sandler et al., CVPR 2018). The predictor's weights
+ship as 8-bit integers, those of the transfer network, which was tuned here, in 16 bits (``assets/LICENCES.md``).
 """
 
 from __future__ import annotations
