@@ -48,7 +48,7 @@ GENERATORS = Registry(
         ),
         "predicted-style": Entry(
             "vidtrans.networks.predicted_style:PredictedStyle",
-            "for looks from pictures: paints from the start, since its norms are predicted: 0.1 M",
+            "for looks from pictures: paints from the start, by predicted norms: 0.1 M",
         ),
         "few-shot": Entry(
             "vidtrans.networks.few_shot:FewShot",

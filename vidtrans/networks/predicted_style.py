@@ -27,7 +27,12 @@ BLOCKS, HALVES = 5, ("first", "second")  # of a block, each a layer with a norm
 class PredictedStyleSettings:
     """Settings of ``PredictedStyle``: the number of looks."""
 
-    looks: int = setting(1, "number of looks, whose norms were predicted", low=1, high=32)
+    looks: int = setting(
+        0,
+        "number of looks; above 0 the input ends with the stroke size, and with several looks also their weights",
+        low=0,
+        high=32,
+    )
 
 
 class PredictedStyle(nn.Module):
@@ -70,7 +75,7 @@ class PredictedStyle(nn.Module):
         return F.avg_pool2d(F.avg_pool2d(self.around(x), 2, 1), 2, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in, H, W) → (N, out, H, W). Flat frames stay as they are: see ``painter.fading``."""
+        """(N, in, H, W) → (N, out, H, W). With looks, flat frames stay as they are: see ``painter.fading``."""
         planes = x.shape[1] - self.conditions
         shares, stroke = read_conditions(x[:, planes:], self.looks)
         frame = x[:, :planes]
@@ -80,4 +85,4 @@ class PredictedStyle(nn.Module):
         for part in (*self.blocks, *self.up):
             y = part(y, shares, stroke)
         picture = torch.tanh(self.head(y, shares, stroke, activate=False) / 2)  # from −1 to 1, as 2 sigmoid(y) − 1
-        return fading(frame, picture)
+        return fading(frame, picture) if self.looks else picture
