@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--parts", type=harness.comma_list, default=list(PARTS))
     parser.add_argument("--frames", type=int, default=240, help="of the clip of the queues, and of those of the cost")
     parser.add_argument("--clips", type=int, default=40, help="of the batches that are killed")
-    parser.add_argument("--model", default="oil")
+    parser.add_argument("--model", default="flower")
     options = parser.parse_args()
     with harness.work_folder(options.cache) as folder:
         clip = harness.need(options.clip).resolve()

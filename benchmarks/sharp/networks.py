@@ -20,6 +20,7 @@ import numpy as np
 import vidtrans
 from benchmarks import harness
 from benchmarks.clips import LOSSLESS, Span, read_frames
+from benchmarks.shipped import model_named
 from benchmarks.tables import head, row
 from vidtrans.metrics.consistency import Scorer
 from vidtrans.metrics.picture_quality import sharpness
@@ -114,9 +115,10 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256, help="lines that the network sees [default: %(default)s]")
     parser.add_argument("--seed", type=int, default=0, help="of the jury's order")
     options = parser.parse_args()
+    models = [model_named(name, options.cache / "vidtrans") for name in options.models]
     works = {"scores": compare, "sheet": draw_sheet, "jury": draw_jury}
     for part in options.parts:
-        works[part](options.models, options)
+        works[part](models, options)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import numpy as np
 import vidtrans
 from benchmarks import harness
 from benchmarks.clips import SHIPPED, write_parts
+from benchmarks.shipped import model_named
 from benchmarks.tables import head, row
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.system import peak_memory
@@ -84,8 +85,8 @@ def main() -> None:
     parser.add_argument("--models", type=harness.comma_list, default=["flower", "ink"])
     parser.add_argument("--frames", type=int, default=60)
     options = parser.parse_args()
-    models = options.models
     with harness.work_folder() as place:
+        models = [model_named(name, place / "cache") for name in options.models]
         sizes = memory(place, models, options.clip, options.frames)
         (clip,) = write_parts(place, options.clip, 1, options.frames)
         print(f"{options.frames} frames, {' then '.join(models)}")

@@ -21,6 +21,7 @@ import numpy as np
 from benchmarks.clips import Span, middle_square, read_frames, render_frames
 from benchmarks.consistency.cases import stylised
 from benchmarks.harness import Missing
+from benchmarks.shipped import model_named
 from benchmarks.store import Store, digest
 from vidtrans.pairing.edges import Edges, EdgesSettings
 from vidtrans.video.images.picture import read_picture, resize
@@ -148,7 +149,8 @@ def look_scene(name: str, data: Path, clip: Span, look: str, store: Store) -> Sc
     else:
         frames = clip_frames(data, clip)
         key = digest(look, *frames)
-        render = partial(render_frames, frames, look, store.folder / f"{name}-{key}", store.folder / "vidtrans")
+        cache = store.folder / "vidtrans"
+        render = partial(render_frames, frames, model_named(look, cache), store.folder / f"{name}-{key}", cache)
         truths = store.pictures(f"{name}-truth", key, render)
     return arrange(name, "look", frames, truths)
 
