@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 import vidtrans
 from vidtrans.models.model_file import load_generator
 from vidtrans.networks.predicted_style import BLOCKS, HALVES
-from vidtrans.video.images.picture import read_picture, write_picture
+from vidtrans.video.images.picture import read_picture
 
 STEPS, THUMBNAIL = 1800, 128
 CONVOLUTIONS = ["down", *(f"blocks.{n}.{half}.conv" for n in range(BLOCKS) for half in HALVES)]
@@ -46,7 +46,8 @@ def main() -> None:
         top, left = ((length - side) // 2 for length in picture.shape[:2])
         square = picture[top : top + side, left : left + side]
         small = cv2.resize(square, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
-        write_picture(options.output / "gallery" / path.name, small)
+        quality = [cv2.IMWRITE_JPEG_QUALITY, 80]
+        cv2.imwrite(str(options.output / "gallery" / path.name), small[..., ::-1], quality)
 
 
 if __name__ == "__main__":
