@@ -37,7 +37,6 @@ TABLES = {
     "look-measure": {
         "dataset": {"size": "48"},
         "training": {"steps": 1, "crop_size": 32},
-        "generator": {"channels": 4},
     },
 }
 BEFORE = {
