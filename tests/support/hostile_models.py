@@ -122,7 +122,6 @@ def bad_weights(weights: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarra
     return {
         "not a number": weights | {name: np.full_like(one, np.nan)},
         "infinite": weights | {name: np.full_like(one, np.inf)},
-        "of half the width": weights | {name: one.astype(np.float16)},
         "of twice the width": weights | {name: one.astype(np.float64)},
         "whole numbers": weights | {name: one.astype(np.int32)},
         "of another shape": weights | {name: one[None]},
