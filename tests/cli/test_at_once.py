@@ -13,8 +13,10 @@ from directed_clip import lossless, same
 from style_pictures import write_style_pictures
 
 from vidtrans.core.errors import UsageError
+from vidtrans.core.system import WINDOWS
 from vidtrans.models.gallery import gallery_looks, gallery_norms, gallery_picture
-from vidtrans.models.look_pictures import parse_pictures, with_other_paths
+from vidtrans.models.look_pictures import NamedPictures, parse_pictures, with_other_paths
+from vidtrans.video.images.picture import write_picture
 
 Capsys = pytest.CaptureFixture[str]
 # What is mended in a shot depends on all of its looks.
@@ -129,3 +131,21 @@ def test_the_looks_that_ship_suit_any_clip_and_mix_with_each_other_and_with_pict
     shutil.copy(paintings[0], "ink")  # a file comes first
     said_json(capsys, "stylize", source, "--look", "ink", *SMALL, "-o", "own.mkv")
     assert np.abs(np.stack(decode(Path("own.mkv"))[2]).astype(int) - made["ink"]).mean() > 8
+
+
+def test_odd_names_and_shapes_of_pictures(source: Path, paintings: tuple[Path, Path], capsys: Capsys) -> None:
+    write_picture(Path("strip.png"), np.random.default_rng(1).integers(0, 256, (4, 3000, 3), dtype=np.uint8))
+    said_json(capsys, "stylize", source, "--look", "strip.png", *SMALL, "-o", "strip.mkv")
+    shutil.copy(paintings[0], "a .png")
+    said_json(capsys, "stylize", source, "--look", f"0: a .png, 5: {paintings[1]}", *SMALL, "-o", "spaced.mkv")
+    folder = Path("take:2") if not WINDOWS else Path("take 2")
+    folder.mkdir()
+    shutil.copy(paintings[0], folder / "a.png")
+    said_json(capsys, "stylize", source, "--look", f"0: {folder}/a.png, 5: oil", *SMALL, "-o", "colon.mkv")
+    long = NamedPictures({"\u7d75" * 45: (), "\u753b" * 45: ()}, "")
+    assert len(long.name.encode()) <= 80
+    many = ", ".join(f"{n}: {n}.png" for n in range(40))
+    for n in range(40):
+        shutil.copy(paintings[0], f"{n}.png")
+    assert "up to 32" in said(capsys, 2, "stylize", source, "--look", many, *SMALL, "-o", "many.mkv")
+    assert "use --look oil" in said(capsys, 3, "stylize", source, "--model", "oil", "-o", "o.mkv")

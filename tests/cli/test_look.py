@@ -189,6 +189,9 @@ def test_an_area_of_a_picture_gives_the_look_of_that_area(clip: Path, capsys: Ca
     said(capsys, 0, *look, "whole.png", "--crop", "16, 8, 40, 32")
     stored = cv2.imread("m.dataset/looks/whole.png")[..., ::-1]
     assert np.array_equal(stored, picture[8:40, 16:56])
+    for crop, is_known in (("16,8,40,32", True), ("0,0,40,32", False)):
+        planned = said_json(capsys, *look, "whole.png", "--crop", crop, "--dry-run", "--overwrite")
+        assert planned.get("cached", False) == is_known
     for crop, why in (("1,2,3", "X,Y,WIDTH,HEIGHT"), ("a,0,20,20", "X,Y,WIDTH"), ("0,0,8,40", "too small")):
         assert why in refuse(capsys, 2, *look, "whole.png", "--crop", crop)
     assert "64x48 pixels" in refuse(capsys, 2, *look, "whole.png", "--crop", "40,0,40,20")

@@ -59,7 +59,8 @@ class Try(Command):
         check_suffix(self.output, "a grid", ".png")
         check_counts(frames=self.frames)
         look = self.recipe.tables.get("rendering", {}).get("look")
-        if not self.models and not look and not any(text.partition("=")[0].strip() == "look" for text in self.vary):
+        varied = {text.partition("=")[0].strip().removeprefix("rendering.") for text in self.vary}
+        if not self.models and not look and "look" not in varied:
             raise UsageError(
                 "try", "there is no model", "give --model MODEL, or --look with a picture or a look that ships"
             )
@@ -144,7 +145,7 @@ class Try(Command):
         mixtures = {text: pictures.looks[pictures.value] for text, pictures in named.items()}
         whole = name_looks(list(mixtures.values()))
         names = {text: next(n for n, each in whole.looks.items() if each == mixtures[text]) for text in mixtures}
-        model = replace(model_at_once(whole, context, self.video), name=names[first])
+        model = replace(model_at_once(whole, context, self.video, self.recipe.pairing_changes), name=names[first])
         columns = [replace(v, value=names[str(v.value)]) if v.key == "look" else v for v in columns]
         return model, replace(rendering, look=names[first]), columns, whole.files
 

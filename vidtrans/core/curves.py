@@ -96,7 +96,8 @@ def _split(text: str, name: str, remedy: str) -> tuple[list[str], list[Time]]:
         return parts, []
     values, moments = [], []
     for part in parts:
-        moment, colon, value = part.rpartition(":")
+        # A colon before a space ends a moment, as in "0: D:\\a.jpg"; else the last one does.
+        moment, colon, value = part.partition(": ") if ": " in part else part.rpartition(":")
         if not colon:
             raise UsageError(f"{name} '{text}'", f"'{part}' has no moment before its value", remedy)
         try:

@@ -15,7 +15,6 @@ from vidtrans.core.settings import Table
 from vidtrans.dreaming.predictors import predicts_frames
 from vidtrans.live.clients import Client
 from vidtrans.live.live_controls import ControlState, describe_controls
-from vidtrans.live.live_stage import LiveStage
 from vidtrans.live.picture_files import encode_jpeg
 from vidtrans.live.picture_looks import PictureLooks
 from vidtrans.live.posted_frames import PostedFrames
@@ -192,8 +191,9 @@ class Hub(Answers):
 
     def _remove(self, client: Client, message: Table) -> None:
         name = str(message.get("model"))
-        self._change(self.state.without(self.pictures.remove(name), self.models))
-        self.worker.adapt(partial(LiveStage.close, name=name))
+        model = self.pictures.remove(name)
+        self._change(self.state.without(model, self.models))
+        self.worker.adapt(partial(self.pictures.close_on, name=name, model=model))
         self._say(self.pictures.message())
 
     def _record(self, client: Client, message: Table) -> None:

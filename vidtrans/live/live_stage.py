@@ -91,6 +91,7 @@ class LiveStage:
             self._fader = Fader()  # no fade from the models before the cut
         # A model that was removed while it faded out is gone at once.
         weights = {name: share for name, share in self._fader.weights(controls, now).items() if name in self.models}
+        weights = weights or {next(iter(self.models)): 1.0}
         paintings = {}
         for name in weights:
             is_cut = frame.is_cut or name not in self._painting

@@ -91,6 +91,13 @@ class PictureLooks:
         if (model := self._models.get(name)) is not None and name not in stage.models:
             stage.models[name] = self._open_model(model)
 
+    def close_on(self, stage: LiveStage, name: str, model: LoadedModel) -> None:
+        """Close a model that was removed, and its engine; called in the thread that paints."""
+        stage.close(name)
+        if all(model.digest != other.digest for other in self._models.values()):
+            for key in [key for key in self._context.engines if key[0] == model.digest]:
+                del self._context.engines[key]
+
     def _predict(self, file: bytes, digest: str, name: str) -> tuple[LoadedModel, str]:
         picture = decode(file, "picture")
         picture = bars_of([picture]).crop(picture)

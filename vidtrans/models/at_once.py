@@ -9,6 +9,7 @@ import shutil
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,9 @@ import numpy as np
 from vidtrans.clips.indexing import content_digest, open_clip
 from vidtrans.clips.sampling import read_clip_frames, spread_numbers
 from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.files import digest_file
 from vidtrans.flow.bars import bars_of
-from vidtrans.models.gallery import gallery_norms
+from vidtrans.models.gallery import NORMS_FILE, WEIGHTS_FILE, gallery_norms
 from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.models.look_pictures import CLIP, NamedPictures
 from vidtrans.models.model_file import SUFFIX, save_model
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
     from vidtrans.models.style_prediction import StylePrediction
 
 SIZE = 288  # lines at which its strokes are as large as in the pictures that the networks were trained on
-VERSION = 2  # of the networks' weights, of the gallery, and of what is made of them
+VERSION = 2  # of what is made of the networks' weights and of the gallery
+MOST_LOOKS = 32  # in one network
 CLIP_FRAMES = 5  # frames of a clip whose styles' mean is the clip's own
 
 
@@ -78,7 +81,9 @@ def predicted_model(
     A dry run keeps none.
     """
     mixtures = [[(source.digest, share) for source, share in each] for each in looks.values()]
-    stage = AtOnceStage(list(looks), mixtures, VERSION)
+    if len(looks) > MOST_LOOKS:
+        raise UsageError("--look", f"it names {len(looks)} looks", f"give up to {MOST_LOOKS} at once")
+    stage = AtOnceStage(list(looks), mixtures, _shipped(), VERSION)
     entry = context.cache.entry(stage.name, stage.key)
     file = NamedPictures(dict.fromkeys(looks, ()), "").name + SUFFIX
     if is_kept and not context.dry_run:
@@ -92,6 +97,12 @@ def predicted_model(
     folder = _Folder()
     _make(looks, folder.path / file)
     return replace(load_model(str(folder.path / file), context, changes), hold=folder)
+
+
+@cache
+def _shipped() -> list[str]:
+    """Return the digests of the weights and of the gallery."""
+    return [digest_file(path) for path in (WEIGHTS_FILE, NORMS_FILE)]
 
 
 class _Folder:

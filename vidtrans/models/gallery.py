@@ -14,6 +14,7 @@ from vidtrans.core.files import PACKAGE
 if TYPE_CHECKING:
     from torch import Tensor
 
+WEIGHTS_FILE = PACKAGE / "assets" / "style-prediction.safetensors"  # of the predictor and the style transfer network
 NORMS_FILE = PACKAGE / "assets" / "gallery.safetensors"  # of each look a tensor, (N,) float16
 PICTURES = PACKAGE / "assets" / "gallery"
 

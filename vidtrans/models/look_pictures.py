@@ -19,7 +19,7 @@ HINT = (
     'give a picture or a look that ships, a mixture as in "a.jpg: 0.6, b.jpg: 0.4" (or "a.jpg: 0.6, clip: 0.4"), or '
     'moments as in "0: a.jpg, 5s: oil"'
 )
-LONGEST_NAME = 80  # characters, of a file
+LONGEST_NAME = 80  # bytes, of a file
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class NamedPictures:
     @property
     def name(self) -> str:
         """Return the name of the model that is made of the pictures."""
-        return "+".join(self.looks)[:LONGEST_NAME]
+        return "+".join(self.looks).encode()[:LONGEST_NAME].decode(errors="ignore")
 
     @property
     def files(self) -> list[Path]:
@@ -89,7 +89,7 @@ def name_looks(mixtures: Sequence[Mixture], moments: Sequence[str] = ()) -> Name
     used = []
     for mixture in mixtures:
         plain = "+".join(_plain_name(style) for style, _ in mixture)
-        plain = name = plain.replace(",", "_").replace(":", "_")
+        plain = name = plain.replace(",", "_").replace(":", "_").strip() or "look"
         number = 2
         while looks.get(name, mixture) != mixture:
             name, number = f"{plain}-{number}", number + 1

@@ -12,6 +12,7 @@ from vidtrans.core.files import PACKAGE, check_regular_file
 from vidtrans.core.settings import Table
 from vidtrans.models.foreign_format import ForeignFormat, ForeignModel
 from vidtrans.models.formats import NATIVE, format_of, load_format, suffixes
+from vidtrans.models.gallery import gallery_looks
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.models.native_format import NativeFormat
 from vidtrans.pairing.base import Pairing, make_pairing
@@ -49,6 +50,8 @@ def find_model(name: str) -> Path | None:
             return candidate
     if len(given.parts) > 1:
         raise ModelError(name, "no such file", "train one with 'vidtrans train DATASET'")
+    if name in gallery_looks():
+        raise ModelError(f"model '{name}'", "it is a look that ships", f"use --look {name} without --model")
     choices = ", ".join([*known_models(), IDENTITY])
     raise ModelError(f"model '{name}'", "no model of this name", f"give a file, or choose from: {choices}")
 

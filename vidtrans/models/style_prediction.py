@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vidtrans.core.files import PACKAGE
+from vidtrans.models.gallery import WEIGHTS_FILE
 from vidtrans.networks.predicted_style import NORMS, PredictedStyle, PredictedStyleSettings
 from vidtrans.pairing.look_pairing import condition_planes
+from vidtrans.perception.style import middle_of
 
-WEIGHTS = PACKAGE / "assets" / "style-prediction.safetensors"
 SHORT_SIDE = 256  # of the picture that the predictor sees
 STRIDED = (1, 3, 6, 13)  # blocks of the predictor that halve the size
 SCALE = ".step"  # ends the names of the scales of weights of 8 bits
@@ -32,7 +32,7 @@ BLOCKS = 16  # of three convolutions: to more channels, in depth, to fewer chann
 class StylePrediction:
     """The predictor and the style transfer network; ``path``: the file of their weights."""
 
-    path: Path = WEIGHTS
+    path: Path = WEIGHTS_FILE
 
     @cached_property
     def weights(self) -> dict[str, Tensor]:
@@ -47,7 +47,8 @@ class StylePrediction:
         return read
 
     def vector(self, picture: np.ndarray) -> np.ndarray:
-        """Return the style of a picture (H, W, 3) uint8: (100,) float32."""
+        """Return the style of a picture (H, W, 3) uint8, of a long one that of its middle: (100,) float32."""
+        picture = middle_of(picture)
         height, width = picture.shape[:2]
         factor = SHORT_SIDE / min(height, width)
         size = (max(SHORT_SIDE, round(width * factor)), max(SHORT_SIDE, round(height * factor)))

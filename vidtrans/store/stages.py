@@ -218,6 +218,7 @@ class AtOnceStage(Stage):
     name: ClassVar[str] = "at-once"
     looks: list[str]  # names
     mixtures: list[list[tuple[str, float]]]  # of each look: digests of pictures, and shares
+    weights: list[str]  # digests of the files that ship
     method: int  # version
 
 

@@ -105,7 +105,7 @@ class LookLesson:
         if not self.dataset.exists():
             return None
         dataset = existing_dataset(self.dataset, self.spec(folder).digest(context), context)
-        if dataset is None or not all(path.is_file() for path in self._paths(folder)):
+        if dataset is None or not self._is_stored(folder, context):
             return None
         table = self._train(folder, minutes, context, fresh=fresh)
         return table | {"dataset": str(self.dataset), "looks": self.names, "frames": len(dataset.pairs)}
@@ -132,6 +132,14 @@ class LookLesson:
                 "training": {"look_pictures": paths},
             }
         )
+
+    def _is_stored(self, folder: Path, context: Context) -> bool:
+        """Return whether the style pictures in ``folder`` are those of the lesson."""
+        from vidtrans.video.images.picture import read_picture
+
+        stored = [read_picture(path) if path.is_file() else None for path in self._paths(folder)]
+        wanted = [read_style_picture(style, context, self.area) for style in self.styles]
+        return all(a is not None and np.array_equal(a, b) for a, b in zip(stored, wanted, strict=True))
 
     def store(self, folder: Path, context: Context) -> None:
         """Write the style pictures (of a video the middle frame) into ``folder``, unless equal ones are there."""
