@@ -18,12 +18,11 @@ from safetensors.torch import save_file
 
 import vidtrans
 from vidtrans.models.model_file import load_generator
-from vidtrans.networks.predicted_style import BLOCKS, HALVES
+from vidtrans.networks.predicted_style import NORMED
 from vidtrans.video.images.picture import read_picture
 
 STEPS, THUMBNAIL = 1800, 128
-CONVOLUTIONS = ["down", *(f"blocks.{n}.{half}.conv" for n in range(BLOCKS) for half in HALVES)]
-CONVOLUTIONS += ["up.0.conv", "up.1.conv", "head.conv"]
+CONVOLUTIONS = ["down", *(f"{layer}.conv" for layer in NORMED)]
 
 
 def main() -> None:

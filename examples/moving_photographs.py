@@ -41,9 +41,8 @@ class Scenes:
 
         ``flat``: the share of scenes of low contrast, in whose noise no strokes are to be seen.
         """
-        photograph, view, move = self._photograph(rng), None, self._motion(rng)
+        photograph, moved = self._photograph(rng), self._moved(self._motion(rng))
         view = self._view(photograph, rng)
-        moved = self._moved(move)
         first, second = self._seen(photograph, view, self.grid), self._seen(photograph, view, moved)
         flow, holds = moved - self.grid, np.ones((SIDE, SIDE), np.float32)
         if rng.random() < 0.5:

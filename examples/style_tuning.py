@@ -31,7 +31,7 @@ from torch.nn import functional as F
 from vidtrans.core.files import PACKAGE
 from vidtrans.models.style_prediction import StylePrediction
 from vidtrans.networks.painter import fading
-from vidtrans.networks.predicted_style import PredictedStyle, PredictedStyleSettings
+from vidtrans.networks.predicted_style import NORMED, PredictedStyle, PredictedStyleSettings
 from vidtrans.video.images.picture import read_picture
 
 BATCH = 2  # scenes a step
@@ -87,7 +87,6 @@ class Student(nn.Module):
     def __init__(self, original: dict[str, Tensor]) -> None:
         super().__init__()
         self.network = PredictedStyle(3 + BATCH * 2 + 1, 3, PredictedStyleSettings(BATCH * 2))
-        self.normed = self.network.normed()
         own, self.maps = self.network.state_dict(), nn.ParameterDict()
         for name in own:
             stored = "transfer." + name.replace(".1.", ".", 1) if name.startswith("down") else ""
@@ -95,11 +94,11 @@ class Student(nn.Module):
             if stored:
                 own[name] = original[stored]
         self.network.load_state_dict(own)
-        for name, layer in self.normed.items():
+        for name in NORMED:
             for part in ("scale", "shift"):
                 weight, bias = (original[f"style.{name}.{part}.{kind}"] for kind in ("weight", "bias"))
                 self.maps[f"style/{name}/{part}".replace(".", ":")] = torch.cat([weight[:, :, 0, 0], bias[:, None]], 1)
-                zero = torch.zeros(layer.conv.out_channels, weight.shape[1] + 1)
+                zero = torch.zeros(len(weight), weight.shape[1] + 1)
                 self.maps[f"style/{name}/stroke_{part}".replace(".", ":")] = zero
 
     def forward(self, frames: Tensor, styles: Tensor, strokes: Tensor) -> Tensor:

@@ -38,25 +38,35 @@ class Score:
         return (1 - self.ratio) / (1 - self.floor)
 
 
-class _CaseScorer(Scorer):
-    """The product's evaluator along a flow that is found once for all methods: it costs more than all else."""
+class KnownFlowScorer(Scorer):
+    """The product's evaluator, which finds each flow only once for several videos: flow costs more than all else.
 
-    flow = FLOWS.load(FLOW)()
-    found: ClassVar[dict[tuple[str, str], np.ndarray]] = {}
-    case = ""
+    ``known``: the flows by the digests of their two pictures.
+    """
 
-    def __init__(self, case: Case) -> None:
-        super().__init__(FLOW)
-        if _CaseScorer.case != case.digest:
-            _CaseScorer.case = case.digest
-            self.found.clear()
+    def __init__(self, flow: str, known: dict[tuple[str, str], np.ndarray]) -> None:
+        super().__init__(flow)
+        self._estimate, self._known = self._method, known
         self._method = self._between
 
     def _between(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         key = digest(first), digest(second)
-        if key not in self.found:
-            self.found[key] = type(self).flow(first, second)
-        return self.found[key]
+        if key not in self._known:
+            self._known[key] = self._estimate(first, second)
+        return self._known[key]
+
+
+class _CaseScorer(KnownFlowScorer):
+    """An evaluator of a case, whose flows are known until another case comes."""
+
+    found: ClassVar[dict[tuple[str, str], np.ndarray]] = {}
+    case = ""
+
+    def __init__(self, case: Case) -> None:
+        super().__init__(FLOW, self.found)
+        if _CaseScorer.case != case.digest:
+            _CaseScorer.case = case.digest
+            self.found.clear()
 
 
 def measure(case: Case, pictures: Sequence[np.ndarray]) -> Score:

@@ -25,13 +25,13 @@ import torch
 
 from benchmarks import harness
 from benchmarks.clips import Span, read_frames
+from benchmarks.consistency.measure import KnownFlowScorer
 from benchmarks.consistency.methods import run_filter
 from benchmarks.looks.painted import read_styles
 from benchmarks.looks.painterly import judge
-from benchmarks.store import digest, tell
+from benchmarks.store import tell
 from benchmarks.tables import Goal, head, row
 from vidtrans.metrics import SCORING_FLOW
-from vidtrans.metrics.consistency import Scorer
 from vidtrans.models.style_prediction import StylePrediction
 from vidtrans.video.images.picture import read_picture, write_picture
 
@@ -57,21 +57,6 @@ GOALS = {
 }
 Frames = Sequence[np.ndarray]
 Painter = Callable[[Frames, np.ndarray], list[np.ndarray]]
-
-
-class _ClipScorer(Scorer):
-    """A scorer that estimates each flow of a clip once for all of its painted versions."""
-
-    def __init__(self, known: dict[tuple[str, str], np.ndarray]) -> None:
-        super().__init__(SCORING_FLOW)
-        self._estimate, self._known = self._method, known
-        self._method = self._flow
-
-    def _flow(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        key = digest(first), digest(second)
-        if key not in self._known:
-            self._known[key] = self._estimate(first, second)
-        return self._known[key]
 
 
 def ours(prediction: StylePrediction, frames: Frames, picture: np.ndarray) -> list[np.ndarray]:
@@ -104,7 +89,7 @@ def measure(
 ) -> list[float]:
     """Return the values of ``GOALS`` of a painted clip."""
     filtered = run_filter("window", frames, painted)
-    before, after = _ClipScorer(known), _ClipScorer(known)
+    before, after = (KnownFlowScorer(SCORING_FLOW, known) for _ in range(2))
     for frame, raw, made in zip(frames, painted, filtered, strict=True):
         before.add(frame, raw)
         after.add(frame, made, raw)

@@ -1,4 +1,4 @@
-"""What the programs of the style pictures share: noise, strokes, directions of strokes, sizes."""
+"""Helpers of the programs that draw style pictures: noise, strokes, directions of strokes, sizes."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def grey_of(rgb: Array) -> Array:
 
 
 def near_edge(labels: Array, thickness: int = 3) -> Array:
-    """Whether a pixel is where labels meet."""
+    """Return the mask of pixels at borders between labels."""
     labels = labels.astype(np.float32)
     box = np.ones((thickness, thickness), np.uint8)
     return cv2.dilate(labels, box) != cv2.erode(labels, box)

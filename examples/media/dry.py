@@ -68,7 +68,7 @@ def tooth(shape: tuple[int, int], directions: Array, scale: int) -> Array:
 
 
 def on(grain: Array, stick: Stick) -> Array:
-    """Where a stick touches the paper, from 0 to 1."""
+    """Return the contact of a stick with the paper, from 0 to 1."""
     return steps(grain, 0.75 - stick.pressure, 1.35 - stick.pressure)
 
 

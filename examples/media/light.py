@@ -67,7 +67,7 @@ def lit(glow: Array, core: Array) -> Array:
 
 
 def bricks(shape: tuple[int, int]) -> Array:
-    """How much of the light each pixel of a wall throws back."""
+    """Return the reflectance of each pixel of a wall."""
     y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     x, y = x + 1.5 * clouds(shape, 14), y + 1.5 * clouds(shape, 14)
     row = np.floor(y / 30)

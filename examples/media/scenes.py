@@ -1,4 +1,4 @@
-"""What the style pictures show: photographs that scikit-image ships, and scenes that are made up here."""
+"""Subjects of the style pictures: photographs that scikit-image ships, and scenes that this program draws."""
 
 from __future__ import annotations
 

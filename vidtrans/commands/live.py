@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from vidtrans.commands.base import Command
-from vidtrans.commands.options import models, output
+from vidtrans.commands.options import missing_model, models, output
 from vidtrans.config.recipe import Recipe
-from vidtrans.config.rendering_settings import LIVE_READS, RenderingSettings
+from vidtrans.config.rendering_settings import LIVE_READS, RenderingSettings, look_named
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Choices, Group, Option, Range
 from vidtrans.core.settings import Table, parse_size
@@ -93,9 +93,7 @@ class Live(Command):
 
     def __post_init__(self) -> None:
         if not self.model and not self._looks:
-            raise UsageError(
-                "live", "there is no model", "give --model MODEL, or --look with a picture or a look that ships"
-            )
+            raise missing_model("live")
         if self.host not in LOOPBACK and not self.allow_network:
             why = "others on the network could see the page and use the models"
             raise UsageError(f"--host {self.host}", why, "add --allow-network if that is meant")
@@ -144,7 +142,7 @@ class Live(Command):
 
     @property
     def _looks(self) -> tuple[str, ...]:
-        look = str(self.recipe.tables.get("rendering", {}).get("look", ""))
+        look = look_named(self.recipe.tables)
         return self.looks or ((look,) if look else ())
 
     def _pictures(self) -> tuple[list[NamedPictures], str]:

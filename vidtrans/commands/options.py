@@ -53,6 +53,12 @@ def clips_of(paths: Sequence[Path], recipe: Recipe) -> list[Path]:
     return expand_sources(paths, whole_folders=recipe.choice("pairing")[0] == "stack")
 
 
+def missing_model(command: str) -> UsageError:
+    """Return the error of a command that has neither a model nor a look to make one of."""
+    remedy = "give --model MODEL, or --look with a picture or a look that ships"
+    return UsageError(command, "there is no model", remedy)
+
+
 def check_counts(**counts: int | None) -> None:
     """Raise UsageError if a count is less than 1."""
     for name, count in counts.items():

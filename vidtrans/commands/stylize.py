@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, NOTHING_GIVEN, Command, Given, words_of
-from vidtrans.commands.options import END, SEVERAL, START, models
+from vidtrans.commands.options import END, SEVERAL, START, missing_model, models
 from vidtrans.commands.terminal import Terminal
 from vidtrans.commands.words import part_text, render_text
 from vidtrans.config.recipe import Recipe, render_recipe
+from vidtrans.config.rendering_settings import look_named
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Names, Option
 from vidtrans.core.settings import Table, Time
@@ -109,10 +110,8 @@ class Stylize(Command):
             raise UsageError(
                 str(self.video[1]), "a list of clips cannot be combined with other inputs", "give one list, or videos"
             )
-        if not self.model and not self._is_list and not self._look:
-            raise UsageError(
-                "stylize", "there is no model", "give --model MODEL, or --look with a picture or a look that ships"
-            )
+        if not self.model and not self._is_list and not look_named(self.recipe.tables):
+            raise missing_model("stylize")
         if self._is_list and self.print_jobs:
             remedy = "name the clips whose options are the same, and print a job for these"
             raise UsageError("--print-jobs", "each clip of a list has its own options", remedy)
@@ -143,10 +142,6 @@ class Stylize(Command):
     @property
     def _is_list(self) -> bool:
         return _is_list(self.video)
-
-    @property
-    def _look(self) -> str:
-        return str(self.recipe.tables.get("rendering", {}).get("look", ""))
 
     @property
     def _folder(self) -> Path:

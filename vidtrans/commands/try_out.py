@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from vidtrans.commands.base import WRITING, Command
-from vidtrans.commands.options import check_counts, check_suffix, models, output
+from vidtrans.commands.options import check_counts, check_suffix, missing_model, models, output
 from vidtrans.commands.words import sheet_text
 from vidtrans.config.recipe import Recipe
-from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.config.rendering_settings import RenderingSettings, look_named
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Option, Range
 from vidtrans.core.settings import Table, Time
@@ -58,12 +58,9 @@ class Try(Command):
     def __post_init__(self) -> None:
         check_suffix(self.output, "a grid", ".png")
         check_counts(frames=self.frames)
-        look = self.recipe.tables.get("rendering", {}).get("look")
         varied = {text.partition("=")[0].strip().removeprefix("rendering.") for text in self.vary}
-        if not self.models and not look and "look" not in varied:
-            raise UsageError(
-                "try", "there is no model", "give --model MODEL, or --look with a picture or a look that ships"
-            )
+        if not self.models and not look_named(self.recipe.tables) and "look" not in varied:
+            raise missing_model("try")
 
     def make(self, context: Context) -> Table:
         """Write a labelled grid, with a row for each frame and a column for each setting.

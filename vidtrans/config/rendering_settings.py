@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vidtrans.core.curves import KeyframeCurve, parse_curve
@@ -16,6 +17,11 @@ CURVES = {"strength": 2.0, "keep_colour": 1.0, "mix": 1.0}  # each from 0 to thi
 DEFLICKER_READS = ("strength", "mix", "keep_colour", "picture_fps", "cuts", "chunk_frames")
 DREAM_READS = ("size", "picture_fps", "chunk_frames", "engine", "precision")
 LIVE_READS = ("size", "strength", "keep_colour", "look", "stroke_size", "engine", "precision")
+
+
+def look_named(tables: Mapping[str, Table]) -> str:
+    """Return the ``rendering.look`` of a recipe's tables, unchecked; '' without one."""
+    return str(tables.get("rendering", {}).get("look", ""))
 
 
 @dataclass(frozen=True)

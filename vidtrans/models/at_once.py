@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from vidtrans.models.style_prediction import StylePrediction
 
+GENERATOR = "predicted-style"
 SIZE = 288  # lines at which its strokes are as large as in the pictures that the networks were trained on
 VERSION = 2  # of what is made of the networks' weights and of the gallery
 MOST_LOOKS = 32  # in one network
@@ -154,7 +155,7 @@ def _make(looks: Looks, output: Path) -> None:
     ]
     names = list(looks)
     record = ModelRecord(
-        generator={"name": "predicted-style", "settings": {"looks": len(names)}},
+        generator={"name": GENERATOR, "settings": {"looks": len(names)}},
         pairing={"name": "look", "version": 1, "settings": {"looks": names}},
         in_channels=3 + condition_planes(len(names)),
         out_channels=3,

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vidtrans.models.gallery import WEIGHTS_FILE
-from vidtrans.networks.predicted_style import NORMS, PredictedStyle, PredictedStyleSettings
+from vidtrans.networks.predicted_style import NORMED, NORMS, PredictedStyle, PredictedStyleSettings
 from vidtrans.pairing.look_pairing import condition_planes
 from vidtrans.perception.style import middle_of
 
@@ -85,7 +85,7 @@ class StylePrediction:
     def norms(self, vector: np.ndarray) -> Tensor:
         """Return the norms of a style (100,): one after the other, (N,) float32."""
         style, found = torch.from_numpy(np.asarray(vector, np.float32)), []
-        for name in self._empty(1).normed():
+        for name in NORMED:
             for part in NORMS:
                 weights, bias = (self.weights[f"style.{name}.{part}.{kind}"] for kind in ("weight", "bias"))
                 found.append(weights[:, :, 0, 0] @ style + bias)
@@ -93,17 +93,15 @@ class StylePrediction:
 
     def network(self, norms: Sequence[Tensor]) -> PredictedStyle:
         """Return the style transfer network with a look for each of several norms (N,)."""
-        network = self._empty(len(norms))
+        looks = len(norms)
+        network = PredictedStyle(3 + condition_planes(looks), 3, PredictedStyleSettings(looks))
         own = network.state_dict()
         for number in range(len(network.down)):
             for part in ("weight", "bias"):
                 own[f"down.{number}.1.{part}"] = self.weights[f"transfer.down.{number}.{part}"]
-        for name in network.normed():
+        for name in NORMED:
             own[f"{name}.conv.weight"] = self.weights[f"transfer.{name}.weight"]
         places = network.norms()
         parts = torch.stack(list(norms)).split([place.shape[1] for place in places.values()], dim=1)
         network.load_state_dict(own | dict(zip(places, parts, strict=True)))
         return network.eval()
-
-    def _empty(self, looks: int) -> PredictedStyle:
-        return PredictedStyle(3 + condition_planes(looks), 3, PredictedStyleSettings(looks))

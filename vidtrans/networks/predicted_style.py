@@ -20,7 +20,13 @@ from vidtrans.networks.painter import KERNEL, Block, Layer, condition_channels, 
 
 WIDTHS = (8, 16, 32)
 NORMS = ("scale", "shift", "stroke_scale", "stroke_shift")  # of a layer
-BLOCKS, HALVES = 5, ("first", "second")  # of a block, each a layer with a norm
+BLOCKS = 5
+NORMED = (
+    *(f"blocks.{n}.{half}" for n in range(BLOCKS) for half in ("first", "second")),
+    "up.0",
+    "up.1",
+    "head",
+)  # layers
 
 
 @dataclass(frozen=True)
@@ -59,16 +65,10 @@ class PredictedStyle(nn.Module):
         self.up = nn.ModuleList(Layer(a, b, looks, larger="bilinear") for a, b in ((third, second), (second, first)))
         self.head = Layer(first, out_channels, looks, KERNEL)
 
-    def normed(self) -> dict[str, Layer]:
-        """Return the layers with norms by name."""
-        found = {f"blocks.{n}.{half}": getattr(block, half) for n, block in enumerate(self.blocks) for half in HALVES}
-        return found | {f"up.{n}": layer for n, layer in enumerate(self.up)} | {"head": self.head}
-
     def norms(self) -> dict[str, nn.Parameter]:
         """Return the norms' parameters, (looks, channels) each, by name."""
-        return {
-            f"{name}.norm.{part}": getattr(layer.norm, part) for name, layer in self.normed().items() for part in NORMS
-        }
+        names = [f"{layer}.norm.{part}" for layer in NORMED for part in NORMS]
+        return {name: self.get_parameter(name) for name in names}
 
     def _blurred(self, x: Tensor) -> Tensor:
         """Return (N, C, H, W) after a 3×3 binomial filter, which is two averages of 2×2."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from vidtrans.config.programs import programs_from
 from vidtrans.config.recipe import TABLES, overlaid, render_recipe
+from vidtrans.config.rendering_settings import look_named
 from vidtrans.core.errors import UsageError
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, Time, parse_time, read_toml
@@ -52,7 +53,7 @@ def read_clip_list(
         in_list = _with_look(in_list, path.parent, has_model=bool(models))
         recipe = render_recipe(preset or clip.get("preset") or table.get("preset"), overlaid(in_list, flags))
         programs = programs_from(f"list {path}", in_list, flags)
-        if not models and not recipe.tables.get("rendering", {}).get("look"):
+        if not models and not look_named(recipe.tables):
             remedy = 'write model = "…", or rendering.look = "PICTURE", or give --model'
             raise UsageError(where, "no model", remedy)
         own = replace(

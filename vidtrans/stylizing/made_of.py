@@ -12,6 +12,7 @@ from typing import Any
 
 from vidtrans.clips.cut_list import AUTO, OFF
 from vidtrans.config.recipe import Recipe
+from vidtrans.config.rendering_settings import look_named
 from vidtrans.core.settings import Table, Time, parse_time
 from vidtrans.models.look_pictures import with_other_paths
 from vidtrans.models.model_file import IDENTITY, find_model
@@ -64,7 +65,7 @@ def _plain(value: object, root: Path) -> Any:  # noqa: ANN401  (a JSON value)
         )
         if (cuts := _cut_list(tables)) is not None:
             tables["rendering"]["cuts"] = _relative(Path(cuts), root)
-        if look := _look(tables):
+        if look := look_named(tables):
             tables["rendering"]["look"] = with_other_paths(look, Path(), lambda path: _relative(path, root))
         recipe = {"preset": value.preset, "tables": tables, "from_preset": from_preset}
         return {"recipe": recipe | {"pairing_changes": dict(value.pairing_changes)}}
@@ -81,14 +82,10 @@ def _restored(value: Any, root: Path) -> object:  # noqa: ANN401
         return parse_time(given)
     if (cuts := _cut_list(given["tables"])) is not None:
         given["tables"]["rendering"]["cuts"] = _relative(root / cuts, Path.cwd())
-    if look := _look(given["tables"]):
+    if look := look_named(given["tables"]):
         here = Path.cwd()
         given["tables"]["rendering"]["look"] = with_other_paths(look, root, lambda path: _relative(path, here))
     return Recipe(**given)
-
-
-def _look(tables: Mapping[str, Table]) -> str:
-    return str(tables.get("rendering", {}).get("look", ""))
 
 
 def _cut_list(tables: Mapping[str, Table]) -> str | None:

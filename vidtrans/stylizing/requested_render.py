@@ -12,6 +12,7 @@ from vidtrans.clips.cut_list import AUTO, OFF
 from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.config.programs import warn_about_programs
 from vidtrans.config.recipe import Recipe
+from vidtrans.config.rendering_settings import look_named
 from vidtrans.core.concurrency.threads import import_in_background
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table, Time
@@ -65,7 +66,7 @@ class StylizeRequest:
     @property
     def pictures(self) -> NamedPictures | None:
         """Return the pictures that the model is made of; None with a model. Raises UsageError."""
-        look = str(self.recipe.tables.get("rendering", {}).get("look", ""))
+        look = look_named(self.recipe.tables)
         return parse_pictures(look) if look and not self.models else None
 
     @property

@@ -18,7 +18,7 @@ from vidtrans.core.settings import Table
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.making import existing_dataset, make_dataset
-from vidtrans.models.at_once import model_at_once
+from vidtrans.models.at_once import GENERATOR, model_at_once
 from vidtrans.models.look_pictures import Mixture, NamedPictures, look_names
 from vidtrans.output.places import refuse_link
 from vidtrans.session import Context
@@ -26,7 +26,6 @@ from vidtrans.training.method_settings import LookMethodSettings
 from vidtrans.training.requested_training import TrainingRequest, train
 from vidtrans.training.settings import TrainingSettings
 
-PREDICTED = "predicted-style"  # a generator
 FRAMES = PACKAGE / "assets" / "frames"  # what is learned on where no clip is given
 FOLDER = "looks"  # of the dataset, with the style pictures
 SMALLEST_SIDE, PLAIN = 32, 3.0  # pixels, and levels of 255, below which a style picture has hardly any style
@@ -113,7 +112,7 @@ class LookLesson:
     def _train(self, folder: Path, minutes: float | None, context: Context, *, fresh: bool) -> Table:
         """Train, or plan to; a network whose norms can be predicted begins with the pictures' looks at once."""
         recipe, start = self._recipe(folder), None
-        if recipe.choice("generator")[0] == PREDICTED:
+        if recipe.choice("generator")[0] == GENERATOR:
             looks: dict[str, Mixture] = {
                 name: ((path, 1.0),) for name, path in zip(self.names, self._paths(folder), strict=True)
             }
@@ -133,27 +132,30 @@ class LookLesson:
             }
         )
 
-    def _is_stored(self, folder: Path, context: Context) -> bool:
-        """Return whether the style pictures in ``folder`` are those of the lesson."""
-        from vidtrans.video.images.picture import read_picture
-
-        stored = [read_picture(path) if path.is_file() else None for path in self._paths(folder)]
-        wanted = [read_style_picture(style, context, self.area) for style in self.styles]
-        return all(a is not None and np.array_equal(a, b) for a, b in zip(stored, wanted, strict=True))
-
     def store(self, folder: Path, context: Context) -> None:
         """Write the style pictures (of a video the middle frame) into ``folder``, unless equal ones are there."""
-        from vidtrans.video.images.picture import read_picture, write_picture
+        from vidtrans.video.images.picture import write_picture
 
         for style, path in zip(self.styles, self._paths(folder), strict=True):
             rgb = read_style_picture(style, context, self.area)
             _warn_plain(style.path, rgb, context)
-            stored = read_picture(path) if path.is_file() else None
-            if stored is None or not np.array_equal(stored, rgb):
+            if not _holds(path, rgb):
                 write_picture(path, rgb)
+
+    def _is_stored(self, folder: Path, context: Context) -> bool:
+        """Return whether the style pictures are in ``folder``."""
+        pairs = zip(self.styles, self._paths(folder), strict=True)
+        return all(_holds(path, read_style_picture(style, context, self.area)) for style, path in pairs)
 
     def _paths(self, folder: Path) -> list[Path]:
         return [folder / f"{name}.png" for name in self.names]
+
+
+def _holds(path: Path, rgb: np.ndarray) -> bool:
+    """Return whether a file holds the picture ``rgb``, (H, W, 3) uint8."""
+    from vidtrans.video.images.picture import read_picture
+
+    return path.is_file() and np.array_equal(read_picture(path), rgb)
 
 
 def _tell_measure(recipe: Recipe, context: Context) -> None:
