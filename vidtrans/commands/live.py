@@ -14,7 +14,7 @@ from vidtrans.commands.options import missing_model, models, output
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import LIVE_READS, RenderingSettings, look_named
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Choices, Group, Option, Range
+from vidtrans.core.parameters import Choices, FileName, Group, Option, Range
 from vidtrans.core.settings import Table, parse_size
 from vidtrans.live import LARGEST_OUTPUT, LOOPBACK, missing_packages
 from vidtrans.session import Context
@@ -54,6 +54,7 @@ class Live(Command):
             Group.LOOK,
             ("--look",),
             metavar="PICTURE|LOOK",
+            values=FileName("look"),
         ),
     ] = ()
     host: Annotated[str, Option("The address to listen at.", Group.SERVER)] = LOOPBACK[0]
