@@ -21,6 +21,8 @@ from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, Time, from_table, parse_value, to_table
 from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import LoadedModel, load_engine
+from vidtrans.models.look_pictures import is_style
+from vidtrans.models.look_syntax import split_names
 from vidtrans.pairing.look_pairing import LookPairing
 from vidtrans.rendering.composite import finish
 from vidtrans.rendering.conditions import Conditions, conditions_of
@@ -213,14 +215,14 @@ def _choose(
 def parse_variations(text: str) -> list[Variation]:
     """Parse ``strength=0.5,1.5``, ``size=256,384`` or ``pairing.density=0.06,0.2``. Raises UsageError."""
     key, equals, values = (part.strip() for part in text.partition("="))
-    if not equals or not all(v.strip() for v in values.split(",")):
+    key, given = key.replace("-", "_"), split_names(values, is_style)
+    if not equals or not all(given):
         raise UsageError(f"--vary {text}", "not of the form KEY=VALUE,VALUE", "use e.g. --vary strength=0.5,1.5")
-    key = key.replace("-", "_")
     table, _, name = key.rpartition(".")
     if table not in ("", "rendering", "pairing") or (table != "pairing" and name not in VARIED):
         raise unknown_name("setting to vary", key, [*VARIED, "pairing.…"])
     variations = []
-    for value in (v.strip() for v in values.split(",")):
+    for value in given:
         if table == "pairing":
             flag = f"--set pairing.{name}={value}"
         elif name == "keep_colour":
