@@ -150,4 +150,5 @@ def unknown_look(name: str, looks: Sequence[str]) -> UsageError:
     hint = f"did you mean '{near}'? " if near else ""
     if near and near not in looks:
         hint += f"'{near}' ships and needs no --model; or "
-    return UsageError(f"unknown look '{name}'", "the model has no such look", f"{hint}choose from: {', '.join(looks)}")
+    remedy = f"choose from: {', '.join(looks)}" if looks else "give a picture or a look that ships"
+    return UsageError(f"unknown look '{name}'", "the model has no such look", hint + remedy)
