@@ -19,7 +19,6 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, Time, from_table, parse_value, to_table
-from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.models.look_pictures import is_style
 from vidtrans.models.look_syntax import split_names
@@ -151,7 +150,7 @@ def _columns_of(
     drawn: bool,
 ) -> list[_Column]:
     """Return the columns of a model: unchanged, and each variation. ``alone``: it is the only model."""
-    render = partial(_render, context=context, engine=load_engine(look, rendering, context), drawn=drawn)
+    render = partial(_render, context=context, drawn=drawn)
     columns: list[_Column] = [(look.name, partial(render, look, rendering))]
     for variation in asked or _suggested(look, rendering, alone=alone):
         label = variation.flag if alone else f"{look.name} {variation.flag}"
@@ -161,9 +160,7 @@ def _columns_of(
 
 def _colours_column(found: LoadedModel, context: Context, *, alone: bool) -> _Column:
     """Return the column of a colour map. ``alone``: it is the only colour map."""
-    plain = RenderingSettings()
-    engine = load_engine(found, plain, context)
-    render = partial(_render, found, plain, context=context, engine=engine, drawn=False)
+    render = partial(_render, found, RenderingSettings(), context=context, drawn=False)
     return ("colours alone" if alone else f"{found.name} alone", render)
 
 
@@ -272,13 +269,13 @@ def _render(
     chosen: Sequence[_GridFrame],
     *,
     context: Context,
-    engine: Engine,
     drawn: bool,
 ) -> list[np.ndarray]:
     """Return the results of the chosen frames, (H, W, 3) uint8, as a render without temporal filter gives them."""
     extractor = None if drawn else FrameExtractor.of(look, rendering, context)
     inputs = ModelInputs(look.pairing, drawn=drawn, conditions=_conditions(look, rendering))
-    pairing, renderer = look.pairing, FrameRenderer(inputs, engine)
+    # Loaded here, so that not all models of a grid are in memory at once.
+    pairing, renderer = look.pairing, FrameRenderer(inputs, load_engine(look, rendering, context))
     prepared = []
     for frame in chosen:
         size = look.working_size(rendering.size, frame.source.shape[1::-1])
