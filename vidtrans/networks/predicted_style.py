@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidtrans.core.settings import setting
+from vidtrans.networks.composed_convolutions import BlurredConv, TiledConv
 from vidtrans.networks.layers import ReflectPad
 from vidtrans.networks.painter import KERNEL, Block, Layer, condition_channels, fading, read_conditions
 
@@ -53,14 +54,12 @@ class PredictedStyle(nn.Module):
         self.looks, self.conditions = settings.looks, condition_channels(settings.looks)
         looks, (first, second, third) = settings.looks, WIDTHS
         self.down = nn.ModuleList(
-            nn.Sequential(ReflectPad(kernel // 2), nn.Conv2d(inputs, outputs, kernel, stride))
-            for inputs, outputs, kernel, stride in (
-                (in_channels - self.conditions, first, KERNEL, 1),
-                (first, second, 3, 2),
-                (second, third, 3, 2),
+            (
+                nn.Sequential(ReflectPad(KERNEL // 2), TiledConv(in_channels - self.conditions, first, KERNEL)),
+                nn.Sequential(ReflectPad(2), BlurredConv(first, second)),
+                nn.Sequential(ReflectPad(2), BlurredConv(second, third)),
             )
         )
-        self.around = ReflectPad(1)
         self.blocks = nn.ModuleList(Block(third, looks) for _ in range(BLOCKS))
         self.up = nn.ModuleList(Layer(a, b, looks, larger="bilinear") for a, b in ((third, second), (second, first)))
         self.head = Layer(first, out_channels, looks, KERNEL)
@@ -70,18 +69,14 @@ class PredictedStyle(nn.Module):
         names = [f"{layer}.norm.{part}" for layer in NORMED for part in NORMS]
         return {name: self.get_parameter(name) for name in names}
 
-    def _blurred(self, x: Tensor) -> Tensor:
-        """Return (N, C, H, W) after a 3×3 binomial filter, which is two averages of 2×2."""
-        return F.avg_pool2d(F.avg_pool2d(self.around(x), 2, 1), 2, 1)
-
     def forward(self, x: Tensor) -> Tensor:
         """(N, in, H, W) → (N, out, H, W). With looks, flat frames stay as they are: see ``painter.fading``."""
         planes = x.shape[1] - self.conditions
         shares, stroke = read_conditions(x[:, planes:], self.looks)
         frame = x[:, :planes]
         y = (frame + 1) / 2
-        for number, layer in enumerate(self.down):
-            y = F.relu(layer(self._blurred(y) if number else y))
+        for layer in self.down:
+            y = F.relu(layer(y), inplace=True)
         for part in (*self.blocks, *self.up):
             y = part(y, shares, stroke)
         picture = torch.tanh(self.head(y, shares, stroke, activate=False) / 2)  # from −1 to 1, as 2 sigmoid(y) − 1
