@@ -52,7 +52,7 @@ class BlurredConv(nn.Conv2d):
 
     def composed(self) -> Tensor:
         """Return the kernel of both, (outputs, inputs, 5, 5)."""
-        row = torch.tensor(BINOMIAL, dtype=self.weight.dtype, device=self.weight.device)
+        row = self.weight.new_tensor(BINOMIAL)
         return _convolved(self.weight, row[:, None] * row)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ class DoublingConv(nn.Conv2d):
 
     def composed(self) -> Tensor:
         """Return the kernel of both, (4·outputs, inputs, 3, 3), in the order of ``nn.PixelShuffle``."""
-        reads = torch.tensor(DOUBLED[self.mode], dtype=self.weight.dtype, device=self.weight.device)
+        reads = self.weight.new_tensor(DOUBLED[self.mode])
         return torch.einsum("oiyx,pya,qxb->opqiab", self.weight, reads, reads).flatten(0, 2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -100,6 +100,22 @@ def _convolved(weight: Tensor, kernel: Tensor) -> Tensor:
     return F.conv2d(planes, kernel[None, None], padding=2)[:, 0].unflatten(0, weight.shape[:2])
 
 
+class _Tiles(nn.Module):
+    """A ``TiledConv`` as a strided convolution and a pixel shuffle."""
+
+    def __init__(self, layer: TiledConv) -> None:
+        super().__init__()
+        bias = None if layer.bias is None else layer.bias.repeat_interleave(TILE**2)
+        self.conv: nn.Module = _conv(_shifted(layer.weight), bias, TILE)
+        self.beyond = layer.kernel_size[0] - 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = (side - self.beyond for side in x.shape[2:])
+        if height % TILE or width % TILE:
+            x = F.pad(x, (0, -width % TILE, 0, -height % TILE))
+        return F.pixel_shuffle(self.conv(x), TILE)[:, :, :height, :width]
+
+
 def plain(layer: TiledConv | BlurredConv | DoublingConv) -> nn.Module:
     """Return torch's own layers with the same output, for exporters."""
     if isinstance(layer, TiledConv):
@@ -108,6 +124,16 @@ def plain(layer: TiledConv | BlurredConv | DoublingConv) -> nn.Module:
         return _conv(layer.composed(), layer.bias, 2)
     bias = None if layer.bias is None else layer.bias.repeat_interleave(4)
     return nn.Sequential(nn.ReplicationPad2d(1), _conv(layer.composed(), bias, 1), nn.PixelShuffle(2))
+
+
+def fix_kernels(network: nn.Module) -> None:
+    """Replace composed convolutions, in place, by layers whose kernels are computed once. For rendering on a CPU."""
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, TiledConv) and child.out_channels <= MOST_TILED:
+                setattr(module, name, _Tiles(child))
+            elif isinstance(child, BlurredConv | DoublingConv):
+                setattr(module, name, plain(child))
 
 
 def _conv(weight: Tensor, bias: Tensor | None, stride: int) -> nn.Conv2d:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.networks.composed_convolutions import BlurredConv, DoublingConv, TiledConv, plain
+from vidtrans.networks.composed_convolutions import BlurredConv, DoublingConv, TiledConv, fix_kernels, plain
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -73,3 +73,13 @@ def test_what_is_exported_gives_the_same(kind: str) -> None:
     x = torch.randn(1, conv.in_channels, 16, 20)
     assert isinstance(conv, TiledConv | BlurredConv | DoublingConv)
     torch.testing.assert_close(plain(conv)(x), conv(x), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("width", [20, 21])
+def test_what_is_rendered_gives_the_same(kind: str, width: int) -> None:
+    network = nn.Sequential(KINDS[kind][0]())
+    x = torch.randn(1, network[0].in_channels, 16, width)  # type: ignore[arg-type]
+    wanted = network(x)
+    fix_kernels(network)
+    torch.testing.assert_close(network(x), wanted, atol=1e-5, rtol=1e-5)
