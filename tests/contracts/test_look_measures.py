@@ -12,7 +12,7 @@ from tiny_vgg import TinyVGG, install_tiny_vgg
 
 from vidtrans.core.errors import UsageError
 from vidtrans.perception import MEASURES, load_measure
-from vidtrans.perception.measure import LookMeasure
+from vidtrans.perception.measure import LookMeasure, in_order
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -85,3 +85,15 @@ def test_pictures_may_be_tiny(measure: LookMeasure, size: tuple[int, int]) -> No
     seen = measure.see(tiny)
     assert np.isfinite(float(measure.style(seen, measure.manner(stripes(4)))))
     assert float(measure.content(seen, measure.see(tiny))) == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_sorted_values_and_their_gradients_are_torchs(dtype: torch.dtype) -> None:
+    values = torch.randn(3, 500, generator=torch.Generator().manual_seed(1)).to(dtype)
+    assert torch.equal(in_order(values), values.float().sort(-1).values)
+    exact, weights = values.float().requires_grad_(), torch.arange(500.0)
+    found, wanted = (
+        torch.autograd.grad((y * weights).sum(), exact)[0] for y in (in_order(exact), exact.sort(-1).values)
+    )
+    distinct = dtype == torch.float32  # the order of equal values is free
+    assert not distinct or torch.equal(found, wanted)
