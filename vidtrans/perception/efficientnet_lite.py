@@ -166,4 +166,5 @@ class Critic(EfficientNetLite):
     """EfficientNet-Lite1, tapped at the same stages: it scores pictures trained with the smaller network."""
 
     size: ClassVar[int] = 1
+    parts: ClassVar[int] = 1
     taps: ClassVar[tuple[int, ...]] = (STEM, 0, 3, 6, 14)
