@@ -47,7 +47,7 @@ def test_a_manner_is_nearest_to_itself(measure: LookMeasure) -> None:
         for picture in (stripes(4), stripes(4).roll(2, 3), stripes(12), stripes(4, seed=1))
     ]
     assert len(measure.identity()) > 3
-    assert distances[0] < 0.1 * min(distances[2:])  # parts of it differ a little from all of it
+    assert distances[0] < 0.2 * min(distances[2:])  # parts of it differ a little from all of it
     assert max(distances[:2]) < min(distances[2:])
 
 
