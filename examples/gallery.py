@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 import vidtrans
 from vidtrans.models.model_file import load_generator
-from vidtrans.networks.predicted_style import NORMED
+from vidtrans.networks.predicted_style import CHANNELS, NORMED
 from vidtrans.video.images.picture import read_picture
 
 STEPS, THUMBNAIL = 1800, 128
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=STEPS)
     options = parser.parse_args()
     pictures = sorted(Path(__file__).parent.glob("looks/*.jpg"))
-    settings = {"training": {"freeze": CONVOLUTIONS, "jitter": 1.25, "lr": 4e-3}}
+    settings = {"generator": {"channels": CHANNELS}, "training": {"freeze": CONVOLUTIONS, "jitter": 1.25, "lr": 4e-3}}
     vidtrans.look(pictures, "gallery.safetensors", steps=options.steps, settings=settings)
     network, record = load_generator(Path("gallery.safetensors"))
     norms = list(network.norms().values())

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 Features = list[Tensor]  # (N, C, h, w) each
-PARTS = 4  # along each side of a picture; a power of 2
+PARTS = 2  # along each side of a picture
 SMALLEST_PART = 12  # features along a side
 SHIFTS = 16  # places of a measure's grid, in pixels
 
@@ -127,12 +127,12 @@ def moved(pictures: Tensor, shift: tuple[int, int]) -> Tensor:
 
 
 def _in_parts(features: Tensor, parts: int) -> Tensor:
-    """Return the features of a picture, (1, C, h, w), as those of up to ``parts``² parts of equal size, (P, C, h', w').
+    """Return the features of a picture, (1, C, h, w), as those of ``parts``² parts of equal size, (P, C, h', w').
 
-    A part is at least ``SMALLEST_PART`` wide and high, for statistics that say something.
+    Where a part were smaller than ``SMALLEST_PART``, the picture is one part: statistics of a few places say little.
     """
-    while parts > 1 and min(features.shape[2:]) // parts < SMALLEST_PART:
-        parts //= 2
+    if min(features.shape[2:]) // parts < SMALLEST_PART:
+        return features
     height, width = (length // parts for length in features.shape[2:])
     rows = features[0, :, : parts * height, : parts * width].unflatten(1, (parts, height))
     return rows.unflatten(3, (parts, width)).permute(1, 3, 0, 2, 4).flatten(0, 1)
