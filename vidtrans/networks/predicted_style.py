@@ -41,7 +41,12 @@ class PredictedStyleSettings:
         low=0,
         high=32,
     )
-    channels: int = setting(CHANNELS, "channels at full size; 2 and 4 times as many further in", low=CHANNELS, high=128)
+    channels: int = setting(
+        2 * CHANNELS,
+        "channels at full size; 2 and 4 times as many further in; the look at once, with which it begins, has 8",
+        low=CHANNELS,
+        high=128,
+    )
 
 
 class PredictedStyle(nn.Module):
