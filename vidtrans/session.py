@@ -69,7 +69,7 @@ class Context:
     stop: Stop = field(default_factory=Stop)
     engines: dict[tuple[str, ...], Any] = field(
         default_factory=dict, repr=False
-    )  # loaded engines, by model and settings
+    )  # the engines that were used last, by model and settings
     warned: set[tuple[str, Path | None]] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:

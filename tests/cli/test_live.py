@@ -91,7 +91,7 @@ def test_pictures_are_looks_without_a_model(tmp_path: Path) -> None:
     with started("--look", str(stripes), "--look", mixture, "--look", str(chequers)) as (link, _):
         frame = moving_frames(1, (64, 48))[0]
         assert np.abs(post_picture(link, frame).astype(int) - frame).mean() > 10
-    with started("--model", "identity", "--look", str(stripes)) as (link, _):
+    with started("--model", "identity", "--look", str(stripes), "--look", "oil") as (link, _):
         assert (post(link, 99) == 99).all()
     make_model("ink.safetensors", "look", {"looks": ["ink"]})
     with started("--model", "flower", "--model", "ink", "--look", "ink", "--look", str(stripes)) as (link, _):
@@ -158,6 +158,7 @@ def test_what_is_no_look_is_one_line(tmp_path: Path, capsys: Capsys) -> None:
         (("--look", str(stripes), "--set", "pairing.density=1"), 2, "no such setting"),
         (("--model", "flower", "--look", "absent.jpg"), 2, "absent.jpg"),
         (("--model", "flower", "--look", "one", "--look", "absent.jpg"), 2, "not a picture"),
+        (("--model", "flower", "--look", "watercolor"), 2, "did you mean 'watercolour'? 'watercolour' ships"),
     ):
         assert why in refuse(capsys, status, "live", *arguments)
     Path("text.png").write_text("no picture")

@@ -153,8 +153,6 @@ def test_mistakes_are_one_line(clip: Path, capsys: Capsys) -> None:
     assert "a model is a .safetensors file" in refuse(capsys, 2, "look", picture, "-o", "m.pt")
     assert "was not made by 'vidtrans look'" in refuse(capsys, 2, "stylize", clip, "--model", "flower", "--look", "a")
     assert "was not made by" in refuse(capsys, 2, "stylize", clip, "--model", "flower", "--stroke-size", "1")
-    for name in ("a,b.png", "a:b.png"):
-        assert "rename the picture" in refuse(capsys, 2, "look", style(name, 1), "--on", clip)
     plate = ("--set", "background_plate=true", *QUICK)
     assert "a look has no background plate" in refuse(capsys, 2, *look, *plate)
     run = ("run", "--apply", clip, "-o", "out.mp4")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidtrans.cli.command import console_options, flags_of_set, open_context, with_variables
-from vidtrans.cli.types import FILE, MODEL, PART, PATH_AS_TYPED, PRESET, TIME, RegistryName
+from vidtrans.cli.types import FILE, FILES_OR_NAMES, PART, PATH_AS_TYPED, TIME, RegistryName
 from vidtrans.commands import COMMANDS, GROUPS
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import (
@@ -77,7 +77,7 @@ def _command(entry: str, name: str) -> click.Command:
     if cls.TABLES:
         own += [
             click.Option(["--set", "assignments"], multiple=True, metavar="[TABLE.]KEY=VALUE", help=ANY_SETTING),
-            click.Option(["--preset"], metavar="NAME|FILE", type=PRESET, help=A_PRESET),
+            click.Option(["--preset"], metavar="NAME|FILE", type=FILES_OR_NAMES["preset"], help=A_PRESET),
         ]
     own.sort(key=lambda p: isinstance(p, click.Option))
     shared = callback.__click_params__[::-1]  # type: ignore[attr-defined]  # click's own name for them
@@ -209,7 +209,7 @@ def _click_type(parameter: Parameter) -> click.ParamType | None:
     if isinstance(values, Choices):
         return click.Choice(values.words)
     if isinstance(values, FileName):
-        return MODEL if values.kind == "model" else PRESET
+        return FILES_OR_NAMES[values.kind]
     if isinstance(values, Range) and parameter.type in (int, float):
         numbers = click.IntRange if parameter.type is int else click.FloatRange
         return numbers(values.low, values.high, min_open=values.low_open)  # type: ignore[arg-type]

@@ -110,5 +110,15 @@ def _preset_names() -> list[str]:
     return preset_names()
 
 
+def _look_names() -> list[str]:
+    from vidtrans.models.gallery import gallery_looks
+
+    return list(gallery_looks())
+
+
 FILE, PATH_AS_TYPED, TIME, PART = _AnyPath(), _AnyPath(as_typed=True), _TimeOnClip(), _PartOfClip()
-MODEL, PRESET = FileOrName("model", _model_names), FileOrName("preset", _preset_names)
+FILES_OR_NAMES = {
+    "model": FileOrName("model", _model_names),
+    "preset": FileOrName("preset", _preset_names),
+    "look": FileOrName("look", _look_names),
+}

@@ -14,7 +14,7 @@ from vidtrans.commands.options import missing_model, models, output
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import LIVE_READS, RenderingSettings, look_named
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Choices, Group, Option, Range
+from vidtrans.core.parameters import Choices, FileName, Group, Option, Range
 from vidtrans.core.settings import Table, parse_size
 from vidtrans.live import LARGEST_OUTPUT, LOOPBACK, missing_packages
 from vidtrans.session import Context
@@ -49,11 +49,12 @@ class Live(Command):
     looks: Annotated[
         tuple[str, ...],
         Option(
-            "A picture whose style is painted in, without a model, or a mixture, 'a.jpg: 0.6, b.jpg: 0.4'; may be "
-            "repeated. Of a model with several looks: the first one, by its name.",
+            "A picture whose style is painted in, without a model, a look that ships, or a mixture, 'a.jpg: 0.6, oil: "
+            "0.4'; may be repeated. Of a model with several looks: the first one, by its name.",
             Group.LOOK,
             ("--look",),
             metavar="PICTURE|LOOK",
+            values=FileName("look"),
         ),
     ] = ()
     host: Annotated[str, Option("The address to listen at.", Group.SERVER)] = LOOPBACK[0]
@@ -111,9 +112,9 @@ class Live(Command):
         from vidtrans.live.server import Address, LiveServer
         from vidtrans.models.at_once import model_at_once
 
-        pictures, look = self._pictures()
-        rendering = replace(self.recipe.settings("rendering", RenderingSettings), look=look)
         models = self._load_models(context)
+        pictures, look = self._pictures(models)
+        rendering = replace(self.recipe.settings("rendering", RenderingSettings), look=look)
         made: dict[str, Mixture] = {}
         for one in pictures:
             model = _unique(model_at_once(one, context), models)
@@ -145,14 +146,19 @@ class Live(Command):
         look = look_named(self.recipe.tables)
         return self.looks or ((look,) if look else ())
 
-    def _pictures(self) -> tuple[list[NamedPictures], str]:
+    def _pictures(self, models: Mapping[str, LoadedModel]) -> tuple[list[NamedPictures], str]:
         """Return the pictures that looks name, and the name of a model's look; '' without one. Raises UsageError."""
+        from vidtrans.live.live_controls import looks_of
         from vidtrans.live.picture_looks import MOST_PICTURES
-        from vidtrans.models.look_pictures import names_pictures, parse_pictures
+        from vidtrans.models.look_pictures import is_style, names_pictures, parse_pictures, unknown_look
 
-        named = [look for look in self._looks if self.model and not names_pictures(look)]
+        own = [look for model in models.values() for look in looks_of(model)]
+        named = [look for look in self._looks if look in own or not is_style(look)]
+        named = [look for look in named if models and not names_pictures(look)]
         if len(named) > 1:
             raise UsageError(f"--look {named[1]}", "it is not a picture", "give one look of a model, and pictures")
+        if unknown := [look for look in named if look not in own]:
+            raise unknown_look(unknown[0], own)
         pictures = [parse_pictures(look) for look in self._looks if look not in named]
         for one in pictures:
             if one.value not in one.looks:

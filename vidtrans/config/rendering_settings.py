@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vidtrans.core.curves import KeyframeCurve, parse_curve
-from vidtrans.core.parameters import Flag, Group, Names
+from vidtrans.core.parameters import FileName, Flag, Group, Names
 from vidtrans.core.settings import SMALLEST_SIDE, Table, setting, to_table
 from vidtrans.inference import ENGINES
 from vidtrans.upscaling import MEASURED, MODES
@@ -69,7 +69,7 @@ class RenderingSettings:
         "one in each shot; keyframes: '0: ink, 120: oil'; by itself the first one, or the middle of all; without a "
         "model: a look that ships, any picture, or a mixture, 'a.jpg: 0.6, oil: 0.4', in which 'clip' is the clip's "
         "own style",
-        flag=Flag(Group.LOOK, ("--look",), metavar="LOOK"),
+        flag=Flag(Group.LOOK, ("--look",), metavar="LOOK", values=FileName("look")),
     )
     stroke_size: str | float = setting(
         0.5,

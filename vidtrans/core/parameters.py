@@ -73,9 +73,9 @@ class Choices:
 
 @dataclass(frozen=True)
 class FileName:
-    """A file, or the name of a model or a preset, which is searched for."""
+    """A file, or the name of a model, a preset or a look that ships, which is searched for."""
 
-    kind: Literal["model", "preset"]
+    kind: Literal["model", "preset", "look"]
 
 
 Values = Names | Range | Choices | FileName | None

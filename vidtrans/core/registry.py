@@ -7,7 +7,7 @@ only when it is used: ``--help`` can list every choice without loading torch or 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Generic, TypeVar
@@ -60,6 +60,13 @@ class Registry(Mapping[str, E], Generic[E]):
 def unknown_name(kind: str, name: object, choices: Mapping[str, Any] | list[str]) -> UsageError:
     """Return the error for a name that is not in ``choices``, with the nearest one if it looks like a typo."""
     names = sorted(choices)
-    near = get_close_matches(str(name), names, n=1)
-    hint = f"did you mean '{near[0]}'? " if near else ""
+    near = nearest_name(str(name), names)
+    hint = f"did you mean '{near}'? " if near else ""
     return UsageError(f"unknown {kind} '{name}'", "", f"{hint}choose from: {', '.join(names) or 'none'}")
+
+
+def nearest_name(name: str, choices: Iterable[str]) -> str:
+    """Return the choice that a mistyped name is nearest to, whatever its case; '' if none is near."""
+    plain = {choice.casefold(): choice for choice in choices}
+    near = get_close_matches(name.casefold(), plain, n=1)
+    return plain[near[0]] if near else ""

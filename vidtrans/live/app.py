@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from vidtrans.core.errors import DeviceError, MediaError, UsageError
+from vidtrans.core.errors import DeviceError, MediaError, UsageError, VidtransError
 from vidtrans.live.access import Access, Guard
 from vidtrans.live.clients import Client
 from vidtrans.live.hub import Hub
@@ -99,6 +99,8 @@ async def _look(hub: Hub, request: Request) -> Response:
         return JSONResponse({"model": await hub.add_picture(file, request.query_params.get("name", ""))})
     except (UsageError, MediaError) as error:
         return PlainTextResponse(f"{error}\n", 409 if isinstance(error, UsageError) else 400)
+    except (VidtransError, OSError) as error:  # such as a full disk
+        return PlainTextResponse(f"{error}\n", 503)
 
 
 async def _picture_file(request: Request) -> bytes | Response:

@@ -121,7 +121,7 @@ class Hub(Answers):
             "input": self._set_input,
             "record": self._record,
             "preset": self._preset,
-            "remove": self._remove,
+            "remove": lambda _, message: self._remove(str(message.get("model"))),
         }
         try:
             kind = message.get("type")
@@ -184,17 +184,19 @@ class Hub(Answers):
     async def add_picture(self, file: bytes, name: str) -> str:
         """Add the look of a picture file and change to it; return its model's name. Raises UsageError, MediaError."""
         name = await self.pictures.add(file, name)
-        self.worker.adapt(partial(self.pictures.open_on, name=name))
+        undo = partial(self._in_loop, self._remove, name, self.state)
+        self.worker.adapt(self.pictures.opening(name, undo))
         self._say(self.pictures.message())
         self._change(self.state.updated({"model": name, "second": ""}, self.models))
         return name
 
-    def _remove(self, client: Client, message: Table) -> None:
-        name = str(message.get("model"))
-        model = self.pictures.remove(name)
-        self._change(self.state.without(model, self.models))
-        self.worker.adapt(partial(self.pictures.close_on, name=name, model=model))
-        self._say(self.pictures.message())
+    def _remove(self, name: str, former: ControlState | None = None) -> None:
+        """Remove the look of a picture; if it cannot be opened, the models of the ``former`` state paint again."""
+        if former is None or name in self.pictures.thumbnails:  # a page may have removed it meanwhile
+            model = self.pictures.remove(name)
+            self._change(self.state.without(model, self.models, former))
+            self.worker.adapt(self.pictures.closing(model))
+            self._say(self.pictures.message())
 
     def _record(self, client: Client, message: Table) -> None:
         if message.get("on") is True:

@@ -100,10 +100,18 @@ class ControlState:
                     make_pairing(kind, to_table(model.pairing.settings) | table)  # raises where they do not fit
         return ControlState(controls, pairing)
 
-    def without(self, removed: LoadedModel, models: Mapping[str, LoadedModel]) -> ControlState:
-        """Return the state with another of ``models`` where it names the ``removed`` one, and without its look."""
-        own = self.controls
-        values = {"model": next(iter(models)) if own.model == removed.name else own.model}
+    def without(
+        self, removed: LoadedModel, models: Mapping[str, LoadedModel], former: ControlState | None = None
+    ) -> ControlState:
+        """Return the state with another of ``models`` where it names the ``removed`` one, and without its look.
+
+        The other one is the first; or, of a ``former`` state, that state's, with the one that it cross-fades with.
+        """
+        own, values = self.controls, {"model": self.controls.model}
+        if own.model == removed.name:
+            values = {"model": next(iter(models))}
+            if former is not None and former.controls.model in models:
+                values = {n: v for n in ("model", "second") if (v := getattr(former.controls, n)) in ("", *models)}
         values |= {"second": ""} if own.second == removed.name else {}
         values |= {"look": ""} if own.look in looks_of(removed) else {}
         return self.updated(values, models)

@@ -54,7 +54,7 @@ def open_session(
 
     def open_stage() -> LiveStage:
         context.engines.clear()  # engines are unusable after the device was lost
-        stage = LiveStage({name: open_model(model) for name, model in models.copy().items()}, CAUSAL)
+        stage = LiveStage({name: open_model(model) for name, model in hub.pictures.opened.items()}, CAUSAL)
         hub.output_size = stage.output_size
         return stage
 

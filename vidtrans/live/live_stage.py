@@ -62,7 +62,7 @@ class LiveStage:
     def __init__(self, models: Mapping[str, LiveModel], causal: CausalSettings) -> None:
         self.models, self._causal = dict(models), causal
         self._fader = Fader()
-        self._painting: set[str] = set()  # the models that painted the last frame
+        self._painting: dict[str, float] = {}  # the models that painted the last frame, with their weights
         self._filter: CausalFilter | None = None
         self._mean: np.ndarray | None = None  # float32, the picture that was shown last
         self._index = 0
@@ -91,12 +91,12 @@ class LiveStage:
             self._fader = Fader()  # no fade from the models before the cut
         # A model that was removed while it faded out is gone at once.
         weights = {name: share for name, share in self._fader.weights(controls, now).items() if name in self.models}
-        weights = weights or {next(iter(self.models)): 1.0}
+        weights = weights or {next(n for n in (*self._painting, *self.models) if n in self.models): 1.0}
         paintings = {}
         for name in weights:
             is_cut = frame.is_cut or name not in self._painting
             paintings[name] = self.models[name].paint(SourceFrame(frame.rgb, frame.is_drawing, is_cut), state)
-        self._painting = set(weights)
+        self._painting = weights
         first = paintings[next(iter(weights))]
         picture = self._with_past(_mix(paintings, weights), first.guide, frame, controls)
         return StagePicture(picture, first.model_input)

@@ -20,6 +20,7 @@ from vidtrans.live.live_controls import describe_models
 from vidtrans.live.live_model import LiveModel
 from vidtrans.live.live_stage import LiveStage
 from vidtrans.live.picture_files import decode, encode_jpeg
+from vidtrans.live.stage_worker import Adaptation
 from vidtrans.models.at_once import StyleSource, predicted_model, read_look
 from vidtrans.models.gallery import gallery_picture
 from vidtrans.models.loaded_model import LoadedModel
@@ -54,6 +55,7 @@ class PictureLooks:
         self._models, self._open_model, self._context = models, open_model, context
         self.thumbnails = {name: _thumbnail(_read(mixture)) for name, mixture in pictures.items()}
         self._names: dict[str, str] = {}  # of the models by the digests of files that were sent
+        self._unopened: set[str] = set()  # names of models that no stage has opened yet, which may fail
         self._turn = asyncio.Lock()
 
     def message(self) -> Table:
@@ -74,29 +76,45 @@ class PictureLooks:
             name = self._free_name(name)
             self._models[name], self.thumbnails[name] = await asyncio.to_thread(self._predict, file, digest, name)
             self._names[digest] = name
+            self._unopened.add(name)
             return name
 
     def remove(self, name: str) -> LoadedModel:
         """Remove the model of a picture, and return it. Raises UsageError."""
         if name not in self.thumbnails:
             raise UsageError(f"look '{name}'", "it is not the look of a picture", "choose one with a picture")
-        if len(self._models) == 1:
+        if self._models.keys() - self._unopened <= {name}:
             raise UsageError(f"look '{name}'", "something has to be painted", "add another picture first")
         del self.thumbnails[name]
+        self._unopened.discard(name)
         self._names = {digest: known for digest, known in self._names.items() if known != name}
         return self._models.pop(name)
 
-    def open_on(self, stage: LiveStage, name: str) -> None:
-        """Open a model on the stage, unless it is there; called in the thread that paints."""
-        if (model := self._models.get(name)) is not None and name not in stage.models:
-            stage.models[name] = self._open_model(model)
+    @property
+    def opened(self) -> dict[str, LoadedModel]:
+        """Return the models of the session, except those of pictures that no stage has opened yet."""
+        return {name: model for name, model in self._models.copy().items() if name not in self._unopened}
 
-    def close_on(self, stage: LiveStage, name: str, model: LoadedModel) -> None:
-        """Close a model that was removed, and its engine; called in the thread that paints."""
-        stage.close(name)
-        if all(model.digest != other.digest for other in self._models.values()):
-            for key in [key for key in self._context.engines if key[0] == model.digest]:
-                del self._context.engines[key]
+    def opening(self, name: str, undo: Callable[[], None]) -> Adaptation:
+        """Return the change that opens a model on the stage, unless it is there; ``undo``: called if that fails."""
+
+        def open_on(stage: LiveStage) -> None:
+            if (model := self._models.get(name)) is not None and name not in stage.models:
+                stage.models[name] = self._open_model(model)
+            self._unopened.discard(name)
+
+        return Adaptation(open_on, undo)
+
+    def closing(self, model: LoadedModel) -> Adaptation:
+        """Return the change that closes a model that was removed, and its engine."""
+
+        def close_on(stage: LiveStage) -> None:
+            stage.close(model.name)
+            if all(model.digest != other.digest for other in self._models.values()):
+                for key in [key for key in self._context.engines if key[0] == model.digest]:
+                    del self._context.engines[key]
+
+        return Adaptation(close_on)
 
     def _predict(self, file: bytes, digest: str, name: str) -> tuple[LoadedModel, str]:
         picture = decode(file, "picture")

@@ -46,6 +46,14 @@ class Painted:
     model_ms: float
 
 
+@dataclass(frozen=True)
+class Adaptation:
+    """A change of the stage, ``apply``; where that fails, ``undo`` is called, both in the thread that paints."""
+
+    apply: Callable[[LiveStage], None]
+    undo: Callable[[], None] = lambda: None
+
+
 class Answers(Protocol):
     """The interface for the worker's results; the worker calls it in its own thread."""
 
@@ -56,7 +64,7 @@ class Answers(Protocol):
         """Handle a frame that was not painted: a newer frame replaced it, or it has a ``problem``."""
 
     def failed(self, problem: str, detail: str = "", *, ends_dream: bool = False) -> None:
-        """Handle a failure that stops painting; ``detail``: a traceback or ''; ``ends_dream``: it ended the dream."""
+        """Handle a failure of painting or of a change; ``detail``: a traceback or ''; ``ends_dream``: of the dream."""
 
 
 class StageWorker:
@@ -76,7 +84,7 @@ class StageWorker:
         self._changed = threading.Condition()
         self._state, self._is_closed, self._is_dirty = state, False, False
         self._job: PaintJob | None = None
-        self._adaptations: list[Callable[[LiveStage], None]] = []
+        self._adaptations: list[Adaptation] = []
         self._dreams = False
         self._is_cut = True  # no frame of the source was painted yet
         self._stage: LiveStage | None = None
@@ -107,8 +115,8 @@ class StageWorker:
             self._state, self._is_dirty = state, True
             self._changed.notify()
 
-    def adapt(self, adaptation: Callable[[LiveStage], None]) -> None:
-        """Call a function with the stage before the next picture, in the thread that paints."""
+    def adapt(self, adaptation: Adaptation) -> None:
+        """Change the stage before the next picture. A change that fails is reported, and the stage stays as it was."""
         with self._changed:
             self._adaptations.append(adaptation)
             self._changed.notify()
@@ -140,6 +148,9 @@ class StageWorker:
             began = time.perf_counter()
             try:
                 if not self._is_ready(job):
+                    with self._changed:
+                        self._is_dirty = self._is_dirty or is_dirty
+                        self._adaptations[:0] = adaptations
                     continue
                 self._adapt(adaptations)
                 self._paint(job, state, is_dirty, dreams)
@@ -178,10 +189,18 @@ class StageWorker:
                 self._recover(job, error)
         return self._stage is not None
 
-    def _adapt(self, adaptations: Sequence[Callable[[LiveStage], None]]) -> None:
+    def _adapt(self, adaptations: Sequence[Adaptation]) -> None:
+        """Change the stage; a change that fails keeps neither later ones nor the frame from their turn."""
         assert self._stage is not None
         for adaptation in adaptations:
-            adaptation(self._stage)
+            try:
+                adaptation.apply(self._stage)
+            except Exception as error:  # of a lost device, too: then painting fails next, and models are loaded again
+                is_known = isinstance(error, VidtransError)
+                problem = str(error) if is_known else f"a change failed ({type(error).__name__})"
+                detail = "" if is_known else "".join(traceback.format_exception(error))
+                self._answers.failed(f"{problem}; everything else stays as it was", detail)
+                adaptation.undo()
 
     def _paint(self, job: PaintJob | None, state: ControlState, is_dirty: bool, dreams: bool) -> None:
         """Paint the frame of ``job``, or repaint the last frame. Raises VidtransError, and any error of the device."""

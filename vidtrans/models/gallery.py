@@ -14,9 +14,9 @@ from vidtrans.core.files import PACKAGE
 if TYPE_CHECKING:
     from torch import Tensor
 
-WEIGHTS_FILE = PACKAGE / "assets" / "style-prediction.safetensors"  # of the predictor and the style transfer network
-NORMS_FILE = PACKAGE / "assets" / "gallery.safetensors"  # of each look a tensor, (N,) float16
-PICTURES = PACKAGE / "assets" / "gallery"
+PICTURES = PACKAGE / "assets" / "gallery"  # the weights are there, too: files in assets/ are models that have a name
+WEIGHTS_FILE = PICTURES / "style-prediction.safetensors"  # of the predictor and the style transfer network
+NORMS_FILE = PICTURES / "norms.safetensors"  # of each look a tensor, (N,) float16
 
 
 @cache

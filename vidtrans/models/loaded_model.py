@@ -23,6 +23,7 @@ from vidtrans.pairing.base import Extraction, Pairing, make_pairing, pairing_rec
 from vidtrans.session import Context
 
 SHOWN_DIGITS = 12  # of a digest, in messages
+MOST_ENGINES = 4  # in a context: clips of a batch may have a model each, and a model may have an extractor
 PLACE = "give its file with --set pairing.model=PATH, or put it into models/ or beside the model"
 
 
@@ -221,10 +222,13 @@ def load_engine(look: LoadedModel, settings: RenderingSettings, context: Context
 
     device = resolve_device(context.device)
     name = choose_engine(look.engine_for(settings.engine), device, settings.precision)
-    wanted = (look.digest, device.name, settings.precision, name, str(batch or ""))
-    if wanted not in context.engines:  # many pictures, one engine
-        context.engines[wanted] = ENGINES.load(name)(look.load_generator()[0], device, settings.precision, batch)
-    engine: Engine = context.engines[wanted]
+    wanted, engines = (look.digest, device.name, settings.precision, name, str(batch or "")), context.engines
+    engine: Engine | None = engines.pop(wanted, None)  # many pictures, one engine
+    if engine is None:
+        while len(engines) >= MOST_ENGINES:
+            del engines[next(iter(engines))]
+        engine = ENGINES.load(name)(look.load_generator()[0], device, settings.precision, batch)
+    engines[wanted] = engine  # as the last one, so that the first one is the one that is unused for the longest time
     return engine
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from vidtrans.core.curves import parse_names
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import base_name
+from vidtrans.core.registry import nearest_name
 from vidtrans.models.gallery import gallery_looks
+from vidtrans.models.look_syntax import LookPart, is_file, is_number, parse_look_parts
+from vidtrans.models.model_file import IDENTITY, known_models
 
 CLIP = "clip"  # names the style of the clip's own frames, unless a file has this name
 Style = Path | str | None  # a picture, the name of a look that ships, or None: the style of the clip's own frames
@@ -46,17 +49,16 @@ class NamedPictures:
 
 
 def look_names(pictures: Sequence[Path]) -> list[str]:
-    """Return the names of looks, taken from the file names of their pictures.
-
-    Raises UsageError if two are equal, or if one contains a comma or colon, which ``--look`` uses as separators.
-    """
-    names = [base_name(picture) for picture in pictures]
+    """Return the names of looks, taken from the file names of their pictures. Raises UsageError if two are equal."""
+    names = [plain_name(base_name(picture)) for picture in pictures]
     if twice := next((name for name in names if names.count(name) > 1), ""):
         raise UsageError(f"look '{twice}'", "two pictures have this name", "give each once, or rename one of them")
-    if unclear := next((name for name in names if set(name) & set(",:")), ""):
-        why = "a look has the name of its picture, and several are listed with commas and colons"
-        raise UsageError(f"look '{unclear}'", why, "rename the picture")
     return names
+
+
+def plain_name(text: str) -> str:
+    """Return the name of a look without commas and colons, which separate looks in a ``--look``."""
+    return text.replace(",", "_").replace(":", "_").strip() or "look"
 
 
 def parse_pictures(look: str, folder: Path = Path()) -> NamedPictures:
@@ -64,23 +66,19 @@ def parse_pictures(look: str, folder: Path = Path()) -> NamedPictures:
 
     ``folder``: of relative paths.
     """
-    if _is_source(look, folder):
-        return name_looks([_alone(look, folder)])
-    parts = [[each.strip() for each in part.rpartition(":")[::2]] for part in look.split(",")]
-    if all(_is_source(name, folder) for name, _ in parts):
+    parts = parse_look_parts(look, partial(is_style, folder=folder))
+    if not parts:
+        raise _unreadable(look, folder)
+    if parts[0].share:
         return name_looks([_mixture(look, parts, folder)])
-    names, moments = parse_names(look, "--look")
-    for name in names:
-        if not _is_source(name, folder):
-            why = "there is no model, no such picture, and no look of this name"
-            raise UsageError(f"--look {name}", why, f"{HINT}; these ship: {', '.join(gallery_looks())}")
-    return name_looks([_alone(name, folder) for name in names], [str(moment) for moment in moments])
+    moments = [part.moment for part in parts if part.moment]
+    return name_looks([((_style(part.name, folder), 1.0),) for part in parts], moments)
 
 
 def names_pictures(look: str) -> bool:
-    """Return whether a ``--look`` names pictures, or pictures with shares."""
-    names = [part.rpartition(":")[0].strip() for part in look.split(",")]
-    return _is_file(look, Path()) or all(_is_source(name, Path()) for name in names)
+    """Return whether a ``--look`` names a picture, or styles with shares."""
+    parts = parse_look_parts(look, is_style)
+    return is_file(look, Path()) or any(part.share for part in parts)
 
 
 def name_looks(mixtures: Sequence[Mixture], moments: Sequence[str] = ()) -> NamedPictures:
@@ -88,8 +86,7 @@ def name_looks(mixtures: Sequence[Mixture], moments: Sequence[str] = ()) -> Name
     looks: dict[str, Mixture] = {}
     used = []
     for mixture in mixtures:
-        plain = "+".join(_plain_name(style) for style, _ in mixture)
-        plain = name = plain.replace(",", "_").replace(":", "_").strip() or "look"
+        plain = name = plain_name("+".join(_name_of(style) for style, _ in mixture))
         number = 2
         while looks.get(name, mixture) != mixture:
             name, number = f"{plain}-{number}", number + 1
@@ -99,49 +96,59 @@ def name_looks(mixtures: Sequence[Mixture], moments: Sequence[str] = ()) -> Name
     return NamedPictures(looks, value)
 
 
-def with_other_paths(look: str, folder: Path, change: Callable[[Path], str]) -> str:
-    """Return a ``--look`` with ``change(folder / name)`` in place of each name of a picture in ``folder``."""
-    if _is_file(look, folder):
-        return change(folder / look)
-    parts = []
-    for part in look.split(","):
-        before, colon, after = part.rpartition(":")
-        if colon and _is_file(before.strip(), folder):
-            part = f"{change(folder / before.strip())}:{after}"
-        elif _is_file(after.strip(), folder):
-            part = f"{before}{colon} {change(folder / after.strip())}".strip()
-        parts.append(part.strip())
-    return ", ".join(parts)
+def is_style(name: str, folder: Path = Path()) -> bool:
+    """Return whether a text is a picture in ``folder``, a look that ships, or the clip's own style."""
+    return name == CLIP or name in gallery_looks() or is_file(name, folder)
 
 
-def _is_source(name: str, folder: Path) -> bool:
-    return name == CLIP or name in gallery_looks() or _is_file(name, folder)
-
-
-def _is_file(name: str, folder: Path) -> bool:
-    return bool(name) and os.path.isfile(folder / name)  # not Path.is_file, which raises for a name that is too long
-
-
-def _source(name: str, folder: Path) -> Style:
-    if _is_file(name, folder):
+def _style(name: str, folder: Path) -> Style:
+    if is_file(name, folder):
         return folder / name
     return None if name == CLIP else name
 
 
-def _plain_name(style: Style) -> str:
+def _name_of(style: Style) -> str:
     return CLIP if style is None else style if isinstance(style, str) else style.stem
 
 
-def _alone(name: str, folder: Path) -> Mixture:
-    return ((_source(name, folder), 1.0),)
-
-
-def _mixture(look: str, parts: Sequence[Sequence[str]], folder: Path) -> Mixture:
-    try:
-        shares = [float(share) for _, share in parts]
-    except ValueError:
-        raise UsageError(f"--look '{look}'", "after a picture comes its share, a number", HINT) from None
+def _mixture(look: str, parts: Sequence[LookPart], folder: Path) -> Mixture:
+    shares = [float(part.share) for part in parts]
     total = sum(shares)
     if min(shares) < 0 or not 0 < total < float("inf"):
         raise UsageError(f"--look '{look}'", "shares are from 0, and not all 0", HINT)
-    return tuple((_source(name, folder), share / total) for (name, _), share in zip(parts, shares, strict=True))
+    return tuple((_style(part.name, folder), share / total) for part, share in zip(parts, shares, strict=True))
+
+
+def _unreadable(look: str, folder: Path) -> UsageError:
+    """Return the error for a ``--look`` that names something unknown, or has no known form."""
+    parts = [[each.strip() for each in part.rpartition(":")[::2]] for part in look.split(",")]
+    if all(is_style(name, folder) for name, _ in parts):
+        return UsageError(f"--look '{look}'", "after a picture comes its share, a number", HINT)
+    names = [look]
+    if len(parts) > 1 and ":" in look:
+        is_mixture = all(is_number(share) for _, share in parts)
+        names = [name for name, _ in parts] if is_mixture else parse_names(look, "--look")[0]
+    name = next((name for name in names if not is_style(name, folder)), look)
+    if (folder / name).is_dir():
+        return UsageError(f"--look {name}", "it is a folder", "name a picture in it")
+    why = "there is no model, no such picture, and no look of this name"
+    return UsageError(f"--look {name}", why, f"{_suggestion(name)}{HINT}; these ship: {', '.join(gallery_looks())}")
+
+
+def _suggestion(name: str) -> str:
+    """Return a question with the look or model of the nearest name; '' if none is near."""
+    models = [*known_models(), IDENTITY]
+    near = nearest_name(name, [*models, *gallery_looks()])
+    if near in models:
+        return f"did you mean the model '{near}'? vidtrans stylize VIDEO --model {near}; or "
+    return f"did you mean '{near}'? " if near else ""
+
+
+def unknown_look(name: str, looks: Sequence[str]) -> UsageError:
+    """Return the error for a name that is not one of a model's ``looks``, with the nearest one, or one that ships."""
+    near = nearest_name(name, [*(look for look in gallery_looks() if look not in looks), *looks])
+    hint = f"did you mean '{near}'? " if near else ""
+    if near and near not in looks:
+        hint += f"'{near}' ships and needs no --model; or "
+    remedy = f"choose from: {', '.join(looks)}" if looks else "give a picture or a look that ships"
+    return UsageError(f"unknown look '{name}'", "the model has no such look", hint + remedy)

@@ -9,6 +9,7 @@ import numpy as np
 
 from vidtrans.core.errors import ModelError
 from vidtrans.core.files import PACKAGE, check_regular_file
+from vidtrans.core.registry import nearest_name
 from vidtrans.core.settings import Table
 from vidtrans.models.foreign_format import ForeignFormat, ForeignModel
 from vidtrans.models.formats import NATIVE, format_of, load_format, suffixes
@@ -50,10 +51,21 @@ def find_model(name: str) -> Path | None:
             return candidate
     if len(given.parts) > 1:
         raise ModelError(name, "no such file", "train one with 'vidtrans train DATASET'")
-    if name in gallery_looks():
-        raise ModelError(f"model '{name}'", "it is a look that ships", f"use --look {name} without --model")
-    choices = ", ".join([*known_models(), IDENTITY])
-    raise ModelError(f"model '{name}'", "no model of this name", f"give a file, or choose from: {choices}")
+    raise _unknown_model(name)
+
+
+def _unknown_model(name: str) -> ModelError:
+    """Return the error for a name that no model has, with the nearest name of a model or of a look that ships."""
+    models = [*known_models(), IDENTITY]
+    near = nearest_name(name, [*gallery_looks(), *models])
+    use = f"use it without --model, as in: vidtrans stylize VIDEO --look {near}"
+    if near == name:
+        return ModelError(f"model '{name}'", "it is a look that ships", use)
+    hint = f"did you mean the look '{near}'? {use}; or " if near in gallery_looks() else ""
+    hint = f"did you mean '{near}'? " if near in models else hint
+    return ModelError(
+        f"model '{name}'", "no model of this name", f"{hint}give a file, or choose from: {', '.join(models)}"
+    )
 
 
 def companion_path(model: Path, name: str) -> Path:

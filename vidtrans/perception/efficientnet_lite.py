@@ -144,7 +144,7 @@ class EfficientNetLite(nn.Module, FeatureMeasure):
 
     size: ClassVar[int] = 0
     taps: ClassVar[tuple[int, ...]] = (STEM, 0, 2, 4, 10)
-    style_weights = (0.3, 0.5, 1.0, 2.0, 2.0)
+    style_weights = (0.5, 0.75, 1.0, 1.5, 1.0)
     content_weights = (0.0, 0.0, 0.5, 1.0, 0.0)
 
     def __init__(self) -> None:

@@ -19,10 +19,11 @@ import numpy as np
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.curves import check_order, neighbours, parse_names
 from vidtrans.core.errors import UsageError
-from vidtrans.core.registry import unknown_name
-from vidtrans.core.settings import Size, Table, Time
+from vidtrans.core.settings import Size, Table, Time, parse_time
 from vidtrans.models.at_once import read_look
 from vidtrans.models.loaded_model import LoadedModel
+from vidtrans.models.look_pictures import is_style, plain_name, unknown_look
+from vidtrans.models.look_syntax import is_file, parse_look_parts
 from vidtrans.networks.code_planes import plane_values
 from vidtrans.pairing.look_pairing import LookPairing, takes_strokes
 from vidtrans.video.images.picture import resize
@@ -83,7 +84,7 @@ class CodeConditions:
         """Return the style code of a seed or a picture. Raises UsageError, MediaError."""
         if not name:
             return np.array(self._codes["mean"])
-        if Path(name).is_file():
+        if is_file(name, Path()):
             return self._found(Path(name))
         if NUMBER.fullmatch(name):
             return self._drawn(int(name))
@@ -124,14 +125,21 @@ def between(one: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
 
 def look_files(look: str) -> list[Path]:
     """Return the picture files that a ``--look`` value names. Raises UsageError if the value is malformed."""
-    return [Path(name) for name in _parse(look)[0] if name and Path(name).is_file()]
+    return [Path(name) for name in _parse(look)[0] if is_file(name, Path())]
 
 
 def _parse(look: str) -> tuple[list[str], list[Time]]:
-    """Return names and the time of each; a single name has no time. File names may contain a colon or a comma."""
-    if not look or Path(look).is_file() or _seed_of_shots(look):
+    """Return names and the time of each; a single name has no time."""
+    if not look or _seed_of_shots(look):
         return [look], []
-    return parse_names(look, "--look")
+    return _names(look, lambda name: is_file(name, Path()) or bool(NUMBER.fullmatch(name)))
+
+
+def _names(look: str, is_name: Callable[[str], bool]) -> tuple[list[str], list[Time]]:
+    """Return the names in a ``--look`` and their times; names that ``is_name`` knows may contain colons and commas."""
+    if not (parts := parse_look_parts(look, is_name, has_shares=False)):
+        return parse_names(look, "--look")
+    return [part.name for part in parts], [parse_time(part.moment) for part in parts if part.moment]
 
 
 def _seed_of_shots(look: str) -> str:
@@ -158,7 +166,7 @@ class LookConditions:
         pts_of: Callable[[Time], Fraction],
     ) -> None:
         looks = pairing.settings.looks
-        wanted, moments = parse_names(settings.look or looks[0], "--look")
+        wanted, moments = _names(settings.look or looks[0], lambda name: _index(name, looks) is not None)
         self._pairing, self._stroke = pairing, settings.stroke_curve().over(pts, pts_of, "--stroke-size")
         self._shares = np.eye(len(looks))[[_number(name, looks) for name in wanted]]
         self._keys, self._pts = [pts_of(moment) for moment in moments], pts
@@ -217,13 +225,19 @@ def conditions_of(
             raise UsageError(name, why, f"leave out {name}, or render with one of them alone")
         if given:
             why = f"'{model.name}' was not made by 'vidtrans look'" + (", and has one look" if name == "--look" else "")
-            raise UsageError(name, why, f"leave out {name}")
+            remedy = "or --model" if name == "--look" and is_style(settings.look) else ""
+            raise UsageError(name, why, ", ".join(filter(None, (f"leave out {name}", remedy))))
     return None
 
 
 def _number(name: str, looks: Sequence[str]) -> int:
     """Return the index of a style, given its name or its picture's file name. Raises UsageError."""
-    for candidate in (name, Path(name).stem):
-        if candidate in looks:
-            return looks.index(candidate)
-    raise unknown_name("look", name, list(looks))
+    if (index := _index(name, looks)) is None:
+        raise unknown_look(name, looks)
+    return index
+
+
+def _index(name: str, looks: Sequence[str]) -> int | None:
+    file = Path(name)
+    candidates = (name,) if set(file.suffix) & set(",:") else (name, file.stem, plain_name(file.stem))
+    return next((looks.index(candidate) for candidate in candidates if candidate in looks), None)

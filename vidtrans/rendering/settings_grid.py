@@ -19,8 +19,9 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, Time, from_table, parse_value, to_table
-from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import LoadedModel, load_engine
+from vidtrans.models.look_pictures import is_style
+from vidtrans.models.look_syntax import split_names
 from vidtrans.pairing.look_pairing import LookPairing
 from vidtrans.rendering.composite import finish
 from vidtrans.rendering.conditions import Conditions, conditions_of
@@ -149,7 +150,7 @@ def _columns_of(
     drawn: bool,
 ) -> list[_Column]:
     """Return the columns of a model: unchanged, and each variation. ``alone``: it is the only model."""
-    render = partial(_render, context=context, engine=load_engine(look, rendering, context), drawn=drawn)
+    render = partial(_render, context=context, drawn=drawn)
     columns: list[_Column] = [(look.name, partial(render, look, rendering))]
     for variation in asked or _suggested(look, rendering, alone=alone):
         label = variation.flag if alone else f"{look.name} {variation.flag}"
@@ -159,9 +160,7 @@ def _columns_of(
 
 def _colours_column(found: LoadedModel, context: Context, *, alone: bool) -> _Column:
     """Return the column of a colour map. ``alone``: it is the only colour map."""
-    plain = RenderingSettings()
-    engine = load_engine(found, plain, context)
-    render = partial(_render, found, plain, context=context, engine=engine, drawn=False)
+    render = partial(_render, found, RenderingSettings(), context=context, drawn=False)
     return ("colours alone" if alone else f"{found.name} alone", render)
 
 
@@ -213,14 +212,14 @@ def _choose(
 def parse_variations(text: str) -> list[Variation]:
     """Parse ``strength=0.5,1.5``, ``size=256,384`` or ``pairing.density=0.06,0.2``. Raises UsageError."""
     key, equals, values = (part.strip() for part in text.partition("="))
-    if not equals or not all(v.strip() for v in values.split(",")):
+    key, given = key.replace("-", "_"), split_names(values, is_style)
+    if not equals or not all(given):
         raise UsageError(f"--vary {text}", "not of the form KEY=VALUE,VALUE", "use e.g. --vary strength=0.5,1.5")
-    key = key.replace("-", "_")
     table, _, name = key.rpartition(".")
     if table not in ("", "rendering", "pairing") or (table != "pairing" and name not in VARIED):
         raise unknown_name("setting to vary", key, [*VARIED, "pairing.…"])
     variations = []
-    for value in (v.strip() for v in values.split(",")):
+    for value in given:
         if table == "pairing":
             flag = f"--set pairing.{name}={value}"
         elif name == "keep_colour":
@@ -270,13 +269,13 @@ def _render(
     chosen: Sequence[_GridFrame],
     *,
     context: Context,
-    engine: Engine,
     drawn: bool,
 ) -> list[np.ndarray]:
     """Return the results of the chosen frames, (H, W, 3) uint8, as a render without temporal filter gives them."""
     extractor = None if drawn else FrameExtractor.of(look, rendering, context)
     inputs = ModelInputs(look.pairing, drawn=drawn, conditions=_conditions(look, rendering))
-    pairing, renderer = look.pairing, FrameRenderer(inputs, engine)
+    # Loaded here, so that not all models of a grid are in memory at once.
+    pairing, renderer = look.pairing, FrameRenderer(inputs, load_engine(look, rendering, context))
     prepared = []
     for frame in chosen:
         size = look.working_size(rendering.size, frame.source.shape[1::-1])

@@ -13,7 +13,8 @@ from vidtrans.config.rendering_settings import look_named
 from vidtrans.core.errors import UsageError
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, Time, parse_time, read_toml
-from vidtrans.models.look_pictures import parse_pictures, with_other_paths
+from vidtrans.models.look_pictures import parse_pictures
+from vidtrans.models.look_syntax import with_other_paths
 from vidtrans.session import Context
 from vidtrans.stylizing.clips import requests_for
 from vidtrans.stylizing.requested_render import StylizeRequest

@@ -14,7 +14,7 @@ from vidtrans.clips.cut_list import AUTO, OFF
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import look_named
 from vidtrans.core.settings import Table, Time, parse_time
-from vidtrans.models.look_pictures import with_other_paths
+from vidtrans.models.look_syntax import with_other_paths
 from vidtrans.models.model_file import IDENTITY, find_model
 from vidtrans.session import Context
 

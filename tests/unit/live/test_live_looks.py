@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import threading
 import urllib.error
@@ -15,8 +16,11 @@ import pytest
 from live_server import TOKEN, Running, flat, pixels, png, serving
 from style_pictures import style_pictures
 
-from vidtrans.live import picture_looks
+from vidtrans.core.errors import ModelError
+from vidtrans.inference.engine import Engine
+from vidtrans.live import live_model, picture_looks
 from vidtrans.live.picture_looks import MOST_PICTURES
+from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.style_prediction import StylePrediction
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -139,6 +143,64 @@ def test_the_last_model_stays(running: Running) -> None:
     with running.program("&role=program") as page:
         page.send(type="remove", model="stripes")
         assert "has to be painted" in page.message("problem")["text"]
+
+
+def test_a_look_that_cannot_be_opened_is_one_line_and_what_was_there_goes_on(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_open, load_engine = threading.Event(), live_model.load_engine
+
+    def load(model: LoadedModel, *arguments: Any, **options: Any) -> Engine:
+        if model.name == "chequers":
+            assert may_open.wait(60)
+            raise ModelError("model 'chequers'", "it is damaged", "send it again")
+        return load_engine(model, *arguments, **options)
+
+    monkeypatch.setattr(live_model, "load_engine", load)
+    with running.program("&role=program") as page:
+        added(running, "stripes")
+        page.send(type="controls", values={"past": "off", "fade": 0.0, "second": "identity", "crossfade": 0.25})
+        page.state(second="identity")
+        before = pixels(page.picture(page.frame(FRAME)).file).astype(int)
+        added(running, "chequers")
+        page.state(model="chequers", second="")
+        # What is asked for while it is opened is carried out.
+        page.send(type="controls", values={"mirror": True})
+        page.state(mirror=True)
+        status, text = send(running, png(flat(90, (64, 64))), "grey.png")
+        assert status == 200, text
+        may_open.set()
+        told = page.message("problem")["text"]
+        assert told == "model 'chequers': it is damaged — send it again; everything else stays as it was"
+        models = page.message("models")["models"]
+        assert [one["name"] for one in models] == ["identity", "stripes", "grey"]
+        page.state(model="grey", mirror=True)
+        page.picture(page.frame(FRAME))
+        assert list(running.worker._stage.models) == ["identity", "stripes", "grey"]  # type: ignore[union-attr]
+        page.send(type="remove", model="grey")
+        page.send(type="controls", values={"model": "stripes", "mirror": False})
+        page.state(model="stripes", mirror=False)
+        # Alone, it gives way to those that painted, with their mixture.
+        page.send(type="controls", values={"second": "identity", "crossfade": 0.25})
+        page.state(second="identity")
+        assert added(running, "chequers") == "chequers"
+        page.message("problem")
+        page.state(model="stripes", second="identity")
+        after = pixels(page.picture(page.frame(FRAME)).file).astype(int)
+        assert np.abs(after - before).mean() < 1
+        assert list(running.hub.models) == ["identity", "stripes"]
+
+
+def test_a_full_disk_is_one_line(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device", "look.safetensors")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(picture_looks, "predicted_model", full)
+        status, text = send(running, FILES["stripes"], "stripes.png")
+    assert (status, text.count("\n")) == (503, 1)
+    assert "no space left" in text
+    assert added(running, "stripes") == "stripes"
 
 
 def test_a_lost_device_keeps_the_looks(running: Running) -> None:

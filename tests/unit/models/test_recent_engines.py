@@ -1,0 +1,79 @@
+"""Engines of many models in one process: those that were used last stay in memory."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clips import moving_frames
+from directed_clip import lossless
+from made_models import make_model
+from style_pictures import style_pictures
+
+import vidtrans
+from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.inference import torch_engine
+from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.models.loaded_model import MOST_ENGINES, LoadedModel, load_engine, load_model
+from vidtrans.session import Context
+from vidtrans.video.images.picture import write_picture
+
+COUNT = MOST_ENGINES + 3
+
+
+@pytest.fixture
+def most(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of engines in memory, whenever one was made."""
+    made: list[weakref.ref[Any]] = []
+    counts: list[int] = []
+    begin = TorchEngine.__init__
+
+    def init(self: TorchEngine, *arguments: Any, **options: Any) -> None:
+        begin(self, *arguments, **options)
+        made.append(weakref.ref(self))
+        gc.collect()
+        counts.append(sum(one() is not None for one in made))
+
+    monkeypatch.setattr(torch_engine.TorchEngine, "__init__", init)
+    return counts
+
+
+def models(context: Context) -> list[LoadedModel]:
+    files = [make_model(f"m{n}.safetensors", "edges", seed=n) for n in range(COUNT)]
+    return [load_model(str(file), context) for file in files]
+
+
+def test_those_that_were_used_last_stay(most: list[int]) -> None:
+    context, settings = Context(device="cpu"), RenderingSettings(engine="torch")
+    made = models(context)
+    first = load_engine(made[0], settings, context)
+    for model in made[1:]:
+        load_engine(model, settings, context)
+        assert load_engine(made[0], settings, context) is first
+    assert max(most) == len(context.engines) == MOST_ENGINES
+    assert [key[0] for key in context.engines] == [model.digest for model in (*made[-3:], made[0])]
+
+
+def test_a_list_of_clips_with_a_picture_each_is_rendered_in_bounded_memory(most: list[int]) -> None:
+    lossless(Path("clip.mkv"), moving_frames(2, (64, 48)))
+    rows = []
+    for number in range(COUNT):
+        write_picture(Path(f"p{number}.png"), style_pictures()["stripes"] // (number + 1))
+        rows.append(f'[[clips]]\nsource = "clip.mkv"\nrendering.look = "p{number}.png"\n')
+    Path("list.toml").write_text("".join(rows))
+    table = vidtrans.stylize("list.toml", output="out/", size="32", engine="torch", executor="inline", device="cpu")
+    assert len(table["items"]) == len(most) == COUNT
+    assert max(most) <= MOST_ENGINES + 1  # the renderer of the last clip may hold one
+
+
+def test_a_grid_of_many_models_is_drawn_in_bounded_memory(most: list[int]) -> None:
+    lossless(Path("clip.mkv"), moving_frames(2, (64, 48)))
+    names = [str(model.path) for model in models(Context(device="cpu"))]
+    settings = {"rendering": {"engine": "torch"}}
+    table = vidtrans.try_out("clip.mkv", names, vary="strength=0.5", frames=1, settings=settings, device="cpu")
+    assert len(table["columns"]) == 1 + 2 * COUNT
+    assert len(most) == COUNT
+    assert max(most) <= MOST_ENGINES
