@@ -18,10 +18,10 @@ from safetensors.torch import save_file
 
 import vidtrans
 from vidtrans.models.model_file import load_generator
-from vidtrans.networks.predicted_style import NORMED
+from vidtrans.networks.predicted_style import CHANNELS, NORMED
 from vidtrans.video.images.picture import read_picture
 
-STEPS, THUMBNAIL = 1800, 128
+STEPS, THUMBNAIL = 2700, 128
 CONVOLUTIONS = ["down", *(f"{layer}.conv" for layer in NORMED)]
 
 
@@ -31,14 +31,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=STEPS)
     options = parser.parse_args()
     pictures = sorted(Path(__file__).parent.glob("looks/*.jpg"))
-    settings = {"training": {"freeze": CONVOLUTIONS, "jitter": 1.25, "lr": 4e-3}}
+    taught = {"freeze": CONVOLUTIONS, "jitter": 1.25, "lr": 4e-3, "look_style": 0.6}
+    settings = {"generator": {"channels": CHANNELS}, "training": taught}
     vidtrans.look(pictures, "gallery.safetensors", steps=options.steps, settings=settings)
     network, record = load_generator(Path("gallery.safetensors"))
     norms = list(network.norms().values())
     looks = record.pairing["settings"]["looks"]
-    taught = {name: torch.cat([each[number] for each in norms]).half() for number, name in enumerate(looks)}
+    found = {name: torch.cat([each[number] for each in norms]).half() for number, name in enumerate(looks)}
     options.output.mkdir(exist_ok=True)
-    save_file(taught, str(options.output / "norms.safetensors"))
+    save_file(found, str(options.output / "norms.safetensors"))
     for path in pictures:
         picture = read_picture(path)
         side = min(picture.shape[:2]) * 2 // 3

@@ -31,7 +31,7 @@ from torch.nn import functional as F
 from vidtrans.core.files import PACKAGE
 from vidtrans.models.style_prediction import StylePrediction
 from vidtrans.networks.painter import fading
-from vidtrans.networks.predicted_style import NORMED, PredictedStyle, PredictedStyleSettings
+from vidtrans.networks.predicted_style import CHANNELS, NORMED, PredictedStyle, PredictedStyleSettings
 from vidtrans.video.images.picture import read_picture
 
 BATCH = 2  # scenes a step
@@ -86,7 +86,7 @@ class Student(nn.Module):
 
     def __init__(self, original: dict[str, Tensor]) -> None:
         super().__init__()
-        self.network = PredictedStyle(3 + BATCH * 2 + 1, 3, PredictedStyleSettings(BATCH * 2))
+        self.network = PredictedStyle(3 + BATCH * 2 + 1, 3, PredictedStyleSettings(BATCH * 2, CHANNELS))
         own, self.maps = self.network.state_dict(), nn.ParameterDict()
         for name in own:
             stored = "transfer." + name.replace(".1.", ".", 1) if name.startswith("down") else ""

@@ -42,7 +42,7 @@ SMALTI = np.array(
 )  # fmt: skip
 
 
-def mosaic(rgb: Array, size: float = 27) -> Array:
+def mosaic(rgb: Array, size: float = 46) -> Array:
     """Square tesserae in mortar, turned along contours (Hausner, "Simulating Decorative Mosaics", SIGGRAPH 2001)."""
     rgb = to_bytes(more_colourful(rgb, 1.1))
     half = cv2.resize(rgb, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)

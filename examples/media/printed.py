@@ -10,7 +10,7 @@ from media.canvas import Array, blur, clouds, even, fractal, more_colourful, mov
 # Halftone
 
 
-def halftone(rgb: Array, spacing: float = 16) -> Array:
+def halftone(rgb: Array, spacing: float = 26) -> Array:
     """Four inks in rows of dots, each row at its own angle, on paper that has yellowed a little."""
     shape = rgb.shape[:2]
     light = (more_colourful(blur(rgb, 1.5), 1.6) / 255) ** 0.7

@@ -19,6 +19,7 @@ from vidtrans.core.files import digest_of, remove
 from vidtrans.data.making import PictureMarks
 from vidtrans.store.cache import Cache
 from vidtrans.store.chunks import StateStore
+from vidtrans.training.time_budget import StepCost
 
 TRAINING = {k: TINY[k] for k in ("generator", "discriminator", "training")}
 
@@ -45,12 +46,12 @@ def test_a_record_of_a_result_that_was_damaged_is_none(clip: Path) -> None:
 def test_what_minutes_come_to_is_measured_again_where_its_record_is_damaged(
     dataset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vidtrans.training.trials.steps_for", lambda run, minutes: 3)
+    monkeypatch.setattr("vidtrans.training.trials.step_costs", lambda run: [StepCost(0.0, 1.0, 20.0)])
     options: dict[str, Any] = {"minutes": 1, "settings": TRAINING, "overwrite": True}
     heard: list[str] = []
     api.train(dataset, **options)
     [memo] = Path(".vidtrans/resolved").iterdir()
-    damage(memo, b'"steps":3', b'"steps":30')
+    damage(memo, b"20.0", b"2.0")
     Path("clip.safetensors").unlink()
     table = api.train(dataset, report=lambda e: heard.append(str(e)), **options)
     assert table["steps"] == 3
@@ -115,7 +116,7 @@ def test_a_render_makes_again_what_cannot_be_read(
 def test_a_training_begins_again_where_what_it_saved_cannot_be_read(
     dataset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vidtrans.training.trials.steps_for", lambda run, minutes: 3)
+    monkeypatch.setattr("vidtrans.training.trials.step_costs", lambda run: [StepCost(0.0, 1.0, 20.0)])
     options: dict[str, Any] = {"settings": TRAINING, "overwrite": True}
     patterns = ("resolved/*", "train/*/meta.json", "train/*/checkpoint.json", "train/*/run.json")
     api.train(dataset, "a.safetensors", minutes=1, **options)

@@ -231,7 +231,7 @@ def _draw(output: Path, table: Table, dataset: Dataset, lineage: str, context: C
 def _steps(dataset: Dataset, recipes: Sequence[Recipe], minutes: float, context: Context) -> int:
     """Return the number of steps that the slowest of ``recipes`` can do in ``minutes``, measured once and cached."""
     from vidtrans.training.set_up import TrainingSetup
-    from vidtrans.training.trials import find_steps
+    from vidtrans.training.trials import find_budget
 
     quiet, fitting = replace(context, report=silent), []
     for recipe in recipes:
@@ -239,7 +239,7 @@ def _steps(dataset: Dataset, recipes: Sequence[Recipe], minutes: float, context:
         networks = recipe.only("generator", "discriminator")
         key = ["ablate", dataset_digest(context, dataset), networks, settings.for_key(), minutes]
         job = TrainingSetup(dataset, recipe, settings, None, quiet)
-        fitting.append(find_steps(job, minutes, digest_of([*key, context.seed, context.device_kind])))
+        fitting.append(find_budget(job, minutes, digest_of([*key, context.seed, context.device_kind])).steps)
     about = f"the slowest model does about {count(min(fitting), 'step')} in {count(minutes, 'minute')}"
     context.note(f"{about}; every model is trained that many")
     return min(fitting)

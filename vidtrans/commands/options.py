@@ -27,7 +27,7 @@ FIRST_NUMBER = Option(
     default="0, or the numbers of the clip's own pictures",
 )
 MINUTES = Option(
-    "Training time in minutes instead of --steps; the speed is measured once.",
+    "Training time in minutes instead of --steps: as many as fit, by the speed before and while it trains.",
     Group.TRAINING,
     values=Range(0, 1e6, low_open=True),
 )

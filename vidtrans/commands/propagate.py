@@ -63,8 +63,7 @@ class Propagate(Command):
     minutes: Annotated[
         float | None,
         Option(
-            "Instead of --steps: as many as fit, measured once. 0 trains nothing, and carries paint along the motion "
-            "alone.",
+            "Instead of --steps: as many as fit. 0 trains nothing, and carries paint along the motion alone.",
             Group.TRAINING,
             values=Range(0, 1e6),
         ),

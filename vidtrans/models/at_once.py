@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 GENERATOR = "predicted-style"
 SIZE = 288  # lines at which its strokes are as large as in the pictures that the networks were trained on
-VERSION = 3  # of what is made of the networks' weights, of the gallery and of pictures
+VERSION = 4  # of what is made of the networks' weights, of the gallery and of pictures
 MOST_LOOKS = 32  # in one network
 CLIP_FRAMES = 5  # frames of a clip whose styles' mean is the clip's own
 
@@ -155,6 +155,7 @@ def _make(looks: Looks, output: Path) -> None:
     import torch
 
     from vidtrans.models.style_prediction import StylePrediction
+    from vidtrans.networks.predicted_style import CHANNELS
 
     prediction = StylePrediction()
     norms = [
@@ -163,7 +164,7 @@ def _make(looks: Looks, output: Path) -> None:
     ]
     names = list(looks)
     record = ModelRecord(
-        generator={"name": GENERATOR, "settings": {"looks": len(names)}},
+        generator={"name": GENERATOR, "settings": {"looks": len(names), "channels": CHANNELS}},
         pairing={"name": "look", "version": 1, "settings": {"looks": names}},
         in_channels=3 + condition_planes(len(names)),
         out_channels=3,

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vidtrans.models.gallery import WEIGHTS_FILE
-from vidtrans.networks.predicted_style import NORMED, NORMS, PredictedStyle, PredictedStyleSettings
+from vidtrans.networks.predicted_style import CHANNELS, NORMED, NORMS, PredictedStyle, PredictedStyleSettings
 from vidtrans.pairing.look_pairing import condition_planes
 from vidtrans.perception.style import middle_of
 
@@ -94,7 +94,7 @@ class StylePrediction:
     def network(self, norms: Sequence[Tensor]) -> PredictedStyle:
         """Return the style transfer network with a look for each of several norms (N,)."""
         looks = len(norms)
-        network = PredictedStyle(3 + condition_planes(looks), 3, PredictedStyleSettings(looks))
+        network = PredictedStyle(3 + condition_planes(looks), 3, PredictedStyleSettings(looks, CHANNELS))
         own = network.state_dict()
         for number in range(len(network.down)):
             for part in ("weight", "bias"):

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidtrans.core.settings import setting
+from vidtrans.networks.composed_convolutions import DoublingConv, TiledConv
 from vidtrans.networks.layers import ReflectPad
 
 KERNEL = 9  # of the first and the last layer: a stroke is wider than 3 pixels
@@ -97,30 +99,44 @@ class ConditionalNorm(nn.Module):
 
     def forward(self, x: Tensor, shares: Tensor, stroke: Tensor) -> Tensor:
         """(N, C, H, W) → the same shape. ``shares`` (N, looks) add up to 1; ``stroke`` (N, 1) is in [−1, 1]."""
-        scale = shares @ self.scale + stroke * (shares @ self.stroke_scale)
-        shift = shares @ self.shift + stroke * (shares @ self.stroke_shift)
-        normed: Tensor = self.norm(x)
-        return normed * scale[..., None, None] + shift[..., None, None]
+        scale, shift = affine(self, shares, stroke)
+        # As batch norms of single pictures: an instance norm copies them all, and the conditions need a second pass.
+        eps, enabled = self.norm.eps, torch.backends.cudnn.enabled
+        normed = [
+            torch.batch_norm(picture, scale[n], shift[n], None, None, True, 0.0, eps, enabled)
+            for n, picture in enumerate(x.split(1))
+        ]
+        return normed[0] if len(normed) == 1 else torch.cat(normed)
+
+
+def affine(norm: Any, shares: Tensor, stroke: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401  (it has these tensors)
+    """Return scale and shift, (N, C) each, of a ``ConditionalNorm`` for the weights of the looks and a stroke size."""
+    scale = shares @ norm.scale + stroke * (shares @ norm.stroke_scale)
+    shift = shares @ norm.shift + stroke * (shares @ norm.stroke_shift)
+    return scale, shift
 
 
 class Layer(nn.Module):
-    """Mirror padding – convolution – conditional norm – ReLU; ``larger``: double the size first, in this mode."""
+    """Convolution that keeps the size – conditional norm – ReLU; ``larger``: double the size first, in this mode."""
 
     def __init__(
         self, inputs: int, outputs: int, looks: int, kernel: int = 3, *, stride: int = 1, larger: str = ""
     ) -> None:
         super().__init__()
-        self.pad = ReflectPad(kernel // 2)
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, bias=False)
+        self.pad = nn.Identity() if larger else ReflectPad(kernel // 2)
+        self.conv: nn.Conv2d
+        if larger:
+            self.conv = DoublingConv(inputs, outputs, larger, bias=False)
+        elif kernel == KERNEL:
+            self.conv = TiledConv(inputs, outputs, kernel, bias=False)
+        else:
+            self.conv = nn.Conv2d(inputs, outputs, kernel, stride, bias=False)
         self.norm = ConditionalNorm(outputs, looks) if looks else PlainNorm(outputs)
-        self.larger = larger
 
     def forward(self, x: Tensor, shares: Tensor, stroke: Tensor, *, activate: bool = True) -> Tensor:
         """(N, inputs, H, W) → (N, outputs, H', W')."""
-        if self.larger:
-            x = F.interpolate(x, scale_factor=2.0, mode=self.larger)
         y: Tensor = self.norm(self.conv(self.pad(x)), shares, stroke)
-        return F.relu(y) if activate else y
+        return F.relu(y, inplace=True) if activate else y
 
 
 class Block(nn.Module):
@@ -153,7 +169,7 @@ class Painter(nn.Module):
         self.down = nn.ModuleList(Layer(a, b, looks, stride=2) for a, b in steps)
         self.blocks = nn.ModuleList(Block(widths[-1], looks) for _ in range(settings.blocks))
         self.up = nn.ModuleList(Layer(b, a, looks, larger="nearest") for a, b in reversed(steps))
-        self.head = nn.Sequential(ReflectPad(KERNEL // 2), nn.Conv2d(widths[0], out_channels, KERNEL), nn.Tanh())
+        self.head = nn.Sequential(ReflectPad(KERNEL // 2), TiledConv(widths[0], out_channels, KERNEL), nn.Tanh())
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in, H, W) → (N, out, H, W). With looks, flat frames stay as they are: see ``fading``."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidtrans.core.settings import setting
+from vidtrans.networks.composed_convolutions import TiledConv
 from vidtrans.networks.layers import (
     Attention,
     ReflectPad,
@@ -131,7 +132,7 @@ def residual_blocks(channels: int, count: int, settings: BlockSettings) -> nn.Mo
 
 def picture_head(channels: int, out_channels: int) -> nn.Sequential:
     """Return the output layer, which maps features at full size to a picture in [−1, 1]."""
-    return nn.Sequential(ReflectPad(3), nn.Conv2d(channels, out_channels, 7), nn.Tanh())
+    return nn.Sequential(ReflectPad(3), TiledConv(channels, out_channels, 7), nn.Tanh())
 
 
 def multiple_of(halvings: int, norm: str) -> int:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidtrans.core.settings import setting
+from vidtrans.networks.composed_convolutions import TiledConv
 from vidtrans.networks.layers import ReflectPad
 
 KERNEL = 9  # of the first and the last layer
@@ -83,7 +84,12 @@ def style_layer(
         if larger:
             layers["repeat"] = nn.Upsample(scale_factor=2.0)
         layers["pad"] = ReflectPad(kernel // 2) if settings.padding == "mirror" else ZeroPad(kernel, stride)
-        layers["conv"] = nn.Conv2d(inputs, outputs, kernel, stride, bias=bias)
+        is_wide = kernel == KERNEL
+        layers["conv"] = (
+            TiledConv(inputs, outputs, kernel, bias=bias)
+            if is_wide
+            else nn.Conv2d(inputs, outputs, kernel, stride, bias=bias)
+        )
     if norm:
         layers["norm"] = nn.InstanceNorm2d(outputs, settings.norm_eps, affine=True)
     if activate:

@@ -144,7 +144,7 @@ class EfficientNetLite(nn.Module, FeatureMeasure):
 
     size: ClassVar[int] = 0
     taps: ClassVar[tuple[int, ...]] = (STEM, 0, 2, 4, 10)
-    style_weights = (1.0, 1.0, 1.0, 1.0, 0.5)
+    style_weights = (0.5, 0.75, 1.0, 1.5, 1.0)
     content_weights = (0.0, 0.0, 0.5, 1.0, 0.0)
 
     def __init__(self) -> None:
@@ -166,4 +166,5 @@ class Critic(EfficientNetLite):
     """EfficientNet-Lite1, tapped at the same stages: it scores pictures trained with the smaller network."""
 
     size: ClassVar[int] = 1
+    parts: ClassVar[int] = 1
     taps: ClassVar[tuple[int, ...]] = (STEM, 0, 3, 6, 14)

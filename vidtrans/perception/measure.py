@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 Features = list[Tensor]  # (N, C, h, w) each
+PARTS = 2  # along each side of a picture
+SMALLEST_PART = 12  # features along a side
 SHIFTS = 16  # places of a measure's grid, in pixels
 
 
@@ -40,9 +43,11 @@ class FeatureMeasure:
     """Style by Gram matrices, means and deviations of features; content by normalised features.
 
     Gatys et al., "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016. Each squared error is relative
-    to the target's own mean square, so that taps of any network have equal weight.
+    to the target's own mean square, so that taps of any network have equal weight. Each part of a picture is compared
+    with the style: over a whole picture, busy areas would take all the strokes, and leave calm ones bare.
     """
 
+    parts: ClassVar[int] = PARTS
     style_weights: tuple[float, ...]  # of the taps
     content_weights: tuple[float, ...]
 
@@ -67,7 +72,7 @@ class FeatureMeasure:
         """Return the weighted sum of the taps' relative squared errors of Gram matrices, means and deviations."""
         total = seen[0].new_zeros((), dtype=torch.float32)
         for weight, features, wanted in zip(self.style_weights, seen, manner, strict=True):
-            for found, target in zip(_statistics(features), wanted, strict=True):
+            for found, target in zip(_statistics(_in_parts(features, self.parts)), wanted, strict=True):
                 total = total + weight * (found - target).square().mean() / target.square().mean()
         return total
 
@@ -85,6 +90,19 @@ def enlarged(pictures: Tensor, smallest: int) -> Tensor:
     if (side := min(pictures.shape[2:])) >= smallest:
         return pictures
     return F.interpolate(pictures, scale_factor=smallest / side, mode="bilinear", align_corners=False)
+
+
+def in_order(values: Tensor) -> Tensor:
+    """Return values (..., M) as float32 in ascending order along the last axis; gradients flow through it.
+
+    On a CPU by numpy, whose vectorised sort takes a quarter of torch's time, and a twentieth without gradients.
+    """
+    values = values.float()
+    if not values.is_cpu:
+        return values.sort(-1).values
+    if not values.requires_grad:
+        return torch.from_numpy(np.sort(values.numpy(), -1))
+    return values.gather(-1, torch.from_numpy(np.argsort(values.detach().numpy(), -1)))
 
 
 def sorted_distance(found: Tensor, wanted: Tensor) -> Tensor:
@@ -108,7 +126,20 @@ def moved(pictures: Tensor, shift: tuple[int, int]) -> Tensor:
     return F.pad(pictures, (x, 0, y, 0), mode="reflect")
 
 
+def _in_parts(features: Tensor, parts: int) -> Tensor:
+    """Return the features of a picture, (1, C, h, w), as those of ``parts``² parts of equal size, (P, C, h', w').
+
+    Where a part were smaller than ``SMALLEST_PART``, the picture is one part: statistics of a few places say little.
+    """
+    if min(features.shape[2:]) // parts < SMALLEST_PART:
+        return features
+    height, width = (length // parts for length in features.shape[2:])
+    rows = features[0, :, : parts * height, : parts * width].unflatten(1, (parts, height))
+    return rows.unflatten(3, (parts, width)).permute(1, 3, 0, 2, 4).flatten(0, 1)
+
+
 def _statistics(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return Gram matrices (N, C, C), means (N, C) and deviations (N, C)."""
     flat = features.float().flatten(2)
     gram = flat @ flat.transpose(1, 2) / flat.shape[2]
     return gram, flat.mean(2), flat.std(2, correction=0)

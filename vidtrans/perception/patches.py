@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vidtrans.perception.measure import enlarged, sorted_distance
+from vidtrans.perception.measure import enlarged, in_order, sorted_distance
 
 SIDE, STRIDE = 7, 2  # pixels of a patch, and between two
 SCALES = (1, 2, 4)  # by which pictures are averaged
@@ -47,7 +47,7 @@ class Patches(torch.nn.Module):
         projected = []
         for by in SCALES:
             patches = F.unfold(F.avg_pool2d(exact, by), SIDE, stride=STRIDE)
-            projected.append((self.directions @ patches).sort(2).values)
+            projected.append(in_order(self.directions @ patches))
         light = (exact * exact.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
         return projected, [_local_contrast(F.avg_pool2d(light, by)) for by in CONTENT_SCALES]
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vidtrans.perception.measure import sorted_distance
+from vidtrans.perception.measure import in_order, sorted_distance
 from vidtrans.video.images.picture import resize
 
 MAX_ASPECT = 3  # of a style picture
@@ -69,6 +69,6 @@ class Style:
         directions = F.normalize(torch.randn(DIRECTIONS, 3, generator=random), dim=1).to(output.device)
         total = output.new_zeros(())
         for by, wanted in zip(COLOUR_SCALES, self.colours, strict=True):
-            projected = (directions @ F.avg_pool2d(output, by).flatten(2)[0]).sort(1).values
-            total = total + sorted_distance(projected, (directions @ wanted).sort(1).values)
+            projected = in_order(directions @ F.avg_pool2d(output, by).flatten(2)[0])
+            total = total + sorted_distance(projected, in_order(directions @ wanted))
         return total

@@ -50,7 +50,7 @@ def forecast_chain(
     None: the settings' number of steps.
     """
     from vidtrans.training.set_up import TrainingSetup
-    from vidtrans.training.trials import estimate_training, find_steps, untrained
+    from vidtrans.training.trials import estimate_training, find_budget, untrained
 
     recipe, planned = wanted.recipe, wanted.plan(dataset, context)
     pictures = estimate_pictures(planned)
@@ -58,7 +58,7 @@ def forecast_chain(
     settings = recipe.settings("training", TrainingSettings)
     size = (first.shape[1], first.shape[0])
     job = TrainingSetup(planned.dataset, recipe, settings, None, context, picture_size=size)
-    total = find_steps(job, minutes, "") if minutes else settings.steps
+    total = find_budget(job, minutes, "").steps if minutes else settings.steps
     look, engine = untrained(job, model, min(size))
     if (extraction := make_pairing(*recipe.choice("pairing")).extraction) is not None:
         look = replace(look, extractor=load_extractor(extraction, context))

@@ -110,7 +110,7 @@ class ModelWriter:
         monitor.draw(scores, rollout, delivered)
         result = self.setup.summary(output, run.step) | {"history": run.history, "held_out": scores, "best": best}
         result |= more | {"report": str(monitor.report)}
-        meta = {"run_key": self.stage.run_key, "steps": self.stage.steps, "result": result, "companions": companions}
+        meta = {"run_key": self.stage.run_key, "steps": run.total, "result": result, "companions": companions}
         self.entry.finish(meta, (MODEL_FILE, *map(companion_file, companions)))
         return meta
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from vidtrans.core.costs import count
 from vidtrans.core.errors import Interrupted, VidtransError
 from vidtrans.core.events import Note, Progress, Report, Stop, silent
 from vidtrans.core.files import remove
@@ -25,6 +27,7 @@ from vidtrans.training.monitor import TrainingMonitor
 from vidtrans.training.report.training_page import film_steps
 from vidtrans.training.set_up import TrainingSetup
 from vidtrans.training.stopping import score_steps
+from vidtrans.training.time_budget import TimeBudget
 from vidtrans.training.training_state import TrainingState, batches_of, one_step
 from vidtrans.training.trials import TRIAL, seconds_per_step
 
@@ -35,7 +38,8 @@ class TrainingRun:
     """One run in a cache entry, with the operators ``exact`` computed in fp32.
 
     ``folder`` holds its previews and its report. ``preview`` is called with a model file of the current state,
-    after ``FIRST_PREVIEW_S`` seconds and then at doubling intervals.
+    after ``FIRST_PREVIEW_S`` seconds and then at doubling intervals. ``budget``: of time, which changes the steps as it
+    trains; of several processes, none changes them.
     """
 
     def __init__(
@@ -47,9 +51,11 @@ class TrainingRun:
         folder: Path,
         exact: list[str],
         preview: Callable[[Path], None] | None = None,
+        budget: TimeBudget | None = None,
     ) -> None:
         self.setup, self.entry, self.stage, self.output, self.exact = setup, entry, stage, output, exact
         self.context = setup.context
+        self._budget = budget if setup.dist.size == 1 else None
         self.run = setup.make_run(entry.folder, stage.steps)
         self.writer = ModelWriter(setup, entry, stage, self.run, folder)
         self._preview, self._preview_due, self._began = preview, FIRST_PREVIEW_S, time.monotonic()
@@ -76,7 +82,15 @@ class TrainingRun:
         monitor.begin()
         try:
             with computed_in_fp32(self.exact):
-                train(run, context.report, context.stop, lambda _: self._refresh(), self._milestones(), setup.dist)
+                train(
+                    run,
+                    context.report,
+                    context.stop,
+                    lambda _: self._refresh(),
+                    self._milestones,
+                    setup.dist,
+                    budget=self._budget,
+                )
         except Diverged:
             last_good = setup.make_run(self.entry.folder, self.stage.steps)
             if last_good.load(context.report):
@@ -125,7 +139,7 @@ class TrainingRun:
         return folder
 
     def _milestones(self) -> dict[int, Callable[[TrainingState], None]]:
-        """Return the function to call after each milestone, by its step."""
+        """Return the function to call after each milestone, by its step; of the steps that are known now."""
         settings, total = self.setup.settings, self.run.total
         due = self.monitor.milestones()
         for step in film_steps(total, settings.snapshots) if settings.snapshots else ():
@@ -195,45 +209,99 @@ def train(
     report: Report,
     stop: Stop,
     refresh: Callable[[TrainingState], None] | None = None,
-    milestones: Mapping[int, Callable[[TrainingState], None]] | None = None,
+    milestones: Callable[[], Mapping[int, Callable[[TrainingState], None]]] = dict,
     dist: DistContext = SINGLE_PROCESS,
     clock: Callable[[], float] = time.monotonic,
+    budget: TimeBudget | None = None,
 ) -> None:
     """Train ``run`` to its last step, or until early stopping. Checkpoints and ``refresh`` follow the clock.
 
-    ``milestones``: the functions to call, by step. ``dist``: of several processes, only the first saves and refreshes.
-    Raises Interrupted (after saving) on a stop request, and Diverged on a loss or weight that is not finite.
+    ``milestones``: returns the functions to call, by step; called again when a ``budget`` of time changes the steps.
+    ``dist``: of several processes, only the first saves and refreshes. Raises Interrupted (after saving) on a stop
+    request, and Diverged on a loss or weight that is not finite.
     """
-    settings = run.model.settings
-    saved_at, refreshed_at = clock(), -math.inf  # the first preview comes with the first step
-    refresh = refresh if refresh and dist.is_main else _nothing
-    saved_step = run.step
     if run.step:
         report(Note(f"continuing from step {run.step} of {run.total}"))
+    keeper = _Keeper(run, refresh if refresh and dist.is_main else _nothing, dist, clock)
+    if budget:
+        budget.begin(run)
+    while _steps_are_revised(keeper, report, stop, milestones(), budget):
+        pass
+    keeper.end()
+
+
+def _steps_are_revised(
+    keeper: _Keeper,
+    report: Report,
+    stop: Stop,
+    milestones: Mapping[int, Callable[[TrainingState], None]],
+    budget: TimeBudget | None,
+) -> bool:
+    """Train to the last step, or until early stopping; return True, early, after the ``budget`` changed the steps."""
+    run, dist = keeper.run, keeper.dist
     for batch in batches_of(run, run.step, run.step if run.enough else run.total):
-        _stop_if_asked(run, stop, dist, refresh)
+        _stop_if_asked(run, stop, dist, keeper.refresh)
         losses = one_step(run, batch)
         row = dist.mean(list(losses.values()))
         if not math.isfinite(sum(row)):
-            raise Diverged(saved_step, run.step + 1)
+            raise Diverged(keeper.saved_step, run.step + 1)
         run.rows.append(row)
         run.step += 1
         report(Progress("training", run.step, run.total, "steps", _detail(run), counted=True))
         if run.step % health.EVERY == 0:
             _check_health(run, report)
-        if milestones and run.step in milestones:
+        if run.step in milestones:
             milestones[run.step](run)
         if dist.any(run.enough):
             break
-        if dist.is_main and clock() - saved_at >= settings.checkpoint_seconds and run.step < run.total:
-            _save(run, saved_step)
-            saved_at, saved_step = clock(), run.step
-        if clock() - refreshed_at >= settings.preview_seconds:
-            refresh(run)
-            refreshed_at = clock()
-    if dist.is_main:
-        _save(run, saved_step)
-    refresh(run)
+        keeper.count_time()
+        if budget is not None and budget.is_due(run):
+            _revise(run, budget, report)
+            keeper.save()
+            return True
+        keeper.save_and_show_if_due()
+    return False
+
+
+@dataclass
+class _Keeper:
+    """Checkpoints and previews by the clock; of several processes, only the first saves."""
+
+    run: TrainingState
+    refresh: Callable[[TrainingState], None]
+    dist: DistContext
+    clock: Callable[[], float]
+
+    def __post_init__(self) -> None:
+        self.now = self._saved_at = self.clock()
+        self._shown_at = -math.inf  # the first preview comes with the first step
+        self.saved_step = self.run.step
+
+    def count_time(self) -> None:
+        """Add the time since the last call to the run's."""
+        before, self.now = self.now, self.clock()
+        self.run.seconds += self.now - before
+
+    def save(self) -> None:
+        """Save a checkpoint. Raises Diverged if the state is not finite; the last checkpoint remains then."""
+        if not self.run.save():
+            raise Diverged(self.saved_step, self.run.step)
+        self._saved_at, self.saved_step = self.clock(), self.run.step
+
+    def save_and_show_if_due(self) -> None:
+        """Save a checkpoint and update the previews if their time has come."""
+        run, settings = self.run, self.run.model.settings
+        if self.dist.is_main and self.now - self._saved_at >= settings.checkpoint_seconds and run.step < run.total:
+            self.save()
+        if self.clock() - self._shown_at >= settings.preview_seconds:
+            self.refresh(run)
+            self._shown_at = self.clock()
+
+    def end(self) -> None:
+        """Save the last state and show it."""
+        if self.dist.is_main:
+            self.save()
+        self.refresh(self.run)
 
 
 def _stop_if_asked(run: TrainingState, stop: Stop, dist: DistContext, refresh: Callable[[TrainingState], None]) -> None:
@@ -245,10 +313,12 @@ def _stop_if_asked(run: TrainingState, stop: Stop, dist: DistContext, refresh: C
         raise Interrupted(stop.exit_status or Interrupted().exit_status)
 
 
-def _save(run: TrainingState, saved_step: int) -> None:
-    """Save a checkpoint. Raises Diverged if the state is not finite; the checkpoint of ``saved_step`` remains then."""
-    if not run.save():
-        raise Diverged(saved_step, run.step)
+def _revise(run: TrainingState, budget: TimeBudget, report: Report) -> None:
+    """Resolve the steps again, and say so if they differ by more than a tenth."""
+    before, total = run.total, budget.revise(run)
+    if not 0.9 <= total / before <= 1.1:
+        in_time = f"in {count(budget.seconds / 60, 'minute')}"
+        report(Note(f"at the rate so far {count(total, 'step')} fit {in_time}, not {before:,}"))
 
 
 def _nothing(run: TrainingState) -> None:

@@ -20,10 +20,10 @@ class LookMethodSettings(MethodSettings):
     look_pictures: tuple[str, ...] = setting((), "paths of the style pictures, one for each look")
     look_measure: str = setting("auto", "the measure that compares styles", choices=("auto", *MEASURES))
     look_style: float = setting(
-        0.6, "weight of the style: 0.3 for a hint of it, 2 where strokes may hide the content", low=0.0, high=1000.0
+        0.35, "weight of the style: 0.2 for a hint of it, 1 where strokes may hide the content", low=0.0, high=1000.0
     )
-    look_colour: float = setting(6.0, "weight of the colours", low=0.0, high=1000.0)
-    look_steady: float = setting(12.0, "weight of the temporal-consistency loss", low=0.0, high=1000.0)
+    look_colour: float = setting(10.0, "weight of the colours", low=0.0, high=1000.0)
+    look_steady: float = setting(16.0, "weight of the temporal-consistency loss", low=0.0, high=1000.0)
 
 
 _LATENT = setting(0.5, "weight of recovering the style code from the output", low=0.0, high=100.0)

@@ -61,10 +61,8 @@ class TrainingMonitor:
         self.note = note
         self.folder, self.pairing, self.pairs, self.run, self.facts = folder, pairing, pairs, run, facts
         self.engine = engine
-        self.timeline = ProgressSheet(folder, pairing, pairs, run.total)
+        self.timeline = ProgressSheet(folder, pairing, pairs)
         [self.subject] = evenly(pairs, 1)
-        self.film_steps = film_steps(run.total, max(8, min(FILM_PICTURES, run.total // STEPS_PER_PICTURE)))
-
         self.film, self.report = folder / "film", folder / "report.html"
         self.delivered: DeliveredSummary | None = None  # of the latest preview
 
@@ -77,8 +75,10 @@ class TrainingMonitor:
 
     def milestones(self) -> dict[int, list[Callable[[], object]]]:
         """Return the functions to call after each milestone, by its step."""
-        due: dict[int, list[Callable[[], object]]] = {step: [self._add_to_film] for step in self.film_steps}
-        for step in self.timeline.milestones:
+        total = self.run.total
+        filmed = film_steps(total, max(8, min(FILM_PICTURES, total // STEPS_PER_PICTURE)))
+        due: dict[int, list[Callable[[], object]]] = {step: [self._add_to_film] for step in filmed}
+        for step in sheet_steps(total):
             due.setdefault(step, []).append(self._add_to_timeline)
         return due
 
@@ -166,15 +166,19 @@ def numbered_files(folder: Path) -> list[Path]:
     return sorted(f for f in folder.glob("*.*") if f.stem.isdecimal())
 
 
+def sheet_steps(total: int) -> list[int]:
+    """Return the steps of a run of ``total`` at which outputs are saved for ``training.png``."""
+    return sorted({max(1, round(share * total)) for share in MILESTONES})
+
+
 class ProgressSheet:
     """``training.png`` in ``folder``: the same few pairs at milestones of the run, and the losses.
 
     ``steps/`` holds a strip of outputs for each milestone, so that a resumed run continues the sheet.
     """
 
-    def __init__(self, folder: Path, pairing: Pairing, pairs: Sequence[Pair], total: int) -> None:
+    def __init__(self, folder: Path, pairing: Pairing, pairs: Sequence[Pair]) -> None:
         self.folder, self.pairing, self.pairs = folder, pairing, evenly(pairs, ROWS)
-        self.milestones = sorted({max(1, round(share * total)) for share in MILESTONES})
 
     def add(self, step: int, engine: Engine) -> None:
         """Save a strip of the outputs at ``step`` in ``steps/``."""

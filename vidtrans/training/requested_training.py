@@ -196,13 +196,12 @@ def _train(
             dist.broadcast(None)
         return existing
     from vidtrans.training.distributed import SINGLE_PROCESS
-    from vidtrans.training.trials import estimate_training, find_steps, wrong_operators
+    from vidtrans.training.trials import estimate_training, find_budget, wrong_operators
 
     extractor = run.extractor(context)
     setup = run.set_up(context, dist if dist and not context.dry_run else SINGLE_PROCESS)
-    total = (
-        find_steps(setup, request.minutes, result.request, request.at_most) if request.minutes else run.settings.steps
-    )
+    budget = find_budget(setup, request.minutes, result.request, request.at_most) if request.minutes else None
+    total = budget.steps if budget else run.settings.steps
     if context.dry_run:
         return setup.summary(output, total) | {"dry_run": True} | estimate_training(setup, total)
     from vidtrans.training.loop import TrainingRun
@@ -213,7 +212,7 @@ def _train(
     with entry.locked():
         meta = entry.read()
         if meta is None:
-            meta = TrainingRun(setup, entry, stage, output, run.previews(), exact, preview)()
+            meta = TrainingRun(setup, entry, stage, output, run.previews(), exact, preview, budget)()
         else:
             setup.dist.broadcast(None)
         table = _deliver(result, entry, meta, extractor)

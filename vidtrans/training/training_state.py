@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -27,12 +27,21 @@ from vidtrans.training.settings import TrainingSettings
 COSINE_FLOOR = 0.02  # of the learning rate, at the end of a cosine schedule
 
 
+class Revision(NamedTuple):
+    """The number of steps of a run with a budget of time, resolved again at a ``step``, after a ``share`` of it."""
+
+    step: int
+    total: int
+    share: float
+
+
 @dataclass
 class TrainingState:
     """The state of a training run whose checkpoints are in ``folder``.
 
     ``history``: the requested step counts so far; raising ``--steps`` later adds one. ``rows``: the losses of
     every step; ``scores``: (step, held-out scores); ``warnings``: (step, text). ``enough``: whether to stop early.
+    ``seconds``: how long it has trained, in all processes one after the other; ``revisions``: see ``time_budget``.
     ``picture_channels``: the number of leading input channels that take noise. ``device``: the device of batches.
     """
 
@@ -46,6 +55,8 @@ class TrainingState:
     scores: list[tuple[int, Table]] = field(default_factory=list)
     warnings: list[tuple[int, str]] = field(default_factory=list)
     enough: bool = False
+    seconds: float = 0.0
+    revisions: list[Revision] = field(default_factory=list)
     rollouts: RolloutPool | None = None
     picture_channels: int = 0
     device: Device = CPU
@@ -59,7 +70,8 @@ class TrainingState:
         """Write a checkpoint and return True; if a weight is not finite, keep the last checkpoint and return False."""
         if not self.model.is_finite():
             return False
-        state = {name: getattr(self, name) for name in ("step", "history", "scores", "warnings", "enough")}
+        state = {name: getattr(self, name) for name in ("step", "history", "scores", "warnings", "enough", "seconds")}
+        state["revisions"] = [tuple(revision) for revision in self.revisions]
         state["rows"] = torch.tensor(self.rows, dtype=torch.float32).reshape(-1, len(self.model.columns))
         state["method"] = self.model.state()
         if self.rollouts:
@@ -81,7 +93,14 @@ class TrainingState:
             self.rollouts.restore(state["rollouts"])
         self.step, self.rows, self.history = int(state["step"]), state["rows"].tolist(), list(state["history"])
         self.scores, self.warnings, self.enough = state["scores"], state["warnings"], state["enough"]
+        self.seconds, self.revisions = state["seconds"], [Revision(*values) for values in state["revisions"]]
         # As it was planned: a run that is asked for more steps goes on at full size.
+        self.loader.growth = self.loader.growth.of_run(self.history[0])
+
+    def revise(self, revision: Revision) -> None:
+        """Change the number of steps, and with it the schedules that depend on it."""
+        self.history[-1] = revision.total
+        self.revisions.append(revision)
         self.loader.growth = self.loader.growth.of_run(self.history[0])
 
     def losses_csv(self) -> bytes:

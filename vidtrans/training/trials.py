@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from vidtrans.store.stages import TrainStage
 from vidtrans.training.device.batch_upload import DeviceBatch
 from vidtrans.training.feedback import recurrent_feedback
 from vidtrans.training.set_up import TrainingSetup
+from vidtrans.training.time_budget import StepCost, TimeBudget, mean_cost
 from vidtrans.training.training_state import TrainingState, batches_of, take_step
 from vidtrans.video.images.picture import picture_size
 
@@ -35,30 +36,30 @@ WARM_UP, TRIAL_SECONDS, TRIAL_STEPS = 3, 4.0, (8, 60)  # steps; then as many as 
 TRIAL = "trial"  # broadcast by the main process to time steps in all processes, before the plan of the run
 
 
-def find_steps(setup: TrainingSetup, minutes: float, request: str, at_most: int | None = None) -> int:
-    """Return the number of steps that fit in ``minutes``, at most ``at_most``; measured once per digest ``request``."""
+def find_budget(setup: TrainingSetup, minutes: float, request: str, at_most: int | None = None) -> TimeBudget:
+    """Return the budget of ``minutes``, and of steps ``at_most``; its rate is measured once per digest ``request``."""
     context = setup.context
     memo = context.cache.root / "resolved" / f"{request}.json"
     if memo.exists():
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             value = read_small_json(memo)
-            if value["sha256"] == digest_of([request, value["steps"]]):
-                return int(value["steps"])
+            if value["sha256"] == digest_of([request, value["costs"]]):
+                return TimeBudget(60 * minutes, [StepCost(*map(float, cost)) for cost in value["costs"]], at_most)
         context.note(
             f"the cached number of steps in {count(minutes, 'minute')} is damaged; it is measured again", "warning"
         )
     setup.dist.broadcast(TRIAL)
     context.note(f"measuring how many steps fit in {count(minutes, 'minute')}")
-    steps = steps_for(setup.make_run(Path(), 1), minutes)
-    if at_most is not None and steps > at_most:
-        steps = at_most
-        context.note(f"limited to {steps} steps, fewer than fit in {count(minutes, 'minute')} here")
+    budget = TimeBudget(60 * minutes, step_costs(setup.make_run(Path(), 1)), at_most)
+    if budget.steps == at_most:
+        context.note(f"limited to {at_most} steps, fewer than fit in {count(minutes, 'minute')} here")
     else:
-        context.note(f"{count(minutes, 'minute')}: about {count(steps, 'step')} here")
+        context.note(f"{count(minutes, 'minute')}: about {count(budget.steps, 'step')} here")
     if not context.dry_run:
         context.cache.prepare()
-        write_json(memo, {"steps": steps, "sha256": digest_of([request, steps])})
-    return steps
+        costs = [[cost.start, cost.end, cost.seconds] for cost in budget.costs]
+        write_json(memo, {"costs": costs, "sha256": digest_of([request, costs])})
+    return budget
 
 
 def estimate_training(setup: TrainingSetup, total: int) -> Table:
@@ -136,24 +137,30 @@ def _smallest_picture(setup: TrainingSetup) -> tuple[int, int]:
     return min(widths), min(heights)
 
 
-def steps_for(run: TrainingState, minutes: float) -> int:
-    """Return how many steps fit in ``minutes``, from a short trial that changes ``run``."""
-    return max(1, round(minutes * 60 / seconds_per_step(run)))
-
-
 def seconds_per_step(run: TrainingState) -> float:
-    """Return the seconds per step, a mean over the run and its processes, from a short trial that changes ``run``.
+    """Return the seconds of a step, a mean over the run: see ``step_costs``."""
+    return mean_cost(step_costs(run))
+
+
+def step_costs(run: TrainingState) -> list[StepCost]:
+    """Return the cost of steps in each part of the run, by a short trial that changes ``run``.
 
     Each picture size is tried before and after ``turning_point``, where a step's duration changes. All processes must
-    call it together.
+    call it together; the costs are means over them.
     """
-    turn, growth, seconds = run.model.turning_point, run.loader.growth, 0.0
+    turn, growth, costs = run.model.turning_point, run.loader.growth, []
     for start, end, alone in growth.parts():
         run.loader.growth = alone
-        early = max(0.0, min(end, turn) - start)
-        seconds += _seconds_at_one_size(run, early, end - start - early)
+        middle = max(start, min(end, turn))
+        shares = [
+            (first, last, progress)
+            for first, last, progress in ((start, middle, 0.0), (middle, end, 1.0))
+            if last > first
+        ]
+        seconds = run.model.dist.mean(_seconds_at_one_size(run, [progress for *_, progress in shares]))
+        costs += [StepCost(first, last, each) for (first, last, _), each in zip(shares, seconds, strict=True)]
     run.loader.growth = growth
-    return run.model.dist.mean([seconds])[0]
+    return costs
 
 
 def try_steps(run: TrainingState) -> None:
@@ -165,19 +172,14 @@ def try_steps(run: TrainingState) -> None:
             _trial(run, batches, progress)
 
 
-def _seconds_at_one_size(run: TrainingState, early: float, late: float) -> float:
-    """Return ``early`` times a step's seconds before the method's turning point, plus ``late`` times those after it."""
-    dist = run.model.dist
-    batches = enumerate(batches_of(run, 0, WARM_UP + 2 * TRIAL_STEPS[1]))
+def _seconds_at_one_size(run: TrainingState, progresses: Sequence[float]) -> list[float]:
+    """Return the seconds of a step at each progress: 0 before the method's turning point, 1 after it."""
+    batches = enumerate(batches_of(run, 0, WARM_UP + len(progresses) * TRIAL_STEPS[1]))
     for _ in range(WARM_UP):
         seconds = _trial(run, batches, 1.0)
     fits = TRIAL_SECONDS / max(seconds, 1e-4)
-    count = round(dist.mean([min(max(fits, TRIAL_STEPS[0]), TRIAL_STEPS[1])])[0])
-    seconds = 0.0
-    for share, progress in ((early, 0.0), (late, 1.0)):
-        if share:
-            seconds += share * statistics.median(_trial(run, batches, progress) for _ in range(count))
-    return seconds
+    number = round(run.model.dist.mean([min(max(fits, TRIAL_STEPS[0]), TRIAL_STEPS[1])])[0])
+    return [statistics.median(_trial(run, batches, progress) for _ in range(number)) for progress in progresses]
 
 
 def _trial(run: TrainingState, batches: Iterator[tuple[int, TrainingBatch | DeviceBatch]], progress: float) -> float:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.registry import unknown_name
@@ -16,7 +16,14 @@ from vidtrans.networks import GENERATORS, UNTRAINED
 from vidtrans.networks.coded_generator import CodedGenerator
 from vidtrans.networks.hd import is_coarser, load_coarser
 from vidtrans.networks.init import complete_settings, inner_generator
+from vidtrans.networks.predicted_style import is_narrower, load_narrower
 from vidtrans.networks.recurrent import RecurrentGenerator
+
+# Generators that may start from a smaller one: whether it is one, how it is loaded, and the setting that is lower.
+SMALLER: dict[str, tuple[Callable[[Table, Table], bool], Callable[[Any, Mapping[str, Tensor]], None], str]] = {
+    "hd": (is_coarser, load_coarser, "enhancers"),
+    "predicted-style": (is_narrower, load_narrower, "channels"),
+}
 
 
 def start_with(
@@ -25,16 +32,16 @@ def start_with(
     """Load the weights of the model ``start`` into ``generator``, a ``name`` with the settings ``table``.
 
     Both have a background ``plate`` or neither, and both have style codes of one size. An hd generator may start from a
-    coarser one, and a recurrent one from one without recurrence. Raises UsageError if the architecture or the number
-    of input ``channels`` differs, ModelError.
+    coarser one, a predicted-style generator from a narrower one, and a recurrent one from one without recurrence.
+    Raises UsageError if the architecture or the number of input ``channels`` differs, ModelError.
     """
-    coarser = _check(start, name, complete_settings(GENERATORS, name, table, "generator"), channels, plate)
+    smaller = _check(start, name, complete_settings(GENERATORS, name, table, "generator"), channels, plate)
     _check_codes(start, generator.code_size if isinstance(generator, CodedGenerator) else 0)
     model = load_generator(start)[0]
     inner: Any = inner_generator(generator)
     weights = inner_generator(model).state_dict()
-    if coarser:
-        load_coarser(inner, weights)
+    if smaller:
+        SMALLER[name][1](inner, weights)
     else:
         inner.load_state_dict(weights)
     if isinstance(generator, RecurrentGenerator) and isinstance(model, RecurrentGenerator):
@@ -44,7 +51,7 @@ def start_with(
 
 
 def _check(start: Path, name: str, table: Table, channels: int, plate: bool) -> bool:
-    """Return whether the model is a coarser hd generator. Raises UsageError if it does not fit at all."""
+    """Return whether the model is a smaller one, as in ``SMALLER``. Raises UsageError if it does not fit at all."""
     record = read_record(start)
     its = record.generator["name"]
     if its in UNTRAINED or record.ports:
@@ -53,10 +60,11 @@ def _check(start: Path, name: str, table: Table, channels: int, plate: bool) -> 
         raise UsageError(f"--from {start}", why, "leave it out, or give a model that 'vidtrans train' made")
     # A model from before a setting was added has that setting's default.
     settings = complete_settings(GENERATORS, its, record.generator["settings"], "generator")
-    coarser = name == its == "hd" and is_coarser(table, settings)
-    if name == its and settings != table and not coarser:
+    is_smaller = SMALLER.get(name)
+    smaller = name == its and is_smaller is not None and is_smaller[0](table, settings)
+    if name == its and settings != table and not smaller:
         remedy = "use the same --set generator.KEY=VALUE"
-        remedy += " (only generator.enhancers may be higher)" if name == "hd" else ""
+        remedy += f" (only generator.{is_smaller[2]} may be higher)" if is_smaller else ""
         raise UsageError(f"--from {start}", f"its generator's settings are {settings}", remedy)
     if bool(record.plate) != plate:
         why = "it has a plate" if record.plate else "it has no plate"
@@ -66,7 +74,7 @@ def _check(start: Path, name: str, table: Table, channels: int, plate: bool) -> 
         remedy = f"use a dataset of pairing {record.pairing['name']}"
         remedy += f" and --set generator.name={its}" if name != its else ""
         raise UsageError(f"--from {start}", why, remedy)
-    return coarser
+    return smaller
 
 
 def _check_codes(start: Path, size: int) -> None:

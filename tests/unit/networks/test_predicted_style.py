@@ -8,7 +8,8 @@ import torch
 from clips import scene
 
 from vidtrans.models.style_prediction import StylePrediction
-from vidtrans.networks.predicted_style import PredictedStyle
+from vidtrans.networks.init import build_generator, initialise
+from vidtrans.networks.predicted_style import PredictedStyle, is_narrower, load_narrower
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -64,3 +65,23 @@ def test_a_moved_picture_is_painted_alike(network: PredictedStyle) -> None:
     frame = scene(160, 96, 5)
     first, second = (paint(network, np.ascontiguousarray(frame[:, n : n + 144]), (1.0, 0.0), 0.0) for n in (8, 9))
     assert np.abs(first[16:-16, 17:-16] - second[16:-16, 16:-17]).mean() < 0.25 * np.abs(first).mean()
+
+
+def test_a_wider_network_begins_with_the_output_of_a_narrower_one_and_learns_in_all_channels(
+    network: PredictedStyle,
+) -> None:
+    tables = [{"looks": 2, "channels": channels} for channels in (8, 12)]
+    assert is_narrower(tables[1], tables[0])
+    assert not is_narrower(tables[0], tables[1])
+    assert not is_narrower(tables[1], tables[0] | {"looks": 1})
+    wide = build_generator("predicted-style", tables[1], 6)
+    assert isinstance(wide, PredictedStyle)
+    initialise(wide, 3)
+    load_narrower(wide, network.state_dict())
+    frame = scene(64, 48, 5)
+    np.testing.assert_allclose(paint(wide, frame, (0.3, 0.7), 0.2), paint(network, frame, (0.3, 0.7), 0.2), atol=1e-4)
+    x = torch.rand(1, 6, 32, 32) * 2 - 1
+    wide(x).square().mean().backward()
+    unused = wide.head.conv.weight.grad
+    assert unused is not None
+    assert unused[:, 8:].abs().min() > 0

@@ -21,6 +21,7 @@ from vidtrans.training.monitor import (
     loss_chart,
     numbered_files,
     preview_sheet,
+    sheet_steps,
 )
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.plots.layout import GAP
@@ -83,7 +84,7 @@ def test_a_preview_shows_input_output_and_target_of_a_few_pairs(drawn: list[tupl
 
 def test_what_a_timeline_keeps_is_found_again_and_drawn(drawn: list[tuple[Any, ...]]) -> None:
     pairs = pairs_of((32, 24), (48, 24), (32, 24))
-    timeline = ProgressSheet(Path("f"), PAIRING, pairs, 10)
+    timeline = ProgressSheet(Path("f"), PAIRING, pairs)
     timeline.add(4, lambda shown, deep: darker(shown))
     timeline.add(10, lambda shown, deep: shown)
     write_picture(Path("f/steps/00000005.png"), scene(8, 8, 0))  # of another run
@@ -110,12 +111,12 @@ def test_a_timeline_has_a_chart_for_each_of_the_first_columns(
     columns: tuple[str, ...], steps: int, charts: int, drawn: list[tuple[Any, ...]]
 ) -> None:
     pairs = pairs_of((32, 24))
-    ProgressSheet(Path("f"), PAIRING, pairs, 10).draw(columns, [[1.0] * len(columns)] * steps, {})
+    ProgressSheet(Path("f"), PAIRING, pairs).draw(columns, [[1.0] * len(columns)] * steps, {})
     found = [(read_picture(SHEET) == colour).all(axis=2).any() for colour in COLOURS]
     assert found == [True] * charts + [False] * (3 - charts)
     assert drawn[-1][4] == ""  # no scores
     milestones = {1000: [20, 60, 150, 400, 1000], 10: [1, 2, 4, 10], 1: [1]}  # outputs are kept at shares of the run
-    assert {total: ProgressSheet(Path("f"), PAIRING, pairs, total).milestones for total in milestones} == milestones
+    assert {total: sheet_steps(total) for total in milestones} == milestones
 
 
 def test_a_loss_that_is_no_number_leaves_the_rest_of_its_curve() -> None:
@@ -149,7 +150,7 @@ def test_milestones_keep_outputs_and_shoot_the_film() -> None:
 
     watching = watched_run()
     due = watching.milestones()
-    assert set(due) == {*watching.film_steps, *watching.timeline.milestones}
+    assert set(due) == {1, 2, 4, 7, 10}
     for action in due[10]:
         action()
     assert names("film") == names("steps") == ["00000002.png"]

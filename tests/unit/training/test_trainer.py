@@ -10,43 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from made_runs import run_of
 
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Note, Progress, Stop, silent
-from vidtrans.data.growing import PictureGrowth, PictureScale
-from vidtrans.data.loading import TrainingBatch
-from vidtrans.inference.device import Device
 from vidtrans.training import ADVERSARIAL, health, training_state, trials
 from vidtrans.training.distributed import DistContext
 from vidtrans.training.loop import Diverged, train
-from vidtrans.training.methods.pix2pix import Pix2Pix
-from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.time_budget import TimeBudget
 from vidtrans.training.training_state import TrainingState
-from vidtrans.training.trials import steps_for
+from vidtrans.training.trials import step_costs
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-CPU = Device("cpu", "cpu")
-
-
-class Numbers:
-    """Batches that are made up."""
-
-    crop = (8, 8)
-    growth = PictureGrowth((PictureScale((8, 8)),))
-
-    def make(self, step: int) -> TrainingBatch:
-        x = np.random.default_rng(step).uniform(-1, 1, (2, 3, 8, 8)).astype(np.float32)
-        return TrainingBatch(x, -x)
-
-    def stream(self, first: int, stop: int) -> Any:
-        return (self.make(step) for step in range(first, stop))
-
-
-def run_of(folder: Path, total: int = 8, **settings: Any) -> TrainingState:
-    torch.manual_seed(0)
-    model = Pix2Pix(nn.Conv2d(3, 3, 1), None, TrainingSettings.of(lambda_gan=0.0, **settings), CPU, "fp32")
-    return TrainingState(folder, model, Numbers(), 0, [total])  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -107,7 +82,7 @@ def test_milestones_are_called_when_their_step_is_done_and_may_end_the_run(tmp_p
         called.append(run.step)
         run.enough = run.step == 5
 
-    train(run, silent, Stop(), milestones={2: enough, 5: enough, 7: enough})
+    train(run, silent, Stop(), milestones=lambda: {2: enough, 5: enough, 7: enough})
     assert called == [2, 5]
     assert (run.step, saved) == (5, [5])
     train(run, silent, Stop())  # it stays enough
@@ -155,7 +130,7 @@ def test_a_weight_that_is_no_number_ends_it_and_says_what_is_kept(tmp_path: Path
         next(run.model.learned.parameters()).data.fill_(torch.inf)
 
     with pytest.raises(Diverged, match=f"at step {4 if saves else 5}; {kept}"):
-        train(run, silent, Stop(), milestones={4: poison})
+        train(run, silent, Stop(), milestones=lambda: {4: poison})
 
 
 def test_a_concern_is_told_once_at_the_step_at_which_it_is_looked_for(
@@ -201,9 +176,10 @@ def test_how_many_steps_fit_in_some_minutes(tmp_path: Path, monkeypatch: pytest.
     """A step takes 4 s with the adversarial loss and 1 s without."""
     monkeypatch.setattr(trials, "_trial", lambda run, batches, progress: 4.0 if progress else 1.0)
     for gan_from, seconds in ((0.0, 4.0), (0.75, 0.75 * 1.0 + 0.25 * 4.0), (1.0, 1.0)):
-        run = run_of(tmp_path, gan_start=gan_from)
-        assert steps_for(run, 3.0) == round(180 / seconds)
-        assert steps_for(run, 0.001) == 1
+        costs = step_costs(run_of(tmp_path, gan_start=gan_from))
+        assert TimeBudget(180.0, costs).steps == round(180 / seconds)
+        assert TimeBudget(180.0, costs, at_most=20).steps == 20
+        assert TimeBudget(0.06, costs).steps == 1
 
 
 def test_each_step_and_each_process_draws_a_noise_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

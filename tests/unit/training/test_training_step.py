@@ -224,7 +224,7 @@ def test_killed_at_any_step_and_resumed_it_is_the_same_bytes(name: str, precisio
 
     with pytest.raises(Killed):
         # The checkpoint of step at − 1 is the last one that is whole.
-        train(killed, silent, Stop(), milestones={at: kill})
+        train(killed, silent, Stop(), milestones=lambda: {at: kill})
     assert resumed.load(silent) == (at > 1)
     assert resumed.step == at - 1
     train(resumed, silent, Stop())

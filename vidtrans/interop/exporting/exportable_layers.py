@@ -13,7 +13,9 @@ from torch.nn.utils import parametrize
 
 from vidtrans.networks.adapted import LUMINANCE, AdaptedGenerator
 from vidtrans.networks.colour_map import ColourMap
+from vidtrans.networks.composed_convolutions import BlurredConv, DoublingConv, TiledConv, plain
 from vidtrans.networks.layers import Attention, ReflectPad
+from vidtrans.networks.painter import ConditionalNorm, affine
 from vidtrans.networks.warp_mix import SingleNorm
 
 
@@ -115,6 +117,20 @@ class _PlainAdapted(nn.Module):
         return torch.cat([y[:, c : c + 1] for c in (2, 1, 0)], 1) if self.ports.bgr else y
 
 
+class _PlainConditionalNorm(nn.Module):
+    """``ConditionalNorm`` by an instance norm, whose statistics all exporters compute from the picture."""
+
+    def __init__(self, norm: ConditionalNorm) -> None:
+        super().__init__()
+        self.norm, self.scale, self.shift = norm.norm, norm.scale, norm.shift
+        self.stroke_scale, self.stroke_shift = norm.stroke_scale, norm.stroke_shift
+
+    def forward(self, x: Tensor, shares: Tensor, stroke: Tensor) -> Tensor:
+        scale, shift = affine(self, shares, stroke)
+        normed: Tensor = self.norm(x)
+        return normed * scale[..., None, None] + shift[..., None, None]
+
+
 def _plain_norm(norm: SingleNorm) -> nn.Module:
     made = nn.InstanceNorm2d(norm.num_features, norm.eps, affine=True)
     made.weight, made.bias = norm.weight, norm.bias
@@ -127,6 +143,10 @@ PLAIN: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
     ColourMap: _PlainColourMap,
     AdaptedGenerator: _PlainAdapted,
     SingleNorm: _plain_norm,
+    ConditionalNorm: _PlainConditionalNorm,
+    TiledConv: plain,
+    BlurredConv: plain,
+    DoublingConv: plain,
 }
 
 
