@@ -325,7 +325,7 @@ def list_models(
     report: Report = ...,
     stop: Stop | None = ...,
 ) -> Table:
-    """List the models and looks that need no path, only a name: models for --model, looks that ship for --look."""
+    """List the models and the looks that ship, which need no path, only a name."""
 
 def list_presets(
     *,
