@@ -14,7 +14,10 @@ SHIFTS = 16  # places of a measure's grid, in pixels
 
 
 class LookMeasure(Protocol):
-    """Distances of pictures from a style, and from the content of others. Pictures are (N, 3, H, W) in [−1, 1]."""
+    """Distances of pictures from a style, and from the content of others. Pictures are (N, 3, H, W) in [−1, 1].
+
+    ``where``: the weights of their pixels, (N, 1, H, W), at least 0; None: all are 1.
+    """
 
     def see(self, pictures: Tensor) -> Any:  # noqa: ANN401  (its own)
         """Return the representation of pictures that is compared; gradients flow through it."""
@@ -25,11 +28,14 @@ class LookMeasure(Protocol):
     def one(self, seen: Any, number: int) -> Any:  # noqa: ANN401
         """Return the representation of picture ``number`` from that of several."""
 
-    def style(self, seen: Any, manner: Any) -> Tensor:  # noqa: ANN401
-        """Return the distance of one picture's representation from a style: about 0 to 10, a scalar."""
+    def style(self, seen: Any, manner: Any, where: Tensor | None = None) -> Tensor:  # noqa: ANN401
+        """Return the distance of one picture's representation from a style: about 0 to 10, a scalar.
 
-    def content(self, seen: Any, of_inputs: Any) -> Tensor:  # noqa: ANN401
-        """Return the content distance of pictures from their inputs, a scalar."""
+        It is the distance of the pixels with weight, whatever their number; finite also if none has any.
+        """
+
+    def content(self, seen: Any, of_inputs: Any, where: Tensor | None = None) -> Tensor:  # noqa: ANN401
+        """Return the content distance of pictures from their inputs, a scalar: a mean that ``where`` multiplies."""
 
     @classmethod
     def identity(cls) -> str:
@@ -63,20 +69,20 @@ class FeatureMeasure:
         with torch.no_grad():
             return [_statistics(f) for f in self.features(picture)]
 
-    def style(self, seen: Features, manner: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
+    def style(self, seen: Features, manner: list[tuple[Tensor, Tensor, Tensor]], where: Tensor | None = None) -> Tensor:
         """Return the weighted sum of the taps' relative squared errors of Gram matrices, means and deviations."""
         total = seen[0].new_zeros((), dtype=torch.float32)
         for weight, features, wanted in zip(self.style_weights, seen, manner, strict=True):
-            for found, target in zip(_statistics(features), wanted, strict=True):
+            for found, target in zip(_statistics(features, where), wanted, strict=True):
                 total = total + weight * (found - target).square().mean() / target.square().mean()
         return total
 
-    def content(self, seen: Features, of_inputs: Features) -> Tensor:
+    def content(self, seen: Features, of_inputs: Features, where: Tensor | None = None) -> Tensor:
         """Return the weighted sum of the taps' squared distances, normalised per picture so that colours are free."""
         total = seen[0].new_zeros((), dtype=torch.float32)
         for weight, found, wanted in zip(self.content_weights, seen, of_inputs, strict=True):
             if weight:
-                total = total + weight * F.mse_loss(_normalised(found), _normalised(wanted))
+                total = total + weight * weighted_error(_normalised(found), _normalised(wanted), where)
         return total
 
 
@@ -108,10 +114,29 @@ def moved(pictures: Tensor, shift: tuple[int, int]) -> Tensor:
     return F.pad(pictures, (x, 0, y, 0), mode="reflect")
 
 
-def _statistics(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def weighted_error(found: Tensor, wanted: Tensor, where: Tensor | None) -> Tensor:
+    """Return the mean of squared differences of (N, C, h, w), multiplied by ``where``, (N, 1, H, W), at their size."""
+    if where is None:
+        return F.mse_loss(found, wanted)
+    return (at_size(where, found) * (found - wanted).square()).mean()
+
+
+def at_size(where: Tensor, features: Tensor) -> Tensor:
+    """Return weights of pixels, (N, 1, H, W), averaged to the size of features (N, C, h, w): (N, 1, h, w)."""
+    return F.interpolate(where, features.shape[2:], mode="area")
+
+
+def _statistics(features: Tensor, where: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """Return Gram matrix, means and deviations; with weights, of guided Gram matrices (Gatys et al., CVPR 2017)."""
     flat = features.float().flatten(2)
-    gram = flat @ flat.transpose(1, 2) / flat.shape[2]
-    return gram, flat.mean(2), flat.std(2, correction=0)
+    if where is None:
+        gram = flat @ flat.transpose(1, 2) / flat.shape[2]
+        return gram, flat.mean(2), flat.std(2, correction=0)
+    weights = at_size(where, features).flatten(2)
+    weights = weights / weights.sum(2, keepdim=True).clamp_min(1e-6)
+    mean = (weights * flat).sum(2)
+    variance = (weights * (flat - mean[..., None]).square()).sum(2)
+    return (weights * flat) @ flat.transpose(1, 2), mean, (variance + 1e-12).sqrt()  # whose slope is finite at 0
 
 
 def _normalised(features: Tensor) -> Tensor:
