@@ -16,6 +16,7 @@ from vidtrans.video.io.clip import Frame, read_frames
 
 DEFAULT_COUNT = 24
 SMALLEST_PART = 64  # pixels: the side of a style picture of which the rest is transparent
+SMALLEST_SIDE, PLAIN = 32, 3.0  # pixels, and levels of 255, below which a style picture has hardly any style
 MAX_SKIPPED = 12  # frames on average, which are decoded sooner than a seek
 
 
@@ -51,8 +52,19 @@ def read_clip_frames(
 def read_style_picture(clip: Clip, context: Context, area: Area | None = None) -> np.ndarray:
     """Return the middle frame of a clip, (H, W, 3) uint8, without bars and, where enough remains, transparent parts.
 
-    A note says what was left out. ``area``: the only part that is used. Raises UsageError if it is not inside.
+    A note says what was left out, a warning that it has hardly any style. ``area``: the only part that is used. Raises
+    UsageError if it is not inside.
     """
+    rgb = _within_bars(clip, context, area)
+    height, width = rgb.shape[:2]
+    if min(height, width) < SMALLEST_SIDE:
+        context.warn_once(f"{clip.name}: {width}x{height} pixels have hardly any texture, only colours", clip.path)
+    elif float(rgb.std((0, 1)).max()) < PLAIN:
+        context.warn_once(f"{clip.name}: it is of one colour, so it gives only that colour", clip.path)
+    return rgb
+
+
+def _within_bars(clip: Clip, context: Context, area: Area | None) -> np.ndarray:
     frame = read_middle_frame(clip, FrameFormat(alpha="kept"), context)
     rgb, alpha = frame.rgb, frame.alpha
     if area is not None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.core.errors import UsageError
+from vidtrans.core.events import silent
 from vidtrans.core.settings import Table
 from vidtrans.core.system import name_fault
 from vidtrans.flow.bars import bars_of
@@ -21,7 +22,7 @@ from vidtrans.live.live_model import LiveModel
 from vidtrans.live.live_stage import LiveStage
 from vidtrans.live.picture_files import decode, encode_jpeg
 from vidtrans.live.stage_worker import Adaptation
-from vidtrans.models.at_once import StyleSource, predicted_model, read_look
+from vidtrans.models.at_once import StyleSource, predicted_model, read_style
 from vidtrans.models.gallery import gallery_picture
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.look_pictures import Mixture
@@ -53,7 +54,8 @@ class PictureLooks:
         context: Context,
     ) -> None:
         self._models, self._open_model, self._context = models, open_model, context
-        self.thumbnails = {name: _thumbnail(_read(mixture)) for name, mixture in pictures.items()}
+        quiet = replace(context, report=silent)  # the notes on pictures were given when their styles were predicted
+        self.thumbnails = {name: _thumbnail(_read(mixture, quiet)) for name, mixture in pictures.items()}
         self._names: dict[str, str] = {}  # of the models by the digests of files that were sent
         self._unopened: set[str] = set()  # names of models that no stage has opened yet, which may fail
         self._turn = asyncio.Lock()
@@ -133,9 +135,9 @@ class PictureLooks:
         return free
 
 
-def _read(mixture: Mixture) -> list[tuple[np.ndarray, float]]:
+def _read(mixture: Mixture, context: Context) -> list[tuple[np.ndarray, float]]:
     paths = [(gallery_picture(style) if isinstance(style, str) else style, share) for style, share in mixture]
-    return [(read_look(path, "give another picture"), share) for path, share in paths if path is not None]
+    return [(read_style(path, context), share) for path, share in paths if path is not None]
 
 
 def _thumbnail(pictures: Sequence[tuple[np.ndarray, float]]) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vidtrans.clips.indexing import content_digest, open_clip
-from vidtrans.clips.sampling import read_clip_frames, spread_numbers
+from vidtrans.clips.sampling import read_clip_frames, read_style_picture, spread_numbers
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import digest_file
 from vidtrans.flow.bars import bars_of
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 GENERATOR = "predicted-style"
 SIZE = 288  # lines at which its strokes are as large as in the pictures that the networks were trained on
-VERSION = 3  # of what is made of the networks' weights and of the gallery
+VERSION = 4  # of what is made of the networks' weights, of the gallery and of pictures
 MOST_LOOKS = 32  # in one network
 CLIP_FRAMES = 5  # frames of a clip whose styles' mean is the clip's own
 
@@ -123,11 +123,19 @@ def read_look(path: Path, remedy: str, option: str = "--look") -> np.ndarray:
         raise MediaError(f"{option} {path}", error.why, remedy) from None
 
 
+def read_style(path: Path, context: Context) -> np.ndarray:
+    """Return a style picture, of a video its middle frame, as ``read_style_picture`` does. Raises MediaError."""
+    try:
+        return read_style_picture(open_clip(context, path), context)
+    except MediaError as error:
+        raise MediaError(f"--look {path}", error.why, error.remedy) from None
+
+
 def _source(style: Path | str | None, context: Context, clip: Path | None) -> StyleSource:
     if isinstance(style, str):
         return StyleSource(f"gallery {style}", lambda _: gallery_norms(style))
     if style is not None:
-        return StyleSource.of_pictures(context.cache.digest(style), lambda: [read_look(style, "give another picture")])
+        return StyleSource.of_pictures(context.cache.digest(style), lambda: [read_style(style, context)])
     if clip is None:
         raise UsageError(f"--look {CLIP}", "there is no clip, whose own style it would be", "name pictures alone")
     digest = f"{CLIP} {content_digest(context, clip)} {CLIP_FRAMES}"

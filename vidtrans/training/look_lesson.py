@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.clips.sampling import read_style_picture
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
+from vidtrans.core.events import silent
 from vidtrans.core.files import PACKAGE
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import open_dataset
@@ -30,7 +31,6 @@ from vidtrans.training.settings import TrainingSettings
 FRAMES = PACKAGE / "assets" / "frames"  # what is learned on where no clip is given
 FOLDER = "looks"  # of the dataset, with the style pictures
 WHITE = 128  # levels of 255 from which a mask counts as white
-SMALLEST_SIDE, PLAIN = 32, 3.0  # pixels, and levels of 255, below which a style picture has hardly any style
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,8 @@ class LookLesson:
             looks: dict[str, Mixture] = {
                 name: ((path, 1.0),) for name, path in zip(self.names, self._paths(folder), strict=True)
             }
-            start = model_at_once(NamedPictures(looks, self.names[0]), context)
+            quiet = replace(context, report=silent)  # what there is to say of the pictures was said before
+            start = model_at_once(NamedPictures(looks, self.names[0]), quiet)
         start_from = str(start.path) if start else None
         return train(
             TrainingRequest(self.dataset, self.output, recipe, minutes, start_from=start_from, fresh=fresh), context
@@ -149,7 +150,6 @@ class LookLesson:
 
         for style, path in zip(self.styles, self._paths(folder), strict=True):
             rgb = read_style_picture(style, context, self.area)
-            _warn_plain(style.path, rgb, context)
             if not _holds(path, rgb):
                 write_picture(path, rgb)
 
@@ -188,12 +188,3 @@ def _tell_kept(dataset: Path, context: Context) -> None:
         context.note("--keep: the mask is black in all frames, so nothing is kept", "warning")
     elif mattes and all(read_picture(path).min() >= WHITE for path in mattes):
         context.note("--keep: the mask is white all over, so nothing of the style is learned", "warning")
-
-
-def _warn_plain(picture: Path, rgb: np.ndarray, context: Context) -> None:
-    """Warn if a style picture is too small or too uniform to learn from."""
-    height, width = rgb.shape[:2]
-    if min(height, width) < SMALLEST_SIDE:
-        context.warn_once(f"{picture.name}: {width}x{height} pixels have hardly any texture to learn", picture)
-    elif float(rgb.std((0, 1)).max()) < PLAIN:
-        context.warn_once(f"{picture.name}: it is of one colour, so only that colour can be learned from it", picture)
