@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vidtrans.core.files import digest_of
+
 Features = list[Tensor]  # (N, C, h, w) each
 PARTS = 2  # along each side of a picture
 SMALLEST_PART = 12  # features along a side
@@ -56,6 +58,11 @@ class FeatureMeasure:
     parts: ClassVar[int] = PARTS
     style_weights: tuple[float, ...]  # of the taps
     content_weights: tuple[float, ...]
+
+    @classmethod
+    def weighing(cls) -> str:
+        """Return a digest of what is compared, and with which weights, for the identifier of the measure."""
+        return digest_of([cls.parts, cls.style_weights, cls.content_weights])[:8]
 
     def features(self, pictures: Tensor) -> Features:
         """Return the features at the taps, (N, C, h, w) each, of pictures (N, 3, H, W) in [−1, 1]."""

@@ -73,7 +73,7 @@ class TrainingRun:
         """Train from scratch, a checkpoint or a shorter run; write the model; return its cache entry's metadata."""
         run, monitor, setup, context = self.run, self.monitor, self.setup, self.context
         continued = self._begin()
-        plan = {"folder": str(self.entry.folder), "steps": self.stage.steps, "continued": str(continued or "")}
+        plan = {"folder": str(self.entry.folder), "steps": self.run.total, "continued": str(continued or "")}
         setup.dist.broadcast(plan)
         setup.dist.barrier()
         if not setup.plate and (hint := plate_hint(setup.pairs, setup.dataset, setup.generator_table)):
@@ -172,7 +172,9 @@ class TrainingRun:
                 return
             finally:
                 remove(path)
-            self._began += time.monotonic() - began  # that was no training
+            took = time.monotonic() - began  # that was no training
+            self._began += took
+            self.run.seconds -= took
             self._preview_due *= 2
 
 
