@@ -13,10 +13,15 @@ from clips import moving_frames, scene, write_clip, write_folder
 from directed_clip import halves, lossless
 
 import vidtrans as api
+from vidtrans.config.recipe import look_recipe
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Event, Progress, Stop
+from vidtrans.core.settings import Time
 from vidtrans.data.dataset import Pair, open_dataset
+from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.loading import Loader, keep_weights
+from vidtrans.data.making import make_dataset
+from vidtrans.session import Context
 from vidtrans.video.images.picture import read_picture
 
 pytestmark = pytest.mark.usefixtures("one_thread", "quick_trial", "small_paintings")
@@ -63,6 +68,21 @@ def test_each_frame_is_stored_with_its_matte(kind: str, clip: Path, capsys: Caps
         wanted = cv2.resize(masks[number][..., 0], (48, 32), interpolation=cv2.INTER_AREA)
         assert np.abs(matte.astype(int) - wanted).max() <= 8, number
     assert table["frames"] == COUNT // 2  # mattes are no frames
+
+
+def test_a_part_of_a_clip_has_its_part_of_the_mask(clip: Path) -> None:
+    masks = halves(COUNT, SIZE)
+    recipe = look_recipe(None, {"dataset": {"size": "64", "val_fraction": 0.0}})
+    found = []
+    for first, last, frames in ((9, 17, masks), (9, 17, masks[9:17])):
+        mask = lossless(Path("m.mp4"), frames)
+        spec = DatasetSpec([clip], recipe, start=Time(frame=first), end=Time(frame=last), keep=[mask])
+        make_dataset(spec, Path("part.dataset"), Context(overwrite=True))
+        pairs = open_dataset(Path("part.dataset")).pairs
+        assert [int(pair.inputs[0].stem) for pair in pairs] == list(range(first + 1, last))
+        found.append(mattes(list(pairs)))
+    assert all(np.abs(m.astype(int) - masks[10 + i][..., 0]).max() <= 8 for i, m in enumerate(found[0]))
+    assert all(map(np.array_equal, *found))
 
 
 def test_mattes_are_cropped_and_mirrored_as_their_frames_are(capsys: Capsys) -> None:

@@ -113,18 +113,20 @@ def test_what_is_painted_is_nearer_to_the_source_where_it_is_kept(method: LookMe
     assert apart[True][0] < 0.85 * apart[True][1], apart
 
 
-def test_held_out_content_is_scored_where_it_is_kept(method: LookMethod, tmp_path: Path) -> None:
-    frame = scene(64, 48, 0)
+def test_held_out_frames_are_scored_apart_where_they_are_kept(method: LookMethod, tmp_path: Path) -> None:
+    frame = scene(128, 96, 0)
     write_picture(tmp_path / "f.png", frame)
-    spoiled = frame.copy()
-    spoiled[:, :32] = 255 - scene(64, 48, 9)[:, :32]
+    painted = frame.copy()
+    painted[:, :64] = np.tile(stripes(), (2, 1, 1))[:96]
     scores = {}
-    for name, (first, last) in {"left": (0, 24), "right": (40, 64), "nowhere": (0, 0)}.items():
-        keep = np.zeros((48, 64), np.uint8)
-        keep[:, first:last] = 255
+    for name, columns in {"left": slice(0, 64), "right": slice(64, 128), "nowhere": slice(0, 0)}.items():
+        keep = np.zeros((96, 128), np.uint8)
+        keep[:, columns] = 255
         write_picture(tmp_path / f"{name}.png", keep)
         pair = Pair((tmp_path / "f.png",), tmp_path / "f.png", "val", keep=tmp_path / f"{name}.png")
-        scores[name] = method.validate(lambda _: spoiled[None], PAIRING, [pair])  # type: ignore[arg-type]
+        scores[name] = method.validate(lambda _: painted[None], PAIRING, [pair])  # type: ignore[arg-type]
     assert scores["left"]["content_kept"] > 3 * scores["right"]["content_kept"]
     assert scores["left"]["content"] == scores["nowhere"]["content"]
     assert "content_kept" not in scores["nowhere"]
+    likeness = [scores[name]["feature_likeness"] for name in ("left", "nowhere", "right")]
+    assert likeness[0] < likeness[1] - 0.2 < likeness[2] - 0.4  # what is kept has no part in it

@@ -178,8 +178,8 @@ class LookMethod(TrainingMethod):
         """Return the scores of rendered held-out frames, each a mean.
 
         ``feature_likeness``: 1 − d(output) / d(frame), with d the distance of the critic's features from those of the
-        style picture; ``content``: their distance from those of the frames, and ``content_kept`` where the content is
-        to be kept, if it is anywhere. ``stroke_likeness``: see ``stroke_scores``.
+        style picture; ``content``: their distance from those of the frames. ``stroke_likeness``: see ``stroke_scores``.
+        Where the content is kept it is ``content_kept``, if it is kept anywhere, and no part of ``feature_likeness``.
         """
         found, kept = [], []
         for pair in evenly(pairs, MAX_SCORED):
@@ -189,9 +189,11 @@ class LookMethod(TrainingMethod):
             with torch.no_grad(), autocast(self.device, self.precision):
                 seen, of_input = self.critic.see(signed_output), self.critic.see(frame)
                 manner = _chosen(x[0], self.criticised).manner
-                of_made, of_frame = (float(self.critic.style(s, manner)) for s in (seen, of_input))
+                matte = to_matte(read_picture(pair.keep), self.device.torch) if pair.keep else None
+                where = None if matte is None else 1 - matte
+                of_made, of_frame = (float(self.critic.style(s, manner, where)) for s in (seen, of_input))
                 content = float(self.critic.content(seen, of_input))
-                if pair.keep and (matte := to_matte(read_picture(pair.keep), self.device.torch)).any():
+                if matte is not None and matte.any():
                     kept.append(float(self.critic.content(seen, of_input, matte / matte.mean())))
             strokes = Brushwork.of(output).likeness(_chosen(x[0], self.brushwork))
             found.append((1 - of_made / max(of_frame, 1e-6), strokes, content))
