@@ -30,5 +30,5 @@ class ModelList(Command):
     def describe(self, table: Table) -> str:
         """Return a line for each model and each look."""
         models = [f"{name:20} {path}" for name, path in table["models"].items()]
-        looks = [f"{name:20} a look that ships: --look {name}, without --model" for name in table["looks"]]
+        looks = [f"{name:20} a look that ships: 'vidtrans stylize VIDEO --look {name}'" for name in table["looks"]]
         return "\n".join([*models, *looks, "'vidtrans model formats' lists what else can be used"])
