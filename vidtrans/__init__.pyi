@@ -325,7 +325,7 @@ def list_models(
     report: Report = ...,
     stop: Stop | None = ...,
 ) -> Table:
-    """List the models and the looks that ship, which need no path, only a name."""
+    """List the models and looks that need no path, only a name: models for --model, looks that ship for --look."""
 
 def list_presets(
     *,
@@ -340,6 +340,7 @@ def look(
     *,
     on: Path | Sequence[Path | str] | str = ...,
     crop: str | None = ...,
+    keep: Path | str | None = ...,
     minutes: float | None = ...,
     fresh: bool = ...,
     optimise: bool = ...,
@@ -473,6 +474,7 @@ def run(
     looks: Path | Sequence[Path | str] | str = ...,
     at_once: bool = ...,
     target: Path | str | None = ...,
+    keep: Path | str | None = ...,
     minutes: float | None = ...,
     pairing: str | None = ...,
     temporal: str | None = ...,

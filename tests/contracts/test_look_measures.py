@@ -64,7 +64,7 @@ def test_gradients_bring_a_picture_nearer_to_a_manner(measure: LookMeasure) -> N
     manner, picture = measure.manner(stripes(6)), torch.zeros(1, 3, 64, 64, requires_grad=True)
     optimizer = torch.optim.Adam([picture], 0.05)
     losses = []
-    for _ in range(15):
+    for _ in range(25):
         loss = measure.style(measure.see(picture), manner)
         optimizer.zero_grad()
         loss.backward()
@@ -79,12 +79,33 @@ def test_one_of_several_is_as_if_it_were_alone(measure: LookMeasure) -> None:
     assert float(measure.style(measure.one(measure.see(both), 1), manner)) == pytest.approx(alone, rel=1e-4)
 
 
+def test_only_pixels_with_weight_count(measure: LookMeasure) -> None:
+    """At a distance from the edge of the weights: features see around them."""
+    manner, frame = measure.manner(stripes(4)), signed(scene(96, 96, 3))
+    half, all_of_it = torch.zeros(1, 1, 96, 96), torch.ones(1, 1, 96, 96)
+    half[..., :32] = 1
+    mixed = torch.cat([stripes(4)[..., :64], stripes(9, seed=1)[..., 64:]], 3)
+    seen = measure.see(mixed)
+    whole, inside = float(measure.style(seen, manner)), float(measure.style(seen, manner, half))
+    assert inside < 0.5 * whole
+    assert float(measure.style(seen, manner, all_of_it)) == pytest.approx(whole, rel=1e-3)
+    assert np.isfinite(float(measure.style(seen, manner, 0 * half)))
+    spoiled = torch.cat([frame[..., :64], frame.flip(3)[..., 64:]], 3)
+    seen, of_frame = measure.see(spoiled), measure.see(frame)
+    whole, inside = float(measure.content(seen, of_frame)), float(measure.content(seen, of_frame, half))
+    assert inside < 0.2 * whole
+    assert float(measure.content(seen, of_frame, 3 * all_of_it)) == pytest.approx(3 * whole, rel=1e-4)
+
+
 @pytest.mark.parametrize("size", [(8, 8), (15, 15), (9, 200)])
 def test_pictures_may_be_tiny(measure: LookMeasure, size: tuple[int, int]) -> None:
     tiny = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)) * 2 - 1
     seen = measure.see(tiny)
     assert np.isfinite(float(measure.style(seen, measure.manner(stripes(4)))))
     assert float(measure.content(seen, measure.see(tiny))) == 0
+    where = torch.ones(1, 1, *size)
+    assert np.isfinite(float(measure.style(seen, measure.manner(stripes(4)), where)))
+    assert float(measure.content(seen, measure.see(tiny), where)) == 0
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

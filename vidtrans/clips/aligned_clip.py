@@ -128,7 +128,7 @@ class Mask:
         palette = read_palette(picture_files(path)[0]) if own.is_pictures else None
         if palette is not None and np.ptp(palette.astype(np.int16), axis=1).any():
             text = f"mask {path.name}: its pictures have a palette of colours, which count as grey levels"
-            context.note(f"{text}: write a matte that is white where the style is wanted", "warning")
+            context.note(f"{text}: write a matte of greys", "warning")
         if not same_shape(clip.index, own.index):
             context.note(
                 f"mask {path.name}: it is {own.index.width}x{own.index.height}, "

@@ -13,6 +13,7 @@ from vidtrans.clips.area import Area
 from vidtrans.commands.base import CACHING, NOTHING_GIVEN, Command, Given
 from vidtrans.commands.options import (
     FRESH,
+    KEEP,
     MINUTES,
     MODEL_SUFFIX,
     WHEN_TO_STOP,
@@ -66,6 +67,7 @@ class Look(Command):
             default="all of it",
         ),
     ] = None
+    keep: Annotated[Path | None, KEEP] = None
     minutes: Annotated[float | None, MINUTES] = None
     fresh: Annotated[bool, FRESH] = False
     optimise: Annotated[
@@ -86,7 +88,15 @@ class Look(Command):
             Area.parse(self.crop)
             if len(self.pictures) > 1:
                 raise UsageError("--crop", "it is an area of one picture", "give one picture, or cut them yourself")
-        unread = {"--on": self.on, "--crop": self.crop, "--minutes": self.minutes, "--fresh": self.fresh}
+        if self.keep is not None and not self.on and not self.optimise:
+            raise UsageError("--keep", "it is a mask of a clip to learn on, and there is none", "add --on VIDEO")
+        unread = {
+            "--on": self.on,
+            "--crop": self.crop,
+            "--keep": self.keep,
+            "--minutes": self.minutes,
+            "--fresh": self.fresh,
+        }
         if self.optimise and (names := [name for name, value in unread.items() if value]):
             raise UsageError(names[0], "nothing is learned with --optimise", "leave it out, or --optimise")
         if self.optimise and "steps" in self.given.values:
@@ -143,13 +153,15 @@ class Look(Command):
             raise UsageError(str(videos[0]), why, remedy)
 
     def _lesson(self, context: Context) -> LookLesson:
+        from vidtrans.batch.inputs import counterparts
         from vidtrans.models.look_pictures import look_names
         from vidtrans.training.look_lesson import LookLesson
 
         clips = clips_of(self.on, self.recipe) if self.on else []
         area = Area.parse(self.crop) if self.crop is not None else None
+        masks = counterparts(clips, self.keep, "its mask") if self.keep else []
         output = self._output(look_names(self.pictures))
-        return LookLesson.of(self.pictures, clips, output, self.recipe, context, area)
+        return LookLesson.of(self.pictures, clips, output, self.recipe, context, area, masks)
 
     def _output(self, names: Sequence[str]) -> Path:
         from vidtrans.output.places import refuse_link

@@ -11,7 +11,7 @@ from vidtrans.session import Context
 
 @dataclass(frozen=True)
 class ModelList(Command):
-    """List the models and the looks that ship, which need no path, only a name."""
+    """List the models and looks that need no path, only a name: models for --model, looks that ship for --look."""
 
     def make(self, context: Context) -> Table:
         """Return by name the path of each model, a picture of each look that ships, and a summary of each format."""
@@ -30,5 +30,5 @@ class ModelList(Command):
     def describe(self, table: Table) -> str:
         """Return a line for each model and each look."""
         models = [f"{name:20} {path}" for name, path in table["models"].items()]
-        looks = [f"{name:20} a look that ships: vidtrans stylize VIDEO --look {name}" for name in table["looks"]]
+        looks = [f"{name:20} a look that ships: 'vidtrans stylize VIDEO --look {name}'" for name in table["looks"]]
         return "\n".join([*models, *looks, "'vidtrans model formats' lists what else can be used"])

@@ -26,6 +26,12 @@ FIRST_NUMBER = Option(
     metavar="N",
     default="0, or the numbers of the clip's own pictures",
 )
+KEEP = Option(
+    "A matte of the clip that is learned on, white where its content is kept, such as faces: a video, a picture, or a "
+    "folder. With several clips: one for all, or a folder with a video of each clip's name.",
+    Group.INPUT,
+    metavar="MATTE",
+)
 MINUTES = Option(
     "Training time in minutes instead of --steps: as many as fit, by the speed before and while it trains.",
     Group.TRAINING,

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, NOTHING_GIVEN, Command, Given, parameters_of
 from vidtrans.commands.look import Look
-from vidtrans.commands.options import MINUTES, MODEL_SUFFIX, SEVERAL, TARGET, WHEN_TO_STOP, check_minutes, clips_of
+from vidtrans.commands.options import (
+    KEEP,
+    MINUTES,
+    MODEL_SUFFIX,
+    SEVERAL,
+    TARGET,
+    WHEN_TO_STOP,
+    check_minutes,
+    clips_of,
+)
 from vidtrans.commands.options import output as output_option
 from vidtrans.commands.words import cost_text, count, render_text, timing
 from vidtrans.config.recipe import CHAIN, Recipe, dataset_recipe, look_recipe, render_recipe
@@ -74,6 +83,7 @@ class Run(Command):
         ),
     ] = False
     target: Annotated[Path | None, TARGET] = None
+    keep: Annotated[Path | None, KEEP] = None
     minutes: Annotated[float | None, MINUTES] = None
     recipe: Recipe
     batch: BatchOptions = SEQUENTIAL
@@ -87,6 +97,8 @@ class Run(Command):
             raise UsageError("run", "there is nothing to learn from", "give a VIDEO, or --look PICTURE")
         if self.looks and self.target:
             raise UsageError("--target", "a look is learned from its pictures alone", "leave out --target or --look")
+        if self.keep and not self.looks:
+            raise UsageError("--keep", "it is for looks that are learned from pictures", "add --look PICTURE")
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
@@ -134,7 +146,7 @@ class Run(Command):
         dataset = refuse_link(folder / default_output([named_after]))
         model = refuse_link(folder / f"{base_name(named_after)}{MODEL_SUFFIX}")
         renders = self._renders(model)
-        sources = [*self._learned_on, *self.looks, *self.apply, *([self.target] if self.target else [])]
+        sources = [*self._learned_on, *self.looks, *self.apply, *(path for path in (self.target, self.keep) if path)]
         check_renders(renders, output, sources, self.recipe, context)
         if context.dry_run:
             table = self._forecast(dataset, model, renders, context)
@@ -166,7 +178,7 @@ class Run(Command):
         flags = {("training", "steps"): "--steps", ("pairing", "name"): "--pairing"}
         settings = [(table, key) for table in TRAINED for key in tables.get(table, {})]
         unread = [str(self.video)] if self.video else []
-        unread += [f"--{name}" for name in ("target", "minutes") if getattr(self, name) is not None]
+        unread += [f"--{name}" for name in ("target", "keep", "minutes") if getattr(self, name) is not None]
         unread += [flags.get(setting, f"--set {'.'.join(setting)}") for setting in settings]
         variable = getattr(parameters_of(type(self))["seed"].given, "variable", "")
         if "seed" in self.given.values and variable not in os.environ:  # which may be meant for other commands
@@ -232,7 +244,8 @@ class Run(Command):
         return DatasetSpec(self._learned_on, self.recipe, self.target, extractor=extractor)
 
     def _look(self, model: Path) -> Look:
-        return Look(self.looks, model, on=self._learned_on, minutes=self.minutes, recipe=self.recipe)
+        on, keep = self._learned_on, self.keep
+        return Look(self.looks, model, on=on, keep=keep, minutes=self.minutes, recipe=self.recipe)
 
     def describe(self, table: Table) -> str:
         """Return the report on one clip."""

@@ -122,7 +122,7 @@ def _blocks(grey: np.ndarray) -> np.ndarray:
 
 
 class MotionWeights:
-    """The weights of pixels in the L1 loss, for pairs of a dataset; ``weight``: the most that motion adds to 1.
+    """The weights of pixels in the L1 loss, ``PixelWeights`` of a dataset; ``weight``: the most that motion adds to 1.
 
     ``plates``: for each target in a shot with a still camera, the shot's plate and mean weight.
     """

@@ -13,7 +13,7 @@ from vidtrans.clips.sampling import segment_centres
 from vidtrans.core.events import Progress, Report, Stop
 from vidtrans.core.files import naming_disk_errors, sync_file, sync_folder
 from vidtrans.core.settings import parse_size
-from vidtrans.data.dataset import FrameRecord, Role
+from vidtrans.data.dataset import Dataset, FrameRecord, Role
 from vidtrans.data.full_size import Source, full_size_pictures, with_full_size
 from vidtrans.data.match_search import MatchedSource, keep_apart
 from vidtrans.data.pair_folders import FolderSource
@@ -22,10 +22,12 @@ from vidtrans.data.sources import ClipSource
 from vidtrans.flow.survey import Survey, find_blurred, find_near_duplicates
 from vidtrans.pairing.aligned import Unpaired
 from vidtrans.pairing.base import Pairing
+from vidtrans.store.stages import DatasetStage
 from vidtrans.video.images.picture import encode_png
 
 CHUNK_PICTURES = 50
-EXTRACTED = "extracted"  # ends the name of the folder of pictures that another network made of the frames
+# Endings of the names of folders: of pictures that another network made of the frames, and of mattes.
+EXTRACTED, KEEP = "extracted", "keep"
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,23 @@ class DatasetPlan:
         return [record for record in self.records if record.full]
 
 
+@dataclass(frozen=True)
+class PlannedDataset:
+    """A dataset before its pictures are written."""
+
+    dataset: Dataset
+    plan: DatasetPlan
+    sources: list[Source]
+    settings: DatasetSettings
+    stage: DatasetStage
+
+    def first_pictures(self) -> Iterator[Sequence[np.ndarray]]:
+        """Yield the pictures of the first chunk, frame by frame: picture, guides, extracted picture, target, matte."""
+        first = self.plan.chunks[0]
+        source = self.sources[first[0].source]
+        return iter(source.pictures([r.index for r in first], parse_size(self.settings.size)))
+
+
 def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetSettings) -> DatasetPlan:
     """Return the plan of a dataset: file names and roles of frames, and chunks.
 
@@ -60,7 +79,8 @@ def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetS
             target = f"{folder}.target/{name}" if pairing.needs_target else None
             first, *others = [f"{folder}.{g}/{name}" for g in source.guides] or [f"{folder}/{name}"]
             others += [f"{folder}.{EXTRACTED}/{name}"] if pairing.extraction else []
-            records.append(replace(record, source=number, file=first, target=target, guides=tuple(others)))
+            keep = f"{folder}.{KEEP}/{name}" if isinstance(source, ClipSource) and source.mask else None
+            records.append(replace(record, source=number, file=first, target=target, guides=tuple(others), keep=keep))
     if pairing.needs_target and not pairing.at_source_size:
         records = with_full_size(records, sources, settings)
     for _, own in groupby(records, key=lambda record: record.source):
@@ -161,7 +181,7 @@ def write_pictures(
             for count, (record, pictures) in enumerate(zip(records, rows, strict=True)):
                 stop.check()
                 report(Progress("frames", done + count, plan.num_stored))
-                for name, picture in zip(record.pair_names, pictures, strict=True):
+                for name, picture in zip((*record.pair_names, *record.mattes), pictures, strict=True):
                     _store(folder / name, picture)
             for record, pictures in full_size_pictures(sources[records[0].source], records):
                 stop.check()

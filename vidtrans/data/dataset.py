@@ -5,6 +5,7 @@
       flower/000000.png …  the frames, each stored once, whatever the number of pairs
       flower.target/ …  for pairings with separate targets
       flower.extracted/ …  for pairings whose input another network makes
+      flower.keep/ …  for a look that keeps the content of some parts: grey, white where
       flower.full/, flower.full.target/ …  a few held-out pairs with a separate target, at the source's size
 
 Deleting a picture removes its pairs; deleting one of full size removes only the full-size pair.
@@ -48,6 +49,7 @@ class FrameRecord:
     target: str | None = None
     guides: tuple[str, ...] = ()  # pictures that stand beside the first: of a stack, or extracted
     full: tuple[str, ...] = ()  # source and target at the source's size
+    keep: str | None = None  # the matte of what a look keeps
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -64,7 +66,12 @@ class FrameRecord:
     @property
     def names(self) -> tuple[str, ...]:
         """Return the paths of all stored pictures of the frame; none for a dropped frame."""
-        return (*self.pair_names, *self.full) if self.pair_names else ()
+        return (*self.pair_names, *self.mattes, *self.full) if self.pair_names else ()
+
+    @property
+    def mattes(self) -> tuple[str, ...]:
+        """Return the path of the matte, if the frame has one."""
+        return () if self.keep is None else (self.keep,)
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,7 @@ class Pair:
     ``place``: the pair's number within its ``shot`` (source, shot). ``phase``: the value of the clock input, in [0, 1);
     None for a pairing without a clock. ``domain``: index of the domain in an unpaired dataset, whose pairs are single
     frames; 0 is the source. ``full``: source and target of a held-out pair at the source's size, if they are kept.
+    ``keep``: a grey picture, white where a look keeps the content of the newest input; None: nowhere.
     """
 
     inputs: tuple[Path, ...]
@@ -84,6 +92,12 @@ class Pair:
     phase: float | None = None
     domain: int = 0
     full: tuple[Path, Path] | None = None
+    keep: Path | None = None
+
+    @property
+    def together(self) -> tuple[Path, ...]:
+        """Return the pictures that have the size of the target."""
+        return self.inputs if self.keep is None else (*self.inputs, self.keep)
 
 
 @dataclass(frozen=True)
@@ -148,11 +162,11 @@ class Dataset:
 
 def check_sizes(pairs: Sequence[Pair]) -> None:
     """Raise MediaError if the pictures of a pair differ in size, as after an edit by the user."""
-    together = [(pair.inputs, pair.target) for pair in pairs] + [(p.full[:1], p.full[1]) for p in pairs if p.full]
-    sizes = {path: picture_size(path) for inputs, target in together for path in (*inputs, target)}
-    for inputs, target in together:
+    together = [(pair.together, pair.target) for pair in pairs] + [(p.full[:1], p.full[1]) for p in pairs if p.full]
+    sizes = {path: picture_size(path) for others, target in together for path in (*others, target)}
+    for others, target in together:
         width, height = sizes[target]
-        for path in inputs:
+        for path in others:
             if sizes[path] != (width, height):
                 raise MediaError(
                     str(path),
@@ -251,18 +265,22 @@ def _pairs(dataset: Dataset, present: set[str]) -> list[Pair]:
             used = [records[i] for i in (*step.inputs, step.target)]
             target = records[step.target].target if pairing.needs_target else records[step.target].file
             names = [n for i in step.inputs for n in records[i].inputs]
+            mattes = records[step.inputs[-1]].mattes
             roles = {r.role for r in used}
             if (
                 target is None
                 or len(roles) != 1
                 or not roles <= {"train", "val"}
-                or not present.issuperset({*names, target})
+                or not present.issuperset({*names, *mattes, target})
             ):
                 continue
             inputs = tuple(dataset.folder / n for n in names)
             domain = dataset.sources[shot[0]].get("domain", 0)
             full = _full(dataset.folder, records[step.target], present)
-            found.append(Pair(inputs, dataset.folder / target, used[0].role, shot, place, step.phase, domain, full))
+            keep = dataset.folder / mattes[0] if mattes else None
+            found.append(
+                Pair(inputs, dataset.folder / target, used[0].role, shot, place, step.phase, domain, full, keep)
+            )
     return found
 
 

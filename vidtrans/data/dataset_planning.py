@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
-import numpy as np
-
+from vidtrans.clips.aligned_clip import Mask
 from vidtrans.clips.cut_list import AUTO, OFF, cuts_for_key, with_cuts
 from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.clips.label_maps import SAMPLE, tell_labels, with_found_palette
@@ -16,7 +15,7 @@ from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import base_name, digest_of
 from vidtrans.core.settings import Table, Time, parse_size
-from vidtrans.data.building import DatasetPlan, plan_dataset
+from vidtrans.data.building import PlannedDataset, plan_dataset
 from vidtrans.data.dataset import Dataset, check_pairs
 from vidtrans.data.domains import (
     Domain,
@@ -50,28 +49,12 @@ def default_output(videos: Sequence[Path], domains: Sequence[Domain] = ()) -> Pa
 
 
 @dataclass(frozen=True)
-class PlannedDataset:
-    """A dataset before its pictures are written."""
-
-    dataset: Dataset
-    plan: DatasetPlan
-    sources: list[Source]
-    settings: DatasetSettings
-    stage: DatasetStage
-
-    def first_pictures(self) -> Iterator[Sequence[np.ndarray]]:
-        """Yield the pictures of the first chunk, frame by frame: picture, guides, extracted picture, target."""
-        first = self.plan.chunks[0]
-        source = self.sources[first[0].source]
-        return iter(source.pictures([r.index for r in first], parse_size(self.settings.size)))
-
-
-@dataclass(frozen=True)
 class DatasetSpec:
     """A requested dataset. Raises UsageError if the request is invalid.
 
     ``extractor``: the network that makes a picture of each frame, if the pairing needs one. ``domains``: those of an
     unpaired dataset; ``videos`` lists all their clips too, in the same order. ``start``, ``end``: part of each clip.
+    ``keep``: a mask for each of ``videos``, white where a look keeps the content; none by default.
     """
 
     videos: Sequence[Path]
@@ -81,6 +64,7 @@ class DatasetSpec:
     end: Time | None = None
     extractor: PictureExtractor | None = None
     domains: Sequence[Domain] = ()
+    keep: Sequence[Path] = ()
 
     def __post_init__(self) -> None:
         parse_size(self.settings.size)
@@ -134,6 +118,7 @@ class DatasetSpec:
                 "span": [str(self.start), str(self.end)],
                 "stage": [DatasetStage.id(), SURVEY_VERSION],
                 **({"device": context.device_kind} if self.extractor else {}),
+                **({"keep": [content_digest(context, mask) for mask in self.keep]} if self.keep else {}),
                 **({"domains": self._domain_numbers, "crop_bars": self.settings.crop_bars} if self.domains else {}),
             }
         )
@@ -181,7 +166,8 @@ class DatasetSpec:
         """Open the sources and lay out the frames. Raises UsageError, MediaError."""
         pairing, settings = self.pairing, self.settings
         check_distinct(self.domains, partial(content_digest, context))
-        opened = [self._open(video, context) for video in self.videos]
+        masks: Sequence[Path | None] = self.keep or [None] * len(self.videos)
+        opened = [self._open(video, mask, context) for video, mask in zip(self.videos, masks, strict=True)]
         sources, described = [source for source, _ in opened], [table for _, table in opened]
         maps = (picture for source in sources for picture in source.samples(SAMPLE))
         tell_labels(pairing, self._named_pairing, self.videos[0].name, maps, self._label_maps, context)
@@ -226,8 +212,8 @@ class DatasetSpec:
             clips.append(clip)
         check_clips(clips, [d.name for d in self.domains], parse_size(self.settings.size), context)
 
-    def _open(self, video: Path, context: Context) -> tuple[Source, Table]:
-        """Return a source, and its table in the dataset's index."""
+    def _open(self, video: Path, mask: Path | None, context: Context) -> tuple[Source, Table]:
+        """Return a source with its mask, and its table in the dataset's index."""
         if self._is_pair_folder(video):
             folder = self._pair_folder(video)
             digest = self._source_digest(context, video)
@@ -254,6 +240,7 @@ class DatasetSpec:
             self.pairing.guides,
             self.extractor,
             target_steps=steps,
+            mask=Mask.open(mask, clip, first, stop, context) if mask else None,
         )
         return source, self._describe(clip, other, source, clip)
 
@@ -293,4 +280,5 @@ class DatasetSpec:
             **({"target_steps": digest_of(sorted(source.target_steps.items()))} if source.target_steps else {}),
             "rate": str(timed.index.rate / self.settings.frame_step),
             **({} if self.settings.cuts == AUTO else {"cuts": [s for s in timed.shots if s > 0]}),
+            **({"keep": source.mask.for_key()} if source.mask else {}),
         }

@@ -13,7 +13,6 @@ import numpy as np
 
 from vidtrans.core.machine import cores
 from vidtrans.data.augment import Geometry, crop_size, draw_geometry
-from vidtrans.data.background_plate import MotionWeights
 from vidtrans.data.dataset import Pair
 from vidtrans.data.growing import PictureGrowth, PictureScale
 from vidtrans.flow.history import no_history
@@ -23,6 +22,8 @@ from vidtrans.video.images.picture import picture_size, read_picture
 
 CACHE_BYTES = 1 << 30
 MIN_WORKERS = 2  # threads that make batches
+# Returns the weights of pixels, (1, H, W) float32, of a pair with a geometry, and its transformed target (H, W, 3).
+PixelWeights = Callable[[Pair, Geometry, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Example:
 class TrainingBatch:
     """A batch: ``inputs`` (N, C, H, W) and ``targets`` (N, 3, H, W), uint8, or float32 in [−1, 1].
 
-    ``weights`` (N, 1, H, W) float32: pixel weights of the L1, None if equal. ``examples``: empty for noise.
+    ``weights`` (N, 1, H, W) float32: of pixels, as the method uses them; None without. ``examples``: empty for noise.
     ``whole``: the pictures are untransformed; the device applies the geometries of ``examples``.
     """
 
@@ -145,9 +146,9 @@ class NoiseLoader(Batches):
 class Loader(PictureBatches):
     """Batches of pairs.
 
-    ``plate`` (H, W, 3) uint8: a background plate of the pairs' size, appended to each input; ``motion``: weights of the
-    pixels; ``recurrent``: append an empty history to each input; ``whole``: leave jitter, crop and flip to the device
-    where its result is the same: for pictures at full scale and of one size, a pointwise pairing, and no ``motion``.
+    ``plate`` (H, W, 3) uint8: a background plate of the pairs' size, appended to each input; ``weigh``: makes weights
+    of pixels; ``recurrent``: append an empty history to each input; ``whole``: leave jitter, crop and flip to the
+    device where its result is the same: for pictures at full scale and of one size, a pointwise pairing, no ``weigh``.
     """
 
     def __init__(
@@ -163,15 +164,15 @@ class Loader(PictureBatches):
         flip: bool = False,
         share: range | None = None,
         plate: np.ndarray | None = None,
-        motion: MotionWeights | None = None,
+        weigh: PixelWeights | None = None,
         recurrent: bool = False,
         whole: bool = False,
     ) -> None:
         super().__init__(
             pairs, batch=batch, seed=seed, multiple=multiple, crop=crop, jitter=jitter, flip=flip, share=share
         )
-        self.pairing, self.plate, self.motion, self.recurrent = pairing, plate, motion, recurrent
-        self.whole = whole and len(self.sizes) == 1 and pairing.pointwise and motion is None
+        self.pairing, self.plate, self.weigh, self.recurrent = pairing, plate, weigh, recurrent
+        self.whole = whole and len(self.sizes) == 1 and pairing.pointwise and weigh is None
 
     def indices(self, step: int) -> list[int]:
         """Return the indices of the pairs in the batch of ``step``."""
@@ -185,7 +186,7 @@ class Loader(PictureBatches):
         drawn = [self._draw(indices[k], step * self.batch + k) for k in self.share]
         examples, pictures = zip(*drawn, strict=True)
         inputs, targets, weights = zip(*pictures, strict=True)
-        pixel_weights = None if self.motion is None else np.stack(weights)
+        pixel_weights = None if self.weigh is None else np.stack(weights)
         whole = self.whole and self.growth.at(step).crop == self.crop
         return TrainingBatch(np.stack(inputs), np.stack(targets), pixel_weights, examples, whole)
 
@@ -203,8 +204,15 @@ class Loader(PictureBatches):
         given = with_clock(self.pairing.training_input([place(f) for f in frames], rng), pair.phase)
         given = _extended(given, None if self.plate is None else place(self.plate), self.recurrent)
         target = place(target)
-        weights = self.motion(pair, geometry, target) if self.motion else None
+        weights = self.weigh(pair, geometry, target) if self.weigh else None
         return to_planes(given), to_planes(target), weights
+
+
+def keep_weights(pair: Pair, geometry: Geometry, target: np.ndarray) -> np.ndarray:
+    """Return where a look keeps the content of a pair, ``PixelWeights`` from 0 to 1: its matte; 0 without one."""
+    if pair.keep is None:
+        return np.zeros((1, *target.shape[:2]), np.float32)
+    return to_planes(geometry.apply(read_picture(pair.keep)))[:1] / np.float32(255)
 
 
 def prefetched(make: Callable[[int], TrainingBatch], first: int, stop: int) -> Iterator[TrainingBatch]:

@@ -29,9 +29,9 @@ from vidtrans.core.files import (
 )
 from vidtrans.core.partials import copy
 from vidtrans.core.settings import Table
-from vidtrans.data.building import write_pictures
+from vidtrans.data.building import PlannedDataset, write_pictures
 from vidtrans.data.dataset import INDEX, Dataset, open_dataset, write_index
-from vidtrans.data.dataset_planning import DatasetSpec, PlannedDataset
+from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.full_size import full_size_pictures
 from vidtrans.output.places import check_parents
 from vidtrans.session import Context

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from vidtrans.clips.aligned_clip import describe_sequence, sequence
+from vidtrans.clips.aligned_clip import Mask, describe_sequence, sequence
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import passes, spread_numbers
 from vidtrans.core.errors import MediaError, UsageError
@@ -54,7 +54,7 @@ class ClipSource:
 
     ``target_steps``: frame number → number of its target's frame, without frames that have no target; None: the numbers
     are equal. With ``guides`` the clip is a folder of guides. The ``extractor`` adds one picture per frame. ``bars``
-    are cropped from each picture of a clip without a target.
+    are cropped from each picture of a clip without a target or ``mask``, which adds a matte per frame.
     """
 
     path: Path
@@ -69,6 +69,7 @@ class ClipSource:
     extractor: PictureExtractor | None = None
     bars: Bars = NO_BARS
     target_steps: Mapping[int, int] | None = None
+    mask: Mask | None = None
 
     @property
     def name(self) -> str:
@@ -116,9 +117,9 @@ class ClipSource:
                 yield from (frame.rgb for frame in read_frames(reader, self.index, group))
 
     def pictures(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, ...]]:
-        """Yield the picture, guides, extracted picture and target for each frame of ``numbers`` (increasing).
+        """Yield the picture, guides, extracted picture, target and matte for each frame of ``numbers`` (increasing).
 
-        Each is (H, W, 3) uint8, and all pictures of a frame have one size.
+        Each is (H, W, 3) uint8, the matte (H, W), and all pictures of a frame have one size.
         """
         if any(self.bars):
             yield from self._cropped(numbers, size)
@@ -141,12 +142,23 @@ class ClipSource:
                 yield (resize(picture, *size.of(picture.shape[1], picture.shape[0])),)
 
     def _others(self, numbers: list[int], size: Size) -> Iterator[Generator[np.ndarray, None, None]]:
-        """Yield the streams of extracted pictures and of targets."""
+        """Yield the streams of extracted pictures, of targets and of mattes."""
         if self.extractor is not None:
             yield self._extracted(self.extractor, numbers)
         if self.target is not None and self.target_index is not None:
             steps = [n if self.target_steps is None else self.target_steps[n] for n in numbers]
             yield _pictures_at(open_reader(self.target, FrameFormat(size)), self.target_index, steps)
+        if self.mask is not None:
+            yield self._mattes(self.mask, numbers, size)
+
+    def _mattes(self, mask: Mask, numbers: list[int], size: Size) -> Generator[np.ndarray, None, None]:
+        """Yield the mattes of the frames, (H, W) uint8, stretched to the frames' size."""
+        if self.index.same_size:
+            yield from _mattes_at(mask, numbers, size.of(self.index.width, self.index.height))
+            return
+        files = picture_files(self.path)
+        for number in numbers:
+            yield from _mattes_at(mask, [number], size.of(*picture_size(files[number])))
 
     def _extracted(self, extractor: PictureExtractor, numbers: list[int]) -> Generator[np.ndarray, None, None]:
         """Yield the extractor's pictures of the frames, at its own size, as in a render."""
@@ -174,6 +186,11 @@ def _pictures_at(opened: Reader, index: ClipIndex, numbers: list[int]) -> Genera
     """Yield the pictures of frames in any order."""
     with opened as reader, closing(FrameCursor(lambda first: reader.frames(first, None, index))) as frame_of:
         yield from (frame_of(number).rgb for number in numbers)
+
+
+def _mattes_at(mask: Mask, numbers: list[int], size: tuple[int, int]) -> Generator[np.ndarray, None, None]:
+    with closing(mask.mattes(size, threads=0)) as matte_of:
+        yield from map(matte_of, numbers)
 
 
 def shape_of(index: ClipIndex) -> tuple[int, int]:

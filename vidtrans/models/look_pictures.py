@@ -129,7 +129,7 @@ def _unreadable(look: str, folder: Path) -> UsageError:
         is_mixture = all(is_number(share) for _, share in parts)
         names = [name for name, _ in parts] if is_mixture else parse_names(look, "--look")[0]
     name = next((name for name in names if not is_style(name, folder)), look)
-    if (folder / name).is_dir():
+    if name and (folder / name).is_dir():
         return UsageError(f"--look {name}", "it is a folder", "name a picture in it")
     why = "there is no model, no such picture, and no look of this name"
     return UsageError(f"--look {name}", why, f"{_suggestion(name)}{HINT}; these ship: {', '.join(gallery_looks())}")

@@ -59,7 +59,7 @@ def _unknown_model(name: str) -> ModelError:
     models = [*known_models(), IDENTITY]
     near = nearest_name(name, [*gallery_looks(), *models])
     use = f"use it without --model, as in: vidtrans stylize VIDEO --look {near}"
-    if near == name:
+    if name in gallery_looks():
         return ModelError(f"model '{name}'", "it is a look that ships", use)
     hint = f"did you mean the look '{near}'? {use}; or " if near in gallery_looks() else ""
     hint = f"did you mean '{near}'? " if near in models else hint

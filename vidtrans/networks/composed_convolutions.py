@@ -52,8 +52,9 @@ class BlurredConv(nn.Conv2d):
 
     def composed(self) -> Tensor:
         """Return the kernel of both, (outputs, inputs, 5, 5)."""
-        row = self.weight.new_tensor(BINOMIAL)
-        return _convolved(self.weight, row[:, None] * row)
+        row = torch.tensor(BINOMIAL, device=self.weight.device)
+        with torch.autocast(self.weight.device.type, enabled=False):  # so that it is rounded once
+            return _convolved(self.weight.float(), row[:, None] * row).to(self.weight.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H + 4, W + 4) → (N, outputs, H/2, W/2); the input is padded for both."""
@@ -72,14 +73,30 @@ class DoublingConv(nn.Conv2d):
 
     def composed(self) -> Tensor:
         """Return the kernel of both, (4·outputs, inputs, 3, 3), in the order of ``nn.PixelShuffle``."""
-        reads = self.weight.new_tensor(DOUBLED[self.mode])
-        return torch.einsum("oiyx,pya,qxb->opqiab", self.weight, reads, reads).flatten(0, 2)
+        reads = torch.tensor(DOUBLED[self.mode], device=self.weight.device)
+        with torch.autocast(self.weight.device.type, enabled=False):
+            kernel = torch.einsum("oiyx,pya,qxb->opqiab", self.weight.float(), reads, reads)
+        return kernel.flatten(0, 2).to(self.weight.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) → (N, outputs, 2H, 2W)."""
         weight = self.composed().contiguous(memory_format=_layout(x))
         bias = None if self.bias is None else self.bias.repeat_interleave(4)
-        return F.pixel_shuffle(F.conv2d(F.pad(x, (1,) * 4, mode="replicate"), weight, bias), 2)
+        return F.pixel_shuffle(F.conv2d(_bordered(x), weight, bias), 2)
+
+
+def _bordered(x: Tensor) -> Tensor:
+    """Return (N, C, H, W) with its border repeated around it, (N, C, H + 2, W + 2)."""
+    if not x.is_cpu and torch.are_deterministic_algorithms_enabled():
+        return repeat_border(x)
+    return F.pad(x, (1,) * 4, mode="replicate")
+
+
+def repeat_border(x: Tensor) -> Tensor:
+    """Return ``F.pad(x, (1, 1, 1, 1), mode="replicate")`` whose gradients are deterministic on CUDA."""
+    for side in (-1, -2):
+        x = torch.cat([x.narrow(side, 0, 1), x, x.narrow(side, x.shape[side] - 1, 1)], side)
+    return x
 
 
 def _layout(x: Tensor) -> torch.memory_format:

@@ -158,8 +158,8 @@ class EfficientNetLite(nn.Module, FeatureMeasure):
 
     @classmethod
     def identity(cls) -> str:
-        """Return the network's name with the digest of its weights. Raises as ``find_weights``."""
-        return f"efficientnet-lite{cls.size} {_digest(find_weights(cls.size))}"
+        """Return the network's name with digests of its use and of its weights. Raises as ``find_weights``."""
+        return f"efficientnet-lite{cls.size} {cls.weighing()} {_digest(find_weights(cls.size))}"
 
 
 class Critic(EfficientNetLite):

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vidtrans.core.files import digest_of
+
 Features = list[Tensor]  # (N, C, h, w) each
 PARTS = 2  # along each side of a picture
 SMALLEST_PART = 12  # features along a side
@@ -17,7 +19,10 @@ SHIFTS = 16  # places of a measure's grid, in pixels
 
 
 class LookMeasure(Protocol):
-    """Distances of pictures from a style, and from the content of others. Pictures are (N, 3, H, W) in [−1, 1]."""
+    """Distances of pictures from a style, and from the content of others. Pictures are (N, 3, H, W) in [−1, 1].
+
+    ``where``: the weights of their pixels, (N, 1, H, W), at least 0; None: all are 1.
+    """
 
     def see(self, pictures: Tensor) -> Any:  # noqa: ANN401  (its own)
         """Return the representation of pictures that is compared; gradients flow through it."""
@@ -28,11 +33,14 @@ class LookMeasure(Protocol):
     def one(self, seen: Any, number: int) -> Any:  # noqa: ANN401
         """Return the representation of picture ``number`` from that of several."""
 
-    def style(self, seen: Any, manner: Any) -> Tensor:  # noqa: ANN401
-        """Return the distance of one picture's representation from a style: about 0 to 10, a scalar."""
+    def style(self, seen: Any, manner: Any, where: Tensor | None = None) -> Tensor:  # noqa: ANN401
+        """Return the distance of one picture's representation from a style: about 0 to 10, a scalar.
 
-    def content(self, seen: Any, of_inputs: Any) -> Tensor:  # noqa: ANN401
-        """Return the content distance of pictures from their inputs, a scalar."""
+        It is the distance of the pixels with weight, whatever their number; finite also if none has any.
+        """
+
+    def content(self, seen: Any, of_inputs: Any, where: Tensor | None = None) -> Tensor:  # noqa: ANN401
+        """Return the content distance of pictures from their inputs, a scalar: a mean that ``where`` multiplies."""
 
     @classmethod
     def identity(cls) -> str:
@@ -51,6 +59,11 @@ class FeatureMeasure:
     style_weights: tuple[float, ...]  # of the taps
     content_weights: tuple[float, ...]
 
+    @classmethod
+    def weighing(cls) -> str:
+        """Return a digest of what is compared, and with which weights, for the identifier of the measure."""
+        return digest_of([cls.parts, cls.style_weights, cls.content_weights])[:8]
+
     def features(self, pictures: Tensor) -> Features:
         """Return the features at the taps, (N, C, h, w) each, of pictures (N, 3, H, W) in [−1, 1]."""
         raise NotImplementedError
@@ -68,20 +81,25 @@ class FeatureMeasure:
         with torch.no_grad():
             return [_statistics(f) for f in self.features(picture)]
 
-    def style(self, seen: Features, manner: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
+    def style(self, seen: Features, manner: list[tuple[Tensor, Tensor, Tensor]], where: Tensor | None = None) -> Tensor:
         """Return the weighted sum of the taps' relative squared errors of Gram matrices, means and deviations."""
         total = seen[0].new_zeros((), dtype=torch.float32)
         for weight, features, wanted in zip(self.style_weights, seen, manner, strict=True):
-            for found, target in zip(_statistics(_in_parts(features, self.parts)), wanted, strict=True):
-                total = total + weight * (found - target).square().mean() / target.square().mean()
+            parts, weights, shares = _in_parts(features, self.parts), None, None
+            if where is not None:
+                weights = _in_parts(at_size(where, features), self.parts)
+                shares = weights.mean((1, 2, 3)) / weights.mean().clamp_min(1e-6)
+            for found, target in zip(_statistics(parts, weights), wanted, strict=True):
+                errors = (found - target).square().flatten(1).mean(1) / target.square().mean()
+                total = total + weight * (errors if shares is None else shares * errors).mean()
         return total
 
-    def content(self, seen: Features, of_inputs: Features) -> Tensor:
+    def content(self, seen: Features, of_inputs: Features, where: Tensor | None = None) -> Tensor:
         """Return the weighted sum of the taps' squared distances, normalised per picture so that colours are free."""
         total = seen[0].new_zeros((), dtype=torch.float32)
         for weight, found, wanted in zip(self.content_weights, seen, of_inputs, strict=True):
             if weight:
-                total = total + weight * F.mse_loss(_normalised(found), _normalised(wanted))
+                total = total + weight * weighted_error(_normalised(found), _normalised(wanted), where)
         return total
 
 
@@ -138,11 +156,32 @@ def _in_parts(features: Tensor, parts: int) -> Tensor:
     return rows.unflatten(3, (parts, width)).permute(1, 3, 0, 2, 4).flatten(0, 1)
 
 
-def _statistics(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return Gram matrices (N, C, C), means (N, C) and deviations (N, C)."""
+def weighted_error(found: Tensor, wanted: Tensor, where: Tensor | None) -> Tensor:
+    """Return the mean of squared differences of (N, C, h, w), multiplied by ``where``, (N, 1, H, W), at their size."""
+    if where is None:
+        return F.mse_loss(found, wanted)
+    return (at_size(where, found) * (found - wanted).square()).mean()
+
+
+def at_size(where: Tensor, features: Tensor) -> Tensor:
+    """Return weights of pixels, (N, 1, H, W), averaged to the size of features (N, C, h, w): (N, 1, h, w)."""
+    return F.interpolate(where, features.shape[2:], mode="area")
+
+
+def _statistics(features: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """Return Gram matrices (N, C, C), means (N, C) and deviations (N, C) of features (N, C, h, w).
+
+    With weights, (N, 1, h, w), of guided Gram matrices (Gatys et al., CVPR 2017).
+    """
     flat = features.float().flatten(2)
-    gram = flat @ flat.transpose(1, 2) / flat.shape[2]
-    return gram, flat.mean(2), flat.std(2, correction=0)
+    if weights is None:
+        gram = flat @ flat.transpose(1, 2) / flat.shape[2]
+        return gram, flat.mean(2), flat.std(2, correction=0)
+    shares = weights.flatten(2)
+    shares = shares / shares.sum(2, keepdim=True).clamp_min(1e-6)
+    mean = (shares * flat).sum(2)
+    variance = (shares * (flat - mean[..., None]).square()).sum(2)
+    return (shares * flat) @ flat.transpose(1, 2), mean, (variance + 1e-12).sqrt()  # whose slope is finite at 0
 
 
 def _normalised(features: Tensor) -> Tensor:

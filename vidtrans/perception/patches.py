@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vidtrans.perception.measure import enlarged, in_order, sorted_distance
+from vidtrans.perception.measure import enlarged, in_order, sorted_distance, weighted_error
 
 SIDE, STRIDE = 7, 2  # pixels of a patch, and between two
 SCALES = (1, 2, 4)  # by which pictures are averaged
@@ -42,12 +42,12 @@ class Patches(torch.nn.Module):
         return "patches 1"
 
     def see(self, pictures: Tensor) -> tuple[Projected, list[Tensor]]:
-        """Return for each scale the sorted projections of patches, and the normalised lightness, (N, 1, h, w)."""
+        """Return for each scale the projections of patches, and the normalised lightness, (N, 1, h, w)."""
         exact = enlarged(pictures.float(), SMALLEST)
         projected = []
         for by in SCALES:
             patches = F.unfold(F.avg_pool2d(exact, by), SIDE, stride=STRIDE)
-            projected.append(in_order(self.directions @ patches))
+            projected.append(self.directions @ patches)
         light = (exact * exact.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
         return projected, [_local_contrast(F.avg_pool2d(light, by)) for by in CONTENT_SCALES]
 
@@ -59,19 +59,36 @@ class Patches(torch.nn.Module):
     def manner(self, picture: Tensor) -> Projected:
         """Return the sorted projections of a picture's patches."""
         with torch.no_grad():
-            return self.see(picture)[0]
+            return [in_order(projected) for projected in self.see(picture)[0]]
 
-    def style(self, seen: tuple[Projected, list[Tensor]], manner: Projected) -> Tensor:
-        """Return ``STYLE_SCALE`` times the mean squared distance of the patch distributions, summed over scales."""
+    def style(self, seen: tuple[Projected, list[Tensor]], manner: Projected, where: Tensor | None = None) -> Tensor:
+        """Return ``STYLE_SCALE`` times the mean squared distance of the patch distributions, summed over scales.
+
+        With weights, of the patches whose mean weight is above a half.
+        """
         total = manner[0].new_zeros(())
-        for found, wanted in zip(seen[0], manner, strict=True):
-            total = total + sorted_distance(found, wanted)
+        for by, found, wanted in zip(SCALES, seen[0], manner, strict=True):
+            chosen = found if where is None else found[..., _patch_weights(where, by) > 0.5]
+            if chosen.shape[-1]:
+                total = total + sorted_distance(in_order(chosen), wanted)
         return STYLE_SCALE * total
 
-    def content(self, seen: tuple[Projected, list[Tensor]], of_inputs: tuple[Projected, list[Tensor]]) -> Tensor:
+    def content(
+        self,
+        seen: tuple[Projected, list[Tensor]],
+        of_inputs: tuple[Projected, list[Tensor]],
+        where: Tensor | None = None,
+    ) -> Tensor:
         """Return the mean squared distance of normalised lightness, summed over scales."""
-        distances = [F.mse_loss(found, wanted) for found, wanted in zip(seen[1], of_inputs[1], strict=True)]
+        pairs = zip(seen[1], of_inputs[1], strict=True)
+        distances = [weighted_error(found, wanted, where) for found, wanted in pairs]
         return CONTENT_SCALE * torch.stack(distances).sum()
+
+
+def _patch_weights(where: Tensor, by: int) -> Tensor:
+    """Return the mean weight of each patch, (M,), of one picture averaged by ``by``; ``where`` is (1, 1, H, W)."""
+    small = F.avg_pool2d(enlarged(where, SMALLEST), by)
+    return F.avg_pool2d(small, SIDE, STRIDE).flatten()
 
 
 def _local_contrast(light: Tensor) -> Tensor:

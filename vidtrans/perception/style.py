@@ -47,6 +47,11 @@ def to_signed(picture: np.ndarray, device: torch.device) -> Tensor:
     return planes.to(device).float() / 127.5 - 1
 
 
+def to_matte(picture: np.ndarray, device: torch.device) -> Tensor:
+    """Return a grey picture (H, W, 3) uint8 as weights of pixels, (1, 1, H, W) float32, 0 to 1."""
+    return torch.from_numpy(np.ascontiguousarray(picture[..., 0]))[None, None].to(device).float() / 255
+
+
 @dataclass(frozen=True)
 class Style:
     """A picture's style representation ``manner`` by a measure, and its ``colours`` at each scale, (3, M)."""
@@ -61,14 +66,19 @@ class Style:
         x = to_signed(with_short_side(picture, side), device)
         return cls(measure.manner(x), [F.avg_pool2d(x, by).flatten(2)[0] for by in COLOUR_SCALES])
 
-    def colour_distance(self, output: Tensor, random: torch.Generator) -> Tensor:
+    def colour_distance(self, output: Tensor, random: torch.Generator, where: Tensor | None = None) -> Tensor:
         """Return the sliced Wasserstein distance of colours from the style's: the mean square along random directions.
 
         Bonneel et al., 2015. Summed over averages at each of ``COLOUR_SCALES``. ``output`` is (1, 3, H, W) in [−1, 1].
+        ``where``, (1, 1, H, W): weights; only pixels above a half count.
         """
         directions = F.normalize(torch.randn(DIRECTIONS, 3, generator=random), dim=1).to(output.device)
         total = output.new_zeros(())
         for by, wanted in zip(COLOUR_SCALES, self.colours, strict=True):
-            projected = in_order(directions @ F.avg_pool2d(output, by).flatten(2)[0])
-            total = total + sorted_distance(projected, in_order(directions @ wanted))
+            found = F.avg_pool2d(output, by).flatten(2)[0]
+            if where is not None:
+                found = found[:, F.avg_pool2d(where, by).flatten() > 0.5]
+            if found.shape[1]:
+                projected = in_order(directions @ found)
+                total = total + sorted_distance(projected, in_order(directions @ wanted))
         return total

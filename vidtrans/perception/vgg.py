@@ -67,8 +67,8 @@ class VGG19(nn.Module, FeatureMeasure):
 
     @classmethod
     def identity(cls) -> str:
-        """Return the network's name with the digest of its weights. Raises UsageError if they are not installed."""
-        return f"vgg19 {digest_file(find_vgg(cls.WHAT, cls.INSTEAD)[0])}"
+        """Return the network's name with digests of its use and of its weights. Raises UsageError without weights."""
+        return f"vgg19 {cls.weighing()} {digest_file(find_vgg(cls.WHAT, cls.INSTEAD)[0])}"
 
 
 def find_vgg(what: str, instead: str) -> tuple[Path, str]:

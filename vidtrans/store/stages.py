@@ -161,7 +161,7 @@ class TrainStage(Stage):
     """Checkpoints and the model of a training run."""
 
     name: ClassVar[str] = "train"
-    version: ClassVar[int] = 7
+    version: ClassVar[int] = 8
     dataset: str  # content digest of the dataset
     pairing: Table
     generator: Table
@@ -190,7 +190,7 @@ class InferStage(Stage):
     """A model's raw outputs."""
 
     name: ClassVar[str] = "infer"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     optional: ClassVar[tuple[str, ...]] = ("memory", "extraction", "held")
     source: str
     first: int

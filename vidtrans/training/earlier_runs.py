@@ -111,6 +111,7 @@ def continue_shorter(entry: CacheEntry, stage: TrainStage, run: TrainingState, c
     if run.step == stage.steps:
         return folder  # only the card is another
     run.history.append(stage.steps)
+    run.revisions = []  # their shares are of the time of that run
     run.enough = False
     before = learning_rate(max(0, run.step - 1), run.step, run.model.settings)
     after = learning_rate(run.step, run.total, run.model.settings)

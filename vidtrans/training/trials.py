@@ -52,7 +52,7 @@ def find_budget(setup: TrainingSetup, minutes: float, request: str, at_most: int
     context.note(f"measuring how many steps fit in {count(minutes, 'minute')}")
     budget = TimeBudget(60 * minutes, step_costs(setup.make_run(Path(), 1)), at_most)
     if budget.steps == at_most:
-        context.note(f"limited to {at_most} steps, fewer than fit in {count(minutes, 'minute')} here")
+        context.note(f"limited to {at_most} steps, which fit in {count(minutes, 'minute')} here")
     else:
         context.note(f"{count(minutes, 'minute')}: about {count(budget.steps, 'step')} here")
     if not context.dry_run:

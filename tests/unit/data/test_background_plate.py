@@ -141,7 +141,7 @@ def test_the_weights_of_a_shot_are_1_on_average_and_even_where_the_camera_moves(
     motion = find_motion_weights(dataset, pairs, 4.0)
     known = {p.target for p in pairs if int(p.target.stem) < 24}
     assert set(motion.plates) == known
-    made = Loader(pairs, dataset.pairing, batch=len(pairs), seed=0, multiple=16, motion=motion).make(0)
+    made = Loader(pairs, dataset.pairing, batch=len(pairs), seed=0, multiple=16, weigh=motion).make(0)
     assert made.weights is not None
     assert made.weights.shape == (len(pairs), 1, *made.targets.shape[2:])
     even = np.array([w.min() == w.max() == 1 for w in made.weights])

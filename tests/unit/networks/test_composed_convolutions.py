@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.networks.composed_convolutions import BlurredConv, DoublingConv, TiledConv, fix_kernels, plain
+from vidtrans.networks.composed_convolutions import (
+    BlurredConv,
+    DoublingConv,
+    TiledConv,
+    fix_kernels,
+    plain,
+    repeat_border,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -83,3 +90,8 @@ def test_what_is_rendered_gives_the_same(kind: str, width: int) -> None:
     wanted = network(x)
     fix_kernels(network)
     torch.testing.assert_close(network(x), wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_a_border_is_repeated_as_torch_does() -> None:
+    x = torch.randn(2, 3, 4, 5)
+    assert torch.equal(repeat_border(x), F.pad(x, (1,) * 4, mode="replicate"))

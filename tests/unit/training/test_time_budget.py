@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from made_runs import run_of
 
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Note, Progress, Stop, silent
+from vidtrans.training.earlier_runs import continue_shorter
 from vidtrans.training.loop import train
 from vidtrans.training.time_budget import LEAST_STEPS, REVISED_AT, StepCost, TimeBudget
 from vidtrans.training.training_state import Revision, TrainingState
@@ -109,3 +112,19 @@ def test_a_killed_run_goes_on_with_the_steps_that_its_checkpoint_has(tmp_path: P
             for one, other in zip(whole.model.networks.values(), second.model.networks.values(), strict=True):
                 assert all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
         assert second.history == [100]
+
+
+def test_a_longer_time_for_a_finished_run_is_resolved_anew(tmp_path: Path) -> None:
+    first, notes = run_of(tmp_path / "first", 200), []
+    train(first, silent, Stop(), clock=Clock(first, 2.0), budget=TimeBudget(200.0, EVENLY))
+    finished = SimpleNamespace(
+        stage="train", key="a", folder=first.folder, read=lambda: {"run_key": "k", "steps": first.total}
+    )
+    entry: Any = SimpleNamespace(key="b", cache=SimpleNamespace(entries=lambda: [finished]))
+    stage: Any = SimpleNamespace(name="train", run_key="k", steps=400)
+    context: Any = SimpleNamespace(report=silent, note=notes.append)
+    run = run_of(tmp_path / "second", 400)
+    assert continue_shorter(entry, stage, run, context) == first.folder
+    train(run, silent, Stop(), clock=Clock(run, 2.0), budget=TimeBudget(400.0, EVENLY))
+    assert (run.step, run.seconds, run.history) == (200, 400.0, [100, 200])
+    assert "continuing the finished run of 100 steps" in notes[0]

@@ -16,9 +16,9 @@ from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Note, Progress, Stop, silent
 from vidtrans.training import ADVERSARIAL, health, training_state, trials
 from vidtrans.training.distributed import DistContext
-from vidtrans.training.loop import Diverged, train
+from vidtrans.training.loop import train
 from vidtrans.training.time_budget import TimeBudget
-from vidtrans.training.training_state import TrainingState
+from vidtrans.training.training_state import Diverged, TrainingState
 from vidtrans.training.trials import step_costs
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -27,7 +27,7 @@ UPLOADS_AHEAD = 2  # batches on the device that no step has taken yet
 class DeviceBatch:
     """A batch on the device: ``inputs`` (N, C, H, W) and ``targets`` (N, 3, H, W), float32 in [−1, 1].
 
-    ``weights``: pixel weights of the L1, (N, 1, H, W). ``ready``: on CUDA, the event that marks the end of the upload.
+    ``weights``: of pixels, (N, 1, H, W). ``ready``: on CUDA, the event that marks the end of the upload.
     """
 
     inputs: Tensor

@@ -78,6 +78,7 @@ class TrainingMethod(Protocol):
     """A training method for generators. Subclasses override the defaults that do not fit."""
 
     unpaired: ClassVar[bool] = False  # it learns from domains without pairs, in batches of ``UnpairedLoader``
+    keeps_content: ClassVar[bool] = False  # the weights of pixels are 1 where the input's content is to be kept
     settings: TrainingSettings
     device: Device
     precision: TrainingPrecision
@@ -154,7 +155,7 @@ class TrainingMethod(Protocol):
             lr: The learning rate.
             seed: Seed of all random numbers in the step.
             progress: Share of the run done, 0 to 1.
-            weights: Pixel weights of the L1, (N, 1, H, W).
+            weights: Of pixels, (N, 1, H, W): of the L1, or as ``keeps_content`` says.
             earlier: The two frames right before some of the inputs.
 
         Raises:

@@ -3,7 +3,8 @@
 Johnson et al., "Perceptual Losses for Real-Time Style Transfer and Super-Resolution", ECCV 2016, on the frames of one
 clip; many looks as in Dumoulin et al. (ICLR 2017). Additional losses: the distribution of colours (sliced Wasserstein),
 since Gram matrices leave large flat areas free; and steadiness, along the clip's own motion (Ruder et al., GCPR 2016)
-and under a small synthetic motion with noise, as in ReReVST (Wang et al., TIP 2020).
+and under a small synthetic motion with noise, as in ReReVST (Wang et al., TIP 2020). Parts whose content is kept are
+left out of the style's statistics (guided Gram matrices: Gatys et al., "Controlling Perceptual Factors", CVPR 2017).
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from vidtrans.networks.predicted_style import PredictedStyle
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import STROKE_LEVELS
 from vidtrans.perception import MEASURES, critic_of, load_critic, load_measure, resolve_measure
-from vidtrans.perception.measure import draw_shift, moved
-from vidtrans.perception.style import STROKE_SIDES, Style, middle_of, to_signed, with_short_side
+from vidtrans.perception.measure import draw_shift, moved, weighted_error
+from vidtrans.perception.style import STROKE_SIDES, Style, middle_of, to_matte, to_signed, with_short_side
 from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.method_settings import LookMethodSettings
 from vidtrans.training.methods.augmented_views import AugmentedViewDrawer
@@ -49,6 +50,7 @@ class LookMethod(TrainingMethod):
     """The style method: one generator. Losses of a step: style, content, colour, steadiness."""
 
     columns = ["style", "content", "colour", "steadiness"]  # noqa: RUF012
+    keeps_content = True
 
     def __init__(self, setup: Setup) -> None:
         self.use(setup.settings, setup.device, setup.precision, setup.dist)
@@ -104,11 +106,15 @@ class LookMethod(TrainingMethod):
         weights: Tensor | None = None,
         earlier: PrecedingFrames | None = None,
     ) -> dict[str, float]:
-        """Update the generator. Planes of ``inputs`` select look and stroke size; ``targets``: preceding frames."""
+        """Update the generator. Planes of ``inputs`` select look and stroke size; ``targets``: preceding frames.
+
+        ``weights``: 1 where the content is kept.
+        """
         random = torch.Generator().manual_seed(seed + self.dist.rank)
         with training_step(self.device, self.nondeterministic), tensor_float32(self.precision):
             x, before = self.upload(inputs, targets)
-            losses = self._losses(x, before, random)
+            keep = self.upload(weights)[0] if weights is not None else None
+            losses = self._losses(x, before, random, keep)
             own = self.settings.own(LookMethodSettings)
             weights_of = (own.look_style, 1.0, own.look_colour, own.look_steady)
             total = torch.stack([weight * loss for weight, loss in zip(weights_of, losses, strict=True)]).sum()
@@ -119,13 +125,18 @@ class LookMethod(TrainingMethod):
                 self.average.update(self.generator)
             return dict(zip(self.columns, torch.stack(losses).tolist(), strict=True))
 
-    def _losses(self, inputs: Tensor, earlier: Tensor, random: torch.Generator) -> list[Tensor]:
+    def _losses(
+        self, inputs: Tensor, earlier: Tensor, random: torch.Generator, keep: Tensor | None = None
+    ) -> list[Tensor]:
         """Return style, content, colour and steadiness.
 
         Args:
             inputs: (N, 3 + conditions, H, W).
             earlier: The preceding frames, (N, 3, H, W).
             random: Draws the pictures' shift on the measure's grid, the colour loss's projections, and the view.
+            keep: Where the content is kept, (N, 1, H, W), 0 to 1. Style and colours do not count there; ``look_keep``
+                times the distance from the inputs, of features and of pixels, is added to the content. All other
+                pixels count as they do without it.
         """
         count, frames = len(inputs), inputs[:, :3]
         view = self._draw_view(frames, earlier, random)
@@ -137,14 +148,23 @@ class LookMethod(TrainingMethod):
                 of_inputs = self.measure.see(moved(frames, shift))
             seen = self.measure.see(moved(output, shift))
         self.painted = output.detach()
+        content, outside, shares = self.measure.content(seen, of_inputs), None, torch.ones(count)
+        if keep is not None:
+            of_features = self.measure.content(seen, of_inputs, moved(keep, shift))
+            of_pixels = weighted_error(output, frames, keep)
+            content = content + self.settings.own(LookMethodSettings).look_keep * (of_features + of_pixels)
+            outside = 1 - keep
+            shares = outside.mean((1, 2, 3))
         style, colour = [], []
         for number in range(count):
-            wanted = _chosen(inputs[number], self.styles)
-            style.append(self.measure.style(self.measure.one(seen, number), wanted.manner))
-            colour.append(wanted.colour_distance(output[number : number + 1], random))
+            wanted, one = _chosen(inputs[number], self.styles), slice(number, number + 1)
+            where, moved_where = (None, None) if outside is None else (outside[one], moved(outside[one], shift))
+            of_style = self.measure.style(self.measure.one(seen, number), wanted.manner, moved_where)
+            style.append(shares[number] * of_style)
+            colour.append(shares[number] * wanted.colour_distance(output[one], random, where))
         return [
             torch.stack(style).mean(),
-            self.measure.content(seen, of_inputs),
+            content,
             torch.stack(colour).mean(),
             (view.sure * (view.bring(output) - of_moved).square()).mean(),
         ]
@@ -159,8 +179,9 @@ class LookMethod(TrainingMethod):
 
         ``feature_likeness``: 1 − d(output) / d(frame), with d the distance of the critic's features from those of the
         style picture; ``content``: their distance from those of the frames. ``stroke_likeness``: see ``stroke_scores``.
+        Where the content is kept it is ``content_kept``, if it is kept anywhere, and no part of ``feature_likeness``.
         """
-        found = []
+        found, kept = [], []
         for pair in evenly(pairs, MAX_SCORED):
             given = pair_input(pairing, pair)
             output = engine(given[None])[0]
@@ -168,13 +189,18 @@ class LookMethod(TrainingMethod):
             with torch.no_grad(), autocast(self.device, self.precision):
                 seen, of_input = self.critic.see(signed_output), self.critic.see(frame)
                 manner = _chosen(x[0], self.criticised).manner
-                of_made, of_frame = (float(self.critic.style(s, manner)) for s in (seen, of_input))
+                matte = to_matte(read_picture(pair.keep), self.device.torch) if pair.keep else None
+                where = None if matte is None else 1 - matte
+                of_made, of_frame = (float(self.critic.style(s, manner, where)) for s in (seen, of_input))
                 content = float(self.critic.content(seen, of_input))
+                if matte is not None and matte.any():
+                    kept.append(float(self.critic.content(seen, of_input, matte / matte.mean())))
             strokes = Brushwork.of(output).likeness(_chosen(x[0], self.brushwork))
             found.append((1 - of_made / max(of_frame, 1e-6), strokes, content))
         names = ("feature_likeness", "stroke_likeness", "content")
         means = zip(names, np.mean(found, axis=0).tolist(), strict=True)
-        return {"pairs": len(found)} | {name: round(mean, 4) for name, mean in means}
+        scores = {name: round(mean, 4) for name, mean in means}
+        return {"pairs": len(found)} | scores | ({"content_kept": round(float(np.mean(kept)), 4)} if kept else {})
 
     def describe(self, losses: Mapping[str, float]) -> str:
         """Return the losses for the progress line."""

@@ -36,6 +36,7 @@ SCORE_LABELS = {
         "Likeness of strokes", "Sizes, directions and colours; 0.5 as two halves of a painting.", aim=math.inf
     ),
     "content": Label("Content", "Distance to the content of the frames. Lower is better.", aim=-math.inf),
+    "content_kept": Label("Content kept", "The same where the mask of --keep is white.", aim=-math.inf),
     "horizon": Label("Ten frames on", "PSNR of the tenth frame predicted from own outputs.", "dB", math.inf),
     "patch_distance": Label(
         "Patch distance",

@@ -1,0 +1,219 @@
+"""``vidtrans look --keep``: a mask of the clip that is learned on, and what of it reaches the training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from chain import refuse, said, said_json
+from clips import moving_frames, scene, write_clip, write_folder
+from directed_clip import halves, lossless
+
+import vidtrans as api
+from vidtrans.config.recipe import look_recipe
+from vidtrans.core.errors import Interrupted
+from vidtrans.core.events import Event, Progress, Stop
+from vidtrans.core.settings import Time
+from vidtrans.data.dataset import Pair, open_dataset
+from vidtrans.data.dataset_planning import DatasetSpec
+from vidtrans.data.loading import Loader, keep_weights
+from vidtrans.data.making import make_dataset
+from vidtrans.session import Context
+from vidtrans.video.images.picture import read_picture
+
+pytestmark = pytest.mark.usefixtures("one_thread", "quick_trial", "small_paintings")
+Capsys = pytest.CaptureFixture[str]
+COUNT, SIZE = 24, (96, 64)
+SETTINGS = {
+    "dataset": {"size": "32", "val_block_size": 3, "val_gap": 1},
+    "training": {"crop_size": 32, "look_measure": "patches", "ema_decay": 0.0, "steps": 3},
+}
+QUICK = [f"--set={table}.{key}={value}" for table, values in SETTINGS.items() for key, value in values.items()]
+
+
+@pytest.fixture(autouse=True)
+def ink() -> Path:
+    cv2.imwrite("ink.png", scene(64, 48, 1))
+    return Path("ink.png")
+
+
+@pytest.fixture
+def clip() -> Path:
+    return write_clip(Path("c.mp4"), moving_frames(COUNT, size=SIZE))
+
+
+def mattes(pairs: list[Pair]) -> list[np.ndarray]:
+    return [read_picture(pair.keep)[..., 0] for pair in pairs if pair.keep]
+
+
+@pytest.mark.parametrize("kind", ["video", "folder", "picture"])
+def test_each_frame_is_stored_with_its_matte(kind: str, clip: Path, capsys: Capsys) -> None:
+    masks = halves(COUNT, SIZE)
+    if kind == "video":
+        mask = lossless(Path("m.mp4"), masks)
+    elif kind == "folder":
+        mask = write_folder(Path("m"), masks)
+    else:
+        mask = write_folder(Path(), masks[9:10], ["m.png"]) / "m.png"
+        masks = [masks[9]] * COUNT
+    table = said_json(capsys, "look", "ink.png", "--on", clip, "--keep", mask, "--set=dataset.frame_step=2", *QUICK)
+    pairs = open_dataset(Path("ink.dataset")).pairs
+    found = {int(pair.inputs[0].stem): matte for pair, matte in zip(pairs, mattes(list(pairs)), strict=True)}
+    assert set(found) <= set(range(2, COUNT, 2))
+    assert len(found) >= 8
+    for number, matte in found.items():
+        wanted = cv2.resize(masks[number][..., 0], (48, 32), interpolation=cv2.INTER_AREA)
+        assert np.abs(matte.astype(int) - wanted).max() <= 8, number
+    assert table["frames"] == COUNT // 2  # mattes are no frames
+
+
+def test_a_part_of_a_clip_has_its_part_of_the_mask(clip: Path) -> None:
+    masks = halves(COUNT, SIZE)
+    recipe = look_recipe(None, {"dataset": {"size": "64", "val_fraction": 0.0}})
+    found = []
+    for first, last, frames in ((9, 17, masks), (9, 17, masks[9:17])):
+        mask = lossless(Path("m.mp4"), frames)
+        spec = DatasetSpec([clip], recipe, start=Time(frame=first), end=Time(frame=last), keep=[mask])
+        make_dataset(spec, Path("part.dataset"), Context(overwrite=True))
+        pairs = open_dataset(Path("part.dataset")).pairs
+        assert [int(pair.inputs[0].stem) for pair in pairs] == list(range(first + 1, last))
+        found.append(mattes(list(pairs)))
+    assert all(np.abs(m.astype(int) - masks[10 + i][..., 0]).max() <= 8 for i, m in enumerate(found[0]))
+    assert all(map(np.array_equal, *found))
+
+
+def test_mattes_are_cropped_and_mirrored_as_their_frames_are(capsys: Capsys) -> None:
+    grey = [np.dstack([frame[..., 1]] * 3) for frame in moving_frames(12, size=SIZE)]
+    clip = write_folder(Path("c"), grey)  # which is its own mask
+    said(capsys, 0, "look", "ink.png", "--on", clip, "--keep", clip, *QUICK)
+    dataset = open_dataset(Path("ink.dataset"))
+    given = {"batch": 2, "seed": 3, "multiple": 8, "crop": 24, "jitter": 1.3, "flip": True}
+    loader = Loader(dataset.pairs, dataset.pairing, weigh=keep_weights, **given)
+    seen = set()
+    for step in range(8):
+        batch = loader.make(step)
+        assert batch.weights is not None
+        assert np.array_equal(np.rint(255 * batch.weights[:, 0]), batch.inputs[:, 0])
+        seen |= {(example.geometry.x, example.geometry.mirrored) for example in batch.examples}
+    assert len(seen) > 4
+    bare = keep_weights(Pair((), Path(), "train"), batch.examples[0].geometry, batch.targets[0].transpose(1, 2, 0))
+    assert bare.shape == (1, 24, 24)
+    assert not bare.any()
+
+
+def test_a_changed_mask_is_another_look_and_the_same_one_is_up_to_date(clip: Path, capsys: Capsys) -> None:
+    command = ["look", "ink.png", "--on", clip, *QUICK]
+    said(capsys, 0, *command)
+    bare = Path("ink.safetensors").read_bytes()
+    keep = [*command, "--keep", lossless(Path("m.mp4"), halves(COUNT, SIZE))]
+    assert "other inputs or options" in refuse(capsys, 2, *keep)
+    planned = said_json(capsys, *keep, "--dry-run", "--overwrite")
+    assert planned["steps"] == 3
+    assert not list(Path("ink.dataset").glob("*.keep"))
+    made = said_json(capsys, *keep, "--overwrite")
+    assert not made["cached"]
+    assert made["held_out"]["content_kept"] > 0
+    assert Path("ink.safetensors").read_bytes() != bare
+    assert said_json(capsys, *keep)["cached"]
+    lossless(Path("m.mp4"), halves(COUNT, SIZE, step=2))
+    assert "other inputs or options" in refuse(capsys, 2, *keep)
+
+
+def test_a_stopped_training_goes_on_to_the_same_bytes(clip: Path) -> None:
+    mask = lossless(Path("m.mp4"), halves(COUNT, SIZE))
+    stop = Stop()
+
+    def stop_after_two(event: Event) -> None:
+        if isinstance(event, Progress) and event.unit == "steps" and event.done >= 2:
+            stop.request(130)
+
+    longer = SETTINGS | {"training": SETTINGS["training"] | {"steps": 5}}
+    whole = api.look("ink.png", "whole.safetensors", on=clip, keep=mask, settings=longer, cache_dir="other")
+    with pytest.raises(Interrupted):
+        api.look("ink.png", "m.safetensors", on=clip, keep=mask, settings=longer, report=stop_after_two, stop=stop)
+    again = api.look("ink.png", "m.safetensors", on=clip, keep=mask, settings=longer)
+    assert again["held_out"] == whole["held_out"]
+    assert Path("m.train/losses.csv").read_bytes() == Path("whole.train/losses.csv").read_bytes()
+
+
+def test_a_deleted_matte_drops_its_pair(clip: Path, capsys: Capsys) -> None:
+    command = ["look", "ink.png", "--on", clip, "--keep", lossless(Path("m.mp4"), halves(COUNT, SIZE)), *QUICK]
+    said(capsys, 0, *command)
+    before = open_dataset(Path("ink.dataset"))
+    Path("ink.dataset/c.keep/000003.png").unlink()
+    after = open_dataset(Path("ink.dataset"))
+    assert (after.num_missing, len(after.pairs)) == (1, len(before.pairs) - 1)
+    cv2.imwrite("ink.dataset/c.keep/000004.png", np.zeros((10, 10), np.uint8))
+    assert "000004.png: it is 10x10" in said(capsys, 3, *command, "--steps", 4, "--overwrite")
+
+
+def test_each_of_several_clips_has_the_mask_of_its_name(clip: Path, capsys: Capsys) -> None:
+    write_clip(Path("d.mp4"), moving_frames(12, size=SIZE))
+    Path("masks").mkdir()
+    for name, count, value in (("c", COUNT, 255), ("d", 12, 60)):
+        lossless(Path(f"masks/{name}.mp4"), [np.full((64, 96, 3), value, np.uint8)] * count)
+    both = ("--on", clip, "--on", "d.mp4")
+    said(capsys, 0, "look", "ink.png", *both, "--keep", "masks", *QUICK)
+    kept = [pair.keep for pair in open_dataset(Path("ink.dataset")).pairs if pair.keep]
+    values = {path.parent.name: int(read_picture(path).max()) for path in kept}
+    assert values == {"c.keep": 255, "d.keep": 60}
+    Path("masks/d.mp4").unlink()
+    assert "d.mp4: masks holds no clip with a matching name" in refuse(
+        capsys, 2, "look", "ink.png", *both, "--keep", "masks", *QUICK, "-o", "x.safetensors"
+    )
+    told = said(capsys, 0, "look", "ink.png", *both, "--keep", "masks/c.mp4", *QUICK, "-o", "one.safetensors")
+    assert "mask c.mp4: it has 24 frames, the clip 12: matched by time" in told
+
+
+def test_photographs_of_several_sizes_have_their_own_masks(capsys: Capsys) -> None:
+    sizes = [(64, 48), (80, 64), (48, 64)]
+    write_folder(Path("in"), [scene(*size, seed=i) for i, size in enumerate(sizes)])
+    values = (0, 255, 0)
+    write_folder(Path("m"), [np.full((h, w, 3), v, np.uint8) for (w, h), v in zip(sizes, values, strict=True)])
+    said(capsys, 0, "look", "ink.png", "--on", "in", "--keep", "m", *QUICK)
+    stored = mattes(list(open_dataset(Path("ink.dataset")).pairs))
+    assert [(matte.shape, int(matte.min())) for matte in stored] == [((32, 43), 0), ((32, 40), 255), ((43, 32), 0)]
+
+
+@pytest.mark.parametrize(("value", "says"), [(0, "black in all frames"), (255, "white all over"), (None, "")])
+def test_a_mask_that_keeps_nothing_or_all_is_told(value: int | None, says: str, clip: Path, capsys: Capsys) -> None:
+    mask = halves(1, SIZE)[0] if value is None else np.full((64, 96, 3), value, np.uint8)
+    write_folder(Path(), [mask], ["m.png"])
+    told = said(capsys, 0, "look", "ink.png", "--on", clip, "--keep", "m.png", *QUICK)
+    assert ("warning: --keep" in told) == bool(says)
+    assert says in told
+
+
+def test_a_mask_of_another_length_and_shape_is_made_to_fit_and_that_is_told(clip: Path, capsys: Capsys) -> None:
+    mask = lossless(Path("m.mp4"), halves(10, (48, 48)))
+    told = said(capsys, 0, "look", "ink.png", "--on", clip, "--keep", mask, *QUICK)
+    assert "mask m.mp4: it has 10 frames, the clip 24: matched by time, its last frame is held from frame 10 on" in told
+    assert "mask m.mp4: it is 48x48, the clip 96x64: stretched to fit" in told
+
+
+def test_mistakes_are_one_line_and_leave_nothing_behind(clip: Path, capsys: Capsys) -> None:
+    Path("text").write_text("white where the face is")
+    Path("empty").mkdir()
+    write_folder(Path(), halves(1, SIZE), ["m.png"])
+    look = ("look", "ink.png", "--on", clip, *QUICK)
+    for mask, why in (("none.png", "no such file"), ("text", "not a video"), ("empty", "no pictures")):
+        for more in ((), ("--dry-run",)):
+            assert f"{mask}: {why}" in refuse(capsys, 3, *look, "--keep", mask, *more)
+    assert "add --on VIDEO" in refuse(capsys, 2, "look", "ink.png", "--keep", "m.png")
+    assert "leave it out, or --optimise" in refuse(capsys, 2, "look", "ink.png", "--optimise", "--keep", "m.png")
+    run = ("run", "--apply", clip, "-o", "out.mp4", "--keep", "m.png")
+    assert "add --look PICTURE" in refuse(capsys, 2, *run, clip)
+    assert "nothing is trained with --at-once" in refuse(capsys, 2, *run, "--look", "ink.png", "--at-once")
+    assert not list(Path().glob("*.dataset"))
+    assert not list(Path().glob("*.safetensors"))
+
+
+def test_the_whole_chain_keeps_what_the_mask_shows(clip: Path, capsys: Capsys) -> None:
+    write_folder(Path(), halves(1, SIZE), ["m.png"])
+    made = said_json(capsys, "run", "--look", "ink.png", "--apply", clip, "--keep", "m.png", "-o", "out.mp4", *QUICK)
+    assert made["frames"] == COUNT
+    index = json.loads(Path("out.dataset/dataset.json").read_text())
+    assert all("keep" in record for record in index["frames"] if record["role"] != "dropped")
