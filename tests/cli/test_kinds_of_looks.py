@@ -23,7 +23,7 @@ PICTURE = style_pictures()["stripes"]
 
 
 def norms(name: str) -> tuple[np.ndarray, list[str]]:
-    """Return the predicted norms of a look, as one vector, and what was told of it."""
+    """Predict a look; return its norms as one vector, and the text that the command printed."""
     notes: list[str] = []
 
     def report(event: Event) -> None:

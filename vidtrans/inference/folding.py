@@ -12,12 +12,10 @@ import copy
 import itertools
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from vidtrans.networks.layers import PictureNorm
+from vidtrans.networks.layers import PictureNorm, norm_each_picture
 
 
 def fold_norm(network: nn.Module) -> nn.Module:
@@ -60,8 +58,7 @@ class EachPictureBatchNorm(PictureNorm):
 
 
 def _normed(norm: nn.InstanceNorm2d, x: Tensor) -> Tensor:
-    normed = [F.batch_norm(one, None, None, norm.weight, norm.bias, True, 0.0, norm.eps) for one in x.split(1)]
-    return normed[0] if len(normed) == 1 else torch.cat(normed)
+    return norm_each_picture(x, itertools.repeat((norm.weight, norm.bias)), norm.eps)
 
 
 QUICK: dict[type[nn.InstanceNorm2d], type[nn.InstanceNorm2d]] = {

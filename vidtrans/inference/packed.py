@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from vidtrans.inference.device import Device, Precision
-from vidtrans.networks.composed_convolutions import fix_kernels
 
 # oneDNN's names of the activations.
 ACTIVATIONS: dict[type[nn.Module], str] = {
@@ -85,7 +84,6 @@ def pack(network: nn.Module) -> nn.Module:
 
     The network must be in eval mode, with its weights in their final precision.
     """
-    fix_kernels(network)
     for module in list(network.modules()):
         children = [(n, child) for n, child in module._modules.items() if not isinstance(child, nn.Identity)]
         for (name, child), (name_behind, behind) in pairwise([*children, ("", nn.Identity())]):

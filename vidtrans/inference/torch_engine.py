@@ -25,6 +25,7 @@ from vidtrans.inference.folding import copy_sharing_weights, fold_norm, use_quic
 from vidtrans.inference.network_checks import NetworkChecks
 from vidtrans.inference.packed import can_pack, pack
 from vidtrans.inference.tiles import GlobalLayer, next_tile_side, run_fixed, run_tiled
+from vidtrans.networks.composed_convolutions import fix_kernels
 from vidtrans.networks.init import inner_generator
 from vidtrans.networks.plate_generator import PlateGenerator
 from vidtrans.video.images.picture import resize
@@ -111,6 +112,7 @@ class TorchEngine:
         self._plate = generator.picture if isinstance(generator, PlateGenerator) else None
         self._dtype = torch_dtype(self.precision)
         network: Any = fold_norm(copy_sharing_weights(generator).eval())
+        fix_kernels(network, tiled=device.kind == "cpu")
         self.place, self.device_kind = device.torch, device.kind
         self._memory_format = torch.contiguous_format if self._runs_itself else torch.channels_last
         network = network.to(self.place, self._dtype).to(memory_format=self._memory_format)

@@ -143,11 +143,14 @@ def plain(layer: TiledConv | BlurredConv | DoublingConv) -> nn.Module:
     return nn.Sequential(nn.ReplicationPad2d(1), _conv(layer.composed(), bias, 1), nn.PixelShuffle(2))
 
 
-def fix_kernels(network: nn.Module) -> None:
-    """Replace composed convolutions, in place, by layers whose kernels are computed once. For rendering on a CPU."""
+def fix_kernels(network: nn.Module, *, tiled: bool) -> None:
+    """Replace composed convolutions, in place, by layers whose kernels are computed once, for rendering.
+
+    ``tiled``: also those of ``TiledConv``, which is quicker on a CPU only.
+    """
     for module in list(network.modules()):
         for name, child in module.named_children():
-            if isinstance(child, TiledConv) and child.out_channels <= MOST_TILED:
+            if tiled and isinstance(child, TiledConv) and child.out_channels <= MOST_TILED:
                 setattr(module, name, _Tiles(child))
             elif isinstance(child, BlurredConv | DoublingConv):
                 setattr(module, name, plain(child))

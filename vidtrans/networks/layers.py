@@ -54,6 +54,16 @@ def normalise(channels: int, norm: str) -> list[nn.Module]:
     return [PictureNorm(channels) if norm == "picture" else nn.InstanceNorm2d(channels, affine=norm == "instance")]
 
 
+def norm_each_picture(x: Tensor, affine: Iterable[tuple[Tensor | None, Tensor | None]], eps: float) -> Tensor:
+    """Return pictures (N, C, H, W), each normalised by its own statistics; ``affine``: their scales and shifts, (C,).
+
+    As batch norms of single pictures: an instance norm would copy them all to a channels-first layout on a CPU.
+    """
+    pictures = zip(x.split(1), affine, strict=False)
+    normed = [F.batch_norm(one, None, None, scale, shift, True, 0.0, eps) for one, (scale, shift) in pictures]
+    return normed[0] if len(normed) == 1 else torch.cat(normed)
+
+
 class PictureNorm(nn.InstanceNorm2d):
     """A batch norm that uses each picture's own statistics, as pix2pix's authors render (batch size 1, training mode).
 

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from vidtrans.core.settings import setting
 from vidtrans.networks.composed_convolutions import DoublingConv, TiledConv
-from vidtrans.networks.layers import ReflectPad
+from vidtrans.networks.layers import ReflectPad, norm_each_picture
 
 KERNEL = 9  # of the first and the last layer: a stroke is wider than 3 pixels
 FLAT = 0.08  # standard deviation of a frame, in [−1, 1], at which output and frame are mixed half and half
@@ -100,13 +100,7 @@ class ConditionalNorm(nn.Module):
     def forward(self, x: Tensor, shares: Tensor, stroke: Tensor) -> Tensor:
         """(N, C, H, W) → the same shape. ``shares`` (N, looks) add up to 1; ``stroke`` (N, 1) is in [−1, 1]."""
         scale, shift = affine(self, shares, stroke)
-        # As batch norms of single pictures: an instance norm copies them all, and the conditions need a second pass.
-        eps, enabled = self.norm.eps, torch.backends.cudnn.enabled
-        normed = [
-            torch.batch_norm(picture, scale[n], shift[n], None, None, True, 0.0, eps, enabled)
-            for n, picture in enumerate(x.split(1))
-        ]
-        return normed[0] if len(normed) == 1 else torch.cat(normed)
+        return norm_each_picture(x, zip(scale, shift, strict=True), self.norm.eps)
 
 
 def affine(norm: Any, shares: Tensor, stroke: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401  (it has these tensors)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from vidtrans.training.training_state import Revision, TrainingState
 
@@ -83,10 +82,8 @@ class TimeBudget:
 
     def _expected(self, first: int, stop: int, total: int) -> float:
         """Return the trial's seconds of the steps [first, stop) of ``total``."""
-        ends = [0.0, *(cost.end for cost in self.costs)]
         return sum(
-            max(0.0, min(stop, end * total) - max(first, start * total)) * cost.seconds
-            for (start, end), cost in zip(pairwise(ends), self.costs, strict=True)
+            max(0.0, min(stop, cost.end * total) - max(first, cost.start * total)) * cost.seconds for cost in self.costs
         )
 
     def _limited(self, steps: float) -> int:

@@ -152,13 +152,9 @@ def step_costs(run: TrainingState) -> list[StepCost]:
     for start, end, alone in growth.parts():
         run.loader.growth = alone
         middle = max(start, min(end, turn))
-        shares = [
-            (first, last, progress)
-            for first, last, progress in ((start, middle, 0.0), (middle, end, 1.0))
-            if last > first
-        ]
-        seconds = run.model.dist.mean(_seconds_at_one_size(run, [progress for *_, progress in shares]))
-        costs += [StepCost(first, last, each) for (first, last, _), each in zip(shares, seconds, strict=True)]
+        parts = [part for part in ((start, middle, 0.0), (middle, end, 1.0)) if part[0] < part[1]]
+        seconds = run.model.dist.mean(_seconds_at_one_size(run, [progress for *_, progress in parts]))
+        costs += [StepCost(*part[:2], each) for part, each in zip(parts, seconds, strict=True)]
     run.loader.growth = growth
     return costs
 

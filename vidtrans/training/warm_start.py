@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -19,10 +19,18 @@ from vidtrans.networks.init import complete_settings, inner_generator
 from vidtrans.networks.predicted_style import is_narrower, load_narrower
 from vidtrans.networks.recurrent import RecurrentGenerator
 
-# Generators that may start from a smaller one: whether it is one, how it is loaded, and the setting that is lower.
-SMALLER: dict[str, tuple[Callable[[Table, Table], bool], Callable[[Any, Mapping[str, Tensor]], None], str]] = {
-    "hd": (is_coarser, load_coarser, "enhancers"),
-    "predicted-style": (is_narrower, load_narrower, "channels"),
+
+class Smaller(NamedTuple):
+    """How a generator starts from a smaller one, in which the ``setting`` is lower."""
+
+    is_one: Callable[[Table, Table], bool]
+    load: Callable[[Any, Mapping[str, Tensor]], None]
+    setting: str
+
+
+SMALLER = {
+    "hd": Smaller(is_coarser, load_coarser, "enhancers"),
+    "predicted-style": Smaller(is_narrower, load_narrower, "channels"),
 }
 
 
@@ -41,7 +49,7 @@ def start_with(
     inner: Any = inner_generator(generator)
     weights = inner_generator(model).state_dict()
     if smaller:
-        SMALLER[name][1](inner, weights)
+        SMALLER[name].load(inner, weights)
     else:
         inner.load_state_dict(weights)
     if isinstance(generator, RecurrentGenerator) and isinstance(model, RecurrentGenerator):
@@ -60,11 +68,11 @@ def _check(start: Path, name: str, table: Table, channels: int, plate: bool) -> 
         raise UsageError(f"--from {start}", why, "leave it out, or give a model that 'vidtrans train' made")
     # A model from before a setting was added has that setting's default.
     settings = complete_settings(GENERATORS, its, record.generator["settings"], "generator")
-    is_smaller = SMALLER.get(name)
-    smaller = name == its and is_smaller is not None and is_smaller[0](table, settings)
+    way = SMALLER.get(name)
+    smaller = name == its and way is not None and way.is_one(table, settings)
     if name == its and settings != table and not smaller:
         remedy = "use the same --set generator.KEY=VALUE"
-        remedy += f" (only generator.{is_smaller[2]} may be higher)" if is_smaller else ""
+        remedy += f" (only generator.{way.setting} may be higher)" if way else ""
         raise UsageError(f"--from {start}", f"its generator's settings are {settings}", remedy)
     if bool(record.plate) != plate:
         why = "it has a plate" if record.plate else "it has no plate"
