@@ -128,7 +128,8 @@ class _Reel(nn.Module):
     def forward(self, hands: Tensor) -> Tensor:
         place = _turned(hands).abs() * 2 * (self.pictures.num_embeddings - 1)  # from the clip's start to its end
         before = place.long().clamp(max=self.pictures.num_embeddings - 2)
-        first, second = self.pictures(before), self.pictures(before + 1)
+        # In one lookup: each has a gradient of its own that is as large as all pictures.
+        first, second = self.pictures(torch.stack([before, before + 1]))
         mixed = torch.lerp(first, second, (place - before)[:, None].to(first.dtype))
         return EAGER * self.pictures.num_embeddings * mixed.unflatten(1, (TRACKS, *SPOOL))
 

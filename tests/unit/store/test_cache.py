@@ -101,7 +101,7 @@ GOLDEN = {
     "exposure": "d90da0ec8ba8e3bd",
     "filter": "1deb4ff29de68a31",
     "dataset": "d733031b40c55c63",
-    "train": "c9921a675d895417",
+    "train": "ca651502fa76c0d8",
     "infer": "e47cef642a83c97f",
     "at-once": "72e73a1e3888abed",
     "faults": "69f2f8df71fdabe2",

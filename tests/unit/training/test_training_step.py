@@ -244,13 +244,13 @@ def test_the_average_follows_the_weights_and_takes_the_statistics_as_they_are() 
     values = []
     for value in (2.0, 3.0, 4.0):
         nn.init.constant_(weight, value)
-        average.update(network)
+        average.update()
         values.append(average.network[0].weight.item())  # type: ignore[index]
     first = 0.1 * 1 + 0.9 * 2  # (1 + n) / (10 + n) as long as it is the smaller
     second = 2 / 11 * first + 9 / 11 * 3
     assert values == pytest.approx([first, second, 0.2 * second + 0.8 * 4])
     network(torch.randn(8, 1))
-    average.update(network)
+    average.update()
     assert torch.equal(average.network[1].running_mean, network[1].running_mean)  # type: ignore[index]
 
 

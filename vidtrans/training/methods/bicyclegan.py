@@ -20,11 +20,11 @@ from vidtrans.data.dataset import Pair
 from vidtrans.inference.engine import Engine
 from vidtrans.networks.picture_encoder import CodeDistribution, PictureEncoder, code_planes
 from vidtrans.pairing.base import Pairing
+from vidtrans.training.device.determinism import seed_random
 from vidtrans.training.losses.adversarial import generator_loss
 from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.method_settings import BicycleGANSettings
 from vidtrans.training.methods.micro_batches import MicroBatch, Picture
-from vidtrans.training.methods.network_trainer import autocast
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.picture_codes import diversity, latent_error, mode_seeking_loss
 from vidtrans.training.settings import TrainingSettings
@@ -112,12 +112,12 @@ class BicycleGAN(Pix2Pix):
     def _looks(self, part: MicroBatch) -> Looks:
         """Generate outputs for the target's code and for random codes, in one pass."""
         random = torch.Generator().manual_seed(part.seed or 0)
-        torch.manual_seed(part.seed or 0)  # dropout
+        seed_random(part.seed or 0, self.device)  # dropout
         count = 3 if self.own_weights["mode_seeking"] else 2
         noise, *drawn = (
             torch.randn((len(part.x), self.encoder.size), generator=random).to(part.x.device) for _ in range(count)
         )
-        with autocast(self.device, self.precision):
+        with self.g.autocast():
             found = self.encoder.distribution(part.y)
             planes = code_planes(torch.cat([found.draw(noise), *drawn]), *part.x.shape[2:])
             painted = self._generate(torch.cat([part.x.repeat(count, 1, 1, 1), planes], 1)).float()
@@ -134,7 +134,7 @@ class BicycleGAN(Pix2Pix):
         losses = self.loss(self._context(part, Picture(looks.like, looks.like), judged))
         if judged:
             losses["drawn_gan"] = generator_loss(self.objective, self._judge(part.x, looks.drawn[0]))
-        with autocast(self.device, self.precision):
+        with self.g.autocast():
             losses["latent"] = latent_error(self.encoder, looks.drawn[0], looks.codes[0])
         losses["kl"] = looks.found.divergence()
         if self.own_weights["mode_seeking"]:

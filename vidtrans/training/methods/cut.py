@@ -19,7 +19,6 @@ from vidtrans.networks.init import inner_generator
 from vidtrans.perception import MEASURES, WEIGHTS_PACKAGE, load_measure, resolve_measure
 from vidtrans.training.method_settings import CUTSettings
 from vidtrans.training.methods.base import Setup
-from vidtrans.training.methods.network_trainer import autocast
 from vidtrans.training.methods.unpaired_method import TARGET, Translation, UnpairedMethod
 from vidtrans.training.picture_codes import TargetLook, by_look
 from vidtrans.training.settings import TrainingSettings
@@ -117,7 +116,7 @@ class CUT(UnpairedMethod):
 
     def _painted(self, given: Tensor, look: TargetLook | None) -> tuple[Tensor, list[Tensor]]:
         """Return the outputs, and the features of the inputs."""
-        with autocast(self.device, self.precision):
+        with self.g.autocast():
             if self.eye is None:
                 network: Any = inner_generator(self.generator)
                 output, taps = network.forward_with_taps(given)
@@ -128,7 +127,7 @@ class CUT(UnpairedMethod):
 
     def _features(self, pictures: Tensor) -> list[Tensor]:
         network: Any = inner_generator(self.generator)
-        with autocast(self.device, self.precision):
+        with self.g.autocast():
             found: list[Tensor] = network.taps(pictures) if self.eye is None else self.eye.features(pictures)
             return found
 

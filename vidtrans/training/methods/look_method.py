@@ -122,7 +122,7 @@ class LookMethod(TrainingMethod):
             self.g.backward(total)
             self.g.optimizer_step(lr)
             if self.average:
-                self.average.update(self.generator)
+                self.average.update()
             return dict(zip(self.columns, torch.stack(losses).tolist(), strict=True))
 
     def _losses(
@@ -140,7 +140,7 @@ class LookMethod(TrainingMethod):
         """
         count, frames = len(inputs), inputs[:, :3]
         view = self._draw_view(frames, earlier, random)
-        with autocast(self.device, self.precision):
+        with self.g.autocast():
             both = self.generator.train()(torch.cat([inputs, torch.cat([view.frames, inputs[:, 3:]], 1)])).float()
             output, of_moved = both[:count], both[count:]
             shift = draw_shift(frames.shape[2:], random)

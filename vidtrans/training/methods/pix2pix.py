@@ -20,6 +20,7 @@ from vidtrans.networks.init import inner_generator
 from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.training import ADVERSARIAL, LOSSES, health
 from vidtrans.training.device.captured_step import Body, CapturedStep
+from vidtrans.training.device.determinism import seed_random
 from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.base import TRIPLE_CHANNELS, GeneratorLoss, Judgement, LossContext, PrecedingFrames
 from vidtrans.training.losses.rarity import weigh
@@ -133,7 +134,7 @@ class Pix2Pix(TrainingMethod):
                 row, self.painted = self._step(parts, earlier, rate, judged)
             self.variation_tracker.add(self.painted, y)
             if self.average:
-                self.average.update(self.generator)
+                self.average.update()
             # One transfer a step: each one waits for the device to finish.
             return dict(zip(self.columns, row.tolist(), strict=True))
 
@@ -165,8 +166,8 @@ class Pix2Pix(TrainingMethod):
     def _paint(self, part: MicroBatch) -> Picture:
         """Compute G(x), with the same dropout every time."""
         if part.seed is not None:
-            torch.manual_seed(part.seed)
-        with autocast(self.device, self.precision):
+            seed_random(part.seed, self.device)
+        with self.g.autocast():
             if isinstance(self.generator, RecurrentGenerator):
                 output, anew = self.generator.forward_with_repaint(part.x)
                 painted = anew.float()

@@ -24,6 +24,7 @@ from vidtrans.networks.init import inner_generator
 from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.pairing.base import Pairing
 from vidtrans.training import ADVERSARIAL, health
+from vidtrans.training.device.determinism import seed_random
 from vidtrans.training.losses.adversarial import generator_loss
 from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.losses.structure import structure
@@ -32,7 +33,7 @@ from vidtrans.training.method_settings import UnpairedMethodSettings
 from vidtrans.training.methods.augmented_views import AugmentedViewDrawer
 from vidtrans.training.methods.base import Setup, Stateful, TrainingMethod, training_step
 from vidtrans.training.methods.image_pool import ImagePool
-from vidtrans.training.methods.network_trainer import DiscriminatorTrainer, NetworkTrainer, autocast
+from vidtrans.training.methods.network_trainer import DiscriminatorTrainer, NetworkTrainer
 from vidtrans.training.methods.weight_average import WeightAverage
 from vidtrans.training.picture_codes import TargetLook, latent_error
 from vidtrans.training.settings import TrainingSettings
@@ -150,7 +151,7 @@ class UnpairedMethod(TrainingMethod):
         """
         seed += self.dist.rank
         random = torch.Generator().manual_seed(seed)
-        torch.manual_seed(seed)
+        seed_random(seed, self.device)
         with training_step(self.device, self.nondeterministic), tensor_float32(self.precision):
             x, y = self.upload(inputs, targets)
             losses, fakes = self._update_translators(x, y, lr, random, progress)
@@ -159,8 +160,8 @@ class UnpairedMethod(TrainingMethod):
                 losses[name] = judge.update([(self.pools[name].exchange(fakes[name], random), reals[name], 1.0)], lr)
             self.painted = fakes[TARGET]
             self.variation_tracker.add(self.painted, y[:, :3])
-            for name, average in self.averages.items():
-                average.update(self.networks[name])
+            for average in self.averages.values():
+                average.update()
             # One transfer a step: each one waits for the device to finish.
             row = torch.stack([losses[name] for name in self.columns])
             return dict(zip(self.columns, row.tolist(), strict=True))
@@ -212,9 +213,8 @@ class UnpairedMethod(TrainingMethod):
     def run(self, network: nn.Module, x: Tensor) -> Tensor:
         """Run a network on ``x``, frames without a history, in the run's precision; return its output as float32."""
         painter: Any = network.painter if isinstance(network, RecurrentGenerator) else network
-        with autocast(self.device, self.precision):
-            painted: Tensor = painter(x).float()
-            return painted
+        with self.g.autocast():
+            return painter(x).float()
 
     def _memory(self, judge: str, frames: Tensor, anew: Tensor) -> dict[str, Tensor]:
         """Return a recurrent output's losses: ``memory``, L1 to painted ``anew`` + adversarial; and ``temporal``."""
@@ -224,7 +224,7 @@ class UnpairedMethod(TrainingMethod):
         now, earlier = frames[:, :3], frames[:, 3:6]
         with torch.no_grad():
             past = self._draw_view.history(now, earlier, self.run(network, earlier))
-        with autocast(self.device, self.precision):
+        with self.g.autocast():
             composed = network.compose(anew, torch.cat([now, past], 1)).float()
         memory = (composed - anew).abs().mean() + self.judged(judge, composed)
         return {"memory": memory, "temporal": temporal(composed, past)}
@@ -234,14 +234,14 @@ class UnpairedMethod(TrainingMethod):
         if not self.code_size(self.settings):
             return None
         encoder: Any = self.generator.encoder
-        with autocast(self.device, self.precision):
+        with self.g.autocast():
             found = encoder.distribution(y)
         return TargetLook.draw(found, random)
 
     def _code_losses(self, look: TargetLook, painted: Tensor) -> dict[str, Tensor]:
         """Return the error of the code recovered from an output, and the KL divergence of the targets' codes."""
         encoder: Any = self.generator.encoder
-        with autocast(self.device, self.precision):
+        with self.g.autocast():
             latent = latent_error(encoder, painted, look.code.detach())
         return {"latent": latent, "kl": look.found.divergence()}
 
