@@ -84,7 +84,7 @@ def test_a_method_learns_from_batches_of_domains_and_resumes_to_the_same_bytes(d
 
 def test_a_planned_dataset_is_timed_with_noise(monkeypatch: pytest.MonkeyPatch, domains: Path) -> None:
     monkeypatch.setattr("vidtrans.training.trials.TRIAL_SECONDS", 0.01)
-    assert estimate_training(job(domains, (40, 32)), 10)["estimate"]["seconds"] > 0
+    assert estimate_training(job(domains, (40, 32)), 10_000)["estimate"]["seconds"] > 0
 
 
 def test_operators_are_not_compared_where_memory_is_too_small_and_wrong_ones_are_warned_of_once(
