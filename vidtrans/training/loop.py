@@ -143,7 +143,11 @@ class TrainingRun:
             due.setdefault(step, []).append(self._save_snapshot)
         for step in score_steps(total, settings.val_interval) if self.writer.held_out else ():
             due.setdefault(step, []).append(self._score)
+        due.setdefault(total, []).insert(0, self._begin_to_finish)
         return due
+
+    def _begin_to_finish(self) -> None:
+        self.context.begin("finishing the model")
 
     def _save_snapshot(self) -> None:
         self.writer.save(f"snapshots/{self.run.step:08d}.safetensors")
@@ -209,7 +213,7 @@ def train(
     """
     if run.step:
         report(Note(f"continuing from step {run.step} of {run.total}"))
-    keeper = RunKeeper(run, refresh if refresh and dist.is_main else _nothing, dist, clock)
+    keeper = RunKeeper(run, refresh if refresh and dist.is_main else lambda _: None, dist, clock)
     if budget:
         budget.begin(keeper)
     while _steps_are_revised(keeper, report, stop, milestones, budget):
@@ -272,10 +276,6 @@ def _revise(keeper: RunKeeper, budget: TimeBudget, milestones: Milestones, repor
     if not 0.9 <= total / before <= 1.1:
         in_time = f"in {count(budget.seconds / 60, 'minute')}"
         report(Note(f"at the rate so far {count(total, 'step')} fit {in_time}, not {before:,}"))
-
-
-def _nothing(run: TrainingState) -> None:
-    del run
 
 
 def _detail(run: TrainingState) -> str:
