@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Annotated, Any
 
 from vidtrans.core.errors import UsageError
-from vidtrans.core.events import Note, Report, Stop, silent
+from vidtrans.core.events import Note, Progress, Report, Stop, silent
 from vidtrans.core.machine import check_device_name, device_kind
 from vidtrans.core.parameters import Choices, Group, Option, Range
 from vidtrans.core.registry import unknown_name
@@ -90,6 +90,10 @@ class Context:
     def note(self, text: str, level: str = "info") -> None:
         """Report a message; ``level`` is 'info' or 'warning'."""
         self.report(Note(text, level))
+
+    def begin(self, task: str) -> None:
+        """Report that ``task`` begins, which may take seconds and counts nothing: a terminal shows it until it ends."""
+        self.report(Progress(task, 0, None))
 
     def trim_cache(self) -> None:
         """Delete cache entries until the cache has at most ``cache_limit_gb``; called after the work of a command."""

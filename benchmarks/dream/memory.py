@@ -22,10 +22,10 @@ from benchmarks.clips import LOSSLESS, read_frames
 from benchmarks.store import Store
 from benchmarks.tables import head, row
 from benchmarks.trainings import Contender, equal_steps, learner, shared_options, timed_training
+from vidtrans.core.machine import use_huge_pages
 from vidtrans.core.settings import Table
 from vidtrans.metrics.consistency import Scorer
 from vidtrans.metrics.picture_quality import l1
-from vidtrans.training.set_up import use_huge_pages
 from vidtrans.video.io.encoder import LosslessWriter
 
 SIZE = 128  # pixels, of the short side

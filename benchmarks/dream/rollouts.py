@@ -25,9 +25,9 @@ from benchmarks.clips import LOSSLESS
 from benchmarks.store import Store
 from benchmarks.tables import head, row
 from benchmarks.trainings import Contender, Learn, equal_steps, learner, shared_options, timed_training
+from vidtrans.core.machine import use_huge_pages
 from vidtrans.core.settings import Table
 from vidtrans.metrics.dreams import STRIP_FRAMES
-from vidtrans.training.set_up import use_huge_pages
 from vidtrans.video.images.picture import read_picture, resize, write_picture
 from vidtrans.video.plots.layout import ContactSheet
 

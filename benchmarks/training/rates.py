@@ -29,6 +29,7 @@ from torch.nn import functional as F
 
 from benchmarks import harness
 from vidtrans.core.errors import VidtransError
+from vidtrans.core.machine import use_huge_pages
 from vidtrans.data.loading import TrainingBatch
 from vidtrans.inference.device import Device, resolve_device
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
@@ -37,7 +38,6 @@ from vidtrans.training.device.batch_upload import upload, uploads
 from vidtrans.training.device.captured_step import WARM_UP
 from vidtrans.training.methods.network_trainer import resolve_precisions
 from vidtrans.training.methods.pix2pix import Pix2Pix
-from vidtrans.training.set_up import use_huge_pages
 from vidtrans.training.settings import TrainingSettings
 
 CHANNELS = 1  # of the input, as with preset pix2pix

@@ -31,8 +31,8 @@ from benchmarks.store import Store
 from benchmarks.tables import head, row
 from benchmarks.unpaired.contenders import UNTRAINED, Lab
 from benchmarks.unpaired.scenes import Scene, plan
+from vidtrans.core.machine import use_huge_pages
 from vidtrans.core.settings import Table
-from vidtrans.training.set_up import use_huge_pages
 from vidtrans.video.images.picture import write_picture
 from vidtrans.video.plots.layout import ContactSheet, cell_size
 

@@ -17,8 +17,9 @@ from clips import moving_frames, write_clip
 from vidtrans.cli.console import Console, _log
 from vidtrans.commands import COMMANDS
 from vidtrans.core.costs import add_up, count, estimate
-from vidtrans.core.events import Progress
+from vidtrans.core.events import BatchStatus, Note, Progress
 from vidtrans.core.files import PACKAGE
+from vidtrans.session import Context
 
 Capsys = pytest.CaptureFixture[str]
 
@@ -69,6 +70,24 @@ def test_a_finished_bar_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert console._live is not None
     console.report(Progress("reading a.mp4", 2, 2))
     assert console._live is None
+
+
+def test_a_task_that_counts_nothing_is_shown_without_numbers_until_the_next_event(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, console = screen(monkeypatch), Console()
+    Context(report=console.report).begin("comparing")
+    assert console._live is not None
+    console._live.refresh()
+    assert "comparing" in made.getvalue()
+    assert "0/" not in made.getvalue()
+    console.report(Note("a note"))
+    assert console._live is not None  # it still takes its time
+    console.report(BatchStatus(1, 0, 2, 3, 1.0, None, (("a.mp4", Progress("joining", 0, None)),)))
+    console.report(Progress("training", 1, 2, "steps"))
+    console._live.refresh()
+    assert "1/2" in made.getvalue()
+    console.close()
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,8 @@ def test_learning_rates() -> None:
     assert rates[0] == pytest.approx(0.25, abs=0.01)
     assert all(a > b for a, b in itertools.pairwise(rates[4:]))
     assert 0.02 <= rates[-1] < 0.03
+    for settings in (linear, cosine):  # by the share that is done, where the steps were revised
+        assert learning_rate(30, 60, settings, 0.75) == pytest.approx(learning_rate(45, 60, settings))
 
 
 def test_every_step_of_every_seed_has_random_numbers_of_its_own() -> None:

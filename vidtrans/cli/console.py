@@ -144,7 +144,8 @@ class Console:
                 self._start_live(event)
         if self._live is not None:
             rate = self._rate(event, now)
-            self._live.update(self._task, completed=event.done, total=event.total, detail=event.detail, rate=rate)
+            fields = {"amount": _amount(event), "detail": event.detail, "rate": rate}
+            self._live.update(self._task, completed=event.done, total=event.total, **fields)
             if is_over:  # what comes next may take long before it reports
                 self.close()
                 self._finished = event.task
@@ -160,6 +161,8 @@ class Console:
         items, units = event.nouns
         whole = f"{event.done}/{event.total} {items}{failed}  {event.units} {units}  {event.rate:.1f} {units}/s{left}"
         now = time.monotonic()
+        if self._task is not None:  # the live line of what came before
+            self.close()
         if self._live is None and not sys.stderr.isatty():
             if self._is_due(now, BATCH_INTERVAL_S):
                 self._line(whole)
@@ -184,7 +187,7 @@ class Console:
                 continue
             bar = ProgressBar(max(1, progress.total or 1), min(progress.done, progress.total or 0), 24)
             task = progress.task.removesuffix(name.rpartition("/")[2]).strip() or "begins"
-            table.add_row(f"  {name}", bar, f"{progress.done}/{progress.total or '?'} {progress.unit}", task)
+            table.add_row(f"  {name}", bar, f"{_amount(progress)} {progress.unit}".strip(), task)
         self._live.update(table, refresh=True)
 
     def _is_due(self, now: float, interval_s: float) -> bool:
@@ -206,21 +209,21 @@ class Console:
 
     def _start_live(self, event: Progress) -> None:
         from rich.console import Console as Rich
-        from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
+        from rich.progress import BarColumn, SpinnerColumn, TextColumn
         from rich.progress import Progress as Live
 
         self._live = Live(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
             BarColumn(),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[amount]}", markup=False),
             TextColumn("{task.fields[rate]}", markup=False),
             TextColumn("{task.fields[detail]}", style="dim", markup=False),
             console=Rich(stderr=True),
             transient=True,
         )
         self._live.start()
-        self._task = self._live.add_task(event.task, total=event.total, detail="", rate="")
+        self._task = self._live.add_task(event.task, total=event.total, amount="", detail="", rate="")
 
     def close(self) -> None:
         """End the live line; the next event starts a new one."""
@@ -228,6 +231,13 @@ class Console:
             self._live.stop()
         self._live = self._task = None
         self._name = ""
+
+
+def _amount(event: Progress) -> str:
+    """Return the amount done, and of how much if that is known; "" for a task that counts nothing."""
+    if event.total:
+        return f"{event.done:>{len(str(event.total))}}/{event.total}"
+    return str(event.done) if event.done else ""
 
 
 def _log(text: str) -> None:

@@ -15,7 +15,7 @@ from vidtrans.commands.terminal import Terminal
 from vidtrans.commands.words import count
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import Interrupted, UsageError
-from vidtrans.core.events import Progress, silent
+from vidtrans.core.events import silent
 from vidtrans.core.parameters import FileName, Group, Option, Range
 from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
@@ -70,7 +70,7 @@ class Bench(Command):
             }
             if context.dry_run:
                 return table | {"dry_run": True}
-            context.report(Progress("making a clip", 0, None))
+            context.begin("making a clip")
             clip = write_clip(folder / "bench.mp4", widescreen(max(self.size, SHORT_SIDE)), self.frames)
             benchmark = RenderBenchmark(look, own, device, folder, clip, self.size, self.frames)
             engines, skipped = benchmark.engines(self.slow)

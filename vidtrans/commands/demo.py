@@ -50,7 +50,7 @@ class Demo(Command):
         from vidtrans.data.making import make_dataset
         from vidtrans.output.places import refuse_link
         from vidtrans.stylizing.requested_render import StylizeRequest, stylize
-        from vidtrans.training.requested_training import TrainingRequest, train
+        from vidtrans.training.requested_training import TrainingRequest, import_for_training, train
 
         began = time.monotonic()
         folder = self.output or refuse_link(Path("vidtrans-demo"))
@@ -72,6 +72,7 @@ class Demo(Command):
         if not clip.is_file():
             with write_atomically(clip) as temporary:
                 shutil.copyfile(CLIP, temporary)
+        import_for_training(dataset)
         dataset_table = make_dataset(DatasetSpec([clip], recipe), dataset, context)
         trained = train(TrainingRequest(dataset, model, recipe, self.minutes, at_most=MOST_STEPS), context)
         rendered = stylize(StylizeRequest(clip, (str(model),), render, recipe), context)

@@ -215,11 +215,12 @@ class Run(Command):
         """Make the dataset and train the model; ``cached`` is true if both existed."""
         from vidtrans.data.making import make_dataset
         from vidtrans.stylizing.forecast import check_scene
-        from vidtrans.training.requested_training import TrainingRequest, train
+        from vidtrans.training.requested_training import TrainingRequest, import_for_training, train
         from vidtrans.training.settings import TrainingSettings
 
         if self.looks:
             return self._look(model).make(context)
+        import_for_training(dataset)
         made = make_dataset(self._spec(context), dataset, context)
         if self.recipe.settings("training", TrainingSettings).background_plate and len(self.apply) == 1:
             check_scene(dataset, self.apply[0], model, context)

@@ -63,6 +63,15 @@ def set_up_heap() -> None:
                 ctypes.CDLL(None).mallopt(number, value)
 
 
+def use_huge_pages() -> None:
+    """Let torch put CPU tensors on huge pages, if the system offers them; results are unchanged.
+
+    A step frees and allocates hundreds of megabytes; with 4 kB pages that takes a fifth of U-Net 256's CPU time.
+    Torch reads this variable when it first allocates memory; a value set by the user is kept.
+    """
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+
 def release_cached_memory(device_kind: str) -> None:
     """Return torch's unused cached memory to the device, because cuBLAS and cuDNN cannot use it."""
     import torch  # its caller has

@@ -25,26 +25,30 @@ class PictureScale:
 class PictureGrowth:
     """The scales of a run of ``total`` steps, the smallest first; the last is full size.
 
-    ``share``: the share of the steps before full size, divided evenly among the smaller scales.
+    ``share``: the share of the run before full size, divided evenly among the smaller scales; ``since``: the step at
+    which ``total`` was last changed, and the share of the run that was done then.
     """
 
     scales: tuple[PictureScale, ...]
     share: float = 0.0
     total: int = 1
+    since: tuple[int, float] = (0, 0.0)
 
     @property
     def _starts(self) -> list[int]:
         """Return the step at which each scale begins."""
-        smaller = len(self.scales) - 1
-        return [round(self.total * self.share * k / smaller) for k in range(smaller + 1)] if smaller else [0]
+        smaller, (first, done) = len(self.scales) - 1, self.since
+        whole = (self.total - first) / (1 - done)  # steps of a run at the pace since then
+        starts = [whole * self.share * k / smaller - whole * done for k in range(smaller + 1)] if smaller else [0.0]
+        return [first + round(start) if k else 0 for k, start in enumerate(starts)]
 
     def at(self, step: int) -> PictureScale:
         """Return the scale of ``step``, counted from 0."""
         return self.scales[sum(start <= step for start in self._starts) - 1]
 
-    def of_run(self, total: int) -> PictureGrowth:
-        """Return the growth of a run of ``total`` steps."""
-        return replace(self, total=total)
+    def of_run(self, total: int, since: tuple[int, float] = (0, 0.0)) -> PictureGrowth:
+        """Return the growth of a run of ``total`` steps; for ``since`` see the class."""
+        return replace(self, total=total, since=since)
 
     def parts(self) -> list[tuple[float, float, PictureGrowth]]:
         """Return (start, end, growth) for each scale: its part of the run, as shares, and a growth of it alone."""

@@ -131,7 +131,7 @@ class DreamJob:
             }
 
             def join(path: Path) -> Table:
-                self.context.report(Progress("joining", 0, None))
+                self.context.begin("joining")
                 segments = [store.path(c.number) for c in self.chunks]
                 assembly = replace(self.delivery.assembly(wanted.folder), copied=self._sound())
                 written = assembly.write(segments, path, entry.folder, self.context)

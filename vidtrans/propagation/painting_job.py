@@ -41,7 +41,7 @@ from vidtrans.store.stages import CarryStage, DatasetStage, TrainStage
 from vidtrans.stylizing.forecast import forecast_chain
 from vidtrans.stylizing.made_of import describe
 from vidtrans.stylizing.requested_render import StylizeRequest
-from vidtrans.training.requested_training import TrainingRequest, train
+from vidtrans.training.requested_training import TrainingRequest, import_for_training, train
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
@@ -223,6 +223,7 @@ class PaintingJob:
     def learn(self, preview: Callable[[Path], None] | None = None) -> Path:
         """Train the network; return its file. ``preview`` is called at intervals with the current model file."""
         request, context = self.request, self.context
+        import_for_training(self.dataset)
         with TemporaryDirectory(prefix="vidtrans-") as temporary:
             pairs = self._write_pairs(Path(temporary), self.paint(learned=True))
             make_dataset(DatasetSpec((pairs,), request.recipe), self.dataset, context)

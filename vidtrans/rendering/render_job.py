@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.core.costs import TRIAL_FRAMES, add_up, estimate, without_result
-from vidtrans.core.events import Progress
 from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine, wrong_products_warning
 from vidtrans.models.loaded_model import load_engine
@@ -121,7 +120,7 @@ class RenderJob:
         return table
 
     def _join(self, entries: RenderEntries, wanted: Result, path: Path) -> Table:
-        self.context.report(Progress("joining", 0, None))
+        self.context.begin("joining")
         segments = [entries.store.path(chunk.number) for chunk in entries.written]
         assembly = self.plan.delivery.assembly(wanted.folder)
         return assembly.write(segments, path, entries.store.entry.folder, self.context)

@@ -25,7 +25,7 @@ from vidtrans.models.look_pictures import Mixture, NamedPictures, look_names
 from vidtrans.output.places import refuse_link
 from vidtrans.session import Context
 from vidtrans.training.method_settings import LookMethodSettings
-from vidtrans.training.requested_training import TrainingRequest, train
+from vidtrans.training.requested_training import TrainingRequest, import_for_training, train
 from vidtrans.training.settings import TrainingSettings
 
 FRAMES = PACKAGE / "assets" / "frames"  # what is learned on where no clip is given
@@ -95,6 +95,7 @@ class LookLesson:
     def learn(self, minutes: float | None, context: Context, *, fresh: bool) -> Table:
         """Make the dataset, train the model, and return its report. ``minutes``, ``fresh``: see ``TrainingRequest``."""
         folder = self.dataset / FOLDER
+        import_for_training(self.dataset)
         dataset_table = make_dataset(self.spec(folder), self.dataset, context)
         if self.clips == [FRAMES]:
             context.note("no clip was given with --on: training uses the included pictures, which suit any clip")
@@ -127,6 +128,7 @@ class LookLesson:
             looks: dict[str, Mixture] = {
                 name: ((path, 1.0),) for name, path in zip(self.names, self._paths(folder), strict=True)
             }
+            context.begin("predicting the look")
             quiet = replace(context, report=silent)  # what there is to say of the pictures was said before
             start = model_at_once(NamedPictures(looks, self.names[0]), quiet)
         start_from = str(start.path) if start else None

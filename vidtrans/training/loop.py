@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -26,8 +26,8 @@ from vidtrans.training.monitor import TrainingMonitor
 from vidtrans.training.report.training_page import film_steps
 from vidtrans.training.set_up import TrainingSetup
 from vidtrans.training.stopping import score_steps
-from vidtrans.training.time_budget import TimeBudget
-from vidtrans.training.training_state import Diverged, RunKeeper, TrainingState, batches_of, one_step
+from vidtrans.training.time_budget import Milestones, TimeBudget
+from vidtrans.training.training_state import Diverged, RunKeeper, Task, TrainingState, batches_of, one_step
 from vidtrans.training.trials import TRIAL, seconds_per_step
 
 FIRST_PREVIEW_S = 60.0
@@ -37,8 +37,7 @@ class TrainingRun:
     """One run in a cache entry, with the operators ``exact`` computed in fp32.
 
     ``folder`` holds its previews and its report. ``preview`` is called with a model file of the current state,
-    after ``FIRST_PREVIEW_S`` seconds and then at doubling intervals. ``budget``: of time, which changes the steps as it
-    trains; of several processes, none changes them.
+    after ``FIRST_PREVIEW_S`` seconds and then at doubling intervals. ``budget``: of time, which may change the steps.
     """
 
     def __init__(
@@ -53,8 +52,7 @@ class TrainingRun:
         budget: TimeBudget | None = None,
     ) -> None:
         self.setup, self.entry, self.stage, self.output, self.exact = setup, entry, stage, output, exact
-        self.context = setup.context
-        self._budget = budget if setup.dist.size == 1 else None
+        self.context, self._budget = setup.context, budget
         self.run = setup.make_run(entry.folder, stage.steps)
         self.writer = ModelWriter(setup, entry, stage, self.run, folder)
         self._preview, self._preview_due, self._began = preview, FIRST_PREVIEW_S, time.monotonic()
@@ -73,7 +71,7 @@ class TrainingRun:
         run, monitor, setup, context = self.run, self.monitor, self.setup, self.context
         continued = self._begin()
         plan = {"folder": str(self.entry.folder), "steps": self.run.total, "continued": str(continued or "")}
-        setup.dist.broadcast(plan)
+        setup.dist.broadcast(plan | {"budget": self._budget})
         setup.dist.barrier()
         if not setup.plate and (hint := plate_hint(setup.pairs, setup.dataset, setup.generator_table)):
             context.note(hint)
@@ -137,20 +135,22 @@ class TrainingRun:
             earlier_runs.copy_best(folder, self.entry, run, self.context)
         return folder
 
-    def _milestones(self) -> dict[int, Callable[[TrainingState], None]]:
-        """Return the function to call after each milestone, by its step; of the steps that are known now."""
-        settings, total = self.setup.settings, self.run.total
-        due = self.monitor.milestones()
+    def _milestones(self, total: int) -> dict[int, list[Task]]:
+        """Return the functions to call after each milestone of a run of ``total`` steps, by its step."""
+        settings = self.setup.settings
+        due = self.monitor.milestones(total)
         for step in film_steps(total, settings.snapshots) if settings.snapshots else ():
-            due.setdefault(step, []).append(lambda: self.writer.save(f"snapshots/{self.run.step:08d}.safetensors"))
+            due.setdefault(step, []).append(self._save_snapshot)
         for step in score_steps(total, settings.val_interval) if self.writer.held_out else ():
             due.setdefault(step, []).append(self._score)
+        due.setdefault(total, []).insert(0, self._begin_to_finish)
+        return due
 
-        def call_all(run: TrainingState) -> None:
-            for task in due[run.step]:
-                task()
+    def _begin_to_finish(self) -> None:
+        self.context.begin("finishing the model")
 
-        return dict.fromkeys(due, call_all)
+    def _save_snapshot(self) -> None:
+        self.writer.save(f"snapshots/{self.run.step:08d}.safetensors")
 
     def _score(self) -> None:
         self.writer.score()
@@ -188,9 +188,11 @@ def follow_leader(setup: TrainingSetup) -> None:
         state = load_checkpoint(Path(plan["continued"]), silent)
         assert state is not None, "the main process has just read it"
         run.restore(state)
-        run.history.append(plan["steps"])
+        if run.total != plan["steps"]:  # it is a longer run that continues a finished one
+            run.history.append(plan["steps"])
+            run.revisions = []
     setup.dist.barrier()  # the main process may now replace that checkpoint
-    train(run, silent, setup.context.stop, dist=setup.dist)
+    train(run, silent, setup.context.stop, dist=setup.dist, budget=plan["budget"])
 
 
 def train(
@@ -198,7 +200,7 @@ def train(
     report: Report,
     stop: Stop,
     refresh: Callable[[TrainingState], None] | None = None,
-    milestones: Callable[[], Mapping[int, Callable[[TrainingState], None]]] = dict,
+    milestones: Milestones = lambda _: {},
     dist: DistContext = SINGLE_PROCESS,
     clock: Callable[[], float] = time.monotonic,
     budget: TimeBudget | None = None,
@@ -206,15 +208,15 @@ def train(
     """Train ``run`` to its last step, or until early stopping. Checkpoints and ``refresh`` follow the clock.
 
     ``milestones``: returns the functions to call, by step; called again when a ``budget`` of time changes the steps.
-    ``dist``: of several processes, only the first saves and refreshes. Raises Interrupted (after saving) on a stop
-    request, and Diverged on a loss or weight that is not finite.
+    ``dist``: of several processes, only the first saves, refreshes and resolves the steps again. Raises Interrupted
+    (after saving) on a stop request, and Diverged on a loss or weight that is not finite.
     """
     if run.step:
         report(Note(f"continuing from step {run.step} of {run.total}"))
-    keeper = RunKeeper(run, refresh if refresh and dist.is_main else _nothing, dist, clock)
+    keeper = RunKeeper(run, refresh if refresh and dist.is_main else lambda _: None, dist, clock)
     if budget:
-        budget.begin(run)
-    while _steps_are_revised(keeper, report, stop, milestones(), budget):
+        budget.begin(keeper)
+    while _steps_are_revised(keeper, report, stop, milestones, budget):
         pass
     keeper.end()
 
@@ -223,11 +225,12 @@ def _steps_are_revised(
     keeper: RunKeeper,
     report: Report,
     stop: Stop,
-    milestones: Mapping[int, Callable[[TrainingState], None]],
+    milestones: Milestones,
     budget: TimeBudget | None,
 ) -> bool:
     """Train to the last step, or until early stopping; return True, early, after the ``budget`` changed the steps."""
     run, dist = keeper.run, keeper.dist
+    due = milestones(run.total)
     for batch in batches_of(run, run.step, run.step if run.enough else run.total):
         _stop_if_asked(run, stop, dist, keeper.refresh)
         losses = one_step(run, batch)
@@ -239,14 +242,15 @@ def _steps_are_revised(
         report(Progress("training", run.step, run.total, "steps", _detail(run), counted=True))
         if run.step % health.EVERY == 0:
             _check_health(run, report)
-        if run.step in milestones:
-            milestones[run.step](run)
+        for task in due.get(run.step, ()):
+            keeper.do(task)
         if dist.any(run.enough):
             break
         keeper.count_time()
-        if budget is not None and budget.is_due(run):
-            _revise(run, budget, report)
-            keeper.save()
+        if budget is not None and dist.any(dist.is_main and budget.is_due(keeper)):
+            _revise(keeper, budget, milestones, report)
+            if dist.is_main:
+                keeper.do(keeper.save)
             return True
         keeper.save_and_show_if_due()
     return False
@@ -261,16 +265,17 @@ def _stop_if_asked(run: TrainingState, stop: Stop, dist: DistContext, refresh: C
         raise Interrupted(stop.exit_status or Interrupted().exit_status)
 
 
-def _revise(run: TrainingState, budget: TimeBudget, report: Report) -> None:
-    """Resolve the steps again, and say so if they differ by more than a tenth."""
-    before, total = run.total, budget.revise(run)
+def _revise(keeper: RunKeeper, budget: TimeBudget, milestones: Milestones, report: Report) -> None:
+    """Resolve the steps again, in all processes alike, and say so if they differ by more than a tenth."""
+    run, dist = keeper.run, keeper.dist
+    sent = dist.broadcast({"revision": budget.resolve(keeper, milestones)} if dist.is_main else None)
+    assert isinstance(sent, dict), "the main process has just sent it"
+    before, total = run.total, sent["revision"].total
+    run.revise(sent["revision"])
+    budget.begin(keeper)
     if not 0.9 <= total / before <= 1.1:
         in_time = f"in {count(budget.seconds / 60, 'minute')}"
         report(Note(f"at the rate so far {count(total, 'step')} fit {in_time}, not {before:,}"))
-
-
-def _nothing(run: TrainingState) -> None:
-    del run
 
 
 def _detail(run: TrainingState) -> str:

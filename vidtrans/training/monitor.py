@@ -27,7 +27,7 @@ from vidtrans.training.report.training_page import (
     write_report,
 )
 from vidtrans.training.stopping import best_of
-from vidtrans.training.training_state import TrainingState
+from vidtrans.training.training_state import Task, TrainingState
 from vidtrans.training.validation import apply, evenly, pair_input
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.plots.chart import Chart, ChartCurve, Colour
@@ -73,11 +73,10 @@ class TrainingMonitor:
                 if int(file.stem) > self.run.step:
                     remove(file)
 
-    def milestones(self) -> dict[int, list[Callable[[], object]]]:
-        """Return the functions to call after each milestone, by its step."""
-        total = self.run.total
+    def milestones(self, total: int) -> dict[int, list[Task]]:
+        """Return the functions to call after each milestone of a run of ``total`` steps, by its step."""
         filmed = film_steps(total, max(8, min(FILM_PICTURES, total // STEPS_PER_PICTURE)))
-        due: dict[int, list[Callable[[], object]]] = {step: [self._add_to_film] for step in filmed}
+        due: dict[int, list[Task]] = {step: [self._add_to_film] for step in filmed}
         for step in sheet_steps(total):
             due.setdefault(step, []).append(self._add_to_timeline)
         return due

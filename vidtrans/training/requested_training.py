@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidtrans.config.recipe import Recipe
+from vidtrans.core.concurrency.threads import import_in_background
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import digest_of
-from vidtrans.core.machine import is_distributed
+from vidtrans.core.machine import is_distributed, use_huge_pages
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Dataset, open_dataset
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
@@ -79,6 +80,13 @@ def train(request: TrainingRequest, context: Context, preview: Callable[[Path], 
 
             follow_leader(run.set_up(context, dist))
         return {}
+
+
+def import_for_training(dataset: Path) -> None:
+    """Import what training needs in the background, while the frames of ``dataset`` are read, unless it exists."""
+    if not dataset.exists():
+        use_huge_pages()
+        import_in_background("torch._dynamo")  # which optimizers import, and which takes as long as torch itself
 
 
 def finished_model(request: TrainingRequest, dataset: Dataset, pictures: str, context: Context) -> Table | None:
@@ -189,15 +197,18 @@ def _train(
 ) -> Table:
     """Train if the model does not exist, in a single process or the first of several, and return the report."""
     began, request, output = time.monotonic(), run.request, run.output
+    context.begin(f"reading {run.dataset.folder.name}")
     pictures = dataset_digest(context, run.dataset)
     result = replace(run.result(context, pictures), began=began)
     if (existing := run.finished(result)) is not None:
         if dist:
             dist.broadcast(None)
         return existing
+    context.begin("loading PyTorch")
     from vidtrans.training.distributed import SINGLE_PROCESS
     from vidtrans.training.trials import estimate_training, find_budget, wrong_operators
 
+    context.begin("preparing the training")
     extractor = run.extractor(context)
     setup = run.set_up(context, dist if dist and not context.dry_run else SINGLE_PROCESS)
     budget = find_budget(setup, request.minutes, result.request, request.at_most) if request.minutes else None
@@ -207,6 +218,7 @@ def _train(
     from vidtrans.training.loop import TrainingRun
 
     exact = wrong_operators(setup)
+    context.begin("preparing the training")
     stage = setup.stage(total, pictures, request.fresh, exact)
     entry = context.cache.entry(stage.name, stage.key)
     with entry.locked():

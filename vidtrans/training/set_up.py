@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
+from vidtrans.core.machine import use_huge_pages
 from vidtrans.core.registry import Entry, Registry
 from vidtrans.core.settings import Table, to_table
 from vidtrans.data.augment import crop_size
@@ -25,7 +25,7 @@ from vidtrans.inference.device import resolve_device
 from vidtrans.models.model_file import both_ways
 from vidtrans.models.model_record import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
-from vidtrans.networks.init import build_discriminator, build_generator, complete_settings, initialise
+from vidtrans.networks.init import build_discriminator, build_generator, complete_settings, initialise, inner_generator
 from vidtrans.pairing.base import pairing_record
 from vidtrans.pairing.next_frame import picture_channels
 from vidtrans.rendering.scene import placeholder_plate, require_background_plate
@@ -39,10 +39,12 @@ from vidtrans.training.methods.network_trainer import resolve_precisions
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.training_batches import check_method, fit_clock, longest_shot, rollout_pool, unpaired_batches
 from vidtrans.training.training_state import TrainingState
-from vidtrans.training.unpaired.unpaired_colours import ColourMaps, maps_between, start_with_colours
 from vidtrans.training.validation import evenly
 from vidtrans.training.warm_start import start_with
 from vidtrans.video.images.picture import read_picture
+
+if TYPE_CHECKING:
+    from vidtrans.training.unpaired.unpaired_colours import ColourMaps
 
 # BatchNorm statistics are averages over at most this many training pictures.
 NORM_PICTURES = 64
@@ -200,7 +202,9 @@ class TrainingSetup:
         """Build the recipe's generator, initialised or with the weights of ``--from``; see ``methods.base.Setup``."""
         generator = self.build(reverse=reverse)
         self.initialise(generator, number)
-        if self.picture_size is None:
+        if self.picture_size is None and getattr(inner_generator(generator), "starts_with_colours", False):
+            from vidtrans.training.unpaired.unpaired_colours import start_with_colours
+
             start_with_colours(generator, self.colours, reverse=reverse)
         starts = both_ways(self.start) if self.start else []
         for start in starts[1:] if reverse else starts[:1]:
@@ -211,7 +215,11 @@ class TrainingSetup:
     @cached_property
     def colours(self) -> ColourMaps | None:
         """The colour maps to the target domain and back; None for paired or only planned datasets."""
-        return maps_between(self.dataset) if self.dataset.domains and self.picture_size is None else None
+        if not self.dataset.domains or self.picture_size is not None:
+            return None
+        from vidtrans.training.unpaired.unpaired_colours import maps_between  # imports SciPy: a fifth of a second
+
+        return maps_between(self.dataset)
 
     @property
     def recolour(self) -> Callable[[np.ndarray], np.ndarray] | None:
@@ -282,15 +290,6 @@ class TrainingSetup:
             "device": self.device.kind,
             "precision": self.precision,
         }
-
-
-def use_huge_pages() -> None:
-    """Let torch put CPU tensors on huge pages, if the system offers them; results are unchanged.
-
-    A step frees and allocates hundreds of megabytes; with 4 kB pages that takes a fifth of U-Net 256's CPU time.
-    Torch reads this variable when it first allocates memory; a value set by the user is kept.
-    """
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
 def _network(registry: Registry[Entry], name: str, table: Table, kind: str) -> Table:

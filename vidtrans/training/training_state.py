@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import math
+import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,15 +27,21 @@ from vidtrans.training.feedback.rollout_pool import RolloutPool
 from vidtrans.training.methods.base import TrainingMethod
 from vidtrans.training.settings import TrainingSettings
 
+Task = Callable[[], object]
+
 COSINE_FLOOR = 0.02  # of the learning rate, at the end of a cosine schedule
 
 
 class Revision(NamedTuple):
-    """The number of steps of a run with a budget of time, resolved again at a ``step``, after a ``share`` of it."""
+    """The number of steps of a run with a budget of time, resolved again at a ``step``, after a ``share`` of it.
+
+    ``progress``: the share of the run's schedules that is done then; the remaining steps take the rest.
+    """
 
     step: int
     total: int
     share: float
+    progress: float
 
 
 @dataclass
@@ -68,6 +75,12 @@ class TrainingState:
         """Return the number of steps."""
         return self.history[-1]
 
+    @property
+    def progress(self) -> float:
+        """Return the share of the schedules that is done, 0 to 1; a revision changes their pace, never their value."""
+        step, done = (self.revisions[-1].step, self.revisions[-1].progress) if self.revisions else (0, 0.0)
+        return done + (1 - done) * (self.step - step) / (self.total - step)
+
     def save(self) -> bool:
         """Write a checkpoint and return True; if a weight is not finite, keep the last checkpoint and return False."""
         if not self.model.is_finite():
@@ -96,14 +109,19 @@ class TrainingState:
         self.step, self.rows, self.history = int(state["step"]), state["rows"].tolist(), list(state["history"])
         self.scores, self.warnings, self.enough = state["scores"], state["warnings"], state["enough"]
         self.seconds, self.revisions = state["seconds"], [Revision(*values) for values in state["revisions"]]
-        # As it was planned: a run that is asked for more steps goes on at full size.
-        self.loader.growth = self.loader.growth.of_run(self.history[0])
+        self._plan_growth()
 
     def revise(self, revision: Revision) -> None:
-        """Change the number of steps, and with it the schedules that depend on it."""
+        """Change the number of steps, and with it the pace of the schedules that depend on it."""
         self.history[-1] = revision.total
         self.revisions.append(revision)
-        self.loader.growth = self.loader.growth.of_run(self.history[0])
+        self._plan_growth()
+
+    def _plan_growth(self) -> None:
+        """Plan the sizes of the pictures; a run that is asked for more steps goes on at full size."""
+        growth, revisions = self.loader.growth, self.revisions if len(self.history) == 1 else []
+        since = (revisions[-1].step, revisions[-1].progress) if revisions else (0, 0.0)
+        self.loader.growth = growth.of_run(self.history[0], since)
 
     def losses_csv(self) -> bytes:
         """Return the losses as CSV."""
@@ -115,15 +133,16 @@ class TrainingState:
         return text.getvalue().encode()
 
 
-def learning_rate(step: int, total: int, settings: TrainingSettings) -> float:
-    """Return the learning rate at ``step`` (from 0) of ``total``."""
+def learning_rate(step: int, total: int, settings: TrainingSettings, progress: float | None = None) -> float:
+    """Return the learning rate at ``step`` (from 0) of ``total``; ``progress``: of a run whose steps were revised."""
     rate = settings.lr
     if step < settings.lr_warmup_steps:
         rate *= (step + 1) / settings.lr_warmup_steps
+    at = step if progress is None else progress * total
     if settings.lr_schedule == "cosine":
-        return rate * (COSINE_FLOOR + (1 - COSINE_FLOOR) * 0.5 * (1 + math.cos(math.pi * step / total)))
+        return rate * (COSINE_FLOOR + (1 - COSINE_FLOOR) * 0.5 * (1 + math.cos(math.pi * at / total)))
     half = total // 2
-    return rate if step < half else rate * (total - step) / max(1, total - half)
+    return rate if at < half else rate * (total - at) / max(1, total - half)
 
 
 def step_seed(seed: int, step: int) -> int:
@@ -139,8 +158,8 @@ def batches_of(run: TrainingState, first: int, stop: int) -> Iterator[TrainingBa
 
 def one_step(run: TrainingState, batch: TrainingBatch | DeviceBatch) -> dict[str, float]:
     """Take step ``run.step`` and return its losses."""
-    rate = learning_rate(run.step, run.total, run.model.settings)
-    return take_step(run, batch, lr=rate, seed=step_seed(run.seed, run.step), progress=run.step / run.total)
+    rate = learning_rate(run.step, run.total, run.model.settings, run.progress if run.revisions else None)
+    return take_step(run, batch, lr=rate, seed=step_seed(run.seed, run.step), progress=run.progress)
 
 
 def take_step(
@@ -191,17 +210,47 @@ class Diverged(VidtransError):
 
 @dataclass
 class RunKeeper:
-    """Checkpoints and previews by the clock; of several processes, only the first saves."""
+    """Checkpoints and previews by the clock; of several processes, only the first saves.
+
+    ``costs``: the seconds of each call of the work beside the steps in this process, by function: checkpoints, previews
+    and what follows a milestone.
+    """
 
     run: TrainingState
     refresh: Callable[[TrainingState], None]
     dist: DistContext
     clock: Callable[[], float]
+    costs: dict[Task, list[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.now = self._saved_at = self.clock()
         self._shown_at = -math.inf  # the first preview comes with the first step
         self.saved_step = self.run.step
+
+    @property
+    def step_seconds(self) -> float:
+        """Return the time of the run without the work beside the steps; only differences have a meaning."""
+        return self.run.seconds - sum(map(sum, self.costs.values()))
+
+    def do(self, task: Task) -> None:
+        """Call ``task``, and record its time as its cost."""
+        self.count_time()
+        began = self.run.seconds
+        task()
+        self.count_time()
+        self.costs.setdefault(task, []).append(self.run.seconds - began)
+
+    def cost(self, task: Task) -> float:
+        """Return the usual seconds of ``task``; 0 if it was not called yet."""
+        known = self.costs.get(task, [0.0])
+        return statistics.median(known[1:] or known)  # the first call also imports and warms up
+
+    def share_by_the_clock(self, seconds_per_step: float) -> float:
+        """Return the share of the time that checkpoints and previews take; at most one of each follows a step."""
+        settings = self.run.model.settings
+        pauses = {self.save: settings.checkpoint_seconds, self._show: settings.preview_seconds}
+        beside = sum(self.cost(task) / max(pause, seconds_per_step) for task, pause in pauses.items())
+        return beside / (1 + beside)
 
     def count_time(self) -> None:
         """Add the time since the last call to the run's."""
@@ -218,10 +267,13 @@ class RunKeeper:
         """Save a checkpoint and update the previews if their time has come."""
         run, settings = self.run, self.run.model.settings
         if self.dist.is_main and self.now - self._saved_at >= settings.checkpoint_seconds and run.step < run.total:
-            self.save()
+            self.do(self.save)
         if self.clock() - self._shown_at >= settings.preview_seconds:
-            self.refresh(run)
-            self._shown_at = self.clock()
+            self.do(self._show)
+
+    def _show(self) -> None:
+        self.refresh(self.run)
+        self._shown_at = self.clock()
 
     def end(self) -> None:
         """Save the last state and show it."""

@@ -32,7 +32,9 @@ from vidtrans.training.time_budget import StepCost, TimeBudget, mean_cost
 from vidtrans.training.training_state import TrainingState, batches_of, take_step
 from vidtrans.video.images.picture import picture_size
 
-WARM_UP, TRIAL_SECONDS, TRIAL_STEPS = 3, 4.0, (8, 60)  # steps; then as many as fit into the seconds, in the range
+# Steps; then as many as fit into the seconds, in the range. A longer trial would not pay, as the rate changes with what
+# else the machine does, and is measured again while the run trains.
+WARM_UP, TRIAL_SECONDS, TRIAL_STEPS = 2, 2.0, (4, 60)
 TRIAL = "trial"  # broadcast by the main process to time steps in all processes, before the plan of the run
 
 
@@ -50,6 +52,7 @@ def find_budget(setup: TrainingSetup, minutes: float, request: str, at_most: int
         )
     setup.dist.broadcast(TRIAL)
     context.note(f"measuring how many steps fit in {count(minutes, 'minute')}")
+    context.begin("taking a few steps")
     budget = TimeBudget(60 * minutes, step_costs(setup.make_run(Path(), 1)), at_most)
     if budget.steps == at_most:
         context.note(f"limited to {at_most} steps, which fit in {count(minutes, 'minute')} here")
@@ -116,6 +119,7 @@ def wrong_operators(setup: TrainingSetup) -> list[str]:
     question = [networks, table, size, pairing_record(setup.pairing), own]
 
     def find() -> list[str]:
+        setup.context.begin(f"comparing operators in {setup.precision} with fp32, once for these networks")
         settings = replace(setup.settings, compile=False)  # whose operators cannot be seen
         noise = TrainingSetup(setup.dataset, setup.recipe, settings, setup.start, setup.context, size)
         return find_wrong(lambda: try_steps(noise.make_run(Path(), 1)), setup.device)

@@ -226,6 +226,11 @@ def test_the_step_alone_decides_the_size() -> None:
     growth = plan_growth((512, 512), 128, 0.6, 10, multiple=8, smallest=8)
     assert [growth.at(step).crop[0] for step in range(12)] == [128] * 3 + [256] * 3 + [512] * 6
     assert [growth.of_run(20).at(step).crop[0] for step in (5, 6, 11, 12)] == [128, 256, 256, 512]
+    # From step 2 (a fifth of the run) to 10 (all of it), and from 2 to 18.
+    at_pace = [growth.of_run(10, (2, 0.2)).at(step) for step in range(12)]
+    assert at_pace == [growth.at(step) for step in range(12)]
+    slower = growth.of_run(18, (2, 0.2))
+    assert [slower.at(step).crop[0] for step in (0, 3, 4, 9, 10)] == [128, 128, 256, 256, 512]
     always = plan_growth((512, 512), 256, 1.0, 10, multiple=8, smallest=8)
     assert [always.at(step).crop[0] for step in (0, 9, 10)] == [256, 256, 512]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,23 +15,28 @@ from made_runs import run_of
 
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Note, Progress, Stop, silent
+from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.earlier_runs import continue_shorter
 from vidtrans.training.loop import train
+from vidtrans.training.report.training_page import film_steps
 from vidtrans.training.time_budget import LEAST_STEPS, REVISED_AT, StepCost, TimeBudget
-from vidtrans.training.training_state import Revision, TrainingState
+from vidtrans.training.training_state import Revision, RunKeeper, TrainingState
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 EVENLY = [StepCost(0.0, 1.0, 1.0)]
 
 
 class Clock:
-    """A clock on which a step of a run takes ``seconds``."""
+    """A clock on which a step of a run takes ``seconds``, and ``pass_time`` more."""
 
     def __init__(self, run: TrainingState, seconds: float) -> None:
-        self.run, self.seconds, self.first = run, seconds, run.step
+        self.run, self.seconds, self.first, self.beside = run, seconds, run.step, 0.0
 
     def __call__(self) -> float:
-        return (self.run.step - self.first) * self.seconds
+        return (self.run.step - self.first) * self.seconds + self.beside
+
+    def pass_time(self, seconds: float) -> None:
+        self.beside += seconds
 
 
 def steps_told(events: list[object]) -> list[str]:
@@ -60,10 +66,15 @@ def test_the_time_is_met_whatever_the_rate_turns_out_to_be(
 
 def test_a_rate_of_half_the_trials_halves_the_steps_and_with_them_all_schedules(tmp_path: Path) -> None:
     run, planned, heard = run_of(tmp_path, 240), [], []
-    milestones = lambda: planned.append(run.total) or {}  # noqa: E731
+    milestones = lambda total: planned.append(total) or {}  # noqa: E731
     train(run, heard.append, Stop(), milestones=milestones, clock=Clock(run, 2.0), budget=TimeBudget(240.0, EVENLY))
-    assert planned == [240, 120, 120]
-    assert [(revision.step, revision.total) for revision in run.revisions] == [(LEAST_STEPS, 120), (30, 120)]
+    assert set(planned) >= {240, 120}
+    steps = [LEAST_STEPS, 30, 72, 102]
+    assert [(revision.step, revision.total) for revision in run.revisions] == [(step, 120) for step in steps]
+    shares = [revision.progress for revision in run.revisions]
+    left = (1 - LEAST_STEPS / 240) / (120 - LEAST_STEPS)  # of the schedules for each step, from the first revision on
+    assert shares == pytest.approx([LEAST_STEPS / 240 + (step - LEAST_STEPS) * left for step in steps])
+    assert run.progress == pytest.approx(1.0)
     assert steps_told(heard) == ["at the rate so far 120 steps fit in 4 minutes, not 240"]
     assert run.history == [120]
 
@@ -73,11 +84,108 @@ def test_steps_that_cost_more_later_are_reckoned_with(tmp_path: Path) -> None:
     run = run_of(tmp_path, 200)
     budget = TimeBudget(400.0, [StepCost(0.0, 0.5, 1.0), StepCost(0.5, 1.0, 3.0)])
     assert budget.steps == 200
+    keeper = keeper_of(run)
     run.step, run.seconds = 50, 100.0
-    assert budget.revise(run) == 100
-    assert run.revisions == [Revision(50, 100, 0.25)]
+    # The remaining three quarters of the run take 2 s a step for a third of it, and 6 s a step for two thirds.
+    assert budget.resolve(keeper, nothing) == Revision(50, 114, 0.25, 0.25)
     run.step, run.seconds = 60, 400.0  # the time is up
-    assert budget.revise(run) == 61
+    assert budget.resolve(keeper, nothing).total == 61
+
+
+def nothing(total: int) -> dict[int, list[Any]]:
+    return {}
+
+
+def keeper_of(run: TrainingState) -> RunKeeper:
+    return RunKeeper(run, lambda _: None, SINGLE_PROCESS, lambda: 0.0)
+
+
+@pytest.mark.parametrize("seconds", [0.25, 0.5, 1.0, 2.0])
+def test_the_time_is_met_where_previews_take_much_of_it_and_most_of_them_come_early(
+    tmp_path: Path, seconds: float
+) -> None:
+    """Of 300 s, the first preview takes 15 s and each later one 4 s, a picture of the film 1 s, a score 5 s."""
+    run = run_of(tmp_path, 300, preview_seconds=20.0)
+    clock, taken = Clock(run, seconds), []
+
+    def refresh(_: TrainingState) -> None:
+        clock.pass_time(4.0 if run.seconds > 20 else 15.0)
+
+    def shoot() -> None:
+        clock.pass_time(1.0)
+
+    def score() -> None:
+        clock.pass_time(5.0)
+
+    def milestones(total: int) -> dict[int, list[Any]]:
+        due: dict[int, list[Any]] = {step: [shoot] for step in film_steps(total, min(72, total // 5))}
+        for step in (total // 2, total):
+            due.setdefault(step, []).append(score)
+        return due
+
+    def report(event: object) -> None:
+        if isinstance(event, Progress):
+            taken.append(clock())
+
+    train(run, report, Stop(), refresh, milestones, clock=clock, budget=TimeBudget(300.0, EVENLY))
+    assert abs(taken[-1] - 300.0) < 10.0  # half of what the preview and a picture of the film take
+    totals = [revision.total for revision in run.revisions]
+    assert len(totals) == len(REVISED_AT)
+    assert max(totals[1:]) < 1.05 * min(totals[1:])  # after the first preview, nothing is a surprise
+
+
+def test_work_beside_the_steps_is_forecast_from_its_number_and_its_usual_cost(tmp_path: Path) -> None:
+    run = run_of(tmp_path, 100, preview_seconds=18.0, checkpoint_seconds=1e9)
+    clock = Clock(run, 0.0)
+    keeper = RunKeeper(run, lambda _: clock.pass_time(2.0), SINGLE_PROCESS, clock)
+    shoot = lambda: clock.pass_time(10.0 if run.step == 0 else 1.0)  # noqa: E731
+    for step in range(3):
+        run.step = step
+        keeper.do(shoot)
+    assert (keeper.cost(shoot), keeper.cost(print)) == (1.0, 0.0)  # the first one is slow; another was not called yet
+    keeper.save_and_show_if_due()
+    clock.pass_time(20.0)
+    keeper.count_time()
+    assert (run.seconds, keeper.step_seconds) == (34.0, 20.0)
+    assert keeper.share_by_the_clock(1.0) == pytest.approx(0.1)  # 2 s after each 18 s
+    assert keeper.share_by_the_clock(48.0) == pytest.approx(0.04)  # after each step
+    run.step = 20
+    budget = TimeBudget(134.0, EVENLY)  # of the remaining 100 s, previews take 10 s and what is filmed takes 8 s
+    filmed = {step: [shoot] for step in (2, 20, 21, 23, 24, 30, 31, 32, 33, 34)}
+    assert budget.resolve(keeper, lambda total: filmed | {total: [shoot]}) == Revision(20, 102, 34 / 134, 0.2)
+
+
+def test_processes_agree_on_the_steps_that_the_first_one_resolves(tmp_path: Path) -> None:
+    """The second process's clock stands still, and it has no milestones."""
+    sent: list[Any] = []
+    flags: list[bool] = []
+
+    class First(DistContext):
+        def any(self, flag: bool) -> bool:
+            flags.append(flag)
+            return flag
+
+        def broadcast(self, value: Any = None) -> Any:
+            sent.append(value)
+            return value
+
+        def mean(self, values: Sequence[float]) -> list[float]:
+            return list(values)
+
+    class Second(First):
+        def any(self, flag: bool) -> bool:
+            return flags.pop(0)
+
+        def broadcast(self, value: Any = None) -> Any:
+            assert value is None
+            return sent.pop(0)
+
+    first, run = run_of(tmp_path / "first", 200), run_of(tmp_path / "second", 200)
+    train(first, silent, Stop(), clock=Clock(first, 2.0), dist=First(0, 2), budget=TimeBudget(200.0, EVENLY))
+    train(run, silent, Stop(), clock=lambda: 0.0, dist=Second(1, 2), budget=TimeBudget(200.0, EVENLY))
+    assert (run.step, run.revisions) == (first.step, first.revisions)
+    assert first.step == 100
+    assert not list((tmp_path / "second").glob("*"))
 
 
 def test_no_more_steps_than_are_asked_for(tmp_path: Path) -> None:

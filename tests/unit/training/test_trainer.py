@@ -18,7 +18,7 @@ from vidtrans.training import ADVERSARIAL, health, training_state, trials
 from vidtrans.training.distributed import DistContext
 from vidtrans.training.loop import train
 from vidtrans.training.time_budget import TimeBudget
-from vidtrans.training.training_state import Diverged, TrainingState
+from vidtrans.training.training_state import Diverged
 from vidtrans.training.trials import step_costs
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -78,11 +78,11 @@ def test_only_the_first_of_several_processes_saves_and_shows(tmp_path: Path, sav
 def test_milestones_are_called_when_their_step_is_done_and_may_end_the_run(tmp_path: Path, saved: list[int]) -> None:
     run, called = run_of(tmp_path, checkpoint_seconds=1e9), []
 
-    def enough(run: TrainingState) -> None:
+    def enough() -> None:
         called.append(run.step)
         run.enough = run.step == 5
 
-    train(run, silent, Stop(), milestones=lambda: {2: enough, 5: enough, 7: enough})
+    train(run, silent, Stop(), milestones=lambda total: {2: [enough], 5: [enough], total - 1: [enough]})
     assert called == [2, 5]
     assert (run.step, saved) == (5, [5])
     train(run, silent, Stop())  # it stays enough
@@ -126,11 +126,11 @@ def test_a_checkpoint_holds_all_that_was_found_and_said(tmp_path: Path) -> None:
 def test_a_weight_that_is_no_number_ends_it_and_says_what_is_kept(tmp_path: Path, saves: bool, kept: str) -> None:
     run = run_of(tmp_path, checkpoint_seconds=0.0 if saves else 1e9)
 
-    def poison(run: TrainingState) -> None:
+    def poison() -> None:
         next(run.model.learned.parameters()).data.fill_(torch.inf)
 
     with pytest.raises(Diverged, match=f"at step {4 if saves else 5}; {kept}"):
-        train(run, silent, Stop(), milestones=lambda: {4: poison})
+        train(run, silent, Stop(), milestones=lambda _: {4: [poison]})
 
 
 def test_a_concern_is_told_once_at_the_step_at_which_it_is_looked_for(

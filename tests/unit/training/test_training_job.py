@@ -73,7 +73,7 @@ def test_a_method_learns_from_batches_of_domains_and_resumes_to_the_same_bytes(d
     train(whole, silent, Stop())
     stop = Stop()
     with pytest.raises(Interrupted):
-        train(stopped, silent, stop, milestones=lambda: {3: lambda run: stop.request(130)})
+        train(stopped, silent, stop, milestones=lambda _: {3: [lambda: stop.request(130)]})
     assert resumed.load(silent)
     assert resumed.step == 3
     train(resumed, silent, Stop())

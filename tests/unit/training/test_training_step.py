@@ -219,12 +219,12 @@ def test_killed_at_any_step_and_resumed_it_is_the_same_bytes(name: str, precisio
     class Killed(Exception):
         pass
 
-    def kill(run: TrainingState) -> None:
+    def kill() -> None:
         raise Killed
 
     with pytest.raises(Killed):
         # The checkpoint of step at − 1 is the last one that is whole.
-        train(killed, silent, Stop(), milestones=lambda: {at: kill})
+        train(killed, silent, Stop(), milestones=lambda _: {at: [kill]})
     assert resumed.load(silent) == (at > 1)
     assert resumed.step == at - 1
     train(resumed, silent, Stop())

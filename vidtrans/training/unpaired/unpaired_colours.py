@@ -79,8 +79,6 @@ def start_with_colours(generator: nn.Module, maps: ColourMaps | None, *, reverse
     Raises UsageError if ``maps`` is None.
     """
     inner: Any = inner_generator(generator)
-    if not getattr(inner, "starts_with_colours", False):
-        return
     if maps is None:
         why = "it needs unpaired domains, and this dataset has pairs"
         raise UsageError("generator.colour_start", why, "leave it out, or set it to false")
