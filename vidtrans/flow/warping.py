@@ -245,16 +245,16 @@ def forward_backward(flow: np.ndarray, back: np.ndarray) -> np.ndarray:
     return (gap < 0.01 * lengths + 0.5) & inside(flow, 0.0)
 
 
-def agreement(flow: np.ndarray, back: np.ndarray, slack: float = 8.0) -> np.ndarray:
+def agreement(flow: np.ndarray, back: np.ndarray, slack: float = 8.0, margin: float = 0.5) -> np.ndarray:
     """Return the agreement of a flow and its backward flow: (H, W) float32 in [0, 1], s / (s + |f + f̂|²), 0 outside.
 
     A soft forward–backward test: agreement is ½ if |f + f̂|² is s = 0.01 (|f|² + |f̂|²) + ``slack``, in pixels². It is
     for weights that are combined with others: a hard test of 0.5 pixels² would discard many good matches. The picture
-    ends half a pixel beyond the centres of its outer pixels. Flows as in ``forward_backward``.
+    ends half a pixel, the ``margin``, beyond the centres of its outer pixels. Flows as in ``forward_backward``.
     """
     gap, lengths = _gap(flow, back)
     scale = 0.01 * lengths + slack
-    return np.where(inside(flow, 0.5), scale / (scale + gap), np.float32(0))
+    return np.where(inside(flow, margin), scale / (scale + gap), np.float32(0))
 
 
 def _gap(flow: np.ndarray, back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

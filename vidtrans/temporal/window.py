@@ -42,7 +42,7 @@ AROUND = 8  # grid pixels over which the correction is taken from around
 class WindowFilter:
     """The filter of ``--temporal window``."""
 
-    version = 5
+    version = 6
     needs_no_past_pictures = True
     Settings = WindowSettings
 
@@ -51,7 +51,7 @@ class WindowFilter:
         self._levels = (settings.radius + 1).bit_length() - 1
         self.radius = 2**self._levels - 1
         self._full_levels = min(FULL_LEVELS, self._levels)
-        self._tracker = FlowTracker(settings, device)
+        self._tracker = FlowTracker(settings, device, inverts=True)
         self._detail = FineDetail(self._tracker, settings)
         self._stale = self._find_stale()
 
