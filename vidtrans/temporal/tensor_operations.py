@@ -203,7 +203,7 @@ def _curvatures(channels: int, device: torch.device) -> torch.Tensor:
 
 
 def sample_sharply(pictures: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """Sample pictures like ``warping.SharpPicture``, at ``sharp_places``: (N, C, h, w)."""
+    """Sample pictures like ``warping.sample_sharply``, at ``sharp_places``: (N, C, h, w)."""
     if pictures.device.type == "mps":
         return sample_each(pictures, places)
     return F.grid_sample(pictures, places, "bilinear", padding_mode="border", align_corners=True).squeeze(2)
