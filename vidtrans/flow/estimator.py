@@ -44,10 +44,13 @@ class FlowEstimator:
 
         Equal pictures give zero flow at no cost. ``warping.resize_flow`` converts a flow to another size.
         """
+        return self.estimate(first, second), self.estimate(second, first)
+
+    def estimate(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Return the flow from one prepared picture to another, as ``estimate_both`` does."""
         if np.array_equal(first, second):
-            still = np.zeros((*first.shape[:2], 2), np.float32)
-            return still, still.copy()
-        return self._method(first, second), self._method(second, first)
+            return np.zeros((*first.shape[:2], 2), np.float32)
+        return self._method(first, second)
 
 
 # Pictures are padded to this. Below it OpenCV crashes (it chooses the coarsest level by the width, and then the height

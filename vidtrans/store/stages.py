@@ -237,7 +237,7 @@ class RenderStage(Stage):
     """Filtered and encoded segments of a render."""
 
     name: ClassVar[str] = "render"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     outputs: str  # key of the infer stage
     filter: Table
     guide: Table  # source and steps of what guides the filter, where that is another clip

@@ -92,7 +92,7 @@ class _Stages:
         self._settings, self.full = settings, 255 if output.dtype == torch.uint8 else 65535
         self._size: Size = tuple(output.shape[1:3])  # type: ignore[assignment]
         self._grid: Size = grid_size(*self._size)[::-1]
-        self._tracker = BatchTracker(settings, flow, self._size, self._grid, 1)
+        self._tracker = BatchTracker(settings, flow, self._size, self._grid, 1, inverts=False)
         self._detail = BatchDetail(settings, self._size, self._grid, [1])
         device = output.device
         padded = (4, self._size[0] + 2, self._size[1] + 2)

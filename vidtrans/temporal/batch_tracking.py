@@ -17,8 +17,8 @@ import torch
 from vidtrans.core.settings import Size as PictureSize
 from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import FlowMethod
-from vidtrans.flow.scaling import grid_factor
-from vidtrans.temporal.flow_tracking import SLACK
+from vidtrans.flow.inversion import ITERATIONS
+from vidtrans.temporal.flow_tracking import MARGIN, slack_between
 from vidtrans.temporal.rolling_buffer import RollingBuffer
 from vidtrans.temporal.settings import DeflickerSettings
 from vidtrans.temporal.tensor_operations import Size, grow, ratio, sample_along, shrink, write_places
@@ -77,14 +77,26 @@ class _PairByPair:
 class BatchTracker:
     """Computes the ways between the frames of a shot."""
 
-    def __init__(self, settings: DeflickerSettings, flow: BatchFlow, size: Size, grid: Size, steps: int) -> None:
-        """``flow``: takes the same pictures as ``settings.flow``. ``steps``: the number of steps 1, 2, 4, … frames."""
+    def __init__(
+        self,
+        settings: DeflickerSettings,
+        flow: BatchFlow,
+        size: Size,
+        grid: Size,
+        steps: int,
+        *,
+        inverts: bool,
+    ) -> None:
+        """``flow``: takes the same pictures as ``settings.flow``. ``steps``: the number of steps 1, 2, 4, … frames.
+
+        ``inverts``: as in ``FlowTracker``.
+        """
+        self._inverts, self._slack = inverts, slack_between(size, inverts=inverts)
         self._flow, self._takes, self._tolerance = flow, FLOWS[settings.flow].takes, settings.colour_sigma
         flow_size = settings.flow_size
         self._size, self._grid = size, grid
         width, height = PictureSize(short=flow_size).of(*size[::-1]) if 0 < flow_size < min(size) else size[::-1]
         self._working = (height, width)
-        self._slack = SLACK / grid_factor(*size) ** 2
         self.steps = [2**n for n in range(steps)]
 
     def buffers(self, device: torch.device) -> dict[str, RollingBuffer]:
@@ -110,13 +122,16 @@ class BatchTracker:
         """Write to ``ways``, (n, 2, 6, h, w), the ways between n + 1 consecutive frames."""
         pictures = prepared.float()
         before, after = pictures[:-1], pictures[1:]
-        flow = self._flow(torch.cat((before, after)), torch.cat((after, before)))
-        moved = (before != after).flatten(1).any(1).to(flow.dtype).repeat(2)
-        flow = self._on_grid(flow.mul(moved[:, None, None, None])).unflatten(0, (2, -1))
-        ways[:, :, FLOW] = flow.transpose(0, 1)
+        moved = (before != after).flatten(1).any(1)[:, None, None, None]
+        if self._inverts:
+            ways[:, THERE, FLOW] = self._on_grid(self._flow(before, after).mul_(moved))
+            torch.neg(_along_inverse(ways[:, THERE, FLOW]), out=ways[:, BACK, FLOW])
+        else:
+            flow = self._flow(torch.cat((before, after)), torch.cat((after, before))).mul_(moved.repeat(2, 1, 1, 1))
+            ways[:, :, FLOW] = self._on_grid(flow).unflatten(0, (2, -1)).transpose(0, 1)
         write_places(ways[:, :, FLOW], ways[:, :, PLACES])
         for way in (THERE, BACK):
-            back = sample_along(flow[1 - way], ways[:, way, PLACES])
+            back = sample_along(ways[:, 1 - way, FLOW], ways[:, way, PLACES])
             ways[:, way, RELIABLE] = _agreement(ways[:, way], back, self._slack)
         self._trust(ways, guide[:-1], guide[1:])
 
@@ -150,6 +165,15 @@ class BatchTracker:
         return (shrink if smaller else grow)(flow, self._grid).mul_(ratio(working, self._grid, flow.device))
 
 
+def _along_inverse(flow: torch.Tensor) -> torch.Tensor:
+    """Return a flow (n, 2, h, w), in pixels, sampled along its inverse, as ``inversion.invert`` finds it."""
+    found, places = flow, torch.empty_like(flow)
+    for _ in range(ITERATIONS):
+        write_places(found, places, sign=-1)
+        found = sample_along(flow, places)
+    return found
+
+
 def _rounded(pictures: torch.Tensor) -> torch.Tensor:
     """Round pictures to whole levels, in place."""
     return pictures.add_(0.5).floor_()
@@ -167,7 +191,7 @@ def _agreement(way: torch.Tensor, returned: torch.Tensor, slack: float) -> torch
 
 @lru_cache(maxsize=8)
 def _edges(height: int, width: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the smallest and largest places inside the picture, (2, 1, 1) each: ½ pixel beyond the outer centres."""
+    """Return the smallest and largest places inside the picture, (2, 1, 1) each: ``MARGIN`` beyond outer centres."""
     sides = np.array([width, height])
-    low, high = (2 * at / np.maximum(sides - 1, 1) - 1 for at in (-0.5, sides - 0.5))
+    low, high = (2 * at / np.maximum(sides - 1, 1) - 1 for at in (-MARGIN, sides - 1 + MARGIN))
     return tuple(torch.from_numpy(at.astype(np.float32)).view(2, 1, 1).to(device) for at in (low, high))  # type: ignore[return-value]

@@ -108,7 +108,7 @@ class BatchWindowFilter:
         settings = self.settings
         height, width = sample.guide.shape[:2]
         grid = grid_size(height, width)[::-1]
-        tracker = BatchTracker(settings, self._flow, (height, width), grid, self._levels)
+        tracker = BatchTracker(settings, self._flow, (height, width), grid, self._levels, inverts=True)
         full = 255 if sample.output.dtype in (np.uint8, torch.uint8) else 65535
         self.batch_size = min(self.batch_size, affordable_batch(height, width, self.radius, self._device))
         return ShotStages(settings, tracker, (height, width), full, self._device)

@@ -25,13 +25,13 @@ from vidtrans.video.colour.conversion import unit
 class CausalFilter:
     """The filter of ``--temporal causal``. Frames come in order; each starts a shot, or follows the previous frame."""
 
-    version = 4
+    version = 5
     radius = 0
     Settings = CausalSettings
 
     def __init__(self, settings: CausalSettings, device: str = "cpu") -> None:
         self.settings = settings
-        self._tracker = FlowTracker(settings, device)
+        self._tracker = FlowTracker(settings, device, inverts=False)
         self._detail = FineDetail(self._tracker, settings)
         self._last: Sample | None = None
         self._mean = np.empty(0)  # (H, W, 4) float32: the look's RGB and the guide's luma

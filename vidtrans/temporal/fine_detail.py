@@ -20,10 +20,11 @@ from vidtrans.flow.warping import (
     BORDER,
     CHANGE,
     PICTURE,
-    SharpPicture,
     from_16bit,
+    from_levels,
     grid_axes,
     mix,
+    sample_sharply,
     strips,
     to_16bit,
 )
@@ -78,12 +79,12 @@ class _Changes:
 class FrameBands:
     """The bands of a frame.
 
-    ``sharp``: (H, W, 4) in 16 bits of ``CHANGE``: the output's luma in the finer and the coarser band, then the
+    ``picture``: (H, W, 4) in 16 bits of ``CHANGE``: the output's luma in the finer and the coarser band, then the
     guide's. ``on_grid``: the same at the grid points, (4, h, w). ``energy``: of the output in each band, averaged
     around each point, at half the grid's size, (2, h, w). Both are float32.
     """
 
-    sharp: SharpPicture
+    picture: np.ndarray
     on_grid: np.ndarray
     energy: np.ndarray
 
@@ -94,19 +95,19 @@ class FrameBands:
         size = grid_size(*lumas[0].shape)
         bands = [band for luma in lumas for band in _bands(luma, blur(shrink(luma, size), LOW))]
         on_grid = np.stack([sample_grid(band) for band in bands])
-        return cls(SharpPicture.of_planes(bands, CHANGE), on_grid, _pool(on_grid[:2] ** 2))
+        return cls(to_16bit(cv2.merge(bands), CHANGE), on_grid, _pool(on_grid[:2] ** 2))
 
     def guides(self) -> list[np.ndarray]:
         """Return the guide's bands, (H, W) float32 each."""
-        return [from_16bit(cv2.extractChannel(self.sharp.picture, band), CHANGE) for band in (2, 3)]
+        return [from_16bit(cv2.extractChannel(self.picture, band), CHANGE) for band in (2, 3)]
 
 
 @dataclass(frozen=True)
 class DetailCorrection:
     """The fine-detail correction of a frame: ``fine`` minus the low frequencies of ``low_change``.
 
-    ``fine``: (H, W, 4) in 16 bits of ``CHANGE``: average over frames − frame − unwanted change of the bands; the last
-    channel is unused. ``low_change``: (h, w, 3) float32 on the grid: average − frame. ``slope`` (h, w): the output's
+    ``fine``: (H, W, 3) in 16 bits of ``CHANGE``: average over frames − frame − unwanted change of the bands.
+    ``low_change``: (h, w, 3) float32 on the grid: average − frame. ``slope`` (h, w): the output's
     change over the guide's in the coarser band.
     """
 
@@ -173,7 +174,8 @@ class FineDetail:
         weight, near_weight, count = np.ones(own.shape[1:], np.float32), np.zeros(own.shape[1:], np.float32), 0
         for place, path, trust in self._tracker.neighbours(window, at, (1, -1, 2, -2)):
             other = self._bands(window.samples[place])
-            there = _planes(other.sharp.sample(*path.from_cells(*other.sharp.picture.shape[1::-1])))
+            places = path.from_cells(*other.picture.shape[1::-1])
+            there = _planes(from_levels(sample_sharply(other.picture, *places), CHANGE))
             change = there - own
             products = (trust * change[2:] * change.reshape(2, *energy.shape)).reshape(own.shape)
             total += products
@@ -227,13 +229,14 @@ def _bands(picture: np.ndarray, low: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _difference(mean: np.ndarray, output: np.ndarray, unwanted: np.ndarray) -> np.ndarray:
-    """Return ``mean`` − ``output`` − ``unwanted`` (H, W) for each colour channel: (H, W, 4) in 16 bits."""
-    difference = np.empty(mean.shape, np.uint16)
+    """Return ``mean`` − ``output`` − ``unwanted`` (H, W) for each colour channel: (H, W, 3) in 16 bits."""
+    difference = np.empty(output.shape, np.uint16)
     share = -1 / np.iinfo(output.dtype).max
     for rows in strips(*unwanted.shape):
-        here = cv2.cvtColor(output[rows], cv2.COLOR_RGB2RGBA)
-        part = cv2.addWeighted(mean[rows], 1, here, share, 0, dtype=cv2.CV_32F)
-        part -= cv2.merge([unwanted[rows]] * 4)
+        part = cv2.addWeighted(
+            cv2.cvtColor(mean[rows], cv2.COLOR_RGBA2RGB), 1, output[rows], share, 0, dtype=cv2.CV_32F
+        )
+        part -= cv2.merge([unwanted[rows]] * 3)
         difference[rows] = to_16bit(part, CHANGE)
     return difference
 

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from vidtrans.flow.estimator import FlowEstimator
+from vidtrans.flow.inversion import invert
 from vidtrans.flow.scaling import grid_factor, grid_size, grow, shrink
 from vidtrans.flow.warping import BORDER, agreement, grid_axes, resize_flow
 from vidtrans.temporal.settings import DeflickerSettings
@@ -57,9 +58,22 @@ class FlowPath:
         return x * factor + self.u * np.float32(width / columns), y * factor + self.v * np.float32(height / rows)
 
 
-SLACK = 8.0  # squared error, in pixels of the frame, of a path there and back
+# Squared error of a path there and back at which its reliability is ½: in pixels of the frame for two estimates, which
+# disagree by some pixels where both serve; in grid pixels for an estimate and its inverse, which do not.
+SLACK, SLACK_OF_INVERSE = 8.0, 0.1
+MARGIN = 0.55  # grid pixels beyond the outer centres, not half a pixel: motion by whole pixels is often exactly that
 
 T = TypeVar("T")
+
+
+def _path_of(flow: np.ndarray, back: np.ndarray, slack: float) -> FlowPath:
+    u, v = cv2.split(flow)
+    return FlowPath(u, v, agreement(flow, back, slack, MARGIN))
+
+
+def slack_between(size: tuple[int, int], *, inverts: bool) -> float:
+    """Return the squared error, in grid pixels, at which a path is half reliable, for pictures of (height, width)."""
+    return SLACK_OF_INVERSE if inverts else SLACK / grid_factor(*size) ** 2
 
 
 def compute_once(sample: Sample, key: Hashable, compute: Callable[[], T]) -> T:
@@ -71,9 +85,15 @@ def compute_once(sample: Sample, key: Hashable, compute: Callable[[], T]) -> T:
 
 
 class FlowTracker:
-    """Flow between the frames of a window, on the grid, and the trust in it."""
+    """Flow between the frames of a window, on the grid, and the trust in it.
 
-    def __init__(self, settings: DeflickerSettings, device: str) -> None:
+    ``inverts``: estimate the flow between two neighbours in one direction only, and invert it for the other. That takes
+    half the time, and leaves less flicker than two estimates, which disagree where both would serve. A filter of only
+    two frames has to rely on their disagreement: colours alone let it mix in what does not match.
+    """
+
+    def __init__(self, settings: DeflickerSettings, device: str, *, inverts: bool) -> None:
+        self._inverts = inverts
         self._estimator = FlowEstimator(settings.flow, settings.flow_size or None, device)
         self._tolerance = settings.colour_sigma
         self._worker = ThreadPoolExecutor(1, "flow")  # parallel to the filter: OpenCV releases the GIL
@@ -121,10 +141,14 @@ class FlowTracker:
         first, second = (compute_once(s, "prepared", partial(prepare, s.guide)) for s in (before, after))
         before.derived.pop("prepared")  # each frame is the second of a pair, and then the first of one
         height, width = before.guide.shape[:2]
-        size, slack = grid_size(height, width), SLACK / grid_factor(height, width) ** 2
-        there, back = (resize_flow(f, *size) for f in self._estimator.estimate_both(first, second))
-        forward = FlowPath(there[..., 0].copy(), there[..., 1].copy(), agreement(there, back, slack))
-        return forward, FlowPath(back[..., 0].copy(), back[..., 1].copy(), agreement(back, there, slack))
+        size = grid_size(height, width)
+        if self._inverts:
+            there = resize_flow(self._estimator.estimate(first, second), *size)
+            back = invert(there)
+        else:
+            there, back = (resize_flow(f, *size) for f in self._estimator.estimate_both(first, second))
+        slack = slack_between((height, width), inverts=self._inverts)
+        return _path_of(there, back, slack), _path_of(back, there, slack)
 
     @staticmethod
     def _guide(sample: Sample) -> np.ndarray:

@@ -142,11 +142,14 @@ def sample(pictures: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     return F.grid_sample(pictures, places, "bilinear", padding_mode="border", align_corners=True)
 
 
-def write_places(moves: torch.Tensor, places: torch.Tensor) -> None:
-    """Write the targets of ``moves``, in pixels, to ``places``, in grid_sample coordinates; (…, 2, h, w) both."""
+def write_places(moves: torch.Tensor, places: torch.Tensor, *, sign: int = 1) -> None:
+    """Write the targets of ``moves``, in pixels, to ``places``, in grid_sample coordinates; (…, 2, h, w) both.
+
+    ``sign``: −1 for the targets of moves in the opposite direction.
+    """
     size: Size = tuple(moves.shape[-2:])  # type: ignore[assignment]
     base, scale = _base_places(size, (1, 1), size, moves.device)
-    torch.addcmul(base, moves, scale, out=places)
+    torch.addcmul(base, moves, scale, value=sign, out=places)
 
 
 def sample_along(pictures: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
@@ -200,7 +203,7 @@ def _curvatures(channels: int, device: torch.device) -> torch.Tensor:
 
 
 def sample_sharply(pictures: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """Sample pictures like ``warping.SharpPicture``, at ``sharp_places``: (N, C, h, w)."""
+    """Sample pictures like ``warping.sample_sharply``, at ``sharp_places``: (N, C, h, w)."""
     if pictures.device.type == "mps":
         return sample_each(pictures, places)
     return F.grid_sample(pictures, places, "bilinear", padding_mode="border", align_corners=True).squeeze(2)

@@ -42,7 +42,7 @@ AROUND = 8  # grid pixels over which the correction is taken from around
 class WindowFilter:
     """The filter of ``--temporal window``."""
 
-    version = 5
+    version = 6
     needs_no_past_pictures = True
     Settings = WindowSettings
 
@@ -51,7 +51,7 @@ class WindowFilter:
         self._levels = (settings.radius + 1).bit_length() - 1
         self.radius = 2**self._levels - 1
         self._full_levels = min(FULL_LEVELS, self._levels)
-        self._tracker = FlowTracker(settings, device)
+        self._tracker = FlowTracker(settings, device, inverts=True)
         self._detail = FineDetail(self._tracker, settings)
         self._stale = self._find_stale()
 
@@ -92,9 +92,11 @@ class WindowFilter:
                     derived["done"] = level
 
     def _drop_stale(self, window: Window) -> None:
+        samples, centre = window.samples, window.centre
         for key, ahead in self._stale:
-            for sample in window.samples[: max(0, window.centre + ahead + 1)]:
-                sample.derived.pop(key, None)
+            for at in range(min(centre + ahead, len(samples) - 1), -1, -1):
+                if samples[at].derived.pop(key, None) is None:
+                    break  # those of earlier frames were deleted before
 
     def _find_stale(self) -> list[tuple[Any, int]]:
         """Return (key, offset) of derived values to delete when a frame is done: those of frames up to frame + offset.
@@ -214,14 +216,13 @@ def apply_correction(
     """Return a frame, of its dtype, with its corrections: ``low`` (h, w, 3) on the grid, and that of fine detail."""
     height, width = output.shape[:2]
     low = blur(low - np.float32(settings.texture_strength) * correction.low_change, LOW)
-    total = grow(cv2.cvtColor(low, cv2.COLOR_RGB2RGBA), (width, height))
+    total = grow(low, (width, height))
     corrected = np.empty(output.shape, output.dtype)
     full = np.iinfo(output.dtype).max
     depth = cv2.CV_8U if output.dtype == np.uint8 else cv2.CV_16U
     for rows in strips(height, width):
         fine = from_16bit(correction.fine[rows], CHANGE)
         change = cv2.scaleAdd(fine, settings.texture_strength, total[rows])
-        original = cv2.cvtColor(output[rows], cv2.COLOR_RGB2RGBA).astype(np.float32)
-        whole = cv2.addWeighted(change, full * settings.strength, original, 1, 0, dtype=depth)
-        cv2.cvtColor(whole, cv2.COLOR_RGBA2RGB, dst=corrected[rows])
+        original = output[rows].astype(np.float32)
+        cv2.addWeighted(change, full * settings.strength, original, 1, 0, dst=corrected[rows], dtype=depth)
     return corrected

@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.flow.estimator import DISMedium, grey
-from vidtrans.flow.warping import SharpPicture, compose, forward_backward, grid, resize_flow, warp
+from vidtrans.flow.warping import compose, forward_backward, grid, resize_flow, sample_sharply, warp
 
 repeatable = hypothesis_settings(max_examples=40)
 sides = st.integers(2, 24)
@@ -54,7 +54,7 @@ def test_sharp_sampling_puts_three_quarters_of_the_curvature_back(x: float, y: f
     t = (y, x)[along]
     linear = picture[..., 0] + t * (2 * position + 1)
     bent = 0.75 * (x * (1 - x) + y * (1 - y))
-    found = SharpPicture.of(picture).sample(columns + np.float32(x), rows + np.float32(y))[2:-2, 2:-2]
+    found = sample_sharply(picture, columns + np.float32(x), rows + np.float32(y))[2:-2, 2:-2]
     assert np.allclose(found[..., 0], (linear - bent)[2:-2, 2:-2], atol=1e-3)
     assert np.allclose(found[..., 1], 3 * (linear - bent)[2:-2, 2:-2], atol=1e-3)
     assert np.allclose(found[..., 2], (position + t)[2:-2, 2:-2], atol=1e-4)
@@ -67,9 +67,9 @@ def test_sharp_sampling_repeats_the_border(x: float, y: float) -> None:
     picture = np.random.default_rng(3).random((12, 16, 4), dtype=np.float32)
     wide = np.pad(picture, ((6, 6), (6, 6), (0, 0)), mode="edge")
     across, down = (np.full((1, 1), at, np.float32) for at in (x, y))
-    inner, outer = SharpPicture.of(picture).sample(across, down), SharpPicture.of(wide).sample(across + 6, down + 6)
+    inner, outer = sample_sharply(picture, across, down), sample_sharply(wide, across + 6, down + 6)
     assert np.allclose(inner, outer, atol=2e-3)
-    assert np.allclose(SharpPicture.of(np.full((12, 16, 4), 5, np.float32)).sample(across - 9, down - 9), 5)
+    assert np.allclose(sample_sharply(np.full((12, 16, 4), 5, np.float32), across - 9, down - 9), 5)
 
 
 def test_the_grid_that_all_share_cannot_be_changed() -> None:

@@ -105,7 +105,7 @@ GOLDEN = {
     "infer": "e47cef642a83c97f",
     "at-once": "72e73a1e3888abed",
     "faults": "69f2f8df71fdabe2",
-    "render": "69fa1245cfbc93ac",
+    "render": "dcd917781b8cb1ad",
     "parts": "8a25ab19fef34ced",
     "dream": "58dac500dcd73b27",
 }

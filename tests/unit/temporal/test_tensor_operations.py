@@ -77,7 +77,7 @@ def test_sharp_sampling_adds_the_curvature(size: tuple[int, int]) -> None:
         places = operations.sharp_places(tensor(some).clone(), size, step)  # it overwrites them
         x, y = (axis[::step, ::step] + some[..., at] for at, axis in enumerate(warping.grid_axes(*size)))
         found = sample(operations.sharp_pictures(padded), places)
-        assert_equal(found, warping.SharpPicture.of(picture(size)).sample(x, y), 4e-4)
+        assert_equal(found, warping.sample_sharply(picture(size), x, y), 4e-4)
 
 
 def test_luma_is_rounded_as_opencv_rounds_it() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flicker import WIDTHS, Frames, alike, busy, flickering, run, samples, window
+from flicker import WIDTHS, Frames, alike, busy, flickering, rms, run, samples, window
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -195,9 +195,9 @@ def test_no_flow_is_begun_where_none_is_needed(radius: int, strength: float, beg
 
 
 def test_a_clip_played_backwards_is_filtered_alike() -> None:
-    """The window looks both ways in the same manner: no direction of time is preferred."""
+    """The window looks both ways in the same manner. Flow is estimated forwards: it differs at edges that move."""
     guides, outputs = busy(9)
     there = run(window(radius=3), samples(guides, outputs))
     back = run(window(radius=3), samples(guides[::-1], outputs[::-1]))[::-1]
-    assert max(np.abs(a.astype(int) - b).max() for a, b in zip(there, back, strict=True)) <= 1
+    assert rms(there, back) < 0.2 * rms(there, outputs)
     assert not alike(there, flickering(outputs))

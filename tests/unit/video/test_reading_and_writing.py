@@ -20,7 +20,7 @@ from vidtrans.core.errors import MediaError
 from vidtrans.core.settings import Size
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Frame
-from vidtrans.video.io.encoder import SegmentWriter
+from vidtrans.video.io.encoder import SegmentWriter, lookahead_options
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join
 from vidtrans.video.io.orientation import Orientation, orientation_from_matrix
@@ -267,3 +267,10 @@ def test_a_clip_whose_edit_list_begins_before_a_keyframe_loses_nothing(real_data
     clip = real_data("media/ax_iibbibb_editlist_videoonly.mp4")
     with ClipReader(clip) as reader:
         assert [f.pts for f in reader.frames()] == [16384 * i for i in range(12)]
+
+
+def test_only_large_pictures_limit_the_look_ahead_of_x264() -> None:
+    assert lookahead_options(1280, 720, "medium") == {}
+    assert lookahead_options(1920, 1080, "medium") == {"rc-lookahead": "32"}
+    assert lookahead_options(3840, 2160, "slow") == lookahead_options(7680, 4320, "fast") == {"rc-lookahead": "10"}
+    assert lookahead_options(7680, 4320, "veryfast") == lookahead_options(7680, 4320, "ultrafast") == {}

@@ -41,6 +41,21 @@ def _reproducible_x264() -> dict[str, str]:
     return {"x264-params": "asm=AVX2"} if cv2.checkHardwareSupport(_AVX_512F) else {}
 
 
+# Frames that x264 looks ahead by preset, where a chunk's encoder is worth that memory: some 4 bytes a pixel of each.
+_LOOKAHEADS = {"veryfast": 10, "faster": 20, "fast": 30, "medium": 40, "slow": 50, "slower": 60, "veryslow": 60}
+_LOOKAHEAD_BYTES = 1 << 28
+_LEAST_LOOKAHEAD = 10
+
+
+def lookahead_options(width: int, height: int, preset: str) -> dict[str, str]:
+    """Return options that limit x264's look-ahead in large pictures: 32 frames at 1080p, 10 at 4K.
+
+    Of 70 frames at 4K, 10 instead of 40 take 0.8 GB less.
+    """
+    frames = max(_LEAST_LOOKAHEAD, _LOOKAHEAD_BYTES // (4 * width * height))
+    return {"rc-lookahead": str(frames)} if frames < _LOOKAHEADS.get(preset, 0) else {}
+
+
 @contextmanager
 def _keeping_priority() -> Iterator[None]:
     """Restore the caller's scheduling class in all threads of this process.
@@ -82,7 +97,9 @@ class SegmentWriter:
         pix_fmt = codec.pix_fmt(picture.depth, picture.alpha, picture.width, picture.height)
         options = settings.encoder_options()
         if codec.encoder == "libx264":
-            options |= _reproducible_x264()
+            options |= _reproducible_x264() | lookahead_options(
+                picture.width, picture.height, options.get("preset", "")
+            )
         if codec.encoder == "ffv1" and min(picture.width, picture.height) < 2:
             options["slices"] = "1"  # four would be empty
         muxing = {"fflags": "+bitexact"}
