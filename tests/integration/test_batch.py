@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,15 +21,18 @@ from directed_clip import three_clips
 from processes import Started, needs_signals, states, until, workers
 from under_test import put_first
 
-from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
+from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.batch.executors.local import devices_for
 from vidtrans.batch.inputs import Item
 from vidtrans.batch.jobs import run_batch
 from vidtrans.batch.summary import Outcome
+from vidtrans.config.recipe import make_recipe
 from vidtrans.core import machine
 from vidtrans.core.errors import Interrupted, UsageError, VidtransError
 from vidtrans.core.events import BatchStatus, Event, Note, Stop
 from vidtrans.session import Context
+from vidtrans.stylizing.clips import SHORT_BYTES, stylize_batch
+from vidtrans.stylizing.requested_render import StylizeRequest
 
 INLINE = BatchOptions(executor="inline")  # to start a worker process takes half a second
 
@@ -54,7 +57,7 @@ def log(folder: Path) -> list[str]:
 
 def test_what_fails_is_passed_over_and_told(batch: Callable[..., list[Outcome]], tmp_path: Path) -> None:
     events: list[Event] = []
-    outcomes = batch("good", "bad", "bug", "good", options=SEQUENTIAL, report=events.append)
+    outcomes = batch("good", "bad", "bug", "good", options=BatchOptions(), report=events.append)
     assert states(outcomes) == ["done", "failed", "failed", "done"]
     assert outcomes[1].error == "1 bad: it is bad — give a better one"
     assert (outcomes[1].exit_status, outcomes[2].exit_status) == (3, 1)
@@ -136,7 +139,7 @@ def test_processes_that_cannot_begin_are_no_reason_to_go_on(
     (tmp_path / "vidtrans.py").write_text("raise RuntimeError('of another kind')")
     put_first(monkeypatch, tmp_path)
     with pytest.raises(VidtransError, match=r"could not start: .*of another kind"):
-        batch("good", "good", options=SEQUENTIAL)
+        batch("good", "good", options=BatchOptions())
     assert not workers()
 
 
@@ -149,6 +152,48 @@ def test_one_process_for_each_device(monkeypatch: pytest.MonkeyPatch) -> None:
     assert devices_for("cpu", None) == ["cpu"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert devices_for("auto", 2) == ["auto", "auto"]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "options", "kind", "num_cores", "wanted"),
+    [
+        ((1, SHORT_BYTES), {}, "cpu", 2, 2),
+        ((1, 1, 1), {"executor": "local"}, "cpu", 16, 2),
+        ((1, SHORT_BYTES + 1), {}, "cpu", 2, None),  # memory for two large ones may not be there
+        ((1, 0), {}, "cpu", 2, None),  # of unknown size
+        ((1,), {}, "cpu", 2, None),
+        ((1, 1), {}, "cpu", 1, None),
+        ((1, 1), {}, "cuda", 2, None),
+        ((1, 1), {"executor": "ray"}, "cpu", 2, None),
+        ((1, 1), {"executor": "inline"}, "cpu", 2, None),
+        ((1, 1), {"jobs": 1}, "cpu", 2, 1),
+        ((1, 9 * SHORT_BYTES), {"jobs": 3}, "cpu", 1, 3),
+    ],
+)
+def test_two_short_clips_are_rendered_beside_each_other_on_a_cpu(
+    sizes: tuple[int, ...],
+    options: dict[str, Any],
+    kind: str,
+    num_cores: int,
+    wanted: int | None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    asked: list[int | None] = []
+
+    def run(items: Sequence[Item], command: str, folder: Path, given: BatchOptions, context: Context) -> Any:
+        asked.append(given.jobs)
+
+    monkeypatch.setattr("vidtrans.stylizing.clips.cores", lambda: num_cores)
+    monkeypatch.setattr("vidtrans.stylizing.clips.run_batch", run)
+    paths = [tmp_path / f"{n}.mp4" for n in range(len(sizes))]
+    for path, size in zip(paths, sizes, strict=True):
+        with path.open("wb") as file:
+            file.truncate(size)
+    template = StylizeRequest(Path(), ("identity",), None, make_recipe(None, None, {}))
+    requests = [replace(template, video=path) for path in paths]
+    stylize_batch(requests, tmp_path / "out", BatchOptions(**options), Context(cache_dir=tmp_path / "c", device=kind))
+    assert asked == [wanted]
 
 
 # The command

@@ -20,7 +20,7 @@ class BatchOptions:
             "Number of jobs at a time, for several clips or trainings.",
             Group.BATCH,
             values=Range(1, 1024),
-            default="one on each device",
+            default="one on each device; stylize: two short clips on a CPU",
         ),
     ] = None
     shard: Annotated[

@@ -8,10 +8,12 @@ from functools import partial
 from pathlib import Path
 
 from vidtrans.batch.batch_options import BatchOptions
+from vidtrans.batch.executors import AUTO, LOCAL
 from vidtrans.batch.inputs import Item, bytes_of, check_folder, exclude_results, expand_sources, result_names
 from vidtrans.batch.jobs import run_batch, run_spread
 from vidtrans.batch.summary import Outcome
 from vidtrans.core.errors import UsageError
+from vidtrans.core.machine import cores
 from vidtrans.core.settings import Table
 from vidtrans.core.system import path_key
 from vidtrans.models.model_chain import load_models_in_turn
@@ -23,6 +25,8 @@ from vidtrans.stylizing.requested_render import StylizeRequest, stylize
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.picture_paths import is_picture_source
 
+SHORT_BYTES = 32 << 20  # of a clip's file, at most, that is rendered beside another one on a CPU
+
 
 def stylize_batch(
     requests: Sequence[StylizeRequest], folder: Path, options: BatchOptions, context: Context
@@ -31,7 +35,21 @@ def stylize_batch(
 
     Raises UsageError, Interrupted.
     """
-    return run_batch(plan(requests, folder), "stylize", folder, options, context)
+    items = plan(requests, folder)
+    jobs = options.jobs or _jobs_for(items, options, context)
+    return run_batch(items, "stylize", folder, replace(options, jobs=jobs), context)
+
+
+def _jobs_for(items: Sequence[Item], options: BatchOptions, context: Context) -> int | None:
+    """Return the number of clips at a time where none is requested; None: one on each device.
+
+    While a short clip is indexed, its render starts up or its end is encoded, most of a CPU is idle: on two cores, two
+    at a time took 28 to 34 % less time than one (128x128, one second). More would gain little, as a network alone uses
+    all cores, and would take memory; so would two large clips. On a GPU, two networks would share its memory.
+    """
+    is_here = options.executor in (AUTO, LOCAL) and context.device_kind == "cpu" and cores() > 1
+    are_short = len(items) > 1 and all(0 < item.size <= SHORT_BYTES for item in items)
+    return 2 if is_here and are_short else None
 
 
 def stylize_one(request: StylizeRequest, options: BatchOptions, context: Context) -> Table:
