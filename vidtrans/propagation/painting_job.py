@@ -73,8 +73,8 @@ class PaintingJob:
         if is_picture_source(request.video) and not is_picture_sequence(request.video):
             raise UsageError(str(request.video), "it is one picture", "give a video or a folder of pictures")
         encoding = self.settings.encoding
-        wanted = request.output or refuse_link(default_output(request.video, [NAME], encoding))
-        return OutputTarget.find(wanted, encoding)
+        output = request.output or refuse_link(default_output(request.video, [NAME], encoding))
+        return OutputTarget.find(output, encoding)
 
     @cached_property
     def result(self) -> Result:
@@ -89,9 +89,8 @@ class PaintingJob:
     @cached_property
     def files(self) -> list[Path]:
         """Return the pictures in the folder of key frames. Raises UsageError, MediaError."""
-        folder = self.request.keyframes
-        files = key_frame_files(folder)
-        tell_ignored(folder, self.context)
+        files = key_frame_files(self.request.keyframes)
+        tell_ignored(self.request.keyframes, self.context)
         return files
 
     @cached_property
@@ -230,8 +229,8 @@ class PaintingJob:
         asked = TrainingRequest(self.dataset, self.model, request.recipe, request.minutes)
         if self.start is not None:
             steps = max(1, request.recipe.settings("training", TrainingSettings).steps // AGAIN)
-            minutes = request.minutes and request.minutes / AGAIN
             recipe = request.recipe.under({"training": {"steps": steps}})
+            minutes = request.minutes and request.minutes / AGAIN
             asked = replace(asked, recipe=recipe, minutes=minutes, start_from=str(self.start))
         train(asked, context, preview)
         return self.model
@@ -241,8 +240,8 @@ class PaintingJob:
         look = load_model(str(model), self.context)
         assert look.record is not None
         learned = {"model": str(model), "steps": look.record.training["step"]}
-        paint = self.paint(learned=True, shares=self._shares(look))
-        return self._job(replace(self.plan, model=look, paint=paint), learned)
+        plan = replace(self.plan, model=look, paint=self.paint(learned=True, shares=self._shares(look)))
+        return self._job(plan, learned)
 
     def _job(self, plan: RenderPlan, learned: Table) -> RenderJob:
         assert plan.paint is not None

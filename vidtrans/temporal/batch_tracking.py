@@ -17,7 +17,7 @@ import torch
 from vidtrans.core.settings import Size as PictureSize
 from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import FlowMethod
-from vidtrans.flow.inversion import ITERATIONS
+from vidtrans.flow.warping import INVERSION_STEPS
 from vidtrans.temporal.flow_tracking import MARGIN, slack_between
 from vidtrans.temporal.rolling_buffer import RollingBuffer
 from vidtrans.temporal.settings import DeflickerSettings
@@ -166,9 +166,9 @@ class BatchTracker:
 
 
 def _along_inverse(flow: torch.Tensor) -> torch.Tensor:
-    """Return a flow (n, 2, h, w), in pixels, sampled along its inverse, as ``inversion.invert`` finds it."""
+    """Return a flow (n, 2, h, w), in pixels, sampled along its inverse, as ``warping.invert`` finds it."""
     found, places = flow, torch.empty_like(flow)
-    for _ in range(ITERATIONS):
+    for _ in range(INVERSION_STEPS):
         write_places(found, places, sign=-1)
         found = sample_along(flow, places)
     return found

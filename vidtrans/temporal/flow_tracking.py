@@ -12,9 +12,8 @@ import cv2
 import numpy as np
 
 from vidtrans.flow.estimator import FlowEstimator
-from vidtrans.flow.inversion import invert
 from vidtrans.flow.scaling import grid_factor, grid_size, grow, shrink
-from vidtrans.flow.warping import BORDER, agreement, grid_axes, resize_flow
+from vidtrans.flow.warping import BORDER, agreement, grid_axes, invert, resize_flow
 from vidtrans.temporal.settings import DeflickerSettings
 from vidtrans.temporal.stream import Sample, Window
 from vidtrans.video.colour.conversion import unit

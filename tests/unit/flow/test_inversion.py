@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vidtrans.flow.inversion import invert
-from vidtrans.flow.warping import agreement, warp
+from vidtrans.flow.warping import agreement, invert, warp
 
 
 def test_the_inverse_of_a_smooth_flow_leads_back() -> None:
