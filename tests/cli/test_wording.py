@@ -8,12 +8,14 @@ import sys
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
-from chain import foreign_options, refuse
+from chain import TINY, foreign_options, refuse
 from clips import moving_frames, write_clip
 
+import vidtrans as api
 from vidtrans.cli.console import Console, _log
 from vidtrans.commands import COMMANDS
 from vidtrans.core.costs import add_up, count, estimate
@@ -88,6 +90,25 @@ def test_a_task_that_counts_nothing_is_shown_without_numbers_until_the_next_even
     console._live.refresh()
     assert "1/2" in made.getvalue()
     console.close()
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_each_part_of_a_training_that_may_take_seconds_is_named(dataset: str) -> None:
+    heard: list[Any] = []
+    api.train(
+        dataset,
+        "a.safetensors",
+        settings={k: TINY[k] for k in ("generator", "discriminator", "training")},
+        minutes=0.002,
+        report=heard.append,
+    )
+    tasks = [event.task for event in heard if isinstance(event, Progress)]
+    compared = [task for task in tasks if task.startswith("comparing operators")]
+    assert len(compared) <= 1  # where the processor computes in bf16
+    before = ["reading clip.dataset", "loading PyTorch", "preparing the training", "taking a few steps"]
+    after = ["preparing the training", "finishing the model"]
+    assert [task for task in tasks if task != "training"] == [*before, *compared, *after]
+    assert tasks.index("training") > tasks.index("taking a few steps")
 
 
 @pytest.mark.parametrize(

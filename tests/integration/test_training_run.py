@@ -19,7 +19,6 @@ from clips import moving_frames, write_clip
 from processes import ranks, until
 
 import vidtrans as api
-from vidtrans.core.events import Progress
 from vidtrans.models.model_file import read_record
 from vidtrans.store.stages import TrainStage
 from vidtrans.training.checkpoint import load_checkpoint
@@ -50,18 +49,6 @@ def noted(job: Callable[..., dict[str, Any]], *arguments: Any, **options: Any) -
     """What a job returns, and what it reports on its way, as text."""
     heard: list[str] = []
     return job(*arguments, report=lambda event: heard.append(str(event)), **options), heard
-
-
-def test_each_part_of_a_training_that_may_take_seconds_is_named(dataset: str) -> None:
-    heard: list[Any] = []
-    api.train(dataset, "a.safetensors", settings=tables(), minutes=0.002, report=heard.append)
-    tasks = [event.task for event in heard if isinstance(event, Progress)]
-    compared = [task for task in tasks if task.startswith("comparing operators")]
-    assert len(compared) <= 1  # where the processor computes in bf16
-    before = ["reading clip.dataset", "loading PyTorch", "preparing the training", "taking a few steps"]
-    after = ["preparing the training", "finishing the model"]
-    assert [task for task in tasks if task != "training"] == [*before, *compared, *after]
-    assert tasks.index("training") > tasks.index("taking a few steps")
 
 
 def test_a_run_leaves_a_report_a_film_and_its_best_state(dataset: str) -> None:

@@ -66,16 +66,19 @@ class TimeBudget:
         self.began = Mark(keeper.run.step, keeper.run.progress, keeper.step_seconds)
 
     def is_due(self, keeper: RunKeeper) -> bool:
-        """Return whether the steps are to be resolved again now."""
-        run = keeper.run
+        """Return whether the steps are to be resolved again now.
+
+        Where few steps are planned, half of them do: the machine may have stood still in the trial, and the run would
+        end before its time.
+        """
+        run, taken = keeper.run, keeper.run.step - self.began.step
         last = run.revisions[-1].share if run.revisions else 0.0
         later = [share for share in REVISED_AT if share > last]
-        return (
-            bool(later)
-            and run.seconds >= later[0] * self.seconds
-            and run.step - self.began.step >= LEAST_STEPS
-            and run.step < run.total
-        )
+        planned = run.total - self.began.step
+        if planned < 2 * LEAST_STEPS and not run.revisions:
+            return taken >= max(1, planned // 2) and run.step < run.total
+        is_time = bool(later) and run.seconds >= later[0] * self.seconds
+        return is_time and taken >= min(LEAST_STEPS, max(1, planned // 2)) and run.step < run.total
 
     def resolve(self, keeper: RunKeeper, milestones: Milestones) -> Revision:
         """Return the number of steps that fit by the rate since ``began``, at least one more than were taken."""

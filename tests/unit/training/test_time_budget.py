@@ -188,6 +188,15 @@ def test_processes_agree_on_the_steps_that_the_first_one_resolves(tmp_path: Path
     assert not list((tmp_path / "second").glob("*"))
 
 
+@pytest.mark.parametrize("trial", [13.0, 30.0, 50.0, 99.0])
+def test_a_trial_in_which_the_machine_stood_still_is_made_good(tmp_path: Path, trial: float) -> None:
+    budget = TimeBudget(100.0, [StepCost(0.0, 1.0, trial)])
+    run = run_of(tmp_path, budget.steps)
+    assert run.total < 2 * LEAST_STEPS
+    train(run, silent, Stop(), clock=Clock(run, 1.0), budget=budget)
+    assert run.step == (1 if run.history == [1] else 100)
+
+
 def test_no_more_steps_than_are_asked_for(tmp_path: Path) -> None:
     run = run_of(tmp_path, 90)
     train(run, silent, Stop(), clock=Clock(run, 0.5), budget=TimeBudget(100.0, EVENLY, at_most=90))

@@ -1,0 +1,59 @@
+"""How many clips ``stylize`` renders at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vidtrans.batch.batch_options import BatchOptions
+from vidtrans.batch.inputs import Item
+from vidtrans.config.recipe import make_recipe
+from vidtrans.session import Context
+from vidtrans.stylizing.clips import SHORT_BYTES, stylize_batch
+from vidtrans.stylizing.requested_render import StylizeRequest
+
+
+@pytest.mark.parametrize(
+    ("sizes", "options", "kind", "num_cores", "wanted"),
+    [
+        ((1, SHORT_BYTES), {}, "cpu", 2, 2),
+        ((1, 1, 1), {"executor": "local"}, "cpu", 16, 2),
+        ((1, SHORT_BYTES + 1), {}, "cpu", 2, None),  # memory for two large ones may not be there
+        ((1, 0), {}, "cpu", 2, None),  # of unknown size
+        ((1,), {}, "cpu", 2, None),
+        ((1, 1), {}, "cpu", 1, None),
+        ((1, 1), {}, "cuda", 2, None),
+        ((1, 1), {"executor": "ray"}, "cpu", 2, None),
+        ((1, 1), {"executor": "inline"}, "cpu", 2, None),
+        ((1, 1), {"jobs": 1}, "cpu", 2, 1),
+        ((1, 9 * SHORT_BYTES), {"jobs": 3}, "cpu", 1, 3),
+    ],
+)
+def test_two_short_clips_are_rendered_beside_each_other_on_a_cpu(
+    sizes: tuple[int, ...],
+    options: dict[str, Any],
+    kind: str,
+    num_cores: int,
+    wanted: int | None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    asked: list[int | None] = []
+
+    def run(items: Sequence[Item], command: str, folder: Path, given: BatchOptions, context: Context) -> Any:
+        asked.append(given.jobs)
+
+    monkeypatch.setattr("vidtrans.stylizing.clips.cores", lambda: num_cores)
+    monkeypatch.setattr("vidtrans.stylizing.clips.run_batch", run)
+    paths = [tmp_path / f"{n}.mp4" for n in range(len(sizes))]
+    for path, size in zip(paths, sizes, strict=True):
+        with path.open("wb") as file:
+            file.truncate(size)
+    template = StylizeRequest(Path(), ("identity",), None, make_recipe(None, None, {}))
+    requests = [replace(template, video=path) for path in paths]
+    stylize_batch(requests, tmp_path / "out", BatchOptions(**options), Context(cache_dir=tmp_path / "c", device=kind))
+    assert asked == [wanted]
