@@ -25,7 +25,7 @@ from vidtrans.video.colour.conversion import unit
 class CausalFilter:
     """The filter of ``--temporal causal``. Frames come in order; each starts a shot, or follows the previous frame."""
 
-    version = 4
+    version = 5
     radius = 0
     Settings = CausalSettings
 
