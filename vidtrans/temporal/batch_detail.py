@@ -42,7 +42,7 @@ from vidtrans.temporal.tensor_operations import (
     shrink,
     write_places,
 )
-from vidtrans.temporal.window import AROUND, SURE
+from vidtrans.temporal.window import AROUND, CALM, SURE
 
 TERMS = 9  # channels of sums over neighbours: see ``BatchDetail._terms``
 
@@ -199,10 +199,26 @@ def low_correction(change: torch.Tensor, others: torch.Tensor, slope: torch.Tens
     wanted = torch.addcmul(change[:, :3], slope, change[:, 3:], value=-1)
     height, width = others.shape[-2:]
     size = (max(1, height // AROUND), max(1, width // AROUND))
-    near = blur(shrink(torch.cat((wanted * others, others), 1), size), 1)
-    around = grow(near[:, :3] / (near[:, 3:] + 0.002), (height, width))
-    lacking = others.mul(1 / SURE).clamp_(0, 1).neg_().add_(1)
-    return torch.lerp(wanted, around, lacking)
+    weighted = wanted.new_empty((len(wanted), 5, height, width))
+    torch.mul(wanted, others, out=weighted[:, :3])
+    torch.mul(_length(wanted).square_(), others, out=weighted[:, 3:4])
+    weighted[:, 4:] = others
+    near = blur(shrink(weighted, size), 1)
+    near = near[:, :4] / near[:, 4:].add_(0.002)
+    around, energy = near[:, :3], near[:, 3:]
+    spread = (energy - _length(around).square_()).relu_()
+    differ = spread / energy.add_(CALM)
+    differ = torch.addcmul(differ, differ, differ, value=-0.5)
+    grown = grow(torch.cat((around, spread, differ), 1), (height, width))
+    apart = wanted - grown[:, :3]
+    boils = grown[:, 3:4].div(_length(apart).square_().add_(CALM)).clamp_(max=0.5).mul_(grown[:, 4:])
+    lacking = torch.rsub(others.clamp(max=SURE), 1, alpha=1 / SURE)
+    return wanted.addcmul_(lacking.addcmul_(lacking, boils, value=-4), apart, value=-1)
+
+
+def _length(vectors: torch.Tensor) -> torch.Tensor:
+    """Return the Euclidean length over channels: (n, 1, h, w)."""
+    return torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
 
 
 def write_picture(

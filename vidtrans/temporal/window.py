@@ -27,7 +27,7 @@ import numpy as np
 
 from vidtrans.flow.estimator import grey
 from vidtrans.flow.scaling import blur, grid_size, grow, shrink
-from vidtrans.flow.warping import CHANGE, PICTURE, average_along, from_16bit, strips, to_16bit
+from vidtrans.flow.warping import CHANGE, PICTURE, average_along, from_16bit, squared_length, strips, to_16bit
 from vidtrans.temporal.fine_detail import LOW, REACH, DetailCorrection, FineDetail
 from vidtrans.temporal.flow_tracking import FlowPath, FlowTracker, compute_once
 from vidtrans.temporal.settings import DeflickerSettings, WindowSettings
@@ -37,6 +37,7 @@ from vidtrans.video.colour.conversion import to_uint16
 FULL_LEVELS = 3  # steps at full size; those beyond are for low frequencies only
 SURE = 0.5  # share of all frames that could be averaged that suffices to be sure of low frequencies
 AROUND = 8  # grid pixels over which the correction is taken from around
+CALM = 0.002  # squared corrections, summed over RGB: much smaller ones are no boil
 
 
 class WindowFilter:
@@ -199,15 +200,25 @@ def low_correction(change: np.ndarray, others: np.ndarray, slope: np.ndarray) ->
     ``change``: (h, w, 4), the average of the output (RGB) and of the guide (luma) minus the frame; ``slope`` (h, w) of
     the output over the guide; ``others`` (h, w): the share, 0 to 1, of other frames in the average. Where that is
     small, the correction of the surroundings is used: lighting also flickers at places that were hidden a moment ago.
+    Where the surroundings' corrections differ, a style's colours boil; there the average of few frames counts, unless
+    it is further from the surroundings than they are from each other, as along a wrong motion.
     """
     wanted = change[..., :3] - slope[..., None] * change[..., 3:]
     others = np.clip(others, 0, 1)
     height, width = others.shape
     size = (max(1, width // AROUND), max(1, height // AROUND))
-    near, weight = (blur(shrink(x, size), 1) for x in (wanted * others[..., None], others))
-    around = grow(near / (weight[..., None] + 0.002), (width, height))
-    lacking = 1 - np.clip(others / SURE, 0, 1)
-    return wanted + lacking[..., None] * (around - wanted)
+    parts = (wanted * others[..., None], squared_length(wanted) * others, others)
+    near, energy, weight = (blur(shrink(part, size), 1) for part in parts)
+    weight += 0.002
+    around = near / weight[..., None]
+    energy /= weight
+    spread = np.maximum(energy - squared_length(around), 0)
+    differ = 1 - (1 - spread / (energy + CALM)) ** 2
+    around, spread, differ = (grow(part, (width, height)) for part in (around, spread, differ))
+    apart = wanted - around
+    boils = np.minimum(2 * spread / (squared_length(apart) + CALM), 1) * differ
+    lacking = (1 - np.clip(others / SURE, 0, 1)) * (1 - boils)
+    return wanted - lacking[..., None] * apart
 
 
 def apply_correction(
