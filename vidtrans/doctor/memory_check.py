@@ -27,7 +27,7 @@ from vidtrans.temporal.stream import filter_samples
 SHARES = (0.75, 0.5, 0.35, 0.25)  # of the memory of the unlimited run, tried in turn until memory runs out
 LEAST_PSNR = 40.0  # dB of the tiled to the whole picture, never equal; on a CPU 45 to 54, depending on the tile's side
 FLOW = "dis-fast"
-PAIRS_AT_ONCE = 6  # frame pairs that the limited flow method takes, on devices other than CUDA
+PAIRS_AT_ONCE = 3  # frame pairs that the limited flow method takes, on devices other than CUDA
 
 
 def memory_checks(subject: Subject) -> Checks:
