@@ -47,7 +47,7 @@ def test_what_minutes_come_to_is_measured_again_where_its_record_is_damaged(
     dataset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vidtrans.training.trials.step_costs", lambda run: [StepCost(0.0, 1.0, 20.0)])
-    monkeypatch.setattr("vidtrans.training.time_budget.TimeBudget.is_due", lambda *_: False)  # as steps are quicker
+    monkeypatch.setattr("vidtrans.training.time_budget.TimeBudget.is_due", lambda *_: False)  # real steps are quicker
     options: dict[str, Any] = {"minutes": 1, "settings": TRAINING, "overwrite": True}
     heard: list[str] = []
     api.train(dataset, **options)
@@ -118,7 +118,7 @@ def test_a_training_begins_again_where_what_it_saved_cannot_be_read(
     dataset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vidtrans.training.trials.step_costs", lambda run: [StepCost(0.0, 1.0, 20.0)])
-    monkeypatch.setattr("vidtrans.training.time_budget.TimeBudget.is_due", lambda *_: False)  # as steps are quicker
+    monkeypatch.setattr("vidtrans.training.time_budget.TimeBudget.is_due", lambda *_: False)  # real steps are quicker
     options: dict[str, Any] = {"settings": TRAINING, "overwrite": True}
     patterns = ("resolved/*", "train/*/meta.json", "train/*/checkpoint.json", "train/*/run.json")
     api.train(dataset, "a.safetensors", minutes=1, **options)

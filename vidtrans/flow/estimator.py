@@ -44,13 +44,17 @@ class FlowEstimator:
 
         Equal pictures give zero flow at no cost. ``warping.resize_flow`` converts a flow to another size.
         """
-        return self.estimate(first, second), self.estimate(second, first)
+        if np.array_equal(first, second):
+            return _still(first), _still(first)
+        return self._method(first, second), self._method(second, first)
 
     def estimate(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Return the flow from one prepared picture to another, as ``estimate_both`` does."""
-        if np.array_equal(first, second):
-            return np.zeros((*first.shape[:2], 2), np.float32)
-        return self._method(first, second)
+        return _still(first) if np.array_equal(first, second) else self._method(first, second)
+
+
+def _still(picture: np.ndarray) -> np.ndarray:
+    return np.zeros((*picture.shape[:2], 2), np.float32)
 
 
 # Pictures are padded to this. Below it OpenCV crashes (it chooses the coarsest level by the width, and then the height

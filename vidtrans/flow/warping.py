@@ -70,10 +70,7 @@ def sample_sharply(picture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndar
     other by up to a third: fine for an average of a few pictures, not for a filter that feeds back its result.
     """
     height, width = picture.shape[:2]
-    across, down = (
-        np.clip(x, 0, width - 1),
-        np.clip(y, 0, height - 1),
-    )  # the border is not sharpened
+    across, down = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)  # beyond the border nothing is sharpened
 
     def at(right: int, below: int) -> np.ndarray:
         return cv2.remap(picture, across + right, down + below, cv2.INTER_LINEAR, borderMode=BORDER)

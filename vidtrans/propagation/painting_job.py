@@ -73,8 +73,8 @@ class PaintingJob:
         if is_picture_source(request.video) and not is_picture_sequence(request.video):
             raise UsageError(str(request.video), "it is one picture", "give a video or a folder of pictures")
         encoding = self.settings.encoding
-        output = request.output or refuse_link(default_output(request.video, [NAME], encoding))
-        return OutputTarget.find(output, encoding)
+        wanted = request.output or refuse_link(default_output(request.video, [NAME], encoding))
+        return OutputTarget.find(wanted, encoding)
 
     @cached_property
     def result(self) -> Result:
@@ -229,8 +229,8 @@ class PaintingJob:
         asked = TrainingRequest(self.dataset, self.model, request.recipe, request.minutes)
         if self.start is not None:
             steps = max(1, request.recipe.settings("training", TrainingSettings).steps // AGAIN)
-            recipe = request.recipe.under({"training": {"steps": steps}})
             minutes = request.minutes and request.minutes / AGAIN
+            recipe = request.recipe.under({"training": {"steps": steps}})
             asked = replace(asked, recipe=recipe, minutes=minutes, start_from=str(self.start))
         train(asked, context, preview)
         return self.model
@@ -240,8 +240,8 @@ class PaintingJob:
         look = load_model(str(model), self.context)
         assert look.record is not None
         learned = {"model": str(model), "steps": look.record.training["step"]}
-        plan = replace(self.plan, model=look, paint=self.paint(learned=True, shares=self._shares(look)))
-        return self._job(plan, learned)
+        paint = self.paint(learned=True, shares=self._shares(look))
+        return self._job(replace(self.plan, model=look, paint=paint), learned)
 
     def _job(self, plan: RenderPlan, learned: Table) -> RenderJob:
         assert plan.paint is not None

@@ -233,9 +233,8 @@ def _difference(mean: np.ndarray, output: np.ndarray, unwanted: np.ndarray) -> n
     difference = np.empty(output.shape, np.uint16)
     share = -1 / np.iinfo(output.dtype).max
     for rows in strips(*unwanted.shape):
-        part = cv2.addWeighted(
-            cv2.cvtColor(mean[rows], cv2.COLOR_RGBA2RGB), 1, output[rows], share, 0, dtype=cv2.CV_32F
-        )
+        colours = cv2.cvtColor(mean[rows], cv2.COLOR_RGBA2RGB)
+        part = cv2.addWeighted(colours, 1, output[rows], share, 0, dtype=cv2.CV_32F)
         part -= cv2.merge([unwanted[rows]] * 3)
         difference[rows] = to_16bit(part, CHANGE)
     return difference

@@ -71,14 +71,14 @@ class TimeBudget:
         Where few steps are planned, half of them do: the machine may have stood still in the trial, and the run would
         end before its time.
         """
-        run, taken = keeper.run, keeper.run.step - self.began.step
-        last = run.revisions[-1].share if run.revisions else 0.0
-        later = [share for share in REVISED_AT if share > last]
-        planned = run.total - self.began.step
+        run, began = keeper.run, self.began.step
+        planned = run.total - began
+        if run.step == run.total or run.step - began < min(LEAST_STEPS, max(1, planned // 2)):
+            return False
         if planned < 2 * LEAST_STEPS and not run.revisions:
-            return taken >= max(1, planned // 2) and run.step < run.total
-        is_time = bool(later) and run.seconds >= later[0] * self.seconds
-        return is_time and taken >= min(LEAST_STEPS, max(1, planned // 2)) and run.step < run.total
+            return True
+        last = run.revisions[-1].share if run.revisions else 0.0
+        return any(share > last and run.seconds >= share * self.seconds for share in REVISED_AT)
 
     def resolve(self, keeper: RunKeeper, milestones: Milestones) -> Revision:
         """Return the number of steps that fit by the rate since ``began``, at least one more than were taken."""

@@ -1,4 +1,4 @@
-"""How many clips ``stylize`` renders at a time."""
+"""The number of clips that ``stylize`` renders at a time."""
 
 from __future__ import annotations
 

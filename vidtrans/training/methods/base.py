@@ -19,7 +19,7 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.training.device.determinism import deterministic
 from vidtrans.training.distributed import DistContext
 from vidtrans.training.losses.base import PrecedingFrames
-from vidtrans.training.methods.network_trainer import TrainingPrecision
+from vidtrans.training.methods.network_trainer import NetworkTrainer, TrainingPrecision
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import evenly, score
 
@@ -182,7 +182,7 @@ class TrainingMethod(Protocol):
     def use(self, settings: TrainingSettings, device: Device, precision: TrainingPrecision, dist: DistContext) -> None:
         """Set the attributes that all methods share."""
         self.settings, self.device, self.precision, self.dist = settings, device, precision, dist
-        self.layout = torch.channels_last if settings.channels_last else torch.contiguous_format
+        self.layout = NetworkTrainer.layout(settings, device, precision)
         self.nondeterministic, self.painted = set(), torch.empty(0)
 
     def place(self, network: M) -> M:

@@ -97,9 +97,8 @@ class SegmentWriter:
         pix_fmt = codec.pix_fmt(picture.depth, picture.alpha, picture.width, picture.height)
         options = settings.encoder_options()
         if codec.encoder == "libx264":
-            options |= _reproducible_x264() | lookahead_options(
-                picture.width, picture.height, options.get("preset", "")
-            )
+            preset = options.get("preset", "")
+            options |= _reproducible_x264() | lookahead_options(picture.width, picture.height, preset)
         if codec.encoder == "ffv1" and min(picture.width, picture.height) < 2:
             options["slices"] = "1"  # four would be empty
         muxing = {"fflags": "+bitexact"}
