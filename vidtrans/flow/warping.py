@@ -9,7 +9,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from vidtrans.flow.scaling import grow
+from vidtrans.flow.scaling import Enlarged
 
 BORDER = cv2.BORDER_REPLICATE
 INVERSION_STEPS = 4  # fewer leave up to 2 % more flicker where motion is fast
@@ -19,14 +19,16 @@ INVERSION_STEPS = 4  # fewer leave up to 2 % more flicker where motion is fast
 CURVATURE = 0.75
 # Ranges of what is stored in 16 bits: of pictures, with what sampling overshoots, and of differences, sharpened too.
 PICTURE, CHANGE = (-0.5, 1.5), (-2.0, 2.0)
-STRIP = 32768  # pixels that are worked on at a time: what is made of them on the way stays in the processor's cache
+STRIP = 131072  # pixels that are worked on at a time: fewer take more calls, more do not stay in the cache
 _WHOLE = 1024.0  # a weight of 1 in blendLinear, which adds 1e-5 to the sum of weights
 # A picture less CURVATURE times a quarter of its second differences along both axes.
 _SHARPEN = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]], np.float32) * np.float32(CURVATURE / 4)
 _SHARPEN[1, 1] += 1
 
 Range = tuple[float, float]
-Moved = tuple[np.ndarray, tuple[np.ndarray, np.ndarray], np.ndarray]  # a picture, the flow there, a weight
+# A picture in 16 bits of ``PICTURE`` or in 8 bits, the flow there in its pixels, and a weight from 0 to 1, both (H, W)
+# or on its coarse grid.
+Moved = tuple[np.ndarray, tuple[np.ndarray, np.ndarray], np.ndarray]
 
 
 @lru_cache(maxsize=8)
@@ -110,10 +112,14 @@ def to_16bit(picture: np.ndarray, value_range: Range) -> np.ndarray:
 
     A uint8 or uint16 picture is taken as 0 to 1.
     """
+    return _to_levels(picture, value_range, cv2.CV_16U)
+
+
+def _to_levels(picture: np.ndarray, value_range: Range, depth: int) -> np.ndarray:
     low, high = value_range
     steps = 65535 / (high - low)
     full = np.iinfo(picture.dtype).max if picture.dtype.kind == "u" else 1
-    return cv2.addWeighted(picture, steps / full, picture, 0, -low * steps, dtype=cv2.CV_16U)
+    return cv2.addWeighted(picture, steps / full, picture, 0, -low * steps, dtype=depth)
 
 
 def from_16bit(picture: np.ndarray, value_range: Range) -> np.ndarray:
@@ -131,34 +137,68 @@ def from_levels(levels: np.ndarray, value_range: Range) -> np.ndarray:
     return levels
 
 
-def mix(first: np.ndarray, second: np.ndarray, share: np.ndarray, value_range: Range) -> np.ndarray:
-    """Return the weighted mean of two pictures (H, W, 4) in 16 bits of a range: (H, W, 4) float32.
+def levels_of(picture: np.ndarray) -> np.ndarray:
+    """Return the float32 levels of a picture in 16 bits of ``PICTURE``, or of one in 8 bits that is not stored so."""
+    return _to_levels(picture, PICTURE, cv2.CV_32F) if picture.dtype == np.uint8 else picture.astype(np.float32)
 
-    ``share``: the weight of the second one, (H, W) float32 from 0 to 1.
+
+def mix(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Return the weighted mean of two pictures (H, W, 4) in 16 bits; ``share``: the second one's weight, 0 to 1."""
+    part = share * np.float32(_WHOLE)
+    mixed = cv2.blendLinear(levels_of(first), levels_of(second), np.float32(_WHOLE) - part, part)
+    return cv2.addWeighted(mixed, 1, mixed, 0, 0, dtype=cv2.CV_16U)
+
+
+class Average:
+    """The mean of a picture, with weight 2, and others sampled along flows: (H, W, 4) uint16, rows of it when read.
+
+    About as sharp as of bicubic samples: a bilinear sample is sharpened after it is taken, by ``plain_share``, which is
+    the same as before it where the motion is even, and takes half the sampling. ``sample_sharply`` says more.
     """
-    mixed = np.empty(first.shape, np.float32)
-    for rows in strips(*first.shape[:2]):
-        one, other = (from_16bit(p[rows], value_range) for p in (first, second))
-        part = share[rows] * np.float32(_WHOLE)
-        cv2.blendLinear(one, other, np.float32(_WHOLE) - part, part, dst=mixed[rows])
-    return mixed
+
+    def __init__(self, here: np.ndarray, others: Sequence[Moved]) -> None:
+        """``here``: (H, W, 4) in 16 bits of ``PICTURE``, or in 8 bits; ``others``: see ``Moved``."""
+        self._here = here
+        self.shape = height, width = here.shape[:2]
+        self._others = [
+            (picture, [Enlarged(axis, height, width) for axis in flow], Enlarged(trust * _WHOLE, height, width))
+            for picture, flow, trust in others
+        ]
+
+    def whole(self) -> np.ndarray:
+        """Return all rows."""
+        total = np.empty((*self.shape, 4), np.uint16)
+        for rows in strips(*self.shape):
+            total[rows] = self[rows]
+        return total
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        """Return the rows from ``rows.start`` to ``rows.stop``."""
+        height, width = self.shape
+        total = levels_of(self._here[rows])
+        total_weight = np.full(total.shape[:2], 2 * _WHOLE, np.float32)
+        wide, inner = widened(rows, 1, height)
+        for picture, flow, weights in self._others:
+            x, y = (of_pixel[wide] + axis[wide] for of_pixel, axis in zip(grid_axes(height, width), flow, strict=True))
+            first = min(max(int(y.min()) - 1, 0), height - 1)
+            last = max(min(int(y.max()) + 3, height), first + 1)
+            source = levels_of(picture[first:last])
+            plain = cv2.remap(source, x, y - np.float32(first), cv2.INTER_LINEAR, borderMode=BORDER)
+            sharp = cv2.filter2D(plain, -1, _SHARPEN, borderType=BORDER)[inner]
+            weight, share = weights[rows], plain_share(x[inner], y[inner])
+            share *= weight
+            cv2.blendLinear(total, plain[inner], total_weight, share, dst=total)
+            total_weight += share
+            np.subtract(weight, share, out=share)
+            cv2.blendLinear(total, sharp, total_weight, share, dst=total)
+            total_weight += share
+        return cv2.addWeighted(total, 1, total, 0, 0, dtype=cv2.CV_16U)
 
 
-def average_along(here: np.ndarray, others: Sequence[Moved]) -> np.ndarray:
-    """Return the mean of a picture, with weight 2, and others sampled along flows: (H, W, 4).
-
-    ``here`` is float32, or uint16 from ``to_16bit``; so is the result. ``others``: each a picture of the same kind, the
-    flow to it, (H, W) float32 for each axis, and its weight, 0 to 1, (H, W) or on the picture's coarse grid.
-    """
-    height, width = here.shape[:2]
-    moved = []
-    for picture, flow, trust in others:
-        weight = trust * np.float32(_WHOLE)
-        moved.append((picture, flow, weight if weight.shape == (height, width) else grow(weight, (width, height))))
-    total = np.empty_like(here)
-    for rows in strips(height, width):
-        _average_rows(here[rows], moved, rows, total[rows])
-    return total
+def widened(rows: slice, margin: int, height: int) -> tuple[slice, slice]:
+    """Return ``rows`` with more rows on both sides, within a picture's ``height``, and where in these they are."""
+    wide = slice(max(0, rows.start - margin), min(height, rows.stop + margin))
+    return wide, slice(rows.start - wide.start, rows.stop - wide.start)
 
 
 def strips(height: int, width: int) -> Iterator[slice]:
@@ -166,29 +206,6 @@ def strips(height: int, width: int) -> Iterator[slice]:
     number = max(1, round(height * width / STRIP))
     edges = [height * at // number for at in range(number + 1)]
     return (slice(top, bottom) for top, bottom in pairwise(edges) if top < bottom)
-
-
-def _average_rows(here: np.ndarray, moved: Sequence[Moved], rows: slice, mean: np.ndarray) -> None:
-    """Write the mean of ``rows`` into ``mean``; ``here`` has these rows only, ``moved`` all (weights × ``_WHOLE``)."""
-    total, total_weight = here.astype(np.float32), np.full(here.shape[:2], 2 * _WHOLE, np.float32)
-    for picture, flow, weight in moved:
-        height, width = picture.shape[:2]
-        x, y = (of_pixel[rows] + by[rows] for of_pixel, by in zip(grid_axes(height, width), flow, strict=True))
-        first = min(max(int(y.min()) - 2, 0), height - 1)
-        last = max(min(int(y.max()) + 3, height), first + 1)
-        y -= first
-        exact = picture[first:last].astype(np.float32, copy=False)
-        sharpened = cv2.filter2D(exact, -1, _SHARPEN, borderType=BORDER)
-        plain, sharp = (cv2.remap(p, x, y, cv2.INTER_LINEAR, borderMode=BORDER) for p in (exact, sharpened))
-        share = plain_share(x, y)
-        share *= weight[rows]
-        cv2.blendLinear(total, plain, total_weight, share, dst=total)
-        total_weight += share
-        np.subtract(weight[rows], share, out=share)
-        cv2.blendLinear(total, sharp, total_weight, share, dst=total)
-        total_weight += share
-    depth = cv2.CV_32F if mean.dtype == np.float32 else cv2.CV_16U
-    cv2.addWeighted(total, 1, total, 0, 0, dst=mean, dtype=depth)
 
 
 def compose(first: np.ndarray, second: np.ndarray) -> np.ndarray:

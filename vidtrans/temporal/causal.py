@@ -13,19 +13,19 @@ import cv2
 import numpy as np
 
 from vidtrans.flow.scaling import grid_size, grow, shrink
-from vidtrans.flow.warping import warp
+from vidtrans.flow.warping import PICTURE, from_16bit, to_16bit, warp
 from vidtrans.temporal.fine_detail import FineDetail
-from vidtrans.temporal.flow_tracking import FlowTracker
+from vidtrans.temporal.flow_tracking import FlowTracker, frame_on_grid, pack_channels
 from vidtrans.temporal.settings import CausalSettings
 from vidtrans.temporal.stream import Sample, Window
-from vidtrans.temporal.window import apply_correction, low_correction, pack_channels
+from vidtrans.temporal.window import apply_correction, low_correction
 from vidtrans.video.colour.conversion import unit
 
 
 class CausalFilter:
     """The filter of ``--temporal causal``. Frames come in order; each starts a shot, or follows the previous frame."""
 
-    version = 5
+    version = 6
     radius = 0
     Settings = CausalSettings
 
@@ -43,7 +43,7 @@ class CausalFilter:
     def __call__(self, window: Window) -> np.ndarray:
         """Return the picture of the window's only frame without flicker."""
         (sample,) = window.samples
-        here = unit(pack_channels(sample))
+        here = unit(pack_channels(sample.output, sample.guide))
         height, width = here.shape[:2]
         size = grid_size(height, width)
         last, self._last = self._last, sample
@@ -57,9 +57,8 @@ class CausalFilter:
         weight = grow(count / (count + 1), (width, height))
         self._mean = here + cv2.merge([weight] * 4) * (before - here)
         self._count = np.minimum(count + 1, self.settings.history)
-        small = shrink(here, size)
-        correction = self._detail(both, 1, small, self._mean, None)
-        change = shrink(self._mean, size) - small
+        correction = self._detail(both, 1, to_16bit(self._mean, PICTURE))
+        change = shrink(self._mean, size) - from_16bit(frame_on_grid(sample), PICTURE)
         low = low_correction(change, count / max(1, self.settings.history - 1), correction.slope)
         return apply_correction(sample.output, low, correction, self.settings)
 

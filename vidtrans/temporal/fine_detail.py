@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidtrans.flow.estimator import grey
-from vidtrans.flow.scaling import blur, grid_size, grow, halve, sample_grid, shrink
+from vidtrans.flow.scaling import Enlarged, blur, grid_factor, grid_size, grow, halve, shrink, write_grid_samples
 from vidtrans.flow.warping import (
     BORDER,
     CHANGE,
     PICTURE,
+    Average,
     from_16bit,
     from_levels,
     grid_axes,
@@ -27,8 +27,9 @@ from vidtrans.flow.warping import (
     sample_sharply,
     strips,
     to_16bit,
+    widened,
 )
-from vidtrans.temporal.flow_tracking import FlowPath, FlowTracker
+from vidtrans.temporal.flow_tracking import FlowPath, FlowTracker, frame_on_grid, pack_channels
 from vidtrans.temporal.settings import DeflickerSettings
 from vidtrans.temporal.stream import Sample, Window
 from vidtrans.video.colour.conversion import unit
@@ -36,6 +37,7 @@ from vidtrans.video.colour.conversion import unit
 REACH = 2  # frames on each side in the statistics
 LOW = 1.25  # σ in grid pixels at which low frequencies begin
 FINEST = 0.8  # σ in pixels between the bands
+MARGIN = 4  # rows that this blur reads on each side, and one more
 POOL = 3.0  # σ in grid pixels over which statistics are taken
 WIDE = 8.0  # … and for slowly varying statistics
 NOISE = 2e-5  # variance of the source's changes, [0, 1]², below which no slope is fitted to them
@@ -91,29 +93,44 @@ class FrameBands:
     @classmethod
     def of(cls, sample: Sample) -> FrameBands:
         """Compute the bands of a frame."""
-        lumas = [grey(unit(sample.output)), unit(grey(sample.guide))]  # of the look not rounded to 8 bits
-        size = grid_size(*lumas[0].shape)
-        bands = [band for luma in lumas for band in _bands(luma, blur(shrink(luma, size), LOW))]
-        on_grid = np.stack([sample_grid(band) for band in bands])
-        return cls(to_16bit(cv2.merge(bands), CHANGE), on_grid, _pool(on_grid[:2] ** 2))
-
-    def guides(self) -> list[np.ndarray]:
-        """Return the guide's bands, (H, W) float32 each."""
-        return [from_16bit(cv2.extractChannel(self.picture, band), CHANGE) for band in (2, 3)]
+        height, width = sample.output.shape[:2]
+        columns, rows_on_grid = grid_size(height, width)
+        packed = np.empty((height, width, 4), np.uint16)
+        on_grid = np.empty((4, rows_on_grid, columns), np.float32)
+        lows = _low_lumas(from_16bit(frame_on_grid(sample), PICTURE), height, width)
+        for rows in strips(height, width):
+            wide, inner = widened(rows, MARGIN, height)
+            picture = unit(pack_channels(sample.output[wide], sample.guide[wide]))  # of the look not rounded to 8 bits
+            pairs = (_split(luma, inner, low[rows]) for luma, low in zip(_lumas(picture), lows, strict=True))
+            found = [band for pair in pairs for band in pair]
+            packed[rows] = to_16bit(cv2.merge(found), CHANGE)
+            for band, samples in zip(found, on_grid, strict=True):
+                write_grid_samples(band, rows, samples, grid_factor(height, width))
+        return cls(packed, on_grid, _pool(on_grid[:2] ** 2))
 
 
 @dataclass(frozen=True)
 class DetailCorrection:
-    """The fine-detail correction of a frame: ``fine`` minus the low frequencies of ``low_change``.
+    """The fine-detail correction of a frame: the result of ``fine`` minus the low frequencies of ``low_change``.
 
-    ``fine``: (H, W, 3) in 16 bits of ``CHANGE``: average over frames − frame − unwanted change of the bands.
-    ``low_change``: (h, w, 3) float32 on the grid: average − frame. ``slope`` (h, w): the output's
-    change over the guide's in the coarser band.
+    ``rest``: (H, W, 3) in 16 bits of ``CHANGE``: average over frames − frame − the average's luma in the bands.
+    ``bands``: (H, W, 2) the same: the averaged bands; ``gains``: their factors, (2, h/2, w/2) float32.
+    ``low_change``: (h, w, 3) float32 on the grid: average − frame. ``slope`` (h, w): the output's change over the
+    guide's in the coarser band.
     """
 
-    fine: np.ndarray
+    rest: np.ndarray
+    bands: np.ndarray
+    gains: list[Enlarged]
     low_change: np.ndarray
     slope: np.ndarray
+
+    def fine(self, rows: slice) -> np.ndarray:
+        """Return rows of the correction of fine detail, (…, W, 3) float32."""
+        rest, bands = (from_16bit(part[rows], CHANGE) for part in (self.rest, self.bands))
+        kept = [cv2.multiply(band, gain[rows]) for band, gain in zip(cv2.split(bands), self.gains, strict=True)]
+        luma = cv2.add(*kept)
+        return cv2.add(rest, cv2.merge([luma] * 3))
 
 
 class FineDetail:
@@ -133,36 +150,39 @@ class FineDetail:
         bands: FrameBands = sample.derived["bands"].result()
         return bands
 
-    def __call__(
-        self, window: Window, at: int, frame_on_grid: np.ndarray, mean: np.ndarray, longer: np.ndarray | None
-    ) -> DetailCorrection:
+    def __call__(self, window: Window, at: int, mean: np.ndarray, longer: Average | None = None) -> DetailCorrection:
         """Return the correction of frame ``at``, from ``mean``, its average over a few frames, and ``longer``, or None.
 
-        ``longer`` is the average over more frames. Both are (H, W, 4) in 16 bits of ``PICTURE`` (``mean`` may also be
-        float32): the output's RGB and the guide's luma. ``frame_on_grid``, (h, w, 4) float32, is the frame itself.
+        ``longer`` is the average over more frames. Both are (H, W, 4), the output's RGB and the guide's luma, ``mean``
+        in 16 bits of ``PICTURE``.
         """
-        sample, full = window.samples[at], (mean.shape[1], mean.shape[0])
-        size = grid_size(*mean.shape[:2])
+        sample, (height, width) = window.samples[at], mean.shape[:2]
+        size, factor = grid_size(height, width), grid_factor(height, width)
         changes = self._changes(window, at)
         if longer is not None:
-            mean = mix(mean, longer, grow(changes.beyond(BOILS).max(axis=0), full), PICTURE)
-        mean = from_16bit(mean, PICTURE)
-        small = shrink(mean, size)
-        blurred = blur(small, LOW)
-        looks, guides = (_bands(part(mean), part(blurred)) for part in (_luma, _guide))
+            mean = _lengthen(mean, longer, changes.beyond(BOILS).max(axis=0))
+        small = from_16bit(shrink(mean, size), PICTURE)
+        lows = _low_lumas(small, height, width)
         slopes = self._settings.keep_source_changes * changes.slope * (1 - changes.beyond(FLICKERS))
-        averaged = []
-        for look, guide, own, slope in zip(looks, guides, self._bands(sample).guides(), slopes, strict=True):
-            explained = guide - own
-            explained *= grow(slope, full)
-            averaged.append(np.subtract(look, explained, out=explained))
-        gains = self._settings.texture_gain * (changes.gains(np.stack([sample_grid(p) for p in averaged])) - 1) + 1
-        unwanted = looks[0] + looks[1]
-        for gain, band in zip(gains, averaged, strict=True):
-            band *= grow(gain, full)
-            unwanted -= band
-        fine = _difference(mean, sample.output, unwanted)
-        return DetailCorrection(fine, (small - frame_on_grid)[..., :3], grow(slopes[1], size))
+        rest, averaged = (np.empty((height, width, channels), np.uint16) for channels in (3, 2))
+        on_grid = np.empty((2, *size[::-1]), np.float32)
+        enlarged, own = [Enlarged(slope, height, width) for slope in slopes], self._bands(sample).picture
+        for rows in strips(height, width):
+            wide, inner = widened(rows, MARGIN, height)
+            part = from_16bit(mean[wide], PICTURE)
+            looks, guides = (_split(luma, inner, low[rows]) for luma, low in zip(_lumas(part), lows, strict=True))
+            of_guide = cv2.split(from_16bit(own[rows], CHANGE))[2:]
+            for look, guide, before, slope, samples in zip(looks, guides, of_guide, enlarged, on_grid, strict=True):
+                cv2.subtract(guide, before, dst=guide)
+                cv2.multiply(guide, slope[rows], dst=guide)
+                cv2.subtract(look, guide, dst=guide)
+                write_grid_samples(guide, rows, samples, factor)
+            averaged[rows] = to_16bit(cv2.merge(guides), CHANGE)
+            rest[rows] = to_16bit(_difference(part[inner], sample.output[rows], cv2.add(*looks)), CHANGE)
+        gains = self._settings.texture_gain * (changes.gains(on_grid) - 1) + 1
+        low_change = small - from_16bit(frame_on_grid(sample), PICTURE)
+        restored = [Enlarged(gain, height, width) for gain in gains]
+        return DetailCorrection(rest, averaged, restored, low_change[..., :3], grow(slopes[1], size))
 
     def _changes(self, window: Window, at: int) -> _Changes:
         """Return statistics of the changes from frame ``at`` to frames up to two away, along the motion."""
@@ -220,31 +240,37 @@ def _pool(statistics: np.ndarray) -> np.ndarray:
     return _planes(blur(halve(cv2.merge(list(statistics))), POOL / 2))
 
 
-def _bands(picture: np.ndarray, low: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the finer and the coarser band of a picture (H, W) float32; ``low``, on the grid, is removed from both."""
-    fine = blur(picture, FINEST)
-    finer = picture - fine
-    fine -= grow(low, (picture.shape[1], picture.shape[0]))
-    return finer, fine
+def _lumas(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the luma of the first three channels of (H, W, 4) float32 by ITU-R BT.601, and the fourth channel."""
+    return cv2.cvtColor(picture, cv2.COLOR_RGBA2GRAY), cv2.extractChannel(picture, 3)
 
 
-def _difference(mean: np.ndarray, output: np.ndarray, unwanted: np.ndarray) -> np.ndarray:
-    """Return ``mean`` − ``output`` − ``unwanted`` (H, W) for each colour channel: (H, W, 3) in 16 bits."""
-    difference = np.empty(output.shape, np.uint16)
-    share = -1 / np.iinfo(output.dtype).max
-    for rows in strips(*unwanted.shape):
-        colours = cv2.cvtColor(mean[rows], cv2.COLOR_RGBA2RGB)
-        part = cv2.addWeighted(colours, 1, output[rows], share, 0, dtype=cv2.CV_32F)
-        part -= cv2.merge([unwanted[rows]] * 3)
-        difference[rows] = to_16bit(part, CHANGE)
-    return difference
+def _low_lumas(on_grid: np.ndarray, height: int, width: int) -> list[Enlarged]:
+    """Return the low frequencies of both lumas of (h, w, 4) float32, at full size."""
+    return [Enlarged(luma, height, width) for luma in _lumas(blur(on_grid, LOW))]
 
 
-def _luma(picture: np.ndarray) -> np.ndarray:
-    """Return the luma (H, W) of the first three channels of (H, W, 4) float32 by the weights of ITU-R BT.601."""
-    return cv2.cvtColor(picture, cv2.COLOR_RGBA2GRAY)
+def _split(luma: np.ndarray, inner: slice, low: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the finer and the coarser band of the rows ``inner`` of a picture (H, W) float32.
+
+    ``low``, which has these rows only, is removed from both.
+    """
+    fine = blur(luma, FINEST)[inner]
+    return luma[inner] - fine, fine - low
 
 
-def _guide(picture: np.ndarray) -> np.ndarray:
-    """Return the last channel of (H, W, 4)."""
-    return cv2.extractChannel(picture, 3)
+def _lengthen(mean: np.ndarray, longer: Average, share: np.ndarray) -> np.ndarray:
+    """Return the weighted mean of two averages in 16 bits; ``share`` of the longer one, on a coarse grid."""
+    height, width = mean.shape[:2]
+    made, shares = np.empty_like(mean), Enlarged(share, height, width)
+    for rows in strips(height, width):
+        made[rows] = mix(mean[rows], longer[rows], shares[rows])
+    return made
+
+
+def _difference(mean: np.ndarray, output: np.ndarray, luma: np.ndarray) -> np.ndarray:
+    """Return the RGB of ``mean`` (H, W, 4) in [0, 1] − ``output`` − ``luma`` (H, W): (H, W, 3) float32."""
+    colours = cv2.cvtColor(mean, cv2.COLOR_RGBA2RGB)
+    part = cv2.addWeighted(colours, 1, output, -1 / np.iinfo(output.dtype).max, 0, dtype=cv2.CV_32F)
+    part -= cv2.merge([luma] * 3)
+    return part

@@ -25,16 +25,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from vidtrans.flow.estimator import grey
-from vidtrans.flow.scaling import blur, grid_size, grow, shrink
-from vidtrans.flow.warping import CHANGE, PICTURE, average_along, from_16bit, squared_length, strips, to_16bit
+from vidtrans.flow.scaling import Enlarged, blur, grid_size, grow, shrink
+from vidtrans.flow.warping import PICTURE, Average, from_16bit, squared_length, strips, to_16bit
 from vidtrans.temporal.fine_detail import LOW, REACH, DetailCorrection, FineDetail
-from vidtrans.temporal.flow_tracking import FlowPath, FlowTracker, compute_once
+from vidtrans.temporal.flow_tracking import FlowTracker, compute_once, frame_on_grid, pack_channels
 from vidtrans.temporal.settings import DeflickerSettings, WindowSettings
 from vidtrans.temporal.stream import Sample, Window
-from vidtrans.video.colour.conversion import to_uint16
 
 FULL_LEVELS = 3  # steps at full size; those beyond are for low frequencies only
+STORED_LEVELS = 2  # … whose averages are stored: the third is computed where it is used
 SURE = 0.5  # share of all frames that could be averaged that suffices to be sure of low frequencies
 AROUND = 8  # grid pixels over which the correction is taken from around
 CALM = 0.002  # squared corrections, summed over RGB: much smaller ones are no boil
@@ -43,7 +42,7 @@ CALM = 0.002  # squared corrections, summed over RGB: much smaller ones are no b
 class WindowFilter:
     """The filter of ``--temporal window``."""
 
-    version = 6
+    version = 7
     needs_no_past_pictures = True
     Settings = WindowSettings
 
@@ -52,6 +51,7 @@ class WindowFilter:
         self._levels = (settings.radius + 1).bit_length() - 1
         self.radius = 2**self._levels - 1
         self._full_levels = min(FULL_LEVELS, self._levels)
+        self._stored = min(STORED_LEVELS, self._levels)
         self._tracker = FlowTracker(settings, device, inverts=True)
         self._detail = FineDetail(self._tracker, settings)
         self._stale = self._find_stale()
@@ -67,7 +67,7 @@ class WindowFilter:
         if len(window.samples) == 1 or not self.settings.strength:
             return sample.output
         self._average_ahead(window)
-        correction = sample.derived.pop("fine")
+        correction = self._fine(window)
         picture = apply_correction(sample.output, self._low(window, correction.slope), correction, self.settings)
         self._drop_stale(window)
         return picture
@@ -75,22 +75,34 @@ class WindowFilter:
     # Averages, level by level: 2^level − 1 frames each way
 
     def _lead(self, level: int) -> int:
-        """Return the number of frames after the centre for which averages of a level are needed."""
+        """Return the number of frames after the centre for which averages of a level are needed on the grid."""
         return self.radius - (2**level - 1)
+
+    def _full_lead(self, level: int) -> int:
+        """Return the number of frames after the centre for which averages of a level are needed at full size."""
+        return 2**self._full_levels - 2**level
 
     def _average_ahead(self, window: Window) -> None:
         """Compute, level by level, the averages of the frames around the centre that the centre's result needs."""
-        soon = window.centre + self._lead(self._full_levels) + REACH + 1
+        soon = window.centre + REACH + 1
         if soon < len(window.samples):
             self._detail.expect(window.samples[soon])
-        for level in range(1, max(self._levels, self._full_levels + 1)):
-            lead = self._lead(level)
-            for at in range(max(0, window.centre - lead), min(len(window.samples), window.centre + lead + 1)):
-                derived = window.samples[at].derived
-                if derived.get("done", 0) < level:
-                    (self._level if level < self._full_levels else self._coarse)(window, at, level)
-                    self._share(window, at, level)
-                    derived["done"] = level
+        for level in range(1, self._levels):
+            for at in self._new(window, level, self._lead(level), "done"):
+                self._coarse(window, at, level)
+                self._share(window, at, level)
+        for level in range(1, self._stored + 1):
+            for at in self._new(window, level, self._full_lead(level), "done at full size"):
+                self._level(window, at, level)
+
+    @staticmethod
+    def _new(window: Window, level: int, lead: int, key: str) -> Iterator[int]:
+        """Yield the frames up to ``lead`` around the centre that had none of a level; ``key`` remembers which had."""
+        for at in range(max(0, window.centre - lead), min(len(window.samples), window.centre + lead + 1)):
+            derived = window.samples[at].derived
+            if derived.get(key, 0) < level:
+                yield at
+                derived[key] = level
 
     def _drop_stale(self, window: Window) -> None:
         samples, centre = window.samples, window.centre
@@ -105,63 +117,51 @@ class WindowFilter:
         A step of averaging at level n uses frames 2^(n − 1) away; statistics use frames up to 2 away.
         """
         top, levels = self._full_levels, self._levels
-        leads = [self._lead(n) for n in range(levels + 1)] + [0]
-        stale: list[tuple[Any, int]] = [(("level", n), leads[n + 1] - 2**n) for n in range(top)]
-        stale += [("pair", leads[top] - 3), ("bands", leads[top] - REACH)]
+        leads = [self._lead(n) for n in range(levels + 1)]
+        stale: list[tuple[Any, int]] = [("pair", -1), ("bands", -REACH), ("guide", -(2 ** (levels - 1)))]
+        for n in range(self._stored + 1):
+            stale += [(("level", n), self._full_lead(n + 1) - 2**n if n < top else 0)]
         for n in range(1, levels + 1):
             step = 2 ** (n - 1)
-            used = min(leads[n], leads[top]) if n <= 2 else leads[n]
+            used = 0 if n <= top else leads[n]
             for way in (step, -step):
                 stale += [(("trust", way), used), (("path", way), min(used, leads[n + 1] - step if n < levels else 0))]
-            stale += [(("share", n), leads[n + 1] - 2**n if n < levels else 0)]
-            stale += [(("low", n), leads[n + 1] - 2**n)] if top <= n < levels else []
-        reach = 2 ** (levels - 1)
-        return [*stale, (("low", levels), 0), (("low", 0), 0), ("guide", -reach)]
+        for n in range(levels + 1):
+            stale += [(("share", n), leads[n + 1] - 2**n if n < levels else 0)] if n else []
+            stale += [(("low", n), leads[n + 1] - 2**n if 0 < n < levels else 0)]
+        return stale
 
-    def _neighbours(self, window: Window, at: int, level: int) -> Iterator[tuple[int, FlowPath, np.ndarray]]:
-        """Yield position, path and trust of the frames with which a level averages frame ``at``."""
-        step = 2 ** (level - 1)
-        return self._tracker.neighbours(window, at, (step, -step))
-
-    def _average(self, window: Window, at: int, level: int, lower: Callable[[int], np.ndarray]) -> np.ndarray:
+    def _average(self, window: Window, at: int, level: int, lower: Callable[[int], np.ndarray]) -> Average:
         """Average a frame and its neighbours, (1, 2, 1)/4, along the motion. ``lower``: the level below, (H, W, 4)."""
-        here = lower(at)
+        here, step = lower(at), 2 ** (level - 1)
         height, width = here.shape[:2]
-        neighbours = self._neighbours(window, at, level)
-        return average_along(here, [(lower(i), path.full_size(width, height), trust) for i, path, trust in neighbours])
+        neighbours = self._tracker.neighbours(window, at, (step, -step))
+        return Average(here, [(lower(i), path.in_pixels(width, height), trust) for i, path, trust in neighbours])
+
+    def _full(self, window: Window, at: int, level: int) -> Average:
+        """Return the average at full size: the output's RGB and the guide's luma."""
+        return self._average(window, at, level, lambda place: self._level(window, place, level - 1))
 
     def _level(self, window: Window, at: int, level: int) -> np.ndarray:
-        """Return the average at full size, in 16 bits: (H, W, 4), the output's RGB and the guide's luma."""
+        """Return the stored average at full size, (H, W, 4) in 16 bits; the frame itself in the output's bits."""
         sample = window.samples[at]
         if level == 0:
-            return compute_once(sample, ("level", 0), lambda: self._first(sample))
-        lower = lambda place: self._level(window, place, level - 1)  # noqa: E731
-        return compute_once(sample, ("level", level), lambda: self._average(window, at, level, lower))
+            return compute_once(sample, ("level", 0), lambda: _store(pack_channels(sample.output, sample.guide)))
+        return compute_once(sample, ("level", level), lambda: self._full(window, at, level).whole())
 
-    def _first(self, sample: Sample) -> np.ndarray:
-        """Return a frame at full size, in 16 bits, and store it on the grid as the lowest level there."""
-        picture = to_16bit(pack_channels(sample), PICTURE)
-        sample.derived["low", 0] = from_16bit(shrink(picture, grid_size(*picture.shape[:2])), PICTURE)
-        return picture
-
-    def _fine(self, window: Window, at: int) -> None:
-        """Store "fine", the correction of fine detail.
-
-        From here on the longest average at full size continues only on the grid, for low frequencies.
-        """
-        derived, top = window.samples[at].derived, self._full_levels
-        mean, longest = (self._level(window, at, n) for n in (min(2, top), top))
-        derived["low", top] = from_16bit(shrink(longest, grid_size(*longest.shape[:2])), PICTURE)
-        derived["fine"] = self._detail(window, at, derived["low", 0], mean, longest if top > 2 else None)
-        del derived["level", top]
+    def _fine(self, window: Window) -> DetailCorrection:
+        """Return the correction of fine detail of the centre."""
+        at, top = window.centre, self._full_levels
+        mean = self._level(window, at, self._stored)
+        return self._detail(window, at, mean, self._full(window, at, top) if top > self._stored else None)
 
     def _coarse(self, window: Window, at: int, level: int) -> np.ndarray:
-        """Return the average on the grid: (h, w, 4) float32."""
+        """Return the average on the grid: (h, w, 4) in 16 bits of ``PICTURE``."""
         sample = window.samples[at]
-        if level == self._full_levels and ("low", level) not in sample.derived:
-            self._fine(window, at)
+        if level == 0:
+            return frame_on_grid(sample)
         lower = lambda place: self._coarse(window, place, level - 1)  # noqa: E731
-        return compute_once(sample, ("low", level), lambda: self._average(window, at, level, lower))
+        return compute_once(sample, ("low", level), lambda: self._average(window, at, level, lower).whole())
 
     def _share(self, window: Window, at: int, level: int) -> np.ndarray:
         """Return the fraction of a full window that an average contains: (h, w) float32 in [2^−level, 1]."""
@@ -171,7 +171,7 @@ class WindowFilter:
 
         def count() -> np.ndarray:
             total = 2 * self._share(window, at, level - 1)
-            for place, path, trust in self._neighbours(window, at, level):
+            for place, path, trust in self._tracker.neighbours(window, at, (2 ** (level - 1), -(2 ** (level - 1)))):
                 total += trust * path.sample(self._share(window, place, level - 1))
             return total / 4
 
@@ -180,18 +180,15 @@ class WindowFilter:
     def _low(self, window: Window, slope: np.ndarray) -> np.ndarray:
         """Return the correction of the low frequencies, on the grid: (h, w, 3) float32."""
         at = window.centre
-        change = self._coarse(window, at, self._levels) - window.samples[at].derived["low", 0]
+        after, before = (from_16bit(self._coarse(window, at, level), PICTURE) for level in (self._levels, 0))
         alone = 2.0**-self._levels
         others = (self._share(window, at, self._levels) - alone) / (1 - alone)
-        return low_correction(change, others, slope)
+        return low_correction(after - before, others, slope)
 
 
-def pack_channels(sample: Sample) -> np.ndarray:
-    """Return (H, W, 4) uint8 or uint16: the output's RGB and the guide's luma, so that one resampling serves both."""
-    look, guide = cv2.cvtColor(sample.output, cv2.COLOR_RGB2RGBA), grey(sample.guide)
-    if look.dtype != guide.dtype:
-        look, guide = to_uint16(look), to_uint16(guide)
-    return cv2.insertChannel(guide, look, 3)
+def _store(packed: np.ndarray) -> np.ndarray:
+    """Return ``pack_channels`` as averages take it: 8 bits as they are, 16 in those of ``PICTURE``."""
+    return packed if packed.dtype == np.uint8 else to_16bit(packed, PICTURE)
 
 
 def low_correction(change: np.ndarray, others: np.ndarray, slope: np.ndarray) -> np.ndarray:
@@ -227,13 +224,12 @@ def apply_correction(
     """Return a frame, of its dtype, with its corrections: ``low`` (h, w, 3) on the grid, and that of fine detail."""
     height, width = output.shape[:2]
     low = blur(low - np.float32(settings.texture_strength) * correction.low_change, LOW)
-    total = grow(low, (width, height))
+    total = Enlarged(low, height, width)
     corrected = np.empty(output.shape, output.dtype)
     full = np.iinfo(output.dtype).max
     depth = cv2.CV_8U if output.dtype == np.uint8 else cv2.CV_16U
     for rows in strips(height, width):
-        fine = from_16bit(correction.fine[rows], CHANGE)
-        change = cv2.scaleAdd(fine, settings.texture_strength, total[rows])
+        change = cv2.scaleAdd(correction.fine(rows), settings.texture_strength, total[rows])
         original = output[rows].astype(np.float32)
         cv2.addWeighted(change, full * settings.strength, original, 1, 0, dst=corrected[rows], dtype=depth)
     return corrected
