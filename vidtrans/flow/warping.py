@@ -150,15 +150,16 @@ def mix(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:
 
 
 class Average:
-    """The mean of a picture, with weight 2, and others sampled along flows: (H, W, 4) uint16, rows of it when read.
+    """The mean of a picture, with weight 2, and others sampled along flows: (H, W, 4) uint16, computed row by row.
 
-    About as sharp as of bicubic samples: a bilinear sample is sharpened after it is taken, by ``plain_share``, which is
-    the same as before it where the motion is even, and takes half the sampling. ``sample_sharply`` says more.
+    Where it ``is_sharp``, it is about as sharp as a mean of bicubic samples: bilinear samples are sharpened after they
+    are taken, as much as ``plain_share`` lacks of 1. That takes half the sampling of ``sample_sharply``, and is the
+    same where the motion is even.
     """
 
-    def __init__(self, here: np.ndarray, others: Sequence[Moved]) -> None:
+    def __init__(self, here: np.ndarray, others: Sequence[Moved], *, is_sharp: bool) -> None:
         """``here``: (H, W, 4) in 16 bits of ``PICTURE``, or in 8 bits; ``others``: see ``Moved``."""
-        self._here = here
+        self._here, self._is_sharp = here, is_sharp
         self.shape = height, width = here.shape[:2]
         self._others = [
             (picture, [Enlarged(axis, height, width) for axis in flow], Enlarged(trust * _WHOLE, height, width))
@@ -184,14 +185,14 @@ class Average:
             last = max(min(int(y.max()) + 3, height), first + 1)
             source = levels_of(picture[first:last])
             plain = cv2.remap(source, x, y - np.float32(first), cv2.INTER_LINEAR, borderMode=BORDER)
-            sharp = cv2.filter2D(plain, -1, _SHARPEN, borderType=BORDER)[inner]
-            weight, share = weights[rows], plain_share(x[inner], y[inner])
-            share *= weight
-            cv2.blendLinear(total, plain[inner], total_weight, share, dst=total)
-            total_weight += share
-            np.subtract(weight, share, out=share)
-            cv2.blendLinear(total, sharp, total_weight, share, dst=total)
-            total_weight += share
+            parts = [(plain[inner], weights[rows])]
+            if self._is_sharp:
+                share = plain_share(x[inner], y[inner]) * weights[rows]
+                sharp = cv2.filter2D(plain, -1, _SHARPEN, borderType=BORDER)[inner]
+                parts = [(plain[inner], share), (sharp, weights[rows] - share)]
+            for part, weight in parts:
+                cv2.blendLinear(total, part, total_weight, weight, dst=total)
+                total_weight += weight
         return cv2.addWeighted(total, 1, total, 0, 0, dtype=cv2.CV_16U)
 
 
@@ -206,11 +207,6 @@ def strips(height: int, width: int) -> Iterator[slice]:
     number = max(1, round(height * width / STRIP))
     edges = [height * at // number for at in range(number + 1)]
     return (slice(top, bottom) for top, bottom in pairwise(edges) if top < bottom)
-
-
-def compose(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return the flow A→C from A→B and B→C: f(p) + g(p + f(p)). (H, W, 2) float32 pixels each."""
-    return first + warp(second, first)
 
 
 def invert(flow: np.ndarray) -> np.ndarray:

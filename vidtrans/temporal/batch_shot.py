@@ -20,9 +20,7 @@ from vidtrans.temporal.tensor_operations import (
     ratio,
     repeat_border,
     sample_along,
-    sample_sharply,
-    sharp_pictures,
-    sharp_places,
+    sample_moved,
     shrink,
 )
 from vidtrans.temporal.window import FULL_LEVELS
@@ -51,9 +49,7 @@ class ShotStages:
         raw = RollingBuffer(*self._size, 3, dtype=torch.uint8 if self._full == 255 else torch.int16, device=device)
         made = {"raw": raw, **self._tracker.buffers(device)}
         made |= {f"level {n}": RollingBuffer(*padded, device=device) for n in range(self._top + 1)}
-        # Averages on the grid have a border where they are averaged further.
-        coarse = (4, grid[0] + 2, grid[1] + 2)
-        made |= {f"low {n}": RollingBuffer(*coarse, device=device) for n in (0, *range(self._top, self._levels + 1))}
+        made |= {f"low {n}": RollingBuffer(4, *grid, device=device) for n in range(self._levels + 1)}
         made |= {f"share {n}": RollingBuffer(1, *grid, device=device) for n in range(self._levels + 1)}
         made |= {"bands": RollingBuffer(*padded, device=device)}
         made |= {"energy": RollingBuffer(2, *self._detail.half, device=device)}
@@ -74,8 +70,7 @@ class ShotStages:
         picture = interior(padded)
         prepared, on_grid = write_picture(self._tracker, guides, outputs, picture)
         repeat_border(padded)
-        low = at["low 0"].reserve(count)
-        interior(low).copy_(shrink(picture, self._grid))
+        at["low 0"].reserve(count).copy_(shrink(picture, self._grid))
         bands = at["bands"].reserve(count)
         self._detail.split(picture, interior(bands))
         repeat_border(bands)
@@ -98,11 +93,13 @@ class ShotStages:
             self._run(f"way {step}", known - step, batch_size, compute, step)
             self._drop()
         for level in range(1, self._levels + 1):
-            limit = known if ended else at[self._name(level - 1, below=level)].stop - 2 ** (level - 1)
-            self._run(self._name(level), limit, batch_size, self._level, level)
+            limit = known if ended else at[f"low {level - 1}"].stop - 2 ** (level - 1)
+            self._run(f"low {level}", limit, batch_size, self._low, level)
             self._run(f"share {level}", limit, batch_size, self._share, level)
+            if level <= self._top:
+                self._run(f"level {level}", limit, batch_size, self._level, level)
             if level == self._top:
-                self._run("fine", at[f"level {level}"].stop, batch_size, self._fine, level)
+                self._run("fine", limit, batch_size, self._fine, level)
             self._drop()
         last = min(at["fine"].stop, at[f"low {self._levels}"].stop)
         while self.done < last:
@@ -110,10 +107,6 @@ class ShotStages:
             yield self._finish(frames)
             self.done = frames.stop
         self._drop()
-
-    def _name(self, level: int, below: int | None = None) -> str:
-        """Return the name of the buffer of a level's averages; ``below``: the higher level computed from them."""
-        return f"{'level' if (below or level) <= self._top else 'low'} {level}"
 
     def _run(
         self,
@@ -140,14 +133,16 @@ class ShotStages:
         ways = self.buffers[f"way {half}"][frames.start : frames.stop + half]
         self._tracker.write_joined(ways, self.buffers["guide"][frames.start : frames.stop + step], half, joined)
 
+    def _low(self, frames: slice, level: int, lows: torch.Tensor) -> None:
+        self._average("low", frames, level, lows)
+
     def _level(self, frames: slice, level: int, padded: torch.Tensor) -> None:
+        self._average("level", frames, level, interior(padded))
+        repeat_border(padded)
+
+    def _average(self, kind: str, frames: slice, level: int, result: torch.Tensor) -> None:
         at, step = self.buffers, 2 ** (level - 1)
-        result = average_along(at[self._name(level - 1, below=level)], at[f"way {step}"], step, frames, padded)
-        if level == self._top:  # from here on it is averaged on the grid
-            low = at[f"low {level}"].reserve(len(padded))
-            interior(low).copy_(shrink(result, self._grid))
-            repeat_border(low)
-            at[f"low {level}"].commit(len(padded))
+        write_averages(at[f"{kind} {level - 1}"], at[f"way {step}"], step, frames, result)
 
     def _share(self, frames: slice, level: int, shares: torch.Tensor) -> None:
         step = 2 ** (level - 1)
@@ -160,13 +155,13 @@ class ShotStages:
         here, mean, longer = (interior(at[f"level {n}"][frames]) for n in (0, min(2, top), top))
         own = interior(at["bands"][frames])
         lacking = self._detail.correct(here, mean, longer if top > 2 else None, own, changes, fine)
-        lacking[:, :3].sub_(interior(at["low 0"][frames])[:, :3])
+        lacking[:, :3].sub_(at["low 0"][frames][:, :3])
         at["lacking"].append(lacking)
 
     def _finish(self, frames: slice) -> torch.Tensor:
         """Return finished pictures, (n, H, W, 3), of the output's dtype."""
         at, settings = self.buffers, self._settings
-        change = interior(at[f"low {self._levels}"][frames]) - interior(at["low 0"][frames])
+        change = at[f"low {self._levels}"][frames] - at["low 0"][frames]
         alone = 2.0**-self._levels
         others = at[f"share {self._levels}"][frames].sub(alone).mul_(1 / (1 - alone)).clamp_(0, 1)
         lacking = at["lacking"][frames]
@@ -178,22 +173,22 @@ class ShotStages:
         at, steps = self.buffers, self._tracker.steps
         fine, top, levels = at["fine"].stop, self._top, self._levels
 
-        def level(n: int) -> int:
-            return at[self._name(n)].stop
+        def stop(kind: str, n: int) -> int:
+            return at[f"{kind} {n}"].stop
 
-        need: dict[str, int] = {"raw": self.done, "fine": self.done, "lacking": self.done, "low 0": self.done}
+        need: dict[str, int] = {"raw": self.done, "fine": self.done, "lacking": self.done}
         need |= {"prepared": at["way 1"].stop, "guide": min(at[f"way {s}"].stop for s in steps)}
         need |= {"bands": fine - REACH, "energy": fine - REACH}
         for n in range(top + 1):
-            used = [level(n + 1) - 2**n] if n < top else [fine]
+            used = [stop("level", n + 1) - 2**n] if n < top else [fine]
             need[f"level {n}"] = min([*used, fine] if n in (0, min(2, top)) else used)
-        for n in range(top, levels):
-            need[f"low {n}"] = min(level(n + 1) - 2**n, self.done if n == 0 else level(n + 1))
-        need[f"low {levels}"] = self.done
         for n in range(levels + 1):
-            need[f"share {n}"] = at[f"share {n + 1}"].stop - 2**n if n < levels else self.done
+            for kind in ("low", "share"):
+                need[f"{kind} {n}"] = stop(kind, n + 1) - 2**n if n < levels else self.done
+        need["low 0"] = min(need["low 0"], self.done)
         for n, step in enumerate(steps):
-            used = [level(n + 1) - step, at[f"share {n + 1}"].stop - step]
+            kinds = ("low", "share", "level") if n < top else ("low", "share")
+            used = [stop(kind, n + 1) - step for kind in kinds]
             used += [fine - step] if step <= REACH else []
             used += [at[f"way {2 * step}"].stop] if n + 1 < len(steps) else []
             need[f"way {step}"] = min(used)
@@ -201,26 +196,26 @@ class ShotStages:
             at[name].drop(frame)
 
 
-def average_along(
-    lower: RollingBuffer, ways: RollingBuffer, step: int, frames: slice, padded: torch.Tensor
-) -> torch.Tensor:
-    """Write to ``padded`` the means of frames and the frames ``step`` before and after; return them without border.
+def write_averages(lower: RollingBuffer, ways: RollingBuffer, step: int, frames: slice, result: torch.Tensor) -> None:
+    """Write to ``result``, (n, 4, H, W), the means of frames and the frames ``step`` before and after.
 
-    ``lower`` has pictures (4, H + 2, W + 2) of the frames and their neighbours, ``ways`` are of the pictures' size or
-    of their grid's. The mean is (2 P + t S + t' S') / (2 + t + t') for a picture P and its neighbours S and S', sampled
-    along the motion, with trusts t and t'; it is computed in two steps, S and P first.
+    ``lower`` has pictures of the frames and their neighbours, with a border if they have the full size, where samples
+    are sharpened; ``ways`` are on the grid. The mean is (2 P + t S + t' S') / (2 + t + t') for a picture P and its
+    neighbours S and S', sampled along the motion, with trusts t and t'; it is computed in two steps, S and P first.
     """
-    own, result = interior(lower[frames]), interior(padded)
-    size: Size = tuple(own.shape[-2:])  # type: ignore[assignment]
+    size: Size = tuple(result.shape[-2:])  # type: ignore[assignment]
+    is_full = lower.shape[-2:] != size
+
+    def pictures(of: slice) -> torch.Tensor:
+        return interior(lower[of]) if is_full else lower[of]
+
+    own = pictures(frames)
     after, before = (neighbours(ways, step, way, frames, lower.stop) for way in (0, 1))
     maps = _maps(after, before, len(own), ways, size)
-    places = sharp_places(maps[:, :4].unflatten(1, (2, 2)), size)
-    first = max(0, frames.start - step)
-    sharp = sharp_pictures(lower[first : min(frames.stop + step, lower.stop)])
 
     def moved(other: Neighbours, way: int) -> torch.Tensor:
-        there = slice(other.there.start - first, other.there.stop - first)
-        return sample_sharply(sharp[there], places[other.part, way])
+        moves = maps[other.part, 2 * way : 2 * way + 2]
+        return sample_moved(pictures(other.there), moves, is_sharp=is_full)
 
     alone = after.part.stop if after else 0  # frames from here on have no frame after them
     if alone < len(own):
@@ -230,8 +225,6 @@ def average_along(
     if before:
         weight = maps[before.part, 4:5] / maps[before.part, 5:]
         torch.lerp(moved(before, 1), result[before.part], weight, out=result[before.part])
-    repeat_border(padded)
-    return result
 
 
 def _maps(

@@ -165,9 +165,7 @@ def sharp_places(moves: torch.Tensor, size: Size, step: int = 1) -> torch.Tensor
     base, scale = _base_places(size, (step, step), tuple(moves.shape[-2:]), moves.device)
     places = moves.new_empty((*moves.shape[:-3], 3, *moves.shape[-2:]))
     torch.addcmul(base, moves, scale, out=places[..., :2, :, :])
-    # The second differences weigh t(1 − t) along each axis, t from the pixel before.
-    between = moves.remainder_(1)
-    between.addcmul_(between, between, value=-1)
+    between = _between(moves)
     torch.add(between[..., 0, :, :], between[..., 1, :, :], out=places[..., 2, :, :])
     return places.movedim(-3, -1).unsqueeze(-4)
 
@@ -196,10 +194,10 @@ def sharp_pictures(padded: torch.Tensor) -> torch.Tensor:
 
 @lru_cache(maxsize=8)
 def _curvatures(channels: int, device: torch.device) -> torch.Tensor:
-    ring = torch.tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]]) * (CURVATURE / 2)
-    same = torch.zeros(3, 3)
+    lacking = _second_differences(1, device)[0, 0]
+    same = torch.zeros(3, 3, device=device)
     same[1, 1] = 1
-    return torch.stack((same + ring, same - ring))[:, None].repeat(channels, 1, 1, 1).to(device)
+    return torch.stack((same - lacking, same + lacking))[:, None].repeat(channels, 1, 1, 1)
 
 
 def sample_sharply(pictures: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
@@ -213,6 +211,33 @@ def sample_each(pictures: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     """Do the same as ``sample_sharply`` with two-dimensional sampling: torch before 2.9 has no other on Apple GPUs."""
     found = sample(pictures.flatten(1, 2), places[:, 0, ..., :2]).unflatten(1, pictures.shape[1:3])
     return torch.lerp(found[:, :, 0], found[:, :, 1], (places[:, ..., 2] + 1) / 2)
+
+
+def sample_moved(pictures: torch.Tensor, moves: torch.Tensor, *, is_sharp: bool) -> torch.Tensor:
+    """Sample pictures (N, C, H, W) along ``moves`` (N, 2, H, W), in pixels, as ``warping.Average`` does.
+
+    ``is_sharp``: whether samples are sharpened. Then ``moves`` are overwritten.
+    """
+    places = torch.empty_like(moves)
+    write_places(moves, places)
+    plain = sample_along(pictures, places)
+    if not is_sharp:
+        return plain
+    kernel = _second_differences(plain.shape[1], plain.device)
+    lacking = F.conv2d(F.pad(plain, (1,) * 4, mode="replicate"), kernel, groups=plain.shape[1])
+    return plain.addcmul_(lacking, _between(moves).sum(1, keepdim=True))
+
+
+def _between(moves: torch.Tensor) -> torch.Tensor:
+    """Return the weights t(1 − t) of second differences along each axis, t from the pixel before, in place."""
+    between = moves.remainder_(1)
+    return between.addcmul_(between, between, value=-1)
+
+
+@lru_cache(maxsize=8)
+def _second_differences(channels: int, device: torch.device) -> torch.Tensor:
+    ring = torch.tensor([[0.0, -1.0, 0.0], [-1.0, 4.0, -1.0], [0.0, -1.0, 0.0]]) * (CURVATURE / 2)
+    return ring[None, None].repeat(channels, 1, 1, 1).to(device)
 
 
 def repeat_border(padded: torch.Tensor) -> None:

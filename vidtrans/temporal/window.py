@@ -19,7 +19,7 @@ A frame depends only on ``radius`` neighbours on each side, so a clip may be cut
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -118,7 +118,8 @@ class WindowFilter:
         """
         top, levels = self._full_levels, self._levels
         leads = [self._lead(n) for n in range(levels + 1)]
-        stale: list[tuple[Any, int]] = [("pair", -1), ("bands", -REACH), ("guide", -(2 ** (levels - 1)))]
+        stale: list[tuple[Any, int]] = [("bands", -REACH), ("guide", -(2 ** (levels - 1)))]
+        stale += [("pair", min(-1, leads[2] - 2) if levels > 1 else -1)]
         for n in range(self._stored + 1):
             stale += [(("level", n), self._full_lead(n + 1) - 2**n if n < top else 0)]
         for n in range(1, levels + 1):
@@ -127,41 +128,40 @@ class WindowFilter:
             for way in (step, -step):
                 stale += [(("trust", way), used), (("path", way), min(used, leads[n + 1] - step if n < levels else 0))]
         for n in range(levels + 1):
-            stale += [(("share", n), leads[n + 1] - 2**n if n < levels else 0)] if n else []
-            stale += [(("low", n), leads[n + 1] - 2**n if 0 < n < levels else 0)]
+            used = leads[n + 1] - 2**n if n < levels else 0
+            stale += [(("share", n), used), (("low", n), used if n else min(used, 0))]
         return stale
 
-    def _average(self, window: Window, at: int, level: int, lower: Callable[[int], np.ndarray]) -> Average:
-        """Average a frame and its neighbours, (1, 2, 1)/4, along the motion. ``lower``: the level below, (H, W, 4)."""
-        here, step = lower(at), 2 ** (level - 1)
+    def _average(self, window: Window, at: int, level: int, *, is_full: bool) -> Average:
+        """Average a frame and its neighbours, (1, 2, 1)/4, along the motion: the output's RGB and the guide's luma."""
+        lower, step = (self._level if is_full else self._coarse), 2 ** (level - 1)
+        here = lower(window, at, level - 1)
         height, width = here.shape[:2]
-        neighbours = self._tracker.neighbours(window, at, (step, -step))
-        return Average(here, [(lower(i), path.in_pixels(width, height), trust) for i, path, trust in neighbours])
-
-    def _full(self, window: Window, at: int, level: int) -> Average:
-        """Return the average at full size: the output's RGB and the guide's luma."""
-        return self._average(window, at, level, lambda place: self._level(window, place, level - 1))
+        others = [
+            (lower(window, place, level - 1), path.in_pixels(width, height), trust)
+            for place, path, trust in self._tracker.neighbours(window, at, (step, -step))
+        ]
+        return Average(here, others, is_sharp=is_full)
 
     def _level(self, window: Window, at: int, level: int) -> np.ndarray:
         """Return the stored average at full size, (H, W, 4) in 16 bits; the frame itself in the output's bits."""
         sample = window.samples[at]
         if level == 0:
             return compute_once(sample, ("level", 0), lambda: _store(pack_channels(sample.output, sample.guide)))
-        return compute_once(sample, ("level", level), lambda: self._full(window, at, level).whole())
+        return compute_once(sample, ("level", level), lambda: self._average(window, at, level, is_full=True).whole())
 
     def _fine(self, window: Window) -> DetailCorrection:
         """Return the correction of fine detail of the centre."""
         at, top = window.centre, self._full_levels
-        mean = self._level(window, at, self._stored)
-        return self._detail(window, at, mean, self._full(window, at, top) if top > self._stored else None)
+        longer = self._average(window, at, top, is_full=True) if top > self._stored else None
+        return self._detail(window, at, self._level(window, at, self._stored), longer)
 
     def _coarse(self, window: Window, at: int, level: int) -> np.ndarray:
         """Return the average on the grid: (h, w, 4) in 16 bits of ``PICTURE``."""
         sample = window.samples[at]
         if level == 0:
             return frame_on_grid(sample)
-        lower = lambda place: self._coarse(window, place, level - 1)  # noqa: E731
-        return compute_once(sample, ("low", level), lambda: self._average(window, at, level, lower).whole())
+        return compute_once(sample, ("low", level), lambda: self._average(window, at, level, is_full=False).whole())
 
     def _share(self, window: Window, at: int, level: int) -> np.ndarray:
         """Return the fraction of a full window that an average contains: (h, w) float32 in [2^−level, 1]."""

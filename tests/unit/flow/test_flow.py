@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.flow.estimator import DISMedium, grey
-from vidtrans.flow.warping import compose, forward_backward, grid, resize_flow, sample_sharply, warp
+from vidtrans.flow.warping import forward_backward, grid, resize_flow, sample_sharply, warp
 
 repeatable = hypothesis_settings(max_examples=40)
 sides = st.integers(2, 24)
@@ -91,25 +91,8 @@ def test_warping_leaves_its_arguments_alone() -> None:
     picture, flow = scene(20, 16, 0), even(16, 20, 1.5, -2)
     before = picture.copy(), flow.copy()
     warp(picture, flow)
-    compose(flow, flow)
     assert np.array_equal(picture, before[0])
     assert np.array_equal(flow, before[1])
-
-
-@repeatable
-@given(sides, sides, moves, moves, moves, moves)
-def test_composed_translations_add_up(w: int, h: int, x1: int, y1: int, x2: int, y2: int) -> None:
-    found = compose(even(h, w, x1 / 2, y1 / 2), even(h, w, x2 / 2, y2 / 2))
-    assert found.dtype == np.float32
-    assert np.allclose(found, even(h, w, (x1 + x2) / 2, (y1 + y2) / 2), atol=1e-5)
-
-
-def test_a_composed_flow_looks_up_the_second_where_the_first_leads() -> None:
-    second = np.zeros((4, 8, 2), np.float32)
-    second[:, 5] = (0, 2)
-    found = compose(even(4, 8, 3, 0), second)
-    assert found[1, 2].tolist() == [3, 2]
-    assert found[1, 1].tolist() == [3, 0]
 
 
 # Reliability

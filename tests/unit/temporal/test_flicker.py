@@ -165,7 +165,7 @@ def pulse() -> Frames:
 
 
 # A window that looks both ways keeps a fade by itself: there, following it makes no difference.
-@pytest.mark.parametrize(("source", "most", "share"), [(fade, 1.5, 1.1), (shadow, 1.5, 0.65), (pulse, 4.0, 0.65)])
+@pytest.mark.parametrize(("source", "most", "share"), [(fade, 1.5, 1.1), (shadow, 1.6, 0.65), (pulse, 4.0, 0.65)])
 def test_changes_that_the_source_makes_are_kept(source: Callable[[], Frames], most: float, share: float) -> None:
     guides = source()
     looks = looks_of(guides)
