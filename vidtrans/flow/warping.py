@@ -17,8 +17,8 @@ INVERSION_STEPS = 4  # fewer leave up to 2 % more flicker where motion is fast
 # cubic convolution (Keys 1981) with a = −½ puts back; three quarters are what OpenCV's does in the middle (a = −¾),
 # and keep the energy of structure as fine as a pixel within a tenth.
 CURVATURE = 0.75
-# Ranges of what is stored in 16 bits: of pictures, with what sampling overshoots, and of differences, sharpened too.
-PICTURE, CHANGE = (-0.5, 1.5), (-2.0, 2.0)
+# Ranges of what is stored in 16 bits: of pictures, with what sampling overshoots, of their bands, and of differences.
+PICTURE, BAND, CHANGE = (-0.5, 1.5), (-1.0, 1.0), (-2.0, 2.0)
 STRIP = 131072  # pixels that are worked on at a time: fewer take more calls, more do not stay in the cache
 _WHOLE = 1024.0  # a weight of 1 in blendLinear, which adds 1e-5 to the sum of weights
 # A picture less CURVATURE times a quarter of its second differences along both axes.

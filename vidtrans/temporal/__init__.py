@@ -53,14 +53,14 @@ FILTERS = Registry(
             "vidtrans.temporal.window:WindowFilter",
             "averages along the motion, over frames on both sides",
             on_gpu="vidtrans.temporal.batch_window:BatchWindowFilter",
-            gpu_version=2,
+            gpu_version=3,
             settings="vidtrans.temporal.settings:WindowSettings",
         ),
         "causal": FilterEntry(
             "vidtrans.temporal.causal:CausalFilter",
             "over the frames before only, for live use",
             on_gpu="vidtrans.temporal.batch_causal:BatchCausalFilter",
-            gpu_version=2,
+            gpu_version=3,
             settings="vidtrans.temporal.settings:CausalSettings",
             gpus=("cuda",),  # bicubic sampling on Apple's GPUs has not been tried
         ),

@@ -116,7 +116,7 @@ class BatchTracker:
             picture = _rounded(shrink(picture, self._working))
         if full > 255:
             picture = _rounded(picture * (255 / full))
-        return picture.byte(), _rounded(shrink(guide, self._grid)).mul_(1 / full)
+        return picture.byte(), shrink(guide, self._grid).mul_(1 / full)
 
     def write_first(self, prepared: torch.Tensor, guide: torch.Tensor, ways: torch.Tensor) -> None:
         """Write to ``ways``, (n, 2, 6, h, w), the ways between n + 1 consecutive frames."""

@@ -119,7 +119,7 @@ def needed_bytes(height: int, width: int, radius: int, batch_size: int) -> int:
 
     Measured at the finest grid, half of the picture's size; with coarser grids it is less.
     """
-    return height * width * (295 * batch_size + 640 + 60 * radius)
+    return height * width * (280 * batch_size + 400 + 75 * radius)
 
 
 def affordable_batch(height: int, width: int, radius: int, device: torch.device) -> int:

@@ -16,6 +16,7 @@ import numpy as np
 
 from vidtrans.flow.scaling import Enlarged, blur, grid_factor, grid_size, grow, halve, shrink, write_grid_samples
 from vidtrans.flow.warping import (
+    BAND,
     BORDER,
     CHANGE,
     PICTURE,
@@ -81,7 +82,7 @@ class _Changes:
 class FrameBands:
     """The bands of a frame.
 
-    ``picture``: (H, W, 4) in 16 bits of ``CHANGE``: the output's luma in the finer and the coarser band, then the
+    ``picture``: (H, W, 4) in 16 bits of ``BAND``: the output's luma in the finer and the coarser band, then the
     guide's. ``on_grid``: the same at the grid points, (4, h, w). ``energy``: of the output in each band, averaged
     around each point, at half the grid's size, (2, h, w). Both are float32.
     """
@@ -103,7 +104,7 @@ class FrameBands:
             picture = unit(pack_channels(sample.output[wide], sample.guide[wide]))  # of the look not rounded to 8 bits
             pairs = (_split(luma, inner, low[rows]) for luma, low in zip(_lumas(picture), lows, strict=True))
             found = [band for pair in pairs for band in pair]
-            packed[rows] = to_16bit(cv2.merge(found), CHANGE)
+            packed[rows] = to_16bit(cv2.merge(found), BAND)
             for band, samples in zip(found, on_grid, strict=True):
                 write_grid_samples(band, rows, samples, grid_factor(height, width))
         return cls(packed, on_grid, _pool(on_grid[:2] ** 2))
@@ -114,7 +115,7 @@ class DetailCorrection:
     """The fine-detail correction of a frame: the result of ``fine`` minus the low frequencies of ``low_change``.
 
     ``rest``: (H, W, 3) in 16 bits of ``CHANGE``: average over frames − frame − the average's luma in the bands.
-    ``bands``: (H, W, 2) the same: the averaged bands; ``gains``: their factors, (2, h/2, w/2) float32.
+    ``bands``: (H, W, 2) in those of ``BAND``: the averaged bands; ``gains``: their factors, (2, h/2, w/2) float32.
     ``low_change``: (h, w, 3) float32 on the grid: average − frame. ``slope`` (h, w): the output's change over the
     guide's in the coarser band.
     """
@@ -127,7 +128,7 @@ class DetailCorrection:
 
     def fine(self, rows: slice) -> np.ndarray:
         """Return rows of the correction of fine detail, (…, W, 3) float32."""
-        rest, bands = (from_16bit(part[rows], CHANGE) for part in (self.rest, self.bands))
+        rest, bands = from_16bit(self.rest[rows], CHANGE), from_16bit(self.bands[rows], BAND)
         kept = [cv2.multiply(band, gain[rows]) for band, gain in zip(cv2.split(bands), self.gains, strict=True)]
         luma = cv2.add(*kept)
         return cv2.add(rest, cv2.merge([luma] * 3))
@@ -171,13 +172,13 @@ class FineDetail:
             wide, inner = widened(rows, MARGIN, height)
             part = from_16bit(mean[wide], PICTURE)
             looks, guides = (_split(luma, inner, low[rows]) for luma, low in zip(_lumas(part), lows, strict=True))
-            of_guide = cv2.split(from_16bit(own[rows], CHANGE))[2:]
+            of_guide = cv2.split(from_16bit(own[rows], BAND))[2:]
             for look, guide, before, slope, samples in zip(looks, guides, of_guide, enlarged, on_grid, strict=True):
                 cv2.subtract(guide, before, dst=guide)
                 cv2.multiply(guide, slope[rows], dst=guide)
                 cv2.subtract(look, guide, dst=guide)
                 write_grid_samples(guide, rows, samples, factor)
-            averaged[rows] = to_16bit(cv2.merge(guides), CHANGE)
+            averaged[rows] = to_16bit(cv2.merge(guides), BAND)
             rest[rows] = to_16bit(_difference(part[inner], sample.output[rows], cv2.add(*looks)), CHANGE)
         gains = self._settings.texture_gain * (changes.gains(on_grid) - 1) + 1
         low_change = small - from_16bit(frame_on_grid(sample), PICTURE)
@@ -195,7 +196,7 @@ class FineDetail:
         for place, path, trust in self._tracker.neighbours(window, at, (1, -1, 2, -2)):
             other = self._bands(window.samples[place])
             places = path.from_cells(*other.picture.shape[1::-1])
-            there = _planes(from_levels(sample_sharply(other.picture, *places), CHANGE))
+            there = _planes(from_levels(sample_sharply(other.picture, *places), BAND))
             change = there - own
             products = (trust * change[2:] * change.reshape(2, *energy.shape)).reshape(own.shape)
             total += products
