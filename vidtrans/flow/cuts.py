@@ -70,12 +70,12 @@ class _Frame:
 
     def __init__(self, rgb: np.ndarray) -> None:
         height, width = rgb.shape[:2]
-        size = (max(1, width // THUMBNAIL), max(1, height // THUMBNAIL))
-        self.rgb = rgb
+        self.rgb, size = rgb, (max(1, width // THUMBNAIL), max(1, height // THUMBNAIL))
         self.thumbnail = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.float32)
         self.contrast = float(grey(rgb).std())
-        self.mean: np.ndarray = rgb.mean((0, 1), dtype=np.float32)
-        self.deviation = float(np.abs(rgb - self.mean).mean())
+        self.mean: np.ndarray = (np.array(cv2.sumElems(rgb)[:3]) / (height * width)).astype(np.float32)
+        rows = rgb.reshape(height, -1) - np.tile(self.mean, width)  # NumPy is slow with axes of three values
+        self.deviation = float(np.abs(rows, out=rows).mean())
 
     @cached_property
     def extents(self) -> Extents:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
+
+if TYPE_CHECKING:
+    from scipy import sparse  # the functions import it: most renders do without
 
 SIZE = 33  # nodes a side: what Resolve, Premiere and ffmpeg take as a matter of course
 
@@ -40,6 +43,8 @@ def node_colours(size: int) -> np.ndarray:
 
 def interpolation(colours: np.ndarray, size: int) -> sparse.csr_matrix:
     """Return the trilinear weights of colours (N, 3) as a sparse matrix (N, size³), eight in each row."""
+    from scipy import sparse
+
     place = np.clip(colours, 0.0, 1.0) * (size - 1)
     low = np.minimum(place.astype(np.int64), size - 2)
     share = place - low
@@ -56,6 +61,8 @@ def interpolation(colours: np.ndarray, size: int) -> sparse.csr_matrix:
 
 def differences(size: int, order: int) -> sparse.csr_matrix:
     """Return the differences of neighbouring nodes along all three axes, of order 1 or 2, stacked: (rows, size³)."""
+    from scipy import sparse
+
     stencil = {1: (-1.0, 1.0), 2: (1.0, -2.0, 1.0)}[order]
     shape = (size - order, size)
     line = sparse.diags_array(stencil, offsets=range(order + 1), shape=shape)

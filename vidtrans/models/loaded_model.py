@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.core.concurrency.threads import import_torch
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.files import digest_of
 from vidtrans.core.settings import AS_STORED, Size, Table, parse_size
@@ -217,6 +218,7 @@ def load_engine(look: LoadedModel, settings: RenderingSettings, context: Context
     """
     if look.path is None:
         return IdentityEngine()
+    import_torch()
     from vidtrans.inference.compiled import choose_engine
     from vidtrans.inference.device import resolve_device
 

@@ -13,10 +13,8 @@ from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.config.programs import warn_about_programs
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import look_named
-from vidtrans.core.concurrency.threads import import_in_background
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table, Time
-from vidtrans.evaluation.score_report import check_scorable, score_path, score_render
 from vidtrans.models.at_once import model_at_once
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.look_pictures import NamedPictures, parse_pictures
@@ -90,12 +88,12 @@ def stylize(request: StylizeRequest, context: Context) -> Table:
     existing = result.existing()
     if existing is not None and not request.score:
         return result.report(existing, cached=True)
-    if not render.look.is_identity:
-        import_in_background("torch")  # most of a second, while the clip is indexed
     job = render.job(clip or render.open())
     tell_unused_upscale(job.plan, request.recipe, context)
     output = result.output
     if request.score:
+        from vidtrans.evaluation.score_report import check_scorable, score_path, score_render
+
         check_scorable(job.plan)
         check_foreign(context.cache, refuse_link(score_path(output)), context.overwrite)
     if context.dry_run:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidtrans.config.recipe import Recipe
-from vidtrans.core.concurrency.threads import import_in_background
+from vidtrans.core.concurrency.threads import import_in_background, import_torch
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import digest_of
 from vidtrans.core.machine import is_distributed, use_huge_pages
@@ -86,7 +86,7 @@ def import_for_training(dataset: Path) -> None:
     """Import what training needs in the background, while the frames of ``dataset`` are read, unless it exists."""
     if not dataset.exists():
         use_huge_pages()
-        import_in_background("torch._dynamo")  # which optimizers import, and which takes as long as torch itself
+        import_in_background("torch")
 
 
 def finished_model(request: TrainingRequest, dataset: Dataset, pictures: str, context: Context) -> Table | None:
@@ -205,6 +205,7 @@ def _train(
             dist.broadcast(None)
         return existing
     context.begin("loading PyTorch")
+    import_torch()
     from vidtrans.training.distributed import SINGLE_PROCESS
     from vidtrans.training.trials import estimate_training, find_budget, wrong_operators
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -209,3 +211,37 @@ def test_noise_lies_on_the_first_channels_as_strong_as_is_drawn_for_each_example
     assert float(deviations.mean()) == pytest.approx(0.25, abs=0.03)
     assert torch.equal(made, training_state._noisy(inputs, 0.5, 3, seed=1))
     assert not torch.equal(made, training_state._noisy(inputs, 0.5, 3, seed=2))
+
+
+UPDATE = """
+import sys, torch
+from vidtrans.inference.device import Device
+from vidtrans.training.methods.network_trainer import NetworkTrainer
+from vidtrans.training.settings import TrainingSettings
+
+torch.manual_seed(0)
+mine, theirs = torch.nn.Conv2d(3, 4, 3), torch.nn.Conv2d(3, 4, 3)
+theirs.load_state_dict(mine.state_dict())
+settings = TrainingSettings()
+trainer = NetworkTrainer(mine, settings, Device("cpu", "cpu"), "fp32")
+x = torch.randn(2, 3, 8, 8)
+for _ in range(2):
+    trainer.zero_grad()
+    trainer.backward(trainer.network(x).square().mean())
+    trainer.optimizer_step(1e-3)
+state = trainer.optimizer.state_dict()
+trainer.optimizer.load_state_dict(state)
+assert "torch._dynamo" not in sys.modules
+adam = torch.optim.Adam(theirs.parameters(), lr=1e-3, betas=(settings.beta1, settings.beta2), fused=True)
+for _ in range(2):
+    adam.zero_grad()
+    theirs(x).square().mean().backward()
+    adam.step()
+assert all(torch.equal(a, b) for a, b in zip(mine.parameters(), theirs.parameters(), strict=True))
+assert state.keys() == adam.state_dict().keys()
+"""
+
+
+def test_steps_are_those_of_pytorchs_adam_and_do_without_its_compiler() -> None:
+    """In a process of its own: other tests import the compiler."""
+    subprocess.run([sys.executable, "-c", UPDATE], check=True, timeout=60)

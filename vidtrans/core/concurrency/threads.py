@@ -36,24 +36,43 @@ def stage_buffer_capacity(kind: str, width: int, height: int) -> int:
     return 0 if kind == "cpu" and cores() < 2 else buffer_capacity(width, height)
 
 
-def import_in_background(name: str) -> None:
-    """Import a module in a thread; a later import by another thread waits for it, and raises its error if it failed.
+def import_torch() -> None:
+    """Import torch, if it is not imported yet, in the least time. Raises as an import does.
 
-    The garbage collector is off meanwhile: it would find nothing to free, and takes a tenth of the import's time.
+    Call it where torch is needed next, not in a thread beside other work: an import holds the interpreter's lock, for
+    which each call of the other work into NumPy, OpenCV or FFmpeg then waits. An import beside the indexing of a short
+    clip takes a tenth longer than one after it.
     """
+    if "torch" not in sys.modules:
+        with _no_search_for_cycles():
+            importlib.import_module("torch")
+
+
+def import_in_background(name: str) -> None:
+    """Import a module in a thread; a later import by another thread waits for it, and raises its error if it failed."""
 
     def load() -> None:
-        enabled = gc.isenabled()
-        gc.disable()
-        try:
-            with suppress(Exception):  # raised again by the import that needs it
-                importlib.import_module(name)
-        finally:
-            if enabled:
-                gc.enable()
+        with suppress(Exception), _no_search_for_cycles():  # raised again by the import that needs it
+            importlib.import_module(name)
 
     if name not in sys.modules:
         threading.Thread(target=load, name="vidtrans-import").start()
+
+
+@contextmanager
+def _no_search_for_cycles() -> Iterator[None]:
+    """Switch the garbage collector off in this block, and have it never search the modules that are imported there.
+
+    It would find nothing to free. Its searches take a tenth of the time of an import of torch, and as long after it.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cached_property
@@ -41,6 +42,19 @@ def autocast(device: Device, precision: TrainingPrecision) -> torch.autocast:
     return torch.autocast(device.kind, _AUTOCAST.get(precision), enabled=precision in _AUTOCAST)
 
 
+class _Adam(torch.optim.Adam):
+    """PyTorch's Adam without the import of ``torch._dynamo``, which takes a second.
+
+    PyTorch wraps these methods to keep ``torch.compile`` from following them; here it never sees them.
+    """
+
+    add_param_group = inspect.unwrap(torch.optim.Adam.add_param_group)
+    state_dict = inspect.unwrap(torch.optim.Adam.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.Adam.load_state_dict)
+    zero_grad = inspect.unwrap(torch.optim.Adam.zero_grad)
+    step = torch.no_grad()(inspect.unwrap(torch.optim.Adam.step))
+
+
 class NetworkTrainer:
     """A network with an Adam optimizer for its unfrozen parameters; ``dist``: processes that share a batch."""
 
@@ -59,7 +73,7 @@ class NetworkTrainer:
             use_quick_norms(network, training=True)
         trained = [p for p in network.parameters() if p.requires_grad]
         betas = (settings.beta1, settings.beta2)
-        self.optimizer = torch.optim.Adam(trained, lr=settings.lr, betas=betas, fused=True)
+        self.optimizer = _Adam(trained, lr=settings.lr, betas=betas, fused=True)
         # In fp16, gradients would be lost below 6e-8: the loss is scaled up by what they can bear.
         self.scaler = torch.amp.GradScaler(device.kind, enabled=precision == "fp16")
         casts = device.kind == "cpu" and precision == "bf16" and not settings.compile
