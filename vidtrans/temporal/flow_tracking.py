@@ -16,7 +16,7 @@ from vidtrans.flow.scaling import grid_factor, grid_size, grow, shrink
 from vidtrans.flow.warping import BORDER, PICTURE, agreement, grid_axes, invert, resize_flow, to_16bit
 from vidtrans.temporal.settings import DeflickerSettings
 from vidtrans.temporal.stream import Sample, Window
-from vidtrans.video.colour.conversion import to_uint16, unit
+from vidtrans.video.colour.conversion import to_uint16
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class FlowPath:
     reliable: np.ndarray
 
     def sample(self, picture: np.ndarray) -> np.ndarray:
-        """Sample a picture of the grid, (h, w) or (h, w, 4) float32, at the path's target positions."""
+        """Sample a picture of the grid, (h, w) or (h, w, 4), float32 or uint16, at the path's target positions."""
         x, y = grid_axes(*self.u.shape)
         return cv2.remap(picture, x + self.u, y + self.v, cv2.INTER_LINEAR, borderMode=BORDER)
 
@@ -130,10 +130,10 @@ class FlowTracker:
     def _trust(self, window: Window, at: int, step: int, path: FlowPath) -> np.ndarray:
         def compare() -> np.ndarray:
             here, there = (self._guide(window.samples[i]) for i in (at, at + step))
-            difference = cv2.subtract(path.sample(there), here)
+            difference = cv2.subtract(path.sample(there), here, dtype=cv2.CV_32F)
             difference *= difference
             distance = (difference.reshape(-1, 4) @ np.ones(4, np.float32)).reshape(path.u.shape)
-            return path.reliable * cv2.exp(distance * np.float32(-0.5 / self._tolerance**2))
+            return path.reliable * cv2.exp(distance * np.float32(-0.5 / (self._tolerance * 65535) ** 2))
 
         return compute_once(window.samples[at], ("trust", step), compare)
 
@@ -153,14 +153,14 @@ class FlowTracker:
 
     @staticmethod
     def _guide(sample: Sample) -> np.ndarray:
-        """Return the guide picture shrunk to the grid: RGBA, (h, w, 4) float32 in [0, 1], alpha 1."""
+        """Return the guide picture shrunk to the grid: RGBA, (h, w, 4) uint16, opaque."""
 
         def pack() -> np.ndarray:
             # OpenCV shrinks 16 bits four times as quickly as 8.
             small = shrink(to_uint16(sample.guide), grid_size(*sample.guide.shape[:2]))
             return cv2.cvtColor(small, cv2.COLOR_RGB2RGBA)
 
-        return unit(compute_once(sample, "guide", pack))
+        return compute_once(sample, "guide", pack)
 
 
 def pack_channels(output: np.ndarray, guide: np.ndarray) -> np.ndarray:
