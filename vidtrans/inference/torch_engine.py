@@ -24,6 +24,7 @@ from vidtrans.inference.engine import with_history
 from vidtrans.inference.folding import copy_sharing_weights, fold_norm, use_quick_norms
 from vidtrans.inference.network_checks import NetworkChecks
 from vidtrans.inference.packed import can_pack, pack
+from vidtrans.inference.strips import run_outermost_in_strips
 from vidtrans.inference.tiles import GlobalLayer, next_tile_side, run_fixed, run_tiled
 from vidtrans.networks.composed_convolutions import fix_kernels
 from vidtrans.networks.init import inner_generator
@@ -157,6 +158,7 @@ class TorchEngine:
         if use_quick_norms(network):
             self.identity["norms"] = "each picture"
         self.identity["engine"] = "torch-packed"
+        run_outermost_in_strips(network)
         return pack(network)
 
     @property
@@ -295,5 +297,5 @@ class TorchEngine:
         if self._runs_itself and self.device.kind == "cpu":
             y = self._run_fitting(from_levels_serially(self._padded(x), middle))
             return to_levels_serially(y[..., :height, :width], deep=deep)
-        y = self._run_fitting(self._padded(x).to(torch.float32) / middle - 1)
+        y = self._run_fitting(self._padded(x).to(torch.float32).div_(middle).sub_(1))
         return to_levels(y[..., :height, :width], deep=deep)

@@ -113,13 +113,21 @@ class UNetSmall(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in, H, W) → (N, out, H, W)."""
-        inputs = x
+        y = self.outermost(*self.inner(x))
+        return (x[:, : y.shape[1]] + y).clamp(-1, 1) if self.residual else torch.tanh(y)
+
+    def inner(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Run all but the outermost layers: (N, in, H, W) → (N, 2C, H/4, W/4), and the skip (N, C, H/2, W/2)."""
         x = self.stem(F.pixel_unshuffle(x, 2))
         skips = []
         for down in self.down:
             skips.append(x)
             x = down(x)
-        for up in self.up:
+        for up in self.up[:-1]:
             x = up(x, skips.pop())
-        y: Tensor = self.head(x)
-        return (inputs[:, : y.shape[1]] + y).clamp(-1, 1) if self.residual else torch.tanh(y)
+        return x, skips.pop()
+
+    def outermost(self, x: Tensor, skip: Tensor) -> Tensor:
+        """Run the last doubling and the head: (N, 2C, H/4, W/4), (N, C, H/2, W/2) → (N, out, H, W) before tanh."""
+        y: Tensor = self.head(self.up[-1](x, skip))
+        return y
