@@ -59,7 +59,7 @@ def grow_by_mirroring(x: Tensor, height: int, width: int) -> Tensor:
 def to_levels(output: Tensor, *, deep: bool) -> Tensor:
     """Round (N, 3, H, W) float32 in [-1, 1] to (N, H, W, 3) uint8, or uint16 as int16 of the same bits."""
     top = 65535 if deep else 255
-    levels = ((output + 1) * (top / 2)).round_().clamp_(0, top).to(torch.int32 if deep else torch.uint8)
+    levels = (output + 1).mul_(top / 2).round_().clamp_(0, top).to(torch.int32 if deep else torch.uint8)
     return (levels.to(torch.int16) if deep else levels).permute(0, 2, 3, 1).contiguous()
 
 

@@ -24,7 +24,7 @@ BUFFERED_BYTES = 1 << 24  # of pictures, at most, between two stages
 
 def buffer_capacity(width: int, height: int) -> int:
     """Return the number of pictures of this size that are buffered between two stages."""
-    return max(2, min(32, BUFFERED_BYTES // (3 * width * height)))
+    return max(1, min(32, BUFFERED_BYTES // (3 * width * height)))
 
 
 def stage_buffer_capacity(kind: str, width: int, height: int) -> int:
