@@ -18,6 +18,7 @@ from typing import Any
 from vidtrans.core.errors import UsageError
 
 ROOT = Path("/")  # where the system shows its devices
+RELEASE_PIXELS = 1 << 23  # of pictures between two releases of freed memory: two of 1080p, five of 720p
 
 
 def cores() -> int:
@@ -61,6 +62,27 @@ def set_up_heap() -> None:
         with suppress(OSError, AttributeError):
             for number, value in options.values():
                 ctypes.CDLL(None).mallopt(number, value)
+
+
+class FreedMemory:
+    """Returns to the system what a process has freed of its heap, where the C library is glibc: see ``set_up_heap``.
+
+    Large pictures leave holes between what is kept: a fifth of a render's memory. To return them and to get new memory
+    takes 0.06 s, and is therefore done once in ``RELEASE_PIXELS``: 2 % of the time that a CPU's network takes for these.
+    """
+
+    def __init__(self) -> None:
+        self._pixels = 0
+
+    def release(self, size: tuple[int, int]) -> None:
+        """Count a picture of this (width, height), and release memory if it is time to."""
+        self._pixels += size[0] * size[1]
+        if self._pixels >= RELEASE_PIXELS and sys.platform == "linux":
+            import ctypes
+
+            self._pixels = 0
+            with suppress(OSError, AttributeError):
+                ctypes.CDLL(None).malloc_trim(0)
 
 
 def use_huge_pages() -> None:

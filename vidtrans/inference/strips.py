@@ -13,18 +13,26 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from vidtrans.networks.unet_small import UNetSmall
+from vidtrans.networks.unet_small import SmallResidual, UNetSmall
 
 WHOLE_BYTES = 32 << 20  # of the doubled tensor of a picture that is run whole; see ``machine.set_up_heap``
 STRIP_BYTES = 24 << 20  # of a strip's, at most
 MARGIN = 4  # rows at half size beside a strip that its outputs depend on: two 3×3 convolutions, and a resizing head
 
 
-def run_outermost_in_strips(network: nn.Module) -> None:
-    """Make every ``UNetSmall`` in a network run its outermost layers in strips of large pictures, in place."""
+def use_little_memory(network: nn.Module) -> None:
+    """Make every ``UNetSmall`` in a network use less memory for large pictures, in place; its outputs are the same."""
     for module in network.modules():
         if isinstance(module, UNetSmall):
             vars(module)["outermost"] = partial(in_strips, module.outermost)
+        elif isinstance(module, SmallResidual):
+            vars(module)["forward"] = partial(_residual_in_place, module)
+
+
+def _residual_in_place(block: SmallResidual, x: Tensor) -> Tensor:
+    """Return ``block(x)``, in the memory of its last convolution's output."""
+    y: Tensor = block.second(block.first(x))
+    return y.add_(x).relu_()
 
 
 def in_strips(run: Callable[[Tensor, Tensor], Tensor], x: Tensor, skip: Tensor) -> Tensor:

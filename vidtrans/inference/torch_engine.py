@@ -24,7 +24,7 @@ from vidtrans.inference.engine import with_history
 from vidtrans.inference.folding import copy_sharing_weights, fold_norm, use_quick_norms
 from vidtrans.inference.network_checks import NetworkChecks
 from vidtrans.inference.packed import can_pack, pack
-from vidtrans.inference.strips import run_outermost_in_strips
+from vidtrans.inference.strips import use_little_memory
 from vidtrans.inference.tiles import GlobalLayer, next_tile_side, run_fixed, run_tiled
 from vidtrans.networks.composed_convolutions import fix_kernels
 from vidtrans.networks.init import inner_generator
@@ -158,7 +158,7 @@ class TorchEngine:
         if use_quick_norms(network):
             self.identity["norms"] = "each picture"
         self.identity["engine"] = "torch-packed"
-        run_outermost_in_strips(network)
+        use_little_memory(network)
         return pack(network)
 
     @property

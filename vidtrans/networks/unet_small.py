@@ -68,7 +68,9 @@ class _SmallUp(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         x = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-        fused: Tensor = self.fuse(torch.cat([x, skip], 1) if self.joined else x)
+        if self.joined:
+            x = torch.cat([x, skip], 1)
+        fused: Tensor = self.fuse(x)
         return fused
 
 

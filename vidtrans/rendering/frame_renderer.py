@@ -289,8 +289,8 @@ class BatchQueue:
 
     def _outputs(self) -> list[Any]:
         """Return the outputs of all pending inputs."""
-        inputs = self._inputs[0][None] if len(self._inputs) == 1 else np.stack(self._inputs)  # a copy
-        return list(self._engine(inputs, deep=self._deep))
+        one, *more = self._inputs
+        return list(self._engine(np.stack(self._inputs) if more else one[None], deep=self._deep))
 
 
 def _set_output(sample: Sample, output: Any) -> None:  # noqa: ANN401

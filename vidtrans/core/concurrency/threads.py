@@ -36,6 +36,15 @@ def stage_buffer_capacity(kind: str, width: int, height: int) -> int:
     return 0 if kind == "cpu" and cores() < 2 else buffer_capacity(width, height)
 
 
+def decoder_threads(kind: str, width: int, height: int) -> int:
+    """Return the number of threads that decode for a network on a device of a ``kind``; 0: one for each core.
+
+    Each of the decoder's threads holds pictures of the source. For a large picture, a network on a CPU takes many times
+    as long as one thread that decodes.
+    """
+    return 1 if kind == "cpu" and buffer_capacity(width, height) == 1 else 0
+
+
 def import_in_background(name: str) -> None:
     """Import a module in a thread; a later import by another thread waits for it, and raises its error if it failed.
 
