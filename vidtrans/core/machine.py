@@ -18,7 +18,7 @@ from typing import Any
 from vidtrans.core.errors import UsageError
 
 ROOT = Path("/")  # where the system shows its devices
-RELEASE_PIXELS = 1 << 23  # of pictures between two releases of freed memory: two of 1080p, five of 720p
+RELEASE_PIXELS = 8_000_000  # of pictures between two releases of freed memory: a 4K picture, four of 1080p
 
 
 def cores() -> int:
@@ -68,7 +68,7 @@ class FreedMemory:
     """Returns to the system what a process has freed of its heap, where the C library is glibc: see ``set_up_heap``.
 
     Large pictures leave holes between what is kept: a fifth of a render's memory. To return them and to get new memory
-    takes 0.06 s, and is therefore done once in ``RELEASE_PIXELS``: 2 % of the time that a CPU's network takes for these.
+    takes 0.06 s, and is therefore done once in ``RELEASE_PIXELS``, for which a network on a CPU takes seconds.
     """
 
     def __init__(self) -> None:
@@ -78,11 +78,15 @@ class FreedMemory:
         """Count a picture of this (width, height), and release memory if it is time to."""
         self._pixels += size[0] * size[1]
         if self._pixels >= RELEASE_PIXELS and sys.platform == "linux":
-            import ctypes
-
             self._pixels = 0
-            with suppress(OSError, AttributeError):
-                ctypes.CDLL(None).malloc_trim(0)
+            _trim_heap()
+
+
+def _trim_heap() -> None:
+    import ctypes
+
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def use_huge_pages() -> None:

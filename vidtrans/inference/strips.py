@@ -63,7 +63,7 @@ def in_strips(run: Callable[[Tensor, Tensor], Tensor], x: Tensor, skip: Tensor) 
 
 
 def strip_rows(x: Tensor, skip: Tensor) -> int:
-    """Return the number of rows of ``skip`` in a strip: all of them, or an even number that makes strips about equal."""
+    """Return the number of rows of ``skip`` in a strip: all, or an even number that makes strips about equal."""
     height = skip.shape[2]
     row_bytes = x.shape[0] * x.shape[1] * skip.shape[3] * x.element_size()
     if height * row_bytes <= WHOLE_BYTES:
