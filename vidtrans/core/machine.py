@@ -64,29 +64,22 @@ def set_up_heap() -> None:
                 ctypes.CDLL(None).mallopt(number, value)
 
 
-class FreedMemory:
-    """Returns to the system what a process has freed of its heap, where the C library is glibc: see ``set_up_heap``.
+def release_interval(width: int, height: int) -> int:
+    """Return the number of pictures of this size between two calls of ``release_freed_memory`` in a render on a CPU."""
+    return max(1, -(-RELEASE_PIXELS // (width * height)))
+
+
+def release_freed_memory() -> None:
+    """Return to the system what this process has freed of its heap, where the C library is glibc: see ``set_up_heap``.
 
     Large pictures leave holes between what is kept: a fifth of a render's memory. To return them and to get new memory
     takes 0.06 s, and is therefore done once in ``RELEASE_PIXELS``, for which a network on a CPU takes seconds.
     """
+    if sys.platform == "linux":
+        import ctypes
 
-    def __init__(self) -> None:
-        self._pixels = 0
-
-    def release(self, size: tuple[int, int]) -> None:
-        """Count a picture of this (width, height), and release memory if it is time to."""
-        self._pixels += size[0] * size[1]
-        if self._pixels >= RELEASE_PIXELS and sys.platform == "linux":
-            self._pixels = 0
-            _trim_heap()
-
-
-def _trim_heap() -> None:
-    import ctypes
-
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def use_huge_pages() -> None:

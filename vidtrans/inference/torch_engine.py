@@ -24,11 +24,11 @@ from vidtrans.inference.engine import with_history
 from vidtrans.inference.folding import copy_sharing_weights, fold_norm, use_quick_norms
 from vidtrans.inference.network_checks import NetworkChecks
 from vidtrans.inference.packed import can_pack, pack
-from vidtrans.inference.strips import use_little_memory
 from vidtrans.inference.tiles import GlobalLayer, next_tile_side, run_fixed, run_tiled
 from vidtrans.networks.composed_convolutions import fix_kernels
 from vidtrans.networks.init import inner_generator
 from vidtrans.networks.plate_generator import PlateGenerator
+from vidtrans.networks.unet_small import use_little_memory
 from vidtrans.video.images.picture import resize
 
 Run = Callable[[Tensor], Tensor]

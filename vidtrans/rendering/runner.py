@@ -20,7 +20,7 @@ from vidtrans.core.concurrency.threads import (
     stage_buffer_capacity,
 )
 from vidtrans.core.events import Progress
-from vidtrans.core.machine import FreedMemory
+from vidtrans.core.machine import release_freed_memory, release_interval
 from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import input_frames
@@ -154,14 +154,14 @@ class ChunkRenderer:
             capacity = min(self._capacity if compose is None else capacity, stage_buffer_capacity(self._kind, *size))
             correct = plan.corrections.corrector(size) if plan.corrections is not None else None
             writer = stack.enter_context(closing(ChunkWriter(store, run, plan.segment, log.add)))
-            queue, memory = stack.enter_context(closing(BackgroundQueue(capacity))), FreedMemory()
+            queue, interval = stack.enter_context(closing(BackgroundQueue(capacity))), release_interval(*plan.size)
 
             def encode(index: int, composed: Callable[[], np.ndarray]) -> None:
                 with self._clock.step(ENCODE):
                     result = composed() if correct is None else correct(index, composed())
                     writer.write(index, result, *stamps[index])
-                    if self._kind == "cpu":
-                        memory.release(plan.size)
+                    if self._kind == "cpu" and index % interval == 0:
+                        release_freed_memory()
 
             for sample, picture in self._each(FILTER, self._filtered(samples, method, wanted)):
                 with self._clock.step(FILTER):
