@@ -20,7 +20,7 @@ from vidtrans.core.concurrency import threads
 from vidtrans.video.io.encoder import SegmentWriter
 
 threads.cores = lambda: 2
-threads.buffer_capacity = lambda *size: 2  # else the network is done when the middle third is encoded
+threads.buffer_capacity = lambda *size, **least: 2  # else the network is done when the middle third is encoded
 
 root, calls, frames = str(Path(vidtrans.__file__).parent) + "/", [], []
 

@@ -83,6 +83,10 @@ class ChainEngine:
         """Return the identity for cache keys; the arguments are unused, as the chain fixes each network's size."""
         return self._joined([link.engine.identity_at(*link.network) for link in self._links])
 
+    def batch_for(self, height: int, width: int) -> int:
+        """Return the largest batch of the engines; the arguments are unused, as the chain fixes each network's size."""
+        return max(link.engine.batch_for(*reversed(link.network)) for link in self._links)
+
     @property
     def exact(self) -> list[str]:
         """Return the operators that any engine computes in fp32 because its precision gives wrong results."""

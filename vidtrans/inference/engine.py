@@ -33,6 +33,10 @@ class Engine(Protocol):
         """Return ``identity`` for cache keys at a picture size, for which some operators may run in fp32."""
         ...
 
+    def batch_for(self, height: int, width: int) -> int:
+        """Return the number of inputs of a size that are run at once: ``batch``, or fewer of a large size."""
+        ...
+
     def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray:
         """Return the model's pictures for a batch of inputs; shapes as above."""
         ...
@@ -49,6 +53,10 @@ class IdentityEngine:
     def identity_at(self, width: int, height: int) -> dict[str, str]:
         """Return the identity, which is the same at any size."""
         return self.identity
+
+    def batch_for(self, height: int, width: int) -> int:
+        """Return the batch size, which is the same at any size."""
+        return self.batch
 
     def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray:
         """Return the inputs as uint16 if ``deep``, else as uint8."""

@@ -28,6 +28,7 @@ from vidtrans.inference.tiles import GlobalLayer, next_tile_side, run_fixed, run
 from vidtrans.networks.composed_convolutions import fix_kernels
 from vidtrans.networks.init import inner_generator
 from vidtrans.networks.plate_generator import PlateGenerator
+from vidtrans.networks.unet_small import use_little_memory
 from vidtrans.video.images.picture import resize
 
 Run = Callable[[Tensor], Tensor]
@@ -58,7 +59,7 @@ def grow_by_mirroring(x: Tensor, height: int, width: int) -> Tensor:
 def to_levels(output: Tensor, *, deep: bool) -> Tensor:
     """Round (N, 3, H, W) float32 in [-1, 1] to (N, H, W, 3) uint8, or uint16 as int16 of the same bits."""
     top = 65535 if deep else 255
-    levels = ((output + 1) * (top / 2)).round_().clamp_(0, top).to(torch.int32 if deep else torch.uint8)
+    levels = (output + 1).mul_(top / 2).round_().clamp_(0, top).to(torch.int32 if deep else torch.uint8)
     return (levels.to(torch.int16) if deep else levels).permute(0, 2, 3, 1).contiguous()
 
 
@@ -157,6 +158,7 @@ class TorchEngine:
         if use_quick_norms(network):
             self.identity["norms"] = "each picture"
         self.identity["engine"] = "torch-packed"
+        use_little_memory(network)
         return pack(network)
 
     @property
@@ -295,5 +297,5 @@ class TorchEngine:
         if self._runs_itself and self.device.kind == "cpu":
             y = self._run_fitting(from_levels_serially(self._padded(x), middle))
             return to_levels_serially(y[..., :height, :width], deep=deep)
-        y = self._run_fitting(self._padded(x).to(torch.float32) / middle - 1)
+        y = self._run_fitting(self._padded(x).to(torch.float32).div_(middle).sub_(1))
         return to_levels(y[..., :height, :width], deep=deep)

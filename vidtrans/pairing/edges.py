@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -18,6 +18,7 @@ SOBEL_GAIN = 8  # Sobel's 3×3 kernel sums to 8 times the slope
 STROKE, FAINT = 128, 72  # ink that starts a stroke, and down to which it goes on
 SPECK = 5  # fewer pixels than this are dust
 SPREAD = 0.5  # largest logarithm of what a drawn setting is multiplied by
+STRIP = 64  # rows that are computed at once
 WIDEST = 1 / 8  # of the short side: what is inked wider than this is an area, whose outline is the line
 
 
@@ -100,7 +101,9 @@ def _find(frame: np.ndarray, settings: EdgesSettings) -> np.ndarray:
     dy = cv2.Sobel(grey, cv2.CV_16S, 0, 1)
     # Squared slopes are whole numbers, exact on every machine. (cv2.magnitude is not: its rounding was seen to
     # depend on where in memory the arrays lie, and thresholds hang on it.)
-    squared = np.square(dx, dtype=np.int32) + np.square(dy, dtype=np.int32)
+    squared = np.square(dx, dtype=np.int32)
+    for rows, down in _strips(squared, dy):
+        rows += np.square(down, dtype=np.int32)
     floor = (SOBEL_GAIN * settings.min_gradient) ** 2
     high = math.sqrt(max(_quantile(squared, 1 - settings.density), floor))
     low = _between(settings.hysteresis * high)
@@ -109,8 +112,17 @@ def _find(frame: np.ndarray, settings: EdgesSettings) -> np.ndarray:
         return lines[..., None]
     # A square root lifts faint structure; the 98th percentile keeps one bright edge from hiding the rest.
     ceiling = max(_quantile(squared, 0.98), floor)
-    strength = np.sqrt(np.sqrt(np.minimum(squared / ceiling, 1))) * 255
-    return np.dstack([lines, np.rint(strength).astype(np.uint8)])
+    found = np.empty((*lines.shape, 2), np.uint8)
+    found[..., 0] = lines
+    for rows, strength in _strips(squared, found[..., 1]):
+        strength[:] = np.rint(np.sqrt(np.sqrt(np.minimum(rows / ceiling, 1))) * 255)
+    return found
+
+
+def _strips(*pictures: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+    """Yield the pictures' rows, a few at a time: numbers of many bytes for each pixel then stay small."""
+    for top in range(0, len(pictures[0]), STRIP):
+        yield tuple(picture[top : top + STRIP] for picture in pictures)
 
 
 def _draw_settings(settings: EdgesSettings, rng: np.random.Generator) -> EdgesSettings:

@@ -281,14 +281,16 @@ class BatchQueue:
             yield sample
 
     def _batch(self) -> int:
-        return self._engine.batch
+        """Return the engine's batch size for inputs of this size: more inputs at once would only take memory."""
+        return self._engine.batch_for(*self._inputs[0].shape[:2]) if self._inputs else self._engine.batch
 
     def _is_repeated(self, model_input: Any) -> bool:  # noqa: ANN401
         return self._is_same(model_input, self._last)
 
     def _outputs(self) -> list[Any]:
         """Return the outputs of all pending inputs."""
-        return list(self._engine(np.stack(self._inputs), deep=self._deep))
+        one, *more = self._inputs
+        return list(self._engine(np.stack(self._inputs) if more else one[None], deep=self._deep))
 
 
 def _set_output(sample: Sample, output: Any) -> None:  # noqa: ANN401

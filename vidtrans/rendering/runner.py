@@ -15,10 +15,12 @@ from vidtrans.core.concurrency.threads import (
     BackgroundQueue,
     Prefetcher,
     StepClock,
+    decoder_threads,
     limit_opencv_threads,
     stage_buffer_capacity,
 )
 from vidtrans.core.events import Progress
+from vidtrans.core.machine import release_freed_memory, release_interval
 from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import input_frames
@@ -152,12 +154,14 @@ class ChunkRenderer:
             capacity = min(self._capacity if compose is None else capacity, stage_buffer_capacity(self._kind, *size))
             correct = plan.corrections.corrector(size) if plan.corrections is not None else None
             writer = stack.enter_context(closing(ChunkWriter(store, run, plan.segment, log.add)))
-            queue = stack.enter_context(closing(BackgroundQueue(capacity)))
+            queue, interval = stack.enter_context(closing(BackgroundQueue(capacity))), release_interval(*plan.size)
 
             def encode(index: int, composed: Callable[[], np.ndarray]) -> None:
                 with self._clock.step(ENCODE):
                     result = composed() if correct is None else correct(index, composed())
                     writer.write(index, result, *stamps[index])
+                    if self._kind == "cpu" and index % interval == 0:
+                        release_freed_memory()
 
             for sample, picture in self._each(FILTER, self._filtered(samples, method, wanted)):
                 with self._clock.step(FILTER):
@@ -239,9 +243,10 @@ class ChunkRenderer:
     ) -> Generator[PreparedFrame, None, None]:
         """Read the frames [begin, stop) and prepare them; those before ``first`` only serve later frames' inputs."""
         plan, chunk_of = self.plan, ChunkFinder(self.plan.chunks)
+        threads = plan.threads or (decoder_threads(self._kind, *plan.size) if plan.is_painted else 0)
         extracted = self._extraction.pictures() if self._extraction else None
         with (
-            plan.clip.reader(plan.form(plan.size), plan.threads) as reader,
+            plan.clip.reader(plan.form(plan.size), threads) as reader,
             closing(reader.frames(begin, stop, plan.clip.index)) as frames,
         ):
             for frame in frames:

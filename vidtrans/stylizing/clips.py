@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from vidtrans.batch.executors import AUTO, LOCAL
 from vidtrans.batch.inputs import Item, bytes_of, check_folder, exclude_results, expand_sources, result_names
 from vidtrans.batch.jobs import run_batch, run_spread
 from vidtrans.batch.summary import Outcome
-from vidtrans.core.errors import UsageError
+from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.machine import cores
 from vidtrans.core.settings import Table
 from vidtrans.core.system import path_key
@@ -25,7 +26,8 @@ from vidtrans.stylizing.requested_render import StylizeRequest, stylize
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.picture_paths import is_picture_source
 
-SHORT_BYTES = 32 << 20  # of a clip's file, at most, that is rendered beside another one on a CPU
+# Limits of a clip that is rendered beside another one on a CPU: its file's bytes, and the pixels of a frame (1080p).
+SHORT_BYTES, SMALL_PIXELS = 32 << 20, 1920 * 1088
 
 
 def stylize_batch(
@@ -49,7 +51,20 @@ def _jobs_for(items: Sequence[Item], options: BatchOptions, context: Context) ->
     """
     is_here = options.executor in (AUTO, LOCAL) and context.device_kind == "cpu" and cores() > 1
     are_short = len(items) > 1 and all(0 < item.size <= SHORT_BYTES for item in items)
-    return 2 if is_here and are_short else None
+    return 2 if is_here and are_short and not any(_is_large(item.source) for item in items) else None
+
+
+def _is_large(source: Path) -> bool:
+    """Return whether a video's frames, or the first picture of others, exceed ``SMALL_PIXELS``; False if unreadable."""
+    from vidtrans.video.io.pictures import open_reader
+    from vidtrans.video.io.reader import ClipReader
+
+    with suppress(MediaError), open_reader(source) as reader:
+        if isinstance(reader, ClipReader):
+            return reader.info.width * reader.info.height > SMALL_PIXELS
+        with closing(reader.frames(0, 1)) as frames:
+            return any(frame.rgb.shape[0] * frame.rgb.shape[1] > SMALL_PIXELS for frame in frames)
+    return False
 
 
 def stylize_one(request: StylizeRequest, options: BatchOptions, context: Context) -> Table:

@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from clips import write_clip
 
 from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.batch.inputs import Item
@@ -15,6 +17,20 @@ from vidtrans.config.recipe import make_recipe
 from vidtrans.session import Context
 from vidtrans.stylizing.clips import SHORT_BYTES, stylize_batch
 from vidtrans.stylizing.requested_render import StylizeRequest
+from vidtrans.video.images.picture import encode_png
+
+
+@pytest.mark.parametrize(("size", "wanted"), [((64, 48), 2), ((2048, 1280), None)])
+def test_clips_of_few_bytes_but_large_frames_are_rendered_one_by_one(
+    size: tuple[int, int], wanted: int | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("vidtrans.stylizing.clips.cores", lambda: 2)
+    small = write_clip(tmp_path / "small.mp4", [np.zeros((48, 64, 3), np.uint8)] * 2)
+    other = write_clip(tmp_path / "other.mp4", [np.zeros((*size[::-1], 3), np.uint8)] * 2)
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "1.png").write_bytes(encode_png(np.zeros((*size[::-1], 3), np.uint8)))
+    for large in (other, tmp_path / "pictures"):
+        assert jobs_for([small, large], {}, "cpu", monkeypatch, tmp_path) == wanted
 
 
 @pytest.mark.parametrize(
@@ -42,18 +58,25 @@ def test_two_short_clips_are_rendered_beside_each_other_on_a_cpu(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
+    monkeypatch.setattr("vidtrans.stylizing.clips.cores", lambda: num_cores)
+    paths = [tmp_path / f"{n}.mp4" for n in range(len(sizes))]
+    for path, size in zip(paths, sizes, strict=True):
+        with path.open("wb") as file:
+            file.truncate(size)
+    assert jobs_for(paths, options, kind, monkeypatch, tmp_path) == wanted
+
+
+def jobs_for(
+    paths: Sequence[Path], options: dict[str, Any], kind: str, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> int | None:
+    """Return the number of jobs that ``stylize`` chooses for clips on a device of a kind."""
     asked: list[int | None] = []
 
     def run(items: Sequence[Item], command: str, folder: Path, given: BatchOptions, context: Context) -> Any:
         asked.append(given.jobs)
 
-    monkeypatch.setattr("vidtrans.stylizing.clips.cores", lambda: num_cores)
     monkeypatch.setattr("vidtrans.stylizing.clips.run_batch", run)
-    paths = [tmp_path / f"{n}.mp4" for n in range(len(sizes))]
-    for path, size in zip(paths, sizes, strict=True):
-        with path.open("wb") as file:
-            file.truncate(size)
     template = StylizeRequest(Path(), ("identity",), None, make_recipe(None, None, {}))
     requests = [replace(template, video=path) for path in paths]
-    stylize_batch(requests, tmp_path / "out", BatchOptions(**options), Context(cache_dir=tmp_path / "c", device=kind))
-    assert asked == [wanted]
+    stylize_batch(requests, folder / "out", BatchOptions(**options), Context(cache_dir=folder / "c", device=kind))
+    return asked[0]

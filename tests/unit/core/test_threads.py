@@ -27,6 +27,7 @@ from vidtrans.core.concurrency.threads import (
     Prefetcher,
     StepClock,
     buffer_capacity,
+    decoder_threads,
     limit_opencv_threads,
     stage_buffer_capacity,
 )
@@ -93,7 +94,13 @@ def test_on_one_core_steps_take_turns_with_a_network_on_the_cpu(monkeypatch: pyt
     assert stage_buffer_capacity("cpu", 256, 256) == 0
     assert stage_buffer_capacity("cuda", 256, 256) == buffer_capacity(256, 256) == 32
     monkeypatch.setattr(threads, "cores", lambda: 8)
-    assert stage_buffer_capacity("cpu", 7680, 4320) == 2
+    assert stage_buffer_capacity("cpu", 7680, 4320) == 1
+
+
+def test_large_pictures_for_a_network_on_the_cpu_are_decoded_in_one_thread_and_buffered_one_by_one() -> None:
+    assert [decoder_threads(kind, 3840, 2160) for kind in ("cpu", "cuda")] == [1, 0]
+    assert [buffer_capacity(3840, 2160, least) for least in (1, 2)] == [1, 2]
+    assert decoder_threads("cpu", 1920, 1080) == 0
 
 
 @pytest.mark.parametrize(

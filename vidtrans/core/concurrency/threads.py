@@ -22,18 +22,30 @@ WAITING = ""  # a step that is not counted
 BUFFERED_BYTES = 1 << 24  # of pictures, at most, between two stages
 
 
-def buffer_capacity(width: int, height: int) -> int:
-    """Return the number of pictures of this size that are buffered between two stages."""
-    return max(2, min(32, BUFFERED_BYTES // (3 * width * height)))
+def buffer_capacity(width: int, height: int, least: int = 2) -> int:
+    """Return the number of pictures of this size that are buffered between two stages, at least ``least``."""
+    return max(least, min(32, BUFFERED_BYTES // (3 * width * height)))
 
 
 def stage_buffer_capacity(kind: str, width: int, height: int) -> int:
     """Return ``buffer_capacity`` for the stages around a network on a device of a ``kind``; 0: the stages take turns.
 
     Parallel stages use the cores that are idle while a network runs on a GPU. Even on a CPU of two cores, which a
-    network fills, they are 4 to 8 % faster (measured, 256x256). On a single core nothing runs in parallel.
+    network fills, they are 4 to 8 % faster (measured, 256x256). On a single core nothing runs in parallel. Beside a
+    CPU's network one large picture in advance is enough: the network takes longer for it than all other stages.
     """
-    return 0 if kind == "cpu" and cores() < 2 else buffer_capacity(width, height)
+    if kind != "cpu":
+        return buffer_capacity(width, height)
+    return 0 if cores() < 2 else buffer_capacity(width, height, least=1)
+
+
+def decoder_threads(kind: str, width: int, height: int) -> int:
+    """Return the number of threads that decode for a network on a device of a ``kind``; 0: one for each core.
+
+    Each of the decoder's threads holds pictures of the source. For a large picture, a network on a CPU takes many times
+    as long as one thread that decodes.
+    """
+    return 1 if kind == "cpu" and buffer_capacity(width, height, least=1) == 1 else 0
 
 
 def import_torch() -> None:
