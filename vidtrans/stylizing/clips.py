@@ -28,6 +28,7 @@ from vidtrans.video.io.picture_paths import is_picture_source
 
 # Limits of a clip that is rendered beside another one on a CPU: its file's bytes, and the pixels of a frame (1080p).
 SHORT_BYTES, SMALL_PIXELS = 32 << 20, 1920 * 1088
+PROBED = 16  # clips, those of the largest files, whose frames' size is looked up
 
 
 def stylize_batch(
@@ -51,7 +52,10 @@ def _jobs_for(items: Sequence[Item], options: BatchOptions, context: Context) ->
     """
     is_here = options.executor in (AUTO, LOCAL) and context.device_kind == "cpu" and cores() > 1
     are_short = len(items) > 1 and all(0 < item.size <= SHORT_BYTES for item in items)
-    return 2 if is_here and are_short and not any(_is_large(item.source) for item in items) else None
+    if not (is_here and are_short):
+        return None
+    largest = sorted(items, key=lambda item: item.size)[-PROBED:]
+    return None if any(_is_large(item.source) for item in largest) else 2
 
 
 def _is_large(source: Path) -> bool:
