@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import repeat
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -37,8 +37,6 @@ from vidtrans.store.chunks import ChunkFinder, ChunkStore, ChunkWriter, RawOutpu
 from vidtrans.store.disk_forecast import DiskForecast
 from vidtrans.temporal.stream import BatchFilter, Filter, RecursiveFilter, Sample, filter_samples
 from vidtrans.video.images.picture import resize
-
-T = TypeVar("T")
 
 FORECAST_FRAMES = 200  # before an estimate of the disk use: three chunks by default, at least two of them written
 
@@ -73,7 +71,11 @@ class ChunkRenderer:
         self.plan, self.engine, self.raw, self.context, self.count = plan, engine, raw, context, RenderCount()
         self._extraction, self._clock = extraction, StepClock()
         self._kind = engine.device_kind
-        self._capacity = stage_buffer_capacity(self._kind, *plan.size)  # of buffers between stages; 0: no threads
+        # Capacities of buffers between stages; 0: no threads. With TF32, a setting of the whole process, no stage may
+        # compute while the network does; the result's pictures may be enlarged on its GPU, too.
+        self._takes_turns = "tf32" in engine.precision
+        self._capacity, size = stage_buffer_capacity(self._kind, *plan.size), (plan.picture.width, plan.picture.height)
+        self.result_capacity = 0 if self._takes_turns else min(self._capacity, stage_buffer_capacity(self._kind, *size))
         self._chunk_of = ChunkFinder(plan.chunks)
         self._written_chunk = ChunkFinder(plan.chunks)  # for the thread that samples are made in
 
@@ -89,10 +91,7 @@ class ChunkRenderer:
         return self.plan.settings.make_filter()
 
     def extract(self, missing: Sequence[int]) -> None:
-        """Make the extractor's pictures that the missing chunks need, if the plan has an extractor.
-
-        Chunks with stored raw outputs need none.
-        """
+        """Make the extractor's pictures, if the plan has one, that chunks without stored raw outputs need."""
         if self._extraction is None:
             return
         needed: set[int] = set()
@@ -138,39 +137,48 @@ class ChunkRenderer:
         """
         plan, wanted = self.plan, range(run[0].first, run[-1].stop)
         stamps = {number: plan.delivery.stamps(number) for number in wanted}
+        log = ChunkLog(plan, self.context, self._kind, self._clock, store)
+        with ExitStack() as stack:
+            composed = stack.enter_context(closing(self.composed(method, wanted, lo, hi, enlarge)))
+            writer = stack.enter_context(closing(ChunkWriter(store, run, plan.segment, log.add)))
+            queue = stack.enter_context(closing(BackgroundQueue(self.result_capacity)))
+            interval = release_interval(*plan.size)
+
+            def encode(index: int, compose: Callable[[], np.ndarray]) -> None:
+                with self._clock.step(ENCODE):
+                    writer.write(index, compose(), *stamps[index])
+                    if self._kind == "cpu" and index % interval == 0:
+                        release_freed_memory()
+
+            for index, compose in composed:
+                queue.put(partial(encode, index, compose))
+                if isinstance(method, RecursiveFilter):
+                    self._save_state(method, states, index, queue)
+                yield
+            queue.finish()
+
+    def composed(
+        self, method: Filter | BatchFilter, wanted: range, lo: int, hi: int, enlarge: Enlarger
+    ) -> Generator[tuple[int, Callable[[], np.ndarray]], None, None]:
+        """Yield the number of each ``wanted`` frame and a call that returns its picture, from the frames [lo, hi)."""
+        plan = self.plan
         with ExitStack() as stack:
             stack.enter_context(limit_opencv_threads(self._kind))
             renderer = stack.enter_context(closing(FramePath.find(plan, self.engine).renderer(self.count)))
-            # TF32 is a setting of the whole process: the filter must not compute while the network does.
-            capacity = 0 if "tf32" in self.engine.precision else self._capacity
+            capacity = 0 if self._takes_turns else self._capacity
             prefetcher = Prefetcher(self._samples(renderer, lo, hi), capacity, "network", self._clock)
             samples = stack.enter_context(closing(prefetcher))
-            log = ChunkLog(plan, self.context, self._kind, self._clock, store)
             compose = None
             if not renderer.blends:
                 compose = Composer.opened(plan, wanted, enlarge, stack, self._clock if capacity else None)
             size = (plan.picture.width, plan.picture.height)
-            # Queued frames hold pictures of the result's size; they may be enlarged on the GPU, too.
-            capacity = min(self._capacity if compose is None else capacity, stage_buffer_capacity(self._kind, *size))
-            correct = plan.corrections.corrector(size) if plan.corrections is not None else None
-            writer = stack.enter_context(closing(ChunkWriter(store, run, plan.segment, log.add)))
-            queue, interval = stack.enter_context(closing(BackgroundQueue(capacity))), release_interval(*plan.size)
+            correct = plan.corrections.corrector(size) if plan.corrections else None
 
-            def encode(index: int, composed: Callable[[], np.ndarray]) -> None:
-                with self._clock.step(ENCODE):
-                    result = composed() if correct is None else correct(index, composed())
-                    writer.write(index, result, *stamps[index])
-                    if self._kind == "cpu" and index % interval == 0:
-                        release_freed_memory()
-
-            for sample, picture in self._each(FILTER, self._filtered(samples, method, wanted)):
+            for sample, picture in self._clock.each(FILTER, self._filtered(samples, method, wanted)):
                 with self._clock.step(FILTER):
                     arrive = renderer.finish(sample, picture)
-                queue.put(partial(encode, sample.index, compose.begin(sample, arrive) if compose else arrive))
-                if isinstance(method, RecursiveFilter):
-                    self._save_state(method, states, sample.index, queue)
-                yield
-            queue.finish()
+                begun = compose.begin(sample, arrive) if compose else arrive
+                yield sample.index, partial(_corrected, correct, sample.index, begun) if correct else begun
 
     def _filtered(
         self, samples: Iterator[Sample], method: Filter | BatchFilter, wanted: range
@@ -206,9 +214,9 @@ class ChunkRenderer:
             guides = stack.enter_context(closing(self._guides(lo, hi)))
             stack.enter_context(closing(self.raw))
             queue = stack.enter_context(closing(BackgroundQueue(self._capacity if self.raw.store else 0)))
-            prepared = self._each(READ, self._prepared(renderer, begin, first, stop))
+            prepared = self._clock.each(READ, self._prepared(renderer, begin, first, stop))
             prefetched = stack.enter_context(closing(Prefetcher(prepared, self._capacity, "frames", self._clock)))
-            for sample in stack.enter_context(closing(self._each(NETWORK, renderer.stream(prefetched)))):
+            for sample in stack.enter_context(closing(self._clock.each(NETWORK, renderer.stream(prefetched)))):
                 if self._is_to_store(sample.index):
                     queue.put(partial(self._write_raw, sample.index, renderer.fetch(sample, sample.output)))
                 if not lo <= sample.index < hi:
@@ -226,17 +234,6 @@ class ChunkRenderer:
     def _write_raw(self, frame: int, arrive: Callable[[], np.ndarray]) -> None:
         with self._clock.step(ENCODE):
             self.raw.write(frame, arrive())
-
-    def _each(self, step: str, items: Generator[T, None, None]) -> Generator[T, None, None]:
-        """Yield the items; the clock counts the time to produce each item as a step, not the time of its consumer."""
-        with closing(items):
-            while True:
-                with self._clock.step(step):
-                    try:
-                        item = next(items)
-                    except StopIteration:
-                        return
-                yield item
 
     def _prepared(
         self, renderer: FrameRenderer, begin: int, first: int, stop: int
@@ -297,3 +294,7 @@ class ChunkRenderer:
             yield from repeat(None, stop - start)
         else:
             yield from self.plan.guide.pictures(self.plan.size, start, stop, self.context)
+
+
+def _corrected(correct: Callable[[int, np.ndarray], np.ndarray], index: int, arrive: Callable[[], Any]) -> np.ndarray:
+    return correct(index, arrive())
