@@ -131,15 +131,12 @@ class ChunkRenderer:
         hi: int,
         enlarge: Enlarger,
     ) -> Generator[None, None, None]:
-        """Render a run of chunks from the frames [lo, hi): reading, network, filter, composer and encoder in parallel.
-
-        Yields once for each frame that is queued for encoding.
-        """
+        """Render a run of chunks from the frames [lo, hi), all stages in parallel; yield for each one to encode."""
         plan, wanted = self.plan, range(run[0].first, run[-1].stop)
         stamps = {number: plan.delivery.stamps(number) for number in wanted}
         log = ChunkLog(plan, self.context, self._kind, self._clock, store)
         with ExitStack() as stack:
-            composed = stack.enter_context(closing(self.composed(method, wanted, lo, hi, enlarge)))
+            composed = self.composed(stack, method, wanted, lo, hi, enlarge)
             writer = stack.enter_context(closing(ChunkWriter(store, run, plan.segment, log.add)))
             queue = stack.enter_context(closing(BackgroundQueue(self.result_capacity)))
             interval = release_interval(*plan.size)
@@ -158,27 +155,30 @@ class ChunkRenderer:
             queue.finish()
 
     def composed(
-        self, method: Filter | BatchFilter, wanted: range, lo: int, hi: int, enlarge: Enlarger
+        self, stack: ExitStack, method: Filter | BatchFilter, wanted: range, lo: int, hi: int, enlarge: Enlarger
     ) -> Generator[tuple[int, Callable[[], np.ndarray]], None, None]:
-        """Yield the number of each ``wanted`` frame and a call that returns its picture, from the frames [lo, hi)."""
-        plan = self.plan
-        with ExitStack() as stack:
-            stack.enter_context(limit_opencv_threads(self._kind))
-            renderer = stack.enter_context(closing(FramePath.find(plan, self.engine).renderer(self.count)))
-            capacity = 0 if self._takes_turns else self._capacity
-            prefetcher = Prefetcher(self._samples(renderer, lo, hi), capacity, "network", self._clock)
-            samples = stack.enter_context(closing(prefetcher))
-            compose = None
-            if not renderer.blends:
-                compose = Composer.opened(plan, wanted, enlarge, stack, self._clock if capacity else None)
-            size = (plan.picture.width, plan.picture.height)
-            correct = plan.corrections.corrector(size) if plan.corrections else None
+        """Return the number of each ``wanted`` frame and a call that makes its picture, from the frames [lo, hi).
 
+        The ``stack`` is to be closed after the last call; it ends all stages.
+        """
+        plan = self.plan
+        stack.enter_context(limit_opencv_threads(self._kind))
+        renderer = stack.enter_context(closing(FramePath.find(plan, self.engine).renderer(self.count)))
+        capacity, compose = 0 if self._takes_turns else self._capacity, None
+        prefetcher = Prefetcher(self._samples(renderer, lo, hi), capacity, "network", self._clock)
+        samples = stack.enter_context(closing(prefetcher))
+        if not renderer.blends:
+            compose = Composer.opened(plan, wanted, enlarge, stack, self._clock if capacity else None)
+        correct = plan.corrections and plan.corrections.corrector((plan.picture.width, plan.picture.height))
+
+        def begun() -> Generator[tuple[int, Callable[[], np.ndarray]], None, None]:
             for sample, picture in self._clock.each(FILTER, self._filtered(samples, method, wanted)):
                 with self._clock.step(FILTER):
                     arrive = renderer.finish(sample, picture)
-                begun = compose.begin(sample, arrive) if compose else arrive
-                yield sample.index, partial(_corrected, correct, sample.index, begun) if correct else begun
+                made = compose.begin(sample, arrive) if compose else arrive
+                yield sample.index, partial(_corrected, correct, sample.index, made) if correct else made
+
+        return begun()
 
     def _filtered(
         self, samples: Iterator[Sample], method: Filter | BatchFilter, wanted: range
