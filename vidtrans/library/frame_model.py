@@ -17,8 +17,8 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Report, Stop, silent
 from vidtrans.core.settings import Time
 from vidtrans.library.frame_stream import FrameStream, StreamModel
+from vidtrans.library.given_pictures import Picture, like, to_array
 from vidtrans.library.opened_clip import OpenedClip
-from vidtrans.library.pictures import Picture, like, to_array
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.rendering.directing import FrameBlend
 from vidtrans.session import Context

@@ -19,7 +19,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size
 from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, CutDetector
 from vidtrans.inference.engine import Engine
-from vidtrans.library.pictures import to_array
+from vidtrans.library.given_pictures import to_array
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.rendering.composite import finish

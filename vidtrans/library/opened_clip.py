@@ -14,7 +14,7 @@ from vidtrans.clips import indexing
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Report, silent
 from vidtrans.core.settings import Time, parse_time
-from vidtrans.library.pictures import ClipFrame
+from vidtrans.library.given_pictures import ClipFrame
 from vidtrans.session import Context
 from vidtrans.store.cache import FOLDER
 from vidtrans.video.frame_format import FrameFormat

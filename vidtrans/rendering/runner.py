@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import repeat
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from vidtrans.core.machine import release_freed_memory, release_interval
 from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import input_frames
+from vidtrans.rendering.cache_entries import resume_filter, save_filter_state
 from vidtrans.rendering.chunk_log import ENCODE, FILTER, NETWORK, READ, ChunkLog
 from vidtrans.rendering.composite import Composer
 from vidtrans.rendering.enlarger import Enlarger
@@ -38,6 +39,7 @@ from vidtrans.store.disk_forecast import DiskForecast
 from vidtrans.temporal.stream import BatchFilter, Filter, RecursiveFilter, Sample, filter_samples
 from vidtrans.video.images.picture import resize
 
+T = TypeVar("T")
 FORECAST_FRAMES = 200  # before an estimate of the disk use: three chunks by default, at least two of them written
 
 
@@ -111,7 +113,7 @@ class ChunkRenderer:
         task = f"rendering {plan.clip.name}"
         for run, lo, hi in read_ranges(plan.chunks, missing, method.radius):
             if isinstance(method, RecursiveFilter):
-                lo = self._resume(method, states, run[0])
+                lo = resume_filter(method, states, run[0])
             with closing(self._render_run(store, states, method, run, lo, hi, enlarge)) as frames:
                 for _ in frames:
                     done += 1
@@ -150,7 +152,7 @@ class ChunkRenderer:
             for index, compose in composed:
                 queue.put(partial(encode, index, compose))
                 if isinstance(method, RecursiveFilter):
-                    self._save_state(method, states, index, queue)
+                    save_filter_state(method, states, self._chunk_of(index), index, queue)
                 yield
             queue.finish()
 
@@ -172,7 +174,7 @@ class ChunkRenderer:
         correct = plan.corrections and plan.corrections.corrector((plan.picture.width, plan.picture.height))
 
         def begun() -> Generator[tuple[int, Callable[[], np.ndarray]], None, None]:
-            for sample, picture in self._clock.each(FILTER, self._filtered(samples, method, wanted)):
+            for sample, picture in self._each(FILTER, self._filtered(samples, method, wanted)):
                 with self._clock.step(FILTER):
                     arrive = renderer.finish(sample, picture)
                 made = compose.begin(sample, arrive) if compose else arrive
@@ -187,20 +189,6 @@ class ChunkRenderer:
             return ((sample, sample.output) for sample in samples)
         return filter_samples(samples, method, wanted, self.plan.held_frames)
 
-    def _resume(self, method: RecursiveFilter, states: StateStore, chunk: Chunk) -> int:
-        """Restore a recursive filter's state before a chunk; return the first frame that the filter must process."""
-        state = states.load(chunk.number - 1) if chunk.first > chunk.shot_first else None
-        if state is None:
-            return chunk.shot_first
-        method.resume(state)
-        return chunk.first
-
-    def _save_state(self, method: RecursiveFilter, states: StateStore, frame: int, queue: BackgroundQueue) -> None:
-        """Queue the filter's state at the end of a chunk, to be saved after the chunk is written."""
-        chunk = self._chunk_of(frame)
-        if frame == chunk.stop - 1 and chunk.stop < chunk.shot_stop:
-            queue.put(partial(states.save, chunk.number, method.state()))
-
     def samples(self, lo: int, hi: int) -> Generator[Sample, None, None]:
         """Yield the frames [lo, hi) as arrays, with the model's raw output: stored, or inferred and then stored."""
         with closing(FramePath(self.plan, self.engine).renderer(self.count)) as renderer:
@@ -214,9 +202,9 @@ class ChunkRenderer:
             guides = stack.enter_context(closing(self._guides(lo, hi)))
             stack.enter_context(closing(self.raw))
             queue = stack.enter_context(closing(BackgroundQueue(self._capacity if self.raw.store else 0)))
-            prepared = self._clock.each(READ, self._prepared(renderer, begin, first, stop))
+            prepared = self._each(READ, self._prepared(renderer, begin, first, stop))
             prefetched = stack.enter_context(closing(Prefetcher(prepared, self._capacity, "frames", self._clock)))
-            for sample in stack.enter_context(closing(self._clock.each(NETWORK, renderer.stream(prefetched)))):
+            for sample in stack.enter_context(closing(self._each(NETWORK, renderer.stream(prefetched)))):
                 if self._is_to_store(sample.index):
                     queue.put(partial(self._write_raw, sample.index, renderer.fetch(sample, sample.output)))
                 if not lo <= sample.index < hi:
@@ -234,6 +222,17 @@ class ChunkRenderer:
     def _write_raw(self, frame: int, arrive: Callable[[], np.ndarray]) -> None:
         with self._clock.step(ENCODE):
             self.raw.write(frame, arrive())
+
+    def _each(self, step: str, items: Generator[T, None, None]) -> Generator[T, None, None]:
+        """Yield the items; the clock counts the time to produce each item as a step, not the time of its consumer."""
+        with closing(items):
+            while True:
+                with self._clock.step(step):
+                    try:
+                        item = next(items)
+                    except StopIteration:
+                        return
+                yield item
 
     def _prepared(
         self, renderer: FrameRenderer, begin: int, first: int, stop: int

@@ -10,7 +10,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import Generic, TypeVar
 
 import cv2
@@ -196,17 +196,6 @@ class StepClock:
             yield
         finally:
             self._switch(outer)
-
-    def each(self, name: str, items: Generator[T, None, None]) -> Generator[T, None, None]:
-        """Yield the items, and close them; the time to produce each one counts as a step, that of its consumer not."""
-        with closing(items):
-            while True:
-                with self.step(name):
-                    try:
-                        item = next(items)
-                    except StopIteration:
-                        return
-                yield item
 
     def take(self) -> dict[str, float]:
         """Return the seconds of each step since the last call, of all threads; unfinished steps are not counted yet."""
