@@ -72,8 +72,8 @@ def release_interval(width: int, height: int) -> int:
 def release_freed_memory() -> None:
     """Return to the system what this process has freed of its heap, where the C library is glibc: see ``set_up_heap``.
 
-    Large pictures leave holes between what is kept: a fifth of a render's memory. To return them and to get new memory
-    takes 0.06 s, and is therefore done once in ``RELEASE_PIXELS``, for which a network on a CPU takes seconds.
+    Large pictures leave holes between what is kept, up to a fifth of a render's memory. To return them and to get new
+    memory takes 0.06 s, and is therefore done once in ``RELEASE_PIXELS``, for which a network on a CPU takes seconds.
     """
     if sys.platform == "linux":
         import ctypes

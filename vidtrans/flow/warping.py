@@ -123,9 +123,7 @@ def _to_levels(picture: np.ndarray, value_range: Range, depth: int) -> np.ndarra
 
 
 def from_16bit(picture: np.ndarray, value_range: Range) -> np.ndarray:
-    """Return the float32 picture that ``to_16bit`` stored; a float32 picture is returned unchanged."""
-    if picture.dtype == np.float32:
-        return picture
+    """Return the float32 picture that ``to_16bit`` stored."""
     return from_levels(picture.astype(np.float32), value_range)
 
 

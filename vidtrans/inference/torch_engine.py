@@ -142,8 +142,8 @@ class TorchEngine:
         self._input_channels: int | None = getattr(generator, "input_channels", None)
         self._checks = self.checks(network, generator) if self._is_feed_forward else None
         self._network = self._prepare(network)
-        can_record = self.is_recorded and device.kind == "cuda" and self._is_feed_forward
-        self._recorded = RecordedNetwork(self._run_network, self.place) if can_record else None
+        records = self.is_recorded and device.kind == "cuda" and self._is_feed_forward
+        self._recorded = RecordedNetwork(self._run_network, self.place) if records else None
         if self._whole and self._network is not network:
             self._whole_only = True  # other code runs the network, which cannot use recorded statistics
 
@@ -291,11 +291,9 @@ class TorchEngine:
     def _forward(self, inputs: Tensor, deep: bool) -> Tensor:
         (height, width), middle = inputs.shape[1:3], 127.5 if inputs.dtype == torch.uint8 else 32767.5
         x = inputs if inputs.device.type == self.place.type else to_device(inputs, self.device)
-        if self._plate is not None:
-            x = torch.cat([x, plate_as(self._plate, x)], dim=3)
-        x = x.permute(0, 3, 1, 2)
+        x = (x if self._plate is None else torch.cat([x, plate_as(self._plate, x)], dim=3)).permute(0, 3, 1, 2)
         if self._runs_itself and self.device.kind == "cpu":
             y = self._run_fitting(from_levels_serially(self._padded(x), middle))
             return to_levels_serially(y[..., :height, :width], deep=deep)
-        y = self._run_fitting(self._padded(x).to(torch.float32).div_(middle).sub_(1))
-        return to_levels(y[..., :height, :width], deep=deep)
+        y = self._run_fitting(self._padded(x).to(torch.float32).div_(middle).sub_(1))[..., :height, :width]
+        return to_levels(y, deep=deep)

@@ -289,13 +289,10 @@ class BatchQueue:
 
     def _outputs(self) -> list[Any]:
         """Return the outputs of all pending inputs."""
-        one, *more = self._inputs
-        return list(self._engine(np.stack(self._inputs) if more else one[None], deep=self._deep))
+        inputs = np.stack(self._inputs) if len(self._inputs) > 1 else self._inputs[0][None]
+        return list(self._engine(inputs, deep=self._deep))
 
 
 def _set_output(sample: Sample, output: Any) -> None:  # noqa: ANN401
     """Set a sample's output; if the sample is propagated, store it separately, only for comparison."""
-    if sample.is_propagated:
-        sample.rendered = output
-    else:
-        sample.output = output
+    setattr(sample, "rendered" if sample.is_propagated else "output", output)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Generator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vidtrans.core.concurrency.threads import Prefetcher
 from vidtrans.core.costs import TRIAL_FRAMES, add_up, estimate, without_result
 from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine, wrong_products_warning
@@ -34,7 +36,7 @@ from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.runner import ChunkRenderer
 from vidtrans.session import Context
 from vidtrans.store.cache_entry import CacheEntry
-from vidtrans.store.chunks import StateStore
+from vidtrans.store.chunks import RawOutputs, StateStore
 from vidtrans.temporal.stream import filter_samples
 from vidtrans.video.colour.conversion import composite_over, to_uint8
 from vidtrans.video.images.picture import resize
@@ -124,6 +126,24 @@ class RenderJob:
         segments = [entries.store.path(chunk.number) for chunk in entries.written]
         assembly = self.plan.delivery.assembly(wanted.folder)
         return assembly.write(segments, path, entries.store.entry.folder, self.context)
+
+    def pictures(self) -> Generator[tuple[int, np.ndarray], None, None]:
+        """Yield the number and the picture of each frame, as ``render`` would encode it; nothing is stored.
+
+        (H, W, 3), or (H, W, 4) with alpha; uint8 or uint16. All stages work in parallel, some frames ahead.
+        """
+        plan, engine = self.plan, self.engine()
+        with ExitStack() as stack:
+            raw = RawOutputs(None, plan.chunks, plan.size, deep=plan.is_deep)
+            chunks = ChunkRenderer(plan, engine, raw, self.context, self.extraction)
+            self._extract(chunks, range(len(plan.chunks)), stack)
+            enlarge = self.enlarger(engine, range(len(plan.chunks)))
+            method, frames = plan.settings.make_filter(), range(plan.first, plan.stop)
+            composed = chunks.composed(stack, method, frames, plan.first, plan.stop, enlarge)
+            made = composed_ahead(composed, chunks.result_capacity)
+            for number, picture in stack.enter_context(closing(Prefetcher(made, chunks.result_capacity, "results"))):
+                self.context.stop.check()
+                yield number, picture
 
     def unfiltered(self, ground: tuple[int, int, int]) -> Generator[np.ndarray, None, None]:
         """Yield the result's pictures without the temporal filter: (H, W, 3) uint8.
@@ -225,3 +245,17 @@ def _frames_like_the_first(plan: RenderPlan) -> float:
     settings = plan.model.record.generator["settings"]
     shots = len({chunk.shot_first for chunk in plan.chunks})
     return float(shots + (plan.num_frames - shots) * settings["next_steps"] / settings["first_steps"])
+
+
+def composed_ahead(
+    composed: Generator[tuple[int, Callable[[], np.ndarray]], None, None], count: int
+) -> Generator[tuple[int, np.ndarray], None, None]:
+    """Yield the numbers and pictures of frames; ``count`` of them are begun before the first is waited for."""
+    with closing(composed):
+        waiting: deque[tuple[int, Callable[[], np.ndarray]]] = deque()
+        for begun in composed:
+            waiting.append(begun)
+            if len(waiting) > count:
+                number, compose = waiting.popleft()
+                yield number, compose()
+        yield from ((number, compose()) for number, compose in waiting)

@@ -24,6 +24,7 @@ from vidtrans.core.machine import release_freed_memory, release_interval
 from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import input_frames
+from vidtrans.rendering.cache_entries import resume_filter, save_filter_state
 from vidtrans.rendering.chunk_log import ENCODE, FILTER, NETWORK, READ, ChunkLog
 from vidtrans.rendering.composite import Composer
 from vidtrans.rendering.enlarger import Enlarger
@@ -39,7 +40,6 @@ from vidtrans.temporal.stream import BatchFilter, Filter, RecursiveFilter, Sampl
 from vidtrans.video.images.picture import resize
 
 T = TypeVar("T")
-
 FORECAST_FRAMES = 200  # before an estimate of the disk use: three chunks by default, at least two of them written
 
 
@@ -73,7 +73,11 @@ class ChunkRenderer:
         self.plan, self.engine, self.raw, self.context, self.count = plan, engine, raw, context, RenderCount()
         self._extraction, self._clock = extraction, StepClock()
         self._kind = engine.device_kind
-        self._capacity = stage_buffer_capacity(self._kind, *plan.size)  # of buffers between stages; 0: no threads
+        # Capacities of buffers between stages; 0: no threads. With TF32, a setting of the whole process, no stage may
+        # compute while the network does; the result's pictures may be enlarged on its GPU, too.
+        self._takes_turns = "tf32" in engine.precision
+        self._capacity, size = stage_buffer_capacity(self._kind, *plan.size), (plan.picture.width, plan.picture.height)
+        self.result_capacity = 0 if self._takes_turns else min(self._capacity, stage_buffer_capacity(self._kind, *size))
         self._chunk_of = ChunkFinder(plan.chunks)
         self._written_chunk = ChunkFinder(plan.chunks)  # for the thread that samples are made in
 
@@ -89,10 +93,7 @@ class ChunkRenderer:
         return self.plan.settings.make_filter()
 
     def extract(self, missing: Sequence[int]) -> None:
-        """Make the extractor's pictures that the missing chunks need, if the plan has an extractor.
-
-        Chunks with stored raw outputs need none.
-        """
+        """Make the extractor's pictures, if the plan has one, that chunks without stored raw outputs need."""
         if self._extraction is None:
             return
         needed: set[int] = set()
@@ -112,7 +113,7 @@ class ChunkRenderer:
         task = f"rendering {plan.clip.name}"
         for run, lo, hi in read_ranges(plan.chunks, missing, method.radius):
             if isinstance(method, RecursiveFilter):
-                lo = self._resume(method, states, run[0])
+                lo = resume_filter(method, states, run[0])
             with closing(self._render_run(store, states, method, run, lo, hi, enlarge)) as frames:
                 for _ in frames:
                     done += 1
@@ -132,45 +133,54 @@ class ChunkRenderer:
         hi: int,
         enlarge: Enlarger,
     ) -> Generator[None, None, None]:
-        """Render a run of chunks from the frames [lo, hi): reading, network, filter, composer and encoder in parallel.
-
-        Yields once for each frame that is queued for encoding.
-        """
+        """Render a run of chunks from the frames [lo, hi), all stages in parallel; yield for each one to encode."""
         plan, wanted = self.plan, range(run[0].first, run[-1].stop)
         stamps = {number: plan.delivery.stamps(number) for number in wanted}
+        log = ChunkLog(plan, self.context, self._kind, self._clock, store)
         with ExitStack() as stack:
-            stack.enter_context(limit_opencv_threads(self._kind))
-            renderer = stack.enter_context(closing(FramePath.find(plan, self.engine).renderer(self.count)))
-            # TF32 is a setting of the whole process: the filter must not compute while the network does.
-            capacity = 0 if "tf32" in self.engine.precision else self._capacity
-            prefetcher = Prefetcher(self._samples(renderer, lo, hi), capacity, "network", self._clock)
-            samples = stack.enter_context(closing(prefetcher))
-            log = ChunkLog(plan, self.context, self._kind, self._clock, store)
-            compose = None
-            if not renderer.blends:
-                compose = Composer.opened(plan, wanted, enlarge, stack, self._clock if capacity else None)
-            size = (plan.picture.width, plan.picture.height)
-            # Queued frames hold pictures of the result's size; they may be enlarged on the GPU, too.
-            capacity = min(self._capacity if compose is None else capacity, stage_buffer_capacity(self._kind, *size))
-            correct = plan.corrections.corrector(size) if plan.corrections is not None else None
+            composed = self.composed(stack, method, wanted, lo, hi, enlarge)
             writer = stack.enter_context(closing(ChunkWriter(store, run, plan.segment, log.add)))
-            queue, interval = stack.enter_context(closing(BackgroundQueue(capacity))), release_interval(*plan.size)
+            queue = stack.enter_context(closing(BackgroundQueue(self.result_capacity)))
+            interval = release_interval(*plan.size)
 
-            def encode(index: int, composed: Callable[[], np.ndarray]) -> None:
+            def encode(index: int, compose: Callable[[], np.ndarray]) -> None:
                 with self._clock.step(ENCODE):
-                    result = composed() if correct is None else correct(index, composed())
-                    writer.write(index, result, *stamps[index])
+                    writer.write(index, compose(), *stamps[index])
                     if self._kind == "cpu" and index % interval == 0:
                         release_freed_memory()
 
+            for index, compose in composed:
+                queue.put(partial(encode, index, compose))
+                if isinstance(method, RecursiveFilter):
+                    save_filter_state(method, states, self._chunk_of(index), index, queue)
+                yield
+            queue.finish()
+
+    def composed(
+        self, stack: ExitStack, method: Filter | BatchFilter, wanted: range, lo: int, hi: int, enlarge: Enlarger
+    ) -> Generator[tuple[int, Callable[[], np.ndarray]], None, None]:
+        """Return the number of each ``wanted`` frame and a call that makes its picture, from the frames [lo, hi).
+
+        The ``stack`` is to be closed after the last call; it ends all stages.
+        """
+        plan = self.plan
+        stack.enter_context(limit_opencv_threads(self._kind))
+        renderer = stack.enter_context(closing(FramePath.find(plan, self.engine).renderer(self.count)))
+        capacity, compose = 0 if self._takes_turns else self._capacity, None
+        prefetcher = Prefetcher(self._samples(renderer, lo, hi), capacity, "network", self._clock)
+        samples = stack.enter_context(closing(prefetcher))
+        if not renderer.blends:
+            compose = Composer.opened(plan, wanted, enlarge, stack, self._clock if capacity else None)
+        correct = plan.corrections and plan.corrections.corrector((plan.picture.width, plan.picture.height))
+
+        def begun() -> Generator[tuple[int, Callable[[], np.ndarray]], None, None]:
             for sample, picture in self._each(FILTER, self._filtered(samples, method, wanted)):
                 with self._clock.step(FILTER):
                     arrive = renderer.finish(sample, picture)
-                queue.put(partial(encode, sample.index, compose.begin(sample, arrive) if compose else arrive))
-                if isinstance(method, RecursiveFilter):
-                    self._save_state(method, states, sample.index, queue)
-                yield
-            queue.finish()
+                made = compose.begin(sample, arrive) if compose else arrive
+                yield sample.index, partial(_corrected, correct, sample.index, made) if correct else made
+
+        return begun()
 
     def _filtered(
         self, samples: Iterator[Sample], method: Filter | BatchFilter, wanted: range
@@ -178,20 +188,6 @@ class ChunkRenderer:
         if self.plan.settings.filter_name == "off":
             return ((sample, sample.output) for sample in samples)
         return filter_samples(samples, method, wanted, self.plan.held_frames)
-
-    def _resume(self, method: RecursiveFilter, states: StateStore, chunk: Chunk) -> int:
-        """Restore a recursive filter's state before a chunk; return the first frame that the filter must process."""
-        state = states.load(chunk.number - 1) if chunk.first > chunk.shot_first else None
-        if state is None:
-            return chunk.shot_first
-        method.resume(state)
-        return chunk.first
-
-    def _save_state(self, method: RecursiveFilter, states: StateStore, frame: int, queue: BackgroundQueue) -> None:
-        """Queue the filter's state at the end of a chunk, to be saved after the chunk is written."""
-        chunk = self._chunk_of(frame)
-        if frame == chunk.stop - 1 and chunk.stop < chunk.shot_stop:
-            queue.put(partial(states.save, chunk.number, method.state()))
 
     def samples(self, lo: int, hi: int) -> Generator[Sample, None, None]:
         """Yield the frames [lo, hi) as arrays, with the model's raw output: stored, or inferred and then stored."""
@@ -297,3 +293,7 @@ class ChunkRenderer:
             yield from repeat(None, stop - start)
         else:
             yield from self.plan.guide.pictures(self.plan.size, start, stop, self.context)
+
+
+def _corrected(correct: Callable[[int, np.ndarray], np.ndarray], index: int, arrive: Callable[[], Any]) -> np.ndarray:
+    return correct(index, arrive())

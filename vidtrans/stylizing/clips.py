@@ -63,7 +63,7 @@ def _is_large(source: Path) -> bool:
     from vidtrans.video.io.pictures import open_reader
     from vidtrans.video.io.reader import ClipReader
 
-    with suppress(MediaError), open_reader(source) as reader:
+    with suppress(MediaError, UsageError, OSError), open_reader(source) as reader:
         if isinstance(reader, ClipReader):
             return reader.info.width * reader.info.height > SMALL_PIXELS
         with closing(reader.frames(0, 1)) as frames:

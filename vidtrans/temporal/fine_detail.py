@@ -115,7 +115,7 @@ class DetailCorrection:
     """The fine-detail correction of a frame: the result of ``fine`` minus the low frequencies of ``low_change``.
 
     ``rest``: (H, W, 3) in 16 bits of ``CHANGE``: average over frames − frame − the average's luma in the bands.
-    ``bands``: (H, W, 2) in those of ``BAND``: the averaged bands; ``gains``: their factors, (2, h/2, w/2) float32.
+    ``bands``: (H, W, 2) in those of ``BAND``: the averaged bands; ``gains``: the factor of each, (H, W) float32.
     ``low_change``: (h, w, 3) float32 on the grid: average − frame. ``slope`` (h, w): the output's change over the
     guide's in the coarser band.
     """
@@ -144,6 +144,7 @@ class FineDetail:
     def expect(self, sample: Sample) -> None:
         """Start to compute the bands of a frame in the background."""
         if "bands" not in sample.derived:
+            frame_on_grid(sample)  # the filter uses it, too: in both threads at once it would be made twice
             sample.derived["bands"] = self._worker.submit(FrameBands.of, sample)
 
     def _bands(self, sample: Sample) -> FrameBands:

@@ -73,9 +73,10 @@ def import_in_background(name: str) -> None:
 
 @contextmanager
 def _no_search_for_cycles() -> Iterator[None]:
-    """Switch the garbage collector off in this block, and have it never search the modules that are imported there.
+    """Switch the garbage collector off in this block, and have it never search what is alive at its end.
 
-    It would find nothing to free. Its searches take a tenth of the time of an import of torch, and as long after it.
+    That is, modules that are imported there, and little else: a cycle that is garbage by then is never freed. It would
+    find nothing to free. Its searches take a tenth of the time of an import of torch, and as long after it.
     """
     enabled = gc.isenabled()
     gc.disable()
