@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 import shutil
 import sys
 import textwrap
@@ -218,15 +219,26 @@ def _log(text: str) -> None:
 
 
 def _wrapped(text: str, stream: TextIO) -> str:
-    """Break the lines of a text between words where a terminal would break them within.
-
-    Lines with a command stay as they are, because they are copied.
-    """
+    """Break the lines of a text between words where a terminal would break them within."""
     if not stream.isatty():
         return text
     width = shutil.get_terminal_size().columns
-    wrap = partial(textwrap.fill, width=width, break_long_words=False, break_on_hyphens=False)
-    return "\n".join(line if "vidtrans " in line or len(line) <= width else wrap(line) for line in text.split("\n"))
+    return "\n".join(line if len(line) <= width else _broken(line, width) for line in text.split("\n"))
+
+
+def _broken(line: str, width: int) -> str:
+    """Break a line between words; of two columns ("  a  what it is") the second goes on where it began.
+
+    A command stays whole, because it is copied; what follows it goes to the next line.
+    """
+    columns = re.match(r"( *\S.*?) {2,}(?=\S)", line)
+    wrap = partial(textwrap.fill, break_long_words=False, break_on_hyphens=False)
+    if "vidtrans " in line:
+        if columns is None or "vidtrans " in line[columns.end() :]:
+            return line
+        return f"{columns[1]}\n" + wrap(line[columns.end() :], width, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    indent = columns.end() if columns and columns.end() <= width // 2 else 0
+    return wrap(line, width, subsequent_indent=" " * indent)
 
 
 def _rounded(value: Any) -> Any:  # noqa: ANN401  (a JSON value)
