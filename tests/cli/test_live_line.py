@@ -8,10 +8,11 @@ import sys
 import time
 
 import pytest
+from rich.console import Console as Rich
 
 from vidtrans.cli.console import Console
-from vidtrans.cli.live_line import fit, progress_parts
-from vidtrans.core.events import Progress
+from vidtrans.cli.live_line import batch_parts, batch_table, fit, progress_parts
+from vidtrans.core.events import BatchStatus, Progress
 
 TRAINING = Progress("training", 400, 1126, "steps", "held out 29.8 dB", "G 0.71  L1 0.021  D 0.60")
 
@@ -70,3 +71,22 @@ def test_what_is_drawn_is_one_line_of_the_terminal(columns: int, monkeypatch: py
     assert drawn
     assert max(map(len, drawn)) <= columns
     assert all("…" not in line for line in drawn)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_a_batch_fits_and_shows_what_runs(columns: int) -> None:
+    clips = (("night/a-clip-with-a-rather-long-name.mp4", Progress("rendering clip.mp4", 20, 60)), ("b.mp4", None))
+    event = BatchStatus(1, 1, 3, 80, 4.8, 65.0, clips)
+    screen = Rich(file=io.StringIO(), width=columns)
+    screen.print(batch_table(event, columns))
+    lines = screen.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert len(lines) == 3
+    assert max(map(len, lines)) <= columns
+    assert lines[0].startswith("1/3 clips, 1 failed")
+    assert "rendering" in lines[1]
+    assert "begins" in lines[2]
+    assert ("1:05 left" in lines[0], "4.8 frames/s" in lines[0]) == (True, columns >= 80)
+
+
+def test_a_batch_in_a_pipe_says_the_same() -> None:
+    assert batch_parts(BatchStatus(1, 0, 2, 3, 1.5, None, ())) == ["1/2 clips", "3 frames", "1.5 frames/s"]

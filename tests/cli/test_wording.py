@@ -80,6 +80,19 @@ def test_a_second_column_goes_on_where_it_began_and_what_follows_a_command_below
     ]
 
 
+def test_a_version_or_a_command_in_a_sentence_does_not_keep_it_from_breaking(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = screen(monkeypatch)
+    _log("ok    python  3.11.7, vidtrans 0.1.0, Linux x86_64")
+    _log("a sentence that names 'vidtrans cache clean' and goes on for a while")
+    assert made.getvalue().splitlines() == [
+        "ok    python  3.11.7, vidtrans 0.1.0,",
+        "      Linux x86_64",
+        "a sentence that names",
+        "'vidtrans cache clean' and goes on for a",
+        "while",
+    ]
+
+
 def test_looks_that_ship_are_named_where_no_model_is(capsys: Capsys) -> None:
     line = refuse(capsys, 2, "stylize", "clip.mp4")
     assert {"ink", "oil", "print"} <= set(gallery_looks())

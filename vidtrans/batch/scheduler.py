@@ -14,6 +14,7 @@ from vidtrans.batch.divided_items import DividedItems
 from vidtrans.batch.executors.base import Executor, Task, TaskResult
 from vidtrans.batch.inputs import Item
 from vidtrans.batch.summary import Outcome
+from vidtrans.core.costs import count
 from vidtrans.core.errors import VidtransError
 from vidtrans.core.events import BatchStatus, Event, Note, Progress
 from vidtrans.session import Context
@@ -268,5 +269,6 @@ class Scheduler:
             self.context.note(f"{place} failed: {item.message(outcome.error)}", "warning")
         elif not self.context.dry_run:
             timing = "up to date" if table.get("cached") else f"{table.get('seconds', 0):.1f} s"
-            unit = self.progress.nouns[1]
-            self.context.note(f"{place} {item.output or item.source}: {table.get(unit, 0)} {unit}, {timing}")
+            units = self.progress.nouns[1]
+            done = count(table.get(units, 0), units.removesuffix("s"))
+            self.context.note(f"{place} {item.output or item.source}: {done}, {timing}")

@@ -221,7 +221,7 @@ def _draw(output: Path, table: Table, dataset: Dataset, lineage: str, context: C
     def make(path: Path) -> Table:
         from vidtrans.training.report.ablation_sheet import draw_sheet  # torch, only when there is something to draw
 
-        title = output.name if table["steps"] is None else f"{output.name}: {table['steps']} steps each"
+        title = output.name if table["steps"] is None else f"{output.name}: {count(table['steps'], 'step')} each"
         draw_sheet(path, title, rows, dataset, context)
         return {}
 

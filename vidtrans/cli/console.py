@@ -15,7 +15,7 @@ from functools import partial
 from io import TextIOWrapper
 from typing import Any, TextIO
 
-from vidtrans.cli.live_line import LiveLine, amount_of, clock, progress_parts
+from vidtrans.cli.live_line import LiveLine, batch_parts, batch_table, progress_parts
 from vidtrans.core.events import BatchStatus, Event, Note, Progress
 from vidtrans.core.machine import is_secondary_rank
 from vidtrans.core.system import WINDOWS
@@ -43,6 +43,9 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeEncodeError)
     text = error.object[error.start : error.end].translate(_PLAIN)
     return text.encode("ascii", "backslashreplace").decode("ascii"), error.end
+
+
+_JOINED = "\0"  # stands for a space at which no line is broken
 
 
 class Console:
@@ -157,39 +160,20 @@ class Console:
 
     def _batch(self, event: BatchStatus) -> None:
         """Show the state of a batch on one line, and on a terminal each running task below it."""
-        failed = f", {event.failed} failed" if event.failed else ""
-        left = f"  {clock(event.left_s)} left" if event.left_s is not None else ""
-        items, units = event.nouns
-        whole = f"{event.done}/{event.total} {items}{failed}  {event.units} {units}  {event.rate:.1f} {units}/s{left}"
         now = time.monotonic()
         if self._live is not None:  # of what came before
             self.close()
         if self._table is None and not sys.stderr.isatty():
             if self._is_due(now, BATCH_INTERVAL_S):
-                self._line(whole)
+                self._line("  ".join(batch_parts(event)))
             return
         from rich.console import Console as Rich
         from rich.live import Live
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
 
         if self._table is None:
             self._table = Live(console=Rich(stderr=True), transient=True, auto_refresh=False)
             self._table.start()
-        table = Table.grid(padding=(0, 2))
-        table.add_column(no_wrap=True, overflow="ellipsis", max_width=48)
-        for _ in range(3):
-            table.add_column(no_wrap=True)
-        first, *rest = whole.split("  ", 2)
-        table.add_row(first, ProgressBar(max(1, event.total), event.done, 24), *rest)
-        for name, progress in event.workers:
-            if progress is None:
-                table.add_row(f"  {name}", "", "", "begins")
-                continue
-            bar = ProgressBar(max(1, progress.total or 1), min(progress.done, progress.total or 0), 24)
-            task = progress.task.removesuffix(name.rpartition("/")[2]).strip() or "begins"
-            table.add_row(f"  {name}", bar, f"{amount_of(progress)} {progress.unit}".strip(), task)
-        self._table.update(table, refresh=True)
+        self._table.update(batch_table(event, self._table.console.width), refresh=True)
 
     def _is_due(self, now: float, interval_s: float) -> bool:
         """Return whether a plain line may be printed now: ``interval_s`` seconds after the start or the last line."""
@@ -231,14 +215,17 @@ def _broken(line: str, width: int) -> str:
 
     A command stays whole, because it is copied; what follows it goes to the next line.
     """
-    columns = re.match(r"( *\S.*?) {2,}(?=\S)", line)
+    line = re.sub(r"'vidtrans [^']*'", lambda found: found[0].replace(" ", _JOINED), line)  # in a sentence
+    columns = re.match(r"( *)(?:(\S.*?) {2,}(?=\S))?", line)
+    assert columns is not None, "each of its parts may be empty"
     wrap = partial(textwrap.fill, break_long_words=False, break_on_hyphens=False)
-    if "vidtrans " in line:
-        if columns is None or "vidtrans " in line[columns.end() :]:
+    if re.search(r"\bvidtrans [a-z]", line):
+        rest = line[columns.end() :]
+        if columns[2] is None or "vidtrans " in rest:
             return line
-        return f"{columns[1]}\n" + wrap(line[columns.end() :], width, initial_indent=" " * 6, subsequent_indent=" " * 6)
-    indent = columns.end() if columns and columns.end() <= width // 2 else 0
-    return wrap(line, width, subsequent_indent=" " * indent)
+        return f"{columns[1]}{columns[2]}\n" + wrap(rest, width, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    indent = next(at for at in (columns.end(), len(columns[1]), 0) if at <= width // 2)
+    return wrap(line, width, subsequent_indent=" " * indent).replace(_JOINED, " ")
 
 
 def _rounded(value: Any) -> Any:  # noqa: ANN401  (a JSON value)

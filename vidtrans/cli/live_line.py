@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from vidtrans.core.events import Progress
+from vidtrans.core.costs import count
+from vidtrans.core.events import BatchStatus, Progress
 
-WIDEST_BAR, NARROWEST_BAR = 40, 8  # columns
+WIDEST_BAR, NARROWEST_BAR, WIDEST_NAME = 40, 8, 48  # columns
 SPINNER, GAP = 2, 2  # columns of the spinner with its space; between parts
 
 
@@ -55,6 +56,45 @@ def fit(task: str, parts: list[str], columns: int) -> tuple[str, int, list[str]]
         return f"{task[:name]}…", 0, parts
     bar = min(WIDEST_BAR, left - GAP)
     return task, bar if bar >= NARROWEST_BAR else 0, parts
+
+
+def batch_parts(event: BatchStatus) -> list[str]:
+    """Return the state of a batch: items, time left, units, their rate."""
+    failed = f", {event.failed} failed" if event.failed else ""
+    items, units = event.nouns
+    parts = [
+        f"{event.done}/{event.total} {items}{failed}",
+        count(event.units, units.removesuffix("s")),
+        f"{event.rate:.1f} {units}/s",
+    ]
+    if event.left_s is not None:
+        parts.insert(1, f"{clock(event.left_s)} left")
+    return parts
+
+
+def batch_table(event: BatchStatus, columns: int) -> Any:  # noqa: ANN401  (rich loads where it is used)
+    """Return the state of a batch, and below it that of each running task, as a table of at most ``columns``."""
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+
+    head, *rest = batch_parts(event)
+    rows = [(head, event.done, event.total, rest)]
+    for worker, progress in event.workers:
+        task = progress.task.removesuffix(worker.rpartition("/")[2]).strip() if progress else ""
+        amount = amount_of(progress) if progress else ""
+        done, total = (progress.done, progress.total or 0) if progress else (0, 0)
+        rows.append((f"  {worker}", done, total, [part for part in (task or "begins", amount) if part]))
+    width = max(len(head), min(WIDEST_NAME, columns // 2, max(len(name) for name, *_ in rows)))
+    names = [name if len(name) <= width else f"{name[: width - 1]}…" for name, *_ in rows]
+    fitted = [fit(name.ljust(width), parts, columns + SPINNER) for name, (*_, parts) in zip(names, rows, strict=True)]
+    bar = min(WIDEST_BAR // 2, *(room for _, room, _ in fitted), columns)
+    table = Table.grid(padding=(0, GAP, 0, 0), pad_edge=False)
+    for _ in range(3):
+        table.add_column(no_wrap=True)
+    for (name, _, parts), (_, done, total, _) in zip(fitted, rows, strict=True):
+        shown = [ProgressBar(max(1, total), min(done, total), bar)] if bar else []
+        table.add_row(name, *shown, (" " * GAP).join(parts))
+    return table
 
 
 class LiveLine:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from vidtrans.clips.scanning import scan
+from vidtrans.core.costs import count
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import digest_of
 from vidtrans.core.settings import Table, Time, to_table
@@ -108,7 +109,8 @@ class Clip:
             given = {"--start": start, "--end": end}
             raise UsageError(
                 " ".join(f"{option} {time}" for option, time in given.items() if time is not None) or self.name,
-                f"no frames of {self.name} lie between ({self.index.num_frames} frames, {self.index.duration_s:.3f} s)",
+                f"no frames of {self.name} lie between "
+                f"({count(self.index.num_frames, 'frame')}, {self.index.duration_s:.3f} s)",
                 "choose times within the clip",
             )
         return first, stop

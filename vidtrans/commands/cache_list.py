@@ -31,5 +31,6 @@ class CacheList(Command):
         lines = []
         for name in STAGES:
             sizes = [row["bytes"] for row in table["entries"] if row["stage"] == name]
-            lines.append(f"{name:8} {len(sizes):4} entries {sum(sizes) / 1e6:10.1f} MB   {STAGES[name].summary}")
+            noun = "entry  " if len(sizes) == 1 else "entries"
+            lines.append(f"{name:8} {len(sizes):4} {noun} {sum(sizes) / 1e6:10.1f} MB   {STAGES[name].summary}")
         return "\n".join(lines)

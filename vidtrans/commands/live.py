@@ -13,6 +13,7 @@ from vidtrans.commands.base import Command
 from vidtrans.commands.options import missing_model, models, output
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import LIVE_READS, RenderingSettings, look_named
+from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Choices, FileName, Group, Option, Range
 from vidtrans.core.settings import Table, parse_size
@@ -139,7 +140,7 @@ class Live(Command):
     def describe(self, table: Table) -> str:
         """Return the number of painted frames, and the last recording."""
         recorded = f", recorded {table['output']}" if table["output"] else ""
-        return f"painted {table['frames']} frames{recorded}"
+        return f"painted {count(table['frames'], 'frame')}{recorded}"
 
     @property
     def _looks(self) -> tuple[str, ...]:

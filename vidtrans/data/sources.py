@@ -14,6 +14,7 @@ import numpy as np
 from vidtrans.clips.aligned_clip import Mask, describe_sequence, sequence
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import passes, spread_numbers
+from vidtrans.core.costs import count
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import base_name
 from vidtrans.core.settings import Size, Table
@@ -223,10 +224,12 @@ def find_targets(
         return stop, None if found.steps == tuple(range(first, stop)) else steps
     common = min(stop, other.index.num_frames)
     if common <= first:
-        why = f"it has only {other.index.num_frames} frames, and --start is at frame {first} of {clip.path.name}"
+        why = (
+            f"it has only {count(other.index.num_frames, 'frame')}, and --start is at frame {first} of {clip.path.name}"
+        )
         raise MediaError(str(other.path), why, "give an earlier --start, or a --target as long as the source")
     context.note(
-        f"{clip.path.name} has {clip.index.num_frames} frames, {other.path.name} {other.index.num_frames}; "
+        f"{clip.path.name} has {count(clip.index.num_frames, 'frame')}, {other.path.name} {other.index.num_frames}; "
         f"the first {common} are paired" + (f" by order: {found.words}" if found else ""),
         "warning",
     )

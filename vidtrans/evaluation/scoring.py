@@ -22,6 +22,7 @@ from vidtrans.clips.aligned_clip import (
 )
 from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import Clip, open_clip
+from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
 from vidtrans.core.settings import Time
@@ -85,7 +86,7 @@ class AlignedSource:
         if note and first:
             note = f"from frame {first} on {note}"
         if not note and start is None and end is None and index.num_frames > part.num_frames:
-            note = f"it goes on for {index.num_frames - total} frames after {output.name} ends; "
+            note = f"it goes on for {count(index.num_frames - total, 'frame')} after {output.name} ends; "
             note += f"if they do not begin together, {remedy.format(output.name)}"
         if note:
             context.warn_once(f"{clip.name}: {note}", clip.path)

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from vidtrans.core.costs import count
 from vidtrans.core.errors import ModelError
 from vidtrans.core.files import digest_of, read_small_json, remove, write_atomically, write_json
 from vidtrans.core.settings import Table
@@ -116,7 +117,7 @@ def continue_shorter(entry: CacheEntry, stage: TrainStage, run: TrainingState, c
     before = learning_rate(max(0, run.step - 1), run.step, run.model.settings)
     after = learning_rate(run.step, run.total, run.model.settings)
     context.note(
-        f"continuing the finished run of {run.step} steps; its learning rate had decayed to {before:.2g}, "
+        f"continuing the finished run of {count(run.step, 'step')}; its learning rate had decayed to {before:.2g}, "
         f"and now decays over {run.total} steps, from {after:.2g}"
     )
     return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vidtrans.core.costs import count
 from vidtrans.video.colour.tags import BT709, HD_LINES, SD_PRIMARIES, mapped_colours
 from vidtrans.video.io.clip import ClipIndex, Findings
 from vidtrans.video.io.codecs import codecs_with_alpha, codecs_with_depth
@@ -24,7 +25,7 @@ def describe_conversions(index: ClipIndex) -> list[str]:
     lines += _of_times(index)
     promised = index.num_frames_from_header
     if not found.damage and not found.hidden and not index.names and 0 < index.num_frames < promised:
-        lines.append(f"its header lists {promised} frames, it has {index.num_frames}")
+        lines.append(f"its header lists {count(promised, 'frame')}, it has {index.num_frames}")
     if found.gaps and not found.damage:
         places = "1 place" if found.gaps == 1 else f"{found.gaps} places"
         lines.append(f"frames are missing in {places}, or takes were joined there: each frame keeps its time")
