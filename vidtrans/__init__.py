@@ -1,6 +1,6 @@
 """vidtrans: teach a look from video; render it onto video; without flicker.
 
-The Python API has the steps of the chain::
+The commands are functions::
 
     import vidtrans
 
@@ -9,18 +9,38 @@ The Python API has the steps of the chain::
     vidtrans.stylize("other.mp4", model="clip")
     vidtrans.evaluate("other.clip.mp4", source="other.mp4")
 
+Frames go in and come out as arrays or tensors, (H, W, 3) RGB::
+
+    clip, model = vidtrans.open_clip("other.mp4"), vidtrans.load_model("clip")
+    picture = model(clip[0])
+    vidtrans.write_clip(model.render(clip), "painted.mp4", like=clip)
+
 Nothing heavy is imported until a function is used.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
+# What is public beside the commands: its module.
+LIBRARY = {
+    "ClipFrame": "vidtrans.library.given_pictures",
+    "Deflicker": "vidtrans.library.deflickering",
+    "FrameModel": "vidtrans.library.frame_model",
+    "OpenedClip": "vidtrans.library.opened_clip",
+    "Propagator": "vidtrans.library.propagating_frames",
+    "load_model": "vidtrans.library.frame_model",
+    "open_clip": "vidtrans.library.opened_clip",
+    "write_clip": "vidtrans.library.clip_writing",
+}
 # What the functions take is in ``__init__.pyi``, which docs/generate.py writes from the commands.
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401  (a function or the version)
+def __getattr__(name: str) -> Any:  # noqa: ANN401  (a function or a class)
+    if name in LIBRARY:
+        return getattr(importlib.import_module(LIBRARY[name]), name)
     from vidtrans.commands import COMMANDS, FUNCTIONS
 
     if name in FUNCTIONS:
@@ -33,4 +53,4 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401  (a function or the version)
 def __dir__() -> list[str]:
     from vidtrans.commands import FUNCTIONS
 
-    return ["__version__", *sorted(FUNCTIONS)]
+    return ["__version__", *sorted({*FUNCTIONS, *LIBRARY})]
