@@ -23,16 +23,16 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-# What is public beside the commands: its module.
+# What is public beside the commands: its module, and its name there.
 LIBRARY = {
-    "ClipFrame": "vidtrans.library.given_pictures",
-    "Deflicker": "vidtrans.library.deflickering",
-    "FrameModel": "vidtrans.library.frame_model",
-    "OpenedClip": "vidtrans.library.opened_clip",
-    "Propagator": "vidtrans.library.propagating_frames",
-    "load_model": "vidtrans.library.frame_model",
-    "open_clip": "vidtrans.library.opened_clip",
-    "write_clip": "vidtrans.library.clip_writing",
+    "ClipFrame": "vidtrans.library.given_pictures:ClipFrame",
+    "Deflicker": "vidtrans.library.deflickering:DeflickeredFrames",
+    "FrameModel": "vidtrans.library.frame_model:FrameModel",
+    "OpenedClip": "vidtrans.library.opened_clip:OpenedClip",
+    "Propagator": "vidtrans.library.propagating_frames:Propagator",
+    "load_model": "vidtrans.library.frame_model:load_model",
+    "open_clip": "vidtrans.library.opened_clip:open_clip",
+    "write_clip": "vidtrans.library.clip_writing:write_clip",
 }
 # What the functions take is in ``__init__.pyi``, which docs/generate.py writes from the commands.
 __version__ = "0.1.0"
@@ -40,7 +40,8 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  (a function or a class)
     if name in LIBRARY:
-        return getattr(importlib.import_module(LIBRARY[name]), name)
+        module, _, own = LIBRARY[name].partition(":")
+        return getattr(importlib.import_module(module), own)
     from vidtrans.commands import COMMANDS, FUNCTIONS
 
     if name in FUNCTIONS:

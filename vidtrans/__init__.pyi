@@ -7,7 +7,7 @@ from typing import Any
 from vidtrans.core.events import Report, Stop
 from vidtrans.core.settings import Table, Time
 from vidtrans.library.clip_writing import write_clip as write_clip
-from vidtrans.library.deflickering import Deflicker as Deflicker
+from vidtrans.library.deflickering import DeflickeredFrames as Deflicker
 from vidtrans.library.frame_model import FrameModel as FrameModel
 from vidtrans.library.frame_model import load_model as load_model
 from vidtrans.library.given_pictures import ClipFrame as ClipFrame

@@ -72,7 +72,8 @@ LIBRARY_IMPORTS
 __version__: str
 LIBRARY: dict[str, str]
 '''
-    imported = (f"from {module} import {name} as {name}\n" for name, module in sorted(vidtrans.LIBRARY.items()))
+    places = ((name, *place.split(":")) for name, place in vidtrans.LIBRARY.items())
+    imported = (f"from {module} import {own} as {name}\n" for name, module, own in places)
     text = text.replace("LIBRARY_IMPORTS\n", "".join(sorted(imported)) + "\n")
     for name in sorted(FUNCTIONS):
         function = function_of(COMMANDS.load(FUNCTIONS[name]), name)

@@ -15,7 +15,7 @@ from vidtrans.models.model_file import IDENTITY
 from vidtrans.store.cache import FOLDER
 
 
-class Deflicker:
+class DeflickeredFrames:
     """Pictures without flicker: iterate it once for each pass over ``frames``.
 
     ``for picture in Deflicker(processed, flow_from=source): …`` follows the motion of the source that the processed
