@@ -7,7 +7,7 @@ from typing import Any
 from vidtrans.core.events import Report, Stop
 from vidtrans.core.settings import Table, Time
 from vidtrans.library.clip_writing import write_clip as write_clip
-from vidtrans.library.deflickering import DeflickeredFrames as Deflicker
+from vidtrans.library.deflickering import DeflickeredFrames as DeflickeredFrames
 from vidtrans.library.frame_model import FrameModel as FrameModel
 from vidtrans.library.frame_model import load_model as load_model
 from vidtrans.library.given_pictures import ClipFrame as ClipFrame
@@ -17,6 +17,8 @@ from vidtrans.library.propagating_frames import Propagator as Propagator
 
 __version__: str
 LIBRARY: dict[str, str]
+
+Deflicker = DeflickeredFrames
 
 def batch_report(
     folder: Path | str = ...,

@@ -72,9 +72,10 @@ LIBRARY_IMPORTS
 __version__: str
 LIBRARY: dict[str, str]
 '''
-    places = ((name, *place.split(":")) for name, place in vidtrans.LIBRARY.items())
-    imported = (f"from {module} import {own} as {name}\n" for name, module, own in places)
-    text = text.replace("LIBRARY_IMPORTS\n", "".join(sorted(imported)) + "\n")
+    places = [(name, *place.split(":")) for name, place in sorted(vidtrans.LIBRARY.items())]
+    imported = sorted(f"from {module} import {own} as {own}\n" for _, module, own in places)
+    renamed = [f"\n{name} = {own}\n" for name, _, own in places if name != own]
+    text = text.replace("LIBRARY_IMPORTS\n", "".join(imported) + "\n") + "".join(renamed)
     for name in sorted(FUNCTIONS):
         function = function_of(COMMANDS.load(FUNCTIONS[name]), name)
         parameters = inspect.signature(function).parameters.values()
