@@ -21,16 +21,17 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  (a function or the version)
-    from vidtrans.commands import COMMANDS, FUNCTIONS
+    from vidtrans.commands import COMMANDS, FUNCTIONS, function_names
 
-    if name in FUNCTIONS:
+    known = FUNCTIONS if name in FUNCTIONS or name.startswith("_") else function_names(COMMANDS.working())
+    if name in known:
         from vidtrans.commands.base import function_of
 
-        return function_of(COMMANDS.load(FUNCTIONS[name]), name)
+        return function_of(COMMANDS.load(known[name]), name)
     raise AttributeError(f"module 'vidtrans' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:
-    from vidtrans.commands import FUNCTIONS
+    from vidtrans.commands import COMMANDS, function_names
 
-    return ["__version__", *sorted(FUNCTIONS)]
+    return ["__version__", *sorted(function_names(COMMANDS.working()))]
