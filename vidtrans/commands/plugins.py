@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vidtrans.commands.base import Command
+from vidtrans.core.entry_points import Plugin, installed
 from vidtrans.core.errors import PluginError
-from vidtrans.core.plugins import Plugin, installed
 from vidtrans.core.registry import Entry, Registry
 from vidtrans.core.settings import Table
 from vidtrans.session import Context

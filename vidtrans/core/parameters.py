@@ -16,7 +16,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, Literal
 
-from vidtrans.core.plugins import Package
+from vidtrans.core.entry_points import Package
 
 
 class Group(StrEnum):

@@ -2,7 +2,7 @@
 
 A registry is filled explicitly, in the ``__init__`` of its package, and an entry is imported
 only when it is used: ``--help`` can list every choice without loading torch or OpenCV. Other packages add entries by
-entry points, see ``plugins``.
+entry points, see ``entry_points``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from vidtrans.core import plugins
+from vidtrans.core import entry_points
 from vidtrans.core.errors import PluginError, UsageError, VidtransError
 
 
@@ -29,7 +29,7 @@ class Entry:
         """Import and return the object at the path. Raises PluginError for a module outside vidtrans that fails."""
         module, _, name = self.path.partition(":")
         if module.partition(".")[0] != __name__.partition(".")[0]:
-            return plugins.import_part(self.path)
+            return entry_points.import_part(self.path)
         return getattr(importlib.import_module(module), name)
 
 
@@ -39,7 +39,7 @@ E = TypeVar("E", bound=Entry)
 class Registry(Mapping[str, E], Generic[E]):
     """A read-only mapping of names to entries; the error for an unknown name lists the valid names.
 
-    ``group``: the kind of plug-ins that add entries, of ``plugins.GROUPS``; '' for none. An entry that is built in
+    ``group``: the kind of plug-ins that add entries, of ``entry_points.GROUPS``; '' for none. An entry that is built in
     outranks a plug-in of its name. To get the entry of a plug-in imports it and may raise PluginError; its name alone
     does not.
     """
@@ -94,7 +94,7 @@ class Registry(Mapping[str, E], Generic[E]):
             yield name, part
 
     @property
-    def packages(self) -> dict[str, plugins.Package]:
+    def packages(self) -> dict[str, entry_points.Package]:
         """The packages of the names that plug-ins add."""
         return {name: found[0].package for name, found in self._plugins().items()}
 
@@ -109,12 +109,12 @@ class Registry(Mapping[str, E], Generic[E]):
         ``record``: its ``name``, and ``plugin`` if it is of one (see ``origin``). Raises ValueError if that is invalid.
         """
         if "plugin" in record and record["name"] not in self:
-            package = plugins.Package.of_table(record["plugin"])
+            package = entry_points.Package.of_table(record["plugin"])
             why = f"its {self.kind} '{record['name']}' is of the plug-in {package}, which is not installed here"
             raise error(str(file), why, package.how_to_install())
 
-    def _plugins(self) -> dict[str, list[plugins.Plugin]]:
-        found = plugins.found(self.group) if self.group else {}
+    def _plugins(self) -> dict[str, list[entry_points.Plugin]]:
+        found = entry_points.found(self.group) if self.group else {}
         return {name: found[name] for name in found if name not in self._entries}
 
     def _entry(self, name: str) -> E:
@@ -126,12 +126,12 @@ class Registry(Mapping[str, E], Generic[E]):
         wanted = type(next(iter(self._entries.values())))
         if not isinstance(entry, wanted):
             why = f"'{plugin.path}' must be a {wanted.__name__}, as for any {self.kind}"
-            raise plugins.broken(plugin.package, why)
+            raise entry_points.broken(plugin.package, why)
         return entry
 
 
 def unknown_name(
-    kind: str, name: object, choices: Iterable[str], packages: Mapping[str, plugins.Package] | None = None
+    kind: str, name: object, choices: Iterable[str], packages: Mapping[str, entry_points.Package] | None = None
 ) -> UsageError:
     """Return the error for a name that is not in ``choices``, with the nearest one if it looks like a typo.
 
@@ -145,7 +145,7 @@ def unknown_name(
     return UsageError(f"unknown {kind} '{name}'", "", f"{hint}choose from: {words or 'none'}")
 
 
-def with_package(name: str, packages: Mapping[str, plugins.Package]) -> str:
+def with_package(name: str, packages: Mapping[str, entry_points.Package]) -> str:
     """Return a name, followed by its package if it is of a plug-in."""
     return f"{name} (of {packages[name]})" if name in packages else name
 

@@ -152,15 +152,20 @@ def _check_embedding(record: ModelRecord, path: Path) -> None:
     record.extractor_record(path)
 
 
-def _check(record: ModelRecord, path: Path) -> None:
-    for name in TABLES:
-        if not isinstance(getattr(record, name), dict):
-            raise ValueError(f"'{name}' is not a table")
+def _check_parts(record: ModelRecord, path: Path) -> None:
+    """Raise ValueError for an incomplete generator or pairing, ModelError for one of a plug-in that is absent."""
     for name, table in (("generator", record.generator), ("pairing", record.pairing)):
         if not isinstance(table.get("name"), str) or not isinstance(table.get("settings"), dict):
             raise ValueError(f"it has no complete table '{name}'")
     for registry, part in ((PAIRINGS, record.pairing), (GENERATORS, record.generator)):
         registry.require(part, path, ModelError)
+
+
+def _check(record: ModelRecord, path: Path) -> None:
+    for name in TABLES:
+        if not isinstance(getattr(record, name), dict):
+            raise ValueError(f"'{name}' is not a table")
+    _check_parts(record, path)
     if not all(type(n) is int for n in (record.in_channels, record.out_channels, record.size)):
         raise ValueError("its number of channels or its size is not an integer")
     pairing = make_pairing(record.pairing["name"], record.pairing["settings"])
