@@ -55,7 +55,7 @@ COMMANDS = Registry(
             ("preset show", "preset_show:PresetShow", "Show the file of a preset.", "show_preset"),
             ("cache list", "cache_list:CacheList", "List the entries of the cache.", "list_cache"),
             ("cache clean", "cache_clean:CacheClean", "Delete entries of the cache.", "clean_cache"),
-            ("plugins", "plugins:Plugins", "List the parts that other packages add."),
+            ("plugins", "plugins:Plugins", "List the parts that other packages add.", "list_plugins"),
             ("schema", "schema:Schema", "Print the parameters of commands as JSON Schema."),
             ("bench", "bench:Bench", "Measure the speed of each step of a render."),
             (
