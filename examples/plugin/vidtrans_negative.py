@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from vidtrans.core.registry import Entry
 from vidtrans.core.settings import setting
@@ -19,19 +19,20 @@ class NegativeSettings:
 
 
 class Negative(Pairing):
+    """The frame itself is the target; its negative is the input."""
+
     name, version, Settings = "negative", 1, NegativeSettings
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        frame = frames[0].astype(np.float32)
-        return np.rint(frame + self.settings.strength * (255 - 2 * frame)).astype(np.uint8)
+        return np.rint(frames[0] + self.settings.strength * (255.0 - 2.0 * frames[0])).astype(np.uint8)
 
 
 class Edges(Term):
+    """The L1 between what output and target differ in from their blurred selves."""
+
     def forward(self, step: LossContext) -> Tensor:
-        across, down = step.target.diff(dim=3).abs(), step.target.diff(dim=2).abs()
-        return step.over_pictures(
-            lambda made: (made.diff(dim=3).abs() - across).abs().mean() + (made.diff(dim=2).abs() - down).abs().mean()
-        )
+        blur = nn.AvgPool2d(3, 1, 1)
+        return step.over_pictures(lambda made: (made - blur(made) - step.target + blur(step.target)).abs().mean())
 
 
 NEGATIVE = Entry("vidtrans_negative:Negative", "a negative → the frame")
