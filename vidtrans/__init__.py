@@ -42,16 +42,17 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401  (a function or a class)
     if name in LIBRARY:
         module, _, own = LIBRARY[name].partition(":")
         return getattr(importlib.import_module(module), own)
-    from vidtrans.commands import COMMANDS, FUNCTIONS
+    from vidtrans.commands import COMMANDS, FUNCTIONS, function_names
 
-    if name in FUNCTIONS:
+    known = FUNCTIONS if name in FUNCTIONS or name.startswith("_") else function_names(COMMANDS.working())
+    if name in known:
         from vidtrans.commands.base import function_of
 
-        return function_of(COMMANDS.load(FUNCTIONS[name]), name)
+        return function_of(COMMANDS.load(known[name]), name)
     raise AttributeError(f"module 'vidtrans' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:
-    from vidtrans.commands import FUNCTIONS
+    from vidtrans.commands import COMMANDS, function_names
 
-    return ["__version__", *sorted({*FUNCTIONS, *LIBRARY})]
+    return ["__version__", *sorted({*function_names(COMMANDS.working()), *LIBRARY})]

@@ -338,6 +338,16 @@ def list_models(
 ) -> Table:
     """List the models and looks that need no path, only a name: models for --model, looks that ship for --look."""
 
+def list_plugins(
+    *,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """List the parts that other packages add, and what is wrong with those that cannot be used.
+
+    A part is found by an entry point of its package, or by VIDTRANS_PLUGINS=module:object while one develops it. All of
+    them are imported to be listed. A command that uses none imports none."""
+
 def list_presets(
     *,
     report: Report = ...,
