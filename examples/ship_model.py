@@ -1,12 +1,30 @@
-"""Write a model with weights of 16 bits, which halves its file.
+"""Write a model with weights of 8 bits (biases and norms: of 16), a quarter of its file.
 
 python examples/ship_model.py IN.safetensors OUT.safetensors
+
+OUT may be IN. The networks of looks at once, which have no record, are written in the same way.
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from vidtrans.models.model_file import load_generator, save_model
+from safetensors.torch import load_file, save_file
 
-generator, record = load_generator(Path(sys.argv[1]))
-save_model(Path(sys.argv[2]), generator.half(), record)
+from vidtrans.models.gallery import WEIGHTS_FILE
+from vidtrans.models.model_file import load_generator
+from vidtrans.models.native_format import METADATA_KEY
+from vidtrans.models.weights import to_8_bits, weights_digest, weights_of
+
+source, output = map(Path, sys.argv[1:])
+if source.name == WEIGHTS_FILE.name:
+    stored = load_file(source)
+    tuned = {name: values for name, values in stored.items() if not name.startswith("predict.")}
+    if not any(name.endswith(".step") for name in tuned):
+        stored |= to_8_bits(tuned)
+    save_file(stored, output)
+else:
+    generator, record = load_generator(source)
+    weights = to_8_bits(weights_of(generator))
+    record = replace(record, weights=weights_digest(weights))
+    save_file(weights, output, metadata={METADATA_KEY: record.to_json()})

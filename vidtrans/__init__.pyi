@@ -615,6 +615,7 @@ def stylize(
     model: Path | Sequence[Path | str] | str = ...,
     output: Path | str | None = ...,
     *,
+    beside: bool = ...,
     mask: Path | str | None = ...,
     start: Time | str | None = ...,
     end: Time | str | None = ...,

@@ -102,7 +102,7 @@ def test_a_stopped_build_goes_on_only_with_the_same_cuts() -> None:
     stop = Stop()
 
     def report(event: Any) -> None:
-        if isinstance(event, Progress) and event.task == "frames" and event.done >= 60:
+        if isinstance(event, Progress) and event.task == "reading frames" and event.done >= 60:
             stop.request(130)
 
     wanted = SETTINGS["dataset"] | {"cuts": "cuts.txt"}

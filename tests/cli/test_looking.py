@@ -390,11 +390,13 @@ def test_the_demo_leaves_what_it_promises_and_is_found_again(monkeypatch: pytest
     folder = Path("vidtrans-demo")
     promised = re.findall(r"^  (vidtrans-demo/\S+)", done.stdout, re.MULTILINE)
     assert len(promised) == 5
+    assert done.stdout.rstrip().endswith(promised[-1])
+    assert promised[-1].endswith("/report.html")
     assert [p for p in promised if not Path(p).is_file()] == []
     assert len(times(folder / "comparison.mp4")) == 10
     assert sorted(p.name for p in Path().iterdir()) == ["short.mp4", "vidtrans-demo"]
     commands = [line.strip().split() for line in done.stdout.splitlines() if line.startswith("  vidtrans ")]
-    assert [c[1] for c in commands] == ["stylize", "try", "run", "run"]
+    assert [c[1] for c in commands] == ["stylize", "stylize", "try", "run"]
     before = snapshot(Path())
     assert vidtrans_json("demo", "--minutes", "0.001")["cached"]
     assert snapshot(Path()) == before

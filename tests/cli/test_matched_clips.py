@@ -143,7 +143,7 @@ def test_what_is_gone_on_with_has_the_pairs_of_this_span_and_no_other(monkeypatc
     stops = Stop()
 
     def stop_at_two(event: object) -> None:
-        if isinstance(event, Progress) and event.task == "frames" and event.done == 2:
+        if isinstance(event, Progress) and event.task == "reading frames" and event.done == 2:
             stops.request(130)
 
     monkeypatch.setattr(building, "CHUNK_PICTURES", 1)

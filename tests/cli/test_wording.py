@@ -21,6 +21,7 @@ from vidtrans.commands import COMMANDS
 from vidtrans.core.costs import add_up, count, estimate
 from vidtrans.core.events import BatchStatus, Note, Progress
 from vidtrans.core.files import PACKAGE
+from vidtrans.models.gallery import gallery_looks
 from vidtrans.session import Context
 
 Capsys = pytest.CaptureFixture[str]
@@ -63,6 +64,26 @@ def test_a_terminal_breaks_lines_between_words_and_commands_nowhere(monkeypatch:
     assert " ".join(broken) == f"error: {error}"
     assert max(map(len, broken)) <= 40
     assert last == command
+
+
+def test_a_second_column_goes_on_where_it_began_and_what_follows_a_command_below_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = screen(monkeypatch)
+    _log("  film.mp4  the clip, what the model saw of it, what it painted")
+    _log("  vidtrans stylize YOURS.mp4 --look ink  a look that ships")
+    assert made.getvalue().splitlines() == [
+        "  film.mp4  the clip, what the model saw",
+        "            of it, what it painted",
+        "  vidtrans stylize YOURS.mp4 --look ink",
+        "      a look that ships",
+    ]
+
+
+def test_looks_that_ship_are_named_where_no_model_is(capsys: Capsys) -> None:
+    line = refuse(capsys, 2, "stylize", "clip.mp4")
+    assert {"ink", "oil", "print"} <= set(gallery_looks())
+    assert "give --look ink, oil, print or another that 'vidtrans model list' names" in line
 
 
 def test_a_finished_bar_goes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ def console_options(function: Callable[..., int]) -> Callable[..., int]:
 
     @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on standard output.")
     @click.option("-q", "--quiet", is_flag=True, help="Show only warnings and errors.")
-    @click.option("-v", "--verbose", is_flag=True, help="Show the traceback of every error.")
+    @click.option("-v", "--verbose", is_flag=True, help="Show losses and rates, and the traceback of every error.")
     @wraps(function)
     def wrapped(*, as_json: bool, quiet: bool, verbose: bool, **arguments: object) -> int:
         with closing(Console(as_json=as_json, quiet=quiet, verbose=verbose)) as console:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 import shutil
 import sys
 import textwrap
@@ -14,6 +15,7 @@ from functools import partial
 from io import TextIOWrapper
 from typing import Any, TextIO
 
+from vidtrans.cli.live_line import LiveLine, amount_of, clock, progress_parts
 from vidtrans.core.events import BatchStatus, Event, Note, Progress
 from vidtrans.core.machine import is_secondary_rank
 from vidtrans.core.system import WINDOWS
@@ -50,8 +52,8 @@ class Console:
         self.as_json, self.quiet, self.verbose = as_json, quiet, verbose
         self._mute = is_secondary_rank()
         self._started = time.monotonic()
-        self._live: Any = None
-        self._task: Any = None
+        self._live: LiveLine | None = None  # of a task
+        self._table: Any = None  # of a batch
         self._name = self._finished = ""
         self._began = self._printed = 0.0
         self._first = 0
@@ -127,7 +129,9 @@ class Console:
 
     def _line(self, text: str) -> None:
         if self._live is not None:
-            self._live.console.print(text, markup=False, highlight=False)
+            self._live.print(text)
+        elif self._table is not None:
+            self._table.console.print(text, markup=False, highlight=False)
         else:
             _log(text)
 
@@ -141,29 +145,26 @@ class Console:
             self._finished = ""
             self._name, self._began, self._printed, self._first = event.task, now, now, max(0, event.done - 1)
             if sys.stderr.isatty():
-                self._start_live(event)
+                self._live = LiveLine(event)
+        parts = progress_parts(event, self._began, self._first, verbose=self.verbose)
         if self._live is not None:
-            rate = self._rate(event, now)
-            fields = {"amount": _amount(event), "detail": event.detail, "rate": rate}
-            self._live.update(self._task, completed=event.done, total=event.total, **fields)
+            self._live.update(event, parts)
             if is_over:  # what comes next may take long before it reports
                 self.close()
                 self._finished = event.task
         elif self._is_due(now, PLAIN_INTERVAL_S):
-            of = f"/{event.total}" if event.total else ""
-            detail = f"  {event.detail}" if event.detail else ""
-            self._line(f"{event.task}: {event.done}{of} {event.unit}  {self._rate(event, now)}{detail}")
+            self._line(f"{event.task}: {', '.join(part.strip() for part in parts)}")
 
     def _batch(self, event: BatchStatus) -> None:
         """Show the state of a batch on one line, and on a terminal each running task below it."""
         failed = f", {event.failed} failed" if event.failed else ""
-        left = f"  {_clock(event.left_s)} left" if event.left_s is not None else ""
+        left = f"  {clock(event.left_s)} left" if event.left_s is not None else ""
         items, units = event.nouns
         whole = f"{event.done}/{event.total} {items}{failed}  {event.units} {units}  {event.rate:.1f} {units}/s{left}"
         now = time.monotonic()
-        if self._task is not None:  # the live line of what came before
+        if self._live is not None:  # of what came before
             self.close()
-        if self._live is None and not sys.stderr.isatty():
+        if self._table is None and not sys.stderr.isatty():
             if self._is_due(now, BATCH_INTERVAL_S):
                 self._line(whole)
             return
@@ -172,9 +173,9 @@ class Console:
         from rich.progress_bar import ProgressBar
         from rich.table import Table
 
-        if self._live is None:
-            self._live = Live(console=Rich(stderr=True), transient=True, auto_refresh=False)
-            self._live.start()
+        if self._table is None:
+            self._table = Live(console=Rich(stderr=True), transient=True, auto_refresh=False)
+            self._table.start()
         table = Table.grid(padding=(0, 2))
         table.add_column(no_wrap=True, overflow="ellipsis", max_width=48)
         for _ in range(3):
@@ -187,8 +188,8 @@ class Console:
                 continue
             bar = ProgressBar(max(1, progress.total or 1), min(progress.done, progress.total or 0), 24)
             task = progress.task.removesuffix(name.rpartition("/")[2]).strip() or "begins"
-            table.add_row(f"  {name}", bar, f"{_amount(progress)} {progress.unit}".strip(), task)
-        self._live.update(table, refresh=True)
+            table.add_row(f"  {name}", bar, f"{amount_of(progress)} {progress.unit}".strip(), task)
+        self._table.update(table, refresh=True)
 
     def _is_due(self, now: float, interval_s: float) -> bool:
         """Return whether a plain line may be printed now: ``interval_s`` seconds after the start or the last line."""
@@ -198,46 +199,12 @@ class Console:
         self._printed = now
         return True
 
-    def _rate(self, event: Progress, now: float) -> str:
-        seconds = now - self._began
-        if seconds < 0.5:
-            return ""
-        rate = (event.done - self._first) / seconds
-        if not event.total or rate <= 0:
-            return f"{rate:.1f} {event.unit}/s"
-        return f"{rate:.1f} {event.unit}/s  {_clock((event.total - event.done) / rate)} left"
-
-    def _start_live(self, event: Progress) -> None:
-        from rich.console import Console as Rich
-        from rich.progress import BarColumn, SpinnerColumn, TextColumn
-        from rich.progress import Progress as Live
-
-        self._live = Live(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TextColumn("{task.fields[amount]}", markup=False),
-            TextColumn("{task.fields[rate]}", markup=False),
-            TextColumn("{task.fields[detail]}", style="dim", markup=False),
-            console=Rich(stderr=True),
-            transient=True,
-        )
-        self._live.start()
-        self._task = self._live.add_task(event.task, total=event.total, amount="", detail="", rate="")
-
     def close(self) -> None:
         """End the live line; the next event starts a new one."""
-        if self._live is not None:
-            self._live.stop()
-        self._live = self._task = None
+        for shown in filter(None, (self._live, self._table)):
+            shown.stop()
+        self._live = self._table = None
         self._name = ""
-
-
-def _amount(event: Progress) -> str:
-    """Return the amount done, and of how much if that is known; "" for a task that counts nothing."""
-    if event.total:
-        return f"{event.done:>{len(str(event.total))}}/{event.total}"
-    return str(event.done) if event.done else ""
 
 
 def _log(text: str) -> None:
@@ -252,15 +219,26 @@ def _log(text: str) -> None:
 
 
 def _wrapped(text: str, stream: TextIO) -> str:
-    """Break the lines of a text between words where a terminal would break them within.
-
-    Lines with a command stay as they are, because they are copied.
-    """
+    """Break the lines of a text between words where a terminal would break them within."""
     if not stream.isatty():
         return text
     width = shutil.get_terminal_size().columns
-    wrap = partial(textwrap.fill, width=width, break_long_words=False, break_on_hyphens=False)
-    return "\n".join(line if "vidtrans " in line or len(line) <= width else wrap(line) for line in text.split("\n"))
+    return "\n".join(line if len(line) <= width else _broken(line, width) for line in text.split("\n"))
+
+
+def _broken(line: str, width: int) -> str:
+    """Break a line between words; of two columns ("  a  what it is") the second goes on where it began.
+
+    A command stays whole, because it is copied; what follows it goes to the next line.
+    """
+    columns = re.match(r"( *\S.*?) {2,}(?=\S)", line)
+    wrap = partial(textwrap.fill, break_long_words=False, break_on_hyphens=False)
+    if "vidtrans " in line:
+        if columns is None or "vidtrans " in line[columns.end() :]:
+            return line
+        return f"{columns[1]}\n" + wrap(line[columns.end() :], width, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    indent = columns.end() if columns and columns.end() <= width // 2 else 0
+    return wrap(line, width, subsequent_indent=" " * indent)
 
 
 def _rounded(value: Any) -> Any:  # noqa: ANN401  (a JSON value)
@@ -279,10 +257,3 @@ def _errors_name_standard_output() -> Iterator[None]:
     except OSError as error:
         error.filename = error.filename or "standard output"
         raise
-
-
-def _clock(seconds: float) -> str:
-    """Return seconds as ``4:05`` or ``2:04:05``."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar
 from vidtrans.commands.base import Command
 from vidtrans.commands.compare import Compare
 from vidtrans.commands.options import check_minutes, output
+from vidtrans.commands.words import count, shell_path
 from vidtrans.core.files import PACKAGE
 from vidtrans.core.parameters import Group, Option, Range
 from vidtrans.core.settings import Table
@@ -89,7 +90,7 @@ class Demo(Command):
             "painting": painted["output"],
             "comparison": video["output"],
             "comparison_sheet": sheet["output"],
-            "training_sheet": str(folder / "my-flower.train" / "training.png"),
+            "report": trained["report"],
             "model": str(model),
             "steps": trained["steps"],
             "held_out": trained["held_out"],
@@ -104,16 +105,27 @@ class Demo(Command):
             return line + f"{self.minutes + 1:g} min on a CPU, 60 MB"
         return "\n".join(
             (
-                f"done in {table['seconds']:.0f} s, {table['steps']} training steps. Look at:",
-                f"  {table['comparison']}        the clip, what the model saw of it, what it painted",
-                f"  {table['comparison_sheet']}        the same as a picture",
-                f"  {table['training_sheet']}   how it learned",
-                f"  {table['video']}   the video itself",
-                f"  {table['painting']}        the clip in the look of a painting",
+                f"done in {table['seconds']:.0f} s, {count(table['steps'], 'training step')}. Look at:",
+                *_in_columns(
+                    (shell_path(table["comparison"]), "the clip, what the model saw of it, what it painted"),
+                    (shell_path(table["comparison_sheet"]), "the same as a picture"),
+                    (shell_path(table["video"]), "the video itself"),
+                    (shell_path(table["painting"]), "the clip in the look of a painting"),
+                ),
                 "Now with a clip of yours:",
-                "  vidtrans stylize YOURS.mp4 --look watercolour  a look that ships, or that of a picture",
-                "  vidtrans try YOURS.mp4 --vary look=ink,oil,neon     a grid of looks on a few frames, in seconds",
-                "  vidtrans run YOURS.mp4 --apply OTHER.mp4 -o out.mp4     teach it the look of your clip",
-                "  vidtrans run --look PAINTING.jpg --apply YOURS.mp4 -o out.mp4     or of a picture",
+                *_in_columns(
+                    ("vidtrans stylize YOURS.mp4 --look watercolour", "a look that ships"),
+                    ("vidtrans stylize YOURS.mp4 --look PAINTING.jpg", "that of a picture"),
+                    ("vidtrans try YOURS.mp4 --vary look=ink,oil,neon", "looks on a few frames"),
+                    ("vidtrans run YOURS.mp4 --apply OTHER.mp4 -o out.mp4", "the look of a clip of yours"),
+                ),
+                "Open this page first, in a browser: how it learned, with its scores and a film:",
+                f"  {shell_path(table['report'])}",
             )
         )
+
+
+def _in_columns(*rows: tuple[str, str]) -> list[str]:
+    """Return lines of two columns."""
+    width = max(len(left) for left, _ in rows)
+    return [f"  {left:<{width}}  {right}" for left, right in rows]

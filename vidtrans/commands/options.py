@@ -60,8 +60,8 @@ def clips_of(paths: Sequence[Path], recipe: Recipe) -> list[Path]:
 
 
 def missing_model(command: str) -> UsageError:
-    """Return the error of a command that has neither a model nor a look to make one of."""
-    remedy = "give --model MODEL, or --look with a picture or a look that ships"
+    """Return the error of a command that has neither a model nor a look, with looks to begin with."""
+    remedy = "give --look ink, oil, print or another that 'vidtrans model list' names, --look PICTURE, or --model MODEL"
     return UsageError(command, "there is no model", remedy)
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 LIST_SUFFIX = ".toml"  # of a list of clips
 # Parameters of the printing command that the printed commands do not get.
 NOT_PRINTED = (
-    *("output", "print_jobs", "chunk", "join", "score", "dry_run"),
+    *("output", "beside", "print_jobs", "chunk", "join", "score", "dry_run"),
     *("jobs", "executor", "shared_disk", "shard", "halt", "retry"),
 )
 
@@ -66,6 +66,9 @@ class Stylize(Command):
         ),
     ] = None
     _: KW_ONLY
+    beside: Annotated[
+        bool, Option("Write each result beside its source instead of into the current folder.", Group.OUTPUT)
+    ] = False
     mask: Annotated[
         Path | None,
         Option("A matte, white where the look is: a video, a picture, or a folder.", Group.LOOK, metavar="MATTE"),
@@ -112,6 +115,9 @@ class Stylize(Command):
             )
         if not self.model and not self._is_list and not look_named(self.recipe.tables):
             raise missing_model("stylize")
+        if self.beside and (self.output is not None or self._is_list):
+            other = "a list of clips" if self._is_list else "-o"
+            raise UsageError(f"--beside and {other}", "both say where results go", "leave one of them out")
         if self._is_list and self.print_jobs:
             remedy = "name the clips whose options are the same, and print a job for these"
             raise UsageError("--print-jobs", "each clip of a list has its own options", remedy)
@@ -185,8 +191,8 @@ class Stylize(Command):
         if self._is_list:
             preset, tables = self.given.preset, self.given.tables
             return read_clip_list(self.video[0], template, preset, tables, context, self._folder)
-        requests = requests_for(self.video, template, context, self._folder)
-        if len(requests) == 1 and not self.batch.is_partial:
+        requests = requests_for(self.video, template, context, None if self.beside else self._folder)
+        if len(requests) == 1 and not self.batch.is_partial and not self.beside:
             requests = [replace(requests[0], output=self._output_of(requests[0]))]
         return requests
 

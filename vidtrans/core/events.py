@@ -12,8 +12,8 @@ from vidtrans.core.errors import Interrupted
 class Progress:
     """Progress of a ``task`` (its name): ``done`` of ``total`` units; ``total`` is None where it is unknown.
 
-    ``unit``: the plural of the unit. ``detail``: text to show after the numbers. ``counted``: a batch adds up these
-    units, which are frames of renders or steps of trainings.
+    ``unit``: the plural of the unit. ``detail``: text to show after the numbers; ``figures``: more of it, for -v.
+    ``counted``: a batch adds up these units, which are frames of renders or steps of trainings.
     """
 
     task: str
@@ -21,6 +21,7 @@ class Progress:
     total: int | None
     unit: str = "frames"
     detail: str = ""
+    figures: str = ""
     counted: bool = False
 
 

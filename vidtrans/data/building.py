@@ -180,7 +180,7 @@ def write_pictures(
             rows = sources[records[0].source].pictures([r.index for r in records], size)
             for count, (record, pictures) in enumerate(zip(records, rows, strict=True)):
                 stop.check()
-                report(Progress("frames", done + count, plan.num_stored))
+                report(Progress("reading frames", done + count, plan.num_stored))
                 for name, picture in zip((*record.pair_names, *record.mattes), pictures, strict=True):
                     _store(folder / name, picture)
             for record, pictures in full_size_pictures(sources[records[0].source], records):
@@ -191,7 +191,7 @@ def write_pictures(
                 sync_folder(place)
             mark_done(number)
         done += len(records)
-        report(Progress("frames", done, plan.num_stored))
+        report(Progress("reading frames", done, plan.num_stored))
 
 
 def _store(path: Path, picture: np.ndarray) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from skimage.color import deltaE_ciede2000, rgb2lab
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
@@ -17,6 +16,7 @@ from vidtrans.grading.placing import place, sample_pair
 from vidtrans.grading.samples import ColourSamples
 from vidtrans.grading.transfer import AffineColours, linear_map, match_colours, transport_colours
 from vidtrans.video.colour.conversion import resize_alpha, unit
+from vidtrans.video.images.picture_analysis import colour_differences
 
 SMALL_SIDE = 192  # in pixels, of pictures whose colours alone are compared
 LOOK_NOT_GRADE = 4.0  # ΔE2000 left over in the median: colours do not say what became of them
@@ -105,7 +105,7 @@ def _learned(grade: FittedGrade, samples: ColourSamples, count: int) -> LearnedG
     lattice = grade.lattice
     some = np.random.default_rng(0).permutation(len(samples.before))[:20000]
     before, after = samples.before[some], samples.after[some]
-    delta = deltaE_ciede2000(rgb2lab(lattice(before)[None]), rgb2lab(np.clip(after, 0, 1)[None]))[0]
+    delta = colour_differences(lattice(before), np.clip(after, 0, 1))
     order = np.argsort(delta)
     share = np.cumsum(samples.weights[some][order])
     median = float(delta[order][np.searchsorted(share, share[-1] / 2)])

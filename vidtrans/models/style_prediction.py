@@ -1,7 +1,7 @@
 """Predict a style from a picture: a hundred numbers, and from these the norms of ``networks.predicted_style``.
 
-Ghiasi et al. (BMVC 2017); the predictor is a MobileNetV2 (Sandler et al., CVPR 2018). The predictor's weights
-ship as 8-bit integers, those of the transfer network, which was tuned here, in 16 bits (``assets/LICENCES.md``).
+Ghiasi et al. (BMVC 2017); the predictor is a MobileNetV2 (Sandler et al., CVPR 2018). The weights ship
+as 8-bit integers; the transfer network was tuned here (``assets/LICENCES.md``).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vidtrans.models.gallery import WEIGHTS_FILE
+from vidtrans.models.weights import from_8_bits
 from vidtrans.networks.predicted_style import CHANNELS, NORMED, NORMS, PredictedStyle, PredictedStyleSettings
 from vidtrans.pairing.look_pairing import condition_planes
 from vidtrans.perception.style import middle_of
 
 SHORT_SIDE = 256  # of the picture that the predictor sees
 STRIDED = (1, 3, 6, 13)  # blocks of the predictor that halve the size
-SCALE = ".step"  # ends the names of the scales of weights of 8 bits
 BLOCKS = 16  # of three convolutions: to more channels, in depth, to fewer channels
 
 
@@ -36,15 +36,10 @@ class StylePrediction:
 
     @cached_property
     def weights(self) -> dict[str, Tensor]:
-        """Return the weights and biases by name, float32; those of 8 bits have a scale for each output channel."""
+        """Return the weights and biases by name, float32."""
         from safetensors.torch import load_file
 
-        stored = load_file(str(self.path))
-        read = {name: values.float() for name, values in stored.items() if name.endswith((".weight", ".bias"))}
-        for name, scale in stored.items():
-            if name.endswith(SCALE):
-                read[name.removesuffix(SCALE) + ".weight"] *= scale.view(-1, 1, 1, 1)
-        return read
+        return {name: values.float() for name, values in from_8_bits(load_file(str(self.path))).items()}
 
     def vector(self, picture: np.ndarray) -> np.ndarray:
         """Return the style of a picture (H, W, 3) uint8, of a long one that of its middle: (100,) float32."""

@@ -13,6 +13,7 @@ from vidtrans.core.settings import setting
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.drawings import ink
 from vidtrans.pairing.sensor_noise import disturb
+from vidtrans.video.images.picture_analysis import centre_lines
 
 SOBEL_GAIN = 8  # Sobel's 3×3 kernel sums to 8 times the slope
 STROKE, FAINT = 128, 72  # ink that starts a stroke, and down to which it goes on
@@ -159,9 +160,7 @@ def _thinned(strokes: np.ndarray) -> np.ndarray:
         areas = cv2.bitwise_and(cv2.dilate(areas, np.ones((side // 2 | 1, side // 2 | 1), np.uint8)), strokes)
     # Outside the picture the area goes on: no line along the frame.
     outline = areas - cv2.erode(areas, cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)))
-    from skimage.morphology import skeletonize  # a third of a second to load, and only drawings need it
-
-    middle = skeletonize(cv2.subtract(strokes, areas) > 0)
+    middle = centre_lines(cv2.subtract(strokes, areas) > 0)
     return np.where(middle, 255, outline).astype(np.uint8)
 
 

@@ -13,11 +13,11 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from skimage.measure import label as connected
 
 from vidtrans.core.settings import setting
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.labels import filled_from_nearest
+from vidtrans.video.images.picture_analysis import connected_areas
 
 # The palette's colours at each lightness: (chroma, hue in degrees) in CIELAB, and grey. Hues of natural pictures
 # gather from red over skin and wood to foliage, and in the blue of the sky: cells are centred there, not cut.
@@ -169,7 +169,7 @@ def _vote(labels: np.ndarray, weights: np.ndarray, sigma: float) -> np.ndarray:
 
 def _without_islands(labels: np.ndarray, smallest: float) -> np.ndarray:
     """Relabel areas of fewer than ``smallest`` pixels with the nearest label; (H, W) uint8."""
-    parts = connected(labels, background=-1, connectivity=1)
+    parts = connected_areas(labels)
     island = np.bincount(parts.ravel())[parts] < smallest
     if not island.any() or island.all():
         return labels

@@ -79,13 +79,17 @@ def stylize_one(request: StylizeRequest, options: BatchOptions, context: Context
 
 
 def requests_for(
-    paths: Sequence[Path], template: StylizeRequest, context: Context, folder: Path
+    paths: Sequence[Path], template: StylizeRequest, context: Context, folder: Path | None
 ) -> list[StylizeRequest]:
     """Return a request like ``template`` for each clip that files, folders and globs resolve to.
 
-    Results of an earlier run in ``folder`` are left out. Raises UsageError, ModelError for problems common to all
-    clips.
+    Results of an earlier run in ``folder`` (None: beside their sources) are left out. Raises UsageError, ModelError for
+    problems common to all clips.
     """
+
+    def place_of(request: StylizeRequest) -> Path:
+        return (folder_of(request.video) if folder is None else folder) / default_output_of(request)
+
     has_guides = False
     if template.pictures is None:
         look = load_models_in_turn(template.models, context, template.recipe.pairing_changes)
@@ -93,8 +97,14 @@ def requests_for(
         has_guides = bool(look.pairing.guides)
     sources = expand_sources(paths, whole_folders=has_guides)
     if sources != list(paths):  # otherwise each source was named
-        sources = exclude_results(sources, lambda video: folder / default_output_of(replace(template, video=video)))
-    return [replace(template, video=source) for source in sources]
+        sources = exclude_results(sources, lambda video: place_of(replace(template, video=video)))
+    requests = [replace(template, video=source) for source in sources]
+    return requests if folder is not None else [replace(each, output=refuse_link(place_of(each))) for each in requests]
+
+
+def folder_of(video: Path) -> Path:
+    """Return the folder in which a source lies; numbered pictures (frames/%05d.png) are a source in that of theirs."""
+    return video.parent if video.exists() else video.parent.parent
 
 
 def _encoding_of(request: StylizeRequest) -> EncodingSettings:

@@ -13,7 +13,7 @@ from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
 from vidtrans.inference.engine import Engine
-from vidtrans.metrics.picture_quality import PSNR_CAP, SSIM_WINDOW, psnr, sharpness, ssim
+from vidtrans.metrics.picture_quality import PSNR_CAP, SSIM_WINDOW, detail_ratio, psnr, ssim
 from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.enlarger import enlarge_frames
 from vidtrans.training.report.training_page import DeliveredSummary
@@ -105,7 +105,7 @@ def few_at_full_size(pairs: Sequence[Pair], count: int) -> list[Pair]:
 
 
 def score_pair(pair: DeliveredPair) -> Table:
-    """Return PSNR in dB, SSIM, and sharpness relative to the target's, of a delivered picture at full size.
+    """Return PSNR in dB, SSIM, and sharpness (``detail_ratio``) of a delivered picture at full size.
 
     ``bicubic_psnr``: of a bicubic resize of the output. ``ssim`` is None if the picture is smaller than its window.
     """
@@ -113,7 +113,7 @@ def score_pair(pair: DeliveredPair) -> Table:
     return {
         "psnr": min(psnr(delivered, target), PSNR_CAP),
         "ssim": ssim(delivered, target) if min(target.shape[:2]) >= SSIM_WINDOW else None,
-        "sharpness": sharpness(delivered) / max(sharpness(target), 1e-6),
+        "sharpness": detail_ratio(delivered, target),
         "bicubic_psnr": min(psnr(pair.bicubic, target), PSNR_CAP),
     }
 

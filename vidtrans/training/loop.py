@@ -25,7 +25,7 @@ from vidtrans.training.finish import ModelWriter
 from vidtrans.training.monitor import TrainingMonitor
 from vidtrans.training.report.training_page import film_steps
 from vidtrans.training.set_up import TrainingSetup
-from vidtrans.training.stopping import score_steps
+from vidtrans.training.stopping import describe_score, score_steps
 from vidtrans.training.time_budget import Milestones, TimeBudget
 from vidtrans.training.training_state import Diverged, RunKeeper, Task, TrainingState, batches_of, one_step
 from vidtrans.training.trials import TRIAL, seconds_per_step
@@ -239,7 +239,9 @@ def _steps_are_revised(
             raise Diverged(keeper.saved_step, run.step + 1)
         run.rows.append(row)
         run.step += 1
-        report(Progress("training", run.step, run.total, "steps", _detail(run), counted=True))
+        report(
+            Progress("training", run.step, run.total, "steps", describe_score(run.scores), _losses(run), counted=True)
+        )
         if run.step % health.EVERY == 0:
             _check_health(run, report)
         for task in due.get(run.step, ()):
@@ -278,10 +280,8 @@ def _revise(keeper: RunKeeper, budget: TimeBudget, milestones: Milestones, repor
         report(Note(f"at the rate so far {count(total, 'step')} fit {in_time}, not {before:,}"))
 
 
-def _detail(run: TrainingState) -> str:
-    detail = run.model.describe(dict(zip(run.model.columns, run.rows[-1], strict=True)))
-    psnr = run.scores[-1][1].get("psnr") if run.scores else None
-    return detail if psnr is None else f"{detail}  held out {psnr:.1f} dB"
+def _losses(run: TrainingState) -> str:
+    return run.model.describe(dict(zip(run.model.columns, run.rows[-1], strict=True)))
 
 
 def _check_health(run: TrainingState, report: Report) -> None:

@@ -35,6 +35,17 @@ def is_enough(scores: Scores, name: str, patience: int) -> bool:
     return patience > 0 and best is not None and sum(step > best for step, _ in scores) >= patience
 
 
+def describe_score(scores: Scores) -> str:
+    """Return the newest held-out score as words for a progress line; '' without one."""
+    newest = scores[-1][1] if scores else {}
+    if (psnr := newest.get("psnr")) is not None:
+        return f"held out {psnr:.1f} dB"
+    if (likeness := newest.get("feature_likeness")) is not None:
+        return f"{likeness:.0%} of the way to the picture"
+    distance = newest.get("patch_distance")
+    return "" if distance is None else f"{1 - distance:.0%} of the way to the target"
+
+
 def advice(scores: Scores) -> str:
     """Return advice at the end of a run; '' if its last state is about as good as the best."""
     if rising := _rising(scores):

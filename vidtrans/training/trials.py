@@ -119,7 +119,7 @@ def wrong_operators(setup: TrainingSetup) -> list[str]:
     question = [networks, table, size, pairing_record(setup.pairing), own]
 
     def find() -> list[str]:
-        setup.context.begin(f"comparing operators in {setup.precision} with fp32, once for these networks")
+        setup.context.begin(f"comparing operators in {setup.precision} with fp32")
         settings = replace(setup.settings, compile=False)  # whose operators cannot be seen
         noise = TrainingSetup(setup.dataset, setup.recipe, settings, setup.start, setup.context, size)
         return find_wrong(lambda: try_steps(noise.make_run(Path(), 1)), setup.device)

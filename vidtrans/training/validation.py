@@ -12,7 +12,7 @@ from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
 from vidtrans.inference.codes import code_of
 from vidtrans.inference.engine import Engine
-from vidtrans.metrics.picture_quality import SSIM_WINDOW, l1, psnr, sharpness, ssim
+from vidtrans.metrics.picture_quality import SSIM_WINDOW, detail_ratio, l1, psnr, ssim
 from vidtrans.networks.code_planes import plane_values, with_planes
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.next_frame import with_clock
@@ -59,7 +59,7 @@ def target_code(engine: Engine, target: np.ndarray) -> np.ndarray:
 
 
 def score(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
-    """Return mean L1 (0 to 1), PSNR in dB, SSIM, and sharpness relative to the targets', over held-out pairs.
+    """Return mean L1 (0 to 1), PSNR in dB, SSIM, and sharpness (``detail_ratio``), over held-out pairs.
 
     SSIM is None if a picture is smaller than its window. ``segmentation``: agreement of the input with one
     recovered from the output, for pairings that support it.
@@ -68,8 +68,7 @@ def score(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
     for pair in evenly(pairs, MAX_SCORED):
         given, output, target = apply(engine, pairing, pair)
         similar = ssim(output, target) if min(target.shape[:2]) >= SSIM_WINDOW else None
-        relative = sharpness(output) / max(sharpness(target), 1e-6)
-        found = (l1(output, target), min(psnr(output, target), 99.0), similar, relative)
+        found = (l1(output, target), min(psnr(output, target), 99.0), similar, detail_ratio(output, target))
         agreed = pairing.agreement(given, output)
         rows.append(found if agreed is None else (*found, agreed))
     names = ("l1", "psnr", "ssim", "sharpness", "segmentation")[: len(rows[0])]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 from clips import scene
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio
 
-from vidtrans.metrics.picture_quality import l1, psnr, sharpness, squared_error, ssim
+from vidtrans.metrics.picture_quality import detail_ratio, l1, psnr, sharpness, squared_error, ssim
 
 repeatable = hypothesis_settings(max_examples=10)
 
@@ -85,3 +86,34 @@ def test_sharpness_of_a_known_edge_and_of_a_blurred_picture() -> None:
     assert sharpness(edge) == pytest.approx(100 * 2 / 20)
     picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     assert sharpness(gaussian_filter(picture, (1, 1, 0))) < sharpness(picture) / 2
+
+
+def strokes() -> np.ndarray:
+    """Thin strokes on one half of a grey picture, nothing on the other."""
+    rng, picture = np.random.default_rng(3), plain(120, 160)
+    for _ in range(30):
+        (x, y), (u, v) = rng.integers((5, 5), (75, 155), (2, 2))
+        cv2.line(picture, (int(x), int(y)), (int(u), int(v)), [int(c) for c in rng.integers(0, 256, 3)], 1)
+    return picture
+
+
+def test_noise_and_checkerboards_make_no_blurred_picture_sharp() -> None:
+    picture = strokes()
+    blurred = gaussian_filter(picture, (2, 2, 0))
+    noise = np.random.default_rng(0).normal(0, 8, (*picture.shape[:2], 1))
+    board = 4 * (2 * (np.indices(picture.shape[:2]).sum(0) % 2) - 1)[..., None]
+    soft = detail_ratio(blurred, picture)
+    assert soft < 0.4
+    for faults in (noise, board):
+        faulty = np.clip(blurred + faults, 0, 255).astype(np.uint8)
+        assert sharpness(faulty) > sharpness(picture)
+        assert detail_ratio(faulty, picture) < soft + 0.05
+
+
+def test_detail_need_not_lie_at_the_same_pixel_and_may_be_more() -> None:
+    picture = strokes()
+    assert detail_ratio(picture, picture) == 1
+    assert detail_ratio(np.roll(picture, 1, axis=1), picture) > 0.9
+    crisp = picture + (picture.astype(float) - gaussian_filter(picture, (1.5, 1.5, 0)))
+    assert detail_ratio(np.clip(crisp, 0, 255).astype(np.uint8), picture) > 1.1
+    assert detail_ratio(picture, plain(7, 160)) == 0  # of a target without detail

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidtrans.data.dataset import Pair
-from vidtrans.metrics.picture_quality import sharpness, ssim
+from vidtrans.metrics.picture_quality import detail_ratio, ssim
 from vidtrans.training.stopping import APART, TIMES, advice, best_of, is_enough, score_steps
 from vidtrans.training.unpaired.domain_scores import DomainScores, choose, remarks
 from vidtrans.training.validation import MAX_SCORED, evenly, score
@@ -51,11 +51,11 @@ def test_scores_are_means_over_the_pairs() -> None:
     assert read["segmentation"] == 0.5
 
 
-def test_sharpness_is_that_of_the_output_over_that_of_the_target() -> None:
+def test_sharpness_is_the_detail_of_the_output_where_the_target_has_it() -> None:
     picture = scene(32, 32, 3)
     soft = (picture // 2 + 64).astype(np.uint8)
     found = score(lambda shown, deep: soft[None], pairing(), pairs_of(picture))
-    assert found["sharpness"] == pytest.approx(sharpness(soft) / sharpness(picture), abs=1e-4)
+    assert found["sharpness"] == pytest.approx(detail_ratio(soft, picture), abs=1e-4) == pytest.approx(0.5, abs=0.02)
     assert found["ssim"] == pytest.approx(ssim(soft, picture), abs=1e-4)
     assert score(lambda shown, deep: shown, pairing(), pairs_of(flat(7)))["sharpness"] == 0  # of nothing sharp
     for side, known in ((10, None), (11, 1.0)):  # of pictures smaller than its window, SSIM is unknown

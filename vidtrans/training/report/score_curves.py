@@ -28,7 +28,12 @@ SCORE_LABELS = {
     "l1": Label("L1", "Mean distance to the target; colours are from 0 to 1. Lower is better.", aim=-math.inf),
     "psnr": Label("PSNR", "Closeness of pixels; higher is better. It favours blurred pictures.", "dB", math.inf),
     "ssim": Label("SSIM", "Likeness of local structure, at most 1; higher is better.", aim=math.inf),
-    "sharpness": Label("Sharpness", "1 is as sharp as the targets; below 1 is softer.", "× target", 1.0),
+    "sharpness": Label(
+        "Sharpness",
+        "Detail where the targets have it; below 1 is softer. Noise does not count.",
+        "× target",
+        1.0,
+    ),
     "feature_likeness": Label(
         "Likeness of features", "By a network, to the style picture: 0 as the frames, at most 1.", aim=math.inf
     ),
