@@ -1,6 +1,6 @@
 """vidtrans: teach a look from video; render it onto video; without flicker.
 
-The Python API has the steps of the chain::
+The commands are functions::
 
     import vidtrans
 
@@ -9,28 +9,50 @@ The Python API has the steps of the chain::
     vidtrans.stylize("other.mp4", model="clip")
     vidtrans.evaluate("other.clip.mp4", source="other.mp4")
 
+Frames go in and come out as arrays or tensors, (H, W, 3) RGB::
+
+    clip, model = vidtrans.open_clip("other.mp4"), vidtrans.load_model("clip")
+    picture = model(clip[0])
+    vidtrans.write_clip(model.render(clip), "painted.mp4", like=clip)
+
 Nothing heavy is imported until a function is used.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
+# What is public beside the commands: its module, and its name there.
+LIBRARY = {
+    "ClipFrame": "vidtrans.library.given_pictures:ClipFrame",
+    "Deflicker": "vidtrans.library.deflickering:DeflickeredFrames",
+    "FrameModel": "vidtrans.library.frame_model:FrameModel",
+    "OpenedClip": "vidtrans.library.opened_clip:OpenedClip",
+    "Propagator": "vidtrans.library.propagating_frames:Propagator",
+    "load_model": "vidtrans.library.frame_model:load_model",
+    "open_clip": "vidtrans.library.opened_clip:open_clip",
+    "write_clip": "vidtrans.library.clip_writing:write_clip",
+}
 # What the functions take is in ``__init__.pyi``, which docs/generate.py writes from the commands.
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401  (a function or the version)
-    from vidtrans.commands import COMMANDS, FUNCTIONS
+def __getattr__(name: str) -> Any:  # noqa: ANN401  (a function or a class)
+    if name in LIBRARY:
+        module, _, own = LIBRARY[name].partition(":")
+        return getattr(importlib.import_module(module), own)
+    from vidtrans.commands import COMMANDS, FUNCTIONS, function_names
 
-    if name in FUNCTIONS:
+    known = FUNCTIONS if name in FUNCTIONS or name.startswith("_") else function_names(COMMANDS.working())
+    if name in known:
         from vidtrans.commands.base import function_of
 
-        return function_of(COMMANDS.load(FUNCTIONS[name]), name)
+        return function_of(COMMANDS.load(known[name]), name)
     raise AttributeError(f"module 'vidtrans' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:
-    from vidtrans.commands import FUNCTIONS
+    from vidtrans.commands import COMMANDS, function_names
 
-    return ["__version__", *sorted(FUNCTIONS)]
+    return ["__version__", *sorted({*function_names(COMMANDS.working()), *LIBRARY})]

@@ -1,4 +1,4 @@
-"""The commands as functions. Written by docs/generate.py: change the commands, not this file."""
+"""The commands as functions, and frames. Written by docs/generate.py: change these, not this file."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,8 +6,19 @@ from typing import Any
 
 from vidtrans.core.events import Report, Stop
 from vidtrans.core.settings import Table, Time
+from vidtrans.library.clip_writing import write_clip as write_clip
+from vidtrans.library.deflickering import DeflickeredFrames as DeflickeredFrames
+from vidtrans.library.frame_model import FrameModel as FrameModel
+from vidtrans.library.frame_model import load_model as load_model
+from vidtrans.library.given_pictures import ClipFrame as ClipFrame
+from vidtrans.library.opened_clip import OpenedClip as OpenedClip
+from vidtrans.library.opened_clip import open_clip as open_clip
+from vidtrans.library.propagating_frames import Propagator as Propagator
 
 __version__: str
+LIBRARY: dict[str, str]
+
+Deflicker = DeflickeredFrames
 
 def batch_report(
     folder: Path | str = ...,
@@ -326,6 +337,16 @@ def list_models(
     stop: Stop | None = ...,
 ) -> Table:
     """List the models and looks that need no path, only a name: models for --model, looks that ship for --look."""
+
+def list_plugins(
+    *,
+    report: Report = ...,
+    stop: Stop | None = ...,
+) -> Table:
+    """List the parts that other packages add, and what is wrong with those that cannot be used.
+
+    A part is found by an entry point of its package, or by VIDTRANS_PLUGINS=module:object while one develops it. All of
+    them are imported to be listed. A command that uses none imports none."""
 
 def list_presets(
     *,

@@ -14,6 +14,8 @@ from vidtrans.commands import COMMANDS, FUNCTIONS
 from vidtrans.commands.base import function_of
 from vidtrans.core.events import Report
 
+FRAMES = """Frames go in and come out: numpy arrays or torch tensors, (H, W, 3) RGB in uint8 or uint16; results are of
+the same kind. Nothing of the command line is imported. Threads may share clips and models."""
 PYTHON = """The commands as functions, with plain arguments: paths and times may be text, and of several one may be
 given as it is. Each returns the table that `--json` prints. `settings` are tables as in a preset, say
 `{"training": {"lr": 4e-4}}`. Mistakes raise the errors of `vidtrans.core.errors`; where some of several clips or
@@ -23,9 +25,26 @@ trainings failed, that is `BatchError`, after all others are done."""
 def python_page() -> str:
     """Return the page with the functions of the Python API and what all of them take."""
     text = f"{NOTE}# Python\n\n{PYTHON}\n"
-    for name in (n for n in dir(vidtrans) if not n.startswith("_")):
+    for name in sorted(FUNCTIONS):
         function = getattr(vidtrans, name)
         text += f"\n## {name}\n\n```python\nvidtrans.{name}{_signature(function)}\n```\n\n{_docstring(function)}\n"
+    return text + _frames_section()
+
+
+def _frames_section() -> str:
+    """Return the section on the classes and functions that take and give frames."""
+    text = f"\n# Frames\n\n{FRAMES}\n"
+    for name in sorted(vidtrans.LIBRARY, key=str.casefold):
+        thing = getattr(vidtrans, name)
+        text += f"\n## {name}\n\n{_docstring(thing)}\n"
+        if not inspect.isclass(thing):
+            continue
+        for member, value in vars(thing).items():
+            if member in ("__call__", "__iter__", "__init__") or not member.startswith("_"):
+                found = value.fget if isinstance(value, property) else value
+                if inspect.isfunction(found) and found.__doc__ and "Not for users" not in found.__doc__:
+                    shown = name if member == "__init__" else f"{name}.{member}"
+                    text += f"\n### {shown}\n\n{_docstring(found)}\n"
     return text
 
 
@@ -41,7 +60,7 @@ def _signature(function: Any) -> str:
 
 def stub() -> str:
     """Return what type checkers and editors read of the package: every command as a function, fully typed."""
-    text = '''"""The commands as functions. Written by docs/generate.py: change the commands, not this file."""
+    text = '''"""The commands as functions, and frames. Written by docs/generate.py: change these, not this file."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -49,9 +68,14 @@ from typing import Any
 
 from vidtrans.core.events import Report, Stop
 from vidtrans.core.settings import Table, Time
-
+LIBRARY_IMPORTS
 __version__: str
+LIBRARY: dict[str, str]
 '''
+    places = [(name, *place.split(":")) for name, place in sorted(vidtrans.LIBRARY.items())]
+    imported = sorted(f"from {module} import {own} as {own}\n" for _, module, own in places)
+    renamed = [f"\n{name} = {own}\n" for name, _, own in places if name != own]
+    text = text.replace("LIBRARY_IMPORTS\n", "".join(imported) + "\n") + "".join(renamed)
     for name in sorted(FUNCTIONS):
         function = function_of(COMMANDS.load(FUNCTIONS[name]), name)
         parameters = inspect.signature(function).parameters.values()

@@ -30,7 +30,7 @@ def registries_page() -> str:
     )
     text += "the table named here.\n"
     for dotted, registry in registries():
-        rows = [[code(name), cell(entry.summary), code(entry.path)] for name, entry in registry.items()]
+        rows = [[code(name), cell(entry.summary), code(entry.path)] for name, entry in registry.builtin.items()]
         text += f"\n## {registry.kind[0].upper()}{registry.kind[1:]}: `{dotted}`\n\n" + table(
             ["name", "what it is", "code"], rows
         )

@@ -23,7 +23,7 @@ def settings_page() -> str:
         registry = recipe.REGISTRIES[section].load()
         text += f"\n`name` chooses one of those below; the default is `{recipe.CHOICES[section]}`. The other keys are "
         text += "the settings of the choice.\n"
-        for name, entry in registry.items():
+        for name, entry in registry.builtin.items():
             text += (
                 f"\n### {section}.name = {name}\n\n{cell(entry.summary)}\n\n{_settings(registry.load(name).Settings)}"
             )

@@ -114,7 +114,7 @@ def test_a_loss_counts_as_much_as_it_weighs_and_not_where_d_which_it_asks_takes_
 @every_loss
 def test_the_weight_of_a_loss_is_a_setting_of_its_name_and_its_curve_has_a_label(name: str) -> None:
     loss, key = LOSSES[name], weight_key(name)
-    field = setting_fields(TrainingSettings)[key][0]
+    field = setting_fields(TrainingSettings, [key])[key][0]
     assert field.default == loss.weight
     assert loss.summary in field.metadata["help"]
     settings = from_table(
@@ -122,7 +122,7 @@ def test_the_weight_of_a_loss_is_a_setting_of_its_name_and_its_curve_has_a_label
     )
     assert settings.loss_weights[name] == 7
     assert settings.for_key()[key] == 7
-    assert score_curves.LOSS_LABELS[name].name == loss.label.name != ""
+    assert score_curves.loss_label(name).name == loss.label.name != ""
     assert loss.label.hint.endswith(".")
     assert [other.label.name for other in LOSSES.values()].count(loss.label.name) == 1
 

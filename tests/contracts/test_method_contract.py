@@ -87,7 +87,7 @@ def test_a_step_gives_finite_losses_by_columns_with_labels_and_changes_the_gener
     assert not set(own) & set(LOSSES)
     for column in method.columns:
         label = LOSSES[column].label if column in LOSSES else own[column]
-        assert score_curves.LOSS_LABELS[column].name == label.name != ""
+        assert score_curves.loss_label(column).name == label.name != ""
     assert all(network.smallest >= 1 for network in method.networks.values())
     assert method.networks["generator"].multiple >= 1
     before = [p.clone() for p in method.networks["generator"].parameters()]

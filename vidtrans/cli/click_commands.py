@@ -12,7 +12,7 @@ import click
 
 from vidtrans.cli.command import console_options, flags_of_set, open_context, with_variables
 from vidtrans.cli.types import FILE, FILES_OR_NAMES, PART, PATH_AS_TYPED, TIME, RegistryName
-from vidtrans.commands import COMMANDS, GROUPS
+from vidtrans.commands import COMMANDS, GROUPS, command_lines
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import (
     Argument,
@@ -56,14 +56,14 @@ class GroupOfCommands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the click command of a name; None if it does not exist."""
-        if cmd_name not in self.list_commands(ctx):
+        if f"{self.name} {cmd_name}" not in COMMANDS:
             return None
         return _command(f"{self.name} {cmd_name}", cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands with their summaries."""
         with formatter.section("Commands"):
-            formatter.write_dl([(n, COMMANDS[f"{self.name} {n}"].summary) for n in self.list_commands(ctx)])
+            formatter.write_dl([(n, command_lines()[f"{self.name} {n}"]) for n in self.list_commands(ctx)])
 
 
 def _command(entry: str, name: str) -> click.Command:

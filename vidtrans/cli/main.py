@@ -12,7 +12,7 @@ import click
 
 from vidtrans import __version__
 from vidtrans.cli.console import Console, write_any_text
-from vidtrans.commands import COMMANDS, GROUPS
+from vidtrans.commands import COMMANDS, GROUPS, command_lines
 from vidtrans.core.errors import describe_error, shorten
 from vidtrans.core.machine import is_distributed, set_up_heap
 
@@ -20,9 +20,13 @@ _VARIABLES = "VIDTRANS"
 
 
 def summaries() -> dict[str, str]:
-    """Return the names of all commands and groups, with their lines in ``--help``."""
-    plain = {name: entry.summary for name, entry in COMMANDS.items() if " " not in name}
-    return plain | GROUPS
+    """Return the names of all commands and groups, with their lines in ``--help``; of a plug-in, its package."""
+    return {name: line for name, line in command_lines().items() if " " not in name} | GROUPS
+
+
+def _is_known(name: str) -> bool:
+    """Return whether a first word is a command or a group; plug-ins are searched only if nothing built in has it."""
+    return name in GROUPS or (" " not in name and name in COMMANDS)
 
 
 class _LazyGroup(click.Group):
@@ -32,7 +36,7 @@ class _LazyGroup(click.Group):
         return list(summaries())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in summaries():
+        if not _is_known(cmd_name):
             return None
         from vidtrans.cli.click_commands import click_command
 
@@ -47,7 +51,7 @@ class _LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         from difflib import get_close_matches
 
-        if args and args[0] not in summaries() and not args[0].startswith("-"):
+        if args and not _is_known(args[0]) and not args[0].startswith("-"):
             near = get_close_matches(args[0], summaries(), n=1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
             raise click.UsageError(f"No such command '{args[0]}'.{hint}", ctx)

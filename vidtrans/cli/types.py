@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Names
+from vidtrans.core.registry import unknown_name, with_package
 
 WIDEST_CHOICE = 30  # characters; longer lists of names are not shown next to the flag
 
@@ -66,17 +67,18 @@ class RegistryName(click.ParamType):
 
     def words(self) -> str:
         """Return the names as text for the help, or '' if the metavar shows them."""
-        names = ", ".join(self.values.all())
-        return names if len(names) + 2 > WIDEST_CHOICE else ""
+        all_names, packages = self.values.all(), self.values.packages()
+        if len(", ".join(all_names)) + 2 <= WIDEST_CHOICE:
+            return ""
+        return ", ".join(with_package(name, packages) for name in all_names)
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the value. Raises UsageError if it is not a known name."""
-        from vidtrans.core.registry import unknown_name
-
-        names, prefix = self.values.all(), self.values.prefix
+        prefix = self.values.prefix
         name = value.partition("://")[0] if self.values.has_address else value
-        if name not in names and not (prefix and name.startswith(prefix)):
-            raise unknown_name(self.values.kind, name, [*names, *([prefix + "NAME"] if prefix else [])])
+        if name not in self.values and not (prefix and name.startswith(prefix)):
+            names = [*self.values, *([prefix + "NAME"] if prefix else [])]
+            raise unknown_name(self.values.kind, name, names, self.values.packages())
         return value
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

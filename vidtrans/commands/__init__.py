@@ -5,6 +5,7 @@ A two-word name is a command of a group. ``function``: the name of the Python fu
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vidtrans.core.registry import Entry, Registry
@@ -54,6 +55,7 @@ COMMANDS = Registry(
             ("preset show", "preset_show:PresetShow", "Show the file of a preset.", "show_preset"),
             ("cache list", "cache_list:CacheList", "List the entries of the cache.", "list_cache"),
             ("cache clean", "cache_clean:CacheClean", "Delete entries of the cache.", "clean_cache"),
+            ("plugins", "plugins:Plugins", "List the parts that other packages add.", "list_plugins"),
             ("schema", "schema:Schema", "Print the parameters of commands as JSON Schema."),
             ("bench", "bench:Bench", "Measure the speed of each step of a render."),
             (
@@ -64,11 +66,25 @@ COMMANDS = Registry(
             ),
         )
     },
+    group="commands",
 )
-FUNCTIONS = {entry.function or name.replace("-", "_").replace(" ", "_"): name for name, entry in COMMANDS.items()}
+
+
+def function_names(entries: Iterable[tuple[str, CommandEntry]]) -> dict[str, str]:
+    """Return the commands by the names of their Python functions."""
+    return {entry.function or name.replace("-", "_").replace(" ", "_"): name for name, entry in entries}
+
+
+FUNCTIONS = function_names(COMMANDS.builtin.items())
 GROUPS = {
     "batch": "Report on batches of renders.",
     "model": "List, show, import and export models.",
     "preset": "List and show presets.",
     "cache": "List and delete entries of the cache.",
 }
+
+
+def command_lines() -> dict[str, str]:
+    """Return each command's line in ``--help``; of a plug-in, which is not imported for it, its package."""
+    lines = {name: entry.summary for name, entry in COMMANDS.builtin.items()}
+    return lines | {name: f"Of the plug-in {package}." for name, package in COMMANDS.packages.items()}

@@ -21,7 +21,7 @@ class ModelFormats(Command):
         from vidtrans.interop.families import FAMILIES
         from vidtrans.models.formats import FORMATS
 
-        formats = {name: entry.summary for name, entry in FORMATS.items()}
+        formats = {name: entry.summary for name, entry in FORMATS.working()}
         return {"formats": formats, "families": {name: entry.summary for name, entry in FAMILIES.items()}}
 
     def describe(self, table: Table) -> str:

@@ -24,7 +24,7 @@ class ModelList(Command):
         return {
             "models": found,
             "looks": {name: str(gallery_picture(name)) for name in gallery_looks()},
-            "formats": {name: entry.summary for name, entry in FORMATS.items()},
+            "formats": {name: entry.summary for name, entry in FORMATS.working()},
         }
 
     def describe(self, table: Table) -> str:

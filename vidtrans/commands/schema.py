@@ -36,13 +36,13 @@ class Schema(Command):
     def __post_init__(self) -> None:
         name = " ".join(self.command)
         if name and name not in COMMANDS:
-            raise unknown_name("command", name, list(COMMANDS))
+            raise unknown_name("command", name, COMMANDS)
 
     def make(self, context: Context) -> Table:
         """Return the schema of a command, or of all commands by name. Raises UsageError."""
         if name := " ".join(self.command):
             return schema_of(name)
-        return {"commands": {name: schema_of(name) for name in COMMANDS}}
+        return {"commands": {name: schema_of(name) for name, _ in COMMANDS.working()}}
 
     def describe(self, table: Table) -> str:
         """Return the schema as JSON."""

@@ -166,7 +166,7 @@ def table_of(key: str, among: Sequence[str]) -> str:
 
     For the tables of networks this imports torch.
     """
-    known = {table: _keys(table) for table in among}
+    known = {table: _keys(table, key) for table in among}
     found = [table for table in among if key in known[table]]
     if len(found) > 1:
         remedy = f"use {' or '.join(f'{table}.{key}' for table in found)}"
@@ -176,11 +176,11 @@ def table_of(key: str, among: Sequence[str]) -> str:
     return found[0]
 
 
-def _keys(table: str) -> set[str]:
+def _keys(table: str, wanted: str) -> set[str]:
+    """Return the keys of a table, those of plug-ins only if they can be imported; ``wanted``: the key to find."""
     if table in SETTINGS:
-        return set(setting_fields(SETTINGS[table].load()))
-    registry = REGISTRIES[table].load()
-    return {"name"} | {f.name for choice in registry for f in fields(registry.load(choice).Settings)}
+        return set(setting_fields(SETTINGS[table].load(), (wanted,)))
+    return {"name"} | {f.name for _, cls in REGISTRIES[table].load().loaded() for f in fields(cls.Settings)}
 
 
 def _project_tables() -> dict[str, Table]:

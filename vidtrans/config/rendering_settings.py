@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from vidtrans.core.curves import KeyframeCurve, parse_curve
 from vidtrans.core.parameters import FileName, Flag, Group, Names
 from vidtrans.core.settings import SMALLEST_SIDE, Table, setting, to_table
-from vidtrans.inference import ENGINES
 from vidtrans.upscaling import MEASURED, MODES
 
+_ENGINE_NAMES = Names("vidtrans.inference:ENGINES", "engine", ("auto",))
 CURVES = {"strength": 2.0, "keep_colour": 1.0, "mix": 1.0}  # each from 0 to this
 
 # What commands without a model, or without a source's frames, read of the table [rendering].
@@ -100,10 +100,8 @@ class RenderingSettings:
     engine: str = setting(
         "auto",
         "what runs the network; auto takes the fastest one that was measured",
-        choices=("auto", *ENGINES),
-        flag=Flag(
-            Group.SPEED, ("--engine",), values=Names("vidtrans.inference:ENGINES", "engine", ("auto",)), rare=True
-        ),
+        choices=_ENGINE_NAMES,
+        flag=Flag(Group.SPEED, ("--engine",), values=_ENGINE_NAMES, rare=True),
     )
     draft_step: int = setting(
         1,

@@ -2,6 +2,7 @@
 
     VidtransError                exit 1   a step failed
      ├─ UsageError               exit 2   the command or a setting is wrong
+     │   └─ PluginError          exit 2   a plug-in cannot be used
      ├─ MediaError               exit 3   a video, picture or dataset cannot be used
      ├─ ModelError               exit 3   a model file cannot be used
      ├─ DeviceError              exit 4   the device is missing or out of memory
@@ -63,6 +64,10 @@ class UsageError(VidtransError):
     """The command or a setting is wrong."""
 
     exit_status = 2
+
+
+class PluginError(UsageError):
+    """A part of another package cannot be imported, or is not what it should be."""
 
 
 class MediaError(VidtransError):

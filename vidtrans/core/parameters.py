@@ -16,6 +16,8 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, Literal
 
+from vidtrans.core.entry_points import Package
+
 
 class Group(StrEnum):
     """The sections of a command's help, in their order."""
@@ -49,10 +51,28 @@ class Names:
     prefix: str = ""
     has_address: bool = False
 
+    def load(self) -> Mapping[str, Any]:
+        """Import and return the registry."""
+        module, _, name = self.registry.partition(":")
+        found: Mapping[str, Any] = getattr(importlib.import_module(module), name)
+        return found
+
     def all(self) -> list[str]:
         """Return all names; this imports the registry's module."""
-        module, _, name = self.registry.partition(":")
-        return [*self.others, *getattr(importlib.import_module(module), name)]
+        return [*self.others, *self.load()]
+
+    def packages(self) -> Mapping[str, Package]:
+        """Return the packages of the names that plug-ins add."""
+        return getattr(self.load(), "packages", {})
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.others or name in self.load()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.all())
+
+    def __len__(self) -> int:
+        return len(self.all())
 
 
 @dataclass(frozen=True)
@@ -140,7 +160,7 @@ class Flag:
     def option(self, help: str = "", values: Values = None) -> Option:
         """Return the option; ``help`` and ``values``, those of the setting, are used where the flag has none."""
         words = self.help or sentence(help)
-        taken = self.values or values
+        taken = values if self.values is None else self.values
         return Option(
             words, self.group, self.flags, self.metavar, taken, self.default, rare=self.rare, access=self.access
         )
@@ -227,6 +247,8 @@ def flagged(cls: type, table: str) -> dict[str, Parameter]:
 
 
 def _bounds(checks: Mapping[str, Any]) -> Values:
+    if isinstance(checks.get("choices"), Names):
+        return checks["choices"]
     if "choices" in checks:
         return Choices(tuple(checks["choices"]))
     return Range(checks.get("low"), checks.get("high")) if {"low", "high"} & checks.keys() else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from collections.abc import Collection
 from typing import Any, Self
 
 SettingFields = dict[str, tuple[dataclasses.Field[Any], Any]]  # the field and the type of each setting, by its key
@@ -13,8 +14,11 @@ class GroupedSettings:
     """Base of a settings class whose table joins the keys of several classes; ``of`` builds it from values."""
 
     @classmethod
-    def table_fields(cls) -> SettingFields:
-        """Return the field and the type of each setting of all the classes, by key."""
+    def table_fields(cls, wanted: Collection[str] = ()) -> SettingFields:
+        """Return the field and the type of each setting of all the classes, by key.
+
+        Settings of plug-ins are among them where they are ``wanted``. Raises PluginError for one that does not load.
+        """
         raise NotImplementedError
 
     @classmethod
@@ -27,10 +31,10 @@ class GroupedSettings:
         raise NotImplementedError
 
 
-def setting_fields(cls: type) -> SettingFields:
-    """Return the field and the type of each setting of a class, by key."""
+def setting_fields(cls: type, wanted: Collection[str] = ()) -> SettingFields:
+    """Return the field and the type of each setting of a class, by key; see ``GroupedSettings.table_fields``."""
     if issubclass(cls, GroupedSettings):
-        return cls.table_fields()
+        return cls.table_fields(wanted)
     hints = typing.get_type_hints(cls)
     return {f.name: (f, hints[f.name]) for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
 

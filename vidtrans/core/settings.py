@@ -54,7 +54,7 @@ def setting(
 
 def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
     """Build the settings class ``cls`` from a table. ``where``: the table's name in errors ('training')."""
-    known = setting_fields(cls)
+    known = setting_fields(cls, table.keys())
     values: Table = {}
     for key, value in table.items():
         if key not in known:

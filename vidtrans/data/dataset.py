@@ -20,9 +20,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
-from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.errors import MediaError, PluginError, UsageError
 from vidtrans.core.files import write_json
 from vidtrans.core.settings import Table, parse_rate
+from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.aligned import Unpaired
 from vidtrans.pairing.base import Pairing, make_pairing
 from vidtrans.video.images.picture import picture_size
@@ -217,11 +218,6 @@ def open_dataset(folder: Path) -> Dataset:
             raise MediaError(str(folder), f"dataset format {value['format']} is not known here", "make it again")
         lists = ("guides", "full")
         records = tuple(FrameRecord(**r | {n: tuple(r.get(n, ())) for n in lists}) for r in value["frames"])
-        if any(len(r.full) not in (0, 2) for r in records):
-            raise ValueError("a full-size pair is not of two pictures")
-        for name in (n for r in records for n in r.names):
-            if Path(name).is_absolute() or ".." in Path(name).parts:
-                raise ValueError(f"'{name}' leads out of the folder")
         for name in ("key", "preset", "size"):
             if not isinstance(value[name], str):
                 raise ValueError(f"its {name} is no text")
@@ -237,8 +233,11 @@ def open_dataset(folder: Path) -> Dataset:
             sources=tuple(value["sources"]),
             records=records,
         )
+        PAIRINGS.require(opened.pairing_table, folder, MediaError)
         opened.pairing  # noqa: B018  (an unknown pairing or setting is damage too)
-        _check_domains(opened)
+        _check(opened)
+    except PluginError:
+        raise
     except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError, RecursionError, UsageError) as error:
         raise MediaError(str(index), f"damaged ({error})", "make the dataset again with --overwrite") from None
     present = set(opened.files())
@@ -246,8 +245,13 @@ def open_dataset(folder: Path) -> Dataset:
     return replace(opened, num_missing=missing, pairs=tuple(_pairs(opened, present)))
 
 
-def _check_domains(dataset: Dataset) -> None:
-    """Raise ValueError if a source of an unpaired dataset has no domain number, or a domain no source."""
+def _check(dataset: Dataset) -> None:
+    """Raise ValueError if records name pictures outside of the folder or half a pair, or domains and sources differ."""
+    if any(len(r.full) not in (0, 2) for r in dataset.records):
+        raise ValueError("a full-size pair is not of two pictures")
+    for name in (n for r in dataset.records for n in r.names):
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ValueError(f"'{name}' leads out of the folder")
     names = dataset.domains
     numbers = {source.get("domain") for source in dataset.sources}
     if names and (not all(type(n) is int for n in numbers) or numbers != set(range(len(names)))):

@@ -79,5 +79,7 @@ FLOWS = Registry(
             identity="vidtrans.flow.raft:raft_small_identity",
         ),
     },
+    group="flow_methods",
 )
-GREY_FLOWS = Registry("flow method", {name: entry for name, entry in FLOWS.items() if entry.takes == "grey"})
+# Those that score renders. Plug-ins are not among them, so that scores can be compared everywhere.
+GREY_FLOWS = Registry("flow method", {name: entry for name, entry in FLOWS.builtin.items() if entry.takes == "grey"})

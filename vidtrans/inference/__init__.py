@@ -18,4 +18,5 @@ ENGINES = Registry(
         "onnx": Entry("vidtrans.inference.compiled:OnnxEngine", "ONNX Runtime, on a CPU, in fp32; an extra"),
         "openvino": Entry("vidtrans.inference.compiled:OpenVINOEngine", "OpenVINO, on an Intel CPU; an extra"),
     },
+    group="engines",
 )

@@ -5,6 +5,7 @@ A format is a subclass of ``ModelFormat``. The first format that detects a file 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -31,6 +32,7 @@ FORMATS = Registry(
             ".onnx, a network that makes pictures of pictures, in one look or many",
         ),
     },
+    group="model_formats",
 )
 
 
@@ -73,7 +75,7 @@ def format_of(path: Path) -> str:
     check_regular_file(path, ModelError)
     try:
         with path.open("rb"):
-            found = next((name for name in FORMATS if load_format(name).detect(path)), "")
+            found = next((name for name, kind in _formats() if kind.detect(path)), "")
     except OSError as error:
         raise ModelError(str(path), str(error.strerror).lower(), "give a model file that can be read") from None
     if found:
@@ -90,4 +92,9 @@ def load_format(name: str) -> ModelFormat:
 
 def suffixes() -> list[str]:
     """Return the file suffixes of model files, in the order in which they are searched."""
-    return list(dict.fromkeys(suffix for name in FORMATS for suffix in load_format(name).suffixes))
+    return list(dict.fromkeys(suffix for _, kind in _formats() for suffix in kind.suffixes))
+
+
+def _formats() -> Iterator[tuple[str, ModelFormat]]:
+    """Yield the formats by name, the built-in ones first; plug-ins that cannot be imported are left out."""
+    return ((name, cls()) for name, cls in FORMATS.loaded())

@@ -12,11 +12,11 @@ from typing import Any
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.concurrency.threads import import_torch
 from vidtrans.core.errors import ModelError, UsageError
-from vidtrans.core.files import digest_of
+from vidtrans.core.files import canonical_json, digest_of
 from vidtrans.core.settings import AS_STORED, Size, Table, parse_size
 from vidtrans.inference import ENGINES
 from vidtrans.inference.engine import Engine, IdentityEngine
-from vidtrans.models.formats import format_of, load_format, suffixes
+from vidtrans.models.formats import FORMATS, format_of, load_format, suffixes
 from vidtrans.models.model_file import IDENTITY, Part, find_model, load_generator, model_folders, read_record
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks import ONNX_GRAPH
@@ -204,11 +204,12 @@ def _checked(extractor: LoadedModel) -> LoadedModel:
 def _digest(path: Path, record: ModelRecord, context: Context) -> str:
     """Return the digest that identifies a model in cache keys.
 
-    It covers the file; for another tool's model also its record, since files beside it (options) change that.
+    It covers the file; for another tool's model also its record, since files beside it (options) change that, and the
+    plug-in that reads it, if any.
     """
-    if not record.origin:
+    if not (plugin := FORMATS.origin(format_of(path))) and not record.origin:
         return context.cache.digest(path)
-    return digest_of([file_digest(path, context.cache.digest), record.to_json()])
+    return digest_of([file_digest(path, context.cache.digest), record.to_json(), *plugin.values()])
 
 
 def load_engine(look: LoadedModel, settings: RenderingSettings, context: Context, batch: int | None = None) -> Engine:
@@ -230,6 +231,7 @@ def load_engine(look: LoadedModel, settings: RenderingSettings, context: Context
         while len(engines) >= MOST_ENGINES:
             del engines[next(iter(engines))]
         engine = ENGINES.load(name)(look.load_generator()[0], device, settings.precision, batch)
+        engine.identity |= {key: canonical_json(origin) for key, origin in ENGINES.origin(name).items()}
     engines[wanted] = engine  # as the last one, so that the first one is the one that is unused for the longest time
     return engine
 

@@ -9,12 +9,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from vidtrans.core.errors import MAX_QUOTED, ModelError, UsageError, first_line
+from vidtrans.core.errors import MAX_QUOTED, ModelError, PluginError, UsageError, first_line
 from vidtrans.core.files import canonical_json
 from vidtrans.core.settings import Table, from_table, setting
 from vidtrans.flow import FLOWS
+from vidtrans.networks import GENERATORS
 from vidtrans.networks.code_planes import CODE_RANGE, MAX_CODE_SIZE
 from vidtrans.networks.ports import PortSettings
+from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
 
 FORMAT, WITH_PLATE, WITH_MEMORY, WITH_PORTS, WITH_EXTRACTOR, WITH_CODES = 1, 2, 3, 4, 5, 6
@@ -122,9 +124,11 @@ def parse_record(text: str, path: Path) -> ModelRecord:
             why = f"model format {str(found)[:MAX_QUOTED]} is unknown to this version"
             raise ModelError(str(path), why, "update vidtrans, or train again")
         record = ModelRecord(**value)
-        _check(record)
+        _check(record, path)
         if record.extractor:
             _check_embedding(record, path)
+    except PluginError:
+        raise
     except (UsageError, ValueError, TypeError, KeyError, AttributeError, ZeroDivisionError, RecursionError) as error:
         why = f"its metadata is damaged ({first_line(error)})"
         raise ModelError(str(path), why, "train or copy it again") from None
@@ -148,13 +152,20 @@ def _check_embedding(record: ModelRecord, path: Path) -> None:
     record.extractor_record(path)
 
 
-def _check(record: ModelRecord) -> None:
-    for name in TABLES:
-        if not isinstance(getattr(record, name), dict):
-            raise ValueError(f"'{name}' is not a table")
+def _check_parts(record: ModelRecord, path: Path) -> None:
+    """Raise ValueError for an incomplete generator or pairing, ModelError for one of a plug-in that is absent."""
     for name, table in (("generator", record.generator), ("pairing", record.pairing)):
         if not isinstance(table.get("name"), str) or not isinstance(table.get("settings"), dict):
             raise ValueError(f"it has no complete table '{name}'")
+    for registry, part in ((PAIRINGS, record.pairing), (GENERATORS, record.generator)):
+        registry.require(part, path, ModelError)
+
+
+def _check(record: ModelRecord, path: Path) -> None:
+    for name in TABLES:
+        if not isinstance(getattr(record, name), dict):
+            raise ValueError(f"'{name}' is not a table")
+    _check_parts(record, path)
     if not all(type(n) is int for n in (record.in_channels, record.out_channels, record.size)):
         raise ValueError("its number of channels or its size is not an integer")
     pairing = make_pairing(record.pairing["name"], record.pairing["settings"])

@@ -70,6 +70,9 @@ class ResolvedRenderSettings:
         """Return the filter's properties that affect the output, for cache keys. Raises as ``make_filter``."""
         version = FILTERS.load(self.filter_name).version
         made = {"name": self.filter_name, "version": version, "settings": to_table(self.filter_settings)}
+        made |= FILTERS.origin(self.filter_name)
+        if self._flow and (origin := FLOWS.origin(self._flow)):
+            made["flow_plugin"] = origin["plugin"]
         if self.is_batched:
             made |= {"batched": FILTERS[self.filter_name].gpu_version, "device": device_kind(self.device)}
         return made | ({"flow": FLOWS[self._flow].identity_on(device_kind(self.device))} if self._flow_in_torch else {})

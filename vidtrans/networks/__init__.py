@@ -63,6 +63,7 @@ GENERATORS = Registry(
             "vidtrans.networks.colour_map:ColourMap", "a 3D LUT, for grades: maps each pixel's colour alone"
         ),
     },
+    group="generators",
 )
 
 ONNX_GRAPH = "onnx-graph"  # a generator whose weights are the bytes of an ONNX file

@@ -31,4 +31,5 @@ PAIRINGS = Registry(
         "stack": Entry("vidtrans.pairing.stack:Stack", "guides as channels (depth, normals, mattes …) → the picture"),
         "model": Entry("vidtrans.pairing.extracted:Extracted", "what another network makes of a frame → the frame"),
     },
+    group="pairings",
 )

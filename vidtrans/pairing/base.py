@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
+from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table, from_table, record_table
 from vidtrans.pairing import PAIRINGS
 
@@ -177,10 +178,13 @@ def input_frames(pairing: Pairing, position: int, first: int) -> tuple[int, ...]
 def make_pairing(name: str, table: Table) -> Pairing:
     """Return the pairing ``name`` with the settings of ``table``. Raises UsageError on unknown names and keys."""
     cls = PAIRINGS.load(name)
+    if cls.name != name:  # it would be recorded under another name than it is found by
+        raise UsageError(f"pairing '{name}'", f"its class has the name '{cls.name}'", f"set name = '{name}' in it")
     pairing: Pairing = cls(from_table(cls.Settings, table, "pairing"))
     return pairing
 
 
 def pairing_record(pairing: Pairing) -> Table:
-    """Return a pairing's record for datasets, model files and cache keys: name, version and settings."""
-    return {"name": pairing.name, "version": pairing.version, "settings": record_table(pairing.settings)}
+    """Return a pairing's record for datasets, model files and cache keys: name, version, settings, and its plug-in."""
+    settings = record_table(pairing.settings)
+    return {"name": pairing.name, "version": pairing.version, "settings": settings} | PAIRINGS.origin(pairing.name)

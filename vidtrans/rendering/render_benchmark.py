@@ -112,11 +112,12 @@ class RenderBenchmark:
         engines, skipped = {self.auto: self.engine}, {}
         generator = load_generator(self.look.path)[0] if self.look.path else None
         for name in ENGINES if generator else ():
-            if name != self.auto and ENGINES.load(name).slow_to_start and not slow:
-                skipped[name] = "slow to start (--all measures it)"
-            elif name != self.auto:
+            if name != self.auto:
                 try:
-                    engine = ENGINES.load(name)(generator, self.device, self.plan.rendering.precision)
+                    if (cls := ENGINES.load(name)).slow_to_start and not slow:
+                        skipped[name] = "slow to start (--all measures it)"
+                        continue
+                    engine = cls(generator, self.device, self.plan.rendering.precision)
                     self._infer(engine, 1)  # some engines fail only at their first call
                     engines[name] = engine
                 except VidtransError as error:

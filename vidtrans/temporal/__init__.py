@@ -70,4 +70,5 @@ FILTERS = Registry(
             settings="vidtrans.temporal.settings:OffSettings",
         ),
     },
+    group="filters",
 )

@@ -21,7 +21,7 @@ class DeflickerSettings:
     colour_sigma: float = setting(
         0.16, "σ of the source's colour difference that is the same place", low=0.01, high=1.0
     )
-    flow: str = setting("dis", "flow method", choices=tuple(FLOWS))
+    flow: str = setting("dis", "flow method", choices=FLOWS)
     flow_size: int = setting(540, "short side at which flow is estimated in larger pictures; 0: their own", low=0)
 
 

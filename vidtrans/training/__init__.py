@@ -11,7 +11,7 @@ on_real)`` is what D minimises, ``generator(on_fake)`` what G minimises; both ar
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, make_dataclass
 from typing import Any, NamedTuple
 
@@ -173,6 +173,7 @@ METHODS = Registry(
             settings=BicycleGANSettings,
         ),
     },
+    group="training_methods",
 )
 
 
@@ -237,6 +238,7 @@ LOSSES = Registry(
             alone=False,
         ),
     },
+    group="losses",
 )
 
 ADVERSARIAL = Registry(
@@ -247,3 +249,10 @@ ADVERSARIAL = Registry(
         "hinge": Entry("vidtrans.training.losses.adversarial:Hinge", "SPADE's: D stops at a margin"),
     },
 )
+
+
+def plugins_in_use(losses: Iterable[str], method: str) -> dict[str, Any]:
+    """Return ``{"plugins": …}`` with the packages of these losses and this method that are of plug-ins; {} for none."""
+    origins = {name: LOSSES.origin(name) for name in losses} | {"method": METHODS.origin(method)}
+    found = {name: origin["plugin"] for name, origin in origins.items() if origin}
+    return {"plugins": found} if found else {}

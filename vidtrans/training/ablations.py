@@ -91,7 +91,7 @@ def skips(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
     """Return variants with and without skip connections, each with L1 and with L1 + cGAN. Raises UsageError."""
     del dataset
     name, _ = recipe.choice("generator")
-    with_skips = [n for n in GENERATORS if SKIPS in {f.name for f in fields(GENERATORS.load(n).Settings)}]
+    with_skips = [n for n, cls in GENERATORS.loaded() if SKIPS in {f.name for f in fields(cls.Settings)}]
     if name not in with_skips:
         remedy = f"use --set generator.name={with_skips[0]} (of {', '.join(with_skips)})"
         raise UsageError("--ablate skips", f"generator '{name}' has no skips to leave out", remedy)

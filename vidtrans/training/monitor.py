@@ -18,7 +18,7 @@ from vidtrans.data.dataset import Pair
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.training.delivered import REPORT_CROP, DeliveredPair, deliver, few_at_full_size
-from vidtrans.training.report.score_curves import LOSS_LABELS, thin
+from vidtrans.training.report.score_curves import loss_label, thin
 from vidtrans.training.report.training_page import (
     DeliveredSummary,
     RolloutSummary,
@@ -223,5 +223,5 @@ def loss_chart(name: str, values: Sequence[float], colour: Colour, width: int) -
     curve = thin(np.array(values, np.float64))
     steps = np.arange(1, len(values) + 1)
     mean: list[float] = np.interp(steps, curve.steps, curve.mean).tolist() if len(curve.steps) else []
-    title = LOSS_LABELS[name].name + (f" (last: {mean[-1]:.3g})" if mean else "")
+    title = loss_label(name).name + (f" (last: {mean[-1]:.3g})" if mean else "")
     return Chart(title, [ChartCurve("", [None, *mean], colour, 2)]).draw(width, CHART_HEIGHT)

@@ -31,7 +31,7 @@ from vidtrans.pairing.next_frame import picture_channels
 from vidtrans.rendering.scene import placeholder_plate, require_background_plate
 from vidtrans.session import Context
 from vidtrans.store.stages import TrainStage, libraries
-from vidtrans.training import LOSSES, METHODS
+from vidtrans.training import LOSSES, METHODS, plugins_in_use
 from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.rarity import rarity
 from vidtrans.training.methods.base import TrainingMethod
@@ -143,7 +143,7 @@ class TrainingSetup:
             settings=table,
             seed=self.context.seed,
             start=" ".join(map(self.context.cache.digest, both_ways(self.start))) if self.start else "",
-            engine=engine | self._identities(),
+            engine=engine | self._identities() | plugins_in_use(self.settings.loss_weights, self.settings.method),
             libraries={"torch": torch.__version__.partition("+")[0]}
             | libraries("opencv-python-headless")
             | self.settings.rollout_version,
@@ -293,4 +293,4 @@ class TrainingSetup:
 
 
 def _network(registry: Registry[Entry], name: str, table: Table, kind: str) -> Table:
-    return {"name": name, "settings": complete_settings(registry, name, table, kind)}
+    return {"name": name, "settings": complete_settings(registry, name, table, kind)} | registry.origin(name)

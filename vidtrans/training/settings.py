@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self, TypeVar, get_type_hints
 
@@ -13,6 +13,15 @@ from vidtrans.training import ADVERSARIAL, LOSSES, METHODS, weight_key
 from vidtrans.training.method_settings import MethodSettings
 
 S = TypeVar("S", bound=MethodSettings)
+
+
+def _added_losses(keys: Iterable[str]) -> list[str]:
+    """Return the losses of plug-ins whose weights are among these keys of settings."""
+    prefix = weight_key("")
+    names = [key.removeprefix(prefix) for key in keys if key.startswith(prefix)]
+    return [name for name in names if name not in LOSSES.builtin and name in LOSSES]
+
+
 ROLLOUT_VERSION = 3  # of training on a model's own outputs and on noisy inputs
 # Pairs in a step where batch_size is 0. That of CUDA is chosen, not measured: no GPU was at hand.
 SMALLEST_AUTO_BATCH, AUTO_BATCH = 4, {"cuda": 16}
@@ -26,7 +35,7 @@ class TrainingSettings(GroupedSettings):
     ``loss`` in a field's metadata: a value other than the default changes which losses apply, or when.
     """
 
-    method: str = setting("pix2pix", "the training method", choices=tuple(METHODS))
+    method: str = setting("pix2pix", "the training method", choices=METHODS)
     steps: int = setting(
         80_000,
         "updates of the generator (the paper: 200 epochs of 400 pictures)",
@@ -159,36 +168,43 @@ class TrainingSettings(GroupedSettings):
     checkpoint_seconds: float = setting(30.0, "seconds between checkpoints: the work that a crash may cost", low=0.0)
     preview_seconds: float = setting(15.0, "seconds between updates of the preview sheet", low=0.0)
 
-    weights: Mapping[str, float] = field(default_factory=lambda: {name: loss.weight for name, loss in LOSSES.items()})
+    weights: Mapping[str, float] = field(default_factory=lambda: {n: loss.weight for n, loss in LOSSES.builtin.items()})
     method_settings: MethodSettings = field(default_factory=MethodSettings)
 
     unrecorded: ClassVar[tuple[str, ...]] = ("checkpoint_seconds", "preview_seconds", "cuda_graph", "look_pictures")
 
     @classmethod
-    def table_fields(cls) -> SettingFields:
-        """Return (field, type) by key, of this class's settings, loss weights and the settings of all methods."""
+    def table_fields(cls, wanted: Collection[str] = ()) -> SettingFields:
+        """Return (field, type) by key, of this class's settings, loss weights and the settings of all methods.
+
+        Losses and methods of plug-ins are among them if a key that is ``wanted`` is of none that is built in.
+        """
         hints = get_type_hints(cls)
         found: SettingFields = {f.name: (f, hints[f.name]) for f in fields(cls) if f.metadata}
-        found |= {weight_key(name): (loss.setting(), float) for name, loss in LOSSES.items()}
-        for method in METHODS.values():
+        found |= {weight_key(name): (loss.setting(), float) for name, loss in LOSSES.builtin.items()}
+        for method in METHODS.builtin.values():
             found |= setting_fields(method.settings)
+        for name in _added_losses(wanted):
+            found[weight_key(name)] = (LOSSES[name].setting(), float)
+        if not found.keys() >= set(wanted):
+            for _, method in METHODS.working():
+                found |= setting_fields(method.settings)
         return found
 
     @classmethod
     def of(cls, **values: Any) -> Self:  # noqa: ANN401  (of settings)
         """Return settings from values by key; settings of methods other than ``method`` have no effect.
 
-        Raises ValueError if values conflict.
+        A loss of a plug-in is off unless its weight is among the values. Raises ValueError if values conflict.
         """
-        weights = {name: values.pop(weight_key(name), loss.weight) for name, loss in LOSSES.items()}
-        others = {key: values.pop(key) for key in cls._method_keys() & values.keys()}
+        weights = {name: values.pop(weight_key(name), loss.weight) for name, loss in LOSSES.builtin.items()}
+        added = {name: values.pop(weight_key(name)) for name in _added_losses(values.keys())}
+        weights |= {name: weight for name, weight in added.items() if weight}
+        own_keys = {f.name for f in fields(cls)}
+        others = {key: values.pop(key) for key in values.keys() & cls.table_fields(values).keys() - own_keys}
         own = METHODS[values.get("method", cls.method)].settings
         method = own(**{key: value for key, value in others.items() if key in setting_fields(own)})
         return cls(**values, weights=weights, method_settings=method)
-
-    @staticmethod
-    def _method_keys() -> set[str]:
-        return {key for method in METHODS.values() for key in setting_fields(method.settings)}
 
     def values(self) -> Table:
         """Return the values by key, without those of other methods."""

@@ -35,6 +35,7 @@ EXECUTORS = Registry(
             unshared="vidtrans.batch.executors.ray_unshared:UnsharedRayExecutor",
         ),
     },
+    group="executors",
 )
 LOCAL = "local"
 AUTO = "auto"  # inline for one clip on one device; otherwise local

@@ -20,9 +20,9 @@ WIDTH, HEIGHT = 320, 200
 LEFT, RIGHT, TOP, BOTTOM = 44, 308, 22, 168
 
 
-LOSS_LABELS = {name: loss.label for name, loss in LOSSES.items()}
-for _method in METHODS.values():
-    LOSS_LABELS |= _method.curves
+_LOSS_LABELS = {name: loss.label for name, loss in LOSSES.builtin.items()}
+for _method in METHODS.builtin.values():
+    _LOSS_LABELS |= _method.curves
 ROLLOUT_AGE_LABEL = Label("Rollouts", "Number of own outputs in a row that led to an input.", "frames")
 SCORE_LABELS = {
     "l1": Label("L1", "Mean distance to the target; colours are from 0 to 1. Lower is better.", aim=-math.inf),
@@ -70,6 +70,15 @@ ROLLOUT_LABELS = {
     "m4": Label("Motion, 4 frames", "0 is a film that has frozen", "× clip"),
     "uniq": Label("Different frames", "number of training frames that the second half resembles"),
 }
+
+
+def loss_label(name: str) -> Label:
+    """Return the label of a column of losses; of a plug-in that is gone, its name."""
+    labels = dict(_LOSS_LABELS)
+    if name not in labels:
+        labels |= {key: loss.label for key, loss in LOSSES.working()}
+        labels |= {key: label for _, method in METHODS.working() for key, label in method.curves.items()}
+    return labels.get(name) or Label(name.replace("_", " "), "")
 
 
 def figure(value: float) -> str:

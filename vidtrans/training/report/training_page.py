@@ -18,7 +18,7 @@ from vidtrans.core.files import write_bytes
 from vidtrans.core.settings import Table
 from vidtrans.training import Label
 from vidtrans.training.report import score_curves
-from vidtrans.training.report.score_curves import LOSS_LABELS, SCORE_LABELS, LossCurve, LossPanel, StepMarks
+from vidtrans.training.report.score_curves import SCORE_LABELS, LossCurve, LossPanel, StepMarks
 from vidtrans.video.images.picture import resize
 from vidtrans.video.plots.layout import cell_size
 from vidtrans.video.plots.page import load_page
@@ -182,9 +182,8 @@ def _loss_panels(report: TrainingReport) -> list[LossPanel]:
         if np.isfinite(values).any() and values.any():  # without a discriminator its column is all zeros
             level = (report.balance, "a draw") if name == "discriminator" and report.balance is not None else None
             kind = name if name in ("gan", "l1", "discriminator") else "other"
-            panels.append(
-                LossPanel(_label(name, LOSS_LABELS), score_curves.thin(values), report.marks, kind, level=level)
-            )
+            label = score_curves.loss_label(name)
+            panels.append(LossPanel(label, score_curves.thin(values), report.marks, kind, level=level))
     if panels and report.ages:
         steps, low, mean, high = np.array(report.ages, float).T
         panels.append(
@@ -231,8 +230,8 @@ def _is_number(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 
-def _label(name: str, table: Mapping[str, Label] = SCORE_LABELS) -> Label:
-    return table.get(name) or Label(name.replace("_", " "), "")
+def _label(name: str) -> Label:
+    return SCORE_LABELS.get(name) or Label(name.replace("_", " "), "")
 
 
 def _figure(value: float | None) -> str:

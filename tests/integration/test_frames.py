@@ -1,0 +1,267 @@
+"""Frames in, frames out, as another program uses vidtrans: clips, models, filters and written results."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+import torch
+from clips import moving_frames, write_clip
+from made_models import make_model
+from paintings import clip_and_keys, painted
+
+import vidtrans
+from vidtrans.core.errors import MediaError, ModelError, UsageError
+
+SIZE = (64, 48)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def exact_clip(count: int = 12, shots: tuple[int, ...] = (0,), name: str = "c.mkv") -> list[np.ndarray]:
+    frames = moving_frames(count, SIZE, shots)
+    write_clip(Path(name), frames, codec="ffv1", pix_fmt="bgr0")
+    return frames
+
+
+def read_folder(folder: str) -> list[np.ndarray]:
+    return [cv2.imread(str(path))[..., ::-1] for path in sorted(Path(folder).glob("*.png"))]
+
+
+def equal(some: Any, others: Any) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(some, others, strict=True))
+
+
+# Clips
+
+
+def test_a_clip_is_a_sequence_of_frames_with_times() -> None:
+    frames = exact_clip(12, (0, 7))
+    with vidtrans.open_clip("c.mkv") as clip:
+        assert (len(clip), clip.size, clip.fps, clip.shots) == (12, SIZE, 30, (0, 7))
+        assert equal((f.rgb for f in clip), frames)
+        assert equal((clip[n].rgb for n in (5, 0, 11, -1)), (frames[n] for n in (5, 0, 11, -1)))
+        assert [f.index for f in clip] == list(range(12))
+        assert np.array_equal(np.asarray(clip[3]), frames[3])
+        assert abs(float(clip.times[3]) - 0.1) < 2e-3
+        assert clip.at("0.1s").index == clip.at(clip.times[3]).index == 3
+        assert len(clip.times) == 12
+        with pytest.raises(IndexError):
+            clip[12]
+
+
+def test_a_part_is_a_clip() -> None:
+    frames = exact_clip(12, (0, 7))
+    part = vidtrans.open_clip("c.mkv")[4:10]
+    assert (len(part), part.shots, part[0].index) == (6, (0, 3), 0)
+    assert equal((f.rgb for f in part), frames[4:10])
+    assert equal((f.rgb for f in part[1:3]), frames[5:7])
+    assert equal((f.rgb for f in vidtrans.open_clip("c.mkv", start="4", end="10")), frames[4:10])
+    for wrong in (slice(3, 3), slice(0, 6, 2)):
+        with pytest.raises(IndexError):
+            part[wrong]
+
+
+def test_what_is_no_clip_is_refused() -> None:
+    with pytest.raises(MediaError):
+        vidtrans.open_clip("nothing.mkv")
+    exact_clip()
+    with pytest.raises(UsageError):
+        vidtrans.open_clip("c.mkv", start="40")
+
+
+# Models
+
+
+def model(**settings: Any) -> Any:
+    make_model("m.safetensors", "edges")
+    return vidtrans.load_model("m.safetensors", settings=settings)
+
+
+def test_a_model_paints_the_frames_of_stylize_byte_for_byte() -> None:
+    exact_clip(20, (0, 9))
+    paints, clip = model(), vidtrans.open_clip("c.mkv")
+    vidtrans.stylize("c.mkv", "m.safetensors", "made", codec="png")
+    assert equal(paints.render(clip), read_folder("made"))
+    span = {"start": "4", "end": "15"}
+    vidtrans.stylize("c.mkv", "m.safetensors", "part", codec="png", temporal="causal", strength=0.5, **span)
+    settings = {"rendering": {"strength": 0.5}}
+    assert equal(paints.render(clip[4:15], temporal="causal", settings=settings), read_folder("part"))
+
+
+def test_frames_that_come_one_by_one_are_painted_alike() -> None:
+    """At the model's own size: nothing is enlarged, so no faults are looked for in the whole clip."""
+    frames = exact_clip(20, (0, 9))
+    paints = model(rendering={"size": "48"})
+    whole = list(paints.render(vidtrans.open_clip("c.mkv")))
+    assert equal(paints.render(frames), whole)
+    assert equal(paints.render(iter(frames), flow_from=frames), whole)
+
+
+def test_one_frame_is_painted_as_an_array_or_a_tensor() -> None:
+    (frame,) = moving_frames(1, SIZE)
+    paints = model()
+    made = paints(frame)
+    assert (made.shape, made.dtype) == (frame.shape, np.uint8)
+    assert torch.equal(paints(torch.from_numpy(frame)), torch.from_numpy(made))
+    assert np.array_equal(paints(np.ascontiguousarray(frame[::-1])[::-1]), made)
+    deep = paints(frame.astype(np.uint16) * 257)
+    assert deep.dtype == np.uint16
+    assert np.abs(deep / 257 - made).mean() < 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [np.zeros((4, 4, 3)), np.full((4, 4, 3), np.nan, np.float32), np.zeros((4, 4), np.uint8), np.zeros(0), "a", None],
+    ids=["float64", "NaN", "grey", "empty", "text", "nothing"],
+)
+def test_what_is_no_picture_is_refused_in_a_line(wrong: Any) -> None:
+    paints = vidtrans.load_model("identity")
+    for use in (paints, lambda x: list(paints.render([x]))):
+        with pytest.raises(UsageError) as error:
+            use(wrong)
+        assert "\n" not in str(error.value)
+
+
+def test_frames_of_a_stream_are_of_one_size() -> None:
+    paints = vidtrans.load_model("identity")
+    with pytest.raises(UsageError, match="frame 1"):
+        list(paints.render([np.zeros((8, 8, 3), np.uint8), np.zeros((8, 9, 3), np.uint8)]))
+    with pytest.raises(UsageError, match="flow_from"):
+        list(paints.render([np.zeros((8, 8, 3), np.uint8)] * 3, flow_from=[np.zeros((8, 8, 3), np.uint8)] * 2))
+    assert list(paints.render([])) == []
+
+
+def test_a_stream_may_stop_early_or_be_dropped() -> None:
+    frames, closed = moving_frames(40, SIZE), []
+
+    def source() -> Iterator[np.ndarray]:
+        try:
+            yield from frames
+        finally:
+            closed.append(True)
+
+    stream = source()
+    made = model().render(stream, temporal="window")
+    next(made)
+    made.close()
+    stream.close()
+    assert closed == [True]
+
+
+def test_threads_share_a_model() -> None:
+    frames, paints = moving_frames(4, SIZE), model()
+    wanted, found = [paints(f) for f in frames], [None] * 4
+
+    def work(number: int) -> None:
+        found[number] = paints(frames[number])
+
+    threads = [Thread(target=work, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert equal(found, wanted)
+
+
+def test_a_model_that_needs_more_than_a_frame_says_so() -> None:
+    make_model("r.safetensors", "next-frame", {"context_frames": 2})
+    with pytest.raises(UsageError, match="render"):
+        vidtrans.load_model("r.safetensors")(moving_frames(1, SIZE)[0])
+    with pytest.raises(ModelError):
+        vidtrans.load_model("nothing-of-this-name")
+
+
+# Filters
+
+
+def test_deflicker_is_that_of_the_command() -> None:
+    frames = [
+        np.clip(f * (1 + 0.1 * (-1) ** i), 0, 255).astype(np.uint8) for i, f in enumerate(moving_frames(16, SIZE))
+    ]
+    write_clip(Path("c.mkv"), frames, codec="ffv1", pix_fmt="bgr0")
+    vidtrans.deflicker("c.mkv", output="made", codec="png")
+    clip, wanted = vidtrans.open_clip("c.mkv"), read_folder("made")
+    assert equal(vidtrans.Deflicker(clip), wanted)
+    assert equal(vidtrans.Deflicker(frames), wanted)
+    assert not equal(wanted, frames)
+    with pytest.raises(UsageError):
+        vidtrans.Deflicker(clip, temporal="none-such")
+
+
+# Key frames
+
+
+def test_paint_is_carried_as_by_the_command() -> None:
+    frames = clip_and_keys()
+    vidtrans.propagate("c.mkv", "keys", "made", minutes=0, codec="png")
+    clip = vidtrans.open_clip("c.mkv")
+    keys = {number: painted(frames[number]) for number in (2, 9)}
+    assert equal(vidtrans.Propagator(clip, keys, minutes=0), read_folder("made"))
+    with pytest.raises(UsageError, match="key frame 12"):
+        vidtrans.Propagator(clip, {12: frames[0]}, minutes=0)
+
+
+# Results
+
+
+def test_a_written_clip_has_the_times_and_the_sound_of_its_source() -> None:
+    frames = moving_frames(12, SIZE)
+    stamps = [n * 512 + 100 * (n % 3) for n in range(12)]
+    write_clip(Path("c.mp4"), frames, pts=stamps, sound=True)
+    source = vidtrans.open_clip("c.mp4")
+    assert vidtrans.write_clip((255 - f.rgb for f in source), "made.mp4", like=source) == 12
+    made = vidtrans.open_clip("made.mp4")
+    assert made.times == source.times
+    packets = [[bytes(p) for p in av.open(name).demux(audio=0)] for name in ("made.mp4", "c.mp4")]
+    assert packets[0] == packets[1] != [b""]
+    assert np.abs(made[4].rgb.astype(int) - (255 - source[4].rgb.astype(int))).mean() < 8
+
+
+def test_a_clip_is_written_at_a_rate_bit_for_bit() -> None:
+    frames = moving_frames(5, SIZE)
+    vidtrans.write_clip((torch.from_numpy(f) for f in frames), "made.mkv", fps="30000/1001", codec="ffv1")
+    clip = vidtrans.open_clip("made.mkv")
+    assert equal((f.rgb for f in clip), frames)
+    assert clip.fps == Fraction(30000, 1001)
+
+
+def test_nothing_is_written_of_what_cannot_be() -> None:
+    exact_clip()
+    clip, frames = vidtrans.open_clip("c.mkv"), moving_frames(12, SIZE)
+    for wrong, options in (
+        ([], {"fps": 25}),
+        ([frames[0], frames[1][:40]], {"fps": 25}),
+        (frames, {}),
+        (frames, {"fps": 0}),
+        (frames[:11], {"like": clip}),
+        ([*frames, frames[0]], {"like": clip}),
+    ):
+        with pytest.raises(UsageError):
+            vidtrans.write_clip(wrong, "made.mp4", **options)
+    assert not list(Path().glob("made*"))
+    vidtrans.write_clip(frames, "made.mp4", like=clip)
+    with pytest.raises(UsageError, match="exists"):
+        vidtrans.write_clip(frames, "made.mp4", like=clip)
+
+
+def test_the_command_line_is_not_imported() -> None:
+    text = (
+        "import sys, vidtrans, numpy as np; vidtrans.load_model('identity')(np.zeros((8, 8, 3), np.uint8));"
+        "print([name for name in ('click', 'rich', 'vidtrans.cli') if name in sys.modules])"
+    )
+    made = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    assert made.stdout.strip() == "[]"

@@ -1,0 +1,77 @@
+"""``vidtrans plugins``: the parts that other packages add."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vidtrans.commands.base import Command
+from vidtrans.core.entry_points import Plugin, installed
+from vidtrans.core.errors import PluginError
+from vidtrans.core.registry import Entry, Registry
+from vidtrans.core.settings import Table
+from vidtrans.session import Context
+
+# The registry of each kind of plug-in.
+_REGISTRIES = {
+    "pairings": Entry("vidtrans.pairing:PAIRINGS", ""),
+    "generators": Entry("vidtrans.networks:GENERATORS", ""),
+    "losses": Entry("vidtrans.training:LOSSES", ""),
+    "training_methods": Entry("vidtrans.training:METHODS", ""),
+    "flow_methods": Entry("vidtrans.flow:FLOWS", ""),
+    "filters": Entry("vidtrans.temporal:FILTERS", ""),
+    "engines": Entry("vidtrans.inference:ENGINES", ""),
+    "executors": Entry("vidtrans.batch.executors:EXECUTORS", ""),
+    "model_formats": Entry("vidtrans.models.formats:FORMATS", ""),
+    "commands": Entry("vidtrans.commands:COMMANDS", ""),
+}
+
+
+@dataclass(frozen=True)
+class Plugins(Command):
+    """List the parts that other packages add, and what is wrong with those that cannot be used.
+
+    A part is found by an entry point of its package, or by VIDTRANS_PLUGINS=module:object while one develops it. All of
+    them are imported to be listed. A command that uses none imports none.
+    """
+
+    def make(self, context: Context) -> Table:
+        """Return a row for each part: package, version, kind, name, summary and state."""
+        return {"plugins": [_row(plugin) for plugin in installed()]}
+
+    def describe(self, table: Table) -> str:
+        """Return a line for each part, with what is wrong with it below."""
+        rows = table["plugins"]
+        if not rows:
+            return "no plug-ins are installed; docs/extend/index.md says how a package offers parts"
+        lines = [f"{row['package']} {row['version']}  {row['kind']}  {row['name']}  {row['summary']}" for row in rows]
+        states = ["" if row["state"] == "ok" else f"\n  {row['state']}" for row in rows]
+        return "\n".join(line.rstrip() + state for line, state in zip(lines, states, strict=True))
+
+
+def _row(plugin: Plugin) -> Table:
+    summary, state = "", "ok"
+    try:
+        entry = _entry(plugin)
+        if entry is None:
+            state = f"ignored: vidtrans has a part '{plugin.name}' of its own, which is used; choose another name"
+        else:
+            summary = entry.summary
+            entry.load()
+    except PluginError as error:
+        state = f"broken: {error.why}"
+    return {
+        "package": plugin.package.name,
+        "version": plugin.package.version,
+        "kind": plugin.group,
+        "name": plugin.name,
+        "summary": summary,
+        "state": state,
+    }
+
+
+def _entry(plugin: Plugin) -> Entry | None:
+    """Return the plug-in's entry, or None if a built-in part has its name. Raises PluginError if it cannot be used."""
+    if plugin.group not in _REGISTRIES or plugin.error:
+        plugin.load()  # raises, as the error says
+    registry: Registry[Entry] = _REGISTRIES[plugin.group].load()
+    return None if plugin.name in registry.builtin else registry[plugin.name]

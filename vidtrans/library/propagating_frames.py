@@ -1,0 +1,102 @@
+"""Painted key frames, carried through a clip, as pictures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from vidtrans.config.recipe import painted_recipe
+from vidtrans.core.errors import UsageError
+from vidtrans.core.events import Report, Stop, silent
+from vidtrans.core.settings import Time
+from vidtrans.library.given_pictures import to_array
+from vidtrans.library.opened_clip import OpenedClip
+from vidtrans.propagation.painting_job import PaintingJob
+from vidtrans.propagation.propagating import painted
+from vidtrans.propagation.requests import PropagateRequest
+from vidtrans.session import Context
+from vidtrans.store.cache import FOLDER
+from vidtrans.video.images.picture import write_picture
+
+
+class Propagator:
+    """A clip painted like a few of its frames: iterate it for the pictures of ``vidtrans propagate``, in order.
+
+    The first pass trains a network on the key frames, unless ``minutes`` is 0; its state is in the cache folder.
+    """
+
+    def __init__(
+        self,
+        clip: OpenedClip,
+        key_frames: Mapping[int, Any] | str | Path,
+        *,
+        minutes: float | None = None,
+        follow: str = "auto",
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
+        device: str = "auto",
+        cache_dir: str | Path = FOLDER,
+        report: Report = silent,
+        stop: Stop | None = None,
+    ) -> None:
+        """Make a painter of a clip.
+
+        Args:
+            clip: what ``open_clip`` returns, or a part of it.
+            key_frames: the painted pictures by the number of their frame in ``clip``; or a folder of them, as for
+                ``vidtrans propagate``.
+            minutes: of training; 0: none, by motion alone; None: the recipe's steps.
+            follow: 'motion', 'look' or 'auto'.
+            settings: as in a preset: ``{"training": {"steps": 500}}``.
+            device: 'auto', 'cuda', 'cuda:N', 'mps' or 'cpu'.
+            cache_dir: the folder of intermediate results.
+            report: called with progress and notes.
+            stop: a request to stop, which raises ``Interrupted``.
+
+        Raises:
+            UsageError: A key frame is no picture or not in the clip, or options conflict.
+        """
+        self._clip, self._key_frames = clip, key_frames
+        if not isinstance(key_frames, str | Path):
+            for number, picture in key_frames.items():
+                if not 0 <= number < len(clip):
+                    why = f"the clip has {len(clip)} frames"
+                    raise UsageError(f"key frame {number}", why, "give numbers counted from 0")
+                to_array(picture, f"key frame {number}")
+        self._recipe = painted_recipe(None, settings or {})
+        self._minutes, self._follow = minutes, follow
+        self._context = Context(cache_dir=Path(cache_dir), device=device, report=report, stop=stop or Stop())
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        with ExitStack() as stack:
+            folder = self._key_frames
+            if not isinstance(folder, str | Path):
+                folder = self._written(Path(stack.enter_context(TemporaryDirectory(prefix="vidtrans-"))), folder)
+            numbers = self._clip.frames
+            is_part = len(numbers) < self._clip.clip.index.num_frames
+            start, end = (Time(frame=numbers.start), Time(frame=numbers.stop)) if is_part else (None, None)
+            request = PropagateRequest(
+                self._clip.path,
+                Path(folder),
+                self._recipe,
+                minutes=self._minutes,
+                follow=self._follow,
+                start=start,
+                end=end,
+            )
+            job = stack.enter_context(closing(PaintingJob(request, self._context, time.monotonic())))
+            job.check()
+            job.maps.find()
+            with closing(painted(job).pictures()) as pictures:
+                yield from (picture for _, picture in pictures)
+
+    def _written(self, folder: Path, key_frames: Mapping[int, Any]) -> Path:
+        """Write the key frames as files, named by their numbers in the whole clip; return their folder."""
+        for number, picture in key_frames.items():
+            write_picture(folder / f"{self._clip.frames[number]:06d}.png", to_array(picture))
+        return folder
