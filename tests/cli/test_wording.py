@@ -80,6 +80,19 @@ def test_a_second_column_goes_on_where_it_began_and_what_follows_a_command_below
     ]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (("dream", "clip.mp4"), "dream: --model is missing — give --model MODEL: "),
+        (("propagate", "clip.mp4"), "propagate: --keyframes is missing — give --keyframes "),
+    ],
+)
+def test_an_option_that_is_missing_is_explained(arguments: tuple[str, ...], what: str, capsys: Capsys) -> None:
+    line = refuse(capsys, 2, *arguments)
+    assert what in line
+    assert len(line.partition(what)[2].split()) >= 5
+
+
 def test_a_version_or_a_command_in_a_sentence_does_not_keep_it_from_breaking(monkeypatch: pytest.MonkeyPatch) -> None:
     made = screen(monkeypatch)
     _log("ok    python  3.11.7, vidtrans 0.1.0, Linux x86_64")

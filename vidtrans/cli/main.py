@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import sys
 import traceback
 from contextlib import suppress
@@ -114,11 +115,20 @@ def run(arguments: list[str]) -> int:
         return described[1]
 
 
+def _missing_option(error: click.UsageError) -> str:
+    """Return the message for an option that has to be given, with what it is for; '' for other errors."""
+    if not isinstance(error, click.MissingParameter) or not isinstance(error.param, click.Option) or not error.ctx:
+        return ""
+    flag, metavar = max(error.param.opts, key=len), error.param.make_metavar(error.ctx)
+    purpose = re.split(r"[.;] ", error.param.help or "")[0].rstrip(".")  # its first sentence
+    return shorten(f"{error.ctx.info_name}: {flag} is missing — give {flag} {metavar}: {purpose}")
+
+
 def _describe(error: BaseException) -> tuple[str, int] | None:
     """Return the message and the exit status of an error; None for a bug."""
     if isinstance(error, click.UsageError):
         where = f" (see '{error.ctx.command_path} --help')" if error.ctx else ""
-        return shorten(error.format_message()) + where, 2
+        return (_missing_option(error) or shorten(error.format_message())) + where, 2
     if isinstance(error, click.Abort | KeyboardInterrupt):
         return "stopped", 130
     if isinstance(error, click.ClickException):
