@@ -201,6 +201,7 @@ def test_a_rate_is_no_power_of_ten() -> None:
 
 # What a command needs to go beyond its options; a dry run where there is one.
 NEEDED: dict[str, list[str]] = {
+    "plugins": [],
     "make-dataset": ["CLIP", "-o", "made.dataset", "--dry-run"],
     "train": ["DATASET", "-o", "made.safetensors", "--dry-run"],
     "stylize": ["CLIP", "--model", "identity", "-o", "made.mp4", "--dry-run"],
