@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -12,9 +13,15 @@ from pathlib import Path
 import click
 import pytest
 from page_commands import ROOT, commands_of, pages
+from page_runner import run_page
 
 from vidtrans.cli.click_commands import click_command, command_of
 from vidtrans.core.errors import MediaError
+
+# Those of these pages run in every run of the tests; with EVERY_PAGE=1 (nox -s docs) those of all.
+THREE = ("tutorials/first-look.md", "guides/directing.md", "guides/keyframes.md")
+EVERY = os.environ.get("EVERY_PAGE") == "1"
+RUN = [page for page in pages() if EVERY or page.relative_to(ROOT / "docs").as_posix() in THREE]
 
 
 def parse(words: list[str]) -> object:
@@ -37,3 +44,9 @@ def test_every_command_of_a_page_is_one(page: Path, tmp_path: Path, monkeypatch:
     shutil.copy(ROOT / "presets/edges.toml", "mine.toml")  # a page writes it
     typed = [words[1:] for words in commands_of(page.read_text(encoding="utf-8")) if words[0] == "vidtrans"]
     assert [words for words in typed if parse(words) is None] == []
+
+
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.relative_to(ROOT / "docs").as_posix())
+def test_the_commands_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_page(page.read_text(encoding="utf-8")) == []

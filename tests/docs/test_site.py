@@ -98,12 +98,13 @@ def test_every_page_has_a_way_on(site: Path) -> None:
     assert ends == []
 
 
-def test_every_guide_is_short() -> None:
+def test_every_guide_is_short_and_has_a_picture() -> None:
     guides = sorted((ROOT / "docs/guides").rglob("*.md"))
     assert len(guides) > 30
     texts = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in guides}
     prose = {name: re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE) for name, text in texts.items()}
     assert {name: n for name, text in prose.items() if (n := len(text.split())) > MOST_WORDS} == {}
+    assert [name for name, text in prose.items() if "![" not in text] == []
 
 
 def test_comments_stand_above_the_commands() -> None:
