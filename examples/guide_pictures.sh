@@ -1,5 +1,6 @@
 #!/bin/sh
 # The pictures of the site's guides that commands draw from what ships: run it in an empty folder, with the path of a checkout.
+# batch-report.jpg and self-test.jpg are pictures of the report in renders/ and of what "vidtrans doctor" prints, in a browser.
 # Some minutes on two CPU cores. The last line writes them to docs/images/guides as small JPEG files.
 #
 #   sh ../vidtrans/examples/guide_pictures.sh ../vidtrans
@@ -42,7 +43,7 @@ vidtrans compare flower.mp4 full.mp4 draft.mp4 --label source --label "every fra
 vidtrans compare flower.mp4 full.mp4 --input flower --label "RGB in" --label "RGB out" -o export.png
 
 # a face that is kept: a matte, black where it is
-python -c "from PIL import Image, ImageDraw as D; m = Image.new('L', Image.open('astronaut.jpg').size, 255); D.Draw(m).ellipse((150, 40, 300, 230), fill=0); m.save('matte.png')"
+python -c "from PIL import Image, ImageDraw as D, ImageFilter as F; m = Image.new('L', Image.open('astronaut.jpg').size, 255); D.Draw(m).ellipse((88, 6, 172, 118), fill=0); m = m.filter(F.GaussianBlur(5)); m.save('matte.png')"
 vidtrans stylize astronaut.jpg --look watercolour -o whole.png
 vidtrans stylize astronaut.jpg --look watercolour --mask matte.png -o kept.png
 python "$root/examples/small_pictures.py" --beside looks-faces.png astronaut.jpg whole.png kept.png

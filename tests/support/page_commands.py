@@ -11,8 +11,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def shell_lines(text: str) -> list[str]:
     """Return the lines of a page's shell blocks, without comments; a line that goes on with a backslash is one."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    blocks = re.findall(r"^( *)```sh\n(.*?)^\1```", text, re.DOTALL | re.MULTILINE)  # set in, within lists
+    lines = "".join(block for _, block in blocks).replace("\\\n", " ").splitlines()
     return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
