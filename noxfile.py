@@ -133,6 +133,14 @@ def environment(session: nox.Session) -> None:
     install(session, "pytest-random-order>=1.1")
 
 
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Run the commands of every page of the site at a small size, and look at the site in Chromium."""
+    install(session)
+    paths = ["tests/docs/test_page_commands.py", "tests/docs/test_site.py"]
+    run_tests(session, paths=paths, env={"EVERY_PAGE": "1", "REQUIRE_CHROMIUM": "1"})
+
+
 def limit_isa(session: nox.Session) -> None:
     """Run the tests with the instruction set that the session is named after as the newest that torch uses."""
     needed, onednn, aten = ISAS[session.name.removeprefix("isa-")]

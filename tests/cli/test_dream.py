@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import wave
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +15,7 @@ import pytest
 from chain import refuse, said, said_json
 from clips import decode, moving_frames, pictures_of, sound_packets, times, write_clip, write_folder
 from dreams import POSITIONS, jumps, make_dreamer, toy, toys
+from page_commands import commands_of
 
 import vidtrans as api
 from vidtrans.cli.click_commands import click_command, command_of
@@ -382,12 +382,6 @@ def test_an_error_while_encoding_is_told_where_it_belongs(
     monkeypatch.setattr(DreamJob, "_segment", lambda job, path: path.touch() or Full())
     assert "free some space" in said(capsys, 1, "dream", seed, "--model", dreamer, "--frames", 90)
     assert not Path("seed.two.dream.mp4").exists()
-
-
-def commands_of(page: str) -> list[list[str]]:
-    """What is to be typed: the lines of a page that are set in, with what they go on with."""
-    lines = page.replace("\\\n", " ").splitlines()
-    return [shlex.split(line, comments=True) for line in lines if line.startswith("    ")]
 
 
 def test_every_command_on_the_page_is_one() -> None:

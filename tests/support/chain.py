@@ -102,7 +102,7 @@ def refuse(capsys: pytest.CaptureFixture[str], status: int, *arguments: object, 
     """Run in this process; the command must fail in one line and change no file, with ``--dry-run`` just so."""
     before, words = snapshot(Path()), [str(a) for a in arguments]
     line = _refuse(capsys, status, words)
-    if dry_run and "--dry-run" not in words and "--dry-run" in _options_of(words[0]):
+    if dry_run and "--dry-run" not in words and "--dry-run" in options_of(words[0]):
         assert _refuse(capsys, status, [words[0], "--dry-run", *words[1:]]) == line
     assert snapshot(Path()) == before
     return line
@@ -130,10 +130,10 @@ def foreign_options(text: str, words: Sequence[str]) -> set[str]:
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)) - {word.partition("=")[0] for word in words}
     others = [name for name in COMMANDS if re.search(rf"(vidtrans |'){name}(?![\w-])|\b{name} --", text)]
     own = [name for name in COMMANDS if " ".join([*words, ""]).startswith(f"{name} ")]
-    return named.difference(*(_options_of(name) for name in (*own, *others)))
+    return named.difference(*(options_of(name) for name in (*own, *others)))
 
 
-def _options_of(command: str) -> set[str]:
+def options_of(command: str) -> set[str]:
     """Return the flags of a command; none of a group, or where there is none of this name."""
     found: click.Command | None = cli
     for word in command.split():

@@ -19,7 +19,7 @@ ANIMATED = {
     "blend_amount": (0.0, 1.0),
 }
 NO_MOVE = {"zoom": 1.0, "rotate": 0.0, "pan_x": 0.0, "pan_y": 0.0, "hue": 0.0}  # a camera that does nothing
-# Measured: best of four for models that drift, and no loss for others: docs/guides/dreaming.md.
+# Measured: best of four for models that drift, and no loss for others: docs/guides/dreaming/drift.md.
 DRIFT_CORRECTION = 0.5
 
 

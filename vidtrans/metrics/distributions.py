@@ -1,7 +1,7 @@
 """Distances between unpaired sets of pictures, in which no picture has a counterpart.
 
 Pictures are (H, W, 3) uint8. Distances are of patches, single local features of a network, so that content
-counts less than style. ``docs/guides/unpaired.md`` explains what these scores cannot show.
+counts less than style. ``docs/guides/unpaired/scores.md`` explains what these scores cannot show.
 """
 
 from __future__ import annotations

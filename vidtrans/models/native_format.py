@@ -3,7 +3,7 @@
 Its one metadata key, ``vidtrans``, is canonical JSON (with several keys the bytes would differ from run to
 run): format, architecture and settings, pairing and settings, size, normalisation, training record, card, the
 weights' digest. The network that makes the model's input may be embedded: its weights under a prefix, its record inside
-of the record. Without times and paths, the same training gives the same bytes (limits: docs/guides/training.md).
+of the record. Without times and paths, the same training gives the same bytes (limits: docs/guides/training/gpus.md).
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ NO_FIXED_ORDER = {
     "UpsampleBicubic2DBackward0",
     "UpsampleBilinear2DBackward0",
 }
-# The generators that have such steps all the same; docs/guides/training.md says so.
+# The generators that have such steps all the same; docs/guides/training/gpus.md says so.
 NOT_REPEATABLE = {"warp-mix": {"GridSampler2DBackward0"}}
 
 

@@ -1,0 +1,184 @@
+"""The files that the pages take for granted (clip.mp4, painting.jpg, look.safetensors …), at a small size."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import wave
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx_graphs
+from chain import TINY
+from clips import moving_frames, write_clip, write_folder
+from dreams import make_dreamer
+from made_models import make_coded_model, make_grade, make_model
+
+import vidtrans
+from vidtrans.video.images.picture import write_picture
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _names(text: str) -> list[str]:
+    return re.findall(r"\S+", text)
+
+
+RATE, COUNT, SIZE = 4, 36, (64, 48)  # nine seconds in few frames: pages name times
+# Clips, pictures, folders of pictures, models and datasets, by name.
+CLIPS = _names(
+    "clip look film river plain painted drawn filmed day dusk night noon dancer processed raw half clip.look"
+)
+CLIPS += _names("other flower tide graded lapse dream clip.painted")
+MOVS = ("ungraded", "long", "more/one", "film/one")
+PICTURES = _names("painting.jpg poster.png storm.jpg a.jpg b.jpg ink.png oil.jpg still.png still.jpg face.jpg")
+PICTURES += _names("drawing.png wave.jpg muse.jpg before.png after.jpg")
+FOLDERS = _names("photos frames paintings beauty stills/before stills/after facades/A facades/B")
+MODELS = _names("look lines painting cats edges2cats facades hed-look pairs")
+DREAMERS = ("river", "fire", "flood")
+DATASETS = ("look", "dancer", "photos")
+OTHERS = {"night": 1, "dusk": 2, "noon": 1, "paintings": 1, "one": 2}  # how their colours are turned
+
+
+def make_props(text: str) -> None:
+    """Make the files that a page's text names, in the current folder, with ``vidtrans.toml`` for small trainings."""
+    for name, make in _makers().items():
+        used = re.search(rf"(?<![\w./-]){re.escape(name)}", text)
+        written = (name == "clip.keyframes" and "keyframes clip.mp4" in text) or f"cp vidtrans/assets/{name}" in text
+        if used and not written and not text[: used.start()].endswith("-o "):
+            Path(name.rstrip("/")).parent.mkdir(parents=True, exist_ok=True)
+            make(Path(name.rstrip("/")))
+    tables = {name: TINY[name] for name in ("training", "rendering")}
+    lines = [f"[{table}]\n" + "".join(f"{k} = {_toml(v)}\n" for k, v in keys.items()) for table, keys in tables.items()]
+    Path("vidtrans.toml").write_text("\n".join(lines), encoding="utf-8")
+
+
+def _toml(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value).replace("'", '"')
+
+
+def _makers() -> dict[str, Callable[[Path], object]]:
+    made: dict[str, Callable[[Path], object]] = {}
+    made |= {f"{name}.mp4": _clip for name in CLIPS}
+    made |= {f"{name.split('/')[0]}/" if "/" in name else f"{name}.mov": _mov(name) for name in MOVS}
+    made |= dict.fromkeys(PICTURES, _picture)
+    made |= {f"{name.split('/')[0]}/": _folders for name in FOLDERS}
+    made |= {f"{name}/": _clips for name in ("clips", "park", "renders", "day1")}
+    made |= {f"--model {name}": _model(name) for name in MODELS}
+    made |= {f"--from {name}": _model(name) for name in MODELS}
+    made |= {f"--input {name}": _model(name) for name in MODELS}
+    made |= {f"--model {name}": _dreamer(name) for name in DREAMERS}
+    made |= {f"{name}.dataset": _dataset for name in DATASETS}
+    made |= {"--model street": lambda _: make_coded_model("street.safetensors")}
+    made |= {f"{name}.cube": lambda path: make_grade(str(path)) for name in ("warm", "grade")}
+    made |= {f"{name}.onnx": _onnx for name in ("candy", "hed")}
+    made |= dict.fromkeys(("faces.mp4", "matte.mp4"), _matte)
+    made |= {name: _keys(name) for name in ("keys", "clip.keyframes")} | {"--keyframes painted": _painted}
+    made |= {"fixes": _fixes, "night.toml": _list, "song.wav": _sound}
+    made |= {"shots.txt": lambda path: path.write_text("0\n20\n"), "mine.toml": _preset, "bad.mp4": _damaged}
+    return made | {"after.grade": lambda _: vidtrans.grade("before.png", "after.jpg")}
+
+
+def _scenes(count: int = COUNT) -> list[np.ndarray]:
+    return moving_frames(count, SIZE, shots=(0, 20) if count == COUNT else (0,))
+
+
+def _seen(name: str) -> list[np.ndarray]:
+    """Frames that are others where two clips must differ."""
+    return [np.roll(frame, OTHERS.get(name, 0), 2)[:: -1 if name in OTHERS else 1] for frame in _scenes()]
+
+
+def _clip(path: Path) -> object:
+    return write_clip(path, _seen(path.stem), rate=RATE, sound=True)
+
+
+def _mov(name: str) -> Callable[[Path], object]:
+    def make(_: Path) -> object:
+        path = Path(f"{name}.mov")
+        path.parent.mkdir(exist_ok=True)
+        return _clip(path)
+
+    return make
+
+
+def _clips(folder: Path) -> object:
+    folder.mkdir(exist_ok=True)
+    return [
+        _clip(folder / name) for name in (("A001.mp4", "A002.mp4") if folder.name == "day1" else ("a.mp4", "b.mp4"))
+    ]
+
+
+def _picture(path: Path) -> object:
+    frames = moving_frames(40, (160, 120))
+    return write_picture(path.with_suffix(".png"), frames[len(path.stem)]) if path.suffix == ".png" else _jpeg(path)
+
+
+def _jpeg(path: Path) -> object:
+    import cv2
+
+    return cv2.imwrite(str(path), moving_frames(40, (160, 120))[len(path.stem)])
+
+
+def _folders(folder: Path) -> object:
+    inner = [Path(name) for name in FOLDERS if name.split("/")[0] == folder.name]
+    return [write_folder(path, _seen(path.name)) for path in inner]
+
+
+def _model(name: str) -> Callable[[Path], object]:
+    return lambda _: make_model(f"{name}.safetensors", "edges")
+
+
+def _dreamer(name: str) -> Callable[[Path], object]:
+    return lambda _: make_dreamer(Path(f"{name}.safetensors"))
+
+
+def _dataset(folder: Path) -> object:
+    clip = write_clip(Path(f"{folder.stem}-source.mp4"), _scenes(), rate=RATE)
+    return vidtrans.make_dataset([clip], folder, settings={"dataset": TINY["dataset"]})
+
+
+def _onnx(path: Path) -> object:
+    return onnx_graphs.save(path, onnx_graphs.painter((0, 1), (0, 1)))
+
+
+def _matte(path: Path) -> object:
+    frame = np.zeros((*SIZE[::-1], 3), np.uint8)
+    frame[10:30, 10:40] = 255
+    return write_clip(path, [frame] * COUNT, rate=RATE)
+
+
+def _keys(folder: str) -> Callable[[Path], object]:
+    return lambda _: write_folder(Path(folder), [_scenes()[n] for n in (6, 28)], ["000006.png", "000028.png"])
+
+
+def _painted(_: Path) -> object:
+    return [_keys(f"painted/{name}")(Path()) for name in ("A001", "A002")]
+
+
+def _fixes(folder: Path) -> object:
+    """A frame of the result (of key frames that nobody painted: the clip's own), painted over."""
+    frame = _scenes()[20].copy()
+    frame[10:20, 10:24] = (250, 240, 30)
+    return write_folder(folder, [frame], ["20.png"])
+
+
+def _list(path: Path) -> object:
+    _model("look")(path), _clips(Path("clips"))
+    return path.write_text('model = "look"\n[[clips]]\nsource = "clips/*.mp4"\nrendering.strength = 0.8\n')
+
+
+def _sound(path: Path) -> object:
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 22_050, 0, "NONE", ""))
+        file.writeframes((8000 * np.sin(np.arange(22_050 * 9) / 8)).astype("<i2").tobytes())
+    return path
+
+
+def _preset(path: Path) -> object:
+    return shutil.copy(ROOT / "presets/edges.toml", path)
+
+
+def _damaged(path: Path) -> object:
+    whole = _clip(path) and path.read_bytes()
+    return path.write_bytes(whole[: len(whole) // 2] + bytes(64) + whole[len(whole) // 2 + 64 :])
