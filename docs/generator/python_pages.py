@@ -33,10 +33,10 @@ def python_page() -> str:
 
 def _frames_section() -> str:
     """Return the section on the classes and functions that take and give frames."""
-    text = f"\n# Frames\n\n{FRAMES}\n"
+    text = f"\n## Frames\n\n{FRAMES}\n"
     for name in sorted(vidtrans.LIBRARY, key=str.casefold):
         thing = getattr(vidtrans, name)
-        text += f"\n## {name}\n\n{_docstring(thing)}\n"
+        text += f"\n### {name}\n\n{_docstring(thing)}\n"
         if not inspect.isclass(thing):
             continue
         for member, value in vars(thing).items():
@@ -44,7 +44,7 @@ def _frames_section() -> str:
                 found = value.fget if isinstance(value, property) else value
                 if inspect.isfunction(found) and found.__doc__ and "Not for users" not in found.__doc__:
                     shown = name if member == "__init__" else f"{name}.{member}"
-                    text += f"\n### {shown}\n\n{_docstring(found)}\n"
+                    text += f"\n#### {shown}\n\n{_docstring(found)}\n"
     return text
 
 
