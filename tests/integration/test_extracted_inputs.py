@@ -117,7 +117,7 @@ def test_a_dataset_that_was_stopped_goes_on_without_extracting_anew(
 
     common: Any = {"pairing": "model", "settings": settings, "device": "cpu"}
     api.make_dataset(clip, "clean", cache_dir=Path("clean-cache"), **common)
-    stopped(api.make_dataset, "frames", 60, clip, "made", **common)
+    stopped(api.make_dataset, "reading frames", 60, clip, "made", **common)
     monkeypatch.setattr(FrameExtractor, "pictures", counted)
     api.make_dataset(clip, "made", **common)
     assert seen == list(range(50, 70))  # a chunk of 50 was whole

@@ -98,7 +98,7 @@ def test_it_tells_of_every_step_and_from_where_it_goes_on(tmp_path: Path) -> Non
     train(run, heard.append, Stop())
     told = [e for e in heard if isinstance(e, Progress)]
     assert [(e.task, e.done, e.total, e.unit) for e in told] == [("training", n, 3, "steps") for n in (1, 2, 3)]
-    assert told[0].detail == f"G 0.00  L1 {run.rows[0][1]:.3f}  D 0.00  held out 21.3 dB"
+    assert (told[0].detail, told[0].figures) == ("held out 21.3 dB", f"G 0.00  L1 {run.rows[0][1]:.3f}  D 0.00")
     assert not [e for e in heard if isinstance(e, Note)]
     train(replace(run, history=[3, 4]), heard.append, Stop())
     assert [e.text for e in heard if isinstance(e, Note)] == ["continuing from step 3 of 4"]
