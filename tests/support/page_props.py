@@ -122,7 +122,7 @@ def _jpeg(path: Path) -> object:
 
 def _folders(folder: Path) -> object:
     inner = [Path(name) for name in FOLDERS if name.split("/")[0] == folder.name]
-    return [write_folder(path, _seen(path.name)) for path in inner]
+    return [write_folder(path, _seen(path.name), [f"{i:05d}.png" for i in range(COUNT)]) for path in inner]
 
 
 def _model(name: str) -> Callable[[Path], object]:

@@ -28,7 +28,7 @@ NOT_RUN = {
     r"--engine openvino": "it needs OpenVINO",
     r"--self-test|^bench": "it measures for minutes; tests/unit/doctor and tests/cli/test_bench.py have its parts",
     r"^batch report|--start 102": "it needs longer clips, or a batch of the last hours; tests/cli has both",
-    r"--morph|^model export both|\$model": "models of one training run, or of an earlier page",
+    r"--morph|^model export both|\$model|--from look": "models of one training run, or of an earlier page",
     r"--pairing (labels|stack)|--model (street -o other|shot )|guides.dataset": "its maps and passes are of a program",
     r"^model import|--model (cats|styles|mine)\b|^model export cats": "files of other tools: tests/unit/interop",
     r"--preset (pix2pix|hd|many-looks|matched)\b": "its networks or pictures are large",
