@@ -134,7 +134,7 @@ def _dreamer(name: str) -> Callable[[Path], object]:
 
 
 def _dataset(folder: Path) -> object:
-    clip = write_clip(Path(f"{folder.stem}-source.mp4"), _scenes(), rate=RATE)
+    clip = write_clip(Path(f"{folder.stem}-source.mp4"), moving_frames(COUNT, SIZE), rate=RATE)
     return vidtrans.make_dataset([clip], folder, settings={"dataset": TINY["dataset"]})
 
 

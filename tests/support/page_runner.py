@@ -31,8 +31,7 @@ NOT_RUN = {
     r"--morph|^model export both|\$model|--from look": "models of one training run, or of an earlier page",
     r"--pairing (labels|stack)|--model (street -o other|shot )|guides.dataset": "its maps and passes are of a program",
     r"^model import|--model (cats|styles|mine)\b|^model export cats": "files of other tools: tests/unit/interop",
-    r"--preset (pix2pix|hd|many-looks|matched)\b": "its networks or pictures are large",
-    r"(fine|coarse|facades|street|drawn).dataset|--model (street|facades)": "its dataset is of such a preset",
+    r"--preset (hd|pix2pix)\b|(fine|coarse|facades).dataset|--model facades": "its network or its pictures are large",
 }
 
 
