@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from vidtrans.config.recipe import Recipe, render_recipe
+from vidtrans.config.recipe import Recipe, overlaid, render_recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Report, Stop, silent
 from vidtrans.core.settings import Time
@@ -89,7 +89,7 @@ class FrameModel:
         Raises:
             UsageError: Frames are no pictures or differ, or a setting does not fit.
         """
-        merged = _merged(self._settings, settings or {}, {"temporal": {"name": temporal}} if temporal else {})
+        merged = overlaid(self._settings, settings or {}, {"temporal": {"name": temporal}} if temporal else {})
         if isinstance(frames, OpenedClip) and flow_from is None:
             return self._of_clip(frames, merged, stop or Stop())
         return self._of_stream(frames, flow_from, merged, stop or Stop())
@@ -100,12 +100,8 @@ class FrameModel:
         span = [Time(frame=number) for number in (clip.frames.start, clip.frames.stop)]
         is_whole = clip.frames == range(clip.clip.index.num_frames)
         start, end = (None, None) if is_whole else span
-        recipe = self._recipe(settings)
-        if self._model.is_identity and "name" in settings.get("temporal", {}):
-            recipe = recipe.under({"rendering": {"size": "source"}})
-        request = StylizeRequest(clip.path, self._names, None, recipe, start, end)
-        context = self.context
-        job = RequestedRender(request, context, time.monotonic()).job(clip.clip)
+        request = StylizeRequest(clip.path, self._names, None, self._recipe(settings), start, end)
+        job = RequestedRender(request, self.context, time.monotonic()).job(clip.clip)
         for _, picture in job.pictures():
             stop.check()
             yield picture
@@ -180,11 +176,3 @@ def load_model(
     names = (name,) if isinstance(name, str | Path) else tuple(name)
     context = Context(cache_dir=Path(cache_dir), device=device, report=report)
     return FrameModel(tuple(str(one) for one in names), settings or {}, context)
-
-
-def _merged(*tables: Tables) -> dict[str, dict[str, Any]]:
-    merged = dict[str, dict[str, Any]]()
-    for one in tables:
-        for name, table in one.items():
-            merged[name] = merged.get(name, {}) | dict(table)
-    return merged
