@@ -26,10 +26,17 @@ from typing import Any
 # What is public beside the commands: its module, and its name there.
 LIBRARY = {
     "ClipFrame": "vidtrans.library.given_pictures:ClipFrame",
+    "ClipScores": "vidtrans.commands.results:ClipScores",
+    "CommandResult": "vidtrans.commands.results:CommandResult",
     "Deflicker": "vidtrans.library.deflickering:DeflickeredFrames",
     "FrameModel": "vidtrans.library.frame_model:FrameModel",
+    "MadeDataset": "vidtrans.commands.results:MadeDataset",
+    "MadePicture": "vidtrans.commands.results:MadePicture",
     "OpenedClip": "vidtrans.library.opened_clip:OpenedClip",
+    "ProbedClip": "vidtrans.commands.results:ProbedClip",
     "Propagator": "vidtrans.library.propagating_frames:Propagator",
+    "RenderedClip": "vidtrans.commands.results:RenderedClip",
+    "TrainedModel": "vidtrans.commands.results:TrainedModel",
     "load_model": "vidtrans.library.frame_model:load_model",
     "open_clip": "vidtrans.library.opened_clip:open_clip",
     "write_clip": "vidtrans.library.clip_writing:write_clip",
@@ -46,7 +53,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401  (a function or a class)
 
     known = FUNCTIONS if name in FUNCTIONS or name.startswith("_") else function_names(COMMANDS.working())
     if name in known:
-        from vidtrans.commands.base import function_of
+        from vidtrans.commands.python_functions import function_of
 
         return function_of(COMMANDS.load(known[name]), name)
     raise AttributeError(f"module 'vidtrans' has no attribute '{name}'")

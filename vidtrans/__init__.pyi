@@ -5,7 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans.core.events import Report, Stop
-from vidtrans.core.settings import Table, Time
+from vidtrans.core.settings import Time
+from vidtrans.commands.results import ClipScores as ClipScores
+from vidtrans.commands.results import CommandResult as CommandResult
+from vidtrans.commands.results import MadeDataset as MadeDataset
+from vidtrans.commands.results import MadePicture as MadePicture
+from vidtrans.commands.results import ProbedClip as ProbedClip
+from vidtrans.commands.results import RenderedClip as RenderedClip
+from vidtrans.commands.results import TrainedModel as TrainedModel
 from vidtrans.library.clip_writing import write_clip as write_clip
 from vidtrans.library.deflickering import DeflickeredFrames as DeflickeredFrames
 from vidtrans.library.frame_model import FrameModel as FrameModel
@@ -28,9 +35,9 @@ def batch_report(
     cache_dir: Path | str = ...,
     overwrite: bool = ...,
     dry_run: bool = ...,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> CommandResult:
     """Write a page on the renders of a batch: each host's chunks over time, the slowest ones, and failures.
 
     If FOLDER holds the summary of a batch, the page covers the clips of that batch; otherwise all renders with this
@@ -44,9 +51,9 @@ def bench(
     *,
     device: str = ...,
     dry_run: bool = ...,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> CommandResult:
     """Measure the frames a second of each step of a render, the slowest step, and the engine that auto takes.
 
     It measures on a clip of its own, and leaves nothing behind but what compile and openvino keep for the next time."""
@@ -55,18 +62,18 @@ def check_installation(
     self_test: bool = ...,
     *,
     device: str = ...,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> CommandResult:
     """Look at device, codecs, libraries and disk, and say what to do about what is wrong."""
 
 def clean_cache(
     stage: Sequence[str] | str = ...,
     *,
     cache_dir: Path | str = ...,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> CommandResult:
     """Delete entries of the cache. Results, datasets and models stay, as do entries that a run is using."""
 
 def compare(
@@ -84,9 +91,9 @@ def compare(
     overwrite: bool = ...,
     dry_run: bool = ...,
     allow_damaged: bool = ...,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> MadePicture:
     """Put clips side by side under their names, frame by frame at the same times, with A's timing and sound."""
 
 def deflicker(
@@ -119,9 +126,9 @@ def deflicker(
     cache_limit_gb: float = ...,
     preset: str | None = ...,
     settings: Mapping[str, Mapping[str, Any]] | None = ...,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> RenderedClip:
     """Take the flicker out of PROCESSED: what a style network, a colouriser, a diffusion model made of a video.
 
     Both may be videos, folders of pictures, or numbered pictures (frames/%05d.png). Pictures are matched with the
@@ -139,9 +146,9 @@ def demo(
     overwrite: bool = ...,
     dry_run: bool = ...,
     cache_limit_gb: float = ...,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> CommandResult:
     """See a result: a flower is learned and painted again, from nothing but its lines. Needs no file of yours."""
 
 def dream(
@@ -180,9 +187,9 @@ def dream(
     cache_limit_gb: float = ...,
     preset: str | None = ...,
     settings: Mapping[str, Mapping[str, Any]] | None = ...,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> RenderedClip:
     """Generate frames from SEED, a video, a picture or the word noise, with a model that predicts the next one.
 
     Run the same command again to resume a stopped dream. More --frames, with --overwrite, continue from what is there."""
@@ -208,9 +215,9 @@ def evaluate(
     dry_run: bool = ...,
     allow_damaged: bool = ...,
     cache_limit_gb: float = ...,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> ClipScores:
     """Measure the flicker, the sharpness and the fidelity of a render, and name its worst moments."""
 
 def export_model(
@@ -224,9 +231,9 @@ def export_model(
     cache_dir: Path | str = ...,
     overwrite: bool = ...,
     dry_run: bool = ...,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> CommandResult:
     """Write MODEL as a file for other programs, for pictures of any size.
 
     Before the file gets its name it is run on pictures of three sizes and compared with the model."""
@@ -244,9 +251,9 @@ def fix(
     dry_run: bool = ...,
     allow_damaged: bool = ...,
     cache_limit_gb: float = ...,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> RenderedClip:
     """Carry corrections through a clip: paint over frames of RENDER, a result of 'propagate' or 'stylize'.
 
     The corrections are found by comparing the painted frames with RENDER; everything else stays as it is. To undo a
@@ -264,9 +271,9 @@ def grade(
     overwrite: bool = ...,
     dry_run: bool = ...,
     allow_damaged: bool = ...,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> CommandResult:
     """Learn a colour grade from pictures or clips BEFORE and AFTER it.
 
     Each may be a picture, a folder of pictures, or a clip. Pictures are paired by their number, else by time; sizes,
@@ -294,9 +301,9 @@ def import_model(
     allow_damaged: bool = ...,
     preset: str | None = ...,
     settings: Mapping[str, Mapping[str, Any]] | None = ...,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> CommandResult:
     """Make a model file of another tool's model.
 
     FILE is a checkpoint of pix2pix, CycleGAN, CUT, pix2pixHD and others ('vidtrans model formats' lists them), or the
@@ -315,9 +322,9 @@ def keyframes(
     overwrite: bool = ...,
     dry_run: bool = ...,
     allow_damaged: bool = ...,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> MadePicture:
     """Choose the frames of a clip that are best painted, and write them as pictures.
 
     Each choice is scored on the clip itself: by how well the other frames can be reconstructed from the chosen ones
@@ -326,23 +333,23 @@ def keyframes(
 def list_cache(
     *,
     cache_dir: Path | str = ...,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> CommandResult:
     """List the number and size of the entries of the cache, by stage."""
 
 def list_models(
     *,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> CommandResult:
     """List the models and looks that need no path, only a name: models for --model, looks that ship for --look."""
 
 def list_plugins(
     *,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> CommandResult:
     """List the parts that other packages add, and what is wrong with those that cannot be used.
 
     A part is found by an entry point of its package, or by VIDTRANS_PLUGINS=module:object while one develops it. All of
@@ -350,9 +357,9 @@ def list_plugins(
 
 def list_presets(
     *,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> CommandResult:
     """List the presets that ship: what each is for, and what training with it costs."""
 
 def look(
@@ -375,9 +382,9 @@ def look(
     cache_limit_gb: float = ...,
     preset: str | None = ...,
     settings: Mapping[str, Mapping[str, Any]] | None = ...,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> TrainedModel:
     """Teach a model the style of one or more PICTURES, such as a painting and its strokes, to render films in it.
 
     Of a video, the middle frame is taken. Five minutes on two cores are enough. To go on with a stopped training,
@@ -410,9 +417,9 @@ def make_dataset(
     cache_limit_gb: float = ...,
     preset: str | None = ...,
     settings: Mapping[str, Mapping[str, Any]] | None = ...,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> MadeDataset:
     """Make a dataset of pairs from videos, or from a folder of pairs (A/ + B/, or A|B pictures).
 
     With --unpaired it has two or more domains and no pairs: a model learns to make frames of VIDEO..., the first
@@ -424,9 +431,9 @@ def make_dataset(
 
 def model_formats(
     *,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> CommandResult:
     """List the formats of models that can be used, of this tool and of others.
 
     A file is known by its content, whatever it is called."""
@@ -436,9 +443,9 @@ def probe(
     *,
     cache_dir: Path | str = ...,
     dry_run: bool = ...,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> ProbedClip:
     """Show the frames, times, cuts, tracks and colours of a clip, and what is unusual about it."""
 
 def propagate(
@@ -478,9 +485,9 @@ def propagate(
     cache_limit_gb: float = ...,
     preset: str | None = ...,
     settings: Mapping[str, Mapping[str, Any]] | None = ...,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> RenderedClip:
     """Paint over one or a few frames of VIDEO, and the others follow.
 
     vidtrans keyframes clip.mp4, then paint over the pictures in clip.keyframes, and:
@@ -521,9 +528,9 @@ def run(
     cache_limit_gb: float = ...,
     preset: str | None = ...,
     settings: Mapping[str, Mapping[str, Any]] | None = ...,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> RenderedClip:
     """Teach a look from VIDEO, or from pictures, and render it onto clips; finished steps are reused.
 
     vidtrans run film.mp4 --apply clip.mp4 -o out.mp4
@@ -535,9 +542,9 @@ def run(
 def schema(
     command: Sequence[str] | str = ...,
     *,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> CommandResult:
     """Print the parameters of COMMAND as JSON Schema, or of all commands.
 
     Each parameter has its purpose, its values, its default in this folder, its flags, its section of the help, whether
@@ -569,9 +576,9 @@ def serve_live(
     seed: int = ...,
     preset: str | None = ...,
     settings: Mapping[str, Mapping[str, Any]] | None = ...,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> CommandResult:
     """Draw, or stand before the camera, and see a model answer, in a page of your browser.
 
     It runs until Ctrl-C."""
@@ -589,25 +596,25 @@ def sheet(
     overwrite: bool = ...,
     dry_run: bool = ...,
     allow_damaged: bool = ...,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> MadePicture:
     """Put frames of a clip, or pairs of a dataset, on one page, to look them over."""
 
 def show_model(
     model: Path | str,
     *,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> CommandResult:
     """Show the record of a model file."""
 
 def show_preset(
     name: Path | str,
     *,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> CommandResult:
     """Show the file of a preset, with its comments: copy it, change it, give it to --preset."""
 
 def stylize(
@@ -655,9 +662,9 @@ def stylize(
     cache_limit_gb: float = ...,
     preset: str | None = ...,
     settings: Mapping[str, Mapping[str, Any]] | None = ...,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> RenderedClip:
     """Render a model onto videos: every frame, every timestamp, and the sound. Run it again to resume a stopped render.
 
     A VIDEO may also be a picture, a folder of pictures, or numbered pictures (frames/%05d.png); the result is of the
@@ -687,9 +694,9 @@ def train(
     cache_limit_gb: float = ...,
     preset: str | None = ...,
     settings: Mapping[str, Mapping[str, Any]] | None = ...,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> TrainedModel:
     """Train a model on a dataset. Run the same command again to resume a stopped training."""
 
 def try_out(
@@ -715,7 +722,7 @@ def try_out(
     allow_damaged: bool = ...,
     preset: str | None = ...,
     settings: Mapping[str, Mapping[str, Any]] | None = ...,
-    report: Report = ...,
+    report: Report | None = ...,
     stop: Stop | None = ...,
-) -> Table:
+) -> MadePicture:
     """Draw a grid of settings on a few frames, in seconds, before a whole clip is rendered with one of them."""

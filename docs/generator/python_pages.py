@@ -11,7 +11,7 @@ from typing import Any
 import vidtrans
 from generator.markdown import NOTE
 from vidtrans.commands import COMMANDS, FUNCTIONS
-from vidtrans.commands.base import function_of
+from vidtrans.commands.python_functions import function_of
 from vidtrans.core.events import Report
 
 FRAMES = """Frames go in and come out: numpy arrays or torch tensors, (H, W, 3) RGB in uint8 or uint16; results are of
@@ -55,7 +55,8 @@ def _signature(function: Any) -> str:
     at = next((i for i, p in enumerate(signature.parameters.values()) if p.kind is p.KEYWORD_ONLY), None)
     if at is not None:
         parts.insert(at, "*")
-    return "(\n" + "".join(f"    {part},\n" for part in parts) + ") -> Table"
+    result = signature.return_annotation.__name__
+    return "(\n" + "".join(f"    {part},\n" for part in parts) + f") -> {result}"
 
 
 def stub() -> str:
@@ -67,7 +68,7 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans.core.events import Report, Stop
-from vidtrans.core.settings import Table, Time
+from vidtrans.core.settings import Time
 LIBRARY_IMPORTS
 __version__: str
 LIBRARY: dict[str, str]
@@ -85,7 +86,8 @@ LIBRARY: dict[str, str]
             parts.insert(at, "*")
         doc = inspect.cleandoc(function.__doc__ or "").replace("\n", "\n    ").replace("\n    \n", "\n\n")
         lines = "".join(f"    {part},\n" for part in parts)
-        text += f'\ndef {name}(\n{lines}) -> Table:\n    """{doc}"""\n'
+        result = inspect.signature(function).return_annotation.__name__
+        text += f'\ndef {name}(\n{lines}) -> {result}:\n    """{doc}"""\n'
     return text
 
 

@@ -16,7 +16,7 @@ from io import TextIOWrapper
 from typing import Any, TextIO
 
 from vidtrans.cli.live_line import LiveLine, batch_parts, batch_table, progress_parts
-from vidtrans.core.events import BatchStatus, Event, Note, Progress
+from vidtrans.core.events import BatchStatus, Event, Note, Preview, Progress
 from vidtrans.core.machine import is_secondary_rank
 from vidtrans.core.system import WINDOWS
 
@@ -70,7 +70,7 @@ class Console:
             self._line(f"warning: {event.text}" if is_warning else event.text)
         elif isinstance(event, BatchStatus):
             self._batch(event)
-        else:
+        elif not isinstance(event, Preview):  # a note has named it
             self._progress(event)
 
     def result(self, table: dict[str, Any], line: str) -> None:

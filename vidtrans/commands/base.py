@@ -11,23 +11,19 @@ Command modules are imported for ``--help``, so heavy imports belong in ``make``
 from __future__ import annotations
 
 import dataclasses
-import inspect
-import typing
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar
 
 from vidtrans.batch.batch_options import BatchOptions
+from vidtrans.commands.results import CommandResult
 from vidtrans.commands.terminal import Terminal
 from vidtrans.commands.words import show_batch
 from vidtrans.config.recipe import CHOICE_FLAGS, SETTINGS, Recipe, render_recipe
-from vidtrans.core.errors import BatchError, UsageError
-from vidtrans.core.events import Report, Stop, silent
-from vidtrans.core.parameters import Argument, Parameter, Range, declared, flagged
-from vidtrans.core.settings import Table, Time, parse_time, value_text
+from vidtrans.core.errors import UsageError
+from vidtrans.core.parameters import Argument, Parameter, declared, flagged
+from vidtrans.core.settings import Table, value_text
 from vidtrans.session import Context
-from vidtrans.store.chunking import ClipPart
 
 # Fields of the Context for commands that read clips, for those that also write results, or also fill the cache.
 READING = ("cache_dir", "allow_damaged", "dry_run")
@@ -68,6 +64,7 @@ class Command:
         READS: The settings of ``[rendering]`` that it reads; flags for others are refused. Empty: it reads all.
         BATCH: The fields of ``BatchOptions`` that it reads.
         EXCLUSIVE: Pairs of parameters that exclude each other, because both say when to stop.
+        RESULT: What the Python function returns.
     """
 
     CONTEXT: ClassVar[Collection[str]] = ()
@@ -75,6 +72,7 @@ class Command:
     READS: ClassVar[Sequence[str]] = ()
     BATCH: ClassVar[Collection[str]] = ()
     EXCLUSIVE: ClassVar[Collection[tuple[str, str]]] = ()
+    RESULT: ClassVar[type[CommandResult]] = CommandResult
 
     def make(self, context: Context) -> Table:
         """Run the command; return the table that ``--json`` prints. Raises VidtransError."""
@@ -194,103 +192,3 @@ def words_of(cls: type[Command], given: Given, without: Collection[str] = ()) ->
     for table, settings in left.items():
         words += [word for key, value in settings.items() for word in ("--set", f"{table}.{key}={value_text(value)}")]
     return [*words, *(("--preset", given.preset) if given.preset else ()), *given.messages]
-
-
-def convert(parameter: Parameter, value: Any) -> Any:  # noqa: ANN401  (of any parameter)
-    """Convert an argument of the Python function: text to paths and times, a single value to a tuple.
-
-    Raises UsageError.
-    """
-    if value is None or (value == "" and parameter.type in (Time, ClipPart)):
-        return None
-    if parameter.many:
-        items = [value] if isinstance(value, str | Path) else value
-        return tuple(_converted(parameter.type, item) for item in items)
-    return _converted(parameter.type, value)
-
-
-def _converted(kind: Any, value: Any) -> Any:  # noqa: ANN401
-    if kind is Path:
-        return Path(value)
-    if kind is Time and isinstance(value, str):
-        return parse_time(value)
-    if kind is ClipPart and isinstance(value, str):
-        return ClipPart.parse(value)
-    return str(value) if kind is str and isinstance(value, Path) else value
-
-
-def check_ranges(parameters: Mapping[str, Parameter], values: Mapping[str, Any]) -> None:
-    """Raise UsageError if a number is out of range; the recipe checks the ranges of settings."""
-    for name, value in values.items():
-        bounds = parameters[name].given.values if name in parameters else None
-        if isinstance(bounds, Range) and parameters[name].owner != "recipe" and value is not None:
-            low = bounds.low is None or (value > bounds.low if bounds.low_open else value >= bounds.low)
-            if not low or (bounds.high is not None and value > bounds.high):
-                raise UsageError(f"{parameters[name].flags[-1]} {value}", "out of bounds", f"choose {in_words(bounds)}")
-
-
-def in_words(bounds: Range) -> str:
-    """Return a range as text: 'at least 1 and at most 9'."""
-    least = (
-        f"more than {bounds.low:g}" if bounds.low_open else f"at least {bounds.low:g}" if bounds.low is not None else ""
-    )
-    most = f"at most {bounds.high:g}" if bounds.high is not None else ""
-    return " and ".join(filter(None, (least, most)))
-
-
-def function_of(cls: type[Command], name: str) -> Callable[..., Table]:
-    """Return the command as a Python function, which also accepts paths and times as text."""
-    known = parameters_of(cls)
-    signature = _signature(cls)
-
-    def call(*args: Any, **kwargs: Any) -> Table:  # noqa: ANN401  (the signature names them)
-        given = signature.bind(*args, **kwargs).arguments
-        report, stop = given.pop("report", silent), given.pop("stop", None)
-        preset, settings = given.pop("preset", None), given.pop("settings", None)
-        values = {n: convert(known[n], value) for n, value in given.items() if n in known}
-        check_ranges(known, values)
-        command, options = build(cls, {n: v for n, v in values.items() if v is not None}, preset, settings)
-        table = command.make(Context(**options, report=report, stop=stop or Stop()))
-        if failed := table.get("failed"):
-            errors = "; ".join(f"{what}: {error}" for what, error in failed.items())
-            total = len(failed) + sum(len(table.get(key, ())) for key in ("items", "rows", "pending"))
-            raise BatchError(f"{len(failed)} of {total} failed", errors)
-        return table
-
-    call.__name__ = call.__qualname__ = name
-    call.__doc__ = cls.__doc__
-    call.__signature__ = signature  # type: ignore[attr-defined]
-    return call
-
-
-def _signature(cls: type[Command]) -> inspect.Signature:
-    """Return the function's signature: arguments and ``output`` positional, all others keyword-only."""
-    by_name: list[inspect.Parameter] = []
-    by_place: list[inspect.Parameter] = []
-    for parameter in parameters_of(cls).values():
-        is_own = parameter.owner == "command"
-        default = inspect.Parameter.empty if is_own and parameter.default is MISSING else parameter.default
-        if parameter.owner == "recipe":
-            default = None
-        place = parameter.by_place
-        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD if place else inspect.Parameter.KEYWORD_ONLY
-        one = inspect.Parameter(parameter.name, kind, default=default, annotation=annotation_of(parameter))
-        (by_place if place else by_name).append(one)
-    extra: list[tuple[str, Any, Any]] = []
-    if cls.TABLES:
-        extra += [("preset", str | None, None), ("settings", Mapping[str, Mapping[str, Any]] | None, None)]
-    extra += [("report", Report, silent), ("stop", Stop | None, None)]
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    by_name += [inspect.Parameter(n, keyword, default=d, annotation=a) for n, a, d in extra]
-    return inspect.Signature([*by_place, *by_name], return_annotation=Table)
-
-
-def annotation_of(parameter: Parameter) -> Any:  # noqa: ANN401  (a type)
-    """Return the type annotation of a parameter of the Python function."""
-    kind = {Path: str | Path, Time: str | Time, ClipPart: str}.get(parameter.type, parameter.type)
-    if parameter.type is str and parameter.access == "path":
-        kind = str | Path
-    if parameter.many:
-        kind = kind | Sequence[kind]  # type: ignore[valid-type]
-    optional = parameter.owner == "recipe" or parameter.default is None
-    return typing.Optional[kind] if optional else kind  # noqa: UP045  (a type that is only known here)

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 
 from vidtrans.commands.base import WRITING, Command
 from vidtrans.commands.options import check_counts, output
+from vidtrans.commands.results import MadePicture
 from vidtrans.commands.words import sheet_text
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, FileName, Group, Option, Range
@@ -23,6 +24,7 @@ class Compare(Command):
     """Put clips side by side under their names, frame by frame at the same times, with A's timing and sound."""
 
     CONTEXT: ClassVar = (*WRITING, "device")
+    RESULT: ClassVar = MadePicture
 
     clips: Annotated[tuple[Path, ...], Argument("A B...")]
     output: Annotated[Path | None, output("A video, or a .png of a few frames.", "A.compare.mp4")] = None

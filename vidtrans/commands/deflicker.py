@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, Command
 from vidtrans.commands.options import output
+from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.words import render_text
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import DEFLICKER_READS
@@ -40,6 +41,7 @@ class Deflicker(Command):
     """
 
     CONTEXT: ClassVar = (*CACHING, "device", "decoder")
+    RESULT: ClassVar = RenderedClip
     TABLES: ClassVar = {"rendering": DEFLICKER_READS, "temporal": None, "encoding": None}
     READS: ClassVar = DEFLICKER_READS
     BATCH: ClassVar = ("jobs", "shard", "halt", "retry", "executor")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from vidtrans.commands.base import CACHING, Command
 from vidtrans.commands.options import MODEL_SUFFIX, check_counts, models, output
+from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.words import render_text
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import DREAM_READS, RenderingSettings
@@ -38,6 +39,7 @@ class Dream(Command):
     """
 
     CONTEXT: ClassVar = (*CACHING, "device", "seed")
+    RESULT: ClassVar = RenderedClip
     TABLES: ClassVar = {"dreaming": None, "rendering": DREAM_READS, "encoding": None}
     READS: ClassVar = DREAM_READS
 

@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, Command
 from vidtrans.commands.options import check_suffix
+from vidtrans.commands.results import ClipScores
 from vidtrans.commands.terminal import Terminal
 from vidtrans.commands.words import count, timing
 from vidtrans.core.errors import UsageError
@@ -31,6 +32,7 @@ class Evaluate(Command):
     """Measure the flicker, the sharpness and the fidelity of a render, and name its worst moments."""
 
     CONTEXT: ClassVar = CACHING
+    RESULT: ClassVar = ClipScores
     BATCH: ClassVar = ("jobs", "shard", "halt", "retry", "executor")
 
     output: Annotated[tuple[Path, ...], Argument("OUTPUT...")]

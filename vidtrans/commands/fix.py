@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 
 from vidtrans.commands.base import CACHING, Command
 from vidtrans.commands.options import FIRST_NUMBER, output
+from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.words import cost_text, count, timing
 from vidtrans.core.parameters import Argument, Group, Option
 from vidtrans.core.settings import Table
@@ -24,6 +25,7 @@ class Fix(Command):
     """
 
     CONTEXT: ClassVar = CACHING
+    RESULT: ClassVar = RenderedClip
 
     render: Annotated[Path, Argument()]
     painted: Annotated[

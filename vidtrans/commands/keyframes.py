@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 
 from vidtrans.commands.base import WRITING, Command
 from vidtrans.commands.options import END, START, check_counts, output
+from vidtrans.commands.results import MadePicture
 from vidtrans.commands.words import count, timing
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Option, Range
@@ -27,6 +28,7 @@ class Keyframes(Command):
     """
 
     CONTEXT: ClassVar = WRITING
+    RESULT: ClassVar = MadePicture
 
     video: Annotated[Path, Argument()]
     output: Annotated[Path | None, output("A folder for the frames.", "NAME.keyframes")] = None

@@ -22,6 +22,7 @@ from vidtrans.commands.options import (
     clips_of,
     output,
 )
+from vidtrans.commands.results import TrainedModel
 from vidtrans.commands.words import cost_text, count, next_command, timing, trained_text
 from vidtrans.config.recipe import CHAIN, Recipe, look_recipe
 from vidtrans.core.errors import UsageError
@@ -43,6 +44,7 @@ class Look(Command):
     """
 
     CONTEXT: ClassVar = (*CACHING, "device", "seed")
+    RESULT: ClassVar = TrainedModel
     TABLES: ClassVar = dict.fromkeys(CHAIN, ()) | {"training": ("steps",)}
     EXCLUSIVE: ClassVar = WHEN_TO_STOP
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, Command
 from vidtrans.commands.options import END, SEVERAL, START, TARGET, clips_of, output
+from vidtrans.commands.results import MadeDataset
 from vidtrans.commands.words import cost_text, count, shell_path, timing
 from vidtrans.config.recipe import Recipe, dataset_recipe, unpaired_recipe
 from vidtrans.core.errors import UsageError
@@ -32,6 +33,7 @@ class MakeDataset(Command):
     """
 
     CONTEXT: ClassVar = (*CACHING, "device")
+    RESULT: ClassVar = MadeDataset
     TABLES: ClassVar = {"pairing": None, "dataset": None}
     BATCH: ClassVar = SEVERAL
 

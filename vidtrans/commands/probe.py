@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from vidtrans.commands.base import Command
+from vidtrans.commands.results import ProbedClip
 from vidtrans.commands.words import count
 from vidtrans.core.parameters import Argument
-from vidtrans.core.settings import Table
+from vidtrans.core.settings import Table, to_table
 from vidtrans.session import Context
 
 CUTS_LISTED = 12
@@ -21,6 +22,7 @@ class Probe(Command):
     """Show the frames, times, cuts, tracks and colours of a clip, and what is unusual about it."""
 
     CONTEXT: ClassVar = ("cache_dir", "dry_run")
+    RESULT: ClassVar = ProbedClip
 
     video: Annotated[Path, Argument()]
 
@@ -52,7 +54,7 @@ class Probe(Command):
             "first_pts_s": float(index.pts[0] * index.time_base),
             "cuts": list(clip.shots[1:]),
             "cuts_s": [round(float((index.pts[s] - index.pts[0]) * index.time_base), 3) for s in clip.shots[1:]],
-            "findings": dict(index.findings.__dict__),
+            "findings": to_table(index.findings),
         }
         if is_picture_source(path):
             return table | {"format": "pictures", "warnings": describe_conversions(index)}

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, Command
 from vidtrans.commands.options import END, FIRST_NUMBER, SEVERAL, START, WHEN_TO_STOP, check_minutes, output
+from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.words import cost_text, count, timing
 from vidtrans.config.recipe import CHAIN, Recipe, painted_recipe
 from vidtrans.core.errors import UsageError
@@ -30,6 +31,7 @@ class Propagate(Command):
     """
 
     CONTEXT: ClassVar = (*CACHING, "device", "decoder", "seed")
+    RESULT: ClassVar = RenderedClip
     TABLES: ClassVar = dict.fromkeys(CHAIN, ()) | {
         "training": ("steps",),
         "rendering": ("cuts", "upscale", "sharpness", "strength", "mix", "keep_colour"),

@@ -24,6 +24,7 @@ from vidtrans.commands.options import (
     clips_of,
 )
 from vidtrans.commands.options import output as output_option
+from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.words import cost_text, count, render_text, timing
 from vidtrans.config.recipe import CHAIN, Recipe, dataset_recipe, look_recipe, render_recipe
 from vidtrans.core.errors import UsageError
@@ -50,6 +51,7 @@ class Run(Command):
     """
 
     CONTEXT: ClassVar = (*CACHING, "device", "decoder", "seed")
+    RESULT: ClassVar = RenderedClip
     TABLES: ClassVar = dict.fromkeys(CHAIN, ()) | {
         "pairing": None,
         "training": ("steps",),
@@ -162,7 +164,7 @@ class Run(Command):
         if many:
             table = batch_table(*stylize_batch(renders, output, self.batch, context), table)
         else:
-            table |= {key: value for key, value in stylize(renders[0], context).items() if key in ("frames", "cached")}
+            table = stylize(renders[0], context) | table
         return table | {
             "seconds": round(time.monotonic() - began, 3),
             "cached": table["cached"] and trained["cached"],

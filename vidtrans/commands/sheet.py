@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from vidtrans.commands.base import WRITING, Command
 from vidtrans.commands.options import END, START, check_suffix, output
+from vidtrans.commands.results import MadePicture
 from vidtrans.commands.words import sheet_text
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Names, Option, Range
@@ -26,6 +27,7 @@ class Sheet(Command):
     """Put frames of a clip, or pairs of a dataset, on one page, to look them over."""
 
     CONTEXT: ClassVar = (*WRITING, "device")
+    RESULT: ClassVar = MadePicture
 
     source: Annotated[Path, Argument("VIDEO|DATASET")]
     output: Annotated[Path | None, output("The sheet.", "NAME.sheet.png")] = None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, NOTHING_GIVEN, Command, Given, words_of
 from vidtrans.commands.options import END, SEVERAL, START, missing_model, models
+from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.terminal import Terminal
 from vidtrans.commands.words import part_text, render_text
 from vidtrans.config.recipe import Recipe, render_recipe
@@ -44,6 +45,7 @@ class Stylize(Command):
     """
 
     CONTEXT: ClassVar = (*CACHING, "device", "decoder")
+    RESULT: ClassVar = RenderedClip
     TABLES: ClassVar = {"pairing": (), "rendering": None, "temporal": None, "encoding": None}
     BATCH: ClassVar = (*SEVERAL, "shared_disk")
 
@@ -51,8 +53,8 @@ class Stylize(Command):
     model: Annotated[
         tuple[str, ...],
         models(
-            "A model file or name; 'identity' returns its input. Repeat the option for a chain of models. Needed "
-            "unless --look names pictures, or a list of clips models or pictures."
+            "A model file or name, or a look that ships; 'identity' returns its input. Repeat the option for a chain "
+            "of models. Needed unless --look names pictures, or a list of clips models or pictures."
         ),
     ] = ()
     output: Annotated[

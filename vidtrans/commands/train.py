@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import NOTHING_GIVEN, Command, Given
 from vidtrans.commands.options import FRESH, MINUTES, MODEL_SUFFIX, WHEN_TO_STOP, check_minutes, output
+from vidtrans.commands.results import TrainedModel
 from vidtrans.commands.terminal import Terminal
 from vidtrans.commands.words import cost_text, count, next_command, timing, trained_text
 from vidtrans.config.recipe import Recipe, dataset_recipe
@@ -25,6 +26,7 @@ class Train(Command):
     """Train a model on a dataset. Run the same command again to resume a stopped training."""
 
     CONTEXT: ClassVar = ("device", "seed", "cache_dir", "cache_limit_gb", "overwrite", "dry_run")
+    RESULT: ClassVar = TrainedModel
     TABLES: ClassVar = {"generator": (), "discriminator": (), "training": ("steps",), "card": ()}
     BATCH: ClassVar = ("jobs", "executor")
     EXCLUSIVE: ClassVar = WHEN_TO_STOP

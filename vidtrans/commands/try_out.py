@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from vidtrans.commands.base import WRITING, Command
 from vidtrans.commands.options import check_counts, check_suffix, missing_model, models, output
+from vidtrans.commands.results import MadePicture
 from vidtrans.commands.words import sheet_text
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import RenderingSettings, look_named
@@ -29,6 +30,7 @@ class Try(Command):
     """Draw a grid of settings on a few frames, in seconds, before a whole clip is rendered with one of them."""
 
     CONTEXT: ClassVar = (*WRITING, "device")
+    RESULT: ClassVar = MadePicture
     TABLES: ClassVar = {
         "pairing": (),
         "rendering": ("size", "upscale", "sharpness", "strength", "mix", "keep_colour", "look", "stroke_size"),

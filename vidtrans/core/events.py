@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from vidtrans.core.errors import Interrupted
 
@@ -55,7 +56,14 @@ class BatchStatus:
     nouns: tuple[str, str] = ("clips", "frames")
 
 
-Event = Progress | Note | BatchStatus
+@dataclass(frozen=True)
+class Preview:
+    """A picture, a video or a page at ``path``, written again and again, shows what there is so far."""
+
+    path: Path
+
+
+Event = Progress | Note | BatchStatus | Preview
 Report = Callable[[Event], None]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -66,6 +67,17 @@ def _unknown_model(name: str) -> ModelError:
     return ModelError(
         f"model '{name}'", "no model of this name", f"{hint}give a file, or choose from: {', '.join(models)}"
     )
+
+
+def look_among(names: Sequence[str]) -> str:
+    """Return the look that ships which ``names`` mean instead of a model: the only name, and no model has it; or ''."""
+    if len(names) != 1 or names[0] not in gallery_looks():
+        return ""
+    try:
+        find_model(names[0])
+    except ModelError:
+        return names[0]
+    return ""
 
 
 def companion_path(model: Path, name: str) -> Path:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from vidtrans.core.events import Preview
 from vidtrans.core.files import write_atomically
 from vidtrans.core.partials import copy
 from vidtrans.core.settings import Table
@@ -64,3 +65,4 @@ def _write_preview(job: RenderJob, film: Path) -> None:
         replace(job, context=aside).render(Result(made, "", [], aside, makes_folder(job.plan.settings.encoding, made)))
         with write_atomically(film) as target:
             copy(made, target)
+    job.context.report(Preview(film))

@@ -186,6 +186,8 @@ class RenderJob:
         plan, index = self.plan, self.plan.clip.index
         return {
             "output": str(output),
+            "source": str(plan.clip.path),
+            "source_part": [plan.first, plan.stop],
             "frames": plan.delivery.times.num_written,
             "size": [plan.picture.width, plan.picture.height],
             "working_size": list(plan.size),

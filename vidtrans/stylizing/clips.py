@@ -90,7 +90,7 @@ def requests_for(
     def place_of(request: StylizeRequest) -> Path:
         return (folder_of(request.video) if folder is None else folder) / default_output_of(request)
 
-    has_guides = False
+    template, has_guides = template.with_shipped_look(), False
     if template.pictures is None:
         look = load_models_in_turn(template.models, context, template.recipe.pairing_changes)
         look.check_renders()

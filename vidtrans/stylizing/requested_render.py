@@ -19,6 +19,7 @@ from vidtrans.models.at_once import model_at_once
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.look_pictures import NamedPictures, parse_pictures
 from vidtrans.models.model_chain import load_models_in_turn
+from vidtrans.models.model_file import look_among
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.output.places import refuse_link
 from vidtrans.output.records import check_foreign
@@ -71,6 +72,11 @@ class StylizeRequest:
     def names(self) -> tuple[str, ...]:
         """Return the names of the models. Raises UsageError."""
         return self.models if (pictures := self.pictures) is None else (pictures.name,)
+
+    def with_shipped_look(self) -> StylizeRequest:
+        """Return the request with a look in the place of its model, if that is the name of a look that ships."""
+        look = "" if look_named(self.recipe.tables) else look_among(self.models)
+        return replace(self, models=(), recipe=self.recipe.under({"rendering": {"look": look}})) if look else self
 
 
 def stylize(request: StylizeRequest, context: Context) -> Table:

@@ -11,7 +11,7 @@ import torch
 
 from vidtrans.core.costs import count
 from vidtrans.core.errors import Interrupted
-from vidtrans.core.events import Note, Progress, Report, Stop, silent
+from vidtrans.core.events import Note, Preview, Progress, Report, Stop, silent
 from vidtrans.core.files import remove
 from vidtrans.core.settings import Table
 from vidtrans.inference.product_checks import computed_in_fp32
@@ -155,11 +155,11 @@ class TrainingRun:
     def _score(self) -> None:
         self.writer.score()
         if self.run.step < self.run.total and not self.run.enough:  # otherwise the end of the run draws it
-            self.monitor.draw({})
+            self.context.report(Preview(self.monitor.draw({})))
 
     def _refresh(self) -> None:
         """Update the previews; called at intervals of wall time."""
-        self.monitor.refresh()
+        self.context.report(Preview(self.monitor.refresh()))
         if self._preview is None or self.context.stop.requested or self.run.step == self.run.total:
             return
         if time.monotonic() - self._began >= self._preview_due:

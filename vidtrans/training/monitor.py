@@ -81,8 +81,8 @@ class TrainingMonitor:
             due.setdefault(step, []).append(self._add_to_timeline)
         return due
 
-    def refresh(self) -> None:
-        """Write ``preview.png`` and ``losses.csv``."""
+    def refresh(self) -> Path:
+        """Write ``preview.png``, and return its path; and ``losses.csv``."""
         run = self.run
         with keeping_what_is_in_use(self.note):
             write_bytes(self.folder / "losses.csv", run.losses_csv())
@@ -90,8 +90,10 @@ class TrainingMonitor:
         engine, chosen = self.engine(), few_at_full_size(self.pairs, ROWS)
         full = list(deliver(engine, self.pairing, chosen)) if chosen else []
         self.delivered = DeliveredSummary(run.step, {}, [made.crops(*REPORT_CROP) for made in full]) if full else None
+        preview = self.folder / "preview.png"
         with keeping_what_is_in_use(self.note):
-            preview_sheet(engine, self.pairing, self.pairs, title, self.folder / "preview.png", full)
+            preview_sheet(engine, self.pairing, self.pairs, title, preview, full)
+        return preview
 
     def _add_to_timeline(self) -> None:
         self.timeline.add(self.run.step, self.engine())
@@ -104,10 +106,10 @@ class TrainingMonitor:
 
     def draw(
         self, scores: Table, rollout: RolloutSummary | None = None, delivered: DeliveredSummary | None = None
-    ) -> None:
-        """Write ``training.png``, ``report.html`` and, with a ``rollout``, ``dream.png``; ``scores``: the last ones.
+    ) -> Path:
+        """Write ``training.png``, ``report.html`` and, with a ``rollout``, ``dream.png``; return the page's path.
 
-        ``delivered``: full-size pairs; by default those of the latest preview.
+        ``scores``: the last ones. ``delivered``: full-size pairs; by default those of the latest preview.
         """
         run = self.run
         with keeping_what_is_in_use(self.note):
@@ -138,6 +140,7 @@ class TrainingMonitor:
                     delivered=delivered or self.delivered,
                 ),
             )
+        return self.report
 
 
 def preview_sheet(

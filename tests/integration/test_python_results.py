@@ -1,0 +1,231 @@
+"""What the Python functions return: the table of ``--json`` with typed attributes, in programs and in notebooks."""
+
+from __future__ import annotations
+
+import base64
+import json
+import pickle
+import re
+import sys
+from fractions import Fraction
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from chain import TINY, quick_training, said, said_json
+from chromium import chromium
+from clips import moving_frames, times, write_clip
+
+import vidtrans
+from vidtrans.commands.results import CommandResult, Fact
+from vidtrans.core.events import Event, Note, Preview, Progress
+from vidtrans.notebooks.progress import reporting
+
+SIZE = (64, 48)
+# What each kind of result holds, of a small run: the attributes, and the entries of the table without one of their own.
+KINDS: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str, "Path": Path, "Fraction": Fraction}
+KINDS |= {"size": tuple, "numbers": tuple, "texts": tuple, "moments": tuple, "scores": dict}
+
+
+@pytest.fixture
+def clip() -> str:
+    write_clip(Path("c.mkv"), moving_frames(8, SIZE), codec="ffv1", pix_fmt="bgr0")
+    return "c.mkv"
+
+
+def facts(result: CommandResult) -> dict[str, Fact[Any]]:
+    found = {name: fact for cls in type(result).__mro__ for name, fact in vars(cls).items() if isinstance(fact, Fact)}
+    assert all(fact.__doc__ for fact in found.values())
+    return found
+
+
+def check(result: CommandResult, kind: type[CommandResult]) -> None:
+    """Read every attribute; what it gives is of the type that it says."""
+    assert type(result) is kind
+    for name, fact in facts(result).items():
+        wanted, _, optional = fact.read.__name__.partition(" | ")
+        value = getattr(result, name)
+        assert isinstance(value, KINDS[wanted]) or (optional and value is None), (name, value)
+    assert json.loads(json.dumps(result)) == result
+    again = pickle.loads(pickle.dumps(result))
+    assert again == result
+    assert str(again) == str(result)
+    assert isinstance(result._repr_html_(), str)
+
+
+def test_every_kind_of_result_has_the_attributes_that_it_promises(clip: str) -> None:
+    rendered = vidtrans.stylize(clip, "identity", codec="ffv1", score=True)
+    check(rendered, vidtrans.RenderedClip)
+    assert (rendered.frames, rendered.size, rendered.source) == (8, SIZE, Path("c.mkv"))
+    assert rendered.path == Path(rendered["output"])
+    score = rendered.score
+    assert score is not None
+    check(score, vidtrans.ClipScores)
+    check(vidtrans.evaluate(rendered.path, clip, result="scores.png"), vidtrans.ClipScores)
+    check(vidtrans.probe(clip), vidtrans.ProbedClip)
+    check(vidtrans.sheet(clip), vidtrans.MadePicture)
+    made = vidtrans.make_dataset(clip, settings=TINY)
+    check(made, vidtrans.MadeDataset)
+    trained = vidtrans.train("c.dataset", settings=quick_training(1))
+    check(trained, vidtrans.TrainedModel)
+    assert trained.report.is_file()
+    with pytest.raises(AttributeError, match="nothing was written"):
+        _ = vidtrans.probe(clip).path
+
+
+def test_a_result_is_the_table_that_json_prints_and_prints_as_the_report(
+    clip: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = vidtrans.probe(clip)
+    assert said_json(capsys, "probe", clip) == result
+    assert said(capsys, 0, "probe", clip).rstrip() == str(result)
+
+
+def test_a_dry_run_has_no_time_and_says_so(clip: str) -> None:
+    planned = vidtrans.stylize(clip, "identity", dry_run=True)
+    assert planned.frames == 8
+    with pytest.raises(AttributeError, match="no 'seconds' in a RenderedClip of a dry run"):
+        _ = planned.seconds
+    assert not hasattr(planned, "is_cached")
+    assert "would render" in planned._repr_html_()
+
+
+def test_the_results_of_several_clips_are_results(clip: str) -> None:
+    Path("d.mkv").write_bytes(Path(clip).read_bytes())
+    batch = vidtrans.stylize([clip, "d.mkv"], "identity", output="out/")
+    assert [one.source for one in batch.each] == [Path("c.mkv"), Path("d.mkv")]
+    assert all(one.path.is_file() and one.frames == 8 for one in batch.each)
+    assert len(str(batch).splitlines()) == 2
+    assert batch._repr_html_().count("<figure") == 2
+
+
+def test_a_look_that_ships_is_named_like_a_model(clip: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = vidtrans.stylize(clip, "ink", end="1", codec="ffv1")
+    assert named.path == Path("c.ink.mkv")
+    assert vidtrans.stylize(clip, look="ink", end="1", codec="ffv1").is_cached
+    Path("clips.toml").write_text('[[clips]]\nsource = "c.mkv"\nmodel = "ink"\nend = "1"\noutput = "listed.mkv"\n')
+    assert vidtrans.stylize("clips.toml", codec="ffv1").each[0].frames == 1
+
+
+# In a notebook
+
+
+def videos_in(html: str) -> list[Path]:
+    files = []
+    for number, data in enumerate(re.findall(r'src="data:video/mp4;base64,([^"]+)"', html)):
+        files.append(Path(f"shown{number}.mp4"))
+        files[-1].write_bytes(base64.b64decode(data))
+    return files
+
+
+def test_a_render_is_shown_beside_the_part_of_its_source_that_it_was_made_of(
+    clip: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    html = vidtrans.stylize(clip, "identity", start="2", end="7", codec="prores")._repr_html_()
+    after, before = videos_in(html)
+    assert len(times(after)) == 5
+    assert times(after) == times(before)
+    monkeypatch.setattr("vidtrans.notebooks.views.FILM_SECONDS", 0.08)
+    html = vidtrans.stylize(clip, "identity", codec="ffv1")._repr_html_()
+    assert [len(times(file)) for file in videos_in(html)] == [3, 3]
+
+
+def test_the_wipe_moves_in_a_browser(clip: str) -> None:
+    cv2.imwrite("p.png", np.full((40, 60, 3), 90, np.uint8))
+    pages = [vidtrans.stylize(source, "identity")._repr_html_() for source in (clip, "p.png")]
+    with chromium() as browser:
+        page = browser.new_page()
+        page.set_content("<main>" + "".join(pages) + "</main>")
+        for figure in page.query_selector_all("figure"):
+            figure.query_selector("input").evaluate("slider => {slider.value = 20; slider.oninput()}")
+            covered, line = (figure.query_selector(f"div > :nth-child({n})") for n in (2, 3))
+            assert "80%" in covered.evaluate("element => element.style.clipPath")
+            assert line.evaluate("element => element.style.left") == "20%"
+        assert len(page.query_selector_all("figure")) == 2
+
+
+def test_pictures_folders_and_what_is_gone_are_shown_or_named(clip: str) -> None:
+    frames = vidtrans.stylize(clip, "identity", "frames", codec="png")
+    assert frames._repr_html_().count("data:video") == 2
+    chosen = vidtrans.keyframes(clip)
+    assert "data:image/jpeg" in chosen._repr_html_()
+    sheet = vidtrans.sheet(clip)
+    sheet.path.unlink()
+    assert "sheet.png" in sheet._repr_html_()
+    assert "data:" not in sheet._repr_html_()
+
+
+class Area:
+    """An area of a notebook's output, as IPython's handle is: its states in turn."""
+
+    def __init__(self) -> None:
+        self.states = [""]
+
+    def update(self, html: str) -> None:
+        self.states.append(html)
+
+
+@pytest.fixture
+def notebook(monkeypatch: pytest.MonkeyPatch) -> list[Area]:
+    """Let a notebook's kernel run this; return the areas that are made."""
+    areas: list[Area] = []
+
+    def display(html: str, display_id: bool) -> Area:
+        areas.append(Area())
+        return areas[-1]
+
+    shell = SimpleNamespace(kernel=object())
+    for name, members in {
+        "IPython": {"get_ipython": lambda: shell},
+        "IPython.display": {"HTML": str, "display": display},
+    }.items():
+        module = ModuleType(name)
+        module.__dict__.update(members)
+        monkeypatch.setitem(sys.modules, name, module)
+    return areas
+
+
+def test_a_job_in_a_notebook_shows_a_bar_and_warnings_and_takes_the_bar_away(
+    notebook: list[Area], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cv2.imwrite("a.png", np.zeros((8, 8, 3), np.uint8))
+    with reporting(None) as report:
+        report(Progress("rendering", 3, 10, detail="4 s left"))
+        bar, preview = notebook
+        assert "3 of 10 frames" in bar.states[-1]
+        assert 'value="3" max="10"' in bar.states[-1]
+        report(Note("<odd> rate", "warning"))
+        assert "warning: &lt;odd&gt; rate" in bar.states[-1]
+        report(Note("reading"))
+        report(Preview(Path("a.png")))
+        assert "data:image/jpeg" in preview.states[-1]
+        shown = len(preview.states)
+        report(Preview(Path("a.png")))
+        assert len(preview.states) == shown  # not again at once
+    assert "progress" not in bar.states[-1]
+    assert "reading" not in bar.states[-1]
+    assert "odd" in bar.states[-1]
+    assert preview.states[-1] == ""
+
+
+def test_a_training_in_a_notebook_shows_what_it_learns(notebook: list[Area], dataset: str, tmp_path: Path) -> None:
+    vidtrans.train(dataset, steps=2, settings={"training": {"val_interval": 1}})
+    bar, preview = notebook
+    assert any("2 of 2 steps" in state or "1 of 2 steps" in state for state in bar.states)
+    assert any("data:image/jpeg" in state for state in preview.states)
+    assert any("srcdoc" in state for state in preview.states)
+
+
+def test_a_report_of_ones_own_takes_the_place_of_the_bar(notebook: list[Area], clip: str) -> None:
+    events: list[Event] = []
+    vidtrans.stylize(clip, "identity", report=events.append)
+    assert events
+    assert not notebook
+
+
+def test_outside_of_a_notebook_nothing_is_shown(clip: str, capsys: pytest.CaptureFixture[str]) -> None:
+    vidtrans.stylize(clip, "identity")
+    assert capsys.readouterr() == ("", "")

@@ -1,0 +1,121 @@
+"""Commands as Python functions: plain arguments in, a typed result out."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING
+from pathlib import Path
+from typing import Any
+
+from vidtrans.commands.base import Command, build, parameters_of
+from vidtrans.commands.results import CommandResult
+from vidtrans.core.errors import BatchError, UsageError
+from vidtrans.core.events import Report, Stop
+from vidtrans.core.parameters import Parameter, Range
+from vidtrans.core.settings import Time, parse_time
+from vidtrans.notebooks.progress import reporting
+from vidtrans.session import Context
+from vidtrans.store.chunking import ClipPart
+
+
+def convert(parameter: Parameter, value: Any) -> Any:  # noqa: ANN401  (of any parameter)
+    """Convert an argument of the Python function: text to paths and times, a single value to a tuple.
+
+    Raises UsageError.
+    """
+    if value is None or (value == "" and parameter.type in (Time, ClipPart)):
+        return None
+    if parameter.many:
+        items = [value] if isinstance(value, str | Path) else value
+        return tuple(_converted(parameter.type, item) for item in items)
+    return _converted(parameter.type, value)
+
+
+def _converted(kind: Any, value: Any) -> Any:  # noqa: ANN401
+    if kind is Path:
+        return Path(value)
+    if kind is Time and isinstance(value, str):
+        return parse_time(value)
+    if kind is ClipPart and isinstance(value, str):
+        return ClipPart.parse(value)
+    return str(value) if kind is str and isinstance(value, Path) else value
+
+
+def check_ranges(parameters: Mapping[str, Parameter], values: Mapping[str, Any]) -> None:
+    """Raise UsageError if a number is out of range; the recipe checks the ranges of settings."""
+    for name, value in values.items():
+        bounds = parameters[name].given.values if name in parameters else None
+        if isinstance(bounds, Range) and parameters[name].owner != "recipe" and value is not None:
+            low = bounds.low is None or (value > bounds.low if bounds.low_open else value >= bounds.low)
+            if not low or (bounds.high is not None and value > bounds.high):
+                raise UsageError(f"{parameters[name].flags[-1]} {value}", "out of bounds", f"choose {in_words(bounds)}")
+
+
+def in_words(bounds: Range) -> str:
+    """Return a range as text: 'at least 1 and at most 9'."""
+    least = (
+        f"more than {bounds.low:g}" if bounds.low_open else f"at least {bounds.low:g}" if bounds.low is not None else ""
+    )
+    most = f"at most {bounds.high:g}" if bounds.high is not None else ""
+    return " and ".join(filter(None, (least, most)))
+
+
+def function_of(cls: type[Command], name: str) -> Callable[..., CommandResult]:
+    """Return the command as a Python function, which also accepts paths and times as text."""
+    known = parameters_of(cls)
+    signature = _signature(cls)
+
+    def call(*args: Any, **kwargs: Any) -> CommandResult:  # noqa: ANN401  (the signature names them)
+        given = signature.bind(*args, **kwargs).arguments
+        report, stop = given.pop("report", None), given.pop("stop", None)
+        preset, settings = given.pop("preset", None), given.pop("settings", None)
+        values = {n: convert(known[n], value) for n, value in given.items() if n in known}
+        check_ranges(known, values)
+        command, options = build(cls, {n: v for n, v in values.items() if v is not None}, preset, settings)
+        with reporting(report) as show:
+            table = command.make(Context(**options, report=show, stop=stop or Stop()))
+        if failed := table.get("failed"):
+            errors = "; ".join(f"{what}: {error}" for what, error in failed.items())
+            total = len(failed) + sum(len(table.get(key, ())) for key in ("items", "rows", "pending"))
+            raise BatchError(f"{len(failed)} of {total} failed", errors)
+        return cls.RESULT(table, command.describe)
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = cls.__doc__
+    call.__signature__ = signature  # type: ignore[attr-defined]
+    return call
+
+
+def _signature(cls: type[Command]) -> inspect.Signature:
+    """Return the function's signature: arguments and ``output`` positional, all others keyword-only."""
+    by_name: list[inspect.Parameter] = []
+    by_place: list[inspect.Parameter] = []
+    for parameter in parameters_of(cls).values():
+        is_own = parameter.owner == "command"
+        default = inspect.Parameter.empty if is_own and parameter.default is MISSING else parameter.default
+        if parameter.owner == "recipe":
+            default = None
+        place = parameter.by_place
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD if place else inspect.Parameter.KEYWORD_ONLY
+        one = inspect.Parameter(parameter.name, kind, default=default, annotation=annotation_of(parameter))
+        (by_place if place else by_name).append(one)
+    extra: list[tuple[str, Any, Any]] = []
+    if cls.TABLES:
+        extra += [("preset", str | None, None), ("settings", Mapping[str, Mapping[str, Any]] | None, None)]
+    extra += [("report", Report | None, None), ("stop", Stop | None, None)]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    by_name += [inspect.Parameter(n, keyword, default=d, annotation=a) for n, a, d in extra]
+    return inspect.Signature([*by_place, *by_name], return_annotation=cls.RESULT)
+
+
+def annotation_of(parameter: Parameter) -> Any:  # noqa: ANN401  (a type)
+    """Return the type annotation of a parameter of the Python function."""
+    kind = {Path: str | Path, Time: str | Time, ClipPart: str}.get(parameter.type, parameter.type)
+    if parameter.type is str and parameter.access == "path":
+        kind = str | Path
+    if parameter.many:
+        kind = kind | Sequence[kind]  # type: ignore[valid-type]
+    optional = parameter.owner == "recipe" or parameter.default is None
+    return typing.Optional[kind] if optional else kind  # noqa: UP045  (a type that is only known here)

@@ -1,0 +1,1 @@
+"""What notebooks show: results as HTML, and the progress of a job."""

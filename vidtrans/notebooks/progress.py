@@ -1,0 +1,114 @@
+"""The progress of a job in a notebook: a bar, warnings, and what there is to see so far."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from vidtrans.core.events import BatchStatus, Event, Note, Preview, Progress, Report, silent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BETWEEN_S = 0.2  # from one state of the bar to the next
+BETWEEN_VIEWS_S = 5.0  # a page has megabytes
+NOTES_SHOWN = 4
+
+
+@contextmanager
+def reporting(report: Report | None) -> Iterator[Report]:
+    """Give the report for a job: ``report`` itself, or by default a bar in a notebook, and nothing elsewhere."""
+    display = None if report else _display()
+    if display is None:
+        yield report or silent
+        return
+    shown = NotebookProgress(display(), display())
+    try:
+        yield shown
+    finally:
+        shown.close()
+
+
+def _display() -> Callable[[], Any] | None:
+    """Return a function that makes an area of a notebook's output, and returns its handle; None in other programs."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if not hasattr(shell, "kernel"):
+        return None
+    from IPython.display import HTML, display
+
+    return lambda: display(HTML(""), display_id=True)
+
+
+class NotebookProgress:
+    """Shows events in two areas of a notebook's output, whose handles have ``update``: the bar, and the preview."""
+
+    def __init__(self, bar: Any, preview: Any) -> None:  # noqa: ANN401  (IPython's handles)
+        self._bar, self._preview, self._lock = bar, preview, Lock()
+        self._notes: list[str] = []
+        self._line = ""
+        self._views: dict[str, str] = {}
+        self._drawn = self._viewed = 0.0
+        self._began = time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        """Show an event; threads may call it."""
+        with self._lock:
+            if isinstance(event, Note):
+                self._notes.append(f"warning: {event.text}" if event.level == "warning" else event.text)
+                self._draw()
+            elif isinstance(event, Preview):
+                self._view(event.path)
+            else:
+                self._line = _batch_line(event) if isinstance(event, BatchStatus) else _task_line(event)
+                if time.monotonic() - self._drawn >= BETWEEN_S:
+                    self._draw()
+
+    def close(self) -> None:
+        """Remove the bar and the preview; warnings stay."""
+        with self._lock:
+            self._line = ""
+            self._notes = [note for note in self._notes if note.startswith("warning: ")]
+            self._draw()
+            self._show(self._preview, "")
+
+    def _draw(self) -> None:
+        self._drawn = time.monotonic()
+        notes = "".join(f"<div>{escape(note)}</div>" for note in self._notes[-NOTES_SHOWN:])
+        self._show(self._bar, f'<div style="font-size:.9em">{self._line}{notes}</div>' if self._line or notes else "")
+
+    def _view(self, path: Path) -> None:
+        """Show a file of each kind, the newest; not too often, for each update goes to the browser."""
+        from vidtrans.notebooks.views import file_view
+
+        if path.suffix not in self._views or time.monotonic() - self._viewed >= BETWEEN_VIEWS_S:
+            self._views[path.suffix] = file_view(path)
+            self._viewed = time.monotonic()
+            self._show(self._preview, "".join(self._views.values()))
+
+    @staticmethod
+    def _show(handle: Any, html: str) -> None:  # noqa: ANN401
+        from IPython.display import HTML
+
+        handle.update(HTML(html))
+
+
+def _task_line(event: Progress) -> str:
+    value = f' value="{event.done}" max="{event.total}"' if event.total else ""
+    count = f"{event.done:,} of {event.total:,} {event.unit}" if event.total else ""
+    words = "  ".join(filter(None, (event.task, count, event.detail)))
+    return f'<div><progress{value} style="width:16em;vertical-align:middle"></progress> {escape(words)}</div>'
+
+
+def _batch_line(event: BatchStatus) -> str:
+    clips, units = event.nouns
+    words = f"{event.done} of {event.total} {clips}, {event.units:,} {units}"
+    words += f", {event.failed} failed" if event.failed else ""
+    words += f", {event.left_s:.0f} s left" if event.left_s is not None else ""
+    bar = f'<progress value="{event.done}" max="{event.total}" style="width:16em;vertical-align:middle"></progress>'
+    return f"<div>{bar} {escape(words)}</div>"
