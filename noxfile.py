@@ -141,6 +141,14 @@ def docs(session: nox.Session) -> None:
     run_tests(session, paths=paths, env={"EVERY_PAGE": "1", "REQUIRE_CHROMIUM": "1"})
 
 
+@nox.session
+def notebooks(session: nox.Session) -> None:
+    """Run the notebooks at a small size; ``nox -s notebooks -- FOLDER`` keeps them as pages."""
+    session.install("-e", ".[notebooks]")
+    pages = session.posargs or [str(session.cache_dir / "notebooks")]
+    session.run("python", "examples/run_notebooks.py", "--small", *pages)
+
+
 def limit_isa(session: nox.Session) -> None:
     """Run the tests with the instruction set that the session is named after as the newest that torch uses."""
     needed, onednn, aten = ISAS[session.name.removeprefix("isa-")]

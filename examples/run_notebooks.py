@@ -1,6 +1,7 @@
 """Run the notebooks in examples/notebooks, and write each as a page: ``python examples/run_notebooks.py pages``.
 
-With ``--small`` they run in minutes, to see that they run: a few steps, a second of film. Needs ``vidtrans[notebooks]``.
+With ``--small`` they run in minutes, to see that they run: a few steps, a second of film. Needs
+``vidtrans[notebooks]``.
 """
 
 from __future__ import annotations

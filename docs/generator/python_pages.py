@@ -12,12 +12,14 @@ import vidtrans
 from generator.markdown import NOTE
 from vidtrans.commands import COMMANDS, FUNCTIONS
 from vidtrans.commands.python_functions import function_of
+from vidtrans.commands.results import CommandResult, Fact
 from vidtrans.core.events import Report
 
 FRAMES = """Frames go in and come out: numpy arrays or torch tensors, (H, W, 3) RGB in uint8 or uint16; results are of
 the same kind. Nothing of the command line is imported. Threads may share clips and models."""
 PYTHON = """The commands as functions, with plain arguments: paths and times may be text, and of several one may be
-given as it is. Each returns the table that `--json` prints. `settings` are tables as in a preset, say
+given as it is. Each returns the table that `--json` prints, as a [result](#results) with
+typed attributes. `settings` are tables as in a preset, say
 `{"training": {"lr": 4e-4}}`. Mistakes raise the errors of `vidtrans.core.errors`; where some of several clips or
 trainings failed, that is `BatchError`, after all others are done."""
 
@@ -28,13 +30,46 @@ def python_page() -> str:
     for name in sorted(FUNCTIONS):
         function = getattr(vidtrans, name)
         text += f"\n## {name}\n\n```python\nvidtrans.{name}{_signature(function)}\n```\n\n{_docstring(function)}\n"
-    return text + _frames_section()
+    return text + _results_section() + _frames_section()
+
+
+def _results_section() -> str:
+    """Return the section on what the functions return."""
+    text = f"\n## Results\n\n{_docstring(CommandResult)}\n"
+    for name, kind in sorted(_results().items()):
+        facts = {n: f for cls in kind.__mro__ for n, f in vars(cls).items() if isinstance(f, Fact | property)}
+        functions = [n for n in sorted(FUNCTIONS) if _result_of(getattr(vidtrans, n)) is kind]
+        text += f"\n### {name}\n\n{_docstring(kind)}"
+        if kind is not CommandResult:
+            text += f" Of {', '.join(f'`{function}`' for function in functions)}."
+        text += "\n\n| attribute | type | |\n|---|---|---|\n"
+        for attribute, fact in sorted(facts.items()):
+            shown = _type_of(fact).replace("|", "\\|")
+            text += f"| `{attribute}` | `{shown}` | {_docstring(fact)} |\n"
+    return text
+
+
+def _results() -> dict[str, type[CommandResult]]:
+    things = {name: getattr(vidtrans, name) for name in vidtrans.LIBRARY}
+    return {n: thing for n, thing in things.items() if inspect.isclass(thing) and issubclass(thing, CommandResult)}
+
+
+def _result_of(function: Any) -> Any:
+    return inspect.signature(function).return_annotation
+
+
+def _type_of(fact: Fact[Any] | property) -> str:
+    """Return the type of an attribute: that of the function that reads it."""
+    if isinstance(fact, property):
+        return str(inspect.signature(fact.fget).return_annotation)
+    name: str = fact.read.__name__
+    return name if inspect.isclass(fact.read) or " | " in name else str(inspect.signature(fact.read).return_annotation)
 
 
 def _frames_section() -> str:
     """Return the section on the classes and functions that take and give frames."""
     text = f"\n## Frames\n\n{FRAMES}\n"
-    for name in sorted(vidtrans.LIBRARY, key=str.casefold):
+    for name in sorted(vidtrans.LIBRARY.keys() - _results().keys(), key=str.casefold):
         thing = getattr(vidtrans, name)
         text += f"\n### {name}\n\n{_docstring(thing)}\n"
         if not inspect.isclass(thing):
