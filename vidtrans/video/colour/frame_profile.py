@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import Any
 
 import av
 from av.sidedata.sidedata import Type
 
 from vidtrans.video.colour.icc import Conversion, TableProfile, read_profile
 from vidtrans.video.colour.tags import UNSPECIFIED
+from vidtrans.video.side_data import side_data
 
 # PyAV frees the name of a PNG's profile twice, and crashes: the side data of such frames must not be touched.
 PNG_CODECS = ("png", "apng")
@@ -64,7 +64,6 @@ def png_profile(data: bytes) -> bytes:
 
 def _profile(frame: av.VideoFrame) -> bytes:
     try:
-        found: Any = frame.side_data.get(Type.ICC_PROFILE.name) if len(frame.side_data) else None
-    except ValueError:  # a kind of side data that PyAV has no name for
+        return side_data(frame, Type.ICC_PROFILE)
+    except ValueError:
         return b""
-    return bytes(found) if found is not None else b""

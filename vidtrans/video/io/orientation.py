@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import av
 import numpy as np
 from av.sidedata.sidedata import Type
+
+from vidtrans.video.side_data import side_data
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,7 @@ def rotation_of(frame: av.VideoFrame) -> Orientation:
 def orientation_of(frame: av.VideoFrame) -> Orientation:
     """Return the orientation stored in a decoded frame; upright without one."""
     try:
-        side_data: Any = frame.side_data.get(Type.DISPLAYMATRIX.name)
-    except ValueError:  # a kind of side data that PyAV has no name for hides all the others
+        matrix = side_data(frame, Type.DISPLAYMATRIX)
+    except ValueError:
         return rotation_of(frame)
-    if side_data is None:
-        return UPRIGHT
-    return orientation_from_matrix(np.frombuffer(bytes(side_data), "<i4").reshape(3, 3))
+    return orientation_from_matrix(np.frombuffer(matrix, "<i4").reshape(3, 3)) if matrix else UPRIGHT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
@@ -259,12 +259,7 @@ class FrameConverter:
         self._upright = self.frame_format.size.of(*self.first_size)
 
     def _orientation_of(self, decoded: av.VideoFrame) -> Orientation:
-        if self.profile_data is not None:
-            return rotation_of(decoded)
-        with suppress(ValueError):  # a kind of side data that PyAV has no name for
-            if len(decoded.side_data) == 0:  # as usual
-                return UPRIGHT
-        return orientation_of(decoded)
+        return rotation_of(decoded) if self.profile_data is not None else orientation_of(decoded)
 
     def __call__(self, decoded: av.VideoFrame, index: int, pts: int) -> Frame:
         """Return a decoded frame upright and in the format, and record its unusual properties."""
