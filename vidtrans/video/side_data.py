@@ -16,6 +16,7 @@ def side_data(frame: av.VideoFrame, kind: Type) -> bytes:
     ``frame.side_data`` would do the same, but PyAV keeps it in the frame, and it refers to the frame: only the garbage
     collector frees such a circle, and until it runs, dozens to hundreds of decoded pictures stay in memory.
     """
-    container: Any = SideDataContainer(frame)
+    make: Any = SideDataContainer  # whose stubs have no arguments
+    container = make(frame)
     found = container.get(kind.name) if len(container) else None
     return b"" if found is None else bytes(found)
