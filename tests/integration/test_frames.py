@@ -102,6 +102,22 @@ def test_a_model_paints_the_frames_of_stylize_byte_for_byte() -> None:
     assert equal(paints.render(clip[4:15], temporal="causal", settings=settings), read_folder("part"))
 
 
+def test_a_look_that_ships_is_a_model() -> None:
+    """Made of nothing but its norms: quick enough for a test."""
+    frames = exact_clip(4)
+    vidtrans.stylize("c.mkv", "ink", "made", codec="png")
+    ink = vidtrans.load_model("ink")
+    assert ink.name == "ink"
+    made = list(ink.render(vidtrans.open_clip("c.mkv")))
+    assert equal(made, read_folder("made"))
+    assert ink(frames[0]).shape == frames[0].shape
+    vidtrans.stylize("c.mkv", look="ink: 0.6, oil: 0.4", output="mixed", codec="png")
+    mixed = vidtrans.load_model(settings={"rendering": {"look": "ink: 0.6, oil: 0.4"}})
+    assert equal(mixed.render(vidtrans.open_clip("c.mkv")), read_folder("mixed"))
+    with pytest.raises(ModelError, match="ships"):
+        vidtrans.load_model(["ink", "identity"])
+
+
 def test_frames_that_come_one_by_one_are_painted_alike() -> None:
     """At the model's own size: nothing is enlarged, so no faults are looked for in the whole clip."""
     frames = exact_clip(20, (0, 9))

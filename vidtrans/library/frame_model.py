@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +24,9 @@ from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.rendering.directing import FrameBlend
 from vidtrans.session import Context
 from vidtrans.store.cache import FOLDER
+
+if TYPE_CHECKING:
+    from vidtrans.stylizing.requested_render import StylizeRequest
 
 Tables = Mapping[str, Mapping[str, Any]]
 
@@ -95,12 +99,12 @@ class FrameModel:
         return self._of_stream(frames, flow_from, merged, stop or Stop())
 
     def _of_clip(self, clip: OpenedClip, settings: Tables, stop: Stop) -> Iterator[np.ndarray]:
-        from vidtrans.stylizing.requested_render import RequestedRender, StylizeRequest
+        from vidtrans.stylizing.requested_render import RequestedRender
 
         span = [Time(frame=number) for number in (clip.frames.start, clip.frames.stop)]
         is_whole = clip.frames == range(clip.clip.index.num_frames)
-        start, end = (None, None) if is_whole else span
-        request = StylizeRequest(clip.path, self._names, None, self._recipe(settings), start, end)
+        request = self._request(settings, clip.path)
+        request = request if is_whole else replace(request, start=span[0], end=span[1])
         job = RequestedRender(request, self.context, time.monotonic()).job(clip.clip)
         for _, picture in job.pictures():
             stop.check()
@@ -118,25 +122,39 @@ class FrameModel:
 
     @cached_property
     def _model(self) -> LoadedModel:
+        return self._found(self._settings)[0]
+
+    def _found(self, settings: Tables) -> tuple[LoadedModel, Recipe]:
+        """Return the model of these settings, and their recipe, in which looks have the model's names for them."""
+        from vidtrans.models.at_once import model_at_once
         from vidtrans.models.model_chain import load_models_in_turn
 
-        look = load_models_in_turn(self._names, self.context, self._recipe(self._settings).pairing_changes)
+        request = self._request(settings)
+        recipe, changes = request.recipe, request.recipe.pairing_changes
+        if (pictures := request.pictures) is not None:
+            look = model_at_once(pictures, self.context, None, changes)
+            return look, recipe.under({"rendering": {"look": pictures.value}})
+        look = load_models_in_turn(request.models, self.context, changes)
         look.check_renders()
-        return look
+        return look, recipe
+
+    def _request(self, settings: Tables, video: Path = Path()) -> StylizeRequest:
+        from vidtrans.stylizing.requested_render import StylizeRequest
+
+        return StylizeRequest(video, self._names, None, render_recipe(None, settings)).with_shipped_look()
 
     def _stream(self, settings: Tables) -> StreamModel:
         from vidtrans.models.loaded_model import load_engine
         from vidtrans.models.render_settings import ResolvedRenderSettings
         from vidtrans.rendering.extraction import FrameExtractor
 
-        look = self._model
+        look, recipe = self._found(settings or self._settings)
         if len(look.parts) > 1:
             raise UsageError(f"models {look.name}", "a chain paints clips, not single frames", "open_clip the source")
         if look.has_codes:
             raise UsageError(
                 f"model '{look.name}'", "it has many looks, which clips choose from", "open_clip the source"
             )
-        recipe = self._recipe(settings or self._settings)
         resolved = ResolvedRenderSettings.of(recipe, look, self.context.device)
         rendering = resolved.rendering
         curves = {name: curve.constant for name, curve in rendering.curves().items()}
@@ -147,13 +165,9 @@ class FrameModel:
         engine = load_engine(look, rendering, self.context)
         return StreamModel(look, engine, resolved, blend, FrameExtractor.of(look, rendering, self.context))
 
-    @staticmethod
-    def _recipe(settings: Tables) -> Recipe:
-        return render_recipe(None, settings)
-
 
 def load_model(
-    name: str | Path | Sequence[str | Path],
+    name: str | Path | Sequence[str | Path] = (),
     *,
     settings: Tables | None = None,
     device: str = "auto",
@@ -163,7 +177,8 @@ def load_model(
     """Load a model by name or file; several form a chain, in which each paints on the output of the one before.
 
     Args:
-        name: as for ``--model``.
+        name: as for ``--model``: a file, the name of a model, or of a look that ships ('ink'). Left out where the
+            settings name looks of pictures: ``{"rendering": {"look": "a.jpg: 0.6, oil: 0.4"}}``.
         settings: as in a preset: ``{"rendering": {"size": "512"}, "pairing": {...}}``.
         device: 'auto', 'cuda', 'cuda:N', 'mps' or 'cpu'.
         cache_dir: the folder of intermediate results.
