@@ -11,10 +11,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from vidtrans.core.errors import UsageError
-from vidtrans.core.events import Report, silent
+from vidtrans.core.events import Report, Stop, silent
 from vidtrans.core.files import write_atomically
 from vidtrans.library.given_pictures import to_array
 from vidtrans.library.opened_clip import OpenedClip
+from vidtrans.library.stopping import stopped_as
 from vidtrans.output.delivery import Delivery
 from vidtrans.session import Context
 from vidtrans.store.cache import FOLDER
@@ -35,6 +36,7 @@ def write_clip(
     crf: int | None = None,
     overwrite: bool = False,
     report: Report = silent,
+    stop: Stop | None = None,
 ) -> int:
     """Encode pictures as a video, and return their number.
 
@@ -47,6 +49,7 @@ def write_clip(
         crf: quality; lower is better. By default that of ``stylize``.
         overwrite: whether to replace a file.
         report: called with progress.
+        stop: a request to stop, which raises ``Interrupted``; nothing is written then.
 
     Raises:
         UsageError: A frame is no picture, or differs from the first; there are more or fewer than ``like`` has; there
@@ -59,24 +62,29 @@ def write_clip(
         raise UsageError("write_clip", "the times come from a clip, or from a rate", "give like= or fps=")
     encoding = EncodingSettings(codec=codec, crf=crf)
     encoding = encoding.resolved(pictures=False, output=path, report=report)
-    with TemporaryDirectory(prefix="vidtrans-") as folder:
+    with (
+        stopped_as(f"{path.name} is not written", "give its frames again"),
+        TemporaryDirectory(prefix="vidtrans-") as folder,
+    ):
+        context = Context(cache_dir=Path(folder) / FOLDER, report=report, stop=stop or Stop())
         segment = Path(folder) / f"segment.{encoding.chunk_codec.segments}"
         if like is not None:
-            return _write_like(like, frames, path, encoding, segment, report)
+            return _write_like(like, frames, path, encoding, segment, context)
         rate = Fraction(fps).limit_denominator(1001) if isinstance(fps, float) else Fraction(fps or 0)
         if rate <= 0:
             raise UsageError(f"fps {fps}", "not a rate", "give frames a second")
         base = 1 / rate if rate.denominator in (1, 1001) else Fraction(1, TICKS)
         step = round(1 / rate / base)
-        count = _encode(frames, segment, encoding, base, rate, (step * n for n in itertools.count()), Fraction(1))
+        stamps = (step * n for n in itertools.count())
+        count = _encode(frames, segment, encoding, base, rate, stamps, Fraction(1), context.stop)
         timing = Timing([step * n for n in range(count)], [step] * count, base)
         with write_atomically(path) as target:
-            join([segment], timing, target, None, report)
+            join([segment], timing, target, None, report, context.stop)
     return count
 
 
 def _write_like(
-    like: OpenedClip, frames: Iterable[Any], path: Path, encoding: EncodingSettings, segment: Path, report: Report
+    like: OpenedClip, frames: Iterable[Any], path: Path, encoding: EncodingSettings, segment: Path, context: Context
 ) -> int:
     clip, numbers = like.clip, like.frames
     is_part = len(numbers) < clip.index.num_frames
@@ -85,12 +93,11 @@ def _write_like(
     stamps = (stamp for number in numbers for stamp in delivery.stamps(number))
     picture = delivery.picture
     ratio = picture.sample_aspect_ratio
-    count = _encode(frames, segment, encoding, picture.time_base, picture.rate, stamps, ratio)
+    count = _encode(frames, segment, encoding, picture.time_base, picture.rate, stamps, ratio, context.stop)
     if count != len(numbers):
         why = f"{count} pictures for its {len(numbers)} frames"
         raise UsageError(f"like {like.path.name}", why, "give as many, or a part of the clip: like=clip[:n]")
     with write_atomically(path) as target:
-        context = Context(cache_dir=Path(segment.parent) / FOLDER, report=report)
         delivery.assembly(folder=False).write([segment], target, segment.parent, context)
     return count
 
@@ -103,6 +110,7 @@ def _encode(
     rate: Fraction,
     stamps: Iterable[int],
     ratio: Fraction,
+    stop: Stop,
 ) -> int:
     """Encode pictures with the given timestamps; return how many there were, at most one more than timestamps."""
     given, times, count = iter(frames), iter(stamps), 0
@@ -115,6 +123,7 @@ def _encode(
     encoding.check_size(form)
     with closing(SegmentWriter(segment, form, encoding)) as writer:
         for frame in itertools.chain([opening], given):
+            stop.check()
             picture = to_array(frame, f"frame {count}")
             if picture.shape != opening.shape:
                 size, wanted = (f"{shape[1]}x{shape[0]}" for shape in (picture.shape, opening.shape))

@@ -20,6 +20,7 @@ from vidtrans.core.settings import Time
 from vidtrans.library.frame_stream import FrameStream, StreamModel
 from vidtrans.library.given_pictures import Picture, like, to_array
 from vidtrans.library.opened_clip import OpenedClip
+from vidtrans.library.stopping import stopped_as
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.rendering.directing import FrameBlend
 from vidtrans.session import Context
@@ -28,6 +29,7 @@ from vidtrans.store.cache import FOLDER
 if TYPE_CHECKING:
     from vidtrans.stylizing.requested_render import StylizeRequest
 
+STOPPED = ("no further pictures are made", "call render again, with another Stop")
 Tables = Mapping[str, Mapping[str, Any]]
 
 
@@ -105,20 +107,18 @@ class FrameModel:
         is_whole = clip.frames == range(clip.clip.index.num_frames)
         request = self._request(settings, clip.path)
         request = request if is_whole else replace(request, start=span[0], end=span[1])
-        job = RequestedRender(request, self.context, time.monotonic()).job(clip.clip)
-        for _, picture in job.pictures():
-            stop.check()
-            yield picture
+        job = RequestedRender(request, replace(self.context, stop=stop), time.monotonic()).job(clip.clip)
+        with stopped_as(*STOPPED), closing(job.pictures()) as pictures:
+            yield from (picture for _, picture in pictures)
 
     def _of_stream(
         self, frames: Iterable[object], flow_from: Iterable[object] | None, settings: Tables, stop: Stop
     ) -> Iterator[Any]:
         with self._lock:
             model = self._stream(settings)
-        with closing(FrameStream(model, frames, flow_from).pictures()) as pairs:
-            for frame, picture in pairs:
-                stop.check()
-                yield like(frame, picture)
+        stream = FrameStream(model, frames, flow_from, stop)
+        with stopped_as(*STOPPED), closing(stream.pictures()) as pairs:
+            yield from (like(frame, picture) for frame, picture in pairs)
 
     @cached_property
     def _model(self) -> LoadedModel:

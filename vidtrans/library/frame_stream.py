@@ -16,6 +16,7 @@ from itertools import chain, zip_longest
 import numpy as np
 
 from vidtrans.core.errors import UsageError
+from vidtrans.core.events import NEVER, Stop
 from vidtrans.core.settings import Size
 from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, CutDetector
 from vidtrans.inference.engine import Engine
@@ -123,10 +124,16 @@ class StreamModel:
 class FrameStream:
     """A render of frames that come one by one; ``flow_from``: as many pictures, whose motion the filter follows."""
 
-    def __init__(self, model: StreamModel, frames: Iterable[object], flow_from: Iterable[object] | None = None) -> None:
+    def __init__(
+        self,
+        model: StreamModel,
+        frames: Iterable[object],
+        flow_from: Iterable[object] | None = None,
+        stop: Stop = NEVER,
+    ) -> None:
         """Raises UsageError if the model cannot paint a stream."""
         model.check(single=False)
-        self._model, self._frames, self._flow_from = model, frames, flow_from
+        self._model, self._frames, self._flow_from, self._stop = model, frames, flow_from, stop
         self._given, self._guides, self._sources = deque[object](), deque[np.ndarray](), deque[np.ndarray]()
 
     def pictures(self) -> Generator[tuple[object, np.ndarray], None, None]:
@@ -141,6 +148,7 @@ class FrameStream:
     def _arrays(self) -> Iterator[np.ndarray]:
         first: np.ndarray | None = None
         for number, (frame, guide) in enumerate(_pairs(self._frames, self._flow_from)):
+            self._stop.check()
             picture = to_array(frame, f"frame {number}")
             first = picture if first is None else first
             if picture.shape != first.shape or picture.dtype != first.dtype:

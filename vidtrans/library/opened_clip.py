@@ -12,9 +12,10 @@ from typing import overload
 
 from vidtrans.clips import indexing
 from vidtrans.core.errors import UsageError
-from vidtrans.core.events import Report, silent
+from vidtrans.core.events import Report, Stop, silent
 from vidtrans.core.settings import Time, parse_time
 from vidtrans.library.given_pictures import ClipFrame
+from vidtrans.library.stopping import stopped_as
 from vidtrans.session import Context
 from vidtrans.store.cache import FOLDER
 from vidtrans.video.frame_format import FrameFormat
@@ -136,6 +137,7 @@ def open_clip(
     allow_damaged: bool = False,
     cache_dir: str | Path = FOLDER,
     report: Report = silent,
+    stop: Stop | None = None,
 ) -> OpenedClip:
     """Open a video, a picture, or a folder of pictures; the first time, it is read once for its index.
 
@@ -147,13 +149,15 @@ def open_clip(
         allow_damaged: take the readable frames of a damaged video.
         cache_dir: the folder of the index.
         report: called with progress.
+        stop: a request to stop reading it, which raises ``Interrupted``.
 
     Raises:
         MediaError: It cannot be read.
         UsageError: No frame lies between ``start`` and ``end``, or its pictures differ in size.
     """
-    context = Context(cache_dir=Path(cache_dir), allow_damaged=allow_damaged, report=report)
-    clip = indexing.open_clip(context, Path(path))
+    context = Context(cache_dir=Path(cache_dir), allow_damaged=allow_damaged, report=report, stop=stop or Stop())
+    with stopped_as(f"{Path(path).name} was not read to its end", "open it again"):
+        clip = indexing.open_clip(context, Path(path))
     if not clip.index.same_size:
         raise UsageError(str(path), "its pictures differ in size", "open them one by one")
     span = clip.trim(*(parse_time(time) if time is not None else None for time in (start, end)))

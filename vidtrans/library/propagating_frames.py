@@ -17,6 +17,7 @@ from vidtrans.core.events import Report, Stop, silent
 from vidtrans.core.settings import Time
 from vidtrans.library.given_pictures import to_array
 from vidtrans.library.opened_clip import OpenedClip
+from vidtrans.library.stopping import stopped_as
 from vidtrans.propagation.painting_job import PaintingJob
 from vidtrans.propagation.propagating import painted
 from vidtrans.propagation.requests import PropagateRequest
@@ -56,7 +57,7 @@ class Propagator:
             device: 'auto', 'cuda', 'cuda:N', 'mps' or 'cpu'.
             cache_dir: the folder of intermediate results.
             report: called with progress and notes.
-            stop: a request to stop, which raises ``Interrupted``.
+            stop: a request to stop, which raises ``Interrupted`` in an iteration.
 
         Raises:
             UsageError: A key frame is no picture or not in the clip, or options conflict.
@@ -73,7 +74,8 @@ class Propagator:
         self._context = Context(cache_dir=Path(cache_dir), device=device, report=report, stop=stop or Stop())
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        with ExitStack() as stack:
+        again = "iterate again, with another Stop: a training continues where it stopped"
+        with stopped_as("no further pictures are made", again), ExitStack() as stack:
             folder = self._key_frames
             if not isinstance(folder, str | Path):
                 folder = self._written(Path(stack.enter_context(TemporaryDirectory(prefix="vidtrans-"))), folder)
