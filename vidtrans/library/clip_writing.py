@@ -15,7 +15,7 @@ from vidtrans.core.events import Report, Stop, silent
 from vidtrans.core.files import write_atomically
 from vidtrans.library.given_pictures import to_array
 from vidtrans.library.opened_clip import OpenedClip
-from vidtrans.library.stopping import stopped_as
+from vidtrans.library.stop_message import stopped_as
 from vidtrans.output.delivery import Delivery
 from vidtrans.session import Context
 from vidtrans.store.cache import FOLDER

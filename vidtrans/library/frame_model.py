@@ -20,7 +20,7 @@ from vidtrans.core.settings import Time
 from vidtrans.library.frame_stream import FrameStream, StreamModel
 from vidtrans.library.given_pictures import Picture, like, to_array
 from vidtrans.library.opened_clip import OpenedClip
-from vidtrans.library.stopping import stopped_as
+from vidtrans.library.stop_message import stopped_as
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.rendering.directing import FrameBlend
 from vidtrans.session import Context

@@ -15,7 +15,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Report, Stop, silent
 from vidtrans.core.settings import Time, parse_time
 from vidtrans.library.given_pictures import ClipFrame
-from vidtrans.library.stopping import stopped_as
+from vidtrans.library.stop_message import stopped_as
 from vidtrans.session import Context
 from vidtrans.store.cache import FOLDER
 from vidtrans.video.frame_format import FrameFormat
