@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from vidtrans.core.events import Report, Stop, silent
 from vidtrans.library.frame_model import load_model
@@ -54,6 +52,6 @@ class DeflickeredFrames:
         tables = {"temporal": {"name": temporal, **(settings or {})}, "rendering": {"size": "source"}}
         self._model = load_model(IDENTITY, settings=tables, device=device, cache_dir=cache_dir, report=report)
 
-    def __iter__(self) -> Iterator[np.ndarray]:
+    def __iter__(self) -> Generator[Any, None, None]:
         """Yield the pictures, of the frames' kind. Raises UsageError if frames are no pictures, or differ in size."""
         return self._model.render(self._frames, flow_from=self._flow_from, stop=self._stop)

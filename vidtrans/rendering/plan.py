@@ -66,13 +66,7 @@ class RenderPlan:
     exposure: SteadyExposure | None = None
 
     def __post_init__(self) -> None:
-        side, size = max(self.size), f"{self.size[0]}x{self.size[1]}"
-        if not self.model.is_identity and side > MAX_SIDE_RENDERED:
-            why = f"a model's output has at most {MAX_SIDE_RENDERED} pixels a side"
-            raise UsageError(size, why, "choose a smaller size")
-        if self.settings.filter_name != "off" and side > MAX_SIDE_FILTERED:
-            why = f"flicker is filtered up to {MAX_SIDE_FILTERED} pixels a side"
-            raise UsageError(size, why, "choose --temporal off, or give smaller pictures")
+        check_sides(self.model, self.size, self.settings.filter_name)
         if self.draft and self.model.is_recurrent:
             why = f"'{self.model.name}' is recurrent: it paints each frame from the one before"
             raise UsageError(f"--draft {self.rendering.draft_step}", why, "leave out --draft, to render all frames")
@@ -234,6 +228,17 @@ class RenderPlan:
     def segment(self, path: Path) -> SegmentWriter:
         """Return the encoder of a chunk into a file. Close it after use."""
         return SegmentWriter(path, self.delivery.stored, self.settings.encoding)
+
+
+def check_sides(model: LoadedModel, size: tuple[int, int], filter_name: str) -> None:
+    """Raise UsageError if a model or a temporal filter cannot have pictures of a (width, height)."""
+    side, what = max(size), f"{size[0]}x{size[1]}"
+    if not model.is_identity and side > MAX_SIDE_RENDERED:
+        why = f"a model's output has at most {MAX_SIDE_RENDERED} pixels a side"
+        raise UsageError(what, why, "choose a smaller size")
+    if filter_name != "off" and side > MAX_SIDE_FILTERED:
+        why = f"flicker is filtered up to {MAX_SIDE_FILTERED} pixels a side"
+        raise UsageError(what, why, "choose --temporal off, or give smaller pictures")
 
 
 def plan_render(
