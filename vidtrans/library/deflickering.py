@@ -8,6 +8,7 @@ from typing import Any
 
 from vidtrans.core.events import Report, Stop, silent
 from vidtrans.library.frame_model import load_model
+from vidtrans.library.given_pictures import check_frames
 from vidtrans.library.opened_clip import OpenedClip
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.store.cache import FOLDER
@@ -46,8 +47,9 @@ class DeflickeredFrames:
             stop: a request to stop, which raises ``Interrupted`` in an iteration.
 
         Raises:
-            UsageError: There is no such filter, or it has no such setting.
+            UsageError: There is no such filter, or it has no such setting, or ``frames`` are none.
         """
+        check_frames(frames)
         self._frames, self._flow_from, self._stop = frames, flow_from, stop
         tables = {"temporal": {"name": temporal, **(settings or {})}, "rendering": {"size": "source"}}
         self._model = load_model(IDENTITY, settings=tables, device=device, cache_dir=cache_dir, report=report)

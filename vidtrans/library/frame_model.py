@@ -17,7 +17,7 @@ from vidtrans.config.recipe import Recipe, overlaid, render_recipe
 from vidtrans.core.events import Report, Stop, silent
 from vidtrans.core.settings import Time
 from vidtrans.library.frame_stream import FrameStream
-from vidtrans.library.given_pictures import Picture, like, to_array
+from vidtrans.library.given_pictures import Picture, device_of, on_device, own_array
 from vidtrans.library.opened_clip import OpenedClip
 from vidtrans.library.stop_message import stopped_as
 from vidtrans.library.stream_model import StreamModel
@@ -52,6 +52,9 @@ class FrameModel:
         """The name of the model, or the names of a chain."""
         return self._model.name
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FrameModel, (self._names, self._settings, self.context)
+
     def __call__(self, frame: Picture) -> Picture:
         """Paint one frame by itself, without a temporal filter.
 
@@ -64,12 +67,12 @@ class FrameModel:
         Raises:
             UsageError: It is no picture, or the model needs more than one frame: use ``render``.
         """
-        picture = to_array(frame)
-        with self._turn, self._with_engines(self._single.context):
-            with closing(self._single.renderer(picture)) as renderer:
-                (sample,) = renderer.stream([renderer.prepare(self._single.seen(0, picture), (0, 1))])
-                painted: Picture = like(frame, self._single.finished(renderer, sample, sample.output, picture))
-            return painted
+        picture = own_array(frame)
+        with self._turn, self._with_engines(self._single.context), closing(self._single.renderer(picture)) as renderer:
+            (sample,) = renderer.stream([renderer.prepare(self._single.seen(0, picture), (0, 1))])
+            made = self._single.finished(renderer, sample, sample.output, picture)
+        painted: Picture = on_device(made, device_of(frame))
+        return painted
 
     def render(
         self,
@@ -106,12 +109,12 @@ class FrameModel:
     def _of_clip(self, job: RenderJob) -> Generator[np.ndarray, None, None]:
         with stopped_as(*STOPPED), self._with_engines(job.context), closing(job.pictures()) as pictures:
             for _, picture in pictures:
-                yield picture
+                yield picture.copy()  # held frames share one
 
     def _of_stream(self, stream: FrameStream, context: Context) -> Generator[Any, None, None]:
         with stopped_as(*STOPPED), self._with_engines(context), closing(stream.pictures()) as pairs:
-            for frame, picture in pairs:
-                yield like(frame, picture)
+            for device, picture in pairs:
+                yield on_device(picture, device)
 
     @contextmanager
     def _with_engines(self, context: Context) -> Iterator[None]:

@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from itertools import chain, zip_longest
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.events import NEVER, Stop
 from vidtrans.core.settings import Size
 from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, CutDetector
-from vidtrans.library.given_pictures import to_array
+from vidtrans.library.given_pictures import check_frames, device_of, own_array
 from vidtrans.library.stream_model import ENDLESS, StreamModel
 from vidtrans.temporal.stream import Sample, filter_samples
 from vidtrans.video.colour.conversion import to_uint8
@@ -67,10 +68,13 @@ class FrameStream:
         stop: Stop = NEVER,
     ) -> None:
         self._model, self._frames, self._flow_from, self._stop = model, frames, flow_from, stop
-        self._given, self._guides, self._sources = deque[object](), deque[np.ndarray](), deque[np.ndarray]()
+        self._devices, self._guides, self._sources = deque[Any](), deque[np.ndarray](), deque[np.ndarray]()
+        check_frames(frames)
+        if flow_from is not None:
+            check_frames(flow_from, "flow_from")
 
-    def pictures(self) -> Generator[tuple[object, np.ndarray], None, None]:
-        """Yield each frame, as it was given, with its picture, (H, W, 3) of its type, some frames later.
+    def pictures(self) -> Generator[tuple[Any, np.ndarray], None, None]:
+        """Yield the device of each frame, see ``device_of``, and its picture, (H, W, 3) of its type, some frames later.
 
         Raises UsageError if a frame is no picture, or differs in size or type from the first one.
         """
@@ -87,21 +91,21 @@ class FrameStream:
             )
             samples = stack.enter_context(closing(self._guided(renderer.stream(prepared))))
             for sample, picture in filter_samples(samples, model.settings.make_filter()):
-                yield self._given.popleft(), model.finished(renderer, sample, picture, self._sources.popleft())
+                yield self._devices.popleft(), model.finished(renderer, sample, picture, self._sources.popleft())
 
     def _arrays(self) -> Generator[np.ndarray, None, None]:
         first: np.ndarray | None = None
         for number, (frame, guide) in enumerate(_pairs(self._frames, self._flow_from)):
             self._stop.check()
-            picture = to_array(frame, f"frame {number}")
+            picture = own_array(frame, f"frame {number}")
             first = picture if first is None else first
             if picture.shape != first.shape or picture.dtype != first.dtype:
                 why = f"it is {_kind(picture)}, the first one {_kind(first)}"
                 raise UsageError(f"frame {number}", why, "give frames of one size and type, or one stream for each")
-            self._given.append(frame)
+            self._devices.append(device_of(frame))
             self._sources.append(picture)
             if guide is not None:
-                self._guides.append(to_array(guide, f"picture {number} of flow_from"))
+                self._guides.append(own_array(guide, f"picture {number} of flow_from"))
             yield picture
 
     def _guided(self, samples: Generator[Sample, None, None]) -> Generator[Sample, None, None]:

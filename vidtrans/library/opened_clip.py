@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import overload
+from typing import Any, overload
 
 from vidtrans.clips import indexing
 from vidtrans.core.errors import UsageError
@@ -90,9 +92,7 @@ class OpenedClip:
             if part.step != 1 or not part:
                 raise IndexError(f"a part of a clip has one frame or more, in order: {key}")
             return OpenedClip(self.clip, self.context, part, deep=self.deep)
-        number = self.frames[key]
-        with self._lock:
-            return self._own(self._cursor(number))
+        return self._read(self.frames[key])
 
     def at(self, time: str | float | Fraction) -> ClipFrame:
         """Return the first frame at or after a time: seconds, or text as for ``--start`` ('1:02.5', '3.5s')."""
@@ -100,13 +100,15 @@ class OpenedClip:
         number = self.clip.frame_at(wanted)
         if number not in self.frames:
             raise IndexError(f"no frame of {self.path.name} is at {time} s or later in this part")
-        with self._lock:
-            return self._own(self._cursor(number))
+        return self._read(number)
 
     def close(self) -> None:
         """Close the decoder of indexed frames. The clip can be used again."""
         with self._lock:
             self._cursor.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(OpenedClip, deep=self.deep), (self.clip, self.context, self.frames)
 
     def __enter__(self) -> OpenedClip:
         return self
@@ -123,6 +125,11 @@ class OpenedClip:
     def _time(self, number: int) -> Fraction:
         index = self.clip.index
         return (index.pts[number] - index.pts[0]) * index.time_base
+
+    def _read(self, number: int) -> ClipFrame:
+        with self._lock:
+            frame = self._cursor(number)
+            return self._own(replace(frame, rgb=frame.rgb.copy()))  # the cursor keeps the frame
 
     def _own(self, frame: Frame) -> ClipFrame:
         return ClipFrame(frame.rgb, frame.index - self.frames.start, self._time(frame.index))

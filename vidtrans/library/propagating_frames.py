@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
+from numbers import Integral
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from vidtrans.config.recipe import painted_recipe
+from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Report, Stop, silent
 from vidtrans.core.settings import Time
-from vidtrans.library.given_pictures import to_array
+from vidtrans.library.given_pictures import own_array
 from vidtrans.library.opened_clip import OpenedClip
 from vidtrans.library.stop_message import stopped_as
 from vidtrans.propagation.painting_job import PaintingJob
@@ -62,13 +64,8 @@ class Propagator:
         Raises:
             UsageError: A key frame is no picture or not in the clip, or options conflict.
         """
-        self._clip, self._key_frames = clip, key_frames
-        if not isinstance(key_frames, str | Path):
-            for number, picture in key_frames.items():
-                if not 0 <= number < len(clip):
-                    why = f"the clip has {len(clip)} frames"
-                    raise UsageError(f"key frame {number}", why, "give numbers counted from 0")
-                to_array(picture, f"key frame {number}")
+        self._clip = clip
+        self._key_frames = key_frames if isinstance(key_frames, str | Path) else _own_key_frames(clip, key_frames)
         self._recipe = painted_recipe(None, settings or {})
         self._minutes, self._follow = minutes, follow
         self._context = Context(cache_dir=Path(cache_dir), device=device, report=report, stop=stop or Stop())
@@ -97,8 +94,19 @@ class Propagator:
             with closing(painted(job).pictures()) as pictures:
                 yield from (picture for _, picture in pictures)
 
-    def _written(self, folder: Path, key_frames: Mapping[int, Any]) -> Path:
+    def _written(self, folder: Path, key_frames: Mapping[int, np.ndarray]) -> Path:
         """Write the key frames as files, named by their numbers in the whole clip; return their folder."""
         for number, picture in key_frames.items():
-            write_picture(folder / f"{self._clip.frames[number]:06d}.png", to_array(picture))
+            write_picture(folder / f"{self._clip.frames[number]:06d}.png", picture)
         return folder
+
+
+def _own_key_frames(clip: OpenedClip, key_frames: Mapping[int, Any]) -> dict[int, np.ndarray]:
+    """Return copies of the key frames, which their owner may change. Raises UsageError."""
+    if not key_frames:
+        raise UsageError("key frames", "there are none", "give painted pictures by the number of their frame")
+    for number in key_frames:
+        if not isinstance(number, Integral) or not 0 <= number < len(clip):
+            why = f"the clip has {count(len(clip), 'frame')}"
+            raise UsageError(f"key frame {number}", why, "give whole numbers counted from 0")
+    return {int(number): own_array(picture, f"key frame {number}") for number, picture in key_frames.items()}

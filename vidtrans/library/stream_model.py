@@ -47,7 +47,7 @@ class StreamModel:
         self._shots = [0]  # first frames; the looks of shots follow them
         self._blend = BlendCurves(rendering.curves(), timeline, moment)
         self._conditions = conditions_of(model, rendering, timeline, moment, self._shots)
-        self._extractor = FrameExtractor.of(model, rendering, context)
+        self._extractor: FrameExtractor | None = None
 
     @property
     def finds_cuts(self) -> bool:
@@ -58,6 +58,7 @@ class StreamModel:
         """Return a renderer for frames in order, of the size and type of a ``picture``. Close it after use."""
         model, size = self.model, (picture.shape[1], picture.shape[0])
         check_sides(model, self._working_size(size), self.settings.filter_name)
+        self._extractor = FrameExtractor.of(model, self.settings.rendering, self.context)
         engine, is_chain = self._engine(size), len(model.parts) > 1
         inputs = ModelInputs(
             model.pairing,

@@ -90,14 +90,35 @@ def _no_search_for_cycles() -> Iterator[None]:
 
 @contextmanager
 def limit_opencv_threads(kind: str) -> Iterator[None]:
-    """Give OpenCV half of the cores in this block if a network runs on the CPU; with more, they wait for each other."""
-    before = cv2.getNumThreads()
+    """Give OpenCV half of the cores in this block if a network runs on the CPU; with more, they wait for each other.
+
+    Blocks may overlap, in threads and in generators: the last one to end restores the number of threads.
+    """
+    if kind != "cpu":
+        yield
+        return
+    with _OPENCV.lock:
+        if not _OPENCV.blocks:
+            _OPENCV.before = cv2.getNumThreads()
+            cv2.setNumThreads(min(_OPENCV.before, max(1, cores() // 2)))
+        _OPENCV.blocks += 1
     try:
-        if kind == "cpu":
-            cv2.setNumThreads(min(before, max(1, cores() // 2)))
         yield
     finally:
-        cv2.setNumThreads(before)
+        with _OPENCV.lock:
+            _OPENCV.blocks -= 1
+            if not _OPENCV.blocks:
+                cv2.setNumThreads(_OPENCV.before)
+
+
+class _OpenCVThreads:
+    """OpenCV's number of threads ``before`` it was limited, and how many ``blocks`` limit it."""
+
+    def __init__(self) -> None:
+        self.lock, self.blocks, self.before = threading.Lock(), 0, 0
+
+
+_OPENCV = _OpenCVThreads()
 
 
 class Prefetcher(Iterator[T], Generic[T]):
@@ -132,7 +153,12 @@ class Prefetcher(Iterator[T], Generic[T]):
         else:
             for future in self._pending:
                 future.cancel()
-            self._pool.submit(self._source.close).result()
+            try:
+                ended = self._pool.submit(self._source.close)
+            except RuntimeError:  # the interpreter ends, and has ended the thread
+                self._source.close()
+            else:
+                ended.result()
             self._pending.clear()
         if self._pool is not None:
             self._pool.shutdown()
