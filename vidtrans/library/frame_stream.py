@@ -104,7 +104,7 @@ class FrameStream:
                 raise UsageError(f"frame {number}", why, "give frames of one size and type, or one stream for each")
             self._devices.append(device_of(frame))
             self._sources.append(picture)
-            if guide is not None:
+            if self._flow_from is not None:
                 self._guides.append(own_array(guide, f"picture {number} of flow_from"))
             yield picture
 
