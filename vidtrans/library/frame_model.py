@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -43,8 +43,9 @@ class FrameModel:
     def __init__(self, names: tuple[str, ...], settings: Tables, context: Context) -> None:
         """Not for users: ``load_model`` makes models."""
         self._names, self._settings, self.context = names, settings, context
-        self._lock, self._turn = Lock(), Lock()
-        self._idle: list[dict[tuple[str, ...], Any]] = []  # engines that no render uses
+        self._turn = Lock()
+        # Engines that no render uses. Without a lock: the garbage collector may end a render anywhere, and add its own.
+        self._idle: list[dict[tuple[str, ...], Any]] = []
         self._model  # noqa: B018  (raise early if it cannot be read)
 
     @property
@@ -119,13 +120,12 @@ class FrameModel:
     @contextmanager
     def _with_engines(self, context: Context) -> Iterator[None]:
         """Lend a context engines that no other render uses, if there are any, and keep those that it loads."""
-        with self._lock:
-            context.engines.update(self._idle.pop() if self._idle else {})
+        with suppress(IndexError):
+            context.engines.update(self._idle.pop())
         try:
             yield
         finally:
-            with self._lock:
-                self._idle.append(dict(context.engines))
+            self._idle.append(dict(context.engines))
             context.engines.clear()
 
     def _job(self, clip: OpenedClip, settings: Tables, context: Context) -> RenderJob:

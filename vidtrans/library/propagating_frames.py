@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from numbers import Integral
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,10 @@ class Propagator:
         with stopped_as("no further pictures are made", again), ExitStack() as stack:
             folder = self._key_frames
             if not isinstance(folder, str | Path):
-                folder = self._written(Path(stack.enter_context(TemporaryDirectory(prefix="vidtrans-"))), folder)
+                # Not a TemporaryDirectory: one of an iteration that is garbage warns that it deletes itself.
+                temporary = Path(mkdtemp(prefix="vidtrans-"))
+                stack.callback(rmtree, temporary, ignore_errors=True)
+                folder = self._written(temporary, folder)
             numbers = self._clip.frames
             is_part = len(numbers) < self._clip.clip.index.num_frames
             start, end = (Time(frame=numbers.start), Time(frame=numbers.stop)) if is_part else (None, None)
