@@ -231,6 +231,31 @@ def test_paint_is_carried_as_by_the_command() -> None:
         vidtrans.Propagator(clip, {12: frames[0]}, minutes=0)
 
 
+def test_a_propagator_learns_once_and_leaves_nothing_beside_the_clip() -> None:
+    frames, steps = clip_and_keys(), list[int]()
+    short: dict[str, Any] = {"training": {"steps": 2, "batch_size": 1}}
+    vidtrans.propagate("c.mkv", "keys", "made", codec="png", settings=short)
+    before = sorted(Path().iterdir())
+
+    def report(event: vidtrans.Event) -> None:
+        if isinstance(event, vidtrans.Progress) and event.unit == "steps":
+            steps.append(event.done)
+
+    def carried(keys: tuple[int, ...]) -> list[np.ndarray]:
+        steps.clear()
+        paint = {number: painted(frames[number]) for number in keys}
+        clip = vidtrans.open_clip("c.mkv")
+        return list(vidtrans.Propagator(clip, paint, settings=short, cache_dir="other", report=report))
+
+    both, first = carried((2, 9)), carried((2,))
+    assert steps == [1, 2]
+    assert equal(both, read_folder("made"))
+    assert not equal(both, first)
+    assert equal(carried((2, 9)), both)
+    assert steps == []
+    assert sorted(Path().iterdir()) == sorted([*before, Path("other")])
+
+
 # Results
 
 

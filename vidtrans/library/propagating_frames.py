@@ -32,7 +32,8 @@ from vidtrans.video.images.picture import write_picture
 class Propagator:
     """A clip painted like a few of its frames: iterate it for the pictures of ``vidtrans propagate``, in order.
 
-    The first pass trains a network on the key frames, unless ``minutes`` is 0; its state is in the cache folder.
+    The first pass trains a network on the key frames, unless ``minutes`` is 0. It is kept in the cache folder, where
+    later passes find it; nothing else is written.
     """
 
     def __init__(
@@ -74,12 +75,12 @@ class Propagator:
     def __iter__(self) -> Iterator[np.ndarray]:
         again = "iterate again, with another Stop: a training continues where it stopped"
         with stopped_as("no further pictures are made", again), ExitStack() as stack:
+            # Not a TemporaryDirectory: one of an iteration that is garbage warns that it deletes itself.
+            temporary = Path(mkdtemp(prefix="vidtrans-"))
+            stack.callback(rmtree, temporary, ignore_errors=True)
             folder = self._key_frames
             if not isinstance(folder, str | Path):
-                # Not a TemporaryDirectory: one of an iteration that is garbage warns that it deletes itself.
-                temporary = Path(mkdtemp(prefix="vidtrans-"))
-                stack.callback(rmtree, temporary, ignore_errors=True)
-                folder = self._written(temporary, folder)
+                folder = self._written(temporary / "keys", folder)
             numbers = self._clip.frames
             is_part = len(numbers) < self._clip.clip.index.num_frames
             start, end = (Time(frame=numbers.start), Time(frame=numbers.stop)) if is_part else (None, None)
@@ -87,6 +88,7 @@ class Propagator:
                 self._clip.path,
                 Path(folder),
                 self._recipe,
+                temporary / f"{self._clip.path.stem}.mkv",  # beside it are the dataset and the network, for one pass
                 minutes=self._minutes,
                 follow=self._follow,
                 start=start,
@@ -100,6 +102,7 @@ class Propagator:
 
     def _written(self, folder: Path, key_frames: Mapping[int, np.ndarray]) -> Path:
         """Write the key frames as files, named by their numbers in the whole clip; return their folder."""
+        folder.mkdir()
         for number, picture in key_frames.items():
             write_picture(folder / f"{self._clip.frames[number]:06d}.png", picture)
         return folder
