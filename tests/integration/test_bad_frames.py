@@ -209,3 +209,19 @@ def test_key_frames_are_numbers_in_the_clip() -> None:
     clip = vidtrans.open_clip("c.mkv")
     for keys, words in (({}, "none"), ({"1": BYTES}, "key frame 1"), ({1.5: BYTES}, "1.5"), ({-1: BYTES}, "3 frames")):
         refused(lambda keys=keys: vidtrans.Propagator(clip, keys, minutes=0), words)
+    for options, words in (
+        ({"minutes": -1}, "minutes -1"),
+        ({"minutes": float("nan")}, "minutes nan"),
+        ({"follow": "me"}, "follow me"),
+        ({"follow": "look", "minutes": 0}, "follow look"),
+    ):
+        refused(lambda options=options: vidtrans.Propagator(clip, {0: clip[0]}, **options), words)
+
+
+def test_times_are_times() -> None:
+    frames = moving_frames(5, SIZE)
+    write_clip(Path("c.mkv"), frames, codec="ffv1", pix_fmt="bgr0")
+    assert equal((frame.rgb for frame in vidtrans.open_clip("c.mkv", start=1, end=4)), frames[1:4])
+    refused(lambda: vidtrans.open_clip("c.mkv", start="soon"), "soon")
+    for time in ("soon", float("nan"), float("inf")):
+        refused(lambda time=time: vidtrans.open_clip("c.mkv").at(time), str(time))

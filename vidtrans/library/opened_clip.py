@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -96,6 +97,8 @@ class OpenedClip:
 
     def at(self, time: str | float | Fraction) -> ClipFrame:
         """Return the first frame at or after a time: seconds, or text as for ``--start`` ('1:02.5', '3.5s')."""
+        if isinstance(time, float) and not isfinite(time):
+            raise UsageError(f"time {time}", "it is not a time", "give seconds from the clip's start")
         wanted = parse_time(time) if isinstance(time, str) else Time(seconds=Fraction(time))
         number = self.clip.frame_at(wanted)
         if number not in self.frames:
@@ -138,8 +141,8 @@ class OpenedClip:
 def open_clip(
     path: str | Path,
     *,
-    start: str | None = None,
-    end: str | None = None,
+    start: str | int | None = None,
+    end: str | int | None = None,
     deep: bool = False,
     allow_damaged: bool = False,
     cache_dir: str | Path = FOLDER,
@@ -167,5 +170,5 @@ def open_clip(
         clip = indexing.open_clip(context, Path(path))
     if not clip.index.same_size:
         raise UsageError(str(path), "its pictures differ in size", "open them one by one")
-    span = clip.trim(*(parse_time(time) if time is not None else None for time in (start, end)))
+    span = clip.trim(*(parse_time(str(time)) if time is not None else None for time in (start, end)))
     return OpenedClip(clip, context, range(*span), deep=deep)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
+from dataclasses import replace
+from math import inf
 from numbers import Integral
 from pathlib import Path
 from shutil import rmtree
@@ -68,8 +70,13 @@ class Propagator:
         """
         self._clip = clip
         self._key_frames = key_frames if isinstance(key_frames, str | Path) else _own_key_frames(clip, key_frames)
-        self._recipe = painted_recipe(None, settings or {})
-        self._minutes, self._follow = minutes, follow
+        if minutes is not None and not 0 <= minutes < inf:
+            raise UsageError(f"minutes {minutes}", "it is no length of time", "give 0 or more, or leave it out")
+        numbers, recipe = clip.frames, painted_recipe(None, settings or {})
+        self._request = PropagateRequest(clip.path, Path(), recipe, minutes=minutes, follow=follow)
+        if len(numbers) < clip.clip.index.num_frames:
+            start, end = Time(frame=numbers.start), Time(frame=numbers.stop)
+            self._request = replace(self._request, start=start, end=end)
         self._context = Context(cache_dir=Path(cache_dir), device=device, report=report, stop=stop or Stop())
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -81,19 +88,9 @@ class Propagator:
             folder = self._key_frames
             if not isinstance(folder, str | Path):
                 folder = self._written(temporary / "keys", folder)
-            numbers = self._clip.frames
-            is_part = len(numbers) < self._clip.clip.index.num_frames
-            start, end = (Time(frame=numbers.start), Time(frame=numbers.stop)) if is_part else (None, None)
-            request = PropagateRequest(
-                self._clip.path,
-                Path(folder),
-                self._recipe,
-                temporary / f"{self._clip.path.stem}.mkv",  # beside it are the dataset and the network, for one pass
-                minutes=self._minutes,
-                follow=self._follow,
-                start=start,
-                end=end,
-            )
+            # Beside the output are the dataset and the network, for one pass.
+            output = temporary / f"{self._clip.path.stem}.mkv"
+            request = replace(self._request, keyframes=Path(folder), output=output)
             job = stack.enter_context(closing(PaintingJob(request, self._context, time.monotonic())))
             job.check()
             job.maps.find()
