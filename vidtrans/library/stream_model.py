@@ -23,7 +23,6 @@ from vidtrans.rendering.enlarger import enlarge_frames
 from vidtrans.rendering.extraction import FrameExtractor
 from vidtrans.rendering.frame_path import recurrence
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
-from vidtrans.rendering.plan import check_sides
 from vidtrans.session import Context
 from vidtrans.temporal.stream import Sample
 from vidtrans.video.images.picture import resize
@@ -57,7 +56,7 @@ class StreamModel:
     def renderer(self, picture: np.ndarray) -> FrameRenderer:
         """Return a renderer for frames in order, of the size and type of a ``picture``. Close it after use."""
         model, size = self.model, (picture.shape[1], picture.shape[0])
-        check_sides(model, self._working_size(size), self.settings.filter_name)
+        self.settings.check_sides(model, self._working_size(size))
         self._extractor = FrameExtractor.of(model, self.settings.rendering, self.context)
         engine, is_chain = self._engine(size), len(model.parts) > 1
         inputs = ModelInputs(

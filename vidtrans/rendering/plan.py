@@ -34,9 +34,6 @@ from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import PictureFormat
 
-MAX_SIDE_RENDERED = 16384  # pixels: the limit of x264, which stores the model's outputs
-MAX_SIDE_FILTERED = 32766  # pixels: the limit of OpenCV's remap
-
 
 @dataclass(frozen=True)
 class RenderPlan:
@@ -66,7 +63,7 @@ class RenderPlan:
     exposure: SteadyExposure | None = None
 
     def __post_init__(self) -> None:
-        check_sides(self.model, self.size, self.settings.filter_name)
+        self.settings.check_sides(self.model, self.size)
         if self.draft and self.model.is_recurrent:
             why = f"'{self.model.name}' is recurrent: it paints each frame from the one before"
             raise UsageError(f"--draft {self.rendering.draft_step}", why, "leave out --draft, to render all frames")
@@ -228,17 +225,6 @@ class RenderPlan:
     def segment(self, path: Path) -> SegmentWriter:
         """Return the encoder of a chunk into a file. Close it after use."""
         return SegmentWriter(path, self.delivery.stored, self.settings.encoding)
-
-
-def check_sides(model: LoadedModel, size: tuple[int, int], filter_name: str) -> None:
-    """Raise UsageError if a model or a temporal filter cannot have pictures of a (width, height)."""
-    side, what = max(size), f"{size[0]}x{size[1]}"
-    if not model.is_identity and side > MAX_SIDE_RENDERED:
-        why = f"a model's output has at most {MAX_SIDE_RENDERED} pixels a side"
-        raise UsageError(what, why, "choose a smaller size")
-    if filter_name != "off" and side > MAX_SIDE_FILTERED:
-        why = f"flicker is filtered up to {MAX_SIDE_FILTERED} pixels a side"
-        raise UsageError(what, why, "choose --temporal off, or give smaller pictures")
 
 
 def plan_render(
