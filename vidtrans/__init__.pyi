@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vidtrans.core.events import Report, Stop
 from vidtrans.core.settings import Time
 from vidtrans.commands.results import ClipScores as ClipScores
 from vidtrans.commands.results import CommandResult as CommandResult
@@ -13,6 +12,21 @@ from vidtrans.commands.results import MadePicture as MadePicture
 from vidtrans.commands.results import ProbedClip as ProbedClip
 from vidtrans.commands.results import RenderedClip as RenderedClip
 from vidtrans.commands.results import TrainedModel as TrainedModel
+from vidtrans.core.errors import BatchError as BatchError
+from vidtrans.core.errors import DeviceError as DeviceError
+from vidtrans.core.errors import Interrupted as Interrupted
+from vidtrans.core.errors import MediaError as MediaError
+from vidtrans.core.errors import ModelError as ModelError
+from vidtrans.core.errors import PluginError as PluginError
+from vidtrans.core.errors import UsageError as UsageError
+from vidtrans.core.errors import VidtransError as VidtransError
+from vidtrans.core.events import BatchStatus as BatchStatus
+from vidtrans.core.events import Event as Event
+from vidtrans.core.events import Note as Note
+from vidtrans.core.events import Preview as Preview
+from vidtrans.core.events import Progress as Progress
+from vidtrans.core.events import Report as Report
+from vidtrans.core.events import Stop as Stop
 from vidtrans.library.clip_writing import write_clip as write_clip
 from vidtrans.library.deflickering import DeflickeredFrames as DeflickeredFrames
 from vidtrans.library.frame_model import FrameModel as FrameModel

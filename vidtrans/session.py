@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any
@@ -81,6 +82,10 @@ class Context:
         self._lock = Lock()
         self.cache_dir = Path(self.cache_dir).absolute()
         self.cache = Cache(self.cache_dir, self.report, self.stop)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        given = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("engines", "warned")}
+        return partial(Context, **given), ()
 
     @property
     def device_kind(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import types
 import typing
@@ -13,6 +14,7 @@ from generator.markdown import NOTE
 from vidtrans.commands import COMMANDS, FUNCTIONS
 from vidtrans.commands.python_functions import function_of
 from vidtrans.commands.results import CommandResult, Fact
+from vidtrans.core import errors, events
 from vidtrans.core.events import Report
 
 FRAMES = """Frames go in and come out: numpy arrays or torch tensors, (H, W, 3) RGB in uint8 or uint16; results are of
@@ -20,8 +22,13 @@ the same kind. Nothing of the command line is imported. Threads may share clips 
 PYTHON = """The commands as functions, with plain arguments: paths and times may be text, and of several one may be
 given as it is. Each returns the table that `--json` prints, as a [result](#results) with
 typed attributes. `settings` are tables as in a preset, say
-`{"training": {"lr": 4e-4}}`. Mistakes raise the errors of `vidtrans.core.errors`; where some of several clips or
-trainings failed, that is `BatchError`, after all others are done."""
+`{"training": {"lr": 4e-4}}`. `report` is called with [progress](#progress-and-stops), and `stop` ends a job. Mistakes
+raise [errors](#errors); where some of several clips or trainings failed, that is `BatchError`, after all others are
+done."""
+EVENTS = """A callback, `report=`, gets an `Event`: one of the classes here. A job whose `Stop` was requested finishes
+the frame or the step, keeps what is done, and raises `Interrupted`."""
+ERRORS = """All of them are `VidtransError`s: `str(error)` is one line that says what happened, why, and what to do;
+`exit_status` is that of the command line. Other exceptions are bugs, or come from your own generator or callback."""
 
 
 def python_page() -> str:
@@ -30,7 +37,7 @@ def python_page() -> str:
     for name in sorted(FUNCTIONS):
         function = getattr(vidtrans, name)
         text += f"\n## {name}\n\n```python\nvidtrans.{name}{_signature(function)}\n```\n\n{_docstring(function)}\n"
-    return text + _results_section() + _frames_section()
+    return text + _results_section() + _frames_section() + _events_section() + _errors_section()
 
 
 def _results_section() -> str:
@@ -69,7 +76,7 @@ def _type_of(fact: Fact[Any] | property) -> str:
 def _frames_section() -> str:
     """Return the section on the classes and functions that take and give frames."""
     text = f"\n## Frames\n\n{FRAMES}\n"
-    for name in sorted(vidtrans.LIBRARY.keys() - _results().keys(), key=str.casefold):
+    for name in _names_in("vidtrans.library"):
         thing = getattr(vidtrans, name)
         text += f"\n### {name}\n\n{_docstring(thing)}\n"
         if not inspect.isclass(thing):
@@ -80,6 +87,39 @@ def _frames_section() -> str:
                 if inspect.isfunction(found) and found.__doc__ and "Not for users" not in found.__doc__:
                     shown = name if member == "__init__" else f"{name}.{member}"
                     text += f"\n#### {shown}\n\n{_docstring(found)}\n"
+    return text
+
+
+def _names_in(place: str) -> list[str]:
+    """Return the public names whose module is ``place``, or in it."""
+    return sorted((n for n, found in vidtrans.LIBRARY.items() if found.startswith(place)), key=str.casefold)
+
+
+def _events_section() -> str:
+    """Return the section on what callbacks get, and on stops."""
+    text = f"\n## Progress and stops\n\n{EVENTS}\n"
+    for name in _names_in(events.__name__):
+        thing = getattr(vidtrans, name)
+        if not inspect.isclass(thing):
+            continue
+        text += f"\n### {name}\n\n{_docstring(thing)}\n"
+        fields = [f"`{one.name}: {one.type}`" for one in dataclasses.fields(thing)] if name != "Stop" else []
+        text += f"\nAttributes: {', '.join(fields)}.\n" if fields else ""
+        for member, function in vars(thing).items():
+            if inspect.isfunction(function) and not member.startswith("_"):
+                text += f"\n#### {name}.{member}\n\n{_docstring(function)}\n"
+    kinds = " | ".join(f"`{kind.__name__}`" for kind in typing.get_args(events.Event))
+    return f"{text}\n`Event` is {kinds}, and `Report` a callable that takes one: to annotate callbacks.\n"
+
+
+def _errors_section() -> str:
+    """Return the section on the errors."""
+    text = f"\n## Errors\n\n{ERRORS}\n\n| error | is a | exit | |\n|---|---|---|---|\n"
+    for name in _names_in(errors.__name__):
+        error = getattr(vidtrans, name)
+        status = "130, 143" if error is errors.Interrupted else error.exit_status
+        first = _docstring(error).partition("\n")[0]
+        text += f"| `{name}` | `{error.__base__.__name__}` | {status} | {first} |\n"
     return text
 
 
@@ -102,7 +142,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vidtrans.core.events import Report, Stop
 from vidtrans.core.settings import Time
 LIBRARY_IMPORTS
 __version__: str

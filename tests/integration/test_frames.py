@@ -102,6 +102,22 @@ def test_a_model_paints_the_frames_of_stylize_byte_for_byte() -> None:
     assert equal(paints.render(clip[4:15], temporal="causal", settings=settings), read_folder("part"))
 
 
+def test_a_look_that_ships_is_a_model() -> None:
+    """Made of nothing but its norms: quick enough for a test."""
+    frames = exact_clip(4)
+    vidtrans.stylize("c.mkv", "ink", "made", codec="png")
+    ink = vidtrans.load_model("ink")
+    assert ink.name == "ink"
+    made = list(ink.render(vidtrans.open_clip("c.mkv")))
+    assert equal(made, read_folder("made"))
+    assert ink(frames[0]).shape == frames[0].shape
+    vidtrans.stylize("c.mkv", look="ink: 0.6, oil: 0.4", output="mixed", codec="png")
+    mixed = vidtrans.load_model(settings={"rendering": {"look": "ink: 0.6, oil: 0.4"}})
+    assert equal(mixed.render(vidtrans.open_clip("c.mkv")), read_folder("mixed"))
+    with pytest.raises(ModelError, match="ships"):
+        vidtrans.load_model(["ink", "identity"])
+
+
 def test_frames_that_come_one_by_one_are_painted_alike() -> None:
     """At the model's own size: nothing is enlarged, so no faults are looked for in the whole clip."""
     frames = exact_clip(20, (0, 9))
@@ -215,6 +231,31 @@ def test_paint_is_carried_as_by_the_command() -> None:
         vidtrans.Propagator(clip, {12: frames[0]}, minutes=0)
 
 
+def test_a_propagator_learns_once_and_leaves_nothing_beside_the_clip() -> None:
+    frames, steps = clip_and_keys(), list[int]()
+    short: dict[str, Any] = {"training": {"steps": 2, "batch_size": 1}}
+    vidtrans.propagate("c.mkv", "keys", "made", codec="png", settings=short)
+    before = sorted(Path().iterdir())
+
+    def report(event: vidtrans.Event) -> None:
+        if isinstance(event, vidtrans.Progress) and event.unit == "steps":
+            steps.append(event.done)
+
+    def carried(keys: tuple[int, ...]) -> list[np.ndarray]:
+        steps.clear()
+        paint = {number: painted(frames[number]) for number in keys}
+        clip = vidtrans.open_clip("c.mkv")
+        return list(vidtrans.Propagator(clip, paint, settings=short, cache_dir="other", report=report))
+
+    both, first = carried((2, 9)), carried((2,))
+    assert steps == [1, 2]
+    assert equal(both, read_folder("made"))
+    assert not equal(both, first)
+    assert equal(carried((2, 9)), both)
+    assert steps == []
+    assert sorted(Path().iterdir()) == sorted([*before, Path("other")])
+
+
 # Results
 
 
@@ -259,9 +300,23 @@ def test_nothing_is_written_of_what_cannot_be() -> None:
 
 
 def test_the_command_line_is_not_imported() -> None:
-    text = (
-        "import sys, vidtrans, numpy as np; vidtrans.load_model('identity')(np.zeros((8, 8, 3), np.uint8));"
-        "print([name for name in ('click', 'rich', 'vidtrans.cli') if name in sys.modules])"
-    )
-    made = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
-    assert made.stdout.strip() == "[]"
+    """By none of the library, in a process of its own."""
+    exact_clip(6)
+    text = """
+import sys, vidtrans
+
+clip, ink = vidtrans.open_clip("c.mkv"), vidtrans.load_model("ink")
+painted = [ink(clip[0]), *ink.render(clip, stop=vidtrans.Stop()), *ink.render(frame.rgb for frame in clip)]
+steady = vidtrans.Deflicker([frame.rgb for frame in clip], flow_from=clip)
+vidtrans.write_clip(steady, "steady.mp4", like=clip)
+vidtrans.write_clip(vidtrans.Propagator(clip, {0: painted[0]}, minutes=0), "carried.mp4", fps=25)
+try:
+    vidtrans.open_clip("none.mkv")
+except vidtrans.VidtransError as error:
+    assert isinstance(error, vidtrans.MediaError)
+rooms = {name for name in sys.modules if name.split(".")[:2] == ["vidtrans", "cli"]}
+print(len(painted), sorted(rooms | ({"click", "rich"} & sys.modules.keys())))
+"""
+    made = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
+    assert (made.stdout, made.stderr) == ("13 []\n", "")
+    assert [len(vidtrans.open_clip(name)) for name in ("steady.mp4", "carried.mp4")] == [6, 6]

@@ -95,7 +95,7 @@ class BatchError(VidtransError):
 
 
 class Interrupted(VidtransError):
-    """Stopped by Ctrl-C (130) or TERM (143), after the current work was finished and saved."""
+    """Stopped by Ctrl-C (130), TERM (143) or a ``Stop``, after the current work was finished and saved."""
 
     def __init__(self, exit_status: int = 130) -> None:
         self.exit_status = exit_status

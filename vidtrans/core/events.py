@@ -72,17 +72,20 @@ def silent(event: Event) -> None:
 
 
 class Stop:
-    """A flag that a signal handler sets and long loops check between frames or steps.
+    """A request to stop, which long loops check between frames or steps; they raise ``Interrupted``.
 
-    ``exit_status`` is 130 after Ctrl-C and 143 after TERM.
+    One object may serve several calls. ``exit_status`` is None until a stop is requested.
     """
 
     def __init__(self) -> None:
         self.requested = False
         self.exit_status: int | None = None
 
-    def request(self, exit_status: int) -> None:
-        """Set the flag, so that loops stop."""
+    def request(self, exit_status: int = 130) -> None:
+        """Request the stop, from any thread, callback or signal handler.
+
+        ``exit_status``: that of ``Interrupted``; 130 as after Ctrl-C, 143 as after TERM.
+        """
         self.requested, self.exit_status = True, exit_status
 
     def check(self) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from vidtrans.core.events import Report, silent
+from vidtrans.core.events import Report, Stop, silent
 from vidtrans.library.frame_model import load_model
+from vidtrans.library.given_pictures import check_frames
 from vidtrans.library.opened_clip import OpenedClip
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.store.cache import FOLDER
@@ -33,6 +32,7 @@ class DeflickeredFrames:
         device: str = "auto",
         cache_dir: str | Path = FOLDER,
         report: Report = silent,
+        stop: Stop | None = None,
     ) -> None:
         """Make a filter of pictures.
 
@@ -44,14 +44,16 @@ class DeflickeredFrames:
             device: 'auto', 'cuda', 'cuda:N', 'mps' or 'cpu'.
             cache_dir: the folder of intermediate results.
             report: called with progress and notes.
+            stop: a request to stop, which raises ``Interrupted`` in an iteration.
 
         Raises:
-            UsageError: There is no such filter, or it has no such setting.
+            UsageError: There is no such filter, or it has no such setting, or ``frames`` are none.
         """
-        self._frames, self._flow_from = frames, flow_from
+        check_frames(frames)
+        self._frames, self._flow_from, self._stop = frames, flow_from, stop
         tables = {"temporal": {"name": temporal, **(settings or {})}, "rendering": {"size": "source"}}
         self._model = load_model(IDENTITY, settings=tables, device=device, cache_dir=cache_dir, report=report)
 
-    def __iter__(self) -> Iterator[np.ndarray]:
+    def __iter__(self) -> Generator[Any, None, None]:
         """Yield the pictures, of the frames' kind. Raises UsageError if frames are no pictures, or differ in size."""
-        return self._model.render(self._frames, flow_from=self._flow_from)
+        return self._model.render(self._frames, flow_from=self._flow_from, stop=self._stop)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import numpy as np
 
-from vidtrans.core.errors import UsageError
+from vidtrans.core.errors import UsageError, first_line
 
 if TYPE_CHECKING:
     import torch
 
 Picture = TypeVar("Picture", np.ndarray, "torch.Tensor")
-REMEDY = "give (height, width, 3) RGB in uint8 or uint16; of floats from 0 to 1: (255 * x).round().astype('uint8')"
+TYPES = ("uint8", "uint16")
+REMEDY = "give (height, width, 3) RGB in uint8 or uint16"
 
 
 @dataclass(frozen=True)
@@ -45,21 +47,67 @@ def to_array(picture: object, what: str = "a frame") -> np.ndarray:
     """
     if isinstance(picture, ClipFrame):
         picture = picture.rgb
-    elif hasattr(picture, "detach"):  # a tensor; torch is not imported for others
-        picture = picture.detach().cpu().numpy()
-    if not isinstance(picture, np.ndarray):
-        raise UsageError(what, f"it is a {type(picture).__name__}, not a picture", REMEDY)
-    if picture.dtype not in (np.uint8, np.uint16) or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
-        shape = "x".join(map(str, picture.shape)) or "a number"
-        raise UsageError(what, f"it is {shape} of {picture.dtype}", REMEDY)
+    if is_tensor(picture):
+        _check(picture, str(picture.dtype).removeprefix("torch."), what)
+        try:
+            picture = picture.detach().cpu().numpy()
+        except (TypeError, NotImplementedError) as error:  # sparse, or without data
+            raise UsageError(what, first_line(error), REMEDY) from None
+    elif isinstance(picture, np.ndarray):
+        _check(picture, str(picture.dtype), what)
+    else:
+        raise UsageError(what, f"it is of type {type(picture).__name__}, not an array or a tensor", REMEDY)
     return np.ascontiguousarray(picture)
 
 
-def like(given: object, picture: np.ndarray) -> Any:  # noqa: ANN401  (an array or a tensor)
-    """Return ``picture`` as a tensor on the same device if ``given`` is a tensor; else as it is."""
-    device = getattr(given, "device", None) if hasattr(given, "detach") else None
+def own_array(picture: object, what: str = "a frame") -> np.ndarray:
+    """Return a copy of a picture, as ``to_array``: whoever gave it may change it."""
+    array = to_array(picture, what)
+    shared = array is picture or array.base is not None or isinstance(picture, ClipFrame)
+    return array.copy() if shared else array
+
+
+def is_tensor(picture: object) -> TypeGuard[torch.Tensor]:
+    """Return whether something is a tensor; torch is not imported for it."""
+    return hasattr(picture, "detach") and hasattr(picture, "cpu")
+
+
+def _check(picture: np.ndarray | torch.Tensor, dtype: str, what: str) -> None:
+    """Raise UsageError for an array or a tensor that is no picture."""
+    shape = tuple(picture.shape)
+    if dtype in TYPES and len(shape) == 3 and shape[2] == 3 and 0 not in shape:
+        return
+    remedy = REMEDY
+    if dtype.startswith(("float", "bfloat")):
+        remedy = "of floats from 0 to 1 give (255 * x).round().astype('uint8'), of a tensor (255 * x).round().byte()"
+    elif dtype in TYPES and len(shape) == 3 and shape[2] == 4:
+        remedy = "leave out the alpha: picture[:, :, :3]"
+    elif dtype in TYPES and len(shape) == 2:
+        remedy = "give the grey three times: numpy.dstack([grey] * 3)"
+    elif dtype in TYPES and len(shape) == 3 and shape[0] == 3:
+        remedy = "the channels come last: array.transpose(1, 2, 0), or tensor.permute(1, 2, 0)"
+    raise UsageError(what, f"it is {'x'.join(map(str, shape)) or 'a number'} of {dtype}", remedy)
+
+
+def check_frames(frames: object, what: str = "frames") -> None:
+    """Raise UsageError for what cannot be several pictures in order, such as one picture, or a path."""
+    if isinstance(frames, str | Path):
+        raise UsageError(what, f"'{frames}' is a path", "open it: vidtrans.open_clip(path)")
+    if isinstance(frames, ClipFrame) or getattr(frames, "ndim", 4) < 4:
+        raise UsageError(what, "it is one picture", "give a list of pictures, or call model(picture)")
+    if not hasattr(frames, "__iter__") and not hasattr(frames, "__getitem__"):
+        raise UsageError(what, f"it is of type {type(frames).__name__}", "give a list or a generator of pictures")
+
+
+def device_of(picture: object) -> torch.device | None:
+    """Return the device of a tensor; None for other pictures."""
+    return picture.device if is_tensor(picture) else None
+
+
+def on_device(picture: np.ndarray, device: torch.device | None) -> Any:  # noqa: ANN401  (an array or a tensor)
+    """Return a copy of a picture, which the caller may change: a tensor on a ``device``, without one an array."""
     if device is None:
-        return picture
+        return picture.copy()
     import torch
 
-    return torch.from_numpy(picture).to(device)
+    return torch.from_numpy(picture.copy()).to(device)

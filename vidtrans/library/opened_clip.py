@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from fractions import Fraction
+from functools import partial
+from math import isfinite
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import overload
+from typing import Any, overload
 
 from vidtrans.clips import indexing
 from vidtrans.core.errors import UsageError
-from vidtrans.core.events import Report, silent
+from vidtrans.core.events import Report, Stop, silent
 from vidtrans.core.settings import Time, parse_time
 from vidtrans.library.given_pictures import ClipFrame
+from vidtrans.library.stop_message import stopped_as
 from vidtrans.session import Context
 from vidtrans.store.cache import FOLDER
 from vidtrans.video.frame_format import FrameFormat
@@ -89,23 +93,25 @@ class OpenedClip:
             if part.step != 1 or not part:
                 raise IndexError(f"a part of a clip has one frame or more, in order: {key}")
             return OpenedClip(self.clip, self.context, part, deep=self.deep)
-        number = self.frames[key]
-        with self._lock:
-            return self._own(self._cursor(number))
+        return self._read(self.frames[key])
 
     def at(self, time: str | float | Fraction) -> ClipFrame:
         """Return the first frame at or after a time: seconds, or text as for ``--start`` ('1:02.5', '3.5s')."""
+        if isinstance(time, float) and not isfinite(time):
+            raise UsageError(f"time {time}", "it is not a time", "give seconds from the clip's start")
         wanted = parse_time(time) if isinstance(time, str) else Time(seconds=Fraction(time))
         number = self.clip.frame_at(wanted)
         if number not in self.frames:
             raise IndexError(f"no frame of {self.path.name} is at {time} s or later in this part")
-        with self._lock:
-            return self._own(self._cursor(number))
+        return self._read(number)
 
     def close(self) -> None:
         """Close the decoder of indexed frames. The clip can be used again."""
         with self._lock:
             self._cursor.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(OpenedClip, deep=self.deep), (self.clip, self.context, self.frames)
 
     def __enter__(self) -> OpenedClip:
         return self
@@ -123,6 +129,11 @@ class OpenedClip:
         index = self.clip.index
         return (index.pts[number] - index.pts[0]) * index.time_base
 
+    def _read(self, number: int) -> ClipFrame:
+        with self._lock:
+            frame = self._cursor(number)
+            return self._own(replace(frame, rgb=frame.rgb.copy()))  # the cursor keeps the frame
+
     def _own(self, frame: Frame) -> ClipFrame:
         return ClipFrame(frame.rgb, frame.index - self.frames.start, self._time(frame.index))
 
@@ -130,12 +141,13 @@ class OpenedClip:
 def open_clip(
     path: str | Path,
     *,
-    start: str | None = None,
-    end: str | None = None,
+    start: str | int | None = None,
+    end: str | int | None = None,
     deep: bool = False,
     allow_damaged: bool = False,
     cache_dir: str | Path = FOLDER,
     report: Report = silent,
+    stop: Stop | None = None,
 ) -> OpenedClip:
     """Open a video, a picture, or a folder of pictures; the first time, it is read once for its index.
 
@@ -147,14 +159,16 @@ def open_clip(
         allow_damaged: take the readable frames of a damaged video.
         cache_dir: the folder of the index.
         report: called with progress.
+        stop: a request to stop reading it, which raises ``Interrupted``.
 
     Raises:
         MediaError: It cannot be read.
         UsageError: No frame lies between ``start`` and ``end``, or its pictures differ in size.
     """
-    context = Context(cache_dir=Path(cache_dir), allow_damaged=allow_damaged, report=report)
-    clip = indexing.open_clip(context, Path(path))
+    context = Context(cache_dir=Path(cache_dir), allow_damaged=allow_damaged, report=report, stop=stop or Stop())
+    with stopped_as(f"{Path(path).name} was not read to its end", "open it again"):
+        clip = indexing.open_clip(context, Path(path))
     if not clip.index.same_size:
         raise UsageError(str(path), "its pictures differ in size", "open them one by one")
-    span = clip.trim(*(parse_time(time) if time is not None else None for time in (start, end)))
+    span = clip.trim(*(parse_time(str(time)) if time is not None else None for time in (start, end)))
     return OpenedClip(clip, context, range(*span), deep=deep)

@@ -5,18 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
+from dataclasses import replace
+from math import inf
+from numbers import Integral
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
 
 from vidtrans.config.recipe import painted_recipe
+from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Report, Stop, silent
 from vidtrans.core.settings import Time
-from vidtrans.library.given_pictures import to_array
+from vidtrans.library.given_pictures import own_array
 from vidtrans.library.opened_clip import OpenedClip
+from vidtrans.library.stop_message import stopped_as
 from vidtrans.propagation.painting_job import PaintingJob
 from vidtrans.propagation.propagating import painted
 from vidtrans.propagation.requests import PropagateRequest
@@ -28,7 +34,8 @@ from vidtrans.video.images.picture import write_picture
 class Propagator:
     """A clip painted like a few of its frames: iterate it for the pictures of ``vidtrans propagate``, in order.
 
-    The first pass trains a network on the key frames, unless ``minutes`` is 0; its state is in the cache folder.
+    The first pass trains a network on the key frames, unless ``minutes`` is 0. It is kept in the cache folder, where
+    later passes find it; nothing else is written.
     """
 
     def __init__(
@@ -56,47 +63,54 @@ class Propagator:
             device: 'auto', 'cuda', 'cuda:N', 'mps' or 'cpu'.
             cache_dir: the folder of intermediate results.
             report: called with progress and notes.
-            stop: a request to stop, which raises ``Interrupted``.
+            stop: a request to stop, which raises ``Interrupted`` in an iteration.
 
         Raises:
             UsageError: A key frame is no picture or not in the clip, or options conflict.
         """
-        self._clip, self._key_frames = clip, key_frames
-        if not isinstance(key_frames, str | Path):
-            for number, picture in key_frames.items():
-                if not 0 <= number < len(clip):
-                    why = f"the clip has {len(clip)} frames"
-                    raise UsageError(f"key frame {number}", why, "give numbers counted from 0")
-                to_array(picture, f"key frame {number}")
-        self._recipe = painted_recipe(None, settings or {})
-        self._minutes, self._follow = minutes, follow
+        self._clip = clip
+        self._key_frames = key_frames if isinstance(key_frames, str | Path) else _own_key_frames(clip, key_frames)
+        if minutes is not None and not 0 <= minutes < inf:
+            raise UsageError(f"minutes {minutes}", "it is no length of time", "give 0 or more, or leave it out")
+        numbers, recipe = clip.frames, painted_recipe(None, settings or {})
+        self._request = PropagateRequest(clip.path, Path(), recipe, minutes=minutes, follow=follow)
+        if len(numbers) < clip.clip.index.num_frames:
+            start, end = Time(frame=numbers.start), Time(frame=numbers.stop)
+            self._request = replace(self._request, start=start, end=end)
         self._context = Context(cache_dir=Path(cache_dir), device=device, report=report, stop=stop or Stop())
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        with ExitStack() as stack:
+        again = "iterate again, with another Stop: a training continues where it stopped"
+        with stopped_as("no further pictures are made", again), ExitStack() as stack:
+            # Not a TemporaryDirectory: one of an iteration that is garbage warns that it deletes itself.
+            temporary = Path(mkdtemp(prefix="vidtrans-"))
+            stack.callback(rmtree, temporary, ignore_errors=True)
             folder = self._key_frames
             if not isinstance(folder, str | Path):
-                folder = self._written(Path(stack.enter_context(TemporaryDirectory(prefix="vidtrans-"))), folder)
-            numbers = self._clip.frames
-            is_part = len(numbers) < self._clip.clip.index.num_frames
-            start, end = (Time(frame=numbers.start), Time(frame=numbers.stop)) if is_part else (None, None)
-            request = PropagateRequest(
-                self._clip.path,
-                Path(folder),
-                self._recipe,
-                minutes=self._minutes,
-                follow=self._follow,
-                start=start,
-                end=end,
-            )
+                folder = self._written(temporary / "keys", folder)
+            # Beside the output are the dataset and the network, for one pass.
+            output = temporary / f"{self._clip.path.stem}.mkv"
+            request = replace(self._request, keyframes=Path(folder), output=output)
             job = stack.enter_context(closing(PaintingJob(request, self._context, time.monotonic())))
             job.check()
             job.maps.find()
             with closing(painted(job).pictures()) as pictures:
                 yield from (picture for _, picture in pictures)
 
-    def _written(self, folder: Path, key_frames: Mapping[int, Any]) -> Path:
+    def _written(self, folder: Path, key_frames: Mapping[int, np.ndarray]) -> Path:
         """Write the key frames as files, named by their numbers in the whole clip; return their folder."""
+        folder.mkdir()
         for number, picture in key_frames.items():
-            write_picture(folder / f"{self._clip.frames[number]:06d}.png", to_array(picture))
+            write_picture(folder / f"{self._clip.frames[number]:06d}.png", picture)
         return folder
+
+
+def _own_key_frames(clip: OpenedClip, key_frames: Mapping[int, Any]) -> dict[int, np.ndarray]:
+    """Return copies of the key frames, which their owner may change. Raises UsageError."""
+    if not key_frames:
+        raise UsageError("key frames", "there are none", "give painted pictures by the number of their frame")
+    for number in key_frames:
+        if not isinstance(number, Integral) or not 0 <= number < len(clip):
+            why = f"the clip has {count(len(clip), 'frame')}"
+            raise UsageError(f"key frame {number}", why, "give whole numbers counted from 0")
+    return {int(number): own_array(picture, f"key frame {number}") for number, picture in key_frames.items()}

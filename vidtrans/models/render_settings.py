@@ -9,6 +9,7 @@ from typing import Any
 from vidtrans.clips.cut_list import cuts_for_key
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Report, silent
 from vidtrans.core.machine import device_kind
 from vidtrans.core.settings import Table, to_table
@@ -17,6 +18,9 @@ from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.stream import BatchFilter, Filter
 from vidtrans.video.io.encoding import EncodingSettings
+
+MAX_SIDE_RENDERED = 16384  # pixels: the limit of x264, which stores the model's outputs
+MAX_SIDE_FILTERED = 32766  # pixels: the limit of OpenCV's remap
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,16 @@ class ResolvedRenderSettings:
     def resolved(self, pictures: bool, output: Path | None, report: Report = silent) -> ResolvedRenderSettings:
         """Return these settings with a definite codec; ``pictures``: the source is pictures, not a video."""
         return replace(self, encoding=self.encoding.resolved(pictures=pictures, output=output, report=report))
+
+    def check_sides(self, look: LoadedModel, size: tuple[int, int]) -> None:
+        """Raise UsageError if the model or the temporal filter cannot have pictures of a (width, height)."""
+        side, what = max(size), f"{size[0]}x{size[1]}"
+        if not look.is_identity and side > MAX_SIDE_RENDERED:
+            why = f"a model's output has at most {MAX_SIDE_RENDERED} pixels a side"
+            raise UsageError(what, why, "choose a smaller size")
+        if self.filter_name != "off" and side > MAX_SIDE_FILTERED:
+            why = f"flicker is filtered up to {MAX_SIDE_FILTERED} pixels a side"
+            raise UsageError(what, why, "choose --temporal off, or give smaller pictures")
 
     def make_filter(self) -> Filter | BatchFilter:
         """Make the temporal filter. Raises UsageError, ModelError or DeviceError if its flow method cannot run."""

@@ -41,7 +41,7 @@ class CodeConditions:
         look: A seed, a picture, key frames of both, or ``shots:SEED``; '' is the mean style.
         pts: The clip's timestamps.
         pts_of: Converts a time to a timestamp.
-        shots: The first frame of each shot of the clip.
+        shots: The first frame of each shot of the clip; a list of shots that are not all found yet may grow.
 
     Raises:
         UsageError: ``look`` has another form.
@@ -59,26 +59,27 @@ class CodeConditions:
         assert model.record is not None
         self._model, self._codes, self._pts = model, model.record.codes, pts
         self._shots: Sequence[int] = ()
+        self._looks: list[np.ndarray] = []
         wanted, moments = _parse(look)
         self._keys = [pts_of(moment) for moment in moments]
         check_order(self._keys, f"--look '{look}'")
         if seed := _seed_of_shots(look):
-            self._shots = shots or (0,)
-            self._looks = [self._drawn(int(seed), number) for number in range(len(self._shots))]
+            self._shots, self._seed = shots or (0,), int(seed)
         else:
             self._looks = [self._code(name) for name in wanted]
 
     def values(self, frame: int) -> np.ndarray:
         """Return the constant values of the condition channels for frame ``frame``, (size,) uint8."""
         if self._shots:
-            return plane_values(self._looks[max(0, bisect_right(self._shots, frame) - 1)])
+            return plane_values(self._drawn(self._seed, max(0, bisect_right(self._shots, frame) - 1)))
         before, after, share = neighbours(self._keys, self._pts[frame])
         return plane_values(between(self._looks[before], self._looks[after], share))
 
     def for_key(self) -> Table:
         """Return the style codes and their key-frame times, for cache keys."""
         moments = [str(moment) for moment in self._keys or self._shots]
-        return {"codes": [plane_values(code).tolist() for code in self._looks], "from": moments}
+        looks = self._looks or [self._drawn(self._seed, number) for number in range(len(self._shots))]
+        return {"codes": [plane_values(code).tolist() for code in looks], "from": moments}
 
     def _code(self, name: str) -> np.ndarray:
         """Return the style code of a seed or a picture. Raises UsageError, MediaError."""

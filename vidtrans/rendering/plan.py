@@ -34,9 +34,6 @@ from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import PictureFormat
 
-MAX_SIDE_RENDERED = 16384  # pixels: the limit of x264, which stores the model's outputs
-MAX_SIDE_FILTERED = 32766  # pixels: the limit of OpenCV's remap
-
 
 @dataclass(frozen=True)
 class RenderPlan:
@@ -66,13 +63,7 @@ class RenderPlan:
     exposure: SteadyExposure | None = None
 
     def __post_init__(self) -> None:
-        side, size = max(self.size), f"{self.size[0]}x{self.size[1]}"
-        if not self.model.is_identity and side > MAX_SIDE_RENDERED:
-            why = f"a model's output has at most {MAX_SIDE_RENDERED} pixels a side"
-            raise UsageError(size, why, "choose a smaller size")
-        if self.settings.filter_name != "off" and side > MAX_SIDE_FILTERED:
-            why = f"flicker is filtered up to {MAX_SIDE_FILTERED} pixels a side"
-            raise UsageError(size, why, "choose --temporal off, or give smaller pictures")
+        self.settings.check_sides(self.model, self.size)
         if self.draft and self.model.is_recurrent:
             why = f"'{self.model.name}' is recurrent: it paints each frame from the one before"
             raise UsageError(f"--draft {self.rendering.draft_step}", why, "leave out --draft, to render all frames")

@@ -51,6 +51,38 @@ def test_all_comes_in_order(items: list[int], room: int) -> None:
     assert not own_threads()
 
 
+@pytest.mark.parametrize("depth", [1, 2])
+def test_what_is_dropped_in_a_cycle_ends_with_it(depth: int) -> None:
+    """A pool that is garbage ends its thread before the generator that waits for it is closed."""
+    closed = []
+
+    def source() -> Generator[int, None, None]:
+        try:
+            yield from range(100)
+        finally:
+            closed.append(1)
+
+    def ahead(items: Generator[int, None, None]) -> Generator[int, None, None]:
+        with closing(Prefetcher(items, 2, "test")) as fetched:
+            yield from fetched
+
+    def drop() -> None:
+        made = source()
+        for _ in range(depth):
+            made = ahead(made)
+        cycle: list[Any] = [made, next(made)]
+        cycle.append(cycle)
+        del made, cycle
+        gc.collect()
+
+    thread = threading.Thread(target=drop, daemon=True)
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert closed == [1]
+    assert not own_threads()
+
+
 @settings(max_examples=30)
 @given(st.integers(0, 20), ROOMS)
 def test_what_is_raised_is_raised_where_it_was(count: int, room: int) -> None:

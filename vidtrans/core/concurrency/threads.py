@@ -9,7 +9,7 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from typing import Generic, TypeVar
 
@@ -19,6 +19,7 @@ from vidtrans.core.machine import cores
 
 T = TypeVar("T")
 WAITING = ""  # a step that is not counted
+POLL_S = 0.05  # while a thread ends
 BUFFERED_BYTES = 1 << 24  # of pictures, at most, between two stages
 
 
@@ -90,14 +91,36 @@ def _no_search_for_cycles() -> Iterator[None]:
 
 @contextmanager
 def limit_opencv_threads(kind: str) -> Iterator[None]:
-    """Give OpenCV half of the cores in this block if a network runs on the CPU; with more, they wait for each other."""
-    before = cv2.getNumThreads()
+    """Give OpenCV half of the cores in this block if a network runs on the CPU; with more, they wait for each other.
+
+    Blocks may overlap, in threads and in generators: the last one to end restores the number of threads.
+    """
+    if kind != "cpu":
+        yield
+        return
+    with _OPENCV.lock:
+        if not _OPENCV.blocks:
+            _OPENCV.before = cv2.getNumThreads()
+            cv2.setNumThreads(min(_OPENCV.before, max(1, cores() // 2)))
+        _OPENCV.blocks += 1
     try:
-        if kind == "cpu":
-            cv2.setNumThreads(min(before, max(1, cores() // 2)))
         yield
     finally:
-        cv2.setNumThreads(before)
+        with _OPENCV.lock:
+            _OPENCV.blocks -= 1
+            if not _OPENCV.blocks:
+                cv2.setNumThreads(_OPENCV.before)
+
+
+class _OpenCVThreads:
+    """OpenCV's number of threads ``before`` it was limited, and how many ``blocks`` limit it."""
+
+    def __init__(self) -> None:
+        # Reentrant: the garbage collector may end a block of a generator in the middle of another.
+        self.lock, self.blocks, self.before = threading.RLock(), 0, 0
+
+
+_OPENCV = _OpenCVThreads()
 
 
 class Prefetcher(Iterator[T], Generic[T]):
@@ -113,7 +136,10 @@ class Prefetcher(Iterator[T], Generic[T]):
     ) -> None:
         self._source, self._capacity, self._clock = source, capacity, clock or StepClock()
         self._pending: deque[Future[T]] = deque()
-        self._pool = ThreadPoolExecutor(1, f"vidtrans-{name}") if capacity else None
+        self._pool: ThreadPoolExecutor | None = None
+        if capacity:
+            self._thread = thread = list[threading.Thread]()
+            self._pool = ThreadPoolExecutor(1, f"vidtrans-{name}", lambda: thread.append(threading.current_thread()))
 
     def __next__(self) -> T:
         if self._pool is None:
@@ -127,16 +153,36 @@ class Prefetcher(Iterator[T], Generic[T]):
 
     def close(self) -> None:
         """Drop the items that were not used, and close the generator. May be called more than once."""
-        if self._pool is None or not self._pending:
+        pool, self._pool = self._pool, None
+        if pool is None or not self._pending:
             self._source.close()
         else:
             for future in self._pending:
                 future.cancel()
-            self._pool.submit(self._source.close).result()
             self._pending.clear()
-        if self._pool is not None:
-            self._pool.shutdown()
-            self._pool = None
+            if threading.current_thread() in self._thread:
+                # The garbage collector, in the middle of an item: the generator ends with its thread.
+                pool.shutdown(wait=False)
+                return
+            self._close_source(pool)
+        if pool is not None:
+            pool.shutdown()
+
+    def _close_source(self, pool: ThreadPoolExecutor) -> None:
+        """Close the generator in its own thread; here, if the interpreter or the garbage collector ended that.
+
+        A pool that is garbage ends its thread, and takes jobs all the same.
+        """
+        try:
+            ended = pool.submit(self._source.close)
+        except RuntimeError:  # the interpreter ends
+            self._source.close()
+            return
+        while not wait([ended], POLL_S).done:
+            if not all(thread.is_alive() for thread in self._thread) and ended.cancel():
+                self._source.close()
+                return
+        ended.result()
 
 
 class BackgroundQueue:

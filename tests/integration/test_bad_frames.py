@@ -1,0 +1,227 @@
+"""What programs get wrong about frames: a line that says so, and nothing half-done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from clips import moving_frames, write_clip
+from made_models import make_model
+
+import vidtrans
+
+SIZE = (64, 48)
+BYTES = np.zeros((8, 8, 3), np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def equal(some: Any, others: Any) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(some, others, strict=True))
+
+
+def refused(use: Callable[[], object], words: str) -> None:
+    with pytest.raises(vidtrans.UsageError, match=words) as error:
+        use()
+    line = str(error.value)
+    assert "\n" not in line
+    assert error.value.what, line
+    assert error.value.remedy, line
+
+
+@pytest.mark.parametrize(
+    ("picture", "words"),
+    [
+        (np.zeros((8, 8, 3)), r"float64 — .*255 \* x"),
+        (np.full((8, 8, 3), np.nan, np.float32), "float32"),
+        (np.zeros((8, 8, 3), np.int32), "int32"),
+        (np.zeros((8, 8, 3), bool), "bool"),
+        (np.zeros((8, 8, 3), ">u2"), ">u2"),
+        (np.zeros((8, 8, 3), object), "object"),
+        (np.zeros((8, 8), np.uint8), "8x8 of uint8 — .*dstack"),
+        (np.zeros((8, 8, 4), np.uint8), "8x8x4 of uint8 — .*alpha"),
+        (np.zeros((3, 8, 8), np.uint8), "3x8x8 of uint8 — .*channels come last"),
+        (np.zeros((0, 8, 3), np.uint8), "0x8x3"),
+        (np.zeros((2, 8, 8, 3), np.uint8), "2x8x8x3"),
+        (np.uint8(3), "uint8"),
+        (torch.zeros(8, 8, 3, requires_grad=True), r"float32 — .*byte\(\)"),
+        (torch.zeros(8, 8, 3, dtype=torch.bfloat16), "bfloat16"),
+        (torch.zeros(3, 8, 8, dtype=torch.uint8), "permute"),
+        (torch.zeros(8, 8, 3, dtype=torch.uint8).to_sparse(), "Sparse"),
+        (torch.zeros(8, 8, 3, dtype=torch.uint8, device="meta"), "meta"),
+        ([[0]], "type list"),
+        (None, "type NoneType"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_no_picture_is_named_with_its_remedy(picture: Any, words: str) -> None:
+    model = vidtrans.load_model("identity")
+    refused(lambda: model(picture), f"^a frame: .*{words}")
+    refused(lambda: list(model.render([BYTES, picture])), f"^frame 1: .*{words}")
+    refused(lambda: list(model.render([BYTES], flow_from=[picture])), f"^picture 0 of flow_from: .*{words}")
+    refused(lambda: vidtrans.write_clip([BYTES, picture], "o.mkv", fps=25), f"^frame 1: .*{words}")
+    write_clip(Path("c.mkv"), moving_frames(2, SIZE), codec="ffv1", pix_fmt="bgr0")
+    clip = vidtrans.open_clip("c.mkv")
+    refused(lambda: vidtrans.Propagator(clip, {1: picture}, minutes=0), f"^key frame 1: .*{words}")
+    assert not Path("o.mkv").exists()
+
+
+@pytest.mark.parametrize(
+    ("frames", "words"),
+    [
+        ("c.mkv", "open_clip"),
+        (Path("c.mkv"), "open_clip"),
+        (BYTES, r"model\(picture\)"),
+        (7, "type int"),
+        (None, "None"),
+    ],
+    ids=str,
+)
+def test_what_is_no_sequence_of_frames_is_refused_at_the_call(frames: Any, words: str) -> None:
+    model = vidtrans.load_model("identity")
+    refused(lambda: model.render(frames), words)
+    refused(lambda: vidtrans.Deflicker(frames), words)
+    refused(lambda: vidtrans.write_clip(frames, "o.mkv", fps=25), words)
+    refused(lambda: model.render([], flow_from=7 if frames is None else frames), "flow_from")
+
+
+@pytest.mark.parametrize("other", [BYTES[:4], BYTES[:, :4], BYTES.astype(np.uint16)], ids=["height", "width", "type"])
+def test_frames_that_change_in_the_middle_are_named(other: np.ndarray) -> None:
+    refused(
+        lambda: list(vidtrans.load_model("identity").render([BYTES, BYTES, other])), "^frame 2: .*the first one 8x8"
+    )
+    refused(lambda: vidtrans.write_clip([BYTES, BYTES, other], "o.mkv", fps=25), "^frame 2: .*the first one 8x8")
+    assert list(Path().glob("*o.mkv*")) == []
+
+
+def test_any_layout_of_memory_is_the_same_picture() -> None:
+    (frame,) = moving_frames(1, SIZE)
+    make_model("m.safetensors", "aligned")
+    model = vidtrans.load_model("m")
+    wanted = model(frame)
+    locked = frame.copy()
+    locked.flags.writeable = False
+    wide = np.repeat(frame, 2, axis=1)
+    kinds = [
+        frame[::-1, ::-1].copy()[::-1, ::-1],
+        np.asfortranarray(frame),
+        wide[:, ::2],
+        np.ascontiguousarray(frame[..., ::-1])[..., ::-1],
+        locked,
+        np.ma.masked_array(frame),
+    ]
+    assert equal(map(model, kinds), [wanted] * len(kinds))
+    assert equal(model.render(kinds, temporal="off"), list(model.render([frame] * len(kinds), temporal="off")))
+    tensor = torch.from_numpy(frame.transpose(2, 0, 1).copy()).permute(1, 2, 0)
+    assert np.array_equal(model(tensor).numpy(), wanted)
+
+
+@pytest.mark.parametrize("name", ["identity", "m"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (2, 3)], ids=str)
+def test_the_smallest_pictures_are_painted(name: str, size: tuple[int, int]) -> None:
+    make_model("m.safetensors", "aligned")
+    model, picture = vidtrans.load_model(name), np.full((*size, 3), 90, np.uint8)
+    assert model(picture).shape == picture.shape
+    assert [made.shape for made in model.render([picture] * 3)] == [picture.shape] * 3
+
+
+def test_a_picture_that_is_too_large_is_refused() -> None:
+    model, line = vidtrans.load_model("identity"), np.zeros((1, 40000, 3), np.uint8)
+    refused(lambda: list(model.render([line], temporal="window")), "40000x1")
+
+
+def test_a_generator_that_raises_or_ends_is_no_mistake_of_ours() -> None:
+    def frames() -> Iterator[np.ndarray]:
+        yield BYTES
+        raise OSError("the camera is gone")
+
+    model = vidtrans.load_model("identity")
+    for use in (
+        lambda: list(model.render(frames())),
+        lambda: list(vidtrans.Deflicker(frames())),
+        lambda: vidtrans.write_clip(frames(), "o.mkv", fps=25),
+    ):
+        with pytest.raises(OSError, match="the camera is gone"):
+            use()
+    assert list(Path().glob("*o.mkv*")) == []
+    assert len(list(model.render(iter([BYTES] * 3)))) == 3
+    refused(lambda: list(model.render([BYTES] * 3, flow_from=iter([BYTES] * 2))), "flow_from")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"fps": float("nan")}, "fps nan"),
+        ({"fps": 0}, "fps 0"),
+        ({"fps": -3}, "fps -3"),
+        ({"fps": "quick"}, "fps quick"),
+        ({"fps": "source"}, "give like= or fps="),
+        ({"fps": 25, "codec": "h999"}, "h999"),
+        ({"fps": 25, "crf": 99}, "crf"),
+        ({"fps": 25, "codec": "png"}, "no video"),
+        ({"fps": 25, "path": "o.xyz"}, "xyz"),
+        ({"fps": 25, "path": "o"}, "ending"),
+        ({"fps": 25, "path": "o.mp4", "codec": "ffv1"}, "ffv1 cannot"),
+        ({"fps": 25, "path": "file/o.mp4"}, "not a folder"),
+        ({"fps": 25, "path": "."}, "folder"),
+        ({"like": "c.mkv"}, "open_clip"),
+    ],
+    ids=str,
+)
+def test_how_a_clip_is_written_is_checked_before_its_frames_are_made(options: dict[str, Any], words: str) -> None:
+    Path("file").write_text("")
+    path, made = options.get("path", "o.mkv"), []
+    given = {key: value for key, value in options.items() if key != "path"}
+    refused(lambda: vidtrans.write_clip((made.append(n) for n in range(3)), path, **given), words)
+    assert made == []
+    assert sorted(map(str, Path().iterdir())) == ["file"]
+
+
+def test_a_source_is_never_written() -> None:
+    write_clip(Path("c.mkv"), moving_frames(3, SIZE), codec="ffv1", pix_fmt="bgr0")
+    clip, before = vidtrans.open_clip("c.mkv"), Path("c.mkv").read_bytes()
+    refused(lambda: vidtrans.write_clip(clip, "c.mkv", like=clip, overwrite=True), "one of the inputs")
+    refused(lambda: vidtrans.write_clip(clip, "c.mkv", fps=25, overwrite=True), "one of the inputs")
+    refused(lambda: vidtrans.write_clip(clip[:2], "o.mkv", like=clip), "2 pictures for its 3 frames")
+    assert Path("c.mkv").read_bytes() == before
+
+
+@pytest.mark.parametrize("path", ["o.mp4", "o.mkv", "o.webm", "o.gif", "new/folder/o.mov"])
+def test_the_ending_chooses_the_codec(path: str) -> None:
+    frames = moving_frames(4, SIZE)
+    assert vidtrans.write_clip(frames, path, fps=Fraction(25, 2)) == 4
+    made = vidtrans.open_clip(path)
+    assert (len(made), made.size) == (4, SIZE)
+    assert np.abs(made[2].rgb.astype(int) - frames[2]).mean() < 20
+
+
+def test_key_frames_are_numbers_in_the_clip() -> None:
+    write_clip(Path("c.mkv"), moving_frames(3, SIZE), codec="ffv1", pix_fmt="bgr0")
+    clip = vidtrans.open_clip("c.mkv")
+    for keys, words in (({}, "none"), ({"1": BYTES}, "key frame 1"), ({1.5: BYTES}, "1.5"), ({-1: BYTES}, "3 frames")):
+        refused(lambda keys=keys: vidtrans.Propagator(clip, keys, minutes=0), words)
+    for options, words in (
+        ({"minutes": -1}, "minutes -1"),
+        ({"minutes": float("nan")}, "minutes nan"),
+        ({"follow": "me"}, "follow me"),
+        ({"follow": "look", "minutes": 0}, "follow look"),
+    ):
+        refused(lambda options=options: vidtrans.Propagator(clip, {0: clip[0]}, **options), words)
+
+
+def test_times_are_times() -> None:
+    frames = moving_frames(5, SIZE)
+    write_clip(Path("c.mkv"), frames, codec="ffv1", pix_fmt="bgr0")
+    assert equal((frame.rgb for frame in vidtrans.open_clip("c.mkv", start=1, end=4)), frames[1:4])
+    refused(lambda: vidtrans.open_clip("c.mkv", start="soon"), "soon")
+    for time in ("soon", float("nan"), float("inf")):
+        refused(lambda time=time: vidtrans.open_clip("c.mkv").at(time), str(time))

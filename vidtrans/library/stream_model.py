@@ -1,0 +1,148 @@
+"""A model with all that it takes to paint frames that come one by one, or a single frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+
+from vidtrans.clips.cut_list import AUTO, OFF
+from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Time
+from vidtrans.inference.engine import Engine
+from vidtrans.models.loaded_model import LoadedModel, load_engine
+from vidtrans.models.model_chain import ModelChain, load_chain_engine
+from vidtrans.models.render_settings import ResolvedRenderSettings
+from vidtrans.rendering.composite import finish
+from vidtrans.rendering.conditions import conditions_of, has_conditions
+from vidtrans.rendering.directing import BlendCurves
+from vidtrans.rendering.enlarger import enlarge_frames
+from vidtrans.rendering.extraction import FrameExtractor
+from vidtrans.rendering.frame_path import recurrence
+from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
+from vidtrans.session import Context
+from vidtrans.temporal.stream import Sample
+from vidtrans.video.images.picture import resize
+from vidtrans.video.io.clip import Frame
+
+ENDLESS = 1 << 62  # frames of a stream, or of a shot, whose end is not known yet
+
+
+class StreamModel:
+    """A model with its settings, for one stream of frames. Looks and blends may have key frames, by number.
+
+    Raises UsageError if the model or a setting needs more than frames; ``single``: more than one frame.
+    """
+
+    def __init__(self, model: LoadedModel, settings: ResolvedRenderSettings, context: Context, *, single: bool) -> None:
+        self.model, self.settings, self.context = model, settings, context
+        _check_model(model, single=single)
+        rendering, timeline = settings.rendering, range(ENDLESS)
+        _check_settings(rendering)
+        moment: Callable[[Time], Fraction] = _no_moment if single else _frame_number
+        self._shots = [0]  # first frames; the looks of shots follow them
+        self._blend = BlendCurves(rendering.curves(), timeline, moment)
+        self._conditions = conditions_of(model, rendering, timeline, moment, self._shots)
+        self._extractor: FrameExtractor | None = None
+
+    @property
+    def finds_cuts(self) -> bool:
+        """Return whether shots are told apart."""
+        return self.settings.rendering.cuts != OFF
+
+    def renderer(self, picture: np.ndarray) -> FrameRenderer:
+        """Return a renderer for frames in order, of the size and type of a ``picture``. Close it after use."""
+        model, size = self.model, (picture.shape[1], picture.shape[0])
+        self.settings.check_sides(model, self._working_size(size))
+        self._extractor = FrameExtractor.of(model, self.settings.rendering, self.context)
+        engine, is_chain = self._engine(size), len(model.parts) > 1
+        inputs = ModelInputs(
+            model.pairing,
+            conditions=self._conditions,
+            size=self._input_size(size) if is_chain else None,
+            conditions_later=is_chain and not has_conditions(model.parts[0]),
+        )
+        return FrameRenderer(
+            inputs, engine, deep=picture.dtype == np.uint16, recurrence=recurrence(model.record, engine)
+        )
+
+    def seen(self, number: int, picture: np.ndarray, first: int = 0) -> Frame:
+        """Return a frame as the renderer takes it, at the working size; ``first``: the first frame of its shot."""
+        if first > self._shots[-1]:
+            self._shots.append(first)
+        size = picture.shape[1], picture.shape[0]
+        frame = Frame(number, number, picture)
+        small = frame.resized(*self._working_size(size))
+        if self._extractor is None:
+            return small
+        return replace(small, guides=self._extractor.resized(frame, *self._input_size(size)).guides)
+
+    def finished(self, renderer: FrameRenderer, sample: Sample, painted: np.ndarray, source: np.ndarray) -> np.ndarray:
+        """Return the result at the size of the ``source``, multiplied by the factor of a pairing that enlarges."""
+        pairing, rendering = self.model.pairing, self.settings.rendering
+        factor = pairing.upscale_factor
+        if factor > 1:
+            source = resize(source, source.shape[1] * factor, source.shape[0] * factor)
+        is_small = painted.shape[0] < source.shape[0] and painted.shape[1] < source.shape[1]
+        mode = rendering.upscale_for(fills_holes=pairing.uses_mask)
+        mode = mode if is_small and not self.model.is_identity else "bicubic"
+        (large,) = enlarge_frames([painted], [source], mode, rendering.sharpness, has_faults=False)
+        made = None
+        if pairing.finishes:
+            made = renderer.inputs([Frame(sample.index, sample.pts, sample.guide)])
+        return finish(pairing, self._blend(sample.index), source, large, made)
+
+    def _engine(self, size: tuple[int, int]) -> Engine:
+        if isinstance(self.model, ModelChain):
+            return load_chain_engine(self.model, self.settings.rendering, size, self.context)
+        return load_engine(self.model, self.settings.rendering, self.context)
+
+    def _working_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        return self.model.working_size(self.settings.rendering.size, size)
+
+    def _input_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        return self.model.input_size(self.settings.rendering.size, size)
+
+
+def _check_model(model: LoadedModel, *, single: bool) -> None:
+    pairing = model.pairing
+    reasons = {
+        "it follows its own clock": pairing.has_clock,
+        "its input is a folder of guides": bool(pairing.guides),
+        "its input includes a mask": pairing.uses_mask,
+        "it optimises each frame, for seconds or minutes": model.optimises,
+        "its input includes several frames": single and pairing.offsets != (0,),
+        "its input includes its previous output": single and model.is_recurrent,
+    }
+    if why := next((reason for reason, applies in reasons.items() if applies), ""):
+        remedy = "use model.render" if single and not (pairing.has_clock or pairing.guides) else "use vidtrans stylize"
+        raise UsageError(f"model '{model.name}'", why, remedy)
+
+
+def _check_settings(rendering: RenderingSettings) -> None:
+    """Raise UsageError for settings of a render that need the whole clip, or would be read and do nothing."""
+    ignored = {
+        f"cuts {rendering.cuts}": rendering.cuts not in (AUTO, OFF),
+        f"drawing {rendering.drawing}": rendering.drawing == "yes",
+        f"source_filter {rendering.source_filter}": bool(rendering.source_filter),
+        f"draft_step {rendering.draft_step}": rendering.draft_step > 1,
+        f"duplicate_threshold {rendering.duplicate_threshold:g}": rendering.duplicate_threshold > 0,
+    }
+    if given := next((name for name, is_given in ignored.items() if is_given), ""):
+        why = "it needs a clip, and frames come one by one"
+        raise UsageError(f"rendering.{given}", why, "leave it out, or render what open_clip returns")
+
+
+def _frame_number(moment: Time) -> Fraction:
+    if moment.frame is None:
+        why = "frames that come one by one have no times"
+        raise UsageError(f"key frame at {moment}", why, "give the numbers of frames, as in '0: 0.2, 120: 1'")
+    return Fraction(moment.frame)
+
+
+def _no_moment(moment: Time) -> Fraction:
+    why = "a single frame is at no time of a clip"
+    raise UsageError(f"key frame at {moment}", why, "give one value, or use model.render")
