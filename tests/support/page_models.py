@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,19 +42,26 @@ def model_makers() -> dict[str, Make]:
     made |= {"multistyle.onnx": lambda path: _tinter(path, 10), "transform.onnx": lambda path: _tinter(path, 3)}
     made |= {"predict.onnx": _predictor, "latest_net_G.pth": _checkpoint, "export cats": _imported}
     made |= {"export both": lambda _: make_model("both.safetensors", "look", {"looks": ["ink", "oil"], "strokes": True})}
-    made |= {"--model street": lambda _: make_coded_model("street.safetensors")}
     made |= {"shot/": _guides, "other_shot/": _guides, "maps/": _maps, "other_maps/": _maps}
-    made |= {"street -o other.mp4": lambda _: make_model("street.safetensors", "labels", {"classes": 3})}
+    made |= {"other_maps/ --model street": lambda _: make_model("street.safetensors", "labels", {"classes": 3})}
+    made |= {"--model street": lambda _: Path("street.safetensors").exists() or make_coded_model("street.safetensors")}
     made |= {"look.train/snapshots/": _snapshots, "river.train/snapshots/": _dreamers}
     return made | {"slurm > long.sh": _queue}
 
 
 def _model(name: str) -> Make:
-    return lambda _: make_model(f"{name}.safetensors", "edges")
+    path = Path(f"{name}.safetensors")
+    return lambda _: path.exists() or make_model(str(path), "edges")
 
 
 def _dreamer(name: str) -> Make:
-    return lambda _: make_dreamer(Path(f"{name}.safetensors"))
+    path = Path(f"{name}.safetensors")
+    return lambda _: path.exists() or _dream_model(path)
+
+
+def _dream_model(path: Path) -> object:
+    """A model like the page's own, if it has trained one: both morph."""
+    return shutil.copy("river.safetensors", path) if Path("river.safetensors").exists() else make_dreamer(path)
 
 
 def _turned(path: Path) -> object:
@@ -77,7 +85,7 @@ def _checkpoint(path: Path) -> object:
 
 def _imported(_: Path) -> object:
     _checkpoint(Path("latest_net_G.pth"))
-    return vidtrans.model_import("latest_net_G.pth", "cats.safetensors", pairing="edges")
+    return vidtrans.import_model("latest_net_G.pth", "cats.safetensors", pairing="edges")
 
 
 def _guides(folder: Path) -> object:
@@ -104,7 +112,7 @@ def _snapshots(folder: Path) -> object:
 
 def _dreamers(folder: Path) -> object:
     folder.mkdir(parents=True)
-    return [make_dreamer(folder / f"{step:06d}.safetensors") for step in (1, 2)]
+    return [_dream_model(folder / f"{step:06d}.safetensors") for step in (1, 2)]
 
 
 def _queue(_: Path) -> object:

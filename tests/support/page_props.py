@@ -35,19 +35,23 @@ MOVS = ("ungraded", "long", "more/one", "film/one")
 PICTURES = _names("painting.jpg poster.png storm.jpg a.jpg b.jpg ink.png oil.jpg still.png still.jpg face.jpg")
 PICTURES += _names("drawing.png wave.jpg muse.jpg before.png after.jpg frame.png photo.jpg lines.png")
 FOLDERS = _names("photos frames paintings beauty stills/before stills/after facades/A facades/B")
-LONGER = {"dream": 130, "in": 96}  # frames, where pages name later ones
+LONGER = {"dream": 130, "river": 130, "in": 96}  # frames, where pages name later ones
 DATASETS = ("look", "dancer", "photos", "in")
 OTHERS = {"night": 1, "dusk": 2, "noon": 1, "paintings": 1, "one": 2}  # how their colours are turned
 
 
 def make_props(text: str) -> None:
-    """Make the files that a page's text names, in the current folder, with ``vidtrans.toml`` for small trainings."""
+    """Make the files that a step of a page names and nothing before it has made, in the current folder."""
     for name, make in _makers().items():
-        used = re.search(rf"(?<![\w./-]){re.escape(name)}", text)
-        written = (name == "clip.keyframes" and "keyframes clip.mp4" in text) or f"cp vidtrans/assets/{name}" in text
-        if used and not written and not text[: used.start()].endswith("-o "):
-            Path(name.rstrip("/")).parent.mkdir(parents=True, exist_ok=True)
-            make(Path(name.rstrip("/")))
+        used, path = re.search(rf"(?<![\w./-]){re.escape(name)}", text), Path(name.rstrip("/"))
+        written = used and (text[: used.start()].endswith("-o ") or f'"{name}", like=' in text)
+        if used and not written and not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            make(path)
+
+
+def write_settings() -> None:
+    """Write ``vidtrans.toml`` for small trainings."""
     tables = {name: TINY[name] for name in ("training", "rendering")}
     lines = [f"[{table}]\n" + "".join(f"{k} = {_toml(v)}\n" for k, v in keys.items()) for table, keys in tables.items()]
     Path("vidtrans.toml").write_text("\n".join(lines), encoding="utf-8")

@@ -21,7 +21,7 @@ from typing import Any
 
 from chain import options_of
 from page_commands import ROOT, commands_of, name_of, pages, steps_of
-from page_props import make_names, make_props
+from page_props import make_names, make_props, write_settings
 from page_server import PageServer
 
 from vidtrans.cli.main import run
@@ -32,9 +32,11 @@ BESIDES = {
     r"^(train|look|propagate)(?!.*--(steps|minutes|optimise))": ["--steps=2"],
     r"^demo": ["--minutes=0.02"],
     r"^bench": ["--size=64", "--frames=2"],
+    r"--from look": ["--set=generator.channels=8", "--set=generator.blocks=[0, 0, 0]"],  # as those of the tests
     # the networks of the papers, thin
     r"^train .*(coarse|fine|facades)|pix2pix": ["--set=generator.channels=4", "--set=discriminator.channels=4"],
-    r"--preset hd": ["--size=64"],
+    r"^train .*(coarse|fine)": ["--set=discriminator.num_layers=1"],
+    r"--preset hd": ["--size=128"],
 }
 SMALL_PYTHON = {
     r"\bminutes=[\d.]+": "minutes=0.02",
@@ -92,7 +94,7 @@ def small(words: list[str]) -> list[str]:
 def run_page(page: Path) -> list[str]:
     """Run the steps of a page in the current folder, on the files that it takes for granted; return what failed."""
     steps = [words for words in steps_of(page.read_text("utf-8")) if not why_not_run(name_of(page), words)]
-    make_props("\n".join(" ".join(words) for words in steps))
+    write_settings()
     with PageServer() as server:
         runner = PageRunner(server)
         statuses = [(words, runner.run(words)) for words in steps]
@@ -113,6 +115,7 @@ class PageRunner:
             words = [*self.dream, *words]
         if words[:2] == ["vidtrans", "dream"]:
             self.dream = [word for word in words if word not in ("-o",)]
+        make_props(" ".join(words))
         return DONE[words[0]](self, words)
 
     def command(self, words: list[str]) -> str:
