@@ -34,9 +34,11 @@ def model_makers() -> dict[str, Make]:
     """Return what makes each model and file of another program, by how the pages name it."""
     made: dict[str, Make] = {}
     for name in MODELS:
-        made |= dict.fromkeys([f"--model {name}", f"--from {name}", f"--input {name}", f'"{name}"'], _model(name))
+        made |= dict.fromkeys([f"--model {name}", f"--input {name}", f'"{name}"'], _model(name))
     for name in DREAMERS:
         made |= dict.fromkeys([f"--model {name}", f'"{name}"'], _dreamer(name))
+    # of the pairing of datasets that say nothing else
+    made |= {"--from look": lambda _: make_model("look.safetensors", "edges", {"gradient_channel": True})}
     made |= {f"{name}.cube": lambda path: make_grade(str(path)) for name in ("warm", "grade")}
     made |= {f"{name}.onnx": _turned for name in ("candy", "hed")}
     made |= {"multistyle.onnx": lambda path: _tinter(path, 10), "transform.onnx": lambda path: _tinter(path, 3)}
