@@ -54,7 +54,7 @@ STRUCTURE = """() => {
   if (!document.documentElement.lang) faults.push('no language');
   if (!document.title) faults.push('no title');
   for (const e of document.querySelectorAll('video'))
-    if (!e.controls && !(e.muted && !e.autoplay)) faults.push(`cannot be stopped: ${e.src}`);
+    if (!e.controls && !(e.muted && e.loop)) faults.push(`no controls: ${e.src}`);
   for (const e of document.querySelectorAll('img, video'))
     if (!(e.alt || e.ariaLabel)) faults.push(`no text: ${e.src}`);
   const levels = [...document.querySelectorAll('article :is(h1, h2, h3, h4, h5, h6)')].map(e => +e.tagName[1]);
