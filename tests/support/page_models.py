@@ -15,7 +15,7 @@ from peer_variants import VARIANTS, save_variant
 
 import vidtrans
 
-COUNT = 16
+COUNT = 36
 Make = Callable[[Path], object]
 MODELS = ("look", "lines", "painting", "edges2cats", "hed-look")
 DREAMERS = ("river", "fire", "flood")
@@ -99,7 +99,7 @@ def _guides(folder: Path) -> object:
 def _maps(folder: Path) -> object:
     """Maps of three classes: left, right, and a bar that moves."""
     frames = []
-    for i in range(36):
+    for i in range(COUNT):
         frame = np.zeros((48, 64), np.uint8)
         frame[:, 32:] = 1
         frame[i : i + 8] = 2

@@ -30,7 +30,7 @@ RATE, COUNT, SIZE = 4, 36, (64, 48)  # nine seconds in few frames: pages name ti
 CLIPS = _names(
     "clip look film river plain painted drawn filmed day dusk night noon dancer processed raw half clip.look"
 )
-CLIPS += _names("other flower tide graded lapse dream clip.painted in a b")
+CLIPS += _names("other flower tide graded lapse dream clip.painted in a b shot")
 MOVS = ("ungraded", "long", "more/one", "film/one")
 PICTURES = _names("painting.jpg poster.png storm.jpg a.jpg b.jpg ink.png oil.jpg still.png still.jpg face.jpg")
 PICTURES += _names("drawing.png wave.jpg muse.jpg before.png after.jpg frame.png photo.jpg lines.png")

@@ -58,6 +58,7 @@ OTHERS = {
     r"git clone|cd|source": "it fetches the code, or goes to it: here it is",
     r"docker": "it makes a container; the workflow `release` does",
     r"jupyter": "it serves until it is stopped; `nox -s notebooks` runs the notebooks",
+    r"python-block # vidtrans_negative": "it is a file of a package; tests/integration/test_plugin_package.py has it",
     r"chromium": "it fills a screen; tests/integration/test_live_page.py drives the page in Chromium",
     r"pytest|ruff|mypy|lint-imports|pre-commit|zensical|python docs/generate\.py": "it is of contributors, and what the tests run themselves",
 }

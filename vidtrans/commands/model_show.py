@@ -59,7 +59,7 @@ def _lines(path: Path, kind: str, record: ModelRecord) -> list[str]:
         *([f"  dream      {_dream(record.dream)}"] if record.dream else []),
         *([f"  from       {record.origin['family']}, a family of 'vidtrans model formats'"] if record.origin else []),
         *([f"  ports      {_settings(_said(record.ports))}"] if record.ports else []),
-        *([f"  memory     its last output, brought along by flow ({record.memory['flow']})"] if record.memory else []),
+        *([f"  memory     its last output, moved along the flow ({record.memory['flow']})"] if record.memory else []),
         *([f"  looks      many: codes of {record.code_size} numbers, see 'stylize --look'"] if record.codes else []),
         *([f"  extractor  {_extractor(record.extractor)}"] if record.extractor else []),
         *(f"  {k:10} {v}" for k, v in record.card.items() if v),

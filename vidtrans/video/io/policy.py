@@ -34,7 +34,7 @@ def describe_conversions(index: ClipIndex) -> list[str]:
     if found.colour and found.colour not in _SD_COLOURS:
         lines.append(_mapping(found))
     if found.unread:
-        line = f"not acted upon: {found.unread}, so its colours may be wrong"
+        line = f"not used: {found.unread}, so its colours may be wrong"
         lines.append(f"{line}: convert it first if they look so")
     lines += found.notes
     if found.interlaced:
