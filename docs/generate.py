@@ -32,7 +32,7 @@ DESCRIPTIONS = {
     "commands": "Every command, argument and option of vidtrans, with defaults and ranges.",
     "settings": "All tables and keys of vidtrans presets, with defaults, ranges and what each setting does.",
     "json": "The keys of the JSON object that each vidtrans command prints with --json, and what they mean.",
-    "registries": "All pairings, generators, losses, filters, codecs and other parts that options of vidtrans choose from.",
+    "registries": "All pairings, generators, losses, filters, codecs and other parts that options choose from.",
     "environment": "Exit statuses of vidtrans, and the environment variables that set options, folders and behaviour.",
     "python": "The functions, classes and results of the vidtrans package, with every argument and its type.",
     "files": "Every file of the vidtrans package, room by room, with a line on what it does.",

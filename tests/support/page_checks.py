@@ -98,7 +98,8 @@ KEYBOARD = """() => {
 
 # Targets that a finger misses: smaller than 24 px and nearer than that to another (WCAG 2.2 AA; links in text may be).
 TARGETS = """() => {
-  const seen = e => e.checkVisibility({visibilityProperty: true, opacityProperty: true}) && !e.closest('[aria-hidden=true]');
+  const seen = e =>
+    e.checkVisibility({visibilityProperty: true, opacityProperty: true}) && !e.closest('[aria-hidden=true]');
   const inText = e => e.matches('a') && e.closest('article :is(p, li, td, th, h1, h2, h3, h4, h5, h6)');
   const targets = [...document.querySelectorAll('a[href], button, summary, input:not([type=hidden]), label[for]')]
     .filter(e => seen(e) && !inText(e)).map(e => [e, e.getBoundingClientRect()]).filter(([e, box]) => box.width);

@@ -1,4 +1,4 @@
-"""What the pages take for granted of other programs, at a small size: checkpoints, networks, maps, a queue, and models."""
+"""Models, and files of other programs, that the pages take for granted: small checkpoints, networks, maps, a queue."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def model_makers() -> dict[str, Make]:
     made |= {f"{name}.onnx": _turned for name in ("candy", "hed")}
     made |= {"multistyle.onnx": lambda path: _tinter(path, 10), "transform.onnx": lambda path: _tinter(path, 3)}
     made |= {"predict.onnx": _predictor, "latest_net_G.pth": _checkpoint, "export cats": _imported}
-    made |= {"export both": lambda _: make_model("both.safetensors", "look", {"looks": ["ink", "oil"], "strokes": True})}
+    made |= {
+        "export both": lambda _: make_model("both.safetensors", "look", {"looks": ["ink", "oil"], "strokes": True})
+    }
     made |= {"shot/": _guides, "other_shot/": _guides, "maps/": _maps, "other_maps/": _maps}
     made |= {"other_maps/ --model street": lambda _: make_model("street.safetensors", "labels", {"classes": 3})}
     made |= {"--model street": lambda _: Path("street.safetensors").exists() or make_coded_model("street.safetensors")}

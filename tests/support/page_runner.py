@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from chain import options_of
-from page_commands import ROOT, commands_of, name_of, pages, steps_of
+from page_commands import ROOT, name_of, pages, steps_of
 from page_props import make_names, make_props, write_settings
 from page_server import PageServer
 
@@ -52,6 +52,7 @@ NOT_RUN = {
     r"--engine openvino": "it needs OpenVINO, which has no wheel for each Python",
     r"--self-test": "it measures for minutes; tests/unit/doctor runs its checks one by one",
 }
+CONTRIBUTORS = r"pytest|ruff|mypy|lint-imports|pre-commit|zensical|python docs/generate\.py"
 # Lines of other programs that are not run, and why.
 OTHERS = {
     r"pip|pipx|uv|python3 -m venv|py -m venv": "it installs; the workflow `release` tries the wheel and the archive",
@@ -60,7 +61,7 @@ OTHERS = {
     r"jupyter": "it serves until it is stopped; `nox -s notebooks` runs the notebooks",
     r"python-block # vidtrans_negative": "it is a file of a package; tests/integration/test_plugin_package.py has it",
     r"chromium": "it fills a screen; tests/integration/test_live_page.py drives the page in Chromium",
-    r"pytest|ruff|mypy|lint-imports|pre-commit|zensical|python docs/generate\.py": "it is of contributors, and what the tests run themselves",
+    CONTRIBUTORS: "it is of contributors, and what the tests run themselves",
 }
 # Pages of which no line is run here, and why.
 ELSEWHERE = {
@@ -186,9 +187,9 @@ def main() -> None:
     steps = [(name_of(page), words) for page in pages() for words in steps_of(page.read_text("utf-8"))]
     reasons = Counter(why_not_run(page, words) for page, words in steps)
     blocks = sum(words[0] == "python-block" and not why_not_run(page, words) for page, words in steps)
-    print(f"{reasons.pop(None)} steps of the pages are run, {blocks} of them blocks of Python. Not run:")
-    for reason, number in sorted(reasons.items(), key=lambda pair: -pair[1]):
-        print(f"{number:4d}  {reason}")
+    lines = [f"{reasons.pop(None)} steps of the pages are run, {blocks} of them blocks of Python. Not run:"]
+    lines += [f"{number:4d}  {reason}" for reason, number in reasons.most_common()]
+    sys.stdout.write("\n".join([*lines, ""]))
 
 
 if __name__ == "__main__":

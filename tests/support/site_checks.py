@@ -1,4 +1,4 @@
-"""The faults of a built site that its files show: dead links, pages that end nowhere or have one name, moving pictures."""
+"""The faults of a built site that its files show: dead links, pages without a way on or a name, moving pictures."""
 
 from __future__ import annotations
 
