@@ -44,7 +44,7 @@ FAULTS = {  # what is changed, into what, and what is found
     "a level that is left out": ("<h2>A part</h2>", "<h3>A part</h3>", "h3 follows h1"),
     "a button without a name": (">One<", "><", "no name: <button"),
     "a name for two places": ("<pre>", '<pre id="x"></pre><pre id="x">', "twice: x"),
-    "small buttons side by side": ("min-height: 32px; margin: 8px", "height: 12px; margin: 0", "12 px: "),
+    "small buttons in a pile": ("min-height: 32px; margin: 8px", "height: 12px; margin: 0; display: block", "12 px: "),
     "a link that Tab leaves out": ('<a href="#text">a', '<a tabindex="-1" href="#text">a', "not reached: a link"),
     "a link out of its order": ('<a href="#text">a', '<a tabindex="3" href="#text">a', "out of order: a link"),
     "a focus that is not seen": ("2px solid blue", "none", "focus is not seen: a link"),
