@@ -135,8 +135,9 @@ def environment(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Run the commands of every page of the site at a small size, and look at the site in Chromium."""
+    """Run the commands of every page at a small size, print what is not run and why, look at the site in Chromium."""
     install(session)
+    session.run("python", "tests/support/page_runner.py")
     paths = ["tests/docs/test_page_commands.py", "tests/docs/test_site.py"]
     run_tests(session, paths=paths, env={"EVERY_PAGE": "1", "REQUIRE_CHROMIUM": "1"})
 

@@ -27,6 +27,17 @@ from generator.python_pages import python_page, stub
 from generator.registry_pages import registries_page
 from generator.setting_pages import settings_page
 
+# What a search engine and a screen reader say of each page.
+DESCRIPTIONS = {
+    "commands": "Every command, argument and option of vidtrans, with defaults and ranges.",
+    "settings": "All tables and keys of vidtrans presets, with defaults, ranges and what each setting does.",
+    "json": "The keys of the JSON object that each vidtrans command prints with --json, and what they mean.",
+    "registries": "All pairings, generators, losses, filters, codecs and other parts that options choose from.",
+    "environment": "Exit statuses of vidtrans, and the environment variables that set options, folders and behaviour.",
+    "python": "The functions, classes and results of the vidtrans package, with every argument and its type.",
+    "files": "Every file of the vidtrans package, room by room, with a line on what it does.",
+}
+
 
 def main() -> int:
     """Write the pages, or check them; return the exit status."""
@@ -54,7 +65,8 @@ def pages() -> dict[Path, str]:
             "python": python_page(),
             "files": files_page(),
         }
-    made = {DOCS / "reference" / f"{name}.md": text for name, text in written.items()}
+    front = {name: f"---\ndescription: {words}\n---\n\n" for name, words in DESCRIPTIONS.items()}
+    made = {DOCS / "reference" / f"{name}.md": front[name] + text for name, text in written.items()}
     made[DOCS / "images" / "rooms.svg"] = room_graph.draw(PACKAGE)
     made[PACKAGE / "__init__.pyi"] = stub()
     return made

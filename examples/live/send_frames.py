@@ -191,7 +191,7 @@ def main() -> None:
                 video.write(picture)
     except (ConnectionClosed, InvalidStatus, OSError) as error:
         sys.exit(f"{flags.link}: {error}")
-    print(f"{flags.output}: {video.num_frames} pictures of {sender.num_sent} frames, {sender.num_dropped} dropped")
+    print(f"{flags.output}: {video.num_frames} of {sender.num_sent} frames painted, {sender.num_dropped} dropped")
 
 
 if __name__ == "__main__":

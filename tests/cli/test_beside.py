@@ -1,4 +1,4 @@
-"""``stylize --beside``: each result lies in the folder of its source."""
+"""``--beside`` of ``stylize``, ``deflicker`` and ``propagate``: each result lies in the folder of its source."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from chain import refuse, vidtrans, vidtrans_json
-from clips import moving_frames, write_clip
+from clips import moving_frames, write_clip, write_folder
 
 Capsys = pytest.CaptureFixture[str]
 AS_IT_IS = ("--model", "identity", "--beside")
@@ -53,3 +53,32 @@ def test_jobs_name_the_places() -> None:
     printed = vidtrans("stylize", "one", *AS_IT_IS, "--print-jobs", "commands").stdout
     assert "one/a.identity.mp4" in printed
     assert "--beside" not in printed
+
+
+@pytest.fixture
+def paintings() -> None:
+    for name in ("keys/a", "keys/b"):
+        write_folder(Path(name), moving_frames(1), ["000001.png"])
+
+
+ALIKE = [
+    ("deflicker", [], "deflickered"),
+    ("propagate", ["--keyframes", "keys", "--minutes", "0"], "painted"),
+]
+
+
+@pytest.mark.usefixtures("paintings")
+@pytest.mark.parametrize(("command", "options", "name"), ALIKE, ids=[each[0] for each in ALIKE])
+def test_other_renders_lie_beside_their_sources_as_well(
+    command: str, options: list[str], name: str, capsys: Capsys
+) -> None:
+    one = ["--keyframes", "keys/a", *options[2:]] if options else []
+    assert vidtrans_json(command, "two/a.mp4", "--beside", *one)["output"] == str(Path(f"two/a.{name}.mp4"))
+    for cached in (False, True):
+        table = vidtrans_json(command, "one", "two", "--beside", *options)
+        results = [f"one/a.{name}.mp4", f"one/b.{name}.mp4", f"two/a.{name}.mp4"]
+        assert [Path(item["output"]).as_posix() for item in table["items"]] == results
+        assert (table["cached"], table["output"]) == (cached, None)
+    assert files() == sorted(["one/a.mp4", "one/b.mp4", "two/a.mp4", *results])
+    refused = refuse(capsys, 2, command, "two/a.mp4", "--beside", "-o", "x.mp4", *one)
+    assert "--beside and -o: both say where results go" in refused

@@ -55,7 +55,7 @@ def test_a_folder_of_pictures_is_a_clip(capsys: Capsys) -> None:
 def test_mistakes_end_in_one_line(capsys: Capsys) -> None:
     clip = write_clip(Path("c.mkv"), moving_frames(20, shots=(0, 9)))
     assert "2 shots, and each needs one" in refuse(capsys, 2, "keyframes", clip, "-n", 1)
-    assert "there are 3 frames" in refuse(capsys, 2, "keyframes", clip, "-n", 4, "--start", 0, "--end", 3)
+    assert "the section has 3 frames" in refuse(capsys, 2, "keyframes", clip, "-n", 4, "--start", 0, "--end", 3)
     assert "no such file" in refuse(capsys, 3, "keyframes", "nothing.mp4")
     cv2.imwrite("one.png", moving_frames(1)[0])
     assert "it is one picture" in refuse(capsys, 2, "keyframes", "one.png")

@@ -197,7 +197,7 @@ CASES = {
     "p3": by(lambda: coloured(12, 13), "P3 D65 (SMPTE 432) primaries: mapped to BT.709"),
     "linear": by(lambda: coloured(11, 8), "P3 DCI (SMPTE 431) primaries, linear transfer: mapped to BT.709"),
     "pal": by(lambda: coloured(5, 6), "BT.470 BG primaries: mapped to BT.709"),
-    "unknown": by(lambda: coloured(19, 1), "not acted upon: primaries 19, so its colours may be wrong"),
+    "unknown": by(lambda: coloured(19, 1), "not used: primaries 19, so its colours may be wrong"),
     "raw": by(lambda: plain(Path("a.h264")), "it has no times: its own header says 25 frames/s"),
     "two-tracks": by(lambda: two_tracks(Path("a.mp4"), default=1), "2 video tracks: number 1 is used", UNTAGGED),
     "cover": by(lambda: with_cover(Path("a.mp4")), UNTAGGED),

@@ -125,7 +125,7 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
     (lambda: Try(A, ("m",), Path("t.jpg"), recipe=RECIPE), "use -o t.png"),
     (lambda: Evaluate((A,), B, flow="raft"), "flow method"),
     (lambda: Evaluate((A,), B, dream=True, end=END), "--end: a dream is compared only with"),
-    (lambda: Compare((A,), labels=("a", "b")), "2 labels for 1 clips"),
+    (lambda: Compare((A,), labels=("a", "b")), "2 labels for 1 clip"),
     (lambda: Sheet(A, Path("s.mp4")), "a sheet is a .png file"),
     (lambda: Grade(A, B, Path("g.png")), "a grade is a .safetensors or .cube file"),
     (lambda: Grade(A, B, nodes=1), "--nodes 1: a table has 2 to 65"),

@@ -41,7 +41,7 @@ def run(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
 def test_every_frame_of_a_clip_comes_back_at_its_time(running: Running, clip: Path) -> None:
     done = run("send_frames.py", running.link(), clip, "-o", "out.mp4", "--all")
     assert done.returncode == 0, done.stderr
-    assert f"{COUNT} pictures of {COUNT} frames, 0 dropped" in done.stdout
+    assert f"{COUNT} of {COUNT} frames painted, 0 dropped" in done.stdout
     assert [float(t) for t in times(Path("out.mp4"))] == pytest.approx([n / RATE for n in range(COUNT)], abs=1e-3)
     last = decode(Path("out.mp4"))[2][-1].astype(int)
     assert last.shape == (48, 64, 3)
@@ -62,7 +62,7 @@ def test_frames_that_are_dropped_are_counted(running: Running, clip: Path) -> No
         page.state(freeze=True)
     done = run("send_frames.py", running.link(), clip, "-o", "out.mp4", "--all")
     assert done.returncode == 0, done.stderr
-    assert f"1 pictures of {COUNT} frames, {COUNT - 1} dropped" in done.stdout
+    assert f"1 of {COUNT} frames painted, {COUNT - 1} dropped" in done.stdout
 
 
 def test_drawings_are_sent_as_they_are(running: Running) -> None:

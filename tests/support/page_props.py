@@ -7,13 +7,13 @@ import shutil
 import wave
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnx_graphs
 from chain import TINY
 from clips import moving_frames, write_clip, write_folder
-from dreams import make_dreamer
-from made_models import make_coded_model, make_grade, make_model
+from made_models import make_model
+from page_models import model_makers
 
 import vidtrans
 from vidtrans.video.images.picture import write_picture
@@ -26,32 +26,41 @@ def _names(text: str) -> list[str]:
 
 
 RATE, COUNT, SIZE = 4, 36, (64, 48)  # nine seconds in few frames: pages name times
-# Clips, pictures, folders of pictures, models and datasets, by name.
+# Clips, pictures, folders of pictures and datasets, by name.
 CLIPS = _names(
     "clip look film river plain painted drawn filmed day dusk night noon dancer processed raw half clip.look"
 )
-CLIPS += _names("other flower tide graded lapse dream clip.painted")
+CLIPS += _names("other flower tide graded lapse dream clip.painted in a b shot")
 MOVS = ("ungraded", "long", "more/one", "film/one")
 PICTURES = _names("painting.jpg poster.png storm.jpg a.jpg b.jpg ink.png oil.jpg still.png still.jpg face.jpg")
-PICTURES += _names("drawing.png wave.jpg muse.jpg before.png after.jpg")
+PICTURES += _names("drawing.png wave.jpg muse.jpg before.png after.jpg frame.png photo.jpg lines.png")
 FOLDERS = _names("photos frames paintings beauty stills/before stills/after facades/A facades/B")
-MODELS = _names("look lines painting cats edges2cats facades hed-look pairs")
-DREAMERS = ("river", "fire", "flood")
-DATASETS = ("look", "dancer", "photos")
+LONGER = {"dream": 130, "river": 130, "in": 96}  # frames, where pages name later ones
+DATASETS = ("look", "dancer", "photos", "in")
 OTHERS = {"night": 1, "dusk": 2, "noon": 1, "paintings": 1, "one": 2}  # how their colours are turned
 
 
 def make_props(text: str) -> None:
-    """Make the files that a page's text names, in the current folder, with ``vidtrans.toml`` for small trainings."""
+    """Make the files that a step of a page names and nothing before it has made, in the current folder."""
     for name, make in _makers().items():
-        used = re.search(rf"(?<![\w./-]){re.escape(name)}", text)
-        written = (name == "clip.keyframes" and "keyframes clip.mp4" in text) or f"cp vidtrans/assets/{name}" in text
-        if used and not written and not text[: used.start()].endswith("-o "):
-            Path(name.rstrip("/")).parent.mkdir(parents=True, exist_ok=True)
-            make(Path(name.rstrip("/")))
+        used, path = re.search(rf"(?<![\w./-]){re.escape(name)}", text), Path(name.rstrip("/"))
+        written = used and (text[: used.start()].endswith("-o ") or f'"{name}", like=' in text)
+        if used and not written and not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            make(path)
+
+
+def write_settings() -> None:
+    """Write ``vidtrans.toml`` for small trainings."""
     tables = {name: TINY[name] for name in ("training", "rendering")}
     lines = [f"[{table}]\n" + "".join(f"{k} = {_toml(v)}\n" for k, v in keys.items()) for table, keys in tables.items()]
     Path("vidtrans.toml").write_text("\n".join(lines), encoding="utf-8")
+
+
+def make_names() -> dict[str, Any]:
+    """Return what blocks of Python take for granted: the package, and arrays of a clip by their names."""
+    frames = moving_frames(LONGER["in"], SIZE)
+    return {"vidtrans": vidtrans, "processed": [255 - f for f in frames], "first": frames[0], "second": frames[90]}
 
 
 def _toml(value: object) -> str:
@@ -65,19 +74,13 @@ def _makers() -> dict[str, Callable[[Path], object]]:
     made |= dict.fromkeys(PICTURES, _picture)
     made |= {f"{name.split('/')[0]}/": _folders for name in FOLDERS}
     made |= {f"{name}/": _clips for name in ("clips", "park", "renders", "day1")}
-    made |= {f"--model {name}": _model(name) for name in MODELS}
-    made |= {f"--from {name}": _model(name) for name in MODELS}
-    made |= {f"--input {name}": _model(name) for name in MODELS}
-    made |= {f"--model {name}": _dreamer(name) for name in DREAMERS}
     made |= {f"{name}.dataset": _dataset for name in DATASETS}
-    made |= {"--model street": lambda _: make_coded_model("street.safetensors")}
-    made |= {f"{name}.cube": lambda path: make_grade(str(path)) for name in ("warm", "grade")}
-    made |= {f"{name}.onnx": _onnx for name in ("candy", "hed")}
     made |= dict.fromkeys(("faces.mp4", "matte.mp4"), _matte)
     made |= {name: _keys(name) for name in ("keys", "clip.keyframes")} | {"--keyframes painted": _painted}
     made |= {"fixes": _fixes, "night.toml": _list, "song.wav": _sound}
     made |= {"shots.txt": lambda path: path.write_text("0\n20\n"), "mine.toml": _preset, "bad.mp4": _damaged}
-    return made | {"after.grade": lambda _: vidtrans.grade("before.png", "after.jpg")}
+    made |= {"report renders/": _batch, "after.grade": lambda _: vidtrans.grade("before.png", "after.jpg")}
+    return made | model_makers()
 
 
 def _scenes(count: int = COUNT) -> list[np.ndarray]:
@@ -90,7 +93,8 @@ def _seen(name: str) -> list[np.ndarray]:
 
 
 def _clip(path: Path) -> object:
-    return write_clip(path, _seen(path.stem), rate=RATE, sound=True)
+    frames = moving_frames(LONGER[path.stem], SIZE) if path.stem in LONGER else _seen(path.stem)
+    return write_clip(path, frames, rate=RATE, sound=True)
 
 
 def _mov(name: str) -> Callable[[Path], object]:
@@ -125,21 +129,9 @@ def _folders(folder: Path) -> object:
     return [write_folder(path, _seen(path.name), [f"{i:05d}.png" for i in range(COUNT)]) for path in inner]
 
 
-def _model(name: str) -> Callable[[Path], object]:
-    return lambda _: make_model(f"{name}.safetensors", "edges")
-
-
-def _dreamer(name: str) -> Callable[[Path], object]:
-    return lambda _: make_dreamer(Path(f"{name}.safetensors"))
-
-
 def _dataset(folder: Path) -> object:
     clip = write_clip(Path(f"{folder.stem}-source.mp4"), moving_frames(COUNT, SIZE), rate=RATE)
     return vidtrans.make_dataset([clip], folder, settings={"dataset": TINY["dataset"]})
-
-
-def _onnx(path: Path) -> object:
-    return onnx_graphs.save(path, onnx_graphs.painter((0, 1), (0, 1)))
 
 
 def _matte(path: Path) -> object:
@@ -164,7 +156,7 @@ def _fixes(folder: Path) -> object:
 
 
 def _list(path: Path) -> object:
-    _model("look")(path), _clips(Path("clips"))
+    make_model("look.safetensors", "edges"), _clips(Path("clips"))
     return path.write_text('model = "look"\n[[clips]]\nsource = "clips/*.mp4"\nrendering.strength = 0.8\n')
 
 
@@ -177,6 +169,11 @@ def _sound(path: Path) -> object:
 
 def _preset(path: Path) -> object:
     return shutil.copy(ROOT / "presets/edges.toml", path)
+
+
+def _batch(folder: Path) -> object:
+    make_model("look.safetensors", "edges"), _clips(Path("clips"))
+    return vidtrans.stylize("clips", "look", folder)
 
 
 def _damaged(path: Path) -> object:

@@ -103,6 +103,16 @@ def exclude_results(sources: Sequence[Path], output_of: Callable[[Path], Path]) 
     return [source for source in sources if path_key(source) not in results]
 
 
+def folder_of(source: Path) -> Path:
+    """Return the folder in which a source lies; numbered pictures (frames/%05d.png) are a source in that of theirs."""
+    return source.parent if source.exists() else source.parent.parent
+
+
+def _by_folder(sources: Sequence[Path]) -> dict[Path, list[Path]]:
+    folders = dict.fromkeys(folder_of(source) for source in sources)
+    return {folder: [source for source in sources if folder_of(source) == folder] for folder in folders}
+
+
 def bytes_of(source: Path) -> int:
     """Return the size in bytes of a file, or of the files in a folder; 0 if it cannot be read."""
     try:
@@ -144,16 +154,24 @@ def _begins(name: str, start: str) -> bool:
 
 def make_items(
     sources: Sequence[Path],
-    folder: Path,
+    folder: Path | None,
     endings: Sequence[str],
     work: Callable[[Path, Path], Callable[[Context], Table]],
 ) -> list[Item]:
     """Return a job for each source, with a unique output in ``folder``; ``work(source, output)`` makes its work.
 
-    ``endings``: for each source the ending of its output's name, such as ``.x.mp4``. Raises UsageError.
+    ``folder``: None: beside each source. ``endings``: for each source the ending of its output's name, such as
+    ``.x.mp4``. Raises UsageError.
     """
-    check_folder(folder)
-    places = [refuse_link(folder / name) for name in result_names(sources, endings)]
+    check_folder(folder or Path())
+    ending_of = dict(zip(sources, endings, strict=True))
+    together = {folder: list(sources)} if folder is not None else _by_folder(sources)
+    place_of = {
+        source: refuse_link(place / name)
+        for place, own in together.items()
+        for source, name in zip(own, result_names(own, [ending_of[source] for source in own]), strict=True)
+    }
+    places = [place_of[source] for source in sources]
     return [Item(s, p, work(s, p), bytes_of(s)) for s, p in zip(sources, places, strict=True)]
 
 

@@ -176,7 +176,7 @@ def _train_all(
     if context.dry_run:
         return trained | {name: work(context) for name, work in works.items()}, {}
     if trained:
-        context.note(f"{len(trained)} of {len(variants)} models are up to date")
+        context.note(f"up to date: {len(trained)} of {count(len(variants), 'model')}")
     items = [
         Item(
             request.dataset,

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from vidtrans.clips.indexing import Clip, open_clip
+from vidtrans.core.costs import count as plural
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of
 from vidtrans.core.settings import Size, Table, Time
@@ -170,7 +171,7 @@ def match_frames(
     steps = [bisect_right(times, time) - 1 for time in wanted]
     end_s = times[-1] + mask.last_duration * mask.time_base
     end = next((i for i, time in enumerate(wanted, first) if time >= end_s), None)
-    how = f"it has {total} frames, {name} {clip.num_frames}: matched by time"
+    how = f"it has {plural(total, 'frame')}, {name} {clip.num_frames}: matched by time"
     return steps, how + (f", its last frame is held from frame {end} on" if end is not None else "")
 
 
@@ -210,7 +211,7 @@ def describe_sequence(
         end = bare.pop()
     text = f"matched by {found.way}"
     if total not in (clip.num_frames, stop - first):
-        text = f"it has {total} frames, {name} {clip.num_frames}: {text}"
+        text = f"it has {plural(total, 'frame')}, {name} {clip.num_frames}: {text}"
     elif not (found.words or bare or end < stop):
         return ""
     text += f" ({found.words})" if found.words else ""

@@ -60,7 +60,8 @@ class BatchReport(Command):
         since = time.time() - 3600 * self.hours
         night = FarmReport.of(context.cache.log.lines(since), failures, clips)
         if not night.chunks and not night.failures:
-            why = f"nothing was rendered into {context.cache.root} in the last {self.hours:g} hours, and nothing failed"
+            lately = f"in the last {count(self.hours, 'hour')}"
+            why = f"nothing was rendered into {context.cache.root} {lately}, and nothing failed"
             raise MediaError(str(self.folder), why, "give --cache-dir, or more --hours")
         table = _table(night, output)
 

@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from vidtrans.batch.batch_options import BatchOptions
-from vidtrans.batch.inputs import exclude_results, expand_sources, is_batch, make_items
+from vidtrans.batch.inputs import exclude_results, expand_sources, folder_of, is_batch, make_items
 from vidtrans.batch.jobs import run_batch
 from vidtrans.batch.summary import Outcome
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.files import base_name
 from vidtrans.core.settings import Table
+from vidtrans.output.places import refuse_link
 from vidtrans.rendering.requested_output import default_ending
 from vidtrans.session import Context
 from vidtrans.video.io.encoding import EncodingSettings
@@ -25,17 +26,27 @@ def is_several(paths: Sequence[Path], batch: BatchOptions) -> bool:
     return is_batch(paths) or batch.is_partial
 
 
-def clips_with_endings(paths: Sequence[Path], name: str, folder: Path, recipe: Recipe) -> dict[Path, str]:
+def clips_with_endings(paths: Sequence[Path], name: str, folder: Path | None, recipe: Recipe) -> dict[Path, str]:
     """Return the clips that files, folders and globs expand to, each with its result's ending: ``.NAME.mp4``.
 
-    A clip that is the result of another one in ``folder`` is excluded, unless each clip was named. Raises UsageError.
+    A clip that is the result of another one in ``folder`` (None: beside it) is excluded, unless each clip was named.
+    Raises UsageError.
     """
     encoding = recipe.settings("encoding", EncodingSettings)
     clips = expand_sources(paths)
     endings = {clip: default_ending(clip, [name], encoding) for clip in clips}
     if clips != list(paths):
-        clips = exclude_results(clips, lambda clip: folder / f"{base_name(clip)}{endings[clip]}")
+        clips = exclude_results(clips, lambda clip: _place(clip, folder, endings[clip]))
     return {clip: endings[clip] for clip in clips}
+
+
+def place_beside(clip: Path, name: str, recipe: Recipe) -> Path:
+    """Return the path of a clip's result beside it: ``clip.NAME.mp4``. Raises UsageError for a link."""
+    return refuse_link(_place(clip, None, default_ending(clip, [name], recipe.settings("encoding", EncodingSettings))))
+
+
+def _place(clip: Path, folder: Path | None, ending: str) -> Path:
+    return (folder_of(clip) if folder is None else folder) / f"{base_name(clip)}{ending}"
 
 
 def make_each(
@@ -45,14 +56,17 @@ def make_each(
     folder: Path | None,
     batch: BatchOptions,
     context: Context,
+    *,
+    beside: bool = False,
 ) -> Table:
     """Run the job that ``work(clip, output)`` returns for each clip; return the batch's ``--json`` table.
 
     ``endings``: for each clip the suffix of its output's name, ``.x.mp4``. ``folder``: where the outputs and the
-    summary go; None: no outputs, and the summary goes into the current folder. Raises UsageError, Interrupted.
+    summary go; None: no outputs, or outputs ``beside`` the clips, and the summary goes into the current folder. Raises
+    UsageError, Interrupted.
     """
-    items = make_items(list(endings), folder or Path(), list(endings.values()), work)
-    if folder is None:
+    items = make_items(list(endings), None if beside else folder or Path(), list(endings.values()), work)
+    if folder is None and not beside:
         items = [replace(item, output=None) for item in items]
     outcomes, summary = run_batch(items, command, folder or Path(), batch, context)
     return batch_table(outcomes, summary, {"output": None if folder is None else str(folder)})

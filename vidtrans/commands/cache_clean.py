@@ -43,4 +43,5 @@ class CacheClean(Command):
     def describe(self, table: Table) -> str:
         """Return the freed space."""
         busy = f", {table['kept']} in use were kept" if table["kept"] else ""
-        return f"{table['deleted']} entries deleted, {table['bytes'] / 1e6:.1f} MB freed{busy}"
+        entries = "1 entry" if table["deleted"] == 1 else f"{table['deleted']} entries"
+        return f"{entries} deleted, {table['bytes'] / 1e6:.1f} MB freed{busy}"

@@ -11,6 +11,7 @@ from vidtrans.commands.base import WRITING, Command
 from vidtrans.commands.options import check_counts, output
 from vidtrans.commands.results import MadePicture
 from vidtrans.commands.words import sheet_text
+from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, FileName, Group, Option, Range
 from vidtrans.core.settings import Table, Time
@@ -54,7 +55,7 @@ class Compare(Command):
     def __post_init__(self) -> None:
         check_counts(columns=self.columns, frames=self.frames)
         if len(self.labels) > len(self.clips):
-            why = f"{len(self.labels)} labels for {len(self.clips)} clips"
+            why = f"{count(len(self.labels), 'label')} for {count(len(self.clips), 'clip')}"
             raise UsageError("--label", why, "give one per clip, in order")
 
     def make(self, context: Context) -> Table:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, Command
-from vidtrans.commands.options import output
+from vidtrans.commands.options import BESIDE, check_beside, output
 from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.words import render_text
 from vidtrans.config.recipe import Recipe
@@ -63,6 +63,7 @@ class Deflicker(Command):
         output("The result; a folder for several.", "PROCESSED.deflickered.mp4, for pictures a folder"),
     ] = None
     _: KW_ONLY
+    beside: Annotated[bool, BESIDE] = False
     start: Annotated[
         Time | None,
         Option(
@@ -91,6 +92,7 @@ class Deflicker(Command):
     batch: BatchOptions = SEQUENTIAL
 
     def __post_init__(self) -> None:
+        check_beside(self.beside, self.output)
         if self.exposure and self.source is not None:
             why = "brightness is measured in PROCESSED alone, and a source shows what is flicker"
             raise UsageError("--exposure --source", why, "leave out one of them")
@@ -116,12 +118,14 @@ class Deflicker(Command):
         MediaError, Interrupted.
         """
         from vidtrans.batch.inputs import counterpart
-        from vidtrans.commands.batches import is_several
+        from vidtrans.commands.batches import is_several, place_beside
 
         if is_several(self.processed, self.batch):
             return self._make_several(context)
-        source = self.source and counterpart(self.processed[0], self.source, "--source")
-        return replace(self, source=source)._make_one(context)
+        [processed] = self.processed
+        source = self.source and counterpart(processed, self.source, "--source")
+        output = place_beside(processed, NAME, self.recipe) if self.beside else self.output
+        return replace(self, source=source, output=output, beside=False)._make_one(context)
 
     def describe(self, table: Table) -> str:
         """Return the report on one clip, rendered or planned."""
@@ -209,12 +213,13 @@ class Deflicker(Command):
         from vidtrans.batch.inputs import counterparts
         from vidtrans.commands.batches import clips_with_endings, make_each
 
-        folder = self.output or Path()
+        folder = None if self.beside else self.output or Path()
         endings = clips_with_endings(self.processed, NAME, folder, self.recipe)
         sources = counterparts(list(endings), self.source, "--source") if self.source else [None] * len(endings)
         source_of = dict(zip(endings, sources, strict=True))
 
         def work(clip: Path, place: Path) -> partial[Table]:
-            return partial(type(self)._make_one, replace(self, processed=(clip,), source=source_of[clip], output=place))
+            own = replace(self, processed=(clip,), source=source_of[clip], output=place, beside=False)
+            return partial(type(self)._make_one, own)
 
-        return make_each(endings, work, "deflicker", folder, self.batch, context)
+        return make_each(endings, work, "deflicker", folder, self.batch, context, beside=self.beside)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from vidtrans.commands.base import Command
 from vidtrans.commands.words import delivered_text
+from vidtrans.core.costs import count
 from vidtrans.core.errors import strip_controls
 from vidtrans.core.parameters import Argument, FileName
 from vidtrans.core.settings import Table, to_table
@@ -59,7 +60,7 @@ def _lines(path: Path, kind: str, record: ModelRecord) -> list[str]:
         *([f"  dream      {_dream(record.dream)}"] if record.dream else []),
         *([f"  from       {record.origin['family']}, a family of 'vidtrans model formats'"] if record.origin else []),
         *([f"  ports      {_settings(_said(record.ports))}"] if record.ports else []),
-        *([f"  memory     its last output, brought along by flow ({record.memory['flow']})"] if record.memory else []),
+        *([f"  memory     its last output, moved along the flow ({record.memory['flow']})"] if record.memory else []),
         *([f"  looks      many: codes of {record.code_size} numbers, see 'stylize --look'"] if record.codes else []),
         *([f"  extractor  {_extractor(record.extractor)}"] if record.extractor else []),
         *(f"  {k:10} {v}" for k, v in record.card.items() if v),
@@ -91,6 +92,10 @@ def _dream(table: Table) -> str:
     return f"{clock}; learned at {table['rate']} frames a second"
 
 
+def _pairs(training: Table) -> str:
+    return count(training["pairs"], "pair") if "pairs" in training else "an unknown number of pairs"
+
+
 def _settings(table: Table) -> str:
     return ", ".join(f"{k} {v}" for k, v in table.items())
 
@@ -99,7 +104,7 @@ def _training_lines(training: Table) -> list[str]:
     steps = " + ".join(map(str, training["steps"]))
     delivered = training.get("delivered")
     return [
-        f"  training   {steps} steps on {training.get('pairs')} pairs, preset '{training.get('preset')}'",
+        f"  training   {steps} steps on {_pairs(training)}, preset '{training.get('preset')}'",
         f"  held out   {_settings(training.get('held_out') or {}) or 'nothing was held out'}",
         *([f"             {delivered_text(delivered)}"] if delivered else []),
     ]

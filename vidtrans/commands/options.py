@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 MODEL_SUFFIX = ".safetensors"
 START = Option("HH:MM:SS.mmm, 12.5s, or a frame number from 0.", Group.TIME, metavar="TIME")
 END = Option("End time (exclusive).", Group.TIME, metavar="TIME")
+BESIDE = Option("Write each result beside its source instead of into the current folder.", Group.OUTPUT)
 TARGET = Option(
     "A second clip (or folder): in step for --pairing aligned and stack, of the same things for matched.",
     Group.INPUT,
@@ -50,6 +51,12 @@ def output(help: str, default: str = "") -> Option:
 def models(help: str) -> Option:
     """Return the ``--model`` option of a command that takes several models."""
     return Option(help, Group.INPUT, ("--model",), metavar="MODEL", values=FileName("model"))
+
+
+def check_beside(beside: bool, output: Path | None, other: str = "-o") -> None:
+    """Raise UsageError if results have two places: beside their sources, and in ``output``, which ``other`` names."""
+    if beside and output is not None:
+        raise UsageError(f"--beside and {other}", "both say where results go", "leave one of them out")
 
 
 def clips_of(paths: Sequence[Path], recipe: Recipe) -> list[Path]:

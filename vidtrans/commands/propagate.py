@@ -10,7 +10,17 @@ from typing import Annotated, Any, ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, Command
-from vidtrans.commands.options import END, FIRST_NUMBER, SEVERAL, START, WHEN_TO_STOP, check_minutes, output
+from vidtrans.commands.options import (
+    BESIDE,
+    END,
+    FIRST_NUMBER,
+    SEVERAL,
+    START,
+    WHEN_TO_STOP,
+    check_beside,
+    check_minutes,
+    output,
+)
 from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.words import cost_text, count, timing
 from vidtrans.config.recipe import CHAIN, Recipe, painted_recipe
@@ -53,6 +63,7 @@ class Propagate(Command):
     ]
     output: Annotated[Path | None, output("The result; a folder for several.", "VIDEO.painted.mp4")] = None
     _: KW_ONLY
+    beside: Annotated[bool, BESIDE] = False
     follow: Annotated[
         str,
         Option(
@@ -93,6 +104,7 @@ class Propagate(Command):
     batch: BatchOptions = SEQUENTIAL
 
     def __post_init__(self) -> None:
+        check_beside(self.beside, self.output)
         if self.minutes != 0:
             check_minutes(self.minutes)
         self._request()  # raises if options conflict
@@ -107,13 +119,15 @@ class Propagate(Command):
 
         An interrupted run resumes. Raises UsageError, MediaError, DeviceError, Interrupted.
         """
-        from vidtrans.commands.batches import is_several
+        from vidtrans.commands.batches import is_several, place_beside
+        from vidtrans.propagation.painting_job import NAME
         from vidtrans.propagation.propagating import propagate
 
         if is_several(self.video, self.batch):
             return self._make_several(context)
         keys = _keys_of(self.video[0], self.keyframes, is_only=True)
-        return propagate(replace(self._request(), keyframes=keys), context)
+        output = place_beside(self.video[0], NAME, self.recipe) if self.beside else self.output
+        return propagate(replace(self._request(), keyframes=keys, output=output), context)
 
     def _request(self) -> PropagateRequest:
         return PropagateRequest(
@@ -137,14 +151,14 @@ class Propagate(Command):
         from vidtrans.propagation.painting_job import NAME
         from vidtrans.propagation.propagating import propagate
 
-        folder = self.output or Path()
+        folder = None if self.beside else self.output or Path()
         endings = clips_with_endings(self.video, NAME, folder, self.recipe)
         keys = {video: _keys_of(video, self.keyframes, is_only=len(endings) == 1) for video in endings}
 
         def work(video: Path, place: Path) -> partial[Table]:
             return partial(propagate, replace(self._request(), video=video, keyframes=keys[video], output=place))
 
-        return make_each(endings, work, "propagate", folder, self.batch, context)
+        return make_each(endings, work, "propagate", folder, self.batch, context, beside=self.beside)
 
     def describe(self, table: Table) -> str:
         """Return the report on one clip."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, NOTHING_GIVEN, Command, Given, words_of
-from vidtrans.commands.options import END, SEVERAL, START, missing_model, models
+from vidtrans.commands.options import BESIDE, END, SEVERAL, START, check_beside, missing_model, models
 from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.terminal import Terminal
 from vidtrans.commands.words import part_text, render_text
@@ -68,9 +68,7 @@ class Stylize(Command):
         ),
     ] = None
     _: KW_ONLY
-    beside: Annotated[
-        bool, Option("Write each result beside its source instead of into the current folder.", Group.OUTPUT)
-    ] = False
+    beside: Annotated[bool, BESIDE] = False
     mask: Annotated[
         Path | None,
         Option("A matte, white where the look is: a video, a picture, or a folder.", Group.LOOK, metavar="MATTE"),
@@ -117,9 +115,9 @@ class Stylize(Command):
             )
         if not self.model and not self._is_list and not look_named(self.recipe.tables):
             raise missing_model("stylize")
-        if self.beside and (self.output is not None or self._is_list):
-            other = "a list of clips" if self._is_list else "-o"
-            raise UsageError(f"--beside and {other}", "both say where results go", "leave one of them out")
+        if self._is_list:
+            check_beside(self.beside, self.video[0], "a list of clips")
+        check_beside(self.beside, None if self.output is None else Path(self.output))
         if self._is_list and self.print_jobs:
             remedy = "name the clips whose options are the same, and print a job for these"
             raise UsageError("--print-jobs", "each clip of a list has its own options", remedy)

@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from vidtrans.core.costs import count as plural
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import base_name
 from vidtrans.core.settings import Size
@@ -215,5 +216,5 @@ def check_frames(dataset: Dataset, context: Context) -> None:
             context.note(f"{text}; to hold some out, add --set dataset.val_block_size=2 --set dataset.val_gap=1")
     least, most = (pick(range(len(names)), key=lambda k: counts[k]) for pick in (min, max))
     if counts[most] >= FEWER * counts[least] > FEWER:
-        text = f"'{names[most]}' has {counts[most]} frames to learn from and '{names[least]}' {counts[least]}"
+        text = f"'{names[most]}' has {plural(counts[most], 'frame')} to learn from and '{names[least]}' {counts[least]}"
         context.note(f"{text}: each of these is seen {counts[most] // counts[least]} times as often")

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from vidtrans.clips.sampling import MAX_SKIPPED, spread_numbers
+from vidtrans.core.costs import count
 from vidtrans.core.errors import MediaError
 from vidtrans.core.events import Progress
 from vidtrans.core.files import base_name, read_small_json, write_json
@@ -49,7 +50,7 @@ class MatchSearch:
             remedy = f"learn without pairs (--unpaired), or lower pairing.min_found, which is {min_found:g}"
             raise MediaError(str(self.target.path), why, remedy)
         if rest := len(matches) - len(found):
-            text = f"{len(found)} of {len(matches)} frames of {target} show what {given} shows"
+            text = f"{len(found)} of {count(len(matches), 'frame')} of {target} show what {given} shows"
             if len(found) < FEW * len(matches):
                 self.context.note(f"{text}: the model sees these alone; --unpaired learns from all frames", "warning")
             else:

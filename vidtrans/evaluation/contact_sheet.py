@@ -9,6 +9,7 @@ import numpy as np
 
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import DEFAULT_COUNT, read_clip_frames, spread_numbers
+from vidtrans.core.costs import count as plural
 from vidtrans.core.errors import MediaError
 from vidtrans.core.settings import Size
 from vidtrans.data.dataset import Dataset, Pair
@@ -34,7 +35,8 @@ def clip_sheet(clip: Clip, span: range, count: int | None, context: Context) -> 
         pictures.append(resize(frame.rgb, *cell_size(frame.rgb, CELL)))
         notes.append(_moment(clip, frame.index))
     index = clip.index
-    title = f"{clip.path.name}: {index.num_frames} frames, {index.width}x{index.height}, {len(clip.shots)} shots"
+    frames, shots = plural(index.num_frames, "frame"), plural(len(clip.shots), "shot")
+    title = f"{clip.path.name}: {frames}, {index.width}x{index.height}, {shots}"
     return _in_columns(title, pictures, notes)
 
 
@@ -110,7 +112,8 @@ def dataset_sheet(dataset: Dataset, count: int | None) -> ContactSheet:
         cell = np.hstack([pairing.preview(pair_input(pairing, pair)), target])
         cells.append(resize(cell, *cell_size(cell, 2 * CELL)))
         notes.append(_name(dataset, pair))
-    title = f"{dataset.folder.name}: {len(dataset.pairs)} pairs, '{pairing.name}'; delete a picture to remove its pair"
+    pairs = plural(len(dataset.pairs), "pair")
+    title = f"{dataset.folder.name}: {pairs}, '{pairing.name}'; delete a picture to remove its pair"
     return _in_columns(title, cells, notes, columns=COLUMNS // 2, side=2 * CELL)
 
 
@@ -131,7 +134,7 @@ def _domain_sheet(dataset: Dataset, count: int | None) -> ContactSheet:
     sizes = [picture.shape for own in pictures for picture in own]
     cell = max(width for _, width, _ in sizes), max(height for height, *_ in sizes)
     headings = [h for name in domains for h in (name, *[""] * (columns - 1))]
-    counts = ", ".join(f"{len(own)} frames of {name}" for name, own in zip(domains, frames, strict=True))
+    counts = ", ".join(f"{plural(len(own), 'frame')} of {name}" for name, own in zip(domains, frames, strict=True))
     title = f"{dataset.folder.name}: {counts}; delete a picture to leave it out of training"
     return ContactSheet(title, rows, cell, headings, notes)
 

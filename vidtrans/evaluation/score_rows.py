@@ -69,7 +69,7 @@ def fidelity_rows(table: Table, name: str) -> list[str]:
             rows.append(_row(label, [f"{table[key + s]:{form}}" for s in suffixes], unit))
     if table["ghosting"] is not None:
         uncovered, rest = table["error_uncovered"], table["error_elsewhere"]
-        note = f"{uncovered:.1f} levels off where something was uncovered, {rest:.1f} elsewhere"
+        note = f"{uncovered:.1f} levels off where something was uncovered, {rest:.1f} in the rest"
         rows.append(_row("ghosting", [f"{table['ghosting']:.2f}"], note))
     if table["psnr_to_per_frame"] is not None:
         psnr, ssim, sharpness = (table[f"{key}_to_per_frame"] for key in ("psnr", "ssim", "sharpness"))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from vidtrans.core.costs import count as plural
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
 from vidtrans.grading import UNPAIRED_METHODS
@@ -48,7 +49,9 @@ class PlacedPairs:
         learned = _learned(fit_grade(self.samples, size), self.samples, self.placed)
         if not self.strangers:
             return learned
-        left_out = f"{self.strangers} of {self.strangers + self.placed} pairs do not match: they were left out"
+        left_out = (
+            f"{self.strangers} of {plural(self.strangers + self.placed, 'pair')} do not match: they were left out"
+        )
         return replace(learned, doubts=[*learned.doubts, left_out])
 
 

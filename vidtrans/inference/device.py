@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 
 import torch
 
+from vidtrans.core.costs import count
 from vidtrans.core.errors import DeviceError, UsageError
 from vidtrans.core.machine import check_device_name
 
@@ -47,7 +48,9 @@ def resolve_device(name: str) -> Device:
     if kind == "cuda" and not torch.cuda.is_available():
         raise DeviceError(f"device '{name}'", "no CUDA device here", "use --device cpu")
     if kind == "cuda" and ":" in name and int(name.partition(":")[2]) >= torch.cuda.device_count():
-        raise DeviceError(f"device '{name}'", f"{torch.cuda.device_count()} CUDA device(s) here", "choose another")
+        raise DeviceError(
+            f"device '{name}'", f"{count(torch.cuda.device_count(), 'CUDA device')} here", "choose another"
+        )
     if kind == "cuda":
         # The same kernels and the same rounding on every run; TF32 would make "fp32" something else. cuBLAS reads the
         # variable when it starts: with workspaces of a fixed size it adds up in a fixed order on every stream.

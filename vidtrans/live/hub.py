@@ -215,8 +215,8 @@ class Hub(Answers):
         self._tell()
         if (recorder := await ending) is None:
             return
-        lost = f"; {recorder.num_lost} pictures are missing: the encoder was too slow" if recorder.num_lost else ""
-        self.announce(f"recorded {recorder.num_frames} pictures: {recorder.path}{lost}")
+        lost = f"; the encoder was too slow, and lost {recorder.num_lost}" if recorder.num_lost else ""
+        self.announce(f"recorded {recorder.path}, pictures: {recorder.num_frames}{lost}")
         self._say({"type": "recorded", "file": recorder.path.name, "frames": recorder.num_frames})
 
     def _stop_recording_soon(self) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from vidtrans.core.costs import count
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.settings import Table, from_table, to_table
 from vidtrans.models.formats import ModelFormat
@@ -77,7 +78,8 @@ class ForeignModel:
         made = pairing or make_pairing(self.pairing["name"], self.pairing["settings"])
         ports = from_table(PortSettings, self.ports, "ports")
         if not ports.takes(made.in_channels):
-            why = f"its network takes {ports.in_channels} channels, the pairing '{made.name}' makes {made.in_channels}"
+            takes = count(ports.in_channels, "channel")
+            why = f"its network takes {takes}, the pairing '{made.name}' makes {made.in_channels}"
             remedy = "choose another --pairing, or other settings of it"
             if made.name == "labels":
                 remedy = f"--pairing {_label_options(ports.in_channels)}"

@@ -55,7 +55,7 @@ class LoadedModel:
         if made.in_channels != self.record.in_channels:
             raise UsageError(
                 f"--set pairing.… {self.changes}",
-                f"the input would have {made.in_channels} channels, '{self.name}' takes {self.record.in_channels}",
+                f"the input's channels would be {made.in_channels}, '{self.name}' takes {self.record.in_channels}",
                 "change other settings, or train a model with these",
             )
         return made

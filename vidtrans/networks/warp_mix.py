@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import setting
 from vidtrans.flow.tensors import warp
@@ -170,7 +171,7 @@ class WarpMix(nn.Module):
             )
         frame_channels = in_channels - settings.time_channels
         if frame_channels < 1:
-            why = f"the input has {in_channels} channels, so none is left for frames"
+            why = f"the input has {count(in_channels, 'channel')}, so none is left for frames"
             raise UsageError(
                 f"generator.time_channels={settings.time_channels}", why, "leave it out: the dataset sets it"
             )

@@ -18,6 +18,7 @@ import numpy as np
 
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import read_clip_frames, segment_centres
+from vidtrans.core.costs import count as plural
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
 from vidtrans.core.settings import Size, Table
@@ -185,7 +186,7 @@ def shots_and_count(clip: Clip, span: range, count: int | None) -> tuple[list[ra
             f"--count {wanted}", why, f"give {len(shots)} or more, or choose a shorter section with --start and --end"
         )
     if wanted > len(span):
-        raise UsageError(f"--count {wanted}", f"there are {len(span)} frames", "give a smaller number")
+        raise UsageError(f"--count {wanted}", f"the section has {plural(len(span), 'frame')}", "give a smaller number")
     return shots, wanted
 
 

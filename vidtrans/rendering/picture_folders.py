@@ -10,7 +10,7 @@ from vidtrans.clips.aligned_clip import match_frames
 from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import RenderingSettings
-from vidtrans.core.costs import add_up
+from vidtrans.core.costs import add_up, count
 from vidtrans.core.errors import BatchError, MediaError, UsageError
 from vidtrans.core.settings import Table
 from vidtrans.output.places import refuse_link
@@ -56,7 +56,7 @@ def render_pictures(
         except (UsageError, MediaError) as error:
             failed.append(str(error))
     if failed:
-        raise BatchError(f"{len(failed)} of {len(pictures)} pictures failed", "; ".join(failed))
+        raise BatchError(f"{len(failed)} of {count(len(pictures), 'picture')} failed", "; ".join(failed))
     table = {
         "output": str(output.output),
         "frames": len(done),

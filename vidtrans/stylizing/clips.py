@@ -10,7 +10,15 @@ from pathlib import Path
 
 from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.batch.executors import AUTO, LOCAL
-from vidtrans.batch.inputs import Item, bytes_of, check_folder, exclude_results, expand_sources, result_names
+from vidtrans.batch.inputs import (
+    Item,
+    bytes_of,
+    check_folder,
+    exclude_results,
+    expand_sources,
+    folder_of,
+    result_names,
+)
 from vidtrans.batch.jobs import run_batch, run_spread
 from vidtrans.batch.summary import Outcome
 from vidtrans.core.errors import MediaError, UsageError
@@ -100,11 +108,6 @@ def requests_for(
         sources = exclude_results(sources, lambda video: place_of(replace(template, video=video)))
     requests = [replace(template, video=source) for source in sources]
     return requests if folder is not None else [replace(each, output=refuse_link(place_of(each))) for each in requests]
-
-
-def folder_of(video: Path) -> Path:
-    """Return the folder in which a source lies; numbered pictures (frames/%05d.png) are a source in that of theirs."""
-    return video.parent if video.exists() else video.parent.parent
 
 
 def _encoding_of(request: StylizeRequest) -> EncodingSettings:

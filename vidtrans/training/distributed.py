@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed, nn
 
+from vidtrans.core.costs import count
 from vidtrans.core.errors import DeviceError, UsageError
 from vidtrans.core.machine import is_distributed
 from vidtrans.core.settings import Table
@@ -54,7 +55,7 @@ class DistContext:
         here, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", 0)), torch.cuda.device_count()
         if here > gpus:
             remedy = f"start {gpus}, or use --device cpu"
-            raise DeviceError(f"{here} processes on this machine", f"it has {gpus} CUDA device(s)", remedy)
+            raise DeviceError(f"{here} processes on this machine", f"it has {count(gpus, 'CUDA device')}", remedy)
         return f"cuda:{os.environ.get('LOCAL_RANK', self.rank)}"
 
     def average_gradients(self, network: nn.Module) -> None:

@@ -55,7 +55,7 @@ def find_budget(setup: TrainingSetup, minutes: float, request: str, at_most: int
     context.begin("taking a few steps")
     budget = TimeBudget(60 * minutes, step_costs(setup.make_run(Path(), 1)), at_most)
     if budget.steps == at_most:
-        context.note(f"limited to {at_most} steps, which fit in {count(minutes, 'minute')} here")
+        context.note(f"limited to {count(at_most, 'step')}, which fit in {count(minutes, 'minute')} here")
     else:
         context.note(f"{count(minutes, 'minute')}: about {count(budget.steps, 'step')} here")
     if not context.dry_run:

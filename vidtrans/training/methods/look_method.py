@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vidtrans.core.costs import count as plural
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_file
 from vidtrans.core.settings import Table
@@ -74,7 +75,7 @@ class LookMethod(TrainingMethod):
         )
         self.brushwork = [[Brushwork.of(with_short_side(p, side)) for side in STROKE_SIDES] for p in pictures]
         if len(self.styles) != self.generator.looks:
-            why = f"{len(self.styles)} pictures for {self.generator.looks} looks"
+            why = f"{plural(len(self.styles), 'picture')} for {plural(self.generator.looks, 'look')}"
             raise UsageError("training.look_pictures", why, "give one for each look")
 
     @classmethod

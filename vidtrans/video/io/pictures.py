@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vidtrans.core.costs import count as plural
 from vidtrans.core.errors import MediaError
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.images.exr_view import ExrView
@@ -51,7 +52,7 @@ def unequal_guides(folder: Path, names: Sequence[str]) -> str:
     common = len(files[names[0]]) or min(counts.values(), default=0)
     if set(counts.values()) <= {common}:
         return ""
-    have = ", ".join(f"{n} has {c} frames" for n, c in counts.items())
+    have = ", ".join(f"{n} has {plural(c, 'frame')}" for n, c in counts.items())
     which = f"{common} that all have" if files[names[0]] else f"first {common}"
     return f"{have}: the {which} are used"
 

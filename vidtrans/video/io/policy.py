@@ -27,20 +27,23 @@ def describe_conversions(index: ClipIndex) -> list[str]:
     if not found.damage and not found.hidden and not index.names and 0 < index.num_frames < promised:
         lines.append(f"its header lists {count(promised, 'frame')}, it has {index.num_frames}")
     if found.gaps and not found.damage:
-        places = "1 place" if found.gaps == 1 else f"{found.gaps} places"
-        lines.append(f"frames are missing in {places}, or takes were joined there: each frame keeps its time")
+        lines.append(
+            f"frames are missing in {count(found.gaps, 'place')}, or takes were joined there: each frame keeps its time"
+        )
     if found.holes and not found.damage and not found.gaps:
-        lines.append(f"its times have gaps for {_frames(found.holes)}: dropped by the camera, or lost later")
+        lines.append(f"its times have gaps for {count(found.holes, 'frame')}: dropped by the camera, or lost later")
     if found.colour and found.colour not in _SD_COLOURS:
         lines.append(_mapping(found))
     if found.unread:
-        line = f"not acted upon: {found.unread}, so its colours may be wrong"
+        line = f"not used: {found.unread}, so its colours may be wrong"
         lines.append(f"{line}: convert it first if they look so")
     lines += found.notes
     if found.interlaced:
-        lines.append(f"interlaced ({_frames(found.interlaced)}): one progressive frame is made of each (bwdif)")
+        lines.append(f"interlaced ({count(found.interlaced, 'frame')}): one progressive frame is made of each (bwdif)")
     if found.resized:
-        lines.append(f"{_frames(found.resized)} of another size than the first: scaled to {index.width}x{index.height}")
+        lines.append(
+            f"{count(found.resized, 'frame')} of another size than the first: scaled to {index.width}x{index.height}"
+        )
     return lines
 
 
@@ -52,7 +55,7 @@ def _of_times(index: ClipIndex) -> list[str]:
         return []
     if index.num_rebuilt_pts == index.num_frames:
         return [f"it has no times: its own header says {float(index.rate):.5g} frames/s"]
-    frames = _frames(index.num_rebuilt_pts)
+    frames = count(index.num_rebuilt_pts, "frame")
     return [f"{frames} had no timestamp, or a wrong one: repaired from the others and the frame rate"]
 
 
@@ -78,7 +81,7 @@ def _of_frames(index: ClipIndex) -> list[str]:
         shown = round(index.width * aspect)
         lines.append(f"its pixels are not square ({aspect}): shown {shown}x{index.height}, the aspect is kept")
     if found.hidden:
-        lines.append(f"its edit list leaves out {_frames(found.hidden)}, here as in a player")
+        lines.append(f"its edit list leaves out {count(found.hidden, 'frame')}, here as in a player")
     return lines
 
 
@@ -109,7 +112,3 @@ def _of_file(info: MediaInfo, index: ClipIndex) -> list[str]:
 
 def _mapping(found: Findings) -> str:
     return COLOURS.get(found.colour, f"{found.colour}: mapped to BT.709")
-
-
-def _frames(count: int) -> str:
-    return "1 frame" if count == 1 else f"{count} frames"
