@@ -19,8 +19,7 @@ from vidtrans.inference.engine import Engine, IdentityEngine
 from vidtrans.models.formats import FORMATS, format_of, load_format, suffixes
 from vidtrans.models.model_file import IDENTITY, Part, find_model, load_generator, model_folders, read_record
 from vidtrans.models.model_record import ModelRecord
-from vidtrans.networks import GENERATORS, ONNX_GRAPH
-from vidtrans.pairing import PAIRINGS
+from vidtrans.networks import ONNX_GRAPH
 from vidtrans.pairing.base import Extraction, Pairing, make_pairing, pairing_record
 from vidtrans.session import Context
 
@@ -191,15 +190,13 @@ def _found(name: str, context: Context, changes: Table, part: Part = "model") ->
 def _embedded(look: LoadedModel, extraction: Extraction) -> LoadedModel:
     assert look.path is not None  # it has a record
     record = read_record(look.path, "embedded")
-    # Not the digest on record, which a stranger wrote: pictures of another network are cached under that.
-    # The record holds the digest of its weights, which is checked.
-    digest = digest_of(["embedded", record.to_json(), *_origins(record)])
+    # Not the digest on record, which a stranger wrote (its weights' digest is checked): pictures are cached under it.
+    digest = digest_of(["embedded", record.to_json(), *record.plugins])
     return _checked(LoadedModel(look.path, digest, extraction.model, record, part="embedded"))
 
 
 def _checked(extractor: LoadedModel) -> LoadedModel:
-    remembers, optimises = extractor.is_recurrent, extractor.optimises
-    check_extractor(extractor.name, extractor.pairing, remembers=remembers, optimises=optimises)
+    check_extractor(extractor.name, extractor.pairing, remembers=extractor.is_recurrent, optimises=extractor.optimises)
     return extractor
 
 
@@ -207,18 +204,12 @@ def _digest(path: Path, record: ModelRecord, context: Context) -> str:
     """Return the digest that identifies a model in cache keys.
 
     It covers the file; for another tool's model also its record, since files beside it (options) change that; and the
-    plug-ins that read it, build its network or make its input, whose installed version may be another than on record.
+    installed plug-ins that read it, build its network or make its input.
     """
-    plugins = [*FORMATS.origin(format_of(path)).values(), *_origins(record)]
+    plugins = [*FORMATS.origin(format_of(path)).values(), *record.plugins]
     if not plugins and not record.origin:
         return context.cache.digest(path)
     return digest_of([file_digest(path, context.cache.digest), record.to_json(), *plugins])
-
-
-def _origins(record: ModelRecord) -> list[Table]:
-    """Return the packages of a model's generator and pairing, as far as plug-ins are installed here for them."""
-    parts = ((GENERATORS, record.generator), (PAIRINGS, record.pairing))
-    return [package for registry, part in parts for package in registry.origin(part["name"]).values()]
 
 
 def load_engine(look: LoadedModel, settings: RenderingSettings, context: Context, batch: int | None = None) -> Engine:
