@@ -6,14 +6,13 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from chain import tiny_flags, vidtrans
 from clips import moving_frames, write_clip
-from plugin_site import PackageSite, forget_modules
+from plugin_site import PackageSite
 
 from vidtrans.core.entry_points import GROUPS
 from vidtrans.models.formats import load_format
@@ -59,16 +58,6 @@ CASES = {
 }
 
 
-@pytest.fixture
-def site(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageSite]:
-    folder = tmp_path_factory.mktemp("site")
-    monkeypatch.syspath_prepend(folder)
-    monkeypatch.delenv("VIDTRANS_PLUGINS", raising=False)
-    forget_modules()
-    yield PackageSite(folder)
-    forget_modules()
-
-
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     """A folder with a clip, a dataset and a model."""
@@ -88,9 +77,9 @@ def folder(start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return tmp_path
 
 
-def install(site: PackageSite, kind: str, version: str = "1.0") -> Case:
+def install(package_site: PackageSite, kind: str, version: str = "1.0") -> Case:
     case = CASES[kind]
-    site.install_page(kind, case.page, version)
+    package_site.install_page(kind, case.page, version)
     if kind == "model_formats" and not Path("look.npz").exists():
         load_format("npz").save(Path("look.npz"), *load_generator(Path("look.safetensors")))
     return case
@@ -101,12 +90,12 @@ def table_of(*command: str) -> Any:
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_a_part_does_its_work_and_a_new_version_does_it_again(kind: str, site: PackageSite) -> None:
-    case = install(site, kind)
+def test_a_part_does_its_work_and_a_new_version_does_it_again(kind: str, package_site: PackageSite) -> None:
+    case = install(package_site, kind)
     first = table_of(*case.command)
     assert (case.result | {"cached": False}).items() <= first.items()
     assert table_of(*case.command)["cached"]
-    install(site, kind, "1.1")
+    install(package_site, kind, "1.1")
     again = table_of(*case.command, "--overwrite")
     assert (case.result | {"cached": False}).items() <= again.items()
     assert table_of(*case.command)["cached"]
@@ -114,9 +103,9 @@ def test_a_part_does_its_work_and_a_new_version_does_it_again(kind: str, site: P
 
 @pytest.mark.parametrize(("kind", "part"), [("pairings", "pairing negative"), ("generators", "generator context")])
 def test_a_model_with_a_part_renders_names_it_and_is_refused_without_it(
-    kind: str, part: str, site: PackageSite
+    kind: str, part: str, package_site: PackageSite
 ) -> None:
-    case = install(site, kind)
+    case = install(package_site, kind)
     vidtrans(*case.command)
     if kind == "pairings":
         vidtrans("train", "out.dataset", "-o", "out.safetensors", *QUICK, *SMALL)
@@ -125,63 +114,63 @@ def test_a_model_with_a_part_renders_names_it_and_is_refused_without_it(
     shown = vidtrans("model", "show", "out.safetensors").stdout
     assert f"  plug-in    {part} of {case.package} 1.0\n" in shown
 
-    install(site, kind, "1.1")
+    install(package_site, kind, "1.1")
     made = table_of(*stylize, "--overwrite")
     assert (made["cached"], made["frames_inferred"]) == (False, COUNT)
     assert table_of(*stylize)["cached"]
 
-    site.remove(case.package)
+    package_site.remove(case.package)
     for command in (stylize, ["model", "show", "out.safetensors"]):
         error = vidtrans(*command, expect=3).stderr
         name = re.escape(f"{case.package} 1.0")
         assert re.fullmatch(rf"error: .* is of the plug-in {name}, which is not installed here — if .*\n", error)
 
 
-def test_losses_and_methods_are_named_in_the_model_which_renders_without_them(site: PackageSite) -> None:
-    install(site, "losses")
-    install(site, "training_methods")
+def test_losses_and_methods_are_named_in_the_model_which_renders_without_them(package_site: PackageSite) -> None:
+    install(package_site, "losses")
+    install(package_site, "training_methods")
     vidtrans(*TRAIN, *SMALL, "--set=training.lambda_edges=10", "--set=training.method=sgd")
     shown = vidtrans("model", "show", "out.safetensors").stdout
     assert "  plug-in    loss edges of my-loss 1.0\n" in shown
     assert "  plug-in    the training method of my-training-method 1.0\n" in shown
-    site.remove("my-loss")
-    site.remove("my-training-method")
+    package_site.remove("my-loss")
+    package_site.remove("my-training-method")
     assert vidtrans("model", "show", "out.safetensors").stdout == shown
     vidtrans(*STYLIZE, "--model=out.safetensors")
 
 
-def test_a_format_is_named_with_its_package(site: PackageSite) -> None:
-    install(site, "model_formats")
+def test_a_format_is_named_with_its_package(package_site: PackageSite) -> None:
+    install(package_site, "model_formats")
     assert "  format     npz of my-model-format 1.0\n" in vidtrans("model", "show", "look.npz").stdout
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_without_the_package_its_name_is_unknown_in_one_line(kind: str, site: PackageSite) -> None:
-    case = install(site, kind)
-    site.remove(case.package)
+def test_without_the_package_its_name_is_unknown_in_one_line(kind: str, package_site: PackageSite) -> None:
+    case = install(package_site, kind)
+    package_site.remove(case.package)
     done = vidtrans(*case.command, expect=3 if kind == "model_formats" else 2)
     assert re.fullmatch(r"error: .* — .*\n", done.stderr)
     assert not Path(case.command[case.command.index("-o") + 1]).exists()
 
 
-def test_an_executor_runs_the_clips_and_does_not_change_them(site: PackageSite) -> None:
-    site.install_page("executors", "executor")
+def test_an_executor_runs_the_clips_and_does_not_change_them(package_site: PackageSite) -> None:
+    package_site.install_page("executors", "executor")
     Path("clips").mkdir()
     for name in ("one", "two"):
         shutil.copy("clip.mp4", f"clips/{name}.mp4")
     command = ["stylize", "clips", "--model=look", "-o", "looks", "--set=rendering.size=32", "--json"]
-    workers = {"PYTHONPATH": os.pathsep.join([str(site.folder), os.environ.get("PYTHONPATH", "")])}
+    workers = {"PYTHONPATH": os.pathsep.join([str(package_site.folder), os.environ.get("PYTHONPATH", "")])}
     made = json.loads(vidtrans(*command, "--executor=fresh", env=workers).stdout)
     assert [item["cached"] for item in made["items"]] == [False, False]
-    site.remove("my-executor")
+    package_site.remove("my-executor")
     assert [item["cached"] for item in json.loads(vidtrans(*command).stdout)["items"]] == [True, True]
     assert "unknown executor 'fresh'" in vidtrans(*command, "--executor=fresh", expect=2).stderr
 
 
-def test_a_part_of_each_kind_is_listed_as_a_whole(site: PackageSite) -> None:
+def test_a_part_of_each_kind_is_listed_as_a_whole(package_site: PackageSite) -> None:
     for kind in CASES:
-        install(site, kind)
-    site.install_page("executors", "executor")
+        install(package_site, kind)
+    package_site.install_page("executors", "executor")
     rows = table_of("plugins")["plugins"]
     assert {row["kind"] for row in rows} == {*GROUPS} - {"commands"}  # tests/unit/core/test_entry_points.py does it
     assert {row["state"] for row in rows} == {"ok"}
