@@ -143,6 +143,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def types(session: nox.Session) -> None:
+    """Run mypy --strict and pyright on the examples and on a use of every function, with the installed wheel."""
+    session.install(".[dev,notebooks]", "basedpyright>=1.30")  # pyright, without a download at its first run
+    session.run("python", "tests/types/run_checkers.py")
+
+
+@nox.session
 def notebooks(session: nox.Session) -> None:
     """Run the notebooks at a small size; ``nox -s notebooks -- FOLDER`` keeps them as pages."""
     session.install("-e", ".[notebooks]")

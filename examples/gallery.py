@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import cv2
 import torch
@@ -31,8 +32,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=STEPS)
     options = parser.parse_args()
     pictures = sorted(Path(__file__).parent.glob("looks/*.jpg"))
-    taught = {"freeze": CONVOLUTIONS, "jitter": 1.25, "lr": 4e-3, "look_style": 0.6}
-    settings = {"generator": {"channels": CHANNELS}, "training": taught}
+    taught: dict[str, Any] = {"freeze": CONVOLUTIONS, "jitter": 1.25, "lr": 4e-3, "look_style": 0.6}
+    settings: dict[str, dict[str, Any]] = {"generator": {"channels": CHANNELS}, "training": taught}
     vidtrans.look(pictures, "gallery.safetensors", steps=options.steps, settings=settings)
     network, record = load_generator(Path("gallery.safetensors"))
     norms = list(network.norms().values())

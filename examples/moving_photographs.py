@@ -79,7 +79,7 @@ class Scenes:
         return np.array([[cosine, -sine], [sine, cosine]]), rng.normal(size=2) * speed / 1.4
 
     def _moved(self, move: tuple[Array, Array]) -> Array:
-        return (self.grid @ move[0].T + move[1]).astype(np.float32)
+        return np.asarray(self.grid @ move[0].T + move[1], np.float32)
 
     def _seen(self, photograph: Array, view: tuple[Array, Array], grid: Array) -> Array:
         matrix, offset = view
@@ -87,9 +87,9 @@ class Scenes:
         scale = float(abs(np.linalg.det(matrix)) ** 0.5)
         if scale > 1.3:
             shrunk = 1.15 / scale
-            photograph = cv2.resize(photograph, None, fx=shrunk, fy=shrunk, interpolation=cv2.INTER_AREA)
+            photograph = np.asarray(cv2.resize(photograph, None, fx=shrunk, fy=shrunk, interpolation=cv2.INTER_AREA))
             at = at * shrunk
-        return cv2.remap(photograph, at.astype(np.float32), None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+        return _remapped(photograph, at, cv2.INTER_CUBIC, cv2.BORDER_REFLECT_101)
 
     def _with_something_before(
         self, first: Array, second: Array, flow: Array, rng: np.random.Generator
@@ -99,18 +99,24 @@ class Scenes:
         view, moved = self._view(photograph, rng), self._moved(self._motion(rng))
         around = 40
         noise = rng.normal(size=(SIDE + 2 * around,) * 2).astype(np.float32)
-        noise = cv2.GaussianBlur(noise, (0, 0), float(rng.uniform(14, 40)))
-        blot = cv2.GaussianBlur((noise > np.quantile(noise, 0.7)).astype(np.float32), (0, 0), 1)
-        shares = [cv2.remap(blot, grid + self.middle + around, None, cv2.INTER_LINEAR) for grid in (self.grid, moved)]
+        smooth = cv2.GaussianBlur(noise, (0, 0), float(rng.uniform(14, 40)))
+        blot = cv2.GaussianBlur((smooth > np.quantile(smooth, 0.7)).astype(np.float32), (0, 0), 1)
+        shares = [_remapped(blot, grid + self.middle + around) for grid in (self.grid, moved)]
         pictures = [self._seen(photograph, view, grid) for grid in (self.grid, moved)]
         first, second = (
             frame * (1 - share[..., None]) + picture * share[..., None]
             for frame, share, picture in zip((first, second), shares, pictures, strict=True)
         )
         flow = np.where(shares[1][..., None] > 0.5, moved - self.grid, flow).astype(np.float32)
-        before = cv2.remap(shares[0], self.grid + flow + self.middle, None, cv2.INTER_LINEAR)
+        before = _remapped(shares[0], self.grid + flow + self.middle)
         holds = cv2.erode((np.abs(before - shares[1]) < 0.1).astype(np.float32), np.ones((5, 5)))
         return first, second, flow, holds
+
+
+def _remapped(picture: Array, at: Array, way: int = cv2.INTER_LINEAR, border: int = cv2.BORDER_CONSTANT) -> Array:
+    """A picture whose pixels are taken from ``at`` (x, y)."""
+    x, y = (np.ascontiguousarray(at[..., n], np.float32) for n in range(2))
+    return np.asarray(cv2.remap(picture, x, y, way, borderMode=border))
 
 
 def _spoilt(picture: Array, rng: np.random.Generator) -> Array:
@@ -120,5 +126,6 @@ def _spoilt(picture: Array, rng: np.random.Generator) -> Array:
     picture = np.clip(picture, 0, 1)
     if rng.random() < 0.5:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(45, 95))]
-        picture = cv2.imdecode(cv2.imencode(".jpg", np.rint(picture * 255).astype(np.uint8), quality)[1], 1) / 255
+        file = cv2.imencode(".jpg", np.rint(picture * 255).astype(np.uint8), quality)[1]
+        picture = np.asarray(cv2.imdecode(file, cv2.IMREAD_COLOR)) / 255
     return picture.astype(np.float32)

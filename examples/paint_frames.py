@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 PAPER = np.array([[24, 30, 66], [38, 92, 128], [98, 160, 176], [226, 236, 214]], np.float32)  # all but the flower
 PETALS = np.array([[96, 14, 40], [214, 62, 38], [250, 158, 60], [255, 236, 180]], np.float32)
@@ -32,13 +33,13 @@ def flat_tones(rgb: np.ndarray, palette: np.ndarray) -> np.ndarray:
 def flower(rgb: np.ndarray) -> np.ndarray:
     """Where the flower is, (H, W) float32, 0 to 1: the largest red thing."""
     red, green, blue = (rgb[..., n].astype(np.int16) for n in range(3))
-    mask = ((red > 150) & (red - green > 90) & (red - blue > 60)).astype(np.uint8)
-    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
+    reddish = ((red > 150) & (red - green > 90) & (red - blue > 60)).astype(np.uint8)
+    mask = cv2.morphologyEx(reddish, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
     if count < 2:
         return np.zeros(rgb.shape[:2], np.float32)
     largest = labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
-    return cv2.GaussianBlur(largest.astype(np.float32), (0, 0), 1.5)
+    return np.asarray(cv2.GaussianBlur(largest.astype(np.float32), (0, 0), 1.5))
 
 
 def outlines(rgb: np.ndarray) -> np.ndarray:
@@ -55,7 +56,7 @@ def paint(rgb: np.ndarray) -> np.ndarray:
     tones = flat_tones(rgb, PAPER) * (1 - petals[..., None]) + flat_tones(rgb, PETALS) * petals[..., None]
     edge = cv2.GaussianBlur(petals, (0, 0), 1.5)
     ink = np.maximum(outlines(rgb), np.clip(5 * edge * (1 - edge), 0, 1))[..., None]
-    return np.clip(np.rint(tones * (1 - ink) + INK * ink), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(tones * (1 - ink) + INK * ink), 0, 255), np.uint8)
 
 
 def ladybird(rgb: np.ndarray, x: int, y: int) -> np.ndarray:
@@ -77,7 +78,7 @@ def main() -> None:
     for path in arguments.pictures:
         if path.stem == "sheet":
             continue
-        rgb = np.ascontiguousarray(cv2.imread(str(path))[..., ::-1])
+        rgb = np.array(Image.open(path).convert("RGB"))
         made = ladybird(rgb, *map(int, arguments.ladybird.split(","))) if arguments.ladybird else paint(rgb)
         cv2.imwrite(str(path), made[..., ::-1])
 

@@ -42,7 +42,7 @@ def run(path: Path, pages: Path, *, small: bool) -> Path:
 
 def main() -> None:
     """Run all, or those that are named."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="Run the notebooks, and write each as a page.")
     parser.add_argument("pages", type=Path, help="the folder of the pages")
     parser.add_argument("names", nargs="*", help="notebooks, without .ipynb")
     parser.add_argument("--small", action="store_true")

@@ -28,7 +28,7 @@ def fill(picture: np.ndarray) -> np.ndarray:
     kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     whole = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=kind)
     top, left = (whole.shape[0] - height) // 4, (whole.shape[1] - width) // 2
-    return whole[top : top + height, left : left + width].copy()
+    return np.array(whole[top : top + height, left : left + width])
 
 
 def painted(picture: Path, look: str, folder: Path) -> np.ndarray:

@@ -47,10 +47,10 @@ DRAWINGS: dict[str, Drawing] = {
 def write(picture: Array, path: Path, largest: int) -> None:
     """Write a JPEG picture of quality 88, or of less where it is larger than ``largest`` bytes."""
     for quality in range(88, 50, -2):
-        _, encoded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+        encoded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+        path.write_bytes(encoded)
         if len(encoded) <= largest:
             break
-    path.write_bytes(encoded.tobytes())
     print(path)
 
 

@@ -76,7 +76,7 @@ def style_vectors(prediction: StylePrediction) -> Array:
             small = cv2.resize(photograph, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
             small = small[: small.shape[0] // 4 * 4, : small.shape[1] // 4 * 4]
             planes = np.ascontiguousarray(small.transpose(2, 0, 1)[None], np.float32) / 255
-            painted = painter.run(None, {"image": planes, "style_weights": weights})[0][0]
+            painted = np.asarray(painter.run(None, {"image": planes, "style_weights": weights})[0])[0]
             shown.append(np.rint(255 * np.clip(painted.transpose(1, 2, 0), 0, 1)).astype(np.uint8))
     return np.stack([prediction.vector(picture) for picture in shown])
 
@@ -110,8 +110,10 @@ class Student(nn.Module):
             _, name, part = key.replace(":", ".").split("/")
             norms[f"{name}.norm.{part}"] = one @ weights.T
         planes = torch.cat([2 * torch.eye(count) - 1, strokes], 1)[..., None, None].expand(-1, -1, *frames.shape[2:])
-        convolutions = {name: value for name, value in self.network.named_parameters() if ".norm." not in name}
-        painted = functional_call(self.network, convolutions | norms, (torch.cat([2 * frames - 1, planes], 1),))
+        convolutions: dict[str, Tensor] = {
+            name: value for name, value in self.network.named_parameters() if ".norm." not in name
+        }
+        painted: Tensor = functional_call(self.network, convolutions | norms, (torch.cat([2 * frames - 1, planes], 1),))
         return (painted + 1) / 2
 
     def stored(self) -> dict[str, Tensor]:
@@ -164,7 +166,7 @@ class Teacher:
 
     def _normed(self, x: Tensor, name: str, style: Tensor) -> Tensor:
         scale, shift = (
-            F.conv2d(style, *(self.original[f"style.{name}.{part}.{kind}"] for kind in ("weight", "bias")))
+            F.conv2d(style, self.original[f"style.{name}.{part}.weight"], self.original[f"style.{name}.{part}.bias"])
             for part in ("scale", "shift")
         )
         return F.instance_norm(self._convolved(x, name), eps=1e-5) * scale + shift
@@ -189,7 +191,7 @@ def losses(
     painted, after = both[:BATCH], both[BATCH:]
     features = prediction.features(painted, TAPS)
     texture = [_unlike(*pair) for pair in zip(map(_moments, features), map(_moments, its_features), strict=True)]
-    content = F.mse_loss(*(F.instance_norm(each[2], eps=1e-6) for each in (features, its_features)))
+    content = F.mse_loss(F.instance_norm(features[2], eps=1e-6), F.instance_norm(its_features[2], eps=1e-6))
     places = F.mse_loss(F.avg_pool2d(painted, 8), F.avg_pool2d(wanted, 8))
     strengths = [_lines(each) for each in (painted, wanted)]
     return {

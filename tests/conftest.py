@@ -24,6 +24,7 @@ from chain import TINY, quick_training, said
 from clips import decode, moving_frames, write_clip
 from directed_clip import COUNT, EXACT, Frames, Shoot, lossless, same
 from hypothesis import settings
+from plugin_site import PackageSite, forget_modules
 from real_clips import DATA
 
 import vidtrans as api
@@ -131,6 +132,17 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def package_site(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageSite]:
+    """A folder on the path, for packages with plug-ins; none is installed or known before and after the test."""
+    folder = tmp_path_factory.mktemp("site")
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delenv("VIDTRANS_PLUGINS", raising=False)
+    forget_modules()
+    yield PackageSite(folder)
+    forget_modules()
 
 
 @pytest.fixture

@@ -79,7 +79,10 @@ class Sender:
             data = self._socket.recv(timeout=timeout_s)
         except TimeoutError:
             return None
-        return self._read_message(json.loads(data)) if isinstance(data, str) else self._read_picture(data)
+        if isinstance(data, bytes):
+            return self._read_picture(data)
+        self._read_message(json.loads(data))
+        return None
 
     def _read_message(self, message: dict[str, Any]) -> None:
         if message["type"] == "hello":
@@ -98,7 +101,7 @@ class Sender:
             self.num_dropped += 1
             return None
         picture = cv2.imdecode(np.frombuffer(data, np.uint8, offset=PICTURE.size + length), cv2.IMREAD_COLOR)
-        return Picture(timestamp / 1000, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+        return None if picture is None else Picture(timestamp / 1000, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
 
 
 def encode(rgb: np.ndarray, suffix: str) -> bytes:

@@ -8,6 +8,7 @@ import numpy as np
 WIDTH = 1024  # pixels, of each picture
 RNG = np.random.default_rng(7)
 Array = np.ndarray
+Colour = float | tuple[int, ...]
 
 
 def reseed(seed: int) -> None:
@@ -19,11 +20,11 @@ def clouds(shape: tuple[int, int], scale: int) -> Array:
     """Smooth noise of unit deviation, about; ``scale``: pixels of a blot."""
     height, width = shape
     coarse = RNG.standard_normal((height // scale + 3, width // scale + 3)).astype(np.float32)
-    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
 
 
 def blur(picture: Array, sigma: float) -> Array:
-    return cv2.GaussianBlur(picture, (0, 0), sigma)
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma))
 
 
 def edge_directions(grey: Array, sigma: float) -> tuple[Array, Array, Array]:
@@ -35,7 +36,7 @@ def edge_directions(grey: Array, sigma: float) -> tuple[Array, Array, Array]:
     return np.arctan2(2 * xy, xx - yy) / 2 + np.pi / 2, sureness, np.sqrt(xx + yy)
 
 
-def draw_line(canvas: Array, points: Array, colour: object, thickness: int) -> None:
+def draw_line(canvas: Array, points: Array, colour: Colour, thickness: int) -> None:
     """A polyline of (N, 2) points, smooth to a sixteenth of a pixel."""
     cv2.polylines(canvas, [np.rint(points * 16).astype(np.int32)], False, colour, thickness, cv2.LINE_AA, 4)
 
@@ -64,7 +65,7 @@ def mixed(below: object, above: object, share: Array) -> Array:
 
 
 def to_bytes(picture: Array) -> Array:
-    return np.clip(picture, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(picture, 0, 255), np.uint8)
 
 
 # For the media of the gallery
@@ -73,14 +74,14 @@ def to_bytes(picture: Array) -> Array:
 def fractal(shape: tuple[int, int], scale: int) -> Array:
     """Noise of blots of ``scale`` pixels and of finer ones, of unit deviation, about."""
     octaves = [clouds(shape, max(1, scale >> k)) / 2**k for k in range(4) if scale >> k]
-    return sum(octaves) / np.sqrt(sum(0.25**k for k in range(len(octaves))))
+    return np.asarray(sum(octaves) / np.sqrt(sum(0.25**k for k in range(len(octaves)))))
 
 
-def moved(picture: Array, dx: Array, dy: Array, way: int = cv2.INTER_LINEAR) -> Array:
+def moved(picture: Array, dx: Array | float, dy: Array | float, way: int = cv2.INTER_LINEAR) -> Array:
     """A picture whose pixels are taken from (x + dx, y + dy)."""
     y, x = np.mgrid[: picture.shape[0], : picture.shape[1]].astype(np.float32)
     x, y = (x + dx).astype(np.float32), (y + dy).astype(np.float32)
-    return cv2.remap(picture, x, y, way, borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(cv2.remap(picture, x, y, way, borderMode=cv2.BORDER_REFLECT_101))
 
 
 def wobbled(picture: Array, amount: float, scale: int, way: int = cv2.INTER_LINEAR) -> Array:
@@ -95,8 +96,7 @@ def stroke_directions(grey: Array, sigma: float, swirl: Array | float, edge: flo
     edges = sureness * np.clip(strength / edge, 0, 1)
     sine = edges * np.sin(2 * along) + (1 - edges) * np.sin(2 * np.asarray(swirl))
     cosine = edges * np.cos(2 * along) + (1 - edges) * np.cos(2 * np.asarray(swirl))
-    turned = np.arctan2(sine, cosine) / 2
-    return turned.astype(np.float32)
+    return np.asarray(np.arctan2(sine, cosine) / 2, np.float32)
 
 
 def smeared(picture: Array, directions: Array, reach: int, step: float = 1.5) -> Array:
@@ -125,23 +125,23 @@ def even(picture: Array) -> Array:
 def steps(picture: Array, low: float, high: float) -> Array:
     """0 below ``low``, 1 above ``high``, smooth between them."""
     share = np.clip((picture - low) / (high - low), 0, 1)
-    return share * share * (3 - 2 * share)
+    return np.asarray(share * share * (3 - 2 * share))
 
 
 def grey_of(rgb: Array) -> Array:
-    return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY))
 
 
 def near_edge(labels: Array, thickness: int = 3) -> Array:
     """Return the mask of pixels at borders between labels."""
     labels = labels.astype(np.float32)
     box = np.ones((thickness, thickness), np.uint8)
-    return cv2.dilate(labels, box) != cv2.erode(labels, box)
+    return np.asarray(cv2.dilate(labels, box) != cv2.erode(labels, box))
 
 
 def into_edge(labels: Array) -> Array:
     """The distance in pixels to where labels meet."""
-    return cv2.distanceTransform((~near_edge(labels)).astype(np.uint8), cv2.DIST_L2, 5)
+    return np.asarray(cv2.distanceTransform((~near_edge(labels)).astype(np.uint8), cv2.DIST_L2, 5))
 
 
 def averages(picture: Array, labels: Array) -> Array:
@@ -155,10 +155,10 @@ def more_colourful(rgb: Array, saturation: float, contrast: float = 1) -> Array:
     """Colours further from grey, and tones further from the middle; any shape (..., 3)."""
     rgb = np.asarray(rgb, np.float32)
     grey = rgb.mean(-1, keepdims=True)
-    return np.clip(128 + contrast * (grey + saturation * (rgb - grey) - 128), 0, 255)
+    return np.asarray(np.clip(128 + contrast * (grey + saturation * (rgb - grey) - 128), 0, 255))
 
 
-def tapered(canvas: Array, path: Array, width: float, colour: object) -> None:
+def tapered(canvas: Array, path: Array, width: float, colour: Colour) -> None:
     """A stroke along (N, 2) points that is pointed at both ends."""
     normals = np.stack([-np.gradient(path[:, 1]), np.gradient(path[:, 0])], 1)
     normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-6

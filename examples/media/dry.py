@@ -44,7 +44,7 @@ def layers(shape: tuple[int, int], directions: Array, stick: Stick, wanted: Arra
     batch = max(60, int(0.7 * height * width / (stick.width * stick.length)))
     for start in range(0, stick.count, batch):
         number = np.zeros(shape, np.int32)
-        middles = [(0, 0)]
+        middles = [(0.0, 0.0)]
         for _ in range(min(batch, stick.count - start)):
             x, y = RNG.uniform(0, width - 1), RNG.uniform(0, height - 1)
             if RNG.random() > wanted[int(y), int(x)]:
@@ -129,7 +129,7 @@ def pastel(rgb: Array) -> Array:
 def other(middle: Array, amount: float) -> Array:
     """A shift of colour that is the same all over a stroke."""
     seed = (middle[..., 0] * 7919 + middle[..., 1] * 104729) % 4093
-    return amount * RNG.standard_normal((4093, 3))[seed]
+    return np.asarray(amount * RNG.standard_normal((4093, 3))[seed])
 
 
 # Crayon

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from media.canvas import RNG, Array, blur, clouds, fractal, smeared, steps, to_bytes, wobbled
 from media.scenes import SHAPE
@@ -48,7 +48,7 @@ class Window:
         points = np.stack(np.meshgrid(*rows), 2)
         points[1::2, :, 0] += size / 2
         points = points.reshape(-1, 2) + RNG.uniform(-0.3, 0.3, (points.size // 2, 2)) * size
-        return cKDTree(points).query(np.stack([along, across], 2))[1]
+        return np.asarray(KDTree(points).query(np.stack([along, across], 2))[1])
 
     def flower(self, cx: float, cy: float, radius: float, kind: str) -> None:
         """Five to seven petals of two panes each, around a disc."""
@@ -117,8 +117,8 @@ def stained_glass() -> Array:
     kinds = np.zeros(labels.max() + 1, np.int64)
     kinds[labels] = window.kind
     labels = wobbled(labels.astype(np.float32), 2, 60, cv2.INTER_NEAREST).astype(np.int64)
-    colours = np.array([HUES[KINDS[kind]][RNG.integers(len(HUES[KINDS[kind]]))] for kind in kinds], np.float32)
-    colours = colours * RNG.uniform(0.8, 1.12, (len(kinds), 1)) + RNG.normal(0, 8, colours.shape)
+    hues = np.array([HUES[KINDS[kind]][RNG.integers(len(HUES[KINDS[kind]]))] for kind in kinds], np.float32)
+    colours = hues * RNG.uniform(0.8, 1.12, (len(kinds), 1)) + RNG.normal(0, 8, hues.shape)
     leads, inward = leaded(labels)
     streaks = smeared(fractal(SHAPE, 7), (0.8 * RNG.standard_normal(len(kinds)))[labels].astype(np.float32), 14)
     light = 0.92 + 0.3 * streaks + 0.14 * fractal(SHAPE, 90) + 0.34 * (1 - np.exp(-inward / 14)) - 0.2
@@ -142,4 +142,4 @@ def leaded(labels: Array) -> tuple[Array, Array]:
 def relief(leads: Array) -> Array:
     """The light on round leads, from 0 to 1."""
     height = blur(leads, 2)
-    return np.clip(-cv2.Sobel(height, cv2.CV_32F, 1, 0) - cv2.Sobel(height, cv2.CV_32F, 0, 1), 0, 1)
+    return np.asarray(np.clip(-cv2.Sobel(height, cv2.CV_32F, 1, 0) - cv2.Sobel(height, cv2.CV_32F, 0, 1), 0, 1))

@@ -65,7 +65,7 @@ def contours(grey: Array, directions: Array) -> Array:
     dx, dy = np.cos(directions).astype(np.float32), np.sin(directions).astype(np.float32)
     steps = 1.3 * np.arange(-5, 6)
     averaged = np.mean([cv2.remap(lines, x + s * dx, y + s * dy, cv2.INTER_LINEAR) for s in steps.tolist()], axis=0)
-    return np.clip((averaged - 0.35) / 0.4, 0, 1).astype(np.float32)
+    return np.asarray(np.clip((averaged - 0.35) / 0.4, 0, 1), np.float32)
 
 
 # Oil
@@ -149,7 +149,7 @@ def dots(shape: tuple[int, int], spacing: float) -> Array:
     y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     angle = np.pi / 5
     along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
-    return np.cos(2 * np.pi * along / spacing) + np.cos(2 * np.pi * across / spacing)
+    return np.asarray(np.cos(2 * np.pi * along / spacing) + np.cos(2 * np.pi * across / spacing))
 
 
 def thick_edges(smooth: Array) -> Array:

@@ -75,4 +75,4 @@ def bricks(shape: tuple[int, int]) -> Array:
     column = np.floor(x / 66)
     joint = np.minimum(np.minimum(y % 30, 30 - y % 30), np.minimum(x % 66, 66 - x % 66))
     shade = RNG.uniform(0.6, 1.1, 4096)[((row * 57 + column * 131) % 4096).astype(int)]
-    return (0.5 + 0.5 * steps(joint, 1, 4)) * shade * (1 + 0.1 * fractal(shape, 6))
+    return np.asarray((0.5 + 0.5 * steps(joint, 1, 4)) * shade * (1 + 0.1 * fractal(shape, 6)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from skimage.segmentation import felzenszwalb
 
 from media.canvas import (
@@ -80,7 +80,7 @@ def owners(seeds: Array, directions: Array, neighbours: int) -> tuple[Array, Arr
     """The seed whose turned square each pixel lies in, how far inside it is, and its place (u, v) in the square."""
     height, width = directions.shape
     y, x = np.mgrid[:height, :width].astype(np.float32)
-    near = cKDTree(seeds).query(np.stack([x, y], 2).reshape(-1, 2), neighbours)[1].reshape(height, width, neighbours)
+    near = KDTree(seeds).query(np.stack([x, y], 2).reshape(-1, 2), neighbours)[1].reshape(height, width, neighbours)
     columns, rows = (np.clip(seeds[:, k].astype(int), 0, s - 1) for k, s in ((0, width), (1, height)))
     cosine, sine = np.cos(directions[rows, columns]), np.sin(directions[rows, columns])
     dx, dy = x[..., None] - seeds[near, 0].astype(np.float32), y[..., None] - seeds[near, 1].astype(np.float32)
@@ -191,4 +191,4 @@ def with_leaves(sheet: Array, depth: Array, level: float) -> Array:
             length = RNG.uniform(34, 66)
             path = point + (np.stack([np.cos(bend), np.sin(bend)], 1) * length / 12).cumsum(0)
             tapered(leaves, path, 0.34 * length, 255)
-    return np.maximum(sheet, leaves.astype(np.float32) / 255)
+    return np.asarray(np.maximum(sheet, leaves.astype(np.float32) / 255))

@@ -51,7 +51,7 @@ class Sheet:
     def __init__(self) -> None:
         self.lines = np.zeros(SHAPE, np.uint8)
 
-    def line(self, points: Iterable[Point], width: int = MIDDLE, beyond: float = 0) -> None:
+    def line(self, points: Iterable[Point | Array], width: int = MIDDLE, beyond: float = 0) -> None:
         """A line through points, drawn a little too far at both ends, and not quite straight."""
         path = np.array(list(points), float)
         if beyond:
@@ -76,7 +76,7 @@ class Sheet:
                 self.line(ends, THIN)
                 at += dash + gap
 
-    def hatch(self, outline: Iterable[Point], angle: float = np.pi / 4, gap: int = 11) -> None:
+    def hatch(self, outline: Iterable[Point | Array], angle: float = np.pi / 4, gap: int = 11) -> None:
         """Parallel lines in the area within an outline."""
         y, x = np.mgrid[: SHAPE[0], : SHAPE[1]].astype(np.float32)
         phase = (x * np.cos(angle) + y * np.sin(angle)) % gap
@@ -159,14 +159,17 @@ class Sheet:
             points = [(middle[0] + s * abs(u) * wide[0], foot[1] + v * half) for u, v in fin]
             self.line(points, THICK)
             self.hatch(points, -s * np.pi / 4, 14)
-        for s in (-0.7, 0, 0.7):
-            x = middle[0] + s * wide[0]
+        for share in (-0.7, 0, 0.7):
+            x = middle[0] + share * wide[0]
             self.line([(x - 10, foot[1]), (x - 20, foot[1] + 44), (x + 20, foot[1] + 44), (x + 10, foot[1])])
         self.axis((middle[0], top - 40), (middle[0], foot[1] + 90))
 
     def house(self, corner: Point, size: float) -> None:
         """The front of a house: roof, windows, a door."""
-        at = lambda u, v: (corner[0] + u * size, corner[1] + v * size)  # noqa: E731
+
+        def at(u: float, v: float) -> Point:
+            return corner[0] + u * size, corner[1] + v * size
+
         self.line([at(0, 0), at(1, 0), at(1, 1), at(0, 1), at(0, 0)], THICK, 12)
         self.line([at(-0.14, 0.04), at(0.5, -0.5), at(1.14, 0.04)], THICK, 14)
         self.hatch([at(0, 0), at(0.5, -0.4), at(1, 0)], 0.0, 10)
@@ -218,4 +221,4 @@ class Sheet:
 
 
 def unit(way: Array) -> Array:
-    return way / (np.linalg.norm(way) + 1e-9)
+    return np.asarray(way / (np.linalg.norm(way) + 1e-9))

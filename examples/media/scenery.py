@@ -83,11 +83,9 @@ def great_wave() -> Array:
         (-0.1, 0.42, 0.1, 38, OCHRE), (0.2, 0.72, 0.22, 30, PALE), (0.62, 1.1, 0.11, 34, OCHRE),
         (-0.1, 0.24, 0.32, 34, PALE), (0.7, 1.1, 0.33, 30, OCHRE), (0.4, 0.6, 0.05, 24, PALE),
     ):  # fmt: skip
-        ends = [(int(side * width), int(top * height)) for side in (left, right)]
-        cv2.line(canvas, *ends, colour, thick, cv2.LINE_8)
-        cv2.line(
-            canvas, (ends[0][0] + 90, ends[0][1] + thick), (ends[1][0] - 70, ends[1][1] + thick), colour, thick - 8
-        )
+        begins, ends, level = int(left * width), int(right * width), int(top * height)
+        cv2.line(canvas, (begins, level), (ends, level), colour, thick, cv2.LINE_8)
+        cv2.line(canvas, (begins + 90, level + thick), (ends - 70, level + thick), colour, thick - 8)
     slope = 0.2 * height + 0.5 * height * (np.abs(x / width - 0.46) * 2.2) ** 0.72
     canvas[y > slope] = MIDDLE
     canvas[(y > slope) & (y < 0.29 * height + 34 * np.abs((x / 44) % 2 - 1) + 0.2 * (slope - 0.2 * height))] = SNOW

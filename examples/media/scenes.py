@@ -12,7 +12,7 @@ from media.canvas import RNG, WIDTH, Array, clouds, mixed, steps, to_bytes
 def photograph() -> Array:
     """A portrait of NASA's, which is in the public domain."""
     side = (WIDTH, WIDTH)
-    return cv2.resize(data.astronaut(), side, interpolation=cv2.INTER_CUBIC)
+    return np.asarray(cv2.resize(data.astronaut(), side, interpolation=cv2.INTER_CUBIC))
 
 
 def landscape() -> Array:
@@ -56,7 +56,8 @@ def landscape() -> Array:
 def ridge(base: float, waves: float) -> Array:
     """The height of a hill's top over the picture's width, as a share of its height."""
     x = np.arange(WIDTH) / WIDTH
-    return base + sum(0.03 / k**1.1 * np.sin(2 * np.pi * (k * waves * x + RNG.random())) for k in range(1, 6))
+    parts = [0.03 / k**1.1 * np.sin(2 * np.pi * (k * waves * x + RNG.random())) for k in range(1, 6)]
+    return np.asarray(base + sum(parts))
 
 
 def add_house(picture: Array) -> None:
@@ -141,8 +142,8 @@ def with_flowers(picture: Array) -> Array:
         size = (int(RNG.uniform(28, 60)), int(RNG.uniform(9, 18)))
         cv2.ellipse(canvas, tuple(map(int, place)), size, angle, 0, 360, green, -1, cv2.LINE_AA)
     hues = [(226, 60, 70), (250, 190, 60), (236, 120, 150), (240, 232, 216), (150, 80, 170), (244, 130, 50)]
-    for number, place in enumerate(places):
-        flower(canvas, np.array(place) * [width, height], RNG.uniform(44, 72), np.array(hues[number % len(hues)]))
+    for number, middle in enumerate(places):
+        flower(canvas, np.array(middle) * [width, height], RNG.uniform(44, 72), np.array(hues[number % len(hues)]))
     return canvas
 
 

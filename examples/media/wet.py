@@ -64,7 +64,7 @@ def washes(rgb: Array, labels: Array) -> Array:
     rim = np.exp(-((np.maximum(inward - 2.5, 0) / 3.2) ** 1.3)) * np.clip(1 + 0.8 * clouds(shape, 40), 0.1, 2)
     pool = 0.72 + 0.3 * fractal(shape, 70) + 0.22 * np.exp(-inward / 16)
     gap = 1 - steps(-inward + 1.6 * clouds(shape, 60), -0.6, 0.8) * 0.9
-    return np.clip(colours, 0, None)[labels] * ((pool.clip(0.15) + 0.75 * rim) * gap)[..., None]
+    return np.asarray(np.clip(colours, 0, None)[labels] * ((pool.clip(0.15) + 0.75 * rim) * gap)[..., None])
 
 
 def brushes(rgb: Array) -> Array:

@@ -1,7 +1,7 @@
 """What a plug-in's own tests may look like: its parts alone, without a training."""
 
 import numpy as np
-from vidtrans_negative import PLUGINS, Negative, NegativeSettings
+from vidtrans_negative import EDGES, NEGATIVE, Negative, NegativeSettings
 
 
 def test_the_input_is_the_negative() -> None:
@@ -15,4 +15,4 @@ def test_at_strength_0_the_frame_stays() -> None:
 
 
 def test_the_entries_name_parts_that_exist() -> None:
-    assert all(callable(entry.load()) for table in PLUGINS.values() for entry in table.values())
+    assert all(callable(entry.load()) for entry in (NEGATIVE, EDGES))

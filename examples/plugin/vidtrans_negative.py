@@ -24,7 +24,7 @@ class Negative(Pairing):
     name, version, Settings = "negative", 1, NegativeSettings
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        return np.rint(frames[0] + self.settings.strength * (255.0 - 2.0 * frames[0])).astype(np.uint8)
+        return np.asarray(np.rint(frames[0] + self.settings.strength * (255.0 - 2.0 * frames[0])), np.uint8)
 
 
 class Edges(Term):

@@ -168,7 +168,7 @@ class Dream(Command):
                 "frames": self.frames,
                 "start": str(self.start),
                 "dreaming": self.recipe.settings("dreaming", DreamingSettings).for_key(),
-                "rendering": {name: getattr(rendering, name) for name in DREAM_READS},
+                "rendering": {name: getattr(rendering, name) for name in DREAM_READS} | rendering.engine_plugin,
                 "encoding": target.encoding.for_key(),
                 "pattern": target.pattern,
                 "versions": [DreamStage.id(), SURVEY_VERSION, ASSEMBLY_VERSION, UPSCALING_VERSION],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 from vidtrans.commands.base import Command
 from vidtrans.commands.words import delivered_text
 from vidtrans.core.costs import count
+from vidtrans.core.entry_points import Package
 from vidtrans.core.errors import strip_controls
 from vidtrans.core.parameters import Argument, FileName
 from vidtrans.core.settings import Table, to_table
+from vidtrans.models.formats import FORMATS
 from vidtrans.networks.ports import PortSettings
 from vidtrans.session import Context
 
@@ -51,9 +54,10 @@ def _lines(path: Path, kind: str, record: ModelRecord) -> list[str]:
     operations = training.get("nondeterministic")  # in files of our own format
     return [
         f"{path}: {record.generator['name']}, pairing '{record.pairing['name']}', {_size(record)}",
-        f"  format     {kind}",
+        f"  format     {kind}{_package(FORMATS.origin(kind))}",
         f"  generator  {_settings(record.generator['settings'])}",
         f"  pairing    {_settings(record.pairing['settings'])}",
+        *(f"  plug-in    {part}{_package(table)}" for part, table in _plugins(record)),
         *(_training_lines(training) if training.get("steps") else ["  training   none"]),
         *([f"  repeatable not to the byte: {', '.join(map(str, operations))}"] if isinstance(operations, list) else []),
         *([f"  plate      {_plate(record.plate)}"] if record.plate else []),
@@ -65,6 +69,28 @@ def _lines(path: Path, kind: str, record: ModelRecord) -> list[str]:
         *([f"  extractor  {_extractor(record.extractor)}"] if record.extractor else []),
         *(f"  {k:10} {v}" for k, v in record.card.items() if v),
     ]
+
+
+def _plugins(record: ModelRecord) -> Iterator[tuple[str, Table]]:
+    """Yield the parts of the model, and of its training, that are on record as those of plug-ins."""
+    for kind, table in (("generator", record.generator), ("pairing", record.pairing)):
+        if "plugin" in table:
+            yield f"{kind} {table['name']}", table
+    engine = record.training.get("engine")
+    found = engine.get("plugins") if isinstance(engine, dict) else None
+    for name, package in found.items() if isinstance(found, dict) else ():
+        kind = "the training method" if name == "method" else f"loss {name}"
+        yield kind, {"plugin": package}
+
+
+def _package(table: Table) -> str:
+    """Return the package of a plug-in's part as text; '' for a part that is built in."""
+    if "plugin" not in table:
+        return ""
+    try:
+        return f" of {Package.of_table(table['plugin'])}"
+    except ValueError:  # whatever a stranger wrote there
+        return " of a plug-in whose record is damaged"
 
 
 def _size(record: ModelRecord) -> str:

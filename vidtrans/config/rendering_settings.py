@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from vidtrans.core.curves import KeyframeCurve, parse_curve
 from vidtrans.core.parameters import FileName, Flag, Group, Names
 from vidtrans.core.settings import SMALLEST_SIDE, Table, setting, to_table
+from vidtrans.inference import ENGINES
 from vidtrans.upscaling import MEASURED, MODES
 
 _ENGINE_NAMES = Names("vidtrans.inference:ENGINES", "engine", ("auto",))
@@ -153,6 +154,10 @@ class RenderingSettings:
 
     def for_key(self) -> Table:
         """Return the settings that affect the output, for cache keys; equal curves have equal texts."""
-        return to_table(self) | {
-            name: str(curve) for name, curve in (self.curves() | {"stroke_size": self.stroke_curve()}).items()
-        }
+        curves = {name: str(curve) for name, curve in (self.curves() | {"stroke_size": self.stroke_curve()}).items()}
+        return to_table(self) | curves | self.engine_plugin
+
+    @property
+    def engine_plugin(self) -> Table:
+        """Return the package of an engine that a plug-in adds, for cache keys; {} for others."""
+        return ENGINES.origin(self.engine) if self.engine not in _ENGINE_NAMES.others else {}

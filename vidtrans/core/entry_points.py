@@ -108,8 +108,10 @@ def _outcome(path: str) -> tuple[Any, str]:
             found = getattr(found, attribute)
     except VidtransError as error:
         return None, str(error)
-    except (Exception, SystemExit) as error:  # whatever a stranger's code raises
-        return None, f"{type(error).__name__}: {first_line(error)}"  # type: ignore[arg-type]
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever a stranger's code raises
+        return None, f"{type(error).__name__}: {first_line(error)}"
     return found, ""
 
 
@@ -153,7 +155,13 @@ def _of_packages() -> Iterator[Plugin]:
             continue  # the first one on the path is the one that is imported
         seen.add(normal)
         package = Package(name, distribution.metadata["Version"] or "0")
-        for point in distribution.entry_points:
+        try:
+            points = [*distribution.entry_points]
+        except (TypeError, ValueError) as error:  # a line without '=', or bytes that are no text
+            why = f"its entry_points.txt cannot be read ({first_line(error)})"
+            yield Plugin("", "", package, str(folder), error=why)
+            continue
+        for point in points:
             if point.group.startswith(_PREFIX):
                 group = point.group.removeprefix(_PREFIX)
                 unknown = "" if group in GROUPS else f"the group '{point.group}' is none of {', '.join(GROUPS)}"

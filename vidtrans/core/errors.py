@@ -29,7 +29,7 @@ def shorten(text: str, most: int = _MAX_PART) -> str:
     return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 2 :]}"
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Return the first non-empty line of an error's text, shortened where it is long."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     line = (lines or [type(error).__name__])[0]

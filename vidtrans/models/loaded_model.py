@@ -190,26 +190,26 @@ def _found(name: str, context: Context, changes: Table, part: Part = "model") ->
 def _embedded(look: LoadedModel, extraction: Extraction) -> LoadedModel:
     assert look.path is not None  # it has a record
     record = read_record(look.path, "embedded")
-    # Not the digest on record, which a stranger wrote: pictures of another network are cached under that.
-    digest = digest_of(["embedded", record.to_json()])  # with the digest of its weights, which is checked
+    # Not the digest on record, which a stranger wrote (its weights' digest is checked): pictures are cached under it.
+    digest = digest_of(["embedded", record.to_json(), *record.plugins])
     return _checked(LoadedModel(look.path, digest, extraction.model, record, part="embedded"))
 
 
 def _checked(extractor: LoadedModel) -> LoadedModel:
-    remembers, optimises = extractor.is_recurrent, extractor.optimises
-    check_extractor(extractor.name, extractor.pairing, remembers=remembers, optimises=optimises)
+    check_extractor(extractor.name, extractor.pairing, remembers=extractor.is_recurrent, optimises=extractor.optimises)
     return extractor
 
 
 def _digest(path: Path, record: ModelRecord, context: Context) -> str:
     """Return the digest that identifies a model in cache keys.
 
-    It covers the file; for another tool's model also its record, since files beside it (options) change that, and the
-    plug-in that reads it, if any.
+    It covers the file; for another tool's model also its record, since files beside it (options) change that; and the
+    installed plug-ins that read it, build its network or make its input.
     """
-    if not (plugin := FORMATS.origin(format_of(path))) and not record.origin:
+    plugins = [*FORMATS.origin(format_of(path)).values(), *record.plugins]
+    if not plugins and not record.origin:
         return context.cache.digest(path)
-    return digest_of([file_digest(path, context.cache.digest), record.to_json(), *plugin.values()])
+    return digest_of([file_digest(path, context.cache.digest), record.to_json(), *plugins])
 
 
 def load_engine(look: LoadedModel, settings: RenderingSettings, context: Context, batch: int | None = None) -> Engine:

@@ -99,6 +99,12 @@ class ModelRecord:
         """The background plate's (width, height); None without a plate."""
         return (self.plate["size"][0], self.plate["size"][1]) if self.plate else None
 
+    @property
+    def plugins(self) -> list[Table]:
+        """The packages of the plug-ins of its generator and pairing: those installed here, maybe of other versions."""
+        parts = [(r, part) for r, part in ((GENERATORS, self.generator), (PAIRINGS, self.pairing)) if "plugin" in part]
+        return [package for registry, part in parts for package in registry.origin(part["name"]).values()]
+
     def to_json(self) -> str:
         """Return the record as JSON without empty optional tables, marked with the oldest format that can hold it."""
         known = {k: v for k, v in self.__dict__.items() if k not in OPTIONAL or v}

@@ -41,7 +41,7 @@ from vidtrans.store.stages import CarryStage, DatasetStage, TrainStage
 from vidtrans.stylizing.forecast import forecast_chain
 from vidtrans.stylizing.made_of import describe
 from vidtrans.stylizing.requested_render import StylizeRequest
-from vidtrans.training.requested_training import TrainingRequest, import_for_training, train
+from vidtrans.training.requested_training import TrainingRequest, import_for_training, plugins_of, train
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
@@ -111,7 +111,7 @@ class PaintingJob:
             "start": context.cache.digest(self.start) if self.start else "",
             "follow": request.follow,
             "minutes": request.minutes,
-            "networks": request.recipe.only(*tables) if self.learns else {},
+            "networks": request.recipe.only(*tables) | plugins_of(request.recipe) if self.learns else {},
             "layer": request.layer,
             "mask": content_digest(context, request.mask) if request.mask else "",
             "span": [str(request.start), str(request.end)],

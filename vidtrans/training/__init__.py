@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from vidtrans.core.registry import Entry, Registry
 from vidtrans.core.settings import setting
+from vidtrans.networks import GENERATORS
 from vidtrans.training.method_settings import (
     BicycleGANSettings,
     CUTSettings,
@@ -251,8 +252,9 @@ ADVERSARIAL = Registry(
 )
 
 
-def plugins_in_use(losses: Iterable[str], method: str) -> dict[str, Any]:
-    """Return ``{"plugins": …}`` with the packages of these losses and this method that are of plug-ins; {} for none."""
+def plugins_in_use(losses: Iterable[str], method: str, generator: str = "") -> dict[str, Any]:
+    """Return ``{"plugins": …}`` with the packages of those of these parts that are of plug-ins; {} for none."""
     origins = {name: LOSSES.origin(name) for name in losses} | {"method": METHODS.origin(method)}
+    origins |= {"generator": GENERATORS.origin(generator)} if generator else {}
     found = {name: origin["plugin"] for name, origin in origins.items() if origin}
     return {"plugins": found} if found else {}

@@ -27,6 +27,7 @@ from vidtrans.pairing.base import pairing_record
 from vidtrans.session import Context
 from vidtrans.store.cache_entry import CacheEntry
 from vidtrans.store.stages import TrainStage
+from vidtrans.training import plugins_in_use
 from vidtrans.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -98,6 +99,12 @@ def finished_model(request: TrainingRequest, dataset: Dataset, pictures: str, co
     assert request.output is not None
     run = _RequestedRun(request, dataset, request.output, None)
     return run.finished(run.result(context, pictures))
+
+
+def plugins_of(recipe: Recipe) -> Table:
+    """Return ``{"plugins": …}`` with the packages of generator, losses and method; {} if all are built in."""
+    settings = recipe.settings("training", TrainingSettings)
+    return plugins_in_use(settings.loss_weights, settings.method, recipe.choice("generator")[0])
 
 
 @dataclass(frozen=True)
@@ -175,6 +182,7 @@ class _RequestedRun:
             "device": context.device_kind,
             "pairing": pairing_record(self.dataset.pairing),
             "stage": TrainStage.id(),
+            **plugins_of(request.recipe),
             **({"embed": True} if self.request.embed else {}),
             **self.settings.rollout_version,
         }

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from chain import vidtrans
+from plugin_site import PackageSite, forget_modules
 
 from vidtrans.commands import COMMANDS
 from vidtrans.config.recipe import table_of
@@ -59,35 +60,17 @@ BROKEN = "raise RuntimeError('no licence\\nfor this')"
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    modules = set(sys.modules)
     monkeypatch.delenv(VARIABLE, raising=False)
-    forget()
+    forget_modules()
     yield
-    for name in set(sys.modules) - modules:
-        if name.startswith("plug_"):
-            del sys.modules[name]
-    forget()
+    forget_modules()
 
 
-class Site:
-    """A folder on the path in which packages are installed."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+class Site(PackageSite):
+    """A folder of packages, whose modules have all that is above, if nothing else."""
 
     def install(self, package: str, points: dict[str, str], text: str = MODULE, version: str = "1.0") -> None:
-        """Install a package; ``points``: 'GROUP.NAME' by the object's name in its module."""
-        module = f"plug_{package.replace('-', '_')}"
-        (self.folder / f"{module}.py").write_text(text.replace("NAME", module))
-        record = self.folder / f"{package.replace('-', '_')}-{version}.dist-info"
-        record.mkdir()
-        (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
-        lines = [
-            f"[vidtrans.{group}]\n{name} = {module}:{value}"
-            for (group, _, name), value in ((point.partition("."), value) for point, value in points.items())
-        ]
-        (record / "entry_points.txt").write_text("\n".join(lines))
-        forget()
+        super().install(package, points, text, version)
 
 
 @pytest.fixture
