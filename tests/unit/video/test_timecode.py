@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -105,3 +106,13 @@ def test_timecode_counts_the_usual_rate_near_an_average(
 ) -> None:
     (tmp_path / "a.mkv").write_bytes(b"no QuickTime")
     assert counted_rate(timecode, tmp_path / "a.mkv", average) == counted
+
+
+def test_the_handler_of_a_timecode_track_is_not_read_as_its_rate(tmp_path: Path) -> None:
+    """A QuickTime header of iMovie, as far as it matters: a handler of this type comes before the description."""
+    handler = b"\0\0\0\0\0\0\0\0tmcd" + bytes(12) + b"Core Media Video\0"
+    rate = struct.pack(">IIIB", 0, 30_000, 1001, 30)
+    description = b"\0\0\0\x24tmcd" + bytes(6) + b"\0\1" + bytes(4) + rate + bytes(3)
+    movie = handler + description
+    (tmp_path / "a.mov").write_bytes(struct.pack(">I", 8 + len(movie)) + b"moov" + movie)
+    assert counted_rate("00:00:00:00", tmp_path / "a.mov", Fraction(24)) == NTSC

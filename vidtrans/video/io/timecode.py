@@ -65,7 +65,8 @@ def _track_rate(path: Path) -> Fraction | None:
         if len(fields) < 13 or any(movie[at + 4 : at + 10]):
             continue
         _flags, scale, duration, count = unpack(">IIIB", fields)
-        if scale and duration and count == _base(Fraction(scale, duration)):
+        # 'tmcd' also names references, handlers and headers of media, whose numbers are no rate.
+        if scale and duration and 0 < count == floor(Fraction(scale, duration) + Fraction(1, 2)):
             return Fraction(scale, duration)
     return None
 
