@@ -13,6 +13,7 @@ from vidtrans.clips.scanning import scan
 from vidtrans.core.costs import count
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import digest_of
+from vidtrans.core.registry import name_check
 from vidtrans.core.settings import Table, Time, to_table
 from vidtrans.flow.survey import VERSION, Survey
 from vidtrans.session import Context
@@ -138,7 +139,7 @@ def content_digest(context: Context, path: Path, guides: Sequence[str] = ()) -> 
     source, view = split_view(path)
     refuse_unread(source)
     if not source.exists() and not is_pattern(path):
-        raise MediaError(str(path), "no such file", "check the name")
+        raise MediaError(str(path), "no such file", name_check(path))
     try:
         if not is_picture_sequence(path):
             digest = context.cache.digest(source)

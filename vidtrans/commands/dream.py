@@ -46,7 +46,7 @@ class Dream(Command):
     source: Annotated[tuple[str, ...], Argument("SEED", access="path")]
     model: Annotated[
         tuple[str, ...],
-        models("A model that predicts frames; several come in turn. A shell's *.safetensors is several."),
+        models("A model that predicts frames; several come in turn, as in *.safetensors."),
     ]
     output: Annotated[Path | None, output("The result.", "SEED.MODEL.dream.mp4")] = None
     _: KW_ONLY

@@ -35,6 +35,15 @@ if TYPE_CHECKING:
     from vidtrans.training.look_lesson import LookLesson
 
 
+def check_pictures(pictures: Sequence[Path]) -> None:
+    """Raise UsageError for the name of a look that ships, of which there is no picture to learn from."""
+    from vidtrans.models.gallery import gallery_looks
+
+    for name in map(str, pictures):
+        if name in gallery_looks() and not Path(name).exists():
+            raise UsageError(name, "it is a look that ships, and is learned", f"vidtrans stylize VIDEO --look {name}")
+
+
 @dataclass(frozen=True)
 class Look(Command):
     """Teach a model the style of one or more PICTURES, such as a painting and its strokes, to render films in it.
@@ -85,6 +94,7 @@ class Look(Command):
 
     def __post_init__(self) -> None:
         check_suffix(self.output, "a model", MODEL_SUFFIX)
+        check_pictures(self.pictures)
         check_minutes(self.minutes)
         if self.crop is not None:
             Area.parse(self.crop)

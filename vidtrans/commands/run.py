@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, NOTHING_GIVEN, Command, Given, parameters_of
-from vidtrans.commands.look import Look
+from vidtrans.commands.look import Look, check_pictures
 from vidtrans.commands.options import (
     KEEP,
     MINUTES,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from vidtrans.data.dataset_planning import DatasetSpec
     from vidtrans.stylizing.requested_render import StylizeRequest
 
+SKETCH_STEPS = 300  # below, the small U-Net's pictures are blurs at 256 pixels
 TRAINED = ("pairing", "dataset", "generator", "discriminator", "training", "card")  # tables that only training reads
 
 
@@ -95,6 +96,8 @@ class Run(Command):
         check_minutes(self.minutes)
         if self.at_once:
             self._check_at_once()
+        if not self.at_once:
+            check_pictures(self.looks)
         if self.video is None and not self.looks:
             raise UsageError("run", "there is nothing to learn from", "give a VIDEO, or --look PICTURE")
         if self.looks and self.target:
@@ -227,6 +230,11 @@ class Run(Command):
         if self.recipe.settings("training", TrainingSettings).background_plate and len(self.apply) == 1:
             check_scene(dataset, self.apply[0], model, context)
         trained = train(TrainingRequest(dataset, model, self.recipe, self.minutes), context)
+        if trained["steps"] < SKETCH_STEPS and not trained["cached"]:
+            more = "more --minutes" if self.minutes else "more --steps"
+            context.note(
+                f"{count(trained['steps'], 'step')} give a blurred sketch: the same with {more} goes on from it"
+            )
         return trained | {"cached": made["cached"] and trained["cached"]}
 
     def _forecast(self, dataset: Path, model: Path, renders: list[StylizeRequest], context: Context) -> Table:

@@ -8,6 +8,7 @@ entry points, see ``entry_points``.
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -155,3 +156,12 @@ def nearest_name(name: str, choices: Iterable[str]) -> str:
     plain = {choice.casefold(): choice for choice in choices}
     near = get_close_matches(name.casefold(), plain, n=1)
     return plain[near[0]] if near else ""
+
+
+def name_check(path: Path) -> str:
+    """Return the remedy for a file that is not there: the nearest name in its folder, or to check the name."""
+    try:
+        near = nearest_name(path.name, (name for name in os.listdir(path.parent) if name != path.name))
+    except (OSError, ValueError):
+        near = ""
+    return f"did you mean '{path.parent / near}'?" if near else "check the name"

@@ -62,6 +62,9 @@ def make_dataset(wanted: DatasetSpec, output: Path, context: Context, *, restore
             context.note(f"{existing.num_missing} deleted pictures stay deleted (--restore brings them back)")
         return _report(existing, output, began, cached=True)
     planned = wanted.plan(output, context)
+    if len(planned.dataset.pairs) == 1 and wanted.target is None:
+        one = f"{output.name}: from one picture a model learns that picture alone"
+        context.note(f"{one}; its style is painted by: vidtrans stylize VIDEO --look PICTURE", "warning")
     if context.dry_run:
         reading = time.monotonic() - began
         costs = after(reading, estimate_pictures(planned))
@@ -132,7 +135,11 @@ def existing_dataset(output: Path, key: str, context: Context) -> Dataset | None
         # Never delete a folder that is not known to be a dataset, not even with --overwrite.
         raise UsageError(str(output), "it exists and is not a dataset", "choose another folder with -o")
     if not context.overwrite and any(output.iterdir()):
-        why = "it exists, made from other inputs or options" if existing else "it exists, and is damaged"
+        why = (
+            "it exists, made from other inputs or options, perhaps by another command"
+            if existing
+            else "it exists, and is damaged"
+        )
         raise UsageError(str(output), why, "use --overwrite, or another name with -o")
     return None
 

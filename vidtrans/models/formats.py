@@ -13,6 +13,7 @@ from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.files import check_regular_file
 from vidtrans.core.registry import Entry, Registry
 from vidtrans.models.model_record import ModelRecord
+from vidtrans.video.io.picture_paths import is_picture
 
 NATIVE = "vidtrans"
 FORMATS = Registry(
@@ -80,6 +81,8 @@ def format_of(path: Path) -> str:
         raise ModelError(str(path), str(error.strerror).lower(), "give a model file that can be read") from None
     if found:
         return found
+    if is_picture(path):
+        raise ModelError(str(path), "it is a picture, not a model", f"paint in its style with --look {path}")
     why = "it is not a model file of a known format, or it is cut off"
     raise ModelError(str(path), why, "copy it again, or see which are known: vidtrans model formats")
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from vidtrans.core.curves import parse_names
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import base_name
-from vidtrans.core.registry import nearest_name
+from vidtrans.core.registry import name_check, nearest_name
 from vidtrans.models.gallery import gallery_looks
 from vidtrans.models.look_syntax import LookPart, is_file, is_number, parse_look_parts
 from vidtrans.models.model_file import IDENTITY, known_models
+from vidtrans.video.io.picture_paths import is_picture
 
 CLIP = "clip"  # names the style of the clip's own frames, unless a file has this name
 Style = Path | str | None  # a picture, the name of a look that ships, or None: the style of the clip's own frames
@@ -131,6 +132,8 @@ def _unreadable(look: str, folder: Path) -> UsageError:
     name = next((name for name in names if not is_style(name, folder)), look)
     if name and (folder / name).is_dir():
         return UsageError(f"--look {name}", "it is a folder", "name a picture in it")
+    if is_picture(Path(name)):
+        return UsageError(f"--look {name}", "no such picture", name_check(folder / name))
     why = "there is no model, no such picture, and no look of this name"
     return UsageError(f"--look {name}", why, f"{_suggestion(name)}{HINT}; these ship: {', '.join(gallery_looks())}")
 

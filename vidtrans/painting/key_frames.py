@@ -59,7 +59,8 @@ def key_frame_files(folder: Path, option: str = "--keyframes", *, needed: bool =
     """
     if not folder.is_dir():
         why = "it is not a folder" if folder.exists() else "no such folder"
-        raise UsageError(f"{option} {folder}", why, "put the painted frames into one folder, and name that folder")
+        remedy = "name the folder of the painted frames; 'vidtrans keyframes VIDEO' makes one of frames to paint over"
+        raise UsageError(f"{option} {folder}", why, remedy)
     files = [path for path in pictures_in(folder) if path.stem != SHEET]
     if not files and needed:
         unread = ignored(folder)

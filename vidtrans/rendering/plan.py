@@ -14,6 +14,7 @@ from vidtrans.clips.indexing import Clip
 from vidtrans.clips.label_maps import render_changes
 from vidtrans.clips.steady_exposure import SteadyExposure
 from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size, Time
 from vidtrans.models.loaded_model import LoadedModel
@@ -259,6 +260,9 @@ def plan_render(
     if guide is None:
         clip = with_cuts(clip, settings.rendering.cuts)
     first, stop = clip.trim(*span)
+    if (end := span[1]) is not None and end.frame is not None and stop - first < clip.index.rate:
+        one = f"{end.frame} is the number of a frame: {count(stop - first, 'frame')} of {clip.name} are rendered"
+        context.note(f"{one}; for seconds write {end.frame}s")
     model = model.with_changes(render_changes(model.parts[0].pairing, clip, context))
     drawn = treat_as_drawing(clip, model.parts[0].pairing, settings.rendering.drawing, context)
     plan = RenderPlan(

@@ -9,6 +9,7 @@ import numpy as np
 
 from vidtrans.core.errors import MediaError
 from vidtrans.core.files import check_regular_file, write_bytes
+from vidtrans.core.registry import name_check
 from vidtrans.video.colour.conversion import composite_over, to_uint8
 from vidtrans.video.frame_format import MAX_PICTURE_BYTES, MAX_PIXELS, PAPER
 from vidtrans.video.images.exr_view import PICTURE, ExrView
@@ -61,7 +62,7 @@ def header_of(path: Path) -> PictureHeader:
         with path.open("rb") as stream:
             return read_header(stream)
     except FileNotFoundError:
-        raise MediaError(str(path), "no such file", "check the name") from None
+        raise MediaError(str(path), "no such file", name_check(path)) from None
     except PermissionError:
         raise MediaError(str(path), "permission denied", "make the file readable") from None
     except (OSError, UnreadablePicture) as error:

@@ -22,6 +22,7 @@ from av.video.stream import VideoStream
 
 from vidtrans.core.errors import MediaError
 from vidtrans.core.files import check_regular_file
+from vidtrans.core.registry import name_check
 from vidtrans.video.colour.tags import UNSPECIFIED, range_name, space_name, transfer_name
 from vidtrans.video.frame_format import MAX_PIXELS
 
@@ -112,7 +113,7 @@ def open_media(path: Path, hwaccel: HWAccel | None = None) -> Iterator[InputCont
         name = str(path).encode(errors="backslashreplace").decode()
         raise MediaError(name, "its name is not UTF-8", "rename it") from None
     if not path.exists():
-        raise MediaError(str(path), "no such file", "check the name")
+        raise MediaError(str(path), "no such file", name_check(path))
     if path.is_dir():
         raise MediaError(str(path), "it is a folder, not a video", "give a video file")
     check_regular_file(path)
