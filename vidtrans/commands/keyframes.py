@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from vidtrans.commands.base import WRITING, Command
 from vidtrans.commands.options import END, START, check_counts, output
 from vidtrans.commands.results import MadePicture
-from vidtrans.commands.words import count, timing
+from vidtrans.commands.words import count, shell_path, timing
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Option, Range
 from vidtrans.core.settings import Table, Time
@@ -108,9 +108,10 @@ class Keyframes(Command):
         if table.get("dry_run"):
             return f"would write {table['output']}"
         numbers = ", ".join(map(str, table["keyframes"]))
-        text = f"{table['output']}: {count(table['frames'], 'frame')} to paint: {numbers}{timing(table)}"
+        text = f"{table['output']}: {count(table['frames'], 'frame')} to paint ({numbers}){timing(table)}"
         text += f"\nthe clip itself, made of these, comes back at {table['psnr']:.1f} dB"
         if table["one_more"]:
             more = ", ".join(map(str, table["one_more"]))
             text += f"; with one more ({more}) at {table['one_more_psnr']:.1f} dB"
-        return text
+        video, folder = shell_path(str(self.video)), shell_path(table["output"])
+        return f"{text}\nnext: paint over them, then vidtrans propagate {video} --keyframes {folder}"
