@@ -14,7 +14,6 @@ from vidtrans.core.entry_points import Package
 from vidtrans.core.errors import strip_controls
 from vidtrans.core.parameters import Argument, FileName
 from vidtrans.core.settings import Table, to_table
-from vidtrans.models.formats import FORMATS
 from vidtrans.networks.ports import PortSettings
 from vidtrans.session import Context
 
@@ -50,6 +49,8 @@ class ModelShow(Command):
 
 
 def _lines(path: Path, kind: str, record: ModelRecord) -> list[str]:
+    from vidtrans.models.formats import FORMATS
+
     training = record.training
     operations = training.get("nondeterministic")  # in files of our own format
     return [
