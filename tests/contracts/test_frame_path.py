@@ -61,7 +61,7 @@ def test_a_frame_passes_few_files_and_no_two_rooms_call_each_other(tmp_path: Pat
         [sys.executable, "-c", COUNT], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
     found = json.loads(done.stdout.splitlines()[-1])
-    for (files, both_ways), most, is_filtered in zip(found, (14, 16), (False, True), strict=True):
+    for (files, both_ways), most, is_filtered in zip(found, (16, 18), (False, True), strict=True):
         assert "rendering/frame_renderer.py" in files
         assert ("temporal/window.py" in files) == is_filtered
         assert len(files) <= most, "\n".join(files)

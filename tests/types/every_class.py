@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, assert_type
 import numpy as np
 
 import vidtrans
-from vidtrans.core.events import Stop
 
 if TYPE_CHECKING:
     import torch
@@ -95,6 +94,7 @@ def opened() -> None:
         allow_damaged=True,
         cache_dir=CACHE,
         report=print,
+        stop=vidtrans.Stop(),
     ) as clip:
         assert_type(clip, vidtrans.OpenedClip)
         frames(clip)
@@ -145,7 +145,7 @@ def painted(model: vidtrans.FrameModel, clip: vidtrans.OpenedClip, tensor: torch
         temporal="causal",
         flow_from=(frame.rgb for frame in clip),
         settings={"rendering": {"strength": 0.5}},
-        stop=Stop(),
+        stop=vidtrans.Stop(),
     )
 
 
@@ -159,6 +159,7 @@ def steady(clip: vidtrans.OpenedClip) -> Iterator[np.ndarray]:
         device="cpu",
         cache_dir=CACHE,
         report=print,
+        stop=vidtrans.Stop(),
     )
 
 
@@ -173,7 +174,7 @@ def carried(clip: vidtrans.OpenedClip, paint: np.ndarray) -> vidtrans.Propagator
         device="cpu",
         cache_dir=CACHE,
         report=print,
-        stop=Stop(),
+        stop=vidtrans.Stop(),
     )
     assert_type(list(propagator), list[np.ndarray])
     return propagator
@@ -190,4 +191,44 @@ def written(clip: vidtrans.OpenedClip, model: vidtrans.FrameModel) -> None:
         crf=18,
         overwrite=True,
         report=print,
+        stop=vidtrans.Stop(),
     )
+
+
+def told(
+    progress: vidtrans.Progress, note: vidtrans.Note, status: vidtrans.BatchStatus, preview: vidtrans.Preview
+) -> vidtrans.Event:
+    assert_type(progress.done, int)
+    assert_type(progress.unit + progress.detail + progress.figures, str)
+    assert_type(progress.counted, bool)
+    assert_type(note.text + note.level, str)
+    assert_type(note.general, bool)
+    assert_type(status.nouns, tuple[str, str])
+    assert_type(preview.path, Path)
+    report: vidtrans.Report = print
+    report(note)
+    vidtrans.Progress(task="a", done=1, total=2, unit="", detail="", figures="", counted=True)
+    vidtrans.Note(text="a", level="warning", general=False)
+    vidtrans.Preview(path=Path("preview.png"))
+    vidtrans.BatchStatus(done=1, failed=0, total=2, units=3, rate=1.5, left_s=None, workers=(), nouns=("clip", "clips"))
+    return status
+
+
+def stopped(stop: vidtrans.Stop) -> None:
+    stop.request(exit_status=130)
+    stop.check()
+
+
+def mistakes(
+    media: vidtrans.MediaError,
+    usage: vidtrans.UsageError,
+    model: vidtrans.ModelError,
+    device: vidtrans.DeviceError,
+    batch: vidtrans.BatchError,
+    any_of_them: vidtrans.VidtransError,
+) -> tuple[type[Exception], ...]:
+    for error in (media, usage, model, device, batch, any_of_them):
+        assert_type(error.exit_status, int)
+    assert_type(media.exit_status + usage.exit_status + model.exit_status, int)
+    assert_type(device.exit_status + batch.exit_status + any_of_them.exit_status, int)
+    return vidtrans.PluginError, vidtrans.Interrupted

@@ -10,19 +10,18 @@ from pathlib import Path
 from typing import Any, assert_type
 
 import vidtrans
-from vidtrans.core.events import Event, Note, Progress, Stop
 from vidtrans.core.settings import Time
 
 CACHE = Path(".vidtrans")
-STOP = Stop()
+STOP = vidtrans.Stop()
 SETTINGS: dict[str, dict[str, Any]] = {"training": {"lambda_l1": 100}, "temporal": {"name": "causal"}}
 
 
-def show(event: Event) -> None:
+def show(event: vidtrans.Event) -> None:
     """Take the progress of a command."""
-    if isinstance(event, Progress):
+    if isinstance(event, vidtrans.Progress):
         print(event.task, event.done, event.total)
-    elif isinstance(event, Note):
+    elif isinstance(event, vidtrans.Note):
         print(event.text)
 
 
@@ -63,7 +62,7 @@ def with_every_keyword() -> None:
         exposure=True, strength=0.5, mix="0: 0, 2s: 1", keep_colour=0.3, cuts="cuts.txt", temporal="window",
         codec="h264", fps="25", filter="hue=s=0", jobs=2, shard="1/4", halt=True, retry=True, executor="local",
         cache_dir=CACHE, device="cpu", overwrite=True, dry_run=True, allow_damaged=True, decoder="cpu",
-        cache_limit_gb=20, preset="fast", settings=SETTINGS, report=show, stop=STOP
+        cache_limit_gb=20, preset="fast", settings=SETTINGS, report=show, stop=STOP, beside=True
     ), vidtrans.RenderedClip)
     assert_type(vidtrans.demo(
         output="out.mp4", minutes=2.5, cache_dir=CACHE, device="cpu", seed=7, overwrite=True, dry_run=True,
@@ -132,8 +131,8 @@ def with_every_keyword_too() -> None:
     ), vidtrans.ProbedClip)
     assert_type(vidtrans.propagate(
         video="clip.mp4", keyframes=Path("keys"), output="out.mp4", follow="motion", minutes=2.5, preview=True,
-        first_number=1, start="1:02.5", end=Time(frame=90), mask="mask.mp4", layer=True, temporal="window",
-        steps=500, upscale="sharp", sharpness=0.5, strength=0.5, mix="0: 0, 2s: 1", keep_colour=0.3,
+        first_number=1, start="1:02.5", end=Time(frame=90), mask="mask.mp4", layer=True, beside=True,
+        temporal="window", steps=500, upscale="sharp", sharpness=0.5, strength=0.5, mix="0: 0, 2s: 1", keep_colour=0.3,
         cuts="cuts.txt", codec="h264", jobs=2, shard="1/4", halt=True, retry=True, executor="local",
         cache_dir=CACHE, device="cpu", seed=7, overwrite=True, dry_run=True, allow_damaged=True, decoder="cpu",
         cache_limit_gb=20, preset="fast", settings=SETTINGS, report=show, stop=STOP
