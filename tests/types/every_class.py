@@ -137,9 +137,11 @@ def loaded() -> vidtrans.FrameModel:
 
 def painted(model: vidtrans.FrameModel, clip: vidtrans.OpenedClip, tensor: torch.Tensor) -> Iterator[Any]:
     assert_type(model.name, str)
+    assert_type(model(clip[0]), np.ndarray)
     assert_type(model(clip[0].rgb), np.ndarray)
     assert_type(model(tensor), "torch.Tensor")
     yield from model.render(clip)
+    yield from model.render(frame for frame in clip)
     yield from model.render(
         frames=[tensor, tensor],
         temporal="causal",

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from vidtrans.config.recipe import Recipe, overlaid, render_recipe
 from vidtrans.core.events import Report, Stop, silent
 from vidtrans.core.settings import Time
 from vidtrans.library.frame_stream import FrameStream
-from vidtrans.library.given_pictures import Picture, device_of, on_device, own_array
+from vidtrans.library.given_pictures import ClipFrame, Picture, device_of, on_device, own_array
 from vidtrans.library.opened_clip import OpenedClip
 from vidtrans.library.stop_message import stopped_as
 from vidtrans.library.stream_model import StreamModel
@@ -56,7 +56,11 @@ class FrameModel:
     def __reduce__(self) -> tuple[Any, ...]:
         return FrameModel, (self._names, self._settings, self.context)
 
-    def __call__(self, frame: Picture) -> Picture:
+    @overload
+    def __call__(self, frame: ClipFrame) -> np.ndarray: ...
+    @overload
+    def __call__(self, frame: Picture) -> Picture: ...
+    def __call__(self, frame: Any) -> Any:
         """Paint one frame by itself, without a temporal filter.
 
         Args:
@@ -72,12 +76,11 @@ class FrameModel:
         with self._turn, self._with_engines(self._single.context), closing(self._single.renderer(picture)) as renderer:
             (sample,) = renderer.stream([renderer.prepare(self._single.seen(0, picture), (0, 1))])
             made = self._single.finished(renderer, sample, sample.output, picture)
-        painted: Picture = on_device(made, device_of(frame))
-        return painted
+        return on_device(made, device_of(frame))
 
     def render(
         self,
-        frames: OpenedClip | Iterable[Picture],
+        frames: OpenedClip | Iterable[ClipFrame] | Iterable[Picture],
         *,
         temporal: str | None = None,
         flow_from: Iterable[object] | None = None,
