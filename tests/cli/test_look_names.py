@@ -57,7 +57,7 @@ def test_unknown_names_are_told_those_of_models_and_looks_that_are_near(capsys: 
         ("stripes.png: 1, lincut: 1", "--look lincut: "),
         ("0: stripes.png, 5: lincut", "did you mean 'linocut'?"),
         ("flower", "did you mean the model 'flower'?"),
-        ("absent, too.png", "--look absent, too.png: there is no model, no such picture"),
+        ("absent, too.png", "--look absent, too.png: no such picture"),
         ("day", "it is a folder"),
     ):
         Path("day").mkdir(exist_ok=True)

@@ -75,7 +75,6 @@ def wrong_values(clip: vidtrans.OpenedClip, paint: np.ndarray) -> None:
     vidtrans.look("a.jpg", steps=2.5)  # wrong
     vidtrans.make_dataset("a.mp4", every="3")  # wrong
     vidtrans.model_formats(3)  # wrong
-    vidtrans.open_clip("a.mp4", start=3)  # wrong
     vidtrans.probe(["a.mp4", "b.mp4"])  # wrong
     vidtrans.propagate("a.mp4")  # wrong
     vidtrans.run("a.mp4")  # wrong

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidtrans.cli.command import console_options, flags_of_set, open_context, with_variables
-from vidtrans.cli.types import FILE, FILES_OR_NAMES, PART, PATH_AS_TYPED, TIME, RegistryName
+from vidtrans.cli.types import FILE, FILES_OR_NAMES, PART, PATH_AS_TYPED, TIME, RegistryName, refuse_second_look
 from vidtrans.commands import COMMANDS, GROUPS, command_lines
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import (
@@ -108,16 +108,8 @@ class CommandOfParameters(click.Command):
         """Parse the arguments, unless a shell seems to have expanded a pattern behind an option."""
         if not ctx.resilient_parsing:
             self._refuse_expanded(args)
-            self._refuse_second_look(args)
+            refuse_second_look(args, self.parameters)
         return super().parse_args(ctx, args)
-
-    def _refuse_second_look(self, args: list[str]) -> None:
-        """Raise UsageError for two looks where one is taken: the last would win, and the other go unnoticed."""
-        own = (p for p in self.parameters.values() if p.given.values == FileName("look") and not p.many)
-        for flag in (flag for p in own for flag in p.flags):
-            if sum(arg.partition("=")[0] == flag for arg in args) > 1:
-                remedy = 'mix looks as in "oil: 0.5, ink: 0.5", or let them follow as in "0: oil, 5s: ink"'
-                raise UsageError(flag, "it was given twice", remedy)
 
     def _refuse_expanded(self, args: list[str]) -> None:
         """Raise UsageError where two files of one kind follow an option that takes one: an expanded pattern.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import click
 from click.shell_completion import CompletionItem
 
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Names
+from vidtrans.core.parameters import FileName, Names, Parameter
 from vidtrans.core.registry import unknown_name, with_package
 
 WIDEST_CHOICE = 30  # characters; longer lists of names are not shown next to the flag
@@ -124,3 +124,12 @@ FILES_OR_NAMES = {
     "preset": FileOrName("preset", _preset_names),
     "look": FileOrName("look", _look_names),
 }
+
+
+def refuse_second_look(args: Sequence[str], parameters: Mapping[str, Parameter]) -> None:
+    """Raise UsageError for two looks where one is taken: the last would win, and the other go unnoticed."""
+    own = (p for p in parameters.values() if p.given.values == FileName("look") and not p.many)
+    for flag in (flag for p in own for flag in p.flags):
+        if sum(arg.partition("=")[0] == flag for arg in args) > 1:
+            remedy = 'mix looks as in "oil: 0.5, ink: 0.5", or let them follow as in "0: oil, 5s: ink"'
+            raise UsageError(flag, "it was given twice", remedy)

@@ -17,6 +17,7 @@ from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
 
 VERSION = 2
+NEXT = "paint over them, then vidtrans propagate {} --keyframes {}"
 
 
 @dataclass(frozen=True)
@@ -114,4 +115,4 @@ class Keyframes(Command):
             more = ", ".join(map(str, table["one_more"]))
             text += f"; with one more ({more}) at {table['one_more_psnr']:.1f} dB"
         video, folder = shell_path(str(self.video)), shell_path(table["output"])
-        return f"{text}\nnext: paint over them, then vidtrans propagate {video} --keyframes {folder}"
+        return f"{text}\nnext: " + NEXT.format(video, folder)
