@@ -71,7 +71,6 @@ def _command(entry: str, name: str) -> click.Command:
 
     cls: type[Command] = COMMANDS.load(entry)
     parameters = parameters_of(cls)
-
     callback = console_options(_run)
     own = [_click_parameter(p, cls, entry) for p in parameters.values()]
     if cls.TABLES:
