@@ -1,4 +1,4 @@
-"""What people get wrong on their first day, and the line that sets them right."""
+"""The messages for common first mistakes: each names the mistake and the command to use instead."""
 
 from __future__ import annotations
 

@@ -260,8 +260,9 @@ def plan_render(
     if guide is None:
         clip = with_cuts(clip, settings.rendering.cuts)
     first, stop = clip.trim(*span)
-    if (end := span[1]) is not None and end.frame is not None and stop - first < clip.index.rate:
-        one = f"{end.frame} is the number of a frame: {count(stop - first, 'frame')} of {clip.name} are rendered"
+    start, end = span
+    if start is None and end is not None and end.frame is not None and stop < clip.index.rate:
+        one = f"{end.frame} is the number of a frame: {count(stop, 'frame')} of {clip.name} are rendered"
         context.note(f"{one}; for seconds write {end.frame}s")
     model = model.with_changes(render_changes(model.parts[0].pairing, clip, context))
     drawn = treat_as_drawing(clip, model.parts[0].pairing, settings.rendering.drawing, context)
