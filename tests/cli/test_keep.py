@@ -109,7 +109,7 @@ def test_a_changed_mask_is_another_look_and_the_same_one_is_up_to_date(clip: Pat
     said(capsys, 0, *command)
     bare = Path("ink.safetensors").read_bytes()
     keep = [*command, "--keep", lossless(Path("m.mp4"), halves(COUNT, SIZE))]
-    assert "other inputs or options" in refuse(capsys, 2, *keep)
+    assert "made from other inputs" in refuse(capsys, 2, *keep)
     planned = said_json(capsys, *keep, "--dry-run", "--overwrite")
     assert planned["steps"] == 3
     assert not list(Path("ink.dataset").glob("*.keep"))
@@ -119,7 +119,7 @@ def test_a_changed_mask_is_another_look_and_the_same_one_is_up_to_date(clip: Pat
     assert Path("ink.safetensors").read_bytes() != bare
     assert said_json(capsys, *keep)["cached"]
     lossless(Path("m.mp4"), halves(COUNT, SIZE, step=2))
-    assert "other inputs or options" in refuse(capsys, 2, *keep)
+    assert "made from other inputs" in refuse(capsys, 2, *keep)
 
 
 def test_a_stopped_training_goes_on_to_the_same_bytes(clip: Path) -> None:

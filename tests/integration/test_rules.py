@@ -87,7 +87,7 @@ def test_overwriting_killed_between_the_two_renames_loses_no_dataset(
         with pytest.raises(Killed):
             api.make_dataset(other, "d", settings=TINY, overwrite=True)
     assert seen
-    with pytest.raises(UsageError, match="other inputs"):
+    with pytest.raises(UsageError, match="made from other inputs"):
         api.make_dataset(other, "d", settings=TINY)
     assert snapshot(Path("d")) == old
     api.make_dataset(other, "d", settings=TINY, overwrite=True)

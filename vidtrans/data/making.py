@@ -135,7 +135,7 @@ def existing_dataset(output: Path, key: str, context: Context) -> Dataset | None
         # Never delete a folder that is not known to be a dataset, not even with --overwrite.
         raise UsageError(str(output), "it exists and is not a dataset", "choose another folder with -o")
     if not context.overwrite and any(output.iterdir()):
-        made = "it exists, made by another command or with other options"
+        made = "it exists, made from other inputs, by another command or with other options"
         why = made if existing else "it exists, and is damaged"
         raise UsageError(str(output), why, "use --overwrite, or another name with -o")
     return None

@@ -145,7 +145,7 @@ def test_a_predictor_that_does_not_fit_is_named(tmp_path: Path) -> None:
     )
     refuse(UsageError, r"^--predictor p\.onnx: plain\.onnx takes a picture alone", path=other)
     refuse(ModelError, r"^n\.onnx: it takes a style itself", predictor=path)
-    refuse(ModelError, r"^sky\.png: it is not a model file", predictor=picture)
+    refuse(ModelError, r"^sky\.png: it is a picture, not a model", predictor=picture)
     cube = Path("grade.cube")
     cube.write_text("LUT_3D_SIZE 2\n" + "0 0 0\n" * 8)
     refuse(UsageError, r"^--predictor grade\.cube: it is no ONNX file", predictor=cube)
