@@ -111,7 +111,7 @@ def test_a_dry_run_makes_nothing_and_a_deleted_picture_stays_deleted(capsys: Cap
     assert said_json(capsys, *wanted, "--restore")["domains"] == made["domains"]
     assert lost.is_file()
     other = ("make-dataset", "night.mp4", "--unpaired", "day.mp4", "-o", "d")
-    assert "made by another command" in refuse(capsys, 2, *other)
+    assert "made from other inputs, by another command" in refuse(capsys, 2, *other)
 
 
 def test_single_pictures_are_held_out_singly(capsys: Capsys) -> None:
