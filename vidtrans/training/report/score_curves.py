@@ -60,6 +60,9 @@ SCORE_LABELS = {
     "temporal_error": Label(
         "Temporal error", "Change along the source's motion; blur lowers it.", "× source", -math.inf
     ),
+    "mean_iou": Label("Mean IoU", "Intersection over union of classes, at most 1; higher is better.", aim=math.inf),
+    "pixel_accuracy": Label("Pixel accuracy", "Share of pixels with the right class; higher is better.", aim=math.inf),
+    "class_accuracy": Label("Class accuracy", "The same, all classes counting alike.", aim=math.inf),
     "segmentation": Label("Re-segmentation", "Share of the map that can be recovered; higher is better.", aim=math.inf),
 }
 ROLLOUT_LABELS = {
