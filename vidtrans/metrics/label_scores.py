@@ -91,26 +91,6 @@ class LabelCounts:
         return np.diagonal(self.table)
 
 
-def label_flicker(maps: Iterable[np.ndarray], steady: Iterable[np.ndarray]) -> float | None:
-    """Return the share of steady pixels whose label changes from a frame to the next; None without steady pixels.
-
-    Args:
-        maps: label maps, (H, W) integers, in order, each brought to the place of the one that follows it by the caller
-            or of a still camera.
-        steady: for each map but the first, the pixels (H, W) bool that show the same thing as in the map before.
-    """
-    changed = counted = 0
-    before: np.ndarray | None = None
-    masks = iter(steady)
-    for labels in maps:
-        if before is not None:
-            mask = next(masks)
-            counted += int(mask.sum())
-            changed += int((labels != before)[mask].sum())
-        before = labels
-    return changed / counted if counted else None
-
-
 def _shares(parts: np.ndarray, wholes: np.ndarray) -> list[float | None]:
     return [float(part / whole) if whole else None for part, whole in zip(parts, wholes, strict=True)]
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.metrics.label_scores import LabelCounts, label_flicker
+from vidtrans.metrics.label_scores import LabelCounts
 
 
 def maps(seed: int, classes: int, ignore: float = 0.1, wrong: float = 0.4) -> tuple[np.ndarray, np.ndarray]:
@@ -70,13 +70,3 @@ def test_maps_of_other_sizes_and_labels_beyond_the_classes_are_refused() -> None
     for found, reference in ((4, 0), (0, 4)):
         with pytest.raises(ValueError, match="label 4 is beyond the 4 classes"):
             LabelCounts.of(np.full((2, 2), found), np.full((2, 2), reference), 4)
-
-
-def test_flicker_is_the_share_of_steady_pixels_that_change() -> None:
-    first = np.zeros((4, 4), int)
-    second = first.copy()
-    second[0, :2] = 1
-    everywhere, below = np.ones((4, 4), bool), np.arange(4)[:, None].repeat(4, 1) > 0
-    assert label_flicker([first, second], [everywhere]) == 2 / 16
-    assert label_flicker([first, second], [below]) == 0.0
-    assert label_flicker([first], []) is None
