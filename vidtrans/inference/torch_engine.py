@@ -119,6 +119,7 @@ class TorchEngine:
         network = network.to(self.place, self._dtype).to(memory_format=self._memory_format)
         self._fixed_size: tuple[int, int] | None = getattr(generator, "fixed_size", None)
         self._sees_whole = getattr(generator, "sees_whole", False)
+        self._fades = not hasattr(generator, "class_colours")  # colours of classes do not mix
         # The batch size affects which kernels run, so it is derived from picture sizes, not from free memory.
         self._max_pixels = MAX_PIXELS.get(device.kind)
         self.tile: int | None = None
@@ -268,7 +269,7 @@ class TorchEngine:
             if tile is None:
                 run = partial(self._recorded or self._run_network, x)
             else:
-                run = partial(run_tiled, self._run_network, x, tile, self.multiple, self._whole)
+                run = partial(run_tiled, self._run_network, x, tile, self.multiple, self._whole, fades=self._fades)
             made = run() if len(x) > 1 else self.if_it_fits(run)
             if made is not None:
                 return made

@@ -133,7 +133,7 @@ class ClassColours:
         A pixel is of the class with the nearest colour, unless that is unlike it. ``clean``: pixels that compression or
         scaling mixed of two classes get a neighbour's.
         """
-        table = np.concatenate([self.table, self.ignored])
+        table = np.concatenate([self.table, self.ignored, self.none[None]])
         labels, distance = nearest_colours(picture, table)
         far = (distance > UNLIKE**2).astype(np.uint8)
         if clean and far.any():
