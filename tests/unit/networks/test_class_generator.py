@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,7 @@ def test_rare_classes_weigh_more_and_the_mean_weight_is_one() -> None:
 
 @pytest.mark.parametrize("parts", [1, 2, 3])
 def test_a_step_is_cross_entropy_whatever_the_parts(parts: int) -> None:
-    whole, method = toy(), toy(grad_accum_steps=parts)
+    whole, method = toy(), toy(batch_size=4, grad_accum_steps=parts)
     weights = class_weights(SHARES, 0.25)
     with torch.no_grad():
         logits = whole.generator.train().logits(pictures())
@@ -122,7 +123,7 @@ def test_a_batch_without_a_class_changes_nothing_that_is_not_finite() -> None:
 def test_the_state_of_a_method_continues_it() -> None:
     first, again = toy(ema_decay=0.9), toy(ema_decay=0.9)
     first.step(pictures(), targets(), lr=1e-3, seed=1)
-    again.restore(first.state())
+    again.restore(copy.deepcopy(first.state()))
     steps = [m.step(pictures(), targets(), lr=1e-3, seed=2) for m in (first, again)]
     assert steps[0] == steps[1]
     for name, value in first.learned.state_dict().items():
