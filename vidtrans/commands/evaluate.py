@@ -257,7 +257,8 @@ class Evaluate(Command):
         from vidtrans.evaluation.label_evaluation import VERSION, named_classes
 
         if self.labels:
-            return {"labels": [VERSION, *vars(named_classes(self.labels)).values()]}
+            classes = named_classes(self.labels)
+            return {"labels": [VERSION, classes.text, classes.ignore]}
         if self.labeller:
             from vidtrans.models.loaded_model import load_model
 

@@ -26,6 +26,8 @@ from vidtrans.video.io.picture_paths import find_guides, is_picture_source, pict
 from vidtrans.video.io.pictures import open_reader
 
 FLAT = 8  # levels between neighbours, below which a pixel is inside of an area and not on a compressed border
+FLAT_SHARE = 0.5  # of the pixels that are even in compressed label maps, at least
+NOT_MAPS = "no classes are found in it: its colours are not those of label maps"
 FOUND_IN = 400  # label maps in which the classes are looked for
 REMEDY = (
     "name the colours: --set pairing.palette='#rrggbb …', a FILE that lists them, or cityscapes, voc, camvid, facades"
@@ -102,7 +104,9 @@ def _colours_in(maps: TargetMaps) -> list[int]:
     """Return the colours of the classes of label maps, 0xrrggbb, in order. Raises MediaError for too many."""
     counts: Counter[int] = Counter()
     pictures = maps.pictures(FOUND_IN if maps.is_lossless else 2 * SAMPLE)
+    pixels = 0
     for picture in pictures:
+        pixels += picture.shape[0] * picture.shape[1]
         inside = picture if maps.is_lossless else picture[_is_flat(picture)]
         codes, times = np.unique(pack(inside.reshape(-1, 3)), return_counts=True)
         counts.update(dict(zip(codes.tolist(), times.tolist(), strict=True)))
@@ -110,6 +114,8 @@ def _colours_in(maps: TargetMaps) -> list[int]:
             break
     if maps.is_lossless and len(counts) <= MAX_CLASSES:
         return sorted(counts)
+    if sum(counts.values()) < FLAT_SHARE * pixels:
+        raise MediaError(maps.name, NOT_MAPS, REMEDY)
     return _clusters(counts, maps)
 
 
@@ -137,7 +143,7 @@ def _clusters(counts: Counter[int], maps: TargetMaps) -> list[int]:
         if len(found) > MAX_CLASSES:
             break
     if not 0 < len(found) <= MAX_CLASSES or _is_photograph(counts, found):
-        raise MediaError(maps.name, "no classes are found in it: its colours are not those of label maps", REMEDY)
+        raise MediaError(maps.name, NOT_MAPS, REMEDY)
     return sorted(found)
 
 

@@ -174,12 +174,12 @@ def score_labels(
                 last = now
             context.stop.check()
             context.report(Progress(f"scoring {output.name}", number + 1, total))
-    if unknown > LEAST * pixels:
-        text = f"{unknown / pixels:.1%} of its pixels have a colour of no class, and are not scored"
-        context.warn_once(f"{reference.clip.name}: {text}", reference.clip.path)
     if not any(table.table.any() for table in counts):
         why = "none of its pixels has the colour of a class"
         raise MediaError(str(reference.clip.path), why, "name the colours in order: --labels '#rrggbb …'")
+    if unknown > LEAST * pixels:
+        text = f"{unknown / pixels:.1%} of its pixels have a colour of no class, and are not scored"
+        context.warn_once(f"{reference.clip.name}: {text}", reference.clip.path)
     table = _table(output, classes, counts, flicker, labeller)
     if result is not None:
         write_report(result, table, _series(counts), output)

@@ -31,7 +31,7 @@ def label_rows(table: Table) -> list[str]:
     if table["permutation"]:
         order = " ".join(map(str, table["permutation"]))
         rows.append(
-            f"  classes are exchanged: in the place of classes 0, 1 … it has {order} — another order of --labels?"
+            f"  classes seem to be exchanged: in the place of 0, 1 … it has {order}; another order of --labels?"
         )
     return rows
 

@@ -8,13 +8,13 @@ Change Detection", ICIP 2018, whose "early fusion" is this stack of channels).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from vidtrans.core.settings import setting
-from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing
+from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing, PairPositions
 from vidtrans.pairing.class_colours import ClassColours, colours, parts_of
 
 GREY_NUMBERS = 256
@@ -111,7 +111,14 @@ class Change(Segment):
     def __init__(self, settings: ChangeSettings) -> None:
         super().__init__(settings)
         self.guides = settings.guides
-        self.offsets = (0,) if settings.guides else (-settings.frames_back, 0)
+        self._back = 0 if settings.guides else settings.frames_back
+        self.offsets = (-self._back, 0) if self._back else (0,)
+        self.min_frames = self._back + 1
+
+    def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:
+        """Yield each frame with the one that it is compared with; the first frames of a shot have none."""
+        for position in range(self._back, num_frames):
+            yield PairPositions((position - self._back, position) if self._back else (position,), position)
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """Return both pictures, (H, W, 3) uint8 each, as (H, W, 6): the earlier one, or the first clip's, first."""

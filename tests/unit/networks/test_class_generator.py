@@ -109,7 +109,8 @@ def test_a_step_is_cross_entropy_whatever_the_parts(parts: int) -> None:
     wanted = F.cross_entropy(logits, labels_of(targets(), torch.from_numpy(COLOURS)), weights, ignore_index=NO_CLASS)
     losses = [m.step(pictures(), targets(), lr=1e-3, seed=1) for m in (whole, method)]
     assert losses[0]["cross_entropy"] == pytest.approx(float(wanted), rel=1e-4)
-    assert losses[1]["cross_entropy"] == pytest.approx(losses[0]["cross_entropy"], rel=1e-3)
+    # Batch norms see only their part, so that other parts are near, not equal.
+    assert losses[1]["cross_entropy"] == pytest.approx(losses[0]["cross_entropy"], rel=0.02)
     assert method.painted.shape == (4, 3, 32, 32)
 
 
