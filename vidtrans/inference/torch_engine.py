@@ -27,8 +27,8 @@ from vidtrans.inference.packed import can_pack, pack
 from vidtrans.inference.tiles import GlobalLayer, next_tile_side, run_fixed, run_tiled
 from vidtrans.networks.composed_convolutions import fix_kernels
 from vidtrans.networks.init import inner_generator
-from vidtrans.networks.plate_generator import PlateGenerator
 from vidtrans.networks.unet_small import use_little_memory
+from vidtrans.networks.wrappers.plate_generator import PlateGenerator
 from vidtrans.video.images.picture import resize
 
 Run = Callable[[Tensor], Tensor]

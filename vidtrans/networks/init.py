@@ -13,11 +13,11 @@ from vidtrans.core.registry import Entry, Registry
 from vidtrans.core.settings import Table, from_table, record_table
 from vidtrans.networks import DISCRIMINATORS, GENERATORS, UNTRAINED
 from vidtrans.networks.adapted import AdaptedGenerator
-from vidtrans.networks.class_generator import ClassGenerator
-from vidtrans.networks.coded_generator import CodedGenerator
-from vidtrans.networks.plate_generator import PlateGenerator
 from vidtrans.networks.ports import PortSettings
 from vidtrans.networks.recurrent import RecurrentGenerator
+from vidtrans.networks.wrappers.class_generator import ClassGenerator
+from vidtrans.networks.wrappers.coded_generator import CodedGenerator
+from vidtrans.networks.wrappers.plate_generator import PlateGenerator
 
 _WITH_PAINTER = PlateGenerator | RecurrentGenerator | CodedGenerator | ClassGenerator
 

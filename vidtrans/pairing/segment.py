@@ -1,9 +1,9 @@
 """Pictures → label maps: the frame, or two frames or clips, of which each pixel's class is wanted.
 
-The target is a label map in the colours of its classes; a network for it has a channel for each class
-(``networks.class_generator``). pix2pix learns both directions of such pairs (Isola et al., CVPR 2017); two pictures of
-a place as the input give a map of what changed between them (Daudt et al., "Fully Convolutional Siamese Networks for
-Change Detection", ICIP 2018, whose "early fusion" is this stack of channels).
+The target is a label map in the colours of its classes; a network for it has a channel for each of them
+(``networks.wrappers.class_generator``). pix2pix learns both directions of such pairs (Isola et al., CVPR 2017). Two
+pictures of a place as the input give a map of what changed between them (Daudt et al., "Fully Convolutional Siamese
+Networks for Change Detection", ICIP 2018, whose "early fusion" is this stack of channels).
 """
 
 from __future__ import annotations

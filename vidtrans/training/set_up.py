@@ -115,11 +115,9 @@ class TrainingSetup:
         plate, name, table = self.plate, self.generator_name, self.generator_table
         size = (plate.picture.shape[1], plate.picture.shape[0]) if plate else None
         channels, recurrent = self.pairing.in_channels, self.settings.recurrent
-        code_size = 0 if reverse else self._method.code_size(self.settings)
+        code = 0 if reverse else self._method.code_size(self.settings)
         classes = self.pairing.class_colours.table if self.pairing.class_colours else None
-        generator: Any = build_generator(
-            name, table, channels, plate=size, memory=recurrent, code_size=code_size, classes=classes
-        )
+        generator: Any = build_generator(name, table, channels, size, recurrent, code_size=code, classes=classes)
         if plate:
             generator.set_plate(plate.picture, plate.scene)
         return generator
@@ -237,8 +235,8 @@ class TrainingSetup:
 
     def find_class_shares(self) -> torch.Tensor:
         """Return the share of the training pixels in each class of the targets; equal ones for a planned dataset."""
-        pictures = (read_picture(pair.target) for pair in evenly(self.pairs, NORM_PICTURES))
         assert self.pairing.class_colours is not None, "``check_method`` has seen to it"
+        pictures = (read_picture(pair.target) for pair in evenly(self.pairs, NORM_PICTURES))
         return torch.from_numpy(self.pairing.class_colours.shares(() if self.picture_size else pictures))
 
     def find_rarity(self) -> torch.Tensor | None:
