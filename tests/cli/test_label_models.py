@@ -188,3 +188,24 @@ def test_compressed_label_maps_are_found_and_told(film: Path, capsys: Capsys) ->
         text = said(capsys, 0, "make-dataset", film, *flags)
         assert f"{target}: 3 classes were found" in text
         assert "compressed with loss" in text
+
+
+def test_an_ablation_is_scored_by_a_labeller(film: Path, capsys: Capsys) -> None:
+    learned(capsys)
+    flags = ("--target", film, "--pairing", "labels", "--set=pairing.classes=3", *MAKE, "-o", "painted.dataset")
+    said(capsys, 0, "make-dataset", "maps", *flags)
+    quick = (*QUICK, "--set=discriminator.channels=8", "--set=discriminator.num_layers=1", "--preset", "fast")
+    train = ("train", "painted.dataset", "--ablate", "loss", "--labeller", "m.safetensors", *quick, "--steps", 1)
+    rows = said_json(capsys, *train)["rows"]
+    assert [row["name"] for row in rows] == ["l1", "gan", "cgan", "l1-gan", "l1-cgan"]
+    for row in rows:
+        assert 0 <= row["held_out"]["fcn_pixel_accuracy"] <= 1
+        assert row["held_out"]["fcn_of_targets"] == rows[0]["held_out"]["fcn_of_targets"]
+    assert said_json(capsys, *train)["cached"]
+    assert "FCN" in said(capsys, 0, *train)
+    assert "are not label maps in the colours of m" in refuse(
+        capsys, 2, "train", "film.dataset", "--sweep", "lr=1e-3,1e-4", "--labeller", "m.safetensors", *QUICK
+    )
+    assert "it compares the variants of --ablate" in refuse(
+        capsys, 2, "train", "painted.dataset", "--labeller", "m.safetensors"
+    )

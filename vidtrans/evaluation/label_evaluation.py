@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 
@@ -16,7 +15,6 @@ import cv2
 import numpy as np
 
 from vidtrans.clips.indexing import Clip
-from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import MAX_QUOTED, MediaError, UsageError
 from vidtrans.core.events import Progress
 from vidtrans.core.settings import Table
@@ -30,54 +28,16 @@ from vidtrans.metrics import SHORT_SIDE
 from vidtrans.metrics.clip_scores import round_digits
 from vidtrans.metrics.label_scores import LabelCounts
 from vidtrans.metrics.motion import FlowPair
-from vidtrans.models.loaded_model import LoadedModel, load_engine, load_model
-from vidtrans.models.render_settings import classes_of
 from vidtrans.pairing.class_colours import ClassColours
 from vidtrans.pairing.palette_file import with_palette_file
-from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
+from vidtrans.rendering.labeller import Labeller
 from vidtrans.session import Context
 from vidtrans.video.images.picture import resize
-from vidtrans.video.io.clip import Frame
 
 VERSION = 1
 LEAST = 0.001  # share of the pixels that are told if they have no class
 MEASURES = ("pixel_accuracy", "class_accuracy", "mean_iou")
 SHOWN = 4  # of the frames with the lowest scores
-
-
-@dataclass(frozen=True)
-class Labeller:
-    """A model that finds the classes of pictures."""
-
-    model: LoadedModel
-    context: Context
-
-    def __post_init__(self) -> None:
-        what = f"--labeller {self.model.name}"
-        if classes_of(self.model) is None:
-            remedy = "train one: make-dataset --pairing segment"
-            raise UsageError(what, "it paints pictures, and a labeller finds classes", remedy)
-        if len(self.model.parts) > 1 or self.model.pairing.pictures_per_frame > 1 or self.model.pairing.offsets != (0,):
-            raise UsageError(what, "it needs more than one picture", "give a model of pairing 'segment'")
-
-    @property
-    def classes(self) -> ClassColours:
-        """The classes that it finds."""
-        found = classes_of(self.model)
-        assert found is not None
-        return found
-
-    def reader(self) -> Callable[[np.ndarray], np.ndarray]:
-        """Return the function that maps a picture to its label map in colours, both (H, W, 3) uint8."""
-        model, rendering, inputs = self.model, RenderingSettings(), ModelInputs(self.model.pairing)
-        renderer = FrameRenderer(inputs, load_engine(model, rendering, self.context))
-
-        def read(picture: np.ndarray) -> np.ndarray:
-            size = model.working_size(rendering.size, picture.shape[1::-1])
-            found = renderer.picture(inputs([Frame(0, 0, resize(picture, *size))]))
-            return self.classes.resized(found, picture.shape[1], picture.shape[0])
-
-        return read
 
 
 def named_classes(text: str) -> ClassColours:
@@ -102,7 +62,7 @@ def labels_scorer(labels: str | None, labeller: str | None, context: Context) ->
 
     It takes the clip, the true maps, its source or None, a flow method, and a file to write or None.
     """
-    reader = Labeller(load_model(labeller, context), context) if labeller else None
+    reader = Labeller.found(labeller, context) if labeller else None
     classes = reader.classes if reader else named_classes(labels or "")
     return lambda output, reference, source, flow, result: score_labels(
         output, reference, classes, result, context, labeller=reader, source=source, flow=flow

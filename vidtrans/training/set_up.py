@@ -117,7 +117,7 @@ class TrainingSetup:
         channels, recurrent = self.pairing.in_channels, self.settings.recurrent
         code = 0 if reverse else self._method.code_size(self.settings)
         classes = self.pairing.class_colours.table if self.pairing.class_colours else None
-        generator: Any = build_generator(name, table, channels, size, recurrent, code_size=code, classes=classes)
+        generator: Any = build_generator(name, table, channels, 3, size, recurrent, code_size=code, classes=classes)
         if plate:
             generator.set_plate(plate.picture, plate.scene)
         return generator
