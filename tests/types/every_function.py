@@ -78,9 +78,9 @@ def with_every_keyword() -> None:
     ), vidtrans.RenderedClip)
     assert_type(vidtrans.evaluate(
         output="out.mp4", source=Path("clip.mp4"), per_frame="raw.mp4", reference=Path("wanted.mp4"),
-        start="1:02.5", end=Time(frame=90), dream=True, flow="dis", result="scores.json", jobs=2, shard="1/4",
-        halt=True, retry=True, executor="local", cache_dir=CACHE, overwrite=True, dry_run=True, allow_damaged=True,
-        cache_limit_gb=20, report=show, stop=STOP
+        start="1:02.5", end=Time(frame=90), labels="voc", labeller="l.safetensors", dream=True, flow="dis",
+        result="scores.json", jobs=2, shard="1/4", halt=True, retry=True, executor="local", cache_dir=CACHE,
+        overwrite=True, dry_run=True, allow_damaged=True, cache_limit_gb=20, report=show, stop=STOP
     ), vidtrans.ClipScores)
     assert_type(vidtrans.export_model(
         model="ink", format="onnx", output="out.mp4", whole=True, look="ink", stroke_size=1.5, cache_dir=CACHE,
@@ -171,10 +171,10 @@ def with_every_keyword_too() -> None:
         cache_limit_gb=20, preset="fast", settings=SETTINGS, report=show, stop=STOP
     ), vidtrans.RenderedClip)
     assert_type(vidtrans.train(
-        dataset="clip.dataset", output="out.mp4", minutes=2.5, ablate="lambda", sweep=["training.lambda_l1=10,100"],
-        start_from="ink", fresh=True, embed=True, steps=500, jobs=2, executor="local", cache_dir=CACHE,
-        device="cpu", seed=7, overwrite=True, dry_run=True, cache_limit_gb=20, preset="fast", settings=SETTINGS,
-        report=show, stop=STOP
+        dataset="clip.dataset", output="out.mp4", minutes=2.5, ablate="lambda", labeller="l.safetensors",
+        sweep=["training.lambda_l1=10,100"], start_from="ink", fresh=True, embed=True, steps=500, jobs=2,
+        executor="local", cache_dir=CACHE, device="cpu", seed=7, overwrite=True, dry_run=True, cache_limit_gb=20,
+        preset="fast", settings=SETTINGS, report=show, stop=STOP
     ), vidtrans.TrainedModel)
     assert_type(vidtrans.try_out(
         video="clip.mp4", models=["ink", "oil"], output="out.mp4", vary=["strength=0.3,0.6"], frames=4, at=["1s",
