@@ -16,6 +16,7 @@ PAIRINGS = Registry(
         "labels": Entry("vidtrans.pairing.labels:Labels", "label maps, a channel for each class → the picture"),
         "colorize": Entry("vidtrans.pairing.colorize:Colorize", "grey → colour; the light stays the frame's own"),
         "enlarge": Entry("vidtrans.pairing.enlarge:Enlarge", "a small picture → a large one (super-resolution)"),
+        "simplify": Entry("vidtrans.pairing.simplify:Simplify", "a rough drawing → clean lines"),
         "denoise": Entry("vidtrans.pairing.denoise:Denoise", "a noisy frame → a clean one"),
         "inpaint": Entry("vidtrans.pairing.inpaint:Inpaint", "a frame with holes → the whole frame"),
         "next-frame": Entry("vidtrans.pairing.next_frame:NextFrame", "a frame → the one that follows it"),
