@@ -37,7 +37,9 @@ class SimplifySettings:
     width: float = setting(1.6, "pixels, the width of lines that are found in a frame", low=0.5, high=20.0)
     sigma: float = setting(1.4, "σ in pixels of the search for lines in a frame; more finds fewer", low=0.3, high=10.0)
     strokes: int = setting(4, "how often a line is drawn over, at most", low=1, high=8)
-    wobble: float = setting(4.0, "pixels by which strokes miss the line, at most about twice as far", low=0.0, high=40.0)
+    wobble: float = setting(
+        4.0, "pixels by which strokes miss the line, at most about twice as far", low=0.0, high=40.0
+    )
     breaks: float = setting(0.3, "share of strokes that leave a gap instead of an overlap", low=0.0, high=1.0)
     overshoot: float = setting(10.0, "pixels that strokes run past their ends, at most", low=0.0, high=200.0)
     construction: int = setting(6, "number of faint construction lines, at most", low=0, high=100)

@@ -95,7 +95,9 @@ def draw(paths: Sequence[np.ndarray], size: tuple[int, int], width: float) -> np
     return cv2.resize(page, (size[1], size[0]), interpolation=cv2.INTER_AREA)
 
 
-def draw_roughly(paths: Sequence[np.ndarray], size: tuple[int, int], roughness: Roughness, rng: np.random.Generator) -> np.ndarray:
+def draw_roughly(
+    paths: Sequence[np.ndarray], size: tuple[int, int], roughness: Roughness, rng: np.random.Generator
+) -> np.ndarray:
     """Return a rough drawing of ``paths``: dark graphite (0) on white (255), (H, W) uint8. ``size``: (H, W)."""
     layers = [np.zeros(size, np.uint8) for _ in range(max(1, min(roughness.strokes, MAX_LAYERS)))]
     for path in paths:
@@ -119,7 +121,7 @@ def _parts(path: np.ndarray, breaks: float, rng: np.random.Generator) -> list[np
         stop = at + rng.uniform(*REACH)
         first, last = max(0, round(at - OVERLAP)), min(len(path), round(stop + OVERLAP))
         if rng.random() < breaks:  # a gap instead of an overlap
-            gap = rng.uniform(2, 8)
+            gap = rng.uniform(3, 12)
             first, last = round(at + gap / 2), round(min(stop, len(path)) - gap / 2)
         if last - first > 1:
             found.append(path[first:last])
@@ -153,7 +155,9 @@ def _press(layer: np.ndarray, stroke: np.ndarray, dark: float, rng: np.random.Ge
         cv2.polylines(layer, [part], False, level * share, width, cv2.LINE_AA, SUBPIXEL)
 
 
-def _construction(paths: Sequence[np.ndarray], size: tuple[int, int], roughness: Roughness, rng: np.random.Generator) -> list[np.ndarray]:
+def _construction(
+    paths: Sequence[np.ndarray], size: tuple[int, int], roughness: Roughness, rng: np.random.Generator
+) -> list[np.ndarray]:
     """Return construction lines: long straights along a path, and ellipses around one."""
     found = []
     usable = [path for path in paths if len(path) >= 12]
