@@ -22,6 +22,7 @@ from vidtrans.data.sources import ClipSource
 from vidtrans.flow.survey import Survey, find_blurred, find_near_duplicates
 from vidtrans.pairing.aligned import Unpaired
 from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.pose import Pose
 from vidtrans.store.stages import DatasetStage
 from vidtrans.video.images.picture import encode_png
 
@@ -81,7 +82,8 @@ def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetS
         for record in _records(source, settings, may_drop=not pairing.needs_target, unpaired=unpaired):
             name = f"{record.index:06d}.png"
             target = f"{folder}.target/{name}" if pairing.needs_target else None
-            first, *others = [f"{folder}.{g}/{name}" for g in source.guides] or [f"{folder}/{name}"]
+            guides = () if isinstance(pairing, Pose) else source.guides  # its one picture is the frame
+            first, *others = [f"{folder}.{g}/{name}" for g in guides] or [f"{folder}/{name}"]
             others += [f"{folder}.{EXTRACTED}/{name}"] if pairing.extraction else []
             keep = f"{folder}.{KEEP}/{name}" if isinstance(source, ClipSource) and source.mask else None
             records.append(replace(record, source=number, file=first, target=target, guides=tuple(others), keep=keep))

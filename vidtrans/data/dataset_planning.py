@@ -35,6 +35,7 @@ from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.pairing.aligned import Matched, Unpaired
 from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
 from vidtrans.pairing.labels import Labels
+from vidtrans.pairing.pose import Pose
 from vidtrans.pairing.stack import Stack
 from vidtrans.session import Context
 from vidtrans.store.stages import DatasetStage, media_libraries
@@ -128,7 +129,7 @@ class DatasetSpec:
         check_domains(self._named_pairing, self.domains, self.target)
         pairing, target = self._named_pairing, self.target
         has_clips = any(not v.is_dir() for v in self.videos)
-        if pairing.needs_target and target is None and (has_clips or isinstance(pairing, Stack | Matched)):
+        if pairing.needs_target and target is None and (has_clips or isinstance(pairing, Stack | Matched | Pose)):
             remedy = "add --target VIDEO, or give a folder of pairs"
             if not has_clips or isinstance(pairing, Matched):
                 remedy = "add --target VIDEO or a folder of pictures"

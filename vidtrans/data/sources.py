@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -22,13 +22,14 @@ from vidtrans.data.pair_folders import check_names, check_shapes, is_as_large
 from vidtrans.flow.bars import NO_BARS, Bars
 from vidtrans.flow.survey import Survey
 from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.pose import Pose
 from vidtrans.pairing.stack import Stack, StackSettings
 from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import picture_size, resize
 from vidtrans.video.io.clip import ClipIndex, Frame, FrameCursor, Reader, read_frames
 from vidtrans.video.io.picture_paths import find_guides, layers_in, picture_files
-from vidtrans.video.io.pictures import fixed_guide, open_reader
+from vidtrans.video.io.pictures import fixed_guide, open_reader, performer_body
 
 LEFT_OUT = "left out"  # frames without a target
 
@@ -245,7 +246,10 @@ def with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
     """Return the pairing; a stack without names gets all guides of ``folder`` but the target, grey ones as one channel.
 
     OpenEXR guides of data (depth …) get a fixed range of values, so that renders of other clips use the same range.
+    Poses get the size of the target's frames, and the body of the person that is seen longest.
     """
+    if isinstance(pairing, Pose):
+        return _with_body(pairing, folder, target)
     if not isinstance(pairing, Stack) or (pairing.guides and not folder.is_dir()):
         return pairing
     if pairing.guides:
@@ -263,6 +267,18 @@ def with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
         raise UsageError(str(folder), "no guides in it", remedy)
     own = (fixed_guide(folder, name) + (":1" if _is_grey(path) else "") for name, path in guides.items())
     return Stack(StackSettings(tuple(own)))
+
+
+def _with_body(pairing: Pose, keypoints: Path, target: Path | None) -> Pose:
+    """Return the pairing with the size of the drawn pictures, and whose poses they are. Raises MediaError."""
+    settings = pairing.settings
+    if not settings.size and target is not None:
+        with open_reader(target) as reader, closing(reader.frames()) as frames:
+            height, width = next(frames).rgb.shape[:2]
+        settings = replace(settings, size=f"{width}x{height}")
+    if not settings.body:
+        settings = replace(settings, body=performer_body(keypoints, str(settings.view)))
+    return Pose(settings)
 
 
 def _is_grey(guide: Path) -> bool:

@@ -30,6 +30,7 @@ PAIRINGS = Registry(
             "vidtrans.pairing.look_pairing:LookPairing", "a frame for a painter of looks; what it paints has no target"
         ),
         "stack": Entry("vidtrans.pairing.stack:Stack", "guides as channels (depth, normals, mattes …) → the picture"),
+        "pose": Entry("vidtrans.pairing.pose:Pose", "people drawn from keypoints (OpenPose, MediaPipe) → the picture"),
         "model": Entry("vidtrans.pairing.extracted:Extracted", "what another network makes of a frame → the frame"),
     },
     group="pairings",

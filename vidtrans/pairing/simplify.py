@@ -38,7 +38,7 @@ class SimplifySettings:
     sigma: float = setting(1.4, "σ in pixels of the search for lines in a frame; more finds fewer", low=0.3, high=10.0)
     strokes: int = setting(4, "how often a line is drawn over, at most", low=1, high=8)
     wobble: float = setting(
-        4.0, "pixels by which strokes miss the line, at most about twice as far", low=0.0, high=40.0
+        3.0, "pixels by which strokes miss the line, at most about twice as far", low=0.0, high=40.0
     )
     breaks: float = setting(0.3, "share of strokes that leave a gap instead of an overlap", low=0.0, high=1.0)
     overshoot: float = setting(10.0, "pixels that strokes run past their ends, at most", low=0.0, high=200.0)
@@ -47,7 +47,10 @@ class SimplifySettings:
 
 
 class Simplify(Pairing):
-    """One channel: a drawing, dark strokes on white paper, in training drawn roughly over the clean lines."""
+    """A drawing, dark strokes on white paper, in training drawn roughly over the clean lines.
+
+    In three equal channels, so that a residual generator can begin with the drawing as it is.
+    """
 
     name = "simplify"
     version = 1
@@ -55,7 +58,6 @@ class Simplify(Pairing):
     operators_refusal = "the paper of a drawing is found first"
     Settings = SimplifySettings
     settings: SimplifySettings
-    in_channels = 1
 
     def stored(self, frame: np.ndarray) -> np.ndarray:
         """Return the clean lines of a frame, dark on white, (H, W, 3) uint8 both."""
@@ -66,14 +68,14 @@ class Simplify(Pairing):
             pencil = Sketch(SketchSettings(sigma=self.settings.sigma)).input([frame])[..., 0]
             paths = trace(stroke_middles(ink_on(255.0, pencil)) > 0, SPUR)
             lines = draw([smooth(path, CALM) for path in paths], pencil.shape, self.settings.width)
-        return np.repeat(lines[..., None], 3, axis=2)
+        return _in_grey(lines)
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Return a rough drawing's ink, dark on white, (H, W, 1) uint8, for (H, W, 3) uint8."""
-        return (255 - ink(frames[0]))[..., None]
+        """Return a rough drawing's ink, dark on white, (H, W, 3) uint8 both."""
+        return _in_grey(255 - ink(frames[0]))
 
     def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """Return a rough version of clean lines, (H, W, 3) uint8, as the ink found on its page, (H, W, 1) uint8."""
+        """Return a rough version of clean lines, (H, W, 3) uint8, as the ink found on its page, the same shape."""
         settings, share = self.settings, rng.uniform(GENTLEST, 1)
         rough = Roughness(
             strokes=settings.strokes,
@@ -85,8 +87,13 @@ class Simplify(Pairing):
         )
         lines = frames[0][..., 0]
         page = draw_roughly(trace(centre_lines(lines < INKED)), lines.shape, rough, rng)
-        return (255 - ink_on(255.0, page))[..., None]
+        return _in_grey(255 - ink_on(255.0, page))
 
     def drawing_input(self, picture: np.ndarray) -> np.ndarray:
         """Return the same as ``input``."""
         return self.input([picture])
+
+
+def _in_grey(picture: np.ndarray) -> np.ndarray:
+    """Return (H, W) uint8 as (H, W, 3)."""
+    return np.repeat(picture[..., None], 3, axis=2)
