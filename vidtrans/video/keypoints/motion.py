@@ -11,6 +11,8 @@ import numpy as np
 from vidtrans.video.keypoints.layouts import ANKLES, BODY, NOSE
 
 FARTHEST = 0.6  # of a body's height: what has moved further since the frame before is another person
+STAGE = 0.08  # of a body's height: ankles that move less up and down the picture are of one who stays, or lifts a foot
+BEYOND = 0.25  # share of the way by which one may stand further away, or nearer
 EDGE = 0.1  # share of the way from the farthest to the nearest place within which a height is measured
 MAX_PEOPLE = 32
 
@@ -38,19 +40,19 @@ class BodyPlace:
         body = person[:, :BODY]
         seen = ~np.isnan(body[..., 0]).all(axis=1)
         body = body[seen]
-        feet = _mean(body[:, ANKLES, 1])
+        feet = _lowest(body[:, ANKLES, 1])
         heads = body[:, NOSE, 1]
         if np.isnan(feet - heads).all():
-            feet, heads = (
-                (find(body[..., 1], axis=1) for find in (np.nanmax, np.nanmin)) if len(body) else (feet, heads)
-            )
+            feet, heads = _lowest(body[..., 1]), -_lowest(-body[..., 1])
         tall = feet - heads
         usable = tall > 1
         if not usable.any():
             return None
         feet, tall, body = feet[usable], tall[usable], body[usable]
         far, near = (float(n) for n in np.percentile(feet, (5, 95)))
-        reach = EDGE * (near - far) + 1
+        if near - far < STAGE * float(np.median(tall)):
+            far = near
+        reach = EDGE * (near - far) + 0.01 * float(np.median(tall))
         far_tall, near_tall = (float(np.percentile(tall[at], 90)) for at in (feet <= far + reach, feet >= near - reach))
         x = float(np.median(np.nanmean(body[..., 0], axis=1)))
         return cls(x, far, near, far_tall, near_tall)
@@ -63,10 +65,10 @@ class BodyPlace:
         return BodyPlace(*(round(value, 1) for value in astuple(self)))
 
 
-def _mean(values: np.ndarray) -> np.ndarray:
-    """Return the mean over the last axis of those that are not NaN; NaN where all are."""
-    count = (~np.isnan(values)).sum(axis=-1)
-    return np.where(count > 0, np.nansum(values, axis=-1) / np.maximum(count, 1), np.nan)
+def _lowest(values: np.ndarray) -> np.ndarray:
+    """Return the highest values over the last axis, the lowest places in a picture; NaN where all are NaN."""
+    found = np.where(np.isnan(values), -np.inf, values).max(axis=-1)
+    return np.where(np.isinf(found), np.nan, found)
 
 
 def follow(frames: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
@@ -154,14 +156,13 @@ def fit(people: np.ndarray, own: BodyPlace, other: BodyPlace) -> np.ndarray:
     The global pose normalisation of Chan et al., "Everybody Dance Now" (ICCV 2019), with one scale and one shift for
     each frame: both are interpolated between the back and the front of the stage by the ankles of the first person.
     """
-    feet = _mean(people[0][:, ANKLES, 1])
-    if np.isnan(feet).all():
-        feet = np.full(len(feet), own.near)
+    feet = _lowest(people[0][:, ANKLES, 1])
     known = ~np.isnan(feet)
-    feet = np.interp(np.arange(len(feet)), np.flatnonzero(known), feet[known])
-    depth = (
-        np.clip((feet - own.far) / max(own.near - own.far, 1e-6), -0.25, 1.25) if own.near - own.far > 1 else feet * 0
-    )
+    if own.near > own.far and known.any():
+        feet = np.interp(np.arange(len(feet)), np.flatnonzero(known), feet[known])
+        depth = np.clip((feet - own.far) / (own.near - own.far), -BEYOND, 1 + BEYOND)
+    else:
+        depth = np.full(len(feet), 0.5)
     scale = (1 - depth) * other.far_tall / own.far_tall + depth * other.near_tall / own.near_tall
     ground = other.far + depth * (other.near - other.far)
     standing = own.far + depth * (own.near - own.far)
