@@ -91,8 +91,8 @@ def test_what_gives_no_poses_is_refused_before_anything_is_written(capsys: Capsy
         ("gone.json", "no such file"),
         ("poses#wide", "'wide' says nothing about keypoints"),
     ):
-        assert why in refuse(capsys, 3, "stylize", source, "--model", "me.safetensors", "-o", "x")
-        assert not Path("x").exists()
+        assert why in refuse(capsys, 3, "stylize", source, "--model", "me.safetensors", "-o", "x.mp4")
+        assert not Path("x.mp4").exists()
     assert "pairing.size = 'wide'" in refuse(capsys, 2, *MAKE, "--set", "pairing.size=wide", "--overwrite")
 
 
