@@ -28,14 +28,16 @@ class PoseSettings:
     body: str = setting("", "place and size of the performer that was learned; empty: found in the keypoints")
 
     def __post_init__(self) -> None:
-        try:
-            view = self.view
-        except MediaError:
-            raise ValueError(
-                f"pairing.size = '{self.size}' is written as in 1280x720, and pairing.body = '{self.body}' as found"
-            ) from None
-        if (self.size and view.size is None) or (self.body and self.fit and view.body is None):
-            raise ValueError(f"pairing.size = '{self.size}' is written as in 1280x720")
+        for name, text, form in (("size", self.size, "1280x720"), ("body", self.body, "640_500_700_300_420")):
+            if not text:
+                continue
+            try:
+                view = PoseView.parse(text if name == "size" else f"body={text}", Path())
+                is_known = getattr(view, name) is not None
+            except MediaError:
+                is_known = False
+            if not is_known:
+                raise ValueError(f"pairing.{name} = '{text}' says none — write it as in {form}")
 
     @property
     def view(self) -> PoseView:

@@ -256,7 +256,7 @@ def test_settings_that_no_reader_takes_are_refused() -> None:
     with pytest.raises(MediaError, match=r"'large' says nothing about keypoints — write .*a\.json#1280x720"):
         PoseView.parse("large", Path("a.json"))
     for wrong in ({"size": "large"}, {"size": "score=1"}, {"body": "1_2"}, {"size": "12x"}):
-        with pytest.raises(ValueError, match=r"pairing\.size"):
+        with pytest.raises(ValueError, match=r"pairing\.(size|body) = .* — write it as in"):
             PoseSettings(**wrong)  # type: ignore[arg-type]
     assert make_pairing("pose", {"body": "1_2_3_4_5", "fit": False}).guides == ("keypoints#score=0.3,gap=8,smooth=1",)
 
