@@ -20,9 +20,9 @@ from vidtrans.video.keypoints.poses import POSE_GUIDE, PoseView
 class PoseSettings:
     """How keypoints are drawn. ``size`` and ``body`` come from the dataset's clip."""
 
-    score: float = setting(0.3, "points with a lower score are left out", low=0.0, high=1.0)
-    gap: int = setting(8, "how many frames a point may be missing and is interpolated", low=0, high=1000)
-    smooth: float = setting(1.0, "σ in frames of the smoothing over time; 0: none", low=0.0, high=50.0)
+    score: float = setting(PoseView.score, "points with a lower score are left out", low=0.0, high=1.0)
+    gap: int = setting(PoseView.gap, "how many frames a point may be missing and is interpolated", low=0, high=1000)
+    smooth: float = setting(PoseView.smooth, "σ in frames of the smoothing over time; 0: none", low=0.0, high=50.0)
     fit: bool = setting(True, "bring other performers to the place and size of the one that was learned")
     size: str = setting("", "pixels of the drawn pictures, as in 1280x720; empty: those of the dataset's --target")
     body: str = setting("", "place and size of the performer that was learned; empty: found in the keypoints")

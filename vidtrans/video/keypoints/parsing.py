@@ -15,6 +15,7 @@ import numpy as np
 
 from vidtrans.core.errors import MediaError, first_line
 from vidtrans.core.files import parse_json, read_small_file
+from vidtrans.video.frame_format import MAX_PIXELS
 from vidtrans.video.keypoints.layouts import NECK, PARTS, POINTS, SHOULDERS, layout, smallest_layout
 
 FILE_SUFFIXES = (".json", ".jsonl", ".csv")
@@ -117,8 +118,15 @@ def _read_file(file: Path, found: Keypoints, number: int | None) -> None:
 def _find_size(table: dict[str, Any], found: Keypoints) -> None:
     for keys in _SIZE_KEYS:
         width, height = (table.get(key) for key in keys)
-        if isinstance(width, int) and isinstance(height, int) and 0 < width <= 1 << 15 and 0 < height <= 1 << 15:
-            found.size = found.size or (width, height)
+        if isinstance(width, int) and isinstance(height, int):
+            found.size = found.size or check_size(width, height)
+
+
+def check_size(width: int, height: int) -> tuple[int, int]:
+    """Return the size of a picture. Raises ValueError where it has no pixels, or too many."""
+    if not (width > 0 < height and width * height <= MAX_PIXELS):
+        raise ValueError(f"{width}x{height} is no size of a picture")
+    return width, height
 
 
 def _people(row: dict[str, Any]) -> list[np.ndarray]:

@@ -13,7 +13,7 @@ from vidtrans.core.errors import MediaError
 from vidtrans.video.images.still import Still
 from vidtrans.video.keypoints.drawing import draw_people
 from vidtrans.video.keypoints.motion import BodyPlace, fill_gaps, fit, follow, smooth_motion
-from vidtrans.video.keypoints.parsing import keypoint_files, read_keypoints
+from vidtrans.video.keypoints.parsing import check_size, keypoint_files, read_keypoints
 
 POSE_GUIDE = "keypoints"  # the guide of the pairing ``pose``: this, #, and the text of a ``PoseView``
 _SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
@@ -43,7 +43,7 @@ class PoseView:
             name, _, value = part.partition("=")
             try:
                 if size := _SIZE.fullmatch(part):
-                    values["size"] = int(size[1]), int(size[2])
+                    values["size"] = check_size(int(size[1]), int(size[2]))
                 elif name == "body":
                     values[name] = BodyPlace(*(float(number) for number in value.split("_")))
                 else:
