@@ -20,7 +20,7 @@ from vidtrans.pairing.strokes import Roughness, draw, draw_roughly, smooth, trac
 from vidtrans.video.images.picture_analysis import centre_lines
 
 GENTLEST = 0.25  # of the settings: the least rough drawing that training sees
-SPUR = 10  # pixels: shorter lines found in a frame are no lines that one would draw
+SPUR = 16  # pixels: shorter lines found in a frame are no lines that one would draw
 INKED = 160  # grey levels: what is darker is a line of a clean drawing
 CALM = 2.0  # σ in pixels of the smoothing along lines that were found in a frame
 
