@@ -13,7 +13,7 @@ from keypoints import waving, write_mediapipe, write_openpose, write_table
 import vidtrans as api
 from vidtrans.data.dataset import open_dataset
 from vidtrans.video.keypoints.drawing import draw_people
-from vidtrans.video.keypoints.motion import BodyPlace
+from vidtrans.video.keypoints.people import BodyPlace
 from vidtrans.video.keypoints.poses import PoseFrames, PoseView
 
 Capsys = pytest.CaptureFixture[str]

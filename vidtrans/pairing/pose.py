@@ -54,7 +54,6 @@ class Pose(Pairing):
     version = 1
     needs_target = True
     pointwise = True
-    has_tensor_form = True
     operators = PLAIN_OPERATORS
     Settings = PoseSettings
     settings: PoseSettings

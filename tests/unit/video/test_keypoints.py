@@ -19,7 +19,7 @@ from vidtrans.pairing.base import make_pairing
 from vidtrans.pairing.pose import PoseSettings
 from vidtrans.video.keypoints.drawing import draw_people
 from vidtrans.video.keypoints.layouts import BODY, HEAD, LEFT, NECK, POINTS, layout
-from vidtrans.video.keypoints.motion import BodyPlace, fill_gaps, fit, follow, smooth_motion
+from vidtrans.video.keypoints.people import BodyPlace, fill_gaps, fit, follow, smooth_motion
 from vidtrans.video.keypoints.parsing import is_keypoints, read_keypoints
 from vidtrans.video.keypoints.poses import PoseFrames, PoseView
 

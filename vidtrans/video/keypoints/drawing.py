@@ -1,4 +1,7 @@
-"""People drawn from their keypoints: a colour for each limb and finger, the face in white lines, on black."""
+"""People drawn from their keypoints: a colour for each limb and finger, the face in white lines, on black.
+
+Where the pictures change, raise ``pairing.pose.Pose.version``.
+"""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import numpy as np
 from vidtrans.core.errors import MediaError
 from vidtrans.video.images.still import Still
 from vidtrans.video.keypoints.drawing import draw_people
-from vidtrans.video.keypoints.motion import BodyPlace, fill_gaps, fit, follow, smooth_motion
+from vidtrans.video.keypoints.people import BodyPlace, fill_gaps, fit, follow, smooth_motion
 from vidtrans.video.keypoints.parsing import check_size, keypoint_files, read_keypoints
 
 POSE_GUIDE = "keypoints"  # the guide of the pairing ``pose``: this, #, and the text of a ``PoseView``
