@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from vidtrans.video.keypoints.layouts import NECK, PARTS, POINTS, SHOULDERS, lay
 FILE_SUFFIXES = (".json", ".jsonl", ".csv")
 FRAME_FILE = "_keypoints.json"  # ending of OpenPose's files, one a frame
 NORMALISED = 2.0  # coordinates up to this are shares of the picture: a little may lie outside of it
-MAX_FRAMES = 1_000_000
+MAX_FRAMES, MAX_POINTS = 1_000_000, 500  # of a table
+Row = tuple[float, float, float]  # x, y, score
 REMEDY = "give JSON of OpenPose or MediaPipe, or a CSV with the columns frame, person, point, x, y, score"
 _PARTS = {  # keys in lower case, without underscores
     **dict.fromkeys(("posekeypoints2d", "poselandmarks", "landmarks", "landmark", "pose", "keypoints", "body"), "pose"),
@@ -75,13 +76,11 @@ def read_keypoints(path: Path) -> Keypoints:
     for number, file in enumerate(keypoint_files(path)):
         try:
             _read_file(file, found, _number_in(file.name, number) if path.is_dir() else None)
-        except (OSError, ValueError, csv.Error) as error:
+        except (OSError, ValueError, OverflowError, csv.Error) as error:
             raise MediaError(str(file), f"no keypoints can be read from it: {first_line(error)}", REMEDY) from None
     people = [person for frame in found.frames.values() for person in frame]
     if not people:
         raise MediaError(str(path), "nobody is in it", REMEDY)
-    if max(found.frames) - min(found.frames) >= MAX_FRAMES:
-        raise MediaError(str(path), f"its frames have numbers up to {max(found.frames)}", REMEDY)
     found.is_normalised = bool(np.nanmax(np.abs(np.stack(people)[..., :2])) <= NORMALISED)
     return found
 
@@ -112,7 +111,10 @@ def _read_file(file: Path, found: Keypoints, number: int | None) -> None:
         row = row or {}
         _find_size(row, found)
         named = next((row[key] for key in _FRAME_KEYS if isinstance(row.get(key), int)), position)
-        found.frames[named if number is None else number] = _people(row)
+        named = named if number is None else number
+        if abs(named) >= 1 << 53:
+            raise ValueError(f"frame {position} has the number {named}")
+        found.frames[named] = _people(row)
 
 
 def _find_size(table: dict[str, Any], found: Keypoints) -> None:
@@ -176,7 +178,7 @@ def _rows(value: Any, scores: Any) -> np.ndarray:  # noqa: ANN401  (JSON)
     return np.array([_row(point, score) for point, score in zip(value, scores, strict=True)]).reshape(-1, 3)
 
 
-def _row(point: Any, score: Any) -> tuple[float, float, float]:  # noqa: ANN401  (JSON)
+def _row(point: Any, score: Any) -> Row:  # noqa: ANN401  (JSON)
     if isinstance(point, dict):
         own = next((point[key] for key in ("visibility", "score", "confidence") if key in point), score)
         return _number(point.get("x")), _number(point.get("y")), 1.0 if own is None else _number(own)
@@ -215,39 +217,44 @@ def _completed(points: np.ndarray) -> np.ndarray:
 
 def _read_table(text: str, found: Keypoints) -> None:
     """Add the frames of a table; those without rows, between the first and the last, have nobody. Raises ValueError."""
-    rows = csv.reader(io.StringIO(text))
-    first = [cell.strip().lower() for cell in next(rows, [])]
-    places = {name: next((first.index(a) for a in own if a in first), None) for name, own in _COLUMNS.items()}
-    lines: Iterable[Sequence[str]] = rows
-    if all(_is_number(cell) for cell in first) and len(first) in (5, 6):
-        places = dict(zip(("frame", "person", "point", "x", "y", "score"), (*range(len(first)), None), strict=False))
-        lines = [first, *rows]
-    if missing := [name for name in ("frame", "point", "x", "y") if places.get(name) is None]:
-        raise ValueError(f"it has no column {', '.join(missing)}")
-    people: dict[tuple[int, str], dict[str, dict[int, tuple[float, float, float]]]] = {}
-    for line in filter(None, lines):
-        cell = {name: line[at] if at < len(line) else "" for name, at in places.items() if at is not None}
-        part = _part(cell.get("part") or "pose")
-        frame, point = int(float(cell["frame"])), int(float(cell["point"]))
-        if not part or not 0 <= point < 500 or not 0 <= frame < MAX_FRAMES:
-            raise ValueError(f"line {','.join(line)[:60]}: its part, point or frame is out of range")
-        own = people.setdefault((frame, cell.get("person", "")), {}).setdefault(part, {})
-        own[point] = _number(cell["x"]), _number(cell["y"]), 1.0 if "score" not in cell else _number(cell["score"])
-    counts = {
-        part: smallest_layout(part, 1 + max((max(own.get(part, (0,))) for own in people.values()), default=0))
-        for part in PARTS
-    }
+    people: dict[tuple[int, str], dict[str, dict[int, Row]]] = {}
+    most = dict.fromkeys(PARTS, 0)
+    for cell in _cells(text):
+        part, frame, point = _part(cell.get("part") or "pose"), int(float(cell["frame"])), int(float(cell["point"]))
+        if not part or not 0 <= point < MAX_POINTS or not 0 <= frame < MAX_FRAMES:
+            raise ValueError(f"frame {frame}, point {point}: its part, point or frame is out of range")
+        row = _number(cell["x"]), _number(cell["y"]), 1.0 if "score" not in cell else _number(cell["score"])
+        people.setdefault((frame, cell.get("person", "")), {}).setdefault(part, {})[point] = row
+        most[part] = max(most[part], point + 1)
     numbers = [frame for frame, _ in people]
     found.frames = {n: [] for n in range(min(numbers), max(numbers) + 1)} if numbers else {}
     for (frame, _), parts in people.items():
         person = np.full((POINTS, 3), np.nan)
         for part, own in parts.items():
-            listed = np.full((counts[part], 3), np.nan)
+            listed = np.full((smallest_layout(part, most[part]), 3), np.nan)
             listed[list(own)] = list(own.values())
             _place(person, part, listed)
         person = _completed(person)
         if not np.isnan(person[:, 0]).all():
             found.frames[frame].append(person)
+
+
+def _cells(text: str) -> Iterator[dict[str, str]]:
+    """Yield the cells of each row by the names of ``_COLUMNS``; columns that are absent are left out.
+
+    A table of five or six numbers a row needs no head. Raises ValueError.
+    """
+    rows = csv.reader(io.StringIO(text))
+    first = [cell.strip().lower() for cell in next(rows, [])]
+    places = {name: next((first.index(a) for a in own if a in first), None) for name, own in _COLUMNS.items()}
+    lines: Iterable[Sequence[str]] = rows
+    if len(first) in (5, 6) and all(_is_number(cell) for cell in first):
+        places = dict(zip(("frame", "person", "point", "x", "y", "score"), range(len(first)), strict=False))
+        lines = [first, *rows]
+    if missing := [name for name in ("frame", "point", "x", "y") if places.get(name) is None]:
+        raise ValueError(f"it has no column {', '.join(missing)}")
+    known = {name: at for name, at in places.items() if at is not None}
+    yield from ({name: line[at] if at < len(line) else "" for name, at in known.items()} for line in lines if line)
 
 
 def _is_number(text: str) -> bool:

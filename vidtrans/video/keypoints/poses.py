@@ -12,8 +12,8 @@ import numpy as np
 from vidtrans.core.errors import MediaError
 from vidtrans.video.images.still import Still
 from vidtrans.video.keypoints.drawing import draw_people
-from vidtrans.video.keypoints.people import BodyPlace, fill_gaps, fit, follow, smooth_motion
 from vidtrans.video.keypoints.parsing import check_size, keypoint_files, read_keypoints
+from vidtrans.video.keypoints.people import BodyPlace, fill_gaps, fit, follow, smooth_motion
 
 POSE_GUIDE = "keypoints"  # the guide of the pairing ``pose``: this, #, and the text of a ``PoseView``
 _SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
@@ -101,13 +101,11 @@ class PoseFrames:
     def people(self) -> np.ndarray:
         """The people, (N, frames, POINTS, 3), in pixels of the drawn pictures."""
         own = self._tracks
-        size = self._source_size or self.size
-        scale = self.size[1] / size[1]
-        if self._view.body is None:
-            own[..., :2] *= scale
-            return own
-        place = BodyPlace.of(own[0])
-        return own if place is None else fit(own, place.rounded(), self._view.body)
+        place = BodyPlace.of(own[0]) if self._view.body else None
+        if place is not None and self._view.body is not None:
+            return fit(own, place.rounded(), self._view.body)
+        own[..., :2] *= self.size[1] / (self._source_size or self.size)[1]
+        return own
 
     @cached_property
     def body(self) -> BodyPlace | None:
