@@ -155,6 +155,8 @@ def test_a_pairings_inputs_have_its_channels_and_follow_from_frames_draws_and_ma
         shape, frames = (size[1], size[0], seen(pairing)), pictures_of(pairing, size)
         mask = np.zeros(size[::-1], np.uint8)
         mask[: size[1] // 2] = 255
+        stored = unharmed(pairing.stored, frames[0])
+        assert (stored.shape, stored.dtype) == (frames[0].shape, np.uint8)
         made = unharmed(lambda *f: pairing.input(list(f)), *frames)
         assert np.array_equal(made, again.input(frames))
         taught = unharmed(lambda *f: pairing.training_input(list(f), draw()), *frames)

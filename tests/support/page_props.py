@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from chain import TINY
 from clips import moving_frames, write_clip, write_folder
+from keypoints import waving, write_mediapipe, write_openpose
 from made_models import make_model
 from page_models import model_makers
 
@@ -81,6 +82,7 @@ def _makers() -> dict[str, Callable[[Path], object]]:
     made |= {"shots.txt": lambda path: path.write_text("0\n20\n"), "mine.toml": _preset, "bad.mp4": _damaged}
     made |= dict.fromkeys(("street_labels/", "true_labels/", "changed/"), _label_maps) | {"scene/": _two_clips}
     made |= {"painted.dataset": _from_labels}
+    made |= {"poses/": _poses, "dancer.json": lambda path: write_mediapipe(path, _dance(), SIZE)}
     made |= {"report renders/": _batch, "after.grade": lambda _: vidtrans.grade("before.png", "after.jpg")}
     return made | model_makers()
 
@@ -106,6 +108,14 @@ def _mov(name: str) -> Callable[[Path], object]:
         return _clip(path)
 
     return make
+
+
+def _dance() -> list[np.ndarray]:
+    return [waving(n, tall=36, x=32, ground=44) for n in range(COUNT)]
+
+
+def _poses(folder: Path) -> object:
+    return write_openpose(folder, {n: [points] for n, points in enumerate(_dance())})
 
 
 def _clips(folder: Path) -> object:

@@ -31,7 +31,7 @@ from vidtrans.video.io.picture_paths import (
     refuse_unread,
     split_view,
 )
-from vidtrans.video.io.pictures import media_files, open_reader, unequal_guides
+from vidtrans.video.io.pictures import media_files, open_reader, pose_view, unequal_guides
 from vidtrans.video.io.policy import COLOURS, describe_conversions
 
 PICTURES_VERSION = 1  # of how the samples and colours of picture files are read
@@ -145,7 +145,8 @@ def content_digest(context: Context, path: Path, guides: Sequence[str] = ()) -> 
             digest = context.cache.digest(source)
         else:
             digest = digest_of([[name, context.cache.digest(file)] for name, file in media_files(path, guides)])
-        return digest_of([digest, view]) if view else digest
+        drawn = pose_view(guides)
+        return digest_of([digest, view, *([] if drawn is None else [drawn])]) if view or drawn is not None else digest
     except PermissionError:
         raise MediaError(str(path), "permission denied", "make the file readable") from None
 

@@ -22,6 +22,7 @@ from vidtrans.data.sources import ClipSource
 from vidtrans.flow.survey import Survey, find_blurred, find_near_duplicates
 from vidtrans.pairing.aligned import Unpaired
 from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.pose import Pose
 from vidtrans.store.stages import DatasetStage
 from vidtrans.video.images.picture import encode_png
 
@@ -32,10 +33,14 @@ EXTRACTED, KEEP = "extracted", "keep"
 
 @dataclass(frozen=True)
 class DatasetPlan:
-    """The frame records of a dataset, and the chunks in which pictures are written; a chunk is of one source."""
+    """The frame records of a dataset, and the chunks in which pictures are written; a chunk is of one source.
+
+    The ``pairing`` makes the pictures that are stored of frames.
+    """
 
     records: tuple[FrameRecord, ...]
     chunks: tuple[tuple[FrameRecord, ...], ...]
+    pairing: Pairing
 
     @property
     def num_stored(self) -> int:
@@ -61,8 +66,8 @@ class PlannedDataset:
     def first_pictures(self) -> Iterator[Sequence[np.ndarray]]:
         """Yield the pictures of the first chunk, frame by frame: picture, guides, extracted picture, target, matte."""
         first = self.plan.chunks[0]
-        source = self.sources[first[0].source]
-        return iter(source.pictures([r.index for r in first], parse_size(self.settings.size)))
+        rows = self.sources[first[0].source].pictures([r.index for r in first], parse_size(self.settings.size))
+        return ((self.plan.pairing.stored(frame), *others) for frame, *others in rows)
 
 
 def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetSettings) -> DatasetPlan:
@@ -77,7 +82,8 @@ def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetS
         for record in _records(source, settings, may_drop=not pairing.needs_target, unpaired=unpaired):
             name = f"{record.index:06d}.png"
             target = f"{folder}.target/{name}" if pairing.needs_target else None
-            first, *others = [f"{folder}.{g}/{name}" for g in source.guides] or [f"{folder}/{name}"]
+            guides = () if isinstance(pairing, Pose) else source.guides  # its one picture is the frame
+            first, *others = [f"{folder}.{g}/{name}" for g in guides] or [f"{folder}/{name}"]
             others += [f"{folder}.{EXTRACTED}/{name}"] if pairing.extraction else []
             keep = f"{folder}.{KEEP}/{name}" if isinstance(source, ClipSource) and source.mask else None
             records.append(replace(record, source=number, file=first, target=target, guides=tuple(others), keep=keep))
@@ -86,7 +92,7 @@ def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetS
     for _, own in groupby(records, key=lambda record: record.source):
         stored = [r for r in own if r.names]
         chunks += [tuple(stored[at : at + CHUNK_PICTURES]) for at in range(0, len(stored), CHUNK_PICTURES)]
-    return DatasetPlan(tuple(records), tuple(chunks))
+    return DatasetPlan(tuple(records), tuple(chunks), pairing)
 
 
 def _records(source: Source, settings: DatasetSettings, *, may_drop: bool, unpaired: bool) -> Iterator[FrameRecord]:
@@ -178,9 +184,10 @@ def write_pictures(
     for number, records in enumerate(plan.chunks):
         if not is_done(number):
             rows = sources[records[0].source].pictures([r.index for r in records], size)
-            for count, (record, pictures) in enumerate(zip(records, rows, strict=True)):
+            for count, (record, (frame, *others)) in enumerate(zip(records, rows, strict=True)):
                 stop.check()
                 report(Progress("reading frames", done + count, plan.num_stored))
+                pictures = (plan.pairing.stored(frame), *others)
                 for name, picture in zip((*record.pair_names, *record.mattes), pictures, strict=True):
                     _store(folder / name, picture)
             for record, pictures in full_size_pictures(sources[records[0].source], records):

@@ -26,16 +26,18 @@ from vidtrans.data.domains import (
     check_frames,
     sample_clip,
 )
+from vidtrans.data.found_guides import with_guides
 from vidtrans.data.full_size import Source
 from vidtrans.data.match_search import MatchedSource, MatchSearch
 from vidtrans.data.pair_folders import FolderSource, check_shapes, find_pairs
 from vidtrans.data.settings import DatasetSettings
-from vidtrans.data.sources import ClipSource, PictureExtractor, find_targets, shape_of, with_guides
+from vidtrans.data.sources import ClipSource, PictureExtractor, find_targets, shape_of
 from vidtrans.data.target_classes import TargetMaps, maps_of, tell_classes, with_compared, with_found_classes
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.pairing.aligned import Matched, Unpaired
 from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
 from vidtrans.pairing.labels import Labels
+from vidtrans.pairing.pose import Pose
 from vidtrans.pairing.stack import Stack
 from vidtrans.session import Context
 from vidtrans.store.stages import DatasetStage, media_libraries
@@ -137,7 +139,7 @@ class DatasetSpec:
         check_domains(self._named_pairing, self.domains, self.target)
         pairing, target = self._named_pairing, self.target
         has_clips = any(not v.is_dir() for v in self.videos)
-        if pairing.needs_target and target is None and (has_clips or isinstance(pairing, Stack | Matched)):
+        if pairing.needs_target and target is None and (has_clips or isinstance(pairing, Stack | Matched | Pose)):
             remedy = "add --target VIDEO, or give a folder of pairs"
             if not has_clips or isinstance(pairing, Matched):
                 remedy = "add --target VIDEO or a folder of pictures"

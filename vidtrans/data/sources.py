@@ -15,21 +15,19 @@ from vidtrans.clips.aligned_clip import Mask, describe_sequence, sequence
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import passes, spread_numbers
 from vidtrans.core.costs import count
-from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.errors import MediaError
 from vidtrans.core.files import base_name
 from vidtrans.core.settings import Size, Table
 from vidtrans.data.pair_folders import check_names, check_shapes, is_as_large
 from vidtrans.flow.bars import NO_BARS, Bars
 from vidtrans.flow.survey import Survey
-from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.class_colours import ClassColours
-from vidtrans.pairing.stack import Stack, StackSettings
 from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import picture_size, resize
 from vidtrans.video.io.clip import ClipIndex, Frame, FrameCursor, Reader, read_frames
-from vidtrans.video.io.picture_paths import find_guides, layers_in, picture_files
-from vidtrans.video.io.pictures import fixed_guide, open_reader
+from vidtrans.video.io.picture_paths import picture_files
+from vidtrans.video.io.pictures import open_reader
 
 LEFT_OUT = "left out"  # frames without a target
 
@@ -249,41 +247,3 @@ def find_targets(
         "warning",
     )
     return common, None
-
-
-LAYERS_SHOWN = 6
-GREY_SIDE = 64  # pixels, of the short side
-GREY_SPREAD = 2  # levels between channels that a codec may add to a grey picture
-
-
-def with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
-    """Return the pairing; a stack without names gets all guides of ``folder`` but the target, grey ones as one channel.
-
-    OpenEXR guides of data (depth …) get a fixed range of values, so that renders of other clips use the same range.
-    """
-    if not isinstance(pairing, Stack) or (pairing.guides and not folder.is_dir()):
-        return pairing
-    if pairing.guides:
-        both = zip(pairing.guides, pairing.settings.guides, strict=True)
-        fixed = tuple(fixed_guide(folder, name) + whole[len(name) :] for name, whole in both)
-        return pairing if fixed == pairing.settings.guides else Stack(StackSettings(fixed))
-    target = target.resolve() if target else None
-    guides = find_guides(folder) if folder.is_dir() else {}
-    guides = {name: path for name, path in guides.items() if path.resolve() != target and name != "target"}
-    if not guides:
-        remedy = "give a folder with a folder of pictures for each guide: depth/, normals/ …"
-        if layers := layers_in(folder):
-            listed = ", ".join(f'"#{name}"' for name in layers[:LAYERS_SHOWN])
-            remedy = f"its pictures have layers: --set 'pairing.guides=[{listed}]' names them"
-        raise UsageError(str(folder), "no guides in it", remedy)
-    own = (fixed_guide(folder, name) + (":1" if _is_grey(path) else "") for name, path in guides.items())
-    return Stack(StackSettings(tuple(own)))
-
-
-def _is_grey(guide: Path) -> bool:
-    """Return whether no frame of a guide has colour. All frames are read, as the first may be black."""
-    with (
-        open_reader(guide, FrameFormat(Size(short=GREY_SIDE)), tolerant=True) as reader,
-        closing(reader.frames()) as frames,
-    ):
-        return all(int(np.ptp(frame.rgb.astype(np.int16), axis=2).max()) <= GREY_SPREAD for frame in frames)

@@ -66,7 +66,8 @@ class ShownPairing:
     def picture(self, frames: Sequence[Frame], rng: np.random.Generator) -> np.ndarray:
         """Return a preview of the network's input, (H, W, 3) uint8, for frames of the source's size, oldest first."""
         size = Size(short=PAIRING_SIDE).of(*frames[0].rgb.shape[1::-1])
-        pictures = [picture for frame in frames for picture in resized(frame, size, self.extractor).pictures]
+        small = [resized(frame, size, self.extractor).pictures for frame in frames]
+        pictures = [p for picture, *others in small for p in (self.pairing.stored(picture), *others)]
         return self.pairing.preview(self.pairing.training_input(pictures, rng))
 
 

@@ -20,7 +20,7 @@ from vidtrans.evaluation.contact_sheet import dataset_sheet
 from vidtrans.library.clip_writing import write_clip
 from vidtrans.library.opened_clip import OpenedClip, open_clip
 from vidtrans.video.images.picture import read_picture, resize
-from vidtrans.video.io.picture_paths import is_picture_source
+from vidtrans.video.io.picture_paths import is_picture
 from vidtrans.video.plots.layout import cell_size
 from vidtrans.video.plots.page import load_page
 
@@ -78,7 +78,7 @@ def film_view(output: Path, source: str | Path | None = None, part: Sequence[int
 
 def _embedded(path: Path, part: Sequence[int] | None) -> tuple[str, str]:
     """Return 'img' or 'video', and the data URI of a clip's first seconds. Raises MediaError, UsageError."""
-    if path.is_file() and is_picture_source(path):
+    if path.is_file() and is_picture(path):
         return "img", _jpeg(read_picture(path))
     with TemporaryDirectory(prefix="vidtrans-") as folder, open_clip(path, cache_dir=Path(folder) / "cache") as clip:
         own = clip[part[0] : part[1]] if part is not None else clip

@@ -18,6 +18,7 @@ PAIRINGS = Registry(
         "change": Entry("vidtrans.pairing.segment:Change", "two frames, or two clips → a label map of what changed"),
         "colorize": Entry("vidtrans.pairing.colorize:Colorize", "grey → colour; the light stays the frame's own"),
         "enlarge": Entry("vidtrans.pairing.enlarge:Enlarge", "a small picture → a large one (super-resolution)"),
+        "simplify": Entry("vidtrans.pairing.simplify:Simplify", "a rough drawing → clean lines"),
         "denoise": Entry("vidtrans.pairing.denoise:Denoise", "a noisy frame → a clean one"),
         "inpaint": Entry("vidtrans.pairing.inpaint:Inpaint", "a frame with holes → the whole frame"),
         "next-frame": Entry("vidtrans.pairing.next_frame:NextFrame", "a frame → the one that follows it"),
@@ -31,6 +32,7 @@ PAIRINGS = Registry(
             "vidtrans.pairing.look_pairing:LookPairing", "a frame for a painter of looks; what it paints has no target"
         ),
         "stack": Entry("vidtrans.pairing.stack:Stack", "guides as channels (depth, normals, mattes …) → the picture"),
+        "pose": Entry("vidtrans.pairing.pose:Pose", "people drawn from keypoints (OpenPose, MediaPipe) → the picture"),
         "model": Entry("vidtrans.pairing.extracted:Extracted", "what another network makes of a frame → the frame"),
     },
     group="pairings",

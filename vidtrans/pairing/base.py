@@ -124,6 +124,13 @@ class Pairing:
         for position in range(num_frames):
             yield PairPositions((position,), position)
 
+    def stored(self, frame: np.ndarray) -> np.ndarray:
+        """Return the picture that a dataset stores of a frame, (H, W, 3) uint8 both; the target, if that is no other's.
+
+        By default the frame itself.
+        """
+        return frame
+
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """Return the network's input, (H, W, in_channels), from its frames' pictures, oldest first; not random."""
         return frames[0]

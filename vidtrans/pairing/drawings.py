@@ -58,7 +58,11 @@ def ink(picture: np.ndarray) -> np.ndarray:
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     if _is_dark_ground(grey):
         grey = 255 - grey
-    paper = _paper(grey)
+    return ink_on(_paper(grey), grey)
+
+
+def ink_on(paper: np.ndarray | float, grey: np.ndarray) -> np.ndarray:
+    """Return the ink, (H, W) uint8 from 0 to 255, of (H, W) uint8 on ``paper`` of this brightness, 0 to 255."""
     # The share of the paper's light that ink takes away.
     taken = np.maximum(paper - grey, 0) / np.maximum(paper, DARKEST_PAPER)
     bare = taken[taken < 0.15]

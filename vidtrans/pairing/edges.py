@@ -80,7 +80,7 @@ class Edges(Pairing):
 
         The gradient channel, if any, falls off with the distance from the lines as it does in the median of frames.
         """
-        lines = _thinned(_strokes(ink(picture)))
+        lines = stroke_middles(ink(picture))
         if not self.settings.gradient_channel:
             return lines[..., None]
         away = cv2.distanceTransform(255 - lines, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
@@ -136,6 +136,11 @@ def _draw_settings(settings: EdgesSettings, rng: np.random.Generator) -> EdgesSe
         sigma=settings.sigma * sigma,
         min_gradient=settings.min_gradient * gradient,
     )
+
+
+def stroke_middles(inked: np.ndarray) -> np.ndarray:
+    """Return the middles of strokes and the outlines of areas, 255 on 0, of ink (255 is full); (H, W) uint8 both."""
+    return _thinned(_strokes(inked))
 
 
 def _strokes(inked: np.ndarray) -> np.ndarray:

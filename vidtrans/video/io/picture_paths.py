@@ -13,6 +13,7 @@ from vidtrans.video.frame_numbers import common_frames, has_gaps
 from vidtrans.video.images.exr_header import read_header
 from vidtrans.video.images.picture import EXR
 from vidtrans.video.images.picture_stack import num_pictures
+from vidtrans.video.keypoints.parsing import is_keypoints, keypoint_files
 
 # Other files in a folder of guides are ignored.
 VIDEO_SUFFIXES = (
@@ -55,8 +56,9 @@ def is_pattern(path: Path) -> bool:
 
 
 def is_picture_source(path: Path) -> bool:
-    """Return whether a source consists of pictures: a picture, a folder, or a pattern."""
-    return is_picture(path) or split_view(path)[0].is_dir()
+    """Return whether a source consists of pictures: a picture, a folder, a pattern, or keypoints, which are drawn."""
+    source = split_view(path)[0]
+    return is_picture(path) or source.is_dir() or is_keypoints(source)
 
 
 def is_picture_sequence(path: Path) -> bool:
@@ -65,8 +67,14 @@ def is_picture_sequence(path: Path) -> bool:
 
 
 def is_stack(path: Path) -> bool:
-    """Return whether a picture file holds several: a TIFF stack, an animated PNG or WebP."""
-    return num_pictures(path) > 1
+    """Return whether a file holds several pictures: a TIFF stack, an animated PNG or WebP, keypoints of a clip."""
+    return num_pictures(path) > 1 or is_pose_file(path)
+
+
+def is_pose_file(path: Path) -> bool:
+    """Return whether a path is a file of keypoints."""
+    source = split_view(path)[0]
+    return not source.is_dir() and is_keypoints(source)
 
 
 def format_number(pattern: str, number: int) -> str:
@@ -86,10 +94,13 @@ def _pattern_files(pattern: Path) -> list[Path]:
 
 
 def picture_files(path: Path) -> list[Path]:
-    """Return the picture files of a source, in order: the file itself, or those of a folder or a pattern."""
+    """Return the picture files of a source, in order: the file itself, or those of a folder or a pattern.
+
+    Those of a folder of keypoints are the files that are drawn.
+    """
     path, _ = split_view(path)
     if path.is_dir():
-        return pictures_in(path)
+        return keypoint_files(path) if is_keypoints(path) else pictures_in(path)
     return _pattern_files(path) if is_pattern(path) else [path]
 
 

@@ -18,6 +18,7 @@ from vidtrans.video.images.picture import EXR, layers_of, read_still, resize
 from vidtrans.video.images.picture_stack import PictureStack
 from vidtrans.video.images.still import SampleRange, Still
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame
+from vidtrans.video.keypoints.poses import PoseFrames
 
 # A folder of pictures has no frame rate of its own.
 RATE = Fraction(25)
@@ -50,7 +51,9 @@ class PictureFiles:
 class PictureReader:
     """A reader of pictures, at 25 frames per second, or by the times of an animation; see ``Reader``."""
 
-    def __init__(self, path: Path, pictures: PictureFiles | PictureStack, frame_format: FrameFormat) -> None:
+    def __init__(
+        self, path: Path, pictures: PictureFiles | PictureStack | PoseFrames, frame_format: FrameFormat
+    ) -> None:
         self.path, self.frame_format, self._pictures = path, frame_format, pictures
         self._sizes: list[tuple[int, int]] = []
         self._durations_ms: list[float] = []

@@ -12,6 +12,8 @@ import numpy as np
 
 from vidtrans.core.costs import count as plural
 from vidtrans.core.errors import MediaError
+from vidtrans.core.files import check_regular_file
+from vidtrans.core.registry import name_check
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.images.exr_view import ExrView
 from vidtrans.video.images.picture import resize
@@ -31,6 +33,8 @@ from vidtrans.video.io.picture_paths import (
 )
 from vidtrans.video.io.picture_reader import PictureFiles, PictureReader
 from vidtrans.video.io.reader import ClipReader
+from vidtrans.video.keypoints.parsing import is_keypoints
+from vidtrans.video.keypoints.poses import POSE_GUIDE, PoseFrames, PoseView
 
 
 def fixed_guide(folder: Path, name: str) -> str:
@@ -45,6 +49,8 @@ def fixed_guide(folder: Path, name: str) -> str:
 
 def unequal_guides(folder: Path, names: Sequence[str]) -> str:
     """Return a warning with the number of frames of each guide, from headers, where the numbers differ; else ''."""
+    if pose_view(names) is not None:
+        return ""
     with ExitStack() as stack:
         readers = {n: stack.enter_context(open_reader(p)) for n, p in choose_guides(folder, names).items()}
         counts = {n: count for n, reader in readers.items() if (count := reader.num_frames_expected)}
@@ -143,7 +149,7 @@ def media_files(path: Path, guides: Sequence[str] = ()) -> list[tuple[str, Path]
     """
     if not is_picture_sequence(path):
         return [("", split_view(path)[0])]
-    if not guides:
+    if not guides or pose_view(guides) is not None:
         return [(p.name, p) for p in picture_files(path)]
     files, chosen = guide_files(path, guides), choose_guides(path, guides)
     own = {name: [(p.name, p) for p in files[name]] or media_files(guide) for name, guide in chosen.items()}
@@ -163,15 +169,46 @@ def open_reader(
 
     ``tolerant``: count damage in a video instead of raising. ``hardware``: decodes a video until it fails.
     """
+    source, view = split_view(path)
+    text = pose_view(guides)
+    if text is not None or (not guides and is_keypoints(source)):
+        return PictureReader(path, _pose_frames(source, view, text), frame_format)
     if guides:
         return _GuideReader(path, guides, frame_format, threads=threads, tolerant=tolerant)
-    source, view = split_view(path)
     refuse_unread(source)
     if is_picture_source(path):
         return _picture_reader(path, frame_format, [] if is_stack(path) else files_to_read(source))
     if view and source.exists():
         raise MediaError(str(source), f"it has no layers, so none is '{view}'", "leave out what is behind the #")
     return ClipReader(path, frame_format, threads=threads, tolerant=tolerant, hardware=hardware)
+
+
+def pose_view(guides: Sequence[str]) -> str | None:
+    """Return the text of a ``PoseView`` that stands for a pairing's guides; None for other guides."""
+    name, sign, text = guides[0].partition("#") if len(guides) == 1 else ("", "", "")
+    return text if name == POSE_GUIDE and sign else None
+
+
+def performer_body(path: Path, text: str) -> str:
+    """Return the place and size of the person seen longest in keypoints, as text; '' where it cannot be told.
+
+    ``text``: that of the ``PoseView`` that they are drawn by. Raises MediaError.
+    """
+    source, own = split_view(path)
+    body = _pose_frames(source, own, text).body
+    return str(body) if body else ""
+
+
+def _pose_frames(source: Path, own: str, text: str | None) -> PoseFrames:
+    """Return the poses of a source; ``own``: the text behind its #, ``text``: that of the model. Raises MediaError."""
+    if not source.exists():
+        raise MediaError(str(source), "no such file", name_check(source))
+    if not is_keypoints(source):
+        why = "the model paints poses, which are drawn from keypoints, and this is no file or folder of them"
+        raise MediaError(str(source), why, "find them with OpenPose or MediaPipe, and give their JSON or CSV")
+    check_regular_file(source)
+    view = PoseView.parse(own, source)
+    return PoseFrames(source, view if text is None else PoseView.parse(text, source), view.size)
 
 
 def _picture_reader(path: Path, frame_format: FrameFormat, files: Sequence[Path]) -> PictureReader:

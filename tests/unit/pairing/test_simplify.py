@@ -1,0 +1,133 @@
+"""Rough drawing → clean lines: what is traced, drawn, roughened and stored."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from clips import scene
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from vidtrans.pairing.base import make_pairing
+from vidtrans.pairing.simplify import Simplify, SimplifySettings
+from vidtrans.pairing.strokes import draw, smooth, trace
+from vidtrans.video.images.picture_analysis import centre_lines
+
+SIZE = (150, 200)
+FAULTS = {"strokes": 1, "wobble": 0.0, "breaks": 0.0, "overshoot": 0.0, "construction": 0, "grain": 0.0}
+
+
+def generator(seed: int = 0) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(key=seed))
+
+
+def drawing() -> np.ndarray:
+    """A box, a roof and a circle in ink on white paper, (H, W, 3) uint8."""
+    page = np.full((*SIZE, 3), 255, np.uint8)
+    cv2.rectangle(page, (20, 60), (90, 130), (0, 0, 0), 2)
+    cv2.line(page, (20, 60), (55, 20), (0, 0, 0), 2)
+    cv2.circle(page, (145, 75), 35, (0, 0, 0), 2)
+    return page
+
+
+def lines_of(page: np.ndarray) -> np.ndarray:
+    return np.asarray(page.reshape(page.shape[0], page.shape[1], -1)[..., 0] < 128)
+
+
+def near(lines: np.ndarray, others: np.ndarray, pixels: int) -> float:
+    """Share of ``lines``, (H, W) bool, that lies within ``pixels`` of ``others``."""
+    box = np.ones((2 * pixels + 1, 2 * pixels + 1), np.uint8)
+    return float((cv2.dilate(others.astype(np.uint8), box) > 0)[lines].mean())
+
+
+@hypothesis_settings(max_examples=60, deadline=None)
+@given(arrays.arrays(bool, (12, 16)))
+def test_every_pixel_of_a_line_is_on_one_path_and_steps_go_to_neighbours(dots: np.ndarray) -> None:
+    lines = centre_lines(dots)
+    paths = trace(lines, shortest=1)
+    steps = [np.abs(np.diff(path, axis=0)).max(axis=1) for path in paths]
+    assert all((step == 1).all() for step in steps)
+    seen = np.zeros(lines.shape, int)
+    for path in paths:
+        columns, rows = np.unique(path.astype(int), axis=0).T
+        seen[rows, columns] += 1
+    around = cv2.filter2D(lines.astype(np.uint8), -1, np.ones((3, 3)), borderType=cv2.BORDER_CONSTANT)
+    simple = lines & (around <= 3)
+    assert (seen[simple] == 1).all()
+    assert not seen[~lines].any()
+
+
+def test_a_ring_is_one_closed_path_and_a_clean_drawing_of_paths_is_the_drawing_again() -> None:
+    ring = np.zeros(SIZE, np.uint8)
+    cv2.circle(ring, (90, 70), 40, 255, 2)
+    (path,) = trace(centre_lines(ring > 0))
+    assert np.array_equal(path[0], path[-1])
+    again = lines_of(draw([smooth(path, 2.0)], SIZE, 2.0))
+    assert near(again, ring > 0, 1) == near(ring > 0, again, 2) == 1.0
+
+
+@given(st.floats(0.5, 6.0), st.integers(2, 80))
+def test_smoothing_keeps_the_ends_and_straight_lines(sigma: float, count: int) -> None:
+    line = np.linspace((3, 4), (50, 20), count).astype(np.float32)
+    assert np.allclose(smooth(line, sigma), line, atol=1e-3)
+    bent = line + generator().normal(0, 2, line.shape).astype(np.float32)
+    assert np.allclose(smooth(bent, sigma)[[0, -1]], bent[[0, -1]], atol=1e-3)
+
+
+def test_a_dataset_stores_a_drawing_as_its_ink_and_of_a_frame_the_lines_found_in_it() -> None:
+    page = drawing()
+    grey_paper = (page * 0.7 + 40).astype(np.uint8)
+    assert near(lines_of(Simplify(SimplifySettings()).stored(grey_paper)), lines_of(page), 1) == 1.0
+    filled = cv2.circle(np.full((*SIZE, 3), 90, np.uint8), (100, 75), 40, (230, 120, 60), -1)
+    outline = cv2.circle(np.zeros(SIZE, np.uint8), (100, 75), 40, 255, 1) > 0
+    found = Simplify(SimplifySettings(lines="found")).stored(filled)
+    assert near(lines_of(found), outline, 3) > 0.95
+    assert near(outline, lines_of(found), 4) > 0.9
+    assert np.array_equal(found[..., 0], found[..., 2])
+
+
+def test_training_draws_other_faults_each_time_and_the_same_ones_for_the_same_draws() -> None:
+    page, pairing = drawing(), Simplify(SimplifySettings())
+    first, again, other = (pairing.training_input([page], generator(seed)) for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert (lines_of(first) != lines_of(other)).mean() > 0.02
+    assert near(lines_of(page), lines_of(first), 6) > 0.8  # it is still that drawing
+
+
+@pytest.mark.parametrize(
+    ("fault", "amount", "pixels"), [("wobble", 8.0, 2), ("overshoot", 60.0, 2), ("construction", 12, 2)]
+)
+def test_each_fault_takes_strokes_off_the_lines(fault: str, amount: float, pixels: int) -> None:
+    page = drawing()
+    tidy, rough = (
+        [make_pairing("simplify", FAULTS | own).training_input([page], generator(s)) < 160 for s in range(8)]
+        for own in ({}, {fault: amount})
+    )
+    on_lines = [np.mean([near(lines[..., 0], lines_of(page), pixels) for lines in some]) for some in (tidy, rough)]
+    assert on_lines[0] > 0.99
+    assert on_lines[1] < on_lines[0] - 0.02
+
+
+def test_breaks_leave_gaps() -> None:
+    page = drawing()
+    tidy, broken = (
+        [make_pairing("simplify", FAULTS | own).training_input([page], generator(s)) < 230 for s in range(8)]
+        for own in ({}, {"breaks": 1.0})
+    )
+    covered = [np.mean([near(lines_of(page), lines[..., 0], 1) for lines in some]) for some in (tidy, broken)]
+    assert covered[0] > 0.95
+    assert covered[1] < covered[0] - 0.02
+
+
+def test_a_render_takes_any_picture_as_a_rough_drawing_and_an_empty_page_stays_empty() -> None:
+    pairing = make_pairing("simplify", {})
+    page = drawing()
+    assert np.array_equal(pairing.input([page]), pairing.drawing_input(page))
+    assert np.array_equal(lines_of(pairing.input([page])), lines_of(page))
+    empty = np.full((64, 80, 3), 255, np.uint8)
+    assert (pairing.stored(empty) == 255).all()
+    assert (pairing.training_input([empty], generator()) > 200).all()
+    assert pairing.stored(scene(40, 30, seed=1)).shape == (30, 40, 3)

@@ -1,0 +1,63 @@
+"""Poses and landmarks drawn from keypoints → the frame: dancing as another, after "Everybody Dance Now".
+
+Chan, Ginosar, Zhou and Efros (ICCV 2019) draw the pose of each frame, train on one performer, and render the poses of
+another, whose place and size in the picture are brought to the first one's. A source is a file or folder of keypoints,
+which ``video.keypoints`` draws; ``guides`` carries what this pairing knows to the reader.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vidtrans.core.errors import MediaError
+from vidtrans.core.settings import setting
+from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing
+from vidtrans.video.keypoints.poses import POSE_GUIDE, PoseView
+
+
+@dataclass(frozen=True)
+class PoseSettings:
+    """How keypoints are drawn. ``size`` and ``body`` come from the dataset's clip."""
+
+    score: float = setting(PoseView.score, "points with a lower score are left out", low=0.0, high=1.0)
+    gap: int = setting(PoseView.gap, "how many frames a point may be missing and is interpolated", low=0, high=1000)
+    smooth: float = setting(PoseView.smooth, "σ in frames of the smoothing over time; 0: none", low=0.0, high=50.0)
+    fit: bool = setting(True, "bring other performers to the place and size of the one that was learned")
+    size: str = setting("", "pixels of the drawn pictures, as in 1280x720; empty: those of the dataset's --target")
+    body: str = setting("", "place and size of the performer that was learned; empty: found in the keypoints")
+
+    def __post_init__(self) -> None:
+        for name, text, form in (("size", self.size, "1280x720"), ("body", self.body, "640_500_700_300_420")):
+            if not text:
+                continue
+            try:
+                view = PoseView.parse(text if name == "size" else f"body={text}", Path())
+                is_known = getattr(view, name) is not None
+            except MediaError:
+                is_known = False
+            if not is_known:
+                raise ValueError(f"pairing.{name} = '{text}' says none — write it as in {form}")
+
+    @property
+    def view(self) -> PoseView:
+        """Return how a reader draws keypoints. Raises MediaError where a text is not of its form."""
+        body = f"body={self.body}" if self.fit and self.body else ""
+        numbers = PoseView.parse(",".join(filter(None, (self.size, body))), Path("keypoints"))
+        return replace(numbers, score=self.score, gap=self.gap, smooth=self.smooth)
+
+
+class Pose(Pairing):
+    """People drawn in lines of colour on black; the target comes from the clip that their keypoints were found in."""
+
+    name = "pose"
+    version = 1
+    needs_target = True
+    pointwise = True
+    operators = PLAIN_OPERATORS
+    Settings = PoseSettings
+    settings: PoseSettings
+
+    def __init__(self, settings: PoseSettings) -> None:
+        super().__init__(settings)
+        self.guides = (f"{POSE_GUIDE}#{settings.view}",)
