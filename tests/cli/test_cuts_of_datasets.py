@@ -92,7 +92,9 @@ def test_an_edited_list_makes_another_dataset_and_a_moved_one_does_not(capsys: C
     for flags in (("--cuts", "other.txt"), ("--cuts", "off"), ()):
         assert "made from other inputs, by another command or with other options" in refuse(capsys, 2, *MAKE, *flags)
     Path("folder/moved.lst").write_text("5\n")
-    assert "made from other inputs, by another command or with other options" in refuse(capsys, 2, *MAKE, "--cuts", "folder/moved.lst")
+    assert "made from other inputs, by another command or with other options" in refuse(
+        capsys, 2, *MAKE, "--cuts", "folder/moved.lst"
+    )
 
 
 def test_a_stopped_build_goes_on_only_with_the_same_cuts() -> None:
