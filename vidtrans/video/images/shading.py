@@ -1,4 +1,4 @@
-"""The light of a picture apart from its colours: shading by colour Retinex, and its transfer to another picture.
+"""The light of a picture: shading by colour Retinex, and its transfer to another picture.
 
 A picture is reflectance times shading. Of a step in luminance, the part that comes with a step in chromaticity is of
 the reflectance, the rest of the light, which the Poisson equation integrates (Land and McCann, "Lightness and Retinex
@@ -15,15 +15,13 @@ import numpy as np
 
 SHORT_SIDE = 180  # pixels at which shading is estimated; the steps below are those between such pixels
 COLOUR_STEP = 0.1  # of log chromaticity: from here a step is of the reflectance alone
-PULL = (
-    0.001  # towards the luminance, which keeps the widest waves of the light, those over 30 pixels or so, from drifting
-)
 LIGHT_STEP = 1.0  # of log luminance: a step so steep is an edge of grey paint; shadows have softer edges
+PULL = 0.001  # towards the luminance: it keeps waves of the light wider than about 30 pixels from drifting over time
 FLOOR, COLOUR_FLOOR = 0.01, 0.003  # of linear light, so that the noise of dark pixels is not divided by nearly 0
 GAMMA = 2.2  # of a display: light times g is a code value times g^(1/GAMMA)
 FIT_RADIUS, FIT_VARIANCE = 0.1, 0.02  # window of the local fit of the light, as a share of the short side; smoothing
 EDGE_RADIUS, EDGE_VARIANCE = 0.03, 0.01  # likewise, of its edges at full size
-_LUMA = np.float32([0.2126, 0.7152, 0.0722])
+_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 
 def transfer_shading(picture: np.ndarray, source: np.ndarray, amount: float, full: int = 255) -> np.ndarray:
@@ -46,8 +44,8 @@ def transfer_shading(picture: np.ndarray, source: np.ndarray, amount: float, ful
     small = _small(source, full)
     log_luma, picture_luma = _log_luma(small), _log_luma(_small(picture, full))
     steps = _light_steps(small, log_luma)
-    light = integrate(log_luma, steps)
-    change = light - integrate(picture_luma, steps)
+    light = _integrate(log_luma, steps)
+    change = light - _integrate(picture_luma, steps)
     slope, offset = _local_fit(light, change, FIT_RADIUS, FIT_VARIANCE)
     change = slope * light + offset
     # At full size the change follows the source's own edges, not those of the small picture.
@@ -57,21 +55,11 @@ def transfer_shading(picture: np.ndarray, source: np.ndarray, amount: float, ful
     return np.clip(picture * gain[..., None], 0, full)
 
 
-def shading(picture: np.ndarray, full: int = 255) -> np.ndarray:
-    """Return the natural logarithm of the light, (h, w) float32, its short side ``SHORT_SIDE`` or the picture's own.
+def _integrate(log_luma: np.ndarray, shares: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Return the plane whose steps are nearest to those of ``log_luma`` times ``shares``; it has the same mean.
 
-    ``picture``: (H, W, 3) float32, RGB code values from 0 to ``full``. The mean is that of the log luminance.
-    """
-    small = _small(picture, full)
-    log_luma = _log_luma(small)
-    return integrate(log_luma, _light_steps(small, log_luma))
-
-
-def integrate(log_luma: np.ndarray, shares: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Return the plane whose steps are those of ``log_luma`` times ``shares``, as nearly as one has them; same mean.
-
-    All are (h, w) float32 with even sides; ``shares``: of the steps to the right and down, 0 to 1. The screened Poisson
-    equation with free edges, by the discrete cosine transform: least squares of the steps, and by ``PULL`` of the values.
+    All are (h, w) float32 with even sides; ``shares``: of the steps to the right and down, 0 to 1. The screened
+    Poisson equation with free edges (least squares of the steps, and by ``PULL`` of the values), by a cosine transform.
     """
     right, down = (_step(log_luma, axis) * share for axis, share in zip((1, 0), shares, strict=True))
     divergence = right + down
