@@ -16,10 +16,10 @@ import numpy as np
 SHORT_SIDE = 180  # pixels at which shading is estimated; the steps below are those between such pixels
 COLOUR_STEP = 0.1  # of log chromaticity: from here a step is of the reflectance alone
 LIGHT_STEP = 1.0  # of log luminance: a step so steep is an edge of grey paint; shadows have softer edges
-PULL = 0.001  # towards the luminance: it keeps waves of the light wider than about 30 pixels from drifting over time
+PULL = 0.002  # towards the luminance: it keeps waves of the light wider than about 20 pixels from drifting over time
 FLOOR, COLOUR_FLOOR = 0.01, 0.003  # of linear light, so that the noise of dark pixels is not divided by nearly 0
 GAMMA = 2.2  # of a display: light times g is a code value times g^(1/GAMMA)
-FIT_RADIUS, FIT_VARIANCE = 0.1, 0.02  # window of the local fit of the light, as a share of the short side; smoothing
+FIT_RADIUS, FIT_VARIANCE = 0.25, 0.02  # window of the local fit of the light, as a share of the short side; smoothing
 EDGE_RADIUS, EDGE_VARIANCE = 0.03, 0.01  # likewise, of its edges at full size
 _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
