@@ -35,7 +35,7 @@ from vidtrans.video.images.picture import read_picture, resize
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 GRAPHS = [name for name, entry in EXPORTS.items() if entry.takes_whole]  # what computes; others hold weights
-CANNOT = {"regions", "inpaint", "labels", "stack", "model"}  # those in docs/guides/export.md
+CANNOT = {"regions", "inpaint", "labels", "change", "stack", "model"}  # those in docs/guides/export.md
 VARIANTS: dict[str, list[Table]] = {
     "edges": [{"gradient_channel": True}, {"sigma": 0.0}, {"sigma": 4.0, "density": 0.4, "hysteresis": 0.1}],
     "sketch": [{"shading": 0.5, "sigma": 2.0}],

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from clips import scene
-from method_setup import TRANSLATOR, ToySetup
+from method_setup import CLASSES, TRANSLATOR, ToySetup
 
 import vidtrans
 from vidtrans.data.dataset import Pair
@@ -77,6 +77,9 @@ def take(method: TrainingMethod, step: int) -> dict[str, float]:
     targets = torch.cat([x[:, :1], -x[:, :1], x[:, :1].square()], 1)
     if method.unpaired:
         targets = torch.cat([-x[:, :3]] * FRAMES, 1)
+    if method.for_classes:
+        drawn = torch.randint(len(CLASSES), (2, SIDE, SIDE), generator=random)
+        targets = torch.from_numpy(CLASSES)[drawn].permute(0, 3, 1, 2) / 127.5 - 1
     return method.step(x, targets, lr=1e-3, seed=step, progress=step / 10)
 
 

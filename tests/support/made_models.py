@@ -12,9 +12,9 @@ from vidtrans.core.settings import Table
 from vidtrans.interop.cube import write_cube
 from vidtrans.models.model_file import save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
-from vidtrans.networks.coded_generator import CodedNorm
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.networks.painter import ConditionalNorm
+from vidtrans.networks.wrappers.coded_generator import CodedNorm
 from vidtrans.pairing.base import make_pairing, pairing_record
 
 TINY_UNET: Table = {"name": "unet-small", "settings": {"channels": 8, "blocks": [0, 0, 0]}}

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
+import torch
+
 from vidtrans.inference.device import Device
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.training import METHODS
 from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.settings import TrainingSettings
 
+CLASSES = np.array([[10, 20, 30], [200, 0, 0], [0, 90, 255]], np.uint8)
 TRANSLATOR = ("translator", {"channels": 8, "blocks": 1})
 
 
@@ -26,7 +30,8 @@ class ToySetup:
     def make_generator(self, number: int = 0, *, reverse: bool = False) -> Any:
         codes = 0 if reverse else METHODS.load(self.settings.method).code_size(self.settings)
         memory = self.settings.recurrent
-        network = build_generator(*self.generator, self.in_channels, memory=memory, code_size=codes)
+        classes = CLASSES if METHODS.load(self.settings.method).for_classes else None
+        network = build_generator(*self.generator, self.in_channels, memory=memory, code_size=codes, classes=classes)
         self.initialise(network, number)
         return network
 
@@ -40,3 +45,6 @@ class ToySetup:
 
     def find_rarity(self) -> None:
         return None
+
+    def find_class_shares(self) -> torch.Tensor:
+        return torch.full((len(CLASSES),), 1 / len(CLASSES))

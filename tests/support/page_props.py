@@ -30,7 +30,7 @@ RATE, COUNT, SIZE = 4, 36, (64, 48)  # nine seconds in few frames: pages name ti
 CLIPS = _names(
     "clip look film river plain painted drawn filmed day dusk night noon dancer processed raw half clip.look"
 )
-CLIPS += _names("other flower tide graded lapse dream clip.painted in a b shot")
+CLIPS += _names("other flower tide graded lapse dream clip.painted in a b shot street")
 MOVS = ("ungraded", "long", "more/one", "film/one")
 PICTURES = _names("painting.jpg poster.png storm.jpg a.jpg b.jpg ink.png oil.jpg still.png still.jpg face.jpg")
 PICTURES += _names("drawing.png wave.jpg muse.jpg before.png after.jpg frame.png photo.jpg lines.png")
@@ -79,6 +79,8 @@ def _makers() -> dict[str, Callable[[Path], object]]:
     made |= {name: _keys(name) for name in ("keys", "clip.keyframes")} | {"--keyframes painted": _painted}
     made |= {"fixes": _fixes, "night.toml": _list, "song.wav": _sound}
     made |= {"shots.txt": lambda path: path.write_text("0\n20\n"), "mine.toml": _preset, "bad.mp4": _damaged}
+    made |= dict.fromkeys(("street_labels/", "true_labels/", "changed/"), _label_maps) | {"scene/": _two_clips}
+    made |= {"painted.dataset": _from_labels}
     made |= {"report renders/": _batch, "after.grade": lambda _: vidtrans.grade("before.png", "after.jpg")}
     return made | model_makers()
 
@@ -138,6 +140,25 @@ def _matte(path: Path) -> object:
     frame = np.zeros((*SIZE[::-1], 3), np.uint8)
     frame[10:30, 10:40] = 255
     return write_clip(path, [frame] * COUNT, rate=RATE)
+
+
+def _label_maps(folder: Path) -> object:
+    """What a clip shows, in two colours of Cityscapes: the disc, and the rest."""
+    table = np.array([(70, 70, 70), (128, 64, 128)], np.uint8)
+    maps = [table[(f.astype(int) @ (1, -1, -1) > 60).astype(int)] for f in _scenes()]
+    return write_folder(folder, maps, [f"{i:05d}.png" for i in range(COUNT)])
+
+
+def _two_clips(folder: Path) -> object:
+    folder.mkdir(exist_ok=True)
+    return [write_clip(folder / f"{name}.mp4", _seen(name), rate=RATE) for name in ("before", "after")]
+
+
+def _from_labels(folder: Path) -> object:
+    maps, clip = Path("painted_from"), write_clip(Path("painted-target.mp4"), _scenes(), rate=RATE)
+    _label_maps(maps)
+    settings = {"dataset": TINY["dataset"], "pairing": {"name": "labels", "palette": "#464646 #804080"}}
+    return vidtrans.make_dataset([maps], folder, target=clip, settings=settings)
 
 
 def _keys(folder: str) -> Callable[[Path], object]:

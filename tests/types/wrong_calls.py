@@ -22,6 +22,7 @@ def wrong_keywords() -> None:
     vidtrans.demo(minute=0.5)  # wrong
     vidtrans.dream("a.png", "ink", zooms=1.01)  # wrong
     vidtrans.evaluate("a.mp4", "b.mp4", perframe="c.mp4")  # wrong
+    vidtrans.evaluate("maps", reference="true", labels=["#ff0000", "#00ff00"])  # wrong
     vidtrans.export_model("ink", "onnx", opset=17)  # wrong
     vidtrans.fix("a.mp4", "fixes", learn=True)  # wrong
     vidtrans.grade("a.jpg", "b.jpg", node=33)  # wrong

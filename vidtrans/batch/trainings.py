@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -40,7 +40,8 @@ TRAININGS = "trainings", "steps"
 class VariedTraining:
     """A request to train each variant of an ablation, by its name ``kind``, or of a ``sweep``; exactly one is given.
 
-    ``minutes``: per training. ``batch``: options for running several. Raises UsageError if the options conflict.
+    ``minutes``: per training. ``batch``: options for running several. ``labeller``: the name of a model that reads the
+    labels in held-out outputs, which become scores. Raises UsageError if the options conflict.
     """
 
     dataset: Path
@@ -50,6 +51,7 @@ class VariedTraining:
     minutes: float | None = None
     sweep: tuple[Variant, ...] = ()
     batch: BatchOptions = SEQUENTIAL
+    labeller: str = ""
 
     def __post_init__(self) -> None:
         if self.kind and self.sweep:
@@ -92,8 +94,11 @@ def train_varied(request: VariedTraining, context: Context) -> Table:
     if request.minutes:
         steps = _steps(dataset, [v.recipe for v in variants], request.minutes, context)
         variants = tuple(replace(v, recipe=v.recipe.under({"training": {"steps": steps}})) for v in variants)
+    read = _reader(request, dataset, context)
     trained, failed = _train_all(request, dataset, variants, output, context)
     rows = [_row(v, output, trained[v.name]) for v in variants if v.name in trained]
+    for row in rows if not context.dry_run else ():
+        row["held_out"] = row["held_out"] | read(Path(row["model"]))
     all_steps = {t["steps"] for t in trained.values()}
     table: Table = {
         "ablation": request.kind or None,
@@ -116,6 +121,18 @@ def train_varied(request: VariedTraining, context: Context) -> Table:
         "seconds": round(time.monotonic() - began, 3),
         "cached": picture["cached"] and not failed and all(row["cached"] for row in rows),
     }
+
+
+def _reader(request: VariedTraining, dataset: Dataset, context: Context) -> Callable[[Path], Table]:
+    """Return the function that scores the labels in a model's outputs; {} without a labeller. Raises UsageError."""
+    if not request.labeller:
+        return lambda model: {}
+    from vidtrans.rendering.labeller import Labeller  # torch, only where there is something to read
+    from vidtrans.training.read_back import check_labels, read_back
+
+    labeller = Labeller.found(request.labeller, context)
+    check_labels(labeller, dataset)
+    return lambda model: read_back(labeller, dataset, model, context)
 
 
 def _output_of(request: VariedTraining) -> Path:

@@ -250,3 +250,12 @@ def _index_from(table: Table) -> ClipIndex:
     found |= {"notes": tuple(found["notes"]), "whites": tuple(found.get("whites", ()))}
     found["span"] = tuple(found["span"]) if found["span"] else None
     return ClipIndex(**table | fractions | tuples | {"findings": Findings(**found)})
+
+
+def with_picture_fps(clip: Clip, rate: float) -> Clip:
+    """Return a clip of pictures without timestamps at ``rate`` frames per second; a video or animation unchanged."""
+    has_times = clip.index.time_base * clip.index.rate != 1
+    if not clip.is_pictures or has_times:
+        return clip
+    exact = Fraction(rate).limit_denominator(1001)
+    return replace(clip, index=replace(clip.index, time_base=1 / exact, rate=exact))

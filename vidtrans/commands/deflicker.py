@@ -167,10 +167,10 @@ class Deflicker(Command):
     def _plan(self, model: LoadedModel, settings: ResolvedRenderSettings, pattern: str, context: Context) -> RenderPlan:
         """Plan the render of the chosen frames, along the source's motion or with an even exposure if one is given."""
         from vidtrans.clips.cut_list import with_cuts
-        from vidtrans.clips.indexing import open_clip
+        from vidtrans.clips.indexing import open_clip, with_picture_fps
         from vidtrans.clips.steady_exposure import measure_exposure
         from vidtrans.evaluation.scoring import find_guide, with_sound_of
-        from vidtrans.rendering.plan import plan_render, with_picture_fps
+        from vidtrans.rendering.plan import plan_render
 
         [processed], cuts = self.processed, settings.rendering.cuts
         clip = with_picture_fps(open_clip(context, processed), settings.rendering.picture_fps)

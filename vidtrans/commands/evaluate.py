@@ -29,7 +29,7 @@ CLIPS = ("output", "source", "per_frame", "reference")  # the input clips
 
 @dataclass(frozen=True)
 class Evaluate(Command):
-    """Measure the flicker, the sharpness and the fidelity of a render, and name its worst moments."""
+    """Measure the flicker, the sharpness and the fidelity of a render, or the labels in it; name its worst moments."""
 
     CONTEXT: ClassVar = CACHING
     RESULT: ClassVar = ClipScores
@@ -37,14 +37,14 @@ class Evaluate(Command):
 
     output: Annotated[tuple[Path, ...], Argument("OUTPUT...")]
     source: Annotated[
-        Path,
+        Path | None,
         Option(
             "What OUTPUT was made from. Of several, this and the others below: one for all, or a folder of clips of "
-            "their names (in.mov for in.x.mp4).",
+            "their names (in.mov for in.x.mp4). Of labels it is only needed to tell how much they flicker.",
             Group.INPUT,
             metavar="VIDEO",
         ),
-    ]
+    ] = None
     _: KW_ONLY
     per_frame: Annotated[
         Path | None,
@@ -64,6 +64,24 @@ class Evaluate(Command):
     end: Annotated[
         Time | None,
         Option("Where in longer videos OUTPUT ends: the first moment that is not in it.", Group.TIME, metavar="TIME"),
+    ] = None
+    labels: Annotated[
+        str | None,
+        Option(
+            "OUTPUT is label maps, --reference the true ones: the colours of their classes in order, '#rrggbb …', a "
+            "FILE of them, or cityscapes, voc, camvid or facades.",
+            Group.INPUT,
+            metavar="COLOURS",
+        ),
+    ] = None
+    labeller: Annotated[
+        str | None,
+        Option(
+            "A model of pairing 'segment' reads labels in OUTPUT, and --reference are those that it was painted from: "
+            "the FCN-score.",
+            Group.INPUT,
+            metavar="MODEL",
+        ),
     ] = None
     dream: Annotated[
         bool,
@@ -95,12 +113,26 @@ class Evaluate(Command):
     batch: BatchOptions = SEQUENTIAL
 
     def __post_init__(self) -> None:
+        self._check_labels()
         GREY_FLOWS[self.flow]  # scores follow grey pictures: another method is an error
         unread = {"--per-frame": self.per_frame, "--reference": self.reference, "--end": self.end}
         given = [name for name, value in unread.items() if value is not None]
         given += ["--flow"] * (self.flow != SCORING_FLOW)
         if self.dream and given:
             raise UsageError(given[0], "a dream is compared only with --source", f"leave out {given[0]} or --dream")
+
+    def _check_labels(self) -> None:
+        """Raise UsageError if what labels are compared with, or the source of anything else, was not given."""
+        name = "--labels" if self.labels else "--labeller" if self.labeller else ""
+        if name and self.reference is None:
+            raise UsageError(name, "labels are compared with true ones", "give them with --reference MAPS")
+        if self.labels and self.labeller:
+            raise UsageError("--labels", "a labeller has its own classes", "leave out --labels or --labeller")
+        if name and (self.dream or self.per_frame):
+            other = "--dream" if self.dream else "--per-frame"
+            raise UsageError(other, "labels are compared with --reference alone", f"leave out {other} or {name}")
+        if self.source is None and not name:
+            raise UsageError("evaluate", "it compares a render with what it was made from", "give --source VIDEO")
 
     @classmethod
     def epilog(cls) -> str:
@@ -138,6 +170,11 @@ class Evaluate(Command):
         if self.dream:
             lines = [f"{table['path']}: {frames}{timing(table)}", *dream_rows(table)]
             return "\n".join([*lines, *([f"  {'written':14}{table['output']}"] if table["output"] else [])])
+        if "confusion" in table:
+            from vidtrans.evaluation.label_report import label_rows
+
+            lines = [f"{table['path']}: {frames}{timing(table)}", *label_rows(table)]
+            return "\n".join([*lines, *([f"  {'written':18}{table['output']}"] if table["output"] else [])])
         from vidtrans.evaluation.score_report import compared_with, verdict
 
         pairs = f"{count(table['pairs'], 'pair')} scored at {'x'.join(map(str, table['scored_at']))}"
@@ -201,15 +238,32 @@ class Evaluate(Command):
         from vidtrans.evaluation.dream_scores import VERSION as DREAM_VERSION
         from vidtrans.evaluation.score_report import VERSION
 
-        return {
-            "command": "evaluate",
-            "version": VERSION,
-            "videos": {name: [str(path), content_digest(context, path)] for name, path in self._videos().items()},
-            "flow": self.flow,
-            "start": str(self.start or 0),
-            **({"end": str(self.end)} if self.end else {}),
-            "ending": result.suffix.lower(),
-        } | ({"dream": DREAM_VERSION} if self.dream else {})
+        return (
+            {
+                "command": "evaluate",
+                "version": VERSION,
+                "videos": {name: [str(path), content_digest(context, path)] for name, path in self._videos().items()},
+                "flow": self.flow,
+                "start": str(self.start or 0),
+                **({"end": str(self.end)} if self.end else {}),
+                "ending": result.suffix.lower(),
+            }
+            | self._labels_for_key(context)
+            | ({"dream": DREAM_VERSION} if self.dream else {})
+        )
+
+    def _labels_for_key(self, context: Context) -> Table:
+        """Return the classes and the labeller for the record of a result; {} without labels."""
+        from vidtrans.evaluation.label_evaluation import VERSION, named_classes
+
+        if self.labels:
+            classes = named_classes(self.labels)
+            return {"labels": [VERSION, classes.text, classes.ignore]}
+        if self.labeller:
+            from vidtrans.models.loaded_model import load_model
+
+            return {"labeller": [VERSION, load_model(self.labeller, context).for_key()], "device": context.device_kind}
+        return {}
 
     def _prepared(self, context: Context) -> Callable[[Path | None], Table]:
         """Return a function that scores the aligned clips, and writes a plot or table to a path unless that is None."""
@@ -223,12 +277,19 @@ class Evaluate(Command):
         if self.dream:
             check_dream(output, clips["source"], self.start)
             return lambda result: score_dream(output, clips["source"], self.start, result, context)
-        check_scored(output)
+        labels = self.labels or self.labeller
+        if not labels:
+            check_scored(output)
         aligned = {}
         for name, clip in clips.items():
             # Another render or a reference with as many frames is the same part of the source, wherever that begins.
             is_part = name != "source" and clip.index.num_frames == output.index.num_frames
             span = (None, None) if is_part else (self.start, self.end)
             aligned[name] = AlignedSource.find(clip, output, context, *span)
+        if labels:
+            from vidtrans.evaluation.label_evaluation import labels_scorer
+
+            score_labels = labels_scorer(self.labels, self.labeller, context)
+            return lambda result: score_labels(output, aligned["reference"], aligned.get("source"), self.flow, result)
         source = aligned.pop("source")
         return lambda result: score(output, source, self.flow, result, context, **aligned)

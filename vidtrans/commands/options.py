@@ -63,7 +63,7 @@ def clips_of(paths: Sequence[Path], recipe: Recipe) -> list[Path]:
     """Return the clips that files, folders and globs expand to; a guide folder is one clip. Raises UsageError."""
     from vidtrans.batch.inputs import expand_sources
 
-    return expand_sources(paths, whole_folders=recipe.choice("pairing")[0] == "stack")
+    return expand_sources(paths, whole_folders=recipe.choice("pairing")[0] in ("stack", "change"))
 
 
 def missing_model(command: str) -> UsageError:

@@ -45,6 +45,15 @@ class Train(Command):
             values=Names("vidtrans.training.ablations:ABLATIONS", "ablation"),
         ),
     ] = None
+    labeller: Annotated[
+        str,
+        Option(
+            "Of --ablate and --sweep: a model of pairing 'segment' reads labels in the held-out outputs, which were "
+            "painted from labels: the FCN-score.",
+            Group.TRAINING,
+            metavar="MODEL",
+        ),
+    ] = ""
     sweep: Annotated[
         tuple[str, ...],
         Option(
@@ -77,6 +86,9 @@ class Train(Command):
             if self.embed:
                 raise UsageError(f"{option} and --embed", "variants are compared, not passed on", "leave --embed out")
             return
+        if self.labeller:
+            remedy = "score a render with it: vidtrans evaluate --labeller"
+            raise UsageError("--labeller", "it compares the variants of --ablate or --sweep", remedy)
         if self.batch != SEQUENTIAL:
             why = "there is one training, in this process"
             raise UsageError("--jobs, --executor", why, "leave them out, or train several with --sweep or --ablate")
@@ -131,7 +143,7 @@ class Train(Command):
         if any(variant.seed is not None for variant in variants) and "seed" in self.given.values:
             raise UsageError("--sweep seed", "--seed also sets the seed", "leave --seed out")
         varied = VariedTraining(
-            self.dataset, self.ablate or "", self.output, self.recipe, self.minutes, variants, self.batch
+            self.dataset, self.ablate or "", self.output, self.recipe, self.minutes, variants, self.batch, self.labeller
         )
         return train_varied(varied, context)
 

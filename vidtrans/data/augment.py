@@ -74,6 +74,11 @@ class Geometry:
         picture = self._cropped(self._padded(picture))
         return self.motion.apply(picture) if self.motion else picture
 
+    def apply_to_labels(self, picture: np.ndarray) -> np.ndarray:
+        """Transform a label map in colours, (H, W, 3) uint8, as ``apply`` does, but without a mixture of colours."""
+        scaled = cv2.resize(picture, self.scaled, interpolation=cv2.INTER_NEAREST_EXACT)
+        return self._cropped(self._padded(scaled))
+
     def apply_to_flow(self, backward: BackwardFlow) -> BackwardFlow:
         """Return the backward flow of pictures that ``apply`` makes, from that of whole ones; without ``motion``."""
         flow, confidence = resize_flow(backward.flow, *self.scaled), cv2.resize(backward.confidence, self.scaled)

@@ -81,7 +81,7 @@ def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetS
             others += [f"{folder}.{EXTRACTED}/{name}"] if pairing.extraction else []
             keep = f"{folder}.{KEEP}/{name}" if isinstance(source, ClipSource) and source.mask else None
             records.append(replace(record, source=number, file=first, target=target, guides=tuple(others), keep=keep))
-    if pairing.needs_target and not pairing.at_source_size:
+    if pairing.needs_target and not pairing.at_source_size and pairing.class_colours is None:
         records = with_full_size(records, sources, settings)
     for _, own in groupby(records, key=lambda record: record.source):
         stored = [r for r in own if r.names]

@@ -31,6 +31,7 @@ from vidtrans.data.match_search import MatchedSource, MatchSearch
 from vidtrans.data.pair_folders import FolderSource, check_shapes, find_pairs
 from vidtrans.data.settings import DatasetSettings
 from vidtrans.data.sources import ClipSource, PictureExtractor, find_targets, shape_of, with_guides
+from vidtrans.data.target_classes import TargetMaps, maps_of, tell_classes, with_compared, with_found_classes
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.pairing.aligned import Matched, Unpaired
 from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
@@ -86,7 +87,15 @@ class DatasetSpec:
     @cached_property
     def pairing(self) -> Pairing:
         """Return the pairing, completed from the sources: guides of a stack that names none, palette of label maps."""
-        return with_found_palette(with_guides(self._named_pairing, self.videos[0], self.target), self._label_maps)
+        named = with_compared(self._named_pairing, self.videos[0], self.target)
+        if self._target_maps is not None:
+            return with_found_classes(named, self._target_maps)
+        return with_found_palette(with_guides(named, self.videos[0], self.target), self._label_maps)
+
+    @cached_property
+    def _target_maps(self) -> TargetMaps | None:
+        """Return the label maps of the targets, if the pairing's are label maps."""
+        return maps_of(self._named_pairing, self.target, map(self._pair_folder, self.videos[:1]))
 
     @property
     def _label_maps(self) -> list[Path]:
@@ -171,6 +180,9 @@ class DatasetSpec:
         sources, described = [source for source, _ in opened], [table for _, table in opened]
         maps = (picture for source in sources for picture in source.samples(SAMPLE))
         tell_labels(pairing, self._named_pairing, self.videos[0].name, maps, self._label_maps, context)
+        if self._target_maps is not None:
+            tell_classes(pairing, self._named_pairing, self._target_maps, context)
+            sources = [replace(source, classes=pairing.class_colours) for source in sources]
         if self.domains:
             self._divide(sources, described, context)
         plan = plan_dataset(sources, pairing, settings)

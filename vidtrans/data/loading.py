@@ -203,7 +203,7 @@ class Loader(PictureBatches):
         frames, target = [self.read(p) for p in pair.inputs], self.read(pair.target)
         given = with_clock(self.pairing.training_input([place(f) for f in frames], rng), pair.phase)
         given = _extended(given, None if self.plate is None else place(self.plate), self.recurrent)
-        target = place(target)
+        target = place(target) if self.pairing.class_colours is None or whole else geometry.apply_to_labels(target)
         weights = self.weigh(pair, geometry, target) if self.weigh else None
         return to_planes(given), to_planes(target), weights
 

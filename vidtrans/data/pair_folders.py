@@ -13,6 +13,7 @@ from vidtrans.core.errors import MediaError
 from vidtrans.core.files import base_name
 from vidtrans.core.settings import AS_STORED, Size
 from vidtrans.data.dataset import Role
+from vidtrans.pairing.class_colours import ClassColours
 from vidtrans.video.frame_numbers import align, repeated
 from vidtrans.video.images.picture import picture_size, read_picture, resize
 from vidtrans.video.io.picture_paths import pictures_in
@@ -29,7 +30,10 @@ AS_LARGE = 0.9  # share of the source's size at which a target can show what is 
 
 @dataclass(frozen=True)
 class FolderSource:
-    """A folder of unordered pairs: each pair is a shot. ``alone``: the pictures of A and B without a counterpart."""
+    """A folder of unordered pairs: each pair is a shot. ``alone``: the pictures of A and B without a counterpart.
+
+    ``classes``: those of the targets, if they are label maps.
+    """
 
     path: Path
     pairs: tuple[tuple[Path, Path | None], ...]  # (A, B), or one side-by-side picture
@@ -37,6 +41,7 @@ class FolderSource:
     a_is_input: bool
     alone: tuple[str, ...] = ()
     guides: tuple[str, ...] = ()
+    classes: ClassColours | None = None
 
     @property
     def name(self) -> str:
@@ -47,6 +52,11 @@ class FolderSource:
     def inputs(self) -> list[Path]:
         """Return the files of the inputs; none for side-by-side pictures, which hold input and target in one file."""
         return [a if self.a_is_input else b for a, b in self.pairs if b is not None]
+
+    @property
+    def target_files(self) -> list[Path]:
+        """Return the files of the targets; none for side-by-side pictures."""
+        return [b if self.a_is_input else a for a, b in self.pairs if b is not None]
 
     def describe_alone(self) -> str:
         """Return a warning that names pictures without a counterpart."""
@@ -66,6 +76,10 @@ class FolderSource:
         given, target = sides if self.a_is_input else sides[::-1]
         return given if is_as_large(target[1], given[1]) else None
 
+    def targets(self, numbers: list[int]) -> Iterator[np.ndarray]:
+        """Yield the targets of pairs as they are stored, (H, W, 3) uint8."""
+        return (row[1] for row in self.pictures(numbers, AS_STORED))
+
     def samples(self, count: int) -> Iterator[np.ndarray]:
         """Yield at most ``count`` evenly spaced inputs at full size, (H, W, 3) uint8."""
         return (row[0] for row in self.pictures(spread_numbers(len(self.pairs), count), AS_STORED))
@@ -81,8 +95,9 @@ class FolderSource:
             else:
                 right = read_picture(other)
             width, height = size.of(left.shape[1], left.shape[0])
-            sides = resize(left, width, height), resize(right, width, height)
-            yield sides if self.a_is_input else (sides[1], sides[0])
+            given, target = (left, right) if self.a_is_input else (right, left)
+            resize_target = self.classes.resized if self.classes else resize
+            yield resize(given, width, height), resize_target(target, width, height)
 
 
 def find_pairs(folder: Path, direction: str) -> FolderSource:

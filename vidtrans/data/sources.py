@@ -22,6 +22,7 @@ from vidtrans.data.pair_folders import check_names, check_shapes, is_as_large
 from vidtrans.flow.bars import NO_BARS, Bars
 from vidtrans.flow.survey import Survey
 from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.class_colours import ClassColours
 from vidtrans.pairing.stack import Stack, StackSettings
 from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
@@ -56,6 +57,7 @@ class ClipSource:
     ``target_steps``: frame number → number of its target's frame, without frames that have no target; None: the numbers
     are equal. With ``guides`` the clip is a folder of guides. The ``extractor`` adds one picture per frame. ``bars``
     are cropped from each picture of a clip without a target or ``mask``, which adds a matte per frame.
+    ``classes``: those of the target, if it is label maps.
     """
 
     path: Path
@@ -71,6 +73,7 @@ class ClipSource:
     bars: Bars = NO_BARS
     target_steps: Mapping[int, int] | None = None
     mask: Mask | None = None
+    classes: ClassColours | None = None
 
     @property
     def name(self) -> str:
@@ -148,9 +151,21 @@ class ClipSource:
             yield self._extracted(self.extractor, numbers)
         if self.target is not None and self.target_index is not None:
             steps = [n if self.target_steps is None else self.target_steps[n] for n in numbers]
-            yield _pictures_at(open_reader(self.target, FrameFormat(size)), self.target_index, steps)
+            if self.classes is None:
+                yield _pictures_at(open_reader(self.target, FrameFormat(size)), self.target_index, steps)
+            else:
+                yield self._label_maps(self.classes, self.target, self.target_index, steps, size)
         if self.mask is not None:
             yield self._mattes(self.mask, numbers, size)
+
+    @staticmethod
+    def _label_maps(
+        classes: ClassColours, path: Path, index: ClipIndex, steps: list[int], size: Size
+    ) -> Generator[np.ndarray, None, None]:
+        """Yield the label maps of frames, (H, W, 3) uint8, resized so that no colours mix."""
+        with closing(_pictures_at(open_reader(path, FrameFormat()), index, steps)) as pictures:
+            for picture in pictures:
+                yield classes.resized(picture, *size.of(picture.shape[1], picture.shape[0]))
 
     def _mattes(self, mask: Mask, numbers: list[int], size: Size) -> Generator[np.ndarray, None, None]:
         """Yield the mattes of the frames, (H, W) uint8, stretched to the frames' size."""

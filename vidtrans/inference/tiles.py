@@ -48,15 +48,20 @@ def tile_starts(length: int, tile: int, multiple: int, overlap: int = OVERLAP) -
     return [(length - tile) * i // (count - 1) // grid * grid for i in range(count)]
 
 
-def ramp(overlap: int) -> Tensor:
-    """Return the later tile's weight across an overlap, (overlap,) float32: 0, then 1, rising in the middle quarter."""
+def ramp(overlap: int, *, fades: bool = True) -> Tensor:
+    """Return the later tile's weight across an overlap, (overlap,) float32: 0, then 1, rising in the middle quarter.
+
+    It rises at once in the middle unless it ``fades``.
+    """
+    if not fades:
+        return (torch.arange(overlap) >= overlap // 2).to(torch.float32)
     rim = 3 * overlap // 8
     t = (torch.arange(overlap, dtype=torch.float64) - rim + 0.5) / (overlap - 2 * rim)
     t = t.clamp(0, 1)
     return (t * t * (3 - 2 * t)).to(torch.float32)
 
 
-def blend_tiles(parts: Iterable[Tensor], at: Sequence[int], length: int, side: int) -> Tensor:
+def blend_tiles(parts: Iterable[Tensor], at: Sequence[int], length: int, side: int, *, fades: bool = True) -> Tensor:
     """Cross-fade parts of equal size into one tensor of ``length`` along dimension ``side``, 2 (rows) or 3 (columns).
 
     Each part fades into the previous ones with weights that add up to one whatever the rounding: where all parts agree,
@@ -68,7 +73,7 @@ def blend_tiles(parts: Iterable[Tensor], at: Sequence[int], length: int, side: i
         if whole is None:
             whole = part.new_empty([*part.shape[:side], length, *part.shape[side + 1 :]])
         overlap, size = end - start, part.shape[side]
-        share = ramp(overlap).to(part.device).reshape([-1] + [1] * (3 - side))
+        share = ramp(overlap, fades=fades).to(part.device).reshape([-1] + [1] * (3 - side))
         whole.narrow(side, start, overlap).lerp_(part.narrow(side, 0, overlap), share)
         whole.narrow(side, end, size - overlap).copy_(part.narrow(side, overlap, size - overlap))
         end = start + size
@@ -77,11 +82,18 @@ def blend_tiles(parts: Iterable[Tensor], at: Sequence[int], length: int, side: i
 
 
 def run_tiled(
-    network: Callable[[Tensor], Tensor], x: Tensor, side: int, multiple: int, whole: Sequence[GlobalLayer] = ()
+    network: Callable[[Tensor], Tensor],
+    x: Tensor,
+    side: int,
+    multiple: int,
+    whole: Sequence[GlobalLayer] = (),
+    *,
+    fades: bool = True,
 ) -> Tensor:
     """Run ``network``, (N, C, H, W) → (N, 3, H, W), in tiles of at most ``side`` pixels a side.
 
-    H, W and ``side`` are multiples of ``multiple``. ``whole``: the layers that use the whole picture.
+    H, W and ``side`` are multiples of ``multiple``. ``whole``: the layers that use the whole picture. ``fades``:
+    tiles are cross-faded, not cut.
     """
     height, width = x.shape[2:]
     tall, wide = min(height, side), min(width, side)
@@ -92,7 +104,8 @@ def run_tiled(
         with record_statistics(whole) as statistics:
             network(F.interpolate(x, (tall, wide), mode="area"))
     with use_statistics(statistics):
-        return _run_grid(lambda top, left: network(_cut(x, top, left, tall, wide)), rows, columns, (height, width))
+        tile = lambda top, left: network(_cut(x, top, left, tall, wide))  # noqa: E731
+        return _run_grid(tile, rows, columns, (height, width), fades=fades)
 
 
 def run_fixed(
@@ -125,11 +138,16 @@ def _cut(x: Tensor, top: int, left: int, tall: int, wide: int) -> Tensor:
 
 
 def _run_grid(
-    run: Callable[[int, int], Tensor], rows: Sequence[int], columns: Sequence[int], size: tuple[int, int]
+    run: Callable[[int, int], Tensor],
+    rows: Sequence[int],
+    columns: Sequence[int],
+    size: tuple[int, int],
+    *,
+    fades: bool = True,
 ) -> Tensor:
     """Blend the tiles that ``run(top, left)`` gives for each row and column start."""
-    strips = (blend_tiles((run(top, left) for left in columns), columns, size[1], 3) for top in rows)
-    return blend_tiles(strips, rows, size[0], 2)
+    strips = (blend_tiles((run(top, left) for left in columns), columns, size[1], 3, fades=fades) for top in rows)
+    return blend_tiles(strips, rows, size[0], 2, fades=fades)
 
 
 def _with_tones(made: Tensor, wanted: Tensor) -> Tensor:

@@ -27,8 +27,8 @@ from vidtrans.inference.packed import can_pack, pack
 from vidtrans.inference.tiles import GlobalLayer, next_tile_side, run_fixed, run_tiled
 from vidtrans.networks.composed_convolutions import fix_kernels
 from vidtrans.networks.init import inner_generator
-from vidtrans.networks.plate_generator import PlateGenerator
 from vidtrans.networks.unet_small import use_little_memory
+from vidtrans.networks.wrappers.plate_generator import PlateGenerator
 from vidtrans.video.images.picture import resize
 
 Run = Callable[[Tensor], Tensor]
@@ -119,6 +119,7 @@ class TorchEngine:
         network = network.to(self.place, self._dtype).to(memory_format=self._memory_format)
         self._fixed_size: tuple[int, int] | None = getattr(generator, "fixed_size", None)
         self._sees_whole = getattr(generator, "sees_whole", False)
+        self._fades = not hasattr(generator, "class_colours")  # colours of classes do not mix
         # The batch size affects which kernels run, so it is derived from picture sizes, not from free memory.
         self._max_pixels = MAX_PIXELS.get(device.kind)
         self.tile: int | None = None
@@ -268,7 +269,7 @@ class TorchEngine:
             if tile is None:
                 run = partial(self._recorded or self._run_network, x)
             else:
-                run = partial(run_tiled, self._run_network, x, tile, self.multiple, self._whole)
+                run = partial(run_tiled, self._run_network, x, tile, self.multiple, self._whole, fades=self._fades)
             made = run() if len(x) > 1 else self.if_it_fits(run)
             if made is not None:
                 return made

@@ -15,7 +15,7 @@ from vidtrans.core.settings import Time
 from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.models.model_chain import ModelChain, load_chain_engine
-from vidtrans.models.render_settings import ResolvedRenderSettings
+from vidtrans.models.render_settings import ResolvedRenderSettings, classes_of
 from vidtrans.rendering.composite import finish
 from vidtrans.rendering.conditions import conditions_of, has_conditions
 from vidtrans.rendering.directing import BlendCurves
@@ -89,7 +89,9 @@ class StreamModel:
         is_small = painted.shape[0] < source.shape[0] and painted.shape[1] < source.shape[1]
         mode = rendering.upscale_for(fills_holes=pairing.uses_mask)
         mode = mode if is_small and not self.model.is_identity else "bicubic"
-        (large,) = enlarge_frames([painted], [source], mode, rendering.sharpness, has_faults=False)
+        (large,) = enlarge_frames(
+            [painted], [source], mode, rendering.sharpness, has_faults=False, classes=classes_of(self.model)
+        )
         made = None
         if pairing.finishes:
             made = renderer.inputs([Frame(sample.index, sample.pts, sample.guide)])

@@ -15,12 +15,18 @@ from vidtrans.core.machine import device_kind
 from vidtrans.core.settings import Table, to_table
 from vidtrans.flow import FLOWS
 from vidtrans.models.loaded_model import LoadedModel
+from vidtrans.pairing.class_colours import ClassColours
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.stream import BatchFilter, Filter
 from vidtrans.video.io.encoding import EncodingSettings
 
 MAX_SIDE_RENDERED = 16384  # pixels: the limit of x264, which stores the model's outputs
 MAX_SIDE_FILTERED = 32766  # pixels: the limit of OpenCV's remap
+
+
+def classes_of(look: LoadedModel) -> ClassColours | None:
+    """Return the classes whose colours a model's output has, of a chain its last model's; None for pictures."""
+    return look.parts[-1].pairing.class_colours
 
 
 @dataclass(frozen=True)
@@ -41,17 +47,22 @@ class ResolvedRenderSettings:
     def of(cls, recipe: Recipe, look: LoadedModel, device: str, *, painted: bool = False) -> ResolvedRenderSettings:
         """Return the settings that a recipe gives for a model. Raises UsageError.
 
-        A model that maps colours has no filter by default, unless key frames are ``painted``.
+        A model that maps colours has no filter by default, unless key frames are ``painted``; one of classes has votes.
         """
         name, settings = recipe.choice_settings("temporal")
         if look.maps_colours and not painted and "name" not in recipe.tables.get("temporal", {}):
             name, settings = "off", FILTERS.load("off").Settings()
+        if classes_of(look) and "name" not in recipe.tables.get("temporal", {}):
+            name, settings = "vote", FILTERS["vote"].load_settings()()
         if (flow := getattr(settings, "flow", "")) and FILTERS[name].is_batched(device_kind(device)):
             settings = replace(settings, flow=FLOWS[flow].on_gpu or flow)
         rendering = recipe.settings("rendering", RenderingSettings)
         if look.optimises and "chunk_frames" not in recipe.tables.get("rendering", {}):
             rendering = replace(rendering, chunk_frames=1)  # each frame takes as long as many of a network's
-        return cls(rendering, recipe.settings("encoding", EncodingSettings), name, settings, device)
+        encoding = recipe.settings("encoding", EncodingSettings)
+        if (classes := classes_of(look)) and not encoding.palette:
+            encoding = replace(encoding, palette=classes.text)
+        return cls(rendering, encoding, name, settings, device)
 
     @classmethod
     def of_extractor(cls, rendering: RenderingSettings, device: str) -> ResolvedRenderSettings:

@@ -15,6 +15,7 @@ from vidtrans.core.errors import MAX_QUOTED, ModelError, UsageError, first_line
 from vidtrans.models.formats import FORMATS
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks import ONNX_GRAPH
+from vidtrans.pairing.base import make_pairing
 
 WEIGHT, STEP = ".weight", ".step"  # ends of the names of weights, and of the steps of those that are stored in 8 bits
 
@@ -47,10 +48,18 @@ def build_with_weights(
 
     generator, plate, memory = record.generator, record.plate_size, bool(record.memory)
     channels = record.in_channels, record.out_channels
+    classes = make_pairing(record.pairing["name"], record.pairing["settings"]).class_colours
     try:
         with torch.device("meta"):
             built = build_generator(
-                generator["name"], generator["settings"], *channels, plate, memory, record.ports, record.code_size
+                generator["name"],
+                generator["settings"],
+                *channels,
+                plate,
+                memory,
+                record.ports,
+                record.code_size,
+                classes.table if classes else None,
             )
         weights = read(path)
         values = weights if foreign else from_8_bits(weights)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
@@ -12,12 +13,13 @@ from vidtrans.core.registry import Entry, Registry
 from vidtrans.core.settings import Table, from_table, record_table
 from vidtrans.networks import DISCRIMINATORS, GENERATORS, UNTRAINED
 from vidtrans.networks.adapted import AdaptedGenerator
-from vidtrans.networks.coded_generator import CodedGenerator
-from vidtrans.networks.plate_generator import PlateGenerator
 from vidtrans.networks.ports import PortSettings
 from vidtrans.networks.recurrent import RecurrentGenerator
+from vidtrans.networks.wrappers.class_generator import ClassGenerator
+from vidtrans.networks.wrappers.coded_generator import CodedGenerator
+from vidtrans.networks.wrappers.plate_generator import PlateGenerator
 
-_WITH_PAINTER = PlateGenerator | RecurrentGenerator | CodedGenerator
+_WITH_PAINTER = PlateGenerator | RecurrentGenerator | CodedGenerator | ClassGenerator
 
 
 def initialise(network: nn.Module, seed: int) -> None:
@@ -66,11 +68,14 @@ def build_generator(
     memory: bool = False,
     ports: Table | None = None,
     code_size: int = 0,
+    classes: np.ndarray | None = None,
 ) -> Any:  # noqa: ANN401  (a module with ``multiple`` and ``smallest``, see the room's docstring)
     """Build the generator ``name``; ``plate`` (width, height) adds a background plate, ``memory`` makes it recurrent.
 
     ``ports`` adapts a network of another tool (``PortSettings`` as a table). A ``code_size`` above 0 gives it many
-    looks, selected by code planes in its input. Raises UsageError for unknown names and settings.
+    looks, selected by code planes in its input. ``classes``: the colours of classes, (K, 3) uint8, of
+    which the output has one in each pixel.
+    Raises UsageError for unknown names and settings.
 
     Its attribute ``input_channels`` is the number of its input channels, without those of a plate or a history.
     """
@@ -80,6 +85,8 @@ def build_generator(
     if ports:
         own = from_table(PortSettings, ports, "ports")
         generator = AdaptedGenerator(cls(own.in_channels, own.out_channels, settings), in_channels, own)
+    elif classes is not None:
+        generator = ClassGenerator(cls(in_channels, len(classes), settings), classes)
     elif code_size:
         generator = CodedGenerator(cls(in_channels + code_size, out_channels, settings), in_channels, code_size)
     elif plate is not None:
@@ -93,7 +100,7 @@ def build_generator(
 
 
 def inner_generator(generator: nn.Module) -> nn.Module:
-    """Return the wrapped generator, without the plate, memory, port or code wrapper around it."""
+    """Return the wrapped generator, without the plate, memory, port, code or class wrapper around it."""
     if isinstance(generator, AdaptedGenerator):
         return generator.network
     return generator.painter if isinstance(generator, _WITH_PAINTER) else generator

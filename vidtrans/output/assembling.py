@@ -77,7 +77,7 @@ class Assembly:
             return 0
         if self.encoding.makes_pictures:
             names = self.names(len(timing.pts)) if self.names else None
-            unpack(segments, names, output, codec, context.report, context.stop)
+            unpack(segments, names, output, codec, context.report, context.stop, self.encoding.palette)
             return 0
         tag = "" if self.encoding.is_ffmpeg_encoder else CODECS[codec].tag
         return join(segments, timing, output, copied, context.report, context.stop, tag=tag)

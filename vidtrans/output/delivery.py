@@ -14,7 +14,7 @@ from vidtrans.clips.indexing import Clip
 from vidtrans.core.errors import UsageError
 from vidtrans.output.assembling import Assembly, pass_of, try_pass
 from vidtrans.session import Context
-from vidtrans.video.io.codecs import CODECS, CONTAINERS, codecs_with_alpha
+from vidtrans.video.io.codecs import CODECS, CONTAINERS, LOSSLESS, codecs_with_alpha
 from vidtrans.video.io.encoder import picture_names
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing
@@ -167,6 +167,9 @@ class Delivery:
             ground = "white" if clip.is_pictures else "black"
             text = f"{clip.name}: {encoding.codec} has no transparency, so transparent areas become {ground}"
             context.warn_once(f"{text} ({', '.join(codecs_with_alpha())} keep it)", clip.path)
+        if encoding.palette and encoding.codec not in (*LOSSLESS, "gif"):
+            text = f"{encoding.codec} mixes colours where the areas of a label map meet"
+            context.warn_once(f"{clip.name}: {text}; {' and '.join(LOSSLESS)} keep every label", clip.path)
         size: tuple[int, int] | None = (picture.width, picture.height)
         if encoding.needs_program:
             size = try_pass(pass_of(encoding, picture), picture, context)

@@ -14,6 +14,8 @@ PAIRINGS = Registry(
         "sketch": Entry("vidtrans.pairing.sketch:Sketch", "soft pencil lines → the frame"),
         "regions": Entry("vidtrans.pairing.regions:Regions", "flat coloured areas → the frame"),
         "labels": Entry("vidtrans.pairing.labels:Labels", "label maps, a channel for each class → the picture"),
+        "segment": Entry("vidtrans.pairing.segment:Segment", "a picture → its label map, a class for each pixel"),
+        "change": Entry("vidtrans.pairing.segment:Change", "two frames, or two clips → a label map of what changed"),
         "colorize": Entry("vidtrans.pairing.colorize:Colorize", "grey → colour; the light stays the frame's own"),
         "enlarge": Entry("vidtrans.pairing.enlarge:Enlarge", "a small picture → a large one (super-resolution)"),
         "denoise": Entry("vidtrans.pairing.denoise:Denoise", "a noisy frame → a clean one"),

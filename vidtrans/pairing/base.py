@@ -11,6 +11,7 @@ import numpy as np
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table, from_table, record_table
 from vidtrans.pairing import PAIRINGS
+from vidtrans.pairing.class_colours import ClassColours
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,6 +78,8 @@ class Pairing:
         extraction: The picture extracted from each frame, the last of the ``frames`` of ``input``; None for none.
         offsets: Numbers of the frames that make an input, relative to the rendered one, oldest first.
         stride: Number of frames from a pair to the pair that follows it in time.
+        class_colours: The classes of a target that is a label map, None for a picture. The network has a channel for
+            each, and its output is one of their colours.
         has_clock: The network's input includes planes of a clock, see ``next_frame.clock``.
         has_tensor_form: ``tensor_input`` computes on tensors exactly what ``input`` computes on arrays.
         operators: "module:Class" of the network module that computes the input in exported files; '' for none.
@@ -103,6 +106,7 @@ class Pairing:
     operators_refusal = "it does not say how it is written as operators"
     guides: tuple[str, ...] = ()
     extraction: Extraction | None = None
+    class_colours: ClassColours | None = None
     offsets: tuple[int, ...] = (0,)
     stride = 1
     has_clock = False

@@ -7,7 +7,6 @@ label map does not identify the object of a pixel.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,16 +15,18 @@ import numpy as np
 
 from vidtrans.core.settings import setting
 from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.class_colours import (
+    AREA,
+    UNLIKE,
+    colours,
+    distinct_colours,
+    nearest_colours,
+    parts_of,
+    without_mixtures,
+)
 
-COLOUR = re.compile(r"#?([0-9a-fA-F]{6})")
 MAX_CLASSES = 511  # with the borders, as many channels as a model file may have
 GREYS = 256
-UNLIKE = 60  # levels, the distance from a colour beyond which it is another; compression changes it less
-AREA = 3  # pixels: smaller areas of other colours are borders that compression mixed
-STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))  # from a pixel to a neighbour; the one across is at minus that
-GOLDEN_ANGLE = (
-    137.508  # degrees between the hues of classes that follow each other: none of the first dozens look alike
-)
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,12 @@ class LabelsSettings:
     @property
     def ignored_numbers(self) -> tuple[int, ...]:
         """The numbers of labels in ``ignore``."""
-        return tuple(int(part) for part in _parts(self.ignore) if part.isdecimal())
+        return tuple(int(part) for part in parts_of(self.ignore) if part.isdecimal())
 
     @property
     def ignored_colours(self) -> np.ndarray:
         """The colours in ``ignore``, (N, 3) uint8. Raises ValueError for an invalid one."""
-        return colours(" ".join(part for part in _parts(self.ignore) if not part.isdecimal()), "ignore")
+        return colours(" ".join(part for part in parts_of(self.ignore) if not part.isdecimal()), "ignore")
 
 
 class Labels(Pairing):
@@ -84,6 +85,13 @@ class Labels(Pairing):
     def __init__(self, settings: LabelsSettings) -> None:
         super().__init__(settings)
         self.in_channels = settings.classes + settings.boundaries
+
+    @property
+    def _shown(self) -> np.ndarray:
+        """The palette's colours, and for classes without one, generated ones: (classes, 3) uint8."""
+        shown, table = distinct_colours(self.settings.classes), colours(self.settings.palette)
+        shown[: len(table)] = table
+        return shown
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """Return planes of 0 or 255, (H, W, in_channels) uint8, for ((H, W, 3) uint8,): the classes, then borders."""
@@ -102,7 +110,7 @@ class Labels(Pairing):
     def preview(self, net_input: np.ndarray) -> np.ndarray:
         """Return a picture with each class in its colour, (H, W, 3) uint8."""
         planes = net_input[..., : self.settings.classes]
-        rgb = _shown_colours(self.settings)[planes.argmax(axis=2)]
+        rgb = self._shown[planes.argmax(axis=2)]
         rgb[planes.max(axis=2) == 0] = 0
         return rgb
 
@@ -118,7 +126,7 @@ class Labels(Pairing):
         if settings.ignored_numbers:
             rest |= np.isin(labels, settings.ignored_numbers)
         labels[rest] = settings.classes - 1 if settings.rest_is_last else -1
-        return _without_mixtures(labels, frame if len(table) else frame[..., :1]) if settings.clean else labels
+        return without_mixtures(labels, frame if len(table) else frame[..., :1]) if settings.clean else labels
 
     def _nearest_labels(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the index of each pixel's nearest colour, (H, W) int16, and a mask (H, W) bool where none is near.
@@ -126,7 +134,7 @@ class Labels(Pairing):
         Indices count the palette's colours, then the ignored ones.
         """
         table = np.concatenate([colours(self.settings.palette), self.settings.ignored_colours])
-        labels, distance = _nearest(frame, table)
+        labels, distance = nearest_colours(frame, table)
         far = (distance > UNLIKE**2).astype(np.uint8)
         opened = cv2.morphologyEx(far, cv2.MORPH_OPEN, np.ones((AREA, AREA), np.uint8)) if far.any() else far
         return labels, opened > 0
@@ -142,55 +150,6 @@ class Labels(Pairing):
         return {str(n): int(count) for n, count in enumerate(counts) if count and n not in wanted}
 
 
-def _parts(text: str) -> list[str]:
-    return text.replace(",", " ").split()
-
-
-def colours(palette: str, name: str = "palette") -> np.ndarray:
-    """Parse a palette into colours, (N, 3) uint8, N may be 0. Raises ValueError for an invalid colour."""
-    parts = _parts(palette)
-    found = [COLOUR.fullmatch(part) for part in parts]
-    wrong = next((part for part, match in zip(parts, found, strict=True) if match is None), "")
-    if wrong:
-        raise ValueError(f"pairing.{name}: '{wrong[:20]}' is no colour; write '#rrggbb'")
-    return np.array([list(bytes.fromhex(match[1])) for match in found if match], np.uint8).reshape(-1, 3)
-
-
-def _nearest(frame: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the index of each pixel's nearest colour, (H, W) int16, the first of equals, and its squared distance."""
-    wide = frame.astype(np.int32)
-    codes, inverse = np.unique(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2], return_inverse=True)
-    pixels = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
-    best, least = np.zeros(len(codes), np.int16), np.full(len(codes), 3 * GREYS**2, np.int32)
-    for number, colour in enumerate(table.astype(np.int32)):
-        distance = np.square(pixels - colour).sum(axis=1)
-        best[distance < least] = number
-        np.minimum(least, distance, out=least)
-    shape = frame.shape[:2]
-    return best[inverse].reshape(shape), least[inverse].reshape(shape)
-
-
-def _without_mixtures(labels: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    """Replace labels (H, W) int16 of pixels that mix two neighbours by the nearest unmixed label.
-
-    A pixel is a mixture if it lies strictly between two opposite neighbours in every channel in which these differ.
-    """
-    box = np.ones((3, 3), np.uint8)
-    rows, columns = np.nonzero(cv2.dilate(labels, box) != cv2.erode(labels, box))  # all else is within an area
-    padded, found = np.pad(frame, ((1, 1), (1, 1), (0, 0)), mode="edge"), np.zeros(len(rows), bool)
-    here = frame[rows, columns]
-    for dy, dx in STEPS:
-        one, other = (padded[rows + 1 + sign * dy, columns + 1 + sign * dx] for sign in (1, -1))
-        low, high = np.minimum(one, other), np.maximum(one, other)
-        between = ((low < here) & (here < high)) | ((low == here) & (here == high))
-        found |= between.all(axis=1) & (low != high).any(axis=1)
-    mixed = np.zeros(labels.shape, bool)
-    mixed[rows[found], columns[found]] = True
-    if not mixed.any() or mixed.all():
-        return labels
-    return filled_from_nearest(labels, mixed)
-
-
 def _borders(labels: np.ndarray) -> np.ndarray:
     """Return (H, W) uint8 with 255 on both sides of each border between labels (H, W)."""
     borders = np.zeros(labels.shape, np.uint8)
@@ -198,28 +157,3 @@ def _borders(labels: np.ndarray) -> np.ndarray:
     borders[:, 1:][across] = borders[:, :-1][across] = 255
     borders[1:][down] = borders[:-1][down] = 255
     return borders
-
-
-def _shown_colours(settings: LabelsSettings) -> np.ndarray:
-    """Return a colour for each class, (classes, 3) uint8: the palette's, or generated colours that look different."""
-    number = np.arange(settings.classes)
-    hue, value = (number * GOLDEN_ANGLE) % 360, 0.6 + 0.4 * (number % 3) / 2
-    hsv = np.stack([hue, np.full(len(number), 0.65), value], axis=1).astype(np.float32)
-    rgb = np.rint(cv2.cvtColor(hsv[None], cv2.COLOR_HSV2RGB)[0] * 255).astype(np.uint8)
-    table = colours(settings.palette)
-    rgb[: len(table)] = table
-    return rgb
-
-
-def filled_from_nearest(labels: np.ndarray, holes: np.ndarray) -> np.ndarray:
-    """Fill labels (H, W), integers, inside ``holes`` (H, W) bool, from the nearest pixel outside.
-
-    ``holes`` must be neither empty nor everything.
-    """
-    _, nearest = cv2.distanceTransformWithLabels(
-        holes.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    label_of = np.zeros(nearest.max() + 1, labels.dtype)
-    label_of[nearest[~holes]] = labels[~holes]
-    filled: np.ndarray = label_of[nearest]
-    return filled

@@ -1,4 +1,4 @@
-"""Read the colours of classes from a file: lists of colours, GIMP and Photoshop palettes, JSON."""
+"""The colours of classes by the name of a data set, or from a file: lists, GIMP and Photoshop palettes, JSON."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import check_regular_file
 from vidtrans.core.settings import Table
+from vidtrans.pairing.known_palettes import KNOWN_PALETTES
 
 HEX = re.compile(r"#([0-9a-fA-F]{6})\b")
 NUMBERS = re.compile(r"(?<![\w.#-])\d{1,3}(?![\w.])", re.ASCII)
@@ -18,8 +19,13 @@ ACT_BYTES = 768  # 256 colours; two more numbers may follow, the first being how
 
 
 def with_palette_file(table: Mapping[str, object]) -> Table:
-    """Return pairing settings in which a file's name as ``palette`` is replaced by its colours. Raises UsageError."""
+    """Return pairing settings in which a ``palette`` given by name is replaced by its colours.
+
+    The name is that of a file, or of a well-known data set, which also has colours to ``ignore``. Raises UsageError.
+    """
     value = table.get("palette")
+    if isinstance(value, str) and (known := KNOWN_PALETTES.get(value.lower())):
+        return {"ignore": known.ignore} | dict(table) | {"palette": known.colours}
     if not isinstance(value, str) or value.lstrip().startswith("#") or not _is_file(value):
         return dict(table)
     found = colours_in(Path(value))

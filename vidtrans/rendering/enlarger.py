@@ -11,12 +11,14 @@ import numpy as np
 
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.machine import cores
+from vidtrans.pairing.class_colours import ClassColours
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.session import Context
-from vidtrans.upscaling import MEASURED
+from vidtrans.upscaling import BY_CLASS, MEASURED
 from vidtrans.upscaling.array_pictures import shrink, size_of, unit
 from vidtrans.upscaling.enlarging import upscale
 from vidtrans.upscaling.mending import FAULTLESS, Faults, find_faults
+from vidtrans.video.colour.conversion import to_uint8, to_uint16
 from vidtrans.video.images.picture import resize
 
 
@@ -35,12 +37,14 @@ class ShotFaults:
 
 def tell_unused_upscale(plan: RenderPlan, recipe: Recipe, context: Context) -> None:
     """Report which of ``upscale`` and ``sharpness`` of a recipe has no effect on a plan, unless a preset gave it."""
-    if plan.upscale != "bicubic":
+    if plan.upscale not in ("bicubic", BY_CLASS):
         return
     given, from_preset = recipe.tables.get("rendering", {}), recipe.from_preset.get("rendering", {})
     mode = plan.rendering.upscale
     why = f"pictures are made at {plan.size[0]}x{plan.size[1]}, which is not smaller than the result"
-    if not plan.is_painted:
+    if plan.classes is not None:
+        why = "label maps are enlarged by class"
+    elif not plan.is_painted:
         why = f"'{plan.model.name}' returns the source's own pictures"
     elif mode == "bicubic":
         why = "nothing is added to a bicubic resize"
@@ -63,13 +67,15 @@ class Enlarger:
     """The enlarger of a plan's filtered pictures: on the GPU of the ``engine``, if it has one that is Nvidia's."""
 
     def __init__(self, plan: RenderPlan, faults: ShotFaults, engine: Any) -> None:  # noqa: ANN401  (see ``FramePath``)
-        self._mode, self._share = plan.upscale, plan.rendering.sharpness
+        self._mode, self._share, self._classes = plan.upscale, plan.rendering.sharpness, plan.classes
         self._faults, self._device = faults, cuda_device_of(engine)
         # A GPU is shared, and its memory: one picture after another.
         self.threads = 1 if self._device is not None else min(THREADS, cores())
 
     def __call__(self, index: int, output: np.ndarray, source: np.ndarray) -> np.ndarray:
         """Return the picture of frame ``index`` at its source's size, (H, W, 3), of the output's dtype."""
+        if self._classes is not None:
+            return resize_by_class(output, self._classes, size_of(source))
         if self._mode == "bicubic":
             return resize(output, source.shape[1], source.shape[0])
         if self._device is not None:
@@ -79,6 +85,14 @@ class Enlarger:
         return upscale(output, source, self._mode, self._faults(index), self._share)
 
 
+def resize_by_class(output: np.ndarray, classes: ClassColours, size: tuple[int, int]) -> np.ndarray:
+    """Return a label map in colours, (H, W, 3) uint8 or uint16, at a (width, height), without a mixture of colours."""
+    if size_of(output) == size:
+        return output
+    made = classes.resized(to_uint8(output), *size)
+    return made if output.dtype == np.uint8 else to_uint16(made)
+
+
 def enlarge_frames(
     outputs: Sequence[np.ndarray],
     sources: Sequence[np.ndarray],
@@ -86,8 +100,14 @@ def enlarge_frames(
     share: float,
     *,
     has_faults: bool = True,
+    classes: ClassColours | None = None,
 ) -> list[np.ndarray]:
-    """Return a model's outputs of single frames at the sizes of their sources; their faults are found in themselves."""
+    """Return a model's outputs of single frames at the sizes of their sources; their faults are found in themselves.
+
+    ``classes``: those of outputs that are label maps.
+    """
+    if classes is not None:
+        return [resize_by_class(o, classes, size_of(s)) for o, s in zip(outputs, sources, strict=True)]
     if mode == "bicubic":
         return [resize(output, *size_of(source)) for output, source in zip(outputs, sources, strict=True)]
     pairs = list(zip(outputs, sources, strict=True))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from vidtrans.clips.aligned_clip import AlignedClip, Mask, treat_as_drawing
 from vidtrans.clips.cut_list import with_cuts
-from vidtrans.clips.indexing import Clip
+from vidtrans.clips.indexing import Clip, with_picture_fps
 from vidtrans.clips.label_maps import render_changes
 from vidtrans.clips.steady_exposure import SteadyExposure
 from vidtrans.config.rendering_settings import RenderingSettings
@@ -18,10 +17,11 @@ from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size, Time
 from vidtrans.models.loaded_model import LoadedModel
-from vidtrans.models.render_settings import ResolvedRenderSettings
+from vidtrans.models.render_settings import ResolvedRenderSettings, classes_of
 from vidtrans.output.delivery import Delivery
 from vidtrans.painting.composing import Paint
 from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.class_colours import ClassColours
 from vidtrans.rendering.conditions import Conditions, conditions_of, has_conditions
 from vidtrans.rendering.directing import BlendCurves
 from vidtrans.rendering.frame_renderer import ModelInputs
@@ -30,7 +30,7 @@ from vidtrans.rendering.skipped_frames import Draft
 from vidtrans.session import Context
 from vidtrans.store.chunking import Chunk, cut_into_chunks
 from vidtrans.temporal.stream import HeldFrames
-from vidtrans.upscaling import MEASURED
+from vidtrans.upscaling import BY_CLASS, MEASURED
 from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import PictureFormat
@@ -188,10 +188,20 @@ class RenderPlan:
 
     @property
     def upscale(self) -> str:
-        """Return how pictures come to the size of the result; bicubic unless they are smaller on both sides."""
+        """Return how pictures come to the size of the result; bicubic unless they are smaller on both sides.
+
+        ``BY_CLASS`` of label maps, whose colours must not mix.
+        """
+        if self.classes is not None:
+            return BY_CLASS if self.size != (self.picture.width, self.picture.height) else "bicubic"
         is_small = self.size[0] < self.picture.width and self.size[1] < self.picture.height
         mode = self.rendering.upscale_for(fills_holes=self.pairing.uses_mask)
         return mode if is_small and self.is_painted else "bicubic"
+
+    @property
+    def classes(self) -> ClassColours | None:
+        """Return the classes whose colours the model's pictures have; None for other pictures."""
+        return classes_of(self.model)
 
     @property
     def is_measured(self) -> bool:
@@ -285,12 +295,3 @@ def plan_render(
         scene.check_clip(clip, first, stop, context)
     plan.delivery.report_changes(context)
     return plan
-
-
-def with_picture_fps(clip: Clip, rate: float) -> Clip:
-    """Return a clip of pictures without timestamps at ``rate`` frames per second; a video or animation unchanged."""
-    has_times = clip.index.time_base * clip.index.rate != 1
-    if not clip.is_pictures or has_times:
-        return clip
-    exact = Fraction(rate).limit_denominator(1001)
-    return replace(clip, index=replace(clip.index, time_base=1 / exact, rate=exact))

@@ -205,7 +205,7 @@ class RenderJob:
 def estimate_render(plan: RenderPlan, engine: Engine) -> Table:
     """Return the dry-run table of a render, by running its first frames through all steps in a temporary folder."""
     encoding, form, (width, height) = plan.settings.encoding, plan.picture, plan.input_size
-    encode = picture_encoder(encoding.codec) if encoding.makes_pictures else None
+    encode = picture_encoder(encoding.codec, encoding.palette) if encoding.makes_pictures else None
     optimises = plan.model.optimises
     count = 1 if optimises else min(plan.num_frames, TRIAL_FRAMES)
     stop = plan.first + count

@@ -22,6 +22,7 @@ from vidtrans.core.settings import Table, Time, from_table, parse_value, to_tabl
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.models.look_pictures import is_style
 from vidtrans.models.look_syntax import split_names
+from vidtrans.models.render_settings import classes_of
 from vidtrans.pairing.look_pairing import LookPairing
 from vidtrans.rendering.composite import finish
 from vidtrans.rendering.conditions import Conditions, conditions_of
@@ -291,7 +292,7 @@ def _render(
     factor = pairing.upscale_factor
     sources = [resize(f.source, f.source.shape[1] * factor, f.source.shape[0] * factor) for f in chosen]
     mode = "bicubic" if look.is_identity else rendering.upscale_for(fills_holes=pairing.uses_mask)
-    outputs, has_faults = [sample.output for sample in samples], not look.optimises
-    pictures = enlarge_frames(outputs, sources, mode, rendering.sharpness, has_faults=has_faults)
+    outputs, has_faults, classes = [s.output for s in samples], not look.optimises, classes_of(look)
+    pictures = enlarge_frames(outputs, sources, mode, rendering.sharpness, has_faults=has_faults, classes=classes)
     together = zip(sources, pictures, prepared, strict=True)
     return [finish(pairing, blend, source, picture, ready.input) for source, picture, ready in together]

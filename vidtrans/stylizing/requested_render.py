@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from vidtrans.clips.cut_list import AUTO, OFF
-from vidtrans.clips.indexing import Clip, content_digest, open_clip
+from vidtrans.clips.indexing import Clip, content_digest, open_clip, with_picture_fps
 from vidtrans.config.programs import warn_about_programs
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import look_named
@@ -28,7 +28,7 @@ from vidtrans.rendering.chunk_manifest import forget_terms
 from vidtrans.rendering.conditions import look_files as named_looks
 from vidtrans.rendering.enlarger import tell_unused_upscale
 from vidtrans.rendering.picture_folders import render_pictures
-from vidtrans.rendering.plan import plan_render, with_picture_fps
+from vidtrans.rendering.plan import plan_render
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.requested_output import (
     OutputTarget,

@@ -64,6 +64,11 @@ FILTERS = Registry(
             settings="vidtrans.temporal.settings:CausalSettings",
             gpus=("cuda",),  # bicubic sampling on Apple's GPUs has not been tried
         ),
+        "vote": FilterEntry(
+            "vidtrans.temporal.vote:VoteFilter",
+            "the class that most frames around have along the motion, for label maps",
+            settings="vidtrans.temporal.settings:VoteSettings",
+        ),
         "off": FilterEntry(
             "vidtrans.temporal.stream:NoFilter",
             "each frame as the model made it",

@@ -128,14 +128,15 @@ class FlowTracker:
         return compute_once(window.samples[at], ("path", step), join)
 
     def _trust(self, window: Window, at: int, step: int, path: FlowPath) -> np.ndarray:
-        def compare() -> np.ndarray:
-            here, there = (self._guide(window.samples[i]) for i in (at, at + step))
-            difference = cv2.subtract(path.sample(there), here, dtype=cv2.CV_32F)
-            difference *= difference
-            distance = (difference.reshape(-1, 4) @ np.ones(4, np.float32)).reshape(path.u.shape)
-            return path.reliable * cv2.exp(distance * np.float32(-0.5 / (self._tolerance * 65535) ** 2))
+        here, there = window.samples[at], window.samples[at + step]
+        return compute_once(here, ("trust", step), lambda: self.trust(here, there, path))
 
-        return compute_once(window.samples[at], ("trust", step), compare)
+    def trust(self, here: Sample, there: Sample, path: FlowPath) -> np.ndarray:
+        """Return the confidence that a path leads to the same content in another frame, (h, w) float32 from 0 to 1."""
+        difference = cv2.subtract(path.sample(self._guide(there)), self._guide(here), dtype=cv2.CV_32F)
+        difference *= difference
+        distance = (difference.reshape(-1, 4) @ np.ones(4, np.float32)).reshape(path.u.shape)
+        return path.reliable * cv2.exp(distance * np.float32(-0.5 / (self._tolerance * 65535) ** 2))
 
     def _estimate(self, before: Sample, after: Sample) -> tuple[FlowPath, FlowPath]:
         prepare = self._estimator.prepare

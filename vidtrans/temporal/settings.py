@@ -42,5 +42,17 @@ class CausalSettings(DeflickerSettings):
 
 
 @dataclass(frozen=True)
+class VoteSettings:
+    """Settings of the filter of label maps."""
+
+    radius: int = setting(4, "frames on each side that vote", low=0, high=31)
+    colour_sigma: float = setting(
+        0.16, "σ of the source's colour difference that is the same place", low=0.01, high=1.0
+    )
+    flow: str = setting("dis", "flow method", choices=FLOWS)
+    flow_size: int = setting(540, "short side at which flow is estimated in larger pictures; 0: their own", low=0)
+
+
+@dataclass(frozen=True)
 class OffSettings:
     """No settings, for ``--temporal off``."""

@@ -20,6 +20,7 @@ from vidtrans.core.settings import setting
 from vidtrans.networks import GENERATORS
 from vidtrans.training.method_settings import (
     BicycleGANSettings,
+    ClassMethodSettings,
     CUTSettings,
     CycleGANSettings,
     LookMethodSettings,
@@ -111,6 +112,12 @@ METHODS = Registry(
                     "D: three frames", "Loss of D on three frames in a row; 0 in steps without any."
                 ),
             },
+        ),
+        "classes": Method(
+            "vidtrans.training.methods.class_method:ClassMethod",
+            "label maps, a channel for each class and cross-entropy: Long et al., CVPR 2015",
+            curves={"cross_entropy": Label("Cross-entropy", "Of the right classes; lower is better.", aim=-math.inf)},
+            settings=ClassMethodSettings,
         ),
         "look": Method(
             "vidtrans.training.methods.look_method:LookMethod",

@@ -29,6 +29,18 @@ class LookMethodSettings(MethodSettings):
     look_steady: float = setting(16.0, "weight of the temporal-consistency loss", low=0.0, high=1000.0)
 
 
+@dataclass(frozen=True)
+class ClassMethodSettings(MethodSettings):
+    """Settings of ``classes``."""
+
+    class_balance: float = setting(
+        0.25,
+        "how much more the pixels of rare classes weigh: 0 not at all, 1 so that all classes count alike",
+        low=0.0,
+        high=1.0,
+    )
+
+
 _LATENT = setting(0.5, "weight of recovering the style code from the output", low=0.0, high=100.0)
 _KL = setting(0.01, "weight of the codes' distance from a normal distribution", low=0.0)
 

@@ -115,12 +115,9 @@ class TrainingSetup:
         plate, name, table = self.plate, self.generator_name, self.generator_table
         size = (plate.picture.shape[1], plate.picture.shape[0]) if plate else None
         channels, recurrent = self.pairing.in_channels, self.settings.recurrent
-        code_size = 0 if reverse else self._method.code_size(self.settings)
-        for other in ("background_plate", "recurrent"):
-            if code_size and getattr(self.settings, other):
-                why = f"training.method = '{self.settings.method}' makes a model of many looks, which cannot use it"
-                raise UsageError(f"training.{other}", why, f"leave it out: --set training.{other}=false")
-        generator: Any = build_generator(name, table, channels, plate=size, memory=recurrent, code_size=code_size)
+        code = 0 if reverse else self._method.code_size(self.settings)
+        classes = self.pairing.class_colours.table if self.pairing.class_colours else None
+        generator: Any = build_generator(name, table, channels, 3, size, recurrent, code_size=code, classes=classes)
         if plate:
             generator.set_plate(plate.picture, plate.scene)
         return generator
@@ -235,6 +232,12 @@ class TrainingSetup:
         network: torch.nn.Module = build_discriminator(self.discriminator_name, self.discriminator_table, channels)
         self.initialise(network, number)
         return network
+
+    def find_class_shares(self) -> torch.Tensor:
+        """Return the share of the training pixels in each class of the targets; equal ones for a planned dataset."""
+        assert self.pairing.class_colours is not None, "``check_method`` has seen to it"
+        pictures = (read_picture(pair.target) for pair in evenly(self.pairs, NORM_PICTURES))
+        return torch.from_numpy(self.pairing.class_colours.shares(() if self.picture_size else pictures))
 
     def find_rarity(self) -> torch.Tensor | None:
         """Return the rarity weights of colours in the training pictures; None if off, or for a planned dataset."""

@@ -153,8 +153,9 @@ class TrainingSettings(GroupedSettings):
     )
     best_metric: str = setting(
         "l1",
-        "the held-out score that decides which state is the best; patch_distance where there are no pairs",
-        choices=("l1", "psnr", "ssim", "patch_distance"),
+        "the held-out score that decides which state is the best; patch_distance where there are no pairs, mean_iou of "
+        "classes",
+        choices=("l1", "psnr", "ssim", "patch_distance", "mean_iou"),
     )
     final_weights: str = setting(
         "last", "which state becomes the model; both are saved beside it", choices=("last", "best")

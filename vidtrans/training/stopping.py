@@ -40,6 +40,8 @@ def describe_score(scores: Scores) -> str:
     newest = scores[-1][1] if scores else {}
     if (psnr := newest.get("psnr")) is not None:
         return f"held out {psnr:.1f} dB"
+    if (found := newest.get("mean_iou")) is not None:
+        return f"held-out mean IoU {found:.3f}"
     if (likeness := newest.get("feature_likeness")) is not None:
         return f"{likeness:.0%} of the way to the picture"
     distance = newest.get("patch_distance")

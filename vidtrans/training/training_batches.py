@@ -22,13 +22,19 @@ from vidtrans.training.feedback.rollout_pool import NextFrameFeedback, RolloutPo
 from vidtrans.training.methods.base import TrainingMethod
 from vidtrans.training.settings import TrainingSettings
 
+OF_PICTURES = ("background_plate", "motion_weight", "colour_rebalancing", "recurrent", "rollout_fraction")
 NEEDS_TARGETS = ("background_plate", "motion_weight", "colour_rebalancing", "rollout_fraction")
 
 
 def check_method(method: type[TrainingMethod], settings: TrainingSettings, dataset: Dataset) -> None:
-    """Raise UsageError if the method or a setting needs pairs and the dataset has none, or the reverse."""
+    """Raise UsageError if the method or a setting does not suit the dataset: its pairs, domains or classes."""
     what = f"training.method={settings.method}"
+    for other in ("background_plate", "recurrent") if method.code_size(settings) else ():
+        if getattr(settings, other):
+            why = f"training.method = '{settings.method}' makes a model of many looks, which cannot use it"
+            raise UsageError(f"training.{other}", why, f"leave it out: --set training.{other}=false")
     if not dataset.domains:
+        _check_classes(method, settings, dataset.pairing, what)
         if method.unpaired:
             why = f"it learns from domains without pairs, and this dataset has pairs ('{dataset.pairing.name}')"
             raise UsageError(what, why, "make the dataset with --unpaired, or choose another --preset")
@@ -40,6 +46,19 @@ def check_method(method: type[TrainingMethod], settings: TrainingSettings, datas
         if getattr(settings, name):
             why = "it needs a target for each frame, and an unpaired dataset has none"
             raise UsageError(f"training.{name}", why, "leave it out")
+
+
+def _check_classes(method: type[TrainingMethod], settings: TrainingSettings, pairing: Pairing, what: str) -> None:
+    """Raise UsageError if the target has classes and the method or a setting is for pictures, or the reverse."""
+    if method.for_classes == (pairing.class_colours is None):
+        kind = "pictures" if method.for_classes else "label maps"
+        why = f"the targets of pairing '{pairing.name}' are {kind}"
+        raise UsageError(what, why, f"use --set training.method={'pix2pix' if method.for_classes else 'classes'}")
+    for name in OF_PICTURES if method.for_classes else ():
+        if getattr(settings, name):
+            raise UsageError(
+                f"training.{name}", "it is for targets that are pictures, and these are label maps", "leave it out"
+            )
 
 
 def unpaired_batches(

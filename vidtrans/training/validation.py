@@ -12,9 +12,11 @@ from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
 from vidtrans.inference.codes import code_of
 from vidtrans.inference.engine import Engine
+from vidtrans.metrics.label_scores import LabelCounts
 from vidtrans.metrics.picture_quality import SSIM_WINDOW, detail_ratio, l1, psnr, ssim
 from vidtrans.networks.code_planes import plane_values, with_planes
 from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.class_colours import ClassColours
 from vidtrans.pairing.next_frame import with_clock
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.video.images.picture import read_picture
@@ -61,9 +63,12 @@ def target_code(engine: Engine, target: np.ndarray) -> np.ndarray:
 def score(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
     """Return mean L1 (0 to 1), PSNR in dB, SSIM, and sharpness (``detail_ratio``), over held-out pairs.
 
-    SSIM is None if a picture is smaller than its window. ``segmentation``: agreement of the input with one
-    recovered from the output, for pairings that support it.
+    SSIM is None if a picture is smaller than its window. ``segmentation``: agreement of the input with one recovered
+    from the output, for pairings that support it. Of targets with classes: ``pixel_accuracy``, ``class_accuracy`` and
+    ``mean_iou`` over all pixels.
     """
+    if pairing.class_colours is not None:
+        return _score_classes(engine, pairing, pairing.class_colours, evenly(pairs, MAX_SCORED))
     rows = []
     for pair in evenly(pairs, MAX_SCORED):
         given, output, target = apply(engine, pairing, pair)
@@ -75,3 +80,13 @@ def score(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
     columns = dict(zip(names, zip(*rows, strict=True), strict=True))
     means = {n: None if None in column else round(float(np.mean(column)), 4) for n, column in columns.items()}
     return {"pairs": len(rows)} | means
+
+
+def _score_classes(engine: Engine, pairing: Pairing, classes: ClassColours, pairs: Sequence[Pair]) -> Table:
+    counts = LabelCounts.total(
+        LabelCounts.of(classes.labels(output), classes.labels(target), len(classes))
+        for _, output, target in (apply(engine, pairing, pair) for pair in pairs)
+    )
+    found = {"pixel_accuracy": counts.pixel_accuracy, "class_accuracy": counts.class_accuracy}
+    found |= {"mean_iou": counts.mean_iou}
+    return {"pairs": len(pairs)} | {name: None if value is None else round(value, 4) for name, value in found.items()}

@@ -13,11 +13,11 @@ from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks import GENERATORS, UNTRAINED
-from vidtrans.networks.coded_generator import CodedGenerator
 from vidtrans.networks.hd import is_coarser, load_coarser
 from vidtrans.networks.init import complete_settings, inner_generator
 from vidtrans.networks.predicted_style import is_narrower, load_narrower
 from vidtrans.networks.recurrent import RecurrentGenerator
+from vidtrans.networks.wrappers.coded_generator import CodedGenerator
 
 
 class Smaller(NamedTuple):

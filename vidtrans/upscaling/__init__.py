@@ -19,5 +19,6 @@ Nothing here keeps a state between frames. The steps are written once, in ``enla
 
 MODES = ("auto", "guided", "clean", "faithful", "bicubic")
 MEASURED = ("auto", "guided", "clean")  # use the source, and the faults of the network
+BY_CLASS = "by class"  # of label maps (``ClassColours.resized``); it cannot be chosen for others
 STREAM_MODES = ("luma", "bicubic")
 VERSION = 12  # of the arithmetic, for cache keys

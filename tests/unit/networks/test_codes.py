@@ -14,9 +14,9 @@ from vidtrans.inference.codes import code_of
 from vidtrans.inference.device import Device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.networks.code_planes import CODE_RANGE, plane_values, with_planes
-from vidtrans.networks.coded_generator import CodedGenerator, CodedNorm
 from vidtrans.networks.init import build_generator, initialise, inner_generator
 from vidtrans.networks.picture_encoder import CodeDistribution, PictureEncoder, code_planes, colour_statistics
+from vidtrans.networks.wrappers.coded_generator import CodedGenerator, CodedNorm
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SIZE = 4

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from vidtrans.core.errors import UsageError
 from vidtrans.pairing.base import make_pairing
-from vidtrans.pairing.labels import Labels, LabelsSettings, colours
+from vidtrans.pairing.class_colours import colours
+from vidtrans.pairing.labels import Labels, LabelsSettings
 
 PALETTE = "#804080, f423e8 #464646"
 

@@ -59,6 +59,10 @@ class Setup(Protocol):
         """The function that maps a frame, (H, W, 3) uint8, to the target domain's colours; None for paired datasets."""
         ...
 
+    def find_class_shares(self) -> Tensor:
+        """Return the share of the training pixels, 0 to 1, in each class of the targets, (K,) float32."""
+        ...
+
     def find_rarity(self) -> Tensor | None:
         """Return the colour weights that ``losses.rarity`` computes; None if unused."""
         ...
@@ -78,6 +82,7 @@ class TrainingMethod(Protocol):
     """A training method for generators. Subclasses override the defaults that do not fit."""
 
     unpaired: ClassVar[bool] = False  # it learns from domains without pairs, in batches of ``UnpairedLoader``
+    for_classes: ClassVar[bool] = False  # its targets are label maps
     keeps_content: ClassVar[bool] = False  # the weights of pixels are 1 where the input's content is to be kept
     settings: TrainingSettings
     device: Device

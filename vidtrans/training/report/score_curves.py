@@ -60,6 +60,13 @@ SCORE_LABELS = {
     "temporal_error": Label(
         "Temporal error", "Change along the source's motion; blur lowers it.", "× source", -math.inf
     ),
+    "mean_iou": Label("Mean IoU", "Intersection over union of classes, at most 1; higher is better.", aim=math.inf),
+    "pixel_accuracy": Label("Pixel accuracy", "Share of pixels with the right class; higher is better.", aim=math.inf),
+    "class_accuracy": Label("Class accuracy", "The same, all classes counting alike.", aim=math.inf),
+    "fcn_pixel_accuracy": Label("FCN: pixels", "Share of labels that a labeller finds again in outputs.", aim=math.inf),
+    "fcn_class_accuracy": Label("FCN: classes", "The same, all classes counting alike.", aim=math.inf),
+    "fcn_iou": Label("FCN: IoU", "Mean intersection over union of these labels.", aim=math.inf),
+    "fcn_of_targets": Label("FCN of targets", "Share of labels that it finds in the true pictures."),
     "segmentation": Label("Re-segmentation", "Share of the map that can be recovered; higher is better.", aim=math.inf),
 }
 ROLLOUT_LABELS = {

@@ -1,14 +1,15 @@
-"""Read the palette and the indices of pictures that have a palette, such as label maps as PNG."""
+"""Read the palette and the indices of pictures that have a palette, such as label maps as PNG, and write such PNG."""
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 
 from vidtrans.core.errors import MediaError
 from vidtrans.video.frame_format import MAX_PIXELS
-from vidtrans.video.images.picture import EXR, header_of, picture_size
+from vidtrans.video.images.picture import EXR, encode_png, header_of, picture_size
 from vidtrans.video.images.picture_header import PictureHeader
 
 
@@ -51,3 +52,31 @@ def _header(path: Path) -> PictureHeader | None:
         return None
     header = header_of(path)
     return header if header.width * header.height <= MAX_PIXELS else None
+
+
+class IndexedPng:
+    """An encoder of PNG with a palette: the index of a pixel is the number of its colour, '#rrggbb', in ``colours``."""
+
+    def __init__(self, colours: str) -> None:
+        self._rgb = np.array([list(bytes.fromhex(colour.lstrip("#"))) for colour in colours.split()], np.uint8)
+        wide = self._rgb.astype(np.int32)
+        codes = wide[:, 0] << 16 | wide[:, 1] << 8 | wide[:, 2]
+        self._order = codes.argsort(kind="stable")
+        self._codes = codes[self._order]
+
+    def __call__(self, picture: np.ndarray) -> bytes:
+        """Return (H, W, 3) uint8 as PNG; without a palette if a pixel has another colour, or there is alpha."""
+        from PIL import Image
+
+        if picture.shape[2:] != (3,) or picture.dtype != np.uint8:
+            return encode_png(picture)
+        wide = picture.astype(np.int32)
+        codes = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
+        place = np.searchsorted(self._codes, codes).clip(max=len(self._codes) - 1)
+        if (self._codes[place] != codes).any():
+            return encode_png(picture)
+        indexed = Image.fromarray(self._order[place].astype(np.uint8), "P")
+        indexed.putpalette(self._rgb.tobytes())
+        stream = io.BytesIO()
+        indexed.save(stream, "png", bits=8)
+        return stream.getvalue()

@@ -220,13 +220,14 @@ def unpack(
     codec: str = "png",
     report: Report = silent,
     stop: Stop = NEVER,
+    palette: str = "",
 ) -> None:
     """Write the frames of lossless ``segments`` as pictures (png or exr) into the folder ``output``, under ``names``.
 
     With ``names`` None there is one frame, and ``output`` is its file. Raises MediaError where there are not as many
     frames as names, Interrupted when a stop is requested.
     """
-    encode = picture_encoder(codec)
+    encode = picture_encoder(codec, palette)
     if names is not None:
         output.mkdir()
     files = [output] if names is None else [output / name for name in names]
@@ -240,12 +241,16 @@ def unpack(
         raise MediaError(str(output), f"{count} frames for {len(files)} pictures", "run 'vidtrans cache clean'")
 
 
-def picture_encoder(codec: str) -> Callable[[np.ndarray], bytes]:
-    """Return the function that encodes a picture as "png" or "exr"."""
+def picture_encoder(codec: str, palette: str = "") -> Callable[[np.ndarray], bytes]:
+    """Return the function that encodes a picture as "png", with an ordered ``palette`` if given, or "exr"."""
     if codec == "exr":
         from vidtrans.video.images.exr import encode_exr
 
         return encode_exr
+    if palette:
+        from vidtrans.video.images.indexed import IndexedPng
+
+        return IndexedPng(palette)
     return encode_png
 
 

@@ -66,6 +66,9 @@ class EncodingSettings:
     )
     sound: str = setting("copy", "all sound tracks are copied as they are, or none", choices=("copy", "none"))
     options: str = setting("", "of an ffmpeg:NAME encoder: key=value,key=value")
+    palette: str = setting(
+        "", "colours, '#rrggbb …', of which a PNG's pixels have the numbers; empty: those of a model of label maps"
+    )
     filter: str = setting(
         "",
         "a filter graph of your own ffmpeg, laid over the result",
@@ -120,7 +123,7 @@ class EncodingSettings:
     def for_key(self) -> Table:
         """Return the settings that affect the bytes of the result, for its cache key."""
         key: Table = {"codec": self.codec, "depth": self.bit_depth, "fps": str(self.rate), "sound": self.sound}
-        key |= {name: getattr(self, name) for name in ("options", "filter") if getattr(self, name)}
+        key |= {name: getattr(self, name) for name in ("options", "filter", "palette") if getattr(self, name)}
         if not self.is_ffmpeg_encoder and (usual := CODECS[self.codec].crf) is not None:
             key |= {"crf": usual if self.crf is None else self.crf, "preset": self.preset}
         return key
@@ -169,6 +172,8 @@ class EncodingSettings:
         if self.is_ffmpeg_encoder:
             return self._ffmpeg_depth()
         depths = CODECS[self.codec].depths
+        if self.palette and self.codec == "png":
+            return 8
         if self.bit_depth != AUTO:
             if int(self.bit_depth) not in depths:
                 has = " and ".join(map(str, depths))

@@ -1,0 +1,122 @@
+"""Classes by their colours: each pixel has one, whatever is done to the map."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from vidtrans.pairing.base import make_pairing
+from vidtrans.pairing.class_colours import ClassColours, colours, distinct_colours, pack
+from vidtrans.pairing.known_palettes import KNOWN_PALETTES
+from vidtrans.pairing.palette_file import with_palette_file
+from vidtrans.pairing.segment import Change, ChangeSettings, Segment, SegmentSettings
+
+THREE = "#ff0000 #00ff00 #0000ff"
+
+
+def maps(seed: int, classes: int = 3, size: tuple[int, int] = (24, 36)) -> np.ndarray:
+    """Labels in areas, (H, W) int16, some of no class."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(-1, classes, (max(1, size[0] // 6), max(1, size[1] // 6))).astype(np.int16)
+    return cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_NEAREST)
+
+
+@given(seed=st.integers(0, 10**6), classes=st.integers(2, 40), ignored=st.booleans())
+@hypothesis_settings(max_examples=40)
+def test_labels_come_back_from_their_picture(seed: int, classes: int, ignored: bool) -> None:
+    text = " ".join(f"#{code:06x}" for code in pack(distinct_colours(classes)))
+    found, labels = ClassColours(text, "#010203" if ignored else ""), maps(seed, classes)
+    picture = found.picture(labels)
+    if ignored:
+        assert (picture[labels < 0] == (1, 2, 3)).all()
+    assert not (found.table == found.none).all(axis=1).any()
+    known = labels >= 0
+    assert (found.labels(picture)[known] == labels[known]).all()
+    assert (found.labels(picture, clean=True)[known] == labels[known]).all()
+
+
+@given(seed=st.integers(0, 10**6), width=st.integers(1, 90), height=st.integers(1, 90))
+@hypothesis_settings(max_examples=40)
+def test_another_size_has_no_other_colours(seed: int, width: int, height: int) -> None:
+    classes, labels = ClassColours(THREE), np.maximum(maps(seed), 0)
+    picture = classes.resized(classes.picture(labels), width, height)
+    assert picture.shape == (height, width, 3)
+    assert set(pack(picture).ravel()) <= set(pack(classes.picture(labels)).ravel())
+
+
+def test_a_pixel_gets_the_class_of_most_of_its_area() -> None:
+    classes, labels = ClassColours(THREE), np.zeros((8, 8), np.int16)
+    labels[:, 3:] = 2  # of the left pixel three columns of four are red
+    labels[:4, 4:6] = 1
+    assert classes.labels(classes.resized(classes.picture(labels), 2, 2)).tolist() == [[0, 1], [0, 2]]
+
+
+def test_compression_costs_borders_not_areas() -> None:
+    classes, labels = ClassColours(THREE), np.zeros((64, 64), np.int16)
+    labels[16:48, 16:48] = 1
+    cv2.circle(labels, (32, 32), 10, 2, -1)
+    jpeg = cv2.imencode(".jpg", classes.picture(labels)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])[1]
+    found = classes.labels(cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB), clean=True)
+    inside = cv2.dilate(labels, np.ones((5, 5))) == cv2.erode(labels, np.ones((5, 5)))
+    assert (found == labels)[inside].all()
+    assert (found == labels).mean() > 0.95
+
+
+def test_far_colours_are_of_no_class_and_counted() -> None:
+    classes, picture = ClassColours("#000000 #ffffff", "#ff00ff"), np.zeros((10, 10, 3), np.uint8)
+    picture[2:6, 2:6] = (250, 128, 0)
+    picture[7:] = (255, 0, 255)
+    labels = classes.labels(picture)
+    assert (labels[2:6, 2:6] == -1).all()
+    assert (labels[7:] == -1).all()
+    assert classes.count_unknown(picture) == 16
+    assert classes.shares([picture]).tolist() == [1.0, 0.0]
+    assert classes.shares([]).tolist() == [0.5, 0.5]
+
+
+def test_known_palettes_are_whole() -> None:
+    voc = KNOWN_PALETTES["voc"]  # the first and the last colours of the development kit, and its border
+    assert list(voc.classes.values())[:3] == ["#000000", "#800000", "#008000"]
+    assert (voc.classes["person"], voc.classes["tvmonitor"], voc.ignore) == ("#c08080", "#004080", "#e0e0c0")
+    sizes = {"cityscapes": 19, "voc": 21, "camvid": 11, "facades": 12}
+    assert {name: len(known.classes) for name, known in KNOWN_PALETTES.items()} == sizes
+    for name in KNOWN_PALETTES:
+        pairing = make_pairing("segment", with_palette_file({"palette": name.upper()}))
+        assert pairing.class_colours is not None
+        assert len(pairing.class_colours) == sizes[name]
+    assert with_palette_file({"palette": "cityscapes", "ignore": "#ffffff"})["ignore"] == "#ffffff"
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"palette": "#ff0000 #zz0000"}, "'#zz0000' is no colour"),
+        ({"palette": "#ff0000 #ff0000"}, "two classes have the same colour"),
+        ({"palette": " ".join(f"#{n:06x}" for n in range(257))}, "there may be 256"),
+        ({"ignore": "256"}, "256 is no grey level"),
+        ({"ignore": "sky"}, "'sky' is no colour"),
+    ],
+)
+def test_wrong_classes_are_refused(settings: dict[str, str], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        SegmentSettings(**settings)
+
+
+def test_a_change_is_of_two_frames_or_two_clips() -> None:
+    one, other = (np.full((2, 2, 3), level, np.uint8) for level in (1, 2))
+    frames, clips = Change(ChangeSettings(frames_back=3)), Change(ChangeSettings(guides=("a", "b")))
+    assert (frames.offsets, frames.pictures_per_frame) == ((-3, 0), 1)
+    assert (clips.offsets, clips.pictures_per_frame) == ((0,), 2)
+    assert frames.input([one, other])[0, 0].tolist() == clips.input([one, other])[0, 0].tolist() == [1, 1, 1, 2, 2, 2]
+    with pytest.raises(ValueError, match="name both"):
+        ChangeSettings(guides=("a",))
+
+
+def test_a_grey_level_names_what_is_ignored() -> None:
+    assert SegmentSettings(ignore="255, #0000ff").ignored_colours == "#ffffff #0000ff"
+    assert Segment(SegmentSettings(palette=THREE, ignore="255")).class_colours.none.tolist() == [255, 255, 255]
+    assert colours("#010203").tolist() == [[1, 2, 3]]

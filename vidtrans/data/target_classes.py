@@ -1,0 +1,201 @@
+"""The classes of targets that are label maps: found in the maps, checked, and told to the user."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vidtrans.clips.label_maps import LEAST, LOSSLESS, SAMPLE, found_palette
+from vidtrans.clips.sampling import spread_numbers
+from vidtrans.core.errors import MediaError
+from vidtrans.data.pair_folders import FolderSource
+from vidtrans.pairing.base import Pairing, make_pairing
+from vidtrans.pairing.class_colours import UNLIKE, pack
+from vidtrans.pairing.labels import LabelsSettings
+from vidtrans.pairing.segment import MAX_CLASSES, Change, Segment
+from vidtrans.session import Context
+from vidtrans.video.frame_format import FrameFormat
+from vidtrans.video.images.picture import read_picture
+from vidtrans.video.io.picture_paths import find_guides, is_picture_source, picture_files
+from vidtrans.video.io.pictures import open_reader
+
+FLAT = 8  # levels between neighbours, below which a pixel is inside of an area and not on a compressed border
+FLAT_SHARE = 0.5  # of the pixels that are even in compressed label maps, at least
+NOT_MAPS = "no classes are found in it: its colours are not those of label maps"
+FOUND_IN = 400  # label maps in which the classes are looked for
+REMEDY = (
+    "name the colours: --set pairing.palette='#rrggbb …', a FILE that lists them, or cityscapes, voc, camvid, facades"
+)
+
+
+@dataclass(frozen=True)
+class TargetMaps:
+    """The label maps of a dataset's targets: ``files``, or those of a folder of ``pairs``, or of a ``video``."""
+
+    name: str
+    files: Sequence[Path] = ()
+    pairs: FolderSource | None = None
+    video: Path | None = None
+
+    @classmethod
+    def of(cls, target: Path | None, pairs: FolderSource | None) -> TargetMaps:
+        """Return the maps of a ``--target``, or else of a folder of pairs."""
+        if pairs is not None:
+            sides = pairs.target_files
+            return cls(pairs.path.name, sides, None if sides else pairs)
+        assert target is not None, "the request has been checked"
+        if is_picture_source(target):
+            return cls(target.name, picture_files(target))
+        return cls(target.name, video=target)
+
+    @property
+    def is_lossless(self) -> bool:
+        """Return whether no label map was compressed with loss: pictures in formats without it."""
+        files = [one for one, _ in self.pairs.pairs] if self.pairs else self.files
+        return not self.video and all(path.suffix.lower() in LOSSLESS for path in files)
+
+    def pictures(self, count: int) -> Iterator[np.ndarray]:
+        """Yield about ``count`` label maps, spread over all, as they are stored: (H, W, 3) uint8."""
+        if self.files:
+            yield from (read_picture(self.files[n]) for n in spread_numbers(len(self.files), count))
+        elif self.pairs:
+            yield from self.pairs.targets(spread_numbers(len(self.pairs.pairs), count))
+        elif self.video:
+            with open_reader(self.video, FrameFormat()) as reader, closing(reader.frames()) as frames:
+                yield from (
+                    frame.rgb for number, frame in zip(range(16 * count), frames, strict=False) if number % 16 == 0
+                )
+
+
+def with_found_classes(pairing: Pairing, maps: TargetMaps) -> Pairing:
+    """Return a pairing with the classes of its targets; one that has them, or targets without any, unchanged.
+
+    The classes are the indices of indexed pictures, else the colours, in the order of their values. Raises MediaError
+    if there is only one, or more than a model can have.
+    """
+    if not isinstance(pairing, Segment) or pairing.settings.palette:
+        return pairing
+    settings = pairing.settings
+    as_input = LabelsSettings(classes=MAX_CLASSES, ignore=settings.ignore)
+    found = found_palette(as_input, maps.files) if maps.files else {}
+    if not found:
+        ignored = set(pack(pairing.class_colours.ignored).tolist())
+        codes = [code for code in _colours_in(maps) if code not in ignored]
+        found = {"palette": " ".join(f"#{code:06x}" for code in codes)}
+    palette = found["palette"].split()
+    ignore = " ".join(dict.fromkeys([*settings.ignored_colours.split(), *found.get("ignore", "").split()]))
+    palette = [colour for colour in palette if colour not in ignore.split()]
+    if len(palette) < 2:
+        raise MediaError(
+            maps.name,
+            f"its label maps have {len(palette)} class",
+            "give label maps of two or more, or name them all: " + REMEDY,
+        )
+    return make_pairing(pairing.name, vars(settings) | {"palette": " ".join(palette), "ignore": ignore})
+
+
+def _colours_in(maps: TargetMaps) -> list[int]:
+    """Return the colours of the classes of label maps, 0xrrggbb, in order. Raises MediaError for too many."""
+    counts: Counter[int] = Counter()
+    pictures = maps.pictures(FOUND_IN if maps.is_lossless else 2 * SAMPLE)
+    pixels = 0
+    for picture in pictures:
+        pixels += picture.shape[0] * picture.shape[1]
+        inside = picture if maps.is_lossless else picture[_is_flat(picture)]
+        codes, times = np.unique(pack(inside.reshape(-1, 3)), return_counts=True)
+        counts.update(dict(zip(codes.tolist(), times.tolist(), strict=True)))
+        if maps.is_lossless and len(counts) > MAX_CLASSES:
+            break
+    if maps.is_lossless and len(counts) <= MAX_CLASSES:
+        return sorted(counts)
+    if sum(counts.values()) < FLAT_SHARE * pixels:
+        raise MediaError(maps.name, NOT_MAPS, REMEDY)
+    return _clusters(counts, maps)
+
+
+def _is_flat(picture: np.ndarray) -> np.ndarray:
+    """Return where a picture, (H, W, 3) uint8, is even, (H, W) bool: not on a border that compression mixed."""
+    box = np.ones((3, 3), np.uint8)
+    spread = cv2.subtract(cv2.dilate(picture, box), cv2.erode(picture, box))
+    flat: np.ndarray = spread.max(axis=2) <= FLAT
+    return flat
+
+
+def _clusters(counts: Counter[int], maps: TargetMaps) -> list[int]:
+    """Return the colours around which those of compressed label maps gather, in order. Raises MediaError if many."""
+    codes = np.array(sorted(counts), np.int64)
+    times = np.array([counts[code] for code in codes.tolist()], np.int64)
+    rgb = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
+    left, found = np.ones(len(codes), bool), []
+    least = LEAST * times.sum()
+    while left.any():
+        top = np.flatnonzero(left)[times[left].argmax()]
+        near = left & (np.square(rgb - rgb[top]).sum(axis=1) <= UNLIKE**2)
+        if times[near].sum() >= least:
+            found.append(int(codes[top]))
+        left &= ~near
+        if len(found) > MAX_CLASSES:
+            break
+    if not 0 < len(found) <= MAX_CLASSES or _is_photograph(counts, found):
+        raise MediaError(maps.name, NOT_MAPS, REMEDY)
+    return sorted(found)
+
+
+def _is_photograph(counts: Counter[int], found: Sequence[int]) -> bool:
+    """Return whether the colours of flat areas do not gather: fewer than half are within some levels of a class's."""
+    codes = np.array(list(counts), np.int64)
+    times = np.array(list(counts.values()), np.float64)
+    rgb = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
+    centres = np.array([[code >> 16, code >> 8 & 255, code & 255] for code in found])
+    distance = np.square(rgb[:, None] - centres[None]).sum(axis=2).min(axis=1)
+    return float(times[distance <= 3 * FLAT**2].sum()) < 0.5 * times.sum()
+
+
+def tell_classes(pairing: Pairing, given: Pairing, maps: TargetMaps, context: Context) -> None:
+    """Note which classes were found, and warn of pixels without one, and of compressed label maps."""
+    if not isinstance(pairing, Segment) or not isinstance(given, Segment):
+        return
+    classes, name = pairing.class_colours, maps.name
+    colours = pairing.settings.palette.split()
+    if not given.settings.palette:
+        few = " ".join(colours[:8]) + (" …" if len(colours) > 8 else "")
+        context.note(f"{name}: {len(colours)} classes were found, of these colours, in this order: {few}")
+    if not maps.is_lossless:
+        text = (
+            "its label maps are compressed with loss, so that colours are mixed where classes meet: borders are guessed"
+        )
+        context.note(f"{name}: {text}; PNG keeps them", "warning")
+    pixels = unknown = 0
+    for picture in maps.pictures(SAMPLE):
+        pixels += picture.shape[0] * picture.shape[1]
+        unknown += classes.count_unknown(picture)
+    if unknown > LEAST * pixels:
+        share = f"{unknown / pixels:.1%} of the pixels have colours of no class"
+        context.note(
+            f"{name}: {share}, and nothing is learned there: name all in pairing.palette or pairing.ignore", "warning"
+        )
+
+
+def with_compared(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
+    """Return a pairing of changes with the names of two clips in ``folder``, if it has two and none were named."""
+    if not isinstance(pairing, Change) or pairing.settings.guides or not folder.is_dir():
+        return pairing
+    label_maps = target.resolve() if target else None
+    names = [name for name, path in find_guides(folder).items() if path.resolve() != label_maps and name != "target"]
+    if len(names) != 2:
+        return pairing
+    names.sort(key=lambda name: (name.lower() in ("after", "t2", "post"), name))
+    return make_pairing(pairing.name, vars(pairing.settings) | {"guides": names})
+
+
+def maps_of(pairing: Pairing, target: Path | None, pairs: Iterable[FolderSource]) -> TargetMaps | None:
+    """Return the label maps of a dataset's targets; None if they are pictures. ``pairs``: used without a target."""
+    if not isinstance(pairing, Segment):
+        return None
+    return TargetMaps.of(target, next(iter(pairs)) if target is None else None)

@@ -1,0 +1,189 @@
+"""Scores of label maps, and of pictures that a labeller reads: pixel and class accuracy, mean IoU, label flicker.
+
+The second is pix2pix's FCN-score (Isola et al., CVPR 2017, section 3.2): pictures painted from label maps are good if a
+network of classes finds the labels in them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from itertools import repeat
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vidtrans.clips.indexing import Clip
+from vidtrans.core.errors import MAX_QUOTED, MediaError, UsageError
+from vidtrans.core.events import Progress
+from vidtrans.core.settings import Table
+from vidtrans.evaluation.dream_scores import COMMON_KEYS
+from vidtrans.evaluation.label_report import write_report
+from vidtrans.evaluation.scoring import AlignedSource, seconds
+from vidtrans.flow import FLOWS
+from vidtrans.flow.estimator import grey
+from vidtrans.flow.warping import BORDER, grid
+from vidtrans.metrics import SHORT_SIDE
+from vidtrans.metrics.clip_scores import round_digits
+from vidtrans.metrics.label_scores import LabelCounts
+from vidtrans.metrics.motion import FlowPair
+from vidtrans.pairing.class_colours import ClassColours
+from vidtrans.pairing.palette_file import with_palette_file
+from vidtrans.rendering.labeller import Labeller
+from vidtrans.session import Context
+from vidtrans.video.images.picture import resize
+
+VERSION = 1
+LEAST = 0.001  # share of the pixels that are told if they have no class
+MEASURES = ("pixel_accuracy", "class_accuracy", "mean_iou")
+SHOWN = 4  # of the frames with the lowest scores
+
+
+def named_classes(text: str) -> ClassColours:
+    """Return the classes that ``--labels`` names: colours, a file of them, or a data set. Raises UsageError."""
+    what, table = f"--labels {text[:MAX_QUOTED]}", with_palette_file({"palette": text})
+    try:
+        classes = ClassColours(str(table["palette"]), str(table.get("ignore", "")))
+        number = len(classes)
+    except ValueError as error:
+        why = str(error).partition(": ")[2]
+        raise UsageError(what, why, "list colours: '#804080 #f423e8'") from None
+    if number < 2:
+        raise UsageError(what, f"it names {number} class", "name two classes or more")
+    return classes
+
+
+Score = Callable[[Clip, AlignedSource, AlignedSource | None, str, Path | None], Table]
+
+
+def labels_scorer(labels: str | None, labeller: str | None, context: Context) -> Score:
+    """Return the function that scores label maps, or pictures that the model ``labeller`` reads.
+
+    It takes the clip, the true maps, its source or None, a flow method, and a file to write or None.
+    """
+    reader = Labeller.found(labeller, context) if labeller else None
+    classes = reader.classes if reader else named_classes(labels or "")
+    return lambda output, reference, source, flow, result: score_labels(
+        output, reference, classes, result, context, labeller=reader, source=source, flow=flow
+    )
+
+
+class _Flicker:
+    """The share of labels that change from a frame to the next along the motion, where that is reliable."""
+
+    def __init__(self) -> None:
+        self.changed = self.counted = 0
+        self._last: np.ndarray | None = None
+
+    def add(self, labels: np.ndarray, motion: FlowPair | None) -> None:
+        last, self._last = self._last, labels
+        if last is None or motion is None:
+            return
+        places = grid(*motion.reliable.shape) + motion.there
+        size = motion.reliable.shape[::-1]
+        before, after = (_nearest(labels, size) for labels in (last, labels))
+        moved = cv2.remap(after, places, None, cv2.INTER_NEAREST, borderMode=BORDER)
+        counted = motion.reliable & (before >= 0) & (moved >= 0)
+        self.counted += int(counted.sum())
+        self.changed += int((counted & (moved != before)).sum())
+
+    @property
+    def share(self) -> float | None:
+        return self.changed / self.counted if self.counted else None
+
+
+def score_labels(
+    output: Clip,
+    reference: AlignedSource,
+    classes: ClassColours,
+    result: Path | None,
+    context: Context,
+    *,
+    labeller: Labeller | None = None,
+    source: AlignedSource | None = None,
+    flow: str,
+) -> Table:
+    """Return the scores of label maps, or of pictures that a ``labeller`` reads, against ``reference`` label maps.
+
+    With ``source``, flicker is measured along its motion. ``result``: a plot (.png), or all values (.json), to write.
+    Raises UsageError, MediaError, Interrupted.
+    """
+    total = output.index.num_frames
+    read = labeller.reader() if labeller else None
+    counts: list[LabelCounts] = []
+    flicker = _Flicker(), _Flicker()
+    method, last, unknown, pixels = FLOWS.load(flow)(), None, 0, 0
+    with ExitStack() as stack:
+        painted = stack.enter_context(closing(AlignedSource(output, range(total)).pictures(context)))
+        truths = stack.enter_context(closing(reference.pictures(context)))
+        sources = repeat(None) if source is None else stack.enter_context(closing(source.pictures(context)))
+        for number, (picture, truth, seen) in enumerate(zip(painted, truths, sources, strict=False)):
+            height, width = picture.shape[:2]
+            found = classes.labels(picture if read is None else read(picture), clean=True)
+            wanted = classes.labels(classes.resized(truth, width, height))
+            unknown, pixels = unknown + classes.count_unknown(truth), pixels + truth.shape[0] * truth.shape[1]
+            if number not in reference.missing:
+                counts.append(LabelCounts.of(found, wanted, len(classes)))
+            if seen is not None and source is not None:
+                now = grey(_small(seen))
+                is_followed = last is not None and last.shape == now.shape and not source.starts_shot(number)
+                motion = FlowPair.between(last, now, method) if is_followed and last is not None else None
+                flicker[0].add(found, motion)
+                flicker[1].add(wanted, motion)
+                last = now
+            context.stop.check()
+            context.report(Progress(f"scoring {output.name}", number + 1, total))
+    if not any(table.table.any() for table in counts):
+        why = "none of its pixels has the colour of a class"
+        raise MediaError(str(reference.clip.path), why, "name the colours in order: --labels '#rrggbb …'")
+    if unknown > LEAST * pixels:
+        text = f"{unknown / pixels:.1%} of its pixels have a colour of no class, and are not scored"
+        context.warn_once(f"{reference.clip.name}: {text}", reference.clip.path)
+    table = _table(output, classes, counts, flicker, labeller)
+    if result is not None:
+        write_report(result, table, _series(counts), output)
+    return table
+
+
+def _nearest(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return cv2.resize(labels.astype(np.float32), size, interpolation=cv2.INTER_NEAREST)
+
+
+def _small(picture: np.ndarray) -> np.ndarray:
+    scale = min(1.0, SHORT_SIDE / min(picture.shape[:2]))
+    return resize(picture, max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
+
+
+def _table(
+    output: Clip,
+    classes: ClassColours,
+    counts: Sequence[LabelCounts],
+    flicker: Sequence[_Flicker],
+    labeller: Labeller | None,
+) -> Table:
+    whole = LabelCounts.total(counts)
+    return {
+        "path": str(output.path),
+        "frames": output.index.num_frames,
+        **dict.fromkeys(COMMON_KEYS),
+        "labeller": labeller.model.name if labeller else None,
+        "classes": classes.text.split(),
+        **{name: round_digits(getattr(whole, name)) for name in MEASURES},
+        "class_ious": [round_digits(value) for value in whole.ious],
+        "confusion": whole.table.tolist(),
+        "permutation": whole.permutation,
+        "label_flicker": round_digits(flicker[0].share),
+        "label_flicker_reference": round_digits(flicker[1].share),
+        "worst": _worst(_series(counts)["mean_iou"], output),
+    }
+
+
+def _series(counts: Sequence[LabelCounts]) -> dict[str, list[float | None]]:
+    """Return the scores of each frame, by name."""
+    return {name: [round_digits(getattr(frame, name)) for frame in counts] for name in MEASURES}
+
+
+def _worst(values: Sequence[float | None], output: Clip) -> list[Table]:
+    known = sorted((value, number) for number, value in enumerate(values) if value is not None)
+    return [{"frame": n, "seconds": round(seconds(output, n), 3), "mean_iou": value} for value, n in known[:SHOWN]]

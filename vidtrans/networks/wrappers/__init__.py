@@ -1,0 +1,1 @@
+"""Modules around a generator: many looks by a code, a background plate, classes."""

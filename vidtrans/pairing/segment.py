@@ -1,0 +1,125 @@
+"""Pictures → label maps: the frame, or two frames or clips, of which each pixel's class is wanted.
+
+The target is a label map in the colours of its classes; a network for it has a channel for each of them
+(``networks.wrappers.class_generator``). pix2pix learns both directions of such pairs (Isola et al., CVPR 2017). Two
+pictures of a place as the input give a map of what changed between them (Daudt et al., "Fully Convolutional Siamese
+Networks for Change Detection", ICIP 2018, whose "early fusion" is this stack of channels).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vidtrans.core.settings import setting
+from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing, PairPositions
+from vidtrans.pairing.class_colours import ClassColours, colours, parts_of
+
+GREY_NUMBERS = 256
+MAX_CLASSES = 256  # as many as an indexed picture has
+
+
+@dataclass(frozen=True)
+class SegmentSettings:
+    """The classes of the target."""
+
+    palette: str = setting(
+        "",
+        "the classes' colours in order, as in '#804080 #f423e8', a file of them, or cityscapes, voc, camvid or "
+        "facades; empty: found in the label maps",
+    )
+    ignore: str = setting(
+        "",
+        "labels that mean 'unlabelled', colours or grey levels, as in '#000000' or '255': nothing is learned there",
+    )
+    direction: str = setting(
+        "AtoB", "in pair folders: which side is the input; two clips go VIDEO → --target", choices=("AtoB", "BtoA")
+    )
+
+    def __post_init__(self) -> None:
+        table = colours(self.palette)
+        if len(table) > MAX_CLASSES:
+            raise ValueError(f"pairing.palette has {len(table)} colours, and there may be {MAX_CLASSES} classes")
+        if len(np.unique(table, axis=0)) < len(table):
+            raise ValueError("pairing.palette: two classes have the same colour")
+        colours(self.ignored_colours, "ignore")
+
+    @property
+    def ignored_numbers(self) -> tuple[int, ...]:
+        """The numbers in ``ignore``."""
+        return tuple(int(part) for part in parts_of(self.ignore) if part.isdecimal() and len(part) < 4)
+
+    @property
+    def ignored_colours(self) -> str:
+        """The colours in ``ignore`` as a list; a number is a grey level. Raises ValueError for a number above 255."""
+        if wrong := [number for number in self.ignored_numbers if number >= GREY_NUMBERS]:
+            raise ValueError(f"pairing.ignore: {wrong[0]} is no grey level; write 0 to 255, or '#rrggbb'")
+        numbers = {str(number): f"#{number * 0x010101:06x}" for number in self.ignored_numbers}
+        return " ".join(numbers.get(part, part) for part in parts_of(self.ignore))
+
+
+class Segment(Pairing):
+    """The input is the frame; the target is the label map of the second clip or folder."""
+
+    name = "segment"
+    version = 1
+    needs_target = True
+    deep = True
+    has_tensor_form = True
+    operators = PLAIN_OPERATORS
+    Settings = SegmentSettings
+    settings: SegmentSettings
+
+    def __init__(self, settings: SegmentSettings) -> None:
+        super().__init__(settings)
+        self.class_colours: ClassColours = ClassColours(settings.palette, settings.ignored_colours)
+
+
+@dataclass(frozen=True)
+class ChangeSettings(SegmentSettings):
+    """The classes of the target, and the two pictures that are compared."""
+
+    guides: tuple[str, ...] = setting(
+        (),
+        "names of the two clips in the folder, as in ['before', 'after']; empty: the two that are there, if it is one",
+    )
+    frames_back: int = setting(
+        5, "of a single clip: how many frames before a frame is the one that it is compared with", low=1, high=100
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(set(self.guides)) not in (0, 2) or not all(self.guides):
+            raise ValueError(f"pairing.guides = {list(self.guides)}: two clips are compared; name both, or none")
+
+
+class Change(Segment):
+    """The input is two pictures: of two clips, guides in a folder, or a frame of a clip and an earlier one."""
+
+    name = "change"
+    version = 1
+    in_channels = 6
+    deep = False
+    has_tensor_form = False
+    operators = ""
+    operators_refusal = "two pictures are compared"
+    Settings = ChangeSettings
+    settings: ChangeSettings
+
+    def __init__(self, settings: ChangeSettings) -> None:
+        super().__init__(settings)
+        self.guides = settings.guides
+        self._back = 0 if settings.guides else settings.frames_back
+        self.offsets = (-self._back, 0) if self._back else (0,)
+        self.min_frames = self._back + 1
+
+    def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:
+        """Yield each frame with the one that it is compared with; the first frames of a shot have none."""
+        for position in range(self._back, num_frames):
+            yield PairPositions((position - self._back, position) if self._back else (position,), position)
+
+    def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
+        """Return both pictures, (H, W, 3) uint8 each, as (H, W, 6): the earlier one, or the first clip's, first."""
+        return np.concatenate(frames, axis=2)

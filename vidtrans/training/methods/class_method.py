@@ -1,0 +1,148 @@
+"""Label maps: a network with a channel for each class, trained with cross-entropy.
+
+pix2pix's own GAN and L1 fit a label map badly: their paper found plain L1 better there than the GAN, and a network of
+classes better than both (Isola et al., CVPR 2017, section 4.3; Long et al., CVPR 2015, for the loss). Classes that are
+rare weigh more, and pixels of no class nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vidtrans.inference.device import Device, tensor_float32
+from vidtrans.networks.init import inner_generator
+from vidtrans.networks.wrappers.class_generator import ClassGenerator
+from vidtrans.training.device.determinism import seed_random
+from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
+from vidtrans.training.losses.base import PrecedingFrames
+from vidtrans.training.method_settings import ClassMethodSettings
+from vidtrans.training.methods.base import Setup, TrainingMethod, training_step
+from vidtrans.training.methods.micro_batches import split
+from vidtrans.training.methods.network_trainer import NetworkTrainer, TrainingPrecision
+from vidtrans.training.methods.weight_average import WeightAverage
+from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.warm_start import freeze
+
+SEED_STRIDE = 1009  # between the seeds of two processes: more than a batch has parts
+NO_CLASS = -100  # the index that PyTorch's cross-entropy ignores
+
+
+class ClassMethod(TrainingMethod):
+    """Cross-entropy of a ``ClassGenerator``. ``class_weights``: of each class's pixels, (K,) float32."""
+
+    for_classes = True
+
+    def __init__(
+        self,
+        generator: ClassGenerator,
+        settings: TrainingSettings,
+        device: Device,
+        precision: TrainingPrecision,
+        class_weights: Tensor,
+        dist: DistContext = SINGLE_PROCESS,
+    ) -> None:
+        self.use(settings, device, precision, dist)
+        freeze(inner_generator(generator), settings.freeze)
+        self.generator = self.place(generator)
+        self.networks = {"generator": self.generator}
+        self.g = NetworkTrainer(self.generator, settings, device, precision, dist)
+        self.average = WeightAverage(self.generator, settings.ema_decay) if settings.ema_decay else None
+        self.class_weights = class_weights.to(device.torch)
+        self._logits = self.g.compiled(self.generator.logits)
+        self.columns = ["cross_entropy"]
+
+    @classmethod
+    def make(cls, setup: Setup) -> Self:
+        """Build the network and the method."""
+        generator = setup.make_generator()
+        assert isinstance(generator, ClassGenerator), "the set-up has checked that the target has classes"
+        weights = class_weights(setup.find_class_shares(), setup.settings.own(ClassMethodSettings).class_balance)
+        return cls(generator, setup.settings, setup.device, setup.precision, weights, setup.dist)
+
+    @property
+    def learned(self) -> torch.nn.Module:
+        """Return the averaged generator, or the generator without averaging."""
+        return self.average.network if self.average else self.generator
+
+    def step(
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        *,
+        lr: float,
+        seed: int,
+        progress: float = 1.0,
+        weights: Tensor | None = None,
+        earlier: PrecedingFrames | None = None,
+    ) -> dict[str, float]:
+        """Take one step. ``targets``: label maps in the colours of their classes."""
+        del progress, weights, earlier
+        with training_step(self.device, self.nondeterministic), tensor_float32(self.precision):
+            x, y = self.upload(inputs, targets)
+            labels = labels_of(y, self.generator.class_colours)
+            # Divided by the weight of the whole batch, so that parts add up to the loss without parts.
+            whole = self._weight_of(labels)
+            self.generator.train()
+            self.g.zero_grad()
+            total, painted = torch.zeros((), device=self.device.torch), []
+            for part in split(x, labels, None, self.settings.grad_accum_steps, seed + SEED_STRIDE * self.dist.rank):
+                if part.seed is not None:
+                    seed_random(part.seed, self.device)
+                with self.g.autocast():
+                    logits = self._logits(part.x).float()
+                summed = F.cross_entropy(logits, part.y, self.class_weights, ignore_index=NO_CLASS, reduction="sum")
+                loss = summed / whole
+                self.g.backward(loss)
+                total += loss.detach()
+                painted.append(self.generator.coloured(logits.detach()))
+            self.g.optimizer_step(lr)
+            self.painted = torch.cat(painted)
+            if self.average:
+                self.average.update()
+            return {"cross_entropy": float(total)}
+
+    def _weight_of(self, labels: Tensor) -> Tensor:
+        """Return the sum of the weights of pixels with a class, averaged over the processes; above 0."""
+        counts = torch.bincount(labels[labels >= 0], minlength=len(self.class_weights))
+        own = float((counts * self.class_weights).sum())
+        return torch.tensor(max(self.dist.mean([own])[0], 1e-6), device=self.device.torch)
+
+    @property
+    def learners(self) -> dict[str, NetworkTrainer | WeightAverage]:
+        """Return the network with its optimizer, and the average."""
+        parts = {"generator": self.g, "average": self.average}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def describe(self, losses: Mapping[str, float]) -> str:
+        """Return the loss for the progress line."""
+        return f"cross-entropy {losses['cross_entropy']:.3f}"
+
+
+def labels_of(pictures: Tensor, colours: Tensor) -> Tensor:
+    """Return the class of each pixel, (N, H, W) int64, ``NO_CLASS`` where its colour is of none.
+
+    Args:
+        pictures: label maps, (N, 3, H, W) float in [−1, 1].
+        colours: of the classes, (K, 3) uint8.
+    """
+    levels = ((pictures.float() + 1) * 127.5).round().long()
+    packed = levels[:, 0] << 16 | levels[:, 1] << 8 | levels[:, 2]
+    wide = colours.long()
+    codes, order = (wide[:, 0] << 16 | wide[:, 1] << 8 | wide[:, 2]).sort()
+    place = torch.searchsorted(codes, packed).clamp(max=len(codes) - 1)
+    return torch.where(codes[place] == packed, order[place], NO_CLASS)
+
+
+def class_weights(shares: Tensor, balance: float) -> Tensor:
+    """Return the weight of each class's pixels, (K,) float32, whose mean over the pixels is 1.
+
+    ``shares``: of the training pixels in each class, (K,), 0 to 1. ``balance``: 0 weighs pixels equally, 1 classes.
+    """
+    known = shares.clamp_min(1e-4)  # a class in ten-thousandth of the pixels says little about what it looks like
+    weights = known**-balance
+    return (weights / (weights * shares).sum().clamp_min(1e-6)).float()
