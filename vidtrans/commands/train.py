@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
@@ -178,7 +180,18 @@ class Train(Command):
         where = f"{table['device']} {table['precision']}"
         rate = f"{table['pictures_per_second']:.3g} pictures a second"
         what = f"{count(table['steps'], 'step')} on {count(table['pairs'], 'pair')}, {where}, {rate}"
-        return f"would train {table['output']}: {what}{cost_text(table)}"
+        line = f"would train {table['output']}: {what}{cost_text(table)}"
+        return line + (_transfer_text(table["transfer"]) if "transfer" in table else "")
+
+
+def _transfer_text(transfer: Table) -> str:
+    """Return what was measured of a start from another model, and the options that suit."""
+    options = [f"--steps {transfer['steps']}"]
+    options += [
+        f"--set {name}={json.dumps(value, separators=(',', ':'))}" for name, value in transfer["settings"].items()
+    ]
+    measured = f"{transfer['distinct']:g} distinct pictures, of whose detail the model has {transfer['likeness']:.0%}"
+    return f"\nfrom another model: {measured}; {transfer['advice']}\nadvice: {shlex.join(' '.join(options).split())}"
 
 
 def _varied_text(table: Table) -> str:
