@@ -211,12 +211,14 @@ def dream(
 
 def evaluate(
     output: Path | Sequence[Path | str] | str,
-    source: Path | str,
+    source: Path | str | None = ...,
     *,
     per_frame: Path | str | None = ...,
     reference: Path | str | None = ...,
     start: Time | str | None = ...,
     end: Time | str | None = ...,
+    labels: str | None = ...,
+    labeller: str | None = ...,
     dream: bool = ...,
     flow: str = ...,
     result: Path | str | None = ...,
@@ -233,7 +235,7 @@ def evaluate(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> ClipScores:
-    """Measure the flicker, the sharpness and the fidelity of a render, and name its worst moments."""
+    """Measure the flicker, the sharpness and the fidelity of a render, or the labels in it; name its worst moments."""
 
 def export_model(
     model: Path | str,
@@ -695,6 +697,7 @@ def train(
     *,
     minutes: float | None = ...,
     ablate: str | None = ...,
+    labeller: str = ...,
     sweep: Sequence[str] | str = ...,
     start_from: Path | str | None = ...,
     fresh: bool = ...,

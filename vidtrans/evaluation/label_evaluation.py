@@ -70,7 +70,10 @@ def labels_scorer(labels: str | None, labeller: str | None, context: Context) ->
 
 
 class _Flicker:
-    """The share of labels that change from a frame to the next along the motion, where that is reliable."""
+    """The share of labels that change from a frame to the next along the motion, where that is reliable.
+
+    A label that is within a pixel in the frame before has not changed: borders move by fractions of pixels.
+    """
 
     def __init__(self) -> None:
         self.changed = self.counted = 0
@@ -86,7 +89,11 @@ class _Flicker:
         moved = cv2.remap(after, places, None, cv2.INTER_NEAREST, borderMode=BORDER)
         counted = motion.reliable & (before >= 0) & (moved >= 0)
         self.counted += int(counted.sum())
-        self.changed += int((counted & (moved != before)).sum())
+        padded = np.pad(before, 1, mode="edge")
+        height, width = before.shape
+        around = (padded[y : y + height, x : x + width] for y in range(3) for x in range(3))
+        kept = np.logical_or.reduce([moved == near for near in around])
+        self.changed += int((counted & ~kept).sum())
 
     @property
     def share(self) -> float | None:

@@ -45,7 +45,7 @@ class CausalSettings(DeflickerSettings):
 class VoteSettings:
     """Settings of the filter of label maps."""
 
-    radius: int = setting(4, "frames on each side that vote", low=0, high=31)
+    radius: int = setting(15, "frames on each side that vote; 0: none but its own", low=0, high=31)
     colour_sigma: float = setting(
         0.16, "σ of the source's colour difference that is the same place", low=0.01, high=1.0
     )

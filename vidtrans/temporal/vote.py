@@ -1,8 +1,8 @@
 """The filter of label maps: each pixel gets the class that most of its neighbours in time have, along the motion.
 
-Classes have no mean. Each frame within the radius votes with its label at the place where the motion leads, with a
-weight that is the trust in that path (``FlowTracker``) and falls with its distance in time. The frame's own label
-needs no path, so that a place that nothing else can be followed to keeps it.
+Classes have no mean. Each frame within the radius votes with its label at the place where the motion leads, weighted by
+the trust in that path (``FlowTracker``), which falls with the distance by itself. The frame's own label needs no path,
+so that a place that nothing else can be followed to keeps it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class VoteFilter:
                 u, v = path.full_size(width, height)
                 x, y = grid_axes(height, width)
                 ballots.append(_sample_nearest(_codes(window.samples[at]), x + u, y + v))
-                weights.append(grow(trust, (width, height)) * np.float32(1 - step / (self.radius + 1)))
+                weights.append(grow(trust, (width, height)))
         return _unpacked(_elected(ballots, weights), centre.output.dtype)
 
 
