@@ -175,7 +175,11 @@ def test_what_runs_a_method_knows_none_by_name() -> None:
     package = Path(vidtrans.__file__).parent
     known = {module.partition(":")[0] for module in (entry.path for entry in METHODS.values())}
     users = {path.name for path in package.rglob("*.py") if known & imported(path)}
-    assert users == {"recyclegan.py", "bicyclegan.py", "colour_class_method.py"}  # others with more, or with another loss
+    assert users == {
+        "recyclegan.py",
+        "bicyclegan.py",
+        "colour_class_method.py",
+    }  # others with more, or with another loss
 
 
 def test_terms_that_have_nothing_in_a_step_are_reported_as_0() -> None:

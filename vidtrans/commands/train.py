@@ -190,8 +190,11 @@ def _transfer_text(transfer: Table) -> str:
     options += [
         f"--set {name}={json.dumps(value, separators=(',', ':'))}" for name, value in transfer["settings"].items()
     ]
-    measured = f"{transfer['distinct']:g} distinct pictures, of whose detail the model has {transfer['likeness']:.0%}"
-    return f"\nfrom another model: {measured}; {transfer['advice']}\nadvice: {shlex.join(' '.join(options).split())}"
+    alike = transfer["likeness"]
+    has = f"paints with {alike:.0%} of their detail" if alike > 0 else "paints no better than one flat colour"
+    distinct = f"{transfer['distinct']:g} distinct {'picture' if transfer['distinct'] == 1 else 'pictures'}"
+    words = shlex.join(" ".join(options).split())
+    return f"\n--from: {distinct}, which the model {has}; {transfer['advice']}\nadvice: {words}"
 
 
 def _varied_text(table: Table) -> str:
