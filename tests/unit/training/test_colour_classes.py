@@ -86,3 +86,13 @@ def test_it_learns_a_colour_by_its_lightness() -> None:
     made = to_ab(training.painted)[0, 0]  # a: red is above 0
     assert made[:, 8:24].mean() > made[:, 40:56].mean() + 15
     assert training.painted.shape == (1, 3, 32, 64)
+
+
+def test_it_is_built_without_weights_as_model_files_are_read() -> None:
+    gamut.cache_clear()
+    with torch.device("meta"):
+        built = ColourClasses(1, 3, ColourClassesSettings(channels=8, blocks=(0, 0, 0), temperature=0.2))
+    loaded = small(0.2)
+    built.load_state_dict(loaded.state_dict(), assign=True)
+    grey = torch.rand(1, 1, 32, 48) * 2 - 1
+    assert torch.equal(built.eval()(grey), loaded.eval()(grey))
