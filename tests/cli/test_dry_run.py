@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import tempfile
 from pathlib import Path
@@ -128,3 +129,17 @@ def test_what_is_not_known_or_nothing_is_not_spoken_of() -> None:
     assert format_cost(part(3, 2_000_000, 0, None)) == "about 3 s, 2.0 MB on disk"
     assert format_cost(part(3, 2_000_000, 5000, 10**9)) == "about 3 s, 2.0 MB on disk, 5 kB of cache, 1.0 GB of memory"
     assert peak_memory() > 10_000_000
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_start_from_a_model_comes_with_advice_that_the_command_takes(tiny_model: Path, capsys: Capsys) -> None:
+    start = (*DRY["train"], "--from", tiny_model, "--dry-run")
+    found = said_json(capsys, *start)["transfer"]
+    assert 1 <= found["distinct"] <= 200
+    assert found["likeness"] <= 1
+    line = said(capsys, 0, *start).splitlines()[-1]
+    assert line.startswith(f"advice: --steps {found['steps']}")
+    options = shlex.split(line.removeprefix("advice: "))
+    assert said_json(capsys, *start, *options)["dry_run"] is True
+    frozen = ("--set=training.steps=9", '--set=training.freeze=["stem","down"]', "--set=training.lr=0.0001")
+    assert said_json(capsys, *start, *frozen)["steps"] == 9  # of the other cases, the options are options too

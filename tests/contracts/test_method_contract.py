@@ -43,7 +43,13 @@ class UnpairedSetup(ToySetup):
     generator, in_channels = TRANSLATOR, 3
 
 
-SETUPS: dict[str, type[ToySetup]] = {"look": LookSetup} | {
+class ColourSetup(ToySetup):
+    """For colours as classes."""
+
+    generator = ("colour-classes", {"channels": 8, "blocks": [0, 0, 0]})
+
+
+SETUPS: dict[str, type[ToySetup]] = {"look": LookSetup, "colour-classes": ColourSetup} | {
     name: UnpairedSetup for name in METHODS if METHODS.load(name).unpaired
 }
 FRAMES = 3  # in a row, of an example without pairs
@@ -169,7 +175,11 @@ def test_what_runs_a_method_knows_none_by_name() -> None:
     package = Path(vidtrans.__file__).parent
     known = {module.partition(":")[0] for module in (entry.path for entry in METHODS.values())}
     users = {path.name for path in package.rglob("*.py") if known & imported(path)}
-    assert users == {"recyclegan.py", "bicyclegan.py"}  # they are CycleGAN and pix2pix with more losses
+    assert users == {
+        "recyclegan.py",
+        "bicyclegan.py",
+        "colour_class_method.py",
+    }  # others with more, or with another loss
 
 
 def test_terms_that_have_nothing_in_a_step_are_reported_as_0() -> None:

@@ -105,7 +105,7 @@ def with_rendering(settings: dict[str, Any], **rendering: Any) -> dict[str, Any]
 @pytest.mark.parametrize(
     ("rendering", "options"),
     [
-        ({"chunk_frames": 7, "strength": 0.6, "mix": 0.2, "keep_colour": 0.5}, {}),
+        ({"chunk_frames": 7, "strength": 0.6, "mix": 0.2, "keep_colour": 0.5, "keep_shading": 0.5}, {}),
         ({}, {"start": "5", "end": "25"}),
         ({"size": "37x29"}, {}),
     ],

@@ -59,7 +59,8 @@ def with_every_keyword() -> None:
     ), vidtrans.MadePicture)
     assert_type(vidtrans.deflicker(
         processed="processed.mp4", source=Path("clip.mp4"), output="out.mp4", start="1:02.5", end=Time(frame=90),
-        exposure=True, strength=0.5, mix="0: 0, 2s: 1", keep_colour=0.3, cuts="cuts.txt", temporal="window",
+        exposure=True, strength=0.5, mix="0: 0, 2s: 1", keep_colour=0.3,
+        keep_shading=0.5, cuts="cuts.txt", temporal="window",
         codec="h264", fps="25", filter="hue=s=0", jobs=2, shard="1/4", halt=True, retry=True, executor="local",
         cache_dir=CACHE, device="cpu", overwrite=True, dry_run=True, allow_damaged=True, decoder="cpu",
         cache_limit_gb=20, preset="fast", settings=SETTINGS, report=show, stop=STOP, beside=True
@@ -133,6 +134,7 @@ def with_every_keyword_too() -> None:
         video="clip.mp4", keyframes=Path("keys"), output="out.mp4", follow="motion", minutes=2.5, preview=True,
         first_number=1, start="1:02.5", end=Time(frame=90), mask="mask.mp4", layer=True, beside=True,
         temporal="window", steps=500, upscale="sharp", sharpness=0.5, strength=0.5, mix="0: 0, 2s: 1", keep_colour=0.3,
+        keep_shading=0.5,
         cuts="cuts.txt", codec="h264", jobs=2, shard="1/4", halt=True, retry=True, executor="local",
         cache_dir=CACHE, device="cpu", seed=7, overwrite=True, dry_run=True, allow_damaged=True, decoder="cpu",
         cache_limit_gb=20, preset="fast", settings=SETTINGS, report=show, stop=STOP
@@ -140,7 +142,8 @@ def with_every_keyword_too() -> None:
     assert_type(vidtrans.run(
         video="clip.mp4", apply="clip.mp4", output="out.mp4", looks=["painting.jpg", Path("other.jpg")],
         at_once=True, target="target.mp4", keep="keep.mp4", minutes=2.5, pairing="edges", temporal="window",
-        steps=500, upscale="sharp", sharpness=0.5, strength=0.5, mix="0: 0, 2s: 1", keep_colour=0.3, codec="h264",
+        steps=500, upscale="sharp", sharpness=0.5, strength=0.5, mix="0: 0, 2s: 1", keep_colour=0.3,
+        keep_shading=0.5, codec="h264",
         jobs=2, shard="1/4", halt=True, retry=True, executor="local", cache_dir=CACHE, device="cpu", seed=7,
         overwrite=True, dry_run=True, allow_damaged=True, decoder="cpu", cache_limit_gb=20, preset="fast",
         settings=SETTINGS, report=show, stop=STOP
@@ -151,7 +154,8 @@ def with_every_keyword_too() -> None:
     assert_type(vidtrans.serve_live(
         model="ink", output="out.mp4", looks=["painting.jpg", Path("other.jpg")], host="127.0.0.1", port=8000,
         allow_network=True, https=True, token="secret", kiosk=True, upscale="sharp", output_size=1024,
-        open_page=True, size="512", strength=0.5, keep_colour=0.3, stroke_size=1.5, engine="torch", cache_dir=CACHE,
+        open_page=True, size="512", strength=0.5, keep_colour=0.3,
+        keep_shading=0.5, stroke_size=1.5, engine="torch", cache_dir=CACHE,
         device="cpu", seed=7, preset="fast", settings=SETTINGS, report=show, stop=STOP
     ), vidtrans.CommandResult)
     assert_type(vidtrans.sheet(
@@ -164,7 +168,8 @@ def with_every_keyword_too() -> None:
     assert_type(vidtrans.stylize(
         video="clip.mp4", model="ink", output="out.mp4", beside=True, mask="mask.mp4", start="1:02.5",
         end=Time(frame=90), score=True, chunk="0", join=True, print_jobs="slurm", size="512", upscale="sharp",
-        sharpness=0.5, strength=0.5, mix="0: 0, 2s: 1", keep_colour=0.3, look="ink", stroke_size=1.5, drawn="12",
+        sharpness=0.5, strength=0.5, mix="0: 0, 2s: 1", keep_colour=0.3,
+        keep_shading=0.5, look="ink", stroke_size=1.5, drawn="12",
         cuts="cuts.txt", filter_source="deinterlace", engine="torch", draft=3, temporal="window", codec="h264",
         fps="25", filter="hue=s=0", jobs=2, shard="1/4", halt=True, retry=True, executor="local", shared_disk=True,
         cache_dir=CACHE, device="cpu", overwrite=True, dry_run=True, allow_damaged=True, decoder="cpu",
@@ -179,6 +184,7 @@ def with_every_keyword_too() -> None:
     assert_type(vidtrans.try_out(
         video="clip.mp4", models=["ink", "oil"], output="out.mp4", vary=["strength=0.3,0.6"], frames=4, at=["1s",
         Time(frame=30)], size="512", upscale="sharp", sharpness=0.5, strength=0.5, mix="0: 0, 2s: 1",
-        keep_colour=0.3, look="ink", stroke_size=1.5, cache_dir=CACHE, device="cpu", overwrite=True, dry_run=True,
+        keep_colour=0.3,
+        keep_shading=0.5, look="ink", stroke_size=1.5, cache_dir=CACHE, device="cpu", overwrite=True, dry_run=True,
         allow_damaged=True, preset="fast", settings=SETTINGS, report=show, stop=STOP
     ), vidtrans.MadePicture)

@@ -44,7 +44,7 @@ class Propagate(Command):
     RESULT: ClassVar = RenderedClip
     TABLES: ClassVar = dict.fromkeys(CHAIN, ()) | {
         "training": ("steps",),
-        "rendering": ("cuts", "upscale", "sharpness", "strength", "mix", "keep_colour"),
+        "rendering": ("cuts", "upscale", "sharpness", "strength", "mix", "keep_colour", "keep_shading"),
         "temporal": None,
         "encoding": ("codec",),
     }

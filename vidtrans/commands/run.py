@@ -56,7 +56,7 @@ class Run(Command):
     TABLES: ClassVar = dict.fromkeys(CHAIN, ()) | {
         "pairing": None,
         "training": ("steps",),
-        "rendering": ("upscale", "sharpness", "strength", "mix", "keep_colour"),
+        "rendering": ("upscale", "sharpness", "strength", "mix", "keep_colour", "keep_shading"),
         "temporal": None,
         "encoding": ("codec",),
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
@@ -178,7 +180,21 @@ class Train(Command):
         where = f"{table['device']} {table['precision']}"
         rate = f"{table['pictures_per_second']:.3g} pictures a second"
         what = f"{count(table['steps'], 'step')} on {count(table['pairs'], 'pair')}, {where}, {rate}"
-        return f"would train {table['output']}: {what}{cost_text(table)}"
+        line = f"would train {table['output']}: {what}{cost_text(table)}"
+        return line + (_transfer_text(table["transfer"]) if "transfer" in table else "")
+
+
+def _transfer_text(transfer: Table) -> str:
+    """Return what was measured of a start from another model, and the options that suit."""
+    options = [f"--steps {transfer['steps']}"]
+    options += [
+        f"--set {name}={json.dumps(value, separators=(',', ':'))}" for name, value in transfer["settings"].items()
+    ]
+    alike = transfer["likeness"]
+    has = f"paints with {alike:.0%} of their detail" if alike > 0 else "paints no better than one flat colour"
+    distinct = f"{transfer['distinct']:g} distinct {'picture' if transfer['distinct'] == 1 else 'pictures'}"
+    words = shlex.join(" ".join(options).split())
+    return f"\n--from: {distinct}, which the model {has}; {transfer['advice']}\nadvice: {words}"
 
 
 def _varied_text(table: Table) -> str:

@@ -33,7 +33,9 @@ class Try(Command):
     RESULT: ClassVar = MadePicture
     TABLES: ClassVar = {
         "pairing": (),
-        "rendering": ("size", "upscale", "sharpness", "strength", "mix", "keep_colour", "look", "stroke_size"),
+        "rendering": (
+            *("size", "upscale", "sharpness", "strength", "mix", "keep_colour", "keep_shading", "look", "stroke_size"),
+        ),
     }
 
     video: Annotated[Path, Argument()]
@@ -46,8 +48,8 @@ class Try(Command):
     vary: Annotated[
         tuple[str, ...],
         Option(
-            "Columns: strength, mix, keep-colour, size, upscale, sharpness, look, stroke-size or pairing.NAME; "
-            "may be repeated. Without a model, looks are pictures: look=a.jpg,b.jpg.",
+            "Columns: strength, mix, keep-colour, keep-shading, size, upscale, sharpness, look, stroke-size or "
+            "pairing.NAME; may be repeated. Without a model, looks are pictures: look=a.jpg,b.jpg.",
             Group.LOOK,
             metavar="KEY=V,V",
             default="suggested values",

@@ -12,12 +12,12 @@ from vidtrans.inference import ENGINES
 from vidtrans.upscaling import MEASURED, MODES
 
 _ENGINE_NAMES = Names("vidtrans.inference:ENGINES", "engine", ("auto",))
-CURVES = {"strength": 2.0, "keep_colour": 1.0, "mix": 1.0}  # each from 0 to this
+CURVES = {"strength": 2.0, "keep_colour": 1.0, "keep_shading": 1.0, "mix": 1.0}  # each from 0 to this
 
 # What commands without a model, or without a source's frames, read of the table [rendering].
-DEFLICKER_READS = ("strength", "mix", "keep_colour", "picture_fps", "cuts", "chunk_frames")
+DEFLICKER_READS = ("strength", "mix", "keep_colour", "keep_shading", "picture_fps", "cuts", "chunk_frames")
 DREAM_READS = ("size", "picture_fps", "chunk_frames", "engine", "precision")
-LIVE_READS = ("size", "strength", "keep_colour", "look", "stroke_size", "engine", "precision")
+LIVE_READS = ("size", "strength", "keep_colour", "keep_shading", "look", "stroke_size", "engine", "precision")
 
 
 def look_named(tables: Mapping[str, Table]) -> str:
@@ -63,6 +63,11 @@ class RenderingSettings:
         0.0,
         "share of the source's own colours that is kept, 0 to 1; keyframes too",
         flag=Flag(Group.LOOK, ("--keep-colour",), help="Keep the source's own colours.", sets="1"),
+    )
+    keep_shading: str | float = setting(
+        0.0,
+        "share of the source's own light and shadow that replaces the look's, 0 to 1; keyframes too",
+        flag=Flag(Group.LOOK, ("--keep-shading",), help="Keep the source's own light and shadow.", sets="1"),
     )
     look: str = setting(
         "",
@@ -131,11 +136,11 @@ class RenderingSettings:
         return parse_curve(self.stroke_size, "--stroke-size", 0.0, 1.0)
 
     def curve(self, name: str) -> KeyframeCurve:
-        """Return the value of ``strength``, ``mix`` or ``keep_colour`` over time. Raises UsageError."""
+        """Return the value of one of ``CURVES`` over time. Raises UsageError."""
         return parse_curve(getattr(self, name), "--" + name.replace("_", "-"), 0.0, CURVES[name])
 
     def curves(self) -> dict[str, KeyframeCurve]:
-        """Return the curves of ``strength``, ``keep_colour`` and ``mix``, by name. Raises UsageError."""
+        """Return the curves of ``CURVES``, by name. Raises UsageError."""
         return {name: self.curve(name) for name in CURVES}
 
     def upscale_for(self, *, fills_holes: bool) -> str:

@@ -46,6 +46,7 @@ class Controls:
     )
     strength: float = setting(1.0, "0: the source, 1: the model's picture, 2: twice the effect", low=0.0, high=2.0)
     keep_colour: float = setting(0.0, "share of the source's colours in the result", low=0.0, high=1.0)
+    keep_shading: float = setting(0.0, "share of the source's light and shadow in the result", low=0.0, high=1.0)
     past: str = setting(
         "lerp",
         "blending with past pictures: off, lerp (with the last picture), or causal (along the motion, reduces flicker)",

@@ -110,7 +110,7 @@ class LiveModel:
         delivered = DeliveredPicture(sample.output, sample.guide)
         if not is_small:
             delivered = self._deliver(sample.output, sample.guide, guides[0], state.controls)
-        blend = FrameBlend(state.controls.strength, state.controls.keep_colour)
+        blend = FrameBlend(state.controls.strength, state.controls.keep_colour, state.controls.keep_shading)
         picture = finish(self.pairing, blend, delivered.source, delivered.picture, prepared.input)
         seen_by_it = prepared.input[..., : self.pairing.in_channels]  # without the planes of a code
         return LivePicture(picture, delivered.source, self.pairing.preview(seen_by_it))

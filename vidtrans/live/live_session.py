@@ -75,7 +75,8 @@ def first_controls(
 ) -> Controls:
     """Return the controls with which a session begins. Raises UsageError for keyframes."""
     size = 0 if settings.size == "trained" else parse_size(settings.size).short or 0
-    strength, colour = (_constant(settings.curve(name), name) for name in ("strength", "keep_colour"))
+    kept = ("strength", "keep_colour", "keep_shading")
+    strength, colour, shading = (_constant(settings.curve(name), name) for name in kept)
     stroke = _constant(settings.stroke_curve(), "stroke_size")
     return Controls(
         model,
@@ -84,6 +85,7 @@ def first_controls(
         output_size=output_size,
         strength=strength,
         keep_colour=colour,
+        keep_shading=shading,
         look=settings.look,
         stroke_size=stroke,
     )

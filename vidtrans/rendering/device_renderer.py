@@ -163,7 +163,8 @@ class DeviceBatchQueue(BatchQueue):
 def blend(values: FrameBlend, source: Tensor, look: Tensor, matte: Tensor | None) -> Tensor:
     """Blend source and ``look``, the model's output: (H, W, 3) uint8, or int16 of uint16's bits.
 
-    As ``FrameBlend`` without ``keep_colour``: the float32 arithmetic has the same order, so the bits are the same.
+    As ``FrameBlend`` without kept colours and shading: the float32 arithmetic has the same order, so the bits are the
+    same.
     ``matte``: (H, W) uint8, white where the output is visible.
     """
     if values == FrameBlend() and matte is None:

@@ -1,4 +1,4 @@
-"""Blending of the source and the look, which is the model's output: strength, source colours, mask, mix."""
+"""Blending of the source and the look, which is the model's output: strength, colours, shading, mask, mix."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from vidtrans.core.curves import KeyframeCurve
 from vidtrans.core.settings import Time
+from vidtrans.video.images.shading import transfer_shading
 
 VERSION = 1
 
@@ -19,18 +20,20 @@ VERSION = 1
 class FrameBlend:
     """The blend values of one frame.
 
-    ``strength``: 0 (the source) to 2; 1 is the look. ``keep_colour``: share of the source's colours, 0 to 1. ``mix``:
-    share of the source, 0 to 1, that is mixed in last, after strength, colours and mask.
+    ``strength``: 0 (the source) to 2; 1 is the look. ``keep_colour``: share of the source's colours, 0 to 1.
+    ``keep_shading``: share of the source's light and shadow. ``mix``: share of the source, 0 to 1, that is mixed in
+    last, after strength, colours, shading and mask.
     """
 
     strength: float = 1.0
     keep_colour: float = 0.0
+    keep_shading: float = 0.0
     mix: float = 0.0
 
     def __call__(self, source: np.ndarray, look: np.ndarray, matte: np.ndarray | None) -> np.ndarray:
         """Blend source and look, (H, W, 3) uint8 or uint16, of equal size and dtype.
 
-        ``matte``, (H, W) uint8, is white where the look is visible. Order: strength, colour, matte, mix.
+        ``matte``, (H, W) uint8, is white where the look is visible. Order: strength, colour, shading, matte, mix.
         """
         if self == FrameBlend() and matte is None:
             return look
@@ -39,6 +42,8 @@ class FrameBlend:
         blended = np.clip(frame + self.strength * (look - frame), 0, full)
         if self.keep_colour:
             blended += self.keep_colour * (transfer_colour(blended, frame, full) - blended)
+        if self.keep_shading:
+            blended = transfer_shading(blended, frame, self.keep_shading, full)
         share: np.ndarray | float = 1 - self.mix
         if matte is not None:
             share = (matte.astype(np.float32) * (share / 255))[..., None]

@@ -34,15 +34,19 @@ class FramePath:
         """Return the path of a plan's frames through an engine: on a GPU unless a step needs numpy.
 
         Apple's GPUs are excluded: several threads on one are untested. So are chains, whose models exchange numpy
-        pictures. The GPU blends only if source and output have one size, without OpenCV's CIE Lab colours, alpha
-        and the pairing's ``finish``.
+        pictures. The GPU blends only if source and output have one size, without OpenCV's colours and shading,
+        alpha and the pairing's ``finish``.
         """
         rendering, settings, picture = plan.rendering, plan.settings, plan.picture
         reuses = rendering.duplicate_threshold and not plan.model.is_recurrent
         needs_arrays = plan.draft is not None or reuses or plan.paint is not None or len(plan.model.parts) > 1
         can_filter = settings.filter_name == "off" or settings.is_batched
         on_gpu = _is_gpu(engine) and not needs_arrays and can_filter
-        blends_arrays = plan.pairing.finishes or picture.alpha or rendering.curve("keep_colour").constant != 0
+        blends_arrays = (
+            plan.pairing.finishes
+            or picture.alpha
+            or any(rendering.curve(name).constant != 0 for name in ("keep_colour", "keep_shading"))
+        )
         same_size = (picture.width, picture.height) == plan.size
         return cls(plan, engine, on_gpu, on_gpu and plan.is_composed and same_size and not blends_arrays)
 

@@ -41,7 +41,7 @@ from vidtrans.video.plots.layout import ContactSheet, cell_size, middle
 
 MAX_WIDTH = 2400  # pixels, of the whole grid
 MAX_CELL = 480
-VARIED = ("strength", "mix", "keep_colour", "size", "upscale", "sharpness", "look", "stroke_size")
+VARIED = ("strength", "mix", "keep_colour", "keep_shading", "size", "upscale", "sharpness", "look", "stroke_size")
 MOST_LOOKS = 3  # number of suggested styles
 ENDLESS = range(1 << 40)  # timestamps, for conditions that never change
 Models = Sequence[tuple[LoadedModel, RenderingSettings]]  # each with its rendering settings
@@ -223,8 +223,8 @@ def parse_variations(text: str) -> list[Variation]:
     for value in given:
         if table == "pairing":
             flag = f"--set pairing.{name}={value}"
-        elif name == "keep_colour":
-            flag = "--keep-colour" if value == "1" else f"--set rendering.keep_colour={value}"
+        elif name in ("keep_colour", "keep_shading"):
+            flag = f"--{name.replace('_', '-')}" if value == "1" else f"--set rendering.{name}={value}"
         else:
             flag = f"--{name.replace('_', '-')} {value}"
         parsed = value if name == "look" else parse_value(value)

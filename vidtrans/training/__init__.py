@@ -119,6 +119,11 @@ METHODS = Registry(
             curves={"cross_entropy": Label("Cross-entropy", "Of the right classes; lower is better.", aim=-math.inf)},
             settings=ClassMethodSettings,
         ),
+        "colour-classes": Method(
+            "vidtrans.training.methods.colour_class_method:ColourClassMethod",
+            "grey to colour, bins of colours as classes: Zhang, Isola and Efros, ECCV 2016",
+            curves={"cross_entropy": Label("Cross-entropy", "Of the right colours; lower is better.", aim=-math.inf)},
+        ),
         "look": Method(
             "vidtrans.training.methods.look_method:LookMethod",
             "a painter and style pictures: Johnson et al., ECCV 2016; see vidtrans look",

@@ -223,7 +223,10 @@ def _train(
     budget = find_budget(setup, request.minutes, result.request, request.at_most) if request.minutes else None
     total = budget.steps if budget else run.settings.steps
     if context.dry_run:
-        return setup.summary(output, total) | {"dry_run": True} | estimate_training(setup, total)
+        from vidtrans.training.report.transfer_advice import transfer
+
+        report = setup.summary(output, total) | {"dry_run": True} | estimate_training(setup, total)
+        return report | transfer(setup, total)
     from vidtrans.training.loop import TrainingRun
 
     exact = wrong_operators(setup)

@@ -107,7 +107,7 @@ def test_strength_comes_before_colour_then_the_matte_and_mix_last() -> None:
 
 
 def curves(**texts: str) -> BlendCurves:
-    given = {"strength": "1", "keep_colour": "0", "mix": "0"} | texts
+    given = {"strength": "1", "keep_colour": "0", "keep_shading": "0", "mix": "0"} | texts
     parsed = {name: parse_curve(text, name, 0, 2) for name, text in given.items()}
     return BlendCurves(parsed, [10 * i for i in range(11)], lambda moment: Fraction(10 * (moment.frame or 0)))
 
@@ -115,11 +115,11 @@ def curves(**texts: str) -> BlendCurves:
 def test_each_frame_has_its_own_direction() -> None:
     directions = curves(strength="0: 0, 10: 1", mix="5: 0, 5: 1")
     found = [directions(i) for i in (0, 4, 5, 10)]
-    assert found == [FrameBlend(*v) for v in ((0.0, 0.0, 0.0), (0.4, 0.0, 0.0), (0.5, 0.0, 1.0), (1.0, 0.0, 1.0))]
+    assert found == [FrameBlend(s, mix=m) for s, m in ((0.0, 0.0), (0.4, 0.0), (0.5, 1.0), (1.0, 1.0))]
 
 
 def test_only_a_look_that_is_taken_as_it_is_everywhere_is_plain() -> None:
     assert curves().always_plain
     assert curves(strength="0: 1, 10: 1").always_plain
-    for changed in ({"strength": "0.5"}, {"mix": "0: 0, 10: 1"}, {"keep_colour": "1"}):
+    for changed in ({"strength": "0.5"}, {"mix": "0: 0, 10: 1"}, {"keep_colour": "1"}, {"keep_shading": "1"}):
         assert not curves(**changed).always_plain

@@ -2,7 +2,7 @@
 
 const NAMES = {
   second: "Second model", crossfade: "Cross-fade", fade: "Fade (s)", size: "Size", upscale: "Enlarge", output_size: "Output size", strength: "Strength",
-  keep_colour: "Keep colour", past: "Past", lerp: "Share of the past", look: "Look", stroke_size: "Strokes",
+  keep_colour: "Keep colour", keep_shading: "Keep light", past: "Past", lerp: "Share of the past", look: "Look", stroke_size: "Strokes",
   zoom: "Zoom", rotate: "Rotate", pan_x: "Pan across", pan_y: "Pan down", hue: "Hue", speed: "Speed", drive: "Drive",
   dream_fps: "Frames/s",
 };

@@ -8,7 +8,7 @@ rare weigh more, and pixels of no class nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -39,7 +39,7 @@ class ClassMethod(TrainingMethod):
 
     def __init__(
         self,
-        generator: ClassGenerator,
+        generator: Any,  # noqa: ANN401  (with ``logits`` and ``coloured``)
         settings: TrainingSettings,
         device: Device,
         precision: TrainingPrecision,
@@ -84,7 +84,7 @@ class ClassMethod(TrainingMethod):
         del progress, weights, earlier
         with training_step(self.device, self.nondeterministic), tensor_float32(self.precision):
             x, y = self.upload(inputs, targets)
-            labels = labels_of(y, self.generator.class_colours)
+            labels = self._labels(y)
             # Divided by the weight of the whole batch, so that parts add up to the loss without parts.
             whole = self._weight_of(labels)
             self.generator.train()
@@ -95,16 +95,28 @@ class ClassMethod(TrainingMethod):
                     seed_random(part.seed, self.device)
                 with self.g.autocast():
                     logits = self._logits(part.x).float()
-                summed = F.cross_entropy(logits, part.y, self.class_weights, ignore_index=NO_CLASS, reduction="sum")
-                loss = summed / whole
+                loss = self._cross_entropy(logits, part.y) / whole
                 self.g.backward(loss)
                 total += loss.detach()
-                painted.append(self.generator.coloured(logits.detach()))
+                painted.append(self._painted(logits.detach(), part.x))
             self.g.optimizer_step(lr)
             self.painted = torch.cat(painted)
             if self.average:
                 self.average.update()
             return {"cross_entropy": float(total)}
+
+    def _labels(self, targets: Tensor) -> Tensor:
+        """Return the labels of target pictures, one item of a batch each."""
+        return labels_of(targets, self.generator.class_colours)
+
+    def _cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the weighted sum over the pixels."""
+        return F.cross_entropy(logits, labels, self.class_weights, ignore_index=NO_CLASS, reduction="sum")
+
+    def _painted(self, logits: Tensor, x: Tensor) -> Tensor:
+        """Return the pictures of logits for inputs ``x``."""
+        del x
+        return self.generator.coloured(logits)
 
     def _weight_of(self, labels: Tensor) -> Tensor:
         """Return the sum of the weights of pixels with a class, averaged over the processes; above 0."""

@@ -1,0 +1,98 @@
+"""Colours as classes: bins and their decoder, the soft encoding, and a training that learns vivid colours."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from clips import scene
+
+from vidtrans.inference.device import resolve_device
+from vidtrans.networks.colour_classes import SHARE, ColourClasses, ColourClassesSettings, gamut, to_ab, to_rgb
+from vidtrans.networks.init import initialise
+from vidtrans.training.losses.rarity import rarity
+from vidtrans.training.methods.colour_class_method import ColourClassMethod
+from vidtrans.training.settings import TrainingSettings
+
+CPU = resolve_device("cpu")
+
+
+def tensor(picture: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+
+
+def small(temperature: float = 0.38) -> ColourClasses:
+    made = ColourClasses(1, 3, ColourClassesSettings(channels=8, blocks=(0, 0, 0), temperature=temperature))
+    initialise(made, 0)
+    return made
+
+
+def method(generator: ColourClasses, weights: torch.Tensor | None = None) -> ColourClassMethod:
+    settings = TrainingSettings.of(method="colour-classes", lr_schedule="cosine")
+    weights = torch.ones(1, 1) if weights is None else weights
+    return ColourClassMethod(generator, settings, CPU, "fp32", weights)
+
+
+def test_ab_is_opencvs_and_a_picture_comes_back_from_its_lightness_and_ab() -> None:
+    picture = scene(40, 24, seed=3)
+    lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    ab = to_ab(tensor(picture))
+    assert np.abs(ab[0].permute(1, 2, 0).numpy() - lab[..., 1:]).max() < 0.5
+    # A grey of the same lightness: what an L* of the picture is in sRGB.
+    flat = np.dstack([lab[..., 0], np.zeros_like(lab[..., :2])])
+    grey = torch.from_numpy(cv2.cvtColor(flat, cv2.COLOR_LAB2RGB)[None, None, ..., 0]) * 2 - 1
+    assert (to_rgb(grey, ab) - tensor(picture)).abs().max() < 0.02
+
+
+@pytest.mark.parametrize(("temperature", "ab"), [(0.01, (50.0, 30.0)), (1.0, (25.0, 15.0))])
+def test_the_annealed_mean_goes_from_the_likeliest_colour_to_the_mean(
+    temperature: float, ab: tuple[float, float]
+) -> None:
+    generator = small(temperature)
+    logits = torch.full((1, int(gamut().sum()), 8, 8), -50.0)
+    for colour, share in ((50.0, 30.0), 0.51), ((0.0, 0.0), 0.49):
+        found = (generator.bins == torch.tensor(colour)).all(1).nonzero().item()
+        logits[0, found] = float(np.log(share))
+    made = to_ab(generator.coloured(logits, torch.zeros(1, 1, 8 * SHARE, 8 * SHARE)))
+    assert made.mean((0, 2, 3)).numpy() == pytest.approx(ab, abs=2)
+
+
+def test_the_right_colours_have_the_lowest_loss_and_rare_ones_weigh_more() -> None:
+    generator = small()
+    target = torch.tensor([[[[52.0]], [[28.0]]]])
+    plain = method(generator)
+    distance = (generator.bins - target[0, :, 0, 0]).pow(2).sum(1)
+    right = torch.log_softmax(-distance / 50, 0)[None, :, None, None]
+    wrong = torch.log_softmax(-(generator.bins**2).sum(1) / 50, 0)[None, :, None, None]
+    assert plain._cross_entropy(right, target) < plain._cross_entropy(torch.zeros_like(right), target)
+    assert plain._cross_entropy(torch.zeros_like(right), target) < plain._cross_entropy(wrong, target)
+    grey = np.full((64, 64, 3), 128, np.uint8)
+    grey[:4, :4] = (255, 60, 60)
+    table = rarity([grey])
+    rare = method(generator, table)._cross_entropy(torch.zeros_like(right), to_ab(tensor(grey[:1, :1])))
+    common = method(generator, table)._cross_entropy(torch.zeros_like(right), to_ab(tensor(grey[-1:, -1:])))
+    assert rare > 3 * common
+
+
+def test_it_learns_a_colour_by_its_lightness() -> None:
+    picture = np.zeros((32, 64, 3), np.uint8)
+    picture[:, :32], picture[:, 32:] = (200, 60, 50), (40, 60, 160)
+    luma = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None]
+    generator = small()
+    training = method(generator)
+    losses = [training.step(tensor(luma), tensor(picture), lr=5e-3, seed=i)["cross_entropy"] for i in range(60)]
+    assert losses[-1] < 0.5 * losses[0]
+    made = to_ab(training.painted)[0, 0]  # a: red is above 0
+    assert made[:, 8:24].mean() > made[:, 40:56].mean() + 15
+    assert training.painted.shape == (1, 3, 32, 64)
+
+
+def test_it_is_built_without_weights_as_model_files_are_read() -> None:
+    gamut.cache_clear()
+    with torch.device("meta"):
+        built = ColourClasses(1, 3, ColourClassesSettings(channels=8, blocks=(0, 0, 0), temperature=0.2))
+    loaded = small(0.2)
+    built.load_state_dict(loaded.state_dict(), assign=True)
+    grey = torch.rand(1, 1, 32, 48) * 2 - 1
+    assert torch.equal(built.eval()(grey), loaded.eval()(grey))

@@ -1,0 +1,119 @@
+"""Colours as classes: the bins of CIELAB's ab plane that hold RGB colours, and a generator that weighs them.
+
+An L1 loss answers a jacket that may be red or blue with grey. Of classes a network learns that it is red or blue, and
+the annealed mean decides (Zhang, Isola and Efros, "Colorful Image Colorization", ECCV 2016).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vidtrans.core.settings import setting
+from vidtrans.networks.unet_small import UNetSmall, UNetSmallSettings
+
+BIN = 10.0  # of a and b
+SIDE = 23  # bins around −110, −100, … 110, of which 260 hold colours; the paper's 313 are those of their convex hull
+SHARE = 4  # pixels of a picture to a pixel of classes, along each side, as in the paper
+FEATURES, SCALE = 64, 4.0  # channels of the U-Net, from −1 to 1, and their factor: classes soon differ by several nats
+
+_TO_XYZ = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
+_WHITE = (0.950456, 1.0, 1.088754)
+
+
+@dataclass(frozen=True)
+class ColourClassesSettings(UNetSmallSettings):
+    """Those of ``unet-small``, and of the annealed mean."""
+
+    temperature: float = setting(
+        0.38, "of the annealed mean of colours: 1 is their mean, which fades; near 0 the likeliest, in spots", low=0.01
+    )
+
+
+class ColourClasses(nn.Module):
+    """A small U-Net that finds the probabilities of colours, and paints their annealed mean in the input's lightness.
+
+    The input's lightness is that of its first channel, or of its first three as RGB.
+    """
+
+    Settings = ColourClassesSettings
+    bins: Tensor
+
+    def __init__(self, in_channels: int, out_channels: int, settings: ColourClassesSettings) -> None:
+        super().__init__()
+        del out_channels  # a picture has 3
+        self.painter = UNetSmall(in_channels, FEATURES, settings)
+        self.multiple, self.smallest = self.painter.multiple, self.painter.smallest
+        self.temperature = settings.temperature
+        centres = BIN * (np.argwhere(gamut()) - SIDE // 2)
+        self.register_buffer("bins", torch.from_numpy(centres.astype(np.float32)))
+        self.classify = nn.Conv2d(FEATURES, len(centres), 1)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Return the unnormalised log-probabilities of the bins, (N, C, H, W) → (N, K, H/4, W/4)."""
+        logits: Tensor = self.classify(F.avg_pool2d(SCALE * self.painter(x), SHARE))
+        return logits
+
+    def coloured(self, logits: Tensor, x: Tensor) -> Tensor:
+        """Return the annealed mean of the bins in the lightness of ``x``, (N, 3, H, W) in [−1, 1]."""
+        shares = torch.softmax(logits.float() / self.temperature, 1)
+        ab = torch.einsum("nkhw,kc->nchw", shares, self.bins.float())
+        ab = F.interpolate(ab, scale_factor=float(SHARE), mode="bilinear", align_corners=False)
+        grey = x[:, :1] if x.shape[1] < 3 else x.new_tensor([0.299, 0.587, 0.114]).matmul(x[:, :3].flatten(2))
+        return to_rgb(grey.reshape(len(x), 1, *x.shape[2:]).float(), ab).to(x.dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, 3, H, W), both in [−1, 1]."""
+        return self.coloured(self.logits(x), x)
+
+
+def to_ab(pictures: Tensor) -> Tensor:
+    """Return a and b of CIELAB (D65), (N, 2, H, W), of pictures (N, 3, H, W), sRGB in [−1, 1]."""
+    matrix = torch.tensor(_TO_XYZ, device=pictures.device) / torch.tensor(_WHITE, device=pictures.device)[:, None]
+    xyz = torch.einsum("ij,njhw->nihw", matrix, _linear((pictures.float() + 1) / 2))
+    x, y, z = _cube_root(xyz).unbind(1)
+    return torch.stack([500 * (x - y), 200 * (y - z)], 1)
+
+
+def to_rgb(grey: Tensor, ab: Tensor) -> Tensor:
+    """Return sRGB pictures, (N, 3, H, W), as light as ``grey``, (N, 1, H, W), with colours ``ab``, (N, 2, H, W).
+
+    Greys and pictures are in [−1, 1]; what no RGB colour shows is clipped.
+    """
+    y = _cube_root(_linear((grey + 1) / 2))
+    a, b = ab.split(1, 1)
+    roots = torch.cat([y + a / 500, y, y - b / 200], 1)
+    xyz = torch.where(roots > 6 / 29, roots.clamp(min=6 / 29) ** 3, (roots - 16 / 116) / 7.787)
+    inverse = np.linalg.inv(np.array(_TO_XYZ) / np.array(_WHITE)[:, None])
+    linear = torch.einsum("ij,njhw->nihw", torch.tensor(inverse, dtype=xyz.dtype, device=xyz.device), xyz).clamp(0, 1)
+    rgb = torch.where(linear > 0.0031308, 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055, 12.92 * linear)
+    return 2 * rgb - 1
+
+
+def bins_of(ab: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the numbers of the bins along a and b, (N, H, W) int64 from 0 to ``SIDE`` − 1, of (N, 2, H, W)."""
+    a, b = ((ab / BIN).round() + SIDE // 2).clamp(0, SIDE - 1).long().unbind(1)
+    return a, b
+
+
+@cache
+def gamut() -> np.ndarray:
+    """Return a mask of the ab bins that contain RGB colours, (SIDE, SIDE) bool."""
+    levels = torch.linspace(0, 255, 52, device="cpu").round() / 127.5 - 1  # whatever device a network is built on
+    inside = np.zeros((SIDE, SIDE), bool)
+    a, b = bins_of(to_ab(torch.cartesian_prod(levels, levels, levels).T[None, :, None]))
+    inside[a.numpy(), b.numpy()] = True
+    return inside
+
+
+def _linear(values: Tensor) -> Tensor:
+    return torch.where(values > 0.04045, ((values.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4, values / 12.92)
+
+
+def _cube_root(xyz: Tensor) -> Tensor:
+    return torch.where(xyz > 0.008856, xyz.clamp(min=0.008856) ** (1 / 3), 7.787 * xyz + 16 / 116)
