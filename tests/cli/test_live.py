@@ -25,7 +25,7 @@ from made_models import make_model
 from processes import HAS_SIGNALS, needs_signals
 from style_pictures import write_style_pictures
 
-from vidtrans.live.certificate import find_certificate, machine_names
+from vidtrans.web.certificate import find_certificate, machine_names
 
 Capsys = pytest.CaptureFixture[str]
 

@@ -22,9 +22,10 @@ import vidtrans as api
 from vidtrans.cli.click_commands import CommandOfParameters
 from vidtrans.cli.main import cli, summaries
 from vidtrans.core.events import Stop
+from vidtrans.live import app as live_app
 from vidtrans.live.hub import Hub
-from vidtrans.live.server import LiveServer
 from vidtrans.session import Context
+from vidtrans.web.server import WebServer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -144,15 +145,15 @@ def test_every_command_with_a_context_is_run_here() -> None:
 @pytest.fixture
 def _serves_one_dream(monkeypatch: pytest.MonkeyPatch) -> None:
     """``live`` runs until it is stopped: here once a dream has begun, which is when it reads the seed."""
-    serve = LiveServer.run
+    serve = live_app.serve
 
-    def serve_one_dream(server: LiveServer, hub: Hub, stop: Stop) -> None:
+    def serve_one_dream(server: WebServer, hub: Hub, stop: Stop) -> None:
         hub.worker.dream(True)
         until(lambda: hub.worker.num_painted)
         stop.request(130)
         serve(server, hub, stop)
 
-    monkeypatch.setattr(LiveServer, "run", serve_one_dream)
+    monkeypatch.setattr(live_app, "serve", serve_one_dream)
 
 
 @pytest.fixture
