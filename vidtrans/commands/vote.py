@@ -32,7 +32,7 @@ EXCERPT_S, EXPOSURE_S = 2.0, 1.0  # defaults of --seconds: of preference, of rea
 class Vote(ServedPage):
     """Let people judge pictures or clips on a page, blind: which one they prefer, or with --real which one is real.
 
-    It runs until Ctrl-C, and goes on where it stopped. Votes are kept beside the page, in PAGE's name with .jsonl.
+    It runs until Ctrl-C; the same command continues it. Votes are saved beside the page, in a .jsonl file of its name.
     """
 
     CONTEXT: ClassVar = (*WRITING, "seed")
@@ -216,7 +216,7 @@ class Vote(ServedPage):
             server = WebServer(self.address())
             if given := sum(map(len, opened.log.votes.values())):
                 people = count(len(opened.log.votes), "voter")
-                context.note(f"{votes}: {count(given, 'vote')} of {people} so far; this vote goes on from there")
+                context.note(f"{votes}: {count(given, 'vote')} of {people} so far; continuing")
             context.note(f"open {server.link()}")
             self.announce_reach(server, context, "see the pictures and vote")
             self.open_in_browser(server.link())

@@ -38,8 +38,7 @@ def measure_distances(
     found = dict[tuple[int, int], float]()
     with torch.no_grad():
         for item, condition in product(range(len(stimuli.items)), range(conditions)):
-            frames = stimuli.show(condition, item).frames
-            picture = frames[len(frames) // 2]
+            [picture] = stimuli.show(condition, item, only_middle=True).frames
             seen = measure.see(_signed(picture))
             if wanted is None:
                 distance = measure.style(seen, manner)

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 from jinja2 import Template
 
 from vidtrans.core.files import write_bytes
 from vidtrans.core.settings import Table
+from vidtrans.video.images.picture import resize
 from vidtrans.video.plots.chart import round_values
 from vidtrans.video.plots.layout import cell_size
 from vidtrans.video.plots.page import load_page
-from vidtrans.voting.stimuli import Stimuli, Stimulus
+from vidtrans.voting.stimuli import Stimuli, encode_jpeg
 from vidtrans.voting.vote_summary import chance_text, more_text
 
 WIDTH, LABEL, ROW, TOP = 760, 170, 34, 8  # of the plot, in pixels: all, the names, a condition, above the first
@@ -87,16 +87,9 @@ def examples_of(stimuli: Stimuli, names: tuple[str, ...]) -> dict[str, bytes]:
     """Return the middle item of each condition as a small JPEG file, by name."""
     item, found = len(stimuli.items) // 2, dict[str, bytes]()
     for condition, name in enumerate(names):
-        frames = stimuli.show(condition, item).frames
-        middle = frames[len(frames) // 2]
-        found[name] = Stimulus([_small(middle)] * 2, 0.0).files()[0]
+        [picture] = stimuli.show(condition, item, only_middle=True).frames
+        found[name] = encode_jpeg(resize(picture, *cell_size(picture, EXAMPLE_PX)))
     return found
-
-
-def _small(picture: np.ndarray) -> np.ndarray:
-    from vidtrans.video.images.picture import resize
-
-    return resize(picture, *cell_size(picture, EXAMPLE_PX))
 
 
 @cache

@@ -17,7 +17,7 @@ import numpy as np
 
 from vidtrans.clips.aligned_clip import match_frames
 from vidtrans.clips.indexing import Clip, content_digest, open_clip
-from vidtrans.clips.sampling import read_clip_frames, segment_centres, spread_numbers
+from vidtrans.clips.sampling import read_clip_frames, spread_numbers
 from vidtrans.core.costs import count
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import base_name
@@ -30,7 +30,7 @@ from vidtrans.voting import CLIP_PX, PICTURE_PX
 
 MOST_ITEMS = 40  # stills or excerpts of a clip
 SAME_SHAPE = 0.02  # relative difference of aspect ratios that scaling hides
-QUALITY = 95  # of the JPEG files of excerpts; pictures are PNG files
+QUALITY = 92  # of the JPEG files of excerpts; pictures are PNG files
 Size = tuple[int, int]
 
 
@@ -45,11 +45,11 @@ class Stimulus:
         """Return the frames as files that browsers show."""
         if len(self.frames) == 1:
             return [encode_png(self.frames[0])]
-        return [_encode_jpeg(frame) for frame in self.frames]
+        return [encode_jpeg(frame) for frame in self.frames]
 
 
-def _encode_jpeg(picture: np.ndarray) -> bytes:
-    """Encode a picture without chroma subsampling."""
+def encode_jpeg(picture: np.ndarray) -> bytes:
+    """Encode a picture, (H, W, 3) uint8, as a JPEG file without chroma subsampling."""
     options = [cv2.IMWRITE_JPEG_QUALITY, QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR]
     options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     return cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)[1].tobytes()
@@ -67,7 +67,7 @@ class Stimuli(ABC):
         """Return each condition's (width, height) of an item."""
 
     @abstractmethod
-    def frames(self, condition: int, item: int) -> tuple[list[np.ndarray], float]:
+    def frames(self, condition: int, item: int, *, only_middle: bool = False) -> tuple[list[np.ndarray], float]:
         """Return the frames of an item, (H, W, 3) uint8 as they are stored, and their rate. Raises MediaError."""
 
     @abstractmethod
@@ -77,13 +77,13 @@ class Stimuli(ABC):
         Raises UsageError if it has none for an item, MediaError.
         """
 
-    def show(self, condition: int, item: int, longest: int = 0) -> Stimulus:
-        """Return an item at the size of its smallest condition, at most ``longest`` on its long side (0: a screen's).
+    def show(self, condition: int, item: int, *, only_middle: bool = False) -> Stimulus:
+        """Return an item at the size of its smallest condition, or smaller where a screen needs that.
 
-        Raises MediaError.
+        ``only_middle``: of an excerpt, one frame. Raises MediaError.
         """
-        size = _common_size(self.sizes(item), longest or (CLIP_PX if self.is_motion else PICTURE_PX))
-        frames, rate = self.frames(condition, item)
+        size = _common_size(self.sizes(item), CLIP_PX if self.is_motion else PICTURE_PX)
+        frames, rate = self.frames(condition, item, only_middle=only_middle)
         return Stimulus([_placed(frame, size) for frame in frames], rate)
 
     def warn_about_sizes(self, names: Sequence[str], context: Context) -> None:
@@ -134,7 +134,7 @@ class PictureStimuli(Stimuli):
         """Return each condition's (width, height) of an item."""
         return [picture_size(files[item]) for files in self._files]
 
-    def frames(self, condition: int, item: int) -> tuple[list[np.ndarray], float]:
+    def frames(self, condition: int, item: int, *, only_middle: bool = False) -> tuple[list[np.ndarray], float]:
         """Return the picture of an item."""
         return [read_picture(self._files[condition][item])], 0.0
 
@@ -200,9 +200,10 @@ class ClipStimuli(Stimuli):
         found = [clip.index for clip in self._clips]
         return [(round(index.width * index.sample_aspect_ratio), index.height) for index in found]
 
-    def frames(self, condition: int, item: int) -> tuple[list[np.ndarray], float]:
+    def frames(self, condition: int, item: int, *, only_middle: bool = False) -> tuple[list[np.ndarray], float]:
         """Return the frames of an excerpt."""
-        clip, steps = self._clips[condition], [self._steps[condition][n] for n in self._spans[item]]
+        clip, span = self._clips[condition], self._spans[item]
+        steps = [self._steps[condition][n] for n in ([_middle(span)] if only_middle else span)]
         wanted = sorted(set(steps))
         size = self.sizes(item)[condition]
         read = {f.index: resize(f.rgb, *size) for f in read_clip_frames(clip, wanted, DEFAULT_FORMAT, self._context)}
@@ -218,19 +219,23 @@ class ClipStimuli(Stimuli):
             context.warn_once(f"{clip.name}: {note}", clip.path)
 
         def read(item: int) -> np.ndarray:
-            span = self._spans[item]
-            (frame,) = read_clip_frames(clip, [steps[span[len(span) // 2]]], DEFAULT_FORMAT, context)
+            wanted = [steps[_middle(self._spans[item])]]
+            (frame,) = read_clip_frames(clip, wanted, DEFAULT_FORMAT, context)
             return frame.rgb
 
         return read
 
 
+def _middle(span: range) -> int:
+    return span[len(span) // 2]
+
+
 def _spread_excerpts(total: int, length: int) -> list[int]:
-    """Return the first frames of excerpts of ``length`` that do not overlap, spread over ``total`` frames."""
+    """Return the first frames of excerpts of ``length``, spread over ``total``; neighbours share half at most."""
     if length == 1:
         return spread_numbers(total, MOST_ITEMS)
-    number = max(1, min(MOST_ITEMS, total // length))
-    return [max(0, min(total - length, centre - length // 2)) for centre in segment_centres(total, number)]
+    number = min(MOST_ITEMS, 1 + 2 * (total - length) // length)
+    return [n * (total - length) // max(1, number - 1) for n in range(number)]
 
 
 def open_stimuli(paths: Sequence[Path], seconds: float, context: Context) -> Stimuli:

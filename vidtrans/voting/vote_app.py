@@ -23,7 +23,7 @@ from vidtrans.voting.stimuli import Stimuli
 
 PAGE = Path(__file__).parent / "page"
 MOST_BYTES = 1 << 14  # of a message
-KEPT = 24  # encoded stimuli
+KEPT = 64  # encoded stimuli
 Handler = Callable[[Request], Awaitable[Response]]
 
 

@@ -1,4 +1,4 @@
-"""The outcome of a vote as a table: scores with intervals, what is told apart, how attentive people were, the critic.
+"""The outcome of a vote as a table: scores with intervals, which differ, how attentive people were, the critic.
 
 Practice never counts; a repetition counts for attention only. Each vote counts once, whoever gave it, so the intervals
 are those of the votes: they say nothing of people who did not vote.
@@ -151,27 +151,26 @@ def verdict(table: Table) -> str:
         return "; ".join(_fooled_text(row) for row in table["conditions"] if row["whole"])
     best = table["conditions"][0]["name"]
     own = [pair for pair in table["pairs"] if pair["first"] == best]
-    apart = [pair for pair in own if pair["more_votes"] == 0]
-    open_ = [pair for pair in own if pair["more_votes"] != 0]
-    texts = [f"{best} is preferred to {pair['second']} ({chance_text(pair)})" for pair in apart]
-    return "; ".join([*texts, *map(_open_text, open_)])
+    return "; ".join(_pair_text(pair) for pair in sorted(own, key=lambda pair: pair["more_votes"] != 0))
 
 
 def chance_text(row: Mapping[str, float]) -> str:
-    """Return a share with its interval: ``71 %, 58 to 82``."""
-    return f"{100 * row['value']:.0f} %, {100 * row['low']:.0f} to {100 * row['high']:.0f}"
+    """Return a share with its interval: ``71 % (58 to 82)``."""
+    return f"{100 * row['value']:.0f} % ({100 * row['low']:.0f} to {100 * row['high']:.0f})"
 
 
 def more_text(pair: Table) -> str:
-    """Return how many more votes would separate a pair that is not told apart."""
+    """Return how many more votes would distinguish the conditions of a pair that are not distinguished yet."""
     more = pair["more_votes"]
-    if more is None:
-        return "they look equally good, and no number of votes is known that would"
-    return f"about {count(_rounded(more), 'more vote')} of all kinds would, if the difference is what it seems"
+    return "no number of votes is known that would" if more is None else f"about {count(_rounded(more), 'more vote')}"
 
 
-def _open_text(pair: Table) -> str:
-    return f"{pair['first']} and {pair['second']} are not told apart ({chance_text(pair)}): {more_text(pair)}"
+def _pair_text(pair: Table) -> str:
+    names = pair["first"], pair["second"]
+    if pair["more_votes"] == 0:
+        return f"{names[0]} is preferred to {names[1]}, {chance_text(pair)}"
+    would = more_text(pair) if pair["more_votes"] is None else f"{more_text(pair)} would"
+    return f"{names[0]} and {names[1]} are not distinguished yet, {chance_text(pair)}: {would}"
 
 
 def _rounded(number: int) -> int:
@@ -180,5 +179,6 @@ def _rounded(number: int) -> int:
 
 
 def _fooled_text(row: Table) -> str:
-    side = "below" if row["high"] < 0.5 else "above" if row["low"] > 0.5 else "not told from"
-    return f"{row['name']} was taken for real in {chance_text(row)} of {row['whole']} votes, {side} chance (50 %)"
+    side = "less than" if row["high"] < 0.5 else "more than" if row["low"] > 0.5 else "not distinguished from"
+    share = f"{chance_text(row)} of {count(row['whole'], 'vote')}"
+    return f"{row['name']} was taken for real in {share}, {side} chance (50 %)"

@@ -36,7 +36,7 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 async function surely(path, message) {
   for (;;) {
     try {
-      const answer = await ask(path, { ...message, ...(path === "/join" ? {} : { key }) });
+      const answer = await ask(path, message && { ...message, ...(path === "/join" ? {} : { key }) });
       problem("");
       return answer;
     } catch (error) {
@@ -81,7 +81,7 @@ function wait(text = "") {
   clear();
   $("cue").className = "";
   const first = study.is_real ? `You see one picture for ${span()}, then another. One of them is real.` : "";
-  $("cue").textContent = text || (state.given || state.practice === 0 ? first : `${first} First, practice: ${state.practice}.`);
+  $("cue").textContent = text || (state.given || state.practice === 0 ? first : `${first} The first ${state.practice} are practice, and you see whether you were right.`);
   $("go").hidden = false;
   $("go").focus({ preventScroll: true });
   progress();
@@ -138,7 +138,7 @@ async function begin() {
     exposure = await player.run(() => ($("cue").textContent = ""));
     if (exposure === null) return; // it was stopped
     $("cue").className = "";
-    $("cue").textContent = "Which one was real, the first (←) or the second (→)?";
+    $("cue").textContent = "Which one was real?";
   } else {
     player = new Loop(sides.map($), both, !isCalm.matches);
     exposure = null;
@@ -225,6 +225,7 @@ async function start() {
   const minutes = Math.ceil((study.forced_s + ANSWER_S * study.num_trials) / 60);
   $("effort").textContent = `${study.num_trials} times, about ${minutes} min, by the keys ← and → or by a tap. You can stop at any time and go on later.`;
   for (const side of sides) {
+    if (study.is_real) $(`choose-${side}`).lastElementChild.textContent = side === "left" ? "first" : "second";
     $(`choose-${side}`).addEventListener("click", () => choose(side));
     $(side).addEventListener("click", () => choose(side));
   }
