@@ -110,10 +110,11 @@ class Vote(ServedPage):
         from vidtrans.core.files import base_name
         from vidtrans.output.places import refuse_link
         from vidtrans.voting.outcome import Material, check_page, report
-        from vidtrans.voting.vote_log import SUFFIX, VoteLog
+        from vidtrans.voting.vote_log import SUFFIX, VoteLog, read_votes_on
 
         if self.results and not self.clips:
             return report(VoteLog.merged(self.results), self.output, self.left_out, Material(), (), context)
+        self.check_installed()
         stimuli, study = self._study(context)
         if self.results:
             log, page = VoteLog.merged(self.results), self.output
@@ -123,11 +124,12 @@ class Vote(ServedPage):
             return report(log, page, self.left_out, self._material(stimuli, study, context), self.clips, context)
         page = self.output or refuse_link(Path(f"{base_name(self.clips[0])}.vote.html"))
         votes = page.with_suffix(SUFFIX)
+        check_page(page, votes, self.clips, study, context)
+        read_votes_on(study, votes)
+        self._note_limits(stimuli, study, context)
         if context.dry_run:
             plan = {"trials": study.num_trials, "items": len(study.items), "forced_s": round(study.forced_s, 1)}
             return {"output": str(page), "log": str(votes), "dry_run": True, "seconds": 0.0, "cached": False, **plan}
-        self.check_installed()
-        check_page(page, votes, self.clips, study, context)
         material = self._material(stimuli, study, context)
         log = self._serve(stimuli, study, votes, context)
         going_on = replace(context, stop=Stop())  # the stop that ended the server would end this, too
@@ -170,10 +172,6 @@ class Vote(ServedPage):
         paths = [*self.clips, *([self.real] if self.real else [])]
         stimuli = open_stimuli(paths, 0.0 if self.stills else seconds, context)
         names += ["real"] if self.real else []
-        stimuli.warn_about_sizes(names, context)
-        for n, digest in enumerate(stimuli.digests):
-            if (same := stimuli.digests.index(digest)) < n:
-                context.note(f"{paths[n]} has the same content as {paths[same]}", "warning")
         if self.seconds and not self.real and not stimuli.is_motion:
             raise UsageError("--seconds", "stills are shown until the answer", "leave it out, or add --real")
         study = Study(
@@ -187,10 +185,17 @@ class Vote(ServedPage):
             self.repeats,
             context.seed,
         )
+        return stimuli, study
+
+    def _note_limits(self, stimuli: Stimuli, study: Study, context: Context) -> None:
+        """Report what a voter might see besides what is asked: other sizes; two of one content; few trials."""
+        stimuli.warn_about_sizes(study.conditions, context)
+        for n, digest in enumerate(study.digests):
+            if (same := study.digests.index(digest)) < n:
+                context.note(f"{study.conditions[n]} has the same content as {study.conditions[same]}", "warning")
         if study.num_trials < self.trials:
             things = f"{count(len(study.items), 'item')} of {count(len(self.clips), 'condition')}"
             context.note(f"{things} give {count(study.num_trials, 'trial')} a person, not {self.trials}")
-        return stimuli, study
 
     def _material(self, stimuli: Stimuli, study: Study, context: Context) -> Material:
         """Return an example of each condition, and what the critic measures, if there is one."""

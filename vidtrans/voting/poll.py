@@ -60,7 +60,7 @@ class Poll:
         side, number = message.get("side"), message.get("trial")
         if side not in SIDES:
             raise UsageError("side", f"it is one of {' and '.join(SIDES)}", "see vidtrans.voting.poll")
-        if number != self._at(name) or number >= len(self.trials_of(name)):
+        if type(number) is not int or number != self._at(name) or number >= len(self.trials_of(name)):
             return self.state(key) | {"stale": True}
         trial, names = self.trials_of(name)[number], self.study.conditions
         chosen = names[trial.condition(str(side))]
@@ -84,7 +84,8 @@ class Poll:
         Not in real or fake, where the pictures would be seen twice. Raises UsageError, OSError.
         """
         name = self.name_of(key)
-        if not self.study.is_real and self._log.log.votes[name] and trial == self._at(name) - 1:
+        is_last = type(trial) is int and 0 <= trial == self._at(name) - 1
+        if is_last and not self.study.is_real:
             self._log.write({"voter": name, "undo": trial})
         return self.state(key)
 

@@ -243,6 +243,8 @@ def open_stimuli(paths: Sequence[Path], seconds: float, context: Context) -> Sti
 
     Raises UsageError if they are not of one kind or have nothing in common, MediaError.
     """
+    for path in paths:
+        content_digest(context, path)  # refuses what does not exist or cannot be read
     kinds = [is_picture_source(path) and not is_stack(path) for path in paths]
     if len(set(kinds)) > 1:
         picture, clip = paths[kinds.index(True)], paths[kinds.index(False)]

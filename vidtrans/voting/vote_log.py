@@ -19,7 +19,7 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from vidtrans.core.errors import MediaError, UsageError
-from vidtrans.core.files import parse_json, read_small_file
+from vidtrans.core.files import check_regular_file, parse_json, read_small_file
 from vidtrans.core.settings import Table
 from vidtrans.voting.ballot import Study
 
@@ -121,6 +121,21 @@ def _complete_lines(content: bytes) -> list[str]:
     return content[: content.rfind(b"\n") + 1].decode("utf-8", "replace").split("\n")[:-1]
 
 
+def read_votes_on(study: Study, path: Path) -> VoteLog:
+    """Return the log of a study, empty where there is none yet.
+
+    Raises UsageError if its votes are on another study, MediaError if the file is no log.
+    """
+    check_regular_file(path)
+    if not path.exists() or (b"\n" not in (content := read_small_file(path)) and b'{"study"'.startswith(content[:8])):
+        return VoteLog(study)  # without a whole line nothing has been recorded
+    log = VoteLog.read(path)
+    if change := _difference(log.study, study):
+        remedy = "give what it was begun with, or choose another -o"
+        raise UsageError(str(path), f"it holds votes on {change}", remedy)
+    return log
+
+
 class OpenLog:
     """A log that votes are appended to, by one process at a time; the file begins with the first line written.
 
@@ -128,14 +143,9 @@ class OpenLog:
     """
 
     def __init__(self, path: Path, study: Study) -> None:
-        content = read_small_file(path) if path.exists() else b""
-        self._path, self._end = path, content.rfind(b"\n") + 1
-        # Without a whole line nothing was recorded yet. Anything else is somebody's file.
-        is_new = self._end == 0 and (not content or content.startswith(b'{"study"'))
-        self.log = VoteLog(study) if is_new else VoteLog.read(path)
-        if change := _difference(self.log.study, study):
-            remedy = "give what it was begun with, or choose another -o"
-            raise UsageError(str(path), f"votes were given there on {change}", remedy)
+        self._path, self.log = path, read_votes_on(study, path)
+        # What follows the last whole line was not written to its end.
+        self._end = read_small_file(path).rfind(b"\n") + 1 if path.exists() else 0
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(f"{path}.lock")
         try:

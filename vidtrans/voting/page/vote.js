@@ -153,6 +153,7 @@ async function choose(side) {
   const now = performance.now();
   if (phase !== "answering" || now - since < TOO_SOON_MS) return;
   phase = "sending";
+  progress();
   const message = { trial: state.trial, side, answer_s: (now - since) / 1000, exposure_s: exposure };
   const answer = await surely("/vote", message);
   state = { ...state, ...answer };
