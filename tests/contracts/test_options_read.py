@@ -49,6 +49,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "fix": ("n.mp4", "--painted", "corrections", "-o", "f.mp4"),
     "grade": ("clip.mp4", "clip2.mp4", "-o", "g.cube", "--unpaired", "--nodes", "5"),
     "live": ("--model", "next", "--port", "0"),
+    "vote": ("clip.mp4", "clip2.mp4", "-o", "v.html", "--seconds", "0.2", "--port", "0"),
     "look": ("clip.mp4", "--on", "clip2.mp4", "-o", "l.safetensors", "--steps", "1", *LOOKED),
     "probe": ("clip.mp4",),
     "batch report": ("-o", "night.html"),
@@ -157,12 +158,27 @@ def _serves_one_dream(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def _ends_the_vote(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``vote`` runs until it is stopped, too."""
+    monkeypatch.setattr("vidtrans.voting.vote_app.make_app", lambda *arguments: None)
+    run = WebServer.run
+
+    def stopped(server: WebServer, app: Any, stop: Stop, *session: Any) -> None:
+        if app is None:
+            stop.request(130)
+        else:
+            run(server, app, stop, *session)
+
+    monkeypatch.setattr(WebServer, "run", stopped)
+
+
+@pytest.fixture
 def _no_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     """``doctor`` examines nothing: that it hands on its device is seen before."""
     monkeypatch.setattr("vidtrans.doctor.examination.examine", lambda device: iter(()))
 
 
-@pytest.mark.usefixtures("_serves_one_dream", "_no_checks", "quick_trial", "small_paintings")
+@pytest.mark.usefixtures("_serves_one_dream", "_ends_the_vote", "_no_checks", "quick_trial", "small_paintings")
 @pytest.mark.parametrize("name", RUNS)
 def test_what_is_offered_of_a_context_is_read(
     name: str, place: Path, read: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
