@@ -21,6 +21,7 @@ from peer_variants import VARIANTS, save_variant
 import vidtrans as api
 from vidtrans.cli.click_commands import CommandOfParameters
 from vidtrans.cli.main import cli, summaries
+from vidtrans.commands.base import Command
 from vidtrans.core.events import Stop
 from vidtrans.live import app as live_app
 from vidtrans.live.hub import Hub
@@ -166,8 +167,7 @@ def _ends_the_vote(monkeypatch: pytest.MonkeyPatch) -> None:
     def stopped(server: WebServer, app: Any, stop: Stop, *session: Any) -> None:
         if app is None:
             stop.request(130)
-        else:
-            run(server, app, stop, *session)
+        run(server, app, stop, *session)
 
     monkeypatch.setattr(WebServer, "run", stopped)
 
@@ -199,7 +199,8 @@ def test_the_demo_offers_what_its_steps_read() -> None:
 def test_every_parameter_of_a_command_is_read_in_its_file(name: str) -> None:
     command = FOUND[name]
     assert isinstance(command, CommandOfParameters)
-    source, whole = inspect.getsource(command.cls), inspect.getsource(sys.modules[command.cls.__module__])
+    bases = [cls for cls in command.cls.__mro__ if issubclass(cls, Command) and cls is not Command]
+    source, whole = "".join(map(inspect.getsource, bases)), inspect.getsource(sys.modules[command.cls.__module__])
     own = [p.name for p in command.parameters.values() if p.owner == "command"]
     assert [option for option in own if f"self.{option}" not in source and f'"{option}"' not in whole] == []
     assert not command.cls.TABLES or "self.recipe" in source

@@ -109,7 +109,7 @@ class Vote(ServedPage):
         """Serve the page until a stop is requested, or report votes. Raises UsageError, MediaError, ModelError."""
         from vidtrans.core.files import base_name
         from vidtrans.output.places import refuse_link
-        from vidtrans.voting.outcome import Material, check_page, report
+        from vidtrans.voting.outcome import Material, check_left_out, check_page, report
         from vidtrans.voting.vote_log import SUFFIX, VoteLog, read_votes_on
 
         if self.results and not self.clips:
@@ -125,7 +125,7 @@ class Vote(ServedPage):
         page = self.output or refuse_link(Path(f"{base_name(self.clips[0])}.vote.html"))
         votes = page.with_suffix(SUFFIX)
         check_page(page, votes, self.clips, study, context)
-        read_votes_on(study, votes)
+        check_left_out(read_votes_on(study, votes), self.left_out)
         self._note_limits(stimuli, study, context)
         if context.dry_run:
             plan = {"trials": study.num_trials, "items": len(study.items), "forced_s": round(study.forced_s, 1)}

@@ -93,7 +93,7 @@ def _plain(value: object) -> object:
 
 
 @dataclass(frozen=True)
-class Trial:
+class VoteTrial:
     """A question: which of two conditions of an ``item``. ``left`` is shown first where one follows the other.
 
     ``repeats``: the trial whose sides this one exchanges; None: it is a new one. ``is_practice``: it does not count.
@@ -110,7 +110,7 @@ class Trial:
         return self.left if side == "left" else self.right
 
 
-def draw_trials(study: Study, voter: int) -> list[Trial]:
+def draw_trials(study: Study, voter: int) -> list[VoteTrial]:
     """Return the trials of the voter with this number, from 0.
 
     All pairs come equally often, by one at most; each pair is shown with other items, until all were shown, and its
@@ -129,24 +129,24 @@ def draw_trials(study: Study, voter: int) -> list[Trial]:
     trials, place_of = practice, dict[int, int]()
     for _, n, is_repeat in sorted(places):
         if is_repeat:
-            trials.append(Trial(new[n].item, new[n].right, new[n].left, place_of[n]))
+            trials.append(VoteTrial(new[n].item, new[n].right, new[n].left, place_of[n]))
         else:
             place_of[n] = len(trials)
             trials.append(new[n])
     return trials
 
 
-def _unique_trials(study: Study, rng: np.random.Generator, count: int) -> list[Trial]:
-    def drawn() -> Iterator[Trial]:
+def _unique_trials(study: Study, rng: np.random.Generator, count: int) -> list[VoteTrial]:
+    def drawn() -> Iterator[VoteTrial]:
         orders = [rng.permutation(len(study.items)).tolist() for _ in study.pairs]
         sides = rng.integers(0, 2, len(study.pairs)).tolist()
         for turn in range(len(study.items)):
             for n in rng.permutation(len(study.pairs)).tolist():
                 first, second = study.pairs[n][:: 1 if (sides[n] + turn) % 2 else -1]
-                yield Trial(orders[n][turn], first, second)
+                yield VoteTrial(orders[n][turn], first, second)
 
     return [trial for trial, _ in zip(drawn(), range(count), strict=False)]
 
 
-def _practised(trial: Trial) -> Trial:
-    return Trial(trial.item, trial.left, trial.right, is_practice=True)
+def _practised(trial: VoteTrial) -> VoteTrial:
+    return VoteTrial(trial.item, trial.left, trial.right, is_practice=True)

@@ -40,6 +40,13 @@ def check_page(page: Path, votes: Path, sources: Sequence[Path], study: Study, c
     Result(votes, "", sources, context).check()
 
 
+def check_left_out(log: VoteLog, names: Sequence[str]) -> None:
+    """Raise UsageError if a person who is left out has not voted."""
+    if unknown := [name for name in names if name not in log.votes]:
+        remedy = f"give one of {', '.join(log.votes)}" if log.votes else "leave it out"
+        raise UsageError(f"--leave-out {unknown[0]}", "nobody of this name has voted", remedy)
+
+
 def report(
     log: VoteLog,
     output: Path | None,
@@ -53,9 +60,7 @@ def report(
     Nothing is written if nobody has voted. Raises UsageError if a name of ``left_out`` has no votes, or something else
     is at ``output``.
     """
-    if unknown := [name for name in left_out if name not in log.votes]:
-        remedy = f"give one of {', '.join(log.votes)}" if log.votes else "leave it out"
-        raise UsageError(f"--leave-out {unknown[0]}", "nobody of this name has voted", remedy)
+    check_left_out(log, left_out)
     table = summarise(log, left_out)
     if material.distances is not None:
         table = set_against_critic(table, log, left_out, material.distances, material.measured)

@@ -9,7 +9,7 @@ from typing import Any
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
-from vidtrans.voting.ballot import Study, Trial, draw_trials
+from vidtrans.voting.ballot import Study, VoteTrial, draw_trials
 from vidtrans.voting.vote_log import CastVote, OpenLog
 
 LONGEST_NAME = 40  # characters
@@ -26,7 +26,7 @@ class Poll:
     def __init__(self, study: Study, log: OpenLog) -> None:
         self.study, self._log = study, log
         self._names: dict[str, str] = {}  # by key
-        self._trials: dict[str, list[Trial]] = {}  # by name
+        self._trials: dict[str, list[VoteTrial]] = {}  # by name
 
     def join(self, name: object, *, is_sure: bool) -> Table:
         """Return a key and the voter's state; for a name that has votes, unless ``is_sure``, only how many.
@@ -89,7 +89,7 @@ class Poll:
             self._log.write({"voter": name, "undo": trial})
         return self.state(key)
 
-    def trial(self, key: object, number: int) -> Trial:
+    def trial(self, key: object, number: int) -> VoteTrial:
         """Return the trial that the voter is at, or the next one, to be loaded early. Raises UsageError for others."""
         name = self.name_of(key)
         if not self._at(name) <= number < min(self._at(name) + 2, len(self.trials_of(name))):
@@ -106,7 +106,7 @@ class Poll:
             raise UsageError("vote", "nobody has joined with this key", "load the page again")
         return self._names[key]
 
-    def trials_of(self, name: str) -> list[Trial]:
+    def trials_of(self, name: str) -> list[VoteTrial]:
         """Return all trials of a voter."""
         if name not in self._trials:
             self._trials[name] = draw_trials(self.study, self._log.log.numbers[name])

@@ -26,7 +26,7 @@ WIDEST = 4.0  # strengths: a condition that won all its votes has an interval wi
 
 
 @dataclass(frozen=True)
-class Bar:
+class ScoreBar:
     """A condition's row of the plot, in pixels: its value and interval. ``is_cut``: the interval is longer."""
 
     name: str
@@ -58,7 +58,7 @@ def render(table: Table, title: str, examples: Mapping[str, bytes]) -> str:
         title_text = chance_text(row) if is_real else f"{row['value']:.2f}, {row['low']:.2f} to {row['high']:.2f}"
         is_cut = not low - 1e-9 <= row["low"] <= row["high"] <= high + 1e-9
         x, left, right = (at(row[name]) for name in ("value", "low", "high"))
-        bars.append(Bar(row["name"], x, left, right, TOP + ROW * (n + 0.5), title_text, is_cut))
+        bars.append(ScoreBar(row["name"], x, left, right, TOP + ROW * (n + 0.5), title_text, is_cut))
     ticks = [(at(value), f"{100 * value:.0f} %" if is_real else f"{value:g}") for value in round_values(low, high, 6)]
     height = TOP + ROW * len(rows) + AXIS
     pictures = {name: base64.b64encode(file).decode() for name, file in examples.items()}

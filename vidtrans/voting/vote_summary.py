@@ -162,7 +162,11 @@ def chance_text(row: Mapping[str, float]) -> str:
 def more_text(pair: Table) -> str:
     """Return how many more votes would distinguish the conditions of a pair that are not distinguished yet."""
     more = pair["more_votes"]
-    return "no number of votes is known that would" if more is None else f"about {count(_rounded(more), 'more vote')}"
+    return (
+        "no number of votes is known that would"
+        if more is None
+        else f"about {_rounded(more):,} more vote{'' if more == 1 else 's'}"
+    )
 
 
 def _pair_text(pair: Table) -> str:
