@@ -81,11 +81,12 @@ class Poll:
     def undo(self, key: object, trial: object) -> Table:
         """Take back the voter's last vote if it is that of ``trial``; return the state.
 
-        Not in real or fake, where the pictures would be seen twice. Raises UsageError, OSError.
+        Not in real or fake, where the pictures would be seen twice, nor after the last vote, when the scores are open.
+        Raises UsageError, OSError.
         """
         name = self.name_of(key)
         is_last = type(trial) is int and 0 <= trial == self._at(name) - 1
-        if is_last and not self.study.is_real:
+        if is_last and not self.study.is_real and not self.is_finished(key):
             self._log.write({"voter": name, "undo": trial})
         return self.state(key)
 

@@ -86,7 +86,7 @@ def _answering(handler: Handler) -> Handler:
             return await handler(request)
         except UsageError as error:
             return JSONResponse({"problem": str(error)}, 409)
-        except ClientDisconnect:
+        except (ClientDisconnect, asyncio.CancelledError):  # the page is gone, or the server ends meanwhile
             return Response(status_code=400)
         except (VidtransError, OSError) as error:
             return JSONResponse({"problem": str(error)}, 503)
