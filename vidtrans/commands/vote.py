@@ -118,8 +118,8 @@ class Vote(ServedPage):
         stimuli, study = self._study(context)
         if self.results:
             log, page = VoteLog.merged(self.results), self.output
-            if log.study.digests != study.digests:
-                remedy = "name the clips that were voted on, in their order"
+            if (log.study.digests, log.study.items) != (study.digests, study.items):
+                remedy = "name the clips that were voted on, in their order, with the options of that vote"
                 raise UsageError(str(self.results[0]), "its votes are on other conditions", remedy)
             return report(log, page, self.left_out, self._material(stimuli, study, context), self.clips, context)
         page = self.output or refuse_link(Path(f"{base_name(self.clips[0])}.vote.html"))

@@ -128,7 +128,7 @@ class PictureStimuli(Stimuli):
         elif unused := max(map(len, found)) - len(common):
             context.warn_once(f"only the {count(len(common), 'picture')} that all conditions have: {unused} unused")
         self._files = [[files[stem] for stem in common] for files in by_name] if common else found
-        self.items = tuple(file.stem for file in self._files[0])
+        self.items = tuple(file.stem if common else file.name for file in self._files[0])
 
     def sizes(self, item: int) -> list[Size]:
         """Return each condition's (width, height) of an item."""
@@ -163,7 +163,7 @@ class ClipStimuli(Stimuli):
         if seconds and length < 2:
             raise UsageError(f"--seconds {seconds:g}", "that is less than two frames", "give more seconds, or --stills")
         self._spans = [range(n, n + length) for n in _spread_excerpts(total, length)]
-        self.items = tuple(f"{self._time(span.start):.2f} s" for span in self._spans)
+        self.items = tuple(f"{self._time(span.start):.3f} s" for span in self._spans)
 
     @property
     def _first(self) -> Clip:

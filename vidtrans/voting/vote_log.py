@@ -107,7 +107,8 @@ class VoteLog:
         whole = cls.read(paths[0])
         for path in paths[1:]:
             log = cls.read(path)
-            kinds = [(one.study.digests, one.study.conditions, one.study.is_real) for one in (log, whole)]
+            studies = [one.study for one in (log, whole)]
+            kinds = [(one.digests, one.conditions, one.items, one.is_real) for one in studies]
             if kinds[0] != kinds[1]:
                 why = f"its votes are on other conditions than those of {paths[0]}"
                 raise MediaError(str(path), why, "give the logs of one vote")
