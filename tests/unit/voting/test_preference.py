@@ -56,7 +56,7 @@ def test_strengths_are_those_of_an_independent_maximisation() -> None:
 
     def loss(theta: np.ndarray) -> float:
         gaps = theta[:, None] - theta[None, :]
-        return float(((wins + (1 - np.eye(4)) / 4) * np.logaddexp(0, -gaps)).sum())
+        return float(((wins + (1 - np.eye(4)) * 2**0.5 / 4**1.5) * np.logaddexp(0, -gaps)).sum())
 
     found = minimize(loss, np.zeros(4), tol=1e-10).x
     assert Preferences(wins).strengths == pytest.approx(found - found.mean(), abs=1e-4)
