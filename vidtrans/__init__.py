@@ -52,6 +52,7 @@ LIBRARY = {
     "TrainedModel": "vidtrans.commands.results:TrainedModel",
     "UsageError": "vidtrans.core.errors:UsageError",
     "VidtransError": "vidtrans.core.errors:VidtransError",
+    "VoteOutcome": "vidtrans.commands.results:VoteOutcome",
     "load_model": "vidtrans.library.frame_model:load_model",
     "open_clip": "vidtrans.library.opened_clip:open_clip",
     "write_clip": "vidtrans.library.clip_writing:write_clip",

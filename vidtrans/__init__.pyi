@@ -12,6 +12,7 @@ from vidtrans.commands.results import MadePicture as MadePicture
 from vidtrans.commands.results import ProbedClip as ProbedClip
 from vidtrans.commands.results import RenderedClip as RenderedClip
 from vidtrans.commands.results import TrainedModel as TrainedModel
+from vidtrans.commands.results import VoteOutcome as VoteOutcome
 from vidtrans.core.errors import BatchError as BatchError
 from vidtrans.core.errors import DeviceError as DeviceError
 from vidtrans.core.errors import Interrupted as Interrupted
@@ -577,16 +578,16 @@ def serve_live(
     model: Path | Sequence[Path | str] | str = ...,
     output: Path | str | None = ...,
     *,
-    looks: Path | Sequence[Path | str] | str = ...,
     host: str = ...,
     port: int = ...,
     allow_network: bool = ...,
     https: bool = ...,
     token: str = ...,
+    open_page: bool = ...,
+    looks: Path | Sequence[Path | str] | str = ...,
     kiosk: bool = ...,
     upscale: str = ...,
     output_size: int = ...,
-    open_page: bool = ...,
     size: str | None = ...,
     strength: float | str | None = ...,
     keep_colour: float | str | None = ...,
@@ -751,3 +752,34 @@ def try_out(
     stop: Stop | None = ...,
 ) -> MadePicture:
     """Draw a grid of settings on a few frames, in seconds, before a whole clip is rendered with one of them."""
+
+def vote(
+    clips: Path | Sequence[Path | str] | str = ...,
+    output: Path | str | None = ...,
+    *,
+    host: str = ...,
+    port: int = ...,
+    allow_network: bool = ...,
+    https: bool = ...,
+    token: str = ...,
+    open_page: bool = ...,
+    real: Path | str | None = ...,
+    labels: Sequence[str] | str = ...,
+    stills: bool = ...,
+    seconds: float | None = ...,
+    trials: int = ...,
+    repeats: float = ...,
+    critic: Path | str | None = ...,
+    results: Path | Sequence[Path | str] | str = ...,
+    left_out: Sequence[str] | str = ...,
+    cache_dir: Path | str = ...,
+    seed: int = ...,
+    overwrite: bool = ...,
+    dry_run: bool = ...,
+    allow_damaged: bool = ...,
+    report: Report | None = ...,
+    stop: Stop | None = ...,
+) -> VoteOutcome:
+    """Let people judge pictures or clips on a page, blind: which one they prefer, or with --real which one is real.
+
+    It runs until Ctrl-C; the same command continues it. Votes are saved beside the page, in a .jsonl file of its name."""

@@ -211,6 +211,7 @@ NEEDED: dict[str, list[str]] = {
     "run": ["CLIP", "--apply", "CLIP", "-o", "made.mp4", "--dry-run"],
     "evaluate": ["CLIP", "--source", "CLIP", "--dry-run"],
     "compare": ["CLIP", "CLIP", "-o", "made.png", "--dry-run"],
+    "vote": ["CLIP", "CLIP", "--label", "a", "--label", "b", "-o", "made.html", "--dry-run"],
     "sheet": ["CLIP", "-o", "made.png", "--dry-run"],
     "keyframes": ["CLIP", "-o", "made", "--dry-run"],
     "propagate": ["CLIP", "--keyframes", "KEYS", "-o", "made.mp4", "--dry-run"],

@@ -25,7 +25,7 @@ from made_models import make_model
 from processes import HAS_SIGNALS, needs_signals
 from style_pictures import write_style_pictures
 
-from vidtrans.live.certificate import find_certificate, machine_names
+from vidtrans.web.certificate import find_certificate, machine_names
 
 Capsys = pytest.CaptureFixture[str]
 
@@ -173,5 +173,5 @@ def test_a_port_that_is_taken_is_one_line(capsys: Capsys) -> None:
 
 def test_without_its_extra_it_says_what_to_install(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     found = importlib.util.find_spec
-    monkeypatch.setattr("vidtrans.live.find_spec", lambda name: None if name == "uvicorn" else found(name))
+    monkeypatch.setattr("vidtrans.web.find_spec", lambda name: None if name == "uvicorn" else found(name))
     assert "vidtrans[live]" in refuse(capsys, 2, "live", "--model", "identity")

@@ -21,10 +21,12 @@ from peer_variants import VARIANTS, save_variant
 import vidtrans as api
 from vidtrans.cli.click_commands import CommandOfParameters
 from vidtrans.cli.main import cli, summaries
+from vidtrans.commands.base import Command
 from vidtrans.core.events import Stop
+from vidtrans.live import app as live_app
 from vidtrans.live.hub import Hub
-from vidtrans.live.server import LiveServer
 from vidtrans.session import Context
+from vidtrans.web.server import WebServer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -48,6 +50,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "fix": ("n.mp4", "--painted", "corrections", "-o", "f.mp4"),
     "grade": ("clip.mp4", "clip2.mp4", "-o", "g.cube", "--unpaired", "--nodes", "5"),
     "live": ("--model", "next", "--port", "0"),
+    "vote": ("clip.mp4", "clip2.mp4", "-o", "v.html", "--seconds", "0.2", "--port", "0"),
     "look": ("clip.mp4", "--on", "clip2.mp4", "-o", "l.safetensors", "--steps", "1", *LOOKED),
     "probe": ("clip.mp4",),
     "batch report": ("-o", "night.html"),
@@ -144,15 +147,29 @@ def test_every_command_with_a_context_is_run_here() -> None:
 @pytest.fixture
 def _serves_one_dream(monkeypatch: pytest.MonkeyPatch) -> None:
     """``live`` runs until it is stopped: here once a dream has begun, which is when it reads the seed."""
-    serve = LiveServer.run
+    serve = live_app.serve
 
-    def serve_one_dream(server: LiveServer, hub: Hub, stop: Stop) -> None:
+    def serve_one_dream(server: WebServer, hub: Hub, stop: Stop) -> None:
         hub.worker.dream(True)
         until(lambda: hub.worker.num_painted)
         stop.request(130)
         serve(server, hub, stop)
 
-    monkeypatch.setattr(LiveServer, "run", serve_one_dream)
+    monkeypatch.setattr(live_app, "serve", serve_one_dream)
+
+
+@pytest.fixture
+def _ends_the_vote(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``vote`` runs until it is stopped, too."""
+    monkeypatch.setattr("vidtrans.voting.vote_app.make_app", lambda *arguments: None)
+    run = WebServer.run
+
+    def stopped(server: WebServer, app: Any, stop: Stop, *session: Any) -> None:
+        if app is None:
+            stop.request(130)
+        run(server, app, stop, *session)
+
+    monkeypatch.setattr(WebServer, "run", stopped)
 
 
 @pytest.fixture
@@ -161,7 +178,7 @@ def _no_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vidtrans.doctor.examination.examine", lambda device: iter(()))
 
 
-@pytest.mark.usefixtures("_serves_one_dream", "_no_checks", "quick_trial", "small_paintings")
+@pytest.mark.usefixtures("_serves_one_dream", "_ends_the_vote", "_no_checks", "quick_trial", "small_paintings")
 @pytest.mark.parametrize("name", RUNS)
 def test_what_is_offered_of_a_context_is_read(
     name: str, place: Path, read: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -182,7 +199,8 @@ def test_the_demo_offers_what_its_steps_read() -> None:
 def test_every_parameter_of_a_command_is_read_in_its_file(name: str) -> None:
     command = FOUND[name]
     assert isinstance(command, CommandOfParameters)
-    source, whole = inspect.getsource(command.cls), inspect.getsource(sys.modules[command.cls.__module__])
+    bases = [cls for cls in command.cls.__mro__ if issubclass(cls, Command) and cls is not Command]
+    source, whole = "".join(map(inspect.getsource, bases)), inspect.getsource(sys.modules[command.cls.__module__])
     own = [p.name for p in command.parameters.values() if p.owner == "command"]
     assert [option for option in own if f"self.{option}" not in source and f'"{option}"' not in whole] == []
     assert not command.cls.TABLES or "self.recipe" in source

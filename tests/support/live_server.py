@@ -17,14 +17,15 @@ from websockets.sync.client import ClientConnection, connect
 
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.events import Event, Note, Stop
+from vidtrans.live.app import serve
 from vidtrans.live.hub import Hub
 from vidtrans.live.live_session import open_session
 from vidtrans.live.presets import SavedControls
 from vidtrans.live.protocol import FrameMessage, PictureMessage, pack_frame, parse_picture
-from vidtrans.live.server import Address, LiveServer
 from vidtrans.live.stage_worker import StageWorker
 from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.session import Context
+from vidtrans.web.server import Address, WebServer
 
 TOKEN = "a-token-of-the-tests"
 TIMEOUT_S = HANG_S
@@ -49,7 +50,7 @@ def flat(level: int, size: tuple[int, int] = (32, 24)) -> np.ndarray:
 class Running:
     """A server that runs. ``notes``: what it has reported."""
 
-    server: LiveServer
+    server: WebServer
     hub: Hub
     worker: StageWorker
     notes: list[str] = field(default_factory=list)
@@ -142,8 +143,8 @@ def serving(
     saved = SavedControls(Path("presets.json"))
     hub, worker = open_session(loaded, RenderingSettings(), saved, Path("recordings"), context)
     prepare(hub, worker)
-    server, stop = LiveServer(Address("127.0.0.1", port, TOKEN)), Stop()
-    thread = threading.Thread(target=server.run, args=(hub, stop), daemon=True)
+    server, stop = WebServer(Address("127.0.0.1", port, TOKEN)), Stop()
+    thread = threading.Thread(target=serve, args=(server, hub, stop), daemon=True)
     thread.start()
     try:
         yield Running(server, hub, worker, notes)

@@ -85,6 +85,14 @@ def probed(clip: vidtrans.ProbedClip) -> vidtrans.CommandResult:
     return clip
 
 
+def voted(outcome: vidtrans.VoteOutcome) -> vidtrans.CommandResult:
+    assert_type(outcome.votes, int)
+    assert_type(outcome.verdict, str)
+    assert_type(outcome.conditions, tuple[dict[str, Any], ...])
+    assert_type(outcome.pairs, tuple[dict[str, Any], ...])
+    return outcome
+
+
 def opened() -> None:
     with vidtrans.open_clip(
         path=Path("clip.mp4"),

@@ -188,3 +188,9 @@ def with_every_keyword_too() -> None:
         keep_shading=0.5, look="ink", stroke_size=1.5, cache_dir=CACHE, device="cpu", overwrite=True, dry_run=True,
         allow_damaged=True, preset="fast", settings=SETTINGS, report=show, stop=STOP
     ), vidtrans.MadePicture)
+    assert_type(vidtrans.vote(
+        clips=["a.mp4", Path("b.mp4")], output="out.html", real="real.mp4", labels=["first", "second"], stills=True,
+        seconds=1.5, trials=20, repeats=0.2, critic="real.mp4", results=["out.jsonl"], left_out=["Anna"],
+        host="127.0.0.1", port=8000, allow_network=True, https=True, token="secret", open_page=True, cache_dir=CACHE,
+        seed=7, overwrite=True, dry_run=True, allow_damaged=True, report=show, stop=STOP
+    ), vidtrans.VoteOutcome)

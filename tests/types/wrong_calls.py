@@ -49,6 +49,7 @@ def wrong_keywords() -> None:
     vidtrans.stylize("a.mp4", "ink", bogus=1)  # wrong
     vidtrans.train("a.dataset", step=2000)  # wrong
     vidtrans.try_out("a.mp4", ["ink"], varies="strength=0,1")  # wrong
+    vidtrans.vote(["a.mp4", "b.mp4"], label=["a"])  # wrong
     vidtrans.write_clip([], "a.mp4", rate=25)  # wrong
 
 
@@ -91,6 +92,7 @@ def wrong_values(clip: vidtrans.OpenedClip, paint: np.ndarray) -> None:
     vidtrans.stylize("a.mp4", "ink", report=only_progress)  # wrong
     vidtrans.stylize("a.mp4", "ink", "b.mp4", 0.5)  # wrong
     vidtrans.train("a.dataset", preset=3)  # wrong
+    vidtrans.vote(["a.mp4", "b.mp4"], seconds="1")  # wrong
     vidtrans.try_out("a.mp4", at=3)  # wrong
     vidtrans.write_clip(paint, "a.mp4", like="b.mp4")  # wrong
     vidtrans.write_clip(3, "a.mp4")  # wrong
@@ -116,6 +118,7 @@ def absent_attributes() -> None:
     vidtrans.train("a.dataset").model  # wrong
     vidtrans.evaluate("a.mp4", "b.mp4").flicker  # wrong
     vidtrans.list_models().models  # wrong
+    vidtrans.vote(["a.mp4", "b.mp4"]).winner  # wrong
     vidtrans.stylize("a.mp4", "ink").score.ratio  # wrong: it may be None
     vidtrans.stylize("a.mp4", "ink").frames = 3.5  # wrong
     vidtrans.stylize("a.mp4", "ink")[3]  # wrong

@@ -38,6 +38,7 @@ COMMANDS = Registry(
             ("grade", "grade:Grade", "A colour grade, learned from pictures before and after it."),
             ("live", "live:Live", "Draw, or stand before the camera, and see a model answer.", "serve_live"),
             ("evaluate", "evaluate:Evaluate", "Measure the flicker, sharpness and fidelity of a render."),
+            ("vote", "vote:Vote", "People judge results blind: which is preferred, or real."),
             ("compare", "compare:Compare", "Put clips side by side, labelled."),
             ("sheet", "sheet:Sheet", "Put frames of a clip, or pairs of a dataset, on one page."),
             ("probe", "probe:Probe", "Show the frames, tracks, colours and cuts of a video."),

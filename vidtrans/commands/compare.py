@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from vidtrans.commands.base import WRITING, Command
-from vidtrans.commands.options import check_counts, output
+from vidtrans.commands.options import LABELS, check_counts, output
 from vidtrans.commands.results import MadePicture
 from vidtrans.commands.words import sheet_text
 from vidtrans.core.costs import count
@@ -30,10 +30,7 @@ class Compare(Command):
     clips: Annotated[tuple[Path, ...], Argument("A B...")]
     output: Annotated[Path | None, output("A video, or a .png of a few frames.", "A.compare.mp4")] = None
     _: KW_ONLY
-    labels: Annotated[
-        tuple[str, ...],
-        Option("The text above a clip; one for each clip, in order.", Group.OUTPUT, ("--label",), metavar="TEXT"),
-    ] = ()
+    labels: Annotated[tuple[str, ...], LABELS] = ()
     input_of: Annotated[
         str | None,
         Option(

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-import re
-import webbrowser
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from vidtrans.commands.base import Command
 from vidtrans.commands.options import missing_model, models, output
+from vidtrans.commands.served import ServedPage
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import LIVE_READS, RenderingSettings, look_named
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Choices, FileName, Group, Option, Range
 from vidtrans.core.settings import Table, parse_size
-from vidtrans.live import LARGEST_OUTPUT, LOOPBACK, missing_packages
+from vidtrans.live import LARGEST_OUTPUT
 from vidtrans.session import Context
 from vidtrans.upscaling import STREAM_MODES
 
 if TYPE_CHECKING:
-    from vidtrans.live.server import LiveServer
     from vidtrans.models.loaded_model import LoadedModel
     from vidtrans.models.look_pictures import Mixture, NamedPictures
-
-PORT = 8765
-LEAST_TOKEN = 16  # characters
+    from vidtrans.web.server import WebServer
 
 
 @dataclass(frozen=True)
-class Live(Command):
+class Live(ServedPage):
     """Draw, or stand before the camera, and see a model answer, in a page of your browser.
 
     It runs until Ctrl-C.
@@ -58,16 +53,6 @@ class Live(Command):
             values=FileName("look"),
         ),
     ] = ()
-    host: Annotated[str, Option("The address to listen at.", Group.SERVER)] = LOOPBACK[0]
-    port: Annotated[int, Option("0 selects a free port.", Group.SERVER, values=Range(0, 65535))] = PORT
-    allow_network: Annotated[bool, Option("Let --host be one that others on the network reach.", Group.SERVER)] = False
-    https: Annotated[
-        bool,
-        Option("With a certificate for this machine's names, so that a phone can be the camera.", Group.SERVER),
-    ] = False
-    token: Annotated[
-        str, Option("The access token in the link, to keep the link the same.", Group.SERVER, default="a new one")
-    ] = ""
     kiosk: Annotated[
         bool, Option("Print a link to the output alone, with the camera; for installations.", Group.SERVER)
     ] = False
@@ -90,28 +75,21 @@ class Live(Command):
             default="480, on an Nvidia GPU 1080",
         ),
     ] = 0
-    open_page: Annotated[bool, Option("Open the page in the browser.", Group.SERVER, ("--open",))] = False
     recipe: Recipe
 
     def __post_init__(self) -> None:
         if not self.model and not self._looks:
             raise missing_model("live")
-        if self.host not in LOOPBACK and not self.allow_network:
-            why = "others on the network could see the page and use the models"
-            raise UsageError(f"--host {self.host}", why, "add --allow-network if that is meant")
-        if self.token and (len(self.token) < LEAST_TOKEN or not re.fullmatch(r"[A-Za-z0-9_-]+", self.token)):
-            why = f"a token has at least {LEAST_TOKEN} letters, digits, - and _"
-            raise UsageError("--token", why, "leave it out: one is made")
+        self.check_address("see the page and use the models")
 
     def make(self, context: Context) -> Table:
         """Serve the page until a stop is requested. Raises UsageError, ModelError, DeviceError."""
-        if missing := missing_packages():
-            raise UsageError("vidtrans live", f"{missing[0]} is not installed", "pip install 'vidtrans[live]'")
-        from vidtrans.live.access import new_token
+        self.check_installed()
+        from vidtrans.live.app import serve
         from vidtrans.live.live_session import first_controls, open_session
         from vidtrans.live.presets import SavedControls, default_path
-        from vidtrans.live.server import Address, LiveServer
         from vidtrans.models.at_once import model_at_once
+        from vidtrans.web.server import WebServer
 
         models = self._load_models(context)
         pictures, look = self._pictures(models)
@@ -120,15 +98,13 @@ class Live(Command):
         for one in pictures:
             model = _unique(model_at_once(one, context), models)
             models[model.name], made[model.name] = model, one.looks[one.value]
-        certificates = default_path().parent if self.https else None
-        address = Address(self.host, self.port, self.token or new_token(), certificates)
         first = first_controls(next(iter(models)), rendering, upscale=self.upscale, output_size=self.output_size)
         saved = SavedControls(default_path())
         hub, worker = open_session(models, rendering, saved, self.output or Path(), context, first, made)
         try:
-            server = LiveServer(address)  # after the models, so that an open port means a working server
+            server = WebServer(self.address())  # after the models, so that an open port means a working server
             self._announce(server, context)
-            server.run(hub, context.stop)
+            serve(server, hub, context.stop)
         finally:
             worker.close()
         return {
@@ -195,27 +171,17 @@ class Live(Command):
             )
         return models
 
-    def _announce(self, server: LiveServer, context: Context) -> None:
+    def _announce(self, server: WebServer, context: Context) -> None:
         """Report the links to the page, and who can reach it; open the page if requested."""
         link = server.link()
         context.note(f"open {link}")
         if self.kiosk:
             context.note(f"kiosk: {server.link(kiosk=True)}")
         context.note(f"for OBS and second screens: {server.link('/output')}")
-        if server.address.is_open:
-            outward = server.link(outward=True)
-            context.note(
-                f"--host {self.host}: anybody on this network who has the link can watch, draw and record here",
-                "warning",
-            )
-            context.note(f"on a phone: {outward}\n{_code(outward)}")
-            if not self.https:
-                context.note("without --https the page can use a camera only on this machine, not on a phone")
-            else:
-                context.note("the certificate is this machine's own: the browser asks once whether to trust it")
-        context.note("Ctrl-C ends it")
-        if self.open_page:
-            webbrowser.open(server.link(kiosk=self.kiosk))
+        if server.address.is_open and not self.https:
+            context.note("without --https the page can use a camera only on this machine, not on a phone")
+        self.announce_reach(server, context, "watch, draw and record here")
+        self.open_in_browser(server.link(kiosk=self.kiosk))
 
 
 def _unique(model: LoadedModel, models: Mapping[str, LoadedModel]) -> LoadedModel:
@@ -233,14 +199,3 @@ def _known_changes(name: str, changes: Mapping[str, Any]) -> Table:
     kind = "aligned" if path is None else read_record(path).pairing["name"]
     known = {f.name for f in fields(PAIRINGS.load(kind).Settings)}
     return {key: value for key, value in changes.items() if key in known}
-
-
-def _code(link: str) -> str:
-    """Return a link as a QR code in text characters."""
-    import io
-
-    import segno
-
-    drawn = io.StringIO()
-    segno.make(link, error="l").terminal(drawn, compact=True)
-    return drawn.getvalue()

@@ -21,6 +21,7 @@ TARGET = Option(
     Group.INPUT,
     metavar="VIDEO",
 )
+LABELS = Option("The name of a clip; one for each, in order.", Group.OUTPUT, ("--label",), metavar="TEXT")
 FIRST_NUMBER = Option(
     "The number of the first frame in the names of the painted pictures: 1 for those that ffmpeg wrote.",
     Group.INPUT,

@@ -207,3 +207,12 @@ class ProbedClip(CommandResult):
     duration = Fact("seconds", float, "The clip's length in seconds.")
     cuts = Fact("cuts", numbers, "The first frame of each shot but the first.")
     warnings = Fact("warnings", texts, "What is unusual about it.")
+
+
+class VoteOutcome(CommandResult):
+    """The outcome of a vote."""
+
+    votes = Fact("votes", int, "The number of votes that count.")
+    verdict = Fact("verdict", str, "What they show, in a sentence.")
+    conditions = Fact("conditions", moments, "The conditions, the best first: tables of ``name`` and scores.")
+    pairs = Fact("pairs", moments, "The comparisons of two conditions: tables of ``first``, ``second`` and chances.")

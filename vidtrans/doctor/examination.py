@@ -177,10 +177,11 @@ def _looks() -> Result:
 
 
 def _live() -> Result:
-    from vidtrans.live import missing_packages
+    from vidtrans.web import missing_packages
 
-    without = "; pip install 'vidtrans[live]': 'vidtrans live' needs it"
-    return ("ok", "not installed" + without) if missing_packages() else ("ok", "'vidtrans live' can serve its page")
+    if missing_packages():
+        return "ok", "not installed; pip install 'vidtrans[live]': 'vidtrans live' and 'vidtrans vote' need it"
+    return "ok", "'vidtrans live' and 'vidtrans vote' can serve their pages"
 
 
 def _folder() -> Result:

@@ -7,13 +7,4 @@ frame that is replaced by a newer one before it is painted is acknowledged as dr
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
-LOOPBACK = ("127.0.0.1", "::1", "localhost")  # host names that only this machine can reach
 LARGEST_OUTPUT = 2160  # pixels, of the short side of delivered pictures
-NEEDED = ("starlette", "uvicorn", "websockets", "cryptography", "segno")  # packages of the extra ``live``
-
-
-def missing_packages() -> list[str]:
-    """Return the packages of the extra ``live`` that are not installed."""
-    return [name for name in NEEDED if find_spec(name) is None]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import cast
 
@@ -19,18 +19,34 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from vidtrans.core.errors import DeviceError, MediaError, UsageError, VidtransError
-from vidtrans.live.access import Access, Guard
+from vidtrans.core.events import Stop
 from vidtrans.live.clients import Client
 from vidtrans.live.hub import Hub
 from vidtrans.live.picture_files import CONTENT_TYPES, encode_jpeg
-from vidtrans.live.protocol import FRAME_KINDS, MAX_MESSAGE, FrameKind, FrameMessage, parse_frame
+from vidtrans.live.protocol import FRAME_KINDS, FrameKind, FrameMessage, parse_frame
 from vidtrans.video.images.picture import encode_png
+from vidtrans.web import MAX_MESSAGE
+from vidtrans.web.server import WebServer
 
 PAGE = Path(__file__).parent / "page"
 PAINT_TIMEOUT_S = 120.0
 
 
-def make_app(hub: Hub, access: Access, phone_link: Callable[[], str]) -> ASGIApp:
+def serve(server: WebServer, hub: Hub, stop: Stop) -> None:
+    """Serve the live page until ``stop`` is requested; a recording that runs is completed."""
+
+    @asynccontextmanager
+    async def session() -> AsyncIterator[None]:
+        hub.loop = asyncio.get_running_loop()
+        try:
+            yield
+        finally:
+            await hub.stop_recording()
+
+    server.run(make_app(hub, lambda: server.link(outward=True)), stop, session())
+
+
+def make_app(hub: Hub, phone_link: Callable[[], str]) -> ASGIApp:
     """Return the ASGI application. ``phone_link``: function that returns the link for the QR code."""
 
     async def page(request: Request) -> Response:
@@ -60,7 +76,7 @@ def make_app(hub: Hub, access: Access, phone_link: Callable[[], str]) -> ASGIApp
         WebSocketRoute("/ws", connection),
         Mount("/page", StaticFiles(directory=PAGE)),
     ]
-    return Guard(Starlette(routes=routes), access)
+    return Starlette(routes=routes)
 
 
 def qr_svg(link: str) -> bytes:

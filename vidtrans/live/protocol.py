@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vidtrans.core.errors import UsageError
+from vidtrans.web import MAX_MESSAGE
 
 VERSION = 1
 FRAME = struct.Struct("<BBHId")
 PICTURE = struct.Struct("<BBHIdIffI")
-MAX_MESSAGE = 8 << 20  # bytes
 
 FrameKind = Literal["picture", "drawing"]
 FRAME_KINDS: dict[int, FrameKind] = {1: "picture", 2: "drawing"}

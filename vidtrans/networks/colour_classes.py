@@ -6,7 +6,7 @@ the annealed mean decides (Zhang, Isola and Efros, "Colorful Image Colorization"
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -28,7 +28,7 @@ _WHITE = (0.950456, 1.0, 1.088754)
 
 @dataclass(frozen=True)
 class ColourClassesSettings(UNetSmallSettings):
-    """Those of ``unet-small``, and of the annealed mean."""
+    """Those of ``unet-small``, and of the annealed mean. ``residual`` has no effect: the lightness is the input's."""
 
     temperature: float = setting(
         0.38, "of the annealed mean of colours: 1 is their mean, which fades; near 0 the likeliest, in spots", low=0.01
@@ -47,7 +47,7 @@ class ColourClasses(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, settings: ColourClassesSettings) -> None:
         super().__init__()
         del out_channels  # a picture has 3
-        self.painter = UNetSmall(in_channels, FEATURES, settings)
+        self.painter = UNetSmall(in_channels, FEATURES, replace(settings, residual=False))
         self.multiple, self.smallest = self.painter.multiple, self.painter.smallest
         self.temperature = settings.temperature
         centres = BIN * (np.argwhere(gamut()) - SIDE // 2)

@@ -27,11 +27,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from vidtrans.core.errors import UsageError
-from vidtrans.live.access import Access
 from vidtrans.live.hub import Hub
 from vidtrans.live.protocol import DROPPED, PAINTED, REPEATED
-from vidtrans.live.server import Address, LiveServer
 from vidtrans.live.stage_worker import StageWorker
+from vidtrans.web.access import Access
+from vidtrans.web.server import Address, WebServer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -430,7 +430,7 @@ class TestAccess:
 
     def test_links_lead_to_where_it_listens(self) -> None:
         for host, name in (("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "127.0.0.1"), ("127.0.0.2", "127.0.0.2")):
-            server = LiveServer(Address(host, 0, TOKEN))
+            server = WebServer(Address(host, 0, TOKEN))
             server._socket.close()
             assert server.link().startswith(f"http://{name}:{server.port}/")
 
@@ -440,7 +440,7 @@ class TestAccess:
 
     def test_a_port_that_is_taken_is_a_message(self, running: Running) -> None:
         with pytest.raises(UsageError, match="in use"):
-            LiveServer(Address("127.0.0.1", running.server.port, TOKEN))
+            WebServer(Address("127.0.0.1", running.server.port, TOKEN))
 
 
 def test_it_ends_while_pages_are_open() -> None:

@@ -1,4 +1,4 @@
-"""The live server: opens its port, makes links to its pages, and serves until it is stopped."""
+"""The web server: opens its port, makes links to its pages, and serves an application until it is stopped."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Stop
-from vidtrans.live import LOOPBACK
-from vidtrans.live.access import Access
-from vidtrans.live.app import make_app
-from vidtrans.live.certificate import find_certificate, link_name, machine_names
-from vidtrans.live.hub import Hub
-from vidtrans.live.protocol import MAX_MESSAGE
+from vidtrans.web import LOOPBACK, MAX_MESSAGE
+from vidtrans.web.access import Access, Guard
+from vidtrans.web.certificate import find_certificate, link_name, machine_names
 
 EVERYWHERE = ("0.0.0.0", "::")
 POLL_S = 0.1
@@ -50,7 +49,7 @@ class Address:
         return list(dict.fromkeys([*machine_names(), *([] if self.host in EVERYWHERE else [self.host])]))
 
 
-class LiveServer:
+class WebServer:
     """A server whose port is open from construction on. Raises UsageError if the port cannot be opened, OSError."""
 
     def __init__(self, address: Address) -> None:
@@ -71,16 +70,18 @@ class LiveServer:
         name = f"[{name}]" if ":" in name else name
         return f"{self.address.scheme}://{name}:{self.port}{path}?token={self.address.token}{'&kiosk' if kiosk else ''}"
 
-    def run(self, hub: Hub, stop: Stop) -> None:
-        """Serve until ``stop`` is requested."""
-        asyncio.run(self._serve(hub, stop))
+    def run(self, app: ASGIApp, stop: Stop, session: AbstractAsyncContextManager[None] | None = None) -> None:
+        """Serve ``app``, behind the access control, until ``stop`` is requested.
 
-    async def _serve(self, hub: Hub, stop: Stop) -> None:
-        hub.loop = asyncio.get_running_loop()
+        ``session`` is entered in the event loop before the first request, and left while connections are still open.
+        """
+        asyncio.run(self._serve(app, stop, session or contextlib.nullcontext()))
+
+    async def _serve(self, app: ASGIApp, stop: Stop, session: AbstractAsyncContextManager[None]) -> None:
         access = Access.of(self.address.token, self._names, self.port, self.address.scheme)
         certificate, key = self._certificate
         config = uvicorn.Config(
-            make_app(hub, access, lambda: self.link(outward=True)),
+            Guard(app, access),
             ws="websockets-sansio",
             ws_max_size=MAX_MESSAGE,
             ws_per_message_deflate=False,  # pictures are compressed already
@@ -97,10 +98,10 @@ class LiveServer:
         server = _QuietServer(config)
         serving = asyncio.create_task(server.serve([self._socket]))
         try:
-            while not stop.requested and not serving.done():
-                await asyncio.sleep(POLL_S)
+            async with session:
+                while not stop.requested and not serving.done():
+                    await asyncio.sleep(POLL_S)
         finally:  # KeyboardInterrupt, too, where nobody captures signals
-            await hub.stop_recording()
             server.should_exit = True
             await serving
 

@@ -49,6 +49,13 @@ def _is_address(name: str) -> bool:
     return False
 
 
+def certificate_folder() -> Path:
+    """Return the folder of the certificate, in the user's data."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("vidtrans"))
+
+
 def find_certificate(folder: Path, names: Sequence[str]) -> tuple[Path, Path]:
     """Return the files of a certificate and its key for these names, from ``folder`` or newly made there.
 

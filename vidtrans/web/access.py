@@ -1,4 +1,4 @@
-"""Access control of the live server: every request's Host, Origin and token are checked before it is served.
+"""Access control of the web server: every request's Host, Origin and token are checked before it is served.
 
 A page of another site can make a browser send requests here. But it does not know the token, it sends its own Origin,
 and if its name resolves to this machine (DNS rebinding), the Host header contains that name.
@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vidtrans.live.protocol import MAX_MESSAGE
+from vidtrans.web import MAX_MESSAGE
 
 PUBLIC = "/page/"  # path of scripts and styles, which are served without a token
 HEADERS = {
@@ -89,7 +89,7 @@ class Guard:
         except ValueError:  # a malformed query
             refusal = 400, "the address is malformed"
         if refusal is None and scope["type"] == "http" and _is_too_long(Headers(scope=scope)):
-            refusal = 413, f"a picture has at most {MAX_MESSAGE} bytes"
+            refusal = 413, f"a request has at most {MAX_MESSAGE} bytes"
         if refusal is None:
             await self._app(scope, receive, _with_headers(send))
         elif scope["type"] == "http":

@@ -1,0 +1,185 @@
+"""``vidtrans vote`` as a person starts, ends and continues it, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from chain import refuse, said, said_json, vidtrans_json
+from clips import moving_frames, write_clip, write_folder
+from documented import check_described
+from processes import HAS_SIGNALS, needs_signals
+from vote_server import flat_folders, make_study, serving_vote
+
+from vidtrans.voting.vote_log import OpenLog
+
+Capsys = pytest.CaptureFixture[str]
+
+
+@contextmanager
+def started(*arguments: str) -> Iterator[tuple[str, list[str]]]:
+    """Start it, and give its link and the lines that it prints; it is ended with Ctrl-C."""
+    command = [sys.executable, "-m", "vidtrans", "vote", "--port", "0", "--json", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    lines: list[str] = []
+    try:
+        assert process.stderr is not None
+        for line in process.stderr:
+            lines.append(line.rstrip())
+            if "Ctrl-C" in line:
+                break
+        link = re.search(r"open (\S+)", "\n".join(lines))
+        assert link, lines
+        yield link[1], lines
+    finally:
+        process.send_signal(signal.SIGINT) if HAS_SIGNALS else process.terminate()
+        out, err = process.communicate(timeout=300)
+        lines += out.splitlines() + err.splitlines()
+    assert process.returncode == 0, lines
+
+
+def give_votes(log: Path, names: tuple[str, ...] = ("a", "b"), *, lost: int = 2, **own: Any) -> None:
+    """Write a log in which Anna prefers the first of two conditions in all trials but ``lost``."""
+    with serving_vote([Path(name) for name in names], log, **own) as served:
+        key = served.ask("/join", {"name": "Anna"})[1]["key"]
+        state: dict[str, Any] = {"finished": False, "trial": 0}
+        while not state["finished"]:
+            n = state["trial"]
+            left, right = (served.level(key, n, side) for side in ("left", "right"))
+            wins = (left > right) == (n >= lost)
+            state = served.ask("/vote", {"key": key, "trial": n, "side": "left" if wins else "right"})[1]
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    monkeypatch.chdir(tmp_path)
+    return [path.relative_to(tmp_path) for path in flat_folders(tmp_path, {"a": 160, "b": 60}, items=12)]
+
+
+@needs_signals
+def test_it_serves_saves_and_continues(folders: list[Path]) -> None:
+    import urllib.request
+
+    def ask(link: str, path: str, message: dict[str, Any]) -> dict[str, Any]:
+        address = link.replace("/?", f"{path}?")
+        with urllib.request.urlopen(address, json.dumps(message).encode(), timeout=300) as answer:
+            return dict(json.loads(answer.read()))
+
+    tables = []
+    for turn in range(2):
+        with started("a", "b", "-o", "out.html", "--trials", "6", "--critic", "a") as (link, lines):
+            state = ask(link, "/join", {"name": "Anna", "sure": True})
+            assert state["given"] == 2 * turn
+            for trial in range(2 * turn, 2 * turn + 2):
+                ask(link, "/vote", {"key": state["key"], "trial": trial, "side": "left"})
+        assert any("2 votes of 1 voter so far; continuing" in line for line in lines) == bool(turn)
+        (table,) = [json.loads(line) for line in lines if line.startswith("{")]
+        tables.append(check_described(("vote",), table))
+    assert [sum(voter["votes"] for voter in table["voters"]) for table in tables] == [2, 4]
+    assert tables[1]["critic"]["order"][0]["name"] == "a"  # it is the reference itself
+    page = Path("out.html").read_text("utf-8")
+    assert "data:image/jpeg;base64" in page
+    assert "<script" not in page
+    assert sorted(path.name for path in Path().iterdir()) == [".vidtrans", "a", "b", "out.html", "out.jsonl"]
+
+
+def test_the_outcome_of_a_log_is_reported_and_written(folders: list[Path], capsys: Capsys) -> None:
+    give_votes(Path("v.jsonl"))
+    table = said_json(capsys, "vote", "--results", "v.jsonl", "-o", "page.html")
+    assert (table["output"], table["question"], table["votes"]) == ("page.html", "preferred", 9)
+    best, worst = table["conditions"]
+    assert (best["name"], best["part"], best["whole"], worst["part"]) == ("a", 7, 9, 2)
+    assert best["low"] < best["value"] < best["high"]
+    assert table["pairs"][0]["first"] == "a"
+    assert "a and b are not distinguished yet" in Path("page.html").read_text("utf-8")
+    assert said_json(capsys, "vote", "--results", "v.jsonl", "-o", "page.html")["cached"]
+    text = said(capsys, 0, "vote", "--results", "v.jsonl", "--results", "v.jsonl")
+    assert "2 people, 18 votes; 2 of 2 repetitions answered alike" in text
+    assert "78 %" in text
+    assert said_json(capsys, "vote", "--results", "v.jsonl", "--leave-out", "Anna")["votes"] == 0
+    assert "one of Anna" in refuse(capsys, 2, "vote", "--results", "v.jsonl", "--leave-out", "Ben")
+
+
+def test_the_critic_is_set_against_the_people_and_changes_no_score(folders: list[Path], capsys: Capsys) -> None:
+    write_folder(Path("ref"), [np.full((24, 32, 3), 190 + n, np.uint8) for n in range(12)])
+    write_folder(Path("style"), moving_frames(1))
+    give_votes(Path("v.jsonl"), lost=0)
+    plain = said_json(capsys, "vote", "--results", "v.jsonl")
+    for reference, kind in (("ref", "content by"), ("style/0.png", "style by")):
+        table = said_json(capsys, "vote", "a", "b", "--results", "v.jsonl", "--critic", reference)
+        assert table["conditions"] == plain["conditions"]
+        critic = table["critic"]
+        assert critic["measured"].startswith(kind)
+        assert critic["whole"] <= 9
+        nearest = critic["order"][0]["name"]
+        assert critic["part"] == (critic["whole"] if nearest == "a" else 0) or 0 < critic["part"] < critic["whole"]
+
+
+def test_real_or_fake_reports_how_often_each_was_taken_for_real(folders: list[Path], capsys: Capsys) -> None:
+    Path("a").rename("real")
+    give_votes(Path("v.jsonl"), ("b", "real"), is_real=True, lost=6)
+    table = said_json(capsys, "vote", "--results", "v.jsonl", "-o", "page.html")
+    [row] = table["conditions"]
+    assert (table["question"], row["name"], row["part"], row["whole"]) == ("real", "b", 2, 9)
+    assert row["low"] == pytest.approx(0.0632, abs=2e-3)
+    assert "b was taken for real in 22 % (6 to 55) of 9 votes" in table["verdict"]
+    assert "Which one is real?" in Path("page.html").read_text("utf-8")
+    assert "b was taken for real" in said(capsys, 0, "vote", "--results", "v.jsonl")
+
+
+def test_a_dry_run_says_how_long_it_takes_and_changes_nothing(folders: list[Path], capsys: Capsys) -> None:
+    before = sorted(Path().rglob("*.jsonl"))
+    table = vidtrans_json("vote", "a", "b", "--dry-run")
+    assert (table["output"], table["log"], table["trials"], table["items"]) == ("a.vote.html", "a.vote.jsonl", 16, 12)
+    assert "would ask 16 trials a person" in said(capsys, 0, "vote", "a", "b", "--dry-run")
+    assert "12 items of 2 conditions give 16 trials a person, not 40" in said(capsys, 0, "vote", "a", "b", "--dry-run")
+    real = vidtrans_json("vote", "b", "--real", "a", "--seconds", "0.5", "--dry-run")
+    assert real["forced_s"] == pytest.approx(20 * 1.6 + 4 * 0.9)
+    assert sorted(Path().rglob("*.jsonl")) == before
+
+
+def test_mistakes_are_refused_in_a_line(folders: list[Path], capsys: Capsys) -> None:
+    write_clip(Path("clip.mp4"), moving_frames(12))
+    Path("empty").mkdir()
+    Path("notes.html").write_text("mine")
+    Path("notes.jsonl").write_text("mine\n")
+    assert "at least two" in refuse(capsys, 2, "vote", "a")
+    assert "at least two" in refuse(capsys, 2, "vote")
+    assert "at least one" in refuse(capsys, 2, "vote", "--real", "a")
+    assert "no such file" in refuse(capsys, 3, "vote", "a", "gone")
+    assert "no such file" in refuse(capsys, 3, "vote", "a", "b", "--real", "gone.mp4")
+    assert "no pictures in this folder" in refuse(capsys, 3, "vote", "a", "empty")
+    assert "is a clip, and a consists of pictures" in refuse(capsys, 2, "vote", "a", "clip.mp4")
+    assert "two conditions have this name" in refuse(capsys, 2, "vote", "a", "b", "--label", "b")
+    assert "'real'" in refuse(capsys, 2, "vote", "a", "--label", "real", "--real", "b")
+    assert "3 labels for 2 clips" in refuse(capsys, 2, "vote", "a", "b", *("--label", "x") * 3)
+    assert ".html file" in refuse(capsys, 2, "vote", "a", "b", "-o", "page.png")
+    assert "notes.html" in refuse(capsys, 2, "vote", "a", "b", "-o", "notes.html")
+    Path("notes.html").unlink()
+    assert "no readable log of votes" in refuse(capsys, 3, "vote", "a", "b", "-o", "notes.html")
+    assert "no readable log of votes" in refuse(capsys, 3, "vote", "--results", "gone.jsonl")
+    assert "stills are shown until the answer" in refuse(capsys, 2, "vote", "a", "b", "--seconds", "2")
+    assert "name the clips too" in refuse(capsys, 2, "vote", "--results", "gone.jsonl", "--critic", "a")
+    assert "--allow-network" in refuse(capsys, 2, "vote", "a", "b", "--host", "0.0.0.0")
+
+
+def test_votes_on_other_conditions_are_neither_counted_nor_replaced(folders: list[Path], capsys: Capsys) -> None:
+    log = OpenLog(Path("a.vote.jsonl"), make_study("a", "c"))
+    log.write({"voter": "Anna", "number": 0})
+    log.close()
+    assert "it holds votes on other conditions (a, c)" in refuse(capsys, 2, "vote", "a", "b")
+    assert "its votes are on other conditions" in refuse(capsys, 2, "vote", "a", "b", "--results", "a.vote.jsonl")
+
+
+def test_the_same_content_twice_is_noted(folders: list[Path], capsys: Capsys) -> None:
+    text = said(capsys, 0, "vote", "a", "a", "--label", "x", "--label", "y", "--dry-run")
+    assert "y has the same content as x" in text

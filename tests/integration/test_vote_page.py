@@ -1,0 +1,235 @@
+"""The page of a vote in a real browser: by keys alone, reloaded, doubled, paused, on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chromium import chromium
+from clips import moving_frames, write_clip
+from vote_page import LEVELS, SOON_MS, answer, begin, progress, vote_page, wait_for_answer
+from vote_server import ServedVote, flat_folders, serving_vote
+
+BRIGHT = {"dull": 60, "bright": 160}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture
+def context(browser: Any) -> Iterator[Any]:
+    opened = browser.new_context(viewport={"width": 1000, "height": 700})
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[ServedVote]:
+    with serving_vote(flat_folders(tmp_path, BRIGHT, items=4), tmp_path / "v.jsonl", trials=4) as vote:
+        yield vote
+
+
+def votes(served: ServedVote, name: str = "Anna") -> list[str]:
+    return [vote.chosen for vote in served.log.votes.get(name, [])]
+
+
+def test_a_vote_by_keys_alone_ends_in_the_scores(context: Any, served: ServedVote) -> None:
+    with vote_page(context, served.link()) as page:
+        begin(page, "Anna")
+        while wait_for_answer(page):
+            left, right = page.evaluate(LEVELS)
+            answer(page, "left" if left > right else "right")
+        assert page.locator("#thanks").text_content() == "Thank you, Anna: 4 votes."
+        assert "bright" not in page.content()
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#scores tbody tr")
+        rows = page.locator("#scores tbody tr").all_text_contents()
+        assert rows[0].startswith("bright100 %")
+        assert "not distinguished yet" in page.locator("#verdict").text_content()
+        page.click("#next-person")
+        begin(page, "Ben")
+        assert wait_for_answer(page)
+        assert progress(page) == "1 of 4"
+    assert votes(served) == ["bright"] * 4
+
+
+def test_a_key_that_is_held_or_pressed_twice_gives_one_vote(context: Any, served: ServedVote) -> None:
+    with vote_page(context, served.link()) as page:
+        begin(page, "Anna")
+        assert wait_for_answer(page)
+        page.keyboard.down("ArrowLeft")
+        for _ in range(20):
+            page.keyboard.down("ArrowLeft")  # the repetition of a key that is held
+        page.keyboard.up("ArrowLeft")
+        page.wait_for_function("() => document.getElementById('progress').textContent === '2 of 4'")
+        assert wait_for_answer(page)
+        for _ in range(2):
+            page.keyboard.press("ArrowRight")
+        page.wait_for_function("() => document.getElementById('progress').textContent === '3 of 4'")
+        page.wait_for_timeout(SOON_MS)
+    assert len(votes(served)) == 2
+
+
+def test_a_reload_goes_on_where_it_was_and_a_second_window_follows(context: Any, served: ServedVote) -> None:
+    with vote_page(context, served.link()) as page:
+        begin(page, "Anna")
+        assert wait_for_answer(page)
+        answer(page, "left")
+        page.reload()
+        page.wait_for_selector("#go:focus")
+        page.keyboard.press("Space")
+        assert wait_for_answer(page)
+        assert progress(page) == "2 of 4"
+        with vote_page(context, served.link()) as other:
+            other.wait_for_selector("#name:focus")
+            other.keyboard.type("anna")
+            other.keyboard.press("Enter")
+            other.wait_for_selector("#resume:focus")
+            assert other.locator("#taken-text").text_content() == "Anna has given 1 of 4 votes. Is that you?"
+            other.keyboard.press("Enter")
+            other.wait_for_selector("#go:focus")
+            other.keyboard.press("Space")
+            assert wait_for_answer(other)
+            answer(other, "left")
+        answer(page, "left")  # for a trial that is over: the page goes on to the next
+        assert wait_for_answer(page)
+        assert progress(page) == "3 of 4"
+    assert len(votes(served)) == 2
+
+
+def test_the_last_vote_is_taken_back(context: Any, served: ServedVote) -> None:
+    with vote_page(context, served.link()) as page:
+        begin(page, "Anna")
+        assert wait_for_answer(page)
+        seen = page.evaluate(LEVELS)
+        answer(page, "left")
+        assert wait_for_answer(page)
+        page.keyboard.press("Backspace")
+        page.wait_for_function("() => document.getElementById('progress').textContent === '1 of 4'")
+        assert wait_for_answer(page)
+        assert page.evaluate(LEVELS) == seen
+    assert votes(served) == []
+
+
+def test_real_or_fake_shows_one_after_the_other_and_then_neither(context: Any, tmp_path: Path) -> None:
+    folders = flat_folders(tmp_path, {"fake": 60, "real": 160}, items=4)
+    with serving_vote(folders, tmp_path / "v.jsonl", is_real=True, trials=4, seconds=0.5) as served:
+        with vote_page(context, served.link()) as page:
+            begin(page, "Anna")
+            for side in (0, 1):
+                shown = f"() => !document.getElementById('{('left', 'right')[side]}').classList.contains('blank')"
+                page.wait_for_function(shown, polling=20)
+                levels = page.evaluate(LEVELS)
+                assert levels[1 - side] is None
+                page.keyboard.press("ArrowLeft")  # too soon: it is not taken
+            assert wait_for_answer(page)
+            assert page.evaluate(LEVELS) == [None, None]
+            page.keyboard.press("ArrowLeft")
+            was = "Right, that one was real." if levels[1] < 100 else "No, the other one was real."
+            page.wait_for_function("(was) => document.getElementById('cue').textContent === was", arg=was, polling=20)
+            for _ in range(7):
+                assert wait_for_answer(page)
+                answer(page, "right")
+            page.wait_for_selector("#done:not([hidden])")
+        given = served.log.votes["Anna"]
+    assert [vote.is_practice for vote in given] == [True] * 4 + [False] * 4
+    assert all(vote.exposure_s is not None and vote.exposure_s >= 0.48 for vote in given)
+
+
+def test_a_picture_that_was_hidden_is_shown_again(context: Any, tmp_path: Path) -> None:
+    hide = """(is) => { Object.defineProperty(document, 'hidden', { value: is, configurable: true });
+      document.dispatchEvent(new Event('visibilitychange')); }"""
+    folders = flat_folders(tmp_path, {"fake": 60, "real": 160}, items=4)
+    with (
+        serving_vote(folders, tmp_path / "v.jsonl", is_real=True, trials=4, seconds=2.0) as served,
+        vote_page(context, served.link()) as page,
+    ):
+        begin(page, "Anna")
+        page.wait_for_function("() => !document.getElementById('left').classList.contains('blank')", polling=20)
+        page.evaluate(hide, True)
+        page.wait_for_selector("#go:focus")
+        assert page.evaluate(LEVELS) == [None, None]
+        page.evaluate(hide, False)
+        page.keyboard.press("Space")
+        page.wait_for_function("() => !document.getElementById('left').classList.contains('blank')", polling=20)
+        assert wait_for_answer(page)
+        answer(page, "left")
+    assert len(votes(served)) == 1
+
+
+def test_clips_play_in_step_and_stand_still_for_whoever_wants_no_motion(browser: Any, tmp_path: Path) -> None:
+    clips = [write_clip(tmp_path / f"{name}.mp4", moving_frames(30, (96, 64))) for name in "ab"]
+    frame = "() => ['left', 'right'].map((id) => document.getElementById(id).toDataURL())"
+    with serving_vote(clips, tmp_path / "v.jsonl", trials=1, repeats=0.0, seconds=0.8) as served:
+        for motion in ("no-preference", "reduce"):
+            context = browser.new_context(reduced_motion=motion)
+            with vote_page(context, served.link()) as page:
+                begin(page, motion)
+                assert wait_for_answer(page)
+                seen = set()
+                for _ in range(12):
+                    left, right = page.evaluate(frame)
+                    assert left == right
+                    seen.add(left)
+                    page.wait_for_timeout(110)
+                page.wait_for_timeout(900)
+                is_moving = len({page.evaluate(frame)[0], *(_later(page, frame) for _ in range(4))}) > 1
+                assert is_moving == (motion == "no-preference")
+                assert len(seen) > 2
+                assert page.locator("#again").is_visible() == (motion == "reduce")
+            context.close()
+
+
+def _later(page: Any, script: str) -> Any:
+    page.wait_for_timeout(150)
+    return page.evaluate(script)[0]
+
+
+def test_a_server_that_ended_is_waited_for_and_no_vote_is_lost(context: Any, tmp_path: Path) -> None:
+    folders, log = flat_folders(tmp_path, BRIGHT, items=4), tmp_path / "v.jsonl"
+    with serving_vote(folders, log, trials=4) as served:
+        port = served.server.port
+        page_of = vote_page(context, served.link(), is_calm=False)
+        page = page_of.__enter__()
+        begin(page, "Anna")
+        assert wait_for_answer(page)
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_selector("#problem:not([hidden])")
+    assert "tries again" in page.locator("#problem").text_content()
+    with serving_vote(folders, log, trials=4, port=port) as served:
+        page.wait_for_selector("#problem", state="hidden")
+        assert wait_for_answer(page)
+        answer(page, "left")
+        page_of.__exit__(None, None, None)
+        assert len(votes(served)) >= 1
+
+
+@pytest.mark.parametrize(("width", "height"), [(360, 640), (1280, 600), (800, 360)])
+def test_all_fits_small_screens_and_is_reached_by_taps(
+    browser: Any, served: ServedVote, width: int, height: int
+) -> None:
+    context = browser.new_context(viewport={"width": width, "height": height}, has_touch=True)
+    with vote_page(context, served.link()) as page:
+        page.tap("#start")
+        page.wait_for_selector("#go:focus")
+        page.tap("#go")
+        assert wait_for_answer(page)
+        scrolled = "() => { const e = document.documentElement; return [e.scrollWidth, e.scrollHeight]; }"
+        assert page.evaluate(scrolled) == [width, height]
+        for name in ("left", "right", "choose-left", "choose-right"):
+            box = page.locator(f"#{name}").bounding_box()
+            assert box["x"] >= 0
+            assert box["y"] >= 0
+            assert box["x"] + box["width"] <= width
+            assert box["y"] + box["height"] <= height
+            assert min(box["width"], box["height"]) >= 24
+        page.tap("#choose-right")
+        page.wait_for_function("() => document.getElementById('progress').textContent === '2 of 4'")
+    context.close()
+    assert len(votes(served, "Voter 1")) == 1

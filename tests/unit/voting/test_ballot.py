@@ -1,0 +1,82 @@
+"""The trials of voters: balanced, blind to nothing but chance, the same for the same seed."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from vote_server import make_study
+
+import vidtrans.voting
+from vidtrans.voting import ballot
+from vidtrans.voting.ballot import PRACTICE, REPEAT_GAP, Study, draw_trials
+
+PAGE = Path(vidtrans.voting.__file__).parent / "page"
+
+
+def test_pairs_and_sides_are_balanced_and_no_trial_comes_twice_but_repetitions() -> None:
+    study = make_study("a", "b", "c")
+    for voter in range(20):
+        trials = draw_trials(study, voter)
+        new = [trial for trial in trials if trial.repeats is None]
+        pairs = Counter(frozenset((trial.left, trial.right)) for trial in new)
+        assert len(trials) == study.num_trials == 40
+        assert (len(new), max(pairs.values()) - min(pairs.values())) == (36, 0)
+        assert len({(t.item, frozenset((t.left, t.right))) for t in new}) == len(new)
+        sides = Counter((t.left, t.right) for t in new)
+        assert all(abs(sides[a, b] - sides[b, a]) <= 1 for a, b in study.pairs)
+
+
+def test_repetitions_exchange_the_sides_of_an_earlier_trial_that_is_not_fresh_in_mind() -> None:
+    for voter in range(20):
+        trials = draw_trials(make_study("a", "b"), voter)
+        repeated = [(n, trial) for n, trial in enumerate(trials) if trial.repeats is not None]
+        assert len(repeated) == 4
+        for n, trial in repeated:
+            assert trial.repeats is not None
+            first = trials[trial.repeats]
+            assert (first.item, first.left, first.right, first.repeats) == (trial.item, trial.right, trial.left, None)
+            assert n - trial.repeats >= REPEAT_GAP
+
+
+def test_real_or_fake_compares_each_fake_with_the_real_one_after_practice() -> None:
+    study = make_study("a", "b", "real", is_real=True)
+    trials = draw_trials(study, 0)
+    assert [trial.is_practice for trial in trials] == [True] * PRACTICE + [False] * 40
+    assert all(2 in (trial.left, trial.right) and trial.left != trial.right for trial in trials)
+    fakes = Counter(min(t.left, t.right) for t in trials[PRACTICE:] if t.repeats is None)
+    assert fakes == {0: 18, 1: 18}
+
+
+@pytest.mark.parametrize("items", [1, 2, 7])
+@pytest.mark.parametrize("is_real", [False, True])
+def test_fewer_items_give_fewer_trials(items: int, is_real: bool) -> None:
+    study = make_study("a", "b", items=items, is_real=is_real, repeats=0.5)
+    trials = [trial for trial in draw_trials(study, 0) if not trial.is_practice]
+    assert len(trials) == study.num_trials <= 2 * items
+    assert sum(trial.repeats is None for trial in trials) == items
+
+
+def test_draws_are_those_of_the_seed_and_the_voter() -> None:
+    study, other = make_study("a", "b"), make_study("a", "b", seed=1)
+    assert draw_trials(study, 3) == draw_trials(Study.of(study.table()), 3)
+    assert draw_trials(study, 3) != draw_trials(study, 4)
+    assert draw_trials(study, 3) != draw_trials(other, 3)
+
+
+@pytest.mark.parametrize("is_real", [False, True])
+def test_the_forced_waits_of_40_trials_leave_two_seconds_for_each_answer_in_four_minutes(is_real: bool) -> None:
+    study = make_study("a", "b", items=40, is_real=is_real)
+    assert study.num_trials == 40
+    assert study.forced_s + 2 * (40 + study.num_practice) <= 240
+
+
+def test_the_page_waits_as_long_as_is_counted() -> None:
+    script = "".join(file.read_text("utf-8") for file in PAGE.glob("*.js"))
+    waits = {name: int(value) / 1000 for name, value in re.findall(r"const (\w+)_MS = (\d+);", script)}
+    assert waits["FIXATION"] == ballot.FIXATION_S
+    assert waits["GAP"] == ballot.GAP_S
+    assert waits["FEEDBACK"] == ballot.FEEDBACK_S
+    assert waits["TOO_SOON"] == ballot.SETTLE_S

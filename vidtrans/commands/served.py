@@ -1,0 +1,90 @@
+"""The options of commands that serve a page on this machine, and the notes on who can reach it."""
+
+from __future__ import annotations
+
+import re
+import webbrowser
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from vidtrans.commands.base import Command
+from vidtrans.core.errors import UsageError
+from vidtrans.core.parameters import Group, Option, Range
+from vidtrans.session import Context
+from vidtrans.web import LOOPBACK, missing_packages
+
+if TYPE_CHECKING:
+    from vidtrans.web.server import Address, WebServer
+
+PORT = 8765
+LEAST_TOKEN = 16  # characters
+
+
+@dataclass(frozen=True)
+class ServedPage(Command):
+    """The base of commands that serve a page; their last note says that Ctrl-C ends it."""
+
+    _: KW_ONLY
+    host: Annotated[str, Option("The address to listen at.", Group.SERVER)] = LOOPBACK[0]
+    port: Annotated[int, Option("0 selects a free port.", Group.SERVER, values=Range(0, 65535))] = PORT
+    allow_network: Annotated[bool, Option("Let --host be one that others on the network reach.", Group.SERVER)] = False
+    https: Annotated[
+        bool,
+        Option("With a certificate for this machine's names; on a phone the camera needs it.", Group.SERVER),
+    ] = False
+    token: Annotated[
+        str, Option("The access token in the link, to keep the link the same.", Group.SERVER, default="a new one")
+    ] = ""
+    open_page: Annotated[bool, Option("Open the page in the browser.", Group.SERVER, ("--open",))] = False
+
+    def check_address(self, visitors: str) -> None:
+        """Raise UsageError if the address or the token is refused. ``visitors``: what others could do there."""
+        if self.host not in LOOPBACK and not self.allow_network:
+            why = f"others on the network could {visitors}"
+            raise UsageError(f"--host {self.host}", why, "add --allow-network if that is meant")
+        if self.token and (len(self.token) < LEAST_TOKEN or not re.fullmatch(r"[A-Za-z0-9_-]+", self.token)):
+            why = f"a token has at least {LEAST_TOKEN} letters, digits, - and _"
+            raise UsageError("--token", why, "leave it out: one is made")
+
+    def check_installed(self) -> None:
+        """Raise UsageError if a package of the server is not installed."""
+        if missing := missing_packages():
+            remedy = "pip install 'vidtrans[live]'"
+            raise UsageError(f"vidtrans {self.title()}", f"{missing[0]} is not installed", remedy)
+
+    def address(self) -> Address:
+        """Return the address to serve at."""
+        from vidtrans.web.access import new_token
+        from vidtrans.web.certificate import certificate_folder
+        from vidtrans.web.server import Address
+
+        folder: Path | None = certificate_folder() if self.https else None
+        return Address(self.host, self.port, self.token or new_token(), folder)
+
+    def announce_reach(self, server: WebServer, context: Context, visitors: str) -> None:
+        """Report who can reach the page, and how to end it. ``visitors``: what anybody with the link can do."""
+        if server.address.is_open:
+            outward = server.link(outward=True)
+            who = f"--host {self.host}: anybody on this network who has the link can {visitors}"
+            context.note(who, "warning")
+            context.note(f"on a phone: {outward}\n{_code(outward)}")
+        if self.https:
+            context.note("the certificate is this machine's own: the browser asks once whether to trust it")
+        context.note("Ctrl-C ends it")
+
+    def open_in_browser(self, link: str) -> None:
+        """Open the page if --open asks for it."""
+        if self.open_page:
+            webbrowser.open(link)
+
+
+def _code(link: str) -> str:
+    """Return a link as a QR code in text characters."""
+    import io
+
+    import segno
+
+    drawn = io.StringIO()
+    segno.make(link, error="l").terminal(drawn, compact=True)
+    return drawn.getvalue()

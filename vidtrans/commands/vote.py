@@ -1,0 +1,249 @@
+"""``vidtrans vote``: people judge results on a page, without knowing which is which."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from vidtrans.commands.base import WRITING
+from vidtrans.commands.options import LABELS, check_suffix, output
+from vidtrans.commands.results import VoteOutcome
+from vidtrans.commands.served import ServedPage
+from vidtrans.commands.terminal import Terminal
+from vidtrans.core.costs import count
+from vidtrans.core.errors import UsageError
+from vidtrans.core.events import Stop
+from vidtrans.core.parameters import Argument, Group, Option, Range
+from vidtrans.core.settings import Table
+from vidtrans.session import Context
+from vidtrans.voting import DEFAULT_TRIALS
+
+if TYPE_CHECKING:
+    from vidtrans.voting.ballot import Study
+    from vidtrans.voting.outcome import Material
+    from vidtrans.voting.stimuli import Stimuli
+    from vidtrans.voting.vote_log import VoteLog
+
+EXCERPT_S, EXPOSURE_S = 2.0, 1.0  # defaults of --seconds: of preference, of real or fake
+
+
+@dataclass(frozen=True)
+class Vote(ServedPage):
+    """Let people judge pictures or clips on a page, blind: which one they prefer, or with --real which one is real.
+
+    It runs until Ctrl-C; the same command continues it. Votes are saved beside the page, in a .jsonl file of its name.
+    """
+
+    CONTEXT: ClassVar = (*WRITING, "seed")
+    RESULT: ClassVar = VoteOutcome
+
+    clips: Annotated[tuple[Path, ...], Argument("[A B...]")] = ()
+    output: Annotated[Path | None, output("The page of the outcome, an .html file.", "A.vote.html")] = None
+    _: KW_ONLY
+    real: Annotated[
+        Path | None,
+        Option(
+            "The real clip or pictures: each trial shows one of these and one of the others for --seconds each.",
+            Group.INPUT,
+            metavar="CLIP|FOLDER",
+        ),
+    ] = None
+    labels: Annotated[tuple[str, ...], LABELS] = ()
+    stills: Annotated[bool, Option("Show single frames of clips instead of excerpts.", Group.TIME)] = False
+    seconds: Annotated[
+        float | None,
+        Option(
+            "The length of an excerpt; with --real, for how long each is shown.",
+            Group.TIME,
+            values=Range(0.1, 30),
+            default=f"{EXCERPT_S:g}; with --real {EXPOSURE_S:g}",
+        ),
+    ] = None
+    trials: Annotated[
+        int,
+        Option(
+            "The most questions to a person; fewer where there is less to compare.", Group.INPUT, values=Range(1, 1000)
+        ),
+    ] = DEFAULT_TRIALS
+    repeats: Annotated[
+        float,
+        Option(
+            "The share of the trials that repeats an earlier one with the sides exchanged, to see who looks.",
+            Group.INPUT,
+            values=Range(0, 0.5),
+        ),
+    ] = 0.1
+    critic: Annotated[
+        Path | None,
+        Option(
+            "A machine votes too, for what is nearer to REFERENCE: one picture's style, or the content of a clip or "
+            "folder. It is set against the people's votes, and not counted with them.",
+            Group.OUTPUT,
+            metavar="REFERENCE",
+        ),
+    ] = None
+    results: Annotated[
+        tuple[Path, ...],
+        Option("Serve no page; report the votes of this .jsonl file. May be repeated.", Group.OUTPUT, metavar="VOTES"),
+    ] = ()
+    left_out: Annotated[
+        tuple[str, ...],
+        Option("Report the outcome without the votes of this person.", Group.OUTPUT, ("--leave-out",), metavar="NAME"),
+    ] = ()
+
+    def __post_init__(self) -> None:
+        self.check_address("see the pictures and vote")
+        check_suffix(self.output, "the page", ".html")
+        least, what = (1, "one clip or folder") if self.real else (2, "two clips or folders")
+        if len(self.clips) < least and (self.clips or self.real or not self.results):
+            remedy = "give one more" if self.clips else "give what is compared"
+            raise UsageError("vote", f"it takes at least {what}", remedy + (", or --real" if not self.real else ""))
+        if self.critic and not self.clips:
+            raise UsageError("--critic", "it has to see what was voted on", "name the clips too: vidtrans vote A B")
+        if len(self.labels) > len(self.clips):
+            why = f"{count(len(self.labels), 'label')} for {count(len(self.clips), 'clip')}"
+            raise UsageError("--label", why, "give one per clip, in order")
+
+    def make(self, context: Context) -> Table:
+        """Serve the page until a stop is requested, or report votes. Raises UsageError, MediaError, ModelError."""
+        from vidtrans.core.files import base_name
+        from vidtrans.output.places import refuse_link
+        from vidtrans.voting.outcome import Material, check_left_out, check_page, report
+        from vidtrans.voting.vote_log import SUFFIX, VoteLog, read_votes_on
+
+        if self.results and not self.clips:
+            return report(VoteLog.merged(self.results), self.output, self.left_out, Material(), (), context)
+        self.check_installed()
+        stimuli, study = self._study(context)
+        if self.results:
+            log, page = VoteLog.merged(self.results), self.output
+            if (log.study.digests, log.study.items) != (study.digests, study.items):
+                remedy = "name the clips that were voted on, in their order, with the options of that vote"
+                raise UsageError(str(self.results[0]), "its votes are on other conditions", remedy)
+            return report(log, page, self.left_out, self._material(stimuli, study, context), self.clips, context)
+        page = self.output or refuse_link(Path(f"{base_name(self.clips[0])}.vote.html"))
+        votes = page.with_suffix(SUFFIX)
+        check_page(page, votes, self.clips, study, context)
+        check_left_out(read_votes_on(study, votes), self.left_out)
+        self._note_limits(stimuli, study, context)
+        if context.dry_run:
+            plan = {"trials": study.num_trials, "items": len(study.items), "forced_s": round(study.forced_s, 1)}
+            return {"output": str(page), "log": str(votes), "dry_run": True, "seconds": 0.0, "cached": False, **plan}
+        material = self._material(stimuli, study, context)
+        log = self._serve(stimuli, study, votes, context)
+        going_on = replace(context, stop=Stop())  # the stop that ended the server would end this, too
+        return report(log, page, self.left_out, material, self.clips, going_on) | {"log": str(votes)}
+
+    def show(self, table: Table, terminal: Terminal) -> int:
+        """Show the scores as a table, and the verdict."""
+        if table.get("votes"):
+            terminal.figures(*_figures(table))
+        return super().show(table, terminal)
+
+    def describe(self, table: Table) -> str:
+        """Return the number of votes, the verdict, the attention of the people, and what the critic says."""
+        if table.get("dry_run"):
+            waits = f"{count(table['trials'], 'trial')} a person, of {count(table['items'], 'item')}"
+            return f"would ask {waits}; the page waits {table['forced_s']:.0f} s in all, beside the answers"
+        people = len(table["voters"])
+        lines = [f"{'1 person' if people == 1 else f'{people} people'}, {count(table['votes'], 'vote')}"]
+        if (repeated := table["repeated"])["whole"]:
+            lines[0] += f"; {repeated['part']} of {count(repeated['whole'], 'repetition')} answered alike"
+        lines.append(table["verdict"])
+        if critic := table["critic"]:
+            order = ", ".join(f"{row['name']} {row['distance']:.3g}" for row in critic["order"])
+            lines.append(f"the critic ({critic['measured']}), nearest first: {order}")
+            if critic["whole"]:
+                unit = "pairs of conditions" if table["question"] == "real" else "votes"
+                lines[-1] += f"; it agrees with {critic['part']} of {critic['whole']} {unit}"
+        if table["skipped"]:
+            lines.append(f"{count(table['skipped'], 'damaged line')} of the log left out")
+        return "\n".join([*lines, *([f"{table['output']}"] if table["output"] else [])])
+
+    def _study(self, context: Context) -> tuple[Stimuli, Study]:
+        from vidtrans.voting.ballot import Study
+        from vidtrans.voting.stimuli import condition_names, open_stimuli
+
+        names = condition_names(self.clips, self.labels)
+        if self.real and "real" in names:
+            raise UsageError("'real'", "that is what --real is called", "name the others: --label A --label B")
+        seconds = self.seconds or (EXPOSURE_S if self.real else EXCERPT_S)
+        paths = [*self.clips, *([self.real] if self.real else [])]
+        stimuli = open_stimuli(paths, 0.0 if self.stills else seconds, context)
+        names += ["real"] if self.real else []
+        if self.seconds and not self.real and not stimuli.is_motion:
+            raise UsageError("--seconds", "stills are shown until the answer", "leave it out, or add --real")
+        study = Study(
+            tuple(names),
+            stimuli.digests,
+            stimuli.items,
+            self.real is not None,
+            stimuli.is_motion,
+            seconds,
+            self.trials,
+            self.repeats,
+            context.seed,
+        )
+        return stimuli, study
+
+    def _note_limits(self, stimuli: Stimuli, study: Study, context: Context) -> None:
+        """Report what a voter might see besides what is asked: other sizes; two of one content; few trials."""
+        stimuli.warn_about_sizes(study.conditions, context)
+        for n, digest in enumerate(study.digests):
+            if (same := study.digests.index(digest)) < n:
+                context.note(f"{study.conditions[n]} has the same content as {study.conditions[same]}", "warning")
+        if study.num_trials < self.trials:
+            things = f"{count(len(study.items), 'item')} of {count(len(self.clips), 'condition')}"
+            context.note(f"{things} give {count(study.num_trials, 'trial')} a person, not {self.trials}")
+
+    def _material(self, stimuli: Stimuli, study: Study, context: Context) -> Material:
+        """Return an example of each condition, and what the critic measures, if there is one."""
+        from vidtrans.voting.outcome import Material
+        from vidtrans.voting.result_page import examples_of
+
+        examples = examples_of(stimuli, study.conditions)
+        if self.critic is None:
+            return Material(examples)
+        from vidtrans.voting.machine_critic import measure_distances
+
+        return Material(examples, *measure_distances(stimuli, len(self.clips), self.critic, context))
+
+    def _serve(self, stimuli: Stimuli, study: Study, votes: Path, context: Context) -> VoteLog:
+        from vidtrans.voting.poll import Poll
+        from vidtrans.voting.vote_app import make_app
+        from vidtrans.voting.vote_log import OpenLog
+        from vidtrans.voting.vote_summary import summarise
+        from vidtrans.web.server import WebServer
+
+        opened = OpenLog(votes, study)
+        try:
+            server = WebServer(self.address())
+            if given := sum(map(len, opened.log.votes.values())):
+                people = count(len(opened.log.votes), "voter")
+                context.note(f"{votes}: {count(given, 'vote')} of {people} so far; continuing")
+            context.note(f"open {server.link()}")
+            self.announce_reach(server, context, "see the pictures and vote")
+            self.open_in_browser(server.link())
+            app = make_app(Poll(study, opened), stimuli, lambda: summarise(opened.log, self.left_out))
+            server.run(app, context.stop)
+        finally:
+            opened.close()
+        return opened.log
+
+
+def _figures(table: Table) -> tuple[list[str], list[list[str]]]:
+    """Return the scores as headings and rows."""
+    is_real = table["question"] == "real"
+    headings = ["", "taken for real", "of", "95 %"] if is_real else ["", "preferred", "of", "score", "95 %"]
+    rows = []
+    for row in table["conditions"]:
+        share = f"{100 * row['part'] / row['whole']:.0f} %" if row["whole"] else "–"
+        if row["low"] is None:
+            own = ["–"] * (1 if is_real else 2)
+        elif is_real:
+            own = [f"{100 * row['low']:.0f} to {100 * row['high']:.0f} %"]
+        else:
+            own = [f"{row['value']:.2f}", f"{row['low']:.2f} to {row['high']:.2f}"]
+        rows.append([row["name"], share, str(row["whole"]), *own])
+    return headings, rows

@@ -1,0 +1,55 @@
+"""A machine that votes too: for the condition whose features are nearer to a reference.
+
+The features are those of a frozen network that no model was trained with (``perception.load_critic``). A clip or a
+folder as the reference is what the pictures should be: the distance is that of content, item by item. Of one picture,
+it is that of style. Its votes are set against the people's and never counted with them.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vidtrans.core.events import Progress
+from vidtrans.perception import AUTO, load_critic
+from vidtrans.perception.style import to_signed, with_short_side
+from vidtrans.session import Context
+from vidtrans.video.images.picture import read_picture, resize
+from vidtrans.video.io.picture_paths import is_picture, is_stack
+from vidtrans.voting.stimuli import Stimuli
+
+SIDE = 256  # pixels, of the short side of what it sees
+
+
+def measure_distances(
+    stimuli: Stimuli, conditions: int, reference: Path, context: Context
+) -> tuple[dict[tuple[int, int], float], str]:
+    """Return the distance of each item of the first ``conditions`` from the reference, and what was measured.
+
+    They are by condition and item; excerpts are seen at their middle frame. Raises UsageError, MediaError, ModelError.
+    """
+    measure = load_critic(AUTO)
+    is_style = is_picture(reference) and not reference.is_dir() and not is_stack(reference)
+    manner = measure.manner(_signed(read_picture(reference))) if is_style else None
+    wanted = None if is_style else stimuli.counterparts(reference, context)
+    found = dict[tuple[int, int], float]()
+    with torch.no_grad():
+        for item, condition in product(range(len(stimuli.items)), range(conditions)):
+            [picture] = stimuli.show(condition, item, only_middle=True).frames
+            seen = measure.see(_signed(picture))
+            if wanted is None:
+                distance = measure.style(seen, manner)
+            else:
+                target = resize(wanted(item), picture.shape[1], picture.shape[0])
+                distance = measure.content(seen, measure.see(_signed(target)))
+            found[condition, item] = float(distance)
+            context.stop.check()
+            context.report(Progress("the critic votes", len(found), conditions * len(stimuli.items)))
+    return found, f"{'style' if is_style else 'content'} by {measure.identity().split()[0]}"
+
+
+def _signed(picture: np.ndarray) -> torch.Tensor:
+    return to_signed(with_short_side(picture, SIDE), torch.device("cpu"))

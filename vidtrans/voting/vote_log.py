@@ -1,0 +1,188 @@
+"""The log of votes: a text file with a JSON object a line, the study first; each vote is appended, and synced.
+
+    {"study": {…}}   {"voter": "Anna", "number": 0}
+    {"voter": "Anna", "trial": 0, "item": "000100", "left": "gan", "right": "l1", "chosen": "gan", …}
+    {"voter": "Anna", "undo": 0}
+
+A last line without its end, which a killed process left, counts as not written: that vote is asked for again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
+
+from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.files import check_regular_file, parse_json, read_small_file
+from vidtrans.core.settings import Table
+from vidtrans.voting.ballot import Study
+
+SUFFIX = ".jsonl"
+
+
+@dataclass(frozen=True)
+class CastVote:
+    """A vote; ``chosen`` is the condition that was preferred, or taken for the real one.
+
+    ``answer_s``: the seconds that the answer took. ``exposure_s``: for how many seconds each was shown; None: no limit.
+    """
+
+    trial: int
+    item: str
+    left: str
+    right: str
+    chosen: str
+    is_practice: bool = False
+    is_repeat: bool = False
+    answer_s: float | None = None
+    exposure_s: float | None = None
+
+    @classmethod
+    def of(cls, line: Mapping[str, Any]) -> Self:
+        """Return the vote of a line. Raises KeyError, TypeError or ValueError if it does not fit."""
+        item, left, right, chosen = (str(line[key]) for key in ("item", "left", "right", "chosen"))
+        is_practice, is_repeat = (bool(line[key]) for key in ("is_practice", "is_repeat"))
+        answer_s, exposure_s = (None if line[key] is None else float(line[key]) for key in ("answer_s", "exposure_s"))
+        vote = cls(int(line["trial"]), item, left, right, chosen, is_practice, is_repeat, answer_s, exposure_s)
+        if vote.chosen not in (vote.left, vote.right):
+            raise ValueError(line)
+        return vote
+
+    @property
+    def rejected(self) -> str:
+        """The condition that was not chosen."""
+        return self.right if self.chosen == self.left else self.left
+
+
+@dataclass
+class VoteLog:
+    """The votes of a study by voter, in order. ``skipped``: the number of lines that could not be read."""
+
+    study: Study
+    votes: dict[str, list[CastVote]] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
+    skipped: int = 0
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a log. Raises MediaError if it is none."""
+        try:
+            first, *lines = _complete_lines(read_small_file(path))
+            log = cls(Study.of(parse_json(first)["study"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            raise MediaError(str(path), "it is no readable log of votes", f"give the {SUFFIX} file of a vote") from None
+        for line in lines:
+            try:
+                log.add(parse_json(line))
+            except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+                log.skipped += 1
+        return log
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        """Take up a line. Raises KeyError, TypeError, ValueError or IndexError if it does not fit."""
+        voter = str(line["voter"])
+        if "number" in line:
+            self.numbers[voter] = int(line["number"])
+            self.votes.setdefault(voter, [])
+        elif "undo" in line:
+            if self.votes[voter][-1].trial != line["undo"]:
+                raise ValueError(line)
+            self.votes[voter].pop()
+        else:
+            vote = CastVote.of(line)
+            is_known = {vote.left, vote.right} <= set(self.study.conditions)
+            if not is_known or vote.trial != len(self.votes[voter]):
+                raise ValueError(line)
+            self.votes[voter].append(vote)
+
+    @classmethod
+    def merged(cls, paths: Sequence[Path]) -> Self:
+        """Read several logs of one study; a name that two logs have counts as two people. Raises MediaError."""
+        whole = cls.read(paths[0])
+        for path in paths[1:]:
+            log = cls.read(path)
+            studies = [one.study for one in (log, whole)]
+            kinds = [(one.digests, one.conditions, one.items, one.is_real) for one in studies]
+            if kinds[0] != kinds[1]:
+                why = f"its votes are on other conditions than those of {paths[0]}"
+                raise MediaError(str(path), why, "give the logs of one vote")
+            for voter, votes in log.votes.items():
+                whole.votes[voter if voter not in whole.votes else f"{voter} ({path})"] = votes
+            whole.skipped += log.skipped
+        return whole
+
+
+def _complete_lines(content: bytes) -> list[str]:
+    return content[: content.rfind(b"\n") + 1].decode("utf-8", "replace").split("\n")[:-1]
+
+
+def read_votes_on(study: Study, path: Path) -> VoteLog:
+    """Return the log of a study, empty where there is none yet.
+
+    Raises UsageError if its votes are on another study, MediaError if the file is no log.
+    """
+    check_regular_file(path)
+    if not path.exists() or (b"\n" not in (content := read_small_file(path)) and b'{"study"'.startswith(content[:8])):
+        return VoteLog(study)  # without a whole line nothing has been recorded
+    log = VoteLog.read(path)
+    if change := _difference(log.study, study):
+        remedy = "give what it was begun with, or choose another -o"
+        raise UsageError(str(path), f"it holds votes on {change}", remedy)
+    return log
+
+
+class OpenLog:
+    """A log that votes are appended to, by one process at a time; the file begins with the first line written.
+
+    Raises UsageError if its votes are on another study or another process has it open, MediaError if it is no log.
+    """
+
+    def __init__(self, path: Path, study: Study) -> None:
+        self._path, self.log = path, read_votes_on(study, path)
+        # What follows the last whole line was not written to its end.
+        self._end = read_small_file(path).rfind(b"\n") + 1 if path.exists() else 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(f"{path}.lock")
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            raise UsageError(str(path), "another vote has it open", "end that one, or choose another -o") from None
+
+    def write(self, line: Table) -> None:
+        """Append a line, and take it up. Raises OSError; then nothing was taken up."""
+        lines = [line] if self._end else [{"study": self.log.study.table()}, line]
+        data = b"".join(json.dumps(one).encode("ascii") + b"\n" for one in lines)
+        with open(self._path, "r+b" if self._path.exists() else "xb") as stream:
+            stream.seek(self._end)
+            stream.truncate()  # a line that was not written to its end
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        self._end += len(data)
+        self.log.add(line)
+
+    def close(self) -> None:
+        """Let other processes open it."""
+        self._lock.release()
+        Path(self._lock.lock_file).unlink(missing_ok=True)
+
+
+def _difference(found: Study, wanted: Study) -> str:
+    """Return in which way a log's study differs from the wanted one; '' if it does not."""
+    if found.conditions != wanted.conditions:
+        return f"other conditions ({', '.join(found.conditions)})"
+    if found.digests != wanted.digests:
+        changed = [n for n, a, b in zip(found.conditions, found.digests, wanted.digests, strict=True) if a != b]
+        return f"another content of {', '.join(changed)}"
+    if found.is_real != wanted.is_real or found.is_motion != wanted.is_motion:
+        return "another question" if found.is_real != wanted.is_real else "clips" if found.is_motion else "stills"
+    for name in ("seconds", "trials", "repeats", "seed"):
+        if getattr(found, name) != getattr(wanted, name):
+            return f"--{name} {getattr(found, name):g}"
+    return "" if found.items == wanted.items else "other items"

@@ -1,0 +1,188 @@
+"""The outcome of a vote as a table: scores with intervals, which differ, how attentive people were, the critic.
+
+Practice never counts; a repetition counts for attention only. Each vote counts once, whoever gave it, so the intervals
+are those of the votes: they say nothing of people who did not vote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from statistics import median
+
+import numpy as np
+
+from vidtrans.core.costs import count
+from vidtrans.core.settings import Table
+from vidtrans.voting.ballot import Study
+from vidtrans.voting.preference import Estimate, Preferences, share
+from vidtrans.voting.vote_log import CastVote, VoteLog
+
+DIGITS = 4
+
+
+def summarise(log: VoteLog, left_out: Collection[str] = ()) -> Table:
+    """Return the outcome of a log, as far as it has come, without the votes of the people in ``left_out``."""
+    study, voters = log.study, {name: votes for name, votes in log.votes.items() if name not in left_out}
+    new = [vote for votes in voters.values() for vote in counted(votes)]
+    answers = [vote.answer_s for votes in voters.values() for vote in votes if vote.answer_s is not None]
+    exposures = [vote.exposure_s for vote in new if vote.exposure_s is not None]
+    table: Table = {
+        "question": "real" if study.is_real else "preferred",
+        "votes": len(new),
+        "voters": [_voter(name, votes) for name, votes in voters.items() if votes],
+        "repeated": _rate(*_agreements(voters.values())),
+        "answer_s": round(median(answers), 2) if answers else None,
+        "exposure_s": round(median(exposures), 3) if exposures else None,
+        "conditions": _fooled(study, new) if study.is_real else [],
+        "pairs": [],
+        "skipped": log.skipped,
+        "critic": None,
+    }
+    if not study.is_real:
+        table["conditions"], table["pairs"] = _preferred(study, new)
+    return table | {"verdict": verdict(table)}
+
+
+def counted(votes: Sequence[CastVote]) -> list[CastVote]:
+    """Return the votes that count."""
+    return [vote for vote in votes if not vote.is_practice and not vote.is_repeat]
+
+
+def _agreements(ballots: Collection[Sequence[CastVote]]) -> tuple[int, int]:
+    """Return how many repetitions were answered as before, and the number of repetitions."""
+    same = whole = 0
+    for votes in ballots:
+        first = {(vote.item, frozenset((vote.left, vote.right))): vote.chosen for vote in counted(votes)}
+        for vote in votes:
+            if vote.is_repeat:
+                whole += 1
+                same += first.get((vote.item, frozenset((vote.left, vote.right)))) == vote.chosen
+    return same, whole
+
+
+def _rate(part: int, whole: int) -> Table:
+    table = {"part": part, "whole": whole}
+    return table | (_interval(share(part, whole)) if whole else {"value": None, "low": None, "high": None})
+
+
+def _interval(found: Estimate) -> Table:
+    return {name: round(value, DIGITS) for name, value in vars(found).items()}
+
+
+def _voter(name: str, votes: Sequence[CastVote]) -> Table:
+    same, repeated = _agreements([votes])
+    return {"name": name, "votes": len(counted(votes)), "same": same, "repeated": repeated}
+
+
+def _fooled(study: Study, votes: Sequence[CastVote]) -> list[Table]:
+    """Return the fooled rate of each condition: the share of its trials in which it was taken for the real one."""
+    rows = []
+    for name in study.conditions[:-1]:
+        own = [vote for vote in votes if name in (vote.left, vote.right)]
+        rows.append({"name": name, **_rate(sum(vote.chosen == name for vote in own), len(own))})
+    return sorted(rows, key=lambda row: -(row["value"] or 0))
+
+
+def _preferred(study: Study, votes: Sequence[CastVote]) -> tuple[list[Table], list[Table]]:
+    """Return the strength and the win rate of each condition, the preferred first, and the comparisons of pairs."""
+    names = study.conditions
+    wins = np.zeros((len(names), len(names)), int)
+    for vote in votes:
+        wins[names.index(vote.chosen), names.index(vote.rejected)] += 1
+    model = Preferences(wins)
+    order = sorted(range(len(names)), key=lambda i: -model.strengths[i])
+    conditions = []
+    for i in order:
+        part, whole = int(wins[i].sum()), int(wins[i].sum() + wins[:, i].sum())
+        strength = _interval(model.strength(i)) if whole else {"value": None, "low": None, "high": None}
+        conditions.append({"name": names[i], "part": part, "whole": whole, **strength})
+    pairs = []
+    for at, i in enumerate(order):
+        for j in order[at + 1 :]:
+            difference = model.difference(i, j)
+            chance = _interval(difference.as_chances()) if votes else {"value": None, "low": None, "high": None}
+            own = {"wins": int(wins[i, j]), "losses": int(wins[j, i])}
+            more = model.votes_to_separate(difference) if votes else None
+            pairs.append({"first": names[i], "second": names[j], **own, **chance, "more_votes": more})
+    return conditions, pairs
+
+
+def set_against_critic(
+    table: Table, log: VoteLog, left_out: Collection[str], distances: Mapping[tuple[int, int], float], measured: str
+) -> Table:
+    """Return the outcome with the votes of the critic beside those of the people.
+
+    ``agreement``: of the people's counted votes, those for the condition that is nearer to the reference; in real or
+    fake, of the pairs of conditions, those whose nearer one fooled people more often.
+    """
+    study = log.study
+    votes = [vote for name, votes in log.votes.items() if name not in left_out for vote in counted(votes)]
+    mean = {
+        name: float(np.mean([value for (condition, _), value in distances.items() if condition == number] or [np.nan]))
+        for number, name in enumerate(study.conditions)
+    }
+    if study.is_real:
+        found = list(_concordant(table["conditions"], mean))
+    else:
+        found = []
+        for vote in votes:
+            item = study.items.index(vote.item)
+            own, other = (distances[study.conditions.index(n), item] for n in (vote.chosen, vote.rejected))
+            if own != other:
+                found.append(own < other)
+    order = sorted((name for name in mean if np.isfinite(mean[name])), key=mean.__getitem__)
+    shown = [{"name": name, "distance": float(f"{mean[name]:.4g}")} for name in order]
+    return table | {"critic": {"measured": measured, "order": shown, **_rate(sum(found), len(found))}}
+
+
+def _concordant(rows: Sequence[Table], distance: Mapping[str, float]) -> Iterator[bool]:
+    for at, row in enumerate(rows):
+        for other in rows[at + 1 :]:
+            known = None not in (row["value"], other["value"]) and row["value"] != other["value"]
+            if known:
+                yield (distance[row["name"]] < distance[other["name"]]) == (row["value"] > other["value"])
+
+
+def verdict(table: Table) -> str:
+    """Return what the votes show, in a sentence."""
+    if not table["votes"]:
+        return "nobody has voted yet"
+    if table["question"] == "real":
+        return "; ".join(_fooled_text(row) for row in table["conditions"] if row["whole"])
+    best = table["conditions"][0]["name"]
+    own = [pair for pair in table["pairs"] if pair["first"] == best]
+    return "; ".join(_pair_text(pair) for pair in sorted(own, key=lambda pair: pair["more_votes"] != 0))
+
+
+def chance_text(row: Mapping[str, float]) -> str:
+    """Return a share with its interval: ``71 % (58 to 82)``."""
+    return f"{100 * row['value']:.0f} % ({100 * row['low']:.0f} to {100 * row['high']:.0f})"
+
+
+def more_text(pair: Table) -> str:
+    """Return how many more votes would distinguish the conditions of a pair that are not distinguished yet."""
+    more = pair["more_votes"]
+    return (
+        "no number of votes is known that would"
+        if more is None
+        else f"about {_rounded(more):,} more vote{'' if more == 1 else 's'}"
+    )
+
+
+def _pair_text(pair: Table) -> str:
+    names = pair["first"], pair["second"]
+    if pair["more_votes"] == 0:
+        return f"{names[0]} is preferred to {names[1]}, {chance_text(pair)}"
+    would = more_text(pair) if pair["more_votes"] is None else f"{more_text(pair)} would"
+    return f"{names[0]} and {names[1]} are not distinguished yet, {chance_text(pair)}: {would}"
+
+
+def _rounded(number: int) -> int:
+    """Return a number with two digits, as more would not be true."""
+    return int(float(f"{number:.2g}"))
+
+
+def _fooled_text(row: Table) -> str:
+    side = "less than" if row["high"] < 0.5 else "more than" if row["low"] > 0.5 else "not distinguished from"
+    share = f"{chance_text(row)} of {count(row['whole'], 'vote')}"
+    return f"{row['name']} was taken for real in {share}, {side} chance (50 %)"
