@@ -20,6 +20,7 @@ from made_models import make_model
 from vidtrans.models.model_file import save_model
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks.init import build_generator, initialise
+from vidtrans.pairing.known_palettes import KNOWN_PALETTES
 from vidtrans.pairing.regions import palette
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -113,6 +114,21 @@ class TestDrawing:
                   const d = c.getContext('2d').getImageData(9, 9, 1, 1).data;
                   return [0, 1, 2].every((k) => Math.abs(d[k] - want[k]) < 6); }""",
                 arg=wanted,
+            )
+
+    def test_label_maps_are_drawn_with_the_names_of_their_classes(self, browser: Any) -> None:
+        with serving(_painter_of_labels()) as running, page_at(browser, running.link()) as page:
+            page.click("[data-source=drawing]")
+            page.click("#input-view summary")
+            names = page.locator("#palette.named button")
+            assert names.all_inner_texts() == list(KNOWN_PALETTES["camvid"].classes)
+            names.get_by_text("tree").click()
+            assert names.get_by_text("tree").get_attribute("aria-pressed") == "true"
+            page.click("[data-tool=fill]")
+            draw(page, (0.5, 0.5))
+            page.wait_for_function(
+                """() => { const d = document.getElementById('input').getContext('2d').getImageData(9, 9, 1, 1).data;
+                  return Math.abs(d[0] - 128) < 6 && Math.abs(d[1] - 128) < 6 && d[2] < 6; }"""
             )
 
     def test_a_picture_to_start_from_and_one_to_trace(self, browser: Any, running: Running) -> None:
@@ -421,9 +437,17 @@ def _tab_to(page: Any, selector: str) -> None:
 
 
 def _painter_of_regions() -> Any:
-    """Return a small model of flat regions, with weights as they are before any training."""
-    network = build_generator(TINY_UNET["name"], TINY_UNET["settings"], 3)
+    return _painter("regions", {}, 3)
+
+
+def _painter_of_labels() -> Any:
+    return _painter("labels", {"palette": KNOWN_PALETTES["camvid"].colours, "classes": 11}, 11)
+
+
+def _painter(pairing: str, settings: dict[str, Any], channels: int) -> Any:
+    """Return a small model that paints from drawings, with weights as they are before any training."""
+    network = build_generator(TINY_UNET["name"], TINY_UNET["settings"], channels)
     initialise(network, 1)
-    record = ModelRecord(TINY_UNET, {"name": "regions", "settings": {}}, 3, 3, 64, "[-1, 1]", {}, {})
+    record = ModelRecord(TINY_UNET, {"name": pairing, "settings": settings}, channels, 3, 64, "[-1, 1]", {}, {})
     save_model(Path("small.safetensors"), network, record)
     return load("small")

@@ -14,7 +14,6 @@ from vidtrans.live import LARGEST_OUTPUT
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.base import Pairing, make_pairing
 from vidtrans.pairing.look_pairing import LookPairing, takes_strokes
-from vidtrans.pairing.regions import Regions, palette
 from vidtrans.upscaling import STREAM_MODES
 
 LARGEST_SIZE = 1024
@@ -142,14 +141,13 @@ def describe_models(models: Mapping[str, LoadedModel], thumbnails: Mapping[str, 
 def describe_model(model: LoadedModel) -> Table:
     """Return a model's name, size, kind of drawing, palette, looks, strokes, guides and settings, as JSON values."""
     pairing = model.pairing
-    colours = list(palette(pairing.settings.levels).colours) if isinstance(pairing, Regions) else []
     size = model.record.size if model.record and not pairing.at_source_size else 0
     return {
         "name": model.name,
         "pairing": pairing.name,
         "size": size,
         "drawing": pairing.drawing_kind,
-        "palette": [f"#{colour.tobytes().hex()}" for colour in colours],
+        "palette": [{"colour": colour, "name": name} for colour, name in pairing.swatches],
         "looks": looks_of(model),
         "strokes": takes_strokes(pairing),
         "guides": list(pairing.guides),

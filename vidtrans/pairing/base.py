@@ -158,6 +158,11 @@ class Pairing:
         """Return the network's input for a drawing, (H, W, 3) uint8, whose strokes or areas are the input."""
         raise NotImplementedError
 
+    @property
+    def swatches(self) -> list[tuple[str, str]]:
+        """Return the colours of drawings in ``flats``, '#rrggbb', and what each means; [] if they may have any."""
+        return []
+
     def finish(self, frame: np.ndarray, output: np.ndarray, net_input: np.ndarray) -> np.ndarray:
         """Return the output with parts restored from the frame, such as its luma; both uint8, or both uint16."""
         return output

@@ -92,3 +92,22 @@ KNOWN_PALETTES = {
         "",
     ),
 }
+
+# The 35 labels of Cityscapes by their numbers, as networks of pix2pixHD and SPADE take them.
+_CITYSCAPES_NUMBERS = (
+    *("unlabelled", "ego vehicle", "rectification border", "out of region", "static", "dynamic", "ground", "road"),
+    *("sidewalk", "parking", "rail track", "building", "wall", "fence", "guard rail", "bridge", "tunnel", "pole"),
+    *("pole group", "traffic light", "traffic sign", "vegetation", "terrain", "sky", "person", "rider", "car", "truck"),
+    *("bus", "caravan", "trailer", "train", "motorcycle", "bicycle", "licence plate"),
+)
+
+
+def class_names(palette: str, classes: int) -> list[str]:
+    """Return the names of classes: those of the data set with this ``palette``, or with 35 numbers; else their numbers.
+
+    Beyond the palette, classes have numbers.
+    """
+    known = next((list(known.classes) for known in KNOWN_PALETTES.values() if known.colours == palette), [])
+    if not palette and classes == len(_CITYSCAPES_NUMBERS):
+        known = list(_CITYSCAPES_NUMBERS)
+    return [*known[:classes], *(f"class {number}" for number in range(len(known), classes))]

@@ -18,15 +18,18 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.class_colours import (
     AREA,
     UNLIKE,
+    ClassColours,
     colours,
     distinct_colours,
     nearest_colours,
     parts_of,
     without_mixtures,
 )
+from vidtrans.pairing.known_palettes import class_names
 
 MAX_CLASSES = 511  # with the borders, as many channels as a model file may have
 GREYS = 256
+GREY_SPREAD = 12  # levels between channels of a drawing that has no colours
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,12 @@ class Labels(Pairing):
         self.in_channels = settings.classes + settings.boundaries
 
     @property
+    def swatches(self) -> list[tuple[str, str]]:
+        """Return the classes' colours and their names."""
+        names = class_names(self.settings.palette, self.settings.classes)
+        return [(f"#{colour.tobytes().hex()}", name) for colour, name in zip(self._shown, names, strict=True)]
+
+    @property
     def _shown(self) -> np.ndarray:
         """The palette's colours, and for classes without one, generated ones: (classes, 3) uint8."""
         shown, table = distinct_colours(self.settings.classes), colours(self.settings.palette)
@@ -104,8 +113,17 @@ class Labels(Pairing):
         return planes
 
     def drawing_input(self, picture: np.ndarray) -> np.ndarray:
-        """Return the input for a drawn label map, (H, W, 3) uint8, the same as for a frame."""
-        return self.input([picture])
+        """Return the input for a drawn label map, (H, W, 3) uint8: as for a frame, or painted in ``swatches``.
+
+        Grey levels that are numbers of classes cannot be told apart by a person, so that drawings without a palette are
+        in the colours that stand for the classes.
+        """
+        if len(colours(self.settings.palette)) or not np.ptp(picture, axis=2).max() > GREY_SPREAD:
+            return self.input([picture])
+        labels = ClassColours(" ".join(colour for colour, _ in self.swatches)).labels(picture, clean=True)
+        none = labels < 0
+        labels[none] = GREYS - 1 if self.settings.classes < GREYS else 0
+        return self.input([np.repeat(labels.astype(np.uint8)[..., None], 3, axis=2)])
 
     def preview(self, net_input: np.ndarray) -> np.ndarray:
         """Return a picture with each class in its colour, (H, W, 3) uint8."""

@@ -86,6 +86,11 @@ class Regions(Pairing):
         labels = _vote(table.labels[_indices(picture)], np.where(ramp, 8, 255).astype(np.uint8), 0.8)
         return table.colours[labels]
 
+    @property
+    def swatches(self) -> list[tuple[str, str]]:
+        """Return the palette's colours; they mean nothing."""
+        return [(f"#{colour.tobytes().hex()}", "") for colour in palette(self.settings.levels).colours]
+
     def agreement(self, net_input: np.ndarray, output: np.ndarray) -> float:
         """Return the share of pixels, 0 to 1, whose region in ``output`` is that of the input.
 

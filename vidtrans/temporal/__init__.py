@@ -65,7 +65,7 @@ FILTERS = Registry(
             gpus=("cuda",),  # bicubic sampling on Apple's GPUs has not been tried
         ),
         "vote": FilterEntry(
-            "vidtrans.temporal.vote:VoteFilter",
+            "vidtrans.temporal.label_vote:VoteFilter",
             "the class that most frames around have along the motion, for label maps",
             settings="vidtrans.temporal.settings:VoteSettings",
         ),

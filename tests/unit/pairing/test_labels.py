@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from vidtrans.core.errors import UsageError
 from vidtrans.pairing.base import make_pairing
 from vidtrans.pairing.class_colours import colours
+from vidtrans.pairing.known_palettes import KNOWN_PALETTES
 from vidtrans.pairing.labels import Labels, LabelsSettings
 
 PALETTE = "#804080, f423e8 #464646"
@@ -114,3 +115,23 @@ def test_people_see_the_palette_and_colours_of_their_own_for_the_rest() -> None:
 def test_settings_that_mean_nothing_are_refused(table: dict[str, object], reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
         make_pairing("labels", table)
+
+
+def test_a_drawing_in_swatches_is_the_map_of_their_classes() -> None:
+    numbers = np.zeros((12, 16, 3), np.uint8)
+    numbers[:, 8:], numbers[6:, 8:] = 7, 23
+    for settings in (LabelsSettings(), LabelsSettings(classes=3, palette="#ff0000 #00ff00 #0000ff")):
+        pairing = Labels(settings)
+        swatches = [bytes.fromhex(colour[1:]) for colour, _ in pairing.swatches]
+        labels = numbers[..., 0] if settings.classes == 35 else numbers[..., 0] // 10
+        drawn = np.array([list(swatch) for swatch in swatches], np.uint8)[labels]
+        assert (pairing.drawing_input(drawn)[..., :].argmax(axis=2) == labels).all()
+    assert (Labels(LabelsSettings()).drawing_input(numbers) == Labels(LabelsSettings()).input([numbers])).all()
+
+
+def test_classes_have_the_names_of_their_data_set() -> None:
+    assert [name for _, name in Labels(LabelsSettings()).swatches][7:9] == ["road", "sidewalk"]
+    camvid = KNOWN_PALETTES["camvid"]
+    named = LabelsSettings(classes=12, palette=camvid.colours)
+    assert [name for _, name in Labels(named).swatches] == [*camvid.classes, "class 11"]
+    assert len({colour for colour, _ in Labels(LabelsSettings()).swatches}) == 35

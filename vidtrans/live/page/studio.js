@@ -49,18 +49,21 @@ export class Studio {
     $("free-colour").hidden = this.isLines || model.palette.length > 0;
     $("palette").hidden = model.palette.length === 0;
     $("start-input").hidden = model.looks.length > 0 && model.drawing === "";
-    if (this.palette === model.palette.join()) return;
-    this.palette = model.palette.join();
-    $("palette").replaceChildren(...model.palette.map((colour) => this.swatch(colour)));
+    const palette = JSON.stringify(model.palette);
+    if (this.palette === palette) return;
+    this.palette = palette;
+    $("palette").classList.toggle("named", model.palette.some(({ name }) => name));
+    $("palette").replaceChildren(...model.palette.map((swatch) => this.swatch(swatch)));
     const middle = model.palette[Math.floor(model.palette.length / 2)];
-    if (middle) this.pick(middle);
+    if (middle) this.pick(middle.colour);
     else this.drawing.colour = this.isLines ? "#000000" : $("colour").value;
   }
 
-  swatch(colour) {
-    const button = Object.assign(document.createElement("button"), { type: "button", title: colour });
-    button.setAttribute("aria-label", colour);
-    button.style.background = colour;
+  swatch({ colour, name }) {
+    const button = Object.assign(document.createElement("button"), { type: "button", title: name || colour });
+    if (name) button.textContent = name;
+    else button.setAttribute("aria-label", colour);
+    button.style.setProperty("--swatch", colour);
     button.dataset.colour = colour;
     button.addEventListener("click", () => this.pick(colour));
     return button;

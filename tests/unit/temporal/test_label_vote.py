@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.temporal.settings import VoteSettings
-from vidtrans.temporal.vote import VoteFilter
+from vidtrans.temporal.label_vote import VoteFilter
 
 A, B, C = (10, 20, 30), (200, 0, 0), (0, 90, 255)
 
