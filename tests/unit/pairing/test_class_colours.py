@@ -84,6 +84,10 @@ def test_known_palettes_are_whole() -> None:
     assert (voc.classes["person"], voc.classes["tvmonitor"], voc.ignore) == ("#c08080", "#004080", "#e0e0c0")
     sizes = {"cityscapes": 19, "voc": 21, "camvid": 11, "facades": 12}
     assert {name: len(known.classes) for name, known in KNOWN_PALETTES.items()} == sizes
+    for known in KNOWN_PALETTES.values():  # all are told apart
+        table = colours(known.colours).astype(int)
+        distance = np.square(table[:, None] - table[None]).sum(axis=2)
+        assert (distance + np.eye(len(table)) * 1e6).min() > 0
     for name in KNOWN_PALETTES:
         pairing = make_pairing("segment", with_palette_file({"palette": name.upper()}))
         assert pairing.class_colours is not None
