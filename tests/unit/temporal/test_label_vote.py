@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.temporal.settings import VoteSettings
 from vidtrans.temporal.label_vote import VoteFilter
+from vidtrans.temporal.settings import VoteSettings
 
 A, B, C = (10, 20, 30), (200, 0, 0), (0, 90, 255)
 
