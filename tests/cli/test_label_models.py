@@ -209,3 +209,42 @@ def test_an_ablation_is_scored_by_a_labeller(film: Path, capsys: Capsys) -> None
     assert "it compares the variants of --ablate" in refuse(
         capsys, 2, "train", "painted.dataset", "--labeller", "m.safetensors"
     )
+
+
+def test_the_vote_takes_its_settings_without_its_name(film: Path, capsys: Capsys) -> None:
+    learned(capsys)
+    command = ("stylize", film, "--model", "m.safetensors", "-o", "found", "--codec", "png")
+    said(capsys, 0, *command)
+    other = said_json(capsys, *command, "--set", "temporal.radius=2", "--overwrite")
+    assert (other["temporal"], other["cached"]) == ("vote", False)
+    assert other["frames_encoded"] == COUNT
+    assert "whose colours cannot be carried along the motion" in refuse(
+        capsys, 2, "stylize", film, "--model", "m.safetensors", "--draft", 2, "-o", "drafted.mp4"
+    )
+    assert "encoding.palette: it is not 256 colours" in refuse(
+        capsys, 2, "stylize", film, "--model", "m.safetensors", "--set=encoding.palette=red", "-o", "red.mp4"
+    )
+
+
+def test_training_goes_on_from_the_same_classes_only(film: Path, capsys: Capsys) -> None:
+    learned(capsys)
+    flags = ("--target", "maps", "--pairing", "segment", *MAKE, "--set=pairing.palette=#98fb98 #4682b4 #dc143c")
+    said(capsys, 0, "make-dataset", film, *flags, "-o", "other.dataset")
+    assert "the same in another order" in refuse(
+        capsys, 2, "train", "other.dataset", "--from", "m.safetensors", "-o", "n.safetensors", *QUICK
+    )
+
+
+def test_several_label_maps_are_scored_and_missing_ones_left_out(film: Path, capsys: Capsys) -> None:
+    maps = [shown(n)[1] for n in range(6)]
+    names = [f"f_{n:04d}.png" for n in range(1, 7)]
+    write_folder(Path("out"), maps, names)
+    wrong = maps[4].copy()
+    wrong[:] = SKY
+    write_folder(Path("true"), [*maps[:1], *maps[2:4], wrong, maps[5]], [names[0], *names[2:]])
+    table = said_json(capsys, "evaluate", "out", "--reference", "true", "--labels", COLOURS, "-o", "s.json")
+    assert table["worst"][0]["frame"] == 4
+    series = json.loads(Path("s.json").read_text())["series"]["mean_iou"]
+    assert [value is None for value in series] == [False, True, False, False, False, False]
+    text = said(capsys, 0, "evaluate", "maps", "maps", "out", "--reference", "maps", "--labels", COLOURS)
+    assert "mean iou" in text

@@ -97,7 +97,7 @@ class DatasetSpec:
     @cached_property
     def _target_maps(self) -> TargetMaps | None:
         """Return the label maps of the targets, if the pairing's are label maps."""
-        return maps_of(self._named_pairing, self.target, map(self._pair_folder, self.videos[:1]))
+        return maps_of(self._named_pairing, self.target, map(self._pair_folder, self.videos))
 
     @property
     def _label_maps(self) -> list[Path]:

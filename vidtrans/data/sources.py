@@ -134,7 +134,13 @@ class ClipSource:
             others = [stack.enter_context(closing(other)) for other in self._others(numbers, size)]
             for frame, *beside in zip(inputs, *others, strict=True):
                 height, width = frame.rgb.shape[:2]
-                yield *frame.pictures, *(resize(picture, width, height) for picture in beside)
+                yield *frame.pictures, *(self._fitted(picture, width, height) for picture in beside)
+
+    def _fitted(self, picture: np.ndarray, width: int, height: int) -> np.ndarray:
+        """Return a target, or a matte, at a size; the colours of label maps do not mix."""
+        if self.classes is not None and picture.ndim == 3 and picture.shape[:2] != (height, width):
+            return self.classes.resized(picture, width, height)
+        return resize(picture, width, height)
 
     def _cropped(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, ...]]:
         """Yield a tuple of one picture per frame: without its bars, which are cropped before it is resized."""

@@ -14,21 +14,24 @@ import numpy as np
 from vidtrans.clips.label_maps import LEAST, LOSSLESS, SAMPLE, found_palette
 from vidtrans.clips.sampling import spread_numbers
 from vidtrans.core.errors import MediaError
+from vidtrans.core.settings import Table
 from vidtrans.data.pair_folders import FolderSource
 from vidtrans.pairing.base import Pairing, make_pairing
-from vidtrans.pairing.class_colours import UNLIKE, pack
+from vidtrans.pairing.class_colours import colours, pack, parts_of
 from vidtrans.pairing.labels import LabelsSettings
-from vidtrans.pairing.segment import MAX_CLASSES, Change, Segment
+from vidtrans.pairing.segment import MAX_CLASSES, Change, Segment, SegmentSettings
 from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
+from vidtrans.video.images.indexed import read_indices, read_palette
 from vidtrans.video.images.picture import read_picture
 from vidtrans.video.io.picture_paths import find_guides, is_picture_source, picture_files
 from vidtrans.video.io.pictures import open_reader
 
+VOID = 255  # the index of pixels without a class in many data sets
+APART = 40  # levels between two classes in compressed label maps
 FLAT = 8  # levels between neighbours, below which a pixel is inside of an area and not on a compressed border
 FLAT_SHARE = 0.5  # of the pixels that are even in compressed label maps, at least
 NOT_MAPS = "no classes are found in it: its colours are not those of label maps"
-FOUND_IN = 400  # label maps in which the classes are looked for
 REMEDY = (
     "name the colours: --set pairing.palette='#rrggbb …', a FILE that lists them, or cityscapes, voc, camvid, facades"
 )
@@ -36,20 +39,19 @@ REMEDY = (
 
 @dataclass(frozen=True)
 class TargetMaps:
-    """The label maps of a dataset's targets: ``files``, or those of a folder of ``pairs``, or of a ``video``."""
+    """The label maps of a dataset's targets: ``files``, or those of folders of ``pairs``, or of a ``video``."""
 
     name: str
     files: Sequence[Path] = ()
-    pairs: FolderSource | None = None
+    pairs: Sequence[FolderSource] = ()
     video: Path | None = None
 
     @classmethod
-    def of(cls, target: Path | None, pairs: FolderSource | None) -> TargetMaps:
-        """Return the maps of a ``--target``, or else of a folder of pairs."""
-        if pairs is not None:
-            sides = pairs.target_files
-            return cls(pairs.path.name, sides, None if sides else pairs)
-        assert target is not None, "the request has been checked"
+    def of(cls, target: Path | None, pairs: Sequence[FolderSource]) -> TargetMaps:
+        """Return the maps of a ``--target``, or else of folders of pairs."""
+        if target is None:
+            files = [path for folder in pairs for path in folder.target_files]
+            return cls(pairs[0].path.name, files, [folder for folder in pairs if not folder.target_files])
         if is_picture_source(target):
             return cls(target.name, picture_files(target))
         return cls(target.name, video=target)
@@ -57,20 +59,17 @@ class TargetMaps:
     @property
     def is_lossless(self) -> bool:
         """Return whether no label map was compressed with loss: pictures in formats without it."""
-        files = [one for one, _ in self.pairs.pairs] if self.pairs else self.files
+        files = [*self.files, *(one for folder in self.pairs for one, _ in folder.pairs)]
         return not self.video and all(path.suffix.lower() in LOSSLESS for path in files)
 
     def pictures(self, count: int) -> Iterator[np.ndarray]:
-        """Yield about ``count`` label maps, spread over all, as they are stored: (H, W, 3) uint8."""
-        if self.files:
-            yield from (read_picture(self.files[n]) for n in spread_numbers(len(self.files), count))
-        elif self.pairs:
-            yield from self.pairs.targets(spread_numbers(len(self.pairs.pairs), count))
-        elif self.video:
+        """Yield about ``count`` label maps (0: all), spread over each source, as they are stored: (H, W, 3) uint8."""
+        yield from (read_picture(self.files[n]) for n in spread_numbers(len(self.files), count))
+        for folder in self.pairs:
+            yield from folder.targets(spread_numbers(len(folder.pairs), count))
+        if self.video:
             with open_reader(self.video, FrameFormat()) as reader, closing(reader.frames()) as frames:
-                yield from (
-                    frame.rgb for number, frame in zip(range(16 * count), frames, strict=False) if number % 16 == 0
-                )
+                yield from (f.rgb for number, f in zip(range(16 * count), frames, strict=False) if number % 16 == 0)
 
 
 def with_found_classes(pairing: Pairing, maps: TargetMaps) -> Pairing:
@@ -82,28 +81,50 @@ def with_found_classes(pairing: Pairing, maps: TargetMaps) -> Pairing:
     if not isinstance(pairing, Segment) or pairing.settings.palette:
         return pairing
     settings = pairing.settings
-    as_input = LabelsSettings(classes=MAX_CLASSES, ignore=settings.ignore)
-    found = found_palette(as_input, maps.files) if maps.files else {}
-    if not found:
-        ignored = set(pack(pairing.class_colours.ignored).tolist())
-        codes = [code for code in _colours_in(maps) if code not in ignored]
-        found = {"palette": " ".join(f"#{code:06x}" for code in codes)}
-    palette = found["palette"].split()
-    ignore = " ".join(dict.fromkeys([*settings.ignored_colours.split(), *found.get("ignore", "").split()]))
-    palette = [colour for colour in palette if colour not in ignore.split()]
+    ignored = _codes(settings.ignored_colours)
+    found = _indexed_palette(maps, settings) if maps.files and not maps.pairs else {}
+    if found:  # numbers in ``ignore`` are indices then, not grey levels
+        ignored = _codes(" ".join(part for part in parts_of(settings.ignore) if not part.isdecimal()))
+        ignored += _codes(found["ignore"])
+    codes = _codes(found["palette"]) if found else _colours_in(maps, ignored)
+    palette, ignore = ([f"#{code:06x}" for code in dict.fromkeys(part)] for part in (codes, ignored))
+    palette = [colour for colour in palette if colour not in ignore]
     if len(palette) < 2:
         raise MediaError(
             maps.name,
             f"its label maps have {len(palette)} class",
             "give label maps of two or more, or name them all: " + REMEDY,
         )
-    return make_pairing(pairing.name, vars(settings) | {"palette": " ".join(palette), "ignore": ignore})
+    return make_pairing(pairing.name, vars(settings) | {"palette": " ".join(palette), "ignore": " ".join(ignore)})
 
 
-def _colours_in(maps: TargetMaps) -> list[int]:
+def _codes(palette: str) -> list[int]:
+    codes: list[int] = pack(colours(palette)).tolist()
+    return codes
+
+
+def _indexed_palette(maps: TargetMaps, settings: SegmentSettings) -> Table:
+    """Return ``palette`` and ``ignore`` of indexed pictures up to the highest index in use; {} for other pictures.
+
+    Index 255 far above all others means 'unlabelled', as in PASCAL VOC and its like.
+    """
+    if any(read_palette(path) is None for path in maps.files):
+        return {}
+    used = sorted({int(index) for path in maps.files for index in np.unique(read_indices(path))})
+    numbers = {*settings.ignored_numbers} | ({VOID} if used[-1] == VOID and VOID - 1 not in used else set())
+    ignore = " ".join([*map(str, sorted(numbers))])
+    found = found_palette(LabelsSettings(classes=MAX_CLASSES, ignore=ignore), maps.files)
+    top = max((index for index in used if index not in numbers), default=0)
+    if not found:  # the palette is the grey levels
+        greys = " ".join(f"#{n * 0x010101:06x}" for n in range(top + 1))
+        return {"palette": greys, "ignore": " ".join(f"#{n * 0x010101:06x}" for n in sorted(numbers))}
+    return {"palette": " ".join(found["palette"].split()[: top + 1]), "ignore": found["ignore"]}
+
+
+def _colours_in(maps: TargetMaps, ignored: Sequence[int]) -> list[int]:
     """Return the colours of the classes of label maps, 0xrrggbb, in order. Raises MediaError for too many."""
     counts: Counter[int] = Counter()
-    pictures = maps.pictures(FOUND_IN if maps.is_lossless else 2 * SAMPLE)
+    pictures = maps.pictures(0 if maps.is_lossless else 2 * SAMPLE)
     pixels = 0
     for picture in pictures:
         pixels += picture.shape[0] * picture.shape[1]
@@ -113,10 +134,10 @@ def _colours_in(maps: TargetMaps) -> list[int]:
         if maps.is_lossless and len(counts) > MAX_CLASSES:
             break
     if maps.is_lossless and len(counts) <= MAX_CLASSES:
-        return sorted(counts)
+        return sorted(set(counts) - set(ignored))
     if sum(counts.values()) < FLAT_SHARE * pixels:
         raise MediaError(maps.name, NOT_MAPS, REMEDY)
-    return _clusters(counts, maps)
+    return [code for code in _clusters(counts, maps) if code not in ignored]
 
 
 def _is_flat(picture: np.ndarray) -> np.ndarray:
@@ -136,7 +157,7 @@ def _clusters(counts: Counter[int], maps: TargetMaps) -> list[int]:
     least = LEAST * times.sum()
     while left.any():
         top = np.flatnonzero(left)[times[left].argmax()]
-        near = left & (np.square(rgb - rgb[top]).sum(axis=1) <= UNLIKE**2)
+        near = left & (np.square(rgb - rgb[top]).sum(axis=1) <= APART**2)
         if times[near].sum() >= least:
             found.append(int(codes[top]))
         left &= ~near
@@ -162,10 +183,10 @@ def tell_classes(pairing: Pairing, given: Pairing, maps: TargetMaps, context: Co
     if not isinstance(pairing, Segment) or not isinstance(given, Segment):
         return
     classes, name = pairing.class_colours, maps.name
-    colours = pairing.settings.palette.split()
+    names = classes.names
     if not given.settings.palette:
-        few = " ".join(colours[:8]) + (" …" if len(colours) > 8 else "")
-        context.note(f"{name}: {len(colours)} classes were found, of these colours, in this order: {few}")
+        few = " ".join(names[:8]) + (" …" if len(names) > 8 else "")
+        context.note(f"{name}: {len(names)} classes were found, of these colours, in this order: {few}")
     if not maps.is_lossless:
         text = (
             "its label maps are compressed with loss, so that colours are mixed where classes meet: borders are guessed"
@@ -198,4 +219,4 @@ def maps_of(pairing: Pairing, target: Path | None, pairs: Iterable[FolderSource]
     """Return the label maps of a dataset's targets; None if they are pictures. ``pairs``: used without a target."""
     if not isinstance(pairing, Segment):
         return None
-    return TargetMaps.of(target, next(iter(pairs)) if target is None else None)
+    return TargetMaps.of(target, list(pairs) if target is None else [])

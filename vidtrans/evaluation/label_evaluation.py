@@ -118,7 +118,7 @@ def score_labels(
     """
     total = output.index.num_frames
     read = labeller.reader() if labeller else None
-    counts: list[LabelCounts] = []
+    counts: list[LabelCounts | None] = []
     flicker = _Flicker(), _Flicker()
     method, last, unknown, pixels = FLOWS.load(flow)(), None, 0, 0
     with ExitStack() as stack:
@@ -130,18 +130,18 @@ def score_labels(
             found = classes.labels(picture if read is None else read(picture), clean=True)
             wanted = classes.labels(classes.resized(truth, width, height))
             unknown, pixels = unknown + classes.count_unknown(truth), pixels + truth.shape[0] * truth.shape[1]
-            if number not in reference.missing:
-                counts.append(LabelCounts.of(found, wanted, len(classes)))
+            is_known = number not in reference.missing
+            counts.append(LabelCounts.of(found, wanted, len(classes)) if is_known else None)
             if seen is not None and source is not None:
                 now = grey(_small(seen))
                 is_followed = last is not None and last.shape == now.shape and not source.starts_shot(number)
                 motion = FlowPair.between(last, now, method) if is_followed and last is not None else None
                 flicker[0].add(found, motion)
-                flicker[1].add(wanted, motion)
+                flicker[1].add(wanted, motion if is_known else None)
                 last = now
             context.stop.check()
             context.report(Progress(f"scoring {output.name}", number + 1, total))
-    if not any(table.table.any() for table in counts):
+    if not any(frame.table.any() for frame in counts if frame):
         why = "none of its pixels has the colour of a class"
         raise MediaError(str(reference.clip.path), why, "name the colours in order: --labels '#rrggbb …'")
     if unknown > LEAST * pixels:
@@ -165,17 +165,17 @@ def _small(picture: np.ndarray) -> np.ndarray:
 def _table(
     output: Clip,
     classes: ClassColours,
-    counts: Sequence[LabelCounts],
+    counts: Sequence[LabelCounts | None],
     flicker: Sequence[_Flicker],
     labeller: Labeller | None,
 ) -> Table:
-    whole = LabelCounts.total(counts)
+    whole = LabelCounts.total(frame for frame in counts if frame)
     return {
         "path": str(output.path),
         "frames": output.index.num_frames,
         **dict.fromkeys(COMMON_KEYS),
         "labeller": labeller.model.name if labeller else None,
-        "classes": classes.text.split(),
+        "classes": classes.names,
         **{name: round_digits(getattr(whole, name)) for name in MEASURES},
         "class_ious": [round_digits(value) for value in whole.ious],
         "confusion": whole.table.tolist(),
@@ -186,9 +186,9 @@ def _table(
     }
 
 
-def _series(counts: Sequence[LabelCounts]) -> dict[str, list[float | None]]:
+def _series(counts: Sequence[LabelCounts | None]) -> dict[str, list[float | None]]:
     """Return the scores of each frame, by name."""
-    return {name: [round_digits(getattr(frame, name)) for frame in counts] for name in MEASURES}
+    return {name: [round_digits(getattr(frame, name, None)) for frame in counts] for name in MEASURES}
 
 
 def _worst(values: Sequence[float | None], output: Clip) -> list[Table]:

@@ -26,7 +26,8 @@ def label_rows(table: Table) -> list[str]:
     for colour, iou in zip(table["classes"], table["class_ious"], strict=True):
         rows.append(f"    {colour:16}{'in neither' if iou is None else f'{iou:.4f}'}")
     if table["label_flicker"] is not None:
-        own = f"{table['label_flicker_reference']:.4f} of the true ones"
+        true = table["label_flicker_reference"]
+        own = "" if true is None else f"{true:.4f} of the true ones"
         rows.append(f"  {'label flicker':18}{table['label_flicker']:.4f}   {own}")
     if table["permutation"]:
         order = " ".join(map(str, table["permutation"]))

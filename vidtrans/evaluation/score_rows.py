@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from vidtrans.core.settings import Table
 
-MEASURES = ("warping_error", "ratio", "psnr", "ssim", "sharpness", "nn", "drift", "m4", "uniq")
+LABEL_MEASURES = ("pixel_accuracy", "class_accuracy", "mean_iou", "label_flicker")
+MEASURES = ("warping_error", "ratio", "psnr", "ssim", "sharpness", "nn", "drift", "m4", "uniq", *LABEL_MEASURES)
 COLUMNS = {"": "output", "_per_frame": "per frame", "_source": "source"}  # by the ends of their keys
 
 

@@ -12,11 +12,12 @@ from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Report, silent
 from vidtrans.core.machine import device_kind
-from vidtrans.core.settings import Table, to_table
+from vidtrans.core.settings import Table, from_table, to_table
 from vidtrans.flow import FLOWS
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.class_colours import ClassColours
 from vidtrans.temporal import FILTERS
+from vidtrans.temporal.settings import VoteSettings
 from vidtrans.temporal.stream import BatchFilter, Filter
 from vidtrans.video.io.encoding import EncodingSettings
 
@@ -53,7 +54,7 @@ class ResolvedRenderSettings:
         if look.maps_colours and not painted and "name" not in recipe.tables.get("temporal", {}):
             name, settings = "off", FILTERS.load("off").Settings()
         if classes_of(look) and "name" not in recipe.tables.get("temporal", {}):
-            name, settings = "vote", FILTERS["vote"].load_settings()()
+            name, settings = "vote", from_table(VoteSettings, recipe.tables.get("temporal", {}), "temporal")
         if (flow := getattr(settings, "flow", "")) and FILTERS[name].is_batched(device_kind(device)):
             settings = replace(settings, flow=FLOWS[flow].on_gpu or flow)
         rendering = recipe.settings("rendering", RenderingSettings)
@@ -61,7 +62,7 @@ class ResolvedRenderSettings:
             rendering = replace(rendering, chunk_frames=1)  # each frame takes as long as many of a network's
         encoding = recipe.settings("encoding", EncodingSettings)
         if (classes := classes_of(look)) and not encoding.palette:
-            encoding = replace(encoding, palette=classes.text)
+            encoding = replace(encoding, palette=" ".join(classes.names))
         return cls(rendering, encoding, name, settings, device)
 
     @classmethod

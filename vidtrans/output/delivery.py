@@ -167,7 +167,7 @@ class Delivery:
             ground = "white" if clip.is_pictures else "black"
             text = f"{clip.name}: {encoding.codec} has no transparency, so transparent areas become {ground}"
             context.warn_once(f"{text} ({', '.join(codecs_with_alpha())} keep it)", clip.path)
-        if encoding.palette and encoding.codec not in (*LOSSLESS, "gif"):
+        if encoding.palette and encoding.codec not in (*LOSSLESS, "gif", "exr"):
             text = f"{encoding.codec} mixes colours where the areas of a label map meet"
             context.warn_once(f"{clip.name}: {text}; {' and '.join(LOSSLESS)} keep every label", clip.path)
         size: tuple[int, int] | None = (picture.width, picture.height)

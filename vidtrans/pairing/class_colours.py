@@ -112,6 +112,11 @@ class ClassColours:
         """The colours of the classes, (N, 3) uint8."""
         return colours(self.text)
 
+    @property
+    def names(self) -> list[str]:
+        """The colours of the classes in order, as '#rrggbb'."""
+        return [f"#{code:06x}" for code in pack(self.table).tolist()]
+
     @cached_property
     def ignored(self) -> np.ndarray:
         """The colours that are of no class, (N, 3) uint8."""
@@ -133,8 +138,9 @@ class ClassColours:
         A pixel is of the class with the nearest colour, unless that is unlike it. ``clean``: pixels that compression or
         scaling mixed of two classes get a neighbour's.
         """
-        table = np.concatenate([self.table, self.ignored, self.none[None]])
-        labels, distance = nearest_colours(picture, table)
+        labels, distance = nearest_colours(picture, np.concatenate([self.table, self.ignored]))
+        is_none = pack(picture) == int(pack(self.none))  # exactly: it may be next to a class's
+        labels[is_none], distance[is_none] = -1, 0
         far = (distance > UNLIKE**2).astype(np.uint8)
         if clean and far.any():
             far = cv2.morphologyEx(far, cv2.MORPH_OPEN, np.ones((AREA, AREA), np.uint8))

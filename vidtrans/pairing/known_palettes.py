@@ -52,7 +52,8 @@ KNOWN_PALETTES = {
             "motorcycle": "#0000e6",
             "bicycle": "#770b20",
         },
-        "#000000",
+        # Void: unlabelled, dynamic, ground, parking, rail track, guard rail, bridge, pole group, caravan, trailer.
+        "#000000 #6f4a00 #510051 #faaaa0 #e6968c #b4a5b4 #966464 #96785a #00005a #00006e",
     ),
     # Everingham et al., IJCV 2010; the ignored colour is that of index 255, on the outlines.
     "voc": KnownPalette({name: _voc_colour(n) for n, name in enumerate(_VOC)}, _voc_colour(255)),

@@ -68,6 +68,9 @@ class RenderPlan:
         if self.draft and self.model.is_recurrent:
             why = f"'{self.model.name}' is recurrent: it paints each frame from the one before"
             raise UsageError(f"--draft {self.rendering.draft_step}", why, "leave out --draft, to render all frames")
+        if self.draft and self.classes is not None:
+            why = f"'{self.model.name}' finds classes, whose colours cannot be carried along the motion"
+            raise UsageError(f"--draft {self.rendering.draft_step}", why, "leave out --draft, to render all frames")
         self.directions, self.conditions, self.delivery  # noqa: B018  (raise early if the settings conflict)
 
     @property

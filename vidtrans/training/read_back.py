@@ -16,7 +16,7 @@ from vidtrans.metrics.label_scores import LabelCounts
 from vidtrans.models.model_file import load_generator
 from vidtrans.rendering.labeller import Labeller
 from vidtrans.session import Context
-from vidtrans.training.validation import MAX_SCORED, apply, evenly, pair_input
+from vidtrans.training.validation import MAX_SCORED, apply, evenly
 from vidtrans.video.images.picture import read_picture
 
 LEAST = 0.5  # share of the pixels of an input that have a class of the labeller
@@ -28,7 +28,7 @@ def check_labels(labeller: Labeller, dataset: Dataset) -> None:
     if not held_out:
         remedy = "make the dataset with --set dataset.val_fraction=0.1"
         raise UsageError("--labeller", "the dataset has no held-out pairs to read", remedy)
-    given = dataset.pairing.preview(pair_input(dataset.pairing, held_out[0]))
+    given = read_picture(held_out[0].inputs[0])  # as it was given, whatever the pairing makes of it
     if (labeller.classes.labels(given, clean=True) >= 0).mean() < LEAST:
         why = f"the inputs of {dataset.folder.name} are not label maps in the colours of {labeller.model.name}"
         raise UsageError("--labeller", why, "train it on the same label maps: make-dataset --pairing segment")
@@ -44,8 +44,8 @@ def read_back(labeller: Labeller, dataset: Dataset, model: Path, context: Contex
     painted: list[LabelCounts] = []
     real: list[LabelCounts] = []
     for pair in evenly(dataset.role("val"), MAX_SCORED):
-        given, output, _ = apply(engine, pairing, pair)
-        labels = classes.labels(pairing.preview(given), clean=True)
+        _, output, _ = apply(engine, pairing, pair)
+        labels = classes.labels(read_picture(pair.inputs[0]), clean=True)
         for found, picture in ((painted, output), (real, read_picture(pair.target))):
             found.append(LabelCounts.of(classes.labels(read(picture)), labels, len(classes)))
         context.stop.check()

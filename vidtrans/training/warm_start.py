@@ -17,7 +17,9 @@ from vidtrans.networks.hd import is_coarser, load_coarser
 from vidtrans.networks.init import complete_settings, inner_generator
 from vidtrans.networks.predicted_style import is_narrower, load_narrower
 from vidtrans.networks.recurrent import RecurrentGenerator
+from vidtrans.networks.wrappers.class_generator import ClassGenerator
 from vidtrans.networks.wrappers.coded_generator import CodedGenerator
+from vidtrans.pairing.base import make_pairing
 
 
 class Smaller(NamedTuple):
@@ -45,6 +47,7 @@ def start_with(
     """
     smaller = _check(start, name, complete_settings(GENERATORS, name, table, "generator"), channels, plate)
     _check_codes(start, generator.code_size if isinstance(generator, CodedGenerator) else 0)
+    _check_classes(start, generator)
     model = load_generator(start)[0]
     inner: Any = inner_generator(generator)
     weights = inner_generator(model).state_dict()
@@ -56,6 +59,16 @@ def start_with(
         generator.keeper.load_state_dict(model.keeper.state_dict())
     if isinstance(generator, CodedGenerator) and isinstance(model, CodedGenerator):
         generator.encoder.load_state_dict(model.encoder.state_dict())
+
+
+def _check_classes(start: Path, generator: nn.Module) -> None:
+    """Raise UsageError if the model finds other classes, or if one of both paints pictures."""
+    pairing = read_record(start).pairing
+    its = make_pairing(pairing["name"], pairing["settings"]).class_colours
+    own = generator.class_colours.tolist() if isinstance(generator, ClassGenerator) else []
+    if own != (its.table.tolist() if its else []):
+        why = "it finds other classes, or the same in another order" if its and own else "one of both finds no classes"
+        raise UsageError(f"--from {start}", why, "give a model that was trained on the same classes, or leave it out")
 
 
 def _check(start: Path, name: str, table: Table, channels: int, plate: bool) -> bool:

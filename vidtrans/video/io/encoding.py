@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -17,6 +18,7 @@ from vidtrans.video.frame_format import PICTURE_SUFFIXES
 from vidtrans.video.io.codecs import CODECS, CONTAINERS, ENDINGS, PICTURES, SPEEDS, Codec
 
 AUTO = "auto"
+INDICES, COLOUR = 256, re.compile(r"#[0-9a-fA-F]{6}")  # of the palette of a PNG
 # A codec of the user's own ffmpeg program: ffmpeg:h264_nvenc.
 FFMPEG_PREFIX = "ffmpeg:"
 
@@ -88,6 +90,9 @@ class EncodingSettings:
                 raise UsageError(f"crf {self.crf}", f"the lowest of {self.codec} is {best}", "give a higher number")
         if self.options and not self.is_ffmpeg_encoder:
             raise UsageError("encoding.options", "they are for --codec ffmpeg:NAME", "leave them out")
+        colours = self.palette.split()
+        if len(colours) > INDICES or not all(COLOUR.fullmatch(colour) for colour in colours):
+            raise UsageError("encoding.palette", f"it is not {INDICES} colours or fewer", "write '#804080 #f423e8'")
         self.rate  # noqa: B018  (it raises)
 
     @property
