@@ -40,9 +40,9 @@ def test_the_look_is_where_the_mask_is_white(kind: str, shoot: Shoot, render: Re
 def test_mask_strength_colour_and_mix_go_together(shoot: Shoot, render: Render) -> None:
     mask = halves(COUNT)
     made = render("--mask", write_folder(Path("m"), mask), "--strength", "0: 2, 23: 0", "--keep-colour", "--mix", "0.2")
-    wanted = shoot.expected(lambda i: FrameBlend(2 - 2 * i / 23, 1.0, 0.2), mask)
+    wanted = shoot.expected(lambda i: FrameBlend(2 - 2 * i / 23, 1.0, mix=0.2), mask)
     assert same(made, wanted, within=1)  # the strengths differ in their last digit
-    assert not same(made, shoot.expected(lambda i: FrameBlend(2 - 2 * i / 23, 0.0, 0.2), mask), within=1)
+    assert not same(made, shoot.expected(lambda i: FrameBlend(2 - 2 * i / 23, 0.0, mix=0.2), mask), within=1)
 
 
 def test_a_part_of_a_clip_is_masked_as_in_the_whole(shoot: Shoot, render: Render) -> None:

@@ -51,7 +51,7 @@ class ColourClasses(nn.Module):
         self.multiple, self.smallest = self.painter.multiple, self.painter.smallest
         self.temperature = settings.temperature
         centres = BIN * (np.argwhere(gamut()) - SIDE // 2)
-        self.register_buffer("bins", torch.from_numpy(centres.astype(np.float32)))
+        self.register_buffer("bins", torch.tensor(centres.tolist(), dtype=torch.float32))
         self.classify = nn.Conv2d(FEATURES, len(centres), 1)
 
     def logits(self, x: Tensor) -> Tensor:

@@ -90,7 +90,7 @@ def test_a_batch_that_is_transformed_on_the_device_is_the_loaders(pairing: str, 
 
 def test_inputs_of_pointwise_pairings_may_be_cut_and_mirrored_instead_of_the_frames(tmp_path: Path) -> None:
     pointwise = {name for name in PAIRINGS if PAIRINGS.load(name).pointwise}
-    assert pointwise == {"aligned", "colorize", "grade", "matched", "model", "next-frame", "stack", "unpaired"}
+    assert pointwise == {"aligned", "colorize", "grade", "matched", "model", "next-frame", "pose", "stack", "unpaired"}
     for name in pointwise:
         pairing, rng = make_pairing(name, {}), np.random.default_rng(0)
         frames = [scene(64, 48, seed=n) for n in pairing.offsets]

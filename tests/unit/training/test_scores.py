@@ -31,7 +31,12 @@ def pairs_of(*pictures: np.ndarray) -> list[Pair]:
 
 def pairing(agreement: Any = lambda shown, output: None) -> Any:
     return SimpleNamespace(
-        training_input=lambda frames, rng: frames[0], offsets=(0,), finishes=False, has_target=True, agreement=agreement
+        training_input=lambda frames, rng: frames[0],
+        offsets=(0,),
+        finishes=False,
+        has_target=True,
+        class_colours=None,
+        agreement=agreement,
     )
 
 

@@ -33,7 +33,7 @@ class ClassGenerator(nn.Module):
         self.painter = painter
         self.multiple: int = painter.multiple
         self.smallest: int = painter.smallest
-        self.register_buffer("class_colours", torch.from_numpy(colours.copy()))
+        self.register_buffer("class_colours", torch.tensor(colours.tolist(), dtype=torch.uint8))
 
     def logits(self, x: Tensor) -> Tensor:
         """Return the unnormalised log-probabilities of the classes, (N, K, H, W), for (N, C, H, W)."""
