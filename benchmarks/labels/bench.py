@@ -2,10 +2,10 @@
 
     python -m benchmarks.labels.bench --cache DIR [--minutes 10] [--scenes street,table]
 
-A model of preset `segment` learns the first three quarters of a scene (``benchmarks.labels.scenes``) in so many
-minutes. `held out` is the mean IoU of blocks of frames inside of these quarters, `unseen` that of the last quarter, in
-which the street has a car that fills half of the picture; without the filter and with `--temporal vote`. Flicker is the
-share of labels that change along the motion; `own`: of the true labels.
+A model of preset `segment` learns the first three quarters of a scene (``benchmarks.labels.scenes``) in `--minutes`.
+`held out` is the mean IoU of blocks of frames inside of these quarters, `unseen` that of the last quarter, in which the
+street has a car that fills half of the picture; without the filter and with `--temporal vote`. Flicker is the share of
+labels that change along the motion; `own`: of the true labels.
 """
 
 from __future__ import annotations

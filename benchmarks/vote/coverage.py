@@ -1,4 +1,4 @@
-"""How often the intervals of a vote hold the truth, with simulated voters of known preference.
+"""How often the intervals of a vote contain the true value, with simulated voters of known preference.
 
     python -m benchmarks.vote.coverage [--runs 1000] [--parts scores,shares,more]
 

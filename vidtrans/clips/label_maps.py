@@ -16,7 +16,7 @@ from vidtrans.pairing.base import Pairing, make_pairing
 from vidtrans.pairing.labels import Labels, LabelsSettings
 from vidtrans.session import Context
 from vidtrans.video.frame_format import DEFAULT_FORMAT
-from vidtrans.video.images.indexed import has_deep_levels, read_indices, read_palette
+from vidtrans.video.images.indexed import has_deep_levels, pack_colours, read_indices, read_palette
 from vidtrans.video.images.picture import read_picture
 from vidtrans.video.io.picture_paths import picture_files
 
@@ -55,7 +55,7 @@ def found_palette(settings: LabelsSettings, files: Sequence[Path]) -> Table:
         return {}
     found: set[int] = set()
     for path in files:
-        found |= set(np.unique(_codes(read_picture(path))).tolist())
+        found |= set(np.unique(pack_colours(read_picture(path))).tolist())
         if len(found) > settings.classes:
             return {}
     return {"palette": " ".join(f"#{code:06x}" for code in sorted(found))}
@@ -64,7 +64,7 @@ def found_palette(settings: LabelsSettings, files: Sequence[Path]) -> Table:
 def _of_indices(settings: LabelsSettings, files: Sequence[Path], palettes: Sequence[np.ndarray]) -> Table:
     colour_of: dict[int, int] = {}
     for path, palette in zip(files, palettes, strict=True):
-        codes = _codes(palette[None])[0].tolist()
+        codes = pack_colours(palette[None])[0].tolist()
         for index in np.unique(read_indices(path)).tolist():
             code = codes[index] if index < len(codes) else 0
             if colour_of.setdefault(index, code) != code:
@@ -75,7 +75,7 @@ def _of_indices(settings: LabelsSettings, files: Sequence[Path], palettes: Seque
         labels = " and ".join(str(index) for index, code in colour_of.items() if code == alike[0])
         why = f"labels {labels} have the same colour, #{alike[0]:06x}, in the palette"
         raise MediaError(str(files[0].parent), why, "give each label its own colour, or save grey levels")
-    longest = _codes(max(palettes, key=len)[None])[0].tolist()
+    longest = pack_colours(max(palettes, key=len)[None])[0].tolist()
     if all(code == index * 0x010101 for index, code in colour_of.items()):
         return {}
     # A colour of a label that is not used must not stand for one that is.
@@ -151,13 +151,6 @@ def render_changes(pairing: Pairing, clip: Clip, context: Context) -> Table:
     tell_labels(found, pairing, clip.name, sampled(clip, context), files, context)
     assert isinstance(found, Labels)
     return {n: v for n, v in vars(found.settings).items() if v != getattr(pairing.settings, n)}
-
-
-def _codes(rgb: np.ndarray) -> np.ndarray:
-    """Return the colours of (H, W, 3) uint8 as integers, 0xrrggbb."""
-    wide = rgb.astype(np.int64)
-    codes: np.ndarray = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
-    return codes
 
 
 def _colour_mask(rgb: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The classes of targets that are label maps: found in the maps, checked, and told to the user."""
+"""Find the classes of targets that are label maps, check them, and report them to the user."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from vidtrans.core.errors import MediaError
 from vidtrans.core.settings import Table
 from vidtrans.data.pair_folders import FolderSource
 from vidtrans.pairing.base import Pairing, make_pairing
-from vidtrans.pairing.class_colours import colours, pack, parts_of
+from vidtrans.pairing.class_colours import colours, parts_of
 from vidtrans.pairing.labels import LabelsSettings
 from vidtrans.pairing.segment import MAX_CLASSES, Change, Segment, SegmentSettings
 from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
-from vidtrans.video.images.indexed import read_indices, read_palette
+from vidtrans.video.images.indexed import pack_colours, read_indices, read_palette
 from vidtrans.video.images.picture import read_picture
 from vidtrans.video.io.picture_paths import find_guides, is_picture_source, picture_files
 from vidtrans.video.io.pictures import open_reader
@@ -99,7 +99,7 @@ def with_found_classes(pairing: Pairing, maps: TargetMaps) -> Pairing:
 
 
 def _codes(palette: str) -> list[int]:
-    codes: list[int] = pack(colours(palette)).tolist()
+    codes: list[int] = pack_colours(colours(palette)).tolist()
     return codes
 
 
@@ -112,7 +112,7 @@ def _indexed_palette(maps: TargetMaps, settings: SegmentSettings) -> Table:
         return {}
     used = sorted({int(index) for path in maps.files for index in np.unique(read_indices(path))})
     numbers = {*settings.ignored_numbers} | ({VOID} if used[-1] == VOID and VOID - 1 not in used else set())
-    ignore = " ".join([*map(str, sorted(numbers))])
+    ignore = " ".join(map(str, sorted(numbers)))
     found = found_palette(LabelsSettings(classes=MAX_CLASSES, ignore=ignore), maps.files)
     top = max((index for index in used if index not in numbers), default=0)
     if not found:  # the palette is the grey levels
@@ -129,7 +129,7 @@ def _colours_in(maps: TargetMaps, ignored: Sequence[int]) -> list[int]:
     for picture in pictures:
         pixels += picture.shape[0] * picture.shape[1]
         inside = picture if maps.is_lossless else picture[_is_flat(picture)]
-        codes, times = np.unique(pack(inside.reshape(-1, 3)), return_counts=True)
+        codes, times = np.unique(pack_colours(inside.reshape(-1, 3)), return_counts=True)
         counts.update(dict(zip(codes.tolist(), times.tolist(), strict=True)))
         if maps.is_lossless and len(counts) > MAX_CLASSES:
             break

@@ -128,7 +128,7 @@ def score_labels(
         for number, (picture, truth, seen) in enumerate(zip(painted, truths, sources, strict=False)):
             height, width = picture.shape[:2]
             found = classes.labels(picture if read is None else read(picture), clean=True)
-            wanted = classes.labels(classes.resized(truth, width, height))
+            wanted = classes.labels_at(truth, width, height)
             unknown, pixels = unknown + classes.count_unknown(truth), pixels + truth.shape[0] * truth.shape[1]
             is_known = number not in reference.missing
             counts.append(LabelCounts.of(found, wanted, len(classes)) if is_known else None)

@@ -10,6 +10,8 @@ from functools import cached_property
 import cv2
 import numpy as np
 
+from vidtrans.video.images.indexed import pack_colours
+
 COLOUR = re.compile(r"#?([0-9a-fA-F]{6})")
 LEVELS = 256
 UNLIKE = 60  # levels, the distance from a colour beyond which it is another; compression changes it less
@@ -35,8 +37,7 @@ def parts_of(text: str) -> list[str]:
 
 def nearest_colours(frame: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the index of each pixel's nearest colour, (H, W) int16, the first of equals, and its squared distance."""
-    wide = frame.astype(np.int32)
-    codes, inverse = np.unique(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2], return_inverse=True)
+    codes, inverse = np.unique(pack_colours(frame), return_inverse=True)
     pixels = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
     best, least = np.zeros(len(codes), np.int16), np.full(len(codes), 3 * LEVELS**2, np.int32)
     for number, colour in enumerate(table.astype(np.int32)):
@@ -90,13 +91,6 @@ def distinct_colours(count: int) -> np.ndarray:
     return np.rint(cv2.cvtColor(hsv[None], cv2.COLOR_HSV2RGB)[0] * 255).astype(np.uint8)
 
 
-def pack(rgb: np.ndarray) -> np.ndarray:
-    """Return the colours of (…, 3) uint8 as integers 0xrrggbb, (…) int32."""
-    wide = rgb.astype(np.int32)
-    packed: np.ndarray = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
-    return packed
-
-
 @dataclass(frozen=True)
 class ClassColours:
     """The classes of label maps by their colours: ``text`` in order, and those of ``ignore``, which are of no class."""
@@ -115,7 +109,7 @@ class ClassColours:
     @property
     def names(self) -> list[str]:
         """The colours of the classes in order, as '#rrggbb'."""
-        return [f"#{code:06x}" for code in pack(self.table).tolist()]
+        return [f"#{code:06x}" for code in pack_colours(self.table).tolist()]
 
     @cached_property
     def ignored(self) -> np.ndarray:
@@ -128,7 +122,7 @@ class ClassColours:
         if len(self.ignored):
             first: np.ndarray = self.ignored[0]
             return first
-        taken = set(pack(self.table).tolist())
+        taken = set(pack_colours(self.table).tolist())
         free = next(code for code in range(len(taken) + 1) if code not in taken)
         return np.array([free >> 16, free >> 8 & 255, free & 255], np.uint8)
 
@@ -139,7 +133,7 @@ class ClassColours:
         scaling mixed of two classes get a neighbour's.
         """
         labels, distance = nearest_colours(picture, np.concatenate([self.table, self.ignored]))
-        is_none = pack(picture) == int(pack(self.none))  # exactly: it may be next to a class's
+        is_none = pack_colours(picture) == int(pack_colours(self.none))  # exactly: it may be next to a class's
         labels[is_none], distance[is_none] = -1, 0
         far = (distance > UNLIKE**2).astype(np.uint8)
         if clean and far.any():
@@ -165,17 +159,22 @@ class ClassColours:
         return painted
 
     def resized(self, picture: np.ndarray, width: int, height: int) -> np.ndarray:
-        """Return a label map in colours, (H, W, 3) uint8, at another size: each pixel has one class, never a mixture.
+        """Return a label map in colours, (H, W, 3) uint8, at another size: ``labels_at`` in the classes' colours."""
+        return self.picture(self.labels_at(picture, width, height))
 
-        A pixel gets the class that has most of its area; where the map is enlarged, borders are rounded off.
+    def labels_at(self, picture: np.ndarray, width: int, height: int) -> np.ndarray:
+        """Return the class of each pixel of (H, W, 3) uint8 at another size, (height, width) int16; −1 for none.
+
+        A pixel gets the class that has most of its area, never a mixture; where the map is enlarged, borders are
+        rounded off.
         """
         labels = self.labels(picture, clean=True)
         if labels.shape == (height, width):
-            return self.picture(labels)
+            return labels
         method = cv2.INTER_AREA if width < labels.shape[1] else cv2.INTER_LINEAR
         best, chosen = np.full((height, width), -1.0, np.float32), np.full((height, width), -1, np.int16)
         for label in np.unique(labels).tolist():
             share = cv2.resize((labels == label).astype(np.float32), (width, height), interpolation=method)
             chosen[share > best] = label
             np.maximum(best, share, out=best)
-        return self.picture(chosen)
+        return chosen

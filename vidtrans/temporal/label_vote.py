@@ -15,6 +15,7 @@ from vidtrans.flow.warping import BORDER, grid_axes
 from vidtrans.temporal.flow_tracking import FlowPath, FlowTracker, compute_once
 from vidtrans.temporal.settings import DeflickerSettings, VoteSettings
 from vidtrans.temporal.stream import Sample, Window
+from vidtrans.video.images.indexed import pack_colours
 
 OWN = 1.0  # the weight of a frame's own label
 
@@ -62,9 +63,7 @@ def _codes(sample: Sample) -> np.ndarray:
 
     def pack() -> np.ndarray:
         levels = sample.output if sample.output.dtype == np.uint8 else (sample.output // 257).astype(np.uint8)
-        wide = levels.astype(np.int32)
-        packed = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
-        return packed.astype(np.float32)
+        return pack_colours(levels).astype(np.float32)
 
     return compute_once(sample, "codes", pack)
 

@@ -10,10 +10,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.pairing.base import make_pairing
-from vidtrans.pairing.class_colours import ClassColours, colours, distinct_colours, pack
+from vidtrans.pairing.class_colours import ClassColours, colours, distinct_colours
 from vidtrans.pairing.known_palettes import KNOWN_PALETTES
 from vidtrans.pairing.palette_file import with_palette_file
 from vidtrans.pairing.segment import Change, ChangeSettings, Segment, SegmentSettings
+from vidtrans.video.images.indexed import pack_colours
 
 THREE = "#ff0000 #00ff00 #0000ff"
 
@@ -28,7 +29,7 @@ def maps(seed: int, classes: int = 3, size: tuple[int, int] = (24, 36)) -> np.nd
 @given(seed=st.integers(0, 10**6), classes=st.integers(2, 40), ignored=st.booleans())
 @hypothesis_settings(max_examples=40)
 def test_labels_come_back_from_their_picture(seed: int, classes: int, ignored: bool) -> None:
-    text = " ".join(f"#{code:06x}" for code in pack(distinct_colours(classes)))
+    text = " ".join(f"#{code:06x}" for code in pack_colours(distinct_colours(classes)))
     found, labels = ClassColours(text, "#010203" if ignored else ""), maps(seed, classes)
     picture = found.picture(labels)
     if ignored:
@@ -45,7 +46,7 @@ def test_another_size_has_no_other_colours(seed: int, width: int, height: int) -
     classes, labels = ClassColours(THREE), np.maximum(maps(seed), 0)
     picture = classes.resized(classes.picture(labels), width, height)
     assert picture.shape == (height, width, 3)
-    assert set(pack(picture).ravel()) <= set(pack(classes.picture(labels)).ravel())
+    assert set(pack_colours(picture).ravel()) <= set(pack_colours(classes.picture(labels)).ravel())
 
 
 def test_a_pixel_gets_the_class_of_most_of_its_area() -> None:

@@ -22,13 +22,12 @@ from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.method_settings import ClassMethodSettings
 from vidtrans.training.methods.base import Setup, TrainingMethod, training_step
-from vidtrans.training.methods.micro_batches import split
+from vidtrans.training.methods.micro_batches import SEED_STRIDE, split
 from vidtrans.training.methods.network_trainer import NetworkTrainer, TrainingPrecision
 from vidtrans.training.methods.weight_average import WeightAverage
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.warm_start import freeze
 
-SEED_STRIDE = 1009  # between the seeds of two processes: more than a batch has parts
 NO_CLASS = -100  # the index that PyTorch's cross-entropy ignores
 
 

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from vidtrans.training.losses.base import PrecedingFrames
 
+SEED_STRIDE = 1009  # between the seeds of two processes: more than a batch has parts
+
 
 class Picture(NamedTuple):
     """G(x) as ``output``, and the newly ``painted`` picture; they differ only with a recurrent generator's history."""

@@ -25,7 +25,7 @@ from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.base import TRIPLE_CHANNELS, GeneratorLoss, Judgement, LossContext, PrecedingFrames
 from vidtrans.training.losses.rarity import weigh
 from vidtrans.training.methods.base import Setup, TrainingMethod, training_step
-from vidtrans.training.methods.micro_batches import MicroBatch, Picture, share_triples, split
+from vidtrans.training.methods.micro_batches import SEED_STRIDE, MicroBatch, Picture, share_triples, split
 from vidtrans.training.methods.network_trainer import (
     DiscriminatorTrainer,
     NetworkTrainer,
@@ -35,8 +35,6 @@ from vidtrans.training.methods.network_trainer import (
 from vidtrans.training.methods.weight_average import WeightAverage
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.warm_start import freeze
-
-SEED_STRIDE = 1009  # between the seeds of two processes: more than a batch has parts
 
 
 class Pix2Pix(TrainingMethod):

@@ -13,6 +13,13 @@ from vidtrans.video.images.picture import EXR, encode_png, header_of, picture_si
 from vidtrans.video.images.picture_header import PictureHeader
 
 
+def pack_colours(rgb: np.ndarray) -> np.ndarray:
+    """Return the colours of (…, 3) uint8 as integers 0xrrggbb, (…) int32."""
+    wide = rgb.astype(np.int32)
+    packed: np.ndarray = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
+    return packed
+
+
 def read_palette(path: Path) -> np.ndarray | None:
     """Return the palette of a picture, (N, 3) uint8 RGB; None for a picture without one. Raises MediaError."""
     from PIL import Image
@@ -59,8 +66,7 @@ class IndexedPng:
 
     def __init__(self, colours: str) -> None:
         self._rgb = np.array([list(bytes.fromhex(colour.lstrip("#"))) for colour in colours.split()], np.uint8)
-        wide = self._rgb.astype(np.int32)
-        codes = wide[:, 0] << 16 | wide[:, 1] << 8 | wide[:, 2]
+        codes = pack_colours(self._rgb)
         self._order = codes.argsort(kind="stable")
         self._codes = codes[self._order]
 
@@ -70,8 +76,7 @@ class IndexedPng:
 
         if picture.shape[2:] != (3,) or picture.dtype != np.uint8:
             return encode_png(picture)
-        wide = picture.astype(np.int32)
-        codes = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
+        codes = pack_colours(picture)
         place = np.searchsorted(self._codes, codes).clip(max=len(self._codes) - 1)
         if (self._codes[place] != codes).any():
             return encode_png(picture)
