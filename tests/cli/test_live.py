@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import re
-import signal
 import socket
 import ssl
-import subprocess
-import sys
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,37 +16,14 @@ from clips import moving_frames
 from documented import check_described
 from live_server import flat, pixels, png
 from made_models import make_model
-from processes import HAS_SIGNALS, needs_signals
+from processes import needs_signals
+from served_command import started
 from style_pictures import write_style_pictures
 
 from vidtrans.web.certificate import find_certificate, machine_names
 
 Capsys = pytest.CaptureFixture[str]
-
-
-@contextmanager
-def started(*arguments: str, status: int = 0) -> Iterator[tuple[str, list[str]]]:
-    """Start it, and give its link and the lines that it prints; it is ended with Ctrl-C."""
-    command = [sys.executable, "-m", "vidtrans", "live", "--port", "0", "--device", "cpu", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    lines: list[str] = []
-    try:
-        assert process.stderr is not None
-        for line in process.stderr:
-            lines.append(line.rstrip())
-            if "Ctrl-C" in line:
-                break
-        link = re.search(r"open (\S+)", "\n".join(lines))
-        assert link, lines
-        yield link[1], lines
-    finally:
-        if HAS_SIGNALS:
-            process.send_signal(signal.SIGINT)
-        else:
-            process.terminate()
-        out, err = process.communicate(timeout=300)
-        lines += out.splitlines() + err.splitlines()
-    assert process.returncode == (status if HAS_SIGNALS else 1), lines
+LIVE = ("live", "--device", "cpu")
 
 
 def post(link: str, level: int, context: ssl.SSLContext | None = None, size: tuple[int, int] = (32, 24)) -> np.ndarray:
@@ -68,7 +39,7 @@ def post_picture(link: str, picture: np.ndarray, context: ssl.SSLContext | None 
 
 @needs_signals
 def test_it_prints_its_link_paints_and_ends_with_ctrl_c(tmp_path: Path) -> None:
-    with started("--model", "identity", "--json") as (link, lines):
+    with started(*LIVE, "--model", "identity", "--json") as (link, lines):
         assert link.startswith("http://127.0.0.1:")
         assert (post(link, 99) == 99).all()
         with urllib.request.urlopen(link, timeout=300) as page:
@@ -81,20 +52,20 @@ def test_it_prints_its_link_paints_and_ends_with_ctrl_c(tmp_path: Path) -> None:
 
 def test_pictures_are_enlarged_to_the_output_size(tmp_path: Path) -> None:
     for options, shape in ((("--output-size", "100"), (100, 133, 3)), (("--upscale", "off"), (64, 85, 3))):
-        with started("--model", "identity", "--size", "64", *options) as (link, _):
+        with started(*LIVE, "--model", "identity", "--size", "64", *options) as (link, _):
             assert post(link, 99, size=(160, 120)).shape == shape
 
 
 def test_pictures_are_looks_without_a_model(tmp_path: Path) -> None:
     stripes, chequers = write_style_pictures(tmp_path)
     mixture = f"{stripes}: 1, {chequers}: 1"
-    with started("--look", str(stripes), "--look", mixture, "--look", str(chequers)) as (link, _):
+    with started(*LIVE, "--look", str(stripes), "--look", mixture, "--look", str(chequers)) as (link, _):
         frame = moving_frames(1, (64, 48))[0]
         assert np.abs(post_picture(link, frame).astype(int) - frame).mean() > 10
-    with started("--model", "identity", "--look", str(stripes), "--look", "oil") as (link, _):
+    with started(*LIVE, "--model", "identity", "--look", str(stripes), "--look", "oil") as (link, _):
         assert (post(link, 99) == 99).all()
     make_model("ink.safetensors", "look", {"looks": ["ink"]})
-    with started("--model", "flower", "--model", "ink", "--look", "ink", "--look", str(stripes)) as (link, _):
+    with started(*LIVE, "--model", "flower", "--model", "ink", "--look", "ink", "--look", str(stripes)) as (link, _):
         assert post(link, 99).shape == (24, 32, 3)
 
 
@@ -103,7 +74,7 @@ def test_https_is_for_this_machines_names_and_the_network_is_told(
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     network = ("--host", "0.0.0.0", "--allow-network", "--https")
-    with started("--model", "identity", "--token", "the-same-one-each-day", *network) as (link, lines):
+    with started(*LIVE, "--model", "identity", "--token", "the-same-one-each-day", *network) as (link, lines):
         assert link.startswith("https://")
         assert link.endswith("the-same-one-each-day")
         (certificate,) = (tmp_path / "data").rglob("*certificate.pem")

@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,34 +11,13 @@ import pytest
 from chain import refuse, said, said_json, vidtrans_json
 from clips import moving_frames, write_clip, write_folder
 from documented import check_described
-from processes import HAS_SIGNALS, needs_signals
+from processes import needs_signals
+from served_command import started
 from vote_server import flat_folders, make_study, serving_vote
 
 from vidtrans.voting.vote_log import OpenLog
 
 Capsys = pytest.CaptureFixture[str]
-
-
-@contextmanager
-def started(*arguments: str) -> Iterator[tuple[str, list[str]]]:
-    """Start it, and give its link and the lines that it prints; it is ended with Ctrl-C."""
-    command = [sys.executable, "-m", "vidtrans", "vote", "--port", "0", "--json", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    lines: list[str] = []
-    try:
-        assert process.stderr is not None
-        for line in process.stderr:
-            lines.append(line.rstrip())
-            if "Ctrl-C" in line:
-                break
-        link = re.search(r"open (\S+)", "\n".join(lines))
-        assert link, lines
-        yield link[1], lines
-    finally:
-        process.send_signal(signal.SIGINT) if HAS_SIGNALS else process.terminate()
-        out, err = process.communicate(timeout=300)
-        lines += out.splitlines() + err.splitlines()
-    assert process.returncode == 0, lines
 
 
 def give_votes(log: Path, names: tuple[str, ...] = ("a", "b"), *, lost: int = 2, **own: Any) -> None:
@@ -76,7 +49,7 @@ def test_it_serves_saves_and_continues(folders: list[Path]) -> None:
 
     tables = []
     for turn in range(2):
-        with started("a", "b", "-o", "out.html", "--trials", "6", "--critic", "a") as (link, lines):
+        with started("vote", "--json", "a", "b", "-o", "out.html", "--trials", "6", "--critic", "a") as (link, lines):
             state = ask(link, "/join", {"name": "Anna", "sure": True})
             assert state["given"] == 2 * turn
             for trial in range(2 * turn, 2 * turn + 2):
