@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from made_runs import run_of
 
@@ -43,7 +44,8 @@ def steps_told(events: list[object]) -> list[str]:
     return [event.text for event in events if isinstance(event, Note)]
 
 
-@given(seconds=st.floats(0.1, 6.0), budgeted=st.integers(60, 300))
+@given(seconds=st.floats(0.25, 6.0), budgeted=st.integers(60, 200))
+@hypothesis_settings(max_examples=40)  # each takes all the steps of a run
 def test_the_time_is_met_whatever_the_rate_turns_out_to_be(
     tmp_path_factory: pytest.TempPathFactory, seconds: float, budgeted: int
 ) -> None:
