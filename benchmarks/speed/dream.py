@@ -36,7 +36,7 @@ from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks import GENERATORS
 from vidtrans.networks.init import build_generator, complete_settings, initialise
 from vidtrans.pairing.base import make_pairing, pairing_record
-from vidtrans.pairing.next_frame import CHANNELS
+from vidtrans.pairing.told_planes import CHANNELS
 
 
 def make_model(preset: str, size: int, path: Path) -> None:
@@ -44,15 +44,16 @@ def make_model(preset: str, size: int, path: Path) -> None:
     recipe = make_recipe(preset, None, {})
     pairing = make_pairing(*recipe.choice("pairing"))
     name, table = recipe.choice("generator")
-    if clock := getattr(pairing.settings, "time_encoding", False):
-        table = {**table, "time_channels": CHANNELS}
+    if told := getattr(pairing, "is_told", False):
+        table = {**table, "told_channels": CHANNELS}
     generator = build_generator(name, table, pairing.in_channels)
     initialise(generator, 0)
     rng = np.random.default_rng(0)
     noise = torch.from_numpy(rng.uniform(-1, 1, (8, pairing.in_channels, 64, 64)).astype(np.float32))
     with torch.inference_mode():
         painted = to_pictures(generator.eval()(noise), deep=False)
-    dream = {"positions": 200 if clock else 0, "rate": "25", "statistics": frame_statistics(painted)}
+    dream = {"positions": 200 if pairing.has_clock else 0, "rate": "25"}
+    dream |= {"statistics": frame_statistics(painted), "runs": [table["memory_frames"]] if told else []}
     settings = complete_settings(GENERATORS, name, table, "generator")
     record = ModelRecord(
         {"name": name, "settings": settings},

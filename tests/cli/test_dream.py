@@ -233,7 +233,7 @@ def test_a_sound_is_heard_by_expressions_and_becomes_the_results(
 
 
 def test_a_flat_dream_begins_again_and_says_so(seed: Path, toys: None, capsys: Capsys) -> None:
-    model = toy(Path("grey.safetensors"), leak=0.7, time_encoding=False)  # everything becomes grey
+    model = toy(Path("grey.safetensors"), leak=0.7, position="none")  # everything becomes grey
     told = said(capsys, 0, "dream", seed, "--model", model, "--frames", 40, "--drift-correction", 0.05, "-o", "a.mp4")
     assert 1 <= told.count("restarts from the seed") <= 3
     assert "frame 1" in told
@@ -297,7 +297,7 @@ def test_models_come_in_turn_as_often_as_told(seed: Path, dream: Dreams) -> None
 
 
 def test_models_pass_into_one_another(seed: Path, toys: None, dream: Dreams) -> None:
-    still, grey = (toy(Path(f"{n}.safetensors"), leak=leak, time_encoding=False) for n, leak in enumerate((0.0, 0.5)))
+    still, grey = (toy(Path(f"{n}.safetensors"), leak=leak, position="none") for n, leak in enumerate((0.0, 0.5)))
     plain = ("--frames", 9, "--drift-correction", 0)
     one = dream(seed, "--model", still, *plain)
     made = dream(seed, "--model", still, "--model", grey, *plain, "--morph", "--every", 4)
@@ -384,8 +384,10 @@ def test_an_error_while_encoding_is_told_where_it_belongs(
     assert not Path("seed.two.dream.mp4").exists()
 
 
-def test_every_command_on_the_page_is_one() -> None:
-    typed = commands_of((Path(__file__).resolve().parents[2] / "docs/guides/dreaming.md").read_text())
+def test_every_command_on_the_pages_is_one() -> None:
+    guides = Path(__file__).resolve().parents[2] / "docs/guides"
+    pages = (guides / "dreaming.md", guides / "dreaming/remembering.md")
+    typed = [words for page in pages for words in commands_of(page.read_text("utf-8"))]
     dreams = [words[2:] for words in typed if words[:2] == ["vidtrans", "dream"]]
     dreams += [["noise", "--model", "m", "--frames", "100", *words] for words in typed if words[0].startswith("--")]
     assert len(dreams) > 15

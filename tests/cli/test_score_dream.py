@@ -6,6 +6,7 @@ import json
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from chain import refuse, said, said_json
@@ -68,6 +69,15 @@ def test_pictures_go_by_number(capsys: Capsys) -> None:
     write_folder(Path("film"), CLIP[10:])
     found = said_json(capsys, "evaluate", "film", "--source", "clip", "--dream", "--start", "10")
     assert found["horizons"]["30"] == 99.0
+
+
+def test_an_enlarged_film_is_scored_at_the_size_of_its_model(source: Path, capsys: Capsys) -> None:
+    small = [cv2.resize(frame, (32, 24), interpolation=cv2.INTER_AREA) for frame in CLIP]
+    ours = film([cv2.resize(frame, (64, 48), interpolation=cv2.INTER_CUBIC) for frame in small])
+    command = ("evaluate", ours, "--source", source, "--dream")
+    large, own = said_json(capsys, *command), said_json(capsys, *command, "--size", 24)
+    assert own["nn"] > large["nn"] + 3
+    assert "give --dream" in refuse(capsys, 2, "evaluate", ours, "--source", source, "--size", 24)
 
 
 def test_what_is_written(source: Path, capsys: Capsys) -> None:

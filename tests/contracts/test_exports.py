@@ -185,7 +185,7 @@ def test_a_pairing_is_written_as_operators_or_the_guide_says_why_not(pairing: st
 
 
 def test_a_pairing_of_several_frames_or_a_clock_is_not_written() -> None:
-    for table in ({"context_frames": 2}, {"time_encoding": True}):
+    for table in ({"context_frames": 2}, {"position": "clock"}):
         assert make_pairing("next-frame", table).operators == ""
 
 

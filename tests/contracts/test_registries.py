@@ -29,7 +29,7 @@ from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import initialise
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import input_frames, make_pairing, pairing_record
-from vidtrans.pairing.next_frame import picture_channels, with_clock
+from vidtrans.pairing.told_planes import Told, picture_channels, with_told
 from vidtrans.store.stages import STAGES, Stage
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.stream import RecursiveFilter, Sample, filter_samples
@@ -129,7 +129,7 @@ every_pairing = pytest.mark.parametrize("pairing", PAIRING_CASES, indirect=True)
 
 def seen(pairing: Any) -> int:
     """How many channels a pairing makes of its pictures; a clock comes on top."""
-    return picture_channels(pairing.in_channels, pairing.has_clock)
+    return picture_channels(pairing.in_channels, pairing.is_told)
 
 
 def pictures_of(pairing: Any, size: tuple[int, int]) -> list[np.ndarray]:
@@ -161,7 +161,7 @@ def test_a_pairings_inputs_have_its_channels_and_follow_from_frames_draws_and_ma
         assert np.array_equal(made, again.input(frames))
         taught = unharmed(lambda *f: pairing.training_input(list(f), draw()), *frames)
         assert np.array_equal(taught, again.training_input(frames, draw()))
-        assert with_clock(taught, 0.3 if pairing.has_clock else None).shape[2] == pairing.in_channels
+        assert with_told(taught, Told(0.3) if pairing.is_told else None).shape[2] == pairing.in_channels
         plain = unharmed(lambda *f: pairing.render_input(list(f), 30, None), *frames)
         masked = unharmed(lambda m, *f: pairing.render_input(list(f), 30, m), mask, *frames)
         assert np.array_equal(masked, again.render_input(frames, 30, mask))

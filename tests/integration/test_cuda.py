@@ -37,7 +37,7 @@ from vidtrans.interop.onnx.trial_pictures import trial_picture
 from vidtrans.models.model_file import read_record
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
-from vidtrans.pairing.next_frame import CHANNELS, with_clock
+from vidtrans.pairing.told_planes import CHANNELS, Told, with_told
 from vidtrans.rendering.frame_path import FramePath
 from vidtrans.training.methods.network_trainer import TrainingPrecision
 from vidtrans.training.methods.pix2pix import Pix2Pix
@@ -97,7 +97,7 @@ def generator_of(
 
 
 def knowing_a_clip_by_heart() -> Any:
-    return generator_of("warp-mix", {"time_channels": CHANNELS, "learned_frames": 4}, in_channels=3 + CHANNELS)
+    return generator_of("warp-mix", {"told_channels": CHANNELS, "memory_frames": 4}, in_channels=3 + CHANNELS)
 
 
 def pictures(count: int, side: int = 64) -> np.ndarray:
@@ -196,7 +196,7 @@ def test_every_generator_replays_what_it_paints(name: str, precision: str) -> No
 def test_with_a_past_or_a_clock_it_paints_what_it_paints_on_a_cpu(gpu: Gpu) -> None:
     shown = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3 + PAST), dtype=np.uint8)
     check_paints_as_a_cpu(generator_of(memory=True), shown, gpu)
-    shown = np.stack([with_clock(picture, n / 10) for n, picture in enumerate(pictures(3))])
+    shown = np.stack([with_told(picture, Told(n / 10)) for n, picture in enumerate(pictures(3))])
     check_paints_as_a_cpu(knowing_a_clip_by_heart(), shown, gpu)
 
 
@@ -252,7 +252,7 @@ def steps_of(
     side = max(64, generator.smallest)
     x, y = noise(2, seen, side, side), noise(2, 3, side, side, seed=2)
     if clock is not None:
-        hands = with_clock(np.zeros((side, side, 3), np.uint8), clock)[..., 3:]
+        hands = with_told(np.zeros((side, side, 3), np.uint8), Told(clock))[..., 3:]
         x[:, 3:] = torch.from_numpy(hands).permute(2, 0, 1) / 127.5 - 1
     for step in range(first, first + count):
         assert np.isfinite(list(model.step(x, y, lr=2e-4, seed=step).values())).all()

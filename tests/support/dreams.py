@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -22,7 +23,7 @@ from vidtrans.models.model_file import save_model
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks import GENERATORS
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.pairing.next_frame import CHANNELS
+from vidtrans.pairing.told_planes import CHANNELS
 
 POSITIONS = 40
 TINY_UNET = {"name": "unet-small", "settings": {"channels": 8, "blocks": [0, 0, 0]}}
@@ -74,7 +75,7 @@ def make_dreamer(
     """A model that predicts frames, with weights of chance (of a toy: its ``leak``); ``pairing``: its settings."""
     settings = {"step": 1, "context_frames": 1, **pairing}
     chosen = generator or TINY_UNET
-    channels = 3 * settings["context_frames"] + (CHANNELS if settings.get("time_encoding") else 0)
+    channels = 3 * settings["context_frames"] + (CHANNELS if settings.get("position", "none") != "none" else 0)
     network = build_generator(chosen["name"], chosen["settings"], channels)
     if chosen["name"] == "toy":
         network.leak.data.fill_(leak)
@@ -82,8 +83,13 @@ def make_dreamer(
         initialise(network, seed)
         for parameter in network.parameters():
             parameter.data *= 12 if parameter.ndim > 1 else 1  # so lively that no frame is like the one before
+    kept = getattr(network, "frame_memory", None)
+    if kept is not None:
+        count, _, height, across = kept.pictures.shape
+        kept.fill(np.stack([cv2.resize(picture, (across, height)) for picture in moving_frames(count)]))
     dream = {
-        "positions": POSITIONS if settings.get("time_encoding") else 0,
+        "runs": [] if kept is None else [len(kept.pictures)],
+        "positions": POSITIONS if settings.get("position") == "clock" else 0,
         "rate": "20",
         "statistics": frame_statistics(moving_frames(10)),
     }
@@ -95,9 +101,14 @@ def make_dreamer(
 
 def toy(path: Path, leak: float = 0.5, **pairing: Any) -> Path:
     """A toy with its clock."""
-    return make_dreamer(
-        path, generator={"name": "toy", "settings": {}}, leak=leak, **{"time_encoding": True, **pairing}
-    )
+    return make_dreamer(path, generator={"name": "toy", "settings": {}}, leak=leak, **{"position": "clock", **pairing})
+
+
+def rememberer(path: Path, position: str = "nearest", **pairing: Any) -> Path:
+    """A model that keeps frames of its clip."""
+    kept = {"told_channels": CHANNELS, "memory_frames": 40, "memory_size": [24, 32]}
+    generator = {"name": "warp-mix", "settings": {"channels": 8, "blocks": [0, 0, 0], **kept}}
+    return make_dreamer(path, generator=generator, position=position, context_frames=2, **pairing)
 
 
 def jumps(frames: list[np.ndarray]) -> tuple[list[float], float]:

@@ -71,15 +71,16 @@ def with_every_keyword() -> None:
     ), vidtrans.CommandResult)
     assert_type(vidtrans.dream(
         source=Path("clip.mp4"), model="ink", output="out.mp4", frames=4, start="1:02.5", blend=Path("other.mp4"),
-        sound="song.wav", zoom=0.5, rotate=0.5, pan_x=0.5, pan_y=0.5, hue=0.5, speed=0.5, position=0.5, loop=False,
-        blend_amount=0.5, drift_correction=0.5, every=3, morph=False, upscale="sharp", size="512", engine="torch",
-        codec="h264", fps="25", filter="hue=s=0", cache_dir=CACHE, device="cpu", seed=7, overwrite=True,
+        sound="song.wav", zoom=0.5, rotate=0.5, pan_x=0.5, pan_y=0.5, hue=0.5, speed=0.5, recall=0.5,
+        wander="sin(t)^2", position=0.5, loop=False, blend_amount=0.5, drift_correction=0.5, every=3, morph=False,
+        upscale="sharp", size="512", engine="torch", codec="h264", fps="25", filter="hue=s=0",
+        cache_dir=CACHE, device="cpu", seed=7, overwrite=True,
         dry_run=True, allow_damaged=True, cache_limit_gb=20, preset="fast", settings=SETTINGS, report=show,
         stop=STOP
     ), vidtrans.RenderedClip)
     assert_type(vidtrans.evaluate(
         output="out.mp4", source=Path("clip.mp4"), per_frame="raw.mp4", reference=Path("wanted.mp4"),
-        start="1:02.5", end=Time(frame=90), labels="voc", labeller="l.safetensors", dream=True, flow="dis",
+        start="1:02.5", end=Time(frame=90), labels="voc", labeller="l.safetensors", dream=True, size=96, flow="dis",
         result="scores.json", jobs=2, shard="1/4", halt=True, retry=True, executor="local", cache_dir=CACHE,
         overwrite=True, dry_run=True, allow_damaged=True, cache_limit_gb=20, report=show, stop=STOP
     ), vidtrans.ClipScores)

@@ -103,7 +103,7 @@ class Dream(Command):
         """
         from vidtrans.config.programs import warn_about_programs
         from vidtrans.core.files import base_name
-        from vidtrans.dreaming.predictors import NOISE, check_clock, load_models
+        from vidtrans.dreaming.predictors import NOISE, check_options, load_models
         from vidtrans.models.model_file import SUFFIX
         from vidtrans.output.places import refuse_link
         from vidtrans.output.result import Result
@@ -116,7 +116,7 @@ class Dream(Command):
         encoding = recipe.settings("encoding", EncodingSettings)
         encoding = encoding.resolved(pictures=False, output=self.output, report=context.report)
         dreaming = recipe.settings("dreaming", DreamingSettings)
-        check_clock(looks, dreaming)
+        check_options(looks, dreaming)
         if sound is not None and (encoding.makes_pictures or encoding.codec == "gif"):
             text = f"expressions hear {sound.name}, and the result is silent: use -o with .mp4 or .mkv to keep it"
             context.note(text, "warning")
@@ -160,14 +160,15 @@ class Dream(Command):
 
         files = {"source": self._source, "blend": self.blend, "sound": self.sound}
         rendering = self.recipe.settings("rendering", RenderingSettings)
+        dreaming = self.recipe.settings("dreaming", DreamingSettings)
         return digest_of(
             {
                 "command": "dream",
-                "noise": context.seed if self._source is None else None,
+                "seed": context.seed if self._source is None or dreaming.wanders() else None,
                 "models": [[look.digest, pairing_record(look.pairing)] for look in looks],
                 "frames": self.frames,
                 "start": str(self.start),
-                "dreaming": self.recipe.settings("dreaming", DreamingSettings).for_key(),
+                "dreaming": dreaming.for_key(),
                 "rendering": {name: getattr(rendering, name) for name in DREAM_READS} | rendering.engine_plugin,
                 "encoding": target.encoding.for_key(),
                 "pattern": target.pattern,

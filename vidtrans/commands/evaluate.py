@@ -16,7 +16,7 @@ from vidtrans.commands.results import ClipScores
 from vidtrans.commands.terminal import Terminal
 from vidtrans.commands.words import count, timing
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Argument, Group, Names, Option
+from vidtrans.core.parameters import Argument, Group, Names, Option, Range
 from vidtrans.core.settings import Table, Time
 from vidtrans.evaluation.score_rows import dream_rows, fidelity_rows, flicker_rows, scores
 from vidtrans.flow import GREY_FLOWS
@@ -91,6 +91,10 @@ class Evaluate(Command):
             Group.INPUT,
         ),
     ] = False
+    size: Annotated[
+        int | None,
+        Option("Short side at which a dream is compared: its model's.", Group.INPUT, values=Range(8, SHORT_SIDE)),
+    ] = None
     flow: Annotated[
         str,
         Option(
@@ -116,8 +120,9 @@ class Evaluate(Command):
         self._check_labels()
         GREY_FLOWS[self.flow]  # scores follow grey pictures: another method is an error
         unread = {"--per-frame": self.per_frame, "--reference": self.reference, "--end": self.end}
-        given = [name for name, value in unread.items() if value is not None]
-        given += ["--flow"] * (self.flow != SCORING_FLOW)
+        given = [name for name, value in unread.items() if value] + ["--flow"] * (self.flow != SCORING_FLOW)
+        if self.size and not self.dream:
+            raise UsageError("--size", "only a dream is compared at a size of choice", "leave it out, or give --dream")
         if self.dream and given:
             raise UsageError(given[0], "a dream is compared only with --source", f"leave out {given[0]} or --dream")
 
@@ -245,11 +250,11 @@ class Evaluate(Command):
                 "videos": {name: [str(path), content_digest(context, path)] for name, path in self._videos().items()},
                 "flow": self.flow,
                 "start": str(self.start or 0),
-                **({"end": str(self.end)} if self.end else {}),
+                "end": str(self.end or ""),
                 "ending": result.suffix.lower(),
             }
             | self._labels_for_key(context)
-            | ({"dream": DREAM_VERSION} if self.dream else {})
+            | ({"dream": [DREAM_VERSION, self.size]} if self.dream else {})
         )
 
     def _labels_for_key(self, context: Context) -> Table:
@@ -276,7 +281,7 @@ class Evaluate(Command):
         output = clips.pop("output")
         if self.dream:
             check_dream(output, clips["source"], self.start)
-            return lambda result: score_dream(output, clips["source"], self.start, result, context)
+            return lambda result: score_dream(output, clips["source"], self.start, self.size, result, context)
         labels = self.labels or self.labeller
         if not labels:
             check_scored(output)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 import cv2
 import numpy as np
@@ -14,6 +15,8 @@ from vidtrans.video.images.picture import resize
 
 # Limits of a synthetic motion for each step: share of the short side, radians, change of size.
 MAX_SHIFT, MAX_TURN, MAX_ZOOM = 0.02, 0.02, 0.02
+COLOUR_EXCHANGES = 96  # six orders of the channels, each of which is inverted or not; and the same, nearly grey
+GREY = 0.75  # share of the mean of the channels in pictures that are nearly grey
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ def draw_synthetic_motion(rng: np.random.Generator, size: tuple[int, int]) -> Sy
 class Geometry:
     """A drawn transform: resize to ``scaled``, crop a box of size ``crop`` at (x, y), mirror if ``mirrored``.
 
-    Sizes are (width, height) in pixels. ``motion`` is applied last.
+    Sizes are (width, height) in pixels. ``motion`` is applied last. ``colours``: number of an exchange of the colours
+    of the picture, see ``exchange_colours``.
     """
 
     scaled: tuple[int, int]
@@ -67,12 +71,14 @@ class Geometry:
     crop: tuple[int, int]
     mirrored: bool
     motion: SyntheticMotion | None = None
+    colours: int = 0
 
     def apply(self, picture: np.ndarray) -> np.ndarray:
         """Transform (H, W, 3) uint8 to (crop height, crop width, 3); smaller pictures are padded by mirroring."""
         picture = resize(picture, *self.scaled)
         picture = self._cropped(self._padded(picture))
-        return self.motion.apply(picture) if self.motion else picture
+        picture = self.motion.apply(picture) if self.motion else picture
+        return exchange_colours(picture, self.colours) if self.colours else picture
 
     def apply_to_labels(self, picture: np.ndarray) -> np.ndarray:
         """Transform a label map in colours, (H, W, 3) uint8, as ``apply`` does, but without a mixture of colours."""
@@ -101,6 +107,19 @@ class Geometry:
     def _cropped(self, picture: np.ndarray) -> np.ndarray:
         picture = picture[self.y : self.y + self.crop[1], self.x : self.x + self.crop[0]]
         return np.ascontiguousarray(picture[:, ::-1] if self.mirrored else picture)
+
+
+def exchange_colours(picture: np.ndarray, number: int) -> np.ndarray:
+    """Return (H, W, 3) uint8 with its channels in another order, some inverted, or nearly grey; 0: as it is."""
+    greyed, rest = divmod(number, COLOUR_EXCHANGES // 2)
+    order, inverted = divmod(rest, 8)
+    exchanged = picture[..., list(permutations(range(3)))[order]]
+    exchanged = np.ascontiguousarray(exchanged ^ np.array([255 * (inverted >> k & 1) for k in range(3)], np.uint8))
+    if not greyed:
+        return exchanged
+    grey = np.repeat(exchanged.mean(2, dtype=np.float32, keepdims=True), 3, axis=2)
+    mixed: np.ndarray = cv2.addWeighted(exchanged.astype(np.float32), 1 - GREY, grey, GREY, 0)
+    return np.rint(mixed).astype(np.uint8)
 
 
 def draw_geometry(

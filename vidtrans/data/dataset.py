@@ -36,10 +36,7 @@ Role = Literal["train", "val", "gap", "dropped"]
 
 @dataclass(frozen=True)
 class FrameRecord:
-    """The record of a frame, stored or dropped. ``index`` and ``shot`` count within its ``source``.
-
-    Paths are relative to the dataset, with forward slashes.
-    """
+    """A frame, stored or dropped. ``index``, ``shot``: within its ``source``. Paths: relative, with forward slashes."""
 
     file: str
     source: int
@@ -71,7 +68,7 @@ class FrameRecord:
 
     @property
     def mattes(self) -> tuple[str, ...]:
-        """Return the path of the matte, if the frame has one."""
+        """Return the path of the matte, if there is one."""
         return () if self.keep is None else (self.keep,)
 
 
@@ -82,7 +79,8 @@ class Pair:
     ``place``: the pair's number within its ``shot`` (source, shot). ``phase``: the value of the clock input, in [0, 1);
     None for a pairing without a clock. ``domain``: index of the domain in an unpaired dataset, whose pairs are single
     frames; 0 is the source. ``full``: source and target of a held-out pair at the source's size, if they are kept.
-    ``keep``: a grey picture, white where a look keeps the content of the newest input; None: nowhere.
+    ``keep``: a grey picture, white where a look keeps the newest input; None: nowhere. ``nearest``: the positions that
+    a pointer may tell, see ``ClipMemory.pointed``.
     """
 
     inputs: tuple[Path, ...]
@@ -94,6 +92,7 @@ class Pair:
     domain: int = 0
     full: tuple[Path, Path] | None = None
     keep: Path | None = None
+    nearest: tuple[float, ...] = ()
 
     @property
     def together(self) -> tuple[Path, ...]:
@@ -249,9 +248,9 @@ def _check(dataset: Dataset) -> None:
     """Raise ValueError if records name pictures outside of the folder or half a pair, or domains and sources differ."""
     if any(len(r.full) not in (0, 2) for r in dataset.records):
         raise ValueError("a full-size pair is not of two pictures")
-    for name in (n for r in dataset.records for n in r.names):
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise ValueError(f"'{name}' leads out of the folder")
+    paths = [Path(name) for r in dataset.records for name in r.names]
+    if outside := next((path for path in paths if path.is_absolute() or ".." in path.parts), None):
+        raise ValueError(f"'{outside}' leads out of the folder")
     names = dataset.domains
     numbers = {source.get("domain") for source in dataset.sources}
     if names and (not all(type(n) is int for n in numbers) or numbers != set(range(len(names)))):
@@ -282,9 +281,8 @@ def _pairs(dataset: Dataset, present: set[str]) -> list[Pair]:
             domain = dataset.sources[shot[0]].get("domain", 0)
             full = _full(dataset.folder, records[step.target], present)
             keep = dataset.folder / mattes[0] if mattes else None
-            found.append(
-                Pair(inputs, dataset.folder / target, used[0].role, shot, place, step.phase, domain, full, keep)
-            )
+            file, role = dataset.folder / target, used[0].role
+            found.append(Pair(inputs, file, role, shot, place, step.phase, domain, full, keep))
     return found
 
 

@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 
 from vidtrans.core.machine import cores
-from vidtrans.data.augment import Geometry, crop_size, draw_geometry
+from vidtrans.data.augment import COLOUR_EXCHANGES, Geometry, crop_size, draw_geometry
 from vidtrans.data.dataset import Pair
 from vidtrans.data.growing import PictureGrowth, PictureScale
 from vidtrans.flow.history import no_history
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.next_frame import with_clock
+from vidtrans.pairing.told_planes import Told, with_told
 from vidtrans.video.images.picture import picture_size, read_picture
 
 CACHE_BYTES = 1 << 30
+MOST_OF_OTHERS = 0.5  # recall of frames that are only like the ones that follow: at 1, what is recalled is right
 MIN_WORKERS = 2  # threads that make batches
 # Returns the weights of pixels, (1, H, W) float32, of a pair with a geometry, and its transformed target (H, W, 3).
 PixelWeights = Callable[[Pair, Geometry, np.ndarray], np.ndarray]
@@ -137,7 +138,7 @@ class NoiseLoader(Batches):
         rows = []
         for _ in range(self.batch):
             frames = [rng.integers(0, 256, (height, width, 3), dtype=np.uint8) for _ in range(count)]
-            given = with_clock(self.pairing.training_input(frames, rng), 0.0 if self.pairing.has_clock else None)
+            given = with_told(self.pairing.training_input(frames, rng), Told(0.0) if self.pairing.is_told else None)
             given = _extended(given, frames[-1] if self.plate else None, self.recurrent)
             rows.append((to_planes(given), to_planes(frames[-1])))
         return TrainingBatch(np.stack([x for x, _ in rows]), np.stack([y for _, y in rows]))
@@ -148,7 +149,8 @@ class Loader(PictureBatches):
 
     ``plate`` (H, W, 3) uint8: a background plate of the pairs' size, appended to each input; ``weigh``: makes weights
     of pixels; ``recurrent``: append an empty history to each input; ``whole``: leave jitter, crop and flip to the
-    device where its result is the same: for pictures at full scale and of one size, a pointwise pairing, no ``weigh``.
+    device where its result is the same: for pictures at full scale and of one size, a pointwise pairing, no ``weigh``;
+    ``forget``: the share of examples that are told to recall nothing of their clip, half of them in other colours.
     """
 
     def __init__(
@@ -167,12 +169,15 @@ class Loader(PictureBatches):
         weigh: PixelWeights | None = None,
         recurrent: bool = False,
         whole: bool = False,
+        forget: float = 0.0,
     ) -> None:
         super().__init__(
             pairs, batch=batch, seed=seed, multiple=multiple, crop=crop, jitter=jitter, flip=flip, share=share
         )
         self.pairing, self.plate, self.weigh, self.recurrent = pairing, plate, weigh, recurrent
-        self.whole = whole and len(self.sizes) == 1 and pairing.pointwise and weigh is None
+        self.forget = forget if pairing.is_told else 0.0
+        single = len(self.sizes) == 1 and pairing.pointwise
+        self.whole = whole and single and weigh is None and not self.forget
 
     def indices(self, step: int) -> list[int]:
         """Return the indices of the pairs in the batch of ``step``."""
@@ -193,6 +198,8 @@ class Loader(PictureBatches):
     def _draw(self, index: int, position: int) -> tuple[Example, tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
         target, scale = self.read(self.pairs[index].target), self.growth.at(position // self.batch)
         rng, geometry = self.draw((1 << 63) + position, target, scale)
+        if self.forget and rng.random() < self.forget / 2:
+            geometry = replace(geometry, colours=int(rng.integers(1, COLOUR_EXCHANGES)))
         return Example(index, geometry), self.pictures(Example(index, geometry), rng)
 
     def pictures(self, example: Example, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -201,11 +208,35 @@ class Loader(PictureBatches):
         whole = self.whole and geometry.crop == self.crop
         place: Callable[[np.ndarray], np.ndarray] = (lambda picture: picture) if whole else geometry.apply
         frames, target = [self.read(p) for p in pair.inputs], self.read(pair.target)
-        given = with_clock(self.pairing.training_input([place(f) for f in frames], rng), pair.phase)
+        given = with_told(self.pairing.training_input([place(f) for f in frames], rng), self._told(pair, geometry, rng))
         given = _extended(given, None if self.plate is None else place(self.plate), self.recurrent)
         target = place(target) if self.pairing.class_colours is None or whole else geometry.apply_to_labels(target)
         weights = self.weigh(pair, geometry, target) if self.weigh else None
         return to_planes(given), to_planes(target), weights
+
+    def _told(self, pair: Pair, geometry: Geometry, rng: np.random.Generator) -> Told | None:
+        """Return what an example's network is told; the noise is added, and told, later."""
+        if (position := told_position(pair)) is None:
+            return None
+        recall = self._recall(geometry, rng)
+        if len(pair.nearest) > 1 and rng.random() < 0.5:
+            other = pair.nearest[rng.integers(1, len(pair.nearest))]
+            return Told(other, recall * MOST_OF_OTHERS * float(rng.random()))
+        return Told(position, recall)
+
+    def _recall(self, geometry: Geometry, rng: np.random.Generator) -> float:
+        """Return 0 for pictures of exchanged colours, and for as many others; less than 1 for as many again."""
+        if geometry.colours:
+            return 0.0
+        drawn = rng.random() if self.forget else 1.0
+        if drawn < self.forget / 2:
+            return 0.0
+        return float(rng.random()) if drawn < self.forget else 1.0
+
+
+def told_position(pair: Pair) -> float | None:
+    """Return the position that a network is told for a pair, as a phase; None for none."""
+    return pair.nearest[0] if pair.nearest else pair.phase
 
 
 def keep_weights(pair: Pair, geometry: Geometry, target: np.ndarray) -> np.ndarray:

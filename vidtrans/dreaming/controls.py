@@ -74,6 +74,14 @@ class DreamControls:
         """Return the clock's speed at a frame, as a multiple of the training clip's; negative: backwards."""
         return self._at["speed"](frame)
 
+    def recall(self, frame: int) -> float:
+        """Return how far the model goes by its clip's frames, 0 to 1."""
+        return self._at["recall"](frame)
+
+    def wander(self, frame: int) -> float:
+        """Return how soon a pointer leaves the clip's order, 0 to 1."""
+        return self._at["wander"](frame)
+
     def amount(self, frame: int) -> float:
         """Return the weight of the driving video in the fed-back frame, 0 to 1."""
         return self._at["blend_amount"](frame)

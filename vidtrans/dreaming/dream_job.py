@@ -195,6 +195,8 @@ class DreamJob:
         rollout_controls = RolloutControls(
             lambda n: controls.move(wrapped(n)),
             (lambda n: loop.speed) if loop else controls.speed,
+            lambda n: controls.recall(wrapped(n)),
+            lambda n: controls.wander(wrapped(n)),
             lambda n: controls.amount(wrapped(n)),
             None if drive is None else lambda n: drive(wrapped(n)),
         )
@@ -241,7 +243,8 @@ class DreamJob:
             size=list(plan.seed.size),
             rate=str(plan.rate),
             controls=plan.controls.for_key()
-            | {"drift_correction": spec.dreaming.drift_correction, "phase": self._phase},
+            | {"drift_correction": spec.dreaming.drift_correction, "phase": self._phase}
+            | ({"wandering": self.context.seed} if spec.dreaming.wanders() else {}),
             loop=plan.loop.for_key() if plan.loop else {},
             blend={"source": plan.driver.clip.digest} if plan.driver else {},
             sound=plan.controls.sound_for_key(),

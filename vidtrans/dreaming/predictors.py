@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from vidtrans.core.errors import ModelError, UsageError
+from vidtrans.data.clip_memory import ClipMemory
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.pairing.next_frame import NextFrame
 from vidtrans.session import Context
 
+Needed = tuple[Callable[[LoadedModel], object], str, str]  # has a model what it needs, why not, and a preset with it
 NOISE = "noise"  # the seed without a file
 
 
@@ -27,7 +30,7 @@ def load_models(models: Sequence[str], context: Context) -> list[LoadedModel]:
             remedy = "train one on a dataset of 'vidtrans make-dataset VIDEO --pairing next-frame'"
             raise ModelError(f"model '{look.name}'", f"it does not predict frames ({purpose})", remedy)
         assert look.record is not None  # it predicts frames
-        if look.pairing.settings.time_encoding and not look.record.dream.get("positions"):
+        if look.pairing.has_clock and not look.record.dream.get("positions"):
             why = "it has a clock, but no record of the clock's length"
             raise ModelError(f"model '{look.name}'", why, "train it again, or copy it again")
     return looks
@@ -35,7 +38,7 @@ def load_models(models: Sequence[str], context: Context) -> list[LoadedModel]:
 
 def positions_of(look: LoadedModel) -> int:
     """Return the number of positions on a model's clock timeline; 0 without a clock."""
-    clocked = look.record is not None and look.pairing.settings.time_encoding
+    clocked = look.record is not None and look.pairing.has_clock
     return int(look.record.dream["positions"]) if clocked and look.record else 0
 
 
@@ -44,16 +47,44 @@ def context_of(looks: Sequence[LoadedModel]) -> int:
     return max(look.pairing.settings.context_frames for look in looks)
 
 
-def check_clock(looks: Sequence[LoadedModel], settings: DreamingSettings) -> None:
-    """Raise UsageError if an option needs models with a clock and one has none."""
+def memory_of(look: LoadedModel) -> ClipMemory | None:
+    """Return the frames of its clip that a model keeps; None for none. Raises ModelError."""
+    from vidtrans.models.model_file import load_generator
+    from vidtrans.networks.init import inner_generator
+
+    if look.record is None or not (runs := look.record.dream.get("runs")):
+        return None
+    assert look.path is not None  # it has a record
+    kept: Any = getattr(inner_generator(load_generator(look.path)[0]), "frame_memory", None)
+    if kept is None or len(kept.pictures) != sum(runs):
+        why = "the frames that it keeps are not those on record"
+        raise ModelError(f"model '{look.name}'", why, "train it again, or copy it again")
+    return ClipMemory(kept.pictures.permute(0, 2, 3, 1).numpy(), tuple(runs), look.pairing.settings.step)
+
+
+def check_options(looks: Sequence[LoadedModel], settings: DreamingSettings) -> None:
+    """Raise UsageError if an option needs models with a clock, or with kept frames, and one has none."""
+    animations = settings.animations()
+    clock: Needed = positions_of, "has no clock: it was not trained with the position in its clip as an input", "loop"
+    kept: Needed = _kept_runs, "keeps no frames of its clip", "next-frame"
+    pointer: Needed = _pointer_runs, "has no pointer to frames of its clip that it keeps", "next-frame"
     options = {
-        "--loop": settings.loop,
-        "--speed": settings.animations()["speed"].constant != 1.0,
-        "--position": settings.start_position is not None,
+        "--loop": (settings.loop, clock),
+        "--speed": (animations["speed"].constant != 1.0, clock),
+        "--position": (settings.start_position is not None, clock),
+        "--recall": (animations["recall"].constant != 1.0, kept),
+        "--wander": (animations["wander"].constant != 0.0, pointer),
     }
-    for flag, wanted in options.items():
+    for flag, (wanted, (has, lacking, preset)) in options.items():
         for look in looks:
-            if wanted and not positions_of(look):
-                remedy = f"leave out {flag}, or train on a dataset of 'vidtrans make-dataset VIDEO --preset loop'"
-                why = f"'{look.name}' has no clock: it was not trained with the position in its clip as an input"
-                raise UsageError(flag, why, remedy)
+            if wanted and not has(look):
+                remedy = f"leave out {flag}, or train on a dataset of 'vidtrans make-dataset VIDEO --preset {preset}'"
+                raise UsageError(flag, f"'{look.name}' {lacking}", remedy)
+
+
+def _kept_runs(look: LoadedModel) -> object:
+    return look.record and look.record.dream.get("runs")
+
+
+def _pointer_runs(look: LoadedModel) -> object:
+    return None if look.pairing.has_clock else _kept_runs(look)

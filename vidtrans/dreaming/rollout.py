@@ -7,7 +7,7 @@ view is a 3 × 3 matrix, float64, that maps view pixels to picture pixels, both 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 
 import numpy as np
 import torch
@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vidtrans.dreaming.drift_correction import PATIENCE, DriftCorrector
+from vidtrans.dreaming.pointer import Pointer, Pointing
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.pairing.next_frame import clock
+from vidtrans.pairing.told_planes import Told
 
 IDENTITY = np.eye(3)
 
@@ -94,6 +95,7 @@ class RolloutModel:
 
     ``context``: number of past frames. ``positions``: number of positions on its clock's timeline, 0 without a clock; a
     frame at speed 1 advances it by ``step`` positions. ``corrector``: corrects frames towards the training range.
+    ``pointer``: finds the position of a model that is told the most alike frames' instead of a clock's.
     """
 
     engine: TorchEngine
@@ -101,17 +103,21 @@ class RolloutModel:
     step: int = 1
     positions: int = 0
     corrector: DriftCorrector | None = None
+    pointer: Pointer | None = None
 
 
 @dataclass(frozen=True)
 class RolloutControls:
     """The artist's controls, each a function of the frame number alone.
 
-    ``drive``: a driving video's frame, (3, H, W) float32 in [-1, 1]; ``amount``: its share.
+    ``drive``: a driving video's frame, (3, H, W) float32 in [-1, 1]; ``amount``: its share. ``recall``: how far the
+    model goes by the frames of its clip, and ``wander``: how soon it leaves their order, 0 to 1.
     """
 
     move: Callable[[int], CameraMove]
     speed: Callable[[int], float]
+    recall: Callable[[int], float] = lambda frame: 1.0
+    wander: Callable[[int], float] = lambda frame: 0.0
     amount: Callable[[int], float] = lambda frame: 0.0
     drive: Callable[[int], np.ndarray] | None = None
 
@@ -155,6 +161,7 @@ class Rollout:
         self._seed, self._model_at, self._controls, self._on_restart = seed, model_at, controls, on_restart
         self._device = model_at(first).engine.place
         self.frame, self._phase, self._num_drifted = first, phase, 0
+        self._pointing: Pointing | None = None
         self._history = self._seed_history()
 
     def _seed_history(self) -> list[HistoryFrame]:
@@ -168,14 +175,20 @@ class Rollout:
         """Predict the next frame, (3, H, W) float32 in [-1, 1]. Raises DeviceError."""
         model = self._model_at(self.frame)
         self._move_camera(self._controls.move(self.frame))
-        picture = model.engine.predict(self._input(model))[0]
+        frames = [past.rendered() for past in self._history[-model.context :]]
+        position, recall = self._position(model, frames), self._controls.recall(self.frame)
+        if self._pointing is not None:
+            recall *= self._pointing.share
+        picture = model.engine.predict(self._input(frames, position, recall))[0]
+        if model.pointer is not None and self._pointing is not None and recall:
+            picture = model.pointer.pulled(picture, self._pointing, recall)
         has_drifted = False
         if model.corrector is not None:
             picture, has_drifted = model.corrector(picture)
         self._history = [*self._history[1:], HistoryFrame(self._blended(picture))]
         self._num_drifted = self._num_drifted + 1 if has_drifted else 0
         if self._num_drifted >= PATIENCE:
-            self._history, self._num_drifted = self._seed_history(), 0
+            self._history, self._num_drifted, self._pointing = self._seed_history(), 0, None
             self._on_restart(self.frame)
         self.frame += 1
         return picture
@@ -187,15 +200,27 @@ class Rollout:
         if view is not IDENTITY or colours is not IDENTITY:
             self._history = [past.moved(view, colours) for past in self._history]
 
-    def _input(self, model: RolloutModel) -> Tensor:
+    def _input(self, frames: list[Tensor], position: float | None, recall: float) -> Tensor:
         """Return the network's input, (1, C, H, W)."""
-        planes = [past.rendered() for past in self._history[-model.context :]]
-        if model.positions:
-            turns = self._phase + self._controls.speed(self.frame) * model.step / model.positions
-            self._phase = turns % 1.0
-            encoding = torch.from_numpy(clock(self._phase)).to(self._device)
-            planes.append(encoding[:, None, None].expand(-1, *planes[0].shape[1:]))
-        return torch.cat(planes)[None]
+        if position is None:
+            return torch.cat(frames)[None]
+        values = torch.from_numpy(Told(position, recall).values()).to(self._device)
+        return torch.cat([*frames, values[:, None, None].expand(-1, *frames[0].shape[1:])])[None]
+
+    def _position(self, model: RolloutModel, frames: list[Tensor]) -> float | None:
+        """Return the position that the model is told, moved on by a frame; None for a model without one."""
+        if model.pointer is not None:
+            if self._pointing is None:
+                self._pointing = model.pointer.find(frames)
+            else:
+                wander = self._controls.wander(self.frame)
+                self._pointing = model.pointer.go_on(self._pointing, frames, self.frame, wander)
+            return model.pointer.phase(self._pointing)
+        if not model.positions:
+            return None
+        turns = self._phase + self._controls.speed(self.frame) * model.step / model.positions
+        self._phase = turns % 1.0
+        return self._phase
 
     def _blended(self, picture: Tensor) -> Tensor:
         controls = self._controls
@@ -209,6 +234,7 @@ class Rollout:
             "frame": np.array([self.frame]),
             "phase": np.array([self._phase]),
             "num_drifted": np.array([self._num_drifted]),
+            "pointing": np.array([] if self._pointing is None else list(astuple(self._pointing))),
             "pictures": np.stack([past.picture.cpu().numpy() for past in self._history]),
             "views": np.stack([past.view for past in self._history]),
             "colours": np.stack([past.colours for past in self._history]),
@@ -218,5 +244,7 @@ class Rollout:
         """Set the rollout back to a ``state`` that it returned."""
         self.frame, self._phase = int(state["frame"][0]), float(state["phase"][0])
         self._num_drifted = int(state["num_drifted"][0])
+        pointing = state["pointing"].astype(int).tolist()
+        self._pointing = Pointing(*pointing) if pointing else None
         parts = zip(state["pictures"], state["views"], state["colours"], strict=True)
         self._history = [HistoryFrame(self._tensor(picture), view, colours) for picture, view, colours in parts]

@@ -15,7 +15,8 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of
 from vidtrans.core.settings import Table
 from vidtrans.dreaming.drift_correction import DriftCorrector, FrameStatistics
-from vidtrans.dreaming.predictors import positions_of
+from vidtrans.dreaming.pointer import Pointer
+from vidtrans.dreaming.predictors import memory_of, positions_of
 from vidtrans.dreaming.rollout import RolloutModel
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.inference.device import Device, resolve_device
@@ -75,7 +76,11 @@ class ModelSequencer:
             look = self.looks[number]
             settings, positions = look.pairing.settings, positions_of(look)
             engine, corrector = self._engine(number, share), self._correctors[number]
-            self._models[number] = RolloutModel(engine, settings.context_frames, settings.step, positions, corrector)
+            memory = None if look.pairing.has_clock else memory_of(look)
+            pointer = Pointer(memory, self.context.seed) if memory else None
+            self._models[number] = RolloutModel(
+                engine, settings.context_frames, settings.step, positions, corrector, pointer
+            )
         model = self._models[number]
         return replace(model, engine=self._engine(number, share)) if self.settings.morph else model
 

@@ -16,6 +16,8 @@ ANIMATED = {
     "pan_y": (-1.0, 1.0),
     "hue": (-360.0, 360.0),
     "speed": (-1000.0, 1000.0),
+    "recall": (0.0, 1.0),
+    "wander": (0.0, 1.0),
     "blend_amount": (0.0, 1.0),
 }
 NO_MOVE = {"zoom": 1.0, "rotate": 0.0, "pan_x": 0.0, "pan_y": 0.0, "hue": 0.0}  # a camera that does nothing
@@ -65,6 +67,16 @@ class DreamingSettings:
         low=0.0,
         high=1.0,
         flag=Flag(Group.CAMERA, ("--position",)),
+    )
+    recall: str | float = setting(
+        1.0,
+        "how far a model goes by the frames of its clip that it keeps: 1 as it learned, 0 not at all",
+        flag=Flag(Group.LOOK, ("--recall",), metavar="VALUE"),
+    )
+    wander: str | float = setting(
+        0.0,
+        "how soon a model that keeps frames leaves their order: 0 at the end of a shot, 1 after a few frames",
+        flag=Flag(Group.LOOK, ("--wander",), metavar="VALUE"),
     )
     loop: bool = setting(
         False,
@@ -117,6 +129,10 @@ class DreamingSettings:
     def colours(self) -> bool:
         """Return whether hues may change in any frame."""
         return self.animations()["hue"].constant != NO_MOVE["hue"]
+
+    def wanders(self) -> bool:
+        """Return whether chance, and so the seed of random numbers, has a part in a pointer's way."""
+        return self.animations()["wander"].constant != 0.0
 
     def for_key(self) -> Table:
         """Return the settings for cache keys, with normalised expressions."""

@@ -44,17 +44,20 @@ def check_dream(film: Clip, source: Clip, start: Time | None) -> None:
         raise UsageError(f"--start {start}", why, "give a time after its first frame, or leave it out")
 
 
-def score_dream(film: Clip, source: Clip, start: Time | None, result: Path | None, context: Context) -> Table:
+def score_dream(
+    film: Clip, source: Clip, start: Time | None, size: int | None, result: Path | None, context: Context
+) -> Table:
     """Return scores of the film's last 300 frames by ``metrics.dreams``; ``source`` is the training clip.
 
     ``start``: the time in the source that matches the film's first frame; if given, the table has ``horizons`` and
     ``copy_last``. ``result``: a strip of frames above the nearest source frames (.png), or all values (.json).
-    Pictures are compared at the film's size, or at SHORT_SIDE if that is smaller. Raises UsageError, MediaError.
+    Pictures are compared with a short side of ``size``, by default SHORT_SIDE, or at the film's size if that is
+    smaller. Raises UsageError, MediaError.
     """
     check_dream(film, source, start)
     total = film.index.num_frames
     first = max(0, total - dreams.ROLLOUT_FRAMES)
-    reader = _Reader(film, context)
+    reader = _Reader(film, size or SHORT_SIDE, context)
     frames = reader(film, range(first, total))
     numbers = _at_film_rate(source, film)
     some = [numbers[i] for i in segment_centres(len(numbers), min(dreams.MAX_TRAINING_FRAMES, len(numbers)))]
@@ -83,11 +86,11 @@ def score_dream(film: Clip, source: Clip, start: Time | None, result: Path | Non
 class _Reader:
     """A reader of clips' frames, (H, W, 3) uint8, scaled and centre-cropped to the size at which a film is compared.
 
-    That is the size of the film (the rollout to be scored), or with a short side of SHORT_SIDE if the film is larger.
+    That is the size of the film (the rollout to be scored), or with a short side of ``size`` if the film is larger.
     """
 
-    def __init__(self, film: Clip, context: Context) -> None:
-        self._size = Size(short=SHORT_SIDE).of(film.index.width, film.index.height)
+    def __init__(self, film: Clip, size: int, context: Context) -> None:
+        self._size = Size(short=size).of(film.index.width, film.index.height)
         self._ground, self._context = film.default_background, context
 
     def __call__(self, clip: Clip, numbers: Sequence[int]) -> list[np.ndarray]:

@@ -125,8 +125,8 @@ class TorchEngine:
         self.tile: int | None = None
         self._sides: dict[tuple[int, int], int] = {}  # tile sides that fit in memory, by the picture's (height, width)
         self._whole = [m for m in network.modules() if isinstance(m, GlobalLayer)]
-        # A reel's pictures are stretched over the network's input, which would be the tile.
-        self._whole_only = getattr(inner_generator(generator), "reel", None) is not None or needs_gradients
+        # Kept frames are stretched over the network's input, which would be the tile.
+        self._whole_only = getattr(inner_generator(generator), "frame_memory", None) is not None or needs_gradients
         self.identity = {
             "engine": self.name,
             "torch": torch.__version__.partition("+")[0],

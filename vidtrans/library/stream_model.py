@@ -112,7 +112,7 @@ class StreamModel:
 def _check_model(model: LoadedModel, *, single: bool) -> None:
     pairing = model.pairing
     reasons = {
-        "it follows its own clock": pairing.has_clock,
+        "it follows its own clip": pairing.is_told,
         "its input is a folder of guides": bool(pairing.guides),
         "its input includes a mask": pairing.uses_mask,
         "it optimises each frame, for seconds or minutes": model.optimises,
@@ -120,7 +120,7 @@ def _check_model(model: LoadedModel, *, single: bool) -> None:
         "its input includes its previous output": single and model.is_recurrent,
     }
     if why := next((reason for reason, applies in reasons.items() if applies), ""):
-        remedy = "use model.render" if single and not (pairing.has_clock or pairing.guides) else "use vidtrans stylize"
+        remedy = "use model.render" if single and not (pairing.is_told or pairing.guides) else "use vidtrans stylize"
         raise UsageError(f"model '{model.name}'", why, remedy)
 
 

@@ -46,7 +46,14 @@ class Dreamer:
         else:
             self.size = parse_size(short).of(seed.shape[1], seed.shape[0])
             first = _cropped(seed, self.size)
-        controls = RolloutControls(self._move, self._speed, self._amount, self._driven)
+        controls = RolloutControls(
+            self._move,
+            lambda frame: self._controls.speed,
+            lambda frame: self._controls.recall,
+            lambda frame: self._controls.wander,
+            self._amount,
+            self._driven,
+        )
         self._rollout = Rollout([first] * context_of([model]), self._model_at, controls)
 
     def step(self, controls: Controls, drive: np.ndarray | None) -> np.ndarray:
@@ -71,9 +78,6 @@ class Dreamer:
 
     def _move(self, frame: int) -> CameraMove:
         return CameraMove(**{name: getattr(self._controls, name) for name in NO_MOVE})
-
-    def _speed(self, frame: int) -> float:
-        return self._controls.speed
 
     def _amount(self, frame: int) -> float:
         return 0.0 if self._drive is None else self._controls.drive

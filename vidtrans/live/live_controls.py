@@ -62,6 +62,12 @@ class Controls:
     pan_y: float = setting(0.0, "dream: vertical motion per frame, as a share of the height", low=-0.05, high=0.05)
     hue: float = setting(0.0, "dream: hue rotation per frame in degrees", low=-20.0, high=20.0)
     speed: float = setting(1.0, "dream with a clock: speed; 1: the clip's own, -1: backwards", low=-4.0, high=4.0)
+    recall: float = setting(
+        1.0, "dream with kept frames: how far it goes by the frames of its clip; 0: not at all", low=0.0, high=1.0
+    )
+    wander: float = setting(
+        0.0, "dream with kept frames: how soon it leaves their order; 0: at the end of a shot", low=0.0, high=1.0
+    )
     drive: float = setting(0.0, "dream: share of the source's frame in the model's input", low=0.0, high=1.0)
     dream_fps: float = setting(12.0, "dream: highest number of frames per second", low=1.0, high=60.0)
 
@@ -152,7 +158,8 @@ def describe_model(model: LoadedModel) -> Table:
         "strokes": takes_strokes(pairing),
         "guides": list(pairing.guides),
         "dreams": predicts_frames(model),
-        "needs_dream": pairing.has_clock,
+        "needs_dream": pairing.is_told,
+        "has_clock": pairing.has_clock,
         "settings": describe_pairing(pairing),
     }
 

@@ -90,8 +90,10 @@ class LiveModel:
 
     def paint(self, frame: SourceFrame, state: ControlState) -> LivePicture:
         """Paint the next frame of the source with the given controls. Raises UsageError, DeviceError."""
-        if self.pairing.has_clock:
-            raise UsageError(f"model '{self.model.name}'", "it predicts frames by a clock", "choose the source Dream")
+        if self.pairing.is_told:
+            raise UsageError(
+                f"model '{self.model.name}'", "it predicts the frames of its own clip", "choose the source Dream"
+            )
         self._apply(state, frame.is_drawing)
         self._index += 1
         guides = _tiles(frame.rgb, len(self.pairing.guides))

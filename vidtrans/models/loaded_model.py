@@ -75,10 +75,10 @@ class LoadedModel:
         return all(part.path is None for part in self.parts)
 
     def check_renders(self) -> None:
-        """Raise UsageError for a model whose pictures depend on a clock, because a clip has none."""
-        if self.pairing.has_clock:
-            why = "it follows its own clock, not the frames of a clip"
-            raise UsageError(f"model '{self.name}'", why, "use vidtrans dream, or a model of --preset next-frame")
+        """Raise UsageError for a model that is told a position in its own clip, because another has none."""
+        if self.pairing.is_told:
+            why = "it follows its own clip, not the frames of another"
+            raise UsageError(f"model '{self.name}'", why, "use vidtrans dream")
 
     def for_key(self) -> list[Any]:
         """Return the values that identify the model in cache keys: digest, pairing and the extractor's digest."""
@@ -288,7 +288,7 @@ def check_extractor(name: str, pairing: Pairing, *, remembers: bool = False, opt
     reasons = {
         "its own input is made by another network": pairing.extraction is not None,
         "its input includes several frames": pairing.offsets != (0,),
-        "its input includes a clock": pairing.has_clock,
+        "its input includes a position in its clip": pairing.is_told,
         "its input includes its previous output": remembers,
         "its input is a folder of guides": bool(pairing.guides),
         "its input includes a mask": pairing.uses_mask,

@@ -2,14 +2,13 @@
 
 Output: (1 − α)·warp(latest, flow) + α·direct. Warping keeps detail (as in Finn et al., "Unsupervised Learning for
 Physical Interaction through Video Prediction", NIPS 2016); painting restores what warping cannot, and because α is
-never 0, errors decay instead of accumulating. An optional clock modulates the features (FiLM, Perez et al., AAAI
-2018).
+never 0, errors decay instead of accumulating. What it is told modulates the features (FiLM, Perez et al., AAAI 2018),
+and selects among its clip's own frames.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass
 
 import torch
@@ -20,36 +19,51 @@ from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import setting
 from vidtrans.flow.tensors import warp
+from vidtrans.networks.frame_memory import FrameMemory
 from vidtrans.networks.unet_small import HalfSizeSettings, SmallResidual
 
-# Channels (the first three are a picture), and (height, width), of each learned frame, for any frame size.
-TRACKS, SPOOL = 4, (48, 80)
-EAGER = 1 / 20  # gain per learned frame: with more of them each gets fewer training steps, and must learn faster
-HIDDEN = 128  # channels of the hidden layers between the clock and the modulation
+HIDDEN = 128  # channels of the hidden layers between what is told and the modulation
+NUM_LEVELS = 2  # of recall and noise, which are told after the position: see ``pairing.told_planes``
+BRIGHTEST = 0.98  # of a remembered picture, whose range is opened by atanh
 
 
 @dataclass(frozen=True)
 class WarpMixSettings(HalfSizeSettings):
-    """Settings of ``WarpMix``: width, depth, mixing of the two pictures, clock and learned frames."""
+    """Settings of ``WarpMix``: width, depth, mixing of the two pictures, what it is told, and its clip's frames."""
 
     max_flow_px: float = setting(8.0, "largest motion of a pixel of the latest frame, in pixels", low=0.0, high=256.0)
     min_synthesis: float = setting(
         0.05, "smallest share of the painted picture at each pixel, which corrects drift", low=0.0, high=1.0
     )
-    time_channels: int = setting(0, "clock channels at the end of the input; taken from the dataset", low=0, high=64)
-    learned_frames: int = setting(
+    told_channels: int = setting(
         0,
-        "with a clock: number of small pictures along the clip to memorise, at most one per frame; 0: none",
+        "channels at the end of the input that tell position, recall and noise; taken from the dataset",
+        low=0,
+        high=64,
+    )
+    memory_frames: int = setting(
+        0,
+        "with a position: number of the clip's frames that the model keeps, at most all of them; 0: none",
         low=0,
         high=1024,
+    )
+    free_changes: bool = setting(
+        False,
+        "with kept frames: what is painted without them is a change of the warped frame, in which pictures of other "
+        "scenes last; false: a whole picture, which foretells better",
+    )
+    memory_size: tuple[int, ...] = setting(
+        (48, 80), "height and width of the frames that it keeps; taken from the dataset", low=8, high=4096
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.learned_frames == 1:
+        if self.memory_frames == 1:
             raise ValueError(
-                "generator.learned_frames must be 0 (none) or at least 2 (got 1): a single picture cannot move"
+                "generator.memory_frames must be 0 (none) or at least 2 (got 1): a single picture cannot move"
             )
+        if len(self.memory_size) != 2:
+            raise ValueError(f"generator.memory_size needs 2 numbers (got {len(self.memory_size)})")
 
 
 class SingleNorm(nn.InstanceNorm2d):
@@ -71,7 +85,7 @@ class SingleNorm(nn.InstanceNorm2d):
 
 
 class _ModulatedConv(nn.Module):
-    """Convolution, norm, modulation by the clock if there is one, and ReLU if ``activate``."""
+    """Convolution, norm, modulation by what is told, if anything is, and ReLU if ``activate``."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, *, activate: bool = True) -> None:
         super().__init__()
@@ -102,60 +116,35 @@ class _WarpMixUp(nn.Module):
 
 
 class _Film(nn.Module):
-    """FiLM modulation: clock channels (N, hands) → scale and shift, (N, 2·width, 1, 1), for each of ``widths``."""
+    """FiLM modulation: told values (N, told) → scale and shift, (N, 2·width, 1, 1), for each of ``widths``."""
 
-    def __init__(self, hands: int, widths: list[int]) -> None:
+    def __init__(self, values: int, widths: list[int]) -> None:
         super().__init__()
-        self.read = nn.Sequential(nn.Linear(hands, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU())
-        self.told = nn.ModuleList(nn.Linear(HIDDEN, 2 * width) for width in widths)
+        self.read = nn.Sequential(nn.Linear(values, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU())
+        self.layers = nn.ModuleList(nn.Linear(HIDDEN, 2 * width) for width in widths)
 
-    def forward(self, hands: Tensor) -> list[Tensor]:
-        known = self.read(hands)
-        return [layer(known)[..., None, None] for layer in self.told]
-
-
-class _Reel(nn.Module):
-    """Learned small pictures along the clip, interpolated at the clock's position: (N, hands) → (N, TRACKS, *SPOOL).
-
-    NeRV (Chen et al., NeurIPS 2021) makes a frame from its number alone, HNeRV (Chen et al., CVPR 2023) from a small
-    embedding of an encoder; here the embeddings are weights. The clock runs through the clip forwards and backwards,
-    and both directions use the same pictures.
-    """
-
-    def __init__(self, length: int) -> None:
-        super().__init__()
-        self.pictures = nn.Embedding(length, TRACKS * SPOOL[0] * SPOOL[1])
-
-    def forward(self, hands: Tensor) -> Tensor:
-        place = _turned(hands).abs() * 2 * (self.pictures.num_embeddings - 1)  # from the clip's start to its end
-        before = place.long().clamp(max=self.pictures.num_embeddings - 2)
-        # In one lookup: each has a gradient of its own that is as large as all pictures.
-        first, second = self.pictures(torch.stack([before, before + 1]))
-        mixed = torch.lerp(first, second, (place - before)[:, None].to(first.dtype))
-        return EAGER * self.pictures.num_embeddings * mixed.unflatten(1, (TRACKS, *SPOOL))
+    def forward(self, values: Tensor) -> list[Tensor]:
+        known = self.read(values)
+        return [layer(known)[..., None, None] for layer in self.layers]
 
 
-def _fitted(known: Tensor, to: Tensor) -> Tensor:
-    """Return ``known`` resized to the height, width and dtype of ``to``."""
-    return F.interpolate(known, size=to.shape[2:], mode="bilinear", align_corners=False).to(to.dtype)
+def changed(picture: Tensor, change: Tensor) -> Tensor:
+    """Return a picture in [-1, 1] with a change of any size added that leads out of this range nowhere."""
+    return torch.tanh(change + torch.atanh(picture.clamp(-BRIGHTEST, BRIGHTEST)))
 
 
-def _turned(hands: Tensor) -> Tensor:
-    """Return the clock's position, (N,) float32 in turns from −½ to ½; ``hands`` (N, C) are the clock channels.
-
-    Hands are sines and cosines of 1, 2, 4, … times the position, possibly quantised to 8 bits; faster ones refine it.
-    """
-    angles = torch.atan2(hands[:, 0::2].float(), hands[:, 1::2].float()) / (2 * math.pi)
-    turned = angles[:, 0]
-    for number in range(1, angles.shape[1]):
-        off = angles[:, number] - 2**number * turned
-        turned = turned + (off - off.round()) / 2**number
-    return (turned - turned.round()).float()
+def _resized(picture: Tensor, height: int, width: int) -> Tensor:
+    """Return (N, C, h, w) resized by bicubic interpolation, as float32."""
+    return F.interpolate(picture.float(), size=(height, width), mode="bicubic", align_corners=False)
 
 
 class WarpMix(nn.Module):
-    """A U-Net that works at half size inside. Its input holds the frames, oldest first, then the clock's channels.
+    """A U-Net that works at half size inside. Its input holds the frames, oldest first, then what it is told.
 
+    Frames of its clip are part of its input, and reach its output past the network: with m the frame at the position,
+    and r the recall that it is told, it paints (1 − r)·p + r·tanh(q + atanh(m)). With one output for both p and q it
+    learns to do without the memory, as it must where r is 0. p is tanh(o) of an output o; or, with w the warped frame,
+    tanh(o + atanh(w)): then pictures of other scenes last, where else they turn into patches of wild colours.
     If the input has too few channels for a frame, the whole output is painted.
     """
 
@@ -169,24 +158,27 @@ class WarpMix(nn.Module):
                 "it has no mask output, which a background plate needs",
                 "train with --set training.background_plate=false",
             )
-        frame_channels = in_channels - settings.time_channels
+        self.told = settings.told_channels
+        frame_channels = in_channels - self.told
         if frame_channels < 1:
             why = f"the input has {count(in_channels, 'channel')}, so none is left for frames"
-            raise UsageError(
-                f"generator.time_channels={settings.time_channels}", why, "leave it out: the dataset sets it"
-            )
-        if settings.learned_frames and not settings.time_channels:
-            remedy = "make the dataset with --set pairing.time_encoding=true, or leave it out"
-            raise UsageError(
-                f"generator.learned_frames={settings.learned_frames}", "learned frames need a clock", remedy
-            )
-        self.reach, self.leak, self.clock = settings.max_flow_px, settings.min_synthesis, settings.time_channels
+            raise UsageError(f"generator.told_channels={self.told}", why, "leave it out: the dataset sets it")
+        if settings.memory_frames and not self.told:
+            remedy = "make the dataset with --set pairing.position=clock, or leave it out"
+            why = "frames are kept for a model with a position in its clip"
+            raise UsageError(f"generator.memory_frames={settings.memory_frames}", why, remedy)
+        self.reach, self.leak = settings.max_flow_px, settings.min_synthesis
         self.warps = frame_channels >= out_channels
         width = settings.channels
         widths = [width, 2 * width, 3 * width, 4 * width]
-        self.multiple = 2 ** len(widths)
-        self.smallest = 2 * self.multiple
-        self.stem = _ModulatedConv(4 * frame_channels, width)
+        self.inner_multiple = 2 ** len(widths)
+        self.smallest = 2 * self.inner_multiple
+        height, across = settings.memory_size
+        self.frame_memory = FrameMemory(settings.memory_frames, (height, across)) if settings.memory_frames else None
+        self.changes = settings.free_changes and self.frame_memory is not None
+        # Kept frames are whole pictures: they would not lie right over one that was padded before it comes here.
+        self.multiple = 1 if self.frame_memory else self.inner_multiple
+        self.stem = _ModulatedConv(4 * frame_channels + (6 if self.frame_memory else 0), width)
         self.down = nn.ModuleList(
             nn.Sequential(
                 _ModulatedConv(a, b, stride=2),
@@ -197,22 +189,26 @@ class WarpMix(nn.Module):
         self.up = nn.ModuleList(_WarpMixUp(b, a) for a, b in reversed(list(itertools.pairwise(widths))))
         self.bottom = _ModulatedConv(widths[-1], widths[-1], kernel=1)
         self.film = (
-            _Film(settings.time_channels, [widths[-1], *(w for w in widths[-2::-1] for _ in range(2))])
-            if settings.time_channels
-            else None
+            _Film(self.told, [widths[-1], *(w for w in widths[-2::-1] for _ in range(2))]) if self.told else None
         )
-        self.reel = _Reel(settings.learned_frames) if settings.learned_frames else None
-        self.recall = _ModulatedConv(TRACKS, width, activate=False) if self.reel else None
-        painted = out_channels + (3 if self.warps else 0)  # plus α and the flow (x, y)
-        self.head = nn.Sequential(nn.Conv2d(width, 4 * painted, 3, 1, 1), nn.PixelShuffle(2))
+        # The picture, the share and the flow (x, y) of the mixture, and what a remembered picture lacks.
+        self.parts = [3, *([1, 2] if self.warps else []), *([3] if self.frame_memory else [])]
+        self.head = nn.Sequential(nn.Conv2d(width, 4 * sum(self.parts), 3, 1, 1), nn.PixelShuffle(2))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in, H, W) → (N, 3, H, W)."""
-        frames = x[:, : x.shape[1] - self.clock]
-        film: list[Tensor | None] = [None] * (1 + 2 * len(self.up))
-        if self.film is not None:
-            film = self.film(x[:, -self.clock :, 0, 0])  # clock planes are constant, so one pixel suffices
-        y = self.stem(F.pixel_unshuffle(frames, 2))
+        height, width = x.shape[2:]
+        frames = self._padded(x[:, : x.shape[1] - self.told])
+        values = x[:, -self.told :, 0, 0] if self.told else None  # planes are constant, so one pixel suffices
+        film = self._film(values)
+        recalled, recall, given = None, None, F.pixel_unshuffle(frames, 2)
+        if self.frame_memory is not None and values is not None:
+            recall = ((values[:, -NUM_LEVELS] + 1) / 2)[:, None, None, None]
+            around, at = self.frame_memory(values[:, :-NUM_LEVELS])
+            half = _resized(recall * around, -(-height // 2), -(-width // 2))
+            given = torch.cat([given, self._padded(half, 2).to(given.dtype)], 1)
+            recalled = self._padded(_resized(at, height, width))
+        y = self.stem(given)
         skips = []
         for stage in self.down:
             skips.append(y)
@@ -220,20 +216,31 @@ class WarpMix(nn.Module):
         y = self.bottom(y, film[0])
         for up, first, second in zip(self.up, film[1::2], film[2::2], strict=True):
             y = up(y, skips.pop(), first, second)
-        if self.reel is None or self.recall is None:
-            painted: Tensor = self.head(y)
-        else:
-            known = self.reel(x[:, -self.clock :, 0, 0])
-            painted = self.head(y + self.recall(_fitted(known, y)))
-            painted = torch.cat([painted[:, :3] + _fitted(known[:, :3], painted), painted[:, 3:]], 1)
-        return self._mix(frames[:, -3:], painted) if self.warps else torch.tanh(painted)
+        made = self._mix(frames[:, -3:], self.head(y), recalled, recall)
+        return made if made.shape[2:] == (height, width) else made[..., :height, :width]
 
-    def _mix(self, latest: Tensor, painted: Tensor) -> Tensor:
+    def _padded(self, x: Tensor, scale: int = 1) -> Tensor:
+        """Repeat the border on the right and below, to whole multiples at a ``scale``-th of the size."""
+        down, across = (-side % (self.inner_multiple // scale) for side in x.shape[2:])
+        return F.pad(x, (0, across, 0, down), mode="replicate") if down or across else x
+
+    def _film(self, values: Tensor | None) -> list[Tensor | None]:
+        if self.film is None or values is None:
+            return [None] * (1 + 2 * len(self.up))
+        return [*self.film(values)]
+
+    def _mix(self, latest: Tensor, made: Tensor, recalled: Tensor | None, recall: Tensor | None) -> Tensor:
         """Mix warped and painted picture in float32, because positions in half precision are off by pixels."""
-        with torch.autocast(painted.device.type, enabled=False):
+        with torch.autocast(made.device.type, enabled=False):
             # Contiguous, because tanh of a channel slice takes seven times as long.
-            direct, share, flow = painted.float().contiguous().split([3, 1, 2], dim=1)
+            direct, *others = made.float().contiguous().split(self.parts, dim=1)
+            if not self.warps:
+                return torch.tanh(direct)
+            share, flow, *lacking = others
             moved = warp(latest.float(), self.reach * torch.tanh(flow))
+            painted = changed(moved, direct) if self.changes else torch.tanh(direct)
+            if recalled is not None and recall is not None:
+                painted = torch.lerp(painted, changed(recalled, lacking[0]), recall.float())
             alpha = self.leak + (1 - self.leak) * torch.sigmoid(share)
-            mixed: Tensor = moved + alpha * (torch.tanh(direct) - moved)
+            mixed: Tensor = moved + alpha * (painted - moved)
         return mixed

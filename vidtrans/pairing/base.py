@@ -80,7 +80,8 @@ class Pairing:
         stride: Number of frames from a pair to the pair that follows it in time.
         class_colours: The classes of a target that is a label map, None for a picture. The network has a channel for
             each, and its output is one of their colours.
-        has_clock: The network's input includes planes of a clock, see ``next_frame.clock``.
+        is_told: The network's input ends with planes of what it is told, see ``told_planes``.
+        has_clock: It is told the position of a clock.
         has_tensor_form: ``tensor_input`` computes on tensors exactly what ``input`` computes on arrays.
         operators: "module:Class" of the network module that computes the input in exported files; '' for none.
         operators_refusal: Why the pairing has no operators, as the end of an error message.
@@ -109,6 +110,7 @@ class Pairing:
     class_colours: ClassColours | None = None
     offsets: tuple[int, ...] = (0,)
     stride = 1
+    is_told = False
     has_clock = False
 
     def __init__(self, settings: Any) -> None:  # noqa: ANN401  (of the class Settings)

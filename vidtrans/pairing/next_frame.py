@@ -1,6 +1,7 @@
-"""Past frames → the next frame, and an optional clock: the position of the predicted frame in the training clip.
+"""Past frames → the next frame, and optionally the position of the predicted frame in the training clip.
 
-The clock's timeline runs through the shot forwards and back ("ping-pong"), so that it closes without a jump.
+The position is that of a clock, whose timeline runs through the shot forwards and back ("ping-pong"), so that it closes
+without a jump; or that of a pointer to the frames of the clip that are most like the past ones.
 """
 
 from __future__ import annotations
@@ -13,32 +14,10 @@ import numpy as np
 
 from vidtrans.core.settings import setting
 from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing, PairPositions
+from vidtrans.pairing.told_planes import CHANNELS
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-HARMONICS = (1, 2, 4, 8)
-CHANNELS = 2 * len(HARMONICS)
-
-
-def picture_channels(channels: int, clocked: bool) -> int:
-    """Return how many of an input's ``channels`` hold pictures: all, or if ``clocked``, all before the clock's."""
-    return channels - (CHANNELS if clocked else 0)
-
-
-def clock(phase: float) -> np.ndarray:
-    """Return the clock planes' values, (CHANNELS,) float32 in [-1, 1]: sine and cosine of 2π·k·phase, by harmonic k."""
-    turns = 2 * np.pi * phase * np.array(HARMONICS)
-    return np.stack([np.sin(turns), np.cos(turns)], axis=1).reshape(-1).astype(np.float32)
-
-
-def with_clock(picture: np.ndarray, phase: float | None) -> np.ndarray:
-    """Append clock planes, −1 … 1 as the dtype's range, unless ``phase`` is None: (H, W, C) → (H, W, C + CHANNELS)."""
-    if phase is None:
-        return picture
-    planes = np.rint((clock(phase) + 1) * (np.iinfo(picture.dtype).max / 2)).astype(picture.dtype)
-    return np.dstack([picture, np.broadcast_to(planes, (*picture.shape[:2], CHANNELS))])
 
 
 @dataclass(frozen=True)
@@ -47,8 +26,11 @@ class NextFrameSettings:
 
     step: int = setting(1, "how many frames ahead the target lies", low=1, high=64)
     context_frames: int = setting(1, "how many past frames the network sees", low=1, high=4)
-    time_encoding: bool = setting(
-        False, "the network also sees its position in the clip, so it can loop through it, forwards and back, endlessly"
+    position: str = setting(
+        "none",
+        "the position in the clip that the network is told: none; a clock's, which runs through one shot forwards and "
+        "back, endlessly; or that of the frames most like the past ones",
+        choices=("none", "clock", "nearest"),
     )
 
 
@@ -64,17 +46,18 @@ class NextFrame(Pairing):
     pointwise = True
     deep = True
     has_tensor_form = True
-    operators_refusal = "it takes several frames, or a clock"
+    operators_refusal = "it takes several frames, or a position"
     Settings = NextFrameSettings
     settings: NextFrameSettings
 
     def __init__(self, settings: NextFrameSettings) -> None:
         super().__init__(settings)
         step, context = settings.step, settings.context_frames
-        self.in_channels = 3 * context + (CHANNELS if settings.time_encoding else 0)
-        if context == 1 and not settings.time_encoding:
+        self.is_told = settings.position != "none"
+        self.has_clock = settings.position == "clock"
+        self.in_channels = 3 * context + (CHANNELS if self.is_told else 0)
+        if context == 1 and not self.is_told:
             self.operators = PLAIN_OPERATORS
-        self.has_clock = settings.time_encoding
         self.stride = step
         self.min_frames = context * step + 1
         self.offsets = tuple(-k * step for k in reversed(range(context)))
@@ -82,7 +65,7 @@ class NextFrame(Pairing):
     def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:
         """Yield the positions of each pair of a shot; none if it is too short."""
         step, reach = self.settings.step, self.settings.context_frames * self.settings.step
-        if not self.settings.time_encoding:
+        if not self.has_clock:
             for target in range(reach, num_frames):
                 yield PairPositions(tuple(range(target - reach, target, step)), target)
             return

@@ -99,9 +99,9 @@ def check_renders(
     ``output``: the result of one render, or the folder of several. ``sources``: the files that are read.
     """
     apply = [request.video for request in renders]
-    if make_pairing(*recipe.choice("pairing")).has_clock:
-        why = "its model follows its own clock, not the frames of a clip"
-        what = f"--preset {recipe.preset}" if recipe.preset else "pairing.time_encoding"
+    if make_pairing(*recipe.choice("pairing")).is_told:
+        why = "its model follows its own clip, not the frames of another"
+        what = f"--preset {recipe.preset}" if recipe.preset else "pairing.position"
         raise UsageError(what, why, "use make-dataset, train and dream")
     encoding = recipe.settings("encoding", EncodingSettings)
     if len(apply) > 1:

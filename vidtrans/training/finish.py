@@ -61,7 +61,7 @@ class ModelWriter:
         self.setup, self.entry, self.stage, self.run, self.folder = setup, entry, stage, run, folder
         self.pairing, self.settings = setup.pairing, setup.settings
         self.held_out = setup.dataset.role("val")
-        self.rollouts = rollout_scorer(setup.dataset, setup.pairs)
+        self.rollouts = rollout_scorer(setup.dataset, setup.pairs, setup.clip_memory)
         self.best_file, self.best_copy = entry.folder / BEST_FILE, folder / BEST_FILE
 
     def engine(self, generator: torch.nn.Module) -> TorchEngine:

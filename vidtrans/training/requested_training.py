@@ -31,8 +31,9 @@ from vidtrans.training import plugins_in_use
 from vidtrans.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
-    from vidtrans.training.distributed import DistContext
-    from vidtrans.training.set_up import TrainingSetup
+    from vidtrans.training.device.distributed import DistContext
+    from vidtrans.training.run_stage import run_stage
+from vidtrans.training.set_up import TrainingSetup
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def train(request: TrainingRequest, context: Context, preview: Callable[[Path], 
         raise MediaError(str(request.dataset), why, "make it again, or add --restore to its make-dataset command")
     if not is_distributed():
         return _train(run, context, None, preview)
-    from vidtrans.training.distributed import distributed_context
+    from vidtrans.training.device.distributed import distributed_context
 
     with distributed_context() as dist:
         if dist.is_main:
@@ -214,7 +215,7 @@ def _train(
         return existing
     context.begin("loading PyTorch")
     import_torch()
-    from vidtrans.training.distributed import SINGLE_PROCESS
+    from vidtrans.training.device.distributed import SINGLE_PROCESS
     from vidtrans.training.trials import estimate_training, find_budget, wrong_operators
 
     context.begin("preparing the training")
@@ -231,7 +232,7 @@ def _train(
 
     exact = wrong_operators(setup)
     context.begin("preparing the training")
-    stage = setup.stage(total, pictures, request.fresh, exact)
+    stage = run_stage(setup, total, pictures, request.fresh, exact)
     entry = context.cache.entry(stage.name, stage.key)
     with entry.locked():
         meta = entry.read()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,20 +12,23 @@ import numpy as np
 
 from vidtrans.clips.sampling import segment_centres
 from vidtrans.core.settings import Table
+from vidtrans.data.clip_memory import ClipMemory
 from vidtrans.data.dataset import Dataset, Pair
 from vidtrans.dreaming.drift_correction import frame_statistics
-from vidtrans.inference.engine import Engine
+from vidtrans.dreaming.pointer import Pointer
+from vidtrans.dreaming.rollout import CameraMove, Rollout, RolloutControls, RolloutModel
+from vidtrans.dreaming.seeds import to_signed
+from vidtrans.inference.torch_engine import TorchEngine, to_pictures
 from vidtrans.metrics import dreams
 from vidtrans.metrics.picture_quality import PSNR_CAP, psnr
-from vidtrans.pairing.next_frame import NextFrame, with_clock
-from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
+from vidtrans.pairing.next_frame import NextFrame
 from vidtrans.training.feedback.rollout_pool import round_trip, successors
 from vidtrans.training.report.training_page import RolloutSummary
-from vidtrans.video.colour.conversion import to_uint8, to_uint16
 from vidtrans.video.images.picture import read_picture
 
 MAX_BLOCKS = 4  # held-out blocks that horizons are measured in
 QUICK_HORIZON = 10  # frames
+STILL = CameraMove()
 
 
 class _Start(NamedTuple):
@@ -39,8 +41,9 @@ class _Start(NamedTuple):
 class RolloutScorer:
     """Scores rollouts that start at held-out blocks of a dataset, or, without any, at its first training pair."""
 
-    def __init__(self, dataset: Dataset, pairs: Sequence[Pair], pairing: NextFrame) -> None:
-        self.pairing = pairing
+    def __init__(self, dataset: Dataset, pairs: Sequence[Pair], pairing: NextFrame, memory: ClipMemory | None) -> None:
+        self.pairing, self.memory = pairing, memory
+        self._pointer = Pointer(memory, 0) if memory and not pairing.has_clock else None
         held_out = [pair for pair in dataset.role("val") if not pairing.has_clock or pair.shot == pairs[0].shot]
         self.blocks = _starts(held_out, pairing.stride)[:MAX_BLOCKS]
         self.start = self.blocks[0] if self.blocks else _Start(pairs[0])
@@ -56,7 +59,7 @@ class RolloutScorer:
         """Return the training frames, at most ``dreams.MAX_TRAINING_FRAMES``."""
         return [read_picture(path) for path in self._files]
 
-    def score(self, engine: Engine) -> RolloutSummary:
+    def score(self, engine: TorchEngine) -> RolloutSummary:
         """Return the scores of ``metrics.dreams`` and a strip of frames. Motion is relative to the true clip's."""
         film = self._film(engine, self.start, dreams.ROLLOUT_FRAMES)
         clip = [read_picture(path) for path in self._clip[:: self.pairing.stride][: dreams.MAX_TRAINING_FRAMES]]
@@ -64,7 +67,7 @@ class RolloutScorer:
         scores = self._horizons(engine, film) | dreams.score_rollout(film, self.training_frames, true_film)
         return RolloutSummary(scores, [(n, film[n - 1]) for n in dreams.STRIP_FRAMES])
 
-    def quick_score(self, engine: Engine) -> Table:
+    def quick_score(self, engine: TorchEngine) -> Table:
         """Return ``horizon``, the PSNR in dB at ``QUICK_HORIZON`` in a held-out block; {} if the block is shorter."""
         truth = self.start.truth[:QUICK_HORIZON]
         if len(truth) < QUICK_HORIZON:
@@ -73,25 +76,22 @@ class RolloutScorer:
         return {"horizon": round(min(psnr(film[-1], read_picture(truth[-1])), PSNR_CAP), 2)}
 
     def for_record(self) -> Table:
-        """Return the model file's table for dreams: number of clock positions, frame rate, training statistics."""
+        """Return the model file's table for dreams: positions, frame rate, frames' statistics, runs of kept frames."""
         rate = str(self.rate / self.pairing.stride)
-        return {"positions": self.positions, "rate": rate, "statistics": frame_statistics(self.training_frames)}
+        table = {"positions": self.positions, "rate": rate, "statistics": frame_statistics(self.training_frames)}
+        return table | ({"runs": list(self.memory.runs)} if self.memory else {})
 
-    def _film(self, engine: Engine, start: _Start, count: int) -> list[np.ndarray]:
-        return list(islice(self._roll_out(engine, start), count))
+    def _film(self, engine: TorchEngine, start: _Start, count: int) -> list[np.ndarray]:
+        """Return ``count`` dreamt frames, (H, W, 3) uint8."""
+        settings, positions = self.pairing.settings, self.positions
+        model = RolloutModel(engine, settings.context_frames, settings.step, positions, pointer=self._pointer)
+        phase = (start.pair.place - self.pairing.stride) / positions if positions else 0.0
+        controls = RolloutControls(lambda frame: STILL, lambda frame: 1.0)
+        seed = [to_signed(read_picture(path)) for path in start.pair.inputs]
+        rollout = Rollout(seed, lambda frame: model, controls, phase=phase)
+        return [to_pictures(rollout.step()[None], deep=False)[0] for _ in range(count)]
 
-    def _roll_out(self, engine: Engine, start: _Start) -> Iterator[np.ndarray]:
-        """Yield predicted frames, (H, W, 3) uint8, endlessly; predictions are fed back in 16 bits."""
-        frames, place = [to_uint16(read_picture(path)) for path in start.pair.inputs], start.pair.place
-        renderer = FrameRenderer(ModelInputs(self.pairing), engine, deep=True)
-        while True:
-            phase = place % self.positions / self.positions if self.positions else None
-            frame = renderer.picture(with_clock(self.pairing.input(frames), phase))
-            frames = [*frames[1:], frame]
-            place += self.pairing.stride
-            yield to_uint8(frame)
-
-    def _horizons(self, engine: Engine, film: Sequence[np.ndarray]) -> Table:
+    def _horizons(self, engine: TorchEngine, film: Sequence[np.ndarray]) -> Table:
         """Return mean horizons over the held-out blocks, and of a copy-last baseline. ``film``: the first's rollout."""
         ours, copies = [], []
         for number, block in enumerate(self.blocks):
@@ -101,10 +101,10 @@ class RolloutScorer:
         return {"horizons": _means(ours), "copy_last": _means(copies)} if ours else {}
 
 
-def rollout_scorer(dataset: Dataset, pairs: Sequence[Pair]) -> RolloutScorer | None:
-    """Return a scorer; None if the pairing does not predict frames."""
+def rollout_scorer(dataset: Dataset, pairs: Sequence[Pair], memory: ClipMemory | None) -> RolloutScorer | None:
+    """Return a scorer; None if the pairing does not predict frames. ``memory``: the frames that the model keeps."""
     pairing = dataset.pairing
-    return RolloutScorer(dataset, pairs, pairing) if isinstance(pairing, NextFrame) else None
+    return RolloutScorer(dataset, pairs, pairing, memory) if isinstance(pairing, NextFrame) else None
 
 
 def _starts(pairs: Sequence[Pair], stride: int) -> list[_Start]:

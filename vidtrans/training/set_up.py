@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,31 +14,34 @@ import torch
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.machine import use_huge_pages
-from vidtrans.core.registry import Entry, Registry
-from vidtrans.core.settings import Table, to_table
+from vidtrans.core.settings import Table
 from vidtrans.data.augment import crop_size
 from vidtrans.data.background_plate import BackgroundPlate, find_motion_weights
+from vidtrans.data.clip_memory import ClipMemory
 from vidtrans.data.dataset import Dataset, Pair, check_sizes
 from vidtrans.data.growing import plan_growth
 from vidtrans.data.loading import Batches, Loader, NoiseLoader, PixelWeights, keep_weights
 from vidtrans.flow.history import METHOD
 from vidtrans.inference.device import resolve_device
 from vidtrans.models.model_file import both_ways
-from vidtrans.models.model_record import Card
-from vidtrans.networks import DISCRIMINATORS, GENERATORS
-from vidtrans.networks.init import build_discriminator, build_generator, complete_settings, initialise, inner_generator
-from vidtrans.pairing.base import pairing_record
-from vidtrans.pairing.next_frame import picture_channels
+from vidtrans.networks.init import build_discriminator, build_generator, initialise, inner_generator
+from vidtrans.pairing.told_planes import picture_channels
 from vidtrans.rendering.scene import placeholder_plate, require_background_plate
 from vidtrans.session import Context
-from vidtrans.store.stages import TrainStage, libraries
-from vidtrans.training import LOSSES, METHODS, plugins_in_use
-from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
+from vidtrans.training import METHODS
+from vidtrans.training.device.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.rarity import rarity
 from vidtrans.training.methods.base import TrainingMethod
 from vidtrans.training.methods.network_trainer import resolve_precisions
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.training_batches import check_method, fit_clock, longest_shot, rollout_pool, unpaired_batches
+from vidtrans.training.training_batches import (
+    check_method,
+    fit_memory,
+    fit_pairing,
+    longest_shot,
+    rollout_pool,
+    unpaired_batches,
+)
 from vidtrans.training.training_state import TrainingState
 from vidtrans.training.validation import evenly
 from vidtrans.training.warm_start import start_with
@@ -48,7 +52,6 @@ if TYPE_CHECKING:
 
 # BatchNorm statistics are averages over at most this many training pictures.
 NORM_PICTURES = 64
-CUDA_STEP_VERSION = 2  # of what a GPU computes beside the networks: augmentation, and the learning rate's rounding
 
 
 class TrainingSetup:
@@ -69,7 +72,9 @@ class TrainingSetup:
         dist: DistContext = SINGLE_PROCESS,
     ) -> None:
         use_huge_pages()
-        self.dataset, self.recipe, self.start = dataset, recipe, start
+        self.recipe, self.start = recipe, start
+        self.generator_name, self.generator_table = recipe.choice("generator")
+        self.dataset = dataset = fit_pairing(dataset, self.generator_name, self.generator_table, context)
         self.context, self.picture_size, self.dist = context, picture_size, dist
         self.pairing = dataset.pairing
         self.pairs = longest_shot(dataset, context) if self.pairing.has_clock else dataset.inputs("train")
@@ -77,7 +82,7 @@ class TrainingSetup:
             check_sizes([*self.pairs, *dataset.role("val")])
         self.device = resolve_device(dist.device(context.device))
         self.settings = settings = settings.on(self.device.kind)
-        check_method(self._method, settings, dataset)
+        check_method(self.method, settings, dataset)
         self.precision, self.render_precision = resolve_precisions(settings.precision, self.device)
         if settings.freeze and start is None:
             remedy = "give --from MODEL, or leave this setting out"
@@ -86,8 +91,11 @@ class TrainingSetup:
             remedy = "make the dataset with --set dataset.val_fraction=0.1, or leave this setting out"
             wanted = "patience" if settings.patience else "final_weights"
             raise UsageError(f"training.{wanted}", "the dataset has no held-out pairs to score", remedy)
-        self.generator_name, self.generator_table = recipe.choice("generator")
-        fit_clock(self.generator_name, self.generator_table, self.pairing, self.pairs)
+        plan = fit_memory(self.generator_name, self.generator_table, self.pairing, self.pairs, picture_size)
+        self.memory_plan = plan if picture_size is None else None
+        if self.memory_plan and not self.pairing.has_clock:
+            self.dataset = dataset = replace(dataset, pairs=tuple(self.memory_plan.pointed(dataset.pairs)))
+            self.pairs = dataset.inputs("train")
         self.discriminator_name, self.discriminator_table = recipe.choice("discriminator")
         self.threads = torch.get_num_threads() if self.device.kind == "cpu" else 0
 
@@ -99,6 +107,11 @@ class TrainingSetup:
         if self.picture_size:
             return placeholder_plate(self.picture_size)
         return require_background_plate(self.dataset, self.pairs)
+
+    @property
+    def clip_memory(self) -> ClipMemory | None:
+        """Return the frames of the clip that the model keeps; None for none. Raises MediaError."""
+        return self.memory_plan.memory if self.memory_plan else None
 
     @property
     def memory(self) -> Table:
@@ -115,53 +128,24 @@ class TrainingSetup:
         plate, name, table = self.plate, self.generator_name, self.generator_table
         size = (plate.picture.shape[1], plate.picture.shape[0]) if plate else None
         channels, recurrent = self.pairing.in_channels, self.settings.recurrent
-        code = 0 if reverse else self._method.code_size(self.settings)
+        code = 0 if reverse else self.method.code_size(self.settings)
         classes = self.pairing.class_colours.table if self.pairing.class_colours else None
         generator: Any = build_generator(name, table, channels, 3, size, recurrent, code_size=code, classes=classes)
         if plate:
             generator.set_plate(plate.picture, plate.scene)
+        if self.memory_plan:
+            generator.frame_memory.fill(self.memory_plan.memory.pictures)
         return generator
 
-    def stage(self, total: int, dataset: str, fresh: bool, exact: list[str]) -> TrainStage:
-        """Return the run's cache stage. ``dataset``: the dataset's digest; ``exact``: operators to compute in fp32."""
-        # The steps have a field of their own; the precision is in the engine, resolved.
-        table = {k: v for k, v in self.settings.for_key().items() if k not in ("steps", "precision")}
-        engine: Table = {"device": self.device.kind, "precision": self.precision}
-        engine |= {"threads": self.threads, "world_size": self.dist.size}
-        if exact:
-            engine["exact"] = exact
-        if self.device.kind == "cuda":
-            engine["step"] = CUDA_STEP_VERSION
-        return TrainStage(
-            dataset=dataset,
-            pairing=pairing_record(self.pairing),
-            generator=_network(GENERATORS, self.generator_name, self.generator_table, "generator"),
-            discriminator=_network(DISCRIMINATORS, self.discriminator_name, self.discriminator_table, "discriminator"),
-            settings=table,
-            seed=self.context.seed,
-            start=" ".join(map(self.context.cache.digest, both_ways(self.start))) if self.start else "",
-            engine=engine | self._identities() | plugins_in_use(self.settings.loss_weights, self.settings.method),
-            libraries={"torch": torch.__version__.partition("+")[0]}
-            | libraries("opencv-python-headless")
-            | self.settings.rollout_version,
-            steps=total,
-            fresh=fresh,
-            card=to_table(self.recipe.settings("card", Card)),
-        )
-
-    def _identities(self) -> Table:
-        """Return identifiers of external inputs by loss and method. Raises UsageError if a file is missing."""
-        names = {name: LOSSES.load(name) for name in self.settings.loss_weights} | {"method": self._method}
-        return {name: found for name, cls in names.items() if (found := cls.identity(self.settings))}
-
     @property
-    def _method(self) -> type[TrainingMethod]:
-        method: type[TrainingMethod] = METHODS.load(self.settings.method)
-        return method
+    def method(self) -> type[TrainingMethod]:
+        """Return the class of the training method."""
+        found: type[TrainingMethod] = METHODS.load(self.settings.method)
+        return found
 
     def make_run(self, folder: Path, total: int) -> TrainingState:
         """Return the state at step 0 of ``total``, its networks initialised; ``folder``: for checkpoints."""
-        method = self._method.make(self)
+        method = self.method.make(self)
         loader = self._loader(method.networks["generator"].multiple)
         for kind, network in method.networks.items():
             if min(loader.crop) < network.smallest:
@@ -186,7 +170,8 @@ class TrainingSetup:
             self.context.seed,
             [total],
             rollouts=None if self.dataset.domains else rollout_pool(loader, self.pairing, settings, self.dist),
-            picture_channels=self._num_frames * picture_channels(self.pairing.in_channels, self.pairing.has_clock),
+            picture_channels=self._num_frames * picture_channels(self.pairing.in_channels, self.pairing.is_told),
+            tells_noise=self.pairing.is_told,
             device=self.device,
         )
 
@@ -248,7 +233,7 @@ class TrainingSetup:
     @property
     def _num_frames(self) -> int:
         """Return the number of consecutive frames per example of unpaired domains; else 1."""
-        return self._method.num_frames(self.settings) if self.dataset.domains else 1
+        return self.method.num_frames(self.settings) if self.dataset.domains else 1
 
     def _loader(self, multiple: int) -> Batches:
         settings = self.settings
@@ -273,11 +258,12 @@ class TrainingSetup:
             weigh=self._pixel_weights(),
             recurrent=settings.recurrent,
             whole=self.device.kind == "cuda" and not settings.own_output_fraction,
+            forget=settings.forget,
         )
 
     def _pixel_weights(self) -> PixelWeights | None:
         """Return where a look keeps the content, for its method, or the weights of the L1; None if neither is used."""
-        if self._method.keeps_content:
+        if self.method.keeps_content:
             return keep_weights if any(pair.keep for pair in self.pairs) else None
         weight = self.settings.motion_weight
         return find_motion_weights(self.dataset, self.pairs, weight) if weight else None
@@ -293,7 +279,3 @@ class TrainingSetup:
             "device": self.device.kind,
             "precision": self.precision,
         }
-
-
-def _network(registry: Registry[Entry], name: str, table: Table, kind: str) -> Table:
-    return {"name": name, "settings": complete_settings(registry, name, table, kind)} | registry.origin(name)

@@ -22,7 +22,7 @@ def _added_losses(keys: Iterable[str]) -> list[str]:
     return [name for name in names if name not in LOSSES.builtin and name in LOSSES]
 
 
-ROLLOUT_VERSION = 3  # of training on a model's own outputs and on noisy inputs
+ROLLOUT_VERSION = 5  # of training on a model's own outputs and on noisy inputs
 # Pairs in a step where batch_size is 0. That of CUDA is chosen, not measured: no GPU was at hand.
 SMALLEST_AUTO_BATCH, AUTO_BATCH = 4, {"cuda": 16}
 MAX_RECURRENT_LENGTH = 24  # frames: the memory of a recurrent model fades within a few
@@ -70,14 +70,10 @@ class TrainingSettings(GroupedSettings):
         loss=True,
     )
     background_plate: bool = setting(
-        False,
-        "paint onto the still background of the training pictures: for clips of this one camera position only",
+        False, "paint onto the still background of the training pictures: for clips of this one camera position only"
     )
     rollout_fraction: float = setting(
-        0.0,
-        "share of a batch whose inputs are the network's own outputs, as in a dream; for next-frame",
-        low=0.0,
-        high=1.0,
+        0.0, "share of a batch that goes on from the network's own outputs; for next-frame", low=0.0, high=1.0
     )
     max_rollout_length: int = setting(
         120, "longest rollout, in steps of the model; reached at half of the run", low=4, high=10_000
@@ -87,6 +83,9 @@ class TrainingSettings(GroupedSettings):
         "largest σ of the noise added to input pictures, where colours are from -1 to 1; like a rollout's errors",
         low=0.0,
         high=1.0,
+    )
+    forget: float = setting(
+        0.0, "share of a batch in which a model with a position may not recall its clip", low=0.0, high=1.0
     )
     gan_start: float = setting(
         0.0,

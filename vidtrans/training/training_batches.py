@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
 from vidtrans.data.augment import crop_size
+from vidtrans.data.clip_memory import MemoryPlan
 from vidtrans.data.dataset import Dataset, Pair
 from vidtrans.data.loading import Batches, Loader
 from vidtrans.data.unpaired_loading import UnpairedLoader, UnpairedNoise
 from vidtrans.flow.history import METHOD
 from vidtrans.networks import GENERATORS
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.next_frame import CHANNELS, NextFrame
+from vidtrans.pairing.next_frame import NextFrame
+from vidtrans.pairing.told_planes import CHANNELS
 from vidtrans.session import Context
-from vidtrans.training.distributed import DistContext
+from vidtrans.training.device.distributed import DistContext
 from vidtrans.training.feedback.recurrent_feedback import RecurrentFeedback
-from vidtrans.training.feedback.rollout_pool import NextFrameFeedback, RolloutPool, round_trip
+from vidtrans.training.feedback.rollout_pool import NextFrameFeedback, RolloutPool
 from vidtrans.training.methods.base import TrainingMethod
 from vidtrans.training.settings import TrainingSettings
 
@@ -101,20 +103,42 @@ def longest_shot(dataset: Dataset, context: Context) -> list[Pair]:
     return max(shots.values(), key=len, default=[])
 
 
-def fit_clock(generator: str, table: Table, pairing: Pairing, pairs: Sequence[Pair]) -> None:
-    """Set the number of time channels in a generator's ``table``. Raises UsageError if another number is set.
+def fit_pairing(dataset: Dataset, generator: str, table: Table, context: Context) -> Dataset:
+    """Return the dataset, without positions of the most alike frames if the generator keeps no frames to point to."""
+    if not dataset.pairing.is_told or dataset.pairing.has_clock or _kept_frames(generator, table):
+        return dataset
+    context.note(f"generator '{generator}' keeps no frames of the clip: it is told no position")
+    settings = dataset.pairing_table["settings"] | {"position": "none"}
+    return replace(dataset, pairing_table=dataset.pairing_table | {"settings": settings})
 
-    Learned frames are limited to the number of frames of the clip.
+
+def _kept_frames(generator: str, table: Table) -> int:
+    """Return how many frames of its clip a generator keeps at most."""
+    known = {f.name for f in fields(GENERATORS.load(generator).Settings)}
+    wanted = table.get("memory_frames", 0) if "memory_frames" in known else 0
+    return wanted if isinstance(wanted, int) else 0  # another value is refused with the other settings
+
+
+def fit_memory(
+    generator: str, table: Table, pairing: Pairing, pairs: Sequence[Pair], size: tuple[int, int] | None
+) -> MemoryPlan | None:
+    """Set what a dataset decides in a generator's ``table``: its told channels, and the frames that it keeps.
+
+    Returns what it keeps; None for nothing. ``size``: the (width, height) of pictures that do not exist yet. Raises
+    UsageError if another number of channels is set.
     """
     known = {f.name for f in fields(GENERATORS.load(generator).Settings)}
-    if "time_channels" in known:
-        channels = CHANNELS if pairing.has_clock else 0
-        if (given := table.setdefault("time_channels", channels)) != channels:
-            why = f"the clock of this dataset has {channels} channels"
-            raise UsageError(f"generator.time_channels={given}", why, "leave it out")
-    learned = table.get("learned_frames")
-    if "learned_frames" in known and isinstance(learned, int) and pairing.has_clock and pairs:
-        table["learned_frames"] = min(learned, round_trip(pairs, pairs[0].shot) // 2 + 1)
+    if "told_channels" in known:
+        channels = CHANNELS if pairing.is_told else 0
+        if (given := table.setdefault("told_channels", channels)) != channels:
+            why = f"the pairing of this dataset tells {channels} channels"
+            raise UsageError(f"generator.told_channels={given}", why, "leave it out")
+    wanted = _kept_frames(generator, table)
+    if not wanted or not pairing.is_told or not pairs:
+        return None
+    plan = MemoryPlan.of(pairs, wanted, pairing, size)
+    table["memory_frames"], table["memory_size"] = len(plan.files), list(plan.size)
+    return plan
 
 
 def rollout_pool(

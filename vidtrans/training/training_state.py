@@ -19,10 +19,11 @@ from vidtrans.core.events import Report
 from vidtrans.core.settings import Table
 from vidtrans.data.loading import Batches, TrainingBatch
 from vidtrans.inference.device import CPU, Device
+from vidtrans.pairing.told_planes import noise_plane
 from vidtrans.training import LOSSES
 from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
 from vidtrans.training.device.batch_upload import DeviceBatch, upload, uploads
-from vidtrans.training.distributed import DistContext
+from vidtrans.training.device.distributed import DistContext
 from vidtrans.training.feedback.rollout_pool import RolloutPool
 from vidtrans.training.methods.base import TrainingMethod
 from vidtrans.training.settings import TrainingSettings
@@ -51,7 +52,8 @@ class TrainingState:
     ``history``: the requested step counts so far; raising ``--steps`` later adds one. ``rows``: the losses of
     every step; ``scores``: (step, held-out scores); ``warnings``: (step, text). ``enough``: whether to stop early.
     ``seconds``: how long it has trained, in all processes one after the other; ``revisions``: see ``time_budget``.
-    ``picture_channels``: the number of leading input channels that take noise. ``device``: the device of batches.
+    ``picture_channels``: the number of leading input channels that take noise. ``tells_noise``: the last channel tells
+    its level. ``device``: the device of batches.
     """
 
     folder: Path
@@ -68,6 +70,7 @@ class TrainingState:
     revisions: list[Revision] = field(default_factory=list)
     rollouts: RolloutPool | None = None
     picture_channels: int = 0
+    tells_noise: bool = False
     device: Device = CPU
 
     @property
@@ -174,7 +177,8 @@ def take_step(
         batch = upload(batch, run.device)
     inputs, settings = batch.inputs, run.model.settings
     if settings.input_noise:
-        inputs = _noisy(inputs, settings.input_noise, run.picture_channels, seed + run.model.dist.rank)
+        rank = run.model.dist.rank
+        inputs = _noisy(inputs, settings.input_noise, run.picture_channels, seed + rank, tells=run.tells_noise)
     weights = batch.weights
     losses = run.model.step(
         inputs, batch.targets, lr=lr, seed=seed, progress=progress, weights=weights, earlier=earlier
@@ -184,16 +188,22 @@ def take_step(
     return losses
 
 
-def _noisy(inputs: torch.Tensor, max_sigma: float, channels: int, seed: int) -> torch.Tensor:
-    """Add normal noise to the first ``channels`` of (N, C, H, W); the others hold no pictures.
+def _noisy(inputs: torch.Tensor, max_sigma: float, channels: int, seed: int, *, tells: bool) -> torch.Tensor:
+    """Add normal noise to the first ``channels`` of (N, C, H, W); the last channel ``tells`` its level.
 
     Each example has its own deviation, from 0 to ``max_sigma``: outputs are cleaner than noisy inputs, and a network
     trained only on noisy inputs would also smooth clean ones.
     """
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn((len(inputs), channels, *inputs.shape[2:]), generator=generator)
-    noise *= max_sigma * torch.rand((len(inputs), 1, 1, 1), generator=generator)
-    return torch.cat([inputs[:, :channels] + noise.to(inputs.device), inputs[:, channels:]], dim=1)
+    sigmas = max_sigma * torch.rand((len(inputs), 1, 1, 1), generator=generator)
+    noise *= sigmas
+    parts = [inputs[:, :channels] + noise.to(inputs.device), inputs[:, channels:]]
+    if tells:
+        levels = torch.tensor([noise_plane(float(sigma)) for sigma in sigmas.flatten()])
+        plane = levels.to(inputs)[:, None, None, None].expand_as(inputs[:, :1])
+        parts = [parts[0], parts[1][:, :-1], plane]
+    return torch.cat(parts, dim=1)
 
 
 class Diverged(VidtransError):

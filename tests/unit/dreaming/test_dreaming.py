@@ -34,7 +34,7 @@ from vidtrans.dreaming.sequencer import Morph
 from vidtrans.inference.device import CPU
 from vidtrans.inference.torch_engine import TorchEngine, pad_by_mirroring, to_pictures
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.pairing.next_frame import CHANNELS, clock
+from vidtrans.pairing.told_planes import CHANNELS, HANDS, Told
 
 repeatable = settings(max_examples=12)
 moves = st.builds(
@@ -167,12 +167,20 @@ def test_the_clock_goes_on_by_step_and_speed_and_says_where_the_frame_will_be() 
         planes = shown[0, 3:]
         assert planes.shape[0] == CHANNELS
         assert torch.equal(planes[:, 0, 0], planes[:, -1, -1])
-        assert np.allclose(planes[:, 0, 0], clock(phase), atol=1e-6)
+        assert np.allclose(planes[:, 0, 0], Told(phase).values(), atol=1e-6)
 
 
 def test_hands_of_the_clock_are_sine_and_cosine_in_turn() -> None:
-    assert np.allclose(clock(0.25), [1, 0, 0, -1, 0, 1, 0, 1], atol=1e-6)
-    assert np.allclose(clock(1.3), clock(0.3), atol=1e-5)
+    hands = lambda phase: Told(phase).values()[:HANDS]  # noqa: E731
+    assert np.allclose(hands(0.25), [1, 0, 0, -1, 0, 1, 0, 1], atol=1e-6)
+    assert np.allclose(hands(1.3), hands(0.3), atol=1e-5)
+
+
+def test_recall_and_noise_are_told_after_the_position() -> None:
+    told = Told(0.1, recall=0.75, noise=0.125).values()
+    assert told.shape == (CHANNELS,)
+    assert told[HANDS:].tolist() == [0.5, -0.5]
+    assert Told(0.1, recall=0.0, noise=9.0).values()[HANDS:].tolist() == [-1.0, 1.0]
 
 
 @pytest.mark.parametrize("kept", [0, 3])
@@ -180,7 +188,7 @@ def test_a_dream_that_is_taken_up_goes_on_as_it_would_have(kept: int) -> None:
     engine = TorchEngine(network(1, 6 + CHANNELS), CPU)
     player = RolloutModel(engine, 2, 1, 40, DriftCorrector(FrameStatistics.of(frame_statistics(moving_frames(6))), 0.7))
     drive = lambda n: smooth(seed=n).numpy()  # noqa: E731
-    score = RolloutControls(lambda n: CameraMove(1.01, n, hue=3), lambda n: 0.3, lambda n: 0.2, drive)
+    score = RolloutControls(lambda n: CameraMove(1.01, n, hue=3), lambda n: 0.3, amount=lambda n: 0.2, drive=drive)
     begin = lambda: Rollout([smooth().numpy()] * 2, lambda n: player, score)  # noqa: E731
     whole = begin()
     frames = [whole.step().clone() for _ in range(6)]
@@ -208,7 +216,7 @@ def test_the_state_is_not_rounded_to_levels() -> None:
 def test_a_driving_video_is_mixed_into_what_is_fed_back_and_not_into_what_is_shown(amount: float, steps: int) -> None:
     engine = Follow()
     drive = lambda n: np.full((3, 8, 8), 0.5, np.float32)  # noqa: E731
-    score = RolloutControls(still, plainly, lambda n: amount, drive)
+    score = RolloutControls(still, plainly, amount=lambda n: amount, drive=drive)
     dream = Rollout([np.zeros((3, 8, 8), np.float32)], lambda n: RolloutModel(engine, 1), score)
     shown = [float(dream.step().mean()) for _ in range(steps)]
     assert shown == pytest.approx([0.5 * (1 - (1 - amount) ** n) for n in range(steps)], abs=1e-5)

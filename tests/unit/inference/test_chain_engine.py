@@ -209,7 +209,7 @@ REFUSED = [  # a model's file, and the place in which it is refused
     ({"pairing": "stack", "settings": {"guides": ["depth:1"]}}, "second", "its input is a folder of guides"),
     ({"pairing": "aligned", "plate": {"size": [32, 32], "still": 1.0}}, "second", "the background of one scene"),
     (
-        {"pairing": "next-frame", "settings": {"time_encoding": True}, "dream": {"positions": 9, "rate": "20"}},
+        {"pairing": "next-frame", "settings": {"position": "clock"}, "dream": {"positions": 9, "rate": "20"}},
         "both",
         "clock",
     ),

@@ -236,7 +236,7 @@ class TestDreams:
             assert viewer.picture().kind == REPEATED
 
     def test_a_model_with_a_clock_paints_no_camera(self) -> None:
-        models = load(make_dreamer(Path("clock.safetensors"), time_encoding=True))
+        models = load(make_dreamer(Path("clock.safetensors"), position="clock"))
         with serving(models) as running, running.program("&role=program") as engine:
             sequence = engine.frame(flat(8))
             assert "choose the source Dream" in engine.message("problem")["text"]

@@ -91,7 +91,7 @@ def test_a_name_on_record_leads_out_of_no_folder(tmp_path: Path, monkeypatch: py
 REFUSED = {
     "several frames": ({"name": "next-frame", "context_frames": 2}, TINY_UNET, "its input includes several frames"),
     "a mask": ({"name": "inpaint"}, TINY_UNET, "its input includes a mask"),
-    "a clock": ({"name": "next-frame", "time_encoding": True}, None, "its input includes a clock"),
+    "a clock": ({"name": "next-frame", "position": "clock"}, None, "its input includes a position in its clip"),
     "guides": ({"name": "stack", "guides": ["depth"]}, TINY_UNET, "its input is a folder of guides"),
     "what it puts back": ({"name": "colorize"}, TINY_UNET, "it puts pixels of the frame back"),
 }

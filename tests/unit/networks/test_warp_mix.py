@@ -21,9 +21,9 @@ from vidtrans.dreaming.drift_correction import frame_statistics
 from vidtrans.inference.device import Device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator, read_record
+from vidtrans.networks.frame_memory import FrameMemory, turned
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.networks.warp_mix import EAGER, SPOOL, TRACKS, _turned
-from vidtrans.pairing.next_frame import CHANNELS, clock, with_clock
+from vidtrans.pairing.told_planes import CHANNELS, HANDS, Told, with_told
 from vidtrans.video.images.picture import read_picture
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -35,9 +35,18 @@ def network(channels: int = 6, **settings: Any) -> Any:
     return made
 
 
-def told(generator: Any, *, share: float = 0.0, flow: tuple[float, float] = (0.0, 0.0), paint: float = 0.0) -> Any:
+def told(
+    generator: Any,
+    *,
+    share: float = 0.0,
+    flow: tuple[float, float] = (0.0, 0.0),
+    paint: float = 0.0,
+    lack: float = 0.0,
+) -> Any:
     """The generator, its head answering the same everywhere, before it is bounded."""
-    bias = torch.tensor([paint] * 3 + [share, *flow]).repeat_interleave(4)
+    bias = torch.tensor(
+        [paint] * 3 + [share, *flow] + [lack] * 3 * (generator.frame_memory is not None)
+    ).repeat_interleave(4)
     with torch.no_grad():
         generator.head[0].weight.zero_()
         generator.head[0].bias.copy_(bias)
@@ -77,8 +86,9 @@ def test_an_engine_of_half_precision_moves_pixels_to_the_right_place(precision: 
 
 @torch.no_grad()
 def test_a_clock_is_read_at_one_pixel_and_changes_the_picture() -> None:
-    generator, x = network(6 + CHANNELS, time_channels=CHANNELS), frames()
-    at = lambda phase: torch.from_numpy(clock(phase))[None, :, None, None].expand(1, -1, 32, 48).clone()  # noqa: E731
+    generator, x = network(6 + CHANNELS, told_channels=CHANNELS), frames()
+    planes = lambda phase: torch.from_numpy(Told(phase).values())[None, :, None, None]  # noqa: E731
+    at = lambda phase: planes(phase).expand(1, -1, 32, 48).clone()  # noqa: E731
     one, other, spoilt = at(0.1), at(0.6), at(0.1)
     spoilt[..., 1:, :] = 9
     spoilt[..., 0, 1:] = 9
@@ -88,50 +98,86 @@ def test_a_clock_is_read_at_one_pixel_and_changes_the_picture() -> None:
 
 
 def hands(phases: Sequence[float]) -> torch.Tensor:
-    return torch.from_numpy(np.stack([clock(phase) for phase in phases]))
+    return torch.from_numpy(np.stack([Told(phase).values()[:HANDS] for phase in phases]))
 
 
 @given(st.floats(-0.499, 0.499))
-def test_the_clock_is_read_exactly_though_its_hands_are_coarse(turned: float) -> None:
+def test_the_position_is_read_exactly_though_its_hands_are_coarse(turn: float) -> None:
     """As pictures have them, and engines of half precision."""
-    for coarse in (torch.round(hands([turned]) * 127.5) / 127.5, hands([turned]).to(torch.bfloat16)):
-        off = float(_turned(coarse)[0]) - turned
+    for coarse in (torch.round(hands([turn]) * 127.5) / 127.5, hands([turn]).to(torch.bfloat16)):
+        off = float(turned(coarse)[0]) - turn
         assert abs(off - round(off)) < 2e-4
 
 
+def numbered(length: int) -> FrameMemory:
+    """Frames whose level is ten times their number."""
+    memory = FrameMemory(length, (8, 12))
+    memory.fill(np.arange(length, dtype=np.uint8)[:, None, None, None] * np.full((1, 8, 12, 3), 10, np.uint8))
+    return memory
+
+
+def levels(pictures: torch.Tensor, channel: int = 0) -> list[float]:
+    return ((pictures[:, channel, 0, 0] + 1) * 12.75).tolist()
+
+
+def test_a_memory_shows_the_frame_at_the_position_and_the_one_before_it_on_the_way() -> None:
+    around, at = numbered(5)(hands([0, 1 / 8, 1 / 4, 7 / 16, 1 / 2 - 1e-4, 3 / 4, 7 / 8]))
+    assert (around.shape, at.shape) == ((7, 6, 8, 12), (7, 3, 8, 12))
+    assert levels(at) == pytest.approx([0, 1, 2, 3.5, 4, 2, 1], abs=0.02)
+    assert levels(around, 3) == pytest.approx([0, 1, 2, 4, 4, 2, 1], abs=0.02)
+    assert levels(around) == pytest.approx([0, 0, 1, 3, 3, 3, 2], abs=0.02)  # on the way back from above
+
+
+@given(st.integers(2, 300), st.data())
+def test_each_kept_frame_is_found_from_planes_of_eight_bits(length: int, data: st.DataObject) -> None:
+    memory, place = FrameMemory(length, (8, 8)), data.draw(st.integers(0, length - 1))
+    memory.pictures[place] = 255
+    for phase in (place / (2 * (length - 1)), -place / (2 * (length - 1))):
+        told = with_told(np.zeros((1, 1, 3), np.uint8), Told(phase % 1.0))[0, 0, 3 : 3 + HANDS]
+        around, at = memory(torch.from_numpy(told.astype(np.float32) / 127.5 - 1)[None])
+        assert float(around[0, 3, 0, 0]) == 1
+        assert float(at[0, 0, 0, 0]) > 0.5
+
+
 @torch.no_grad()
-def test_a_reel_lies_along_the_clip_and_both_ways_see_it_alike() -> None:
-    reel = network(6 + CHANNELS, time_channels=CHANNELS, learned_frames=5).reel
-    reel.pictures.weight.copy_(torch.arange(5.0)[:, None].expand_as(reel.pictures.weight))
-    shown = reel(hands([0, 1 / 8, 1 / 4, 7 / 16, 1 / 2, 3 / 4, 7 / 8]))
-    assert shown.shape == (7, TRACKS, *SPOOL)
-    wanted = 5 * EAGER * torch.tensor([0, 1, 2, 3.5, 4, 2, 1])
-    assert torch.allclose(shown[:, 0, 3, 5], wanted, atol=1e-3)
-    assert torch.allclose(shown, shown[:, :1, :1, :1].expand_as(shown), atol=1e-5)
+def test_a_kept_frame_goes_past_the_network_by_as_much_as_is_recalled() -> None:
+    generator = network(6 + CHANNELS, told_channels=CHANNELS, memory_frames=3, memory_size=[32, 48], free_changes=True)
+    kept = np.stack([scene(48, 32, seed=i) for i in range(3)])
+    generator.frame_memory.fill(kept)
+    told(generator, share=99)
+    shown = np.dstack([scene(48, 32, seed=i) for i in (7, 8)])
+    given = lambda recall: torch.from_numpy(to_signed(with_told(shown, Told(0.25, recall))))[None]  # noqa: E731
+    wanted = torch.from_numpy(to_signed(kept[1]))[None]
+    assert (generator(given(1.0)) - wanted).abs().max() < 0.03  # but for what is too bright or dark to be opened
+    latest = torch.from_numpy(to_signed(shown[..., 3:]))[None]
+    assert (generator(given(0.0)) - latest).abs().max() < 0.03
+    assert (generator(given(0.5)) - (wanted + latest) / 2).abs().max() < 0.03
+    generator.changes = False
+    assert generator(given(0.0)).abs().max() < 1e-2
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_what_a_reel_holds_is_seen_at_its_moment(precision: str) -> None:
-    generator = network(6 + CHANNELS, time_channels=CHANNELS, learned_frames=9)
+def test_what_is_kept_is_seen_at_its_moment(precision: str) -> None:
+    generator = network(6 + CHANNELS, told_channels=CHANNELS, memory_frames=9)
     engine = TorchEngine(generator, Device("cpu", "cpu"), precision)
     shown = np.dstack([scene(48, 32, seed=i) for i in range(2)])
-    at = lambda phase: engine(with_clock(shown, phase)[None])[0].astype(int)  # noqa: E731
-    before = {phase: at(phase) for phase in (0.05, 0.25, 0.75)}
-    generator.reel.pictures.weight[4] += 9  # the middle of the clip, which both ways pass
+    at = lambda phase: engine(with_told(shown, Told(phase))[None])[0].astype(int)  # noqa: E731
+    before = {phase: at(phase) for phase in (0.0625, 0.25, 0.75)}
+    generator.frame_memory.pictures[4] += 90  # the middle of the clip, which both ways pass
     engine = TorchEngine(generator, Device("cpu", "cpu"), precision)
     changed = {phase: np.abs(at(phase) - picture).max() for phase, picture in before.items()}
-    assert changed[0.05] == 0
+    assert changed[0.0625] == 0
     assert min(changed[0.25], changed[0.75]) > 0
 
 
 def test_what_it_takes_and_what_it_refuses() -> None:
     assert [network(n).warps for n in (1, 2, 3, 12)] == [False, False, True, True]  # without a frame all is painted
-    assert not network(2 + CHANNELS, time_channels=CHANNELS).warps
+    assert not network(2 + CHANNELS, told_channels=CHANNELS).warps
     cases: list[tuple[int, dict[str, Any], str]] = [
-        (8, {"time_channels": 8}, "none is left for frames"),
-        (6, {"learned_frames": 4}, r"pairing.time_encoding=true"),
-        (6 + CHANNELS, {"time_channels": CHANNELS, "learned_frames": 1}, "at least 2"),
+        (8, {"told_channels": 8}, "none is left for frames"),
+        (6, {"memory_frames": 4}, r"pairing.position=clock"),
+        (6 + CHANNELS, {"told_channels": CHANNELS, "memory_frames": 1}, "at least 2"),
     ]
     for channels, table, why in cases:
         with pytest.raises(UsageError, match=why):
@@ -144,24 +190,24 @@ def test_training_tells_it_of_the_clock_and_the_model_file_knows(monkeypatch: py
     monkeypatch.setattr("vidtrans.metrics.dreams.ROLLOUT_FRAMES", 30)
     monkeypatch.setattr("vidtrans.metrics.dreams.STRIP_FRAMES", (1, 30))
     clip, cache = write_clip(Path("c.mp4"), moving_frames(12)), {"cache_dir": Path("cache")}
-    pairing = {"name": "next-frame", "context_frames": 2, "time_encoding": True}
+    pairing = {"name": "next-frame", "context_frames": 2, "position": "clock"}
     dataset = {**TINY["dataset"], "val_fraction": 0, "drop_duplicates": False, "min_sharpness": 0}
     api.make_dataset(clip, Path("c.dataset"), settings={"dataset": dataset, "pairing": pairing}, **cache)
     small = {
-        "generator": {"name": "warp-mix", "channels": 8, "learned_frames": 99},
+        "generator": {"name": "warp-mix", "channels": 8, "memory_frames": 99},
         "training": {**TINY["training"], "steps": 2, "lambda_gan": 0.0},
     }
     made = api.train(Path("c.dataset"), Path("c.safetensors"), settings=small, **cache)
     record = read_record(Path("c.safetensors"))
-    assert record.generator["settings"]["time_channels"] == CHANNELS
-    assert record.generator["settings"]["learned_frames"] == 12  # one picture for each of the clip's frames
+    assert record.generator["settings"]["told_channels"] == CHANNELS
+    assert record.generator["settings"]["memory_frames"] == 12  # all of the clip's
     assert (record.dream["positions"], record.dream["rate"]) == (22, "30")
     learned = [read_picture(path) for path in sorted(Path("c.dataset/c").glob("*.png"))]
     assert record.dream["statistics"] == frame_statistics(learned)
     generator, _ = load_generator(Path("c.safetensors"))
-    shown = with_clock(np.zeros((32, 48, 6), np.uint8), 0.5)
+    shown = with_told(np.zeros((32, 48, 6), np.uint8), Told(0.5))
     assert TorchEngine(generator, Device("cpu", "cpu"))(shown[None]).shape == (1, 32, 48, 3)
     assert made["dreamt"]["frames"] == 30
-    small["generator"] |= {"time_channels": 4}
-    with pytest.raises(UsageError, match="the clock of this dataset has 8 channels"):
+    small["generator"] |= {"told_channels": 4}
+    with pytest.raises(UsageError, match="the pairing of this dataset tells 10 channels"):
         api.train(Path("c.dataset"), Path("d.safetensors"), settings=small, **cache)

@@ -17,14 +17,14 @@ from processes import Started, rank_variables, ranks
 from torch import nn
 
 from vidtrans.core.errors import DeviceError, UsageError
-from vidtrans.training.distributed import DistContext, distributed_context
+from vidtrans.training.device.distributed import DistContext, distributed_context
 
 PROGRAM = """
 import os, sys, torch
 from torch import nn
 from vidtrans.inference.device import Device
 from vidtrans.networks.init import build_discriminator, initialise
-from vidtrans.training.distributed import distributed_context
+from vidtrans.training.device.distributed import distributed_context
 from vidtrans.training.losses.base import TRIPLE_CHANNELS, PrecedingFrames
 from vidtrans.training.methods.network_trainer import DiscriminatorTrainer
 from vidtrans.training.settings import TrainingSettings

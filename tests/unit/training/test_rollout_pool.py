@@ -25,7 +25,8 @@ from vidtrans.core.events import silent
 from vidtrans.data.building import split_roles
 from vidtrans.data.dataset import Pair, open_dataset
 from vidtrans.data.loading import Loader, TrainingBatch, signed_planes
-from vidtrans.pairing.next_frame import CHANNELS, NextFrame, NextFrameSettings
+from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
+from vidtrans.pairing.told_planes import CHANNELS
 from vidtrans.training.checkpoint import load_checkpoint
 from vidtrans.training.feedback.rollout_pool import (
     MIN_LENGTH,
@@ -82,7 +83,7 @@ def test_what_follows_a_pair_has_its_target_as_the_latest_frame(
 
 @given(st.integers(2, 60), st.integers(1, 4))
 def test_a_whole_shot_on_a_clock_has_no_end(length: int, step: int) -> None:
-    pairing = NextFrame(NextFrameSettings(step, 1, time_encoding=True))
+    pairing = NextFrame(NextFrameSettings(step, 1, "clock"))
     pairs = pairs_of([["train"] * length], pairing)
     assert len(pairs) == (0 if length < pairing.min_frames else 2 * (length - 1))
     assert None not in successors(pairs, step)
@@ -132,7 +133,7 @@ def run(chains: RolloutPool, steps: range, progress: float = 1.0) -> list[Traini
 
 @pytest.mark.parametrize("clock", [False, True])
 def test_own_frames_stand_where_the_true_ones_were_and_the_target_stays_true(clock: bool) -> None:
-    pairing = NextFrame(NextFrameSettings(1, 2, clock))
+    pairing = NextFrame(NextFrameSettings(1, 2, "clock" if clock else "none"))
     chains = chains_of(loader_of(dataset(Path("d")), pairing))
     ages = set()
     for step in range(40):
@@ -158,7 +159,7 @@ def test_own_frames_stand_where_the_true_ones_were_and_the_target_stays_true(clo
 
 
 def test_each_place_of_the_pool_has_its_turn_and_no_chain_is_taken_twice_in_a_step() -> None:
-    chains = chains_of(loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 1, True)), batch=8))
+    chains = chains_of(loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 1, "clock")), batch=8))
     ever: set[int | None] = set()
     for step in range(100):
         run(chains, range(step, step + 1))
@@ -171,7 +172,7 @@ def test_each_place_of_the_pool_has_its_turn_and_no_chain_is_taken_twice_in_a_st
 
 
 def test_chains_begin_late_and_grow_evenly_between_a_tenth_and_half_of_the_run() -> None:
-    loader = loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 1, True)))
+    loader = loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 1, "clock")))
     early = chains_of(loader)
     assert all(
         np.array_equal(mixed.inputs, signed_planes(loader.make(step).inputs))
@@ -191,7 +192,7 @@ def test_chains_begin_late_and_grow_evenly_between_a_tenth_and_half_of_the_run()
 
 
 def test_the_ages_of_the_pool_are_the_youngest_the_mean_and_the_oldest() -> None:
-    chains = chains_of(loader_of(dataset(Path("d"), 6), NextFrame(NextFrameSettings(1, 1, True))))
+    chains = chains_of(loader_of(dataset(Path("d"), 6), NextFrame(NextFrameSettings(1, 1, "clock"))))
     chains.log(1)
     run(chains, range(3))
     for slot, age in enumerate((3, 8, 1)):
@@ -204,7 +205,7 @@ def test_the_ages_of_the_pool_are_the_youngest_the_mean_and_the_oldest() -> None
 
 
 def test_weights_of_what_goes_on_are_those_of_its_own_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    loader = loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 1, True)))
+    loader = loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 1, "clock")))
     plain = loader.pictures
 
     def weighed(example: Any, rng: Any) -> Any:
@@ -245,7 +246,7 @@ def test_a_restored_pool_goes_on_exactly(clock: bool, monkeypatch: pytest.Monkey
     landed: list[int] = []
     land = RolloutPool._relocated
     monkeypatch.setattr(RolloutPool, "_relocated", lambda *given: landed.append(1) or land(*given))
-    loader = loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 2, clock)))
+    loader = loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 2, "clock" if clock else "none")))
     whole, other = chains_of(loader), chains_of(loader)
     run(whole, range(40))
     before = len(landed)
@@ -332,12 +333,12 @@ def test_a_clock_goes_through_one_shot_and_says_so(short_rollouts: None, capsys:
     assert shown["dream"]["positions"] == 2 * (40 - 1)
     assert shown["training"]["pairs"] == 78
     assert "horizons" not in shown["training"]["dreamt"]
-    assert "it follows its own clock" in said(capsys, 2, "stylize", "c.mp4", "--model", "c.safetensors")
+    assert "it follows its own clip" in said(capsys, 2, "stylize", "c.mp4", "--model", "c.safetensors")
     assert "next: vidtrans dream VIDEO --model c.safetensors" in told
     assert "plate" not in told  # the camera stands still, but what would be painted onto what?
     run = ("run", "c.mp4", "--preset", "loop", "--apply", "c.mp4", "-o", "out.mp4")
     before = set(Path().iterdir())
-    assert "its own clock" in said(capsys, 2, *run)  # before anything is learned
+    assert "its own clip" in said(capsys, 2, *run)  # before anything is learned
     assert set(Path().iterdir()) == before
 
 

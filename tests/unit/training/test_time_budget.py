@@ -16,7 +16,7 @@ from made_runs import run_of
 
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Note, Progress, Stop, silent
-from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
+from vidtrans.training.device.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.earlier_runs import continue_shorter
 from vidtrans.training.loop import train
 from vidtrans.training.report.training_page import film_steps

@@ -16,8 +16,9 @@ from made_runs import run_of
 
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Note, Progress, Stop, silent
+from vidtrans.pairing.told_planes import FULL_NOISE
 from vidtrans.training import ADVERSARIAL, health, training_state, trials
-from vidtrans.training.distributed import DistContext
+from vidtrans.training.device.distributed import DistContext
 from vidtrans.training.loop import train
 from vidtrans.training.time_budget import TimeBudget
 from vidtrans.training.training_state import Diverged
@@ -203,14 +204,24 @@ def test_each_step_and_each_process_draws_a_noise_of_its_own(tmp_path: Path, mon
 
 def test_noise_lies_on_the_first_channels_as_strong_as_is_drawn_for_each_example() -> None:
     inputs = torch.zeros(200, 5, 16, 16)
-    made = training_state._noisy(inputs, 0.5, 3, seed=1)
+    made = training_state._noisy(inputs, 0.5, 3, seed=1, tells=False)
     assert not made[:, 3:].any()
     deviations = made[:, :3].flatten(1).std(1)
     assert 0 < deviations.min() < 0.03
     assert 0.47 < deviations.max() < 0.53
     assert float(deviations.mean()) == pytest.approx(0.25, abs=0.03)
-    assert torch.equal(made, training_state._noisy(inputs, 0.5, 3, seed=1))
-    assert not torch.equal(made, training_state._noisy(inputs, 0.5, 3, seed=2))
+    assert torch.equal(made, training_state._noisy(inputs, 0.5, 3, seed=1, tells=False))
+    assert not torch.equal(made, training_state._noisy(inputs, 0.5, 3, seed=2, tells=False))
+
+
+def test_a_network_is_told_how_strong_the_noise_is() -> None:
+    inputs = torch.zeros(8, 5, 32, 32)
+    made = training_state._noisy(inputs, 0.4, 3, seed=1, tells=True)
+    assert torch.equal(made[:, 3], inputs[:, 3])
+    sigmas = made[:, :3].flatten(1).std(1)
+    assert float(sigmas.max() / sigmas.min()) > 2
+    told = (made[:, 4, 0, 0] + 1) / 2 * FULL_NOISE
+    assert torch.allclose(told, sigmas, rtol=0.05)
 
 
 UPDATE = """

@@ -20,9 +20,10 @@ from vidtrans.data.unpaired_loading import UnpairedLoader
 from vidtrans.session import Context
 from vidtrans.training import trials
 from vidtrans.training.device.batch_upload import upload
-from vidtrans.training.distributed import DistContext
+from vidtrans.training.device.distributed import DistContext
 from vidtrans.training.loop import train
 from vidtrans.training.methods.pix2pix import Pix2Pix
+from vidtrans.training.run_stage import run_stage
 from vidtrans.training.set_up import TrainingSetup
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.training_batches import check_method
@@ -53,7 +54,7 @@ def job(folder: Path, picture_size: tuple[int, int] | None = None, **settings: A
 
 @pytest.fixture
 def domains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(TrainingSetup, "_method", property(lambda self: Newest))
+    monkeypatch.setattr(TrainingSetup, "method", property(lambda self: Newest))
     return make_domains(tmp_path / "d.dataset", (9, 7), ((48, 40), (40, 48)))
 
 
@@ -107,7 +108,7 @@ def test_operators_are_not_compared_where_memory_is_too_small_and_wrong_ones_are
     for _ in range(2):
         assert trials.wrong_operators(made) == ["mm on 4×4"]
     assert [note.level for note in notes] == ["warning"]
-    stages = [made.stage(2, "dataset", False, exact) for exact in ([], ["mm on 4×4"])]
+    stages = [run_stage(made, 2, "dataset", False, exact) for exact in ([], ["mm on 4×4"])]
     assert ["exact" in stage.engine for stage in stages] == [False, True]
     made.precision = "fp32"
     assert trials.wrong_operators(made) == []  # nothing is asked
@@ -150,7 +151,7 @@ def test_another_version_of_rollouts_is_another_run_where_there_are_any(
 
     def keys() -> list[str]:
         own = {"rollout_fraction": 0.5}, {"input_noise": 0.05}, {}
-        return [job(folder, precision="fp32", **settings).stage(2, "dataset", False, []).key for settings in own]
+        return [run_stage(job(folder, precision="fp32", **settings), 2, "dataset", False, []).key for settings in own]
 
     before = keys()
     assert len(set(before)) == 3

@@ -23,7 +23,7 @@ from vidtrans.data.loading import TrainingBatch
 from vidtrans.inference.device import Device, Precision
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.training import ADVERSARIAL, health
-from vidtrans.training.distributed import DistContext
+from vidtrans.training.device.distributed import DistContext
 from vidtrans.training.loop import train
 from vidtrans.training.losses.rarity import weigh
 from vidtrans.training.methods.micro_batches import split

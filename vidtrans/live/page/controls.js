@@ -3,7 +3,7 @@
 const NAMES = {
   second: "Second model", crossfade: "Cross-fade", fade: "Fade (s)", size: "Size", upscale: "Enlarge", output_size: "Output size", strength: "Strength",
   keep_colour: "Keep colour", keep_shading: "Keep light", past: "Past", lerp: "Share of the past", look: "Look", stroke_size: "Strokes",
-  zoom: "Zoom", rotate: "Rotate", pan_x: "Pan across", pan_y: "Pan down", hue: "Hue", speed: "Speed", drive: "Drive",
+  zoom: "Zoom", rotate: "Rotate", pan_x: "Pan across", pan_y: "Pan down", hue: "Hue", speed: "Speed", recall: "Recall", wander: "Wander", drive: "Drive",
   dream_fps: "Frames/s",
 };
 const BUSY_MS = 400; // a control that was just moved is not set from elsewhere

@@ -100,7 +100,9 @@ function suit() {
   controls.show("look", inUse.some((m) => m.looks.length > 1));
   controls.show("stroke_size", inUse.some((m) => m.strokes));
   $("dream-group").hidden = !one.dreams;
-  controls.show("speed", one.needs_dream);
+  controls.show("speed", one.has_clock);
+  controls.show("recall", one.needs_dream);
+  controls.show("wander", one.needs_dream && !one.has_clock);
   for (const name of ["second", "crossfade", "fade"]) controls.show(name, models.length > 1);
   controls.show("crossfade", models.length > 1 && state.controls.second !== "");
   controls.show("output_size", state.controls.upscale !== "off");

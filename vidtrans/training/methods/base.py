@@ -17,7 +17,7 @@ from vidtrans.inference.device import Device, to_device
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.training.device.determinism import deterministic
-from vidtrans.training.distributed import DistContext
+from vidtrans.training.device.distributed import DistContext
 from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.methods.network_trainer import NetworkTrainer, TrainingPrecision
 from vidtrans.training.settings import TrainingSettings

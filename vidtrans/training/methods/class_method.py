@@ -18,7 +18,7 @@ from vidtrans.inference.device import Device, tensor_float32
 from vidtrans.networks.init import inner_generator
 from vidtrans.networks.wrappers.class_generator import ClassGenerator
 from vidtrans.training.device.determinism import seed_random
-from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
+from vidtrans.training.device.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.method_settings import ClassMethodSettings
 from vidtrans.training.methods.base import Setup, TrainingMethod, training_step

@@ -15,8 +15,8 @@ from vidtrans.inference.cuda_graphs import is_recording
 from vidtrans.inference.device import Device, Precision, resolve_precision
 from vidtrans.inference.folding import use_quick_norms
 from vidtrans.training import ADVERSARIAL
+from vidtrans.training.device.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.device.weight_copies import WeightCopies
-from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.adversarial import Adversarial, discriminator_loss
 from vidtrans.training.losses.base import Judgement
 from vidtrans.training.settings import TrainingSettings

@@ -21,7 +21,7 @@ from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.training import ADVERSARIAL, LOSSES, health
 from vidtrans.training.device.captured_step import Body, CapturedStep
 from vidtrans.training.device.determinism import seed_random
-from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
+from vidtrans.training.device.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.base import TRIPLE_CHANNELS, GeneratorLoss, Judgement, LossContext, PrecedingFrames
 from vidtrans.training.losses.rarity import weigh
 from vidtrans.training.methods.base import Setup, TrainingMethod, training_step

@@ -1,0 +1,116 @@
+"""The frames of its clip that a next-frame model keeps: which they are, and which are like two frames of a film."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from clips import scene
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vidtrans.data.clip_memory import (
+    KEPT_BYTES,
+    LEFT_OUT,
+    PIECE,
+    ClipMemory,
+    MemoryPlan,
+    clock_frames,
+    kept_size,
+    low,
+    runs_of_frames,
+)
+from vidtrans.data.dataset import Pair
+from vidtrans.data.loading import told_position
+from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
+
+
+def pairs_of(lengths: list[int], pairing: NextFrame) -> list[Pair]:
+    """The pairs of shots of so many frames, whose files are 'shot-frame'."""
+    return [
+        Pair(
+            tuple(Path(f"{shot}-{number:04d}.png") for number in step.inputs),
+            Path(f"{shot}-{step.target:04d}.png"),
+            "train",
+            (0, shot),
+            place,
+            step.phase,
+        )
+        for shot, length in enumerate(lengths)
+        for place, step in enumerate(pairing.pair_positions(length))
+    ]
+
+
+@given(st.integers(16, 4000), st.integers(16, 4000), st.integers(2, 1024))
+def test_a_copy_has_the_shape_of_its_frame_and_all_have_their_bytes(width: int, height: int, count: int) -> None:
+    area = KEPT_BYTES / (3 * count)
+    tall, wide = kept_size(width, height, area)
+    assert min(tall, wide) >= 8
+    if area >= width * height:
+        assert (tall, wide) == (height, width)
+    elif 1 / 8 < width / height < 8:
+        assert 0.9 * area < tall * wide < 1.1 * area
+        assert abs(wide / tall / (width / height) - 1) < 0.1
+
+
+@given(st.integers(3, 400), st.integers(2, 300))
+def test_a_clocks_frames_lie_evenly_from_the_first_to_the_last(length: int, count: int) -> None:
+    files = clock_frames(pairs_of([length], NextFrame(NextFrameSettings(1, 2, "clock"))), count)
+    numbers = [int(file.stem[2:]) for file in files]
+    assert len(numbers) == min(count, length)
+    assert (numbers[0], numbers[-1]) == (0, length - 1)
+    steps = np.diff(numbers)
+    assert steps.min() >= 1
+    assert steps.max() - steps.min() <= 1
+
+
+@given(st.lists(st.integers(1, 120), min_size=1, max_size=5), st.integers(2, 300), st.integers(1, 3))
+def test_runs_are_frames_in_a_row_and_no_more_than_are_wanted(lengths: list[int], count: int, step: int) -> None:
+    pairs = pairs_of(lengths, NextFrame(NextFrameSettings(step, 2, "nearest")))
+    files, runs = runs_of_frames(pairs, count, step)
+    assert sum(runs) == len(files) == len(set(files))
+    seen = {file for pair in pairs for file in (*pair.inputs, pair.target)}
+    assert set(files) == seen if len(seen) <= count else len(files) <= max(count, PIECE)
+    at = 0
+    for length in runs:
+        run = [file.stem.split("-") for file in files[at : at + length]]
+        assert len({shot for shot, _ in run}) == 1
+        assert set(np.diff([int(number) for _, number in run])) <= {1}
+        at += length
+
+
+def noise_clip(length: int) -> np.ndarray:
+    return np.stack([scene(20, 16, seed=number) for number in range(length)])
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_the_most_alike_place_is_that_of_the_same_two_frames(step: int) -> None:
+    memory = ClipMemory(noise_clip(24), (10, 14), step)
+    size = memory.lows.shape[1:3]
+    assert not set(memory.places.tolist()) & {0, 9, 10, 23}  # nothing lies before the first, and nothing after the last
+    for place in memory.places.tolist():
+        frames = [low(memory.pictures[at], size) for at in (place - step, place)]
+        distances = memory.distances(*frames)
+        assert memory.places[distances.argmin()] == place
+        assert distances.min() == pytest.approx(0, abs=1e-5)
+    assert [memory.follows(place) for place in (0, 9, 10, 23)] == [True, False, True, False]
+
+
+def test_pairs_are_pointed_to_their_own_place_and_to_others_away_from_it() -> None:
+    pairing, length = NextFrame(NextFrameSettings(1, 2, "nearest")), 60
+    pairs = pairs_of([length], pairing)
+    for number, picture in enumerate(noise_clip(length)):
+        cv2.imwrite(f"0-{number:04d}.png", picture)
+    plan = MemoryPlan.of(pairs, 300, pairing, None)
+    memory = plan.memory
+    assert memory.pictures.shape == (length, 16, 20, 3)
+    assert plan.runs == (length,)
+    pointed = plan.pointed(pairs)
+    for number, pair in enumerate(pointed, start=2):
+        first, *others = (round(phase * 2 * (length - 1)) for phase in pair.nearest)
+        assert first == number  # the target's own place
+        assert others
+        assert all(abs(other - number) > LEFT_OUT for other in others)
+        assert told_position(pair) == pair.nearest[0]

@@ -1,0 +1,87 @@
+"""What a next-frame network is told in training: positions, how far it may recall, and noise; and other colours."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from datasets import make_dataset
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vidtrans.data.augment import COLOUR_EXCHANGES, exchange_colours
+from vidtrans.data.dataset import open_dataset
+from vidtrans.data.loading import Loader, to_signed
+from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
+from vidtrans.pairing.told_planes import CHANNELS, HANDS, Told
+
+POSITIONS = (0.125, 0.25, 0.375)
+
+
+def loader(folder: Path, forget: float, count: int = 400) -> Loader:
+    """Every pair of a told pairing may be told three positions."""
+    pairs = [replace(pair, nearest=POSITIONS) for pair in open_dataset(make_dataset(folder, "next-frame")).pairs]
+    told = NextFrame(NextFrameSettings(1, len(pairs[0].inputs), "nearest"))
+    return Loader(pairs, told, batch=count, seed=3, multiple=8, crop=16, jitter=1.0, flip=False, forget=forget)
+
+
+def told_values(batch_inputs: np.ndarray) -> np.ndarray:
+    """Of each example, (N, CHANNELS)."""
+    planes = batch_inputs[:, -CHANNELS:].astype(np.float32) / 127.5 - 1
+    assert (planes == planes[:, :, :1, :1]).all()
+    return planes[:, :, 0, 0]
+
+
+def test_examples_are_told_the_nearest_position_half_of_the_time_and_else_another(tmp_path: Path) -> None:
+    told = told_values(loader(tmp_path / "d", 0.0).make(0).inputs)
+    wanted = np.stack([Told(position).values()[:HANDS] for position in POSITIONS])
+    chosen = np.abs(told[:, None, :HANDS] - wanted[None]).max(2).argmin(1)
+    shares = np.bincount(chosen, minlength=3) / len(chosen)
+    assert shares[0] == pytest.approx(0.5, abs=0.08)
+    assert shares[1] == pytest.approx(0.25, abs=0.08)
+    assert (told[chosen == 0, HANDS] == 1).all()  # its own frame may be recalled wholly
+    assert (told[chosen > 0, HANDS] <= 0).all()  # others by half at most
+    assert (told[:, HANDS + 1] == -1).all()  # noise comes later
+
+
+def test_a_share_is_told_to_recall_nothing_and_half_of_it_has_other_colours(tmp_path: Path) -> None:
+    made = loader(tmp_path / "d", 0.5)
+    batch = made.make(0)
+    recalls = (told_values(batch.inputs)[:, HANDS] + 1) / 2
+    exchanged = np.array([example.geometry.colours > 0 for example in batch.examples])
+    assert exchanged.mean() == pytest.approx(0.25, abs=0.07)
+    assert (recalls[exchanged] == 0).all()
+    assert (recalls == 0).mean() == pytest.approx(0.25 + 0.75 * 0.25, abs=0.08)
+    assert (recalls == 1).mean() == pytest.approx(0.75 * 0.5 * 0.5, abs=0.08)  # and of its own place
+    number = int(np.flatnonzero(exchanged)[0])
+    example = batch.examples[number]
+    plain = replace(example, geometry=replace(example.geometry, colours=0))
+    given, target, _ = made.pictures(plain, np.random.default_rng(0))
+    for planes, true in ((batch.inputs[number, :3], given[:3]), (batch.targets[number], target)):
+        changed = exchange_colours(true.transpose(1, 2, 0), example.geometry.colours)
+        assert np.array_equal(planes, changed.transpose(2, 0, 1))
+
+
+@given(st.integers(0, COLOUR_EXCHANGES // 2 - 1), st.integers(0, 2**32 - 1))
+def test_an_exchange_of_colours_keeps_all_differences(number: int, seed: int) -> None:
+    pictures = np.random.default_rng(seed).integers(0, 256, (2, 4, 5, 3), dtype=np.uint8)
+    one, other = (exchange_colours(picture, number) for picture in pictures)
+    assert np.array_equal(one, pictures[0]) == (number == 0)
+    signed = [to_signed(picture) for picture in (*pictures, one, other)]
+    assert np.abs(signed[2] - signed[3]).sum() == pytest.approx(np.abs(signed[0] - signed[1]).sum(), rel=1e-5)
+    assert sorted(np.abs(signed[2]).ravel()) == pytest.approx(sorted(np.abs(signed[0]).ravel()), abs=1e-5)
+
+
+def test_every_exchange_is_another() -> None:
+    picture = np.array([[[10, 20, 40]]], np.uint8)
+    assert len({exchange_colours(picture, number).tobytes() for number in range(COLOUR_EXCHANGES)}) == COLOUR_EXCHANGES
+
+
+def test_nearly_grey_pictures_keep_their_light_and_a_quarter_of_their_colour() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (6, 5, 3), dtype=np.uint8)
+    greyed = exchange_colours(picture, COLOUR_EXCHANGES // 2)
+    assert np.abs(greyed.mean(2) - picture.mean(2)).max() <= 0.5
+    spread = [pixels.astype(float) - pixels.mean(2, keepdims=True) for pixels in (picture, greyed)]
+    assert np.abs(spread[1] - spread[0] / 4).max() <= 1

@@ -1,0 +1,199 @@
+"""Frames of its clip that a next-frame model keeps, and which of them are most like two frames of a film."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import Self
+
+import cv2
+import numpy as np
+
+from vidtrans.data.dataset import Pair
+from vidtrans.pairing.base import Pairing
+from vidtrans.video.images.picture import picture_size, read_picture
+
+KEPT_BYTES = 5_400_000  # of all kept frames together: a model of the default width has 12 MB
+PIECE = 30  # frames in a row that are kept of a clip of which not all are
+LOW_AREA = 20 * 36  # pixels at which frames are compared, and pulled towards those that are kept
+LEFT_OUT = 15  # frames on either side of its own place in which a training pair finds no other
+ALTERNATIVES = 4  # most alike places, without those that are left out, of which one is drawn
+
+
+def kept_size(width: int, height: int, area: float) -> tuple[int, int]:
+    """Return (height, width) of a frame's copy of about ``area`` pixels, and no larger than the frame."""
+    if area >= width * height:
+        return height, width
+    tall = max(8, round((area * height / width) ** 0.5))
+    return tall, max(8, round(area / tall))
+
+
+@dataclass(frozen=True)
+class ClipMemory:
+    """Kept frames, (N, h, w, 3) uint8, and the lengths of the ``runs`` of frames that follow each other.
+
+    ``step``: the number of frames that a prediction advances. A position on the timeline of all N frames, which runs
+    there and back, is a phase in [0, 1).
+    """
+
+    pictures: np.ndarray
+    runs: tuple[int, ...]
+    step: int = 1
+
+    @cached_property
+    def lows(self) -> np.ndarray:
+        """Return the frames at the size at which they are compared, (N, h', w', 3) float32 in [-1, 1]."""
+        height, width = kept_size(self.pictures.shape[2], self.pictures.shape[1], LOW_AREA)
+        return np.stack([low(picture, (height, width)) for picture in self.pictures])
+
+    @cached_property
+    def places(self) -> np.ndarray:
+        """Return the numbers of frames with a frame ``step`` before and one ``step`` after them in their run."""
+        spans = [range(end - length + self.step, end - self.step) for end, length in self._spans]
+        return np.array([place for span in spans for place in span], np.int64)
+
+    @cached_property
+    def rooms(self) -> np.ndarray:
+        """Return how many predictions follow each of ``places`` until its run ends."""
+        ends = [end for end, length in self._spans for _ in range(end - length + self.step, end - self.step)]
+        return (np.array(ends, np.int64) - 1 - self.places) // self.step
+
+    def phase(self, place: float) -> float:
+        """Return the position of frame number ``place`` on the timeline."""
+        return place / max(1, 2 * (len(self.pictures) - 1))
+
+    def follows(self, place: int) -> bool:
+        """Return whether a frame ``step`` after ``place`` is kept that follows it."""
+        return any(end - length <= place < end - self.step for end, length in self._spans)
+
+    @property
+    def _spans(self) -> list[tuple[int, int]]:
+        return list(zip(np.cumsum(self.runs).tolist(), self.runs, strict=True))
+
+    def distances(self, before: np.ndarray, latest: np.ndarray) -> np.ndarray:
+        """Return the mean squared difference of two frames, as ``low`` makes them, from those at each place."""
+        flat, places = self.lows.reshape(len(self.lows), -1), self.places
+        total = np.zeros(len(places))
+        for frame, at in ((before, places - self.step), (latest, places)):
+            total += _squared_distances(frame.reshape(1, -1), flat)[0][at]
+        return total / (2 * flat.shape[1])
+
+    def pointed(self, pairs: Sequence[Pair], own: dict[Path, int]) -> list[Pair]:
+        """Return the pairs with the positions of the frames that follow the frames most like theirs.
+
+        ``own``: the numbers of the kept frames by file. The first position is the most alike; the others leave out
+        the neighbourhood of the pair's own frame.
+        """
+        return [replace(pair, nearest=self._nearest(pair, own)) for pair in pairs]
+
+    def _nearest(self, pair: Pair, own: dict[Path, int]) -> tuple[float, ...]:
+        size = self.lows.shape[1:3]
+        frames = [low(read_picture(path), size) for path in pair.inputs[-2:]]
+        distances = self.distances(frames[0], frames[-1])
+        best = int(self.places[distances.argmin()])
+        if (at := own.get(pair.inputs[-1])) is not None:
+            distances = np.where(np.abs(self.places - at) <= LEFT_OUT, np.inf, distances)
+        others = [int(self.places[k]) for k in distances.argsort()[:ALTERNATIVES] if np.isfinite(distances[k])]
+        return tuple(self.phase(place + self.step) for place in (best, *others))
+
+
+def low(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return a picture, (H, W, 3) uint8 or float32 in [-1, 1], at (height, width) as float32 in [-1, 1]."""
+    signed = picture if picture.dtype == np.float32 else picture.astype(np.float32) / np.float32(127.5) - 1
+    return np.asarray(cv2.resize(signed, (size[1], size[0]), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _squared_distances(one: np.ndarray, many: np.ndarray) -> np.ndarray:
+    squares = np.square(many).sum(1)[None] - 2 * one @ many.T + np.square(one).sum(1)[:, None]
+    found: np.ndarray = np.maximum(squares, 0)
+    return found
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """The frames of a dataset that a model keeps: their ``files``, ``runs``, ``size`` (height, width) and ``step``."""
+
+    files: list[Path]
+    runs: tuple[int, ...]
+    size: tuple[int, int]
+    step: int
+
+    @classmethod
+    def of(cls, pairs: Sequence[Pair], count: int, pairing: Pairing, size: tuple[int, int] | None) -> Self:
+        """Choose at most ``count`` frames of the training ``pairs``: along a clock's timeline, or in runs."""
+        if pairing.has_clock:
+            files = clock_frames(pairs, count)
+            runs: tuple[int, ...] = (len(files),)
+        else:
+            files, runs = runs_of_frames(pairs, count, pairing.stride)
+        width, height = size or picture_size(files[0])
+        return cls(files, runs, kept_size(width, height, KEPT_BYTES / (3 * len(files))), pairing.stride)
+
+    @cached_property
+    def memory(self) -> ClipMemory:
+        """Return the frames. Raises MediaError."""
+        return ClipMemory(kept_pictures(self.files, self.size), self.runs, self.step)
+
+    def pointed(self, pairs: Sequence[Pair]) -> list[Pair]:
+        """Return the pairs with the positions that a pointer may tell."""
+        return self.memory.pointed(pairs, {path: number for number, path in enumerate(self.files)})
+
+
+def clock_frames(pairs: Sequence[Pair], count: int) -> list[Path]:
+    """Return the files of at most ``count`` frames of a clock's shot, evenly along it, from its first to its last."""
+    forwards = sorted((pair for pair in pairs if (pair.phase or 0) <= 0.5), key=lambda pair: pair.place)
+    files = [pair.target for pair in forwards]
+    chosen = np.rint(np.linspace(0, len(files) - 1, min(count, len(files)))).astype(int)
+    return [files[number] for number in chosen]
+
+
+def runs_of_frames(pairs: Sequence[Pair], count: int, step: int) -> tuple[list[Path], tuple[int, ...]]:
+    """Return the files of at most ``count`` frames, and the lengths of their runs of frames in a row.
+
+    ``step``: frames from one to the next of a pair. Of more frames, pieces of PIECE frames are kept, evenly along the
+    clip.
+    """
+    numbered = {
+        (pair.shot, pair.place - step * back): file
+        for pair in pairs
+        for back, file in enumerate(reversed((*pair.inputs, pair.target)))
+    }
+    ordered = sorted(numbered.items())
+    pieces: list[tuple[int, list[Path]]] = []
+    by_run = groupby(enumerate(ordered), key=lambda item: (item[1][0][0], item[1][0][1] - item[0]))
+    for number, (_, group) in enumerate(by_run):
+        files = [file for _, (_, file) in group]
+        pieces += [(number, files[at : at + PIECE]) for at in range(0, len(files), PIECE)]
+    kept = _evenly_kept(pieces, count)
+    runs = [sum(len(pieces[k][1]) for k in group) for group in _joined(kept, pieces)]
+    return [file for k in kept for file in pieces[k][1]], tuple(runs)
+
+
+def _evenly_kept(pieces: Sequence[tuple[int, list[Path]]], count: int) -> list[int]:
+    """Return the numbers of the pieces to keep."""
+    total = sum(len(files) for _, files in pieces)
+    if total <= count:
+        return list(range(len(pieces)))
+    wanted = max(1, count // PIECE)
+    return sorted({int(k) for k in np.rint(np.linspace(0, len(pieces) - 1, min(wanted, len(pieces))))})
+
+
+def _joined(kept: Sequence[int], pieces: Sequence[tuple[int, list[Path]]]) -> Iterable[list[int]]:
+    """Yield groups of pieces that follow each other in one run."""
+    group: list[int] = []
+    for k in kept:
+        if group and (k != group[-1] + 1 or pieces[k][0] != pieces[group[-1]][0]):
+            yield group
+            group = []
+        group.append(k)
+    if group:
+        yield group
+
+
+def kept_pictures(files: Sequence[Path], size: tuple[int, int]) -> np.ndarray:
+    """Return the pictures of ``files`` at (height, width), (N, h, w, 3) uint8."""
+    made = (cv2.resize(read_picture(f), (size[1], size[0]), interpolation=cv2.INTER_AREA) for f in files)
+    return np.stack(list(made))

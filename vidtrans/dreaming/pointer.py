@@ -1,0 +1,114 @@
+"""A pointer to the frame of its clip that a dream is at: it goes on along the clip, and jumps to frames that are alike.
+
+Pulling towards what follows the *most alike* frame stops a dream: a frame is most like itself, and so the dream stays
+there. A pointer with inertia moves on by a frame each time, whatever is alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vidtrans.data.clip_memory import ClipMemory, low
+
+FREE, PASSAGE = 30, 30  # frames that a dream goes on without its clip, and in which it passes over to it
+PULL = 0.3  # share by which the low frequencies of a dream go to those of the frame that is pointed to
+AWAY = 30  # frames from which a jump lands at least
+LOST = 3.0  # times as far from where it points as from the most alike frame: the dream is elsewhere
+STAY = 8  # frames that follow a jump before another
+STILL = 1e-4  # mean squared difference below which two frames are the same
+CHOICE = 4  # most alike frames of which a jump without need takes one
+
+
+@dataclass(frozen=True)
+class Pointing:
+    """Where a dream is: at kept frame number ``place``, since ``since`` frames without a jump, ``age`` in all."""
+
+    place: int
+    since: int = 0
+    age: int = 0
+
+    @property
+    def share(self) -> float:
+        """Return how far the clip counts, 0 to 1: a dream foretells on its own at first, and would stop later."""
+        return min(1.0, max(0.0, (self.age - FREE) / PASSAGE))
+
+
+class Pointer:
+    """A pointer along the frames of a ``memory``. ``seed`` decides, with the frame's number, where it wanders."""
+
+    def __init__(self, memory: ClipMemory, seed: int) -> None:
+        self.memory, self._seed = memory, seed
+
+    def find(self, frames: list[Tensor]) -> Pointing:
+        """Return the place most like the newest of ``frames``, (3, H, W) float32 in [-1, 1], oldest first."""
+        distances = self._distances(frames)
+        return Pointing(int(self.memory.places[distances.argmin()]))
+
+    def go_on(self, at: Pointing, frames: list[Tensor], frame: int, wander: float) -> Pointing:
+        """Return the place after another frame was dreamt; ``wander``: how soon it leaves the clip's order, 0 to 1."""
+        step = self.memory.step
+        place = at.place + step if self.memory.follows(at.place) else at.place
+        since, age = at.since + 1, at.age + 1
+        if not self.memory.follows(place):
+            return Pointing(self._jump(place, self._distances(frames), None), age=age)
+        if at.since < STAY:
+            return Pointing(place, since, age)
+        distances = self._distances(frames)
+        if self._is_lost(place, distances):
+            return Pointing(self._jump(place, distances, None), age=age)
+        rng = np.random.Generator(np.random.Philox(key=(self._seed << 64) + frame))
+        if rng.random() < wander**2 and self._is_near(place, distances):
+            return Pointing(self._jump(place, distances, rng), age=age)
+        return Pointing(place, since, age)
+
+    def _is_lost(self, place: int, distances: np.ndarray) -> bool:
+        here = distances[np.abs(self.memory.places - place).argmin()]
+        return bool(here > LOST * distances.min() and distances.min() <= self._typical)
+
+    def _is_near(self, place: int, distances: np.ndarray) -> bool:
+        away = self._away(place, distances)
+        return bool(away.min() < 2 * max(self._typical, float(distances.min())))
+
+    def _jump(self, place: int, distances: np.ndarray, rng: np.random.Generator | None) -> int:
+        """Return a place away from here that is most alike; with ``rng``, one of a few."""
+        away = self._away(place, distances)
+        number = 0 if rng is None else int(rng.integers(min(CHOICE, len(away))))
+        return int(self.memory.places[away.argsort()[number]])
+
+    def _away(self, place: int, distances: np.ndarray) -> np.ndarray:
+        """Return the distances, larger where a jump would be short, or soon followed by the end of a run."""
+        reach = min(AWAY, len(distances) // 4)
+        unwanted = np.abs(self.memory.places - place) < reach
+        ending = self.memory.rooms < STAY
+        return distances + (4 * distances.max() + 1) * (unwanted * 2.0 + ending)
+
+    @cached_property
+    def _typical(self) -> float:
+        """Return the usual mean squared difference of neighbours in the clip, times four."""
+        steps = np.square(np.diff(self.memory.lows, axis=0)).mean((1, 2, 3))
+        return max(STILL, 4 * float(np.median(steps)))
+
+    def _distances(self, frames: list[Tensor]) -> np.ndarray:
+        pair = [self._low(frame) for frame in frames[-2:]]
+        return self.memory.distances(pair[0], pair[-1])
+
+    def _low(self, frame: Tensor) -> np.ndarray:
+        height, width = self.memory.lows.shape[1:3]
+        return low(np.ascontiguousarray(frame.permute(1, 2, 0).cpu().numpy()), (height, width))
+
+    def phase(self, at: Pointing) -> float:
+        """Return the position of the frame that follows ``at``."""
+        return self.memory.phase(at.place + self.memory.step)
+
+    def pulled(self, picture: Tensor, at: Pointing, recall: float) -> Tensor:
+        """Return a dreamt picture, (3, H, W) float32 in [-1, 1], pulled to the low frequencies of the next frame."""
+        lacking = torch.from_numpy(self.memory.lows[at.place + self.memory.step] - self._low(picture))
+        planes = lacking.to(picture.device).permute(2, 0, 1)[None]
+        planes = F.interpolate(planes, size=picture.shape[1:], mode="bicubic", align_corners=False)[0]
+        return (picture + PULL * recall * planes).clamp(-1, 1)

@@ -1,0 +1,55 @@
+"""What a next-frame network is told beside the frames, as constant planes after them in its input.
+
+The position on the timeline of its clip, as sines and cosines; how far it may recall its clip's frames; and the noise
+of the frames that it is given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+HARMONICS = (1, 2, 4, 8)
+HANDS = 2 * len(HARMONICS)  # channels of the position
+CHANNELS = HANDS + 2  # and recall and noise
+FULL_NOISE = 0.5  # the standard deviation, of colours from -1 to 1, whose plane is 1
+
+
+@dataclass(frozen=True)
+class Told:
+    """Values for a frame.
+
+    Attributes:
+        phase: Position of the predicted frame in turns, 0 to 1.
+        recall: How far the network may go by its clip's frames, 0 (not at all) to 1.
+        noise: Standard deviation of the noise in the frames, of colours from -1 to 1.
+    """
+
+    phase: float
+    recall: float = 1.0
+    noise: float = 0.0
+
+    def values(self) -> np.ndarray:
+        """Return the planes' values, (CHANNELS,) float32 in [-1, 1]; of a position sine and cosine by harmonic."""
+        turns = 2 * np.pi * self.phase * np.array(HARMONICS)
+        hands = np.stack([np.sin(turns), np.cos(turns)], axis=1).reshape(-1)
+        return np.array([*hands, 2 * self.recall - 1, noise_plane(self.noise)], np.float32)
+
+
+def noise_plane(sigma: float) -> float:
+    """Return the value of the noise plane, -1 to 1."""
+    return 2 * min(1.0, sigma / FULL_NOISE) - 1
+
+
+def picture_channels(channels: int, told: bool) -> int:
+    """Return how many of an input's ``channels`` hold pictures: all, or if ``told``, all before the told planes."""
+    return channels - (CHANNELS if told else 0)
+
+
+def with_told(picture: np.ndarray, told: Told | None) -> np.ndarray:
+    """Append the told planes, −1 … 1 as the dtype's range, if ``told``: (H, W, C) → (H, W, C + CHANNELS)."""
+    if told is None:
+        return picture
+    planes = np.rint((told.values() + 1) * (np.iinfo(picture.dtype).max / 2)).astype(picture.dtype)
+    return np.dstack([picture, np.broadcast_to(planes, (*picture.shape[:2], CHANNELS))])
