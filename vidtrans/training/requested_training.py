@@ -32,8 +32,7 @@ from vidtrans.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from vidtrans.training.device.distributed import DistContext
-    from vidtrans.training.run_stage import run_stage
-from vidtrans.training.set_up import TrainingSetup
+    from vidtrans.training.set_up import TrainingSetup
 
 
 @dataclass(frozen=True)
@@ -229,6 +228,7 @@ def _train(
         report = setup.summary(output, total) | {"dry_run": True} | estimate_training(setup, total)
         return report | transfer(setup, total)
     from vidtrans.training.loop import TrainingRun
+    from vidtrans.training.run_stage import run_stage
 
     exact = wrong_operators(setup)
     context.begin("preparing the training")
