@@ -74,7 +74,8 @@ class TrainingSetup:
         use_huge_pages()
         self.recipe, self.start = recipe, start
         self.generator_name, self.generator_table = recipe.choice("generator")
-        self.dataset = dataset = fit_pairing(dataset, self.generator_name, self.generator_table, context)
+        fitting = fit_pairing(dataset, self.generator_name, self.generator_table)
+        self.tells_less, self.dataset, dataset = fitting is not dataset, fitting, fitting
         self.context, self.picture_size, self.dist = context, picture_size, dist
         self.pairing = dataset.pairing
         self.pairs = longest_shot(dataset, context) if self.pairing.has_clock else dataset.inputs("train")
@@ -163,13 +164,16 @@ class TrainingSetup:
             multiple=method.networks["generator"].multiple,
             smallest=max(network.smallest for network in method.networks.values()),
         )
+        rollouts = None if self.dataset.domains else rollout_pool(loader, self.pairing, settings, self.dist)
+        if self.tells_less:
+            self.context.note(f"generator '{self.generator_name}' keeps no frames of the clip: it is told no position")
         return TrainingState(
             folder,
             method,
             loader,
             self.context.seed,
             [total],
-            rollouts=None if self.dataset.domains else rollout_pool(loader, self.pairing, settings, self.dist),
+            rollouts=rollouts,
             picture_channels=self._num_frames * picture_channels(self.pairing.in_channels, self.pairing.is_told),
             tells_noise=self.pairing.is_told,
             device=self.device,

@@ -103,11 +103,10 @@ def longest_shot(dataset: Dataset, context: Context) -> list[Pair]:
     return max(shots.values(), key=len, default=[])
 
 
-def fit_pairing(dataset: Dataset, generator: str, table: Table, context: Context) -> Dataset:
+def fit_pairing(dataset: Dataset, generator: str, table: Table) -> Dataset:
     """Return the dataset, without positions of the most alike frames if the generator keeps no frames to point to."""
     if not dataset.pairing.is_told or dataset.pairing.has_clock or _kept_frames(generator, table):
         return dataset
-    context.note(f"generator '{generator}' keeps no frames of the clip: it is told no position")
     settings = dataset.pairing_table["settings"] | {"position": "none"}
     return replace(dataset, pairing_table=dataset.pairing_table | {"settings": settings})
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -274,20 +275,20 @@ def test_the_content_is_synced_before_the_rename_and_the_folder_after_it(
 
 def test_a_folder_that_cannot_be_synced_is_no_error_and_no_handle_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """Some network file systems sync files only."""
-    handles = []
+    synced = []
 
     def files_only(handle: int) -> None:
-        handles.append(handle)
+        synced.append((handle, os.fstat(handle)))
         if stat.S_ISDIR(os.fstat(handle).st_mode):
             raise OSError(errno.EINVAL, "Invalid argument")
 
     monkeypatch.setattr(os, "fsync", files_only)
     write_bytes(Path("a.txt"), b"whole")
     assert names() == ["a.txt"]
-    assert len(handles) == (1 if WINDOWS else 2)
-    for handle in handles:
-        with pytest.raises(OSError, match="Bad file descriptor"):
-            os.fstat(handle)
+    assert len(synced) == (1 if WINDOWS else 2)
+    for handle, was in synced:
+        with suppress(OSError):  # closed; or another thread has the number since, for another file
+            assert not os.path.samestat(os.fstat(handle), was)
 
 
 json_values = st.recursive(

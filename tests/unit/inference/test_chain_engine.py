@@ -211,7 +211,7 @@ REFUSED = [  # a model's file, and the place in which it is refused
     (
         {"pairing": "next-frame", "settings": {"position": "clock"}, "dream": {"positions": 9, "rate": "20"}},
         "both",
-        "clock",
+        "its own clip",
     ),
 ]
 
