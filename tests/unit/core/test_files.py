@@ -377,6 +377,22 @@ def test_remove_takes_links_files_folders_and_nothing_at_all() -> None:
     assert names(keep) == ["x"]
 
 
+def test_a_folder_that_vanishes_while_it_is_measured_counts_as_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process, of the same cache, ends its work and puts it elsewhere."""
+    for name in ("stays", "goes"):
+        Path(name).mkdir()
+        (Path(name) / "file").write_bytes(b"123")
+    scandir = os.scandir
+
+    def vanishing(folder: str) -> object:
+        if str(folder).endswith("goes"):
+            raise FileNotFoundError(folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", vanishing)
+    assert folder_bytes(Path()) == 3
+
+
 def test_a_folder_is_asked_for_anew_by_opening_it_or_the_first_above_it_that_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
