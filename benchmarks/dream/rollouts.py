@@ -40,7 +40,6 @@ CLIPS = DESIGNED | {
     "cockatoo": "cockatoo_yuv420.mp4",
 }
 SIZES = dict.fromkeys(CLIPS, "80") | {"water": "96", "carphone": "96"}  # pixels of the short side
-FOREIGN = ("juggle.mp4", "stream-of-water.mp4")  # whose first frame is dreamt on, of water and of the others
 VISIBLE_DB = 15  # from the nearest frame of the clip, up to which another picture is still seen
 HOLDING = ("nn", "drift", "sharpness", "m1", "m4", "uniq", "uniq_real")
 STRENGTHS = (0.0, 0.25, 0.5, 1.0)
@@ -82,6 +81,9 @@ class ClipRuns:
     def _name(self, name: str) -> str:
         return f"{self.clip}-{name}-{CONTENDERS[name].digest(self.size)}"
 
+    def _model(self, name: str, seed: int) -> Path:
+        return self.cache / f"{self._name(name)}-{self.steps[name]}-{seed}.safetensors"
+
     def _learner(self, name: str) -> Learn:
         """Return what trains a contender on the clip, whose dataset is made if it is not there."""
         contender, folder = CONTENDERS[name], self.cache / f"{self._name(name)}.dataset"
@@ -91,7 +93,7 @@ class ClipRuns:
 
     def result(self, name: str, seed: int) -> Table:
         """Return the scores of one run, and its steps and seconds. Raises VidtransError."""
-        model = self.cache / f"{self._name(name)}-{self.steps[name]}-{seed}.safetensors"
+        model = self._model(name, seed)
 
         def train() -> Table:
             made = timed_training(self.learners[name], model, self.steps[name], seed)
@@ -102,7 +104,7 @@ class ClipRuns:
 
     def corrected(self, name: str, strength: float) -> Table:
         """Return the scores of a dream of the first seed's model, with drift correction. Raises VidtransError."""
-        model = self.cache / f"{self._name(name)}-{self.steps[name]}-0.safetensors"
+        model = self._model(name, 0)
 
         def dream() -> Table:
             # The pictures that were learned, so that all is of their size.
@@ -116,13 +118,15 @@ class ClipRuns:
 
     def foreign(self, name: str, seed: int) -> Table:
         """Return how long a model's dream of another clip's frame stays away from its own clip, by recall."""
-        model = self.cache / f"{self._name(name)}-{self.steps[name]}-{seed}.safetensors"
+        model = self._model(name, seed)
 
         def dream() -> Table:
             folder = self.cache / f"{self._name(name)}.dataset" / Path(CLIPS[self.clip]).stem
             learned = [read_picture(path) for path in sorted(folder.glob("*.png"))]
             height, width = learned[0].shape[:2]
-            [other] = read_frames(self.options.data / "video" / FOREIGN[self.clip != "water"], 0, 1)
+            [other] = read_frames(
+                self.options.data / "video" / CLIPS["juggle" if self.clip == "water" else "water"], 0, 1
+            )
             write_picture(self.cache / "foreign.png", resize(other, width, height))
             found: Table = {"megabytes": model.stat().st_size / 1e6}
             for recall in (0.0, 1.0):

@@ -56,6 +56,21 @@ def test_a_longer_dream_goes_on_from_where_its_pointer_was(
     assert np.array_equal(whole, np.stack(decode(Path("out.mkv"))[2]))
 
 
+def test_models_in_turn_point_to_frames_of_their_own_clips(
+    seed: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = rememberer(Path("brook.safetensors"), frames=8)
+    tide = rememberer(Path("tide.safetensors"), "clock")
+    ask = (seed, "--model", model, "--model", short, "--model", tide, "--every", 20, "--wander", 0)
+    whole = film(capsys, *ask, "--frames", FRAMES, "--cache-dir", "whole")
+    film(capsys, *ask, "--frames", 72)
+    assert np.array_equal(whole, film(capsys, *ask, "--frames", FRAMES))
+    early = (seed, "--model", model, "--model", tide, "--every", 10, "--frames", 20, "--drift-correction", 0)
+    plain, forgetful = film(capsys, *early), film(capsys, *early, "--recall", 0)
+    assert np.array_equal(plain[:10], forgetful[:10])  # a pointer's clip does not count yet
+    assert not np.array_equal(plain[10], forgetful[10])  # a clock's does
+
+
 def test_a_clock_recalls_from_the_first_frame_on(seed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = rememberer(Path("tide.safetensors"), "clock")
     ask = (seed, "--model", model, "--frames", 4, "--drift-correction", 0)

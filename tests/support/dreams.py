@@ -104,9 +104,9 @@ def toy(path: Path, leak: float = 0.5, **pairing: Any) -> Path:
     return make_dreamer(path, generator={"name": "toy", "settings": {}}, leak=leak, **{"position": "clock", **pairing})
 
 
-def rememberer(path: Path, position: str = "nearest", **pairing: Any) -> Path:
+def rememberer(path: Path, position: str = "nearest", frames: int = 40, **pairing: Any) -> Path:
     """A model that keeps frames of its clip."""
-    kept = {"told_channels": CHANNELS, "memory_frames": 40, "memory_size": [24, 32]}
+    kept = {"told_channels": CHANNELS, "memory_frames": frames, "memory_size": [24, 32]}
     generator = {"name": "warp-mix", "settings": {"channels": 8, "blocks": [0, 0, 0], **kept}}
     return make_dreamer(path, generator=generator, position=position, context_frames=2, **pairing)
 

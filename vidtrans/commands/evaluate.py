@@ -120,7 +120,7 @@ class Evaluate(Command):
         self._check_labels()
         GREY_FLOWS[self.flow]  # scores follow grey pictures: another method is an error
         unread = {"--per-frame": self.per_frame, "--reference": self.reference, "--end": self.end}
-        given = [name for name, value in unread.items() if value] + ["--flow"] * (self.flow != SCORING_FLOW)
+        given = [n for n, value in unread.items() if value is not None] + ["--flow"] * (self.flow != SCORING_FLOW)
         if self.size and not self.dream:
             raise UsageError("--size", "only a dream is compared at a size of choice", "leave it out, or give --dream")
         if self.dream and given:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
@@ -75,11 +75,15 @@ class ClipMemory:
 
     def distances(self, before: np.ndarray, latest: np.ndarray) -> np.ndarray:
         """Return the mean squared difference of two frames, as ``low`` makes them, from those at each place."""
-        flat, places = self.lows.reshape(len(self.lows), -1), self.places
-        total = np.zeros(len(places))
-        for frame, at in ((before, places - self.step), (latest, places)):
-            total += _squared_distances(frame.reshape(1, -1), flat)[0][at]
+        flat, total = self.lows.reshape(len(self.lows), -1), np.zeros(len(self.places))
+        for frame, at in ((before.ravel(), self.places - self.step), (latest.ravel(), self.places)):
+            total += np.maximum(self._squares - 2 * flat @ frame + frame @ frame, 0)[at]
         return total / (2 * flat.shape[1])
+
+    @cached_property
+    def _squares(self) -> np.ndarray:
+        found: np.ndarray = np.square(self.lows).sum((1, 2, 3))
+        return found
 
     def pointed(self, pairs: Sequence[Pair], own: dict[Path, int]) -> list[Pair]:
         """Return the pairs with the positions of the frames that follow the frames most like theirs.
@@ -104,12 +108,6 @@ def low(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return a picture, (H, W, 3) uint8 or float32 in [-1, 1], at (height, width) as float32 in [-1, 1]."""
     signed = picture if picture.dtype == np.float32 else picture.astype(np.float32) / np.float32(127.5) - 1
     return np.asarray(cv2.resize(signed, (size[1], size[0]), interpolation=cv2.INTER_AREA), np.float32)
-
-
-def _squared_distances(one: np.ndarray, many: np.ndarray) -> np.ndarray:
-    squares = np.square(many).sum(1)[None] - 2 * one @ many.T + np.square(one).sum(1)[:, None]
-    found: np.ndarray = np.maximum(squares, 0)
-    return found
 
 
 @dataclass(frozen=True)
@@ -181,7 +179,7 @@ def _evenly_kept(pieces: Sequence[tuple[int, list[Path]]], count: int) -> list[i
     return sorted({int(k) for k in np.rint(np.linspace(0, len(pieces) - 1, min(wanted, len(pieces))))})
 
 
-def _joined(kept: Sequence[int], pieces: Sequence[tuple[int, list[Path]]]) -> Iterable[list[int]]:
+def _joined(kept: Sequence[int], pieces: Sequence[tuple[int, list[Path]]]) -> Iterator[list[int]]:
     """Yield groups of pieces that follow each other in one run."""
     group: list[int] = []
     for k in kept:

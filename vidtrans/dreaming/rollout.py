@@ -162,6 +162,7 @@ class Rollout:
         self._device = model_at(first).engine.place
         self.frame, self._phase, self._num_drifted = first, phase, 0
         self._pointing: Pointing | None = None
+        self._pointer: Pointer | None = None  # whose place it is: models in turn have clips of their own
         self._history = self._seed_history()
 
     def _seed_history(self) -> list[HistoryFrame]:
@@ -177,7 +178,7 @@ class Rollout:
         self._move_camera(self._controls.move(self.frame))
         frames = [past.rendered() for past in self._history[-model.context :]]
         position, recall = self._position(model, frames), self._controls.recall(self.frame)
-        if self._pointing is not None:
+        if model.pointer is not None and self._pointing is not None:
             recall *= self._pointing.share
         picture = model.engine.predict(self._input(frames, position, recall))[0]
         if model.pointer is not None and self._pointing is not None and recall:
@@ -210,8 +211,9 @@ class Rollout:
     def _position(self, model: RolloutModel, frames: list[Tensor]) -> float | None:
         """Return the position that the model is told, moved on by a frame; None for a model without one."""
         if model.pointer is not None:
-            if self._pointing is None:
-                self._pointing = model.pointer.find(frames)
+            if self._pointing is None or self._pointer is not model.pointer:
+                age = 0 if self._pointing is None else self._pointing.age + 1
+                self._pointing, self._pointer = replace(model.pointer.find(frames), age=age), model.pointer
             else:
                 wander = self._controls.wander(self.frame)
                 self._pointing = model.pointer.go_on(self._pointing, frames, self.frame, wander)
@@ -246,5 +248,6 @@ class Rollout:
         self._num_drifted = int(state["num_drifted"][0])
         pointing = state["pointing"].astype(int).tolist()
         self._pointing = Pointing(*pointing) if pointing else None
+        self._pointer = self._model_at(self.frame - 1).pointer if pointing else None
         parts = zip(state["pictures"], state["views"], state["colours"], strict=True)
         self._history = [HistoryFrame(self._tensor(picture), view, colours) for picture, view, colours in parts]
