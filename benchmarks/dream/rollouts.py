@@ -124,9 +124,8 @@ class ClipRuns:
             folder = self.cache / f"{self._name(name)}.dataset" / Path(CLIPS[self.clip]).stem
             learned = [read_picture(path) for path in sorted(folder.glob("*.png"))]
             height, width = learned[0].shape[:2]
-            [other] = read_frames(
-                self.options.data / "video" / CLIPS["juggle" if self.clip == "water" else "water"], 0, 1
-            )
+            foreign = CLIPS["juggle" if self.clip == "water" else "water"]
+            [other] = read_frames(self.options.data / "video" / foreign, 0, 1)
             write_picture(self.cache / "foreign.png", resize(other, width, height))
             found: Table = {"megabytes": model.stat().st_size / 1e6}
             for recall in (0.0, 1.0):

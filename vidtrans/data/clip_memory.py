@@ -12,9 +12,10 @@ from typing import Self
 import cv2
 import numpy as np
 
+from vidtrans.core.errors import UsageError
 from vidtrans.data.dataset import Pair
 from vidtrans.pairing.base import Pairing
-from vidtrans.video.images.picture import picture_size, read_picture
+from vidtrans.video.images.picture import picture_size, read_picture, resize
 
 KEPT_BYTES = 5_400_000  # of all kept frames together: a model of the default width has 12 MB
 PIECE = 30  # frames in a row that are kept of a clip of which not all are
@@ -121,12 +122,18 @@ class MemoryPlan:
 
     @classmethod
     def of(cls, pairs: Sequence[Pair], count: int, pairing: Pairing, size: tuple[int, int] | None) -> Self:
-        """Choose at most ``count`` frames of the training ``pairs``: along a clock's timeline, or in runs."""
+        """Choose at most ``count`` frames of the training ``pairs``: along a clock's timeline, or in runs.
+
+        Raises UsageError if no run is long enough to be pointed to.
+        """
         if pairing.has_clock:
             files = clock_frames(pairs, count)
             runs: tuple[int, ...] = (len(files),)
         else:
             files, runs = runs_of_frames(pairs, count, pairing.stride)
+            if max(runs) <= 2 * pairing.stride:
+                why = f"no shot has {2 * pairing.stride + 1} frames in a row that the model can keep"
+                raise UsageError("pairing.position=nearest", why, "make the dataset with --set pairing.position=none")
         width, height = size or picture_size(files[0])
         return cls(files, runs, kept_size(width, height, KEPT_BYTES / (3 * len(files))), pairing.stride)
 
@@ -193,5 +200,5 @@ def _joined(kept: Sequence[int], pieces: Sequence[tuple[int, list[Path]]]) -> It
 
 def kept_pictures(files: Sequence[Path], size: tuple[int, int]) -> np.ndarray:
     """Return the pictures of ``files`` at (height, width), (N, h, w, 3) uint8."""
-    made = (cv2.resize(read_picture(f), (size[1], size[0]), interpolation=cv2.INTER_AREA) for f in files)
-    return np.stack(list(made))
+    height, width = size
+    return np.stack([resize(read_picture(file), width, height) for file in files])

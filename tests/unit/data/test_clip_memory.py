@@ -11,6 +11,7 @@ from clips import scene
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vidtrans.core.errors import UsageError
 from vidtrans.data.clip_memory import (
     KEPT_BYTES,
     LEFT_OUT,
@@ -79,6 +80,13 @@ def test_runs_are_frames_in_a_row_and_no_more_than_are_wanted(lengths: list[int]
         assert len({shot for shot, _ in run}) == 1
         assert set(np.diff([int(number) for _, number in run])) <= {1}
         at += length
+
+
+@pytest.mark.parametrize(("length", "step", "context"), [(2, 1, 1), (9000, 20, 2)])
+def test_frames_that_cannot_be_pointed_to_are_refused(length: int, step: int, context: int) -> None:
+    pairing = NextFrame(NextFrameSettings(step, context, "nearest"))
+    with pytest.raises(UsageError, match=f"no shot has {2 * step + 1} frames in a row"):
+        MemoryPlan.of(pairs_of([length], pairing), 300, pairing, (64, 48))
 
 
 def noise_clip(length: int) -> np.ndarray:
