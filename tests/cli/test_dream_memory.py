@@ -1,4 +1,4 @@
-"""What a dream remembers: recall, wandering, the same dream in parts, and what is refused."""
+"""Dreams of models that keep frames of their clip: recall, wander, resume, and refused options."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ class Evaluate(Command):
     ] = False
     size: Annotated[
         int | None,
-        Option("Short side at which a dream is compared: its model's.", Group.INPUT, values=Range(8, SHORT_SIDE)),
+        Option("Compare a dream at this short side, in pixels.", Group.INPUT, values=Range(8, SHORT_SIDE)),
     ] = None
     flow: Annotated[
         str,

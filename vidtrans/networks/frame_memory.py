@@ -1,4 +1,4 @@
-"""A clip's own frames in a network: small, frozen, and looked up at a position that the network is told."""
+"""The module that stores small copies of a clip's frames in a network and looks them up by position."""
 
 from __future__ import annotations
 

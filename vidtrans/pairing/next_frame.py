@@ -28,8 +28,8 @@ class NextFrameSettings:
     context_frames: int = setting(1, "how many past frames the network sees", low=1, high=4)
     position: str = setting(
         "none",
-        "the position in the clip that the network is told: none; a clock's, which runs through one shot forwards and "
-        "back, endlessly; or that of the frames most like the past ones",
+        "the network receives no position in the clip (none), the position of a clock that runs through one shot "
+        "forwards and back (clock), or the position of the most similar frames (nearest)",
         choices=("none", "clock", "nearest"),
     )
 

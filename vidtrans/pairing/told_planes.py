@@ -1,7 +1,7 @@
-"""What a next-frame network is told beside the frames, as constant planes after them in its input.
+"""The condition planes of a next-frame network: constant planes that follow the frames in its input.
 
-The position on the timeline of its clip, as sines and cosines; how far it may recall its clip's frames; and the noise
-of the frames that it is given.
+They hold the position on the clip's timeline as sines and cosines, the share of recall of the clip's frames, and the
+noise level of the input frames.
 """
 
 from __future__ import annotations
