@@ -9,6 +9,7 @@ from itertools import permutations
 import cv2
 import numpy as np
 
+from vidtrans.data.moving_windows import Windows, normalised
 from vidtrans.flow.history import BackwardFlow
 from vidtrans.flow.warping import grid, resize_flow
 from vidtrans.video.images.picture import resize
@@ -62,7 +63,7 @@ class Geometry:
     """A drawn transform: resize to ``scaled``, crop a box of size ``crop`` at (x, y), mirror if ``mirrored``.
 
     Sizes are (width, height) in pixels. ``motion`` is applied last. ``colours``: number of an exchange of the colours
-    of the picture, see ``exchange_colours``.
+    of the picture, see ``exchange_colours``. ``windows``: what is seen of the picture instead of a crop.
     """
 
     scaled: tuple[int, int]
@@ -72,13 +73,29 @@ class Geometry:
     mirrored: bool
     motion: SyntheticMotion | None = None
     colours: int = 0
+    windows: Windows | None = None
 
-    def apply(self, picture: np.ndarray) -> np.ndarray:
-        """Transform (H, W, 3) uint8 to (crop height, crop width, 3); smaller pictures are padded by mirroring."""
-        picture = resize(picture, *self.scaled)
-        picture = self._cropped(self._padded(picture))
+    def apply(self, picture: np.ndarray, back: int = 0) -> np.ndarray:
+        """Transform (H, W, 3) uint8 to (crop height, crop width, 3); smaller pictures are padded by mirroring.
+
+        ``back``: how many frames before the target it lies.
+        """
+        if self.windows:
+            picture = self.windows.past(picture, back) if back else self.windows.target(picture)
+        else:
+            picture = self._cropped(self._padded(resize(picture, *self.scaled)))
         picture = self.motion.apply(picture) if self.motion else picture
         return exchange_colours(picture, self.colours) if self.colours else picture
+
+    def view(self, frame: tuple[int, int]) -> tuple[float, ...]:
+        """Return what is seen of a stored frame, (width, height), as ``pairing.told_planes.Told.view``."""
+        if self.windows:
+            view = normalised(self.windows.view(), self.crop, frame)
+        else:
+            middle = np.array([self.x + self.crop[0] / 2, self.y + self.crop[1] / 2]) - np.array(self.scaled) / 2
+            view = normalised(np.diag([-1.0 if self.mirrored else 1.0, 1.0, 1.0]), self.crop, self.scaled)
+            view[:2, 2] = 2 * middle / self.scaled
+        return tuple(map(float, view[:2].ravel()))
 
     def apply_to_labels(self, picture: np.ndarray) -> np.ndarray:
         """Transform a label map in colours, (H, W, 3) uint8, as ``apply`` does, but without a mixture of colours."""

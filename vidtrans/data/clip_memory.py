@@ -74,12 +74,25 @@ class ClipMemory:
     def _spans(self) -> list[tuple[int, int]]:
         return list(zip(np.cumsum(self.runs).tolist(), self.runs, strict=True))
 
-    def distances(self, before: np.ndarray, latest: np.ndarray) -> np.ndarray:
-        """Return the mean squared difference of two frames, as ``low`` makes them, from those at each place."""
+    def distances(self, before: np.ndarray, latest: np.ndarray, covered: np.ndarray | None = None) -> np.ndarray:
+        """Return the mean squared difference of two frames, as ``low`` makes them, from those at each place.
+
+        ``covered`` (h', w'): where they are known, as 1; if nowhere, all differences are 0.
+        """
         flat, total = self.lows.reshape(len(self.lows), -1), np.zeros(len(self.places))
+        if covered is not None:
+            known = np.repeat(covered.ravel(), 3)
+            before, latest = before.ravel() * known, latest.ravel() * known
+            for frame, at in ((before, self.places - self.step), (latest, self.places)):
+                total += np.maximum(self._square_pixels @ known - 2 * flat @ frame + frame @ frame, 0)[at]
+            return total / max(1.0, 2 * float(known.sum()))
         for frame, at in ((before.ravel(), self.places - self.step), (latest.ravel(), self.places)):
             total += np.maximum(self._squares - 2 * flat @ frame + frame @ frame, 0)[at]
         return total / (2 * flat.shape[1])
+
+    @cached_property
+    def _square_pixels(self) -> np.ndarray:
+        return np.square(self.lows).reshape(len(self.lows), -1)
 
     @cached_property
     def _squares(self) -> np.ndarray:

@@ -12,9 +12,11 @@ from typing import Protocol
 import numpy as np
 
 from vidtrans.core.machine import cores
+from vidtrans.core.settings import Size
 from vidtrans.data.augment import COLOUR_EXCHANGES, Geometry, crop_size, draw_geometry
 from vidtrans.data.dataset import Pair
 from vidtrans.data.growing import PictureGrowth, PictureScale
+from vidtrans.data.moving_windows import draw_windows
 from vidtrans.flow.history import no_history
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.told_planes import Told, with_told
@@ -150,7 +152,8 @@ class Loader(PictureBatches):
     ``plate`` (H, W, 3) uint8: a background plate of the pairs' size, appended to each input; ``weigh``: makes weights
     of pixels; ``recurrent``: append an empty history to each input; ``whole``: leave jitter, crop and flip to the
     device where its result is the same: for pictures at full scale and of one size, a pointwise pairing, no ``weigh``;
-    ``forget``: the share of examples that are told to recall nothing of their clip, half of them in other colours.
+    ``forget``: the share of examples that are told to recall nothing of their clip, half of them in other colours;
+    ``camera``: the share of examples whose window moves over the frames, with ``crop`` as its short side; 0: crops.
     """
 
     def __init__(
@@ -170,13 +173,18 @@ class Loader(PictureBatches):
         recurrent: bool = False,
         whole: bool = False,
         forget: float = 0.0,
+        camera: float = 0.0,
     ) -> None:
         super().__init__(
             pairs, batch=batch, seed=seed, multiple=multiple, crop=crop, jitter=jitter, flip=flip, share=share
         )
+        self.camera = camera
+        if camera and crop is not None:
+            self.crop = Size(short=crop).of(*self.sizes[0])
+            self.growth = PictureGrowth((PictureScale(self.crop),))
         self.pairing, self.plate, self.weigh, self.recurrent = pairing, plate, weigh, recurrent
         self.forget = forget if pairing.is_told else 0.0
-        single = len(self.sizes) == 1 and pairing.pointwise
+        single = len(self.sizes) == 1 and pairing.pointwise and not camera
         self.whole = whole and single and weigh is None and not self.forget
 
     def indices(self, step: int) -> list[int]:
@@ -198,6 +206,12 @@ class Loader(PictureBatches):
     def _draw(self, index: int, position: int) -> tuple[Example, tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
         target, scale = self.read(self.pairs[index].target), self.growth.at(position // self.batch)
         rng, geometry = self.draw((1 << 63) + position, target, scale)
+        if self.camera:
+            frame, count = (target.shape[1], target.shape[0]), len(self.pairs[index].inputs) + 1
+            moving = bool(rng.random() < self.camera)
+            geometry = replace(
+                geometry, scaled=frame, windows=draw_windows(rng, self.crop, frame, count, moving=moving)
+            )
         if self.forget and rng.random() < self.forget / 2:
             geometry = replace(geometry, colours=int(rng.integers(1, COLOUR_EXCHANGES)))
         return Example(index, geometry), self.pictures(Example(index, geometry), rng)
@@ -206,23 +220,29 @@ class Loader(PictureBatches):
         """Return an example's input (C, H, W) uint8, target (3, H, W) uint8 and weights (1, H, W), if any."""
         pair, geometry = self.pairs[example.index], example.geometry
         whole = self.whole and geometry.crop == self.crop
-        place: Callable[[np.ndarray], np.ndarray] = (lambda picture: picture) if whole else geometry.apply
+        place: Callable[..., np.ndarray] = (lambda picture, back=0: picture) if whole else geometry.apply
         frames, target = [self.read(p) for p in pair.inputs], self.read(pair.target)
-        given = with_told(self.pairing.training_input([place(f) for f in frames], rng), self._told(pair, geometry, rng))
+        told = self._told(pair, geometry, (target.shape[1], target.shape[0]), rng)
+        placed = (
+            [place(frame, len(frames) - k) for k, frame in enumerate(frames)]
+            if geometry.windows
+            else [*map(place, frames)]
+        )
+        given = with_told(self.pairing.training_input(placed, rng), told)
         given = _extended(given, None if self.plate is None else place(self.plate), self.recurrent)
         target = place(target) if self.pairing.class_colours is None or whole else geometry.apply_to_labels(target)
         weights = self.weigh(pair, geometry, target) if self.weigh else None
         return to_planes(given), to_planes(target), weights
 
-    def _told(self, pair: Pair, geometry: Geometry, rng: np.random.Generator) -> Told | None:
+    def _told(self, pair: Pair, geometry: Geometry, size: tuple[int, int], rng: np.random.Generator) -> Told | None:
         """Return what an example's network is told; the noise is added, and told, later."""
         if (position := told_position(pair)) is None:
             return None
-        recall = self._recall(geometry, rng)
+        recall, view = self._recall(geometry, rng), geometry.view(size)
         if len(pair.nearest) > 1 and rng.random() < 0.5:
             other = pair.nearest[rng.integers(1, len(pair.nearest))]
-            return Told(other, recall * MOST_OF_OTHERS * float(rng.random()))
-        return Told(position, recall)
+            return Told(other, recall * MOST_OF_OTHERS * float(rng.random()), view=view)
+        return Told(position, recall, view=view)
 
     def _recall(self, geometry: Geometry, rng: np.random.Generator) -> float:
         """Return 0 for pictures of exchanged colours, and for as many others; less than 1 for as many again."""

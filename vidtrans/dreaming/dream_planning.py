@@ -9,7 +9,7 @@ from fractions import Fraction
 from vidtrans.core.errors import UsageError
 from vidtrans.dreaming.controls import DreamControls, Loudness, loudness
 from vidtrans.dreaming.dream_job import DreamPlan, DreamSpec
-from vidtrans.dreaming.predictors import context_of, positions_of
+from vidtrans.dreaming.predictors import context_of, positions_of, start_zoom
 from vidtrans.dreaming.resumable_rollout import Loop
 from vidtrans.dreaming.seeds import Driver, find_seed
 from vidtrans.dreaming.sequencer import ModelSequencer
@@ -24,7 +24,8 @@ from vidtrans.video.io.stream_copy import check_sound
 def plan_dream(spec: DreamSpec, looks: Sequence[LoadedModel], place: OutputTarget, context: Context) -> DreamPlan:
     """Open all inputs and return the plan of a dream. Raises UsageError, MediaError, ModelError, DeviceError."""
     models = ModelSequencer(looks, spec.dreaming, spec.rendering, context, spec.frames)
-    seed = find_seed(spec.source, looks[0], context_of(looks), spec.rendering.size, spec.start, context)
+    zoom, count = start_zoom(looks[0], spec.dreaming), context_of(looks)
+    seed = find_seed(spec.source, looks[0], count, spec.rendering.size, spec.start, context, zoom)
     rate = _rate(spec, looks[0], seed.rate)
     levels = _read_loudness(spec, rate, place) if spec.sound else None
     controls = DreamControls(spec.dreaming, rate, levels, context.cache.digest(spec.sound) if spec.sound else "")

@@ -12,9 +12,10 @@ from functools import cached_property
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from vidtrans.data.clip_memory import ClipMemory, low
+from vidtrans.data.moving_windows import place_in
+from vidtrans.networks.frame_memory import seen
 
 FREE, PASSAGE = 30, 30  # frames that a dream goes on without its clip, and in which it passes over to it
 PULL = 0.3  # share by which the low frequencies of a dream go to those of the frame that is pointed to
@@ -22,6 +23,7 @@ AWAY = 30  # frames from which a jump lands at least
 LOST = 3.0  # times as far from where it points as from the most alike frame: the dream is elsewhere
 STAY = 8  # frames that follow a jump before another
 STILL = 1e-4  # mean squared difference below which two frames are the same
+WHOLE_VIEW = np.eye(3)
 CHOICE = 4  # most alike frames of which a jump without need takes one
 
 
@@ -45,21 +47,26 @@ class Pointer:
     def __init__(self, memory: ClipMemory, seed: int) -> None:
         self.memory, self._seed = memory, seed
 
-    def find(self, frames: list[Tensor]) -> Pointing:
-        """Return the place most like the newest of ``frames``, (3, H, W) float32 in [-1, 1], oldest first."""
-        distances = self._distances(frames)
+    def find(self, frames: list[Tensor], view: np.ndarray = WHOLE_VIEW) -> Pointing:
+        """Return the place most like the newest of ``frames``, (3, H, W) float32 in [-1, 1], oldest first.
+
+        ``view`` (3, 3): what they see of the clip's frames, see ``normalised``.
+        """
+        distances = self._distances(frames, view)
         return Pointing(int(self.memory.places[distances.argmin()]))
 
-    def go_on(self, at: Pointing, frames: list[Tensor], frame: int, wander: float) -> Pointing:
+    def go_on(
+        self, at: Pointing, frames: list[Tensor], frame: int, wander: float, view: np.ndarray = WHOLE_VIEW
+    ) -> Pointing:
         """Return the place after another frame was dreamt; ``wander``: how soon it leaves the clip's order, 0 to 1."""
         step = self.memory.step
         place = at.place + step if self.memory.follows(at.place) else at.place
         since, age = at.since + 1, at.age + 1
         if not self.memory.follows(place):
-            return Pointing(self._jump(place, self._distances(frames), None), age=age)
+            return Pointing(self._jump(place, self._distances(frames, view), None), age=age)
         if at.since < STAY:
             return Pointing(place, since, age)
-        distances = self._distances(frames)
+        distances = self._distances(frames, view)
         if self._is_lost(place, distances):
             return Pointing(self._jump(place, distances, None), age=age)
         rng = np.random.Generator(np.random.Philox(key=(self._seed << 64) + frame))
@@ -94,21 +101,29 @@ class Pointer:
         steps = np.square(np.diff(self.memory.lows, axis=0)).mean((1, 2, 3))
         return max(STILL, 4 * float(np.median(steps)))
 
-    def _distances(self, frames: list[Tensor]) -> np.ndarray:
-        pair = [self._low(frame) for frame in frames[-2:]]
-        return self.memory.distances(pair[0], pair[-1])
+    def _distances(self, frames: list[Tensor], view: np.ndarray) -> np.ndarray:
+        pair = [self._low(frame, view) for frame in frames[-2:]]
+        return self.memory.distances(pair[0][0], pair[-1][0], pair[-1][1])
 
-    def _low(self, frame: Tensor) -> np.ndarray:
+    def _low(self, frame: Tensor, view: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return a frame where it lies in the clip's, at the size of the comparison, and what of this it covers."""
         height, width = self.memory.lows.shape[1:3]
-        return low(np.ascontiguousarray(frame.permute(1, 2, 0).cpu().numpy()), (height, width))
+        picture = np.ascontiguousarray(frame.permute(1, 2, 0).cpu().numpy())
+        if np.array_equal(view, WHOLE_VIEW):
+            return low(picture, (height, width)), None
+        return place_in(picture, np.linalg.inv(view), (width, height))
 
     def phase(self, at: Pointing) -> float:
         """Return the position of the frame that follows ``at``."""
         return self.memory.phase(at.place + self.memory.step)
 
-    def pulled(self, picture: Tensor, at: Pointing, recall: float) -> Tensor:
+    def pulled(self, picture: Tensor, at: Pointing, recall: float, view: np.ndarray = WHOLE_VIEW) -> Tensor:
         """Return a dreamt picture, (3, H, W) float32 in [-1, 1], pulled to the low frequencies of the next frame."""
-        lacking = torch.from_numpy(self.memory.lows[at.place + self.memory.step] - self._low(picture))
-        planes = lacking.to(picture.device).permute(2, 0, 1)[None]
-        planes = F.interpolate(planes, size=picture.shape[1:], mode="bicubic", align_corners=False)[0]
+        present, covered = self._low(picture, view)
+        lacking = self.memory.lows[at.place + self.memory.step] - present
+        if covered is not None:
+            lacking *= covered[..., None]
+        planes = torch.from_numpy(lacking).to(picture.device).permute(2, 0, 1)[None]
+        rows = torch.from_numpy(view[None, :2].astype(np.float32)).to(picture.device)
+        planes = seen(planes, rows, *picture.shape[1:])[0]
         return (picture + PULL * recall * planes).clamp(-1, 1)

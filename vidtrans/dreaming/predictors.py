@@ -47,6 +47,12 @@ def context_of(looks: Sequence[LoadedModel]) -> int:
     return max(look.pairing.settings.context_frames for look in looks)
 
 
+def start_zoom(look: LoadedModel, settings: DreamingSettings) -> float:
+    """Return how much the middle of the frames is enlarged where a dream begins: as set, or as the model learned."""
+    learned = look.record.dream.get("zoom", 1.0) if look.record else 1.0
+    return float(learned if settings.start_zoom is None else settings.start_zoom)
+
+
 def memory_of(look: LoadedModel) -> ClipMemory | None:
     """Return the frames of its clip that a model keeps; None for none. Raises ModelError."""
     from vidtrans.models.model_file import load_generator

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vidtrans.data.moving_windows import move_view, normalised
 from vidtrans.dreaming.drift_correction import PATIENCE, DriftCorrector
 from vidtrans.dreaming.pointer import Pointer, Pointing
 from vidtrans.inference.torch_engine import TorchEngine
@@ -47,12 +48,7 @@ class CameraMove:
         """Return the view after the move, (3, 3) float64."""
         if (self.zoom, self.rotate, self.pan_x, self.pan_y) == (1.0, 0.0, 0.0, 0.0):
             return IDENTITY
-        angle = np.deg2rad(self.rotate)
-        cosine, sine = np.cos(angle) / self.zoom, np.sin(angle) / self.zoom
-        rotation = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
-        shift = np.array([[1.0, 0.0, -self.pan_x * width], [0.0, 1.0, -self.pan_y * height], [0.0, 0.0, 1.0]])
-        view: np.ndarray = rotation @ shift
-        return view
+        return move_view(self.zoom, self.rotate, self.pan_x * width, self.pan_y * height)
 
     def colours(self) -> np.ndarray:
         """Return the RGB matrix of the hue rotation, (3, 3) float64. Its rows sum to 1, so it is valid for [-1, 1]."""
@@ -63,6 +59,11 @@ class CameraMove:
         turn = np.array([[1.0, 0.0, 0.0], [0.0, cosine, -sine], [0.0, sine, cosine]])
         matrix: np.ndarray = _FROM_CHROMA @ turn @ _TO_CHROMA
         return matrix
+
+
+def start_view(zoom: float) -> np.ndarray:
+    """Return what is seen of a clip's frames, see ``normalised``, if only their middle is seen, enlarged."""
+    return np.diag([1 / zoom, 1 / zoom, 1.0])
 
 
 def transform(picture: Tensor, view: np.ndarray, colours: np.ndarray) -> Tensor:
@@ -95,7 +96,8 @@ class RolloutModel:
 
     ``context``: number of past frames. ``positions``: number of positions on its clock's timeline, 0 without a clock; a
     frame at speed 1 advances it by ``step`` positions. ``corrector``: corrects frames towards the training range.
-    ``pointer``: finds the position of a model that is told the most alike frames' instead of a clock's.
+    ``pointer``: finds the position of a model that is told the most alike frames' instead of a clock's. ``start``: what
+    a dream sees of its clip's frames at first, see ``normalised``.
     """
 
     engine: TorchEngine
@@ -104,6 +106,7 @@ class RolloutModel:
     positions: int = 0
     corrector: DriftCorrector | None = None
     pointer: Pointer | None = None
+    start: np.ndarray = field(default_factory=lambda: IDENTITY)
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,7 @@ class Rollout:
         self._pointing: Pointing | None = None
         self._pointer: Pointer | None = None  # whose place it is: models in turn have clips of their own
         self._history = self._seed_history()
+        self._view = model_at(first).start  # of its clip's frames, by the camera now
 
     def _seed_history(self) -> list[HistoryFrame]:
         return [HistoryFrame(self._tensor(p)) for p in self._seed]
@@ -182,7 +186,7 @@ class Rollout:
             recall *= self._pointing.share
         picture = model.engine.predict(self._input(frames, position, recall))[0]
         if model.pointer is not None and self._pointing is not None and recall:
-            picture = model.pointer.pulled(picture, self._pointing, recall)
+            picture = model.pointer.pulled(picture, self._pointing, recall, self._view)
         has_drifted = False
         if model.corrector is not None:
             picture, has_drifted = model.corrector(picture)
@@ -190,6 +194,7 @@ class Rollout:
         self._num_drifted = self._num_drifted + 1 if has_drifted else 0
         if self._num_drifted >= PATIENCE:
             self._history, self._num_drifted, self._pointing = self._seed_history(), 0, None
+            self._view = model.start
             self._on_restart(self.frame)
         self.frame += 1
         return picture
@@ -200,12 +205,14 @@ class Rollout:
         view, colours = move.view(width, height), move.colours()
         if view is not IDENTITY or colours is not IDENTITY:
             self._history = [past.moved(view, colours) for past in self._history]
+            self._view = self._view @ normalised(view, (width, height), (width, height))
 
     def _input(self, frames: list[Tensor], position: float | None, recall: float) -> Tensor:
         """Return the network's input, (1, C, H, W)."""
         if position is None:
             return torch.cat(frames)[None]
-        values = torch.from_numpy(Told(position, recall).values()).to(self._device)
+        view = tuple(map(float, self._view[:2].ravel()))
+        values = torch.from_numpy(Told(position, recall, view=view).values()).to(self._device)
         return torch.cat([*frames, values[:, None, None].expand(-1, *frames[0].shape[1:])])[None]
 
     def _position(self, model: RolloutModel, frames: list[Tensor]) -> float | None:
@@ -213,10 +220,10 @@ class Rollout:
         if model.pointer is not None:
             if self._pointing is None or self._pointer is not model.pointer:
                 age = 0 if self._pointing is None else self._pointing.age + 1
-                self._pointing, self._pointer = replace(model.pointer.find(frames), age=age), model.pointer
+                self._pointing, self._pointer = replace(model.pointer.find(frames, self._view), age=age), model.pointer
             else:
                 wander = self._controls.wander(self.frame)
-                self._pointing = model.pointer.go_on(self._pointing, frames, self.frame, wander)
+                self._pointing = model.pointer.go_on(self._pointing, frames, self.frame, wander, self._view)
             return model.pointer.phase(self._pointing)
         if not model.positions:
             return None
@@ -236,6 +243,7 @@ class Rollout:
             "frame": np.array([self.frame]),
             "phase": np.array([self._phase]),
             "num_drifted": np.array([self._num_drifted]),
+            "view": self._view,
             "pointing": np.array([] if self._pointing is None else list(astuple(self._pointing))),
             "pictures": np.stack([past.picture.cpu().numpy() for past in self._history]),
             "views": np.stack([past.view for past in self._history]),
@@ -246,6 +254,7 @@ class Rollout:
         """Set the rollout back to a ``state`` that it returned."""
         self.frame, self._phase = int(state["frame"][0]), float(state["phase"][0])
         self._num_drifted = int(state["num_drifted"][0])
+        self._view = state["view"]
         pointing = state["pointing"].astype(int).tolist()
         self._pointing = Pointing(*pointing) if pointing else None
         self._pointer = self._model_at(self.frame - 1).pointer if pointing else None

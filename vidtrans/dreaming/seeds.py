@@ -31,7 +31,7 @@ UNKNOWN = np.zeros(3, np.float32), np.full(3, 0.3, np.float32)
 class Seed:
     """Seed frames of a ``clip`` (None: noise), oldest first; working ``size`` and ``output_size``, (width, height).
 
-    ``rate``: frames per second of a video, else None.
+    ``rate``: frames per second of a video, else None. ``zoom``: how much their middle is enlarged.
     """
 
     clip: Clip | None
@@ -40,6 +40,7 @@ class Seed:
     output_size: tuple[int, int]
     sample_aspect_ratio: Fraction
     rate: Fraction | None
+    zoom: float = 1.0
 
     @property
     def name(self) -> str:
@@ -50,15 +51,29 @@ class Seed:
         """Return the pictures, (3, H, W) float32 in [-1, 1] each, at the working size."""
         if self.clip is None:
             return [smooth_noise(*self.size, context.seed, statistics)] * len(self.frames)
-        form = FrameFormat(Size(exact=self.size), deep=self.clip.index.findings.depth > 8)
+        whole = zoomed(self.size, self.zoom)
+        form = FrameFormat(Size(exact=whole), deep=self.clip.index.findings.depth > 8)
+        rows, columns = middle_of(whole, self.size)
         with closing(self.clip.cursor(form, context.decode_threads)) as cursor:
-            return [to_signed(cursor(number).rgb) for number in self.frames]
+            return [to_signed(cursor(number).rgb[rows, columns]) for number in self.frames]
 
     def for_key(self, context: Context) -> Table:
         """Return the values that identify the seed, for cache keys."""
         if self.clip is None:
             return {"noise": context.seed}
-        return {"source": self.clip.digest, "frames": list(self.frames)}
+        return {"source": self.clip.digest, "frames": list(self.frames), "zoom": self.zoom}
+
+
+def zoomed(size: tuple[int, int], zoom: float) -> tuple[int, int]:
+    """Return the size of a whole picture of which the middle, of ``size``, is seen; each side of the same parity."""
+    width, height = (side + 2 * round(side * (zoom - 1) / 2) for side in size)
+    return width, height
+
+
+def middle_of(whole: tuple[int, int], size: tuple[int, int]) -> tuple[slice, slice]:
+    """Return the rows and columns of the middle, (width, height), of a ``whole``."""
+    left, top = ((outer - inner) // 2 for outer, inner in zip(whole, size, strict=True))
+    return slice(top, top + size[1]), slice(left, left + size[0])
 
 
 def to_signed(picture: np.ndarray) -> np.ndarray:
@@ -68,11 +83,17 @@ def to_signed(picture: np.ndarray) -> np.ndarray:
 
 
 def find_seed(
-    source: Path | None, look: LoadedModel, count: int, wanted: str, start: Time | None, context: Context
+    source: Path | None,
+    look: LoadedModel,
+    count: int,
+    wanted: str,
+    start: Time | None,
+    context: Context,
+    zoom: float = 1.0,
 ) -> Seed:
     """Return the seed: ``count`` frames, the model's ``step`` apart, from ``start`` on. ``wanted``: ``rendering.size``.
 
-    Raises UsageError, MediaError.
+    ``zoom``: how much their middle is enlarged. Raises UsageError, MediaError.
     """
     if source is None:
         size = _noise_size(look, wanted, start)
@@ -99,7 +120,8 @@ def find_seed(
         )
     output_size = index.width, index.height
     rate = None if clip.is_pictures else index.rate
-    return Seed(clip, numbers, look.working_size(wanted, output_size), output_size, index.sample_aspect_ratio, rate)
+    size = look.working_size(wanted, output_size)
+    return Seed(clip, numbers, size, output_size, index.sample_aspect_ratio, rate, zoom)
 
 
 def _noise_size(look: LoadedModel, wanted: str, start: Time | None) -> tuple[int, int]:

@@ -16,8 +16,8 @@ from vidtrans.core.files import digest_of
 from vidtrans.core.settings import Table
 from vidtrans.dreaming.drift_correction import DriftCorrector, FrameStatistics
 from vidtrans.dreaming.pointer import Pointer
-from vidtrans.dreaming.predictors import memory_of, positions_of
-from vidtrans.dreaming.rollout import RolloutModel
+from vidtrans.dreaming.predictors import memory_of, positions_of, start_zoom
+from vidtrans.dreaming.rollout import RolloutModel, start_view
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.inference.device import Device, resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
@@ -79,7 +79,13 @@ class ModelSequencer:
             memory = None if look.pairing.has_clock else memory_of(look)
             pointer = Pointer(memory, self.context.seed) if memory else None
             self._models[number] = RolloutModel(
-                engine, settings.context_frames, settings.step, positions, corrector, pointer
+                engine,
+                settings.context_frames,
+                settings.step,
+                positions,
+                corrector,
+                pointer,
+                start_view(start_zoom(self.looks[0], self.settings)),
             )
         model = self._models[number]
         return replace(model, engine=self._engine(number, share)) if self.settings.morph else model

@@ -68,6 +68,13 @@ class DreamingSettings:
         high=1.0,
         flag=Flag(Group.CAMERA, ("--position",)),
     )
+    start_zoom: float | None = setting(
+        None,
+        "how much the middle of the frames is enlarged at the start, for room to move in; none: as the model learned",
+        low=1.0,
+        high=8.0,
+        flag=Flag(Group.CAMERA, ("--start-zoom",)),
+    )
     recall: str | float = setting(
         1.0,
         "how far a model goes by the frames of its clip that it keeps: 1 as it learned, 0 not at all",

@@ -9,9 +9,9 @@ import torch
 
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.settings import parse_size
-from vidtrans.dreaming.predictors import context_of
+from vidtrans.dreaming.predictors import context_of, start_zoom
 from vidtrans.dreaming.rollout import CameraMove, Rollout, RolloutControls, RolloutModel
-from vidtrans.dreaming.seeds import smooth_noise, to_signed
+from vidtrans.dreaming.seeds import middle_of, smooth_noise, to_signed, zoomed
 from vidtrans.dreaming.sequencer import ModelSequencer, statistics_in
 from vidtrans.dreaming.settings import NO_MOVE, DreamingSettings
 from vidtrans.inference.torch_engine import to_pictures
@@ -45,7 +45,8 @@ class Dreamer:
             first = smooth_noise(*self.size, context.seed, statistics_in(model))
         else:
             self.size = parse_size(short).of(seed.shape[1], seed.shape[0])
-            first = _cropped(seed, self.size)
+            whole = zoomed(self.size, start_zoom(model, STILL))
+            first = _cropped(seed, whole)[:, *middle_of(whole, self.size)]
         controls = RolloutControls(
             self._move,
             lambda frame: self._controls.speed,

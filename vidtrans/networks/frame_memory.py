@@ -7,6 +7,7 @@ import math
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 TOLERANCE = 0.25  # frames by which a told position, of 8 bits, may lie behind a frame that is meant
 
@@ -36,8 +37,24 @@ class FrameMemory(nn.Module):
         after = torch.where(forwards, (place - TOLERANCE).ceil(), (place + TOLERANCE).floor())
         before = after - torch.where(forwards, 1.0, -1.0)
         share = (1 - (after - place).abs()).clamp(0, 1)[:, None, None, None]
-        found = self.pictures[torch.stack([before, after]).long().clamp(0, last)].to(hands.dtype) / 127.5 - 1
-        return torch.cat([found[0], found[1]], 1), torch.lerp(found[0], found[1], share.to(found.dtype))
+        found = self.pictures[torch.stack([before, after]).long().clamp(0, last)].float() / 127.5 - 1
+        return torch.cat([found[0], found[1]], 1), torch.lerp(found[0], found[1], share)
+
+
+def views(planes: Tensor) -> Tensor:
+    """Return the told views, (N, 2, 3) float32, of their planes' values, (N, VIEW): see ``pairing.told_planes``."""
+    high, low = (((planes[:, k::2].float() + 1) * 127.5).round() for k in (0, 1))
+    return ((256 * high + low) * (4 / 65535) - 2).reshape(-1, 2, 3)
+
+
+def seen(pictures: Tensor, view: Tensor, height: int, width: int) -> Tensor:
+    """Return what is seen of (N, C, h, w) through views (N, 2, 3): (N, C, height, width) float32, by bicubic sampling.
+
+    Beyond its edges a picture is mirrored.
+    """
+    with torch.autocast(pictures.device.type, enabled=False):
+        grid = F.affine_grid(view.float(), [len(pictures), 1, height, width], align_corners=False)
+        return F.grid_sample(pictures.float(), grid, "bicubic", "reflection", align_corners=False)
 
 
 def turned(hands: Tensor) -> Tensor:

@@ -19,11 +19,11 @@ from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import setting
 from vidtrans.flow.tensors import warp
-from vidtrans.networks.frame_memory import FrameMemory
+from vidtrans.networks.frame_memory import FrameMemory, seen, views
 from vidtrans.networks.unet_small import HalfSizeSettings, SmallResidual
 
 HIDDEN = 128  # channels of the hidden layers between what is told and the modulation
-NUM_LEVELS = 2  # of recall and noise, which are told after the position: see ``pairing.told_planes``
+NUM_LEVELS, NUM_VIEW = 2, 12  # channels told after the position: the view, then recall and noise: ``told_planes``
 BRIGHTEST = 0.98  # of a remembered picture, whose range is opened by atanh
 
 
@@ -133,9 +133,8 @@ def changed(picture: Tensor, change: Tensor) -> Tensor:
     return torch.tanh(change + torch.atanh(picture.clamp(-BRIGHTEST, BRIGHTEST)))
 
 
-def _resized(picture: Tensor, height: int, width: int) -> Tensor:
-    """Return (N, C, h, w) resized by bicubic interpolation, as float32."""
-    return F.interpolate(picture.float(), size=(height, width), mode="bicubic", align_corners=False)
+def _without_view(values: Tensor) -> Tensor:
+    return torch.cat([values[:, : -NUM_LEVELS - NUM_VIEW], values[:, -NUM_LEVELS:]], 1)
 
 
 class WarpMix(nn.Module):
@@ -189,7 +188,9 @@ class WarpMix(nn.Module):
         self.up = nn.ModuleList(_WarpMixUp(b, a) for a, b in reversed(list(itertools.pairwise(widths))))
         self.bottom = _ModulatedConv(widths[-1], widths[-1], kernel=1)
         self.film = (
-            _Film(self.told, [widths[-1], *(w for w in widths[-2::-1] for _ in range(2))]) if self.told else None
+            _Film(self.told - NUM_VIEW, [widths[-1], *(w for w in widths[-2::-1] for _ in range(2))])
+            if self.told
+            else None
         )
         # The picture, the share and the flow (x, y) of the mixture, and what a remembered picture lacks.
         self.parts = [3, *([1, 2] if self.warps else []), *([3] if self.frame_memory else [])]
@@ -200,14 +201,15 @@ class WarpMix(nn.Module):
         height, width = x.shape[2:]
         frames = self._padded(x[:, : x.shape[1] - self.told])
         values = x[:, -self.told :, 0, 0] if self.told else None  # planes are constant, so one pixel suffices
-        film = self._film(values)
+        film = self._film(None if values is None else _without_view(values))
         recalled, recall, given = None, None, F.pixel_unshuffle(frames, 2)
         if self.frame_memory is not None and values is not None:
             recall = ((values[:, -NUM_LEVELS] + 1) / 2)[:, None, None, None]
-            around, at = self.frame_memory(values[:, :-NUM_LEVELS])
-            half = _resized(recall * around, -(-height // 2), -(-width // 2))
+            around, at = self.frame_memory(values[:, : -NUM_LEVELS - NUM_VIEW])
+            view = views(values[:, -NUM_LEVELS - NUM_VIEW : -NUM_LEVELS])
+            half = seen(around, view, -(-height // 2), -(-width // 2)) * recall
             given = torch.cat([given, self._padded(half, 2).to(given.dtype)], 1)
-            recalled = self._padded(_resized(at, height, width))
+            recalled = self._padded(seen(at, view, height, width))
         y = self.stem(given)
         skips = []
         for stage in self.down:

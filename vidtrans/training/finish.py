@@ -61,8 +61,13 @@ class ModelWriter:
         self.setup, self.entry, self.stage, self.run, self.folder = setup, entry, stage, run, folder
         self.pairing, self.settings = setup.pairing, setup.settings
         self.held_out = setup.dataset.role("val")
-        self.rollouts = rollout_scorer(setup.dataset, setup.pairs, setup.clip_memory)
+        self.rollouts = rollout_scorer(setup.dataset, setup.pairs, setup.clip_memory, self._window)
         self.best_file, self.best_copy = entry.folder / BEST_FILE, folder / BEST_FILE
+
+    @property
+    def _window(self) -> tuple[int, int] | None:
+        """Return the (width, height) of a moving camera's window; None without one."""
+        return self.run.loader.crop if self.settings.camera else None
 
     def engine(self, generator: torch.nn.Module) -> TorchEngine:
         """Return an inference engine for previews and scores."""
@@ -200,7 +205,7 @@ class ModelWriter:
             pairing=stage.pairing,
             in_channels=self.pairing.in_channels,
             out_channels=3,
-            size=min(first.shape[:2]),
+            size=min(self._window or first.shape[:2]),
             normalisation=NORMALISATION,
             training={
                 "dataset": stage.dataset,

@@ -14,9 +14,10 @@ from vidtrans.clips.sampling import segment_centres
 from vidtrans.core.settings import Table
 from vidtrans.data.clip_memory import ClipMemory
 from vidtrans.data.dataset import Dataset, Pair
+from vidtrans.data.moving_windows import render
 from vidtrans.dreaming.drift_correction import frame_statistics
 from vidtrans.dreaming.pointer import Pointer
-from vidtrans.dreaming.rollout import CameraMove, Rollout, RolloutControls, RolloutModel
+from vidtrans.dreaming.rollout import CameraMove, Rollout, RolloutControls, RolloutModel, start_view
 from vidtrans.dreaming.seeds import to_signed
 from vidtrans.inference.torch_engine import TorchEngine, to_pictures
 from vidtrans.metrics import dreams
@@ -24,7 +25,7 @@ from vidtrans.metrics.picture_quality import PSNR_CAP, psnr
 from vidtrans.pairing.next_frame import NextFrame
 from vidtrans.training.feedback.rollout_pool import round_trip, successors
 from vidtrans.training.report.training_page import RolloutSummary
-from vidtrans.video.images.picture import read_picture
+from vidtrans.video.images.picture import picture_size, read_picture
 
 MAX_BLOCKS = 4  # held-out blocks that horizons are measured in
 QUICK_HORIZON = 10  # frames
@@ -39,10 +40,22 @@ class _Start(NamedTuple):
 
 
 class RolloutScorer:
-    """Scores rollouts that start at held-out blocks of a dataset, or, without any, at its first training pair."""
+    """Scores rollouts that start at held-out blocks of a dataset, or, without any, at its first training pair.
 
-    def __init__(self, dataset: Dataset, pairs: Sequence[Pair], pairing: NextFrame, memory: ClipMemory | None) -> None:
-        self.pairing, self.memory = pairing, memory
+    ``window``: (width, height) of what is seen of the middle of the pictures; None for all.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        pairs: Sequence[Pair],
+        pairing: NextFrame,
+        memory: ClipMemory | None,
+        window: tuple[int, int] | None = None,
+    ) -> None:
+        self.pairing, self.memory, self.window = pairing, memory, window
+        stored = picture_size(pairs[0].target)
+        self.zoom = stored[1] / window[1] if window else 1.0
         self._pointer = Pointer(memory, 0) if memory and not pairing.has_clock else None
         held_out = [pair for pair in dataset.role("val") if not pairing.has_clock or pair.shot == pairs[0].shot]
         self.blocks = _starts(held_out, pairing.stride)[:MAX_BLOCKS]
@@ -54,15 +67,19 @@ class RolloutScorer:
         shot = self.start.pair.shot
         self._clip = [dataset.folder / r.file for r in dataset.records if (r.source, r.shot) == shot and r.names]
 
+    def _read(self, path: Path) -> np.ndarray:
+        picture = read_picture(path)
+        return render(picture, np.eye(3), self.window) if self.window else picture
+
     @cached_property
     def training_frames(self) -> list[np.ndarray]:
         """Return the training frames, at most ``dreams.MAX_TRAINING_FRAMES``."""
-        return [read_picture(path) for path in self._files]
+        return [self._read(path) for path in self._files]
 
     def score(self, engine: TorchEngine) -> RolloutSummary:
         """Return the scores of ``metrics.dreams`` and a strip of frames. Motion is relative to the true clip's."""
         film = self._film(engine, self.start, dreams.ROLLOUT_FRAMES)
-        clip = [read_picture(path) for path in self._clip[:: self.pairing.stride][: dreams.MAX_TRAINING_FRAMES]]
+        clip = [self._read(path) for path in self._clip[:: self.pairing.stride][: dreams.MAX_TRAINING_FRAMES]]
         true_film = dreams.ping_pong(clip, dreams.ROLLOUT_FRAMES)
         scores = self._horizons(engine, film) | dreams.score_rollout(film, self.training_frames, true_film)
         return RolloutSummary(scores, [(n, film[n - 1]) for n in dreams.STRIP_FRAMES])
@@ -73,21 +90,29 @@ class RolloutScorer:
         if len(truth) < QUICK_HORIZON:
             return {}
         film = self._film(engine, self.start, QUICK_HORIZON)
-        return {"horizon": round(min(psnr(film[-1], read_picture(truth[-1])), PSNR_CAP), 2)}
+        return {"horizon": round(min(psnr(film[-1], self._read(truth[-1])), PSNR_CAP), 2)}
 
     def for_record(self) -> Table:
         """Return the model file's table for dreams: positions, frame rate, frames' statistics, runs of kept frames."""
         rate = str(self.rate / self.pairing.stride)
         table = {"positions": self.positions, "rate": rate, "statistics": frame_statistics(self.training_frames)}
+        table |= {"zoom": self.zoom} if self.window else {}
         return table | ({"runs": list(self.memory.runs)} if self.memory else {})
 
     def _film(self, engine: TorchEngine, start: _Start, count: int) -> list[np.ndarray]:
         """Return ``count`` dreamt frames, (H, W, 3) uint8."""
         settings, positions = self.pairing.settings, self.positions
-        model = RolloutModel(engine, settings.context_frames, settings.step, positions, pointer=self._pointer)
+        model = RolloutModel(
+            engine,
+            settings.context_frames,
+            settings.step,
+            positions,
+            pointer=self._pointer,
+            start=start_view(self.zoom),
+        )
         phase = (start.pair.place - self.pairing.stride) / positions if positions else 0.0
         controls = RolloutControls(lambda frame: STILL, lambda frame: 1.0)
-        seed = [to_signed(read_picture(path)) for path in start.pair.inputs]
+        seed = [to_signed(self._read(path)) for path in start.pair.inputs]
         rollout = Rollout(seed, lambda frame: model, controls, phase=phase)
         return [to_pictures(rollout.step()[None], deep=False)[0] for _ in range(count)]
 
@@ -95,16 +120,21 @@ class RolloutScorer:
         """Return mean horizons over the held-out blocks, and of a copy-last baseline. ``film``: the first's rollout."""
         ours, copies = [], []
         for number, block in enumerate(self.blocks):
-            truth = [read_picture(path) for path in block.truth]
+            truth = [self._read(path) for path in block.truth]
             ours.append(dreams.horizons(film if number == 0 else self._film(engine, block, len(truth)), truth))
-            copies.append(dreams.copy_last(read_picture(block.pair.inputs[-1]), truth))
+            copies.append(dreams.copy_last(self._read(block.pair.inputs[-1]), truth))
         return {"horizons": _means(ours), "copy_last": _means(copies)} if ours else {}
 
 
-def rollout_scorer(dataset: Dataset, pairs: Sequence[Pair], memory: ClipMemory | None) -> RolloutScorer | None:
-    """Return a scorer; None if the pairing does not predict frames. ``memory``: the frames that the model keeps."""
+def rollout_scorer(
+    dataset: Dataset, pairs: Sequence[Pair], memory: ClipMemory | None, window: tuple[int, int] | None = None
+) -> RolloutScorer | None:
+    """Return a scorer; None if the pairing does not predict frames.
+
+    ``memory``: the frames that the model keeps. ``window``: see ``RolloutScorer``.
+    """
     pairing = dataset.pairing
-    return RolloutScorer(dataset, pairs, pairing, memory) if isinstance(pairing, NextFrame) else None
+    return RolloutScorer(dataset, pairs, pairing, memory, window) if isinstance(pairing, NextFrame) else None
 
 
 def _starts(pairs: Sequence[Pair], stride: int) -> list[_Start]:

@@ -263,6 +263,7 @@ class TrainingSetup:
             recurrent=settings.recurrent,
             whole=self.device.kind == "cuda" and not settings.own_output_fraction,
             forget=settings.forget,
+            camera=settings.camera,
         )
 
     def _pixel_weights(self) -> PixelWeights | None:

@@ -87,6 +87,9 @@ class TrainingSettings(GroupedSettings):
     forget: float = setting(
         0.0, "share of a batch in which a model with a position may not recall its clip", low=0.0, high=1.0
     )
+    camera: float = setting(
+        0.0, "share of a batch of next frames seen by a moving camera, in windows of crop_size", low=0.0, high=1.0
+    )
     gan_start: float = setting(
         0.0,
         "share of the run after which the adversarial loss, the most expensive part of a step, begins",

@@ -19,6 +19,7 @@ import torch
 from vidtrans.data.augment import Geometry, SyntheticMotion
 from vidtrans.data.dataset import Pair
 from vidtrans.data.loading import Example, Loader, TrainingBatch, signed_planes
+from vidtrans.data.moving_windows import Windows
 from vidtrans.training.losses.base import NUM_PRECEDING, PrecedingFrames
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import picture_size
@@ -63,15 +64,21 @@ class NextFrameFeedback:
 
     def input(self, given: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
         """See ``Feedback.input``."""
-        del example
         result = given.copy()
+        if windows := example.geometry.windows:
+            outputs = [_moved(windows, output, len(outputs) - k) for k, output in enumerate(outputs)]
         result[3 * (self.num_outputs - len(outputs)) : 3 * self.num_outputs] = np.concatenate(outputs)
         return result
 
     def following(self, example: Example, successor: int | None, age: int, rng: np.random.Generator) -> Example | None:
         """See ``Feedback.following``."""
-        del age, rng
-        return None if successor is None else replace(example, index=successor)
+        del age
+        if successor is None:
+            return None
+        geometry = example.geometry
+        if geometry.windows:
+            geometry = replace(geometry, windows=geometry.windows.following(rng, geometry.scaled))
+        return Example(successor, geometry)
 
 
 @dataclass(frozen=True)
@@ -197,7 +204,10 @@ class RolloutPool:
         places = self._places.get(self._size(example.index))
         if not places:
             return None
-        moved = replace(example, index=places[self._rng.integers(len(places))])
+        geometry = example.geometry
+        if geometry.windows:  # the frames that it gets are moved to where they are seen now
+            geometry = replace(geometry, windows=geometry.windows.standing())
+        moved = Example(places[self._rng.integers(len(places))], geometry)
         given, _, _ = self.loader.pictures(moved, self._rng)
         frames = np.split(signed_planes(given[: 3 * self.feedback.num_outputs]), self.feedback.num_outputs)
         return PooledRollout(moved, tuple(np.clip(frame + error, -1, 1) for frame in frames), age)
@@ -245,6 +255,11 @@ def round_trip(pairs: Sequence[Pair], shot: tuple[int, int]) -> int:
     return next(round(p.place / p.phase) for p in pairs if p.shot == shot and p.phase)
 
 
+def _moved(windows: Windows, output: np.ndarray, back: int) -> np.ndarray:
+    """Return an output (3, H, W) of ``back`` frames before, moved with the camera."""
+    return windows.moved(output.transpose(1, 2, 0), back).transpose(2, 0, 1)
+
+
 def _packed(rollout: PooledRollout) -> dict[str, Any]:
     """Return the rollout as dicts, lists and tensors, for a checkpoint."""
     pictures = {name: [*map(torch.from_numpy, getattr(rollout, name))] for name in ("outputs", "targets")}
@@ -255,5 +270,7 @@ def _unpacked(packed: dict[str, Any]) -> PooledRollout:
     geometry = dict(packed["example"]["geometry"])
     if geometry["motion"]:
         geometry["motion"] = SyntheticMotion(**geometry["motion"])
+    if geometry["windows"]:
+        geometry["windows"] = Windows(**geometry["windows"])
     outputs, targets = (tuple(picture.numpy() for picture in packed[name]) for name in ("outputs", "targets"))
     return PooledRollout(Example(packed["example"]["index"], Geometry(**geometry)), outputs, packed["age"], targets)
