@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -37,12 +37,15 @@ class ClipMemory:
     """Kept frames, (N, h, w, 3) uint8, and the lengths of the ``runs`` of frames that follow each other.
 
     ``step``: the number of frames that a prediction advances. A position on the timeline of all N frames, which runs
-    there and back, is a phase in [0, 1).
+    there and back, is a phase in [0, 1). ``shots``: the number of each run's shot, from 1; empty: all are of one.
+    ``actions``: the names of what happens, with the numbers of the frames that follow from it.
     """
 
     pictures: np.ndarray
     runs: tuple[int, ...]
     step: int = 1
+    shots: tuple[int, ...] = ()
+    actions: Mapping[str, frozenset[int]] = field(default_factory=dict)
 
     @cached_property
     def lows(self) -> np.ndarray:
@@ -65,6 +68,16 @@ class ClipMemory:
     def phase(self, place: float) -> float:
         """Return the position of frame number ``place`` on the timeline."""
         return place / max(1, 2 * (len(self.pictures) - 1))
+
+    @cached_property
+    def goals(self) -> dict[int | str, frozenset[int]]:
+        """Return the places of each shot, by its number, and of each action that has any."""
+        places = set(self.places.tolist())
+        found: dict[int | str, set[int]] = {}
+        for (end, length), shot in zip(self._spans, self.shots or (1,) * len(self.runs), strict=True):
+            found.setdefault(shot, set()).update(places.intersection(range(end - length, end)))
+        named: dict[int | str, set[int]] = {name: places & numbers for name, numbers in self.actions.items()}
+        return {goal: frozenset(there) for goal, there in (found | named).items() if there}
 
     def follows(self, place: int) -> bool:
         """Return whether a frame ``step`` after ``place`` is kept that follows it."""
@@ -126,10 +139,14 @@ def low(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """The frames of a dataset that a model keeps: their ``files``, ``runs``, ``size`` (height, width) and ``step``."""
+    """The frames of a dataset that a model keeps: their ``files``, ``size`` (height, width) and ``step``.
+
+    ``runs`` and ``shots``: see ``ClipMemory``.
+    """
 
     files: list[Path]
     runs: tuple[int, ...]
+    shots: tuple[int, ...]
     size: tuple[int, int]
     step: int
 
@@ -142,18 +159,19 @@ class MemoryPlan:
         if pairing.has_clock:
             files = clock_frames(pairs, count)
             runs: tuple[int, ...] = (len(files),)
+            shots: tuple[int, ...] = (1,)
         else:
-            files, runs = runs_of_frames(pairs, count, pairing.stride)
+            files, runs, shots = runs_of_frames(pairs, count, pairing.stride)
             if max(runs) <= 2 * pairing.stride:
                 why = f"no shot has {2 * pairing.stride + 1} frames in a row that the model can keep"
                 raise UsageError("pairing.position=nearest", why, "make the dataset with --set pairing.position=none")
         width, height = size or picture_size(files[0])
-        return cls(files, runs, kept_size(width, height, KEPT_BYTES / (3 * len(files))), pairing.stride)
+        return cls(files, runs, shots, kept_size(width, height, KEPT_BYTES / (3 * len(files))), pairing.stride)
 
     @cached_property
     def memory(self) -> ClipMemory:
         """Return the frames. Raises MediaError."""
-        return ClipMemory(kept_pictures(self.files, self.size), self.runs, self.step)
+        return ClipMemory(kept_pictures(self.files, self.size), self.runs, self.step, self.shots)
 
     def pointed(self, pairs: Sequence[Pair]) -> list[Pair]:
         """Return the pairs with the positions that a pointer may tell."""
@@ -168,8 +186,8 @@ def clock_frames(pairs: Sequence[Pair], count: int) -> list[Path]:
     return [files[number] for number in chosen]
 
 
-def runs_of_frames(pairs: Sequence[Pair], count: int, step: int) -> tuple[list[Path], tuple[int, ...]]:
-    """Return the files of at most ``count`` frames, and the lengths of their runs of frames in a row.
+def runs_of_frames(pairs: Sequence[Pair], count: int, step: int) -> tuple[list[Path], tuple[int, ...], tuple[int, ...]]:
+    """Return the files of at most ``count`` frames, and length and shot of each run of frames in a row.
 
     ``step``: frames from one to the next of a pair. Of more frames, pieces of PIECE frames are kept, evenly along the
     clip.
@@ -181,13 +199,17 @@ def runs_of_frames(pairs: Sequence[Pair], count: int, step: int) -> tuple[list[P
     }
     ordered = sorted(numbered.items())
     pieces: list[tuple[int, list[Path]]] = []
+    shot_of = {file: shot for (shot, _), file in ordered}
     by_run = groupby(enumerate(ordered), key=lambda item: (item[1][0][0], item[1][0][1] - item[0]))
     for number, (_, group) in enumerate(by_run):
         files = [file for _, (_, file) in group]
         pieces += [(number, files[at : at + PIECE]) for at in range(0, len(files), PIECE)]
     kept = _evenly_kept(pieces, count)
-    runs = [sum(len(pieces[k][1]) for k in group) for group in _joined(kept, pieces)]
-    return [file for k in kept for file in pieces[k][1]], tuple(runs)
+    groups = list(_joined(kept, pieces))
+    runs = [sum(len(pieces[k][1]) for k in group) for group in groups]
+    own = [shot_of[pieces[group[0]][1][0]] for group in groups]
+    shots = [sorted(set(own)).index(shot) + 1 for shot in own]
+    return [file for k in kept for file in pieces[k][1]], tuple(runs), tuple(shots)
 
 
 def _evenly_kept(pieces: Sequence[tuple[int, list[Path]]], count: int) -> list[int]:

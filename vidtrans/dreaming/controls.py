@@ -13,7 +13,8 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.expressions import BANDS, Values
 from vidtrans.core.settings import Table
 from vidtrans.dreaming.rollout import CameraMove
-from vidtrans.dreaming.settings import ANIMATED, NO_MOVE, DreamingSettings, flag_of
+from vidtrans.dreaming.settings import NO_MOVE, DreamingSettings, flag_of
+from vidtrans.dreaming.steering import ANIMATED
 
 VERSION = 1
 EDGES_HZ = (250.0, 2000.0)  # band limits between low and mid, mid and high
@@ -31,7 +32,8 @@ class DreamControls:
     def __init__(
         self, settings: DreamingSettings, rate: Fraction, loudness: Loudness | None = None, sound: str = ""
     ) -> None:
-        self._animations = settings.animations()
+        self._animations, self._steering, self._rate = settings.animations(), settings.steering(), rate
+        self._steered = self._steering.over(rate)
         self._sound = sound
         for name, animation in self._animations.items():
             if loudness is None and (bands := animation.names & set(BANDS)):
@@ -49,11 +51,15 @@ class DreamControls:
             name: animation.over(rate, flag_of(name), ANIMATED[name], values)
             for name, animation in self._animations.items()
         }
-        is_animated = any(self._animations[name].constant is None for name in NO_MOVE)
+        is_animated = bool(self._steering) or any(self._animations[name].constant is None for name in NO_MOVE)
         self._constant_move = None if is_animated else self._move(0)
 
     def check(self, num_frames: int) -> None:
-        """Raise UsageError if a value is out of bounds, or not a number, in any of ``num_frames`` frames."""
+        """Raise UsageError if a value is out of bounds, or not a number, in any of ``num_frames`` frames.
+
+        Or if it is steered after them.
+        """
+        self._steering.over(self._rate, num_frames)
         for name, animation in self._animations.items():
             for frame in range(num_frames if animation.constant is None else 1):
                 self._at[name](frame)
@@ -61,26 +67,34 @@ class DreamControls:
     @property
     def speed_constant(self) -> float | None:
         """Return the clock's speed if it is constant, else None."""
-        return self._animations["speed"].constant
+        return None if "speed" in self._steering.controls else self._animations["speed"].constant
 
     def move(self, frame: int) -> CameraMove:
         """Return the camera move that precedes a frame."""
         return self._constant_move or self._move(frame)
 
+    def _value(self, name: str, frame: int) -> float:
+        own = self._at[name](frame)
+        return self._steered(frame).value(name, own) if self._steering else own
+
     def _move(self, frame: int) -> CameraMove:
-        return CameraMove(**{name: self._at[name](frame) for name in NO_MOVE})
+        return CameraMove(**{name: self._value(name, frame) for name in NO_MOVE})
 
     def speed(self, frame: int) -> float:
         """Return the clock's speed at a frame, as a multiple of the training clip's; negative: backwards."""
-        return self._at["speed"](frame)
+        return self._value("speed", frame)
 
     def recall(self, frame: int) -> float:
         """Return how far the model goes by its clip's frames, 0 to 1."""
-        return self._at["recall"](frame)
+        return self._value("recall", frame)
 
     def wander(self, frame: int) -> float:
         """Return how soon a pointer leaves the clip's order, 0 to 1."""
-        return self._at["wander"](frame)
+        return self._value("wander", frame)
+
+    def goal(self, frame: int) -> int | str | None:
+        """Return the shot's number, or the action, that a pointer goes to; None for none."""
+        return self._steered(frame).goal
 
     def amount(self, frame: int) -> float:
         """Return the weight of the driving video in the fed-back frame, 0 to 1."""
@@ -88,7 +102,7 @@ class DreamControls:
 
     def for_key(self) -> Table:
         """Return the control expressions, for cache keys."""
-        return {name: str(animation) for name, animation in self._animations.items()}
+        return {name: str(animation) for name, animation in self._animations.items()} | {"steer": self._steering.text}
 
     def sound_for_key(self) -> Table:
         """Return the sound's digest and the analysis version, for cache keys; {} if no expression uses the sound."""

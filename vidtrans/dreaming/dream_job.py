@@ -197,6 +197,7 @@ class DreamJob:
             (lambda n: loop.speed) if loop else controls.speed,
             lambda n: controls.recall(wrapped(n)),
             lambda n: controls.wander(wrapped(n)),
+            lambda n: controls.goal(wrapped(n)),
             lambda n: controls.amount(wrapped(n)),
             None if drive is None else lambda n: drive(wrapped(n)),
         )

@@ -13,6 +13,8 @@ from vidtrans.dreaming.predictors import context_of, positions_of, start_zoom
 from vidtrans.dreaming.resumable_rollout import Loop
 from vidtrans.dreaming.seeds import Driver, find_seed
 from vidtrans.dreaming.sequencer import ModelSequencer
+from vidtrans.dreaming.settings import DreamingSettings
+from vidtrans.dreaming.steering import unknown_goal
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.rendering.requested_output import OutputTarget
 from vidtrans.session import Context
@@ -30,10 +32,21 @@ def plan_dream(spec: DreamSpec, looks: Sequence[LoadedModel], place: OutputTarge
     levels = _read_loudness(spec, rate, place) if spec.sound else None
     controls = DreamControls(spec.dreaming, rate, levels, context.cache.digest(spec.sound) if spec.sound else "")
     controls.check(spec.frames)
+    check_goals(models, spec.dreaming)
     loop = _loop(spec, looks, controls.speed_constant, context) if spec.dreaming.loop else None
     driver = Driver(spec.blend, seed.size, rate, spec.frames, context) if spec.blend else None
     spec = replace(spec, encoding=replace(spec.encoding, fps="source"))  # the rate of the dream itself
     return DreamPlan(spec, seed, rate, models, controls, loop, driver, place.pattern)
+
+
+def check_goals(models: ModelSequencer, settings: DreamingSettings) -> None:
+    """Raise UsageError if a shot or an action that is steered to is not the first model's."""
+    for goal in sorted(settings.steering().goals, key=str):
+        pointer = models(0).pointer
+        known = pointer.memory.goals if pointer else {}
+        if goal not in known:
+            shots = sum(isinstance(name, int) for name in known)
+            raise unknown_goal(goal, shots, [name for name in known if isinstance(name, str)])
 
 
 def _rate(spec: DreamSpec, look: LoadedModel, seed_rate: Fraction | None) -> Fraction:

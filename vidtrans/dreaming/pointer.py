@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vidtrans.data.clip_memory import ClipMemory, low
 from vidtrans.data.moving_windows import place_in
+from vidtrans.dreaming.ways import Ways
 from vidtrans.networks.frame_memory import seen
 
 FREE, PASSAGE = 30, 30  # frames that a dream goes on without its clip, and in which it passes over to it
@@ -56,9 +57,21 @@ class Pointer:
         return Pointing(int(self.memory.places[distances.argmin()]))
 
     def go_on(
-        self, at: Pointing, frames: list[Tensor], frame: int, wander: float, view: np.ndarray = WHOLE_VIEW
+        self,
+        at: Pointing,
+        frames: list[Tensor],
+        frame: int,
+        wander: float,
+        view: np.ndarray = WHOLE_VIEW,
+        goal: int | str | None = None,
     ) -> Pointing:
-        """Return the place after another frame was dreamt; ``wander``: how soon it leaves the clip's order, 0 to 1."""
+        """Return the place after another frame was dreamt.
+
+        ``wander``: how soon it leaves the clip's order, 0 to 1. ``goal``: the shot, or the action, that it goes to, and
+        stays in.
+        """
+        if goal is not None and (places := self.memory.goals.get(goal)):
+            return self._towards(places, at)
         step = self.memory.step
         place = at.place + step if self.memory.follows(at.place) else at.place
         since, age = at.since + 1, at.age + 1
@@ -73,6 +86,22 @@ class Pointer:
         if rng.random() < wander**2 and self._is_near(place, distances):
             return Pointing(self._jump(place, distances, rng), age=age)
         return Pointing(place, since, age)
+
+    def _towards(self, goal: frozenset[int], at: Pointing) -> Pointing:
+        """Return the place after another frame of a way to a goal, or in it."""
+        place, since, age = at.place + self.memory.step, at.since + 1, max(at.age + 1, FREE + PASSAGE)
+        goes_on = self.memory.follows(at.place) and self.memory.follows(place)
+        if goes_on and place in goal:
+            return Pointing(place, since, age)
+        if not goes_on or at.place in goal:  # it ends, or would leave the goal: to a place like the next one
+            return Pointing(self._ways.nearest(place, goal), age=age)
+        if (jump := self._ways.following(place, goal)) is None:
+            return Pointing(place, since, age)
+        return Pointing(jump, age=age)
+
+    @cached_property
+    def _ways(self) -> Ways:
+        return Ways(self.memory, self._typical)
 
     def _is_lost(self, place: int, distances: np.ndarray) -> bool:
         here = distances[np.abs(self.memory.places - place).argmin()]

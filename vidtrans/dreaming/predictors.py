@@ -65,21 +65,22 @@ def memory_of(look: LoadedModel) -> ClipMemory | None:
     if kept is None or len(kept.pictures) != sum(runs):
         why = "the frames that it keeps are not those on record"
         raise ModelError(f"model '{look.name}'", why, "train it again, or copy it again")
-    return ClipMemory(kept.pictures.permute(0, 2, 3, 1).numpy(), tuple(runs), look.pairing.settings.step)
+    shots = tuple(look.record.dream.get("shots", ()))
+    return ClipMemory(kept.pictures.permute(0, 2, 3, 1).numpy(), tuple(runs), look.pairing.settings.step, shots)
 
 
 def check_options(looks: Sequence[LoadedModel], settings: DreamingSettings) -> None:
     """Raise UsageError if an option needs models with a clock, or with kept frames, and one has none."""
-    animations = settings.animations()
     clock: Needed = positions_of, "has no clock: it was not trained with the position in its clip as an input", "loop"
     kept: Needed = _kept_runs, "keeps no frames of its clip", "next-frame"
     pointer: Needed = _pointer_runs, "has no pointer to frames of its clip that it keeps", "next-frame"
     options = {
         "--loop": (settings.loop, clock),
-        "--speed": (animations["speed"].constant != 1.0, clock),
+        "--speed": (settings.changes("speed"), clock),
         "--position": (settings.start_position is not None, clock),
-        "--recall": (animations["recall"].constant != 1.0, kept),
-        "--wander": (animations["wander"].constant != 0.0, pointer),
+        "--recall": (settings.changes("recall"), kept),
+        "--wander": (settings.changes("wander"), pointer),
+        "--steer": (bool(settings.steering().goals), pointer),
     }
     for flag, (wanted, (has, lacking, preset)) in options.items():
         for look in looks:

@@ -114,13 +114,15 @@ class RolloutControls:
     """The artist's controls, each a function of the frame number alone.
 
     ``drive``: a driving video's frame, (3, H, W) float32 in [-1, 1]; ``amount``: its share. ``recall``: how far the
-    model goes by the frames of its clip, and ``wander``: how soon it leaves their order, 0 to 1.
+    model goes by the frames of its clip, and ``wander``: how soon it leaves their order, 0 to 1. ``goal``: the shot, or
+    the action, to which a pointer goes.
     """
 
     move: Callable[[int], CameraMove]
     speed: Callable[[int], float]
     recall: Callable[[int], float] = lambda frame: 1.0
     wander: Callable[[int], float] = lambda frame: 0.0
+    goal: Callable[[int], int | str | None] = lambda frame: None
     amount: Callable[[int], float] = lambda frame: 0.0
     drive: Callable[[int], np.ndarray] | None = None
 
@@ -223,7 +225,9 @@ class Rollout:
                 self._pointing, self._pointer = replace(model.pointer.find(frames, self._view), age=age), model.pointer
             else:
                 wander = self._controls.wander(self.frame)
-                self._pointing = model.pointer.go_on(self._pointing, frames, self.frame, wander, self._view)
+                self._pointing = model.pointer.go_on(
+                    self._pointing, frames, self.frame, wander, self._view, self._controls.goal(self.frame)
+                )
             return model.pointer.phase(self._pointing)
         if not model.positions:
             return None

@@ -7,20 +7,10 @@ from dataclasses import dataclass
 from vidtrans.core.expressions import Animation, parse_animation
 from vidtrans.core.parameters import Flag, Group
 from vidtrans.core.settings import Table, setting, to_table
+from vidtrans.dreaming.steering import ANIMATED, Steering, parse_steering
 
-# The values that can be animated, and their bounds.
-ANIMATED = {
-    "zoom": (0.25, 4.0),
-    "rotate": (-360.0, 360.0),
-    "pan_x": (-1.0, 1.0),
-    "pan_y": (-1.0, 1.0),
-    "hue": (-360.0, 360.0),
-    "speed": (-1000.0, 1000.0),
-    "recall": (0.0, 1.0),
-    "wander": (0.0, 1.0),
-    "blend_amount": (0.0, 1.0),
-}
 NO_MOVE = {"zoom": 1.0, "rotate": 0.0, "pan_x": 0.0, "pan_y": 0.0, "hue": 0.0}  # a camera that does nothing
+DOES_NOTHING = NO_MOVE | {"speed": 1.0, "recall": 1.0, "wander": 0.0}
 # Measured: best of four for models that drift, and no loss for others: docs/guides/dreaming/drift.md.
 DRIFT_CORRECTION = 0.5
 
@@ -75,6 +65,11 @@ class DreamingSettings:
         high=8.0,
         flag=Flag(Group.CAMERA, ("--start-zoom",)),
     )
+    steer: str = setting(
+        "",
+        "what a hand does, '0: left, 4s: right+zoom', or a file of it, as the live page records one",
+        flag=Flag(Group.CAMERA, ("--steer",), metavar="SCRIPT|FILE"),
+    )
     recall: str | float = setting(
         1.0,
         "how far a model goes by the frames of its clip that it keeps: 1 as it learned, 0 not at all",
@@ -123,24 +118,34 @@ class DreamingSettings:
 
     def __post_init__(self) -> None:
         self.animations()
+        self.steering()
 
     def animations(self) -> dict[str, Animation]:
         """Return all animated values. Raises UsageError."""
         return {name: parse_animation(getattr(self, name), flag_of(name)) for name in ANIMATED}
 
+    def steering(self) -> Steering:
+        """Return what is steered. Raises UsageError."""
+        return parse_steering(self.steer)
+
+    def changes(self, *names: str) -> bool:
+        """Return whether one of these controls may do something in any frame."""
+        animations, steered = self.animations(), self.steering().controls
+        return any(name in steered or animations[name].constant != DOES_NOTHING[name] for name in names)
+
     def moves(self) -> bool:
         """Return whether the camera may move in any frame."""
-        animations = self.animations()
-        return any(animations[name].constant != NO_MOVE[name] for name in NO_MOVE if name != "hue")
+        return self.changes(*(name for name in NO_MOVE if name != "hue"))
 
     def colours(self) -> bool:
         """Return whether hues may change in any frame."""
-        return self.animations()["hue"].constant != NO_MOVE["hue"]
+        return self.changes("hue")
 
     def wanders(self) -> bool:
         """Return whether chance, and so the seed of random numbers, has a part in a pointer's way."""
-        return self.animations()["wander"].constant != 0.0
+        return self.changes("wander")
 
     def for_key(self) -> Table:
         """Return the settings for cache keys, with normalised expressions."""
-        return to_table(self) | {name: str(animation) for name, animation in self.animations().items()}
+        animations = {name: str(animation) for name, animation in self.animations().items()}
+        return to_table(self) | animations | {"steer": self.steering().text}

@@ -52,8 +52,8 @@ class Dreamer:
             lambda frame: self._controls.speed,
             lambda frame: self._controls.recall,
             lambda frame: self._controls.wander,
-            self._amount,
-            self._driven,
+            amount=self._amount,
+            drive=self._driven,
         )
         self._rollout = Rollout([first] * context_of([model]), self._model_at, controls)
 

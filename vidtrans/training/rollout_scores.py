@@ -97,7 +97,7 @@ class RolloutScorer:
         rate = str(self.rate / self.pairing.stride)
         table = {"positions": self.positions, "rate": rate, "statistics": frame_statistics(self.training_frames)}
         table |= {"zoom": self.zoom} if self.window else {}
-        return table | ({"runs": list(self.memory.runs)} if self.memory else {})
+        return table | ({"runs": list(self.memory.runs), "shots": list(self.memory.shots)} if self.memory else {})
 
     def _film(self, engine: TorchEngine, start: _Start, count: int) -> list[np.ndarray]:
         """Return ``count`` dreamt frames, (H, W, 3) uint8."""

@@ -1,0 +1,251 @@
+"""Steering: what a hand does at moments of a dream, written in advance or recorded, as the controls of each frame.
+
+    script = entry {("," | line end) entry}     entry = moment ":" commands     commands = command {"+" command}
+    command = name ["*" number] | control "=" number | "goto" shot
+
+An entry lasts until the next one, as keys that are held down. ``#`` begins a comment. "0: left, 4s: right+zoom*2".
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Time, parse_time
+
+# The values that can be animated, and their bounds.
+ANIMATED = {
+    "zoom": (0.25, 4.0),
+    "rotate": (-360.0, 360.0),
+    "pan_x": (-1.0, 1.0),
+    "pan_y": (-1.0, 1.0),
+    "hue": (-360.0, 360.0),
+    "speed": (-1000.0, 1000.0),
+    "recall": (0.0, 1.0),
+    "wander": (0.0, 1.0),
+    "blend_amount": (0.0, 1.0),
+}
+PAN, ZOOM, TURN = 0.012, 1.012, 1.0  # a frame: share of the picture's sides, factor, degrees
+# What each command does to the controls: a factor for the zoom, else a summand.
+MOVES: Mapping[str, Mapping[str, float]] = {
+    "left": {"pan_x": PAN},
+    "right": {"pan_x": -PAN},
+    "up": {"pan_y": PAN},
+    "down": {"pan_y": -PAN},
+    "zoom": {"zoom": ZOOM},
+    "zoom-out": {"zoom": 1 / ZOOM},
+    "turn-left": {"rotate": TURN},
+    "turn-right": {"rotate": -TURN},
+    "stay": {},
+}
+GOTO = "goto"
+FASTEST = 10.0  # times the speed of a command
+FLAG = "--steer"
+LOG_SUFFIX = ".keys"
+PLAYED_ON = "# played on "  # begins the line of a log that names the model and its digest
+_COMMAND = re.compile(r"(?P<name>[a-z][\w-]*)\s*(?:(?P<sign>[*=])\s*(?P<number>-?[\d.]+(?:e-?\d+)?)|\s(?P<shot>\d+))?$")
+
+
+@dataclass(frozen=True)
+class Steered:
+    """What is done during an entry.
+
+    Attributes:
+        moves: By control, a summand; of the zoom a factor.
+        values: By control, a value in place of its own.
+        goal: Where the dream is to go: a shot's number, or the name of an action; None for nowhere.
+    """
+
+    moves: Mapping[str, float] = field(default_factory=dict)
+    values: Mapping[str, float] = field(default_factory=dict)
+    goal: int | str | None = None
+
+    def value(self, name: str, own: float) -> float:
+        """Return the value of a control whose own is ``own``, within its bounds."""
+        value = self.values.get(name, own)
+        if name in self.moves:
+            value = value * self.moves[name] if name == "zoom" else value + self.moves[name]
+        low, high = ANIMATED[name]
+        return min(max(value, low), high)
+
+
+IDLE = Steered()
+
+
+@dataclass(frozen=True)
+class Steering:
+    """A script: ``entries`` at ``moments``, in order. Empty: nothing is steered."""
+
+    moments: tuple[Time, ...] = ()
+    entries: tuple[Steered, ...] = ()
+    text: str = ""
+    played_on: str = ""  # the digest of a log's model
+
+    def __bool__(self) -> bool:
+        return bool(self.entries)
+
+    @property
+    def goals(self) -> set[int | str]:
+        """Return the shots and actions that are named."""
+        return {entry.goal for entry in self.entries if entry.goal is not None}
+
+    @property
+    def controls(self) -> set[str]:
+        """Return the controls that are changed."""
+        return {name for entry in self.entries for name in (*entry.moves, *entry.values)}
+
+    def over(self, rate: Fraction, num_frames: int | None = None) -> SteeredFrames:
+        """Return the entry of each frame. Raises UsageError for moments out of order, or beyond the end."""
+        keys = [Fraction(m.frame) if m.frame is not None else (m.seconds or Fraction(0)) * rate for m in self.moments]
+        for (a, key), (b, following) in pairwise(zip(self.moments, keys, strict=True)):
+            if following <= key:
+                raise UsageError(FLAG, f"{b} does not come after {a}", "write the moments in order")
+        if num_frames is not None and keys and keys[-1] >= num_frames:
+            why = f"it steers at {self.moments[-1]}, and the dream has {num_frames} frames"
+            raise UsageError(FLAG, why, f"leave out what comes later, or use --frames {int(keys[-1]) + 1} or more")
+        return SteeredFrames(keys, self.entries)
+
+
+class SteeredFrames:
+    """What is done in each frame."""
+
+    def __init__(self, keys: list[Fraction], entries: tuple[Steered, ...]) -> None:
+        self._keys, self._entries = keys, entries
+
+    def __call__(self, frame: int) -> Steered:
+        """Return the entry of a frame."""
+        number = bisect_right(self._keys, frame) - 1
+        return self._entries[number] if number >= 0 else IDLE
+
+
+def parse_steering(text: str) -> Steering:
+    """Parse a script, or read it if ``text`` is the name of a file. Raises UsageError."""
+    script, name = text, f"{FLAG} '{text}'"
+    if text and (":" not in text or text.endswith(LOG_SUFFIX)):
+        script, name = _read(text), f"{FLAG} {text}"
+    moments: list[Time] = []
+    entries: list[Steered] = []
+    for number, entry in _entries(script):
+        moment, colon, commands = entry.rpartition(":")
+        if not colon or not moment.strip():
+            why = f"entry {number} ('{entry}') has no moment" if entry else f"entry {number} is empty"
+            raise UsageError(name, why, 'write it as in "0: left, 30: right+zoom"')
+        if not commands.strip():
+            raise UsageError(name, f"entry {number} ('{entry}') has no command", f"write {moment.strip()}: stay")
+        moments.append(_moment(moment, number, name))
+        entries.append(_steered(commands, number, name))
+    if text and not entries:
+        raise UsageError(name, "there is no command", 'write it as in "0: left, 30: right+zoom"')
+    normal = ",".join(f"{m}:{_shown(entry)}" for m, entry in zip(moments, entries, strict=True))
+    played_on = next((line.split()[-1] for line in script.splitlines() if line.startswith(PLAYED_ON)), "")
+    return Steering(tuple(moments), tuple(entries), normal, played_on)
+
+
+def _read(text: str) -> str:
+    try:
+        return Path(text).read_text("utf-8-sig")
+    except FileNotFoundError:
+        why = "there is no such file, and it is no script"
+        raise UsageError(f"{FLAG} {text}", why, 'give a file, or a script as in "0: left, 30: right+zoom"') from None
+    except (OSError, UnicodeDecodeError):
+        raise UsageError(f"{FLAG} {text}", "it cannot be read as text", "give a file of moments and commands") from None
+
+
+def _entries(script: str) -> Iterator[tuple[int, str]]:
+    """Yield number and text of each entry; a line may hold several, and its end needs no comma."""
+    number = 0
+    for line in script.splitlines():
+        line = line.partition("#")[0].strip()
+        if not line:
+            continue
+        for entry in line.removesuffix(",").split(","):
+            number += 1
+            yield number, entry.strip()
+
+
+def _moment(text: str, number: int, name: str) -> Time:
+    try:
+        return parse_time(text.strip())
+    except UsageError as error:
+        raise UsageError(name, f"entry {number}: '{text.strip()}' is not a moment", error.remedy) from None
+
+
+def _steered(text: str, number: int, name: str) -> Steered:
+    moves: dict[str, float] = {}
+    values: dict[str, float] = {}
+    goal: int | str | None = None
+    for part in re.split(r"(?<![e=*])\+", text):
+        command = part.strip()
+        match = _COMMAND.match(command)
+        if match is None:
+            raise UsageError(name, f"entry {number}: '{command}' is no command", _choices(command))
+        word, sign, shot = match["name"], match["sign"], match["shot"]
+        value = _number(match["number"], command, number, name) if match["number"] else 1.0
+        if (word == GOTO) != (shot is not None):
+            raise UsageError(name, f"entry {number}: '{command}' names no shot", "write goto 2 for the second shot")
+        if sign == "=":
+            values[word] = _set(word, value, number, name)
+        elif word in MOVES:
+            _add(moves, word, value, number, name)
+        elif sign is None and goal is None:
+            goal = word if shot is None else int(shot)
+        else:
+            raise UsageError(name, f"entry {number}: '{command}' is no command", _choices(word))
+    return Steered(moves, values, goal)
+
+
+def _add(moves: dict[str, float], word: str, value: float, number: int, name: str) -> None:
+    """Add a command of a speed to what is done. Raises UsageError."""
+    if not 0 <= value <= FASTEST:
+        raise UsageError(name, f"entry {number}: '{word}*{value:g}' is out of bounds", f"use 0 to {FASTEST:g}")
+    for control, step in MOVES[word].items():
+        if control == "zoom":
+            moves[control] = moves.get(control, 1.0) * step**value
+        else:
+            moves[control] = moves.get(control, 0.0) + step * value
+
+
+def _number(text: str, command: str, number: int, name: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(name, f"entry {number}: '{command}' has no number", "write one as in left*2") from None
+
+
+def _set(word: str, value: float, number: int, name: str) -> float:
+    if word not in ANIMATED or word == "blend_amount":
+        known = ", ".join(control for control in ANIMATED if control != "blend_amount")
+        raise UsageError(name, f"entry {number}: '{word}' is no control", f"choose from: {known}")
+    low, high = ANIMATED[word]
+    if not low <= value <= high:
+        raise UsageError(name, f"entry {number}: {word}={value:g} is out of bounds", f"use {low:g} to {high:g}")
+    return value
+
+
+def _choices(word: str) -> str:
+    near = get_close_matches(word, MOVES, n=1, cutoff=0.6)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    return f"{hint}choose from: {', '.join(MOVES)}, goto SHOT, an action of the model, or CONTROL=NUMBER"
+
+
+def _shown(entry: Steered) -> str:
+    moves = [f"{name}{value:+.9g}" for name, value in sorted(entry.moves.items())]
+    values = [f"{name}={value:.9g}" for name, value in sorted(entry.values.items())]
+    return "+".join([*moves, *values, *([f"goal {entry.goal}"] if entry.goal is not None else [])]) or "stay"
+
+
+def unknown_goal(goal: int | str, num_shots: int, actions: list[str]) -> UsageError:
+    """Return the error for a shot or an action that the model does not have."""
+    if isinstance(goal, int):
+        return UsageError(f"{FLAG} goto {goal}", f"the model keeps frames of {num_shots} shots", "choose one of these")
+    near = get_close_matches(goal, [*MOVES, *actions], n=1, cutoff=0.6)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    known = ", ".join([*MOVES, *actions])
+    return UsageError(f"{FLAG} '{goal}'", "it is neither a command nor an action", f"{hint}choose from: {known}")
