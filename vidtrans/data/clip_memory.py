@@ -14,10 +14,11 @@ import numpy as np
 
 from vidtrans.core.errors import UsageError
 from vidtrans.data.dataset import Pair
+from vidtrans.networks.frame_memory import packed, unpacked
 from vidtrans.pairing.base import Pairing
 from vidtrans.video.images.picture import picture_size, read_picture, resize
 
-KEPT_BYTES = 5_400_000  # of all kept frames together: a model of the default width has 12 MB
+KEPT_PIXELS = 14_000_000  # of all kept frames together: 300 of 288x160
 PIECE = 30  # frames in a row that are kept of a clip of which not all are
 LOW_AREA = 20 * 36  # pixels at which frames are compared, and pulled towards those that are kept
 LEFT_OUT = 15  # frames on either side of its own place in which a training pair finds no other
@@ -166,12 +167,17 @@ class MemoryPlan:
                 why = f"no shot has {2 * pairing.stride + 1} frames in a row that the model can keep"
                 raise UsageError("pairing.position=nearest", why, "make the dataset with --set pairing.position=none")
         width, height = size or picture_size(files[0])
-        return cls(files, runs, shots, kept_size(width, height, KEPT_BYTES / (3 * len(files))), pairing.stride)
+        return cls(files, runs, shots, kept_size(width, height, KEPT_PIXELS / len(files)), pairing.stride)
 
     @cached_property
     def memory(self) -> ClipMemory:
-        """Return the frames. Raises MediaError."""
-        return ClipMemory(kept_pictures(self.files, self.size), self.runs, self.step, self.shots)
+        """Return the frames, as the model file will hold them. Raises MediaError."""
+        return ClipMemory(unpacked(*self.packed), self.runs, self.step, self.shots)
+
+    @cached_property
+    def packed(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the frames in the form of ``FrameMemory``. Raises MediaError."""
+        return packed(kept_pictures(self.files, self.size))
 
     def pointed(self, pairs: Sequence[Pair]) -> list[Pair]:
         """Return the pairs with the positions that a pointer may tell."""

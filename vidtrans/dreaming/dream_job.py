@@ -19,7 +19,7 @@ from vidtrans.core.events import Progress
 from vidtrans.core.settings import Table, Time
 from vidtrans.dreaming.controls import DreamControls
 from vidtrans.dreaming.dream_pictures import DreamPictures
-from vidtrans.dreaming.predictors import positions_of
+from vidtrans.dreaming.predictors import first_phase
 from vidtrans.dreaming.resumable_rollout import Loop, ResumableRollout
 from vidtrans.dreaming.rollout import Rollout, RolloutControls
 from vidtrans.dreaming.seeds import Driver, Seed
@@ -219,14 +219,7 @@ class DreamJob:
 
     @property
     def _phase(self) -> float:
-        """Return the phase of the first model's clock at the newest seed frame, in turns (there and back); 0: none."""
-        look, position = self.plan.models.looks[0], self.spec.dreaming.start_position
-        positions, settings = positions_of(look), look.pairing.settings
-        if not positions:
-            return 0.0
-        if position is not None:
-            return position / 2  # a turn goes there and back
-        return float((settings.context_frames - 1) * settings.step / positions)
+        return first_phase(self.plan.models.looks[0], self.spec.dreaming)
 
     def _warn_restart(self, frame: int) -> None:
         text = f"frame {frame}: the dream drifted too far from the training frames and restarts from the seed"

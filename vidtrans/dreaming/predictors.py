@@ -47,6 +47,16 @@ def context_of(looks: Sequence[LoadedModel]) -> int:
     return max(look.pairing.settings.context_frames for look in looks)
 
 
+def first_phase(look: LoadedModel, settings: DreamingSettings) -> float:
+    """Return the phase of a model's clock at the newest seed frame, in turns (there and back); 0 without a clock."""
+    if not (positions := positions_of(look)):
+        return 0.0
+    if settings.start_position is not None:
+        return settings.start_position / 2  # a turn goes there and back
+    own = look.pairing.settings
+    return float((own.context_frames - 1) * own.step / positions)
+
+
 def start_zoom(look: LoadedModel, settings: DreamingSettings) -> float:
     """Return how much the middle of the frames is enlarged where a dream begins: as set, or as the model learned."""
     learned = look.record.dream.get("zoom", 1.0) if look.record else 1.0

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.settings import parse_size
-from vidtrans.dreaming.predictors import context_of, start_zoom
-from vidtrans.dreaming.rollout import CameraMove, Rollout, RolloutControls, RolloutModel
+from vidtrans.dreaming.predictors import context_of, first_phase, start_zoom
+from vidtrans.dreaming.rollout import CameraMove, Rollout, RolloutControls
 from vidtrans.dreaming.seeds import middle_of, smooth_noise, to_signed, zoomed
 from vidtrans.dreaming.sequencer import ModelSequencer, statistics_in
-from vidtrans.dreaming.settings import NO_MOVE, DreamingSettings
+from vidtrans.dreaming.settings import DOES_NOTHING, NO_MOVE, DreamingSettings
 from vidtrans.inference.torch_engine import to_pictures
+from vidtrans.live.key_log import KeyLog
 from vidtrans.live.live_controls import Controls
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.session import Context
 from vidtrans.video.images.picture import cover_crop, resize
 
 ENDLESS = 1 << 40  # frames
-STILL = DreamingSettings()
+# A camera that may move, and hues that may change: drift correction keeps neither places nor channels.
+MOVING = DreamingSettings(rotate=1.0, hue=1.0)
 
 
 class Dreamer:
@@ -37,17 +37,20 @@ class Dreamer:
         self.model = model
         self._controls = Controls()
         self._drive: np.ndarray | None = None
-        self._rendering, self._context = rendering, context
-        self._sequencers: dict[DreamingSettings, ModelSequencer] = {}
         short = size or model.record.size
+        whole: np.ndarray | None = None
         if seed is None:
             self.size = short, short
             first = smooth_noise(*self.size, context.seed, statistics_in(model))
         else:
             self.size = parse_size(short).of(seed.shape[1], seed.shape[0])
-            whole = zoomed(self.size, start_zoom(model, STILL))
-            first = _cropped(seed, whole)[:, *middle_of(whole, self.size)]
-        controls = RolloutControls(
+            outer = zoomed(self.size, start_zoom(model, MOVING))
+            whole = _cropped(seed, outer)
+            rows, columns = middle_of(outer, self.size)
+            first = to_signed(whole[rows, columns])
+        self.log = KeyLog((model.name, model.digest), self.size, whole)
+        self._models = ModelSequencer([model], MOVING, rendering, context, ENDLESS)
+        rollout_controls = RolloutControls(
             self._move,
             lambda frame: self._controls.speed,
             lambda frame: self._controls.recall,
@@ -55,7 +58,8 @@ class Dreamer:
             amount=self._amount,
             drive=self._driven,
         )
-        self._rollout = Rollout([first] * context_of([model]), self._model_at, controls)
+        phase = first_phase(model, MOVING)
+        self._rollout = Rollout([first] * context_of([model]), self._models, rollout_controls, phase=phase)
 
     def step(self, controls: Controls, drive: np.ndarray | None) -> np.ndarray:
         """Return the next frame, (H, W, 3) uint8. ``drive``: a source frame (h, w, 3) uint8 to mix in, or None.
@@ -63,19 +67,10 @@ class Dreamer:
         Raises DeviceError.
         """
         self._controls, self._drive = controls, drive
+        values = {name: getattr(controls, name) for name in DOES_NOTHING}
+        self.log.note(values, driven=drive is not None and controls.drive > 0)
         picture: np.ndarray = to_pictures(self._rollout.step()[None].to(torch.float32), deep=False)[0]
         return picture
-
-    def _model_at(self, frame: int) -> RolloutModel:
-        """Return the model with drift correction; correction per position is off while the camera moves."""
-        settings = STILL
-        if any(getattr(self._controls, name) != still for name, still in NO_MOVE.items() if name != "hue"):
-            settings = replace(settings, rotate=1.0)
-        if self._controls.hue:
-            settings = replace(settings, hue=1.0)
-        if settings not in self._sequencers:
-            self._sequencers[settings] = ModelSequencer([self.model], settings, self._rendering, self._context, ENDLESS)
-        return self._sequencers[settings](frame)
 
     def _move(self, frame: int) -> CameraMove:
         return CameraMove(**{name: getattr(self._controls, name) for name in NO_MOVE})
@@ -85,10 +80,10 @@ class Dreamer:
 
     def _driven(self, frame: int) -> np.ndarray:
         assert self._drive is not None  # else the amount is 0
-        return _cropped(self._drive, self.size)
+        return to_signed(_cropped(self._drive, self.size))
 
 
 def _cropped(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return (h, w, 3) uint8 as (3, H, W) float32 in [-1, 1], cropped to the shape of ``size``, (width, height)."""
+    """Return (h, w, 3) uint8 resized and cropped to ``size``, (width, height)."""
     whole, rows, columns = cover_crop(picture.shape[1], picture.shape[0], size)
-    return to_signed(resize(picture, *whole)[rows, columns])
+    return resize(picture, *whole)[rows, columns]

@@ -13,6 +13,7 @@ import numpy as np
 
 from vidtrans.core.errors import DeviceError, VidtransError
 from vidtrans.live.dreamer import Dreamer
+from vidtrans.live.key_log import KeyLog
 from vidtrans.live.live_controls import ControlState
 from vidtrans.live.live_model import SourceFrame
 from vidtrans.live.live_stage import LiveStage
@@ -126,6 +127,12 @@ class StageWorker:
         with self._changed:
             self._dreams = on
             self._changed.notify()
+
+    @property
+    def key_log(self) -> KeyLog | None:
+        """Return what was done with the dream that is on; None without one."""
+        dreamer = self._dreamer
+        return dreamer.log if dreamer else None
 
     def close(self) -> None:
         """Finish the current picture and end the thread."""

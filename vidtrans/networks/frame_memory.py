@@ -3,27 +3,60 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+KEPT_BYTES = 5_400_000  # of all kept frames together: a model of the default width has 12 MB
+QUALITIES = (98, 95, 92, 88, 84, 78, 70, 60, 50)  # of JPEG
+FULL_CHROMA = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
 TOLERANCE = 0.25  # frames by which a told position, of 8 bits, may lie behind a frame that is meant
 
 
 class FrameMemory(nn.Module):
-    """Frames of a clip along its timeline, which runs forwards and back: ``length`` pictures of ``size`` (h, w)."""
+    """Frames of a clip along its timeline, which runs forwards and back: ``length`` pictures of ``size`` (h, w).
+
+    Its weights are the pictures as JPEG files: ``files``, one after another, and ``ends``, where each ends.
+    """
 
     pictures: Tensor
+    files: Tensor
+    ends: Tensor
 
     def __init__(self, length: int, size: tuple[int, int]) -> None:
         super().__init__()
-        self.register_buffer("pictures", torch.zeros((length, 3, *size), dtype=torch.uint8))
+        self.register_buffer("pictures", torch.zeros((length, 3, *size), dtype=torch.uint8), persistent=False)
+        self.register_buffer("files", torch.zeros(0, dtype=torch.uint8))
+        self.register_buffer("ends", torch.zeros(length, dtype=torch.int64))
 
     def fill(self, pictures: np.ndarray) -> None:
-        """Take the frames, (length, h, w, 3) uint8."""
-        self.pictures.copy_(torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))))
+        """Take the frames, (length, h, w, 3) uint8, compressed."""
+        self.take(*packed(pictures))
+
+    def take(self, files: np.ndarray, ends: np.ndarray) -> None:
+        """Take frames that are ``packed``. Raises ValueError if they are damaged, or not as many or as large."""
+        pictures = unpacked(files, ends).transpose(0, 3, 1, 2)
+        if pictures.shape != self.pictures.shape:
+            raise ValueError(f"kept frames {pictures.shape} where {tuple(self.pictures.shape)} are expected")
+        device = self.files.device if self.files.device.type != "meta" else torch.device("cpu")
+        self.pictures = torch.from_numpy(np.ascontiguousarray(pictures)).to(device)
+        self.files, self.ends = torch.from_numpy(files).to(device), torch.from_numpy(ends).to(device)
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *others: Any) -> None:  # noqa: ANN401
+        _, strict, missing, _, errors = others
+        names = [prefix + name for name in ("files", "ends")]
+        if lacking := [name for name in names if name not in state_dict]:
+            missing += lacking if strict else []
+            return
+        try:
+            self.take(*(state_dict[name].detach().cpu().numpy() for name in names))
+        except ValueError as error:
+            errors.append(str(error))
 
     def forward(self, hands: Tensor) -> tuple[Tensor, Tensor]:
         """Return the frames around the told position, (N, 6, h, w), and the frame at it, (N, 3, h, w), in [-1, 1].
@@ -55,6 +88,29 @@ def seen(pictures: Tensor, view: Tensor, height: int, width: int) -> Tensor:
     with torch.autocast(pictures.device.type, enabled=False):
         grid = F.affine_grid(view.float(), [len(pictures), 1, height, width], align_corners=False)
         return F.grid_sample(pictures.float(), grid, "bicubic", "reflection", align_corners=False)
+
+
+def packed(pictures: np.ndarray, most: int = KEPT_BYTES) -> tuple[np.ndarray, np.ndarray]:
+    """Return (N, h, w, 3) uint8 as JPEG files, (bytes,) uint8, and where each ends, (N,) int64.
+
+    They have the best of ``QUALITIES`` with which they take at most ``most`` bytes; the last if none is.
+    """
+    for quality in QUALITIES:
+        options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, FULL_CHROMA]
+        files = [cv2.imencode(".jpg", picture[..., ::-1], options)[1] for picture in pictures]
+        ends = np.cumsum([len(file) for file in files])
+        if ends[-1] <= most:
+            break
+    return np.concatenate(files), ends.astype(np.int64)
+
+
+def unpacked(files: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Return the pictures that were ``packed``, nearly as they were. Raises ValueError if they are damaged."""
+    parts = np.split(files, ends[:-1]) if len(ends) and ends[-1] == len(files) else []
+    pictures: list[Any] = [cv2.imdecode(part, cv2.IMREAD_COLOR) if len(part) else None for part in parts]
+    if not pictures or any(picture is None for picture in pictures):
+        raise ValueError("a kept frame is damaged")
+    return np.stack(pictures)[..., ::-1]
 
 
 def turned(hands: Tensor) -> Tensor:

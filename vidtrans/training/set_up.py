@@ -135,7 +135,7 @@ class TrainingSetup:
         if plate:
             generator.set_plate(plate.picture, plate.scene)
         if self.memory_plan:
-            generator.frame_memory.fill(self.memory_plan.memory.pictures)
+            generator.frame_memory.take(*self.memory_plan.packed)
         return generator
 
     @property

@@ -21,6 +21,8 @@ from vidtrans.networks.wrappers.class_generator import ClassGenerator
 from vidtrans.networks.wrappers.coded_generator import CodedGenerator
 from vidtrans.pairing.base import make_pairing
 
+KEPT = "frame_memory."
+
 
 class Smaller(NamedTuple):
     """How a generator starts from a smaller one, in which the ``setting`` is lower."""
@@ -54,7 +56,8 @@ def start_with(
     if smaller:
         SMALLER[name].load(inner, weights)
     else:
-        inner.load_state_dict(weights)
+        kept = {name: value for name, value in inner.state_dict().items() if KEPT in name}
+        inner.load_state_dict(weights | kept)  # the frames that it keeps are those of its own clip
     if isinstance(generator, RecurrentGenerator) and isinstance(model, RecurrentGenerator):
         generator.keeper.load_state_dict(model.keeper.state_dict())
     if isinstance(generator, CodedGenerator) and isinstance(model, CodedGenerator):

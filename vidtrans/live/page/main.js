@@ -5,6 +5,7 @@ import { Looks } from "./looks.js";
 import { Mapping } from "./mapping.js";
 import { Rates } from "./rates.js";
 import { Sources } from "./sources.js";
+import { Steering } from "./steer.js";
 import { Studio } from "./studio.js";
 
 const $ = (id) => document.getElementById(id);
@@ -40,6 +41,7 @@ const actions = {
 };
 for (let n = 1; n <= 9; n += 1) actions[n] = () => { if (models[n - 1]) set({ model: models[n - 1].name }); };
 const mapping = new Mapping(controls, actions, say);
+const steering = new Steering($("output"), set, () => state?.source === "dream", say);
 
 connection.addEventListener("closed", ({ detail }) => {
   $("connection").textContent = `no connection${detail ? ` (${detail})` : ""}; trying again …`;
@@ -191,4 +193,4 @@ if (navigator.wakeLock) {
   stayAwake();
 }
 
-window.vidtrans = { connection, rates, sources, controls, mapping }; // for tests, and for the curious
+window.vidtrans = { connection, rates, sources, controls, mapping, steering }; // for tests, and for the curious

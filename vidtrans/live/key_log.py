@@ -1,0 +1,62 @@
+"""The log of a performance: what a hand did with a live dream, from which 'vidtrans dream --steer' renders it again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from vidtrans.core.files import write_atomically
+from vidtrans.dreaming.predictors import NOISE
+from vidtrans.dreaming.settings import DOES_NOTHING, NO_MOVE
+from vidtrans.dreaming.steering import LOG_SUFFIX, PLAYED_ON
+from vidtrans.video.images.picture import write_picture
+
+
+@dataclass
+class KeyLog:
+    """The controls of each frame of a dream of a ``model`` (its name and digest), written down where they change.
+
+    ``size``: (width, height) of the dream. ``seed``: the picture, (H, W, 3) uint8, that it began with; None: noise.
+    """
+
+    model: tuple[str, str]
+    size: tuple[int, int]
+    seed: np.ndarray | None
+    num_frames: int = 0
+    is_driven: bool = False
+    _entries: list[tuple[int, Mapping[str, float]]] = field(default_factory=list)
+
+    def note(self, values: Mapping[str, float], *, driven: bool) -> None:
+        """Note the controls of the next frame; ``driven``: a source was mixed in, which is not noted."""
+        kept = {name: values[name] for name, idle in DOES_NOTHING.items() if name in NO_MOVE or values[name] != idle}
+        if not self._entries or self._entries[-1][1] != kept:
+            self._entries.append((self.num_frames, kept))
+        self.num_frames += 1
+        self.is_driven = self.is_driven or driven
+
+    def command(self, path: Path) -> str:
+        """Return the command that renders the log at ``path`` again."""
+        seed = NOISE if self.seed is None else path.with_suffix(".png").name
+        size = f"{self.size[0]}x{self.size[1]}"
+        options = f"--steer {path.name} --size {size} --frames {self.num_frames}"
+        return f"vidtrans dream {seed} --model {self.model[0]} {options}"
+
+    def write(self, video: Path) -> str:
+        """Write the log, and the picture that the dream began with, beside a video; return what to tell about it.
+
+        Raises OSError.
+        """
+        path = video.with_suffix(LOG_SUFFIX)
+        if self.seed is not None:
+            write_picture(path.with_suffix(".png"), self.seed)
+        lines = [f"# {self.command(path)}", f"{PLAYED_ON}{' '.join(self.model)}"]
+        if self.is_driven:
+            lines.append("# a source was mixed in, which is not in this log: without it other pictures come")
+        for frame, values in self._entries:
+            lines.append(f"{frame}: " + "+".join(f"{name}={value!r}" for name, value in values.items()))
+        with write_atomically(path) as temporary:
+            temporary.write_text("\n".join(lines) + "\n", "utf-8")
+        return f"what was done with the dream, from its start, is in {path}: {self.command(path)}"

@@ -1,0 +1,94 @@
+// A dream is steered: by keys that are held, by the pointer on the picture, by a gamepad. MIDI moves the sliders.
+
+const PAN = 0.012, ZOOM = 1.012, TURN = 1; // a frame, as the commands of --steer
+const HELD = {
+  ArrowLeft: { pan_x: PAN }, ArrowRight: { pan_x: -PAN }, ArrowUp: { pan_y: PAN }, ArrowDown: { pan_y: -PAN },
+  "+": { zoom: ZOOM }, "=": { zoom: ZOOM }, "-": { zoom: 1 / ZOOM }, q: { rotate: TURN }, e: { rotate: -TURN },
+};
+const STILL = { pan_x: 0, pan_y: 0, zoom: 1, rotate: 0 };
+const DEAD = 0.15; // of a stick's way, in which it rests
+const STEP = 0.04; // of a stick's way, below which it is not sent again
+const TYPED = "input, select, textarea, [role=application]";
+
+export class Steering {
+  // picture: the canvas that shows the dream. set(values): sends controls. dreams(): whether a dream is on.
+  constructor(picture, set, dreams, say) {
+    Object.assign(this, { picture, set, dreams, say });
+    this.keys = new Set();
+    this.sent = { ...STILL };
+    this.pads = new Map(); // of each gamepad, its way
+    this.pointed = {};
+    document.addEventListener("keydown", (event) => this.key(event, true));
+    document.addEventListener("keyup", (event) => this.key(event, false));
+    window.addEventListener("blur", () => { this.keys.clear(); this.pointed = {}; this.send(); });
+    picture.addEventListener("pointerdown", (event) => {
+      if (!dreams()) return;
+      picture.setPointerCapture(event.pointerId);
+      this.point(event);
+    });
+    picture.addEventListener("pointermove", (event) => { if (picture.hasPointerCapture(event.pointerId)) this.point(event); });
+    for (const end of ["pointerup", "pointercancel"]) picture.addEventListener(end, () => { this.pointed = {}; this.send(); });
+    window.addEventListener("gamepadconnected", (event) => {
+      say(`Gamepad: ${event.gamepad.id}. Left stick: where to; right stick: zoom and turn.`);
+      if (!this.polling) this.poll();
+    });
+    window.addEventListener("gamepaddisconnected", (event) => {
+      this.pads.delete(event.gamepad.index);
+      this.send();
+      say("The gamepad is gone: the camera stands still.");
+    });
+  }
+
+  key(event, isDown) {
+    const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    if (!(name in HELD)) return;
+    if (isDown && (!this.dreams() || event.ctrlKey || event.altKey || event.metaKey || event.target.matches?.(TYPED))) return;
+    if (isDown) event.preventDefault();
+    if (isDown ? this.keys.has(name) : !this.keys.delete(name)) return;
+    if (isDown) this.keys.add(name);
+    this.send();
+  }
+
+  // The farther from the middle, the faster there.
+  point(event) {
+    const box = this.picture.getBoundingClientRect();
+    const x = (2 * (event.clientX - box.left)) / box.width - 1, y = (2 * (event.clientY - box.top)) / box.height - 1;
+    this.pointed = { pan_x: -2 * PAN * x, pan_y: -2 * PAN * y };
+    this.send();
+  }
+
+  poll() {
+    this.polling = true;
+    const pads = [...navigator.getGamepads()].filter(Boolean);
+    let isNew = false;
+    for (const pad of pads) {
+      const axes = [0, 1, 2, 3].map((n) => (Math.abs(pad.axes[n] ?? 0) < DEAD ? 0 : pad.axes[n]));
+      const last = this.pads.get(pad.index) ?? [0, 0, 0, 0];
+      if (axes.some((value, n) => Math.abs(value - last[n]) > STEP || (value === 0 && last[n] !== 0))) {
+        this.pads.set(pad.index, axes);
+        isNew = true;
+      }
+    }
+    if (isNew) this.send();
+    if (pads.length) requestAnimationFrame(() => this.poll());
+    else this.polling = false;
+  }
+
+  // Send what all of them do together, where it is new.
+  send() {
+    const wanted = { ...STILL };
+    const parts = [...[...this.keys].map((key) => HELD[key]), this.pointed];
+    for (const [x, y, turn, zoom] of this.pads.values()) {
+      parts.push({ pan_x: -2 * PAN * x, pan_y: -2 * PAN * y, rotate: -2 * TURN * turn, zoom: ZOOM ** (-2 * zoom) });
+    }
+    for (const part of parts) {
+      for (const [name, value] of Object.entries(part)) wanted[name] = name === "zoom" ? wanted.zoom * value : wanted[name] + value;
+    }
+    const values = {};
+    for (const [name, value] of Object.entries(wanted)) {
+      const rounded = Number(value.toPrecision(6));
+      if (rounded !== this.sent[name]) values[name] = this.sent[name] = rounded;
+    }
+    if (this.dreams() && Object.keys(values).length) this.set(values);
+  }
+}
