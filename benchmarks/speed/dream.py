@@ -50,6 +50,9 @@ def make_model(preset: str, size: int, path: Path) -> None:
     initialise(generator, 0)
     rng = np.random.default_rng(0)
     noise = torch.from_numpy(rng.uniform(-1, 1, (8, pairing.in_channels, 64, 64)).astype(np.float32))
+    if told:
+        kept = generator.frame_memory.pictures.permute(0, 2, 3, 1).shape
+        generator.frame_memory.fill(rng.integers(0, 256, kept, np.uint8))
     with torch.inference_mode():
         painted = to_pictures(generator.eval()(noise), deep=False)
     dream = {"positions": 200 if pairing.has_clock else 0, "rate": "25"}

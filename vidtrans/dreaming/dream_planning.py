@@ -33,6 +33,9 @@ def plan_dream(spec: DreamSpec, looks: Sequence[LoadedModel], place: OutputTarge
     controls = DreamControls(spec.dreaming, rate, levels, context.cache.digest(spec.sound) if spec.sound else "")
     controls.check(spec.frames)
     check_goals(models, spec.dreaming)
+    if spec.dreaming.steering().played_on not in ("", looks[0].digest):
+        script, name = spec.dreaming.steer, looks[0].name
+        context.note(f"{script} was played on another model than '{name}': the same moves, other pictures", "warning")
     loop = _loop(spec, looks, controls.speed_constant, context) if spec.dreaming.loop else None
     driver = Driver(spec.blend, seed.size, rate, spec.frames, context) if spec.blend else None
     spec = replace(spec, encoding=replace(spec.encoding, fps="source"))  # the rate of the dream itself

@@ -39,8 +39,13 @@ class FrameMemory(nn.Module):
         self.take(*packed(pictures))
 
     def take(self, files: np.ndarray, ends: np.ndarray) -> None:
-        """Take frames that are ``packed``. Raises ValueError if they are damaged, or not as many or as large."""
-        pictures = unpacked(files, ends).transpose(0, 3, 1, 2)
+        """Take frames that are ``packed``; without any files, black ones.
+
+        Raises ValueError if they are damaged, or not as many or as large.
+        """
+        pictures = (
+            unpacked(files, ends).transpose(0, 3, 1, 2) if len(files) else np.zeros(self.pictures.shape, np.uint8)
+        )
         if pictures.shape != self.pictures.shape:
             raise ValueError(f"kept frames {pictures.shape} where {tuple(self.pictures.shape)} are expected")
         device = self.files.device if self.files.device.type != "meta" else torch.device("cpu")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from vidtrans.core.errors import UsageError
 from vidtrans.data.clip_memory import (
-    KEPT_BYTES,
+    KEPT_PIXELS,
     LEFT_OUT,
     PIECE,
     ClipMemory,
@@ -45,8 +45,8 @@ def pairs_of(lengths: list[int], pairing: NextFrame) -> list[Pair]:
 
 
 @given(st.integers(16, 4000), st.integers(16, 4000), st.integers(2, 1024))
-def test_a_copy_has_the_shape_of_its_frame_and_all_have_their_bytes(width: int, height: int, count: int) -> None:
-    area = KEPT_BYTES / (3 * count)
+def test_a_copy_has_the_shape_of_its_frame_and_all_have_their_pixels(width: int, height: int, count: int) -> None:
+    area = KEPT_PIXELS / count
     tall, wide = kept_size(width, height, area)
     assert min(tall, wide) >= 8
     if area >= width * height:
@@ -70,12 +70,16 @@ def test_a_clocks_frames_lie_evenly_from_the_first_to_the_last(length: int, coun
 @given(st.lists(st.integers(1, 120), min_size=1, max_size=5), st.integers(2, 300), st.integers(1, 3))
 def test_runs_are_frames_in_a_row_and_no_more_than_are_wanted(lengths: list[int], count: int, step: int) -> None:
     pairs = pairs_of(lengths, NextFrame(NextFrameSettings(step, 2, "nearest")))
-    files, runs = runs_of_frames(pairs, count, step)
+    files, runs, shots = runs_of_frames(pairs, count, step)
+    assert len(runs) == len(shots)
+    assert sorted(set(shots)) == list(range(1, len(set(shots)) + 1))
     assert sum(runs) == len(files) == len(set(files))
     seen = {file for pair in pairs for file in (*pair.inputs, pair.target)}
     assert set(files) == seen if len(seen) <= count else len(files) <= max(count, PIECE)
     at = 0
-    for length in runs:
+    shot_of: dict[int, str] = {}
+    for length, number in zip(runs, shots, strict=True):
+        assert shot_of.setdefault(number, files[at].stem.split("-")[0]) == files[at].stem.split("-")[0]
         run = [file.stem.split("-") for file in files[at : at + length]]
         assert len({shot for shot, _ in run}) == 1
         assert set(np.diff([int(number) for _, number in run])) <= {1}
@@ -103,6 +107,13 @@ def test_the_most_alike_place_is_that_of_the_same_two_frames(step: int) -> None:
         distances = memory.distances(*frames)
         assert memory.places[distances.argmin()] == place
         assert distances.min() == pytest.approx(0, abs=1e-5)
+        half = np.zeros(size, np.float32)
+        half[:, : size[1] // 2] = 1
+        changed = [frame.copy() for frame in frames]
+        for frame in changed:
+            frame[:, size[1] // 2 :] = 0.7  # where it is not covered, which does not count
+        assert np.allclose(memory.distances(*frames, half), memory.distances(*changed, half), atol=1e-5)
+        assert memory.places[memory.distances(*changed, half).argmin()] == place
     assert [memory.follows(place) for place in (0, 9, 10, 23)] == [True, False, True, False]
 
 

@@ -15,7 +15,7 @@ from vidtrans.data.augment import COLOUR_EXCHANGES, exchange_colours
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.loading import Loader, to_signed
 from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
-from vidtrans.pairing.told_planes import CHANNELS, HANDS, Told
+from vidtrans.pairing.told_planes import CHANNELS, HANDS, VIEW, Told
 
 POSITIONS = (0.125, 0.25, 0.375)
 
@@ -41,15 +41,15 @@ def test_examples_are_told_the_nearest_position_half_of_the_time_and_else_anothe
     shares = np.bincount(chosen, minlength=3) / len(chosen)
     assert shares[0] == pytest.approx(0.5, abs=0.08)
     assert shares[1] == pytest.approx(0.25, abs=0.08)
-    assert (told[chosen == 0, HANDS] == 1).all()  # its own frame may be recalled wholly
-    assert (told[chosen > 0, HANDS] <= 0).all()  # others by half at most
-    assert (told[:, HANDS + 1] == -1).all()  # noise comes later
+    assert (told[chosen == 0, HANDS + VIEW] == 1).all()  # its own frame may be recalled wholly
+    assert (told[chosen > 0, HANDS + VIEW] <= 0).all()  # others by half at most
+    assert (told[:, HANDS + VIEW + 1] == -1).all()  # noise comes later
 
 
 def test_a_share_is_told_to_recall_nothing_and_half_of_it_has_other_colours(tmp_path: Path) -> None:
     made = loader(tmp_path / "d", 0.5)
     batch = made.make(0)
-    recalls = (told_values(batch.inputs)[:, HANDS] + 1) / 2
+    recalls = (told_values(batch.inputs)[:, HANDS + VIEW] + 1) / 2
     exchanged = np.array([example.geometry.colours > 0 for example in batch.examples])
     assert exchanged.mean() == pytest.approx(0.25, abs=0.07)
     assert (recalls[exchanged] == 0).all()

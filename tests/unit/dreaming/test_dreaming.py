@@ -34,7 +34,7 @@ from vidtrans.dreaming.sequencer import Morph
 from vidtrans.inference.device import CPU
 from vidtrans.inference.torch_engine import TorchEngine, pad_by_mirroring, to_pictures
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.pairing.told_planes import CHANNELS, HANDS, Told
+from vidtrans.pairing.told_planes import CHANNELS, HANDS, VIEW, Told
 
 repeatable = settings(max_examples=12)
 moves = st.builds(
@@ -176,11 +176,11 @@ def test_hands_of_the_clock_are_sine_and_cosine_in_turn() -> None:
     assert np.allclose(hands(1.3), hands(0.3), atol=1e-5)
 
 
-def test_recall_and_noise_are_told_after_the_position() -> None:
+def test_recall_and_noise_are_told_after_position_and_view() -> None:
     told = Told(0.1, recall=0.75, noise=0.125).values()
     assert told.shape == (CHANNELS,)
-    assert told[HANDS:].tolist() == [0.5, -0.5]
-    assert Told(0.1, recall=0.0, noise=9.0).values()[HANDS:].tolist() == [-1.0, 1.0]
+    assert told[HANDS + VIEW :].tolist() == [0.5, -0.5]
+    assert Told(0.1, recall=0.0, noise=9.0).values()[HANDS + VIEW :].tolist() == [-1.0, 1.0]
 
 
 @pytest.mark.parametrize("kept", [0, 3])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,9 @@ from vidtrans.dreaming.drift_correction import frame_statistics
 from vidtrans.inference.device import Device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator, read_record
-from vidtrans.networks.frame_memory import FrameMemory, turned
+from vidtrans.networks.frame_memory import FrameMemory, packed, seen, turned, unpacked, views
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.pairing.told_planes import CHANNELS, HANDS, Told, with_told
+from vidtrans.pairing.told_planes import CHANNELS, HANDS, Told, view_planes, with_told
 from vidtrans.video.images.picture import read_picture
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -142,8 +143,8 @@ def test_each_kept_frame_is_found_from_planes_of_eight_bits(length: int, data: s
 @torch.no_grad()
 def test_a_kept_frame_goes_past_the_network_by_as_much_as_is_recalled() -> None:
     generator = network(6 + CHANNELS, told_channels=CHANNELS, memory_frames=3, memory_size=[32, 48], free_changes=True)
-    kept = np.stack([scene(48, 32, seed=i) for i in range(3)])
-    generator.frame_memory.fill(kept)
+    generator.frame_memory.fill(np.stack([scene(48, 32, seed=i) for i in range(3)]))
+    kept = generator.frame_memory.pictures.permute(0, 2, 3, 1).numpy()  # as compression leaves them
     told(generator, share=99)
     shown = np.dstack([scene(48, 32, seed=i) for i in (7, 8)])
     given = lambda recall: torch.from_numpy(to_signed(with_told(shown, Told(0.25, recall))))[None]  # noqa: E731
@@ -154,6 +155,68 @@ def test_a_kept_frame_goes_past_the_network_by_as_much_as_is_recalled() -> None:
     assert (generator(given(0.5)) - (wanted + latest) / 2).abs().max() < 0.03
     generator.changes = False
     assert generator(given(0.0)).abs().max() < 1e-2
+
+
+@torch.no_grad()
+def test_a_kept_frame_is_seen_as_the_camera_sees_it() -> None:
+    generator = network(6 + CHANNELS, told_channels=CHANNELS, memory_frames=3, memory_size=[64, 96])
+    generator.frame_memory.fill(np.stack([scene(96, 64, seed=i) for i in range(3)]))
+    kept = generator.frame_memory.pictures[1].permute(1, 2, 0).numpy()
+    told(generator, share=99)
+    shown = np.dstack([scene(48, 32, seed=i) for i in (7, 8)])
+    for view in (np.diag([0.5, 0.5, 1.0]), np.array([[0.5, 0, 0.25], [0, 0.5, -0.375], [0, 0, 1]])):
+        rows = tuple(map(float, view[:2].ravel()))
+        given = torch.from_numpy(to_signed(with_told(shown, Told(0.25, view=rows))))[None]
+        left, top = round((1 + view[0, 2]) * 48 - 24), round((1 + view[1, 2]) * 32 - 16)
+        wanted = torch.from_numpy(to_signed(kept[top : top + 32, left : left + 48]))[None]
+        assert (generator(given) - wanted).abs().max() < 0.04
+
+
+view_values = st.floats(-1.99, 1.99)
+
+
+@given(st.tuples(*[view_values] * 6))
+def test_a_view_is_told_exactly_enough_for_a_hundredth_of_a_pixel(view: tuple[float, ...]) -> None:
+    planes = torch.from_numpy(view_planes(view)).float()[None]
+    assert planes.abs().max() <= 1
+    for kind in (torch.float32, torch.float16, torch.bfloat16):
+        found = views(planes.to(kind))[0].flatten()
+        assert (found - torch.tensor(view)).abs().max() < 5e-5
+
+
+def test_a_view_repeats_as_the_mirrored_frame_does() -> None:
+    frame = torch.rand((1, 3, 16, 24))
+    shifted = lambda x, y: torch.tensor([[[1.0, 0, x], [0, 1.0, y]]])  # noqa: E731
+    assert torch.allclose(seen(frame, shifted(2, 0), 16, 24), frame.flip(3), atol=1e-4)
+    assert torch.allclose(seen(frame, shifted(0, 4), 16, 24), frame, atol=1e-4)
+    assert np.array_equal(view_planes((1, 0, 4.5, 0, 1, -3)), view_planes((1, 0, 0.5, 0, 1, 1)))
+
+
+def test_kept_frames_are_compressed_to_fit_and_come_back_as_they_were_kept() -> None:
+    frames = np.stack([scene(96, 64, seed=i) for i in range(6)])
+    files, ends = packed(frames)
+    assert np.abs(unpacked(files, ends).astype(int) - frames).mean() < 2
+    smaller, _ = packed(frames, most=len(files) // 2)
+    assert len(smaller) <= len(files) // 2
+    memory = FrameMemory(6, (64, 96))
+    memory.take(files, ends)
+    other = FrameMemory(6, (64, 96))
+    other.load_state_dict(memory.state_dict())
+    assert torch.equal(other.pictures, memory.pictures)
+    assert copy.deepcopy(memory).state_dict().keys() == {"files", "ends"}
+
+
+@pytest.mark.parametrize("harm", ["cut", "ends", "count"])
+def test_damaged_kept_frames_are_refused(harm: str) -> None:
+    files, ends = packed(np.stack([scene(32, 32, seed=i) for i in range(3)]))
+    if harm == "cut":
+        files = np.concatenate([files[: ends[0]], np.zeros_like(files[ends[0] :])])
+    elif harm == "ends":
+        ends = ends + 1
+    memory = FrameMemory(2 if harm == "count" else 3, (32, 32))
+    state = {"files": torch.from_numpy(files), "ends": torch.from_numpy(ends)}
+    with pytest.raises(RuntimeError, match="kept frame"):
+        memory.load_state_dict(state)
 
 
 @torch.no_grad()
@@ -209,5 +272,5 @@ def test_training_tells_it_of_the_clock_and_the_model_file_knows(monkeypatch: py
     assert TorchEngine(generator, Device("cpu", "cpu"))(shown[None]).shape == (1, 32, 48, 3)
     assert made["dreamt"]["frames"] == 30
     small["generator"] |= {"told_channels": 4}
-    with pytest.raises(UsageError, match="the pairing of this dataset tells 10 channels"):
+    with pytest.raises(UsageError, match="the pairing of this dataset tells 22 channels"):
         api.train(Path("c.dataset"), Path("d.safetensors"), settings=small, **cache)

@@ -1,0 +1,103 @@
+"""Windows over stored frames: what they show, what moves with them, and what a network is told of them."""
+
+from __future__ import annotations
+
+import itertools
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from clips import scene
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vidtrans.data.augment import Geometry
+from vidtrans.data.loading import to_signed
+from vidtrans.data.moving_windows import Windows, draw_windows, move_view, normalised, place_in, render
+from vidtrans.networks.frame_memory import seen
+
+FRAME, SIZE = (96, 64), (48, 32)
+INNER = slice(6, -6), slice(6, -6)
+
+
+def smooth(seed: int = 0) -> np.ndarray:
+    """A scene without detail that resampling would change."""
+    return cv2.GaussianBlur(scene(*FRAME, seed=seed), (0, 0), 2)
+
+
+def drawn(seed: int, *, moving: bool = True) -> Windows:
+    return draw_windows(np.random.default_rng(seed), SIZE, FRAME, 3, moving=moving)
+
+
+def test_a_window_that_stands_in_the_middle_shows_the_middle() -> None:
+    frame = scene(*FRAME, seed=1)
+    assert np.array_equal(render(frame, np.eye(3), SIZE), frame[16:48, 24:72])
+    shifted = render(frame, move_view(1, 0, 5, -3), SIZE)  # the picture moves right and up
+    assert np.array_equal(shifted, frame[19:51, 19:67])
+
+
+def test_a_move_turns_anticlockwise_and_enlarges() -> None:
+    frame = np.zeros((64, 96, 3), np.uint8)
+    cv2.circle(frame, (48 + 15, 32), 3, (255, 255, 255), -1)  # right of the middle
+    turned = render(frame, move_view(1, 90, 0, 0), FRAME)
+    assert turned[..., 0].argmax() // 96 == pytest.approx(32 - 15, abs=4)  # above it
+    near = render(frame, move_view(1.5, 0, 0, 0), FRAME)
+    rows, columns = np.nonzero(near[..., 0] > 128)
+    assert (rows.mean(), columns.mean()) == (pytest.approx(32, abs=1), pytest.approx(48 + 22.5, abs=1))
+
+
+@given(st.integers(0, 10**6))
+def test_what_was_seen_before_lies_right_over_what_is_seen_now(seed: int) -> None:
+    windows, frame = drawn(seed), smooth()
+    for back in (1, 2):
+        now, before = windows.target(frame).astype(int), windows.past(frame, back).astype(int)
+        assert np.abs(now - before)[INNER].mean() < 3
+    assert np.array_equal(windows.standing().past(frame, 2), windows.target(frame))
+
+
+@given(st.integers(0, 10**6), st.booleans())
+def test_a_drawn_window_lies_in_the_frame_and_stands_if_it_is_not_to_move(seed: int, moving: bool) -> None:
+    windows = drawn(seed, moving=moving)
+    assert len(windows.rows) == 3
+    assert (np.abs(windows.view()[:2, 2]) <= np.array(FRAME) / 2).all()
+    assert moving or windows == windows.standing()
+
+
+@given(st.integers(0, 10**6))
+def test_windows_that_go_on_stay_near_the_frame_and_move_as_before_or_as_they_may(seed: int) -> None:
+    rng, windows = np.random.default_rng(seed), drawn(seed)
+    for _ in range(60):
+        following = windows.following(rng, FRAME)
+        assert following.rows[:-1] == windows.rows[1:]
+        windows = following
+    assert (np.abs(windows.view()[:2, 2]) <= 0.66 * np.array(FRAME)).all()
+
+
+def geometries() -> list[Geometry]:
+    whole = [
+        Geometry(FRAME, x, y, SIZE, mirrored) for (x, y), mirrored in itertools.product([(0, 0), (48, 17)], [0, 1])
+    ]
+    scaled = Geometry((120, 80), 30, 11, SIZE, mirrored=False)
+    return [*whole, scaled, *(Geometry(FRAME, 0, 0, SIZE, False, windows=drawn(seed)) for seed in range(12))]
+
+
+@pytest.mark.parametrize("number", range(17))
+def test_what_a_network_is_told_of_an_example_is_what_it_shows(number: int) -> None:
+    geometry, frame = geometries()[number], smooth(3)
+    view = torch.tensor(geometry.view(FRAME)).reshape(1, 2, 3)
+    whole = torch.from_numpy(to_signed(frame))[None]
+    shown = torch.from_numpy(to_signed(geometry.apply(frame)))
+    assert (seen(whole, view, SIZE[1], SIZE[0])[0] - shown).abs()[:, 4:-4, 4:-4].mean() < 0.02
+
+
+@given(st.integers(0, 10**6))
+def test_a_picture_is_placed_where_its_window_lies(seed: int) -> None:
+    view, frame = drawn(seed).view(), smooth(5).astype(np.float32) / 127.5 - 1
+    back = np.linalg.inv(normalised(view, SIZE, FRAME))
+    placed, covered = place_in(render(frame, view, SIZE), back, FRAME)
+    assert set(np.unique(covered)) <= {0.0, 1.0}
+    inside = cv2.erode(covered, np.ones((9, 9))) > 0
+    assert covered.mean() > 0.15
+    if inside.any():
+        assert np.abs(placed - frame)[inside].mean() < 0.05

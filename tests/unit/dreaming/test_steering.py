@@ -1,0 +1,128 @@
+"""Scripts that steer a dream: what they say, what is refused, and what becomes of the controls."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vidtrans.core.errors import UsageError
+from vidtrans.dreaming.controls import DreamControls
+from vidtrans.dreaming.settings import DreamingSettings
+from vidtrans.dreaming.steering import ANIMATED, MOVES, PAN, TURN, ZOOM, parse_steering
+
+RATE = Fraction(25)
+
+
+def controls(script: str, **others: float | str) -> DreamControls:
+    return DreamControls(DreamingSettings(steer=script, **others), RATE)
+
+
+def test_a_command_lasts_until_the_next_entry() -> None:
+    steered = controls("0: left, 30: right+zoom, 2s: stay")
+    assert [steered.move(n).pan_x for n in (0, 29, 30, 49, 50)] == [PAN, PAN, -PAN, -PAN, 0]
+    assert [steered.move(n).zoom for n in (0, 30, 50)] == [1, ZOOM, 1]
+
+
+def test_commands_add_to_what_is_animated_and_assignments_replace_it() -> None:
+    steered = controls("10: left*2+zoom*2+turn-right, 20: pan_x=-.25+recall=0", pan_x=0.1, recall="0.5")
+    assert steered.move(0).pan_x == 0.1
+    assert steered.move(10).pan_x == pytest.approx(0.1 + 2 * PAN)
+    assert steered.move(10).zoom == pytest.approx(ZOOM**2)
+    assert steered.move(10).rotate == -TURN
+    assert (steered.move(20).pan_x, steered.recall(20), steered.recall(19)) == (-0.25, 0.0, 0.5)
+
+
+def test_goals_are_shots_and_actions() -> None:
+    steered = controls("0: goto 2, 10: jump+left, 20: stay")
+    assert [steered.goal(n) for n in (0, 10, 20)] == [2, "jump", None]
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("0: left,, 30: right", "entry 2 is empty"),
+        ("left: 3", "'left' is not a moment"),
+        ("0: left, right", r"entry 2 \('right'\) has no moment"),
+        ("0: ", "has no command"),
+        ("0: left+", "'' is no command"),
+        ("0: left 3", "names no shot"),
+        ("0: goto", "names no shot"),
+        ("0: left*99", "out of bounds"),
+        ("0: left*.", "has no number"),
+        ("0: zoom=9", "out of bounds"),
+        ("0: gain=1", "'gain' is no control"),
+        ("0: run*2", "no command"),
+        ("0: run+jump", "no command"),
+        ("there-is-no-such-file", "no such file"),
+        ("none.keys", "no such file"),
+        ("30: left, 2: right", "2 does not come after 30"),
+        ("0: left, 0s: right", "does not come after"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(script: str, why: str) -> None:
+    with pytest.raises(UsageError, match=why) as refused:
+        controls(script)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_misspelt_command_is_asked_about() -> None:
+    with pytest.raises(UsageError, match="did you mean 'zoom-out'"):
+        parse_steering("0: zoom-ot*2")
+
+
+def test_nothing_is_steered_beyond_the_end() -> None:
+    steered = controls("0: left, 400: right")
+    steered.check(401)
+    with pytest.raises(UsageError, match="it steers at 400, and the dream has 300 frames"):
+        steered.check(300)
+
+
+def test_a_file_has_an_entry_a_line_and_comments() -> None:
+    Path("a.keys").write_text("\ufeff# played on model abc\n\n0: left  # first\n30: right, 40: stay,\n", "utf-8")
+    read = parse_steering("a.keys")
+    assert read.text == parse_steering("0: left, 30: right, 40: stay").text
+    assert read.played_on == "abc"
+    Path("b.keys").write_bytes(b"\xff\xfe0")
+    with pytest.raises(UsageError, match="cannot be read as text"):
+        parse_steering("b.keys")
+    Path("c.keys").write_text("# nothing\n")
+    with pytest.raises(UsageError, match="there is no command"):
+        parse_steering("c.keys")
+
+
+bounds = {name: (max(low, -50), min(high, 50)) for name, (low, high) in ANIMATED.items() if name != "blend_amount"}
+logs = st.sets(st.sampled_from(sorted(bounds)), min_size=1).flatmap(
+    lambda names: st.fixed_dictionaries({name: st.floats(*bounds[name]) for name in names})
+)
+
+
+@given(logs)
+def test_a_logged_number_is_the_same_number_again(logged: dict[str, float]) -> None:
+    script = "3: " + "+".join(f"{name}={value!r}" for name, value in logged.items())
+    assert parse_steering(script).entries[0].values == logged
+
+
+@given(st.lists(st.tuples(st.integers(1, 40), st.sampled_from(sorted(MOVES)), st.integers(0, 10)), min_size=1))
+def test_every_frame_has_the_last_command_before_it(entries: list[tuple[int, str, int]]) -> None:
+    first, script, wanted = 0, [], {}
+    for length, name, speed in entries:
+        script.append(f"{first}: {name}*{speed}")
+        wanted |= dict.fromkeys(range(first, first + length), (name, speed))
+        first += length
+    steered = parse_steering(", ".join(script)).over(RATE, first)
+    for frame, (name, speed) in wanted.items():
+        assert set(steered(frame).moves) == set(MOVES[name])
+        for control, step in MOVES[name].items():
+            own = step**speed if control == "zoom" else step * speed
+            assert steered(frame).moves[control] == pytest.approx(own)
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_a_script_or_refused(text: str) -> None:
+    with suppress(UsageError):
+        assert parse_steering(text + ":").entries
