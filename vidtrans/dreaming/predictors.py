@@ -75,8 +75,9 @@ def memory_of(look: LoadedModel) -> ClipMemory | None:
     if kept is None or len(kept.pictures) != sum(runs):
         why = "the frames that it keeps are not those on record"
         raise ModelError(f"model '{look.name}'", why, "train it again, or copy it again")
-    shots = tuple(look.record.dream.get("shots", ()))
-    return ClipMemory(kept.pictures.permute(0, 2, 3, 1).numpy(), tuple(runs), look.pairing.settings.step, shots)
+    pictures, table = kept.pictures.permute(0, 2, 3, 1).numpy(), look.record.dream
+    begins = tuple((str(clip), int(frame)) for clip, frame in table.get("begins", ()))
+    return ClipMemory(pictures, tuple(runs), look.pairing.settings.step, tuple(table.get("shots", ())), begins)
 
 
 def check_options(looks: Sequence[LoadedModel], settings: DreamingSettings) -> None:
@@ -91,6 +92,7 @@ def check_options(looks: Sequence[LoadedModel], settings: DreamingSettings) -> N
         "--recall": (settings.changes("recall"), kept),
         "--wander": (settings.changes("wander"), pointer),
         "--steer": (bool(settings.steering().goals), pointer),
+        "--actions": (bool(settings.actions), pointer),
     }
     for flag, (wanted, (has, lacking, preset)) in options.items():
         for look in looks:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of
 from vidtrans.core.settings import Table
+from vidtrans.dreaming.actions import known_actions
 from vidtrans.dreaming.drift_correction import DriftCorrector, FrameStatistics
 from vidtrans.dreaming.pointer import Pointer
 from vidtrans.dreaming.predictors import memory_of, positions_of, start_zoom
@@ -77,6 +79,9 @@ class ModelSequencer:
             settings, positions = look.pairing.settings, positions_of(look)
             engine, corrector = self._engine(number, share), self._correctors[number]
             memory = None if look.pairing.has_clock else memory_of(look)
+            if memory and look.record and self.settings.needs_actions:
+                rate = Fraction(look.record.dream["rate"]) * settings.step
+                memory = replace(memory, actions=known_actions(memory, self.settings.actions, rate))
             pointer = Pointer(memory, self.context.seed) if memory else None
             self._models[number] = RolloutModel(
                 engine,

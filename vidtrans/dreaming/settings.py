@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 from vidtrans.core.expressions import Animation, parse_animation
 from vidtrans.core.parameters import Flag, Group
@@ -70,6 +72,11 @@ class DreamingSettings:
         "what a hand does, '0: left, 4s: right+zoom', or a file of it, as the live page records one",
         flag=Flag(Group.CAMERA, ("--steer",), metavar="SCRIPT|FILE"),
     )
+    actions: str = setting(
+        "",
+        "a CSV table of what happens in the model's clip, whose words --steer can use",
+        flag=Flag(Group.CAMERA, ("--actions",), metavar="CSV"),
+    )
     recall: str | float = setting(
         1.0,
         "how far a model goes by the frames of its clip that it keeps: 1 as it learned, 0 not at all",
@@ -133,6 +140,11 @@ class DreamingSettings:
         animations, steered = self.animations(), self.steering().controls
         return any(name in steered or animations[name].constant != DOES_NOTHING[name] for name in names)
 
+    @property
+    def needs_actions(self) -> bool:
+        """Return whether an action is steered to, or a table of them is given, which may be wrong."""
+        return bool(self.actions) or any(isinstance(goal, str) for goal in self.steering().goals)
+
     def moves(self) -> bool:
         """Return whether the camera may move in any frame."""
         return self.changes(*(name for name in NO_MOVE if name != "hue"))
@@ -148,4 +160,5 @@ class DreamingSettings:
     def for_key(self) -> Table:
         """Return the settings for cache keys, with normalised expressions."""
         animations = {name: str(animation) for name, animation in self.animations().items()}
-        return to_table(self) | animations | {"steer": self.steering().text}
+        table = hashlib.sha256(Path(self.actions).read_bytes()).hexdigest() if Path(self.actions).is_file() else ""
+        return to_table(self) | animations | {"steer": self.steering().text, "actions": table}

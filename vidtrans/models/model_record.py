@@ -55,7 +55,8 @@ class ModelRecord:
         plate: For a generator that paints on a background plate (its weights 'plate' and 'scene'): the plate's ``size``
             (width, height), and ``still``, how still the camera was, 0 to 1.
         dream: For a model that predicts frames: the number of ``positions`` of its clock (0: no clock), the frame
-            ``rate`` of the training clip, and the ``statistics`` of its frames.
+            ``rate`` of the training clip, and the ``statistics`` of its frames. Of kept frames: the lengths of their
+            ``runs``, the numbers of the runs' ``shots``, and where each ``begins``. ``zoom``: of a moving camera.
         memory: For a recurrent generator: the ``flow`` method that warps the last output to the current frame.
         ports: For a network of another tool: settings of ``networks.ports.PortSettings``.
         origin: For such a network: its ``family``, and facts in its file that the weights do not show.
@@ -200,6 +201,7 @@ def _check(record: ModelRecord, path: Path) -> None:
             raise ValueError("its clock is out of bounds")
         if not 0 < Fraction(rate) <= 1000:
             raise ValueError("its clock is out of bounds")
+        _check_kept_frames(record.dream)
     if record.ports and (record.plate or record.memory):
         raise ValueError("a network of another tool has no plate and no memory")
     if record.ports and not from_table(PortSettings, record.ports, "ports").takes(record.in_channels):
@@ -223,3 +225,17 @@ def _check_codes(record: ModelRecord) -> None:
             raise ValueError("its codes are out of bounds")
     if min(values[1]) < 0:
         raise ValueError("its codes' spread is below 0")
+
+
+def _check_kept_frames(table: Table) -> None:
+    """Raise ValueError for a record of kept frames, or of a camera's window, that cannot be."""
+    runs, shots, begins = (table.get(name, []) for name in ("runs", "shots", "begins"))
+    if not all(type(n) is int and 0 < n <= MAX_POSITIONS for n in (*runs, *shots)):
+        raise ValueError("the runs of its kept frames are out of bounds")
+    if any(len(known) not in (0, len(runs)) for known in (shots, begins)):
+        raise ValueError("the runs of its kept frames differ in number")
+    if not all(type(clip) is str and type(frame) is int for clip, frame in begins):
+        raise ValueError("the begins of its kept frames are no frames")
+    zoom = table.get("zoom", 1.0)
+    if type(zoom) not in (int, float) or not 1 <= zoom <= 8:
+        raise ValueError("its window is out of bounds")

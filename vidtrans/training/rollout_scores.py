@@ -97,7 +97,10 @@ class RolloutScorer:
         rate = str(self.rate / self.pairing.stride)
         table = {"positions": self.positions, "rate": rate, "statistics": frame_statistics(self.training_frames)}
         table |= {"zoom": self.zoom} if self.window else {}
-        return table | ({"runs": list(self.memory.runs), "shots": list(self.memory.shots)} if self.memory else {})
+        if (memory := self.memory) is None:
+            return table
+        kept = {"runs": list(memory.runs), "shots": list(memory.shots), "begins": [list(b) for b in memory.begins]}
+        return table | kept
 
     def _film(self, engine: TorchEngine, start: _Start, count: int) -> list[np.ndarray]:
         """Return ``count`` dreamt frames, (H, W, 3) uint8."""

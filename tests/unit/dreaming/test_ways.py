@@ -16,7 +16,7 @@ def memory(**named: frozenset[int]) -> ClipMemory:
     first = np.stack(moving_frames(30))
     second = np.roll(np.stack(moving_frames(60))[30:], 9, axis=2)[..., ::-1].copy()
     second[6:11] = first[18:23]
-    return ClipMemory(np.concatenate([first, second]), (30, 30), 1, (1, 2), named)
+    return ClipMemory(np.concatenate([first, second]), (30, 30), 1, (1, 2), actions=named)
 
 
 def walk(pointer: Pointer, goal: int | str, begin: int, count: int = 60) -> list[int]:

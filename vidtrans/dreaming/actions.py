@@ -1,0 +1,173 @@
+"""Actions: what happens in a clip, by name, at which of its kept frames; of a table of the user's, or found.
+
+Found without labels: the frames are grouped by how they go on, by the shift, the change of size and the turn of the
+whole picture, and by how much else moves (k-means, with centres that are taken as far from each other as they can be).
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from vidtrans.core.errors import UsageError
+from vidtrans.data.clip_memory import ClipMemory
+from vidtrans.dreaming.steering import GOTO, MOVES
+from vidtrans.flow.estimator import FlowEstimator
+
+FLAG = "--actions"
+MOST_FOUND, FEWEST_FRAMES = 4, 5  # actions that are found, and frames of one
+SIDE = 96  # pixels of the short side at which motion is estimated
+SMOOTHING = 2.0  # frames, σ
+ROUNDS = 20
+TRUE, FALSE = ("1", "x", "yes", "true", "on"), ("", "0", "no", "false", "off")
+
+
+class Begin(NamedTuple):
+    """The first frame of a run of kept frames: the name of its clip, and its number there."""
+
+    clip: str
+    frame: int
+
+
+def known_actions(memory: ClipMemory, table: str, rate: Fraction) -> dict[str, frozenset[int]]:
+    """Return the actions that are found, and those of a table, whose name may be empty. Raises UsageError.
+
+    ``rate``: frames per second of the model's clip.
+    """
+    own: dict[str, frozenset[int]] = {}
+    if table:
+        own = actions_of_table(Path(table), [Begin(*begin) for begin in memory.begins], memory.runs, rate)
+    return found_actions(memory) | own
+
+
+def actions_of_table(
+    path: Path, begins: Sequence[Begin], runs: Sequence[int], rate: Fraction
+) -> dict[str, frozenset[int]]:
+    """Return the kept frames of each action of a CSV file, whose rows hold from their moment to the next row's.
+
+    A column ``frame`` holds numbers, or ``time`` seconds, at ``rate`` frames a second. A column of marks (1 or x, 0 or
+    nothing) is an action of its name; in any other column each text is one. A column ``clip`` names the clip of each
+    row. Raises UsageError.
+    """
+    what = f"{FLAG} {path}"
+    rows = _rows(path, what)
+    kept = {(Path(b.clip).stem, b.frame + n): at + n for b, n, at in _numbered(begins, runs)}
+    found: dict[str, set[int]] = {}
+    for clip in {clip for clip, _ in kept}:
+        own = [row for row in rows if Path(row.get("clip") or clip).stem == clip]
+        frames = [_frame(row, rate, what) for row in own]
+        if frames != sorted(frames):
+            raise UsageError(what, "its moments are not in order", "sort its rows")
+        for number, (row, first) in enumerate(zip(own, frames, strict=True), start=1):
+            stop = frames[number] if number < len(frames) else float("inf")
+            places = {at for (its, frame), at in kept.items() if its == clip and first <= frame < stop}
+            for name in _names(row, what):
+                found.setdefault(name, set()).update(places)
+    found = {name: places for name, places in found.items() if places}
+    if not found:
+        raise UsageError(
+            what, "it names nothing at any frame that the model keeps", "give the table of the model's clip"
+        )
+    return {name: frozenset(places) for name, places in found.items()}
+
+
+def _numbered(begins: Sequence[Begin], runs: Sequence[int]) -> list[tuple[Begin, int, int]]:
+    """Return for each kept frame its run's begin, its number in the run, and the number of the run's first frame."""
+    firsts = np.cumsum([0, *runs])[:-1].tolist()
+    return [(b, n, at) for b, length, at in zip(begins, runs, firsts, strict=True) for n in range(length)]
+
+
+def _rows(path: Path, what: str) -> list[dict[str, str]]:
+    try:
+        reader = csv.DictReader(path.read_text("utf-8-sig").splitlines())
+        rows = [{(k or "").strip().lower(): (v or "").strip() for k, v in row.items() if k} for row in reader]
+    except FileNotFoundError:
+        raise UsageError(what, "there is no such file", "give a CSV table of moments and what happens there") from None
+    except (OSError, UnicodeDecodeError, csv.Error):
+        raise UsageError(what, "it cannot be read as a CSV table", "save it as CSV, in UTF-8") from None
+    if not rows or not {"frame", "time"} & rows[0].keys():
+        raise UsageError(what, "it has no column 'frame' or 'time', or no rows", "name one so in its first line")
+    return rows
+
+
+def _frame(row: Mapping[str, str], rate: Fraction, what: str) -> float:
+    text = row.get("frame") or row.get("time") or ""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e9:
+        raise UsageError(what, f"'{text}' is no moment", "write frame numbers, or seconds in a column 'time'")
+    return value if row.get("frame") else float(Fraction(value) * rate)
+
+
+def _names(row: Mapping[str, str], what: str) -> list[str]:
+    """Return the actions of a row."""
+    names = []
+    for column, value in row.items():
+        if column in ("frame", "time", "clip") or value.lower() in FALSE:
+            continue
+        name = re.sub(r"[^\w-]+", "-", (column if value.lower() in TRUE else value).lower()).strip("-_")
+        if not re.fullmatch(r"[a-z][\w-]*", name, re.ASCII) or name in (*MOVES, GOTO):
+            why = f"'{value}' is a command already" if name in (*MOVES, GOTO) else f"'{value}' cannot be a name"
+            raise UsageError(what, why, "use another word, of letters")
+        names.append(name)
+    return names
+
+
+def found_actions(memory: ClipMemory) -> dict[str, frozenset[int]]:
+    """Return the places of each action that is found in a clip: ``a1``, ``a2``, …, the most frequent first."""
+    places = memory.places
+    if len(places) < 2 * FEWEST_FRAMES:
+        return {}
+    motion = _motion(memory)
+    spread = np.maximum(motion.std(0), 1e-4)
+    groups = _grouped(motion / spread)
+    sets = sorted((frozenset(places[groups == n].tolist()) for n in range(groups.max() + 1)), key=lambda s: -len(s))
+    sets = [one for one in sets if len(one) >= FEWEST_FRAMES]
+    return {f"a{n}": one for n, one in enumerate(sets, start=1)} if len(sets) > 1 else {}
+
+
+def _motion(memory: ClipMemory) -> np.ndarray:
+    """Return how the picture goes on at each place, (n, 5): shifts, size, turn, and what moves otherwise; smoothed."""
+    height, width = memory.pictures.shape[1:3]
+    scale = min(1.0, SIDE / min(height, width))
+    size = max(16, round(width * scale)), max(16, round(height * scale))
+    estimator = FlowEstimator("dis")
+    smaller = (cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in memory.pictures)
+    frames = [estimator.prepare(picture) for picture in smaller]
+    rows = [_of_flow(estimator.estimate(frames[at], frames[at + memory.step]), size) for at in memory.places]
+    smooth: np.ndarray = cv2.GaussianBlur(np.array(rows, np.float32), (1, 0), sigmaX=1e-3, sigmaY=SMOOTHING)
+    return smooth
+
+
+def _of_flow(flow: np.ndarray, size: tuple[int, int]) -> list[float]:
+    x, y = np.meshgrid(np.arange(size[0]) - size[0] / 2, np.arange(size[1]) - size[1] / 2)
+    shift = np.median(flow.reshape(-1, 2), axis=0)
+    rest = flow - shift
+    reach = np.maximum(x**2 + y**2, 1)
+    grows = float(np.median((rest[..., 0] * x + rest[..., 1] * y) / reach))
+    turns = float(np.median((rest[..., 1] * x - rest[..., 0] * y) / reach))
+    other = float(np.hypot(rest[..., 0] - grows * x + turns * y, rest[..., 1] - grows * y - turns * x).mean())
+    return [*(float(s) / size[0] for s in shift), grows, turns, other / size[0]]
+
+
+def _grouped(points: np.ndarray) -> np.ndarray:
+    """Return the group of each point (n, d), by k-means from centres that lie far apart."""
+    centres = [points[np.square(points - np.median(points, axis=0)).sum(1).argmin()]]
+    while len(centres) < MOST_FOUND:
+        distances = np.min([np.square(points - centre).sum(1) for centre in centres], axis=0)
+        centres.append(points[distances.argmax()])
+    means = np.array(centres)
+    for _ in range(ROUNDS):
+        groups = np.square(points[:, None] - means[None]).sum(2).argmin(1)
+        means = np.array([points[groups == n].mean(0) if (groups == n).any() else means[n] for n in range(len(means))])
+    found: np.ndarray = groups
+    return found
