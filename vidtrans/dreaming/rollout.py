@@ -201,6 +201,11 @@ class Rollout:
         self.frame += 1
         return picture
 
+    @property
+    def place(self) -> int | None:
+        """Return the number of the kept frame that the last frame follows from, by its pointer; None without one."""
+        return self._pointing.place if self._pointing else None
+
     def _move_camera(self, move: CameraMove) -> None:
         """Apply a camera move to all past frames, which preserves the motion between them."""
         height, width = self._history[-1].picture.shape[1:]
