@@ -41,7 +41,7 @@ BESIDE: dict[str, Table] = {
     "lambda_gan": {"lambda_l1": 7.0},
 }
 # For a dataset of another pairing, a model to start from, weights that have to be installed, minutes of compiling.
-ELSEWHERE = {"rollout_fraction", "freeze", "perceptual_network", "method", "compile"}
+ELSEWHERE = {"rollout_fraction", "camera", "freeze", "perceptual_network", "method", "compile"}
 ELSEWHERE |= {"grow_from", "grow_share"}  # of larger pictures
 
 

@@ -48,7 +48,7 @@ ELSEWHERE |= {key for method in METHODS.values() for key in setting_fields(metho
 ELSEWHERE |= {"recurrent", "recurrent_fraction", "synthetic_motion_fraction"}
 ELSEWHERE |= {name for name, loss in LOSSES.items() if "recurrent" in loss.needs}
 # Of a run, not of its steps.
-OF_THE_RUN = {"rollout_fraction", "max_rollout_length", "input_noise", "forget", "gan_start"} | {
+OF_THE_RUN = {"rollout_fraction", "max_rollout_length", "input_noise", "forget", "camera", "gan_start"} | {
     *("steps", "val_interval", "best_metric", "final_weights", "patience", "snapshots"),
     *("checkpoint_seconds", "preview_seconds", "lr_schedule", "lr_warmup_steps", "crop_size", "jitter", "flip"),
     *("grow_from", "grow_share"),

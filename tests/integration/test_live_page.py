@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from chromium import chromium
 from clips import moving_frames, times, write_clip
-from dreams import TINY_UNET, make_dreamer
+from dreams import TINY_UNET, make_dreamer, rememberer
 from live_page import SHOWS, page_at, settled, wait_until
 from live_server import Running, load, png, serving
 from made_models import make_model
@@ -312,6 +312,52 @@ class TestModels:
                 other.click("[data-source=dream]")
             page.wait_for_selector("[data-source=dream][aria-pressed=false]")
             assert running.hub.source == "none"
+
+    def test_a_dream_is_steered_by_keys_pointer_and_gamepad_and_its_performance_is_kept(
+        self, browser: Any, tmp_path: Path
+    ) -> None:
+        pads = """window.pad = { index: 0, id: 'Pad', axes: [0, 0, 0, 0] };
+          navigator.getGamepads = () => (window.pad ? [window.pad] : []);"""
+        with (
+            serving(load(rememberer(Path("dreamer.safetensors")))) as running,
+            page_at(browser, running.link(), script=pads) as page,
+        ):
+            at = lambda name: getattr(running.hub.state.controls, name)  # noqa: E731
+            page.keyboard.down("ArrowLeft")  # nothing dreams yet
+            page.keyboard.up("ArrowLeft")
+            page.click("[data-source=dream]")
+            wait_until(page, lambda p: p.std() > 0)
+            assert at("pan_x") == 0
+            page.click("#record")
+            page.keyboard.down("ArrowLeft")
+            page.keyboard.down("+")
+            running.until(lambda: (at("pan_x"), at("zoom")) == (0.012, 1.012))
+            page.keyboard.up("ArrowLeft")
+            running.until(lambda: (at("pan_x"), at("zoom")) == (0, 1.012))
+            page.evaluate("window.dispatchEvent(new Event('blur'))")  # the key's end is heard elsewhere
+            running.until(lambda: at("zoom") == 1)
+            box = page.locator("#output").bounding_box()
+            page.mouse.move(box["x"] + box["width"], box["y"] + box["height"] / 2)
+            page.mouse.down()
+            running.until(lambda: at("pan_x") < -0.02)
+            page.mouse.up()
+            running.until(lambda: at("pan_x") == 0)
+            page.evaluate("""window.pad.axes = [0.05, -1, 0, 0];
+              const seen = new Event('gamepadconnected'); seen.gamepad = window.pad; window.dispatchEvent(seen);""")
+            running.until(lambda: at("pan_y") == pytest.approx(0.024) and at("pan_x") == 0)
+            page.evaluate("""const gone = new Event('gamepaddisconnected'); gone.gamepad = window.pad;
+              window.pad = null; window.dispatchEvent(gone);""")
+            running.until(lambda: at("pan_y") == 0)
+            assert "gamepad is gone" in page.inner_text("#news")
+            page.click("#record")
+            running.until(lambda: list(tmp_path.glob("*.keys")) != [])
+        [log] = tmp_path.glob("*.keys")
+        assert log.with_suffix(".png").is_file()
+        assert log.with_suffix(".mp4").is_file()
+        entries = log.read_text("utf-8").splitlines()
+        assert entries[0].startswith("# vidtrans dream ")
+        assert any("pan_x=0.012+" in entry and "zoom=1.012" in entry for entry in entries)
+        assert any("pan_y=0.024" in entry for entry in entries)
 
 
 class TestControls:

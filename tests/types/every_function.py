@@ -72,7 +72,8 @@ def with_every_keyword() -> None:
     assert_type(vidtrans.dream(
         source=Path("clip.mp4"), model="ink", output="out.mp4", frames=4, start="1:02.5", blend=Path("other.mp4"),
         sound="song.wav", zoom=0.5, rotate=0.5, pan_x=0.5, pan_y=0.5, hue=0.5, speed=0.5, recall=0.5,
-        wander="sin(t)^2", position=0.5, loop=False, blend_amount=0.5, drift_correction=0.5, every=3, morph=False,
+        wander="sin(t)^2", steer="0: left", goto=2, actions="a.csv", start_zoom=2.0,
+        position=0.5, loop=False, blend_amount=0.5, drift_correction=0.5, every=3, morph=False,
         upscale="sharp", size="512", engine="torch", codec="h264", fps="25", filter="hue=s=0",
         cache_dir=CACHE, device="cpu", seed=7, overwrite=True,
         dry_run=True, allow_damaged=True, cache_limit_gb=20, preset="fast", settings=SETTINGS, report=show,

@@ -17,13 +17,13 @@ from vidtrans.data.augment import COLOUR_EXCHANGES, Geometry, crop_size, draw_ge
 from vidtrans.data.dataset import Pair
 from vidtrans.data.growing import PictureGrowth, PictureScale
 from vidtrans.data.moving_windows import draw_windows
+from vidtrans.data.told_examples import draw_told
 from vidtrans.flow.history import no_history
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.told_planes import Told, with_told
 from vidtrans.video.images.picture import picture_size, read_picture
 
 CACHE_BYTES = 1 << 30
-MOST_OF_OTHERS = 0.5  # recall of frames that are only like the ones that follow: at 1, what is recalled is right
 MIN_WORKERS = 2  # threads that make batches
 # Returns the weights of pixels, (1, H, W) float32, of a pair with a geometry, and its transformed target (H, W, 3).
 PixelWeights = Callable[[Pair, Geometry, np.ndarray], np.ndarray]
@@ -180,7 +180,8 @@ class Loader(PictureBatches):
         )
         self.camera = camera
         if camera and crop is not None:
-            self.crop = Size(short=crop).of(*self.sizes[0])
+            width, height = Size(short=crop).of(*self.sizes[0])
+            self.crop = crop_size([(width, height)], None, multiple)
             self.growth = PictureGrowth((PictureScale(self.crop),))
         self.pairing, self.plate, self.weigh, self.recurrent = pairing, plate, weigh, recurrent
         self.forget = forget if pairing.is_told else 0.0
@@ -222,7 +223,7 @@ class Loader(PictureBatches):
         whole = self.whole and geometry.crop == self.crop
         place: Callable[..., np.ndarray] = (lambda picture, back=0: picture) if whole else geometry.apply
         frames, target = [self.read(p) for p in pair.inputs], self.read(pair.target)
-        told = self._told(pair, geometry, (target.shape[1], target.shape[0]), rng)
+        told = draw_told(pair, geometry, (target.shape[1], target.shape[0]), self.forget, rng)
         placed = (
             [place(frame, len(frames) - k) for k, frame in enumerate(frames)]
             if geometry.windows
@@ -233,30 +234,6 @@ class Loader(PictureBatches):
         target = place(target) if self.pairing.class_colours is None or whole else geometry.apply_to_labels(target)
         weights = self.weigh(pair, geometry, target) if self.weigh else None
         return to_planes(given), to_planes(target), weights
-
-    def _told(self, pair: Pair, geometry: Geometry, size: tuple[int, int], rng: np.random.Generator) -> Told | None:
-        """Return what an example's network is told; the noise is added, and told, later."""
-        if (position := told_position(pair)) is None:
-            return None
-        recall, view = self._recall(geometry, rng), geometry.view(size)
-        if len(pair.nearest) > 1 and rng.random() < 0.5:
-            other = pair.nearest[rng.integers(1, len(pair.nearest))]
-            return Told(other, recall * MOST_OF_OTHERS * float(rng.random()), view=view)
-        return Told(position, recall, view=view)
-
-    def _recall(self, geometry: Geometry, rng: np.random.Generator) -> float:
-        """Return 0 for pictures of exchanged colours, and for as many others; less than 1 for as many again."""
-        if geometry.colours:
-            return 0.0
-        drawn = rng.random() if self.forget else 1.0
-        if drawn < self.forget / 2:
-            return 0.0
-        return float(rng.random()) if drawn < self.forget else 1.0
-
-
-def told_position(pair: Pair) -> float | None:
-    """Return the position that a network is told for a pair, as a phase; None for none."""
-    return pair.nearest[0] if pair.nearest else pair.phase
 
 
 def keep_weights(pair: Pair, geometry: Geometry, target: np.ndarray) -> np.ndarray:

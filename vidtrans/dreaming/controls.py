@@ -33,7 +33,8 @@ class DreamControls:
         self, settings: DreamingSettings, rate: Fraction, loudness: Loudness | None = None, sound: str = ""
     ) -> None:
         self._animations, self._steering, self._rate = settings.animations(), settings.steering(), rate
-        self._steered = self._steering.over(rate)
+        self._steered, self._goto = self._steering.over(rate), settings.goto
+        self._actions = settings.for_key()["actions"]
         self._sound = sound
         for name, animation in self._animations.items():
             if loudness is None and (bands := animation.names & set(BANDS)):
@@ -94,7 +95,8 @@ class DreamControls:
 
     def goal(self, frame: int) -> int | str | None:
         """Return the shot's number, or the action, that a pointer goes to; None for none."""
-        return self._steered(frame).goal
+        goal = self._steered(frame).goal
+        return self._goto if goal is None else goal
 
     def amount(self, frame: int) -> float:
         """Return the weight of the driving video in the fed-back frame, 0 to 1."""
@@ -102,7 +104,11 @@ class DreamControls:
 
     def for_key(self) -> Table:
         """Return the control expressions, for cache keys."""
-        return {name: str(animation) for name, animation in self._animations.items()} | {"steer": self._steering.text}
+        return {name: str(animation) for name, animation in self._animations.items()} | {
+            "steer": self._steering.text,
+            "goto": self._goto,
+            "actions": self._actions,
+        }
 
     def sound_for_key(self) -> Table:
         """Return the sound's digest and the analysis version, for cache keys; {} if no expression uses the sound."""

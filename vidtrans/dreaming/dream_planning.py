@@ -44,7 +44,7 @@ def plan_dream(spec: DreamSpec, looks: Sequence[LoadedModel], place: OutputTarge
 
 def check_goals(models: ModelSequencer, settings: DreamingSettings) -> None:
     """Raise UsageError if a shot or an action that is steered to is not the first model's."""
-    for goal in sorted(settings.steering().goals, key=str):
+    for goal in sorted(settings.goals, key=str):
         pointer = models(0).pointer
         known = pointer.memory.goals if pointer else {}
         if goal not in known:

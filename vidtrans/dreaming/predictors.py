@@ -92,6 +92,7 @@ def check_options(looks: Sequence[LoadedModel], settings: DreamingSettings) -> N
         "--recall": (settings.changes("recall"), kept),
         "--wander": (settings.changes("wander"), pointer),
         "--steer": (bool(settings.steering().goals), pointer),
+        "--goto": (settings.goto is not None, pointer),
         "--actions": (bool(settings.actions), pointer),
     }
     for flag, (wanted, (has, lacking, preset)) in options.items():

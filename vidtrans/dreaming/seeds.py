@@ -60,7 +60,7 @@ class Seed:
     def for_key(self, context: Context) -> Table:
         """Return the values that identify the seed, for cache keys."""
         if self.clip is None:
-            return {"noise": context.seed}
+            return {"noise": context.seed, "zoom": self.zoom}
         return {"source": self.clip.digest, "frames": list(self.frames), "zoom": self.zoom}
 
 
@@ -97,7 +97,7 @@ def find_seed(
     """
     if source is None:
         size = _noise_size(look, wanted, start)
-        return Seed(None, (0,) * count, size, size, Fraction(1), None)
+        return Seed(None, (0,) * count, size, size, Fraction(1), None, zoom)
     clip = open_clip(context, source)
     index = clip.index
     if not index.same_size:

@@ -72,6 +72,12 @@ class DreamingSettings:
         "what a hand does, '0: left, 4s: right+zoom', or a file of it, as the live page records one",
         flag=Flag(Group.CAMERA, ("--steer",), metavar="SCRIPT|FILE"),
     )
+    goto: int | None = setting(
+        None,
+        "number of the shot to which the dream walks through frames that fit, for a model that keeps frames of several",
+        low=1,
+        flag=Flag(Group.CAMERA, ("--goto",), metavar="SHOT"),
+    )
     actions: str = setting(
         "",
         "a CSV table of what happens in the model's clip, whose words --steer can use",
@@ -141,9 +147,14 @@ class DreamingSettings:
         return any(name in steered or animations[name].constant != DOES_NOTHING[name] for name in names)
 
     @property
+    def goals(self) -> set[int | str]:
+        """Return the shots and actions to which a dream goes at some time."""
+        return self.steering().goals | ({self.goto} if self.goto is not None else set())
+
+    @property
     def needs_actions(self) -> bool:
         """Return whether an action is steered to, or a table of them is given, which may be wrong."""
-        return bool(self.actions) or any(isinstance(goal, str) for goal in self.steering().goals)
+        return bool(self.actions) or any(isinstance(goal, str) for goal in self.goals)
 
     def moves(self) -> bool:
         """Return whether the camera may move in any frame."""

@@ -244,7 +244,8 @@ def _shown(entry: Steered) -> str:
 def unknown_goal(goal: int | str, num_shots: int, actions: list[str]) -> UsageError:
     """Return the error for a shot or an action that the model does not have."""
     if isinstance(goal, int):
-        return UsageError(f"{FLAG} goto {goal}", f"the model keeps frames of {num_shots} shots", "choose one of these")
+        shots = "1 shot" if num_shots == 1 else f"{num_shots} shots"
+        return UsageError(f"{GOTO} {goal}", f"the model keeps frames of {shots}", "choose one of these")
     near = get_close_matches(goal, [*MOVES, *actions], n=1, cutoff=0.6)
     hint = f"did you mean '{near[0]}'? " if near else ""
     known = ", ".join([*MOVES, *actions])

@@ -210,17 +210,14 @@ class Hub(Answers):
         if not self.recordings.is_on:
             await asyncio.gather(*self._tasks - {asyncio.current_task()})  # a recording may be finishing
             return
-        log = self.worker.key_log
-        ending = asyncio.ensure_future(self.recordings.end())
+        log, ending = self.worker.key_log, asyncio.ensure_future(self.recordings.end())
         await asyncio.sleep(0)
         self._tell()
-        if (recorder := await ending) is None:
-            return
-        lost = f"; the encoder was too slow, and lost {recorder.num_lost}" if recorder.num_lost else ""
-        self.announce(f"recorded {recorder.path}, pictures: {recorder.num_frames}{lost}")
-        self._say({"type": "recorded", "file": recorder.path.name, "frames": recorder.num_frames})
-        if log is not None:
-            self.announce(log.write(recorder.path))
+        if recorder := await ending:
+            self.announce(recorder.summary)
+            self._say({"type": "recorded", "file": recorder.path.name, "frames": recorder.num_frames})
+            if log:
+                self.announce(log.write(recorder.path))
 
     def _stop_recording_soon(self) -> None:
         task = asyncio.get_running_loop().create_task(self.stop_recording())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.core.files import write_atomically
+from vidtrans.core.files import write_bytes
 from vidtrans.dreaming.predictors import NOISE
 from vidtrans.dreaming.settings import DOES_NOTHING, NO_MOVE
 from vidtrans.dreaming.steering import LOG_SUFFIX, PLAYED_ON
@@ -45,18 +45,17 @@ class KeyLog:
         return f"vidtrans dream {seed} --model {self.model[0]} {options}"
 
     def write(self, video: Path) -> str:
-        """Write the log, and the picture that the dream began with, beside a video; return what to tell about it.
-
-        Raises OSError.
-        """
+        """Write the log, and the picture that the dream began with, beside a video; return what to tell about it."""
         path = video.with_suffix(LOG_SUFFIX)
-        if self.seed is not None:
-            write_picture(path.with_suffix(".png"), self.seed)
         lines = [f"# {self.command(path)}", f"{PLAYED_ON}{' '.join(self.model)}"]
         if self.is_driven:
             lines.append("# a source was mixed in, which is not in this log: without it other pictures come")
         for frame, values in self._entries:
             lines.append(f"{frame}: " + "+".join(f"{name}={value!r}" for name, value in values.items()))
-        with write_atomically(path) as temporary:
-            temporary.write_text("\n".join(lines) + "\n", "utf-8")
+        try:
+            if self.seed is not None:
+                write_picture(path.with_suffix(".png"), self.seed)
+            write_bytes(path, ("\n".join(lines) + "\n").encode())
+        except OSError as error:
+            return f"what was done with the dream could not be written down: {error.strerror}"
         return f"what was done with the dream, from its start, is in {path}: {self.command(path)}"

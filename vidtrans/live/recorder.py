@@ -49,6 +49,12 @@ class Recorder:
         """Return the number of pictures written so far."""
         return len(self._stamps)
 
+    @property
+    def summary(self) -> str:
+        """Return what was recorded, as a line for people."""
+        lost = f"; the encoder was too slow, and lost {self.num_lost}" if self.num_lost else ""
+        return f"recorded {self.path}, pictures: {self.num_frames}{lost}"
+
     def write(self, picture: np.ndarray) -> None:
         """Queue a picture, (H, W, 3) uint8, that is shown now; count it as lost if the queue is full."""
         try:

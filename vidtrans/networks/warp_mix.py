@@ -62,6 +62,8 @@ class WarpMixSettings(HalfSizeSettings):
             raise ValueError(
                 "generator.memory_frames must be 0 (none) or at least 2 (got 1): a single picture cannot move"
             )
+        if 0 < self.told_channels <= NUM_VIEW + NUM_LEVELS:
+            raise ValueError(f"generator.told_channels must be 0, or more than {NUM_VIEW + NUM_LEVELS}")
         if len(self.memory_size) != 2:
             raise ValueError(f"generator.memory_size needs 2 numbers (got {len(self.memory_size)})")
 

@@ -79,10 +79,7 @@ class TrainingSettings(GroupedSettings):
         120, "longest rollout, in steps of the model; reached at half of the run", low=4, high=10_000
     )
     input_noise: float = setting(
-        0.0,
-        "largest σ of the noise added to input pictures, where colours are from -1 to 1; like a rollout's errors",
-        low=0.0,
-        high=1.0,
+        0.0, "largest σ of noise added to inputs, of colours from -1 to 1; like a rollout's errors", low=0.0, high=1.0
     )
     forget: float = setting(
         0.0, "share of a batch in which a model with a position may not recall its clip", low=0.0, high=1.0

@@ -35,6 +35,7 @@ def check_method(method: type[TrainingMethod], settings: TrainingSettings, datas
         if getattr(settings, other):
             why = f"training.method = '{settings.method}' makes a model of many looks, which cannot use it"
             raise UsageError(f"training.{other}", why, f"leave it out: --set training.{other}=false")
+    _check_camera(settings, dataset.pairing)
     if not dataset.domains:
         _check_classes(method, settings, dataset.pairing, what)
         if method.unpaired:
@@ -48,6 +49,18 @@ def check_method(method: type[TrainingMethod], settings: TrainingSettings, datas
         if getattr(settings, name):
             why = "it needs a target for each frame, and an unpaired dataset has none"
             raise UsageError(f"training.{name}", why, "leave it out")
+
+
+def _check_camera(settings: TrainingSettings, pairing: Pairing) -> None:
+    """Raise UsageError if a camera is to move where no frames follow each other, or without a window."""
+    if not settings.camera:
+        return
+    if not isinstance(pairing, NextFrame):
+        why = f"it moves over frames that follow each other, and the pairing is '{pairing.name}'"
+        raise UsageError("training.camera", why, "leave it out, or make the dataset with --pairing next-frame")
+    if settings.crop_size is None or settings.jitter != 1 or settings.flip:
+        why = "it needs a window, of training.crop_size, on frames that are neither enlarged nor mirrored"
+        raise UsageError("training.camera", why, "set crop_size, jitter=1 and flip=false, as preset roam does")
 
 
 def _check_classes(method: type[TrainingMethod], settings: TrainingSettings, pairing: Pairing, what: str) -> None:

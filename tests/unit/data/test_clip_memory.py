@@ -24,16 +24,16 @@ from vidtrans.data.clip_memory import (
     runs_of_frames,
 )
 from vidtrans.data.dataset import Pair
-from vidtrans.data.loading import told_position
+from vidtrans.data.told_examples import told_position
 from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
 
 
 def pairs_of(lengths: list[int], pairing: NextFrame) -> list[Pair]:
-    """The pairs of shots of so many frames, whose files are 'shot-frame'."""
+    """The pairs of shots of so many frames, whose files are 'shot/frame'."""
     return [
         Pair(
-            tuple(Path(f"{shot}-{number:04d}.png") for number in step.inputs),
-            Path(f"{shot}-{step.target:04d}.png"),
+            tuple(Path(f"{shot}/{number:06d}.png") for number in step.inputs),
+            Path(f"{shot}/{step.target:06d}.png"),
             "train",
             (0, shot),
             place,
@@ -59,7 +59,7 @@ def test_a_copy_has_the_shape_of_its_frame_and_all_have_their_pixels(width: int,
 @given(st.integers(3, 400), st.integers(2, 300))
 def test_a_clocks_frames_lie_evenly_from_the_first_to_the_last(length: int, count: int) -> None:
     files = clock_frames(pairs_of([length], NextFrame(NextFrameSettings(1, 2, "clock"))), count)
-    numbers = [int(file.stem[2:]) for file in files]
+    numbers = [int(file.stem) for file in files]
     assert len(numbers) == min(count, length)
     assert (numbers[0], numbers[-1]) == (0, length - 1)
     steps = np.diff(numbers)
@@ -79,8 +79,8 @@ def test_runs_are_frames_in_a_row_and_no_more_than_are_wanted(lengths: list[int]
     at = 0
     shot_of: dict[int, str] = {}
     for length, number in zip(runs, shots, strict=True):
-        assert shot_of.setdefault(number, files[at].stem.split("-")[0]) == files[at].stem.split("-")[0]
-        run = [file.stem.split("-") for file in files[at : at + length]]
+        assert shot_of.setdefault(number, files[at].parent.name) == files[at].parent.name
+        run = [(file.parent.name, file.stem) for file in files[at : at + length]]
         assert len({shot for shot, _ in run}) == 1
         assert set(np.diff([int(number) for _, number in run])) <= {1}
         at += length
@@ -120,12 +120,14 @@ def test_the_most_alike_place_is_that_of_the_same_two_frames(step: int) -> None:
 def test_pairs_are_pointed_to_their_own_place_and_to_others_away_from_it() -> None:
     pairing, length = NextFrame(NextFrameSettings(1, 2, "nearest")), 60
     pairs = pairs_of([length], pairing)
+    Path("0").mkdir()
     for number, picture in enumerate(noise_clip(length)):
-        cv2.imwrite(f"0-{number:04d}.png", picture)
+        cv2.imwrite(f"0/{number:06d}.png", picture)
     plan = MemoryPlan.of(pairs, 300, pairing, None)
     memory = plan.memory
     assert memory.pictures.shape == (length, 16, 20, 3)
     assert plan.runs == (length,)
+    assert plan.begins == [("0", 0)]
     pointed = plan.pointed(pairs)
     for number, pair in enumerate(pointed, start=2):
         first, *others = (round(phase * 2 * (length - 1)) for phase in pair.nearest)

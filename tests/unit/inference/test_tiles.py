@@ -243,12 +243,12 @@ def test_where_the_smallest_tile_does_not_fit_it_is_a_device_error(
 
 
 def test_what_shows_the_network_where_it_is_in_the_picture_is_not_tiled() -> None:
-    memory = generator_of("warp-mix", {"channels": 8, "told_channels": 4, "memory_frames": 2}, channels=7)
+    memory = generator_of("warp-mix", {"channels": 8, "told_channels": 16, "memory_frames": 2}, channels=19)
     with pytest.raises(DeviceError):
-        engine_with_room(memory, 256 * 256)(np.zeros((1, 320, 320, 7), np.uint8))
-    clock = generator_of("warp-mix", {"channels": 8, "told_channels": 2}, channels=5)
+        engine_with_room(memory, 256 * 256)(np.zeros((1, 320, 320, 19), np.uint8))
+    clock = generator_of("warp-mix", {"channels": 8, "told_channels": 16}, channels=19)
     engine = engine_with_room(clock, 256 * 256)
-    assert engine(np.zeros((1, 320, 320, 5), np.uint8)).shape == (1, 320, 320, 3)
+    assert engine(np.zeros((1, 320, 320, 19), np.uint8)).shape == (1, 320, 320, 3)
     assert engine.tile == 256
 
 

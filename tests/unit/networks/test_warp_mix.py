@@ -238,7 +238,8 @@ def test_what_it_takes_and_what_it_refuses() -> None:
     assert [network(n).warps for n in (1, 2, 3, 12)] == [False, False, True, True]  # without a frame all is painted
     assert not network(2 + CHANNELS, told_channels=CHANNELS).warps
     cases: list[tuple[int, dict[str, Any], str]] = [
-        (8, {"told_channels": 8}, "none is left for frames"),
+        (CHANNELS, {"told_channels": CHANNELS}, "none is left for frames"),
+        (9, {"told_channels": 8}, "must be 0, or more than 14"),
         (6, {"memory_frames": 4}, r"pairing.position=clock"),
         (6 + CHANNELS, {"told_channels": CHANNELS, "memory_frames": 1}, "at least 2"),
     ]
@@ -271,6 +272,6 @@ def test_training_tells_it_of_the_clock_and_the_model_file_knows(monkeypatch: py
     shown = with_told(np.zeros((32, 48, 6), np.uint8), Told(0.5))
     assert TorchEngine(generator, Device("cpu", "cpu"))(shown[None]).shape == (1, 32, 48, 3)
     assert made["dreamt"]["frames"] == 30
-    small["generator"] |= {"told_channels": 4}
+    small["generator"] |= {"told_channels": 15}
     with pytest.raises(UsageError, match="the pairing of this dataset tells 22 channels"):
         api.train(Path("c.dataset"), Path("d.safetensors"), settings=small, **cache)
