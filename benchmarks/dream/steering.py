@@ -7,9 +7,10 @@ A model of preset `roam` learns each clip through a window of half its height. T
 share whose direction (within 30 degrees) and speed (within 25 %) an independent flow estimate sees (feature points that
 are tracked, a similarity by RANSAC; of a command its median), less what it sees of the clip's own motion: in the clip's
 frames to which the film points, through the same windows and not moved; `+h10`, the PSNR ten frames on in held-out
-blocks over that of the last frame, moved as the camera was; `sharpness` at frames 90 to 110, relative to the clip's
-seen through the same windows; `back`, the PSNR of a place after 30 frames of leaving and 30 of coming back, registered;
-and the frames a second of the rollout. Models, results and sheets of frames are kept in DIR. Clips that are not there
+blocks over that of the last frame, moved as the camera was; `sharpness` at frames 90 to 110, relative to that of the
+frames to which it points, seen through the same windows; after 30 frames of leaving a place and 30 of coming back, the
+PSNR registered with the frame before, `back`, and with the clip's frame to which it points, `place`; and the frames a
+second of the rollout. Models, results and sheets of frames are kept in DIR. Clips that are not there
 are skipped, in a line.
 """
 
@@ -18,7 +19,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,7 +59,7 @@ STILL = 0.3  # pixels a frame at the edge of a picture, below which it stands
 AT = slice(90, 110)  # frames in which sharpness is measured
 LEAVE = 30  # frames of leaving, and of coming back
 HORIZON = 10
-COLUMNS = ("steps", "s", "frames", "commands", "+h10", "sharpness", "back", "fps", "MB")
+COLUMNS = ("steps", "s", "frames", "commands", "+h10", "sharpness", "back", "place", "fps", "MB")
 
 
 class Segment(NamedTuple):
@@ -122,6 +123,8 @@ def motion_vector(rows: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def is_obeyed(seen: np.ndarray, wanted: np.ndarray) -> bool:
     """Return whether a motion has the direction and the speed that are wanted."""
+    if not np.isfinite(seen).all():
+        return False
     speed = float(np.linalg.norm(wanted))
     if speed == 0:
         return bool(np.linalg.norm(seen) <= STILL)
@@ -189,10 +192,10 @@ class Steered:
         commands = []
         for segment, following in pairwise([*script, Segment(FRAMES, "")]):
             rows = slice(segment.first, max(following.first - 1, segment.first + 1))
-            commands.append(is_obeyed(np.median(vectors[rows], axis=0), wanted[segment.first]))
+            commands.append(is_obeyed(np.nanmedian(vectors[rows], axis=0), wanted[segment.first]))
         write_picture(strip, self.sheet(film.frames, at))
-        view = np.linalg.multi_dot([np.eye(3), *(m.view(*self.size) for m in moves[: (AT.start + AT.stop) // 2])])
-        truth = [render(read_picture(path), view, self.size) for path in self.files[:: max(1, len(self.files) // 40)]]
+        views = list(accumulate((move.view(*self.size) for move in moves), np.matmul))
+        truth = [self.kept(film.places[n] + step, views[n]) for n in range(FRAMES)[AT]]
         sharp = statistics.mean(map(sharpness, film.frames[AT])) / statistics.mean(map(sharpness, truth))
         return {"frames": np.mean(obeyed), "commands": np.mean(commands), "sharpness": sharp, "fps": fps}
 
@@ -203,9 +206,9 @@ class Steered:
         return render(np.ascontiguousarray(pictures[place]), scale @ view, self.size)
 
     def motion(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-        """Return how the content moves, see ``motion_vector``; infinite where it cannot be seen."""
+        """Return how the content moves, see ``motion_vector``; NaN where it cannot be seen."""
         rows = seen_move(before, after)
-        return np.full(4, np.inf) if rows is None else motion_vector(rows, self.size)
+        return np.full(4, np.nan) if rows is None else motion_vector(rows, self.size)
 
     def sheet(self, film: list[np.ndarray], at: list[Segment]) -> np.ndarray:
         numbers = (0, 29, 59, 99, 149, 199, 249, 299)
@@ -229,22 +232,27 @@ class Steered:
         return {"+h10": statistics.mean(gains)}
 
     def back(self) -> Table:
-        """Return the PSNR of a place that was left and come back to, registered: the mean of two directions."""
-        found = []
+        """Return the PSNR of a place that was left and come back to, registered: means of two directions."""
+        found: Table = {"back": [], "place": []}
         for there, home in (("left", "right"), ("down", "up")):
             moves = [move_of("stay")] * 60 + [move_of(there)] * LEAVE + [move_of(home)] * LEAVE + [CameraMove()] * 5
             film = film_of(self.model, self.seed(self.start), moves)
-            before, after = film.frames[59], film.frames[-1]
-            rows = seen_move(before, after)
-            width, height = self.size
-            if rows is not None:
-                middle = np.array([width / 2, height / 2])
-                rows[:, 2] += middle - rows[:, :2] @ middle
-                flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-                after = cv2.warpAffine(after, rows, self.size, flags=flags, borderMode=cv2.BORDER_REFLECT)
-            inner = slice(height // 8, -height // 8), slice(width // 8, -width // 8)
-            found.append(psnr(before[inner], after[inner]))
-        return {"back": statistics.mean(found)}
+            place = film.places[-1] + self.model.pointer.memory.step
+            for name, before in (("back", film.frames[59]), ("place", self.kept(place, np.eye(3)))):
+                found[name].append(self.registered(before, film.frames[-1]))
+        return {name: statistics.mean(values) for name, values in found.items()}
+
+    def registered(self, before: np.ndarray, after: np.ndarray) -> float:
+        """Return the PSNR of a picture and another that is moved onto it, but for their borders."""
+        rows = seen_move(before, after)
+        width, height = self.size
+        if rows is not None:
+            middle = np.array([width / 2, height / 2])
+            rows[:, 2] += middle - rows[:, :2] @ middle
+            flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+            after = cv2.warpAffine(after, rows, self.size, flags=flags, borderMode=cv2.BORDER_REFLECT)
+        inner = slice(height // 8, -height // 8), slice(width // 8, -width // 8)
+        return psnr(before[inner], after[inner])
 
 
 def result(clip: str, seed: int, options: argparse.Namespace) -> Table:

@@ -6,7 +6,7 @@ there. A pointer with inertia moves on by a frame each time, whatever is alike.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -19,6 +19,7 @@ from vidtrans.dreaming.ways import Ways
 from vidtrans.networks.frame_memory import seen
 
 FREE, PASSAGE = 30, 30  # frames that a dream goes on without its clip, and in which it passes over to it
+MOVED = 3  # frames that one counts for in which the camera moves
 PULL = 0.3  # share by which the low frequencies of a dream go to those of the frame that is pointed to
 AWAY = 30  # frames from which a jump lands at least
 LOST = 3.0  # times as far from where it points as from the most alike frame: the dream is elsewhere
@@ -40,6 +41,10 @@ class Pointing:
     def share(self) -> float:
         """Return how far the clip counts, 0 to 1: a dream foretells on its own at first, and would stop later."""
         return min(1.0, max(0.0, (self.age - FREE) / PASSAGE))
+
+    def aged(self) -> Pointing:
+        """Return it as after a frame in which the camera moved: what comes into view is not to be foretold."""
+        return replace(self, age=self.age + MOVED - 1)
 
 
 class Pointer:

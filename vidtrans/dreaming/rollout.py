@@ -181,10 +181,11 @@ class Rollout:
     def step(self) -> Tensor:
         """Predict the next frame, (3, H, W) float32 in [-1, 1]. Raises DeviceError."""
         model = self._model_at(self.frame)
-        self._move_camera(self._controls.move(self.frame))
+        moves = self._move_camera(self._controls.move(self.frame))
         frames = [past.rendered() for past in self._history[-model.context :]]
         position, recall = self._position(model, frames), self._controls.recall(self.frame)
         if model.pointer is not None and self._pointing is not None:
+            self._pointing = self._pointing.aged() if moves else self._pointing
             recall *= self._pointing.share
         picture = model.engine.predict(self._input(frames, position, recall))[0]
         if model.pointer is not None and self._pointing is not None and recall:
@@ -206,13 +207,14 @@ class Rollout:
         """Return the number of the kept frame that the last frame follows from, by its pointer; None without one."""
         return self._pointing.place if self._pointing else None
 
-    def _move_camera(self, move: CameraMove) -> None:
-        """Apply a camera move to all past frames, which preserves the motion between them."""
+    def _move_camera(self, move: CameraMove) -> bool:
+        """Apply a camera move to all past frames, which preserves the motion between them; return whether it moves."""
         height, width = self._history[-1].picture.shape[1:]
         view, colours = move.view(width, height), move.colours()
         if view is not IDENTITY or colours is not IDENTITY:
             self._history = [past.moved(view, colours) for past in self._history]
             self._view = self._view @ normalised(view, (width, height), (width, height))
+        return view is not IDENTITY
 
     def _input(self, frames: list[Tensor], position: float | None, recall: float) -> Tensor:
         """Return the network's input, (1, C, H, W)."""
