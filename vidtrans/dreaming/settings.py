@@ -9,7 +9,7 @@ from pathlib import Path
 from vidtrans.core.expressions import Animation, parse_animation
 from vidtrans.core.parameters import Flag, Group
 from vidtrans.core.settings import Table, setting, to_table
-from vidtrans.dreaming.steering import ANIMATED, Steering, parse_steering
+from vidtrans.dreaming.steering import ANIMATED, Steering, names_file, parse_steering
 
 NO_MOVE = {"zoom": 1.0, "rotate": 0.0, "pan_x": 0.0, "pan_y": 0.0, "hue": 0.0}  # a camera that does nothing
 DOES_NOTHING = NO_MOVE | {"speed": 1.0, "recall": 1.0, "wander": 0.0}
@@ -131,7 +131,8 @@ class DreamingSettings:
 
     def __post_init__(self) -> None:
         self.animations()
-        self.steering()
+        if not names_file(self.steer):  # a file is read when it is used
+            self.steering()
 
     def animations(self) -> dict[str, Animation]:
         """Return all animated values. Raises UsageError."""

@@ -125,10 +125,15 @@ class SteeredFrames:
         return self._entries[number] if number >= 0 else IDLE
 
 
+def names_file(text: str) -> bool:
+    """Return whether a text is the name of a file, not a script."""
+    return bool(text) and (":" not in text or text.endswith(LOG_SUFFIX))
+
+
 def parse_steering(text: str) -> Steering:
     """Parse a script, or read it if ``text`` is the name of a file. Raises UsageError."""
     script, name = text, f"{FLAG} '{text}'"
-    if text and (":" not in text or text.endswith(LOG_SUFFIX)):
+    if names_file(text):
         script, name = _read(text), f"{FLAG} {text}"
     moments: list[Time] = []
     entries: list[Steered] = []
