@@ -54,17 +54,22 @@ def render(picture: np.ndarray, view: np.ndarray, size: tuple[int, int]) -> np.n
     return cv2.warpAffine(picture, rows, size, flags=flags, borderMode=cv2.BORDER_REFLECT)
 
 
-def place_in(picture: np.ndarray, back: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return (H, W, 3) float32 where it lies in a frame of (width, height), and what it covers, (height, width) 0 or 1.
+def place_in(picture: np.ndarray, back: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return (H, W, 3) float32 where it lies in a frame of (width, height).
 
     ``back``: the map from places of the frame to those of the picture, see ``normalised``.
     """
     own = picture.shape[1], picture.shape[0]
-    view = np.diag([own[0] / 2, own[1] / 2, 1.0]) @ back @ np.diag([2 / size[0], 2 / size[1], 1.0])
+    return render(
+        picture, np.diag([own[0] / 2, own[1] / 2, 1.0]) @ back @ np.diag([2 / size[0], 2 / size[1], 1.0]), size
+    )
+
+
+def covered_by(back: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return what a picture covers of a frame of (width, height): (height, width) float32, 0 or 1; see ``place_in``."""
     x, y = np.meshgrid(*((np.arange(side) + 0.5) * 2 / side - 1 for side in size))
     there = np.stack([x, y, np.ones_like(x)], axis=-1) @ back[:2].T
-    covered = (np.abs(there) <= 1).all(-1).astype(np.float32)
-    return render(picture, view, size), covered
+    return (np.abs(there) <= 1).all(-1).astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ there. A pointer with inertia moves on by a frame each time, whatever is alike.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from vidtrans.data.clip_memory import ClipMemory, low
-from vidtrans.data.moving_windows import place_in
+from vidtrans.data.moving_windows import covered_by, place_in
 from vidtrans.dreaming.ways import Ways
 from vidtrans.networks.frame_memory import seen
 
@@ -23,6 +23,7 @@ MOVED = 3  # frames that one counts for in which the camera moves
 PULL = 0.3  # share by which the low frequencies of a dream go to those of the frame that is pointed to
 AWAY = 30  # frames from which a jump lands at least
 LOST = 3.0  # times as far from where it points as from the most alike frame: the dream is elsewhere
+CHECKED = 4  # frames after which it is looked again whether the dream is elsewhere
 STAY = 8  # frames that follow a jump before another
 STILL = 1e-4  # mean squared difference below which two frames are the same
 WHOLE_VIEW = np.eye(3)
@@ -52,6 +53,7 @@ class Pointer:
 
     def __init__(self, memory: ClipMemory, seed: int) -> None:
         self.memory, self._seed = memory, seed
+        self._placing = lru_cache(maxsize=4)(_placing)
 
     def find(self, frames: list[Tensor], view: np.ndarray = WHOLE_VIEW) -> Pointing:
         """Return the place most like the newest of ``frames``, (3, H, W) float32 in [-1, 1], oldest first.
@@ -82,13 +84,14 @@ class Pointer:
         since, age = at.since + 1, at.age + 1
         if not self.memory.follows(place):
             return Pointing(self._jump(place, self._distances(frames, view), None), age=age)
-        if at.since < STAY:
+        rng = np.random.Generator(np.random.Philox(key=(self._seed << 64) + frame))
+        leaves = wander > 0 and rng.random() < wander**2
+        if at.since < STAY or not (leaves or age % CHECKED == 0):
             return Pointing(place, since, age)
         distances = self._distances(frames, view)
         if self._is_lost(place, distances):
             return Pointing(self._jump(place, distances, None), age=age)
-        rng = np.random.Generator(np.random.Philox(key=(self._seed << 64) + frame))
-        if rng.random() < wander**2 and self._is_near(place, distances):
+        if leaves and self._is_near(place, distances):
             return Pointing(self._jump(place, distances, rng), age=age)
         return Pointing(place, since, age)
 
@@ -145,7 +148,8 @@ class Pointer:
         picture = np.ascontiguousarray(frame.permute(1, 2, 0).cpu().numpy())
         if np.array_equal(view, WHOLE_VIEW):
             return low(picture, (height, width)), None
-        return place_in(picture, np.linalg.inv(view), (width, height))
+        back, covered = self._placing(view.tobytes(), (width, height))
+        return place_in(picture, back, (width, height)), covered
 
     def phase(self, at: Pointing) -> float:
         """Return the position of the frame that follows ``at``."""
@@ -161,3 +165,9 @@ class Pointer:
         rows = torch.from_numpy(view[None, :2].astype(np.float32)).to(picture.device)
         planes = seen(planes, rows, *picture.shape[1:])[0]
         return (picture + PULL * recall * planes).clamp(-1, 1)
+
+
+def _placing(view: bytes, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the map from places of a clip's frame to those of a view (3, 3), and what of the frame this covers."""
+    back = np.linalg.inv(np.frombuffer(view).reshape(3, 3))
+    return back, covered_by(back, size)

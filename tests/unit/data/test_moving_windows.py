@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from vidtrans.data.augment import Geometry
 from vidtrans.data.loading import to_signed
-from vidtrans.data.moving_windows import Windows, draw_windows, move_view, normalised, place_in, render
+from vidtrans.data.moving_windows import Windows, covered_by, draw_windows, move_view, normalised, place_in, render
 from vidtrans.networks.frame_memory import seen
 
 FRAME, SIZE = (96, 64), (48, 32)
@@ -95,7 +95,7 @@ def test_what_a_network_is_told_of_an_example_is_what_it_shows(number: int) -> N
 def test_a_picture_is_placed_where_its_window_lies(seed: int) -> None:
     view, frame = drawn(seed).view(), smooth(5).astype(np.float32) / 127.5 - 1
     back = np.linalg.inv(normalised(view, SIZE, FRAME))
-    placed, covered = place_in(render(frame, view, SIZE), back, FRAME)
+    placed, covered = place_in(render(frame, view, SIZE), back, FRAME), covered_by(back, FRAME)
     assert set(np.unique(covered)) <= {0.0, 1.0}
     inside = cv2.erode(covered, np.ones((9, 9))) > 0
     assert covered.mean() > 0.15

@@ -10,7 +10,7 @@ import torch
 from clips import moving_frames, scene
 
 from vidtrans.data.clip_memory import ClipMemory
-from vidtrans.dreaming.pointer import PULL, STAY, Pointer, Pointing
+from vidtrans.dreaming.pointer import CHECKED, PULL, STAY, Pointer, Pointing
 
 
 def frame(picture: np.ndarray) -> torch.Tensor:
@@ -66,7 +66,7 @@ def test_the_same_seed_wanders_the_same_way() -> None:
 def test_a_dream_that_is_elsewhere_is_followed() -> None:
     points = Pointer(ClipMemory(np.stack([scene(40, 32, seed=n // 20) for n in range(100)]), (100,)), 0)
     pictures = points.memory.pictures
-    at = points.go_on(Pointing(5, STAY), [frame(pictures[89]), frame(pictures[90])], 0, 0.0)
+    at = points.go_on(Pointing(5, STAY, CHECKED - 1), [frame(pictures[89]), frame(pictures[90])], 0, 0.0)
     assert 80 <= at.place < 100
 
 
