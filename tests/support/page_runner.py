@@ -30,7 +30,6 @@ from vidtrans.cli.main import run
 SMALL = {"--steps": "2", "--minutes": "0.02", "--frames": "6"}
 BESIDES = {
     r"^(train|look|propagate)(?!.*--(steps|minutes|optimise))": ["--steps=2"],
-    r"^demo": ["--minutes=0.02"],
     r"^bench": ["--size=64", "--frames=2"],
     r"--from look": ["--set=generator.channels=8", "--set=generator.blocks=[0, 0, 0]"],  # as those of the tests
     # the networks of the papers, thin
@@ -47,6 +46,7 @@ SMALL_PYTHON = {
 }
 # What is parsed and not run, and why.
 NOT_RUN = {
+    r"^vidtrans demo$": "it renders at full size for minutes; tests/cli/test_looking.py runs it",
     r"--executor ray": "it needs a cluster; tests/unit/batch has a pretended one",
     r"nvdec|nvenc|cuda:1": "it needs NVIDIA GPUs",
     r"--engine openvino": "it needs OpenVINO, which has no wheel for each Python",

@@ -45,7 +45,7 @@ def steps_told(events: list[object]) -> list[str]:
 
 
 @given(seconds=st.floats(0.25, 6.0), budgeted=st.integers(60, 200))
-@hypothesis_settings(max_examples=40)  # each takes all the steps of a run
+@hypothesis_settings(max_examples=12)  # each takes all the steps of a run
 def test_the_time_is_met_whatever_the_rate_turns_out_to_be(
     tmp_path_factory: pytest.TempPathFactory, seconds: float, budgeted: int
 ) -> None:
