@@ -55,6 +55,7 @@ class Dreamer:
             lambda frame: self._controls.speed,
             lambda frame: self._controls.recall,
             lambda frame: self._controls.wander,
+            lambda frame: self._controls.goto or None,
             amount=self._amount,
             drive=self._driven,
         )
@@ -68,7 +69,7 @@ class Dreamer:
         """
         self._controls, self._drive = controls, drive
         values = {name: getattr(controls, name) for name in DOES_NOTHING}
-        self.log.note(values, driven=drive is not None and controls.drive > 0)
+        self.log.note(values, controls.goto, driven=drive is not None and controls.drive > 0)
         picture: np.ndarray = to_pictures(self._rollout.step()[None].to(torch.float32), deep=False)[0]
         return picture
 

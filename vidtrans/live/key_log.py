@@ -11,7 +11,7 @@ import numpy as np
 from vidtrans.core.files import write_bytes
 from vidtrans.dreaming.predictors import NOISE
 from vidtrans.dreaming.settings import DOES_NOTHING, NO_MOVE
-from vidtrans.dreaming.steering import LOG_SUFFIX, PLAYED_ON
+from vidtrans.dreaming.steering import GOTO, LOG_SUFFIX, PLAYED_ON
 from vidtrans.video.images.picture import write_picture
 
 
@@ -27,13 +27,17 @@ class KeyLog:
     seed: np.ndarray | None
     num_frames: int = 0
     is_driven: bool = False
-    _entries: list[tuple[int, Mapping[str, float]]] = field(default_factory=list)
+    _entries: list[tuple[int, str]] = field(default_factory=list)
 
-    def note(self, values: Mapping[str, float], *, driven: bool) -> None:
-        """Note the controls of the next frame; ``driven``: a source was mixed in, which is not noted."""
-        kept = {name: values[name] for name, idle in DOES_NOTHING.items() if name in NO_MOVE or values[name] != idle}
-        if not self._entries or self._entries[-1][1] != kept:
-            self._entries.append((self.num_frames, kept))
+    def note(self, values: Mapping[str, float], goto: int, *, driven: bool) -> None:
+        """Note the controls of the next frame, by name, and the shot that it walks to, 0 for none.
+
+        ``driven``: a source was mixed in, which is not noted.
+        """
+        kept = [name for name, idle in DOES_NOTHING.items() if name in NO_MOVE or values[name] != idle]
+        commands = "+".join([*(f"{name}={values[name]!r}" for name in kept), *([f"{GOTO} {goto}"] if goto else [])])
+        if not self._entries or self._entries[-1][1] != commands:
+            self._entries.append((self.num_frames, commands))
         self.num_frames += 1
         self.is_driven = self.is_driven or driven
 
@@ -50,8 +54,7 @@ class KeyLog:
         lines = [f"# {self.command(path)}", f"{PLAYED_ON}{' '.join(self.model)}"]
         if self.is_driven:
             lines.append("# a source was mixed in, which is not in this log: without it other pictures come")
-        for frame, values in self._entries:
-            lines.append(f"{frame}: " + "+".join(f"{name}={value!r}" for name, value in values.items()))
+        lines += [f"{frame}: {commands}" for frame, commands in self._entries]
         try:
             if self.seed is not None:
                 write_picture(path.with_suffix(".png"), self.seed)

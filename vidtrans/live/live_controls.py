@@ -17,6 +17,7 @@ from vidtrans.pairing.look_pairing import LookPairing, takes_strokes
 from vidtrans.upscaling import STREAM_MODES
 
 LARGEST_SIZE = 1024
+MOST_SHOTS = 99  # that are offered to be walked to
 OFFERED_LOOKS = 24  # looks to choose from for a model with style codes, which has any number of looks
 
 
@@ -67,6 +68,9 @@ class Controls:
     )
     wander: float = setting(
         0.0, "dream with kept frames: how soon it leaves their order; 0: at the end of a shot", low=0.0, high=1.0
+    )
+    goto: int = setting(
+        0, "dream with kept frames of several shots: the shot that it walks to; 0: none", low=0, high=MOST_SHOTS
     )
     drive: float = setting(0.0, "dream: share of the source's frame in the model's input", low=0.0, high=1.0)
     dream_fps: float = setting(12.0, "dream: highest number of frames per second", low=1.0, high=60.0)
@@ -160,6 +164,7 @@ def describe_model(model: LoadedModel) -> Table:
         "dreams": predicts_frames(model),
         "needs_dream": pairing.is_told,
         "has_clock": pairing.has_clock,
+        "shots": len(set(model.record.dream.get("shots", ()))) if model.record else 0,
         "settings": describe_pairing(pairing),
     }
 

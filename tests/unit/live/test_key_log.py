@@ -18,7 +18,13 @@ from vidtrans.live.live_controls import Controls
 from vidtrans.models.loaded_model import load_model
 from vidtrans.session import Context
 
-PLAYED = {0: {}, 4: {"pan_x": 0.012}, 9: {"pan_x": 0.0123, "zoom": 1.007}, 15: {"recall": 0.25, "hue": 3.0}, 20: {}}
+PLAYED = {
+    0: {},
+    4: {"pan_x": 0.012},
+    9: {"pan_x": 0.0123, "zoom": 1.007},
+    15: {"recall": 0.25, "hue": 3.0},
+    20: {"goto": 1},
+}
 
 
 def play(dreamer: Dreamer, count: int) -> list[np.ndarray]:

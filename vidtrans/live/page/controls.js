@@ -3,7 +3,7 @@
 const NAMES = {
   second: "Second model", crossfade: "Cross-fade", fade: "Fade (s)", size: "Size", upscale: "Enlarge", output_size: "Output size", strength: "Strength",
   keep_colour: "Keep colour", keep_shading: "Keep light", past: "Past", lerp: "Share of the past", look: "Look", stroke_size: "Strokes",
-  zoom: "Zoom", rotate: "Rotate", pan_x: "Pan across", pan_y: "Pan down", hue: "Hue", speed: "Speed", recall: "Recall", wander: "Wander", drive: "Drive",
+  zoom: "Zoom", rotate: "Rotate", pan_x: "Pan across", pan_y: "Pan down", hue: "Hue", speed: "Speed", recall: "Recall", wander: "Wander", goto: "Go to shot", drive: "Drive",
   dream_fps: "Frames/s",
 };
 const BUSY_MS = 400; // a control that was just moved is not set from elsewhere
@@ -140,7 +140,7 @@ function label(name, models) {
 // slider itself, in steps that arrow keys take: of whole numbers these.
 function scaleOf(about, name) {
   const low = about.low ?? 0, high = about.high ?? 1;
-  const zero = { size: "trained", output_size: "auto" }[name];
+  const zero = { size: "trained", output_size: "auto", goto: "none" }[name];
   if (zero || about.whole) {
     const step = { size: 32, output_size: 24 }[name] ?? 1;
     const value = (share) => low + step * Math.round((share * (high - low)) / step);

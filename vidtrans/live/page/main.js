@@ -105,6 +105,7 @@ function suit() {
   controls.show("speed", one.has_clock);
   controls.show("recall", one.needs_dream);
   controls.show("wander", one.needs_dream && !one.has_clock);
+  controls.show("goto", one.shots > 1);
   for (const name of ["second", "crossfade", "fade"]) controls.show(name, models.length > 1);
   controls.show("crossfade", models.length > 1 && state.controls.second !== "");
   controls.show("output_size", state.controls.upscale !== "off");
