@@ -28,7 +28,9 @@ def seed() -> Path:
 def model() -> Path:
     """A model that keeps frames of two shots."""
     generator, record = load_generator(rememberer(Path("one.safetensors")))
-    kept = {"runs": [20, 20], "shots": [1, 2], "begins": [["seed", 0], ["seed", 30]]}
+    frames = [[0, number] for number in (*range(20), *range(30, 50))]
+    clips = [{"name": "seed.mp4", "rate": "20"}]
+    kept = {"runs": [20, 20], "shots": [1, 2], "clips": clips, "frames": frames}
     save_model(Path("river.safetensors"), generator, replace(record, dream=record.dream | kept))
     return Path("river.safetensors")
 
@@ -85,11 +87,12 @@ def test_what_cannot_be_steered_is_said_in_one_line(seed: Path, model: Path, toy
     assert "did you mean 'left'" in refuse(capsys, 2, *ask, "--steer", "0: lefft")
     assert "it steers at 30, and the dream has 30 frames" in refuse(capsys, 2, *ask, "--steer", "30: left")
     assert "there is no such file" in refuse(capsys, 2, *ask, "--steer", "none.keys")
-    assert "goto 3: the model keeps frames of 2 shots" in refuse(capsys, 2, *ask, "--goto", 3)
+    assert "goto 3: the model keeps no frames of such a shot, but of 1, 2" in refuse(capsys, 2, *ask, "--goto", 3)
     assert "there is no such file" in refuse(capsys, 2, *ask, "--actions", "none.csv")
     tide = rememberer(Path("tide.safetensors"), "clock")
     clocked = ("dream", seed, "--model", tide, "--frames", 30)
     assert "'tide' has no pointer" in refuse(capsys, 2, *clocked, "--goto", 1)
+    assert "--steer wander=…: 'tide' has no pointer" in refuse(capsys, 2, *clocked, "--steer", "0: wander=1")
     assert "'tide' has no pointer" in refuse(capsys, 2, *clocked, "--steer", "0: goto 1")
     assert "a loop needs a constant speed" in refuse(capsys, 2, *clocked, "--loop", "--steer", "0: speed=2")
 

@@ -39,15 +39,15 @@ class ClipMemory:
 
     ``step``: the number of frames that a prediction advances. A position on the timeline of all N frames, which runs
     there and back, is a phase in [0, 1). ``shots``: the number of each run's shot, from 1; empty: all are of one.
-    ``begins``: of each run the clip, and the number there of its first frame. ``actions``: the names of what happens,
-    with the numbers of the frames at which it does.
+    ``files``: those of the dataset, in training. ``actions``: the names of what happens, with the numbers of the kept
+    frames at which it does.
     """
 
     pictures: np.ndarray
     runs: tuple[int, ...]
     step: int = 1
     shots: tuple[int, ...] = ()
-    begins: tuple[tuple[str, int], ...] = ()
+    files: tuple[Path, ...] = ()
     actions: Mapping[str, frozenset[int]] = field(default_factory=dict)
 
     @cached_property
@@ -153,12 +153,6 @@ class MemoryPlan:
     size: tuple[int, int]
     step: int
 
-    @property
-    def begins(self) -> list[tuple[str, int]]:
-        """Return the first frame of each run: the name of its clip's folder in the dataset, and its number there."""
-        firsts = [0, *np.cumsum(self.runs)[:-1].tolist()]
-        return [(self.files[at].parent.name, int(self.files[at].stem)) for at in firsts]
-
     @classmethod
     def of(cls, pairs: Sequence[Pair], count: int, pairing: Pairing, size: tuple[int, int] | None) -> Self:
         """Choose at most ``count`` frames of the training ``pairs``: along a clock's timeline, or in runs.
@@ -180,7 +174,7 @@ class MemoryPlan:
     @cached_property
     def memory(self) -> ClipMemory:
         """Return the frames, as the model file will hold them. Raises MediaError."""
-        return ClipMemory(unpacked(*self.packed), self.runs, self.step, self.shots, tuple(self.begins))
+        return ClipMemory(unpacked(*self.packed, self.size), self.runs, self.step, self.shots, tuple(self.files))
 
     @cached_property
     def packed(self) -> tuple[np.ndarray, np.ndarray]:
@@ -221,8 +215,8 @@ def runs_of_frames(pairs: Sequence[Pair], count: int, step: int) -> tuple[list[P
     kept = _evenly_kept(pieces, count)
     groups = list(_joined(kept, pieces))
     runs = [sum(len(pieces[k][1]) for k in group) for group in groups]
-    own = [shot_of[pieces[group[0]][1][0]] for group in groups]
-    shots = [sorted(set(own)).index(shot) + 1 for shot in own]
+    known = sorted({shot for (shot, _), _ in ordered})
+    shots = [known.index(shot_of[pieces[group[0]][1][0]]) + 1 for group in groups]
     return [file for k in kept for file in pieces[k][1]], tuple(runs), tuple(shots)
 
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from vidtrans.core.errors import UsageError
 from vidtrans.core.machine import cores
 from vidtrans.core.settings import Size
 from vidtrans.data.augment import COLOUR_EXCHANGES, Geometry, crop_size, draw_geometry
@@ -20,7 +21,7 @@ from vidtrans.data.moving_windows import draw_windows
 from vidtrans.data.told_examples import draw_told
 from vidtrans.flow.history import no_history
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.told_planes import Told, with_told
+from vidtrans.pairing.told_planes import LARGEST_ZOOM, Told, with_told
 from vidtrans.video.images.picture import picture_size, read_picture
 
 CACHE_BYTES = 1 << 30
@@ -182,6 +183,9 @@ class Loader(PictureBatches):
         if camera and crop is not None:
             width, height = Size(short=crop).of(*self.sizes[0])
             self.crop = crop_size([(width, height)], None, multiple)
+            if self.sizes[0][1] > LARGEST_ZOOM * self.crop[1]:
+                why = f"the frames are more than {LARGEST_ZOOM:g} times as large as this window"
+                raise UsageError(f"training.crop_size={crop}", why, "raise it, or make the dataset smaller")
             self.growth = PictureGrowth((PictureScale(self.crop),))
         self.pairing, self.plate, self.weigh, self.recurrent = pairing, plate, weigh, recurrent
         self.forget = forget if pairing.is_told else 0.0
@@ -221,19 +225,20 @@ class Loader(PictureBatches):
         """Return an example's input (C, H, W) uint8, target (3, H, W) uint8 and weights (1, H, W), if any."""
         pair, geometry = self.pairs[example.index], example.geometry
         whole = self.whole and geometry.crop == self.crop
-        place: Callable[..., np.ndarray] = (lambda picture, back=0: picture) if whole else geometry.apply
+        place = _as_it_is if whole else geometry.apply
         frames, target = [self.read(p) for p in pair.inputs], self.read(pair.target)
         told = draw_told(pair, geometry, (target.shape[1], target.shape[0]), self.forget, rng)
-        placed = (
-            [place(frame, len(frames) - k) for k, frame in enumerate(frames)]
-            if geometry.windows
-            else [*map(place, frames)]
-        )
+        placed = [place(frame, len(frames) - k) for k, frame in enumerate(frames)]
         given = with_told(self.pairing.training_input(placed, rng), told)
         given = _extended(given, None if self.plate is None else place(self.plate), self.recurrent)
         target = place(target) if self.pairing.class_colours is None or whole else geometry.apply_to_labels(target)
         weights = self.weigh(pair, geometry, target) if self.weigh else None
         return to_planes(given), to_planes(target), weights
+
+
+def _as_it_is(picture: np.ndarray, back: int = 0) -> np.ndarray:
+    del back
+    return picture
 
 
 def keep_weights(pair: Pair, geometry: Geometry, target: np.ndarray) -> np.ndarray:

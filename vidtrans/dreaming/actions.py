@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Table
 from vidtrans.data.clip_memory import ClipMemory
 from vidtrans.dreaming.steering import GOTO, MOVES
 from vidtrans.flow.estimator import FlowEstimator
@@ -29,59 +30,62 @@ ROUNDS = 20
 TRUE, FALSE = ("1", "x", "yes", "true", "on"), ("", "0", "no", "false", "off")
 
 
-class Begin(NamedTuple):
-    """The first frame of a run of kept frames: the name of its clip, and its number there."""
+def known_actions(
+    memory: ClipMemory, kept: Table, table: str, wanted: Collection[int | str]
+) -> dict[str, frozenset[int]]:
+    """Return the actions of a table, whose name may be empty; and those that are found, if others are wanted.
 
-    clip: str
-    frame: int
-
-
-def known_actions(memory: ClipMemory, table: str, rate: Fraction) -> dict[str, frozenset[int]]:
-    """Return the actions that are found, and those of a table, whose name may be empty. Raises UsageError.
-
-    ``rate``: frames per second of the model's clip.
+    ``kept``: a model's record of its kept frames. Raises UsageError.
     """
     own: dict[str, frozenset[int]] = {}
     if table:
-        own = actions_of_table(Path(table), [Begin(*begin) for begin in memory.begins], memory.runs, rate)
-    return found_actions(memory) | own
+        clips = [ClipOf(clip["name"], Fraction(clip["rate"])) for clip in kept.get("clips", ())]
+        own = actions_of_table(Path(table), clips, [Origin(*frame) for frame in kept.get("frames", ())])
+    named = {goal for goal in wanted if isinstance(goal, str)}
+    return own if named <= own.keys() else found_actions(memory) | own
 
 
-def actions_of_table(
-    path: Path, begins: Sequence[Begin], runs: Sequence[int], rate: Fraction
-) -> dict[str, frozenset[int]]:
+class Origin(NamedTuple):
+    """Where a kept frame comes from: the number of its clip, and its own number there."""
+
+    clip: int
+    frame: int
+
+
+class ClipOf(NamedTuple):
+    """A clip that a model learned: its file's name, and its frame rate."""
+
+    name: str
+    rate: Fraction
+
+
+def actions_of_table(path: Path, clips: Sequence[ClipOf], origins: Sequence[Origin]) -> dict[str, frozenset[int]]:
     """Return the kept frames of each action of a CSV file, whose rows hold from their moment to the next row's.
 
-    A column ``frame`` holds numbers, or ``time`` seconds, at ``rate`` frames a second. A column of marks (1 or x, 0 or
-    nothing) is an action of its name; in any other column each text is one. A column ``clip`` names the clip of each
-    row. Raises UsageError.
+    A column ``frame`` holds numbers, or ``time`` seconds. A column of marks (1 or x, 0 or nothing) is an action of its
+    name; in any other column each text is one. A column ``clip`` names the clip of each row. Raises UsageError.
     """
     what = f"{FLAG} {path}"
     rows = _rows(path, what)
-    kept = {(Path(b.clip).stem, b.frame + n): at + n for b, n, at in _numbered(begins, runs)}
+    names = [Path(clip.name).stem for clip in clips]
+    if unknown := [row["clip"] for row in rows if row.get("clip") and Path(row["clip"]).stem not in names]:
+        raise UsageError(what, f"the model learned no clip '{unknown[0]}'", f"choose from: {', '.join(names)}")
     found: dict[str, set[int]] = {}
-    for clip in {clip for clip, _ in kept}:
-        own = [row for row in rows if Path(row.get("clip") or clip).stem == clip]
+    for clip, (name, rate) in enumerate(zip(names, (clip.rate for clip in clips), strict=True)):
+        own = [row for row in rows if not row.get("clip") or Path(row["clip"]).stem == name]
         frames = [_frame(row, rate, what) for row in own]
         if frames != sorted(frames):
             raise UsageError(what, "its moments are not in order", "sort its rows")
         for number, (row, first) in enumerate(zip(own, frames, strict=True), start=1):
             stop = frames[number] if number < len(frames) else float("inf")
-            places = {at for (its, frame), at in kept.items() if its == clip and first <= frame < stop}
-            for name in _names(row, what):
-                found.setdefault(name, set()).update(places)
-    found = {name: places for name, places in found.items() if places}
+            places = {at for at, origin in enumerate(origins) if origin.clip == clip and first <= origin.frame < stop}
+            for action in _names(row, what):
+                found.setdefault(action, set()).update(places)
+    found = {action: places for action, places in found.items() if places}
     if not found:
-        raise UsageError(
-            what, "it names nothing at any frame that the model keeps", "give the table of the model's clip"
-        )
-    return {name: frozenset(places) for name, places in found.items()}
-
-
-def _numbered(begins: Sequence[Begin], runs: Sequence[int]) -> list[tuple[Begin, int, int]]:
-    """Return for each kept frame its run's begin, its number in the run, and the number of the run's first frame."""
-    firsts = np.cumsum([0, *runs])[:-1].tolist()
-    return [(b, n, at) for b, length, at in zip(begins, runs, firsts, strict=True) for n in range(length)]
+        why = "it names nothing at any frame that the model keeps"
+        raise UsageError(what, why, "give the table of the model's clip")
+    return {action: frozenset(places) for action, places in found.items()}
 
 
 def _rows(path: Path, what: str) -> list[dict[str, str]]:

@@ -209,6 +209,7 @@ class DreamJob:
                 rollout_controls,
                 first=-loop.run_in if loop else 0,
                 phase=self._phase,
+                follows=loop is None,  # the last frame's view of the clip would not be the first one's
                 on_restart=self._warn_restart,
             )
 

@@ -44,12 +44,13 @@ def plan_dream(spec: DreamSpec, looks: Sequence[LoadedModel], place: OutputTarge
 
 def check_goals(models: ModelSequencer, settings: DreamingSettings) -> None:
     """Raise UsageError if a shot or an action that is steered to is not the first model's."""
+    if not settings.goals and not settings.actions:
+        return
+    pointers = [models(number * models.every).pointer for number in range(len(models.looks) - settings.morph)]
+    known = pointers[0].memory.goals if pointers[0] else {}
     for goal in sorted(settings.goals, key=str):
-        pointer = models(0).pointer
-        known = pointer.memory.goals if pointer else {}
         if goal not in known:
-            shots = sum(isinstance(name, int) for name in known)
-            raise unknown_goal(goal, shots, [name for name in known if isinstance(name, str)])
+            raise unknown_goal(goal, list(known))
 
 
 def _rate(spec: DreamSpec, look: LoadedModel, seed_rate: Fraction | None) -> Fraction:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vidtrans.data.clip_memory import ClipMemory, low
 from vidtrans.data.moving_windows import covered_by, place_in
-from vidtrans.dreaming.ways import Ways
+from vidtrans.dreaming.ways import STAY, Ways
 from vidtrans.networks.frame_memory import seen
 
 FREE, PASSAGE = 30, 30  # frames that a dream goes on without its clip, and in which it passes over to it
@@ -24,7 +24,6 @@ PULL = 0.3  # share by which the low frequencies of a dream go to those of the f
 AWAY = 30  # frames from which a jump lands at least
 LOST = 3.0  # times as far from where it points as from the most alike frame: the dream is elsewhere
 CHECKED = 4  # frames after which it is looked again whether the dream is elsewhere
-STAY = 8  # frames that follow a jump before another
 STILL = 1e-4  # mean squared difference below which two frames are the same
 WHOLE_VIEW = np.eye(3)
 CHOICE = 4  # most alike frames of which a jump without need takes one

@@ -7,7 +7,7 @@ from typing import Any
 
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.data.clip_memory import ClipMemory
-from vidtrans.dreaming.settings import DreamingSettings
+from vidtrans.dreaming.settings import DreamingSettings, flag_of
 from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.pairing.next_frame import NextFrame
 from vidtrans.session import Context
@@ -75,9 +75,12 @@ def memory_of(look: LoadedModel) -> ClipMemory | None:
     if kept is None or len(kept.pictures) != sum(runs):
         why = "the frames that it keeps are not those on record"
         raise ModelError(f"model '{look.name}'", why, "train it again, or copy it again")
-    pictures, table = kept.pictures.permute(0, 2, 3, 1).numpy(), look.record.dream
-    begins = tuple((str(clip), int(frame)) for clip, frame in table.get("begins", ()))
-    return ClipMemory(pictures, tuple(runs), look.pairing.settings.step, tuple(table.get("shots", ())), begins)
+    step, shots = look.pairing.settings.step, tuple(look.record.dream.get("shots", ()))
+    memory = ClipMemory(kept.pictures.permute(0, 2, 3, 1).numpy(), tuple(runs), step, shots)
+    if not look.pairing.has_clock and not len(memory.places):
+        why = "no run of the frames that it keeps is long enough to be pointed to"
+        raise ModelError(f"model '{look.name}'", why, "train it again, or copy it again")
+    return memory
 
 
 def check_options(looks: Sequence[LoadedModel], settings: DreamingSettings) -> None:
@@ -95,11 +98,13 @@ def check_options(looks: Sequence[LoadedModel], settings: DreamingSettings) -> N
         "--goto": (settings.goto is not None, pointer),
         "--actions": (bool(settings.actions), pointer),
     }
+    steered = {flag_of(name) for name in settings.steering().controls}
     for flag, (wanted, (has, lacking, preset)) in options.items():
         for look in looks:
             if wanted and not has(look):
-                remedy = f"leave out {flag}, or train on a dataset of 'vidtrans make-dataset VIDEO --preset {preset}'"
-                raise UsageError(flag, f"'{look.name}' {lacking}", remedy)
+                given = f"--steer {flag.removeprefix('--')}=…" if flag in steered else flag
+                remedy = f"leave it out, or train on a dataset of 'vidtrans make-dataset VIDEO --preset {preset}'"
+                raise UsageError(given, f"'{look.name}' {lacking}", remedy)
 
 
 def _kept_runs(look: LoadedModel) -> object:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vidtrans.data.moving_windows import move_view, normalised
+from vidtrans.dreaming.clip_view import ClipView
 from vidtrans.dreaming.drift_correction import PATIENCE, DriftCorrector
 from vidtrans.dreaming.pointer import Pointer, Pointing
 from vidtrans.inference.torch_engine import TorchEngine
@@ -150,7 +151,7 @@ class Rollout:
     ``model_at(frame)`` returns the frame's model. ``first`` is the number of the first frame (negative for a run-in
     that is discarded), ``phase`` the clock's at the newest seed frame, in turns. ``on_restart(frame)`` is called when
     frames are so far from the training frames that the rollout restarts from its seed. The result depends only on the
-    arguments and the ``state``.
+    arguments and the ``state``. ``follows``: the camera moves what is seen of the clip's frames, too.
     """
 
     def __init__(
@@ -161,6 +162,7 @@ class Rollout:
         *,
         first: int = 0,
         phase: float = 0.0,
+        follows: bool = True,
         on_restart: Callable[[int], None] = lambda frame: None,
     ) -> None:
         self._seed, self._model_at, self._controls, self._on_restart = seed, model_at, controls, on_restart
@@ -169,7 +171,7 @@ class Rollout:
         self._pointing: Pointing | None = None
         self._pointer: Pointer | None = None  # whose place it is: models in turn have clips of their own
         self._history = self._seed_history()
-        self._view = model_at(first).start  # of its clip's frames, by the camera now
+        self._view, self._follows = ClipView.at(model_at(first).start), follows
 
     def _seed_history(self) -> list[HistoryFrame]:
         return [HistoryFrame(self._tensor(p)) for p in self._seed]
@@ -183,13 +185,13 @@ class Rollout:
         model = self._model_at(self.frame)
         moves = self._move_camera(self._controls.move(self.frame))
         frames = [past.rendered() for past in self._history[-model.context :]]
-        position, recall = self._position(model, frames), self._controls.recall(self.frame)
+        position, recall = self._position(model, frames), self._controls.recall(self.frame) * self._view.share
         if model.pointer is not None and self._pointing is not None:
             self._pointing = self._pointing.aged() if moves else self._pointing
             recall *= self._pointing.share
         picture = model.engine.predict(self._input(frames, position, recall))[0]
         if model.pointer is not None and self._pointing is not None and recall:
-            picture = model.pointer.pulled(picture, self._pointing, recall, self._view)
+            picture = model.pointer.pulled(picture, self._pointing, recall, self._view.matrix)
         has_drifted = False
         if model.corrector is not None:
             picture, has_drifted = model.corrector(picture)
@@ -197,7 +199,7 @@ class Rollout:
         self._num_drifted = self._num_drifted + 1 if has_drifted else 0
         if self._num_drifted >= PATIENCE:
             self._history, self._num_drifted, self._pointing = self._seed_history(), 0, None
-            self._view = model.start
+            self._view = ClipView.at(model.start)
             self._on_restart(self.frame)
         self.frame += 1
         return picture
@@ -213,14 +215,15 @@ class Rollout:
         view, colours = move.view(width, height), move.colours()
         if view is not IDENTITY or colours is not IDENTITY:
             self._history = [past.moved(view, colours) for past in self._history]
-            self._view = self._view @ normalised(view, (width, height), (width, height))
+            if self._follows:
+                self._view = self._view.moved(normalised(view, (width, height), (width, height)))
         return view is not IDENTITY
 
     def _input(self, frames: list[Tensor], position: float | None, recall: float) -> Tensor:
         """Return the network's input, (1, C, H, W)."""
         if position is None:
             return torch.cat(frames)[None]
-        view = tuple(map(float, self._view[:2].ravel()))
+        view = tuple(map(float, self._view.matrix[:2].ravel()))
         values = torch.from_numpy(Told(position, recall, view=view).values()).to(self._device)
         return torch.cat([*frames, values[:, None, None].expand(-1, *frames[0].shape[1:])])[None]
 
@@ -229,11 +232,14 @@ class Rollout:
         if model.pointer is not None:
             if self._pointing is None or self._pointer is not model.pointer:
                 age = 0 if self._pointing is None else self._pointing.age + 1
-                self._pointing, self._pointer = replace(model.pointer.find(frames, self._view), age=age), model.pointer
+                self._pointing, self._pointer = (
+                    replace(model.pointer.find(frames, self._view.matrix), age=age),
+                    model.pointer,
+                )
             else:
                 wander = self._controls.wander(self.frame)
                 self._pointing = model.pointer.go_on(
-                    self._pointing, frames, self.frame, wander, self._view, self._controls.goal(self.frame)
+                    self._pointing, frames, self.frame, wander, self._view.matrix, self._controls.goal(self.frame)
                 )
             return model.pointer.phase(self._pointing)
         if not model.positions:
@@ -254,7 +260,8 @@ class Rollout:
             "frame": np.array([self.frame]),
             "phase": np.array([self._phase]),
             "num_drifted": np.array([self._num_drifted]),
-            "view": self._view,
+            "view": np.stack([self._view.start, self._view.matrix]),
+            "view_since": np.array([self._view.since]),
             "pointing": np.array([] if self._pointing is None else list(astuple(self._pointing))),
             "pictures": np.stack([past.picture.cpu().numpy() for past in self._history]),
             "views": np.stack([past.view for past in self._history]),
@@ -265,7 +272,8 @@ class Rollout:
         """Set the rollout back to a ``state`` that it returned."""
         self.frame, self._phase = int(state["frame"][0]), float(state["phase"][0])
         self._num_drifted = int(state["num_drifted"][0])
-        self._view = state["view"]
+        start, matrix = state["view"]
+        self._view = ClipView(start, matrix, int(state["view_since"][0]))
         pointing = state["pointing"].astype(int).tolist()
         self._pointing = Pointing(*pointing) if pointing else None
         self._pointer = self._model_at(self.frame - 1).pointer if pointing else None

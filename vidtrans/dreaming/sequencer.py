@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from fractions import Fraction
 from typing import Any
 
 import torch
@@ -80,8 +79,8 @@ class ModelSequencer:
             engine, corrector = self._engine(number, share), self._correctors[number]
             memory = None if look.pairing.has_clock else memory_of(look)
             if memory and look.record and self.settings.needs_actions:
-                rate = Fraction(look.record.dream["rate"]) * settings.step
-                memory = replace(memory, actions=known_actions(memory, self.settings.actions, rate))
+                actions = known_actions(memory, look.record.dream, self.settings.actions, self.settings.goals)
+                memory = replace(memory, actions=actions)
             pointer = Pointer(memory, self.context.seed) if memory else None
             self._models[number] = RolloutModel(
                 engine,

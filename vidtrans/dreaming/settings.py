@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from vidtrans.core.expressions import Animation, parse_animation
 from vidtrans.core.parameters import Flag, Group
 from vidtrans.core.settings import Table, setting, to_table
 from vidtrans.dreaming.steering import ANIMATED, Steering, names_file, parse_steering
+from vidtrans.pairing.told_planes import LARGEST_ZOOM
 
 NO_MOVE = {"zoom": 1.0, "rotate": 0.0, "pan_x": 0.0, "pan_y": 0.0, "hue": 0.0}  # a camera that does nothing
 DOES_NOTHING = NO_MOVE | {"speed": 1.0, "recall": 1.0, "wander": 0.0}
@@ -64,12 +66,12 @@ class DreamingSettings:
         None,
         "how much the middle of the frames is enlarged at the start, for room to move in; none: as the model learned",
         low=1.0,
-        high=8.0,
+        high=LARGEST_ZOOM,
         flag=Flag(Group.CAMERA, ("--start-zoom",)),
     )
     steer: str = setting(
         "",
-        "what a hand does, '0: left, 4s: right+zoom', or a file of it, as the live page records one",
+        "commands at moments, '0: left, 4s: right+zoom', or a file of them, such as the live page records",
         flag=Flag(Group.CAMERA, ("--steer",), metavar="SCRIPT|FILE"),
     )
     goto: int | None = setting(
@@ -139,7 +141,11 @@ class DreamingSettings:
         return {name: parse_animation(getattr(self, name), flag_of(name)) for name in ANIMATED}
 
     def steering(self) -> Steering:
-        """Return what is steered. Raises UsageError."""
+        """Return what is steered; a file is read once. Raises UsageError."""
+        return self._steering
+
+    @cached_property
+    def _steering(self) -> Steering:
         return parse_steering(self.steer)
 
     def changes(self, *names: str) -> bool:

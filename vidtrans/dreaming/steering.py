@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fractions import Fraction
@@ -187,19 +187,23 @@ def _steered(text: str, number: int, name: str) -> Steered:
     values: dict[str, float] = {}
     goal: int | str | None = None
     for part in re.split(r"(?<![e=*])\+", text):
-        command = part.strip()
+        command = part.strip().lower()
         match = _COMMAND.match(command)
         if match is None:
             raise UsageError(name, f"entry {number}: '{command}' is no command", _choices(command))
         word, sign, shot = match["name"], match["sign"], match["shot"]
         value = _number(match["number"], command, number, name) if match["number"] else 1.0
-        if (word == GOTO) != (shot is not None):
+        if word == GOTO and shot is None:
             raise UsageError(name, f"entry {number}: '{command}' names no shot", "write goto 2 for the second shot")
+        if word != GOTO and shot is not None:
+            raise UsageError(name, f"entry {number}: '{command}' has a number", f"write {word}*{shot} for a speed")
+        if goal is not None and (word == GOTO or (sign is None and word not in MOVES)):
+            raise UsageError(name, f"entry {number}: it goes to '{goal}' and to '{command}'", "give one of them")
         if sign == "=":
             values[word] = _set(word, value, number, name)
         elif word in MOVES:
             _add(moves, word, value, number, name)
-        elif sign is None and goal is None:
+        elif sign is None:
             goal = word if shot is None else int(shot)
         else:
             raise UsageError(name, f"entry {number}: '{command}' is no command", _choices(word))
@@ -241,17 +245,18 @@ def _choices(word: str) -> str:
 
 
 def _shown(entry: Steered) -> str:
-    moves = [f"{name}{value:+.9g}" for name, value in sorted(entry.moves.items())]
-    values = [f"{name}={value:.9g}" for name, value in sorted(entry.values.items())]
+    moves = [f"{name} by {value!r}" for name, value in sorted(entry.moves.items())]
+    values = [f"{name}={value!r}" for name, value in sorted(entry.values.items())]
     return "+".join([*moves, *values, *([f"goal {entry.goal}"] if entry.goal is not None else [])]) or "stay"
 
 
-def unknown_goal(goal: int | str, num_shots: int, actions: list[str]) -> UsageError:
-    """Return the error for a shot or an action that the model does not have."""
+def unknown_goal(goal: int | str, known: Sequence[int | str]) -> UsageError:
+    """Return the error for a shot or an action that is not among a model's."""
     if isinstance(goal, int):
-        shots = "1 shot" if num_shots == 1 else f"{num_shots} shots"
-        return UsageError(f"{GOTO} {goal}", f"the model keeps frames of {shots}", "choose one of these")
-    near = get_close_matches(goal, [*MOVES, *actions], n=1, cutoff=0.6)
+        shots = ", ".join(str(shot) for shot in known if isinstance(shot, int))
+        return UsageError(f"{GOTO} {goal}", f"the model keeps no frames of such a shot, but of {shots}", "give another")
+    choices = [*MOVES, *(name for name in known if isinstance(name, str))]
+    near = get_close_matches(goal, choices, n=1, cutoff=0.6)
     hint = f"did you mean '{near[0]}'? " if near else ""
-    known = ", ".join([*MOVES, *actions])
-    return UsageError(f"{FLAG} '{goal}'", "it is neither a command nor an action", f"{hint}choose from: {known}")
+    why = "it is neither a command nor an action"
+    return UsageError(f"{FLAG} '{goal}'", why, f"{hint}choose from: {', '.join(choices)}")

@@ -12,7 +12,8 @@ import numpy as np
 from vidtrans.data.clip_memory import ClipMemory
 
 WALK = 0.05  # cost of a frame's step along the clip; the usual difference of neighbours is 1
-STAY = 8  # frames that are wanted after a jump
+STAY = 8  # frames that follow a jump before another
+APART = 8.0  # cost of a jump that is short, or soon followed by an end
 JUMP = 1.0  # cost of a jump, beside what the two places differ
 
 
@@ -33,8 +34,8 @@ class Ways:
         """Return the place of a goal that is most like ``place``, and neither there nor soon followed by an end."""
         places = self.memory.places
         number = int(np.abs(places - place).argmin())
-        costs = self._differences[number] / self._typical + (self.memory.rooms < STAY) * STAY
-        costs = np.where(np.abs(places - place) < STAY, costs + STAY, costs)
+        costs = self._differences[number] / self._typical + (self.memory.rooms < STAY) * APART
+        costs = np.where(np.abs(places - place) < STAY, costs + APART, costs)
         costs = np.where([int(one) in goal for one in places], costs, np.inf)
         return int(places[costs.argmin()])
 

@@ -7,11 +7,11 @@ import torch
 
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.settings import parse_size
-from vidtrans.dreaming.predictors import context_of, first_phase, start_zoom
+from vidtrans.dreaming.predictors import context_of, first_phase, positions_of, start_zoom
 from vidtrans.dreaming.rollout import CameraMove, Rollout, RolloutControls
 from vidtrans.dreaming.seeds import middle_of, smooth_noise, to_signed, zoomed
 from vidtrans.dreaming.sequencer import ModelSequencer, statistics_in
-from vidtrans.dreaming.settings import DOES_NOTHING, NO_MOVE, DreamingSettings
+from vidtrans.dreaming.settings import NO_MOVE, DreamingSettings
 from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.live.key_log import KeyLog
 from vidtrans.live.live_controls import Controls
@@ -48,14 +48,16 @@ class Dreamer:
             whole = _cropped(seed, outer)
             rows, columns = middle_of(outer, self.size)
             first = to_signed(whole[rows, columns])
-        self.log = KeyLog((model.name, model.digest), self.size, whole)
         self._models = ModelSequencer([model], MOVING, rendering, context, ENDLESS)
+        self._logged, self._goes = self._controls_of(model)
+        name = str(model.path) if model.path else model.name
+        self.log = KeyLog((name, model.digest), self.size, whole, _options(rendering, context))
         rollout_controls = RolloutControls(
             self._move,
             lambda frame: self._controls.speed,
             lambda frame: self._controls.recall,
             lambda frame: self._controls.wander,
-            lambda frame: self._controls.goto or None,
+            lambda frame: self._controls.goto if self._controls.goto in self._goes else None,
             amount=self._amount,
             drive=self._driven,
         )
@@ -68,10 +70,20 @@ class Dreamer:
         Raises DeviceError.
         """
         self._controls, self._drive = controls, drive
-        values = {name: getattr(controls, name) for name in DOES_NOTHING}
-        self.log.note(values, controls.goto, driven=drive is not None and controls.drive > 0)
+        values = {name: getattr(controls, name) for name in self._logged}
+        self.log.note(
+            values, controls.goto if controls.goto in self._goes else 0, driven=drive is not None and controls.drive > 0
+        )
         picture: np.ndarray = to_pictures(self._rollout.step()[None].to(torch.float32), deep=False)[0]
         return picture
+
+    def _controls_of(self, model: LoadedModel) -> tuple[list[str], set[int]]:
+        """Return the controls that a dream of this model reads, and the shots that it can walk to."""
+        pointer = self._models(0).pointer
+        names = [*NO_MOVE, *(["speed"] if positions_of(model) else [])]
+        names += ["recall"] if model.record and model.record.dream.get("runs") else []
+        names += ["wander"] if pointer else []
+        return names, {goal for goal in (pointer.memory.goals if pointer else ()) if isinstance(goal, int)}
 
     def _move(self, frame: int) -> CameraMove:
         return CameraMove(**{name: getattr(self._controls, name) for name in NO_MOVE})
@@ -88,3 +100,12 @@ def _cropped(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return (h, w, 3) uint8 resized and cropped to ``size``, (width, height)."""
     whole, rows, columns = cover_crop(picture.shape[1], picture.shape[0], size)
     return resize(picture, *whole)[rows, columns]
+
+
+def _options(rendering: RenderingSettings, context: Context) -> tuple[str, ...]:
+    """Return the options with which 'vidtrans dream' computes as this session does."""
+    options = ["--seed", str(context.seed)] if context.seed != Context.seed else []
+    for name in ("precision", "engine"):
+        if (value := getattr(rendering, name)) != getattr(RenderingSettings, name):
+            options += ["--set", f"rendering.{name}={value}"]
+    return tuple(options)

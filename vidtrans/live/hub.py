@@ -14,6 +14,7 @@ from vidtrans.core.events import Note, Report
 from vidtrans.core.settings import Table
 from vidtrans.dreaming.predictors import predicts_frames
 from vidtrans.live.clients import Client
+from vidtrans.live.key_log import KeyLog
 from vidtrans.live.live_controls import ControlState, describe_controls
 from vidtrans.live.picture_files import encode_jpeg
 from vidtrans.live.picture_looks import PictureLooks
@@ -60,6 +61,7 @@ class Hub(Answers):
         self._tasks: set[asyncio.Task[None]] = set()
         self._posted, self._num_posted = PostedFrames(), 0
         self._is_cut = True
+        self._log_before: KeyLog | None = None  # of the last dream, when the recording began
 
     # Messages of connections
 
@@ -118,7 +120,7 @@ class Hub(Answers):
         commands: Mapping[str, Callable[[Client, Table], None]] = {
             "controls": self._set_controls,
             "source": self._set_source,
-            "input": self._set_input,
+            "input": lambda client, message: setattr(client, "shows_input", message.get("show") is True),
             "record": self._record,
             "preset": self._preset,
             "remove": lambda _, message: self._remove(str(message.get("model"))),
@@ -159,7 +161,7 @@ class Hub(Answers):
             return  # another connection has become the holder already
         if kind == "dream" and not self._dreams(self.state):
             why = f"'{self.state.controls.model}' does not predict frames"
-            raise UsageError("dream", why, "choose a model of --preset next-frame")
+            raise UsageError("dream", why, "choose a model of --preset next-frame, roam or loop")
         self._take_stage(client.number if kind != "none" else 0, str(kind))
 
     def _dreams(self, state: ControlState) -> bool:
@@ -172,9 +174,6 @@ class Hub(Answers):
         self.holder, self.source, self._is_cut = number, kind, True
         self.worker.dream(kind == "dream")
         self._tell()
-
-    def _set_input(self, client: Client, message: Table) -> None:
-        client.shows_input = message.get("show") is True
 
     def _preset(self, client: Client, message: Table) -> None:
         if (state := self.saved.carry_out(message, self.state, self.models)) is not None:
@@ -201,6 +200,7 @@ class Hub(Answers):
     def _record(self, client: Client, message: Table) -> None:
         if message.get("on") is True:
             self.recordings.begin(self.state.controls.model)
+            self._log_before = self.worker.key_log
             self._tell()
         else:
             self._stop_recording_soon()
@@ -216,8 +216,8 @@ class Hub(Answers):
         if recorder := await ending:
             self.announce(recorder.summary)
             self._say({"type": "recorded", "file": recorder.path.name, "frames": recorder.num_frames})
-            if log:
-                self.announce(log.write(recorder.path))
+            if log and log.is_longer_than(self._log_before):
+                self.announce(await asyncio.to_thread(log.write, recorder.path))
 
     def _stop_recording_soon(self) -> None:
         task = asyncio.get_running_loop().create_task(self.stop_recording())

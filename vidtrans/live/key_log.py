@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +18,16 @@ from vidtrans.video.images.picture import write_picture
 
 @dataclass
 class KeyLog:
-    """The controls of each frame of a dream of a ``model`` (its name and digest), written down where they change.
+    """The controls of each frame of a dream of a model, written down where they change.
 
-    ``size``: (width, height) of the dream. ``seed``: the picture, (H, W, 3) uint8, that it began with; None: noise.
+    ``model``: its path, or its name, and its digest. ``size``: (width, height) of the dream. ``seed``: the picture,
+    (H, W, 3) uint8, that it began with; None: noise. ``options``: further ones of the command that renders it again.
     """
 
     model: tuple[str, str]
     size: tuple[int, int]
     seed: np.ndarray | None
+    options: tuple[str, ...] = ()
     num_frames: int = 0
     is_driven: bool = False
     _entries: list[tuple[int, str]] = field(default_factory=list)
@@ -34,7 +37,7 @@ class KeyLog:
 
         ``driven``: a source was mixed in, which is not noted.
         """
-        kept = [name for name, idle in DOES_NOTHING.items() if name in NO_MOVE or values[name] != idle]
+        kept = [name for name in values if name in NO_MOVE or values[name] != DOES_NOTHING[name]]
         commands = "+".join([*(f"{name}={values[name]!r}" for name in kept), *([f"{GOTO} {goto}"] if goto else [])])
         if not self._entries or self._entries[-1][1] != commands:
             self._entries.append((self.num_frames, commands))
@@ -45,8 +48,17 @@ class KeyLog:
         """Return the command that renders the log at ``path`` again."""
         seed = NOISE if self.seed is None else path.with_suffix(".png").name
         size = f"{self.size[0]}x{self.size[1]}"
-        options = f"--steer {path.name} --size {size} --frames {self.num_frames}"
-        return f"vidtrans dream {seed} --model {self.model[0]} {options}"
+        words = ["vidtrans", "dream", seed, "--model", self.model[0], "--steer", path.name, "--size", size]
+        return shlex.join([*words, "--frames", str(self.num_frames), *self.options])
+
+    def is_longer_than(self, other: KeyLog | None) -> bool:
+        """Return whether this log is of another dream, or goes on after an earlier copy of it."""
+        return other is None or self.seed is not other.seed or self.num_frames != other.num_frames
+
+    def copy(self) -> KeyLog:
+        """Return the log as it is now; another thread may go on with this one."""
+        count = self.num_frames
+        return replace(self, num_frames=count, _entries=[entry for entry in list(self._entries) if entry[0] < count])
 
     def write(self, video: Path) -> str:
         """Write the log, and the picture that the dream began with, beside a video; return what to tell about it."""

@@ -90,6 +90,7 @@ class StageWorker:
         self._is_cut = True  # no frame of the source was painted yet
         self._stage: LiveStage | None = None
         self._dreamer: Dreamer | None = None
+        self._log: KeyLog | None = None
         self._frame: SourceFrame | None = None  # the last frame, which is painted again when the controls change
         self._shown: np.ndarray | None = None
         self._retry_s = FIRST_RETRY_S
@@ -130,9 +131,8 @@ class StageWorker:
 
     @property
     def key_log(self) -> KeyLog | None:
-        """Return what was done with the dream that is on; None without one."""
-        dreamer = self._dreamer
-        return dreamer.log if dreamer else None
+        """Return what was done with the last dream until now, also if it has ended; None before the first."""
+        return self._log.copy() if self._log else None
 
     def close(self) -> None:
         """Finish the current picture and end the thread."""
@@ -236,6 +236,7 @@ class StageWorker:
     def _dream(self, job: PaintJob | None, state: ControlState) -> None:
         if self._dreamer is None or self._dreamer.model.name != state.controls.model:
             self._dreamer = self._open_dreamer(state, self._shown)
+            self._log = self._dreamer.log
         began = time.perf_counter()
         assert self._stage is not None
         drive = self._frame.rgb if self._frame is not None else None

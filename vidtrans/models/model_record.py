@@ -18,6 +18,7 @@ from vidtrans.networks.code_planes import CODE_RANGE, MAX_CODE_SIZE
 from vidtrans.networks.ports import PortSettings
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import make_pairing
+from vidtrans.pairing.told_planes import LARGEST_ZOOM
 
 FORMAT, WITH_PLATE, WITH_MEMORY, WITH_PORTS, WITH_EXTRACTOR, WITH_CODES = 1, 2, 3, 4, 5, 6
 NORMALISATION = "uint8 / 127.5 - 1"  # of the pictures that networks see
@@ -56,7 +57,8 @@ class ModelRecord:
             (width, height), and ``still``, how still the camera was, 0 to 1.
         dream: For a model that predicts frames: the number of ``positions`` of its clock (0: no clock), the frame
             ``rate`` of the training clip, and the ``statistics`` of its frames. Of kept frames: the lengths of their
-            ``runs``, the numbers of the runs' ``shots``, and where each ``begins``. ``zoom``: of a moving camera.
+            ``runs``, the numbers of the runs' ``shots``, the ``clips`` (name and rate), and of each of the ``frames``
+            the number of its clip and its own there. ``zoom``: of a moving camera.
         memory: For a recurrent generator: the ``flow`` method that warps the last output to the current frame.
         ports: For a network of another tool: settings of ``networks.ports.PortSettings``.
         origin: For such a network: its ``family``, and facts in its file that the weights do not show.
@@ -229,13 +231,16 @@ def _check_codes(record: ModelRecord) -> None:
 
 def _check_kept_frames(table: Table) -> None:
     """Raise ValueError for a record of kept frames, or of a camera's window, that cannot be."""
-    runs, shots, begins = (table.get(name, []) for name in ("runs", "shots", "begins"))
+    runs, shots, frames = (table.get(name, []) for name in ("runs", "shots", "frames"))
     if not all(type(n) is int and 0 < n <= MAX_POSITIONS for n in (*runs, *shots)):
         raise ValueError("the runs of its kept frames are out of bounds")
-    if any(len(known) not in (0, len(runs)) for known in (shots, begins)):
-        raise ValueError("the runs of its kept frames differ in number")
-    if not all(type(clip) is str and type(frame) is int for clip, frame in begins):
-        raise ValueError("the begins of its kept frames are no frames")
+    if len(shots) not in (0, len(runs)) or len(frames) not in (0, sum(runs)):
+        raise ValueError("its kept frames differ in number from their runs")
+    clips = table.get("clips", [])
+    if not all(type(clip["name"]) is str and RATE.fullmatch(clip["rate"]) for clip in clips):
+        raise ValueError("the clips of its kept frames have no names or rates")
+    if not all(type(clip) is int and 0 <= clip < len(clips) and type(frame) is int for clip, frame in frames):
+        raise ValueError("its kept frames are of no clip")
     zoom = table.get("zoom", 1.0)
-    if type(zoom) not in (int, float) or not 1 <= zoom <= 8:
+    if type(zoom) not in (int, float) or not 1 <= zoom <= LARGEST_ZOOM:
         raise ValueError("its window is out of bounds")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+MOST_PIXELS = 16_000_000  # of all kept frames together
 KEPT_BYTES = 5_400_000  # of all kept frames together: a model of the default width has 12 MB
 QUALITIES = (98, 95, 92, 88, 84, 78, 70, 60, 50)  # of JPEG
 FULL_CHROMA = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
@@ -43,11 +44,12 @@ class FrameMemory(nn.Module):
 
         Raises ValueError if they are damaged, or not as many or as large.
         """
-        pictures = (
-            unpacked(files, ends).transpose(0, 3, 1, 2) if len(files) else np.zeros(self.pictures.shape, np.uint8)
-        )
-        if pictures.shape != self.pictures.shape:
-            raise ValueError(f"kept frames {pictures.shape} where {tuple(self.pictures.shape)} are expected")
+        count, _, height, width = self.pictures.shape
+        if len(ends) != count:
+            raise ValueError(f"{len(ends)} kept frames where {count} are expected")
+        pictures = np.zeros(self.pictures.shape, np.uint8)
+        if len(files):
+            pictures = unpacked(files, ends, (height, width)).transpose(0, 3, 1, 2)
         device = self.files.device if self.files.device.type != "meta" else torch.device("cpu")
         self.pictures = torch.from_numpy(np.ascontiguousarray(pictures)).to(device)
         self.files, self.ends = torch.from_numpy(files).to(device), torch.from_numpy(ends).to(device)
@@ -60,7 +62,7 @@ class FrameMemory(nn.Module):
             return
         try:
             self.take(*(state_dict[name].detach().cpu().numpy() for name in names))
-        except ValueError as error:
+        except (ValueError, cv2.error) as error:
             errors.append(str(error))
 
     def forward(self, hands: Tensor) -> tuple[Tensor, Tensor]:
@@ -109,13 +111,34 @@ def packed(pictures: np.ndarray, most: int = KEPT_BYTES) -> tuple[np.ndarray, np
     return np.concatenate(files), ends.astype(np.int64)
 
 
-def unpacked(files: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Return the pictures that were ``packed``, nearly as they were. Raises ValueError if they are damaged."""
-    parts = np.split(files, ends[:-1]) if len(ends) and ends[-1] == len(files) else []
-    pictures: list[Any] = [cv2.imdecode(part, cv2.IMREAD_COLOR) if len(part) else None for part in parts]
-    if not pictures or any(picture is None for picture in pictures):
-        raise ValueError("a kept frame is damaged")
-    return np.stack(pictures)[..., ::-1]
+def unpacked(files: np.ndarray, ends: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return the pictures that were ``packed``, nearly as they were, (N, h, w, 3) uint8 of ``size`` (h, w).
+
+    Raises ValueError if they are damaged, or of another size, before anything is decoded.
+    """
+    if not len(ends) or ends[-1] != len(files) or (np.diff(ends, prepend=0) <= 0).any():
+        raise ValueError("the kept frames are damaged")
+    parts = np.split(files, ends[:-1])
+    if any(_jpeg_size(part.tobytes()) != size for part in parts):
+        raise ValueError("a kept frame is damaged, or of another size")
+    pictures = np.empty((len(parts), *size, 3), np.uint8)
+    for picture, part in zip(pictures, parts, strict=True):
+        found = cv2.imdecode(part, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        if found is None or found.shape != picture.shape:
+            raise ValueError("a kept frame is damaged")
+        picture[:] = found[..., ::-1]
+    return pictures
+
+
+def _jpeg_size(file: bytes) -> tuple[int, int] | None:
+    """Return (height, width) of a JPEG file by its first frame header; None if it has none."""
+    at = 2
+    while file[:2] == b"\xff\xd8" and at + 9 <= len(file) and file[at] == 0xFF:
+        marker, length = file[at + 1], int.from_bytes(file[at + 2 : at + 4], "big")
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return int.from_bytes(file[at + 5 : at + 7], "big"), int.from_bytes(file[at + 7 : at + 9], "big")
+        at += 2 + length
+    return None
 
 
 def turned(hands: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import setting
 from vidtrans.flow.tensors import warp
-from vidtrans.networks.frame_memory import FrameMemory, seen, views
+from vidtrans.networks.frame_memory import MOST_PIXELS, FrameMemory, seen, views
 from vidtrans.networks.unet_small import HalfSizeSettings, SmallResidual
 
 HIDDEN = 128  # channels of the hidden layers between what is told and the modulation
@@ -37,7 +37,7 @@ class WarpMixSettings(HalfSizeSettings):
     )
     told_channels: int = setting(
         0,
-        "channels at the end of the input that tell position, recall and noise; taken from the dataset",
+        "channels at the end of the input that tell position, view, recall and noise; taken from the dataset",
         low=0,
         high=64,
     )
@@ -66,6 +66,8 @@ class WarpMixSettings(HalfSizeSettings):
             raise ValueError(f"generator.told_channels must be 0, or more than {NUM_VIEW + NUM_LEVELS}")
         if len(self.memory_size) != 2:
             raise ValueError(f"generator.memory_size needs 2 numbers (got {len(self.memory_size)})")
+        if self.memory_frames * self.memory_size[0] * self.memory_size[1] > MOST_PIXELS:
+            raise ValueError(f"generator.memory_frames of memory_size have more than {MOST_PIXELS} pixels")
 
 
 class SingleNorm(nn.InstanceNorm2d):

@@ -53,7 +53,7 @@ class RolloutScorer:
         memory: ClipMemory | None,
         window: tuple[int, int] | None = None,
     ) -> None:
-        self.pairing, self.memory, self.window = pairing, memory, window
+        self.dataset, self.pairing, self.memory, self.window = dataset, pairing, memory, window
         stored = picture_size(pairs[0].target)
         self.zoom = stored[1] / window[1] if window else 1.0
         self._pointer = Pointer(memory, 0) if memory and not pairing.has_clock else None
@@ -99,8 +99,18 @@ class RolloutScorer:
         table |= {"zoom": self.zoom} if self.window else {}
         if (memory := self.memory) is None:
             return table
-        kept = {"runs": list(memory.runs), "shots": list(memory.shots), "begins": [list(b) for b in memory.begins]}
-        return table | kept
+        return table | {"runs": list(memory.runs), "shots": list(memory.shots)} | self._origins(memory.files)
+
+    def _origins(self, files: Sequence[Path]) -> Table:
+        """Return the clips, with their frame rates, and of each kept frame the number of its clip and its own there."""
+        records = {self.dataset.folder / record.file: record for record in self.dataset.records}
+        kept = [records[path] for path in files]
+        clips = []
+        for number, source in enumerate(self.dataset.sources):
+            steps = np.diff(sorted(r.index for r in self.dataset.records if r.source == number))
+            every = int(steps[steps > 0].min()) if (steps > 0).any() else 1
+            clips.append({"name": source["name"], "rate": str(Fraction(source.get("rate", "25")) * every)})
+        return {"clips": clips, "frames": [[record.source, record.index] for record in kept]}
 
     def _film(self, engine: TorchEngine, start: _Start, count: int) -> list[np.ndarray]:
         """Return ``count`` dreamt frames, (H, W, 3) uint8."""

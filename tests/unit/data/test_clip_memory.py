@@ -72,7 +72,8 @@ def test_runs_are_frames_in_a_row_and_no_more_than_are_wanted(lengths: list[int]
     pairs = pairs_of(lengths, NextFrame(NextFrameSettings(step, 2, "nearest")))
     files, runs, shots = runs_of_frames(pairs, count, step)
     assert len(runs) == len(shots)
-    assert sorted(set(shots)) == list(range(1, len(set(shots)) + 1))
+    known = [shot for shot, length in enumerate(lengths) if length > 2 * step]  # the others have no pairs
+    assert set(shots) <= set(range(1, len(known) + 1))
     assert sum(runs) == len(files) == len(set(files))
     seen = {file for pair in pairs for file in (*pair.inputs, pair.target)}
     assert set(files) == seen if len(seen) <= count else len(files) <= max(count, PIECE)
@@ -127,7 +128,7 @@ def test_pairs_are_pointed_to_their_own_place_and_to_others_away_from_it() -> No
     memory = plan.memory
     assert memory.pictures.shape == (length, 16, 20, 3)
     assert plan.runs == (length,)
-    assert plan.begins == [("0", 0)]
+    assert [path.stem for path in memory.files][:2] == ["000000", "000001"]
     pointed = plan.pointed(pairs)
     for number, pair in enumerate(pointed, start=2):
         first, *others = (round(phase * 2 * (length - 1)) for phase in pair.nearest)

@@ -11,15 +11,15 @@ from clips import scene
 
 from vidtrans.core.errors import UsageError
 from vidtrans.data.clip_memory import ClipMemory
-from vidtrans.dreaming.actions import Begin, actions_of_table, found_actions
+from vidtrans.dreaming.actions import ClipOf, Origin, actions_of_table, found_actions
 
-BEGINS, RUNS, RATE = [Begin("a", 0), Begin("a", 100), Begin("b", 7)], [20, 10, 10], Fraction(25)
+CLIPS = [ClipOf("a.one.mp4", Fraction(25)), ClipOf("b.mp4", Fraction(25))]
+ORIGINS = [Origin(0, n) for n in (*range(20), *range(100, 110))] + [Origin(1, n) for n in range(7, 17)]
 
 
 def of_table(text: str) -> dict[str, list[int]]:
     Path("t.csv").write_text(text, "utf-8")
-    found = actions_of_table(Path("t.csv"), BEGINS, RUNS, RATE)
-    return {name: sorted(places) for name, places in found.items()}
+    return {name: sorted(places) for name, places in actions_of_table(Path("t.csv"), CLIPS, ORIGINS).items()}
 
 
 def test_a_row_holds_until_the_next_one_in_every_clip_or_in_its_own() -> None:
@@ -27,6 +27,7 @@ def test_a_row_holds_until_the_next_one_in_every_clip_or_in_its_own() -> None:
         "jump": [5, 6, 7, 8, 30, 31],
         "run": list(range(25, 30)),
     }
+    assert of_table("frame,note,clip\n2,up and on,a.one.avi\n4,,a.one.avi\n") == {"up-and-on": [2, 3]}
     assert of_table("Clip,time,jump,crouch\nb.mp4,0.32,1,0\nb.mp4,0.4,x,yes\n") == {
         "jump": list(range(31, 40)),
         "crouch": list(range(33, 40)),
@@ -46,6 +47,7 @@ def test_a_row_holds_until_the_next_one_in_every_clip_or_in_its_own() -> None:
         ("frame,note\n9,7\n", "cannot be a name"),
         ("frame,note\n5000,jump\n", "names nothing at any frame that the model keeps"),
         ("frame,note\n3,\n", "names nothing"),
+        ("frame,note,clip\n3,jump,c.mp4\n", "the model learned no clip 'c.mp4' — choose from: a.one, b"),
     ],
 )
 def test_a_table_that_cannot_be_meant_is_refused(text: str, why: str) -> None:
@@ -56,10 +58,10 @@ def test_a_table_that_cannot_be_meant_is_refused(text: str, why: str) -> None:
 
 def test_a_table_that_is_not_there_or_no_text_is_refused() -> None:
     with pytest.raises(UsageError, match="no such file"):
-        actions_of_table(Path("none.csv"), BEGINS, RUNS, RATE)
+        actions_of_table(Path("none.csv"), CLIPS, ORIGINS)
     Path("u.csv").write_bytes(b"\xff\xfe\x00frame")
     with pytest.raises(UsageError, match="cannot be read"):
-        actions_of_table(Path("u.csv"), BEGINS, RUNS, RATE)
+        actions_of_table(Path("u.csv"), CLIPS, ORIGINS)
 
 
 def test_what_moves_otherwise_is_another_action() -> None:

@@ -42,7 +42,7 @@ def test_a_performance_is_rendered_again_from_its_log(seed: int | None) -> None:
     dreamer = Dreamer(load_model(str(path), context), RenderingSettings(), context, picture, 32)
     shown = play(dreamer, 26)
     told = dreamer.log.write(Path("take.mp4"))
-    command = re.search(r"vidtrans dream (\S+) --model m --steer take.keys --size (\S+) --frames 26", told)
+    command = re.search(r"vidtrans dream (\S+) --model m.safetensors --steer take.keys --size (\S+) --frames 26$", told)
     assert command
     assert command[1] == ("take.png" if picture is not None else "noise")
     settings = {

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -195,7 +196,7 @@ def test_a_view_repeats_as_the_mirrored_frame_does() -> None:
 def test_kept_frames_are_compressed_to_fit_and_come_back_as_they_were_kept() -> None:
     frames = np.stack([scene(96, 64, seed=i) for i in range(6)])
     files, ends = packed(frames)
-    assert np.abs(unpacked(files, ends).astype(int) - frames).mean() < 2
+    assert np.abs(unpacked(files, ends, (64, 96)).astype(int) - frames).mean() < 2
     smaller, _ = packed(frames, most=len(files) // 2)
     assert len(smaller) <= len(files) // 2
     memory = FrameMemory(6, (64, 96))
@@ -206,13 +207,19 @@ def test_kept_frames_are_compressed_to_fit_and_come_back_as_they_were_kept() -> 
     assert copy.deepcopy(memory).state_dict().keys() == {"files", "ends"}
 
 
-@pytest.mark.parametrize("harm", ["cut", "ends", "count"])
+@pytest.mark.parametrize("harm", ["cut", "ends", "count", "size", "other"])
 def test_damaged_kept_frames_are_refused(harm: str) -> None:
     files, ends = packed(np.stack([scene(32, 32, seed=i) for i in range(3)]))
     if harm == "cut":
         files = np.concatenate([files[: ends[0]], np.zeros_like(files[ends[0] :])])
     elif harm == "ends":
         ends = ends + 1
+    elif harm == "size":  # which would take gigabytes
+        at = bytes(files).index(b"\xff\xc0") + 5
+        files[at : at + 4] = 255
+    elif harm == "other":
+        file = cv2.imencode(".png", scene(32, 32, seed=1))[1]
+        files, ends = np.tile(file, 3), len(file) * np.arange(1, 4)
     memory = FrameMemory(2 if harm == "count" else 3, (32, 32))
     state = {"files": torch.from_numpy(files), "ends": torch.from_numpy(ends)}
     with pytest.raises(RuntimeError, match="kept frame"):
@@ -238,6 +245,7 @@ def test_what_it_takes_and_what_it_refuses() -> None:
     assert [network(n).warps for n in (1, 2, 3, 12)] == [False, False, True, True]  # without a frame all is painted
     assert not network(2 + CHANNELS, told_channels=CHANNELS).warps
     cases: list[tuple[int, dict[str, Any], str]] = [
+        (6 + CHANNELS, {"told_channels": CHANNELS, "memory_frames": 1024, "memory_size": [4096, 4096]}, "pixels"),
         (CHANNELS, {"told_channels": CHANNELS}, "none is left for frames"),
         (9, {"told_channels": 8}, "must be 0, or more than 14"),
         (6, {"memory_frames": 4}, r"pairing.position=clock"),

@@ -41,7 +41,9 @@ const actions = {
 };
 for (let n = 1; n <= 9; n += 1) actions[n] = () => { if (models[n - 1]) set({ model: models[n - 1].name }); };
 const mapping = new Mapping(controls, actions, say);
-const steering = new Steering($("output"), set, () => state?.source === "dream", say);
+let wasDream = false;
+const isTaken = (key) => mapping.learning !== null || `key ${key}` in mapping.maps;
+const steering = new Steering($("output"), set, () => state?.source === "dream" && !isNew, isTaken, say);
 
 connection.addEventListener("closed", ({ detail }) => {
   $("connection").textContent = `no connection${detail ? ` (${detail})` : ""}; trying again …`;
@@ -73,7 +75,11 @@ connection.addEventListener("state", ({ detail }) => {
   sources.capture.adapt();
   listPresets(detail.presets);
   if (isNew) sources.rejoin(detail, formerNumber);
+  const begins = detail.source === "dream" && (isNew || !wasDream);
   isNew = false;
+  wasDream = detail.source === "dream";
+  $("output").classList.toggle("steered", wasDream);
+  if (begins) steering.begin(detail.controls);
   formerNumber = connection.number;
   sources.follow(detail);
 });

@@ -8,19 +8,20 @@ const HELD = {
 const STILL = { pan_x: 0, pan_y: 0, zoom: 1, rotate: 0 };
 const DEAD = 0.15; // of a stick's way, in which it rests
 const STEP = 0.04; // of a stick's way, below which it is not sent again
-const TYPED = "input, select, textarea, [role=application]";
+const TYPED = "input:not([type=range]):not([type=checkbox]), select, textarea, [role=application]";
 
 export class Steering {
-  // picture: the canvas that shows the dream. set(values): sends controls. dreams(): whether a dream is on.
-  constructor(picture, set, dreams, say) {
-    Object.assign(this, { picture, set, dreams, say });
-    this.keys = new Set();
+  // picture: the canvas that shows the dream. set(values): sends controls. dreams(): whether a dream is on, and the
+  // server hears of it. isTaken(key): whether a key moves a slider, or is about to.
+  constructor(picture, set, dreams, isTaken, say) {
+    Object.assign(this, { picture, set, dreams, isTaken, say });
+    this.keys = new Map(); // what is held, by the place of its key: its name changes with Shift
     this.sent = { ...STILL };
     this.pads = new Map(); // of each gamepad, its way
     this.pointed = {};
     document.addEventListener("keydown", (event) => this.key(event, true));
     document.addEventListener("keyup", (event) => this.key(event, false));
-    window.addEventListener("blur", () => { this.keys.clear(); this.pointed = {}; this.send(); });
+    for (const [what, event] of [[window, "blur"], [document, "visibilitychange"]]) what.addEventListener(event, () => this.release());
     picture.addEventListener("pointerdown", (event) => {
       if (!dreams()) return;
       picture.setPointerCapture(event.pointerId);
@@ -39,13 +40,26 @@ export class Steering {
     });
   }
 
+  // Let go of everything: what ends elsewhere is not heard here.
+  release() {
+    this.keys.clear();
+    this.pads.clear();
+    this.pointed = {};
+    this.send();
+  }
+
   key(event, isDown) {
+    if (!isDown) {
+      if (this.keys.delete(event.code)) this.send();
+      return;
+    }
     const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    if (!(name in HELD)) return;
-    if (isDown && (!this.dreams() || event.ctrlKey || event.altKey || event.metaKey || event.target.matches?.(TYPED))) return;
-    if (isDown) event.preventDefault();
-    if (isDown ? this.keys.has(name) : !this.keys.delete(name)) return;
-    if (isDown) this.keys.add(name);
+    const isOther = event.ctrlKey || event.altKey || event.metaKey || event.target.matches?.(TYPED) || this.isTaken(name);
+    const movesSlider = name.startsWith("Arrow") && event.target.matches?.("[type=range]");
+    if (!(name in HELD) || isOther || movesSlider || !this.dreams()) return;
+    event.preventDefault();
+    if (this.keys.has(event.code)) return;
+    this.keys.set(event.code, HELD[name]);
     this.send();
   }
 
@@ -74,10 +88,17 @@ export class Steering {
     else this.polling = false;
   }
 
+  // A dream began, or the server is there again: it has what the sliders say, so all is sent anew.
+  begin(values) {
+    for (const name of Object.keys(STILL)) this.sent[name] = values[name];
+    this.send();
+  }
+
   // Send what all of them do together, where it is new.
   send() {
+    if (!this.dreams()) return;
     const wanted = { ...STILL };
-    const parts = [...[...this.keys].map((key) => HELD[key]), this.pointed];
+    const parts = [...this.keys.values(), this.pointed];
     for (const [x, y, turn, zoom] of this.pads.values()) {
       parts.push({ pan_x: -2 * PAN * x, pan_y: -2 * PAN * y, rotate: -2 * TURN * turn, zoom: ZOOM ** (-2 * zoom) });
     }
@@ -89,6 +110,6 @@ export class Steering {
       const rounded = Number(value.toPrecision(6));
       if (rounded !== this.sent[name]) values[name] = this.sent[name] = rounded;
     }
-    if (this.dreams() && Object.keys(values).length) this.set(values);
+    if (Object.keys(values).length) this.set(values);
   }
 }

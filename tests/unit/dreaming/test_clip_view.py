@@ -1,0 +1,45 @@
+"""What a dream sees of its clip, however far the camera goes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vidtrans.data.moving_windows import move_view
+from vidtrans.dreaming.clip_view import RETURN, ClipView
+
+HALF = np.diag([0.5, 0.5, 1.0])
+
+
+@given(st.floats(0.25, 4.0), st.floats(-30, 30), st.floats(-1, 1), st.integers(1, 2000))
+def test_it_can_always_be_inverted(zoom: float, turn: float, shift: float, frames: int) -> None:
+    view = ClipView.at(HALF)
+    for _ in range(frames):
+        view = view.moved(move_view(zoom, turn, shift, -shift))
+        assert 0 <= view.share <= 1
+    assert np.isfinite(np.linalg.inv(view.matrix)).all()
+
+
+def test_an_endless_zoom_sees_less_and_less_of_the_clip_and_begins_again() -> None:
+    view, shares, numbers = ClipView.at(HALF), [], []
+    for number in range(400):
+        view = view.moved(move_view(1.02, 0, 0, 0))
+        shares.append(view.share)
+        if view.since == 0:
+            numbers.append(number)
+    assert shares[:50] == [1.0] * 50
+    assert len(numbers) >= 3
+    assert shares[numbers[0]] == 0
+    assert shares[numbers[0] - 1] < 0.05
+    assert max(shares[numbers[0] : numbers[0] + RETURN + 2]) == 1.0
+
+
+def test_what_comes_back_sees_what_it_saw() -> None:
+    view = ClipView.at(HALF)
+    for sign in (1, -1):
+        for _ in range(25):
+            view = view.moved(move_view(1, 0, 0.01 * sign, 0))
+    assert view.matrix == pytest.approx(HALF, abs=1e-12)
+    assert view.share == 1
