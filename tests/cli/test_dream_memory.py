@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from chain import refuse, said, said_json
@@ -65,10 +66,40 @@ def test_models_in_turn_point_to_frames_of_their_own_clips(
     whole = film(capsys, *ask, "--frames", FRAMES, "--cache-dir", "whole")
     film(capsys, *ask, "--frames", 72)
     assert np.array_equal(whole, film(capsys, *ask, "--frames", FRAMES))
+    pair = (
+        seed,
+        "--model",
+        tide,
+        "--model",
+        model,
+        "--every",
+        24,
+        "--drift-correction",
+        0,
+    )  # stopped in the clock's turn
+    whole = film(capsys, *pair, "--frames", FRAMES, "--cache-dir", "pair")
+    film(capsys, *pair, "--frames", 64)
+    assert np.array_equal(whole, film(capsys, *pair, "--frames", FRAMES))
     early = (seed, "--model", model, "--model", tide, "--every", 10, "--frames", 20, "--drift-correction", 0)
     plain, forgetful = film(capsys, *early), film(capsys, *early, "--recall", 0)
     assert np.array_equal(plain[:10], forgetful[:10])  # a pointer's clip does not count yet
     assert not np.array_equal(plain[10], forgetful[10])  # a clock's does
+
+
+def test_models_that_morph_show_the_frames_that_each_keeps(seed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from vidtrans.models.model_file import load_generator, save_model
+
+    several = []
+    for number in range(3):
+        generator, record = load_generator(rememberer(Path(f"r{number}.safetensors")))
+        kept = np.stack(moving_frames(60))[10 * number : 10 * number + 40]
+        generator.frame_memory.fill(np.stack([cv2.resize(picture, (32, 24)) for picture in kept]) ^ (80 * number))
+        save_model(Path(f"s{number}.safetensors"), generator, record)
+        several += ["--model", f"s{number}.safetensors"]
+    ask = (seed, *several, "--morph", "--every", 40, "--drift-correction", 0)
+    whole = film(capsys, *ask, "--frames", FRAMES, "--cache-dir", "whole")
+    film(capsys, *ask, "--frames", 64)
+    assert np.array_equal(whole, film(capsys, *ask, "--frames", FRAMES))
 
 
 def test_a_clock_recalls_from_the_first_frame_on(seed: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -124,7 +124,7 @@ class Dream(Command):
         name = f"{seed}.{looks[0].name.removesuffix(SUFFIX)}.dream{encoding.default_suffix(single=False)}"
         target = OutputTarget.find(self.output or refuse_link(Path(name)), encoding)
         digest = self._digest(looks, target, context)
-        sources = [*self._paths, *(look.path for look in looks if look.path)]
+        sources = [*self._paths, *(look.path for look in looks if look.path), *dreaming.files]
         result = Result(target.output, digest, sources, context, target.folder, began=began)
         if (table := result.existing()) is not None:
             return result.report(table, cached=True)

@@ -67,12 +67,15 @@ def actions_of_table(path: Path, clips: Sequence[ClipOf], origins: Sequence[Orig
     """
     what = f"{FLAG} {path}"
     rows = _rows(path, what)
-    names = [Path(clip.name).stem for clip in clips]
-    if unknown := [row["clip"] for row in rows if row.get("clip") and Path(row["clip"]).stem not in names]:
+    if not clips:
+        raise UsageError(what, "the model has no record of where its frames come from", "train it again")
+    names = [clip.name for clip in clips]
+    known = {spelt for name in names for spelt in (name, Path(name).stem)}
+    if unknown := [row["clip"] for row in rows if row.get("clip") and row["clip"] not in known]:
         raise UsageError(what, f"the model learned no clip '{unknown[0]}'", f"choose from: {', '.join(names)}")
     found: dict[str, set[int]] = {}
     for clip, (name, rate) in enumerate(zip(names, (clip.rate for clip in clips), strict=True)):
-        own = [row for row in rows if not row.get("clip") or Path(row["clip"]).stem == name]
+        own = [row for row in rows if not row.get("clip") or row["clip"] in (name, Path(name).stem)]
         frames = [_frame(row, rate, what) for row in own]
         if frames != sorted(frames):
             raise UsageError(what, "its moments are not in order", "sort its rows")
@@ -94,7 +97,7 @@ def _rows(path: Path, what: str) -> list[dict[str, str]]:
         rows = [{(k or "").strip().lower(): (v or "").strip() for k, v in row.items() if k} for row in reader]
     except FileNotFoundError:
         raise UsageError(what, "there is no such file", "give a CSV table of moments and what happens there") from None
-    except (OSError, UnicodeDecodeError, csv.Error):
+    except (OSError, ValueError, csv.Error):
         raise UsageError(what, "it cannot be read as a CSV table", "save it as CSV, in UTF-8") from None
     if not rows or not {"frame", "time"} & rows[0].keys():
         raise UsageError(what, "it has no column 'frame' or 'time', or no rows", "name one so in its first line")

@@ -169,6 +169,7 @@ class Rollout:
         self._device = model_at(first).engine.place
         self.frame, self._phase, self._num_drifted = first, phase, 0
         self._pointing: Pointing | None = None
+        self._pointed = first  # the last frame in which a model pointed
         self._pointer: Pointer | None = None  # whose place it is: models in turn have clips of their own
         self._history = self._seed_history()
         self._view, self._follows = ClipView.at(model_at(first).start), follows
@@ -230,6 +231,7 @@ class Rollout:
     def _position(self, model: RolloutModel, frames: list[Tensor]) -> float | None:
         """Return the position that the model is told, moved on by a frame; None for a model without one."""
         if model.pointer is not None:
+            self._pointed = self.frame
             if self._pointing is None or self._pointer is not model.pointer:
                 age = 0 if self._pointing is None else self._pointing.age + 1
                 self._pointing, self._pointer = (
@@ -262,6 +264,7 @@ class Rollout:
             "num_drifted": np.array([self._num_drifted]),
             "view": np.stack([self._view.start, self._view.matrix]),
             "view_since": np.array([self._view.since]),
+            "pointed": np.array([self._pointed]),
             "pointing": np.array([] if self._pointing is None else list(astuple(self._pointing))),
             "pictures": np.stack([past.picture.cpu().numpy() for past in self._history]),
             "views": np.stack([past.view for past in self._history]),
@@ -276,6 +279,7 @@ class Rollout:
         self._view = ClipView(start, matrix, int(state["view_since"][0]))
         pointing = state["pointing"].astype(int).tolist()
         self._pointing = Pointing(*pointing) if pointing else None
-        self._pointer = self._model_at(self.frame - 1).pointer if pointing else None
+        self._pointed = int(state["pointed"][0])
+        self._pointer = self._model_at(self._pointed).pointer if pointing else None
         parts = zip(state["pictures"], state["views"], state["colours"], strict=True)
         self._history = [HistoryFrame(self._tensor(picture), view, colours) for picture, view, colours in parts]

@@ -79,7 +79,8 @@ class ModelSequencer:
             engine, corrector = self._engine(number, share), self._correctors[number]
             memory = None if look.pairing.has_clock else memory_of(look)
             if memory and look.record and self.settings.needs_actions:
-                actions = known_actions(memory, look.record.dream, self.settings.actions, self.settings.goals)
+                table = self.settings.actions if number == 0 or memory is None else ""
+                actions = known_actions(memory, look.record.dream, table, self.settings.goals)
                 memory = replace(memory, actions=actions)
             pointer = Pointer(memory, self.context.seed) if memory else None
             self._models[number] = RolloutModel(
@@ -168,4 +169,8 @@ class Morph:
         for name, value in self._mix.state_dict().items():
             if value.is_floating_point():
                 torch.lerp(one[name], other[name], share, out=value)
+        for name, kept in self._generator(number).named_buffers():  # frames that the one keeps, to which it points
+            if not kept.is_floating_point():
+                owner, _, leaf = name.rpartition(".")
+                setattr(self._mix.get_submodule(owner), leaf, kept)
         return self._mix

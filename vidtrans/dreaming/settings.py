@@ -154,6 +154,12 @@ class DreamingSettings:
         return any(name in steered or animations[name].constant != DOES_NOTHING[name] for name in names)
 
     @property
+    def files(self) -> list[Path]:
+        """Return the files that are read: a script, a table."""
+        script = [Path(self.steer)] if names_file(self.steer) else []
+        return [*script, *([Path(self.actions)] if self.actions else [])]
+
+    @property
     def goals(self) -> set[int | str]:
         """Return the shots and actions to which a dream goes at some time."""
         return self.steering().goals | ({self.goto} if self.goto is not None else set())

@@ -50,7 +50,9 @@ FASTEST = 10.0  # times the speed of a command
 FLAG = "--steer"
 LOG_SUFFIX = ".keys"
 PLAYED_ON = "# played on "  # begins the line of a log that names the model and its digest
-_COMMAND = re.compile(r"(?P<name>[a-z][\w-]*)\s*(?:(?P<sign>[*=])\s*(?P<number>-?[\d.]+(?:e-?\d+)?)|\s(?P<shot>\d+))?$")
+_COMMAND = re.compile(
+    r"(?P<name>[a-z][\w-]*)\s*(?:(?P<sign>[*=])\s*(?P<number>-?[\d.]+(?:e-?\d+)?)|\s(?P<shot>\d{1,6}))?$", re.ASCII
+)
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ def _read(text: str) -> str:
     except FileNotFoundError:
         why = "there is no such file, and it is no script"
         raise UsageError(f"{FLAG} {text}", why, 'give a file, or a script as in "0: left, 30: right+zoom"') from None
-    except (OSError, UnicodeDecodeError):
+    except (OSError, ValueError):
         raise UsageError(f"{FLAG} {text}", "it cannot be read as text", "give a file of moments and commands") from None
 
 
@@ -186,7 +188,7 @@ def _steered(text: str, number: int, name: str) -> Steered:
     moves: dict[str, float] = {}
     values: dict[str, float] = {}
     goal: int | str | None = None
-    for part in re.split(r"(?<![e=*])\+", text):
+    for part in text.split("+"):
         command = part.strip().lower()
         match = _COMMAND.match(command)
         if match is None:

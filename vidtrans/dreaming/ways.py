@@ -11,10 +11,10 @@ import numpy as np
 
 from vidtrans.data.clip_memory import ClipMemory
 
-WALK = 0.05  # cost of a frame's step along the clip; the usual difference of neighbours is 1
+WALK = 0.05  # cost of a frame along the clip: 20 frames are worth a jump of half the difference
 STAY = 8  # frames that follow a jump before another
 APART = 8.0  # cost of a jump that is short, or soon followed by an end
-JUMP = 1.0  # cost of a jump, beside what the two places differ
+JUMP = 1.0  # cost of a jump, beside the logarithm of what the two places differ
 
 
 class Ways:
@@ -56,7 +56,7 @@ class Ways:
         before = np.array([index.get(int(place) - self.memory.step, -1) for place in places])
         costs = np.where([int(place) in goal for place in places], 0.0, np.inf)
         hops = np.full(len(places), -1)
-        jumps = JUMP + self._differences / self._typical
+        jumps = JUMP + np.log2(1 + self._differences / self._typical)
         done = np.zeros(len(places), bool)
         for _ in range(len(places)):
             nearest = int(np.where(done, np.inf, costs).argmin())

@@ -43,7 +43,8 @@ class Dreamer:
             self.size = short, short
             first = smooth_noise(*self.size, context.seed, statistics_in(model))
         else:
-            self.size = parse_size(short).of(seed.shape[1], seed.shape[0])
+            width, height = parse_size(short).of(seed.shape[1], seed.shape[0])
+            self.size = width - width % 2, height - height % 2  # as videos have it
             outer = zoomed(self.size, start_zoom(model, MOVING))
             whole = _cropped(seed, outer)
             rows, columns = middle_of(outer, self.size)

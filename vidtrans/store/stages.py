@@ -161,7 +161,7 @@ class TrainStage(Stage):
     """Checkpoints and the model of a training run."""
 
     name: ClassVar[str] = "train"
-    version: ClassVar[int] = 9
+    version: ClassVar[int] = 10
     dataset: str  # content digest of the dataset
     pairing: Table
     generator: Table

@@ -27,7 +27,7 @@ def test_a_row_holds_until_the_next_one_in_every_clip_or_in_its_own() -> None:
         "jump": [5, 6, 7, 8, 30, 31],
         "run": list(range(25, 30)),
     }
-    assert of_table("frame,note,clip\n2,up and on,a.one.avi\n4,,a.one.avi\n") == {"up-and-on": [2, 3]}
+    assert of_table("frame,note,clip\n2,up and on,a.one\n4,,a.one.mp4\n") == {"up-and-on": [2, 3]}
     assert of_table("Clip,time,jump,crouch\nb.mp4,0.32,1,0\nb.mp4,0.4,x,yes\n") == {
         "jump": list(range(31, 40)),
         "crouch": list(range(33, 40)),
@@ -47,7 +47,7 @@ def test_a_row_holds_until_the_next_one_in_every_clip_or_in_its_own() -> None:
         ("frame,note\n9,7\n", "cannot be a name"),
         ("frame,note\n5000,jump\n", "names nothing at any frame that the model keeps"),
         ("frame,note\n3,\n", "names nothing"),
-        ("frame,note,clip\n3,jump,c.mp4\n", "the model learned no clip 'c.mp4' — choose from: a.one, b"),
+        ("frame,note,clip\n3,jump,c.mp4\n", "the model learned no clip 'c.mp4' — choose from: a.one.mp4, b.mp4"),
     ],
 )
 def test_a_table_that_cannot_be_meant_is_refused(text: str, why: str) -> None:

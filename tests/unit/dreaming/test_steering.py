@@ -40,6 +40,7 @@ def test_commands_add_to_what_is_animated_and_assignments_replace_it() -> None:
 def test_goals_are_shots_and_actions() -> None:
     steered = controls("0: goto 2, 10: jump+left, 20: stay")
     assert [steered.goal(n) for n in (0, 10, 20)] == [2, "jump", None]
+    assert parse_steering("0: dance+left").entries[0].goal == "dance"
 
 
 @pytest.mark.parametrize(
@@ -61,6 +62,9 @@ def test_goals_are_shots_and_actions() -> None:
         ("0: goto 1+goto 2", "it goes to '1' and to"),
         ("there-is-no-such-file", "no such file"),
         ("none.keys", "no such file"),
+        ("a\0b", "cannot be read as text"),
+        ("0: goto 9999999", "is no command"),
+        ("0: left*٣", "is no command"),
         ("30: left, 2: right", "2 does not come after 30"),
         ("0: left, 0s: right", "does not come after"),
     ],

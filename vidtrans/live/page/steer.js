@@ -6,6 +6,8 @@ const HELD = {
   "+": { zoom: ZOOM }, "=": { zoom: ZOOM }, "-": { zoom: 1 / ZOOM }, q: { rotate: TURN }, e: { rotate: -TURN },
 };
 const STILL = { pan_x: 0, pan_y: 0, zoom: 1, rotate: 0 };
+const BOUNDS = { pan_x: [-0.05, 0.05], pan_y: [-0.05, 0.05], zoom: [0.9, 1.1], rotate: [-10, 10] };
+const within = (value, low, high) => Math.min(high, Math.max(low, value));
 const DEAD = 0.15; // of a stick's way, in which it rests
 const STEP = 0.04; // of a stick's way, below which it is not sent again
 const TYPED = "input:not([type=range]):not([type=checkbox]), select, textarea, [role=application]";
@@ -66,7 +68,8 @@ export class Steering {
   // The farther from the middle, the faster there.
   point(event) {
     const box = this.picture.getBoundingClientRect();
-    const x = (2 * (event.clientX - box.left)) / box.width - 1, y = (2 * (event.clientY - box.top)) / box.height - 1;
+    const x = within((2 * (event.clientX - box.left)) / box.width - 1, -1, 1);
+    const y = within((2 * (event.clientY - box.top)) / box.height - 1, -1, 1);
     this.pointed = { pan_x: -2 * PAN * x, pan_y: -2 * PAN * y };
     this.send();
   }
@@ -107,7 +110,7 @@ export class Steering {
     }
     const values = {};
     for (const [name, value] of Object.entries(wanted)) {
-      const rounded = Number(value.toPrecision(6));
+      const rounded = Number(within(value, ...BOUNDS[name]).toPrecision(6));
       if (rounded !== this.sent[name]) values[name] = this.sent[name] = rounded;
     }
     if (Object.keys(values).length) this.set(values);
