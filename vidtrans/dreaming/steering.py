@@ -50,9 +50,8 @@ FASTEST = 10.0  # times the speed of a command
 FLAG = "--steer"
 LOG_SUFFIX = ".keys"
 PLAYED_ON = "# played on "  # begins the line of a log that names the model and its digest
-_COMMAND = re.compile(
-    r"(?P<name>[a-z][\w-]*)\s*(?:(?P<sign>[*=])\s*(?P<number>-?[\d.]+(?:e-?\d+)?)|\s(?P<shot>\d{1,6}))?$", re.ASCII
-)
+_NUMBER = r"(?P<sign>[*=])\s*(?P<number>-?[\d.]+(?:e-?\d+)?)"
+_COMMAND = re.compile(rf"(?P<name>[a-z][\w-]*)\s*(?:{_NUMBER}|\s(?P<shot>\d{{1,6}}))?$", re.ASCII)
 
 
 @dataclass(frozen=True)

@@ -260,6 +260,7 @@ class DreamStage(Stage):
     """Encoded segments of a dream. Only a loop's key has the number of frames: other dreams can be extended."""
 
     name: ClassVar[str] = "dream"
+    version: ClassVar[int] = 2
     optional: ClassVar[tuple[str, ...]] = ("upscale",)
     seed: Table  # content digest and frames, or the noise
     models: list[Table]  # content digest and pairing of each
