@@ -55,7 +55,7 @@ _COMMAND = re.compile(rf"(?P<name>[a-z][\w-]*)\s*(?:{_NUMBER}|\s(?P<shot>\d{{1,6
 
 
 @dataclass(frozen=True)
-class Steered:
+class SteeringEntry:
     """What is done during an entry.
 
     Attributes:
@@ -77,7 +77,7 @@ class Steered:
         return min(max(value, low), high)
 
 
-IDLE = Steered()
+IDLE = SteeringEntry()
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Steering:
     """A script: ``entries`` at ``moments``, in order. Empty: nothing is steered."""
 
     moments: tuple[Time, ...] = ()
-    entries: tuple[Steered, ...] = ()
+    entries: tuple[SteeringEntry, ...] = ()
     text: str = ""
     played_on: str = ""  # the digest of a log's model
 
@@ -117,10 +117,10 @@ class Steering:
 class SteeredFrames:
     """What is done in each frame."""
 
-    def __init__(self, keys: list[Fraction], entries: tuple[Steered, ...]) -> None:
+    def __init__(self, keys: list[Fraction], entries: tuple[SteeringEntry, ...]) -> None:
         self._keys, self._entries = keys, entries
 
-    def __call__(self, frame: int) -> Steered:
+    def __call__(self, frame: int) -> SteeringEntry:
         """Return the entry of a frame."""
         number = bisect_right(self._keys, frame) - 1
         return self._entries[number] if number >= 0 else IDLE
@@ -137,7 +137,7 @@ def parse_steering(text: str) -> Steering:
     if names_file(text):
         script, name = _read(text), f"{FLAG} {text}"
     moments: list[Time] = []
-    entries: list[Steered] = []
+    entries: list[SteeringEntry] = []
     for number, entry in _entries(script):
         moment, colon, commands = entry.rpartition(":")
         if not colon or not moment.strip():
@@ -146,10 +146,10 @@ def parse_steering(text: str) -> Steering:
         if not commands.strip():
             raise UsageError(name, f"entry {number} ('{entry}') has no command", f"write {moment.strip()}: stay")
         moments.append(_moment(moment, number, name))
-        entries.append(_steered(commands, number, name))
+        entries.append(_parse_commands(commands, number, name))
     if text and not entries:
         raise UsageError(name, "there is no command", 'write it as in "0: left, 30: right+zoom"')
-    normal = ",".join(f"{m}:{_shown(entry)}" for m, entry in zip(moments, entries, strict=True))
+    normal = ",".join(f"{m}:{_normal_form(entry)}" for m, entry in zip(moments, entries, strict=True))
     played_on = next((line.split()[-1] for line in script.splitlines() if line.startswith(PLAYED_ON)), "")
     return Steering(tuple(moments), tuple(entries), normal, played_on)
 
@@ -183,7 +183,7 @@ def _moment(text: str, number: int, name: str) -> Time:
         raise UsageError(name, f"entry {number}: '{text.strip()}' is not a moment", error.remedy) from None
 
 
-def _steered(text: str, number: int, name: str) -> Steered:
+def _parse_commands(text: str, number: int, name: str) -> SteeringEntry:
     moves: dict[str, float] = {}
     values: dict[str, float] = {}
     goal: int | str | None = None
@@ -208,7 +208,7 @@ def _steered(text: str, number: int, name: str) -> Steered:
             goal = word if shot is None else int(shot)
         else:
             raise UsageError(name, f"entry {number}: '{command}' is no command", _choices(word))
-    return Steered(moves, values, goal)
+    return SteeringEntry(moves, values, goal)
 
 
 def _add(moves: dict[str, float], word: str, value: float, number: int, name: str) -> None:
@@ -245,7 +245,7 @@ def _choices(word: str) -> str:
     return f"{hint}choose from: {', '.join(MOVES)}, goto SHOT, an action of the model, or CONTROL=NUMBER"
 
 
-def _shown(entry: Steered) -> str:
+def _normal_form(entry: SteeringEntry) -> str:
     moves = [f"{name} by {value!r}" for name, value in sorted(entry.moves.items())]
     values = [f"{name}={value!r}" for name, value in sorted(entry.values.items())]
     return "+".join([*moves, *values, *([f"goal {entry.goal}"] if entry.goal is not None else [])]) or "stay"

@@ -21,7 +21,7 @@ from vidtrans.video.images.picture import cover_crop, resize
 
 ENDLESS = 1 << 40  # frames
 # A camera that may move, and hues that may change: drift correction keeps neither places nor channels.
-MOVING = DreamingSettings(rotate=1.0, hue=1.0)
+FREE_CAMERA = DreamingSettings(rotate=1.0, hue=1.0)
 
 
 class Dreamer:
@@ -45,11 +45,11 @@ class Dreamer:
         else:
             width, height = parse_size(short).of(seed.shape[1], seed.shape[0])
             self.size = width - width % 2, height - height % 2  # as videos have it
-            outer = zoomed(self.size, start_zoom(model, MOVING))
+            outer = zoomed(self.size, start_zoom(model, FREE_CAMERA))
             whole = _cropped(seed, outer)
             rows, columns = middle_of(outer, self.size)
             first = to_signed(whole[rows, columns])
-        self._models = ModelSequencer([model], MOVING, rendering, context, ENDLESS)
+        self._models = ModelSequencer([model], FREE_CAMERA, rendering, context, ENDLESS)
         self._logged, self._goes = self._controls_of(model)
         name = str(model.path) if model.path else model.name
         self.log = KeyLog((name, model.digest), self.size, whole, _options(rendering, context))
@@ -62,7 +62,7 @@ class Dreamer:
             amount=self._amount,
             drive=self._driven,
         )
-        phase = first_phase(model, MOVING)
+        phase = first_phase(model, FREE_CAMERA)
         self._rollout = Rollout([first] * context_of([model]), self._models, rollout_controls, phase=phase)
 
     def step(self, controls: Controls, drive: np.ndarray | None) -> np.ndarray:

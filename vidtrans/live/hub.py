@@ -13,6 +13,7 @@ from vidtrans.core.errors import UsageError, VidtransError
 from vidtrans.core.events import Note, Report
 from vidtrans.core.settings import Table
 from vidtrans.dreaming.predictors import predicts_frames
+from vidtrans.dreaming.steering import MOVES
 from vidtrans.live.clients import Client
 from vidtrans.live.key_log import KeyLog
 from vidtrans.live.live_controls import ControlState, describe_controls
@@ -59,8 +60,7 @@ class Hub(Answers):
         self._report = report
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._posted, self._num_posted = PostedFrames(), 0
-        self._is_cut = True
+        self._posted, self._num_posted, self._is_cut = PostedFrames(), 0, True
         self._log_before: KeyLog | None = None  # of the last dream, when the recording began
 
     # Messages of connections
@@ -71,8 +71,8 @@ class Hub(Answers):
             raise UsageError("connection", f"there are {MOST_CLIENTS} already", "close some pages")
         client = Client(next(self._numbers), is_program)
         self.clients[client.number] = client
-        told = {"type": "hello", "you": client.number, "controls": describe_controls(), "output": self.output_size}
-        client.say(self.pictures.message() | told)
+        told = {"type": "hello", "you": client.number, "output": self.output_size, "commands": MOVES}
+        client.say(self.pictures.message() | told | {"controls": describe_controls()})
         if is_program:
             self._take_stage(client.number, "program")
         client.say(self._state())

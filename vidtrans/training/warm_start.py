@@ -21,7 +21,7 @@ from vidtrans.networks.wrappers.class_generator import ClassGenerator
 from vidtrans.networks.wrappers.coded_generator import CodedGenerator
 from vidtrans.pairing.base import make_pairing
 
-KEPT = "frame_memory."
+FRAME_MEMORY = "frame_memory."
 
 
 class Smaller(NamedTuple):
@@ -56,7 +56,7 @@ def start_with(
     if smaller:
         SMALLER[name].load(inner, weights)
     else:
-        kept = {name: value for name, value in inner.state_dict().items() if KEPT in name}
+        kept = {name: value for name, value in inner.state_dict().items() if FRAME_MEMORY in name}
         inner.load_state_dict(weights | kept)  # the frames that it keeps are those of its own clip
     if isinstance(generator, RecurrentGenerator) and isinstance(model, RecurrentGenerator):
         generator.keeper.load_state_dict(model.keeper.state_dict())

@@ -54,6 +54,8 @@ connection.addEventListener("hello", ({ detail }) => {
   outputSize = detail.output;
   $("connection").textContent = "connected";
   controls.build(detail.controls, models);
+  steering.commands = detail.commands;
+  steering.bounds = detail.controls;
   looks.show(models);
   connection.send({ type: "input", show: $("input-view").open });
   isNew = true;

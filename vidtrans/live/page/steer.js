@@ -1,12 +1,12 @@
 // A dream is steered: by keys that are held, by the pointer on the picture, by a gamepad. MIDI moves the sliders.
 
-const PAN = 0.012, ZOOM = 1.012, TURN = 1; // a frame, as the commands of --steer
+// The commands of --steer, by key.
 const HELD = {
-  ArrowLeft: { pan_x: PAN }, ArrowRight: { pan_x: -PAN }, ArrowUp: { pan_y: PAN }, ArrowDown: { pan_y: -PAN },
-  "+": { zoom: ZOOM }, "=": { zoom: ZOOM }, "-": { zoom: 1 / ZOOM }, q: { rotate: TURN }, e: { rotate: -TURN },
+  ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down",
+  "+": "zoom", "=": "zoom", "-": "zoom-out", q: "turn-left", e: "turn-right",
 };
+const FULL = 2; // times the speed of a command at the border of the picture, and where a stick ends
 const STILL = { pan_x: 0, pan_y: 0, zoom: 1, rotate: 0 };
-const BOUNDS = { pan_x: [-0.05, 0.05], pan_y: [-0.05, 0.05], zoom: [0.9, 1.1], rotate: [-10, 10] };
 const within = (value, low, high) => Math.min(high, Math.max(low, value));
 const DEAD = 0.15; // of a stick's way, in which it rests
 const STEP = 0.04; // of a stick's way, below which it is not sent again
@@ -17,6 +17,8 @@ export class Steering {
   // server hears of it. isTaken(key): whether a key moves a slider, or is about to.
   constructor(picture, set, dreams, isTaken, say) {
     Object.assign(this, { picture, set, dreams, isTaken, say });
+    this.commands = {}; // what each does in a frame, by control
+    this.bounds = {}; // low and high of each control
     this.keys = new Map(); // what is held, by the place of its key: its name changes with Shift
     this.sent = { ...STILL };
     this.pads = new Map(); // of each gamepad, its way
@@ -70,9 +72,12 @@ export class Steering {
     const box = this.picture.getBoundingClientRect();
     const x = within((2 * (event.clientX - box.left)) / box.width - 1, -1, 1);
     const y = within((2 * (event.clientY - box.top)) / box.height - 1, -1, 1);
-    this.pointed = { pan_x: -2 * PAN * x, pan_y: -2 * PAN * y };
+    this.pointed = this.toward(x, y);
     this.send();
   }
+
+  // Where to, as shares of full speed.
+  toward(x, y) { return { pan_x: FULL * x * this.commands.right.pan_x, pan_y: FULL * y * this.commands.down.pan_y }; }
 
   poll() {
     this.polling = true;
@@ -101,16 +106,17 @@ export class Steering {
   send() {
     if (!this.dreams()) return;
     const wanted = { ...STILL };
-    const parts = [...this.keys.values(), this.pointed];
+    const parts = [...[...this.keys.values()].map((name) => this.commands[name]), this.pointed];
     for (const [x, y, turn, zoom] of this.pads.values()) {
-      parts.push({ pan_x: -2 * PAN * x, pan_y: -2 * PAN * y, rotate: -2 * TURN * turn, zoom: ZOOM ** (-2 * zoom) });
+      const turns = FULL * turn * this.commands["turn-right"].rotate;
+      parts.push({ ...this.toward(x, y), rotate: turns, zoom: this.commands.zoom.zoom ** (-FULL * zoom) });
     }
     for (const part of parts) {
       for (const [name, value] of Object.entries(part)) wanted[name] = name === "zoom" ? wanted.zoom * value : wanted[name] + value;
     }
     const values = {};
     for (const [name, value] of Object.entries(wanted)) {
-      const rounded = Number(within(value, ...BOUNDS[name]).toPrecision(6));
+      const rounded = Number(within(value, this.bounds[name].low, this.bounds[name].high).toPrecision(6));
       if (rounded !== this.sent[name]) values[name] = this.sent[name] = rounded;
     }
     if (Object.keys(values).length) this.set(values);
