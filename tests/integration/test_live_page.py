@@ -323,9 +323,20 @@ class TestModels:
             at = lambda name: getattr(running.hub.state.controls, name)  # noqa: E731
             page.keyboard.down("ArrowLeft")  # nothing dreams yet
             page.keyboard.up("ArrowLeft")
+            page.evaluate("vidtrans.controls.moved('pan_y', 0.01)")
+            running.until(lambda: at("pan_y") == 0.01)
             page.click("[data-source=dream]")
             wait_until(page, lambda p: p.std() > 0)
-            assert at("pan_x") == 0
+            assert (at("pan_x"), at("pan_y")) == (0, 0.01)  # what a slider says stays
+            page.keyboard.down("ArrowUp")
+            running.until(lambda: at("pan_y") == 0.022)
+            page.click("[data-source=dream]")  # it ends while the key is held
+            page.keyboard.up("ArrowUp")
+            running.until(lambda: at("pan_y") == 0.01)
+            page.evaluate("vidtrans.controls.moved('pan_y', 0)")
+            running.until(lambda: at("pan_y") == 0)
+            page.click("[data-source=dream]")
+            running.until(lambda: running.hub.source == "dream")
             page.click("#record")
             page.keyboard.down("ArrowLeft")
             page.keyboard.down("+")
@@ -356,7 +367,8 @@ class TestModels:
         [log] = Path("recordings").glob("*.keys")
         assert log.with_suffix(".mp4").is_file()
         entries = log.read_text("utf-8").splitlines()
-        assert entries[0].startswith("# vidtrans dream noise --model dreamer")
+        assert entries[0].startswith(f"# vidtrans dream {log.with_suffix('.png').name} --model dreamer")
+        assert log.with_suffix(".png").is_file()
         assert any("pan_x=0.012" in entry and "zoom=1.012" in entry for entry in entries)
         assert any("pan_y=0.024" in entry for entry in entries)
 

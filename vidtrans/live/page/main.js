@@ -43,7 +43,8 @@ for (let n = 1; n <= 9; n += 1) actions[n] = () => { if (models[n - 1]) set({ mo
 const mapping = new Mapping(controls, actions, say);
 let wasDream = false;
 const isTaken = (key) => mapping.learning !== null || `key ${key}` in mapping.maps;
-const steering = new Steering($("output"), set, () => state?.source === "dream" && !isNew, isTaken, say);
+const isDream = () => state?.source === "dream" && !isNew;
+const steering = new Steering($("output"), set, isDream, () => state.controls, isTaken, say);
 
 connection.addEventListener("closed", ({ detail }) => {
   $("connection").textContent = `no connection${detail ? ` (${detail})` : ""}; trying again …`;
@@ -81,7 +82,7 @@ connection.addEventListener("state", ({ detail }) => {
   isNew = false;
   wasDream = detail.source === "dream";
   $("output").classList.toggle("steered", wasDream);
-  if (begins) steering.begin(detail.controls);
+  if (begins) steering.begin();
   formerNumber = connection.number;
   sources.follow(detail);
 });

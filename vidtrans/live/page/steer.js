@@ -14,13 +14,14 @@ const TYPED = "input:not([type=range]):not([type=checkbox]), select, textarea, [
 
 export class Steering {
   // picture: the canvas that shows the dream. set(values): sends controls. dreams(): whether a dream is on, and the
-  // server hears of it. isTaken(key): whether a key moves a slider, or is about to.
-  constructor(picture, set, dreams, isTaken, say) {
-    Object.assign(this, { picture, set, dreams, isTaken, say });
+  // server hears of it. values(): of the controls. isTaken(key): whether a key moves a slider, or is about to.
+  constructor(picture, set, dreams, values, isTaken, say) {
+    Object.assign(this, { picture, set, dreams, values, isTaken, say });
     this.commands = {}; // what each does in a frame, by control
     this.bounds = {}; // low and high of each control
     this.keys = new Map(); // what is held, by the place of its key: its name changes with Shift
-    this.sent = { ...STILL };
+    this.before = {}; // of each control that is moved here, what it was
+    this.sent = {};
     this.pads = new Map(); // of each gamepad, its way
     this.pointed = {};
     document.addEventListener("keydown", (event) => this.key(event, true));
@@ -96,29 +97,41 @@ export class Steering {
     else this.polling = false;
   }
 
-  // A dream began, or the server is there again: it has what the sliders say, so all is sent anew.
-  begin(values) {
-    for (const name of Object.keys(STILL)) this.sent[name] = values[name];
+  // A dream began, or the server is there again, which knows nothing of what is held.
+  begin() {
+    this.before = {};
+    this.sent = {};
     this.send();
   }
 
-  // Send what all of them do together, where it is new.
+  // Send what all of them do together, on top of what the sliders said before; and that again when they end.
   send() {
-    if (!this.dreams()) return;
-    const wanted = { ...STILL };
+    const effects = this.dreams() ? this.effects() : STILL, values = {};
+    for (const [name, effect] of Object.entries(effects)) {
+      const ends = effect === STILL[name];
+      if (ends && !(name in this.before)) continue;
+      this.before[name] ??= this.values()[name];
+      const value = name === "zoom" ? this.before[name] * effect : this.before[name] + effect;
+      const rounded = Number(within(value, this.bounds[name].low, this.bounds[name].high).toPrecision(6));
+      if (rounded !== this.sent[name]) values[name] = this.sent[name] = rounded;
+      if (ends) {
+        delete this.before[name];
+        delete this.sent[name];
+      }
+    }
+    if (Object.keys(values).length) this.set(values);
+  }
+
+  effects() {
+    const all = { ...STILL };
     const parts = [...[...this.keys.values()].map((name) => this.commands[name]), this.pointed];
     for (const [x, y, turn, zoom] of this.pads.values()) {
       const turns = FULL * turn * this.commands["turn-right"].rotate;
       parts.push({ ...this.toward(x, y), rotate: turns, zoom: this.commands.zoom.zoom ** (-FULL * zoom) });
     }
     for (const part of parts) {
-      for (const [name, value] of Object.entries(part)) wanted[name] = name === "zoom" ? wanted.zoom * value : wanted[name] + value;
+      for (const [name, value] of Object.entries(part)) all[name] = name === "zoom" ? all.zoom * value : all[name] + value;
     }
-    const values = {};
-    for (const [name, value] of Object.entries(wanted)) {
-      const rounded = Number(within(value, this.bounds[name].low, this.bounds[name].high).toPrecision(6));
-      if (rounded !== this.sent[name]) values[name] = this.sent[name] = rounded;
-    }
-    if (Object.keys(values).length) this.set(values);
+    return all;
   }
 }
