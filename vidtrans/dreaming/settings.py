@@ -11,7 +11,7 @@ from vidtrans.core.expressions import Animation, parse_animation
 from vidtrans.core.parameters import Flag, Group
 from vidtrans.core.settings import Table, setting, to_table
 from vidtrans.dreaming.steering import ANIMATED, Steering, names_file, parse_steering
-from vidtrans.pairing.told_planes import LARGEST_ZOOM
+from vidtrans.pairing import LARGEST_ZOOM
 
 NO_MOVE = {"zoom": 1.0, "rotate": 0.0, "pan_x": 0.0, "pan_y": 0.0, "hue": 0.0}  # a camera that does nothing
 DOES_NOTHING = NO_MOVE | {"speed": 1.0, "recall": 1.0, "wander": 0.0}

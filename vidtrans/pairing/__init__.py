@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from vidtrans.core.registry import Entry, Registry
 
+LARGEST_ZOOM = 8.0  # of a next-frame model's view of its clip's frames, at a dream's start
 PAIRINGS = Registry(
     "pairing",
     {

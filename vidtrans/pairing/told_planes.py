@@ -15,7 +15,6 @@ HANDS = 2 * len(HARMONICS)  # channels of the position
 VIEW = 12  # channels of the view: two of each value, because 8 bits are too coarse for one
 LEVELS = 2  # recall and noise
 CHANNELS = HANDS + VIEW + LEVELS
-LARGEST_ZOOM = 8.0  # of a view at a dream's start
 WHOLE = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)  # the view of the whole frame
 FULL_NOISE = 0.5  # the standard deviation, of colours from -1 to 1, whose plane is 1
 

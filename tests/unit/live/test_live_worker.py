@@ -10,6 +10,7 @@ import numpy as np
 from live_server import flat, png, until
 
 from vidtrans.core.errors import DeviceError, ModelError, UsageError, VidtransError
+from vidtrans.live.key_log import KeyLog
 from vidtrans.live.live_controls import Controls, ControlState
 from vidtrans.live.live_model import SourceFrame
 from vidtrans.live.live_stage import StagePicture
@@ -78,6 +79,7 @@ class Sleeper:
     def __init__(self, seed: np.ndarray | None) -> None:
         self.level = 0 if seed is None else int(seed[0, 0, 0])
         self.model = type("Model", (), {"name": "m"})
+        self.log = KeyLog(("m", ""), (8, 8), seed)
 
     def step(self, controls: Controls, drive: np.ndarray | None) -> np.ndarray:
         self.level += 1

@@ -101,13 +101,13 @@ GOLDEN = {
     "exposure": "d90da0ec8ba8e3bd",
     "filter": "1deb4ff29de68a31",
     "dataset": "d733031b40c55c63",
-    "train": "ca651502fa76c0d8",
+    "train": "8518aa9e7d18f703",
     "infer": "e47cef642a83c97f",
     "at-once": "72e73a1e3888abed",
     "faults": "69f2f8df71fdabe2",
     "render": "dcd917781b8cb1ad",
     "parts": "8a25ab19fef34ced",
-    "dream": "58dac500dcd73b27",
+    "dream": "0648e8ac9a154aff",
 }
 
 
