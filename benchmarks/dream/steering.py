@@ -1,4 +1,4 @@
-"""How well a dream is steered: moves, foresight and places that are left and come back to, beside a copy that is moved.
+"""Measure whether a dream follows its camera, foretells new parts of the scene, and keeps places that it has left.
 
     python -m benchmarks.dream.steering DATA --cache DIR [--clips flower,juggle,dog] [--steps 8000] [--seeds 2]
 

@@ -345,7 +345,7 @@ class TestModels:
             running.until(lambda: running.worker.num_painted > shown_by_then + 2)
             page.keyboard.up("ArrowLeft")
             running.until(lambda: (at("pan_x"), at("zoom")) == (0, 1.012))
-            page.evaluate("window.dispatchEvent(new Event('blur'))")  # the key's end is heard elsewhere
+            page.evaluate("window.dispatchEvent(new Event('blur'))")  # the page does not receive the key's release
             running.until(lambda: at("zoom") == 1)
             box = page.locator("#output").bounding_box()
             page.mouse.move(box["x"] + 0.97 * box["width"], box["y"] + box["height"] / 2)

@@ -96,15 +96,14 @@ class ClipMemory:
         ``covered`` (h', w'): where they are known, as 1; if nowhere, all differences are 0.
         """
         flat, total = self.lows.reshape(len(self.lows), -1), np.zeros(len(self.places))
+        before, latest, squares, count = before.ravel(), latest.ravel(), self._squares, float(flat.shape[1])
         if covered is not None:
             known = np.repeat(covered.ravel(), 3)
-            before, latest = before.ravel() * known, latest.ravel() * known
-            for frame, at in ((before, self.places - self.step), (latest, self.places)):
-                total += np.maximum(self._square_pixels @ known - 2 * flat @ frame + frame @ frame, 0)[at]
-            return total / max(1.0, 2 * float(known.sum()))
-        for frame, at in ((before.ravel(), self.places - self.step), (latest.ravel(), self.places)):
-            total += np.maximum(self._squares - 2 * flat @ frame + frame @ frame, 0)[at]
-        return total / (2 * flat.shape[1])
+            before, latest, squares = before * known, latest * known, self._square_pixels @ known
+            count = max(0.5, float(known.sum()))
+        for frame, at in ((before, self.places - self.step), (latest, self.places)):
+            total += np.maximum(squares - 2 * flat @ frame + frame @ frame, 0)[at]
+        return total / (2 * count)
 
     @cached_property
     def _square_pixels(self) -> np.ndarray:

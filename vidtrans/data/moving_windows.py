@@ -59,10 +59,8 @@ def place_in(picture: np.ndarray, back: np.ndarray, size: tuple[int, int]) -> np
 
     ``back``: the map from places of the frame to those of the picture, see ``normalised``.
     """
-    own = picture.shape[1], picture.shape[0]
-    return render(
-        picture, np.diag([own[0] / 2, own[1] / 2, 1.0]) @ back @ np.diag([2 / size[0], 2 / size[1], 1.0]), size
-    )
+    to_pixels = np.diag([picture.shape[1] / 2, picture.shape[0] / 2, 1.0])
+    return render(picture, to_pixels @ back @ np.diag([2 / size[0], 2 / size[1], 1.0]), size)
 
 
 def covered_by(back: np.ndarray, size: tuple[int, int]) -> np.ndarray:

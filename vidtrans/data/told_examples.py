@@ -1,4 +1,4 @@
-"""What the network of a next-frame model is told of an example in training: position, recall and view."""
+"""Draw the conditions of a training example of a next-frame network: position, recall and view."""
 
 from __future__ import annotations
 

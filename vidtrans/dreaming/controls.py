@@ -34,7 +34,7 @@ class DreamControls:
     ) -> None:
         self._animations, self._steering, self._rate = settings.animations(), settings.steering(), rate
         self._steered, self._goto = self._steering.over(rate), settings.goto
-        self._actions = settings.for_key()["actions"]
+        self._actions = settings.actions_digest
         self._sound = sound
         for name, animation in self._animations.items():
             if loudness is None and (bands := animation.names & set(BANDS)):

@@ -234,10 +234,8 @@ class Rollout:
             self._pointed = self.frame
             if self._pointing is None or self._pointer is not model.pointer:
                 age = 0 if self._pointing is None else self._pointing.age + 1
-                self._pointing, self._pointer = (
-                    replace(model.pointer.find(frames, self._view.matrix), age=age),
-                    model.pointer,
-                )
+                found = model.pointer.find(frames, self._view.matrix)
+                self._pointing, self._pointer = replace(found, age=age), model.pointer
             else:
                 wander = self._controls.wander(self.frame)
                 self._pointing = model.pointer.go_on(

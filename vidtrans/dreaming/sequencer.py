@@ -79,7 +79,7 @@ class ModelSequencer:
             engine, corrector = self._engine(number, share), self._correctors[number]
             memory = None if look.pairing.has_clock else memory_of(look)
             if memory and look.record and self.settings.needs_actions:
-                table = self.settings.actions if number == 0 or memory is None else ""
+                table = self.settings.actions if number == 0 else ""
                 actions = known_actions(memory, look.record.dream, table, self.settings.goals)
                 memory = replace(memory, actions=actions)
             pointer = Pointer(memory, self.context.seed) if memory else None

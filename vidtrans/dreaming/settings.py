@@ -160,6 +160,12 @@ class DreamingSettings:
         return [*script, *([Path(self.actions)] if self.actions else [])]
 
     @property
+    def actions_digest(self) -> str:
+        """Return the SHA-256 (hex) of the table of actions; empty without one."""
+        path = Path(self.actions)
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+    @property
     def goals(self) -> set[int | str]:
         """Return the shots and actions to which a dream goes at some time."""
         return self.steering().goals | ({self.goto} if self.goto is not None else set())
@@ -184,5 +190,4 @@ class DreamingSettings:
     def for_key(self) -> Table:
         """Return the settings for cache keys, with normalised expressions."""
         animations = {name: str(animation) for name, animation in self.animations().items()}
-        table = hashlib.sha256(Path(self.actions).read_bytes()).hexdigest() if Path(self.actions).is_file() else ""
-        return to_table(self) | animations | {"steer": self.steering().text, "actions": table}
+        return to_table(self) | animations | {"steer": self.steering().text, "actions": self.actions_digest}

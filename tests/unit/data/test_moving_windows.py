@@ -1,4 +1,4 @@
-"""Windows over stored frames: what they show, what moves with them, and what a network is told of them."""
+"""Tests of windows over stored frames, of how they move, and of the views that a network receives."""
 
 from __future__ import annotations
 

@@ -41,8 +41,8 @@ def test_examples_are_told_the_nearest_position_half_of_the_time_and_else_anothe
     shares = np.bincount(chosen, minlength=3) / len(chosen)
     assert shares[0] == pytest.approx(0.5, abs=0.08)
     assert shares[1] == pytest.approx(0.25, abs=0.08)
-    assert (told[chosen == 0, HANDS + VIEW] == 1).all()  # its own frame may be recalled wholly
-    assert (told[chosen > 0, HANDS + VIEW] <= 0).all()  # others by half at most
+    assert (told[chosen == 0, HANDS + VIEW] == 1).all()  # full recall of the pair's own frame
+    assert (told[chosen > 0, HANDS + VIEW] <= 0).all()  # at most half recall of other frames
     assert (told[:, HANDS + VIEW + 1] == -1).all()  # noise comes later
 
 
