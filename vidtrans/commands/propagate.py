@@ -125,7 +125,7 @@ class Propagate(Command):
 
         if is_several(self.video, self.batch):
             return self._make_several(context)
-        keys = _keys_of(self.video[0], self.keyframes, is_only=True)
+        keys = keys_of(self.video[0], self.keyframes, is_only=True)
         output = place_beside(self.video[0], NAME, self.recipe) if self.beside else self.output
         return propagate(replace(self._request(), keyframes=keys, output=output), context)
 
@@ -153,7 +153,7 @@ class Propagate(Command):
 
         folder = None if self.beside else self.output or Path()
         endings = clips_with_endings(self.video, NAME, folder, self.recipe)
-        keys = {video: _keys_of(video, self.keyframes, is_only=len(endings) == 1) for video in endings}
+        keys = {video: keys_of(video, self.keyframes, is_only=len(endings) == 1) for video in endings}
 
         def work(video: Path, place: Path) -> partial[Table]:
             return partial(propagate, replace(self._request(), video=video, keyframes=keys[video], output=place))
@@ -170,7 +170,7 @@ class Propagate(Command):
         return text + (f"\nthe network: {table['model']}" if table["model"] else "")
 
 
-def _keys_of(video: Path, folder: Path, *, is_only: bool) -> Path:
+def keys_of(video: Path, folder: Path, *, is_only: bool) -> Path:
     """Return the folder of a clip's key frames: one of its name in ``folder``, or for the only clip ``folder`` itself.
 
     Raises UsageError.

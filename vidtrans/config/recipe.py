@@ -46,6 +46,7 @@ SETTINGS = {
     "training": Entry("vidtrans.training.settings:TrainingSettings", ""),
     "rendering": Entry("vidtrans.config.rendering_settings:RenderingSettings", ""),
     "dreaming": Entry("vidtrans.dreaming.settings:DreamingSettings", ""),
+    "matting": Entry("vidtrans.matting.settings:MattingSettings", ""),
     "encoding": Entry("vidtrans.video.io.encoding:EncodingSettings", ""),
     "card": Entry("vidtrans.models.model_record:Card", ""),
 }
@@ -56,7 +57,8 @@ REGISTRIES = {
     "discriminator": Entry("vidtrans.networks:DISCRIMINATORS", ""),
 }
 TABLES = (*CHOICES, *SETTINGS)
-CHAIN = tuple(name for name in TABLES if name != "dreaming")  # what the steps from a video to a render read
+# What the steps from a video to a render read.
+CHAIN = tuple(name for name in TABLES if name not in ("dreaming", "matting"))
 
 
 def _preset_folder() -> Path:
@@ -94,7 +96,7 @@ def read_tables(path: Path) -> dict[str, Table]:
 
 
 def preset_text(name: str, key: Literal["summary", "cost"]) -> str:
-    """Return a line of a preset: its purpose ("summary") or its training cost ("cost"); '' if it has none."""
+    """Return a preset's purpose ("summary") or training cost ("cost"); '' if it has none."""
     return str(read_toml(preset_path(name)).get(key, ""))
 
 

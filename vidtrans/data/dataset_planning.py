@@ -40,7 +40,8 @@ from vidtrans.pairing.labels import Labels
 from vidtrans.pairing.pose import Pose
 from vidtrans.pairing.stack import Stack
 from vidtrans.session import Context
-from vidtrans.store.stages import DatasetStage, media_libraries
+from vidtrans.store.library_versions import media_libraries
+from vidtrans.store.stages import DatasetStage
 from vidtrans.video.io.picture_paths import is_picture_source, picture_files
 
 SUFFIX = ".dataset"

@@ -32,7 +32,8 @@ from vidtrans.output.result import Result
 from vidtrans.session import Context
 from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import ChunkStore, ChunkWriter, StateStore
-from vidtrans.store.stages import DreamStage, media_libraries
+from vidtrans.store.library_versions import media_libraries
+from vidtrans.store.stages import DreamStage
 from vidtrans.video.io.clip import ClipIndex
 from vidtrans.video.io.encoder import SegmentWriter, picture_encoder
 from vidtrans.video.io.encoding import EncodingSettings

@@ -65,6 +65,42 @@ class Reliance:
     over_source: bool = False
 
 
+class FramePainter(Protocol):
+    """The interface of what paints the frames of a clip at one size."""
+
+    def __call__(self, frame: int, output: np.ndarray, source: np.ndarray) -> np.ndarray:
+        """Return the picture of a frame, of the output's dtype; see ``PaintComposer``."""
+        ...
+
+    def lift(
+        self,
+        frame: int,
+        picture: np.ndarray,
+        source: np.ndarray,
+        matte: np.ndarray | None = None,
+        working_size: tuple[int, int] | None = None,
+    ) -> np.ndarray:
+        """Return a layer, (H, W, 4) of the picture's dtype; see ``PaintComposer``."""
+        ...
+
+
+class ClipPaint(Protocol):
+    """The interface of what is painted over a clip: ``layer``: the result is a layer with alpha."""
+
+    @property
+    def layer(self) -> bool:
+        """Return whether the result is a layer with alpha."""
+        ...
+
+    def painter(self, size: tuple[int, int]) -> FramePainter:
+        """Return what paints frames of a (width, height)."""
+        ...
+
+    def for_key(self) -> Table:
+        """Return the properties that affect the result, for its cache key."""
+        ...
+
+
 class PaintComposer:
     """Paints the frames of a clip at one (width, height) ``size``."""
 

@@ -140,6 +140,28 @@ def _painting(frame: int, layers: np.ndarray) -> Painting:
     return Painting(frame, colours, np.clip(layers[..., 3], 0, 1))
 
 
+def named_frames(files: Sequence[Path], clip: Clip, first_number: int | None = None) -> dict[Path, int]:
+    """Return the frame of a clip for each picture, by the number in its name alone.
+
+    Raises MediaError where a name has no number of a frame, or two have the same.
+    """
+    numbers = _named(files, clip, first_number)
+    for path in files:
+        if path not in numbers:
+            raise MediaError(str(path), "no frame's number is in its name", "call it 000012.png, for frame 12")
+    return _in_order(numbers)
+
+
+def _in_order(numbers: Mapping[Path, int]) -> dict[Path, int]:
+    """Return pictures in the order of their frames. Raises MediaError where two have the same."""
+    ordered = sorted(numbers, key=lambda path: numbers[path])
+    for one, other in itertools.pairwise(ordered):
+        if numbers[one] == numbers[other]:
+            why = f"{one.name} and {other.name} are both painted on frame {numbers[one]}"
+            raise MediaError(str(one.parent), why, "keep one of them")
+    return {path: numbers[path] for path in ordered}
+
+
 def numbers_of(files: Sequence[Path], clip: Clip, context: Context, first_number: int | None = None) -> dict[Path, int]:
     """Return the frame of a clip for each picture, in the order of the frames; see ``find_key_frames``.
 
@@ -152,12 +174,7 @@ def numbers_of(files: Sequence[Path], clip: Clip, context: Context, first_number
             context.note(f"{path.name}: painted on frame {numbers[path]}, found by its content")
     named = [path for path in files if path not in unnamed]
     numbers |= _doubted(numbers, _Likenesses(named, clip, context, DOUBTED_SIDE), clip, first_number)
-    ordered = sorted(files, key=lambda path: numbers[path])
-    for one, other in itertools.pairwise(ordered):
-        if numbers[one] == numbers[other]:
-            why = f"{one.name} and {other.name} are both painted on frame {numbers[one]}"
-            raise MediaError(str(one.parent), why, "keep one of them")
-    return {path: numbers[path] for path in ordered}
+    return _in_order(numbers)
 
 
 def _places(clip: Clip, first_number: int | None) -> dict[int, int]:

@@ -244,7 +244,7 @@ class PaintingJob:
         return self._job(replace(self.plan, model=look, paint=paint), learned)
 
     def _job(self, plan: RenderPlan, learned: Table) -> RenderJob:
-        assert plan.paint is not None
+        assert isinstance(plan.paint, Paint)
         facts = self.facts | {"shares": list(plan.paint.reliance.shares)} | learned
         return RenderJob(plan, self.context, facts)
 

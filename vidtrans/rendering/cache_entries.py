@@ -18,7 +18,8 @@ from vidtrans.store.cache import Cache
 from vidtrans.store.cache_entry import CacheEntry
 from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import ChunkStore, RawOutputs, StateStore
-from vidtrans.store.stages import InferStage, RenderStage, media_libraries
+from vidtrans.store.library_versions import media_libraries
+from vidtrans.store.stages import InferStage, RenderStage
 from vidtrans.temporal.stream import RecursiveFilter
 from vidtrans.upscaling import VERSION as UPSCALING_VERSION
 

@@ -15,8 +15,9 @@ from vidtrans.inference.engine import Engine
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.session import Context
 from vidtrans.store.cache_entry import CacheEntry
+from vidtrans.store.library_versions import libraries, media_libraries
 from vidtrans.store.shared_locks import warning_about_locks
-from vidtrans.store.stages import PartsStage, libraries, media_libraries
+from vidtrans.store.stages import PartsStage
 
 if TYPE_CHECKING:
     from vidtrans.inference.device import Device

@@ -16,7 +16,7 @@ import numpy as np
 from vidtrans.clips.aligned_clip import MatteReader
 from vidtrans.inference.engine import Engine
 from vidtrans.networks.code_planes import with_planes
-from vidtrans.painting.composing import PaintComposer
+from vidtrans.painting.composing import FramePainter
 from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.conditions import Conditions, LookConditions
 from vidtrans.rendering.recurrence import Recurrence
@@ -120,7 +120,7 @@ class FrameRenderer:
         reuse: float = 0.0,
         draft: Draft | None = None,
         count: RenderCount | None = None,
-        painter: PaintComposer | None = None,
+        painter: FramePainter | None = None,
     ) -> None:
         self.inputs, self.engine, self.count = inputs, engine, count or RenderCount()
         self._deep, self._reuse, self._recurrence, self._draft, self._painter = deep, reuse, recurrence, draft, painter

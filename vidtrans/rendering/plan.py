@@ -19,7 +19,7 @@ from vidtrans.core.settings import Size, Time
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.render_settings import ResolvedRenderSettings, classes_of
 from vidtrans.output.delivery import Delivery
-from vidtrans.painting.composing import Paint
+from vidtrans.painting.composing import ClipPaint, Paint
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.class_colours import ClassColours
 from vidtrans.rendering.conditions import Conditions, conditions_of, has_conditions
@@ -42,8 +42,8 @@ class RenderPlan:
 
     ``drawn``: the source is a drawing, used directly as the network's input. ``guide``: a clip whose motion guides the
     filter. ``trimmed``: only a part of the clip was requested. ``pattern``: of the file names of the result's pictures.
-    ``threads``: per decoder; 0 uses all of the machine. ``paint``: painted key frames over the model's pictures.
-    ``corrections``: paint over the result. ``exposure``: corrects each frame when it is read.
+    ``threads``: per decoder; 0 uses all of the machine. ``paint``: painted key frames over the model's pictures,
+    or a matte. ``corrections``: paint over the result. ``exposure``: corrects each frame when it is read.
 
     Raises UsageError if settings conflict, or the codec cannot hold the result.
     """
@@ -59,7 +59,7 @@ class RenderPlan:
     trimmed: bool = False
     pattern: str = ""
     threads: int = 0
-    paint: Paint | None = None
+    paint: ClipPaint | None = None
     corrections: Paint | None = None
     exposure: SteadyExposure | None = None
 
@@ -251,7 +251,7 @@ def plan_render(
     mask: Path | None = None,
     pattern: str = "",
     guide: AlignedClip | None = None,
-    paint: Paint | None = None,
+    paint: ClipPaint | None = None,
     exposure: SteadyExposure | None = None,
 ) -> RenderPlan:
     """Plan a render, and report warnings about it to the user.

@@ -9,8 +9,6 @@ holds golden keys.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from functools import cache
-from importlib.metadata import version
 from typing import ClassVar
 
 from vidtrans.core.files import digest_of
@@ -25,6 +23,8 @@ STAGES = Registry(
         "filter": Entry("vidtrans.store.stages:FilterStage", "sources through a filter graph of the user's ffmpeg"),
         "dataset": Entry("vidtrans.store.stages:DatasetStage", "pictures of a dataset being built"),
         "carry": Entry("vidtrans.store.stages:CarryStage", "motion from a painted key frame to other frames"),
+        "matte-network": Entry("vidtrans.store.stages:MatteNetworkStage", "networks that follow one thing of a clip"),
+        "matte": Entry("vidtrans.store.stages:MatteStage", "mattes of one thing, from a painted frame on"),
         "match": Entry("vidtrans.store.stages:MatchStage", "frames of two clips with the same content"),
         "train": Entry("vidtrans.store.stages:TrainStage", "checkpoints and the model of a training run"),
         "at-once": Entry("vidtrans.store.stages:AtOnceStage", "models with the predicted looks of pictures"),
@@ -35,19 +35,6 @@ STAGES = Registry(
         "dream": Entry("vidtrans.store.stages:DreamStage", "encoded segments of a dream, and states to resume from"),
     },
 )
-
-
-def libraries(*names: str) -> Table:
-    """Return the installed versions of libraries that affect a stage's result, without importing them."""
-    return {name: _version(name) for name in names}
-
-
-_version = cache(version)  # to parse a package's record each time would be a tenth of the time of a tiny clip
-
-
-def media_libraries() -> Table:
-    """Return the versions of the libraries that read, process and write frames."""
-    return libraries("av", "opencv-python-headless")
 
 
 @dataclass(frozen=True)
@@ -140,6 +127,33 @@ class CarryStage(Stage):
     onward: bool
     method: int  # version
     libraries: Table
+
+
+@dataclass(frozen=True)
+class MatteNetworkStage(Stage):
+    """A network that learned one thing from its painted frames."""
+
+    name: ClassVar[str] = "matte-network"
+    source: str  # content digest
+    size: list[int]  # width, height of the frames that it sees
+    painted: list[list[object]]  # number of a frame, digest of what is painted on it
+    settings: Table
+    seed: int
+    engine: Table  # precision, threads
+    method: int  # version
+    weights: str  # identity of the features
+    libraries: Table
+
+
+@dataclass(frozen=True)
+class MatteStage(Stage):
+    """The mattes of one thing in the frames on one side of a painted frame."""
+
+    name: ClassVar[str] = "matte"
+    network: str  # key of its stage
+    key_frame: int
+    frames: list[int]  # first, stop, step
+    method: int  # version
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from vidtrans.core.files import remove
 from vidtrans.core.machine import cores
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
+from vidtrans.store.library_versions import libraries
 from vidtrans.store.shared_locks import warning_about_locks
-from vidtrans.store.stages import libraries
 
 EXAMINE_S = 120.0  # time limit for every node's answer, including the start of Python there
 LOOK_S = 10.0  # interval of checks of the cluster's size

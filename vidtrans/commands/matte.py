@@ -1,0 +1,187 @@
+"""``vidtrans matte``: a matte of one thing of a clip, from painted frames."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
+from vidtrans.commands.base import CACHING, Command
+from vidtrans.commands.options import BESIDE, END, FIRST_NUMBER, SEVERAL, START, check_beside, output
+from vidtrans.commands.results import RenderedClip
+from vidtrans.commands.words import cost_text, count, timing
+from vidtrans.config.recipe import Recipe
+from vidtrans.core.errors import UsageError
+from vidtrans.core.parameters import Argument, Group, Option, Range
+from vidtrans.core.settings import Table, Time
+from vidtrans.session import Context
+
+if TYPE_CHECKING:
+    from vidtrans.matting.matte_request import MatteRequest
+
+NAME = "matte"  # in the default output name: clip.matte.mkv
+READS = ("cuts", "chunk_frames", "picture_fps")
+
+
+@dataclass(frozen=True)
+class Matte(Command):
+    """Cut one thing out of VIDEO: paint it on one frame, and it is followed through the clip.
+
+    vidtrans matte clip.mp4 --frame 12=painted.png
+
+    A painted frame is a mask (white on black), a cut-out with transparency, or the frame with a few strokes over it:
+    green on the thing, red off it. Paint further frames where it went wrong, and run the command again: only what
+    lies between them and the nearest painted frames is made anew.
+    """
+
+    CONTEXT: ClassVar = (*CACHING, "device", "decoder", "seed")
+    RESULT: ClassVar = RenderedClip
+    TABLES: ClassVar = {"matting": None, "rendering": ("cuts",), "encoding": ("codec",)}
+    READS: ClassVar = READS
+    BATCH: ClassVar = SEVERAL
+
+    video: Annotated[tuple[Path, ...], Argument("VIDEO...")]
+    output: Annotated[
+        Path | None,
+        output("The matte; a folder for several clips. Several things add their names.", "VIDEO.matte.mkv"),
+    ] = None
+    _: KW_ONLY
+    beside: Annotated[bool, BESIDE] = False
+    frame: Annotated[
+        tuple[str, ...],
+        Option(
+            "A frame, by number or time, and the picture painted on it: 12=painted.png. Repeat it for more.",
+            Group.INPUT,
+            ("--frame",),
+            metavar="FRAME=PICTURE",
+            access="path",
+        ),
+    ] = ()
+    keyframes: Annotated[
+        Path | None,
+        Option(
+            "A folder of painted frames, with the frame's number in their names. Of several clips a folder for each, "
+            "with its name.",
+            Group.INPUT,
+            metavar="DIR",
+        ),
+    ] = None
+    names: Annotated[
+        str,
+        Option(
+            "Several things, by the colours in which they are painted: man=red,car=blue. Each gets a matte.",
+            Group.INPUT,
+            metavar="NAME=COLOUR,...",
+        ),
+    ] = ""
+    inside: Annotated[
+        str, Option("The colour of strokes on the thing: a name or #rrggbb.", Group.INPUT, metavar="COLOUR")
+    ] = "green"
+    outside: Annotated[str, Option("The colour of strokes off it.", Group.INPUT, metavar="COLOUR")] = "red"
+    with_colours: Annotated[
+        bool,
+        Option(
+            "Write the thing in its own colours, without those of the ground behind its edge, with the matte as alpha.",
+            Group.OUTPUT,
+        ),
+    ] = False
+    suggest: Annotated[
+        int,
+        Option(
+            "Also name so many frames whose painting would help most.", Group.OUTPUT, metavar="N", values=Range(0, 100)
+        ),
+    ] = 0
+    min_confidence: Annotated[
+        float,
+        Option(
+            "Fail if the confidence in a frame is lower, 0 to 1; the result is kept.", Group.OUTPUT, values=Range(0, 1)
+        ),
+    ] = 0.0
+    first_number: Annotated[int | None, FIRST_NUMBER] = None
+    start: Annotated[Time | None, START] = None
+    end: Annotated[Time | None, END] = None
+    recipe: Recipe
+    batch: BatchOptions = SEQUENTIAL
+
+    def __post_init__(self) -> None:
+        check_beside(self.beside, self.output)
+        self._request()  # raises if options conflict
+        if len(self.video) > 1 and self.frame:
+            why = "it names a frame of one clip, and there are several"
+            raise UsageError("--frame", why, "give --keyframes DIR, with a folder for each clip")
+
+    def make(self, context: Context) -> Table:
+        """Cut things out of one or several clips.
+
+        An interrupted run resumes. Raises UsageError, MediaError, Interrupted; VidtransError where the confidence is
+        too low.
+        """
+        from vidtrans.commands.batches import is_several, place_beside
+        from vidtrans.commands.propagate import keys_of
+        from vidtrans.matting.matte_job import make_mattes
+
+        if is_several(self.video, self.batch):
+            return self._make_several(context)
+        request = self._request()
+        if self.keyframes is not None:
+            request = replace(request, keyframes=keys_of(self.video[0], self.keyframes, is_only=True))
+        if self.beside:
+            request = replace(request, output=place_beside(self.video[0], NAME, self._lossless))
+        return make_mattes(request, context)
+
+    @property
+    def _lossless(self) -> Recipe:
+        """Return the recipe with the codec of mattes, unless it has another."""
+        codec = "prores4444" if self.with_colours else "ffv1"
+        known = "codec" in self.recipe.tables.get("encoding", {})
+        return self.recipe if known else self.recipe.under({"encoding": {"codec": codec}})
+
+    def _request(self) -> MatteRequest:
+        from vidtrans.matting.marks import Brushes, parse_colour, parse_names
+        from vidtrans.matting.matte_request import MatteRequest, parse_frame
+
+        brushes = Brushes(parse_colour(self.inside), parse_colour(self.outside), parse_names(self.names) or None)
+        return MatteRequest(
+            self.video[0],
+            self.recipe,
+            tuple(map(parse_frame, self.frame)),
+            self.keyframes,
+            self.output,
+            brushes,
+            self.with_colours,
+            self.suggest,
+            self.min_confidence,
+            self.start,
+            self.end,
+            self.first_number,
+        )
+
+    def _make_several(self, context: Context) -> Table:
+        """Cut things out of several clips, each with the painted frames in the folder of its name."""
+        from vidtrans.commands.batches import clips_with_endings, make_each
+        from vidtrans.commands.propagate import keys_of
+        from vidtrans.matting.matte_job import make_mattes
+
+        assert self.keyframes is not None
+        folder = None if self.beside else self.output or Path()
+        endings = clips_with_endings(self.video, NAME, folder, self._lossless)
+        keys = {video: keys_of(video, self.keyframes, is_only=len(endings) == 1) for video in endings}
+
+        def work(video: Path, place: Path) -> partial[Table]:
+            return partial(make_mattes, replace(self._request(), video=video, keyframes=keys[video], output=place))
+
+        return make_each(endings, work, "matte", folder, self.batch, context, beside=self.beside)
+
+    def describe(self, table: Table) -> str:
+        """Return the report on one clip: what was made, how sure it is, and what to paint next."""
+        frames, keys = count(table["frames"], "frame"), count(len(table["keyframes"]), "painted frame")
+        if table.get("dry_run"):
+            return f"would follow what {keys} show through {frames}, into {table['output']}{cost_text(table)}"
+        from vidtrans.matting.confidence import confidence_text
+
+        outputs = [own["output"] for own in table.get("things", {}).values()] or [table["output"]]
+        text = f"{', '.join(outputs)}: {frames} from {keys}{timing(table)}"
+        text += "\n" + confidence_text(table.get("things") or {"": table})
+        return f"{text}\nlook at it: {table['sheet']}"

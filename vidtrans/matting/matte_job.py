@@ -1,0 +1,285 @@
+"""Make the mattes of a request: read what is painted, learn and follow each thing, and render one result for each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from vidtrans.clips.cut_list import with_cuts
+from vidtrans.clips.indexing import Clip, content_digest, open_clip
+from vidtrans.core.costs import add_up
+from vidtrans.core.errors import MediaError, UsageError, VidtransError
+from vidtrans.core.settings import Size, Table
+from vidtrans.matting.confidence import suggested, table_of
+from vidtrans.matting.growing import VERSION as GROWING
+from vidtrans.matting.marks import MATTE
+from vidtrans.matting.matte_costs import cost_of
+from vidtrans.matting.matte_edges import VERSION as EDGES
+from vidtrans.matting.matte_pictures import MattePaint
+from vidtrans.matting.matte_request import MatteRequest
+from vidtrans.matting.matte_sheets import MatteSheets
+from vidtrans.matting.settings import MattingSettings
+from vidtrans.matting.swept_mattes import MatteSource, SweptMattes, confidences
+from vidtrans.matting.things import (
+    PaintedFrame,
+    check_size,
+    painted_digest,
+    places_of,
+    read_painted,
+    small_matte,
+)
+from vidtrans.models.loaded_model import load_model
+from vidtrans.models.model_file import IDENTITY
+from vidtrans.models.render_settings import ResolvedRenderSettings
+from vidtrans.output.places import refuse_link
+from vidtrans.output.result import Result
+from vidtrans.painting.key_frames import key_frame_files, tell_ignored
+from vidtrans.perception.efficientnet_lite import EfficientNetLite
+from vidtrans.rendering.plan import RenderPlan, plan_render
+from vidtrans.rendering.render_job import RenderJob
+from vidtrans.rendering.requested_output import OutputTarget, default_output, request_digest
+from vidtrans.session import Context
+from vidtrans.store.stages import MatteNetworkStage, MatteStage
+from vidtrans.video.io.encoding import split_pattern
+from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
+
+
+def make_mattes(request: MatteRequest, context: Context) -> Table:
+    """Make the mattes of a request, and return the result table. An interrupted run goes on.
+
+    Raises UsageError, MediaError, Interrupted; VidtransError where the confidence is below the least that is asked.
+    """
+    with closing(MatteJob(request, context, time.monotonic())) as job:
+        return job.make()
+
+
+@dataclass(frozen=True)
+class MatteJob:
+    """A request with what it leads to. Close it after use. ``began``: in seconds of ``time.monotonic``."""
+
+    request: MatteRequest
+    context: Context
+    began: float
+
+    def make(self) -> Table:
+        """Make what is missing; return the result table."""
+        existing = {name: result.existing() for name, result in self.results.items()}
+        if all(table is not None for table in existing.values()):
+            return self._table({name: table for name, table in existing.items() if table is not None}, cached=True)
+        plans = {name: self._plan(name) for name in self.results}
+        if self.context.dry_run:
+            return self._forecast(plans)
+        self.sheets.show_painted(self.painted)
+        for name, mattes in self.mattes.items():
+            mattes.find("the thing" if name == MATTE else f"'{name}'")
+        for name, table in existing.items():
+            if table is None:
+                facts = self._facts(name)
+                made = RenderJob(plans[name], self.context, facts).render(self.results[name])
+                existing[name] = made
+        self.context.trim_cache()
+        table = self._table({name: made for name, made in existing.items() if made is not None}, cached=False)
+        self._check_confidence(table)
+        return table
+
+    @cached_property
+    def settings(self) -> ResolvedRenderSettings:
+        """Return the render settings of the results: the clip's size, lossless unless another codec is asked for."""
+        request, recipe = self.request, self.request.recipe
+        if "codec" not in recipe.tables.get("encoding", {}) and self._makes_file:
+            codec = "prores4444" if request.with_colours else "ffv1"
+            recipe = recipe.under({"encoding": {"codec": codec}})
+        recipe = recipe.under({"rendering": {"size": "source"}, "temporal": {"name": "off"}})
+        found = ResolvedRenderSettings.of(recipe, load_model(IDENTITY, self.context), self.context.device)
+        return found.resolved(is_picture_source(request.video), request.output, self.context.report)
+
+    @property
+    def _makes_file(self) -> bool:
+        """Whether the result is a video: the source is one, or the output's name says so; not a folder of pictures."""
+        output = self.request.output
+        if output is None:
+            return not is_picture_source(self.request.video)
+        return bool(output.suffix) and not split_pattern(output)[1]
+
+    @cached_property
+    def matting(self) -> MattingSettings:
+        """Return the settings of the mattes."""
+        return self.request.recipe.settings("matting", MattingSettings)
+
+    @cached_property
+    def clip(self) -> Clip:
+        """Return the source with its cuts. Raises MediaError, UsageError."""
+        video = self.request.video
+        if is_picture_source(video) and not is_picture_sequence(video):
+            raise UsageError(str(video), "it is one picture", "give a video or a folder of pictures")
+        clip = open_clip(self.context, video)
+        if not clip.index.same_size:
+            raise MediaError(str(video), "its pictures are not of one size", "give pictures of one size")
+        return with_cuts(clip, self.settings.rendering.cuts)
+
+    @cached_property
+    def span(self) -> tuple[int, int]:
+        """Return the range [first, stop) of frames. Raises UsageError."""
+        return self.clip.trim(self.request.start, self.request.end)
+
+    @cached_property
+    def places(self) -> dict[int, Path]:
+        """Return the picture painted on each frame of the span. Raises UsageError, MediaError."""
+        request = self.request
+        files = [] if request.keyframes is None else key_frame_files(request.keyframes)
+        if request.keyframes is not None:
+            tell_ignored(request.keyframes, self.context)
+        first, stop = self.span
+        found = places_of(request.frames, files, self.clip, request.first_number)
+        inside = {frame: path for frame, path in found.items() if first <= frame < stop}
+        if not inside:
+            what = f"--start {request.start or 0} --end {request.end or 'end'}"
+            raise UsageError(what, "no painted frame lies in this part of the clip", "choose a part with one")
+        return inside
+
+    @cached_property
+    def painted(self) -> dict[int, PaintedFrame]:
+        """Return the painted frames. Raises MediaError."""
+        return read_painted(self.places, self.request.brushes, self.clip, self.context)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Return the names of the things, which are known before anything is read."""
+        return list(self.request.brushes.things)
+
+    @cached_property
+    def results(self) -> dict[str, Result]:
+        """Return the result of each thing, with the digest of all that affects it. Raises UsageError, MediaError."""
+        request, found = self.request, dict[str, Result]()
+        digest = {
+            "command": request.COMMAND,
+            "source": content_digest(self.context, request.video),
+            "painted": painted_digest(self.places, request.brushes, self.context),
+            "matting": asdict(self.matting),
+            "colours": request.with_colours,
+            "span": [str(request.start), str(request.end)],
+            "versions": [EDGES, GROWING, MatteNetworkStage.id(), MatteStage.id(), EfficientNetLite.identity()],
+            "seed": self.context.seed,
+        }
+        sources = [request.video, *self.places.values()]
+        for name in self.names:
+            target = self._target(name)
+            stills = is_picture_source(request.video)
+            key = request_digest(digest | {"name": name}, self.settings, target, stills=stills)
+            found[name] = Result(target.output, key, sources, self.context, target.folder, began=self.began)
+        return found
+
+    def _target(self, name: str) -> OutputTarget:
+        """Return the output of a thing: of several, the name of each is added to the output's."""
+        request, encoding = self.request, self.settings.encoding
+        wanted = request.output or default_output(request.video, [MATTE], encoding)
+        if name != MATTE:
+            folder, pattern = split_pattern(wanted)
+            named = folder.with_name(f"{folder.stem}.{name}{folder.suffix}")
+            if request.output is None:
+                named = default_output(request.video, [name], encoding)
+            wanted = named / pattern if pattern else named
+        return OutputTarget.find(refuse_link(wanted), encoding)
+
+    @cached_property
+    def mattes(self) -> dict[str, SweptMattes]:
+        """Return the mattes of each thing, found later. Raises MediaError."""
+        index, found = self.clip.index, {}
+        size = Size(short=self.matting.size).of(index.width, index.height)
+        for name in self.names:
+            small: dict[int, np.ndarray] = {}
+            for frame, painted in self.painted.items():
+                if name in painted.mattes:
+                    small[frame] = small_matte(painted.mattes[name], size)
+                    check_size(self.places[frame], name, small[frame], self.context)
+            if not small:
+                colour = "#" + bytes(self.request.brushes.things[name]).hex()
+                why = f"'{name}' is painted on no frame (in {colour})"
+                raise MediaError(str(next(iter(self.places.values()))), why, "paint it, or leave out its name")
+            source = MatteSource(self.clip, self.span, size, small)
+            found[name] = SweptMattes(source, self.matting, self.context)
+        return found
+
+    @property
+    def sheets(self) -> MatteSheets:
+        """Return the sheets beside the results."""
+        return MatteSheets(next(iter(self.results.values())).output, self.clip, self.context)
+
+    def _plan(self, name: str) -> RenderPlan:
+        """Return the plan of a thing's render, after all checks. Raises UsageError, MediaError."""
+        request = self.request
+        self._tell_shots(name)
+        exact = {
+            thing: {f: p.mattes[thing] for f, p in self.painted.items() if thing in p.mattes and thing not in p.grown}
+            for thing in self.names
+        }
+        paint = MattePaint(self.mattes, exact, name, self.matting, request.with_colours)
+        target, identity = self._target(name), load_model(IDENTITY, self.context)
+        span = request.start, request.end
+        plan = plan_render(self.clip, identity, self.settings, self.context, span, pattern=target.pattern)
+        plan = replace(plan, paint=paint)
+        target.check_holds(plan.num_frames)
+        plan.delivery.check_sound(target.output)
+        return plan
+
+    def _tell_shots(self, name: str) -> None:
+        """Warn about shots in which a thing is not painted."""
+        source = self.mattes[name].source
+        whose = "" if name == MATTE else f" of '{name}'"
+        for shot in source.shots:
+            if not any(key in shot for key in source.painted):
+                where = f"frames {shot.start} to {shot.stop - 1}" if len(shot) > 1 else f"frame {shot.start}"
+                text = f"the shot of {where} has no painted frame{whose}: its matte is empty"
+                self.context.warn_once(text, self.request.video)
+
+    def _facts(self, name: str) -> Table:
+        """Return the entries of a thing's result about its confidence."""
+        mattes = self.mattes[name]
+        found = confidences(mattes)
+        shots = [shot for shot in mattes.source.shots if any(key in shot for key in mattes.source.painted)]
+        inside = {frame: found[frame] for shot in shots for frame in shot}
+        return table_of(inside) | {
+            "keyframes": sorted(mattes.source.painted),
+            "suggested": suggested(inside, sorted(mattes.source.painted), self.request.suggest),
+        }
+
+    def _table(self, made: Mapping[str, Table], *, cached: bool) -> Table:
+        """Return the result table: of one thing its own, of several those of all."""
+        path = self.sheets.place if cached else self.sheets.show_frames(self.mattes, self.span)
+        sheet = {"sheet": str(path)}
+        tables = {name: self.results[name].report(table, cached=cached) | sheet for name, table in made.items()}
+        first = next(iter(tables.values()))
+        if list(tables) == [MATTE]:
+            return first
+        return first | {"things": tables}
+
+    def _check_confidence(self, table: Table) -> None:
+        """Raise VidtransError where the confidence in a frame is below the least that is asked."""
+        least = self.request.least_confidence
+        for name, own in (table.get("things") or {MATTE: table}).items():
+            if own["least_confidence"] < least:
+                whose = "" if name == MATTE else f" in '{name}'"
+                why = f"the confidence{whose} is {own['least_confidence']:.2f} in frame {own['least_sure']}"
+                remedy = f"paint frame {own['least_sure']}, or lower --min-confidence {least:g}"
+                raise VidtransError(own["output"], why, remedy)
+
+    def _forecast(self, plans: Mapping[str, RenderPlan]) -> Table:
+        """Return the table of a dry run."""
+        costs = [cost_of(mattes) for mattes in self.mattes.values()]
+        # The mattes are not there yet: the clip itself is rendered in the trial.
+        costs += [RenderJob(replace(plan, paint=None), self.context).estimate() for plan in plans.values()]
+        name, result = next(iter(self.results.items()))
+        job = RenderJob(plans[name], self.context)
+        facts = {"keyframes": sorted(self.painted), "suggested": [], "sheet": None}
+        return result.report(job.summary(result.output) | facts | {"dry_run": True} | add_up(costs), cached=False)
+
+    def close(self) -> None:
+        """Release the pinned cache entries."""
+        for mattes in self.__dict__.get("mattes", {}).values():
+            mattes.close()
