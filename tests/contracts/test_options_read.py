@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+import cv2
+import numpy as np
 import pytest
 from chain import TINY, said, tiny_flags, vidtrans
 from clips import moving_frames, write_clip
@@ -47,6 +49,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "sheet": ("clip.mp4", "-o", "sh.png", "-n", "1"),
     "keyframes": ("clip.mp4", "-o", "k", "-n", "3", "--start", "0", "--end", "9", "--cuts", "off"),
     "propagate": ("clip.mp4", "--keyframes", "keys", "-o", "p.mp4", "--steps", "1", "--set=generator.channels=8"),
+    "matte": ("clip.mp4", "--frame", "0=mask.png", "-o", "ma.mkv", "--set=matting.steps=1", "--set=matting.size=64"),
     "fix": ("n.mp4", "--painted", "corrections", "-o", "f.mp4"),
     "grade": ("clip.mp4", "clip2.mp4", "-o", "g.cube", "--unpaired", "--nodes", "5"),
     "live": ("--model", "next", "--port", "0"),
@@ -104,6 +107,9 @@ def place(tmp_path_factory: pytest.TempPathFactory, next_model: Path) -> Path:
     folder = tmp_path_factory.mktemp("read")
     for name in ("clip", "clip2"):
         write_clip(folder / f"{name}.mp4", moving_frames(12))
+    mask = np.zeros((48, 64), np.uint8)
+    mask[10:30, 10:30] = 255
+    cv2.imwrite(str(folder / "mask.png"), mask)
     write(folder / "keys" / "2.png", painted(moving_frames(3)[2]))
     api.stylize(folder / "clip.mp4", "identity", folder / "n.mp4", cache_dir=folder / "cache-fix")
     api.stylize(folder / "clip.mp4", "identity", folder / "b.mp4", cache_dir=folder / "cache-batch-report")

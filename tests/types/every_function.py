@@ -32,6 +32,7 @@ def in_short() -> None:
     vidtrans.stylize(Path("clip.mp4"), ["ink", "oil"], "out.mp4", strength="0: 0, 2s: 1", score=True)
     vidtrans.stylize(["a.mp4", Path("b.mp4")], "ink", settings={"rendering": {"size": "720p"}}, report=print)
     vidtrans.train(vidtrans.make_dataset("clip.mp4").path, steps=2000)
+    vidtrans.matte("clip.mp4", frame=["0=mask.png"])
     vidtrans.propagate("clip.mp4", vidtrans.keyframes("clip.mp4", count=2).path, minutes=0)
     print(vidtrans.__version__.split("."))
 
@@ -128,6 +129,14 @@ def with_every_keyword_too() -> None:
         dry_run=True, allow_damaged=True, cache_limit_gb=20, preset="fast", settings=SETTINGS, report=show,
         stop=STOP
     ), vidtrans.MadeDataset)
+    assert_type(vidtrans.matte(
+        video="clip.mp4", output="out.mp4", beside=True, frame=["12=mask.png"], keyframes=Path("keys"),
+        names="man=red", inside="green", outside="blue", with_colours=True, suggest=3, min_confidence=0.5,
+        first_number=1, start="1:02.5", end=Time(frame=90), steps=500, edge="plain", feather=2, grow=-1.5,
+        cuts="cuts.txt", codec="ffv1", jobs=2, shard="1/4", halt=True, retry=True, executor="local",
+        cache_dir=CACHE, device="cpu", seed=7, overwrite=True, dry_run=True, allow_damaged=True, decoder="cpu",
+        cache_limit_gb=20, preset="fast", settings=SETTINGS, report=show, stop=STOP
+    ), vidtrans.RenderedClip)
     assert_type(vidtrans.model_formats(report=show, stop=STOP), vidtrans.CommandResult)
     assert_type(vidtrans.probe(
         video="clip.mp4", cache_dir=CACHE, dry_run=True, report=show, stop=STOP

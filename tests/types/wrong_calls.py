@@ -35,6 +35,7 @@ def wrong_keywords() -> None:
     vidtrans.load_model("ink", engine="onnx")  # wrong
     vidtrans.look("a.jpg", minuts=5)  # wrong
     vidtrans.make_dataset("a.mp4", pairings="edges")  # wrong
+    vidtrans.matte("a.mp4", frames=["0=m.png"])  # wrong
     vidtrans.model_formats(kind="onnx")  # wrong
     vidtrans.open_clip("a.mp4", begin="3s")  # wrong
     vidtrans.probe("a.mp4", deep=True)  # wrong
@@ -76,6 +77,7 @@ def wrong_values(clip: vidtrans.OpenedClip, paint: np.ndarray) -> None:
     vidtrans.load_model("ink", settings={"rendering": 1})  # wrong
     vidtrans.look("a.jpg", steps=2.5)  # wrong
     vidtrans.make_dataset("a.mp4", every="3")  # wrong
+    vidtrans.matte("a.mp4", suggest="3")  # wrong
     vidtrans.model_formats(3)  # wrong
     vidtrans.probe(["a.mp4", "b.mp4"])  # wrong
     vidtrans.propagate("a.mp4")  # wrong

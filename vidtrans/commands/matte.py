@@ -79,7 +79,15 @@ class Matte(Command):
     inside: Annotated[
         str, Option("The colour of strokes on the thing: a name or #rrggbb.", Group.INPUT, metavar="COLOUR")
     ] = "green"
-    outside: Annotated[str, Option("The colour of strokes off it.", Group.INPUT, metavar="COLOUR")] = "red"
+    outside: Annotated[
+        str,
+        Option(
+            "The colour of strokes off it.",
+            Group.INPUT,
+            metavar="COLOUR",
+            default="red; black where one of --names is red",
+        ),
+    ] = ""
     with_colours: Annotated[
         bool,
         Option(
@@ -139,10 +147,10 @@ class Matte(Command):
         return self.recipe if known else self.recipe.under({"encoding": {"codec": codec}})
 
     def _request(self) -> MatteRequest:
-        from vidtrans.matting.marks import Brushes, parse_colour, parse_names
+        from vidtrans.matting.marks import Brushes
         from vidtrans.matting.matte_request import MatteRequest, parse_frame
 
-        brushes = Brushes(parse_colour(self.inside), parse_colour(self.outside), parse_names(self.names) or None)
+        brushes = Brushes.of(self.inside, self.outside, self.names)
         return MatteRequest(
             self.video[0],
             self.recipe,

@@ -76,10 +76,16 @@ class Brushes:
     names: Mapping[str, Colour] | None = None
 
     def __post_init__(self) -> None:
-        taken = {self.outside, *(() if self.names else (self.inside,))}
-        if self.inside == self.outside or (self.names and taken & set(self.names.values())):
+        if self.outside in self.things.values():
             colour = "#" + bytes(self.outside).hex()
             raise UsageError("--inside, --outside and --names", f"{colour} has two meanings", "give each its own")
+
+    @classmethod
+    def of(cls, inside: str, outside: str, names: str) -> Brushes:
+        """Return the brushes of these colours; ``outside`` '': red, black where a thing is red. Raises UsageError."""
+        found = parse_names(names)
+        off = parse_colour(outside) if outside else COLOURS["black" if COLOURS["red"] in found.values() else "red"]
+        return cls(parse_colour(inside), off, found or None)
 
     @property
     def things(self) -> dict[str, Colour]:

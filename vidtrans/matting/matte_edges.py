@@ -13,7 +13,7 @@ from vidtrans.video.colour.conversion import to_uint8
 VERSION = 1
 CERTAIN = 0.04  # a matte this near 0 or 1 is not refined, away from its edge
 BAND = 5  # pixels of the small matte, on either side of its edge, in which it is refined
-WIDE, NARROW = 0.09, 0.006  # share of the short side, of the two blurs that find the colours of the thing
+WIDE, NARROW = 0.09, 0.006  # share of the short side: radius of the two blurs that find the colours of the thing
 
 
 def refined(matte: np.ndarray, small: np.ndarray, frame: np.ndarray) -> np.ndarray:
@@ -77,7 +77,7 @@ def cut_out(frame: np.ndarray, matte: np.ndarray) -> np.ndarray:
     alpha, thing, ground = matte[..., None], picture, picture
     height, width = matte.shape
     for part in (WIDE, NARROW):
-        side = 2 * int(part * min(height, width) / 2) + 3
+        side = 2 * max(1, int(part * min(height, width))) + 1
         around = (side, side)
         own, other = cv2.blur(matte, around)[..., None], cv2.blur(1 - matte, around)[..., None]
         near = cv2.blur(thing * alpha, around) / (own + 1e-5)

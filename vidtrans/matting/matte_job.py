@@ -17,7 +17,6 @@ from vidtrans.core.costs import add_up
 from vidtrans.core.errors import MediaError, UsageError, VidtransError
 from vidtrans.core.settings import Size, Table
 from vidtrans.matting.confidence import suggested, table_of
-from vidtrans.matting.growing import VERSION as GROWING
 from vidtrans.matting.marks import MATTE
 from vidtrans.matting.matte_costs import cost_of
 from vidtrans.matting.matte_edges import VERSION as EDGES
@@ -25,6 +24,7 @@ from vidtrans.matting.matte_pictures import MattePaint
 from vidtrans.matting.matte_request import MatteRequest
 from vidtrans.matting.matte_sheets import MatteSheets
 from vidtrans.matting.settings import MattingSettings
+from vidtrans.matting.stroke_masks import VERSION as GROWING
 from vidtrans.matting.swept_mattes import MatteSource, SweptMattes, confidences
 from vidtrans.matting.things import (
     PaintedFrame,

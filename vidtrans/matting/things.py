@@ -14,6 +14,7 @@ from vidtrans.clips.sampling import read_clip_frames
 from vidtrans.core.costs import count
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import digest_of
+from vidtrans.core.registry import name_check
 from vidtrans.core.settings import Time
 from vidtrans.matting.marks import MATTE, Brushes, Strokes
 from vidtrans.painting.key_frames import named_frames
@@ -45,6 +46,8 @@ def places_of(
         if not 0 <= frame < clip.index.num_frames:
             last = clip.index.num_frames - 1
             raise UsageError(f"--frame {when}={path}", f"the last frame of {clip.name} is {last}", "give another one")
+        if not path.exists():
+            raise MediaError(str(path), "no such file", name_check(path))
         if frame in found:
             why = f"{found[frame].name} and {path.name} are both painted on frame {frame}"
             raise UsageError(f"--frame {when}={path}", why, "give one of them")
@@ -63,7 +66,7 @@ def read_painted(places: Mapping[int, Path], brushes: Brushes, clip: Clip, conte
         for name, what in brushes.read(path, frame.rgb).items():
             matte = what
             if isinstance(what, Strokes):
-                from vidtrans.matting.growing import grown
+                from vidtrans.matting.stroke_masks import grown
 
                 matte = grown(frame.rgb, what.labels)
                 grown_names.append(name)

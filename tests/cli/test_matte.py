@@ -1,0 +1,161 @@
+"""``vidtrans matte`` as an artist would use it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from chain import refuse, said, said_json
+from clips import decode
+from things import FAST, clip_of, moving_thing, overlap, with_strokes, write_mask
+
+Capsys = pytest.CaptureFixture[str]
+pytestmark = pytest.mark.usefixtures("one_thread")
+COUNT = 8
+
+
+@pytest.fixture
+def mattes() -> list[np.ndarray]:
+    """Write c.mkv and masks of its first and last frame; return all true mattes."""
+    frames, mattes = moving_thing(COUNT)
+    clip_of(frames)
+    for frame in (0, COUNT - 1):
+        write_mask(f"masks/{frame:03d}.png", mattes[frame])
+    return mattes
+
+
+def matte(capsys: Capsys, *flags: object) -> dict[str, Any]:
+    return said_json(capsys, "matte", "c.mkv", *FAST, *flags)
+
+
+def test_one_painted_frame_gives_the_matte_of_the_clip(capsys: Capsys, mattes: list[np.ndarray]) -> None:
+    table = matte(capsys, "--frame", "0=masks/000.png", "--suggest", 2)
+    assert (table["output"], table["frames"], table["keyframes"]) == ("c.matte.mkv", COUNT, [0])
+    made = decode(Path("c.matte.mkv"))[2]
+    assert np.array_equal(made[0][..., 0] >= 128, mattes[0])
+    assert all(np.ptp(frame, axis=2).max() == 0 for frame in made)
+    assert min(overlap(a, b) for a, b in zip(made, mattes, strict=True)) > 0.3
+    assert len(table["confidences"]) == COUNT
+    assert len(table["suggested"]) == 2
+    assert 0 not in table["suggested"]
+    assert all(Path(f"c.matte.{name}.png").is_file() for name in ("painted", "sheet"))
+    assert matte(capsys, "--frame", "0=masks/000.png", "--suggest", 2)["cached"]
+
+
+def test_a_correction_changes_only_the_frames_up_to_its_neighbours(capsys: Capsys, mattes: list[np.ndarray]) -> None:
+    write_mask("middle.png", mattes[4])
+    both = ("--frame", "2=two.png", "--frame", "4=middle.png")
+    write_mask("two.png", mattes[2])
+    matte(capsys, *both, "-o", "a.mkv")
+    written = {path: path.stat().st_mtime_ns for path in Path(".vidtrans").rglob("chunk-*")}
+    write_mask("six.png", mattes[6])
+    matte(capsys, *both, "--frame", "6=six.png", "-o", "b.mkv")
+    first, second = (decode(Path(f"{name}.mkv"))[2] for name in "ab")
+    for n in range(5):
+        assert np.array_equal(first[n], second[n])
+    assert np.array_equal(second[6][..., 0] >= 128, mattes[6])
+    assert all(path.stat().st_mtime_ns == when for path, when in written.items() if path.exists())
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bytes(capsys: Capsys, mattes: list[np.ndarray]) -> None:
+    keys = ("--keyframes", "masks")
+    matte(capsys, *keys, "-o", "a.mkv")
+    entries = sorted(Path(".vidtrans/matte").iterdir())
+    assert len(entries) == 2  # one from each end
+    shutil.rmtree(entries[0])
+    shutil.rmtree(".vidtrans/render")
+    shutil.rmtree(".vidtrans/infer")
+    matte(capsys, *keys, "-o", "b.mkv")
+    assert Path("a.mkv").read_bytes() == Path("b.mkv").read_bytes()
+
+
+def test_strokes_on_a_frame_are_enough(capsys: Capsys, mattes: list[np.ndarray]) -> None:
+    painted = with_strokes(decode(Path("c.mkv"))[2][3], mattes[3])
+    cv2.imwrite("p.png", painted[..., ::-1])
+    matte(capsys, "--frame", "3=p.png", "-o", "m.mkv")
+    assert overlap(decode(Path("m.mkv"))[2][3], mattes[3]) > 0.7
+
+
+def test_several_things_have_a_matte_each_and_share_the_frame(capsys: Capsys, mattes: list[np.ndarray]) -> None:
+    mask = np.zeros((120, 160, 3), np.uint8)
+    mask[mattes[0]] = (0, 0, 255)
+    mask[4:30, 100:150] = (255, 0, 0)
+    cv2.imwrite("two.png", mask[..., ::-1])
+    table = matte(capsys, "--frame", "0=two.png", "--names", "egg=blue,wall=red", "-o", "m.mkv")
+    assert [own["output"] for own in table["things"].values()] == ["m.egg.mkv", "m.wall.mkv"]
+    egg, wall = (decode(Path(f"m.{name}.mkv"))[2] for name in ("egg", "wall"))
+    assert overlap(egg[0], mattes[0]) > 0.95
+    assert max(int((a[..., 0].astype(int) + b[..., 0]).max()) for a, b in zip(egg, wall, strict=True)) <= 257
+
+
+def test_colours_and_alpha_for_compositing(capsys: Capsys, mattes: list[np.ndarray]) -> None:
+    matte(capsys, "--frame", "0=masks/000.png", "--with-colours", "--codec", "png", "-o", "cut")
+    [first, *others] = sorted(Path("cut").iterdir())
+    assert len(others) == COUNT - 1
+    layer = cv2.imread(str(first), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(layer[..., 3] >= 128, mattes[0])
+    assert np.abs(layer[mattes[0]][:, :3].astype(int) - (30, 120, 230)).mean() < 3
+
+
+def test_several_clips_have_a_folder_of_painted_frames_each(capsys: Capsys, mattes: list[np.ndarray]) -> None:
+    shutil.copy("c.mkv", "d.mkv")
+    shutil.copytree("masks", "all/c")
+    write_mask("all/d/000.png", mattes[0])
+    table = said_json(capsys, "matte", "c.mkv", "d.mkv", *FAST, "--keyframes", "all", "-o", "out")
+    assert sorted(path.name for path in Path("out").glob("*.mkv")) == ["c.matte.mkv", "d.matte.mkv"]
+    assert [item["keyframes"] for item in table["items"]] == [[0, COUNT - 1], [0]]
+
+
+def test_a_shot_without_a_painted_frame_is_empty_and_told(capsys: Capsys) -> None:
+    frames, mattes = moving_thing(COUNT)
+    clip_of([*frames[:4], *(255 - frame for frame in frames[4:])])
+    write_mask("m.png", mattes[0])
+    Path("cuts.txt").write_text("4\n", encoding="utf-8")
+    table = matte(capsys, "--frame", "0=m.png", "--cuts", "cuts.txt")
+    made = decode(Path("c.matte.mkv"))[2]
+    assert not any(frame.any() for frame in made[4:])
+    assert len(table["confidences"]) == 4
+
+
+def test_too_little_confidence_fails_and_says_what_to_paint(capsys: Capsys, mattes: list[np.ndarray]) -> None:
+    text = said(capsys, 1, "matte", "c.mkv", *FAST, "--frame", "0=masks/000.png", "--min-confidence", 1)
+    assert "paint frame" in text
+    assert Path("c.matte.mkv").is_file()
+
+
+def test_a_dry_run_writes_nothing(capsys: Capsys, mattes: list[np.ndarray]) -> None:
+    table = matte(capsys, "--frame", "0=masks/000.png", "--dry-run")
+    assert table["estimate"]["seconds"] > 0
+    assert not Path("c.matte.mkv").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "status", "words"),
+    [
+        ((), 2, "nothing says what is cut out"),
+        (("--frame", "masks/000.png"), 2, "not FRAME=PICTURE"),
+        (("--frame", "99=masks/000.png"), 2, "the last frame"),
+        (("--frame", "0=masks/000.png", "--frame", "0=masks/007.png"), 2, "both painted on frame 0"),
+        (("--frame", "0=nothing.png"), 3, "no such file"),
+        (("--frame", "0=empty.png"), 3, "nothing is painted"),
+        (("--frame", "0=square.png"), 3, "another shape"),
+        (("--frame", "0=dot.png", "--set", "matting.size=64"), 3, "smaller than a pixel"),
+        (("--frame", "0=masks/000.png", "--names", "a=red", "--outside", "red"), 2, "two meanings"),
+        (("--frame", "0=masks/000.png", "--start", "3"), 2, "no painted frame lies in this part"),
+        (("--keyframes", "nowhere"), 2, "no such folder"),
+    ],
+)
+def test_mistakes_end_in_one_line(
+    capsys: Capsys, mattes: list[np.ndarray], flags: Any, status: int, words: str
+) -> None:
+    cv2.imwrite("empty.png", np.zeros((120, 160), np.uint8))
+    cv2.imwrite("square.png", np.zeros((120, 120), np.uint8))
+    dot = np.zeros((120, 160), np.uint8)
+    dot[60, 80] = 255
+    cv2.imwrite("dot.png", dot)
+    assert words in refuse(capsys, status, "matte", "c.mkv", *FAST, *flags)
+    assert not Path("c.matte.mkv").exists()

@@ -1,0 +1,133 @@
+"""What is painted on a frame, as people paint it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from things import moving_thing, with_strokes, write_mask
+
+from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.matting.marks import COLOURS, MATTE, OFF, ON, Brushes, Strokes, parse_colour, parse_names
+
+FRAMES, MATTES = moving_thing(2)
+FRAME, THING = FRAMES[0], MATTES[0]
+
+
+def save(picture: np.ndarray, name: str = "p.png") -> Path:
+    """Write RGB or RGBA."""
+    order = [2, 1, 0, 3][: picture.shape[2]] if picture.ndim == 3 else None
+    cv2.imwrite(name, picture if order is None else picture[..., order])
+    return Path(name)
+
+
+def matte_in(found: dict[str, np.ndarray | Strokes], name: str = MATTE) -> np.ndarray:
+    matte = found[name]
+    assert isinstance(matte, np.ndarray)
+    return matte
+
+
+def labels_in(found: dict[str, np.ndarray | Strokes], name: str = MATTE) -> np.ndarray:
+    strokes = found[name]
+    assert isinstance(strokes, Strokes)
+    return strokes.labels
+
+
+def test_a_mask_is_read_as_it_is() -> None:
+    found = Brushes().read(write_mask("m.png", THING), FRAME)
+    assert np.array_equal(matte_in(found), THING)
+
+
+def test_what_jpeg_makes_of_a_mask_is_clean_but_for_its_edge() -> None:
+    cv2.imwrite("m.jpg", np.where(THING, 255, 0).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 70])
+    matte = matte_in(Brushes().read(Path("m.jpg"), FRAME))
+    away = cv2.distanceTransform((~THING).astype(np.uint8), cv2.DIST_L2, 3)
+    assert (matte[away > 9] == 0).all()
+    assert np.array_equal(matte >= 0.5, THING)
+
+
+def test_soft_edges_stay() -> None:
+    soft = cv2.GaussianBlur(np.where(THING, 255, 0).astype(np.uint8), (0, 0), 3)
+    matte = matte_in(Brushes().read(save(soft), FRAME))
+    assert ((matte > 0.1) & (matte < 0.9)).sum() > 100
+
+
+def test_a_cut_out_is_its_alpha() -> None:
+    cut = np.dstack([FRAME, np.where(THING, 255, 0).astype(np.uint8)])
+    assert np.array_equal(matte_in(Brushes().read(save(cut), FRAME)), THING)
+
+
+@pytest.mark.parametrize("layer", [False, True], ids=["over the frame", "on a layer"])
+def test_strokes_are_found(layer: bool) -> None:
+    painted = with_strokes(FRAME, THING)
+    touched = (painted != FRAME).any(2)
+    picture = np.dstack([painted, np.where(touched, 255, 0).astype(np.uint8)]) if layer else painted
+    labels = labels_in(Brushes().read(save(picture), FRAME))
+    assert set(np.unique(labels)) == {0, ON, OFF}
+    assert THING[labels == ON].all()
+    assert not THING[labels == OFF].any()
+    assert np.array_equal(labels > 0, touched)
+
+
+def test_strokes_may_have_other_colours() -> None:
+    picture = FRAME.copy()
+    picture[40:44, 40:60] = COLOURS["magenta"]
+    labels = labels_in(Brushes(inside=COLOURS["magenta"]).read(save(picture), FRAME))
+    assert (labels == ON).sum() == 80
+
+
+def test_colours_are_names_and_one_thing_is_off_the_other() -> None:
+    names = {"man": COLOURS["magenta"], "car": COLOURS["blue"]}
+    mask = np.zeros_like(FRAME)
+    mask[10:30, 10:30], mask[50:90, 60:90] = names["man"], names["car"]
+    found = Brushes(names=names).read(save(mask), FRAME)
+    assert [int(matte_in(found, name).sum()) for name in names] == [400, 1200]
+    strokes = FRAME.copy()
+    strokes[10:14, 10:30], strokes[50:54, 60:90] = names["man"], names["car"]
+    found = Brushes(names=names).read(save(strokes), FRAME)
+    assert (labels_in(found, "man")[50:54, 60:90] == OFF).all()
+    assert (labels_in(found, "car")[50:54, 60:90] == ON).all()
+
+
+def test_a_mask_of_another_size_is_scaled() -> None:
+    small = cv2.resize(np.where(THING, 255, 0).astype(np.uint8), (80, 60), interpolation=cv2.INTER_AREA)
+    matte = matte_in(Brushes().read(save(small), FRAME))
+    assert matte.shape == THING.shape
+    assert abs(int((matte >= 0.5).sum()) - int(THING.sum())) < 60
+
+
+@pytest.mark.parametrize(
+    ("picture", "words"),
+    [
+        (np.zeros((120, 160), np.uint8), "nothing is painted"),
+        (np.full((120, 160), 255, np.uint8), "all of the frame"),
+        (np.zeros((120, 120), np.uint8), "another shape"),
+        (np.zeros((120, 160, 4), np.uint8), "fully transparent"),
+        (np.dstack([np.where(THING, 255, 0)] + [np.zeros((120, 160))] * 2).astype(np.uint8), "name them"),
+    ],
+    ids=["empty", "full", "another shape", "transparent", "colours"],
+)
+def test_what_cannot_be_meant_is_said(picture: np.ndarray, words: str) -> None:
+    with pytest.raises(MediaError, match=words):
+        Brushes().read(save(picture), FRAME)
+
+
+def test_colours_and_names_are_parsed() -> None:
+    assert parse_names("man=red, car=#0000ff") == {"man": (255, 0, 0), "car": (0, 0, 255)}
+    assert parse_names("") == {}
+    for wrong in ("man", "man=", "=red", "man=rot", "man=red,man=blue", "a=red,b=red", "a/b=red"):
+        with pytest.raises(UsageError):
+            parse_names(wrong)
+    with pytest.raises(UsageError, match="two meanings"):
+        Brushes(outside=COLOURS["green"])
+    with pytest.raises(UsageError, match="two meanings"):
+        Brushes(names={"man": COLOURS["red"]})
+
+
+@given(st.tuples(*[st.integers(0, 255)] * 3))
+def test_every_colour_has_a_text(colour: tuple[int, int, int]) -> None:
+    assert parse_colour("#" + bytes(colour).hex()) == colour

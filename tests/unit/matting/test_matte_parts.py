@@ -1,0 +1,161 @@
+"""The parts of a matte: examples, gate, edges, colours, confidence, and which frames are followed from where."""
+
+from __future__ import annotations
+
+import itertools
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from things import moving_thing, overlap, with_strokes
+
+from vidtrans.matting.confidence import lost_parts, suggested
+from vidtrans.matting.examples import ExampleMaker, PaintedThing, filled
+from vidtrans.matting.marks import OFF, ON
+from vidtrans.matting.matte_edges import cut_out, finished, moved_edge, refined
+from vidtrans.matting.stroke_masks import grown
+from vidtrans.matting.swept_mattes import BLOCK, sweeps
+from vidtrans.matting.tracking import LOST, Signals, confidence, within_reach
+
+FRAMES, MATTES = moving_thing(2)
+PAINTED = PaintedThing(FRAMES[0], MATTES[0].astype(np.float32))
+
+
+def test_examples_show_the_thing_where_their_matte_says() -> None:
+    maker, orange = ExampleMaker(PAINTED, 96), 0
+    for seed in range(20):
+        example = maker.draw(np.random.default_rng(seed))
+        assert example.picture.shape == (96, 96, 3)
+        assert 0 <= example.picture.min() <= example.picture.max() <= 1
+        inside, outside = example.matte > 0.95, example.matte < 0.05
+        warm = example.picture[..., 0] - example.picture[..., 2]
+        orange += bool(inside.any()) and warm[inside].mean() > warm[outside].mean() + 0.2
+    assert orange >= 18
+    same = [maker.draw(np.random.default_rng(7)).picture for _ in range(2)]
+    assert np.array_equal(*same)
+
+
+def test_some_examples_have_no_guide_and_others_a_wrong_one() -> None:
+    maker = ExampleMaker(PAINTED, 96)
+    drawn = [maker.draw(np.random.default_rng(seed)) for seed in range(40)]
+    guides = [(one.guide, one.matte) for one in drawn]
+    assert 1 <= sum(guide is None for guide, _ in guides) <= 15
+    apart = [float(np.abs(guide - matte).mean()) for guide, matte in guides if guide is not None]
+    assert min(apart) > 0
+
+
+def test_a_hole_is_filled_from_around() -> None:
+    picture = np.full((60, 80, 3), (10, 80, 160), np.uint8)
+    picture[20:40, 30:50] = 255
+    hole = np.zeros((60, 80), bool)
+    hole[20:40, 30:50] = True
+    assert np.abs(filled(picture, hole).astype(int) - (10, 80, 160)).max() <= 1
+
+
+def test_what_the_motion_does_not_reach_fades_and_crumbs_go() -> None:
+    carried = np.zeros((100, 100), np.float32)
+    carried[30:70, 30:70] = 1
+    matte = carried.copy()
+    matte[45:50, 75:78] = 1  # a crumb nearby
+    matte[5:10, 5:10] = 1  # far away
+    kept = within_reach(matte, carried)
+    assert np.array_equal(kept >= 0.5, carried >= 0.5)
+    assert within_reach(matte, np.zeros_like(matte)) is matte
+
+
+def test_strokes_grow_to_the_thing() -> None:
+    frame, matte = FRAMES[0], MATTES[0]
+    painted = with_strokes(frame, matte)
+    touched, green = (painted != frame).any(2), (painted == (0, 255, 0)).all(2)
+    labels = np.where(green, ON, np.where(touched, OFF, 0)).astype(np.uint8)
+    assert overlap(np.rint(255 * grown(frame, labels)), matte) > 0.8
+    assert np.array_equal(grown(frame, labels), grown(frame, labels))
+
+
+def test_a_box_is_a_stroke_around_the_thing() -> None:
+    frame, matte = FRAMES[0], MATTES[0]
+    rows, columns = np.nonzero(matte)
+    labels = np.zeros(matte.shape, np.uint8)
+    corner, other = (int(columns.min()) - 6, int(rows.min()) - 6), (int(columns.max()) + 6, int(rows.max()) + 6)
+    cv2.rectangle(labels, corner, other, ON, 2)
+    assert overlap(np.rint(255 * grown(frame, labels)), matte) > 0.8
+
+
+def test_the_edge_follows_the_picture_at_its_own_size() -> None:
+    frames, mattes = moving_thing(1, size=(640, 480))
+    small = cv2.resize(frames[0], (160, 120), interpolation=cv2.INTER_AREA)
+    matte = cv2.resize(mattes[0].astype(np.float32), (160, 120), interpolation=cv2.INTER_AREA)
+    plain = cv2.resize(matte, (640, 480), interpolation=cv2.INTER_LINEAR)
+    errors = [float(np.abs(made - mattes[0]).mean()) for made in (refined(matte, small, frames[0]), plain)]
+    assert errors[0] < 0.6 * errors[1]
+
+
+@given(st.floats(-6, 6))
+def test_an_edge_moves_by_pixels(pixels: float) -> None:
+    matte = np.zeros((60, 60), np.float32)
+    matte[:, 30:] = 1
+    moved = moved_edge(matte, pixels)
+    assert moved[30].sum() == pytest.approx(30 + pixels, abs=1e-3)
+    assert finished(matte, 0, 0) is matte
+    assert 0 < finished(matte, 0, 4)[30, 30] < 1
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_cut_out_has_no_colour_of_the_ground(dtype: type) -> None:
+    full = np.iinfo(dtype).max
+    alpha = np.clip((np.arange(120, dtype=np.float32) - 50) / 8, 0, 1)[None].repeat(90, 0)
+    thing, ground = np.array([0.9, 0.4, 0.1]), np.array([0.0, 0.2, 0.8])
+    frame = (alpha[..., None] * thing + (1 - alpha[..., None]) * ground) * full
+    layer = cut_out(np.rint(frame).astype(dtype), alpha)
+    assert layer.dtype == dtype
+    seen = alpha > 0.2
+    error, before = (np.abs(part[seen] / full - thing).mean() for part in (layer[..., :3], frame))
+    assert error < 0.5 * before
+
+
+def test_confidence_rises_with_every_signal() -> None:
+    low = confidence(Signals(0.2, 0.2, 0.2, 0.2))
+    assert 0 < low < LOST < confidence(Signals(0.95, 0.95, 0.9, 1.0)) < 1
+    for k in range(4):
+        better = [0.2] * 4
+        better[k] = 0.9
+        assert confidence(Signals(*better)) > low
+
+
+def test_parts_where_a_thing_is_lost_are_named_and_doubtful_frames_suggested() -> None:
+    sure = dict.fromkeys(range(100), 0.9) | dict.fromkeys((40, 41, 42, 80), 0.2)
+    assert lost_parts(sure) == [[40, 42], [80, 80]]
+    assert suggested(sure, [0], 1)[0] in (40, 41, 42)
+    assert 0 not in suggested({0: 0.1, 1: 0.9}, [0], 5)
+    assert suggested({0: 0.1, 1: 0.9}, [0], 5) == [1]
+
+
+@st.composite
+def painted_shots(draw: st.DrawFn) -> tuple[list[int], list[range]]:
+    edges = sorted({0, *draw(st.lists(st.integers(1, 80), max_size=3)), 90})
+    shots = [range(a, b) for a, b in itertools.pairwise(edges)]
+    return sorted(draw(st.sets(st.integers(0, 89), max_size=5))), shots
+
+
+@given(painted_shots())
+def test_every_frame_of_a_painted_shot_is_reached_and_none_over_a_cut(
+    given_: tuple[list[int], list[range]],
+) -> None:
+    keys, shots = given_
+    found = sweeps(keys, shots)
+    reached = {frame for sweep in found for frame in sweep.frames}
+    bare = {frame for shot in shots if not set(keys) & set(shot) for frame in shot}
+    assert reached == set(range(90)) - set(keys) - bare
+    for sweep in found:
+        [shot] = [shot for shot in shots if sweep.key in shot]
+        assert all(frame in shot for frame in (*sweep.frames, *sweep.learned))
+        assert abs(sweep.frames[0] - sweep.key) == 1
+        assert [frame for block in sweep.blocks for frame in block] == list(sweep.frames)
+        assert all(len(block) <= BLOCK for block in sweep.blocks)
+    if keys:  # another painted frame changes only the two parts beside it
+        more = sweeps(sorted({*keys, 45}), shots)
+        changed = {frame for sweep in set(more) ^ set(found) for frame in sweep.frames}
+        before, after = max([k for k in keys if k < 45], default=-1), min([k for k in keys if k > 45], default=90)
+        assert all(before <= frame <= after for frame in changed)
