@@ -455,6 +455,54 @@ def make_dataset(
 
     The dataset is a folder of pictures that you can look through: delete a picture, and its pairs are gone."""
 
+def matte(
+    video: Path | Sequence[Path | str] | str,
+    output: Path | str | None = ...,
+    *,
+    beside: bool = ...,
+    frame: Path | Sequence[Path | str] | str = ...,
+    keyframes: Path | str | None = ...,
+    names: str = ...,
+    inside: str = ...,
+    outside: str = ...,
+    with_colours: bool = ...,
+    suggest: int = ...,
+    min_confidence: float = ...,
+    first_number: int | None = ...,
+    start: Time | str | None = ...,
+    end: Time | str | None = ...,
+    steps: int | None = ...,
+    edge: str | None = ...,
+    feather: float | None = ...,
+    grow: float | None = ...,
+    cuts: Path | str | None = ...,
+    codec: str | None = ...,
+    jobs: int | None = ...,
+    shard: str = ...,
+    halt: bool = ...,
+    retry: bool = ...,
+    executor: str = ...,
+    cache_dir: Path | str = ...,
+    device: str = ...,
+    seed: int = ...,
+    overwrite: bool = ...,
+    dry_run: bool = ...,
+    allow_damaged: bool = ...,
+    decoder: str = ...,
+    cache_limit_gb: float = ...,
+    preset: str | None = ...,
+    settings: Mapping[str, Mapping[str, Any]] | None = ...,
+    report: Report | None = ...,
+    stop: Stop | None = ...,
+) -> RenderedClip:
+    """Cut one thing out of VIDEO: paint it on one frame, and it is followed through the clip.
+
+    vidtrans matte clip.mp4 --frame 12=painted.png
+
+    A painted frame is a mask (white on black), a cut-out with transparency, or the frame with a few strokes over it:
+    green on the thing, red off it. Paint further frames where it went wrong, and run the command again: only what
+    lies between them and the nearest painted frames is made anew."""
+
 def model_formats(
     *,
     report: Report | None = ...,

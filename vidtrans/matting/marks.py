@@ -29,7 +29,9 @@ COLOURS: Mapping[str, Colour] = {
 MATTE = "matte"  # the name of a thing that has none
 NEAR = 96.0  # distance in RGB up to which a pixel has a colour: strokes have soft edges, and JPEG changes them
 PAINTED = 0.9  # share of the opaque pixels of a layer in these colours that makes them strokes
-SAME, UNCHANGED = 12, 0.5  # levels, and the share of a frame that differs by no more where only strokes are over it
+# Programs decode colours in different ways: levels by which a frame may differ, and the share of it that must not
+# differ by more where only strokes are over it; and the distance in RGB from which on it was painted over.
+SAME, UNCHANGED, CHANGED = 24, 0.5, 64.0
 GREY, GREYS = 24, 0.98  # levels between a grey's channels, and the share of greys of a mask
 SHAPE = 0.02  # by which the aspect of a painted picture may differ from the clip's
 CLEAN = (12, 243)  # levels of a mask from which on it counts as black and as white, whatever JPEG made of it
@@ -131,7 +133,8 @@ class Brushes:
         same = cv2.absdiff(rgb, frame).max(2) <= SAME
         labels = self._labels(rgb)
         if same.mean() >= UNCHANGED:
-            return self._strokes(np.where(same, -1, labels))
+            moved = np.linalg.norm(rgb.astype(np.float32) - frame, axis=2)
+            return self._strokes(np.where(moved < CHANGED, -1, labels))
         spread = rgb.max(2).astype(np.int16) - rgb.min(2)
         if (spread <= GREY).mean() >= GREYS and not self.names:
             level = rgb.mean(2)

@@ -73,6 +73,16 @@ def test_strokes_are_found(layer: bool) -> None:
     assert np.array_equal(labels > 0, touched)
 
 
+def test_a_frame_that_another_program_decoded_is_no_stroke() -> None:
+    frame = FRAME.copy()
+    frame[THING] = (230, 20, 10)
+    painted = np.clip(frame.astype(int) + np.array([-14, 12, 12]), 0, 255).astype(np.uint8)
+    painted[4:8, 10:40] = (255, 0, 0)
+    painted[56:60, 44:56] = (0, 255, 0)
+    labels = labels_in(Brushes().read(save(painted), frame))
+    assert ((labels == ON).sum(), (labels == OFF).sum()) == (48, 120)
+
+
 def test_strokes_may_have_other_colours() -> None:
     picture = FRAME.copy()
     picture[40:44, 40:60] = COLOURS["magenta"]

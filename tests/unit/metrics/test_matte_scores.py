@@ -1,0 +1,48 @@
+"""Scores of mattes: known values of simple shapes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vidtrans.metrics.matte_scores import boundary, jitter, region
+
+
+def box(left: int, top: int = 10, side: int = 20) -> np.ndarray:
+    mask = np.zeros((60, 80), bool)
+    mask[top : top + side, left : left + side] = True
+    return mask
+
+
+def test_the_overlap_of_boxes_is_known() -> None:
+    assert region(box(10), box(10)) == 1
+    assert region(box(10), box(20)) == pytest.approx(1 / 3)
+    assert region(box(10), box(40)) == 0
+    nothing = np.zeros((60, 80), bool)
+    assert region(nothing, nothing) == 1
+    assert region(nothing, box(10)) == 0
+
+
+@given(st.integers(0, 8), st.floats(0, 6))
+def test_edges_count_up_to_the_tolerance(shift: int, pixels: float) -> None:
+    found = boundary(box(10 + shift, 10 + shift), box(10, 10), pixels)
+    assert (found == 1) == (shift == 0 or pixels >= np.hypot(shift, shift) - 1e-6)
+
+
+def test_edges_of_nothing() -> None:
+    nothing = np.zeros((60, 80), bool)
+    assert boundary(nothing, nothing) == 1
+    assert boundary(nothing, box(10)) == 0
+    assert boundary(box(10), box(11)) == 1  # within 0.8 % of the diagonal
+
+
+def test_jitter_is_the_movement_beyond_the_truths() -> None:
+    still, moving = [box(20)] * 4, [box(20 + n) for n in range(4)]
+    shaking = [box(20 + 2 * (n % 2), 10 + 2 * (n % 2)) for n in range(4)]
+    assert jitter(moving, moving) == 0
+    assert jitter(still, still) == 0
+    assert jitter(shaking, still) > 1
+    assert jitter(still, moving) < 0
+    assert jitter([np.zeros((60, 80), bool)] * 2, still[:2]) == 0
