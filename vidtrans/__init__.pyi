@@ -227,6 +227,7 @@ def evaluate(
     end: Time | str | None = ...,
     labels: str | None = ...,
     labeller: str | None = ...,
+    matte: Path | str | None = ...,
     dream: bool = ...,
     size: int | None = ...,
     flow: str = ...,
@@ -244,7 +245,7 @@ def evaluate(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> ClipScores:
-    """Measure the flicker, the sharpness and the fidelity of a render, or the labels in it; name its worst moments."""
+    """Measure the flicker, sharpness and fidelity of a render, labels, or a matte; name the worst moments."""
 
 def export_model(
     model: Path | str,

@@ -159,3 +159,21 @@ def test_mistakes_end_in_one_line(
     cv2.imwrite("dot.png", dot)
     assert words in refuse(capsys, status, "matte", "c.mkv", *FAST, *flags)
     assert not Path("c.matte.mkv").exists()
+
+
+def test_a_matte_is_scored_beside_the_true_one(capsys: Capsys, mattes: list[np.ndarray]) -> None:
+    for n, true in enumerate(mattes):
+        write_mask(f"truth/{n:03d}.png", true)
+    shutil.copytree("truth", "worse")
+    write_mask("worse/003.png", np.roll(mattes[3], 12, axis=1))
+    table = said_json(capsys, "evaluate", "worse", "--matte", "truth", "-o", "s.json")
+    assert table["worst"][0]["frame"] == 3
+    assert table["worst"][1]["matte_region"] == 1
+    expected = (COUNT - 1 + overlap(np.where(np.roll(mattes[3], 12, axis=1), 255, 0), mattes[3])) / COUNT
+    assert table["matte_region"] == pytest.approx(expected, abs=1e-3)
+    assert table["matte_boundary"] < 1
+    assert table["matte_jitter"] > 0
+    text = said(capsys, 0, "evaluate", "truth", "--matte", "truth", "-o", "s.png")
+    assert "region J" in text
+    assert Path("s.png").is_file()
+    assert "--matte alone" in refuse(capsys, 2, "evaluate", "worse", "--matte", "truth", "--labels", "voc")

@@ -18,18 +18,18 @@ from vidtrans.commands.words import count, timing
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Names, Option, Range
 from vidtrans.core.settings import Table, Time
-from vidtrans.evaluation.score_rows import dream_rows, fidelity_rows, flicker_rows, scores
+from vidtrans.evaluation.score_rows import fidelity_rows, flicker_rows, scores, special_rows
 from vidtrans.flow import GREY_FLOWS
 from vidtrans.metrics import SCORING_FLOW, SHORT_SIDE
 from vidtrans.session import Context
 
 SCORE_SUFFIXES = (".png", ".json")
-CLIPS = ("output", "source", "per_frame", "reference")  # the input clips
+CLIPS = ("output", "source", "per_frame", "reference", "matte")  # the input clips
 
 
 @dataclass(frozen=True)
 class Evaluate(Command):
-    """Measure the flicker, the sharpness and the fidelity of a render, or the labels in it; name its worst moments."""
+    """Measure the flicker, sharpness and fidelity of a render, labels, or a matte; name the worst moments."""
 
     CONTEXT: ClassVar = CACHING
     RESULT: ClassVar = ClipScores
@@ -83,6 +83,10 @@ class Evaluate(Command):
             metavar="MODEL",
         ),
     ] = None
+    matte: Annotated[
+        Path | None,
+        Option("OUTPUT is a matte, and this the true one: J, F and jitter.", Group.INPUT, metavar="MATTE"),
+    ] = None
     dream: Annotated[
         bool,
         Option(
@@ -129,6 +133,8 @@ class Evaluate(Command):
     def _check_labels(self) -> None:
         """Raise UsageError if what labels are compared with, or the source of anything else, was not given."""
         name = "--labels" if self.labels else "--labeller" if self.labeller else ""
+        if self.matte is not None and (other := name or next(iter(self._unlike_mattes()), "")):
+            raise UsageError(other, "a matte is compared with --matte alone", f"leave out {other} or --matte")
         if name and self.reference is None:
             raise UsageError(name, "labels are compared with true ones", "give them with --reference MAPS")
         if self.labels and self.labeller:
@@ -136,8 +142,12 @@ class Evaluate(Command):
         if name and (self.dream or self.per_frame):
             other = "--dream" if self.dream else "--per-frame"
             raise UsageError(other, "labels are compared with --reference alone", f"leave out {other} or {name}")
-        if self.source is None and not name:
+        if self.source is None and not name and self.matte is None:
             raise UsageError("evaluate", "it compares a render with what it was made from", "give --source VIDEO")
+
+    def _unlike_mattes(self) -> list[str]:
+        unread = {"--dream": self.dream or None, "--per-frame": self.per_frame, "--reference": self.reference}
+        return [name for name, value in unread.items() if value is not None]
 
     @classmethod
     def epilog(cls) -> str:
@@ -172,14 +182,9 @@ class Evaluate(Command):
             return f"would score {table['path']}: {frames}" + (
                 f", and write {table['output']}" if table["output"] else ""
             )
-        if self.dream:
-            lines = [f"{table['path']}: {frames}{timing(table)}", *dream_rows(table)]
-            return "\n".join([*lines, *([f"  {'written':14}{table['output']}"] if table["output"] else [])])
-        if "confusion" in table:
-            from vidtrans.evaluation.label_report import label_rows
-
-            lines = [f"{table['path']}: {frames}{timing(table)}", *label_rows(table)]
-            return "\n".join([*lines, *([f"  {'written':18}{table['output']}"] if table["output"] else [])])
+        if (rows := special_rows(table)) is not None:
+            written = [f"  {'written':18}{table['output']}"] if table["output"] else []
+            return "\n".join([f"{table['path']}: {frames}{timing(table)}", *rows, *written])
         from vidtrans.evaluation.score_report import compared_with, verdict
 
         pairs = f"{count(table['pairs'], 'pair')} scored at {'x'.join(map(str, table['scored_at']))}"
@@ -241,6 +246,8 @@ class Evaluate(Command):
         """Return the values that affect the written result, for its record."""
         from vidtrans.clips.indexing import content_digest
         from vidtrans.evaluation.dream_scores import VERSION as DREAM_VERSION
+        from vidtrans.evaluation.label_evaluation import labels_for_key
+        from vidtrans.evaluation.matte_evaluation import VERSION as MATTE_VERSION
         from vidtrans.evaluation.score_report import VERSION
 
         return (
@@ -253,22 +260,10 @@ class Evaluate(Command):
                 "end": str(self.end or ""),
                 "ending": result.suffix.lower(),
             }
-            | self._labels_for_key(context)
+            | labels_for_key(self.labels, self.labeller, context)
             | ({"dream": [DREAM_VERSION, self.size]} if self.dream else {})
+            | ({"matte": MATTE_VERSION} if self.matte else {})
         )
-
-    def _labels_for_key(self, context: Context) -> Table:
-        """Return the classes and the labeller for the record of a result; {} without labels."""
-        from vidtrans.evaluation.label_evaluation import VERSION, named_classes
-
-        if self.labels:
-            classes = named_classes(self.labels)
-            return {"labels": [VERSION, classes.text, classes.ignore]}
-        if self.labeller:
-            from vidtrans.models.loaded_model import load_model
-
-            return {"labeller": [VERSION, load_model(self.labeller, context).for_key()], "device": context.device_kind}
-        return {}
 
     def _prepared(self, context: Context) -> Callable[[Path | None], Table]:
         """Return a function that scores the aligned clips, and writes a plot or table to a path unless that is None."""
@@ -283,7 +278,7 @@ class Evaluate(Command):
             check_dream(output, clips["source"], self.start)
             return lambda result: score_dream(output, clips["source"], self.start, self.size, result, context)
         labels = self.labels or self.labeller
-        if not labels:
+        if not labels and self.matte is None:
             check_scored(output)
         aligned = {}
         for name, clip in clips.items():
@@ -296,5 +291,9 @@ class Evaluate(Command):
 
             score_labels = labels_scorer(self.labels, self.labeller, context)
             return lambda result: score_labels(output, aligned["reference"], aligned.get("source"), self.flow, result)
+        if self.matte is not None:
+            from vidtrans.evaluation.matte_evaluation import score_matte
+
+            return lambda result: score_matte(output, aligned["matte"], result, context)
         source = aligned.pop("source")
         return lambda result: score(output, source, self.flow, result, context, **aligned)

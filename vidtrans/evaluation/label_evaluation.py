@@ -28,6 +28,7 @@ from vidtrans.metrics import SHORT_SIDE
 from vidtrans.metrics.clip_scores import round_digits
 from vidtrans.metrics.label_scores import LabelCounts
 from vidtrans.metrics.motion import FlowPair
+from vidtrans.models.loaded_model import load_model
 from vidtrans.pairing.class_colours import ClassColours
 from vidtrans.pairing.palette_file import with_palette_file
 from vidtrans.rendering.labeller import Labeller
@@ -52,6 +53,16 @@ def named_classes(text: str) -> ClassColours:
     if number < 2:
         raise UsageError(what, f"it names {number} class", "name two classes or more")
     return classes
+
+
+def labels_for_key(labels: str | None, labeller: str | None, context: Context) -> Table:
+    """Return the classes and the labeller for the record of a result; {} without labels."""
+    if labels:
+        classes = named_classes(labels)
+        return {"labels": [VERSION, classes.text, classes.ignore]}
+    if labeller:
+        return {"labeller": [VERSION, load_model(labeller, context).for_key()], "device": context.device_kind}
+    return {}
 
 
 Score = Callable[[Clip, AlignedSource, AlignedSource | None, str, Path | None], Table]

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from vidtrans.core.settings import Table
 
 LABEL_MEASURES = ("pixel_accuracy", "class_accuracy", "mean_iou", "label_flicker")
-MEASURES = ("warping_error", "ratio", "psnr", "ssim", "sharpness", "nn", "drift", "m4", "uniq", *LABEL_MEASURES)
+MATTE_MEASURES = ("matte_region", "matte_boundary", "matte_jitter")
+DREAM_MEASURES = ("nn", "drift", "m4", "uniq")
+MEASURES = ("warping_error", "ratio", "psnr", "ssim", "sharpness", *DREAM_MEASURES, *LABEL_MEASURES, *MATTE_MEASURES)
 COLUMNS = {"": "output", "_per_frame": "per frame", "_source": "source"}  # by the ends of their keys
 
 
@@ -33,6 +35,21 @@ def flicker_rows(table: Table) -> list[str]:
     if None not in flicker:
         rows.append(_row("flicker", [f"{value:.2f}" for value in flicker], "8-bit levels"))
     return rows
+
+
+def special_rows(table: Table) -> list[str] | None:
+    """Return rows on the scores of a dream, of labels or of a matte; None for a render."""
+    if "nn" in table:
+        return dream_rows(table)
+    if "confusion" in table:
+        from vidtrans.evaluation.label_report import label_rows
+
+        return label_rows(table)
+    if "matte_region" in table:
+        from vidtrans.evaluation.matte_evaluation import matte_rows
+
+        return matte_rows(table)
+    return None
 
 
 def dream_rows(table: Table) -> list[str]:

@@ -1,0 +1,107 @@
+"""Scores of a matte beside the true one: J and F as DAVIS defines them, and how much its edge jitters."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import numpy as np
+
+from vidtrans.clips.indexing import Clip
+from vidtrans.core.errors import MediaError
+from vidtrans.core.events import Progress
+from vidtrans.core.files import write_json
+from vidtrans.core.settings import Size, Table
+from vidtrans.evaluation.dream_scores import COMMON_KEYS
+from vidtrans.evaluation.scoring import AlignedSource, seconds
+from vidtrans.metrics.clip_scores import round_digits
+from vidtrans.metrics.matte_scores import boundary, jitter, region
+from vidtrans.session import Context
+from vidtrans.video.frame_format import FrameFormat
+from vidtrans.video.images.picture import write_picture
+from vidtrans.video.plots.chart import Chart, ChartCurve
+
+VERSION = 1
+SHOWN = 4  # of the frames with the lowest J
+WIDTH, HEIGHT = 980, 260  # pixels, of the plot
+ORANGE, BLUE = (255, 190, 70), (92, 160, 255)
+
+
+def score_matte(output: Clip, truth: AlignedSource, result: Path | None, context: Context) -> Table:
+    """Return the scores of a matte, ``output``, beside the true one, both grey or alpha, at the truth's size.
+
+    ``result``: a plot (.png), or all values (.json), to write. Raises UsageError, MediaError, Interrupted.
+    """
+    index, total = truth.clip.index, output.index.num_frames
+    form = FrameFormat(Size(exact=(index.width, index.height)), alpha="matte")
+    regions, edges, jitters = list[float | None](), list[float | None](), list[float]()
+    before: tuple[np.ndarray, np.ndarray] | None = None
+    with ExitStack() as stack:
+        made = stack.enter_context(closing(AlignedSource(output, range(total)).pictures(context, form)))
+        true = stack.enter_context(closing(truth.pictures(context, form)))
+        for number, both in enumerate(zip(made, true, strict=False)):
+            ours, wanted = (_inside(picture) for picture in both)
+            if number in truth.missing:
+                regions.append(None)
+                edges.append(None)
+                before = None
+            else:
+                regions.append(region(ours, wanted))
+                edges.append(boundary(ours, wanted))
+                if before is not None:
+                    jitters.append(jitter([before[0], ours], [before[1], wanted]))
+                before = ours, wanted
+            context.stop.check()
+            context.report(Progress(f"scoring {output.name}", number + 1, total))
+    known = [value for value in regions if value is not None]
+    if not known:
+        raise MediaError(
+            str(truth.clip.path), "none of its frames is one of the matte's", "give the matte of this clip"
+        )
+    table: Table = {
+        "path": str(output.path),
+        "frames": total,
+        **dict.fromkeys(COMMON_KEYS),
+        "matte_region": round_digits(float(np.mean(known))),
+        "matte_boundary": round_digits(float(np.mean([value for value in edges if value is not None]))),
+        "matte_jitter": round_digits(float(np.mean(jitters))) if jitters else None,
+        "worst": _worst(regions, output),
+    }
+    if result is not None:
+        _write(result, table, regions, edges, output)
+    return table
+
+
+def matte_rows(table: Table) -> list[str]:
+    """Return the scores as rows of text."""
+    rows = [f"  {'region J':14}{table['matte_region']:>13.3f}   intersection over union"]
+    rows.append(f"  {'boundary F':14}{table['matte_boundary']:>13.3f}   of the edge, within 0.8 % of the diagonal")
+    if table["matte_jitter"] is not None:
+        rows.append(
+            f"  {'edge jitter':14}{table['matte_jitter']:>13.2f}   pixels a frame beyond the true edge's motion"
+        )
+    worst = ", ".join(f"frame {one['frame']} (J {one['matte_region']:.2f})" for one in table["worst"])
+    return [*rows, f"  {'worst':14}{worst}"]
+
+
+def _inside(picture: np.ndarray) -> np.ndarray:
+    """Return what is inside a matte, (H, W[, 3]) uint8."""
+    return (picture if picture.ndim == 2 else picture[..., 0]) >= 128
+
+
+def _worst(regions: list[float | None], output: Clip) -> list[Table]:
+    known = sorted((value, number) for number, value in enumerate(regions) if value is not None)
+    found = [(number, round_digits(value)) for value, number in known[:SHOWN]]
+    return [{"frame": n, "seconds": round(seconds(output, n), 3), "matte_region": value} for n, value in found]
+
+
+def _write(path: Path, table: Table, regions: list[float | None], edges: list[float | None], output: Clip) -> None:
+    """Write all values (.json), or a plot over time (.png)."""
+    series = {"matte_region": regions, "matte_boundary": edges}
+    if path.suffix.lower() == ".json":
+        write_json(path, table | {"series": series}, indent=1)
+        return
+    times = [seconds(output, n) for n in range(len(regions))]
+    curves = [ChartCurve("boundary F", edges, BLUE, 1), ChartCurve("region J", regions, ORANGE, 2)]
+    chart = Chart(f"{output.name}, beside the true matte", curves, times, [], [one["frame"] for one in table["worst"]])
+    write_picture(path, chart.draw(WIDTH, HEIGHT))
