@@ -215,6 +215,7 @@ NEEDED: dict[str, list[str]] = {
     "sheet": ["CLIP", "-o", "made.png", "--dry-run"],
     "keyframes": ["CLIP", "-o", "made", "--dry-run"],
     "propagate": ["CLIP", "--keyframes", "KEYS", "-o", "made.mp4", "--dry-run"],
+    "matte": ["CLIP", "--keyframes", "KEYS", "-o", "made.mkv", "--dry-run"],
     "fix": ["CLIP", "--painted", "KEYS", "-o", "made.mp4", "--dry-run"],
     "grade": ["CLIP", "CLIP", "-o", "made.cube", "--dry-run"],
     "live": ["--model", "identity", "--port", "0"],
