@@ -46,6 +46,7 @@ from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.requested_output import OutputTarget, default_output, request_digest
 from vidtrans.session import Context
 from vidtrans.store.stages import MatteNetworkStage, MatteStage
+from vidtrans.video.io.codecs import PICTURES
 from vidtrans.video.io.encoding import split_pattern
 from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
 
@@ -105,7 +106,7 @@ class MatteJob:
         output = self.request.output
         if output is None:
             return not is_picture_source(self.request.video)
-        return bool(output.suffix) and not split_pattern(output)[1]
+        return bool(output.suffix) and output.suffix.lower().lstrip(".") not in PICTURES
 
     @cached_property
     def matting(self) -> MattingSettings:
