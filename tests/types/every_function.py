@@ -82,8 +82,8 @@ def with_every_keyword() -> None:
     ), vidtrans.RenderedClip)
     assert_type(vidtrans.evaluate(
         output="out.mp4", source=Path("clip.mp4"), per_frame="raw.mp4", reference=Path("wanted.mp4"),
-        start="1:02.5", end=Time(frame=90), labels="voc", labeller="l.safetensors", matte="m.mkv", dream=True, size=96, flow="dis",
-        result="scores.json", jobs=2, shard="1/4", halt=True, retry=True, executor="local", cache_dir=CACHE,
+        start="1:02.5", end=Time(frame=90), labels="voc", labeller="l.safetensors", matte="m.mkv", dream=True, size=96,
+        flow="dis", result="scores.json", jobs=2, shard="1/4", halt=True, retry=True, executor="local", cache_dir=CACHE,
         overwrite=True, dry_run=True, allow_damaged=True, cache_limit_gb=20, report=show, stop=STOP
     ), vidtrans.ClipScores)
     assert_type(vidtrans.export_model(

@@ -15,6 +15,7 @@ from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.core.costs import add_up
 from vidtrans.core.errors import MediaError, UsageError, VidtransError
+from vidtrans.core.files import digest_of
 from vidtrans.core.settings import Size, Table
 from vidtrans.matting.confidence import suggested, table_of
 from vidtrans.matting.marks import MATTE
@@ -72,18 +73,19 @@ class MatteJob:
         """Make what is missing; return the result table."""
         existing = {name: result.existing() for name, result in self.results.items()}
         if all(table is not None for table in existing.values()):
-            return self._table({name: table for name, table in existing.items() if table is not None}, cached=True)
+            table = self._table({name: made for name, made in existing.items() if made is not None}, cached=True)
+            self._check_confidence(table)
+            return table
         plans = {name: self._plan(name) for name in self.results}
         if self.context.dry_run:
             return self._forecast(plans)
         self.sheets.show_painted(self.painted)
         for name, mattes in self.mattes.items():
             mattes.find("the thing" if name == MATTE else f"'{name}'")
-        for name, table in existing.items():
-            if table is None:
+        for name, made in existing.items():
+            if made is None:
                 facts = self._facts(name)
-                made = RenderJob(plans[name], self.context, facts).render(self.results[name])
-                existing[name] = made
+                existing[name] = RenderJob(plans[name], self.context, facts).render(self.results[name])
         self.context.trim_cache()
         table = self._table({name: made for name, made in existing.items() if made is not None}, cached=False)
         self._check_confidence(table)
@@ -167,13 +169,16 @@ class MatteJob:
             "span": [str(request.start), str(request.end)],
             "versions": [EDGES, GROWING, MatteNetworkStage.id(), MatteStage.id(), EfficientNetLite.identity()],
             "seed": self.context.seed,
+            "suggest": request.suggest,
         }
         sources = [request.video, *self.places.values()]
         for name in self.names:
             target = self._target(name)
             stills = is_picture_source(request.video)
             key = request_digest(digest | {"name": name}, self.settings, target, stills=stills)
-            found[name] = Result(target.output, key, sources, self.context, target.folder, began=self.began)
+            # Painted again or with more frames, a matte replaces the one before.
+            lineage = digest_of([request.COMMAND, digest["source"], name])
+            found[name] = Result(target.output, key, sources, self.context, target.folder, lineage, began=self.began)
         return found
 
     def _target(self, name: str) -> OutputTarget:
