@@ -30,7 +30,7 @@ COMMANDS = Registry(
             ("look", "look:Look", "A painting in, a model that paints like it out."),
             ("propagate", "propagate:Propagate", "Painted frames in, the whole clip painted out."),
             ("fix", "fix:Fix", "Paint over frames of a result, and the others follow."),
-            ("matte", "matte:Matte", "A painted frame in, a matte of one thing through the whole clip out."),
+            ("matte", "matte:Matte", "A painted frame in, one thing cut out of the whole clip."),
             ("run", "run:Run", "The whole chain in one resumable command."),
             ("deflicker", "deflicker:Deflicker", "Take the flicker out of what any tool has made of a video."),
             ("dream", "dream:Dream", "Generate frames from a seed, each predicted from the last."),

@@ -12,6 +12,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import from_table
 from vidtrans.data.settings import DatasetSettings
 from vidtrans.dreaming.settings import DreamingSettings
+from vidtrans.matting.settings import MattingSettings
 from vidtrans.models.model_record import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.pairing import PAIRINGS
@@ -25,6 +26,7 @@ SETTINGS = {
     "training": TrainingSettings,
     "rendering": RenderingSettings,
     "dreaming": DreamingSettings,
+    "matting": MattingSettings,
     "encoding": EncodingSettings,
     "card": Card,
 }
