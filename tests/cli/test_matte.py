@@ -13,6 +13,8 @@ from chain import refuse, said, said_json
 from clips import decode
 from things import FAST, clip_of, moving_thing, overlap, with_strokes, write_mask
 
+from vidtrans.matting import swept_mattes
+
 Capsys = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.usefixtures("one_thread")
 COUNT = 8
@@ -42,7 +44,7 @@ def test_one_painted_frame_gives_the_matte_of_the_clip(capsys: Capsys, mattes: l
     assert len(table["confidences"]) == COUNT
     assert len(table["suggested"]) == 2
     assert 0 not in table["suggested"]
-    assert all(Path(f"c.matte.{name}.png").is_file() for name in ("painted", "sheet"))
+    assert all(Path(f"c.matte.mkv.{name}.png").is_file() for name in ("painted", "sheet"))
     assert matte(capsys, "--frame", "0=masks/000.png", "--suggest", 2)["cached"]
 
 
@@ -51,7 +53,7 @@ def test_a_correction_changes_only_the_frames_up_to_its_neighbours(capsys: Capsy
     both = ("--frame", "2=two.png", "--frame", "4=middle.png")
     write_mask("two.png", mattes[2])
     matte(capsys, *both, "-o", "a.mkv")
-    written = {path: path.stat().st_mtime_ns for path in Path(".vidtrans").rglob("chunk-*")}
+    before = {path.name for path in Path(".vidtrans/matte").iterdir()}
     first = decode(Path("a.mkv"))[2]
     write_mask("six.png", mattes[6])
     matte(capsys, *both, "--frame", "6=six.png", "-o", "a.mkv")  # it replaces its own earlier result
@@ -59,15 +61,21 @@ def test_a_correction_changes_only_the_frames_up_to_its_neighbours(capsys: Capsy
     for n in range(5):
         assert np.array_equal(first[n], second[n])
     assert np.array_equal(second[6][..., 0] >= 128, mattes[6])
-    assert all(path.stat().st_mtime_ns == when for path, when in written.items() if path.exists())
+    made = {path.name for path in Path(".vidtrans/matte").iterdir()} - before
+    assert len(made) == 3  # from 4 on and from 6 back, between them, and from 6 on
 
 
-def test_an_interrupted_run_goes_on_to_the_same_bytes(capsys: Capsys, mattes: list[np.ndarray]) -> None:
-    keys = ("--keyframes", "masks")
+def test_an_interrupted_run_goes_on_to_the_same_bytes(
+    capsys: Capsys, mattes: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(swept_mattes, "BLOCK", 3)
+    keys = ("--frame", "0=masks/000.png")
     matte(capsys, *keys, "-o", "a.mkv")
-    entries = sorted(Path(".vidtrans/matte").iterdir())
-    assert len(entries) == 2  # one from each end
-    shutil.rmtree(entries[0])
+    [entry] = Path(".vidtrans/matte").iterdir()
+    chunks = sorted(entry.glob("chunk-*.npz"))
+    assert len(chunks) == 3
+    for path in (*chunks[1:], entry / "meta.json"):
+        path.unlink()
     shutil.rmtree(".vidtrans/render")
     shutil.rmtree(".vidtrans/infer")
     matte(capsys, *keys, "-o", "b.mkv")
@@ -119,7 +127,26 @@ def test_a_shot_without_a_painted_frame_is_empty_and_told(capsys: Capsys) -> Non
     table = matte(capsys, "--frame", "0=m.png", "--cuts", "cuts.txt")
     made = decode(Path("c.matte.mkv"))[2]
     assert not any(frame.any() for frame in made[4:])
-    assert len(table["confidences"]) == 4
+    assert table["confidences"][4:] == [None] * 4
+    assert min(table["confidences"][:4]) > 0
+
+
+def test_a_clip_with_alpha_has_a_grey_matte(capsys: Capsys, mattes: list[np.ndarray]) -> None:
+    frames = decode(Path("c.mkv"))[2]
+    Path("shots").mkdir()
+    for n, frame in enumerate(frames):
+        layer = np.dstack([frame[..., ::-1], np.full(frame.shape[:2], 200, np.uint8)])
+        cv2.imwrite(f"shots/{n:04d}.png", layer)
+    said_json(capsys, "matte", "shots", *FAST, "--frame", "0=masks/000.png", "-o", "grey")
+    first = cv2.imread("grey/0000.png", cv2.IMREAD_UNCHANGED)
+    assert first.shape[2:] in ((), (3,))
+    assert np.array_equal((first if first.ndim == 2 else first[..., 0]) >= 128, mattes[0])
+
+
+def test_painted_pictures_are_never_replaced_by_sheets(capsys: Capsys, mattes: list[np.ndarray]) -> None:
+    painted = write_mask("m.mkv.painted.png", mattes[0]).read_bytes()
+    refuse(capsys, 2, "matte", "c.mkv", *FAST, "--frame", "0=m.mkv.painted.png", "-o", "m.mkv")
+    assert Path("m.mkv.painted.png").read_bytes() == painted
 
 
 def test_too_little_confidence_fails_and_says_what_to_paint(capsys: Capsys, mattes: list[np.ndarray]) -> None:
@@ -149,6 +176,8 @@ def test_a_dry_run_writes_nothing(capsys: Capsys, mattes: list[np.ndarray]) -> N
         (("--frame", "0=masks/000.png", "--names", "a=red", "--outside", "red"), 2, "two meanings"),
         (("--frame", "0=masks/000.png", "--start", "3"), 2, "no painted frame lies in this part"),
         (("--keyframes", "nowhere"), 2, "no such folder"),
+        (("--frame", "0=masks/000.png", "--shard", "1/1"), 2, "it names a frame of one clip"),
+        (("--frame", "0=masks/000.png", "--with-colours", "--codec", "h264"), 2, "keeps no transparency"),
     ],
 )
 def test_mistakes_end_in_one_line(

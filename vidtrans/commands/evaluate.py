@@ -146,8 +146,9 @@ class Evaluate(Command):
             raise UsageError("evaluate", "it compares a render with what it was made from", "give --source VIDEO")
 
     def _unlike_mattes(self) -> list[str]:
-        unread = {"--dream": self.dream or None, "--per-frame": self.per_frame, "--reference": self.reference}
-        return [name for name, value in unread.items() if value is not None]
+        given = {"--dream": self.dream, "--per-frame": self.per_frame, "--reference": self.reference}
+        given |= {"--source": self.source, "--flow": self.flow != SCORING_FLOW}
+        return [name for name, value in given.items() if value]
 
     @classmethod
     def epilog(cls) -> str:

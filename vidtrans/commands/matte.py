@@ -45,7 +45,10 @@ class Matte(Command):
     video: Annotated[tuple[Path, ...], Argument("VIDEO...")]
     output: Annotated[
         Path | None,
-        output("The matte; a folder for several clips. Several things add their names.", "VIDEO.matte.mkv"),
+        output(
+            "The matte; a folder for several clips. Several things add their names.",
+            "VIDEO.matte.mkv, for pictures a folder",
+        ),
     ] = None
     _: KW_ONLY
     beside: Annotated[bool, BESIDE] = False
@@ -116,7 +119,7 @@ class Matte(Command):
     def __post_init__(self) -> None:
         check_beside(self.beside, self.output)
         self._request()  # raises if options conflict
-        if len(self.video) > 1 and self.frame:
+        if self.frame and (len(self.video) > 1 or self.batch.is_partial):
             why = "it names a frame of one clip, and there are several"
             raise UsageError("--frame", why, "give --keyframes DIR, with a folder for each clip")
 
@@ -170,11 +173,16 @@ class Matte(Command):
         """Cut things out of several clips, each with the painted frames in the folder of its name."""
         from vidtrans.commands.batches import clips_with_endings, make_each
         from vidtrans.commands.propagate import keys_of
+        from vidtrans.core.files import base_name
         from vidtrans.matting.matte_job import make_mattes
 
-        assert self.keyframes is not None
+        if self.frame or self.keyframes is None:
+            why = "it names a frame of one clip, and there are several"
+            raise UsageError("--frame", why, "give --keyframes DIR, with a folder for each clip")
         folder = None if self.beside else self.output or Path()
         endings = clips_with_endings(self.video, NAME, folder, self._lossless)
+        own = tuple(f".{NAME}.{name}" for name in self._request().brushes.things)
+        endings = {video: ending for video, ending in endings.items() if not base_name(video).endswith(own)}
         keys = {video: keys_of(video, self.keyframes, is_only=len(endings) == 1) for video in endings}
 
         def work(video: Path, place: Path) -> partial[Table]:
@@ -186,7 +194,7 @@ class Matte(Command):
         """Return the report on one clip: what was made, how sure it is, and what to paint next."""
         frames, keys = count(table["frames"], "frame"), count(len(table["keyframes"]), "painted frame")
         if table.get("dry_run"):
-            return f"would follow what {keys} show through {frames}, into {table['output']}{cost_text(table)}"
+            return f"would follow what is on {keys} through {frames}, into {table['output']}{cost_text(table)}"
         from vidtrans.matting.confidence import confidence_text
 
         outputs = [own["output"] for own in table.get("things", {}).values()] or [table["output"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from vidtrans.core.settings import Size, Table
 from vidtrans.evaluation.dream_scores import COMMON_KEYS
 from vidtrans.evaluation.scoring import AlignedSource, seconds
 from vidtrans.metrics.clip_scores import round_digits
-from vidtrans.metrics.matte_scores import boundary, jitter, region
+from vidtrans.metrics.matte_scores import boundary, edge_motion, region
 from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import write_picture
@@ -49,7 +50,8 @@ def score_matte(output: Clip, truth: AlignedSource, result: Path | None, context
                 regions.append(region(ours, wanted))
                 edges.append(boundary(ours, wanted))
                 if before is not None:
-                    jitters.append(jitter([before[0], ours], [before[1], wanted]))
+                    beyond = edge_motion(before[0], ours) - edge_motion(before[1], wanted)
+                    jitters += [] if math.isnan(beyond) else [beyond]
                 before = ours, wanted
             context.stop.check()
             context.report(Progress(f"scoring {output.name}", number + 1, total))

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from vidtrans.core.errors import VidtransError
 from vidtrans.core.settings import Table
 from vidtrans.matting.tracking import LOST
 
-REACH = 12.0  # frames on either side that a painted frame helps
+REACH, FARTHEST = 12.0, 96  # frames on either side that a painted frame helps: on average, and at most
 
 
 def lost_parts(confidences: Mapping[int, float]) -> list[list[int]]:
@@ -25,18 +26,20 @@ def lost_parts(confidences: Mapping[int, float]) -> list[list[int]]:
 
 def suggested(confidences: Mapping[int, float], painted: Sequence[int], count: int) -> list[int]:
     """Return the frames, in order, on which painting would help most: where it and its neighbours are least sure."""
-    frames = sorted(confidences)
-    doubt = np.array([1 - confidences[frame] for frame in frames])
-    at = np.array(frames, np.float64)
-    near = np.exp(-np.abs(at[:, None] - at[None]) / REACH)
-    found: list[int] = []
-    for _ in range(count):
-        free = [k for k, frame in enumerate(frames) if frame not in found and frame not in painted]
-        if not free:
-            break
-        best = max(free, key=lambda k: float((near[k] * doubt).sum()))
-        found.append(frames[best])
-        doubt = doubt * (1 - near[best])
+    first, last = min(confidences), max(confidences)
+    doubt = np.zeros(last - first + 1)
+    for frame, sure in confidences.items():
+        doubt[frame - first] = 1 - sure
+    free = {frame - first for frame in confidences if frame not in painted}
+    offsets = np.arange(-FARTHEST, FARTHEST + 1)
+    near, found = np.exp(-np.abs(offsets) / REACH), list[int]()
+    for _ in range(min(count, len(free))):
+        gains = np.convolve(doubt, near)[FARTHEST:-FARTHEST]
+        best = max(free, key=lambda place: (gains[place], -place))
+        free.remove(best)
+        found.append(best + first)
+        around = np.abs(np.arange(len(doubt)) - best)
+        doubt = doubt * (1 - np.exp(-around / REACH))
     return sorted(found)
 
 
@@ -48,7 +51,6 @@ def table_of(confidences: Mapping[int, float]) -> Table:
         "confidence": round(float(values.mean()), 3),
         "least_sure": least,
         "least_confidence": round(confidences[least], 3),
-        "confidences": [round(confidences[frame], 3) for frame in sorted(confidences)],
         "lost": lost_parts(confidences),
     }
 
@@ -65,3 +67,12 @@ def confidence_text(tables: Mapping[str, Table]) -> str:
         if table["suggested"]:
             lines.append(f"{whose}most worth painting: {', '.join(map(str, table['suggested']))}")
     return "\n".join(lines)
+
+
+def check_confidence(tables: Mapping[str, Table], least: float) -> None:
+    """Raise VidtransError where the confidence in a frame is below ``least``; ``tables``: see ``confidence_text``."""
+    for name, table in tables.items():
+        sure, frame = table["least_confidence"], table["least_sure"]
+        if sure < least:
+            why = f"the confidence{f' in {name!r}' if name else ''} is {sure:.2f} in frame {frame}"
+            raise VidtransError(table["output"], why, f"paint frame {frame}, or lower --min-confidence {least:g}")

@@ -35,7 +35,7 @@ SAME, UNCHANGED, CHANGED = 24, 0.5, 64.0
 GREY, GREYS = 24, 0.98  # levels between a grey's channels, and the share of greys of a mask
 SHAPE = 0.02  # by which the aspect of a painted picture may differ from the clip's
 CLEAN = (12, 243)  # levels of a mask from which on it counts as black and as white, whatever JPEG made of it
-FEWEST = 64  # pixels of a mask in one unnamed colour that are worth a word
+FLAT = 1.0  # level: deviation of the ground of a mask
 ON, OFF = 1, 2  # labels of strokes
 
 
@@ -55,9 +55,12 @@ def parse_names(text: str) -> dict[str, Colour]:
         name, equals, colour = (one.strip() for one in part.partition("="))
         if not equals or not re.fullmatch(r"\w[\w-]*", name):
             raise UsageError(f"--names {text}", f"'{part}' is not NAME=COLOUR", "as in --names man=red,car=blue")
-        if name in found or parse_colour(colour) in found.values():
-            why = f"two things have the {'name' if name in found else 'colour'} of '{part}'"
+        known = name.casefold() in {other.casefold() for other in found}  # names of files, on Windows too
+        if known or parse_colour(colour) in found.values():
+            why = f"two things have the {'name' if known else 'colour'} of '{part}'"
             raise UsageError(f"--names {text}", why, "give each its own")
+        if max(parse_colour(colour)) < NEAR:
+            raise UsageError(f"--names {text}", f"'{part}' is as dark as the ground of a mask", "take another colour")
         found[name] = parse_colour(colour)
     return found
 
@@ -112,16 +115,18 @@ class Brushes:
         if rgb.shape[:2] != (height, width):
             rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_NEAREST)
             opaque = None if opaque is None else cv2.resize(opaque, (width, height), interpolation=cv2.INTER_AREA)
-        found = self._layer(path, rgb, opaque) if opaque is not None else self._opaque(path, rgb, frame)
+        found = self._layer(path, rgb, opaque, frame) if opaque is not None else self._opaque(path, rgb, frame)
         return {name: self._checked(path, name, what) for name, what in found.items()}
 
-    def _layer(self, path: Path, rgb: np.ndarray, alpha: np.ndarray) -> dict[str, np.ndarray | Strokes]:
+    def _layer(
+        self, path: Path, rgb: np.ndarray, alpha: np.ndarray, frame: np.ndarray
+    ) -> dict[str, np.ndarray | Strokes]:
         """Read a picture with transparency: strokes, or a cut-out."""
         there = alpha >= 128
-        if not alpha.any():
+        if not there.any():
             raise MediaError(str(path), "it is fully transparent", "paint on it, or leave it out")
-        labels = self._labels(rgb)
-        if (labels[there] >= 0).mean() >= PAINTED:
+        labels, is_cut_out = self._labels(rgb), _same(rgb, frame)[there].mean() >= UNCHANGED
+        if not is_cut_out and (labels[there] >= 0).mean() >= PAINTED:
             return self._strokes(np.where(there, labels, -1))
         if self.names:
             why = f"it is cut out, which does not say which of {', '.join(self.names)} it is"
@@ -130,9 +135,8 @@ class Brushes:
 
     def _opaque(self, path: Path, rgb: np.ndarray, frame: np.ndarray) -> dict[str, np.ndarray | Strokes]:
         """Read a picture without transparency: a frame with strokes over it, or a mask."""
-        same = cv2.absdiff(rgb, frame).max(2) <= SAME
-        labels = self._labels(rgb)
-        if same.mean() >= UNCHANGED:
+        same, labels = _same(rgb, frame), self._labels(rgb)
+        if same.mean() >= UNCHANGED and not _is_flat(rgb, frame, same):
             moved = np.linalg.norm(rgb.astype(np.float32) - frame, axis=2)
             return self._strokes(np.where(moved < CHANGED, -1, labels))
         spread = rgb.max(2).astype(np.int16) - rgb.min(2)
@@ -180,6 +184,16 @@ class Brushes:
             if (what >= 0.5).all():
                 raise MediaError(str(path), f"all of the frame{whose} is painted", "paint what is around it black")
         return what
+
+
+def _same(rgb: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    """Return where a picture shows a frame, both (H, W, 3) uint8, as (H, W) bool."""
+    return cv2.absdiff(rgb, frame).max(2) <= SAME
+
+
+def _is_flat(rgb: np.ndarray, frame: np.ndarray, same: np.ndarray) -> bool:
+    """Return whether a picture has one colour where the frame, dark or bright there, has more: it is a mask."""
+    return float(rgb[same].std(0).max()) < FLAT < float(frame[same].std(0).max())
 
 
 def _seen(rgb: np.ndarray) -> str:

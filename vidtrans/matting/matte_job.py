@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.clips.cut_list import with_cuts
-from vidtrans.clips.indexing import Clip, content_digest, open_clip
+from vidtrans.clips.indexing import Clip, content_digest, open_clip, with_picture_fps
 from vidtrans.core.costs import add_up
-from vidtrans.core.errors import MediaError, UsageError, VidtransError
+from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import digest_of
 from vidtrans.core.settings import Size, Table
-from vidtrans.matting.confidence import suggested, table_of
+from vidtrans.matting.confidence import check_confidence, suggested, table_of
 from vidtrans.matting.marks import MATTE
 from vidtrans.matting.matte_costs import cost_of
 from vidtrans.matting.matte_edges import VERSION as EDGES
@@ -30,6 +30,7 @@ from vidtrans.matting.swept_mattes import MatteSource, SweptMattes, confidences
 from vidtrans.matting.things import (
     PaintedFrame,
     check_size,
+    opaque,
     painted_digest,
     places_of,
     read_painted,
@@ -38,7 +39,7 @@ from vidtrans.matting.things import (
 from vidtrans.models.loaded_model import load_model
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.models.render_settings import ResolvedRenderSettings
-from vidtrans.output.places import refuse_link
+from vidtrans.output.places import check_named, refuse_link
 from vidtrans.output.result import Result
 from vidtrans.painting.key_frames import key_frame_files, tell_ignored
 from vidtrans.perception.efficientnet_lite import EfficientNetLite
@@ -47,7 +48,7 @@ from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.requested_output import OutputTarget, default_output, request_digest
 from vidtrans.session import Context
 from vidtrans.store.stages import MatteNetworkStage, MatteStage
-from vidtrans.video.io.codecs import PICTURES
+from vidtrans.video.io.codecs import CODECS, PICTURES, codecs_with_alpha
 from vidtrans.video.io.encoding import split_pattern
 from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
 
@@ -74,9 +75,10 @@ class MatteJob:
         existing = {name: result.existing() for name, result in self.results.items()}
         if all(table is not None for table in existing.values()):
             table = self._table({name: made for name, made in existing.items() if made is not None}, cached=True)
-            self._check_confidence(table)
+            check_confidence(table.get("things") or {"": table}, self.request.least_confidence)
             return table
         plans = {name: self._plan(name) for name in self.results}
+        self.sheets.check()
         if self.context.dry_run:
             return self._forecast(plans)
         self.sheets.show_painted(self.painted)
@@ -88,19 +90,25 @@ class MatteJob:
                 existing[name] = RenderJob(plans[name], self.context, facts).render(self.results[name])
         self.context.trim_cache()
         table = self._table({name: made for name, made in existing.items() if made is not None}, cached=False)
-        self._check_confidence(table)
+        check_confidence(table.get("things") or {"": table}, self.request.least_confidence)
         return table
 
     @cached_property
     def settings(self) -> ResolvedRenderSettings:
         """Return the render settings of the results: the clip's size, lossless unless another codec is asked for."""
         request, recipe = self.request, self.request.recipe
-        if "codec" not in recipe.tables.get("encoding", {}) and self._makes_file:
-            codec = "prores4444" if request.with_colours else "ffv1"
+        codec = "prores4444" if request.with_colours else "ffv1"
+        ending = request.output.suffix.lower().lstrip(".") if request.output else CODECS[codec].containers[0]
+        if "codec" not in recipe.tables.get("encoding", {}) and self._makes_file and ending in CODECS[codec].containers:
             recipe = recipe.under({"encoding": {"codec": codec}})
         recipe = recipe.under({"rendering": {"size": "source"}, "temporal": {"name": "off"}})
         found = ResolvedRenderSettings.of(recipe, load_model(IDENTITY, self.context), self.context.device)
-        return found.resolved(is_picture_source(request.video), request.output, self.context.report)
+        found = found.resolved(is_picture_source(request.video), request.output, self.context.report)
+        chosen = found.encoding.codec
+        if request.with_colours and chosen not in codecs_with_alpha():
+            remedy = f"use --codec {' or '.join(codecs_with_alpha())}"
+            raise UsageError("--with-colours", f"{chosen} keeps no transparency", remedy)
+        return found
 
     @property
     def _makes_file(self) -> bool:
@@ -121,7 +129,7 @@ class MatteJob:
         video = self.request.video
         if is_picture_source(video) and not is_picture_sequence(video):
             raise UsageError(str(video), "it is one picture", "give a video or a folder of pictures")
-        clip = open_clip(self.context, video)
+        clip = with_picture_fps(open_clip(self.context, video), self.settings.rendering.picture_fps)
         if not clip.index.same_size:
             raise MediaError(str(video), "its pictures are not of one size", "give pictures of one size")
         return with_cuts(clip, self.settings.rendering.cuts)
@@ -184,14 +192,15 @@ class MatteJob:
     def _target(self, name: str) -> OutputTarget:
         """Return the output of a thing: of several, the name of each is added to the output's."""
         request, encoding = self.request, self.settings.encoding
-        wanted = request.output or default_output(request.video, [MATTE], encoding)
+        wanted = request.output or refuse_link(default_output(request.video, [MATTE], encoding))
         if name != MATTE:
             folder, pattern = split_pattern(wanted)
-            named = folder.with_name(f"{folder.stem}.{name}{folder.suffix}")
-            if request.output is None:
-                named = default_output(request.video, [name], encoding)
-            wanted = named / pattern if pattern else named
-        return OutputTarget.find(refuse_link(wanted), encoding)
+            check_named(folder)
+            is_file = self._makes_file and not pattern
+            named = f"{folder.stem}.{name}{folder.suffix}" if is_file else f"{folder.name}.{name}"
+            wanted = refuse_link(folder.with_name(named))
+            wanted = wanted / pattern if pattern else wanted
+        return OutputTarget.find(wanted, encoding)
 
     @cached_property
     def mattes(self) -> dict[str, SweptMattes]:
@@ -215,7 +224,8 @@ class MatteJob:
     @property
     def sheets(self) -> MatteSheets:
         """Return the sheets beside the results."""
-        return MatteSheets(next(iter(self.results.values())).output, self.clip, self.context)
+        result = next(iter(self.results.values()))
+        return MatteSheets(result.output, result.sources, self.clip, self.context)
 
     def _plan(self, name: str) -> RenderPlan:
         """Return the plan of a thing's render, after all checks. Raises UsageError, MediaError."""
@@ -228,7 +238,8 @@ class MatteJob:
         paint = MattePaint(self.mattes, exact, name, self.matting, request.with_colours)
         target, identity = self._target(name), load_model(IDENTITY, self.context)
         span = request.start, request.end
-        plan = plan_render(self.clip, identity, self.settings, self.context, span, pattern=target.pattern)
+        clip = self.clip if request.with_colours else opaque(self.clip)
+        plan = plan_render(clip, identity, self.settings, self.context, span, pattern=target.pattern)
         plan = replace(plan, paint=paint)
         target.check_holds(plan.num_frames)
         plan.delivery.check_sound(target.output)
@@ -250,7 +261,9 @@ class MatteJob:
         found = confidences(mattes)
         shots = [shot for shot in mattes.source.shots if any(key in shot for key in mattes.source.painted)]
         inside = {frame: found[frame] for shot in shots for frame in shot}
+        each = [round(inside[frame], 3) if frame in inside else None for frame in range(*self.span)]
         return table_of(inside) | {
+            "confidences": each,
             "keyframes": sorted(mattes.source.painted),
             "suggested": suggested(inside, sorted(mattes.source.painted), self.request.suggest),
         }
@@ -264,16 +277,6 @@ class MatteJob:
         if list(tables) == [MATTE]:
             return first
         return first | {"things": tables}
-
-    def _check_confidence(self, table: Table) -> None:
-        """Raise VidtransError where the confidence in a frame is below the least that is asked."""
-        least = self.request.least_confidence
-        for name, own in (table.get("things") or {MATTE: table}).items():
-            if own["least_confidence"] < least:
-                whose = "" if name == MATTE else f" in '{name}'"
-                why = f"the confidence{whose} is {own['least_confidence']:.2f} in frame {own['least_sure']}"
-                remedy = f"paint frame {own['least_sure']}, or lower --min-confidence {least:g}"
-                raise VidtransError(own["output"], why, remedy)
 
     def _forecast(self, plans: Mapping[str, RenderPlan]) -> Table:
         """Return the table of a dry run."""

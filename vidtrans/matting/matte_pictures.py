@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from vidtrans.matting.matte_edges import VERSION as EDGES
 from vidtrans.matting.matte_edges import at_working_size, cut_out, finished, refined
 from vidtrans.matting.settings import MattingSettings
 from vidtrans.matting.swept_mattes import SweptMattes
+from vidtrans.upscaling import VERSION as UPSCALING
 
 
 class MattePainter:
@@ -44,15 +46,13 @@ class MattePainter:
     def matte(self, frame: int, source: np.ndarray) -> np.ndarray:
         """Return the matte, (H, W) float32 from 0 to 1, of a frame, (H, W, 3) uint8 or uint16.
 
-        The mattes of several things add up to 1 at most.
+        The mattes of several things share what lies between them.
         """
         settings, whole = self._paint.settings, (source.shape[1], source.shape[0])
         exact = {name: pictures.get(frame) for name, pictures in self._paint.exact.items()}
-        own = exact.get(self._paint.name)
+        own = exact.pop(self._paint.name, None)
         if own is not None:
-            matte = (
-                grow(own.astype(np.float32) / 255, whole) if own.shape[::-1] != whole else own.astype(np.float32) / 255
-            )
+            matte = own.astype(np.float32) / 255
         else:
             found = {name: mattes.at(frame).matte for name, mattes in self._paint.mattes.items()}
             small = found[self._paint.name] / np.maximum(sum(found.values()), 1)
@@ -60,7 +60,11 @@ class MattePainter:
                 matte = refined(small, at_working_size(source, small.shape[::-1]), source)
             else:
                 matte = grow(small, whole) if small.shape[::-1] != whole else small
-        return np.clip(finished(matte, settings.grow, settings.feather), 0, 1)
+        matte = finished(matte, settings.grow, settings.feather)
+        for other in exact.values() if own is None else ():
+            if other is not None:
+                matte = np.minimum(matte, 1 - other.astype(np.float32) / 255)
+        return np.clip(matte, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class MattePaint:
 
     Attributes:
         mattes: Of each thing, by name.
-        exact: PaintedThing mattes (H, W) uint8 at the clip's own size, by thing and frame.
+        exact: Painted mattes (H, W) uint8 at the clip's own size, by thing and frame.
         layer: Whether the result has the colours of the clip, with the matte as alpha.
     """
 
@@ -87,4 +91,9 @@ class MattePaint:
         """Return the properties that affect the result, for its cache key."""
         edge: dict[str, Any] = {name: asdict(self.settings)[name] for name in ("edge", "feather", "grow")}
         keys = {name: [mattes.for_key(), mattes.painted_key()] for name, mattes in self.mattes.items()}
-        return {"version": EDGES, "mattes": keys, "name": self.name, "edge": edge}
+        exact = {
+            name: [[frame, hashlib.sha256(matte.tobytes()).hexdigest()] for frame, matte in pictures.items()]
+            for name, pictures in self.exact.items()
+        }
+        version = [EDGES, UPSCALING]
+        return {"version": version, "mattes": keys, "exact": exact, "name": self.name, "edge": edge}

@@ -10,11 +10,11 @@ import numpy as np
 
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import read_clip_frames, segment_centres
-from vidtrans.core.files import base_name, write_atomically
+from vidtrans.core.files import write_atomically
 from vidtrans.core.settings import Size
 from vidtrans.matting.swept_mattes import SweptMattes
 from vidtrans.matting.things import PaintedFrame
-from vidtrans.output.places import check_parents, refuse_link
+from vidtrans.output.places import check_parents, check_place, refuse_link
 from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import write_picture
@@ -26,11 +26,17 @@ SHADE = 0.3  # of what is outside
 
 @dataclass(frozen=True)
 class MatteSheets:
-    """The sheets beside a result, ``output``, of mattes of a clip."""
+    """The sheets beside a result, ``output``, of mattes of a clip. ``sources``: files that they must not replace."""
 
     output: Path
+    sources: Sequence[Path]
     clip: Clip
     context: Context
+
+    def check(self) -> None:
+        """Raise UsageError where a sheet would replace a source, or lie behind a link."""
+        for what in ("painted", "sheet"):
+            self._beside(what)
 
     @property
     def place(self) -> Path:
@@ -38,7 +44,9 @@ class MatteSheets:
         return self._beside("sheet")
 
     def _beside(self, what: str) -> Path:
-        return refuse_link(self.output.parent / f"{base_name(self.output)}.{what}.png")
+        path = refuse_link(self.output.parent / f"{self.output.name}.{what}.png")
+        check_place(path, self.sources, folder=False)
+        return path
 
     def show_painted(self, painted: Mapping[int, PaintedFrame]) -> None:
         """Write the sheet of the painted frames, before anything that takes long."""

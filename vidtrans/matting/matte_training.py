@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from threading import Lock
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ BATCH, LEARNING_RATE, WARM_UP, LEAST_RATE = 2, 2e-3, 20, 0.02
 WEIGHT_DECAY, LARGEST_GRADIENT = 1e-4, 1.0
 OVERLAP = 0.5  # weight of the loss of overlap beside the cross-entropy
 AVERAGING = 0.98  # of the weights
+SEEDING = Lock()
 HIDDEN = 0.15  # share of the examples in which the comparison with the painted frames is hidden
 
 
@@ -28,9 +30,10 @@ def learn(
 
     The same frames, seed, number of threads and precision give the same network. ``side``: of the windows, in pixels.
     """
-    torch.default_generator.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    network = MatteNetwork([window_of(one, side) for one in painted], bf16=bf16)
+    rng, windows = np.random.default_rng(seed), [window_of(one, side) for one in painted]
+    with SEEDING, torch.random.fork_rng(devices=[]):  # torch has one generator for all threads
+        torch.default_generator.manual_seed(seed)
+        network = MatteNetwork(windows, bf16=bf16)
     makers = [ExampleMaker(one, side) for one in painted]
     decoder = network.decoder
     optimiser = torch.optim.AdamW(decoder.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)

@@ -89,7 +89,8 @@ class MatteDecoder(nn.Module):
                 given.append(F.interpolate(x, size=size, mode="bilinear", align_corners=False))
             x = self.blocks[level](torch.cat(given, 1))
         assert x is not None
-        return F.pixel_shuffle(self.head(x).float(), 2)
+        height, width = guide.shape[-2:]
+        return F.pixel_shuffle(self.head(x).float(), 2)[..., :height, :width]
 
 
 class Seen(NamedTuple):

@@ -14,6 +14,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -40,7 +41,6 @@ from vidtrans.video.frame_format import FrameFormat
 
 BLOCK = 30  # frames that are stored at once
 LOADED = 8  # blocks that are kept in memory
-WEIGHTS = "decoder.npz"
 
 
 class FoundMatte(NamedTuple):
@@ -114,6 +114,7 @@ class SweptMattes:
         self._networks: OrderedDict[tuple[int, ...], MatteNetwork] = OrderedDict()
         self._loaded: OrderedDict[tuple[Sweep, int], dict[str, np.ndarray]] = OrderedDict()
         self._pins: list[CachePin] = []
+        self._lock = Lock()  # the thread of the encoder reads, too
         self._engine = {"precision": resolve_precision("auto", CPU), "threads": torch.get_num_threads()}
 
     @property
@@ -177,7 +178,7 @@ class SweptMattes:
             engine=self._engine,
             method=LEARNING,
             weights=EfficientNetLite.identity(),
-            libraries=libraries("av", "opencv-python-headless", "torch"),
+            libraries=libraries("av", "numpy", "opencv-python-headless", "torch"),
         )
 
     def _entry(self, sweep: Sweep) -> CacheEntry:
@@ -189,12 +190,13 @@ class SweptMattes:
 
     def _load(self, sweep: Sweep, block: range) -> dict[str, np.ndarray]:
         name = (sweep, block.start)
-        if name not in self._loaded:
-            self._loaded[name] = _read(ChunkStore(self._entry(sweep), ".npz").path(min(block)))
-            while len(self._loaded) > LOADED:
-                self._loaded.popitem(last=False)
-        self._loaded.move_to_end(name)
-        return self._loaded[name]
+        with self._lock:
+            if name not in self._loaded:
+                self._loaded[name] = _read(ChunkStore(self._entry(sweep), ".npz").path(min(block)))
+                while len(self._loaded) > LOADED:
+                    self._loaded.popitem(last=False)
+            self._loaded.move_to_end(name)
+            return self._loaded[name]
 
     def _follow(self, sweep: Sweep, store: ChunkStore, task: str) -> Iterator[None]:
         """Follow the thing through the missing blocks of a sweep; yield after each frame."""

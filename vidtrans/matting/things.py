@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -20,6 +20,7 @@ from vidtrans.matting.marks import MATTE, Brushes, Strokes
 from vidtrans.painting.key_frames import named_frames
 from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
+from vidtrans.video.frame_numbers import sequence_numbers
 
 SMALL = 64  # pixels of the working size, below which a thing is hardly followed
 
@@ -41,8 +42,10 @@ def places_of(
 ) -> dict[int, Path]:
     """Return the picture painted on each frame, in order. Raises UsageError, MediaError."""
     found: dict[int, Path] = {}
+    numbers = sequence_numbers(clip.index.names) or []
     for when, path in frames:
-        frame = clip.frame_at(when)
+        # Pictures are counted by the numbers in their names, as in a folder of painted frames.
+        frame = numbers.index(when.frame) if when.frame in numbers else clip.frame_at(when)
         if not 0 <= frame < clip.index.num_frames:
             last = clip.index.num_frames - 1
             raise UsageError(f"--frame {when}={path}", f"the last frame of {clip.name} is {last}", "give another one")
@@ -103,3 +106,9 @@ def painted_digest(places: Mapping[int, Path], brushes: Brushes, context: Contex
     """Return the digest of painted frames, their numbers, and the meaning of their colours."""
     files = [[frame, context.cache.digest(path)] for frame, path in places.items()]
     return digest_of([files, brushes.inside, brushes.outside, sorted(brushes.things.items())])
+
+
+def opaque(clip: Clip) -> Clip:
+    """Return a clip whose transparency is not delivered: a matte is grey, and its alpha would be read instead."""
+    findings = replace(clip.index.findings, alpha=False)
+    return replace(clip, index=replace(clip.index, findings=findings))

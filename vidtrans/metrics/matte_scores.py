@@ -40,7 +40,7 @@ def boundary(made: np.ndarray, truth: np.ndarray, pixels: float | None = None) -
 
 def jitter(made: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> float:
     """Return by how many pixels more than the true edge the edge moves, on average, from one frame to the next."""
-    moved = [(_moved(*both), _moved(*true)) for both, true in zip(_pairs(made), _pairs(truth), strict=True)]
+    moved = [(edge_motion(*both), edge_motion(*true)) for both, true in zip(_pairs(made), _pairs(truth), strict=True)]
     known = [ours - true for ours, true in moved if not math.isnan(ours - true)]
     return float(np.mean(known)) if known else 0.0
 
@@ -49,7 +49,7 @@ def _pairs(masks: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
     return list(itertools.pairwise(masks))
 
 
-def _moved(one: np.ndarray, other: np.ndarray) -> float:
+def edge_motion(one: np.ndarray, other: np.ndarray) -> float:
     """Return the mean distance of the edges of two masks, both ways; NaN where one has none."""
     edges = _edge(one), _edge(other)
     if not all(edge.any() for edge in edges):

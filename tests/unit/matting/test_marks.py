@@ -103,6 +103,20 @@ def test_colours_are_names_and_one_thing_is_off_the_other() -> None:
     assert (labels_in(found, "car")[50:54, 60:90] == ON).all()
 
 
+def test_a_mask_of_dark_footage_is_a_mask() -> None:
+    dark = (FRAME // 12).astype(np.uint8)
+    dark[THING] = (200, 120, 40)
+    found = Brushes().read(write_mask("m.png", THING), dark)
+    assert np.array_equal(matte_in(found), THING)
+
+
+def test_a_cut_out_of_a_red_thing_is_a_cut_out() -> None:
+    red = FRAME.copy()
+    red[THING] = (240, 10, 10)
+    cut = np.dstack([red, np.where(THING, 255, 0).astype(np.uint8)])
+    assert np.array_equal(matte_in(Brushes().read(save(cut), red)), THING)
+
+
 def test_a_mask_of_another_size_is_scaled() -> None:
     small = cv2.resize(np.where(THING, 255, 0).astype(np.uint8), (80, 60), interpolation=cv2.INTER_AREA)
     matte = matte_in(Brushes().read(save(small), FRAME))
@@ -129,7 +143,17 @@ def test_what_cannot_be_meant_is_said(picture: np.ndarray, words: str) -> None:
 def test_colours_and_names_are_parsed() -> None:
     assert parse_names("man=red, car=#0000ff") == {"man": (255, 0, 0), "car": (0, 0, 255)}
     assert parse_names("") == {}
-    for wrong in ("man", "man=", "=red", "man=rot", "man=red,man=blue", "a=red,b=red", "a/b=red"):
+    for wrong in (
+        "man",
+        "man=",
+        "=red",
+        "man=rot",
+        "man=red,man=blue",
+        "a=red,b=red",
+        "a/b=red",
+        "a=red,A=blue",
+        "a=black",
+    ):
         with pytest.raises(UsageError):
             parse_names(wrong)
     with pytest.raises(UsageError, match="two meanings"):

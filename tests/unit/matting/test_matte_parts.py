@@ -130,6 +130,8 @@ def test_parts_where_a_thing_is_lost_are_named_and_doubtful_frames_suggested() -
     assert suggested(sure, [0], 1)[0] in (40, 41, 42)
     assert 0 not in suggested({0: 0.1, 1: 0.9}, [0], 5)
     assert suggested({0: 0.1, 1: 0.9}, [0], 5) == [1]
+    assert suggested(sure, [0], 0) == []
+    assert suggested(dict.fromkeys(range(50_000), 0.5), [], 1)  # in memory that grows with the clip, no faster
 
 
 @st.composite
