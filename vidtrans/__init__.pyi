@@ -502,7 +502,7 @@ def matte(
 
     A painted frame is a mask (white on black), a cut-out with transparency, or the frame with a few strokes over it:
     green on the thing, red off it. Paint further frames where it went wrong, and run the command again: only what
-    lies between them and the nearest painted frames is made anew."""
+    lies between them and the nearest painted frames is computed again."""
 
 def model_formats(
     *,

@@ -1,4 +1,4 @@
-"""How near are mattes to the truth, on the 20 validation sequences of DAVIS 2016?
+"""Scores of mattes beside the true ones, on the 20 validation sequences of DAVIS 2016.
 
     python -m benchmarks.matte.bench DAVIS --cache DIR [--parts first,strokes,three,carried] [--sequences ...]
 

@@ -7,6 +7,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 from vidtrans.clips.scanning import scan
@@ -116,6 +117,11 @@ class Clip:
                 "choose times within the clip",
             )
         return first, stop
+
+    def shots_in(self, first: int, stop: int) -> list[range]:
+        """Return the frames of each shot among the frames [first, stop)."""
+        starts = [first, *(shot for shot in self.shots if first < shot < stop), stop]
+        return [range(*both) for both in pairwise(starts)]
 
     def frame_at(self, time: Time) -> int:
         """Return the number of the first frame at or after ``time``; the number of frames if it is after the last."""

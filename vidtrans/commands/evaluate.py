@@ -184,8 +184,7 @@ class Evaluate(Command):
                 f", and write {table['output']}" if table["output"] else ""
             )
         if (rows := special_rows(table)) is not None:
-            written = [f"  {'written':18}{table['output']}"] if table["output"] else []
-            return "\n".join([f"{table['path']}: {frames}{timing(table)}", *rows, *written])
+            return "\n".join([f"{table['path']}: {frames}{timing(table)}", *rows])
         from vidtrans.evaluation.score_report import compared_with, verdict
 
         pairs = f"{count(table['pairs'], 'pair')} scored at {'x'.join(map(str, table['scored_at']))}"

@@ -33,7 +33,7 @@ class Matte(Command):
 
     A painted frame is a mask (white on black), a cut-out with transparency, or the frame with a few strokes over it:
     green on the thing, red off it. Paint further frames where it went wrong, and run the command again: only what
-    lies between them and the nearest painted frames is made anew.
+    lies between them and the nearest painted frames is computed again.
     """
 
     CONTEXT: ClassVar = (*CACHING, "device", "decoder", "seed")
@@ -101,7 +101,10 @@ class Matte(Command):
     suggest: Annotated[
         int,
         Option(
-            "Also name so many frames whose painting would help most.", Group.OUTPUT, metavar="N", values=Range(0, 100)
+            "The number of frames to name whose painting would help most.",
+            Group.OUTPUT,
+            metavar="N",
+            values=Range(0, 100),
         ),
     ] = 0
     min_confidence: Annotated[
@@ -145,7 +148,9 @@ class Matte(Command):
     @property
     def _lossless(self) -> Recipe:
         """Return the recipe with the codec of mattes, unless it has another."""
-        codec = "prores4444" if self.with_colours else "ffv1"
+        from vidtrans.matting.matte_request import usual_codec
+
+        codec = usual_codec(with_colours=self.with_colours)
         known = "codec" in self.recipe.tables.get("encoding", {})
         return self.recipe if known else self.recipe.under({"encoding": {"codec": codec}})
 
@@ -199,5 +204,5 @@ class Matte(Command):
 
         outputs = [own["output"] for own in table.get("things", {}).values()] or [table["output"]]
         text = f"{', '.join(outputs)}: {frames} from {keys}{timing(table)}"
-        text += "\n" + confidence_text(table.get("things") or {"": table})
+        text += "\n" + confidence_text(table)
         return f"{text}\nlook at it: {table['sheet']}"

@@ -38,18 +38,21 @@ def flicker_rows(table: Table) -> list[str]:
 
 
 def special_rows(table: Table) -> list[str] | None:
-    """Return rows on the scores of a dream, of labels or of a matte; None for a render."""
+    """Return rows on the scores of a dream, of labels or of a matte, and on what was written; None for a render."""
+    rows, width = list[str](), 14
     if "nn" in table:
-        return dream_rows(table)
-    if "confusion" in table:
+        rows = dream_rows(table)
+    elif "confusion" in table:
         from vidtrans.evaluation.label_report import label_rows
 
-        return label_rows(table)
-    if "matte_region" in table:
+        rows, width = label_rows(table), 18
+    elif "matte_region" in table:
         from vidtrans.evaluation.matte_evaluation import matte_rows
 
-        return matte_rows(table)
-    return None
+        rows = matte_rows(table)
+    else:
+        return None
+    return rows + ([f"  {'written':{width}}{table['output']}"] if table["output"] else [])
 
 
 def dream_rows(table: Table) -> list[str]:

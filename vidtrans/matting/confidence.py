@@ -55,10 +55,15 @@ def table_of(confidences: Mapping[int, float]) -> Table:
     }
 
 
-def confidence_text(tables: Mapping[str, Table]) -> str:
-    """Return the lines of a report on the mattes of things, by name ('' for the only one)."""
+def _by_name(table: Table) -> dict[str, Table]:
+    """Return the results of several things by name; '' is the only one."""
+    return table.get("things") or {"": table}
+
+
+def confidence_text(whole: Table) -> str:
+    """Return the lines of a report on the result of a command, of one thing or of several."""
     lines = []
-    for name, table in tables.items():
+    for name, table in _by_name(whole).items():
         whose = f"'{name}': " if name else ""
         mean, least, frame = table["confidence"], table["least_confidence"], table["least_sure"]
         lines.append(f"{whose}confidence {mean:.2f} on average, {least:.2f} in frame {frame}")
@@ -69,9 +74,9 @@ def confidence_text(tables: Mapping[str, Table]) -> str:
     return "\n".join(lines)
 
 
-def check_confidence(tables: Mapping[str, Table], least: float) -> None:
-    """Raise VidtransError where the confidence in a frame is below ``least``; ``tables``: see ``confidence_text``."""
-    for name, table in tables.items():
+def check_confidence(whole: Table, least: float) -> None:
+    """Raise VidtransError where the confidence in a frame of the result of a command is below ``least``."""
+    for name, table in _by_name(whole).items():
         sure, frame = table["least_confidence"], table["least_sure"]
         if sure < least:
             why = f"the confidence{f' in {name!r}' if name else ''} is {sure:.2f} in frame {frame}"

@@ -22,7 +22,7 @@ from vidtrans.matting.marks import MATTE
 from vidtrans.matting.matte_costs import cost_of
 from vidtrans.matting.matte_edges import VERSION as EDGES
 from vidtrans.matting.matte_pictures import MattePaint
-from vidtrans.matting.matte_request import MatteRequest
+from vidtrans.matting.matte_request import MatteRequest, usual_codec
 from vidtrans.matting.matte_sheets import MatteSheets
 from vidtrans.matting.settings import MattingSettings
 from vidtrans.matting.stroke_masks import VERSION as GROWING
@@ -75,7 +75,7 @@ class MatteJob:
         existing = {name: result.existing() for name, result in self.results.items()}
         if all(table is not None for table in existing.values()):
             table = self._table({name: made for name, made in existing.items() if made is not None}, cached=True)
-            check_confidence(table.get("things") or {"": table}, self.request.least_confidence)
+            check_confidence(table, self.request.least_confidence)
             return table
         plans = {name: self._plan(name) for name in self.results}
         self.sheets.check()
@@ -90,14 +90,14 @@ class MatteJob:
                 existing[name] = RenderJob(plans[name], self.context, facts).render(self.results[name])
         self.context.trim_cache()
         table = self._table({name: made for name, made in existing.items() if made is not None}, cached=False)
-        check_confidence(table.get("things") or {"": table}, self.request.least_confidence)
+        check_confidence(table, self.request.least_confidence)
         return table
 
     @cached_property
     def settings(self) -> ResolvedRenderSettings:
         """Return the render settings of the results: the clip's size, lossless unless another codec is asked for."""
         request, recipe = self.request, self.request.recipe
-        codec = "prores4444" if request.with_colours else "ffv1"
+        codec = usual_codec(with_colours=request.with_colours)
         ending = request.output.suffix.lower().lstrip(".") if request.output else CODECS[codec].containers[0]
         if "codec" not in recipe.tables.get("encoding", {}) and self._makes_file and ending in CODECS[codec].containers:
             recipe = recipe.under({"encoding": {"codec": codec}})

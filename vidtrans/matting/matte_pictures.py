@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -20,10 +19,10 @@ from vidtrans.upscaling import VERSION as UPSCALING
 
 
 class MattePainter:
-    """Paints the matte of a thing, in frames of one (width, height); see ``MattePaint``."""
+    """Paints the matte of a thing, in frames of the clip's own size; see ``MattePaint``."""
 
-    def __init__(self, paint: MattePaint, size: tuple[int, int]) -> None:
-        self._paint, self._size = paint, size
+    def __init__(self, paint: MattePaint) -> None:
+        self._paint = paint
 
     def __call__(self, frame: int, output: np.ndarray, source: np.ndarray) -> np.ndarray:
         """Return the matte of a frame as a grey picture of the output's shape and dtype."""
@@ -84,13 +83,17 @@ class MattePaint:
     layer: bool = False
 
     def painter(self, size: tuple[int, int]) -> MattePainter:
-        """Return the painter for frames of a (width, height)."""
-        return MattePainter(self, size)
+        """Return the painter; mattes are made at the size of the frames that it gets, which is ``size``."""
+        del size
+        return MattePainter(self)
 
     def for_key(self) -> Table:
         """Return the properties that affect the result, for its cache key."""
-        edge: dict[str, Any] = {name: asdict(self.settings)[name] for name in ("edge", "feather", "grow")}
-        keys = {name: [mattes.for_key(), mattes.painted_key()] for name, mattes in self.mattes.items()}
+        edge = {name: getattr(self.settings, name) for name in ("edge", "feather", "grow")}
+        keys = {
+            name: [mattes.for_key(), mattes.painted_key(sorted(mattes.source.painted))]
+            for name, mattes in self.mattes.items()
+        }
         exact = {
             name: [[frame, hashlib.sha256(matte.tobytes()).hexdigest()] for frame, matte in pictures.items()]
             for name, pictures in self.exact.items()

@@ -41,6 +41,11 @@ class MatteRequest:
             raise UsageError("matte", why, "paint over a frame, and give it: --frame 12=painted.png")
 
 
+def usual_codec(*, with_colours: bool) -> str:
+    """Return the codec of mattes in videos, or of things ``with_colours`` and alpha."""
+    return "prores4444" if with_colours else "ffv1"
+
+
 def parse_frame(text: str) -> tuple[Time, Path]:
     """Parse ``12=mask.png`` (a frame number or a time, and a picture). Raises UsageError."""
     when, equals, path = text.partition("=")

@@ -12,7 +12,7 @@ import itertools
 from collections import OrderedDict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
@@ -60,9 +60,12 @@ class Sweep(NamedTuple):
     @property
     def blocks(self) -> list[range]:
         """Return the frames in blocks that are stored at once."""
-        step = self.frames.step
-        edges = [*self.frames[::BLOCK], self.frames.stop]
-        return [range(first, stop, step) for first, stop in itertools.pairwise(edges)]
+        return [self.frames[first : first + BLOCK] for first in range(0, len(self.frames), BLOCK)]
+
+    def block_of(self, frame: int) -> range:
+        """Return the block that contains a frame."""
+        first = self.frames.index(frame) // BLOCK * BLOCK
+        return self.frames[first : first + BLOCK]
 
 
 def sweeps(keys: Sequence[int], shots: Sequence[range]) -> list[Sweep]:
@@ -92,9 +95,7 @@ class MatteSource:
     @property
     def shots(self) -> list[range]:
         """Return the frames of each shot in the span."""
-        first, stop = self.span
-        starts = [first, *(s for s in self.clip.shots if first < s < stop), stop]
-        return list(itertools.starmap(range, itertools.pairwise(starts)))
+        return self.clip.shots_in(*self.span)
 
     def digest(self, key: int) -> str:
         """Return the digest of what is painted on a frame."""
@@ -111,7 +112,7 @@ class SweptMattes:
         for sweep in self.sweeps:
             for frame in sweep.frames:
                 self._of_frame.setdefault(frame, []).append(sweep)
-        self._networks: OrderedDict[tuple[int, ...], MatteNetwork] = OrderedDict()
+        self._networks: dict[tuple[int, ...], MatteNetwork] = {}  # the last one, which the next sweep may use, too
         self._loaded: OrderedDict[tuple[Sweep, int], dict[str, np.ndarray]] = OrderedDict()
         self._pins: list[CachePin] = []
         self._lock = Lock()  # the thread of the encoder reads, too
@@ -142,7 +143,7 @@ class SweptMattes:
             return FoundMatte(self.source.painted[frame].astype(np.float32) / 255, 1.0)
         found, shares = [], []
         for sweep in self._of_frame.get(frame, ()):
-            block = next(block for block in sweep.blocks if frame in block)
+            block = sweep.block_of(frame)
             arrays = self._load(sweep, block)
             at = block.index(frame)
             found.append(FoundMatte(arrays["mattes"][at].astype(np.float32) / 255, float(arrays["confidences"][at])))
@@ -158,9 +159,9 @@ class SweptMattes:
         """Return the keys of the sweeps, which identify the mattes."""
         return [self._entry(sweep).key for sweep in self.sweeps]
 
-    def painted_key(self) -> list[list[object]]:
-        """Return the painted frames and the digests of what is painted on them."""
-        return [[key, self.source.digest(key)] for key in sorted(self.source.painted)]
+    def painted_key(self, keys: Sequence[int]) -> list[list[object]]:
+        """Return painted frames and the digests of what is painted on them."""
+        return [[key, self.source.digest(key)] for key in keys]
 
     def close(self) -> None:
         """Release the cache entries, so that they may be deleted."""
@@ -172,8 +173,8 @@ class SweptMattes:
         return MatteNetworkStage(
             source=self.source.clip.digest,
             size=list(self.source.size),
-            painted=[[key, self.source.digest(key)] for key in learned],
-            settings={name: asdict(self.settings)[name] for name in ("steps", "window")},
+            painted=self.painted_key(learned),
+            settings={"steps": self.settings.steps, "window": self.settings.window},
             seed=self.context.seed,
             engine=self._engine,
             method=LEARNING,
@@ -266,7 +267,7 @@ class SweptMattes:
                     weights = {name: value.numpy() for name, value in network.decoder.state_dict().items()}
                     np.savez(file, allow_pickle=False, **weights)
             entry.finish({"steps": steps})
-        self._networks = OrderedDict({learned: network})
+        self._networks = {learned: network}
         return network
 
 

@@ -40,13 +40,10 @@ def boundary(made: np.ndarray, truth: np.ndarray, pixels: float | None = None) -
 
 def jitter(made: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> float:
     """Return by how many pixels more than the true edge the edge moves, on average, from one frame to the next."""
-    moved = [(edge_motion(*both), edge_motion(*true)) for both, true in zip(_pairs(made), _pairs(truth), strict=True)]
+    pairs = zip(itertools.pairwise(made), itertools.pairwise(truth), strict=True)
+    moved = [(edge_motion(*ours), edge_motion(*true)) for ours, true in pairs]
     known = [ours - true for ours, true in moved if not math.isnan(ours - true)]
     return float(np.mean(known)) if known else 0.0
-
-
-def _pairs(masks: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-    return list(itertools.pairwise(masks))
 
 
 def edge_motion(one: np.ndarray, other: np.ndarray) -> float:

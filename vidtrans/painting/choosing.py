@@ -11,7 +11,6 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -177,8 +176,7 @@ def shots_and_count(clip: Clip, span: range, count: int | None) -> tuple[list[ra
 
     Raises UsageError if ``count`` is less than the number of shots, or more than that of frames.
     """
-    starts = [span.start, *(shot for shot in clip.shots if span.start < shot < span.stop), span.stop]
-    shots = [range(first, stop) for first, stop in pairwise(starts)]
+    shots = clip.shots_in(span.start, span.stop)
     wanted = max(min(FEWEST, len(span)), len(shots)) if count is None else count
     if wanted < len(shots):
         why = f"{clip.name} has {len(shots)} shots, and each needs one"

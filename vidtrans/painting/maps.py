@@ -139,9 +139,7 @@ class KeyMaps:
         self._clip, self._context, self._keys, self._always = clip, context, sorted(keys), sorted(always)
         index = clip.index
         self._size = Size(short=min(SHORT_SIDE, index.width, index.height)).of(index.width, index.height)
-        first, stop = span
-        starts = [first, *(s for s in clip.shots if first < s < stop), stop]
-        self._shots = list(itertools.starmap(range, itertools.pairwise(starts)))
+        self._shots = clip.shots_in(*span)
         self._walks = {(walk.key, walk.last > walk.key): walk for walk in walks(self._keys, self._shots, self._always)}
         self._loaded: OrderedDict[tuple[int, int], dict[str, np.ndarray]] = OrderedDict()
         self._steps: OrderedDict[int, tuple[np.ndarray, np.ndarray]] = OrderedDict()

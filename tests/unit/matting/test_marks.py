@@ -1,4 +1,4 @@
-"""What is painted on a frame, as people paint it."""
+"""Masks, cut-outs and strokes are read from pictures of painted frames."""
 
 from __future__ import annotations
 
