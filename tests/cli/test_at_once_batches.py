@@ -17,7 +17,8 @@ from style_pictures import write_style_pictures
 from vidtrans.cli.main import run
 from vidtrans.config.recipe import render_recipe
 from vidtrans.session import Context
-from vidtrans.stylizing.requested_render import RequestedRender, StylizeRequest
+from vidtrans.stylizing.requested_render import RequestedRender
+from vidtrans.stylizing.stylize_request import StylizeRequest
 
 Capsys = pytest.CaptureFixture[str]
 SMALL = ("--size", "48", "--codec", "ffv1", "--temporal", "off", "--device", "cpu")

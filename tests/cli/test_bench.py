@@ -14,7 +14,7 @@ from chain import refuse, said, said_json, snapshot, vidtrans, vidtrans_json
 from clips import decode
 
 from vidtrans.inference import ENGINES
-from vidtrans.rendering.bench_clip import pictures, widescreen, write_clip
+from vidtrans.rendering.measuring.bench_clip import pictures, widescreen, write_clip
 
 Capsys = pytest.CaptureFixture[str]
 FLAGS = ("--size", 64, "--frames", 4, "--device", "cpu")
@@ -24,8 +24,8 @@ STEPS = ["decode", "input", "engine", "flow", "filter", "encode"]
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each part is timed twice, on a small clip."""
-    monkeypatch.setattr("vidtrans.rendering.render_benchmark.ROUNDS", 2)
-    monkeypatch.setattr("vidtrans.rendering.render_benchmark.SHORT_SIDE", 72)
+    monkeypatch.setattr("vidtrans.rendering.measuring.render_benchmark.ROUNDS", 2)
+    monkeypatch.setattr("vidtrans.rendering.measuring.render_benchmark.SHORT_SIDE", 72)
 
 
 def check(table: dict[str, Any]) -> None:

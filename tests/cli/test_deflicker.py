@@ -304,7 +304,6 @@ BAD: list[tuple[int, tuple[object, ...], str]] = [
     (2, ("p.mp4", "-o", ".."), "-o ..: it does not end in a name"),
     (2, ("p.mp4", "--set=rendering.size=32"), "rendering.size: 'deflicker' does not read it — leave it out"),
     (2, ("p.mp4", "--set=rendering.source_filter=hflip"), "rendering.source_filter: 'deflicker'"),
-    (2, ("p.mp4", "--set=rendering.mask_feather=2"), "rendering.mask_feather: 'deflicker'"),
     (2, ("p.mp4", "--set=rendering.sizes=32"), "did you mean 'size'?"),
     (2, ("wide",), "33000x8: flicker is filtered up to 32766 pixels a side"),
     (2, ("",), "an empty path"),

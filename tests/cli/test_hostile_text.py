@@ -30,7 +30,7 @@ from vidtrans.inference.device import resolve_device
 from vidtrans.rendering.settings_grid import parse_variations
 from vidtrans.session import Context
 from vidtrans.stylizing.clip_list import read_clip_list
-from vidtrans.stylizing.requested_render import StylizeRequest
+from vidtrans.stylizing.stylize_request import StylizeRequest
 from vidtrans.training.sweeps import parse_sweep, sweep_variants
 from vidtrans.video.io.encoding import EncodingSettings
 

@@ -50,11 +50,12 @@ from vidtrans.commands.train import Train
 from vidtrans.commands.try_out import Try
 from vidtrans.config.recipe import make_recipe
 from vidtrans.core.errors import UsageError
+from vidtrans.core.mask_files import MaskFile, RegionLook
 from vidtrans.core.parameters import Argument, Option
 from vidtrans.core.settings import Time, parse_assignment, value_text
 from vidtrans.propagation.requests import PropagateRequest
 from vidtrans.store.chunking import ClipPart
-from vidtrans.stylizing.requested_render import StylizeRequest
+from vidtrans.stylizing.stylize_request import StylizeRequest
 from vidtrans.temporal import FILTERS
 from vidtrans.training.ablations import Variant
 from vidtrans.training.requested_training import TrainingRequest
@@ -62,6 +63,7 @@ from vidtrans.training.requested_training import TrainingRequest
 A, B = Path("a.mp4"), Path("b.mp4")
 START, END = Time(frame=3), Time(seconds=2)  # type: ignore[arg-type]
 RECIPE = make_recipe(None, None, {"rendering": {"size": "64"}})
+MASK = MaskFile(Path("mask.png"), inverted=True)
 VARIANT = Variant("lr-1", "lr=1", RECIPE, {"training.lr": 1.0}, 3)
 STEPS = Variant("steps-1", "steps=1", RECIPE, {"training.steps": 1})
 MODEL = Path("m.safetensors")
@@ -69,15 +71,19 @@ MADE = [
     MakeDataset((A,), Path("d"), target=B, start=START, end=END, restore=True, recipe=RECIPE),
     Train(Path("d"), MODEL, minutes=2.0, start_from="flower", recipe=RECIPE),
     Train(Path("d"), Path("out"), ablate="loss", batch=BatchOptions(jobs=2), given=Given({"jobs": 2}), recipe=RECIPE),
-    Stylize((A,), ("flower", "ink"), "o/", mask=B, start=START, end=END, chunk=ClipPart(1, 2, 8), recipe=RECIPE),
+    Stylize(
+        (A,), ("flower", "ink"), "o/", mask=("b.mp4",), start=START, end=END, chunk=ClipPart(1, 2, 8), recipe=RECIPE
+    ),
     Look((A,), MODEL, on=(B,), minutes=2.0, fresh=True, recipe=RECIPE),
     Run(None, apply=(B,), output=Path("o.mp4"), looks=(A,), recipe=RECIPE),
-    Propagate((A,), Path("keys"), B, minutes=2.0, follow="look", preview=True, start=START, mask=B, recipe=RECIPE),
+    Propagate(
+        (A,), Path("keys"), B, minutes=2.0, follow="look", preview=True, start=START, mask="b.mp4", recipe=RECIPE
+    ),
     Fix(A, Path("fixes"), B, relearn=True),
     TrainingRequest(Path("d"), MODEL, RECIPE, 2.0, 100, "flower"),
     VariedTraining(Path("d"), "", Path("out"), RECIPE, 2.0, (VARIANT,)),
-    StylizeRequest(A, ("flower", "ink"), B, RECIPE, START, END, Path("mask.png"), True, True),
-    PropagateRequest(A, Path("keys"), RECIPE, B, 2.0, "look", True, START, END, Path("mask.png")),
+    StylizeRequest(A, ("flower", "ink"), B, RECIPE, START, END, MASK, True, True, (RegionLook(MASK, ("ink",)),)),
+    PropagateRequest(A, Path("keys"), RECIPE, B, 2.0, "look", True, START, END, MASK),
     Deflicker((A,), B, B, start=START, recipe=RECIPE),
     Dream(("a.mp4",), ("m",), B, frames=30, start=START, blend=B, sound=B, recipe=RECIPE),
     Try(A, ("flower",), Path("t.png"), vary=("strength=1",), frames=2, at=(START,), recipe=RECIPE),

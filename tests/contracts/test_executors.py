@@ -29,7 +29,7 @@ from vidtrans.core.errors import Interrupted, UsageError, VidtransError
 from vidtrans.core.events import BatchStatus, Event, Stop
 from vidtrans.session import Context
 from vidtrans.stylizing.clips import plan
-from vidtrans.stylizing.requested_render import StylizeRequest
+from vidtrans.stylizing.stylize_request import StylizeRequest
 
 OUT_OF_PROCESS = sorted(set(EXECUTORS) - {"inline"})
 SUPPORT = Path(__file__).parents[1] / "support"

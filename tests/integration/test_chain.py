@@ -18,7 +18,8 @@ from vidtrans.config.recipe import render_recipe
 from vidtrans.data.dataset import open_dataset
 from vidtrans.models.model_file import read_record
 from vidtrans.session import Context
-from vidtrans.stylizing.requested_render import StylizeRequest, stylize
+from vidtrans.stylizing.requested_render import stylize
+from vidtrans.stylizing.stylize_request import StylizeRequest
 
 TRAINING = tiny_flags("generator", "discriminator", "training")
 TABLES = {k: TINY[k] for k in ("generator", "discriminator", "training")}

@@ -27,7 +27,7 @@ from vidtrans.core.events import Event, Progress
 from vidtrans.rendering.parts import Division
 from vidtrans.session import Context
 from vidtrans.stylizing.divided_clip import divide
-from vidtrans.stylizing.requested_render import StylizeRequest
+from vidtrans.stylizing.stylize_request import StylizeRequest
 
 APART = ("--executor", "ray", "--no-shared-disk", "--device", "cpu")
 CHUNKS = ("--set", "rendering.chunk_frames=5")

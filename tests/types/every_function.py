@@ -61,7 +61,7 @@ def with_every_keyword() -> None:
     assert_type(vidtrans.deflicker(
         processed="processed.mp4", source=Path("clip.mp4"), output="out.mp4", start="1:02.5", end=Time(frame=90),
         exposure=True, strength=0.5, mix="0: 0, 2s: 1", keep_colour=0.3,
-        keep_shading=0.5, cuts="cuts.txt", temporal="window",
+        keep_shading=0.5, cuts="cuts.txt", temporal="window", mask=Path("mask.mp4"),
         codec="h264", fps="25", filter="hue=s=0", jobs=2, shard="1/4", halt=True, retry=True, executor="local",
         cache_dir=CACHE, device="cpu", overwrite=True, dry_run=True, allow_damaged=True, decoder="cpu",
         cache_limit_gb=20, preset="fast", settings=SETTINGS, report=show, stop=STOP, beside=True
@@ -72,7 +72,8 @@ def with_every_keyword() -> None:
     ), vidtrans.CommandResult)
     assert_type(vidtrans.dream(
         source=Path("clip.mp4"), model="ink", output="out.mp4", frames=4, start="1:02.5", blend=Path("other.mp4"),
-        sound="song.wav", zoom=0.5, rotate=0.5, pan_x=0.5, pan_y=0.5, hue=0.5, speed=0.5, recall=0.5,
+        sound="song.wav", mask="not:mask.mp4",
+        zoom=0.5, rotate=0.5, pan_x=0.5, pan_y=0.5, hue=0.5, speed=0.5, recall=0.5,
         wander="sin(t)^2", steer="0: left", goto=2, actions="a.csv", start_zoom=2.0,
         position=0.5, loop=False, blend_amount=0.5, drift_correction=0.5, every=3, morph=False,
         upscale="sharp", size="512", engine="torch", codec="h264", fps="25", filter="hue=s=0",
@@ -91,7 +92,8 @@ def with_every_keyword() -> None:
         overwrite=True, dry_run=True, report=show, stop=STOP
     ), vidtrans.CommandResult)
     assert_type(vidtrans.fix(
-        render="out.mp4", painted=Path("fixes"), output="out.mp4", relearn=True, first_number=1, program=["krita"],
+        render="out.mp4", painted=Path("fixes"), output="out.mp4", relearn=True, first_number=1, mask="mask.mp4",
+        program=["krita"],
         cache_dir=CACHE, overwrite=True, dry_run=True, allow_damaged=True, cache_limit_gb=20, report=show, stop=STOP
     ), vidtrans.RenderedClip)
     assert_type(vidtrans.grade(
@@ -177,7 +179,8 @@ def with_every_keyword_too() -> None:
     assert_type(vidtrans.show_model(model="ink", report=show, stop=STOP), vidtrans.CommandResult)
     assert_type(vidtrans.show_preset(name="fast", report=show, stop=STOP), vidtrans.CommandResult)
     assert_type(vidtrans.stylize(
-        video="clip.mp4", model="ink", output="out.mp4", beside=True, mask="mask.mp4", start="1:02.5",
+        video="clip.mp4", model="ink", output="out.mp4", beside=True, mask=["man=mask.mp4"], start="1:02.5",
+        region=["man=ink"], rest="oil",
         end=Time(frame=90), score=True, chunk="0", join=True, print_jobs="slurm", size="512", upscale="sharp",
         sharpness=0.5, strength=0.5, mix="0: 0, 2s: 1", keep_colour=0.3,
         keep_shading=0.5, look="ink", stroke_size=1.5, drawn="12",

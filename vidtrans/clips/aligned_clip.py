@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -22,6 +21,7 @@ from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.core.costs import count as plural
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of
+from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Size, Table, Time
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.drawings import is_drawing
@@ -113,15 +113,20 @@ def with_shots_of(guided: Clip, guide: AlignedClip) -> Clip:
 
 @dataclass(frozen=True)
 class Mask:
-    """A mask aligned with a clip: ``steps[i]`` is the number of its frame for frame ``first + i`` of the clip."""
+    """A mask aligned with a clip: ``steps[i]`` is the number of its frame for frame ``first + i`` of the clip.
+
+    ``inverted``: it is white where the file is black.
+    """
 
     clip: Clip
     steps: list[int]
     first: int
+    inverted: bool = False
 
     @classmethod
-    def open(cls, path: Path, clip: Clip, first: int, stop: int, context: Context) -> Mask:
+    def open(cls, mask: MaskFile, clip: Clip, first: int, stop: int, context: Context) -> Mask:
         """Open a mask for frames [first, stop) of a clip; note differences in length and shape. Raises MediaError."""
+        path = mask.path
         own = open_clip(context, path)
         steps, how = match_frames(clip.index, own.index, first, stop)
         if how:
@@ -136,16 +141,18 @@ class Mask:
                 f"the clip {clip.index.width}x{clip.index.height}: stretched to fit",
                 "warning",
             )
-        return cls(own, steps, first)
+        return cls(own, steps, first, mask.inverted)
 
     def for_key(self) -> Table:
         """Return the values that identify the mask and its alignment, for cache keys."""
-        return {"digest": self.clip.digest, "steps": digest_of(self.steps)}
+        key: Table = {"digest": self.clip.digest, "steps": digest_of(self.steps)}
+        return key | ({"inverted": True} if self.inverted else {})
 
     def mattes(self, size: tuple[int, int], threads: int, feather: float = 0.0) -> MatteReader:
         """Return a reader of the mask at a (width, height), blurred by σ = ``feather`` pixels."""
         frame_format = FrameFormat(Size(exact=size), alpha="matte")
-        return MatteReader(self.steps, self.first, partial(self.clip.frames, frame_format, threads), feather)
+        read = partial(self.clip.frames, frame_format, threads)
+        return MatteReader(self.steps, self.first, read, feather, inverted=self.inverted)
 
 
 def match_frames(
@@ -235,9 +242,15 @@ class MatteReader:
     """
 
     def __init__(
-        self, steps: list[int], first: int, read: Callable[[int], Generator[Frame, None, None]], feather: float = 0.0
+        self,
+        steps: list[int],
+        first: int,
+        read: Callable[[int], Generator[Frame, None, None]],
+        feather: float = 0.0,
+        *,
+        inverted: bool = False,
     ) -> None:
-        self.steps, self.first, self.feather = steps, first, feather
+        self.steps, self.first, self.feather, self.inverted = steps, first, feather, inverted
         self._cursor = FrameCursor(read)
         self._frame: Frame | None = None
         self._matte = np.empty((0, 0), np.uint8)
@@ -255,6 +268,7 @@ class MatteReader:
 
     def _feathered(self, rgb: np.ndarray) -> np.ndarray:
         grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+        grey = cv2.bitwise_not(grey) if self.inverted else grey
         if self.feather > 0:
             grey = cv2.GaussianBlur(grey, (0, 0), self.feather, borderType=cv2.BORDER_REPLICATE)
         return grey

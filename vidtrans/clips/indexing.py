@@ -14,6 +14,7 @@ from vidtrans.clips.scanning import scan
 from vidtrans.core.costs import count
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import digest_of
+from vidtrans.core.mask_files import NOT, MaskFile
 from vidtrans.core.registry import name_check
 from vidtrans.core.settings import Table, Time, to_table
 from vidtrans.flow.survey import VERSION, Survey
@@ -267,3 +268,16 @@ def with_picture_fps(clip: Clip, rate: float) -> Clip:
         return clip
     exact = Fraction(rate).limit_denominator(1001)
     return replace(clip, index=replace(clip.index, time_base=1 / exact, rate=exact))
+
+
+def mask_digest(context: Context, mask: MaskFile) -> str:
+    """Return the digest of a mask's content, and of whether it is inverted. Raises MediaError."""
+    digest = content_digest(context, mask.path)
+    return f"{NOT}{digest}" if mask.inverted else digest
+
+
+def tell_frame_number(clip: Clip, stop: int, start: Time | None, end: Time | None, context: Context) -> None:
+    """Report that ``--end`` names a frame, where seconds may have been meant."""
+    if start is None and end is not None and end.frame is not None and stop < clip.index.rate:
+        one = f"{end.frame} is the number of a frame: {count(stop, 'frame')} of {clip.name} are rendered"
+        context.note(f"{one}; for seconds write {end.frame}s")

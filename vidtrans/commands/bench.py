@@ -48,8 +48,15 @@ class Bench(Command):
         """
         from vidtrans.inference.device import resolve_device
         from vidtrans.models.loaded_model import load_model
-        from vidtrans.rendering.bench_clip import widescreen, write_clip
-        from vidtrans.rendering.render_benchmark import ROUNDS, SHORT_SIDE, STEPS, RenderBenchmark, machine, measure
+        from vidtrans.rendering.measuring.bench_clip import widescreen, write_clip
+        from vidtrans.rendering.measuring.render_benchmark import (
+            ROUNDS,
+            SHORT_SIDE,
+            STEPS,
+            RenderBenchmark,
+            machine,
+            measure,
+        )
 
         with tempfile.TemporaryDirectory(prefix="vidtrans-") as temporary:
             folder = Path(temporary)
@@ -121,7 +128,8 @@ class Bench(Command):
 
 def stylize_frames(video: Path, model: str, output: Path, recipe: Recipe, frames: int, context: Context) -> None:
     """Render the first ``frames`` frames of a clip with a model."""
-    from vidtrans.stylizing.requested_render import StylizeRequest, stylize
+    from vidtrans.stylizing.requested_render import stylize
+    from vidtrans.stylizing.stylize_request import StylizeRequest
 
     stylize(StylizeRequest(video, (model,), output, recipe, end=Time(frame=frames)), context)
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, Command
-from vidtrans.commands.options import BESIDE, check_beside, output
+from vidtrans.commands.options import BESIDE, check_beside, mask, output
 from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.words import render_text
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import DEFLICKER_READS
 from vidtrans.core.errors import UsageError
+from vidtrans.core.mask_files import given_mask
 from vidtrans.core.parameters import Argument, Group, Option
 from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
@@ -88,11 +89,13 @@ class Deflicker(Command):
             Group.LOOK,
         ),
     ] = False
+    mask: Annotated[str | None, mask("flicker is filtered", " (of all clips)")] = None
     recipe: Recipe
     batch: BatchOptions = SEQUENTIAL
 
     def __post_init__(self) -> None:
         check_beside(self.beside, self.output)
+        given_mask(self.mask)
         if self.exposure and self.source is not None:
             why = "brightness is measured in PROCESSED alone, and a source shows what is flicker"
             raise UsageError("--exposure --source", why, "leave out one of them")
@@ -183,17 +186,20 @@ class Deflicker(Command):
             clip = with_sound_of(clip, guide)
         elif self.exposure:
             exposure = measure_exposure(with_cuts(clip, cuts), context)
-        return plan_render(clip, model, settings, context, span, pattern=pattern, guide=guide, exposure=exposure)
+        mask = given_mask(self.mask)
+        return plan_render(
+            clip, model, settings, context, span, mask=mask, pattern=pattern, guide=guide, exposure=exposure
+        )
 
     def _result(self, settings: ResolvedRenderSettings, context: Context, began: float) -> tuple[OutputTarget, Result]:
         """Return the output target, and the result with the digest of all that affects it; ``began``: start time."""
-        from vidtrans.clips.indexing import content_digest
+        from vidtrans.clips.indexing import content_digest, mask_digest
         from vidtrans.output.places import refuse_link
         from vidtrans.output.result import Result
         from vidtrans.rendering.requested_output import OutputTarget, default_output, request_digest
         from vidtrans.video.io.picture_paths import is_picture_source
 
-        [processed] = self.processed
+        [processed], mask = self.processed, given_mask(self.mask)
         output = self.output or refuse_link(default_output(processed, [NAME], settings.encoding))
         target = OutputTarget.find(output, settings.encoding)
         own = {
@@ -203,9 +209,10 @@ class Deflicker(Command):
             "start": str(self.start),
             **({"end": str(self.end)} if self.end is not None else {}),
             **({"exposure": True} if self.exposure else {}),
+            **({"mask": mask_digest(context, mask)} if mask else {}),
         }
-        digest = request_digest(own, settings, target, stills=is_picture_source(processed))
-        sources = [p for p in (processed, self.source) if p]
+        digest = request_digest(own, settings, target, stills=is_picture_source(processed), masked=bool(mask))
+        sources = [p for p in (processed, self.source, mask and mask.path) if p]
         return target, Result(target.output, digest, sources, context, target.folder, began=began)
 
     def _make_several(self, context: Context) -> Table:

@@ -50,7 +50,8 @@ class Demo(Command):
         from vidtrans.data.dataset_planning import DatasetSpec
         from vidtrans.data.making import make_dataset
         from vidtrans.output.places import refuse_link
-        from vidtrans.stylizing.requested_render import StylizeRequest, stylize
+        from vidtrans.stylizing.requested_render import stylize
+        from vidtrans.stylizing.stylize_request import StylizeRequest
         from vidtrans.training.requested_training import TrainingRequest, import_for_training, train
 
         began = time.monotonic()

@@ -9,20 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from vidtrans.commands.base import CACHING, Command
-from vidtrans.commands.options import MODEL_SUFFIX, check_counts, models, output
+from vidtrans.commands.options import MODEL_SUFFIX, check_counts, mask, models, output
 from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.words import render_text
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import DREAM_READS, RenderingSettings
 from vidtrans.core.errors import UsageError
+from vidtrans.core.mask_files import given_mask
 from vidtrans.core.parameters import Argument, Group, Option, Range
 from vidtrans.core.settings import Table, Time
 from vidtrans.dreaming.settings import DreamingSettings, flag_of
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
+    from vidtrans.dreaming.dream_spec import DreamSpec
     from vidtrans.models.loaded_model import LoadedModel
     from vidtrans.rendering.requested_output import OutputTarget
+    from vidtrans.video.io.encoding import EncodingSettings
 
 EXPRESSIONS = (
     "A VALUE is an expression of t (seconds), f (the frame's number), pi and, with --sound, of low, mid, high and loud "
@@ -56,6 +59,7 @@ class Dream(Command):
         Path | None,
         Option("A driving video, blended into the fed-back frames.", Group.INPUT, metavar="VIDEO"),
     ] = None
+    mask: Annotated[str | None, mask("the dream", "; around it SEED goes on")] = None
     sound: Annotated[
         Path | None, Option("A sound whose loudness expressions can use; it becomes the result's sound.", Group.INPUT)
     ] = None
@@ -63,6 +67,7 @@ class Dream(Command):
 
     def __post_init__(self) -> None:
         check_counts(frames=self.frames)
+        given_mask(self.mask)
         amount = self.recipe.settings("dreaming", DreamingSettings).blend_amount
         if self.blend is None and amount != DreamingSettings.blend_amount:
             raise UsageError(flag_of("blend_amount"), "there is no driving video", "give one with --blend VIDEO")
@@ -94,7 +99,8 @@ class Dream(Command):
     @property
     def _paths(self) -> list[Path]:
         """Return the input files other than models."""
-        return [p for p in (self._source, self.blend, self.sound) if p]
+        mask = given_mask(self.mask)
+        return [p for p in (self._source, self.blend, self.sound, mask and mask.path) if p]
 
     def make(self, context: Context) -> Table:
         """Predict frames, encode and join them.
@@ -130,12 +136,10 @@ class Dream(Command):
             return result.report(table, cached=True)
         target.check_holds(self.frames)
         warn_about_programs(recipe.programs, context, ("encoding",))
-        from vidtrans.dreaming.dream_job import DreamJob, DreamSpec  # torch
+        from vidtrans.dreaming.dream_job import DreamJob  # torch
         from vidtrans.dreaming.dream_planning import plan_dream
 
-        rendering = recipe.settings("rendering", RenderingSettings)
-        spec = DreamSpec(self._source, self.frames, self.start, self.blend, sound, dreaming, rendering, encoding)
-        job = DreamJob(plan_dream(spec, looks, target, context), context)
+        job = DreamJob(plan_dream(self._spec(dreaming, encoding), looks, target, context), context)
         job.pictures.tell_unused(recipe, context)
         if context.dry_run:
             return result.forecast(job)
@@ -143,13 +147,20 @@ class Dream(Command):
         context.trim_cache()
         return result.report(table, cached=False)
 
+    def _spec(self, dreaming: DreamingSettings, encoding: EncodingSettings) -> DreamSpec:
+        from vidtrans.dreaming.dream_spec import DreamSpec
+
+        rendering, mask = self.recipe.settings("rendering", RenderingSettings), given_mask(self.mask)
+        seed = self._source, self.frames, self.start
+        return DreamSpec(*seed, self.blend, self.sound, dreaming, rendering, encoding, mask)
+
     def describe(self, table: Table) -> str:
         """Return the report on the result."""
         return render_text(table)
 
     def _digest(self, looks: Sequence[LoadedModel], target: OutputTarget, context: Context) -> str:
         """Return the digest of everything that affects a result. Raises UsageError, MediaError if unreadable."""
-        from vidtrans.clips.indexing import content_digest
+        from vidtrans.clips.indexing import content_digest, mask_digest
         from vidtrans.core.files import digest_of
         from vidtrans.flow.survey import VERSION as SURVEY_VERSION
         from vidtrans.output.assembling import VERSION as ASSEMBLY_VERSION
@@ -159,6 +170,7 @@ class Dream(Command):
         from vidtrans.upscaling import VERSION as UPSCALING_VERSION
 
         files = {"source": self._source, "blend": self.blend, "sound": self.sound}
+        within = given_mask(self.mask)
         rendering = self.recipe.settings("rendering", RenderingSettings)
         dreaming = self.recipe.settings("dreaming", DreamingSettings)
         return digest_of(
@@ -175,6 +187,7 @@ class Dream(Command):
                 "versions": [DreamStage.id(), SURVEY_VERSION, ASSEMBLY_VERSION, UPSCALING_VERSION],
                 "program": program_of(target.encoding),
                 "device": context.device_kind,
+                **({"mask": mask_digest(context, within)} if within else {}),
                 **{name: content_digest(context, path) if path else "" for name, path in files.items()},
             }
         )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 from vidtrans.commands.base import CACHING, Command
-from vidtrans.commands.options import FIRST_NUMBER, output
+from vidtrans.commands.options import FIRST_NUMBER, mask, output
 from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.words import cost_text, count, timing
+from vidtrans.core.mask_files import given_mask
 from vidtrans.core.parameters import Argument, Group, Option
 from vidtrans.core.settings import Table
 from vidtrans.propagation.requests import FixRequest
@@ -47,6 +48,7 @@ class Fix(Command):
         ),
     ] = False
 
+    mask: Annotated[str | None, mask("corrections are seen")] = None
     first_number: Annotated[int | None, FIRST_NUMBER] = None
     program: Annotated[
         tuple[str, ...],
@@ -68,7 +70,7 @@ class Fix(Command):
         from vidtrans.propagation.fixing import fix
 
         request = FixRequest(self.render, self.painted, self.output, self.relearn, self.first_number, self.program)
-        return fix(request, context)
+        return fix(replace(request, mask=given_mask(self.mask)), context)
 
     def describe(self, table: Table) -> str:
         """Return the report on the result."""

@@ -49,6 +49,12 @@ def output(help: str, default: str = "") -> Option:
     return Option(help, Group.OUTPUT, ("-o", "--output"), default=default)
 
 
+def mask(what: str, more: str = "") -> Option:
+    """Return the ``--mask`` option of a command that takes one. ``what``: is seen where it is white; ``more``: help."""
+    text = f"A matte, white where {what} is{more}: a video, a picture, or a folder; not:FILE for the other side."
+    return Option(text, Group.LOOK, metavar="MATTE", access="path")
+
+
 def models(help: str) -> Option:
     """Return the ``--model`` option of a command that takes several models."""
     return Option(help, Group.INPUT, ("--model",), metavar="MODEL", values=FileName("model"))

@@ -19,12 +19,14 @@ from vidtrans.commands.options import (
     WHEN_TO_STOP,
     check_beside,
     check_minutes,
+    mask,
     output,
 )
 from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.words import cost_text, count, timing
 from vidtrans.config.recipe import CHAIN, Recipe, painted_recipe
 from vidtrans.core.errors import UsageError
+from vidtrans.core.mask_files import given_mask
 from vidtrans.core.parameters import Argument, Choices, Group, Option, Range
 from vidtrans.core.settings import Table, Time
 from vidtrans.propagation.requests import FOLLOW, PropagateRequest
@@ -88,10 +90,7 @@ class Propagate(Command):
     first_number: Annotated[int | None, FIRST_NUMBER] = None
     start: Annotated[Time | None, START] = None
     end: Annotated[Time | None, END] = None
-    mask: Annotated[
-        Path | None,
-        Option("A matte, white where the paint is: a video, a picture, or a folder.", Group.LOOK, metavar="MATTE"),
-    ] = None
+    mask: Annotated[str | None, mask("the paint")] = None
     layer: Annotated[
         bool,
         Option(
@@ -140,7 +139,7 @@ class Propagate(Command):
             preview=self.preview,
             start=self.start,
             end=self.end,
-            mask=self.mask,
+            mask=given_mask(self.mask),
             layer=self.layer,
             first_number=self.first_number,
         )

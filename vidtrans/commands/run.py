@@ -34,7 +34,7 @@ from vidtrans.session import Context
 
 if TYPE_CHECKING:
     from vidtrans.data.dataset_planning import DatasetSpec
-    from vidtrans.stylizing.requested_render import StylizeRequest
+    from vidtrans.stylizing.stylize_request import StylizeRequest
 
 SKETCH_STEPS = 300  # below, the small U-Net's pictures are blurs at 256 pixels
 TRAINED = ("pairing", "dataset", "generator", "discriminator", "training", "card")  # tables that only training reads
@@ -196,7 +196,7 @@ class Run(Command):
     def _render_at_once(self, context: Context) -> Table:
         from vidtrans.commands.batches import batch_table
         from vidtrans.stylizing.clips import requests_for, stylize_batch, stylize_one
-        from vidtrans.stylizing.requested_render import StylizeRequest
+        from vidtrans.stylizing.stylize_request import StylizeRequest
 
         recipe = self.recipe.under({"rendering": {"look": str(self.looks[0])}})
         template = StylizeRequest(self.apply[0], (), None, recipe)
@@ -209,7 +209,7 @@ class Run(Command):
     def _renders(self, model: Path) -> list[StylizeRequest]:
         """Return a request for each clip to render; a single clip gets the output path."""
         from vidtrans.pairing.base import make_pairing
-        from vidtrans.stylizing.requested_render import StylizeRequest
+        from vidtrans.stylizing.stylize_request import StylizeRequest
 
         output, recipe = None if len(self.apply) > 1 else self.output, self.recipe
         if (extraction := make_pairing(*recipe.choice("pairing")).extraction) is not None:

@@ -17,13 +17,14 @@ from vidtrans.commands.words import part_text, render_text
 from vidtrans.config.recipe import Recipe, render_recipe
 from vidtrans.config.rendering_settings import look_named
 from vidtrans.core.errors import UsageError
+from vidtrans.core.mask_files import only_mask, parse_regions, parse_rest
 from vidtrans.core.parameters import Argument, Group, Names, Option
 from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
 from vidtrans.store.chunking import ClipPart
 
 if TYPE_CHECKING:
-    from vidtrans.stylizing.requested_render import StylizeRequest
+    from vidtrans.stylizing.stylize_request import StylizeRequest
 
 LIST_SUFFIX = ".toml"  # of a list of clips
 # Parameters of the printing command that the printed commands do not get.
@@ -70,9 +71,35 @@ class Stylize(Command):
     _: KW_ONLY
     beside: Annotated[bool, BESIDE] = False
     mask: Annotated[
-        Path | None,
-        Option("A matte, white where the look is: a video, a picture, or a folder.", Group.LOOK, metavar="MATTE"),
-    ] = None
+        tuple[str, ...],
+        Option(
+            "A matte, white where the look is: a video, a picture, or a folder; not:FILE for the other side. For "
+            "--region, with a name: man=man.mkv.",
+            Group.LOOK,
+            metavar="[NAME=]MATTE",
+            access="path",
+        ),
+    ] = ()
+    region: Annotated[
+        tuple[str, ...],
+        Option(
+            "The look of a named mask, or of its other side: man=ink, not:man=oil. A model, a look that ships, a "
+            "picture, or 'keep'; repeat it for a chain. Later regions lie over earlier ones.",
+            Group.LOOK,
+            metavar="NAME=MODEL",
+            access="path",
+        ),
+    ] = ()
+    rest: Annotated[
+        tuple[str, ...],
+        Option(
+            "With --region: the model of all that is in no region; repeat it for a chain.",
+            Group.LOOK,
+            metavar="MODEL",
+            default="keep, the frames as they are",
+            access="path",
+        ),
+    ] = ()
     start: Annotated[Time | None, START] = None
     end: Annotated[Time | None, END] = None
     score: Annotated[
@@ -113,7 +140,8 @@ class Stylize(Command):
             raise UsageError(
                 str(self.video[1]), "a list of clips cannot be combined with other inputs", "give one list, or videos"
             )
-        if not self.model and not self._is_list and not look_named(self.recipe.tables):
+        self._check_regions()
+        if not (self.model or self.region) and not self._is_list and not look_named(self.recipe.tables):
             raise missing_model("stylize")
         if self._is_list:
             check_beside(self.beside, self.video[0], "a list of clips")
@@ -134,6 +162,21 @@ class Stylize(Command):
                     "this process renders one part of the clip itself",
                     "leave out --jobs and --executor",
                 )
+
+    def _check_regions(self) -> None:
+        if not self.region:
+            only_mask(self.mask)
+            if self.rest:
+                raise UsageError("--rest", "there is no --region", "give one, or give the model as --model")
+            return
+        if self._is_list:
+            why = "the clips of a list have their own masks"
+            raise UsageError("--region", why, "write mask and region into the list")
+        for option, given in (("--model", self.model), ("--look", look_named(self.recipe.tables))):
+            if given:
+                raise UsageError(option, "each --region names its own look", "give the look of all else as --rest")
+        parse_regions(self.mask, self.region)
+        parse_rest(self.rest)
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
@@ -182,12 +225,18 @@ class Stylize(Command):
 
     def _requests(self, context: Context) -> list[StylizeRequest]:
         """Return a request for each clip. Raises UsageError, ModelError."""
+        from vidtrans.models.model_file import IDENTITY
         from vidtrans.stylizing.clip_list import read_clip_list
         from vidtrans.stylizing.clips import requests_for
-        from vidtrans.stylizing.requested_render import StylizeRequest
+        from vidtrans.stylizing.stylize_request import StylizeRequest
 
         video, span = self.video[0], (self.start, self.end)
-        template = StylizeRequest(video, self.model, None, self.recipe, *span, self.mask, self.score)
+        template = StylizeRequest(video, self.model, None, self.recipe, *span, score=self.score)
+        if self.region:
+            regions = parse_regions(self.mask, self.region)
+            template = replace(template, models=parse_rest(self.rest) or (IDENTITY,), regions=regions)
+        else:
+            template = replace(template, mask=only_mask(self.mask))
         if self._is_list:
             preset, tables = self.given.preset, self.given.tables
             return read_clip_list(self.video[0], template, preset, tables, context, self._folder)

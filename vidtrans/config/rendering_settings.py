@@ -15,7 +15,10 @@ _ENGINE_NAMES = Names("vidtrans.inference:ENGINES", "engine", ("auto",))
 CURVES = {"strength": 2.0, "keep_colour": 1.0, "keep_shading": 1.0, "mix": 1.0}  # each from 0 to this
 
 # What commands without a model, or without a source's frames, read of the table [rendering].
-DEFLICKER_READS = ("strength", "mix", "keep_colour", "keep_shading", "picture_fps", "cuts", "chunk_frames")
+DEFLICKER_READS = (
+    *("strength", "mix", "keep_colour", "keep_shading", "mask_feather"),
+    *("picture_fps", "cuts", "chunk_frames"),
+)
 DREAM_READS = ("size", "picture_fps", "chunk_frames", "engine", "precision")
 LIVE_READS = ("size", "strength", "keep_colour", "keep_shading", "look", "stroke_size", "engine", "precision")
 

@@ -14,6 +14,7 @@ from vidtrans.clips.label_maps import SAMPLE, tell_labels, with_found_palette
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import base_name, digest_of
+from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Table, Time, parse_size
 from vidtrans.data.building import PlannedDataset, plan_dataset
 from vidtrans.data.dataset import Dataset, check_pairs
@@ -255,7 +256,7 @@ class DatasetSpec:
             self.pairing.guides,
             self.extractor,
             target_steps=steps,
-            mask=Mask.open(mask, clip, first, stop, context) if mask else None,
+            mask=Mask.open(MaskFile(mask), clip, first, stop, context) if mask else None,
         )
         return source, self._describe(clip, other, source, clip)
 

@@ -5,26 +5,24 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
 from vidtrans.clips.indexing import Clip
-from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.concurrency.threads import BackgroundQueue, buffer_capacity
 from vidtrans.core.costs import TRIAL_FRAMES, estimate
 from vidtrans.core.events import Progress
-from vidtrans.core.settings import Table, Time
-from vidtrans.dreaming.controls import DreamControls
+from vidtrans.core.settings import Table
 from vidtrans.dreaming.dream_pictures import DreamPictures
+from vidtrans.dreaming.dream_spec import DreamPlan
+from vidtrans.dreaming.masked import Around, Surroundings
 from vidtrans.dreaming.predictors import first_phase
-from vidtrans.dreaming.resumable_rollout import Loop, ResumableRollout
+from vidtrans.dreaming.resumable_rollout import ResumableRollout
 from vidtrans.dreaming.rollout import Rollout, RolloutControls
-from vidtrans.dreaming.seeds import Driver, Seed
-from vidtrans.dreaming.sequencer import ModelSequencer, statistics_in
-from vidtrans.dreaming.settings import DreamingSettings
+from vidtrans.dreaming.sequencer import statistics_in
 from vidtrans.flow.survey import Survey
 from vidtrans.inference.engine import wrong_products_warning
 from vidtrans.output.delivery import Delivery
@@ -36,52 +34,12 @@ from vidtrans.store.library_versions import media_libraries
 from vidtrans.store.stages import DreamStage
 from vidtrans.video.io.clip import ClipIndex
 from vidtrans.video.io.encoder import SegmentWriter, picture_encoder
-from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.stream_copy import StreamCopy
 
 CHUNKS_PER_STATE = 8  # a shorter dream, or damage, repeats at most 8 chunks
 # Up to this size encoding needs no separate thread: a frame of 144x80 takes 4.1 to 4.8 ms of processor time without one
 # and 4.8 to 5.1 with one, because of Python's thread switches; at 256x256 both take the same time.
 SYNCHRONOUS_PIXELS = 256 * 256
-
-
-@dataclass(frozen=True)
-class DreamSpec:
-    """The request of a dream.
-
-    Attributes:
-        source: Seed: a video, a picture or a folder of pictures; None: noise.
-        frames: Number of frames to predict.
-        start: Time in the source at which the seed begins; None: its start.
-        blend: Driving video; None for none.
-        sound: Sound file of the result, whose loudness expressions may use; None for none.
-        dreaming: Settings of the rollout.
-        rendering: Settings of size, chunks and engine.
-        encoding: Settings of the output file.
-    """
-
-    source: Path | None
-    frames: int
-    start: Time | None
-    blend: Path | None
-    sound: Path | None
-    dreaming: DreamingSettings
-    rendering: RenderingSettings
-    encoding: EncodingSettings
-
-
-@dataclass(frozen=True)
-class DreamPlan:
-    """The resolved inputs of a dream at ``rate`` frames a second. ``pattern``: file names of pictures in a folder."""
-
-    spec: DreamSpec
-    seed: Seed
-    rate: Fraction
-    models: ModelSequencer
-    controls: DreamControls
-    loop: Loop | None
-    driver: Driver | None
-    pattern: str
 
 
 class DreamJob:
@@ -98,6 +56,8 @@ class DreamJob:
         self.pictures = DreamPictures(plan.seed.size, (stored.width, stored.height), self.spec.dreaming.upscale, deep)
         self.delivery.report_changes(context)
         self.num_predicted = 0
+        size, mask, rate = (stored.width, stored.height), self.spec.mask, plan.rate
+        self.surroundings = Surroundings(plan.seed, mask, rate, total, size, context) if mask else None
 
     def _as_clip(self) -> Clip:
         """Return the dream as a clip of constant rate."""
@@ -160,13 +120,17 @@ class DreamJob:
         """Predict and encode the missing chunks, from the nearest saved states; the encoder runs in another thread."""
         total, length = self.spec.frames, self.spec.rendering.chunk_frames
         done = total - sum(c.stop - c.first for c in missing)
-        with self._starting() as begin, closing(ChunkWriter(store, self.chunks, self._segment)) as writer:
+        with (
+            self._starting() as begin,
+            closing(ChunkWriter(store, self.chunks, self._segment)) as writer,
+            self._around() as around,
+        ):
             rollout = ResumableRollout(begin, states, self.plan.loop, self._on_step)
             with closing(BackgroundQueue(self._queue_capacity)) as queue:
                 for chunk in missing:
                     rollout.go_to(chunk.first)
                     for frame in range(chunk.first, chunk.stop):
-                        picture = self.pictures(rollout.next())
+                        picture = around(frame, self.pictures(rollout.next()))
                         queue.put(partial(writer.write, frame, picture, self.delivery.stamps(frame)[0]))
                         done += 1
                         self.context.report(Progress(f"dreaming {self.plan.seed.name}", done, total))
@@ -174,6 +138,12 @@ class DreamJob:
                     if chunk.stop % length == 0:  # a short last chunk does not exist in a longer dream
                         queue.put(partial(states.save, chunk.number, rollout.state()))
                 queue.finish()
+
+    def _around(self) -> AbstractContextManager[Around]:
+        """Return the function that puts a picture into its surroundings, while it is open."""
+        if self.surroundings is None:
+            return nullcontext(lambda frame, picture: picture)
+        return self.surroundings.opened(deep=self.pictures.deep)
 
     @property
     def _queue_capacity(self) -> int:
@@ -240,7 +210,8 @@ class DreamJob:
             rate=str(plan.rate),
             controls=plan.controls.for_key()
             | {"drift_correction": spec.dreaming.drift_correction, "phase": self._phase}
-            | ({"wandering": self.context.seed} if spec.dreaming.wanders() else {}),
+            | ({"wandering": self.context.seed} if spec.dreaming.wanders() else {})
+            | ({"around": self.surroundings.for_key()} if self.surroundings else {}),
             loop=plan.loop.for_key() if plan.loop else {},
             blend={"source": plan.driver.clip.digest} if plan.driver else {},
             sound=plan.controls.sound_for_key(),

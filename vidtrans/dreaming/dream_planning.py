@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from vidtrans.core.errors import UsageError
 from vidtrans.dreaming.controls import DreamControls, Loudness, loudness
-from vidtrans.dreaming.dream_job import DreamPlan, DreamSpec
+from vidtrans.dreaming.dream_spec import DreamPlan, DreamSpec
 from vidtrans.dreaming.predictors import context_of, positions_of, start_zoom
 from vidtrans.dreaming.resumable_rollout import Loop
 from vidtrans.dreaming.seeds import Driver, find_seed

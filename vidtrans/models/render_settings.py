@@ -70,6 +70,10 @@ class ResolvedRenderSettings:
         """Return the settings of an extractor's render: raw outputs of 8 bits a channel, without a filter."""
         return cls(rendering, EncodingSettings(codec="h264"), "off", FILTERS.load("off").Settings(), device)
 
+    def without_filter(self) -> ResolvedRenderSettings:
+        """Return these settings without a temporal filter."""
+        return replace(self, filter_name="off", filter_settings=FILTERS.load("off").Settings())
+
     def resolved(self, pictures: bool, output: Path | None, report: Report = silent) -> ResolvedRenderSettings:
         """Return these settings with a definite codec; ``pictures``: the source is pictures, not a video."""
         return replace(self, encoding=self.encoding.resolved(pictures=pictures, output=output, report=report))

@@ -10,11 +10,10 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from vidtrans.core.settings import Table, to_table
+from vidtrans.core.settings import Table
 from vidtrans.flow.scaling import blur, grow, shrink
 from vidtrans.painting.blending import Blend, Painting, blend
 from vidtrans.painting.maps import NEAREST, KeyMaps
-from vidtrans.video.images.picture import resize
 
 VERSION = 3
 SURE = 1.5  # times the trust: from ⅔ on nothing is left of what lies below
@@ -217,63 +216,3 @@ def _needed_alpha(below: np.ndarray, above: np.ndarray, step: float, size: tuple
     needed = (np.abs(difference) / np.maximum(np.where(difference > 0, 1 - below, below), step)).max(2)
     alpha: np.ndarray = np.clip((np.abs(difference).max(2) - FAINT) / FAINT, 0, 1) * np.clip(needed, 0, 1)
     return alpha if (alpha.shape[1], alpha.shape[0]) == whole else grow(alpha, whole)
-
-
-class Corrector:
-    """Composites corrections over the pictures of a result where the flow is trusted; other pixels stay unchanged."""
-
-    def __init__(self, painter: PaintComposer) -> None:
-        self._painter = painter
-
-    def __call__(self, frame: int, picture: np.ndarray) -> np.ndarray:
-        """Return a picture (H, W, 3 or 4) uint8 or uint16 with the corrections, resized to the corrector's size.
-
-        A picture that no correction reaches is returned unchanged, at its own size.
-        """
-        found = self._painter.blend(frame)
-        if found is None:
-            return picture
-        # Sampling rings about edges, faintly: what paint cannot be seen in stays as it is.
-        share = np.maximum(np.minimum(found.cover, SURE * found.trust) - FAINT, 0)[..., None] / (1 - FAINT)
-        if not share.any():
-            return picture
-        picture = resize(picture, *self._painter.size)
-        full = np.iinfo(picture.dtype).max
-        corrected = picture.copy()
-        corrected[..., :3] = np.rint(picture[..., :3] + share * (full * found.rgb - picture[..., :3]))
-        if picture.shape[2] == 4:  # paint is seen, whatever was transparent there
-            corrected[..., 3] = np.maximum(picture[..., 3], np.rint(full * share[..., 0]))
-        return corrected
-
-
-@dataclass(frozen=True)
-class Paint:
-    """The painted key frames of a clip, and how they are used; it makes the composer for a size.
-
-    Attributes:
-        sources: The painted key frames.
-        maps: The flow from the clip's frames to the key frames.
-        reliance: The share of transferred paint in a result, by the trust in it.
-        layer: Whether the result is only the paint, transparent where nothing is painted.
-    """
-
-    sources: Sequence[PaintSource]
-    maps: KeyMaps
-    reliance: Reliance
-    layer: bool = False
-
-    def painter(self, size: tuple[int, int]) -> PaintComposer:
-        """Return the composer for frames of a (width, height)."""
-        return PaintComposer(self.sources, self.maps, size, self.reliance)
-
-    def corrector(self, size: tuple[int, int]) -> Corrector:
-        """Return the corrector that composites the paintings over results of a (width, height)."""
-        return Corrector(self.painter(size))
-
-    def for_key(self) -> Table:
-        """Return the properties that affect the result, for its cache key."""
-        return {
-            "version": [VERSION, *self.maps.version],
-            "pictures": [[source.frame, source.digest] for source in self.sources],
-            "reliance": to_table(self.reliance),
-        }

@@ -12,17 +12,20 @@ from typing import Any
 
 import numpy as np
 
+from vidtrans.clips.aligned_clip import Mask
 from vidtrans.clips.indexing import open_clip
 from vidtrans.clips.sampling import read_clip_frames
 from vidtrans.config.programs import RUNS, programs_in
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of
+from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Table
 from vidtrans.core.system import path_key
 from vidtrans.output.places import check_named, refuse_link
 from vidtrans.output.records import recorded, replaces_own
 from vidtrans.output.result import Result
-from vidtrans.painting.composing import Paint, Reliance
+from vidtrans.painting.clip_paint import Paint, Within
+from vidtrans.painting.composing import Reliance
 from vidtrans.painting.corrections import Correction, find_correction, merge
 from vidtrans.painting.key_frames import key_frame_files, numbers_of, tell_ignored
 from vidtrans.painting.maps import KeyMaps
@@ -33,7 +36,8 @@ from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.session import Context
 from vidtrans.stylizing.made_of import describe, restore
-from vidtrans.stylizing.requested_render import RequestedRender, StylizeRequest
+from vidtrans.stylizing.requested_render import RequestedRender
+from vidtrans.stylizing.stylize_request import StylizeRequest
 from vidtrans.video.io.codecs import LOSSLESS
 from vidtrans.video.io.encoding import split_pattern
 
@@ -56,7 +60,13 @@ def fix(request: FixRequest, context: Context) -> Table:
     with ExitStack() as stack:
         making = _Making(replace(context, overwrite=overwrite), stack, request.program)
         job = making.fixed(request, output)
-        sources = [request.render, job.plan.clip.path, *key_frame_files(request.painted, "--painted", needed=False)]
+        masks = [request.mask.path] if request.mask else []
+        sources = [
+            request.render,
+            job.plan.clip.path,
+            *masks,
+            *key_frame_files(request.painted, "--painted", needed=False),
+        ]
         made_of = describe(request.COMMAND, vars(request), context)
         result = Result(output, _digest(job), sources, context, folder, lineage, overwrite, made_of, began)
         if (existing := result.existing()) is not None:
@@ -127,7 +137,7 @@ class _Making:
         found = _corrections(request, files, job.plan, self.context) if files else []
         facts = {"corrections": [one.frame for one in found]}
         if request.relearn:
-            again = self._relearned(request.render, output, job, found)
+            again = self._relearned(request.render, output, job, found, request.mask)
             return replace(again, facts=again.facts | facts, origin=job.origin)
         plan = job.plan
         earlier = plan.corrections.sources if plan.corrections else []
@@ -137,7 +147,13 @@ class _Making:
         keys = [one.frame for one in merged]
         maps = KeyMaps(plan.clip, (plan.first, plan.stop), keys, self.context, always=keys)
         self._stack.enter_context(closing(maps))
-        corrected = replace(plan, corrections=Paint(merged, maps, Reliance()))
+        within = None
+        if request.mask is not None:
+            within = Mask.open(request.mask, plan.clip, plan.first, plan.stop, self.context)
+        if plan.corrections is not None and _key_of(plan.corrections.within) != _key_of(within):
+            why = f"'{request.render.name}' is a corrected result, whose corrections have another mask"
+            raise UsageError("--mask", why, "correct the first result, with all corrections in --painted DIR")
+        corrected = replace(plan, corrections=Paint(merged, maps, Reliance(), within=within))
         return replace(job, plan=corrected, facts=job.facts | {"corrections": keys})
 
     def made(self, render: Path) -> RenderJob:
@@ -163,7 +179,9 @@ class _Making:
             _check_same(render, digest, again)
         return replace(job, origin=digest)
 
-    def _relearned(self, render: Path, output: Path, job: RenderJob, found: Sequence[Correction]) -> RenderJob:
+    def _relearned(
+        self, render: Path, output: Path, job: RenderJob, found: Sequence[Correction], mask: MaskFile | None
+    ) -> RenderJob:
         """Return the job that paints the whole clip again, with a network also trained on the corrected frames."""
         request, options, _ = remake(render, self.context, self._programs)
         model = job.plan.model.path
@@ -173,6 +191,8 @@ class _Making:
         if not isinstance(request, PropagateRequest) or (not request.minutes and request.minutes is not None):
             why = f"'{render.name}' was not made by a network of 'propagate'"
             raise UsageError("--relearn", why, "leave it out")
+        if mask:
+            raise UsageError("--relearn --mask", "the whole clip is painted again", "leave out one of them")
         if request.layer:
             raise UsageError("--relearn", f"'{render.name}' is a paint layer without the frames", "leave it out")
         frames = tuple(replace(one, cover=np.full_like(one.cover, 255), is_whole=True) for one in found)
@@ -190,6 +210,10 @@ class _Making:
             return painting.rough()
         painting.maps.find()
         return painted(painting)
+
+
+def _key_of(within: Within | None) -> Table:
+    return within.for_key() if within else {}
 
 
 def _corrections(request: FixRequest, files: Sequence[Path], plan: RenderPlan, context: Context) -> list[Correction]:

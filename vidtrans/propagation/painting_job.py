@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from vidtrans.clips.cut_list import with_cuts
-from vidtrans.clips.indexing import Clip, content_digest, open_clip
+from vidtrans.clips.indexing import Clip, content_digest, mask_digest, open_clip
 from vidtrans.core.costs import add_up, estimate
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import base_name
@@ -25,7 +25,8 @@ from vidtrans.models.model_file import IDENTITY, SUFFIX
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.output.places import refuse_link
 from vidtrans.output.result import Result
-from vidtrans.painting.composing import LOOK, MOTION, Paint, PaintSource, Reliance
+from vidtrans.painting.clip_paint import Paint
+from vidtrans.painting.composing import LOOK, MOTION, PaintSource, Reliance
 from vidtrans.painting.composing import VERSION as COMPOSING
 from vidtrans.painting.corrections import Correction
 from vidtrans.painting.following import calibrate, write_pairs
@@ -40,7 +41,7 @@ from vidtrans.session import Context
 from vidtrans.store.stages import CarryStage, DatasetStage, TrainStage
 from vidtrans.stylizing.forecast import forecast_chain
 from vidtrans.stylizing.made_of import describe
-from vidtrans.stylizing.requested_render import StylizeRequest
+from vidtrans.stylizing.stylize_request import StylizeRequest
 from vidtrans.training.requested_training import TrainingRequest, import_for_training, plugins_of, train
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.clip import Frame
@@ -80,11 +81,9 @@ class PaintingJob:
     def result(self) -> Result:
         """Return the result, with the digest of everything that affects it. Raises UsageError, MediaError."""
         request, target = self.request, self.target
-        sources = [path for path in (request.video, request.mask, *self.files) if path]
-        made_of = describe(request.COMMAND, vars(request), self.context)
-        return Result(
-            target.output, self._digest(), sources, self.context, target.folder, made_of=made_of, began=self.began
-        )
+        sources = [request.video, *([request.mask.path] if request.mask else []), *self.files]
+        made_of, digest = describe(request.COMMAND, vars(request), self.context), self._digest()
+        return Result(target.output, digest, sources, self.context, target.folder, made_of=made_of, began=self.began)
 
     @cached_property
     def files(self) -> list[Path]:
@@ -113,7 +112,7 @@ class PaintingJob:
             "minutes": request.minutes,
             "networks": request.recipe.only(*tables) | plugins_of(request.recipe) if self.learns else {},
             "layer": request.layer,
-            "mask": content_digest(context, request.mask) if request.mask else "",
+            "mask": mask_digest(context, request.mask) if request.mask else "",
             "span": [str(request.start), str(request.end)],
             **({"first_number": request.first_number} if request.first_number else {}),
             "versions": [COMPOSING, CarryStage.id(), DatasetStage.id(), TrainStage.id()],

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
+from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Time
 
 FOLLOW = ("auto", "motion", "look")
@@ -35,7 +36,7 @@ class PropagateRequest:
     preview: bool = False
     start: Time | None = None
     end: Time | None = None
-    mask: Path | None = None
+    mask: MaskFile | None = None
     layer: bool = False
     first_number: int | None = None
 
@@ -56,7 +57,7 @@ class FixRequest:
 
     ``relearn``: also train its network on the corrected frames, and paint the whole clip again. ``first_number``: of
     the first frame of the result, in the names of the pictures. ``program``: filter graphs, encoders and encoder
-    options in its record that the user's ffmpeg may run.
+    options in its record that the user's ffmpeg may run. ``mask``: white where corrections are seen.
     """
 
     COMMAND: ClassVar = "fix"
@@ -67,3 +68,4 @@ class FixRequest:
     relearn: bool = False
     first_number: int | None = None
     program: tuple[str, ...] = ()
+    mask: MaskFile | None = None

@@ -33,14 +33,19 @@ class RenderEntries:
     segments: CacheEntry
 
     @classmethod
-    def find(cls, plan: RenderPlan, engine: Engine, cache: Cache, extraction: str = "") -> RenderEntries:
-        """Return the entries of a plan and its engine. ``extraction``: the cache key of the extractor's pictures."""
+    def find(
+        cls, plan: RenderPlan, engine: Engine, cache: Cache, extraction: str = "", regions: Table | None = None
+    ) -> RenderEntries:
+        """Return the entries of a plan and its engine.
+
+        ``extraction``: the cache key of the extractor's pictures. ``regions``: see ``RegionPlans.for_key``.
+        """
         infer = infer_stage(plan, engine, extraction)
         render = RenderStage(
             outputs=infer.key,
             filter=plan.settings.filter_record() | ({"exposure": plan.exposure.for_key()} if plan.exposure else {}),
             guide=plan.guide.for_key() if plan.guide else {},
-            directing=(_blend_key(plan) if plan.is_composed else {}) | _paint_blend_key(plan),
+            directing=(_blend_key(plan) if plan.is_composed else {}) | _paint_blend_key(plan) | (regions or {}),
             encoding=plan.settings.encoding.chunk_key(plan.delivery.stored),
             picture={k: str(v) for k, v in plan.delivery.stored.__dict__.items()},
             libraries=media_libraries(),

@@ -19,8 +19,7 @@ from vidtrans.core.settings import Table
 from vidtrans.rendering.cache_entries import RenderEntries
 from vidtrans.rendering.chunk_manifest import check_processor
 from vidtrans.rendering.plan import RenderPlan
-from vidtrans.rendering.render_job import RenderJob, estimate_render
-from vidtrans.rendering.runner import ChunkRenderer
+from vidtrans.rendering.render_job import RenderJob
 from vidtrans.store.cache_entry import CacheEntry, CachePin
 from vidtrans.store.chunking import Chunk, ClipPart, num_frames, split
 from vidtrans.store.chunks import StateStore
@@ -51,15 +50,15 @@ class DividedRender:
     job: RenderJob
 
     def __post_init__(self) -> None:
-        if self.job.plan.draft:
+        if (draft := self.job.draft) is not None:
             why = "the quality of a draft is measured over the whole clip"
-            raise UsageError(f"--draft {self.job.plan.rendering.draft_step}", why, "leave out --draft")
+            raise UsageError(f"--draft {draft.every}", why, "leave out --draft")
 
     @property
     def _keeps_shots_whole(self) -> bool:
         """Return whether each frame depends on the one before: a recurrent model or a recursive filter."""
-        plan: RenderPlan = self.job.plan
-        return plan.model.is_recurrent or isinstance(plan.settings.make_filter(), RecursiveFilter)
+        plans: list[RenderPlan] = [self.job.plan, *self.job.regions.looks]
+        return any(p.model.is_recurrent or isinstance(p.settings.make_filter(), RecursiveFilter) for p in plans)
 
     def chunks_of(self, part: ClipPart) -> list[Chunk]:
         """Return the chunks of a part, whether rendered or missing."""
@@ -79,7 +78,8 @@ class DividedRender:
             parts = [run for part in parts for run in _runs([n for n in missing if part[0] <= n < part[1]])]
         # Without a shared disk only the chunks come back from the worker.
         written = [entries.segments] if no_shared_disk else self._shared
-        pins = [pin for pin in (job.plan.clip.pin, job.plan.model.hold) if isinstance(pin, CachePin)]
+        holds = (job.plan.clip.pin, *(plan.model.hold for plan in (job.plan, *job.regions.looks)))
+        pins = [pin for pin in holds if isinstance(pin, CachePin)]
         sources = [(pin.entry.stage, pin.entry.key) for pin in pins]
         if len(parts) <= (0 if no_shared_disk else 1):
             return None
@@ -99,7 +99,7 @@ class DividedRender:
                 check_processor(entries.segments, resolve_device(job.context.device), str(job.plan.clip.name))
             missing = [c.number for c in entries.written if c.number in wanted and not entries.store.is_done(c.number)]
             engine = job.engine()
-            renderer = ChunkRenderer(job.plan, engine, entries.raw_outputs(), job.context, job.extraction)
+            renderer = job.chunks(engine)
             renderer.extract(missing)
             # Filter states of other parts must not be removed as outdated.
             states = StateStore(entries.segments, is_permanent=lambda number: number not in wanted)
@@ -116,7 +116,7 @@ class DividedRender:
     def forecast(self, part: ClipPart) -> Table:
         """Return a part's dry-run table: its cost, in proportion to its frames."""
         plan, own = self.job.plan, num_frames(self.chunks_of(part))
-        cost = estimate_render(plan, self.job.engine())["estimate"]
+        cost = self.job.estimate()["estimate"]
         share = own / plan.num_frames
         scaled = {key: round(share * cost[key], 1) for key in ("seconds", "cache_bytes")}
         return {"frames": own, "dry_run": True, "estimate": cost | scaled | {"disk_bytes": 0}}
@@ -128,9 +128,9 @@ class DividedRender:
     @property
     def _shared(self) -> list[CacheEntry]:
         """Return the cache entries that parts write to, the chunks' entry first."""
-        entries, extraction = self._entries, self.job.extraction
-        raw = [entries.raw] if entries.raw_store else []
-        return [entries.segments, *raw, *([extraction.entry] if extraction else [])]
+        raw = self.job.raw_entries(self.job.engine())
+        extractions = [job.extraction for job in (self.job, *self.job.looks) if job.extraction is not None]
+        return [self._entries.segments, *raw, *(extraction.entry for extraction in extractions)]
 
     @contextmanager
     def _pinned(self) -> Iterator[None]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from vidtrans.clips.aligned_clip import match_frames
@@ -12,6 +13,7 @@ from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.costs import add_up, count
 from vidtrans.core.errors import BatchError, MediaError, UsageError
+from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Table
 from vidtrans.output.places import refuse_link
 from vidtrans.output.records import COUNTS
@@ -23,7 +25,7 @@ from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.picture_paths import is_picture, is_picture_sequence, picture_files
 
 # Renders a picture to a path, with a recipe and a mask, and returns its result table.
-RenderPicture = Callable[[Path, Path, Recipe, Path | None], Table]
+RenderPicture = Callable[[Path, Path, Recipe, MaskFile | None], Table]
 SUMMED = (*COUNTS, "sound_packets")
 
 
@@ -34,7 +36,7 @@ def render_pictures(
     context: Context,
     render: RenderPicture,
     span: tuple[int, int],
-    mask: Path | None,
+    mask: MaskFile | None,
 ) -> Table:
     """Render each picture of a folder with several sizes separately, into ``output``, and return the result table.
 
@@ -96,14 +98,14 @@ def _recipes_of(recipe: Recipe, clip: Clip, span: tuple[int, int]) -> list[Recip
     return [recipe.under({"rendering": blends(number).__dict__}) for number in range(*span)]
 
 
-def _masks_of(mask: Path | None, clip: Clip, span: tuple[int, int], context: Context) -> list[Path | None]:
+def _masks_of(mask: MaskFile | None, clip: Clip, span: tuple[int, int], context: Context) -> Sequence[MaskFile | None]:
     """Return each picture's mask: one picture for all, or one each from a folder. Raises UsageError for a video."""
-    if mask is None or (is_picture(mask) and not is_picture_sequence(mask)):
+    if mask is None or (is_picture(mask.path) and not is_picture_sequence(mask.path)):
         return [mask] * (span[1] - span[0])
-    if not is_picture_sequence(mask):
-        raise UsageError(str(mask), "a video cannot mask pictures of several sizes", "give a folder of pictures")
-    steps, warning = match_frames(clip.index, open_clip(context, mask).index, *span)
+    if not is_picture_sequence(mask.path):
+        raise UsageError(str(mask.path), "a video cannot mask pictures of several sizes", "give a folder of pictures")
+    steps, warning = match_frames(clip.index, open_clip(context, mask.path).index, *span)
     if warning:
-        context.note(f"mask {mask.name}: {warning}", "warning")
-    files = picture_files(mask)
-    return [files[step] for step in steps]
+        context.note(f"mask {mask.path.name}: {warning}", "warning")
+    files = picture_files(mask.path)
+    return [replace(mask, path=files[step]) for step in steps]

@@ -9,17 +9,18 @@ from typing import Literal
 
 from vidtrans.clips.aligned_clip import AlignedClip, Mask, treat_as_drawing
 from vidtrans.clips.cut_list import with_cuts
-from vidtrans.clips.indexing import Clip, with_picture_fps
+from vidtrans.clips.indexing import Clip, tell_frame_number, with_picture_fps
 from vidtrans.clips.label_maps import render_changes
 from vidtrans.clips.steady_exposure import SteadyExposure
 from vidtrans.config.rendering_settings import RenderingSettings
-from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
+from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Size, Time
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.render_settings import ResolvedRenderSettings, classes_of
 from vidtrans.output.delivery import Delivery
-from vidtrans.painting.composing import ClipPaint, Paint
+from vidtrans.painting.clip_paint import Paint
+from vidtrans.painting.composing import ClipPaint
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.class_colours import ClassColours
 from vidtrans.rendering.conditions import Conditions, conditions_of, has_conditions
@@ -65,12 +66,12 @@ class RenderPlan:
 
     def __post_init__(self) -> None:
         self.settings.check_sides(self.model, self.size)
-        if self.draft and self.model.is_recurrent:
-            why = f"'{self.model.name}' is recurrent: it paints each frame from the one before"
-            raise UsageError(f"--draft {self.rendering.draft_step}", why, "leave out --draft, to render all frames")
-        if self.draft and self.classes is not None:
-            why = f"'{self.model.name}' finds classes, whose colours cannot be carried along the motion"
-            raise UsageError(f"--draft {self.rendering.draft_step}", why, "leave out --draft, to render all frames")
+        if self.draft and (self.model.is_recurrent or self.classes is not None):
+            why = "is recurrent: it paints each frame from the one before"
+            if not self.model.is_recurrent:
+                why = "finds classes, whose colours cannot be carried along the motion"
+            remedy = "leave out --draft, to render all frames"
+            raise UsageError(f"--draft {self.rendering.draft_step}", f"'{self.model.name}' {why}", remedy)
         self.directions, self.conditions, self.delivery  # noqa: B018  (raise early if the settings conflict)
 
     @property
@@ -248,35 +249,33 @@ def plan_render(
     context: Context,
     span: tuple[Time | None, Time | None] = (None, None),
     *,
-    mask: Path | None = None,
+    mask: MaskFile | None = None,
     pattern: str = "",
     guide: AlignedClip | None = None,
     paint: ClipPaint | None = None,
     exposure: SteadyExposure | None = None,
+    of_region: bool = False,
 ) -> RenderPlan:
     """Plan a render, and report warnings about it to the user.
 
     Args:
         clip: the source; all its pictures have one size.
         span: the start time, and the end time (exclusive), of the rendered part.
-        mask: a video or picture, white where the model's output is visible.
+        mask: white where the model's output is visible.
         pattern: file name pattern of the result's pictures; "" derives names from the source's.
         guide: a clip whose motion guides the filter; its shots are used, too.
         paint: painted key frames of the clip.
         exposure: corrections of the clip's exposure.
+        of_region: the result is a part of another, which reports what is common to both.
 
-    Raises:
-        UsageError: settings conflict, or the codec cannot hold the result.
-        MediaError: the mask cannot be read, or the clip shows another scene than the model's background plate.
+    Raises UsageError if settings conflict, or the codec cannot hold the result; MediaError if the mask cannot be read,
+    or the clip shows another scene than the model's background plate.
     """
     clip = with_picture_fps(clip, settings.rendering.picture_fps)
     if guide is None:
         clip = with_cuts(clip, settings.rendering.cuts)
     first, stop = clip.trim(*span)
-    start, end = span
-    if start is None and end is not None and end.frame is not None and stop < clip.index.rate:
-        one = f"{end.frame} is the number of a frame: {count(stop, 'frame')} of {clip.name} are rendered"
-        context.note(f"{one}; for seconds write {end.frame}s")
+    tell_frame_number(clip, stop, *span, context)
     model = model.with_changes(render_changes(model.parts[0].pairing, clip, context))
     drawn = treat_as_drawing(clip, model.parts[0].pairing, settings.rendering.drawing, context)
     plan = RenderPlan(
@@ -296,5 +295,6 @@ def plan_render(
     )
     if not drawn and (scene := Scene.of(model)):  # drawings have no background
         scene.check_clip(clip, first, stop, context)
-    plan.delivery.report_changes(context)
+    if not of_region:
+        plan.delivery.report_changes(context)
     return plan

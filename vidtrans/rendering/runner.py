@@ -59,7 +59,7 @@ class ChunkRenderer:
     """A renderer of a plan's missing chunks.
 
     ``raw`` stores the outputs of the ``engine``; ``count`` counts rendered frames. With an ``extraction``
-    (pictures that an extractor makes for the input), call ``extract`` before ``render``.
+    (pictures that an extractor makes for the input), call ``extract`` before ``render``. ``clock``: common to several.
     """
 
     def __init__(
@@ -69,12 +69,12 @@ class ChunkRenderer:
         raw: RawOutputs,
         context: Context,
         extraction: ExtractedPictures | None = None,
+        clock: StepClock | None = None,
     ) -> None:
         self.plan, self.engine, self.raw, self.context, self.count = plan, engine, raw, context, RenderCount()
-        self._extraction, self._clock = extraction, StepClock()
+        self._extraction, self._clock = extraction, clock or StepClock()
         self._kind = engine.device_kind
-        # Capacities of buffers between stages; 0: no threads. With TF32, a setting of the whole process, no stage may
-        # compute while the network does; the result's pictures may be enlarged on its GPU, too.
+        # Capacities of buffers; 0: no threads. With TF32, a setting of the process, nothing may compute beside it.
         self._takes_turns = "tf32" in engine.precision
         self._capacity, size = stage_buffer_capacity(self._kind, *plan.size), (plan.picture.width, plan.picture.height)
         self.result_capacity = 0 if self._takes_turns else min(self._capacity, stage_buffer_capacity(self._kind, *size))
@@ -89,7 +89,8 @@ class ChunkRenderer:
         return table | ({"frames_spared": self.count.skipped} if self.count.skipped else {})
 
     @cached_property
-    def _filter(self) -> Filter | BatchFilter:
+    def filter(self) -> Filter | BatchFilter:
+        """The temporal filter."""
         return self.plan.settings.make_filter()
 
     def extract(self, missing: Sequence[int]) -> None:
@@ -97,16 +98,16 @@ class ChunkRenderer:
         if self._extraction is None:
             return
         needed: set[int] = set()
-        for run, lo, hi in read_ranges(self.plan.chunks, missing, self._filter.radius):
+        for run, lo, hi in read_ranges(self.plan.chunks, missing, self.filter.radius):
             # A recursive filter without a saved state starts at the beginning of the shot.
-            first, stop = self._extent(run[0].shot_first if isinstance(self._filter, RecursiveFilter) else lo, hi)
+            first, stop = self._extent(run[0].shot_first if isinstance(self.filter, RecursiveFilter) else lo, hi)
             reached = [chunk for chunk in self.plan.chunks if chunk.first < stop and chunk.stop > first]
             needed |= {chunk.number for chunk in reached if not self.raw.has(chunk.first)}
         self._extraction.make([self.plan.chunks[number] for number in sorted(needed)])
 
     def render(self, store: ChunkStore, states: StateStore, missing: Sequence[int], enlarge: Enlarger) -> None:
         """Render the missing chunks, given by number; each run of consecutive chunks takes one pass over its frames."""
-        plan, context, method, total = self.plan, self.context, self._filter, self.plan.num_frames
+        plan, context, method, total = self.plan, self.context, self.filter, self.plan.num_frames
         done = begun_at = total - num_frames(plan.chunks[n] for n in missing)
         raw = [self.raw.store.entry.folder] if self.raw.store else []
         forecast = DiskForecast([*raw, store.entry.folder], total - done)
@@ -171,7 +172,8 @@ class ChunkRenderer:
         samples = stack.enter_context(closing(prefetcher))
         if not renderer.blends:
             compose = Composer.opened(plan, wanted, enlarge, stack, self._clock if capacity else None)
-        correct = plan.corrections and plan.corrections.corrector((plan.picture.width, plan.picture.height))
+        size = plan.picture.width, plan.picture.height
+        correct = plan.corrections and plan.corrections.corrector(size, stack, plan.threads)
 
         def begun() -> Generator[tuple[int, Callable[[], np.ndarray]], None, None]:
             for sample, picture in self._each(FILTER, self._filtered(samples, method, wanted)):
@@ -289,10 +291,8 @@ class ChunkRenderer:
 
     def _guides(self, start: int, stop: int) -> Generator[np.ndarray | None, None, None]:
         """Yield the guide of the filter for the frames [start, stop); None where a frame is its own guide."""
-        if self.plan.guide is None:
-            yield from repeat(None, stop - start)
-        else:
-            yield from self.plan.guide.pictures(self.plan.size, start, stop, self.context)
+        guide, none = self.plan.guide, repeat(None, stop - start)
+        yield from none if guide is None else guide.pictures(self.plan.size, start, stop, self.context)
 
 
 def _corrected(correct: Callable[[int, np.ndarray], np.ndarray], index: int, arrive: Callable[[], Any]) -> np.ndarray:

@@ -67,15 +67,22 @@ class StateStore:
     """Saved states of a recursive filter, or of a dream, at the ends of chunks, for resuming.
 
     Resuming needs the last state before the first missing chunk. A lost or damaged state only costs time: the chunks
-    before it are filtered again. ``is_permanent(number)``: keep this chunk's state when a later one is saved.
+    before it are filtered again. ``is_permanent(number)``: keep this chunk's state when a later one is saved. ``kind``:
+    of states, of which an entry may have several.
     """
 
-    def __init__(self, entry: CacheEntry, is_permanent: Callable[[int], bool] = lambda number: False) -> None:
-        self.entry, self.is_permanent = entry, is_permanent
+    def __init__(
+        self, entry: CacheEntry, is_permanent: Callable[[int], bool] = lambda number: False, kind: str = "state"
+    ) -> None:
+        self.entry, self.is_permanent, self.kind = entry, is_permanent, kind
+
+    def of(self, kind: str) -> StateStore:
+        """Return the store of states of another kind in the same entry."""
+        return StateStore(self.entry, self.is_permanent, f"{self.kind}-{kind}")
 
     def _paths(self, number: int) -> tuple[Path, Path]:
         """Return the paths of a state and of its SHA-256 file."""
-        name = f"state-{number:06d}"
+        name = f"{self.kind}-{number:06d}"
         return self.entry.folder / f"{name}.npz", self.entry.folder / f"{name}.json"
 
     def save(self, number: int, state: Mapping[str, np.ndarray]) -> None:
@@ -85,7 +92,7 @@ class StateStore:
             np.savez(file, allow_pickle=False, **state)
         with suppress(FileNotFoundError):  # another worker has joined the parts meanwhile
             write_json(digest_path, {"sha256": digest_file(path)})
-        for old in self.entry.folder.glob("state-*"):
+        for old in self.entry.folder.glob(f"{self.kind}-[0-9]*"):
             if old.stem < path.stem and not self.is_permanent(_number(old)):
                 remove(old)  # another worker may have the same part
 
@@ -100,19 +107,19 @@ class StateStore:
 
     def load_latest(self, number: int) -> tuple[int, Mapping[str, np.ndarray]] | None:
         """Return (chunk number, state) of the latest undamaged state after a chunk up to ``number``, else None."""
-        for saved in sorted(map(_number, self.entry.folder.glob("state-*.npz")), reverse=True):
+        for saved in sorted(map(_number, self.entry.folder.glob(f"{self.kind}-[0-9]*.npz")), reverse=True):
             if saved <= number and (state := self.load(saved)) is not None:
                 return saved, state
         return None
 
     def clear(self) -> None:
-        """Delete all saved states."""
-        for path in self.entry.folder.glob("state-*"):
+        """Delete all saved states, of this kind and of those ``of`` it."""
+        for path in self.entry.folder.glob(f"{self.kind}-*"):
             remove(path)
 
 
 def _number(state: Path) -> int:
-    return int(state.stem.removeprefix("state-"))
+    return int(state.stem.rpartition("-")[2])
 
 
 class ChunkFinder:

@@ -11,18 +11,22 @@ from vidtrans.config.programs import programs_from
 from vidtrans.config.recipe import TABLES, overlaid, render_recipe
 from vidtrans.config.rendering_settings import look_named
 from vidtrans.core.errors import UsageError
+from vidtrans.core.mask_files import RegionLook, only_mask, parse_regions, parse_rest
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, Time, parse_time, read_toml
 from vidtrans.models.look_pictures import parse_pictures
 from vidtrans.models.look_syntax import with_other_paths
+from vidtrans.models.model_file import IDENTITY
 from vidtrans.session import Context
 from vidtrans.stylizing.clips import requests_for
-from vidtrans.stylizing.requested_render import StylizeRequest
+from vidtrans.stylizing.stylize_request import StylizeRequest
 
 SUFFIX = ".toml"
-CLIP_KEYS = ("source", "output", "model", "preset", "start", "end", "mask")
+CLIP_KEYS = ("source", "output", "model", "preset", "start", "end", "mask", "region", "rest")
 LIST_KEYS = ("model", "preset")
-TEXTS = ("output", "preset", "mask")
+TEXTS = ("output", "preset")
+NAMED = ("mask", "region")  # text, or a table of texts by name
+CHAINS = ("model", "rest")
 
 
 def read_clip_list(
@@ -49,7 +53,8 @@ def read_clip_list(
         where = f"clip {number} of {path}"
         _check_keys(clip, CLIP_KEYS, where)
         sources = _sources(clip, where, path.parent)
-        models = template.models or _models(clip) or _models(table)
+        regions = _regions(clip, path.parent)
+        models = template.models or _models(clip) or ((IDENTITY,) if regions else _models(table))
         in_list = overlaid(*({n: t for n, t in layer.items() if n in TABLES} for layer in (table, clip)))
         in_list = _with_look(in_list, path.parent, has_model=bool(models))
         recipe = render_recipe(preset or clip.get("preset") or table.get("preset"), overlaid(in_list, flags))
@@ -63,7 +68,8 @@ def read_clip_list(
             recipe=replace(recipe, programs=(*recipe.programs, *programs)),
             start=template.start or _time(clip, "start"),
             end=template.end or _time(clip, "end"),
-            mask=template.mask or (path.parent / clip["mask"] if "mask" in clip else None),
+            mask=template.mask or (None if regions else only_mask(_listed(clip, "mask"), path.parent)),
+            regions=regions,
         )
         of_clip = requests_for(sources, own, context, folder)
         if "output" in clip:
@@ -86,9 +92,34 @@ def _with_look(tables: dict[str, Table], folder: Path, *, has_model: bool) -> di
 
 
 def _models(table: Table) -> tuple[str, ...]:
-    """Return the models in the key ``model`` of a clip or list: one, or several to render in sequence; () for none."""
-    given = table.get("model") or ()
+    """Return the models in the key ``model`` of a clip or list: one, or several to render in sequence; () for none.
+
+    Of a clip with regions, those of the key ``rest``.
+    """
+    if "region" in table:
+        return parse_rest(_texts(table.get("rest", ())))
+    return _texts(table.get("model", ()))
+
+
+def _texts(given: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _regions(clip: Table, folder: Path) -> tuple[RegionLook, ...]:
+    """Return the regions of a clip; () without any. Raises UsageError."""
+    if "region" not in clip:
+        return ()
+    if "model" in clip:
+        raise UsageError("'model' in a clip with regions", "each region names its own look", "write it as rest")
+    return parse_regions(_listed(clip, "mask"), _listed(clip, "region"), folder)
+
+
+def _listed(clip: Table, key: str) -> list[str]:
+    """Return what a text, or a table of texts by name, says, as the command line writes it."""
+    given = clip.get(key, [])
+    if isinstance(given, dict):
+        return [f"{name}={text}" for name, texts in given.items() for text in _texts(texts)]
+    return [given] if isinstance(given, str) else []
 
 
 def _time(clip: Table, key: str) -> Time | None:
@@ -107,9 +138,18 @@ def _check_keys(table: Table, own: Sequence[str], where: str, *more: str) -> Non
             raise UsageError(f"'{key}' in {where}", "it must be a table", f"write {key}.KEY = VALUE")
         if key in TEXTS and not isinstance(value, str):
             raise UsageError(f"'{key}' in {where}", "it must be text", f'write {key} = "…"')
-        if key == "model" and not all(isinstance(one, str) for one in (value if isinstance(value, list) else [value])):
+        if key in CHAINS and not _is_chain(value):
             why = "it must be text, or a list of texts"
-            raise UsageError(f"'model' in {where}", why, 'write model = "…", or model = ["…", "…"]')
+            raise UsageError(f"'{key}' in {where}", why, f'write {key} = "…", or {key} = ["…", "…"]')
+        if key in NAMED and not (
+            isinstance(value, str) or (isinstance(value, dict) and all(map(_is_chain, value.values())))
+        ):
+            why = "it must be text, or a table of texts"
+            raise UsageError(f"'{key}' in {where}", why, f'write {key} = {{ man = "…" }}')
+
+
+def _is_chain(value: object) -> bool:
+    return all(isinstance(one, str) for one in (value if isinstance(value, list) else [value]))
 
 
 def _sources(clip: Table, where: str, folder: Path) -> list[Path]:

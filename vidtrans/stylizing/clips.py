@@ -30,7 +30,8 @@ from vidtrans.output.places import check_place, refuse_link
 from vidtrans.rendering.requested_output import default_ending, default_output, is_one_picture, makes_folder
 from vidtrans.session import Context
 from vidtrans.stylizing.divided_clip import divide
-from vidtrans.stylizing.requested_render import StylizeRequest, stylize
+from vidtrans.stylizing.requested_render import stylize
+from vidtrans.stylizing.stylize_request import StylizeRequest
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.picture_paths import is_picture_source
 
@@ -103,6 +104,9 @@ def requests_for(
         look = load_models_in_turn(template.models, context, template.recipe.pairing_changes)
         look.check_renders()
         has_guides = bool(look.pairing.guides)
+    for region in template.regions:
+        if region.models:
+            load_models_in_turn(region.models, context, {}).check_renders()
     sources = expand_sources(paths, whole_folders=has_guides)
     if sources != list(paths):  # otherwise each source was named
         sources = exclude_results(sources, lambda video: place_of(replace(template, video=video)))

@@ -17,6 +17,7 @@ from pathlib import Path
 from vidtrans.clips.cut_list import AUTO, OFF
 from vidtrans.clips.indexing import Clip, content_digest, index_entry
 from vidtrans.core.errors import Interrupted, UsageError, VidtransError
+from vidtrans.core.mask_files import MaskFile, RegionLook
 from vidtrans.core.settings import Table
 from vidtrans.models.formats import format_of, load_format
 from vidtrans.models.model_file import IDENTITY
@@ -29,7 +30,8 @@ from vidtrans.rendering.requested_output import is_one_picture
 from vidtrans.session import Context
 from vidtrans.store.cache_entry import META, CacheEntry
 from vidtrans.store.chunking import ClipPart
-from vidtrans.stylizing.requested_render import RequestedRender, StylizeRequest, stylize
+from vidtrans.stylizing.requested_render import RequestedRender, stylize
+from vidtrans.stylizing.stylize_request import StylizeRequest
 from vidtrans.video.io.pictures import media_files
 
 
@@ -114,7 +116,7 @@ def divide(request: StylizeRequest, context: Context, count: int, *, no_shared_d
     if render.result.existing() is not None:
         return None
     job = render.job(clip)
-    if job.plan.draft:
+    if job.draft:
         if no_shared_disk:
             context.note(f"{request.video.name}: a draft cannot be split, and is rendered on this machine")
         return None
@@ -141,16 +143,17 @@ def files_of(render: RequestedRender, job: RenderJob) -> list[Path]:
 
 
 def _sources(render: RequestedRender) -> Iterator[Iterator[Path]]:
-    request, look = render.request, render.look
-    yield (_absolute(path) for _, path in media_files(request.video, look.pairing.guides))
-    if request.mask:
-        yield (_absolute(path) for _, path in media_files(request.mask))
-    looks = render.look_files if request.pictures is None else []  # the model was made of these
-    named = [*looks, *([Path(cuts)] if (cuts := _cuts_file(render)) else [])]
-    yield map(_absolute, named)
-    for part in (*look.parts, *([look.extractor] if look.extractor else [])):
-        if part.path is not None:
-            yield map(_absolute, load_format(format_of(part.path)).files(part.path))
+    request = render.request
+    yield (_absolute(path) for _, path in media_files(request.video, render.look.pairing.guides))
+    for mask in request.masks:
+        yield (_absolute(path) for _, path in media_files(mask.path))
+    yield map(_absolute, [Path(cuts)] if (cuts := _cuts_file(render)) else [])
+    for one in (render, *(own for _, own in render.regions)):
+        if one.request.pictures is None:  # otherwise the model was made of these
+            yield map(_absolute, one.look_files)
+        for part in (*one.look.parts, *([one.look.extractor] if one.look.extractor else [])):
+            if part.path is not None:
+                yield map(_absolute, load_format(format_of(part.path)).files(part.path))
 
 
 def _cached(render: RequestedRender, clip: Clip) -> Iterator[Path]:
@@ -170,15 +173,26 @@ def _files_in(entry: CacheEntry) -> Iterator[Path]:
 def for_mirror(render: RequestedRender) -> StylizeRequest:
     """Return the request with paths relative to the current folder, and with its models' paths instead of names."""
     request = render.with_model
-    models = tuple(IDENTITY if part.path is None else str(_relative(part.path)) for part in render.look.parts)
-    mask = request.mask and _relative(request.mask)
+    models, mask = _model_files(render), request.mask and _relative_mask(request.mask)
+    regions = tuple(
+        RegionLook(_relative_mask(file), _model_files(own), own.settings.rendering.look) for file, own in render.regions
+    )
     output = _relative(render.target.output / render.target.pattern)
     recipe, extractor = request.recipe, render.look.extractor
     if cuts := _cuts_file(render):
         recipe = recipe.under({"rendering": {"cuts": str(_relative(Path(cuts)))}})
     if extractor and extractor.path and extractor.path not in [part.path for part in render.look.parts]:
         recipe = replace(recipe, pairing_changes={**recipe.pairing_changes, "model": str(_relative(extractor.path))})
-    return replace(request, video=_relative(request.video), mask=mask, models=models, output=output, recipe=recipe)
+    own = replace(request, video=_relative(request.video), mask=mask, models=models, output=output, recipe=recipe)
+    return replace(own, regions=regions)
+
+
+def _model_files(render: RequestedRender) -> tuple[str, ...]:
+    return tuple(IDENTITY if part.path is None else str(_relative(part.path)) for part in render.look.parts)
+
+
+def _relative_mask(mask: MaskFile) -> MaskFile:
+    return replace(mask, path=_relative(mask.path))
 
 
 def _cuts_file(render: RequestedRender) -> str:

@@ -6,13 +6,14 @@ Paths are relative to the parent of the cache folder, so that records stay valid
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vidtrans.clips.cut_list import AUTO, OFF
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import look_named
+from vidtrans.core.mask_files import MaskFile, RegionLook
 from vidtrans.core.settings import Table, Time, parse_time
 from vidtrans.models.look_syntax import with_other_paths
 from vidtrans.models.model_file import IDENTITY, find_model
@@ -24,8 +25,7 @@ def describe(command: str, request: Mapping[str, Any], context: Context) -> Tabl
     root = root_of(context)
     values = {name: _plain(value, root) for name, value in request.items()}
     if "models" in values:
-        files = [find_model(name) for name in request["models"]]
-        values["models"] = [IDENTITY if file is None else _relative(file, root) for file in files]
+        values["models"] = _files(request["models"], root)
     return {"command": command, "request": values, "options": {"seed": context.seed, "device": context.device}}
 
 
@@ -37,9 +37,17 @@ def restore(made_of: Table, context: Context) -> dict[str, Any]:
     root = root_of(context)
     values: dict[str, Any] = {name: _restored(given, root) for name, given in made_of["request"].items()}
     if "models" in values:
-        names = [str(name) for name in values["models"]]
-        values["models"] = tuple(name if name == IDENTITY else os.path.relpath(root / name) for name in names)
+        values["models"] = _names(values["models"], root)
     return values
+
+
+def _files(models: Sequence[str], root: Path) -> list[str]:
+    files = [find_model(name) for name in models]
+    return [IDENTITY if file is None else _relative(file, root) for file in files]
+
+
+def _names(files: Sequence[str], root: Path) -> tuple[str, ...]:
+    return tuple(name if name == IDENTITY else os.path.relpath(root / name) for name in map(str, files))
 
 
 def root_of(context: Context) -> Path:
@@ -59,6 +67,13 @@ def _plain(value: object, root: Path) -> Any:  # noqa: ANN401  (a JSON value)
         return {"path": _relative(value, root)}
     if isinstance(value, Time):
         return {"time": str(value)}
+    if isinstance(value, MaskFile):
+        return {"mask": [_relative(value.path, root), value.inverted, value.name]}
+    if isinstance(value, RegionLook):
+        look = with_other_paths(value.look, Path(), lambda path: _relative(path, root)) if value.look else ""
+        return {"region": [_plain(value.mask, root), _files(value.models, root), look]}
+    if isinstance(value, tuple):
+        return [_plain(one, root) for one in value]
     if isinstance(value, Recipe):
         tables, from_preset = (
             {name: dict(table) for name, table in found.items()} for found in (value.tables, value.from_preset)
@@ -73,6 +88,8 @@ def _plain(value: object, root: Path) -> Any:  # noqa: ANN401  (a JSON value)
 
 
 def _restored(value: Any, root: Path) -> object:  # noqa: ANN401
+    if isinstance(value, list):
+        return tuple(_restored(one, root) for one in value)
     if not isinstance(value, dict):
         return value
     ((kind, given),) = value.items()
@@ -80,6 +97,14 @@ def _restored(value: Any, root: Path) -> object:  # noqa: ANN401
         return Path(_relative(root / given, Path.cwd()))
     if kind == "time":
         return parse_time(given)
+    if kind == "mask":
+        file, inverted, name = given
+        return MaskFile(Path(_relative(root / file, Path.cwd())), inverted, name)
+    if kind == "region":
+        mask, models, look = given
+        here = Path.cwd()
+        look = with_other_paths(look, root, lambda path: _relative(path, here)) if look else ""
+        return RegionLook(_restored(mask, root), _names(models, root), look)  # type: ignore[arg-type]
     if (cuts := _cut_list(given["tables"])) is not None:
         given["tables"]["rendering"]["cuts"] = _relative(root / cuts, Path.cwd())
     if look := look_named(given["tables"]):

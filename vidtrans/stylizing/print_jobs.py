@@ -12,7 +12,8 @@ from vidtrans.core.settings import Table
 from vidtrans.rendering.parts import MIN_PART_FRAMES
 from vidtrans.rendering.requested_output import is_one_picture
 from vidtrans.session import Context
-from vidtrans.stylizing.requested_render import RequestedRender, StylizeRequest
+from vidtrans.stylizing.requested_render import RequestedRender
+from vidtrans.stylizing.stylize_request import StylizeRequest
 
 THREADS = "OMP_NUM_THREADS"
 
@@ -49,8 +50,9 @@ def _parts(request: StylizeRequest, most: int | None, context: Context) -> int:
     clip = render.open()
     if not clip.index.same_size:
         return 1
-    plan = render.job(clip).plan
-    if plan.draft:
+    job = render.job(clip)
+    plan = job.plan
+    if job.draft:
         return 1
     return max(1, min(most or plan.num_frames // MIN_PART_FRAMES, len(plan.chunks)))
 

@@ -6,20 +6,19 @@ import time
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
 
+from vidtrans.clips.aligned_clip import Mask
 from vidtrans.clips.cut_list import AUTO, OFF
-from vidtrans.clips.indexing import Clip, content_digest, open_clip, with_picture_fps
+from vidtrans.clips.indexing import Clip, content_digest, mask_digest, open_clip, with_picture_fps
 from vidtrans.config.programs import warn_about_programs
 from vidtrans.config.recipe import Recipe
-from vidtrans.config.rendering_settings import look_named
 from vidtrans.core.errors import UsageError
-from vidtrans.core.settings import Table, Time
+from vidtrans.core.mask_files import MaskFile
+from vidtrans.core.settings import Table
 from vidtrans.models.at_once import model_at_once
 from vidtrans.models.loaded_model import LoadedModel
-from vidtrans.models.look_pictures import NamedPictures, parse_pictures
 from vidtrans.models.model_chain import load_models_in_turn
-from vidtrans.models.model_file import look_among
+from vidtrans.models.model_file import IDENTITY
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.output.places import refuse_link
 from vidtrans.output.records import check_foreign
@@ -28,7 +27,8 @@ from vidtrans.rendering.chunk_manifest import forget_terms
 from vidtrans.rendering.conditions import look_files as named_looks
 from vidtrans.rendering.enlarger import tell_unused_upscale
 from vidtrans.rendering.picture_folders import render_pictures
-from vidtrans.rendering.plan import plan_render
+from vidtrans.rendering.plan import RenderPlan, plan_render
+from vidtrans.rendering.regions.region_plans import RegionLayer, RegionPlans
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.requested_output import (
     OutputTarget,
@@ -38,45 +38,20 @@ from vidtrans.rendering.requested_output import (
 )
 from vidtrans.session import Context
 from vidtrans.stylizing.made_of import describe
+from vidtrans.stylizing.stylize_request import StylizeRequest
 from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
 
-
-@dataclass(frozen=True)
-class StylizeRequest:
-    """A request to render models onto one video, picture or folder, each model onto the previous one's output.
-
-    ``models``: none if the look of the recipe names pictures, of which the model is made where the clip is rendered.
-    ``mask``: a file, white where the model's output is visible. ``score``: measure flicker and save a plot next to the
-    output. ``in_batch``: the batch trims the cache after all of its clips.
-    """
-
-    COMMAND: ClassVar = "stylize"
-
-    video: Path
-    models: tuple[str, ...]
-    output: Path | None
-    recipe: Recipe
-    start: Time | None = None
-    end: Time | None = None
-    mask: Path | None = None
-    score: bool = False
-    in_batch: bool = False
-
-    @property
-    def pictures(self) -> NamedPictures | None:
-        """Return the pictures that the model is made of; None with a model. Raises UsageError."""
-        look = look_named(self.recipe.tables)
-        return parse_pictures(look) if look and not self.models else None
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Return the names of the models. Raises UsageError."""
-        return self.models if (pictures := self.pictures) is None else (pictures.name,)
-
-    def with_shipped_look(self) -> StylizeRequest:
-        """Return the request with a look in the place of its model, if that is the name of a look that ships."""
-        look = "" if look_named(self.recipe.tables) else look_among(self.models)
-        return replace(self, models=(), recipe=self.recipe.under({"rendering": {"look": look}})) if look else self
+# Settings of [rendering] that leave frames as they are.
+PLAIN: Table = {
+    "size": "source",
+    "look": "",
+    "strength": 1.0,
+    "mix": 0.0,
+    "keep_colour": 0.0,
+    "keep_shading": 0.0,
+    "draft_step": 1,
+    "duplicate_threshold": 0.0,
+}
 
 
 def stylize(request: StylizeRequest, context: Context) -> Table:
@@ -95,7 +70,8 @@ def stylize(request: StylizeRequest, context: Context) -> Table:
     if existing is not None and not request.score:
         return result.report(existing, cached=True)
     job = render.job(clip or render.open())
-    tell_unused_upscale(job.plan, request.recipe, context)
+    for plan in job.regions.looks or (job.plan,):
+        tell_unused_upscale(plan, request.recipe, context)
     output = result.output
     if request.score:
         from vidtrans.evaluation.score_report import check_scorable, score_path, score_render
@@ -127,12 +103,32 @@ class RequestedRender:
     @cached_property
     def look(self) -> LoadedModel:
         """Return the model, or the chain of models, with the changes to its pairing."""
-        request, changes = self.request, self.request.recipe.pairing_changes
+        request, changes = self.request, self.recipe.pairing_changes
         if (pictures := request.pictures) is not None:
             return model_at_once(pictures, self.context, request.video, changes)
         look = load_models_in_turn(request.models, self.context, changes)
         look.check_renders()
         return look
+
+    @property
+    def recipe(self) -> Recipe:
+        """Return the recipe of what is in no region."""
+        return kept(self.request.recipe) if self.request.keeps_rest else self.request.recipe
+
+    @cached_property
+    def regions(self) -> list[tuple[MaskFile, RequestedRender]]:
+        """Return the mask of each region, and the render of its look; regions with one look have the same."""
+        renders: dict[tuple[object, ...], RequestedRender] = {}
+        found = []
+        for region in self.request.regions:
+            recipe = self.request.recipe.under({"rendering": {"look": region.look}})
+            own = replace(self.request, models=region.models, recipe=recipe, mask=None, regions=())
+            if region.models in ((), (IDENTITY,)) and not region.look:
+                own = replace(own, models=(IDENTITY,), recipe=kept(recipe))
+            render = replace(self, request=own)
+            key = (str(render.look.for_key()), render.settings.rendering.look)
+            found.append((region.mask, renders.setdefault(key, render)))
+        return found
 
     @cached_property
     def with_model(self) -> StylizeRequest:
@@ -145,7 +141,8 @@ class RequestedRender:
     @cached_property
     def settings(self) -> ResolvedRenderSettings:
         """Return the settings, with the codec resolved from the source and the output."""
-        settings = ResolvedRenderSettings.of(self.with_model.recipe, self.look, self.context.device)
+        recipe = self.recipe if self.request.keeps_rest else self.with_model.recipe
+        settings = ResolvedRenderSettings.of(recipe, self.look, self.context.device)
         return settings.resolved(is_picture_source(self.request.video), self.request.output, self.context.report)
 
     @cached_property
@@ -159,8 +156,10 @@ class RequestedRender:
     def result(self) -> Result:
         """Return the result, with the digest of everything that affects it."""
         request, target = self.request, self.target
-        files = (request.video, *(part.path for part in self.look.parts), request.mask, *self.look_files)
-        sources = [path for path in files if path]
+        renders = [self, *(render for _, render in self.regions)]
+        files = [part.path for render in renders for part in render.look.parts]
+        files += [path for render in renders for path in render.look_files]
+        sources = [path for path in (request.video, *(mask.path for mask in request.masks), *files) if path]
         made_of = describe(request.COMMAND, vars(request), self.context)
         return Result(
             target.output, self._digest(), sources, self.context, target.folder, made_of=made_of, began=self.began
@@ -180,13 +179,23 @@ class RequestedRender:
             "command": "stylize",
             "source": content_digest(context, request.video, look.pairing.guides),
             "model": look.for_key(),
-            "mask": content_digest(context, request.mask) if request.mask else "",
+            "mask": mask_digest(context, request.mask) if request.mask else "",
             "span": [str(request.start), str(request.end)],
             "device": "" if look.is_identity else context.device_kind,
         }
         if not request.pictures and (pictures := self.look_files):  # the settings contain only their paths
             own["looks"] = [context.cache.digest(path) for path in pictures]
-        stills, masked = is_picture_source(request.video), request.mask is not None
+        stills, masked = is_picture_source(request.video), bool(request.masks)
+        if self.regions:
+            own["regions"] = [
+                [
+                    mask_digest(context, mask),
+                    render.look.for_key(),
+                    [context.cache.digest(path) for path in render.look_files],
+                    render.settings.for_key(stills=stills, masked=masked),
+                ]
+                for mask, render in self.regions
+            ]
         return request_digest(own, self.settings, self.target, stills=stills, masked=masked)
 
     def open(self) -> Clip:
@@ -209,7 +218,7 @@ class RequestedRender:
         one, read alike.
         """
         request, rendering = self.request, self.settings.rendering
-        if request.end is None or request.mask or rendering.source_filter or rendering.look:
+        if request.end is None or request.masks or rendering.source_filter or rendering.look:
             return True
         curves = {**rendering.curves(), "stroke size": rendering.stroke_curve()}
         return rendering.cuts not in (AUTO, OFF) or any(curve.constant is None for curve in curves.values())
@@ -222,21 +231,58 @@ class RequestedRender:
             from vidtrans.output.filtered_source import filtered_clip
 
             clip = filtered_clip(clip, graph, self.context)
-        span, pattern = (request.start, request.end), target.pattern
-        plan = plan_render(clip, self.look, self.settings, self.context, span, mask=request.mask, pattern=pattern)
+        plan = self._plan(clip, target.pattern)
         target.check_holds(plan.num_frames)
         plan.delivery.check_sound(target.output)
-        return RenderJob(plan, self.context)
+        return RenderJob(plan, self.context, regions=self._region_plans(clip, plan))
+
+    def _plan(self, clip: Clip, pattern: str, *, of_region: bool = False) -> RenderPlan:
+        request = self.request
+        return plan_render(
+            clip,
+            self.look,
+            self.settings,
+            self.context,
+            (request.start, request.end),
+            mask=request.mask,
+            pattern=pattern,
+            of_region=of_region,
+        )
+
+    def _region_plans(self, clip: Clip, rest: RenderPlan) -> RegionPlans:
+        """Return the plans of the regions; a look that is also that of the rest has none of its own."""
+        own = str(self.look.for_key()), self.settings.rendering.look
+        plans: dict[int, RenderPlan] = {}
+        layers, numbers = [], dict[int, int]()
+        for file, render in self.regions:
+            mask = Mask.open(file, rest.clip, rest.first, rest.stop, self.context)
+            if (str(render.look.for_key()), render.settings.rendering.look) == own:
+                layers.append(RegionLayer(mask, None))
+                continue
+            if id(render) not in plans:
+                numbers[id(render)] = len(plans)
+                plans[id(render)] = render._plan(clip, self.target.pattern, of_region=True)
+            layers.append(RegionLayer(mask, numbers[id(render)]))
+        return RegionPlans(tuple(plans.values()), tuple(layers))
+
+
+def kept(recipe: Recipe) -> Recipe:
+    """Return a recipe that leaves frames as they are, but for their encoding."""
+    plain = replace(recipe, tables={**recipe.tables, "temporal": {"name": "off"}}, pairing_changes={})
+    return plain.under({"rendering": PLAIN})
 
 
 def _stylize_pictures(clip: Clip, render: RequestedRender) -> Table:
     """Render each picture of a folder whose pictures have several sizes."""
     request, context = render.with_model, render.context
+    if request.regions:
+        why = "pictures of several sizes are rendered one by one, each with one mask"
+        raise UsageError("--region", why, "render each look with its own --mask, one over the other")
     if request.score:
         raise UsageError("--score", "flicker is not measured on pictures of several sizes", "leave out --score")
     clip = with_picture_fps(clip, render.settings.rendering.picture_fps)
 
-    def render_one(picture: Path, output: Path, recipe: Recipe, mask: Path | None) -> Table:
+    def render_one(picture: Path, output: Path, recipe: Recipe, mask: MaskFile | None) -> Table:
         own = replace(request, video=picture, output=output, recipe=recipe, mask=mask, start=None, end=None)
         return stylize(replace(own, in_batch=True), context)
 

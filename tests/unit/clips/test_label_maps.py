@@ -17,6 +17,7 @@ from vidtrans.clips.indexing import open_clip
 from vidtrans.clips.label_maps import render_changes, with_found_palette
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.events import Note
+from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import open_dataset
 from vidtrans.pairing.base import make_pairing
@@ -185,5 +186,5 @@ def test_a_label_map_as_a_mask_is_named() -> None:
     for make, name in ((grey, "g"), (indexed, "i")):
         make(Path(f"{name}/0.png"))
         clip = open_clip(context, Path(name))
-        Mask.open(Path(name), clip, 0, 1, context)
+        Mask.open(MaskFile(Path(name)), clip, 0, 1, context)
         assert ("mask i: its pictures have a palette of colours" in "".join(told)) == (make is indexed)

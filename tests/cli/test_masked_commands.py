@@ -1,0 +1,114 @@
+"""``--mask`` and ``--mask not:…`` of other commands than ``stylize``: flicker, corrections, paint, dreams."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from chain import refuse, said, said_json
+from clips import decode, moving_frames, write_clip, write_folder
+from directed_clip import halves, lossless, same
+from dreams import make_dreamer
+from paintings import EXACT, clip_and_keys, write
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+Capsys = pytest.CaptureFixture[str]
+COUNT = 12
+FFV1 = ("--codec", "ffv1")
+
+
+def masked(inside: list[np.ndarray], outside: list[np.ndarray], mattes: list[np.ndarray]) -> list[np.ndarray]:
+    shares = [matte / 255 for matte in mattes]
+    return [np.rint(o + m * (i.astype(float) - o)) for i, o, m in zip(inside, outside, shares, strict=True)]
+
+
+def frames(path: str) -> list[np.ndarray]:
+    return decode(Path(path))[2]
+
+
+def test_flicker_is_filtered_where_the_mask_is_white(capsys: Capsys) -> None:
+    rng = np.random.default_rng(0)
+    flickers = [np.clip(f.astype(int) + rng.integers(-20, 20), 0, 255).astype(np.uint8) for f in moving_frames(COUNT)]
+    lossless(Path("p.mkv"), flickers)
+    lossless(Path("m.mkv"), halves(COUNT))
+    command = ("deflicker", "p.mkv", *FFV1, "--set=temporal.keep_source_changes=0", "-o")
+    said(capsys, 0, *command, "all.mkv")
+    said(capsys, 0, *command, "in.mkv", "--mask", "m.mkv")
+    said(capsys, 0, *command, "out.mkv", "--mask", "not:m.mkv")
+    assert not same(frames("all.mkv"), flickers, within=4)
+    assert same(frames("in.mkv"), masked(frames("all.mkv"), flickers, halves(COUNT)))
+    assert same(frames("out.mkv"), masked(flickers, frames("all.mkv"), halves(COUNT)), within=1)
+    assert said_json(capsys, *command, "in.mkv", "--mask", "m.mkv")["cached"]
+    assert "other inputs or options" in refuse(capsys, 2, *command, "in.mkv", "--mask", "not:m.mkv")
+
+
+def test_a_correction_is_seen_where_the_mask_is_white(capsys: Capsys) -> None:
+    lossless(Path("c.mkv"), moving_frames(COUNT))
+    said(capsys, 0, "stylize", "c.mkv", "--model", "identity", "-o", "o.mkv", *EXACT)
+    before = frames("o.mkv")
+    picture = before[5].copy()
+    picture[10:20, 30:54] = (250, 20, 200)
+    write(Path("fixes/0005.png"), picture)
+    mask = np.zeros((48, 64, 3), np.uint8)
+    mask[:, 42:] = 255
+    write_folder(Path(), [mask], ["m.png"])
+    command = ("fix", "o.mkv", "--painted", "fixes", "--mask", "m.png", "-o")
+    said(capsys, 0, *command, "f.mkv")
+    after = frames("f.mkv")
+    assert same([a[:, :42] for a in after], [b[:, :42] for b in before])
+    assert np.abs(after[5][12:18, 44:52].astype(float) - (250, 20, 200)).mean() < 2
+    write(Path("more/0008.png"), np.where(np.arange(64)[None, :, None] < 8, np.uint8(9), after[8]))
+    said(capsys, 0, "fix", "f.mkv", "--painted", "more", "--mask", "m.png", "-o", "g.mkv")
+    assert same([g[:, :42] for g in frames("g.mkv")], [b[:, :42] for b in before])
+    text = refuse(capsys, 2, "fix", "f.mkv", "--painted", "more", "-o", "h.mkv")
+    assert "whose corrections have another mask" in text
+    assert "no such file" in refuse(capsys, 3, "fix", "o.mkv", "--painted", "fixes", "--mask", "no.png", "-o", "h.mkv")
+
+
+def test_paint_is_seen_on_either_side_of_a_mask(capsys: Capsys) -> None:
+    clip_and_keys()
+    lossless(Path("m.mkv"), halves(len(frames("c.mkv"))))
+    made = {}
+    for name, mask in (("all", ()), ("in", ("--mask", "m.mkv")), ("out", ("--mask", "not:m.mkv"))):
+        said(
+            capsys, 0, "propagate", "c.mkv", "--keyframes", "keys", "--minutes", "0", "-o", f"{name}.mkv", *FFV1, *mask
+        )
+        made[name] = frames(f"{name}.mkv")
+    source = frames("c.mkv")
+    assert same(made["in"], masked(made["all"], source, halves(len(source))), within=1)
+    assert same(made["out"], masked(source, made["all"], halves(len(source))), within=1)
+
+
+def test_a_dream_is_seen_within_a_mask_and_its_clip_goes_on_around_it(capsys: Capsys) -> None:
+    model = make_dreamer(Path("d.safetensors"), context_frames=2)
+    write_clip(Path("c.mkv"), moving_frames(COUNT), codec="ffv1", pix_fmt="bgr0")
+    lossless(Path("m.mkv"), halves(COUNT, step=3))
+    command = ("dream", "c.mkv", "--model", model, "--frames", "14", "--start", "2", *FFV1, "-o")
+    said(capsys, 0, *command, "all.mkv")
+    told = said(capsys, 0, *command, "in.mkv", "--mask", "m.mkv")
+    assert "ends" in told
+    assert "its last frame is seen around the rest" in told
+    at = [min(4 + n, COUNT - 1) for n in range(14)]  # the seed is frames 2 and 3
+    around, mattes = ([one[n] for n in at] for one in (frames("c.mkv"), halves(COUNT, step=3)))
+    assert same(frames("in.mkv"), masked(frames("all.mkv"), around, mattes), within=1)
+    said(capsys, 0, *command, "part.mkv", "--mask", "m.mkv", "--frames", "9")
+    assert same(frames("part.mkv"), frames("in.mkv")[:9])
+    assert said_json(capsys, *command, "in.mkv", "--mask", "m.mkv")["cached"]
+    text = refuse(capsys, 2, "dream", "noise", "--model", model, "--frames", "2", "--mask", "m.mkv", "-o", "n.mkv")
+    assert "noise has nothing around it" in text
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("deflicker", "c.mkv"),
+        ("fix", "c.mkv", "--painted", "k"),
+        ("propagate", "c.mkv", "--keyframes", "k"),
+        ("dream", "c.mkv", "--model", "m", "--frames", "1"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_mask_without_a_file_is_refused(command: tuple[str, ...], capsys: Capsys) -> None:
+    write_clip(Path("c.mkv"), moving_frames(2))
+    assert "it names no file" in refuse(capsys, 2, *command, "--mask", "not:")

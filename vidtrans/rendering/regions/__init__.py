@@ -1,0 +1,1 @@
+"""Looks for parts of the picture: the plans of regions, and how they are rendered together."""

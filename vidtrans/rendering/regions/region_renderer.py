@@ -1,0 +1,131 @@
+"""Render a plan with regions: the looks are rendered side by side, each with its own filter, and put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from vidtrans.core.settings import Table
+from vidtrans.rendering.cache_entries import resume_filter
+from vidtrans.rendering.enlarger import Enlarger
+from vidtrans.rendering.regions.region_plans import RegionComposer, RegionLayer
+from vidtrans.rendering.runner import ChunkRenderer
+from vidtrans.store.chunks import ChunkStore, StateStore
+from vidtrans.temporal.stream import BatchFilter, Filter, RecursiveFilter
+
+Begun = tuple[int, Callable[[], np.ndarray]]  # a frame's number, and a call that makes its picture
+
+
+@dataclass(frozen=True)
+class LookRenderer:
+    """The renderer of one look, and the maker of its enlarger for some of its own chunks, given by number."""
+
+    chunks: ChunkRenderer
+    enlarger: Callable[[Sequence[int]], Enlarger]
+
+    def numbers(self, frames: range) -> list[int]:
+        """Return the numbers of the look's own chunks that have some of these frames."""
+        return [c.number for c in self.chunks.plan.chunks if c.first < frames.stop and frames.start < c.stop]
+
+
+class RegionsRenderer(ChunkRenderer):
+    """A renderer of a plan's missing chunks, with looks over its own picture. Set ``looks`` and ``layers`` before use.
+
+    The looks advance frame by frame with the plan's picture; each reads, renders, filters and stores its raw outputs
+    as in a render of its own.
+    """
+
+    looks: Sequence[LookRenderer] = ()
+    layers: Sequence[RegionLayer] = ()
+    _states: Sequence[StateStore | None] = ()
+
+    def extract(self, missing: Sequence[int]) -> None:
+        """Make the extractors' pictures that chunks without stored raw outputs need."""
+        super().extract(missing)
+        parts = [range(c.first, c.stop) for c in self.plan.chunks if c.number in set(missing)]
+        for look in self.looks:
+            look.chunks.extract(sorted({number for part in parts for number in look.numbers(part)}))
+
+    def counts(self, rendered: Sequence[int]) -> Table:
+        """Return the frame counts for the result table; of frames that looks painted, the sum."""
+        table = super().counts(rendered)
+        inferred = 0 if self.plan.model.is_identity else table["frames_inferred"]
+        for look in self.looks:
+            own = look.chunks.counts([])
+            inferred += 0 if look.chunks.plan.model.is_identity else own["frames_inferred"]
+            extracted = table.get("frames_extracted", 0) + own.get("frames_extracted", 0)
+            table |= {"frames_extracted": extracted} if extracted else {}
+        return table | {"frames_inferred": inferred}
+
+    def render(self, store: ChunkStore, states: StateStore, missing: Sequence[int], enlarge: Enlarger) -> None:
+        """Render the missing chunks, given by number; see ``ChunkRenderer.render``."""
+        self._states = [states.of(f"look{number}") for number in range(len(self.looks))]
+        super().render(store, states, missing, enlarge)
+
+    def composed(
+        self, stack: ExitStack, method: Filter | BatchFilter, wanted: range, lo: int, hi: int, enlarge: Enlarger
+    ) -> Generator[Begun, None, None]:
+        """Return the number of each ``wanted`` frame and a call that makes its picture; see ``ChunkRenderer``."""
+        enlargers = [look.enlarger(look.numbers(wanted)) for look in self.looks]  # before threads use the engines
+        rest = super().composed(stack, method, wanted, lo, hi, enlarge)
+        states = self._states or [None] * len(self.looks)
+        each = [
+            self._look(stack, look.chunks, wanted, enlarger, state)
+            for look, enlarger, state in zip(self.looks, enlargers, states, strict=True)
+        ]
+        compose = stack.enter_context(RegionComposer.opened(self.layers, self.plan))
+
+        def begun() -> Generator[Begun, None, None]:
+            for (index, under), *over in zip(rest, *each, strict=True):
+                mattes = compose.read(index)
+                yield index, partial(_put_together, compose, mattes, under, [make for _, make in over])
+
+        return begun()
+
+    def _look(
+        self,
+        stack: ExitStack,
+        chunks: ChunkRenderer,
+        wanted: range,
+        enlarge: Enlarger,
+        states: StateStore | None,
+    ) -> Iterable[Begun]:
+        """Return the frames of a look, numbered; the state of a recursive filter goes on where it was left."""
+        method, first, last = chunks.filter, self._chunk_of(wanted.start), self._chunk_of(wanted.stop - 1)
+        lo, hi = max(first.shot_first, wanted.start - method.radius), min(last.shot_stop, wanted.stop + method.radius)
+        if not isinstance(method, RecursiveFilter):
+            return chunks.composed(stack, method, wanted, lo, hi, enlarge)
+        lo = first.shot_first if states is None else resume_filter(method, states, first)
+        made = chunks.composed(stack, method, wanted, lo, hi, enlarge)
+        return made if states is None else self._saving(made, method, states)
+
+    def _saving(self, made: Iterable[Begun], method: RecursiveFilter, states: StateStore) -> Iterator[Begun]:
+        """Yield frames; the filter's state at a chunk's end is saved when the next chunk's first picture is made.
+
+        Pictures are made in the encoder's thread, one after the other: by then the chunk is written.
+        """
+        save: Callable[[], None] | None = None
+        for index, make in made:
+            yield index, partial(_after, save, make) if save else make
+            chunk, save = self._chunk_of(index), None
+            if index == chunk.stop - 1 and chunk.stop < chunk.shot_stop:
+                state: Mapping[str, np.ndarray] = method.state()
+                save = partial(states.save, chunk.number, state)
+
+
+def _put_together(
+    compose: RegionComposer,
+    mattes: Sequence[np.ndarray],
+    under: Callable[[], np.ndarray],
+    over: Sequence[Callable[[], np.ndarray]],
+) -> np.ndarray:
+    return compose(under(), [make() for make in over], mattes)
+
+
+def _after(save: Callable[[], None], make: Callable[[], np.ndarray]) -> np.ndarray:
+    save()
+    return make()
