@@ -466,6 +466,7 @@ def matte(
     beside: bool = ...,
     frame: Path | Sequence[Path | str] | str = ...,
     keyframes: Path | str | None = ...,
+    model: Path | str | None = ...,
     names: str = ...,
     inside: str = ...,
     outside: str = ...,

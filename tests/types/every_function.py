@@ -132,7 +132,7 @@ def with_every_keyword_too() -> None:
         stop=STOP
     ), vidtrans.MadeDataset)
     assert_type(vidtrans.matte(
-        video="clip.mp4", output="out.mp4", beside=True, frame=["12=mask.png"], keyframes=Path("keys"),
+        video="clip.mp4", output="out.mp4", beside=True, frame=["12=mask.png"], keyframes=Path("keys"), model="seg",
         names="man=red", inside="green", outside="blue", with_colours=True, suggest=3, min_confidence=0.5,
         first_number=1, start="1:02.5", end=Time(frame=90), steps=500, edge="plain", feather=2, grow=-1.5,
         cuts="cuts.txt", codec="ffv1", jobs=2, shard="1/4", halt=True, retry=True, executor="local",

@@ -14,7 +14,7 @@ from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.words import cost_text, count, timing
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Argument, Group, Option, Range
+from vidtrans.core.parameters import Argument, FileName, Group, Option, Range
 from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
 
@@ -69,6 +69,16 @@ class Matte(Command):
             "with its name.",
             Group.INPUT,
             metavar="DIR",
+        ),
+    ] = None
+    model: Annotated[
+        str | None,
+        Option(
+            "Your own segmenter instead of painted frames: a model that paints the thing white on black. Other "
+            "programs' networks become models by 'vidtrans model import'.",
+            Group.INPUT,
+            metavar="MODEL",
+            values=FileName("model"),
         ),
     ] = None
     names: Annotated[
@@ -172,6 +182,7 @@ class Matte(Command):
             self.start,
             self.end,
             self.first_number,
+            self.model or "",
         )
 
     def _make_several(self, context: Context) -> Table:
@@ -181,14 +192,15 @@ class Matte(Command):
         from vidtrans.core.files import base_name
         from vidtrans.matting.matte_job import make_mattes
 
-        if self.frame or self.keyframes is None:
+        if self.frame or (self.keyframes is None and not self.model):
             why = "it names a frame of one clip, and there are several"
             raise UsageError("--frame", why, "give --keyframes DIR, with a folder for each clip")
         folder = None if self.beside else self.output or Path()
         endings = clips_with_endings(self.video, NAME, folder, self._lossless)
         own = tuple(f".{NAME}.{name}" for name in self._request().brushes.things)
         endings = {video: ending for video, ending in endings.items() if not base_name(video).endswith(own)}
-        keys = {video: keys_of(video, self.keyframes, is_only=len(endings) == 1) for video in endings}
+        folders = self.keyframes
+        keys = {video: folders and keys_of(video, folders, is_only=len(endings) == 1) for video in endings}
 
         def work(video: Path, place: Path) -> partial[Table]:
             return partial(make_mattes, replace(self._request(), video=video, keyframes=keys[video], output=place))
@@ -198,8 +210,10 @@ class Matte(Command):
     def describe(self, table: Table) -> str:
         """Return the report on one clip: what was made, how sure it is, and what to paint next."""
         frames, keys = count(table["frames"], "frame"), count(len(table["keyframes"]), "painted frame")
+        keys = f"the pictures of '{Path(self.model).name}'" if self.model else keys
         if table.get("dry_run"):
-            return f"would follow what is on {keys} through {frames}, into {table['output']}{cost_text(table)}"
+            what = f"make a matte of {frames} from" if self.model else f"follow through {frames} what is on"
+            return f"would {what} {keys}, into {table['output']}{cost_text(table)}"
         from vidtrans.matting.confidence import confidence_text
 
         outputs = [own["output"] for own in table.get("things", {}).values()] or [table["output"]]

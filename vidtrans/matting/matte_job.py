@@ -18,15 +18,17 @@ from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import digest_of
 from vidtrans.core.settings import Size, Table
 from vidtrans.matting.confidence import check_confidence, suggested, table_of
+from vidtrans.matting.found_mattes import MatteSource, confidences
 from vidtrans.matting.marks import MATTE
 from vidtrans.matting.matte_costs import cost_of
 from vidtrans.matting.matte_edges import VERSION as EDGES
 from vidtrans.matting.matte_pictures import MattePaint
-from vidtrans.matting.matte_request import MatteRequest, usual_codec
+from vidtrans.matting.matte_request import MatteRequest
 from vidtrans.matting.matte_sheets import MatteSheets
+from vidtrans.matting.model_mattes import ModelMattes, check_segmenter, segmenter_key
 from vidtrans.matting.settings import MattingSettings
 from vidtrans.matting.stroke_masks import VERSION as GROWING
-from vidtrans.matting.swept_mattes import MatteSource, SweptMattes, confidences
+from vidtrans.matting.swept_mattes import SweptMattes
 from vidtrans.matting.things import (
     PaintedFrame,
     check_size,
@@ -36,7 +38,7 @@ from vidtrans.matting.things import (
     read_painted,
     small_matte,
 )
-from vidtrans.models.loaded_model import load_model
+from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.output.places import check_named, refuse_link
@@ -48,7 +50,6 @@ from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.requested_output import OutputTarget, default_output, request_digest
 from vidtrans.session import Context
 from vidtrans.store.stages import MatteNetworkStage, MatteStage
-from vidtrans.video.io.codecs import CODECS, PICTURES, codecs_with_alpha
 from vidtrans.video.io.encoding import split_pattern
 from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
 
@@ -79,9 +80,12 @@ class MatteJob:
             return table
         plans = {name: self._plan(name) for name in self.results}
         self.sheets.check()
+        for mattes in self.mattes.values():
+            mattes.check()
         if self.context.dry_run:
             return self._forecast(plans)
-        self.sheets.show_painted(self.painted)
+        if self.painted:
+            self.sheets.show_painted(self.painted)
         for name, mattes in self.mattes.items():
             mattes.find("the thing" if name == MATTE else f"'{name}'")
         for name, made in existing.items():
@@ -95,28 +99,17 @@ class MatteJob:
 
     @cached_property
     def settings(self) -> ResolvedRenderSettings:
-        """Return the render settings of the results: the clip's size, lossless unless another codec is asked for."""
-        request, recipe = self.request, self.request.recipe
-        codec = usual_codec(with_colours=request.with_colours)
-        ending = request.output.suffix.lower().lstrip(".") if request.output else CODECS[codec].containers[0]
-        if "codec" not in recipe.tables.get("encoding", {}) and self._makes_file and ending in CODECS[codec].containers:
-            recipe = recipe.under({"encoding": {"codec": codec}})
-        recipe = recipe.under({"rendering": {"size": "source"}, "temporal": {"name": "off"}})
-        found = ResolvedRenderSettings.of(recipe, load_model(IDENTITY, self.context), self.context.device)
-        found = found.resolved(is_picture_source(request.video), request.output, self.context.report)
-        chosen = found.encoding.codec
-        if request.with_colours and chosen not in codecs_with_alpha():
-            remedy = f"use --codec {' or '.join(codecs_with_alpha())}"
-            raise UsageError("--with-colours", f"{chosen} keeps no transparency", remedy)
-        return found
+        """Return the render settings of the results. Raises UsageError."""
+        return self.request.settings(load_model(IDENTITY, self.context), self.context)
 
-    @property
-    def _makes_file(self) -> bool:
-        """Whether the result is a video: the source is one, or the output's name says so; not a folder of pictures."""
-        output = self.request.output
-        if output is None:
-            return not is_picture_source(self.request.video)
-        return bool(output.suffix) and output.suffix.lower().lstrip(".") not in PICTURES
+    @cached_property
+    def model(self) -> LoadedModel | None:
+        """Return the user's own segmenter; None without one. Raises ModelError, UsageError."""
+        if not self.request.model:
+            return None
+        model = load_model(self.request.model, self.context)
+        check_segmenter(model)
+        return model
 
     @cached_property
     def matting(self) -> MattingSettings:
@@ -141,8 +134,10 @@ class MatteJob:
 
     @cached_property
     def places(self) -> dict[int, Path]:
-        """Return the picture painted on each frame of the span. Raises UsageError, MediaError."""
+        """Return the picture painted on each frame of the span; none with a model. Raises UsageError, MediaError."""
         request = self.request
+        if self.model is not None:
+            return {}
         files = [] if request.keyframes is None else key_frame_files(request.keyframes)
         if request.keyframes is not None:
             tell_ignored(request.keyframes, self.context)
@@ -157,7 +152,7 @@ class MatteJob:
     @cached_property
     def painted(self) -> dict[int, PaintedFrame]:
         """Return the painted frames. Raises MediaError."""
-        return read_painted(self.places, self.request.brushes, self.clip, self.context)
+        return {} if self.model else read_painted(self.places, self.request.brushes, self.clip, self.context)
 
     @cached_property
     def names(self) -> list[str]:
@@ -178,8 +173,9 @@ class MatteJob:
             "versions": [EDGES, GROWING, MatteNetworkStage.id(), MatteStage.id(), EfficientNetLite.identity()],
             "seed": self.context.seed,
             "suggest": request.suggest,
+            **({"model": segmenter_key(self.model, self.context)} if self.model else {}),
         }
-        sources = [request.video, *self.places.values()]
+        sources = [request.video, *self.places.values(), *([self.model.path] if self.model and self.model.path else [])]
         for name in self.names:
             target = self._target(name)
             stills = is_picture_source(request.video)
@@ -196,15 +192,18 @@ class MatteJob:
         if name != MATTE:
             folder, pattern = split_pattern(wanted)
             check_named(folder)
-            is_file = self._makes_file and not pattern
+            is_file = self.request.makes_file and not pattern
             named = f"{folder.stem}.{name}{folder.suffix}" if is_file else f"{folder.name}.{name}"
             wanted = refuse_link(folder.with_name(named))
             wanted = wanted / pattern if pattern else wanted
         return OutputTarget.find(wanted, encoding)
 
     @cached_property
-    def mattes(self) -> dict[str, SweptMattes]:
+    def mattes(self) -> Mapping[str, SweptMattes | ModelMattes]:
         """Return the mattes of each thing, found later. Raises MediaError."""
+        if self.model is not None:
+            span = self.request.start, self.request.end
+            return {MATTE: ModelMattes.of(opaque(self.clip), self.model, span, self.context)}
         index, found = self.clip.index, {}
         size = Size(short=self.matting.size).of(index.width, index.height)
         for name in self.names:
@@ -246,8 +245,10 @@ class MatteJob:
         return plan
 
     def _tell_shots(self, name: str) -> None:
-        """Warn about shots in which a thing is not painted."""
+        """Warn about shots in which a thing is not painted, and no model finds it."""
         source = self.mattes[name].source
+        if self.model is not None:
+            return
         whose = "" if name == MATTE else f" of '{name}'"
         for shot in source.shots:
             if not any(key in shot for key in source.painted):
@@ -259,7 +260,8 @@ class MatteJob:
         """Return the entries of a thing's result about its confidence."""
         mattes = self.mattes[name]
         found = confidences(mattes)
-        shots = [shot for shot in mattes.source.shots if any(key in shot for key in mattes.source.painted)]
+        source = mattes.source
+        shots = [shot for shot in source.shots if self.model or any(key in shot for key in source.painted)]
         inside = {frame: found[frame] for shot in shots for frame in shot}
         each = [round(inside[frame], 3) if frame in inside else None for frame in range(*self.span)]
         return table_of(inside) | {
@@ -280,7 +282,9 @@ class MatteJob:
 
     def _forecast(self, plans: Mapping[str, RenderPlan]) -> Table:
         """Return the table of a dry run."""
-        costs = [cost_of(mattes) for mattes in self.mattes.values()]
+        costs = [
+            mattes.cost() if isinstance(mattes, ModelMattes) else cost_of(mattes) for mattes in self.mattes.values()
+        ]
         # The mattes are not there yet: the clip itself is rendered in the trial.
         costs += [RenderJob(replace(plan, paint=None), self.context).estimate() for plan in plans.values()]
         name, result = next(iter(self.results.items()))

@@ -11,10 +11,10 @@ import numpy as np
 
 from vidtrans.core.settings import Table
 from vidtrans.flow.scaling import grow
+from vidtrans.matting.found_mattes import FoundMattes
 from vidtrans.matting.matte_edges import VERSION as EDGES
 from vidtrans.matting.matte_edges import at_working_size, cut_out, finished, refined
 from vidtrans.matting.settings import MattingSettings
-from vidtrans.matting.swept_mattes import SweptMattes
 from vidtrans.upscaling import VERSION as UPSCALING
 
 
@@ -76,7 +76,7 @@ class MattePaint:
         layer: Whether the result has the colours of the clip, with the matte as alpha.
     """
 
-    mattes: Mapping[str, SweptMattes]
+    mattes: Mapping[str, FoundMattes]
     exact: Mapping[str, Mapping[int, np.ndarray]]
     name: str
     settings: MattingSettings

@@ -12,7 +12,7 @@ from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import read_clip_frames, segment_centres
 from vidtrans.core.files import write_atomically
 from vidtrans.core.settings import Size
-from vidtrans.matting.swept_mattes import SweptMattes
+from vidtrans.matting.found_mattes import FoundMattes
 from vidtrans.matting.things import PaintedFrame
 from vidtrans.output.places import check_parents, check_place, refuse_link
 from vidtrans.session import Context
@@ -56,7 +56,7 @@ class MatteSheets:
         self._write(path, pictures, notes, f"{self.clip.name}: painted frames")
         self.context.note(f"what is cut out of the painted frames: {path}")
 
-    def show_frames(self, mattes: Mapping[str, SweptMattes], span: tuple[int, int]) -> Path:
+    def show_frames(self, mattes: Mapping[str, FoundMattes], span: tuple[int, int]) -> Path:
         """Write the sheet of frames of the whole span, with the confidence; return its path."""
         first, stop = span
         numbers = [first + n for n in segment_centres(stop - first, min(FRAMES, stop - first))]

@@ -7,12 +7,10 @@ the two parts beside it, and no other frame. Nothing crosses a cut.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections import OrderedDict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
@@ -20,11 +18,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from vidtrans.clips.indexing import Clip
 from vidtrans.core.events import Progress
 from vidtrans.core.settings import Size
 from vidtrans.inference.device import CPU, resolve_precision
 from vidtrans.matting.examples import PaintedThing
+from vidtrans.matting.found_mattes import FoundMatte, MatteSource
 from vidtrans.matting.matte_training import VERSION as LEARNING
 from vidtrans.matting.matte_training import learn, window_of
 from vidtrans.matting.network import MatteNetwork
@@ -41,13 +39,6 @@ from vidtrans.video.frame_format import FrameFormat
 
 BLOCK = 30  # frames that are stored at once
 LOADED = 8  # blocks that are kept in memory
-
-
-class FoundMatte(NamedTuple):
-    """The matte of a frame, (h, w) float32 from 0 to 1, and the confidence in it."""
-
-    matte: np.ndarray
-    confidence: float
 
 
 class Sweep(NamedTuple):
@@ -83,25 +74,6 @@ def sweeps(keys: Sequence[int], shots: Sequence[range]) -> list[Sweep]:
     return [sweep for sweep in found if len(sweep.frames)]
 
 
-@dataclass(frozen=True)
-class MatteSource:
-    """A clip and the frames of it on which one thing is painted: mattes (h, w) uint8 at the working size, by number."""
-
-    clip: Clip
-    span: tuple[int, int]
-    size: tuple[int, int]
-    painted: Mapping[int, np.ndarray]
-
-    @property
-    def shots(self) -> list[range]:
-        """Return the frames of each shot in the span."""
-        return self.clip.shots_in(*self.span)
-
-    def digest(self, key: int) -> str:
-        """Return the digest of what is painted on a frame."""
-        return hashlib.sha256(np.ascontiguousarray(self.painted[key]).tobytes()).hexdigest()
-
-
 class SweptMattes:
     """The mattes of one thing. ``find`` computes what is missing; call ``close`` after use."""
 
@@ -122,6 +94,9 @@ class SweptMattes:
     def bf16(self) -> bool:
         """Return whether networks compute in bfloat16."""
         return self._engine["precision"] == "bf16"
+
+    def check(self) -> None:
+        """Check nothing: what is painted was checked when it was read."""
 
     def find(self, task: str) -> None:
         """Train the networks and follow the thing through all sweeps; ``task``: in words, for progress."""
@@ -278,8 +253,3 @@ def _restore(network: MatteNetwork, weights: Mapping[str, np.ndarray]) -> None:
 def _read(path: Path) -> dict[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
-
-
-def confidences(mattes: SweptMattes) -> dict[int, float]:
-    """Return the confidence in the matte of each frame of the span."""
-    return {frame: mattes.at(frame).confidence for frame in range(*mattes.source.span)}
