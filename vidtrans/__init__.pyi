@@ -426,6 +426,7 @@ def make_dataset(
     *,
     each: bool = ...,
     target: Path | str | None = ...,
+    matte: Path | str | None = ...,
     unpaired: Path | Sequence[Path | str] | str = ...,
     start: Time | str | None = ...,
     end: Time | str | None = ...,

@@ -34,7 +34,7 @@ def run_generator(model: str, before: Path, after: Path) -> None:
 
     from vidtrans.core.settings import Size
     from vidtrans.models.model_file import find_model, load_generator
-    from vidtrans.pairing.base import make_pairing
+    from vidtrans.pairing.pairing_records import make_pairing
 
     path = find_model(model)
     assert path is not None

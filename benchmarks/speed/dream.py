@@ -35,7 +35,7 @@ from vidtrans.models.model_file import load_generator, save_model
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks import GENERATORS
 from vidtrans.networks.init import build_generator, complete_settings, initialise
-from vidtrans.pairing.base import make_pairing, pairing_record
+from vidtrans.pairing.pairing_records import make_pairing, pairing_record
 from vidtrans.pairing.told_planes import CHANNELS
 
 

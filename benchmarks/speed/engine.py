@@ -29,7 +29,7 @@ from vidtrans.inference import ENGINES
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.models.model_file import load_generator
-from vidtrans.pairing.base import make_pairing
+from vidtrans.pairing.pairing_records import make_pairing
 
 COUNT = 8  # pictures a round
 

@@ -31,7 +31,7 @@ from vidtrans.interop.onnx.onnx_format import OnnxFormat
 from vidtrans.interop.onnx.trial_pictures import trial_picture
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.pairing.base import make_pairing
+from vidtrans.pairing.pairing_records import make_pairing
 
 WARM_UP = 2  # rounds
 FRAMES = 4

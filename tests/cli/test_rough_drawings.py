@@ -11,7 +11,7 @@ from chain import quick_training, said, said_json, tiny_flags
 from clips import moving_frames, pictures_of, write_folder
 
 import vidtrans as api
-from vidtrans.pairing.base import make_pairing
+from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.video.images.picture import read_picture, write_picture
 
 Capsys = pytest.CaptureFixture[str]

@@ -29,8 +29,9 @@ from vidtrans.networks.adapted import AdaptedGenerator
 from vidtrans.networks.init import build_generator, initialise, inner_generator
 from vidtrans.networks.ports import PortSettings, named_range
 from vidtrans.pairing import PAIRINGS
-from vidtrans.pairing.base import Pairing, make_pairing
+from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import LookPairing, look_conditions
+from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.video.images.picture import read_picture, resize
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -18,7 +18,7 @@ from method_setup import CLASSES, TRANSLATOR, ToySetup
 import vidtrans
 from vidtrans.data.dataset import Pair
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.pairing.base import make_pairing
+from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.training import LOSSES, METHODS
 from vidtrans.training.losses.base import GeneratorLoss
 from vidtrans.training.methods.base import TrainingMethod

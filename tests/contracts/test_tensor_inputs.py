@@ -10,7 +10,8 @@ import torch
 
 from vidtrans.inference.device_pixels import eight_bits, levels
 from vidtrans.pairing import PAIRINGS
-from vidtrans.pairing.base import Pairing, make_pairing
+from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.video.colour.conversion import to_uint8
 
 WITH_FORM = [name for name in PAIRINGS if PAIRINGS.load(name).has_tensor_form]

@@ -20,7 +20,7 @@ from made_models import make_model
 from vidtrans.models.model_file import save_model
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.pairing.known_palettes import KNOWN_PALETTES
+from vidtrans.pairing.palettes.known_palettes import KNOWN_PALETTES
 from vidtrans.pairing.regions import palette
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -24,7 +24,7 @@ from vidtrans.data.dataset import open_dataset
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator
-from vidtrans.pairing.base import make_pairing
+from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.rendering.scene import require_background_plate
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import write_picture

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import vidtrans as api
 from vidtrans.core.errors import UsageError
-from vidtrans.pairing.base import make_pairing
+from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs, PreparedFrame
 from vidtrans.rendering.skipped_frames import CHECK_INTERVAL, Draft, RenderCount, is_similar
 from vidtrans.temporal.stream import Sample

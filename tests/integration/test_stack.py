@@ -21,7 +21,7 @@ from vidtrans.core.events import Note
 from vidtrans.core.settings import Size
 from vidtrans.data.dataset import open_dataset
 from vidtrans.models.model_file import read_record
-from vidtrans.pairing.base import make_pairing
+from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.picture_paths import find_guides
 from vidtrans.video.io.pictures import open_reader

@@ -10,7 +10,7 @@ import numpy as np
 from clips import scene
 
 from vidtrans.data.dataset import Dataset, FrameRecord, write_index
-from vidtrans.pairing.base import make_pairing, pairing_record
+from vidtrans.pairing.pairing_records import make_pairing, pairing_record
 from vidtrans.video.images.picture import write_picture
 
 

@@ -11,7 +11,7 @@ from vidtrans.interop.cube import write_cube
 from vidtrans.models.model_file import save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.pairing.base import make_pairing, pairing_record
+from vidtrans.pairing.pairing_records import make_pairing, pairing_record
 
 COLOURS = {"name": "colour-map", "settings": {"size": 2}}  # of a generator that changes nothing
 TINY_UNET = {"name": "unet-small", "settings": {"channels": 8, "blocks": [0, 0, 0]}}

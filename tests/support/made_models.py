@@ -15,7 +15,7 @@ from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.networks.painter import ConditionalNorm
 from vidtrans.networks.wrappers.coded_generator import CodedNorm
-from vidtrans.pairing.base import make_pairing, pairing_record
+from vidtrans.pairing.pairing_records import make_pairing, pairing_record
 
 TINY_UNET: Table = {"name": "unet-small", "settings": {"channels": 8, "blocks": [0, 0, 0]}}
 TINY_PAINTER: Table = {"name": "painter", "settings": {"channels": 4, "blocks": 1}}

@@ -125,6 +125,7 @@ def with_every_keyword_too() -> None:
         stop=STOP
     ), vidtrans.TrainedModel)
     assert_type(vidtrans.make_dataset(
+        matte="matte.mkv",
         videos=["a.mp4", Path("b.mp4")], output="out.mp4", each=True, target="target.mp4", unpaired=["c.mp4"],
         start="1:02.5", end=Time(frame=90), restore=True, pairing="edges", size="512", every=3, cuts="cuts.txt",
         jobs=2, shard="1/4", halt=True, retry=True, executor="local", cache_dir=CACHE, device="cpu", overwrite=True,

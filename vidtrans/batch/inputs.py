@@ -147,6 +147,26 @@ def counterpart(output: Path, given: Path, what: str) -> Path:
     return counterparts([output], given, what)[0] if is_folder or _is_glob(given) else given
 
 
+def mattes_for(clips: Sequence[Path], given: Path, what: str, name: str = "") -> list[Path]:
+    """Return the matte of each clip: ``given`` for all, or of a folder of videos its own (in.matte.mkv).
+
+    ``name``: of the thing, where mattes of several lie in the folder (in.matte.man.mkv). ``what``: the option, for
+    errors. Raises UsageError if a clip has none, or several.
+    """
+    known = _videos_in(given) if given.is_dir() else []
+    if not known:
+        return [given] * len(clips)
+    found = []
+    for clip in clips:
+        fitting = [m for m in known if _begins(base_name(m), base_name(clip)) and path_key(m) != path_key(clip)]
+        fitting = [m for m in fitting if base_name(m).endswith(f".{name}")] or fitting if name else fitting
+        if len(fitting) != 1:
+            why = f"{given} holds {'several' if fitting else 'none'} for {clip.name}"
+            raise UsageError(what, why, f"name the matte as the clip: {base_name(clip)}.matte.mkv")
+        found += fitting
+    return found
+
+
 def _begins(name: str, start: str) -> bool:
     """Return whether a name starts with another, not followed by a letter or a digit."""
     return name.startswith(start) and not name[len(start) : len(start) + 1].isalnum()

@@ -12,8 +12,9 @@ from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import read_clip_frames, spread_numbers
 from vidtrans.core.errors import MediaError
 from vidtrans.core.settings import Table
-from vidtrans.pairing.base import Pairing, make_pairing
+from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.labels import Labels, LabelsSettings
+from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.session import Context
 from vidtrans.video.frame_format import DEFAULT_FORMAT
 from vidtrans.video.images.indexed import has_deep_levels, pack_colours, read_indices, read_palette

@@ -173,7 +173,7 @@ class Deflicker(Command):
         from vidtrans.clips.indexing import open_clip, with_picture_fps
         from vidtrans.clips.steady_exposure import measure_exposure
         from vidtrans.evaluation.scoring import find_guide, with_sound_of
-        from vidtrans.rendering.plan import plan_render
+        from vidtrans.rendering.planning import plan_render
 
         [processed], cuts = self.processed, settings.rendering.cuts
         clip = with_picture_fps(open_clip(context, processed), settings.rendering.picture_fps)

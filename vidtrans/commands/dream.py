@@ -164,7 +164,7 @@ class Dream(Command):
         from vidtrans.core.files import digest_of
         from vidtrans.flow.survey import VERSION as SURVEY_VERSION
         from vidtrans.output.assembling import VERSION as ASSEMBLY_VERSION
-        from vidtrans.pairing.base import pairing_record
+        from vidtrans.pairing.pairing_records import pairing_record
         from vidtrans.rendering.requested_output import program_of
         from vidtrans.store.stages import DreamStage
         from vidtrans.upscaling import VERSION as UPSCALING_VERSION

@@ -45,6 +45,15 @@ class MakeDataset(Command):
     _: KW_ONLY
     each: Annotated[bool, Option("Make one dataset per video; --target may be a folder, too.", Group.BATCH)] = False
     target: Annotated[Path | None, TARGET] = None
+    matte: Annotated[
+        Path | None,
+        Option(
+            "A matte, which the network sees too, in one more channel: white on what it is to tell from the rest. With "
+            "several clips: one for all, or a folder with a video of each clip's name. Renders then need --mask.",
+            Group.INPUT,
+            metavar="MATTE",
+        ),
+    ] = None
     unpaired: Annotated[
         tuple[Path, ...],
         Option(
@@ -88,11 +97,12 @@ class MakeDataset(Command):
         return replace(self, videos=tuple(videos), target=target)._make_one(context)
 
     def _make_one(self, context: Context) -> Table:
+        from vidtrans.batch.inputs import mattes_for
         from vidtrans.data.dataset_planning import DatasetSpec, default_output
         from vidtrans.data.domains import find_domains
         from vidtrans.data.making import make_dataset
         from vidtrans.output.places import refuse_link
-        from vidtrans.pairing.base import make_pairing
+        from vidtrans.pairing.pairing_records import make_pairing
         from vidtrans.rendering.extraction import FrameExtractor
 
         groups = [self.videos, *((path,) for path in self.unpaired)]
@@ -100,7 +110,8 @@ class MakeDataset(Command):
         output = self.output or refuse_link(default_output(self.videos, domains))
         extractor = FrameExtractor.of_pairing(make_pairing(*self.recipe.choice("pairing")), context)
         videos = [video for domain in domains for video in domain.videos] or self.videos
-        wanted = DatasetSpec(videos, self.recipe, self.target, self.start, self.end, extractor, domains)
+        mattes = mattes_for(videos, self.matte, "--matte") if self.matte else ()
+        wanted = DatasetSpec(videos, self.recipe, self.target, self.start, self.end, extractor, domains, mattes=mattes)
         return make_dataset(wanted, output, context, restore=self.restore)
 
     def _make_each(self, context: Context) -> Table:

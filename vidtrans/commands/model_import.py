@@ -140,7 +140,7 @@ class ModelImport(Command):
         from vidtrans.models.model_record import Card
         from vidtrans.output.places import refuse_link
         from vidtrans.output.result import produce
-        from vidtrans.pairing.base import make_pairing, pairing_record
+        from vidtrans.pairing.pairing_records import make_pairing, pairing_record
         from vidtrans.rendering.extraction import FrameExtractor
 
         path = file_in_folder(self.model)
@@ -271,7 +271,7 @@ def _name_of(path: Path) -> str:
 
 def _pairing_of(model: ForeignModel, recipe: Recipe) -> Pairing | None:
     """Return the chosen pairing, else the file's, with the recipe's pairing settings; None if neither names one."""
-    from vidtrans.pairing.base import make_pairing
+    from vidtrans.pairing.pairing_records import make_pairing
 
     table = {**recipe.tables.get("pairing", {}), **recipe.pairing_changes}
     follows = model.pairing.get("name", "")
@@ -283,7 +283,7 @@ def _pairing_of(model: ForeignModel, recipe: Recipe) -> Pairing | None:
 
 def _warn_shrunk(model: ForeignModel, record: ModelRecord, context: Context) -> None:
     """Warn if the network enlarges pictures more than its pairing expects: each frame is then shrunk first."""
-    from vidtrans.pairing.base import make_pairing
+    from vidtrans.pairing.pairing_records import make_pairing
 
     enlarges = int(model.generator["settings"].get("enlarges", 1))
     factor = make_pairing(record.pairing["name"], record.pairing["settings"]).upscale_factor

@@ -208,7 +208,7 @@ class Run(Command):
 
     def _renders(self, model: Path) -> list[StylizeRequest]:
         """Return a request for each clip to render; a single clip gets the output path."""
-        from vidtrans.pairing.base import make_pairing
+        from vidtrans.pairing.pairing_records import make_pairing
         from vidtrans.stylizing.stylize_request import StylizeRequest
 
         output, recipe = None if len(self.apply) > 1 else self.output, self.recipe
@@ -248,7 +248,7 @@ class Run(Command):
 
     def _spec(self, context: Context) -> DatasetSpec:
         from vidtrans.data.dataset_planning import DatasetSpec
-        from vidtrans.pairing.base import make_pairing
+        from vidtrans.pairing.pairing_records import make_pairing
         from vidtrans.rendering.extraction import FrameExtractor
 
         extractor = FrameExtractor.of_pairing(make_pairing(*self.recipe.choice("pairing")), context)

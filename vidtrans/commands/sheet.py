@@ -73,7 +73,7 @@ class Sheet(Command):
         from vidtrans.flow.survey import VERSION as SURVEY_VERSION
         from vidtrans.output.places import refuse_link
         from vidtrans.output.result import produce
-        from vidtrans.pairing.base import pairing_record
+        from vidtrans.pairing.pairing_records import pairing_record
         from vidtrans.video.images.picture import write_picture
 
         source, start, end = self.source, self.start, self.end

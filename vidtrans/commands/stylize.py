@@ -73,8 +73,8 @@ class Stylize(Command):
     mask: Annotated[
         tuple[str, ...],
         Option(
-            "A matte, white where the look is: a video, a picture, or a folder; not:FILE for the other side. For "
-            "--region, with a name: man=man.mkv.",
+            "A matte, white where the look is: a video, a picture, or a folder (of several clips one with a matte for "
+            "each); not:FILE for the other side. For --region, with a name: man=man.mkv.",
             Group.LOOK,
             metavar="[NAME=]MATTE",
             access="path",

@@ -18,7 +18,7 @@ from vidtrans.core.parameters import Flag, Group, Names
 from vidtrans.core.registry import Entry, unknown_name
 from vidtrans.core.setting_groups import setting_fields
 from vidtrans.core.settings import Table, from_table, read_toml
-from vidtrans.pairing.palette_file import with_palette_file
+from vidtrans.pairing.palettes.palette_file import with_palette_file
 
 T = TypeVar("T")
 PROJECT_FILE = "vidtrans.toml"

@@ -22,13 +22,14 @@ from vidtrans.data.sources import ClipSource
 from vidtrans.flow.survey import Survey, find_blurred, find_near_duplicates
 from vidtrans.pairing.aligned import Unpaired
 from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.matte_channel import MatteChannel
 from vidtrans.pairing.pose import Pose
 from vidtrans.store.stages import DatasetStage
 from vidtrans.video.images.picture import encode_png
 
 CHUNK_PICTURES = 50
 # Endings of the names of folders: of pictures that another network made of the frames, and of mattes.
-EXTRACTED, KEEP = "extracted", "keep"
+EXTRACTED, MATTE, KEEP = "extracted", "matte", "keep"
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class PlannedDataset:
     stage: DatasetStage
 
     def first_pictures(self) -> Iterator[Sequence[np.ndarray]]:
-        """Yield the pictures of the first chunk, frame by frame: picture, guides, extracted picture, target, matte."""
+        """Yield the pictures of the first chunk, frame by frame; see ``ClipSource.pictures``."""
         first = self.plan.chunks[0]
         rows = self.sources[first[0].source].pictures([r.index for r in first], parse_size(self.settings.size))
         return ((self.plan.pairing.stored(frame), *others) for frame, *others in rows)
@@ -85,6 +86,7 @@ def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetS
             guides = () if isinstance(pairing, Pose) else source.guides  # its one picture is the frame
             first, *others = [f"{folder}.{g}/{name}" for g in guides] or [f"{folder}/{name}"]
             others += [f"{folder}.{EXTRACTED}/{name}"] if pairing.extraction else []
+            others += [f"{folder}.{MATTE}/{name}"] if isinstance(pairing, MatteChannel) else []
             keep = f"{folder}.{KEEP}/{name}" if isinstance(source, ClipSource) and source.mask else None
             records.append(replace(record, source=number, file=first, target=target, guides=tuple(others), keep=keep))
     if pairing.needs_target and not pairing.at_source_size and pairing.class_colours is None:

@@ -25,7 +25,8 @@ from vidtrans.core.files import write_json
 from vidtrans.core.settings import Table, parse_rate
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.aligned import Unpaired
-from vidtrans.pairing.base import Pairing, make_pairing
+from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.video.images.picture import picture_size
 
 FORMAT = 1

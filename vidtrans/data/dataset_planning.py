@@ -29,6 +29,7 @@ from vidtrans.data.domains import (
 )
 from vidtrans.data.found_guides import with_guides
 from vidtrans.data.full_size import Source
+from vidtrans.data.input_checks import check_inputs
 from vidtrans.data.match_search import MatchedSource, MatchSearch
 from vidtrans.data.pair_folders import FolderSource, check_shapes, find_pairs
 from vidtrans.data.settings import DatasetSettings
@@ -36,10 +37,9 @@ from vidtrans.data.sources import ClipSource, PictureExtractor, find_targets, sh
 from vidtrans.data.target_classes import TargetMaps, maps_of, tell_classes, with_compared, with_found_classes
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.pairing.aligned import Matched, Unpaired
-from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
+from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.labels import Labels
-from vidtrans.pairing.pose import Pose
-from vidtrans.pairing.stack import Stack
+from vidtrans.pairing.pairing_records import MATTE, make_pairing, pairing_record
 from vidtrans.session import Context
 from vidtrans.store.library_versions import media_libraries
 from vidtrans.store.stages import DatasetStage
@@ -59,7 +59,8 @@ class DatasetSpec:
 
     ``extractor``: the network that makes a picture of each frame, if the pairing needs one. ``domains``: those of an
     unpaired dataset; ``videos`` lists all their clips too, in the same order. ``start``, ``end``: part of each clip.
-    ``keep``: a mask for each of ``videos``, white where a look keeps the content; none by default.
+    ``keep``: a mask for each of ``videos``, white where a look keeps the content; none by default. ``mattes``: of each
+    of ``videos``, a part of the input.
     """
 
     videos: Sequence[Path]
@@ -70,10 +71,12 @@ class DatasetSpec:
     extractor: PictureExtractor | None = None
     domains: Sequence[Domain] = ()
     keep: Sequence[Path] = ()
+    mattes: Sequence[Path] = ()
 
     def __post_init__(self) -> None:
         parse_size(self.settings.size)
-        self._check_inputs()
+        check_domains(self._named_pairing, self.domains, self.target)
+        check_inputs(self._named_pairing, self.videos, self.target, has_mattes=bool(self.mattes))
         self._check_cuts()
 
     @property
@@ -86,6 +89,7 @@ class DatasetSpec:
         name, table = self.recipe.choice("pairing")
         if self.domains and name == Unpaired.name:
             table = {"domains": [domain.name for domain in self.domains]} | table
+        table = table | ({MATTE: True} if self.mattes else {})
         return make_pairing(name, table | (self.extractor.for_record() if self.extractor else {}))
 
     @cached_property
@@ -132,24 +136,10 @@ class DatasetSpec:
                 "stage": [DatasetStage.id(), SURVEY_VERSION],
                 **({"device": context.device_kind} if self.extractor else {}),
                 **({"keep": [content_digest(context, mask) for mask in self.keep]} if self.keep else {}),
+                **({"mattes": [content_digest(context, matte) for matte in self.mattes]} if self.mattes else {}),
                 **({"domains": self._domain_numbers, "crop_bars": self.settings.crop_bars} if self.domains else {}),
             }
         )
-
-    def _check_inputs(self) -> None:
-        """Raise UsageError if the inputs do not suit the pairing."""
-        check_domains(self._named_pairing, self.domains, self.target)
-        pairing, target = self._named_pairing, self.target
-        has_clips = any(not v.is_dir() for v in self.videos)
-        if pairing.needs_target and target is None and (has_clips or isinstance(pairing, Stack | Matched | Pose)):
-            remedy = "add --target VIDEO, or give a folder of pairs"
-            if not has_clips or isinstance(pairing, Matched):
-                remedy = "add --target VIDEO or a folder of pictures"
-            raise UsageError(f"pairing '{pairing.name}'", "it needs a second clip", remedy)
-        if target is not None and not pairing.needs_target:
-            raise UsageError("--target", f"pairing '{pairing.name}' makes its own targets", "use --pairing aligned")
-        if target is not None and len(self.videos) > 1:
-            raise UsageError("--target", "one target clip fits one video", "make a dataset for each pair of clips")
 
     def _check_cuts(self) -> None:
         """Raise UsageError if ``cuts`` names a file, and the dataset is not made of exactly one clip."""
@@ -179,8 +169,7 @@ class DatasetSpec:
         """Open the sources and lay out the frames. Raises UsageError, MediaError."""
         pairing, settings = self.pairing, self.settings
         check_distinct(self.domains, partial(content_digest, context))
-        masks: Sequence[Path | None] = self.keep or [None] * len(self.videos)
-        opened = [self._open(video, mask, context) for video, mask in zip(self.videos, masks, strict=True)]
+        opened = [self._open(number, context) for number in range(len(self.videos))]
         sources, described = [source for source, _ in opened], [table for _, table in opened]
         maps = (picture for source in sources for picture in source.samples(SAMPLE))
         tell_labels(pairing, self._named_pairing, self.videos[0].name, maps, self._label_maps, context)
@@ -228,8 +217,9 @@ class DatasetSpec:
             clips.append(clip)
         check_clips(clips, [d.name for d in self.domains], parse_size(self.settings.size), context)
 
-    def _open(self, video: Path, mask: Path | None, context: Context) -> tuple[Source, Table]:
-        """Return a source with its mask, and its table in the dataset's index."""
+    def _open(self, number: int, context: Context) -> tuple[Source, Table]:
+        """Return the source of a video, by its number, and its table in the dataset's index."""
+        video = self.videos[number]
         if self._is_pair_folder(video):
             folder = self._pair_folder(video)
             digest = self._source_digest(context, video)
@@ -256,7 +246,8 @@ class DatasetSpec:
             self.pairing.guides,
             self.extractor,
             target_steps=steps,
-            mask=Mask.open(MaskFile(mask), clip, first, stop, context) if mask else None,
+            mask=Mask.open(MaskFile(self.keep[number]), clip, first, stop, context) if self.keep else None,
+            matte=Mask.open(MaskFile(self.mattes[number]), clip, first, stop, context) if self.mattes else None,
         )
         return source, self._describe(clip, other, source, clip)
 
@@ -297,4 +288,5 @@ class DatasetSpec:
             "rate": str(timed.index.rate / self.settings.frame_step),
             **({} if self.settings.cuts == AUTO else {"cuts": [s for s in timed.shots if s > 0]}),
             **({"keep": source.mask.for_key()} if source.mask else {}),
+            **({"matte": source.matte.for_key()} if source.matte else {}),
         }

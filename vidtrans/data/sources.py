@@ -21,7 +21,7 @@ from vidtrans.core.settings import Size, Table
 from vidtrans.data.pair_folders import check_names, check_shapes, is_as_large
 from vidtrans.flow.bars import NO_BARS, Bars
 from vidtrans.flow.survey import Survey
-from vidtrans.pairing.class_colours import ClassColours
+from vidtrans.pairing.palettes.class_colours import ClassColours
 from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import picture_size, resize
@@ -54,7 +54,8 @@ class ClipSource:
 
     ``target_steps``: frame number → number of its target's frame, without frames that have no target; None: the numbers
     are equal. With ``guides`` the clip is a folder of guides. The ``extractor`` adds one picture per frame. ``bars``
-    are cropped from each picture of a clip without a target or ``mask``, which adds a matte per frame.
+    are cropped from each picture of a clip without a target or ``mask``, which adds a matte per frame; so does
+    ``matte``, as a part of the input.
     ``classes``: those of the target, if it is label maps.
     """
 
@@ -72,6 +73,7 @@ class ClipSource:
     target_steps: Mapping[int, int] | None = None
     mask: Mask | None = None
     classes: ClassColours | None = None
+    matte: Mask | None = None
 
     @property
     def name(self) -> str:
@@ -106,7 +108,7 @@ class ClipSource:
         """
         del number
         own, other = self.index, self.target_index
-        if other is None or self.guides or self.extractor or any(self.bars):
+        if other is None or self.guides or self.extractor or self.matte or any(self.bars):
             return None
         can_compare = own.same_size and other.same_size and is_as_large(other.height, own.height)
         return (own.width, own.height) if can_compare else None
@@ -119,9 +121,9 @@ class ClipSource:
                 yield from (frame.rgb for frame in read_frames(reader, self.index, group))
 
     def pictures(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, ...]]:
-        """Yield the picture, guides, extracted picture, target and matte for each frame of ``numbers`` (increasing).
+        """Yield the picture, guides, extracted picture, matte, target and mask of the frames of ``numbers``.
 
-        Each is (H, W, 3) uint8, the matte (H, W), and all pictures of a frame have one size.
+        Numbers increase. Each is (H, W, 3) uint8, matte and mask (H, W), and all pictures of a frame have one size.
         """
         if any(self.bars):
             yield from self._cropped(numbers, size)
@@ -150,9 +152,11 @@ class ClipSource:
                 yield (resize(picture, *size.of(picture.shape[1], picture.shape[0])),)
 
     def _others(self, numbers: list[int], size: Size) -> Iterator[Generator[np.ndarray, None, None]]:
-        """Yield the streams of extracted pictures, of targets and of mattes."""
+        """Yield the streams of extracted pictures, of mattes, of targets and of masks."""
         if self.extractor is not None:
             yield self._extracted(self.extractor, numbers)
+        if self.matte is not None:
+            yield self._mattes(self.matte, numbers, size)
         if self.target is not None and self.target_index is not None:
             steps = [n if self.target_steps is None else self.target_steps[n] for n in numbers]
             if self.classes is None:

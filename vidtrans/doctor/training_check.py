@@ -19,7 +19,7 @@ from vidtrans.data.loading import Loader
 from vidtrans.doctor import Checks, Verdict
 from vidtrans.doctor.subject import Subject, frames, make_generator
 from vidtrans.networks.init import build_discriminator, initialise
-from vidtrans.pairing.base import make_pairing
+from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.training import METHODS
 from vidtrans.training.loop import train
 from vidtrans.training.methods.network_trainer import resolve_precisions

@@ -24,7 +24,7 @@ from vidtrans.inference.device import Device, resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.models.model_file import load_generator
-from vidtrans.pairing.base import pairing_record
+from vidtrans.pairing.pairing_records import pairing_record
 from vidtrans.session import Context
 
 

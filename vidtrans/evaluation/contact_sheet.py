@@ -13,7 +13,8 @@ from vidtrans.core.costs import count as plural
 from vidtrans.core.errors import MediaError
 from vidtrans.core.settings import Size
 from vidtrans.data.dataset import Dataset, Pair
-from vidtrans.pairing.base import Pairing, input_frames, make_pairing
+from vidtrans.pairing.base import Pairing, input_frames
+from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.rendering.extraction import FrameExtractor, resized
 from vidtrans.session import Context
 from vidtrans.training.validation import evenly, pair_input

@@ -29,8 +29,8 @@ from vidtrans.metrics.clip_scores import round_digits
 from vidtrans.metrics.label_scores import LabelCounts
 from vidtrans.metrics.motion import FlowPair
 from vidtrans.models.loaded_model import load_model
-from vidtrans.pairing.class_colours import ClassColours
-from vidtrans.pairing.palette_file import with_palette_file
+from vidtrans.pairing.palettes.class_colours import ClassColours
+from vidtrans.pairing.palettes.palette_file import with_palette_file
 from vidtrans.rendering.labeller import Labeller
 from vidtrans.session import Context
 from vidtrans.video.images.picture import resize

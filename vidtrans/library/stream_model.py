@@ -87,7 +87,7 @@ class StreamModel:
         if factor > 1:
             source = resize(source, source.shape[1] * factor, source.shape[0] * factor)
         is_small = painted.shape[0] < source.shape[0] and painted.shape[1] < source.shape[1]
-        mode = rendering.upscale_for(fills_holes=pairing.uses_mask)
+        mode = rendering.upscale_for(fills_holes=pairing.fills_holes)
         mode = mode if is_small and not self.model.is_identity else "bicubic"
         (large,) = enlarge_frames(
             [painted], [source], mode, rendering.sharpness, has_faults=False, classes=classes_of(self.model)

@@ -12,8 +12,9 @@ from vidtrans.core.settings import SMALLEST_SIDE, Table, from_table, setting, to
 from vidtrans.dreaming.predictors import predicts_frames
 from vidtrans.live import LARGEST_OUTPUT
 from vidtrans.models.loaded_model import LoadedModel
-from vidtrans.pairing.base import Pairing, make_pairing
+from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import LookPairing, takes_strokes
+from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.upscaling import STREAM_MODES
 
 LARGEST_SIZE = 1024

@@ -27,7 +27,8 @@ from vidtrans.models.render_settings import ResolvedRenderSettings, classes_of
 from vidtrans.rendering.cache_entries import infer_stage
 from vidtrans.rendering.frame_path import FramePath
 from vidtrans.rendering.measuring.render_estimate import estimate_render
-from vidtrans.rendering.plan import RenderPlan, plan_render
+from vidtrans.rendering.plan import RenderPlan
+from vidtrans.rendering.planning import plan_render
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.session import Context
 from vidtrans.store.cache_entry import CacheEntry, CachePin

@@ -13,7 +13,8 @@ from vidtrans.models.formats import ModelFormat
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.models.weights import build_with_weights
 from vidtrans.networks.ports import MOST_PICTURE_CHANNELS, PortSettings
-from vidtrans.pairing.base import Pairing, make_pairing, pairing_record
+from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.pairing_records import make_pairing, pairing_record
 
 
 @dataclass(frozen=True)

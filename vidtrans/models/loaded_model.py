@@ -20,7 +20,8 @@ from vidtrans.models.formats import FORMATS, format_of, load_format, suffixes
 from vidtrans.models.model_file import IDENTITY, Part, find_model, load_generator, model_folders, read_record
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks import ONNX_GRAPH
-from vidtrans.pairing.base import Extraction, Pairing, make_pairing, pairing_record
+from vidtrans.pairing.base import Extraction, Pairing
+from vidtrans.pairing.pairing_records import make_pairing, pairing_record
 from vidtrans.session import Context
 
 SHOWN_DIGITS = 12  # of a digest, in messages
@@ -116,8 +117,7 @@ class LoadedModel:
         """
         name = self.record.generator["name"] if self.record else ""
         if name == "colour-map" and wanted == "onnx":
-            why = f"'{self.name}' is a grade, which ONNX Runtime cannot run"
-            raise UsageError("--engine onnx", why, "leave out --engine")
+            raise UsageError("--engine onnx", f"ONNX Runtime cannot run the grade '{self.name}'", "leave out --engine")
         return "torch" if name in ("optimised", "colour-map", ONNX_GRAPH) and wanted == "auto" else wanted
 
     def working_size(self, wanted: str, source: tuple[int, int]) -> tuple[int, int]:

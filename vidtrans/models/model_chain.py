@@ -14,8 +14,9 @@ from vidtrans.core.settings import AS_STORED, Size, Table, parse_size
 from vidtrans.inference.chain_engine import ChainEngine, ChainLink
 from vidtrans.models.loaded_model import LoadedModel, load_engine, load_model
 from vidtrans.models.model_file import IDENTITY
-from vidtrans.pairing.base import Pairing, pairing_record
+from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.chain import ChainPairing
+from vidtrans.pairing.pairing_records import pairing_record
 from vidtrans.session import Context
 
 PixelSize = tuple[int, int]  # width, height

@@ -17,7 +17,8 @@ from vidtrans.models.formats import NATIVE, format_of, load_format, suffixes
 from vidtrans.models.gallery import gallery_looks
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.models.native_format import NativeFormat
-from vidtrans.pairing.base import Pairing, make_pairing
+from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.pairing_records import make_pairing
 
 SUFFIX = ".safetensors"
 IDENTITY = "identity"

@@ -17,7 +17,7 @@ from vidtrans.networks import GENERATORS
 from vidtrans.networks.code_planes import CODE_RANGE, MAX_CODE_SIZE
 from vidtrans.networks.ports import PortSettings
 from vidtrans.pairing import LARGEST_ZOOM, PAIRINGS
-from vidtrans.pairing.base import make_pairing
+from vidtrans.pairing.pairing_records import make_pairing
 
 FORMAT, WITH_PLATE, WITH_MEMORY, WITH_PORTS, WITH_EXTRACTOR, WITH_CODES = 1, 2, 3, 4, 5, 6
 NORMALISATION = "uint8 / 127.5 - 1"  # of the pictures that networks see

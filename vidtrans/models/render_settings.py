@@ -15,7 +15,7 @@ from vidtrans.core.machine import device_kind
 from vidtrans.core.settings import Table, from_table, to_table
 from vidtrans.flow import FLOWS
 from vidtrans.models.loaded_model import LoadedModel
-from vidtrans.pairing.class_colours import ClassColours
+from vidtrans.pairing.palettes.class_colours import ClassColours
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.settings import VoteSettings
 from vidtrans.temporal.stream import BatchFilter, Filter

@@ -15,7 +15,7 @@ from vidtrans.core.errors import MAX_QUOTED, ModelError, UsageError, first_line
 from vidtrans.models.formats import FORMATS
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks import ONNX_GRAPH
-from vidtrans.pairing.base import make_pairing
+from vidtrans.pairing.pairing_records import make_pairing
 
 WEIGHT, STEP = ".weight", ".step"  # ends of the names of weights, and of the steps of those that are stored in 8 bits
 

@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from vidtrans.core.errors import UsageError
-from vidtrans.core.settings import Table, from_table, record_table
-from vidtrans.pairing import PAIRINGS
-from vidtrans.pairing.class_colours import ClassColours
+from vidtrans.pairing.palettes.class_colours import ClassColours
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,6 +62,7 @@ class Pairing:
         needs_target: The target comes from a second clip or folder, not from the frame itself.
         has_target: The target is what the output should be, so that previews show it beside the output.
         uses_mask: ``render_input`` depends on the mask.
+        needs_matte: It depends on the matte of the clip's own thing, without which nothing is rendered.
         pointwise: In training, an input pixel depends only on the same pixel of the frames, and nothing is random.
         at_source_size: The default size of a render is the source's, not the training size.
         deep: ``input`` takes 16-bit frames; otherwise frames are converted to 8 bits first.
@@ -93,6 +91,7 @@ class Pairing:
     needs_target: ClassVar[bool] = False
     has_target: ClassVar[bool] = True
     uses_mask: ClassVar[bool] = False
+    needs_matte: ClassVar[bool] = False
     pointwise: ClassVar[bool] = False
     at_source_size: ClassVar[bool] = False
     finishes: ClassVar[bool] = False
@@ -115,6 +114,11 @@ class Pairing:
 
     def __init__(self, settings: Any) -> None:  # noqa: ANN401  (of the class Settings)
         self.settings = settings
+
+    @property
+    def fills_holes(self) -> bool:
+        """Return whether the output fills the mask, and the frame is kept elsewhere."""
+        return self.uses_mask and self.finishes
 
     @property
     def pictures_per_frame(self) -> int:
@@ -191,18 +195,3 @@ def input_frames(pairing: Pairing, position: int, first: int) -> tuple[int, ...]
     ``first``: the shot's first frame, which is repeated in place of frames before it.
     """
     return tuple(max(first, position + offset) for offset in pairing.offsets)
-
-
-def make_pairing(name: str, table: Table) -> Pairing:
-    """Return the pairing ``name`` with the settings of ``table``. Raises UsageError on unknown names and keys."""
-    cls = PAIRINGS.load(name)
-    if cls.name != name:  # it would be recorded under another name than it is found by
-        raise UsageError(f"pairing '{name}'", f"its class has the name '{cls.name}'", f"set name = '{name}' in it")
-    pairing: Pairing = cls(from_table(cls.Settings, table, "pairing"))
-    return pairing
-
-
-def pairing_record(pairing: Pairing) -> Table:
-    """Return a pairing's record for datasets, model files and cache keys: name, version, settings, and its plug-in."""
-    settings = record_table(pairing.settings)
-    return {"name": pairing.name, "version": pairing.version, "settings": settings} | PAIRINGS.origin(pairing.name)

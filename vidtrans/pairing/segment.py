@@ -15,7 +15,7 @@ import numpy as np
 
 from vidtrans.core.settings import setting
 from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing, PairPositions
-from vidtrans.pairing.class_colours import ClassColours, colours, parts_of
+from vidtrans.pairing.palettes.class_colours import ClassColours, colours, parts_of
 
 GREY_NUMBERS = 256
 MAX_CLASSES = 256  # as many as an indexed picture has

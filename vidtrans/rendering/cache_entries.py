@@ -9,7 +9,7 @@ from vidtrans.core.concurrency.threads import BackgroundQueue
 from vidtrans.core.files import digest_of
 from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine
-from vidtrans.pairing.base import pairing_record
+from vidtrans.pairing.pairing_records import pairing_record
 from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
 from vidtrans.rendering.frame_path import recurrence_key
 from vidtrans.rendering.plan import RenderPlan

@@ -23,7 +23,8 @@ from vidtrans.core.settings import Size, Table
 from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import LoadedModel, file_digest, load_engine, load_extractor
 from vidtrans.models.model_record import ModelRecord
-from vidtrans.pairing.base import Extraction, Pairing, make_pairing
+from vidtrans.pairing.base import Extraction, Pairing
+from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.rendering.cache_entries import infer_stage
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.rendering.plan import RenderPlan

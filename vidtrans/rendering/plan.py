@@ -1,4 +1,4 @@
-"""The plan of a render: one clip, one model and one set of settings; only ``plan_render`` reads pixels."""
+"""The plan of a render: one clip, one model and one set of settings."""
 
 from __future__ import annotations
 
@@ -7,28 +7,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from vidtrans.clips.aligned_clip import AlignedClip, Mask, treat_as_drawing
-from vidtrans.clips.cut_list import with_cuts
-from vidtrans.clips.indexing import Clip, tell_frame_number, with_picture_fps
-from vidtrans.clips.label_maps import render_changes
+from vidtrans.clips.aligned_clip import AlignedClip, Mask
+from vidtrans.clips.indexing import Clip
 from vidtrans.clips.steady_exposure import SteadyExposure
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
-from vidtrans.core.mask_files import MaskFile
-from vidtrans.core.settings import Size, Time
+from vidtrans.core.settings import Size
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.render_settings import ResolvedRenderSettings, classes_of
 from vidtrans.output.delivery import Delivery
 from vidtrans.painting.clip_paint import Paint
 from vidtrans.painting.composing import ClipPaint
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.class_colours import ClassColours
+from vidtrans.pairing.palettes.class_colours import ClassColours
 from vidtrans.rendering.conditions import Conditions, conditions_of, has_conditions
 from vidtrans.rendering.directing import BlendCurves
 from vidtrans.rendering.frame_renderer import ModelInputs
-from vidtrans.rendering.scene import Scene
 from vidtrans.rendering.skipped_frames import Draft
-from vidtrans.session import Context
 from vidtrans.store.chunking import Chunk, cut_into_chunks
 from vidtrans.temporal.stream import HeldFrames
 from vidtrans.upscaling import BY_CLASS, MEASURED
@@ -199,7 +194,7 @@ class RenderPlan:
         if self.classes is not None:
             return BY_CLASS if self.size != (self.picture.width, self.picture.height) else "bicubic"
         is_small = self.size[0] < self.picture.width and self.size[1] < self.picture.height
-        mode = self.rendering.upscale_for(fills_holes=self.pairing.uses_mask)
+        mode = self.rendering.upscale_for(fills_holes=self.pairing.fills_holes)
         return mode if is_small and self.is_painted else "bicubic"
 
     @property
@@ -240,61 +235,3 @@ class RenderPlan:
     def segment(self, path: Path) -> SegmentWriter:
         """Return the encoder of a chunk into a file. Close it after use."""
         return SegmentWriter(path, self.delivery.stored, self.settings.encoding)
-
-
-def plan_render(
-    clip: Clip,
-    model: LoadedModel,
-    settings: ResolvedRenderSettings,
-    context: Context,
-    span: tuple[Time | None, Time | None] = (None, None),
-    *,
-    mask: MaskFile | None = None,
-    pattern: str = "",
-    guide: AlignedClip | None = None,
-    paint: ClipPaint | None = None,
-    exposure: SteadyExposure | None = None,
-    of_region: bool = False,
-) -> RenderPlan:
-    """Plan a render, and report warnings about it to the user.
-
-    Args:
-        clip: the source; all its pictures have one size.
-        span: the start time, and the end time (exclusive), of the rendered part.
-        mask: white where the model's output is visible.
-        pattern: file name pattern of the result's pictures; "" derives names from the source's.
-        guide: a clip whose motion guides the filter; its shots are used, too.
-        paint: painted key frames of the clip.
-        exposure: corrections of the clip's exposure.
-        of_region: the result is a part of another, which reports what is common to both.
-
-    Raises UsageError if settings conflict, or the codec cannot hold the result; MediaError if the mask cannot be read,
-    or the clip shows another scene than the model's background plate.
-    """
-    clip = with_picture_fps(clip, settings.rendering.picture_fps)
-    if guide is None:
-        clip = with_cuts(clip, settings.rendering.cuts)
-    first, stop = clip.trim(*span)
-    tell_frame_number(clip, stop, *span, context)
-    model = model.with_changes(render_changes(model.parts[0].pairing, clip, context))
-    drawn = treat_as_drawing(clip, model.parts[0].pairing, settings.rendering.drawing, context)
-    plan = RenderPlan(
-        clip,
-        model,
-        settings,
-        first,
-        stop,
-        drawn,
-        Mask.open(mask, clip, first, stop, context) if mask else None,
-        guide,
-        trimmed=span != (None, None),
-        pattern=pattern,
-        threads=context.decode_threads,
-        paint=paint,
-        exposure=exposure,
-    )
-    if not drawn and (scene := Scene.of(model)):  # drawings have no background
-        scene.check_clip(clip, first, stop, context)
-    if not of_region:
-        plan.delivery.report_changes(context)
-    return plan

@@ -291,7 +291,7 @@ def _render(
     blend = FrameBlend(**{name: curve.values[0] for name, curve in rendering.curves().items()})
     factor = pairing.upscale_factor
     sources = [resize(f.source, f.source.shape[1] * factor, f.source.shape[0] * factor) for f in chosen]
-    mode = "bicubic" if look.is_identity else rendering.upscale_for(fills_holes=pairing.uses_mask)
+    mode = "bicubic" if look.is_identity else rendering.upscale_for(fills_holes=pairing.fills_holes)
     outputs, has_faults, classes = [s.output for s in samples], not look.optimises, classes_of(look)
     pictures = enlarge_frames(outputs, sources, mode, rendering.sharpness, has_faults=has_faults, classes=classes)
     together = zip(sources, pictures, prepared, strict=True)

@@ -17,12 +17,14 @@ from vidtrans.batch.inputs import (
     exclude_results,
     expand_sources,
     folder_of,
+    mattes_for,
     result_names,
 )
 from vidtrans.batch.jobs import run_batch, run_spread
 from vidtrans.batch.summary import Outcome
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.machine import cores
+from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Table
 from vidtrans.core.system import path_key
 from vidtrans.models.model_chain import load_models_in_turn
@@ -110,8 +112,25 @@ def requests_for(
     sources = expand_sources(paths, whole_folders=has_guides)
     if sources != list(paths):  # otherwise each source was named
         sources = exclude_results(sources, lambda video: place_of(replace(template, video=video)))
-    requests = [replace(template, video=source) for source in sources]
+    requests = _with_mattes([replace(template, video=source) for source in sources])
     return requests if folder is not None else [replace(each, output=refuse_link(place_of(each))) for each in requests]
+
+
+def _with_mattes(requests: list[StylizeRequest]) -> list[StylizeRequest]:
+    """Return requests with the matte of each clip, where a mask is a folder of videos. Raises UsageError."""
+    videos = [request.video for request in requests]
+
+    def own(mask: MaskFile, number: int) -> MaskFile:
+        return replace(mask, path=mattes_for(videos, mask.path, "--mask", mask.name)[number])
+
+    return [
+        replace(
+            request,
+            mask=request.mask and own(request.mask, number),
+            regions=tuple(replace(region, mask=own(region.mask, number)) for region in request.regions),
+        )
+        for number, request in enumerate(requests)
+    ]
 
 
 def _encoding_of(request: StylizeRequest) -> EncodingSettings:

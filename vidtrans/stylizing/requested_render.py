@@ -27,7 +27,8 @@ from vidtrans.rendering.chunk_manifest import forget_terms
 from vidtrans.rendering.conditions import look_files as named_looks
 from vidtrans.rendering.enlarger import tell_unused_upscale
 from vidtrans.rendering.picture_folders import render_pictures
-from vidtrans.rendering.plan import RenderPlan, plan_render
+from vidtrans.rendering.plan import RenderPlan
+from vidtrans.rendering.planning import plan_render
 from vidtrans.rendering.regions.region_plans import RegionLayer, RegionPlans
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.requested_output import (

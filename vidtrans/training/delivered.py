@@ -83,7 +83,7 @@ def deliver(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Iterator
     They are those of a render without temporal filter. Pairs of one shot have to be in a row.
     """
     settings = RenderingSettings()
-    mode = settings.upscale_for(fills_holes=pairing.uses_mask)
+    mode = settings.upscale_for(fills_holes=pairing.fills_holes)
     for _, shot in groupby((pair for pair in pairs if pair.full), key=lambda pair: pair.shot):
         held_out = list(shot)
         for at in range(0, len(held_out), TOGETHER):

@@ -75,7 +75,7 @@ def _save_model(path: Path, pictures: Sequence[np.ndarray], settings: Table, nam
     from vidtrans.models.model_record import NORMALISATION, ModelRecord
     from vidtrans.networks import UNTRAINED
     from vidtrans.networks.init import build_generator, complete_settings
-    from vidtrans.pairing.base import make_pairing, pairing_record
+    from vidtrans.pairing.pairing_records import make_pairing, pairing_record
 
     pairing = make_pairing("look", {"looks": names})
     generator = build_generator("optimised", settings, pairing.in_channels, memory=True)

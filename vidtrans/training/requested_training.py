@@ -23,7 +23,7 @@ from vidtrans.models.model_file import SUFFIX, both_ways, companion_path, embed_
 from vidtrans.output.places import refuse_link
 from vidtrans.output.records import recorded
 from vidtrans.output.result import Result
-from vidtrans.pairing.base import pairing_record
+from vidtrans.pairing.pairing_records import pairing_record
 from vidtrans.session import Context
 from vidtrans.store.cache_entry import CacheEntry
 from vidtrans.store.stages import TrainStage

@@ -23,7 +23,7 @@ from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.inference.user_cache import remembered
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
-from vidtrans.pairing.base import pairing_record
+from vidtrans.pairing.pairing_records import pairing_record
 from vidtrans.store.stages import TrainStage
 from vidtrans.training.device.batch_upload import DeviceBatch
 from vidtrans.training.feedback import recurrent_feedback

@@ -19,7 +19,7 @@ from vidtrans.networks.predicted_style import is_narrower, load_narrower
 from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.networks.wrappers.class_generator import ClassGenerator
 from vidtrans.networks.wrappers.coded_generator import CodedGenerator
-from vidtrans.pairing.base import make_pairing
+from vidtrans.pairing.pairing_records import make_pairing
 
 FRAME_MEMORY = "frame_memory."
 

@@ -20,8 +20,8 @@ from vidtrans.core.events import Note
 from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import open_dataset
-from vidtrans.pairing.base import make_pairing
-from vidtrans.pairing.palette_file import colours_in, with_palette_file
+from vidtrans.pairing.pairing_records import make_pairing
+from vidtrans.pairing.palettes.palette_file import colours_in, with_palette_file
 from vidtrans.session import Context
 from vidtrans.video.images.picture import read_picture
 

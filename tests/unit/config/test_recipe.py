@@ -16,7 +16,7 @@ from vidtrans.matting.settings import MattingSettings
 from vidtrans.models.model_record import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.pairing import PAIRINGS
-from vidtrans.pairing.base import make_pairing
+from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.temporal import FILTERS
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.encoding import EncodingSettings

@@ -22,7 +22,7 @@ from vidtrans.core.settings import from_table
 from vidtrans.inference import ENGINES
 from vidtrans.models.formats import FORMATS, suffixes
 from vidtrans.pairing import PAIRINGS
-from vidtrans.pairing.base import make_pairing, pairing_record
+from vidtrans.pairing.pairing_records import make_pairing, pairing_record
 from vidtrans.training import LOSSES, plugins_in_use
 from vidtrans.training.settings import TrainingSettings
 

@@ -25,7 +25,7 @@ from vidtrans.data.pair_folders import find_pairs
 from vidtrans.data.settings import DatasetSettings
 from vidtrans.data.sources import ClipSource
 from vidtrans.flow.survey import Survey
-from vidtrans.pairing.base import make_pairing
+from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.video.images.picture import write_picture
 from vidtrans.video.io.clip import ClipIndex
 

@@ -23,7 +23,7 @@ from vidtrans.data.dataset import Pair, open_dataset
 from vidtrans.data.growing import PictureGrowth, PictureScale, plan_growth
 from vidtrans.data.loading import Loader, NoiseLoader, TrainingBatch, order, signed_planes, to_signed
 from vidtrans.data.unpaired_loading import UnpairedLoader, UnpairedNoise
-from vidtrans.pairing.base import make_pairing
+from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.video.images.picture import picture_size, read_picture, resize
 
 repeatable = hypothesis_settings(max_examples=30)

@@ -39,7 +39,7 @@ from vidtrans.models.formats import format_of, load_format
 from vidtrans.models.foreign_format import ForeignFormat
 from vidtrans.models.model_file import file_in_folder, load_generator
 from vidtrans.interop.onnx import onnx_format, trial
-from vidtrans.pairing.base import make_pairing
+from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.core.system import peak_memory
 import torch
 trial.MEMORY = 2 << 30  # not to wait for what asks for all of it

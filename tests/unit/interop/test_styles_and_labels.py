@@ -12,7 +12,7 @@ from peer_variants import VARIANTS, Variant, save_variant
 
 from vidtrans.interop.families.spade_family import start_size
 from vidtrans.models.model_file import load_generator, save_model
-from vidtrans.pairing.base import make_pairing
+from vidtrans.pairing.pairing_records import make_pairing
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -13,7 +13,8 @@ from vidtrans.live.live_controls import Controls, ControlState, describe_control
 from vidtrans.live.presets import SavedControls
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing import PAIRINGS
-from vidtrans.pairing.base import Pairing, make_pairing
+from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.pairing_records import make_pairing
 
 
 @pytest.fixture(scope="module")

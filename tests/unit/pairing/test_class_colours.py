@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.pairing.base import make_pairing
-from vidtrans.pairing.class_colours import ClassColours, colours, distinct_colours
-from vidtrans.pairing.known_palettes import KNOWN_PALETTES
-from vidtrans.pairing.palette_file import with_palette_file
+from vidtrans.pairing.pairing_records import make_pairing
+from vidtrans.pairing.palettes.class_colours import ClassColours, colours, distinct_colours
+from vidtrans.pairing.palettes.known_palettes import KNOWN_PALETTES
+from vidtrans.pairing.palettes.palette_file import with_palette_file
 from vidtrans.pairing.segment import Change, ChangeSettings, Segment, SegmentSettings
 from vidtrans.video.images.indexed import pack_colours
 

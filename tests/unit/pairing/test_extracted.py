@@ -8,7 +8,7 @@ import pytest
 from clips import scene
 
 from vidtrans.core.errors import UsageError
-from vidtrans.pairing.base import make_pairing
+from vidtrans.pairing.pairing_records import make_pairing
 
 FRAME, PICTURE = scene(40, 30, 1), scene(40, 30, 2)
 

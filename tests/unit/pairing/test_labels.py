@@ -10,10 +10,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.core.errors import UsageError
-from vidtrans.pairing.base import make_pairing
-from vidtrans.pairing.class_colours import colours
-from vidtrans.pairing.known_palettes import KNOWN_PALETTES
 from vidtrans.pairing.labels import Labels, LabelsSettings
+from vidtrans.pairing.pairing_records import make_pairing
+from vidtrans.pairing.palettes.class_colours import colours
+from vidtrans.pairing.palettes.known_palettes import KNOWN_PALETTES
 
 PALETTE = "#804080, f423e8 #464646"
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from vidtrans.config.recipe import make_recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.pairing import PAIRINGS
-from vidtrans.pairing.base import PairPositions, input_frames, make_pairing
+from vidtrans.pairing.base import PairPositions, input_frames
 from vidtrans.pairing.edges import Edges, EdgesSettings
 from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
+from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.pairing.sensor_noise import UNDISTURBED, disturb
 
 # Edges

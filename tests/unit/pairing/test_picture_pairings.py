@@ -11,13 +11,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.core.errors import UsageError
-from vidtrans.pairing.base import make_pairing
 from vidtrans.pairing.colorize import LUMA, Colorize, ColorizeSettings
 from vidtrans.pairing.denoise import Denoise, DenoiseSettings
 from vidtrans.pairing.drawings import ink
 from vidtrans.pairing.edges import Edges, EdgesSettings
 from vidtrans.pairing.enlarge import Enlarge, EnlargeSettings
 from vidtrans.pairing.inpaint import GREY, Inpaint, InpaintSettings, holes
+from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.pairing.regions import Regions, RegionsSettings, palette
 from vidtrans.pairing.sketch import Sketch, SketchSettings
 

@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from vidtrans.pairing.base import make_pairing
+from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.pairing.simplify import Simplify, SimplifySettings
 from vidtrans.pairing.strokes import draw, smooth, trace
 from vidtrans.video.images.picture_analysis import centre_lines

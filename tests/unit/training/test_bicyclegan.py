@@ -15,7 +15,7 @@ from torch import Tensor
 from vidtrans.data.dataset import Pair
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.networks.picture_encoder import code_planes
-from vidtrans.pairing.base import make_pairing
+from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.training.methods.bicyclegan import BicycleGAN
 from vidtrans.training.methods.micro_batches import MicroBatch
 from vidtrans.training.picture_codes import code_table, diversity, frozen, mean_distance, mode_seeking_loss

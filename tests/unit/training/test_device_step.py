@@ -25,7 +25,7 @@ from vidtrans.inference.device import CPU, Device, resolve_device, to_device
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.pairing import PAIRINGS
-from vidtrans.pairing.base import make_pairing
+from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.training.device import captured_step
 from vidtrans.training.device.batch_upload import transform, upload, uploads
 from vidtrans.training.device.captured_step import WARM_UP, CapturedStep

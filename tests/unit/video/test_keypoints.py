@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from keypoints import waving, write_mediapipe, write_openpose, write_table
 
 from vidtrans.core.errors import MediaError
-from vidtrans.pairing.base import make_pairing
+from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.pairing.pose import PoseSettings
 from vidtrans.video.keypoints.drawing import draw_people
 from vidtrans.video.keypoints.layouts import BODY, HEAD, LEFT, NECK, POINTS, layout

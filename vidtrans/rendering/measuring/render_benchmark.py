@@ -37,7 +37,7 @@ from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.pairing.base import input_frames
 from vidtrans.rendering.composite import Composer
 from vidtrans.rendering.enlarger import Enlarger, ShotFaults
-from vidtrans.rendering.plan import plan_render
+from vidtrans.rendering.planning import plan_render
 from vidtrans.session import Context
 from vidtrans.temporal.batch_tracking import load_batch_flow
 from vidtrans.temporal.batch_window import BATCH

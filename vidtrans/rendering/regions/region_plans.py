@@ -63,7 +63,7 @@ def _unfit(model: LoadedModel) -> str:
     """Return why a model cannot paint a region; '' if it can."""
     first = model.parts[0].pairing
     if first.uses_mask:
-        return "it fills the holes that a mask makes"
+        return "its input has a mask of its own"
     if first.guides:
         return "its input is a folder of guides"
     return ""

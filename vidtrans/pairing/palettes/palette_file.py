@@ -10,7 +10,7 @@ from pathlib import Path
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import check_regular_file
 from vidtrans.core.settings import Table
-from vidtrans.pairing.known_palettes import KNOWN_PALETTES
+from vidtrans.pairing.palettes.known_palettes import KNOWN_PALETTES
 
 HEX = re.compile(r"#([0-9a-fA-F]{6})\b")
 NUMBERS = re.compile(r"(?<![\w.#-])\d{1,3}(?![\w.])", re.ASCII)

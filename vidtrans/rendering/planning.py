@@ -1,0 +1,79 @@
+"""Plan a render: look at the clip, its mask and the model, and report what the user should know."""
+
+from __future__ import annotations
+
+from vidtrans.clips.aligned_clip import AlignedClip, Mask, treat_as_drawing
+from vidtrans.clips.cut_list import with_cuts
+from vidtrans.clips.indexing import Clip, tell_frame_number, with_picture_fps
+from vidtrans.clips.label_maps import render_changes
+from vidtrans.clips.steady_exposure import SteadyExposure
+from vidtrans.core.errors import UsageError
+from vidtrans.core.mask_files import MaskFile
+from vidtrans.core.settings import Time
+from vidtrans.models.loaded_model import LoadedModel
+from vidtrans.models.render_settings import ResolvedRenderSettings
+from vidtrans.painting.composing import ClipPaint
+from vidtrans.rendering.plan import RenderPlan
+from vidtrans.rendering.scene import Scene
+from vidtrans.session import Context
+
+
+def plan_render(
+    clip: Clip,
+    model: LoadedModel,
+    settings: ResolvedRenderSettings,
+    context: Context,
+    span: tuple[Time | None, Time | None] = (None, None),
+    *,
+    mask: MaskFile | None = None,
+    pattern: str = "",
+    guide: AlignedClip | None = None,
+    paint: ClipPaint | None = None,
+    exposure: SteadyExposure | None = None,
+    of_region: bool = False,
+) -> RenderPlan:
+    """Plan a render, and report warnings about it to the user.
+
+    Args:
+        clip: the source; all its pictures have one size.
+        span: the start time, and the end time (exclusive), of the rendered part.
+        mask: white where the model's output is visible.
+        pattern: file name pattern of the result's pictures; "" derives names from the source's.
+        guide: a clip whose motion guides the filter; its shots are used, too.
+        paint: painted key frames of the clip.
+        exposure: corrections of the clip's exposure.
+        of_region: the result is a part of another, which reports what is common to both.
+
+    Raises UsageError if settings conflict, or the codec cannot hold the result; MediaError if the mask cannot be read,
+    or the clip shows another scene than the model's background plate.
+    """
+    clip = with_picture_fps(clip, settings.rendering.picture_fps)
+    if guide is None:
+        clip = with_cuts(clip, settings.rendering.cuts)
+    first, stop = clip.trim(*span)
+    tell_frame_number(clip, stop, *span, context)
+    model = model.with_changes(render_changes(model.parts[0].pairing, clip, context))
+    drawn = treat_as_drawing(clip, model.parts[0].pairing, settings.rendering.drawing, context)
+    if mask is None and model.parts[0].pairing.needs_matte:
+        why = f"'{model.name}' was taught with mattes, and there is none"
+        raise UsageError("--mask", why, "give the matte of the clip, as 'vidtrans matte' makes it")
+    plan = RenderPlan(
+        clip,
+        model,
+        settings,
+        first,
+        stop,
+        drawn,
+        Mask.open(mask, clip, first, stop, context) if mask else None,
+        guide,
+        trimmed=span != (None, None),
+        pattern=pattern,
+        threads=context.decode_threads,
+        paint=paint,
+        exposure=exposure,
+    )
+    if not drawn and (scene := Scene.of(model)):  # drawings have no background
+        scene.check_clip(clip, first, stop, context)
+    if not of_region:
+        plan.delivery.report_changes(context)
+    return plan
