@@ -6,8 +6,9 @@
 five short ones on it, drawn by rule from its mask; *three*, the first frame and the two that ``--suggest`` then names;
 *corrected*, the first frame and the one that was worst, with what that gained on the others; *carried*, the mask of the
 first frame carried by the motion alone. J is the intersection over union, F the F-measure of the edge at 3 pixels,
-jitter the movement of the edge beyond the truth's, in pixels; first and last frames do not count. *r* is the correlation of confidence and J over all frames. Settings were chosen on four sequences, marked by a
-star; the means are of the sixteen others. Results are kept in DIR: the same command goes on.
+jitter the movement of the edge beyond the truth's, in pixels; first and last frames do not count. *r* is the
+correlation of confidence and J over all frames. Settings were chosen on four sequences, marked by a star; the means are
+of the sixteen others. Results are kept in DIR: the same command goes on.
 """
 
 from __future__ import annotations
