@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 
@@ -13,10 +16,11 @@ from vidtrans.video.colour.conversion import to_uint8
 VERSION = 2
 CERTAIN = 0.04  # a matte this near 0 or 1 is not refined, away from its edge
 BAND = 5  # pixels of the small matte, on either side of its edge, in which it is refined
+MARGIN = 12  # pixels of the small matte around that
 # Where the colours of thing and ground are known: in a matte from SURE on, and up to 1 − SURE, the more the farther.
 SURE = 0.6
 AROUND = (0.05, 0.015)  # of the short side: windows in which these colours are averaged for the matte
-COARSE = 3  # factor by which pictures are made smaller before they are averaged over wide windows
+FINE, COARSEST = 8, 4  # pixels of a window's half, and the factor, to which pictures are made smaller for averages
 SPREAD, NOISE = 3.0, 0.05  # weight of the colours' variances, and what differs invisibly: against the colours' distance
 MIXED = 0.08  # distance of a pixel from the mixtures of both colours, from 0 to 1, at which it counts half
 EDGE = 0.02  # of a matte: what is nearer to 0 or 1 is not changed
@@ -40,15 +44,35 @@ def refined(matte: np.ndarray, small: np.ndarray, frame: np.ndarray) -> np.ndarr
     unsure = ((matte > CERTAIN) & (matte < 1 - CERTAIN)).astype(np.uint8)
     edge = cv2.morphologyEx((matte >= 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     band = cv2.dilate(unsure | edge, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * BAND + 1, 2 * BAND + 1)))
-    plain = grow(matte, size)
+    plain = np.array(grow(matte, size), np.float32)
     if not band.any():
         return plain
-    guided = LocallyLinear(array_pictures, array_pictures.unit(small), np.repeat(matte[..., None], 3, axis=2))
-    strips = guided(frame)
-    made = array_pictures.stacked(strips(rows) for rows in array_pictures.strips(size))[..., 0]
-    share = grow(blur(band.astype(np.float32), 1.5), size)
-    guided_matte = np.clip(plain + share * (np.clip(made, 0, 1) - plain), 0, 1).astype(np.float32)
-    return unmixed(guided_matte, frame)
+    near, box = _boxes(band, size)
+    guided = LocallyLinear(
+        array_pictures, array_pictures.unit(small[near]), np.repeat(matte[near][..., None], 3, axis=2)
+    )
+    around = np.ascontiguousarray(frame[box])
+    strips, part = guided(around), plain[box]
+    made = array_pictures.stacked(strips(rows) for rows in array_pictures.strips(part.shape[::-1]))[..., 0]
+    share = grow(blur(band[near].astype(np.float32), 1.5), part.shape[::-1])
+    plain[box] = np.clip(part + share * (np.clip(made, 0, 1) - part), 0, 1)
+    return unmixed(plain, frame)
+
+
+def _boxes(band: np.ndarray, size: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Return the rows and columns around a band (h, w) uint8, and the same of a picture of a (width, height).
+
+    Both begin and end at the same places, so that one enlarged has the size of the other.
+    """
+    left, top, width, height = cv2.boundingRect(band)
+    boxes = []
+    for first, length, whole, large in zip((top, left), (height, width), band.shape, size[::-1], strict=True):
+        step = whole // math.gcd(whole, large)
+        start = max(0, first - MARGIN) // step * step
+        stop = min(whole, -(-(first + length + MARGIN) // step) * step)
+        boxes.append((slice(start, stop), slice(start * large // whole, stop * large // whole)))
+    (rows, full_rows), (columns, full_columns) = boxes
+    return (rows, columns), (full_rows, full_columns)
 
 
 def unmixed(matte: np.ndarray, frame: np.ndarray) -> np.ndarray:
@@ -62,65 +86,81 @@ def unmixed(matte: np.ndarray, frame: np.ndarray) -> np.ndarray:
         matte: from 0 to 1, right but for details of its edge, such as hair.
         frame: (H, W, 3) uint8 or uint16.
     """
-    short = min(matte.shape)
     soft = ((matte > EDGE) & (matte < 1 - EDGE)).astype(np.uint8)
     if not soft.any():
         return matte
-    radius = max(1, round(REACH * short))
+    radius = max(1, round(REACH * min(matte.shape)))
     band = cv2.dilate(soft, cv2.getStructuringElement(cv2.MORPH_RECT, (2 * radius + 1, 2 * radius + 1)))
-    left, top, width, height = cv2.boundingRect(band)
-    margin = round(max(AROUND) * short)
-    box = np.s_[max(0, top - margin) : top + height + margin, max(0, left - margin) : left + width + margin]
-    picture = frame[box].astype(np.float32) / np.float32(np.iinfo(frame.dtype).max)
-    found, inside = matte.copy(), band[box] > 0
-    part = found[box]
-    part[inside] = _between_colours(part, picture, short)[inside]
+    box = _box_around(band, max(AROUND))
+    part, picture, inside = matte[box], _unit(frame[box]), band[box] > 0
+    pixels, total, weights = picture[inside], np.float32(0), np.float32(1e-6)
+    for share in AROUND:
+        local = _LocalColours.of(part, picture, share, min(matte.shape))
+        line = local.thing - local.ground
+        distance = (line * line).sum(2) + 1e-6
+        known = np.minimum(local.sides * 20, 1).prod(2)
+        trust = local.at(known * distance / (distance + SPREAD * local.spread + NOISE**2), inside)
+        ground, way = local.at(local.ground, inside), local.at(line, inside)
+        from_ground = pixels - ground
+        place = np.clip((from_ground * way).sum(1) / ((way * way).sum(1) + 1e-6), 0, 1)
+        off = from_ground - place[:, None] * way
+        trust = trust * np.exp(-(off * off).sum(1) / (2 * MIXED**2))
+        total, weights = total + trust * place, weights + trust
+    found = matte.copy()
+    before = part[inside]
+    found[box][inside] = before + np.minimum(weights / len(AROUND), 1) * (total / weights - before)
     return found
 
 
-def _between_colours(matte: np.ndarray, picture: np.ndarray, short: int) -> np.ndarray:
-    """Return a matte (h, w) put between the colours of ``picture``, (h, w, 3) from 0 to 1; ``short``: of the frame."""
-    thing, ground = _known(matte)
-    squared = (picture * picture).sum(2)
-    total, weights = np.zeros_like(matte), np.full_like(matte, 1e-6)
-    for part in AROUND:
-        own, other = _average(thing, part, short), _average(ground, part, short)
-        inside, outside = (
-            _average(picture * known[..., None], part, short) / (share[..., None] + 1e-4)
-            for known, share in ((thing, own), (ground, other))
-        )
-        spread = sum(
-            np.maximum(_average(squared * known, part, short) / (share + 1e-4) - (colour * colour).sum(2), 0)
-            for known, share, colour in ((thing, own, inside), (ground, other, outside))
-        )
-        line = inside - outside
-        distance = (line * line).sum(2) + 1e-6
-        place = np.clip(((picture - outside) * line).sum(2) / distance, 0, 1)
-        off = picture - outside - place[..., None] * line
-        weight = distance / (distance + SPREAD * spread + NOISE**2)
-        weight *= np.minimum(own * 20, 1) * np.minimum(other * 20, 1) * np.exp(-(off * off).sum(2) / (2 * MIXED**2))
-        total += weight * place
-        weights += weight
-    share = np.minimum(weights / len(AROUND), 1)
-    return np.asarray(matte + share * (total / weights - matte), np.float32)
+class _LocalColours(NamedTuple):
+    """Averages of the colours of a thing and of its ground in windows around places, in a smaller picture.
+
+    ``thing``, ``ground``: (h, w, 3) float32 from 0 to 1. ``sides``: the shares of a window that are known to be either,
+    (h, w, 2). ``spread``: the sum of the variances of both. ``size``: the (width, height) of the whole picture.
+    """
+
+    thing: np.ndarray
+    ground: np.ndarray
+    sides: np.ndarray
+    spread: np.ndarray
+    size: tuple[int, int]
+
+    @classmethod
+    def of(cls, matte: np.ndarray, picture: np.ndarray, part: float, short: int) -> _LocalColours:
+        """Return the averages over windows, whose half is a ``part`` of the ``short`` side of a frame."""
+        radius = max(1, int(part * short))
+        factor = min(max(1, radius // FINE), COARSEST)
+        size = picture.shape[1], picture.shape[0]
+        small = max(1, size[0] // factor), max(1, size[1] // factor)
+        matte, picture = (cv2.resize(each, small, interpolation=cv2.INTER_AREA) for each in (matte, picture))
+        window = (2 * round(radius / factor) + 1,) * 2
+        found, shares, spread = [], [], np.zeros_like(matte)
+        for sure in (matte, 1 - matte):
+            known = np.clip((sure - SURE) / np.float32(0.95 - SURE), 0, 1) ** 2
+            share = cv2.blur(known, window)
+            colour = cv2.blur(picture * known[..., None], window) / (share[..., None] + 1e-4)
+            squares = cv2.blur((picture * picture).sum(2) * known, window) / (share + 1e-4)
+            spread += np.maximum(squares - (colour * colour).sum(2), 0)
+            found.append(colour)
+            shares.append(share)
+        return cls(found[0], found[1], np.dstack(shares), spread, size)
+
+    def at(self, values: np.ndarray, inside: np.ndarray) -> np.ndarray:
+        """Return values of the small picture, (h, w[, C]), at places of the whole one, ``inside`` (H, W) bool."""
+        whole: np.ndarray = cv2.resize(values, self.size, interpolation=cv2.INTER_LINEAR)
+        return whole[inside]
 
 
-def _known(matte: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return how far a matte is known to be the thing, and to be the ground, (h, w) float32 from 0 to 1."""
-    far = np.float32(0.95 - SURE)
-    return np.clip((matte - SURE) / far, 0, 1) ** 2, np.clip((1 - matte - SURE) / far, 0, 1) ** 2
+def _box_around(band: np.ndarray, part: float) -> tuple[slice, slice]:
+    """Return the rows and columns of a band (H, W) uint8, with a margin of a ``part`` of the short side."""
+    left, top, width, height = cv2.boundingRect(band)
+    margin = 2 * COARSEST + round(part * min(band.shape))
+    return slice(max(0, top - margin), top + height + margin), slice(max(0, left - margin), left + width + margin)
 
 
-def _average(values: np.ndarray, part: float, short: int) -> np.ndarray:
-    """Return averages over windows, whose half is a share ``part`` of a frame's short side."""
-    radius = max(1, int(part * short))
-    if radius < 4 * COARSE:
-        averaged: np.ndarray = cv2.blur(values, (2 * radius + 1, 2 * radius + 1))
-        return averaged
-    size = (max(1, values.shape[1] // COARSE), max(1, values.shape[0] // COARSE))
-    small = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
-    side = 2 * round(radius / COARSE) + 1
-    return np.asarray(cv2.resize(cv2.blur(small, (side, side)), values.shape[1::-1], interpolation=cv2.INTER_LINEAR))
+def _unit(frame: np.ndarray) -> np.ndarray:
+    """Return a picture (H, W, 3) uint8 or uint16 as float32 from 0 to 1."""
+    return frame.astype(np.float32) / np.float32(np.iinfo(frame.dtype).max)
 
 
 def moved_edge(matte: np.ndarray, pixels: float) -> np.ndarray:
@@ -156,20 +196,22 @@ def cut_out(frame: np.ndarray, matte: np.ndarray) -> np.ndarray:
         frame: (H, W, 3) uint8 or uint16.
         matte: (H, W) float32 from 0 to 1.
     """
-    full, short = np.iinfo(frame.dtype).max, min(matte.shape)
-    picture = frame.astype(np.float32) / np.float32(full)
-    alpha, found = matte[..., None], list[np.ndarray]()
-    for known in _known(matte):
-        colours = picture
-        for number, part in enumerate(COLOURS):
-            share = _average(known, part, short)[..., None]
-            near = _average(picture * known[..., None], part, short) / (share + 1e-5)
-            colours = near if number == 0 else colours + np.clip(ENOUGH * share, 0, 1) * (near - colours)
-        found.append(colours)
-    thing, ground = found
-    thing = np.clip(thing + KEPT * alpha * (picture - alpha * thing - (1 - alpha) * ground), 0, 1)
-    colours = np.rint(full * np.where(alpha >= 1, picture, thing))
-    return np.dstack([colours, np.rint(full * matte)]).astype(frame.dtype)
+    full = np.iinfo(frame.dtype).max
+    made = np.where(matte[..., None] > 0, frame, 0).astype(frame.dtype)
+    soft = (matte < 1) & (cv2.dilate(matte, np.ones((3, 3), np.uint8)) > 0)
+    if soft.any():
+        box = _box_around(soft.astype(np.uint8), max(COLOURS))
+        part, picture, inside = matte[box], _unit(frame[box]), soft[box]
+        wide, narrow = (_LocalColours.of(part, picture, share, min(matte.shape)) for share in COLOURS)
+        both = []
+        for number, far, near in ((0, wide.thing, narrow.thing), (1, wide.ground, narrow.ground)):
+            known = narrow.at(np.clip(ENOUGH * narrow.sides[..., number], 0, 1), inside)[:, None]
+            colours = wide.at(far, inside)
+            both.append(colours + known * (narrow.at(near, inside) - colours))
+        (thing, ground), alpha = both, part[inside][:, None]
+        left = picture[inside] - alpha * thing - (1 - alpha) * ground
+        made[box][inside] = np.rint(full * np.clip(thing + KEPT * alpha * left, 0, 1))
+    return np.dstack([made, np.rint(full * matte).astype(frame.dtype)])
 
 
 def at_working_size(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
