@@ -61,6 +61,9 @@ def test_the_network_is_told_where_the_thing_is(pairing: str, capsys: Capsys) ->
     source = decode(Path("c.mkv"))[2]
     assert not np.array_equal(a[3][:, 50:], source[3][:, 50:])  # the mask is told, and cuts nothing out
     assert "was taught with mattes" in refuse(capsys, 2, *command, "x.mkv")
+    assert "does not take" in refuse(capsys, 2, "try", "c.mkv", "--model", "m.safetensors", "-o", "t.png")
+    region = ("--mask", "m=m.mkv", "--region", "m=m.safetensors")
+    assert "its input has a mask of its own" in refuse(capsys, 2, "stylize", "c.mkv", *region, "-o", "x.mkv")
     assert said_json(capsys, *made)["cached"]
     lossless(Path("m.mkv"), halves(COUNT, step=2))
     assert "made from other inputs" in refuse(capsys, 2, *made)
@@ -85,6 +88,7 @@ def test_each_clip_has_its_own_matte(capsys: Capsys) -> None:
     ("flags", "text"),
     [
         (("--pairing", "next-frame"), "the input of pairing 'next-frame' is not one frame"),
+        (("--pairing", "labels", "--target", "m.mkv"), "the input of pairing 'labels' is not one frame of a clip"),
         (("--pairing", "inpaint"), "the input of pairing 'inpaint' is not one frame"),
         (("--pairing", "matched", "--target", "m.mkv"), "the input of pairing 'matched' is not one frame"),
     ],

@@ -84,7 +84,7 @@ def test_a_dream_is_seen_within_a_mask_and_its_clip_goes_on_around_it(capsys: Ca
     model = make_dreamer(Path("d.safetensors"), context_frames=2)
     write_clip(Path("c.mkv"), moving_frames(COUNT), codec="ffv1", pix_fmt="bgr0")
     lossless(Path("m.mkv"), halves(COUNT, step=3))
-    command = ("dream", "c.mkv", "--model", model, "--frames", "14", "--start", "2", *FFV1, "-o")
+    command = ("dream", "c.mkv", "--model", model, "--frames", "14", "--start", "2", *FFV1, "--set=rendering.chunk_frames=3", "-o")
     said(capsys, 0, *command, "all.mkv")
     told = said(capsys, 0, *command, "in.mkv", "--mask", "m.mkv")
     assert "ends" in told
@@ -92,8 +92,16 @@ def test_a_dream_is_seen_within_a_mask_and_its_clip_goes_on_around_it(capsys: Ca
     at = [min(4 + n, COUNT - 1) for n in range(14)]  # the seed is frames 2 and 3
     around, mattes = ([one[n] for n in at] for one in (frames("c.mkv"), halves(COUNT, step=3)))
     assert same(frames("in.mkv"), masked(frames("all.mkv"), around, mattes), within=1)
-    said(capsys, 0, *command, "part.mkv", "--mask", "m.mkv", "--frames", "9")
+    said(capsys, 0, *command, "part.mkv", "--mask", "m.mkv", "--frames", "9", "--cache-dir", "other")
     assert same(frames("part.mkv"), frames("in.mkv")[:9])
+    more = ("--mask", "m.mkv", "--frames", "18", "--cache-dir", "other", "--overwrite")
+    assert said_json(capsys, *command, "part.mkv", *more)["frames_inferred"] == 9
+    write_folder(Path("pics"), moving_frames(COUNT))
+    folder = ("dream", "pics", "--model", model, "--frames", "6", "--mask", "black.png", *FFV1, "-o", "around.mkv")
+    write_folder(Path(), [np.zeros((48, 64, 3), np.uint8)], ["black.png"])
+    said(capsys, 0, *folder)
+    assert same(frames("around.mkv"), moving_frames(COUNT)[2:8])  # the seed is pictures 0 and 1
+    assert "does not loop" in refuse(capsys, 2, *folder[:-1], "l.mkv", "--loop")
     assert said_json(capsys, *command, "in.mkv", "--mask", "m.mkv")["cached"]
     text = refuse(capsys, 2, "dream", "noise", "--model", model, "--frames", "2", "--mask", "m.mkv", "-o", "n.mkv")
     assert "noise has nothing around it" in text

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from chain import refuse, said, said_json
-from clips import decode
+from clips import decode, pictures_of, write_folder
 from made_models import make_model
 from things import clip_of, moving_thing, overlap, write_mask
 from torch import Tensor, nn
@@ -69,6 +69,19 @@ def test_a_segmenter_of_ones_own_gives_the_matte(segmenter: Path, capsys: Capsys
     said(capsys, 0, "stylize", "c.mkv", "--mask", "t=c.matte.mkv", "--region", "t=identity", "-o", "s.mkv")
 
 
+def test_a_folder_of_pictures_and_settings_of_the_folder(segmenter: Path, capsys: Capsys) -> None:
+    frames, mattes = moving_thing(12)
+    write_folder(Path("pics"), frames)
+    command = ("matte", "pics", "--model", segmenter, "--set", "rendering.picture_fps=4", "-o")
+    table = said_json(capsys, *command, "part", "--start", "1s", "--end", "2s")
+    assert table["frames"] == 4
+    made = pictures_of(Path("part"))
+    assert np.mean([overlap(made[f"{n}.png"], mattes[n]) for n in range(4, 8)]) > 0.9
+    Path("vidtrans.toml").write_text('[temporal]\nname = "causal"\n[rendering]\nsize = "40"\n')
+    said(capsys, 0, *command, "again", "--start", "1s", "--end", "2s", "--cache-dir", "other")
+    assert all(np.array_equal(made[name], one) for name, one in pictures_of(Path("again")).items())
+
+
 def test_a_batch_of_clips_has_one_segmenter(segmenter: Path, capsys: Capsys) -> None:
     for name in ("a", "b"):
         clip_of(moving_thing(3)[0], f"{name}.mkv")
@@ -88,6 +101,7 @@ def test_what_is_no_segmenter_is_refused_in_a_line(capsys: Capsys) -> None:
         (("--model", "identity"), 2, "it paints nothing"),
         (("--model", "look"), 3, "its pictures are coloured, and a matte is grey"),
         (("--model", "hole"), 2, "its input is more than the frame"),
+        (("--model", "look", "--suggest", "2"), 2, "frames are not painted with --model"),
         (("--model", "look", "--frame", "0=0.png"), 2, "the model finds one thing by itself"),
         (("--model", "look", "--names", "a=red,b=blue"), 2, "the model finds one thing by itself"),
     ):

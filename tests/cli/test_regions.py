@@ -16,8 +16,13 @@ from directed_clip import EXACT, FLAGS, PICTURES, Frames, lossless, same
 from made_models import make_grade, make_model
 
 import vidtrans as api
+from vidtrans.config.recipe import render_recipe
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Progress, Stop
+from vidtrans.core.mask_files import MaskFile, RegionLook
+from vidtrans.session import Context
+from vidtrans.stylizing.requested_render import RequestedRender
+from vidtrans.stylizing.stylize_request import StylizeRequest
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Capsys = pytest.CaptureFixture[str]
@@ -197,6 +202,8 @@ def test_a_region_takes_a_chain_a_picture_and_a_look_that_ships(capsys: Capsys) 
     made = rendered(*one, "--region", "car=paint.png", "--rest", "lines", capsys=capsys)
     look = rendered("--look", "paint.png", capsys=capsys)
     assert same(made, expected(frames("lines.mkv"), [(things()[1], look)]), within=1)
+    rest = rendered(*one, "--region", "car=lines", "--rest", "paint.png", capsys=capsys)
+    assert same(rest, expected(look, [(things()[1], frames("lines.mkv"))]), within=1)
     said(capsys, 0, "stylize", "c.mkv", *one, "--region", "car=ink", "--size", "64", "--end", "2")
     assert Path("c.ink.mp4").exists()
 
@@ -221,6 +228,18 @@ def test_a_list_names_regions_for_each_clip(capsys: Capsys) -> None:
         '[[clips]]\nsource = "c.mkv"\noutput = "b.mkv"\nmodel = "tone"\nmask = "not:car.mkv"\n'
     )
     said(capsys, 0, "stylize", "list.toml", "-o", "made", *FLAGS)
+    for extra, text in (('rest = "tone"', "it has no region"), ("mask = 3", "it must be text")):
+        Path("bad.toml").write_text(f'[[clips]]\nsource = "c.mkv"\nmodel = "tone"\n{extra}\n')
+        assert text in refuse(capsys, 2, "stylize", "bad.toml", "-o", "bad")
+    for flags in (("--model", "tone"), ("--mask", "car.mkv"), ("--look", "ink")):
+        text = refuse(capsys, 2, "stylize", "list.toml", *flags, "-o", "bad")
+        assert "each of its regions names its own" in text
+    write_folder(Path("sub"), [moving_frames(1, size=(64, 64))[0]], ["own.png"])
+    shutil.copy("car.mkv", "sub/car.mkv")
+    Path("sub/l.toml").write_text(
+        '[[clips]]\nsource = "../c.mkv"\noutput = "s.mkv"\nmask = { car = "car.mkv" }\nregion = { car = "own.png" }\n'
+    )
+    said(capsys, 0, "stylize", "sub/l.toml", "-o", "made", *FLAGS, "--end", "1")
     chain = (*MASKS, "--region", "man=lines", "--region", "car=tone", "--region", "car=dark.cube")
     assert same(frames("made/a.mkv"), rendered(*chain, capsys=capsys))
     assert same(frames("made/b.mkv"), rendered("--mask", "not:car.mkv", "--model", "tone", capsys=capsys))
@@ -229,12 +248,12 @@ def test_a_list_names_regions_for_each_clip(capsys: Capsys) -> None:
 def test_a_result_of_regions_is_corrected(capsys: Capsys) -> None:
     said(capsys, 0, "stylize", "c.mkv", *BOTH, "-o", "o.mkv", *FLAGS)
     painted = frames("o.mkv")[4].copy()
-    painted[30:40, 4:14] = (255, 0, 0)
+    painted[10:26, 10:34] = (255, 0, 0)  # within the man, and around him
     write_folder(Path("paint"), [painted], ["4.png"])
     said(capsys, 0, "fix", "o.mkv", "--painted", "paint", "-o", "f.mkv")
     before, after = frames("o.mkv")[4], frames("f.mkv")[4]
-    assert np.array_equal(before[:, 40:], after[:, 40:])
-    assert np.abs(after[32:38, 6:12].astype(int) - (255, 0, 0)).max() < 8
+    assert np.array_equal(before[:, 45:], after[:, 45:])
+    assert np.abs(after[13:23, 13:31].astype(int) - (255, 0, 0)).max() < 8
 
 
 def test_a_dry_run_and_scores_count_all_looks(capsys: Capsys) -> None:
@@ -243,6 +262,45 @@ def test_a_dry_run_and_scores_count_all_looks(capsys: Capsys) -> None:
     assert not Path("o.mkv").exists()
     table = said_json(capsys, "stylize", "c.mkv", *BOTH, "-o", "o.mkv", *FLAGS, "--score")
     assert table["score"]["verdict"]
+    table = said_json(capsys, "stylize", "c.mkv", *BOTH, "-o", "d.mkv", *FLAGS, "--draft", "3")
+    assert table["frames_spared"] > COUNT
+
+
+def test_a_result_of_regions_is_another_on_another_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    regions = (RegionLook(MaskFile(Path("man.mkv")), ("lines",)),)
+    recipe = render_recipe(None, {"encoding": {"codec": "ffv1"}, "temporal": {"name": "off"}})
+    request = StylizeRequest(Path("c.mkv"), ("identity",), Path("o.mkv"), recipe, regions=regions)
+    digests = set()
+    for kind in ("cpu", "cuda"):
+        monkeypatch.setattr(Context, "device_kind", kind)
+        digests.add(RequestedRender(request, Context(), 0.0).result.request)
+    assert len(digests) == 2
+
+
+def test_drawings_have_regions_too(capsys: Capsys) -> None:
+    flags = ("--mask", "man=man.mkv", "--region", "man=lines", "--drawn", "yes")
+    made = rendered(*flags, capsys=capsys)
+    assert same(made, rendered("--mask", "man.mkv", "--model", "lines", "--drawn", "yes", capsys=capsys))
+
+
+def test_variables_hold_masks_with_colons(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = rendered("--mask", "not:man.mkv", "--model", "tone", capsys=capsys)
+    monkeypatch.setenv("VIDTRANS_STYLIZE_MASK", "not:man.mkv")
+    assert same(wanted, rendered("--model", "tone", capsys=capsys))
+
+
+def test_a_batch_takes_a_folder_of_mattes(capsys: Capsys) -> None:
+    Path("clips").mkdir()
+    Path("mattes").mkdir()
+    for name in ("take", "take-2"):
+        shutil.copy("c.mkv", f"clips/{name}.mkv")
+        for thing in ("man", "car"):
+            shutil.copy(f"{thing}.mkv", f"mattes/{name}.matte.{thing}.mkv")
+    flags = ("--mask", "man=mattes", "--mask", "car=mattes", "--region", "man=lines", "--region", "car=tone")
+    said(capsys, 0, "stylize", "clips", *flags, "-o", "made", *FLAGS)
+    wanted = rendered(*BOTH, capsys=capsys)
+    assert same(frames("made/take.lines+tone.mkv"), wanted)
+    assert same(frames("made/take-2.lines+tone.mkv"), wanted)
 
 
 @pytest.mark.parametrize(

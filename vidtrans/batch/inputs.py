@@ -153,16 +153,21 @@ def mattes_for(clips: Sequence[Path], given: Path, what: str, name: str = "") ->
     ``name``: of the thing, where mattes of several lie in the folder (in.matte.man.mkv). ``what``: the option, for
     errors. Raises UsageError if a clip has none, or several.
     """
-    known = _videos_in(given) if given.is_dir() else []
+    known = _videos_in(given) if given.is_dir() and not pictures_in(given) else []
     if not known:
         return [given] * len(clips)
+    named = {matte: base_name(matte) for matte in known}
     found = []
     for clip in clips:
-        fitting = [m for m in known if _begins(base_name(m), base_name(clip)) and path_key(m) != path_key(clip)]
-        fitting = [m for m in fitting if base_name(m).endswith(f".{name}")] or fitting if name else fitting
+        own = base_name(clip)
+        exact = (f"{own}.matte.{name}", f"{own}.{name}") if name else ()
+        exact = (*exact, f"{own}.matte", own)
+        others = [matte for matte in known if path_key(matte) != path_key(clip)]
+        fitting = next((ms for start in exact if (ms := [m for m in others if named[m] == start])), [])
+        fitting = fitting or [matte for matte in others if _begins(named[matte], own)]
         if len(fitting) != 1:
             why = f"{given} holds {'several' if fitting else 'none'} for {clip.name}"
-            raise UsageError(what, why, f"name the matte as the clip: {base_name(clip)}.matte.mkv")
+            raise UsageError(what, why, f"name the matte as the clip: {own}.matte.mkv")
         found += fitting
     return found
 

@@ -30,6 +30,15 @@ class _AnyPath(click.Path):
         return super().convert(value, param, ctx)
 
 
+class _PathAsTyped(_AnyPath):
+    """A path as text, or a text with one, as not:FILE; environment variables hold one on each line."""
+
+    envvar_list_splitter = "\n"
+
+    def __init__(self) -> None:
+        super().__init__(as_typed=True)
+
+
 class _PartOfClip(click.ParamType):
     """A part of a clip, as in 3/8 or 3-5/8; "" gives None."""
 
@@ -118,7 +127,7 @@ def _look_names() -> list[str]:
     return list(gallery_looks())
 
 
-FILE, PATH_AS_TYPED, TIME, PART = _AnyPath(), _AnyPath(as_typed=True), _TimeOnClip(), _PartOfClip()
+FILE, PATH_AS_TYPED, TIME, PART = _AnyPath(), _PathAsTyped(), _TimeOnClip(), _PartOfClip()
 FILES_OR_NAMES = {
     "model": FileOrName("model", _model_names),
     "preset": FileOrName("preset", _preset_names),

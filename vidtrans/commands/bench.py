@@ -48,6 +48,7 @@ class Bench(Command):
         """
         from vidtrans.inference.device import resolve_device
         from vidtrans.models.loaded_model import load_model
+        from vidtrans.pairing.matte_channel import refuse_matte
         from vidtrans.rendering.measuring.bench_clip import widescreen, write_clip
         from vidtrans.rendering.measuring.render_benchmark import (
             ROUNDS,
@@ -63,6 +64,7 @@ class Bench(Command):
             own = replace(context, cache_dir=folder / "cache", report=silent, dry_run=False, overwrite=False)
             look, device = load_model(self.model, own), resolve_device(context.device)
             look.check_renders()
+            refuse_matte(look.name, look.pairing)
             if look.extractor is not None:
                 why = f"another network, '{look.extractor.name}', makes its input"
                 raise UsageError(f"model '{look.name}'", why, "measure that one, or another model")

@@ -69,6 +69,8 @@ class Dream(Command):
         check_counts(frames=self.frames)
         given_mask(self.mask)
         amount = self.recipe.settings("dreaming", DreamingSettings).blend_amount
+        if self.mask is not None and self.recipe.settings("dreaming", DreamingSettings).loop:
+            raise UsageError("--loop --mask", "what is seen around the dream does not loop", "leave out one of them")
         if self.blend is None and amount != DreamingSettings.blend_amount:
             raise UsageError(flag_of("blend_amount"), "there is no driving video", "give one with --blend VIDEO")
         seeds = [name for name in self.source if not name.endswith(MODEL_SUFFIX)]

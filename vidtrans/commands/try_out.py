@@ -77,6 +77,7 @@ class Try(Command):
         from vidtrans.models.loaded_model import load_model
         from vidtrans.output.places import refuse_link
         from vidtrans.output.result import produce
+        from vidtrans.pairing.matte_channel import refuse_matte
         from vidtrans.rendering.conditions import look_files
         from vidtrans.rendering.settings_grid import GridRows, check_variations, draw_grid, parse_variations
         from vidtrans.upscaling import VERSION as UPSCALING_VERSION
@@ -93,6 +94,7 @@ class Try(Command):
         colours = _colour_maps(looks, context)
         for look in looks:
             look.check_renders()
+            refuse_matte(look.name, look.parts[0].pairing)
             check_variations(look, rendering, variations)
         named = [rendering.look, *(str(v.value) for v in variations if v.key == "look")]
         if any(x.has_codes for x in looks):

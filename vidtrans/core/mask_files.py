@@ -40,14 +40,14 @@ class RegionLook:
     look: str = ""
 
 
-def parse_mask(text: str, folder: Path = Path()) -> MaskFile:
-    """Return the mask that an option names: ``[NAME=][not:]FILE``; an existing file of the whole name is that file.
+def parse_mask(text: str, folder: Path = Path(), *, named: bool = False) -> MaskFile:
+    """Return the mask that an option names: ``[not:]FILE``; an existing file of the whole name is that file.
 
-    ``folder``: of a relative path. Raises UsageError.
+    ``folder``: of a relative path. ``named``: a name precedes it, ``NAME=[not:]FILE``. Raises UsageError.
     """
     if (folder / text).exists():
         return MaskFile(folder / text)
-    found = NAMED.fullmatch(text)
+    found = NAMED.fullmatch(text) if named else None
     name, file = (found["name"], found["file"]) if found else ("", text)
     inverted = file.startswith(NOT) and not (folder / file).exists()
     file = file.removeprefix(NOT) if inverted else file
@@ -81,7 +81,7 @@ def parse_regions(masks: Sequence[str], regions: Sequence[str], folder: Path = P
     """
     named: dict[str, MaskFile] = {}
     for text in masks:
-        mask = parse_mask(text, folder)
+        mask = parse_mask(text, folder, named=True)
         if not mask.name:
             raise UsageError(f"--mask {text}", "a mask of a region has a name", "write --mask NAME=FILE")
         if mask.name in named:

@@ -10,6 +10,7 @@ from fractions import Fraction
 import numpy as np
 
 from vidtrans.clips.aligned_clip import Mask
+from vidtrans.clips.indexing import with_picture_fps
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Size, Table
@@ -35,12 +36,14 @@ class Surroundings:
     ) -> None:
         if seed.clip is None:
             raise UsageError("--mask", "noise has nothing around it", "give a clip or a picture as the seed")
-        self.clip, self._size, self._threads = seed.clip, size, context.decode_threads
-        index, last = seed.clip.index, seed.frames[-1]
+        # Of pictures, each dream's frame has the next one around it.
+        self.clip = with_picture_fps(seed.clip, float(rate))
+        self._size, self._threads = size, context.decode_threads
+        index, last = self.clip.index, seed.frames[-1]
         times = [(p - index.pts[last]) * index.time_base for p in index.pts]
         # A little later than the exact time, because containers round theirs.
         self._steps = [bisect_right(times, (n + Fraction(5, 4)) / rate) - 1 for n in range(num_frames)]
-        self._mask = Mask.open(mask, seed.clip, 0, index.num_frames, context)
+        self._mask = Mask.open(mask, self.clip, 0, index.num_frames, context)
         if index.num_frames > 1 and num_frames / rate > times[-1]:
             context.warn_once(
                 f"{seed.clip.name} ends {float(times[-1]):.2f} s after the seed: its last frame is seen around the "
@@ -50,8 +53,7 @@ class Surroundings:
 
     def for_key(self) -> Table:
         """Return the values that identify the clip, its frames and the mask, for cache keys."""
-        ends = [self._steps[0], self._steps[-1], len(self._steps)]
-        return {"version": VERSION, "clip": self.clip.digest, "frames": ends, "mask": self._mask.for_key()}
+        return {"version": VERSION, "clip": self.clip.digest, "first": self._steps[0], "mask": self._mask.for_key()}
 
     @contextmanager
     def opened(self, *, deep: bool) -> Iterator[Around]:

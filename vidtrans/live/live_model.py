@@ -17,6 +17,7 @@ from vidtrans.live.picture_delivery import DeliveredPicture, PictureDelivery
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import LookPairing
+from vidtrans.pairing.matte_channel import refuse_matte
 from vidtrans.rendering.composite import finish
 from vidtrans.rendering.conditions import CodeConditions, Conditions, LookConditions
 from vidtrans.rendering.directing import FrameBlend
@@ -68,6 +69,7 @@ class LiveModel:
         if model.optimises:
             why = "it optimises each frame, for seconds or minutes"
             raise UsageError(f"model '{model.name}'", why, "choose a model that paints with a trained network")
+        refuse_matte(model.name, model.pairing)
         self.model, self._rendering = model, rendering
         engine = load_engine(model, rendering, context, batch=1)
         self._deliver = PictureDelivery(engine)
@@ -108,7 +110,7 @@ class LiveModel:
         (sample,) = self._renderer.stream([prepared])
         self._has_failed = False
         # Drawings have no detail, and a source without the holes that a model fills would show through them.
-        is_small = frame.is_drawing or self.pairing.uses_mask
+        is_small = frame.is_drawing or self.pairing.fills_holes
         delivered = DeliveredPicture(sample.output, sample.guide)
         if not is_small:
             delivered = self._deliver(sample.output, sample.guide, guides[0], state.controls)

@@ -26,7 +26,8 @@ MIXED = 0.08  # distance of a pixel from the mixtures of both colours, from 0 to
 EDGE = 0.02  # of a matte: what is nearer to 0 or 1 is not changed
 REACH = 0.008  # of the short side, by which the soft edge is widened
 COLOURS = (0.06, 0.02)  # of the short side: windows in which the colours of what is cut out are averaged
-KEPT = 0.5  # share of a pixel's own deviation from the mixture of these colours that is kept
+KEPT, OPAQUE = 0.5, 0.7  # share of a pixel's own deviation from their mixture that is kept; from this alpha on more
+LIKELY = 1e-3  # weight of what is likely beside what is sure
 ENOUGH = 8.0  # factor on the share of a narrow window that is known, from which it alone decides
 
 
@@ -136,10 +137,11 @@ class _LocalColours(NamedTuple):
         window = (2 * round(radius / factor) + 1,) * 2
         found, shares, spread = [], [], np.zeros_like(matte)
         for sure in (matte, 1 - matte):
-            known = np.clip((sure - SURE) / np.float32(0.95 - SURE), 0, 1) ** 2
+            # Where nothing is known for sure, what is more likely counts more.
+            known = np.clip((sure - SURE) / np.float32(0.95 - SURE), 0, 1) ** 2 + LIKELY * sure + np.float32(1e-7)
             share = cv2.blur(known, window)
-            colour = cv2.blur(picture * known[..., None], window) / (share[..., None] + 1e-4)
-            squares = cv2.blur((picture * picture).sum(2) * known, window) / (share + 1e-4)
+            colour = cv2.blur(picture * known[..., None], window) / share[..., None]
+            squares = cv2.blur((picture * picture).sum(2) * known, window) / share
             spread += np.maximum(squares - (colour * colour).sum(2), 0)
             found.append(colour)
             shares.append(share)
@@ -210,7 +212,8 @@ def cut_out(frame: np.ndarray, matte: np.ndarray) -> np.ndarray:
             both.append(colours + known * (narrow.at(near, inside) - colours))
         (thing, ground), alpha = both, part[inside][:, None]
         left = picture[inside] - alpha * thing - (1 - alpha) * ground
-        made[box][inside] = np.rint(full * np.clip(thing + KEPT * alpha * left, 0, 1))
+        kept = KEPT + (1 - KEPT) * np.clip((alpha - OPAQUE) / (1 - OPAQUE), 0, 1)
+        made[box][inside] = np.rint(full * np.clip(thing + kept * alpha * left, 0, 1))
     return np.dstack([made, np.rint(full * matte).astype(frame.dtype)])
 
 

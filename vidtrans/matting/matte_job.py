@@ -203,8 +203,8 @@ class MatteJob:
     def mattes(self) -> Mapping[str, SweptMattes | ModelMattes]:
         """Return the mattes of each thing, found later. Raises MediaError."""
         if self.model is not None:
-            span = self.request.start, self.request.end
-            return {MATTE: ModelMattes.of(opaque(self.clip), self.model, span, self.context)}
+            fps = self.settings.rendering.picture_fps
+            return {MATTE: ModelMattes.of(opaque(self.clip), self.model, self.span, fps, self.context)}
         index, found = self.clip.index, {}
         size = Size(short=self.matting.size).of(index.width, index.height)
         for name in self.names:

@@ -49,6 +49,8 @@ class MatteRequest:
         if self.model and (is_painted or list(self.brushes.things) != [MATTE]):
             why = "the model finds one thing by itself"
             raise UsageError("--model", why, "leave out --frame, --keyframes and --names, or leave out --model")
+        if self.model and self.suggest:
+            raise UsageError("--suggest", "frames are not painted with --model", "leave out one of them")
 
     @property
     def makes_file(self) -> bool:

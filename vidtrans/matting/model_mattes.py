@@ -14,7 +14,8 @@ import numpy as np
 
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import read_clip_frames
-from vidtrans.config.recipe import render_recipe
+from vidtrans.config.recipe import Recipe
+from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.costs import without_result
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.events import Progress
@@ -58,13 +59,14 @@ def check_segmenter(model: LoadedModel) -> None:
 
 def segmenter_key(model: LoadedModel, context: Context) -> list[object]:
     """Return the values that identify a model's mattes, for the digest of a result."""
-    return [model.for_key(), VERSION, _settings(model, context).filter_record()]
+    settings = _settings(model, RenderingSettings.picture_fps, context)
+    return [model.for_key(), VERSION, settings.for_key(stills=False, masked=False)]
 
 
-def _settings(model: LoadedModel, context: Context) -> ResolvedRenderSettings:
-    """Return the render settings of a model's own pictures, filtered along the motion."""
-    recipe = render_recipe(None, {"encoding": {"codec": "ffv1"}})
-    return ResolvedRenderSettings.of(recipe, model, context.device)
+def _settings(model: LoadedModel, picture_fps: float, context: Context) -> ResolvedRenderSettings:
+    """Return the render settings of a model's own pictures, of its own size and filtered along the motion."""
+    tables: dict[str, Table] = {"rendering": {"picture_fps": picture_fps}, "encoding": {"codec": "ffv1"}}
+    return ResolvedRenderSettings.of(Recipe("", tables | {"temporal": {"name": "window"}}), model, context.device)
 
 
 class ModelMattes:
@@ -81,9 +83,13 @@ class ModelMattes:
         self._lock = Lock()  # the thread of the encoder reads, too
 
     @classmethod
-    def of(cls, clip: Clip, model: LoadedModel, span: tuple[Time | None, Time | None], context: Context) -> ModelMattes:
-        """Return a model's mattes of a clip, from the start time to the end time. Raises UsageError."""
-        return cls(plan_render(clip, model, _settings(model, context), context, span, of_region=True), context)
+    def of(
+        cls, clip: Clip, model: LoadedModel, span: tuple[int, int], picture_fps: float, context: Context
+    ) -> ModelMattes:
+        """Return a model's mattes of the frames [first, stop) of a clip. Raises UsageError."""
+        first, stop = (Time(frame=number) for number in span)
+        end, settings = stop if span[1] < clip.index.num_frames else None, _settings(model, picture_fps, context)
+        return cls(plan_render(clip, model, settings, context, (first, end), of_region=True), context)
 
     def check(self) -> None:
         """Raise ModelError if the model's picture of a frame, painted now, is no matte."""
@@ -110,12 +116,14 @@ class ModelMattes:
                         rows = list(itertools.islice(self._counted(mattes, block, task), len(block)))
                         with store.writing(block.start) as path, path.open("wb") as file:
                             np.savez_compressed(file, allow_pickle=False, mattes=np.stack(rows))
+            self._job.finish_raw(self._job.engine())
             self._entry.finish({"frames": self.plan.num_frames})
             self._pins.append(self._entry.pin())
 
     def at(self, frame: int) -> FoundMatte:
         """Return the matte of a frame, and the share of what may be in it that surely is."""
-        block = next(block for block in self._blocks if frame in block)
+        first = self.plan.first + (frame - self.plan.first) // BLOCK * BLOCK
+        block = range(first, min(first + BLOCK, self.plan.stop))
         matte = self._load(block)["mattes"][frame - block.start].astype(np.float32) / 255
         possible = int((matte > POSSIBLE).sum())
         return FoundMatte(matte, int((matte > SURE).sum()) / possible if possible else 1.0)
@@ -158,10 +166,10 @@ class ModelMattes:
         self, mattes: Generator[np.ndarray, None, None], block: range, task: str
     ) -> Generator[np.ndarray, None, None]:
         for frame in block:
-            yield next(mattes)
-            done = frame - self.plan.first + 1
+            matte, done = next(mattes), frame - self.plan.first + 1
             self.context.report(Progress(f"cutting out {task}", done, self.plan.num_frames))
             self.context.stop.check()
+            yield matte
 
     def _mattes(self, first: int) -> Generator[np.ndarray, None, None]:
         """Yield the mattes from a frame on, (h, w) uint8, filtered along the motion."""

@@ -119,7 +119,7 @@ def _alone(model: LoadedModel, *, first: bool) -> str:
     if model.is_recurrent:
         return "its input includes its previous output"
     if pairing.uses_mask:
-        return "it paints only where the mask is"
+        return "its input has a matte" if pairing.needs_matte else "it paints only where the mask is"
     if first:
         return ""
     if pairing.offsets != (0,):

@@ -16,7 +16,8 @@ TAKEN = (
     *("upscale_factor", "class_colours", "stride"),
 )
 
-UNFIT = ("matched", "unpaired", "look", "change")  # whose frames and targets are not of one clip, or of a style
+# Whose frames and targets are not of one clip, or of a style, or whose classes are found in the files of the frames.
+UNFIT = ("matched", "unpaired", "look", "change", "labels", "segment")
 
 
 class MatteChannel(Pairing):
@@ -33,12 +34,17 @@ class MatteChannel(Pairing):
         super().__init__(inner.settings)
         several = inner.offsets != (0,) or inner.guides or inner.extraction or inner.is_told
         if several or inner.uses_mask or inner.name in UNFIT:
-            why = f"the input of pairing '{inner.name}' is not one frame"
+            why = f"the input of pairing '{inner.name}' is not one frame of a clip"
             raise UsageError("--matte", why, "use --pairing edges, aligned or another of single frames")
         self.inner = inner
         for attribute in TAKEN:
             setattr(self, attribute, getattr(inner, attribute))
         self.in_channels = inner.in_channels + 1
+
+    @property
+    def fills_holes(self) -> bool:
+        """Return that nothing is filled: the matte only tells."""
+        return False
 
     @property
     def pictures_per_frame(self) -> int:
@@ -80,6 +86,13 @@ class MatteChannel(Pairing):
     def agreement(self, net_input: np.ndarray, output: np.ndarray) -> float | None:
         """Return the share, 0 to 1, of the input that equals the input made of the output."""
         return self.inner.agreement(net_input[..., :-1], output)
+
+
+def refuse_matte(name: str, pairing: Pairing) -> None:
+    """Raise UsageError for a model, by its name, that needs a matte, where none can be given."""
+    if pairing.needs_matte:
+        remedy = "render it by vidtrans stylize, with --mask"
+        raise UsageError(f"model '{name}'", "it was taught with mattes, which this command does not take", remedy)
 
 
 def _with(given: np.ndarray, matte: np.ndarray) -> np.ndarray:

@@ -51,7 +51,8 @@ def plan_render(
     if guide is None:
         clip = with_cuts(clip, settings.rendering.cuts)
     first, stop = clip.trim(*span)
-    tell_frame_number(clip, stop, *span, context)
+    if not of_region:
+        tell_frame_number(clip, stop, *span, context)
     model = model.with_changes(render_changes(model.parts[0].pairing, clip, context))
     drawn = treat_as_drawing(clip, model.parts[0].pairing, settings.rendering.drawing, context)
     if mask is None and model.parts[0].pairing.needs_matte:

@@ -100,7 +100,7 @@ class RenderJob:
         if not self.regions.layers:
             return ChunkRenderer(plan, engine, raw, self.context, self.extraction, clock)
         made = RegionsRenderer(plan, engine, raw, self.context, self.extraction, clock)
-        made.layers, made.looks = self.regions.layers, [look.as_look(stored, clock) for look in self.looks]
+        made.show([look.as_look(stored, clock) for look in self.looks], self.regions.layers)
         return made
 
     def as_look(self, stored: bool, clock: StepClock) -> LookRenderer:
@@ -132,20 +132,20 @@ class RenderJob:
             self._extract(chunks, missing, stack)
             if missing:
                 chunks.render(store, states, missing, self.enlarger(engine, missing))
-                self._finish_raw(engine)
+                self.finish_raw(engine)
             counts = chunks.counts(missing) | self._engine_table(engine, chunks) | self.facts
             table = wanted.write(lambda path: self.summary(wanted.output) | counts | self._join(entries, wanted, path))
             store.entry.finish({"frames": plan.num_frames})
             states.clear()
         return table
 
-    def _finish_raw(self, engine: Engine) -> None:
+    def finish_raw(self, engine: Engine) -> None:
         """Mark the entries of raw outputs as complete that are."""
         entries = self.entries(engine)
         if entries.raw_store is not None and all(entries.raw_store.is_done(c.number) for c in entries.written):
             entries.raw.finish({"frames": self.plan.num_frames})
         for look in self.looks:
-            look._finish_raw(look.engine())
+            look.finish_raw(look.engine())
 
     def enlarger(self, engine: Engine, chunks: Sequence[int]) -> Enlarger:
         """Return the enlarger of the pictures of these chunks, given by number."""

@@ -7,7 +7,8 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import repeat
-from typing import Any, Protocol, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from vidtrans.rendering.cache_entries import resume_filter, save_filter_state
 from vidtrans.rendering.chunk_log import ENCODE, FILTER, NETWORK, READ, ChunkLog
 from vidtrans.rendering.composite import Composer
 from vidtrans.rendering.enlarger import Enlarger
+from vidtrans.rendering.extracted_pictures import ExtractedPictures
 from vidtrans.rendering.frame_path import FramePath
 from vidtrans.rendering.frame_renderer import FrameRenderer, PreparedFrame
 from vidtrans.rendering.plan import RenderPlan
@@ -41,18 +43,6 @@ from vidtrans.video.images.picture import resize
 
 T = TypeVar("T")
 FORECAST_FRAMES = 200  # before an estimate of the disk use: three chunks by default, at least two of them written
-
-
-class ExtractedPictures(Protocol):
-    """The extractor's pictures of a plan's frames, stored in chunks; ``count`` counts the frames it rendered."""
-
-    count: RenderCount
-
-    def make(self, chunks: Sequence[Chunk]) -> None:
-        """Make the pictures of the given chunks that are not stored yet."""
-
-    def pictures(self) -> RawOutputs:
-        """Return a reader of the stored pictures."""
 
 
 class ChunkRenderer:
@@ -88,6 +78,11 @@ class ChunkRenderer:
         table |= {"frames_extracted": self._extraction.count.inferred} if self._extraction else {}
         return table | ({"frames_spared": self.count.skipped} if self.count.skipped else {})
 
+    @property
+    def raw_folders(self) -> list[Path]:
+        """The folders of stored raw outputs."""
+        return [self.raw.store.entry.folder] if self.raw.store else []
+
     @cached_property
     def filter(self) -> Filter | BatchFilter:
         """The temporal filter."""
@@ -109,8 +104,7 @@ class ChunkRenderer:
         """Render the missing chunks, given by number; each run of consecutive chunks takes one pass over its frames."""
         plan, context, method, total = self.plan, self.context, self.filter, self.plan.num_frames
         done = begun_at = total - num_frames(plan.chunks[n] for n in missing)
-        raw = [self.raw.store.entry.folder] if self.raw.store else []
-        forecast = DiskForecast([*raw, store.entry.folder], total - done)
+        forecast = DiskForecast([*self.raw_folders, store.entry.folder], total - done)
         task = f"rendering {plan.clip.name}"
         for run, lo, hi in read_ranges(plan.chunks, missing, method.radius):
             if isinstance(method, RecursiveFilter):
@@ -164,6 +158,15 @@ class ChunkRenderer:
 
         The ``stack`` is to be closed after the last call; it ends all stages.
         """
+        made, picture, found = self.uncorrected(stack, method, wanted, lo, hi, enlarge), self.plan.picture, None
+        if self.plan.corrections is not None:
+            found = self.plan.corrections.corrector((picture.width, picture.height), stack, self.plan.threads)
+        return ((index, partial(_corrected, found, index, make) if found else make) for index, make in made)
+
+    def uncorrected(
+        self, stack: ExitStack, method: Filter | BatchFilter, wanted: range, lo: int, hi: int, enlarge: Enlarger
+    ) -> Generator[tuple[int, Callable[[], np.ndarray]], None, None]:
+        """Return what ``composed`` does, without corrections."""
         plan = self.plan
         stack.enter_context(limit_opencv_threads(self._kind))
         renderer = stack.enter_context(closing(FramePath.find(plan, self.engine).renderer(self.count)))
@@ -172,15 +175,12 @@ class ChunkRenderer:
         samples = stack.enter_context(closing(prefetcher))
         if not renderer.blends:
             compose = Composer.opened(plan, wanted, enlarge, stack, self._clock if capacity else None)
-        size = plan.picture.width, plan.picture.height
-        correct = plan.corrections and plan.corrections.corrector(size, stack, plan.threads)
 
         def begun() -> Generator[tuple[int, Callable[[], np.ndarray]], None, None]:
             for sample, picture in self._each(FILTER, self._filtered(samples, method, wanted)):
                 with self._clock.step(FILTER):
                     arrive = renderer.finish(sample, picture)
-                made = compose.begin(sample, arrive) if compose else arrive
-                yield sample.index, partial(_corrected, correct, sample.index, made) if correct else made
+                yield sample.index, compose.begin(sample, arrive) if compose else arrive
 
         return begun()
 

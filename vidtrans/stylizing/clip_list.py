@@ -20,6 +20,7 @@ from vidtrans.models.model_file import IDENTITY
 from vidtrans.session import Context
 from vidtrans.stylizing.clips import requests_for
 from vidtrans.stylizing.stylize_request import StylizeRequest
+from vidtrans.video.io.picture_paths import is_picture
 
 SUFFIX = ".toml"
 CLIP_KEYS = ("source", "output", "model", "preset", "start", "end", "mask", "region", "rest")
@@ -54,10 +55,11 @@ def read_clip_list(
         _check_keys(clip, CLIP_KEYS, where)
         sources = _sources(clip, where, path.parent)
         regions = _regions(clip, path.parent)
-        models = template.models or _models(clip) or ((IDENTITY,) if regions else _models(table))
+        models = template.models or _beside(_models(clip), path.parent) or ((IDENTITY,) if regions else _models(table))
         in_list = overlaid(*({n: t for n, t in layer.items() if n in TABLES} for layer in (table, clip)))
         in_list = _with_look(in_list, path.parent, has_model=bool(models))
         recipe = render_recipe(preset or clip.get("preset") or table.get("preset"), overlaid(in_list, flags))
+        _check_regions(clip, template, look_named(recipe.tables), where)
         programs = programs_from(f"list {path}", in_list, flags)
         if not models and not look_named(recipe.tables):
             remedy = 'write model = "…", or rendering.look = "PICTURE", or give --model'
@@ -97,8 +99,8 @@ def _models(table: Table) -> tuple[str, ...]:
     Of a clip with regions, those of the key ``rest``.
     """
     if "region" in table:
-        return parse_rest(_texts(table.get("rest", ())))
-    return _texts(table.get("model", ()))
+        return parse_rest(_texts(table.get("rest") or ()))
+    return _texts(table.get("model") or ())
 
 
 def _texts(given: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
@@ -109,9 +111,25 @@ def _regions(clip: Table, folder: Path) -> tuple[RegionLook, ...]:
     """Return the regions of a clip; () without any. Raises UsageError."""
     if "region" not in clip:
         return ()
-    if "model" in clip:
-        raise UsageError("'model' in a clip with regions", "each region names its own look", "write it as rest")
-    return parse_regions(_listed(clip, "mask"), _listed(clip, "region"), folder)
+    found = parse_regions(_listed(clip, "mask"), _listed(clip, "region"), folder)
+    return tuple(replace(region, models=_beside(region.models, folder)) for region in found)
+
+
+def _beside(models: tuple[str, ...], folder: Path) -> tuple[str, ...]:
+    """Return models with the pictures among them in the list's folder."""
+    return tuple(str(folder / m) if is_picture(Path(m)) and (folder / m).exists() else m for m in models)
+
+
+def _check_regions(clip: Table, template: StylizeRequest, look: str, where: str) -> None:
+    """Raise UsageError for what a clip with regions cannot have, and for a rest without regions."""
+    if "region" not in clip:
+        if "rest" in clip:
+            raise UsageError(f"'rest' in {where}", "it has no region", "write region, or the model as model")
+        return
+    given = (("model", "model" in clip or template.models), ("look", look), ("--mask", template.mask))
+    if twice := next((name for name, value in given if value), ""):
+        why = "each of its regions names its own look and mask"
+        raise UsageError(f"{twice}, for {where}", why, "leave it out, or write the look of all else as rest")
 
 
 def _listed(clip: Table, key: str) -> list[str]:

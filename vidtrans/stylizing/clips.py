@@ -119,9 +119,11 @@ def requests_for(
 def _with_mattes(requests: list[StylizeRequest]) -> list[StylizeRequest]:
     """Return requests with the matte of each clip, where a mask is a folder of videos. Raises UsageError."""
     videos = [request.video for request in requests]
+    masks = {mask: mask for request in requests[:1] for mask in request.masks}
+    paths = {mask: mattes_for(videos, mask.path, "--mask", mask.name) for mask in masks}
 
     def own(mask: MaskFile, number: int) -> MaskFile:
-        return replace(mask, path=mattes_for(videos, mask.path, "--mask", mask.name)[number])
+        return replace(mask, path=paths[mask][number])
 
     return [
         replace(

@@ -38,6 +38,8 @@ def restore(made_of: Table, context: Context) -> dict[str, Any]:
     values: dict[str, Any] = {name: _restored(given, root) for name, given in made_of["request"].items()}
     if "models" in values:
         values["models"] = _names(values["models"], root)
+    if isinstance(values.get("mask"), Path):
+        raise ValueError("its mask is of an earlier version")
     return values
 
 

@@ -29,7 +29,7 @@ from vidtrans.rendering.enlarger import tell_unused_upscale
 from vidtrans.rendering.picture_folders import render_pictures
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.planning import plan_render
-from vidtrans.rendering.regions.region_plans import RegionLayer, RegionPlans
+from vidtrans.rendering.regions.region_plans import RegionLayer, RegionPlans, check_paints_region
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.requested_output import (
     OutputTarget,
@@ -46,6 +46,7 @@ from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_sour
 PLAIN: Table = {
     "size": "source",
     "look": "",
+    "drawing": "no",
     "strength": 1.0,
     "mix": 0.0,
     "keep_colour": 0.0,
@@ -127,9 +128,15 @@ class RequestedRender:
             if region.models in ((), (IDENTITY,)) and not region.look:
                 own = replace(own, models=(IDENTITY,), recipe=kept(recipe))
             render = replace(self, request=own)
+            check_paints_region(render.look)
             key = (str(render.look.for_key()), render.settings.rendering.look)
             found.append((region.mask, renders.setdefault(key, render)))
         return found
+
+    @property
+    def _renders(self) -> list[RequestedRender]:
+        """Return this render, and those of the regions."""
+        return [self, *(render for _, render in self.regions)]
 
     @cached_property
     def with_model(self) -> StylizeRequest:
@@ -157,9 +164,8 @@ class RequestedRender:
     def result(self) -> Result:
         """Return the result, with the digest of everything that affects it."""
         request, target = self.request, self.target
-        renders = [self, *(render for _, render in self.regions)]
-        files = [part.path for render in renders for part in render.look.parts]
-        files += [path for render in renders for path in render.look_files]
+        files = [part.path for render in self._renders for part in render.look.parts]
+        files += [path for render in self._renders for path in render.look_files]
         sources = [path for path in (request.video, *(mask.path for mask in request.masks), *files) if path]
         made_of = describe(request.COMMAND, vars(request), self.context)
         return Result(
@@ -182,7 +188,7 @@ class RequestedRender:
             "model": look.for_key(),
             "mask": mask_digest(context, request.mask) if request.mask else "",
             "span": [str(request.start), str(request.end)],
-            "device": "" if look.is_identity else context.device_kind,
+            "device": "" if all(one.look.is_identity for one in self._renders) else context.device_kind,
         }
         if not request.pictures and (pictures := self.look_files):  # the settings contain only their paths
             own["looks"] = [context.cache.digest(path) for path in pictures]

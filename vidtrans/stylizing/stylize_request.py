@@ -49,10 +49,7 @@ class StylizeRequest:
     def names(self) -> tuple[str, ...]:
         """Return the names of the models, those of regions first. Raises UsageError."""
         own = self.models if (pictures := self.pictures) is None else (pictures.name,)
-        of_regions = [
-            parse_pictures(r.look).name if r.look and not r.models else SEPARATOR.join(r.models) for r in self.regions
-        ]
-        return (*dict.fromkeys(filter(None, of_regions)), *own)
+        return (*dict.fromkeys(filter(None, map(_name_of, self.regions))), *own)
 
     @property
     def keeps_rest(self) -> bool:
@@ -67,18 +64,24 @@ class StylizeRequest:
     def with_shipped_look(self) -> StylizeRequest:
         """Return the request with looks in the place of models that are names of looks that ship, or pictures."""
         look = "" if look_named(self.recipe.tables) else look_among(self.models)
+        look = _look_in(self.models) if self.regions else look
         own = replace(self, regions=tuple(map(_with_look, self.regions)))
         return replace(own, models=(), recipe=self.recipe.under({"rendering": {"look": look}})) if look else own
 
 
 def _with_look(region: RegionLook) -> RegionLook:
-    """Return a region with a look in the place of its model, if that names a look that ships, or pictures."""
-    if len(region.models) != 1 or region.look:
-        return region
-    [name] = region.models
+    """Return a region with a look in the place of its model, if that names one."""
+    look = "" if region.look else _look_in(region.models)
+    return replace(region, models=(), look=look) if look else region
+
+
+def _look_in(models: tuple[str, ...]) -> str:
+    """Return the look that the only model names: one that ships, a picture or a mixture; '' if it is a model."""
+    if len(models) != 1:
+        return ""
+    [name] = models
     is_mixture = ":" in name and not Path(name).exists() and names_pictures(name)
-    is_look = look_among((name,)) or is_picture(Path(name)) or is_mixture
-    return replace(region, models=(), look=name) if is_look else region
+    return name if look_among(models) or is_picture(Path(name)) or is_mixture else ""
 
 
 def _name_of(region: RegionLook) -> str:

@@ -32,7 +32,7 @@ from vidtrans.inference import ENGINES, product_checks
 from vidtrans.inference.device import CPU, Device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.inference.user_cache import INDUCTOR_CACHE
-from vidtrans.rendering import render_benchmark
+from vidtrans.rendering.measuring import render_benchmark
 from vidtrans.temporal import FILTERS, FilterEntry
 from vidtrans.temporal.batch_window import BatchWindowFilter
 from vidtrans.temporal.window import WindowFilter

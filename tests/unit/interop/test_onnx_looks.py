@@ -27,8 +27,8 @@ from vidtrans.models.foreign_format import ForeignModel, Hints  # noqa: E402
 from vidtrans.models.model_file import load_generator, save_model  # noqa: E402
 from vidtrans.models.model_record import ModelRecord  # noqa: E402
 from vidtrans.networks.init import build_generator  # noqa: E402
-from vidtrans.pairing.base import make_pairing  # noqa: E402
 from vidtrans.pairing.look_pairing import LookPairing  # noqa: E402
+from vidtrans.pairing.pairing_records import make_pairing  # noqa: E402
 
 CPU = Device("cpu", "cpu")
 TINTS = np.array([[1.0, 0.5, 0.25], [0.25, 1.0, 0.5], [0.75, 0.25, 1.0], [0.5, 0.5, 0.5]])

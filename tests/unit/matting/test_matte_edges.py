@@ -44,6 +44,16 @@ def test_hairs_are_found_by_their_colours_where_these_are_known(deep: bool) -> N
     assert np.abs(colours - (220, 130, 60))[rim].mean() < 6
 
 
+def test_what_is_cut_out_keeps_its_texture_and_is_not_darkened() -> None:
+    rng = np.random.default_rng(3)
+    frame = np.clip(rng.normal(128, 30, (120, 160, 3)), 0, 255).astype(np.uint8)
+    for alpha, least in ((0.5, 0.2), (0.98, 0.9), (254 / 255, 0.95)):
+        matte = np.full((120, 160), alpha, np.float32)
+        colours = cut_out(frame, matte)[..., :3].astype(float)
+        assert abs(colours.mean() - frame.mean()) < 4
+        assert colours.std() > least * frame.std()
+
+
 def test_a_matte_stays_where_thing_and_ground_look_alike_and_where_it_is_hard() -> None:
     true = strands()
     coarse = np.asarray(cv2.GaussianBlur(true, (0, 0), 2.0), np.float32)

@@ -40,9 +40,6 @@ class RegionPlans:
     def check(self, rest: RenderPlan) -> None:
         """Raise UsageError if a look cannot have a part in a picture of the plan ``rest``."""
         for plan in self.looks:
-            if why := _unfit(plan.model):
-                remedy = "render it alone, with its own --mask, and then the regions of the result"
-                raise UsageError(f"model '{plan.model.name}' in a region", why, remedy)
             size, whole = ((one.picture.width, one.picture.height) for one in (plan, rest))
             if size != whole:
                 why = f"it makes pictures of {size[0]}x{size[1]}, and the rest is {whole[0]}x{whole[1]}"
@@ -59,14 +56,13 @@ class RegionPlans:
 NO_REGIONS = RegionPlans()
 
 
-def _unfit(model: LoadedModel) -> str:
-    """Return why a model cannot paint a region; '' if it can."""
+def check_paints_region(model: LoadedModel) -> None:
+    """Raise UsageError if a model cannot paint a region."""
     first = model.parts[0].pairing
-    if first.uses_mask:
-        return "its input has a mask of its own"
-    if first.guides:
-        return "its input is a folder of guides"
-    return ""
+    if first.uses_mask or first.guides:
+        why = "its input has a mask of its own" if first.uses_mask else "its input is a folder of guides"
+        remedy = "render it alone, with its own --mask, and then the regions of the result"
+        raise UsageError(f"model '{model.name}' in a region", why, remedy)
 
 
 class RegionComposer:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -33,7 +34,7 @@ class LookRenderer:
 
 
 class RegionsRenderer(ChunkRenderer):
-    """A renderer of a plan's missing chunks, with looks over its own picture. Set ``looks`` and ``layers`` before use.
+    """A renderer of a plan's missing chunks, with looks over its own picture. Call ``show`` before use.
 
     The looks advance frame by frame with the plan's picture; each reads, renders, filters and stores its raw outputs
     as in a render of its own.
@@ -42,6 +43,20 @@ class RegionsRenderer(ChunkRenderer):
     looks: Sequence[LookRenderer] = ()
     layers: Sequence[RegionLayer] = ()
     _states: Sequence[StateStore | None] = ()
+
+    def show(self, looks: Sequence[LookRenderer], layers: Sequence[RegionLayer]) -> None:
+        """Show looks, by their numbers, where the ``layers`` are. The most careful of all renderers sets the pace."""
+        self.looks, self.layers = looks, layers
+        for chunks in (look.chunks for look in looks):
+            self._takes_turns |= chunks._takes_turns
+            self._kind = chunks._kind if self._kind == "cpu" else self._kind
+            self.result_capacity = min(self.result_capacity, chunks.result_capacity)
+        self.result_capacity = 0 if self._takes_turns else self.result_capacity
+
+    @property
+    def raw_folders(self) -> list[Path]:
+        """The folders of stored raw outputs, of the looks too."""
+        return [*super().raw_folders, *(folder for look in self.looks for folder in look.chunks.raw_folders)]
 
     def extract(self, missing: Sequence[int]) -> None:
         """Make the extractors' pictures that chunks without stored raw outputs need."""
@@ -57,8 +72,9 @@ class RegionsRenderer(ChunkRenderer):
         for look in self.looks:
             own = look.chunks.counts([])
             inferred += 0 if look.chunks.plan.model.is_identity else own["frames_inferred"]
-            extracted = table.get("frames_extracted", 0) + own.get("frames_extracted", 0)
-            table |= {"frames_extracted": extracted} if extracted else {}
+            for key in ("frames_extracted", "frames_spared"):
+                total = table.get(key, 0) + own.get(key, 0)
+                table |= {key: total} if total else {}
         return table | {"frames_inferred": inferred}
 
     def render(self, store: ChunkStore, states: StateStore, missing: Sequence[int], enlarge: Enlarger) -> None:
@@ -66,12 +82,12 @@ class RegionsRenderer(ChunkRenderer):
         self._states = [states.of(f"look{number}") for number in range(len(self.looks))]
         super().render(store, states, missing, enlarge)
 
-    def composed(
+    def uncorrected(
         self, stack: ExitStack, method: Filter | BatchFilter, wanted: range, lo: int, hi: int, enlarge: Enlarger
     ) -> Generator[Begun, None, None]:
-        """Return the number of each ``wanted`` frame and a call that makes its picture; see ``ChunkRenderer``."""
+        """Return the frames with the looks over them, to be corrected; see ``ChunkRenderer``."""
         enlargers = [look.enlarger(look.numbers(wanted)) for look in self.looks]  # before threads use the engines
-        rest = super().composed(stack, method, wanted, lo, hi, enlarge)
+        rest = super().uncorrected(stack, method, wanted, lo, hi, enlarge)
         states = self._states or [None] * len(self.looks)
         each = [
             self._look(stack, look.chunks, wanted, enlarger, state)

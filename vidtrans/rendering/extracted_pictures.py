@@ -1,0 +1,22 @@
+"""The interface of the pictures that another network makes of a plan's frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from vidtrans.rendering.skipped_frames import RenderCount
+from vidtrans.store.chunking import Chunk
+from vidtrans.store.chunks import RawOutputs
+
+
+class ExtractedPictures(Protocol):
+    """The extractor's pictures of a plan's frames, stored in chunks; ``count`` counts the frames it rendered."""
+
+    count: RenderCount
+
+    def make(self, chunks: Sequence[Chunk]) -> None:
+        """Make the pictures of the given chunks that are not stored yet."""
+
+    def pictures(self) -> RawOutputs:
+        """Return a reader of the stored pictures."""
