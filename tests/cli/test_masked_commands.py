@@ -84,7 +84,8 @@ def test_a_dream_is_seen_within_a_mask_and_its_clip_goes_on_around_it(capsys: Ca
     model = make_dreamer(Path("d.safetensors"), context_frames=2)
     write_clip(Path("c.mkv"), moving_frames(COUNT), codec="ffv1", pix_fmt="bgr0")
     lossless(Path("m.mkv"), halves(COUNT, step=3))
-    command = ("dream", "c.mkv", "--model", model, "--frames", "14", "--start", "2", *FFV1, "--set=rendering.chunk_frames=3", "-o")
+    flags = ("--start", "2", *FFV1, "--set=rendering.chunk_frames=3")
+    command = ("dream", "c.mkv", "--model", model, "--frames", "14", *flags, "-o")
     said(capsys, 0, *command, "all.mkv")
     told = said(capsys, 0, *command, "in.mkv", "--mask", "m.mkv")
     assert "ends" in told
