@@ -26,7 +26,7 @@ MIXED = 0.08  # distance of a pixel from the mixtures of both colours, from 0 to
 EDGE = 0.02  # of a matte: what is nearer to 0 or 1 is not changed
 REACH = 0.008  # of the short side, by which the soft edge is widened
 COLOURS = (0.06, 0.02)  # of the short side: windows in which the colours of what is cut out are averaged
-KEPT, OPAQUE = 0.5, 0.7  # share of a pixel's own deviation from their mixture that is kept; from this alpha on more
+KEPT, OPAQUE = 0.5, 0.85  # share of a pixel's own deviation from their mixture that is kept; from this alpha on more
 LIKELY = 1e-3  # weight of what is likely beside what is sure
 ENOUGH = 8.0  # factor on the share of a narrow window that is known, from which it alone decides
 
