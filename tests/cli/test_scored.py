@@ -160,7 +160,7 @@ def test_a_models_pictures_are_let_go_of_when_scoring_is_stopped(tiny_model: Pat
     assert held.tb is not None
     assert is_free(scoring.entry)
     assert not Path("o.score.png").exists()
-    assert len(list(scoring.entry.folder.glob("*.nut"))) == 1  # the chunk that was whole
+    assert len(list(scoring.entry.folder.glob("*.nut"))) in range(1, COUNT // 4 + 1)  # those that were whole
     assert set(scoring.free) == {False}
 
 

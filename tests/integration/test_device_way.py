@@ -340,10 +340,10 @@ def test_what_works_in_numpy_goes_the_way_of_the_cpu(
     assert (table["frames_encoded"], late.count) == (COUNT, 0)
 
 
-def test_a_score_is_of_arrays(source: Path, tiny_model: Path, late: type[LateTransfers]) -> None:
-    """It reads the unfiltered pictures again, which are stored."""
+def test_a_score_reads_what_is_stored(source: Path, tiny_model: Path, late: type[LateTransfers]) -> None:
+    """It reads the unfiltered pictures again, which are stored: they go up to the GPU once more, and come back."""
     table = api.stylize(source, tiny_model, Path("o.mkv"), settings=WINDOW, score=True, cache_dir=Path("cache"), **GPU)
-    assert late.count == 4 * COUNT
+    assert late.count == 6 * COUNT
     assert table["score"]
 
 

@@ -119,7 +119,7 @@ class CommandOfParameters(click.Command):
         inputs = [p for p in self.parameters.values() if isinstance(p.given, Argument)]
         if not inputs:  # nothing would take the second file
             return
-        many = {flag: p.many for p in options if p.type is Path and p.name != "output" for flag in p.flags}
+        many = {flag: p.many for p in options if p.access == "path" and p.name != "output" for flag in p.flags}
         with_value = {f for p in self.params if isinstance(p, click.Option) and not p.is_flag for f in p.opts}
         is_needed = any(p.default is MISSING for p in inputs)
         has_begun = False

@@ -49,7 +49,7 @@ class MakeDataset(Command):
         Path | None,
         Option(
             "A matte, which the network sees too, in one more channel: white on what it is to tell from the rest. With "
-            "several clips: one for all, or a folder with a video of each clip's name. Renders then need --mask.",
+            "several clips: one for all, or a folder with a video of each clip's name. Renders then need a mask.",
             Group.INPUT,
             metavar="MATTE",
         ),

@@ -25,7 +25,7 @@ from vidtrans.pairing.pairing_records import make_pairing, pairing_record
 from vidtrans.session import Context
 
 SHOWN_DIGITS = 12  # of a digest, in messages
-MOST_ENGINES = 4  # in a context: clips of a batch may have a model each, and a model may have an extractor
+MOST_ENGINES = 4  # in a context: a batch's clips may have a model each, which may have an extractor
 PLACE = "give its file with --set pairing.model=PATH, or put it into models/ or beside the model"
 
 
@@ -117,16 +117,16 @@ class LoadedModel:
         """
         name = self.record.generator["name"] if self.record else ""
         if name == "colour-map" and wanted == "onnx":
-            raise UsageError("--engine onnx", f"ONNX Runtime cannot run the grade '{self.name}'", "leave out --engine")
+            why = f"'{self.name}' is a grade, which ONNX Runtime cannot run"
+            raise UsageError("--engine onnx", why, "leave out --engine")
         return "torch" if name in ("optimised", "colour-map", ONNX_GRAPH) and wanted == "auto" else wanted
 
     def working_size(self, wanted: str, source: tuple[int, int]) -> tuple[int, int]:
         """Return the model's working (width, height) for a source (width, height) and a ``rendering.size``."""
         factor = self.pairing.upscale_factor
-        if wanted == "trained":
-            size = Size(short=self.record.size) if self.record and not self.pairing.at_source_size else AS_STORED
-        else:
-            size = parse_size(wanted)
+        size = AS_STORED if wanted == "trained" else parse_size(wanted)
+        if wanted == "trained" and self.record and not self.pairing.at_source_size:
+            size = Size(short=self.record.size)
         width, height = size.of(*source)
         return width * factor, height * factor
 
@@ -275,8 +275,8 @@ def file_digest(path: Path, digest: Callable[[Path], str]) -> str:
 def check_digest(path: Path, found: str, wanted: Extraction) -> None:
     """Raise ModelError if ``found``, the digest of a file, differs from the digest in ``wanted``."""
     if wanted.digest and found != wanted.digest:
-        theirs, its = wanted.digest[:SHOWN_DIGITS], found[:SHOWN_DIGITS]
-        why = f"its content (SHA-256 {its}…) differs from the required network '{wanted.model}' ({theirs}…)"
+        theirs = f"'{wanted.model}' ({wanted.digest[:SHOWN_DIGITS]}…)"
+        why = f"its content (SHA-256 {found[:SHOWN_DIGITS]}…) differs from the required network {theirs}"
         raise ModelError(str(path), why, "give the file that the dataset was made with")
 
 

@@ -27,7 +27,7 @@ PAIRING: Any = SimpleNamespace(
     offsets=(0,),
     finishes=False,
     has_target=True,
-    uses_mask=False,
+    fills_holes=False,
     preview=lambda shown: shown,
     agreement=lambda s, o: None,
 )
