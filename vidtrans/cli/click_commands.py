@@ -115,7 +115,7 @@ class CommandOfParameters(click.Command):
 
         An option that is given once may stand before the inputs, so the inputs have to begin before it.
         """
-        options = [p for p in self.parameters.values() if not isinstance(p.given, Argument)]
+        options = [p for p in self.parameters.values() if not isinstance(p.given, Argument) and not p.given.values]
         inputs = [p for p in self.parameters.values() if isinstance(p.given, Argument)]
         if not inputs:  # nothing would take the second file
             return
