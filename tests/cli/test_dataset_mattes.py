@@ -59,7 +59,7 @@ def test_the_network_is_told_where_the_thing_is(pairing: str, capsys: Capsys) ->
     a, b = (decode(Path(f"{name}.mkv"))[2] for name in "ab")
     assert any(not np.array_equal(one, other) for one, other in zip(a, b, strict=True))
     source = decode(Path("c.mkv"))[2]
-    assert not np.array_equal(a[3][:, 50:], source[3][:, 50:])  # the mask is told, and cuts nothing out
+    assert not np.array_equal(a[3][:, 50:], source[3][:, 50:])  # the mask is an input: the result is not cut by it
     assert "was taught with mattes" in refuse(capsys, 2, *command, "x.mkv")
     assert "does not take" in refuse(capsys, 2, "try", "c.mkv", "--model", "m.safetensors", "-o", "t.png")
     region = ("--mask", "m=m.mkv", "--region", "m=m.safetensors")

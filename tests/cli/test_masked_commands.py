@@ -87,9 +87,9 @@ def test_a_dream_is_seen_within_a_mask_and_its_clip_goes_on_around_it(capsys: Ca
     flags = ("--start", "2", *FFV1, "--set=rendering.chunk_frames=3")
     command = ("dream", "c.mkv", "--model", model, "--frames", "14", *flags, "-o")
     said(capsys, 0, *command, "all.mkv")
-    told = said(capsys, 0, *command, "in.mkv", "--mask", "m.mkv")
-    assert "ends" in told
-    assert "its last frame is seen around the rest" in told
+    warning = said(capsys, 0, *command, "in.mkv", "--mask", "m.mkv")
+    assert "ends" in warning
+    assert "its last frame is seen around the rest" in warning
     at = [min(4 + n, COUNT - 1) for n in range(14)]  # the seed is frames 2 and 3
     around, mattes = ([one[n] for n in at] for one in (frames("c.mkv"), halves(COUNT, step=3)))
     assert same(frames("in.mkv"), masked(frames("all.mkv"), around, mattes), within=1)

@@ -77,7 +77,7 @@ def frames(path: str) -> Frames:
 
 
 def expected(rest: Frames, layers: Sequence[tuple[Frames, Frames]]) -> Frames:
-    """What regions show, (matte, look) from the lowest to the highest: by sums of integers, from above."""
+    """Compute the result of regions with integers; ``layers``: (mattes, look), the lowest first."""
     made = []
     for i, below in enumerate(rest):
         left = np.full(below.shape[:2], 255)

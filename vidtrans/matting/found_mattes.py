@@ -1,10 +1,13 @@
-"""What is found of one thing: its matte in each frame of a clip, and the confidence in it."""
+"""The matte of one thing in each frame of a clip, and the confidence in it."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -36,6 +39,30 @@ class MatteSource:
     def digest(self, key: int) -> str:
         """Return the digest of what is painted on a frame."""
         return hashlib.sha256(np.ascontiguousarray(self.painted[key]).tobytes()).hexdigest()
+
+
+class LoadedBlocks:
+    """The arrays of blocks of frames, of which the latest are kept in memory. Several threads may read."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._lock = most, Lock()
+        self._loaded: OrderedDict[Hashable, dict[str, np.ndarray]] = OrderedDict()
+
+    def __call__(self, block: Hashable, path_of: Callable[[], Path]) -> dict[str, np.ndarray]:
+        """Return the arrays of a block; ``path_of``: its file, which is asked for only where it is not in memory."""
+        with self._lock:
+            if block not in self._loaded:
+                self._loaded[block] = read_arrays(path_of())
+                while len(self._loaded) > self._most:
+                    self._loaded.popitem(last=False)
+            self._loaded.move_to_end(block)
+            return self._loaded[block]
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a .npz file by name."""
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
 
 
 class FoundMattes(Protocol):

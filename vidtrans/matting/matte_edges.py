@@ -34,7 +34,8 @@ ENOUGH = 8.0  # factor on the share of a narrow window that is known, from which
 def refined(matte: np.ndarray, small: np.ndarray, frame: np.ndarray) -> np.ndarray:
     """Return a matte (h, w) float32 at the size of a frame, along the edges of its picture: (H, W) float32.
 
-    A guided filter (He et al., ECCV 2010): around each pixel the matte is a linear map of the picture's colours.
+    First a guided filter (He et al., ECCV 2010): around each pixel the matte is a linear map of the picture's colours.
+    Then ``unmixed``.
 
     Args:
         matte: from 0 to 1.
@@ -93,7 +94,7 @@ def unmixed(matte: np.ndarray, frame: np.ndarray) -> np.ndarray:
     radius = max(1, round(REACH * min(matte.shape)))
     band = cv2.dilate(soft, cv2.getStructuringElement(cv2.MORPH_RECT, (2 * radius + 1, 2 * radius + 1)))
     box = _box_around(band, max(AROUND))
-    part, picture, inside = matte[box], _unit(frame[box]), band[box] > 0
+    part, picture, inside = matte[box], array_pictures.unit(frame[box]), band[box] > 0
     pixels, total, weights = picture[inside], np.float32(0), np.float32(1e-6)
     for share in AROUND:
         local = _LocalColours.of(part, picture, share, min(matte.shape))
@@ -160,11 +161,6 @@ def _box_around(band: np.ndarray, part: float) -> tuple[slice, slice]:
     return slice(max(0, top - margin), top + height + margin), slice(max(0, left - margin), left + width + margin)
 
 
-def _unit(frame: np.ndarray) -> np.ndarray:
-    """Return a picture (H, W, 3) uint8 or uint16 as float32 from 0 to 1."""
-    return frame.astype(np.float32) / np.float32(np.iinfo(frame.dtype).max)
-
-
 def moved_edge(matte: np.ndarray, pixels: float) -> np.ndarray:
     """Return a matte, (H, W) float32, whose edge is moved outwards by so many pixels, inwards if negative."""
     if not pixels:
@@ -203,7 +199,7 @@ def cut_out(frame: np.ndarray, matte: np.ndarray) -> np.ndarray:
     soft = (matte < 1) & (cv2.dilate(matte, np.ones((3, 3), np.uint8)) > 0)
     if soft.any():
         box = _box_around(soft.astype(np.uint8), max(COLOURS))
-        part, picture, inside = matte[box], _unit(frame[box]), soft[box]
+        part, picture, inside = matte[box], array_pictures.unit(frame[box]), soft[box]
         wide, narrow = (_LocalColours.of(part, picture, share, min(matte.shape)) for share in COLOURS)
         both = []
         for number, far, near in ((0, wide.thing, narrow.thing), (1, wide.ground, narrow.ground)):

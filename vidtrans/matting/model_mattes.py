@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections import OrderedDict
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
 from functools import cached_property
-from threading import Lock
 
 import cv2
 import numpy as np
@@ -21,7 +19,7 @@ from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.events import Progress
 from vidtrans.core.files import digest_of
 from vidtrans.core.settings import Table, Time
-from vidtrans.matting.found_mattes import FoundMatte, MatteSource
+from vidtrans.matting.found_mattes import FoundMatte, LoadedBlocks, MatteSource
 from vidtrans.matting.swept_mattes import BLOCK, LOADED
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.render_settings import ResolvedRenderSettings, classes_of
@@ -78,9 +76,8 @@ class ModelMattes:
     def __init__(self, plan: RenderPlan, context: Context) -> None:
         self.plan, self.context = plan, context
         self.source = MatteSource(plan.clip, (plan.first, plan.stop), plan.size, {})
-        self._loaded: OrderedDict[int, dict[str, np.ndarray]] = OrderedDict()
+        self._loaded = LoadedBlocks(LOADED)  # the thread of the encoder reads, too
         self._pins: list[CachePin] = []
-        self._lock = Lock()  # the thread of the encoder reads, too
 
     @classmethod
     def of(
@@ -123,8 +120,8 @@ class ModelMattes:
     def at(self, frame: int) -> FoundMatte:
         """Return the matte of a frame, and the share of what may be in it that surely is."""
         first = self.plan.first + (frame - self.plan.first) // BLOCK * BLOCK
-        block = range(first, min(first + BLOCK, self.plan.stop))
-        matte = self._load(block)["mattes"][frame - block.start].astype(np.float32) / 255
+        arrays = self._loaded(first, lambda: ChunkStore(self._entry, ".npz").path(first))
+        matte = arrays["mattes"][frame - first].astype(np.float32) / 255
         possible = int((matte > POSSIBLE).sum())
         return FoundMatte(matte, int((matte > SURE).sum()) / possible if possible else 1.0)
 
@@ -183,14 +180,3 @@ class ModelMattes:
             samples = stack.enter_context(closing(job.chunks(engine).samples(lo, plan.stop)))
             for _, picture in filter_samples(samples, method, wanted, plan.held_frames):
                 yield cv2.cvtColor(to_uint8(picture), cv2.COLOR_RGB2GRAY)
-
-    def _load(self, block: range) -> dict[str, np.ndarray]:
-        with self._lock:
-            if block.start not in self._loaded:
-                path = ChunkStore(self._entry, ".npz").path(block.start)
-                with np.load(path, allow_pickle=False) as file:
-                    self._loaded[block.start] = {name: file[name] for name in file.files}
-                while len(self._loaded) > LOADED:
-                    self._loaded.popitem(last=False)
-            self._loaded.move_to_end(block.start)
-            return self._loaded[block.start]

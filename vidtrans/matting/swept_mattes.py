@@ -8,11 +8,8 @@ the two parts beside it, and no other frame. Nothing crosses a cut.
 from __future__ import annotations
 
 import itertools
-from collections import OrderedDict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from pathlib import Path
-from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +19,7 @@ from vidtrans.core.events import Progress
 from vidtrans.core.settings import Size
 from vidtrans.inference.device import CPU, resolve_precision
 from vidtrans.matting.examples import PaintedThing
-from vidtrans.matting.found_mattes import FoundMatte, MatteSource
+from vidtrans.matting.found_mattes import FoundMatte, LoadedBlocks, MatteSource, read_arrays
 from vidtrans.matting.matte_training import VERSION as LEARNING
 from vidtrans.matting.matte_training import learn, window_of
 from vidtrans.matting.network import MatteNetwork
@@ -85,9 +82,8 @@ class SweptMattes:
             for frame in sweep.frames:
                 self._of_frame.setdefault(frame, []).append(sweep)
         self._networks: dict[tuple[int, ...], MatteNetwork] = {}  # the last one, which the next sweep may use, too
-        self._loaded: OrderedDict[tuple[Sweep, int], dict[str, np.ndarray]] = OrderedDict()
+        self._loaded = LoadedBlocks(LOADED)  # the thread of the encoder reads, too
         self._pins: list[CachePin] = []
-        self._lock = Lock()  # the thread of the encoder reads, too
         self._engine = {"precision": resolve_precision("auto", CPU), "threads": torch.get_num_threads()}
 
     @property
@@ -165,14 +161,7 @@ class SweptMattes:
         return self.context.cache.entry(stage.name, stage.key)
 
     def _load(self, sweep: Sweep, block: range) -> dict[str, np.ndarray]:
-        name = (sweep, block.start)
-        with self._lock:
-            if name not in self._loaded:
-                self._loaded[name] = _read(ChunkStore(self._entry(sweep), ".npz").path(min(block)))
-                while len(self._loaded) > LOADED:
-                    self._loaded.popitem(last=False)
-            self._loaded.move_to_end(name)
-            return self._loaded[name]
+        return self._loaded((sweep, block.start), lambda: ChunkStore(self._entry(sweep), ".npz").path(min(block)))
 
     def _follow(self, sweep: Sweep, store: ChunkStore, task: str) -> Iterator[None]:
         """Follow the thing through the missing blocks of a sweep; yield after each frame."""
@@ -183,7 +172,7 @@ class SweptMattes:
             else:
                 track = Track.of(self.source.painted[sweep.key])
                 if before is not None:
-                    track = Track.restored(_read(store.path(min(before))))
+                    track = Track.restored(read_arrays(store.path(min(before))))
                 last = sweep.key if before is None else before[-1]
                 yield from self._follow_block(sweep, block, last, track, store, task)
             before = block
@@ -228,7 +217,7 @@ class SweptMattes:
             store = ChunkStore(entry, ".npz")
             if store.is_done(0):
                 network = MatteNetwork([window_of(one, self.settings.window) for one in painted], bf16=bf16)
-                _restore(network, _read(store.path(0)))
+                _restore(network, read_arrays(store.path(0)))
             else:
 
                 def after_step(number: int) -> None:
@@ -248,8 +237,3 @@ class SweptMattes:
 
 def _restore(network: MatteNetwork, weights: Mapping[str, np.ndarray]) -> None:
     network.decoder.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}

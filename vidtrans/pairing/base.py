@@ -117,7 +117,7 @@ class Pairing:
 
     @property
     def fills_holes(self) -> bool:
-        """Return whether the output fills the mask, and the frame is kept elsewhere."""
+        """Return whether the output replaces the frame within the mask only."""
         return self.uses_mask and self.finishes
 
     @property

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from vidtrans.core.errors import UsageError
-from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.base import Pairing, PairPositions
 
 # What the pairing has as the one that it is made of.
 TAKEN = (
@@ -43,7 +42,7 @@ class MatteChannel(Pairing):
 
     @property
     def fills_holes(self) -> bool:
-        """Return that nothing is filled: the matte only tells."""
+        """Return False: the matte is an input, and no area is filled."""
         return False
 
     @property
@@ -51,7 +50,7 @@ class MatteChannel(Pairing):
         """Return how many pictures ``input`` takes: the frame and its matte."""
         return 2
 
-    def pair_positions(self, num_frames: int) -> Any:  # noqa: ANN401  (an iterator, as of ``Pairing``)
+    def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:
         """Yield the positions of each pair of a shot."""
         return self.inner.pair_positions(num_frames)
 

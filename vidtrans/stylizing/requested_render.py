@@ -129,9 +129,13 @@ class RequestedRender:
                 own = replace(own, models=(IDENTITY,), recipe=kept(recipe))
             render = replace(self, request=own)
             check_paints_region(render.look)
-            key = (str(render.look.for_key()), render.settings.rendering.look)
-            found.append((region.mask, renders.setdefault(key, render)))
+            found.append((region.mask, renders.setdefault(render._look_key, render)))
         return found
+
+    @property
+    def _look_key(self) -> tuple[object, ...]:
+        """Return the values that tell the looks of regions apart."""
+        return str(self.look.for_key()), self.settings.rendering.look
 
     @property
     def _renders(self) -> list[RequestedRender]:
@@ -258,19 +262,14 @@ class RequestedRender:
 
     def _region_plans(self, clip: Clip, rest: RenderPlan) -> RegionPlans:
         """Return the plans of the regions; a look that is also that of the rest has none of its own."""
-        own = str(self.look.for_key()), self.settings.rendering.look
-        plans: dict[int, RenderPlan] = {}
-        layers, numbers = [], dict[int, int]()
-        for file, render in self.regions:
-            mask = Mask.open(file, rest.clip, rest.first, rest.stop, self.context)
-            if (str(render.look.for_key()), render.settings.rendering.look) == own:
-                layers.append(RegionLayer(mask, None))
-                continue
-            if id(render) not in plans:
-                numbers[id(render)] = len(plans)
-                plans[id(render)] = render._plan(clip, self.target.pattern, of_region=True)
-            layers.append(RegionLayer(mask, numbers[id(render)]))
-        return RegionPlans(tuple(plans.values()), tuple(layers))
+        shown = list({id(one): one for _, one in self.regions if one._look_key != self._look_key}.values())
+        numbers = {id(render): number for number, render in enumerate(shown)}
+        layers = [
+            RegionLayer(Mask.open(file, rest.clip, rest.first, rest.stop, self.context), numbers.get(id(render)))
+            for file, render in self.regions
+        ]
+        plans = tuple(render._plan(clip, self.target.pattern, of_region=True) for render in shown)
+        return RegionPlans(plans, tuple(layers))
 
 
 def kept(recipe: Recipe) -> Recipe:

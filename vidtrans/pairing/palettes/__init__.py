@@ -1,1 +1,1 @@
-"""Colours of classes, in label maps: those that are known, those of a file, and how they are told apart."""
+"""The colours of classes in label maps: palettes that ship, palette files, and colours found in pictures."""
