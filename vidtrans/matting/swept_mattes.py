@@ -35,7 +35,7 @@ from vidtrans.store.stages import MatteNetworkStage, MatteStage
 from vidtrans.video.frame_format import FrameFormat
 
 BLOCK = 30  # frames that are stored at once
-LOADED = 8  # blocks that are kept in memory
+LOADED = 3  # blocks that are kept in memory: of the sweeps from both sides, and the next one
 
 
 class Sweep(NamedTuple):

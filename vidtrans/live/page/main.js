@@ -53,7 +53,6 @@ connection.addEventListener("closed", ({ detail }) => {
 connection.addEventListener("hello", ({ detail }) => {
   models = detail.models;
   outputSize = detail.output;
-  $("connection").textContent = "connected";
   controls.build(detail.controls, models);
   steering.commands = detail.commands;
   steering.bounds = detail.controls;
@@ -77,14 +76,15 @@ connection.addEventListener("state", ({ detail }) => {
   suit();
   sources.capture.adapt();
   listPresets(detail.presets);
+  const wasNew = isNew, begins = detail.source === "dream" && (isNew || !wasDream);
   if (isNew) sources.rejoin(detail, formerNumber);
-  const begins = detail.source === "dream" && (isNew || !wasDream);
   isNew = false;
   wasDream = detail.source === "dream";
   $("output").classList.toggle("steered", wasDream);
   if (begins) steering.begin();
   formerNumber = connection.number;
   sources.follow(detail);
+  if (wasNew) $("connection").textContent = "connected"; // now that the page has the layout that the model in use gives it
 });
 connection.addEventListener("picture", ({ detail }) => {
   output.show(detail.file, () => {

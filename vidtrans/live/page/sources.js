@@ -59,6 +59,7 @@ export class Sources {
   // After a lost connection: go on, unless another source was chosen meanwhile.
   rejoin(state, formerNumber) {
     if (this.kind === "none") return;
+    if (state.holder === this.connection.number) return; // this page's claim was quicker than the state
     if (state.source === "none" || state.holder === formerNumber || state.holder === 0) this.claim();
     else this.replaced(state.source);
   }
