@@ -7,8 +7,9 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from contextvars import ContextVar
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -17,8 +18,18 @@ from vidtrans.core.errors import Interrupted
 from vidtrans.core.system import command_line
 
 if TYPE_CHECKING:
-    from vidtrans.core.events import Stop
+    from vidtrans.core.events import Event, Report, Stop
     from vidtrans.session import Context
+
+
+class Watcher(NamedTuple):
+    """Receives the events of a command beside the console, and may stop it."""
+
+    report: Report
+    stop: Stop
+
+
+WATCHER: ContextVar[Watcher | None] = ContextVar("watcher", default=None)  # set by a process that runs one command
 
 
 def flags_of_set(
@@ -60,9 +71,10 @@ def open_context(click_context: click.Context, console: Console, values: dict[st
     from vidtrans.core.events import Stop
     from vidtrans.session import Context
 
-    stop = Stop()
+    watcher = WATCHER.get()
+    stop = watcher.stop if watcher else Stop()
     _stop_on_signals(stop)
-    context = Context(report=console.report, stop=stop, **values)
+    context = Context(report=_reporting(console, watcher), stop=stop, **values)
     for name in _unknown_variables(click_context):
         context.note(f"the variable {name} matches no option of this command and has no effect", "warning")
     try:
@@ -73,6 +85,19 @@ def open_context(click_context: click.Context, console: Console, values: dict[st
     finally:
         if not context.dry_run:
             context.cache.save_digests()
+
+
+def _reporting(console: Console, watcher: Watcher | None) -> Report:
+    """Return what receives the events of a command: the console, and the watcher if there is one."""
+    if watcher is None:
+        return console.report
+    also = watcher.report
+
+    def report(event: Event) -> None:
+        console.report(event)
+        also(event)
+
+    return report
 
 
 def _unknown_variables(context: click.Context) -> list[str]:

@@ -38,6 +38,7 @@ COMMANDS = Registry(
             ("keyframes", "keyframes:Keyframes", "Choose the frames of a clip to paint."),
             ("grade", "grade:Grade", "A colour grade, learned from pictures before and after it."),
             ("live", "live:Live", "Draw, or stand before the camera, and see a model answer.", "serve_live"),
+            ("studio", "studio:Studio", "The whole chain in a page: looks, painting, renders.", "serve_studio"),
             ("evaluate", "evaluate:Evaluate", "Measure the flicker, sharpness and fidelity of a render."),
             ("vote", "vote:Vote", "People judge results blind: which is preferred, or real."),
             ("compare", "compare:Compare", "Put clips side by side, labelled."),

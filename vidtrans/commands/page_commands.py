@@ -1,0 +1,113 @@
+"""The commands as a page offers them: forms from their schemas, and command lines from what was filled in.
+
+Values from a page are not trusted: an option that can run a program is left out, and a path stays in the folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeGuard
+
+from vidtrans.commands import COMMANDS
+from vidtrans.commands.base import Command, Given, build, parameters_of, words_of
+from vidtrans.commands.python_functions import check_ranges, convert
+from vidtrans.commands.schema import schema_of
+from vidtrans.commands.served import ServedPage
+from vidtrans.core.errors import UsageError
+from vidtrans.core.parameters import Argument, Names, Parameter
+from vidtrans.core.registry import unknown_name
+from vidtrans.core.settings import Table
+
+# Not for a page: they serve one, print for a terminal, or belong to the machine.
+LEFT_OUT = ("doctor", "plugins", "schema", "bench", "demo", "cache list", "cache clean", "preset show", "preset list")
+LEFT_OUT_PARAMETERS = ("cache_dir", "print_jobs", "chunk", "join", "shard", "executor", "settings", "dry_run")
+PLAIN_TYPES: Mapping[Any, tuple[type, ...]] = {bool: (bool,), int: (int,), float: (int, float)}
+
+
+class PageCommands:
+    """The commands of a page. ``check_path``: raises UsageError for a text that reaches out of the folder."""
+
+    def __init__(self, check_path: Callable[[str], None]) -> None:
+        self._check_path = check_path
+
+    def names(self) -> list[str]:
+        """Return the names of the commands that a page offers."""
+        return [n for n, _ in COMMANDS.working() if n not in LEFT_OUT and not issubclass(COMMANDS.load(n), ServedPage)]
+
+    def schema(self, name: str) -> Table:
+        """Return the JSON Schema of a command without what a page may not set. Raises UsageError."""
+        self._check_name(name)
+        schema = schema_of(name)
+        schema["properties"] = {
+            key: value
+            for key, value in schema["properties"].items()
+            if value.get("x-access") != "program" and key not in LEFT_OUT_PARAMETERS
+        }
+        return schema
+
+    def words(self, name: str, values: Mapping[str, object]) -> list[str]:
+        """Return the words of a command line, without ``vidtrans``. Raises UsageError if a value is refused."""
+        self._check_name(name)
+        cls: type[Command] = COMMANDS.load(name)
+        offered, known = self.schema(name)["properties"], parameters_of(cls)
+        values, preset = dict(values), values.get("preset")
+        values.pop("preset", None)
+        if preset is not None and not (isinstance(preset, str) and "preset" in offered):
+            raise _refused("preset", preset)
+        given: dict[str, Any] = {}
+        for key, value in values.items():
+            if key not in offered or key not in known:
+                raise UsageError(f"{name}: {key}", "a page cannot set it", "leave it out")
+            given[key] = self._checked(known[key], value)
+        if preset is not None:
+            self._check_path(preset)
+        check_ranges(known, given)
+        build(cls, given, preset)  # raises where values conflict
+        tables: dict[str, Table] = {}
+        for key, value in given.items():
+            if known[key].owner == "recipe":
+                tables.setdefault(known[key].table, {})[known[key].key] = value
+        places = [p for p in known.values() if isinstance(p.given, Argument) and p.name in given]
+        inputs = [str(one) for p in places for one in (given[p.name] if p.many else (given[p.name],))]
+        return [*name.split(), *map(_as_input, inputs), *words_of(cls, Given(given, preset, tables))]
+
+    def _check_name(self, name: str) -> None:
+        if name not in self.names():
+            raise unknown_name("command of the page", name, self.names())
+
+    def _checked(self, parameter: Parameter, value: object) -> Any:  # noqa: ANN401  (of any parameter)
+        """Return a value in its parameter's type. Raises UsageError."""
+        several = value if isinstance(value, list) and parameter.many else [value]
+        for one in several:
+            if not _fits(parameter, one):
+                raise _refused(parameter.name, one)
+            if isinstance(one, str):
+                self._check_text(parameter, one)
+        return convert(parameter, several if parameter.many else value)
+
+    def _check_text(self, parameter: Parameter, text: str) -> None:
+        values = parameter.given.values
+        if isinstance(values, Names):
+            if text not in values.all():  # such as ffmpeg:NAME, which runs a program
+                raise unknown_name(values.kind, text, values.all())
+        elif parameter.access == "path":
+            self._check_path(text)
+        elif "://" in text or "\0" in text:
+            raise _refused(parameter.name, text)
+
+
+def _fits(parameter: Parameter, value: object) -> TypeGuard[object]:
+    """Return whether a value from JSON may be converted to a parameter's type."""
+    allowed = PLAIN_TYPES.get(parameter.type, (str, int, float))
+    if isinstance(value, bool) and bool not in allowed:
+        return False
+    return isinstance(value, allowed) and (not isinstance(value, str) or len(value) < 4096)
+
+
+def _as_input(name: str) -> str:
+    """Return a file's name as a word that is not taken for an option."""
+    return f"./{name}" if name.startswith("-") else name
+
+
+def _refused(name: str, value: object) -> UsageError:
+    return UsageError(f"{name}: {str(value)[:80]!r}", "the value is not of this option's kind", "correct it")

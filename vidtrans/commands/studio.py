@@ -1,0 +1,60 @@
+"""``vidtrans studio``: the whole chain in a page, for those who do not work in a terminal."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from vidtrans.commands.served import ServedPage
+from vidtrans.core.errors import UsageError
+from vidtrans.core.parameters import Argument, Group, Option, Range
+from vidtrans.core.settings import Table
+from vidtrans.session import Context
+
+
+@dataclass(frozen=True)
+class Studio(ServedPage):
+    """Teach looks, paint, judge and render in a page of your browser, with the files of FOLDER.
+
+    It runs until Ctrl-C. Jobs go on after that, and the next start finds them.
+    """
+
+    CONTEXT: ClassVar = ()
+
+    folder: Annotated[Path, Argument("[FOLDER]")] = Path()
+    _: KW_ONLY
+    jobs: Annotated[
+        int, Option("Jobs that run side by side.", Group.SPEED, ("--jobs",), metavar="N", values=Range(1, 64))
+    ] = 1
+
+    def __post_init__(self) -> None:
+        self.check_address("see, change and delete the files of the folder")
+
+    def make(self, context: Context) -> Table:
+        """Serve the page until a stop is requested. Raises UsageError, OSError."""
+        self.check_installed()
+        from vidtrans.commands.page_commands import PageCommands
+        from vidtrans.studio.project_folder import ProjectFolder
+        from vidtrans.studio.studio_app import serve
+        from vidtrans.studio.studio_session import StudioSession
+        from vidtrans.web.server import WebServer
+
+        if not self.folder.is_dir():
+            raise UsageError(str(self.folder), "there is no such folder", "make it, or name another")
+        folder = ProjectFolder(self.folder)
+        folder.prepare()
+        session = StudioSession(folder, PageCommands(folder.check_value), self.jobs)
+        server = WebServer(self.address())
+        link = server.link()
+        context.note(f"open {link}")
+        self.announce_reach(server, context, "see, change and delete the files of the folder")
+        self.open_in_browser(link)
+        serve(server, session, context.stop)
+        going_on = sum(job["state"] == "running" for job in session.jobs)
+        return {"output": None, "folder": str(folder.root), "running": going_on}
+
+    def describe(self, table: Table) -> str:
+        """Return whether jobs still run."""
+        number = table["running"]
+        return f"{number} still {'runs' if number == 1 else 'run'}" if number else "nothing runs any more"

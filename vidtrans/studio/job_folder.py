@@ -1,0 +1,179 @@
+"""A job of the studio: one command line, in a folder of its own that outlives the server and the page.
+
+The server writes ``job.json``; the process of the job writes the other files. It holds ``lock`` while it lives, so that
+a server that starts later knows whether the job is running.
+"""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from vidtrans.core.files import read_small_json, write_json
+from vidtrans.core.settings import Table
+from vidtrans.core.system import command_line
+
+MOST_LOG_BYTES = 1 << 16  # of the log's end that a page gets
+
+
+class JobState(StrEnum):
+    """The state of a job."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Wanted(StrEnum):
+    """What the user wants of a job: that it runs, rests, or ends."""
+
+    RUN = "run"
+    PAUSE = "pause"
+    CANCEL = "cancel"
+
+
+@dataclass
+class Job:
+    """A job as it is stored.
+
+    Attributes:
+        words: The command line after ``vidtrans``.
+        title: What the page calls it.
+        inputs: Names of files that it reads.
+        after: Numbers of the jobs that have to be done before.
+        starts: How often its process was started.
+    """
+
+    words: list[str]
+    title: str
+    inputs: list[str] = field(default_factory=list)
+    after: list[int] = field(default_factory=list)
+    wanted: Wanted = Wanted.RUN
+    created: float = 0.0
+    starts: int = 0
+
+    @classmethod
+    def read(cls, path: Path) -> Job:
+        """Return the job of a file. Raises OSError, ValueError, TypeError, KeyError."""
+        table = read_small_json(path)
+        job = cls(**{one.name: table[one.name] for one in fields(cls)})
+        job.wanted = Wanted(job.wanted)
+        return job
+
+
+class JobFolder:
+    """The files of one job."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.number = path, int(path.name)
+        self.log, self.result, self.stop = path / "log.txt", path / "result.json", path / "stop"
+        self._job, self._progress, self._end = path / "job.json", path / "progress.json", path / "end.json"
+
+    def read(self) -> Job:
+        """Return the job. Raises OSError, ValueError, TypeError, KeyError."""
+        return Job.read(self._job)
+
+    def write(self, job: Job) -> None:
+        """Store the job. Raises OSError."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self._job, asdict(job))
+
+    def lock(self) -> FileLock:
+        """Return the lock that the job's process holds while it lives."""
+        return FileLock(self.path / "lock")
+
+    def is_running(self) -> bool:
+        """Return whether the job's process lives."""
+        try:
+            with self.lock().acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
+        except OSError:
+            return False
+
+    def progress(self) -> Table:
+        """Return what the process reported last; empty before that."""
+        with suppress(OSError, ValueError):
+            found: Table = read_small_json(self._progress)
+            return found
+        return {}
+
+    def report(self, table: Table) -> None:
+        """Store the progress; called by the process."""
+        with suppress(OSError):  # the next report may succeed
+            write_json(self._progress, table)
+
+    def end(self) -> Table | None:
+        """Return the exit status, and the time; None while the job has not ended."""
+        with suppress(OSError, ValueError):
+            found: Table = read_small_json(self._end)
+            return found
+        return None
+
+    def finish(self, exit_status: int, finished: float) -> None:
+        """Store that the process ends; called by it. Raises OSError."""
+        write_json(self._end, {"exit_status": exit_status, "finished": finished})
+
+    def outcome(self) -> Table:
+        """Return what the command printed with ``--json``; empty if nothing can be read."""
+        with suppress(OSError, ValueError):
+            found = read_small_json(self.result)
+            return found if isinstance(found, dict) else {}
+        return {}
+
+    def log_end(self) -> str:
+        """Return the last lines of the log."""
+        with suppress(OSError), self.log.open("rb") as file:
+            file.seek(max(0, self.log.stat().st_size - MOST_LOG_BYTES))
+            return file.read().decode("utf-8", "replace")
+        return ""
+
+    def request_stop(self) -> None:
+        """Ask the process to save and end. Raises OSError."""
+        self.stop.touch()
+
+    def begin_anew(self) -> None:
+        """Remove what an earlier process said about its end. Raises OSError."""
+        for path in (self._end, self.stop, self.result):
+            path.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Delete the job's files."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def state(self, job: Job) -> JobState:
+        """Return the state of the job."""
+        end = self.end()
+        if end is not None:
+            if end["exit_status"] in (130, 143):
+                return {Wanted.RUN: JobState.QUEUED, Wanted.PAUSE: JobState.PAUSED}.get(job.wanted, JobState.CANCELLED)
+            return JobState.DONE if end["exit_status"] == 0 else JobState.FAILED
+        if self.is_running():
+            return JobState.RUNNING
+        return {Wanted.RUN: JobState.QUEUED, Wanted.PAUSE: JobState.PAUSED}.get(job.wanted, JobState.CANCELLED)
+
+    def table(self, job: Job, state: JobState) -> Table:
+        """Return the job as a page receives it."""
+        outcome = self.outcome() if state in (JobState.DONE, JobState.FAILED) else {}
+        return {
+            "number": self.number,
+            "title": job.title,
+            "line": command_line(["vidtrans", *job.words]),
+            "inputs": job.inputs,
+            "after": job.after,
+            "state": state,
+            "wanted": job.wanted,
+            "created": job.created,
+            "finished": (self.end() or {}).get("finished"),
+            "progress": self.progress(),
+            "outcome": outcome,
+        }

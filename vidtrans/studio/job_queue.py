@@ -1,0 +1,149 @@
+"""The queue of a project's jobs: which processes are started, paused, resumed and cancelled, and in which order."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Table
+from vidtrans.core.system import WINDOWS
+from vidtrans.studio.job_folder import Job, JobFolder, JobState, Wanted
+
+PROCESS = "vidtrans.cli.studio_job"  # the module that a job's process runs
+MOST_STARTS = 4  # of a process that ends without a word, as when the system kills it for its memory
+ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+Start = Callable[[Path, Path], None]
+
+
+def start_process(job: Path, root: Path) -> None:
+    """Start the process of a job folder in the project's folder. It lives on when this process ends."""
+    detached = {"creationflags": 0x00000208} if WINDOWS else {"start_new_session": True}  # a new group, no console
+    with (job / "result.json").open("wb") as out, (job / "log.txt").open("ab") as log:
+        subprocess.Popen(
+            [sys.executable, "-m", PROCESS, str(job)],
+            cwd=root,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=log,
+            env={name: value for name, value in os.environ.items() if name != "PYTHONSTARTUP"},
+            **detached,
+        )
+
+
+class JobQueue:
+    """The jobs in a folder. ``at_once``: how many run side by side. ``start``: how a process is started."""
+
+    def __init__(self, folder: Path, root: Path, at_once: int = 1, start: Start = start_process) -> None:
+        self.folder, self.root, self.at_once, self._start = folder, root, at_once, start
+        self._lock = Lock()
+        self._started: dict[int, float] = {}  # processes that may not hold their lock yet
+        self._final: dict[int, Table] = {}  # jobs that have ended, as they do not change
+
+    def add(self, jobs: Sequence[Job]) -> list[int]:
+        """Add jobs, and return their numbers. ``after`` counts from the first of them. Raises OSError."""
+        with self._lock:
+            first = max((job.number for job in self._folders()), default=0) + 1
+            for offset, job in enumerate(jobs):
+                job.after, job.created = [first + n for n in job.after], time.time()
+                JobFolder(self.folder / f"{first + offset:06d}").write(job)
+            return list(range(first, first + len(jobs)))
+
+    def act(self, number: int, action: str) -> None:
+        """Pause, resume, cancel, retry or remove a job. Raises UsageError, OSError."""
+        with self._lock:
+            folder, job, state = self._find(number)
+            self._final.pop(number, None)
+            if action == "pause" and state in (JobState.QUEUED, JobState.RUNNING):
+                self._want(folder, job, Wanted.PAUSE)
+            elif action == "cancel" and state not in ENDED:
+                self._want(folder, job, Wanted.CANCEL)
+            elif action == "resume" and state not in (JobState.DONE, JobState.RUNNING):
+                folder.begin_anew()
+                job.starts = 0
+                self._want(folder, job, Wanted.RUN)
+            elif action == "remove" and state in ENDED:
+                folder.remove()
+            else:
+                raise UsageError(f"job {number}", f"it is {state}", f"it cannot be changed by '{action}' now")
+
+    def _want(self, folder: JobFolder, job: Job, wanted: Wanted) -> None:
+        job.wanted = wanted
+        folder.write(job)
+        if wanted is not Wanted.RUN:
+            folder.request_stop()
+
+    def step(self) -> list[Table]:
+        """Start what is due, and return all jobs as a page receives them, newest first."""
+        with self._lock:
+            found = {folder.number: each for folder in self._folders() if (each := self._known(folder)) is not None}
+            states = {number: JobState(str(table["state"])) for number, table in found.items()}
+            free = self.at_once - sum(state is JobState.RUNNING for state in states.values())
+            for number in sorted(found):
+                if states[number] is JobState.QUEUED:
+                    free -= self._start_if_due(number, found[number], states, free)
+            return [found[number] for number in sorted(found, reverse=True)]
+
+    def _start_if_due(self, number: int, table: Table, states: dict[int, JobState], free: int) -> int:
+        """Start a queued job if it is its turn; change its table, and return the number of started processes."""
+        before = {one: states.get(one, JobState.DONE) for one in table["after"]}
+        if failed := [one for one, state in before.items() if state in (JobState.FAILED, JobState.CANCELLED)]:
+            table["waits"] = f"job {failed[0]} comes first, and has not succeeded"
+        elif waits := [one for one, state in before.items() if state is not JobState.DONE]:
+            table["waits"] = f"job {waits[0]} comes first"
+        elif free > 0:
+            folder = JobFolder(self.folder / f"{number:06d}")
+            job = folder.read()
+            if job.starts >= MOST_STARTS:
+                folder.finish(1, time.time())
+                table["state"] = JobState.FAILED
+                return 0
+            job.starts += 1
+            folder.write(job)
+            folder.begin_anew()
+            self._start(folder.path, self.root)
+            self._started[number] = time.monotonic()
+            table["state"] = states[number] = JobState.RUNNING
+            return 1
+        return 0
+
+    def _known(self, folder: JobFolder) -> Table | None:
+        """Return a job's table; None where its files cannot be read."""
+        if folder.number in self._final:
+            return self._final[folder.number]
+        try:
+            job = folder.read()
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+        state = folder.state(job)
+        began = self._started.get(folder.number)
+        if began is not None and (state is not JobState.QUEUED or time.monotonic() - began > 10):
+            del self._started[folder.number]
+        elif began is not None:
+            state = JobState.RUNNING
+        table = folder.table(job, state)
+        if state in ENDED:
+            self._final[folder.number] = table
+        return table
+
+    def _find(self, number: int) -> tuple[JobFolder, Job, JobState]:
+        folder = JobFolder(self.folder / f"{number:06d}")
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            job = folder.read()
+            return folder, job, folder.state(job)
+        raise UsageError(f"job {number}", "there is no such job", "see the queue")
+
+    def log(self, number: int) -> str:
+        """Return the end of a job's log. Raises UsageError."""
+        return self._find(number)[0].log_end()
+
+    def _folders(self) -> list[JobFolder]:
+        with suppress(OSError):
+            return [JobFolder(path) for path in self.folder.iterdir() if path.name.isdigit() and path.is_dir()]
+        return []

@@ -1,0 +1,249 @@
+"""The process that decodes media for the page: ``python -m vidtrans.studio.media_process CACHE``.
+
+It reads requests as lines of JSON on standard input, and answers each with a line of JSON and the bytes that this
+announces. It has limited memory, because what is decoded may come from anybody; the server starts another one if it
+ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+import cv2
+import numpy as np
+
+from vidtrans.clips.indexing import Clip, open_clip
+from vidtrans.core.errors import MediaError, VidtransError
+from vidtrans.core.files import write_atomically, write_json
+from vidtrans.core.settings import Size, Table
+from vidtrans.session import Context
+from vidtrans.video.frame_format import FrameFormat
+from vidtrans.video.images.picture import encode_png, read_picture, resize
+from vidtrans.video.io.clip import FrameCursor
+from vidtrans.video.io.picture_paths import is_picture
+
+MEMORY = 6 << 30  # bytes of address space
+PROXY_SHORT, PROXY_GOP = 540, 8
+STRIP_FRAMES, STRIP_HEIGHT = 8, 90  # of a moving thumbnail
+SOUND_RATE, SOUND_BITRATE = 48000, 96_000
+PEAKS = 50  # a second, of the waveform
+JPEG_QUALITY = 82
+
+
+class MediaProcess:
+    """Answers requests; the clip of the last one stays open."""
+
+    def __init__(self, cache: Path) -> None:
+        self._context = Context(cache_dir=cache, decode_threads=1)
+        self._open: tuple[str, Clip, FrameCursor] | None = None
+        self._actions: dict[str, Callable[[Table], tuple[Table, bytes]]] = {
+            "check": self._check,
+            "strip": self._strip,
+            "frame": self._frame,
+            "proxy": self._proxy,
+        }
+
+    def answer(self, request: Table) -> tuple[Table, bytes]:
+        """Return the answer to a request. Raises VidtransError, OSError."""
+        return self._actions[str(request["do"])](request)
+
+    def _check(self, request: Table) -> tuple[Table, bytes]:
+        """Decode the beginning of a file. Raises MediaError if it is no media file."""
+        path = Path(request["path"])
+        if is_picture(path):
+            height, width = read_picture(path).shape[:2]
+            return {"kind": "picture", "width": width, "height": height}, b""
+        pictures = _samples(path, 1)
+        return {"kind": "clip", "width": pictures[0].shape[1], "height": pictures[0].shape[0]}, b""
+
+    def _strip(self, request: Table) -> tuple[Table, bytes]:
+        """Return a moving thumbnail: frames side by side in a JPEG file."""
+        path = Path(request["path"])
+        if path.is_dir():
+            files = sorted(p for p in path.iterdir() if is_picture(p))
+            wanted = np.linspace(0, len(files) - 1, min(STRIP_FRAMES, len(files))).astype(int)
+            pictures = [read_picture(files[n]) for n in wanted]
+        else:
+            pictures = [read_picture(path)] if is_picture(path) else _samples(path, STRIP_FRAMES)
+        if not pictures:
+            raise MediaError(str(path), "there is no picture", "choose another")
+        height, width = pictures[0].shape[:2]
+        cell = max(1, min(4 * STRIP_HEIGHT, round(STRIP_HEIGHT * width / height))), STRIP_HEIGHT
+        small = [cv2.resize(picture, cell, interpolation=cv2.INTER_AREA) for picture in pictures]
+        facts = {"frames": len(small), "width": cell[0], "height": cell[1], "of": [width, height]}
+        return facts, _jpeg(np.concatenate(small, 1))
+
+    def _frame(self, request: Table) -> tuple[Table, bytes]:
+        """Return a frame of a clip as a PNG or JPEG file, at most ``short`` pixels on the short side."""
+        path, number, short = Path(request["path"]), int(request["frame"]), int(request["short"])
+        picture = read_picture(path) if is_picture(path) else self._read(path, number)
+        height, width = picture.shape[:2]
+        if 0 < short < min(height, width):
+            scale = short / min(height, width)
+            picture = resize(picture, max(1, round(width * scale)), max(1, round(height * scale)))
+        file = encode_png(picture) if request["kind"] == "png" else _jpeg(picture, 92)
+        return {"width": width, "height": height}, file
+
+    def _read(self, path: Path, number: int) -> np.ndarray:
+        mark = f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}"
+        if self._open is None or self._open[0] != mark:
+            if self._open is not None:
+                self._open[2].close()
+            clip = open_clip(self._context, path)
+            self._open = mark, clip, clip.cursor(FrameFormat(), 1)
+        _, clip, cursor = self._open
+        if not 0 <= number < clip.index.num_frames:
+            raise MediaError(f"frame {number}", "the clip has no such frame", f"give 0 to {clip.index.num_frames - 1}")
+        return cursor(number).rgb
+
+    def _proxy(self, request: Table) -> tuple[Table, bytes]:
+        """Write a small film that browsers show and seek in at once, and what is known of the clip."""
+        path, folder = Path(request["path"]), Path(request["folder"])
+        clip = open_clip(self._context, path)
+        index = clip.index
+        times = [float((pts - index.pts[0]) * index.time_base) for pts in index.pts]
+        facts: Table = {
+            "width": index.width,
+            "height": index.height,
+            "frames": index.num_frames,
+            "fps": float(index.rate),
+            "duration": float(sum(index.durations()) * index.time_base),
+            "times": [round(time, 5) for time in times],
+            "shots": list(clip.shots),
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        with write_atomically(folder / "proxy.mp4") as partial:
+            facts["peaks"] = _write_proxy(clip, partial)
+        write_json(folder / "facts.json", facts)
+        return facts, b""
+
+
+def _samples(path: Path, most: int) -> list[np.ndarray]:
+    """Return a few frames spread over a clip, (H, W, 3) uint8: of each place the keyframe before it."""
+    try:
+        with av.open(f"file:{path}") as container:
+            if not container.streams.video:
+                raise MediaError(str(path), "it has no pictures", "choose a video")
+            stream = container.streams.video[0]
+            duration = container.duration or 0
+            found: list[np.ndarray] = []
+            for n in range(most):
+                if n and duration:
+                    container.seek(int(duration * n / most), backward=True)
+                if (frame := next(container.decode(stream), None)) is not None:
+                    found.append(_upright(frame))
+                if not duration:
+                    break
+    except (av.error.FFmpegError, ValueError) as error:
+        raise MediaError(str(path), f"it cannot be read as a video: {error}", "choose another file") from None
+    if not found:
+        raise MediaError(str(path), "it has no frame that can be decoded", "choose another file")
+    return found
+
+
+def _upright(frame: av.VideoFrame) -> np.ndarray:
+    height = min(frame.height, 4 * STRIP_HEIGHT)
+    small = frame.reformat(max(2, round(frame.width * height / frame.height)), height, format="rgb24")
+    return np.ascontiguousarray(np.rot90(small.to_ndarray(), frame.rotation // 90))
+
+
+def _write_proxy(clip: Clip, path: Path) -> list[float]:
+    """Write the proxy of a clip, with its sound; return the peaks of the sound, from 0 to 1."""
+    index = clip.index
+    width, height = Size(short=min(PROXY_SHORT, index.width, index.height)).of(index.width, index.height)
+    width, height = max(2, width // 2 * 2), max(2, height // 2 * 2)
+    base = Fraction(1, 90_000)
+    with av.open(f"file:{path}", "w", format="mp4", options={"movflags": "+faststart"}) as out:
+        options = {"preset": "veryfast", "crf": "21", "g": str(PROXY_GOP), "bf": "0"}
+        stream = out.add_stream("libx264", rate=max(1, round(index.rate)), options=options)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt, stream.codec_context.time_base = width, height, "yuv420p", base
+        sound = None if clip.is_pictures else _Sound(clip.path, out)
+        form, first = FrameFormat(Size(exact=(width, height))), index.pts[0]
+        for frame in clip.frames(form, 1):
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame.rgb), "rgb24")
+            picture.pts, picture.time_base = round((frame.pts - first) * index.time_base / base), base
+            for packet in stream.encode(picture):
+                out.mux(packet)
+        for packet in stream.encode(None):
+            out.mux(packet)
+        return sound.copy(float(first * index.time_base)) if sound else []
+
+
+class _Sound:
+    """The first track of sound of a file, encoded again for a proxy."""
+
+    def __init__(self, path: Path, out: av.container.OutputContainer) -> None:
+        self._path, self._out, self._stream = path, out, None
+        with suppress(av.error.FFmpegError), av.open(f"file:{path}") as container:
+            if container.streams.audio:
+                self._stream = out.add_stream("aac", rate=SOUND_RATE, layout="stereo", bit_rate=SOUND_BITRATE)
+
+    def copy(self, start_s: float) -> list[float]:
+        """Write the sound from ``start_s`` on; return its peaks."""
+        if self._stream is None:
+            return []
+        resampler = av.AudioResampler("fltp", "stereo", SOUND_RATE)
+        heard: list[np.ndarray] = []
+        written = 0
+        with suppress(av.error.FFmpegError), av.open(f"file:{self._path}") as container:
+            for decoded in container.decode(container.streams.audio[0]):
+                if decoded.time is not None and decoded.time < start_s - 0.05:
+                    continue
+                for frame in resampler.resample(decoded):
+                    frame.pts, frame.time_base = written, Fraction(1, SOUND_RATE)
+                    written += frame.samples
+                    heard.append(np.abs(frame.to_ndarray()).max(0))
+                    for packet in self._stream.encode(frame):
+                        self._out.mux(packet)
+        for packet in self._stream.encode(None):
+            self._out.mux(packet)
+        if not heard:
+            return []
+        step = SOUND_RATE // PEAKS
+        samples = np.concatenate(heard)
+        whole = samples[: len(samples) // step * step].reshape(-1, step).max(1)
+        return [round(float(peak), 3) for peak in np.clip(whole, 0, 1)]
+
+
+def _jpeg(picture: np.ndarray, quality: int = JPEG_QUALITY) -> bytes:
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    return cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), options)[1].tobytes()
+
+
+def limit() -> None:
+    """Limit this process, where the system can: memory, no core files, and a low priority."""
+    with suppress(ImportError, OSError, ValueError, AttributeError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(OSError, AttributeError):
+        os.nice(5)
+
+
+def serve(requests: BinaryIO, answers: BinaryIO, cache: Path) -> None:
+    """Answer requests until there are no more."""
+    process = MediaProcess(cache)
+    for line in requests:
+        try:
+            facts, data = process.answer(json.loads(line))
+        except (VidtransError, OSError, MemoryError, cv2.error, av.error.FFmpegError) as error:
+            facts, data = {"error": str(error) or type(error).__name__}, b""
+        answers.write(json.dumps({"facts": facts, "bytes": len(data)}).encode() + b"\n" + data)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    limit()
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what libraries print does not come between
+    serve(sys.stdin.buffer, answers, Path(sys.argv[1]))

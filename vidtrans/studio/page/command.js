@@ -1,0 +1,60 @@
+// Any command, with every option: for those who know what they want.
+import { h, post } from "./api.js";
+import { schemaOf } from "./form.js";
+import { state } from "./state.js";
+import { describe } from "./wishes.js";
+
+export class CommandPanel extends HTMLElement {
+  connectedCallback() {
+    this.choice = h("select", { "aria-label": "Command", onchange: () => this.open(this.choice.value) });
+    this.about = h("p", { className: "quiet" });
+    this.form = document.createElement("command-form");
+    this.line = h("pre", { className: "line", tabIndex: 0, "aria-label": "The command" });
+    this.cost = h("p", { className: "quiet", role: "status" });
+    const form = h("form", { onsubmit: (event) => { event.preventDefault(); this.run(); }, onchange: () => this.show() },
+      this.form, this.line, h("div", { className: "bar" }, h("button", { type: "submit", className: "first" }, "Run"),
+        h("button", { type: "button", onclick: () => this.useRange() }, "Only the range of the viewer"),
+        h("button", { type: "button", onclick: () => this.estimate() }, "How long?")), this.cost);
+    this.append(h("h2", {}, "Commands"), this.choice, this.about, form);
+    state.addEventListener("start", () => {
+      this.choice.replaceChildren(...state.start.commands.map((name) => h("option", { value: name }, name)));
+      this.choice.value = "stylize";
+      this.open("stylize");
+    });
+    state.addEventListener("range", ({ detail }) => { this.range = detail; });
+  }
+
+  async open(command) {
+    await state.trying(async () => {
+      const schema = await schemaOf(command);
+      this.about.textContent = schema.description;
+      await this.form.build(command);
+      this.line.textContent = `vidtrans ${command}`;
+    });
+  }
+
+  useRange() {
+    for (const name of ["start", "end"]) this.form.set(name, this.range?.[name] ?? "");
+    this.show();
+  }
+
+  step() { return { command: this.choice.value, values: this.form.values(), title: this.choice.value }; }
+
+  async show() {
+    const told = await post("/api/lines", this.step()).catch((error) => ({ lines: [error.message] }));
+    this.line.textContent = told.lines.join("\n");
+  }
+
+  async estimate() {
+    this.cost.textContent = "Estimating …";
+    const told = await state.trying(() => post("/api/estimate", this.step()));
+    this.cost.textContent = told ? describe(told) : "";
+  }
+
+  async run() {
+    const made = await state.trying(() => post("/api/run", this.step()));
+    if (made) state.say("In the queue.");
+  }
+}
+
+customElements.define("studio-command", CommandPanel);

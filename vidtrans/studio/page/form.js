@@ -1,0 +1,101 @@
+// A form from the schema of a command. Only what differs from the defaults is sent, so that lines stay short.
+import { get, h } from "./api.js";
+import { state } from "./state.js";
+
+const schemas = new Map();
+const GROUPS = ["Input", "Look", "Time and shots", "Training", "Camera and clock", "Output", "Speed and device", "Several clips", "Settings"];
+const KINDS = { "vidtrans-model": ["model"], "vidtrans-look": ["picture"], "": ["clip", "picture", "pictures", "dataset", "model"] };
+let lists = 0;
+
+export async function schemaOf(command) {
+  if (!schemas.has(command)) schemas.set(command, await get("/api/schema", { command }));
+  return schemas.get(command);
+}
+
+export class CommandForm extends HTMLElement {
+  // given: values that are set already, by name; they are shown, and may be changed.
+  async build(command, given = {}) {
+    const schema = await schemaOf(command);
+    this.command = command;
+    this.fields = new Map();
+    const groups = new Map();
+    for (const [name, property] of Object.entries(schema.properties)) {
+      const group = property["x-rare"] ? "Rarely needed" : property["x-group"] ?? "Input";
+      if (!groups.has(group)) groups.set(group, []);
+      groups.get(group).push(this.field(name, property, given[name], schema.required.includes(name)));
+    }
+    const order = (group) => { const at = GROUPS.indexOf(group); return at < 0 ? GROUPS.length : at; };
+    const sorted = [...groups].sort((a, b) => order(a[0]) - order(b[0]) || (a[0] === "Rarely needed") - (b[0] === "Rarely needed"));
+    this.replaceChildren(...sorted.map(([group, fields], n) =>
+      h("details", { open: n === 0, className: "group" }, h("summary", {}, group), fields)));
+    return this;
+  }
+
+  field(name, property, given, isRequired) {
+    const one = property.type === "array" ? property.items : property;
+    const value = given ?? property.default;
+    const id = `option-${this.command}-${name}`.replaceAll(" ", "-");
+    const input = this.input(id, one, property, value, isRequired);
+    const read = () => {
+      const raw = one.type === "boolean" ? input.checked : input.value.trim();
+      if (raw === "" || (given === undefined && raw === input.dataset.first) || (one.type === "boolean" && raw === Boolean(property.default) && given === undefined)) return undefined;
+      if (property.type === "array") return raw.split("\n").map((line) => convert(one, line.trim())).filter((item) => item !== "");
+      return convert(one, raw);
+    };
+    if (one.type !== "boolean") input.dataset.first = input.value;
+    this.fields.set(name, { read, input });
+    const label = (property["x-flags"]?.at(-1) ?? name).replace(/^-+/, "").replaceAll("-", " ").split("/")[0];
+    const help = property.description ? h("p", { className: "quiet", id: `${id}-help` }, property.description) : null;
+    if (help) input.setAttribute("aria-describedby", `${id}-help`);
+    return h("div", { className: one.type === "boolean" ? "option check" : "option" }, h("label", { for: id }, label), input, help);
+  }
+
+  input(id, one, property, value, isRequired) {
+    if (one.type === "boolean") return h("input", { id, type: "checkbox", checked: Boolean(value) });
+    const choices = one.enum ?? one.anyOf?.[0]?.enum;
+    if (choices && property.type !== "array") {
+      const options = [...(isRequired || choices.includes(value) ? [] : [""]), ...choices];
+      return h("select", { id, value: String(value ?? "") }, options.map((text) => h("option", { value: text, selected: text === value }, text || "as usual")));
+    }
+    if (property.type === "array") {
+      return h("textarea", { id, rows: Math.max(1, value?.length ?? 1), value: (value ?? []).join("\n"), placeholder: "one on each line", required: isRequired });
+    }
+    if (["integer", "number"].includes(one.type)) {
+      const low = one.minimum ?? one.exclusiveMinimum;
+      return h("input", { id, type: "number", value: value ?? "", min: low ?? "", max: one.maximum ?? "", step: one.type === "integer" ? 1 : "any", required: isRequired });
+    }
+    const input = h("input", { id, type: "text", value: value ?? "", required: isRequired });
+    if (property["x-access"] === "path") {
+      const list = `files-${++lists}`, kinds = KINDS[one.format ?? ""] ?? KINDS[""];
+      input.setAttribute("list", list);
+      const names = state.items.filter((item) => kinds.includes(item.kind)).map((item) => item.name);
+      const looks = one.format === "vidtrans-look" ? state.start.looks : [];
+      const offered = h("datalist", { id: list }, [...names, ...looks].map((text) => h("option", { value: text })));
+      this.append(offered);
+      input.addEventListener("focus", () => { if (!offered.isConnected) this.append(offered); });
+    }
+    return input;
+  }
+
+  values() {
+    const found = {};
+    for (const [name, { read }] of this.fields) {
+      const value = read();
+      if (value !== undefined) found[name] = value;
+    }
+    return found;
+  }
+
+  set(name, value) {
+    const field = this.fields.get(name);
+    if (field) field.input.value = value;
+  }
+}
+
+function convert(one, raw) {
+  if (one.type === "integer" || one.type === "number") return Number(raw);
+  if (Array.isArray(one.type) && raw !== "" && !Number.isNaN(Number(raw)) && one.type.some((t) => t !== "string")) return Number(raw);
+  return raw;
+}
+
+customElements.define("command-form", CommandForm);

@@ -1,0 +1,93 @@
+// The page: its rooms, what opens in which, keys, and messages.
+import { state } from "./state.js";
+import "./command.js";
+import "./easel.js";
+import "./queue.js";
+import "./shelf.js";
+import "./viewer.js";
+import "./wishes.js";
+
+const $ = (id) => document.getElementById(id);
+const ROOMS = ["wishes", "viewer", "easel", "command"];
+let room = "wishes";
+
+function enter(name) {
+  room = name;
+  for (const one of ROOMS) {
+    $(one).hidden = one !== name;
+    $(`to-${one}`).setAttribute("aria-selected", String(one === name));
+    $(`to-${one}`).tabIndex = one === name ? 0 : -1;
+  }
+}
+
+for (const name of ROOMS) $(`to-${name}`).addEventListener("click", () => enter(name));
+$("rooms").addEventListener("keydown", (event) => {
+  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+  if (!step) return;
+  const next = ROOMS[(ROOMS.indexOf(room) + step + ROOMS.length) % ROOMS.length];
+  enter(next);
+  $(`to-${next}`).focus();
+  event.stopPropagation();
+});
+
+state.addEventListener("start", () => {
+  $("folder").textContent = state.start.folder;
+  document.title = `${state.start.folder} – vidtrans studio`;
+});
+state.addEventListener("connection", ({ detail }) => {
+  $("connection").textContent = detail ? "connected" : "no connection; trying again …";
+});
+let hiding = null;
+state.addEventListener("message", ({ detail: { text, isProblem } }) => {
+  clearTimeout(hiding);
+  const shown = isProblem ? $("problem") : $("news");
+  $("problem").hidden = !isProblem;
+  shown.textContent = text;
+  if (!isProblem) hiding = setTimeout(() => { $("news").textContent = ""; }, 8000);
+});
+$("problem").addEventListener("click", () => { $("problem").hidden = true; });
+
+state.addEventListener("open", ({ detail: item }) => {
+  if (["clip", "picture", "pictures"].includes(item.kind)) {
+    $("viewer").open(item);
+    if (item.kind !== "picture") $("wishes").use(item.name);
+    enter("viewer");
+  } else state.say(`${item.name} is a ${item.kind}.`);
+});
+state.addEventListener("compare", ({ detail: item }) => {
+  if ($("viewer").item?.kind !== item.kind) { state.say("Open a file of the same kind first.", true); return; }
+  $("viewer").compare(item);
+  enter("viewer");
+});
+state.addEventListener("paint", ({ detail: { name, frame = 0 } }) => {
+  enter("easel");
+  $("easel").open(name, frame);
+});
+const waiting = new Map(); // jobs after which something opens
+state.addEventListener("made", ({ detail: { wish, answers, jobs } }) => {
+  waiting.set(jobs.at(-1), { wish, answers });
+});
+state.addEventListener("ended", async ({ detail: job }) => {
+  const what = waiting.get(job.number);
+  waiting.delete(job.number);
+  if (!what || job.state !== "done") return;
+  await state.refresh();
+  if (what.wish?.easel) {
+    enter("easel");
+    $("easel").open(what.answers.clip, job.outcome.keyframes?.[0] ?? 0);
+  } else if (state.item(job.outcome.output)) {
+    state.tell("open", state.item(job.outcome.output));
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  const isTyping = event.target.closest("input:not([type=range]):not([type=color]), textarea, select") !== null;
+  const isPressed = event.key === " " && event.target.closest("button, summary, a") !== null;
+  if (isTyping || isPressed) return;
+  if (room === "viewer" && !event.ctrlKey && !event.metaKey) $("viewer").key(event);
+  if (room === "easel") $("easel").key(event);
+});
+
+enter("wishes");
+state.trying(() => state.open());
+window.studio = state; // for tests, and for the curious

@@ -1,0 +1,78 @@
+// The queue: jobs with their progress, their line to copy, and what may be done with each.
+import { ago, clamp, duration, get, h, post } from "./api.js";
+import { state } from "./state.js";
+
+const ACTIONS = {
+  queued: [["pause", "Pause"], ["cancel", "Cancel"]],
+  running: [["pause", "Pause"], ["cancel", "Cancel"]],
+  paused: [["resume", "Resume"], ["cancel", "Cancel"]],
+  failed: [["resume", "Try again"], ["remove", "Remove"]],
+  cancelled: [["resume", "Go on"], ["remove", "Remove"]],
+  done: [["remove", "Remove"]],
+};
+
+export class Queue extends HTMLElement {
+  connectedCallback() {
+    this.entries = new Map();
+    this.list = h("ol", { className: "jobs", "aria-label": "Jobs" });
+    this.notify = h("button", { type: "button", hidden: !("Notification" in window) || Notification.permission !== "default",
+      onclick: async () => { await Notification.requestPermission(); this.notify.hidden = true; } }, "Notify me when a job ends");
+    this.append(this.list, this.notify);
+    state.addEventListener("jobs", () => this.show());
+    state.addEventListener("ended", ({ detail }) => this.tell(detail));
+  }
+
+  show() {
+    if (!state.jobs.length) { this.list.replaceChildren(h("li", { className: "quiet" }, "Nothing to do yet.")); return; }
+    const made = state.jobs.map((job) => this.entry(job));
+    if (made.some((one, n) => this.list.children[n] !== one) || this.list.children.length !== made.length) this.list.replaceChildren(...made);
+  }
+
+  entry(job) {
+    const mark = JSON.stringify([job.state, job.wanted, job.waits, job.outcome]);
+    let entry = this.entries.get(job.number);
+    if (!entry || entry.dataset.mark !== mark) {
+      entry = this.build(job, mark);
+      this.entries.get(job.number)?.replaceWith(entry);
+      this.entries.set(job.number, entry);
+    }
+    const { progress } = job, bar = entry.querySelector("progress"), text = entry.querySelector(".progress");
+    if (bar && job.state === "running") {
+      const isKnown = progress.total > 0;
+      if (isKnown) bar.value = clamp(progress.done / progress.total, 0, 1); else bar.removeAttribute("value");
+      const left = progress.left_s ? `, ${duration(progress.left_s)} left` : "";
+      text.textContent = progress.task ? `${progress.task}${isKnown ? ` ${progress.done} of ${progress.total}` : ""}${progress.detail ? `, ${progress.detail.trim()}` : ""}${left}` : "starting …";
+    }
+    return entry;
+  }
+
+  build(job, mark) {
+    const act = (action) => state.trying(() => post("/api/job", { job: job.number, action }));
+    const stopping = job.state === "running" && job.wanted !== "run";
+    const { output, error } = job.outcome;
+    const words = stopping ? "saving what is done …" : job.waits ?? (job.state === "done" ? `done ${ago(job.finished)}` : job.state);
+    const buttons = stopping ? [] : ACTIONS[job.state].map(([action, text]) =>
+      h("button", { type: "button", "data-action": action, "aria-label": `${text}: ${job.title}`, onclick: () => act(action) }, text));
+    if (job.state === "done" && output && state.item(output)) {
+      buttons.unshift(h("button", { type: "button", className: "first", "aria-label": `Look at ${output}`, onclick: () => state.tell("open", state.item(output)) }, "Look"));
+    }
+    const log = h("pre", { className: "log" });
+    const details = h("details", {}, h("summary", {}, "Line and log"), h("pre", { className: "line" }, job.line),
+      h("button", { type: "button", onclick: () => navigator.clipboard?.writeText(job.line) }, "Copy the line"), log);
+    details.addEventListener("toggle", async () => { if (details.open) log.textContent = (await get("/api/log", { job: job.number })).log; });
+    return h("li", { "data-mark": mark, "data-state": job.state, "data-number": job.number },
+      h("b", {}, job.title), " ", h("span", { className: "quiet" }, words),
+      job.state === "running" && h("progress", { max: 1, "aria-label": `Progress of ${job.title}` }),
+      job.state === "running" && h("p", { className: "progress quiet" }),
+      error && h("p", { className: "bad" }, error),
+      h("div", { className: "bar" }, buttons), details);
+  }
+
+  tell(job) {
+    const text = job.state === "done" ? `${job.title} is done.` : `${job.title}: ${job.state}.`;
+    state.say(text, job.state === "failed");
+    if ("Notification" in window && Notification.permission === "granted" && document.visibilityState !== "visible") new Notification("vidtrans", { body: text });
+  }
+}
+
+customElements.define("studio-queue", Queue);

@@ -1,0 +1,61 @@
+// What all parts of the page share: the folder's files, the jobs, and messages.
+import { get, link } from "./api.js";
+
+class State extends EventTarget {
+  constructor() {
+    super();
+    this.items = [];
+    this.jobs = [];
+    this.start = { wishes: [], looks: [], commands: [], folder: "" };
+  }
+
+  tell(type, detail) { this.dispatchEvent(new CustomEvent(type, { detail })); }
+
+  say(text, isProblem = false) { this.tell("message", { text, isProblem }); }
+
+  // Run something that may fail, and say why.
+  async trying(work) {
+    try {
+      return await work();
+    } catch (error) {
+      this.say(error.message, true);
+      return undefined;
+    }
+  }
+
+  async open() {
+    this.start = await get("/api/start");
+    await this.refresh();
+    this.tell("start");
+    this.listen();
+    setInterval(() => { if (document.visibilityState === "visible") this.refresh().catch(() => {}); }, 4000);
+  }
+
+  listen() {
+    const events = new EventSource(link("/events"));
+    events.onopen = () => this.tell("connection", true);
+    events.onerror = () => this.tell("connection", false);
+    events.onmessage = ({ data }) => {
+      const before = new Map(this.jobs.map((job) => [job.number, job.state]));
+      this.jobs = JSON.parse(data);
+      const ended = this.jobs.filter((job) => before.get(job.number) === "running" && job.state !== "running");
+      for (const job of ended) this.tell("ended", job);
+      this.tell("jobs");
+      if (ended.length) this.refresh().catch(() => {});
+    };
+  }
+
+  async refresh() {
+    const items = await get("/api/shelf");
+    if (JSON.stringify(items) === JSON.stringify(this.items)) return;
+    this.items = items;
+    this.tell("items");
+  }
+
+  item(name) { return this.items.find((item) => item.name === name); }
+
+  // The job that made a file.
+  maker(name) { return this.jobs.find((job) => job.state === "done" && job.outcome.output === name); }
+}
+
+export const state = new State();

@@ -1,0 +1,183 @@
+// The viewer: one clip, or two in step: with a wipe, side by side, or their difference; loupe, loop, marks, any speed.
+import { clamp, h } from "./api.js";
+import { Layer } from "./layer.js";
+import { state } from "./state.js";
+import "./timeline.js";
+
+const MODES = { wipe: "wipe", side: "side by side", difference: "difference", single: "after only", before: "before only" };
+const LOUPE = 220, ZOOM = 4;
+
+export class Viewer extends HTMLElement {
+  connectedCallback() {
+    this.after = h("div", { className: "layer after" });
+    this.before = h("div", { className: "layer before" });
+    this.line = h("div", { className: "wipe", hidden: true });
+    this.glass = h("canvas", { className: "loupe", width: LOUPE, height: LOUPE, hidden: true, "aria-hidden": "true" });
+    this.stage = h("div", { className: "stage", "data-mode": "single" }, this.before, this.after, this.line, this.glass);
+    this.a = new Layer(this.after);
+    this.b = new Layer(this.before);
+    this.timeline = document.createElement("studio-timeline");
+    const button = (text, label, onclick, more = {}) => h("button", { type: "button", "aria-label": label, title: label, onclick, ...more }, text);
+    this.playing = button("▶", "Play (space)", () => this.toggle());
+    this.looping = button("Loop", "Loop the range (l)", () => this.setLoop(!this.isLoop), { "aria-pressed": "false" });
+    this.mode = h("select", { "aria-label": "Comparison", hidden: true, onchange: () => this.setMode(this.mode.value) },
+      Object.entries(MODES).map(([value, text]) => h("option", { value }, text)));
+    this.speed = h("select", { "aria-label": "Speed", onchange: () => this.setSpeed(Number(this.speed.value)) },
+      [0.1, 0.25, 0.5, 1, 2, 4].map((rate) => h("option", { value: rate, selected: rate === 1 }, `${rate}×`)));
+    this.loupe = button("Loupe", "Loupe (z)", () => this.setLoupe(!this.isLoupe), { "aria-pressed": "false" });
+    this.where = h("span", { className: "quiet", role: "status" });
+    this.title = h("h2", {}, "Open a clip or a picture on the shelf");
+    this.made = h("pre", { className: "line", hidden: true, tabIndex: 0, "aria-label": "How it was made" });
+    this.uses = h("div", { className: "bar", hidden: true },
+      button("Start here (i)", "Begin the range here", () => this.markIn()), button("End here (o)", "End the range here", () => this.markOut()),
+      button("Clear range", "Clear the range", () => this.setRange(null, null)),
+      button("Paint this frame", "Paint this frame", () => state.tell("paint", { name: this.source(), frame: this.sourceFrame() })));
+    this.append(this.title, this.stage, this.timeline,
+      h("div", { className: "bar controls" }, this.playing, button("◀", "Frame before (left)", () => this.step(-1)), button("▶|", "Next frame (right)", () => this.step(1)),
+        this.speed, this.looping, this.loupe, this.mode, this.where), this.uses, this.made);
+    this.frame = 0;
+    this.isLoop = true;
+    this.setLoop(true);
+    this.timeline.addEventListener("seek", ({ detail }) => { this.pause(); this.go(detail); });
+    this.a.addEventListener("ready", () => this.ready());
+    this.b.addEventListener("ready", () => this.go(this.frame));
+    for (const layer of [this.a, this.b]) layer.addEventListener("fault", ({ detail }) => state.say(detail, true));
+    this.stage.addEventListener("pointermove", (event) => this.pointed(event));
+    this.stage.addEventListener("pointerleave", () => { this.glass.hidden = true; });
+    this.stage.addEventListener("pointerdown", (event) => { this.isDragging = true; this.pointed(event); });
+    addEventListener("pointerup", () => { this.isDragging = false; });
+    requestAnimationFrame(() => this.tick());
+  }
+
+  // Show a file; where a job made it, beside its source, in step.
+  open(item) {
+    const maker = state.maker(item.name);
+    const source = maker && state.item(maker.outcome.source ?? "");
+    this.item = item;
+    this.title.textContent = item.name;
+    this.made.hidden = !maker;
+    this.made.textContent = maker?.line ?? "";
+    this.uses.hidden = item.kind === "picture";
+    this.frame = 0;
+    this.setRange(null, null);
+    this.timeline.curve = maker?.outcome.warping_error_per_frame ?? null;
+    this.timeline.set(null);
+    this.a.show(item);
+    this.compare(source && source.kind === item.kind ? source : null, maker?.outcome.source_part?.[0] ?? 0);
+  }
+
+  compare(item, first = 0) {
+    this.other = item;
+    this.mode.hidden = !item;
+    if (item) this.b.show(item, { first, muted: true }); else this.b.clear();
+    this.setMode(item ? "wipe" : "single");
+  }
+
+  ready() {
+    if (this.a.isClip) this.timeline.set(this.a.facts);
+    const [width, height] = this.a.isClip ? [this.a.facts.width, this.a.facts.height] : [this.a.element.naturalWidth, this.a.element.naturalHeight];
+    this.stage.style.setProperty("--aspect", width / height);
+    this.go(this.frame);
+  }
+
+  // The clip to paint on, and its frame: the source of what is shown, if it is known.
+  source() { return this.other?.kind === "clip" ? this.other.name : this.item?.name; }
+  sourceFrame() { return this.other ? this.frame + this.b.first : this.frame; }
+
+  setMode(mode) {
+    this.mode.value = mode;
+    this.stage.dataset.mode = mode;
+    this.line.hidden = mode !== "wipe";
+    this.wipe ??= 0.5;
+    this.setWipe(mode === "wipe" ? this.wipe : null);
+  }
+
+  setWipe(share) {
+    if (share !== null) this.wipe = share;
+    this.after.style.clipPath = share === null ? "" : `inset(0 0 0 ${100 * share}%)`;
+    this.line.style.left = `${100 * (share ?? 0)}%`;
+  }
+
+  setSpeed(rate) { for (const layer of [this.a, this.b]) if (layer.isClip) layer.element.playbackRate = rate; this.speed.value = rate; }
+  setLoop(on) { this.isLoop = on; this.looping.setAttribute("aria-pressed", on); }
+  setLoupe(on) { this.isLoupe = on; this.loupe.setAttribute("aria-pressed", on); if (!on) this.glass.hidden = true; }
+  setRange(from, to) { this.timeline.range = [from, to]; this.timeline.draw?.(); state.tell("range", this.range()); }
+  range() { const [from, to] = this.timeline.range; return { start: from, end: to === null ? null : to + 1 }; }
+  markIn() { this.setRange(this.frame, this.timeline.range[1] !== null && this.timeline.range[1] > this.frame ? this.timeline.range[1] : null); }
+  markOut() { this.setRange(this.timeline.range[0] !== null && this.timeline.range[0] < this.frame ? this.timeline.range[0] : null, this.frame); }
+
+  toggle() { if (this.a.isClip && this.a.element.paused) this.play(); else this.pause(); }
+  play() {
+    if (!this.a.isClip) return;
+    this.setSpeed(Number(this.speed.value));
+    this.a.element.play();
+    if (this.b.isClip) this.b.element.play();
+  }
+  pause() { for (const layer of [this.a, this.b]) if (layer.isClip) layer.element.pause(); this.go(this.frame); }
+  step(frames) { this.pause(); this.go(this.frame + frames); }
+
+  go(frame) {
+    if (!this.a.isClip || !this.a.facts) return;
+    this.frame = clamp(frame, 0, this.a.facts.frames - 1);
+    this.a.element.currentTime = this.a.timeOf(this.frame);
+    if (this.b.isClip) this.b.element.currentTime = this.b.timeOf(this.frame + this.b.first);
+    this.timeline.move(this.frame);
+  }
+
+  // Follow the clip that plays; keep the other one in step, and inside the range.
+  tick() {
+    requestAnimationFrame(() => this.tick());
+    const { a, b } = this, video = a.element;
+    this.playing.textContent = a.isClip && !video.paused ? "❚❚" : "▶";
+    if (!a.isClip || !a.facts) return;
+    if (!video.paused || video.ended) {
+      const frame = a.frameAt(video.currentTime), [from, to] = this.timeline.range;
+      if (this.isLoop && (video.ended || frame > (to ?? Infinity))) {
+        this.go(from ?? 0);
+        this.play();
+        return;
+      }
+      if (frame !== this.frame) { this.frame = frame; this.timeline.move(frame); }
+      if (b.isClip && b.facts && !b.element.seeking) {
+        const late = b.timeOf(frame + b.first) - b.element.currentTime;
+        if (Math.abs(late) > 1.5 / b.facts.fps) b.element.currentTime = b.timeOf(frame + b.first);
+      }
+    }
+    this.where.textContent = `frame ${this.frame} of ${a.facts.frames}, ${a.facts.times[this.frame]?.toFixed(2) ?? ""} s, ${a.facts.width}×${a.facts.height}`;
+  }
+
+  pointed(event) {
+    const box = this.stage.getBoundingClientRect();
+    const x = clamp((event.clientX - box.left) / box.width, 0, 1), y = clamp((event.clientY - box.top) / box.height, 0, 1);
+    if (this.isDragging && this.stage.dataset.mode === "wipe" && !this.isLoupe) this.setWipe(x);
+    if (this.isLoupe) this.magnify(x, y, box);
+  }
+
+  magnify(x, y, box) {
+    const context = this.glass.getContext("2d");
+    this.glass.hidden = false;
+    this.glass.style.left = `${100 * x}%`;
+    this.glass.style.top = `${100 * y}%`;
+    const isBefore = this.stage.dataset.mode === "before" || (this.stage.dataset.mode === "wipe" && x < this.wipe);
+    const layer = isBefore ? this.b : this.a, shown = layer.element;
+    if (!shown) return;
+    const [width, height] = layer.isClip ? [shown.videoWidth, shown.videoHeight] : [shown.naturalWidth, shown.naturalHeight];
+    const side = (LOUPE / ZOOM) * (width / box.width);
+    context.imageSmoothingEnabled = false;
+    context.clearRect(0, 0, LOUPE, LOUPE);
+    context.drawImage(shown, x * width - side / 2, y * height - side / 2, side, side, 0, 0, LOUPE, LOUPE);
+  }
+
+  key(event) {
+    const keys = {
+      " ": () => this.toggle(), ArrowLeft: () => this.step(event.shiftKey ? -10 : -1), ArrowRight: () => this.step(event.shiftKey ? 10 : 1),
+      Home: () => this.go(0), End: () => this.go(Infinity), i: () => this.markIn(), o: () => this.markOut(),
+      l: () => this.setLoop(!this.isLoop), z: () => this.setLoupe(!this.isLoupe), w: () => { if (this.other) this.setMode("wipe"); },
+      "[": () => this.setWipe(clamp(this.wipe - 0.05, 0, 1)), "]": () => this.setWipe(clamp(this.wipe + 0.05, 0, 1)),
+    };
+    const act = keys[event.key];
+    if (act) { act(); event.preventDefault(); }
+  }
+}
+
+customElements.define("studio-viewer", Viewer);

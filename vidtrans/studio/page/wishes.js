@@ -1,0 +1,161 @@
+// The wishes: a card each, its few questions, a first picture, what it takes, and every option behind "more".
+import { ask, duration, h, link, post, size } from "./api.js";
+import { state } from "./state.js";
+import "./form.js";
+
+export class Wishes extends HTMLElement {
+  connectedCallback() {
+    state.addEventListener("start", () => this.cards());
+    state.addEventListener("items", () => this.offer());
+    state.addEventListener("added", ({ detail }) => this.take(detail));
+  }
+
+  cards() {
+    this.wish = null;
+    this.replaceChildren(h("div", { className: "wishes" }, state.start.wishes.map((wish) =>
+      h("button", { type: "button", className: "wish", "data-wish": wish.name, onclick: () => this.open(wish) },
+        h("b", {}, wish.title), h("span", {}, wish.text)))));
+  }
+
+  open(wish) {
+    this.wish = wish;
+    this.inputs = new Map();
+    const questions = wish.questions.map((question) => this.question(question));
+    this.picture = h("img", { alt: "The first picture", hidden: true });
+    this.cost = h("p", { className: "quiet", role: "status" });
+    this.line = h("pre", { className: "line", tabIndex: 0, "aria-label": "The commands" });
+    this.go = h("button", { type: "submit", className: "first" }, wish.easel ? "Choose frames to paint" : "Make it");
+    this.forms = h("div", {});
+    const more = h("details", {}, h("summary", {}, "More: every option"), this.forms);
+    more.addEventListener("toggle", () => { if (more.open) this.showForms(); });
+    const form = h("form", { onsubmit: (event) => { event.preventDefault(); this.make(); }, onchange: (event) => this.changed(event) },
+      questions, h("div", { className: "bar" }, this.go,
+        h("button", { type: "button", onclick: () => this.estimate() }, "How long?"),
+        h("button", { type: "button", onclick: () => this.cards() }, "Back")),
+      this.cost, this.picture, this.line, more);
+    this.replaceChildren(h("h2", {}, wish.title), h("p", { className: "quiet" }, wish.text), form);
+    this.offer();
+    this.changed();
+    form.querySelector("select, input")?.focus();
+  }
+
+  question(question) {
+    const id = `question-${question.name}`;
+    let input;
+    if (question.kind === "number") {
+      input = h("input", { id, type: "number", value: question.default, min: question.low, max: question.high, required: true });
+    } else {
+      input = h("select", { id, required: true }, Object.entries(question.choices).map(([value, text]) =>
+        h("option", { value, selected: value === question.default }, text)));
+    }
+    this.inputs.set(question.name, { input, kind: question.kind });
+    return h("div", { className: "option" }, h("label", { for: id }, question.label), input);
+  }
+
+  // Offer the files that are there; the newest is chosen, and each clip of a wish another one.
+  offer() {
+    if (!this.wish) return;
+    const taken = { clip: ["clip", "pictures"], look: ["picture"], file: ["clip", "picture"] };
+    let nth = 0;
+    for (const { input, kind } of this.inputs.values()) {
+      if (!(kind in taken)) continue;
+      const names = state.items.filter((item) => taken[kind].includes(item.kind)).map((item) => item.name);
+      const looks = kind === "look" ? state.start.looks : [];
+      const chosen = input.value || (this.chosen && names.includes(this.chosen) && kind === "clip" ? this.chosen : (names[nth] ?? looks[0] ?? names[0] ?? ""));
+      if (kind !== "look") nth += 1;
+      input.replaceChildren(...names.map((name) => h("option", { value: name }, name)),
+        ...(looks.length ? [h("optgroup", { label: "looks that ship" }, looks.map((name) => h("option", { value: name }, name)))] : []));
+      input.value = chosen;
+    }
+  }
+
+  // What was just dropped is what is meant.
+  take(name) {
+    if (!this.wish) return;
+    const kind = state.item(name)?.kind;
+    for (const question of this.inputs.values()) {
+      const fits = question.kind === kind || (question.kind === "look" && kind === "picture") || (question.kind === "file" && ["clip", "picture"].includes(kind));
+      if (fits) { question.input.value = name; this.changed(); return; }
+    }
+  }
+
+  // A clip that was opened on the shelf is the one that is meant.
+  use(name) { this.chosen = name; }
+
+  answers() { return Object.fromEntries([...this.inputs].map(([name, { input }]) => [name, input.value])); }
+
+  async changed(event) {
+    if (event?.target.closest?.("command-form")) { this.showLines(); return; }
+    this.built = null;
+    this.forms.replaceChildren();
+    this.picture.hidden = true;
+    this.cost.textContent = "";
+    this.line.textContent = "";
+    if ([...this.inputs.values()].some(({ input }) => !input.value)) { this.go.disabled = true; this.line.textContent = "Add a clip first: drop it on the page."; return; }
+    this.go.disabled = false;
+    const wish = this.wish.name, answers = this.answers();
+    const told = await state.trying(() => post("/api/lines", { wish, answers }));
+    if (!told || this.wish?.name !== wish) return;
+    this.steps = told.steps;
+    this.line.textContent = told.lines.join("\n");
+    if (this.forms.parentElement.open) this.showForms();
+    if (this.wish.name === "picture") this.preview(answers);
+  }
+
+  // The first picture: one frame, in the look as it is without training.
+  async preview(answers) {
+    const values = { video: [answers.clip], look: answers.look };
+    this.cost.textContent = "The first picture comes …";
+    const response = await state.trying(() => ask("/api/preview", { command: "stylize", values, frame: 0 }));
+    if (!response || !this.inputs || JSON.stringify(answers) !== JSON.stringify(this.answers())) return;
+    this.picture.src = URL.createObjectURL(await response.blob());
+    this.picture.hidden = false;
+    this.cost.textContent = answers.how === "now" ? "One frame, as it will be." : "One frame at once; learned, it comes closer.";
+  }
+
+  async showForms() {
+    if (this.built || !this.steps) return;
+    this.built = await Promise.all(this.steps.map(async (step) => document.createElement("command-form").build(step.command, step.values)));
+    this.forms.replaceChildren(...this.built.flatMap((form) => [h("h3", {}, `vidtrans ${form.command}`), form]));
+  }
+
+  changedSteps() { return this.built ? this.steps.map((step, n) => ({ ...step, values: this.built[n].values() })) : this.steps; }
+
+  async showLines() {
+    const lines = [];
+    for (const step of this.changedSteps()) {
+      const told = await state.trying(() => post("/api/lines", step));
+      if (told) lines.push(...told.lines);
+    }
+    this.line.textContent = lines.join("\n");
+  }
+
+  async estimate() {
+    const first = this.changedSteps()[0];
+    this.cost.textContent = "Estimating …";
+    const told = await state.trying(async () => (await post("/api/estimate", first)));
+    this.cost.textContent = told ? describe(told) : "";
+  }
+
+  async make() {
+    const wish = this.wish, answers = this.answers();
+    const steps = this.built ? { steps: this.changedSteps() } : {};
+    const made = await state.trying(() => post("/api/wish", { wish: wish.name, answers, ...steps }));
+    if (!made) return;
+    state.say(`${wish.title}: ${made.jobs.length > 1 ? `${made.jobs.length} jobs` : "a job"} in the queue.`);
+    state.tell("made", { wish, answers, jobs: made.jobs });
+    this.cards();
+  }
+}
+
+export function describe(table) {
+  const parts = [];
+  if (table.frames) parts.push(`${table.frames} frames`);
+  const told = table.estimate ?? {};
+  if (told.seconds) parts.push(`about ${duration(told.seconds)}`);
+  if (told.disk_bytes) parts.push(`${size(told.disk_bytes + (told.cache_bytes ?? 0))} of disk`);
+  if (told.memory_bytes) parts.push(`${size(told.memory_bytes)} of memory`);
+  return parts.join(", ") || "Nothing is to be done.";
+}
+
+customElements.define("studio-wishes", Wishes);

@@ -1,0 +1,219 @@
+"""The folder of a project: its files by name, and what a page may do with them. Nothing outside it is reached."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import folder_bytes
+from vidtrans.core.settings import Table
+from vidtrans.core.system import name_fault, name_length, name_limit, when_free
+from vidtrans.data.dataset import INDEX as DATASET_FILE
+from vidtrans.models.formats import suffixes
+from vidtrans.studio import STATE
+from vidtrans.video.io.picture_paths import VIDEO_SUFFIXES, is_picture
+
+MOST_ITEMS = 20_000  # of a listing
+DEEPEST = 4  # folders inside folders that a listing enters
+LOOKED_AT = 40  # files of a folder by which its kind is found
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+DRIVE = re.compile(r"[A-Za-z]:")
+# In a value that may name files, also several with other words between ("man=man.mkv", "a.jpg: 0.6, oil: 0.4"): what
+# begins at the root, at home or at a drive, goes up, is hidden, or is an address.
+OUTWARD = re.compile(
+    r"(?:^|[=:,;|\s])(?:[/\\~]|[A-Za-z]:[/\\]|\.\.?(?:[/\\]|$)|\.[^0-9./\\])|[/\\]\.|://|[\x00-\x1f\x7f]"
+)
+BETWEEN = re.compile(r"[=:,;|]|\s+")  # words in such a value
+
+
+@dataclass(frozen=True)
+class ShelfItem:
+    """A file or folder of the project. ``kind``: clip, picture, pictures, dataset, model, page, folder or file."""
+
+    name: str
+    kind: str
+    num_bytes: int
+    modified: float
+
+    def table(self) -> Table:
+        """Return the item as a page receives it."""
+        return {"name": self.name, "kind": self.kind, "bytes": self.num_bytes, "modified": self.modified}
+
+
+class ProjectFolder:
+    """The files below ``root``. Names are relative paths with slashes. Raises UsageError for names outside."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self.state = self.root / STATE
+
+    def prepare(self) -> None:
+        """Make the folder of jobs. Raises UsageError if nothing can be written here."""
+        try:
+            self.state.mkdir(exist_ok=True)
+            (self.state / "jobs").mkdir(exist_ok=True)
+        except OSError as error:
+            raise UsageError(
+                str(self.root), f"nothing can be written there: {error.strerror}", "choose another"
+            ) from None
+
+    def place(self, name: str) -> Path:
+        """Return the path of a name. Raises UsageError if it is not valid, or leads out of the folder."""
+        parts = name.split("/")
+        if not name or CONTROL.search(name) or "\\" in name or DRIVE.match(name) or not name.isprintable():
+            raise _refused(name, "a name is a path in this folder, with slashes")
+        for part in parts:
+            if part in ("", ".", "..") or part.startswith((".", "~")):
+                raise _refused(name, "a part of it is empty, or begins with a dot or a tilde")
+            if fault := name_fault(part):
+                raise _refused(name, fault)
+        path = self.root.joinpath(*parts)
+        self._check_inside(path, name)
+        return path
+
+    def existing(self, name: str) -> Path:
+        """Return the path of a file or folder that exists. Raises UsageError."""
+        path = self.place(name)
+        if not path.exists():
+            raise _refused(name, "there is no such file in this folder")
+        return path
+
+    def check_value(self, text: str) -> None:
+        """Raise UsageError if a value that may name files could lead out of the folder."""
+        if OUTWARD.search(text):
+            raise _refused(text[:80], "it leads out of this folder")
+        for word in (text, *BETWEEN.split(text)):
+            with suppress(OSError, ValueError):
+                if word and (self.root / word).exists():
+                    self._check_inside(self.root / word, word)
+
+    def _check_inside(self, path: Path, name: str) -> None:
+        """Raise UsageError if a link on the way to a path leads out of the folder, or the name is too long."""
+        try:
+            resolved = path.resolve()
+        except (OSError, ValueError, RuntimeError):
+            raise _refused(name, "it cannot be read") from None
+        if resolved != self.root and self.root not in resolved.parents:
+            raise _refused(name, "it leads out of this folder")
+        if any(name_length(part) > name_limit(self.root) for part in path.relative_to(self.root).parts):
+            raise _refused(name, "it is too long")
+
+    def name_of(self, path: Path) -> str:
+        """Return the name of a path in the folder."""
+        return path.relative_to(self.root).as_posix()
+
+    def item(self, path: Path) -> ShelfItem:
+        """Return a file as an item. Raises OSError."""
+        state = path.stat()
+        return ShelfItem(self.name_of(path), file_kind(path), state.st_size, state.st_mtime)
+
+    def items(self) -> list[ShelfItem]:
+        """Return what the folder holds, newest first. A dataset, and a folder of pictures, is one item."""
+        found = list(self._walk(self.root, 0))
+        return sorted(found, key=lambda item: (-item.modified, item.name))[:MOST_ITEMS]
+
+    def _walk(self, folder: Path, depth: int) -> Iterator[ShelfItem]:
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError:  # it was just removed, or may not be read
+            return
+        for entry in entries:
+            with suppress(OSError, UsageError):
+                if entry.name.startswith(".") or _is_partial(entry.name):
+                    continue
+                path = self.place(self.name_of(Path(entry.path)))
+                if not entry.is_dir():
+                    yield self.item(path)
+                elif (kind := _folder_kind(path)) != "folder":
+                    yield ShelfItem(self.name_of(path), kind, 0, entry.stat().st_mtime)
+                elif depth < DEEPEST:
+                    yield from self._walk(path, depth + 1)
+
+    def names(self, name: str) -> list[str]:
+        """Return the names of the files in a folder. Raises UsageError, OSError."""
+        folder = self.existing(name)
+        if not folder.is_dir():
+            raise _refused(name, "it is no folder")
+        return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))[:MOST_ITEMS]
+
+    def rename(self, name: str, new: str) -> None:
+        """Rename a file or folder. Raises UsageError if the new name is taken, OSError."""
+        path, target = self.existing(name), self.place(new)
+        if target.exists():
+            raise _refused(new, "it exists already")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        when_free(lambda: path.rename(target))
+
+    def delete(self, name: str) -> str:
+        """Move a file or folder to the project's bin, and return its name there. Raises UsageError, OSError."""
+        path = self.existing(name)
+        folder = self.state / "bin" / f"{time.time_ns()}"
+        folder.mkdir(parents=True)
+        (folder / "name").write_text(name, "utf-8")
+        when_free(lambda: path.rename(folder / path.name))
+        return folder.name
+
+    def restore(self, number: str) -> str:
+        """Move a deleted file back to its place, and return its name. Raises UsageError if the place is taken."""
+        folder = self.state / "bin" / number
+        if not number.isdigit() or not (folder / "name").is_file():
+            raise _refused(number, "the bin has no such file")
+        name = (folder / "name").read_text("utf-8")
+        target = self.place(name)
+        if target.exists():
+            raise _refused(name, "it exists already")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        when_free(lambda: (folder / target.name).rename(target))
+        shutil.rmtree(folder, ignore_errors=True)
+        return name
+
+    def bin(self) -> list[Table]:
+        """Return the deleted files, newest first."""
+        found = []
+        folders = (self.state / "bin").iterdir() if (self.state / "bin").is_dir() else ()
+        for folder in sorted(folders, reverse=True):
+            with suppress(OSError):
+                found.append({"number": folder.name, "name": (folder / "name").read_text("utf-8")})
+        return found
+
+    def empty_bin(self) -> int:
+        """Delete what is in the bin for good, and return the number of bytes that were freed."""
+        freed = folder_bytes(self.state / "bin") if (self.state / "bin").is_dir() else 0
+        shutil.rmtree(self.state / "bin", ignore_errors=True)
+        return freed
+
+
+def file_kind(path: Path) -> str:
+    """Return the kind of a file, by its suffix."""
+    suffix = path.suffix.lower()
+    if suffix in VIDEO_SUFFIXES:
+        return "clip"
+    if is_picture(path):
+        return "picture"
+    if suffix in suffixes():
+        return "model"
+    return "page" if suffix in (".html", ".htm") else "file"
+
+
+def _folder_kind(path: Path) -> str:
+    """Return the kind of a folder: dataset, pictures (they may be a clip or painted key frames) or folder."""
+    if (path / DATASET_FILE).is_file():
+        return "dataset"
+    entries = [entry for entry, _ in zip(os.scandir(path), range(LOOKED_AT), strict=False)]
+    pictures = [entry for entry in entries if is_picture(Path(entry.name))]
+    return "pictures" if len(pictures) > len(entries) / 2 else "folder"
+
+
+def _is_partial(name: str) -> bool:
+    return name.endswith(".lock")
+
+
+def _refused(name: str, why: str) -> UsageError:
+    return UsageError(name or "the name", why, "choose a file of this folder")

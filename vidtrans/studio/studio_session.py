@@ -1,0 +1,155 @@
+"""A running studio: its folder, queue and media, and what changes in them, for the pages that look at it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Protocol
+
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import parse_json
+from vidtrans.core.settings import Table
+from vidtrans.core.system import command_line
+from vidtrans.store.cache import FOLDER
+from vidtrans.studio.job_folder import Job
+from vidtrans.studio.job_queue import JobQueue
+from vidtrans.studio.media_readers import Media
+from vidtrans.studio.project_folder import ProjectFolder
+from vidtrans.studio.uploads import Uploads
+from vidtrans.studio.wishes import Step
+
+POLL_S = 0.4
+QUICK_TIMEOUT_S = 180.0  # for an estimate, or a preview
+
+
+class Commands(Protocol):
+    """The interface of the commands that a page offers."""
+
+    def names(self) -> list[str]:
+        """Return the names."""
+        ...
+
+    def schema(self, name: str) -> Table:
+        """Return the JSON Schema of a command."""
+        ...
+
+    def words(self, name: str, values: Mapping[str, object]) -> list[str]:
+        """Return the words of a command line. Raises UsageError."""
+        ...
+
+
+class StudioSession:
+    """The state that all pages share. ``at_once``: jobs that run side by side."""
+
+    def __init__(self, folder: ProjectFolder, commands: Commands, at_once: int) -> None:
+        self.folder, self.commands = folder, commands
+        self.queue = JobQueue(folder.state / "jobs", folder.root, at_once)
+        self.media = Media(folder.state / "media", folder.root / FOLDER)
+        self.uploads = Uploads(folder, self.media.check)
+        self.jobs: list[Table] = []
+        self._changed, self._quick = asyncio.Condition(), asyncio.Semaphore(1)
+        self._version = 0
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run the queue; jobs that run at the end go on without this server."""
+        ticking = asyncio.create_task(self._tick())
+        try:
+            yield
+        finally:
+            ticking.cancel()
+            with suppress(asyncio.CancelledError):
+                await ticking
+            self.media.close()
+
+    async def _tick(self) -> None:
+        while True:
+            with suppress(OSError):  # a stick that was pulled out
+                jobs = await asyncio.to_thread(self.queue.step)
+                if jobs != self.jobs:
+                    async with self._changed:
+                        self.jobs, self._version = jobs, self._version + 1
+                        self._changed.notify_all()
+            await asyncio.sleep(POLL_S)
+
+    async def updates(self) -> AsyncIterator[list[Table]]:
+        """Yield the jobs now, and whenever they change."""
+        seen = -1
+        while True:
+            async with self._changed:
+                while self._version == seen:
+                    await self._changed.wait()
+                seen, jobs = self._version, self.jobs
+            yield jobs
+
+    def enqueue(self, steps: Sequence[Step]) -> list[int]:
+        """Add the jobs of steps, and return their numbers. Raises UsageError, OSError."""
+        jobs = []
+        for step in steps:
+            words = self.commands.words(step.command, step.values)
+            jobs.append(Job(words, step.title, self._inputs(step.values), list(step.after)))
+        return self.queue.add(jobs)
+
+    def _inputs(self, values: Mapping[str, object]) -> list[str]:
+        """Return the names of the files, among values, that exist."""
+        found = []
+        for value in values.values():
+            for one in value if isinstance(value, list) else [value]:
+                with suppress(UsageError):
+                    if isinstance(one, str) and self.folder.place(one).exists():
+                        found.append(one)
+        return found
+
+    def lines(self, steps: Sequence[Step]) -> list[str]:
+        """Return the command lines of steps. Raises UsageError."""
+        return [command_line(["vidtrans", *self.commands.words(step.command, step.values)]) for step in steps]
+
+    async def estimate(self, step: Step) -> Table:
+        """Return the table of a dry run. Raises UsageError."""
+        words = self.commands.words(step.command, step.values)
+        return await self._quickly([*words, "--dry-run"])
+
+    async def preview(self, step: Step, frame: int) -> Path:
+        """Return the picture that a render gives for one frame. Raises UsageError."""
+        words = self.commands.words(step.command, step.values)
+        key = hashlib.sha256(json.dumps([words, frame]).encode()).hexdigest()[:24]
+        folder = self.folder.state / "previews" / key
+        if not (made := sorted(folder.glob("*.png"))):
+            span = ["--start", str(frame), "--end", str(frame + 1), "--overwrite"]
+            await self._quickly([*words, *span, "-o", str(folder / "%05d.png")])
+            made = sorted(folder.glob("*.png"))
+        if not made:
+            raise UsageError("preview", "no picture was made", "choose another frame")
+        return made[0]
+
+    async def _quickly(self, words: Sequence[str]) -> Table:
+        """Run a command that takes seconds, and return its table. Raises UsageError with its error."""
+        async with self._quick:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "vidtrans",
+                *words,
+                "--json",
+                cwd=self.folder.root,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+            try:
+                out, _ = await asyncio.wait_for(process.communicate(), QUICK_TIMEOUT_S)
+            except (TimeoutError, asyncio.CancelledError):
+                process.kill()
+                raise UsageError(words[0], "it took too long", "run it as a job") from None
+        with suppress(ValueError):
+            table: Table = parse_json(out)
+            if "error" in table:
+                raise UsageError(words[0], str(table["error"]), "change what was chosen")
+            return table
+        raise UsageError(words[0], "it gave no answer", "run it as a job, and read its log")

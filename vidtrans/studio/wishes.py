@@ -1,0 +1,241 @@
+"""The wishes of the studio's first page: a few questions each, and the commands that fulfil them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from vidtrans.core.errors import UsageError
+from vidtrans.core.registry import unknown_name
+from vidtrans.core.settings import Table
+
+Answers = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question. ``kind``: clip, look (a picture or a look that ships), file (clip or picture), number or choice.
+
+    ``choices``: of a choice, value → label. ``default``: the answer at first.
+    """
+
+    name: str
+    label: str
+    kind: str
+    choices: Mapping[str, str] = field(default_factory=dict)
+    default: str = ""
+    low: int = 0
+    high: int = 0
+
+    def table(self) -> Table:
+        """Return the question as a page receives it."""
+        table = {"name": self.name, "label": self.label, "kind": self.kind, "default": self.default}
+        return table | {"choices": dict(self.choices), "low": self.low, "high": self.high}
+
+    def check(self, answer: str) -> None:
+        """Raise UsageError if an answer is no answer to the question."""
+        if not answer:
+            raise UsageError(self.label, "it is not answered", "choose one")
+        if self.kind == "choice" and answer not in self.choices:
+            raise unknown_name("answer", answer, list(self.choices))
+        if self.kind == "number" and not (answer.isdecimal() and self.low <= int(answer) <= self.high):
+            raise UsageError(f"{self.label}: {answer}", "out of bounds", f"give {self.low} to {self.high}")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command that a wish needs. ``after``: places, among the steps, of those that have to be done before."""
+
+    command: str
+    values: Table
+    title: str
+    after: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A wish. ``easel``: the first step makes frames to paint on; the page then opens the easel."""
+
+    name: str
+    title: str
+    text: str
+    questions: tuple[Question, ...]
+    make: Callable[[Answers], list[Step]]
+    easel: bool = False
+
+    def table(self) -> Table:
+        """Return the wish as a page receives it."""
+        questions = [question.table() for question in self.questions]
+        return {"name": self.name, "title": self.title, "text": self.text, "easel": self.easel, "questions": questions}
+
+    def steps(self, answers: Answers) -> list[Step]:
+        """Return the steps that the answers give. Raises UsageError."""
+        for question in self.questions:
+            question.check(answers.get(question.name, ""))
+        return self.make(answers)
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(name).stem
+
+
+def _like_picture(answers: Answers) -> list[Step]:
+    clip, look, clip_name = answers["clip"], answers["look"], _stem(answers["clip"])
+    if answers["how"] == "now":
+        return [Step("stylize", {"video": [clip], "look": look}, f"{clip_name} like {_stem(look)}")]
+    model = f"{_stem(look)}.{clip_name}.safetensors"
+    teach = {"pictures": [look], "on": [clip], "minutes": float(answers["how"]), "output": model}
+    show = {"video": [clip], "model": [model]}
+    return [Step("look", teach, f"learn {_stem(look)}"), Step("stylize", show, f"{clip_name} like {_stem(look)}", (0,))]
+
+
+def _from_film(answers: Answers) -> list[Step]:
+    film, clip, pairing = answers["film"], answers["clip"], answers["pairing"]
+    model = f"{_stem(film)}.{pairing}.safetensors"
+    data = f"{_stem(film)}.{pairing}.dataset"
+    return [
+        Step("make-dataset", {"videos": [film], "pairing": pairing, "output": data}, f"pairs of {_stem(film)}"),
+        Step("train", {"dataset": data, "minutes": float(answers["minutes"]), "output": model}, f"learn {film}", (0,)),
+        Step("stylize", {"video": [clip], "model": [model]}, f"{_stem(clip)} like {_stem(film)}", (1,)),
+    ]
+
+
+def _paint(answers: Answers) -> list[Step]:
+    clip = answers["clip"]
+    values = {"video": clip, "count": int(answers["count"]), "output": f"{_stem(clip)}.keyframes"}
+    return [Step("keyframes", values, f"frames of {_stem(clip)} to paint")]
+
+
+def _deflicker(answers: Answers) -> list[Step]:
+    made, source = answers["made"], answers["source"]
+    values = {"processed": [made]} | ({"source": source} if source != made else {})
+    return [Step("deflicker", values, f"{_stem(made)} without flicker")]
+
+
+def _grade(answers: Answers) -> list[Step]:
+    before, after, clip = (answers[name] for name in ("before", "after", "clip"))
+    model = f"{_stem(after)}.grade.safetensors"
+    learn: Table = {"before": before, "after": after, "output": model}
+    if answers["same"] == "no":
+        learn["unpaired"] = True
+    show = {"video": [clip], "model": [model]}
+    return [
+        Step("grade", learn, f"learn the grade of {_stem(after)}"),
+        Step("stylize", show, f"{_stem(clip)} graded", (0,)),
+    ]
+
+
+def _dream(answers: Answers) -> list[Step]:
+    clip, preset = answers["clip"], answers["how"]
+    model, data = f"{_stem(clip)}.{preset}.safetensors", f"{_stem(clip)}.{preset}.dataset"
+    train = {"dataset": data, "preset": preset, "minutes": float(answers["minutes"]), "output": model}
+    dream = {"source": [clip], "model": [model], "frames": int(answers["frames"])}
+    return [
+        Step("make-dataset", {"videos": [clip], "preset": preset, "output": data}, f"frames of {_stem(clip)}"),
+        Step("train", train, f"learn how {_stem(clip)} moves", (0,)),
+        Step("dream", dream, f"a dream of {_stem(clip)}", (1,)),
+    ]
+
+
+MINUTES = Question("minutes", "Minutes to learn", "number", default="5", low=1, high=1440)
+PAIRINGS = {
+    "edges": "its edges, drawn by a machine",
+    "sketch": "a pencil sketch of it",
+    "regions": "flat areas of colour",
+    "simplify": "a simplified picture",
+    "colorize": "its greys",
+}
+
+WISHES = {
+    wish.name: wish
+    for wish in (
+        Wish(
+            "picture",
+            "Like this picture",
+            "A painting, a drawing, a photograph: your clip in its manner.",
+            (
+                Question("clip", "The clip", "clip"),
+                Question("look", "The picture", "look"),
+                Question(
+                    "how",
+                    "How",
+                    "choice",
+                    {"now": "at once", "5": "learn it for 5 minutes", "20": "learn it for 20 minutes"},
+                    "now",
+                ),
+            ),
+            _like_picture,
+        ),
+        Wish(
+            "film",
+            "From my film",
+            "A network learns how your film looks, and renders another clip so.",
+            (
+                Question("film", "The film to learn", "clip"),
+                Question("clip", "The clip to render", "clip"),
+                Question("pairing", "What it sees of a frame", "choice", PAIRINGS, "edges"),
+                MINUTES,
+            ),
+            _from_film,
+        ),
+        Wish(
+            "paint",
+            "I paint frames",
+            "Paint over a few frames; all others follow.",
+            (
+                Question("clip", "The clip", "clip"),
+                Question("count", "Frames to paint", "number", default="2", low=1, high=40),
+            ),
+            _paint,
+            easel=True,
+        ),
+        Wish(
+            "flicker",
+            "Take the flicker out",
+            "What another tool made frame by frame, steady.",
+            (
+                Question("made", "The clip that flickers", "clip"),
+                Question("source", "What it was made from (or the same)", "clip"),
+            ),
+            _deflicker,
+        ),
+        Wish(
+            "grade",
+            "This grade",
+            "Colours learned from a picture before and after, onto a clip.",
+            (
+                Question("before", "Before", "file"),
+                Question("after", "After", "file"),
+                Question("same", "Do both show the same?", "choice", {"yes": "yes", "no": "no, only the mood"}, "yes"),
+                Question("clip", "The clip to grade", "clip"),
+            ),
+            _grade,
+        ),
+        Wish(
+            "dream",
+            "Let it dream",
+            "A network learns how your clip moves, and goes on by itself.",
+            (
+                Question("clip", "The clip", "clip"),
+                Question(
+                    "how",
+                    "What it does",
+                    "choice",
+                    {"loop": "it lives through the clip for ever", "next-frame": "it goes on from the clip"},
+                    "loop",
+                ),
+                MINUTES,
+                Question("frames", "Frames of the dream", "number", default="120", low=1, high=100_000),
+            ),
+            _dream,
+        ),
+    )
+}
+
+
+def find_wish(name: str) -> Wish:
+    """Return a wish by name. Raises UsageError."""
+    if name not in WISHES:
+        raise unknown_name("wish", name, list(WISHES))
+    return WISHES[name]
