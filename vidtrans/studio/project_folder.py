@@ -137,8 +137,10 @@ class ProjectFolder:
                     yield from self._walk(path, depth + 1)
 
     def names(self, name: str) -> list[str]:
-        """Return the names of the files in a folder. Raises UsageError, OSError."""
-        folder = self.existing(name)
+        """Return the names of the files in a folder, none where it does not exist. Raises UsageError, OSError."""
+        folder = self.place(name)
+        if not folder.exists():
+            return []
         if not folder.is_dir():
             raise _refused(name, "it is no folder")
         return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))[:MOST_ITEMS]

@@ -21,7 +21,7 @@ from vidtrans.core.events import Stop
 from vidtrans.core.settings import Table
 from vidtrans.models.gallery import gallery_looks, gallery_picture
 from vidtrans.studio.project_folder import file_kind
-from vidtrans.studio.studio_session import StudioSession
+from vidtrans.studio.studio_session import Overtaken, StudioSession
 from vidtrans.studio.wishes import WISHES, Step, find_wish
 from vidtrans.web import MAX_MESSAGE
 from vidtrans.web.server import WebServer
@@ -46,6 +46,8 @@ def refusing(handler: Handler) -> Handler:
     async def answer(request: Request) -> Response:
         try:
             return await handler(request)
+        except Overtaken:
+            return Response(status_code=204)
         except VidtransError as error:
             return JSONResponse({"error": str(error)}, 400)
         except ClientDisconnect:
@@ -72,6 +74,7 @@ class StudioApp:
             "/api/folder": self.names,
             "/api/log": self.log,
             "/api/bin": self.bin,
+            "/api/cache": self.cache,
             "/api/received": self.received,
             "/events": self.events,
             "/media": self.media,
@@ -89,6 +92,7 @@ class StudioApp:
             "/api/preview": self.preview,
             "/api/job": self.job,
             "/api/file": self.file,
+            "/api/cache": self.free,
         }
         routes = [Route(path, refusing(handler)) for path, handler in gets.items()]
         routes += [Route(path, refusing(handler), methods=["POST"]) for path, handler in posts.items()]
@@ -126,6 +130,17 @@ class StudioApp:
     async def bin(self, request: Request) -> Response:
         """Return what was deleted."""
         return JSONResponse(await asyncio.to_thread(self.folder.bin))
+
+    async def cache(self, request: Request) -> Response:
+        """Return the size of the cache, and the number of its entries."""
+        table = await self.session.cache("list")
+        entries = table["entries"]
+        return JSONResponse({"bytes": sum(one["bytes"] for one in entries), "entries": len(entries)})
+
+    async def free(self, request: Request) -> Response:
+        """Delete the entries of the cache that no job uses."""
+        await _message(request)
+        return JSONResponse({"bytes": (await self.session.cache("clean")).get("bytes", 0)})
 
     async def events(self, request: Request) -> Response:
         """Send the jobs whenever they change (server-sent events)."""

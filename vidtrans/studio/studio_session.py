@@ -44,6 +44,10 @@ class Commands(Protocol):
         ...
 
 
+class Overtaken(UsageError):
+    """A preview or an estimate that a later one replaced."""
+
+
 class StudioSession:
     """The state that all pages share. ``at_once``: jobs that run side by side."""
 
@@ -53,7 +57,8 @@ class StudioSession:
         self.media = Media(folder.state / "media", folder.root / FOLDER)
         self.uploads = Uploads(folder, self.media.check)
         self.jobs: list[Table] = []
-        self._changed, self._quick = asyncio.Condition(), asyncio.Semaphore(1)
+        self._changed = asyncio.Condition()
+        self._quick: dict[str, asyncio.subprocess.Process] = {}  # by what they are for
         self._version = 0
 
     @asynccontextmanager
@@ -113,7 +118,11 @@ class StudioSession:
     async def estimate(self, step: Step) -> Table:
         """Return the table of a dry run. Raises UsageError."""
         words = self.commands.words(step.command, step.values)
-        return await self._quickly([*words, "--dry-run"])
+        return await self._quickly("estimate", [*words, "--dry-run"])
+
+    async def cache(self, action: str) -> Table:
+        """Return the table of ``vidtrans cache list``, or of ``cache clean``. Raises UsageError."""
+        return await self._quickly(f"cache {action}", ["cache", action])
 
     async def preview(self, step: Step, frame: int) -> Path:
         """Return the picture that a render gives for one frame. Raises UsageError."""
@@ -122,34 +131,41 @@ class StudioSession:
         folder = self.folder.state / "previews" / key
         if not (made := sorted(folder.glob("*.png"))):
             span = ["--start", str(frame), "--end", str(frame + 1), "--overwrite"]
-            await self._quickly([*words, *span, "-o", str(folder / "%05d.png")])
+            await self._quickly("preview", [*words, *span, "-o", str(folder / "%05d.png")])
             made = sorted(folder.glob("*.png"))
         if not made:
             raise UsageError("preview", "no picture was made", "choose another frame")
         return made[0]
 
-    async def _quickly(self, words: Sequence[str]) -> Table:
-        """Run a command that takes seconds, and return its table. Raises UsageError with its error."""
-        async with self._quick:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "vidtrans",
-                *words,
-                "--json",
-                cwd=self.folder.root,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-            )
-            try:
-                out, _ = await asyncio.wait_for(process.communicate(), QUICK_TIMEOUT_S)
-            except (TimeoutError, asyncio.CancelledError):
+    async def _quickly(self, purpose: str, words: Sequence[str]) -> Table:
+        """Run a command that takes seconds, and return its table; it ends an earlier one for the same ``purpose``.
+
+        Raises UsageError with its error.
+        """
+        if (earlier := self._quick.get(purpose)) is not None and earlier.returncode is None:
+            earlier.kill()  # nobody looks at it any more
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "vidtrans",
+            *words,
+            "--json",
+            cwd=self.folder.root,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        self._quick[purpose] = process
+        try:
+            out, _ = await asyncio.wait_for(process.communicate(), QUICK_TIMEOUT_S)
+        except TimeoutError:
+            raise UsageError(words[0], "it took too long", "run it as a job") from None
+        finally:
+            if process.returncode is None:
                 process.kill()
-                raise UsageError(words[0], "it took too long", "run it as a job") from None
         with suppress(ValueError):
             table: Table = parse_json(out)
             if "error" in table:
                 raise UsageError(words[0], str(table["error"]), "change what was chosen")
             return table
-        raise UsageError(words[0], "it gave no answer", "run it as a job, and read its log")
+        raise Overtaken(words[0], "it was ended by a later request", "wait for that one")

@@ -9,6 +9,7 @@ export function link(path, values = {}) {
 }
 
 async function answer(response) {
+  if (response.status === 204) throw Object.assign(new Error("a later request replaced this one"), { isOvertaken: true });
   if (response.ok) return response;
   let text = `${response.status} ${response.statusText}`;
   try { text = (await response.json()).error ?? text; } catch { /* an answer without JSON */ }

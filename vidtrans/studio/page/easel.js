@@ -22,7 +22,7 @@ export class Easel extends HTMLElement {
     this.brush = new Brush(this.paint);
     this.tool = "brush";
     this.transform = { zoom: 1, x: 0, y: 0, angle: 0 };
-    this.title = h("h2", {}, "Choose a clip on the shelf: “Paint on its frames”");
+    this.heading = h("h2", {}, "Choose a clip on the shelf: “Paint on its frames”");
     const range = (label, low, high, step, value, changed) => {
       const input = h("input", { type: "range", min: low, max: high, step, value, "aria-label": label, oninput: () => changed(Number(input.value)) });
       return [h("label", {}, label, input), input];
@@ -41,7 +41,7 @@ export class Easel extends HTMLElement {
       Object.entries(PURPOSES).map(([value, { text }]) => h("option", { value }, text)));
     this.strip = h("div", { className: "bar", role: "group", "aria-label": "Painted frames" });
     const button = (text, onclick, more = {}) => h("button", { type: "button", onclick, ...more }, text);
-    this.append(this.title,
+    this.append(this.heading,
       h("div", { className: "bar" }, h("label", {}, "frame ", this.number), h("label", {}, "for ", this.purpose), this.strip),
       this.tools,
       h("div", { className: "bar" }, this.colour, button("Green", () => { this.colour.value = "#00ff00"; }), button("Red", () => { this.colour.value = "#ff0000"; }),
@@ -67,7 +67,7 @@ export class Easel extends HTMLElement {
     this.clip = clip;
     this.frame = frame;
     this.number.value = frame;
-    this.title.textContent = `${clip}, frame ${frame}`;
+    this.heading.textContent = `${clip}, frame ${frame}`;
     await state.trying(async () => {
       const photo = await picture(link("/frame", { name: clip, frame, kind: "png" }));
       this.painted = await this.names();

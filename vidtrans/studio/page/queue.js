@@ -11,6 +11,8 @@ const ACTIONS = {
   done: [["remove", "Remove"]],
 };
 
+const kindOf = (name) => (/\.(mp4|webm|mov|mkv)$/i.test(name) ? "clip" : /\.(png|jpe?g|webp)$/i.test(name) ? "picture" : "");
+
 export class Queue extends HTMLElement {
   connectedCallback() {
     this.entries = new Map();
@@ -18,7 +20,7 @@ export class Queue extends HTMLElement {
     this.notify = h("button", { type: "button", hidden: !("Notification" in window) || Notification.permission !== "default",
       onclick: async () => { await Notification.requestPermission(); this.notify.hidden = true; } }, "Notify me when a job ends");
     this.append(this.list, this.notify);
-    state.addEventListener("jobs", () => this.show());
+    for (const name of ["jobs", "items"]) state.addEventListener(name, () => this.show());
     state.addEventListener("ended", ({ detail }) => this.tell(detail));
   }
 
@@ -29,7 +31,8 @@ export class Queue extends HTMLElement {
   }
 
   entry(job) {
-    const mark = JSON.stringify([job.state, job.wanted, job.waits, job.outcome]);
+    const { preview } = job.progress, hasResult = Boolean(state.item(job.outcome.output ?? ""));
+    const mark = JSON.stringify([job.state, job.wanted, job.waits, job.outcome, preview, hasResult]);
     let entry = this.entries.get(job.number);
     if (!entry || entry.dataset.mark !== mark) {
       entry = this.build(job, mark);
@@ -53,6 +56,10 @@ export class Queue extends HTMLElement {
     const words = stopping ? "saving what is done …" : job.waits ?? (job.state === "done" ? `done ${ago(job.finished)}` : job.state);
     const buttons = stopping ? [] : ACTIONS[job.state].map(([action, text]) =>
       h("button", { type: "button", "data-action": action, "aria-label": `${text}: ${job.title}`, onclick: () => act(action) }, text));
+    const { preview } = job.progress;
+    if (preview && job.state !== "done" && kindOf(preview)) {
+      buttons.unshift(h("button", { type: "button", "aria-label": `See what there is of ${job.title}`, onclick: () => state.tell("open", { name: preview, kind: kindOf(preview) }) }, "See what there is"));
+    }
     if (job.state === "done" && output && state.item(output)) {
       buttons.unshift(h("button", { type: "button", className: "first", "aria-label": `Look at ${output}`, onclick: () => state.tell("open", state.item(output)) }, "Look"));
     }

@@ -19,7 +19,7 @@ export class Shelf extends HTMLElement {
     this.more = h("button", { type: "button", hidden: true, onclick: () => { this.limit += SHOWN_AT_ONCE; this.show(); } }, "Show more");
     this.append(
       h("div", { className: "bar" }, h("button", { type: "button", className: "first", onclick: () => this.input.click() }, "Add files"), this.input, this.search, this.kind, this.order),
-      this.list, this.more, this.bin = h("div", { className: "quiet" }),
+      this.list, this.more, this.bin = h("div", { className: "quiet" }), this.cache(),
     );
     state.addEventListener("items", () => this.show());
     state.addEventListener("jobs", () => this.mark());
@@ -99,6 +99,20 @@ export class Shelf extends HTMLElement {
       const maker = card.dataset.name && state.maker(card.dataset.name);
       if (maker) card.querySelector(".open").title = maker.line;
     }
+  }
+
+  // What the cache of renders and trainings holds, and how to free it.
+  cache() {
+    const told = h("p", { role: "status" });
+    const show = () => state.trying(async () => {
+      told.textContent = "counting …";
+      const { bytes, entries } = await get("/api/cache");
+      told.textContent = entries ? `${size(bytes)} in ${entries} entries. Without them the next render computes again what they hold.` : "It is empty.";
+    });
+    const free = () => state.trying(async () => { await post("/api/cache", {}); await show(); });
+    const panel = h("details", { className: "quiet" }, h("summary", {}, "Cache"), told, h("button", { type: "button", onclick: free }, "Free it"));
+    panel.addEventListener("toggle", () => { if (panel.open) show(); });
+    return panel;
   }
 
   async showBin() {

@@ -18,7 +18,7 @@ class State extends EventTarget {
     try {
       return await work();
     } catch (error) {
-      this.say(error.message, true);
+      if (!error.isOvertaken) this.say(error.message, true);
       return undefined;
     }
   }

@@ -9,13 +9,13 @@ const LOUPE = 220, ZOOM = 4;
 
 export class Viewer extends HTMLElement {
   connectedCallback() {
-    this.after = h("div", { className: "layer after" });
-    this.before = h("div", { className: "layer before" });
+    this.afterLayer = h("div", { className: "layer after" });
+    this.beforeLayer = h("div", { className: "layer before" });
     this.line = h("div", { className: "wipe", hidden: true });
     this.glass = h("canvas", { className: "loupe", width: LOUPE, height: LOUPE, hidden: true, "aria-hidden": "true" });
-    this.stage = h("div", { className: "stage", "data-mode": "single" }, this.before, this.after, this.line, this.glass);
-    this.a = new Layer(this.after);
-    this.b = new Layer(this.before);
+    this.stage = h("div", { className: "stage", "data-mode": "single" }, this.beforeLayer, this.afterLayer, this.line, this.glass);
+    this.a = new Layer(this.afterLayer);
+    this.b = new Layer(this.beforeLayer);
     this.timeline = document.createElement("studio-timeline");
     const button = (text, label, onclick, more = {}) => h("button", { type: "button", "aria-label": label, title: label, onclick, ...more }, text);
     this.playing = button("▶", "Play (space)", () => this.toggle());
@@ -26,13 +26,13 @@ export class Viewer extends HTMLElement {
       [0.1, 0.25, 0.5, 1, 2, 4].map((rate) => h("option", { value: rate, selected: rate === 1 }, `${rate}×`)));
     this.loupe = button("Loupe", "Loupe (z)", () => this.setLoupe(!this.isLoupe), { "aria-pressed": "false" });
     this.where = h("span", { className: "quiet", role: "status" });
-    this.title = h("h2", {}, "Open a clip or a picture on the shelf");
+    this.heading = h("h2", {}, "Open a clip or a picture on the shelf");
     this.made = h("pre", { className: "line", hidden: true, tabIndex: 0, "aria-label": "How it was made" });
     this.uses = h("div", { className: "bar", hidden: true },
       button("Start here (i)", "Begin the range here", () => this.markIn()), button("End here (o)", "End the range here", () => this.markOut()),
       button("Clear range", "Clear the range", () => this.setRange(null, null)),
       button("Paint this frame", "Paint this frame", () => state.tell("paint", { name: this.source(), frame: this.sourceFrame() })));
-    this.append(this.title, this.stage, this.timeline,
+    this.append(this.heading, this.stage, this.timeline,
       h("div", { className: "bar controls" }, this.playing, button("◀", "Frame before (left)", () => this.step(-1)), button("▶|", "Next frame (right)", () => this.step(1)),
         this.speed, this.looping, this.loupe, this.mode, this.where), this.uses, this.made);
     this.frame = 0;
@@ -54,7 +54,7 @@ export class Viewer extends HTMLElement {
     const maker = state.maker(item.name);
     const source = maker && state.item(maker.outcome.source ?? "");
     this.item = item;
-    this.title.textContent = item.name;
+    this.heading.textContent = item.name;
     this.made.hidden = !maker;
     this.made.textContent = maker?.line ?? "";
     this.uses.hidden = item.kind === "picture";
@@ -94,7 +94,7 @@ export class Viewer extends HTMLElement {
 
   setWipe(share) {
     if (share !== null) this.wipe = share;
-    this.after.style.clipPath = share === null ? "" : `inset(0 0 0 ${100 * share}%)`;
+    this.afterLayer.style.clipPath = share === null ? "" : `inset(0 0 0 ${100 * share}%)`;
     this.line.style.left = `${100 * (share ?? 0)}%`;
   }
 

@@ -49,7 +49,15 @@ export class Wishes extends HTMLElement {
         h("option", { value, selected: value === question.default }, text)));
     }
     this.inputs.set(question.name, { input, kind: question.kind });
-    return h("div", { className: "option" }, h("label", { for: id }, question.label), input);
+    return h("div", { className: "option" }, h("label", { for: id }, question.label), input, question.kind === "look" && this.looks(input));
+  }
+
+  // The style pictures of the looks that ship, to choose by eye.
+  looks(input) {
+    const choose = (name) => { input.value = name; this.changed(); };
+    return h("div", { className: "looks" }, state.start.looks.map((name) =>
+      h("button", { type: "button", title: name, "aria-label": `The look ${name}`, onclick: () => choose(name) },
+        h("img", { src: link("/look", { name }), alt: "", loading: "lazy" }))));
   }
 
   // Offer the files that are there; the newest is chosen, and each clip of a wish another one.
