@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from vidtrans.live.protocol import MAX_MESSAGE
@@ -24,8 +24,17 @@ class Forged(NamedTuple):
     upgrade: bool = False
 
 
-def forged_requests(port: int, token: str) -> Iterator[Forged]:
-    """Yield the requests, for a server at a port of 127.0.0.1."""
+def from_elsewhere(
+    port: int,
+    token: str,
+    gets: Sequence[str],
+    sockets: Sequence[str],
+    posts: Mapping[str, tuple[dict[str, str], bytes]],
+) -> Iterator[Forged]:
+    """Yield requests of other sites, under other names, and without the token, to each path of a server.
+
+    ``posts``: headers and a body that the path accepts.
+    """
     good, asked = f"127.0.0.1:{port}", f"?token={token}"
     # DNS rebinding, and addresses written in other ways.
     hosts = f"""evil.example:{port} evil.example 127.0.0.1.nip.io:{port} localhost.evil.example:{port}
@@ -36,24 +45,34 @@ def forged_requests(port: int, token: str) -> Iterator[Forged]:
         http://127.0.0.1 http://{good}.evil.example http://{good}@evil.example http://localhost:{port} file://
         chrome-extension://abcdefgh"""
     tokens = f"?token= ?token={token[:-1]} ?token={token}x ?token={token.upper()} ?token={token}&token={token}"
-    paths = r"""/page/../hub.py /page/%2e%2e/hub.py /page/..%2fhub.py /page/%2e%2e%2f%2e%2e%2fapi.py /page//etc/passwd
-        /page/..\hub.py /../../etc/passwd /page/%00 /page/ /page /hub.py /page/.%2e/__init__.py"""
+    reading = [Forged(path, "GET", path, {}) for path in gets]
+    reading += [Forged(path, "GET", path, {}, upgrade=True) for path in sockets]
+    sending = [one for one in reading if one.upgrade]
+    sending += [Forged(path, "POST", path, own, body) for path, (own, body) in posts.items()]
+
+    def changed(one: Forged, name: str, query: str, **headers: str) -> Forged:
+        return one._replace(name=f"{one.name} {name}", path=one.path + query, headers=headers | one.headers)
+
     for host in [*hosts.split(), ""]:
-        yield Forged(f"GET / of {host or 'no host'}", "GET", "/" + asked, {"host": host})
-        yield Forged(f"ws of {host or 'no host'}", "GET", "/ws" + asked, {"host": host}, upgrade=True)
+        yield from (changed(one, f"of {host or 'no host'}", asked, host=host) for one in reading)
     for origin in [*origins.split(), ""]:
-        headers, name = {"host": good, "origin": origin}, origin or "an empty origin"
-        yield Forged(f"ws from {name}", "GET", "/ws" + asked, headers, upgrade=True)
-        for path in ("/frame", "/look"):
-            yield Forged(f"{path} from {name}", "POST", path + asked, headers | JPEG, b"x")
+        yield from (changed(one, f"from {origin or 'nowhere'}", asked, host=good, origin=origin) for one in sending)
     for query in [*tokens.split(), ""]:
-        yield Forged(f"GET / with {query or 'no token'}", "GET", "/" + query, {"host": good})
-        yield Forged(f"ws with {query or 'no token'}", "GET", "/ws" + query, {"host": good}, upgrade=True)
+        yield from (changed(one, f"with {query or 'no token'}", query, host=good) for one in [*reading, *sending])
     yield Forged("bearer of another token", "GET", "/", {"host": good, "authorization": "Bearer x"})
     yield Forged("basic authorization", "GET", "/", {"host": good, "authorization": f"Basic {token}"})
     yield Forged("two hosts", "GET", "/" + asked, {"host": good, "Host": "evil.example"})
     for site in ("cross-site", "same-site"):
-        yield Forged(f"navigation, {site}", "GET", "/" + asked, {"host": good, "sec-fetch-site": site})
+        for path in gets:
+            yield Forged(f"{path}, {site}", "GET", path + asked, {"host": good, "sec-fetch-site": site})
+
+
+def forged_requests(port: int, token: str) -> Iterator[Forged]:
+    """Yield the requests that the server of ``vidtrans live`` must not accept, at a port of 127.0.0.1."""
+    good, asked = f"127.0.0.1:{port}", f"?token={token}"
+    yield from from_elsewhere(port, token, ["/"], ["/ws"], {"/frame": (JPEG, b"x"), "/look": (JPEG, b"x")})
+    paths = r"""/page/../hub.py /page/%2e%2e/hub.py /page/..%2fhub.py /page/%2e%2e%2f%2e%2e%2fapi.py /page//etc/passwd
+        /page/..\hub.py /../../etc/passwd /page/%00 /page/ /page /hub.py /page/.%2e/__init__.py"""
     for path in paths.split():
         yield Forged(path, "GET", path + asked, {"host": good})
     bodies: dict[str, tuple[dict[str, str], bytes]] = {

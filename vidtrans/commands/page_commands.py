@@ -5,7 +5,10 @@ Values from a page are not trusted: an option that can run a program is left out
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import MISSING
 from typing import Any, TypeGuard
 
 from vidtrans.commands import COMMANDS
@@ -13,7 +16,7 @@ from vidtrans.commands.base import Command, Given, build, parameters_of, words_o
 from vidtrans.commands.python_functions import check_ranges, convert
 from vidtrans.commands.schema import schema_of
 from vidtrans.commands.served import ServedPage
-from vidtrans.core.errors import UsageError
+from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.parameters import Argument, Names, Parameter
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table
@@ -62,7 +65,12 @@ class PageCommands:
         if preset is not None:
             self._check_path(preset)
         check_ranges(known, given)
-        build(cls, given, preset)  # raises where values conflict
+        if missing := [
+            n for n, p in known.items() if p.owner == "command" and p.default is MISSING and not given.get(n)
+        ]:
+            raise UsageError(f"{name}: {missing[0]}", "it is not given", "choose one")
+        with suppress(MediaError):  # a dataset that an earlier job will make
+            build(cls, given, preset)  # raises where values conflict
         tables: dict[str, Table] = {}
         for key, value in given.items():
             if known[key].owner == "recipe":
@@ -98,7 +106,8 @@ class PageCommands:
 
 def _fits(parameter: Parameter, value: object) -> TypeGuard[object]:
     """Return whether a value from JSON may be converted to a parameter's type."""
-    allowed = PLAIN_TYPES.get(parameter.type, (str, int, float))
+    is_union = isinstance(parameter.type, types.UnionType)
+    allowed = PLAIN_TYPES.get(parameter.type, (str, int, float) if is_union else (str,))
     if isinstance(value, bool) and bool not in allowed:
         return False
     return isinstance(value, allowed) and (not isinstance(value, str) or len(value) < 4096)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from threading import Lock
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
@@ -18,6 +18,7 @@ from vidtrans.studio.job_folder import Job, JobFolder, JobState, Wanted
 
 PROCESS = "vidtrans.cli.studio_job"  # the module that a job's process runs
 MOST_STARTS = 4  # of a process that ends without a word, as when the system kills it for its memory
+LONGEST_START_S = 20.0  # in which a process takes its lock
 ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 Start = Callable[[Path, Path], None]
 
@@ -26,7 +27,7 @@ def start_process(job: Path, root: Path) -> None:
     """Start the process of a job folder in the project's folder. It lives on when this process ends."""
     detached = {"creationflags": 0x00000208} if WINDOWS else {"start_new_session": True}  # a new group, no console
     with (job / "result.json").open("wb") as out, (job / "log.txt").open("ab") as log:
-        subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", PROCESS, str(job)],
             cwd=root,
             stdin=subprocess.DEVNULL,
@@ -35,6 +36,8 @@ def start_process(job: Path, root: Path) -> None:
             env={name: value for name, value in os.environ.items() if name != "PYTHONSTARTUP"},
             **detached,
         )
+    # The system keeps an ended process until somebody has asked for it.
+    threading.Thread(target=process.wait, daemon=True, name=f"job {job.name}").start()
 
 
 class JobQueue:
@@ -42,7 +45,7 @@ class JobQueue:
 
     def __init__(self, folder: Path, root: Path, at_once: int = 1, start: Start = start_process) -> None:
         self.folder, self.root, self.at_once, self._start = folder, root, at_once, start
-        self._lock = Lock()
+        self._lock = threading.Lock()
         self._started: dict[int, float] = {}  # processes that may not hold their lock yet
         self._final: dict[int, Table] = {}  # jobs that have ended, as they do not change
 
@@ -123,7 +126,8 @@ class JobQueue:
             return None
         state = folder.state(job)
         began = self._started.get(folder.number)
-        if began is not None and (state is not JobState.QUEUED or time.monotonic() - began > 10):
+        has_begun = state is not JobState.QUEUED or folder.end() is not None
+        if began is not None and (has_begun or time.monotonic() - began > LONGEST_START_S):
             del self._started[folder.number]
         elif began is not None:
             state = JobState.RUNNING

@@ -1,0 +1,115 @@
+"""Every command that a page offers: what may be set, and that nothing can reach out of the folder or run a program."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vidtrans.commands import COMMANDS
+from vidtrans.commands.base import parameters_of
+from vidtrans.commands.page_commands import LEFT_OUT, PageCommands
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Table
+from vidtrans.studio.project_folder import ProjectFolder
+from vidtrans.studio.wishes import WISHES, Wish
+
+ANYTHING = st.one_of(
+    st.text(max_size=20),
+    st.integers(),
+    st.floats(),
+    st.booleans(),
+    st.none(),
+    st.lists(st.text(max_size=5), max_size=3),
+)
+
+
+@pytest.fixture
+def commands(tmp_path: Path) -> PageCommands:
+    return PageCommands(ProjectFolder(tmp_path).check_value)
+
+
+NAMES = PageCommands(lambda text: None).names()
+
+
+def test_all_that_work_with_files_are_offered() -> None:
+    served = {"live", "vote", "studio"}
+    assert set(NAMES) == set(COMMANDS.builtin) - served - set(LEFT_OUT)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_that_runs_a_program_is_offered(commands: PageCommands, name: str) -> None:
+    offered = commands.schema(name)["properties"]
+    parameters = parameters_of(COMMANDS.load(name))
+    for key, parameter in parameters.items():
+        if parameter.access == "program":
+            assert key not in offered or "enum" in str(offered[key])
+    assert "settings" not in offered
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_path_of_any_command_leads_out_of_the_folder(commands: PageCommands, name: str) -> None:
+    schema = commands.schema(name)
+    for key, about in schema["properties"].items():
+        if about["x-access"] != "path":
+            continue
+        for outward in ("/etc/passwd", "../x", "http://x/y.mp4", "man=/x"):
+            value = [outward] if about.get("type") == "array" else outward
+            needed = {
+                n: ["a.mp4"] if schema["properties"][n]["type"] == "array" else "a.mp4" for n in schema["required"]
+            }
+            with pytest.raises(UsageError):
+                commands.words(name, needed | {key: value})
+
+
+@pytest.mark.parametrize("name", ["stylize", "train", "matte", "deflicker"])
+@given(data=st.data())
+def test_any_values_give_words_or_a_clear_refusal(name: str, data: st.DataObject) -> None:
+    commands = PageCommands(ProjectFolder(Path("/nowhere")).check_value)
+    keys = [*commands.schema(name)["properties"], "settings", "cache_dir", "unknown"]
+    values = data.draw(st.dictionaries(st.sampled_from(keys), ANYTHING, max_size=4))
+    try:
+        words = commands.words(name, values)
+    except UsageError:
+        return
+    assert words[0] == name
+    assert all(isinstance(word, str) for word in words)
+
+
+def test_an_encoder_of_the_users_own_program_is_refused(commands: PageCommands) -> None:
+    with pytest.raises(UsageError, match="codec"):
+        commands.words("stylize", {"video": ["a.mp4"], "look": "oil", "codec": "ffmpeg:libx264"})
+
+
+def test_only_what_was_set_is_in_the_line(commands: PageCommands) -> None:
+    values: Table = {"video": ["-a b.mp4"], "look": "oil", "strength": "0.5", "start": "2", "score": True}
+    assert commands.words("stylize", values) == [
+        "stylize", "./-a b.mp4", "--start", "2", "--score", "--strength", "0.5", "--look", "oil"
+    ]  # fmt: skip
+
+
+def _answers(wish: Wish) -> dict[str, str]:
+    kinds: dict[str, Any] = {"clip": "a clip.mp4", "look": "a.jpg", "file": "a.png"}
+    return {q.name: kinds.get(q.kind) or q.default for q in wish.questions}
+
+
+@pytest.mark.parametrize("wish", WISHES.values(), ids=WISHES)
+def test_each_wish_gives_command_lines_for_all_its_answers(commands: PageCommands, wish: Wish) -> None:
+    for question in wish.questions:
+        for answer in question.choices or [_answers(wish)[question.name]]:
+            for step in wish.steps(_answers(wish) | {question.name: answer}):
+                words = commands.words(step.command, step.values)
+                assert shlex.split(shlex.join(words)) == words
+
+
+@pytest.mark.parametrize("wish", WISHES.values(), ids=WISHES)
+def test_a_wish_without_an_answer_or_with_a_wrong_one_says_which(wish: Wish) -> None:
+    for question in wish.questions:
+        wrong = [""] if question.kind not in ("choice", "number") else ["", "x", "-1", "99999999999"]
+        for answer in wrong:
+            with pytest.raises(UsageError):
+                wish.steps(_answers(wish) | {question.name: answer})

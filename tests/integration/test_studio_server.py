@@ -1,0 +1,203 @@
+"""The studio's server: who may ask, what is reached, and that jobs outlive everything."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from clips import moving_frames, write_clip
+from forged import Forged, from_elsewhere, is_accepted, send
+from processes import HANG_S, until
+from studio_server import TOKEN, RunningStudio, studio
+
+JSON = {"content-type": "application/json"}
+RUN = {"command": "stylize", "values": {"video": ["clip.mp4"], "model": ["identity"]}}
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    return write_clip(folder / "clip.mp4", moving_frames(12, shots=(0, 6)))
+
+
+@pytest.fixture
+def running(clip: Path) -> Iterator[RunningStudio]:
+    with studio(clip.parent) as server:
+        yield server
+
+
+def _paths(running: RunningStudio) -> tuple[list[str], list[str]]:
+    from vidtrans.studio.studio_app import StudioApp
+
+    routes = [route for route in StudioApp(running.session).app().routes if hasattr(route, "methods")]  # type: ignore[attr-defined]
+    gets = [route.path for route in routes if "GET" in route.methods]
+    posts = [route.path for route in routes if "POST" in route.methods]
+    assert len(gets) > 10
+    assert len(posts) > 5
+    return gets, posts
+
+
+class TestAccess:
+    def test_no_forged_request_to_any_route_is_accepted(self, running: RunningStudio) -> None:
+        gets, posts = _paths(running)
+        port, body = running.server.port, (JSON, b'{"command": "probe", "values": {"video": "clip.mp4"}}')
+        forged = list(from_elsewhere(port, TOKEN, gets, [], dict.fromkeys(posts, body)))
+        assert len(forged) >= 150
+        assert [one.name for one in forged if is_accepted(send(one, port))] == []
+        assert running.session.jobs == []
+
+    def test_no_request_reaches_out_of_the_folder(self, running: RunningStudio, tmp_path: Path) -> None:
+        (tmp_path / "secret.png").write_bytes(b"secret")
+        (running.root / "link.png").symlink_to(tmp_path / "secret.png")
+        names = ["../secret.png", "/etc/passwd", "link.png", "a/../../secret.png", ".studio/jobs", "%2e%2e/secret.png"]
+        for path in ("/media", "/thumb", "/facts", "/proxy", "/api/folder"):
+            for name in names:
+                status, found = running.ask(path, name=name)
+                assert (status, b"secret" in str(found).encode()) in ((400, False), (400, True)) or found == []
+                assert found != b"secret"
+        for message in (
+            {"action": "delete", "name": "../secret.png"},
+            {"action": "rename", "name": "clip.mp4", "new": "../clip.mp4"},
+            {"action": "rename", "name": "../secret.png", "new": "a.png"},
+        ):
+            assert running.ask("/api/file", message)[0] == 400
+        for values in ({"video": ["../x.mp4"]}, {"video": ["clip.mp4"], "output": "/tmp/x.mp4"}):
+            assert running.ask("/api/run", {"command": "stylize", "values": values})[0] == 400
+        assert (tmp_path / "secret.png").read_bytes() == b"secret"
+        assert [item.name for item in running.session.folder.items()] == ["clip.mp4"]
+
+    def test_what_is_no_message_is_refused(self, running: RunningStudio) -> None:
+        port, good = running.server.port, {"host": f"127.0.0.1:{running.server.port}"}
+        for path in _paths(running)[1]:
+            for headers, body in (({}, b"{}"), ({"content-type": "text/plain"}, b"{}"), (JSON, b"["), (JSON, b"[]")):
+                assert send(Forged(path, "POST", f"{path}?token={TOKEN}", good | headers, body), port) == 400
+        put = f"/api/upload?token={TOKEN}&name=a.mp4&offset=0&whole=9&x="
+        for query in ("offset=x", "whole=1e9", "name="):
+            changed = put.replace(query.partition("=")[0] + "=", "x=", 1) + f"&{query}"
+            assert send(Forged(query, "PUT", changed, good, b"a"), port) == 400
+
+
+class TestMedia:
+    def test_an_upload_in_parts_is_checked_and_shown(self, running: RunningStudio, tmp_path: Path) -> None:
+        data = write_clip(tmp_path / "other.mp4", moving_frames(6)).read_bytes()
+        half = len(data) // 2
+        for offset, part, done in ((0, data[:half], False), (half, data[half:], True)):
+            link = running.link("/api/upload", name="other.mp4", offset=offset, whole=len(data))
+            request = urllib.request.Request(link, part, method="PUT")
+            assert running.send(request) == (200, {"done": done})
+        assert (running.root / "other.mp4").read_bytes() == data
+        link = running.link("/api/upload", name="none.mp4", offset=0, whole=9)
+        status, answer = running.send(urllib.request.Request(link, b"no video!", method="PUT"))
+        assert status == 400
+        assert "cannot be read" in answer["error"]
+        assert not (running.root / "none.mp4").exists()
+
+    def test_thumbnails_frames_and_proxies_are_made(self, running: RunningStudio) -> None:
+        with urllib.request.urlopen(running.link("/thumb", name="clip.mp4"), timeout=HANG_S) as answer:
+            assert answer.headers["x-frames"] == "8"
+            assert answer.headers["x-size"] == "64x48"
+        status, frame = running.ask("/frame", name="clip.mp4", frame=3, kind="png")
+        assert (status, frame[:4]) == (200, b"\x89PNG")
+        assert running.ask("/frame", name="clip.mp4", frame=12)[0] == 400
+        facts: dict[str, Any] = until(lambda: (f := running.ask("/facts", name="clip.mp4")[1])["ready"] and f)
+        assert (facts["frames"], facts["shots"], facts["times"][0]) == (12, [0, 6], 0.0)
+        with urllib.request.urlopen(running.link("/proxy", name="clip.mp4"), timeout=HANG_S) as answer:
+            assert answer.headers["content-type"] == "video/mp4"
+
+    def test_a_damaged_file_is_a_message_and_stops_nothing(self, running: RunningStudio) -> None:
+        (running.root / "bad.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + os.urandom(2000))
+        assert running.ask("/thumb", name="bad.mp4")[0] == 400
+        assert until(lambda: running.ask("/facts", name="bad.mp4")[1]["fault"])
+        assert running.ask("/frame", name="clip.mp4", frame=0)[0] == 200
+
+
+class TestJobs:
+    def test_a_job_is_the_very_command_of_its_line(self, running: RunningStudio, tmp_path: Path) -> None:
+        status, answer = running.ask("/api/run", RUN)
+        assert status == 200
+        (job,) = running.until_ended(*answer["jobs"])
+        assert job["state"] == "done", job
+        assert job["line"] == "vidtrans stylize clip.mp4 --model identity"
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        (elsewhere / "clip.mp4").write_bytes((running.root / "clip.mp4").read_bytes())
+        words = [sys.executable, "-m", *job["line"].split()]
+        subprocess.run(words, cwd=elsewhere, check=True, capture_output=True, timeout=HANG_S)
+        output = job["outcome"]["output"]
+        assert (elsewhere / output).read_bytes() == (running.root / output).read_bytes()
+
+    def test_a_failure_is_told_and_a_second_try_may_succeed(self, running: RunningStudio) -> None:
+        (running.root / "clip.mp4").rename(running.root / "gone.mp4")
+        number = running.ask("/api/run", RUN)[1]["jobs"][0]
+        (job,) = running.until_ended(number)
+        assert job["state"] == "failed"
+        assert "clip.mp4" in job["outcome"]["error"]
+        assert "error:" in running.ask("/api/log", job=number)[1]["log"]
+        (running.root / "gone.mp4").rename(running.root / "clip.mp4")
+        assert running.ask("/api/job", {"job": number, "action": "resume"})[0] == 200
+        until(lambda: running.job(number)["state"] == "done")
+
+    def test_a_job_goes_on_without_the_server_and_after_kill(self, clip: Path) -> None:
+        with studio(clip.parent) as first:
+            slow = {"command": "train", "values": {"dataset": "d", "steps": 400}}
+            made = {"command": "make-dataset", "values": {"videos": ["clip.mp4"], "output": "d", "pairing": "edges"}}
+            data = first.ask("/api/run", made)[1]["jobs"][0]
+            first.until_ended(data)
+            number = first.ask("/api/run", slow)[1]["jobs"][0]
+            until(lambda: first.job(number)["progress"].get("done"))
+            assert first.ask("/api/estimate", RUN)[1]["frames"] == 12
+        process = _process_of(clip.parent, number)
+        assert process.is_running()
+        with studio(clip.parent) as second:
+            until(lambda: second.session.jobs and second.job(number)["state"] == "running")
+            process.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+            until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+            again = until(lambda: _process_of(clip.parent, number))
+            assert again.pid != process.pid
+            until(lambda: second.job(number)["progress"].get("done"))
+            assert second.ask("/api/job", {"job": number, "action": "cancel"})[0] == 200
+            until(lambda: second.job(number)["state"] == "cancelled")
+
+
+def _process_of(root: Path, number: int) -> Any:
+    """Return the process of a job; None while there is none."""
+    job = str(root / ".studio" / "jobs" / f"{number:06d}")
+    for process in psutil.process_iter(["cmdline"]):
+        if job in (process.info["cmdline"] or []) and process.status() != psutil.STATUS_ZOMBIE:
+            return process
+    return None
+
+
+def test_the_command_serves_and_says_what_still_runs(clip: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    words = [
+        sys.executable,
+        "-m",
+        "vidtrans",
+        "studio",
+        str(clip.parent),
+        "--port",
+        str(port),
+        "--token",
+        TOKEN,
+        "--json",
+    ]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert f"http://127.0.0.1:{port}/?token={TOKEN}" in process.stderr.readline()
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/?token={TOKEN}", timeout=HANG_S) as answer:
+        assert b"vidtrans" in answer.read()
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=HANG_S)
+    assert '"running": 0' in out

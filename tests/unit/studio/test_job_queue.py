@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from vidtrans.core.errors import UsageError
+from vidtrans.studio.job_folder import Job, JobFolder
+from vidtrans.studio.job_queue import MOST_STARTS, JobQueue
+
+
+class Processes:
+    """Pretended processes of jobs: each holds its lock until it ends."""
+
+    def __init__(self) -> None:
+        self.started: list[int] = []
+        self._locks: dict[int, FileLock] = {}
+
+    def __call__(self, job: Path, root: Path) -> None:
+        self.started.append(int(job.name))
+        self._locks[int(job.name)] = lock = JobFolder(job).lock()
+        lock.acquire()
+
+    def end(self, folder: Path, number: int, status: int) -> None:
+        JobFolder(folder / f"{number:06d}").finish(status, 1.0)
+        self.kill(number)
+
+    def kill(self, number: int) -> None:
+        self._locks.pop(number).release()
+
+
+@pytest.fixture
+def processes() -> Processes:
+    return Processes()
+
+
+@pytest.fixture
+def queue(tmp_path: Path, processes: Processes) -> JobQueue:
+    return JobQueue(tmp_path / "jobs", tmp_path, 1, processes)
+
+
+def job(title: str = "a", after: tuple[int, ...] = ()) -> Job:
+    return Job(["probe", "a.mp4"], title, after=list(after))
+
+
+def states(queue: JobQueue) -> dict[int, str]:
+    return {table["number"]: str(table["state"]) for table in queue.step()}
+
+
+def test_jobs_run_in_their_order_one_after_the_other(queue: JobQueue, processes: Processes) -> None:
+    assert queue.add([job(), job()]) == [1, 2]
+    assert states(queue) == {1: "running", 2: "queued"}
+    assert states(queue) == {1: "running", 2: "queued"}
+    processes.end(queue.folder, 1, 0)
+    assert states(queue) == {1: "done", 2: "running"}
+    assert processes.started == [1, 2]
+
+
+def test_several_run_side_by_side_where_that_is_wanted(tmp_path: Path, processes: Processes) -> None:
+    queue = JobQueue(tmp_path / "jobs", tmp_path, 2, processes)
+    queue.add([job(), job(), job()])
+    assert states(queue) == {1: "running", 2: "running", 3: "queued"}
+
+
+def test_a_job_waits_for_those_that_it_needs_and_says_so(queue: JobQueue, processes: Processes) -> None:
+    queue.at_once = 3
+    queue.add([job()])
+    assert queue.add([job(), job(after=(0,)), job(after=(1,))]) == [2, 3, 4]
+    assert states(queue) == {1: "running", 2: "running", 3: "queued", 4: "queued"}
+    assert next(t for t in queue.step() if t["number"] == 3)["waits"] == "job 2 comes first"
+    processes.end(queue.folder, 2, 1)
+    assert states(queue) == {1: "running", 2: "failed", 3: "queued", 4: "queued"}
+    assert "has not succeeded" in next(t for t in queue.step() if t["number"] == 3)["waits"]
+    queue.act(2, "resume")
+    assert states(queue)[2] == "running"
+    processes.end(queue.folder, 2, 0)
+    assert states(queue) == {1: "running", 2: "done", 3: "running", 4: "queued"}
+
+
+def test_a_paused_job_saves_and_is_resumed(queue: JobQueue, processes: Processes) -> None:
+    queue.add([job()])
+    queue.step()
+    queue.act(1, "pause")
+    folder = JobFolder(queue.folder / "000001")
+    assert folder.stop.exists()
+    assert states(queue) == {1: "running"}
+    processes.end(queue.folder, 1, 130)
+    assert states(queue) == {1: "paused"}
+    queue.act(1, "resume")
+    assert not folder.stop.exists()
+    assert states(queue) == {1: "running"}
+
+
+@pytest.mark.parametrize("when", ["queued", "running", "paused"])
+def test_a_job_is_cancelled_and_then_removed(queue: JobQueue, processes: Processes, when: str) -> None:
+    queue.add([job()])
+    if when == "running":
+        queue.step()
+    if when == "paused":
+        queue.act(1, "pause")
+    queue.act(1, "cancel")
+    if when == "running":
+        processes.end(queue.folder, 1, 130)
+    assert states(queue) == {1: "cancelled"}
+    queue.act(1, "remove")
+    assert states(queue) == {}
+
+
+def test_the_next_server_finds_jobs_that_run_wait_and_are_done(
+    queue: JobQueue, processes: Processes, tmp_path: Path
+) -> None:
+    queue.add([job("one"), job("two"), job("three")])
+    queue.step()
+    processes.end(queue.folder, 1, 0)
+    queue.step()
+    later = JobQueue(queue.folder, tmp_path, 1, processes)
+    assert {t["title"]: str(t["state"]) for t in later.step()} == {"one": "done", "two": "running", "three": "queued"}
+    assert processes.started == [1, 2]
+
+
+def test_a_job_whose_process_was_killed_goes_on_but_not_for_ever(queue: JobQueue, processes: Processes) -> None:
+    queue.add([job()])
+    for _ in range(MOST_STARTS):
+        assert states(queue) == {1: "running"}
+        processes.kill(1)
+        queue._started.clear()  # the time that a process has to take its lock
+    states(queue)
+    assert states(queue) == {1: "failed"}
+    assert len(processes.started) == MOST_STARTS
+
+
+def test_a_finished_job_that_was_stopped_from_elsewhere_goes_on(queue: JobQueue, processes: Processes) -> None:
+    queue.add([job()])
+    queue.step()
+    processes.end(queue.folder, 1, 143)  # the machine shuts down
+    assert states(queue) == {1: "running"}
+    assert processes.started == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("prepare", "action"),
+    [
+        (lambda q: None, "remove"),
+        (lambda q: None, "dance"),
+        (lambda q: q.step(), "resume"),
+        (lambda q: q.step(), "remove"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(queue: JobQueue, prepare: Callable[[JobQueue], None], action: str) -> None:
+    queue.add([job()])
+    prepare(queue)
+    with pytest.raises(UsageError, match="cannot be changed"):
+        queue.act(1, action)
+    with pytest.raises(UsageError, match="no such job"):
+        queue.act(7, action)
+
+
+def test_damaged_files_hide_only_their_own_job(queue: JobQueue) -> None:
+    queue.add([job("one"), job("two")])
+    (queue.folder / "000001" / "job.json").write_text("{")
+    (queue.folder / "000009").mkdir()
+    assert [table["title"] for table in queue.step()] == ["two"]

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from clips import moving_frames, write_clip, write_folder
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vidtrans.core.errors import UsageError
+from vidtrans.core.system import WINDOWS
+from vidtrans.studio.project_folder import ProjectFolder
+
+OUTWARD = [
+    "/etc/passwd", "../secret", "a/../../secret", "a/./b", "~/secret", "C:/secret", "C:\\secret", "\\\\host\\share",
+    ".studio/jobs", ".vidtrans", "a//b", "", "a\0b", "a\nb", "link/secret.mp4", "a\\b",
+]  # fmt: skip
+OUTWARD_VALUES = [
+    "/etc/passwd", "man=/etc/passwd", "man=not:/etc/passwd", "a.jpg: 0.6, /b.jpg: 0.4", "../a", "man=../a", "a/../../b",
+    "http://x/y", "rtsp://x", "file:///etc/passwd", "~/a", "C:\\a", "0: a.jpg, 9: ../b.jpg", "link/secret.mp4",
+    "man=link/secret.mp4", ".studio/jobs/1", "man=.vidtrans/x", "a/.hidden", "concat:/etc/passwd|b", "a\0",
+]  # fmt: skip
+INWARD_VALUES = ["a.mp4", "man=man.mkv", "not:man.mkv", "a.jpg: 0.6, oil: .4", "0: a.jpg, 2s: b.jpg", "looks/a b.png"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> ProjectFolder:
+    outside, root = tmp_path / "outside", tmp_path / "project"
+    outside.mkdir()
+    root.mkdir()
+    (outside / "secret.mp4").write_bytes(b"x")
+    if not WINDOWS:
+        (root / "link").symlink_to(outside)
+    return ProjectFolder(root)
+
+
+@pytest.mark.parametrize("name", [name for name in OUTWARD if not (WINDOWS and name.startswith("link"))])
+def test_no_name_leads_out_of_the_folder(folder: ProjectFolder, name: str) -> None:
+    for action in (folder.place, folder.existing, folder.delete, folder.names, lambda n: folder.rename("a", n)):
+        with pytest.raises(UsageError):
+            action(name)
+
+
+@pytest.mark.parametrize("value", [one for one in OUTWARD_VALUES if not (WINDOWS and "link" in one)])
+def test_no_value_that_names_files_leads_out_of_the_folder(folder: ProjectFolder, value: str) -> None:
+    with pytest.raises(UsageError, match="leads out"):
+        folder.check_value(value)
+
+
+@pytest.mark.parametrize("value", INWARD_VALUES)
+def test_values_that_name_files_of_the_folder_are_accepted(folder: ProjectFolder, value: str) -> None:
+    folder.check_value(value)
+
+
+@given(st.text(st.sampled_from("./\\~ab:C%|\0é "), max_size=12))
+def test_an_accepted_name_is_inside(name: str) -> None:
+    folder = ProjectFolder(Path("/nowhere/project"))
+    try:
+        place = folder.place(name)
+    except UsageError:
+        return
+    assert folder.root in place.resolve().parents
+    assert folder.name_of(place) == name
+
+
+def test_each_file_has_its_kind_and_a_folder_of_pictures_is_one_item(folder: ProjectFolder) -> None:
+    frames = moving_frames(3)
+    write_clip(folder.root / "clip.mp4", frames)
+    write_folder(folder.root / "painted", frames)
+    (folder.root / "sub" / "deep").mkdir(parents=True)
+    write_folder(folder.root / "sub" / "deep" / "seq", frames)
+    (folder.root / "a.safetensors").write_bytes(b"x")
+    (folder.root / "report.html").write_text("x")
+    (folder.root / "data.dataset").mkdir()
+    (folder.root / "data.dataset" / "dataset.json").write_text("{}")
+    (folder.root / ".hidden.mp4").write_bytes(b"x")
+    kinds = {item.name: item.kind for item in folder.items()}
+    assert kinds == {
+        "clip.mp4": "clip",
+        "painted": "pictures",
+        "sub/deep/seq": "pictures",
+        "a.safetensors": "model",
+        "report.html": "page",
+        "data.dataset": "dataset",
+    }
+
+
+def test_a_deleted_file_is_restored_from_the_bin_until_that_is_emptied(folder: ProjectFolder) -> None:
+    (folder.root / "sub").mkdir()
+    (folder.root / "sub" / "a.png").write_bytes(b"a")
+    number = folder.delete("sub/a.png")
+    assert folder.items() == []
+    assert folder.bin() == [{"number": number, "name": "sub/a.png"}]
+    assert folder.restore(number) == "sub/a.png"
+    assert (folder.root / "sub" / "a.png").read_bytes() == b"a"
+    assert folder.bin() == []
+    number = folder.delete("sub/a.png")
+    (folder.root / "sub" / "a.png").write_bytes(b"b")
+    with pytest.raises(UsageError, match="exists already"):
+        folder.restore(number)
+    assert folder.empty_bin() >= 1
+    with pytest.raises(UsageError, match="no such file"):
+        folder.restore(number)
+    with pytest.raises(UsageError, match="no such file"):
+        folder.restore("../jobs")
+
+
+def test_a_file_is_renamed_but_not_over_another_one(folder: ProjectFolder) -> None:
+    for name in ("a.png", "b.png"):
+        (folder.root / name).write_text(name)
+    folder.rename("a.png", "new/c.png")
+    assert (folder.root / "new" / "c.png").read_text() == "a.png"
+    with pytest.raises(UsageError, match="exists already"):
+        folder.rename("b.png", "new/c.png")
+    assert (folder.root / "b.png").exists()
