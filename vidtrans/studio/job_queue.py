@@ -124,23 +124,27 @@ class JobQueue:
             job = folder.read()
         except (OSError, ValueError, TypeError, KeyError):
             return None
-        state = folder.state(job)
-        began = self._started.get(folder.number)
-        has_begun = state is not JobState.QUEUED or folder.end() is not None
-        if began is not None and (has_begun or time.monotonic() - began > LONGEST_START_S):
-            del self._started[folder.number]
-        elif began is not None:
-            state = JobState.RUNNING
+        state = self._state(folder, job)
         table = folder.table(job, state)
         if state in ENDED:
             self._final[folder.number] = table
         return table
 
+    def _state(self, folder: JobFolder, job: Job) -> JobState:
+        """Return the state of a job. A process that was just started counts as running before it has its lock."""
+        began = self._started.get(folder.number)
+        if began is None:
+            return folder.state(job)
+        if folder.end() is None and not folder.is_running() and time.monotonic() - began < LONGEST_START_S:
+            return JobState.RUNNING
+        del self._started[folder.number]
+        return folder.state(job)
+
     def _find(self, number: int) -> tuple[JobFolder, Job, JobState]:
         folder = JobFolder(self.folder / f"{number:06d}")
         with suppress(OSError, ValueError, TypeError, KeyError):
             job = folder.read()
-            return folder, job, folder.state(job)
+            return folder, job, self._state(folder, job)
         raise UsageError(f"job {number}", "there is no such job", "see the queue")
 
     def log(self, number: int) -> str:

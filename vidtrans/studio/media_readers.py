@@ -26,6 +26,7 @@ class MediaReader:
     def __init__(self, cache: Path) -> None:
         self._cache, self._lock = cache, threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_closed = False
 
     def ask(self, timeout_s: float = TIMEOUT_S, **request: object) -> tuple[Table, bytes]:
         """Return the facts and the bytes that answer a request. Raises MediaError."""
@@ -41,8 +42,7 @@ class MediaReader:
                 head = json.loads(process.stdout.readline())
                 data = process.stdout.read(head["bytes"])
             except (OSError, ValueError):
-                self._process = None
-                process.kill()
+                self._discard()
                 raise MediaError(str(request.get("path")), "it could not be decoded", "choose another file") from None
             finally:
                 killer.cancel()
@@ -51,7 +51,10 @@ class MediaReader:
         return head["facts"], data
 
     def _running(self) -> subprocess.Popen[bytes]:
+        if self._is_closed:
+            raise MediaError("media", "the studio ends", "start it again")
         if self._process is None or self._process.poll() is not None:
+            self._discard()
             command = [sys.executable, "-m", PROCESS, str(self._cache)]
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -59,7 +62,14 @@ class MediaReader:
         return self._process
 
     def close(self) -> None:
-        """End the process."""
+        """End the process; a request that it answers fails."""
+        self._is_closed = True
+        if (process := self._process) is not None:
+            process.kill()
+        with self._lock:
+            self._discard()
+
+    def _discard(self) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.wait()

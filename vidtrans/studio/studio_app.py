@@ -210,13 +210,16 @@ class StudioApp:
         return JSONResponse({"jobs": await asyncio.to_thread(self.session.enqueue, [step])})
 
     async def lines(self, request: Request) -> Response:
-        """Return the command lines of a wish, or of a command."""
+        """Return the command lines of a wish, or of a command; or the ``problem`` of one that is not complete yet."""
         message = await _message(request)
         wished = message.get("wish")
-        steps = find_wish(str(wished)).steps(_answers(message)) if wished else [_step(message)]
+        try:
+            steps = find_wish(str(wished)).steps(_answers(message)) if wished else [_step(message)]
+            lines = await asyncio.to_thread(self.session.lines, steps)
+        except UsageError as error:
+            return JSONResponse({"lines": [], "steps": [], "problem": str(error)})
         told = [{"command": step.command, "values": step.values, "title": step.title} for step in steps]
-        lines = await asyncio.to_thread(self.session.lines, steps)
-        return JSONResponse({"lines": lines, "steps": told})
+        return JSONResponse({"lines": lines, "steps": told, "problem": ""})
 
     async def estimate(self, request: Request) -> Response:
         """Return what a command would take: the table of its dry run."""

@@ -21,6 +21,10 @@ export class CommandPanel extends HTMLElement {
       this.choice.value = "stylize";
       this.open("stylize");
     });
+    state.addEventListener("open", ({ detail }) => {
+      this.file = detail.name;
+      if (this.isConnected && this.choice.value) this.open(this.choice.value);
+    });
     state.addEventListener("range", ({ detail }) => { this.range = detail; });
   }
 
@@ -28,9 +32,16 @@ export class CommandPanel extends HTMLElement {
     await state.trying(async () => {
       const schema = await schemaOf(command);
       this.about.textContent = schema.description;
-      await this.form.build(command);
-      this.line.textContent = `vidtrans ${command}`;
+      await this.form.build(command, this.given(schema));
+      this.show();
     });
+  }
+
+  // The file that is open is the one that is meant.
+  given(schema) {
+    const [name] = schema.required, property = schema.properties[name];
+    if (!this.file || property?.["x-access"] !== "path") return {};
+    return { [name]: property.type === "array" ? [this.file] : this.file };
   }
 
   useRange() {
@@ -41,8 +52,8 @@ export class CommandPanel extends HTMLElement {
   step() { return { command: this.choice.value, values: this.form.values(), title: this.choice.value }; }
 
   async show() {
-    const told = await post("/api/lines", this.step()).catch((error) => ({ lines: [error.message] }));
-    this.line.textContent = told.lines.join("\n");
+    const told = await state.trying(() => post("/api/lines", this.step()));
+    if (told) this.line.textContent = told.problem || told.lines.join("\n");
   }
 
   async estimate() {

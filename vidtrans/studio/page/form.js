@@ -4,6 +4,7 @@ import { state } from "./state.js";
 
 const schemas = new Map();
 const GROUPS = ["Input", "Look", "Time and shots", "Training", "Camera and clock", "Output", "Speed and device", "Several clips", "Settings"];
+const OPEN = ["Input", "Look"]; // groups that are seen at first
 const KINDS = { "vidtrans-model": ["model"], "vidtrans-look": ["picture"], "": ["clip", "picture", "pictures", "dataset", "model"] };
 let lists = 0;
 
@@ -26,8 +27,8 @@ export class CommandForm extends HTMLElement {
     }
     const order = (group) => { const at = GROUPS.indexOf(group); return at < 0 ? GROUPS.length : at; };
     const sorted = [...groups].sort((a, b) => order(a[0]) - order(b[0]) || (a[0] === "Rarely needed") - (b[0] === "Rarely needed"));
-    this.replaceChildren(...sorted.map(([group, fields], n) =>
-      h("details", { open: n === 0, className: "group" }, h("summary", {}, group), fields)));
+    this.replaceChildren(...sorted.map(([group, fields]) =>
+      h("details", { open: OPEN.includes(group), className: "group" }, h("summary", {}, group), fields)));
     return this;
   }
 

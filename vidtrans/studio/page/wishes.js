@@ -105,7 +105,9 @@ export class Wishes extends HTMLElement {
     const told = await state.trying(() => post("/api/lines", { wish, answers }));
     if (!told || this.wish?.name !== wish) return;
     this.steps = told.steps;
-    this.line.textContent = told.lines.join("\n");
+    this.line.textContent = told.problem || told.lines.join("\n");
+    this.go.disabled = told.problem !== "";
+    if (told.problem) return;
     if (this.forms.parentElement.open) this.showForms();
     if (this.wish.name === "picture") this.preview(answers);
   }
@@ -133,7 +135,7 @@ export class Wishes extends HTMLElement {
     const lines = [];
     for (const step of this.changedSteps()) {
       const told = await state.trying(() => post("/api/lines", step));
-      if (told) lines.push(...told.lines);
+      if (told) lines.push(...(told.problem ? [told.problem] : told.lines));
     }
     this.line.textContent = lines.join("\n");
   }

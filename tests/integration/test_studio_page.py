@@ -1,0 +1,233 @@
+"""The studio's page in a real browser, as somebody works who never opens a terminal."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from chromium import chromium
+from clips import moving_frames, write_clip
+from live_page import page_at
+from page_checks import CONTRAST, STRUCTURE
+from processes import HANG_S, until
+from studio_server import RunningStudio, studio
+
+from vidtrans.video.images.picture import read_picture, write_picture
+
+ROOMS = ("wishes", "viewer", "easel", "command")
+VIEWER = "document.querySelector('studio-viewer')"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium("--autoplay-policy=no-user-gesture-required") as opened:
+        yield opened
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[RunningStudio]:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    with studio(folder) as server:
+        yield server
+
+
+@contextmanager
+def page_of(browser: Any, running: RunningStudio, *, is_calm: bool = True) -> Iterator[Any]:
+    with page_at(browser, running.link(), camera=False, is_calm=is_calm) as page:
+        page.wait_for_selector(".wish")
+        yield page
+
+
+def add(running: RunningStudio, name: str, num_frames: int = 10) -> Path:
+    return write_clip(running.root / name, moving_frames(num_frames), sound=True)
+
+
+def ready(page: Any, layers: str = "a") -> None:
+    page.wait_for_function(f"(layers) => [...layers].every((layer) => {VIEWER}[layer].facts)", arg=layers)
+
+
+def test_a_dropped_clip_becomes_a_kept_result_in_a_few_clicks(
+    browser: Any, running: RunningStudio, tmp_path: Path
+) -> None:
+    clip = write_clip(tmp_path / "my clip.mp4", moving_frames(8))
+    with page_of(browser, running) as page:
+        page.set_input_files("studio-shelf input[type=file]", str(clip))
+        page.wait_for_selector("studio-shelf li[data-name='my clip.mp4']")
+        page.click("[data-wish=picture]")
+        page.get_by_role("button", name="The look ink").click()
+        page.wait_for_selector("studio-wishes form > img:not([hidden])")
+        assert page.inner_text("studio-wishes .line") == "vidtrans stylize 'my clip.mp4' --look ink"
+        page.click("studio-wishes button[type=submit]")
+        page.wait_for_selector("studio-viewer:not([hidden])")
+        ready(page, "ab")
+        assert page.get_attribute(".stage", "data-mode") == "wipe"
+        assert page.inner_text("studio-viewer .line") == "vidtrans stylize 'my clip.mp4' --look ink"
+        assert "clip, " in page.inner_text("studio-shelf li[data-name='my clip.ink.mp4']")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / clip.name).write_bytes(clip.read_bytes())
+    words = [sys.executable, "-m", "vidtrans", "stylize", clip.name, "--look", "ink"]
+    subprocess.run(words, cwd=tmp_path / "elsewhere", check=True, capture_output=True, timeout=HANG_S)
+    made = [(folder / "my clip.ink.mp4").read_bytes() for folder in (running.root, tmp_path / "elsewhere")]
+    assert made[0] == made[1]
+
+
+def test_the_viewer_steps_marks_and_compares(browser: Any, running: RunningStudio) -> None:
+    add(running, "a.mp4")
+    add(running, "b.mp4")
+    with page_of(browser, running) as page:
+        page.get_by_role("button", name="Open a.mp4").click()
+        ready(page)
+        status = page.locator("studio-viewer [role=status]")
+        page.locator("studio-timeline").focus()
+        for key, frame in (("ArrowRight", 1), ("ArrowRight", 2), ("End", 9), ("ArrowLeft", 8), ("Home", 0)):
+            page.keyboard.press(key)
+            page.wait_for_function(f"(n) => {VIEWER}.frame === n", arg=frame)
+        page.wait_for_function(
+            "() => document.querySelector('studio-viewer [role=status]').textContent.includes('of 10')"
+        )
+        assert status.inner_text().startswith("frame 0 of 10, 0.00 s, 64×48")
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("i")
+        page.keyboard.press("End")
+        page.keyboard.press("o")
+        assert page.evaluate(f"() => {VIEWER}.range()") == {"start": 1, "end": 10}
+        page.click("#to-command")
+        page.fill("#option-stylize-look", "oil")
+        page.get_by_role("button", name="Only the range of the viewer").click()
+        page.wait_for_function("() => document.querySelector('studio-command .line').textContent.includes('--start')")
+        page.locator("studio-shelf li[data-name='b.mp4'] summary").click()
+        page.get_by_role("button", name="Compare with what is open").last.click()
+        ready(page, "ab")
+        page.select_option("studio-viewer [aria-label=Comparison]", "difference")
+        page.keyboard.press("Escape")
+        page.locator("studio-timeline").focus()
+        page.keyboard.press(" ")
+        page.wait_for_function(f"() => !{VIEWER}.a.element.paused && {VIEWER}.frame > 2")
+        page.keyboard.press(" ")
+        apart = f"() => Math.abs({VIEWER}.a.element.currentTime - {VIEWER}.b.element.currentTime)"
+        page.wait_for_function(f"() => {VIEWER}.a.element.paused")
+        until(lambda: page.evaluate(apart) < 0.01)
+
+
+def test_a_frame_is_painted_corrected_and_saved(browser: Any, running: RunningStudio) -> None:
+    add(running, "a.mp4")
+    with page_of(browser, running) as page:
+        page.get_by_role("button", name="Open a.mp4").click()
+        ready(page)
+        page.locator("studio-timeline").focus()
+        page.keyboard.press("ArrowRight")
+        page.get_by_role("button", name="Paint this frame").click()
+        page.wait_for_function("() => document.querySelector('studio-easel h2').textContent === 'a.mp4, frame 1'")
+        page.wait_for_function("() => document.querySelector('studio-easel').paint.width === 64")
+        easel = page.locator("studio-easel")
+        easel.get_by_label("Colour", exact=True).fill("#ff00ff")
+        easel.get_by_label("size").fill("10")
+        easel.get_by_label("hardness").fill("1")
+        stroke(page, (0.2, 0.5), (0.8, 0.5))
+        stroke(page, (0.5, 0.1), (0.5, 0.2))
+        page.keyboard.press("Control+z")  # the second stroke
+        page.keyboard.press("e")
+        stroke(page, (0.8, 0.5), (0.9, 0.5))
+        page.keyboard.press("Control+s")
+        painted = running.root / "a.keyframes" / "000001.png"
+        until(painted.exists)
+        picture, source = read_picture(painted).astype(int), np.asarray(frame_of(running, "a.mp4", 1)).astype(int)
+        assert picture.shape == (48, 64, 3)
+        assert tuple(picture[24, 20]) == (255, 0, 255)
+        assert np.abs(picture[7, 32] - source[7, 32]).max() <= 1
+        assert np.abs(picture[24, 56] - source[24, 56]).max() <= 1
+        assert easel.get_by_role("button", name="1", exact=True).get_attribute("aria-pressed") == "true"
+        easel.get_by_label("Frame", exact=True).fill("5")
+        page.keyboard.press("Enter")
+        page.wait_for_function("() => document.querySelector('studio-easel h2').textContent === 'a.mp4, frame 5'")
+        easel.get_by_role("button", name="1", exact=True).click()  # what was painted is there again
+        at = "() => [...document.querySelector('studio-easel').paint.getContext('2d').getImageData(20, 24, 1, 1).data]"
+        until(lambda: page.evaluate(at)[:3] == [255, 0, 255])
+
+
+def stroke(page: Any, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Draw on the easel, from and to places in shares of the frame."""
+    box = page.locator("studio-easel .sheet canvas").first.bounding_box()
+    page.mouse.move(box["x"] + start[0] * box["width"], box["y"] + start[1] * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + end[0] * box["width"], box["y"] + end[1] * box["height"], steps=6)
+    page.mouse.up()
+
+
+def frame_of(running: RunningStudio, name: str, number: int) -> np.ndarray:
+    place = running.root.parent / "frame.png"
+    place.write_bytes(running.ask("/frame", name=name, frame=number, kind="png")[1])
+    return read_picture(place)
+
+
+def test_two_pages_see_the_same_queue_and_each_may_pause_and_cancel(browser: Any, running: RunningStudio) -> None:
+    add(running, "a.mp4", 200)
+    with page_of(browser, running) as one, page_of(browser, running) as other:
+        one.click("#to-command")
+        one.wait_for_selector("#option-stylize-video")
+        one.fill("#option-stylize-video", "a.mp4")
+        one.fill("#option-stylize-look", "oil")
+        one.get_by_role("button", name="Run", exact=True).click()
+        other.wait_for_selector("li[data-state=running]")
+        other.click("[data-action=pause]")
+        one.wait_for_selector("li[data-state=paused]")
+        one.click("[data-action=resume]")
+        other.wait_for_selector("li[data-state=running]")
+        one.click("[data-action=cancel]")
+        other.wait_for_selector("li[data-state=cancelled]")
+        other.click("[data-action=remove]")
+        one.wait_for_selector("studio-queue .jobs li:not([data-state])")
+        assert running.session.jobs == []
+
+
+def test_files_are_renamed_deleted_and_restored(browser: Any, running: RunningStudio) -> None:
+    add(running, "a.mp4")
+    with page_of(browser, running, is_calm=False) as page:  # a thumbnail may be asked for under the old name
+        page.on("dialog", lambda dialog: dialog.accept("new/b.mp4"))
+        page.locator("studio-shelf .menu summary").click()
+        page.get_by_role("button", name="Rename").click()
+        page.wait_for_selector("studio-shelf li[data-name='new/b.mp4']")
+        page.locator("studio-shelf .menu summary").click()
+        page.get_by_role("button", name="Move to the bin").click()
+        page.wait_for_selector("studio-shelf li:not([data-name])")
+        assert not (running.root / "new" / "b.mp4").exists()
+        page.get_by_text("Bin (1)").click()
+        page.get_by_role("button", name="Restore").click()
+        page.wait_for_selector("studio-shelf li[data-name='new/b.mp4']")
+
+
+def test_all_is_done_by_keyboard_has_a_name_and_fits_every_width(browser: Any, running: RunningStudio) -> None:
+    add(running, "a.mp4")
+    write_picture(running.root / "p.png", moving_frames(1)[0])
+    with page_of(browser, running) as page:
+        page.keyboard.press("Tab")
+        for room in (*ROOMS[1:], ROOMS[0]):
+            page.focus("#rooms [aria-selected=true]")
+            page.keyboard.press("ArrowRight")
+            assert page.is_visible(f"#{room}")
+            assert page.evaluate("() => document.activeElement.id") == f"to-{room}"
+        page.focus("[data-wish=grade]")
+        page.keyboard.press("Enter")
+        assert page.evaluate("() => document.activeElement.id") == "question-before"
+        page.get_by_role("button", name="Open a.mp4").focus()
+        page.keyboard.press("Enter")
+        ready(page)
+        for scheme in ("dark", "light"):
+            page.emulate_media(color_scheme=scheme)
+            for width in (390, 1280, 2560):
+                page.set_viewport_size({"width": width, "height": 900})
+                for room in ROOMS:
+                    page.click(f"#to-{room}")
+                    assert page.evaluate("document.documentElement.scrollWidth") <= width, (room, width)
+                    if width == 1280:
+                        faults = [
+                            f for f in page.evaluate(STRUCTURE) if "not one h1" not in f and "no controls" not in f
+                        ]
+                        assert (faults, page.evaluate(CONTRAST)) == ([], []), (room, scheme)
