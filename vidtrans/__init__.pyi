@@ -667,6 +667,23 @@ def serve_live(
 
     It runs until Ctrl-C."""
 
+def serve_studio(
+    folder: Path | str = ...,
+    *,
+    host: str = ...,
+    port: int = ...,
+    allow_network: bool = ...,
+    https: bool = ...,
+    token: str = ...,
+    open_page: bool = ...,
+    jobs: int = ...,
+    report: Report | None = ...,
+    stop: Stop | None = ...,
+) -> CommandResult:
+    """Teach looks, paint, judge and render in a page of your browser, with the files of FOLDER.
+
+    It runs until Ctrl-C. Jobs go on after that, and the next start finds them."""
+
 def sheet(
     source: Path | str,
     output: Path | str | None = ...,

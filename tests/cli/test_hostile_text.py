@@ -219,6 +219,7 @@ NEEDED: dict[str, list[str]] = {
     "fix": ["CLIP", "--painted", "KEYS", "-o", "made.mp4", "--dry-run"],
     "grade": ["CLIP", "CLIP", "-o", "made.cube", "--dry-run"],
     "live": ["--model", "identity", "--port", "0"],
+    "studio": ["--port", "0"],
     "look": ["CLIP", "--on", "CLIP", "-o", "made.safetensors", "--dry-run"],
     "probe": ["CLIP"],
     "demo": ["--dry-run"],

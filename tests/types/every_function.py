@@ -172,6 +172,10 @@ def with_every_keyword_too() -> None:
         keep_shading=0.5, stroke_size=1.5, engine="torch", cache_dir=CACHE,
         device="cpu", seed=7, preset="fast", settings=SETTINGS, report=show, stop=STOP
     ), vidtrans.CommandResult)
+    assert_type(vidtrans.serve_studio(
+        folder=Path("films"), host="127.0.0.1", port=8000, allow_network=True, https=True, token="secret",
+        open_page=True, jobs=2, report=show, stop=STOP
+    ), vidtrans.CommandResult)
     assert_type(vidtrans.sheet(
         source=Path("clip.mp4"), output="out.mp4", count=4, pairings=["edges", "sketch"], start="1:02.5",
         end=Time(frame=90), cache_dir=CACHE, device="cpu", overwrite=True, dry_run=True, allow_damaged=True,

@@ -43,6 +43,7 @@ def wrong_keywords() -> None:
     vidtrans.run("a.mp4", apply="b.mp4", output="c.mp4", look="d.jpg")  # wrong
     vidtrans.schema("stylize", indent=2)  # wrong
     vidtrans.serve_live("ink", ports=8000)  # wrong
+    vidtrans.serve_studio("films", ports=8000)  # wrong
     vidtrans.sheet("a.mp4", counts=9)  # wrong
     vidtrans.show_model("ink", weights=True)  # wrong
     vidtrans.show_preset("fast", output="fast.toml")  # wrong
@@ -84,6 +85,7 @@ def wrong_values(clip: vidtrans.OpenedClip, paint: np.ndarray) -> None:
     vidtrans.run("a.mp4")  # wrong
     vidtrans.schema(command=3)  # wrong
     vidtrans.serve_live("ink", port="8000")  # wrong
+    vidtrans.serve_studio("films", jobs="2")  # wrong
     vidtrans.sheet("a.mp4", count="9")  # wrong
     vidtrans.show_model()  # wrong
     vidtrans.show_preset(3)  # wrong

@@ -6,7 +6,6 @@ save and end, as Ctrl-C does in a terminal.
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
@@ -83,5 +82,4 @@ def main(path: str) -> int:
 
 if __name__ == "__main__":
     set_up_heap()
-    os.environ.setdefault("PYTHONUNBUFFERED", "1")
     sys.exit(main(sys.argv[1]))

@@ -41,7 +41,7 @@ class Wanted(StrEnum):
 
 
 @dataclass
-class Job:
+class StudioJob:
     """A job as it is stored.
 
     Attributes:
@@ -61,7 +61,7 @@ class Job:
     starts: int = 0
 
     @classmethod
-    def read(cls, path: Path) -> Job:
+    def read(cls, path: Path) -> StudioJob:
         """Return the job of a file. Raises OSError, ValueError, TypeError, KeyError."""
         table = read_small_json(path)
         job = cls(**{one.name: table[one.name] for one in fields(cls)})
@@ -77,11 +77,11 @@ class JobFolder:
         self.log, self.result, self.stop = path / "log.txt", path / "result.json", path / "stop"
         self._job, self._progress, self._end = path / "job.json", path / "progress.json", path / "end.json"
 
-    def read(self) -> Job:
+    def read(self) -> StudioJob:
         """Return the job. Raises OSError, ValueError, TypeError, KeyError."""
-        return Job.read(self._job)
+        return StudioJob.read(self._job)
 
-    def write(self, job: Job) -> None:
+    def write(self, job: StudioJob) -> None:
         """Store the job. Raises OSError."""
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(self._job, asdict(job))
@@ -150,7 +150,7 @@ class JobFolder:
         """Delete the job's files."""
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def state(self, job: Job) -> JobState:
+    def state(self, job: StudioJob) -> JobState:
         """Return the state of the job."""
         end = self.end()
         if end is not None:
@@ -161,7 +161,7 @@ class JobFolder:
             return JobState.RUNNING
         return {Wanted.RUN: JobState.QUEUED, Wanted.PAUSE: JobState.PAUSED}.get(job.wanted, JobState.CANCELLED)
 
-    def table(self, job: Job, state: JobState) -> Table:
+    def table(self, job: StudioJob, state: JobState) -> Table:
         """Return the job as a page receives it."""
         outcome = self.outcome() if state in (JobState.DONE, JobState.FAILED) else {}
         return {

@@ -14,7 +14,7 @@ from pathlib import Path
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
 from vidtrans.core.system import WINDOWS
-from vidtrans.studio.job_folder import Job, JobFolder, JobState, Wanted
+from vidtrans.studio.job_folder import JobFolder, JobState, StudioJob, Wanted
 
 PROCESS = "vidtrans.cli.studio_job"  # the module that a job's process runs
 MOST_STARTS = 4  # of a process that ends without a word, as when the system kills it for its memory
@@ -49,7 +49,7 @@ class JobQueue:
         self._started: dict[int, float] = {}  # processes that may not hold their lock yet
         self._final: dict[int, Table] = {}  # jobs that have ended, as they do not change
 
-    def add(self, jobs: Sequence[Job]) -> list[int]:
+    def add(self, jobs: Sequence[StudioJob]) -> list[int]:
         """Add jobs, and return their numbers. ``after`` counts from the first of them. Raises OSError."""
         with self._lock:
             first = max((job.number for job in self._folders()), default=0) + 1
@@ -76,7 +76,7 @@ class JobQueue:
             else:
                 raise UsageError(f"job {number}", f"it is {state}", f"it cannot be changed by '{action}' now")
 
-    def _want(self, folder: JobFolder, job: Job, wanted: Wanted) -> None:
+    def _want(self, folder: JobFolder, job: StudioJob, wanted: Wanted) -> None:
         job.wanted = wanted
         folder.write(job)
         if wanted is not Wanted.RUN:
@@ -130,7 +130,7 @@ class JobQueue:
             self._final[folder.number] = table
         return table
 
-    def _state(self, folder: JobFolder, job: Job) -> JobState:
+    def _state(self, folder: JobFolder, job: StudioJob) -> JobState:
         """Return the state of a job. A process that was just started counts as running before it has its lock."""
         began = self._started.get(folder.number)
         if began is None:
@@ -140,7 +140,7 @@ class JobQueue:
         del self._started[folder.number]
         return folder.state(job)
 
-    def _find(self, number: int) -> tuple[JobFolder, Job, JobState]:
+    def _find(self, number: int) -> tuple[JobFolder, StudioJob, JobState]:
         folder = JobFolder(self.folder / f"{number:06d}")
         with suppress(OSError, ValueError, TypeError, KeyError):
             job = folder.read()

@@ -18,16 +18,15 @@ from starlette.types import ASGIApp
 
 from vidtrans.core.errors import UsageError, VidtransError
 from vidtrans.core.events import Stop
-from vidtrans.core.settings import Table
 from vidtrans.models.gallery import gallery_looks, gallery_picture
+from vidtrans.studio.messages import answers_in, body_of, message_of, number_in, step_in, text_in
 from vidtrans.studio.project_folder import file_kind
 from vidtrans.studio.studio_session import Overtaken, StudioSession
-from vidtrans.studio.wishes import WISHES, Step, find_wish
+from vidtrans.studio.wishes import WISHES, find_wish
 from vidtrans.web import MAX_MESSAGE
 from vidtrans.web.server import WebServer
 
 PAGE = Path(__file__).parent / "page"
-MOST_JSON = 1 << 18  # bytes of a message
 LONGEST_SIDE = 8192  # pixels, of a frame that a page asks for
 # Shown in place; other files are downloaded, as a page from somewhere may hold scripts.
 SHOWN = ("clip", "picture")
@@ -116,7 +115,7 @@ class StudioApp:
 
     async def names(self, request: Request) -> Response:
         """Return the names of the files in a folder."""
-        return JSONResponse(await asyncio.to_thread(self.folder.names, _text(request, "name")))
+        return JSONResponse(await asyncio.to_thread(self.folder.names, text_in(request, "name")))
 
     async def schema(self, request: Request) -> Response:
         """Return the schema of a command."""
@@ -125,7 +124,7 @@ class StudioApp:
 
     async def log(self, request: Request) -> Response:
         """Return the end of a job's log."""
-        return JSONResponse({"log": self.session.queue.log(_number(request, "job"))})
+        return JSONResponse({"log": self.session.queue.log(number_in(request, "job"))})
 
     async def bin(self, request: Request) -> Response:
         """Return what was deleted."""
@@ -139,7 +138,7 @@ class StudioApp:
 
     async def free(self, request: Request) -> Response:
         """Delete the entries of the cache that no job uses."""
-        await _message(request)
+        await message_of(request)
         return JSONResponse({"bytes": (await self.session.cache("clean")).get("bytes", 0)})
 
     async def events(self, request: Request) -> Response:
@@ -153,7 +152,7 @@ class StudioApp:
 
     async def media(self, request: Request) -> Response:
         """Return a file: clips and pictures to show, others as downloads."""
-        path = self.folder.existing(_text(request, "name"))
+        path = self.folder.existing(text_in(request, "name"))
         if path.is_dir():
             raise UsageError(path.name, "it is a folder", "choose a file in it")
         if file_kind(path) in SHOWN and "download" not in request.query_params:
@@ -162,59 +161,59 @@ class StudioApp:
 
     async def look(self, request: Request) -> Response:
         """Return the style picture of a look that ships."""
-        name = _text(request, "name")
+        name = text_in(request, "name")
         if name not in gallery_looks():
             raise UsageError(name, "no look that ships has this name", f"choose one of {', '.join(gallery_looks())}")
         return FileResponse(gallery_picture(name))
 
     async def thumb(self, request: Request) -> Response:
         """Return a moving thumbnail, its frames side by side; their number is in a header."""
-        path = self.folder.existing(_text(request, "name"))
+        path = self.folder.existing(text_in(request, "name"))
         facts, file = await asyncio.to_thread(self.session.media.strip, path)
         headers = {"x-frames": str(facts["frames"]), "x-size": f"{facts['of'][0]}x{facts['of'][1]}"}
         return FileResponse(file, media_type="image/jpeg", headers=headers)
 
     async def frame(self, request: Request) -> Response:
         """Return a frame of a clip, exactly, as PNG or JPEG."""
-        path, number = self.folder.existing(_text(request, "name")), _number(request, "frame")
-        short = min(_number(request, "short"), LONGEST_SIDE) if "short" in request.query_params else 0
+        path, number = self.folder.existing(text_in(request, "name")), number_in(request, "frame")
+        short = min(number_in(request, "short"), LONGEST_SIDE) if "short" in request.query_params else 0
         kind = "png" if request.query_params.get("kind") == "png" else "jpeg"
         data = await asyncio.to_thread(self.session.media.frame, path, number, short, kind)
         return Response(data, media_type=f"image/{kind}")
 
     async def facts(self, request: Request) -> Response:
         """Return what is known of a clip; its proxy begins to be made."""
-        path = self.folder.existing(_text(request, "name"))
+        path = self.folder.existing(text_in(request, "name"))
         return JSONResponse(await asyncio.to_thread(self.session.media.facts, path))
 
     async def proxy(self, request: Request) -> Response:
         """Return the small film of a clip."""
-        file = self.session.media.proxy(self.folder.existing(_text(request, "name")))
+        file = self.session.media.proxy(self.folder.existing(text_in(request, "name")))
         if not file.is_file():
-            raise UsageError(_text(request, "name"), "its proxy is not made yet", "ask for /facts first")
+            raise UsageError(text_in(request, "name"), "its proxy is not made yet", "ask for /facts first")
         return FileResponse(file, media_type="video/mp4")
 
     async def wish(self, request: Request) -> Response:
         """Add the jobs of a wish."""
-        message = await _message(request)
-        steps = find_wish(str(message.get("wish"))).steps(_answers(message))
+        message = await message_of(request)
+        steps = find_wish(str(message.get("wish"))).steps(answers_in(message))
         if (changed := message.get("steps")) is not None:  # options that were set besides the answers
             if not isinstance(changed, list) or len(changed) != len(steps):
                 raise UsageError("steps", "they are those of the wish", "send all of them")
-            steps = [replace(_step(one), after=step.after) for one, step in zip(changed, steps, strict=True)]
+            steps = [replace(step_in(one), after=step.after) for one, step in zip(changed, steps, strict=True)]
         return JSONResponse({"jobs": await asyncio.to_thread(self.session.enqueue, steps)})
 
     async def run(self, request: Request) -> Response:
         """Add the job of a command."""
-        step = _step(await _message(request))
+        step = step_in(await message_of(request))
         return JSONResponse({"jobs": await asyncio.to_thread(self.session.enqueue, [step])})
 
     async def lines(self, request: Request) -> Response:
         """Return the command lines of a wish, or of a command; or the ``problem`` of one that is not complete yet."""
-        message = await _message(request)
+        message = await message_of(request)
         wished = message.get("wish")
         try:
-            steps = find_wish(str(wished)).steps(_answers(message)) if wished else [_step(message)]
+            steps = find_wish(str(wished)).steps(answers_in(message)) if wished else [step_in(message)]
             lines = await asyncio.to_thread(self.session.lines, steps)
         except UsageError as error:
             return JSONResponse({"lines": [], "steps": [], "problem": str(error)})
@@ -223,19 +222,19 @@ class StudioApp:
 
     async def estimate(self, request: Request) -> Response:
         """Return what a command would take: the table of its dry run."""
-        return JSONResponse(await self.session.estimate(_step(await _message(request))))
+        return JSONResponse(await self.session.estimate(step_in(await message_of(request))))
 
     async def preview(self, request: Request) -> Response:
         """Return one frame of a render."""
-        message = await _message(request)
+        message = await message_of(request)
         frame = message.get("frame")
         if not isinstance(frame, int) or isinstance(frame, bool) or frame < 0:
             raise UsageError("frame", "it is not a number", "give a frame's number")
-        return FileResponse(await self.session.preview(_step(message), frame), media_type="image/png")
+        return FileResponse(await self.session.preview(step_in(message), frame), media_type="image/png")
 
     async def job(self, request: Request) -> Response:
         """Pause, resume, cancel or remove a job."""
-        message = await _message(request)
+        message = await message_of(request)
         number = message.get("job")
         if not isinstance(number, int) or isinstance(number, bool):
             raise UsageError("job", "it is not a number", "give a job's number")
@@ -244,7 +243,7 @@ class StudioApp:
 
     async def file(self, request: Request) -> Response:
         """Rename, delete or restore a file, or empty the bin."""
-        message = await _message(request)
+        message = await message_of(request)
         name, action = str(message.get("name", "")), message.get("action")
         if action == "rename":
             await asyncio.to_thread(self.folder.rename, name, str(message.get("new", "")))
@@ -259,62 +258,12 @@ class StudioApp:
 
     async def received(self, request: Request) -> Response:
         """Return how much of an upload has arrived, to go on with it."""
-        return JSONResponse({"bytes": self.session.uploads.received(_text(request, "name"))})
+        return JSONResponse({"bytes": self.session.uploads.received(text_in(request, "name"))})
 
     async def upload(self, request: Request) -> Response:
         """Take a part of a file."""
-        body = await _body(request, MAX_MESSAGE)
-        name, replace = _text(request, "name"), request.query_params.get("replace") == "1"
-        offset, whole = _number(request, "offset"), _number(request, "whole")
+        body = await body_of(request, MAX_MESSAGE)
+        name, replace = text_in(request, "name"), request.query_params.get("replace") == "1"
+        offset, whole = number_in(request, "offset"), number_in(request, "whole")
         done = await asyncio.to_thread(self.session.uploads.add, name, offset, whole, body, replace=replace)
         return JSONResponse({"done": done})
-
-
-def _text(request: Request, name: str) -> str:
-    if not (found := request.query_params.get(name, "")):
-        raise UsageError(name, "it is missing", "give it")
-    return found
-
-
-def _number(request: Request, name: str) -> int:
-    text = _text(request, name)
-    if not (text.isascii() and text.isdigit() and len(text) < 16):
-        raise UsageError(name, "it is not a number", "give a number")
-    return int(text)
-
-
-async def _body(request: Request, most: int) -> bytes:
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > most:
-            raise UsageError("request", f"it has at most {most} bytes", "send parts")
-    return bytes(body)
-
-
-async def _message(request: Request) -> Table:
-    """Return the JSON object of a request. Raises UsageError."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise UsageError("request", "it is no JSON", "send application/json")
-    try:
-        found = json.loads(await _body(request, MOST_JSON))
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise UsageError("request", "it is no JSON object", "send one")
-    return found
-
-
-def _answers(message: Table) -> dict[str, str]:
-    answers = message.get("answers")
-    if not isinstance(answers, dict) or not all(isinstance(value, str) for value in answers.values()):
-        raise UsageError("answers", "they are texts by name", "send an object")
-    return answers
-
-
-def _step(message: object) -> Step:
-    message = message if isinstance(message, dict) else {}
-    values, command, title = message.get("values"), message.get("command"), message.get("title", "")
-    if not isinstance(values, dict) or not isinstance(command, str) or not isinstance(title, str):
-        raise UsageError("request", "it names no command with its values", "send command and values")
-    return Step(command, values, title[:200] or command)

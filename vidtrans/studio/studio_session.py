@@ -17,12 +17,12 @@ from vidtrans.core.files import parse_json
 from vidtrans.core.settings import Table
 from vidtrans.core.system import command_line
 from vidtrans.store.cache import FOLDER
-from vidtrans.studio.job_folder import Job
+from vidtrans.studio.job_folder import StudioJob
 from vidtrans.studio.job_queue import JobQueue
 from vidtrans.studio.media_readers import Media
 from vidtrans.studio.project_folder import ProjectFolder
 from vidtrans.studio.uploads import Uploads
-from vidtrans.studio.wishes import Step
+from vidtrans.studio.wishes import WishStep
 
 POLL_S = 0.4
 QUICK_TIMEOUT_S = 180.0  # for an estimate, or a preview
@@ -93,12 +93,12 @@ class StudioSession:
                 seen, jobs = self._version, self.jobs
             yield jobs
 
-    def enqueue(self, steps: Sequence[Step]) -> list[int]:
+    def enqueue(self, steps: Sequence[WishStep]) -> list[int]:
         """Add the jobs of steps, and return their numbers. Raises UsageError, OSError."""
         jobs = []
         for step in steps:
             words = self.commands.words(step.command, step.values)
-            jobs.append(Job(words, step.title, self._inputs(step.values), list(step.after)))
+            jobs.append(StudioJob(words, step.title, self._inputs(step.values), list(step.after)))
         return self.queue.add(jobs)
 
     def _inputs(self, values: Mapping[str, object]) -> list[str]:
@@ -111,11 +111,11 @@ class StudioSession:
                         found.append(one)
         return found
 
-    def lines(self, steps: Sequence[Step]) -> list[str]:
+    def lines(self, steps: Sequence[WishStep]) -> list[str]:
         """Return the command lines of steps. Raises UsageError."""
         return [command_line(["vidtrans", *self.commands.words(step.command, step.values)]) for step in steps]
 
-    async def estimate(self, step: Step) -> Table:
+    async def estimate(self, step: WishStep) -> Table:
         """Return the table of a dry run. Raises UsageError."""
         words = self.commands.words(step.command, step.values)
         return await self._quickly("estimate", [*words, "--dry-run"])
@@ -124,7 +124,7 @@ class StudioSession:
         """Return the table of ``vidtrans cache list``, or of ``cache clean``. Raises UsageError."""
         return await self._quickly(f"cache {action}", ["cache", action])
 
-    async def preview(self, step: Step, frame: int) -> Path:
+    async def preview(self, step: WishStep, frame: int) -> Path:
         """Return the picture that a render gives for one frame. Raises UsageError."""
         words = self.commands.words(step.command, step.values)
         key = hashlib.sha256(json.dumps([words, frame]).encode()).hexdigest()[:24]

@@ -44,7 +44,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Step:
+class WishStep:
     """A command that a wish needs. ``after``: places, among the steps, of those that have to be done before."""
 
     command: str
@@ -61,7 +61,7 @@ class Wish:
     title: str
     text: str
     questions: tuple[Question, ...]
-    make: Callable[[Answers], list[Step]]
+    make: Callable[[Answers], list[WishStep]]
     easel: bool = False
 
     def table(self) -> Table:
@@ -69,7 +69,7 @@ class Wish:
         questions = [question.table() for question in self.questions]
         return {"name": self.name, "title": self.title, "text": self.text, "easel": self.easel, "questions": questions}
 
-    def steps(self, answers: Answers) -> list[Step]:
+    def steps(self, answers: Answers) -> list[WishStep]:
         """Return the steps that the answers give. Raises UsageError."""
         for question in self.questions:
             question.check(answers.get(question.name, ""))
@@ -80,40 +80,45 @@ def _stem(name: str) -> str:
     return PurePosixPath(name).stem
 
 
-def _like_picture(answers: Answers) -> list[Step]:
+def _like_picture(answers: Answers) -> list[WishStep]:
     clip, look, clip_name = answers["clip"], answers["look"], _stem(answers["clip"])
     if answers["how"] == "now":
-        return [Step("stylize", {"video": [clip], "look": look}, f"{clip_name} like {_stem(look)}")]
+        return [WishStep("stylize", {"video": [clip], "look": look}, f"{clip_name} like {_stem(look)}")]
     model = f"{_stem(look)}.{clip_name}.safetensors"
     teach = {"pictures": [look], "on": [clip], "minutes": float(answers["how"]), "output": model}
     show = {"video": [clip], "model": [model]}
-    return [Step("look", teach, f"learn {_stem(look)}"), Step("stylize", show, f"{clip_name} like {_stem(look)}", (0,))]
+    return [
+        WishStep("look", teach, f"learn {_stem(look)}"),
+        WishStep("stylize", show, f"{clip_name} like {_stem(look)}", (0,)),
+    ]
 
 
-def _from_film(answers: Answers) -> list[Step]:
+def _from_film(answers: Answers) -> list[WishStep]:
     film, clip, pairing = answers["film"], answers["clip"], answers["pairing"]
     model = f"{_stem(film)}.{pairing}.safetensors"
     data = f"{_stem(film)}.{pairing}.dataset"
     return [
-        Step("make-dataset", {"videos": [film], "pairing": pairing, "output": data}, f"pairs of {_stem(film)}"),
-        Step("train", {"dataset": data, "minutes": float(answers["minutes"]), "output": model}, f"learn {film}", (0,)),
-        Step("stylize", {"video": [clip], "model": [model]}, f"{_stem(clip)} like {_stem(film)}", (1,)),
+        WishStep("make-dataset", {"videos": [film], "pairing": pairing, "output": data}, f"pairs of {_stem(film)}"),
+        WishStep(
+            "train", {"dataset": data, "minutes": float(answers["minutes"]), "output": model}, f"learn {film}", (0,)
+        ),
+        WishStep("stylize", {"video": [clip], "model": [model]}, f"{_stem(clip)} like {_stem(film)}", (1,)),
     ]
 
 
-def _paint(answers: Answers) -> list[Step]:
+def _paint(answers: Answers) -> list[WishStep]:
     clip = answers["clip"]
     values = {"video": clip, "count": int(answers["count"]), "output": f"{_stem(clip)}.keyframes"}
-    return [Step("keyframes", values, f"frames of {_stem(clip)} to paint")]
+    return [WishStep("keyframes", values, f"frames of {_stem(clip)} to paint")]
 
 
-def _deflicker(answers: Answers) -> list[Step]:
+def _deflicker(answers: Answers) -> list[WishStep]:
     made, source = answers["made"], answers["source"]
     values = {"processed": [made]} | ({"source": source} if source != made else {})
-    return [Step("deflicker", values, f"{_stem(made)} without flicker")]
+    return [WishStep("deflicker", values, f"{_stem(made)} without flicker")]
 
 
-def _grade(answers: Answers) -> list[Step]:
+def _grade(answers: Answers) -> list[WishStep]:
     before, after, clip = (answers[name] for name in ("before", "after", "clip"))
     model = f"{_stem(after)}.grade.safetensors"
     learn: Table = {"before": before, "after": after, "output": model}
@@ -121,20 +126,20 @@ def _grade(answers: Answers) -> list[Step]:
         learn["unpaired"] = True
     show = {"video": [clip], "model": [model]}
     return [
-        Step("grade", learn, f"learn the grade of {_stem(after)}"),
-        Step("stylize", show, f"{_stem(clip)} graded", (0,)),
+        WishStep("grade", learn, f"learn the grade of {_stem(after)}"),
+        WishStep("stylize", show, f"{_stem(clip)} graded", (0,)),
     ]
 
 
-def _dream(answers: Answers) -> list[Step]:
+def _dream(answers: Answers) -> list[WishStep]:
     clip, preset = answers["clip"], answers["how"]
     model, data = f"{_stem(clip)}.{preset}.safetensors", f"{_stem(clip)}.{preset}.dataset"
     train = {"dataset": data, "preset": preset, "minutes": float(answers["minutes"]), "output": model}
     dream = {"source": [clip], "model": [model], "frames": int(answers["frames"])}
     return [
-        Step("make-dataset", {"videos": [clip], "preset": preset, "output": data}, f"frames of {_stem(clip)}"),
-        Step("train", train, f"learn how {_stem(clip)} moves", (0,)),
-        Step("dream", dream, f"a dream of {_stem(clip)}", (1,)),
+        WishStep("make-dataset", {"videos": [clip], "preset": preset, "output": data}, f"frames of {_stem(clip)}"),
+        WishStep("train", train, f"learn how {_stem(clip)} moves", (0,)),
+        WishStep("dream", dream, f"a dream of {_stem(clip)}", (1,)),
     ]
 
 

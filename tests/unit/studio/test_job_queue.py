@@ -7,7 +7,7 @@ import pytest
 from filelock import FileLock
 
 from vidtrans.core.errors import UsageError
-from vidtrans.studio.job_folder import Job, JobFolder
+from vidtrans.studio.job_folder import JobFolder, StudioJob
 from vidtrans.studio.job_queue import MOST_STARTS, JobQueue
 
 
@@ -41,8 +41,8 @@ def queue(tmp_path: Path, processes: Processes) -> JobQueue:
     return JobQueue(tmp_path / "jobs", tmp_path, 1, processes)
 
 
-def job(title: str = "a", after: tuple[int, ...] = ()) -> Job:
-    return Job(["probe", "a.mp4"], title, after=list(after))
+def job(title: str = "a", after: tuple[int, ...] = ()) -> StudioJob:
+    return StudioJob(["probe", "a.mp4"], title, after=list(after))
 
 
 def states(queue: JobQueue) -> dict[int, str]:

@@ -68,6 +68,7 @@ export class Wishes extends HTMLElement {
     for (const { input, kind } of this.inputs.values()) {
       if (!(kind in taken)) continue;
       const names = state.items.filter((item) => taken[kind].includes(item.kind)).map((item) => item.name);
+      if (this.wish.name !== "flicker") names.sort((x, y) => Boolean(state.maker(x)) - Boolean(state.maker(y))); // sources before results
       const looks = kind === "look" ? state.start.looks : [];
       const chosen = input.value || (this.chosen && names.includes(this.chosen) && kind === "clip" ? this.chosen : (names[nth] ?? looks[0] ?? names[0] ?? ""));
       if (kind !== "look") nth += 1;
@@ -88,7 +89,7 @@ export class Wishes extends HTMLElement {
   }
 
   // A clip that was opened on the shelf is the one that is meant.
-  use(name) { this.chosen = name; }
+  use(name) { this.chosen = state.maker(name)?.outcome.source ?? name; }
 
   answers() { return Object.fromEntries([...this.inputs].map(([name, { input }]) => [name, input.value])); }
 

@@ -1,0 +1,68 @@
+"""What a page sends: values in the address, JSON objects, and parts of files. None of it is trusted."""
+
+from __future__ import annotations
+
+import json
+
+from starlette.requests import Request
+
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Table
+from vidtrans.studio.wishes import WishStep
+
+MOST_JSON = 1 << 18  # bytes of a message
+
+
+def text_in(request: Request, name: str) -> str:
+    """Return a value of a request's query. Raises UsageError."""
+    if not (found := request.query_params.get(name, "")):
+        raise UsageError(name, "it is missing", "give it")
+    return found
+
+
+def number_in(request: Request, name: str) -> int:
+    """Return a number of a request's query. Raises UsageError."""
+    text = text_in(request, name)
+    if not (text.isascii() and text.isdigit() and len(text) < 16):
+        raise UsageError(name, "it is not a number", "give a number")
+    return int(text)
+
+
+async def body_of(request: Request, most: int) -> bytes:
+    """Return the body of a request of at most so many bytes. Raises UsageError."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > most:
+            raise UsageError("request", f"it has at most {most} bytes", "send parts")
+    return bytes(body)
+
+
+async def message_of(request: Request) -> Table:
+    """Return the JSON object of a request. Raises UsageError."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise UsageError("request", "it is no JSON", "send application/json")
+    try:
+        found = json.loads(await body_of(request, MOST_JSON))
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise UsageError("request", "it is no JSON object", "send one")
+    return found
+
+
+def answers_in(message: Table) -> dict[str, str]:
+    """Return the answers to the questions of a wish. Raises UsageError."""
+    answers = message.get("answers")
+    if not isinstance(answers, dict) or not all(isinstance(value, str) for value in answers.values()):
+        raise UsageError("answers", "they are texts by name", "send an object")
+    return answers
+
+
+def step_in(message: object) -> WishStep:
+    """Return the command that a message asks for. Raises UsageError."""
+    message = message if isinstance(message, dict) else {}
+    values, command, title = message.get("values"), message.get("command"), message.get("title", "")
+    if not isinstance(values, dict) or not isinstance(command, str) or not isinstance(title, str):
+        raise UsageError("request", "it names no command with its values", "send command and values")
+    return WishStep(command, values, title[:200] or command)
