@@ -88,9 +88,9 @@ def skip(session: nox.Session, why: str) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run all tests with the newest versions that pyproject.toml allows."""
+    """Run all tests, thorough ones too, with the newest versions that pyproject.toml allows."""
     install(session)
-    run_tests(session, paths=())
+    run_tests(session, paths=(), options=["--thorough"])
 
 
 @nox.session(python="3.11")

@@ -48,9 +48,19 @@ NO_PRIVILEGE = 1314  # of Windows: ERROR_PRIVILEGE_NOT_HELD
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --as-system."""
+    """Add --as-system and --thorough."""
+    parser.addoption("--thorough", action="store_true", help="run the tests that are marked thorough, too")
     systems = ", ".join(other_systems.SYSTEMS)
     parser.addoption(other_systems.OPTION, choices=other_systems.SYSTEMS, help=f"run under the rules of: {systems}")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the thorough tests, unless all are asked for, or one by its name."""
+    if config.getoption("--thorough") or any("::" in argument for argument in config.args):
+        return
+    left_out = [item for item in items if item.get_closest_marker("thorough")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in set(left_out)]
 
 
 def pytest_report_header() -> str:

@@ -115,12 +115,14 @@ def test_every_row_of_an_ablation_is_a_model_and_all_are_in_one_picture(capsys: 
     assert said_json(capsys, *ablation("discriminator", "--overwrite", steps=2))["cached"] is False
 
 
+@pytest.mark.thorough
 def test_variants_of_a_model_that_predicts_frames_dream(capsys: Capsys) -> None:
     api.make_dataset("clip.mp4", "clip.dataset", pairing="next-frame", settings=TINY, overwrite=True)
     assert "next: vidtrans dream" in said(capsys, 0, *ablation("skips"))
     assert all(row["dreamt"] for row in said_json(capsys, *ablation("skips"))["rows"])
 
 
+@pytest.mark.thorough
 def test_a_pairing_that_can_read_its_map_back_scores_that_too(capsys: Capsys) -> None:
     api.make_dataset("clip.mp4", "clip.dataset", pairing="regions", settings=TINY, overwrite=True)
     assert "Re-segmentation" in said(capsys, 0, *ablation("discriminator"))
@@ -128,6 +130,7 @@ def test_a_pairing_that_can_read_its_map_back_scores_that_too(capsys: Capsys) ->
     assert 0 <= held_out["segmentation"] <= 1
 
 
+@pytest.mark.thorough
 def test_stopped_trainings_go_on_where_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
     options: dict[str, Any] = {"sweep": "lr=0.001,0.002", "steps": 3, "settings": SETTINGS, "executor": "inline"}
     api.train("clip.dataset", "whole", cache_dir="other", **options)
@@ -172,6 +175,7 @@ def _no_executor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(jobs, "make_executor")
 
 
+@pytest.mark.thorough
 def test_every_combination_is_a_model_in_its_row(capsys: Capsys) -> None:
     """Each is the ordinary training with its settings."""
     sweep = command("--sweep", "training.lr=1e-3,0.002", "--sweep", "seed=0,5", *INLINE)
@@ -198,6 +202,7 @@ def test_every_combination_is_a_model_in_its_row(capsys: Capsys) -> None:
     assert Path("alone.safetensors").read_bytes() == Path(table["rows"][-1]["model"]).read_bytes()
 
 
+@pytest.mark.thorough
 def test_worker_processes_make_the_same_bytes(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of the workers; this process has one already
     sweep = command("--sweep", "discriminator.channels=4,8")  # to start the workers takes seconds
@@ -263,6 +268,7 @@ def test_where_all_fail_there_is_no_table(capsys: Capsys) -> None:
     assert not Path("clip.sweep-num-layers/table.png").exists()
 
 
+@pytest.mark.thorough
 def test_minutes_and_swept_steps(capsys: Capsys) -> None:
     sweep = ("train", "clip.dataset", "--sweep", "lr=0.001,0.002", "--minutes", 0.003, *FLAGS, *INLINE)
     first = said_json(capsys, *sweep)

@@ -91,6 +91,7 @@ def test_a_mixture_may_be_longer_than_the_name_of_a_file(paintings: tuple[Path, 
     assert parse_pictures(many).value == "+".join(["stripes", "chequers"] * 20)
 
 
+@pytest.mark.thorough
 def test_several_processes_make_one_model(source: Path, paintings: tuple[Path, Path], capsys: Capsys) -> None:
     Path("clips").mkdir()
     for number in range(4):

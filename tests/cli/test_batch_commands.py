@@ -48,6 +48,7 @@ def test_counterparts_go_by_the_longest_name_that_theirs_begins_with(place: Path
         counterparts([Path("shots.mp4")], place / "clips", "--source")
 
 
+@pytest.mark.thorough
 def test_a_folder_of_renders_is_deflickered_and_scored(place: Path) -> None:
     deflickered = vidtrans_json("deflicker", "renders", "--source", "clips", "-o", "calm")
     assert [Path(item["output"]).name for item in deflickered["items"]] == [
@@ -75,6 +76,7 @@ def test_a_folder_of_renders_is_deflickered_and_scored(place: Path) -> None:
     assert len(again["items"]) == 2
 
 
+@pytest.mark.thorough
 def test_a_dataset_of_each_or_of_all(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (place / "clips" / "c.mov").write_text("no video")
     each = vidtrans_json("make-dataset", "clips", "--each", "--size", "48", "-o", "sets", expect=5)

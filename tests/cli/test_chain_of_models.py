@@ -256,6 +256,7 @@ api.stylize(sys.argv[1], sys.argv[2:], "k.mkv", settings={settings}, cache_dir="
 """
 
 
+@pytest.mark.thorough
 def test_one_that_was_killed_goes_on_to_the_same_bytes(source: Path) -> None:
     settings: dict[str, Any] = {**EXACT, "temporal": {"name": "window", "radius": 3}}
     names = ["lines", "looks", "dark"]

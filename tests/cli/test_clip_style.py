@@ -33,6 +33,7 @@ def norms(look: str, clip: str) -> np.ndarray:
     return np.concatenate([v[0].numpy().ravel() for k, v in sorted(state.items()) if ".norm." in k])
 
 
+@pytest.mark.thorough
 def test_the_share_moves_from_the_clips_own_style_to_the_pictures(capsys: Capsys) -> None:
     made = {}
     for share in (0, 0.5, 1):

@@ -36,6 +36,7 @@ def coarse(dataset: str) -> str:
     return "coarse.safetensors"
 
 
+@pytest.mark.thorough
 def test_the_enhancer_is_trained_alone_and_then_all_of_it(coarse: str, capsys: Capsys) -> None:
     finer = {"enhancers": 1, "enhancer_blocks": 1}
     frozen = ["--from", coarse, "--set", 'training.freeze=["whole"]', "--set", "training.lr=0.01"]

@@ -162,6 +162,7 @@ vidtrans.stylize(sys.argv[1], "identity", sys.argv[3], settings=settings, report
     [(codec, "rendering", 11, COUNT - 7) for codec in ("h264", "av1", "prores")]
     + [(codec, "joining", 0, 0) for codec in ("gif", "png")],
 )
+@pytest.mark.thorough
 def test_killed_half_way_it_goes_on_and_ends_the_same(
     codec: str, step: str, frame: int, encoded: int, sources: dict[str, Path], capsys: Capsys
 ) -> None:

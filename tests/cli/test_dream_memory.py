@@ -57,6 +57,7 @@ def test_a_longer_dream_goes_on_from_where_its_pointer_was(
     assert np.array_equal(whole, np.stack(decode(Path("out.mkv"))[2]))
 
 
+@pytest.mark.thorough
 def test_models_in_turn_point_to_frames_of_their_own_clips(
     seed: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -86,6 +87,7 @@ def test_models_in_turn_point_to_frames_of_their_own_clips(
     assert not np.array_equal(plain[10], forgetful[10])  # a clock's does
 
 
+@pytest.mark.thorough
 def test_models_that_morph_show_the_frames_that_each_keeps(seed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from vidtrans.models.model_file import load_generator, save_model
 

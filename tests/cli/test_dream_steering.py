@@ -97,6 +97,7 @@ def test_what_cannot_be_steered_is_said_in_one_line(seed: Path, model: Path, toy
     assert "a loop needs a constant speed" in refuse(capsys, 2, *clocked, "--loop", "--steer", "0: speed=2")
 
 
+@pytest.mark.thorough
 def test_a_model_learns_windows_and_dreams_in_one(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vidtrans.metrics.dreams.ROLLOUT_FRAMES", 30)
     monkeypatch.setattr("vidtrans.metrics.dreams.STRIP_FRAMES", (1, 30))

@@ -232,6 +232,7 @@ def test_mistakes_end_in_one_line(capsys: Capsys) -> None:
     assert "have changed since" in refuse(capsys, 2, "fix", "o.mkv", "--painted", "fixes")
 
 
+@pytest.mark.thorough
 def test_a_network_learns_what_was_corrected(capsys: Capsys) -> None:
     clip_and_keys()
     said_json(capsys, "propagate", "c.mkv", "--keyframes", "keys", *QUICK, "-o", "o.mkv", *EXACT)

@@ -104,6 +104,7 @@ def test_mattes_are_cropped_and_mirrored_as_their_frames_are(capsys: Capsys) -> 
     assert not bare.any()
 
 
+@pytest.mark.thorough
 def test_a_changed_mask_is_another_look_and_the_same_one_is_up_to_date(clip: Path, capsys: Capsys) -> None:
     command = ["look", "ink.png", "--on", clip, *QUICK]
     said(capsys, 0, *command)
@@ -122,6 +123,7 @@ def test_a_changed_mask_is_another_look_and_the_same_one_is_up_to_date(clip: Pat
     assert "made from other inputs" in refuse(capsys, 2, *keep)
 
 
+@pytest.mark.thorough
 def test_a_stopped_training_goes_on_to_the_same_bytes(clip: Path) -> None:
     mask = lossless(Path("m.mp4"), halves(COUNT, SIZE))
     stop = Stop()
@@ -150,6 +152,7 @@ def test_a_deleted_matte_drops_its_pair(clip: Path, capsys: Capsys) -> None:
     assert "000004.png: it is 10x10" in said(capsys, 3, *command, "--steps", 4, "--overwrite")
 
 
+@pytest.mark.thorough
 def test_each_of_several_clips_has_the_mask_of_its_name(clip: Path, capsys: Capsys) -> None:
     write_clip(Path("d.mp4"), moving_frames(12, size=SIZE))
     Path("masks").mkdir()
@@ -168,6 +171,7 @@ def test_each_of_several_clips_has_the_mask_of_its_name(clip: Path, capsys: Caps
     assert "mask c.mp4: it has 24 frames, the clip 12: matched by time" in told
 
 
+@pytest.mark.thorough
 def test_photographs_of_several_sizes_have_their_own_masks(capsys: Capsys) -> None:
     sizes = [(64, 48), (80, 64), (48, 64)]
     write_folder(Path("in"), [scene(*size, seed=i) for i, size in enumerate(sizes)])

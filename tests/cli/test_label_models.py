@@ -122,6 +122,7 @@ def test_a_labeller_reads_pictures_without_a_source(film: Path, capsys: Capsys) 
     assert read["pixel_accuracy"] == pytest.approx(maps["pixel_accuracy"], abs=0.02)
 
 
+@pytest.mark.thorough
 def test_what_changed_is_learned_from_two_clips_or_from_two_frames(film: Path, capsys: Capsys) -> None:
     folder, changes = Path("scene"), []
     for number in range(COUNT):
@@ -190,6 +191,7 @@ def test_compressed_label_maps_are_found_and_told(film: Path, capsys: Capsys) ->
         assert "compressed with loss" in text
 
 
+@pytest.mark.thorough
 def test_an_ablation_is_scored_by_a_labeller(film: Path, capsys: Capsys) -> None:
     learned(capsys)
     flags = ("--target", film, "--pairing", "labels", "--set=pairing.classes=3", *MAKE, "-o", "painted.dataset")

@@ -50,6 +50,7 @@ def test_it_prints_its_link_paints_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     assert any("/output?token=" in line for line in lines)
 
 
+@pytest.mark.thorough
 def test_pictures_are_enlarged_to_the_output_size(tmp_path: Path) -> None:
     for options, shape in ((("--output-size", "100"), (100, 133, 3)), (("--upscale", "off"), (64, 85, 3))):
         with started(*LIVE, "--model", "identity", "--size", "64", *options) as (link, _):

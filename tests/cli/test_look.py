@@ -63,6 +63,7 @@ def test_a_picture_becomes_a_model_that_renders(clip: Path, capsys: Capsys) -> N
     assert np.array_equal(growing[-1], broad[-1])
 
 
+@pytest.mark.thorough
 def test_looks_of_one_model_pass_into_each_other(clip: Path, capsys: Capsys) -> None:
     pictures = style("ink.png", 1), style("oil.jpg", 2)
     table = said_json(capsys, "look", *pictures, "--on", clip, "--steps", STEPS, "-o", "both.safetensors", *QUICK)
@@ -161,6 +162,7 @@ def test_mistakes_are_one_line(clip: Path, capsys: Capsys) -> None:
         assert "learned from its pictures alone" in refuse(capsys, 2, *run, "--look", picture, *more)
 
 
+@pytest.mark.thorough
 def test_the_whole_chain_takes_a_picture_and_learns_on_the_clip_that_it_is_for(clip: Path, capsys: Capsys) -> None:
     picture = style("ink.png", 1)
     wanted = ["run", "--look", picture, "--apply", clip, "-o", "o/out.mkv", "--steps", STEPS, *QUICK, *EXACT]
@@ -179,6 +181,7 @@ def test_the_whole_chain_takes_a_picture_and_learns_on_the_clip_that_it_is_for(c
     assert np.array_equal(frames("apart.mkv"), frames("o/out.mkv"))
 
 
+@pytest.mark.thorough
 def test_an_area_of_a_picture_gives_the_look_of_that_area(clip: Path, capsys: Capsys) -> None:
     picture = scene(64, 48, 1)
     cv2.imwrite("whole.png", picture[..., ::-1])

@@ -110,6 +110,7 @@ def test_colours_and_alpha_for_compositing(capsys: Capsys, mattes: list[np.ndarr
     assert np.abs(layer[mattes[0]][:, :3].astype(int) - (30, 120, 230)).mean() < 3
 
 
+@pytest.mark.thorough
 def test_several_clips_have_a_folder_of_painted_frames_each(capsys: Capsys, mattes: list[np.ndarray]) -> None:
     shutil.copy("c.mkv", "d.mkv")
     shutil.copytree("masks", "all/c")

@@ -69,6 +69,7 @@ def test_a_segmenter_of_ones_own_gives_the_matte(segmenter: Path, capsys: Capsys
     said(capsys, 0, "stylize", "c.mkv", "--mask", "t=c.matte.mkv", "--region", "t=identity", "-o", "s.mkv")
 
 
+@pytest.mark.thorough
 def test_a_folder_of_pictures_and_settings_of_the_folder(segmenter: Path, capsys: Capsys) -> None:
     frames, mattes = moving_thing(12)
     write_folder(Path("pics"), frames)
@@ -82,6 +83,7 @@ def test_a_folder_of_pictures_and_settings_of_the_folder(segmenter: Path, capsys
     assert all(np.array_equal(made[name], one) for name, one in pictures_of(Path("again")).items())
 
 
+@pytest.mark.thorough
 def test_a_batch_of_clips_has_one_segmenter(segmenter: Path, capsys: Capsys) -> None:
     for name in ("a", "b"):
         clip_of(moving_thing(3)[0], f"{name}.mkv")

@@ -63,6 +63,7 @@ def test_an_onnx_file_is_described_and_takes_any_size(capsys: Capsys) -> None:
     assert (name, sizes) == ("input", ["N", 1, "H", "W"])
 
 
+@pytest.mark.thorough
 def test_what_follows_lines_can_be_imported_again(capsys: Capsys, clip: Path) -> None:
     pytest.importorskip("onnxruntime")
     path = model("edges", 1)
@@ -78,6 +79,7 @@ def test_what_follows_lines_can_be_imported_again(capsys: Capsys, clip: Path) ->
     said(capsys, 0, "model", "import", "network.onnx", "--pairing", "edges", "--range", "-1..1")
 
 
+@pytest.mark.thorough
 def test_a_loop_that_no_import_takes_is_named_by_both(capsys: Capsys) -> None:
     pytest.importorskip("onnxruntime")
     export = ("model", "export", model("edges", 1), "--format", "torchscript", "-o", "edges.pt")

@@ -185,6 +185,7 @@ def test_parts_make_the_whole(capsys: Capsys) -> None:
     assert Path("o.mkv").read_bytes() == Path("p.mkv").read_bytes()
 
 
+@pytest.mark.thorough
 def test_strength_and_feather_are_those_of_all_regions(capsys: Capsys) -> None:
     made = rendered(*BOTH, "--strength", "0", capsys=capsys)
     assert same(made, frames("c.mkv"))
@@ -277,6 +278,7 @@ def test_a_result_of_regions_is_another_on_another_device(monkeypatch: pytest.Mo
     assert len(digests) == 2
 
 
+@pytest.mark.thorough
 def test_drawings_have_regions_too(capsys: Capsys) -> None:
     flags = ("--mask", "man=man.mkv", "--region", "man=lines", "--drawn", "yes")
     made = rendered(*flags, capsys=capsys)
@@ -289,6 +291,7 @@ def test_variables_hold_masks_with_colons(capsys: Capsys, monkeypatch: pytest.Mo
     assert same(wanted, rendered("--model", "tone", capsys=capsys))
 
 
+@pytest.mark.thorough
 def test_a_batch_takes_a_folder_of_mattes(capsys: Capsys) -> None:
     Path("clips").mkdir()
     Path("mattes").mkdir()

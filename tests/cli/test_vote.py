@@ -82,6 +82,7 @@ def test_the_outcome_of_a_log_is_reported_and_written(folders: list[Path], capsy
     assert "one of Anna" in refuse(capsys, 2, "vote", "--results", "v.jsonl", "--leave-out", "Ben")
 
 
+@pytest.mark.thorough
 def test_the_critic_is_set_against_the_people_and_changes_no_score(folders: list[Path], capsys: Capsys) -> None:
     write_folder(Path("ref"), [np.full((24, 32, 3), 190 + n, np.uint8) for n in range(12)])
     write_folder(Path("style"), moving_frames(1))

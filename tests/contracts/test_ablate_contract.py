@@ -127,6 +127,7 @@ def test_a_row_learns_by_the_losses_of_its_label(case: str, kind: str, place: Pa
     ],
     ids=["discriminator", "skips"],
 )
+@pytest.mark.thorough
 def test_the_whole_table_is_made_of_any_recipe(
     more: Table, kind: str, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,7 +37,7 @@ def pictures(size: tuple[int, int], count: int = 4) -> np.ndarray:
 
 def params() -> list[Any]:
     slow = {name: ENGINES.load(name).slow_to_start for name in ENGINES}
-    return [pytest.param(name, marks=[pytest.mark.slow] if slow[name] else []) for name in ENGINES]
+    return [pytest.param(name, marks=[pytest.mark.thorough] if slow[name] else []) for name in ENGINES]
 
 
 @pytest.fixture(scope="module", params=params())

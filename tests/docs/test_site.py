@@ -52,6 +52,7 @@ def test_everybody_can_read_and_use_what_is_there(browser: Any, site: Path, widt
     assert found(browser, site, SCRIPTS, viewport={"width": width, "height": 900}, color_scheme=scheme) == {}
 
 
+@pytest.mark.thorough
 def test_nothing_moves_for_readers_who_ask_for_that(browser: Any, site: Path) -> None:
     still = found(browser, site, (PICTURES,), reduced_motion="reduce")
     assert {name: files for name, urls in still.items() if (files := moving(urls))} == {}
@@ -59,6 +60,7 @@ def test_nothing_moves_for_readers_who_ask_for_that(browser: Any, site: Path) ->
     assert moving(usual["."])  # the home page, else
 
 
+@pytest.mark.thorough
 def test_the_keyboard_goes_through_a_page_in_its_order(browser: Any, site: Path) -> None:
     page = browser.new_context().new_page()
     page.goto((site / "guides/rendering/index.html").as_uri())
@@ -74,6 +76,7 @@ def test_the_keyboard_goes_through_a_page_in_its_order(browser: Any, site: Path)
     assert any(re.match("Next", stop["text"]) for stop in stops)
 
 
+@pytest.mark.thorough
 def test_a_page_loads_nothing_from_other_hosts(browser: Any, site: Path) -> None:
     page, asked = browser.new_context().new_page(), []
     page.on("request", lambda request: asked.append(request.url))

@@ -208,6 +208,7 @@ def test_a_plan_touches_nothing_and_one_that_fails_says_why_and_points_to_nothin
     assert table["summary"] is None
 
 
+@pytest.mark.thorough
 def test_killed_anywhere_a_batch_goes_on_and_ends_the_same(clips: Path) -> None:
     """Twice: when the first chunk is stored, and when there are three."""
     arguments = ["stylize", str(clips), "--model", "identity", "-o", "out", "--set", "rendering.chunk_frames=3"]

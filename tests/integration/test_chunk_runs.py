@@ -121,6 +121,7 @@ def test_a_process_that_is_lost_costs_its_part(long: Path) -> None:
     assert not workers()
 
 
+@pytest.mark.thorough
 def test_cleaning_the_cache_between_the_parts_leaves_what_they_share(
     program: Path, short: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -146,6 +147,7 @@ def test_cleaning_the_cache_between_the_parts_leaves_what_they_share(
     assert said_json(capsys, "cache", "clean")["kept"] == 0
 
 
+@pytest.mark.thorough
 def test_two_clips_with_the_same_pictures_wait_for_each_other(short: Path, tiny_model: Path) -> None:
     Path("twice.toml").write_text(
         f'''
@@ -169,6 +171,7 @@ def test_two_clips_with_the_same_pictures_wait_for_each_other(short: Path, tiny_
     assert Path("out/whole.mp4").read_bytes() != Path("out/half.mp4").read_bytes()
 
 
+@pytest.mark.thorough
 def test_another_run_on_what_is_being_made_is_told(long: Path) -> None:
     command = arguments(long, "identity", "--temporal", "window", "--jobs", "2")
     first = Started.vidtrans(*command, "-o", "a.mp4")

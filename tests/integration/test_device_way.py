@@ -131,6 +131,7 @@ class NoComposer:
 @pytest.mark.parametrize(
     ("settings", "masked", "depth"), [(OFF, True, 16), (WINDOW, False, 8)], ids=["off-masked-16", "window-8"]
 )
+@pytest.mark.thorough
 def test_what_has_the_size_of_the_result_is_blended_there(
     settings: dict[str, Any],
     masked: bool,
@@ -154,6 +155,7 @@ def test_what_has_the_size_of_the_result_is_blended_there(
 @pytest.mark.parametrize(
     ("temporal", "rendering"), [("window", {"chunk_frames": 7, "strength": 0.7}), ("causal", {})], ids=str
 )
+@pytest.mark.thorough
 def test_the_filter_takes_the_pictures_where_they_are(
     temporal: str, rendering: dict[str, Any], source: Path, tiny_model: Path, render: Callable[..., Frames]
 ) -> None:
@@ -175,6 +177,7 @@ def test_the_window_on_a_device_is_that_of_the_cpu(
 
 
 @pytest.mark.parametrize(("name", "settings"), [("next", OFF), ("colorize", WINDOW)], ids=["next", "colorize"])
+@pytest.mark.thorough
 def test_pictures_of_sixteen_bits(
     name: str, settings: dict[str, Any], request: pytest.FixtureRequest, render: Callable[..., Frames]
 ) -> None:
@@ -216,6 +219,7 @@ def test_what_a_recurrent_model_knows_of_the_frame_before_stays_there(
 
 
 @pytest.mark.parametrize("name", ["tiny", "memory"])
+@pytest.mark.thorough
 def test_outputs_that_were_lost_are_made_again_with_arrays_as_they_were(
     name: str, source: Path, request: pytest.FixtureRequest, render: Callable[..., Frames]
 ) -> None:

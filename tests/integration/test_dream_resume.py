@@ -228,7 +228,6 @@ def test_a_loop_that_was_killed_and_taken_up_is_the_same(
     assert digest("out.mp4") == digest("whole.mp4")
 
 
-@pytest.mark.slow
 def test_kill_9_at_any_moment_costs_nothing_but_time(material: None) -> None:
     """Over 5 s: five processes."""
     command = ["dream", "seed.mp4", "--model", "two.safetensors", "--frames", "300", "-o", "out.mp4"]

@@ -144,6 +144,7 @@ def test_the_chain_from_a_plain_video_to_a_render(shot: Path, hasty: list[str]) 
     assert done["temporal"] == "window"
 
 
+@pytest.mark.thorough
 def test_run_takes_the_network_of_the_dataset_along_to_the_render(shot: Path, hasty: list[str]) -> None:
     net = network(Path("nets/lines.safetensors"))
     chosen = ("--pairing", "model", "--set", f"pairing.model={net}", *tiny_flags("dataset"), *hasty)
@@ -223,6 +224,7 @@ def test_an_extraction_that_was_stopped_goes_on_where_it_was(shot: Path, stopped
     assert Path("out.mkv").read_bytes() == Path("clean.mkv").read_bytes()
 
 
+@pytest.mark.thorough
 def test_two_processes_extract_and_render_as_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
     put_first(monkeypatch, Path(__file__).parents[1] / "support" / "short_parts")
     clip = lossless(Path("long.mov"), moving_frames(120, size=(48, 32), shots=(0, 50)))
@@ -236,6 +238,7 @@ def test_two_processes_extract_and_render_as_one_does(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.usefixtures("one_thread")  # as the process has that is killed
+@pytest.mark.thorough
 def test_a_killed_extraction_goes_on_and_ends_byte_identical(killed: Callable[..., None]) -> None:
     clip = lossless(Path("long.mov"), moving_frames(60, shots=(0, 40)))
     model = showing(Path("look.safetensors"), network(Path("net.safetensors")))

@@ -60,6 +60,7 @@ def sizes(monkeypatch: pytest.MonkeyPatch) -> dict[int, tuple[int, ...]]:
 
 
 @pytest.mark.parametrize(("name", "stops"), [("pix2pix", (3, 4, 5)), ("recurrent", (4,)), ("cyclegan", (4,))])
+@pytest.mark.thorough
 def test_a_run_that_was_stopped_before_at_and_after_the_change_ends_byte_identical(
     clip: Path, name: str, stops: tuple[int, ...], stopped: Stopped, monkeypatch: pytest.MonkeyPatch
 ) -> None:

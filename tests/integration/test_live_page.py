@@ -267,6 +267,7 @@ class TestResult:
         assert saved.value.suggested_filename.endswith(".png")
         assert np.abs(cv2.imread("shot.png")[..., ::-1].astype(int) - picture).max() == 0
 
+    @pytest.mark.thorough
     def test_a_kiosk_begins_with_the_camera_and_shows_the_output_alone(self, browser: Any) -> None:
         with serving() as running, page_at(browser, running.link() + "&kiosk") as page:
             wait_until(page, lambda p: p.std() > 10)

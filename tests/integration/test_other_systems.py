@@ -104,6 +104,7 @@ assert run([*render, "--overwrite", "--json"]) == 0
 """
 
 
+@pytest.mark.thorough
 def test_a_file_that_a_viewer_has_open_ends_no_training_and_loses_no_render(clip: Path, tmp_path: Path) -> None:
     said = python("windows", "-c", WATCHED, folder=tmp_path)
     first, _, later = said.partition("a viewer comes")  # what goes to standard output comes first

@@ -146,6 +146,7 @@ def test_from_goes_on_with_the_plate_of_the_new_pictures(plated: Path, capsys: p
     assert all(torch.equal(p, weights[n]) for n, p in new.painter.named_parameters())
 
 
+@pytest.mark.thorough
 def test_training_with_plate_and_motion_goes_on_bit_for_bit(
     seen: None, one_thread: None, stopped: Callable[..., list[str]]
 ) -> None:
@@ -158,6 +159,7 @@ def test_training_with_plate_and_motion_goes_on_bit_for_bit(
     assert Path("whole.safetensors").read_bytes() == Path("parts.safetensors").read_bytes()
 
 
+@pytest.mark.thorough
 def test_motion_weight_changes_what_is_learned(seen: None) -> None:
     made = {}
     for motion in (0.0, 4.0):

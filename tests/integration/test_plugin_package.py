@@ -101,6 +101,7 @@ def test_its_parts_are_listed_with_package_and_version(site: Path, tmp_path: Pat
     ]
 
 
+@pytest.mark.thorough
 def test_a_model_is_trained_with_it_and_renders(folder: Path) -> None:
     assert (folder / "out.mkv").stat().st_size > 0
     with (folder / "positive.train/losses.csv").open() as file:

@@ -153,6 +153,7 @@ def test_without_the_package_its_name_is_unknown_in_one_line(kind: str, package_
     assert not Path(case.command[case.command.index("-o") + 1]).exists()
 
 
+@pytest.mark.thorough
 def test_an_executor_runs_the_clips_and_does_not_change_them(package_site: PackageSite) -> None:
     package_site.install_page("executors", "executor")
     Path("clips").mkdir()

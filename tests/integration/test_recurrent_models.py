@@ -355,6 +355,7 @@ def train(folder: Path, steps: int, **options: Any) -> dict[str, Any]:
     return api.train(folder / "clip.dataset", "m.safetensors", settings=tables, **options)
 
 
+@pytest.mark.thorough
 def test_training_that_was_stopped_twice_ends_byte_identical(taught: Path, stopped: Callable[..., list[str]]) -> None:
     for step in (5, 11):
         stopped(train, "training", step, taught, STEPS)
@@ -459,6 +460,7 @@ def test_a_chunk_that_is_lost_is_made_again_the_same(
     ],
     ids=["window", "causal", "sixteen-bits"],
 )
+@pytest.mark.thorough
 def test_with_a_filter_on_top_and_in_sixteen_bits_it_goes_on_as_well(
     taught: Path, rendered: bytes, tables: dict[str, Any], apart: float, stopped: Callable[..., list[str]]
 ) -> None:

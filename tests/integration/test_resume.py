@@ -69,7 +69,6 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Clean:
     return Clean(tmp_path_factory.mktemp("clean"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("step", COMMANDS)
 def test_a_killed_step_goes_on_and_ends_byte_identical(step: str, clean: Clean, tmp_path: Path) -> None:
     folder, span = clean.folder, clean.seconds(step)
@@ -103,7 +102,6 @@ def test_a_killed_step_goes_on_and_ends_byte_identical(step: str, clean: Clean, 
     assert [name for name, data in expected.items() if made[name] != data] == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_polite_stop_saves_and_says_how_to_go_on(number: int, status: int, clean: Clean, tmp_path: Path) -> None:
     clean.seconds("make-dataset")

@@ -208,6 +208,7 @@ def test_a_file_in_the_way_and_values_that_are_none_are_one_line(
     assert not Path("out.mp4").exists()
 
 
+@pytest.mark.thorough
 def test_a_failed_clip_of_a_run_is_an_error_in_python_and_named_in_json(clip: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
     data = bytearray(clip.read_bytes())

@@ -33,6 +33,7 @@ def clips(tmp_path: Path) -> Path:
 # A batch, whose processes are its own
 
 
+@pytest.mark.thorough
 def test_a_batch_over_two_gpus_runs_again_and_one_clip_of_it_alone(
     two_gpus: None, clips: Path, tiny_model: Path
 ) -> None:

@@ -134,6 +134,7 @@ def test_a_render_that_is_left_half_way_leaves_nothing_open(kind: str, end: str,
     assert len(list(makers[kind]())) == len(frames)
 
 
+@pytest.mark.thorough
 def test_a_program_may_end_in_the_middle_of_its_renders() -> None:
     text = (
         "import vidtrans; clip = vidtrans.open_clip('c.mkv'); model = vidtrans.load_model('m');"

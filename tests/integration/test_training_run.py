@@ -87,6 +87,7 @@ BEST: dict[str, Any] = {"steps": 6, "val_interval": 2, "final_weights": "best"}
 
 
 @pytest.mark.usefixtures("best_at_4")
+@pytest.mark.thorough
 def test_the_best_state_is_delivered_also_by_a_longer_run_or_one_that_was_stopped_and_lost_it(
     dataset: str, stopped: Stopped
 ) -> None:
@@ -122,6 +123,7 @@ def test_where_no_state_could_be_scored_the_last_one_is_delivered(
 
 
 @pytest.mark.usefixtures("best_at_4")
+@pytest.mark.thorough
 def test_a_run_that_gets_no_better_stops_early_says_so_and_ends_there_if_stopped_before(
     dataset: str, stopped: Stopped
 ) -> None:
@@ -259,6 +261,7 @@ def has_saved(least: int) -> bool:
     return any(json.loads(pointer.read_text())["step"] >= least for pointer in pointers)
 
 
+@pytest.mark.thorough
 def test_minutes_come_to_the_same_steps_in_all_processes(dataset: str) -> None:
     assert trained_by_two(dataset, "-o", "a.safetensors", *RECIPE, *ON_CPU, "--minutes", "0.005")["steps"] > 0
 

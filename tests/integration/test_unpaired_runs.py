@@ -55,6 +55,7 @@ def _beside_the_footage(footage: Path, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("method", ["cyclegan", "cut"])
+@pytest.mark.thorough
 def test_a_run_that_was_stopped_ends_with_the_same_bytes_in_every_file(
     method: str, stopped: Callable[..., list[str]]
 ) -> None:
@@ -93,6 +94,7 @@ def test_both_directions_and_the_colours_are_models_and_nobodys_file_is_replaced
         api.train("d", "o.safetensors", settings=tables("cyclegan", look_size=2), start_from="night.safetensors")
 
 
+@pytest.mark.thorough
 def test_the_best_state_is_that_of_the_smallest_distance_in_both_directions() -> None:
     rates = {"lr": 0.3, "lr_warmup_steps": 0, "val_interval": 2}
     settings = tables("cyclegan", final_weights="best", best_metric="patch_distance", **rates)
@@ -111,6 +113,7 @@ def test_a_translator_may_remember(capsys: pytest.CaptureFixture[str]) -> None:
     assert said_json(capsys, "stylize", "day.mp4", "--model", "m.safetensors", "-o", "o.mp4")["frames"] == 20
 
 
+@pytest.mark.thorough
 def test_a_picture_of_the_target_or_a_number_says_which_look_it_is() -> None:
     api.train("d", "m.safetensors", settings=tables("cyclegan", look_size=3, lambda_steady=1.0, steps=2))
     assert read_record(Path("m.safetensors")).codes["size"] == 3

@@ -59,6 +59,7 @@ def test_a_vote_by_keys_alone_ends_in_the_scores(context: Any, served: ServedVot
     assert votes(served) == ["bright"] * 4
 
 
+@pytest.mark.thorough
 def test_a_key_that_is_held_or_pressed_twice_gives_one_vote(context: Any, served: ServedVote) -> None:
     with vote_page(context, served.link()) as page:
         begin(page, "Anna")
@@ -103,6 +104,7 @@ def test_a_reload_goes_on_where_it_was_and_a_second_window_follows(context: Any,
     assert len(votes(served)) == 2
 
 
+@pytest.mark.thorough
 def test_the_last_vote_is_taken_back(context: Any, served: ServedVote) -> None:
     with vote_page(context, served.link()) as page:
         begin(page, "Anna")
@@ -117,6 +119,7 @@ def test_the_last_vote_is_taken_back(context: Any, served: ServedVote) -> None:
     assert votes(served) == []
 
 
+@pytest.mark.thorough
 def test_real_or_fake_shows_one_after_the_other_and_then_neither(context: Any, tmp_path: Path) -> None:
     folders = flat_folders(tmp_path, {"fake": 60, "real": 160}, items=4)
     with serving_vote(folders, tmp_path / "v.jsonl", is_real=True, trials=4, seconds=0.5) as served:
@@ -142,6 +145,7 @@ def test_real_or_fake_shows_one_after_the_other_and_then_neither(context: Any, t
     assert all(vote.exposure_s is not None and vote.exposure_s >= 0.48 for vote in given)
 
 
+@pytest.mark.thorough
 def test_a_picture_that_was_hidden_is_shown_again(context: Any, tmp_path: Path) -> None:
     hide = """(is) => { Object.defineProperty(document, 'hidden', { value: is, configurable: true });
       document.dispatchEvent(new Event('visibilitychange')); }"""
@@ -195,6 +199,7 @@ def _later(page: Any, script: str) -> Any:
     return page.evaluate(script)[0]
 
 
+@pytest.mark.thorough
 def test_a_server_that_ended_is_waited_for_and_no_vote_is_lost(context: Any, tmp_path: Path) -> None:
     folders, log = flat_folders(tmp_path, BRIGHT, items=4), tmp_path / "v.jsonl"
     with serving_vote(folders, log, trials=4) as served:

@@ -120,6 +120,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("stage", list(STAGES))
 @pytest.mark.usefixtures("one_thread")
+@pytest.mark.thorough
 def test_a_write_that_fails_is_one_line_and_the_same_command_goes_on(
     stage: str,
     start: Path,

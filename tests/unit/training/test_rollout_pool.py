@@ -388,6 +388,7 @@ def saved() -> int:
     )
 
 
+@pytest.mark.thorough
 def test_kill_at_a_random_moment_gives_the_same_bytes(short_rollouts: None, capsys: pytest.CaptureFixture[str]) -> None:
     """The process that is killed scores 300 frames after its last step: it has no model yet."""
     make(capsys)

@@ -242,6 +242,7 @@ def train(folder: Path, output: str = "m.safetensors", *, settings: dict[str, An
     api.train(folder / "clip.dataset", output, settings=tables, **options)
 
 
+@pytest.mark.thorough
 def test_training_that_was_stopped_or_crashed_ends_byte_identical(seen: Path) -> None:
     settings = {"grad_accum_steps": 2, "ema_decay": 0.9, "gan_start": 0.3, "channels_last": True, "precision": "bf16"}
     train(seen, "whole.safetensors", settings=settings, cache_dir="other")

@@ -72,6 +72,7 @@ def test_each_direction_has_an_update_of_its_own_and_may_be_asked_for_structure(
 
 
 @pytest.mark.parametrize(("name", "steps", "most"), [("cyclegan", 60, 0.6), ("cut", 120, 0.9)])
+@pytest.mark.thorough
 def test_a_translator_learns_how_light_the_other_domain_is(name: str, steps: int, most: float) -> None:
     """Its mean is 0.4, of the inputs 0. Outputs: 0.39 to 0.44, CUT's 0.36 to 0.67 (5 seeds × AVX2, AVX-512)."""
     method = made(name, lambda_identity=0.0, pool_size=0, lambda_contrastive=0.1, lambda_cycle=2.0)

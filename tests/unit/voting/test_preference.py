@@ -94,6 +94,7 @@ def test_exchanging_conditions_exchanges_scores() -> None:
 @pytest.mark.parametrize(
     ("strengths", "votes"), [((0, 0.3), 40), ((0, 1.5, 3), 80), ((0, 0.8, 1.6, 2.4, 3.2), 40)], ids=str
 )
+@pytest.mark.thorough
 def test_intervals_hold_the_truth_as_often_as_they_say(strengths: tuple[float, ...], votes: int) -> None:
     # 250 runs: of the share 0.95 the standard deviation is 0.014. benchmarks/vote/coverage.py has 1,000 runs of more.
     assert 0.91 <= coverage(strengths, votes, 250) <= 0.985
