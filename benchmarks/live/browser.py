@@ -37,9 +37,9 @@ def film(clip: Path, folder: Path, side: int = SIDE, frames: int = 120) -> Path:
 
 
 @contextmanager
-def server(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Start ``vidtrans live``, and give its link and its process."""
-    command = vidtrans_command("live", "--port", "0", *arguments)
+def server(*arguments: str, name: str = "live") -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Start ``vidtrans live``, or another command that serves, and give its link and its process."""
+    command = vidtrans_command(name, "--port", "0", *arguments)
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     head = ""
@@ -57,8 +57,8 @@ def server(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
 
 
 @contextmanager
-def page(link: str, camera: Path, width: int = 1280) -> Iterator[Any]:
-    """Open the page in Chromium, which listens to all that it shows."""
+def browser(*flags: str) -> Iterator[Any]:
+    """Start Chromium. Raises Missing."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
@@ -66,11 +66,19 @@ def page(link: str, camera: Path, width: int = 1280) -> Iterator[Any]:
     program = next((path for name in NAMES if (path := shutil.which(name))), None)
     if program is None:
         raise Missing(f"none of {', '.join(NAMES)} is on PATH")
-    flags = ["--no-sandbox", "--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={camera}"]
-    flags += ["--disable-gpu", "--enable-precise-memory-info", "--js-flags=--expose-gc"]
+    own = ["--no-sandbox", "--disable-gpu", "--enable-precise-memory-info", "--js-flags=--expose-gc"]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=flags)
-        context = browser.new_context(viewport={"width": width, "height": 900})
+        opened = playwright.chromium.launch(executable_path=program, args=[*own, *flags])
+        yield opened
+        opened.close()
+
+
+@contextmanager
+def page(link: str, camera: Path, width: int = 1280) -> Iterator[Any]:
+    """Open the page in Chromium, which listens to all that it shows."""
+    flags = ("--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={camera}")
+    with browser(*flags) as chromium:
+        context = chromium.new_context(viewport={"width": width, "height": 900})
         context.grant_permissions(["camera"])
         opened = context.new_page()
         opened.set_default_timeout(120_000)
@@ -78,7 +86,6 @@ def page(link: str, camera: Path, width: int = 1280) -> Iterator[Any]:
         opened.wait_for_function("() => document.getElementById('connection').textContent === 'connected'")
         opened.evaluate(LISTEN)
         yield opened
-        browser.close()
 
 
 def renderers() -> list[int]:

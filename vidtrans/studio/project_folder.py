@@ -109,11 +109,6 @@ class ProjectFolder:
         """Return the name of a path in the folder."""
         return path.relative_to(self.root).as_posix()
 
-    def item(self, path: Path) -> ShelfItem:
-        """Return a file as an item. Raises OSError."""
-        state = path.stat()
-        return ShelfItem(self.name_of(path), file_kind(path), state.st_size, state.st_mtime)
-
     def items(self) -> list[ShelfItem]:
         """Return what the folder holds, newest first. A dataset, and a folder of pictures, is one item."""
         found = list(self._walk(self.root, 0))
@@ -126,11 +121,14 @@ class ProjectFolder:
             return
         for entry in entries:
             with suppress(OSError, UsageError):
-                if entry.name.startswith(".") or _is_partial(entry.name):
-                    continue
-                path = self.place(self.name_of(Path(entry.path)))
+                if entry.name.startswith((".", "~")) or "\\" in entry.name or not entry.name.isprintable():
+                    continue  # no name that a page could ask for
+                path = Path(entry.path)
+                if entry.is_symlink():  # resolving every path would take a second for ten thousand
+                    self._check_inside(path, entry.name)
                 if not entry.is_dir():
-                    yield self.item(path)
+                    state = entry.stat()
+                    yield ShelfItem(self.name_of(path), file_kind(path), state.st_size, state.st_mtime)
                 elif (kind := _folder_kind(path)) != "folder":
                     yield ShelfItem(self.name_of(path), kind, 0, entry.stat().st_mtime)
                 elif depth < DEEPEST:
@@ -211,10 +209,6 @@ def _folder_kind(path: Path) -> str:
     entries = [entry for entry, _ in zip(os.scandir(path), range(LOOKED_AT), strict=False)]
     pictures = [entry for entry in entries if is_picture(Path(entry.name))]
     return "pictures" if len(pictures) > len(entries) / 2 else "folder"
-
-
-def _is_partial(name: str) -> bool:
-    return name.endswith(".lock")
 
 
 def _refused(name: str, why: str) -> UsageError:

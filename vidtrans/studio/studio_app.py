@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from vidtrans.core.errors import UsageError, VidtransError
 from vidtrans.core.events import Stop
+from vidtrans.core.files import digest_of
 from vidtrans.models.gallery import gallery_looks, gallery_picture
 from vidtrans.studio.messages import answers_in, body_of, message_of, number_in, step_in, text_in
 from vidtrans.studio.project_folder import file_kind
@@ -109,9 +110,11 @@ class StudioApp:
         return JSONResponse(told | {"commands": await asyncio.to_thread(self.session.commands.names)})
 
     async def shelf(self, request: Request) -> Response:
-        """Return the files of the folder."""
-        items = await asyncio.to_thread(self.folder.items)
-        return JSONResponse([item.table() for item in items])
+        """Return the files of the folder, and a version of this list; no files if it is the ``known`` one."""
+        items = [item.table() for item in await asyncio.to_thread(self.folder.items)]
+        version = digest_of(items)[:16]
+        is_known = request.query_params.get("known") == version
+        return JSONResponse({"version": version, "items": None if is_known else items})
 
     async def names(self, request: Request) -> Response:
         """Return the names of the files in a folder."""

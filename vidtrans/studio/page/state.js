@@ -5,6 +5,7 @@ class State extends EventTarget {
   constructor() {
     super();
     this.items = [];
+    this.byName = new Map();
     this.jobs = [];
     this.start = { wishes: [], looks: [], commands: [], folder: "" };
   }
@@ -46,13 +47,15 @@ class State extends EventTarget {
   }
 
   async refresh() {
-    const items = await get("/api/shelf");
-    if (JSON.stringify(items) === JSON.stringify(this.items)) return;
+    const { version, items } = await get("/api/shelf", { known: this.version ?? "" });
+    if (!items) return;
+    this.version = version;
     this.items = items;
+    this.byName = new Map(items.map((item) => [item.name, item]));
     this.tell("items");
   }
 
-  item(name) { return this.items.find((item) => item.name === name); }
+  item(name) { return this.byName.get(name); }
 
   // The job that made a file.
   maker(name) { return this.jobs.find((job) => job.state === "done" && job.outcome.output === name); }

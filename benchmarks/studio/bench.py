@@ -1,0 +1,229 @@
+"""The studio before its goals, with a real browser on the same machine.
+
+    python -m benchmarks.studio.bench [CLIP] [--parts cards,paint,scrub,shelf,kills] [--kills 12] [--json FILE]
+
+- ``cards``: from an empty folder and a clip, each wish with a look that ships or without training: clicks, seconds to the
+  first picture, and to the result.
+- ``paint``: seconds from a saved painted frame to the film in which it is carried along the motion.
+- ``scrub``: a clip, best a long one: seconds until its proxy is there, then milliseconds of 200 random seeks (median,
+  95 %), and the memory of the page.
+- ``shelf``: 500 results: seconds until all are listed, and until a search shows what it found.
+- ``kills``: the server, or a job, is killed at random moments of a render. Is the result the same to the byte, and what
+  did it cost?
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from benchmarks import harness
+from benchmarks.clips import SHIPPED
+from benchmarks.live.browser import browser, renderers, server
+
+VIEWER = "document.querySelector('studio-viewer')"
+SEEK = f"""async () => {{
+  const viewer = {VIEWER}, video = viewer.a.element, times = [];
+  for (let n = 0; n < 200; n += 1) {{
+    const frame = (n * 7919) % viewer.a.facts.frames, began = performance.now();
+    const there = new Promise((done) => video.addEventListener('seeked', done, {{ once: true }}));
+    viewer.go(frame === viewer.frame ? frame + 1 : frame);
+    await there;
+    times.push(performance.now() - began);
+  }}
+  return times;
+}}"""
+FLAGS = ("--autoplay-policy=no-user-gesture-required",)
+RESULTS, HANG_S = 500, 1800.0
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="benchmark-studio-") as name:
+        yield Path(name).resolve()
+
+
+@contextmanager
+def studio(folder: Path) -> Iterator[Any]:
+    """Serve a folder, and give its page in a browser."""
+    with server(str(folder), name="studio") as (link, _), browser(*FLAGS) as chromium:
+        page = chromium.new_context(viewport={"width": 1280, "height": 900}).new_page()
+        page.set_default_timeout(1000 * HANG_S)
+        page.goto(link)
+        page.wait_for_selector(".wish")
+        yield page
+
+
+class Person:
+    """Counts the clicks of a person, and the time."""
+
+    def __init__(self, page: Any) -> None:
+        self.page, self.clicks, self.began = page, 0, time.perf_counter()
+
+    def click(self, selector: str) -> None:
+        self.page.click(selector)
+        self.clicks += 1
+
+    @property
+    def seconds(self) -> float:
+        return round(time.perf_counter() - self.began, 1)
+
+
+def cards(clip: Path) -> dict[str, Any]:
+    """Return the clicks and seconds of the wishes that need no training."""
+    made = {}
+    with _folder() as place:
+        for name in ("picture", "flicker", "grade", "paint"):
+            root = place / name
+            root.mkdir()
+            with studio(root) as page:
+                person = Person(page)
+                page.set_input_files("studio-shelf input[type=file]", str(clip))
+                page.wait_for_selector("studio-shelf li[data-name]")
+                first = None
+                person.click(f"[data-wish={name}]")
+                if name == "picture":
+                    page.get_by_role("button", name="The look ink").click()
+                    person.clicks += 1
+                    page.wait_for_selector("studio-wishes form > img:not([hidden])")
+                    first = person.seconds
+                page.wait_for_selector("studio-wishes button[type=submit]:not([disabled])")
+                person.click("studio-wishes button[type=submit]")
+                page.wait_for_selector("studio-viewer:not([hidden]), studio-easel:not([hidden])")
+                made[name] = {"clicks": person.clicks, "first_picture_s": first, "result_s": person.seconds}
+    return made
+
+
+def paint(clip: Path) -> dict[str, Any]:
+    """Return the seconds from a painted frame to the film in which it moves."""
+    with _folder() as place:
+        shutil.copy(clip, place / "clip.mp4")
+        with studio(place) as page:
+            page.get_by_role("button", name="Open clip.mp4").click()
+            page.wait_for_function(f"() => {VIEWER}.a.facts")
+            page.get_by_role("button", name="Paint this frame").click()
+            page.wait_for_function("() => document.querySelector('studio-easel .sheet canvas').width > 300")
+            page.wait_for_timeout(1000)
+            page.select_option("studio-easel [aria-label='What it is for']", "quick")
+            page.wait_for_timeout(2000)
+            person = Person(page)
+            person.click("studio-easel button.first")
+            page.wait_for_selector("studio-viewer:not([hidden])")
+            return {"film_s": person.seconds}
+
+
+def scrub(clip: Path) -> dict[str, Any]:
+    """Return the times of seeks in a clip, and the memory of the page."""
+    with _folder() as place:
+        shutil.copy(clip, place / "clip.mp4")
+        with studio(place) as page:
+            began = time.perf_counter()
+            page.get_by_role("button", name="Open clip.mp4").click()
+            page.wait_for_function(f"() => {VIEWER}.a.element?.readyState >= 2")
+            seen = time.perf_counter() - began
+            page.wait_for_function(f"() => {VIEWER}.a.facts")
+            ready = time.perf_counter() - began
+            times = page.evaluate(SEEK)
+            memory = max(map(harness.resident_mb, renderers()), default=0.0)
+    return {
+        "first_frame_s": round(seen, 1),
+        "proxy_s": round(ready, 1),
+        "median_ms": round(float(np.median(times)), 1),
+        "p95_ms": round(float(np.percentile(times, 95)), 1),
+        "page_mb": round(memory),
+    }
+
+
+def shelf(clip: Path) -> dict[str, Any]:
+    """Return the seconds until 500 files are listed, and found."""
+    with _folder() as place:
+        for n in range(RESULTS):
+            shutil.copy(clip, place / f"result {n:03d}.mp4")
+        with server(str(place), name="studio") as (link, _), browser(*FLAGS) as chromium:
+            page = chromium.new_page()
+            began = time.perf_counter()
+            page.goto(link)
+            page.wait_for_selector("studio-shelf li[data-name]")
+            listed = time.perf_counter() - began
+            began = time.perf_counter()
+            page.fill("studio-shelf input[type=search]", "result 499")
+            page.wait_for_function("() => document.querySelectorAll('studio-shelf li[data-name]').length === 1")
+            return {"listed_s": round(listed, 2), "searched_s": round(time.perf_counter() - began, 2)}
+
+
+def kills(clip: Path, count: int) -> dict[str, Any]:
+    """Kill server or job of a render at random moments; return how often bytes differed, and what was lost."""
+    rng, different, rows = random.Random(0), 0, []
+    with _folder() as place:
+        whole = _render(place / "whole", clip, [], rng)
+        for n in range(count):
+            moments = sorted(rng.uniform(0.1, 0.9) * whole[1] for _ in range(2))
+            result, seconds = _render(place / str(n), clip, moments, rng)
+            different += result != whole[0]
+            rows.append(seconds / whole[1])
+    return {"kills": 2 * count, "different": different, "time": f"{np.median(rows):.2f} of the undisturbed one"}
+
+
+def _render(root: Path, clip: Path, moments: list[float], rng: random.Random) -> tuple[str, float]:
+    """Render in a studio whose server or job is killed at some moments; return the digest of the result, and seconds."""
+    root.mkdir()
+    shutil.copy(clip, root / "clip.mp4")
+    (root / ".studio" / "jobs" / "000001").mkdir(parents=True)
+    job = {"words": ["stylize", "clip.mp4", "--look", "ink", "--set=rendering.chunk_frames=10"], "title": "x"}
+    job |= {"inputs": [], "after": [], "wanted": "run", "created": 0.0, "starts": 0}
+    (root / ".studio" / "jobs" / "000001" / "job.json").write_text(json.dumps(job))
+    began, left, output = time.perf_counter(), list(moments), root / "clip.ink.mp4"
+    while not output.exists():
+        assert time.perf_counter() - began < HANG_S, "it does not end"
+        with server(str(root), name="studio") as (_, process):
+            while process.poll() is None and not output.exists():
+                if left and time.perf_counter() - began > left[0]:
+                    left.pop(0)
+                    _kill(process.pid if rng.random() < 0.5 else _job_of(root))
+                time.sleep(0.05)
+    return harness.digest_tree(output), time.perf_counter() - began
+
+
+def _kill(pid: int | None) -> None:
+    with suppress(psutil.Error):
+        if pid is not None:
+            psutil.Process(pid).send_signal(signal.SIGKILL)
+
+
+def _job_of(root: Path) -> int | None:
+    """Return the process of the render; None while there is none."""
+    for process in psutil.process_iter(["cmdline"]):
+        if str(root / ".studio" / "jobs") in " ".join(process.info["cmdline"] or []):
+            return int(process.pid)
+    return None
+
+
+def main() -> None:
+    parser = harness.parser(__doc__)
+    parser.add_argument("clip", type=Path, nargs="?", default=SHIPPED, help="[default: the clip that ships]")
+    parser.add_argument("--parts", type=harness.comma_list, default=["cards", "paint", "scrub", "shelf", "kills"])
+    parser.add_argument("--kills", type=int, default=12, help="renders that are killed twice each")
+    parser.add_argument("--json", type=Path, help="write the figures here, too")
+    asked = parser.parse_args()
+    clip, found = harness.need(asked.clip).resolve(), {}
+    for part in asked.parts:
+        made = kills(clip, asked.kills) if part == "kills" else globals()[part](clip)
+        found[part] = made
+        print(part, json.dumps(made), flush=True)
+    if asked.json:
+        asked.json.write_text(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    harness.run(main)
