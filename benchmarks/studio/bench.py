@@ -2,7 +2,7 @@
 
     python -m benchmarks.studio.bench [CLIP] [--parts cards,paint,scrub,shelf,kills] [--kills 12] [--json FILE]
 
-- ``cards``: from an empty folder and a clip, each wish with a look that ships or without training: clicks, seconds to the
+- ``cards``: from an empty folder and a clip, wishes with a look that ships or without training: clicks, seconds to the
   first picture, and to the result.
 - ``paint``: seconds from a saved painted frame to the film in which it is carried along the motion.
 - ``scrub``: a clip, best a long one: seconds until its proxy is there, then milliseconds of 200 random seeks (median,
@@ -176,7 +176,7 @@ def kills(clip: Path, count: int) -> dict[str, Any]:
 
 
 def _render(root: Path, clip: Path, moments: list[float], rng: random.Random) -> tuple[str, float]:
-    """Render in a studio whose server or job is killed at some moments; return the digest of the result, and seconds."""
+    """Render in a studio whose server or job is killed at moments; return the digest of the result, and seconds."""
     root.mkdir()
     shutil.copy(clip, root / "clip.mp4")
     (root / ".studio" / "jobs" / "000001").mkdir(parents=True)

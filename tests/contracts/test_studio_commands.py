@@ -57,7 +57,7 @@ def test_no_path_of_any_command_leads_out_of_the_folder(commands: PageCommands, 
     for key, about in schema["properties"].items():
         if about["x-access"] != "path":
             continue
-        for outward in ("/etc/passwd", "../x", "http://x/y.mp4", "man=/x"):
+        for outward in ("/etc/passwd", "../x", "http://x/y.mp4", "man=/x", "x.toml", "*/x"):
             value = [outward] if about.get("type") == "array" else outward
             needed = {
                 n: ["a.mp4"] if schema["properties"][n]["type"] == "array" else "a.mp4" for n in schema["required"]
@@ -78,6 +78,22 @@ def test_any_values_give_words_or_a_clear_refusal(name: str, data: st.DataObject
         return
     assert words[0] == name
     assert all(isinstance(word, str) for word in words)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("stylize", {"video": ["a.mp4"], "look": "oil", "preset": "mine.toml"}),
+        ("stylize", {"video": ["clips.toml"], "look": "oil"}),
+        ("try", {"video": "a.mp4", "vary": ["look=/etc/a.jpg,oil"]}),
+        ("evaluate", {"output": "a.mp4", "labels": "/etc/passwd"}),
+        ("dream", {"source": ["a.mp4"], "model": ["m"], "frames": 2, "actions": "/etc/passwd"}),
+        ("train", {"dataset": "d", "labeller": "../m.safetensors"}),
+    ],
+)
+def test_lists_presets_and_tables_of_elsewhere_are_refused(commands: PageCommands, name: str, values: Table) -> None:
+    with pytest.raises(UsageError):
+        commands.words(name, values)
 
 
 def test_an_encoder_of_the_users_own_program_is_refused(commands: PageCommands) -> None:

@@ -99,7 +99,7 @@ def test_the_viewer_steps_marks_and_compares(browser: Any, running: RunningStudi
         page.keyboard.press("o")
         assert page.evaluate(f"() => {VIEWER}.range()") == {"start": 1, "end": 10}
         page.click("#to-command")
-        page.fill("#option-stylize-look", "oil")
+        page.fill("studio-command [id$=-stylize-look]", "oil")
         page.get_by_role("button", name="Only the range of the viewer").click()
         page.wait_for_function("() => document.querySelector('studio-command .line').textContent.includes('--start')")
         page.locator("studio-shelf li[data-name='b.mp4'] summary").click()
@@ -171,9 +171,9 @@ def test_two_pages_see_the_same_queue_and_each_may_pause_and_cancel(browser: Any
     add(running, "a.mp4", 200)
     with page_of(browser, running) as one, page_of(browser, running) as other:
         one.click("#to-command")
-        one.wait_for_selector("#option-stylize-video")
-        one.fill("#option-stylize-video", "a.mp4")
-        one.fill("#option-stylize-look", "oil")
+        one.wait_for_selector("studio-command [id$=-stylize-video]")
+        one.fill("studio-command [id$=-stylize-video]", "a.mp4")
+        one.fill("studio-command [id$=-stylize-look]", "oil")
         one.get_by_role("button", name="Run", exact=True).click()
         other.wait_for_selector("li[data-state=running]")
         other.click("[data-action=pause]")

@@ -92,14 +92,14 @@ class TestMedia:
         data = write_clip(tmp_path / "other.mp4", moving_frames(6)).read_bytes()
         half = len(data) // 2
         for offset, part, done in ((0, data[:half], False), (half, data[half:], True)):
-            link = running.link("/api/upload", name="other.mp4", offset=offset, whole=len(data))
+            link = running.link("/api/upload", name="other.mp4", offset=offset, whole=len(data), stamp=1)
             request = urllib.request.Request(link, part, method="PUT")
             assert running.send(request) == (200, {"done": done})
         assert (running.root / "other.mp4").read_bytes() == data
-        link = running.link("/api/upload", name="none.mp4", offset=0, whole=9)
+        link = running.link("/api/upload", name="none.mp4", offset=0, whole=9, stamp=1)
         status, answer = running.send(urllib.request.Request(link, b"no video!", method="PUT"))
         assert status == 400
-        assert "cannot be read" in answer["error"]
+        assert answer["error"].startswith("none.mp4: it cannot be read")
         assert not (running.root / "none.mp4").exists()
 
     def test_thumbnails_frames_and_proxies_are_made(self, running: RunningStudio) -> None:
@@ -135,6 +135,17 @@ class TestJobs:
         subprocess.run(words, cwd=elsewhere, check=True, capture_output=True, timeout=HANG_S)
         output = job["outcome"]["output"]
         assert (elsewhere / output).read_bytes() == (running.root / output).read_bytes()
+
+    def test_files_of_the_folder_are_not_run(self, running: RunningStudio) -> None:
+        for name in ("av", "numpy", "filelock", "json", "vidtrans", "click"):
+            (running.root / f"{name}.py").write_text(
+                f"open({str(running.root / 'run.txt')!r}, 'w')\nraise SystemExit(9)"
+            )
+        (job,) = running.until_ended(*running.ask("/api/run", RUN)[1]["jobs"])
+        assert job["state"] == "done", running.ask("/api/log", job=job["number"])
+        assert running.ask("/api/estimate", RUN)[0] == 200
+        assert running.ask("/frame", name="clip.mp4", frame=0)[0] == 200
+        assert not (running.root / "run.txt").exists()
 
     def test_a_failure_is_told_and_a_second_try_may_succeed(self, running: RunningStudio) -> None:
         (running.root / "clip.mp4").rename(running.root / "gone.mp4")
@@ -198,6 +209,8 @@ def test_the_command_serves_and_says_what_still_runs(clip: Path) -> None:
     assert f"http://127.0.0.1:{port}/?token={TOKEN}" in process.stderr.readline()
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/?token={TOKEN}", timeout=HANG_S) as answer:
         assert b"vidtrans" in answer.read()
+    second = subprocess.run(words, capture_output=True, text=True, timeout=HANG_S)
+    assert (second.returncode, "a studio runs there already" in second.stderr) == (2, True)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=HANG_S)
     assert '"running": 0' in out

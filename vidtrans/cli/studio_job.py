@@ -1,4 +1,4 @@
-"""The process of a job of the studio: ``python -m vidtrans.cli.studio_job FOLDER`` runs its command line.
+"""The process of a job of the studio, which runs its command line; its argument is the folder of the job.
 
 It reports to files in the folder, which a server reads that may have started later. A file ``stop`` there asks it to
 save and end, as Ctrl-C does in a terminal.
@@ -6,6 +6,7 @@ save and end, as Ctrl-C does in a terminal.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -33,7 +34,7 @@ class JobReport:
         now = time.monotonic()
         if isinstance(event, Preview):
             self._table["preview"] = str(event.path)
-        elif isinstance(event, Note):
+        elif isinstance(event, Note) and event.level == "warning":
             self._table["note"] = event.text
         elif isinstance(event, Progress):
             if event.task != self._task:
@@ -63,10 +64,13 @@ def watch_for_stop(folder: JobFolder, stop: Stop) -> None:
         time.sleep(POLL_S)
 
 
-def main(path: str) -> int:
+def run_job(folder: JobFolder) -> int:
     """Run the job of a folder, and return the exit status of its command."""
-    folder = JobFolder(Path(path))
-    with folder.lock().acquire(timeout=5):
+    with folder.lock().acquire(timeout=5), folder.result.open("w", encoding="utf-8") as result:
+        if (end := folder.end()) is not None:  # another process was quicker
+            return int(end["exit_status"])
+        folder.pid.write_text(str(os.getpid()))
+        sys.stdout = result
         job, stop = folder.read(), Stop()
         threading.Thread(target=watch_for_stop, args=(folder, stop), daemon=True).start()
         WATCHER.set(Watcher(JobReport(folder), stop))
@@ -80,6 +84,7 @@ def main(path: str) -> int:
     return status
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run the job of the folder that is named, and exit with the status of its command."""
     set_up_heap()
-    sys.exit(main(sys.argv[1]))
+    sys.exit(run_job(JobFolder(Path(sys.argv[1]))))

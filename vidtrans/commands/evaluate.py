@@ -72,6 +72,7 @@ class Evaluate(Command):
             "FILE of them, or cityscapes, voc, camvid or facades.",
             Group.INPUT,
             metavar="COLOURS",
+            access="path",
         ),
     ] = None
     labeller: Annotated[
@@ -81,6 +82,7 @@ class Evaluate(Command):
             "the FCN-score.",
             Group.INPUT,
             metavar="MODEL",
+            access="path",
         ),
     ] = None
     matte: Annotated[

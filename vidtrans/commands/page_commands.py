@@ -16,6 +16,7 @@ from vidtrans.commands.base import Command, Given, build, parameters_of, words_o
 from vidtrans.commands.python_functions import check_ranges, convert
 from vidtrans.commands.schema import schema_of
 from vidtrans.commands.served import ServedPage
+from vidtrans.config.recipe import preset_names
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.parameters import Argument, Names, Parameter
 from vidtrans.core.registry import unknown_name
@@ -41,6 +42,8 @@ class PageCommands:
         """Return the JSON Schema of a command without what a page may not set. Raises UsageError."""
         self._check_name(name)
         schema = schema_of(name)
+        if "preset" in schema["properties"]:
+            schema["properties"]["preset"] |= {"enum": preset_names()}
         schema["properties"] = {
             key: value
             for key, value in schema["properties"].items()
@@ -53,17 +56,15 @@ class PageCommands:
         self._check_name(name)
         cls: type[Command] = COMMANDS.load(name)
         offered, known = self.schema(name)["properties"], parameters_of(cls)
-        values, preset = dict(values), values.get("preset")
-        values.pop("preset", None)
-        if preset is not None and not (isinstance(preset, str) and "preset" in offered):
-            raise _refused("preset", preset)
+        values = dict(values)
+        preset: Any = values.pop("preset", None)
+        if preset is not None and not ("preset" in offered and preset in preset_names()):
+            raise unknown_name("preset", str(preset)[:80], preset_names())  # one of a file might run a program
         given: dict[str, Any] = {}
         for key, value in values.items():
             if key not in offered or key not in known:
                 raise UsageError(f"{name}: {key}", "a page cannot set it", "leave it out")
             given[key] = self._checked(known[key], value)
-        if preset is not None:
-            self._check_path(preset)
         check_ranges(known, given)
         if missing := [
             n for n, p in known.items() if p.owner == "command" and p.default is MISSING and not given.get(n)

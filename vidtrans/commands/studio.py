@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -44,13 +45,15 @@ class Studio(ServedPage):
             raise UsageError(str(self.folder), "there is no such folder", "make it, or name another")
         folder = ProjectFolder(self.folder)
         folder.prepare()
-        session = StudioSession(folder, PageCommands(folder.check_value), self.jobs)
-        server = WebServer(self.address())
-        link = server.link()
-        context.note(f"open {link}")
-        self.announce_reach(server, context, "see, change and delete the files of the folder")
-        self.open_in_browser(link)
-        serve(server, session, context.stop)
+        session = StudioSession(folder, PageCommands(folder.check_value), self.jobs, context.report)
+        # Settings of the folder, and names of its files, are read from there.
+        with folder.owned(), contextlib.chdir(folder.root):
+            server = WebServer(self.address())
+            link = server.link()
+            context.note(f"open {link}")
+            self.announce_reach(server, context, "see, change and delete the files of the folder")
+            self.open_in_browser(link)
+            serve(server, session, context.stop)
         going_on = sum(job["state"] == "running" for job in session.jobs)
         return {"output": None, "folder": str(folder.root), "running": going_on}
 

@@ -54,6 +54,7 @@ class Train(Command):
             "painted from labels: the FCN-score.",
             Group.TRAINING,
             metavar="MODEL",
+            access="path",
         ),
     ] = ""
     sweep: Annotated[

@@ -53,6 +53,7 @@ class Try(Command):
             Group.LOOK,
             metavar="KEY=V,V",
             default="suggested values",
+            access="path",
         ),
     ] = ()
     frames: Annotated[int, Option("How many, over the clip.", Group.TIME, values=Range(1, 12))] = 3

@@ -72,7 +72,7 @@ class DreamingSettings:
     steer: str = setting(
         "",
         "commands at moments, '0: left, 4s: right+zoom', or a file of them, such as the live page records",
-        flag=Flag(Group.CAMERA, ("--steer",), metavar="SCRIPT|FILE"),
+        flag=Flag(Group.CAMERA, ("--steer",), metavar="SCRIPT|FILE", access="path"),
     )
     goto: int | None = setting(
         None,
@@ -83,7 +83,7 @@ class DreamingSettings:
     actions: str = setting(
         "",
         "a CSV table of what happens in the model's clip, whose words --steer can use",
-        flag=Flag(Group.CAMERA, ("--actions",), metavar="CSV"),
+        flag=Flag(Group.CAMERA, ("--actions",), metavar="CSV", access="path"),
     )
     recall: str | float = setting(
         1.0,

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from vidtrans.core.files import read_small_json, write_json
 from vidtrans.core.settings import Table
-from vidtrans.core.system import command_line
+from vidtrans.core.system import WINDOWS, command_line
 
 MOST_LOG_BYTES = 1 << 16  # of the log's end that a page gets
 
@@ -75,6 +75,7 @@ class JobFolder:
     def __init__(self, path: Path) -> None:
         self.path, self.number = path, int(path.name)
         self.log, self.result, self.stop = path / "log.txt", path / "result.json", path / "stop"
+        self.pid = path / "pid"
         self._job, self._progress, self._end = path / "job.json", path / "progress.json", path / "end.json"
 
     def read(self) -> StudioJob:
@@ -97,7 +98,7 @@ class JobFolder:
                 return False
         except Timeout:
             return True
-        except OSError:
+        except (OSError, NotImplementedError):  # a disk without locks
             return False
 
     def progress(self) -> Table:
@@ -116,8 +117,18 @@ class JobFolder:
         """Return the exit status, and the time; None while the job has not ended."""
         with suppress(OSError, ValueError):
             found: Table = read_small_json(self._end)
-            return found
+            if isinstance(found, dict) and isinstance(found.get("exit_status"), int):
+                return found
         return None
+
+    def kill(self) -> None:
+        """End the process at once, if it lives; the job can be resumed from what was saved."""
+        import psutil
+
+        with suppress(OSError, ValueError, psutil.Error):
+            process = psutil.Process(int(self.pid.read_text()))
+            if str(self.path) in process.cmdline():
+                process.kill()
 
     def finish(self, exit_status: int, finished: float) -> None:
         """Store that the process ends; called by it. Raises OSError."""
@@ -164,6 +175,11 @@ class JobFolder:
     def table(self, job: StudioJob, state: JobState) -> Table:
         """Return the job as a page receives it."""
         outcome = self.outcome() if state in (JobState.DONE, JobState.FAILED) else {}
+        for key in ("output", "source"):
+            if isinstance(outcome.get(key), str):
+                outcome[key] = outcome[key].replace("\\", "/") if WINDOWS else outcome[key]
+        if state is JobState.FAILED and not outcome.get("error"):
+            outcome["error"] = "it ended without a word, as when the memory is full; see its log"
         return {
             "number": self.number,
             "title": job.title,

@@ -16,7 +16,8 @@ from vidtrans.core.settings import Table
 from vidtrans.core.system import WINDOWS
 from vidtrans.studio.job_folder import JobFolder, JobState, StudioJob, Wanted
 
-PROCESS = "vidtrans.cli.studio_job"  # the module that a job's process runs
+# What a job's process runs. Not as a module: a file of the project's folder might be taken for one of Python's own.
+PROCESS = ("-P", "-c", "from vidtrans.cli.studio_job import main; main()")
 MOST_STARTS = 4  # of a process that ends without a word, as when the system kills it for its memory
 LONGEST_START_S = 20.0  # in which a process takes its lock
 ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
@@ -26,12 +27,12 @@ Start = Callable[[Path, Path], None]
 def start_process(job: Path, root: Path) -> None:
     """Start the process of a job folder in the project's folder. It lives on when this process ends."""
     detached = {"creationflags": 0x00000208} if WINDOWS else {"start_new_session": True}  # a new group, no console
-    with (job / "result.json").open("wb") as out, (job / "log.txt").open("ab") as log:
+    with (job / "log.txt").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", PROCESS, str(job)],
+            [sys.executable, *PROCESS, str(job)],
             cwd=root,
             stdin=subprocess.DEVNULL,
-            stdout=out,
+            stdout=log,  # until the process has its lock
             stderr=log,
             env={name: value for name, value in os.environ.items() if name != "PYTHONSTARTUP"},
             **detached,
@@ -71,10 +72,21 @@ class JobQueue:
                 folder.begin_anew()
                 job.starts = 0
                 self._want(folder, job, Wanted.RUN)
+            elif action == "kill" and state is JobState.RUNNING and job.wanted is not Wanted.RUN:
+                folder.kill()
             elif action == "remove" and state in ENDED:
+                if state is not JobState.DONE and (waiting := self._waiting_for(number)):
+                    raise UsageError(f"job {number}", f"'{waiting}' waits for it", "cancel that first")
                 folder.remove()
             else:
                 raise UsageError(f"job {number}", f"it is {state}", f"it cannot be changed by '{action}' now")
+
+    def _waiting_for(self, number: int) -> str:
+        """Return the title of a job that waits for another one; '' if there is none."""
+        for folder in self._folders():
+            if (table := self._known(folder)) and number in table["after"] and table["state"] not in ENDED:
+                return str(table["title"])
+        return ""
 
     def _want(self, folder: JobFolder, job: StudioJob, wanted: Wanted) -> None:
         job.wanted = wanted
@@ -90,16 +102,22 @@ class JobQueue:
             free = self.at_once - sum(state is JobState.RUNNING for state in states.values())
             for number in sorted(found):
                 if states[number] is JobState.QUEUED:
-                    free -= self._start_if_due(number, found[number], states, free)
+                    try:
+                        free -= self._start_if_due(number, found[number], states, free)
+                    except OSError as error:  # such as a full disk; the other jobs go on
+                        found[number]["waits"] = f"it cannot be started: {error.strerror}"
+            for table in found.values():
+                if (waits := table.get("waits_for")) is not None:
+                    table["waits"] = table["waits"].format(found[waits]["title"] if waits in found else waits)
             return [found[number] for number in sorted(found, reverse=True)]
 
     def _start_if_due(self, number: int, table: Table, states: dict[int, JobState], free: int) -> int:
         """Start a queued job if it is its turn; change its table, and return the number of started processes."""
         before = {one: states.get(one, JobState.DONE) for one in table["after"]}
         if failed := [one for one, state in before.items() if state in (JobState.FAILED, JobState.CANCELLED)]:
-            table["waits"] = f"job {failed[0]} comes first, and has not succeeded"
+            table["waits"], table["waits_for"] = "'{}' comes first, and has not succeeded", failed[0]
         elif waits := [one for one, state in before.items() if state is not JobState.DONE]:
-            table["waits"] = f"job {waits[0]} comes first"
+            table["waits"], table["waits_for"] = "'{}' comes first", waits[0]
         elif free > 0:
             folder = JobFolder(self.folder / f"{number:06d}")
             job = folder.read()

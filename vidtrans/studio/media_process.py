@@ -1,4 +1,4 @@
-"""The process that decodes media for the page: ``python -m vidtrans.studio.media_process CACHE``.
+"""The process that decodes media for the page, with the folder of the cache as its argument.
 
 It reads requests as lines of JSON on standard input, and answers each with a line of JSON and the bytes that this
 announces. It has limited memory, because what is decoded may come from anybody; the server starts another one if it
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -25,9 +25,12 @@ from vidtrans.core.errors import MediaError, VidtransError
 from vidtrans.core.files import write_atomically, write_json
 from vidtrans.core.settings import Size, Table
 from vidtrans.session import Context
+from vidtrans.video.colour.conversion import FromRGB
+from vidtrans.video.colour.tags import tag_bt709
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import encode_png, read_picture, resize
 from vidtrans.video.io.clip import FrameCursor
+from vidtrans.video.io.container import open_media
 from vidtrans.video.io.picture_paths import is_picture
 
 MEMORY = 6 << 30  # bytes of address space
@@ -35,6 +38,7 @@ PROXY_SHORT, PROXY_GOP = 540, 8
 STRIP_FRAMES, STRIP_HEIGHT = 8, 90  # of a moving thumbnail
 SOUND_RATE, SOUND_BITRATE = 48000, 96_000
 PEAKS = 50  # a second, of the waveform
+FAR = 100  # frames, from which it is quicker to seek than to decode
 JPEG_QUALITY = 82
 
 
@@ -42,13 +46,15 @@ class MediaProcess:
     """Answers requests; the clip of the last one stays open."""
 
     def __init__(self, cache: Path) -> None:
-        self._context = Context(cache_dir=cache, decode_threads=1)
+        self._context = Context(cache_dir=cache, decode_threads=1, allow_damaged=True)
         self._open: tuple[str, Clip, FrameCursor] | None = None
+        self._last = 0
         self._actions: dict[str, Callable[[Table], tuple[Table, bytes]]] = {
             "check": self._check,
             "strip": self._strip,
             "frame": self._frame,
             "proxy": self._proxy,
+            "release": self._release,
         }
 
     def answer(self, request: Table) -> tuple[Table, bytes]:
@@ -100,9 +106,19 @@ class MediaProcess:
             clip = open_clip(self._context, path)
             self._open = mark, clip, clip.cursor(FrameFormat(), 1)
         _, clip, cursor = self._open
+        if number > self._last + FAR:
+            cursor.close()  # it would decode all between
+        self._last = number
         if not 0 <= number < clip.index.num_frames:
             raise MediaError(f"frame {number}", "the clip has no such frame", f"give 0 to {clip.index.num_frames - 1}")
         return cursor(number).rgb
+
+    def _release(self, request: Table) -> tuple[Table, bytes]:
+        """Close the clip that is open."""
+        if self._open is not None:
+            self._open[2].close()
+        self._open = None
+        return {}, b""
 
     def _proxy(self, request: Table) -> tuple[Table, bytes]:
         """Write a small film that browsers show and seek in at once, and what is known of the clip."""
@@ -120,16 +136,17 @@ class MediaProcess:
             "shots": list(clip.shots),
         }
         folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "facts.json", facts | {"peaks": []})  # the page shows the clip meanwhile
         with write_atomically(folder / "proxy.mp4") as partial:
-            facts["peaks"] = _write_proxy(clip, partial)
-        write_json(folder / "facts.json", facts)
+            peaks = _write_proxy(clip, partial)
+            write_json(folder / "facts.json", facts | {"peaks": peaks})
         return facts, b""
 
 
 def _samples(path: Path, most: int) -> list[np.ndarray]:
     """Return a few frames spread over a clip, (H, W, 3) uint8: of each place the keyframe before it."""
     try:
-        with av.open(f"file:{path}") as container:
+        with open_media(path) as container:
             if not container.streams.video:
                 raise MediaError(str(path), "it has no pictures", "choose a video")
             stream = container.streams.video[0]
@@ -160,58 +177,79 @@ def _write_proxy(clip: Clip, path: Path) -> list[float]:
     index = clip.index
     width, height = Size(short=min(PROXY_SHORT, index.width, index.height)).of(index.width, index.height)
     width, height = max(2, width // 2 * 2), max(2, height // 2 * 2)
-    base = Fraction(1, 90_000)
+    base, start = Fraction(1, 90_000), float(index.pts[0] * index.time_base)
     with av.open(f"file:{path}", "w", format="mp4", options={"movflags": "+faststart"}) as out:
-        options = {"preset": "veryfast", "crf": "21", "g": str(PROXY_GOP), "bf": "0"}
+        options = {"preset": "veryfast", "crf": "20", "g": str(PROXY_GOP), "bf": "0"}
         stream = out.add_stream("libx264", rate=max(1, round(index.rate)), options=options)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt, stream.codec_context.time_base = width, height, "yuv420p", base
-        sound = None if clip.is_pictures else _Sound(clip.path, out)
-        form, first = FrameFormat(Size(exact=(width, height))), index.pts[0]
+        tag_bt709(stream.codec_context)
+        sound = None if clip.is_pictures else _Sound(clip.path, out, start)
+        form, convert = FrameFormat(Size(exact=(width, height))), FromRGB(width, height, "yuv420p")
         for frame in clip.frames(form, 1):
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame.rgb), "rgb24")
-            picture.pts, picture.time_base = round((frame.pts - first) * index.time_base / base), base
+            picture = convert(frame.rgb)
+            time = (frame.pts - index.pts[0]) * index.time_base
+            picture.pts, picture.time_base = round(time / base), base
             for packet in stream.encode(picture):
                 out.mux(packet)
+            if sound is not None:
+                sound.write_until(float(time) + 1)
         for packet in stream.encode(None):
             out.mux(packet)
-        return sound.copy(float(first * index.time_base)) if sound else []
+        return sound.finish() if sound is not None else []
 
 
 class _Sound:
-    """The first track of sound of a file, encoded again for a proxy."""
+    """The first track of sound of a file, encoded again for a proxy whose pictures begin at ``start_s``."""
 
-    def __init__(self, path: Path, out: av.container.OutputContainer) -> None:
-        self._path, self._out, self._stream = path, out, None
-        with suppress(av.error.FFmpegError), av.open(f"file:{path}") as container:
+    def __init__(self, path: Path, out: av.container.OutputContainer, start_s: float) -> None:
+        self._path, self._out, self._start_s = path, out, start_s
+        self._written, self._peaks = 0.0, list[float]()
+        self._stream: av.AudioStream | None = None
+        with suppress(av.error.FFmpegError, MediaError), open_media(path) as container:
             if container.streams.audio:
                 self._stream = out.add_stream("aac", rate=SOUND_RATE, layout="stereo", bit_rate=SOUND_BITRATE)
+        self._frames = self._decoded()
 
-    def copy(self, start_s: float) -> list[float]:
-        """Write the sound from ``start_s`` on; return its peaks."""
-        if self._stream is None:
-            return []
-        resampler = av.AudioResampler("fltp", "stereo", SOUND_RATE)
-        heard: list[np.ndarray] = []
-        written = 0
-        with suppress(av.error.FFmpegError), av.open(f"file:{self._path}") as container:
+    def _decoded(self) -> Iterator[av.AudioFrame]:
+        """Yield the sound from the start of the pictures on, with its times in the proxy."""
+        resampler, samples = av.AudioResampler("fltp", "stereo", SOUND_RATE), -1
+        with suppress(av.error.FFmpegError, MediaError), open_media(self._path) as container:
             for decoded in container.decode(container.streams.audio[0]):
-                if decoded.time is not None and decoded.time < start_s - 0.05:
+                time = (decoded.time or 0.0) - self._start_s
+                if time < -0.02:
                     continue
+                if samples < 0:
+                    samples = max(0, round(time * SOUND_RATE))
                 for frame in resampler.resample(decoded):
-                    frame.pts, frame.time_base = written, Fraction(1, SOUND_RATE)
-                    written += frame.samples
-                    heard.append(np.abs(frame.to_ndarray()).max(0))
-                    for packet in self._stream.encode(frame):
-                        self._out.mux(packet)
-        for packet in self._stream.encode(None):
-            self._out.mux(packet)
-        if not heard:
-            return []
-        step = SOUND_RATE // PEAKS
-        samples = np.concatenate(heard)
-        whole = samples[: len(samples) // step * step].reshape(-1, step).max(1)
-        return [round(float(peak), 3) for peak in np.clip(whole, 0, 1)]
+                    frame.pts, frame.time_base = samples, Fraction(1, SOUND_RATE)
+                    samples += frame.samples
+                    yield frame
+
+    def write_until(self, time: float) -> None:
+        """Write the sound until a time of the proxy, in seconds."""
+        if self._stream is None:
+            return
+        while self._written < time and (frame := next(self._frames, None)) is not None:
+            assert frame.pts is not None
+            self._written = frame.pts / SOUND_RATE
+            self._hear(frame)
+            for packet in self._stream.encode(frame):
+                self._out.mux(packet)
+
+    def _hear(self, frame: av.AudioFrame) -> None:
+        """Add a frame to the peaks."""
+        at = int(self._written * PEAKS)
+        self._peaks += [0.0] * (at + 1 - len(self._peaks))
+        self._peaks[at] = max(self._peaks[at], round(min(1.0, float(np.abs(frame.to_ndarray()).max(initial=0))), 3))
+
+    def finish(self) -> list[float]:
+        """Write the rest, and return the peaks, from 0 to 1, ``PEAKS`` a second."""
+        if self._stream is not None:
+            self.write_until(float("inf"))
+            for packet in self._stream.encode(None):
+                self._out.mux(packet)
+        return self._peaks
 
 
 def _jpeg(picture: np.ndarray, quality: int = JPEG_QUALITY) -> bytes:
@@ -242,7 +280,8 @@ def serve(requests: BinaryIO, answers: BinaryIO, cache: Path) -> None:
         answers.flush()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Limit the process, and serve."""
     limit()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print does not come between

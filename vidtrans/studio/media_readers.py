@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+import time
 from contextlib import suppress
 from pathlib import Path
 
-from vidtrans.core.errors import MediaError
-from vidtrans.core.files import read_small_json, write_bytes
+from vidtrans.core.errors import MediaError, UsageError, VidtransError
+from vidtrans.core.files import folder_bytes, read_small_json, write_bytes
 from vidtrans.core.settings import Table
 
-PROCESS = "vidtrans.studio.media_process"
-TIMEOUT_S = 30.0  # for a request other than a proxy
+PROCESS = ("-P", "-c", "from vidtrans.studio.media_process import main; main()")  # see job_queue.py
+TIMEOUT_S, FRAME_TIMEOUT_S = 30.0, 300.0  # a frame of a long clip that was never read takes its whole index
+KEPT_DAYS, KEPT_BYTES = 60, 8 << 30  # what is shown of files that nobody has looked at, and of all of them
 PROXY_TIMEOUT_S = 6 * 3600.0
 
 
@@ -52,14 +54,19 @@ class MediaReader:
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._is_closed:
-            raise MediaError("media", "the studio ends", "start it again")
+            raise UsageError("media", "the studio ends", "start it again")
         if self._process is None or self._process.poll() is not None:
             self._discard()
-            command = [sys.executable, "-m", PROCESS, str(self._cache)]
+            command = [sys.executable, *PROCESS, str(self._cache)]
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
             )
         return self._process
+
+    def release(self) -> None:
+        """Close the clip that the process has open, if it lives. Raises MediaError."""
+        if self._process is not None:
+            self.ask(do="release")
 
     def close(self) -> None:
         """End the process; a request that it answers fails."""
@@ -87,9 +94,9 @@ class Media:
         self.folder = folder
         # A proxy may take minutes; frames and thumbnails do not wait for it.
         self._frames, self._strips, self._proxies = MediaReader(cache), MediaReader(cache), MediaReader(cache)
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="proxies")
-        self._making: dict[Path, Future[None]] = {}
+        self._wanted: list[tuple[Path, Path]] = []  # clips without a proxy, and where it will be; the last is next
         self._faults: dict[Path, str] = {}
+        self._lock, self._is_making = threading.Lock(), False
 
     def place(self, path: Path) -> Path:
         """Return the folder of what is kept of a file, as long as the file does not change. Raises OSError."""
@@ -111,7 +118,7 @@ class Media:
 
     def frame(self, path: Path, number: int, short: int, kind: str) -> bytes:
         """Return a frame as a file of a ``kind``, jpeg or png; ``short``: its longest short side. Raises MediaError."""
-        return self._frames.ask(PROXY_TIMEOUT_S, do="frame", path=str(path), frame=number, short=short, kind=kind)[1]
+        return self._frames.ask(FRAME_TIMEOUT_S, do="frame", path=str(path), frame=number, short=short, kind=kind)[1]
 
     def check(self, path: Path) -> Table:
         """Return the kind and the size of a file that was uploaded. Raises MediaError if it is no media."""
@@ -120,27 +127,63 @@ class Media:
     def facts(self, path: Path) -> Table:
         """Return what is known of a clip, and whether its proxy is ``ready``; begin to make it. Raises OSError."""
         folder = self.place(path)
-        if (folder / "facts.json").is_file():
-            found: Table = read_small_json(folder / "facts.json")
-            return found | {"ready": True}
-        if folder not in self._making and folder not in self._faults:
-            self._making[folder] = self._pool.submit(self._make, path, folder)
-        return {"ready": False, "fault": self._faults.get(folder, "")}
+        found: Table = read_small_json(folder / "facts.json") if (folder / "facts.json").is_file() else {}
+        if (folder / "proxy.mp4").is_file():
+            return found | {"ready": True, "known": True, "fault": ""}
+        with self._lock:
+            if folder not in self._faults:
+                if (path, folder) in self._wanted:
+                    self._wanted.remove((path, folder))
+                self._wanted.append((path, folder))
+                if not self._is_making:
+                    self._is_making = True
+                    threading.Thread(target=self._make, daemon=True, name="proxies").start()
+        return found | {"ready": False, "known": bool(found), "fault": self._faults.get(folder, "")}
 
     def proxy(self, path: Path) -> Path:
         """Return the file of a clip's proxy, which need not exist. Raises OSError."""
         return self.place(path) / "proxy.mp4"
 
-    def _make(self, path: Path, folder: Path) -> None:
-        try:
-            self._proxies.ask(PROXY_TIMEOUT_S, do="proxy", path=str(path), folder=str(folder))
-        except (MediaError, OSError) as error:
-            self._faults[folder] = str(error)
-        finally:
-            self._making.pop(folder, None)
+    def _make(self) -> None:
+        """Make the proxies that are wanted, the latest first; run as a thread."""
+        while True:
+            with self._lock:
+                if not self._wanted:
+                    self._is_making = False
+                    return
+                path, folder = self._wanted[-1]
+            try:
+                if not (folder / "proxy.mp4").is_file():
+                    self._proxies.ask(PROXY_TIMEOUT_S, do="proxy", path=str(path), folder=str(folder))
+            except (VidtransError, OSError) as error:
+                self._faults[folder] = str(error)
+            with self._lock:
+                if (path, folder) in self._wanted:
+                    self._wanted.remove((path, folder))
+
+    def release(self) -> None:
+        """Close the clip that frames were read from."""
+        with suppress(VidtransError):
+            self._frames.release()
+
+    def prune(self) -> None:
+        """Delete what is kept of files that nobody looked at for long, and the oldest of it where it is much."""
+        with suppress(OSError):
+            folders = sorted(self.folder.iterdir(), key=lambda path: -path.stat().st_mtime)
+            total = 0
+            for path in folders:
+                total += folder_bytes(path)
+                if total > KEPT_BYTES or time.time() - path.stat().st_mtime > KEPT_DAYS * 86400:
+                    shutil.rmtree(path, ignore_errors=True)
+        for kept, days in ((self.folder.parent / "previews", 7), (self.folder.parent / "uploads", 7)):
+            with suppress(OSError):
+                for path in kept.iterdir():
+                    if time.time() - path.stat().st_mtime > days * 86400:
+                        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """End all processes."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            self._wanted.clear()
         for reader in (self._frames, self._strips, self._proxies):
             reader.close()

@@ -6,15 +6,18 @@ import os
 import re
 import shutil
 import time
+import unicodedata
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import folder_bytes
 from vidtrans.core.settings import Table
-from vidtrans.core.system import name_fault, name_length, name_limit, when_free
+from vidtrans.core.system import WINDOWS, name_fault, name_length, name_limit, when_free
 from vidtrans.data.dataset import INDEX as DATASET_FILE
 from vidtrans.models.formats import suffixes
 from vidtrans.studio import STATE
@@ -23,14 +26,14 @@ from vidtrans.video.io.picture_paths import VIDEO_SUFFIXES, is_picture
 MOST_ITEMS = 20_000  # of a listing
 DEEPEST = 4  # folders inside folders that a listing enters
 LOOKED_AT = 40  # files of a folder by which its kind is found
-CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 DRIVE = re.compile(r"[A-Za-z]:")
 # In a value that may name files, also several with other words between ("man=man.mkv", "a.jpg: 0.6, oil: 0.4"): what
 # begins at the root, at home or at a drive, goes up, is hidden, or is an address.
 OUTWARD = re.compile(
     r"(?:^|[=:,;|\s])(?:[/\\~]|[A-Za-z]:[/\\]|\.\.?(?:[/\\]|$)|\.[^0-9./\\])|[/\\]\.|://|[\x00-\x1f\x7f]"
 )
-BETWEEN = re.compile(r"[=:,;|]|\s+")  # words in such a value
+NUMBER = re.compile(r"[0-9.]+")
+BETWEEN, WORDS = re.compile(r"[=:,;|]"), re.compile(r"[=:,;|\s]+")  # what divides words in such a value
 
 
 @dataclass(frozen=True)
@@ -64,10 +67,19 @@ class ProjectFolder:
                 str(self.root), f"nothing can be written there: {error.strerror}", "choose another"
             ) from None
 
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """Hold the folder: two servers would start a job twice. Raises UsageError if another one has it."""
+        try:
+            with FileLock(self.state / "server.lock").acquire(timeout=0):
+                yield
+        except Timeout:
+            raise UsageError(str(self.root), "a studio runs there already", "open its page, or end it") from None
+
     def place(self, name: str) -> Path:
         """Return the path of a name. Raises UsageError if it is not valid, or leads out of the folder."""
         parts = name.split("/")
-        if not name or CONTROL.search(name) or "\\" in name or DRIVE.match(name) or not name.isprintable():
+        if not name or _is_odd(name) or DRIVE.match(name):
             raise _refused(name, "a name is a path in this folder, with slashes")
         for part in parts:
             if part in ("", ".", "..") or part.startswith((".", "~")):
@@ -87,12 +99,23 @@ class ProjectFolder:
 
     def check_value(self, text: str) -> None:
         """Raise UsageError if a value that may name files could lead out of the folder."""
-        if OUTWARD.search(text):
+        if self._is_name(text):
+            return
+        if OUTWARD.search(text) or (WINDOWS and DRIVE.match(text)):
             raise _refused(text[:80], "it leads out of this folder")
-        for word in (text, *BETWEEN.split(text)):
-            with suppress(OSError, ValueError):
-                if word and (self.root / word).exists():
-                    self._check_inside(self.root / word, word)
+        if any(sign in text for sign in "*?["):
+            raise _refused(text[:80], "a page takes no patterns", "name the files")
+        for word in {text, *BETWEEN.split(text), *WORDS.split(text)}:
+            if word.strip() and not NUMBER.fullmatch(word.strip()):
+                self._check_inside(self.root / word.strip(), word)
+            if word.strip().lower().endswith(".toml"):  # a list of clips, or a preset, says what is run, and where
+                raise _refused(text[:80], "a page takes no lists and no presets of your own", "use a terminal")
+
+    def _is_name(self, text: str) -> bool:
+        """Return whether a text is the name of a file that exists, and no list."""
+        with suppress(UsageError, OSError):
+            return self.existing(text).suffix.lower() != ".toml"
+        return False
 
     def _check_inside(self, path: Path, name: str) -> None:
         """Raise UsageError if a link on the way to a path leads out of the folder, or the name is too long."""
@@ -102,6 +125,8 @@ class ProjectFolder:
             raise _refused(name, "it cannot be read") from None
         if resolved != self.root and self.root not in resolved.parents:
             raise _refused(name, "it leads out of this folder")
+        if any(part.startswith(".") for part in resolved.relative_to(self.root).parts):
+            raise _refused(name, "it is a hidden file")  # of the studio or the cache; Windows has other names for them
         if any(name_length(part) > name_limit(self.root) for part in path.relative_to(self.root).parts):
             raise _refused(name, "it is too long")
 
@@ -121,7 +146,7 @@ class ProjectFolder:
             return
         for entry in entries:
             with suppress(OSError, UsageError):
-                if entry.name.startswith((".", "~")) or "\\" in entry.name or not entry.name.isprintable():
+                if entry.name.startswith((".", "~")) or _is_odd(entry.name):
                     continue  # no name that a page could ask for
                 path = Path(entry.path)
                 if entry.is_symlink():  # resolving every path would take a second for ten thousand
@@ -146,6 +171,8 @@ class ProjectFolder:
     def rename(self, name: str, new: str) -> None:
         """Rename a file or folder. Raises UsageError if the new name is taken, OSError."""
         path, target = self.existing(name), self.place(new)
+        if path.is_file() and path.suffix.lower() != target.suffix.lower():
+            raise _refused(new, f"its ending stays {path.suffix or 'none'}", f"call it {target.stem}{path.suffix}")
         if target.exists():
             raise _refused(new, "it exists already")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -157,7 +184,11 @@ class ProjectFolder:
         folder = self.state / "bin" / f"{time.time_ns()}"
         folder.mkdir(parents=True)
         (folder / "name").write_text(name, "utf-8")
-        when_free(lambda: path.rename(folder / path.name))
+        try:
+            when_free(lambda: path.rename(folder / path.name))
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         return folder.name
 
     def restore(self, number: str) -> str:
@@ -211,5 +242,10 @@ def _folder_kind(path: Path) -> str:
     return "pictures" if len(pictures) > len(entries) / 2 else "folder"
 
 
-def _refused(name: str, why: str) -> UsageError:
-    return UsageError(name or "the name", why, "choose a file of this folder")
+def _is_odd(name: str) -> bool:
+    """Return whether a name has signs that a page cannot send, or that divide paths on some systems."""
+    return "\\" in name or any(unicodedata.category(sign).startswith("C") for sign in name)
+
+
+def _refused(name: str, why: str, remedy: str = "choose a file of this folder") -> UsageError:
+    return UsageError(name or "the name", why, remedy)

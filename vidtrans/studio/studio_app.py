@@ -172,7 +172,7 @@ class StudioApp:
     async def thumb(self, request: Request) -> Response:
         """Return a moving thumbnail, its frames side by side; their number is in a header."""
         path = self.folder.existing(text_in(request, "name"))
-        facts, file = await asyncio.to_thread(self.session.media.strip, path)
+        facts, file = await self.session.decoded(self.session.media.strip, path)
         headers = {"x-frames": str(facts["frames"]), "x-size": f"{facts['of'][0]}x{facts['of'][1]}"}
         return FileResponse(file, media_type="image/jpeg", headers=headers)
 
@@ -181,13 +181,13 @@ class StudioApp:
         path, number = self.folder.existing(text_in(request, "name")), number_in(request, "frame")
         short = min(number_in(request, "short"), LONGEST_SIDE) if "short" in request.query_params else 0
         kind = "png" if request.query_params.get("kind") == "png" else "jpeg"
-        data = await asyncio.to_thread(self.session.media.frame, path, number, short, kind)
+        data = await self.session.decoded(self.session.media.frame, path, number, short, kind)
         return Response(data, media_type=f"image/{kind}")
 
     async def facts(self, request: Request) -> Response:
         """Return what is known of a clip; its proxy begins to be made."""
         path = self.folder.existing(text_in(request, "name"))
-        return JSONResponse(await asyncio.to_thread(self.session.media.facts, path))
+        return JSONResponse(await self.session.decoded(self.session.media.facts, path))
 
     async def proxy(self, request: Request) -> Response:
         """Return the small film of a clip."""
@@ -248,6 +248,8 @@ class StudioApp:
         """Rename, delete or restore a file, or empty the bin."""
         message = await message_of(request)
         name, action = str(message.get("name", "")), message.get("action")
+        if action in ("rename", "delete"):
+            await self.session.decoded(self.session.media.release)  # Windows moves no file that is open
         if action == "rename":
             await asyncio.to_thread(self.folder.rename, name, str(message.get("new", "")))
             return JSONResponse({})
@@ -261,12 +263,13 @@ class StudioApp:
 
     async def received(self, request: Request) -> Response:
         """Return how much of an upload has arrived, to go on with it."""
-        return JSONResponse({"bytes": self.session.uploads.received(text_in(request, "name"))})
+        name, whole, stamp = text_in(request, "name"), number_in(request, "whole"), number_in(request, "stamp")
+        return JSONResponse({"bytes": self.session.uploads.received(name, whole, stamp)})
 
     async def upload(self, request: Request) -> Response:
         """Take a part of a file."""
         body = await body_of(request, MAX_MESSAGE)
-        name, replace = text_in(request, "name"), request.query_params.get("replace") == "1"
-        offset, whole = number_in(request, "offset"), number_in(request, "whole")
-        done = await asyncio.to_thread(self.session.uploads.add, name, offset, whole, body, replace=replace)
+        name, is_painting = text_in(request, "name"), request.query_params.get("replace") == "1"
+        offset, whole, stamp = (number_in(request, key) for key in ("offset", "whole", "stamp"))
+        done = await self.session.decoded(self.session.uploads.add, name, offset, whole, stamp, body, is_painting)
         return JSONResponse({"done": done})

@@ -7,12 +7,14 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from vidtrans.core.errors import UsageError
+from vidtrans.core.events import Note, Report, silent
 from vidtrans.core.files import parse_json
 from vidtrans.core.settings import Table
 from vidtrans.core.system import command_line
@@ -25,7 +27,9 @@ from vidtrans.studio.uploads import Uploads
 from vidtrans.studio.wishes import WishStep
 
 POLL_S = 0.4
+PROCESS = ("-P", "-c", "from vidtrans.cli.main import main; main()")  # see job_queue.py
 QUICK_TIMEOUT_S = 180.0  # for an estimate, or a preview
+Answer = TypeVar("Answer")
 
 
 class Commands(Protocol):
@@ -51,14 +55,17 @@ class Overtaken(UsageError):
 class StudioSession:
     """The state that all pages share. ``at_once``: jobs that run side by side."""
 
-    def __init__(self, folder: ProjectFolder, commands: Commands, at_once: int) -> None:
-        self.folder, self.commands = folder, commands
+    def __init__(self, folder: ProjectFolder, commands: Commands, at_once: int, report: Report = silent) -> None:
+        self.folder, self.commands, self._report = folder, commands, report
         self.queue = JobQueue(folder.state / "jobs", folder.root, at_once)
         self.media = Media(folder.state / "media", folder.root / FOLDER)
         self.uploads = Uploads(folder, self.media.check)
         self.jobs: list[Table] = []
         self._changed = asyncio.Condition()
         self._quick: dict[str, asyncio.subprocess.Process] = {}  # by what they are for
+        self._overtaken: set[asyncio.subprocess.Process] = set()
+        # Requests that wait for a decoder do not delay the queue, nor answers about it.
+        self._threads = ThreadPoolExecutor(4, thread_name_prefix="media")
         self._version = 0
 
     @asynccontextmanager
@@ -71,17 +78,30 @@ class StudioSession:
             ticking.cancel()
             with suppress(asyncio.CancelledError):
                 await ticking
-            self.media.close()
+            await asyncio.to_thread(self.media.close)
+            self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _tick(self) -> None:
+        await asyncio.to_thread(self.media.prune)
+        said = ""
         while True:
-            with suppress(OSError):  # a stick that was pulled out
+            try:
                 jobs = await asyncio.to_thread(self.queue.step)
-                if jobs != self.jobs:
-                    async with self._changed:
-                        self.jobs, self._version = jobs, self._version + 1
-                        self._changed.notify_all()
+            except Exception as error:  # such as a stick that was pulled out: the queue goes on when it is back
+                if str(error) != said:
+                    said = str(error)
+                    self._report(Note(f"the queue cannot be read: {error}", "warning"))
+                await asyncio.sleep(1)
+                continue
+            if jobs != self.jobs:
+                async with self._changed:
+                    self.jobs, self._version = jobs, self._version + 1
+                    self._changed.notify_all()
             await asyncio.sleep(POLL_S)
+
+    async def decoded(self, ask: Callable[..., Answer], *arguments: object) -> Answer:
+        """Return the answer of a function that may wait for a decoder."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, ask, *arguments)
 
     async def updates(self) -> AsyncIterator[list[Table]]:
         """Yield the jobs now, and whenever they change."""
@@ -127,7 +147,8 @@ class StudioSession:
     async def preview(self, step: WishStep, frame: int) -> Path:
         """Return the picture that a render gives for one frame. Raises UsageError."""
         words = self.commands.words(step.command, step.values)
-        key = hashlib.sha256(json.dumps([words, frame]).encode()).hexdigest()[:24]
+        states = [(name, self.folder.place(name).stat().st_mtime_ns) for name in self._inputs(step.values)]
+        key = hashlib.sha256(json.dumps([words, frame, states]).encode()).hexdigest()[:24]
         folder = self.folder.state / "previews" / key
         if not (made := sorted(folder.glob("*.png"))):
             span = ["--start", str(frame), "--end", str(frame + 1), "--overwrite"]
@@ -143,11 +164,11 @@ class StudioSession:
         Raises UsageError with its error.
         """
         if (earlier := self._quick.get(purpose)) is not None and earlier.returncode is None:
+            self._overtaken.add(earlier)
             earlier.kill()  # nobody looks at it any more
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            "vidtrans",
+            *PROCESS,
             *words,
             "--json",
             cwd=self.folder.root,
@@ -168,4 +189,7 @@ class StudioSession:
             if "error" in table:
                 raise UsageError(words[0], str(table["error"]), "change what was chosen")
             return table
-        raise Overtaken(words[0], "it was ended by a later request", "wait for that one")
+        if process in self._overtaken:
+            self._overtaken.discard(process)
+            raise Overtaken(words[0], "it was ended by a later request", "wait for that one")
+        raise UsageError(words[0], f"it ended with status {process.returncode}", "run it as a job, and read its log")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import move_into_place
@@ -13,6 +17,7 @@ from vidtrans.studio.project_folder import ProjectFolder, file_kind
 
 LARGEST = 64 << 30  # bytes of a file
 RESERVED = 1 << 30  # bytes of the disk that an upload leaves free
+SAFETENSORS, MOST_HEADER = ".safetensors", 100 << 20
 TAKEN = ("clip", "picture", "model")  # kinds of files
 
 
@@ -20,48 +25,74 @@ class Uploads:
     """The uploads of a project. ``check``: raises MediaError for a file that is no media."""
 
     def __init__(self, folder: ProjectFolder, check: Callable[[Path], Table]) -> None:
-        self._folder, self._check = folder, check
+        self._folder, self._check, self._lock = folder, check, Lock()
 
-    def received(self, name: str) -> int:
+    def received(self, name: str, whole: int, stamp: int) -> int:
         """Return the number of bytes of an unfinished upload that are there. Raises UsageError."""
-        partial = self._partial(name)
+        partial = self._partial(name, whole, stamp)
         return partial.stat().st_size if partial.is_file() else 0
 
-    def add(self, name: str, offset: int, whole: int, part: bytes, *, replace: bool = False) -> bool:
+    def add(self, name: str, offset: int, whole: int, stamp: int, part: bytes, replace: bool = False) -> bool:
         """Add a part of a file of ``whole`` bytes at ``offset``; return whether it is complete and has its name.
 
-        ``replace``: the file may exist, as what is painted on a frame. Raises UsageError, MediaError, OSError.
+        ``stamp``: when the file was changed last, so that no other file of its name and size is continued. ``replace``:
+        the file may exist, as what is painted on a frame. Raises UsageError, MediaError, OSError.
         """
-        target, partial = self._folder.place(name), self._partial(name)
+        with self._lock:
+            target, partial = self._folder.place(name), self._partial(name, whole, stamp)
+            self._check_wanted(name, target, offset, whole, len(part), replace=replace)
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            if offset == 0:
+                partial.unlink(missing_ok=True)
+            elif (there := self.received(name, whole, stamp)) != offset:
+                raise UsageError(name, f"{there} bytes of it are here, not {offset}", "send it again")
+            with partial.open("ab") as file:
+                file.write(part)
+            if offset + len(part) < whole:
+                return False
+            try:
+                self._check_content(target, partial)
+            except MediaError:
+                partial.unlink()
+                raise
+            target.parent.mkdir(parents=True, exist_ok=True)
+            move_into_place(partial, target)
+            return True
+
+    def _check_wanted(self, name: str, target: Path, offset: int, whole: int, length: int, *, replace: bool) -> None:
+        """Raise UsageError if a file is not taken here."""
         if file_kind(target) not in TAKEN:
             raise UsageError(name, "it is no clip, picture or model", "choose another file")
         if target.exists() and not replace:
             raise UsageError(name, "it exists already", "rename one of the two")
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(self._folder.root).free
-        if not 0 < whole <= LARGEST or offset + len(part) > whole:
+        if not 0 < whole <= LARGEST or offset + length > whole:
             raise UsageError(name, f"a file has 1 byte to {LARGEST >> 30} GiB", "choose another file")
-        if free - (whole - offset) < RESERVED:
+        if shutil.disk_usage(self._folder.root).free - (whole - offset) < RESERVED:
             raise UsageError(name, "the disk is nearly full", "free some space")
-        if offset == 0:
-            partial.unlink(missing_ok=True)
-        elif self.received(name) != offset:
-            raise UsageError(name, f"{self.received(name)} bytes of it are here, not {offset}", "send it again")
-        with partial.open("ab") as file:
-            file.write(part)
-        if offset + len(part) < whole:
-            return False
-        if file_kind(target) != "model":  # a model is checked by those who load it
+
+    def _check_content(self, target: Path, partial: Path) -> None:
+        """Raise MediaError if a file is not what its ending says; weights are checked by those who load them."""
+        if file_kind(target) != "model":
             try:
                 self._check(partial)
-            except MediaError:
-                partial.unlink()
-                raise
-        target.parent.mkdir(parents=True, exist_ok=True)
-        move_into_place(partial, target)
-        return True
+            except MediaError:  # its words are about the partial file
+                why = "it cannot be read as a video or picture"
+                raise MediaError(target.name, why, "choose another file, or convert it first") from None
+        elif target.suffix.lower() == SAFETENSORS and not _has_header(partial):
+            raise MediaError(target.name, "it is no model file", "choose another file")
 
-    def _partial(self, name: str) -> Path:
+    def _partial(self, name: str, whole: int, stamp: int) -> Path:
         target = self._folder.place(name)
-        flat = name.replace("/", "_")[-120:]
-        return self._folder.state / "uploads" / f"{flat.removesuffix(target.suffix)}{target.suffix}"
+        mark = hashlib.sha256(f"{name}\n{whole}\n{stamp}".encode()).hexdigest()[:32]
+        return self._folder.state / "uploads" / f"{mark}{target.suffix}"
+
+
+def _has_header(path: Path) -> bool:
+    """Return whether a file begins with the header of a safetensors file."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= min(MOST_HEADER, path.stat().st_size - 8):
+            return False
+        with suppress(ValueError):
+            return isinstance(json.loads(file.read(length)), dict)
+    return False

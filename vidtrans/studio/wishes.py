@@ -84,7 +84,7 @@ def _like_picture(answers: Answers) -> list[WishStep]:
     clip, look, clip_name = answers["clip"], answers["look"], _stem(answers["clip"])
     if answers["how"] == "now":
         return [WishStep("stylize", {"video": [clip], "look": look}, f"{clip_name} like {_stem(look)}")]
-    model = f"{_stem(look)}.{clip_name}.safetensors"
+    model = f"{_stem(look)}.{clip_name}.{answers['how']}min.safetensors"
     teach = {"pictures": [look], "on": [clip], "minutes": float(answers["how"]), "output": model}
     show = {"video": [clip], "model": [model]}
     return [
@@ -95,7 +95,7 @@ def _like_picture(answers: Answers) -> list[WishStep]:
 
 def _from_film(answers: Answers) -> list[WishStep]:
     film, clip, pairing = answers["film"], answers["clip"], answers["pairing"]
-    model = f"{_stem(film)}.{pairing}.safetensors"
+    model = f"{_stem(film)}.{pairing}.{answers['minutes']}min.safetensors"
     data = f"{_stem(film)}.{pairing}.dataset"
     return [
         WishStep("make-dataset", {"videos": [film], "pairing": pairing, "output": data}, f"pairs of {_stem(film)}"),
@@ -133,7 +133,8 @@ def _grade(answers: Answers) -> list[WishStep]:
 
 def _dream(answers: Answers) -> list[WishStep]:
     clip, preset = answers["clip"], answers["how"]
-    model, data = f"{_stem(clip)}.{preset}.safetensors", f"{_stem(clip)}.{preset}.dataset"
+    model = f"{_stem(clip)}.{preset}.{answers['minutes']}min.safetensors"
+    data = f"{_stem(clip)}.{preset}.dataset"
     train = {"dataset": data, "preset": preset, "minutes": float(answers["minutes"]), "output": model}
     dream = {"source": [clip], "model": [model], "frames": int(answers["frames"])}
     return [

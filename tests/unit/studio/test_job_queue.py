@@ -67,9 +67,9 @@ def test_several_run_side_by_side_where_that_is_wanted(tmp_path: Path, processes
 def test_a_job_waits_for_those_that_it_needs_and_says_so(queue: JobQueue, processes: Processes) -> None:
     queue.at_once = 3
     queue.add([job()])
-    assert queue.add([job(), job(after=(0,)), job(after=(1,))]) == [2, 3, 4]
+    assert queue.add([job("two"), job(after=(0,)), job(after=(1,))]) == [2, 3, 4]
     assert states(queue) == {1: "running", 2: "running", 3: "queued", 4: "queued"}
-    assert next(t for t in queue.step() if t["number"] == 3)["waits"] == "job 2 comes first"
+    assert next(t for t in queue.step() if t["number"] == 3)["waits"] == "'two' comes first"
     processes.end(queue.folder, 2, 1)
     assert states(queue) == {1: "running", 2: "failed", 3: "queued", 4: "queued"}
     assert "has not succeeded" in next(t for t in queue.step() if t["number"] == 3)["waits"]
@@ -106,6 +106,16 @@ def test_a_job_is_cancelled_and_then_removed(queue: JobQueue, processes: Process
     assert states(queue) == {1: "cancelled"}
     queue.act(1, "remove")
     assert states(queue) == {}
+
+
+def test_a_job_that_another_one_needs_is_not_removed(queue: JobQueue) -> None:
+    queue.add([job(), job("render", after=(0,))])
+    queue.act(1, "cancel")
+    with pytest.raises(UsageError, match="'render' waits for it"):
+        queue.act(1, "remove")
+    queue.act(2, "cancel")
+    queue.act(1, "remove")
+    assert states(queue) == {2: "cancelled"}
 
 
 def test_the_next_server_finds_jobs_that_run_wait_and_are_done(
@@ -161,4 +171,5 @@ def test_damaged_files_hide_only_their_own_job(queue: JobQueue) -> None:
     queue.add([job("one"), job("two")])
     (queue.folder / "000001" / "job.json").write_text("{")
     (queue.folder / "000009").mkdir()
+    (queue.folder / "000002" / "end.json").write_text("{}")
     assert [table["title"] for table in queue.step()] == ["two"]

@@ -23,49 +23,67 @@ def uploads(tmp_path: Path) -> Uploads:
 
 
 def test_a_file_has_its_name_once_it_is_whole(uploads: Uploads, tmp_path: Path) -> None:
-    assert uploads.received("a.mp4") == 0
-    assert not uploads.add("a.mp4", 0, 6, b"abc")
-    assert uploads.received("a.mp4") == 3
+    assert uploads.received("a.mp4", 6, 7) == 0
+    assert not uploads.add("a.mp4", 0, 6, 7, b"abc")
+    assert uploads.received("a.mp4", 6, 7) == 3
     assert not (tmp_path / "a.mp4").exists()
-    assert uploads.add("a.mp4", 3, 6, b"def")
+    assert uploads.add("a.mp4", 3, 6, 7, b"def")
     assert (tmp_path / "a.mp4").read_bytes() == b"abcdef"
 
 
+def test_no_other_file_of_the_same_name_is_continued(uploads: Uploads, tmp_path: Path) -> None:
+    uploads.add("a.mp4", 0, 6, 7, b"old")
+    assert [uploads.received("a.mp4", *of) for of in ((6, 7), (6, 8), (7, 7))] == [3, 0, 0]
+    with pytest.raises(UsageError, match="0 bytes of it are here"):
+        uploads.add("a.mp4", 3, 6, 8, b"new")
+    assert not (tmp_path / "a.mp4").exists()
+
+
+def test_a_model_has_the_header_of_one(uploads: Uploads, tmp_path: Path) -> None:
+    header = b'{"__metadata__":{}}'
+    good = len(header).to_bytes(8, "little") + header
+    for bad in (b"import os\n", b"\xff" * 20, (5).to_bytes(8, "little") + b"abcde"):
+        with pytest.raises(MediaError, match="no model file"):
+            uploads.add("a.safetensors", 0, len(bad), 7, bad)
+    assert uploads.add("a.safetensors", 0, len(good), 7, good)
+    assert (tmp_path / "a.safetensors").read_bytes() == good
+
+
 def test_an_upload_begins_again_from_its_start(uploads: Uploads, tmp_path: Path) -> None:
-    uploads.add("a.mp4", 0, 6, b"xyz")
+    uploads.add("a.mp4", 0, 6, 7, b"xyz")
     with pytest.raises(UsageError, match="3 bytes of it are here, not 5"):
-        uploads.add("a.mp4", 5, 6, b"f")
-    assert uploads.add("a.mp4", 0, 2, b"ok")
+        uploads.add("a.mp4", 5, 6, 7, b"f")
+    assert uploads.add("a.mp4", 0, 2, 7, b"ok")
     assert (tmp_path / "a.mp4").read_bytes() == b"ok"
 
 
 def test_what_is_no_media_leaves_nothing(uploads: Uploads, tmp_path: Path) -> None:
     with pytest.raises(MediaError):
-        uploads.add("a.mp4", 0, 3, b"bad")
+        uploads.add("a.mp4", 0, 3, 7, b"bad")
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.parametrize("name", ["a.exe", "a.html", "a.toml", "a.py", "a", "../a.mp4", ".studio/a.mp4", "/a.mp4"])
 def test_other_files_and_places_are_refused(uploads: Uploads, tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError):
-        uploads.add(name, 0, 1, b"a")
+        uploads.add(name, 0, 1, 7, b"a")
     assert not list(tmp_path.parent.glob("a.*"))
 
 
 def test_a_file_is_replaced_only_where_that_is_meant(uploads: Uploads, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"old")
     with pytest.raises(UsageError, match="exists already"):
-        uploads.add("a.png", 0, 3, b"new")
-    assert uploads.add("a.png", 0, 3, b"new", replace=True)
+        uploads.add("a.png", 0, 3, 7, b"new")
+    assert uploads.add("a.png", 0, 3, 7, b"new", replace=True)
     assert (tmp_path / "a.png").read_bytes() == b"new"
 
 
 def test_too_much_is_refused(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
     for whole in (0, module.LARGEST + 1):
         with pytest.raises(UsageError, match="a file has"):
-            uploads.add("a.mp4", 0, whole, b"a")
+            uploads.add("a.mp4", 0, whole, 7, b"a")
     with pytest.raises(UsageError, match="a file has"):
-        uploads.add("a.mp4", 0, 1, b"ab")
+        uploads.add("a.mp4", 0, 1, 7, b"ab")
     monkeypatch.setattr(module, "RESERVED", 1 << 60)
     with pytest.raises(UsageError, match="disk is nearly full"):
-        uploads.add("a.mp4", 0, 1, b"a")
+        uploads.add("a.mp4", 0, 1, 7, b"a")

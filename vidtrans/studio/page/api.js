@@ -27,11 +27,12 @@ export async function post(path, message) { return (await ask(path, message)).js
 
 // Send a file in parts; what an interrupted upload has left on the server is not sent again.
 export async function upload(name, file, { replace = false, progress = () => {} } = {}) {
-  let offset = replace ? 0 : (await get("/api/received", { name })).bytes;
+  const own = { name, whole: file.size, stamp: file.lastModified ?? 0 };
+  let offset = replace ? 0 : (await get("/api/received", own)).bytes;
   if (offset >= file.size) offset = 0;
   do {
     const part = file.slice(offset, offset + PART);
-    const query = { name, offset, whole: file.size, ...(replace ? { replace: 1 } : {}) };
+    const query = { ...own, offset, ...(replace ? { replace: 1 } : {}) };
     await answer(await fetch(link("/api/upload", query), { method: "PUT", body: part }));
     offset += part.size;
     progress(offset / file.size);

@@ -11,7 +11,7 @@ export class CommandPanel extends HTMLElement {
     this.form = document.createElement("command-form");
     this.line = h("pre", { className: "line", tabIndex: 0, "aria-label": "The command" });
     this.cost = h("p", { className: "quiet", role: "status" });
-    const form = h("form", { onsubmit: (event) => { event.preventDefault(); this.run(); }, onchange: () => this.show() },
+    const form = h("form", { onsubmit: (event) => { event.preventDefault(); this.run(); }, onchange: () => { this.isTouched = true; this.show(); } },
       this.form, this.line, h("div", { className: "bar" }, h("button", { type: "submit", className: "first" }, "Run"),
         h("button", { type: "button", onclick: () => this.useRange() }, "Only the range of the viewer"),
         h("button", { type: "button", onclick: () => this.estimate() }, "How long?")), this.cost);
@@ -23,7 +23,7 @@ export class CommandPanel extends HTMLElement {
     });
     state.addEventListener("open", ({ detail }) => {
       this.file = detail.name;
-      if (this.isConnected && this.choice.value) this.open(this.choice.value);
+      if (!this.isTouched && this.choice.value) this.open(this.choice.value);
     });
     state.addEventListener("range", ({ detail }) => { this.range = detail; });
   }
@@ -32,6 +32,7 @@ export class CommandPanel extends HTMLElement {
     await state.trying(async () => {
       const schema = await schemaOf(command);
       this.about.textContent = schema.description;
+      this.isTouched = false;
       await this.form.build(command, this.given(schema));
       this.show();
     });
@@ -49,7 +50,7 @@ export class CommandPanel extends HTMLElement {
     this.show();
   }
 
-  step() { return { command: this.choice.value, values: this.form.values(), title: this.choice.value }; }
+  step() { return { command: this.form.command, values: this.form.values(), title: this.form.command }; }
 
   async show() {
     const told = await state.trying(() => post("/api/lines", this.step()));
@@ -63,7 +64,10 @@ export class CommandPanel extends HTMLElement {
   }
 
   async run() {
+    if (this.isSending) return;
+    this.isSending = true;
     const made = await state.trying(() => post("/api/run", this.step()));
+    this.isSending = false;
     if (made) state.say("In the queue.");
   }
 }

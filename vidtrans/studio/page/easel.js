@@ -54,25 +54,28 @@ export class Easel extends HTMLElement {
     for (const name of ["pointerup", "pointercancel"]) this.paint.addEventListener(name, () => this.up());
     this.view.addEventListener("wheel", (event) => { event.preventDefault(); this.zoom(Math.exp(-event.deltaY / 400)); }, { passive: false });
     this.setEnabled(false);
+    addEventListener("beforeunload", (event) => { if (this.isChanged) event.preventDefault(); });
   }
 
   setEnabled(on) { for (const one of this.querySelectorAll("button, input, select")) one.disabled = !on; }
 
-  get folder() { return `${stem(this.clip)}${PURPOSES[this.purpose.value].folder}`; }
-  get file() { return `${this.folder}/${String(this.frame).padStart(6, "0")}.png`; }
-
+  // Show a frame. What is on the easel is saved first, and leaves it only when the new frame is there.
   async open(clip, frame) {
     if (!clip) return;
-    if (this.isChanged) await this.save();
-    this.clip = clip;
-    this.frame = frame;
-    this.number.value = frame;
-    this.heading.textContent = `${clip}, frame ${frame}`;
+    if (this.isChanged && !(await this.save())) return;
+    const number = this.asked = (this.asked ?? 0) + 1;
     await state.trying(async () => {
+      const folder = `${stem(clip)}${PURPOSES[this.purpose.value].folder}`;
+      const file = `${folder}/${String(frame).padStart(6, "0")}.png`;
       const photo = await picture(link("/frame", { name: clip, frame, kind: "png" }));
-      this.painted = await this.names();
-      const isPainted = this.painted.includes(this.file.split("/").pop());
-      const shown = isPainted ? await picture(link("/media", { name: this.file, at: Date.now() })) : photo;
+      const painted = await names(folder);
+      const isPainted = painted.includes(file.split("/").pop());
+      const shown = isPainted ? await picture(link("/media", { name: file, at: Date.now() })) : photo;
+      if (number !== this.asked || this.isChanged) return; // another frame was asked for meanwhile, or this one painted on
+      if (clip !== this.clip) this.clone = null;
+      Object.assign(this, { clip, frame, folder, file, painted });
+      this.number.value = frame;
+      this.heading.textContent = `${clip}, frame ${frame}`;
       for (const canvas of [this.paint, this.photo, this.onion]) Object.assign(canvas, { width: photo.width, height: photo.height });
       for (const [canvas, drawn] of [[this.photo, photo], [this.onion, photo], [this.paint, shown]]) canvas.getContext("2d").drawImage(drawn, 0, 0, photo.width, photo.height);
       this.brush.done = [];
@@ -82,11 +85,7 @@ export class Easel extends HTMLElement {
       this.fit();
       this.showStrip();
     });
-  }
-
-  async names() {
-    const found = await get("/api/folder", { name: this.folder }).catch(() => []);
-    return found.filter((name) => /^\d+\.png$/.test(name));
+    if (this.clip) this.number.value = this.frame;
   }
 
   showStrip() {
@@ -161,13 +160,14 @@ export class Easel extends HTMLElement {
   }
 
   async save() {
+    const { file: name, folder } = this;
     const file = await new Promise((done) => { this.paint.toBlob(done, "image/png"); });
     return state.trying(async () => {
-      await upload(this.file, file, { replace: true });
+      await upload(name, file, { replace: true });
       this.isChanged = false;
-      this.painted = await this.names();
+      this.painted = await names(folder);
       this.showStrip();
-      state.say(`Saved ${this.file}.`);
+      state.say(`Saved ${name}.`);
       return true;
     });
   }
@@ -180,19 +180,26 @@ export class Easel extends HTMLElement {
   }
 
   key(event) {
+    const isTurn = event.key.toLowerCase() === "r";
     const letters = { b: "brush", e: "eraser", g: "fill", p: "pick", c: "clone" };
     const control = event.ctrlKey || event.metaKey;
     if (control && event.key === "z") this.undo();
     else if (control && (event.key === "y" || event.key === "Z")) this.redo();
     else if (control && event.key === "s") this.save();
     else if (!control && event.key in letters) this.use(letters[event.key]);
+    else if (control) return;
     else if (event.key === "[" || event.key === "]") { this.size.value = Number(this.size.value) * (event.key === "[" ? 0.8 : 1.25); this.brush.size = Number(this.size.value); }
-    else if (event.key === "r") { this.transform.angle += event.shiftKey ? -15 : 15; this.place(); }
+    else if (isTurn) { this.transform.angle += event.shiftKey ? -15 : 15; this.place(); }
     else if (event.key === "+" || event.key === "-") this.zoom(event.key === "+" ? 1.25 : 0.8);
     else if (event.key === "0") this.fit();
     else return;
     event.preventDefault();
   }
+}
+
+async function names(folder) {
+  const found = await get("/api/folder", { name: folder }).catch(() => []);
+  return found.filter((name) => /^\d+\.png$/.test(name));
 }
 
 async function picture(address) {

@@ -6,7 +6,7 @@ const schemas = new Map();
 const GROUPS = ["Input", "Look", "Time and shots", "Training", "Camera and clock", "Output", "Speed and device", "Several clips", "Settings"];
 const OPEN = ["Input", "Look"]; // groups that are seen at first
 const KINDS = { "vidtrans-model": ["model"], "vidtrans-look": ["picture"], "": ["clip", "picture", "pictures", "dataset", "model"] };
-let lists = 0;
+let lists = 0, forms = 0;
 
 export async function schemaOf(command) {
   if (!schemas.has(command)) schemas.set(command, await get("/api/schema", { command }));
@@ -18,6 +18,7 @@ export class CommandForm extends HTMLElement {
   async build(command, given = {}) {
     const schema = await schemaOf(command);
     this.command = command;
+    this.serial ??= ++forms;
     this.fields = new Map();
     const groups = new Map();
     for (const [name, property] of Object.entries(schema.properties)) {
@@ -35,7 +36,7 @@ export class CommandForm extends HTMLElement {
   field(name, property, given, isRequired) {
     const one = property.type === "array" ? property.items : property;
     const value = given ?? property.default;
-    const id = `option-${this.command}-${name}`.replaceAll(" ", "-");
+    const id = `option-${this.serial}-${this.command}-${name}`.replaceAll(" ", "-");
     const input = this.input(id, one, property, value, isRequired);
     const read = () => {
       const raw = one.type === "boolean" ? input.checked : input.value.trim();
@@ -45,10 +46,26 @@ export class CommandForm extends HTMLElement {
     };
     if (one.type !== "boolean") input.dataset.first = input.value;
     this.fields.set(name, { read, input });
-    const label = (property["x-flags"]?.at(-1) ?? name).replace(/^-+/, "").replaceAll("-", " ").split("/")[0];
+    const isNegated = one.type === "boolean" && property.default === true && property["x-flags"]?.[0]?.startsWith("--no-");
+    const label = isNegated ? name.replaceAll("_", " ") : (property["x-flags"]?.at(-1) ?? name).replace(/^-+/, "").replaceAll("-", " ").split("/")[0];
     const help = property.description ? h("p", { className: "quiet", id: `${id}-help` }, property.description) : null;
     if (help) input.setAttribute("aria-describedby", `${id}-help`);
-    return h("div", { className: one.type === "boolean" ? "option check" : "option" }, h("label", { for: id }, label), input, help);
+    const isFiles = property.type === "array" && property["x-access"] === "path";
+    return h("div", { className: one.type === "boolean" ? "option check" : "option" }, h("label", { for: id }, label), input,
+      isFiles && this.picker(label, one, input), help);
+  }
+
+  // Files of the shelf, to add to an option that takes several.
+  picker(label, one, input) {
+    const kinds = KINDS[one.format ?? ""] ?? KINDS[""];
+    const offer = () => [h("option", { value: "" }, "add a file …"), ...state.items.filter((item) => kinds.includes(item.kind)).map((item) => h("option", { value: item.name }, item.name))];
+    const picker = h("select", { "aria-label": `Add to ${label}` }, offer());
+    picker.addEventListener("pointerdown", () => picker.replaceChildren(...offer()));
+    picker.addEventListener("change", () => {
+      if (picker.value) input.value = [input.value.trim(), picker.value].filter(Boolean).join("\n");
+      picker.value = "";
+    });
+    return picker;
   }
 
   input(id, one, property, value, isRequired) {

@@ -18,6 +18,7 @@ export class Layer extends EventTarget {
   clear() {
     this.name = "";
     this.facts = null;
+    this.isProxy = false;
     clearTimeout(this.poll);
     if (this.isClip) { this.element.pause(); this.element.removeAttribute("src"); this.element.load(); }
     this.element?.remove();
@@ -44,17 +45,20 @@ export class Layer extends EventTarget {
   async learn(name) {
     const facts = await get("/facts", { name }).catch((error) => ({ fault: error.message }));
     if (name !== this.name) return;
+    const isNew = !this.facts && facts.known;
+    if (facts.known) this.facts = facts;
     if (facts.ready) {
       const { currentTime, paused, playbackRate } = this.element;
-      this.facts = facts;
       this.element.src = link("/proxy", { name });
       this.element.currentTime = currentTime;
       this.element.playbackRate = playbackRate;
-      if (!paused) this.element.play();
+      if (!paused) this.element.play().catch(() => {});
+      this.isProxy = true;
       this.dispatchEvent(new Event("ready"));
     } else if (facts.fault) {
       this.dispatchEvent(new CustomEvent("fault", { detail: facts.fault }));
     } else {
+      if (isNew) this.dispatchEvent(new Event("ready"));
       this.poll = setTimeout(() => this.learn(name), POLL_MS);
     }
   }

@@ -75,7 +75,7 @@ state.addEventListener("ended", async ({ detail: job }) => {
   if (what.wish?.easel) {
     enter("easel");
     $("easel").open(what.answers.clip, job.outcome.keyframes?.[0] ?? 0);
-  } else if (state.item(job.outcome.output)) {
+  } else if (room === "wishes" && state.item(job.outcome.output)) { // who paints or compares is not disturbed
     state.tell("open", state.item(job.outcome.output));
   }
 });

@@ -32,7 +32,7 @@ export class Queue extends HTMLElement {
 
   entry(job) {
     const { preview } = job.progress, hasResult = Boolean(state.item(job.outcome.output ?? ""));
-    const mark = JSON.stringify([job.state, job.wanted, job.waits, job.outcome, preview, hasResult]);
+    const mark = JSON.stringify([job.progress.note, job.state, job.wanted, job.waits, job.outcome, preview, hasResult]);
     let entry = this.entries.get(job.number);
     if (!entry || entry.dataset.mark !== mark) {
       entry = this.build(job, mark);
@@ -54,7 +54,8 @@ export class Queue extends HTMLElement {
     const stopping = job.state === "running" && job.wanted !== "run";
     const { output, error } = job.outcome;
     const words = stopping ? "saving what is done …" : job.waits ?? (job.state === "done" ? `done ${ago(job.finished)}` : job.state);
-    const buttons = stopping ? [] : ACTIONS[job.state].map(([action, text]) =>
+    const kill = h("button", { type: "button", "aria-label": `End at once: ${job.title}`, onclick: () => act("kill") }, "End at once");
+    const buttons = stopping ? [kill] : ACTIONS[job.state].map(([action, text]) =>
       h("button", { type: "button", "data-action": action, "aria-label": `${text}: ${job.title}`, onclick: () => act(action) }, text));
     const { preview } = job.progress;
     if (preview && job.state !== "done" && kindOf(preview)) {
@@ -72,6 +73,7 @@ export class Queue extends HTMLElement {
       job.state === "running" && h("progress", { max: 1, "aria-label": `Progress of ${job.title}` }),
       job.state === "running" && h("p", { className: "progress quiet" }),
       error && h("p", { className: "bad" }, error),
+      job.progress.note && h("p", { className: "quiet" }, job.progress.note),
       h("div", { className: "bar" }, buttons), details);
   }
 

@@ -51,6 +51,7 @@ export class Shelf extends HTMLElement {
     const wanted = this.search.value.toLowerCase(), kind = this.kind.value, key = this.order.value;
     const found = state.items.filter((item) => item.name.toLowerCase().includes(wanted) && (!kind || item.kind === kind));
     found.sort((a, b) => (key === "name" ? a.name.localeCompare(b.name) : b[key] - a[key]));
+    for (const [name, card] of this.cards) if (!state.item(name)) { forget(card); this.cards.delete(name); }
     const cards = found.slice(0, this.limit).map((item) => this.card(item));
     this.list.replaceChildren(...cards);
     this.more.hidden = found.length <= this.limit;
@@ -63,6 +64,7 @@ export class Shelf extends HTMLElement {
     const mark = `${item.modified} ${item.bytes}`;
     const known = this.cards.get(item.name);
     if (known?.dataset.mark === mark) return known;
+    if (known) forget(known);
     const short = item.name.split("/").pop();
     const thumb = h("span", { className: "thumb", "data-name": item.name, "data-kind": item.kind });
     const open = h("button", { type: "button", className: "open", "aria-label": `Open ${item.name}`, onclick: () => state.tell("open", item) },
@@ -127,18 +129,21 @@ export class Shelf extends HTMLElement {
   }
 }
 
+function forget(card) { URL.revokeObjectURL(card.querySelector(".thumb").dataset.address ?? ""); }
+
 // A moving thumbnail: frames side by side, of which one is seen; they move under the pointer, and with focus.
 async function load(thumb) {
   try {
     const response = await fetch(link("/thumb", { name: thumb.dataset.name }));
     if (!response.ok) throw new Error();
     const frames = Number(response.headers.get("x-frames"));
-    thumb.style.backgroundImage = `url(${URL.createObjectURL(await response.blob())})`;
+    thumb.dataset.address = URL.createObjectURL(await response.blob());
+    thumb.style.backgroundImage = `url(${thumb.dataset.address})`;
     thumb.style.backgroundSize = `${100 * frames}% 100%`;
     const [width, height] = response.headers.get("x-size").split("x").map(Number);
     thumb.style.aspectRatio = `${width} / ${height}`;
     let frame = 0, timer = null;
-    const step = () => { frame = (frame + 1) % frames; thumb.style.backgroundPositionX = frames > 1 ? `${(100 * frame) / (frames - 1)}%` : "0"; };
+    const step = () => { if (!thumb.isConnected) stop(); frame = (frame + 1) % frames; thumb.style.backgroundPositionX = frames > 1 ? `${(100 * frame) / (frames - 1)}%` : "0"; };
     const start = () => { timer ??= setInterval(step, 250); }, stop = () => { clearInterval(timer); timer = null; };
     const card = thumb.closest("button");
     for (const name of ["pointerenter", "focus"]) card.addEventListener(name, start);

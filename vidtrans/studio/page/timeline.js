@@ -10,7 +10,6 @@ export class Timeline extends HTMLElement {
     this.setAttribute("aria-label", "Frame");
     this.setAttribute("aria-valuemin", 0);
     this.facts = null;
-    this.curve = null; // values of frames to plot, such as flicker
     this.range = [null, null];
     this.frame = 0;
     new ResizeObserver(() => this.draw()).observe(this);
@@ -26,6 +25,7 @@ export class Timeline extends HTMLElement {
 
   set(facts) {
     this.facts = facts;
+    this.wave = null;
     this.setAttribute("aria-valuemax", facts ? facts.frames - 1 : 0);
     this.draw();
   }
@@ -35,6 +35,21 @@ export class Timeline extends HTMLElement {
     this.setAttribute("aria-valuenow", frame);
     this.setAttribute("aria-valuetext", `frame ${frame}`);
     this.draw();
+  }
+
+  // The sound, drawn once for each width.
+  waveform(width, height, colour) {
+    const mark = `${width} ${colour} ${this.facts.peaks.length}`;
+    if (this.wave?.mark === mark) return this.wave.canvas;
+    const canvas = h("canvas", { width, height }), context = canvas.getContext("2d"), { peaks } = this.facts;
+    context.fillStyle = colour;
+    for (let x = 0; x < width; x += 1) {
+      const part = peaks.slice(Math.floor((x * peaks.length) / width), Math.floor(((x + 1) * peaks.length) / width) + 1);
+      const high = Math.max(0, ...part) * height * 0.9;
+      context.fillRect(x, (height - high) / 2, 1, high);
+    }
+    this.wave = { mark, canvas };
+    return canvas;
   }
 
   draw() {
@@ -50,20 +65,9 @@ export class Timeline extends HTMLElement {
       context.fillStyle = colour("--range");
       context.fillRect(x(from ?? 0), 0, x(to ?? facts.frames - 1) - x(from ?? 0), height);
     }
-    context.fillStyle = colour("--line");
-    facts.peaks.forEach((peak, n) => {
-      const at = (n / facts.peaks.length) * width, high = peak * height * 0.9;
-      context.fillRect(at, (height - high) / 2, Math.max(1, width / facts.peaks.length), high);
-    });
+    context.drawImage(this.waveform(width, height, colour("--line")), 0, 0);
     context.fillStyle = colour("--quiet");
     for (const shot of facts.shots) if (shot) context.fillRect(x(shot), 0, 1, height);
-    if (this.curve) {
-      const top = Math.max(...this.curve, 1e-9);
-      context.strokeStyle = colour("--accent");
-      context.beginPath();
-      this.curve.forEach((value, n) => context.lineTo(x(n), height - 2 - (value / top) * (height - 4)));
-      context.stroke();
-    }
     context.fillStyle = colour("--accent");
     context.fillRect(x(this.frame) - 1, 0, 2, height);
   }

@@ -31,7 +31,7 @@ export class Viewer extends HTMLElement {
     this.uses = h("div", { className: "bar", hidden: true },
       button("Start here (i)", "Begin the range here", () => this.markIn()), button("End here (o)", "End the range here", () => this.markOut()),
       button("Clear range", "Clear the range", () => this.setRange(null, null)),
-      button("Paint this frame", "Paint this frame", () => state.tell("paint", { name: this.source(), frame: this.sourceFrame() })));
+      button("Paint this frame", "Paint this frame", () => { if (this.a.facts) state.tell("paint", { name: this.source(), frame: this.sourceFrame() }); }));
     this.append(this.heading, this.stage, this.timeline,
       h("div", { className: "bar controls" }, this.playing, button("◀", "Frame before (left)", () => this.step(-1)), button("▶|", "Next frame (right)", () => this.step(1)),
         this.speed, this.looping, this.loupe, this.mode, this.where), this.uses, this.made);
@@ -60,7 +60,6 @@ export class Viewer extends HTMLElement {
     this.uses.hidden = item.kind === "picture";
     this.frame = 0;
     this.setRange(null, null);
-    this.timeline.curve = maker?.outcome.warping_error_per_frame ?? null;
     this.timeline.set(null);
     this.a.show(item);
     this.compare(source && source.kind === item.kind ? source : null, maker?.outcome.source_part?.[0] ?? 0);
@@ -77,12 +76,16 @@ export class Viewer extends HTMLElement {
     if (this.a.isClip) this.timeline.set(this.a.facts);
     const [width, height] = this.a.isClip ? [this.a.facts.width, this.a.facts.height] : [this.a.element.naturalWidth, this.a.element.naturalHeight];
     this.stage.style.setProperty("--aspect", width / height);
+    if (this.a.isClip) this.frame = this.a.frameAt(this.a.element.currentTime);
     this.go(this.frame);
   }
 
   // The clip to paint on, and its frame: the source of what is shown, if it is known.
   source() { return this.other?.kind === "clip" ? this.other.name : this.item?.name; }
-  sourceFrame() { return this.other ? this.frame + this.b.first : this.frame; }
+  sourceFrame() { return this.other && this.b.facts ? this.b.frameAt(this.inB()) : this.frame; }
+
+  // The time in the other clip that belongs to this frame: by time, as rates may differ.
+  inB() { return (this.a.facts.times[this.frame] ?? 0) + (this.b.facts.times[this.b.first] ?? 0); }
 
   setMode(mode) {
     this.mode.value = mode;
@@ -103,15 +106,21 @@ export class Viewer extends HTMLElement {
   setLoupe(on) { this.isLoupe = on; this.loupe.setAttribute("aria-pressed", on); if (!on) this.glass.hidden = true; }
   setRange(from, to) { this.timeline.range = [from, to]; this.timeline.draw?.(); state.tell("range", this.range()); }
   range() { const [from, to] = this.timeline.range; return { start: from, end: to === null ? null : to + 1 }; }
-  markIn() { this.setRange(this.frame, this.timeline.range[1] !== null && this.timeline.range[1] > this.frame ? this.timeline.range[1] : null); }
-  markOut() { this.setRange(this.timeline.range[0] !== null && this.timeline.range[0] < this.frame ? this.timeline.range[0] : null, this.frame); }
+  markIn() {
+    if (!this.a.facts) return;
+     this.setRange(this.frame, this.timeline.range[1] !== null && this.timeline.range[1] > this.frame ? this.timeline.range[1] : null);
+  }
+  markOut() {
+    if (!this.a.facts) return;
+     this.setRange(this.timeline.range[0] !== null && this.timeline.range[0] < this.frame ? this.timeline.range[0] : null, this.frame);
+  }
 
   toggle() { if (this.a.isClip && this.a.element.paused) this.play(); else this.pause(); }
   play() {
     if (!this.a.isClip) return;
     this.setSpeed(Number(this.speed.value));
-    this.a.element.play();
-    if (this.b.isClip) this.b.element.play();
+    this.a.element.play().catch(() => {}); // it was interrupted by another source
+    if (this.b.isClip) this.b.element.play().catch(() => {});
   }
   pause() { for (const layer of [this.a, this.b]) if (layer.isClip) layer.element.pause(); this.go(this.frame); }
   step(frames) { this.pause(); this.go(this.frame + frames); }
@@ -120,7 +129,7 @@ export class Viewer extends HTMLElement {
     if (!this.a.isClip || !this.a.facts) return;
     this.frame = clamp(frame, 0, this.a.facts.frames - 1);
     this.a.element.currentTime = this.a.timeOf(this.frame);
-    if (this.b.isClip) this.b.element.currentTime = this.b.timeOf(this.frame + this.b.first);
+    if (this.b.isClip && this.b.facts) this.b.element.currentTime = this.b.timeOf(this.b.frameAt(this.inB()));
     this.timeline.move(this.frame);
   }
 
@@ -139,11 +148,11 @@ export class Viewer extends HTMLElement {
       }
       if (frame !== this.frame) { this.frame = frame; this.timeline.move(frame); }
       if (b.isClip && b.facts && !b.element.seeking) {
-        const late = b.timeOf(frame + b.first) - b.element.currentTime;
-        if (Math.abs(late) > 1.5 / b.facts.fps) b.element.currentTime = b.timeOf(frame + b.first);
+        const wanted = b.timeOf(b.frameAt(this.inB())), late = wanted - b.element.currentTime;
+        if (Math.abs(late) > 1.5 / b.facts.fps) b.element.currentTime = wanted;
       }
     }
-    this.where.textContent = `frame ${this.frame} of ${a.facts.frames}, ${a.facts.times[this.frame]?.toFixed(2) ?? ""} s, ${a.facts.width}×${a.facts.height}`;
+    this.where.textContent = `frame ${this.frame} of ${a.facts.frames}, ${a.facts.times[this.frame]?.toFixed(2) ?? ""} s, ${a.facts.width}×${a.facts.height}${a.isProxy ? ", shown smaller" : ", a quick copy is made …"}`;
   }
 
   pointed(event) {
@@ -169,6 +178,7 @@ export class Viewer extends HTMLElement {
   }
 
   key(event) {
+    if (event.altKey) return;
     const keys = {
       " ": () => this.toggle(), ArrowLeft: () => this.step(event.shiftKey ? -10 : -1), ArrowRight: () => this.step(event.shiftKey ? 10 : 1),
       Home: () => this.go(0), End: () => this.go(Infinity), i: () => this.markIn(), o: () => this.markOut(),

@@ -70,7 +70,10 @@ export class Wishes extends HTMLElement {
       const names = state.items.filter((item) => taken[kind].includes(item.kind)).map((item) => item.name);
       if (this.wish.name !== "flicker") names.sort((x, y) => Boolean(state.maker(x)) - Boolean(state.maker(y))); // sources before results
       const looks = kind === "look" ? state.start.looks : [];
-      const chosen = input.value || (this.chosen && names.includes(this.chosen) && kind === "clip" ? this.chosen : (names[nth] ?? looks[0] ?? names[0] ?? ""));
+      const isMeant = this.chosen && nth === 0 && kind === "clip" && names.includes(this.chosen);
+      const rest = kind === "clip" && nth > 0 ? names.filter((name) => name !== this.chosen) : names;
+      const usual = looks[0] ?? rest[Math.min(nth, rest.length - 1)] ?? "";
+      const chosen = input.value || (isMeant ? this.chosen : usual);
       if (kind !== "look") nth += 1;
       input.replaceChildren(...names.map((name) => h("option", { value: name }, name)),
         ...(looks.length ? [h("optgroup", { label: "looks that ship" }, looks.map((name) => h("option", { value: name }, name)))] : []));
@@ -102,9 +105,10 @@ export class Wishes extends HTMLElement {
     this.line.textContent = "";
     if ([...this.inputs.values()].some(({ input }) => !input.value)) { this.go.disabled = true; this.line.textContent = "Add a clip first: drop it on the page."; return; }
     this.go.disabled = false;
-    const wish = this.wish.name, answers = this.answers();
+    const wish = this.wish.name, answers = this.answers(), number = this.asked = (this.asked ?? 0) + 1;
+    this.steps = null;
     const told = await state.trying(() => post("/api/lines", { wish, answers }));
-    if (!told || this.wish?.name !== wish) return;
+    if (!told || number !== this.asked || this.wish?.name !== wish) return;
     this.steps = told.steps;
     this.line.textContent = told.problem || told.lines.join("\n");
     this.go.disabled = told.problem !== "";
@@ -117,8 +121,12 @@ export class Wishes extends HTMLElement {
   async preview(answers) {
     const values = { video: [answers.clip], look: answers.look };
     this.cost.textContent = "The first picture comes …";
+    const number = this.asked;
     const response = await state.trying(() => ask("/api/preview", { command: "stylize", values, frame: 0 }));
-    if (!response || !this.inputs || JSON.stringify(answers) !== JSON.stringify(this.answers())) return;
+    if (number !== this.asked || !this.wish) return;
+    this.cost.textContent = "";
+    if (!response) return;
+    URL.revokeObjectURL(this.picture.src);
     this.picture.src = URL.createObjectURL(await response.blob());
     this.picture.hidden = false;
     this.cost.textContent = answers.how === "now" ? "One frame, as it will be." : "One frame at once; learned, it comes closer.";
@@ -126,7 +134,10 @@ export class Wishes extends HTMLElement {
 
   async showForms() {
     if (this.built || !this.steps) return;
-    this.built = await Promise.all(this.steps.map(async (step) => document.createElement("command-form").build(step.command, step.values)));
+    const { steps } = this;
+    const built = await Promise.all(steps.map(async (step) => document.createElement("command-form").build(step.command, step.values)));
+    if (steps !== this.steps) return;
+    this.built = built;
     this.forms.replaceChildren(...this.built.flatMap((form) => [h("h3", {}, `vidtrans ${form.command}`), form]));
   }
 
@@ -142,16 +153,23 @@ export class Wishes extends HTMLElement {
   }
 
   async estimate() {
-    const first = this.changedSteps()[0];
+    const steps = this.changedSteps(), number = this.asked;
+    if (!steps) return;
     this.cost.textContent = "Estimating …";
-    const told = await state.trying(async () => (await post("/api/estimate", first)));
-    this.cost.textContent = told ? describe(told) : "";
+    const minutes = steps.reduce((sum, step) => sum + (step.values.minutes ?? 0), 0);
+    const told = await state.trying(async () => (await post("/api/estimate", steps[0])));
+    if (number !== this.asked) return;
+    const learning = minutes ? `${minutes} minutes to learn` : "";
+    const first = told ? describe(told) : "";
+    this.cost.textContent = [first && steps.length > 1 ? `first step: ${first}` : first, learning].filter(Boolean).join("; ");
   }
 
   async make() {
     const wish = this.wish, answers = this.answers();
     const steps = this.built ? { steps: this.changedSteps() } : {};
+    this.go.disabled = true; // a second click would make a second job
     const made = await state.trying(() => post("/api/wish", { wish: wish.name, answers, ...steps }));
+    this.go.disabled = false;
     if (!made) return;
     state.say(`${wish.title}: ${made.jobs.length > 1 ? `${made.jobs.length} jobs` : "a job"} in the queue.`);
     state.tell("made", { wish, answers, jobs: made.jobs });
@@ -166,7 +184,7 @@ export function describe(table) {
   if (told.seconds) parts.push(`about ${duration(told.seconds)}`);
   if (told.disk_bytes) parts.push(`${size(told.disk_bytes + (told.cache_bytes ?? 0))} of disk`);
   if (told.memory_bytes) parts.push(`${size(told.memory_bytes)} of memory`);
-  return parts.join(", ") || "Nothing is to be done.";
+  return parts.join(", ") || "There is no estimate for this.";
 }
 
 customElements.define("studio-wishes", Wishes);
