@@ -29,8 +29,10 @@ export class CommandPanel extends HTMLElement {
   }
 
   async open(command) {
+    const number = this.opening = (this.opening ?? 0) + 1;
     await state.trying(async () => {
       const schema = await schemaOf(command);
+      if (number !== this.opening) return; // another one was chosen, or another file opened, meanwhile
       this.about.textContent = schema.description;
       this.isTouched = false;
       await this.form.build(command, this.given(schema));

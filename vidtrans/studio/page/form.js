@@ -9,7 +9,10 @@ const KINDS = { "vidtrans-model": ["model"], "vidtrans-look": ["picture"], "": [
 let lists = 0, forms = 0;
 
 export async function schemaOf(command) {
-  if (!schemas.has(command)) schemas.set(command, await get("/api/schema", { command }));
+  if (!schemas.has(command)) {
+    schemas.set(command, get("/api/schema", { command }));
+    schemas.get(command).catch(() => schemas.delete(command));
+  }
   return schemas.get(command);
 }
 
