@@ -241,8 +241,7 @@ class Evaluate(Command):
 
     def _videos(self) -> dict[str, Path]:
         """Return the input clips, by parameter name."""
-        beside = {name: path for name in CLIPS[1:] if (path := getattr(self, name)) is not None}
-        return {"output": self.output[0]} | beside
+        return {"output": self.output[0]} | {n: path for n in CLIPS[1:] if (path := getattr(self, n)) is not None}
 
     def _for_key(self, result: Path, context: Context) -> Table:
         """Return the values that affect the written result, for its record."""
