@@ -45,6 +45,7 @@ class StudioJob:
     """A job as it is stored.
 
     Attributes:
+        command, values: The command, and its options by name, from which the line follows.
         words: The command line after ``vidtrans``.
         title: What the page calls it.
         inputs: Names of files that it reads.
@@ -52,6 +53,8 @@ class StudioJob:
         starts: How often its process was started.
     """
 
+    command: str
+    values: Table
     words: list[str]
     title: str
     inputs: list[str] = field(default_factory=list)
@@ -129,6 +132,11 @@ class JobFolder:
             process = psutil.Process(int(self.pid.read_text()))
             if str(self.path) in process.cmdline():
                 process.kill()
+
+    def refuse(self, error: str, finished: float) -> None:
+        """Store that the job fails before it begins. Raises OSError."""
+        write_json(self.result, {"error": error})
+        self.finish(2, finished)
 
     def finish(self, exit_status: int, finished: float) -> None:
         """Store that the process ends; called by it. Raises OSError."""

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +21,7 @@ PROCESS = ("-P", "-c", "from vidtrans.cli.studio_job import main; main()")
 MOST_STARTS = 4  # of a process that ends without a word, as when the system kills it for its memory
 LONGEST_START_S = 20.0  # in which a process takes its lock
 ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+Line = Callable[[str, Mapping[str, object]], list[str]]
 Start = Callable[[Path, Path], None]
 
 
@@ -42,10 +43,15 @@ def start_process(job: Path, root: Path) -> None:
 
 
 class JobQueue:
-    """The jobs in a folder. ``at_once``: how many run side by side. ``start``: how a process is started."""
+    """The jobs in a folder.
 
-    def __init__(self, folder: Path, root: Path, at_once: int = 1, start: Start = start_process) -> None:
-        self.folder, self.root, self.at_once, self._start = folder, root, at_once, start
+    ``at_once``: how many run side by side. ``line``: returns the words of a command, and raises UsageError for what a
+    page may not ask for: a folder that came from elsewhere may hold jobs that no page has made. ``start``: starts a
+    process.
+    """
+
+    def __init__(self, folder: Path, root: Path, at_once: int, line: Line, start: Start = start_process) -> None:
+        self.folder, self.root, self.at_once, self._line, self._start = folder, root, at_once, line, start
         self._lock = threading.Lock()
         self._started: dict[int, float] = {}  # processes that may not hold their lock yet
         self._final: dict[int, Table] = {}  # jobs that have ended, as they do not change
@@ -122,8 +128,12 @@ class JobQueue:
             folder = JobFolder(self.folder / f"{number:06d}")
             job = folder.read()
             if job.starts >= MOST_STARTS:
-                folder.finish(1, time.time())
-                table["state"] = JobState.FAILED
+                folder.refuse(
+                    f"its process ended {MOST_STARTS} times without a word, as when memory is full", time.time()
+                )
+                return 0
+            if (fault := self._fault(job)) is not None:
+                folder.refuse(fault, time.time())
                 return 0
             job.starts += 1
             folder.write(job)
@@ -133,6 +143,15 @@ class JobQueue:
             table["state"] = states[number] = JobState.RUNNING
             return 1
         return 0
+
+    def _fault(self, job: StudioJob) -> str | None:
+        """Return why a job is not started, if a page may not ask for its line."""
+        try:
+            if self._line(job.command, job.values) == job.words:
+                return None
+        except UsageError as error:
+            return str(error)
+        return "its line is not that of its options, so that no page has asked for it"
 
     def _known(self, folder: JobFolder) -> Table | None:
         """Return a job's table; None where its files cannot be read."""

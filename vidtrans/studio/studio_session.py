@@ -57,7 +57,7 @@ class StudioSession:
 
     def __init__(self, folder: ProjectFolder, commands: Commands, at_once: int, report: Report = silent) -> None:
         self.folder, self.commands, self._report = folder, commands, report
-        self.queue = JobQueue(folder.state / "jobs", folder.root, at_once)
+        self.queue = JobQueue(folder.state / "jobs", folder.root, at_once, commands.words)
         self.media = Media(folder.state / "media", folder.root / FOLDER)
         self.uploads = Uploads(folder, self.media.check)
         self.jobs: list[Table] = []
@@ -118,7 +118,8 @@ class StudioSession:
         jobs = []
         for step in steps:
             words = self.commands.words(step.command, step.values)
-            jobs.append(StudioJob(words, step.title, self._inputs(step.values), list(step.after)))
+            inputs = self._inputs(step.values)
+            jobs.append(StudioJob(step.command, step.values, words, step.title, inputs, list(step.after)))
         return self.queue.add(jobs)
 
     def _inputs(self, values: Mapping[str, object]) -> list[str]:

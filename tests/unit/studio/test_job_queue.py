@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -38,11 +38,17 @@ def processes() -> Processes:
 
 @pytest.fixture
 def queue(tmp_path: Path, processes: Processes) -> JobQueue:
-    return JobQueue(tmp_path / "jobs", tmp_path, 1, processes)
+    return JobQueue(tmp_path / "jobs", tmp_path, 1, line, processes)
 
 
 def job(title: str = "a", after: tuple[int, ...] = ()) -> StudioJob:
-    return StudioJob(["probe", "a.mp4"], title, after=list(after))
+    return StudioJob("probe", {}, ["probe"], title, after=list(after))
+
+
+def line(command: str, values: Mapping[str, object]) -> list[str]:
+    if values:
+        raise UsageError(command, "a page cannot set it", "leave it out")
+    return [command]
 
 
 def states(queue: JobQueue) -> dict[int, str]:
@@ -59,7 +65,7 @@ def test_jobs_run_in_their_order_one_after_the_other(queue: JobQueue, processes:
 
 
 def test_several_run_side_by_side_where_that_is_wanted(tmp_path: Path, processes: Processes) -> None:
-    queue = JobQueue(tmp_path / "jobs", tmp_path, 2, processes)
+    queue = JobQueue(tmp_path / "jobs", tmp_path, 2, line, processes)
     queue.add([job(), job(), job()])
     assert states(queue) == {1: "running", 2: "running", 3: "queued"}
 
@@ -125,7 +131,7 @@ def test_the_next_server_finds_jobs_that_run_wait_and_are_done(
     queue.step()
     processes.end(queue.folder, 1, 0)
     queue.step()
-    later = JobQueue(queue.folder, tmp_path, 1, processes)
+    later = JobQueue(queue.folder, tmp_path, 1, line, processes)
     assert {t["title"]: str(t["state"]) for t in later.step()} == {"one": "done", "two": "running", "three": "queued"}
     assert processes.started == [1, 2]
 
@@ -147,6 +153,17 @@ def test_a_finished_job_that_was_stopped_from_elsewhere_goes_on(queue: JobQueue,
     processes.end(queue.folder, 1, 143)  # the machine shuts down
     assert states(queue) == {1: "running"}
     assert processes.started == [1, 1]
+
+
+def test_a_job_that_no_page_has_asked_for_is_not_started(queue: JobQueue, processes: Processes) -> None:
+    """As in a folder that came from somebody else."""
+    queue.add([StudioJob("probe", {}, ["stylize", "--filter", "movie=/x"], "a")])
+    queue.add([StudioJob("probe", {"x": 1}, ["probe"], "b")])
+    queue.step()
+    assert states(queue) == {1: "failed", 2: "failed"}
+    errors = [table["outcome"]["error"] for table in queue.step()]
+    assert [error.partition(" ")[0] for error in errors] == ["probe:", "its"]
+    assert processes.started == []
 
 
 @pytest.mark.parametrize(
