@@ -116,10 +116,10 @@ def paint(clip: Path) -> dict[str, Any]:
             page.wait_for_function("() => document.querySelector('studio-easel .sheet canvas').width > 300")
             page.wait_for_timeout(1000)
             page.select_option("studio-easel [aria-label='What it is for']", "quick")
-            page.wait_for_timeout(2000)
+            page.wait_for_timeout(3000)
             person = Person(page)
             person.click("studio-easel button.first")
-            page.wait_for_selector("studio-viewer:not([hidden])")
+            page.wait_for_selector("studio-queue li[data-state=done]")
             return {"film_s": person.seconds}
 
 

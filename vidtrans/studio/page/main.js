@@ -75,7 +75,7 @@ state.addEventListener("ended", async ({ detail: job }) => {
   if (what.wish?.easel) {
     enter("easel");
     $("easel").open(what.answers.clip, job.outcome.keyframes?.[0] ?? 0);
-  } else if (room === "wishes" && state.item(job.outcome.output)) { // who paints or compares is not disturbed
+  } else if ((room === "wishes" || (room === "easel" && !$("easel").isChanged)) && state.item(job.outcome.output)) { // who works is not disturbed
     state.tell("open", state.item(job.outcome.output));
   }
 });

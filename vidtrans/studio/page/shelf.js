@@ -3,7 +3,7 @@ import { ago, get, h, link, post, size, upload } from "./api.js";
 import { state } from "./state.js";
 
 const KINDS = { "": "all", clip: "clips", picture: "pictures", model: "models", dataset: "datasets", pictures: "folders of pictures" };
-const SHOWN_AT_ONCE = 120;
+const SHOWN_AT_ONCE = 120, RESTS_MS = 6000;
 
 export class Shelf extends HTMLElement {
   connectedCallback() {
@@ -71,7 +71,11 @@ export class Shelf extends HTMLElement {
       thumb, h("span", { className: "name", title: item.name }, short),
       h("span", { className: "quiet" }, `${item.kind}${item.bytes ? `, ${size(item.bytes)}` : ""}, ${ago(item.modified)}`));
     const made = h("li", { "data-mark": mark, "data-name": item.name }, open, this.menu(item));
-    if (["clip", "picture", "pictures"].includes(item.kind)) this.thumbs.observe(thumb);
+    if (["clip", "picture", "pictures"].includes(item.kind)) {
+      // What changes may change again in a moment: it is looked at when it rests.
+      if (known) setTimeout(() => { if (this.cards.get(item.name) === made) this.thumbs.observe(thumb); }, RESTS_MS);
+      else this.thumbs.observe(thumb);
+    }
     this.cards.set(item.name, made);
     return made;
   }
