@@ -55,8 +55,9 @@ export class CommandPanel extends HTMLElement {
   step() { return { command: this.form.command, values: this.form.values(), title: this.form.command }; }
 
   async show() {
+    const number = this.shown = (this.shown ?? 0) + 1;
     const told = await state.trying(() => post("/api/lines", this.step()));
-    if (told) this.line.textContent = told.problem || told.lines.join("\n");
+    if (told && number === this.shown) this.line.textContent = told.problem || told.lines.join("\n");
   }
 
   async estimate() {

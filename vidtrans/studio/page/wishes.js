@@ -144,12 +144,12 @@ export class Wishes extends HTMLElement {
   changedSteps() { return this.built ? this.steps.map((step, n) => ({ ...step, values: this.built[n].values() })) : this.steps; }
 
   async showLines() {
-    const lines = [];
+    const lines = [], number = this.shown = (this.shown ?? 0) + 1;
     for (const step of this.changedSteps()) {
       const told = await state.trying(() => post("/api/lines", step));
       if (told) lines.push(...(told.problem ? [told.problem] : told.lines));
     }
-    this.line.textContent = lines.join("\n");
+    if (number === this.shown) this.line.textContent = lines.join("\n");
   }
 
   async estimate() {
