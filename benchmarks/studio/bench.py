@@ -132,7 +132,7 @@ def scrub(clip: Path) -> dict[str, Any]:
             page.get_by_role("button", name="Open clip.mp4").click()
             page.wait_for_function(f"() => {VIEWER}.a.element?.readyState >= 2")
             seen = time.perf_counter() - began
-            page.wait_for_function(f"() => {VIEWER}.a.facts")
+            page.wait_for_function(f"() => {VIEWER}.a.isProxy")
             ready = time.perf_counter() - began
             times = page.evaluate(SEEK)
             memory = max(map(harness.resident_mb, renderers()), default=0.0)
