@@ -114,6 +114,15 @@ class TestMedia:
         with urllib.request.urlopen(running.link("/proxy", name="clip.mp4"), timeout=HANG_S) as answer:
             assert answer.headers["content-type"] == "video/mp4"
 
+    def test_a_wall_shows_a_frame_in_several_looks(self, running: RunningStudio) -> None:
+        status, answer = running.ask("/api/wall", {"clip": "clip.mp4", "looks": ["ink", "oil"]})
+        assert status == 200, answer
+        assert running.ask("/wall", key=answer["key"])[1][:4] == b"\x89PNG"
+        for looks in ([], ["ink"] * 9, ["/etc/a.jpg"], "ink", [3]):
+            assert running.ask("/api/wall", {"clip": "clip.mp4", "looks": looks})[0] == 400
+        for key in ("none", "../jobs", ""):
+            assert running.ask("/wall", key=key)[0] == 400
+
     def test_a_damaged_file_is_a_message_and_stops_nothing(self, running: RunningStudio) -> None:
         (running.root / "bad.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + os.urandom(2000))
         assert running.ask("/thumb", name="bad.mp4")[0] == 400

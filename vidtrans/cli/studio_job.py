@@ -33,7 +33,7 @@ class JobReport:
         """Store an event; progress at intervals."""
         now = time.monotonic()
         if isinstance(event, Preview):
-            self._table["preview"] = str(event.path)
+            self._table["preview"] = Path(os.path.relpath(event.path)).as_posix()
         elif isinstance(event, Note) and event.level == "warning":
             self._table["note"] = event.text
         elif isinstance(event, Progress):

@@ -28,6 +28,7 @@ from vidtrans.web import MAX_MESSAGE
 from vidtrans.web.server import WebServer
 
 PAGE = Path(__file__).parent / "page"
+MOST_LOOKS = 8  # of a grid
 LONGEST_SIDE = 8192  # pixels, of a frame that a page asks for
 # Shown in place; other files are downloaded, as a page from somewhere may hold scripts.
 SHOWN = ("clip", "picture")
@@ -79,6 +80,7 @@ class StudioApp:
             "/events": self.events,
             "/media": self.media,
             "/look": self.look,
+            "/wall": self.wall_file,
             "/thumb": self.thumb,
             "/frame": self.frame,
             "/facts": self.facts,
@@ -90,6 +92,7 @@ class StudioApp:
             "/api/lines": self.lines,
             "/api/estimate": self.estimate,
             "/api/preview": self.preview,
+            "/api/wall": self.wall,
             "/api/job": self.job,
             "/api/file": self.file,
             "/api/cache": self.free,
@@ -234,6 +237,23 @@ class StudioApp:
         if not isinstance(frame, int) or isinstance(frame, bool) or frame < 0:
             raise UsageError("frame", "it is not a number", "give a frame's number")
         return FileResponse(await self.session.preview(step_in(message), frame), media_type="image/png")
+
+    async def wall(self, request: Request) -> Response:
+        """Make a grid of looks on a frame of a clip."""
+        message = await message_of(request)
+        looks = message.get("looks")
+        if (
+            not isinstance(looks, list)
+            or not 1 <= len(looks) <= MOST_LOOKS
+            or not all(isinstance(x, str) for x in looks)
+        ):
+            raise UsageError("looks", f"they are 1 to {MOST_LOOKS} names", "send a list")
+        key, _ = await self.session.wall(str(message.get("clip", "")), looks)
+        return JSONResponse({"key": key})
+
+    async def wall_file(self, request: Request) -> Response:
+        """Return a grid that was made."""
+        return FileResponse(self.session.kept_wall(text_in(request, "key")), media_type="image/png")
 
     async def job(self, request: Request) -> Response:
         """Pause, resume, cancel or remove a job."""

@@ -148,9 +148,7 @@ class StudioSession:
     async def preview(self, step: WishStep, frame: int) -> Path:
         """Return the picture that a render gives for one frame. Raises UsageError."""
         words = self.commands.words(step.command, step.values)
-        states = [(name, self.folder.place(name).stat().st_mtime_ns) for name in self._inputs(step.values)]
-        key = hashlib.sha256(json.dumps([words, frame, states]).encode()).hexdigest()[:24]
-        folder = self.folder.state / "previews" / key
+        folder = self._kept(step, frame)
         if not (made := sorted(folder.glob("*.png"))):
             span = ["--start", str(frame), "--end", str(frame + 1), "--overwrite"]
             await self._quickly("preview", [*words, *span, "-o", str(folder / "%05d.png")])
@@ -158,6 +156,27 @@ class StudioSession:
         if not made:
             raise UsageError("preview", "no picture was made", "choose another frame")
         return made[0]
+
+    async def wall(self, clip: str, looks: Sequence[str]) -> tuple[str, Path]:
+        """Return the key and the file of a grid: a frame of a clip, then the same in each look. Raises UsageError."""
+        step = WishStep("try", {"video": clip, "vary": [f"look={','.join(looks)}"], "frames": 1}, "wall")
+        words, file = self.commands.words(step.command, step.values), self._kept(step, 0).with_suffix(".png")
+        if not file.is_file():
+            await self._quickly("wall", [*words, "-o", str(file), "--overwrite"])
+        return file.stem, file
+
+    def kept_wall(self, key: str) -> Path:
+        """Return the file of a grid. Raises UsageError."""
+        file = self.folder.state / "previews" / f"{key}.png"
+        if not (key.isalnum() and key.isascii() and file.is_file()):
+            raise UsageError("wall", "there is no such picture", "ask for it again")
+        return file
+
+    def _kept(self, step: WishStep, frame: int) -> Path:
+        """Return where the preview of a step is kept, as long as no file that it reads changes."""
+        states = [(name, self.folder.place(name).stat().st_mtime_ns) for name in self._inputs(step.values)]
+        mark = json.dumps([step.command, step.values, frame, states])
+        return self.folder.state / "previews" / hashlib.sha256(mark.encode()).hexdigest()[:24]
 
     async def _quickly(self, purpose: str, words: Sequence[str]) -> Table:
         """Run a command that takes seconds, and return its table; it ends an earlier one for the same ``purpose``.

@@ -3,6 +3,8 @@ import { ask, duration, h, link, post, size } from "./api.js";
 import { state } from "./state.js";
 import "./form.js";
 
+const AT_ONCE = 4; // looks of the wall that are made at once
+
 export class Wishes extends HTMLElement {
   connectedCallback() {
     state.addEventListener("start", () => this.cards());
@@ -52,12 +54,34 @@ export class Wishes extends HTMLElement {
     return h("div", { className: "option" }, h("label", { for: id }, question.label), input, question.kind === "look" && this.looks(input));
   }
 
-  // The style pictures of the looks that ship, to choose by eye.
+  // The style pictures of the looks that ship, to choose by eye; and a wall of them all on a frame of the clip.
   looks(input) {
     const choose = (name) => { input.value = name; this.changed(); };
+    const wall = h("div", { className: "wall" });
     return h("div", { className: "looks" }, state.start.looks.map((name) =>
       h("button", { type: "button", title: name, "aria-label": `The look ${name}`, onclick: () => choose(name) },
-        h("img", { src: link("/look", { name }), alt: "", loading: "lazy" }))));
+        h("img", { src: link("/look", { name }), alt: "", loading: "lazy" }))),
+    h("button", { type: "button", onclick: () => this.hang(wall, choose) }, "All of them on my clip"), wall);
+  }
+
+  // Fill the wall, some looks at a time; a click on a picture chooses its look.
+  async hang(wall, choose) {
+    const clip = this.inputs.get("clip").input.value, { looks } = state.start;
+    const number = this.hanging = (this.hanging ?? 0) + 1;
+    wall.replaceChildren();
+    for (let first = 0; first < looks.length; first += AT_ONCE) {
+      const some = looks.slice(first, first + AT_ONCE), waits = h("p", { className: "quiet" }, `${some.join(", ")} …`);
+      wall.append(waits);
+      const made = await state.trying(() => post("/api/wall", { clip, looks: some }));
+      if (!made || number !== this.hanging || !wall.isConnected) { waits.remove(); return; }
+      const share = 100 / (some.length + 1); // the frame itself comes first
+      const picks = some.map((name, n) => {
+        const pick = h("button", { type: "button", title: name, "aria-label": `Choose ${name}`, onclick: () => choose(name) });
+        Object.assign(pick.style, { left: `${share * (n + 1)}%`, width: `${share}%` });
+        return pick;
+      });
+      waits.replaceWith(h("div", { className: "hung" }, h("img", { src: link("/wall", { key: made.key }), alt: `A frame, and the same in ${some.join(", ")}` }), picks));
+    }
   }
 
   // Offer the files that are there; the newest is chosen, and each clip of a wish another one.
