@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import socket
 import subprocess
 import sys
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,6 +124,19 @@ class TestMedia:
             assert running.ask("/api/wall", {"clip": "clip.mp4", "looks": looks})[0] == 400
         for key in ("none", "../jobs", ""):
             assert running.ask("/wall", key=key)[0] == 400
+
+    def test_a_project_is_packed_with_the_commands_that_made_it(self, running: RunningStudio) -> None:
+        running.until_ended(*running.ask("/api/run", RUN)[1]["jobs"])
+        (running.root / "painted").mkdir()
+        (running.root / "painted" / "000001.png").write_bytes(b"x")
+        (running.root / "secret").symlink_to("/etc")
+        status, data = running.ask("/pack")
+        assert status == 200
+        with zipfile.ZipFile(io.BytesIO(data)) as packed:
+            names = {name.removeprefix("project/") for name in packed.namelist()}
+            lines = packed.read("project/commands.txt").decode()
+        assert names == {"clip.mp4", "clip.identity.mp4", "painted/000001.png", "commands.txt"}
+        assert lines == "vidtrans stylize clip.mp4 --model identity\n"
 
     def test_a_damaged_file_is_a_message_and_stops_nothing(self, running: RunningStudio) -> None:
         (running.root / "bad.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + os.urandom(2000))

@@ -21,6 +21,7 @@ from vidtrans.core.events import Stop
 from vidtrans.core.files import digest_of
 from vidtrans.models.gallery import gallery_looks, gallery_picture
 from vidtrans.studio.messages import answers_in, body_of, message_of, number_in, step_in, text_in
+from vidtrans.studio.packing import pack
 from vidtrans.studio.project_folder import file_kind
 from vidtrans.studio.studio_session import Overtaken, StudioSession
 from vidtrans.studio.wishes import WISHES, find_wish
@@ -30,8 +31,7 @@ from vidtrans.web.server import WebServer
 PAGE = Path(__file__).parent / "page"
 MOST_LOOKS = 8  # of a grid
 LONGEST_SIDE = 8192  # pixels, of a frame that a page asks for
-# Shown in place; other files are downloaded, as a page from somewhere may hold scripts.
-SHOWN = ("clip", "picture")
+SHOWN = ("clip", "picture")  # other files are downloaded: a page from somewhere may hold scripts
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -81,6 +81,7 @@ class StudioApp:
             "/media": self.media,
             "/look": self.look,
             "/wall": self.wall_file,
+            "/pack": self.pack,
             "/thumb": self.thumb,
             "/frame": self.frame,
             "/facts": self.facts,
@@ -138,14 +139,13 @@ class StudioApp:
 
     async def cache(self, request: Request) -> Response:
         """Return the size of the cache, and the number of its entries."""
-        table = await self.session.cache("list")
-        entries = table["entries"]
-        return JSONResponse({"bytes": sum(one["bytes"] for one in entries), "entries": len(entries)})
+        sizes = [entry["bytes"] for entry in (await self.session.cache("list"))["entries"]]
+        return JSONResponse({"bytes": sum(sizes), "entries": len(sizes)})
 
     async def free(self, request: Request) -> Response:
         """Delete the entries of the cache that no job uses."""
-        await message_of(request)
-        return JSONResponse({"bytes": (await self.session.cache("clean")).get("bytes", 0)})
+        freed = (await self.session.cache("clean"))["bytes"] if await message_of(request) == {} else 0
+        return JSONResponse({"bytes": freed})
 
     async def events(self, request: Request) -> Response:
         """Send the jobs whenever they change (server-sent events)."""
@@ -199,6 +199,11 @@ class StudioApp:
             raise UsageError(text_in(request, "name"), "its proxy is not made yet", "ask for /facts first")
         return FileResponse(file, media_type="video/mp4")
 
+    async def pack(self, request: Request) -> Response:
+        """Return the whole project as a zip file."""
+        path = await asyncio.to_thread(pack, self.folder, self.session.jobs)
+        return FileResponse(path, media_type="application/zip", filename=f"{self.folder.root.name}.zip")
+
     async def wish(self, request: Request) -> Response:
         """Add the jobs of a wish."""
         message = await message_of(request)
@@ -242,11 +247,8 @@ class StudioApp:
         """Make a grid of looks on a frame of a clip."""
         message = await message_of(request)
         looks = message.get("looks")
-        if (
-            not isinstance(looks, list)
-            or not 1 <= len(looks) <= MOST_LOOKS
-            or not all(isinstance(x, str) for x in looks)
-        ):
+        is_list = isinstance(looks, list) and all(isinstance(look, str) for look in looks)
+        if not is_list or not 1 <= len(looks) <= MOST_LOOKS:
             raise UsageError("looks", f"they are 1 to {MOST_LOOKS} names", "send a list")
         key, _ = await self.session.wall(str(message.get("clip", "")), looks)
         return JSONResponse({"key": key})

@@ -20,6 +20,7 @@ export class Shelf extends HTMLElement {
     this.append(
       h("div", { className: "bar" }, h("button", { type: "button", className: "first", onclick: () => this.input.click() }, "Add files"), this.input, this.search, this.kind, this.order),
       this.list, this.more, this.bin = h("div", { className: "quiet" }), this.cache(),
+      h("p", { className: "quiet" }, h("a", { href: link("/pack"), download: "" }, "Download all of it"), ", with the commands that made it"),
     );
     state.addEventListener("items", () => this.show());
     state.addEventListener("jobs", () => this.mark());
