@@ -247,8 +247,8 @@ class StudioApp:
         """Make a grid of looks on a frame of a clip."""
         message = await message_of(request)
         looks = message.get("looks")
-        is_list = isinstance(looks, list) and all(isinstance(look, str) for look in looks)
-        if not is_list or not 1 <= len(looks) <= MOST_LOOKS:
+        looks = looks if isinstance(looks, list) else []
+        if not 1 <= len(looks) <= MOST_LOOKS or not all(isinstance(look, str) for look in looks):
             raise UsageError("looks", f"they are 1 to {MOST_LOOKS} names", "send a list")
         key, _ = await self.session.wall(str(message.get("clip", "")), looks)
         return JSONResponse({"key": key})
