@@ -46,7 +46,7 @@ class MediaProcess:
     """Answers requests; the clip of the last one stays open."""
 
     def __init__(self, cache: Path) -> None:
-        self._context = Context(cache_dir=cache, decode_threads=1, allow_damaged=True)
+        self._context = Context(cache_dir=cache, allow_damaged=True)
         self._open: tuple[str, Clip, FrameCursor] | None = None
         self._last = 0
         self._actions: dict[str, Callable[[Table], tuple[Table, bytes]]] = {
@@ -104,7 +104,7 @@ class MediaProcess:
             if self._open is not None:
                 self._open[2].close()
             clip = open_clip(self._context, path)
-            self._open = mark, clip, clip.cursor(FrameFormat(), 1)
+            self._open = mark, clip, clip.cursor(FrameFormat(), 0)
         _, clip, cursor = self._open
         if number > self._last + FAR:
             cursor.close()  # it would decode all between
@@ -186,7 +186,7 @@ def _write_proxy(clip: Clip, path: Path) -> list[float]:
         tag_bt709(stream.codec_context)
         sound = None if clip.is_pictures else _Sound(clip.path, out, start)
         form, convert = FrameFormat(Size(exact=(width, height))), FromRGB(width, height, "yuv420p")
-        for frame in clip.frames(form, 1):
+        for frame in clip.frames(form, 0):
             picture = convert(frame.rgb)
             time = (frame.pts - index.pts[0]) * index.time_base
             picture.pts, picture.time_base = round(time / base), base
