@@ -34,7 +34,7 @@ from vidtrans.video.io.container import open_media
 from vidtrans.video.io.picture_paths import is_picture
 
 MEMORY = 6 << 30  # bytes of address space
-PROXY_SHORT, PROXY_GOP = 540, 8
+PROXY_SHORT, PROXY_GOP = 540, 4
 STRIP_FRAMES, STRIP_HEIGHT = 8, 90  # of a moving thumbnail
 SOUND_RATE, SOUND_BITRATE = 48000, 96_000
 PEAKS = 50  # a second, of the waveform
@@ -179,7 +179,7 @@ def _write_proxy(clip: Clip, path: Path) -> list[float]:
     width, height = max(2, width // 2 * 2), max(2, height // 2 * 2)
     base, start = Fraction(1, 90_000), float(index.pts[0] * index.time_base)
     with av.open(f"file:{path}", "w", format="mp4", options={"movflags": "+faststart"}) as out:
-        options = {"preset": "veryfast", "crf": "20", "g": str(PROXY_GOP), "bf": "0"}
+        options = {"preset": "veryfast", "tune": "fastdecode", "crf": "24", "g": str(PROXY_GOP), "bf": "0"}
         stream = out.add_stream("libx264", rate=max(1, round(index.rate)), options=options)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt, stream.codec_context.time_base = width, height, "yuv420p", base
