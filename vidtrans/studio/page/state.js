@@ -25,8 +25,7 @@ class State extends EventTarget {
   }
 
   async open() {
-    this.start = await get("/api/start");
-    await this.refresh();
+    [this.start] = await Promise.all([get("/api/start"), this.refresh()]);
     this.tell("start");
     this.listen();
     setInterval(() => { if (document.visibilityState === "visible") this.refresh().catch(() => {}); }, 4000);
