@@ -181,7 +181,7 @@ def _render(root: Path, clip: Path, moments: list[float], rng: random.Random) ->
     shutil.copy(clip, root / "clip.mp4")
     (root / ".studio" / "jobs" / "000001").mkdir(parents=True)
     job: dict[str, Any] = {"command": "stylize", "values": {"video": ["clip.mp4"], "look": "ink"}, "title": "x"}
-    job |= {"words": ["stylize", "clip.mp4", "--look", "ink"], "inputs": [], "after": []}
+    job |= {"words": ["stylize", "clip.mp4", "--look", "ink"], "after": []}
     job |= {"wanted": "run", "created": 0.0, "starts": 0}
     (root / ".studio" / "jobs" / "000001" / "job.json").write_text(json.dumps(job))
     began, left, output = time.perf_counter(), list(moments), root / "clip.ink.mp4"

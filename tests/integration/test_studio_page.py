@@ -70,11 +70,11 @@ def test_a_dropped_clip_becomes_a_kept_result_in_a_few_clicks(
         assert page.get_attribute(".stage", "data-mode") == "wipe"
         assert page.inner_text("studio-viewer .line") == "vidtrans stylize 'my clip.mp4' --look ink"
         assert "clip, " in page.inner_text("studio-shelf li[data-name='my clip.ink.mp4']")
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere" / clip.name).write_bytes(clip.read_bytes())
+    (tmp_path / "terminal").mkdir()
+    (tmp_path / "terminal" / clip.name).write_bytes(clip.read_bytes())
     words = [sys.executable, "-m", "vidtrans", "stylize", clip.name, "--look", "ink"]
-    subprocess.run(words, cwd=tmp_path / "elsewhere", check=True, capture_output=True, timeout=HANG_S)
-    made = [(folder / "my clip.ink.mp4").read_bytes() for folder in (running.root, tmp_path / "elsewhere")]
+    subprocess.run(words, cwd=tmp_path / "terminal", check=True, capture_output=True, timeout=HANG_S)
+    made = [(folder / "my clip.ink.mp4").read_bytes() for folder in (running.root, tmp_path / "terminal")]
     assert made[0] == made[1]
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 from clips import moving_frames, write_clip
-from forged import Forged, from_elsewhere, is_accepted, send
+from forged import Forged, foreign_requests, is_accepted, send
 from processes import HANG_S, until
 from studio_server import TOKEN, RunningStudio, studio
 
@@ -53,7 +53,7 @@ class TestAccess:
     def test_no_forged_request_to_any_route_is_accepted(self, running: RunningStudio) -> None:
         gets, posts = _paths(running)
         port, body = running.server.port, (JSON, b'{"command": "probe", "values": {"video": "clip.mp4"}}')
-        forged = list(from_elsewhere(port, TOKEN, gets, [], dict.fromkeys(posts, body)))
+        forged = list(foreign_requests(port, TOKEN, gets, [], dict.fromkeys(posts, body)))
         assert len(forged) >= 150
         assert [one.name for one in forged if is_accepted(send(one, port))] == []
         assert running.session.jobs == []
@@ -152,13 +152,13 @@ class TestJobs:
         (job,) = running.until_ended(*answer["jobs"])
         assert job["state"] == "done", job
         assert job["line"] == "vidtrans stylize clip.mp4 --model identity"
-        elsewhere = tmp_path / "elsewhere"
-        elsewhere.mkdir()
-        (elsewhere / "clip.mp4").write_bytes((running.root / "clip.mp4").read_bytes())
+        terminal = tmp_path / "terminal"
+        terminal.mkdir()
+        (terminal / "clip.mp4").write_bytes((running.root / "clip.mp4").read_bytes())
         words = [sys.executable, "-m", *job["line"].split()]
-        subprocess.run(words, cwd=elsewhere, check=True, capture_output=True, timeout=HANG_S)
+        subprocess.run(words, cwd=terminal, check=True, capture_output=True, timeout=HANG_S)
         output = job["outcome"]["output"]
-        assert (elsewhere / output).read_bytes() == (running.root / output).read_bytes()
+        assert (terminal / output).read_bytes() == (running.root / output).read_bytes()
 
     def test_files_of_the_folder_are_not_run(self, running: RunningStudio) -> None:
         for name in ("av", "numpy", "filelock", "json", "vidtrans", "click"):

@@ -24,7 +24,7 @@ class Forged(NamedTuple):
     upgrade: bool = False
 
 
-def from_elsewhere(
+def foreign_requests(
     port: int,
     token: str,
     gets: Sequence[str],
@@ -70,7 +70,7 @@ def from_elsewhere(
 def forged_requests(port: int, token: str) -> Iterator[Forged]:
     """Yield the requests that the server of ``vidtrans live`` must not accept, at a port of 127.0.0.1."""
     good, asked = f"127.0.0.1:{port}", f"?token={token}"
-    yield from from_elsewhere(port, token, ["/"], ["/ws"], {"/frame": (JPEG, b"x"), "/look": (JPEG, b"x")})
+    yield from foreign_requests(port, token, ["/"], ["/ws"], {"/frame": (JPEG, b"x"), "/look": (JPEG, b"x")})
     paths = r"""/page/../hub.py /page/%2e%2e/hub.py /page/..%2fhub.py /page/%2e%2e%2f%2e%2e%2fapi.py /page//etc/passwd
         /page/..\hub.py /../../etc/passwd /page/%00 /page/ /page /hub.py /page/.%2e/__init__.py"""
     for path in paths.split():

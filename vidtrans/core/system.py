@@ -92,6 +92,14 @@ def command_line(words: Sequence[str]) -> str:
     return subprocess.list2cmdline(words) if WINDOWS else shlex.join(words)
 
 
+def module_command(module: str) -> list[str]:
+    """Return the command of a Python process that calls ``main`` of a module.
+
+    It has no ``-m``: with that, a file in the working folder could replace a module of Python.
+    """
+    return [sys.executable, "-P", "-c", f"from {module} import main; main()"]
+
+
 def is_alive(pid: int) -> bool:
     """Return whether a process is running; a zombie process is not."""
     if not WINDOWS:  # where this ends the process

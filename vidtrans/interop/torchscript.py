@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import tempfile
 import zipfile
 from dataclasses import replace
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from vidtrans.core.errors import ModelError, UsageError
+from vidtrans.core.system import module_command
 from vidtrans.interop.onnx.onnx_format import describe_onnx, graph_model, graph_weights
 from vidtrans.interop.onnx.trial import check_installed
 from vidtrans.models.foreign_format import NO_HINTS, ForeignFormat, ForeignModel, Hints
@@ -21,7 +21,7 @@ FAMILY = "TorchScript program"
 SECONDS = 300
 MEMORY = 24 << 30  # bytes of address space, of which torch reserves many times more than it uses
 MAX_ENTRIES = 100_000
-COMMAND = [sys.executable, "-P", "-c", "from vidtrans.interop.torchscript_process import main; main()"]
+COMMAND = module_command("vidtrans.interop.torchscript_process")
 
 
 class TorchScriptFormat(ForeignFormat):

@@ -54,7 +54,7 @@ class MatteRequest:
 
     @property
     def makes_file(self) -> bool:
-        """Whether the result is a video file: the source is one, or the output has the ending of one."""
+        """Return whether the result is a video file: the source is one, or the output has the ending of one."""
         if self.output is None:
             return not is_picture_source(self.video)
         return bool(self.output.suffix) and self.output.suffix.lower().lstrip(".") not in PICTURES

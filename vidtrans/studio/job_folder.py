@@ -40,6 +40,10 @@ class Wanted(StrEnum):
     CANCEL = "cancel"
 
 
+STOPPED = (130, 143)  # exit statuses of a command that was asked to stop
+AT_REST = {Wanted.RUN: JobState.QUEUED, Wanted.PAUSE: JobState.PAUSED, Wanted.CANCEL: JobState.CANCELLED}
+
+
 @dataclass
 class StudioJob:
     """A job as it is stored.
@@ -48,7 +52,6 @@ class StudioJob:
         command, values: The command, and its options by name, from which the line follows.
         words: The command line after ``vidtrans``.
         title: What the page calls it.
-        inputs: Names of files that it reads.
         after: Numbers of the jobs that have to be done before.
         starts: How often its process was started.
     """
@@ -57,7 +60,6 @@ class StudioJob:
     values: Table
     words: list[str]
     title: str
-    inputs: list[str] = field(default_factory=list)
     after: list[int] = field(default_factory=list)
     wanted: Wanted = Wanted.RUN
     created: float = 0.0
@@ -106,10 +108,7 @@ class JobFolder:
 
     def progress(self) -> Table:
         """Return what the process reported last; empty before that."""
-        with suppress(OSError, ValueError):
-            found: Table = read_small_json(self._progress)
-            return found
-        return {}
+        return _table_in(self._progress)
 
     def report(self, table: Table) -> None:
         """Store the progress; called by the process."""
@@ -118,11 +117,8 @@ class JobFolder:
 
     def end(self) -> Table | None:
         """Return the exit status, and the time; None while the job has not ended."""
-        with suppress(OSError, ValueError):
-            found: Table = read_small_json(self._end)
-            if isinstance(found, dict) and isinstance(found.get("exit_status"), int):
-                return found
-        return None
+        found = _table_in(self._end)
+        return found if isinstance(found.get("exit_status"), int) else None
 
     def kill(self) -> None:
         """End the process at once, if it lives; the job can be resumed from what was saved."""
@@ -144,10 +140,7 @@ class JobFolder:
 
     def outcome(self) -> Table:
         """Return what the command printed with ``--json``; empty if nothing can be read."""
-        with suppress(OSError, ValueError):
-            found = read_small_json(self.result)
-            return found if isinstance(found, dict) else {}
-        return {}
+        return _table_in(self.result)
 
     def log_end(self) -> str:
         """Return the last lines of the log."""
@@ -160,7 +153,7 @@ class JobFolder:
         """Ask the process to save and end. Raises OSError."""
         self.stop.touch()
 
-    def begin_anew(self) -> None:
+    def clear_end(self) -> None:
         """Remove what an earlier process said about its end. Raises OSError."""
         for path in (self._end, self.stop, self.result):
             path.unlink(missing_ok=True)
@@ -172,27 +165,24 @@ class JobFolder:
     def state(self, job: StudioJob) -> JobState:
         """Return the state of the job."""
         end = self.end()
-        if end is not None:
-            if end["exit_status"] in (130, 143):
-                return {Wanted.RUN: JobState.QUEUED, Wanted.PAUSE: JobState.PAUSED}.get(job.wanted, JobState.CANCELLED)
+        if end is not None and end["exit_status"] not in STOPPED:
             return JobState.DONE if end["exit_status"] == 0 else JobState.FAILED
-        if self.is_running():
+        if end is None and self.is_running():
             return JobState.RUNNING
-        return {Wanted.RUN: JobState.QUEUED, Wanted.PAUSE: JobState.PAUSED}.get(job.wanted, JobState.CANCELLED)
+        return AT_REST[job.wanted]
 
     def table(self, job: StudioJob, state: JobState) -> Table:
         """Return the job as a page receives it."""
         outcome = self.outcome() if state in (JobState.DONE, JobState.FAILED) else {}
-        for key in ("output", "source"):
+        for key in ("output", "source") if WINDOWS else ():
             if isinstance(outcome.get(key), str):
-                outcome[key] = outcome[key].replace("\\", "/") if WINDOWS else outcome[key]
+                outcome[key] = outcome[key].replace("\\", "/")
         if state is JobState.FAILED and not outcome.get("error"):
-            outcome["error"] = "it ended without a word, as when the memory is full; see its log"
+            outcome["error"] = "its process ended without a result; memory may be full: see its log"
         return {
             "number": self.number,
             "title": job.title,
             "line": command_line(["vidtrans", *job.words]),
-            "inputs": job.inputs,
             "after": job.after,
             "state": state,
             "wanted": job.wanted,
@@ -201,3 +191,12 @@ class JobFolder:
             "progress": self.progress(),
             "outcome": outcome,
         }
+
+
+def _table_in(path: Path) -> Table:
+    """Return the JSON object in a file; empty where the file is missing or damaged."""
+    with suppress(OSError, ValueError):
+        found = read_small_json(path)
+        if isinstance(found, dict):
+            return found
+    return {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,11 +12,10 @@ from pathlib import Path
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
-from vidtrans.core.system import WINDOWS
+from vidtrans.core.system import WINDOWS, module_command
 from vidtrans.studio.job_folder import JobFolder, JobState, StudioJob, Wanted
 
-# What a job's process runs. Not as a module: a file of the project's folder might be taken for one of Python's own.
-PROCESS = ("-P", "-c", "from vidtrans.cli.studio_job import main; main()")
+COMMAND = module_command("vidtrans.cli.studio_job")
 MOST_STARTS = 4  # of a process that ends without a word, as when the system kills it for its memory
 LONGEST_START_S = 20.0  # in which a process takes its lock
 ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
@@ -30,7 +28,7 @@ def start_process(job: Path, root: Path) -> None:
     detached = {"creationflags": 0x00000208} if WINDOWS else {"start_new_session": True}  # a new group, no console
     with (job / "log.txt").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, *PROCESS, str(job)],
+            [*COMMAND, str(job)],
             cwd=root,
             stdin=subprocess.DEVNULL,
             stdout=log,  # until the process has its lock
@@ -46,7 +44,7 @@ class JobQueue:
     """The jobs in a folder.
 
     ``at_once``: how many run side by side. ``line``: returns the words of a command, and raises UsageError for what a
-    page may not ask for: a folder that came from elsewhere may hold jobs that no page has made. ``start``: starts a
+    page may not ask for: a folder that somebody sent may hold jobs that no page has made. ``start``: starts a
     process.
     """
 
@@ -66,7 +64,7 @@ class JobQueue:
             return list(range(first, first + len(jobs)))
 
     def act(self, number: int, action: str) -> None:
-        """Pause, resume, cancel, retry or remove a job. Raises UsageError, OSError."""
+        """Pause, resume, cancel, kill or remove a job. Raises UsageError, OSError."""
         with self._lock:
             folder, job, state = self._find(number)
             self._final.pop(number, None)
@@ -75,7 +73,7 @@ class JobQueue:
             elif action == "cancel" and state not in ENDED:
                 self._want(folder, job, Wanted.CANCEL)
             elif action == "resume" and state not in (JobState.DONE, JobState.RUNNING):
-                folder.begin_anew()
+                folder.clear_end()
                 job.starts = 0
                 self._want(folder, job, Wanted.RUN)
             elif action == "kill" and state is JobState.RUNNING and job.wanted is not Wanted.RUN:
@@ -129,7 +127,7 @@ class JobQueue:
             job = folder.read()
             if job.starts >= MOST_STARTS:
                 folder.refuse(
-                    f"its process ended {MOST_STARTS} times without a word, as when memory is full", time.time()
+                    f"its process ended {MOST_STARTS} times without a result; memory may be full", time.time()
                 )
                 return 0
             if (fault := self._fault(job)) is not None:
@@ -137,7 +135,7 @@ class JobQueue:
                 return 0
             job.starts += 1
             folder.write(job)
-            folder.begin_anew()
+            folder.clear_end()
             self._start(folder.path, self.root)
             self._started[number] = time.monotonic()
             table["state"] = states[number] = JobState.RUNNING

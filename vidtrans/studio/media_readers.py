@@ -6,17 +6,17 @@ import hashlib
 import json
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 
 from vidtrans.core.errors import MediaError, UsageError, VidtransError
-from vidtrans.core.files import folder_bytes, read_small_json, write_bytes
+from vidtrans.core.files import folder_bytes, read_small_json, write_bytes, write_json
 from vidtrans.core.settings import Table
+from vidtrans.core.system import module_command
 
-PROCESS = ("-P", "-c", "from vidtrans.studio.media_process import main; main()")  # see job_queue.py
+COMMAND = module_command("vidtrans.studio.media_process")
 TIMEOUT_S, FRAME_TIMEOUT_S = 30.0, 300.0  # a frame of a long clip that was never read takes its whole index
 KEPT_DAYS, KEPT_BYTES = 60, 8 << 30  # what is shown of files that nobody has looked at, and of all of them
 PROXY_TIMEOUT_S = 6 * 3600.0
@@ -57,7 +57,7 @@ class MediaReader:
             raise UsageError("media", "the studio ends", "start it again")
         if self._process is None or self._process.poll() is not None:
             self._discard()
-            command = [sys.executable, *PROCESS, str(self._cache)]
+            command = [*COMMAND, str(self._cache)]
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
             )
@@ -112,7 +112,7 @@ class Media:
             found, data = self._strips.ask(do="strip", path=str(path))
             folder.mkdir(parents=True, exist_ok=True)
             write_bytes(file, data)
-            write_bytes(facts, json.dumps(found).encode())
+            write_json(facts, found)
         known: Table = read_small_json(facts)
         return known, file
 

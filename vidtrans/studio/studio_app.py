@@ -110,8 +110,9 @@ class StudioApp:
     async def start(self, request: Request) -> Response:
         """Return what a page needs once."""
         wishes = [wish.table() for wish in WISHES.values()]
-        told = {"folder": self.folder.root.name, "wishes": wishes, "looks": gallery_looks()}
-        return JSONResponse(told | {"commands": await asyncio.to_thread(self.session.commands.names)})
+        commands = await asyncio.to_thread(self.session.commands.names)
+        facts = {"folder": self.folder.root.name, "wishes": wishes, "looks": gallery_looks(), "commands": commands}
+        return JSONResponse(facts)
 
     async def shelf(self, request: Request) -> Response:
         """Return the files of the folder, and a version of this list; no files if it is the ``known`` one."""
@@ -228,8 +229,8 @@ class StudioApp:
             lines = await asyncio.to_thread(self.session.lines, steps)
         except UsageError as error:
             return JSONResponse({"lines": [], "steps": [], "problem": str(error)})
-        told = [{"command": step.command, "values": step.values, "title": step.title} for step in steps]
-        return JSONResponse({"lines": lines, "steps": told, "problem": ""})
+        tables = [{"command": step.command, "values": step.values, "title": step.title} for step in steps]
+        return JSONResponse({"lines": lines, "steps": tables, "problem": ""})
 
     async def estimate(self, request: Request) -> Response:
         """Return what a command would take: the table of its dry run."""
@@ -250,8 +251,7 @@ class StudioApp:
         looks = looks if isinstance(looks, list) else []
         if not 1 <= len(looks) <= MOST_LOOKS or not all(isinstance(look, str) for look in looks):
             raise UsageError("looks", f"they are 1 to {MOST_LOOKS} names", "send a list")
-        key, _ = await self.session.wall(str(message.get("clip", "")), looks)
-        return JSONResponse({"key": key})
+        return JSONResponse({"key": await self.session.wall(str(message.get("clip", "")), looks)})
 
     async def wall_file(self, request: Request) -> Response:
         """Return a grid that was made."""

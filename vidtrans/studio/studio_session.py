@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import json
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -17,7 +16,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Note, Report, silent
 from vidtrans.core.files import parse_json
 from vidtrans.core.settings import Table
-from vidtrans.core.system import command_line
+from vidtrans.core.system import command_line, module_command
 from vidtrans.store.cache import FOLDER
 from vidtrans.studio.job_folder import StudioJob
 from vidtrans.studio.job_queue import JobQueue
@@ -27,7 +26,7 @@ from vidtrans.studio.uploads import Uploads
 from vidtrans.studio.wishes import WishStep
 
 POLL_S = 0.4
-PROCESS = ("-P", "-c", "from vidtrans.cli.main import main; main()")  # see job_queue.py
+COMMAND = module_command("vidtrans.cli.main")
 QUICK_TIMEOUT_S = 180.0  # for an estimate, or a preview
 Answer = TypeVar("Answer")
 
@@ -82,7 +81,7 @@ class StudioSession:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _tick(self) -> None:
-        await asyncio.to_thread(self.media.prune)
+        self._threads.submit(self.media.prune)  # jobs do not wait for it
         said = ""
         while True:
             try:
@@ -118,8 +117,7 @@ class StudioSession:
         jobs = []
         for step in steps:
             words = self.commands.words(step.command, step.values)
-            inputs = self._inputs(step.values)
-            jobs.append(StudioJob(step.command, step.values, words, step.title, inputs, list(step.after)))
+            jobs.append(StudioJob(step.command, step.values, words, step.title, list(step.after)))
         return self.queue.add(jobs)
 
     def _inputs(self, values: Mapping[str, object]) -> list[str]:
@@ -157,13 +155,13 @@ class StudioSession:
             raise UsageError("preview", "no picture was made", "choose another frame")
         return made[0]
 
-    async def wall(self, clip: str, looks: Sequence[str]) -> tuple[str, Path]:
-        """Return the key and the file of a grid: a frame of a clip, then the same in each look. Raises UsageError."""
+    async def wall(self, clip: str, looks: Sequence[str]) -> str:
+        """Return the key of a grid: a frame of a clip, then the same in each look. Raises UsageError."""
         step = WishStep("try", {"video": clip, "vary": [f"look={','.join(looks)}"], "frames": 1}, "wall")
         words, file = self.commands.words(step.command, step.values), self._kept(step, 0).with_suffix(".png")
         if not file.is_file():
             await self._quickly("wall", [*words, "-o", str(file), "--overwrite"])
-        return file.stem, file
+        return file.stem
 
     def kept_wall(self, key: str) -> Path:
         """Return the file of a grid. Raises UsageError."""
@@ -187,8 +185,7 @@ class StudioSession:
             self._overtaken.add(earlier)
             earlier.kill()  # nobody looks at it any more
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *PROCESS,
+            *COMMAND,
             *words,
             "--json",
             cwd=self.folder.root,

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
@@ -17,7 +15,7 @@ from vidtrans.studio.project_folder import ProjectFolder, file_kind
 
 LARGEST = 64 << 30  # bytes of a file
 RESERVED = 1 << 30  # bytes of the disk that an upload leaves free
-SAFETENSORS, MOST_HEADER = ".safetensors", 100 << 20
+SAFETENSORS = ".safetensors"
 TAKEN = ("clip", "picture", "model")  # kinds of files
 
 
@@ -88,11 +86,11 @@ class Uploads:
 
 
 def _has_header(path: Path) -> bool:
-    """Return whether a file begins with the header of a safetensors file."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if not 2 <= length <= min(MOST_HEADER, path.stat().st_size - 8):
-            return False
-        with suppress(ValueError):
-            return isinstance(json.loads(file.read(length)), dict)
-    return False
+    """Return whether a file has the header of a safetensors file, and the data that it announces."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="numpy"):
+            return True
+    except (SafetensorError, OSError, ValueError):
+        return False

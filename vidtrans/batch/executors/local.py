@@ -6,7 +6,6 @@ import pickle
 import queue
 import signal
 import subprocess
-import sys
 import threading
 from collections import deque
 from contextlib import suppress
@@ -17,6 +16,7 @@ from vidtrans.core.errors import VidtransError
 from vidtrans.core.events import Report
 from vidtrans.core.machine import cuda_devices
 from vidtrans.core.settings import Table
+from vidtrans.core.system import module_command
 from vidtrans.session import Context
 
 LAST_LINES = 20  # of a process's standard error, kept for the error message
@@ -90,8 +90,7 @@ class Worker:
         self.device, self.is_ready = device, False
         self._lines: deque[str] = deque(maxlen=LAST_LINES)
         self._process = subprocess.Popen(
-            # Not as a module: a file of the working folder might be taken for one of Python's own.
-            [sys.executable, "-P", "-c", "from vidtrans.batch.executors.worker import main; main()"],
+            module_command("vidtrans.batch.executors.worker"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -17,6 +16,7 @@ import numpy as np
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.machine import cores
 from vidtrans.core.settings import Table
+from vidtrans.core.system import module_command
 from vidtrans.interop.onnx.checks import feeds, fixed_sides
 from vidtrans.interop.onnx.graph_reading import REMEDY, Graph, Port
 from vidtrans.interop.onnx.ranges import input_affine
@@ -26,8 +26,7 @@ MEMORY = 8 << 30  # bytes of address space, of which ONNX Runtime reserves more 
 PREDICTED_SIDE = 256  # pixels of a square style picture, where the predictor takes any size
 COPIES = 4  # copies of the file in memory while a session is created
 MODULES = ("onnxruntime", "onnx")
-# Not "-m": then a file in the working folder could replace a module of Python.
-COMMAND = [sys.executable, "-P", "-c", "from vidtrans.interop.onnx.trial_process import main; main()"]
+COMMAND = module_command("vidtrans.interop.onnx.trial_process")
 
 
 @dataclass(frozen=True)
