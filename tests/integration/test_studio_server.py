@@ -213,6 +213,15 @@ def _process_of(root: Path, number: int) -> Any:
     return None
 
 
+def test_a_port_that_is_taken_is_one_line_and_leaves_nothing(clip: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        words = [sys.executable, "-m", "vidtrans", "studio", str(clip.parent), "--port", str(taken.getsockname()[1])]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=HANG_S)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "choose another --port" in done.stderr
+    assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]
+
+
 def test_the_command_serves_and_says_what_still_runs(clip: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]

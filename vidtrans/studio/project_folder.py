@@ -70,11 +70,19 @@ class ProjectFolder:
     @contextmanager
     def owned(self) -> Iterator[None]:
         """Hold the folder: two servers would start a job twice. Raises UsageError if another one has it."""
+        lock = FileLock(self.state / "server.lock")
         try:
-            with FileLock(self.state / "server.lock").acquire(timeout=0):
-                yield
+            lock.acquire(timeout=0)
         except Timeout:
             raise UsageError(str(self.root), "a studio runs there already", "open its page, or end it") from None
+        try:
+            yield
+        finally:
+            lock.release()
+            with suppress(OSError):  # a server that could not start leaves nothing; files that are there stay
+                (self.state / "jobs").rmdir()
+                (self.state / "server.lock").unlink(missing_ok=True)
+                self.state.rmdir()
 
     def place(self, name: str) -> Path:
         """Return the path of a name. Raises UsageError if it is not valid, or leads out of the folder."""
