@@ -1,16 +1,21 @@
-"""What a page sends: values in the address, JSON objects, and parts of files. None of it is trusted."""
+"""What a page sends: values in the address, JSON objects, parts of files, none of it trusted; and errors as answers."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
+from functools import wraps
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
 
-from vidtrans.core.errors import UsageError
+from vidtrans.core.errors import UsageError, VidtransError
 from vidtrans.core.settings import Table
+from vidtrans.studio.studio_session import Overtaken
 from vidtrans.studio.wishes import WishStep
 
 MOST_JSON = 1 << 18  # bytes of a message
+Handler = Callable[[Request], Awaitable[Response]]
 
 
 def text_in(request: Request, name: str) -> str:
@@ -66,3 +71,22 @@ def step_in(message: object) -> WishStep:
     if not isinstance(values, dict) or not isinstance(command, str) or not isinstance(title, str):
         raise UsageError("request", "it names no command with its values", "send command and values")
     return WishStep(command, values, title[:200] or command)
+
+
+def refusing(handler: Handler) -> Handler:
+    """Return a handler whose errors become answers: 400 for what is wrong in a request, 503 for a disk's."""
+
+    @wraps(handler)
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except Overtaken:
+            return Response(status_code=204)
+        except VidtransError as error:
+            return JSONResponse({"error": str(error)}, 400)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except OSError as error:
+            return JSONResponse({"error": error.strerror or "the folder cannot be read"}, 503)
+
+    return answer

@@ -4,59 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
-from functools import wraps
 from pathlib import Path
 
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from vidtrans.core.errors import UsageError, VidtransError
+from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Stop
 from vidtrans.core.files import digest_of
-from vidtrans.models.gallery import gallery_looks, gallery_picture
-from vidtrans.studio.messages import answers_in, body_of, message_of, number_in, step_in, text_in
+from vidtrans.models.gallery import gallery_looks
+from vidtrans.studio.media_routes import media_routes
+from vidtrans.studio.messages import answers_in, body_of, message_of, number_in, refusing, step_in, text_in
 from vidtrans.studio.packing import pack
-from vidtrans.studio.project_folder import file_kind
-from vidtrans.studio.studio_session import Overtaken, StudioSession
+from vidtrans.studio.studio_session import StudioSession
 from vidtrans.studio.wishes import WISHES, find_wish
 from vidtrans.web import MAX_MESSAGE
 from vidtrans.web.server import WebServer
 
 PAGE = Path(__file__).parent / "page"
 MOST_LOOKS = 8  # of a grid
-LONGEST_SIDE = 8192  # pixels, of a frame that a page asks for
-SHOWN = ("clip", "picture")  # other files are downloaded: a page from somewhere may hold scripts
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 def serve(server: WebServer, session: StudioSession, stop: Stop) -> None:
     """Serve the studio until ``stop`` is requested."""
     server.run(StudioApp(session).app(), stop, session.running())
-
-
-def refusing(handler: Handler) -> Handler:
-    """Return a handler whose errors become answers: 400 for what is wrong in a request, 503 for a disk's."""
-
-    @wraps(handler)
-    async def answer(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except Overtaken:
-            return Response(status_code=204)
-        except VidtransError as error:
-            return JSONResponse({"error": str(error)}, 400)
-        except ClientDisconnect:
-            return Response(status_code=400)
-        except OSError as error:
-            return JSONResponse({"error": error.strerror or "the folder cannot be read"}, 503)
-
-    return answer
 
 
 class StudioApp:
@@ -78,14 +55,8 @@ class StudioApp:
             "/api/cache": self.cache,
             "/api/received": self.received,
             "/events": self.events,
-            "/media": self.media,
-            "/look": self.look,
             "/wall": self.wall_file,
             "/pack": self.pack,
-            "/thumb": self.thumb,
-            "/frame": self.frame,
-            "/facts": self.facts,
-            "/proxy": self.proxy,
         }
         posts = {
             "/api/wish": self.wish,
@@ -100,6 +71,7 @@ class StudioApp:
         }
         routes = [Route(path, refusing(handler)) for path, handler in gets.items()]
         routes += [Route(path, refusing(handler), methods=["POST"]) for path, handler in posts.items()]
+        routes += media_routes(self.session)
         routes.append(Route("/api/upload", refusing(self.upload), methods=["PUT"]))
         return Starlette(routes=[*routes, Mount("/page", StaticFiles(directory=PAGE))])
 
@@ -156,49 +128,6 @@ class StudioApp:
                 yield f"data: {json.dumps(jobs)}\n\n"
 
         return StreamingResponse(lines(), media_type="text/event-stream")
-
-    async def media(self, request: Request) -> Response:
-        """Return a file: clips and pictures to show, others as downloads."""
-        path = self.folder.existing(text_in(request, "name"))
-        if path.is_dir():
-            raise UsageError(path.name, "it is a folder", "choose a file in it")
-        if file_kind(path) in SHOWN and "download" not in request.query_params:
-            return FileResponse(path)
-        return FileResponse(path, media_type="application/octet-stream", filename=path.name)
-
-    async def look(self, request: Request) -> Response:
-        """Return the style picture of a look that ships."""
-        name = text_in(request, "name")
-        if name not in gallery_looks():
-            raise UsageError(name, "no look that ships has this name", f"choose one of {', '.join(gallery_looks())}")
-        return FileResponse(gallery_picture(name))
-
-    async def thumb(self, request: Request) -> Response:
-        """Return a moving thumbnail, its frames side by side; their number is in a header."""
-        path = self.folder.existing(text_in(request, "name"))
-        facts, file = await self.session.decoded(self.session.media.strip, path)
-        headers = {"x-frames": str(facts["frames"]), "x-size": f"{facts['of'][0]}x{facts['of'][1]}"}
-        return FileResponse(file, media_type="image/jpeg", headers=headers)
-
-    async def frame(self, request: Request) -> Response:
-        """Return a frame of a clip, exactly, as PNG or JPEG."""
-        path, number = self.folder.existing(text_in(request, "name")), number_in(request, "frame")
-        short = min(number_in(request, "short"), LONGEST_SIDE) if "short" in request.query_params else 0
-        kind = "png" if request.query_params.get("kind") == "png" else "jpeg"
-        data = await self.session.decoded(self.session.media.frame, path, number, short, kind)
-        return Response(data, media_type=f"image/{kind}")
-
-    async def facts(self, request: Request) -> Response:
-        """Return what is known of a clip; its proxy begins to be made."""
-        path = self.folder.existing(text_in(request, "name"))
-        return JSONResponse(await self.session.decoded(self.session.media.facts, path))
-
-    async def proxy(self, request: Request) -> Response:
-        """Return the small film of a clip."""
-        file = self.session.media.proxy(self.folder.existing(text_in(request, "name")))
-        if not file.is_file():
-            raise UsageError(text_in(request, "name"), "its proxy is not made yet", "ask for /facts first")
-        return FileResponse(file, media_type="video/mp4")
 
     async def pack(self, request: Request) -> Response:
         """Return the whole project as a zip file."""
