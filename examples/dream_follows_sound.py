@@ -1,4 +1,4 @@
-"""A dream that follows a sound, as long as that is: the bass falls in, the treble turns the colours, silence drifts.
+"""A dream that follows a sound, as long as that is: the bass falls in, each beat turns, the treble changes the colours.
 
     python examples/dream_follows_sound.py seed.mp4 model song.wav
 
@@ -8,18 +8,16 @@ Stop it and start it again: it goes on where it was.
 from __future__ import annotations
 
 import sys
-from fractions import Fraction
 from pathlib import Path
 
 import vidtrans
 from vidtrans.core.events import Event, Note, Progress
-from vidtrans.dreaming.controls import loudness
 from vidtrans.video.io.sound import RATE_HZ, read_blocks
 
 FPS = 25
 CAMERA = {
     "zoom": "1.002 + 0.03*low^2",
-    "rotate": "0.6*sin(t/4) * (1 - loud)",
+    "rotate": "0.6*sin(t/4) * (1 - loudness) + 2*on_beat(0.15)",
     "hue": "5*high",
 }
 
@@ -32,8 +30,7 @@ def report(event: Event) -> None:
 
 
 def main(seed: str, model: str, sound: str) -> None:
-    heard = loudness(read_blocks(Path(sound)), RATE_HZ)
-    frames = int(heard.duration_s * Fraction(FPS))
+    frames = sum(map(len, read_blocks(Path(sound)))) * FPS // RATE_HZ
     output = f"{Path(sound).stem}.dream.mp4"
     settings = {"dreaming": CAMERA, "encoding": {"fps": str(FPS)}}
     made = vidtrans.dream(seed, model, output, frames=frames, sound=sound, settings=settings, report=report)

@@ -48,6 +48,7 @@ LIBRARY = {
     "Propagator": "vidtrans.library.propagating_frames:Propagator",
     "RenderedClip": "vidtrans.commands.results:RenderedClip",
     "Report": "vidtrans.core.events:Report",
+    "SampledCurves": "vidtrans.commands.results:SampledCurves",
     "Stop": "vidtrans.core.events:Stop",
     "TrainedModel": "vidtrans.commands.results:TrainedModel",
     "UsageError": "vidtrans.core.errors:UsageError",

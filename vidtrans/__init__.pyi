@@ -11,6 +11,7 @@ from vidtrans.commands.results import MadeDataset as MadeDataset
 from vidtrans.commands.results import MadePicture as MadePicture
 from vidtrans.commands.results import ProbedClip as ProbedClip
 from vidtrans.commands.results import RenderedClip as RenderedClip
+from vidtrans.commands.results import SampledCurves as SampledCurves
 from vidtrans.commands.results import TrainedModel as TrainedModel
 from vidtrans.commands.results import VoteOutcome as VoteOutcome
 from vidtrans.core.errors import BatchError as BatchError
@@ -125,6 +126,7 @@ def deflicker(
     mix: float | str | None = ...,
     keep_colour: float | str | None = ...,
     keep_shading: float | str | None = ...,
+    sound: Path | str | None = ...,
     cuts: Path | str | None = ...,
     temporal: str | None = ...,
     codec: str | None = ...,
@@ -622,6 +624,25 @@ def run(
 
     vidtrans run --look painting.jpg --at-once --apply clip.mp4 -o out.mp4"""
 
+def sample_curves(
+    curve: Path | Sequence[Path | str] | str,
+    *,
+    clip: Path | str | None = ...,
+    sound: Path | str | None = ...,
+    mask: Path | str | None = ...,
+    cuts: Path | str = ...,
+    output: Path | str | None = ...,
+    cache_dir: Path | str = ...,
+    overwrite: bool = ...,
+    dry_run: bool = ...,
+    allow_damaged: bool = ...,
+    report: Report | None = ...,
+    stop: Stop | None = ...,
+) -> SampledCurves:
+    """Show the values of CURVEs over a clip, as a plot over its sound, a table, or in short.
+
+    A CURVE is what --strength, --mix and the like take: a number, an expression, key frames or a file of values."""
+
 def schema(
     command: Sequence[str] | str = ...,
     *,
@@ -742,6 +763,7 @@ def stylize(
     keep_shading: float | str | None = ...,
     look: Path | str | None = ...,
     stroke_size: float | str | None = ...,
+    sound: Path | str | None = ...,
     drawn: str | None = ...,
     cuts: Path | str | None = ...,
     filter_source: str | None = ...,

@@ -15,12 +15,13 @@ import pytest
 from chain import refuse, said, said_json
 from clips import decode, moving_frames, pictures_of, sound_packets, times, write_clip, write_folder
 from dreams import POSITIONS, jumps, make_dreamer, toy, toys
+from made_music import drums
 from page_commands import commands_of
 
 import vidtrans as api
 from vidtrans.cli.click_commands import click_command, command_of
 from vidtrans.commands.dream import Dream
-from vidtrans.dreaming.controls import DreamControls, loudness
+from vidtrans.dreaming.controls import DreamControls
 from vidtrans.dreaming.dream_job import DreamJob
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.inference.torch_engine import TorchEngine
@@ -256,7 +257,7 @@ def phases(frames: Frames) -> list[float]:
         (("--speed", "3"), lambda n: 3 * (n + 1) / POSITIONS),
         (("--speed", "0", "--position", "1"), lambda n: 0.5),
         (("--position", "0.5"), lambda n: 0.25 + (n + 1) / POSITIONS),
-        (("--speed", "f"), lambda n: n * (n + 1) / 2 / POSITIONS),
+        (("--speed", "frame"), lambda n: n * (n + 1) / 2 / POSITIONS),
     ],
 )
 def test_a_clocked_dream_is_where_it_should_be(
@@ -338,8 +339,10 @@ def test_what_cannot_be_dreamt_is_said_in_one_line(
     assert "noise has no size" in dream(2, "noise", *two, "--size", "source")
     assert "at character 8: 'sn' is not known — did you mean 'sin'?" in dream(2, seed, *two, "--zoom", "1.01 + sn(t)")
     assert "at frame 0 it is no number" in dream(2, seed, *two, "--rotate", "1/t")
-    assert "at frame 21 it is 4.2 — keep it from 0.25 to 4" in dream(2, seed, *two, "--zoom", "f/5 + clamp(9-f, 0, 1)")
-    assert "'low' is the loudness of a sound, and no sound is given" in dream(2, seed, *two, "--hue", "low")
+    assert "at frame 21 it is 4.2 — keep it from 0.25 to 4" in dream(
+        2, seed, *two, "--zoom", "frame/5 + clamp(9-frame, 0, 1)"
+    )
+    assert "low: it is heard in a sound, and no sound is given" in dream(2, seed, *two, "--hue", "low")
     assert "there is no driving video" in dream(2, seed, *two, "--blend-amount", "0.3")
     assert "it needs several models, and only one is given" in dream(2, seed, *two, "--morph")
     assert "it needs several models, and only one is given" in dream(2, seed, *two, "--every", 5)
@@ -384,7 +387,8 @@ def test_an_error_while_encoding_is_told_where_it_belongs(
     assert not Path("seed.two.dream.mp4").exists()
 
 
-def test_every_command_on_the_pages_is_one() -> None:
+def test_every_command_on_the_pages_is_one(tmp_path: Path) -> None:
+    sound = drums(120, 2).write(tmp_path / "drums.wav")
     guides = Path(__file__).resolve().parents[2] / "docs/guides"
     pages = (guides / "dreaming.md", guides / "dreaming/remembering.md")
     typed = [words for page in pages for words in commands_of(page.read_text("utf-8"))]
@@ -396,5 +400,4 @@ def test_every_command_on_the_pages_is_one() -> None:
             made = command_of(parsed)
         assert isinstance(made, Dream)
         settings = made.recipe.settings("dreaming", DreamingSettings)
-        rate, loud = Fraction(25), loudness([np.ones(4000, np.float32)], 22_050)
-        DreamControls(settings, rate, loud).check(made.frames)
+        DreamControls(settings, Fraction(25), made.frames, sound).check(made.frames)

@@ -21,10 +21,9 @@ from vidtrans.batch.summary import Summary
 from vidtrans.cli.main import cli, run, summaries
 from vidtrans.cli.types import FileOrName
 from vidtrans.config.recipe import Recipe, make_recipe, preset_text, read_tables
-from vidtrans.core.curves import parse_curve
 from vidtrans.core.errors import VidtransError
-from vidtrans.core.expressions import parse_animation
 from vidtrans.core.settings import parse_assignment, parse_rate, parse_size, parse_time, parse_value
+from vidtrans.curves.curve import parse_curve
 from vidtrans.data.dataset import INDEX, open_dataset
 from vidtrans.inference.device import resolve_device
 from vidtrans.rendering.settings_grid import parse_variations
@@ -68,8 +67,8 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "assignment": lambda text: parse_assignment(f"training.lr={text}"),
     "key": lambda text: parse_assignment(f"{text}=1"),
     "curve": lambda text: parse_curve(text, "--strength", 0, 2),
-    "expression": lambda text: parse_animation(text, "--zoom"),
-    "keyframed expression": lambda text: parse_animation(f"0: 1, {text}: 2", "--zoom"),
+    "expression": lambda text: parse_curve(text, "--zoom"),
+    "keyframed expression": lambda text: parse_curve(f"0: 1, {text}: 2", "--zoom"),
     "shard": parse_shard,
     "sweep": lambda text: parse_sweep([f"training.lr={text}"]),
     "swept key": lambda text: sweep_variants({text: [1, 2]}, {}, lambda tables: Recipe("", tables)),
@@ -214,6 +213,7 @@ NEEDED: dict[str, list[str]] = {
     "vote": ["CLIP", "CLIP", "--label", "a", "--label", "b", "-o", "made.html", "--dry-run"],
     "sheet": ["CLIP", "-o", "made.png", "--dry-run"],
     "keyframes": ["CLIP", "-o", "made", "--dry-run"],
+    "curves": ["0.5", "--clip", "CLIP", "-o", "made.png", "--dry-run"],
     "propagate": ["CLIP", "--keyframes", "KEYS", "-o", "made.mp4", "--dry-run"],
     "matte": ["CLIP", "--keyframes", "KEYS", "-o", "made.mkv", "--dry-run"],
     "fix": ["CLIP", "--painted", "KEYS", "-o", "made.mp4", "--dry-run"],

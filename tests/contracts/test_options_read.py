@@ -47,6 +47,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "evaluate": ("clip.mp4", "--source", "clip.mp4", "--flow", "dis-fast", "-o", "plot.png"),
     "compare": ("clip.mp4", "clip2.mp4", "-o", "c.png", "--frames", "1"),
     "sheet": ("clip.mp4", "-o", "sh.png", "-n", "1"),
+    "curves": ("0.5", "--clip", "clip.mp4", "-o", "curves.png", "--cuts", "off"),
     "keyframes": ("clip.mp4", "-o", "k", "-n", "3", "--start", "0", "--end", "9", "--cuts", "off"),
     "propagate": ("clip.mp4", "--keyframes", "keys", "-o", "p.mp4", "--steps", "1", "--set=generator.channels=8"),
     "matte": ("clip.mp4", "--frame", "0=mask.png", "-o", "ma.mkv", "--set=matting.steps=1", "--set=matting.size=64"),

@@ -74,6 +74,12 @@ def scores(found: vidtrans.ClipScores) -> vidtrans.CommandResult:
     return found
 
 
+def sampled(made: vidtrans.SampledCurves) -> vidtrans.CommandResult:
+    assert_type(made.frames, int)
+    assert_type(made.curves, tuple[dict[str, Any], ...])
+    return made
+
+
 def probed(clip: vidtrans.ProbedClip) -> vidtrans.CommandResult:
     assert_type(clip.frames, int)
     assert_type(clip.width, int)

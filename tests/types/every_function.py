@@ -61,7 +61,7 @@ def with_every_keyword() -> None:
     assert_type(vidtrans.deflicker(
         processed="processed.mp4", source=Path("clip.mp4"), output="out.mp4", start="1:02.5", end=Time(frame=90),
         exposure=True, strength=0.5, mix="0: 0, 2s: 1", keep_colour=0.3,
-        keep_shading=0.5, cuts="cuts.txt", temporal="window", mask=Path("mask.mp4"),
+        sound="song.wav", keep_shading=0.5, cuts="cuts.txt", temporal="window", mask=Path("mask.mp4"),
         codec="h264", fps="25", filter="hue=s=0", jobs=2, shard="1/4", halt=True, retry=True, executor="local",
         cache_dir=CACHE, device="cpu", overwrite=True, dry_run=True, allow_damaged=True, decoder="cpu",
         cache_limit_gb=20, preset="fast", settings=SETTINGS, report=show, stop=STOP, beside=True
@@ -106,6 +106,10 @@ def with_every_keyword() -> None:
         embed=True, trust=True, cache_dir=CACHE, overwrite=True, dry_run=True, allow_damaged=True, preset="fast",
         settings=SETTINGS, report=show, stop=STOP
     ), vidtrans.CommandResult)
+    assert_type(vidtrans.sample_curves(
+        curve=["0.5", "low"], output="out.png", clip="clip.mp4", sound="song.wav", mask="mask.mp4", cuts="cuts.txt",
+        cache_dir=CACHE, overwrite=True, dry_run=True, allow_damaged=True, report=show, stop=STOP
+    ), vidtrans.SampledCurves)
     assert_type(vidtrans.keyframes(
         video="clip.mp4", output="out.mp4", count=4, start="1:02.5", end=Time(frame=90), cuts="cuts.txt",
         cache_dir=CACHE, overwrite=True, dry_run=True, allow_damaged=True, report=show, stop=STOP
@@ -188,7 +192,7 @@ def with_every_keyword_too() -> None:
         region=["man=ink"], rest="oil",
         end=Time(frame=90), score=True, chunk="0", join=True, print_jobs="slurm", size="512", upscale="sharp",
         sharpness=0.5, strength=0.5, mix="0: 0, 2s: 1", keep_colour=0.3,
-        keep_shading=0.5, look="ink", stroke_size=1.5, drawn="12",
+        sound="song.wav", keep_shading=0.5, look="ink", stroke_size=1.5, drawn="12",
         cuts="cuts.txt", filter_source="deinterlace", engine="torch", draft=3, temporal="window", codec="h264",
         fps="25", filter="hue=s=0", jobs=2, shard="1/4", halt=True, retry=True, executor="local", shared_disk=True,
         cache_dir=CACHE, device="cpu", overwrite=True, dry_run=True, allow_damaged=True, decoder="cpu",

@@ -27,6 +27,7 @@ def wrong_keywords() -> None:
     vidtrans.fix("a.mp4", "fixes", learn=True)  # wrong
     vidtrans.grade("a.jpg", "b.jpg", node=33)  # wrong
     vidtrans.import_model("net.pth", rgb=True)  # wrong
+    vidtrans.sample_curves("low", clips="a.mp4")  # wrong
     vidtrans.keyframes("a.mp4", counts=3)  # wrong
     vidtrans.list_cache(folder="cache")  # wrong
     vidtrans.list_models(kind="look")  # wrong
@@ -69,6 +70,7 @@ def wrong_values(clip: vidtrans.OpenedClip, paint: np.ndarray) -> None:
     vidtrans.fix("a.mp4", ["fix.png"])  # wrong
     vidtrans.grade("a.jpg", None)  # wrong
     vidtrans.import_model("net.pth", trust="yes")  # wrong
+    vidtrans.sample_curves(3.5, clip="a.mp4")  # wrong
     vidtrans.keyframes("a.mp4", count="3")  # wrong
     vidtrans.list_cache(cache_dir=None)  # wrong
     vidtrans.list_models(report="yes")  # wrong
@@ -117,6 +119,7 @@ def only_progress(event: Progress) -> None:
 def absent_attributes() -> None:
     vidtrans.probe("a.mp4").size  # wrong
     vidtrans.stylize("a.mp4", "ink").width  # wrong
+    vidtrans.sample_curves("low", clip="a.mp4").plot  # wrong
     vidtrans.keyframes("a.mp4").pictures  # wrong
     vidtrans.make_dataset("a.mp4").steps  # wrong
     vidtrans.train("a.dataset").model  # wrong

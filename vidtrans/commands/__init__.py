@@ -43,6 +43,7 @@ COMMANDS = Registry(
             ("vote", "vote:Vote", "People judge results blind: which is preferred, or real."),
             ("compare", "compare:Compare", "Put clips side by side, labelled."),
             ("sheet", "sheet:Sheet", "Put frames of a clip, or pairs of a dataset, on one page."),
+            ("curves", "curves:Curves", "Show what curves do over a clip, with its sound.", "sample_curves"),
             ("probe", "probe:Probe", "Show the frames, tracks, colours and cuts of a video."),
             (
                 "batch report",

@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     from vidtrans.video.io.encoding import EncodingSettings
 
 EXPRESSIONS = (
-    "A VALUE is an expression of t (seconds), f (the frame's number), pi and, with --sound, of low, mid, high and loud "
-    "(0 to 1), with + - * / ^ and sin cos abs sqrt exp floor mod min max clamp: '1.01 + 0.004*sin(t)'. It may have "
-    "keyframes, frames or times: '0: 1, 4s: 1.02'."
+    "A VALUE is a number, or a curve (see 'vidtrans curves --help'): an expression such as '1.01 + 0.004*sin(t)', with "
+    "--sound also of what is heard, '1 + 0.03*low'; keyframes, frames or times: '0: 1, 4s: 1.02'; or a file of values."
 )
 
 

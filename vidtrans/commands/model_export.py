@@ -145,9 +145,10 @@ class ModelExport(Command):
 
 def _code_of(model: LoadedModel, look: str) -> tuple[float, ...]:
     """Return the condition planes' values, 0 to 1, for ``look``, a seed or picture. Raises UsageError, MediaError."""
+    from vidtrans.curves.clock import CurveClock
     from vidtrans.rendering.conditions import CodeConditions
 
     def refuse(moment: Time) -> Fraction:
         raise UsageError(f"--look '{look}'", "an exported file has one look", "give one number or picture")
 
-    return tuple((CodeConditions(model, look, (0,), refuse).values(0) / 255).tolist())
+    return tuple((CodeConditions(model, look, CurveClock(int, refuse, float)).values(0) / 255).tolist())

@@ -209,6 +209,19 @@ class ProbedClip(CommandResult):
     warnings = Fact("warnings", texts, "What is unusual about it.")
 
 
+class SampledCurves(CommandResult):
+    """Curves over a clip."""
+
+    frames = Fact("frames", int, "The number of frames.")
+    curves = Fact("curves", moments, "The curves: tables of ``curve``, ``low``, ``high``, ``mean`` and ``values``.")
+
+    def _repr_html_(self) -> str:
+        from vidtrans.notebooks.views import file_view, text_view
+
+        plot = Path(self.get("output") or "")
+        return (file_view(plot) if plot.suffix.lower() == ".png" else "") + text_view(str(self))
+
+
 class VoteOutcome(CommandResult):
     """The outcome of a vote."""
 

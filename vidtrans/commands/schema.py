@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from vidtrans.commands import COMMANDS
 from vidtrans.commands.base import Command, parameters_of
 from vidtrans.config.recipe import Recipe
-from vidtrans.core.parameters import Argument, Choices, FileName, Names, Option, Parameter, Range
+from vidtrans.core.parameters import Argument, Choices, FileName, Moving, Names, Option, Parameter, Range
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
@@ -108,6 +108,8 @@ def _values(parameter: Parameter) -> Table:
             reaches = "path" if parameter.access == "plain" else parameter.access
             more.append({"pattern": f"^{values.prefix}", "x-access": reaches})
         return {"anyOf": [{"enum": names}, *more]} if more else {"enum": names}
+    if isinstance(values, Moving):
+        return {"format": "vidtrans-curve", "minimum": values.low, "maximum": values.high}
     if isinstance(values, Range):
         low = "exclusiveMinimum" if values.low_open else "minimum"
         return {key: end for key, end in ((low, values.low), ("maximum", values.high)) if end is not None}

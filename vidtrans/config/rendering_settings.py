@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from vidtrans.core.curves import KeyframeCurve, parse_curve
-from vidtrans.core.parameters import FileName, Flag, Group, Names
+from vidtrans.core.parameters import FileName, Flag, Group, Moving, Names
 from vidtrans.core.settings import SMALLEST_SIDE, Table, setting, to_table
+from vidtrans.curves.curve import Curve, parse_curve
 from vidtrans.inference import ENGINES
 from vidtrans.upscaling import MEASURED, MODES
 
 _ENGINE_NAMES = Names("vidtrans.inference:ENGINES", "engine", ("auto",))
-CURVES = {"strength": 2.0, "keep_colour": 1.0, "keep_shading": 1.0, "mix": 1.0}  # each from 0 to this
+CURVES = {"strength": 2.0, "keep_colour": 1.0, "keep_shading": 1.0, "mix": 1.0}  # of the blend, each from 0 to this
+STROKES = 1.0  # the largest stroke size
 
 # What commands without a model, or without a source's frames, read of the table [rendering].
 DEFLICKER_READS = (
-    *("strength", "mix", "keep_colour", "keep_shading", "mask_feather"),
+    *("strength", "mix", "keep_colour", "keep_shading", "mask_feather", "sound"),
     *("picture_fps", "cuts", "chunk_frames"),
 )
 DREAM_READS = ("size", "picture_fps", "chunk_frames", "engine", "precision")
@@ -54,23 +56,35 @@ class RenderingSettings:
     )
     strength: str | float = setting(
         1.0,
-        "0 is the source, 1 the look, 2 twice as far; keyframes: '0: 0.2, 120: 1'",
-        flag=Flag(Group.LOOK, ("--strength",), metavar="S"),
+        "0 is the source, 1 the look, 2 twice as far; a curve: '0: 0.2, 5s: 1', '0.5 + 0.5*low', values.csv",
+        flag=Flag(Group.LOOK, ("--strength",), metavar="CURVE", values=Moving(0, CURVES["strength"])),
     )
     mix: str | float = setting(
         0.0,
-        "share of the source laid over the result, 0 to 1; keyframes too",
-        flag=Flag(Group.LOOK, ("--mix",), metavar="X"),
+        "share of the source laid over the result, 0 to 1; a curve too",
+        flag=Flag(Group.LOOK, ("--mix",), metavar="CURVE", values=Moving(0, CURVES["mix"])),
     )
     keep_colour: str | float = setting(
         0.0,
-        "share of the source's own colours that is kept, 0 to 1; keyframes too",
-        flag=Flag(Group.LOOK, ("--keep-colour",), help="Keep the source's own colours.", sets="1"),
+        "share of the source's own colours that is kept, 0 to 1; a curve too",
+        flag=Flag(
+            Group.LOOK,
+            ("--keep-colour",),
+            help="Keep the source's own colours.",
+            sets="1",
+            values=Moving(0, CURVES["keep_colour"]),
+        ),
     )
     keep_shading: str | float = setting(
         0.0,
-        "share of the source's own light and shadow that replaces the look's, 0 to 1; keyframes too",
-        flag=Flag(Group.LOOK, ("--keep-shading",), help="Keep the source's own light and shadow.", sets="1"),
+        "share of the source's own light and shadow that replaces the look's, 0 to 1; a curve too",
+        flag=Flag(
+            Group.LOOK,
+            ("--keep-shading",),
+            help="Keep the source's own light and shadow.",
+            sets="1",
+            values=Moving(0, CURVES["keep_shading"]),
+        ),
     )
     look: str = setting(
         "",
@@ -82,8 +96,13 @@ class RenderingSettings:
     )
     stroke_size: str | float = setting(
         0.5,
-        "strokes of a look from pictures: 0 fine, 1 broad; keyframes too",
-        flag=Flag(Group.LOOK, ("--stroke-size",), metavar="X"),
+        "strokes of a look from pictures: 0 fine, 1 broad; a curve too",
+        flag=Flag(Group.LOOK, ("--stroke-size",), metavar="CURVE", values=Moving(0, STROKES)),
+    )
+    sound: str = setting(
+        "",
+        "the sound that curves hear, from the clip's first frame on; by itself the clip's own",
+        flag=Flag(Group.LOOK, ("--sound",), metavar="FILE", access="path"),
     )
     mask_feather: float = setting(
         0.0, "σ in pixels of the result by which the mask's edge is softened", low=0.0, high=500.0
@@ -134,17 +153,24 @@ class RenderingSettings:
     def __post_init__(self) -> None:
         self.curves(), self.stroke_curve()
 
-    def stroke_curve(self) -> KeyframeCurve:
+    def stroke_curve(self) -> Curve:
         """Return ``stroke_size`` over time, as a curve. Raises UsageError."""
-        return parse_curve(self.stroke_size, "--stroke-size", 0.0, 1.0)
+        return parse_curve(self.stroke_size, "--stroke-size", 0.0, STROKES)
 
-    def curve(self, name: str) -> KeyframeCurve:
+    def curve(self, name: str) -> Curve:
         """Return the value of one of ``CURVES`` over time. Raises UsageError."""
         return parse_curve(getattr(self, name), "--" + name.replace("_", "-"), 0.0, CURVES[name])
 
-    def curves(self) -> dict[str, KeyframeCurve]:
+    def curves(self) -> dict[str, Curve]:
         """Return the curves of ``CURVES``, by name. Raises UsageError."""
         return {name: self.curve(name) for name in CURVES}
+
+    def curve_files(self) -> list[Path]:
+        """Return the files that curves read: a sound, and files of values. Raises UsageError."""
+        curves = [*self.curves().values(), self.stroke_curve()]
+        is_heard = self.sound and any(signal.is_heard for curve in curves for signal in curve.signals)
+        named = [Path(self.sound)] if is_heard else []
+        return list(dict.fromkeys([*named, *(Path(file) for curve in curves for file in curve.files)]))
 
     def upscale_for(self, *, fills_holes: bool) -> str:
         """Return ``upscale``, or for a model that fills holes one without the source, which would show in them."""
@@ -161,9 +187,12 @@ class RenderingSettings:
         )
 
     def for_key(self) -> Table:
-        """Return the settings that affect the output, for cache keys; equal curves have equal texts."""
+        """Return the settings that affect the output, for cache keys; equal curves have equal texts.
+
+        Not what curves hear or read: the keys of renders have the values that come of it.
+        """
         curves = {name: str(curve) for name, curve in (self.curves() | {"stroke_size": self.stroke_curve()}).items()}
-        return to_table(self) | curves | self.engine_plugin
+        return to_table(self) | curves | {"sound": ""} | self.engine_plugin
 
     @property
     def engine_plugin(self) -> Table:

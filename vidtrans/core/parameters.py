@@ -98,7 +98,15 @@ class FileName:
     kind: Literal["model", "preset", "look"]
 
 
-Values = Names | Range | Choices | FileName | None
+@dataclass(frozen=True)
+class Moving:
+    """A value that may change over time, from ``low`` to ``high``: a number or a curve (``vidtrans.curves``)."""
+
+    low: float
+    high: float
+
+
+Values = Names | Range | Choices | FileName | Moving | None
 Access = Literal["plain", "path", "program"]
 Owner = Literal["command", "context", "batch", "recipe"]
 

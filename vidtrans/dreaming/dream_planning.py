@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 from vidtrans.core.errors import UsageError
-from vidtrans.dreaming.controls import DreamControls, Loudness, loudness
+from vidtrans.dreaming.controls import DreamControls
 from vidtrans.dreaming.dream_spec import DreamPlan, DreamSpec
 from vidtrans.dreaming.predictors import context_of, positions_of, start_zoom
 from vidtrans.dreaming.resumable_rollout import Loop
@@ -29,8 +30,10 @@ def plan_dream(spec: DreamSpec, looks: Sequence[LoadedModel], place: OutputTarge
     zoom, count = start_zoom(looks[0], spec.dreaming), context_of(looks)
     seed = find_seed(spec.source, looks[0], count, spec.rendering.size, spec.start, context, zoom)
     rate = _rate(spec, looks[0], seed.rate)
-    levels = _read_loudness(spec, rate, place) if spec.sound else None
-    controls = DreamControls(spec.dreaming, rate, levels, context.cache.digest(spec.sound) if spec.sound else "")
+    if spec.sound:
+        _check_sound(spec.sound, spec, rate, place)
+    digest = context.cache.digest(spec.sound) if spec.sound else ""
+    controls = DreamControls(spec.dreaming, rate, spec.frames, spec.sound, digest)
     controls.check(spec.frames)
     check_goals(models, spec.dreaming)
     if spec.dreaming.steering().played_on not in ("", looks[0].digest):
@@ -60,19 +63,17 @@ def _rate(spec: DreamSpec, look: LoadedModel, seed_rate: Fraction | None) -> Fra
     return spec.encoding.rate or seed_rate or default
 
 
-def _read_loudness(spec: DreamSpec, rate: Fraction, place: OutputTarget) -> Loudness:
-    """Return the sound's loudness. Raises UsageError if it is too short or the container cannot hold it."""
-    assert spec.sound is not None
+def _check_sound(sound: Path, spec: DreamSpec, rate: Fraction, place: OutputTarget) -> None:
+    """Raise UsageError if a sound is too short or the container cannot hold it."""
     kind = CONTAINERS.get(place.output.suffix.lower().lstrip("."))
     if kind and spec.encoding.sound == "copy":
-        check_sound(spec.sound, kind)
-    levels = loudness(read_blocks(spec.sound), RATE_HZ)
+        check_sound(sound, kind)
+    lasts_s = Fraction(sum(map(len, read_blocks(sound))), RATE_HZ)
     needed = spec.frames / rate
-    if levels.duration_s < needed - 1 / rate:
-        lasts = f"it lasts {float(levels.duration_s):.2f} s, and the dream {float(needed):.2f} s"
-        remedy = f"use --frames {max(1, int(levels.duration_s * rate))}, or a longer sound"
-        raise UsageError(str(spec.sound), lasts, remedy)
-    return levels
+    if lasts_s < needed - 1 / rate:
+        lasts = f"it lasts {float(lasts_s):.2f} s, and the dream {float(needed):.2f} s"
+        remedy = f"use --frames {max(1, int(lasts_s * rate))}, or a longer sound"
+        raise UsageError(str(sound), lasts, remedy)
 
 
 def _loop(spec: DreamSpec, looks: Sequence[LoadedModel], speed: float | None, context: Context) -> Loop:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from vidtrans.core.expressions import Animation, parse_animation
 from vidtrans.core.parameters import Flag, Group
 from vidtrans.core.settings import Table, setting, to_table
+from vidtrans.curves.curve import Curve, parse_curve
 from vidtrans.dreaming.steering import ANIMATED, Steering, names_file, parse_steering
 from vidtrans.pairing import LARGEST_ZOOM
 
@@ -132,13 +132,13 @@ class DreamingSettings:
     )
 
     def __post_init__(self) -> None:
-        self.animations()
+        self.curves()
         if not names_file(self.steer):  # a file is read when it is used
             self.steering()
 
-    def animations(self) -> dict[str, Animation]:
+    def curves(self) -> dict[str, Curve]:
         """Return all animated values. Raises UsageError."""
-        return {name: parse_animation(getattr(self, name), flag_of(name)) for name in ANIMATED}
+        return {name: parse_curve(getattr(self, name), flag_of(name), *ANIMATED[name]) for name in ANIMATED}
 
     def steering(self) -> Steering:
         """Return what is steered; a file is read once. Raises UsageError."""
@@ -150,14 +150,19 @@ class DreamingSettings:
 
     def changes(self, *names: str) -> bool:
         """Return whether one of these controls may do something in any frame."""
-        animations, steered = self.animations(), self.steering().controls
-        return any(name in steered or animations[name].constant != DOES_NOTHING[name] for name in names)
+        curves, steered = self.curves(), self.steering().controls
+        return any(name in steered or curves[name].constant != DOES_NOTHING[name] for name in names)
 
     @property
     def files(self) -> list[Path]:
-        """Return the files that are read: a script, a table."""
+        """Return the files that are read: a script, a table, values of curves."""
         script = [Path(self.steer)] if names_file(self.steer) else []
-        return [*script, *([Path(self.actions)] if self.actions else [])]
+        return [*script, *([Path(self.actions)] if self.actions else []), *self.curve_files]
+
+    @property
+    def curve_files(self) -> list[Path]:
+        """Return the files of values that curves read."""
+        return list(dict.fromkeys(Path(file) for curve in self.curves().values() for file in curve.files))
 
     @property
     def actions_digest(self) -> str:
@@ -189,5 +194,5 @@ class DreamingSettings:
 
     def for_key(self) -> Table:
         """Return the settings for cache keys, with normalised expressions."""
-        animations = {name: str(animation) for name, animation in self.animations().items()}
-        return to_table(self) | animations | {"steer": self.steering().text, "actions": self.actions_digest}
+        curves = {name: str(curve) for name, curve in self.curves().items()}
+        return to_table(self) | curves | {"steer": self.steering().text, "actions": self.actions_digest}

@@ -12,6 +12,7 @@ from vidtrans.clips.cut_list import AUTO, OFF
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Time
+from vidtrans.curves.clock import CurveClock
 from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.models.model_chain import ModelChain, load_chain_engine
@@ -40,12 +41,13 @@ class StreamModel:
     def __init__(self, model: LoadedModel, settings: ResolvedRenderSettings, context: Context, *, single: bool) -> None:
         self.model, self.settings, self.context = model, settings, context
         _check_model(model, single=single)
-        rendering, timeline = settings.rendering, range(ENDLESS)
+        rendering = settings.rendering
         _check_settings(rendering)
         moment: Callable[[Time], Fraction] = _no_moment if single else _frame_number
         self._shots = [0]  # first frames; the looks of shots follow them
-        self._blend = BlendCurves(rendering.curves(), timeline, moment)
-        self._conditions = conditions_of(model, rendering, timeline, moment, self._shots)
+        clock = CurveClock(lambda frame: frame, moment, _unknown_seconds)
+        self._blend = BlendCurves(rendering.curves(), clock)
+        self._conditions = conditions_of(model, rendering, clock, self._shots)
         self._extractor: FrameExtractor | None = None
 
     @property
@@ -136,6 +138,11 @@ def _check_settings(rendering: RenderingSettings) -> None:
     if given := next((name for name, is_given in ignored.items() if is_given), ""):
         why = "it needs a clip, and frames come one by one"
         raise UsageError(f"rendering.{given}", why, "leave it out, or render what open_clip returns")
+
+
+def _unknown_seconds(frame: int) -> float:
+    """Raise UsageError."""
+    raise UsageError("curves", "a stream of frames has no times", "use the frame's number: frame")
 
 
 def _frame_number(moment: Time) -> Fraction:

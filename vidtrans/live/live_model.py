@@ -12,6 +12,7 @@ import numpy as np
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Time
+from vidtrans.curves.clock import CurveClock
 from vidtrans.live.live_controls import LARGEST_SIZE, Controls, ControlState, looks_of
 from vidtrans.live.picture_delivery import DeliveredPicture, PictureDelivery
 from vidtrans.models.loaded_model import LoadedModel, load_engine
@@ -26,8 +27,6 @@ from vidtrans.rendering.frame_path import recurrence
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.session import Context
 from vidtrans.video.io.clip import Frame
-
-ENDLESS = range(1 << 60)  # timestamps of a source whose number of frames is unknown
 
 
 @dataclass(frozen=True)
@@ -141,16 +140,19 @@ class LiveModel:
         """Return the per-frame conditions of a model with looks; a look that it does not have becomes its first."""
         if self.model.has_codes:
             look = controls.look if controls.look in looks_of(self.model) else ""
-            return CodeConditions(self.model, look, ENDLESS, _no_moment)
+            return CodeConditions(self.model, look, TIMELESS)
         if not isinstance(pairing, LookPairing):
             return None
         look = controls.look if controls.look in pairing.settings.looks else ""
         settings = replace(self._rendering, look=look, stroke_size=controls.stroke_size)
-        return LookConditions(pairing, settings, ENDLESS, _no_moment)
+        return LookConditions(pairing, settings, TIMELESS)
 
 
 def _no_moment(moment: Time) -> Fraction:
     raise UsageError(f"keyframes at {moment}", "a live source has no timeline", "give a single value")
+
+
+TIMELESS = CurveClock(int, _no_moment, float)  # of a source without times and without an end
 
 
 def _tiles(picture: np.ndarray, count: int) -> Sequence[np.ndarray]:

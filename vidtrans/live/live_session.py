@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from vidtrans.config.rendering_settings import RenderingSettings
-from vidtrans.core.curves import KeyframeCurve
 from vidtrans.core.errors import UsageError
 from vidtrans.core.machine import cores
 from vidtrans.core.settings import parse_size
+from vidtrans.curves.curve import Curve
 from vidtrans.live.dreamer import Dreamer
 from vidtrans.live.hub import Hub
 from vidtrans.live.live_controls import Controls, ControlState
@@ -91,9 +91,9 @@ def first_controls(
     )
 
 
-def _constant(curve: KeyframeCurve, name: str) -> float:
+def _constant(curve: Curve, name: str) -> float:
     if curve.constant is None:
-        raise UsageError(f"keyframes for {name}", "a live source has no timeline", "give a single value")
+        raise UsageError(f"a curve for {name}", "a live source has no timeline", "give a single value")
     return curve.constant
 
 

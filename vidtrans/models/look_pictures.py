@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from vidtrans.core.curves import parse_names
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import base_name
 from vidtrans.core.registry import name_check, nearest_name
+from vidtrans.curves.key_moments import parse_names
 from vidtrans.models.gallery import gallery_looks
 from vidtrans.models.look_syntax import LookPart, is_file, is_number, parse_look_parts
 from vidtrans.models.model_file import IDENTITY, known_models

@@ -13,6 +13,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Report, silent
 from vidtrans.core.machine import device_kind
 from vidtrans.core.settings import Table, from_table, to_table
+from vidtrans.curves.data_files import digest_of_file
 from vidtrans.flow import FLOWS
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.palettes.class_colours import ClassColours
@@ -138,6 +139,7 @@ class ResolvedRenderSettings:
         rendering = {k: v for k, v in self.rendering.for_key().items() if k not in without}
         return {
             "rendering": rendering | {"cuts": cuts_for_key(self.rendering.cuts)},
+            **({"curves": [digest_of_file(path) for path in files]} if (files := self.rendering.curve_files()) else {}),
             "encoding": self.encoding.for_key(),
             "filter": self.filter_record(),
         }

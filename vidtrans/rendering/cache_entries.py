@@ -129,7 +129,7 @@ def _paint_key(plan: RenderPlan) -> Table:
 def _blend_key(plan: RenderPlan) -> Table:
     return {
         "version": DIRECTING_VERSION,
-        "curves": {name: str(curve) for name, curve in plan.rendering.curves().items()},
+        "curves": plan.directions.for_key(),
         "mask": plan.mask.for_key() if plan.mask else {},
         "feather": plan.rendering.mask_feather if plan.mask else 0.0,
         **(

@@ -9,17 +9,18 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vidtrans.config.rendering_settings import RenderingSettings
-from vidtrans.core.curves import check_order, neighbours, parse_names
+from vidtrans.config.rendering_settings import STROKES, RenderingSettings
 from vidtrans.core.errors import UsageError
+from vidtrans.core.files import digest_of
 from vidtrans.core.settings import Size, Table, Time, parse_time
+from vidtrans.curves.clock import CurveClock
+from vidtrans.curves.key_moments import check_order, neighbours, parse_names
 from vidtrans.models.at_once import read_look
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.look_pictures import is_style, plain_name, unknown_look
@@ -39,8 +40,7 @@ class CodeConditions:
     Args:
         model: A model with style codes (``has_codes``).
         look: A seed, a picture, key frames of both, or ``shots:SEED``; '' is the mean style.
-        pts: The clip's timestamps.
-        pts_of: Converts a time to a timestamp.
+        clock: The clip's clock.
         shots: The first frame of each shot of the clip; a list of shots that are not all found yet may grow.
 
     Raises:
@@ -52,16 +52,15 @@ class CodeConditions:
         self,
         model: LoadedModel,
         look: str,
-        pts: Sequence[int],
-        pts_of: Callable[[Time], Fraction],
+        clock: CurveClock,
         shots: Sequence[int] = (0,),
     ) -> None:
         assert model.record is not None
-        self._model, self._codes, self._pts = model, model.record.codes, pts
+        self._model, self._codes, self._place = model, model.record.codes, clock.place
         self._shots: Sequence[int] = ()
         self._looks: list[np.ndarray] = []
         wanted, moments = _parse(look)
-        self._keys = [pts_of(moment) for moment in moments]
+        self._keys = [clock.moment(moment) for moment in moments]
         check_order(self._keys, f"--look '{look}'")
         if seed := _seed_of_shots(look):
             self._shots, self._seed = shots or (0,), int(seed)
@@ -72,7 +71,7 @@ class CodeConditions:
         """Return the constant values of the condition channels for frame ``frame``, (size,) uint8."""
         if self._shots:
             return plane_values(self._drawn(self._seed, max(0, bisect_right(self._shots, frame) - 1)))
-        before, after, share = neighbours(self._keys, self._pts[frame])
+        before, after, share = neighbours(self._keys, self._place(frame))
         return plane_values(between(self._looks[before], self._looks[after], share))
 
     def for_key(self) -> Table:
@@ -156,27 +155,29 @@ def _seed_of_shots(look: str) -> str:
 class LookConditions:
     """The style weights and stroke size of a clip's frames; styles cross-fade between their key frames.
 
-    ``pts_of`` converts a time to one of ``pts``. Raises UsageError for an unknown style name.
+    Raises UsageError for an unknown style name.
     """
 
     def __init__(
         self,
         pairing: LookPairing,
         settings: RenderingSettings,
-        pts: Sequence[int],
-        pts_of: Callable[[Time], Fraction],
+        clock: CurveClock,
     ) -> None:
         looks = pairing.settings.looks
         wanted, moments = _names(settings.look or looks[0], lambda name: _index(name, looks) is not None)
-        self._pairing, self._stroke = pairing, settings.stroke_curve().over(pts, pts_of, "--stroke-size")
+        curve = settings.stroke_curve()
+        self._pairing, self._stroke = pairing, curve.over(clock, "--stroke-size", 0.0, STROKES)
         self._shares = np.eye(len(looks))[[_number(name, looks) for name in wanted]]
-        self._keys, self._pts = [pts_of(moment) for moment in moments], pts
+        self._keys, self._place = [clock.moment(moment) for moment in moments], clock.place
         check_order(self._keys, f"--look '{settings.look}'")
-        self._for_key = {"look": [[str(m) for m in moments], wanted], "stroke": str(settings.stroke_curve())}
+        heard = [self._stroke(frame) for frame in range(clock.num_frames)] if curve.signals else None
+        stroke = digest_of(heard) if heard else str(curve)
+        self._for_key = {"look": [[str(m) for m in moments], wanted], "stroke": stroke}
 
     def values(self, frame: int) -> np.ndarray:
         """Return the constant values of the condition channels for frame ``frame``, (P,) uint8."""
-        before, after, share = neighbours(self._keys, self._pts[frame])
+        before, after, share = neighbours(self._keys, self._place(frame))
         shares: np.ndarray = (1 - share) * self._shares[before] + share * self._shares[after]
         return self._pairing.plane_values(shares, self._stroke(frame))
 
@@ -196,8 +197,7 @@ def has_conditions(model: LoadedModel) -> bool:
 def conditions_of(
     model: LoadedModel,
     settings: RenderingSettings,
-    pts: Sequence[int],
-    pts_of: Callable[[Time], Fraction],
+    clock: CurveClock,
     shots: Sequence[int] = (0,),
 ) -> Conditions | None:
     """Return the conditions of a model's render; for a chain, those of its one multi-style model.
@@ -214,9 +214,9 @@ def conditions_of(
             why = f"'{one.name}' was not made by 'vidtrans look'"
             raise UsageError("--stroke-size", why, "leave out --stroke-size")
         if one.has_codes:
-            return CodeConditions(one, settings.look, pts, pts_of, shots)
+            return CodeConditions(one, settings.look, clock, shots)
         assert isinstance(pairing, LookPairing)
-        return LookConditions(pairing, settings, pts, pts_of)
+        return LookConditions(pairing, settings, clock)
     for name, given in (("--look", settings.look), ("--stroke-size", has_stroke)):
         if given and conditioned:
             names = " and ".join(f"'{one.name}'" for one in conditioned)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 
 import cv2
 import numpy as np
 
-from vidtrans.core.curves import KeyframeCurve
-from vidtrans.core.settings import Time
+from vidtrans.config.rendering_settings import CURVES
+from vidtrans.core.files import digest_of
+from vidtrans.core.settings import Table
+from vidtrans.curves.clock import CurveClock
+from vidtrans.curves.curve import Curve
 from vidtrans.video.images.shading import transfer_shading
 
 VERSION = 1
@@ -64,12 +66,28 @@ def transfer_colour(picture: np.ndarray, colours: np.ndarray, full: int = 255) -
 class BlendCurves:
     """The blend of each frame of a clip. ``always_plain``: every frame is the look alone, unblended."""
 
-    def __init__(
-        self, curves: dict[str, KeyframeCurve], pts: Sequence[int], pts_of: Callable[[Time], Fraction]
-    ) -> None:
-        self._values = {name: curve.over(pts, pts_of, "--" + name.replace("_", "-")) for name, curve in curves.items()}
+    def __init__(self, curves: Mapping[str, Curve], clock: CurveClock) -> None:
+        self._values = {
+            name: curve.over(clock, "--" + name.replace("_", "-"), 0.0, CURVES[name]) for name, curve in curves.items()
+        }
+        self._curves, self._num_frames = curves, clock.num_frames
         self.always_plain = {n: c.constant for n, c in curves.items()} == FrameBlend().__dict__
 
     def __call__(self, frame: int) -> FrameBlend:
         """Return the blend values of a frame, by its number in the clip."""
         return FrameBlend(**{name: value(frame) for name, value in self._values.items()})
+
+    def check(self, first: int, stop: int) -> None:
+        """Raise UsageError if a value is out of bounds in any of the frames [first, stop)."""
+        for name, curve in self._curves.items():
+            for frame in range(first, stop) if curve.names or curve.signals else ():
+                self._values[name](frame)
+
+    def for_key(self) -> Table:
+        """Return the curves for cache keys: their texts; of signals, which change with files, the values."""
+
+        def key(name: str, curve: Curve) -> str:
+            values = map(self._values[name], range(self._num_frames if curve.signals else 0))
+            return digest_of(list(values)) if curve.signals else str(curve)
+
+        return {name: key(name, curve) for name, curve in self._curves.items()}

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vidtrans.clips.aligned_clip import match_frames
+from vidtrans.clips.clip_signals import clip_clock
 from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import RenderingSettings
@@ -94,7 +95,7 @@ def refuse_video(folder: Path, encoding: EncodingSettings) -> None:
 def _recipes_of(recipe: Recipe, clip: Clip, span: tuple[int, int]) -> list[Recipe]:
     """Return the recipe of each picture: strength, colours and mix with key frames have their value at that picture."""
     rendering = recipe.settings("rendering", RenderingSettings)
-    blends = BlendCurves(rendering.curves(), clip.index.pts, clip.pts_of)
+    blends = BlendCurves(rendering.curves(), clip_clock(clip, Path(rendering.sound) if rendering.sound else None))
     return [recipe.under({"rendering": blends(number).__dict__}) for number in range(*span)]
 
 

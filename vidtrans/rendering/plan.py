@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from vidtrans.clips.aligned_clip import AlignedClip, Mask
+from vidtrans.clips.clip_signals import clip_clock, mask_shares
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.steady_exposure import SteadyExposure
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size
+from vidtrans.curves.clock import CurveClock
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.render_settings import ResolvedRenderSettings, classes_of
 from vidtrans.output.delivery import Delivery
@@ -114,12 +116,21 @@ class RenderPlan:
     @cached_property
     def directions(self) -> BlendCurves:
         """Return the blend of source and model output for each frame."""
-        return BlendCurves(self.rendering.curves(), self.clip.index.pts, self.clip.pts_of)
+        blends = BlendCurves(self.rendering.curves(), self.clock)
+        blends.check(self.first, self.stop)
+        return blends
+
+    @cached_property
+    def clock(self) -> CurveClock:
+        """Return the clock of the curves."""
+        sound, mask = self.rendering.sound, self.mask
+        shares = None if mask is None else lambda: mask_shares(mask, self.clip.index.num_frames, self.threads)
+        return clip_clock(self.clip, Path(sound) if sound else None, shares)
 
     @cached_property
     def conditions(self) -> Conditions | None:
         """Return the per-frame conditions of a multi-style model; None for other models."""
-        return conditions_of(self.model, self.rendering, self.clip.index.pts, self.clip.pts_of, self.clip.shots)
+        return conditions_of(self.model, self.rendering, self.clock, self.clip.shots)
 
     @cached_property
     def delivery(self) -> Delivery:

@@ -19,6 +19,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, Time, from_table, parse_value, to_table
+from vidtrans.curves.clock import CurveClock
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.models.look_pictures import is_style
 from vidtrans.models.look_syntax import split_names
@@ -171,7 +172,7 @@ def check_variations(look: LoadedModel, rendering: RenderingSettings, asked: Seq
     for name, curve in (rendering.curves() | {"stroke_size": rendering.stroke_curve()}).items():
         if curve.constant is None:
             why = "single frames are shown, with one value each"
-            raise UsageError(f"keyframes for {name}", why, f"use --vary {name}=VALUE,VALUE")
+            raise UsageError(f"a curve for {name}", why, f"use --vary {name}=VALUE,VALUE")
     _conditions(look, rendering)
     for variation in asked:
         variation.apply(look, rendering)
@@ -184,7 +185,7 @@ def _conditions(look: LoadedModel, rendering: RenderingSettings) -> Conditions |
         why = "single frames are shown, with one look each"
         raise UsageError("keyframes for look", why, "compare looks with --vary look=ONE,OTHER")
 
-    return conditions_of(look, rendering, ENDLESS, refuse)
+    return conditions_of(look, rendering, CurveClock(ENDLESS.__getitem__, refuse, float))
 
 
 def _choose(
@@ -288,7 +289,7 @@ def _render(
         samples = list(renderer.stream(prepared))  # an engine runs whole batches
     else:
         samples = [sample for p in prepared for sample in renderer.stream([p])]
-    blend = FrameBlend(**{name: curve.values[0] for name, curve in rendering.curves().items()})
+    blend = FrameBlend(**{name: curve.constant or 0.0 for name, curve in rendering.curves().items()})
     factor = pairing.upscale_factor
     sources = [resize(f.source, f.source.shape[1] * factor, f.source.shape[0] * factor) for f in chosen]
     mode = "bicubic" if look.is_identity else rendering.upscale_for(fills_holes=pairing.fills_holes)

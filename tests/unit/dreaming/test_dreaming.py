@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -15,10 +14,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from vidtrans.core.errors import ModelError, UsageError
-from vidtrans.core.expressions import BANDS
 from vidtrans.core.files import canonical_json
 from vidtrans.dreaming import rollout as rollout_module
-from vidtrans.dreaming.controls import Loudness, loudness
 from vidtrans.dreaming.drift_correction import (
     CELLS,
     PATIENCE,
@@ -361,52 +358,6 @@ def test_noise_is_smooth_has_the_banks_colours_and_follows_its_seed() -> None:
     assert noise.mean((1, 2)) == pytest.approx(bank.mean_and_deviation()[0], abs=0.05)
     assert np.abs(np.diff(noise, axis=2)).mean() < noise.std()
     assert smooth_noise(16, 16, 0, None).mean() == pytest.approx(0, abs=0.05)
-
-
-# Loudness
-
-
-def tone(hertz: float, seconds: float = 1.0, rate: int = 22_050) -> np.ndarray:
-    return np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate).astype(np.float32)
-
-
-def levels(samples: np.ndarray, seconds: float) -> dict[str, float]:
-    blocks = np.array_split(samples, max(1, len(samples) // 1000))
-    return loudness(blocks, 22_050).at(seconds)
-
-
-TONES = {"low": 100, "mid": 700, "high": 5000}
-
-
-@pytest.mark.parametrize("band", TONES)
-def test_a_tone_is_heard_in_its_band_when_it_sounds(band: str) -> None:
-    others = sum(tone(hertz) for name, hertz in TONES.items() if name != band)
-    sound = np.concatenate([np.zeros(22_050, np.float32), tone(TONES[band]), others])
-    before, now, after = (levels(sound, s) for s in (0.4, 1.5, 2.5))
-    assert set(before) == set(BANDS)
-    assert max(before.values()) < 0.05
-    assert now[band] > 0.9
-    assert after[band] < 0.05
-    assert all(value < 0.05 for name, value in now.items() if name not in (band, "loud"))
-    assert 0.5 < now["loud"] <= 1
-
-
-@repeatable
-@given(st.floats(0.01, 1), st.integers(1, 4000))
-def test_each_band_is_measured_by_its_own_loudest_and_blocks_count_for_nothing(gain: float, block: int) -> None:
-    sound = np.concatenate([tone(150, 0.3) * gain, tone(900, 0.3) * gain / 7])
-    whole = loudness([sound], 22_050)
-    parts = loudness((sound[i : i + block] for i in range(0, len(sound), block)), 22_050)
-    assert np.allclose(whole.levels, parts.levels, atol=1e-9)
-    assert whole.duration_s == Fraction(len(sound), 22_050)
-    assert whole.levels[:3].max(axis=1)[:2] == pytest.approx([1, 1])
-
-
-def test_silence_is_0_and_times_beyond_the_ends_are_those_of_the_ends() -> None:
-    assert set(levels(np.zeros(3000, np.float32), 0.1).values()) == {0.0}
-    assert set(levels(np.zeros(0, np.float32), 0.0).values()) == {0.0}
-    ramp = Loudness(np.array([[0.0, 1.0]] * 4), 0.5, 0.5, Fraction(2))
-    assert [ramp.at(s)["low"] for s in (0, 0.5, 0.75, 1.0, 9)] == [0, 0, 0.5, 1, 1]
 
 
 # The engine

@@ -13,6 +13,7 @@ from made_models import make_coded_model
 
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.settings import Time
+from vidtrans.curves.clock import CurveClock
 from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.networks.code_planes import plane_values
 from vidtrans.rendering.conditions import CodeConditions, look_files
@@ -32,7 +33,7 @@ def frame_pts(moment: Time) -> Fraction:
 
 
 def conditions(model: LoadedModel, look: str, shots: tuple[int, ...] = (0,)) -> CodeConditions:
-    return CodeConditions(model, look, PTS, frame_pts, shots)
+    return CodeConditions(model, look, CurveClock(PTS.__getitem__, frame_pts, float), shots)
 
 
 def picture(name: str, seed: int) -> str:

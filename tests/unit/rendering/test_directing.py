@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.core.curves import parse_curve
+from vidtrans.curves.clock import CurveClock
+from vidtrans.curves.curve import parse_curve
 from vidtrans.rendering.directing import BlendCurves, FrameBlend, transfer_colour
 
 repeatable = hypothesis_settings(max_examples=20)
@@ -109,7 +110,7 @@ def test_strength_comes_before_colour_then_the_matte_and_mix_last() -> None:
 def curves(**texts: str) -> BlendCurves:
     given = {"strength": "1", "keep_colour": "0", "keep_shading": "0", "mix": "0"} | texts
     parsed = {name: parse_curve(text, name, 0, 2) for name, text in given.items()}
-    return BlendCurves(parsed, [10 * i for i in range(11)], lambda moment: Fraction(10 * (moment.frame or 0)))
+    return BlendCurves(parsed, CurveClock.of_rate(Fraction(25), 11))
 
 
 def test_each_frame_has_its_own_direction() -> None:

@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Collection
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidtrans.core.errors import UsageError
-from vidtrans.core.expressions import BANDS, FUNCTIONS, LONGEST, NAMES, parse_animation
+from vidtrans.curves.clock import CurveClock
+from vidtrans.curves.curve import Curve, parse_curve
+from vidtrans.curves.expressions import FUNCTIONS, LONGEST
+from vidtrans.curves.key_moments import EASINGS
+from vidtrans.curves.signals import CALLS, PICTURE, SOUND, TIME, Signal
 
+NOISE = [0.146795, 0.176788, 0.408267]  # of noise(0), noise(1), noise(2)
 repeatable = settings(max_examples=40)
 WIDE = (-1e9, 1e9)
-HERE = {"t": 0.7, "f": 14.0, "low": 0.1, "mid": 0.2, "high": 0.3, "loud": 0.4}
+HEARD = {"low": 0.1, "mid": 0.2, "high": 0.3, "loudness": 0.4, "beat": 2.25}
+HERE = {"t": 0.7, "frame": 14.0, **HEARD}
+
+
+class Known:
+    """Signals with one value each."""
+
+    def values(self, signals: Collection[Signal], times: np.ndarray) -> dict[Signal, np.ndarray]:
+        return {signal: np.full(len(times), HEARD.get(signal.source.name, 0.5)) for signal in signals}
 
 
 def value(text: str, frame: int = 0, rate: int = 20, bounds: tuple[float, float] = WIDE) -> float:
-    def at(number: int) -> dict[str, float]:
-        return {**HERE, "t": number / rate, "f": float(number)}
-
-    return parse_animation(text, "--zoom").over(Fraction(rate), "--zoom", bounds, at)(frame)
+    clock = CurveClock.of_rate(Fraction(rate), frame + 1, Known())
+    return parse_curve(text, "--zoom").over(clock, "--zoom", *bounds)(frame)
 
 
 def slip(text: str) -> str:
     with pytest.raises(UsageError) as caught:
-        parse_animation(text, "--zoom")
+        parse_curve(text, "--zoom")
     assert caught.value.remedy
     return str(caught.value)
 
@@ -34,7 +48,7 @@ def slip(text: str) -> str:
 # What they are worth
 
 numbers = st.floats(0, 100).map(repr)
-leaves = numbers | st.sampled_from(["t", "f", "pi", *BANDS])
+leaves = numbers | st.sampled_from([*HERE, "pi"])
 
 
 def grown(inner: st.SearchStrategy[tuple[str, str]]) -> st.SearchStrategy[tuple[str, str]]:
@@ -91,21 +105,22 @@ def test_signs_bind_as_in_mathematics() -> None:
 @repeatable
 @given(st.recursive(leaves.map(lambda t: (t, t)), grown, max_leaves=12))
 def test_what_is_written_reads_back_as_the_same(both: tuple[str, str]) -> None:
-    made = parse_animation(both[0], "--zoom")
-    again = parse_animation(str(made), "--zoom")
-    assert (str(again), again.names) == (str(made), made.names)
+    made = parse_curve(both[0], "--zoom")
+    again = parse_curve(str(made), "--zoom")
+    assert (str(again), again.names, again.signals) == (str(made), made.names, made.signals)
 
 
 def test_one_way_of_writing_it_is_one_key() -> None:
-    assert str(parse_animation(" 1.0 +  sin( t ) ", "")) == str(parse_animation("1+sin(t)", ""))
-    assert str(parse_animation(1, "")) == str(parse_animation("1.00", "")) == "1.0"
-    assert str(parse_animation("0: 1, 9 : t", "")) == str(parse_animation("0:1,9:t", ""))
+    assert str(parse_curve(" 1.0 +  sin( t ) ", "")) == str(parse_curve("1+sin(t)", ""))
+    assert str(parse_curve(1, "")) == str(parse_curve("1.00", "")) == "1"
+    assert str(parse_curve("0: 1, 9 : t", "")) == str(parse_curve("0:1,9:t", ""))
 
 
 def test_it_is_known_what_never_changes() -> None:
-    constants = [parse_animation(t, "").constant for t in ("2*3", "0: 1, 9: 1", "t*0", "0: 1, 9: 2", "1/0")]
+    constants = [parse_curve(t, "").constant for t in ("2*3", "0: 1, 9: 1", "t*0", "0: 1, 9: 2", "1/0")]
     assert constants == [6.0, 1.0, None, None, None]
-    assert parse_animation("0: low, 3: min(t, 1)", "").names == {"low", "t"}
+    made = parse_curve("0: low, 3: min(t, 1)", "")
+    assert (made.names, made.signals) == ({"t"}, {Signal("low")})
 
 
 def test_the_longest_chain_of_operators_has_a_value() -> None:
@@ -171,7 +186,7 @@ def test_a_slip_names_its_place_and_what_would_be_right(text: str, position: int
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("1\0", "character 2: '"), ("x" * 10_000, "character 1: 'x"), ("1+" * 100_000, "character 1: it is too long")],
+    [("1\0", "character 2: '"), ("x" * 10_000, "character 1: 'x"), ("1+" * 9_000, "character 1: it is too long")],
 )
 def test_a_hostile_text_is_refused_in_a_short_line(text: str, says: str) -> None:
     told = slip(text)
@@ -183,12 +198,14 @@ def test_a_hostile_text_is_refused_in_a_short_line(text: str, says: str) -> None
 @repeatable
 @given(st.text(st.sampled_from("0123456789.+-*/^(),: tfsinlowπ$_'"), max_size=30))
 def test_any_text_is_an_expression_or_a_slip_with_a_place(text: str) -> None:
-    names, slipped = set(), UsageError("--zoom", "at character 1: none", "none")
+    made, slipped = None, UsageError("--zoom", "at character 1: none", "none")
     try:
-        names = parse_animation(text, "--zoom").names
+        made = parse_curve(text, "--zoom")
     except UsageError as error:
         slipped = error
-    assert names <= set(NAMES)
+    if made is not None:
+        assert made.names <= set(TIME)
+        assert {signal.source.name for signal in made.signals} <= {*SOUND, *PICTURE, *CALLS, "file"}
     assert slipped.why.startswith("at character ")
     assert 1 <= int(slipped.why.split()[2].rstrip(":")) <= len(text) + 1
     assert slipped.remedy
@@ -204,3 +221,92 @@ def test_what_is_no_number_or_out_of_bounds_names_the_frame() -> None:
 def test_every_function_can_be_called_with_as_many_values_as_it_takes() -> None:
     for name, (_, least, _) in FUNCTIONS.items():
         assert math.isfinite(value(f"{name}({', '.join(['1', '2', '3'][:least])})"))
+
+
+def test_a_text_that_is_longer_than_a_curve_is_sent_to_a_file() -> None:
+    assert "put the values in a file" in slip("1+" * 100_000)
+
+
+# Signals
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("band(80, 200)", "band(80.0,200.0)"),
+        ("band(low=80, high=200)", "band(80.0,200.0)"),
+        ("on_beat()", "on_beat(0.2)"),
+        ("on_beat(decay=.5)", "on_beat(0.5)"),
+        ("smooth(follow(low, 1), s=2)", "smooth(follow(low,1.0),2.0)"),
+        ("smooth('a b.csv:x', 1)", "smooth('a b.csv:x',1.0)"),
+        ("'moves.csv'", "'moves.csv'"),
+        ("dir/moves.csv:glow", "'dir/moves.csv:glow'"),
+        ("0: 'a.csv:x', 2.5s: 1 ease", "0: 'a.csv:x', 2.5s: 1 ease"),
+    ],
+)
+def test_a_signal_has_one_form(text: str, wanted: str) -> None:
+    made = parse_curve(text, "--strength")
+    assert str(made) == wanted
+    assert parse_curve(str(made), "--strength") == made or str(parse_curve(str(made), "")) == wanted
+
+
+def test_files_are_named_each_once() -> None:
+    assert parse_curve("'a.csv:x' + 'a.csv:y'*'b.mid'", "").files == ["a.csv", "b.mid"]
+    assert parse_curve("0.5", "").files == []
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("band(80)", "high is missing"),
+        ("band(200, 80)", "low is not below high"),
+        ("band(80, 99999)", "out of bounds"),
+        ("band(t, 80)", "write band(low, high)"),
+        ("on_beat", "write on_beat(decay=0.2)"),
+        ("on_beat(0.1, 0.2)", "write on_beat(decay=0.2)"),
+        ("smooth(t, 1)", "'t' is not a signal"),
+        ("smooth(low)", "s is missing"),
+        ("smooth(1 + low, 1)", "'1' is not a signal"),
+        ("smooth(low", "write smooth(signal, s)"),
+        ("follow(" * 20 + "low" + ", 1)" * 20, "nested too deeply"),
+        ("''", "a file's name is missing"),
+        ("low high", "operator"),
+        ("low.__class__", "operator"),
+        ("loud", "did you mean 'loudness'"),
+    ],
+)
+def test_a_wrong_signal_names_what_would_be_right(text: str, says: str) -> None:
+    assert says in slip(text)
+
+
+def test_signals_take_part_in_sums() -> None:
+    assert value("1 + 2*low - smooth(mid, 1)/2") == pytest.approx(1.1)
+    assert value("floor(beat)") == 2
+
+
+# Easings, noise
+
+
+def test_easings_begin_and_end_where_key_frames_are() -> None:
+    for name in EASINGS:
+        assert value(f"0: 1, 10: 3 {name}", 0) == 1
+        assert value(f"0: 1, 10: 3 {name}", 10) == 3
+    middle = {name: value(f"0: 0, 10: 1 {name}", 5) for name in EASINGS}
+    assert middle == pytest.approx({"linear": 0.5, "ease": 0.5, "ease-in": 0.25, "ease-out": 0.75, "hold": 0.0})
+    assert value("0: 0, 10: 1 hold", 9) == 0
+    with pytest.raises(UsageError, match="operator"):
+        parse_curve("0: 0, 10: 1 bouncy", "--zoom")
+
+
+def test_noise_is_smooth_and_the_same_everywhere() -> None:
+    found = [value(f"noise({n / 8})") for n in range(-80, 80)]
+    assert max(map(abs, found)) <= 1
+    assert max(abs(b - a) for a, b in itertools.pairwise(found)) < 0.4
+    assert np.std(found) > 0.3
+    assert [round(value(f"noise({n})"), 6) for n in range(3)] == NOISE
+
+
+def test_curves_of_equal_texts_are_equal_but_for_their_code() -> None:
+    one, other = (parse_curve("0: t, 9: low", "") for _ in range(2))
+    assert isinstance(one, Curve)
+    assert str(one) == str(other)

@@ -1,0 +1,117 @@
+"""Files of values: CSV, JSON and MIDI, read as functions of time, and slips in them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from vidtrans.core.errors import UsageError
+from vidtrans.curves.data_files import digest_of_file, read_data
+
+
+def column(path: Path, name: str, *times: float) -> list[float]:
+    return read_data(path).track(name, lambda frame: frame / 10)(np.array(times)).tolist()
+
+
+def test_a_column_changes_linearly_between_its_times(tmp_path: Path) -> None:
+    for text in (
+        "time,glow,other\n0,0,5\n2,1,5\n",
+        "\ufefftime;glow;other\n0;0;5\n2;1;5\n",
+        "Frame\tglow\tother\n0\t0\t5\n20\t1\t5\n",
+        "glow,other,seconds\n1,5,2\n0,5,0\n",  # not in order
+        "time,glow,other\n00:00,0,5\n00:02,1,5\n",
+        "time,glow,other\n0,0,5\n1,,5\n2,1,5\n",  # a gap
+    ):
+        path = tmp_path / "a.csv"
+        path.write_text(text, encoding="utf-8")
+        assert column(path, "glow", -1, 0, 0.5, 2, 9) == pytest.approx([0, 0, 0.25, 1, 1]), text
+
+
+def test_a_file_with_one_column_needs_no_name(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("frame,x\n0,3\n")
+    assert column(path, "", 5) == [3]
+
+
+def test_parseq_files_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    frames = [{"frame": n, "strength": n / 10, "prompt": "a cat", "seed": -1} for n in range(11)]
+    for table in ({"keyframes": [{"frame": 0, "strength": 9}], "rendered_frames": frames}, frames):
+        path.write_text(json.dumps(table))
+        assert column(path, "strength", 0, 0.55, 2) == pytest.approx([0, 0.55, 1])
+
+
+def write_midi(path: Path) -> None:
+    mido = pytest.importorskip("mido")
+    song = mido.MidiFile(ticks_per_beat=480)
+    track = mido.MidiTrack()
+    song.tracks.append(track)
+    track.append(mido.MetaMessage("set_tempo", tempo=500_000, time=0))
+    for kind, time, more in (
+        ("control_change", 480, {"control": 7, "value": 127}),
+        ("note_on", 480, {"note": 60, "velocity": 127}),
+        ("note_off", 960, {"note": 60, "velocity": 0}),
+    ):
+        track.append(mido.Message(kind, time=time, **more))
+    song.save(str(path))
+
+
+def test_midi_controllers_and_notes_are_steps(tmp_path: Path) -> None:
+    path = tmp_path / "a.mid"
+    write_midi(path)
+    assert column(path, "cc7", 0, 0.49, 0.5, 3) == [0, 0, 1, 1]
+    assert column(path, "note60", 0.9, 1.0, 1.9, 2.0) == [0, 1, 1, 0]
+    assert column(path, "notes", 1.5) == [1]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("a.csv", "", "it has no rows"),
+        ("a.csv", "x,y\n1,2\n", "no column is the time"),
+        ("a.csv", "time,y\nsoon,2\n", "row 1: 'soon' is not a moment"),
+        ("a.csv", "time,y\n0,red\n", "no column of numbers"),
+        ("a.csv", "time,x,y\n0,1,2\n", "name one, FILE:COLUMN: x, y"),
+        ("a.json", "{", "it cannot be read"),
+        ("a.json", "[" * 100_000, "it cannot be read"),
+        ("a.json", "{}", "it has no list of frames"),
+        ("a.json", "[1, 2]", "it has no list of frames"),
+        ("a.json", '[{"x": 1}]', "no column is the time"),
+        ("a.mid", "MThd", "it is no MIDI file"),
+        ("a.wav", "", "it is no file of values"),
+    ],
+)
+def test_a_slip_is_one_line(tmp_path: Path, name: str, text: str, says: str) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(UsageError, match=says) as caught:
+        column(path, "", 0)
+    assert caught.value.remedy
+
+
+def test_what_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such file"):
+        read_data(tmp_path / "a.csv")
+    with pytest.raises(UsageError, match="no such file"):
+        digest_of_file(tmp_path / "a.csv")
+    (tmp_path / "b.csv").write_text("time,glow,glue\n0,1,2\n")
+    with pytest.raises(UsageError, match=r"no column.*glow"):
+        column(tmp_path / "b.csv", "glo", 0)
+
+
+@hypothesis_settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=300), st.sampled_from([".csv", ".json", ".mid"]))
+def test_any_bytes_are_values_or_a_slip(tmp_path_factory: pytest.TempPathFactory, data: bytes, ending: str) -> None:
+    path = tmp_path_factory.mktemp("any") / f"a{ending}"
+    path.write_bytes(data)
+    try:
+        found = column(path, "", 0.0, 1.0)
+    except UsageError:
+        found = []
+    assert np.isfinite(found).all()

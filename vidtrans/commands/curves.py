@@ -1,0 +1,134 @@
+"""``vidtrans curves``: show what curves do over a clip, with its sound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from vidtrans.commands.base import WRITING, Command
+from vidtrans.commands.options import check_suffix
+from vidtrans.commands.results import SampledCurves
+from vidtrans.commands.words import count
+from vidtrans.core.errors import UsageError
+from vidtrans.core.parameters import Argument, Group, Option
+from vidtrans.core.settings import Table
+from vidtrans.session import Context
+
+if TYPE_CHECKING:
+    from vidtrans.clips.indexing import Clip
+    from vidtrans.curves.curve_samples import CurveSamples
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Curves(Command):
+    """Show the values of CURVEs over a clip, as a plot over its sound, a table, or in short.
+
+    A CURVE is what --strength, --mix and the like take: a number, an expression, key frames or a file of values.
+    """
+
+    CONTEXT: ClassVar = WRITING
+    RESULT: ClassVar = SampledCurves
+
+    curve: Annotated[tuple[str, ...], Argument("CURVE...", access="path")]
+    _: KW_ONLY
+    clip: Annotated[Path | None, Option("The clip.", Group.INPUT, metavar="VIDEO")] = None
+    sound: Annotated[
+        Path | None, Option("A sound to hear instead of the clip's own, from its first frame on.", Group.INPUT)
+    ] = None
+    mask: Annotated[Path | None, Option("The mask whose share of the picture is 'mask'.", Group.INPUT)] = None
+    cuts: Annotated[
+        str,
+        Option(
+            "Where shots begin: auto, off, or a file with a frame or a time on each line.",
+            Group.TIME,
+            metavar="auto|off|FILE",
+            access="path",
+        ),
+    ] = "auto"
+    output: Annotated[
+        Path | None,
+        Option("A .png: a plot over the sound. A .csv: a value for every frame.", Group.OUTPUT, ("-o", "--output")),
+    ] = None
+
+    def __post_init__(self) -> None:
+        from vidtrans.curves.curve import parse_curve
+
+        check_suffix(self.output, "a plot or a table", ".png", ".csv")
+        if self.clip is None:
+            raise UsageError("curves", "they run over a clip", "give --clip VIDEO")
+        for text in self.curve:
+            parse_curve(text, "CURVE")
+
+    @classmethod
+    def epilog(cls) -> str:
+        """Return the help text on the names and functions of expressions."""
+        from vidtrans.curves.expressions import FUNCTIONS
+        from vidtrans.curves.key_moments import EASINGS
+        from vidtrans.curves.signals import CALLS, NAMES, form
+
+        names = "; ".join(f"{name}: {what}" for name, what in NAMES.items())
+        calls = "; ".join(f"{form(name)}: {call.help}" for name, call in CALLS.items())
+        return (
+            f"Names: {names}. Those of sound and picture are 0 to 1, relative to this clip, but beat and bar. "
+            f"Signals: {calls}; 'FILE:COLUMN' in quotes: values of a .csv, .json or .mid file. "
+            f"Functions: {' '.join(FUNCTIONS)}, with + - * / ^ and parentheses. "
+            f"Key frames: '0: 0.2, 2.5s: low ease', with {', '.join(EASINGS)}."
+        )
+
+    def make(self, context: Context) -> Table:
+        """Return the values of the curves, and write the plot or the table. Raises UsageError, MediaError."""
+        from vidtrans.clips.aligned_clip import Mask
+        from vidtrans.clips.clip_signals import clip_clock, mask_shares
+        from vidtrans.clips.cut_list import with_cuts
+        from vidtrans.clips.indexing import open_clip
+        from vidtrans.core.files import digest_of
+        from vidtrans.core.mask_files import MaskFile
+        from vidtrans.curves.curve_samples import sample_curves
+        from vidtrans.output.result import produce
+
+        assert self.clip is not None
+        clip = with_cuts(open_clip(context, self.clip), self.cuts)
+        frames, shares = clip.index.num_frames, None
+        if self.mask is not None:
+            mask = Mask.open(MaskFile(self.mask), clip, 0, frames, context)
+            shares = lambda: mask_shares(mask, frames, context.decode_threads)  # noqa: E731
+        samples = sample_curves(self.curve, clip_clock(clip, self.sound, shares))
+        table = {"output": None, "frames": frames, "seconds": 0.0, "cached": False}
+        length = round(clip.index.duration_s, 3)
+        facts = {"path": str(self.clip), "duration_s": length, "curves": samples.table()}
+        if self.output is None:
+            return table | facts
+        key = {"command": "curves", "version": VERSION, "values": digest_of(facts["curves"]), "source": clip.digest}
+
+        def prepare() -> Callable[[Path], Table]:
+            return lambda path: self._write(path, clip, samples) | {"frames": frames}
+
+        return produce(context, self.output, key, [self.clip] if self.clip.is_file() else [], prepare) | facts
+
+    def _write(self, path: Path, clip: Clip, samples: CurveSamples) -> Table:
+        from vidtrans.core.files import write_bytes
+        from vidtrans.curves.sound_signals import waveform
+        from vidtrans.evaluation.curve_plot import plot_curves
+        from vidtrans.video.images.picture import write_picture
+
+        if path.suffix.lower() == ".csv":
+            write_bytes(path, samples.csv().encode())
+        else:
+            peaks = waveform(self.sound or (clip.origin or clip).path, samples.seconds)
+            write_picture(path, plot_curves(samples, peaks, clip.shots[1:], clip.name))
+        return {}
+
+    def describe(self, table: Table) -> str:
+        """Return a line for each curve: its bounds, its mean, and its course in small."""
+        from vidtrans.curves.curve_samples import small_plot
+
+        lines = [f"{table['path']}: {count(table['frames'], 'frame')}, {table['duration_s']:g} s"]
+        for curve in table["curves"]:
+            lines.append(f"{small_plot(curve['values'])}  {curve['curve']}")
+            lines.append(f"  {curve['low']:.3g} to {curve['high']:.3g}, mean {curve['mean']:.3g}")
+        verb = "would write" if table.get("dry_run") else "wrote"
+        return "\n".join([*lines, *([f"{verb} {table['output']}"] if table["output"] else [])])

@@ -1,0 +1,285 @@
+"""Parse expressions over time, as "1.01 + 0.004*sin(t)".
+
+    expression = term {("+" | "-") term}          term  = sign {("*" | "/") sign}
+    sign       = ("-" | "+") sign | power         power = atom ["^" sign]
+    atom       = number | name | signal | name "(" expression {"," expression} ")" | "(" expression ")"
+    signal     = name | "'" file [":" column] "'" | name "(" [signal] {"," [name "="] number} ")"
+
+Only numbers, known names and these operators, in a checked order, reach Python's own parser, which applies precedence.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from itertools import islice, pairwise
+
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import digest_of
+from vidtrans.curves.signals import CALLS, NAMES, PI, PICTURE, SOUND, TIME, Signal, form
+
+Values = Mapping[str, float]
+Value = Callable[[Values], float]
+
+# How many arguments each takes: at least, at most.
+FUNCTIONS: dict[str, tuple[Callable[..., float], int, int]] = {
+    "sin": (math.sin, 1, 1),
+    "cos": (math.cos, 1, 1),
+    "abs": (abs, 1, 1),
+    "sqrt": (math.sqrt, 1, 1),
+    "exp": (math.exp, 1, 1),
+    "floor": (lambda x: float(math.floor(x)), 1, 1),
+    "mod": (lambda x, y: x - y * math.floor(x / y), 2, 2),
+    "min": (min, 2, 9),
+    "max": (max, 2, 9),
+    "clamp": (lambda x, low, high: max(low, min(high, x)), 3, 3),
+    "smoothstep": (lambda low, high, x: _smoothstep(low, high, x), 3, 3),
+    "noise": (lambda x: _noise(x), 1, 1),
+}
+DEEPEST, LONGEST = 40, 300  # brackets and signs inside each other; tokens of one expression
+DEEPEST_CALL = 8  # signals inside each other
+_NUMBER = r"\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?"
+_TOKEN = re.compile(rf"(?P<number>{_NUMBER})|(?P<name>[^\W\d]\w*)|(?P<file>'[^']*')|(?P<sign>\S)", re.ASCII)
+_GLOBALS = {"__builtins__": {}, PI: math.pi, "pow": math.pow} | {n: f for n, (f, *_) in FUNCTIONS.items()}
+_NODES: tuple[type[ast.AST], ...] = (
+    *(ast.Expression, ast.Constant, ast.Name, ast.Load, ast.Call),
+    *(ast.UnaryOp, ast.UAdd, ast.USub, ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div),
+)
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A parsed expression: ``text`` in a normal form, the names of time and the ``signals`` that it depends on.
+
+    ``value`` computes it from the values of the names and of the signals, those by ``place_of``; it may raise
+    ArithmeticError or ValueError, or return NaN or infinity.
+    """
+
+    text: str
+    names: frozenset[str]
+    signals: frozenset[Signal]
+    value: Value
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class _Token:
+    kind: str  # "number", "name", "file", "signal", "sign" or "end"
+    text: str
+    at: int  # of its first character, from 0
+    signal: Signal | None = None
+
+    @property
+    def code(self) -> str:
+        """Return what Python's parser reads."""
+        if self.signal is not None:
+            return place_of(self.signal)
+        return repr(float(self.text)) if self.kind == "number" else self.text
+
+    @property
+    def shown(self) -> str:
+        """Return the token in the normal form of an expression."""
+        return str(self.signal) if self.signal is not None else self.code
+
+
+def place_of(signal: Signal) -> str:
+    """Return the key of a signal among the values of an expression, a Python name."""
+    return f"signal_{digest_of(str(signal))[:16]}"
+
+
+@dataclass
+class _Open:
+    """An open bracket, after a ``function`` or none, with the number of ``commas`` since; or a sign before a value."""
+
+    token: _Token
+    function: _Token | None = None
+    commas: int = 0
+
+
+class Parser:
+    """A parser of the characters [first, stop) of the text ``whole``. ``name``: the option's name in errors."""
+
+    def __init__(self, whole: str, first: int, stop: int, name: str) -> None:
+        self.whole, self.name = whole, name
+        found = islice(_TOKEN.finditer(whole, first, stop), LONGEST)
+        self.tokens = [_Token(str(m.lastgroup), m[m.lastgroup or 0], m.start(m.lastgroup or 0)) for m in found]
+        self.tokens.append(_Token("end", "", stop))
+        if len(self.tokens) > LONGEST:
+            raise self._wrong(self.tokens[0], "it is too long", f"write it with at most {LONGEST} parts")
+
+    def parse(self) -> Expression:
+        """Return the expression. Raises UsageError with the position of an error and a correction."""
+        self.tokens = list(self._with_signals())
+        self._check()
+        # A number that is too large for a float is written "inf", which Python reads as a name.
+        text = "".join("1e999" if t.code == "inf" else t.code.replace("^", "**") for t in self.tokens)
+        tree = _Powers().visit(ast.parse(text, mode="eval"))
+        if not all(isinstance(node, _NODES) for node in ast.walk(tree)):
+            raise AssertionError(f"a token became something else than a number, a name or an operation: {text}")
+        code = compile(ast.fix_missing_locations(tree), "expression", "eval")
+        names = frozenset(t.text for t in self.tokens if t.text in TIME)
+        signals = frozenset(t.signal for t in self.tokens if t.signal is not None)
+        shown = "".join(t.shown for t in self.tokens)
+        return Expression(shown, names, signals, lambda values: eval(code, _GLOBALS, values))
+
+    def _with_signals(self) -> Iterator[_Token]:
+        """Yield the tokens, those of a signal as one. Raises UsageError for a wrong call."""
+        at = 0
+        while at < len(self.tokens):
+            token = self.tokens[at]
+            if token.kind == "file" or token.text in (*SOUND, *PICTURE, *CALLS):
+                signal, at = self._signal(at)
+                yield replace(token, kind="signal", signal=signal)
+            else:
+                yield token
+                at += 1
+
+    def _signal(self, at: int, depth: int = 0) -> tuple[Signal, int]:
+        """Return the signal that begins with the token ``at``, and the number of the token behind it."""
+        token = self.tokens[at]
+        if token.kind == "file":
+            if not (file := token.text[1:-1].strip()):
+                raise self._wrong(token, "a file's name is missing", "write 'FILE' or 'FILE:COLUMN'")
+            return Signal("file", file=file), at + 1
+        if token.text in (*SOUND, *PICTURE):
+            return Signal(token.text), at + 1
+        if token.text not in CALLS:
+            raise self._wrong(token, f"{token.text or 'the end'!r} is not a signal", f"choose from: {_signal_names()}")
+        if depth == DEEPEST_CALL:
+            raise self._wrong(token, "it is nested too deeply", "write it more simply")
+        if self.tokens[at + 1].text != "(":
+            raise self._wrong(token, f"'{token.text}' is a function", f"write {form(token.text)}")
+        inner, at = self._signal(at + 2, depth + 1) if CALLS[token.text].takes else (None, at + 2)
+        numbers, at = self._numbers(token, at, is_first=inner is None)
+        return Signal(token.text, numbers, inner), at
+
+    def _numbers(self, call: _Token, at: int, *, is_first: bool) -> tuple[tuple[float, ...], int]:
+        """Return the numbers of a ``call`` up to its ``)``, and the number of the token behind that."""
+        wanted, found = CALLS[call.text].numbers, dict[str, float]()
+        while self.tokens[at].text != ")":
+            if not is_first:
+                if self.tokens[at].text != ",":
+                    raise self._wrong(self.tokens[at], "a comma or a ) is missing", f"write {form(call.text)}")
+                at += 1
+            is_first = False
+            name = next((name for name in wanted if name not in found), "")
+            if self.tokens[at].kind == "name" and self.tokens[at + 1].text == "=":
+                name, at = self.tokens[at].text, at + 2
+            token = self.tokens[at]
+            if token.kind != "number" or name not in wanted or name in found:
+                raise self._wrong(token, f"{token.text or 'the end'!r} is not expected", f"write {form(call.text)}")
+            low, high, _ = wanted[name]
+            if not low <= float(token.text) <= high:
+                raise self._wrong(token, f"{name} is out of bounds", f"choose {low:g} to {high:g}")
+            found[name] = float(token.text)
+            at += 1
+        for name, (_, _, default) in wanted.items():
+            if found.setdefault(name, math.nan if default is None else default) != found[name]:
+                raise self._wrong(call, f"{name} is missing", f"write {form(call.text)}")
+        if call.text == "band" and found["low"] >= found["high"]:
+            raise self._wrong(call, "low is not below high", f"write {form(call.text)}")
+        return tuple(found[name] for name in wanted), at + 1
+
+    def _check(self) -> None:
+        """Raise UsageError unless values and operators alternate, brackets are closed, and all names are known."""
+        opened: list[_Open] = []
+        for before, token in pairwise([_Token("sign", "", 0), *self.tokens]):
+            if before.text in FUNCTIONS and token.text != "(":
+                raise self._wrong(before, f"'{before.text}' is a function", f"write {before.text}(…)")
+            if before.kind in ("number", "signal") or before.text in (*TIME, PI, ")"):
+                while opened and opened[-1].token.text != "(":  # the signs before a value end with it
+                    opened.pop()
+                self._check_operator(token, opened)
+            else:
+                self._check_value(before, token, opened)
+
+    def _check_value(self, before: _Token, token: _Token, opened: list[_Open]) -> None:
+        """Raise UsageError if a token cannot start a value; add an open bracket or a sign to ``opened``."""
+        if len(opened) == DEEPEST:
+            raise self._wrong(token, "it is nested too deeply", "write it more simply")
+        if token.kind == "name" and token.text not in (*NAMES, *FUNCTIONS):
+            known = [*NAMES, *FUNCTIONS, *CALLS]
+            near = get_close_matches(token.text.lower(), known, n=1, cutoff=0.5)
+            hint = f"did you mean '{near[0]}'? " if near else ""
+            raise self._wrong(token, f"'{token.text}' is not known", f"{hint}choose from: {', '.join(known)}")
+        if token.text in ("(", "+", "-"):
+            opened.append(_Open(token, before if before.text in FUNCTIONS else None))
+        elif token.kind not in ("name", "number", "signal"):
+            shown = f"'{token.text}'" if token.text else "the end"
+            is_python_power = token.text == before.text == "*"
+            remedy = "use ^ for powers" if is_python_power else "a number, a name or ( belongs there"
+            raise self._wrong(token, f"{shown} is not expected", remedy)
+
+    def _check_operator(self, token: _Token, opened: list[_Open]) -> None:
+        """Raise UsageError if a token cannot follow a value, as operators, commas, closing brackets and the end can."""
+        inside = opened[-1] if opened else None
+        if token.text in ("+", "-", "*", "/", "^") or (token.kind == "end" and not inside):
+            return
+        if inside and token.text == ")":
+            opened.pop()
+            if inside.function:
+                self._check_count(inside.function, inside.commas + 1)
+        elif inside and inside.function and token.text == ",":
+            inside.commas += 1
+        elif inside:
+            shown = f"'{token.text}' is not expected" if token.text else "a ) is missing"
+            raise self._wrong(token, shown, f"the ( at character {inside.token.at + 1} is still open")
+        else:
+            remedy = "an operator (+ - * / ^) belongs there"
+            if token.text == ")":
+                remedy = "there is no ( for it"
+            elif token.kind != "sign":
+                remedy += ", as in 2*t"
+            raise self._wrong(token, f"'{token.text}' is not expected", remedy)
+
+    def _check_count(self, function: _Token, count: int) -> None:
+        _, least, most = FUNCTIONS[function.text]
+        if not least <= count <= most:
+            wanted = f"{least}" if least == most else f"{least} to {most}"
+            why = f"'{function.text}' takes {wanted} value{'s' * (most > 1)}, not {count}"
+            raise self._wrong(function, why, "put a comma between values")
+
+    def _wrong(self, token: _Token, why: str, remedy: str) -> UsageError:
+        return UsageError(f"{self.name} '{self.whole}'", f"at character {token.at + 1}: {why}", remedy)
+
+
+class _Powers(ast.NodeTransformer):
+    """Replace powers by calls of ``math.pow``, because Python's ``**`` returns complex numbers for negative bases."""
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        self.generic_visit(node)
+        if not isinstance(node.op, ast.Pow):
+            return node
+        return ast.Call(ast.Name("pow", ast.Load()), [node.left, node.right], [])
+
+
+def _signal_names() -> str:
+    return ", ".join([*SOUND, *PICTURE, *CALLS])
+
+
+def _smoothstep(low: float, high: float, x: float) -> float:
+    """Return 0 below ``low``, 1 above ``high``, and a smooth way between."""
+    share = max(0.0, min(1.0, (x - low) / (high - low)))
+    return share * share * (3 - 2 * share)
+
+
+def _noise(x: float) -> float:
+    """Return smooth noise from -1 to 1, with about one swing per unit of ``x``; equal on all machines."""
+    first = math.floor(x)
+    share = _smoothstep(0.0, 1.0, x - first)
+    one, other = (_hash(first + n) for n in (0, 1))
+    return one + share * (other - one)
+
+
+def _hash(number: int) -> float:
+    """Return a number from -1 to 1 for a whole number (the finaliser of MurmurHash3)."""
+    mixed = (number + 0x9E3779B9) & 0xFFFFFFFF  # 0 would stay 0
+    for factor, shift in ((0x85EBCA6B, 16), (0xC2B2AE35, 13)):
+        mixed = ((mixed ^ (mixed >> shift)) * factor) & 0xFFFFFFFF
+    return (mixed ^ (mixed >> 16)) / 0x7FFFFFFF - 1

@@ -1,0 +1,63 @@
+"""Signals as functions of time, and what calls make of them: events that fade, averages, followers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from vidtrans.curves.hearing import gaussian
+from vidtrans.curves.signals import Signal
+
+# Returns the values at times, in s from the first frame, both (n,) float64.
+Track = Callable[[np.ndarray], np.ndarray]
+GRID_S = 0.005  # between samples of a signal that is averaged or followed
+BOX = 12**-0.5  # σ of a box of width 1: an average over S seconds is a Gaussian of this many
+
+
+def sampled(times: np.ndarray, values: np.ndarray, *, holds: bool = False) -> Track:
+    """Return a track through points, in order of time; ``holds``: each value stays until the next."""
+    if not holds:
+        return lambda at: np.interp(at, times, values)
+    return lambda at: values[np.clip(np.searchsorted(times, at + 1e-9, side="right") - 1, 0, len(values) - 1)]
+
+
+def fading(events: Sequence[float] | np.ndarray, decay_s: float) -> Track:
+    """Return a track that is 1 at each event, and falls by e in ``decay_s``; 0 before the first one."""
+    moments = np.asarray(events, np.float64)
+
+    def at(times: np.ndarray) -> np.ndarray:
+        if not len(moments):
+            return np.zeros(len(times))
+        last = np.searchsorted(moments, times + 1e-9, side="right") - 1
+        since = np.where(last >= 0, times - moments[np.maximum(last, 0)], np.inf)
+        return np.exp(-np.maximum(since, 0.0) / decay_s)
+
+    return at
+
+
+def of_call(signal: Signal, inner: Track) -> Track:
+    """Return the track of ``smooth`` or ``follow``, a call that takes the signal ``inner``."""
+
+    def at(times: np.ndarray) -> np.ndarray:
+        if not len(times):
+            return np.zeros(0)
+        [seconds] = signal.numbers
+        # Enough on both sides, and a grid that is the same for all spans of frames.
+        first, last = (np.floor(min(times.min(), 0.0) / GRID_S), np.ceil((times.max() + seconds) / GRID_S) + 1)
+        grid = np.arange(first, last + 1) * GRID_S
+        values = np.asarray(inner(grid), np.float64)
+        found = (
+            gaussian(values, seconds * BOX / GRID_S) if signal.name == "smooth" else _followed(values, grid, seconds)
+        )
+        return np.interp(times, grid, found)
+
+    return at
+
+
+def _followed(values: np.ndarray, grid: np.ndarray, release_s: float) -> np.ndarray:
+    """Return the largest of each value and the earlier ones, which fall by e in ``release_s``."""
+    floor = min(float(values.min()), 0.0)
+    with np.errstate(divide="ignore"):
+        highest = np.maximum.accumulate(np.log(values - floor) + grid / release_s)
+    return np.exp(highest - grid / release_s) + floor
