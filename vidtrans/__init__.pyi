@@ -625,7 +625,7 @@ def run(
     vidtrans run --look painting.jpg --at-once --apply clip.mp4 -o out.mp4"""
 
 def sample_curves(
-    curve: Path | Sequence[Path | str] | str,
+    curve: Sequence[str] | str,
     *,
     clip: Path | str | None = ...,
     sound: Path | str | None = ...,

@@ -88,12 +88,24 @@ def test_any_values_give_words_or_a_clear_refusal(name: str, data: st.DataObject
         ("try", {"video": "a.mp4", "vary": ["look=/etc/a.jpg,oil"]}),
         ("evaluate", {"output": "a.mp4", "labels": "/etc/passwd"}),
         ("dream", {"source": ["a.mp4"], "model": ["m"], "frames": 2, "actions": "/etc/passwd"}),
+        ("stylize", {"video": ["a.mp4"], "look": "oil", "strength": "'/etc/moves.csv:x'"}),
+        ("stylize", {"video": ["a.mp4"], "look": "oil", "mix": "0: 0, 9: smooth('../moves.csv', 1)"}),
+        ("stylize", {"video": ["a.mp4"], "look": "oil", "sound": "/etc/a.wav"}),
+        ("dream", {"source": ["a.mp4"], "model": ["m"], "frames": 2, "zoom": "../moves.csv"}),
+        ("curves", {"curve": ["low", "/etc/moves.csv"], "clip": "a.mp4"}),
         ("train", {"dataset": "d", "labeller": "../m.safetensors"}),
     ],
 )
 def test_lists_presets_and_tables_of_elsewhere_are_refused(commands: PageCommands, name: str, values: Table) -> None:
     with pytest.raises(UsageError):
         commands.words(name, values)
+
+
+def test_curves_and_files_of_the_folder_are_taken(commands: PageCommands) -> None:
+    curve = "clamp(2*low, 0, 1)*'moves.csv:glow'"
+    words = commands.words("stylize", {"video": ["a.mp4"], "look": "oil", "strength": curve, "sound": "song.wav"})
+    assert words[words.index("--strength") + 1] == curve
+    assert commands.words("curves", {"curve": [curve, "0.5"], "clip": "a.mp4"})[1:3] == [curve, "0.5"]
 
 
 def test_an_encoder_of_the_users_own_program_is_refused(commands: PageCommands) -> None:

@@ -12,7 +12,7 @@ from vidtrans.commands.options import check_suffix
 from vidtrans.commands.results import SampledCurves
 from vidtrans.commands.words import count
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Argument, Group, Option
+from vidtrans.core.parameters import Argument, Group, Moving, Option
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
 
@@ -33,7 +33,7 @@ class Curves(Command):
     CONTEXT: ClassVar = WRITING
     RESULT: ClassVar = SampledCurves
 
-    curve: Annotated[tuple[str, ...], Argument("CURVE...", access="path")]
+    curve: Annotated[tuple[str, ...], Argument("CURVE...", Moving())]
     _: KW_ONLY
     clip: Annotated[Path | None, Option("The clip.", Group.INPUT, metavar="VIDEO")] = None
     sound: Annotated[

@@ -18,9 +18,10 @@ from vidtrans.commands.schema import schema_of
 from vidtrans.commands.served import ServedPage
 from vidtrans.config.recipe import preset_names
 from vidtrans.core.errors import MediaError, UsageError
-from vidtrans.core.parameters import Argument, Names, Parameter
+from vidtrans.core.parameters import Argument, Moving, Names, Parameter
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table
+from vidtrans.curves.curve import parse_curve
 
 # Not for a page: they serve one, print for a terminal, or belong to the machine.
 LEFT_OUT = ("doctor", "plugins", "schema", "bench", "demo", "cache list", "cache clean", "preset show", "preset list")
@@ -99,6 +100,9 @@ class PageCommands:
         if isinstance(values, Names):
             if text not in values.all():  # such as ffmpeg:NAME, which runs a program
                 raise unknown_name(values.kind, text, values.all())
+        elif isinstance(values, Moving):
+            for file in parse_curve(text, parameter.name).files:
+                self._check_path(file)
         elif parameter.access == "path":
             self._check_path(text)
         elif "://" in text or "\0" in text:

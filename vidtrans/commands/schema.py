@@ -109,7 +109,8 @@ def _values(parameter: Parameter) -> Table:
             more.append({"pattern": f"^{values.prefix}", "x-access": reaches})
         return {"anyOf": [{"enum": names}, *more]} if more else {"enum": names}
     if isinstance(values, Moving):
-        return {"format": "vidtrans-curve", "minimum": values.low, "maximum": values.high}
+        limits = {"minimum": values.low, "maximum": values.high}
+        return {"format": "vidtrans-curve"} | {key: end for key, end in limits.items() if end is not None}
     if isinstance(values, Range):
         low = "exclusiveMinimum" if values.low_open else "minimum"
         return {key: end for key, end in ((low, values.low), ("maximum", values.high)) if end is not None}

@@ -100,10 +100,13 @@ class FileName:
 
 @dataclass(frozen=True)
 class Moving:
-    """A value that may change over time, from ``low`` to ``high``: a number or a curve (``vidtrans.curves``)."""
+    """A value that may change over time, from ``low`` to ``high``: a number or a curve (``vidtrans.curves``).
 
-    low: float
-    high: float
+    None: no limit. A curve may name files, wherever the access of its parameter is "plain".
+    """
+
+    low: float | None = None
+    high: float | None = None
 
 
 Values = Names | Range | Choices | FileName | Moving | None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from vidtrans.core.parameters import Flag, Group
+from vidtrans.core.parameters import Flag, Group, Moving
 from vidtrans.core.settings import Table, setting, to_table
 from vidtrans.curves.curve import Curve, parse_curve
 from vidtrans.dreaming.steering import ANIMATED, Steering, names_file, parse_steering
@@ -31,28 +31,32 @@ class DreamingSettings:
     zoom: str | float = setting(
         1.0,
         "zoom factor per frame; a number, an expression or keyframes",
-        flag=Flag(Group.CAMERA, ("--zoom",), metavar="VALUE"),
+        flag=Flag(Group.CAMERA, ("--zoom",), metavar="VALUE", values=Moving(*ANIMATED["zoom"])),
     )
     rotate: str | float = setting(
-        0.0, "rotation per frame in degrees, anticlockwise", flag=Flag(Group.CAMERA, ("--rotate",), metavar="VALUE")
+        0.0,
+        "rotation per frame in degrees, anticlockwise",
+        flag=Flag(Group.CAMERA, ("--rotate",), metavar="VALUE", values=Moving(*ANIMATED["rotate"])),
     )
     pan_x: str | float = setting(
         0.0,
         "shift to the right per frame, as a share of the width",
-        flag=Flag(Group.CAMERA, ("--pan-x",), metavar="VALUE"),
+        flag=Flag(Group.CAMERA, ("--pan-x",), metavar="VALUE", values=Moving(*ANIMATED["pan_x"])),
     )
     pan_y: str | float = setting(
         0.0,
         "shift down per frame, as a share of the height",
-        flag=Flag(Group.CAMERA, ("--pan-y",), metavar="VALUE"),
+        flag=Flag(Group.CAMERA, ("--pan-y",), metavar="VALUE", values=Moving(*ANIMATED["pan_y"])),
     )
     hue: str | float = setting(
-        0.0, "hue rotation per frame in degrees", flag=Flag(Group.CAMERA, ("--hue",), metavar="VALUE")
+        0.0,
+        "hue rotation per frame in degrees",
+        flag=Flag(Group.CAMERA, ("--hue",), metavar="VALUE", values=Moving(*ANIMATED["hue"])),
     )
     speed: str | float = setting(
         1.0,
         "clock speed, for a model with a clock: 1 as in its clip, 0 still, -1 backwards",
-        flag=Flag(Group.CAMERA, ("--speed",), metavar="VALUE"),
+        flag=Flag(Group.CAMERA, ("--speed",), metavar="VALUE", values=Moving(*ANIMATED["speed"])),
     )
     start_position: float | None = setting(
         None,
@@ -88,12 +92,12 @@ class DreamingSettings:
     recall: str | float = setting(
         1.0,
         "how far a model goes by the frames of its clip that it keeps: 1 as it learned, 0 not at all",
-        flag=Flag(Group.LOOK, ("--recall",), metavar="VALUE"),
+        flag=Flag(Group.LOOK, ("--recall",), metavar="VALUE", values=Moving(*ANIMATED["recall"])),
     )
     wander: str | float = setting(
         0.0,
         "how soon a model that keeps frames leaves their order: 0 at the end of a shot, 1 after a few frames",
-        flag=Flag(Group.LOOK, ("--wander",), metavar="VALUE"),
+        flag=Flag(Group.LOOK, ("--wander",), metavar="VALUE", values=Moving(*ANIMATED["wander"])),
     )
     loop: bool = setting(
         False,
@@ -103,7 +107,7 @@ class DreamingSettings:
     blend_amount: str | float = setting(
         0.5,
         "share of the driving video in the fed-back frame, 0 to 1",
-        flag=Flag(Group.INPUT, ("--blend-amount",), metavar="VALUE"),
+        flag=Flag(Group.INPUT, ("--blend-amount",), metavar="VALUE", values=Moving(*ANIMATED["blend_amount"])),
     )
     drift_correction: float = setting(
         DRIFT_CORRECTION,
