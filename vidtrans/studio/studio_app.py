@@ -22,7 +22,7 @@ from vidtrans.models.gallery import gallery_looks
 from vidtrans.studio.media_routes import media_routes
 from vidtrans.studio.messages import answers_in, body_of, message_of, number_in, refusing, step_in, text_in
 from vidtrans.studio.packing import pack
-from vidtrans.studio.studio_session import StudioSession
+from vidtrans.studio.studio_session import Overtaken, StudioSession
 from vidtrans.studio.wishes import WISHES, find_wish
 from vidtrans.web import MAX_MESSAGE
 from vidtrans.web.server import WebServer
@@ -64,6 +64,8 @@ class StudioApp:
             "/api/lines": self.lines,
             "/api/estimate": self.estimate,
             "/api/preview": self.preview,
+            "/api/curve": self.curve,
+            "/api/flicker": self.flicker,
             "/api/wall": self.wall,
             "/api/job": self.job,
             "/api/file": self.file,
@@ -172,6 +174,25 @@ class StudioApp:
         if not isinstance(frame, int) or isinstance(frame, bool) or frame < 0:
             raise UsageError("frame", "it is not a number", "give a frame's number")
         return FileResponse(await self.session.preview(step_in(message), frame), media_type="image/png")
+
+    async def curve(self, request: Request) -> Response:
+        """Return the values of curves over a clip; or the ``problem`` of one that is not written to its end yet."""
+        step = step_in({"command": "curves", "values": (await message_of(request)).get("values")})
+        try:
+            return JSONResponse(await self.session.curves(step) | {"problem": ""})
+        except Overtaken:
+            raise
+        except UsageError as error:
+            return JSONResponse({"curves": [], "problem": str(error)})
+
+    async def flicker(self, request: Request) -> Response:
+        """Return the flicker of each frame of a result, and of its source there."""
+        message = await message_of(request)
+        output, source = (str(message.get(key, "")) for key in ("output", "source"))
+        start = message.get("start", 0)
+        if not isinstance(start, int) or isinstance(start, bool) or start < 0:
+            raise UsageError("start", "it is not a number", "give a frame's number")
+        return JSONResponse(await self.session.flicker(output, source, start))
 
     async def wall(self, request: Request) -> Response:
         """Make a grid of looks on a frame of a clip."""

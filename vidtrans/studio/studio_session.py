@@ -139,6 +139,23 @@ class StudioSession:
         words = self.commands.words(step.command, step.values)
         return await self._quickly("estimate", [*words, "--dry-run"])
 
+    async def curves(self, step: WishStep) -> Table:
+        """Return the table of ``vidtrans curves``. Raises UsageError."""
+        return await self._quickly("curves", self.commands.words(step.command, step.values))
+
+    async def flicker(self, output: str, source: str, start: int) -> Table:
+        """Return the ``flicker`` of each frame of a result, and ``flicker_source`` there, in levels.
+
+        ``start``: the frame of the source where the result begins. Raises UsageError.
+        """
+        span = {"start": str(start)} if start else {}
+        step = WishStep("evaluate", {"output": [output], "source": source, **span}, "flicker")
+        words, file = self.commands.words(step.command, step.values), self._kept(step, 0).with_suffix(".json")
+        if not file.is_file():
+            await self._quickly("flicker", [*words, "-o", str(file), "--overwrite"])
+        series = parse_json(file.read_bytes())["series"]
+        return {name: series[name] for name in ("frame", "flicker", "flicker_source")}
+
     async def cache(self, action: str) -> Table:
         """Return the table of ``vidtrans cache list``, or of ``cache clean``. Raises UsageError."""
         return await self._quickly(f"cache {action}", ["cache", action])

@@ -1,11 +1,13 @@
 // A form from the schema of a command. Only what differs from the defaults is sent, so that lines stay short.
 import { get, h } from "./api.js";
 import { state } from "./state.js";
+import "./curve.js";
 
 const schemas = new Map();
 const GROUPS = ["Input", "Look", "Time and shots", "Training", "Camera and clock", "Output", "Speed and device", "Several clips", "Settings"];
 const OPEN = ["Input", "Look"]; // groups that are seen at first
 const KINDS = { "vidtrans-model": ["model"], "vidtrans-look": ["picture"], "": ["clip", "picture", "pictures", "dataset", "model"] };
+const CURVED = ["stylize", "deflicker", "propagate"]; // commands whose curves run over a clip that is there
 let lists = 0, forms = 0;
 
 export async function schemaOf(command) {
@@ -55,7 +57,24 @@ export class CommandForm extends HTMLElement {
     if (help) input.setAttribute("aria-describedby", `${id}-help`);
     const isFiles = property.type === "array" && property["x-access"] === "path";
     return h("div", { className: one.type === "boolean" ? "option check" : "option" }, h("label", { for: id }, label), input,
-      isFiles && this.picker(label, one, input), help);
+      isFiles && this.picker(label, one, input), one.format === "vidtrans-curve" && this.command !== "curves" && this.curve(label, one, property, input), help);
+  }
+
+  // The editor of a curve, over the clip that the form names; commands without a clip have none.
+  curve(label, { minimum: low, maximum: high }, property, input) {
+    const clip = () => ["video", "processed"].map((name) => this.fields.get(name)?.read()).flat().find(Boolean) ?? "";
+    const more = () => Object.fromEntries(["sound", "cuts"].map((name) => [name, this.fields.get(name)?.read()]).filter(([, value]) => value));
+    if (!CURVED.includes(this.command)) return null;
+    const panel = h("details", { className: "curve" }, h("summary", { "aria-label": `Draw ${label} over time` }, "over time"));
+    panel.addEventListener("toggle", () => {
+      panel.querySelector("curve-editor")?.remove();
+      if (panel.open) {
+        const editor = document.createElement("curve-editor");
+        panel.append(editor);
+        editor.edit(input, { low, high, usual: Number(property.default ?? low), clip, more });
+      }
+    });
+    return panel;
   }
 
   // Files of the shelf, to add to an option that takes several.

@@ -30,6 +30,19 @@ export class Timeline extends HTMLElement {
     this.draw();
   }
 
+  // The flicker of each frame, and of the source there, on one scale from the bottom up.
+  plot(context, x, colour) {
+    const { frame, flicker, flicker_source: source } = this.flicker, { height } = this.canvas;
+    const full = Math.max(...flicker, ...source, 1e-6);
+    for (const [values, name, wide] of [[source, "--quiet", 1], [flicker, "--accent", 2]]) {
+      context.strokeStyle = colour(name);
+      context.lineWidth = wide;
+      context.beginPath();
+      values.forEach((value, n) => { if (value !== null) context.lineTo(x(frame[n]), height - 2 - (value / full) * (height - 6)); });
+      context.stroke();
+    }
+  }
+
   move(frame) {
     this.frame = frame;
     this.setAttribute("aria-valuenow", frame);
@@ -68,6 +81,7 @@ export class Timeline extends HTMLElement {
     context.drawImage(this.waveform(width, height, colour("--line")), 0, 0);
     context.fillStyle = colour("--quiet");
     for (const shot of facts.shots) if (shot) context.fillRect(x(shot), 0, 1, height);
+    if (this.flicker) this.plot(context, x, colour);
     context.fillStyle = colour("--accent");
     context.fillRect(x(this.frame) - 1, 0, 2, height);
   }

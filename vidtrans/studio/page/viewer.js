@@ -1,5 +1,5 @@
 // The viewer: one clip, or two in step: with a wipe, side by side, or their difference; loupe, loop, marks, any speed.
-import { clamp, h } from "./api.js";
+import { clamp, h, post } from "./api.js";
 import { Layer } from "./layer.js";
 import { state } from "./state.js";
 import "./timeline.js";
@@ -25,6 +25,7 @@ export class Viewer extends HTMLElement {
     this.speed = h("select", { "aria-label": "Speed", onchange: () => this.setSpeed(Number(this.speed.value)) },
       [0.1, 0.25, 0.5, 1, 2, 4].map((rate) => h("option", { value: rate, selected: rate === 1 }, `${rate}×`)));
     this.loupe = button("Loupe", "Loupe (z)", () => this.setLoupe(!this.isLoupe), { "aria-pressed": "false" });
+    this.flickers = button("Flicker", "Measure the flicker of each frame, and draw it under the timeline", () => this.measure(), { hidden: true });
     this.where = h("span", { className: "quiet", role: "status" });
     this.heading = h("h2", {}, "Open a clip or a picture on the shelf");
     this.made = h("pre", { className: "line", hidden: true, tabIndex: 0, "aria-label": "How it was made" });
@@ -34,7 +35,7 @@ export class Viewer extends HTMLElement {
       button("Paint this frame", "Paint this frame", () => { if (this.a.facts) state.tell("paint", { name: this.source(), frame: this.sourceFrame() }); }));
     this.append(this.heading, this.stage, this.timeline,
       h("div", { className: "bar controls" }, this.playing, button("◀", "Frame before (left)", () => this.step(-1)), button("▶|", "Next frame (right)", () => this.step(1)),
-        this.speed, this.looping, this.loupe, this.mode, this.where), this.uses, this.made);
+        this.speed, this.looping, this.loupe, this.mode, this.flickers, this.where), this.uses, this.made);
     this.frame = 0;
     this.isLoop = true;
     this.setLoop(true);
@@ -68,8 +69,23 @@ export class Viewer extends HTMLElement {
   compare(item, first = 0) {
     this.other = item;
     this.mode.hidden = !item;
+    this.flickers.hidden = item?.kind !== "clip";
+    this.timeline.flicker = null;
     if (item) this.b.show(item, { first, muted: true }); else this.b.clear();
     this.setMode(item ? "wipe" : "single");
+  }
+
+  // Measure the flicker of the clip against the other one, which it was made from.
+  async measure() {
+    const output = this.item.name, source = this.other.name;
+    this.flickers.disabled = true;
+    state.say(`Measuring the flicker of ${output} …`);
+    const found = await state.trying(() => post("/api/flicker", { output, source, start: this.b.first }));
+    this.flickers.disabled = false;
+    if (!found || output !== this.item.name || source !== this.other?.name) return;
+    state.say("Flicker is drawn on the timeline: bright the result's, dim its source's.");
+    this.timeline.flicker = found;
+    this.timeline.draw();
   }
 
   ready() {

@@ -1,0 +1,106 @@
+"""Curves and flicker in the studio's page, in a real browser: drawn, moved by keys, and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chromium import chromium
+from clips import moving_frames, write_clip
+from live_page import page_at
+from page_checks import CONTRAST
+from studio_server import RunningStudio, studio
+
+import vidtrans
+
+EDITOR = "document.querySelector('curve-editor')"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(browser: Any, running: RunningStudio) -> Iterator[Any]:
+    with page_at(browser, running.link(), camera=False) as opened:
+        opened.wait_for_selector(".wish")
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
+    folder = tmp_path_factory.mktemp("project")
+    write_clip(folder / "a.mp4", moving_frames(30), sound=True)
+    with studio(folder) as server:
+        yield server
+
+
+def open_editor(page: Any) -> Any:
+    page.click("#to-command")
+    page.select_option("studio-command select", "stylize")
+    page.locator("studio-command [id$=-stylize-video]").wait_for()
+    page.fill("studio-command [id$=-stylize-video]", "a.mp4")
+    page.fill("studio-command [id$=-stylize-look]", "ink")
+    page.locator("summary[aria-label='Draw strength over time']").click()
+    page.wait_for_function(f"() => {EDITOR}.values?.length === 30")
+    return page.locator("curve-editor canvas")
+
+
+def test_a_curve_is_drawn_with_the_pointer_and_stands_in_the_line(page: Any) -> None:
+    canvas = open_editor(page)
+    box = canvas.bounding_box()
+    assert page.evaluate(f"() => {EDITOR}.values") == [1] * 30
+    for x, y in ((8, 142), (box["width"] - 8, 8)):  # from nothing at the first frame to twice the look at the last
+        canvas.click(position={"x": x, "y": y})
+    field = page.locator("studio-command [id$=-stylize-strength]")
+    assert field.input_value() == "0: 1, 0: 0, 29: 2" or field.input_value().endswith("29: 2")
+    page.wait_for_function(f"() => {EDITOR}.values?.at(-1) === 2")
+    page.wait_for_function("() => document.querySelector('studio-command .line').textContent.includes('29: 2')")
+    field.fill("0: 0, 29: 2 ease")
+    page.wait_for_function(f"() => {EDITOR}.values?.[0] === 0 && Math.abs({EDITOR}.values[15] - 1.05) < 0.05")
+    assert page.evaluate(f"() => {EDITOR}.points.map(p => p.easing)") == ["linear", "ease"]
+
+
+def test_a_curve_is_moved_by_keys_alone(page: Any) -> None:
+    canvas = open_editor(page)
+    canvas.focus()
+    for key in ("Home", "Enter", "ArrowUp", "Shift+ArrowRight", "Shift+ArrowUp"):
+        page.keyboard.press(key)
+    field = page.locator("studio-command [id$=-stylize-strength]")
+    points = page.evaluate(f"() => {EDITOR}.points")
+    assert [(p["frame"], round(p["value"], 2)) for p in points] == [(0, 1.0), (25, 1.22)]
+    assert field.input_value() == "0: 1, 25: 1.22"
+    page.keyboard.press("Delete")
+    assert field.input_value() == "0: 1"
+
+
+def test_an_expression_is_drawn_and_a_slip_is_said(page: Any) -> None:
+    open_editor(page)
+    page.select_option("curve-editor [aria-label='Begin with']", "With the bass")
+    field = page.locator("studio-command [id$=-stylize-strength]")
+    assert field.input_value() == "follow(low, 0.3)"
+    page.wait_for_function(f"() => {EDITOR}.values && Math.max(...{EDITOR}.values) <= 1 && {EDITOR}.points === null")
+    field.fill("sn(t)")
+    page.wait_for_function(f"() => {EDITOR}.where.textContent.includes(\"did you mean 'sin'\")")
+    assert page.evaluate(CONTRAST) == []
+
+
+def test_flicker_is_measured_and_drawn_under_the_timeline(page: Any, running: RunningStudio) -> None:
+    status, made = running.ask(
+        "/api/run", {"command": "stylize", "values": {"video": ["a.mp4"], "model": ["identity"], "end": "12"}}
+    )
+    assert status == 200, made
+    page.wait_for_selector("studio-shelf li[data-name='a.identity.mp4']", timeout=60_000)
+    page.get_by_role("button", name="Open a.identity.mp4").click()
+    page.get_by_role("button", name="Measure the flicker").click()
+    page.wait_for_function("() => document.querySelector('studio-timeline').flicker", timeout=60_000)
+    found = page.evaluate("() => document.querySelector('studio-timeline').flicker")
+    root = running.root
+    scored = vidtrans.evaluate(root / "a.identity.mp4", root / "a.mp4", result=root / "s.json", cache_dir=root / "c")
+    assert found["frame"] == list(range(12))
+    assert len(found["flicker"]) == scored.frames == 12
+    assert (Path(root) / "s.json").is_file()
