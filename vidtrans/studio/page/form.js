@@ -57,7 +57,7 @@ export class CommandForm extends HTMLElement {
     if (help) input.setAttribute("aria-describedby", `${id}-help`);
     const isFiles = property.type === "array" && property["x-access"] === "path";
     return h("div", { className: one.type === "boolean" ? "option check" : "option" }, h("label", { for: id }, label), input,
-      isFiles && this.picker(label, one, input), one.format === "vidtrans-curve" && this.command !== "curves" && this.curve(label, one, property, input), help);
+      isFiles && this.picker(label, one, input), help, one.format === "vidtrans-curve" && this.curve(label, one, property, input));
   }
 
   // The editor of a curve, over the clip that the form names; commands without a clip have none.
