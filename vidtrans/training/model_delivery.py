@@ -1,4 +1,4 @@
-"""The model of a training run at its output path: of a finished run, or of the steps that an interrupted one has taken."""
+"""The model of a training run at its output path: of a finished run, or of the steps that a stopped one took."""
 
 from __future__ import annotations
 

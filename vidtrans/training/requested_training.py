@@ -30,8 +30,8 @@ from vidtrans.training import plugins_in_use
 from vidtrans.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
-    from vidtrans.training.loop import TrainingRun
     from vidtrans.training.device.distributed import DistContext
+    from vidtrans.training.loop import TrainingRun
     from vidtrans.training.set_up import TrainingSetup
     from vidtrans.training.time_budget import TimeBudget
 
@@ -54,7 +54,6 @@ class TrainingRequest:
     fresh: bool = False
     embed: bool = False
     as_is: bool = False
-
 
 
 def train(request: TrainingRequest, context: Context, preview: Callable[[Path], None] | None = None) -> Table:
@@ -243,7 +242,7 @@ def _train(
     context.begin("loading PyTorch")
     import_torch()
     from vidtrans.training.device.distributed import SINGLE_PROCESS
-    from vidtrans.training.trials import estimate_training, wrong_operators
+    from vidtrans.training.trials import wrong_operators
 
     context.begin("preparing the training")
     extractor = run.extractor(context)
@@ -251,12 +250,9 @@ def _train(
     budget = run.budget(setup, result.request)
     total = budget.steps if budget else run.settings.steps
     if context.dry_run and not request.as_is:
-        from vidtrans.training.report.transfer_advice import transfer
-
-        report = setup.summary(output, total) | {"dry_run": True} | estimate_training(setup, total)
-        return report | transfer(setup, total)
+        return _planned(setup, output, total)
     from vidtrans.training.loop import TrainingRun
-    from vidtrans.training.model_delivery import deliver, plan_as_is, state_as_is
+    from vidtrans.training.model_delivery import deliver, plan_as_is
     from vidtrans.training.run_stage import run_stage
 
     exact = wrong_operators(setup)
@@ -269,15 +265,30 @@ def _train(
     with entry.locked():
         meta = entry.read()
         if meta is None and request.as_is:
-            training = begin()
-            result = replace(result, request=digest_of([result.request, "as is", training.taken()]))
-            if (existing := run.finished(result)) is not None:
-                return existing
-            meta = state_as_is(training, request.minutes, run.nothing_taken())
-        elif meta is None:
-            meta = begin()()
+            report = _as_is(run, begin(), result, extractor)
         else:
-            setup.dist.broadcast(None)
-        table = deliver(result, entry, meta, extractor)
+            if meta is not None:
+                setup.dist.broadcast(None)
+            report = result.report(deliver(result, entry, meta or begin()(), extractor), cached=False)
     context.trim_cache()
-    return result.report(table, cached=False)
+    return report
+
+
+def _planned(setup: TrainingSetup, output: Path, total: int) -> Table:
+    """Return the report of a dry run of ``total`` steps."""
+    from vidtrans.training.report.transfer_advice import transfer
+    from vidtrans.training.trials import estimate_training
+
+    cost = estimate_training(setup, total)
+    return setup.summary(output, total) | {"dry_run": True} | cost | transfer(setup, total)
+
+
+def _as_is(run: _RequestedRun, training: TrainingRun, result: Result, extractor: LoadedModel | None) -> Table:
+    """Deliver the model of the steps that an interrupted run has taken; return its report. Raises UsageError."""
+    from vidtrans.training.model_delivery import deliver, state_as_is
+
+    result = replace(result, request=digest_of([result.request, "as is", training.taken()]))
+    if (existing := run.finished(result)) is not None:
+        return existing
+    meta = state_as_is(training, run.request.minutes, run.nothing_taken())
+    return result.report(deliver(result, training.entry, meta, extractor), cached=False)
