@@ -64,6 +64,7 @@ class TrainingRun:
             lambda: self.writer.engine(self.run.model.learned),
             self._facts(),
             self.context.note,
+            has_held_out=bool(self.writer.held_out),
         )
 
     def __call__(self) -> Table:
