@@ -14,7 +14,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
 from vidtrans.core.system import WINDOWS, module_command
 from vidtrans.studio.job_folder import JobFolder, JobState, StudioJob, Wanted
-from vidtrans.studio.trainings import has_learned, training_table
+from vidtrans.studio.training_jobs import has_learned, training_table
 
 COMMAND = module_command("vidtrans.cli.studio_job")
 MOST_STARTS = 4  # of a process that ends without a word, as when the system kills it for its memory

@@ -15,7 +15,7 @@ from vidtrans.core.files import read_small_json
 from vidtrans.core.settings import Table
 from vidtrans.studio.messages import message_of, refusing, text_in
 from vidtrans.studio.studio_session import StudioSession
-from vidtrans.studio.trainings import FOLDER_SUFFIX, train_longer, train_on
+from vidtrans.studio.training_jobs import FOLDER_SUFFIX, train_longer, train_on
 from vidtrans.training.report.training_words import STATUS_FILE
 
 MOST_PICTURES = 200  # of a film

@@ -13,7 +13,7 @@ from filelock import FileLock
 from vidtrans.core.errors import UsageError
 from vidtrans.studio.job_folder import JobFolder, JobState, StudioJob
 from vidtrans.studio.job_queue import JobQueue
-from vidtrans.studio.trainings import train_longer, train_on, training_table
+from vidtrans.studio.training_jobs import train_longer, train_on, training_table
 
 VALUES = {"dataset": "a.dataset", "minutes": 5.0, "output": "a.safetensors"}
 
