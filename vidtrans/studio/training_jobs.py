@@ -17,13 +17,13 @@ LENGTHS = ("steps", "minutes", "as_is", "fresh")  # options that say how long a 
 def training_table(job: StudioJob, state: JobState, progress: Table, outcome: Table) -> Table:
     """Return what a page receives of a job that trains.
 
-    ``training``: the name of the folder of its previews, '' if there is none yet; ``as_is``: whether it takes the model
-    of an interrupted run; ``can_take``: whether it could; ``can_train_on``: whether its run can go on.
+    ``training``: the name of the folder of its previews, '' if it is not known yet; ``as_is``: whether it takes the
+    model of an interrupted run; ``can_take``: whether it could; ``can_train_on``: whether its run can go on.
     """
     is_training = job.command in COMMANDS
     as_is = is_training and bool(job.values.get("as_is"))
     return {
-        "training": _folder_of(outcome.get("report")) or _folder_of(progress.get("preview")),
+        "training": _folder_of(outcome.get("report")) or _folder_of(progress.get("preview")) or _beside(job),
         "as_is": as_is,
         "can_take": is_training and not as_is and state is not JobState.DONE and has_learned(progress),
         "can_train_on": as_is and (state is JobState.FAILED or (state is JobState.DONE and "of_steps" in outcome)),
@@ -39,6 +39,13 @@ def _folder_of(name: object) -> str:
     """Return the folder of a file that a training wrote; '' for other files."""
     folder = PurePosixPath(name).parent if isinstance(name, str) else PurePosixPath()
     return str(folder) if folder.name.endswith(FOLDER_SUFFIX) else ""
+
+
+def _beside(job: StudioJob) -> str:
+    """Return the folder beside the model that a training is asked for; '' if the job names none."""
+    output = job.values.get("output")
+    is_model = job.command in COMMANDS and isinstance(output, str) and output.endswith(".safetensors")
+    return str(PurePosixPath(str(output)).with_suffix(FOLDER_SUFFIX)) if is_model else ""
 
 
 def train_on(job: StudioJob) -> WishStep:

@@ -138,5 +138,6 @@ def test_longer_is_as_many_steps_again() -> None:
 def test_the_folder_of_the_previews_is_found(name: str) -> None:
     found = training_table(job(), JobState.RUNNING, {"preview": name}, {})["training"]
     assert found == name.rpartition("/")[0]
-    for other in ("a/preview.png", "preview.png", 3, None):
-        assert training_table(job(), JobState.RUNNING, {"preview": other}, {})["training"] == ""
+    for other in ("a/preview.png", "preview.png", 3, None):  # it is beside the model
+        assert training_table(job(), JobState.RUNNING, {"preview": other}, {})["training"] == "a.train"
+        assert training_table(job(output="d"), JobState.RUNNING, {"preview": other}, {})["training"] == ""

@@ -16,6 +16,7 @@ const kindOf = (name) => (/\.(mp4|webm|mov|mkv)$/i.test(name) ? "clip" : /\.(png
 
 // At which step a model was taken as it is.
 const takenAt = ({ outcome }) => (outcome.of_steps ? `, at step ${outcome.steps.toLocaleString("en")} of ${outcome.of_steps.toLocaleString("en")}` : "");
+const isContinued = (job) => state.jobs.some((other) => other.number > job.number && other.training === job.training);
 const button = (job, text, onclick) => h("button", { type: "button", "aria-label": `${text}: ${job.title}`, onclick }, text);
 
 export class Queue extends HTMLElement {
@@ -37,7 +38,7 @@ export class Queue extends HTMLElement {
 
   entry(job) {
     const { preview } = job.progress, hasResult = Boolean(state.item(job.outcome.output ?? ""));
-    const mark = JSON.stringify([job.progress.note, job.state, job.wanted, job.waits, job.outcome, preview, hasResult, job.training, job.as_is, job.can_take]);
+    const mark = JSON.stringify([job.progress.note, job.state, job.wanted, job.waits, job.outcome, preview, hasResult, job.training, job.as_is, job.can_take, isContinued(job)]);
     let entry = this.entries.get(job.number);
     if (!entry || entry.dataset.mark !== mark) {
       entry = this.build(job, mark);
@@ -65,7 +66,7 @@ export class Queue extends HTMLElement {
     const { preview } = job.progress;
     if (job.training) buttons.unshift(button(job, "Watch it learn", () => state.tell("training", job.training)));
     if (job.can_take && !stopping) buttons.push(button(job, "Good enough", () => act("enough")));
-    if (job.can_train_on) buttons.push(button(job, "Go on training", () => trainFurther(job, "on")));
+    if (job.can_train_on && !isContinued(job)) buttons.push(button(job, "Go on training", () => trainFurther(job, "on")));
     if (preview && !job.training && job.state !== "done" && kindOf(preview)) {
       buttons.unshift(h("button", { type: "button", "aria-label": `See what there is of ${job.title}`, onclick: () => state.tell("open", { name: preview, kind: kindOf(preview) }) }, "See what there is"));
     }

@@ -62,7 +62,7 @@ export class Shelf extends HTMLElement {
   }
 
   card(item) {
-    const mark = `${item.modified} ${item.bytes}`;
+    const mark = item.kind === "training" ? `${Math.floor(item.modified / 60)}` : `${item.modified} ${item.bytes}`;
     const known = this.cards.get(item.name);
     if (known?.dataset.mark === mark) return known;
     if (known) forget(known);

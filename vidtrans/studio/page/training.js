@@ -47,14 +47,15 @@ export class TrainingPanel extends HTMLElement {
     const names = state.items.filter((item) => item.kind === "training").map((item) => item.name);
     if (this.name && !names.includes(this.name)) names.unshift(this.name);
     this.choice.replaceChildren(...names.map((name) => h("option", { value: name, selected: name === this.name }, name.replace(/\.train$/, ""))));
-    this.choice.hidden = !names.length;
+    this.choice.hidden = names.length < 2;
     if (!this.name && names.length) this.open(names[0]);
+    else if (this.status) this.suggest(this.status, this.job()); // its model may be there now
   }
 
   async open(name) {
-    if (name !== this.name) { this.pause(); this.loaded.clear(); this.at = null; }
+    if (name !== this.name) { this.pause(); this.loaded.clear(); this.at = this.status = null; }
     this.name = name;
-    this.heading.textContent = stem(name);
+    this.heading.textContent = `How ${stem(name)} learns`;
     this.list();
     await this.load();
   }
@@ -78,10 +79,12 @@ export class TrainingPanel extends HTMLElement {
   }
 
   show({ status, film, files }, job) {
+    this.status = status;
     const { step, total } = status;
     const isKnown = isNumber(step) && isNumber(total);
     this.total = isKnown ? total : 0;
-    this.words.replaceChildren(...[isKnown && h("b", {}, `Step ${count(step)} of ${count(total)}. `), (status.quality ?? []).join(" ")].filter(Boolean));
+    const words = isKnown ? (status.quality ?? []).join(" ") : "It has not begun to learn.";
+    this.words.replaceChildren(...[isKnown && h("b", {}, `Step ${count(step)} of ${count(total)}. `), words].filter(Boolean));
     const warned = status.warnings ?? [];
     this.warnings.hidden = !warned.length;
     this.warnings.replaceChildren(...warned.map(([at, text]) => h("li", {}, h("b", {}, `Step ${at}: `), text)));
@@ -146,7 +149,7 @@ export class TrainingPanel extends HTMLElement {
   drawPlots({ plots = [], best }) {
     const known = plots.map((plot) => ({ ...plot, points: (plot.points ?? []).filter((point) => point.every(isNumber)) })).filter(({ points }) => points.length > 1);
     this.plots.replaceChildren(...known.map((plot) => h("figure", {},
-      h("figcaption", {}, h("b", {}, plot.name), plot.unit ? ` ${plot.unit}` : "", h("span", { className: "quiet" }, ` ${plot.hint}`)),
+      h("figcaption", {}, h("b", {}, plot.name), plot.unit ? `, ${plot.unit}` : "", ". ", plot.hint),
       scorePlot(plot, this.total, best, (step) => this.goTo(step)))));
     if (this.pictureList?.length) this.go(this.at);
   }
