@@ -58,10 +58,12 @@ state.addEventListener("open", ({ detail: item }) => {
 });
 state.addEventListener("training", ({ detail: name }) => {
   enter("training");
+  scrollTo({ top: 0 });
   $("training").open(name);
 });
 state.addEventListener("command", ({ detail: { command, values } }) => {
   enter("command");
+  scrollTo({ top: 0 });
   $("command").open(command, values);
 });
 state.addEventListener("compare", ({ detail: item }) => {

@@ -19,7 +19,8 @@ export class TrainingPanel extends HTMLElement {
     this.heading = h("h2", {}, "Training");
     this.choice = h("select", { "aria-label": "Training to watch", hidden: true, onchange: () => this.open(this.choice.value) });
     this.empty = h("p", { className: "quiet" }, "Nothing has learned here yet. A wish that takes minutes to learn can be watched here from its first step.");
-    this.words = h("p", { className: "quality", role: "status" });
+    this.steps = h("b", {});
+    this.words = h("span", { role: "status" }); // without the step, which would be read aloud every two seconds
     this.warnings = h("ul", { className: "warned", "aria-label": "Warnings", hidden: true });
     this.output = h("img", { alt: "", decoding: "sync" });
     this.caption = h("figcaption", {});
@@ -33,7 +34,7 @@ export class TrainingPanel extends HTMLElement {
     this.next = h("section", { hidden: true, "aria-label": "What to try next" });
     this.more = h("details", {}, h("summary", {}, "More held-out pictures"), this.sheet = h("img", { alt: "Input, output and target of held-out pictures", className: "sheet-now", loading: "lazy" }));
     this.files = h("p", { className: "quiet" });
-    this.body = h("div", { hidden: true }, this.words, this.warnings, this.pictures, this.film, this.next, this.plots, this.more, this.files);
+    this.body = h("div", { hidden: true }, h("p", { className: "quality" }, this.steps, " ", this.words), this.warnings, this.pictures, this.film, this.next, this.plots, this.more, this.files);
     this.append(h("div", { className: "bar" }, this.heading, this.choice), this.empty, this.body);
     this.loaded = new Map(); // pictures by name, so that scrubbing does not wait
     state.addEventListener("items", () => this.list());
@@ -84,7 +85,8 @@ export class TrainingPanel extends HTMLElement {
     const isKnown = isNumber(step) && isNumber(total);
     this.total = isKnown ? total : 0;
     const words = isKnown ? (status.quality ?? []).join(" ") : "It has not begun to learn.";
-    this.words.replaceChildren(...[isKnown && h("b", {}, `Step ${count(step)} of ${count(total)}. `), words].filter(Boolean));
+    this.steps.textContent = isKnown ? `Step ${count(step)} of ${count(total)}.` : "";
+    if (this.words.textContent !== words) this.words.textContent = words;
     const warned = status.warnings ?? [];
     this.warnings.hidden = !warned.length;
     this.warnings.replaceChildren(...warned.map(([at, text]) => h("li", {}, h("b", {}, `Step ${at}: `), text)));
