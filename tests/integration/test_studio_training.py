@@ -87,7 +87,7 @@ def test_a_film_is_scrubbed_by_slider_plot_and_keys(browser: Any, running: Runni
             page.keyboard.press(key)
             assert slider.get_attribute("aria-valuetext") == f"step {step}"
             page.wait_for_function(
-                f"() => {PANEL}.output.src.includes('{step:08d}') && {PANEL}.output.naturalWidth === 64"
+                f"() => {PANEL}.output.src.includes('{step:08d}.png') && {PANEL}.output.naturalWidth === 64"
             )
         page.keyboard.press(" ")
         page.wait_for_function(f"() => {PANEL}.at === 4")
@@ -141,12 +141,15 @@ def test_it_fits_every_width_in_both_schemes(browser: Any, running: RunningStudi
 def test_the_shelf_folds_a_training_into_one_item(running: RunningStudio) -> None:
     pretended(running.root)
     assert [(one["name"], one["kind"]) for one in running.ask("/api/shelf")[1]["items"]] == [("a.train", "training")]
+    assert running.ask("/thumb", name="a.train")[0] == 200
+    (running.root / "a.train" / "preview.png").unlink()  # a run that has not painted yet
+    assert running.ask("/thumb", name="a.train")[0] == 200
 
 
 def test_what_is_asked_of_trainings_is_checked(running: RunningStudio) -> None:
     pretended(running.root)
     status, found = running.ask("/api/training", name="a.train")
-    assert (status, [step for step, _ in found["film"]]) == (200, list(FILM))
+    assert (status, [step for step, *_ in found["film"]]) == (200, list(FILM))
     assert found["files"]["preview"] == "a.train/preview.png"
     assert "report" not in found["files"]
     (running.root / "a.train" / STATUS_FILE).write_text("[broken")

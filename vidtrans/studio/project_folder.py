@@ -109,6 +109,13 @@ class ProjectFolder:
             raise _refused(name, "there is no such file in this folder")
         return path
 
+    def picture_of(self, name: str) -> Path:
+        """Return the file whose thumbnail stands for a name: of a training, its newest preview. Raises UsageError."""
+        path = self.existing(name)
+        if path.is_dir() and _folder_kind(path) == "training":
+            return self.existing(f"{name}/preview.png" if (path / "preview.png").is_file() else f"{name}/input.png")
+        return path
+
     def check_value(self, text: str) -> None:
         """Raise UsageError if a value that may name files could lead out of the folder."""
         if self._is_name(text):

@@ -55,9 +55,14 @@ class WatchedTrainings:
         return {
             "name": name,
             "status": status,
-            "film": [[int(file.stem), f"{name}/film/{file.name}"] for file in numbered[-MOST_PICTURES:]],
+            "film": [self._picture(f"{name}/film/{file.name}") for file in numbered[-MOST_PICTURES:]],
             "files": {Path(file).stem: f"{name}/{file}" for file in PICTURES if file in there},
         }
+
+    def _picture(self, name: str) -> list[object]:
+        """Return the step of a picture of a film, its name, and a version that changes with its content."""
+        path = self.folder.existing(name)
+        return [int(path.stem), name, path.stat().st_mtime_ns // 1_000_000]
 
     async def train(self, request: Request) -> Response:
         """Add the job that continues a run: of a model that was taken as it is, or for as many steps again."""

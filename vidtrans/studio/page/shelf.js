@@ -67,8 +67,7 @@ export class Shelf extends HTMLElement {
     if (known?.dataset.mark === mark) return known;
     if (known) forget(known);
     const short = item.name.split("/").pop();
-    const seen = item.kind === "training" ? `${item.name}/preview.png` : item.name;
-    const thumb = h("span", { className: "thumb", "data-name": seen, "data-kind": item.kind });
+    const thumb = h("span", { className: "thumb", "data-name": item.name, "data-kind": item.kind });
     const open = h("button", { type: "button", className: "open", "aria-label": `Open ${item.name}`, onclick: () => state.tell("open", item) },
       thumb, h("span", { className: "name", title: item.name }, short),
       h("span", { className: "quiet" }, `${item.kind}${item.bytes ? `, ${size(item.bytes)}` : ""}, ${ago(item.modified)}`));

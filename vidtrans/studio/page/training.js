@@ -22,7 +22,7 @@ export class TrainingPanel extends HTMLElement {
     this.steps = h("b", {});
     this.words = h("span", { role: "status" }); // without the step, which would be read aloud every two seconds
     this.warnings = h("ul", { className: "warned", "aria-label": "Warnings", hidden: true });
-    this.output = h("img", { alt: "", decoding: "sync" });
+    this.output = h("img", { alt: "A held-out picture", decoding: "sync" });
     this.caption = h("figcaption", {});
     this.sides = h("div", { className: "sides" });
     this.pictures = h("div", { className: "learning" }, h("figure", {}, this.output, this.caption), this.sides);
@@ -36,7 +36,7 @@ export class TrainingPanel extends HTMLElement {
     this.files = h("p", { className: "quiet" });
     this.body = h("div", { hidden: true }, h("p", { className: "quality" }, this.steps, " ", this.words), this.warnings, this.pictures, this.film, this.next, this.plots, this.more, this.files);
     this.append(h("div", { className: "bar" }, this.heading, this.choice), this.empty, this.body);
-    this.loaded = new Map(); // pictures by name, so that scrubbing does not wait
+    this.loaded = new Map(); // pictures by address, so that scrubbing does not wait
     state.addEventListener("items", () => this.list());
     state.addEventListener("jobs", () => this.follow());
   }
@@ -109,14 +109,17 @@ export class TrainingPanel extends HTMLElement {
     this.pictures.hidden = this.film.hidden = !film.length;
     if (!film.length) return;
     this.slider.max = film.length - 1;
-    for (const [, name] of film) if (!this.loaded.has(name)) this.loaded.set(name, Object.assign(new Image(), { src: link("/media", { name }) }));
+    for (const [, name, version] of film) {
+      const src = link("/media", { name, version });
+      if (!this.loaded.has(src)) this.loaded.set(src, Object.assign(new Image(), { src }));
+    }
     this.go(follows && !this.timer ? film.length - 1 : Math.min(this.at, film.length - 1));
   }
 
   go(at) {
     this.at = clamp(at, 0, this.pictureList.length - 1);
-    const [step, name] = this.pictureList[this.at];
-    this.output.src = link("/media", { name });
+    const [step, name, version] = this.pictureList[this.at];
+    this.output.src = link("/media", { name, version });
     this.output.alt = `A held-out picture as painted at step ${count(step)}`;
     this.caption.textContent = `painted at step ${count(step)}`;
     this.slider.value = this.at;
