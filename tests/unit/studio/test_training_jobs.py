@@ -77,6 +77,19 @@ def test_a_running_training_is_stopped_and_delivers(tmp_path: Path, status: int 
     assert (made["state"], made["as_is"], made["can_train_on"]) == ("done", True, True)
 
 
+def test_a_job_that_waits_for_it_goes_on_with_what_is_delivered(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    JobFolder(tmp_path / "jobs" / "000002").write(StudioJob("train", {}, ["train"], "next", after=[1]))
+    stage.queue.step()
+    stage.learn()
+    stage.queue.act(1, "enough")
+    stage.end(130)
+    assert {job["number"]: job["state"] for job in stage.queue.step()} == {1: "running", 2: "queued"}
+    stage.end(0)
+    assert {job["number"]: job["state"] for job in stage.queue.step()} == {1: "done", 2: "running"}
+    stage.end(0)
+
+
 def test_a_paused_one_too_and_one_that_has_ended_not(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
     stage.table()
