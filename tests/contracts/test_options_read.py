@@ -75,6 +75,8 @@ FURTHER: dict[str, tuple[tuple[str, ...], ...]] = {
     "compare": (("--input", "extracted", "--overwrite"),),
     "sheet": (("--pairing", "model:flower", "--overwrite"),),
     "run": (("--steps", "2", "--overwrite"),),
+    "train": (("--as-is",),),
+    "look": (("--as-is",),),
 }
 STEPS_OF_DEMO = ("make-dataset", "train", "stylize", "compare")
 

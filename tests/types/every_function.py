@@ -124,9 +124,9 @@ def with_every_keyword_too() -> None:
     assert_type(vidtrans.list_presets(report=show, stop=STOP), vidtrans.CommandResult)
     assert_type(vidtrans.look(
         pictures=["a.jpg", Path("b.jpg")], output="out.mp4", on="clip.mp4", crop="10,10,200,200", keep="keep.mp4",
-        minutes=2.5, fresh=True, optimise=True, steps=500, cache_dir=CACHE, device="cpu", seed=7, overwrite=True,
-        dry_run=True, allow_damaged=True, cache_limit_gb=20, preset="fast", settings=SETTINGS, report=show,
-        stop=STOP
+        minutes=2.5, fresh=True, as_is=True, optimise=True, steps=500, cache_dir=CACHE, device="cpu", seed=7,
+        overwrite=True, dry_run=True, allow_damaged=True, cache_limit_gb=20, preset="fast", settings=SETTINGS,
+        report=show, stop=STOP
     ), vidtrans.TrainedModel)
     assert_type(vidtrans.make_dataset(
         matte="matte.mkv",
@@ -200,9 +200,9 @@ def with_every_keyword_too() -> None:
     ), vidtrans.RenderedClip)
     assert_type(vidtrans.train(
         dataset="clip.dataset", output="out.mp4", minutes=2.5, ablate="lambda", labeller="l.safetensors",
-        sweep=["training.lambda_l1=10,100"], start_from="ink", fresh=True, embed=True, steps=500, jobs=2,
-        executor="local", cache_dir=CACHE, device="cpu", seed=7, overwrite=True, dry_run=True, cache_limit_gb=20,
-        preset="fast", settings=SETTINGS, report=show, stop=STOP
+        sweep=["training.lambda_l1=10,100"], start_from="ink", fresh=True, as_is=True, embed=True, steps=500,
+        jobs=2, executor="local", cache_dir=CACHE, device="cpu", seed=7, overwrite=True, dry_run=True,
+        cache_limit_gb=20, preset="fast", settings=SETTINGS, report=show, stop=STOP
     ), vidtrans.TrainedModel)
     assert_type(vidtrans.try_out(
         video="clip.mp4", models=["ink", "oil"], output="out.mp4", vary=["strength=0.3,0.6"], frames=4, at=["1s",

@@ -98,6 +98,7 @@ def wrong_values(clip: vidtrans.OpenedClip, paint: np.ndarray) -> None:
     vidtrans.stylize("a.mp4", "ink", report=only_progress)  # wrong
     vidtrans.stylize("a.mp4", "ink", "b.mp4", 0.5)  # wrong
     vidtrans.train("a.dataset", preset=3)  # wrong
+    vidtrans.train("a.dataset", as_is="yes")  # wrong
     vidtrans.vote(["a.mp4", "b.mp4"], seconds="1")  # wrong
     vidtrans.try_out("a.mp4", at=3)  # wrong
     vidtrans.write_clip(paint, "a.mp4", like="b.mp4")  # wrong

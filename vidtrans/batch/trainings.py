@@ -128,7 +128,7 @@ def _reader(request: VariedTraining, dataset: Dataset, context: Context) -> Call
     if not request.labeller:
         return lambda model: {}
     from vidtrans.rendering.labeller import Labeller  # torch, only where there is something to read
-    from vidtrans.training.read_back import check_labels, read_back
+    from vidtrans.training.report.read_back import check_labels, read_back
 
     labeller = Labeller.found(request.labeller, context)
     check_labels(labeller, dataset)

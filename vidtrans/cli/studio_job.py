@@ -26,7 +26,8 @@ class JobReport:
     """Writes the events of a command to the folder of its job."""
 
     def __init__(self, folder: JobFolder) -> None:
-        self._folder, self._table, self._written = folder, dict[str, object](), 0.0
+        self._folder, self._written = folder, 0.0
+        self._table: dict[str, object] = {k: v for k, v in folder.progress().items() if k == "preview"}
         self._task, self._began, self._first = "", 0.0, 0
 
     def __call__(self, event: Event) -> None:

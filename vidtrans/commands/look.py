@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from vidtrans.clips.area import Area
 from vidtrans.commands.base import CACHING, NOTHING_GIVEN, Command, Given
 from vidtrans.commands.options import (
+    AS_IS,
     FRESH,
     KEEP,
     MINUTES,
@@ -23,7 +24,7 @@ from vidtrans.commands.options import (
     output,
 )
 from vidtrans.commands.results import TrainedModel
-from vidtrans.commands.words import cost_text, count, next_command, timing, trained_text
+from vidtrans.commands.words import as_is_text, cost_text, count, next_command, timing, trained_text
 from vidtrans.config.recipe import CHAIN, Recipe, look_recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Option
@@ -81,6 +82,7 @@ class Look(Command):
     keep: Annotated[Path | None, KEEP] = None
     minutes: Annotated[float | None, MINUTES] = None
     fresh: Annotated[bool, FRESH] = False
+    as_is: Annotated[bool, AS_IS] = False
     optimise: Annotated[
         bool,
         Option(
@@ -108,6 +110,7 @@ class Look(Command):
             "--keep": self.keep,
             "--minutes": self.minutes,
             "--fresh": self.fresh,
+            "--as-is": self.as_is,
         }
         if self.optimise and (names := [name for name, value in unread.items() if value]):
             raise UsageError(names[0], "nothing is learned with --optimise", "leave it out, or --optimise")
@@ -132,13 +135,13 @@ class Look(Command):
 
             names = look_names(self.pictures)
             return optimised_look(self.pictures, names, self.recipe, self._output(names), context)
+        lesson = replace(self._lesson(context), fresh=self.fresh, as_is=self.as_is)
         if context.dry_run:
-            lesson = self._lesson(context)
-            known = lesson.forecast(self.minutes, context, fresh=self.fresh)
+            known = lesson.forecast(self.minutes, context)
             table = self._forecast(lesson, [], context) if known is None else known
             output = table.pop("model", table.get("output"))
             return table | {"seconds": round(time.monotonic() - began, 3), "output": output}
-        table = self._lesson(context).learn(self.minutes, context, fresh=self.fresh)
+        table = lesson.learn(self.minutes, context)
         return table | {"seconds": round(time.monotonic() - began, 3)}
 
     def forecast(self, renders: Sequence[StylizeRequest], context: Context) -> Table:
@@ -187,6 +190,8 @@ class Look(Command):
         if "steps" not in table:
             written = f"{table['output']}: nothing to learn, each frame is optimised{timing(table)}"
             return f"{written}\nnext: {next_command(table['output'])}"
+        if "of_steps" in table and table.get("dry_run"):
+            return as_is_text(table)
         if table.get("dry_run"):
             learned = f"would learn {', '.join(table['looks'])} on {count(table['frames'], 'frame')}"
             return f"{learned} in {count(table['steps'], 'step')}, into {table['output']}{cost_text(table)}"

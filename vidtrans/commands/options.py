@@ -40,6 +40,12 @@ MINUTES = Option(
     values=Range(0, 1e6, low_open=True),
 )
 FRESH = Option("Train from scratch, ignoring earlier training.", Group.TRAINING, rare=True)
+AS_IS = Option(
+    "Train no further: write the model of the steps that an interrupted run has taken. The same options without this "
+    "one continue the run later.",
+    Group.TRAINING,
+    rare=True,
+)
 WHEN_TO_STOP = (("steps", "minutes"),)  # exclude each other
 SEVERAL = ("jobs", "executor", "shard", "retry", "halt")  # the options of a batch of clips
 

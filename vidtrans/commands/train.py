@@ -12,10 +12,10 @@ from typing import Annotated, Any, ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import NOTHING_GIVEN, Command, Given
-from vidtrans.commands.options import FRESH, MINUTES, MODEL_SUFFIX, WHEN_TO_STOP, check_minutes, output
+from vidtrans.commands.options import AS_IS, FRESH, MINUTES, MODEL_SUFFIX, WHEN_TO_STOP, check_minutes, output
 from vidtrans.commands.results import TrainedModel
 from vidtrans.commands.terminal import Terminal
-from vidtrans.commands.words import cost_text, count, next_command, timing, trained_text
+from vidtrans.commands.words import as_is_text, cost_text, count, next_command, timing, trained_text
 from vidtrans.config.recipe import Recipe, dataset_recipe
 from vidtrans.core.errors import BatchError, UsageError
 from vidtrans.core.parameters import Argument, FileName, Group, Names, Option
@@ -72,6 +72,7 @@ class Train(Command):
         Option("Start from a model's weights.", Group.TRAINING, ("--from",), metavar="MODEL", values=FileName("model")),
     ] = None
     fresh: Annotated[bool, FRESH] = False
+    as_is: Annotated[bool, AS_IS] = False
     embed: Annotated[
         bool, Option("Put the network of the pairing 'model' into the model file.", Group.OUTPUT, rare=True)
     ] = False
@@ -83,7 +84,7 @@ class Train(Command):
         check_minutes(self.minutes)
         if self.ablate or self.sweep:
             option = "--ablate" if self.ablate else "--sweep"
-            for name, given in (("--from", self.start_from), ("--fresh", self.fresh)):
+            for name, given in (("--from", self.start_from), ("--fresh", self.fresh), ("--as-is", self.as_is)):
                 if given:
                     raise UsageError(f"{option} and {name}", "every variant starts from nothing", f"leave {name} out")
             if self.embed:
@@ -133,6 +134,7 @@ class Train(Command):
             start_from=self.start_from,
             fresh=self.fresh,
             embed=self.embed,
+            as_is=self.as_is,
         )
         return train(request, context)
 
@@ -178,6 +180,8 @@ class Train(Command):
             return _varied_text(table)
         if not table.get("dry_run"):
             return trained_text(table)
+        if "of_steps" in table:
+            return as_is_text(table)
         where = f"{table['device']} {table['precision']}"
         rate = f"{table['pictures_per_second']:.3g} pictures a second"
         what = f"{count(table['steps'], 'step')} on {count(table['pairs'], 'pair')}, {where}, {rate}"

@@ -72,13 +72,19 @@ def trained_text(table: Table) -> str:
         score = f", {1 - distance:.0%} of the way to the target on held-out frames"
     delivered = f"{delivered_text(table['delivered'])}\n" if "delivered" in table else ""
     companions = [shell_path(path) for path in table.get("companions", {}).values()]
+    of = f" of {table['of_steps']:,}" if "of_steps" in table else ""
     return (
-        f"{table['output']}: {count(table['steps'], 'step')}{score}{timing(table)}\n"
+        f"{table['output']}: {count(table['steps'], 'step')}{of}{score}{timing(table)}\n"
         + delivered
         + (f"beside it: {', '.join(companions)}\n" if companions else "")
         + f"how it learnt: {shell_path(table['report'])}\n"
         f"next: {next_command(table['output'], dreams='dreamt' in table)}"
     )
+
+
+def as_is_text(table: Table) -> str:
+    """Return the report of a dry run on the model of an interrupted run."""
+    return f"would write {table['output']}: the model of step {table['steps']:,} of {table['of_steps']:,}"
 
 
 def delivered_text(scores: Table) -> str:

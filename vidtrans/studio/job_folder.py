@@ -71,6 +71,8 @@ class StudioJob:
         table = read_small_json(path)
         job = cls(**{one.name: table[one.name] for one in fields(cls)})
         job.wanted = Wanted(job.wanted)
+        if not isinstance(job.values, dict):
+            raise TypeError("values are no table")
         return job
 
 
@@ -174,7 +176,7 @@ class JobFolder:
     def table(self, job: StudioJob, state: JobState) -> Table:
         """Return the job as a page receives it."""
         outcome = self.outcome() if state in (JobState.DONE, JobState.FAILED) else {}
-        for key in ("output", "source") if WINDOWS else ():
+        for key in ("output", "source", "report") if WINDOWS else ():
             if isinstance(outcome.get(key), str):
                 outcome[key] = outcome[key].replace("\\", "/")
         if state is JobState.FAILED and not outcome.get("error"):

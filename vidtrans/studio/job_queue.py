@@ -14,6 +14,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
 from vidtrans.core.system import WINDOWS, module_command
 from vidtrans.studio.job_folder import JobFolder, JobState, StudioJob, Wanted
+from vidtrans.studio.training_jobs import has_learned, training_table
 
 COMMAND = module_command("vidtrans.cli.studio_job")
 MOST_STARTS = 4  # of a process that ends without a word, as when the system kills it for its memory
@@ -64,7 +65,7 @@ class JobQueue:
             return list(range(first, first + len(jobs)))
 
     def act(self, number: int, action: str) -> None:
-        """Pause, resume, cancel, kill or remove a job. Raises UsageError, OSError."""
+        """Pause, resume, cancel, kill or remove a job, or take its model as it is. Raises UsageError, OSError."""
         with self._lock:
             folder, job, state = self._find(number)
             self._final.pop(number, None)
@@ -76,6 +77,8 @@ class JobQueue:
                 folder.clear_end()
                 job.starts = 0
                 self._want(folder, job, Wanted.RUN)
+            elif action == "enough" and state is not JobState.DONE:
+                self._take_as_is(folder, job, state)
             elif action == "kill" and state is JobState.RUNNING and job.wanted is not Wanted.RUN:
                 folder.kill()
             elif action == "remove" and state in ENDED:
@@ -96,6 +99,19 @@ class JobQueue:
         job.wanted = wanted
         folder.write(job)
         if wanted is not Wanted.RUN:
+            folder.request_stop()
+
+    def _take_as_is(self, folder: JobFolder, job: StudioJob, state: JobState) -> None:
+        """Stop a training, if it runs, and let the job deliver the model as it is. Raises UsageError, OSError."""
+        if job.values.get("as_is") or not has_learned(folder.progress()):
+            raise UsageError(job.title, "it is no training that has taken a step", "wait, or choose another job")
+        values = job.values | {"as_is": True}
+        job.words, job.values = self._line(job.command, values), values
+        job.starts, job.wanted = 0, Wanted.RUN
+        if state is not JobState.RUNNING:
+            folder.clear_end()
+        folder.write(job)
+        if state is JobState.RUNNING:  # it ends as a pause does, and is started again with the new line
             folder.request_stop()
 
     def step(self) -> list[Table]:
@@ -161,6 +177,7 @@ class JobQueue:
             return None
         state = self._state(folder, job)
         table = folder.table(job, state)
+        table |= training_table(job, state, table["progress"], table["outcome"])
         if state in ENDED:
             self._final[folder.number] = table
         return table
@@ -181,6 +198,11 @@ class JobQueue:
             job = folder.read()
             return folder, job, self._state(folder, job)
         raise UsageError(f"job {number}", "there is no such job", "see the queue")
+
+    def stored(self, number: int) -> tuple[StudioJob, Table]:
+        """Return a job as it is stored, and its outcome. Raises UsageError."""
+        folder, job, _ = self._find(number)
+        return job, folder.outcome()
 
     def log(self, number: int) -> str:
         """Return the end of a job's log. Raises UsageError."""

@@ -54,7 +54,7 @@ class ShownMedia:
 
     async def thumb(self, request: Request) -> Response:
         """Return a moving thumbnail, its frames side by side; their number is in a header."""
-        path = self.folder.existing(text_in(request, "name"))
+        path = self.folder.picture_of(text_in(request, "name"))
         facts, file = await self.session.decoded(self.session.media.strip, path)
         headers = {"x-frames": str(facts["frames"]), "x-size": f"{facts['of'][0]}x{facts['of'][1]}"}
         return FileResponse(file, media_type="image/jpeg", headers=headers)

@@ -21,6 +21,7 @@ from vidtrans.core.system import WINDOWS, name_fault, name_length, name_limit, w
 from vidtrans.data.dataset import INDEX as DATASET_FILE
 from vidtrans.models.formats import suffixes
 from vidtrans.studio import STATE
+from vidtrans.training.report.training_words import STATUS_FILE
 from vidtrans.video.io.picture_paths import VIDEO_SUFFIXES, is_picture
 
 MOST_ITEMS = 20_000  # of a listing
@@ -38,7 +39,10 @@ BETWEEN, WORDS = re.compile(r"[=:,;|]"), re.compile(r"[=:,;|\s]+")  # what divid
 
 @dataclass(frozen=True)
 class ShelfItem:
-    """A file or folder of the project. ``kind``: clip, picture, pictures, dataset, model, page, folder or file."""
+    """A file or folder of the project.
+
+    ``kind``: clip, picture, pictures, dataset, training, model, page, folder or file.
+    """
 
     name: str
     kind: str
@@ -105,6 +109,13 @@ class ProjectFolder:
             raise _refused(name, "there is no such file in this folder")
         return path
 
+    def picture_of(self, name: str) -> Path:
+        """Return the file whose thumbnail stands for a name: of a training, its newest preview. Raises UsageError."""
+        path = self.existing(name)
+        if path.is_dir() and _folder_kind(path) == "training":
+            return self.existing(f"{name}/preview.png" if (path / "preview.png").is_file() else f"{name}/input.png")
+        return path
+
     def check_value(self, text: str) -> None:
         """Raise UsageError if a value that may name files could lead out of the folder."""
         if self._is_name(text):
@@ -143,7 +154,7 @@ class ProjectFolder:
         return path.relative_to(self.root).as_posix()
 
     def items(self) -> list[ShelfItem]:
-        """Return what the folder holds, newest first. A dataset, and a folder of pictures, is one item."""
+        """Return what the folder holds, newest first. A dataset, a training, and a folder of pictures, is one item."""
         found = list(self._walk(self.root, 0))
         return sorted(found, key=lambda item: (-item.modified, item.name))[:MOST_ITEMS]
 
@@ -242,9 +253,11 @@ def file_kind(path: Path) -> str:
 
 
 def _folder_kind(path: Path) -> str:
-    """Return the kind of a folder: dataset, pictures (they may be a clip or painted key frames) or folder."""
+    """Return the kind of a folder: dataset, training, pictures (a clip, or painted key frames) or folder."""
     if (path / DATASET_FILE).is_file():
         return "dataset"
+    if path.suffix == ".train" and (path / STATUS_FILE).is_file():
+        return "training"
     entries = [entry for entry, _ in zip(os.scandir(path), range(LOOKED_AT), strict=False)]
     pictures = [entry for entry in entries if is_picture(Path(entry.name))]
     return "pictures" if len(pictures) > len(entries) / 2 else "folder"

@@ -23,6 +23,7 @@ from vidtrans.studio.media_routes import media_routes
 from vidtrans.studio.messages import answers_in, body_of, message_of, number_in, refusing, step_in, text_in
 from vidtrans.studio.packing import pack
 from vidtrans.studio.studio_session import Overtaken, StudioSession
+from vidtrans.studio.training_routes import training_routes
 from vidtrans.studio.wishes import WISHES, find_wish
 from vidtrans.web import MAX_MESSAGE
 from vidtrans.web.server import WebServer
@@ -74,6 +75,7 @@ class StudioApp:
         routes = [Route(path, refusing(handler)) for path, handler in gets.items()]
         routes += [Route(path, refusing(handler), methods=["POST"]) for path, handler in posts.items()]
         routes += media_routes(self.session)
+        routes += training_routes(self.session)
         routes.append(Route("/api/upload", refusing(self.upload), methods=["PUT"]))
         return Starlette(routes=[*routes, Mount("/page", StaticFiles(directory=PAGE))])
 
@@ -208,7 +210,7 @@ class StudioApp:
         return FileResponse(self.session.kept_wall(text_in(request, "key")), media_type="image/png")
 
     async def job(self, request: Request) -> Response:
-        """Pause, resume, cancel or remove a job."""
+        """Pause, resume, cancel or remove a job, or take its model as it is."""
         message = await message_of(request)
         number = message.get("job")
         if not isinstance(number, int) or isinstance(number, bool):

@@ -36,6 +36,20 @@ def _place(entry: CacheEntry, output: Path) -> str:
     return os.path.relpath(output.absolute(), entry.cache.root.absolute().parent)
 
 
+def restore(run: TrainingState, entry: CacheEntry, stage: TrainStage, context: Context) -> Path | None:
+    """Restore the run's own checkpoint, or that of an earlier run; return its folder, None if there is none."""
+    if run.model.settings.exports_best and not context.dry_run:
+        check_best(entry, context)
+    if run.load(context.report):
+        return entry.folder
+    if stage.fresh:
+        return None
+    folder = with_other_processes(entry, stage, run, context) or continue_shorter(entry, stage, run, context)
+    if folder is not None and not context.dry_run:
+        copy_best(folder, entry, run, context)
+    return folder
+
+
 def with_other_processes(entry: CacheEntry, stage: TrainStage, run: TrainingState, context: Context) -> Path | None:
     """Restore the furthest unfinished run that differs only in number of processes or threads; return its folder."""
     wanted = _elastic(stage.description())

@@ -96,7 +96,13 @@ class ModelWriter:
         run.enough = run.step < run.total and is_enough(run.scores, settings.best_metric, settings.patience)
 
     def finish(self, output: Path, monitor: TrainingMonitor) -> Table:
-        """Write the final model into the cache entry, and return the entry's metadata."""
+        """Write the final model into the cache entry, mark it complete, and return the entry's metadata."""
+        meta = self.deliver(output, monitor)
+        self.entry.finish(meta, (MODEL_FILE, *map(companion_file, meta["companions"])))
+        return meta
+
+    def deliver(self, output: Path, monitor: TrainingMonitor) -> Table:
+        """Write the model of this state into the cache entry, and return the entry's metadata."""
         run, note = self.run, self.setup.context.note
         best = best_of(run.scores, self.settings.best_metric)
         step = best if self.settings.exports_best and best is not None else run.step
@@ -115,9 +121,7 @@ class ModelWriter:
         monitor.draw(scores, rollout, delivered)
         result = self.setup.summary(output, run.step) | {"history": run.history, "held_out": scores, "best": best}
         result |= more | {"report": str(monitor.report)}
-        meta = {"run_key": self.stage.run_key, "steps": run.total, "result": result, "companions": companions}
-        self.entry.finish(meta, (MODEL_FILE, *map(companion_file, companions)))
-        return meta
+        return {"run_key": self.stage.run_key, "steps": run.total, "result": result, "companions": companions}
 
     def _wanted(self, step: int, best: int | None) -> torch.nn.Module:
         """Return the generator of the state of ``step``, the last or the ``best``; tell the user which one it is."""

@@ -45,6 +45,7 @@ class LookLesson:
         asked: The requested recipe, to which names and paths of the style pictures are added.
         area: The part of the style picture that is used; None for all of it.
         keep: The masks of the clips, white where their content is kept; none by default.
+        fresh, as_is: See ``TrainingRequest``.
     """
 
     names: list[str]
@@ -54,6 +55,8 @@ class LookLesson:
     asked: Recipe
     area: Area | None = None
     keep: Sequence[Path] = ()
+    fresh: bool = False
+    as_is: bool = False
 
     @classmethod
     def of(
@@ -92,9 +95,10 @@ class LookLesson:
         """Return the specification of the dataset, with the style pictures in ``folder``."""
         return DatasetSpec(self.clips, self._recipe(folder), keep=self.keep)
 
-    def learn(self, minutes: float | None, context: Context, *, fresh: bool) -> Table:
-        """Make the dataset, train the model, and return its report. ``minutes``, ``fresh``: see ``TrainingRequest``."""
+    def learn(self, minutes: float | None, context: Context) -> Table:
+        """Make the dataset, train the model, and return its report. ``minutes``: see ``TrainingRequest``."""
         folder = self.dataset / FOLDER
+        self._check_begun()
         import_for_training(self.dataset)
         dataset_table = make_dataset(self.spec(folder), self.dataset, context)
         if self.clips == [FRAMES]:
@@ -102,7 +106,7 @@ class LookLesson:
         self.store(folder, context)
         _tell_measure(self.asked, context)
         _tell_kept(self.dataset, context)
-        trained = self._train(folder, minutes, context, fresh=fresh)
+        trained = self._train(folder, minutes, context)
         own = {
             "dataset": str(self.dataset),
             "looks": self.names,
@@ -110,18 +114,25 @@ class LookLesson:
         }
         return trained | own
 
-    def forecast(self, minutes: float | None, context: Context, *, fresh: bool) -> Table | None:
+    def forecast(self, minutes: float | None, context: Context) -> Table | None:
         """Return a dry run's report; None if dataset or style pictures must be made first. See ``learn``."""
         folder = self.dataset / FOLDER
+        self._check_begun()
         if not self.dataset.exists():
             return None
         dataset = existing_dataset(self.dataset, self.spec(folder).digest(context), context)
         if dataset is None or not self._is_stored(folder, context):
             return None
-        table = self._train(folder, minutes, context, fresh=fresh)
+        table = self._train(folder, minutes, context)
         return table | {"dataset": str(self.dataset), "looks": self.names, "frames": len(dataset.pairs)}
 
-    def _train(self, folder: Path, minutes: float | None, context: Context, *, fresh: bool) -> Table:
+    def _check_begun(self) -> None:
+        """Raise UsageError for ``as_is`` if there is no dataset, so that nothing can have been learned."""
+        if self.as_is and not self.dataset.exists():
+            why = f"no interrupted run has taken a step towards {self.output}"
+            raise UsageError("--as-is", why, "leave it out to train")
+
+    def _train(self, folder: Path, minutes: float | None, context: Context) -> Table:
         """Train, or plan to; a network whose norms can be predicted begins with the pictures' looks at once."""
         recipe, start = self._recipe(folder), None
         if recipe.choice("generator")[0] == GENERATOR:
@@ -132,9 +143,16 @@ class LookLesson:
             quiet = replace(context, report=silent)  # what there is to say of the pictures was said before
             start = model_at_once(NamedPictures(looks, self.names[0]), quiet)
         start_from = str(start.path) if start else None
-        return train(
-            TrainingRequest(self.dataset, self.output, recipe, minutes, start_from=start_from, fresh=fresh), context
+        request = TrainingRequest(
+            self.dataset,
+            self.output,
+            recipe,
+            minutes,
+            start_from=start_from,
+            fresh=self.fresh,
+            as_is=self.as_is,
         )
+        return train(request, context)
 
     def _recipe(self, folder: Path) -> Recipe:
         paths = [str(path) for path in self._paths(folder)]

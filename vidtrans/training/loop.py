@@ -64,6 +64,7 @@ class TrainingRun:
             lambda: self.writer.engine(self.run.model.learned),
             self._facts(),
             self.context.note,
+            has_held_out=bool(self.writer.held_out),
         )
 
     def __call__(self) -> Table:
@@ -102,6 +103,16 @@ class TrainingRun:
             raise
         return self.writer.finish(self.output, monitor)
 
+    def taken(self) -> int:
+        """Restore the checkpoint that this run would continue, and return its step; 0 if there is none."""
+        return self.run.step if earlier_runs.restore(self.run, self.entry, self.stage, self.context) else 0
+
+    def deliver(self) -> Table:
+        """Write the model of the steps ``taken``, and return its metadata. The cache entry stays unfinished."""
+        self.context.begin("finishing the model")
+        with computed_in_fp32(self.exact):
+            return self.writer.deliver(self.output, self.monitor)
+
     def _facts(self) -> Table:
         """Return the report's table of facts: dataset, networks, device, seed and settings."""
         setup, networks = self.setup, self.run.model.networks
@@ -119,20 +130,10 @@ class TrainingRun:
 
     def _begin(self) -> Path | None:
         """Load the checkpoint to continue, and return its folder; None if the run starts from scratch."""
-        run, stage = self.run, self.stage
-        earlier_runs.describe(self.entry, stage, self.output)
-        if self.setup.settings.exports_best:
-            earlier_runs.check_best(self.entry, self.context)
-        if run.load(self.context.report):
-            return self.entry.folder
-        if stage.fresh:
-            return None
-        folder = earlier_runs.with_other_processes(self.entry, stage, run, self.context)
-        folder = folder or earlier_runs.continue_shorter(self.entry, stage, run, self.context)
-        if folder is None:
-            earlier_runs.note_other_run(self.entry, stage, self.output, self.context)
-        else:
-            earlier_runs.copy_best(folder, self.entry, run, self.context)
+        earlier_runs.describe(self.entry, self.stage, self.output)
+        folder = earlier_runs.restore(self.run, self.entry, self.stage, self.context)
+        if folder is None and not self.stage.fresh:
+            earlier_runs.note_other_run(self.entry, self.stage, self.output, self.context)
         return folder
 
     def _milestones(self, total: int) -> dict[int, list[Task]]:

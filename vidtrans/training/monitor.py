@@ -2,7 +2,8 @@
 
 ``preview.png`` and ``losses.csv`` are refreshed at intervals of wall time. ``steps/`` holds the outputs for a few pairs
 at each milestone, which ``training.png`` and ``report.html`` show. ``film/`` holds the outputs for one pair at up to
-``FILM_PICTURES`` steps, densest at the start; ``report.html`` shows them.
+``FILM_PICTURES`` steps, densest at the start; ``report.html`` and the studio show them, beside ``input.png`` and
+``target.png``. ``training.json`` has the state in words and the held-out scores, for the studio.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.core.files import keeping_what_is_in_use, remove, write_bytes
+from vidtrans.core.files import keeping_what_is_in_use, remove, write_bytes, write_json
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
 from vidtrans.inference.engine import Engine
@@ -26,7 +27,8 @@ from vidtrans.training.report.training_page import (
     film_steps,
     write_report,
 )
-from vidtrans.training.stopping import best_of
+from vidtrans.training.report.training_words import STATUS_FILE, TrainingWords
+from vidtrans.training.stopping import best_of, score_steps
 from vidtrans.training.training_state import Task, TrainingState
 from vidtrans.training.validation import apply, evenly, pair_input
 from vidtrans.video.images.picture import read_picture, write_picture
@@ -46,6 +48,7 @@ class TrainingMonitor:
 
     ``pairs``: a few of them are shown; ``engine``: returns an engine of the current generator;
     ``facts``: the report's table; ``note`` receives a line if a viewer blocks the update of a file.
+    ``has_held_out``: whether the run is scored.
     """
 
     def __init__(
@@ -57,21 +60,37 @@ class TrainingMonitor:
         engine: Callable[[], Engine],
         facts: Table,
         note: Callable[[str], None],
+        *,
+        has_held_out: bool = True,
     ) -> None:
         self.note = note
         self.folder, self.pairing, self.pairs, self.run, self.facts = folder, pairing, pairs, run, facts
-        self.engine = engine
+        self.engine, self.has_held_out = engine, has_held_out
         self.timeline = ProgressSheet(folder, pairing, pairs)
         [self.subject] = evenly(pairs, 1)
         self.film, self.report = folder / "film", folder / "report.html"
         self.delivered: DeliveredSummary | None = None  # of the latest preview
 
     def begin(self) -> None:
-        """Delete files of steps later than the run's, which an earlier run left."""
+        """Delete files of steps later than the run's, which an earlier run left; write the film's input and target."""
         for name in ("steps", "film", "snapshots"):
             for file in numbered_files(self.folder / name):
                 if int(file.stem) > self.run.step:
                     remove(file)
+        write_picture(self.folder / "input.png", self.pairing.preview(pair_input(self.pairing, self.subject)))
+        if self.pairing.has_target:
+            write_picture(self.folder / "target.png", read_picture(self.subject.target))
+        self._write_status()
+
+    def words(self) -> TrainingWords:
+        """Return the state of the run, to be put into words."""
+        run = self.run
+        first = score_steps(run.total, run.model.settings.val_interval)[0] if self.has_held_out else None
+        return TrainingWords(run.scores, run.step, run.total, run.enough or run.step == run.total, first, run.warnings)
+
+    def _write_status(self) -> None:
+        with keeping_what_is_in_use(self.note):
+            write_json(self.folder / STATUS_FILE, self.words().table())
 
     def milestones(self, total: int) -> dict[int, list[Task]]:
         """Return the functions to call after each milestone of a run of ``total`` steps, by its step."""
@@ -93,6 +112,7 @@ class TrainingMonitor:
         preview = self.folder / "preview.png"
         with keeping_what_is_in_use(self.note):
             preview_sheet(engine, self.pairing, self.pairs, title, preview, full)
+        self._write_status()
         return preview
 
     def _add_to_timeline(self) -> None:
@@ -103,6 +123,7 @@ class TrainingMonitor:
     def _add_to_film(self) -> None:
         output = apply(self.engine(), self.pairing, self.subject)[1]
         write_picture(self.film / f"{self.run.step:08d}.png", output)
+        self._write_status()
 
     def draw(
         self, scores: Table, rollout: RolloutSummary | None = None, delivered: DeliveredSummary | None = None
@@ -112,6 +133,7 @@ class TrainingMonitor:
         ``scores``: the last ones. ``delivered``: full-size pairs; by default those of the latest preview.
         """
         run = self.run
+        self._write_status()
         with keeping_what_is_in_use(self.note):
             self.timeline.draw(run.model.columns, run.rows, scores)
         if rollout is not None:
@@ -131,6 +153,7 @@ class TrainingMonitor:
                     scores=run.scores,
                     best=best_of(run.scores, run.model.settings.best_metric),
                     warnings=run.warnings,
+                    words=self.words(),
                     ages=run.rollouts.ages if run.rollouts else (),
                     rollout=rollout,
                     sheets=[(step, np.hstack(cells)) for step, cells in self.timeline.strips()],

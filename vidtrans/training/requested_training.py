@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,20 +19,21 @@ from vidtrans.data.dataset import Dataset, open_dataset
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.making import dataset_digest
 from vidtrans.models.loaded_model import LoadedModel, find_extractor, load_extractor
-from vidtrans.models.model_file import SUFFIX, both_ways, companion_path, embed_extractor, find_model
+from vidtrans.models.model_file import SUFFIX, both_ways, find_model
 from vidtrans.output.places import refuse_link
 from vidtrans.output.records import recorded
 from vidtrans.output.result import Result
 from vidtrans.pairing.pairing_records import pairing_record
 from vidtrans.session import Context
-from vidtrans.store.cache_entry import CacheEntry
 from vidtrans.store.stages import TrainStage
 from vidtrans.training import plugins_in_use
 from vidtrans.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from vidtrans.training.device.distributed import DistContext
+    from vidtrans.training.loop import TrainingRun
     from vidtrans.training.set_up import TrainingSetup
+    from vidtrans.training.time_budget import TimeBudget
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class TrainingRequest:
 
     ``minutes`` takes precedence over the recipe's steps, ``at_most`` limits the resulting steps. ``start_from``: the
     model with the initial weights. ``fresh``: continue no earlier run. ``embed``: include the network that makes the
-    input in the model file.
+    input in the model file. ``as_is``: train no further, and write the model of the steps that an interrupted run took.
     """
 
     dataset: Path
@@ -52,9 +53,7 @@ class TrainingRequest:
     start_from: str | None = None
     fresh: bool = False
     embed: bool = False
-
-
-EMBEDDED_FILE = "embedded.safetensors"  # the model with the network that makes its input
+    as_is: bool = False
 
 
 def train(request: TrainingRequest, context: Context, preview: Callable[[Path], None] | None = None) -> Table:
@@ -65,6 +64,8 @@ def train(request: TrainingRequest, context: Context, preview: Callable[[Path], 
     processes started by PyTorch's launcher, the first does all this, and the others take the same steps and
     return {}. Raises UsageError, MediaError, ModelError, DeviceError, Diverged, Interrupted.
     """
+    if request.as_is and is_distributed():
+        raise UsageError("--as-is", "nothing is trained, which takes one process", "run it without torchrun")
     run = _RequestedRun.of(request)
     if not run.dataset.role("train"):
         why = "it has no training pairs"
@@ -147,11 +148,18 @@ class _RequestedRun:
         settings = {name: value for name, value in parameters["settings"].items() if name != "steps"}
         lineage = digest_of(parameters | {"settings": settings, "minutes": [], "fresh": False})
         overwrite = context.overwrite
-        continues = not overwrite and not self.request.minutes and not self.request.fresh
-        if continues and (existing := recorded(context.cache, self.output)) is not None:
-            overwrite = existing["lineage"] == lineage and self.settings.steps > existing["result"]["steps"]
+        if not overwrite and (existing := recorded(context.cache, self.output)) is not None:
+            overwrite = existing["lineage"] == lineage and self._continues(existing["result"])
         sources = [self.start] if self.start else []  # beside the dataset
         return Result(self.output, digest_of(parameters), sources, context, lineage=lineage, overwrite=overwrite)
+
+    def _continues(self, existing: Table) -> bool:
+        """Return whether an ``existing`` model of the same lineage is an earlier state of this run."""
+        request = self.request
+        if "of_steps" in existing and request.minutes:  # a model of --as-is
+            return bool(existing["minutes"] == request.minutes)
+        is_shorter = self.settings.steps > existing["steps"]
+        return is_shorter and not request.minutes and ("of_steps" in existing or not request.fresh)
 
     def previews(self) -> Path:
         """Return the folder of the previews. Raises UsageError if a file has its name."""
@@ -187,6 +195,25 @@ class _RequestedRun:
             **self.settings.rollout_version,
         }
 
+    def budget(self, setup: TrainingSetup, digest: str) -> TimeBudget | None:
+        """Return the budget of ``minutes``, None without; ``digest``: of the request. Raises UsageError."""
+        from vidtrans.training.trials import find_budget, known_budget
+
+        request = self.request
+        if not request.minutes:
+            return None
+        if not request.as_is:
+            return find_budget(setup, request.minutes, digest, request.at_most)
+        found = known_budget(setup.context, request.minutes, digest, request.at_most)
+        if found is None:
+            raise self.nothing_taken()
+        return found
+
+    def nothing_taken(self) -> UsageError:
+        """Return the error of ``as_is`` without an interrupted run."""
+        why = f"no interrupted run of these options has taken a step towards {self.output}"
+        return UsageError("--as-is", why, "leave it out to train, or give the options of that run")
+
     def extractor(self, context: Context) -> LoadedModel | None:
         """Return the network to embed into the model file, or None. Raises UsageError, ModelError."""
         if not self.request.embed:
@@ -215,61 +242,53 @@ def _train(
     context.begin("loading PyTorch")
     import_torch()
     from vidtrans.training.device.distributed import SINGLE_PROCESS
-    from vidtrans.training.trials import estimate_training, find_budget, wrong_operators
+    from vidtrans.training.trials import wrong_operators
 
     context.begin("preparing the training")
     extractor = run.extractor(context)
     setup = run.set_up(context, dist if dist and not context.dry_run else SINGLE_PROCESS)
-    budget = find_budget(setup, request.minutes, result.request, request.at_most) if request.minutes else None
+    budget = run.budget(setup, result.request)
     total = budget.steps if budget else run.settings.steps
-    if context.dry_run:
-        from vidtrans.training.report.transfer_advice import transfer
-
-        report = setup.summary(output, total) | {"dry_run": True} | estimate_training(setup, total)
-        return report | transfer(setup, total)
+    if context.dry_run and not request.as_is:
+        return _planned(setup, output, total)
     from vidtrans.training.loop import TrainingRun
+    from vidtrans.training.model_delivery import deliver, plan_as_is
     from vidtrans.training.run_stage import run_stage
 
     exact = wrong_operators(setup)
     context.begin("preparing the training")
     stage = run_stage(setup, total, pictures, request.fresh, exact)
     entry = context.cache.entry(stage.name, stage.key)
+    begin = partial(TrainingRun, setup, entry, stage, output, run.previews(), exact, preview, budget)
+    if context.dry_run:
+        return plan_as_is(begin(), run.nothing_taken())
     with entry.locked():
         meta = entry.read()
-        if meta is None:
-            meta = TrainingRun(setup, entry, stage, output, run.previews(), exact, preview, budget)()
+        if meta is None and request.as_is:
+            report = _as_is(run, begin(), result, extractor)
         else:
-            setup.dist.broadcast(None)
-        table = _deliver(result, entry, meta, extractor)
+            if meta is not None:
+                setup.dist.broadcast(None)
+            report = result.report(deliver(result, entry, meta or begin()(), extractor), cached=False)
     context.trim_cache()
-    return result.report(table, cached=False)
+    return report
 
 
-def _deliver(result: Result, entry: CacheEntry, meta: Table, extractor: LoadedModel | None) -> Table:
-    """Copy the models of a cache entry to their output paths, and return the report. Raises UsageError."""
-    from vidtrans.training.finish import MODEL_FILE, companion_file
+def _planned(setup: TrainingSetup, output: Path, total: int) -> Table:
+    """Return the report of a dry run of ``total`` steps."""
+    from vidtrans.training.report.transfer_advice import transfer
+    from vidtrans.training.trials import estimate_training
 
-    companions = {name: companion_path(result.output, name) for name in meta["companions"]}
-    for name, path in companions.items():
-        source = entry.folder / companion_file(name)
-        beside = replace(result, output=path, request=digest_of([result.request, source.name]), lineage="")
-        if beside.existing() is None:
-            _copy(source, beside, {"output": str(path)})
-    table: Table = meta["result"] | {"output": str(result.output)}
-    table["companions"] = {name: str(path) for name, path in companions.items()}
-    model = entry.folder / MODEL_FILE
-    if extractor is not None:
-        embed_extractor(model, entry.folder / EMBEDDED_FILE, extractor.load_generator())
-        model = entry.folder / EMBEDDED_FILE
-    _copy(model, result, table)
-    return table
+    cost = estimate_training(setup, total)
+    return setup.summary(output, total) | {"dry_run": True} | cost | transfer(setup, total)
 
 
-def _copy(source: Path, result: Result, table: Table) -> None:
-    """Copy a file to the path of a result. Raises UsageError if another file is there."""
+def _as_is(run: _RequestedRun, training: TrainingRun, result: Result, extractor: LoadedModel | None) -> Table:
+    """Deliver the model of the steps that an interrupted run has taken; return its report. Raises UsageError."""
+    from vidtrans.training.model_delivery import deliver, state_as_is
 
-    def make(path: Path) -> Table:
-        shutil.copyfile(source, path)
-        return table
-
-    result.write(make)
+    result = replace(result, request=digest_of([result.request, "as is", training.taken()]))
+    if (existing := run.finished(result)) is not None:
+        return existing
+    meta = state_as_is(training, run.request.minutes, run.nothing_taken())
+    return result.report(deliver(result, training.entry, meta, extractor), cached=False)

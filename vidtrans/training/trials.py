@@ -24,6 +24,7 @@ from vidtrans.inference.user_cache import remembered
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.pairing.pairing_records import pairing_record
+from vidtrans.session import Context
 from vidtrans.store.stages import TrainStage
 from vidtrans.training.device.batch_upload import DeviceBatch
 from vidtrans.training.feedback import recurrent_feedback
@@ -41,12 +42,10 @@ TRIAL = "trial"  # broadcast by the main process to time steps in all processes,
 def find_budget(setup: TrainingSetup, minutes: float, request: str, at_most: int | None = None) -> TimeBudget:
     """Return the budget of ``minutes``, and of steps ``at_most``; its rate is measured once per digest ``request``."""
     context = setup.context
-    memo = context.cache.root / "resolved" / f"{request}.json"
+    if (known := known_budget(context, minutes, request, at_most)) is not None:
+        return known
+    memo = _memo(context, request)
     if memo.exists():
-        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-            value = read_small_json(memo)
-            if value["sha256"] == digest_of([request, value["costs"]]):
-                return TimeBudget(60 * minutes, [StepCost(*map(float, cost)) for cost in value["costs"]], at_most)
         context.note(
             f"the cached number of steps in {count(minutes, 'minute')} is damaged; it is measured again", "warning"
         )
@@ -63,6 +62,19 @@ def find_budget(setup: TrainingSetup, minutes: float, request: str, at_most: int
         costs = [[cost.start, cost.end, cost.seconds] for cost in budget.costs]
         write_json(memo, {"costs": costs, "sha256": digest_of([request, costs])})
     return budget
+
+
+def known_budget(context: Context, minutes: float, request: str, at_most: int | None = None) -> TimeBudget | None:
+    """Return the budget that was measured for the digest ``request`` before; None if there is none."""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        value = read_small_json(_memo(context, request))
+        if value["sha256"] == digest_of([request, value["costs"]]):
+            return TimeBudget(60 * minutes, [StepCost(*map(float, cost)) for cost in value["costs"]], at_most)
+    return None
+
+
+def _memo(context: Context, request: str) -> Path:
+    return context.cache.root / "resolved" / f"{request}.json"
 
 
 def estimate_training(setup: TrainingSetup, total: int) -> Table:

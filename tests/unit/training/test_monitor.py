@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -136,9 +137,18 @@ class Run(SimpleNamespace):
 
 
 def watched_run(**more: Any) -> TrainingMonitor:
-    settings = SimpleNamespace(best_metric="l1")
+    settings = SimpleNamespace(best_metric="l1", val_interval=0)
     model = SimpleNamespace(columns=["gan", "l1", "discriminator"], balance=0.7, settings=settings)
-    run = Run(step=2, total=10, rows=[[0.0, 1.0, 0.0]], scores=[], warnings=[(1, "x: y")], rollouts=None, model=model)
+    run = Run(
+        step=2,
+        total=10,
+        rows=[[0.0, 1.0, 0.0]],
+        scores=[],
+        warnings=[(1, "x: y")],
+        rollouts=None,
+        model=model,
+        enough=False,
+    )
     vars(run).update(more)
     pairs = pairs_of((32, 24), (32, 24))
     return TrainingMonitor(Path("of.train"), PAIRING, pairs, run, lambda: darker, {"a": 1}, print)  # type: ignore[arg-type]
@@ -171,6 +181,10 @@ def test_milestones_keep_outputs_and_shoot_the_film() -> None:
     assert names("film") == names("steps") == ["00000002.png"]
     assert names("snapshots") == ["00000002.safetensors"]
     assert Path("of.train/film/notes.png").exists()
+    assert np.array_equal(read_picture(Path("of.train/input.png")), 255 - read_picture(watching.subject.target))
+    assert np.array_equal(read_picture(Path("of.train/target.png")), read_picture(watching.subject.target))
+    status = json.loads(Path("of.train/training.json").read_text("utf-8"))
+    assert (status["step"], status["total"], status["over"], status["warnings"]) == (2, 10, False, [[1, "x: y"]])
 
 
 def test_the_report_is_told_of_everything(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,14 +28,15 @@ export class CommandPanel extends HTMLElement {
     state.addEventListener("range", ({ detail }) => { this.range = detail; });
   }
 
-  async open(command) {
+  async open(command, values = null) {
+    this.choice.value = command;
     const number = this.opening = (this.opening ?? 0) + 1;
     await state.trying(async () => {
       const schema = await schemaOf(command);
       if (number !== this.opening) return; // another one was chosen, or another file opened, meanwhile
       this.about.textContent = schema.description;
-      this.isTouched = false;
-      await this.form.build(command, this.given(schema));
+      this.isTouched = values !== null;
+      await this.form.build(command, values ?? this.given(schema));
       this.show();
     });
   }

@@ -4,11 +4,12 @@ import "./command.js";
 import "./easel.js";
 import "./queue.js";
 import "./shelf.js";
+import "./training.js";
 import "./viewer.js";
 import "./wishes.js";
 
 const $ = (id) => document.getElementById(id);
-const ROOMS = ["wishes", "viewer", "easel", "command"];
+const ROOMS = ["wishes", "viewer", "easel", "training", "command"];
 let room = "wishes";
 
 function enter(name) {
@@ -52,7 +53,18 @@ state.addEventListener("open", ({ detail: item }) => {
     $("viewer").open(item);
     if (item.kind !== "picture") $("wishes").use(item.name);
     enter("viewer");
-  } else state.say(`${item.name} is a ${item.kind}.`);
+  } else if (item.kind === "training") state.tell("training", item.name);
+  else state.say(`${item.name} is a ${item.kind}.`);
+});
+state.addEventListener("training", ({ detail: name }) => {
+  enter("training");
+  scrollTo({ top: 0 });
+  $("training").open(name);
+});
+state.addEventListener("command", ({ detail: { command, values } }) => {
+  enter("command");
+  scrollTo({ top: 0 });
+  $("command").open(command, values);
 });
 state.addEventListener("compare", ({ detail: item }) => {
   if ($("viewer").item?.kind !== item.kind) { state.say("Open a file of the same kind first.", true); return; }

@@ -1,6 +1,7 @@
 // The queue: jobs with their progress, their line to copy, and what may be done with each.
 import { ago, clamp, duration, get, h, post } from "./api.js";
 import { state } from "./state.js";
+import { trainFurther } from "./training.js";
 
 const ACTIONS = {
   queued: [["pause", "Pause"], ["cancel", "Cancel"]],
@@ -12,6 +13,11 @@ const ACTIONS = {
 };
 
 const kindOf = (name) => (/\.(mp4|webm|mov|mkv)$/i.test(name) ? "clip" : /\.(png|jpe?g|webp)$/i.test(name) ? "picture" : "");
+
+// At which step a model was taken as it is.
+const takenAt = ({ outcome }) => (outcome.of_steps ? `, at step ${outcome.steps.toLocaleString("en")} of ${outcome.of_steps.toLocaleString("en")}` : "");
+const isContinued = (job) => state.jobs.some((other) => other.number > job.number && other.training === job.training);
+const button = (job, text, onclick) => h("button", { type: "button", "aria-label": `${text}: ${job.title}`, onclick }, text);
 
 export class Queue extends HTMLElement {
   connectedCallback() {
@@ -32,7 +38,7 @@ export class Queue extends HTMLElement {
 
   entry(job) {
     const { preview } = job.progress, hasResult = Boolean(state.item(job.outcome.output ?? ""));
-    const mark = JSON.stringify([job.progress.note, job.state, job.wanted, job.waits, job.outcome, preview, hasResult]);
+    const mark = JSON.stringify([job.progress.note, job.state, job.wanted, job.waits, job.outcome, preview, hasResult, job.training, job.as_is, job.can_take, isContinued(job)]);
     let entry = this.entries.get(job.number);
     if (!entry || entry.dataset.mark !== mark) {
       entry = this.build(job, mark);
@@ -53,12 +59,15 @@ export class Queue extends HTMLElement {
     const act = (action) => state.trying(() => post("/api/job", { job: job.number, action }));
     const stopping = job.state === "running" && job.wanted !== "run";
     const { output, error } = job.outcome;
-    const words = stopping ? "saving what is done …" : job.waits ?? (job.state === "done" ? `done ${ago(job.finished)}` : job.state);
+    const words = stopping ? "saving what is done …" : job.waits ?? (job.state === "done" ? `done ${ago(job.finished)}${takenAt(job)}` : job.as_is ? `${job.state}, to deliver the model as it is` : job.state);
     const kill = h("button", { type: "button", "aria-label": `End at once: ${job.title}`, onclick: () => act("kill") }, "End at once");
     const buttons = stopping ? [kill] : ACTIONS[job.state].map(([action, text]) =>
       h("button", { type: "button", "data-action": action, "aria-label": `${text}: ${job.title}`, onclick: () => act(action) }, text));
     const { preview } = job.progress;
-    if (preview && job.state !== "done" && kindOf(preview)) {
+    if (job.training) buttons.unshift(button(job, "Watch it learn", () => state.tell("training", job.training)));
+    if (job.can_take && !stopping) buttons.push(button(job, "Good enough", () => act("enough")));
+    if (job.can_train_on && !isContinued(job)) buttons.push(button(job, "Go on training", () => trainFurther(job, "on")));
+    if (preview && !job.training && job.state !== "done" && kindOf(preview)) {
       buttons.unshift(h("button", { type: "button", "aria-label": `See what there is of ${job.title}`, onclick: () => state.tell("open", { name: preview, kind: kindOf(preview) }) }, "See what there is"));
     }
     if (job.state === "done" && output && state.item(output)) {

@@ -2,7 +2,7 @@
 import { ago, get, h, link, post, size, upload } from "./api.js";
 import { state } from "./state.js";
 
-const KINDS = { "": "all", clip: "clips", picture: "pictures", model: "models", dataset: "datasets", pictures: "folders of pictures" };
+const KINDS = { "": "all", clip: "clips", picture: "pictures", model: "models", dataset: "datasets", pictures: "folders of pictures", training: "trainings" };
 const SHOWN_AT_ONCE = 120, RESTS_MS = 6000;
 
 export class Shelf extends HTMLElement {
@@ -62,7 +62,7 @@ export class Shelf extends HTMLElement {
   }
 
   card(item) {
-    const mark = `${item.modified} ${item.bytes}`;
+    const mark = item.kind === "training" ? `${Math.floor(item.modified / 60)}` : `${item.modified} ${item.bytes}`;
     const known = this.cards.get(item.name);
     if (known?.dataset.mark === mark) return known;
     if (known) forget(known);
@@ -72,7 +72,7 @@ export class Shelf extends HTMLElement {
       thumb, h("span", { className: "name", title: item.name }, short),
       h("span", { className: "quiet" }, `${item.kind}${item.bytes ? `, ${size(item.bytes)}` : ""}, ${ago(item.modified)}`));
     const made = h("li", { "data-mark": mark, "data-name": item.name }, open, this.menu(item));
-    if (["clip", "picture", "pictures"].includes(item.kind)) {
+    if (["clip", "picture", "pictures", "training"].includes(item.kind)) {
       // What changes may change again in a moment: it is looked at when it rests.
       if (known) setTimeout(() => { if (this.cards.get(item.name) === made) this.thumbs.observe(thumb); }, RESTS_MS);
       else this.thumbs.observe(thumb);
@@ -96,7 +96,7 @@ export class Shelf extends HTMLElement {
         ["clip", "picture"].includes(item.kind) && h("button", { type: "button", onclick: () => state.tell("compare", item) }, "Compare with what is open"),
         item.kind === "clip" && h("button", { type: "button", onclick: () => state.tell("paint", item) }, "Paint on its frames"),
         h("button", { type: "button", onclick: rename }, "Rename"),
-        !["pictures", "dataset"].includes(item.kind) && h("a", { href: link("/media", { name: item.name, download: 1 }), download: "" }, "Download"),
+        !["pictures", "dataset", "training"].includes(item.kind) && h("a", { href: link("/media", { name: item.name, download: 1 }), download: "" }, "Download"),
         h("button", { type: "button", onclick: remove }, "Move to the bin")));
   }
 

@@ -19,6 +19,7 @@ from vidtrans.core.settings import Table
 from vidtrans.training import Label
 from vidtrans.training.report import score_curves
 from vidtrans.training.report.score_curves import SCORE_LABELS, LossCurve, LossPanel, StepMarks
+from vidtrans.training.report.training_words import TrainingWords
 from vidtrans.video.images.picture import resize
 from vidtrans.video.plots.layout import cell_size
 from vidtrans.video.plots.page import load_page
@@ -60,10 +61,10 @@ class TrainingReport:
 
     ``facts``: a table in this order, with formatted values; ``columns`` and ``rows``: the losses of every step from 1
     on; ``balance``: D's loss when it cannot tell fake from real; ``scores``: (step, means over held-out pairs), as of
-    ``validation.score``; ``best``: the step of the best saved state; ``warnings``: (step, text); ``ages``:
-    (step, youngest, mean, oldest) of the rollouts in the pool; ``sheets``: (step, a strip of outputs); ``film``: (step,
-    output) of one pair, with its ``input`` and ``target``; ``delivered``: of full-size pairs. Pictures are
-    (H, W, 3) uint8 RGB. Steps ascend.
+    ``validation.score``; ``best``: the step of the best saved state; ``warnings``: (step, text); ``words``: the state
+    in words; ``ages``: (step, youngest, mean, oldest) of the rollouts in the pool; ``sheets``: (step, a strip of
+    outputs); ``film``: (step, output) of one pair, with its ``input`` and ``target``; ``delivered``: of full-size
+    pairs. Pictures are (H, W, 3) uint8 RGB. Steps ascend.
     """
 
     title: str
@@ -74,6 +75,7 @@ class TrainingReport:
     scores: Sequence[tuple[int, Mapping[str, float | None]]] = ()
     best: int | None = None
     warnings: Sequence[tuple[int, str]] = ()
+    words: TrainingWords | None = None
     ages: Sequence[tuple[int, int, float, int]] = ()
     rollout: RolloutSummary | None = None
     sheets: Sequence[tuple[int, np.ndarray]] = ()

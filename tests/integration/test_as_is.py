@@ -1,0 +1,116 @@
+"""``--as-is``: the model of an interrupted run, which goes on later as if nothing had been asked of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chain import TINY, refuse, said, said_json, tiny_flags
+from clips import moving_frames, scene, write_clip
+
+import vidtrans as api
+from vidtrans.core.errors import UsageError
+from vidtrans.models.model_file import read_record
+from vidtrans.video.images.picture import write_picture
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+Stopped = Callable[..., list[str]]
+Capsys = pytest.CaptureFixture[str]
+RECIPE = tiny_flags("generator", "discriminator", "training")
+MODEL = Path("a.safetensors")
+
+
+def tables(**training: Any) -> dict[str, dict[str, Any]]:
+    networks = {k: TINY[k] for k in ("generator", "discriminator")}
+    return networks | {"training": {**TINY["training"], "steps": 6, "val_interval": 2, **training}}
+
+
+@pytest.mark.parametrize("weights", ["last", "best"])
+def test_an_interrupted_run_delivers_and_then_goes_on_to_the_same_bytes(
+    dataset: str, stopped: Stopped, weights: str
+) -> None:
+    settings = tables(final_weights=weights)
+    api.train(dataset, "whole.safetensors", settings=settings, cache_dir="whole")
+    stopped(api.train, "training", 3, dataset, MODEL, settings=settings)
+    made = api.train(dataset, MODEL, settings=settings, as_is=True)
+    assert (made["steps"], made["of_steps"], made["cached"]) == (3, 6, False)
+    record = read_record(MODEL).training
+    assert record["step"] == (3 if weights == "last" else made["best"])
+    assert record["held_out"] == made["held_out"]
+    assert "3 of 6" in Path(made["report"]).read_text("utf-8")
+    assert api.train(dataset, MODEL, settings=settings, as_is=True)["cached"] is True
+    stopped(api.train, "training", 5, dataset, MODEL, settings=settings)
+    assert api.train(dataset, MODEL, settings=settings, as_is=True)["steps"] == 5
+    last = api.train(dataset, MODEL, settings=settings)
+    assert (last["steps"], last["cached"]) == (6, False)
+    assert "of_steps" not in last
+    assert MODEL.read_bytes() == Path("whole.safetensors").read_bytes()
+    assert api.train(dataset, MODEL, settings=settings, as_is=True)["cached"] is True  # it has finished
+    assert MODEL.read_bytes() == Path("whole.safetensors").read_bytes()
+
+
+@pytest.mark.usefixtures("quick_trial")
+def test_a_run_of_minutes_is_found_without_another_trial(
+    dataset: str, stopped: Stopped, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {"minutes": 0.2, "settings": tables(lr_warmup_steps=0)}
+    with pytest.raises(UsageError, match="no interrupted run"):
+        api.train(dataset, MODEL, **options, as_is=True)
+    stopped(api.train, "training", 9, dataset, MODEL, **options)
+    with monkeypatch.context() as patched:
+        patched.setattr("vidtrans.training.trials.step_costs", lambda run: pytest.fail("a trial"))
+        made = api.train(dataset, MODEL, **options, as_is=True)
+        assert made["steps"] >= 9
+        stopped(api.train, "training", made["steps"] + 2, dataset, MODEL, **options)  # replaces nothing yet
+        later = api.train(dataset, MODEL, **options, as_is=True)
+    assert later["steps"] > made["steps"]
+    before = MODEL.read_bytes()
+    with pytest.raises(UsageError, match="overwrite"):
+        api.train(dataset, MODEL, **options | {"minutes": 0.1})
+    assert MODEL.read_bytes() == before
+
+
+def test_nothing_to_take_is_a_line_that_says_what_to_do(dataset: str, stopped: Stopped, capsys: Capsys) -> None:
+    line = refuse(capsys, 2, "train", dataset, "-o", MODEL, *RECIPE, "--as-is")
+    assert "no interrupted run" in line
+    assert not MODEL.exists()
+    assert "torchrun" not in line
+    stopped(api.train, "training", 3, dataset, MODEL, settings=tables())
+    refuse(capsys, 2, "train", dataset, "-o", MODEL, *RECIPE, "--seed", 5, "--as-is")
+    assert "--as-is" in refuse(capsys, 2, "train", dataset, *RECIPE, "--sweep", "seed=1,2", "--as-is")
+
+
+def test_a_dry_run_says_which_step_it_would_take(dataset: str, stopped: Stopped, capsys: Capsys) -> None:
+    flags = (*RECIPE, "-o", MODEL, "--as-is", "--dry-run")
+    assert "no interrupted run" in refuse(capsys, 2, "train", dataset, *flags)
+    assert not Path(".vidtrans/train").exists()
+    stopped(api.train, "training", 3, dataset, MODEL, settings=tables(steps=12, val_interval=0))
+    assert said(capsys, 0, "train", dataset, *flags).strip() == f"would write {MODEL}: the model of step 3 of 12"
+    assert said_json(capsys, "train", dataset, *flags)["of_steps"] == 12
+    assert not MODEL.exists()
+
+
+@pytest.mark.usefixtures("small_paintings")
+def test_a_look_is_delivered_as_it_is(stopped: Stopped, tmp_path: Path) -> None:
+    write_picture(Path("ink.png"), scene(64, 48, 1))
+    clip = write_clip(Path("c.mp4"), moving_frames(8, size=(96, 64)))
+    small: dict[str, dict[str, Any]] = {
+        "dataset": {"size": 48},
+        "training": {"crop_size": 32, "look_measure": "patches", "ema_decay": 0},
+    }
+    options: dict[str, Any] = {"on": clip, "steps": 4, "settings": small}
+    with pytest.raises(UsageError, match="no interrupted run"):
+        api.look("ink.png", **options, as_is=True)
+    assert not Path("ink.dataset").exists()
+    stopped(api.look, "training", 2, "ink.png", **options)
+    shutil.copytree(".vidtrans", "whole")
+    assert api.look("ink.png", **options, as_is=True)["of_steps"] == 4
+    assert api.look("ink.png", **options)["steps"] == 4
+    api.look("ink.png", output="whole.safetensors", **options | {"cache_dir": "whole"})
+    assert Path("ink.safetensors").read_bytes() == Path("whole.safetensors").read_bytes()
+    with pytest.raises(UsageError, match="optimise"):
+        api.look("ink.png", optimise=True, as_is=True)

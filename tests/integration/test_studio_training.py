@@ -1,0 +1,162 @@
+"""Trainings in the studio's page: they are watched, ended when they are good enough, and continued."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chain import TINY
+from chromium import chromium
+from clips import moving_frames, scene, write_clip
+from live_page import page_at
+from page_checks import CONTRAST, STRUCTURE
+from processes import until
+from studio_server import RunningStudio, studio
+
+import vidtrans as api
+from vidtrans.core.files import write_json
+from vidtrans.models.model_file import read_record
+from vidtrans.training.report.training_words import STATUS_FILE, TrainingWords
+from vidtrans.video.images.picture import write_picture
+
+PANEL = "document.querySelector('studio-training')"
+FILM = (1, 5, 20, 60, 200)
+VALUES = {"dataset": "clip.dataset", "steps": 4000, "output": "m.safetensors"}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[RunningStudio]:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    with studio(folder) as server:
+        yield server
+
+
+def pretended(root: Path, name: str = "a.train", values: tuple[float, ...] = (20.0, 24.0, 23.0, 23.0, 23.5)) -> None:
+    """Write the folder of a training that is over."""
+    folder = root / name
+    for step in FILM:
+        write_picture(folder / "film" / f"{step:08d}.png", scene(64, 48, step))
+    for file in ("input.png", "target.png", "preview.png", "training.png"):
+        write_picture(folder / file, scene(64, 48, 3))
+    scores = [(40 * n, {"psnr": value, "sharpness": 0.5}) for n, value in enumerate(values, start=1)]
+    words = TrainingWords(scores, 200, 200, True, 40, [(100, "the discriminator has won: wait")])
+    write_json(folder / STATUS_FILE, words.table())
+
+
+def test_a_training_is_watched_ended_and_continued(browser: Any, running: RunningStudio) -> None:
+    write_clip(running.root / "clip.mp4", moving_frames(16))
+    api.make_dataset(running.root / "clip.mp4", running.root / "clip.dataset", settings=TINY, cache_dir="other")
+    with page_at(browser, running.link(), camera=False) as page:
+        assert running.ask("/api/run", {"command": "train", "title": "learn", "values": VALUES})[0] == 200
+        page.get_by_role("button", name="Watch it learn: learn").click()
+        page.wait_for_function(f"() => {PANEL}.pictureList?.length > 1")
+        until(lambda: running.job(1)["can_take"])
+        page.locator("studio-training").get_by_role("button", name="Good enough").click()
+        page.wait_for_selector("li[data-number='1'][data-state=done]")
+        assert "--as-is" in running.job(1)["line"]
+        record, outcome = read_record(running.root / "m.safetensors").training, running.job(1)["outcome"]
+        assert 0 < record["step"] == outcome["steps"] < outcome["of_steps"] == 4000
+        assert "of 4,000" in page.inner_text("li[data-number='1']")
+        page.wait_for_selector("studio-training .next >> text=Render a clip")
+        page.locator("studio-training").get_by_role("button", name="Go on training").click()
+        page.wait_for_selector("li[data-number='2'][data-state=running]")
+        until(lambda: running.job(2)["progress"].get("done", 0) > record["step"])
+        assert running.job(2)["line"] == running.job(1)["line"].replace(" --as-is", "")
+        page.locator("li[data-number='2']").get_by_role("button", name="Cancel").click()
+        page.wait_for_selector("li[data-number='2'][data-state=cancelled]")
+
+
+def test_a_film_is_scrubbed_by_slider_plot_and_keys(browser: Any, running: RunningStudio) -> None:
+    pretended(running.root)
+    with page_at(browser, running.link(), camera=False) as page:
+        page.get_by_role("button", name="Open a.train").click()
+        page.wait_for_function(f"() => {PANEL}.pictureList?.length === 5")
+        slider = page.get_by_label("Step of the training")
+        assert slider.input_value() == "4"  # the newest is seen first
+        slider.focus()
+        for key, step in (("Home", 1), ("ArrowRight", 5), ("ArrowRight", 20)):
+            page.keyboard.press(key)
+            assert slider.get_attribute("aria-valuetext") == f"step {step}"
+            page.wait_for_function(
+                f"() => {PANEL}.output.src.includes('{step:08d}.png') && {PANEL}.output.naturalWidth === 64"
+            )
+        page.keyboard.press(" ")
+        page.wait_for_function(f"() => {PANEL}.at === 4")
+        page.get_by_role("button", name="Pause the film").click()
+        plot = page.locator("studio-training svg").first
+        box = plot.bounding_box()
+        plot.click(position={"x": box["width"] * 0.15, "y": box["height"] / 2})
+        page.wait_for_function(f"() => {PANEL}.at === 0")
+        assert plot.locator("circle.best").count() == 1
+        assert "24.0" in plot.locator("circle.best title").text_content()
+
+
+def test_how_good_it_is_stands_there_in_words(browser: Any, running: RunningStudio) -> None:
+    pretended(running.root)
+    with page_at(browser, running.link(), camera=False) as page:
+        page.click("#to-training")
+        page.wait_for_selector("studio-training .quality")
+        text = page.inner_text("studio-training")
+        for words in (
+            "Step 200 of 200",
+            "23.5 dB",
+            "no improvement since step 80",
+            "softer than",
+            "has won",
+            "More steps change little",
+        ):
+            assert words in text, words
+        assert page.locator("studio-training .next button").count() == 0  # no job made it, and no model is there
+
+
+def test_it_fits_every_width_in_both_schemes(browser: Any, running: RunningStudio) -> None:
+    pretended(running.root)
+    pretended(running.root, "b.train", (20.0, 21.0, 22.0, 23.0, 24.0))
+    with page_at(browser, running.link(), camera=False) as page:
+        page.get_by_role("button", name="Open b.train").click()
+        page.wait_for_function(f"() => {PANEL}.pictureList?.length === 5")
+        page.get_by_label("Training to watch").select_option("a.train")
+        page.wait_for_function(
+            f"() => {PANEL}.name === 'a.train' && {PANEL}.querySelectorAll('.warned li').length === 1"
+        )
+        page.get_by_text("More held-out pictures").click()
+        for scheme in ("dark", "light"):
+            page.emulate_media(color_scheme=scheme)
+            for width in (390, 1280, 2560):
+                page.set_viewport_size({"width": width, "height": 900})
+                assert page.evaluate("document.documentElement.scrollWidth") <= width
+            faults = [f for f in page.evaluate(STRUCTURE) if "not one h1" not in f]
+            assert (faults, page.evaluate(CONTRAST)) == ([], []), scheme
+
+
+def test_the_shelf_folds_a_training_into_one_item(running: RunningStudio) -> None:
+    pretended(running.root)
+    assert [(one["name"], one["kind"]) for one in running.ask("/api/shelf")[1]["items"]] == [("a.train", "training")]
+    assert running.ask("/thumb", name="a.train")[0] == 200
+    (running.root / "a.train" / "preview.png").unlink()  # a run that has not painted yet
+    assert running.ask("/thumb", name="a.train")[0] == 200
+
+
+def test_what_is_asked_of_trainings_is_checked(running: RunningStudio) -> None:
+    pretended(running.root)
+    status, found = running.ask("/api/training", name="a.train")
+    assert (status, [step for step, *_ in found["film"]]) == (200, list(FILM))
+    assert found["files"]["preview"] == "a.train/preview.png"
+    assert "report" not in found["files"]
+    (running.root / "a.train" / STATUS_FILE).write_text("[broken")
+    assert running.ask("/api/training", name="a.train")[1]["status"] == {}
+    assert running.ask("/api/training", name="later.train")[1]["film"] == []
+    (running.root / "out.train").symlink_to(running.root.parent)
+    for name in ("../a.train", "/etc", ".studio", "a", "out.train", ""):
+        assert running.ask("/api/training", name=name)[0] == 400, name
+    for message in ({}, {"job": 1, "action": "on"}, {"job": "1", "action": "on"}, {"job": True, "action": "longer"}):
+        assert running.ask("/api/train", message)[0] == 400, message

@@ -1,0 +1,156 @@
+"""Trainings among the jobs: they are taken as they are, and go on later."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+from vidtrans.core.errors import UsageError
+from vidtrans.studio.job_folder import JobFolder, JobState, StudioJob
+from vidtrans.studio.job_queue import JobQueue
+from vidtrans.studio.training_jobs import train_longer, train_on, training_table
+
+VALUES = {"dataset": "a.dataset", "minutes": 5.0, "output": "a.safetensors"}
+
+
+def line(command: str, values: Mapping[str, object]) -> list[str]:
+    if command != "train":
+        raise UsageError(command, "a page cannot set it", "leave it out")
+    return [command, *(["--as-is"] if values.get("as_is") else [])]
+
+
+class Stage:
+    """A queue with one training, whose process is pretended."""
+
+    def __init__(self, folder: Path, command: str = "train") -> None:
+        self.started: list[list[str]] = []
+        self.queue = JobQueue(folder / "jobs", folder, 1, line if command == "train" else any_line, self.start)
+        self.queue.add([StudioJob(command, dict(VALUES), [command], "learn a")])
+        self.job = JobFolder(folder / "jobs" / "000001")
+        self._lock: FileLock | None = None
+
+    def start(self, folder: Path, root: Path) -> None:
+        self.started.append(JobFolder(folder).read().words)
+        self._lock = JobFolder(folder).lock()
+        self._lock.acquire()
+
+    def learn(self, done: int = 3) -> None:
+        self.job.report({"task": "training", "done": done, "total": 9, "preview": "a.train/preview.png"})
+
+    def end(self, status: int | None) -> None:
+        if status is not None:
+            self.job.finish(status, 1.0)
+        assert self._lock is not None
+        self._lock.release()
+
+    def table(self) -> dict[str, Any]:
+        return self.queue.step()[0]
+
+
+def any_line(command: str, values: Mapping[str, object]) -> list[str]:
+    return [command]
+
+
+@pytest.mark.parametrize("status", [130, None])  # it was stopped, or killed in between
+def test_a_running_training_is_stopped_and_delivers(tmp_path: Path, status: int | None) -> None:
+    stage = Stage(tmp_path)
+    assert stage.table()["can_take"] is False
+    stage.learn()
+    table = stage.table()
+    assert (table["can_take"], table["training"], table["as_is"]) == (True, "a.train", False)
+    stage.queue.act(1, "enough")
+    assert stage.job.stop.exists()
+    assert stage.table()["state"] == "running"
+    stage.end(status)
+    again = JobQueue(tmp_path / "jobs", tmp_path, 1, line, stage.start)  # another server, later
+    assert again.step()[0]["state"] == "running"
+    assert stage.started == [["train"], ["train", "--as-is"]]
+    assert again.step()[0]["line"] == "vidtrans train --as-is"
+    stage.job.result.write_text(json.dumps({"output": "a.safetensors", "steps": 3, "of_steps": 9}))
+    stage.end(0)
+    made = again.step()[0]
+    assert (made["state"], made["as_is"], made["can_train_on"]) == ("done", True, True)
+
+
+def test_a_job_that_waits_for_it_goes_on_with_what_is_delivered(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    JobFolder(tmp_path / "jobs" / "000002").write(StudioJob("train", {}, ["train"], "next", after=[1]))
+    stage.queue.step()
+    stage.learn()
+    stage.queue.act(1, "enough")
+    stage.end(130)
+    assert {job["number"]: job["state"] for job in stage.queue.step()} == {1: "running", 2: "queued"}
+    stage.end(0)
+    assert {job["number"]: job["state"] for job in stage.queue.step()} == {1: "done", 2: "running"}
+    stage.end(0)
+
+
+def test_a_paused_one_too_and_one_that_has_ended_not(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.table()
+    stage.learn()
+    stage.queue.act(1, "pause")
+    stage.end(130)
+    assert stage.table()["state"] == "paused"
+    assert stage.table()["can_take"] is True
+    stage.queue.act(1, "enough")
+    assert stage.table()["state"] == "running"
+    with pytest.raises(UsageError, match="no training that has taken a step"):
+        stage.queue.act(1, "enough")
+    stage.end(0)
+    with pytest.raises(UsageError, match="done"):
+        stage.queue.act(1, "enough")
+
+
+def test_what_has_learned_nothing_cannot_be_taken(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.table()
+    for progress in ({}, {"task": "reading a.dataset"}, {"task": "training", "done": 0}):
+        stage.job.report(progress)
+        with pytest.raises(UsageError, match="no training"):
+            stage.queue.act(1, "enough")
+    assert not stage.job.stop.exists()
+    assert stage.started == [["train"]]
+
+
+def test_a_command_without_the_option_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
+    queue = JobQueue(tmp_path / "jobs", tmp_path, 0, line)
+    queue.add([StudioJob("propagate", {"video": ["a.mp4"]}, ["propagate"], "paint")])
+    JobFolder(tmp_path / "jobs" / "000001").report({"task": "training", "done": 3})
+    assert queue.step()[0]["can_take"] is False
+    with pytest.raises(UsageError, match="cannot set it"):
+        queue.act(1, "enough")
+    assert queue.stored(1)[0].values == {"video": ["a.mp4"]}
+
+
+def job(**values: object) -> StudioJob:
+    return StudioJob("train", VALUES | values, [], "learn a")
+
+
+def test_going_on_is_the_same_line_without_the_option() -> None:
+    step = train_on(job(as_is=True))
+    assert (step.command, step.values) == ("train", VALUES)
+    with pytest.raises(UsageError):
+        train_on(job())
+
+
+def test_longer_is_as_many_steps_again() -> None:
+    step = train_longer(job(fresh=True), {"steps": 400})
+    assert step.values == {"dataset": "a.dataset", "output": "a.safetensors", "steps": 800}
+    for outcome in ({}, {"steps": True}, {"steps": 3, "of_steps": 9}):
+        with pytest.raises(UsageError):
+            train_longer(job(), outcome)
+
+
+@pytest.mark.parametrize("name", ["a.train/report.html", "films/a.train/preview.png"])
+def test_the_folder_of_the_previews_is_found(name: str) -> None:
+    found = training_table(job(), JobState.RUNNING, {"preview": name}, {})["training"]
+    assert found == name.rpartition("/")[0]
+    for other in ("a/preview.png", "preview.png", 3, None):  # it is beside the model
+        assert training_table(job(), JobState.RUNNING, {"preview": other}, {})["training"] == "a.train"
+        assert training_table(job(output="d"), JobState.RUNNING, {"preview": other}, {})["training"] == ""

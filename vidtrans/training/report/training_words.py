@@ -1,0 +1,166 @@
+"""A training in words: how good its held-out pictures are, whether they still improve, and what to try next.
+
+The studio's page and the report show the same words; a page reads them from ``STATUS_FILE``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from vidtrans.core.settings import Table
+from vidtrans.training.report.score_curves import SCORE_LABELS
+from vidtrans.training.stopping import LOWER_IS_BETTER, Scores, advice, best_of
+
+STATUS_FILE = "training.json"  # in the folder of a run's previews
+# The scores that say how good a picture is, and the change that can be seen in one.
+VISIBLE = {"psnr": 0.2, "mean_iou": 0.01, "feature_likeness": 0.01, "patch_distance": 0.01}
+PLOTS = (*VISIBLE, "sharpness", "stroke_likeness", "content", "temporal_error", "horizon")
+FLAT_SCORINGS = 3  # without an improvement, from which a run counts as flat
+SOFT, ROUGH = 0.8, 1.25  # sharpness, as a share of the targets'
+
+
+class Trend(StrEnum):
+    """How the held-out score changes."""
+
+    UNKNOWN = "unknown"
+    RISING = "rising"
+    SLOW = "slow"
+    FLAT = "flat"
+
+
+class NextStep(StrEnum):
+    """What a page offers a button for: as many steps again, the model as it is, or a render."""
+
+    MORE = "more"
+    ENOUGH = "enough"
+    RENDER = "render"
+
+
+@dataclass(frozen=True)
+class TrainingWords:
+    """The state of a run. ``first_score``: the step of its first scoring, None if no pairs are held out."""
+
+    scores: Scores
+    step: int
+    total: int
+    is_over: bool
+    first_score: int | None
+    warnings: Sequence[tuple[int, str]] = ()
+
+    @property
+    def main_score(self) -> str:
+        """Return the name of the score that says how good the pictures are; '' if it is not known."""
+        newest = self.scores[-1][1] if self.scores else {}
+        return next((name for name in VISIBLE if _is_number(newest.get(name))), "")
+
+    @property
+    def best(self) -> int | None:
+        """Return the step with the best main score."""
+        return best_of(self.scores, self.main_score)
+
+    @property
+    def trend(self) -> Trend:
+        """Return how the main score changes: over the last quarter of the steps, or the last scorings."""
+        name, best = self.main_score, self.best
+        known = self._values(name)
+        if best is None or len(known) < 2:
+            return Trend.UNKNOWN
+        if sum(step > best for step, _ in known) >= FLAT_SCORINGS or advice(self.scores).startswith("held-out L1"):
+            return Trend.FLAT
+        sign, last = (-1 if name in LOWER_IS_BETTER else 1), known[-1][0]
+        earlier = [value for step, value in known if step <= last * 3 / 4] or [known[0][1]]
+        gain = sign * (dict(known)[best] - max(earlier, key=lambda value: sign * value))
+        return Trend.RISING if gain >= VISIBLE[name] else Trend.SLOW
+
+    def quality(self) -> list[str]:
+        """Return sentences on how good the pictures are."""
+        if self.first_score is None:
+            return ["No pictures are held out, so nothing is measured: judge the pictures by eye."]
+        if not self.main_score:
+            return [f"Held-out pictures are measured at step {self.first_score:,} for the first time."]
+        newest = self.scores[-1][1]
+        sentences = [f"{_grade(self.main_score, newest)}{self._course()}."]
+        sharpness = newest.get("sharpness")
+        if sharpness is not None and sharpness < SOFT:
+            sentences.append(f"They are softer than their targets: they have {sharpness:.0%} of the detail.")
+        elif sharpness is not None and sharpness > ROUGH:
+            sentences.append(f"They are rougher than their targets: they have {sharpness:.0%} of the detail.")
+        return sentences
+
+    def _course(self) -> str:
+        """Return how the main score changes, as the end of a sentence."""
+        return {
+            Trend.UNKNOWN: "",
+            Trend.RISING: ", still improving",
+            Trend.SLOW: ", improving slowly",
+            Trend.FLAT: f", no improvement since step {self.best or 0:,}",
+        }[self.trend]
+
+    def next_steps(self) -> list[tuple[NextStep, str]]:
+        """Return what to try next, the most promising first."""
+        found, trend = [], self.trend
+        if not self.is_over:
+            if trend is Trend.FLAT:
+                why = f"Nothing improved since step {self.best or 0:,}. If you like the pictures, stop here."
+                found.append((NextStep.ENOUGH, why))
+            return found
+        if trend is Trend.RISING:
+            found.append(
+                (NextStep.MORE, "The pictures were still improving at the end: train for as many steps again.")
+            )
+        elif trend is Trend.SLOW:
+            found.append((NextStep.MORE, "As many steps again may improve details."))
+        found.append((NextStep.RENDER, "Render a clip with this model."))
+        return found
+
+    def hints(self) -> list[str]:
+        """Return hints without a button."""
+        if self.trend is not Trend.FLAT:
+            return []
+        if (text := advice(self.scores)) and self.best != self.scores[-1][0]:
+            return [f"{text[0].upper()}{text[1:]}. The best state is beside it: best.safetensors."]
+        return ["More steps change little now. More, or more varied, training frames help further."]
+
+    def table(self) -> Table:
+        """Return the state as a page receives it."""
+        return {
+            "step": self.step,
+            "total": self.total,
+            "over": self.is_over,
+            "quality": self.quality(),
+            "trend": self.trend,
+            "warnings": [[step, text] for step, text in self.warnings],
+            "next": [{"action": action, "text": text} for action, text in self.next_steps()],
+            "hints": self.hints(),
+            "best": self.best,
+            "plots": [self._plot(name) for name in PLOTS if self._values(name)],
+        }
+
+    def _plot(self, name: str) -> Table:
+        label = SCORE_LABELS[name]
+        return {"name": label.name, "unit": label.unit, "hint": label.hint, "points": self._values(name)}
+
+    def _values(self, name: str) -> list[tuple[int, float]]:
+        """Return the known values of a score by step."""
+        return [
+            (step, value) for step, table in self.scores if _is_number(value := table.get(name)) and value is not None
+        ]
+
+
+def _grade(name: str, newest: Mapping[str, float | None]) -> str:
+    """Return the main score as the begin of a sentence."""
+    value = newest[name] or 0.0
+    if name == "psnr":
+        return f"Held-out pictures are at {value:.1f} dB (colours are off by about {10 ** (-value / 20):.0%})"
+    if name == "mean_iou":
+        return f"Held-out labels agree with the true ones by {value:.0%} (mean IoU)"
+    if name == "feature_likeness":
+        return f"Held-out pictures are {value:.0%} of the way to the picture"
+    return f"Held-out pictures are {1 - value:.0%} of the way to the target"
+
+
+def _is_number(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
