@@ -20,7 +20,7 @@ from studio_server import RunningStudio, studio
 
 from vidtrans.video.images.picture import read_picture, write_picture
 
-ROOMS = ("wishes", "viewer", "easel", "command")
+ROOMS = ("wishes", "viewer", "easel", "live", "command")
 VIEWER = "document.querySelector('studio-viewer')"
 
 

@@ -1,4 +1,4 @@
-"""``vidtrans live`` as the studio's page offers it: the same options, less those of the server, and the same session."""
+"""``vidtrans live`` as the studio offers it: the same session and options, without those of the server."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from vidtrans.commands.base import build
 from vidtrans.commands.live import Live
 from vidtrans.commands.page_commands import PageCommands
 from vidtrans.core.events import Report
+from vidtrans.core.machine import release_cached_memory
 from vidtrans.core.parameters import Group
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
@@ -33,7 +34,7 @@ class PageLive(PageCommands):
         return [NAME]
 
     def schema(self, name: str = NAME) -> Table:
-        """Return the JSON Schema of the command, without the options of its server and of its output. Raises UsageError."""
+        """Return the JSON Schema of the command without the options of its server and its output. Raises UsageError."""
         schema = super().schema(name)
         left_out = (Group.SERVER, Group.OUTPUT)
         offered = schema["properties"].items()
@@ -53,4 +54,9 @@ class PageLive(PageCommands):
         assert isinstance(command, Live)
         context = Context(**options, report=report)
         hub, worker = replace(command, output=self._folder).open(context)
-        return LivePages(hub, worker, context.engines.clear)
+
+        def release() -> None:
+            context.engines.clear()
+            release_cached_memory(context.device_kind)  # for the jobs, which are other processes
+
+        return LivePages(hub, worker, release)

@@ -48,7 +48,7 @@ def serve(server: WebServer, hub: Hub, stop: Stop) -> None:
 
 
 def make_app(hub: Hub, phone_link: Callable[[], str]) -> ASGIApp:
-    """Return the ASGI application, for the root of a server or below another path, as its page's addresses are relative.
+    """Return the ASGI application, which also works below another path: the addresses in its page are relative.
 
     ``phone_link``: function that returns the link for the QR code.
     """

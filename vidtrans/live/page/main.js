@@ -1,5 +1,5 @@
 // The page: what the server says is shown, and what a person does is sent.
-import { Connection, PAINTED, Screen } from "./connection.js";
+import { Connection, PAINTED, Screen } from "../shared/connection.js";
 import { Controls } from "./controls.js";
 import { Looks } from "./looks.js";
 import { Mapping } from "./mapping.js";

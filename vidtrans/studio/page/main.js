@@ -2,13 +2,15 @@
 import { state } from "./state.js";
 import "./command.js";
 import "./easel.js";
+import "./live.js";
+import "./phone.js";
 import "./queue.js";
 import "./shelf.js";
 import "./viewer.js";
 import "./wishes.js";
 
 const $ = (id) => document.getElementById(id);
-const ROOMS = ["wishes", "viewer", "easel", "command"];
+const ROOMS = ["wishes", "viewer", "easel", "live", "command"];
 let room = "wishes";
 
 function enter(name) {
