@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from chromium import chromium
+from clips import moving_frames, write_clip
 from forged import JPEG, foreign_requests, is_accepted, send
 from live_page import SHOWS, page_at, wait_until
 from live_server import Program, flat, pixels, png
@@ -214,7 +215,7 @@ def test_an_artist_goes_live_records_and_stops(browser: Any, running: RunningStu
         wait_until(live, lambda picture: picture.std() > 5)
         page.bring_to_front()
         page.wait_for_selector(".on-air canvas:not([hidden])")  # the same picture, in the room
-        assert page.locator(".on-air").get_by_role("link").count() == 4
+        assert page.locator(".on-air").get_by_role("link").count() == 3
         live.click("#record")
         page.wait_for_function("() => document.querySelector('studio-live .on-air').innerText.includes('recording')")
         live.click("#record")
@@ -246,16 +247,20 @@ def test_a_phone_is_a_camera_and_every_room_fits_it(browser: Any, running: Runni
         phone.tap("[data-source=camera]")
         wait_until(phone, lambda picture: picture.std() > 5)
         until(lambda: running.ask("/api/live")[1]["source"] == "camera")
+    write_clip(running.root / "a.mp4", moving_frames(4))
     with phone_at(browser, running.link()) as phone:
-        phone.wait_for_selector(".wish")
+        phone.get_by_role("button", name="Open a.mp4").tap()
+        phone.wait_for_function("() => document.querySelector('studio-viewer').a.facts")
+        phone.get_by_role("button", name="Paint this frame").tap()
         for name in ("wishes", "viewer", "easel", "live", "command"):
             phone.tap(f"#to-{name}")
+            phone.wait_for_selector("studio-command textarea" if name == "command" else f"#{name}")
             assert phone.evaluate("document.documentElement.scrollWidth") <= 390, name
             assert phone.evaluate(SMALL) == [], name
 
 
 # Controls of a room that a finger misses, or that reach beyond the screen.
-SMALL = """() => [...document.querySelectorAll('header button, header summary, #middle :is(button, select, summary, a)')]
+SMALL = """() => [...document.querySelectorAll(':is(header, #middle) :is(button, select, summary, a)')]
   .filter(e => e.checkVisibility({visibilityProperty: true})).map(e => [e, e.getBoundingClientRect()])
   .filter(([e, box]) => box.width && (box.height < 32 || box.width < 32 || box.right > innerWidth || box.left < 0))
   .map(([e, box]) => `${box.width.toFixed(0)} × ${box.height.toFixed(0)}: ${e.innerText || e.ariaLabel}`)"""

@@ -13,6 +13,7 @@ export class LiveRoom extends HTMLElement {
     this.chosen = { looks: new Set(), model: new Set() };
     this.now = { state: "off", line: "", problem: "" };
     this.built = false;
+    this.options = {}; // of the session that runs, until they are changed here
     this.stage = this.makeStage();
     this.looks = h("div", { className: "looks", role: "group", "aria-label": "Looks that ship" });
     this.files = h("div", { className: "live-files" });
@@ -22,7 +23,7 @@ export class LiveRoom extends HTMLElement {
     this.line = h("pre", { className: "line", tabIndex: 0, "aria-label": "The command of this session" });
     this.go = h("button", { type: "submit", className: "first" }, "Go live");
     this.told = h("p", { role: "status" });
-    const form = h("form", { onsubmit: (event) => { event.preventDefault(); this.start(); }, onchange: () => this.show() },
+    const form = h("form", { onsubmit: (event) => { event.preventDefault(); this.start(); }, onchange: () => { this.isTouched = true; this.show(); } },
       h("h3", {}, "Looks that ship"), this.looks, this.files, more, this.line,
       h("div", { className: "bar" }, this.go, h("button", { type: "button", onclick: () => this.copy() }, "Copy the command")), this.told);
     this.append(h("h2", {}, "Live"),
@@ -74,6 +75,7 @@ export class LiveRoom extends HTMLElement {
   }
 
   toggle(button) {
+    this.isTouched = true;
     const { kind, name } = button.dataset, chosen = this.chosen[kind];
     if (!chosen.delete(name)) chosen.add(name);
     button.setAttribute("aria-pressed", String(chosen.has(name)));
@@ -83,7 +85,7 @@ export class LiveRoom extends HTMLElement {
   async build() {
     if (this.built) return;
     this.built = true;
-    const made = await state.trying(() => this.form.build("live"));
+    const made = await state.trying(() => this.form.build("live", this.options));
     if (!made) { this.built = false; return; }
     for (const name of CHOICES) { // they are chosen above
       this.form.fields.get(name).input.closest(".option").remove();
@@ -94,7 +96,7 @@ export class LiveRoom extends HTMLElement {
 
   values() {
     const chosen = Object.fromEntries(CHOICES.filter((kind) => this.chosen[kind].size).map((kind) => [kind, [...this.chosen[kind]]]));
-    return { ...(this.built ? this.form.values() : {}), ...chosen };
+    return { ...(this.built ? this.form.values() : this.options), ...chosen };
   }
 
   get isChosen() { return CHOICES.some((kind) => this.chosen[kind].size); }
@@ -118,7 +120,7 @@ export class LiveRoom extends HTMLElement {
     const now = await state.trying(() => post("/api/live", { action: "start", values: this.values() }));
     this.isSending = false;
     this.told.textContent = "";
-    if (now) this.take(now);
+    if (now) { this.isTouched = false; this.take(now); }
     this.show();
     if (!now || !wasOff) return; // an open live page changes over
     const isOpen = open(this.open.href, PAGE); // a browser may refuse a window that comes this late
@@ -155,6 +157,7 @@ export class LiveRoom extends HTMLElement {
     document.getElementById("to-live").title = isOn ? "A live session runs" : "";
     this.problem.textContent = now.problem;
     if (!this.isSending) this.told.textContent = now.state === "opening" ? `It is opened: ${now.line}` : "";
+    if (isOn && !this.isTouched && now.line !== this.adopted) this.adopt(now);
     const pages = now.connections - (this.connection?.isOpen ? 1 : 0);
     if (isOn) this.facts.textContent = `${now.models.join(", ")} · ${pages === 1 ? "1 page" : `${Math.max(0, pages)} pages`} · source: ${now.source}${now.recording ? " · recording" : ""}`;
     const isSeen = isOn && !this.hidden;
@@ -162,10 +165,25 @@ export class LiveRoom extends HTMLElement {
     if (!isSeen && this.connection) this.leave();
   }
 
+  // Choose what runs, also where another page started it.
+  adopt({ line, values }) {
+    this.adopted = line;
+    this.options = Object.fromEntries(Object.entries(values).filter(([name]) => !CHOICES.includes(name)));
+    for (const kind of CHOICES) this.chosen[kind] = new Set(values[kind] ?? []);
+    this.built = false;
+    this.form.replaceChildren();
+    if (this.form.parentElement.open) this.build();
+    this.offer();
+  }
+
   watch() {
     const screen = new Screen(this.picture);
     this.connection = new Connection("live/");
-    this.connection.addEventListener("picture", ({ detail }) => screen.show(detail.file, () => { this.picture.hidden = false; this.waits.hidden = true; }));
+    this.connection.addEventListener("picture", ({ detail }) => screen.show(detail.file, () => {
+      this.picture.style.setProperty("--aspect", this.picture.width / this.picture.height);
+      this.picture.hidden = false;
+      this.waits.hidden = true;
+    }));
   }
 
   leave() {
