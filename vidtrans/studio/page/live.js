@@ -54,9 +54,9 @@ export class LiveRoom extends HTMLElement {
   // Offer what ships and what is in the folder; what was chosen stays chosen as long as it is there.
   offer() {
     const pick = (kind, name, picture) => h("button", {
-      type: "button", className: picture ? "pick" : "", title: name, "data-kind": kind, "data-name": name, "aria-pressed": String(this.chosen[kind].has(name)),
+      type: "button", className: picture ? "pick" : "", title: name, "aria-label": name, "data-kind": kind, "data-name": name, "aria-pressed": String(this.chosen[kind].has(name)),
       onclick: ({ currentTarget }) => this.toggle(currentTarget),
-    }, picture && h("img", { src: picture, alt: "", loading: "lazy" }), h("span", {}, name));
+    }, picture && h("img", { src: picture, alt: `The style of ${name}`, loading: "lazy" }), h("span", {}, name));
     const focused = document.activeElement?.dataset?.name;
     this.looks.replaceChildren(...state.start.looks.map((name) => pick("looks", name, link("/look", { name }))));
     const pictures = state.items.filter((item) => item.kind === "picture"), models = state.items.filter((item) => item.kind === "model");
@@ -159,7 +159,7 @@ export class LiveRoom extends HTMLElement {
     if (!this.isSending) this.told.textContent = now.state === "opening" ? `It is opened: ${now.line}` : "";
     if (isOn && !this.isTouched && now.line !== this.adopted) this.adopt(now);
     const pages = now.connections - (this.connection?.isOpen ? 1 : 0);
-    if (isOn) this.facts.textContent = `${now.models.join(", ")} · ${pages === 1 ? "1 page" : `${Math.max(0, pages)} pages`} · source: ${now.source}${now.recording ? " · recording" : ""}`;
+    if (isOn) this.facts.textContent = `${now.models.join(", ")} · ${pages > 1 ? `${pages} pages are open` : pages === 1 ? "1 page is open" : "no page is open"} · source: ${now.source}${now.recording ? " · recording" : ""}`;
     const isSeen = isOn && !this.hidden;
     if (isSeen && !this.connection) this.watch();
     if (!isSeen && this.connection) this.leave();

@@ -22,8 +22,8 @@ export class Phone extends HTMLElement {
     }
     const code = h("img", { src: link("/phone.svg", { page }), alt: `QR code: ${title}`, className: "qr" });
     const address = reach.links[page];
-    this.replaceChildren(code, h("p", {}, h("b", {}, title), ". ", use),
-      page === "live" && !reach.https && h("p", { className: "bad" }, "A phone gives its camera only to https: start the studio with --https."),
+    const warning = h("p", { className: "bad" }, "A phone gives its camera only to https: start the studio with --https.");
+    this.replaceChildren(code, h("p", {}, h("b", {}, title), ". ", use), ...(page === "live" && !reach.https ? [warning] : []),
       h("p", { className: "quiet" }, "The phone has to be in the same network. ", h("a", { href: address }, "The link"), " is a key: who has it can do what you can."));
   }
 }
