@@ -38,7 +38,11 @@ class LivePages:
     async def close(self) -> None:
         """Complete a recording, end all connections and the thread that paints, and free the models."""
         await self.hub.stop_recording()
+        self._end_connections()
+        await asyncio.to_thread(self.worker.close)
+        self._end_connections()  # those that began meanwhile
+        self._release()
+
+    def _end_connections(self) -> None:
         for client in list(self.hub.clients.values()):
             client.close()
-        await asyncio.to_thread(self.worker.close)
-        self._release()

@@ -31,6 +31,8 @@ export class LiveRoom extends HTMLElement {
       this.stage, form);
     state.addEventListener("start", () => { this.offer(); this.poll(); });
     state.addEventListener("items", () => this.offer());
+    document.addEventListener("visibilitychange", () => this.take(this.now));
+    new MutationObserver(() => this.take(this.now)).observe(this, { attributeFilter: ["hidden"] }); // another room is open
   }
 
   // What is shown while a session runs: its picture, and its pages.
@@ -160,7 +162,7 @@ export class LiveRoom extends HTMLElement {
     if (isOn && !this.isTouched && now.line !== this.adopted) this.adopt(now);
     const pages = now.connections - (this.connection?.isOpen ? 1 : 0);
     if (isOn) this.facts.textContent = `${now.models.join(", ")} · ${pages > 1 ? `${pages} pages are open` : pages === 1 ? "1 page is open" : "no page is open"} · source: ${now.source}${now.recording ? " · recording" : ""}`;
-    const isSeen = isOn && !this.hidden;
+    const isSeen = isOn && !this.hidden && document.visibilityState === "visible";
     if (isSeen && !this.connection) this.watch();
     if (!isSeen && this.connection) this.leave();
   }
