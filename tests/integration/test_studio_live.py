@@ -253,9 +253,6 @@ def test_a_phone_is_a_camera_and_every_room_fits_it(browser: Any, running: Runni
         phone.get_by_role("button", name="Open a.mp4").tap()
         phone.wait_for_function("() => document.querySelector('studio-viewer').a.facts")
         phone.get_by_role("button", name="Paint this frame").tap()
-        phone.get_by_role("button", name="Fill", exact=False).tap()
-        phone.locator("studio-easel .sheet canvas").first.tap()
-        phone.wait_for_function("() => document.querySelector('studio-easel').brush.done.length === 1")
         for name in ("wishes", "viewer", "easel", "live", "command"):
             phone.tap(f"#to-{name}")
             phone.wait_for_selector("studio-command textarea" if name == "command" else f"#{name}")

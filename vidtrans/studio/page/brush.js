@@ -1,6 +1,4 @@
 // The brush: soft stamps of a colour, or of another picture (to erase, and to clone), and a history of what they changed.
-import { fillArea } from "../shared/fill.js";
-
 const MOST_BYTES = 512 << 20; // of the history
 
 export class Brush {
@@ -114,7 +112,23 @@ export class Brush {
   fill(x, y, colour, tolerance = 40) {
     const { width, height } = this.canvas, image = this.context.getImageData(0, 0, width, height);
     const before = new ImageData(new Uint8ClampedArray(image.data), width, height);
-    if (!fillArea(image, Math.floor(x), Math.floor(y), colour, tolerance)) return;
+    const wanted = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+    const start = Math.floor(y) * width + Math.floor(x), { data } = image;
+    if (!(start >= 0 && start < width * height)) return;
+    const old = [0, 1, 2].map((c) => data[4 * start + c]), seen = new Uint8Array(width * height), queue = [start];
+    while (queue.length) {
+      const at = queue.pop();
+      if (seen[at]) continue;
+      seen[at] = 1;
+      if ([0, 1, 2].some((c) => Math.abs(data[4 * at + c] - old[c]) > tolerance)) continue;
+      for (let c = 0; c < 3; c += 1) data[4 * at + c] = wanted[c];
+      data[4 * at + 3] = 255;
+      const column = at % width;
+      if (column > 0) queue.push(at - 1);
+      if (column < width - 1) queue.push(at + 1);
+      if (at >= width) queue.push(at - width);
+      if (at < width * (height - 1)) queue.push(at + width);
+    }
     this.context.putImageData(image, 0, 0);
     this.remember(before, 0, 0, width, height);
   }
