@@ -132,7 +132,10 @@ export class LiveRoom extends HTMLElement {
   }
 
   async stop() {
+    if (this.connection) this.leave(); // else it tries to connect to what ends
+    this.isStopping = true;
     const now = await state.trying(() => post("/api/live", { action: "stop" }));
+    this.isStopping = false;
     if (!now) return;
     this.take(now);
     this.show();
@@ -162,7 +165,7 @@ export class LiveRoom extends HTMLElement {
     if (isOn && !this.isTouched && now.line !== this.adopted) this.adopt(now);
     const pages = now.connections - (this.connection?.isOpen ? 1 : 0);
     if (isOn) this.facts.textContent = `${now.models.join(", ")} · ${pages > 1 ? `${pages} pages are open` : pages === 1 ? "1 page is open" : "no page is open"} · source: ${now.source}${now.recording ? " · recording" : ""}`;
-    const isSeen = isOn && !this.hidden && document.visibilityState === "visible";
+    const isSeen = isOn && !this.isStopping && !this.hidden && document.visibilityState === "visible";
     if (isSeen && !this.connection) this.watch();
     if (!isSeen && this.connection) this.leave();
   }

@@ -74,7 +74,7 @@ export class Shelf extends HTMLElement {
     const made = h("li", { "data-mark": mark, "data-name": item.name }, open, this.menu(item));
     if (["clip", "picture", "pictures"].includes(item.kind)) {
       // What changes may change again in a moment, as a recording (.nut) does: it is looked at when it rests.
-      if (known || item.name.endsWith(".nut")) setTimeout(() => { if (this.cards.get(item.name) === made) this.thumbs.observe(thumb); }, RESTS_MS);
+      if (known || item.name.endsWith(".nut")) setTimeout(async () => { await state.refresh().catch(() => {}); if (this.cards.get(item.name) === made) this.thumbs.observe(thumb); }, RESTS_MS);
       else this.thumbs.observe(thumb);
     }
     this.cards.set(item.name, made);
