@@ -20,7 +20,7 @@ from studio_server import RunningStudio, studio
 
 from vidtrans.video.images.picture import read_picture, write_picture
 
-ROOMS = ("wishes", "viewer", "easel", "training", "command")
+ROOMS = ("wishes", "viewer", "easel", "training", "live", "command")
 VIEWER = "document.querySelector('studio-viewer')"
 
 

@@ -43,7 +43,7 @@ def page_at(
     origin = re.match(r"https?://[^/]+/", link)
     assert origin
     assert [a for a in addresses if not a.startswith((origin[0], "blob:", "data:"))] == []
-    assert problems == [] or not is_calm
+    assert problems == [] or not is_calm, problems
 
 
 def shown(page: Any) -> np.ndarray:

@@ -20,6 +20,8 @@ from vidtrans.session import Context
 from vidtrans.upscaling import STREAM_MODES
 
 if TYPE_CHECKING:
+    from vidtrans.live.hub import Hub
+    from vidtrans.live.stage_worker import StageWorker
     from vidtrans.models.loaded_model import LoadedModel
     from vidtrans.models.look_pictures import Mixture, NamedPictures
     from vidtrans.web.server import WebServer
@@ -86,21 +88,9 @@ class Live(ServedPage):
         """Serve the page until a stop is requested. Raises UsageError, ModelError, DeviceError."""
         self.check_installed()
         from vidtrans.live.app import serve
-        from vidtrans.live.live_session import first_controls, open_session
-        from vidtrans.live.presets import SavedControls, default_path
-        from vidtrans.models.at_once import model_at_once
         from vidtrans.web.server import WebServer
 
-        models = self._load_models(context)
-        pictures, look = self._pictures(models)
-        rendering = replace(self.recipe.settings("rendering", RenderingSettings), look=look)
-        made: dict[str, Mixture] = {}
-        for one in pictures:
-            model = _unique(model_at_once(one, context), models)
-            models[model.name], made[model.name] = model, one.looks[one.value]
-        first = first_controls(next(iter(models)), rendering, upscale=self.upscale, output_size=self.output_size)
-        saved = SavedControls(default_path())
-        hub, worker = open_session(models, rendering, saved, self.output or Path(), context, first, made)
+        hub, worker = self.open(context)
         try:
             server = WebServer(self.address())  # after the models, so that an open port means a working server
             self._announce(server, context)
@@ -112,6 +102,26 @@ class Live(ServedPage):
             "frames": worker.num_painted,
             "dropped": worker.num_dropped,
         }
+
+    def open(self, context: Context) -> tuple[Hub, StageWorker]:
+        """Load the models; return the hub and the worker, which the caller must close.
+
+        Raises UsageError, ModelError, MediaError, DeviceError.
+        """
+        from vidtrans.live.live_session import first_controls, open_session
+        from vidtrans.live.presets import SavedControls, default_path
+        from vidtrans.models.at_once import model_at_once
+
+        models = self._load_models(context)
+        pictures, look = self._pictures(models)
+        rendering = replace(self.recipe.settings("rendering", RenderingSettings), look=look)
+        mixtures: dict[str, Mixture] = {}
+        for one in pictures:
+            model = _unique(model_at_once(one, context), models)
+            models[model.name], mixtures[model.name] = model, one.looks[one.value]
+        first = first_controls(next(iter(models)), rendering, upscale=self.upscale, output_size=self.output_size)
+        saved = SavedControls(default_path())
+        return open_session(models, rendering, saved, self.output or Path(), context, first, mixtures)
 
     def describe(self, table: Table) -> str:
         """Return the number of painted frames, and the last recording."""

@@ -54,6 +54,19 @@ class PageCommands:
 
     def words(self, name: str, values: Mapping[str, object]) -> list[str]:
         """Return the words of a command line, without ``vidtrans``. Raises UsageError if a value is refused."""
+        given, preset = self.given(name, values)
+        cls: type[Command] = COMMANDS.load(name)
+        known = parameters_of(cls)
+        tables: dict[str, Table] = {}
+        for key, value in given.items():
+            if known[key].owner == "recipe":
+                tables.setdefault(known[key].table, {})[known[key].key] = value
+        places = [p for p in known.values() if isinstance(p.given, Argument) and p.name in given]
+        inputs = [str(one) for p in places for one in (given[p.name] if p.many else (given[p.name],))]
+        return [*name.split(), *map(_as_input, inputs), *words_of(cls, Given(given, preset, tables))]
+
+    def given(self, name: str, values: Mapping[str, object]) -> tuple[dict[str, Any], str | None]:
+        """Return the values of a page in their parameters' types, and the preset. Raises UsageError."""
         self._check_name(name)
         cls: type[Command] = COMMANDS.load(name)
         offered, known = self.schema(name)["properties"], parameters_of(cls)
@@ -73,13 +86,7 @@ class PageCommands:
             raise UsageError(f"{name}: {missing[0]}", "it is not given", "choose one")
         with suppress(MediaError):  # a dataset that an earlier job will make
             build(cls, given, preset)  # raises where values conflict
-        tables: dict[str, Table] = {}
-        for key, value in given.items():
-            if known[key].owner == "recipe":
-                tables.setdefault(known[key].table, {})[known[key].key] = value
-        places = [p for p in known.values() if isinstance(p.given, Argument) and p.name in given]
-        inputs = [str(one) for p in places for one in (given[p.name] if p.many else (given[p.name],))]
-        return [*name.split(), *map(_as_input, inputs), *words_of(cls, Given(given, preset, tables))]
+        return given, preset
 
     def _check_name(self, name: str) -> None:
         if name not in self.names():

@@ -65,10 +65,12 @@ class ServedPage(Command):
     def announce_reach(self, server: WebServer, context: Context, visitors: str) -> None:
         """Report who can reach the page, and how to end it. ``visitors``: what anybody with the link can do."""
         if server.address.is_open:
+            from vidtrans.web.qr_code import qr_text
+
             outward = server.link(outward=True)
             who = f"--host {self.host}: anybody on this network who has the link can {visitors}"
             context.note(who, "warning")
-            context.note(f"on a phone: {outward}\n{_code(outward)}")
+            context.note(f"on a phone: {outward}\n{qr_text(outward)}")
         if self.https:
             context.note("the certificate is this machine's own: the browser asks once whether to trust it")
         context.note("Ctrl-C ends it")
@@ -77,14 +79,3 @@ class ServedPage(Command):
         """Open the page if --open asks for it."""
         if self.open_page:
             webbrowser.open(link)
-
-
-def _code(link: str) -> str:
-    """Return a link as a QR code in text characters."""
-    import io
-
-    import segno
-
-    drawn = io.StringIO()
-    segno.make(link, error="l").terminal(drawn, compact=True)
-    return drawn.getvalue()

@@ -36,6 +36,7 @@ class Studio(ServedPage):
         """Serve the page until a stop is requested. Raises UsageError, OSError."""
         self.check_installed()
         from vidtrans.commands.page_commands import PageCommands
+        from vidtrans.commands.page_live import PageLive
         from vidtrans.studio.project_folder import ProjectFolder
         from vidtrans.studio.studio_app import serve
         from vidtrans.studio.studio_session import StudioSession
@@ -45,7 +46,8 @@ class Studio(ServedPage):
             raise UsageError(str(self.folder), "there is no such folder", "make it, or name another")
         folder = ProjectFolder(self.folder)
         folder.prepare()
-        session = StudioSession(folder, PageCommands(folder.check_value), self.jobs, context.report)
+        commands, live = PageCommands(folder.check_value), PageLive(folder.check_value, folder.root)
+        session = StudioSession(folder, commands, self.jobs, context.report, live)
         # Settings of the folder, and names of its files, are read from there.
         with folder.owned(), contextlib.chdir(folder.root):
             server = WebServer(self.address())

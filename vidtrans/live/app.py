@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -26,7 +25,9 @@ from vidtrans.live.picture_files import CONTENT_TYPES, encode_jpeg
 from vidtrans.live.protocol import FRAME_KINDS, FrameKind, FrameMessage, parse_frame
 from vidtrans.video.images.picture import encode_png
 from vidtrans.web import MAX_MESSAGE
+from vidtrans.web.qr_code import qr_svg
 from vidtrans.web.server import WebServer
+from vidtrans.web.shared_page import shared_files
 
 PAGE = Path(__file__).parent / "page"
 PAINT_TIMEOUT_S = 120.0
@@ -47,7 +48,10 @@ def serve(server: WebServer, hub: Hub, stop: Stop) -> None:
 
 
 def make_app(hub: Hub, phone_link: Callable[[], str]) -> ASGIApp:
-    """Return the ASGI application. ``phone_link``: function that returns the link for the QR code."""
+    """Return the ASGI application, which also works below another path: the addresses in its page are relative.
+
+    ``phone_link``: function that returns the link for the QR code.
+    """
 
     async def page(request: Request) -> Response:
         return FileResponse(PAGE / "index.html")
@@ -75,17 +79,9 @@ def make_app(hub: Hub, phone_link: Callable[[], str]) -> ASGIApp:
         Route("/look", look, methods=["POST"]),
         WebSocketRoute("/ws", connection),
         Mount("/page", StaticFiles(directory=PAGE)),
+        shared_files(),
     ]
     return Starlette(routes=routes)
-
-
-def qr_svg(link: str) -> bytes:
-    """Return a link as a QR code, an SVG file."""
-    import segno
-
-    made = io.BytesIO()
-    segno.make(link, error="m").save(made, kind="svg", scale=4, border=3, light="white")
-    return made.getvalue()
 
 
 async def _frame(hub: Hub, request: Request) -> Response:
@@ -176,9 +172,10 @@ def _parse(text: str) -> dict[str, object]:
 
 async def _send(client: Client, socket: WebSocket) -> None:
     with suppress(WebSocketDisconnect, RuntimeError, OSError):  # disconnected; ``_receive`` gets the same news
-        while True:
+        while not client.is_closed:
             for message in await client.messages():
                 if isinstance(message, bytes):
                     await socket.send_bytes(message)
                 else:
                     await socket.send_text(json.dumps(message))
+        await socket.close(1012, "the session has ended")

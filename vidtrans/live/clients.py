@@ -28,6 +28,7 @@ class Client:
     _texts: deque[Table] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
     _state: Table | None = None
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    is_closed: bool = False
 
     def say(self, message: Table) -> None:
         """Queue a message. Of the messages of type ``state`` only the newest is sent."""
@@ -47,6 +48,11 @@ class Client:
     def drop(self, sequence: int, timestamp: float) -> None:
         """Queue the acknowledgement of a frame of this connection that was dropped."""
         self._dropped.append((sequence, timestamp))
+        self._woken.set()
+
+    def close(self) -> None:
+        """End the connection, because its session ends; a page tries to connect again."""
+        self.is_closed = True
         self._woken.set()
 
     async def messages(self) -> list[Table | bytes]:

@@ -134,6 +134,11 @@ class StageWorker:
         """Return what was done with the last dream until now, also if it has ended; None before the first."""
         return self._log.copy() if self._log else None
 
+    @property
+    def is_alive(self) -> bool:
+        """Return whether the thread runs."""
+        return self._thread.is_alive()
+
     def close(self) -> None:
         """Finish the current picture and end the thread."""
         with self._changed:
@@ -141,6 +146,7 @@ class StageWorker:
             self._changed.notify()
         if self._thread.ident is not None:
             self._thread.join(timeout=60)
+        self._stage = self._dreamer = None  # their memory is free while the server goes on
 
     def _run(self) -> None:
         while True:

@@ -11,7 +11,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
@@ -19,6 +19,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Stop
 from vidtrans.core.files import digest_of
 from vidtrans.models.gallery import gallery_looks
+from vidtrans.studio.live_routes import live_routes
 from vidtrans.studio.media_routes import media_routes
 from vidtrans.studio.messages import answers_in, body_of, message_of, number_in, refusing, step_in, text_in
 from vidtrans.studio.packing import pack
@@ -34,6 +35,7 @@ MOST_LOOKS = 8  # of a grid
 
 def serve(server: WebServer, session: StudioSession, stop: Stop) -> None:
     """Serve the studio until ``stop`` is requested."""
+    session.live.server = server
     server.run(StudioApp(session).app(), stop, session.running())
 
 
@@ -72,10 +74,11 @@ class StudioApp:
             "/api/file": self.file,
             "/api/cache": self.free,
         }
-        routes = [Route(path, refusing(handler)) for path, handler in gets.items()]
+        routes: list[BaseRoute] = [Route(path, refusing(handler)) for path, handler in gets.items()]
         routes += [Route(path, refusing(handler), methods=["POST"]) for path, handler in posts.items()]
         routes += media_routes(self.session)
         routes += training_routes(self.session)
+        routes += live_routes(self.session)
         routes.append(Route("/api/upload", refusing(self.upload), methods=["PUT"]))
         return Starlette(routes=[*routes, Mount("/page", StaticFiles(directory=PAGE))])
 

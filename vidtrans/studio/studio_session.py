@@ -20,6 +20,7 @@ from vidtrans.core.system import command_line, module_command
 from vidtrans.store.cache import FOLDER
 from vidtrans.studio.job_folder import StudioJob
 from vidtrans.studio.job_queue import JobQueue
+from vidtrans.studio.live_room import LiveCommand, LiveRoom
 from vidtrans.studio.media_readers import Media
 from vidtrans.studio.project_folder import ProjectFolder
 from vidtrans.studio.uploads import Uploads
@@ -52,13 +53,21 @@ class Overtaken(UsageError):
 
 
 class StudioSession:
-    """The state that all pages share. ``at_once``: jobs that run side by side."""
+    """The state that all pages share. ``at_once``: jobs that run side by side. ``live``: what a live session opens."""
 
-    def __init__(self, folder: ProjectFolder, commands: Commands, at_once: int, report: Report = silent) -> None:
+    def __init__(
+        self,
+        folder: ProjectFolder,
+        commands: Commands,
+        at_once: int,
+        report: Report = silent,
+        live: LiveCommand | None = None,
+    ) -> None:
         self.folder, self.commands, self._report = folder, commands, report
         self.queue = JobQueue(folder.state / "jobs", folder.root, at_once, commands.words)
         self.media = Media(folder.state / "media", folder.root / FOLDER)
         self.uploads = Uploads(folder, self.media.check)
+        self.live = LiveRoom(live, report)
         self.jobs: list[Table] = []
         self._changed = asyncio.Condition()
         self._quick: dict[str, asyncio.subprocess.Process] = {}  # by what they are for
@@ -77,6 +86,7 @@ class StudioSession:
             ticking.cancel()
             with suppress(asyncio.CancelledError):
                 await ticking
+            await self.live.stop()
             await asyncio.to_thread(self.media.close)
             self._threads.shutdown(wait=False, cancel_futures=True)
 

@@ -1,4 +1,4 @@
-"""The web server of ``vidtrans live`` and ``vidtrans vote``: its address, access control and https certificate."""
+"""The web server of ``vidtrans live``, ``studio`` and ``vote``: address, access control, certificate, scripts."""
 
 from __future__ import annotations
 

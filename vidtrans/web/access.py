@@ -17,7 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vidtrans.web import MAX_MESSAGE
 
-PUBLIC = "/page/"  # path of scripts and styles, which are served without a token
+# Paths of scripts and styles, which are served without a token; those of the live page also below the studio's page.
+PUBLIC = ("/page/", "/shared/", "/live/page/", "/live/shared/")
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

@@ -1,4 +1,5 @@
 // The drawing: pen with pressure, eraser, straight lines, fill, undo, and pictures to start from or to trace.
+import { fillArea } from "../shared/fill.js";
 import { encode } from "./capture.js";
 
 const KEPT = 30; // steps of undo
@@ -96,25 +97,8 @@ export class Drawing {
 
   // Fill the area of one colour around a point. What differs little counts as the same: rims of strokes are soft.
   fill(x, y) {
-    if (x < 0 || y < 0 || x >= this.canvas.width || y >= this.canvas.height) return;
-    const image = this.pixels(), { width, height, data } = image, pixels = new Uint32Array(data.buffer);
-    const start = y * width + x, wanted = [1, 3, 5].map((i) => parseInt(this.colour.slice(i, i + 2), 16));
-    const old = [0, 1, 2].map((c) => data[4 * start + c]);
-    const paint = (255 << 24) | (wanted[2] << 16) | (wanted[1] << 8) | wanted[0];
-    const seen = new Uint8Array(width * height), queue = [start];
-    while (queue.length) {
-      const at = queue.pop();
-      if (seen[at]) continue;
-      seen[at] = 1;
-      if (Math.max(...[0, 1, 2].map((c) => Math.abs(data[4 * at + c] - old[c]))) > 48 && at !== start) continue;
-      pixels[at] = paint;
-      const column = at % width;
-      if (column > 0) queue.push(at - 1);
-      if (column < width - 1) queue.push(at + 1);
-      if (at >= width) queue.push(at - width);
-      if (at < width * (height - 1)) queue.push(at + width);
-    }
-    this.context.putImageData(image, 0, 0);
+    const image = this.pixels();
+    if (fillArea(image, x, y, this.colour, 48)) this.context.putImageData(image, 0, 0);
   }
 
   key(event) {

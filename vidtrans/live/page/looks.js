@@ -38,7 +38,7 @@ export class Looks {
     this.say(`${file.name}: its look is being found …`);
     try {
       const picture = await readPicture(file);
-      const address = `/look?token=${this.connection.token}&name=${encodeURIComponent(file.name)}`;
+      const address = `look?token=${this.connection.token}&name=${encodeURIComponent(file.name)}`;
       const headers = { "content-type": "image/jpeg" };
       const answer = await fetch(address, { method: "POST", headers, body: encode(shrunk(picture), "image/jpeg", QUALITY) });
       if (!answer.ok) this.warn((await answer.text()).trim());

@@ -1,5 +1,5 @@
 // The page: what the server says is shown, and what a person does is sent.
-import { Connection, PAINTED, Screen } from "./connection.js";
+import { Connection, PAINTED, Screen } from "../shared/connection.js";
 import { Controls } from "./controls.js";
 import { Looks } from "./looks.js";
 import { Mapping } from "./mapping.js";
@@ -168,7 +168,7 @@ $("freeze").addEventListener("click", () => toggle("freeze"));
 $("mirror").addEventListener("click", () => toggle("mirror"));
 $("fullscreen").addEventListener("click", fullScreen);
 $("output").addEventListener("click", () => { if (isKiosk) fullScreen(); });
-$("bare").href = `/output?token=${connection.token}`;
+$("bare").href = `output?token=${connection.token}`;
 $("input-view").addEventListener("toggle", () => connection.send({ type: "input", show: $("input-view").open }));
 $("save-preset").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -185,7 +185,7 @@ $("midi").addEventListener("click", async () => {
 });
 $("forget-maps").addEventListener("click", () => mapping.forget());
 $("phone").addEventListener("toggle", () => {
-  $("phone-code").src = `/phone.svg?token=${connection.token}`;
+  $("phone-code").src = `phone.svg?token=${connection.token}`;
   $("phone-code").hidden = false;
 });
 

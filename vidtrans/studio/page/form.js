@@ -12,7 +12,7 @@ let lists = 0, forms = 0;
 
 export async function schemaOf(command) {
   if (!schemas.has(command)) {
-    schemas.set(command, get("/api/schema", { command }));
+    schemas.set(command, command === "live" ? get("/api/live/schema") : get("/api/schema", { command }));
     schemas.get(command).catch(() => schemas.delete(command));
   }
   return schemas.get(command);

@@ -2,6 +2,8 @@
 import { state } from "./state.js";
 import "./command.js";
 import "./easel.js";
+import "./live.js";
+import "./phone.js";
 import "./queue.js";
 import "./shelf.js";
 import "./training.js";
@@ -9,7 +11,7 @@ import "./viewer.js";
 import "./wishes.js";
 
 const $ = (id) => document.getElementById(id);
-const ROOMS = ["wishes", "viewer", "easel", "training", "command"];
+const ROOMS = ["wishes", "viewer", "easel", "training", "live", "command"];
 let room = "wishes";
 
 function enter(name) {

@@ -73,8 +73,8 @@ export class Shelf extends HTMLElement {
       h("span", { className: "quiet" }, `${item.kind}${item.bytes ? `, ${size(item.bytes)}` : ""}, ${ago(item.modified)}`));
     const made = h("li", { "data-mark": mark, "data-name": item.name }, open, this.menu(item));
     if (["clip", "picture", "pictures", "training"].includes(item.kind)) {
-      // What changes may change again in a moment: it is looked at when it rests.
-      if (known) setTimeout(() => { if (this.cards.get(item.name) === made) this.thumbs.observe(thumb); }, RESTS_MS);
+      // What changes may change again in a moment, as a recording (.nut) or a training does: it is looked at when it rests.
+      if (known || item.name.endsWith(".nut")) setTimeout(async () => { await state.refresh().catch(() => {}); if (this.cards.get(item.name) === made) this.thumbs.observe(thumb); }, RESTS_MS);
       else this.thumbs.observe(thumb);
     }
     this.cards.set(item.name, made);

@@ -9,11 +9,13 @@ const CODING_MS = 2; // for a frame's file and a picture's, beside the model's o
 const LOST_AFTER_MS = 20000; // a frame of which nothing was heard for so long
 
 export class Connection extends EventTarget {
-  constructor() {
+  // path: of the live page, where it is not the page that connects.
+  constructor(path = "") {
     super();
     this.token = encodeURIComponent(new URLSearchParams(location.search).get("token") ?? "");
-    const scheme = location.protocol === "https:" ? "wss" : "ws";
-    this.address = `${scheme}://${location.host}/ws?token=${this.token}`;
+    const address = new URL(`${path}ws?token=${this.token}`, location.href); // also below another path
+    address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+    this.address = address.href;
     this.number = 0;
     this.sequence = 0;
     this.underway = new Map();
@@ -31,10 +33,16 @@ export class Connection extends EventTarget {
       this.socket = null;
       this.underway.clear();
       this.dispatchEvent(new CustomEvent("closed", { detail: reason }));
+      if (this.isEnded) return;
       setTimeout(() => this.open(), this.wait);
       this.wait = Math.min(2 * this.wait, 4000);
     };
     this.socket = socket;
+  }
+
+  close() {
+    this.isEnded = true;
+    this.socket?.close();
   }
 
   get isOpen() { return this.socket?.readyState === WebSocket.OPEN; }
