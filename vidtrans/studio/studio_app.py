@@ -19,6 +19,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Stop
 from vidtrans.core.files import digest_of
 from vidtrans.models.gallery import gallery_looks
+from vidtrans.studio.easel_routes import easel_routes
 from vidtrans.studio.media_routes import media_routes
 from vidtrans.studio.messages import answers_in, body_of, message_of, number_in, refusing, step_in, text_in
 from vidtrans.studio.packing import pack
@@ -33,14 +34,15 @@ MOST_LOOKS = 8  # of a grid
 
 def serve(server: WebServer, session: StudioSession, stop: Stop) -> None:
     """Serve the studio until ``stop`` is requested."""
-    server.run(StudioApp(session).app(), stop, session.running())
+    app = StudioApp(session, is_open=server.address.is_open).app()
+    server.run(app, stop, session.running())
 
 
 class StudioApp:
-    """The routes."""
+    """The routes. ``is_open``: other machines can reach the server."""
 
-    def __init__(self, session: StudioSession) -> None:
-        self.session, self.folder = session, session.folder
+    def __init__(self, session: StudioSession, *, is_open: bool = True) -> None:
+        self.session, self.folder, self.is_open = session, session.folder, is_open
 
     def app(self) -> ASGIApp:
         """Return the ASGI application."""
@@ -72,6 +74,7 @@ class StudioApp:
         routes = [Route(path, refusing(handler)) for path, handler in gets.items()]
         routes += [Route(path, refusing(handler), methods=["POST"]) for path, handler in posts.items()]
         routes += media_routes(self.session)
+        routes += easel_routes(self.session, is_open=self.is_open)
         routes.append(Route("/api/upload", refusing(self.upload), methods=["PUT"]))
         return Starlette(routes=[*routes, Mount("/page", StaticFiles(directory=PAGE))])
 

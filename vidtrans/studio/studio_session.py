@@ -155,6 +155,22 @@ class StudioSession:
             raise UsageError("preview", "no picture was made", "choose another frame")
         return made[0]
 
+    async def film(self, step: WishStep, first: int, stop: int, *marks: str) -> Path:
+        """Return the film that a render gives for the frames [first, stop). Raises UsageError.
+
+        ``marks``: texts that change with files in folders that the step reads.
+        """
+        words = self.commands.words(step.command, step.values)
+        file = self._kept(step, first, stop, *marks).with_suffix(".mp4")
+        if not file.is_file():
+            span = ["--start", str(first), "--end", str(stop), "--overwrite"]
+            await self._quickly("film", [*words, *span, "-o", str(file)])
+        return file
+
+    def kept_film(self, key: str) -> Path:
+        """Return the file of a film. Raises UsageError."""
+        return self._kept_file(key, ".mp4")
+
     async def wall(self, clip: str, looks: Sequence[str]) -> str:
         """Return the key of a grid: a frame of a clip, then the same in each look. Raises UsageError."""
         step = WishStep("try", {"video": clip, "vary": [f"look={','.join(looks)}"], "frames": 1}, "wall")
@@ -165,15 +181,18 @@ class StudioSession:
 
     def kept_wall(self, key: str) -> Path:
         """Return the file of a grid. Raises UsageError."""
-        file = self.folder.state / "previews" / f"{key}.png"
+        return self._kept_file(key, ".png")
+
+    def _kept_file(self, key: str, suffix: str) -> Path:
+        file = self.folder.state / "previews" / f"{key}{suffix}"
         if not (key.isalnum() and key.isascii() and file.is_file()):
-            raise UsageError("wall", "there is no such picture", "ask for it again")
+            raise UsageError(key[:40], "there is no such preview", "ask for it again")
         return file
 
-    def _kept(self, step: WishStep, frame: int) -> Path:
+    def _kept(self, step: WishStep, *marks: int | str) -> Path:
         """Return where the preview of a step is kept, as long as no file that it reads changes."""
         states = [(name, self.folder.place(name).stat().st_mtime_ns) for name in self._inputs(step.values)]
-        mark = json.dumps([step.command, step.values, frame, states])
+        mark = json.dumps([step.command, step.values, marks, states])
         return self.folder.state / "previews" / hashlib.sha256(mark.encode()).hexdigest()[:24]
 
     async def _quickly(self, purpose: str, words: Sequence[str]) -> Table:
