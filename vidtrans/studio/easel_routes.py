@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import PurePosixPath
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -11,7 +10,7 @@ from starlette.routing import Route
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
-from vidtrans.studio.easel_motion import motion_range, motion_step
+from vidtrans.studio.easel_motion import RATE, MotionFilm, motion_range
 from vidtrans.studio.easel_store import EaselStore
 from vidtrans.studio.messages import body_of, message_of, number_in, refusing, text_in
 from vidtrans.studio.own_program import is_same_machine, open_in_program, show_in_file_manager
@@ -102,13 +101,14 @@ class EaselHandlers:
         facts = await self._facts(clip)
         painted = {int(path.stem): path for path in place.parent.glob("*.png") if path.stem.isdecimal()}
         frame = int(place.stem)
-        stamps = [self.store.stamp(self.folder.name_of(path)) for path in sorted(painted.values())]
-        if frame >= int(facts["frames"]):
-            raise UsageError(name, f"{source.name} has no such frame", "choose another")
+        if frame >= int(facts["frames"]) or frame not in painted:
+            raise UsageError(name, "there is no such painted frame of this clip", "save it first")
         first, stop = motion_range(frame, list(painted), facts["shots"], int(facts["frames"]))
-        step = motion_step(clip, str(PurePosixPath(name).parent))
-        file = await self.session.film(step, first, stop, *stamps)
-        return JSONResponse({"key": file.stem, "first": first, "stop": stop})
+        film = MotionFilm(self.folder.state / "previews", source, painted, first, stop)
+        if not film.path.is_file():
+            words = await self.session.decoded(film.prepare, self.session.media)
+            await self.session.film(words)
+        return JSONResponse({"key": film.path.stem, "first": first, "stop": stop, "rate": facts["fps"] / RATE})
 
     async def _facts(self, clip: str) -> Table:
         """Return the number of frames and the shots of a clip. Raises UsageError."""

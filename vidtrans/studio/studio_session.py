@@ -155,17 +155,9 @@ class StudioSession:
             raise UsageError("preview", "no picture was made", "choose another frame")
         return made[0]
 
-    async def film(self, step: WishStep, first: int, stop: int, *marks: str) -> Path:
-        """Return the film that a render gives for the frames [first, stop). Raises UsageError.
-
-        ``marks``: texts that change with files in folders that the step reads.
-        """
-        words = self.commands.words(step.command, step.values)
-        file = self._kept(step, first, stop, *marks).with_suffix(".mp4")
-        if not file.is_file():
-            span = ["--start", str(first), "--end", str(stop), "--overwrite"]
-            await self._quickly("film", [*words, *span, "-o", str(file)])
-        return file
+    async def film(self, words: Sequence[str]) -> None:
+        """Run the command that makes a film; a later one ends it. Raises UsageError."""
+        await self._quickly("film", words)
 
     def kept_film(self, key: str) -> Path:
         """Return the file of a film. Raises UsageError."""
@@ -189,10 +181,10 @@ class StudioSession:
             raise UsageError(key[:40], "there is no such preview", "ask for it again")
         return file
 
-    def _kept(self, step: WishStep, *marks: int | str) -> Path:
+    def _kept(self, step: WishStep, frame: int) -> Path:
         """Return where the preview of a step is kept, as long as no file that it reads changes."""
         states = [(name, self.folder.place(name).stat().st_mtime_ns) for name in self._inputs(step.values)]
-        mark = json.dumps([step.command, step.values, marks, states])
+        mark = json.dumps([step.command, step.values, frame, states])
         return self.folder.state / "previews" / hashlib.sha256(mark.encode()).hexdigest()[:24]
 
     async def _quickly(self, purpose: str, words: Sequence[str]) -> Table:

@@ -28,8 +28,8 @@ export class LayersPanel extends HTMLElement {
   show() {
     const { stack } = this;
     this.list.replaceChildren(...[...stack.layers].reverse().map((layer) => h("li", {},
-      h("button", { type: "button", className: "eye", "aria-pressed": String(layer.visible), "aria-label": `Show ${layer.name}`, title: layer.visible ? "Hide it" : "Show it",
-        onclick: () => this.change((layers) => { const one = layers.find(({ id }) => id === layer.id); one.visible = !one.visible; }) }, layer.visible ? "👁" : "–"),
+      h("input", { type: "checkbox", checked: layer.visible, "aria-label": `Show ${layer.name}`, title: layer.visible ? "Hide it" : "Show it", onchange: () =>
+        this.change((layers) => { const one = layers.find(({ id }) => id === layer.id); one.visible = !one.visible; }) }),
       h("button", { type: "button", className: "layer-name", "aria-pressed": String(layer.id === stack.active), "aria-label": `Paint on ${layer.name}`, onclick: () => this.choose(layer.id) },
         layer.name, layer.opacity < 1 ? ` ${Math.round(100 * layer.opacity)} %` : ""))));
     this.opacity.value = stack.current.opacity;

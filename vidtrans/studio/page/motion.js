@@ -1,5 +1,5 @@
 // What was painted, in motion: a film of the frames around, within seconds; newer ones of a training that runs replace it.
-import { get, h, link, post, stem } from "./api.js";
+import { clamp, get, h, link, post, stem } from "./api.js";
 import { state } from "./state.js";
 
 const RESTS_MS = 1200, POLL_MS = 3000;
@@ -55,7 +55,7 @@ export class Motion extends HTMLElement {
         if (easel.file !== file || !this.isOn) return;
         this.span = [found.first, found.stop];
         this.seconds = (performance.now() - began) / 1000;
-        this.play(link("/easel/film", { key: found.key }), null);
+        this.play(link("/easel/film", { key: found.key }), null, found.rate);
         this.said.textContent = `Frames ${found.first} to ${found.stop - 1}, the paint carried along the motion.`;
       } catch (error) {
         if (!error.isOvertaken) this.said.textContent = "";
@@ -64,9 +64,10 @@ export class Motion extends HTMLElement {
     });
   }
 
-  play(address, range) {
+  play(address, range, rate = 1) {
     this.range = range;
     this.video.src = address;
+    this.video.defaultPlaybackRate = this.video.playbackRate = clamp(rate, 0.1, 8);
     this.video.hidden = false;
     if (range) this.video.currentTime = range[0];
     this.video.play().catch(() => {}); // it was replaced before it began
