@@ -71,9 +71,10 @@ export class Easel extends HTMLElement {
       h("div", { className: "bar" }, this.tools, this.colour, this.strokes, sizeLabel, hardLabel, opacityLabel, this.references.pick.element, this.references.clone.element),
       h("div", { className: "work" }, h("div", {}, this.board,
         h("div", { className: "bar" }, button("Undo", () => this.undo(), { title: "Undo (Ctrl-Z)" }), button("Redo", () => this.redo(), { title: "Redo (Ctrl-Y)" }), button("Fit", () => this.view.fit(), { title: "Fit (0)" }),
-          this.wide = button("Wide", () => this.widen(), { "aria-pressed": "false", title: "Wide: without shelf and queue (f)" }), this.onion.element)),
-        h("div", { className: "side" }, this.layersPanel, this.motion)),
-      h("div", { className: "bar" }, button("Save", () => this.save(), { title: "Save (Ctrl-S)" }), this.go = button("Save, and go", () => this.render(), { className: "first" }), this.own, this.unsaved));
+          this.wide = button("Wide", () => this.widen(), { className: "widening", "aria-pressed": "false", title: "Wide: without shelf and queue (f)" }), button("Save", () => this.save(), { title: "Save (Ctrl-S)" }),
+          this.go = button("Save, and go", () => this.render(), { className: "first" }), this.own, this.unsaved),
+        h("div", { className: "bar" }, this.onion.element)),
+        h("div", { className: "side" }, this.layersPanel, this.motion)));
   }
 
   get isChanged() { return this.history?.isChanged ?? false; }
@@ -99,6 +100,7 @@ export class Easel extends HTMLElement {
       this.setEnabled(true);
       this.attach(purpose === "matte");
       this.show();
+      this.board.style.setProperty("--aspect", photo.width / photo.height);
       this.view.fit([photo.width, photo.height]);
       this.showStrip();
       if (news) state.say(news);

@@ -8,6 +8,8 @@ export class EaselView {
   constructor(board, sheet, cancel) {
     Object.assign(this, { board, sheet, cancel, zoom: 1, x: 0, y: 0, angle: 0, size: [1, 1], isSpace: false, drag: null });
     this.fingers = new Map();
+    this.isFit = true;
+    new ResizeObserver(() => { if (this.isFit) this.fit(); }).observe(board);
     board.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
   }
 
@@ -31,6 +33,7 @@ export class EaselView {
     this.zoom = Math.min(clientWidth / width, clientHeight / height) || 1;
     Object.assign(this, { angle: 0, x: (clientWidth - this.zoom * width) / 2, y: (clientHeight - this.zoom * height) / 2 });
     this.place();
+    this.isFit = true;
   }
 
   // Zoom and turn so that what lies at a place of the board stays there.
@@ -51,6 +54,7 @@ export class EaselView {
   }
 
   place() {
+    this.isFit = false;
     this.sheet.style.transform = `translate(${this.x}px, ${this.y}px) rotate(${this.angle}deg) scale(${this.zoom})`;
     this.sheet.classList.toggle("near", this.zoom >= 3);
   }

@@ -124,6 +124,7 @@ export class History extends EventTarget {
 
   // Send what waits, in turn; return whether all of it is stored.
   drain() {
+    if (!this.outbox.length) return Promise.resolve(true);
     this.draining ??= (async () => {
       clearTimeout(this.again);
       try {
