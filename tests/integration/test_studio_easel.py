@@ -272,7 +272,7 @@ def test_what_an_own_program_saves_is_taken_back_and_nothing_is_lost(
         theirs = np.full((48, 64, 3), (7, 77, 177), np.uint8)
         write_picture(file, theirs)
         until(lambda: np.array_equal(seen(page)[..., :3], theirs))
-        assert "Undo brings back your layers" in page.inner_text("#news")
+        until(lambda: "Undo brings back your layers" in page.inner_text("#news"))
         page.wait_for_function(f"() => !{EASEL}.isChanged")
         assert np.array_equal(read_picture(file), theirs)
         press(page, "Control+z")

@@ -257,11 +257,12 @@ export class Easel extends HTMLElement {
     this.isWatching = true;
     try {
       const { stamp } = await get("/easel/stamp", { name: history.name });
-      const isNew = stamp && stamp !== history.stamp, rests = stamp === this.lastStamp;
+      const isDue = () => stamp && stamp !== history.stamp && !this.brush.stroke && !history.isBusy && !history.isSaving && history === this.history;
+      const rests = stamp === this.lastStamp;
       this.lastStamp = stamp;
-      if (!isNew || !rests || this.brush.stroke || history.isBusy || history.isSaving || history !== this.history) return;
+      if (!isDue() || !rests) return;
       const file = await picture(link("/media", { name: history.name, at: stamp }));
-      if (this.brush.stroke || history.isBusy || history.isSaving || history !== this.history) return;
+      if (!isDue()) return;
       const news = await takeBack(history, file, stamp);
       if (news) { state.say(news); this.motion.painted(); }
     } catch { /* it is being written: the next look finds it */ } finally {
