@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +17,11 @@ import numpy as np
 import pytest
 from chromium import chromium
 from clips import moving_frames, write_clip
+from forged import Forged, send
 from live_page import page_at
 from page_checks import CONTRAST, STRUCTURE
 from processes import until
-from studio_server import RunningStudio, studio
+from studio_server import TOKEN, RunningStudio, studio
 
 from vidtrans.core.system import MACOS, WINDOWS
 from vidtrans.studio.easel_store import EaselStore
@@ -291,11 +294,7 @@ def test_what_an_own_program_saves_is_taken_back_and_nothing_is_lost(
         assert "the program xdg-open is not installed" in page.inner_text("#problem")
 
 
-@pytest.mark.usefixtures("name")
 def test_only_a_page_of_this_machine_starts_programs(running: RunningStudio, name: str) -> None:
-    import json
-    import urllib.request
-
     for path, file in (("/api/easel/open", f"{Path(name).stem}.keyframes/000001.png"), ("/api/reveal", name)):
         headers = {"content-type": "application/json", "x-forwarded-for": "192.0.2.7"}  # as a proxy here passes it on
         body = json.dumps({"name": file}).encode()
@@ -304,6 +303,14 @@ def test_only_a_page_of_this_machine_starts_programs(running: RunningStudio, nam
     request = urllib.request.Request(running.link("/easel/here"), headers={"x-forwarded-for": "192.0.2.7"})
     assert running.send(request) == (200, {"here": False})
     assert running.ask("/easel/here") == (200, {"here": True})
+    path, good = "/api/easel/picture?name=a.keyframes/1.png&offset=0&whole=1&mark=0", f"127.0.0.1:{running.server.port}"
+    for query, host, origin in (
+        ("", good, ""),
+        (f"&token={TOKEN}", "evil.example", ""),
+        (f"&token={TOKEN}", good, "null"),
+    ):
+        headers = {"host": host} | ({"origin": origin} if origin else {})
+        assert send(Forged("put", "PUT", path + query, headers, b"x"), running.server.port) in (403, 421)
 
 
 def test_paint_is_shown_in_motion_within_seconds_and_previews_replace_it(

@@ -6,6 +6,7 @@ import { controlKey, plainKey } from "./easel_keys.js";
 import { EaselView } from "./easel_view.js";
 import { Onion } from "./onion.js";
 import { canvasOf, contextOf, frameOf, picture } from "./pictures.js";
+import { names, PURPOSES } from "./purposes.js";
 import { Reference } from "./reference.js";
 import { BOTTOM } from "./stack.js";
 import { state } from "./state.js";
@@ -14,13 +15,6 @@ import "./motion.js";
 
 const TOOLS = { brush: "Brush (b)", eraser: "Eraser: back to the frame, or to the layers below (e)", fill: "Fill (g)", pick: "Pick a colour (p)", clone: "Clone (c)" };
 const WATCH_MS = 1000; // between looks at the file, which another program may change
-// What the painted frames are for: the folder that they go to, and the command that takes it.
-const PURPOSES = {
-  paint: { text: "key frames: the others follow", folder: ".keyframes", job: (clip, folder) => ["propagate", { video: [clip], keyframes: folder, preview: true }] },
-  quick: { text: "key frames, along the motion only", folder: ".keyframes", job: (clip, folder) => ["propagate", { video: [clip], keyframes: folder, minutes: 0, output: `${stem(clip)}.quick.mp4`, overwrite: true }] },
-  fix: { text: "corrections of this result", folder: ".corrections", job: (clip, folder) => ["fix", { render: clip, painted: folder }] },
-  matte: { text: "strokes: green on the thing, red off it", folder: ".strokes", job: (clip, folder, frames) => ["matte", { video: [clip], frame: frames.map((name) => `${parseInt(name, 10)}=${folder}/${name}`) }] },
-};
 
 export class Easel extends HTMLElement {
   connectedCallback() {
@@ -206,7 +200,7 @@ export class Easel extends HTMLElement {
 
   finish(change) {
     if (!change) return;
-    this.compose(change.box);
+    this.compose(); // all of it: parts may be rounded in another way, and what is seen is what is saved
     this.history.add({ layer: this.stack.active, ...change });
     this.motion.painted();
   }
@@ -293,11 +287,6 @@ export class Easel extends HTMLElement {
     act();
     event.preventDefault();
   }
-}
-
-async function names(folder) {
-  const found = await get("/api/folder", { name: folder }).catch(() => []);
-  return found.filter((name) => /^\d+\.png$/.test(name));
 }
 
 customElements.define("studio-easel", Easel);

@@ -54,7 +54,7 @@ export class History extends EventTarget {
   async begin() {
     if (this.isBegun) return;
     const { width, height } = this.stack, key = await store(this.name, await encode(canvasOf(width, height, this.base)));
-    await post("/api/easel/save", { name: this.name, size: [width, height], number: 0, layers: [bottomLayer()], pictures: { 0: key }, stamp: this.stamp });
+    await post("/api/easel/save", { name: this.name, size: [width, height], number: 0, begin: true, layers: [bottomLayer()], pictures: { 0: key }, stamp: this.stamp });
     this.isBegun = true;
     this.base = null;
   }
@@ -91,7 +91,7 @@ export class History extends EventTarget {
       contextOf(stack.canvas(record.layer)).putImageData(await this.pixels(record, side), record.box[0], record.box[1]);
       stack.touch(record.layer);
     }
-    if (layers) stack.set(layers); else stack.compose(record.box);
+    if (layers) stack.set(layers); else stack.compose();
   }
 
   async pixels(record, side) {
