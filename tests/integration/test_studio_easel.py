@@ -29,7 +29,7 @@ from vidtrans.video.images.picture import read_picture, write_picture
 
 EASEL = "document.querySelector('studio-easel')"
 RED, BLUE = (255, 0, 0), (0, 0, 255)
-MOTION_S = 20.0  # from a painted frame to its film
+MOTION_S = 60.0  # from a painted frame to its film: 3 on an idle machine, and up to 12 on one that is busy
 
 
 @pytest.fixture(scope="module")

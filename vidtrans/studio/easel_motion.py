@@ -11,7 +11,7 @@ from pathlib import Path
 from vidtrans.core.files import digest_of, write_bytes
 from vidtrans.studio.media_readers import Media
 
-MOST_FRAMES = 20  # on each side of the painted frame, as a preview is to come within seconds
+MOST_FRAMES = 16  # on each side of the painted frame, as a preview is to come within seconds
 SHORT = 270  # pixels of the film's short side, as the time goes with the pixels
 RATE = 25.0  # frames a second of a film that is made of pictures
 
