@@ -89,7 +89,7 @@ def test_the_viewer_steps_marks_and_compares(browser: Any, running: RunningStudi
             page.keyboard.press(key)
             page.wait_for_function(f"(n) => {VIEWER}.frame === n", arg=frame)
         page.wait_for_function(
-            "() => document.querySelector('studio-viewer [role=status]').textContent.includes('of 10')"
+            "() => document.querySelector('studio-viewer [role=status]').textContent.startsWith('frame 0 of 10')"
         )
         assert status.inner_text().startswith("frame 0 of 10, 0.00 s, 64×48")
         page.keyboard.press("ArrowRight")
