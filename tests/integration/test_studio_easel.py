@@ -334,6 +334,9 @@ def test_paint_is_shown_in_motion_within_seconds_and_previews_replace_it(
         job["progress"] = {"preview": "half.train/preview.mp4"}
         page.evaluate("(job) => { window.studio.jobs = [job]; window.studio.tell('jobs'); }", job)
         page.wait_for_function(f"() => {video}.src.includes('preview.mp4')")
+        show(page, name, 12)  # a frame that is only looked at does not become a key frame
+        page.wait_for_selector("easel-motion p:has-text('Paint on the frame first')")
+        assert not painted_file(running, name, 12).exists()
 
 
 def test_the_sheet_is_zoomed_about_the_pointer_moved_turned_and_pinched(

@@ -104,7 +104,7 @@ export class Easel extends HTMLElement {
 
   attach(isMatte) {
     const { clip, frame, photo, history } = this, numbers = this.painted.map((name) => parseInt(name, 10)).sort((a, b) => a - b);
-    history.addEventListener("change", () => this.told());
+    history.addEventListener("change", () => this.showState());
     this.stack.addEventListener("layers", () => this.show());
     this.layersPanel.hidden = this.motion.hidden = isMatte;
     this.strokes.hidden = !isMatte;
@@ -112,7 +112,7 @@ export class Easel extends HTMLElement {
     this.onion.open({ clip, frame, photo, painted: numbers, file: (number) => this.name(number) });
     for (const one of Object.values(this.references)) one.open({ clip, frame, width: photo.width, height: photo.height });
     if (isMatte) this.motion.clear(); else this.motion.open(this);
-    this.told();
+    this.showState();
   }
 
   // Copy what the layers give together to the canvas that is seen.
@@ -127,7 +127,7 @@ export class Easel extends HTMLElement {
     this.show(box);
   }
 
-  told() {
+  showState() {
     this.unsaved.textContent = this.history.isPending ? "storing …" : this.isChanged ? "not saved in the file yet" : "";
     if (!this.brush.stroke) this.show();
   }
@@ -217,8 +217,14 @@ export class Easel extends HTMLElement {
     Object.assign(this.ring.style, { width: `${side}px`, height: `${side}px`, transform: `translate(${x - side / 2}px, ${y - side / 2}px)` });
   }
 
-  async undo() { await this.history?.undo(); this.motion.painted(); }
-  async redo() { await this.history?.redo(); this.motion.painted(); }
+  async step(side) {
+    if (!this.history || this.brush.stroke) return;
+    await this.history.step(side);
+    this.motion.painted();
+  }
+
+  undo() { return this.step("before"); }
+  redo() { return this.step("after"); }
 
   async save() {
     const { file, folder, history } = this;

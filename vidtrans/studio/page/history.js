@@ -19,11 +19,12 @@ export class History extends EventTarget {
     Object.assign(this, { name, stack, base, stamp, isBegun, saved, root: position, past: [], future: redo.map(fromDisk).reverse() });
     this.outbox = [];
     this.turn = Promise.resolve();
-    this.isBusy = false;
+    this.steps = 0; // of undo and redo that are under way
   }
 
   get position() { return this.past.at(-1) ?? this.root; }
   get isChanged() { return this.position !== this.saved && (numberOf(this.position) ?? -1) !== numberOf(this.saved); }
+  get isBusy() { return this.steps > 0; }
   get isPending() { return this.outbox.length > 0; }
   address(key) { return link("/easel/picture", { name: this.name, key }); }
   changed() { this.dispatchEvent(new Event("change")); }
@@ -59,11 +60,9 @@ export class History extends EventTarget {
     this.base = null;
   }
 
-  undo() { return this.step("before"); }
-  redo() { return this.step("after"); }
-
+  // Undo ("before") or redo ("after").
   step(side) {
-    this.isBusy = true;
+    this.steps += 1;
     this.turn = this.turn.then(() => state.trying(async () => {
       const isUndo = side === "before", from = isUndo ? this.past : this.future;
       const record = from.at(-1) ?? (isUndo ? await this.earlier() : null);
@@ -73,7 +72,7 @@ export class History extends EventTarget {
       (isUndo ? this.future : this.past).push(record);
       this.move();
       this.changed();
-    })).finally(() => { this.isBusy = false; });
+    })).finally(() => { this.steps -= 1; });
     return this.turn;
   }
 

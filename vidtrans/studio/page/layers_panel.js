@@ -8,7 +8,7 @@ export class LayersPanel extends HTMLElement {
   connectedCallback() {
     if (this.list) return;
     this.list = h("ul", { className: "layers", "aria-label": "Layers, the top one first" });
-    const button = (text, label, onclick) => h("button", { type: "button", "aria-label": label, title: label, onclick }, text);
+    const button = (text, label, onclick) => h("button", { type: "button", "aria-label": label, title: label, onclick: () => { if (!this.history.isBusy) onclick(); } }, text);
     this.opacity = h("input", { type: "range", min: 0, max: 1, step: 0.05, value: 1, "aria-label": "Opacity of the layer",
       oninput: () => this.fade(false), onchange: () => this.fade(true) });
     this.own = [button("▲", "Move the layer up", () => this.shift(1)), button("▼", "Move the layer down", () => this.shift(-1)),
@@ -52,6 +52,7 @@ export class LayersPanel extends HTMLElement {
   }
 
   create() {
+    if (this.history.isBusy) return;
     const { stack } = this, place = stack.layers.indexOf(stack.current) + 1;
     const id = Math.max(...stack.canvases.keys(), ...stack.stored.keys(), ...stack.layers.map((one) => one.id), this.newest ?? 0) + 1;
     this.newest = id;

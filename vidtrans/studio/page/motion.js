@@ -9,10 +9,10 @@ export class Motion extends HTMLElement {
     if (this.button) return;
     this.button = h("button", { type: "button", "aria-pressed": "false", title: "Carry the paint along the motion, after each stroke (m)", onclick: () => this.toggle() }, "Show it in motion");
     this.video = h("video", { loop: true, muted: true, autoplay: true, playsInline: true, controls: true, hidden: true, "aria-label": "What was painted, in motion" });
-    this.said = h("p", { className: "quiet", role: "status" });
-    this.append(h("h3", {}, "In motion"), h("div", { className: "bar" }, this.button), this.video, this.said);
+    this.status = h("p", { className: "quiet", role: "status" });
+    this.append(h("h3", {}, "In motion"), h("div", { className: "bar" }, this.button), this.video, this.status);
     this.video.addEventListener("timeupdate", () => { if (this.range && this.video.currentTime >= this.range[1]) this.video.currentTime = this.range[0]; });
-    this.video.addEventListener("error", () => { if (this.video.src) this.said.textContent = "This browser cannot play the film."; });
+    this.video.addEventListener("error", () => { if (this.video.src) this.status.textContent = "This browser cannot play the film."; });
     state.addEventListener("jobs", () => this.follow());
   }
 
@@ -29,7 +29,7 @@ export class Motion extends HTMLElement {
   clear() {
     this.video.hidden = true;
     this.video.removeAttribute("src");
-    this.said.textContent = "";
+    this.status.textContent = "";
   }
 
   toggle() {
@@ -47,8 +47,14 @@ export class Motion extends HTMLElement {
     const { easel } = this, { clip, file } = easel;
     if (!clip) return;
     await state.trying(async () => {
-      if ((easel.isChanged || !easel.painted.includes(file.split("/").pop())) && !(await easel.save())) return;
-      this.said.textContent = "carrying the paint along the motion …";
+      const isPainted = easel.painted.includes(file.split("/").pop());
+      if (!isPainted && !easel.isChanged) { // else every frame that is looked at would become a key frame
+        this.clear();
+        this.status.textContent = "Paint on the frame first.";
+        return;
+      }
+      if (easel.isChanged && !(await easel.save())) return;
+      this.status.textContent = "carrying the paint along the motion …";
       const began = performance.now();
       try {
         const found = await post("/api/easel/motion", { name: file, clip });
@@ -56,9 +62,9 @@ export class Motion extends HTMLElement {
         this.span = [found.first, found.stop];
         this.seconds = (performance.now() - began) / 1000;
         this.play(link("/easel/film", { key: found.key }), null, found.rate);
-        this.said.textContent = `Frames ${found.first} to ${found.stop - 1}, the paint carried along the motion.`;
+        this.status.textContent = `Frames ${found.first} to ${found.stop - 1}, the paint carried along the motion.`;
       } catch (error) {
-        if (!error.isOvertaken) this.said.textContent = "";
+        if (!error.isOvertaken) this.status.textContent = "";
         throw error;
       }
     });
@@ -86,7 +92,7 @@ export class Motion extends HTMLElement {
       if (mark && mark !== this.seen) {
         this.seen = mark;
         this.play(link("/media", { name: preview, at: head.headers.get("etag") }), await this.part(clip));
-        this.said.textContent = "What the network has learned so far.";
+        this.status.textContent = "What the network has learned so far.";
       }
     } catch { /* the next one may be there */ } finally {
       this.isAsking = false;
