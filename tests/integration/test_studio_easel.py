@@ -287,6 +287,9 @@ def test_what_an_own_program_saves_is_taken_back_and_nothing_is_lost(
         write_picture(file, theirs)  # while the easel is not shown
         again(page, name)
         assert np.array_equal(seen(page)[..., :3], theirs)
+        page.locator(f"studio-shelf li[data-name='{name}'] summary").click()
+        page.get_by_role("button", name="Show in the file manager").first.click()
+        until(lambda: (tmp_path / "opened").read_text().strip() == str(running.root))
         program.unlink()
         monkeypatch.setenv("PATH", str(tmp_path))
         page.get_by_role("button", name="Open in my program").click()
