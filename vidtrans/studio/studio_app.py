@@ -20,6 +20,7 @@ from vidtrans.core.events import Stop
 from vidtrans.core.files import digest_of
 from vidtrans.models.gallery import gallery_looks
 from vidtrans.studio.live_routes import live_routes
+from vidtrans.studio.easel_routes import easel_routes
 from vidtrans.studio.media_routes import media_routes
 from vidtrans.studio.messages import answers_in, body_of, message_of, number_in, refusing, step_in, text_in
 from vidtrans.studio.packing import pack
@@ -36,14 +37,15 @@ MOST_LOOKS = 8  # of a grid
 def serve(server: WebServer, session: StudioSession, stop: Stop) -> None:
     """Serve the studio until ``stop`` is requested."""
     session.live.server = server
-    server.run(StudioApp(session).app(), stop, session.running())
+    app = StudioApp(session, is_open=server.address.is_open).app()
+    server.run(app, stop, session.running())
 
 
 class StudioApp:
-    """The routes."""
+    """The routes. ``is_open``: other machines can reach the server."""
 
-    def __init__(self, session: StudioSession) -> None:
-        self.session, self.folder = session, session.folder
+    def __init__(self, session: StudioSession, *, is_open: bool = True) -> None:
+        self.session, self.folder, self.is_open = session, session.folder, is_open
 
     def app(self) -> ASGIApp:
         """Return the ASGI application."""
@@ -79,6 +81,7 @@ class StudioApp:
         routes += media_routes(self.session)
         routes += training_routes(self.session)
         routes += live_routes(self.session)
+        routes += easel_routes(self.session, is_open=self.is_open)
         routes.append(Route("/api/upload", refusing(self.upload), methods=["PUT"]))
         return Starlette(routes=[*routes, Mount("/page", StaticFiles(directory=PAGE))])
 

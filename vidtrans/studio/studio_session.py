@@ -182,6 +182,14 @@ class StudioSession:
             raise UsageError("preview", "no picture was made", "choose another frame")
         return made[0]
 
+    async def film(self, words: Sequence[str]) -> None:
+        """Run the command that makes a film; a later one ends it. Raises UsageError."""
+        await self._quickly("film", words)
+
+    def kept_film(self, key: str) -> Path:
+        """Return the file of a film. Raises UsageError."""
+        return self._kept_file(key, ".mp4")
+
     async def wall(self, clip: str, looks: Sequence[str]) -> str:
         """Return the key of a grid: a frame of a clip, then the same in each look. Raises UsageError."""
         step = WishStep("try", {"video": clip, "vary": [f"look={','.join(looks)}"], "frames": 1}, "wall")
@@ -192,9 +200,12 @@ class StudioSession:
 
     def kept_wall(self, key: str) -> Path:
         """Return the file of a grid. Raises UsageError."""
-        file = self.folder.state / "previews" / f"{key}.png"
+        return self._kept_file(key, ".png")
+
+    def _kept_file(self, key: str, suffix: str) -> Path:
+        file = self.folder.state / "previews" / f"{key}{suffix}"
         if not (key.isalnum() and key.isascii() and file.is_file()):
-            raise UsageError("wall", "there is no such picture", "ask for it again")
+            raise UsageError(key[:40], "there is no such preview", "ask for it again")
         return file
 
     def _kept(self, step: WishStep, frame: int) -> Path:

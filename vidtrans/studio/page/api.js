@@ -1,7 +1,7 @@
 // Requests to the server, and small helpers to build a page.
 
 export const token = encodeURIComponent(new URLSearchParams(location.search).get("token") ?? "");
-const PART = 4 << 20; // bytes of an upload that are sent at once
+export const PART = 4 << 20; // bytes of an upload that are sent at once
 
 export function link(path, values = {}) {
   const query = Object.entries(values).map(([key, value]) => `&${key}=${encodeURIComponent(value)}`).join("");
@@ -25,6 +25,8 @@ export async function ask(path, message) {
 
 export async function post(path, message) { return (await ask(path, message)).json(); }
 
+export async function put(path, values, body) { return (await answer(await fetch(link(path, values), { method: "PUT", body }))).json(); }
+
 // Send a file in parts; what an interrupted upload has left on the server is not sent again.
 export async function upload(name, file, { replace = false, progress = () => {} } = {}) {
   const own = { name, whole: file.size, stamp: file.lastModified ?? 0 };
@@ -33,7 +35,7 @@ export async function upload(name, file, { replace = false, progress = () => {} 
   do {
     const part = file.slice(offset, offset + PART);
     const query = { ...own, offset, ...(replace ? { replace: 1 } : {}) };
-    await answer(await fetch(link("/api/upload", query), { method: "PUT", body: part }));
+    await put("/api/upload", query, part);
     offset += part.size;
     progress(offset / file.size);
   } while (offset < file.size);

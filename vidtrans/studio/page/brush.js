@@ -1,24 +1,22 @@
-// The brush: soft stamps of a colour, or of another picture (to erase, and to clone), and a history of what they changed.
-const MOST_BYTES = 512 << 20; // of the history
+// The brush: soft stamps of a colour, of another picture (to clone, and to erase down to the frame), or of nothing.
+import { canvasOf, contextOf, copyBox } from "./pictures.js";
+
+const EMPTY = () => [Infinity, Infinity, -Infinity, -Infinity];
 
 export class Brush {
-  constructor(canvas) {
-    this.canvas = canvas;
-    this.context = canvas.getContext("2d", { willReadFrequently: true });
-    this.stampCanvas = document.createElement("canvas");
-    this.maskCanvas = document.createElement("canvas");
+  constructor() {
+    this.stampCanvas = canvasOf(2, 2);
+    this.maskCanvas = canvasOf(2, 2);
     this.size = 24;
     this.hardness = 0.7;
     this.opacity = 1;
-    this.undone = [];
-    this.done = [];
     this.stroke = null;
   }
 
-  // paint: a colour, or { picture, dx, dy }: what lies there in another picture of the same size.
-  begin(point, paint) {
-    this.before = this.context.getImageData(0, 0, this.canvas.width, this.canvas.height);
-    this.stroke = { paint, last: point, box: [Infinity, Infinity, -Infinity, -Infinity] };
+  // paint: a colour, { picture, dx, dy }: what lies there in another picture of the same size, or null: nothing.
+  begin(canvas, point, paint) {
+    const context = contextOf(canvas);
+    this.stroke = { canvas, context, paint, last: point, box: EMPTY(), fresh: EMPTY(), before: context.getImageData(0, 0, canvas.width, canvas.height) };
     this.makeMask();
     this.stamp(point);
   }
@@ -29,8 +27,8 @@ export class Brush {
     const step = Math.max(1, this.size / 8), { last } = stroke;
     const length = Math.hypot(point.x - last.x, point.y - last.y), count = Math.floor(length / step);
     for (let n = 1; n <= count; n += 1) {
-      const share = (n * step) / length;
-      this.stamp({ x: last.x + share * (point.x - last.x), y: last.y + share * (point.y - last.y), pressure: point.pressure });
+      const share = (n * step) / length, mixed = (a, b) => a + share * (b - a);
+      this.stamp({ x: mixed(last.x, point.x), y: mixed(last.y, point.y), pressure: mixed(last.pressure ?? 1, point.pressure ?? 1) });
     }
     if (count) {
       const share = (count * step) / length;
@@ -38,41 +36,26 @@ export class Brush {
     }
   }
 
+  // The box that changed since the last call, to show it; null if nothing did.
+  takeFresh() {
+    const { stroke } = this, box = inside(stroke.fresh, stroke.canvas);
+    stroke.fresh = EMPTY();
+    return box;
+  }
+
+  // End the stroke: the box that it changed, and its pixels before and after; null if it changed nothing.
   end() {
-    if (!this.stroke) return false;
-    const [left, top, right, bottom] = this.stroke.box;
+    const { stroke } = this;
     this.stroke = null;
-    this.remember(this.before, left, top, right, bottom);
-    this.before = null;
-    return true;
+    const box = stroke && inside(stroke.box, stroke.canvas);
+    return box && { box, before: crop(stroke.before, box), after: copyBox(box, stroke.canvas) };
   }
 
-  // Keep the pixels of a box as they were, for undo.
-  remember(before, left, top, right, bottom) {
-    const x = Math.max(0, Math.floor(left)), y = Math.max(0, Math.floor(top));
-    const width = Math.min(this.canvas.width, Math.ceil(right)) - x, height = Math.min(this.canvas.height, Math.ceil(bottom)) - y;
-    if (width <= 0 || height <= 0) return;
-    const kept = new ImageData(width, height);
-    for (let row = 0; row < height; row += 1) {
-      const from = 4 * ((y + row) * before.width + x);
-      kept.data.set(before.data.subarray(from, from + 4 * width), 4 * row * width);
-    }
-    this.done.push({ x, y, pixels: kept });
-    this.undone = [];
-    for (let total = this.done.reduce((sum, one) => sum + one.pixels.data.length, 0); total > MOST_BYTES && this.done.length > 1;) {
-      total -= this.done.shift().pixels.data.length;
-    }
-  }
-
-  undo() { this.swap(this.done, this.undone); }
-  redo() { this.swap(this.undone, this.done); }
-
-  swap(from, to) {
-    const last = from.pop();
-    if (!last) return;
-    const { x, y, pixels } = last;
-    to.push({ x, y, pixels: this.context.getImageData(x, y, pixels.width, pixels.height) });
-    this.context.putImageData(pixels, x, y);
+  // Take the stroke back that is being painted; return the canvas.
+  cancel() {
+    const { stroke } = this;
+    this.stroke = null;
+    stroke?.context.putImageData(stroke.before, 0, 0);
   }
 
   makeMask() {
@@ -87,54 +70,80 @@ export class Brush {
   }
 
   stamp({ x, y, pressure = 1 }) {
-    const { paint, box } = this.stroke, side = this.stampCanvas.width, half = (side / 2) * pressure;
+    const { paint, context: layer, box, fresh } = this.stroke, side = this.stampCanvas.width, half = (side / 2) * pressure;
     const context = this.stampCanvas.getContext("2d");
     context.globalCompositeOperation = "source-over";
     context.clearRect(0, 0, side, side);
-    if (typeof paint === "string") {
-      context.fillStyle = paint;
-      context.fillRect(0, 0, side, side);
-    } else {
+    if (paint?.picture) {
       context.drawImage(paint.picture, x + paint.dx - half, y + paint.dy - half, 2 * half, 2 * half, 0, 0, side, side);
+    } else {
+      context.fillStyle = paint ?? "#000";
+      context.fillRect(0, 0, side, side);
     }
     context.globalCompositeOperation = "destination-in";
     context.drawImage(this.maskCanvas, 0, 0);
-    this.context.globalAlpha = this.opacity;
-    this.context.drawImage(this.stampCanvas, x - half, y - half, 2 * half, 2 * half);
-    this.context.globalAlpha = 1;
-    box[0] = Math.min(box[0], x - half - 1);
-    box[1] = Math.min(box[1], y - half - 1);
-    box[2] = Math.max(box[2], x + half + 1);
-    box[3] = Math.max(box[3], y + half + 1);
+    layer.globalAlpha = this.opacity;
+    layer.globalCompositeOperation = paint === null ? "destination-out" : "source-over";
+    layer.drawImage(this.stampCanvas, x - half, y - half, 2 * half, 2 * half);
+    layer.globalAlpha = 1;
+    layer.globalCompositeOperation = "source-over";
+    for (const each of [box, fresh]) {
+      each[0] = Math.min(each[0], x - half - 1);
+      each[1] = Math.min(each[1], y - half - 1);
+      each[2] = Math.max(each[2], x + half + 1);
+      each[3] = Math.max(each[3], y + half + 1);
+    }
   }
 
-  // Fill the area of one colour around a point; what differs little counts as the same.
-  fill(x, y, colour, tolerance = 40) {
-    const { width, height } = this.canvas, image = this.context.getImageData(0, 0, width, height);
+  // Fill, on a layer, the area of one colour around a point of what is seen; what differs little counts as the same.
+  fill(canvas, seen, x, y, colour, tolerance = 40) {
+    const { width, height } = canvas, { data } = contextOf(seen).getImageData(0, 0, width, height);
+    const start = Math.floor(y) * width + Math.floor(x);
+    if (!(x >= 0 && x < width && y >= 0 && y < height)) return null;
+    const context = contextOf(canvas), image = context.getImageData(0, 0, width, height);
     const before = new ImageData(new Uint8ClampedArray(image.data), width, height);
     const wanted = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
-    const start = Math.floor(y) * width + Math.floor(x), { data } = image;
-    if (!(start >= 0 && start < width * height)) return;
-    const old = [0, 1, 2].map((c) => data[4 * start + c]), seen = new Uint8Array(width * height), queue = [start];
+    const old = [0, 1, 2, 3].map((c) => data[4 * start + c]), checked = new Uint8Array(width * height), queue = [start], box = EMPTY();
     while (queue.length) {
       const at = queue.pop();
-      if (seen[at]) continue;
-      seen[at] = 1;
-      if ([0, 1, 2].some((c) => Math.abs(data[4 * at + c] - old[c]) > tolerance)) continue;
-      for (let c = 0; c < 3; c += 1) data[4 * at + c] = wanted[c];
-      data[4 * at + 3] = 255;
-      const column = at % width;
+      if (checked[at]) continue;
+      checked[at] = 1;
+      if ([0, 1, 2, 3].some((c) => Math.abs(data[4 * at + c] - old[c]) > tolerance)) continue;
+      for (let c = 0; c < 3; c += 1) image.data[4 * at + c] = wanted[c];
+      image.data[4 * at + 3] = 255;
+      const column = at % width, row = (at - column) / width;
+      box[0] = Math.min(box[0], column);
+      box[1] = Math.min(box[1], row);
+      box[2] = Math.max(box[2], column + 1);
+      box[3] = Math.max(box[3], row + 1);
       if (column > 0) queue.push(at - 1);
       if (column < width - 1) queue.push(at + 1);
       if (at >= width) queue.push(at - width);
       if (at < width * (height - 1)) queue.push(at + width);
     }
-    this.context.putImageData(image, 0, 0);
-    this.remember(before, 0, 0, width, height);
+    context.putImageData(image, 0, 0);
+    const filled = inside(box, canvas);
+    return { box: filled, before: crop(before, filled), after: crop(image, filled) };
   }
+}
 
-  colourAt(x, y, context = this.context) {
-    const [r, g, b] = context.getImageData(Math.floor(x), Math.floor(y), 1, 1).data;
-    return `#${[r, g, b].map((value) => value.toString(16).padStart(2, "0")).join("")}`;
+export function colourAt(canvas, x, y) {
+  const [r, g, b] = contextOf(canvas).getImageData(Math.floor(x), Math.floor(y), 1, 1).data;
+  return `#${[r, g, b].map((value) => value.toString(16).padStart(2, "0")).join("")}`;
+}
+
+// The box of whole pixels around edges, within a canvas; null if it is empty.
+function inside([left, top, right, bottom], canvas) {
+  const x = Math.max(0, Math.floor(left)), y = Math.max(0, Math.floor(top));
+  const width = Math.min(canvas.width, Math.ceil(right)) - x, height = Math.min(canvas.height, Math.ceil(bottom)) - y;
+  return width > 0 && height > 0 ? [x, y, width, height] : null;
+}
+
+function crop(image, [x, y, width, height]) {
+  const made = new ImageData(width, height);
+  for (let row = 0; row < height; row += 1) {
+    const from = 4 * ((y + row) * image.width + x);
+    made.data.set(image.data.subarray(from, from + 4 * width), 4 * row * width);
   }
+  return made;
 }

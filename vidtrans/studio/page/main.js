@@ -95,7 +95,7 @@ state.addEventListener("ended", async ({ detail: job }) => {
 });
 
 document.addEventListener("keydown", (event) => {
-  const isTyping = event.target.closest("input:not([type=range]):not([type=color]), textarea, select") !== null;
+  const isTyping = event.target.closest("input:not([type=range], [type=color], [type=checkbox]), textarea, select") !== null;
   const isPressed = event.key === " " && event.target.closest("button, summary, a") !== null;
   if (isTyping || isPressed) return;
   if (room === "viewer" && !event.ctrlKey && !event.metaKey) $("viewer").key(event);

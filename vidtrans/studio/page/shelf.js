@@ -91,12 +91,14 @@ export class Shelf extends HTMLElement {
       await post("/api/file", { action: "delete", name: item.name });
       state.say(`${item.name} is in the bin.`);
     });
+    const reveal = act(() => post("/api/reveal", { name: item.name }));
     return h("details", { className: "menu" }, h("summary", { "aria-label": `Actions for ${item.name}` }, "⋯"),
       h("div", {},
         ["clip", "picture"].includes(item.kind) && h("button", { type: "button", onclick: () => state.tell("compare", item) }, "Compare with what is open"),
         item.kind === "clip" && h("button", { type: "button", onclick: () => state.tell("paint", item) }, "Paint on its frames"),
         h("button", { type: "button", onclick: rename }, "Rename"),
         !["pictures", "dataset", "training"].includes(item.kind) && h("a", { href: link("/media", { name: item.name, download: 1 }), download: "" }, "Download"),
+        state.isHere && h("button", { type: "button", onclick: reveal }, "Show in the file manager"),
         h("button", { type: "button", onclick: remove }, "Move to the bin")));
   }
 

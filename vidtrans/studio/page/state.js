@@ -25,6 +25,7 @@ class State extends EventTarget {
   }
 
   async open() {
+    this.isHere = (await get("/easel/here")).here; // on the machine of the studio, whose programs can be used
     [this.start] = await Promise.all([get("/api/start"), this.refresh()]);
     this.tell("start");
     this.listen();

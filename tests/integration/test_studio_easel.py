@@ -1,0 +1,457 @@
+"""The easel in a real browser: layers, a history on disk, onion skins, own programs, and paint in motion."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from chromium import chromium
+from clips import moving_frames, write_clip
+from forged import Forged, send
+from live_page import page_at
+from page_checks import CONTRAST, STRUCTURE
+from processes import until
+from studio_server import TOKEN, RunningStudio, studio
+
+from vidtrans.core.system import MACOS, WINDOWS
+from vidtrans.studio.easel_store import EaselStore
+from vidtrans.video.images.picture import read_picture, write_picture
+
+EASEL = "document.querySelector('studio-easel')"
+RED, BLUE = (255, 0, 0), (0, 0, 255)
+MOTION_S = 60.0  # from a painted frame to its film: 3 on an idle machine, and up to 12 on one that is busy
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium("--autoplay-policy=no-user-gesture-required") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", moving_frames(24))
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
+    folder = tmp_path_factory.mktemp("studio") / "project"
+    folder.mkdir()
+    with studio(folder) as server:
+        yield server
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest, running: RunningStudio, clip: Path) -> str:
+    """A clip of the test's own in the project."""
+    own = f"{request.node.name[5:25]}.mp4"
+    shutil.copy(clip, running.root / own)
+    return own
+
+
+@contextmanager
+def easel_at(browser: Any, running: RunningStudio, name: str, frame: int = 1, *, is_calm: bool = True) -> Iterator[Any]:
+    with page_at(browser, running.link(), camera=False, is_calm=is_calm) as page:
+        page.wait_for_selector(".wish")
+        show(page, name, frame)
+        page.locator("studio-easel").get_by_label("size", exact=True).fill("10")
+        page.locator("studio-easel").get_by_label("hardness").fill("1")
+        yield page
+
+
+def show(page: Any, name: str, frame: int) -> None:
+    """Open a frame on the easel, and wait until it is there."""
+    page.evaluate("([name, frame]) => window.studio.tell('paint', { name, frame })", [name, frame])
+    page.wait_for_function(f"(text) => {EASEL}.heading.textContent === text", arg=f"{name}, frame {frame}")
+
+
+def again(page: Any, name: str, frame: int = 1) -> None:
+    """Load the page again, and open the frame."""
+    page.reload()
+    page.wait_for_selector(".wish")
+    show(page, name, frame)
+
+
+def stroke(page: Any, start: tuple[float, float], end: tuple[float, float], colour: tuple[int, ...] = RED) -> None:
+    """Draw, from and to places in shares of the frame."""
+    page.locator("studio-easel").get_by_label("Colour", exact=True).fill("#" + bytes(colour).hex())
+    box = page.locator("studio-easel .sheet canvas").first.bounding_box()
+    page.mouse.move(box["x"] + start[0] * box["width"], box["y"] + start[1] * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + end[0] * box["width"], box["y"] + end[1] * box["height"], steps=6)
+    page.mouse.up()
+
+
+def seen(page: Any) -> np.ndarray:
+    """Return the picture that the easel shows, (H, W, 4) uint8."""
+    data = page.evaluate(
+        f"() => {{ const c = {EASEL}.paint; return [c.width, c.height, "
+        "[...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]]; }"
+    )
+    return np.array(data[2], np.uint8).reshape(data[1], data[0], 4)
+
+
+def stored(page: Any) -> None:
+    """Wait until all that was painted is on the disk."""
+    page.wait_for_function(f"() => !{EASEL}.history.isPending && !{EASEL}.history.isBusy")
+
+
+def press(page: Any, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+        stored(page)
+
+
+def saved(page: Any) -> None:
+    page.keyboard.press("Control+s")
+    page.wait_for_function(f"() => !{EASEL}.isChanged && !{EASEL}.history.isSaving")
+
+
+def painted_file(running: RunningStudio, name: str, frame: int = 1) -> Path:
+    return running.root / f"{Path(name).stem}.keyframes" / f"{frame:06d}.png"
+
+
+def source_of(running: RunningStudio, name: str, number: int = 1) -> np.ndarray:
+    place = running.root.parent / "frame.png"
+    place.write_bytes(running.ask("/frame", name=name, frame=number, kind="png")[1])
+    return read_picture(place)
+
+
+def test_a_frame_is_painted_corrected_and_saved(browser: Any, running: RunningStudio, name: str) -> None:
+    with easel_at(browser, running, name) as page:
+        stroke(page, (0.2, 0.5), (0.8, 0.5))
+        stroke(page, (0.5, 0.1), (0.5, 0.2))
+        press(page, "Control+z")  # the second stroke
+        page.keyboard.press("e")
+        stroke(page, (0.8, 0.5), (0.9, 0.5))
+        saved(page)
+        picture, source = read_picture(painted_file(running, name)), source_of(running, name)
+        assert picture.shape == (48, 64, 3)
+        assert tuple(picture[24, 20]) == RED
+        assert tuple(picture[7, 32]) == tuple(source[7, 32])
+        assert np.abs(picture[24, 56].astype(int) - source[24, 56]).max() <= 1
+        easel = page.locator("studio-easel")
+        assert easel.get_by_role("button", name="1", exact=True).get_attribute("aria-pressed") == "true"
+        easel.get_by_label("Frame", exact=True).fill("5")
+        page.keyboard.press("Enter")
+        page.wait_for_function(f"(text) => {EASEL}.heading.textContent === text", arg=f"{name}, frame 5")
+        assert np.array_equal(seen(page)[..., :3], source_of(running, name, 5))
+        easel.get_by_role("button", name="1", exact=True).click()  # what was painted is there again
+        until(lambda: np.array_equal(seen(page)[..., :3], picture))
+
+
+def test_strokes_and_their_undo_outlive_the_page_and_the_server(browser: Any, clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    shutil.copy(clip, tmp_path / "project" / "a.mp4")
+    with studio(tmp_path / "project") as first, easel_at(browser, first, "a.mp4") as page:
+        before = seen(page)
+        stroke(page, (0.2, 0.3), (0.8, 0.3))
+        stored(page)
+        one = seen(page)
+        stroke(page, (0.2, 0.7), (0.8, 0.7), BLUE)
+        stroke(page, (0.5, 0.1), (0.5, 0.9), BLUE)
+        press(page, "Control+z")
+        two = seen(page)
+        again(page, "a.mp4")  # without saving
+        assert np.array_equal(seen(page), two)
+        assert page.evaluate(f"() => {EASEL}.isChanged")
+        assert not painted_file(first, "a.mp4").exists()
+        saved(page)
+    with studio(tmp_path / "project") as second, easel_at(browser, second, "a.mp4") as page:
+        assert np.array_equal(seen(page), two)
+        assert not page.evaluate(f"() => {EASEL}.isChanged")
+        press(page, "Control+y")
+        assert tuple(seen(page)[5, 32, :3]) == BLUE
+        for expected in (two, one, before, before):  # one more than there is
+            press(page, "Control+z")
+            assert np.array_equal(seen(page), expected)
+        stroke(page, (0.1, 0.1), (0.2, 0.1))  # another branch, from before what was saved
+        stored(page)
+        other = seen(page)
+        again(page, "a.mp4")
+        assert np.array_equal(seen(page), other)
+        press(page, "Control+y")
+        assert np.array_equal(seen(page), other)
+
+
+def test_layers_are_flattened_to_the_pixels_that_are_seen_and_come_back(
+    browser: Any, running: RunningStudio, name: str
+) -> None:
+    with easel_at(browser, running, name) as page:
+        source = seen(page)
+        panel = page.locator("easel-layers")
+        press(page, "n")
+        stroke(page, (0.2, 0.5), (0.8, 0.5))
+        panel.get_by_label("Opacity of the layer").fill("0.5")
+        press(page, "n")
+        stroke(page, (0.5, 0.1), (0.5, 0.9), BLUE)
+        stored(page)
+        saved(page)
+        both = seen(page)
+        assert np.array_equal(read_picture(painted_file(running, name)), both[..., :3])
+        half = (source[24, 20, :3].astype(float) + RED) / 2
+        assert np.abs(both[24, 20, :3] - half).max() <= 1
+        assert tuple(both[24, 32, :3]) == BLUE
+        panel.get_by_label("Show Layer 2").uncheck()
+        stored(page)
+        saved(page)
+        assert np.array_equal(read_picture(painted_file(running, name)), seen(page)[..., :3])
+        assert np.array_equal(seen(page)[5, 32], source[5, 32])
+        again(page, name)
+        layers = page.evaluate(f"() => {EASEL}.stack.layers.map((one) => [one.name, one.visible, one.opacity])")
+        assert layers == [["The frame", True, 1], ["Layer 1", True, 0.5], ["Layer 2", False, 1]]
+        panel.get_by_label("Show Layer 2").check()
+        assert np.array_equal(seen(page), both)
+
+
+def test_layers_are_erased_moved_merged_and_deleted_and_each_step_is_undone(
+    browser: Any, running: RunningStudio, name: str
+) -> None:
+    with easel_at(browser, running, name) as page:
+        source, panel = seen(page), page.locator("easel-layers")
+        press(page, "n")
+        stroke(page, (0.2, 0.5), (0.8, 0.5))
+        page.keyboard.press("e")
+        stroke(page, (0.3, 0.5), (0.3, 0.5))
+        stored(page)
+        erased = seen(page)
+        assert np.array_equal(erased[24, 19], source[24, 19])  # what lies below, not paint
+        assert tuple(erased[24, 40, :3]) == RED
+        press(page, "n")
+        page.keyboard.press("b")
+        stroke(page, (0.5, 0.1), (0.5, 0.9), BLUE)
+        stored(page)
+        crossing = seen(page)
+        panel.get_by_label("Move the layer down").click()
+        assert tuple(seen(page)[24, 32, :3]) == RED
+        press(page, "Control+z")
+        panel.get_by_label("Paint on Layer 2").click()
+        panel.get_by_label("Merge the layer with the one below").click()
+        stored(page)
+        assert page.evaluate(f"() => {EASEL}.stack.layers.length") == 2
+        merged = seen(page)
+        assert np.abs(merged.astype(int) - crossing).max() <= 1
+        panel.get_by_label("Delete the layer").click()
+        stored(page)
+        assert np.array_equal(seen(page), source)
+        saved(page)
+        again(page, name)  # the deleted layers come back from the disk
+        for expected in (merged, crossing, erased):
+            press(page, "Control+z")
+            if expected is erased:
+                press(page, "Control+z")  # the new layer, after its stroke
+            assert np.array_equal(seen(page), expected)
+
+
+@pytest.mark.skipif(WINDOWS or MACOS, reason="the program that opens files is xdg-open")
+def test_what_an_own_program_saves_is_taken_back_and_nothing_is_lost(
+    browser: Any, running: RunningStudio, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "xdg-open"
+    program.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/opened\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("DISPLAY", ":7")
+    file = painted_file(running, name)
+    with easel_at(browser, running, name, is_calm=False) as page:  # the last request is refused
+        press(page, "n")
+        stroke(page, (0.2, 0.5), (0.8, 0.5))
+        page.get_by_role("button", name="Open in my program").click()
+        until((tmp_path / "opened").exists)
+        assert (tmp_path / "opened").read_text().strip() == str(file)
+        stroke(page, (0.2, 0.2), (0.8, 0.2), BLUE)  # not saved when the program writes
+        stored(page)
+        mine = seen(page)
+        theirs = np.full((48, 64, 3), (7, 77, 177), np.uint8)
+        write_picture(file, theirs)
+        until(lambda: np.array_equal(seen(page)[..., :3], theirs))
+        until(lambda: "Undo brings back your layers" in page.inner_text("#news"))
+        page.wait_for_function(f"() => !{EASEL}.isChanged")
+        assert np.array_equal(read_picture(file), theirs)
+        press(page, "Control+z")
+        assert np.array_equal(seen(page), mine)
+        press(page, "Control+y")
+        theirs[:9] = 3
+        again(page, name)
+        page.click("#to-wishes")
+        write_picture(file, theirs)  # while the easel is not shown
+        again(page, name)
+        assert np.array_equal(seen(page)[..., :3], theirs)
+        page.locator(f"studio-shelf li[data-name='{name}'] summary").click()
+        page.get_by_role("button", name="Show in the file manager").first.click()
+        until(lambda: (tmp_path / "opened").read_text().strip() == str(running.root))
+        program.unlink()
+        monkeypatch.setenv("PATH", str(tmp_path))
+        page.get_by_role("button", name="Open in my program").click()
+        page.wait_for_selector("#problem:not([hidden])")
+        assert "the program xdg-open is not installed" in page.inner_text("#problem")
+
+
+def test_only_a_page_of_this_machine_starts_programs(running: RunningStudio, name: str) -> None:
+    for path, file in (("/api/easel/open", f"{Path(name).stem}.keyframes/000001.png"), ("/api/reveal", name)):
+        headers = {"content-type": "application/json", "x-forwarded-for": "192.0.2.7"}  # as a proxy here passes it on
+        body = json.dumps({"name": file}).encode()
+        status, answer = running.send(urllib.request.Request(running.link(path), body, headers))
+        assert (status, "only for a page on the same machine" in answer["error"]) == (400, True)
+    request = urllib.request.Request(running.link("/easel/here"), headers={"x-forwarded-for": "192.0.2.7"})
+    assert running.send(request) == (200, {"here": False})
+    assert running.ask("/easel/here") == (200, {"here": True})
+    path, good = "/api/easel/picture?name=a.keyframes/1.png&offset=0&whole=1&mark=0", f"127.0.0.1:{running.server.port}"
+    for query, host, origin in (
+        ("", good, ""),
+        (f"&token={TOKEN}", "evil.example", ""),
+        (f"&token={TOKEN}", good, "null"),
+    ):
+        headers = {"host": host} | ({"origin": origin} if origin else {})
+        assert send(Forged("put", "PUT", path + query, headers, b"x"), running.server.port) in (403, 421)
+
+
+def test_paint_is_shown_in_motion_within_seconds_and_previews_replace_it(
+    browser: Any, running: RunningStudio, name: str, clip: Path
+) -> None:
+    with easel_at(browser, running, name, 7) as page:
+        stroke(page, (0.2, 0.5), (0.8, 0.5))
+        began, video = time.monotonic(), "document.querySelector('easel-motion video')"
+        page.keyboard.press("m")
+        page.wait_for_function(f"() => !{video}.hidden && {video}.currentTime > 0")
+        took = time.monotonic() - began
+        assert took < MOTION_S
+        sys.stderr.write(f"{took:.1f} s from a painted frame to its film\n")
+        assert page.inner_text("easel-motion p").startswith("Frames 0 to 23")
+        film = page.evaluate(f"() => {video}.src")
+        stroke(page, (0.2, 0.8), (0.8, 0.8), BLUE)  # the next one needs no click
+        page.wait_for_function(f"(film) => {video}.src !== film", arg=film)
+        (running.root / "half.train").mkdir()
+        shutil.copy(clip, running.root / "half.train" / "preview.mp4")
+        job = {"state": "running", "title": f"{Path(name).stem}: propagate", "number": 1, "after": [], "outcome": {}}
+        job["progress"] = {"preview": "half.train/preview.mp4"}
+        page.evaluate("(job) => { window.studio.jobs = [job]; window.studio.tell('jobs'); }", job)
+        page.wait_for_function(f"() => {video}.src.includes('preview.mp4')")
+        show(page, name, 12)  # a frame that is only looked at does not become a key frame
+        page.wait_for_selector("easel-motion p:has-text('Paint on the frame first')")
+        assert not painted_file(running, name, 12).exists()
+
+
+def test_the_sheet_is_zoomed_about_the_pointer_moved_turned_and_pinched(
+    browser: Any, running: RunningStudio, name: str
+) -> None:
+    at = f"([x, y]) => {{ const p = {EASEL}.view.at({{ clientX: x, clientY: y }}); return [p.x, p.y]; }}"
+    look = f"() => [{EASEL}.view.zoom, {EASEL}.view.x, {EASEL}.view.angle]"
+    with easel_at(browser, running, name) as page:
+        box = page.locator(".board").bounding_box()
+        place = [round(box["x"] + 0.7 * box["width"]), round(box["y"] + 0.3 * box["height"])]
+        under, (zoom, _, _) = page.evaluate(at, place), page.evaluate(look)
+        page.mouse.move(*place)
+        page.mouse.wheel(0, -300)
+        until(lambda: page.evaluate(look)[0] > 1.5 * zoom)
+        assert page.evaluate(at, place) == pytest.approx(under, abs=0.01)
+        page.keyboard.press("r")
+        assert page.evaluate(look)[2] == 15
+        page.keyboard.press("0")
+        assert page.evaluate(look)[0] == pytest.approx(zoom)
+        page.locator("studio-easel .sheet canvas").first.focus()
+        page.keyboard.down(" ")
+        page.mouse.down()
+        page.mouse.move(place[0] + 30, place[1])
+        page.mouse.up()
+        page.keyboard.up(" ")
+        assert page.evaluate(at, [place[0] + 30, place[1]]) == pytest.approx(under, abs=0.01)
+        assert not page.evaluate(f"() => {EASEL}.isChanged")  # nothing was painted
+        page.evaluate(
+            """() => { const board = document.querySelector('.board'), box = board.getBoundingClientRect();
+            board.setPointerCapture = () => {};
+            const send = (type, id, x, y) => board.dispatchEvent(new PointerEvent(type, { pointerId: id,
+              pointerType: 'touch', clientX: box.left + x, clientY: box.top + y, bubbles: true, cancelable: true }));
+            send('pointerdown', 5, 100, 100); send('pointermove', 5, 110, 100);
+            send('pointerdown', 6, 200, 100); send('pointermove', 6, 300, 100);
+            send('pointerup', 5, 110, 100); send('pointerup', 6, 300, 100); }"""
+        )
+        assert page.evaluate(look)[0] == pytest.approx(zoom * 190 / 90)
+        assert not page.evaluate(f"() => {EASEL}.isChanged")  # the stroke of the first finger was taken back
+        assert np.array_equal(seen(page)[..., :3], source_of(running, name))
+
+
+def test_neighbours_shine_through_and_colours_come_from_the_source_and_a_result(
+    browser: Any, running: RunningStudio, name: str
+) -> None:
+    file = painted_file(running, name, 3)
+    file.parent.mkdir()
+    write_picture(file, np.full((48, 64, 3), (9, 200, 9), np.uint8))
+    result = write_clip(running.root / f"result of {name}", np.full((24, 48, 64, 3), (200, 40, 200), np.uint8))
+    with easel_at(browser, running, name, 7) as page:
+        page.wait_for_function("(name) => window.studio.item(name)", arg=result.name)
+        easel = page.locator("studio-easel")
+        onion = f"() => [...{EASEL}.onionCanvas.getContext('2d').getImageData(5, 5, 1, 1).data]"
+        easel.get_by_label("Onion skin", exact=True).select_option("painted-before")
+        easel.get_by_label("Strength of the onion skin").fill("0.5")
+        until(lambda: page.evaluate(onion)[:3] == [9, 200, 9])
+        easel.get_by_label("Onion skin", exact=True).select_option("before")
+        earlier = source_of(running, name, 6)[5, 5].tolist()
+        until(lambda: page.evaluate(onion)[:3] == earlier)
+        outcome = {"output": result.name, "source": name, "source_part": [0, 24]}
+        job = {"state": "done", "title": "x", "number": 1, "after": [], "outcome": outcome, "progress": {}, "line": ""}
+        page.evaluate("(job) => { window.studio.jobs = [job]; }", job)
+        show(page, name, 8)
+        stroke(page, (0.2, 0.5), (0.8, 0.5))
+        page.keyboard.press("p")
+        source, box = source_of(running, name, 8), page.locator("studio-easel .sheet canvas").first.bounding_box()
+        place = box["x"] + 0.505 * box["width"], box["y"] + 0.505 * box["height"]
+        picked = easel.get_by_label("Colour", exact=True)
+        page.mouse.click(*place)
+        assert picked.input_value() == "#ff0000"
+        page.keyboard.down("Shift")
+        page.mouse.click(*place)
+        page.keyboard.up("Shift")
+        assert picked.input_value() == "#" + bytes(source[24, 32]).hex()
+        easel.get_by_label("Pick from", exact=True).select_option(result.name)
+        page.wait_for_function(f"() => {EASEL}.references.pick.canvas")
+        page.mouse.click(*place)
+        found = np.array(list(bytes.fromhex(picked.input_value()[1:])))
+        assert np.abs(found - (200, 40, 200)).max() < 8
+
+
+def test_a_stroke_that_could_not_be_stored_is_sent_again(browser: Any, running: RunningStudio, name: str) -> None:
+    with easel_at(browser, running, name, is_calm=False) as page:
+        page.route("**/api/easel/change*", lambda route: route.abort(), times=1)
+        stroke(page, (0.2, 0.5), (0.8, 0.5))
+        page.wait_for_selector("#problem:not([hidden])")
+        assert "sent again" in page.inner_text("#problem")
+        stored(page)
+    assert EaselStore(running.session.folder, lambda path: {}).table(
+        f"{Path(name).stem}.keyframes/000001.png"
+    )["sheet"]["position"] == 1  # fmt: skip
+
+
+def test_strokes_for_a_matte_have_one_layer(browser: Any, running: RunningStudio, name: str) -> None:
+    with easel_at(browser, running, name) as page:
+        page.locator("studio-easel").get_by_label("What it is for").select_option("matte")
+        page.wait_for_function(f"() => {EASEL}.layersPanel.hidden && {EASEL}.motion.hidden")
+        page.keyboard.press("n")
+        stroke(page, (0.2, 0.5), (0.8, 0.5), (0, 255, 0))
+        saved(page)
+        assert page.evaluate(f"() => {EASEL}.stack.layers.length") == 1
+    picture = read_picture(running.root / f"{Path(name).stem}.strokes" / "000001.png")
+    assert tuple(picture[24, 32]) == (0, 255, 0)
+
+
+def test_the_easel_has_names_contrast_and_room_at_every_width(browser: Any, running: RunningStudio, name: str) -> None:
+    with easel_at(browser, running, name) as page:
+        press(page, "n")
+        page.keyboard.press("c")
+        for scheme in ("dark", "light"):
+            page.emulate_media(color_scheme=scheme)
+            for width in (390, 1280, 2560):
+                page.set_viewport_size({"width": width, "height": 900})
+                assert page.evaluate("document.documentElement.scrollWidth") <= width, width
+            faults = [f for f in page.evaluate(STRUCTURE) if "not one h1" not in f]
+            assert (faults, page.evaluate(CONTRAST)) == ([], []), scheme

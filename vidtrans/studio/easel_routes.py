@@ -1,0 +1,165 @@
+"""What the easel of the page asks for: layers, history, the painted frame in motion, and programs of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Table
+from vidtrans.studio.easel_motion import RATE, MotionFilm, motion_range
+from vidtrans.studio.easel_store import EaselStore
+from vidtrans.studio.messages import body_of, message_of, number_in, refusing, text_in
+from vidtrans.studio.own_program import is_same_machine, open_in_program, show_in_file_manager
+from vidtrans.studio.studio_session import StudioSession
+from vidtrans.web import MAX_MESSAGE
+
+FACTS_S, POLL_S = 30.0, 0.1  # for what is known of a clip that nobody has opened yet
+
+
+def easel_routes(session: StudioSession, *, is_open: bool) -> list[Route]:
+    """Return the routes. ``is_open``: other machines can reach the server."""
+    easel = EaselHandlers(session, is_open=is_open)
+    gets = {
+        "/easel/sheet": easel.sheet,
+        "/easel/change": easel.change,
+        "/easel/picture": easel.picture,
+        "/easel/stamp": easel.stamp,
+        "/easel/here": easel.here,
+        "/easel/film": easel.film,
+    }
+    posts = {
+        "/api/easel/change": easel.add,
+        "/api/easel/move": easel.move,
+        "/api/easel/save": easel.save,
+        "/api/easel/motion": easel.motion,
+        "/api/easel/open": easel.open,
+        "/api/reveal": easel.reveal,
+    }
+    routes = [Route(path, refusing(handler)) for path, handler in gets.items()]
+    routes += [Route(path, refusing(handler), methods=["POST"]) for path, handler in posts.items()]
+    return [*routes, Route("/api/easel/picture", refusing(easel.receive), methods=["PUT"])]
+
+
+class EaselHandlers:
+    """The handlers."""
+
+    def __init__(self, session: StudioSession, *, is_open: bool) -> None:
+        self.session, self.folder, self.is_open = session, session.folder, is_open
+        self.store = EaselStore(session.folder, session.media.check)
+
+    async def sheet(self, request: Request) -> Response:
+        """Return the layers of a painted frame, and the changes that lead to them."""
+        return JSONResponse(await asyncio.to_thread(self.store.table, text_in(request, "name")))
+
+    async def change(self, request: Request) -> Response:
+        """Return a change of a painted frame."""
+        name, number = text_in(request, "name"), number_in(request, "number")
+        return JSONResponse({"change": await asyncio.to_thread(self.store.change, name, number)})
+
+    async def picture(self, request: Request) -> Response:
+        """Return a picture of a layer, or of a part of one before or after a change."""
+        return FileResponse(
+            self.store.picture(text_in(request, "name"), text_in(request, "key")), media_type="image/png"
+        )
+
+    async def stamp(self, request: Request) -> Response:
+        """Return a text that changes with the file of a painted frame."""
+        return JSONResponse({"stamp": await asyncio.to_thread(self.store.stamp, text_in(request, "name"))})
+
+    async def receive(self, request: Request) -> Response:
+        """Take a part of a picture, and return its key once it is complete."""
+        body = await body_of(request, MAX_MESSAGE)
+        name, mark = text_in(request, "name"), text_in(request, "mark")
+        offset, whole = number_in(request, "offset"), number_in(request, "whole")
+        return JSONResponse({"key": await self.session.decoded(self.store.receive, name, mark, offset, whole, body)})
+
+    async def add(self, request: Request) -> Response:
+        """Store a change."""
+        message = await message_of(request)
+        return JSONResponse({"number": await asyncio.to_thread(self.store.add, _name_in(message), message)})
+
+    async def move(self, request: Request) -> Response:
+        """Go to another change of the history."""
+        message = await message_of(request)
+        await asyncio.to_thread(self.store.move, _name_in(message), message)
+        return JSONResponse({})
+
+    async def save(self, request: Request) -> Response:
+        """Store the layers, and the flattened picture as the file that commands read."""
+        message = await message_of(request)
+        return JSONResponse({"stamp": await asyncio.to_thread(self.store.save, _name_in(message), message)})
+
+    async def motion(self, request: Request) -> Response:
+        """Carry the paint along the motion around a painted frame, and return where the film is."""
+        message = await message_of(request)
+        name, clip = _name_in(message), str(message.get("clip", ""))
+        place, source = self.store.target(name), self.folder.existing(clip)
+        facts = await self._facts(clip)
+        painted = {int(path.stem): path for path in place.parent.glob("*.png") if path.stem.isdecimal()}
+        frame = int(place.stem)
+        if frame >= int(facts["frames"]) or frame not in painted:
+            raise UsageError(name, "there is no such painted frame of this clip", "save it first")
+        first, stop = motion_range(frame, list(painted), facts["shots"], int(facts["frames"]))
+        film = MotionFilm(self.folder.state / "previews", source, painted, first, stop)
+        if not film.path.is_file():
+            words = await self.session.decoded(film.prepare, self.session.media)
+            await self.session.film(words)
+        return JSONResponse({"key": film.path.stem, "first": first, "stop": stop, "rate": facts["fps"] / RATE})
+
+    async def _facts(self, clip: str) -> Table:
+        """Return the number of frames and the shots of a clip. Raises UsageError."""
+        path = self.folder.existing(clip)
+        for _ in range(round(FACTS_S / POLL_S)):
+            facts = await self.session.decoded(self.session.media.facts, path)
+            if facts.get("frames"):
+                return facts
+            if facts["fault"]:
+                raise UsageError(clip, str(facts["fault"]), "choose another clip")
+            await asyncio.sleep(POLL_S)
+        raise UsageError(clip, "it is still being read", "try again in a minute")
+
+    async def film(self, request: Request) -> Response:
+        """Return a film that ``motion`` made."""
+        return FileResponse(self.session.kept_film(text_in(request, "key")), media_type="video/mp4")
+
+    async def here(self, request: Request) -> Response:
+        """Return whether the page is shown on this machine, so that its programs can be used."""
+        return JSONResponse({"here": self._is_here(request)})
+
+    def _is_here(self, request: Request) -> bool:
+        return is_same_machine(request.client.host if request.client else None, is_open=self.is_open)
+
+    def _check_here(self, request: Request) -> None:
+        if not self._is_here(request):
+            why = "programs are started only for a page on the same machine, of a studio that no other machine reaches"
+            raise UsageError("studio", why, "download the file")
+
+    async def open(self, request: Request) -> Response:
+        """Open a painted frame in a program of this machine."""
+        message = await message_of(request)
+        self._check_here(request)
+        path = self.store.target(_name_in(message))
+        if not path.is_file():
+            raise UsageError(path.name, "it is not saved yet", "save it first")
+        await asyncio.to_thread(open_in_program, path, self.folder.root)
+        return JSONResponse({})
+
+    async def reveal(self, request: Request) -> Response:
+        """Show a file in the file manager of this machine."""
+        message = await message_of(request)
+        self._check_here(request)
+        path = self.folder.existing(_name_in(message))
+        await asyncio.to_thread(show_in_file_manager, path, self.folder.root)
+        return JSONResponse({})
+
+
+def _name_in(message: Table) -> str:
+    """Return the name of the file that a message is about. Raises UsageError."""
+    name = message.get("name")
+    if not isinstance(name, str):
+        raise UsageError("name", "it is missing", "give it")
+    return name

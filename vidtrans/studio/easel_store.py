@@ -1,0 +1,255 @@
+"""Layers and history of painted frames, in the state folder of the project.
+
+The folder of a frame holds ``sheet.json``, changes (``000012.json``) and pictures that are named by their digest. A
+change is written once, and names the change before it: what is painted after an undo is another branch, and no file is
+replaced. ``sheet.json`` points to the current change, and to the one at which all layers were stored as pictures; from
+there a page applies the changes up to the current one. A crash between two writes loses the change that was under way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+
+from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.files import move_into_place, read_small_json, write_json
+from vidtrans.core.settings import Table
+from vidtrans.studio.easel_messages import PICTURE_KEY, change_in, layers_in, pictures_in_message
+from vidtrans.studio.project_folder import ProjectFolder
+from vidtrans.studio.uploads import RESERVED
+
+PAINTED = re.compile(r"[^/]+\.(keyframes|corrections|strokes)/[0-9]{1,9}\.png")
+LARGEST_PICTURE = 512 << 20  # bytes of a PNG file
+LONGEST_SIDE = 16_384  # pixels
+KEPT_BYTES = 1 << 30  # of the history of one frame; the oldest changes go first
+UNUSED_S = 3600.0  # after which a picture that no change names is deleted
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+class EaselStore:
+    """The sheets of a project's painted frames. ``check``: decodes a file; raises MediaError if it is no media."""
+
+    def __init__(self, folder: ProjectFolder, check: Callable[[Path], Table]) -> None:
+        self._folder, self._check, self._lock = folder, check, Lock()
+
+    def target(self, name: str) -> Path:
+        """Return the path of a painted frame, which need not exist. Raises UsageError for other files."""
+        if not PAINTED.fullmatch(name):
+            raise UsageError(name[:80] or "name", "it is no painted frame", "name CLIP.keyframes/NUMBER.png")
+        return self._folder.place(name)
+
+    def stamp(self, name: str) -> str:
+        """Return a text that changes with the file of a painted frame; '' if there is none. Raises UsageError."""
+        with suppress(FileNotFoundError):
+            state = self.target(name).stat()
+            return f"{state.st_mtime_ns}-{state.st_size}"
+        return ""
+
+    def table(self, name: str) -> Table:
+        """Return the sheet of a frame (None without one), the stamp of its file, and the changes around its pointer.
+
+        ``back`` and ``forth`` lead from the stored layers to the current ones; ``redo`` follows them, nearest first.
+        """
+        with self._lock:
+            folder, sheet = self._place(name), self._sheet(name)
+            table: Table = {"sheet": sheet, "stamp": self.stamp(name), "back": [], "forth": [], "redo": []}
+            if sheet is not None:
+                table["back"], table["forth"] = _path(folder, sheet["stored"], sheet["position"])
+                table["redo"] = _path(folder, sheet["position"], sheet["tip"])[1]
+            return table
+
+    def change(self, name: str, number: int) -> Table | None:
+        """Return a change; None if there is none of this number, or none any more."""
+        return _read(self._place(name) / f"{number:06d}.json")
+
+    def picture(self, name: str, key: str) -> Path:
+        """Return the file of a picture. Raises UsageError."""
+        path = self._place(name) / f"{key}.png"
+        if not (PICTURE_KEY.fullmatch(key) and path.is_file()):
+            raise UsageError(key[:40], "the easel has no such picture", "reload the page")
+        return path
+
+    def receive(self, name: str, mark: str, offset: int, whole: int, part: bytes) -> str:
+        """Add a part of a PNG file of ``whole`` bytes; return its key once it is complete and can be decoded, else ''.
+
+        ``mark``: the name that the page gives to this upload. Raises UsageError, MediaError, OSError.
+        """
+        folder = self._place(name)
+        if not PICTURE_KEY.fullmatch(mark) or not 0 < whole <= LARGEST_PICTURE or offset + len(part) > whole:
+            raise UsageError("picture", f"it has 1 byte to {LARGEST_PICTURE >> 20} MiB, and a mark", "send it again")
+        if shutil.disk_usage(self._folder.root).free - whole < RESERVED:
+            raise UsageError("picture", "the disk is nearly full", "free some space")
+        partial = self._folder.state / "uploads" / f"easel-{mark}.png"
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("ab" if offset else "wb") as file:
+            if file.tell() != offset:
+                raise UsageError("picture", f"{file.tell()} bytes of it are here, not {offset}", "send it again")
+            file.write(part)
+        if offset + len(part) < whole:
+            return ""
+        try:
+            size, found = png_size(partial), self._check(partial)
+            if size != (found["width"], found["height"]):
+                raise MediaError("picture", "it is damaged", "send it again")
+        except MediaError:
+            partial.unlink(missing_ok=True)
+            raise MediaError("picture", "it is no PNG file that can be decoded", "send it again") from None
+        with partial.open("rb") as file:
+            key = hashlib.file_digest(file, "sha256").hexdigest()[:40]
+        folder.mkdir(parents=True, exist_ok=True)
+        os.utime(partial)
+        move_into_place(partial, folder / f"{key}.png")
+        return key
+
+    def add(self, name: str, message: Table) -> int:
+        """Store a change, point to it, and return its number. Raises UsageError, OSError."""
+        with self._lock:
+            folder, sheet = self._place(name), self._known(name)
+            change = change_in(message)
+            if not 0 <= change["parent"] <= sheet["last"]:
+                raise UsageError("parent", "there is no such change", "reload the page")
+            if (box := change["box"]) is not None:
+                width, height = sheet["size"]
+                if box[0] + box[2] > width or box[1] + box[3] > height:
+                    raise UsageError("box", "it is not inside of the frame", "reload the page")
+                for key in (change["before"], change["after"]):
+                    self._check_size(name, key, (box[2], box[3]))
+            number = sheet["last"] + 1
+            while (folder / f"{number:06d}.json").exists():  # of a crash before the pointer was written
+                number += 1
+            write_json(folder / f"{number:06d}.json", change | {"number": number})
+            layers = change["layers_after"]
+            write_json(
+                folder / "sheet.json",
+                sheet | {"last": number, "position": number, "tip": number} | ({"layers": layers} if layers else {}),
+            )
+            return number
+
+    def move(self, name: str, message: Table) -> None:
+        """Point to another change, as after an undo. Raises UsageError, OSError."""
+        with self._lock:
+            sheet = self._known(name)
+            position, tip, layers = message.get("position"), message.get("tip"), layers_in(message.get("layers"))
+            for number in (position, tip):
+                if type(number) is not int or not 0 <= number <= sheet["last"]:
+                    raise UsageError("position", "there is no such change", "reload the page")
+            changed = {"position": position, "tip": tip, "layers": layers}
+            write_json(self._place(name) / "sheet.json", sheet | changed)
+
+    def save(self, name: str, message: Table) -> str:
+        """Store all layers as pictures, and the flattened picture as the file; return the stamp of the file.
+
+        Without ``flat`` the file stays as it is, and ``stamp`` says which one the layers belong to. The first call
+        makes the sheet; with ``begin`` a sheet that is there stays as it is. Raises UsageError, OSError.
+        """
+        with self._lock:
+            sheet, pictures = self._sheet(name), pictures_in_message(message.get("pictures"))
+            if sheet is not None and message.get("begin"):  # another page was quicker
+                return str(sheet["stamp"])
+            layers, size, flat = layers_in(message.get("layers")), message.get("size"), message.get("flat")
+            if not (isinstance(size, list) and len(size) == 2 and all(type(n) is int for n in size)):
+                raise UsageError("size", "it is not a width and a height", "send two numbers")
+            sheet = sheet or {"size": size, "position": 0, "tip": 0, "last": 0}
+            number = message.get("number")
+            if type(number) is not int or not 0 <= number <= sheet["last"] or sheet["size"] != size:
+                raise UsageError("number", "the sheet has no such change, or another size", "reload the page")
+            for key in (*pictures.values(), *([str(flat)] if flat is not None else [])):
+                self._check_size(name, key, (size[0], size[1]))
+            stamp = message.get("stamp", "")
+            if flat is not None:
+                self._write_file(name, str(flat))
+                stamp = self.stamp(name)
+            stored = {"stored": number, "pictures": pictures, "stamp": str(stamp)[:60], "saved": number}
+            if sheet["position"] == number:
+                stored["layers"] = layers
+            write_json(self._place(name) / "sheet.json", sheet | stored)
+            self._prune(name)
+            return str(stamp)
+
+    def _write_file(self, name: str, key: str) -> None:
+        target, uploads = self.target(name), self._folder.state / "uploads"
+        uploads.mkdir(parents=True, exist_ok=True)
+        copy = uploads / f"flat-{key}.png"
+        shutil.copyfile(self.picture(name, key), copy)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        move_into_place(copy, target)
+
+    def _check_size(self, name: str, key: str, size: tuple[int, int]) -> None:
+        found = png_size(self.picture(name, key))
+        if found != size:
+            raise UsageError("picture", f"it is {found[0]}x{found[1]}, not {size[0]}x{size[1]}", "reload the page")
+
+    def _place(self, name: str) -> Path:
+        self.target(name)
+        return self._folder.state / "easel" / hashlib.sha256(name.encode()).hexdigest()[:32]
+
+    def _sheet(self, name: str) -> Table | None:
+        return _read(self._place(name) / "sheet.json")
+
+    def _known(self, name: str) -> Table:
+        if (sheet := self._sheet(name)) is None:
+            raise UsageError(name, "the easel keeps nothing of this frame", "reload the page")
+        return sheet
+
+    def _prune(self, name: str) -> None:
+        """Delete the oldest changes of a frame beyond ``KEPT_BYTES``, and pictures that nothing names any more."""
+        folder, sheet = self._place(name), self._known(name)
+        sizes = {path.stem: path.stat().st_size for path in folder.glob("*.png")}
+        total, used = sum(sizes.values()), set(sheet["pictures"].values())
+        needed = {each["number"] for way in _path(folder, sheet["stored"], sheet["position"]) for each in way}
+        changes = [(path, _read(path) or {}) for path in sorted(folder.glob("[0-9]*.json"))]
+        for path, change in changes:
+            own = {str(change.get(side)) for side in ("before", "after")} & sizes.keys()
+            if total > KEPT_BYTES and change.get("number") not in needed:
+                total -= sum(sizes[key] for key in own - used)
+                path.unlink(missing_ok=True)
+            else:
+                used |= own
+        for key in sizes.keys() - used:
+            with suppress(OSError):
+                if time.time() - (path := folder / f"{key}.png").stat().st_mtime > UNUSED_S:
+                    path.unlink()
+
+
+def png_size(path: Path) -> tuple[int, int]:
+    """Return the width and height in the header of a PNG file. Raises MediaError."""
+    with path.open("rb") as file:
+        head = file.read(24)
+    width, height = (int.from_bytes(head[at : at + 4], "big") for at in (16, 20))
+    if not (head.startswith(SIGNATURE) and head[12:16] == b"IHDR" and 0 < min(width, height) <= LONGEST_SIDE):
+        raise MediaError("picture", "it is no PNG file", "send a PNG file")
+    if max(width, height) > LONGEST_SIDE:
+        raise MediaError("picture", f"it is larger than {LONGEST_SIDE} pixels", "paint on a smaller clip")
+    return width, height
+
+
+def _read(path: Path) -> Table | None:
+    """Return the JSON object in a file; None if it is missing or damaged."""
+    with suppress(OSError, ValueError):
+        found = read_small_json(path)
+        if isinstance(found, dict):
+            return found
+    return None
+
+
+def _path(folder: Path, start: int, end: int) -> tuple[list[Table], list[Table]]:
+    """Return the changes to undo, and then those to apply, on the way from one change to another."""
+    back, forth = list[Table](), list[Table]()
+    while start != end:
+        number = max(start, end)  # a change has a greater number than the one before it
+        if (change := _read(folder / f"{number:06d}.json")) is None:
+            break
+        if number == start:
+            back.append(change)
+            start = change["parent"]
+        else:
+            forth.insert(0, change)
+            end = change["parent"]
+    return back, forth
