@@ -13,7 +13,7 @@ from live_server import Running, pixels
 
 WAIT_MS = 120_000
 OUTPUT = "document.getElementById('output').toDataURL('image/png')"
-SHOWS = "(want) => document.getElementById('connection').textContent === want"
+SHOWS = "(want) => document.getElementById('connection')?.textContent === want"
 
 
 @contextmanager

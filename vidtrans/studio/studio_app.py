@@ -19,8 +19,8 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Stop
 from vidtrans.core.files import digest_of
 from vidtrans.models.gallery import gallery_looks
-from vidtrans.studio.live_routes import live_routes
 from vidtrans.studio.easel_routes import easel_routes
+from vidtrans.studio.live_routes import live_routes
 from vidtrans.studio.media_routes import media_routes
 from vidtrans.studio.messages import answers_in, body_of, message_of, number_in, refusing, step_in, text_in
 from vidtrans.studio.packing import pack

@@ -1,4 +1,5 @@
 // The brush: soft stamps of a colour, of another picture (to clone, and to erase down to the frame), or of nothing.
+import { fillArea } from "../shared/fill.js";
 import { canvasOf, contextOf, copyBox } from "./pictures.js";
 
 const EMPTY = () => [Infinity, Infinity, -Infinity, -Infinity];
@@ -97,32 +98,12 @@ export class Brush {
 
   // Fill, on a layer, the area of one colour around a point of what is seen; what differs little counts as the same.
   fill(canvas, seen, x, y, colour, tolerance = 40) {
-    const { width, height } = canvas, { data } = contextOf(seen).getImageData(0, 0, width, height);
-    const start = Math.floor(y) * width + Math.floor(x);
-    if (!(x >= 0 && x < width && y >= 0 && y < height)) return null;
-    const context = contextOf(canvas), image = context.getImageData(0, 0, width, height);
+    const { width, height } = canvas, context = contextOf(canvas), image = context.getImageData(0, 0, width, height);
     const before = new ImageData(new Uint8ClampedArray(image.data), width, height);
-    const wanted = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
-    const old = [0, 1, 2, 3].map((c) => data[4 * start + c]), checked = new Uint8Array(width * height), queue = [start], box = EMPTY();
-    while (queue.length) {
-      const at = queue.pop();
-      if (checked[at]) continue;
-      checked[at] = 1;
-      if ([0, 1, 2, 3].some((c) => Math.abs(data[4 * at + c] - old[c]) > tolerance)) continue;
-      for (let c = 0; c < 3; c += 1) image.data[4 * at + c] = wanted[c];
-      image.data[4 * at + 3] = 255;
-      const column = at % width, row = (at - column) / width;
-      box[0] = Math.min(box[0], column);
-      box[1] = Math.min(box[1], row);
-      box[2] = Math.max(box[2], column + 1);
-      box[3] = Math.max(box[3], row + 1);
-      if (column > 0) queue.push(at - 1);
-      if (column < width - 1) queue.push(at + 1);
-      if (at >= width) queue.push(at - width);
-      if (at < width * (height - 1)) queue.push(at + width);
-    }
+    const box = fillArea(contextOf(seen).getImageData(0, 0, width, height), x, y, colour, tolerance, image);
+    const filled = box && inside(box, canvas);
+    if (!filled) return null;
     context.putImageData(image, 0, 0);
-    const filled = inside(box, canvas);
     return { box: filled, before: crop(before, filled), after: crop(image, filled) };
   }
 }
