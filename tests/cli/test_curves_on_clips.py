@@ -194,3 +194,17 @@ def test_pictures_have_no_sound(capsys: pytest.CaptureFixture[str]) -> None:
     write_folder(Path("stills"), [np.full((16, 24, 3), 255, np.uint8)] * 3)
     told = refuse(capsys, 2, "stylize", "stills", "--model", "black.cube", *EXACT, "--strength", "low")
     assert "stills has no sound to hear" in told
+
+
+def test_the_edge_of_a_mask_softens_over_time(capsys: pytest.CaptureFixture[str]) -> None:
+    clip = white("a.mkv", 9)
+    matte = np.zeros((16, 24), np.uint8)
+    matte[:, 12:] = 255
+    cv2.imwrite("m.png", matte)
+    words = ("stylize", clip, "--model", "black.cube", "-o", "o.mkv", *EXACT, "--mask", "m.png")
+    said(capsys, 0, *words, "--set", "rendering.mask_feather=0: 0, 8: 4")
+    edges = [frame[8, :, 0].astype(int) for frame in decode(Path("o.mkv"))[2]]
+    soft = [int(((edge > 5) & (edge < 250)).sum()) for edge in edges]
+    assert soft[0] == 0
+    assert soft == sorted(soft)
+    assert soft[-1] >= 8

@@ -70,7 +70,7 @@ def test_slips_in_directing_are_answered_with_the_remedy(clip: Path, tiny_model:
     identity, tiny = (("stylize", clip, "--model", model) for model in ("identity", tiny_model))
     for command, flag, says in (
         (identity, "--strength=3", "from 0 to 2"),
-        (identity, "--strength=strong", "keyframes such as"),
+        (identity, "--strength=strong", "is not known"),
         (identity, "--strength=5: 1, 0: 0", "sort the keyframes by time"),
         (identity, "--mix=0: 0, 10: 1.5", "from 0 to 1"),
         (identity, "--set=rendering.keep_colour=much", "--keep-colour"),

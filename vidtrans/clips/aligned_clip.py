@@ -7,17 +7,17 @@ processed; the guides of a ``Clip`` are something else: additional input picture
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
 
-import cv2
 import numpy as np
 
 from vidtrans.clips.indexing import Clip, open_clip
+from vidtrans.clips.matte_reader import Feather, MatteReader, hard
 from vidtrans.core.costs import count as plural
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of
@@ -29,7 +29,7 @@ from vidtrans.session import Context
 from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.frame_numbers import Counting, Sequencing, align, has_gaps, list_frames, sequence_numbers
 from vidtrans.video.images.indexed import read_palette
-from vidtrans.video.io.clip import ClipIndex, Frame, FrameCursor, read_frames
+from vidtrans.video.io.clip import ClipIndex, read_frames
 from vidtrans.video.io.picture_paths import picture_files
 
 HOLD = "the one before is held"
@@ -148,8 +148,8 @@ class Mask:
         key: Table = {"digest": self.clip.digest, "steps": digest_of(self.steps)}
         return key | ({"inverted": True} if self.inverted else {})
 
-    def mattes(self, size: tuple[int, int], threads: int, feather: float = 0.0) -> MatteReader:
-        """Return a reader of the mask at a (width, height), blurred by σ = ``feather`` pixels."""
+    def mattes(self, size: tuple[int, int], threads: int, feather: Feather = hard) -> MatteReader:
+        """Return a reader of the mask at a (width, height), blurred by σ = ``feather(frame)`` pixels."""
         frame_format = FrameFormat(Size(exact=size), alpha="matte")
         read = partial(self.clip.frames, frame_format, threads)
         return MatteReader(self.steps, self.first, read, feather, inverted=self.inverted)
@@ -233,45 +233,6 @@ def same_shape(clip: ClipIndex, mask: ClipIndex, tolerance: float = 0.02) -> boo
     """Return whether clip and mask have the same aspect ratio, within ``tolerance``: scaling then distorts nothing."""
     proportion = (mask.width * clip.height) / (mask.height * clip.width)
     return abs(proportion - 1) <= tolerance
-
-
-class MatteReader:
-    """A reader of the matte of each frame, in order: (H, W) uint8, white where the style is applied.
-
-    ``read`` yields the mask's frames from a number on; ``steps[i]`` is the mask's frame for frame ``first + i``.
-    """
-
-    def __init__(
-        self,
-        steps: list[int],
-        first: int,
-        read: Callable[[int], Generator[Frame, None, None]],
-        feather: float = 0.0,
-        *,
-        inverted: bool = False,
-    ) -> None:
-        self.steps, self.first, self.feather, self.inverted = steps, first, feather, inverted
-        self._cursor = FrameCursor(read)
-        self._frame: Frame | None = None
-        self._matte = np.empty((0, 0), np.uint8)
-
-    def __call__(self, frame: int) -> np.ndarray:
-        """Return the matte of a frame of the clip."""
-        mask = self._cursor(self.steps[frame - self.first])
-        if mask is not self._frame:  # one that goes with several frames is feathered once
-            self._frame, self._matte = mask, self._feathered(mask.rgb)
-        return self._matte
-
-    def close(self) -> None:
-        """Close the mask's file."""
-        self._cursor.close()
-
-    def _feathered(self, rgb: np.ndarray) -> np.ndarray:
-        grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-        grey = cv2.bitwise_not(grey) if self.inverted else grey
-        if self.feather > 0:
-            grey = cv2.GaussianBlur(grey, (0, 0), self.feather, borderType=cv2.BORDER_REPLICATE)
-        return grey
 
 
 def treat_as_drawing(clip: Clip, pairing: Pairing, wanted: str, context: Context) -> bool:

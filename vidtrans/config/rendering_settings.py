@@ -15,6 +15,7 @@ from vidtrans.upscaling import MEASURED, MODES
 _ENGINE_NAMES = Names("vidtrans.inference:ENGINES", "engine", ("auto",))
 CURVES = {"strength": 2.0, "keep_colour": 1.0, "keep_shading": 1.0, "mix": 1.0}  # of the blend, each from 0 to this
 STROKES = 1.0  # the largest stroke size
+FEATHER, SOFTEST = "rendering.mask_feather", 500.0  # pixels
 
 # What commands without a model, or without a source's frames, read of the table [rendering].
 DEFLICKER_READS = (
@@ -104,8 +105,8 @@ class RenderingSettings:
         "the sound that curves hear, from the clip's first frame on; by itself the clip's own",
         flag=Flag(Group.LOOK, ("--sound",), metavar="FILE", access="path"),
     )
-    mask_feather: float = setting(
-        0.0, "σ in pixels of the result by which the mask's edge is softened", low=0.0, high=500.0
+    mask_feather: str | float = setting(
+        0.0, "σ in pixels of the result by which the mask's edge is softened, 0 to 500; a curve too"
     )
     drawing: str = setting(
         "auto",
@@ -151,11 +152,15 @@ class RenderingSettings:
     )
 
     def __post_init__(self) -> None:
-        self.curves(), self.stroke_curve()
+        self.curves(), self.stroke_curve(), self.feather_curve()
 
     def stroke_curve(self) -> Curve:
         """Return ``stroke_size`` over time, as a curve. Raises UsageError."""
         return parse_curve(self.stroke_size, "--stroke-size", 0.0, STROKES)
+
+    def feather_curve(self) -> Curve:
+        """Return ``mask_feather`` over time, as a curve. Raises UsageError."""
+        return parse_curve(self.mask_feather, FEATHER, 0.0, SOFTEST)
 
     def curve(self, name: str) -> Curve:
         """Return the value of one of ``CURVES`` over time. Raises UsageError."""
@@ -167,7 +172,7 @@ class RenderingSettings:
 
     def curve_files(self) -> list[Path]:
         """Return the files that curves read: a sound, and files of values. Raises UsageError."""
-        curves = [*self.curves().values(), self.stroke_curve()]
+        curves = [*self.curves().values(), self.stroke_curve(), self.feather_curve()]
         is_heard = self.sound and any(signal.is_heard for curve in curves for signal in curve.signals)
         named = [Path(self.sound)] if is_heard else []
         return list(dict.fromkeys([*named, *(Path(file) for curve in curves for file in curve.files)]))
@@ -191,7 +196,8 @@ class RenderingSettings:
 
         Not what curves hear or read: the keys of renders have the values that come of it.
         """
-        curves = {name: str(curve) for name, curve in (self.curves() | {"stroke_size": self.stroke_curve()}).items()}
+        moving = self.curves() | {"stroke_size": self.stroke_curve(), "mask_feather": self.feather_curve()}
+        curves = {name: str(curve) for name, curve in moving.items()}
         return to_table(self) | curves | {"sound": ""} | self.engine_plugin
 
     @property

@@ -131,7 +131,7 @@ def _blend_key(plan: RenderPlan) -> Table:
         "version": DIRECTING_VERSION,
         "curves": plan.directions.for_key(),
         "mask": plan.mask.for_key() if plan.mask else {},
-        "feather": plan.rendering.mask_feather if plan.mask else 0.0,
+        "feather": plan.feather.for_key() if plan.mask else "0",
         **(
             {"upscale": [plan.upscale, UPSCALING_VERSION, plan.rendering.sharpness]}
             if plan.upscale != "bicubic"

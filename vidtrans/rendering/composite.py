@@ -66,7 +66,7 @@ class Composer:
             reader = stack.enter_context(plan.clip.reader(plan.form(size), plan.threads))
             self._sources = stack.enter_context(closing(reader.frames(frames.start, frames.stop, plan.clip.index)))
             self._inputs = stack.enter_context(closing(plan.inputs()))
-            self._mattes = mask.mattes(size, plan.threads, plan.rendering.mask_feather) if mask else None
+            self._mattes = mask.mattes(size, plan.threads, plan.feather) if mask else None
             if self._mattes is not None:
                 stack.enter_context(closing(self._mattes))
             self._painter = plan.paint.painter(size) if plan.paint and plan.paint.layer else None

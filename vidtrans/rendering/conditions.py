@@ -17,7 +17,6 @@ import numpy as np
 
 from vidtrans.config.rendering_settings import STROKES, RenderingSettings
 from vidtrans.core.errors import UsageError
-from vidtrans.core.files import digest_of
 from vidtrans.core.settings import Size, Table, Time, parse_time
 from vidtrans.curves.clock import CurveClock
 from vidtrans.curves.key_moments import check_order, neighbours, parse_names
@@ -27,6 +26,7 @@ from vidtrans.models.look_pictures import is_style, plain_name, unknown_look
 from vidtrans.models.look_syntax import is_file, parse_look_parts
 from vidtrans.networks.code_planes import plane_values
 from vidtrans.pairing.look_pairing import LookPairing, takes_strokes
+from vidtrans.rendering.directing import FrameCurve
 from vidtrans.video.images.picture import resize
 
 EACH_SHOT = "shots:"  # followed by a seed: one style for each shot
@@ -166,14 +166,11 @@ class LookConditions:
     ) -> None:
         looks = pairing.settings.looks
         wanted, moments = _names(settings.look or looks[0], lambda name: _index(name, looks) is not None)
-        curve = settings.stroke_curve()
-        self._pairing, self._stroke = pairing, curve.over(clock, "--stroke-size", 0.0, STROKES)
+        self._pairing, self._stroke = pairing, FrameCurve(settings.stroke_curve(), clock, "--stroke-size", STROKES)
         self._shares = np.eye(len(looks))[[_number(name, looks) for name in wanted]]
         self._keys, self._place = [clock.moment(moment) for moment in moments], clock.place
         check_order(self._keys, f"--look '{settings.look}'")
-        heard = [self._stroke(frame) for frame in range(clock.num_frames)] if curve.signals else None
-        stroke = digest_of(heard) if heard else str(curve)
-        self._for_key = {"look": [[str(m) for m in moments], wanted], "stroke": stroke}
+        self._for_key = {"look": [[str(m) for m in moments], wanted], "stroke": self._stroke.for_key()}
 
     def values(self, frame: int) -> np.ndarray:
         """Return the constant values of the condition channels for frame ``frame``, (P,) uint8."""

@@ -51,7 +51,7 @@ class DeviceRenderer(FrameRenderer):
         self._device_engine, self._tensor_pairing = engine, pairing if self._makes_input else None
         self._queue: BatchQueue = DeviceBatchQueue(engine, self._tensor_pairing, self._deep, self.count)
         self._uploads: dict[int, Upload] = {}  # of frames that inputs are made of
-        feather = plan.rendering.mask_feather
+        feather = plan.feather
         self._mattes = plan.mask.mattes(plan.size, plan.threads, feather) if blends and plan.mask else None
 
     def prepare(

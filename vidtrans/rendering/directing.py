@@ -63,14 +63,41 @@ def transfer_colour(picture: np.ndarray, colours: np.ndarray, full: int = 255) -
     return np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB) * full, 0, full)
 
 
+class FrameCurve:
+    """A curve over the frames of a clip, from 0 to ``high``; ``name``: of its option in errors.
+
+    Called with a frame's number, it returns the value. Raises UsageError, MediaError.
+    """
+
+    def __init__(self, curve: Curve, clock: CurveClock, name: str, high: float) -> None:
+        self.curve, self._num_frames = curve, clock.num_frames
+        self._value = curve.over(clock, name, 0.0, high)
+
+    def __call__(self, frame: int) -> float:
+        """Return the value at a frame. Raises UsageError if it is out of bounds there."""
+        return self._value(frame)
+
+    def check(self, first: int, stop: int) -> None:
+        """Raise UsageError if the value is out of bounds in any of the frames [first, stop)."""
+        if not self.curve.is_drawn:
+            for frame in range(first, stop):
+                self._value(frame)
+
+    def for_key(self) -> str:
+        """Return the curve for cache keys: its text; of signals, which change with files, the values of all frames."""
+        if not self.curve.signals:
+            return str(self.curve)
+        return digest_of([self._value(frame) for frame in range(self._num_frames)])
+
+
 class BlendCurves:
     """The blend of each frame of a clip. ``always_plain``: every frame is the look alone, unblended."""
 
     def __init__(self, curves: Mapping[str, Curve], clock: CurveClock) -> None:
         self._values = {
-            name: curve.over(clock, "--" + name.replace("_", "-"), 0.0, CURVES[name]) for name, curve in curves.items()
+            name: FrameCurve(curve, clock, "--" + name.replace("_", "-"), CURVES[name])
+            for name, curve in curves.items()
         }
-        self._curves, self._num_frames = curves, clock.num_frames
         self.always_plain = {n: c.constant for n, c in curves.items()} == FrameBlend().__dict__
 
     def __call__(self, frame: int) -> FrameBlend:
@@ -79,15 +106,9 @@ class BlendCurves:
 
     def check(self, first: int, stop: int) -> None:
         """Raise UsageError if a value is out of bounds in any of the frames [first, stop)."""
-        for name, curve in self._curves.items():
-            for frame in range(first, stop) if curve.names or curve.signals else ():
-                self._values[name](frame)
+        for value in self._values.values():
+            value.check(first, stop)
 
     def for_key(self) -> Table:
-        """Return the curves for cache keys: their texts; of signals, which change with files, the values."""
-
-        def key(name: str, curve: Curve) -> str:
-            values = map(self._values[name], range(self._num_frames if curve.signals else 0))
-            return digest_of(list(values)) if curve.signals else str(curve)
-
-        return {name: key(name, curve) for name, curve in self._curves.items()}
+        """Return the curves for cache keys."""
+        return {name: value.for_key() for name, value in self._values.items()}

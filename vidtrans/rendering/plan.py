@@ -11,7 +11,7 @@ from vidtrans.clips.aligned_clip import AlignedClip, Mask
 from vidtrans.clips.clip_signals import clip_clock, mask_shares
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.steady_exposure import SteadyExposure
-from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.config.rendering_settings import FEATHER, SOFTEST, RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size
 from vidtrans.curves.clock import CurveClock
@@ -23,7 +23,7 @@ from vidtrans.painting.composing import ClipPaint
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.palettes.class_colours import ClassColours
 from vidtrans.rendering.conditions import Conditions, conditions_of, has_conditions
-from vidtrans.rendering.directing import BlendCurves
+from vidtrans.rendering.directing import BlendCurves, FrameCurve
 from vidtrans.rendering.frame_renderer import ModelInputs
 from vidtrans.rendering.skipped_frames import Draft
 from vidtrans.store.chunking import Chunk, cut_into_chunks
@@ -69,7 +69,7 @@ class RenderPlan:
                 why = "finds classes, whose colours cannot be carried along the motion"
             remedy = "leave out --draft, to render all frames"
             raise UsageError(f"--draft {self.rendering.draft_step}", f"'{self.model.name}' {why}", remedy)
-        self.directions, self.conditions, self.delivery  # noqa: B018  (raise early if the settings conflict)
+        self.directions, self.feather, self.conditions, self.delivery  # noqa: B018  (raise early if the settings conflict)
 
     @property
     def rendering(self) -> RenderingSettings:
@@ -119,6 +119,13 @@ class RenderPlan:
         blends = BlendCurves(self.rendering.curves(), self.clock)
         blends.check(self.first, self.stop)
         return blends
+
+    @cached_property
+    def feather(self) -> FrameCurve:
+        """Return the σ, in pixels of the result, by which the edge of masks is softened in each frame."""
+        curve = FrameCurve(self.rendering.feather_curve(), self.clock, FEATHER, SOFTEST)
+        curve.check(self.first, self.stop)
+        return curve
 
     @cached_property
     def clock(self) -> CurveClock:

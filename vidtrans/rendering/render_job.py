@@ -79,7 +79,7 @@ class RenderJob:
         """Return the cache entries that this job fills."""
         extraction = self.extraction.stage.key if self.extraction else ""
         looks = [look.entries(look.engine()).segments.key for look in self.looks]
-        regions = self.regions.for_key(looks, self.plan.rendering.mask_feather)
+        regions = self.regions.for_key(looks, self.plan.feather.for_key())
         return RenderEntries.find(self.plan, engine, self.context.cache, extraction, regions)
 
     def raw_entries(self, engine: Engine) -> list[CacheEntry]:

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.clips.aligned_clip import MatteReader, match_frames, same_shape
+from vidtrans.clips.aligned_clip import match_frames, same_shape
+from vidtrans.clips.matte_reader import MatteReader
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.io.clip import ClipIndex, Frame
@@ -200,7 +201,7 @@ def test_a_jump_back_opens_the_mask_again() -> None:
 
 def test_a_held_frame_is_kept_over_all_that_it_stands_for() -> None:
     reads = Reads(1)
-    mattes = MatteReader([0] * 1000, 0, reads, feather=2.0)
+    mattes = MatteReader([0] * 1000, 0, reads, feather=lambda frame: 2.0)
     assert mattes(0) is mattes(999)
     assert reads.opened == [0]
 
@@ -212,7 +213,9 @@ def test_feathering_softens_the_edge_alone() -> None:
     def read(start: int) -> Generator[Frame, None, None]:
         yield Frame(0, 0, edge)
 
-    hard, soft, softer = (MatteReader([0], 0, read, feather)(0)[10].astype(int) for feather in (0.0, 2.0, 4.0))
+    hard, soft, softer = (
+        MatteReader([0], 0, read, lambda _, feather=feather: feather)(0)[10].astype(int) for feather in (0.0, 2.0, 4.0)
+    )
     assert set(hard) == {0, 255}
     assert (np.diff(soft) >= 0).all()
     assert abs(soft[29] + soft[30] - 255) <= 1

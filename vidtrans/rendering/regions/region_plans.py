@@ -9,7 +9,8 @@ from typing import Self
 
 import numpy as np
 
-from vidtrans.clips.aligned_clip import Mask, MatteReader
+from vidtrans.clips.aligned_clip import Mask
+from vidtrans.clips.matte_reader import MatteReader
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
 from vidtrans.models.loaded_model import LoadedModel
@@ -45,7 +46,7 @@ class RegionPlans:
                 why = f"it makes pictures of {size[0]}x{size[1]}, and the rest is {whole[0]}x{whole[1]}"
                 raise UsageError(f"model '{plan.model.name}' in a region", why, "enlarge the whole result instead")
 
-    def for_key(self, looks: Sequence[str], feather: float) -> Table:
+    def for_key(self, looks: Sequence[str], feather: str) -> Table:
         """Return the values that identify the regions. ``looks``: the cache key of the render of each look."""
         if not self.layers:
             return {}
@@ -75,7 +76,7 @@ class RegionComposer:
     @contextmanager
     def opened(cls, layers: Sequence[RegionLayer], plan: RenderPlan) -> Generator[Self, None, None]:
         """Open the masks of layers at the size of a plan's result."""
-        size, feather = (plan.picture.width, plan.picture.height), plan.rendering.mask_feather
+        size, feather = (plan.picture.width, plan.picture.height), plan.feather
         with ExitStack() as stack:
             mattes = [stack.enter_context(closing(x.mask.mattes(size, plan.threads, feather))) for x in layers]
             yield cls(layers, mattes)
