@@ -91,6 +91,8 @@ def test_any_values_give_words_or_a_clear_refusal(name: str, data: st.DataObject
         ("stylize", {"video": ["a.mp4"], "look": "oil", "strength": "'/etc/moves.csv:x'"}),
         ("stylize", {"video": ["a.mp4"], "look": "oil", "mix": "0: 0, 9: smooth('../moves.csv', 1)"}),
         ("stylize", {"video": ["a.mp4"], "look": "oil", "sound": "/etc/a.wav"}),
+        ("stylize", {"video": ["a.mp4"], "look": "oil: '/etc/a.csv:x', ink: 1"}),
+        ("stylize", {"video": ["a.mp4"], "look": "oil: '../a.csv', ink: 1"}),
         ("dream", {"source": ["a.mp4"], "model": ["m"], "frames": 2, "zoom": "../moves.csv"}),
         ("curves", {"curve": ["low", "/etc/moves.csv"], "clip": "a.mp4"}),
         ("train", {"dataset": "d", "labeller": "../m.safetensors"}),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from vidtrans.core.parameters import FileName, Flag, Group, Moving, Names
 from vidtrans.core.settings import SMALLEST_SIDE, Table, setting, to_table
-from vidtrans.curves.curve import Curve, parse_curve
+from vidtrans.curves.curve import Curve, file_of, parse_curve
 from vidtrans.inference import ENGINES
 from vidtrans.upscaling import MEASURED, MODES
 
@@ -173,9 +174,10 @@ class RenderingSettings:
     def curve_files(self) -> list[Path]:
         """Return the files that curves read: a sound, and files of values. Raises UsageError."""
         curves = [*self.curves().values(), self.stroke_curve(), self.feather_curve()]
-        is_heard = self.sound and any(signal.is_heard for curve in curves for signal in curve.signals)
-        named = [Path(self.sound)] if is_heard else []
-        return list(dict.fromkeys([*named, *(Path(file) for curve in curves for file in curve.files)]))
+        found = [self.sound] if self.sound else []
+        found += [file for curve in curves for file in curve.files]
+        found += [file_of(quoted)[0] for quoted in re.findall("'([^']+)'", self.look)]  # of shares that move
+        return [Path(file) for file in dict.fromkeys(found)]
 
     def upscale_for(self, *, fills_holes: bool) -> str:
         """Return ``upscale``, or for a model that fills holes one without the source, which would show in them."""

@@ -20,8 +20,8 @@ CLIP = "clip"  # names the style of the clip's own frames, unless a file has thi
 Style = Path | str | None  # a picture, the name of a look that ships, or None: the style of the clip's own frames
 Mixture = tuple[tuple[Style, float], ...]  # styles and shares, which add up to 1
 HINT = (
-    'give a picture or a look that ships, a mixture as in "a.jpg: 0.6, b.jpg: 0.4" (or "a.jpg: 0.6, clip: 0.4"), or '
-    'moments as in "0: a.jpg, 5s: oil"'
+    'give a picture or a look that ships, a mixture as in "a.jpg: 0.6, b.jpg: 0.4" (or "a.jpg: 0.6, clip: 0.4"; shares '
+    'may move, "ink: 1 - low, oil: low"), or moments as in "0: a.jpg, 5s: oil"'
 )
 LONGEST_NAME = 80  # bytes, of a file
 
@@ -70,6 +70,10 @@ def parse_pictures(look: str, folder: Path = Path()) -> NamedPictures:
     parts = parse_look_parts(look, partial(is_style, folder=folder))
     if not parts:
         raise _unreadable(look, folder)
+    if not all(is_number(part.share) for part in parts if part.share):
+        named = name_looks([((_style(part.name, folder), 1.0),) for part in parts], [part.share for part in parts])
+        value = ", ".join(f"{name}: {part.share}" for name, part in zip(named.looks, parts, strict=True))
+        return NamedPictures(named.looks, value)
     if parts[0].share:
         return name_looks([_mixture(look, parts, folder)])
     moments = [part.moment for part in parts if part.moment]

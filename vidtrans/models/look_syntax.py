@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import parse_time
+from vidtrans.curves.curve import parse_curve
 
 MOST_COMMAS = 16  # in a name
 MOST_READINGS = 8  # of a text
@@ -18,7 +19,7 @@ IsName = Callable[[str], bool]
 
 @dataclass(frozen=True)
 class LookPart:
-    """A name, and the text of the share after it or of the moment before it; '' without one."""
+    """A name, and the text of the share after it (a number or a curve) or of the moment before it; '' without one."""
 
     name: str
     share: str = ""
@@ -100,9 +101,17 @@ def _readings(text: str, is_name: IsName, read: ReadPart) -> list[Reading]:
 
 
 def _with_share(text: str, is_name: IsName) -> Iterator[LookPart]:
-    name, _, share = (each.strip() for each in text.rpartition(":"))
-    if is_number(share) and is_name(name):
-        yield LookPart(name, share=share)
+    for at in (at for at, character in enumerate(text) if character == ":"):
+        name, share = text[:at].strip(), text[at + 1 :].strip()
+        if is_name(name) and (is_number(share) or _moves(share)):
+            yield LookPart(name, share=share)
+
+
+def _moves(text: str) -> bool:
+    """Return whether a text is a share that changes over time: an expression without key frames."""
+    with suppress(UsageError):
+        return not parse_curve(text, "--look").moments
+    return False
 
 
 def _with_moment(text: str, is_name: IsName) -> Iterator[LookPart]:

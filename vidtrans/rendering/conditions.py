@@ -19,11 +19,12 @@ from vidtrans.config.rendering_settings import STROKES, RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size, Table, Time, parse_time
 from vidtrans.curves.clock import CurveClock
+from vidtrans.curves.curve import parse_curve
 from vidtrans.curves.key_moments import check_order, neighbours, parse_names
 from vidtrans.models.at_once import read_look
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.look_pictures import is_style, plain_name, unknown_look
-from vidtrans.models.look_syntax import is_file, parse_look_parts
+from vidtrans.models.look_syntax import LookPart, is_file, parse_look_parts
 from vidtrans.networks.code_planes import plane_values
 from vidtrans.pairing.look_pairing import LookPairing, takes_strokes
 from vidtrans.rendering.directing import FrameCurve
@@ -31,6 +32,7 @@ from vidtrans.video.images.picture import resize
 
 EACH_SHOT = "shots:"  # followed by a seed: one style for each shot
 NUMBER = re.compile(r"[0-9]{1,15}")
+MOST_SHARE = 1e6  # of a look, relative to the others
 MOST = 2.5  # limit of drawn codes in standard deviations: rare styles are learned worst
 
 
@@ -137,7 +139,12 @@ def _parse(look: str) -> tuple[list[str], list[Time]]:
 
 def _names(look: str, is_name: Callable[[str], bool]) -> tuple[list[str], list[Time]]:
     """Return the names in a ``--look`` and their times; names that ``is_name`` knows may contain colons and commas."""
-    if not (parts := parse_look_parts(look, is_name, has_shares=False)):
+    return _names_of(parse_look_parts(look, is_name, has_shares=False), look)
+
+
+def _names_of(parts: Sequence[LookPart], look: str) -> tuple[list[str], list[Time]]:
+    """Return the names of the parts of a ``--look`` and their times; without parts, those of its text."""
+    if not parts:
         return parse_names(look, "--look")
     return [part.name for part in parts], [parse_time(part.moment) for part in parts if part.moment]
 
@@ -153,9 +160,9 @@ def _seed_of_shots(look: str) -> str:
 
 
 class LookConditions:
-    """The style weights and stroke size of a clip's frames; styles cross-fade between their key frames.
+    """The style weights and stroke size of a clip's frames.
 
-    Raises UsageError for an unknown style name.
+    Styles cross-fade between their key frames, or have shares that are curves. Raises UsageError for an unknown name.
     """
 
     def __init__(
@@ -164,16 +171,28 @@ class LookConditions:
         settings: RenderingSettings,
         clock: CurveClock,
     ) -> None:
-        looks = pairing.settings.looks
-        wanted, moments = _names(settings.look or looks[0], lambda name: _index(name, looks) is not None)
+        looks, look = pairing.settings.looks, settings.look
+        parts = parse_look_parts(look or looks[0], lambda name: _index(name, looks) is not None)
+        self._weights = [
+            FrameCurve(parse_curve(part.share, f"--look {part.name}"), clock, f"--look {part.name}", MOST_SHARE)
+            for part in parts
+            if part.share
+        ]
+        wanted, moments = _names_of(parts, look)
         self._pairing, self._stroke = pairing, FrameCurve(settings.stroke_curve(), clock, "--stroke-size", STROKES)
         self._shares = np.eye(len(looks))[[_number(name, looks) for name in wanted]]
         self._keys, self._place = [clock.moment(moment) for moment in moments], clock.place
         check_order(self._keys, f"--look '{settings.look}'")
-        self._for_key = {"look": [[str(m) for m in moments], wanted], "stroke": self._stroke.for_key()}
+        marks = [weight.for_key() for weight in self._weights] or [str(moment) for moment in moments]
+        self._for_key = {"look": [marks, wanted], "stroke": self._stroke.for_key()}
 
     def values(self, frame: int) -> np.ndarray:
         """Return the constant values of the condition channels for frame ``frame``, (P,) uint8."""
+        if self._weights:
+            weights = np.array([weight(frame) for weight in self._weights])
+            if not weights.sum() > 0:
+                raise UsageError("--look", f"at frame {frame} all shares are 0", "let one be more, as 0.01 + low")
+            return self._pairing.plane_values(weights / weights.sum() @ self._shares, self._stroke(frame))
         before, after, share = neighbours(self._keys, self._place(frame))
         shares: np.ndarray = (1 - share) * self._shares[before] + share * self._shares[after]
         return self._pairing.plane_values(shares, self._stroke(frame))
