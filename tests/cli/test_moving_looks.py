@@ -46,3 +46,12 @@ def test_slips_in_shares_are_one_line(capsys: pytest.CaptureFixture[str]) -> Non
     assert "shares may move" in refuse(capsys, 2, "stylize", "a.mkv", *SMALL, "--look", "ink: lw, oil: 1")
     told = refuse(capsys, 2, "stylize", "a.mkv", *SMALL, "--look", "ink: floor(t), oil: 0*t", dry_run=False)
     assert "at frame 0 all shares are 0" in told
+
+
+def test_a_dry_run_shows_what_moves_and_what_infers_again(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--look", "ink: frame/7, oil: 1, ink: 0.1", "--strength", "0: 0, 7: 1", "--mix", "0.2", "--dry-run")
+    told = said(capsys, 0, "stylize", "a.mkv", *SMALL, *words).splitlines()
+    course = "▁▂▃▄▅▆▇█ 0 to 1"
+    assert f"strength {course}; works on what was inferred" in told
+    assert any(line.startswith(f"ink {course}; the network sees it") for line in told)
+    assert not any(line.startswith("mix") for line in told)

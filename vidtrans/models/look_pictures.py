@@ -71,9 +71,9 @@ def parse_pictures(look: str, folder: Path = Path()) -> NamedPictures:
     if not parts:
         raise _unreadable(look, folder)
     if not all(is_number(part.share) for part in parts if part.share):
-        named = name_looks([((_style(part.name, folder), 1.0),) for part in parts], [part.share for part in parts])
-        value = ", ".join(f"{name}: {part.share}" for name, part in zip(named.looks, parts, strict=True))
-        return NamedPictures(named.looks, value)
+        looks, used = _unique_names([((_style(part.name, folder), 1.0),) for part in parts])
+        value = ", ".join(f"{name}: {part.share}" for name, part in zip(used, parts, strict=True))
+        return NamedPictures(looks, value)
     if parts[0].share:
         return name_looks([_mixture(look, parts, folder)])
     moments = [part.moment for part in parts if part.moment]
@@ -88,6 +88,13 @@ def names_pictures(look: str) -> bool:
 
 def name_looks(mixtures: Sequence[Mixture], moments: Sequence[str] = ()) -> NamedPictures:
     """Return looks with a unique name for each; ``moments``: when each begins; without them the first is shown."""
+    looks, used = _unique_names(mixtures)
+    value = ", ".join(f"{moment}: {name}" for moment, name in zip(moments, used, strict=True)) if moments else used[0]
+    return NamedPictures(looks, value)
+
+
+def _unique_names(mixtures: Sequence[Mixture]) -> tuple[dict[str, Mixture], list[str]]:
+    """Return looks with a unique name for each, and the names of all mixtures, of equal ones the same."""
     looks: dict[str, Mixture] = {}
     used = []
     for mixture in mixtures:
@@ -97,8 +104,7 @@ def name_looks(mixtures: Sequence[Mixture], moments: Sequence[str] = ()) -> Name
             name, number = f"{plain}-{number}", number + 1
         looks[name] = mixture
         used.append(name)
-    value = ", ".join(f"{moment}: {name}" for moment, name in zip(moments, used, strict=True)) if moments else used[0]
-    return NamedPictures(looks, value)
+    return looks, used
 
 
 def is_style(name: str, folder: Path = Path()) -> bool:

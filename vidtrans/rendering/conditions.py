@@ -32,6 +32,7 @@ from vidtrans.video.images.picture import resize
 
 EACH_SHOT = "shots:"  # followed by a seed: one style for each shot
 NUMBER = re.compile(r"[0-9]{1,15}")
+SHARE = "--look"
 MOST_SHARE = 1e6  # of a look, relative to the others
 MOST = 2.5  # limit of drawn codes in standard deviations: rare styles are learned worst
 
@@ -163,6 +164,10 @@ class LookConditions:
     """The style weights and stroke size of a clip's frames.
 
     Styles cross-fade between their key frames, or have shares that are curves. Raises UsageError for an unknown name.
+
+    Attributes:
+        stroke: The stroke size of each frame.
+        moving_shares: Names of styles, and the share of each in each frame, where shares were given.
     """
 
     def __init__(
@@ -173,29 +178,29 @@ class LookConditions:
     ) -> None:
         looks, look = pairing.settings.looks, settings.look
         parts = parse_look_parts(look or looks[0], lambda name: _index(name, looks) is not None)
-        self._weights = [
-            FrameCurve(parse_curve(part.share, f"--look {part.name}"), clock, f"--look {part.name}", MOST_SHARE)
+        self.moving_shares = [
+            (part.name, FrameCurve(parse_curve(part.share, SHARE), clock, f"{SHARE} {part.name}", MOST_SHARE))
             for part in parts
             if part.share
         ]
         wanted, moments = _names_of(parts, look)
-        self._pairing, self._stroke = pairing, FrameCurve(settings.stroke_curve(), clock, "--stroke-size", STROKES)
+        self._pairing, self.stroke = pairing, FrameCurve(settings.stroke_curve(), clock, "--stroke-size", STROKES)
         self._shares = np.eye(len(looks))[[_number(name, looks) for name in wanted]]
         self._keys, self._place = [clock.moment(moment) for moment in moments], clock.place
         check_order(self._keys, f"--look '{settings.look}'")
-        marks = [weight.for_key() for weight in self._weights] or [str(moment) for moment in moments]
-        self._for_key = {"look": [marks, wanted], "stroke": self._stroke.for_key()}
+        marks = [share.for_key() for _, share in self.moving_shares] or [str(moment) for moment in moments]
+        self._for_key = {"look": [marks, wanted], "stroke": self.stroke.for_key()}
 
     def values(self, frame: int) -> np.ndarray:
         """Return the constant values of the condition channels for frame ``frame``, (P,) uint8."""
-        if self._weights:
-            weights = np.array([weight(frame) for weight in self._weights])
+        if self.moving_shares:
+            weights = np.array([share(frame) for _, share in self.moving_shares])
             if not weights.sum() > 0:
                 raise UsageError("--look", f"at frame {frame} all shares are 0", "let one be more, as 0.01 + low")
-            return self._pairing.plane_values(weights / weights.sum() @ self._shares, self._stroke(frame))
+            return self._pairing.plane_values(weights / weights.sum() @ self._shares, self.stroke(frame))
         before, after, share = neighbours(self._keys, self._place(frame))
         shares: np.ndarray = (1 - share) * self._shares[before] + share * self._shares[after]
-        return self._pairing.plane_values(shares, self._stroke(frame))
+        return self._pairing.plane_values(shares, self.stroke(frame))
 
     def for_key(self) -> Table:
         """Return the style and stroke-size key frames, for cache keys."""

@@ -104,6 +104,10 @@ class BlendCurves:
         """Return the blend values of a frame, by its number in the clip."""
         return FrameBlend(**{name: value(frame) for name, value in self._values.items()})
 
+    def value_of(self, name: str) -> FrameCurve:
+        """Return the curve of one of the blend's values."""
+        return self._values[name]
+
     def check(self, first: int, stop: int) -> None:
         """Raise UsageError if a value is out of bounds in any of the frames [first, stop)."""
         for value in self._values.values():

@@ -13,6 +13,7 @@ from vidtrans.core.settings import Time
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.painting.composing import ClipPaint
+from vidtrans.rendering.moving_controls import describe_moving
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.scene import Scene
 from vidtrans.session import Context
@@ -77,4 +78,6 @@ def plan_render(
         scene.check_clip(clip, first, stop, context)
     if not of_region:
         plan.delivery.report_changes(context)
+        for line in describe_moving(plan) if context.dry_run else ():
+            context.note(line)
     return plan
