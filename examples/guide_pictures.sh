@@ -21,10 +21,9 @@ vidtrans sheet domains.dataset -n 4 -o unpaired.png
 vidtrans train flower.dataset --minutes 1 -o taught.safetensors
 cp taught.train/training.png training.png
 
-# looks, directing, settings, chains, grades
+# looks, settings, chains, grades
 vidtrans try flower.mp4 --vary look=ink,oil,neon --at 1s --at 4s -o looks-at-once.png
 vidtrans try flower.mp4 --model flower --vary pairing.density=0.05,0.12,0.3 --at 1s --at 4s -o settings.png
-vidtrans try flower.mp4 --vary strength=0.3,0.6,1 --look watercolour --at 1s --at 4s -o directing.png
 vidtrans stylize flower.mp4 --look charcoal --start 40 --end 80 -o charcoal.mp4
 vidtrans grade flower.mp4 watercolour-picture.jpg --unpaired -o coloured.safetensors
 vidtrans stylize flower.mp4 --model coloured --start 40 --end 80 -o coloured.mp4

@@ -78,7 +78,7 @@ def _makers() -> dict[str, Callable[[Path], object]]:
     made |= {f"{name}.dataset": _dataset for name in DATASETS}
     made |= dict.fromkeys(("faces.mp4", "matte.mp4"), _matte)
     made |= {name: _keys(name) for name in ("keys", "clip.keyframes")} | {"--keyframes painted": _painted}
-    made |= {"fixes": _fixes, "night.toml": _list, "song.wav": _sound}
+    made |= {"fixes": _fixes, "night.toml": _list, "song.wav": _sound, "moves.csv": _moves}
     made |= {"shots.txt": lambda path: path.write_text("0\n20\n"), "mine.toml": _preset, "bad.mp4": _damaged}
     made |= dict.fromkeys(("street_labels/", "true_labels/", "changed/"), _label_maps) | {"scene/": _two_clips}
     made |= {"painted.dataset": _from_labels}
@@ -189,6 +189,10 @@ def _fixes(folder: Path) -> object:
 def _list(path: Path) -> object:
     make_model("look.safetensors", "edges"), _clips(Path("clips"))
     return path.write_text('model = "look"\n[[clips]]\nsource = "clips/*.mp4"\nrendering.strength = 0.8\n')
+
+
+def _moves(path: Path) -> object:
+    return path.write_text("time,glow\n0,0\n1,1\n")
 
 
 def _sound(path: Path) -> object:

@@ -8,9 +8,9 @@ from fractions import Fraction
 
 import numpy as np
 
-VERSION = 2
+VERSION = 3
 WINDOW, HOP = 1024, 256  # samples
-SMOOTHING_S = 0.06  # σ of loudness over time: keeps beats, removes the ripple of tones
+SMOOTHING_S = 0.025  # σ of loudness over time: removes the ripple of tones, and is at most a frame before a beat
 FULL_PERCENTILE = 95  # the level that is scaled to 1
 FIXED_BANDS = {"low": (0.0, 250.0), "mid": (250.0, 2000.0), "high": (2000.0, np.inf), "loudness": (0.0, np.inf)}  # Hz
 MEL_BANDS, MEL_LOW, MEL_HIGH = 48, 30.0, 10_000.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 from vidtrans.clips.aligned_clip import AlignedClip, Mask, treat_as_drawing
 from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import Clip, tell_frame_number, with_picture_fps
@@ -10,13 +12,17 @@ from vidtrans.clips.steady_exposure import SteadyExposure
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Time
+from vidtrans.curves.curve_samples import small_plot
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.painting.composing import ClipPaint
-from vidtrans.rendering.moving_controls import describe_moving
+from vidtrans.rendering.conditions import LookConditions
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.scene import Scene
 from vidtrans.session import Context
+
+AFTER = "works on what was inferred"
+BEFORE = "the network sees it: every change infers again"
 
 
 def plan_render(
@@ -81,3 +87,23 @@ def plan_render(
         for line in describe_moving(plan) if context.dry_run else ():
             context.note(line)
     return plan
+
+
+def describe_moving(plan: RenderPlan) -> Iterator[str]:
+    """Yield a line for each control that changes over the rendered frames: its course, its bounds, what it costs."""
+    settings, frames = plan.rendering, range(plan.first, plan.stop)
+    moving = {name: curve for name, curve in settings.curves().items() if curve.constant is None}
+    for name in moving:
+        yield _line(name, plan.directions.value_of(name), frames, AFTER)
+    if plan.mask and settings.feather_curve().constant is None:
+        yield _line("mask_feather", plan.feather, frames, AFTER)
+    if isinstance(plan.conditions, LookConditions):
+        if settings.stroke_curve().constant is None:
+            yield _line("stroke_size", plan.conditions.stroke, frames, BEFORE)
+        for look, share in plan.conditions.moving_shares:
+            yield _line(look, share, frames, BEFORE)
+
+
+def _line(name: str, value: Callable[[int], float], frames: range, cost: str) -> str:
+    values = [value(frame) for frame in frames]
+    return f"{name} {small_plot(values)} {min(values):.3g} to {max(values):.3g}; {cost}"
