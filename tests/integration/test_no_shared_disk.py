@@ -14,6 +14,7 @@ import pretended_ray
 import pytest
 from chain import refuse, said, said_json, snapshot
 from clips import moving_frames, write_clip
+from made_music import drums
 from paintings import painted, write
 from pretended_ray import PretendedRay, WorkerCrashedError
 from style_pictures import write_style_pictures
@@ -105,6 +106,8 @@ def test_files_are_sent_wherever_they_lie(
     short(far)
     write(far / "mask.png", moving_frames(1)[0])
     (far / "cuts.txt").write_text("0\n5\n")
+    (far / "moves.csv").write_text("time,glow\n0,0\n1,1\n")
+    drums(120, 1).write(far / "drums.wav")
     (far / "pictures").mkdir()
     for number, frame in enumerate(moving_frames(6)):
         write(far / "pictures" / f"{number}.png", painted(frame))
@@ -113,6 +116,14 @@ def test_files_are_sent_wherever_they_lie(
     (tmp_path / "work" / "pictures").symlink_to(far / "pictures")
     monkeypatch.chdir(tmp_path / "work")
     given = ("../linked/0.mp4", "--mask", far / "mask.png", "--cuts", far / "cuts.txt", "--start", "0.2s")
+    given += (
+        "--strength",
+        f"0.5*low + '{far}/moves.csv:glow'",
+        "--mix",
+        "../linked/moves.csv",
+        "--sound",
+        far / "drums.wav",
+    )
     stylize(*given, "-o", "apart.mp4", capsys=capsys)
     assert same(alone(*given, capsys=capsys), "apart.mp4")
     stylize("pictures", "-o", "apart", capsys=capsys)

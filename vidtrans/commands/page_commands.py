@@ -5,7 +5,6 @@ Values from a page are not trusted: an option that can run a program is left out
 
 from __future__ import annotations
 
-import re
 import types
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -22,7 +21,7 @@ from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.parameters import Argument, Moving, Names, Parameter
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table
-from vidtrans.curves.curve import file_of, parse_curve
+from vidtrans.curves.curve import files_in, parse_curve
 
 # Not for a page: they serve one, print for a terminal, or belong to the machine.
 LEFT_OUT = ("doctor", "plugins", "schema", "bench", "demo", "cache list", "cache clean", "preset show", "preset list")
@@ -113,8 +112,8 @@ class PageCommands:
                 self._check_path(file)
         elif parameter.access == "path":
             self._check_path(text)
-            for file in re.findall("'([^']*)'", text):  # of curves in it, as in shares of looks
-                self._check_path(file_of(file)[0])
+            for file in files_in(text):  # of curves in it, as in shares of looks
+                self._check_path(file)
         elif "://" in text or "\0" in text:
             raise _refused(parameter.name, text)
 

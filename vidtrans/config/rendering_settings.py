@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from vidtrans.core.parameters import FileName, Flag, Group, Moving, Names
 from vidtrans.core.settings import SMALLEST_SIDE, Table, setting, to_table
-from vidtrans.curves.curve import Curve, file_of, parse_curve
+from vidtrans.curves.curve import Curve, files_in, parse_curve, with_other_files
 from vidtrans.inference import ENGINES
 from vidtrans.upscaling import MEASURED, MODES
 
@@ -30,6 +29,15 @@ LIVE_READS = ("size", "strength", "keep_colour", "keep_shading", "look", "stroke
 def look_named(tables: Mapping[str, Table]) -> str:
     """Return the ``rendering.look`` of a recipe's tables, unchecked; '' without one."""
     return str(tables.get("rendering", {}).get("look", ""))
+
+
+def with_files_at(table: Table, change: Callable[[Path], str]) -> Table:
+    """Return a table [rendering] with ``change(path)`` in place of each file that curves hear or read."""
+    moving = [key for key in (*CURVES, "stroke_size", "mask_feather") if isinstance(table.get(key), str)]
+    found = dict(table) | {key: with_other_files(table[key], change) for key in moving}
+    if files_in(str(table.get("look", ""))):
+        found["look"] = with_other_files(table["look"], change)
+    return found | ({"sound": change(Path(table["sound"]))} if table.get("sound") else {})
 
 
 @dataclass(frozen=True)
@@ -176,7 +184,7 @@ class RenderingSettings:
         curves = [*self.curves().values(), self.stroke_curve(), self.feather_curve()]
         found = [self.sound] if self.sound else []
         found += [file for curve in curves for file in curve.files]
-        found += [file_of(quoted)[0] for quoted in re.findall("'([^']+)'", self.look)]  # of shares that move
+        found += files_in(self.look)  # of shares that move
         return [Path(file) for file in dict.fromkeys(found)]
 
     def upscale_for(self, *, fills_holes: bool) -> str:

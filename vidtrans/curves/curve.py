@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidtrans.core.errors import UsageError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".csv", ".json", ".mid", ".midi")  # of files of values
 LONGEST = 20_000  # characters of a curve
 _FILE = re.compile(rf"[^']*(?:{'|'.join(map(re.escape, SUFFIXES))})(?::[^:/\\']*)?", re.IGNORECASE)
+_QUOTED = re.compile(rf"'([^']*(?:{'|'.join(map(re.escape, SUFFIXES))})(?::[^']*)?)'", re.IGNORECASE)
 _EASED = re.compile(rf"(?s:(.*\S))\s+({'|'.join(EASINGS)})\s*")
 
 
@@ -151,6 +153,23 @@ def file_of(signal: str) -> tuple[str, str]:
     if colon and name.lower().endswith(SUFFIXES):
         return name, column.strip()
     return signal, ""
+
+
+def files_in(text: str) -> list[str]:
+    """Return the files that are named in quotes in a text, which may hold several curves, as shares of looks do."""
+    return list(dict.fromkeys(file_of(found)[0] for found in _QUOTED.findall(text)))
+
+
+def with_other_files(text: str, change: Callable[[Path], str]) -> str:
+    """Return a text of curves with ``change(path)`` in place of each file that is named in it."""
+    if _FILE.fullmatch(text.strip()):
+        text = f"'{text.strip()}'"
+
+    def changed(found: re.Match[str]) -> str:
+        file, column = file_of(found[1])
+        return f"'{change(Path(file))}{':' if column else ''}{column}'"
+
+    return _QUOTED.sub(changed, text)
 
 
 def _check_bounds(curve: Curve, name: str, low: float, high: float) -> None:

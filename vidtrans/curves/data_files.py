@@ -22,11 +22,11 @@ TIMES, FRAMES = ("time", "seconds", "t", "time_s"), ("frame", "frames", "frame_n
 
 def read_data(path: Path) -> DataColumns:
     """Read a file of values. Raises UsageError."""
-    check_regular_file(path, UsageError)
     readers = {".csv": _read_csv, ".json": _read_json, ".mid": read_midi, ".midi": read_midi}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise UsageError(str(path), "it is no file of values", f"give one that ends in {', '.join(readers)}")
+    check_regular_file(path, UsageError)
     try:
         if path.stat().st_size > MOST_BYTES:
             raise UsageError(str(path), f"it has more than {MOST_BYTES >> 20} MB", "give a shorter one")

@@ -16,9 +16,10 @@ from pathlib import Path
 
 from vidtrans.clips.cut_list import AUTO, OFF
 from vidtrans.clips.indexing import Clip, content_digest, index_entry
+from vidtrans.config.rendering_settings import with_files_at
 from vidtrans.core.errors import Interrupted, UsageError, VidtransError
 from vidtrans.core.mask_files import MaskFile, RegionLook
-from vidtrans.core.settings import Table
+from vidtrans.core.settings import Table, to_table
 from vidtrans.models.formats import format_of, load_format
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.output.result import Result
@@ -148,6 +149,7 @@ def _sources(render: RequestedRender) -> Iterator[Iterator[Path]]:
     for mask in request.masks:
         yield (_absolute(path) for _, path in media_files(mask.path))
     yield map(_absolute, [Path(cuts)] if (cuts := _cuts_file(render)) else [])
+    yield map(_absolute, render.settings.rendering.curve_files())
     for one in (render, *(own for _, own in render.regions)):
         if one.request.pictures is None:  # otherwise the model was made of these
             yield map(_absolute, one.look_files)
@@ -181,6 +183,10 @@ def for_mirror(render: RequestedRender) -> StylizeRequest:
     recipe, extractor = request.recipe, render.look.extractor
     if cuts := _cuts_file(render):
         recipe = recipe.under({"rendering": {"cuts": str(_relative(Path(cuts)))}})
+    rendering = render.settings.rendering
+    if rendering.curve_files():
+        moved = with_files_at(to_table(rendering), lambda path: str(_relative(path)))
+        recipe = recipe.under({"rendering": {k: v for k, v in moved.items() if v != getattr(rendering, k)}})
     if extractor and extractor.path and extractor.path not in [part.path for part in render.look.parts]:
         recipe = replace(recipe, pairing_changes={**recipe.pairing_changes, "model": str(_relative(extractor.path))})
     own = replace(request, video=_relative(request.video), mask=mask, models=models, output=output, recipe=recipe)

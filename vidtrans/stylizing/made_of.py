@@ -6,13 +6,13 @@ Paths are relative to the parent of the cache folder, so that records stay valid
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vidtrans.clips.cut_list import AUTO, OFF
 from vidtrans.config.recipe import Recipe
-from vidtrans.config.rendering_settings import look_named
+from vidtrans.config.rendering_settings import look_named, with_files_at
 from vidtrans.core.mask_files import MaskFile, RegionLook
 from vidtrans.core.settings import Table, Time, parse_time
 from vidtrans.models.look_syntax import with_other_paths
@@ -77,15 +77,7 @@ def _plain(value: object, root: Path) -> Any:  # noqa: ANN401  (a JSON value)
     if isinstance(value, tuple):
         return [_plain(one, root) for one in value]
     if isinstance(value, Recipe):
-        tables, from_preset = (
-            {name: dict(table) for name, table in found.items()} for found in (value.tables, value.from_preset)
-        )
-        if (cuts := _cut_list(tables)) is not None:
-            tables["rendering"]["cuts"] = _relative(Path(cuts), root)
-        if look := look_named(tables):
-            tables["rendering"]["look"] = with_other_paths(look, Path(), lambda path: _relative(path, root))
-        recipe = {"preset": value.preset, "tables": tables, "from_preset": from_preset}
-        return {"recipe": recipe | {"pairing_changes": dict(value.pairing_changes)}}
+        return _plain_recipe(value, root)
     return value
 
 
@@ -107,12 +99,36 @@ def _restored(value: Any, root: Path) -> object:  # noqa: ANN401
         here = Path.cwd()
         look = with_other_paths(look, root, lambda path: _relative(path, here)) if look else ""
         return RegionLook(_restored(mask, root), _names(models, root), look)  # type: ignore[arg-type]
-    if (cuts := _cut_list(given["tables"])) is not None:
-        given["tables"]["rendering"]["cuts"] = _relative(root / cuts, Path.cwd())
-    if look := look_named(given["tables"]):
-        here = Path.cwd()
-        given["tables"]["rendering"]["look"] = with_other_paths(look, root, lambda path: _relative(path, here))
+    return _restored_recipe(given, root)
+
+
+def _plain_recipe(value: Recipe, root: Path) -> Table:
+    def moved(path: Path) -> str:
+        return _relative(path, root)
+
+    tables, from_preset = ({name: dict(table) for name, table in t.items()} for t in (value.tables, value.from_preset))
+    for found in (tables, from_preset):
+        _move_files(found, Path(), moved)
+    recipe = {"preset": value.preset, "tables": tables, "from_preset": from_preset}
+    return {"recipe": recipe | {"pairing_changes": dict(value.pairing_changes)}}
+
+
+def _restored_recipe(given: Table, root: Path) -> Recipe:
+    here = Path.cwd()
+    for found in (given["tables"], given["from_preset"]):
+        _move_files(found, root, lambda path: _relative(root / path, here))
     return Recipe(**given)
+
+
+def _move_files(tables: dict[str, Table], root: Path, moved: Callable[[Path], str]) -> None:
+    """Change the files in the table [rendering] of a recipe, of paths relative to ``root``: cuts, looks, curves."""
+    if (rendering := tables.get("rendering")) is None:
+        return
+    rendering = tables["rendering"] = with_files_at(rendering, moved)
+    if (cuts := _cut_list(tables)) is not None:
+        rendering["cuts"] = moved(Path(cuts))
+    if look := look_named(tables):
+        rendering["look"] = with_other_paths(look, root, moved)
 
 
 def _cut_list(tables: Mapping[str, Table]) -> str | None:
