@@ -8,8 +8,8 @@
 - ``scrub``: a clip, best a long one: seconds until its proxy is there, then milliseconds of 200 random seeks (median,
   95 %), and the memory of the page.
 - ``shelf``: 500 results: seconds until all are listed, and until a search shows what it found.
-- ``kills``: the server, or a job, is killed at random moments of a render. Is the result the same to the byte, and what
-  did it cost?
+- ``kills``: the server, a job, or the browser that shows them is killed at random moments of a render. Is the result
+  the same to the byte, and what did it cost?
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import json
 import random
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ import psutil
 
 from benchmarks import harness
 from benchmarks.clips import SHIPPED
-from benchmarks.live.browser import browser, renderers, server
+from benchmarks.live.browser import NAMES, browser, renderers, server
 
 VIEWER = "document.querySelector('studio-viewer')"
 SEEK = f"""async () => {{
@@ -163,7 +164,7 @@ def shelf(clip: Path) -> dict[str, Any]:
 
 
 def kills(clip: Path, count: int) -> dict[str, Any]:
-    """Kill server or job of a render at random moments; return how often bytes differed, and what was lost."""
+    """Kill server, job or browser of a render at random moments; return how often bytes differed, and what was lost."""
     rng, different, rows = random.Random(0), 0, []
     with _folder() as place:
         whole = _render(place / "whole", clip, [], rng)
@@ -176,7 +177,7 @@ def kills(clip: Path, count: int) -> dict[str, Any]:
 
 
 def _render(root: Path, clip: Path, moments: list[float], rng: random.Random) -> tuple[str, float]:
-    """Render in a studio whose server or job is killed at moments; return the digest of the result, and seconds."""
+    """Render in a studio of which a part is killed at moments; return the digest of the result, and seconds."""
     root.mkdir()
     shutil.copy(clip, root / "clip.mp4")
     (root / ".studio" / "jobs" / "000001").mkdir(parents=True)
@@ -187,19 +188,45 @@ def _render(root: Path, clip: Path, moments: list[float], rng: random.Random) ->
     began, left, output = time.perf_counter(), list(moments), root / "clip.ink.mp4"
     while not output.exists():
         assert time.perf_counter() - began < HANG_S, "it does not end"
-        with server(str(root), name="studio") as (_, process):
+        with server(str(root), name="studio") as (link, process), _watching(link) as browsers:
             while process.poll() is None and not output.exists():
                 if left and time.perf_counter() - began > left[0]:
                     left.pop(0)
-                    _kill(process.pid if rng.random() < 0.5 else _job_of(root))
+                    _kill(rng.choice((process.pid, _job_of(root), browsers[-1].pid)))
+                    if browsers[-1].poll() is not None:
+                        browsers.append(_open(link))
                 time.sleep(0.05)
     return harness.digest_tree(output), time.perf_counter() - began
 
 
+@contextmanager
+def _watching(link: str) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Give the browsers that show the page, the newest last; end them."""
+    browsers = [_open(link)]
+    try:
+        yield browsers
+    finally:
+        for one in browsers:
+            _kill(one.pid)
+
+
+def _open(link: str) -> subprocess.Popen[bytes]:
+    program = next(path for name in NAMES if (path := shutil.which(name)))
+    place = tempfile.mkdtemp(prefix="benchmark-browser-")
+    words = [program, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={place}", link]
+    return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
 def _kill(pid: int | None) -> None:
+    """Kill a process and those that it started; a studio's jobs are their own, and live on."""
     with suppress(psutil.Error):
         if pid is not None:
-            psutil.Process(pid).send_signal(signal.SIGKILL)
+            process = psutil.Process(pid)
+            started = process.children(recursive=True) if "user-data-dir" in " ".join(process.cmdline()) else []
+            for one in (process, *started):
+                with suppress(psutil.Error):
+                    one.send_signal(signal.SIGKILL)
+            process.wait(10)
 
 
 def _job_of(root: Path) -> int | None:
