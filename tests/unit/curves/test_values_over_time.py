@@ -6,6 +6,7 @@ import math
 from fractions import Fraction
 from itertools import accumulate, pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
@@ -170,3 +171,19 @@ def test_keyframes_out_of_order_are_refused(text: str) -> None:
     clip = clip_of(tuple(range(0, 100 * 40, 40)))  # 25 a second
     with pytest.raises(UsageError, match="not in order — sort the keyframes by time"):
         at_each_frame(text, clip)
+
+
+@repeatable
+@given(steps)
+def test_names_and_files_have_the_values_of_the_frames_own_times(gaps: list[int]) -> None:
+    clip = clip_of(tuple(accumulate([500, *gaps])))
+    own = [(pts - 500) / 1000 for pts in clip.index.pts]
+    assert at_each_frame("t/1000", clip) == pytest.approx([second / 1000 for second in own], abs=1e-9)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "times.csv"
+        path.write_text("time,at\n0,0\n1000,1\n")
+        found = at_each_frame(f"'{path}:at'", clip)
+        path.write_text("frame,at\n" + "".join(f"{frame},{frame / 1000}\n" for frame in range(len(own))))
+        numbered = at_each_frame(f"'{path}:at'", clip)
+    assert found == pytest.approx([second / 1000 for second in own], abs=1e-6)
+    assert numbered == pytest.approx([frame / 1000 for frame in range(len(own))], abs=1e-6)
