@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import threading
 import time
@@ -19,6 +20,7 @@ from vidtrans.studio.training_jobs import has_learned, training_table
 COMMAND = module_command("vidtrans.cli.studio_job")
 MOST_STARTS = 4  # of a process that ends without a word, as when the system kills it for its memory
 LONGEST_START_S = 20.0  # in which a process takes its lock
+NUMBERED = re.compile(r"[0-9]{6}|[1-9][0-9]{6,8}")  # the name of a job's folder
 ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 Line = Callable[[str, Mapping[str, object]], list[str]]
 Start = Callable[[Path, Path], None]
@@ -210,5 +212,5 @@ class JobQueue:
 
     def _folders(self) -> list[JobFolder]:
         with suppress(OSError):
-            return [JobFolder(path) for path in self.folder.iterdir() if path.name.isdigit() and path.is_dir()]
+            return [JobFolder(path) for path in self.folder.iterdir() if NUMBERED.fullmatch(path.name) and path.is_dir()]
         return []
