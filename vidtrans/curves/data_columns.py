@@ -14,7 +14,7 @@ from vidtrans.curves.tracks import Track, sampled
 
 MOST_ROWS = 1_000_000
 MOST_COLUMNS = 1000
-MOST_VALUES = 20_000_000  # of all columns
+MOST_VALUES = 10_000_000  # of all columns
 
 
 @dataclass(frozen=True)

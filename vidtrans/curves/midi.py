@@ -30,7 +30,9 @@ def read_midi(path: Path) -> DataColumns:
     try:
         events = list(_events(mido.MidiFile(str(path))))
     except wrong as error:
-        raise UsageError(str(path), f"it is no MIDI file ({str(error) or 'it ends too early'})", "export it again") from None
+        raise UsageError(
+            str(path), f"it is no MIDI file ({str(error) or 'it ends too early'})", "export it again"
+        ) from None
     if not events:
         raise UsageError(str(path), "it has no notes and no controllers", "give another")
     moments = np.unique([-1.0, *(at for at, _, _ in events)])

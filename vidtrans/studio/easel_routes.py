@@ -154,7 +154,9 @@ class EaselHandlers:
         path = self.store.target(_name_in(message)).resolve()
         if not path.is_file():
             raise UsageError(path.name, "it is not saved yet", "save it first")
-        png_size(path)  # raises for what only has the name of a picture, as a script that a program would run
+        if path.suffix != ".png":  # of a link in the project, whose target a program might run
+            raise UsageError(path.name, "it is no PNG file", "paint the frame again")
+        png_size(path)
         await asyncio.to_thread(open_in_program, path, self.folder.root)
         return JSONResponse({})
 

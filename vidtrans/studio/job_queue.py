@@ -212,5 +212,7 @@ class JobQueue:
 
     def _folders(self) -> list[JobFolder]:
         with suppress(OSError):
-            return [JobFolder(path) for path in self.folder.iterdir() if NUMBERED.fullmatch(path.name) and path.is_dir()]
+            return [
+                JobFolder(path) for path in self.folder.iterdir() if NUMBERED.fullmatch(path.name) and path.is_dir()
+            ]
         return []
