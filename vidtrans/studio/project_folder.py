@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -251,9 +252,14 @@ def file_kind(path: Path) -> str:
         return "clip"
     if is_picture(path):
         return "picture"
-    if suffix in suffixes():
+    if suffix in _model_suffixes():
         return "model"
     return "page" if suffix in (".html", ".htm") else "file"
+
+
+@cache
+def _model_suffixes() -> frozenset[str]:
+    return frozenset(suffixes())  # looking them up for each of ten thousand files takes half a second
 
 
 def _folder_kind(path: Path) -> str:

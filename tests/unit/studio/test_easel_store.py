@@ -191,3 +191,44 @@ def test_the_oldest_changes_go_where_there_is_too_much(store: EaselStore, monkey
     assert change is not None
     assert store.picture(NAME, change["after"]).is_file()
     assert stroke(store, 7, 6) == 7
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *(
+            {"size": [8]},
+            {"size": "86"},
+            {"position": "0"},
+            {"position": 9},
+            {"tip": -1},
+            {"last": None},
+            {"stored": 1e9},
+        ),
+        *({"layers": []}, {"layers": 5}, {"pictures": {"0": ["x"]}}, {"pictures": {"0": "../x"}}, {"stamp": 1}),
+    ],
+    ids=str,
+)
+def test_a_damaged_sheet_counts_as_none(store: EaselStore, tmp_path: Path, wrong: Table) -> None:
+    begun(store)
+    [file] = (tmp_path / ".studio" / "easel").glob("*/sheet.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | wrong))
+    assert store.table(NAME)["sheet"] is None
+    with pytest.raises(UsageError, match="keeps nothing of this frame"):
+        store.move(NAME, {"position": 0, "tip": 0, "layers": [FRAME]})
+    begun(store)
+    assert stroke(store, 1, 0) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"parent": 2}, {"parent": 3}, {"parent": "1"}, {"number": [2]}, {"box": "x"}], ids=str
+)
+def test_a_damaged_change_ends_the_way_there(store: EaselStore, tmp_path: Path, wrong: Table) -> None:
+    begun(store)
+    for n in (1, 2, 3):
+        stroke(store, n, n - 1)
+    [file] = (tmp_path / ".studio" / "easel").glob("*/000002.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | wrong))
+    assert numbers(store.table(NAME)["forth"]) == [3]
+    assert store.change(NAME, 2) is None
+    begun(store)  # which looks at all changes
