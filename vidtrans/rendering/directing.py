@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from vidtrans.config.rendering_settings import CURVES
+from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of
 from vidtrans.core.settings import Table
 from vidtrans.curves.clock import CurveClock
@@ -86,8 +88,12 @@ class BlendCurves:
     def for_key(self) -> Table:
         """Return the curves for cache keys: their texts; of signals, which change with files, the values."""
 
+        def value(name: str, frame: int) -> float | None:
+            with suppress(UsageError):  # at a frame that is not rendered, else ``check`` has raised it
+                return self._values[name](frame)
+            return None
+
         def key(name: str, curve: Curve) -> str:
-            values = map(self._values[name], range(self._num_frames if curve.signals else 0))
-            return digest_of(list(values)) if curve.signals else str(curve)
+            return digest_of([value(name, n) for n in range(self._num_frames)]) if curve.signals else str(curve)
 
         return {name: key(name, curve) for name, curve in self._curves.items()}
