@@ -12,7 +12,7 @@ from starlette.routing import Route
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
 from vidtrans.studio.easel_motion import RATE, MotionFilm, motion_range
-from vidtrans.studio.easel_store import PAINTED, EaselStore, png_size
+from vidtrans.studio.easel_store import PAINTED, png_size
 from vidtrans.studio.messages import body_of, message_of, number_in, refusing, text_in
 from vidtrans.studio.own_program import FORWARDING, is_same_machine, open_in_program, show_in_file_manager
 from vidtrans.studio.studio_session import StudioSession
@@ -50,7 +50,7 @@ class EaselHandlers:
 
     def __init__(self, session: StudioSession, *, is_open: bool) -> None:
         self.session, self.folder, self.is_open = session, session.folder, is_open
-        self.store = EaselStore(session.folder, session.media.check)
+        self.store = session.easel
 
     async def sheet(self, request: Request) -> Response:
         """Return the layers of a painted frame, and the changes that lead to them."""

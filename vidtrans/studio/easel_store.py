@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import Lock
 
 from vidtrans.core.errors import MediaError, UsageError
-from vidtrans.core.files import move_into_place, write_json
+from vidtrans.core.files import move_into_place, remove, write_json
 from vidtrans.core.settings import Table
 from vidtrans.studio.easel_messages import PICTURE_KEY, change_in, is_change, is_sheet, layers_in, pictures_in_message
 from vidtrans.studio.project_folder import ProjectFolder
@@ -173,6 +173,18 @@ class EaselStore:
             write_json(self._place(name) / "sheet.json", sheet | stored)
             self._prune(name)
             return str(stamp)
+
+    def follow(self, name: str, new: str) -> None:
+        """Keep the sheets of painted frames that were renamed, or whose folder was. Raises UsageError, OSError."""
+        names = [(name, new)]
+        if (self._folder.place(new)).is_dir():
+            names = [(f"{name}/{file}", f"{new}/{file}") for file in self._folder.names(new)]
+        with self._lock:
+            for old, now in names:
+                if not (PAINTED.fullmatch(old) and PAINTED.fullmatch(now) and self._place(old).is_dir()):
+                    continue
+                remove(self._place(now))  # of another file that had the name
+                self._place(old).rename(self._place(now))
 
     def _write_file(self, name: str, key: str) -> None:
         target, uploads = self.target(name), self._folder.state / "uploads"

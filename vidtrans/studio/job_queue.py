@@ -110,11 +110,11 @@ class JobQueue:
         values = job.values | {"as_is": True}
         job.words, job.values = self._line(job.command, values), values
         job.starts, job.wanted = 0, Wanted.RUN
-        if state is not JobState.RUNNING:
-            folder.clear_end()
-        folder.write(job)
         if state is JobState.RUNNING:  # it ends as a pause does, and is started again with the new line
             folder.request_stop()
+        folder.write(job)  # a server that ends before this has asked for nothing; one that ends after it, for all
+        if state is not JobState.RUNNING:
+            folder.clear_end()
 
     def step(self) -> list[Table]:
         """Start what is due, and return all jobs as a page receives them, newest first."""

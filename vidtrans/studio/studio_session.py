@@ -18,6 +18,7 @@ from vidtrans.core.files import parse_json
 from vidtrans.core.settings import Table
 from vidtrans.core.system import command_line, module_command
 from vidtrans.store.cache import FOLDER
+from vidtrans.studio.easel_store import EaselStore
 from vidtrans.studio.job_folder import StudioJob
 from vidtrans.studio.job_queue import JobQueue
 from vidtrans.studio.live_room import LiveCommand, LiveRoom
@@ -67,6 +68,7 @@ class StudioSession:
         self.queue = JobQueue(folder.state / "jobs", folder.root, at_once, commands.words)
         self.media = Media(folder.state / "media", folder.root / FOLDER)
         self.uploads = Uploads(folder, self.media.check)
+        self.easel = EaselStore(folder, self.media.check)
         self.live = LiveRoom(live, report)
         self.jobs: list[Table] = []
         self._changed = asyncio.Condition()
@@ -121,6 +123,11 @@ class StudioSession:
                     await self._changed.wait()
                 seen, jobs = self._version, self.jobs
             yield jobs
+
+    def rename(self, name: str, new: str) -> None:
+        """Rename a file or folder; painted frames keep their layers and history. Raises UsageError, OSError."""
+        self.folder.rename(name, new)
+        self.easel.follow(name, new)
 
     def enqueue(self, steps: Sequence[WishStep]) -> list[int]:
         """Add the jobs of steps, and return their numbers. Raises UsageError, OSError."""

@@ -232,3 +232,18 @@ def test_a_damaged_change_ends_the_way_there(store: EaselStore, tmp_path: Path, 
     assert numbers(store.table(NAME)["forth"]) == [3]
     assert store.change(NAME, 2) is None
     begun(store)  # which looks at all changes
+
+
+def test_a_renamed_folder_keeps_its_layers_and_history(store: EaselStore, tmp_path: Path) -> None:
+    begun(store)
+    stroke(store, 1, 0)
+    (tmp_path / "a.keyframes").mkdir()
+    (tmp_path / NAME).write_bytes(png(1))
+    for old, new in (("a.keyframes", "b.keyframes"), ("b.keyframes/000001.png", "b.keyframes/000002.png")):
+        (tmp_path / old).rename(tmp_path / new)
+        store.follow(old, new)
+    assert numbers(store.table("b.keyframes/000002.png")["forth"]) == [1]
+    assert store.table(NAME)["sheet"] is None
+    (tmp_path / "b.keyframes").rename(tmp_path / "c")
+    store.follow("b.keyframes", "c")  # where nothing is painted
+    assert store.table("b.keyframes/000002.png")["sheet"] is not None
