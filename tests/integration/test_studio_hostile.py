@@ -132,7 +132,9 @@ def test_every_path_of_messages_is_attacked(running: RunningStudio) -> None:
 
 def test_odd_files_of_a_project_hide_nothing_else(root: Path) -> None:
     (root / "a.train" / "film").mkdir(parents=True)
-    (root / "a.train" / "training.json").write_text('{"step": NaN, "words": "\\ud800"}')
+    (root / "a.train" / "training.json").write_text('{"step": NaN}')
+    (root / "b.train").mkdir()
+    (root / "b.train" / "training.json").write_text('{"words": "\\ud800"}')
     (root / "data").mkdir()
     for number in range(4):
         (root / "data" / f"{number}.png").write_bytes(b"x")
@@ -161,7 +163,8 @@ def test_odd_files_of_a_project_hide_nothing_else(root: Path) -> None:
     (jobs / "000007" / "job.json").write_text(json.dumps(stored))
     (jobs / "000007" / "end.json").write_text('{"exit_status": 0, "finished": NaN}')
     with studio(root) as running:
-        assert running.ask("/api/training", name="a.train")[1]["status"] == {}
+        assert running.ask("/api/training", name="a.train")[1]["status"] == {"step": None}
+        assert running.ask("/api/training", name="b.train")[1]["status"] == {}
         assert running.ask("/api/folder", name="data") == (200, [f"{number}.png" for number in range(4)])
         status, data = running.ask("/pack")
         assert status == 200
