@@ -303,8 +303,10 @@ def test_only_a_page_of_this_machine_starts_programs(running: RunningStudio, nam
         body = json.dumps({"name": file}).encode()
         status, answer = running.send(urllib.request.Request(running.link(path), body, headers))
         assert (status, "only for a page on the same machine" in answer["error"]) == (400, True)
-    request = urllib.request.Request(running.link("/easel/here"), headers={"x-forwarded-for": "192.0.2.7"})
-    assert running.send(request) == (200, {"here": False})
+    for header in ("x-forwarded-for", "forwarded", "via", "x-real-ip"):
+        for client in ("192.0.2.7", "127.0.0.1", "::1", ""):
+            request = urllib.request.Request(running.link("/easel/here"), headers={header: client})
+            assert running.send(request) == (200, {"here": False})
     assert running.ask("/easel/here") == (200, {"here": True})
     path, good = "/api/easel/picture?name=a.keyframes/1.png&offset=0&whole=1&mark=0", f"127.0.0.1:{running.server.port}"
     for query, host, origin in (

@@ -38,25 +38,55 @@ def running(clip: Path) -> Iterator[RunningStudio]:
         yield server
 
 
-def _paths(running: RunningStudio) -> tuple[list[str], list[str]]:
+def _paths(running: RunningStudio, method: str) -> list[str]:
+    """Return the paths that take a method."""
     from vidtrans.studio.studio_app import StudioApp
 
     routes = [route for route in StudioApp(running.session).app().routes if hasattr(route, "methods")]  # type: ignore[attr-defined]
-    gets = [route.path for route in routes if "GET" in route.methods]
-    posts = [route.path for route in routes if "POST" in route.methods]
-    assert len(gets) > 10
-    assert len(posts) > 5
-    return gets, posts
+    return [route.path for route in routes if method in route.methods]
+
+
+# Of the session below /live, which is mounted as one application.
+LIVE_GETS, LIVE_SOCKETS, LIVE_POSTS = (
+    ["/live/", "/live/output", "/live/phone.svg"],
+    ["/live/ws"],
+    ["/live/frame", "/live/look"],
+)
+PUT = "&name=a.keyframes/1.png&offset=0&whole=1&stamp=1&mark=" + "0" * 40
 
 
 class TestAccess:
     def test_no_forged_request_to_any_route_is_accepted(self, running: RunningStudio) -> None:
-        gets, posts = _paths(running)
+        gets, posts, puts = (_paths(running, method) for method in ("GET", "POST", "PUT"))
+        assert (len(gets) > 25, len(posts) > 15, len(puts) > 1) == (True, True, True)
         port, body = running.server.port, (JSON, b'{"command": "probe", "values": {"video": "clip.mp4"}}')
-        forged = list(foreign_requests(port, TOKEN, gets, [], dict.fromkeys(posts, body)))
-        assert len(forged) >= 150
+        live = {"action": "start", "values": {"model": ["identity"], "upscale": "off", "size": "32"}}
+        assert running.ask("/api/live", live)[0] == 200
+        sent = dict.fromkeys(posts, body) | {path: ({"content-type": "image/png"}, b"x") for path in LIVE_POSTS}
+        forged = list(foreign_requests(port, TOKEN, [*gets, *LIVE_GETS], LIVE_SOCKETS, sent))
+        other = foreign_requests(port, TOKEN, [], [], dict.fromkeys(puts, ({}, b"x")))
+        forged += [one._replace(method="PUT", path=one.path + PUT) for one in other if one.method == "POST"]
+        assert len(forged) >= 1000
         assert [one.name for one in forged if is_accepted(send(one, port))] == []
-        assert running.session.jobs == []
+        assert (running.session.jobs, running.ask("/api/live")[1]["connections"]) == ([], 0)
+        sys.stderr.write(f"{len(forged)} forged requests to {len(gets) + len(posts) + len(puts)} routes\n")
+
+    def test_scripts_need_no_token_and_are_all_that_needs_none(self, running: RunningStudio) -> None:
+        port, good = running.server.port, {"host": f"127.0.0.1:{running.server.port}"}
+        for path in ("/page/main.js", "/shared/fill.js"):
+            assert send(Forged(path, "GET", path, good), port) == 200
+        for mount in ("/page", "/shared", "/live/page", "/live/shared"):
+            for path in (
+                "../api/shelf",
+                "..%2fapi%2fshelf",
+                "%2e%2e/api/shelf",
+                "../../../access.py",
+                "%00",
+                "/etc/passwd",
+                "x",
+            ):
+                assert not is_accepted(send(Forged(path, "GET", f"{mount}/{path}", good), port)), (mount, path)
+            assert not is_accepted(send(Forged(mount, "GET", f"{mount}/", good, upgrade=True), port))
 
     def test_no_request_reaches_out_of_the_folder(self, running: RunningStudio, tmp_path: Path) -> None:
         (tmp_path / "secret.png").write_bytes(b"secret")
@@ -80,7 +110,7 @@ class TestAccess:
 
     def test_what_is_no_message_is_refused(self, running: RunningStudio) -> None:
         port, good = running.server.port, {"host": f"127.0.0.1:{running.server.port}"}
-        for path in _paths(running)[1]:
+        for path in _paths(running, "POST"):
             for headers, body in (({}, b"{}"), ({"content-type": "text/plain"}, b"{}"), (JSON, b"["), (JSON, b"[]")):
                 assert send(Forged(path, "POST", f"{path}?token={TOKEN}", good | headers, body), port) == 400
         put = f"/api/upload?token={TOKEN}&name=a.mp4&offset=0&whole=9&x="

@@ -54,7 +54,8 @@ def foreign_requests(
         return one._replace(name=f"{one.name} {name}", path=one.path + query, headers=headers | one.headers)
 
     for host in [*hosts.split(), ""]:
-        yield from (changed(one, f"of {host or 'no host'}", asked, host=host) for one in reading)
+        posted = (one for one in sending if not one.upgrade)
+        yield from (changed(one, f"of {host or 'no host'}", asked, host=host) for one in [*reading, *posted])
     for origin in [*origins.split(), ""]:
         yield from (changed(one, f"from {origin or 'nowhere'}", asked, host=good, origin=origin) for one in sending)
     for query in [*tokens.split(), ""]:

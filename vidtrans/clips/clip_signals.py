@@ -104,13 +104,14 @@ class ClipSignals:
         full = float(np.percentile(speed, FULL_MOTION))
         return np.minimum(speed / full, 1.0) if full > 0 else speed
 
-    def _time_of(self, frame: float) -> float:
-        """Return the time of a frame's number, which may lie between frames, or behind the last one."""
+    def _time_of(self, frames: np.ndarray) -> np.ndarray:
+        """Return the times of frames' numbers, (n,), which may lie between frames, or behind the last one."""
         seconds = self._seconds
         last = len(seconds) - 1
         each = float(seconds[-1] / last) if last else 0.04
-        beyond = max(0.0, frame - last) + min(0.0, frame)
-        return float(np.interp(frame, np.arange(len(seconds)), seconds)) + each * beyond
+        beyond = np.maximum(frames - last, 0.0) + np.minimum(frames, 0.0)
+        times: np.ndarray = np.interp(frames, np.arange(len(seconds)), seconds) + each * beyond
+        return times
 
 
 def mask_shares(mask: Mask, num_frames: int, threads: int) -> np.ndarray:

@@ -84,7 +84,7 @@ class Curve:
         it where a value is not a number, or is not from ``low`` to ``high``.
         """
         keys = [clock.moment(moment) for moment in self.moments]
-        check_order(keys, f"{name} '{self}'")
+        check_order(keys, f"{name} {_quoted(str(self))}")
         constant = self.constant
         if constant is not None and low <= constant <= high:
             return lambda frame: constant
@@ -103,7 +103,7 @@ class Curve:
             if not low <= found <= high:
                 shown = f"{found:.6g}" if math.isfinite(found) else "no number"
                 remedy = f"keep it from {low:g} to {high:g}, as with clamp(…, {low:g}, {high:g})"
-                raise UsageError(f"{name} '{self}'", f"at frame {frame} it is {shown}", remedy)
+                raise UsageError(f"{name} {_quoted(str(self))}", f"at frame {frame} it is {shown}", remedy)
             return found
 
         return value
@@ -181,6 +181,11 @@ def _check_bounds(curve: Curve, name: str, low: float, high: float) -> None:
         if not low <= value <= high:
             shown = f"{value:g}" if math.isfinite(value) else f"'{curve}'"
             raise UsageError(f"{name} {shown}", "out of bounds", f"choose a value from {low:g} to {high:g}")
+
+
+def _quoted(text: str) -> str:
+    """Return a curve's text in quotes; one that is the name of a file has some already."""
+    return text if re.fullmatch("'[^']*'", text) else f"'{text}'"
 
 
 def _shown(expression: Expression) -> str:

@@ -13,6 +13,8 @@ from vidtrans.core.registry import unknown_name
 from vidtrans.curves.tracks import Track, sampled
 
 MOST_ROWS = 1_000_000
+MOST_COLUMNS = 1000
+MOST_VALUES = 10_000_000  # of all columns
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,8 @@ class DataColumns:
     in_frames: bool
     holds: bool = False
 
-    def track(self, column: str, seconds_of: Callable[[float], float]) -> Track:
-        """Return a column as a function of time; '' is the only one. ``seconds_of``: returns the time of a frame.
+    def track(self, column: str, seconds_of: Callable[[np.ndarray], np.ndarray]) -> Track:
+        """Return a column as a function of time; '' is the only one. ``seconds_of``: returns the times of frames.
 
         Raises UsageError.
         """
@@ -44,5 +46,15 @@ class DataColumns:
         known = np.isfinite(values)
         if not known.any():
             raise UsageError(f"{self.path}:{column}", "it has no numbers", "choose another column")
-        times = np.array([seconds_of(at) for at in self.at[known]]) if self.in_frames else self.at[known]
+        times = seconds_of(self.at[known]) if self.in_frames else self.at[known]
         return sampled(times, values[known], holds=self.holds)
+
+
+def check_size(path: Path, num_rows: int, num_columns: int) -> None:
+    """Raise UsageError for a file with more rows, columns or values than are read."""
+    if num_rows > MOST_ROWS:
+        raise UsageError(str(path), f"it has more than {MOST_ROWS:,} rows", "give fewer")
+    if num_columns > MOST_COLUMNS:
+        raise UsageError(str(path), f"it has more than {MOST_COLUMNS:,} columns", "leave out those that no curve reads")
+    if num_rows * num_columns > MOST_VALUES:
+        raise UsageError(str(path), f"it has more than {MOST_VALUES:,} values", "leave out columns")

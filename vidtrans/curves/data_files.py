@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Mapping
+from array import array
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,11 @@ import numpy as np
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import check_regular_file, digest_file
 from vidtrans.core.settings import Time, parse_time
-from vidtrans.curves.data_columns import MOST_ROWS, DataColumns
+from vidtrans.curves.data_columns import DataColumns, check_size
 from vidtrans.curves.midi import read_midi
 
 MOST_BYTES = 64 << 20
+NAMING_ROWS = 1000  # of a JSON file, in which the names of its columns are looked for
 TIMES, FRAMES = ("time", "seconds", "t", "time_s"), ("frame", "frames", "frame_number")
 
 
@@ -35,7 +37,7 @@ def read_data(path: Path) -> DataColumns:
         raise UsageError(str(path), "no such file", "check the name") from None
     except OSError as error:
         raise UsageError(str(path), (error.strerror or str(error)).lower(), "check the file") from None
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, csv.Error) as error:
         raise UsageError(str(path), f"it cannot be read ({str(error) or 'too deep'})", "correct it") from None
 
 
@@ -48,26 +50,29 @@ def digest_of_file(path: Path) -> str:
         raise UsageError(str(path), (error.strerror or str(error)).lower(), "check the name") from None
 
 
-def _table(path: Path, rows: list[Mapping[str, object]], *, clock_names: str) -> DataColumns:
-    """Return the columns of rows; one of them is the time. Raises UsageError."""
-    if not rows:
+def _table(path: Path, names: Sequence[str], rows: Iterable[Sequence[object]], *, clock_names: str) -> DataColumns:
+    """Return the columns ``names`` of rows, which may be shorter; one of them is the time. Raises UsageError."""
+    check_size(path, 0, len(names))
+    places = {name.strip().lower(): place for place, name in enumerate(names)}
+    clock = next((name for name in (*TIMES, *FRAMES) if name in places), "")
+    moments = array("d")
+    columns = {names[place].strip(): (place, array("d")) for name, place in places.items() if name != clock}
+    for number, row in enumerate(rows, 1):
+        if not clock:
+            raise UsageError(str(path), "no column is the time", f"name {clock_names} 'time' (seconds) or 'frame'")
+        check_size(path, number, len(names))
+        at = places[clock]
+        moments.append(_moment(path, row[at] if at < len(row) else None, number, clock in FRAMES))
+        for place, values in columns.values():
+            values.append(_number(row[place]) if place < len(row) else math.nan)
+    if not moments:
         raise UsageError(str(path), "it has no rows", "give values")
-    if len(rows) > MOST_ROWS:
-        raise UsageError(str(path), f"it has more than {MOST_ROWS:,} rows", "give fewer")
-    names = {name.strip().lower(): name for row in rows[:1000] for name in row if isinstance(name, str)}
-    clock = next((name for name in (*TIMES, *FRAMES) if name in names), "")
-    if not clock:
-        raise UsageError(str(path), "no column is the time", f"name {clock_names} 'time' (seconds) or 'frame'")
-    moments = np.array([_moment(path, row.get(names[clock]), n, clock in FRAMES) for n, row in enumerate(rows, 1)])
-    if (np.diff(moments) < 0).any():
-        order = np.argsort(moments, kind="stable")
-        rows, moments = [rows[n] for n in order], moments[order]
-    kept = {name.strip(): name for name in names.values() if name.strip().lower() != clock}
-    columns = {short: np.array([_number(row.get(name)) for row in rows]) for short, name in kept.items()}
-    numbers = {name: values for name, values in columns.items() if np.isfinite(values).any()}
+    order = np.argsort(moments, kind="stable")
+    ordered = {name: np.array(values)[order] for name, (_, values) in columns.items()}
+    numbers = {name: values for name, values in ordered.items() if np.isfinite(values).any()}
     if not numbers:
         raise UsageError(str(path), "it has no column of numbers beside the time", "add one")
-    return DataColumns(path, moments, numbers, clock in FRAMES)
+    return DataColumns(path, np.array(moments)[order], numbers, clock in FRAMES)
 
 
 def _moment(path: Path, value: object, row: int, in_frames: bool) -> float:
@@ -98,12 +103,8 @@ def _read_csv(path: Path) -> DataColumns:
     text = path.read_text(encoding="utf-8-sig")
     head = text.partition("\n")[0]
     delimiter = max(",;\t", key=head.count)
-    rows: list[Mapping[str, object]] = []
-    for row in csv.DictReader(text.splitlines(), delimiter=delimiter):
-        rows.append({name: value for name, value in row.items() if isinstance(name, str)})
-        if len(rows) > MOST_ROWS:
-            break
-    return _table(path, rows, clock_names="the first row's column")
+    rows = (row for row in csv.reader(text.splitlines(), delimiter=delimiter) if row)
+    return _table(path, next(rows, []), rows, clock_names="the first row's column")
 
 
 def _read_json(path: Path) -> DataColumns:
@@ -112,4 +113,6 @@ def _read_json(path: Path) -> DataColumns:
         found = next((found[name] for name in ("rendered_frames", "frames", "keyframes") if name in found), None)
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise UsageError(str(path), "it has no list of frames", 'write [{"frame": 0, "NAME": 0.5}, …]')
-    return _table(path, found, clock_names="a key of each frame")
+    names = list(dict.fromkeys(name for row in found[:NAMING_ROWS] for name in row))
+    rows = ([row.get(name) for name in names] for row in found)
+    return _table(path, names, rows, clock_names="a key of each frame")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection, Sequence
 from fractions import Fraction
 from functools import cached_property
@@ -70,9 +69,14 @@ class SoundSignals:
 def waveform(path: Path, seconds: Sequence[float]) -> np.ndarray:
     """Return the highest sample, 0 to 1, from each of the times (of frames) to the next; zeros without a sound."""
     edges = np.round(np.asarray([*seconds, (seconds[-1] if seconds else 0.0) + 0.04]) * RATE_HZ).astype(np.int64)
+    peaks, first = np.zeros(len(edges) + 1), 0
     try:
-        samples = np.abs(np.concatenate([np.zeros(1, np.float32), *read_blocks(path)]))
+        for block in (block for block in read_blocks(path) if len(block)):
+            inside = edges[np.searchsorted(edges, first, "right") : np.searchsorted(edges, first + len(block))]
+            starts = np.unique([0, *(inside - first)])
+            spans = np.searchsorted(edges, first + starts, side="right")
+            peaks[spans] = np.maximum(peaks[spans], np.maximum.reduceat(np.abs(block), starts))
+            first += len(block)
     except MediaError:
         return np.zeros(len(seconds))
-    parts = [samples[first:stop] for first, stop in itertools.pairwise(edges)]
-    return np.array([float(part.max(initial=0.0)) for part in parts])
+    return peaks[1:-1]  # without what is heard before the first time and after the last one

@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from vidtrans.core.errors import UsageError
 from vidtrans.curves.hearing import gaussian
 from vidtrans.curves.signals import Signal
 
 # Returns the values at times, in s from the first frame, both (n,) float64.
 Track = Callable[[np.ndarray], np.ndarray]
 GRID_S = 0.005  # between samples of a signal that is averaged or followed
+LONGEST_S = 24 * 3600  # of it; a clip with a damaged clock may seem to last for years
 BOX = 12**-0.5  # σ of a box of width 1: an average over S seconds is a Gaussian of this many
 
 
@@ -37,7 +39,7 @@ def fading(events: Sequence[float] | np.ndarray, decay_s: float) -> Track:
 
 
 def of_call(signal: Signal, inner: Track) -> Track:
-    """Return the track of ``smooth`` or ``follow``, a call that takes the signal ``inner``."""
+    """Return the track of ``smooth`` or ``follow``, a call that takes the signal ``inner``; it may raise UsageError."""
 
     def at(times: np.ndarray) -> np.ndarray:
         if not len(times):
@@ -45,6 +47,8 @@ def of_call(signal: Signal, inner: Track) -> Track:
         [seconds] = signal.numbers
         # Enough on both sides, and a grid that is the same for all spans of frames.
         first, last = (np.floor(min(times.min(), 0.0) / GRID_S), np.ceil((times.max() + seconds) / GRID_S) + 1)
+        if last - first > LONGEST_S / GRID_S:
+            raise UsageError(str(signal), f"the clip is longer than {LONGEST_S / 3600:g} h", "use the signal as it is")
         grid = np.arange(first, last + 1) * GRID_S
         values = np.asarray(inner(grid), np.float64)
         found = (

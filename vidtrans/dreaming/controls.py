@@ -40,7 +40,7 @@ class DreamSignals:
             return of_call(signal, self._track(signal.inner, heard))
         if signal.file:
             name, column = file_of(signal.file)
-            return read_data(Path(name)).track(column, lambda frame: frame / float(self._rate))
+            return read_data(Path(name)).track(column, lambda frames: frames / float(self._rate))
         if signal.is_heard and heard is None:
             raise UsageError(str(signal), "it is heard in a sound, and no sound is given", "give one with --sound FILE")
         if heard is None or not signal.is_heard:

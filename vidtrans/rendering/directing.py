@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from vidtrans.config.rendering_settings import CURVES
+from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of
 from vidtrans.core.settings import Table
 from vidtrans.curves.clock import CurveClock
@@ -87,7 +89,11 @@ class FrameCurve:
         """Return the curve for cache keys: its text; of signals, which change with files, the values of all frames."""
         if not self.curve.signals:
             return str(self.curve)
-        return digest_of([self._value(frame) for frame in range(self._num_frames)])
+        found: list[float | None] = [None] * self._num_frames
+        for frame in range(self._num_frames):
+            with suppress(UsageError):  # out of bounds at a frame that is not rendered, else ``check`` has raised it
+                found[frame] = self._value(frame)
+        return digest_of(found)
 
 
 class BlendCurves:

@@ -55,6 +55,27 @@ def change_in(message: Table) -> Table:
     return change
 
 
+def is_sheet(table: Table) -> bool:
+    """Return whether a table, read from a file that anybody may have written, is the sheet of a frame."""
+    counts = [table.get(name) for name in ("position", "tip", "last", "stored", "saved")]
+    size, stamp = table.get("size"), table.get("stamp")
+    if not (all(map(is_count, counts)) and isinstance(size, list) and len(size) == 2 and all(map(is_count, size))):
+        return False
+    try:
+        layers_in(table.get("layers")), pictures_in_message(table.get("pictures"))
+    except UsageError:
+        return False
+    return isinstance(stamp, str) and max(table["position"], table["tip"], table["stored"]) <= table["last"]
+
+
+def is_change(table: Table, number: int) -> bool:
+    """Return whether a table, read from a file that anybody may have written, is the change of a number."""
+    try:
+        return table.get("number") == number and change_in(table)["parent"] < number
+    except UsageError:
+        return False
+
+
 def key_in(value: object) -> str:
     """Return the key of a picture. Raises UsageError."""
     if not isinstance(value, str) or not PICTURE_KEY.fullmatch(value):

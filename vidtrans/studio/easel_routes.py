@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path, PurePosixPath
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -11,9 +12,9 @@ from starlette.routing import Route
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
 from vidtrans.studio.easel_motion import RATE, MotionFilm, motion_range
-from vidtrans.studio.easel_store import EaselStore
+from vidtrans.studio.easel_store import PAINTED, png_size
 from vidtrans.studio.messages import body_of, message_of, number_in, refusing, text_in
-from vidtrans.studio.own_program import is_same_machine, open_in_program, show_in_file_manager
+from vidtrans.studio.own_program import FORWARDING, is_same_machine, open_in_program, show_in_file_manager
 from vidtrans.studio.studio_session import StudioSession
 from vidtrans.web import MAX_MESSAGE
 
@@ -49,7 +50,7 @@ class EaselHandlers:
 
     def __init__(self, session: StudioSession, *, is_open: bool) -> None:
         self.session, self.folder, self.is_open = session, session.folder, is_open
-        self.store = EaselStore(session.folder, session.media.check)
+        self.store = session.easel
 
     async def sheet(self, request: Request) -> Response:
         """Return the layers of a painted frame, and the changes that lead to them."""
@@ -99,7 +100,7 @@ class EaselHandlers:
         name, clip = _name_in(message), str(message.get("clip", ""))
         place, source = self.store.target(name), self.folder.existing(clip)
         facts = await self._facts(clip)
-        painted = {int(path.stem): path for path in place.parent.glob("*.png") if path.stem.isdecimal()}
+        painted = self._painted(name)
         frame = int(place.stem)
         if frame >= int(facts["frames"]) or frame not in painted:
             raise UsageError(name, "there is no such painted frame of this clip", "save it first")
@@ -109,6 +110,12 @@ class EaselHandlers:
             words = await self.session.decoded(film.prepare, self.session.media)
             await self.session.film(words)
         return JSONResponse({"key": film.path.stem, "first": first, "stop": stop, "rate": facts["fps"] / RATE})
+
+    def _painted(self, name: str) -> dict[int, Path]:
+        """Return the painted frames beside one, by number; no link that leads out of the folder."""
+        beside = PurePosixPath(name).parent
+        files = [f"{beside}/{file}" for file in self.folder.names(str(beside))]
+        return {int(PurePosixPath(file).stem): self.store.target(file) for file in files if PAINTED.fullmatch(file)}
 
     async def _facts(self, clip: str) -> Table:
         """Return the number of frames and the shots of a clip. Raises UsageError."""
@@ -131,6 +138,8 @@ class EaselHandlers:
         return JSONResponse({"here": self._is_here(request)})
 
     def _is_here(self, request: Request) -> bool:
+        if any(name in request.headers for name in FORWARDING):
+            return False
         return is_same_machine(request.client.host if request.client else None, is_open=self.is_open)
 
     def _check_here(self, request: Request) -> None:
@@ -142,9 +151,12 @@ class EaselHandlers:
         """Open a painted frame in a program of this machine."""
         message = await message_of(request)
         self._check_here(request)
-        path = self.store.target(_name_in(message))
+        path = self.store.target(_name_in(message)).resolve()
         if not path.is_file():
             raise UsageError(path.name, "it is not saved yet", "save it first")
+        if path.suffix != ".png":  # of a link in the project, whose target a program might run
+            raise UsageError(path.name, "it is no PNG file", "paint the frame again")
+        png_size(path)
         await asyncio.to_thread(open_in_program, path, self.folder.root)
         return JSONResponse({})
 

@@ -19,10 +19,11 @@ from pathlib import Path
 from threading import Lock
 
 from vidtrans.core.errors import MediaError, UsageError
-from vidtrans.core.files import move_into_place, read_small_json, write_json
+from vidtrans.core.files import move_into_place, remove, write_json
 from vidtrans.core.settings import Table
-from vidtrans.studio.easel_messages import PICTURE_KEY, change_in, layers_in, pictures_in_message
+from vidtrans.studio.easel_messages import PICTURE_KEY, change_in, is_change, is_sheet, layers_in, pictures_in_message
 from vidtrans.studio.project_folder import ProjectFolder
+from vidtrans.studio.strict_json import read_table
 from vidtrans.studio.uploads import RESERVED
 
 PAINTED = re.compile(r"[^/]+\.(keyframes|corrections|strokes)/[0-9]{1,9}\.png")
@@ -67,7 +68,7 @@ class EaselStore:
 
     def change(self, name: str, number: int) -> Table | None:
         """Return a change; None if there is none of this number, or none any more."""
-        return _read(self._place(name) / f"{number:06d}.json")
+        return _change(self._place(name), number)
 
     def picture(self, name: str, key: str) -> Path:
         """Return the file of a picture. Raises UsageError."""
@@ -173,6 +174,18 @@ class EaselStore:
             self._prune(name)
             return str(stamp)
 
+    def follow(self, name: str, new: str) -> None:
+        """Keep the sheets of painted frames that were renamed, or whose folder was. Raises UsageError, OSError."""
+        names = [(name, new)]
+        if (self._folder.place(new)).is_dir():
+            names = [(f"{name}/{file}", f"{new}/{file}") for file in self._folder.names(new)]
+        with self._lock:
+            for old, now in names:
+                if not (PAINTED.fullmatch(old) and PAINTED.fullmatch(now) and self._place(old).is_dir()):
+                    continue
+                remove(self._place(now))  # of another file that had the name
+                self._place(old).rename(self._place(now))
+
     def _write_file(self, name: str, key: str) -> None:
         target, uploads = self.target(name), self._folder.state / "uploads"
         uploads.mkdir(parents=True, exist_ok=True)
@@ -191,7 +204,8 @@ class EaselStore:
         return self._folder.state / "easel" / hashlib.sha256(name.encode()).hexdigest()[:32]
 
     def _sheet(self, name: str) -> Table | None:
-        return _read(self._place(name) / "sheet.json")
+        sheet = read_table(self._place(name) / "sheet.json")
+        return sheet if sheet is not None and is_sheet(sheet) else None
 
     def _known(self, name: str) -> Table:
         if (sheet := self._sheet(name)) is None:
@@ -204,8 +218,8 @@ class EaselStore:
         sizes = {path.stem: path.stat().st_size for path in folder.glob("*.png")}
         total, used = sum(sizes.values()), set(sheet["pictures"].values())
         needed = {each["number"] for way in _path(folder, sheet["stored"], sheet["position"]) for each in way}
-        changes = [(path, _read(path) or {}) for path in sorted(folder.glob("[0-9]*.json"))]
-        for path, change in changes:
+        for path in sorted(path for path in folder.glob("[0-9]*.json") if path.stem.isdecimal()):
+            change = _change(folder, int(path.stem)) or {}
             own = {str(change.get(side)) for side in ("before", "after")} & sizes.keys()
             if total > KEPT_BYTES and change.get("number") not in needed:
                 total -= sum(sizes[key] for key in own - used)
@@ -230,13 +244,10 @@ def png_size(path: Path) -> tuple[int, int]:
     return width, height
 
 
-def _read(path: Path) -> Table | None:
-    """Return the JSON object in a file; None if it is missing or damaged."""
-    with suppress(OSError, ValueError):
-        found = read_small_json(path)
-        if isinstance(found, dict):
-            return found
-    return None
+def _change(folder: Path, number: int) -> Table | None:
+    """Return a change; None if there is none of this number, or if its file is damaged."""
+    change = read_table(folder / f"{number:06d}.json")
+    return change if change is not None and is_change(change, number) else None
 
 
 def _path(folder: Path, start: int, end: int) -> tuple[list[Table], list[Table]]:
@@ -244,7 +255,7 @@ def _path(folder: Path, start: int, end: int) -> tuple[list[Table], list[Table]]
     back, forth = list[Table](), list[Table]()
     while start != end:
         number = max(start, end)  # a change has a greater number than the one before it
-        if (change := _read(folder / f"{number:06d}.json")) is None:
+        if (change := _change(folder, number)) is None:
             break
         if number == start:
             back.append(change)

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from vidtrans.core.files import read_small_json, write_json
+from vidtrans.core.files import read_small_file, write_json
 from vidtrans.core.settings import Table
 from vidtrans.core.system import WINDOWS, command_line
+from vidtrans.studio.strict_json import parse_table, read_table
 
 MOST_LOG_BYTES = 1 << 16  # of the log's end that a page gets
 
@@ -68,11 +69,14 @@ class StudioJob:
     @classmethod
     def read(cls, path: Path) -> StudioJob:
         """Return the job of a file. Raises OSError, ValueError, TypeError, KeyError."""
-        table = read_small_json(path)
+        table = parse_table(read_small_file(path))
         job = cls(**{one.name: table[one.name] for one in fields(cls)})
         job.wanted = Wanted(job.wanted)
-        if not isinstance(job.values, dict):
-            raise TypeError("values are no table")
+        is_known = isinstance(job.values, dict) and isinstance(job.command, str) and isinstance(job.title, str)
+        if not is_known or not all(isinstance(word, str) for word in job.words):
+            raise TypeError("values are no table, or words are no texts")
+        if not isinstance(job.created, int | float) or not all(type(n) is int for n in (job.starts, *job.after)):
+            raise TypeError("a number is none")
         return job
 
 
@@ -110,7 +114,7 @@ class JobFolder:
 
     def progress(self) -> Table:
         """Return what the process reported last; empty before that."""
-        return _table_in(self._progress)
+        return read_table(self._progress) or {}
 
     def report(self, table: Table) -> None:
         """Store the progress; called by the process."""
@@ -119,8 +123,8 @@ class JobFolder:
 
     def end(self) -> Table | None:
         """Return the exit status, and the time; None while the job has not ended."""
-        found = _table_in(self._end)
-        return found if isinstance(found.get("exit_status"), int) else None
+        found = read_table(self._end)
+        return found if found and isinstance(found.get("exit_status"), int) else None
 
     def kill(self) -> None:
         """End the process at once, if it lives; the job can be resumed from what was saved."""
@@ -142,7 +146,7 @@ class JobFolder:
 
     def outcome(self) -> Table:
         """Return what the command printed with ``--json``; empty if nothing can be read."""
-        return _table_in(self.result)
+        return read_table(self.result) or {}
 
     def log_end(self) -> str:
         """Return the last lines of the log."""
@@ -193,12 +197,3 @@ class JobFolder:
             "progress": self.progress(),
             "outcome": outcome,
         }
-
-
-def _table_in(path: Path) -> Table:
-    """Return the JSON object in a file; empty where the file is missing or damaged."""
-    with suppress(OSError, ValueError):
-        found = read_small_json(path)
-        if isinstance(found, dict):
-            return found
-    return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import threading
 import time
@@ -19,6 +20,7 @@ from vidtrans.studio.training_jobs import has_learned, training_table
 COMMAND = module_command("vidtrans.cli.studio_job")
 MOST_STARTS = 4  # of a process that ends without a word, as when the system kills it for its memory
 LONGEST_START_S = 20.0  # in which a process takes its lock
+NUMBERED = re.compile(r"[0-9]{6}|[1-9][0-9]{6,8}")  # the name of a job's folder
 ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 Line = Callable[[str, Mapping[str, object]], list[str]]
 Start = Callable[[Path, Path], None]
@@ -108,11 +110,11 @@ class JobQueue:
         values = job.values | {"as_is": True}
         job.words, job.values = self._line(job.command, values), values
         job.starts, job.wanted = 0, Wanted.RUN
-        if state is not JobState.RUNNING:
-            folder.clear_end()
-        folder.write(job)
         if state is JobState.RUNNING:  # it ends as a pause does, and is started again with the new line
             folder.request_stop()
+        folder.write(job)  # a server that ends before this has asked for nothing; one that ends after it, for all
+        if state is not JobState.RUNNING:
+            folder.clear_end()
 
     def step(self) -> list[Table]:
         """Start what is due, and return all jobs as a page receives them, newest first."""
@@ -210,5 +212,7 @@ class JobQueue:
 
     def _folders(self) -> list[JobFolder]:
         with suppress(OSError):
-            return [JobFolder(path) for path in self.folder.iterdir() if path.name.isdigit() and path.is_dir()]
+            return [
+                JobFolder(path) for path in self.folder.iterdir() if NUMBERED.fullmatch(path.name) and path.is_dir()
+            ]
         return []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from functools import wraps
 
@@ -11,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from vidtrans.core.errors import UsageError, VidtransError
 from vidtrans.core.settings import Table
+from vidtrans.studio.strict_json import parse_table
 from vidtrans.studio.studio_session import Overtaken
 from vidtrans.studio.wishes import WishStep
 
@@ -48,12 +48,9 @@ async def message_of(request: Request) -> Table:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise UsageError("request", "it is no JSON", "send application/json")
     try:
-        found = json.loads(await body_of(request, MOST_JSON))
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise UsageError("request", "it is no JSON object", "send one")
-    return found
+        return parse_table(await body_of(request, MOST_JSON))
+    except ValueError:
+        raise UsageError("request", "it is no JSON object", "send one") from None
 
 
 def answers_in(message: Table) -> dict[str, str]:

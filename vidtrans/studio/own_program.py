@@ -13,6 +13,8 @@ from pathlib import Path
 from vidtrans.core.errors import UsageError
 from vidtrans.core.system import MACOS, WINDOWS
 
+# Headers of requests that a proxy on this machine passes on for somebody else.
+FORWARDING = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 WAIT_S = 3.0  # for a program that cannot start to say so; those that run on are left alone
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
-from vidtrans.studio.project_folder import ProjectFolder
+from vidtrans.studio.project_folder import ProjectFolder, is_odd_name
 
 COMMANDS = "commands.txt"
 KEPT_S = 3600.0  # for which a pack may still be sent
@@ -32,7 +32,7 @@ def pack(folder: ProjectFolder, jobs: Sequence[Table]) -> Path:
         raise UsageError(folder.root.name, "the disk has no room for a copy of it", "free some space")
     done = sorted((job for job in jobs if job["state"] == "done"), key=lambda job: int(job["number"]))
     path = place / f"{time.time_ns()}.zip"
-    with zipfile.ZipFile(path, "w") as packed:  # not compressed: media are already
+    with zipfile.ZipFile(path, "w", strict_timestamps=False) as packed:  # not compressed: media are already
         for file in files:
             packed.write(file, f"{folder.root.name}/{folder.name_of(file)}")
         lines = "".join(f"{job['line']}\n" for job in done)
@@ -47,7 +47,8 @@ def _files(folder: ProjectFolder) -> Iterator[Path]:
         if path.is_file():
             yield path
         else:
-            yield from (p for p in path.rglob("*") if p.is_file() and not p.is_symlink() and not _is_hidden(p, path))
+            found = (p for p in path.rglob("*") if p.is_file() and not p.is_symlink() and not _is_hidden(p, path))
+            yield from (p for p in found if not is_odd_name(p.name))
 
 
 def _is_hidden(path: Path, above: Path) -> bool:

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -62,7 +63,10 @@ class ProjectFolder:
         self.state = self.root / STATE
 
     def prepare(self) -> None:
-        """Make the folder of jobs. Raises UsageError if nothing can be written here."""
+        """Make the folder of jobs. Raises UsageError if nothing can be written here, or if its own folder has links."""
+        if link := next(_links(self.state), None):
+            why = "it is a link, and the studio writes and deletes files there"
+            raise UsageError(str(link), why, f"delete it, or the folder {STATE}")
         try:
             self.state.mkdir(exist_ok=True)
             (self.state / "jobs").mkdir(exist_ok=True)
@@ -91,7 +95,7 @@ class ProjectFolder:
     def place(self, name: str) -> Path:
         """Return the path of a name. Raises UsageError if it is not valid, or leads out of the folder."""
         parts = name.split("/")
-        if not name or _is_odd(name) or DRIVE.match(name):
+        if not name or is_odd_name(name) or DRIVE.match(name):
             raise _refused(name, "a name is a path in this folder, with slashes")
         for part in parts:
             if part in ("", ".", "..") or part.startswith((".", "~")):
@@ -165,7 +169,7 @@ class ProjectFolder:
             return
         for entry in entries:
             with suppress(OSError, UsageError):
-                if entry.name.startswith((".", "~")) or _is_odd(entry.name):
+                if entry.name.startswith((".", "~")) or is_odd_name(entry.name):
                     continue  # no name that a page could ask for
                 path = Path(entry.path)
                 if entry.is_symlink():  # resolving every path would take a second for ten thousand
@@ -185,7 +189,8 @@ class ProjectFolder:
             return []
         if not folder.is_dir():
             raise _refused(name, "it is no folder")
-        return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))[:MOST_ITEMS]
+        names = (path.name for path in folder.iterdir())
+        return sorted(name for name in names if not (name.startswith(".") or is_odd_name(name)))[:MOST_ITEMS]
 
     def rename(self, name: str, new: str) -> None:
         """Rename a file or folder. Raises UsageError if the new name is taken, OSError."""
@@ -247,9 +252,14 @@ def file_kind(path: Path) -> str:
         return "clip"
     if is_picture(path):
         return "picture"
-    if suffix in suffixes():
+    if suffix in _model_suffixes():
         return "model"
     return "page" if suffix in (".html", ".htm") else "file"
+
+
+@cache
+def _model_suffixes() -> frozenset[str]:
+    return frozenset(suffixes())  # looking them up for each of ten thousand files takes half a second
 
 
 def _folder_kind(path: Path) -> str:
@@ -263,7 +273,23 @@ def _folder_kind(path: Path) -> str:
     return "pictures" if len(pictures) > len(entries) / 2 else "folder"
 
 
-def _is_odd(name: str) -> bool:
+def _links(state: Path) -> Iterator[Path]:
+    """Yield the links in the studio's own folder, which makes none: somebody who sent the project has put them there.
+
+    One may lead to files of this user, which the studio would overwrite as a log, or delete as an old preview.
+    """
+    if _is_link(state):
+        yield state
+        return
+    for parent, folders, files in os.walk(state):
+        yield from (path for path in (Path(parent, name) for name in (*folders, *files)) if _is_link(path))
+
+
+def _is_link(path: Path) -> bool:
+    return path.is_symlink() or (WINDOWS and path.resolve() != path.parent.resolve() / path.name)  # a junction
+
+
+def is_odd_name(name: str) -> bool:
     """Return whether a name has signs that a page cannot send, or that divide paths on some systems."""
     return "\\" in name or any(unicodedata.category(sign).startswith("C") for sign in name)
 

@@ -231,7 +231,7 @@ class StudioApp:
         if action in ("rename", "delete"):
             await self.session.decoded(self.session.media.release)  # Windows moves no file that is open
         if action == "rename":
-            await asyncio.to_thread(self.folder.rename, name, str(message.get("new", "")))
+            await asyncio.to_thread(self.session.rename, name, str(message.get("new", "")))
             return JSONResponse({})
         if action == "delete":
             return JSONResponse({"number": await asyncio.to_thread(self.folder.delete, name)})

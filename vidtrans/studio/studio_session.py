@@ -14,15 +14,16 @@ from typing import Protocol, TypeVar
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Note, Report, silent
-from vidtrans.core.files import parse_json
 from vidtrans.core.settings import Table
 from vidtrans.core.system import command_line, module_command
 from vidtrans.store.cache import FOLDER
+from vidtrans.studio.easel_store import EaselStore
 from vidtrans.studio.job_folder import StudioJob
 from vidtrans.studio.job_queue import JobQueue
 from vidtrans.studio.live_room import LiveCommand, LiveRoom
 from vidtrans.studio.media_readers import Media
 from vidtrans.studio.project_folder import ProjectFolder
+from vidtrans.studio.strict_json import parse_own_table, read_table
 from vidtrans.studio.uploads import Uploads
 from vidtrans.studio.wishes import WishStep
 
@@ -67,6 +68,7 @@ class StudioSession:
         self.queue = JobQueue(folder.state / "jobs", folder.root, at_once, commands.words)
         self.media = Media(folder.state / "media", folder.root / FOLDER)
         self.uploads = Uploads(folder, self.media.check)
+        self.easel = EaselStore(folder, self.media.check)
         self.live = LiveRoom(live, report)
         self.jobs: list[Table] = []
         self._changed = asyncio.Condition()
@@ -122,6 +124,11 @@ class StudioSession:
                 seen, jobs = self._version, self.jobs
             yield jobs
 
+    def rename(self, name: str, new: str) -> None:
+        """Rename a file or folder; painted frames keep their layers and history. Raises UsageError, OSError."""
+        self.folder.rename(name, new)
+        self.easel.follow(name, new)
+
     def enqueue(self, steps: Sequence[WishStep]) -> list[int]:
         """Add the jobs of steps, and return their numbers. Raises UsageError, OSError."""
         jobs = []
@@ -163,8 +170,12 @@ class StudioSession:
         words, file = self.commands.words(step.command, step.values), self._kept(step, 0).with_suffix(".json")
         if not file.is_file():
             await self._quickly("flicker", [*words, "-o", str(file), "--overwrite"])
-        series = parse_json(file.read_bytes())["series"]
-        return {name: series[name] for name in ("frame", "flicker", "flicker_source")}
+        series = (read_table(file) or {}).get("series")
+        names = ("frame", "flicker", "flicker_source")
+        if not isinstance(series, dict) or not all(name in series for name in names):
+            file.unlink(missing_ok=True)
+            raise UsageError("flicker", "what was kept of it is damaged", "ask for it again")
+        return {name: series[name] for name in names}
 
     async def cache(self, action: str) -> Table:
         """Return the table of ``vidtrans cache list``, or of ``cache clean``. Raises UsageError."""
@@ -240,7 +251,7 @@ class StudioSession:
             if process.returncode is None:
                 process.kill()
         with suppress(ValueError):
-            table: Table = parse_json(out)
+            table = parse_own_table(out)
             if "error" in table:
                 raise UsageError(words[0], str(table["error"]), "change what was chosen")
             return table

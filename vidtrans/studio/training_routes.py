@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from starlette.requests import Request
@@ -11,9 +10,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from vidtrans.core.errors import UsageError
-from vidtrans.core.files import read_small_json
 from vidtrans.core.settings import Table
 from vidtrans.studio.messages import message_of, refusing, text_in
+from vidtrans.studio.strict_json import read_table
 from vidtrans.studio.studio_session import StudioSession
 from vidtrans.studio.training_jobs import FOLDER_SUFFIX, train_longer, train_on
 from vidtrans.training.report.training_words import STATUS_FILE
@@ -45,16 +44,13 @@ class WatchedTrainings:
         """Return what is known of the training whose previews are in a folder. Raises UsageError, OSError."""
         if not name.endswith(FOLDER_SUFFIX):
             raise UsageError(name, "it is no training", f"give a folder whose name ends in {FOLDER_SUFFIX}")
-        there, status = set(self.folder.names(name)), Table()
-        if STATUS_FILE in there:
-            with suppress(ValueError):
-                found = read_small_json(self.folder.existing(f"{name}/{STATUS_FILE}"))
-                status = found if isinstance(found, dict) else {}
+        there = set(self.folder.names(name))
+        status = read_table(self.folder.existing(f"{name}/{STATUS_FILE}")) if STATUS_FILE in there else None
         film = [PurePosixPath(file) for file in self.folder.names(f"{name}/film")]
         numbered = [file for file in film if file.stem.isdecimal() and file.suffix == ".png"]
         return {
             "name": name,
-            "status": status,
+            "status": status or {},
             "film": [self._picture(f"{name}/film/{file.name}") for file in numbered[-MOST_PICTURES:]],
             "files": {Path(file).stem: f"{name}/{file}" for file in PICTURES if file in there},
         }

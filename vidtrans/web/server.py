@@ -93,6 +93,7 @@ class WebServer:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # a request could claim to come from this machine
             lifespan="off",
         )
         server = _QuietServer(config)

@@ -16,7 +16,7 @@ from vidtrans.curves.data_files import digest_of_file, read_data
 
 
 def column(path: Path, name: str, *times: float) -> list[float]:
-    return read_data(path).track(name, lambda frame: frame / 10)(np.array(times)).tolist()
+    return read_data(path).track(name, lambda frames: frames / 10)(np.array(times)).tolist()
 
 
 def test_a_column_changes_linearly_between_its_times(tmp_path: Path) -> None:

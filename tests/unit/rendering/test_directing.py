@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from clips import scene
+from clips import moving_frames, scene, write_clip
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from vidtrans.clips.clip_signals import clip_clock
+from vidtrans.clips.indexing import open_clip
+from vidtrans.core.errors import UsageError
 from vidtrans.curves.clock import CurveClock
 from vidtrans.curves.curve import parse_curve
 from vidtrans.rendering.directing import BlendCurves, FrameBlend, transfer_colour
+from vidtrans.session import Context
 
 repeatable = hypothesis_settings(max_examples=20)
 SOURCE, LOOK = scene(40, 24, seed=1), scene(40, 24, seed=2)
@@ -124,3 +129,16 @@ def test_only_a_look_that_is_taken_as_it_is_everywhere_is_plain() -> None:
     assert curves(strength="0: 1, 10: 1").always_plain
     for changed in ({"strength": "0.5"}, {"mix": "0: 0, 10: 1"}, {"keep_colour": "1"}, {"keep_shading": "1"}):
         assert not curves(**changed).always_plain
+
+
+def test_a_file_of_values_is_checked_where_frames_are_rendered(tmp_path: Path) -> None:
+    clip = open_clip(Context(), write_clip(tmp_path / "a.mp4", moving_frames(8)))
+    values = tmp_path / "v.csv"
+    values.write_text("frame,v\n0,5\n3,5\n4,1\n7,1\n")
+    blend = BlendCurves({"strength": parse_curve(str(values), "--strength")}, clip_clock(clip))
+    blend.check(4, 8)
+    key = blend.for_key()
+    with pytest.raises(UsageError, match=r"strength '[^']*v.csv': at frame 3 it is 5"):
+        blend.check(3, 8)
+    values.write_text("frame,v\n0,5\n3,5\n4,1\n7,0.5\n")
+    assert BlendCurves({"strength": parse_curve(str(values), "--strength")}, clip_clock(clip)).for_key() != key

@@ -191,3 +191,59 @@ def test_the_oldest_changes_go_where_there_is_too_much(store: EaselStore, monkey
     assert change is not None
     assert store.picture(NAME, change["after"]).is_file()
     assert stroke(store, 7, 6) == 7
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *(
+            {"size": [8]},
+            {"size": "86"},
+            {"position": "0"},
+            {"position": 9},
+            {"tip": -1},
+            {"last": None},
+            {"stored": 1e9},
+        ),
+        *({"layers": []}, {"layers": 5}, {"pictures": {"0": ["x"]}}, {"pictures": {"0": "../x"}}, {"stamp": 1}),
+    ],
+    ids=str,
+)
+def test_a_damaged_sheet_counts_as_none(store: EaselStore, tmp_path: Path, wrong: Table) -> None:
+    begun(store)
+    [file] = (tmp_path / ".studio" / "easel").glob("*/sheet.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | wrong))
+    assert store.table(NAME)["sheet"] is None
+    with pytest.raises(UsageError, match="keeps nothing of this frame"):
+        store.move(NAME, {"position": 0, "tip": 0, "layers": [FRAME]})
+    begun(store)
+    assert stroke(store, 1, 0) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"parent": 2}, {"parent": 3}, {"parent": "1"}, {"number": [2]}, {"box": "x"}], ids=str
+)
+def test_a_damaged_change_ends_the_way_there(store: EaselStore, tmp_path: Path, wrong: Table) -> None:
+    begun(store)
+    for n in (1, 2, 3):
+        stroke(store, n, n - 1)
+    [file] = (tmp_path / ".studio" / "easel").glob("*/000002.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | wrong))
+    assert numbers(store.table(NAME)["forth"]) == [3]
+    assert store.change(NAME, 2) is None
+    begun(store)  # which looks at all changes
+
+
+def test_a_renamed_folder_keeps_its_layers_and_history(store: EaselStore, tmp_path: Path) -> None:
+    begun(store)
+    stroke(store, 1, 0)
+    (tmp_path / "a.keyframes").mkdir()
+    (tmp_path / NAME).write_bytes(png(1))
+    for old, new in (("a.keyframes", "b.keyframes"), ("b.keyframes/000001.png", "b.keyframes/000002.png")):
+        (tmp_path / old).rename(tmp_path / new)
+        store.follow(old, new)
+    assert numbers(store.table("b.keyframes/000002.png")["forth"]) == [1]
+    assert store.table(NAME)["sheet"] is None
+    (tmp_path / "b.keyframes").rename(tmp_path / "c")
+    store.follow("b.keyframes", "c")  # where nothing is painted
+    assert store.table("b.keyframes/000002.png")["sheet"] is not None

@@ -154,3 +154,28 @@ def test_the_folder_of_the_previews_is_found(name: str) -> None:
     for other in ("a/preview.png", "preview.png", 3, None):  # it is beside the model
         assert training_table(job(), JobState.RUNNING, {"preview": other}, {})["training"] == "a.train"
         assert training_table(job(output="d"), JobState.RUNNING, {"preview": other}, {})["training"] == ""
+
+
+@pytest.mark.parametrize("when", ["running", "failed"])
+def test_where_the_disk_is_full_it_can_be_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    stage = Stage(tmp_path)
+    stage.table()
+    stage.learn()
+    if when == "failed":
+        stage.end(1)
+        stage.table()
+    with monkeypatch.context() as patched:
+        patched.setattr("vidtrans.studio.job_folder.write_json", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+        with pytest.raises(OSError, match="full"):
+            stage.queue.act(1, "enough")
+    assert (stage.table()["state"], stage.job.read().words) == (JobState(when), ["train"])
+    if when == "running":
+        stage.end(130)
+        stage.table()
+    stage.queue.act(1, "enough")
+    if when == "running":
+        stage.end(130)
+    stage.table()
+    assert stage.started[-1] == ["train", "--as-is"]

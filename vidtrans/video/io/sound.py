@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,10 +18,10 @@ RATE_HZ = 22_050
 
 
 def read_blocks(path: Path) -> Generator[np.ndarray, None, None]:
-    """Yield blocks of samples in order, (n,) float32 in [-1, 1] at ``RATE_HZ``; the first sample is at 0 s.
+    """Yield blocks of samples in order, (n,) float32 from about -1 to 1 at ``RATE_HZ``; the first sample is at 0 s.
 
-    Times count from the start of the file's clock, as those of its pictures do. Samples before 0 are left out, and gaps
-    between packets become silence. Raises MediaError where there is no sound.
+    Times count from the start of the file's clock, as those of its pictures do. Samples before 0 are left out; gaps
+    between packets, and samples that are no numbers, become silence. Raises MediaError where there is no sound.
     """
     with open_media(path) as container:
         tracks = [s for s in container.streams.audio if s.codec_context is not None]
@@ -37,12 +37,11 @@ def read_blocks(path: Path) -> Generator[np.ndarray, None, None]:
                     first = at
                     if part.pts is not None and part.time_base is not None:
                         first = round((part.pts * part.time_base - zero) * RATE_HZ)
-                    placed = _placed(samples, first, at)
-                    at += len(placed)
-                    yield placed
+                    for placed in _placed(samples, first, at, path):
+                        at += len(placed)
+                        yield placed
             for part in resampler.resample(None):
-                at += part.samples
-                yield part.to_ndarray()[0]
+                yield from _placed(part.to_ndarray()[0], at, at, path)
         except (av.error.FFmpegError, ValueError) as error:
             raise MediaError(str(path), f"its sound cannot be decoded ({error})", "convert it first") from None
 
@@ -60,12 +59,20 @@ def _zero_s(container: InputContainer, path: Path) -> Fraction:
 
 # Times in containers are rounded: less than this is no gap.
 _GAP = RATE_HZ // 50
+_LONGEST_GAP_S = 4 * 3600  # of silence; more of it is a damaged clock
+_LOUDEST = 100.0  # sample value; samples of float formats have no limit of their own
 
 
-def _placed(samples: np.ndarray, first: int, at: int) -> np.ndarray:
-    """Return ``samples``, numbered from ``first``, after silence from number ``at`` on; samples below 0 are cut."""
-    if at == 0 and first < 0:
-        return samples[-first:]
-    if first - at > _GAP:
-        return np.concatenate([np.zeros(first - at, np.float32), samples])
-    return samples
+def _placed(samples: np.ndarray, first: int, at: int, path: Path) -> Iterator[np.ndarray]:
+    """Yield ``samples``, numbered from ``first``, after silence from number ``at`` on; samples below 0 are cut.
+
+    Raises MediaError if the silence is too long.
+    """
+    gap = first - at if first - at > _GAP else 0
+    if gap > _LONGEST_GAP_S * RATE_HZ:
+        why = f"its sound has a gap of {gap // RATE_HZ:,} s"
+        raise MediaError(str(path), why, "cut the part that is wanted, and give that")
+    for start in range(0, gap, RATE_HZ):
+        yield np.zeros(min(RATE_HZ, gap - start), np.float32)
+    finite = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+    yield np.clip(finite[-first:] if at == 0 and first < 0 else finite, -_LOUDEST, _LOUDEST)
