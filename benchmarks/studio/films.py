@@ -219,7 +219,7 @@ WALKS: dict[str, Callable[[Newcomer, list[Path], int], None]] = {
 
 
 def bring(name: str, clip: Path) -> list[Path]:
-    """Make what somebody brings for a wish besides the clip: a render that flickers, or a still before and after a grade."""
+    """Make what somebody has for a wish: the clip, a render that flickers, or a still before and after a grade."""
     folder = clip.parent
     if name == "flicker":
         made = folder / f"{clip.stem} by another tool.mp4"

@@ -20,8 +20,9 @@ KEPT_S = 0.06  # frames that follow sooner are dropped
 # A dot that follows the mouse, also while a file is dragged; and a ring where it is pressed.
 POINTER = """addEventListener('DOMContentLoaded', () => {
   const dot = document.createElement('div');
-  Object.assign(dot.style, { position: 'fixed', left: '-40px', top: '-40px', width: '22px', height: '22px', margin: '-11px', borderRadius: '50%',
-    background: '#ffd400cc', border: '2px solid #000', zIndex: 2147483647, pointerEvents: 'none', transition: 'transform .12s' });
+  Object.assign(dot.style, { position: 'fixed', left: '-40px', top: '-40px', width: '22px', height: '22px' });
+  Object.assign(dot.style, { margin: '-11px', borderRadius: '50%', background: '#ffd400cc', border: '2px solid #000' });
+  Object.assign(dot.style, { zIndex: 2147483647, pointerEvents: 'none', transition: 'transform .12s' });
   dot.setAttribute('aria-hidden', 'true');
   document.documentElement.append(dot);
   const move = (event) => { dot.style.left = `${event.clientX}px`; dot.style.top = `${event.clientY}px`; };
@@ -86,8 +87,9 @@ class Recorder:
         moments = self._moments()
         height = cv2.imdecode(np.frombuffer(self.frames[0][1], np.uint8), cv2.IMREAD_COLOR).shape[0] // 2 * 2
         tiles = [self._picture(moments[int(share * (len(moments) - 1))], height) for share in shares]
-        rows = [np.hstack(tiles[at : at + 2]) for at in range(0, len(tiles), 2)]
-        cv2.imwrite(str(path), np.vstack(rows), [cv2.IMWRITE_JPEG_QUALITY, 80])
+        small = [cv2.resize(tile, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA) for tile in tiles]
+        rows = [np.hstack(small[at : at + 2]) for at in range(0, len(small), 2)]
+        cv2.imwrite(str(path), np.vstack(rows), [cv2.IMWRITE_JPEG_QUALITY, 82])
 
     def _moments(self) -> list[float]:
         """Return the time at which each frame of the film was seen."""

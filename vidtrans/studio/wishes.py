@@ -15,9 +15,10 @@ Answers = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Question:
-    """A question. ``kind``: clip, look (a picture or a look that ships), file (clip or picture), source, number or choice.
+    """A question. ``kind``: clip, look (a picture or a look that ships), file, source, number or choice.
 
-    A source is a clip that another one was made from; somebody may not have it. ``choices``: value → label. ``default``: the answer at first.
+    A file is a clip or a picture; a source is the clip that another one was made from, which somebody may not have.
+    ``choices``: of a choice or a source, value → label. ``default``: the answer at first.
     """
 
     name: str
@@ -214,7 +215,9 @@ WISHES = {
             (
                 Question("before", "Before the grade", "file"),
                 Question("after", "After the grade", "file"),
-                Question("same", "Do both show the same scene?", "choice", {"yes": "yes", "no": "no, take only the mood"}, "yes"),
+                Question(
+                    "same", "Do both show the same scene?", "choice", {"yes": "yes", "no": "no: only the mood"}, "yes"
+                ),
                 Question("clip", "The clip to grade", "clip"),
             ),
             _grade,
