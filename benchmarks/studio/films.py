@@ -127,7 +127,7 @@ def picture(person: Newcomer, files: list[Path], minutes: int) -> None:
 
 
 def film(person: Newcomer, files: list[Path], minutes: int) -> None:
-    person.drop(files, "From my film: drop a clip on the page")
+    person.drop(files, "From my film: drop a clip, and a film that it shall look like")
     person.click("[data-wish=film]", "Choose the wish")
     person.page.wait_for_timeout(1500)
     person.click(MAKE, f"It learns for {minutes} minutes. Make it")
@@ -219,11 +219,12 @@ WALKS: dict[str, Callable[[Newcomer, list[Path], int], None]] = {
 
 
 def bring(name: str, clip: Path) -> list[Path]:
-    """Make what somebody has for a wish: the clip, a render that flickers, or a still before and after a grade."""
+    """Make what somebody has for a wish: the clip, another film of it, or a still before and after a grade."""
     folder = clip.parent
-    if name == "flicker":
-        made = folder / f"{clip.stem} by another tool.mp4"
-        harness.vidtrans("stylize", clip, "--look", "ink", "--temporal", "off", "-o", made, folder=folder)
+    if name in ("flicker", "film"):
+        look, filter_, text = ("ink", "off", "by another tool") if name == "flicker" else ("oil", "window", "in oil")
+        made = folder / f"{clip.stem} {text}.mp4"
+        harness.vidtrans("stylize", clip, "--look", look, "--temporal", filter_, "-o", made, folder=folder)
         return [clip, made]
     if name == "grade":
         before, after = folder / "still.png", folder / "still graded.png"

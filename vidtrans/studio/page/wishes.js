@@ -53,7 +53,7 @@ export class Wishes extends HTMLElement {
       input = h("select", { id, required: true }, Object.entries(question.choices).map(([value, text]) =>
         h("option", { value, selected: value === question.default }, text)));
     }
-    const small = question.kind in TAKEN ? h("img", { className: "small", alt: "", hidden: true }) : null;
+    const small = question.kind in TAKEN ? h("img", { className: "small", alt: "The file that is chosen", hidden: true }) : null;
     const one = { input, small, kind: question.kind, choices: question.choices };
     input.addEventListener("change", () => { one.isAnswered = true; });
     this.inputs.set(question.name, one);
