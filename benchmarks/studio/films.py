@@ -1,6 +1,6 @@
 """Films of a newcomer who makes a wish in the studio: real mouse and keyboard in a browser, from an empty folder.
 
-    python -m benchmarks.studio.films [CLIP] [--walks picture,film,…] [--minutes 5] [--output FOLDER] [--json FILE]
+    python -m benchmarks.studio.films [CLIP] [--walks picture,film,…] [--minutes 4] [--output FOLDER] [--json FILE]
 
 Each walk starts the studio of an empty folder, drops files on the page, and goes to a result by as few clicks as
 possible. It counts the clicks (a drop counts as none, a native dialog such as that of a colour as two), and notes the
@@ -269,7 +269,7 @@ def main() -> None:
     parser = harness.parser(__doc__)
     parser.add_argument("clip", type=Path, nargs="?", default=SHIPPED, help="[default: the clip that ships]")
     parser.add_argument("--walks", type=harness.comma_list, default=list(WALKS))
-    parser.add_argument("--minutes", type=int, default=5, help="of learning, as the page offers them")
+    parser.add_argument("--minutes", type=int, default=4, help="of learning, as the page offers them")
     parser.add_argument("--output", type=Path, default=harness.ROOT / "docs" / "images" / "studio")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     asked = parser.parse_args()

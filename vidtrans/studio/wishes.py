@@ -146,7 +146,7 @@ def _dream(answers: Answers) -> list[WishStep]:
 
 
 NO_SOURCE = "none"  # an answer: the source is not there
-MINUTES = Question("minutes", "Minutes to learn", "number", default="5", low=1, high=1440)
+MINUTES = Question("minutes", "Minutes to learn", "number", default="4", low=1, high=1440)
 PAIRINGS = {
     "edges": "its edges, as lines",
     "sketch": "a pencil sketch",

@@ -10,7 +10,7 @@ const TAKEN = { clip: ["clip", "pictures"], source: ["clip", "pictures"], look: 
 export class Wishes extends HTMLElement {
   connectedCallback() {
     state.addEventListener("start", () => this.cards());
-    state.addEventListener("items", () => this.offer());
+    state.addEventListener("items", () => this.renew());
     state.addEventListener("added", ({ detail }) => this.take(detail));
   }
 
@@ -39,7 +39,6 @@ export class Wishes extends HTMLElement {
         h("button", { type: "button", onclick: () => this.cards() }, "Back")),
       this.cost, this.picture, this.line, more);
     this.replaceChildren(h("h2", {}, wish.title), h("p", { className: "quiet" }, wish.text), form);
-    this.offer();
     this.changed();
     form.querySelector("select, input")?.focus();
   }
@@ -95,12 +94,12 @@ export class Wishes extends HTMLElement {
     if (!this.wish) return;
     const answered = [];
     for (const question of this.inputs.values()) {
-      const { input, kind, choices } = question;
+      const { input, kind, choices, isAnswered } = question;
       if (!(kind in TAKEN)) continue;
       const names = state.items.filter((item) => TAKEN[kind].includes(item.kind)).map((item) => item.name);
       if (this.wish.name !== "flicker") names.sort((x, y) => Boolean(state.maker(x)) - Boolean(state.maker(y))); // sources before results
       const looks = kind === "look" ? state.start.looks : [], own = Object.entries(choices);
-      const chosen = input.value || this.usual(kind, names, answered) || own[0]?.[0] || looks[0] || "";
+      const chosen = (kind !== "source" || isAnswered ? input.value : "") || this.usual(kind, names, answered) || own[0]?.[0] || looks[0] || "";
       if (kind !== "look") answered.push(chosen);
       input.replaceChildren(...(chosen ? [] : [h("option", { value: "" }, "drop a file on the page, or choose one")]),
         ...own.map(([value, text]) => h("option", { value }, text)), ...names.map((name) => h("option", { value: name }, name)),
@@ -108,6 +107,14 @@ export class Wishes extends HTMLElement {
       input.value = chosen;
     }
     this.showChosen();
+  }
+
+  // Files came or went: the answers may be others now.
+  renew() {
+    if (!this.wish) return;
+    const before = JSON.stringify(this.answers());
+    this.offer();
+    if (JSON.stringify(this.answers()) !== before) this.changed();
   }
 
   // The usual answer: the newest file, or the clip that was opened. What is asked twice is answered by two files.
@@ -154,7 +161,7 @@ export class Wishes extends HTMLElement {
     this.picture.hidden = true;
     this.cost.textContent = "";
     this.line.textContent = "";
-    this.showChosen();
+    this.offer(); // what one answer leaves open may be clear by another
     const missing = this.wish.questions.find(({ name }) => !this.inputs.get(name).input.value);
     if (missing) { this.go.disabled = true; this.line.textContent = `${missing.label}: drop a file on the page, or choose one.`; return; }
     this.go.disabled = false;
