@@ -90,12 +90,12 @@ class Newcomer:
         self.first_s = self.seconds
 
     def result(self, waiting: str, film_s: float = 5.0) -> None:
-        """Wait until the result is open beside its source, and look at it: the wipe, in motion."""
+        """Wait until the result is open, beside its source if it has one, and look at it: the wipe, in motion."""
         with self.film.wait(waiting, film_s):
             self.page.wait_for_selector("studio-viewer:not([hidden])", timeout=1000 * HANG_S)
             self.page.wait_for_function("() => document.querySelector('studio-viewer').a.facts")
         self.kept_s = self.seconds
-        self.film.say(f"The result, beside its source: {self.clicks} clicks, {duration(self.kept_s)}")
+        self.film.say(f"The result: {self.clicks} clicks, {duration(self.kept_s)}")
         box = self.page.locator(".stage").bounding_box()
         middle = box["y"] + box["height"] / 2
         self.page.keyboard.press(" ")
@@ -137,7 +137,7 @@ def film(person: Newcomer, files: list[Path], minutes: int) -> None:
 
 def watch(person: Newcomer) -> None:
     """Watch a training, until it has shown pictures, and go back to where results open."""
-    with person.film.wait("A held-out picture while it learns", 5):
+    with person.film.wait("Watch it learn", 5):
         person.page.wait_for_selector("studio-queue button:has-text('Watch it learn')")
         person.click("studio-queue button:has-text('Watch it learn')")
         person.page.wait_for_function("() => document.querySelector('studio-training').pictureList?.length > 1")
