@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +23,7 @@ from vidtrans.video.images.picture import write_picture
 
 ROOMS = ("wishes", "viewer", "easel", "training", "live", "command")
 VIEWER = "document.querySelector('studio-viewer')"
+WISHES = "document.querySelector('studio-wishes')"
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +78,48 @@ def test_a_dropped_clip_becomes_a_kept_result_in_a_few_clicks(
     subprocess.run(words, cwd=tmp_path / "terminal", check=True, capture_output=True, timeout=HANG_S)
     made = [(folder / "my clip.ink.mp4").read_bytes() for folder in (running.root, tmp_path / "terminal")]
     assert made[0] == made[1]
+
+
+def test_a_wish_is_answered_by_the_files_that_are_there(browser: Any, running: RunningStudio) -> None:
+    add(running, "clip.mp4")
+    for seconds, name in ((50, "still.png"), (40, "still graded.png")):
+        write_picture(running.root / name, moving_frames(1)[0])
+        os.utime(running.root / name, (time.time() - seconds,) * 2)
+    add(running, "clip by another tool.mp4")
+    answers = f"() => {WISHES}.answers()"
+    with page_of(browser, running) as page:
+        page.click("[data-wish=grade]")
+        found = page.evaluate(answers)
+        assert (found["before"], found["after"]) == ("still.png", "still graded.png")
+        page.get_by_role("button", name="Back").click()
+        page.click("[data-wish=flicker]")
+        assert page.evaluate(answers) == {"made": "clip by another tool.mp4", "source": "clip.mp4"}
+        page.get_by_role("button", name="Back").click()
+        page.evaluate(f"() => {WISHES}.use('clip.mp4')")
+        page.click("[data-wish=flicker]")
+        assert page.evaluate(answers) == {"made": "clip.mp4", "source": "none"}
+        page.wait_for_function(f"() => {WISHES}.line.textContent === 'vidtrans deflicker clip.mp4'")
+
+
+def test_a_wish_says_which_file_is_missing_and_takes_those_that_come(
+    browser: Any, running: RunningStudio, tmp_path: Path
+) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", moving_frames(8))
+    for name in ("before.png", "after.png"):
+        write_picture(tmp_path / name, moving_frames(1)[0])
+    with page_of(browser, running) as page:
+        page.click("[data-wish=grade]")
+        line = page.locator("studio-wishes .line")
+        for missing, file in (("Before", "before.png"), ("After", "after.png"), ("The clip", clip.name)):
+            assert line.inner_text().startswith(missing)
+            page.set_input_files("studio-shelf input[type=file]", str(tmp_path / file))
+            page.wait_for_function(f"() => Object.values({WISHES}.answers()).includes('{file}')")
+        page.wait_for_function(f"() => {WISHES}.line.textContent.startsWith('vidtrans grade before.png after.png')")
+        page.click("studio-wishes button[type=submit]")
+        page.wait_for_selector("studio-making:not([hidden])")
+        assert "opens here" in page.inner_text("studio-making")
+        page.wait_for_selector("studio-viewer:not([hidden])")
+        assert page.evaluate("() => document.activeElement.localName") == "studio-timeline"
 
 
 def test_the_viewer_steps_marks_and_compares(browser: Any, running: RunningStudio) -> None:

@@ -15,9 +15,10 @@ Answers = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Question:
-    """A question. ``kind``: clip, look (a picture or a look that ships), file (clip or picture), number or choice.
+    """A question. ``kind``: clip, look (a picture or a look that ships), file, source, number or choice.
 
-    ``choices``: of a choice, value → label. ``default``: the answer at first.
+    A file is a clip or a picture; a source is the clip that another one was made from, which somebody may not have.
+    ``choices``: of a choice or a source, value → label. ``default``: the answer at first.
     """
 
     name: str
@@ -114,7 +115,7 @@ def _paint(answers: Answers) -> list[WishStep]:
 
 def _deflicker(answers: Answers) -> list[WishStep]:
     made, source = answers["made"], answers["source"]
-    values = {"processed": [made]} | ({"source": source} if source != made else {})
+    values = {"processed": [made]} | ({"source": source} if source not in (made, NO_SOURCE) else {})
     return [WishStep("deflicker", values, f"{_stem(made)} without flicker")]
 
 
@@ -144,13 +145,14 @@ def _dream(answers: Answers) -> list[WishStep]:
     ]
 
 
-MINUTES = Question("minutes", "Minutes to learn", "number", default="5", low=1, high=1440)
+NO_SOURCE = "none"  # an answer: the source is not there
+MINUTES = Question("minutes", "Minutes to learn", "number", default="4", low=1, high=1440)
 PAIRINGS = {
-    "edges": "its edges, drawn by a machine",
-    "sketch": "a pencil sketch of it",
+    "edges": "its edges, as lines",
+    "sketch": "a pencil sketch",
     "regions": "flat areas of colour",
     "simplify": "a simplified picture",
-    "colorize": "its greys",
+    "colorize": "its black and white picture",
 }
 
 WISHES = {
@@ -159,7 +161,7 @@ WISHES = {
         Wish(
             "picture",
             "Like this picture",
-            "A painting, a drawing, a photograph: your clip in its manner.",
+            "Your clip in the manner of a painting, a drawing or a photograph.",
             (
                 Question("clip", "The clip", "clip"),
                 Question("look", "The picture", "look"),
@@ -167,7 +169,7 @@ WISHES = {
                     "how",
                     "How",
                     "choice",
-                    {"now": "at once", "5": "learn it for 5 minutes", "20": "learn it for 20 minutes"},
+                    {"now": "at once", "5": "closer: learn it for 5 minutes", "20": "closest: learn it for 20 minutes"},
                     "now",
                 ),
             ),
@@ -176,11 +178,11 @@ WISHES = {
         Wish(
             "film",
             "From my film",
-            "A network learns how your film looks, and renders another clip so.",
+            "A network learns how your film looks, and renders another clip that way.",
             (
-                Question("film", "The film to learn", "clip"),
+                Question("film", "The film to learn from", "clip"),
                 Question("clip", "The clip to render", "clip"),
-                Question("pairing", "What it sees of a frame", "choice", PAIRINGS, "edges"),
+                Question("pairing", "What it starts from", "choice", PAIRINGS, "edges"),
                 MINUTES,
             ),
             _from_film,
@@ -191,7 +193,7 @@ WISHES = {
             "Paint over a few frames; all others follow.",
             (
                 Question("clip", "The clip", "clip"),
-                Question("count", "Frames to paint", "number", default="2", low=1, high=40),
+                Question("count", "Frames to paint (all of them)", "number", default="1", low=1, high=40),
             ),
             _paint,
             easel=True,
@@ -199,21 +201,23 @@ WISHES = {
         Wish(
             "flicker",
             "Take the flicker out",
-            "What another tool made frame by frame, steady.",
+            "Steadies what another tool made frame by frame.",
             (
                 Question("made", "The clip that flickers", "clip"),
-                Question("source", "What it was made from (or the same)", "clip"),
+                Question("source", "What it was made from", "source", {NO_SOURCE: "I do not have it"}, NO_SOURCE),
             ),
             _deflicker,
         ),
         Wish(
             "grade",
             "This grade",
-            "Colours learned from a picture before and after, onto a clip.",
+            "Learns your grade from a still before and after it, and grades a clip.",
             (
-                Question("before", "Before", "file"),
-                Question("after", "After", "file"),
-                Question("same", "Do both show the same?", "choice", {"yes": "yes", "no": "no, only the mood"}, "yes"),
+                Question("before", "Before the grade", "file"),
+                Question("after", "After the grade", "file"),
+                Question(
+                    "same", "Do both show the same scene?", "choice", {"yes": "yes", "no": "no: only the mood"}, "yes"
+                ),
                 Question("clip", "The clip to grade", "clip"),
             ),
             _grade,
@@ -221,18 +225,18 @@ WISHES = {
         Wish(
             "dream",
             "Let it dream",
-            "A network learns how your clip moves, and goes on by itself.",
+            "A network learns how your clip moves, and makes new frames without end.",
             (
                 Question("clip", "The clip", "clip"),
                 Question(
                     "how",
                     "What it does",
                     "choice",
-                    {"loop": "it lives through the clip for ever", "next-frame": "it goes on from the clip"},
+                    {"loop": "it goes to and fro through the clip", "next-frame": "it invents what comes next"},
                     "loop",
                 ),
                 MINUTES,
-                Question("frames", "Frames of the dream", "number", default="120", low=1, high=100_000),
+                Question("frames", "Length of the dream, in frames", "number", default="120", low=1, high=100_000),
             ),
             _dream,
         ),

@@ -157,6 +157,17 @@ export class CurveEditor extends HTMLElement {
 
   choose(at) { this.at = clamp(at, 0, this.points.length - 1); this.draw(); }
 
+  // The highest and the lowest value, and the last frame.
+  drawScale(context, colour) {
+    context.fillStyle = colour;
+    context.font = "11px system-ui, sans-serif";
+    context.textAlign = "left";
+    context.fillText(String(this.high), 4, 12);
+    context.fillText(String(this.low), 4, HEIGHT - 3);
+    context.textAlign = "right";
+    context.fillText(`frame ${this.last}`, context.canvas.width - 4, HEIGHT - 3);
+  }
+
   draw() {
     const { canvas, facts, points, values } = this;
     if (!canvas) return;
@@ -172,6 +183,7 @@ export class CurveEditor extends HTMLElement {
       context.fillRect(x, (HEIGHT - high) / 2, 1, high);
     }
     for (const shot of facts.shots) if (shot) context.fillRect(this.x(shot), 0, 1, HEIGHT);
+    this.drawScale(context, colour("--quiet"));
     context.strokeStyle = context.fillStyle = colour("--accent");
     context.lineWidth = 2;
     context.beginPath();

@@ -66,7 +66,7 @@ export class Easel extends HTMLElement {
       h("div", { className: "work" }, h("div", {}, this.board,
         h("div", { className: "bar" }, button("Undo", () => this.undo(), { title: "Undo (Ctrl-Z)" }), button("Redo", () => this.redo(), { title: "Redo (Ctrl-Y)" }), button("Fit", () => this.view.fit(), { title: "Fit (0)" }),
           this.wide = button("Wide", () => this.widen(), { className: "widening", "aria-pressed": "false", title: "Wide: without shelf and queue (f)" }), button("Save", () => this.save(), { title: "Save (Ctrl-S)" }),
-          this.go = button("Save, and go", () => this.render(), { className: "first" }), this.own, this.unsaved),
+          this.go = button("Make the clip", () => this.render(), { className: "first" }), this.own, this.unsaved),
         h("div", { className: "bar" }, this.onion.element)),
         h("div", { className: "side" }, this.layersPanel, this.motion)));
   }
@@ -92,6 +92,7 @@ export class Easel extends HTMLElement {
       this.heading.textContent = `${clip}, frame ${frame}`;
       for (const canvas of [this.paint, this.onionCanvas]) Object.assign(canvas, { width: photo.width, height: photo.height });
       this.setEnabled(true);
+      this.go.textContent = PURPOSES[purpose].go;
       this.attach(purpose === "matte");
       this.show();
       this.board.style.setProperty("--aspect", photo.width / photo.height);

@@ -65,7 +65,7 @@ export class CommandForm extends HTMLElement {
     const clip = () => ["video", "processed"].map((name) => this.fields.get(name)?.read()).flat().find(Boolean) ?? "";
     const more = () => Object.fromEntries(["sound", "cuts"].map((name) => [name, this.fields.get(name)?.read()]).filter(([, value]) => value));
     if (!CURVED.includes(this.command)) return null;
-    const panel = h("details", { className: "curve" }, h("summary", { "aria-label": `Draw ${label} over time` }, "over time"));
+    const panel = h("details", { className: "curve" }, h("summary", { "aria-label": `Draw ${label} over time` }, "draw it over time"));
     panel.addEventListener("toggle", () => {
       panel.querySelector("curve-editor")?.remove();
       if (panel.open) {

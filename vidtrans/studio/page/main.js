@@ -91,6 +91,7 @@ state.addEventListener("ended", async ({ detail: job }) => {
     $("easel").open(what.answers.clip, job.outcome.keyframes?.[0] ?? 0);
   } else if ((room === "wishes" || (room === "easel" && !$("easel").isChanged)) && state.item(job.outcome.output)) { // who works is not disturbed
     state.tell("open", state.item(job.outcome.output));
+    $("viewer").timeline.focus({ preventScroll: true }); // space plays, and presses no button
   }
 });
 

@@ -34,6 +34,7 @@ export class Motion extends HTMLElement {
 
   toggle() {
     this.button.setAttribute("aria-pressed", String(!this.isOn));
+    this.isWanted = this.isOn; // the film may be below what is seen
     if (this.isOn) this.run();
     else { clearTimeout(this.waiting); this.clear(); }
   }
@@ -75,6 +76,8 @@ export class Motion extends HTMLElement {
     this.video.src = address;
     this.video.defaultPlaybackRate = this.video.playbackRate = clamp(rate, 0.1, 8);
     this.video.hidden = false;
+    if (this.isWanted) requestAnimationFrame(() => this.video.scrollIntoView({ block: "nearest" }));
+    this.isWanted = false;
     if (range) this.video.currentTime = range[0];
     this.video.play().catch(() => {}); // it was replaced before it began
   }

@@ -12,6 +12,7 @@ const ACTIONS = {
   done: [["remove", "Remove"]],
 };
 
+const SHOWN = ["clip", "picture", "pictures", "training"]; // kinds of files that the page can show
 const kindOf = (name) => (/\.(mp4|webm|mov|mkv)$/i.test(name) ? "clip" : /\.(png|jpe?g|webp)$/i.test(name) ? "picture" : "");
 
 // At which step a model was taken as it is.
@@ -70,7 +71,7 @@ export class Queue extends HTMLElement {
     if (preview && !job.training && job.state !== "done" && kindOf(preview)) {
       buttons.unshift(h("button", { type: "button", "aria-label": `See what there is of ${job.title}`, onclick: () => state.tell("open", { name: preview, kind: kindOf(preview) }) }, "See what there is"));
     }
-    if (job.state === "done" && output && state.item(output)) {
+    if (job.state === "done" && SHOWN.includes(state.item(output ?? "")?.kind)) {
       buttons.unshift(h("button", { type: "button", className: "first", "aria-label": `Look at ${output}`, onclick: () => state.tell("open", state.item(output)) }, "Look"));
     }
     const log = h("pre", { className: "log" });

@@ -3,6 +3,7 @@ import { ago, get, h, link, post, size, upload } from "./api.js";
 import { state } from "./state.js";
 
 const KINDS = { "": "all", clip: "clips", picture: "pictures", model: "models", dataset: "datasets", pictures: "folders of pictures", training: "trainings" };
+const PICTURED = ["clip", "picture", "pictures", "training"]; // kinds that have a thumbnail
 const SHOWN_AT_ONCE = 120, RESTS_MS = 6000;
 
 export class Shelf extends HTMLElement {
@@ -67,12 +68,13 @@ export class Shelf extends HTMLElement {
     if (known?.dataset.mark === mark) return known;
     if (known) forget(known);
     const short = item.name.split("/").pop();
-    const thumb = h("span", { className: "thumb", "data-name": item.name, "data-kind": item.kind });
+    const isSeen = PICTURED.includes(item.kind);
+    const thumb = h("span", { className: "thumb", hidden: !isSeen, "data-name": item.name, "data-kind": item.kind });
     const open = h("button", { type: "button", className: "open", "aria-label": `Open ${item.name}`, onclick: () => state.tell("open", item) },
-      thumb, h("span", { className: "name", title: item.name }, short),
+      thumb, h("span", { className: "name", title: item.name }, short.split(/(?<=[._ -])/).flatMap((part) => [part, h("wbr")])),
       h("span", { className: "quiet" }, `${item.kind}${item.bytes ? `, ${size(item.bytes)}` : ""}, ${ago(item.modified)}`));
     const made = h("li", { "data-mark": mark, "data-name": item.name }, open, this.menu(item));
-    if (["clip", "picture", "pictures", "training"].includes(item.kind)) {
+    if (isSeen) {
       // What changes may change again in a moment, as a recording (.nut) or a training does: it is looked at when it rests.
       if (known || item.name.endsWith(".nut")) setTimeout(async () => { await state.refresh().catch(() => {}); if (this.cards.get(item.name) === made) this.thumbs.observe(thumb); }, RESTS_MS);
       else this.thumbs.observe(thumb);

@@ -34,7 +34,7 @@ export class Viewer extends HTMLElement {
       button("Clear range", "Clear the range", () => this.setRange(null, null)),
       button("Paint this frame", "Paint this frame", () => { if (this.a.facts) state.tell("paint", { name: this.source(), frame: this.sourceFrame() }); }));
     this.append(this.heading, this.stage, this.timeline,
-      h("div", { className: "bar controls" }, this.playing, button("◀", "Frame before (left)", () => this.step(-1)), button("▶|", "Next frame (right)", () => this.step(1)),
+      h("div", { className: "bar controls" }, this.playing, button("◀|", "Frame before (left)", () => this.step(-1)), button("|▶", "Next frame (right)", () => this.step(1)),
         this.speed, this.looping, this.loupe, this.mode, this.flickers, this.where), this.uses, this.made);
     this.frame = 0;
     this.isLoop = true;

@@ -1,20 +1,23 @@
 // The wishes: a card each, its few questions, a first picture, what it takes, and every option behind "more".
-import { ask, duration, h, link, post, size } from "./api.js";
+import { ask, duration, h, link, post, size, stem } from "./api.js";
 import { state } from "./state.js";
 import "./form.js";
+import "./making.js";
 
 const AT_ONCE = 4; // looks of the wall that are made at once
+const TAKEN = { clip: ["clip", "pictures"], source: ["clip", "pictures"], look: ["picture"], file: ["clip", "picture"] }; // files, by kind of question
 
 export class Wishes extends HTMLElement {
   connectedCallback() {
     state.addEventListener("start", () => this.cards());
-    state.addEventListener("items", () => this.offer());
+    state.addEventListener("items", () => this.renew());
     state.addEventListener("added", ({ detail }) => this.take(detail));
   }
 
   cards() {
     this.wish = null;
-    this.replaceChildren(h("div", { className: "wishes" }, state.start.wishes.map((wish) =>
+    this.making ??= document.createElement("studio-making");
+    this.replaceChildren(this.making, h("div", { className: "wishes" }, state.start.wishes.map((wish) =>
       h("button", { type: "button", className: "wish", "data-wish": wish.name, onclick: () => this.open(wish) },
         h("b", {}, wish.title), h("span", {}, wish.text)))));
   }
@@ -36,7 +39,6 @@ export class Wishes extends HTMLElement {
         h("button", { type: "button", onclick: () => this.cards() }, "Back")),
       this.cost, this.picture, this.line, more);
     this.replaceChildren(h("h2", {}, wish.title), h("p", { className: "quiet" }, wish.text), form);
-    this.offer();
     this.changed();
     form.querySelector("select, input")?.focus();
   }
@@ -50,8 +52,11 @@ export class Wishes extends HTMLElement {
       input = h("select", { id, required: true }, Object.entries(question.choices).map(([value, text]) =>
         h("option", { value, selected: value === question.default }, text)));
     }
-    this.inputs.set(question.name, { input, kind: question.kind });
-    return h("div", { className: "option" }, h("label", { for: id }, question.label), input, question.kind === "look" && this.looks(input));
+    const small = question.kind in TAKEN ? h("img", { className: "small", alt: "The file that is chosen", hidden: true }) : null;
+    const one = { input, small, kind: question.kind, choices: question.choices };
+    input.addEventListener("change", () => { one.isAnswered = true; });
+    this.inputs.set(question.name, one);
+    return h("div", { className: "option" }, h("label", { for: id }, question.label), small ? h("div", { className: "chosen" }, input, small) : input, question.kind === "look" && this.looks(input));
   }
 
   // The style pictures of the looks that ship, to choose by eye; and a wall of them all on a frame of the clip.
@@ -59,7 +64,7 @@ export class Wishes extends HTMLElement {
     const choose = (name) => { input.value = name; this.changed(); };
     const wall = h("div", { className: "wall" });
     return h("div", { className: "looks" }, state.start.looks.map((name) =>
-      h("button", { type: "button", title: name, "aria-label": `The look ${name}`, onclick: () => choose(name) },
+      h("button", { type: "button", title: name, "data-look": name, "aria-label": `The look ${name}`, onclick: () => choose(name) },
         h("img", { src: link("/look", { name }), alt: "", loading: "lazy" }))),
     h("button", { type: "button", onclick: () => this.hang(wall, choose) }, "All of them on my clip"), wall);
   }
@@ -84,35 +89,64 @@ export class Wishes extends HTMLElement {
     }
   }
 
-  // Offer the files that are there; the newest is chosen, and each clip of a wish another one.
+  // Offer the files that are there. An answer stands until another one is chosen.
   offer() {
     if (!this.wish) return;
-    const taken = { clip: ["clip", "pictures"], look: ["picture"], file: ["clip", "picture"] };
-    let nth = 0;
-    for (const { input, kind } of this.inputs.values()) {
-      if (!(kind in taken)) continue;
-      const names = state.items.filter((item) => taken[kind].includes(item.kind)).map((item) => item.name);
+    const answered = [];
+    for (const question of this.inputs.values()) {
+      const { input, kind, choices, isAnswered } = question;
+      if (!(kind in TAKEN)) continue;
+      const names = state.items.filter((item) => TAKEN[kind].includes(item.kind)).map((item) => item.name);
       if (this.wish.name !== "flicker") names.sort((x, y) => Boolean(state.maker(x)) - Boolean(state.maker(y))); // sources before results
-      const looks = kind === "look" ? state.start.looks : [];
-      const isMeant = this.chosen && nth === 0 && kind === "clip" && names.includes(this.chosen);
-      const rest = kind === "clip" && nth > 0 ? names.filter((name) => name !== this.chosen) : names;
-      const usual = looks[0] ?? rest[Math.min(nth, rest.length - 1)] ?? "";
-      const chosen = input.value || (isMeant ? this.chosen : usual);
-      if (kind !== "look") nth += 1;
-      input.replaceChildren(...names.map((name) => h("option", { value: name }, name)),
+      const looks = kind === "look" ? state.start.looks : [], own = Object.entries(choices);
+      const chosen = (kind !== "source" || isAnswered ? input.value : "") || this.usual(kind, names, answered) || own[0]?.[0] || looks[0] || "";
+      if (kind !== "look") answered.push(chosen);
+      input.replaceChildren(...(chosen ? [] : [h("option", { value: "" }, "drop a file on the page, or choose one")]),
+        ...own.map(([value, text]) => h("option", { value }, text)), ...names.map((name) => h("option", { value: name }, name)),
         ...(looks.length ? [h("optgroup", { label: "looks that ship" }, looks.map((name) => h("option", { value: name }, name)))] : []));
       input.value = chosen;
     }
+    this.showChosen();
   }
 
-  // What was just dropped is what is meant.
+  // Files came or went: the answers may be others now.
+  renew() {
+    if (!this.wish) return;
+    const before = JSON.stringify(this.answers());
+    this.offer();
+    if (JSON.stringify(this.answers()) !== before) this.changed();
+  }
+
+  // The usual answer: the newest file, or the clip that was opened. What is asked twice is answered by two files.
+  usual(kind, names, answered) {
+    const isPicture = (name) => state.item(name).kind === "picture";
+    if (kind === "file") return names.filter(isPicture).slice(0, 2).reverse()[answered.length]; // the one before the grade came first
+    if (kind === "source") return names.find((name) => name !== answered[0] && stem(answered[0] ?? "").startsWith(stem(name)));
+    if (kind === "clip" && !answered.length && names.includes(this.chosen)) return this.chosen;
+    return names.find((name) => !answered.includes(name)) ?? names[0];
+  }
+
+  // Show what was chosen: a small picture of each file, and the look that is pressed.
+  showChosen() {
+    for (const { input, small } of this.inputs.values()) {
+      if (!small) continue;
+      small.hidden = !state.item(input.value);
+      if (!small.hidden && small.dataset.name !== input.value) small.src = link("/thumb", { name: input.value });
+      small.dataset.name = input.value;
+    }
+    for (const look of this.querySelectorAll("[data-look]")) look.setAttribute("aria-pressed", String(look.dataset.look === this.inputs.get("look").input.value));
+  }
+
+  // What was just dropped is what is meant, by the first question of its kind that nobody has answered.
   take(name) {
     if (!this.wish) return;
     const kind = state.item(name)?.kind;
-    for (const question of this.inputs.values()) {
-      const fits = question.kind === kind || (question.kind === "look" && kind === "picture") || (question.kind === "file" && ["clip", "picture"].includes(kind));
-      if (fits) { question.input.value = name; this.changed(); return; }
-    }
+    const fits = (one) => one.kind === kind || (one.kind === "look" && kind === "picture") || (one.kind === "source" && kind === "clip") || (one.kind === "file" && kind === "picture");
+    const all = [...this.inputs.values()].filter(fits), question = all.find((one) => !one.isAnswered) ?? all[0];
+    if (!question) return;
+    question.isAnswered = true;
+    question.input.value = name;
+    this.changed();
   }
 
   // A clip that was opened on the shelf is the one that is meant.
@@ -127,7 +161,9 @@ export class Wishes extends HTMLElement {
     this.picture.hidden = true;
     this.cost.textContent = "";
     this.line.textContent = "";
-    if ([...this.inputs.values()].some(({ input }) => !input.value)) { this.go.disabled = true; this.line.textContent = "Add a clip first: drop it on the page."; return; }
+    this.offer(); // what one answer leaves open may be clear by another
+    const missing = this.wish.questions.find(({ name }) => !this.inputs.get(name).input.value);
+    if (missing) { this.go.disabled = true; this.line.textContent = `${missing.label}: drop a file on the page, or choose one.`; return; }
     this.go.disabled = false;
     const wish = this.wish.name, answers = this.answers(), number = this.asked = (this.asked ?? 0) + 1;
     this.steps = null;
@@ -195,9 +231,10 @@ export class Wishes extends HTMLElement {
     const made = await state.trying(() => post("/api/wish", { wish: wish.name, answers, ...steps }));
     this.go.disabled = false;
     if (!made) return;
-    state.say(`${wish.title}: ${made.jobs.length > 1 ? `${made.jobs.length} jobs` : "a job"} in the queue.`);
     state.tell("made", { wish, answers, jobs: made.jobs });
     this.cards();
+    this.making.follow(wish, made.jobs);
+    scrollTo({ top: 0 });
   }
 }
 
