@@ -28,9 +28,7 @@ BLOCK_S = 1.0  # of sound that is analysed at once
 
 
 class FallingMaximum:
-    """The levels that are scaled to 1: they rise to louder ones in ``rise_s`` and fall by e in 20 s, not below
-    ``least``.
-    """
+    """The levels that are scaled to 1. They rise to louder ones in ``rise_s``, and fall by e in 20 s, to ``least``."""
 
     def __init__(self, count: int, hop_s: float, rise_s: float, least: float) -> None:
         self._rise, self._fall, self._least = 1 - math.exp(-hop_s / rise_s), math.exp(-hop_s / FULL_FALL_S), least
@@ -66,6 +64,7 @@ class LiveEar:
         self._last_onset_s = -math.inf
         self._onset = 0.0
         self._bands: list[Band] = []
+        self._full = FallingMaximum(0, hop_s, FULL_RISE_S, FAINT)
         self._levels = dict[Band, float]()
         self._calls = dict[Signal, RunningCall]()
         self.watch({Signal(name) for name in FIXED_BANDS} | set(signals))
@@ -80,7 +79,7 @@ class LiveEar:
         roots = {signal.source for signal in signals}
         bands = [*FIXED_BANDS.values(), *sorted({(s.numbers[0], s.numbers[1]) for s in roots if s.name == "band"})]
         if bands != self._bands:
-            known = dict(zip(self._bands, self._full.full, strict=True)) if self._bands else {}
+            known = dict(zip(self._bands, self._full.full, strict=True))
             self._bands, self._bank = bands, SpectrumBank(self.rate_hz, bands, self._window)
             self._power = np.zeros(len(bands))
             self._full = FallingMaximum(len(bands), self._hop_s, FULL_RISE_S, FAINT)
