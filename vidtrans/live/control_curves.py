@@ -51,7 +51,7 @@ class ControlCurve:
     @cached_property
     def curve(self) -> Curve:
         """The parsed expression. Raises UsageError."""
-        return parse_curve(self.text, self.name, self.low, self.high)
+        return parse_curve(self.text, self.name)
 
     @property
     def signals(self) -> frozenset[Signal]:
