@@ -62,7 +62,8 @@ class MovingControls:
             with suppress(ArithmeticError, ValueError, TypeError):
                 found = float(curve.curve.expressions[0].value(values))
             if math.isnan(found):
-                found = self.positions.get(name, before.get(name) or curve.low)
+                number = before.get(name)
+                found = self.positions.get(name, curve.low if number is None else number)
             positions[name] = curve.kept(found)
         self.positions = positions
         return state.moved(positions)

@@ -101,11 +101,13 @@ export class Moves {
       if (!entry?.curve) continue;
       entry.position = value;
       entry.mark.style.setProperty("--at", Math.min(1, Math.max(0, entry.scale.share(value))));
-      entry.output.textContent = entry.scale.text(value);
+      entry.output.textContent = value.toFixed(entry.about.whole ? 0 : digits(entry.about));
     }
   }
 }
 
+// So many that a step is about a hundredth of the slider's way: the text keeps its width.
+const digits = ({ low, high }) => Math.min(5, Math.max(0, 2 - Math.floor(Math.log10(high - low))));
 const short = (value) => Number(value.toPrecision(3));
 
 // Between which values a start moves a slider: from its lowest to where it is; of some from the default a little up.
