@@ -38,6 +38,7 @@ class BeatTracker:
         self._bar_votes = np.zeros(4)
         self._last_number = -math.inf
         self.last_beat_s = -math.inf
+        find_rhythm(HeardSound({}, self._mel, hop_s, Fraction(0)))  # loads SciPy, which would hold up the first search
 
     @property
     def tempo_bpm(self) -> float:

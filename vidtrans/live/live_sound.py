@@ -16,6 +16,7 @@ from vidtrans.curves.signals import Signal
 from vidtrans.live.protocol import SoundMessage
 
 MOST_AHEAD_S = 1.0  # of sound that may come faster than it sounds; more is dropped
+MOST_BLOCKS = 256  # that wait, where the processor is busy; older ones are dropped
 SILENT_AFTER_S = 0.15  # without a block, after which silence is heard
 ENDS_AFTER_S = 20.0  # without a block, after which nothing is heard
 
@@ -38,7 +39,7 @@ class LiveSound:
         self.num_dropped = 0
         self._changed = changed
         self._wake = threading.Condition()
-        self._blocks: deque[SoundMessage] = deque()
+        self._blocks: deque[SoundMessage] = deque(maxlen=MOST_BLOCKS)
         self._signals: frozenset[Signal] = frozenset()
         self._has_new_holder = False
         self._credit_s, self._credited = MOST_AHEAD_S, time.monotonic()
