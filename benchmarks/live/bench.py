@@ -1,11 +1,13 @@
 """The live page before its goals, with a real browser on the same machine.
 
-    python -m benchmarks.live.bench [--parts speed,slow,memory,forged] [--minutes 10] [--model M] [--json FILE]
+    python -m benchmarks.live.bench [--parts speed,slow,memory,sound,forged] [--minutes 10] [--model M] [--json FILE]
 
 - ``speed``: a film for the camera, a small model at 256 pixels. Frames a second, capture to canvas (median, 99 %), what
   server and transport add to the model's own time, all of them minute by minute, and the memory of page and server.
 - ``slow``: the same model at 960 pixels, where it takes a third of a second. Does the latency grow?
 - ``memory``: 100,000 frames of a program through the server. Does its memory grow?
+- ``sound``: bursts of sound beside frames at 30 a second. How long from a burst until the first picture whose control
+  moved, beside the time of painting it (median, 95 %)? What does a block of 10 ms cost?
 - ``forged``: requests with other hosts, origins, tokens, paths and types. How many are accepted?
 """
 
@@ -27,6 +29,7 @@ from websockets.sync.client import connect
 from benchmarks import harness
 from benchmarks.clips import SHIPPED
 from benchmarks.live.browser import film, page, renderers, server
+from benchmarks.live.sound import sound
 from vidtrans.live.protocol import PAINTED, FrameMessage, pack_frame, parse_picture
 
 WARM_S = 5
@@ -107,9 +110,10 @@ def forged() -> dict[str, Any]:
 
 def main() -> None:
     parser = harness.parser(__doc__)
-    parser.add_argument("--parts", type=harness.comma_list, default=["speed", "slow", "memory", "forged"])
+    parser.add_argument("--parts", type=harness.comma_list, default=["speed", "slow", "memory", "sound", "forged"])
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--frames", type=int, default=LARGE_RUN, help="that a program sends, for the part memory")
+    parser.add_argument("--bursts", type=int, default=60, help="of sound, for the part sound")
     parser.add_argument("--model", default="flower")
     parser.add_argument("--clip", type=Path, default=SHIPPED)
     parser.add_argument("--json", type=Path)
@@ -121,6 +125,7 @@ def main() -> None:
             "speed": lambda: speed(asked.model, film(asked.clip, folder), asked.minutes),
             "slow": lambda: speed(asked.model, film(asked.clip, folder, SLOW_SIDE), min(2.0, asked.minutes), *slow),
             "memory": lambda: memory(asked.frames),
+            "sound": lambda: sound(asked.model, asked.bursts),
             "forged": forged,
         }
 

@@ -18,13 +18,20 @@ SHOWS = "(want) => document.getElementById('connection')?.textContent === want"
 
 @contextmanager
 def page_at(
-    browser: Any, link: str, *, width: int = 1280, camera: bool = True, script: str = "", is_calm: bool = True
+    browser: Any,
+    link: str,
+    *,
+    width: int = 1280,
+    camera: bool = True,
+    microphone: bool = False,
+    script: str = "",
+    is_calm: bool = True,
 ) -> Iterator[Any]:
     """Open a page; nothing may go wrong in it, and nothing be asked of other servers."""
     context = browser.new_context(viewport={"width": width, "height": 900}, accept_downloads=True)
     context.set_default_timeout(WAIT_MS)
-    if camera:
-        context.grant_permissions(["camera"])
+    if camera or microphone:
+        context.grant_permissions([*(["camera"] if camera else []), *(["microphone"] if microphone else [])])
     if script:
         context.add_init_script(script)
     page = context.new_page()

@@ -56,13 +56,23 @@ class Rhythm:
 
 def novelty(sound: HeardSound) -> np.ndarray:
     """Return how much begins to sound at each hop, (n,) float64 from 0 to about 1."""
-    from scipy.ndimage import maximum_filter1d
+    logs = log_spectrum(sound.mel)
+    found = np.zeros(len(logs))
+    found[LAG:] = rise(logs[LAG:], logs[:-LAG])
+    return found
 
-    logs = np.log1p(COMPRESSION * sound.mel) / np.log1p(COMPRESSION)
-    before = maximum_filter1d(logs, 3, axis=1)
-    rise = np.zeros_like(logs)
-    rise[LAG:] = np.maximum(logs[LAG:] - before[:-LAG], 0.0)
-    return np.sqrt(np.square(rise, dtype=np.float64).mean(axis=1))  # a note fills few bands: a mean would miss it
+
+def log_spectrum(mel: np.ndarray) -> np.ndarray:
+    """Return the logarithm of mel magnitudes, (n, bands) float32: 0 of silence, about 1 of what is loud."""
+    return np.log1p(COMPRESSION * mel) / np.log1p(COMPRESSION)
+
+
+def rise(after: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Return how much log spectra, (n, bands), rise over the loudest neighbouring band of ``before``, (n,) float64."""
+    wide = np.pad(before, ((0, 0), (1, 1)), mode="edge")
+    loudest = np.maximum(np.maximum(wide[:, :-2], wide[:, 1:-1]), wide[:, 2:])
+    rises = np.maximum(after - loudest, 0.0)
+    return np.sqrt(np.square(rises, dtype=np.float64).mean(axis=1))  # a note fills few bands: a mean would miss it
 
 
 def find_rhythm(sound: HeardSound) -> Rhythm:

@@ -41,22 +41,36 @@ class HeardSound:
         return np.arange(len(self.mel)) * self.hop_s
 
 
+class SpectrumBank:
+    """Power in bands, and the mel spectrum, of windows of a sound. ``window``: samples; a hop is a quarter of it."""
+
+    def __init__(self, rate_hz: int, bands: Sequence[Band], window: int = WINDOW) -> None:
+        self.window, self.hop = window, window // (WINDOW // HOP)
+        hertz = np.fft.rfftfreq(window, 1 / rate_hz)
+        self._taper, self._shares, self._mels = np.hanning(window), _shares(hertz, bands), _mel_bank(hertz)
+
+    def __call__(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the power of each band, (n, bands), and mel magnitudes, (n, MEL_BANDS) float32, of n windows."""
+        windows = np.lib.stride_tricks.sliding_window_view(samples, self.window)[:: self.hop]
+        power = np.square(np.abs(np.fft.rfft(windows * self._taper, axis=1))) / self.window**2
+        return power @ self._shares, np.sqrt(power @ self._mels).astype(np.float32)
+
+
 def hear(blocks: Iterable[np.ndarray], rate_hz: int, bands: Sequence[Band]) -> HeardSound:
     """Return the loudness of ``bands`` and the mel spectrum; ``blocks``: consecutive samples, (n,) float32 each.
 
     Loudness is the smoothed short-time root mean square relative to its 95th percentile, at most 1; silence gives 0.
     """
-    shares, mels = _shares(rate_hz, bands), _mel_bank(rate_hz)
+    analyse = SpectrumBank(rate_hz, bands)
     powers: list[np.ndarray] = []
     spectra: list[np.ndarray] = []
     waiting, count = np.zeros(WINDOW // 2, np.float32), 0  # the first window is centred at 0 s
 
     def take(samples: np.ndarray) -> int:
-        windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP]
-        power = np.square(np.abs(np.fft.rfft(windows * np.hanning(WINDOW), axis=1))) / WINDOW**2
-        powers.append(power @ shares)
-        spectra.append(np.sqrt(power @ mels).astype(np.float32))
-        return len(windows) * HOP
+        power, mel = analyse(samples)
+        powers.append(power)
+        spectra.append(mel)
+        return len(mel) * HOP
 
     for block in blocks:
         count += len(block)
@@ -88,9 +102,8 @@ def _level(power: np.ndarray, sigma: float) -> np.ndarray:
     return np.minimum(level / full, 1.0) if full > 1e-6 else np.zeros_like(level)
 
 
-def _shares(rate_hz: int, bands: Sequence[Band]) -> np.ndarray:
-    """Return the membership of each spectrum bin in the bands, (bins, len(bands)) of 0 and 1."""
-    hertz = np.fft.rfftfreq(WINDOW, 1 / rate_hz)
+def _shares(hertz: np.ndarray, bands: Sequence[Band]) -> np.ndarray:
+    """Return the membership of spectrum bins, at ``hertz``, in the bands, (bins, len(bands)) of 0 and 1."""
     found = np.zeros((len(hertz), len(bands)))
     for n, (low, high) in enumerate(bands):
         inside = (hertz >= low) & (hertz < high)
@@ -100,9 +113,8 @@ def _shares(rate_hz: int, bands: Sequence[Band]) -> np.ndarray:
     return found
 
 
-def _mel_bank(rate_hz: int) -> np.ndarray:
+def _mel_bank(hertz: np.ndarray) -> np.ndarray:
     """Return triangular weights, (bins, MEL_BANDS), on the mel scale (O'Shaughnessy 1987)."""
-    hertz = np.fft.rfftfreq(WINDOW, 1 / rate_hz)
     lowest, highest = (2595 * np.log10(1 + limit / 700) for limit in (MEL_LOW, MEL_HIGH))
     centres = 700 * (10 ** (np.linspace(lowest, highest, MEL_BANDS + 2) / 2595) - 1)
     low, middle, high = centres[:-2, None], centres[1:-1, None], centres[2:, None]

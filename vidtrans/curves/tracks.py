@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -57,6 +58,26 @@ def of_call(signal: Signal, inner: Track) -> Track:
         return np.interp(times, grid, found)
 
     return at
+
+
+class RunningCall:
+    """``smooth`` or ``follow`` of values that come one after another, from the past alone.
+
+    ``smooth`` is an exponential average, as late on average as a mean over the last S seconds.
+    """
+
+    def __init__(self, call: Signal) -> None:
+        self._averages = call.name == "smooth"
+        [self._seconds] = call.numbers
+        self.value = 0.0
+
+    def step(self, value: float, passed_s: float) -> float:
+        """Return the value after a signal's next ``value``, ``passed_s`` seconds after the one before."""
+        if self._averages:
+            self.value += (1 - math.exp(-2 * passed_s / self._seconds)) * (value - self.value)
+        else:
+            self.value = max(value, max(self.value, 0.0) * math.exp(-passed_s / self._seconds))
+        return self.value
 
 
 def _followed(values: np.ndarray, grid: np.ndarray, release_s: float) -> np.ndarray:

@@ -22,7 +22,7 @@ from vidtrans.core.events import Stop
 from vidtrans.live.clients import Client
 from vidtrans.live.hub import Hub
 from vidtrans.live.picture_files import CONTENT_TYPES, encode_jpeg
-from vidtrans.live.protocol import FRAME_KINDS, FrameKind, FrameMessage, parse_frame
+from vidtrans.live.protocol import FRAME_KINDS, FrameKind, FrameMessage, is_sound, parse_frame, parse_sound
 from vidtrans.video.images.picture import encode_png
 from vidtrans.web import MAX_MESSAGE
 from vidtrans.web.qr_code import qr_svg
@@ -152,11 +152,19 @@ async def _receive(hub: Hub, client: Client, socket: WebSocket) -> None:
     while (message := await socket.receive())["type"] != "websocket.disconnect":
         try:
             if (data := message.get("bytes")) is not None:
-                hub.frame(client, parse_frame(data))
+                _take_bytes(hub, client, data)
             else:
                 hub.command(client, _parse(message.get("text") or ""))
         except UsageError as error:
             client.say({"type": "problem", "text": str(error)})
+
+
+def _take_bytes(hub: Hub, client: Client, data: bytes) -> None:
+    """Take a frame, or a block of sound. Raises UsageError."""
+    if is_sound(data):
+        hub.sound.block(client.number, parse_sound(data))
+    else:
+        hub.frame(client, parse_frame(data))
 
 
 def _parse(text: str) -> dict[str, object]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from vidtrans.core.settings import Table
@@ -27,6 +28,7 @@ class Client:
     _dropped: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
     _texts: deque[Table] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
     _state: Table | None = None
+    _moving: Table | None = None  # where the controls are that curves move
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     is_closed: bool = False
 
@@ -38,8 +40,13 @@ class Client:
             self._texts.append(message)
         self._woken.set()
 
-    def show(self, picture: PictureMessage, received: float) -> None:
-        """Queue a picture in place of an unsent one; its frame was ``received`` at a time of ``time.perf_counter``."""
+    def show(self, picture: PictureMessage, received: float, moving: Mapping[str, float] | None = None) -> None:
+        """Queue a picture in place of an unsent one; its frame was ``received`` at a time of ``time.perf_counter``.
+
+        ``moving``: the values of the controls that curves move, by name, for a page.
+        """
+        if moving and not self.is_program:
+            self._moving = {"type": "moving", "values": dict(moving)}
         if self._picture is not None and self._picture[0].sender == self.number:
             self.drop(self._picture[0].sequence, self._picture[0].timestamp)
         self._picture = picture, received
@@ -64,6 +71,9 @@ class Client:
         if self._state is not None:
             found.append(self._state)
             self._state = None
+        if self._moving is not None:
+            found.append(self._moving)
+            self._moving = None
         found += [pack_picture(PictureMessage(DROPPED, n, t, self.number)) for n, t in self._dropped]
         self._dropped.clear()
         if self._picture is not None:

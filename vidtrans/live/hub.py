@@ -17,6 +17,7 @@ from vidtrans.dreaming.steering import MOVES
 from vidtrans.live.clients import Client
 from vidtrans.live.key_log import KeyLog
 from vidtrans.live.live_controls import ControlState, describe_controls
+from vidtrans.live.live_sound import LiveSound
 from vidtrans.live.picture_files import encode_jpeg
 from vidtrans.live.picture_looks import PictureLooks
 from vidtrans.live.posted_frames import PostedFrames
@@ -28,7 +29,6 @@ from vidtrans.models.loaded_model import LoadedModel
 
 SOURCES = ("none", "drawing", "camera", "screen", "video", "dream", "program")
 MOST_CLIENTS = 64
-POSTED_S = 3.0  # seconds for which a posted frame of a program without a connection remains the source
 
 
 class Hub(Answers):
@@ -60,7 +60,8 @@ class Hub(Answers):
         self._report = report
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._posted, self._num_posted, self._is_cut = PostedFrames(), 0, True
+        self._posted, self._is_cut = PostedFrames(self._end_posts), True
+        self.sound = LiveSound(self._tell)
         self._log_before: KeyLog | None = None  # of the last dream, when the recording began
 
     # Messages of connections
@@ -81,6 +82,7 @@ class Hub(Answers):
     def leave(self, client: Client) -> None:
         """Remove a connection. A dream continues without the page that started it."""
         self.clients.pop(client.number, None)
+        self.sound.leave(client.number)
         if self.holder == client.number and self.source == "dream":
             self.holder = 0
         elif self.holder == client.number:
@@ -104,15 +106,10 @@ class Hub(Answers):
             raise UsageError("frame", f"another source is active ({self.source})", "stop that source first")
         if self.source == "none":
             self._take_stage(0, "program")
-        try:
-            return await self._posted.paint(message, self._submit)
-        finally:
-            self._num_posted += 1
-            asyncio.get_running_loop().call_later(POSTED_S, self._end_posts, self._num_posted)
+        return await self._posted.paint(message, self._submit)
 
-    def _end_posts(self, number: int) -> None:
-        """End the source of posted frames if no frame was posted after frame ``number``."""
-        if (self.holder, self.source, self._num_posted) == (0, "program", number):
+    def _end_posts(self) -> None:
+        if (self.holder, self.source) == (0, "program"):
             self._take_stage(0, "none")
 
     def command(self, client: Client, message: Table) -> None:
@@ -123,6 +120,7 @@ class Hub(Answers):
             "input": lambda client, message: setattr(client, "shows_input", message.get("show") is True),
             "record": self._record,
             "preset": self._preset,
+            "sound": lambda client, message: self.sound.carry_out(client.number, message),
             "remove": lambda _, message: self._remove(str(message.get("model"))),
         }
         try:
@@ -262,7 +260,7 @@ class Hub(Answers):
         sequence, timestamp, sender = (job.message.sequence, job.message.timestamp, job.sender) if job else (0, 0.0, 0)
         picture = PictureMessage(kind, sequence, timestamp, sender, painted.model_ms, 0.0, model_input, file)
         for client in self.clients.values():
-            client.show(picture, received)
+            client.show(picture, received, painted.moving)
 
     def _drop(self, job: PaintJob, problem: VidtransError | None) -> None:
         if (reply := self._posted.reply_to(job)) is not None:
@@ -285,7 +283,9 @@ class Hub(Answers):
     def _state(self) -> Table:
         return {
             "type": "state",
-            "controls": self.state.table(),
+            "controls": self.state.numbers(),
+            "curves": self.state.curve_texts(),
+            "heard": self.sound.holder,
             "source": self.source,
             "holder": self.holder,
             "recording": self.recordings.is_on,

@@ -11,6 +11,7 @@ from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import SMALLEST_SIDE, Table, from_table, setting, to_table
 from vidtrans.dreaming.predictors import predicts_frames
 from vidtrans.live import LARGEST_OUTPUT
+from vidtrans.live.control_curves import STILL, ControlCurve
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import LookPairing, takes_strokes
@@ -79,16 +80,25 @@ class Controls:
 
 @dataclass(frozen=True)
 class ControlState:
-    """The controls, and the pairing settings that override the models' own, by pairing name and setting name."""
+    """The controls, and the pairing settings that override the models' own, by pairing name and setting name.
+
+    ``curves``: those that move controls, by the control's name; the number beside one is where it was before.
+    """
 
     controls: Controls = dataclasses.field(default_factory=Controls)
     pairing: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
+    curves: Mapping[str, ControlCurve] = dataclasses.field(default_factory=dict)
 
     def updated(self, values: Mapping[str, object], models: Mapping[str, LoadedModel]) -> ControlState:
         """Return the state with some values changed, by control name. Raises UsageError.
 
-        ``edges.density`` names the setting ``density`` of the pairing ``edges``, which makes a model's input.
+        ``edges.density`` names the setting ``density`` of the pairing ``edges``, which makes a model's input. A text
+        for a number is the curve that moves it, until a number comes.
         """
+        bounds = _movable(models)
+        curves = {name: curve for name, curve in self.curves.items() if name in bounds and name not in values}
+        curves |= {n: ControlCurve(n, v, *bounds[n]) for n, v in values.items() if isinstance(v, str) and n in bounds}
+        values = {name: value for name, value in values.items() if name not in curves}
         own = {name: value for name, value in values.items() if "." not in name}
         controls = from_table(Controls, to_table(self.controls) | own, "controls")
         for name in (controls.model, controls.second):
@@ -109,7 +119,17 @@ class ControlState:
             for model in models.values():
                 if model.pairing.name == kind:
                     make_pairing(kind, to_table(model.pairing.settings) | table)  # raises where they do not fit
-        return ControlState(controls, pairing)
+        return ControlState(controls, pairing, curves)
+
+    def moved(self, positions: Mapping[str, float]) -> ControlState:
+        """Return the state with numbers in place of curves, by control name; they must be within bounds."""
+        pairing = {kind: dict(table) for kind, table in self.pairing.items()}
+        for name, value in positions.items():
+            kind, dot, key = name.partition(".")
+            if dot:
+                pairing.setdefault(kind, {})[key] = value
+        own = {name: value for name, value in positions.items() if "." not in name}
+        return ControlState(dataclasses.replace(self.controls, **own), pairing)  # type: ignore[arg-type]
 
     def without(
         self, removed: LoadedModel, models: Mapping[str, LoadedModel], former: ControlState | None = None
@@ -128,7 +148,15 @@ class ControlState:
         return self.updated(values, models)
 
     def table(self) -> Table:
-        """Return all values by name, in the form that ``updated`` takes."""
+        """Return all values by name, in the form that ``updated`` takes: texts for curves, else numbers."""
+        return self.numbers() | self.curve_texts()
+
+    def curve_texts(self) -> dict[str, str]:
+        """Return the curves' expressions by control name."""
+        return {name: curve.text for name, curve in self.curves.items()}
+
+    def numbers(self) -> Table:
+        """Return all values by name, without curves."""
         own = {f"{kind}.{key}": v for kind, table in self.pairing.items() for key, v in table.items()}
         return to_table(self.controls) | own
 
@@ -172,7 +200,8 @@ def describe_model(model: LoadedModel) -> Table:
 
 def describe_controls() -> Table:
     """Return the default, bounds, choices and help of each control by its name, as JSON values."""
-    return {f.name: {"default": f.default, **_bounds(f.metadata)} for f in fields(Controls)}
+    moves = _movable({})
+    return {f.name: {"default": f.default, "moves": f.name in moves, **_bounds(f.metadata)} for f in fields(Controls)}
 
 
 def describe_pairing(pairing: Pairing) -> Table:
@@ -187,7 +216,23 @@ def describe_pairing(pairing: Pairing) -> Table:
         bounds.setdefault("high", 4 * value if value else 1)
         # A setting's bound may be far from useful values, so a slider ends at eight times the model's own value.
         bounds["high"] = min(bounds["high"], max(8 * value, bounds["low"] + 1e-3)) if value else bounds["high"]
-        found[f"{pairing.name}.{field.name}"] = {"default": value, "whole": isinstance(value, int), **bounds}
+        found[f"{pairing.name}.{field.name}"] = {
+            "default": value,
+            "whole": isinstance(value, int),
+            "moves": True,
+            **bounds,
+        }
+    return found
+
+
+def _movable(models: Mapping[str, LoadedModel]) -> dict[str, tuple[float, float, bool]]:
+    """Return the bounds of the controls that curves may move, and whether they are whole numbers, by name."""
+    numbers = [f for f in fields(Controls) if isinstance(f.default, float) and f.name not in STILL]
+    found = {f.name: (f.metadata["low"], f.metadata["high"], False) for f in numbers}
+    for model in models.values():
+        for name, about in describe_pairing(model.pairing).items():
+            low, high, _ = found.get(name, (about["low"], about["high"], False))
+            found[name] = min(low, about["low"]), max(high, about["high"]), about["whole"]
     return found
 
 

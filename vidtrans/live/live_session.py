@@ -20,6 +20,7 @@ from vidtrans.live.hub import Hub
 from vidtrans.live.live_controls import Controls, ControlState
 from vidtrans.live.live_model import LiveModel
 from vidtrans.live.live_stage import LiveStage
+from vidtrans.live.moving_controls import MovingControls
 from vidtrans.live.picture_looks import PictureLooks
 from vidtrans.live.presets import SavedControls
 from vidtrans.live.stage_worker import StageWorker
@@ -65,7 +66,7 @@ def open_session(
     state = ControlState(replace(first, look="")).updated({"look": first.look}, models)
     hub = Hub(models, state, saved, folder, context.report)
     hub.pictures = PictureLooks(models, pictures or {}, open_model, context)
-    hub.worker = StageWorker(open_stage, open_dreamer, state, hub)
+    hub.worker = StageWorker(open_stage, open_dreamer, state, hub, MovingControls(hub.sound))
     hub.worker.start()
     return hub, hub.worker
 

@@ -9,11 +9,14 @@ from collections.abc import Callable
 from vidtrans.live.protocol import FrameMessage
 from vidtrans.live.stage_worker import Painted, PaintJob
 
+POSTED_S = 3.0  # seconds after a posted frame for which more are expected
+
 
 class PostedFrames:
-    """The posted frames that are being painted."""
+    """The posted frames that are being painted. ``ended``: called when no more are expected."""
 
-    def __init__(self) -> None:
+    def __init__(self, ended: Callable[[], None]) -> None:
+        self._ended, self._num_posted = ended, 0
         self._replies: dict[int, asyncio.Future[Painted]] = {}  # by the frame's sequence
         self._sequences = itertools.count(1)
 
@@ -26,6 +29,12 @@ class PostedFrames:
             return await reply
         finally:
             self._replies.pop(number, None)
+            self._num_posted += 1
+            asyncio.get_running_loop().call_later(POSTED_S, self._end, self._num_posted)
+
+    def _end(self, num_posted: int) -> None:
+        if self._num_posted == num_posted:  # none came since
+            self._ended()
 
     def reply_to(self, job: PaintJob) -> asyncio.Future[Painted] | None:
         """Return the pending reply to a frame; None if no program waits for it."""

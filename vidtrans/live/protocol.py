@@ -3,7 +3,10 @@
 A frame, to the server: a header of 16 bytes, then a JPEG, PNG or WebP file. A picture, to a page: a header of 32 bytes,
 then two JPEG files: the view of the network's input, which may be empty, and the picture. Numbers are little-endian.
 
+A block of sound, to the server: a header of 8 bytes, then 1 to 8,192 samples, i16, of one channel.
+
     frame    u8 version, u8 kind, u16 0, u32 sequence, f64 timestamp
+    sound    u8 version, u8 3, u16 0, u32 rate in Hz
     picture  u8 version, u8 kind, u16 0, u32 sequence, f64 timestamp, u32 sender, f32 model_ms, f32 server_ms,
              u32 bytes of the first file
 
@@ -17,16 +20,24 @@ import struct
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from vidtrans.core.errors import UsageError
+from vidtrans.curves.live_hearing import RATES_HZ
 from vidtrans.web import MAX_MESSAGE
 
 VERSION = 1
 FRAME = struct.Struct("<BBHId")
+SOUND = struct.Struct("<BBHI")
 PICTURE = struct.Struct("<BBHIdIffI")
+SOUND_KIND, MOST_SAMPLES = 3, 8192
 
 FrameKind = Literal["picture", "drawing"]
 FRAME_KINDS: dict[int, FrameKind] = {1: "picture", 2: "drawing"}
 PAINTED, REPEATED, DROPPED = 1, 2, 3  # kinds of answers: a new frame painted, the last frame repainted, frame dropped
+
+
+RATES = f"send it at {RATES_HZ[0]:,} to {RATES_HZ[1]:,} Hz; see vidtrans.live.protocol"
 
 
 @dataclass(frozen=True)
@@ -37,6 +48,19 @@ class FrameMessage:
     sequence: int
     timestamp: float
     file: bytes
+
+
+@dataclass(frozen=True)
+class SoundMessage:
+    """A block of sound: ``samples``, (n,) float32 in [-1, 1], of one channel at ``rate_hz``."""
+
+    rate_hz: int
+    samples: np.ndarray
+
+    @property
+    def duration_s(self) -> float:
+        """Return its length in s."""
+        return len(self.samples) / self.rate_hz
 
 
 @dataclass(frozen=True)
@@ -67,6 +91,28 @@ def parse_frame(data: bytes) -> FrameMessage:
     if version != VERSION or kind not in FRAME_KINDS or reserved:
         raise UsageError("frame", f"its header is not of version {VERSION}", "see vidtrans.live.protocol")
     return FrameMessage(FRAME_KINDS[kind], sequence, timestamp, data[FRAME.size :])
+
+
+def is_sound(data: bytes) -> bool:
+    """Return whether the bytes of a message are those of a block of sound."""
+    return data[:2] == bytes((VERSION, SOUND_KIND))
+
+
+def pack_sound(sound: SoundMessage) -> bytes:
+    """Return the bytes of a block of sound."""
+    levels = np.clip(np.rint(sound.samples * 32768), -32768, 32767)
+    return SOUND.pack(VERSION, SOUND_KIND, 0, sound.rate_hz) + levels.astype("<i2").tobytes()
+
+
+def parse_sound(data: bytes) -> SoundMessage:
+    """Parse the bytes of a block of sound. Raises UsageError."""
+    count, odd = divmod(len(data) - SOUND.size, 2)
+    if odd or not 1 <= count <= MOST_SAMPLES:
+        raise UsageError("sound", f"the message has {len(data)} bytes", f"send 1 to {MOST_SAMPLES} samples of 2 bytes")
+    version, kind, reserved, rate_hz = SOUND.unpack_from(data)
+    if (version, kind, reserved) != (VERSION, SOUND_KIND, 0) or not RATES_HZ[0] <= rate_hz <= RATES_HZ[1]:
+        raise UsageError("sound", f"its header is not of version {VERSION}, or its rate is out of bounds", RATES)
+    return SoundMessage(rate_hz, np.frombuffer(data, "<i2", offset=SOUND.size).astype(np.float32) / 32768)
 
 
 def pack_picture(picture: PictureMessage) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from vidtrans.live.key_log import KeyLog
 from vidtrans.live.live_controls import ControlState
 from vidtrans.live.live_model import SourceFrame
 from vidtrans.live.live_stage import LiveStage
+from vidtrans.live.moving_controls import MovingControls
 from vidtrans.live.picture_files import decode
 from vidtrans.live.protocol import FrameMessage
 
@@ -38,13 +39,15 @@ class PaintJob:
 class Painted:
     """A painted picture, (H, W, 3) uint8. ``job``: its frame; None for a repeated frame or a dream.
 
-    ``model_input``: a view of the model's input, (H, W, 3) uint8. ``model_ms``: milliseconds of painting.
+    ``model_input``: a view of the model's input, (H, W, 3) uint8. ``model_ms``: milliseconds of painting. ``moving``:
+    the values of the controls that curves move, by name.
     """
 
     job: PaintJob | None
     picture: np.ndarray
     model_input: np.ndarray
     model_ms: float
+    moving: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ class Answers(Protocol):
 class StageWorker:
     """The thread that paints, which must be closed. ``open_stage`` loads the models, again after a lost device.
 
-    ``open_dreamer(state, seed)`` starts a dream from a picture, or from noise if ``seed`` is None.
+    ``open_dreamer(state, seed)`` starts a dream from a picture, or from noise if ``seed`` is None. ``moving``: gives
+    the values of controls that curves move.
     """
 
     def __init__(
@@ -80,7 +84,9 @@ class StageWorker:
         open_dreamer: Callable[[ControlState, np.ndarray | None], Dreamer],
         state: ControlState,
         answers: Answers,
+        moving: MovingControls | None = None,
     ) -> None:
+        self._moving = moving or MovingControls()
         self._open_stage, self._open_dreamer, self._answers = open_stage, open_dreamer, answers
         self._changed = threading.Condition()
         self._state, self._is_closed, self._is_dirty = state, False, False
@@ -187,7 +193,9 @@ class StageWorker:
         return self._is_closed or self._stage is None or has_request
 
     def _patience(self) -> float | None:
-        return REPEAT_S if self._frame is not None and self._stage is not None and self._stage.is_changing else None
+        if self._frame is None or self._stage is None:
+            return None
+        return REPEAT_S if self._stage.is_changing or self._state.curves else None
 
     def _wait(self, seconds: float) -> None:
         with self._changed:
@@ -218,11 +226,12 @@ class StageWorker:
     def _paint(self, job: PaintJob | None, state: ControlState, is_dirty: bool, dreams: bool) -> None:
         """Paint the frame of ``job``, or repaint the last frame. Raises VidtransError, and any error of the device."""
         assert self._stage is not None
-        if job is not None:
-            rgb = decode(job.message.file)
+        rgb = decode(job.message.file) if job is not None else None
+        state = self._moving.at(state, rgb, self.num_painted)
+        if job is not None and rgb is not None:
             if state.controls.freeze and self._frame is not None and not job.is_cut and not dreams:
                 self._drop(job)
-                if not is_dirty and not self._stage.is_changing:
+                if not is_dirty and not self._stage.is_changing and not self._moving.positions:
                     return
                 job = None
             else:
@@ -254,7 +263,8 @@ class StageWorker:
     def _answer(self, job: PaintJob | None, picture: np.ndarray, model_input: np.ndarray, began: float) -> None:
         self._shown = picture
         self.num_painted += 1
-        self._answers.painted(Painted(job, picture, model_input, 1e3 * (time.perf_counter() - began)))
+        took_ms = 1e3 * (time.perf_counter() - began)
+        self._answers.painted(Painted(job, picture, model_input, took_ms, self._moving.positions))
 
     def _drop(self, job: PaintJob, problem: VidtransError | None = None) -> None:
         """Report a frame as dropped; if it was a cut, the next frame becomes one."""

@@ -26,8 +26,8 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(self), display-capture=(self), fullscreen=(self), midi=(self), microphone=(), "
-    "geolocation=()",
+    "permissions-policy": "camera=(self), display-capture=(self), fullscreen=(self), midi=(self), "
+    "microphone=(self), geolocation=()",
     "cache-control": "no-store",
 }
 

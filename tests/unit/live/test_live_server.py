@@ -266,7 +266,7 @@ class TestPost:
         assert np.array_equal(pixels(post(running, png(flat(200)), accept="image/png")[1]), flat(200))
 
     def test_the_stage_is_free_again_soon_after(self, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("vidtrans.live.hub.POSTED_S", 0.05)
+        monkeypatch.setattr("vidtrans.live.posted_frames.POSTED_S", 0.05)
         post(running, png(flat(60)))
         running.until(lambda: running.hub.source == "none")
 

@@ -1,4 +1,5 @@
 // Sliders, boxes and lists, made from what the server says of each control.
+import { Moves } from "./moves.js";
 
 const NAMES = {
   second: "Second model", crossfade: "Cross-fade", fade: "Fade (s)", size: "Size", upscale: "Enlarge", output_size: "Output size", strength: "Strength",
@@ -13,6 +14,7 @@ export class Controls {
   constructor(change, map) {
     this.change = change;
     this.map = map;
+    this.moves = new Moves(change);
     this.rows = new Map();
     this.values = {};
   }
@@ -48,7 +50,9 @@ export class Controls {
     const input = document.createElement(isList ? "select" : "input");
     input.id = `control-${name}`;
     input.setAttribute("aria-description", about.help ?? "");
-    row.append(caption, input);
+    const way = Object.assign(document.createElement("span"), { className: "way" });
+    way.append(input);
+    row.append(caption, way);
     const entry = { row, input, about, scale: isList ? null : scaleOf(about, name), touched: -Infinity };
     this.rows.set(name, entry);
     if (isList) {
@@ -64,6 +68,7 @@ export class Controls {
     button.setAttribute("aria-label", `Map a key or a knob to ${text}`);
     button.addEventListener("click", () => this.map(name));
     row.append(entry.output, button);
+    if (about.moves) this.moves.attach(name, text, entry, way);
     input.addEventListener("input", () => this.moved(name, entry.scale.value((input.value - low) / (high - low))));
     input.addEventListener("dblclick", () => this.moved(name, about.default));
     this.put(name, about.default);
@@ -79,6 +84,7 @@ export class Controls {
   moved(name, value) {
     const entry = this.rows.get(name);
     if (entry) entry.touched = performance.now();
+    if (entry?.curve) this.moves.end(entry); // a hand takes over
     this.values[name] = value;
     this.put(name, value);
     this.change({ [name]: value });
@@ -95,8 +101,9 @@ export class Controls {
     if (entry?.scale) this.set(name, entry.scale.share(this.values[name] ?? entry.about.default) + step);
   }
 
-  // Take over what the server says.
-  update(values) {
+  // Take over what the server says: numbers, names, and the texts of curves.
+  update(values, curves = {}) {
+    this.moves.update(this.rows, curves);
     const now = performance.now();
     let isBusy = false;
     for (const [name, entry] of this.rows) {
@@ -109,7 +116,7 @@ export class Controls {
       this.values[name] = value;
     }
     clearTimeout(this.later);
-    if (isBusy) this.later = setTimeout(() => this.update(values), BUSY_MS);
+    if (isBusy) this.later = setTimeout(() => this.update(values, curves), BUSY_MS);
   }
 
   put(name, value) {
@@ -121,6 +128,7 @@ export class Controls {
     }
     const { low, high } = entry.scale;
     entry.input.value = Math.round(low + entry.scale.share(value) * (high - low));
+    if (entry.curve) return;
     const text = entry.scale.text(value);
     entry.output.textContent = text;
     entry.input.setAttribute("aria-valuetext", text);

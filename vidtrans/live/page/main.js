@@ -4,6 +4,7 @@ import { Controls } from "./controls.js";
 import { Looks } from "./looks.js";
 import { Mapping } from "./mapping.js";
 import { Rates } from "./rates.js";
+import { Sound } from "./sound.js";
 import { Sources } from "./sources.js";
 import { Steering } from "./steer.js";
 import { Studio } from "./studio.js";
@@ -32,6 +33,7 @@ const rates = new Rates();
 const sources = new Sources(connection, size, frameSize, say, warn, isKiosk);
 const studio = new Studio(sources.drawing, warn);
 const controls = new Controls(set, (name) => mapping.learn(name));
+const sound = new Sound(connection, say, warn);
 const looks = new Looks(connection, (name) => set({ model: name }), say, warn);
 const toggle = (id) => set({ [id]: $(id).getAttribute("aria-pressed") !== "true" });
 const record = () => connection.send({ type: "record", on: !state?.recording });
@@ -68,7 +70,7 @@ connection.addEventListener("models", ({ detail }) => { // a look was added or r
 });
 connection.addEventListener("state", ({ detail }) => {
   state = detail;
-  controls.update(detail.controls);
+  controls.update(detail.controls, detail.curves);
   for (const id of ["freeze", "mirror"]) press($(id), detail.controls[id]);
   press($("record"), detail.recording);
   $("record").textContent = detail.recording ? "Stop recording" : "Record";
@@ -92,6 +94,7 @@ connection.addEventListener("picture", ({ detail }) => {
   });
   if (detail.input.length) input.show(detail.input);
 });
+connection.addEventListener("moving", ({ detail }) => controls.moves.show(controls.rows, detail.values));
 connection.addEventListener("replaced", ({ detail }) => sources.replaced(detail.by));
 connection.addEventListener("problem", ({ detail }) => {
   if (isKiosk) return; // people see pictures there, and the other pages say it
@@ -203,4 +206,4 @@ if (navigator.wakeLock) {
   stayAwake();
 }
 
-window.vidtrans = { connection, rates, sources, controls, mapping, steering }; // for tests, and for the curious
+window.vidtrans = { connection, rates, sources, controls, mapping, steering, sound }; // for tests, and for the curious

@@ -2,7 +2,8 @@
 // The binary messages are described in vidtrans/live/protocol.py.
 
 const VERSION = 1;
-const KINDS = { picture: 1, drawing: 2 };
+const KINDS = { picture: 1, drawing: 2 }, SOUND = 3;
+const MOST_WAITING = 65536; // bytes that wait to be sent; sound that comes then is dropped, since it would be late
 export const PAINTED = 1, REPEATED = 2, DROPPED = 3;
 const MOST_UNDERWAY = 2;
 const CODING_MS = 2; // for a frame's file and a picture's, beside the model's own time
@@ -71,6 +72,17 @@ export class Connection extends EventTarget {
     this.underway.set(this.sequence, this.sent);
     this.socket.send(message);
     setTimeout(() => this.dispatchEvent(new Event("free")), this.busyMs);
+  }
+
+  // samples: a block of one channel, an Int16Array.
+  sendSound(samples, rate) {
+    if (!this.isOpen || this.socket.bufferedAmount > MOST_WAITING) return;
+    const header = new DataView(new ArrayBuffer(8 + 2 * samples.length));
+    header.setUint8(0, VERSION);
+    header.setUint8(1, SOUND);
+    header.setUint32(4, rate, true);
+    samples.forEach((sample, n) => header.setInt16(8 + 2 * n, sample, true));
+    this.socket.send(header.buffer);
   }
 
   take(data) {

@@ -1,0 +1,179 @@
+"""Sliders of the live page that move, by a sound that the browser hears; in a real browser with a made microphone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chromium import chromium
+from live_page import SHOWS, page_at
+from live_server import Running, load, serving
+from made_music import song
+from page_checks import CONTRAST
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+MARK = """() => Number(document.querySelector('.way:has(#control-strength) .mark').style.getPropertyValue('--at'))"""
+MOVED = f"(from) => Math.abs(({MARK})() - from) > 0.02"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    music = song(120, 12, seed=70).write(tmp_path_factory.mktemp("music") / "song.wav")
+    with chromium("--use-fake-ui-for-media-stream", f"--use-file-for-fake-audio-capture={music}") as opened:
+        yield opened
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    with serving() as server:
+        yield server
+
+
+def curve(running: Running, name: str = "strength") -> str:
+    return running.hub.state.curve_texts().get(name, "")
+
+
+def choose(page: Any, start: str) -> None:
+    page.get_by_role("button", name="Let a curve move Strength").click()
+    page.select_option("[aria-label='How Strength moves: start with']", start)
+
+
+def test_a_microphone_moves_a_slider_and_another_page_takes_over(browser: Any, running: Running) -> None:
+    with page_at(browser, running.link(), microphone=True) as page:
+        page.click("[data-source=camera]")
+        choose(page, "with the bass")
+        running.until(lambda: curve(running) == "follow(low, 0.2)")
+        page.wait_for_selector(".moving #control-strength")
+        assert page.evaluate(MARK) == 0
+        page.click("[data-sound=microphone]")
+        page.wait_for_function("() => document.getElementById('sound-level').value > 0.02")
+        page.wait_for_function(MOVED, arg=0)
+        place = page.evaluate(MARK)
+        page.wait_for_function(MOVED, arg=place)
+        with page_at(browser, running.link(), microphone=True) as other:
+            other.wait_for_selector(".moving #control-strength")
+            assert other.input_value("#moves-strength") == "follow(low, 0.2)"
+            other.click("[data-sound=microphone]")
+            page.wait_for_selector("[data-sound=microphone][aria-pressed=false]")
+            assert "Another page" in page.inner_text("#news")
+            place = other.evaluate(MARK)
+            other.wait_for_function(MOVED, arg=place)
+            other.click("[data-sound=microphone]")
+            running.until(lambda: running.hub.sound.holder == 0)
+            assert other.evaluate("vidtrans.sound.context") is None
+        page.locator("#control-strength").fill("250")  # a hand takes over
+        running.until(lambda: not curve(running) and running.hub.state.controls.strength == 0.5)
+        page.wait_for_selector(".control:not(.moving) #control-strength")
+        assert page.locator("#control-strength ~ .mark").is_hidden()
+
+
+def test_curves_are_written_by_keyboard_refused_in_a_line_and_stopped(browser: Any, running: Running) -> None:
+    with page_at(browser, running.link()) as page:
+        page.click("[data-source=camera]")
+        page.focus("#control-strength")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        page.keyboard.type("1 + lwo")
+        page.keyboard.press("Enter")
+        page.wait_for_function("() => document.getElementById('problem').textContent.includes(\"did you mean 'low'\")")
+        assert page.input_value("#moves-strength") == "1 + lwo"  # to correct it
+        page.fill("#moves-strength", "1 + sin(3*t)")
+        page.keyboard.press("Enter")
+        running.until(lambda: curve(running) == "1 + sin(3*t)")
+        page.wait_for_function(MOVED, arg=0.5)
+        assert page.get_attribute("#control-strength", "aria-valuetext") == "moves: 1 + sin(3*t)"
+        page.fill("#preset-name", "waves")
+        page.press("#preset-name", "Enter")
+        load_it = page.get_by_role("button", name="waves", exact=True)
+        load_it.wait_for()
+        page.focus("#moves-strength")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        running.until(lambda: curve(running) == "")
+        assert 0 <= running.hub.state.controls.strength <= 2
+        page.fill("#moves-strength", "7")  # a number is where it stays
+        page.keyboard.press("Enter")
+        running.until(lambda: running.hub.state.controls.strength == 2)
+        load_it.click()
+        running.until(lambda: curve(running) == "1 + sin(3*t)")
+        page.wait_for_function("() => document.getElementById('moves-strength').value === '1 + sin(3*t)'")
+
+
+def test_a_file_is_heard_and_a_page_goes_on_when_the_server_is_there_again(browser: Any) -> None:
+    music = song(100, 4, seed=71).write(Path("song.wav"))
+    with ExitStack() as stack:
+        with serving() as running:
+            port = running.server.port
+            page = stack.enter_context(page_at(browser, running.link(), is_calm=False))
+            page.click("[data-sound=file]")
+            page.set_input_files("#sound-file", str(music))
+            running.until(lambda: running.hub.sound._thread is not None)
+        with serving(port=port) as running:
+            page.wait_for_function(SHOWS, arg="connected")
+            running.until(lambda: running.hub.sound._thread is not None)
+
+
+@pytest.mark.parametrize(
+    ("script", "button", "words"),
+    [
+        (
+            "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotFoundError'); };",
+            "microphone",
+            "no microphone",
+        ),
+        (
+            "navigator.mediaDevices.getDisplayMedia = async () => new MediaStream();",
+            "system",
+            "shares no sound",
+        ),
+        ("Object.defineProperty(navigator, 'mediaDevices', { value: undefined });", "microphone", "https"),
+    ],
+    ids=["absent", "silent", "no-right"],
+)
+def test_a_sound_that_cannot_be_had_is_explained(
+    browser: Any, running: Running, script: str, button: str, words: str
+) -> None:
+    with page_at(browser, running.link(), camera=False, script=script) as page:
+        page.click(f"[data-sound={button}]")
+        page.wait_for_selector("#problem:not([hidden])")
+        assert words in page.inner_text("#problem")
+        assert page.get_attribute(f"[data-sound={button}]", "aria-pressed") == "false"
+        assert running.hub.sound.holder == 0
+
+
+def test_the_systems_sound_is_heard(browser: Any, running: Running) -> None:
+    made = """navigator.mediaDevices.getDisplayMedia = async () => {
+      const c = new AudioContext(), o = c.createOscillator(), d = c.createMediaStreamDestination();
+      o.frequency.value = 90; o.connect(d); o.start(); return d.stream; };"""
+    with page_at(browser, running.link(), script=made) as page:
+        page.click("[data-source=camera]")
+        choose(page, "with the bass")
+        page.click("[data-sound=system]")
+        page.wait_for_function(MOVED, arg=0)
+        page.evaluate("vidtrans.sound.media.getAudioTracks()[0].dispatchEvent(new Event('ended'))")
+        running.until(lambda: running.hub.sound.holder == 0)
+        assert "ended" in page.inner_text("#news")
+
+
+@pytest.mark.parametrize("width", [360, 390, 1101, 2560])
+def test_all_fits_is_named_and_is_read_at_every_width(browser: Any, width: int) -> None:
+    wide = (
+        "(w) => [...document.querySelectorAll('main *')].filter((e) => e.getBoundingClientRect().right > w + 1).length"
+    )
+    nameless = """() => [...document.querySelectorAll('.control :is(button, input, select), #sound-level')]
+      .filter((e) => e.offsetParent && !(e.ariaLabel || e.labels?.length)).length"""
+    with serving(load("flower")) as running, page_at(browser, running.link(), width=width) as page:
+        for button in page.get_by_role("button", name="Let a curve move").all():
+            button.click() if button.is_visible() else None
+        page.fill("#moves-strength", "1 + sin(t)")
+        page.press("#moves-strength", "Enter")
+        page.wait_for_selector(".moving")
+        assert page.evaluate(wide, width) == 0
+        assert page.evaluate(nameless) == 0
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.locator("#control-strength").bounding_box()["width"] > 40
+        assert page.evaluate(CONTRAST) == []

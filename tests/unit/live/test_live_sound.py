@@ -1,0 +1,191 @@
+"""Sound of a connection: its messages, who is heard, and controls that it moves."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from live_server import Program, Running, flat, serving, until
+
+from vidtrans.core.errors import UsageError
+from vidtrans.curves.signals import Signal
+from vidtrans.live.live_sound import LiveSound
+from vidtrans.live.protocol import MOST_SAMPLES, SOUND, SoundMessage, is_sound, pack_sound, parse_sound
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+RATE = 48_000
+LOW = Signal("low")
+
+
+def block(level: float = 0.5, count: int = 480, rate: int = RATE) -> SoundMessage:
+    return SoundMessage(rate, (level * np.sin(2 * np.pi * 100 * np.arange(count) / rate)).astype(np.float32))
+
+
+@settings(max_examples=30)
+@given(st.integers(8000, 192_000), st.lists(st.integers(-32768, 32767), min_size=1, max_size=64))
+def test_a_block_comes_back_as_it_was(rate: int, samples: list[int]) -> None:
+    sound = SoundMessage(rate, np.array(samples, np.float32) / 32768)
+    data = pack_sound(sound)
+    assert is_sound(data)
+    found = parse_sound(data)
+    assert found.rate_hz == rate
+    assert np.array_equal(found.samples, sound.samples)
+
+
+@settings(max_examples=30)
+@given(st.binary(max_size=200))
+def test_junk_is_refused_or_read(data: bytes) -> None:
+    try:
+        found = parse_sound(b"\x01\x03" + data)
+    except UsageError:
+        return
+    assert np.isfinite(found.samples).all()
+
+
+def test_a_wrong_header_rate_or_length_is_refused() -> None:
+    for header in ((2, 3, 0, RATE), (1, 3, 1, RATE), (1, 3, 0, 0), (1, 3, 0, 7999), (1, 3, 0, 200_000)):
+        with pytest.raises(UsageError, match="header"):
+            parse_sound(SOUND.pack(*header) + b"ab")
+    for length in (0, 3, 2 * MOST_SAMPLES + 2):
+        with pytest.raises(UsageError, match="samples"):
+            parse_sound(SOUND.pack(1, 3, 0, RATE) + bytes(length))
+
+
+class TestLiveSound:
+    def begin(self) -> tuple[LiveSound, list[int]]:
+        changes: list[int] = []
+        sound = LiveSound(lambda: changes.append(sound.holder))
+        sound.watch([LOW])
+        return sound, changes
+
+    def test_the_last_one_that_began_is_heard_and_nobody_else(self) -> None:
+        sound, changes = self.begin()
+        for number in (1, 2):
+            sound.carry_out(number, {"on": True})
+        sound.block(1, block())
+        assert sound._thread is None
+        for _ in range(10):
+            sound.block(2, block())
+        until(lambda: sound.values.get(LOW, 0) > 0.5)
+        sound.carry_out(1, {"on": False})  # it is not heard anyway
+        assert changes == [1, 2]
+        sound.leave(2)
+        until(lambda: sound._thread is None and not sound.values)
+        assert changes == [1, 2, 0]
+        with pytest.raises(UsageError, match="begins"):
+            sound.carry_out(1, {"on": "yes"})
+
+    def test_silence_is_heard_where_no_block_comes_and_the_thread_ends(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("vidtrans.live.live_sound.ENDS_AFTER_S", 0.8)
+        sound, _ = self.begin()
+        sound.carry_out(1, {"on": True})
+        for _ in range(20):
+            sound.block(1, block())
+        until(lambda: sound.values.get(LOW, 0) > 0.5)
+        until(lambda: sound.values.get(LOW, 0) < 0.01)
+        until(lambda: sound._thread is None)
+        sound.block(1, block(count=4800))
+        until(lambda: sound.values.get(LOW, 0) > 0.5)
+        sound.leave(1)
+
+    def test_what_comes_faster_than_it_sounds_is_dropped(self) -> None:
+        sound, _ = self.begin()
+        sound.carry_out(1, {"on": True})
+        for _ in range(400):
+            sound.block(1, block())
+        assert sound.num_dropped > 250
+        assert len(sound._blocks) <= 150
+        sound.leave(1)
+
+    def test_another_rate_is_another_ear(self) -> None:
+        sound, _ = self.begin()
+        sound.carry_out(1, {"on": True})
+        sound.block(1, block(count=4800))
+        sound.block(1, block(count=4800, rate=22_050))
+        until(lambda: sound.values.get(LOW, 0) > 0.5)
+        sound.leave(1)
+
+
+def play(page: Program, seconds: float, level: float = 0.5) -> None:
+    for _ in range(round(100 * seconds)):
+        page.socket.send(pack_sound(block(level)))
+        time.sleep(0.005)
+
+
+def begin(page: Program, **values: Any) -> None:
+    page.send(type="source", kind="camera")
+    page.send(type="controls", values={"past": "off", **values})
+    page.message("state", source="camera")
+
+
+class TestServer:
+    @pytest.fixture
+    def running(self) -> Any:
+        with serving() as server:
+            yield server
+
+    def test_a_sound_moves_a_control_of_a_still_frame_and_all_pages_see_where_it_is(self, running: Running) -> None:
+        with running.program() as page, running.program() as other:
+            begin(page, strength="low", mirror=True)
+            page.send(type="sound", on=True)
+            heard = page.message("state", heard=page_number(running))
+            assert heard["curves"] == {"strength": "low"}
+            page.frame(flat(90))
+            assert other.message("moving")["values"] == {"strength": 0.0}
+            play(page, 0.3)
+            while other.message("moving")["values"]["strength"] < 0.3:
+                play(page, 0.05)
+            before = running.worker.num_painted
+            until(lambda: running.worker.num_painted > before + 3)  # it is painted again without another frame
+            other.send(type="controls", values={"strength": 0.5})
+            assert other.message("state", curves={})["controls"]["strength"] == 0.5
+            until(lambda: not running.worker._moving.positions)
+
+    def test_a_wrong_curve_is_one_line_and_nothing_stops(self, running: Running) -> None:
+        with running.program() as page:
+            begin(page)
+            for text, problem in (("lwo", "did you mean 'low'"), ("0: 1, 9: 0", "key frames"), ("", "strength")):
+                page.send(type="controls", values={"strength": text})
+                assert problem in page.message("problem")["text"]
+            for values in ({"strength": ["low"]}, {"strength": None}, {"model": "low"}, {"size": "low"}):
+                page.send(type="controls", values=values)
+                page.message("problem")
+            page.send(type="sound", on=1)
+            assert "begins" in page.message("problem")["text"]
+            page.socket.send(b"\x01\x03" + bytes(5))
+            assert "samples" in page.message("problem")["text"]
+            page.send(type="controls", values={"strength": "1e9*t/0 - noise(1e308*t)"})
+            page.state()
+            assert page.picture(page.frame(flat(3))).kind == 1
+
+    def test_who_leaves_is_heard_no_longer(self, running: Running) -> None:
+        with running.program() as page:
+            with running.program() as other:
+                other.send(type="sound", on=True)
+                page.message("state", heard=2)
+                other.socket.send(pack_sound(block()))
+            page.message("state", heard=0)
+        until(lambda: running.hub.sound._thread is None)
+
+    def test_sound_of_an_unheard_page_and_a_flood_change_nothing(self, running: Running) -> None:
+        with running.program() as page, running.program() as other:
+            begin(page, strength="loudness")
+            page.send(type="sound", on=True)
+            until(lambda: running.hub.sound.holder == 1)
+            for _, sound in itertools.product(range(300), [block(1.0)]):
+                other.socket.send(pack_sound(sound))
+            page.frame(flat(5))
+            assert page.message("moving")["values"] == {"strength": 0.0}
+            for _ in range(500):
+                page.socket.send(pack_sound(block(1.0)))
+            until(lambda: running.hub.sound.num_dropped > 100)
+            assert page.picture(page.frame(flat(5))).kind == 1
+
+
+def page_number(running: Running) -> int:
+    return min(running.hub.clients)

@@ -1,0 +1,99 @@
+"""The values of controls that curves move, for each painted frame."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+
+import numpy as np
+
+from vidtrans.core.errors import VidtransError
+from vidtrans.curves.expressions import place_of
+from vidtrans.curves.signals import Signal
+from vidtrans.curves.tracks import RunningCall
+from vidtrans.live.control_curves import ControlCurve, FileTrack
+from vidtrans.live.live_controls import ControlState
+from vidtrans.live.live_sound import LiveSound
+from vidtrans.live.source_signals import SourceSignals
+
+
+class MovingControls:
+    """Evaluates the curves of controls; the thread that paints calls it. ``sound``: what is heard; None: nothing.
+
+    Attributes:
+        positions: The value of each control that moves, at the last frame, by name.
+    """
+
+    def __init__(self, sound: LiveSound | None = None) -> None:
+        self._sound = sound
+        self._source = SourceSignals()
+        self._began_s = self._now_s = time.monotonic()
+        self._curves: Mapping[str, ControlCurve] = {}
+        self._signals: frozenset[Signal] = frozenset()
+        self._files: dict[str, FileTrack] = {}
+        self._calls: dict[Signal, RunningCall] = {}
+        self._sees = False
+        self.positions: dict[str, float] = {}
+
+    def at(self, state: ControlState, source: np.ndarray | None, frame: int) -> ControlState:
+        """Return the controls of the next frame, the ``frame``-th of the session.
+
+        ``source``: a new frame of the source, (H, W, 3) uint8; None: the last one is painted again. A value that is
+        out of bounds becomes the nearest one; where there is no number, the control stays where it is.
+        """
+        if state.curves != self._curves:
+            self._take(state.curves)
+        if not self._curves:
+            return state
+        now_s = time.monotonic()
+        passed_s, self._now_s = now_s - self._now_s, now_s
+        if source is not None and self._sees:
+            self._source.see(source, now_s)
+        values = {"t": now_s - self._began_s, "frame": float(frame)}
+        heard = self._sound.values if self._sound is not None else {}
+        for signal in self._signals:
+            values[place_of(signal)] = self._value(signal, heard, values, passed_s)
+        before = state.numbers()
+        positions = {}
+        for name, curve in self._curves.items():
+            found = math.nan
+            with suppress(ArithmeticError, ValueError, TypeError):
+                found = float(curve.curve.expressions[0].value(values))
+            if math.isnan(found):
+                number = before.get(name)
+                found = self.positions.get(name, curve.low if number is None else number)
+            positions[name] = curve.kept(found)
+        self.positions = positions
+        return state.moved(positions)
+
+    def _take(self, curves: Mapping[str, ControlCurve]) -> None:
+        """Evaluate other curves from now on."""
+        self._curves = curves
+        self._signals = frozenset().union(*(curve.signals for curve in curves.values()))
+        roots = {signal.source for signal in self._signals}
+        self._sees = any(root.is_seen for root in roots)
+        files = {}
+        for root in roots:
+            with suppress(VidtransError):  # a file that is gone since it was checked gives 0
+                if root.file:
+                    files[root.file] = self._files.get(root.file) or FileTrack(root.file)
+        self._files = files
+        self._calls = {call: running for call, running in self._calls.items() if call in self._signals}
+        self.positions = {name: value for name, value in self.positions.items() if name in curves}
+        if self._sound is not None:
+            self._sound.watch(frozenset(signal for signal in self._signals if signal.is_heard))
+
+    def _value(
+        self, signal: Signal, heard: Mapping[Signal, float], times: Mapping[str, float], passed_s: float
+    ) -> float:
+        if signal.is_heard:
+            return heard.get(signal, 0.0)
+        if signal.inner is not None:
+            call = self._calls.setdefault(signal, RunningCall(signal))
+            return call.step(self._value(signal.inner, heard, times, passed_s), passed_s)
+        if signal.file:
+            file = self._files.get(signal.file)
+            return 0.0 if file is None else float(file.track(np.array([times["frame" if file.in_frames else "t"]]))[0])
+        return self._source.motion(self._now_s) if signal.name == "motion" else self._source.brightness
