@@ -79,4 +79,4 @@ class FileTrack:
             raise UsageError(name, f"it has more than {LARGEST_FILE >> 20} MB", "give a shorter one")
         data = read_data(path)
         self.in_frames = data.in_frames
-        self.track: Track = data.track(column, float)
+        self.track: Track = data.track(column, lambda frames: frames)
