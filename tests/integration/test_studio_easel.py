@@ -325,9 +325,8 @@ def test_paint_is_shown_in_motion_within_seconds_and_previews_replace_it(
         stroke(page, (0.2, 0.5), (0.8, 0.5))
         began, video = time.monotonic(), "document.querySelector('easel-motion video')"
         page.keyboard.press("m")
-        page.wait_for_function(f"() => !{video}.hidden && {video}.currentTime > 0")
+        page.wait_for_function(f"() => !{video}.hidden && {video}.currentTime > 0", timeout=1000 * MOTION_S)
         took = time.monotonic() - began
-        assert took < MOTION_S
         sys.stderr.write(f"{took:.1f} s from a painted frame to its film\n")
         assert page.inner_text("easel-motion p").startswith("Frames 0 to 23")
         film = page.evaluate(f"() => {video}.src")

@@ -19,7 +19,7 @@ DIGITS = 6  # of a signal's value: processors round sums differently
 
 
 class SignalSource(Protocol):
-    """What gives signals their values: ``values(signals, times)`` for frames at ``times``, in s."""
+    """The interface of objects that give signals their values."""
 
     def values(self, signals: Collection[Signal], times: np.ndarray) -> Mapping[Signal, np.ndarray]:
         """Return the value of each signal at ``times``, (n,) float64. Raises UsageError, MediaError."""

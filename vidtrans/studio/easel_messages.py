@@ -1,8 +1,9 @@
-"""What the easel of a page sends: changes of a painted frame and its layers, checked field by field."""
+"""Parse messages of the easel: changes of a painted frame and its layers, checked field by field."""
 
 from __future__ import annotations
 
 import re
+from typing import TypeGuard
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
@@ -12,7 +13,7 @@ MOST_LAYERS = 64
 LONGEST_NAME = 80
 
 
-def is_count(value: object) -> bool:
+def is_count(value: object) -> TypeGuard[int]:
     """Return whether a value is a whole number from 0."""
     return type(value) is int and 0 <= value < 1 << 40
 

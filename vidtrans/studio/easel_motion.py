@@ -1,4 +1,4 @@
-"""What was painted on a frame, in motion: a film of the frames around it, with the paint carried along."""
+"""A film of the frames around a painted one, with the paint carried along their motion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the easel of the page asks for: layers, history, the painted frame in motion, and programs of this machine."""
+"""The routes of the easel: layers, history, the painted frame in motion, and programs of this machine."""
 
 from __future__ import annotations
 

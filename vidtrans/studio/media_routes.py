@@ -1,4 +1,4 @@
-"""What the studio's page shows of a file: the file, a moving thumbnail, exact frames, and the quick copy of a clip."""
+"""The routes of media: files, moving thumbnails, exact frames, and proxies of clips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a page sends: values in the address, JSON objects, parts of files, none of it trusted; and errors as answers."""
+"""Read the untrusted requests of a page (values in the address, JSON objects, bodies), and answer with errors."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from vidtrans.core.errors import UsageError, VidtransError
 from vidtrans.core.settings import Table
+from vidtrans.studio.easel_messages import is_count
 from vidtrans.studio.strict_json import parse_table
 from vidtrans.studio.studio_session import Overtaken
 from vidtrans.studio.wishes import WishStep
@@ -51,6 +52,14 @@ async def message_of(request: Request) -> Table:
         return parse_table(await body_of(request, MOST_JSON))
     except ValueError:
         raise UsageError("request", "it is no JSON object", "send one") from None
+
+
+def count_in(message: Table, name: str, default: int | None = None) -> int:
+    """Return a whole number from 0 of a message; ``default``: without it. Raises UsageError."""
+    found = message.get(name, default)
+    if not is_count(found):
+        raise UsageError(name, "it is not a whole number from 0", "give a number")
+    return found
 
 
 def answers_in(message: Table) -> dict[str, str]:

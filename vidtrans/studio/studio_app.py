@@ -22,7 +22,7 @@ from vidtrans.models.gallery import gallery_looks
 from vidtrans.studio.easel_routes import easel_routes
 from vidtrans.studio.live_routes import live_routes
 from vidtrans.studio.media_routes import media_routes
-from vidtrans.studio.messages import answers_in, body_of, message_of, number_in, refusing, step_in, text_in
+from vidtrans.studio.messages import answers_in, body_of, count_in, message_of, number_in, refusing, step_in, text_in
 from vidtrans.studio.packing import pack
 from vidtrans.studio.studio_session import Overtaken, StudioSession
 from vidtrans.studio.training_routes import training_routes
@@ -178,9 +178,7 @@ class StudioApp:
     async def preview(self, request: Request) -> Response:
         """Return one frame of a render."""
         message = await message_of(request)
-        frame = message.get("frame")
-        if not isinstance(frame, int) or isinstance(frame, bool) or frame < 0:
-            raise UsageError("frame", "it is not a number", "give a frame's number")
+        frame = count_in(message, "frame")
         return FileResponse(await self.session.preview(step_in(message), frame), media_type="image/png")
 
     async def curve(self, request: Request) -> Response:
@@ -197,10 +195,7 @@ class StudioApp:
         """Return the flicker of each frame of a result, and of its source there."""
         message = await message_of(request)
         output, source = (str(message.get(key, "")) for key in ("output", "source"))
-        start = message.get("start", 0)
-        if not isinstance(start, int) or isinstance(start, bool) or start < 0:
-            raise UsageError("start", "it is not a number", "give a frame's number")
-        return JSONResponse(await self.session.flicker(output, source, start))
+        return JSONResponse(await self.session.flicker(output, source, count_in(message, "start", 0)))
 
     async def wall(self, request: Request) -> Response:
         """Make a grid of looks on a frame of a clip."""
@@ -218,9 +213,7 @@ class StudioApp:
     async def job(self, request: Request) -> Response:
         """Pause, resume, cancel or remove a job, or take its model as it is."""
         message = await message_of(request)
-        number = message.get("job")
-        if not isinstance(number, int) or isinstance(number, bool):
-            raise UsageError("job", "it is not a number", "give a job's number")
+        number = count_in(message, "job")
         await asyncio.to_thread(self.session.queue.act, number, str(message.get("action")))
         return JSONResponse({})
 

@@ -1,4 +1,4 @@
-"""What the studio's page asks of a training: how it goes, its film of held-out pictures, and to train on."""
+"""The routes of trainings: their state in words, their film of held-out pictures, and jobs that continue them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
-from vidtrans.studio.messages import message_of, refusing, text_in
+from vidtrans.studio.messages import count_in, message_of, refusing, text_in
 from vidtrans.studio.strict_json import read_table
 from vidtrans.studio.studio_session import StudioSession
 from vidtrans.studio.training_jobs import FOLDER_SUFFIX, train_longer, train_on
@@ -63,9 +63,7 @@ class WatchedTrainings:
     async def train(self, request: Request) -> Response:
         """Add the job that continues a run: of a model that was taken as it is, or for as many steps again."""
         message = await message_of(request)
-        number, action = message.get("job"), message.get("action")
-        if not isinstance(number, int) or isinstance(number, bool):
-            raise UsageError("job", "it is not a number", "give a job's number")
+        number, action = count_in(message, "job"), message.get("action")
         job, outcome = await asyncio.to_thread(self.session.queue.stored, number)
         if action == "on":
             step = train_on(job)

@@ -6,7 +6,6 @@ import json
 import math
 import random
 import struct
-import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from processes import at_most
 
 from vidtrans.core.errors import UsageError
 from vidtrans.curves.clock import CurveClock
@@ -23,7 +23,6 @@ from vidtrans.curves.expressions import FUNCTIONS
 from vidtrans.curves.key_moments import EASINGS
 from vidtrans.curves.signals import CALLS, NAMES, PICTURE, SOUND, TIME
 
-LONGEST_S = 0.5  # for one text
 NAME, LOW, HIGH = "--strength", 0.0, 2.0
 NUMBERS = ("0", "1", "0.5", ".5", "1.", "2e3", "1e999", "1e-999", "9" * 400, "9" * 5000, "00", "1e308")
 MOMENTS = ("0", "5", "2.5s", "1:02", "0:00:01.5", "99999999999s", "9" * 90, "9" * 5000 + "s", "-1", "1e9", "s", "")
@@ -142,7 +141,6 @@ def check_line(error: UsageError, text: str) -> None:
 
 def judged(text: str) -> Curve | None:
     """Return the curve of a text; None where it has an error, which is one line with a remedy."""
-    began = time.process_time()
     curve: Curve | None = None
     try:
         curve = parse_curve(text, NAME, LOW, HIGH)
@@ -151,7 +149,6 @@ def judged(text: str) -> Curve | None:
             assert LOW <= value(frame) <= HIGH
     except UsageError as error:
         check_line(error, text)
-    assert time.process_time() - began < LONGEST_S, text
     return curve
 
 
@@ -159,7 +156,9 @@ def check_texts(seed: int, count: int) -> int:
     """Return the number of texts that are curves; check that the normal form of each gives the same curve."""
     num_curves = 0
     for text in texts(seed, count):
-        if (curve := judged(text)) is not None:
+        with at_most():
+            curve = judged(text)
+        if curve is not None:
             num_curves += 1
             if "inf" not in str(curve):
                 assert str(parse_curve(str(curve), NAME)) == str(curve), text
@@ -216,7 +215,8 @@ def test_many_random_texts_are_curves_or_one_line(seed: int) -> None:
     ids=lambda text: text[:20].encode("unicode_escape").decode(),
 )
 def test_a_text_that_is_meant_to_harm_is_a_curve_or_one_line(text: str) -> None:
-    judged(text)
+    with at_most():
+        judged(text)
 
 
 def midi(*tracks: bytes, division: int = 96, kind: int = 1) -> bytes:
@@ -254,12 +254,10 @@ def test_a_file_that_is_meant_to_harm_is_one_line(tmp_path: Path, name: str) -> 
         pytest.importorskip("mido")
     content = WRONG_FILES[name]
     (tmp_path / name).write_bytes(content() if callable(content) else content)
-    began = time.process_time()
-    with pytest.raises(UsageError) as caught:
+    with at_most(), pytest.raises(UsageError) as caught:
         read_data(tmp_path / name)
     assert caught.value.remedy
     assert len(str(caught.value).splitlines()) == 1
-    assert time.process_time() - began < 3  # of which the first import of mido takes most
 
 
 def test_enormous_times_in_a_midi_file_are_values(tmp_path: Path) -> None:
@@ -269,12 +267,11 @@ def test_enormous_times_in_a_midi_file_are_values(tmp_path: Path) -> None:
     assert track(np.array([0.0, 1e12])).tolist() == pytest.approx([0, 64 / 127])
 
 
-def test_a_million_rows_are_read_within_seconds(tmp_path: Path) -> None:
+def test_many_rows_are_read_at_once(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("frame,v\n" + "".join(f"{n},{n % 7}\n" for n in range(100_000)))
-    began = time.process_time()
-    track = read_data(tmp_path / "a.csv").track("v", lambda frames: frames / 25)
+    with at_most():
+        track = read_data(tmp_path / "a.csv").track("v", lambda frames: frames / 25)
     assert track(np.array([0.04, 4.0])).tolist() == pytest.approx([1, 100 % 7])
-    assert time.process_time() - began < 2
 
 
 def mutated_bytes(chance: random.Random, data: bytes) -> bytes:
@@ -300,7 +297,6 @@ def check_files(folder: Path, seed: int, count: int) -> int:
         suffix = list(VALID)[n % 3]
         path = folder / f"a{suffix}"
         path.write_bytes(mutated_bytes(chance, VALID[suffix]))
-        began = time.process_time()
         try:
             data = read_data(path)
             for column in data.columns:
@@ -309,7 +305,6 @@ def check_files(folder: Path, seed: int, count: int) -> int:
             num_read += 1
         except UsageError as error:
             check_line(error, str(path.read_bytes()))
-        assert time.process_time() - began < LONGEST_S, path.read_bytes()
     return num_read
 
 

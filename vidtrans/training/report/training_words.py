@@ -23,7 +23,7 @@ SOFT, ROUGH = 0.8, 1.25  # sharpness, as a share of the targets'
 
 
 class Trend(StrEnum):
-    """How the held-out score changes."""
+    """The course of the held-out score."""
 
     UNKNOWN = "unknown"
     RISING = "rising"
@@ -32,7 +32,7 @@ class Trend(StrEnum):
 
 
 class NextStep(StrEnum):
-    """What a page offers a button for: as many steps again, the model as it is, or a render."""
+    """An action that a page has a button for: as many steps again, the model as it is, or a render."""
 
     MORE = "more"
     ENOUGH = "enough"
