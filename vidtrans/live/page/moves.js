@@ -23,7 +23,7 @@ export class Moves {
     button.setAttribute("aria-expanded", "false");
     const panel = Object.assign(document.createElement("div"), { className: "moves", hidden: true });
     const starts = document.createElement("select");
-    starts.append(new Option("Start with …", ""), ...Object.keys(STARTS).map((start) => new Option(start, start)));
+    starts.append(new Option("Start …", ""), ...Object.keys(STARTS).map((start) => new Option(start, start)));
     starts.setAttribute("aria-label", `How ${text} moves: start with`);
     const field = Object.assign(document.createElement("input"), { type: "text", maxLength: 500, spellcheck: false, autocomplete: "off" });
     field.id = `moves-${name}`;
