@@ -213,6 +213,7 @@ def test_worker_processes_make_the_same_bytes(capsys: Capsys, monkeypatch: pytes
     assert len(models("here")) == 2
 
 
+@pytest.mark.thorough
 def test_more_values_train_only_the_new_ones(capsys: Capsys) -> None:
     said(capsys, 0, *command("--sweep", "lr=0.001,0.002", *INLINE))
     before = models("clip.sweep-lr")
@@ -241,6 +242,7 @@ def test_what_is_there_is_not_trained_and_what_else_is_there_not_replaced(
     assert "previews would go" in refuse(capsys, 2, *command("--sweep", "lr=0.001,0.004", "-o", "out"))
 
 
+@pytest.mark.thorough
 def test_one_that_diverges_is_named_and_the_table_has_the_others(capsys: Capsys) -> None:
     told = said(capsys, 5, *command(*DIVERGES, *INLINE))
     assert "lambda_l1=1e39: training: a loss or a weight became infinite or NaN" in told

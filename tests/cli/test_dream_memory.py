@@ -30,6 +30,7 @@ def film(capsys: pytest.CaptureFixture[str], *arguments: object, name: str = "ou
     return np.stack(decode(Path(name))[2])
 
 
+@pytest.mark.thorough
 def test_recall_and_wander_change_a_dream_and_the_clip_counts_after_a_second(
     seed: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -81,6 +81,7 @@ def test_its_looks_can_be_named_tried_and_chosen_live(network: Path, capsys: Cap
 
 
 @pytest.mark.usefixtures("clip")
+@pytest.mark.thorough
 def test_looks_of_pictures_are_predicted_once(capsys: Capsys) -> None:
     network = graphs.save(Path("t.onnx"), graphs.tinter(np.eye(3), [1, 1, 1, 3], (1, "h", "w", 3)))
     predictor = graphs.save(Path("p.onnx"), graphs.mean_colour(8, (1, 1, 1, 3)))

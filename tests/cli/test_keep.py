@@ -215,6 +215,7 @@ def test_mistakes_are_one_line_and_leave_nothing_behind(clip: Path, capsys: Caps
     assert not list(Path().glob("*.safetensors"))
 
 
+@pytest.mark.thorough
 def test_the_whole_chain_keeps_what_the_mask_shows(clip: Path, capsys: Capsys) -> None:
     write_folder(Path(), halves(1, SIZE), ["m.png"])
     made = said_json(capsys, "run", "--look", "ink.png", "--apply", clip, "--keep", "m.png", "-o", "out.mp4", *QUICK)

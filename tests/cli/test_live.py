@@ -57,6 +57,7 @@ def test_pictures_are_enlarged_to_the_output_size(tmp_path: Path) -> None:
             assert post(link, 99, size=(160, 120)).shape == shape
 
 
+@pytest.mark.thorough
 def test_pictures_are_looks_without_a_model(tmp_path: Path) -> None:
     stripes, chequers = write_style_pictures(tmp_path)
     mixture = f"{stripes}: 1, {chequers}: 1"
@@ -110,7 +111,7 @@ def test_what_does_not_fit_is_one_line(capsys: Capsys) -> None:
         (("--output-size", "9999"), 2, "output-size"),
         (("--set", "rendering.strength=3"), 2, "strength"),
         (("--set", "pairing.density=0.2"), 2, "density"),
-        (("--set", "rendering.strength=0: 1, 9: 0"), 2, "keyframes"),
+        (("--set", "rendering.strength=0: 1, 9: 0"), 2, "no timeline"),
         (("--model", "none such"), 3, "no model"),
         (("--set", "rendering.cuts=off"), 2, "cuts"),
         (("--set", "encoding.codec=h265"), 2, "encoding"),

@@ -39,6 +39,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 @needs_signals
+@pytest.mark.thorough
 def test_it_serves_saves_and_continues(folders: list[Path]) -> None:
     import urllib.request
 

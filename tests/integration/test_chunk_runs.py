@@ -104,6 +104,7 @@ def test_two_processes_make_one_clip_as_one_does(short: Path, tiny_model: Path) 
     assert not Path("vidtrans-batch.json").exists()
 
 
+@pytest.mark.thorough
 def test_a_process_that_is_lost_costs_its_part(long: Path) -> None:
     vidtrans(*arguments(long, "identity", "--temporal", "window", "-o", "one.mp4", "--cache-dir", "one"))
     command = arguments(long, "identity", "--temporal", "window", "-o", "two.mp4", "--jobs", "2")

@@ -167,6 +167,7 @@ def test_all_fits_is_named_and_is_read_at_every_width(browser: Any, width: int) 
     nameless = """() => [...document.querySelectorAll('.control :is(button, input, select), #sound-level')]
       .filter((e) => e.offsetParent && !(e.ariaLabel || e.labels?.length)).length"""
     with serving(load("flower")) as running, page_at(browser, running.link(), width=width) as page:
+        page.emulate_media(reduced_motion="reduce")  # no colour is seen on its way to another
         for button in page.get_by_role("button", name="Let a curve move").all():
             button.click() if button.is_visible() else None
         page.fill("#moves-strength", "1 + sin(t)")

@@ -39,6 +39,7 @@ def clip(tmp_path: Path) -> Path:
     return write_clip(tmp_path / "clip.mp4", moving_frames(8), sound=True)
 
 
+@pytest.mark.thorough
 def test_the_chain_makes_the_same_bytes_under_the_rules_of_every_system(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

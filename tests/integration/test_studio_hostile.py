@@ -235,6 +235,7 @@ def test_a_full_disk_is_a_message_and_loses_nothing(running: RunningStudio, monk
     running.until_ended(number)
 
 
+@pytest.mark.thorough
 def test_ten_thousand_files_are_listed_in_a_moment(root: Path) -> None:
     for number in range(10_000):
         (root / f"{number} ä\u0301 '\"&<b>.txt").touch()

@@ -101,6 +101,7 @@ def test_a_wish_is_answered_by_the_files_that_are_there(browser: Any, running: R
         page.wait_for_function(f"() => {WISHES}.line.textContent === 'vidtrans deflicker clip.mp4'")
 
 
+@pytest.mark.thorough
 def test_a_wish_says_which_file_is_missing_and_takes_those_that_come(
     browser: Any, running: RunningStudio, tmp_path: Path
 ) -> None:

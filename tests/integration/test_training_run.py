@@ -233,6 +233,7 @@ def trained_by_two(*arguments: object) -> dict[str, Any]:
     return table
 
 
+@pytest.mark.thorough
 def test_two_processes_train_one_model_and_another_number_goes_on_with_it(dataset: str) -> None:
     """Over 5 s: two processes are begun by PyTorch's launcher, and two times two more."""
     recipe = [*RECIPE, *ON_CPU, "-o", "a.safetensors"]

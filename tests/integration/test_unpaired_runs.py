@@ -69,6 +69,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_bytes_in_every_file(
         assert Path(path).read_bytes() == Path(whole["companions"][name]).read_bytes()
 
 
+@pytest.mark.thorough
 def test_both_directions_and_the_colours_are_models_and_nobodys_file_is_replaced() -> None:
     both = api.train("d", "night.safetensors", settings=tables("cyclegan"))
     assert both["companions"] == {"reverse": "night.reverse.safetensors", "colours": "night.colours.safetensors"}

@@ -58,7 +58,6 @@ def dataset(made: vidtrans.MadeDataset) -> vidtrans.CommandResult:
 def trained(model: vidtrans.TrainedModel) -> vidtrans.CommandResult:
     assert_type(model.steps, int)
     assert_type(model.held_out, dict[str, Any])
-    assert_type(model.of_steps, int)
     assert_type(model.best, int | None)
     assert_type(model.report, Path)
     return model

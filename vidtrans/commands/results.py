@@ -169,7 +169,6 @@ class TrainedModel(CommandResult):
 
     steps = Fact("steps", int, "The number of steps that it has learned for.")
     held_out = Fact("held_out", scores, "The mean scores of held-out pairs, by name; empty if none were held out.")
-    of_steps = Fact("of_steps", int, "With --as-is, the number of steps of the whole run.")
     best = Fact("best", _or_none(int), "The step of the best state, which is the model's.")
     report = Fact("report", Path, "The page on how it learned.")
 

@@ -170,6 +170,7 @@ def test_other_signals_may_be_watched_later() -> None:
     assert min(ear.value(signal(t)) for t in ("band(90, 110)", "smooth(band(90, 110), 0.2)")) > 0.8
 
 
+@pytest.mark.thorough
 def test_its_memory_does_not_grow() -> None:
     samples = spoiled(MadeSound(np.tile(clicks(120, 4).samples, 5)), 1, noise=0.2).samples
     ear = LiveEar(RATE)

@@ -57,6 +57,7 @@ def test_those_that_were_used_last_stay(most: list[int]) -> None:
     assert [key[0] for key in context.engines] == [model.digest for model in (*made[-3:], made[0])]
 
 
+@pytest.mark.thorough
 def test_a_list_of_clips_with_a_picture_each_is_rendered_in_bounded_memory(most: list[int]) -> None:
     lossless(Path("clip.mkv"), moving_frames(2, (64, 48)))
     rows = []
