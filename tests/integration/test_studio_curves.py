@@ -104,3 +104,30 @@ def test_flicker_is_measured_and_drawn_under_the_timeline(page: Any, running: Ru
     assert found["frame"] == list(range(12))
     assert len(found["flicker"]) == scored.frames == 12
     assert (Path(root) / "s.json").is_file()
+
+
+def test_a_setting_is_chosen_by_its_picture(page: Any) -> None:
+    open_editor(page)
+    page.get_by_role("button", name="mix as pictures").click()
+    page.wait_for_selector(".pictures .hung img", timeout=120_000)
+    page.get_by_role("button", name="Choose 0.25").click()
+    assert page.locator("studio-command [id$=-stylize-mix]").input_value() == "0.25"
+    page.wait_for_function("() => document.querySelector('studio-command .line').textContent.includes('--mix 0.25')")
+
+
+def test_a_cut_is_marked_and_taken_by_a_command(page: Any, running: RunningStudio) -> None:
+    page.get_by_role("button", name="Open a.mp4").click()
+    page.wait_for_function("() => document.querySelector('studio-viewer').a.isProxy")
+    page.locator("studio-timeline").focus()
+    page.evaluate("() => document.querySelector('studio-viewer').go(3)")
+    page.get_by_role("button", name="A shot begins at this frame").click()
+    page.wait_for_function("() => document.querySelector('studio-viewer').a.facts.shots.includes(3)")
+    assert (running.root / "a.cuts.txt").read_text() == "0\n3\n"
+    page.click("#to-command")
+    page.fill("studio-command [id$=-stylize-look]", "ink")
+    page.get_by_role("button", name="The cuts of the viewer").click()
+    page.wait_for_function(
+        "() => document.querySelector('studio-command .line').textContent.includes('--cuts a.cuts.txt')"
+    )
+    for clip, cuts in (("../a.mp4", [1]), ("gone.mp4", [1]), ("a.mp4", [-1]), ("a.mp4", ["1"]), ("a.mp4", 3)):
+        assert running.ask("/api/cuts", {"clip": clip, "cuts": cuts})[0] == 400

@@ -17,8 +17,9 @@ from starlette.types import ASGIApp
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Stop
-from vidtrans.core.files import digest_of
+from vidtrans.core.files import digest_of, write_bytes
 from vidtrans.models.gallery import gallery_looks
+from vidtrans.studio.easel_messages import is_count
 from vidtrans.studio.easel_routes import easel_routes
 from vidtrans.studio.live_routes import live_routes
 from vidtrans.studio.media_routes import media_routes
@@ -31,7 +32,8 @@ from vidtrans.web import MAX_MESSAGE
 from vidtrans.web.server import WebServer
 
 PAGE = Path(__file__).parent / "page"
-MOST_LOOKS = 8  # of a grid
+MOST_CHOICES = 8  # of a grid
+MOST_CUTS = 20_000  # of a clip
 
 
 def serve(server: WebServer, session: StudioSession, stop: Stop) -> None:
@@ -71,6 +73,7 @@ class StudioApp:
             "/api/preview": self.preview,
             "/api/curve": self.curve,
             "/api/flicker": self.flicker,
+            "/api/cuts": self.cuts,
             "/api/wall": self.wall,
             "/api/job": self.job,
             "/api/file": self.file,
@@ -197,14 +200,28 @@ class StudioApp:
         output, source = (str(message.get(key, "")) for key in ("output", "source"))
         return JSONResponse(await self.session.flicker(output, source, count_in(message, "start", 0)))
 
-    async def wall(self, request: Request) -> Response:
-        """Make a grid of looks on a frame of a clip."""
+    async def cuts(self, request: Request) -> Response:
+        """Write where the shots of a clip begin, to a file that commands read; return its name."""
         message = await message_of(request)
-        looks = message.get("looks")
-        looks = looks if isinstance(looks, list) else []
-        if not 1 <= len(looks) <= MOST_LOOKS or not all(isinstance(look, str) for look in looks):
-            raise UsageError("looks", f"they are 1 to {MOST_LOOKS} names", "send a list")
-        return JSONResponse({"key": await self.session.wall(str(message.get("clip", "")), looks)})
+        clip, cuts = str(message.get("clip", "")), message.get("cuts")
+        if not isinstance(cuts, list) or len(cuts) > MOST_CUTS or not all(is_count(cut) for cut in cuts):
+            raise UsageError("cuts", f"they are at most {MOST_CUTS:,} frames", "send a list of numbers")
+        name = f"{clip.rpartition('.')[0] or clip}.cuts.txt"
+        self.folder.existing(clip)
+        lines = "".join(f"{cut}\n" for cut in sorted({0, *cuts}))
+        await asyncio.to_thread(write_bytes, self.folder.place(name), lines.encode())
+        return JSONResponse({"name": name})
+
+    async def wall(self, request: Request) -> Response:
+        """Make a grid of a frame of a clip, with several values of a setting."""
+        message = await message_of(request)
+        values, choices = message.get("values"), message.get("choices")
+        choices = choices if isinstance(choices, list) else []
+        if not 1 <= len(choices) <= MOST_CHOICES or not all(isinstance(one, str) and "," not in one for one in choices):
+            raise UsageError("choices", f"they are 1 to {MOST_CHOICES} texts without commas", "send a list")
+        if not isinstance(values, dict):
+            raise UsageError("values", "they are the options of a command", "send an object")
+        return JSONResponse({"key": await self.session.wall(values, str(message.get("name", "")), choices)})
 
     async def wall_file(self, request: Request) -> Response:
         """Return a grid that was made."""

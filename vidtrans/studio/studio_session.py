@@ -201,9 +201,12 @@ class StudioSession:
         """Return the file of a film. Raises UsageError."""
         return self._kept_file(key, ".mp4")
 
-    async def wall(self, clip: str, looks: Sequence[str]) -> str:
-        """Return the key of a grid: a frame of a clip, then the same in each look. Raises UsageError."""
-        step = WishStep("try", {"video": clip, "vary": [f"look={','.join(looks)}"], "frames": 1}, "wall")
+    async def wall(self, values: Table, name: str, choices: Sequence[str]) -> str:
+        """Return the key of a grid: a frame of a clip, then the same with each choice of a setting. Raises UsageError.
+
+        ``values``: of the command ``try``.
+        """
+        step = WishStep("try", values | {"vary": [f"{name}={','.join(choices)}"], "frames": 1}, "wall")
         words, file = self.commands.words(step.command, step.values), self._kept(step, 0).with_suffix(".png")
         if not file.is_file():
             await self._quickly("wall", [*words, "-o", str(file), "--overwrite"])

@@ -71,3 +71,13 @@ export function ago(seconds) {
   const past = Date.now() / 1000 - seconds;
   return past < 60 ? "now" : `${duration(past)} ago`;
 }
+
+// The schema of a command; it is asked for once.
+const schemas = new Map();
+export async function schemaOf(command) {
+  if (!schemas.has(command)) {
+    schemas.set(command, command === "live" ? get("/api/live/schema") : get("/api/schema", { command }));
+    schemas.get(command).catch(() => schemas.delete(command));
+  }
+  return schemas.get(command);
+}

@@ -1,6 +1,6 @@
 // Any command, with every option: for those who know what they want.
-import { h, post } from "./api.js";
-import { schemaOf } from "./form.js";
+import { h, post, schemaOf } from "./api.js";
+import "./form.js";
 import { state } from "./state.js";
 import { describe } from "./wishes.js";
 
@@ -14,6 +14,7 @@ export class CommandPanel extends HTMLElement {
     const form = h("form", { onsubmit: (event) => { event.preventDefault(); this.run(); }, onchange: () => { this.isTouched = true; this.show(); } },
       this.form, this.line, h("div", { className: "bar" }, h("button", { type: "submit", className: "first" }, "Run"),
         h("button", { type: "button", onclick: () => this.useRange() }, "Only the range of the viewer"),
+        this.cutting = h("button", { type: "button", hidden: true, onclick: () => { this.form.set("cuts", this.cuts); this.show(); } }, "The cuts of the viewer"),
         h("button", { type: "button", onclick: () => this.estimate() }, "How long?")), this.cost);
     this.append(h("h2", {}, "Commands"), this.choice, this.about, form);
     state.addEventListener("start", () => {
@@ -25,6 +26,7 @@ export class CommandPanel extends HTMLElement {
       this.file = detail.name;
       if (!this.isTouched && this.choice.value) this.open(this.choice.value);
     });
+    state.addEventListener("cuts", ({ detail }) => { this.cuts = detail; this.cutting.hidden = false; });
     state.addEventListener("range", ({ detail }) => { this.range = detail; });
   }
 

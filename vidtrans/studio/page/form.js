@@ -1,22 +1,14 @@
 // A form from the schema of a command. Only what differs from the defaults is sent, so that lines stay short.
-import { get, h } from "./api.js";
+import { h, schemaOf } from "./api.js";
 import { state } from "./state.js";
 import "./curve.js";
+import { pictures, SEEN } from "./wall.js";
 
-const schemas = new Map();
 const GROUPS = ["Input", "Look", "Time and shots", "Training", "Camera and clock", "Output", "Speed and device", "Several clips", "Settings"];
 const OPEN = ["Input", "Look"]; // groups that are seen at first
 const KINDS = { "vidtrans-model": ["model"], "vidtrans-look": ["picture"], "": ["clip", "picture", "pictures", "dataset", "model"] };
 const CURVED = ["stylize", "deflicker", "propagate"]; // commands whose curves run over a clip that is there
 let lists = 0, forms = 0;
-
-export async function schemaOf(command) {
-  if (!schemas.has(command)) {
-    schemas.set(command, command === "live" ? get("/api/live/schema") : get("/api/schema", { command }));
-    schemas.get(command).catch(() => schemas.delete(command));
-  }
-  return schemas.get(command);
-}
 
 export class CommandForm extends HTMLElement {
   // given: values that are set already, by name; they are shown, and may be changed.
@@ -57,7 +49,11 @@ export class CommandForm extends HTMLElement {
     if (help) input.setAttribute("aria-describedby", `${id}-help`);
     const isFiles = property.type === "array" && property["x-access"] === "path";
     return h("div", { className: one.type === "boolean" ? "option check" : "option" }, h("label", { for: id }, label), input,
-      isFiles && this.picker(label, one, input), help, one.format === "vidtrans-curve" && this.curve(label, one, property, input));
+      isFiles && this.picker(label, one, input), help, one.format === "vidtrans-curve" && this.curve(label, one, property, input),
+      this.command === "stylize" && SEEN.includes(name) && pictures(label, name, one, () => this.values(), (text) => {
+        input.value = text;
+        for (const event of ["input", "change"]) input.dispatchEvent(new Event(event, { bubbles: true }));
+      }));
   }
 
   // The editor of a curve, over the clip that the form names; commands without a clip have none.

@@ -32,6 +32,7 @@ export class Viewer extends HTMLElement {
     this.uses = h("div", { className: "bar", hidden: true },
       button("Start here (i)", "Begin the range here", () => this.markIn()), button("End here (o)", "End the range here", () => this.markOut()),
       button("Clear range", "Clear the range", () => this.setRange(null, null)),
+      button("Cut here (k)", "A shot begins at this frame, or no longer does", () => this.cut()),
       button("Paint this frame", "Paint this frame", () => { if (this.a.facts) state.tell("paint", { name: this.source(), frame: this.sourceFrame() }); }));
     this.append(this.heading, this.stage, this.timeline,
       h("div", { className: "bar controls" }, this.playing, button("◀|", "Frame before (left)", () => this.step(-1)), button("|▶", "Next frame (right)", () => this.step(1)),
@@ -131,6 +132,19 @@ export class Viewer extends HTMLElement {
      this.setRange(this.timeline.range[0] !== null && this.timeline.range[0] < this.frame ? this.timeline.range[0] : null, this.frame);
   }
 
+  // Begin a shot at this frame, or no longer; the list is a file of the folder, which commands take with --cuts.
+  async cut() {
+    const { facts, name: clip } = this.a;
+    if (!facts || this.frame === 0) return;
+    const shots = facts.shots.includes(this.frame) ? facts.shots.filter((shot) => shot !== this.frame) : [...facts.shots, this.frame].sort((a, b) => a - b);
+    const made = await state.trying(() => post("/api/cuts", { clip, cuts: shots }));
+    if (!made || this.a.name !== clip) return;
+    this.a.facts.shots = this.timeline.facts.shots = shots;
+    this.timeline.draw();
+    state.tell("cuts", made.name);
+    state.say(`${shots.length - 1} cuts are in ${made.name}.`);
+  }
+
   toggle() { if (this.a.isClip && this.a.element.paused) this.play(); else this.pause(); }
   play() {
     if (!this.a.isClip) return;
@@ -198,7 +212,7 @@ export class Viewer extends HTMLElement {
     const keys = {
       " ": () => this.toggle(), ArrowLeft: () => this.step(event.shiftKey ? -10 : -1), ArrowRight: () => this.step(event.shiftKey ? 10 : 1),
       Home: () => this.go(0), End: () => this.go(Infinity), i: () => this.markIn(), o: () => this.markOut(),
-      l: () => this.setLoop(!this.isLoop), z: () => this.setLoupe(!this.isLoupe), w: () => { if (this.other) this.setMode("wipe"); },
+      k: () => this.cut(), l: () => this.setLoop(!this.isLoop), z: () => this.setLoupe(!this.isLoupe), w: () => { if (this.other) this.setMode("wipe"); },
       "[": () => this.setWipe(clamp(this.wipe - 0.05, 0, 1)), "]": () => this.setWipe(clamp(this.wipe + 0.05, 0, 1)),
     };
     const act = keys[event.key];

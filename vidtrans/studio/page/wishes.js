@@ -1,6 +1,7 @@
 // The wishes: a card each, its few questions, a first picture, what it takes, and every option behind "more".
 import { ask, duration, h, link, post, size, stem } from "./api.js";
 import { state } from "./state.js";
+import { hang } from "./wall.js";
 import "./form.js";
 import "./making.js";
 
@@ -77,15 +78,9 @@ export class Wishes extends HTMLElement {
     for (let first = 0; first < looks.length; first += AT_ONCE) {
       const some = looks.slice(first, first + AT_ONCE), waits = h("p", { className: "quiet" }, `${some.join(", ")} …`);
       wall.append(waits);
-      const made = await state.trying(() => post("/api/wall", { clip, looks: some }));
-      if (!made || number !== this.hanging || !wall.isConnected) { waits.remove(); return; }
-      const share = 100 / (some.length + 1); // the frame itself comes first
-      const picks = some.map((name, n) => {
-        const pick = h("button", { type: "button", title: name, "aria-label": `Choose ${name}`, onclick: () => choose(name) });
-        Object.assign(pick.style, { left: `${share * (n + 1)}%`, width: `${share}%` });
-        return pick;
-      });
-      waits.replaceWith(h("div", { className: "hung" }, h("img", { src: link("/wall", { key: made.key }), alt: `A frame, and the same in ${some.join(", ")}` }), picks));
+      const row = await hang({ values: { video: clip }, name: "look", choices: some, before: 1, choose });
+      if (!row || number !== this.hanging || !wall.isConnected) { waits.remove(); return; }
+      waits.replaceWith(row);
     }
   }
 
