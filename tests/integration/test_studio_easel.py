@@ -267,8 +267,7 @@ def test_what_an_own_program_saves_is_taken_back_and_nothing_is_lost(
         press(page, "n")
         stroke(page, (0.2, 0.5), (0.8, 0.5))
         page.get_by_role("button", name="Open in my program").click()
-        until((tmp_path / "opened").exists)
-        assert (tmp_path / "opened").read_text().strip() == str(file)
+        until(lambda: (tmp_path / "opened").exists() and (tmp_path / "opened").read_text().strip() == str(file))
         stroke(page, (0.2, 0.2), (0.8, 0.2), BLUE)  # not saved when the program writes
         stored(page)
         mine = seen(page)

@@ -56,6 +56,7 @@ export class Viewer extends HTMLElement {
     const maker = state.maker(item.name);
     const source = maker && state.item(maker.outcome.source ?? "");
     this.item = item;
+    this.isPlaying = false;
     this.heading.textContent = item.name;
     this.made.hidden = !maker;
     this.made.textContent = maker?.line ?? "";
@@ -145,14 +146,15 @@ export class Viewer extends HTMLElement {
     state.say(`${shots.length - 1} cuts are in ${made.name}.`);
   }
 
-  toggle() { if (this.a.isClip && this.a.element.paused) this.play(); else this.pause(); }
+  toggle() { if (this.isPlaying) this.pause(); else this.play(); } // a clip that has just ended, and begins again, plays
   play() {
     if (!this.a.isClip) return;
+    this.isPlaying = true;
     this.setSpeed(Number(this.speed.value));
     this.a.element.play().catch(() => {}); // it was interrupted by another source
     if (this.b.isClip) this.b.element.play().catch(() => {});
   }
-  pause() { for (const layer of [this.a, this.b]) if (layer.isClip) layer.element.pause(); this.go(this.frame); }
+  pause() { this.isPlaying = false; for (const layer of [this.a, this.b]) if (layer.isClip) layer.element.pause(); this.go(this.frame); }
   step(frames) { this.pause(); this.go(this.frame + frames); }
 
   go(frame) {
@@ -171,7 +173,8 @@ export class Viewer extends HTMLElement {
     if (!a.isClip || !a.facts) return;
     if (!video.paused || video.ended) {
       const frame = a.frameAt(video.currentTime), [from, to] = this.timeline.range;
-      if (this.isLoop && (video.ended || frame > (to ?? Infinity))) {
+      if (video.ended && !this.isLoop) this.isPlaying = false;
+      if (this.isPlaying && this.isLoop && (video.ended || frame > (to ?? Infinity))) {
         this.go(from ?? 0);
         this.play();
         return;
