@@ -1,1 +1,1 @@
-"""How well curves hear."""
+"""The accuracy of the onsets, tempo and beats of curves."""

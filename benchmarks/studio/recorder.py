@@ -55,7 +55,7 @@ class Recorder:
 
     @contextmanager
     def wait(self, text: str, seconds: float) -> Iterator[None]:
-        """What happens here takes at most ``seconds`` in the film."""
+        """Play the time that passes inside faster, within ``seconds`` of the film."""
         began = time.time()
         self.say(text)
         yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from contextlib import closing
 from pathlib import Path
 
@@ -13,23 +13,21 @@ from vidtrans.clips.indexing import Clip
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.settings import Size
 from vidtrans.curves.clock import CurveClock
-from vidtrans.curves.curve import file_of
-from vidtrans.curves.data_files import read_data
+from vidtrans.curves.signal_tracks import SignalTracks
 from vidtrans.curves.signals import Signal
 from vidtrans.curves.sound_signals import SoundSignals
-from vidtrans.curves.tracks import Track, fading, of_call, sampled
+from vidtrans.curves.tracks import Track, fading, sampled
 
 FULL_MOTION = 95  # percentile of a clip's motion that is 1
-
 MASK_SIDE = 96  # pixels of a mask whose share of the picture is measured
 # Returns the share of each frame of the clip that a mask covers, (n,) from 0 to 1.
 MaskShares = Callable[[], np.ndarray]
 
 
-def clip_clock(clip: Clip, sound: Path | None = None, mask: MaskShares | None = None) -> CurveClock:
+def clip_clock(clip: Clip, sound: Path | str | None = None, mask: MaskShares | None = None) -> CurveClock:
     """Return the clock of a clip. ``sound``: what curves hear instead of the clip's own track, from its first frame."""
     pts, base = clip.index.pts, clip.index.time_base
-    source = ClipSignals(clip, sound, mask)
+    source = ClipSignals(clip, Path(sound) if sound else None, mask)
     return CurveClock(
         lambda frame: pts[frame],
         clip.pts_of,
@@ -40,52 +38,41 @@ def clip_clock(clip: Clip, sound: Path | None = None, mask: MaskShares | None = 
     )
 
 
-class ClipSignals:
+class ClipSignals(SignalTracks):
     """Gives signals their values at times in s from the clip's first frame."""
 
     def __init__(self, clip: Clip, sound: Path | None, mask: MaskShares | None) -> None:
-        self._clip, self._mask, self._sound = clip, mask, sound
+        super().__init__(self._time_of)
+        self._clip, self._mask, self._has_own_sound = clip, mask, sound is not None
         index, origin = clip.index, clip.origin or clip
         self._seconds = np.array([float((pts - index.pts[0]) * index.time_base) for pts in index.pts])
         # The sound's 0 s is that of the file's viewer, at or before its first picture.
         start = index.pts[0] * index.time_base - clip.offset_s - origin.index.zero * origin.index.time_base
         self._shift = 0.0 if sound is not None else float(start)
-        self._file = sound or origin.path
+        self._sound = SoundSignals(sound or origin.path)
 
-    def values(self, signals: Collection[Signal], times: np.ndarray) -> Mapping[Signal, np.ndarray]:
-        """Return the value of each signal at ``times``, (n,). Raises UsageError, MediaError."""
-        heard = self._hear(signals)
-        return {signal: self._track(signal, heard)(times) for signal in signals}
-
-    def _hear(self, signals: Collection[Signal]) -> SoundSignals | None:
-        roots = {signal.source for signal in signals if signal.is_heard}
-        if not roots:
-            return None
-        name, remedy = str(min(roots, key=str)), "give a sound with --sound FILE"
-        if self._sound is None and (self._clip.is_pictures or self._clip.guides):
-            raise UsageError(name, f"{self._clip.name} has no sound to hear", remedy)
-        sound = SoundSignals(self._file, roots)
-        if self._sound is not None:
-            return sound
+    def prepare(self, roots: Collection[Signal]) -> None:
+        """Hear the sound, if a signal needs it. Raises UsageError, MediaError."""
+        if not (heard := sorted((root for root in roots if root.is_heard), key=str)):
+            return
+        remedy = "give a sound with --sound FILE"
+        if not self._has_own_sound and (self._clip.is_pictures or self._clip.guides):
+            raise UsageError(str(heard[0]), f"{self._clip.name} has no sound to hear", remedy)
+        self._sound.want(heard)
         try:
-            sound.heard  # noqa: B018
+            self._sound.heard  # noqa: B018
         except MediaError as error:
-            raise UsageError(name, f"{self._clip.name}: {error.why}", remedy) from None
-        return sound
+            if self._has_own_sound:
+                raise
+            raise UsageError(str(heard[0]), f"{self._clip.name}: {error.why}", remedy) from None
 
-    def _track(self, signal: Signal, heard: SoundSignals | None) -> Track:
-        """Return a signal as a function of time."""
-        if signal.inner is not None:
-            return of_call(signal, self._track(signal.inner, heard))
-        if signal.file:
-            name, column = file_of(signal.file)
-            return read_data(Path(name)).track(column, self._time_of)
+    def root(self, signal: Signal) -> Track:
+        """Return a signal of the sound, the pictures, the cuts or the mask as a function of time. Raises UsageError."""
         if signal.name == "on_cut":
             return fading([self._seconds[shot] for shot in self._clip.shots if shot], signal.numbers[0])
         if signal.is_seen:
             return sampled(self._seconds, self._seen(signal.name))
-        assert heard is not None
-        track = heard.track(signal)
+        track = self._sound.track(signal)
         return lambda times: track(times + self._shift)
 
     def _seen(self, name: str) -> np.ndarray:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from vidtrans.commands.base import WRITING, Command
-from vidtrans.commands.options import check_suffix
+from vidtrans.commands.options import CUTS, check_suffix
 from vidtrans.commands.results import SampledCurves
 from vidtrans.commands.words import count
 from vidtrans.core.errors import UsageError
@@ -40,15 +40,7 @@ class Curves(Command):
         Path | None, Option("A sound to hear instead of the clip's own, from its first frame on.", Group.INPUT)
     ] = None
     mask: Annotated[Path | None, Option("The mask whose share of the picture is 'mask'.", Group.INPUT)] = None
-    cuts: Annotated[
-        str,
-        Option(
-            "Where shots begin: auto, off, or a file with a frame or a time on each line.",
-            Group.TIME,
-            metavar="auto|off|FILE",
-            access="path",
-        ),
-    ] = "auto"
+    cuts: Annotated[str, CUTS] = "auto"
     output: Annotated[
         Path | None,
         Option("A .png: a plot over the sound. A .csv: a value for every frame.", Group.OUTPUT, ("-o", "--output")),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from vidtrans.commands.base import WRITING, Command
-from vidtrans.commands.options import END, START, check_counts, output
+from vidtrans.commands.options import CUTS, END, START, check_counts, output
 from vidtrans.commands.results import MadePicture
 from vidtrans.commands.words import count, shell_path, timing
 from vidtrans.core.errors import UsageError
@@ -46,15 +46,7 @@ class Keyframes(Command):
     ] = None
     start: Annotated[Time | None, START] = None
     end: Annotated[Time | None, END] = None
-    cuts: Annotated[
-        str,
-        Option(
-            "Where shots begin: auto, off, or a file with a frame or a time on each line.",
-            Group.TIME,
-            metavar="auto|off|FILE",
-            access="path",
-        ),
-    ] = "auto"
+    cuts: Annotated[str, CUTS] = "auto"
 
     def __post_init__(self) -> None:
         check_counts(count=self.count)

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 MODEL_SUFFIX = ".safetensors"
 START = Option("HH:MM:SS.mmm, 12.5s, or a frame number from 0.", Group.TIME, metavar="TIME")
 END = Option("End time (exclusive).", Group.TIME, metavar="TIME")
+CUTS = Option(
+    "Where shots begin: auto, off, or a file with a frame or a time on each line.",
+    Group.TIME,
+    metavar="auto|off|FILE",
+    access="path",
+)
 BESIDE = Option("Write each result beside its source instead of into the current folder.", Group.OUTPUT)
 TARGET = Option(
     "A second clip (or folder): in step for --pairing aligned and stack, of the same things for matched.",

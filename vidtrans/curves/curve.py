@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".csv", ".json", ".mid", ".midi")  # of files of values
 LONGEST = 20_000  # characters of a curve
-_FILE = re.compile(rf"[^']*(?:{'|'.join(map(re.escape, SUFFIXES))})(?::[^:/\\']*)?", re.IGNORECASE)
-_QUOTED = re.compile(rf"'([^']*(?:{'|'.join(map(re.escape, SUFFIXES))})(?::[^']*)?)'", re.IGNORECASE)
+_NAME = rf"[^']*(?:{'|'.join(map(re.escape, SUFFIXES))})"  # of a file of values
+_FILE = re.compile(rf"{_NAME}(?::[^:/\\']*)?", re.IGNORECASE)
+_QUOTED = re.compile(rf"'({_NAME}(?::[^']*)?)'", re.IGNORECASE)
 _EASED = re.compile(rf"(?s:(.*\S))\s+({'|'.join(EASINGS)})\s*")
 
 
@@ -140,11 +141,6 @@ def parse_curve(text: str | float, name: str, low: float = -math.inf, high: floa
     if curve.is_drawn and math.isfinite(high - low):
         _check_bounds(curve, name, low, high)
     return curve
-
-
-def curve_text(points: Sequence[tuple[int, float]]) -> str:
-    """Return key frames of numbers as the text of a curve; points (frame, value) in order."""
-    return ", ".join(f"{frame}: {value:g}" for frame, value in points)
 
 
 def file_of(signal: str) -> tuple[str, str]:

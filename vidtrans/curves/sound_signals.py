@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 
@@ -22,12 +21,20 @@ LOUD_ONSET = 98  # percentile of novelty that is an ``onset`` of 1
 class SoundSignals:
     """The signals of a sound file, or of a clip's own track. Raises MediaError where there is no sound.
 
-    ``signals``: all that will be asked for; the sound is read once, at the first use.
+    ``signals``: those that will be asked for. The sound is read at the first use, and again only for other bands.
     """
 
     def __init__(self, path: Path, signals: Collection[Signal] = ()) -> None:
         self.path = path
-        self._bands: set[Band] = {*FIXED_BANDS.values()} | {s.numbers for s in signals if s.name == "band"}  # type: ignore[misc]
+        self._bands: set[Band] = {*FIXED_BANDS.values()}
+        self.want(signals)
+
+    def want(self, signals: Collection[Signal]) -> None:
+        """Be ready for these signals, too."""
+        bands = {(s.numbers[0], s.numbers[1]) for s in signals if s.name == "band"}
+        if not bands <= self._bands:
+            self._bands |= bands
+            self.__dict__.pop("heard", None)
 
     @cached_property
     def heard(self) -> HeardSound:
@@ -38,11 +45,6 @@ class SoundSignals:
     def rhythm(self) -> Rhythm:
         """Its onsets and beats."""
         return find_rhythm(self.heard)
-
-    @property
-    def duration_s(self) -> Fraction:
-        """Its length."""
-        return self.heard.duration_s
 
     def track(self, signal: Signal) -> Track:
         """Return a signal that takes no other as a function of time."""
@@ -60,7 +62,6 @@ class SoundSignals:
 
     @cached_property
     def _onset(self) -> np.ndarray:
-
         strength = novelty(self.heard)
         full = float(np.percentile(strength, LOUD_ONSET))
         return np.minimum(strength / full, 1.0) if full > 1e-6 else strength * 0

@@ -2,50 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from fractions import Fraction
 from pathlib import Path
-
-import numpy as np
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_file
 from vidtrans.core.settings import Table
 from vidtrans.curves import beats, hearing
 from vidtrans.curves.clock import CurveClock
-from vidtrans.curves.curve import file_of
-from vidtrans.curves.data_files import read_data
+from vidtrans.curves.signal_tracks import SignalTracks
 from vidtrans.curves.signals import Signal
 from vidtrans.curves.sound_signals import SoundSignals
-from vidtrans.curves.tracks import Track, of_call
+from vidtrans.curves.tracks import Track
 from vidtrans.dreaming.rollout import CameraMove
 from vidtrans.dreaming.settings import NO_MOVE, DreamingSettings, flag_of
 from vidtrans.dreaming.steering import ANIMATED
 
 
-class DreamSignals:
+class DreamSignals(SignalTracks):
     """Gives the signals of a dream their values: those of its sound, and of files of values."""
 
     def __init__(self, rate: Fraction, sound: Path | None) -> None:
-        self._rate, self._sound = rate, sound
+        super().__init__(lambda frames: frames / float(rate))
+        self._sound = SoundSignals(sound) if sound else None
 
-    def values(self, signals: Collection[Signal], times: np.ndarray) -> Mapping[Signal, np.ndarray]:
-        """Return the value of each signal at ``times`` in s, (n,). Raises UsageError, MediaError."""
-        roots = {signal.source for signal in signals}
-        heard = SoundSignals(self._sound, roots) if self._sound and any(root.is_heard for root in roots) else None
-        return {signal: self._track(signal, heard)(times) for signal in signals}
+    def prepare(self, roots: Collection[Signal]) -> None:
+        """Note which bands are heard."""
+        if self._sound is not None:
+            self._sound.want(roots)
 
-    def _track(self, signal: Signal, heard: SoundSignals | None) -> Track:
-        if signal.inner is not None:
-            return of_call(signal, self._track(signal.inner, heard))
-        if signal.file:
-            name, column = file_of(signal.file)
-            return read_data(Path(name)).track(column, lambda frames: frames / float(self._rate))
-        if signal.is_heard and heard is None:
-            raise UsageError(str(signal), "it is heard in a sound, and no sound is given", "give one with --sound FILE")
-        if heard is None or not signal.is_heard:
+    def root(self, signal: Signal) -> Track:
+        """Return a signal of the sound as a function of time. Raises UsageError for others, or without a sound."""
+        if not signal.is_heard:
             raise UsageError(str(signal), "a dream has no pictures to look at before it is dreamt", "use t or a sound")
-        return heard.track(signal)
+        if self._sound is None:
+            raise UsageError(str(signal), "it is heard in a sound, and no sound is given", "give one with --sound FILE")
+        return self._sound.track(signal)
 
 
 class DreamControls:

@@ -95,7 +95,7 @@ def refuse_video(folder: Path, encoding: EncodingSettings) -> None:
 def _recipes_of(recipe: Recipe, clip: Clip, span: tuple[int, int]) -> list[Recipe]:
     """Return the recipe of each picture: strength, colours and mix with key frames have their value at that picture."""
     rendering = recipe.settings("rendering", RenderingSettings)
-    blends = BlendCurves(rendering.curves(), clip_clock(clip, Path(rendering.sound) if rendering.sound else None))
+    blends = BlendCurves(rendering.curves(), clip_clock(clip, rendering.sound))
     return [recipe.under({"rendering": blends(number).__dict__}) for number in range(*span)]
 
 

@@ -130,9 +130,9 @@ class RenderPlan:
     @cached_property
     def clock(self) -> CurveClock:
         """Return the clock of the curves."""
-        sound, mask = self.rendering.sound, self.mask
+        mask = self.mask
         shares = None if mask is None else lambda: mask_shares(mask, self.clip.index.num_frames, self.threads)
-        return clip_clock(self.clip, Path(sound) if sound else None, shares)
+        return clip_clock(self.clip, self.rendering.sound, shares)
 
     @cached_property
     def conditions(self) -> Conditions | None:

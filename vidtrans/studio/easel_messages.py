@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TypeGuard
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
+from vidtrans.studio.strict_json import is_count
 
 PICTURE_KEY = re.compile(r"[0-9a-f]{40}")
 MOST_LAYERS = 64
 LONGEST_NAME = 80
-
-
-def is_count(value: object) -> TypeGuard[int]:
-    """Return whether a value is a whole number from 0."""
-    return type(value) is int and 0 <= value < 1 << 40
 
 
 def layers_in(value: object) -> list[Table]:

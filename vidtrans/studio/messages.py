@@ -10,8 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from vidtrans.core.errors import UsageError, VidtransError
 from vidtrans.core.settings import Table
-from vidtrans.studio.easel_messages import is_count
-from vidtrans.studio.strict_json import parse_table
+from vidtrans.studio.strict_json import is_count, parse_table
 from vidtrans.studio.studio_session import Overtaken
 from vidtrans.studio.wishes import WishStep
 

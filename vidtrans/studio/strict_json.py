@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeGuard
 
 from vidtrans.core.files import canonical_json, parse_json, read_small_file
 from vidtrans.core.settings import Table
@@ -39,3 +40,8 @@ def _checked(found: object) -> Table:
         raise ValueError("it is no JSON object")
     canonical_json(found).encode()  # raises ValueError on what cannot be sent
     return found
+
+
+def is_count(value: object) -> TypeGuard[int]:
+    """Return whether a value is a whole number from 0."""
+    return type(value) is int and 0 <= value < 1 << 40
