@@ -13,6 +13,9 @@ from chain import refuse, said, said_json
 from clips import decode, moving_frames, write_clip, write_folder
 from made_music import RATE, clicks, drums
 
+from vidtrans.curves import sound_signals
+from vidtrans.curves.hearing import hear
+
 EXACT = ("--codec", "ffv1", "--temporal", "off")
 CUBE = "LUT_3D_SIZE 2\n" + "0 0 0\n" * 8  # the look is black: what remains of white is 1 - strength
 
@@ -109,6 +112,18 @@ def test_another_curve_infers_nothing_again(capsys: pytest.CaptureFixture[str]) 
     again = said_json(capsys, *words, "--strength", "0.5*mid", "--mix", "0.3*on_beat()", "--overwrite")
     assert first["frames_inferred"] > 0
     assert again["frames_inferred"] == 0
+
+
+def test_a_sound_is_heard_once_for_all_curves(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = []
+    monkeypatch.setattr(sound_signals, "hear", lambda *sound: heard.append(sound) or hear(*sound))
+    clip = add_sound(Path("a.mkv"), white("v.mkv", 12), drums(140, 1).samples)
+    strengths(
+        capsys, clip, "--strength", "low", "--mix", "0.1*on_beat()", "--set", "rendering.keep_colour=smooth(mid, 0.1)"
+    )
+    assert len(heard) == 1
 
 
 # Pictures, masks, files
