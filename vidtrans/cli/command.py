@@ -29,6 +29,7 @@ class Watcher(NamedTuple):
     stop: Stop
 
 
+JOB_FOLDER = "--job-folder"
 WATCHER: ContextVar[Watcher | None] = ContextVar("watcher", default=None)  # set by a process that runs one command
 
 
@@ -51,11 +52,19 @@ def flags_of_set(
 
 
 def console_options(function: Callable[..., int]) -> Callable[..., int]:
-    """Return a click function with ``--json``, ``-q`` and ``-v``, which calls ``function`` with a ``console``."""
+    """Return a click function with ``--json``, ``-q``, ``-v`` …, which calls ``function`` with a ``console``."""
 
     @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on standard output.")
     @click.option("-q", "--quiet", is_flag=True, help="Show only warnings and errors.")
     @click.option("-v", "--verbose", is_flag=True, help="Show losses and rates, and the traceback of every error.")
+    @click.option(
+        JOB_FOLDER,
+        metavar="FOLDER",
+        type=click.Path(file_okay=False),
+        expose_value=False,  # main reads it, before anything can fail
+        allow_from_autoenv=False,
+        help="For programs: write progress and result to files in FOLDER; a file 'stop' there ends the job.",
+    )
     @wraps(function)
     def wrapped(*, as_json: bool, quiet: bool, verbose: bool, **arguments: object) -> int:
         with closing(Console(as_json=as_json, quiet=quiet, verbose=verbose)) as console:

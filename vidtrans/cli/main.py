@@ -12,6 +12,7 @@ from contextlib import suppress
 import click
 
 from vidtrans import __version__
+from vidtrans.cli.command import JOB_FOLDER
 from vidtrans.cli.console import Console, write_any_text
 from vidtrans.commands import COMMANDS, GROUPS, command_lines
 from vidtrans.core.errors import describe_error, shorten
@@ -76,7 +77,14 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failure, 2 usage, 3 media or model, 4 device, 5 part of a batch."""
     set_up_heap()
     write_any_text()
-    status = run((sys.argv[1:] if arguments is None else arguments) or ["--help"])
+    arguments = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if any(word.startswith(JOB_FOLDER) for word in arguments):
+        from vidtrans.cli.job_process import folder_of, run_job
+
+        folder = folder_of(arguments)
+        status = run_job(folder, arguments, run) if folder else run(arguments)
+    else:
+        status = run(arguments)
     if is_distributed():
         # One run in twenty aborts while C++ ends gloo's threads, and the launcher would report a failure.
         with suppress(OSError, ValueError):
