@@ -1,0 +1,10 @@
+"""vidtrans for ComfyUI: steady video-to-video nodes that stream films of any length."""
+
+from __future__ import annotations
+
+from .nodes import VidtransExtension
+
+
+async def comfy_entrypoint() -> VidtransExtension:
+    """Return the nodes to ComfyUI."""
+    return VidtransExtension()
