@@ -42,7 +42,7 @@ class VidtransStylize(CommandNode):
                 Model.Input("model", optional=True, tooltip="A model of 'Train', 'Look', 'Grade' or 'Load model'."),
                 pictures_input("style", "Without a model: a picture whose style is taken, at once.", optional=True),
                 clip_input("mask", MASK, optional=True),
-                io.Combo.Input("look", options=looks, default="", tooltip="Without a model: a look that ships."),
+                io.Combo.Input("look", options=looks, default="", optional=True, tooltip="Without a model: a look that ships."),
                 *widgets("stylize"),
                 name_input("vidtrans/stylized"),
                 fps_input(),
@@ -154,6 +154,6 @@ class VidtransDream(CommandNode):
         else:
             clips = [clip_file(seed, "seed", inputs.get("fps", 24.0))]
             source = [clips[0].path]
-        values = {"source": source, "model": [inputs["model"]], "frames": inputs["frames"]}
+        values = {"source": source, "model": [inputs["model"]]}
         path, _ = cls.produce(inputs, values, clips, ending_of(inputs, "dream"))
         return film_output(path)

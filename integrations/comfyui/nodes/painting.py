@@ -61,11 +61,10 @@ class VidtransKeyframes(CommandNode):
     @classmethod
     def execute(cls, **inputs: Any) -> io.NodeOutput:  # noqa: ANN401
         """Return the frames, their numbers and their folder. Raises ValueError, VidtransError."""
-        if inputs["count"] > MOST_FRAMES:
-            raise ValueError(f"count: {inputs['count']} frames are too many for an IMAGE batch — at most {MOST_FRAMES}")
+        if (count := inputs.get("count", 1)) > MOST_FRAMES:
+            raise ValueError(f"count: {count} frames are too many for an IMAGE batch — at most {MOST_FRAMES}")
         clip = clip_file(inputs["video"], "video", inputs.get("fps", 24.0))
-        values = {"video": clip.path, "count": inputs["count"]}
-        folder, table = cls.produce(inputs, values, [clip], "")
+        folder, table = cls.produce(inputs, {"video": clip.path}, [clip], "")
         numbers = [int(number) for number in table["keyframes"]]
         files = [folder / f"{number:06d}.png" for number in numbers]
         return io.NodeOutput(read_pictures(files), ", ".join(map(str, numbers)), str(folder))

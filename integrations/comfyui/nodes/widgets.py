@@ -56,12 +56,17 @@ def parameters(command: str) -> dict[str, Any]:
 
 
 def widgets(command: str) -> list[io.Input]:
-    """Return the inputs of a command's parameters: those that are always shown, then the advanced ones."""
+    """Return the inputs of a command's parameters: those that are always shown, then the advanced ones.
+
+    All are optional: a workflow of an earlier version of the pack, which knows fewer of them, still loads.
+    """
     shown, advanced = OFFERED[command]
-    more = [_widget(command, name) for name in advanced]
-    for one in more:
-        set_advanced(one)
-    return [*(_widget(command, name) for name in shown), *more]
+    found = [_widget(command, name) for name in (*shown, *advanced)]
+    for one in found:
+        one.optional = True
+        if one.id in advanced:
+            set_advanced(one)
+    return found
 
 
 def set_advanced(one: io.Input) -> None:
@@ -81,7 +86,7 @@ def options_input() -> io.Input:
 def name_input(default: str) -> io.Input:
     """Return the input for the beginning of a result's name."""
     hint = "Folder and name of the result; what follows them is the same for the same inputs."
-    return io.String.Input("name", default=default, tooltip=hint)
+    return io.String.Input("name", default=default, optional=True, tooltip=hint)
 
 
 def _widget(command: str, name: str) -> io.Input:
@@ -119,7 +124,7 @@ def values_of(command: str, inputs: dict[str, Any]) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for name in (*OFFERED[command][0], *OFFERED[command][1]):
-        value, table = inputs.get(name), parameters(command)[name]
+        value, table = inputs.get(name, DEFAULTS.get((command, name))), parameters(command)[name]
         if value is None or value in ("", table.get("default")):
             continue
         if isinstance(value, str) and table["type"] in ("integer", "number"):
