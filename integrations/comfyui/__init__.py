@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from .nodes import VidtransExtension
 
+WEB_DIRECTORY = "web"
+
 
 async def comfy_entrypoint() -> VidtransExtension:
     """Return the nodes to ComfyUI."""

@@ -29,6 +29,11 @@ class InstallError(Exception):
     """vidtrans cannot be installed; the message says why, and what to do."""
 
 
+def say(text: str) -> None:
+    """Write a line, which ComfyUI-Manager shows."""
+    sys.stdout.write(text + "\n")
+
+
 def pip(*words: str) -> str:
     """Run pip of this Python and return what it prints. Raises InstallError if it fails."""
     line = [sys.executable, *(["-s"] if sys.flags.no_user_site else []), "-m", "pip", *words, "--no-input"]
@@ -100,7 +105,7 @@ def install(source: str) -> list[str]:
     """Fill the pack's folder, and return the names and versions that are in it. Raises InstallError, OSError."""
     own, torch = needed(source)
     if warning := check_torch(torch):
-        print(f"vidtrans: warning: {warning}")
+        say(f"vidtrans: warning: {warning}")
     missing = [entry for entry in plan(*own) if not TORCH_FAMILY.fullmatch(name_of(entry["metadata"]["name"]))]
     exact = [f"{entry['metadata']['name']}=={entry['metadata']['version']}" for entry in missing]
     # Beside the folder first: an installation that fails leaves the one before it.
@@ -124,14 +129,14 @@ def main() -> None:
     """Install vidtrans for the nodes, and print what was done."""
     source = os.environ.get("VIDTRANS_SOURCE") or SOURCE
     if os.environ.get("VIDTRANS_PYTHON"):
-        print("vidtrans: VIDTRANS_PYTHON names a Python that has vidtrans; nothing is installed")
+        say("vidtrans: VIDTRANS_PYTHON names a Python that has vidtrans; nothing is installed")
         return
     try:
         added = install(source)
     except (InstallError, OSError) as error:
         sys.exit(f"vidtrans: it is not installed: {error}")
     more = f", with {', '.join(added)} beside those of ComfyUI" if added else ""
-    print(f"vidtrans: installed into {PACKAGES}{more}; ComfyUI's environment is as it was")
+    say(f"vidtrans: installed into {PACKAGES}{more}; ComfyUI's environment is as it was")
 
 
 if __name__ == "__main__":

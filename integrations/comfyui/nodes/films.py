@@ -18,7 +18,7 @@ from .base import (
     pictures_input,
 )
 from .clips import clip_file, picture_files
-from .widgets import name_input, options_input, schemas, widgets
+from .widgets import options_input, schemas, widgets
 
 MASK = "A matte, white where the result is seen."
 
@@ -42,9 +42,8 @@ class VidtransStylize(CommandNode):
                 Model.Input("model", optional=True, tooltip="A model of 'Train', 'Look', 'Grade' or 'Load model'."),
                 pictures_input("style", "Without a model: a picture whose style is taken, at once.", optional=True),
                 clip_input("mask", MASK, optional=True),
-                io.Combo.Input("look", options=looks, default="", optional=True, tooltip="Without a model: a look that ships."),
-                *widgets("stylize"),
-                name_input("vidtrans/stylized"),
+                io.Combo.Input("look", options=looks, default="", optional=True, tooltip="Or a look that ships."),
+                *widgets("stylize", "vidtrans/stylized"),
                 fps_input(),
                 options_input(),
             ],
@@ -95,8 +94,7 @@ class VidtransDeflicker(CommandNode):
                 clip_input("processed", "The clip that flickers."),
                 clip_input("source", source, optional=True),
                 clip_input("mask", MASK, optional=True),
-                *widgets("deflicker"),
-                name_input("vidtrans/steady"),
+                *widgets("deflicker", "vidtrans/steady"),
                 fps_input(),
                 options_input(),
             ],
@@ -135,8 +133,7 @@ class VidtransDream(CommandNode):
             inputs=[
                 clip_input("seed", "The picture or clip from which it begins."),
                 Model.Input("model", tooltip="A model of pairing next-frame."),
-                *widgets("dream"),
-                name_input("vidtrans/dream"),
+                *widgets("dream", "vidtrans/dream"),
                 fps_input(),
                 options_input(),
             ],

@@ -10,7 +10,7 @@ from comfy_api.latest import io
 from .base import CATEGORY, CommandNode, Dataset, Model, clip_input, fps_input, pictures_input
 from .clips import ClipFile, clip_file, picture_files
 from .places import MODEL_ENDINGS, MODELS, model_folder, state_of
-from .widgets import name_input, options_input, widgets
+from .widgets import options_input, widgets
 
 IDENTITY = "identity"
 
@@ -36,8 +36,7 @@ class VidtransLook(CommandNode):
             inputs=[
                 pictures_input("pictures", "The painting; several of one manner are learned together."),
                 clip_input("on", "A clip to learn on, best the one that it is for.", optional=True),
-                *widgets("look"),
-                name_input("look"),
+                *widgets("look", "look"),
                 fps_input(),
                 options_input(),
             ],
@@ -73,8 +72,7 @@ class VidtransGrade(CommandNode):
             inputs=[
                 clip_input("before", "Pictures or a clip before the grade."),
                 clip_input("after", "The same after it; with 'unpaired' a still of any scene."),
-                *widgets("grade"),
-                name_input("grade"),
+                *widgets("grade", "grade"),
                 fps_input(),
                 options_input(),
             ],
@@ -120,8 +118,7 @@ class VidtransDataset(CommandNode):
             inputs=[
                 clip_input("video", "The clip whose frames are learned."),
                 clip_input("target", "A second clip, in step, for the pairings aligned and stack.", optional=True),
-                *widgets("make-dataset"),
-                name_input("vidtrans/dataset"),
+                *widgets("make-dataset", "vidtrans/dataset"),
                 fps_input(),
                 options_input(),
             ],
@@ -155,7 +152,7 @@ class VidtransTrain(CommandNode):
             display_name="Train model (vidtrans)",
             category=CATEGORY,
             description="Trains a pix2pix model. More steps continue the training; a cancelled one goes on.",
-            inputs=[Dataset.Input("dataset"), *widgets("train"), name_input("model"), options_input()],
+            inputs=[Dataset.Input("dataset"), *widgets("train", "model"), options_input()],
             outputs=model_outputs(),
             hidden=[io.Hidden.unique_id],
         )

@@ -19,7 +19,7 @@ from .base import (
     pictures_input,
 )
 from .clips import clip_file, painted_folder
-from .widgets import name_input, options_input, widgets
+from .widgets import options_input, widgets
 
 NUMBERS = "The frame of each picture, counted from 0, such as '0, 48, 96'; of a folder they stand in the names."
 MOST_FRAMES = 64  # that are put into an IMAGE batch
@@ -45,8 +45,7 @@ class VidtransKeyframes(CommandNode):
             description="Chooses the frames of a clip from which the others are reached best, to be painted.",
             inputs=[
                 clip_input("video", "The clip."),
-                *widgets("keyframes"),
-                name_input("vidtrans/keyframes"),
+                *widgets("keyframes", "vidtrans/keyframes"),
                 fps_input(),
                 options_input(),
             ],
@@ -99,8 +98,7 @@ class VidtransPropagate(CommandNode):
                 pictures_input("painted", painted),
                 numbers_input(),
                 clip_input("mask", "A matte, white where the paint is.", optional=True),
-                *widgets("propagate"),
-                name_input("vidtrans/painted"),
+                *widgets("propagate", "vidtrans/painted"),
                 fps_input(),
                 options_input(),
             ],
@@ -141,8 +139,7 @@ class VidtransFix(CommandNode):
                 pictures_input("painted", "Frames of the result, painted over: IMAGE with 'numbers', or a folder."),
                 numbers_input(),
                 clip_input("mask", "A matte, white where corrections are seen.", optional=True),
-                *widgets("fix"),
-                name_input("vidtrans/fixed"),
+                *widgets("fix", "vidtrans/fixed"),
                 options_input(),
             ],
             outputs=film_outputs(),
@@ -182,8 +179,7 @@ class VidtransMatte(CommandNode):
                 pictures_input("painted", painted, optional=True),
                 numbers_input(),
                 Model.Input("model", optional=True, tooltip="Instead of painted frames: a segmenter of your own."),
-                *widgets("matte"),
-                name_input("vidtrans/matte"),
+                *widgets("matte", "vidtrans/matte"),
                 fps_input(),
                 options_input(),
             ],

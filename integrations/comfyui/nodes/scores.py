@@ -10,7 +10,7 @@ from comfy_api.latest import io, ui
 from .base import CATEGORY, CommandNode, clip_input, fps_input
 from .clips import clip_file
 from .painting import read_pictures
-from .widgets import name_input, options_input, widgets
+from .widgets import options_input, widgets
 
 SCORES = ("flicker", "warping_error", "psnr", "ssim", "sharpness", "ratio", "removed")
 
@@ -34,8 +34,7 @@ class VidtransEvaluate(CommandNode):
                 clip_input("source", "What it was made from."),
                 clip_input("per_frame", per_frame, optional=True),
                 clip_input("reference", "What it should be, where that is known.", optional=True),
-                *widgets("evaluate"),
-                name_input("vidtrans/scores"),
+                *widgets("evaluate", "vidtrans/scores"),
                 fps_input(),
                 options_input(),
             ],

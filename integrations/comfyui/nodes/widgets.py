@@ -55,18 +55,24 @@ def parameters(command: str) -> dict[str, Any]:
     return found
 
 
-def widgets(command: str) -> list[io.Input]:
-    """Return the inputs of a command's parameters: those that are always shown, then the advanced ones.
+def widgets(command: str, result: str) -> list[io.Input]:
+    """Return the inputs of a command's parameters.
 
     All are optional: a workflow of an earlier version of the pack, which knows fewer of them, still loads.
+
+    Args:
+        command: The command.
+        result: The beginning of the result's name.
+
+    Returns:
+        Those that are always shown, the result's name, and then the advanced ones.
     """
-    shown, advanced = OFFERED[command]
-    found = [_widget(command, name) for name in (*shown, *advanced)]
-    for one in found:
+    shown, advanced = ([_widget(command, name) for name in names] for names in OFFERED[command])
+    for one in shown:
         one.optional = True
-        if one.id in advanced:
-            set_advanced(one)
-    return found
+    for one in advanced:
+        set_advanced(one)
+    return [*shown, name_input(result), *advanced]
 
 
 def set_advanced(one: io.Input) -> None:
