@@ -133,7 +133,7 @@ def words_of(job: dict[str, Any]) -> list[str]:
     from vidtrans.commands.page_commands import PageCommands
     from vidtrans.commands.schema import schema_of
 
-    commands = PageCommands(AllowedPaths([*job["folders"], os.getcwd()], job["files"]))
+    commands = PageCommands(AllowedPaths(job["folders"], job["files"]))
     offered = commands.schema(job["command"])["properties"]
     values = {key: value for key, value in job["values"].items() if value != offered.get(key, {}).get("default")}
     values |= parse_options(job["options"], offered)

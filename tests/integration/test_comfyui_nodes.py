@@ -139,6 +139,7 @@ def test_an_image_batch_comes_to_vidtrans_without_loss_and_with_its_sound(pack: 
     assert [np.array_equal(a, b) for a, b in zip(decode(Path(found.path))[2], frames, strict=True)] == [True] * 5
     clip = vidtrans.open_clip(found.path)
     assert [np.array_equal(a, b) for a, b in zip(clip, frames, strict=True)] == [True] * 5
+    assert list(clip.times) == [n * Fraction(1001, 24000) for n in range(5)]
     assert clips.clip_file(InputImpl.VideoFromComponents(parts), "video").path == found.path
 
 

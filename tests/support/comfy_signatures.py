@@ -1,4 +1,4 @@
-"""Print the signatures of ComfyUI's interface that the nodes use, as JSON. Run in ComfyUI's Python, or on the stand-in."""
+"""Print the signatures of ComfyUI that the nodes use, as JSON. Run in ComfyUI's Python, or on the stand-in."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def clip_file(value: Any, what: str, fps: float = 24.0) -> ClipFile:  # noqa: AN
         return _video_file(value, what)
     if hasattr(value, "shape"):
         check_length(value, what)
-        return ClipFile(_stored(value, f"{fps}", ".mkv", lambda path: write_lossless(path, value, Fraction(fps))))
+        return ClipFile(_stored(value, f"{fps}", ".mov", lambda path: write_lossless(path, value, Fraction(fps))))
     raise ValueError(f"{what}: it is neither VIDEO, IMAGE nor a path — connect one of these")
 
 
@@ -65,7 +65,7 @@ def _video_file(video: Any, what: str) -> ClipFile:  # noqa: ANN401  (VideoInput
         check_length(parts.images, what)
         rate = Fraction(parts.frame_rate)
         write = lambda path: write_lossless(path, parts.images, rate, parts.audio)  # noqa: E731
-        return ClipFile(_stored(parts.images, f"{rate}{_sound_state(parts.audio)}", ".mkv", write))
+        return ClipFile(_stored(parts.images, f"{rate}{_sound_state(parts.audio)}", ".mov", write))
     source = video.get_stream_source()
     start, length = getattr(video, "get_active_trim_window", lambda: (0.0, 0.0))()
     end = start + length if length else None
