@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import pytest
 from clips import moving_frames, write_clip
@@ -21,8 +22,8 @@ import vidtrans
 
 pytestmark = pytest.mark.skipif(comfy_folder() is None, reason="VIDTRANS_COMFYUI names no folder of ComfyUI")
 SIGNATURES = Path(__file__).parents[1] / "support" / "comfy_signatures.py"
-QUICK = {"VidtransLook": {"options": "size: 64", "steps": 2}, "VidtransTrain": {"steps": 2}}
-QUICK |= {"VidtransPropagate": {"follow": "motion"}, "VidtransDataset": {"size": "64"}}
+QUICK = {"VidtransLook": {"steps": 2}, "VidtransTrain": {"steps": 2}}
+QUICK |= {"VidtransPropagate": {"minutes": "0"}, "VidtransDataset": {"size": "64"}}
 QUICK |= {"VidtransStylize": {"options": "engine: torch"}}
 
 
@@ -34,7 +35,7 @@ def comfy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
     write_clip(base / "input" / "film.mp4", moving_frames(30, size))
     write_clip(base / "input" / "other.mp4", moving_frames(12, size, shots=(0, 6)), sound=True)
     write_clip(base / "input" / "animatediff.mp4", [255 - frame for frame in moving_frames(30, size)])
-    write_clip(base / "input" / "long.mp4", moving_frames(600, (640, 480)))
+    write_clip(base / "input" / "long.mp4", moving_frames(300, (480, 360)))
     cv2.imwrite(str(base / "input" / "painting.png"), moving_frames(1, (96, 96))[0])
     server = ComfyServer(base, environment=process_environment())
     yield server
@@ -106,8 +107,7 @@ def test_a_result_that_was_deleted_is_made_again(comfy: ComfyServer) -> None:
 
 
 def test_cancelled_and_killed_runs_go_on(comfy: ComfyServer) -> None:
-    workflow = stylized("long.mp4", name="vidtrans/long", options="codec: ffv1", codec="ffv1")
-    del workflow["3"]["inputs"]["options"]
+    workflow = stylized("long.mp4", name="vidtrans/long")
     chunks = comfy.base / "output" / "vidtrans" / ".vidtrans" / "render"
 
     def wait_for_chunks(more_than: int) -> int:
@@ -131,7 +131,7 @@ def test_cancelled_and_killed_runs_go_on(comfy: ComfyServer) -> None:
     assert "its process ended without a result" in error_of(comfy.wait(number))
     history = comfy.run(workflow)
     assert error_of(history) == ""
-    assert vidtrans.probe(film_of(comfy, history, "3"))["frames"] == 600
+    assert vidtrans.probe(film_of(comfy, history, "3"))["frames"] == 300
 
 
 def test_frames_of_a_graph_with_sound_are_deflickered(comfy: ComfyServer) -> None:
@@ -144,8 +144,9 @@ def test_frames_of_a_graph_with_sound_are_deflickered(comfy: ComfyServer) -> Non
     }
     history = comfy.run(workflow)
     assert error_of(history) == ""
-    table = vidtrans.probe(film_of(comfy, history, "5"))
-    assert (table["frames"], bool(table.get("sound"))) == (12, True)
+    with av.open(str(film_of(comfy, history, "5"))) as container:
+        assert len(container.streams.audio) == 1
+        assert sum(1 for _ in container.decode(video=0)) == 12
 
 
 @pytest.mark.parametrize(
@@ -153,16 +154,14 @@ def test_frames_of_a_graph_with_sound_are_deflickered(comfy: ComfyServer) -> Non
     [
         ({"options": "filter: negate"}, "a node cannot set it"),
         ({"options": "cuts: /etc/hosts"}, "leads out of the folders of ComfyUI"),
-        ({"codec": "ffmpeg:libx264"}, ""),  # ComfyUI refuses it itself
+        ({"codec": "ffmpeg:libx264"}, "ffmpeg:libx264"),
         ({"name": "../../x"}, "names no file"),
     ],
 )
 def test_a_refusal_is_shown_on_the_node(comfy: ComfyServer, change: dict[str, Any], message: str) -> None:
     answer = comfy.post("/prompt", {"prompt": stylized("film.mp4", **change)})
-    if message:
-        assert message in error_of(comfy.wait(answer["prompt_id"]))
-    else:
-        assert "codec" in json.dumps(answer["node_errors"])
+    said = error_of(comfy.wait(answer["prompt_id"])) if "prompt_id" in answer else json.dumps(answer)
+    assert message in said
 
 
 def test_a_clip_that_is_gone_is_named(comfy: ComfyServer) -> None:

@@ -18,10 +18,13 @@ PACK = REPOSITORY / "integrations" / "comfyui"
 START_S, RUN_S = 120.0, 600.0
 
 
+# Read here: a test runs without variables of vidtrans.
+_NAMED, _PYTHON = os.environ.get("VIDTRANS_COMFYUI"), os.environ.get("VIDTRANS_COMFYUI_PYTHON")
+
+
 def comfy_folder() -> Path | None:
     """Return the folder of ComfyUI that VIDTRANS_COMFYUI names; None without it."""
-    named = os.environ.get("VIDTRANS_COMFYUI")
-    return Path(named) if named else None
+    return Path(_NAMED) if _NAMED else None
 
 
 def comfy_python() -> str:
@@ -29,7 +32,7 @@ def comfy_python() -> str:
     folder = comfy_folder()
     assert folder is not None
     own = folder / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    return os.environ.get("VIDTRANS_COMFYUI_PYTHON") or str(own)
+    return _PYTHON or str(own)
 
 
 class ComfyServer:
@@ -47,7 +50,13 @@ class ComfyServer:
         self.port = _free_port()
         self.log = base / "comfyui.log"
         line = [comfy_python(), str(folder / "main.py"), "--cpu", "--disable-auto-launch", "--port", str(self.port)]
-        line += ["--base-directory", str(base), "--disable-metadata", "--database-url", "sqlite:///:memory:"]
+        line += [
+            "--base-directory",
+            str(base),
+            "--disable-metadata",
+            "--database-url",
+            f"sqlite:///{base}/user/comfyui.db",
+        ]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 line, cwd=folder, stdout=log, stderr=log, env=os.environ | (environment or {})

@@ -43,6 +43,8 @@ def signatures() -> dict[str, list[str]]:
 
 if __name__ == "__main__":
     sys.path.insert(0, sys.argv[1])
-    sys.argv = sys.argv[:1] + sys.argv[2:]  # ComfyUI reads the rest
+    sys.argv = sys.argv[:1] + sys.argv[2:]
+    if "--cpu" in sys.argv:  # ComfyUI, which reads it only when asked
+        importlib.import_module("comfy.options").enable_args_parsing()
     found = signatures()
     sys.stdout.write("\n" + json.dumps(found) + "\n")

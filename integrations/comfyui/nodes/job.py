@@ -66,14 +66,14 @@ def run(request: JobRequest, node: str | None = None) -> dict[str, Any]:
     """
     folder = _prepare(request)
     _free_gpu()
+    status = NodeStatus(folder, node)
     process = _start(folder)
     try:
-        status = NodeStatus(folder, node)
         while process.poll() is None:
             management.throw_exception_if_processing_interrupted()
             status.update()
             time.sleep(POLL_S)
-        status.close()
+        status.update()
     except BaseException:
         _stop(process, folder)
         raise
@@ -83,6 +83,7 @@ def run(request: JobRequest, node: str | None = None) -> dict[str, Any]:
     table = _outcome(folder, process.returncode)
     done = "it was there already" if table.get("cached") else f"{table.get('seconds', 0):g} s"
     logging.info("vidtrans %s: %s (%s)", request.command, table.get("output"), done)
+    status.say(f"done: {done}")
     shutil.rmtree(folder, ignore_errors=True)
     return table
 

@@ -38,15 +38,11 @@ class NodeStatus:
         done, total = table.get("done"), table.get("total")
         if isinstance(done, int | float) and isinstance(total, int | float) and total > 0:
             self._bar.update_absolute(done, total, self._picture(table.get("preview")))
-        self._say(describe(table))
+        self.say(describe(table))
         note = table.get("note")
         if isinstance(note, str) and note != self._note:
             self._note = note
             logging.warning("vidtrans: %s", note)
-
-    def close(self) -> None:
-        """Show what the process reported last."""
-        self.update()
 
     def _read(self) -> dict[str, Any]:
         with suppress(OSError, ValueError):
@@ -69,7 +65,7 @@ class NodeStatus:
                     return "JPEG", picture.convert("RGB"), PREVIEW_PX
         return None
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
         """Write a line on the node, where this ComfyUI can."""
         try:
             from server import PromptServer
