@@ -1,4 +1,4 @@
-"""An IMAGE batch as a lossless clip, which vidtrans reads as it is."""
+"""An IMAGE batch as a clip of lossless pictures, which vidtrans reads as they are."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ def write_lossless(path: Path, images: Any, rate: Fraction, audio: Any = None) -
     with av.open(str(path), "w", format="mov") as output:
         video = output.add_stream("png", rate=rate.limit_denominator(100_000), options={"compression_level": "1"})
         video.width, video.height, video.pix_fmt = width, height, "rgb24"
-        sound = output.add_stream("pcm_f32le", rate=int(audio["sample_rate"])) if audio else None
+        sound = output.add_stream("aac", rate=int(audio["sample_rate"])) if audio else None
         if sound is not None:
+            sound.bit_rate = 256_000  # AAC, as ComfyUI writes: players of the result know it
             sound.layout = "mono" if audio["waveform"].shape[1] == 1 else "stereo"
             _write_sound(output, sound, audio)
         for image in images:
