@@ -198,7 +198,7 @@ def test_what_is_offered_of_a_context_is_read(
     name: str, place: Path, read: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(place)
-    cache = () if name in ("bench", "doctor") else ("--cache-dir", f"cache-{name.replace(' ', '-')}")
+    cache = () if name in ("bench", "doctor", "model add") else ("--cache-dir", f"cache-{name.replace(' ', '-')}")
     said(capsys, 0, *name.split(), *RUNS[name], *cache)
     for more in FURTHER.get(name, ()):
         said(capsys, 0, *name.split(), *RUNS[name], *cache, *more)
