@@ -102,7 +102,7 @@ class ModelPack(Command):
             return lambda temporary: self._write(temporary, path, facts, texts, picture, context)
 
         sources = [one for one in (path, self.about, self.licence_file, self.thumbnail) if one is not None]
-        table = produce(context, output, key, sources, prepare)
+        table = produce(context, output, key, sources, prepare, lineage="model pack")
         if not facts.licence and not table["cached"]:
             context.note("it has no licence, without which others may not use it: add --licence NAME", "warning")
         return table
