@@ -81,7 +81,7 @@ def run(request: JobRequest, node: str | None = None) -> dict[str, Any]:
         with suppress(OSError, ValueError):
             process.stdin.close()
     table = _outcome(folder, process.returncode)
-    done = "it was there already" if table.get("cached") else f"{table.get('seconds', 0):g} s"
+    done = "it was there already" if table.get("cached") else f"{table.get('seconds', 0):.1f} s"
     logging.info("vidtrans %s: %s (%s)", request.command, table.get("output"), done)
     status.say(f"done: {done}")
     shutil.rmtree(folder, ignore_errors=True)
