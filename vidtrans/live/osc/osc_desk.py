@@ -18,7 +18,7 @@ NOTE_S = 1.0  # between two notes in the terminal
 
 
 class OscClient(Client):
-    """OSC as a connection of the hub. ``problem``: the last message that the hub refused."""
+    """OSC as a connection of the hub. ``problem``: what the hub said of the last command that it refused."""
 
     problem = ""
 
@@ -42,7 +42,8 @@ class OscDesk:
         self._client = OscClient(0)
         self._names: tuple[tuple[str, ...], tuple[str, ...]] | None = None
         self._moved: dict[str, float] = {}  # when a message moved a control last, by path
-        self._last, self._noted, self._reported = "", 0.0, 0
+        self._last = self._problem = ""  # the last message that was used, and why the last one of others was not
+        self._noted, self._reported = 0.0, 0
         self._told: tuple[Table, list[int]] = {}, []
         self._positions: Mapping[str, float] = {}
         self.addresses: dict[str, OscAddress] = {}
@@ -73,7 +74,7 @@ class OscDesk:
                 value = address.value(message.arguments)
             except OscMismatchError as error:
                 self.inbox.counts.refused += 1
-                self._client.problem = f"{message}: {error}"
+                self._problem = f"{message}: {error}"
                 continue
             self.inbox.counts.used += 1
             self._last = str(message)
@@ -102,7 +103,7 @@ class OscDesk:
     def tell(self) -> None:
         """Send the pages what came since the last call, and the terminal at most one note a second."""
         counts = self.inbox.counts
-        status: Table = {"port": self._port, "last": self._last, "problem": self._client.problem}
+        status: Table = {"port": self._port, "last": self._last, "problem": self._problem}
         status |= {"unmatched": dict(self.inbox.unmatched), "used": counts.used, "no_address": counts.unmatched}
         status |= {"malformed": counts.malformed, "dropped": counts.dropped, "refused": counts.refused}
         told = status, list(self._hub.clients)
@@ -118,7 +119,7 @@ class OscDesk:
     def _note(self, count: int) -> str:
         unmatched = ", ".join(self.inbox.unmatched)
         detail = f"; no such address: {unmatched}" if unmatched else ""
-        problem = f"; {self._client.problem}" if self._client.problem else ""
+        problem = f"; {self._problem}" if self._problem else ""
         return f"OSC: {count} messages were not used{detail}{problem}"
 
     def _set(self, values: dict[str, object]) -> None:
@@ -155,8 +156,10 @@ class OscDesk:
         """Return whether the hub carried a command out."""
         self._client.problem = ""
         self._hub.command(self._client, message)
-        self.inbox.counts.refused += bool(self._client.problem)
-        return not self._client.problem
+        if problem := self._client.problem:
+            self.inbox.counts.refused += 1
+            self._problem = problem
+        return not problem
 
 
 def _as_argument(address: OscAddress, value: object) -> Argument:
