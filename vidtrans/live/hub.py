@@ -18,13 +18,14 @@ from vidtrans.live.clients import Client, Clients
 from vidtrans.live.key_log import KeyLog
 from vidtrans.live.live_controls import ControlState, describe_controls
 from vidtrans.live.live_sound import LiveSound
+from vidtrans.live.paint_jobs import Answers, Painted, PaintJob
 from vidtrans.live.picture_files import encode_jpeg
 from vidtrans.live.picture_looks import PictureLooks
 from vidtrans.live.posted_frames import PostedFrames
 from vidtrans.live.presets import SavedControls
 from vidtrans.live.protocol import PAINTED, REPEATED, FrameMessage, PictureMessage
 from vidtrans.live.recorder import Recordings
-from vidtrans.live.stage_worker import Answers, Painted, PaintJob, StageWorker
+from vidtrans.live.stage_worker import StageWorker
 from vidtrans.models.loaded_model import LoadedModel
 
 SOURCES = ("none", "drawing", "camera", "screen", "video", "dream", "program")

@@ -14,8 +14,9 @@ from vidtrans.live.key_log import KeyLog
 from vidtrans.live.live_controls import Controls, ControlState
 from vidtrans.live.live_model import SourceFrame
 from vidtrans.live.live_stage import StagePicture
+from vidtrans.live.paint_jobs import Adaptation, Answers, Painted, PaintJob
 from vidtrans.live.protocol import FrameMessage
-from vidtrans.live.stage_worker import FIRST_RETRY_S, Adaptation, Answers, Painted, PaintJob, StageWorker
+from vidtrans.live.stage_worker import FIRST_RETRY_S, StageWorker
 
 
 class Heard(Answers):

@@ -11,7 +11,7 @@ from vidtrans.live.hub import Hub
 from vidtrans.live.osc.osc_addresses import OscAddress, OscMismatchError, all_addresses
 from vidtrans.live.osc.osc_inbox import OscInbox
 from vidtrans.live.osc.osc_messages import Argument, OscMessage
-from vidtrans.live.stage_worker import Painted
+from vidtrans.live.paint_jobs import Painted
 
 REST_S = 0.2  # without a message to a control, after which its value is sent back
 NOTE_S = 1.0  # between two notes in the terminal

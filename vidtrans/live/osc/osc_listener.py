@@ -16,8 +16,11 @@ from vidtrans.live.osc.osc_messages import OscMessage
 
 PACE_S = 1 / 120  # between two moments at which messages are carried out
 GATHER_S = 0.002  # between two reads while messages wait to be carried out
-MOST_PACKETS, MOST_BYTES = 1500, 1 << 17  # of one read; what the system's buffer cannot hold is lost
-BUFFER = 1 << 20  # bytes of the system's buffer, which may be limited to less
+MOST_PACKETS, MOST_BYTES = 256, 1 << 17  # of one read
+FLOOD_S = (
+    1 / 60
+)  # after a read of so many: a flood costs a few percent of a core, and what the buffer cannot hold is lost
+BUFFER = 1 << 17  # bytes of the system's buffer: a few reads, so that values of a flood are not old
 LARGEST_PACKET = 1 << 16
 TELL_S = 0.25  # between two looks at what pages are told, and at the end
 
@@ -48,7 +51,7 @@ class OscListener:
                 next_s = now_s + PACE_S
                 self._hand_over(inbox.take(time.time()))
             elif due_s == 0:
-                time.sleep(GATHER_S)  # while packets come fast, many are read at once: the other threads have the time
+                time.sleep(GATHER_S)  # many are read at once: the other threads have the time
                 self._read(0)
             else:
                 self._read(TELL_S if due_s is None else min(TELL_S, due_s))
@@ -75,6 +78,7 @@ class OscListener:
                 inbox.push(packet, now_s)
             else:
                 inbox.counts.dropped += 1
+        time.sleep(FLOOD_S)
 
     def _hand_over(self, messages: list[OscMessage]) -> None:
         if messages:

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import numpy as np
 
 from vidtrans.core.errors import UsageError, describe_error
+from vidtrans.live.paint_jobs import Painted
 from vidtrans.live.senders import SENDERS
 from vidtrans.live.senders.base import PictureSender
-from vidtrans.live.stage_worker import Painted
 
 PROBE_SIZE = (640, 360)
 REPEAT_S = 0.2  # without a new picture, after which the last one is sent again: programs that begin to watch get one
