@@ -20,12 +20,14 @@ class SenderEntry(Entry):
     """A sender's registry entry.
 
     ``module``: what it imports. ``extra``: the extra of vidtrans that brings it. ``systems``: values of
-    ``sys.platform`` on which it works. ``is_network``: other machines can get the pictures.
+    ``sys.platform`` on which it works. ``remedy``: what to do where it does not open. ``is_network``: other machines
+    can get the pictures.
     """
 
     module: str = ""
     extra: str = ""
     systems: tuple[str, ...] = ()
+    remedy: str = ""
     is_network: bool = False
 
 
@@ -38,6 +40,7 @@ SENDERS = Registry(
             "pyvirtualcam",
             "camera",
             ("linux", "win32", "darwin"),
+            "on Linux install and load v4l2loopback, else install OBS and start its virtual camera once",
         ),
         "ndi": SenderEntry(
             "vidtrans.live.senders.ndi:NdiSender",
@@ -45,6 +48,7 @@ SENDERS = Registry(
             "cyndilib",
             "ndi",
             ("linux", "win32", "darwin"),
+            "check that this machine has a network interface",
             is_network=True,
         ),
         "spout": SenderEntry(
@@ -53,6 +57,7 @@ SENDERS = Registry(
             "SpoutGL",
             "spout",
             ("win32",),
+            "it needs a GPU with DirectX 11",
         ),
         "syphon": SenderEntry(
             "vidtrans.live.senders.syphon:SyphonSender",
@@ -60,6 +65,7 @@ SENDERS = Registry(
             "syphon",
             "syphon",
             ("darwin",),
+            "it needs a Mac with Metal",
         ),
     },
 )

@@ -104,12 +104,11 @@ def open_sender(name: str) -> PictureSender:
         sender.open(*PROBE_SIZE)
         sender.close()
     except Exception as error:
-        remedy = "see 'On the stage' in the documentation for what to install"
-        raise UsageError(f"--send {name}", _words(error), remedy) from None
+        raise UsageError(f"--send {name}", _words(error), SENDERS[name].remedy) from None
     return sender
 
 
 def _words(error: Exception) -> str:
-    """Return an error as one line."""
+    """Return an error as one line. Libraries that open devices raise RuntimeError with words for people."""
     line, _ = describe_error(error) or (f"{type(error).__name__}: {error}", 1)
-    return " ".join(line.split())[:200]
+    return " ".join(line.removeprefix("RuntimeError: ").split())[:200].rstrip(". ")
