@@ -219,6 +219,7 @@ def hours(number: float) -> dict[str, Any]:
             gc.collect()
             memory = {"rss_mb": round(harness.resident_mb(os.getpid()), 1), "objects": len(gc.get_objects())}
             rows.append({"hour": frame // (3600 * 60), **memory})
+            print(rows[-1], flush=True)
             stage.notes.clear()
         stage.at_s += 1 / 60
         clock.now_s += 1 / 60

@@ -21,6 +21,6 @@ export class Osc {
     this.last.textContent = about.last || (about.port ? "no message yet" : "");
     this.problem.textContent = about.problem;
     this.unmatched.replaceChildren(...Object.entries(about.unmatched).map(([address, count]) =>
-      Object.assign(document.createElement("li"), { textContent: `${address} (${count})` })));
+      Object.assign(document.createElement("li"), { textContent: `no such address: ${address} (${count})` })));
   }
 }

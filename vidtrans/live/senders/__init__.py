@@ -36,7 +36,7 @@ SENDERS = Registry(
     {
         "virtual-camera": SenderEntry(
             "vidtrans.live.senders.virtual_camera:VirtualCamera",
-            "a camera for other programs: of OBS on Windows and macOS, of v4l2loopback on Linux",
+            "a camera for other programs, of OBS or, on Linux, of v4l2loopback",
             "pyvirtualcam",
             "camera",
             ("linux", "win32", "darwin"),
