@@ -21,8 +21,8 @@ from processes import until
 from studio_server import TOKEN, RunningStudio, studio
 
 from vidtrans.core.errors import UsageError
-from vidtrans.studio.job_folder import JobFolder
 from vidtrans.studio.project_folder import ProjectFolder
+from vidtrans.studio.studio_jobs import StudioJobFolder
 
 JSON = {"content-type": "application/json"}
 NAME = "clip.keyframes/000001.png"
@@ -160,7 +160,7 @@ def test_odd_files_of_a_project_hide_nothing_else(root: Path) -> None:
         (jobs / f"{number:06d}" / "job.json").write_text(json.dumps(stored | wrong))
     for name in ("²", "7", "-1", "0000000001"):
         (jobs / name).mkdir()
-    JobFolder(jobs / "000007").path.mkdir()
+    StudioJobFolder(jobs / "000007").path.mkdir()
     (jobs / "000007" / "job.json").write_text(json.dumps(stored))
     (jobs / "000007" / "end.json").write_text('{"exit_status": 0, "finished": NaN}')
     with studio(root) as running:
@@ -226,10 +226,10 @@ def test_a_full_disk_is_a_message_and_loses_nothing(running: RunningStudio, monk
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    for module in ("easel_store", "job_folder"):
+    for module in ("easel_store", "studio_jobs"):
         with monkeypatch.context() as patched:
             patched.setattr(f"vidtrans.studio.{module}.write_json", full)
-            path, body = ("/api/run", RUN) if module == "job_folder" else ("/api/easel/change", change)
+            path, body = ("/api/run", RUN) if module == "studio_jobs" else ("/api/easel/change", change)
             assert running.ask(path, body) == (503, {"error": "No space left on device"})
     assert running.ask("/api/easel/change", change) == (200, {"number": 1})
     [number] = running.ask("/api/run", RUN)[1]["jobs"]

@@ -35,7 +35,7 @@ ANY_SETTING = "Any setting of a preset; may be repeated. TABLE may be omitted if
 A_PRESET = "A complete recipe; see 'vidtrans preset list'."
 HELP_ALL = "--help-all"
 _RECIPE = "vidtrans.recipe"  # in a click context's ``meta``
-CONSOLE = ("as_json", "quiet", "verbose")
+CONSOLE = ("as_json", "quiet", "verbose", "job_folder")
 NUMBERS = (click.IntRange, click.FloatRange)
 WIDEST = 26  # columns of flags in the help; wider flags get a separate line
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from contextvars import ContextVar
@@ -29,6 +28,8 @@ class Watcher(NamedTuple):
     stop: Stop
 
 
+LINE: ContextVar[tuple[str, ...]] = ContextVar("line", default=())  # the user's words after ``vidtrans``
+JOB_FOLDER = "--job-folder"
 WATCHER: ContextVar[Watcher | None] = ContextVar("watcher", default=None)  # set by a process that runs one command
 
 
@@ -51,11 +52,19 @@ def flags_of_set(
 
 
 def console_options(function: Callable[..., int]) -> Callable[..., int]:
-    """Return a click function with ``--json``, ``-q`` and ``-v``, which calls ``function`` with a ``console``."""
+    """Return a click function with ``--json``, ``-q``, ``-v`` …, which calls ``function`` with a ``console``."""
 
     @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on standard output.")
     @click.option("-q", "--quiet", is_flag=True, help="Show only warnings and errors.")
     @click.option("-v", "--verbose", is_flag=True, help="Show losses and rates, and the traceback of every error.")
+    @click.option(
+        JOB_FOLDER,
+        metavar="FOLDER",
+        type=click.Path(file_okay=False),
+        expose_value=False,  # main reads it, before anything can fail
+        allow_from_autoenv=False,
+        help="For programs: write progress and result to files in FOLDER; a file 'stop' there ends the job.",
+    )
     @wraps(function)
     def wrapped(*, as_json: bool, quiet: bool, verbose: bool, **arguments: object) -> int:
         with closing(Console(as_json=as_json, quiet=quiet, verbose=verbose)) as console:
@@ -74,13 +83,13 @@ def open_context(click_context: click.Context, console: Console, values: dict[st
     watcher = WATCHER.get()
     stop = watcher.stop if watcher else Stop()
     _stop_on_signals(stop)
-    context = Context(report=_reporting(console, watcher), stop=stop, **values)
+    context = Context(report=_reporting(console, watcher), stop=stop, line=LINE.get(), **values)
     for name in _unknown_variables(click_context):
         context.note(f"the variable {name} matches no option of this command and has no effect", "warning")
     try:
         yield context
     except Interrupted as error:
-        error.remedy = f"to continue: {command_line(['vidtrans', *sys.argv[1:]])}"
+        error.remedy = f"to continue: {command_line(['vidtrans', *LINE.get()])}"
         raise
     finally:
         if not context.dry_run:

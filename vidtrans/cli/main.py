@@ -7,11 +7,13 @@ import os
 import re
 import sys
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 
 import click
 
 from vidtrans import __version__
+from vidtrans.cli.command import JOB_FOLDER, LINE
 from vidtrans.cli.console import Console, write_any_text
 from vidtrans.commands import COMMANDS, GROUPS, command_lines
 from vidtrans.core.errors import describe_error, shorten
@@ -76,7 +78,14 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failure, 2 usage, 3 media or model, 4 device, 5 part of a batch."""
     set_up_heap()
     write_any_text()
-    status = run((sys.argv[1:] if arguments is None else arguments) or ["--help"])
+    arguments = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if any(word.startswith(JOB_FOLDER) for word in arguments):
+        from vidtrans.cli.job_process import folder_of, run_job
+
+        folder = folder_of(arguments)
+        status = run_job(folder, arguments, run) if folder else run(arguments)
+    else:
+        status = run(arguments)
     if is_distributed():
         # One run in twenty aborts while C++ ends gloo's threads, and the launcher would report a failure.
         with suppress(OSError, ValueError):
@@ -93,8 +102,12 @@ def main(arguments: list[str] | None = None) -> None:
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
-def run(arguments: list[str]) -> int:
-    """Run a command and return its exit status. A bug is raised, to keep its traceback."""
+def run(arguments: list[str], line: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status. A bug is raised, to keep its traceback.
+
+    ``line``: the words that messages and records name, if other than ``arguments``.
+    """
+    LINE.set(tuple(arguments if line is None else line))
     consoles = [Console(as_json="--json" in arguments, verbose="-v" in arguments or "--verbose" in arguments)]
     try:
         result = cli.main(args=arguments, prog_name="vidtrans", standalone_mode=False, obj=consoles)

@@ -6,7 +6,7 @@ import re
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
-from vidtrans.studio.strict_json import is_count
+from vidtrans.core.strict_json import is_count
 
 PICTURE_KEY = re.compile(r"[0-9a-f]{40}")
 MOST_LAYERS = 64

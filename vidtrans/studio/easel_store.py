@@ -21,9 +21,9 @@ from threading import Lock
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import move_into_place, remove, write_json
 from vidtrans.core.settings import Table
+from vidtrans.core.strict_json import read_table
 from vidtrans.studio.easel_messages import PICTURE_KEY, change_in, is_change, is_sheet, layers_in, pictures_in_message
 from vidtrans.studio.project_folder import ProjectFolder
-from vidtrans.studio.strict_json import read_table
 from vidtrans.studio.uploads import RESERVED
 
 PAINTED = re.compile(r"[^/]+\.(keyframes|corrections|strokes)/[0-9]{1,9}\.png")

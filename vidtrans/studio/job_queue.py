@@ -14,10 +14,10 @@ from pathlib import Path
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
 from vidtrans.core.system import WINDOWS, module_command
-from vidtrans.studio.job_folder import JobFolder, JobState, StudioJob, Wanted
+from vidtrans.studio.studio_jobs import JobState, StudioJob, StudioJobFolder, Wanted
 from vidtrans.studio.training_jobs import has_learned, training_table
 
-COMMAND = module_command("vidtrans.cli.studio_job")
+COMMAND = module_command("vidtrans.cli.main")
 MOST_STARTS = 4  # of a process that ends without a word, as when the system kills it for its memory
 LONGEST_START_S = 20.0  # in which a process takes its lock
 NUMBERED = re.compile(r"[0-9]{6}|[1-9][0-9]{6,8}")  # the name of a job's folder
@@ -28,10 +28,11 @@ Start = Callable[[Path, Path], None]
 
 def start_process(job: Path, root: Path) -> None:
     """Start the process of a job folder in the project's folder. It lives on when this process ends."""
+    words = StudioJobFolder(job).read().words
     detached = {"creationflags": 0x00000208} if WINDOWS else {"start_new_session": True}  # a new group, no console
     with (job / "log.txt").open("ab") as log:
         process = subprocess.Popen(
-            [*COMMAND, str(job)],
+            [*COMMAND, *words, "--job-folder", str(job)],
             cwd=root,
             stdin=subprocess.DEVNULL,
             stdout=log,  # until the process has its lock
@@ -63,7 +64,7 @@ class JobQueue:
             first = max((job.number for job in self._folders()), default=0) + 1
             for offset, job in enumerate(jobs):
                 job.after, job.created = [first + n for n in job.after], time.time()
-                JobFolder(self.folder / f"{first + offset:06d}").write(job)
+                StudioJobFolder(self.folder / f"{first + offset:06d}").write(job)
             return list(range(first, first + len(jobs)))
 
     def act(self, number: int, action: str) -> None:
@@ -97,13 +98,13 @@ class JobQueue:
                 return str(table["title"])
         return ""
 
-    def _want(self, folder: JobFolder, job: StudioJob, wanted: Wanted) -> None:
+    def _want(self, folder: StudioJobFolder, job: StudioJob, wanted: Wanted) -> None:
         job.wanted = wanted
         folder.write(job)
         if wanted is not Wanted.RUN:
             folder.request_stop()
 
-    def _take_as_is(self, folder: JobFolder, job: StudioJob, state: JobState) -> None:
+    def _take_as_is(self, folder: StudioJobFolder, job: StudioJob, state: JobState) -> None:
         """Stop a training, if it runs, and let the job deliver the model as it is. Raises UsageError, OSError."""
         if job.values.get("as_is") or not has_learned(folder.progress()):
             raise UsageError(job.title, "it is no training that has taken a step", "wait, or choose another job")
@@ -141,7 +142,7 @@ class JobQueue:
         elif waits := [one for one, state in before.items() if state is not JobState.DONE]:
             table["waits"], table["waits_for"] = "'{}' comes first", waits[0]
         elif free > 0:
-            folder = JobFolder(self.folder / f"{number:06d}")
+            folder = StudioJobFolder(self.folder / f"{number:06d}")
             job = folder.read()
             if job.starts >= MOST_STARTS:
                 folder.refuse(
@@ -169,7 +170,7 @@ class JobQueue:
             return str(error)
         return "its line is not that of its options, so that no page has asked for it"
 
-    def _known(self, folder: JobFolder) -> Table | None:
+    def _known(self, folder: StudioJobFolder) -> Table | None:
         """Return a job's table; None where its files cannot be read."""
         if folder.number in self._final:
             return self._final[folder.number]
@@ -184,7 +185,7 @@ class JobQueue:
             self._final[folder.number] = table
         return table
 
-    def _state(self, folder: JobFolder, job: StudioJob) -> JobState:
+    def _state(self, folder: StudioJobFolder, job: StudioJob) -> JobState:
         """Return the state of a job. A process that was just started counts as running before it has its lock."""
         began = self._started.get(folder.number)
         if began is None:
@@ -194,8 +195,8 @@ class JobQueue:
         del self._started[folder.number]
         return folder.state(job)
 
-    def _find(self, number: int) -> tuple[JobFolder, StudioJob, JobState]:
-        folder = JobFolder(self.folder / f"{number:06d}")
+    def _find(self, number: int) -> tuple[StudioJobFolder, StudioJob, JobState]:
+        folder = StudioJobFolder(self.folder / f"{number:06d}")
         with suppress(OSError, ValueError, TypeError, KeyError):
             job = folder.read()
             return folder, job, self._state(folder, job)
@@ -210,9 +211,11 @@ class JobQueue:
         """Return the end of a job's log. Raises UsageError."""
         return self._find(number)[0].log_end()
 
-    def _folders(self) -> list[JobFolder]:
+    def _folders(self) -> list[StudioJobFolder]:
         with suppress(OSError):
             return [
-                JobFolder(path) for path in self.folder.iterdir() if NUMBERED.fullmatch(path.name) and path.is_dir()
+                StudioJobFolder(path)
+                for path in self.folder.iterdir()
+                if NUMBERED.fullmatch(path.name) and path.is_dir()
             ]
         return []

@@ -18,13 +18,13 @@ from starlette.types import ASGIApp
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Stop
 from vidtrans.core.files import digest_of, write_bytes
+from vidtrans.core.strict_json import is_count
 from vidtrans.models.gallery import gallery_looks
 from vidtrans.studio.easel_routes import easel_routes
 from vidtrans.studio.live_routes import live_routes
 from vidtrans.studio.media_routes import media_routes
 from vidtrans.studio.messages import answers_in, body_of, count_in, message_of, number_in, refusing, step_in, text_in
 from vidtrans.studio.packing import pack
-from vidtrans.studio.strict_json import is_count
 from vidtrans.studio.studio_session import Overtaken, StudioSession
 from vidtrans.studio.training_routes import training_routes
 from vidtrans.studio.wishes import WISHES, find_wish

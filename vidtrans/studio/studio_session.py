@@ -15,15 +15,15 @@ from typing import Protocol, TypeVar
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Note, Report, silent
 from vidtrans.core.settings import Table
+from vidtrans.core.strict_json import parse_own_table, read_table
 from vidtrans.core.system import command_line, module_command
 from vidtrans.store.cache import FOLDER
 from vidtrans.studio.easel_store import EaselStore
-from vidtrans.studio.job_folder import StudioJob
 from vidtrans.studio.job_queue import JobQueue
 from vidtrans.studio.live_room import LiveCommand, LiveRoom
 from vidtrans.studio.media_readers import Media
 from vidtrans.studio.project_folder import ProjectFolder
-from vidtrans.studio.strict_json import parse_own_table, read_table
+from vidtrans.studio.studio_jobs import StudioJob
 from vidtrans.studio.uploads import Uploads
 from vidtrans.studio.wishes import WishStep
 

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
-from vidtrans.studio.job_folder import JobState, StudioJob
+from vidtrans.studio.studio_jobs import JobState, StudioJob
 from vidtrans.studio.wishes import WishStep
 
 COMMANDS = ("train", "look")  # those with --as-is

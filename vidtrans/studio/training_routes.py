@@ -11,8 +11,8 @@ from starlette.routing import Route
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
+from vidtrans.core.strict_json import read_table
 from vidtrans.studio.messages import count_in, message_of, refusing, text_in
-from vidtrans.studio.strict_json import read_table
 from vidtrans.studio.studio_session import StudioSession
 from vidtrans.studio.training_jobs import FOLDER_SUFFIX, train_longer, train_on
 from vidtrans.training.report.training_words import STATUS_FILE

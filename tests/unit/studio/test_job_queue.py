@@ -7,8 +7,8 @@ import pytest
 from filelock import FileLock
 
 from vidtrans.core.errors import UsageError
-from vidtrans.studio.job_folder import JobFolder, StudioJob
 from vidtrans.studio.job_queue import MOST_STARTS, JobQueue
+from vidtrans.studio.studio_jobs import StudioJob, StudioJobFolder
 
 
 class Processes:
@@ -20,11 +20,11 @@ class Processes:
 
     def __call__(self, job: Path, root: Path) -> None:
         self.started.append(int(job.name))
-        self._locks[int(job.name)] = lock = JobFolder(job).lock()
+        self._locks[int(job.name)] = lock = StudioJobFolder(job).lock()
         lock.acquire()
 
     def end(self, folder: Path, number: int, status: int) -> None:
-        JobFolder(folder / f"{number:06d}").finish(status, 1.0)
+        StudioJobFolder(folder / f"{number:06d}").finish(status, 1.0)
         self.kill(number)
 
     def kill(self, number: int) -> None:
@@ -89,7 +89,7 @@ def test_a_paused_job_saves_and_is_resumed(queue: JobQueue, processes: Processes
     queue.add([job()])
     queue.step()
     queue.act(1, "pause")
-    folder = JobFolder(queue.folder / "000001")
+    folder = StudioJobFolder(queue.folder / "000001")
     assert folder.stop.exists()
     assert states(queue) == {1: "running"}
     processes.end(queue.folder, 1, 130)

@@ -11,8 +11,8 @@ import pytest
 from filelock import FileLock
 
 from vidtrans.core.errors import UsageError
-from vidtrans.studio.job_folder import JobFolder, JobState, StudioJob
 from vidtrans.studio.job_queue import JobQueue
+from vidtrans.studio.studio_jobs import JobState, StudioJob, StudioJobFolder
 from vidtrans.studio.training_jobs import train_longer, train_on, training_table
 
 VALUES = {"dataset": "a.dataset", "minutes": 5.0, "output": "a.safetensors"}
@@ -31,12 +31,12 @@ class Stage:
         self.started: list[list[str]] = []
         self.queue = JobQueue(folder / "jobs", folder, 1, line if command == "train" else any_line, self.start)
         self.queue.add([StudioJob(command, dict(VALUES), [command], "learn a")])
-        self.job = JobFolder(folder / "jobs" / "000001")
+        self.job = StudioJobFolder(folder / "jobs" / "000001")
         self._lock: FileLock | None = None
 
     def start(self, folder: Path, root: Path) -> None:
-        self.started.append(JobFolder(folder).read().words)
-        self._lock = JobFolder(folder).lock()
+        self.started.append(StudioJobFolder(folder).read().words)
+        self._lock = StudioJobFolder(folder).lock()
         self._lock.acquire()
 
     def learn(self, done: int = 3) -> None:
@@ -79,7 +79,7 @@ def test_a_running_training_is_stopped_and_delivers(tmp_path: Path, status: int 
 
 def test_a_job_that_waits_for_it_goes_on_with_what_is_delivered(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
-    JobFolder(tmp_path / "jobs" / "000002").write(StudioJob("train", {}, ["train"], "next", after=[1]))
+    StudioJobFolder(tmp_path / "jobs" / "000002").write(StudioJob("train", {}, ["train"], "next", after=[1]))
     stage.queue.step()
     stage.learn()
     stage.queue.act(1, "enough")
@@ -121,7 +121,7 @@ def test_what_has_learned_nothing_cannot_be_taken(tmp_path: Path) -> None:
 def test_a_command_without_the_option_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
     queue = JobQueue(tmp_path / "jobs", tmp_path, 0, line)
     queue.add([StudioJob("propagate", {"video": ["a.mp4"]}, ["propagate"], "paint")])
-    JobFolder(tmp_path / "jobs" / "000001").report({"task": "training", "done": 3})
+    StudioJobFolder(tmp_path / "jobs" / "000001").report({"task": "training", "done": 3})
     assert queue.step()[0]["can_take"] is False
     with pytest.raises(UsageError, match="cannot set it"):
         queue.act(1, "enough")
@@ -167,7 +167,7 @@ def test_where_the_disk_is_full_it_can_be_asked_for_again(
         stage.end(1)
         stage.table()
     with monkeypatch.context() as patched:
-        patched.setattr("vidtrans.studio.job_folder.write_json", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+        patched.setattr("vidtrans.studio.studio_jobs.write_json", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
         with pytest.raises(OSError, match="full"):
             stage.queue.act(1, "enough")
     assert (stage.table()["state"], stage.job.read().words) == (JobState(when), ["train"])

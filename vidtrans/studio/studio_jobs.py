@@ -1,7 +1,6 @@
 """A job of the studio: one command line, in a folder of its own that outlives the server and the page.
 
-The server writes ``job.json``; the process of the job writes the other files. It holds ``lock`` while it lives, so that
-a server that starts later knows whether the job is running.
+The server writes ``job.json``; the process of the command writes the files of ``core/job_folder.py``.
 """
 
 from __future__ import annotations
@@ -12,12 +11,11 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from vidtrans.core.files import read_small_file, write_json
+from vidtrans.core.job_folder import JobFolder
 from vidtrans.core.settings import Table
+from vidtrans.core.strict_json import parse_table
 from vidtrans.core.system import WINDOWS, command_line
-from vidtrans.studio.strict_json import parse_table, read_table
 
 MOST_LOG_BYTES = 1 << 16  # of the log's end that a page gets
 
@@ -80,14 +78,12 @@ class StudioJob:
         return job
 
 
-class JobFolder:
-    """The files of one job."""
+class StudioJobFolder(JobFolder):
+    """The files of one job of the studio."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.number = path, int(path.name)
-        self.log, self.result, self.stop = path / "log.txt", path / "result.json", path / "stop"
-        self.pid = path / "pid"
-        self._job, self._progress, self._end = path / "job.json", path / "progress.json", path / "end.json"
+        super().__init__(path)
+        self.number, self.log, self._job = int(path.name), path / "log.txt", path / "job.json"
 
     def read(self) -> StudioJob:
         """Return the job. Raises OSError, ValueError, TypeError, KeyError."""
@@ -98,55 +94,10 @@ class JobFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(self._job, asdict(job))
 
-    def lock(self) -> FileLock:
-        """Return the lock that the job's process holds while it lives."""
-        return FileLock(self.path / "lock")
-
-    def is_running(self) -> bool:
-        """Return whether the job's process lives."""
-        try:
-            with self.lock().acquire(timeout=0):
-                return False
-        except Timeout:
-            return True
-        except (OSError, NotImplementedError):  # a disk without locks
-            return False
-
-    def progress(self) -> Table:
-        """Return what the process reported last; empty before that."""
-        return read_table(self._progress) or {}
-
-    def report(self, table: Table) -> None:
-        """Store the progress; called by the process."""
-        with suppress(OSError):  # the next report may succeed
-            write_json(self._progress, table)
-
-    def end(self) -> Table | None:
-        """Return the exit status, and the time; None while the job has not ended."""
-        found = read_table(self._end)
-        return found if found and isinstance(found.get("exit_status"), int) else None
-
-    def kill(self) -> None:
-        """End the process at once, if it lives; the job can be resumed from what was saved."""
-        import psutil
-
-        with suppress(OSError, ValueError, psutil.Error):
-            process = psutil.Process(int(self.pid.read_text()))
-            if str(self.path) in process.cmdline():
-                process.kill()
-
     def refuse(self, error: str, finished: float) -> None:
         """Store that the job fails before it begins. Raises OSError."""
         write_json(self.result, {"error": error})
         self.finish(2, finished)
-
-    def finish(self, exit_status: int, finished: float) -> None:
-        """Store that the process ends; called by it. Raises OSError."""
-        write_json(self._end, {"exit_status": exit_status, "finished": finished})
-
-    def outcome(self) -> Table:
-        """Return what the command printed with ``--json``; empty if nothing can be read."""
-        return read_table(self.result) or {}
 
     def log_end(self) -> str:
         """Return the last lines of the log."""
@@ -154,15 +105,6 @@ class JobFolder:
             file.seek(max(0, self.log.stat().st_size - MOST_LOG_BYTES))
             return file.read().decode("utf-8", "replace")
         return ""
-
-    def request_stop(self) -> None:
-        """Ask the process to save and end. Raises OSError."""
-        self.stop.touch()
-
-    def clear_end(self) -> None:
-        """Remove what an earlier process said about its end. Raises OSError."""
-        for path in (self._end, self.stop, self.result):
-            path.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Delete the job's files."""
