@@ -21,7 +21,7 @@ from vidtrans.live.paint_jobs import Adaptation, Answers, Painted, PaintJob
 from vidtrans.live.picture_files import decode
 
 REPEAT_S = 1 / 30  # seconds between repeated pictures of one frame
-EXPECTED_S = 0.05  # after a frame, in which the next one is expected; changed controls are painted with it
+EXPECTED_S = 0.05  # after a frame, in which the next one is expected
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 30.0  # first and longest wait in seconds before models are loaded again
 
 
@@ -52,6 +52,7 @@ class StageWorker:
         self._dreamer: Dreamer | None = None
         self._log: KeyLog | None = None
         self._submitted_s = -EXPECTED_S  # when the last frame came
+        self._interval_s, self._took_s = EXPECTED_S, 0.0  # between the last two frames; to paint the last picture
         self._frame: SourceFrame | None = None  # the last frame, which is painted again when the controls change
         self._shown: np.ndarray | None = None
         self._retry_s = FIRST_RETRY_S
@@ -66,7 +67,8 @@ class StageWorker:
     def submit(self, job: PaintJob) -> None:
         """Paint a frame next, in place of a waiting frame, which is dropped."""
         with self._changed:
-            replaced, self._job, self._submitted_s = self._job, job, time.monotonic()
+            replaced, self._job, now_s = self._job, job, time.monotonic()
+            self._interval_s, self._submitted_s = min(EXPECTED_S, now_s - self._submitted_s), now_s
             self._is_cut = self._is_cut or job.is_cut
             self._changed.notify()
         if replaced is not None:
@@ -129,7 +131,7 @@ class StageWorker:
                     continue
                 self._adapt(adaptations)
                 self._paint(job, state, is_dirty, dreams)
-                self._retry_s = FIRST_RETRY_S
+                self._retry_s, self._took_s = FIRST_RETRY_S, time.perf_counter() - began
             except VidtransError as error:
                 self._refuse(job, error, is_dirty)
             except Exception as error:
@@ -145,19 +147,19 @@ class StageWorker:
         return replace(self._job, is_cut=is_cut)
 
     def _has_work(self) -> bool:
-        is_due = self._is_dirty and self._expected_s() <= 0
+        is_due = self._is_dirty and not self._waits_for_frame()
         has_request = self._job is not None or is_due or self._dreams or bool(self._adaptations)
         return self._is_closed or self._stage is None or has_request
 
-    def _expected_s(self) -> float:
-        """Return for how many seconds the next frame is still expected."""
-        return self._submitted_s + EXPECTED_S - time.monotonic()
+    def _waits_for_frame(self) -> bool:
+        """Return whether to paint the last frame again, with changed controls, would delay the next one."""
+        return self._interval_s - self._took_s < time.monotonic() - self._submitted_s < EXPECTED_S
 
     def _patience(self) -> float | None:
         if self._frame is None or self._stage is None:
             return None
         if self._is_dirty:
-            return max(0.0, self._expected_s())
+            return max(0.0, self._submitted_s + EXPECTED_S - time.monotonic())
         return REPEAT_S if self._stage.is_changing or self._state.curves else None
 
     def _wait(self, seconds: float) -> None:
