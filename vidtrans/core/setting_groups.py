@@ -36,7 +36,7 @@ def setting_fields(cls: type, wanted: Collection[str] = ()) -> SettingFields:
     """Return the field and the type of each setting of a class, by key; see ``GroupedSettings.table_fields``."""
     if issubclass(cls, GroupedSettings):
         return cls.table_fields(wanted)
-    hints = _type_hints(cls)
+    hints = _type_hints(cls)  # type: ignore[arg-type]  # mypy: a class cannot be hashed
     return {f.name: (f, hints[f.name]) for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
 
 

@@ -7,11 +7,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pytest
 from live_server import flat, png, until
 
 from vidtrans.core.errors import DeviceError, ModelError, UsageError, VidtransError
-from vidtrans.live.key_log import KeyLog
 from vidtrans.live import stage_worker
+from vidtrans.live.key_log import KeyLog
 from vidtrans.live.live_controls import Controls, ControlState
 from vidtrans.live.live_model import SourceFrame
 from vidtrans.live.live_stage import StagePicture
