@@ -72,6 +72,7 @@ def test_the_drawing_board_is_cleared_and_a_stroke_undone(browser: Any, running:
         page.wait_for_function(INK)
 
 
+@pytest.mark.thorough
 def test_without_osc_nothing_is_shown(browser: Any) -> None:
     with serving() as server, page_at(browser, server.link()) as page:
         page.wait_for_function("() => document.getElementById('connection').textContent === 'connected'")
