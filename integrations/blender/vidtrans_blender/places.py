@@ -39,28 +39,45 @@ def new_number(jobs: Path) -> int:
     return max(numbers, default=0) + 1
 
 
+def natural_key(name: str) -> list[tuple[int, str]]:
+    """Return the key by which ``frame2`` comes before ``frame10``."""
+    return [(int(word), "") if word.isdecimal() else (-1, word.lower()) for word in re.split(r"(\d+)", name) if word]
+
+
+def linked_names(pictures: Sequence[tuple[int, Path]]) -> list[str]:
+    """Return the names of pictures in a folder of their own, in whose order they are a clip.
+
+    They keep their names, whose numbers painted frames and mattes refer to, if these have the same order.
+    """
+    names = [path.name for _, path in pictures]
+    if len(set(names)) == len(names) and sorted(names, key=natural_key) == names:
+        return names
+    return [f"{index:06d}{path.suffix.lower()}" for index, path in pictures]
+
+
 def link_pictures(pictures: Sequence[tuple[int, Path]], folder: Path) -> None:
-    """Give pictures consecutive numbers in a folder of their own: as links, or as copies where there are none.
+    """Put pictures into a folder of their own: as links, or as copies where there are none.
 
     Args:
         pictures: The index of each frame, and its file; one file may stand for several frames.
         folder: An empty or new folder.
 
     Raises:
-        UserError: A picture is not there.
+        UserError: A picture is not there, or the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for index, path in pictures:
+    for (_, path), name in zip(pictures, linked_names(pictures), strict=True):
         if not path.is_file():
             raise UserError(f"{path}: this picture is not there — relink the strip")
-        name = folder / f"{index:06d}{path.suffix.lower()}"
-        if name.exists():
+        if not (folder / name).exists():
+            _link(path, folder / name)
+
+
+def _link(path: Path, name: Path) -> None:
+    for way in (os.link, os.symlink, shutil.copy2):
+        try:
+            way(path, name)
+            return
+        except (OSError, NotImplementedError):
             continue
-        for way in (os.link, os.symlink, shutil.copy2):
-            try:
-                way(path, name)
-                break
-            except (OSError, NotImplementedError):
-                continue
-        else:
-            raise UserError(f"{name}: it cannot be written — free disk space, or choose another folder in the preferences")
+    raise UserError(f"{name}: it cannot be written — free disk space, or choose another folder in the preferences")

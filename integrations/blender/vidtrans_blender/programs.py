@@ -61,12 +61,14 @@ def hidden_window() -> dict[str, Any]:
     return {"creationflags": subprocess.CREATE_NO_WINDOW} if os.name == "nt" else {}
 
 
-def ask(program: Path, *arguments: str) -> dict[str, Any]:
-    """Return the JSON object that a command of the program prints.
+def last_line(text: bytes) -> str:
+    """Return the last line of a program's messages, without ``Error:``."""
+    lines = text.decode("utf-8", "replace").strip().splitlines()
+    return lines[-1].strip().removeprefix("Error: ") if lines else ""
 
-    Raises:
-        UserError: The program does not start, fails (its own message), takes too long, or prints something else.
-    """
+
+def text_of(program: Path, *arguments: str) -> str:
+    """Return what a command of the program prints. Raises UserError if it does not start or does not end."""
     line = [str(program), *arguments]
     try:
         done = subprocess.run(
@@ -78,8 +80,13 @@ def ask(program: Path, *arguments: str) -> dict[str, Any]:
         raise UserError(f"{program}: it cannot be started ({error.strerror or error})") from error
     if done.returncode:
         raise UserError(last_line(done.stderr) or f"{program} {arguments[0]} failed ({done.returncode})")
+    return done.stdout.decode("utf-8", "replace")
+
+
+def ask(program: Path, *arguments: str) -> dict[str, Any]:
+    """Return the JSON object that a command of the program prints. Raises UserError, with the program's own message."""
     try:
-        found = json.loads(done.stdout)
+        found = json.loads(text_of(program, *arguments))
     except ValueError:
         found = None
     if not isinstance(found, dict):
@@ -87,34 +94,23 @@ def ask(program: Path, *arguments: str) -> dict[str, Any]:
     return found
 
 
-def last_line(text: bytes) -> str:
-    """Return the last line of a program's messages, without ``Error:``."""
-    lines = text.decode("utf-8", "replace").strip().splitlines()
-    return lines[-1].strip().removeprefix("Error: ") if lines else ""
-
-
 def ask_interface(program: Path) -> dict[str, Any]:
-    """Return ``{"commands": schemas, "looks": names}`` of a program: what the panel is built from.
+    """Return ``{"version", "commands": schemas, "looks": names}`` of a program: what the panel is built from.
 
     Raises:
         UserError: Also if the program is too old for the add-on.
     """
-    try:
-        done = subprocess.run(
-            [str(program), "probe", "--help"],
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            timeout=LIMIT_S,
-            check=False,
-            **hidden_window(),
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise UserError(f"{program}: it cannot be started ({error})") from error
-    if JOB_OPTION.encode() not in done.stdout:
-        raise UserError(f"{program} is too old for this add-on (it has no {JOB_OPTION}) — uv tool upgrade vidtrans")
+    check_age(program)
     commands = {name: ask(program, "schema", name) for name in COMMANDS}
-    listed = ask(program, "model", "list", "--json")
-    return {"commands": commands, "looks": sorted(listed.get("looks", {})), "models": sorted(listed.get("models", {}))}
+    looks = sorted(ask(program, "model", "list", "--json").get("looks", {}))
+    version = text_of(program, "--version").split()[-1]
+    return {"version": version, "commands": commands, "looks": looks}
+
+
+def check_age(program: Path) -> None:
+    """Raise UserError if the program cannot be watched through a folder."""
+    if JOB_OPTION not in text_of(program, "stylize", "--help"):
+        raise UserError(f"{program} is too old for this add-on (it has no {JOB_OPTION}) — uv tool upgrade vidtrans")
 
 
 def pairing_of(program: Path, model: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 BUNDLED = Path(__file__).with_name("interface.json")
 SET_BY_ADDON = {"video", "processed", "output", "beside", "start", "end", "score", "dry_run", "overwrite", "cache_dir"}
 SET_BY_ADDON |= {"first_number", "preview", "preset", "settings", "fps", "model", "jobs", "chunk", "join"}
+SINGLE = {"mask"}
 HIDDEN_GROUPS = {"Farms", "Several clips"}
 MAIN = {
     "stylize": ("strength", "keep_colour", "keep_shading", "stroke_size", "mix", "size", "temporal", "draft"),
@@ -33,6 +34,8 @@ class Field:
         low, high: Bounds of a number; None if it has none.
         choices: The words of an enum.
         is_main: True for the options that are always visible.
+        flag_sets: The value that the flag alone sets; None if a value follows it.
+        setting: The key of ``--set`` for other values of such a flag.
     """
 
     name: str
@@ -45,6 +48,8 @@ class Field:
     high: float | None = None
     choices: tuple[str, ...] = ()
     is_main: bool = False
+    flag_sets: float | None = None
+    setting: str = ""
 
     @property
     def title(self) -> str:
@@ -62,6 +67,8 @@ def fields_of(command: str, schema: Mapping[str, Any]) -> list[Field]:
     for name, table in schema.get("properties", {}).items():
         flags, access = table.get("x-flags") or [], table.get("x-access")
         is_hidden = name in SET_BY_ADDON or table.get("x-group") in HIDDEN_GROUPS or access == "program"
+        if name in SINGLE and table.get("type") == "array":  # one is enough here
+            table = {**table, "type": "string"}
         if is_hidden or not flags or table.get("type") in ("array", "object"):
             continue
         found.append(_field(name, table, flags[-1], is_main=name in main))
@@ -75,7 +82,10 @@ def _field(name: str, table: Mapping[str, Any], flag: str, *, is_main: bool) -> 
     if kind in UNSET and default is None:
         low = UNSET[kind]
     words = {"help": str(table.get("description", "")), "group": str(table.get("x-group", "")), "flag": flag}
-    return Field(name, kind, **words, default=default, low=low, high=high, choices=choices, is_main=is_main)
+    sets = table.get("x-flag-sets")
+    sets = None if sets is None else float(sets)
+    more = {"is_main": is_main, "flag_sets": sets, "setting": str(table.get("x-setting", ""))}
+    return Field(name, kind, **words, default=default, low=low, high=high, choices=choices, **more)
 
 
 def _kind(name: str, table: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
@@ -90,7 +100,7 @@ def _kind(name: str, table: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
         return "float", ()
     if "integer" in kinds:
         return "int", ()
-    if table.get("x-access") == "path" and "default" not in table:
+    if table.get("x-access") == "path" and not {"default", "format"} & table.keys():
         return ("folder" if name == "keyframes" else "file"), ()
     return "text", ()
 
@@ -105,8 +115,10 @@ def option_words(fields: list[Field], values: Mapping[str, Any]) -> list[str]:
         value = values.get(field.name)
         if value is None or _is_default(field, value):
             continue
-        if field.kind == "bool":
+        if field.kind == "bool" or (field.flag_sets is not None and value == field.flag_sets):
             words.append(field.flag)
+        elif field.setting:
+            words.append(f"--set={field.setting}={_written(value)}")
         else:
             words.append(f"{field.flag}={_written(value)}")
     return words

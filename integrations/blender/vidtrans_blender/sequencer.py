@@ -51,8 +51,10 @@ def sequencer_context(scene: Any, strip: Any) -> Iterator[None]:  # noqa: ANN401
     kind, area.type = area.type, "SEQUENCE_EDITOR"
     region = next(one for one in area.regions if one.type == "WINDOW")
     override = {"window": window, "area": area, "region": region, "scene": scene}
-    if hasattr(bpy.types.WorkSpace, "sequencer_scene"):
-        override["sequencer_scene"] = scene
+    workspace = window.workspace
+    edited = getattr(workspace, "sequencer_scene", None)
+    if hasattr(workspace, "sequencer_scene"):
+        workspace.sequencer_scene = scene
     try:
         with bpy.context.temp_override(**override):
             editor.display_stack(parent_of(strip))
@@ -63,6 +65,8 @@ def sequencer_context(scene: Any, strip: Any) -> Iterator[None]:  # noqa: ANN401
     finally:
         if area.type != kind:
             area.type = kind
+        if hasattr(workspace, "sequencer_scene"):
+            workspace.sequencer_scene = edited
         editor.display_stack(opened[-1] if opened else None)
         present = set(all_strips(editor))
         for one, is_selected in selected.items():

@@ -15,6 +15,7 @@ import bpy
 
 from .faults import UserError
 from .media_parts import MediaPart, StripTimes, free_channel, nearest_names, start_of_part, visible_part
+from .places import natural_key
 from .sequencer import MOST_CHANNELS, all_strips, duplicate, kept_animation, siblings_of, strips_of, taken_channels
 from .strip_sources import num_frames_of, read_strip, shows_the_same
 
@@ -194,7 +195,8 @@ def pictures_in(folder: Path) -> list[Path]:
     """Return the pictures of a result by their names."""
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    found = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+    return sorted(found, key=lambda path: natural_key(path.name))
 
 
 def relative(path: Path) -> str:

@@ -84,9 +84,10 @@ def times_of(scene: Any, strip: Any, num_frames: int, fps: float) -> StripTimes 
     if len(getattr(strip, "retiming_keys", ())) or effects or strip.animation_offset_start or strip.animation_offset_end:
         return None
     rate = Fraction(1)
-    if strip.frame_duration != num_frames:
+    length = strip.frame_final_duration + strip.frame_offset_start + strip.frame_offset_end
+    if length != num_frames:
         rate = Fraction(fps).limit_denominator(1001) / scene_rate(scene)
-        if abs(strip.frame_duration - float(num_frames / rate)) > 1.01:
+        if rate == 1 or abs(length - float(num_frames / rate)) > 1.01:  # retimed
             return None
     place = (float(strip.frame_start), strip.frame_final_start, strip.frame_final_end)
     return StripTimes(*place, num_frames, rate, bool(strip.use_reverse_frames))
