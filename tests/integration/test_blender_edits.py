@@ -121,7 +121,17 @@ def test_a_model_of_passes_paints_the_scene_that_it_is_given(pairing: str, tmp_p
     shot = Path(run_in_blender("scene", tmp_path / "first", vidtrans, "passes", tmp_path / "passes.json")["shot"])
     guides = {"stack": [str(shot), "--set", 'pairing.guides=["passes#Pass.Depth:1", "passes#Pass.Normal"]']}
     guides["labels"] = [f"{shot}/passes#Pass.IndexOB=0..255", "--set", "pairing.classes=3"]
-    make = [*guides[pairing], "--pairing", pairing, "--target", str(shot / "colour"), "-o", "shot.dataset", "--set", "dataset.size=64"]
+    make = [
+        *guides[pairing],
+        "--pairing",
+        pairing,
+        "--target",
+        str(shot / "colour"),
+        "-o",
+        "shot.dataset",
+        "--set",
+        "dataset.size=64",
+    ]
     train = ["train", "shot.dataset", "-o", "shot.safetensors", "--steps", "60", "--set", "generator.channels=8"]
     for line in (["make-dataset", *make], train):
         done = subprocess.run([vidtrans, *line], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -51,7 +51,10 @@ def render(folder: Path, source: Path, output: Path) -> int:
         with (output.parent / "starts.txt").open("a") as starts:
             starts.write(f"{first}\n")
         for at in range(first, FRAMES):
-            write(folder / "progress.json", {"task": "infer", "done": at, "total": FRAMES, "unit": "frames", "left_s": 2.0})
+            write(
+                folder / "progress.json",
+                {"task": "infer", "done": at, "total": FRAMES, "unit": "frames", "left_s": 2.0},
+            )
             if (folder / "stop").exists():
                 write(folder / "result.json", {"error": "stopped", "exit_status": 130})
                 write(folder / "end.json", {"exit_status": 130, "finished": time.time()})
@@ -73,15 +76,15 @@ def main() -> int:
     """Answer a command line."""
     words = sys.argv[1:]
     if words == ["--version"]:
-        print("fake, version 9.9")
+        sys.stdout.write("fake, version 9.9" + "\n")
     elif words[1:] == ["--help"]:
-        print("--job-folder FOLDER")
+        sys.stdout.write("--job-folder FOLDER" + "\n")
     elif words[0] == "schema":
-        print(json.dumps(SCHEMA))
+        sys.stdout.write(json.dumps(SCHEMA) + "\n")
     elif words[:2] == ["model", "list"]:
-        print(json.dumps({"looks": {"ink": "", "oil": ""}, "models": {}}))
+        sys.stdout.write(json.dumps({"looks": {"ink": "", "oil": ""}, "models": {}}) + "\n")
     elif words[:2] == ["model", "show"]:
-        print(json.dumps({"pairing": {"name": "stack"}}))
+        sys.stdout.write(json.dumps({"pairing": {"name": "stack"}}) + "\n")
     else:
         options = dict(word.lstrip("-").partition("=")[::2] for word in words if word.startswith("--") and word != "--")
         return render(Path(options["job-folder"]), Path(words[-1]), Path(options["output"]))

@@ -53,10 +53,14 @@ class StripJob:
 
     def __init__(self, folder: Path, record: dict[str, Any]) -> None:
         self.folder, self.record = folder, record
-        self.steps = [Step(one["title"], tuple(one["line"]), one["folder"], one["is_vidtrans"]) for one in record["steps"]]
+        self.steps = [
+            Step(one["title"], tuple(one["line"]), one["folder"], one["is_vidtrans"]) for one in record["steps"]
+        ]
 
     @classmethod
-    def create(cls, folder: Path, title: str, steps: Sequence[Step], target: Mapping[str, Any], output: Path) -> StripJob:
+    def create(
+        cls, folder: Path, title: str, steps: Sequence[Step], target: Mapping[str, Any], output: Path
+    ) -> StripJob:
         """Store a new job.
 
         Args:

@@ -108,7 +108,9 @@ def time_words(part: MediaPart, fps: float) -> list[str]:
 def nearest_names(names: dict[int, str], count: int) -> list[str]:
     """Return a name for each of ``count`` frames: that of the nearest frame which has one. ``names`` is not empty."""
     known = sorted(names)
-    return [names[min(known, key=lambda one: (abs(one - at), one))] if at not in names else names[at] for at in range(count)]
+    return [
+        names[min(known, key=lambda one: (abs(one - at), one))] if at not in names else names[at] for at in range(count)
+    ]
 
 
 def free_channel(taken: set[int], channel: int, most: int) -> int | None:

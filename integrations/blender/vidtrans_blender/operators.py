@@ -13,7 +13,7 @@ from .monitor import MONITOR
 from .preferences import refresh
 from .properties import rebuild
 from .sequencer import all_strips, sequencer_scene
-from .strip_results import JOB, SOURCE, revert, strip_of
+from .strip_results import JOB, SOURCE, revert
 from .strip_sources import KINDS
 from .submitting import submit_passes, submit_scene, submit_strip
 
@@ -39,7 +39,7 @@ class Acting:
 
 
 class VIDTRANS_OT_style_strips(Acting, bpy.types.Operator):  # noqa: N801  (as Blender wants it)
-    """Render the selected strips in the background, and put the results in their place"""  # noqa: D400, D415
+    """Render the selected strips in the background, and put the results in their place"""  # noqa: D415
 
     bl_idname, bl_label = "vidtrans.style_strips", "Style Strips"
 
@@ -61,13 +61,15 @@ class VIDTRANS_OT_style_strips(Acting, bpy.types.Operator):  # noqa: N801  (as B
             for strip in chosen:
                 MONITOR.add(submit_strip(scene, strip))
             MONITOR.tick()
-            return f"{len(chosen)} strips are being rendered" if len(chosen) > 1 else f"{chosen[0].name} is being rendered"
+            return (
+                f"{len(chosen)} strips are being rendered" if len(chosen) > 1 else f"{chosen[0].name} is being rendered"
+            )
 
         return self.attempt(act)
 
 
 class VIDTRANS_OT_style_scene(Acting, bpy.types.Operator):  # noqa: N801
-    """Render the scene in the background, give it to the model, and put the result into a sequencer"""  # noqa: D400, D415
+    """Render the scene in the background, give it to the model, and put the result into a sequencer"""  # noqa: D415
 
     bl_idname, bl_label = "vidtrans.style_scene", "Style Scene"
 
@@ -83,7 +85,7 @@ class VIDTRANS_OT_style_scene(Acting, bpy.types.Operator):  # noqa: N801
 
 
 class VIDTRANS_OT_render_passes(Acting, bpy.types.Operator):  # noqa: N801
-    """Render colour and passes of the scene into a folder, to train a model with"""  # noqa: D400, D415
+    """Render colour and passes of the scene into a folder, to train a model with"""  # noqa: D415
 
     bl_idname, bl_label = "vidtrans.render_passes", "Render Passes"
 
@@ -102,16 +104,16 @@ class VIDTRANS_OT_render_passes(Acting, bpy.types.Operator):  # noqa: N801
 class OnJob(Acting):
     """A button of a job."""
 
-    __annotations__ = {"number": bpy.props.IntProperty(options={"HIDDEN"})}  # noqa: RUF012
+    __annotations__ = {"number": bpy.props.IntProperty(options={"HIDDEN"})}
 
 
 class VIDTRANS_OT_cancel(OnJob, bpy.types.Operator):  # noqa: N801
-    """End the job; what is rendered is kept, and Resume goes on from there"""  # noqa: D400, D415
+    """End the job; what is rendered is kept, and Resume goes on from there"""  # noqa: D415
 
     bl_idname, bl_label = "vidtrans.cancel", "Cancel"
     __annotations__ = OnJob.__annotations__
 
-    def execute(self, context: Any) -> set[str]:  # noqa: ANN401, ARG002
+    def execute(self, context: Any) -> set[str]:  # noqa: ANN401
         """Ask the process to end."""
 
         def act() -> str:
@@ -123,12 +125,12 @@ class VIDTRANS_OT_cancel(OnJob, bpy.types.Operator):  # noqa: N801
 
 
 class VIDTRANS_OT_resume(OnJob, bpy.types.Operator):  # noqa: N801
-    """Go on with a job that was cancelled or interrupted, or failed"""  # noqa: D400, D415
+    """Go on with a job that was cancelled or interrupted, or failed"""  # noqa: D415
 
     bl_idname, bl_label = "vidtrans.resume", "Resume"
     __annotations__ = OnJob.__annotations__
 
-    def execute(self, context: Any) -> set[str]:  # noqa: ANN401, ARG002
+    def execute(self, context: Any) -> set[str]:  # noqa: ANN401
         """Start the process again."""
 
         def act() -> str:
@@ -143,12 +145,12 @@ class VIDTRANS_OT_resume(OnJob, bpy.types.Operator):  # noqa: N801
 
 
 class VIDTRANS_OT_insert(OnJob, bpy.types.Operator):  # noqa: N801
-    """Put the result into the sequencer"""  # noqa: D400, D415
+    """Put the result into the sequencer"""  # noqa: D415
 
     bl_idname, bl_label = "vidtrans.insert", "Insert"
     __annotations__ = OnJob.__annotations__
 
-    def execute(self, context: Any) -> set[str]:  # noqa: ANN401, ARG002
+    def execute(self, context: Any) -> set[str]:  # noqa: ANN401
         """Insert the strip."""
 
         def act() -> str:
@@ -163,12 +165,12 @@ class VIDTRANS_OT_insert(OnJob, bpy.types.Operator):  # noqa: N801
 
 
 class VIDTRANS_OT_forget(OnJob, bpy.types.Operator):  # noqa: N801
-    """Remove the job from the list; its files stay"""  # noqa: D400, D415
+    """Remove the job from the list; its files stay"""  # noqa: D415
 
     bl_idname, bl_label = "vidtrans.forget", "Remove from List"
     __annotations__ = OnJob.__annotations__
 
-    def execute(self, context: Any) -> set[str]:  # noqa: ANN401, ARG002
+    def execute(self, context: Any) -> set[str]:  # noqa: ANN401
         """Remove the job."""
 
         def act() -> str:
@@ -193,7 +195,7 @@ def unmark(scene: Any, number: int) -> None:  # noqa: ANN401
 
 
 class VIDTRANS_OT_revert(Acting, bpy.types.Operator):  # noqa: N801
-    """Take the result out of the edit, and unmute its source"""  # noqa: D400, D415
+    """Take the result out of the edit, and unmute its source"""  # noqa: D415
 
     bl_idname, bl_label = "vidtrans.revert", "Restore Source"
 
@@ -215,12 +217,12 @@ class VIDTRANS_OT_revert(Acting, bpy.types.Operator):  # noqa: N801
 
 
 class VIDTRANS_OT_find_program(Acting, bpy.types.Operator):  # noqa: N801
-    """Look for vidtrans, and build the panels from its options"""  # noqa: D400, D415
+    """Look for vidtrans, and build the panels from its options"""  # noqa: D415
 
     bl_idname, bl_label = "vidtrans.find_program", "Find vidtrans"
     bl_options = {"REGISTER"}  # noqa: RUF012
 
-    def execute(self, context: Any) -> set[str]:  # noqa: ANN401, ARG002
+    def execute(self, context: Any) -> set[str]:  # noqa: ANN401
         """Ask the program for its options."""
 
         def act() -> str:

@@ -23,13 +23,15 @@ def work_folder(blend: str, chosen: str) -> Path:
     if chosen:
         return Path(chosen).expanduser()
     if not blend:
-        raise UserError("this file was never saved, and results are stored beside it — save it (Ctrl S), then try again")
+        raise UserError(
+            "this file was never saved, and results are stored beside it — save it (Ctrl S), then try again"
+        )
     return Path(blend).parent / FOLDER
 
 
 def plain_name(text: str) -> str:
     """Return a text as a part of file names of every system."""
-    kept = re.sub(r"[^\w-]+", "_", Path(text).stem if "/" in text or "\\" in text else text).strip("_-")
+    kept = re.sub(r"[^\w-]+", "_", re.sub(r"\.\w{1,5}$", "", text)).strip("_-")  # without the ending of a file
     return kept[:MOST_NAME] or "clip"
 
 

@@ -18,7 +18,7 @@ class VidtransPreferences(bpy.types.AddonPreferences):
     """The path of the program, and the folder of results."""
 
     bl_idname = __package__
-    __annotations__ = {  # noqa: RUF012  (as Blender wants it)
+    __annotations__ = {
         "program": bpy.props.StringProperty(
             name="Program",
             description="The vidtrans program; empty to search PATH and the usual places of uv and pipx",
@@ -31,13 +31,15 @@ class VidtransPreferences(bpy.types.AddonPreferences):
         ),
     }
 
-    def draw(self, context: Any) -> None:  # noqa: ANN401, ARG002  (the interface of Blender)
+    def draw(self, context: Any) -> None:  # noqa: ANN401  (the interface of Blender)
         """Draw the preferences."""
         self.layout.prop(self, "program")
         self.layout.prop(self, "folder")
         self.layout.operator("vidtrans.find_program", icon="FILE_REFRESH")
         found = interface()
-        self.layout.label(text=f"Options of vidtrans {found['version']}" if found.get("version") else "No program found yet")
+        self.layout.label(
+            text=f"Options of vidtrans {found['version']}" if found.get("version") else "No program found yet"
+        )
 
 
 def preference(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Find the ``vidtrans`` program and ask it for its schema, its looks and its models. No shell, no import of vidtrans."""
+"""Find the ``vidtrans`` program, and ask it for its schemas and looks. No shell, no import of vidtrans."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ def usual_places(environment: Mapping[str, str], home: Path, *, windows: bool) -
 
 
 def find_program(
-    chosen: str = "", environment: Mapping[str, str] | None = None, home: Path | None = None, windows: bool | None = None
+    chosen: str = "",
+    environment: Mapping[str, str] | None = None,
+    home: Path | None = None,
+    windows: bool | None = None,
 ) -> Path:
     """Return the path of the program.
 

@@ -38,7 +38,9 @@ def property_of(field: Field) -> Any:  # noqa: ANN401  (types of Blender)
     if field.kind in UNSET:
         kind = bpy.props.IntProperty if field.kind == "int" else bpy.props.FloatProperty
         limits = {key: value for key, value in (("min", field.low), ("max", field.high)) if value is not None}
-        limits = {key: max(-MOST, min(MOST, int(value))) for key, value in limits.items()} if field.kind == "int" else limits
+        limits = (
+            {key: max(-MOST, min(MOST, int(value))) for key, value in limits.items()} if field.kind == "int" else limits
+        )
         default = UNSET[field.kind] if field.default is None else field.default
         if field.default is None:
             words["description"] += f" ({UNSET[field.kind]:g}: vidtrans decides)"
@@ -49,7 +51,8 @@ def property_of(field: Field) -> Any:  # noqa: ANN401  (types of Blender)
 
 def settings_class(looks: list[str], groups: dict[str, type]) -> type:
     """Return the group of a scene's settings: those of the add-on, and one group for each command."""
-    choices = items([*looks, "identity"]) + [(FILE, "Model File…", "A model file, or a picture", "FILE", number_of(FILE))]
+    file = (FILE, "Model File…", "A model file, or a picture", "FILE", number_of(FILE))
+    choices = [*items([*looks, "identity"]), file]
     commands = [(key, label, "", "NONE", at) for at, (key, label) in enumerate(COMMANDS.items()) if key in groups]
     inputs = [("AUTO", "By the Model", ""), ("COLOUR", "Colour", ""), ("GUIDES", "Guides (stack)", "")]
     inputs.append(("LABELS", "Labels (object index)", ""))
@@ -57,7 +60,10 @@ def settings_class(looks: list[str], groups: dict[str, type]) -> type:
         "look": bpy.props.EnumProperty(name="Look", items=choices, default="ink" if "ink" in looks else FILE),
         "model_file": bpy.props.StringProperty(name="Model File", subtype="FILE_PATH"),
         "handle": bpy.props.IntProperty(
-            name="Handles", description="Frames rendered beyond those that the strip shows, on each side", default=12, min=0
+            name="Handles",
+            description="Frames rendered beyond those that the strip shows, on each side",
+            default=12,
+            min=0,
         ),
         "whole": bpy.props.BoolProperty(name="Whole Clip", description="Render all frames of the file"),
         "codec": bpy.props.EnumProperty(name="Codec", items=items(list(MOVIE_CODECS)), default="h264"),

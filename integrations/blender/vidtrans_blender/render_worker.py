@@ -16,7 +16,7 @@ from typing import Any
 import bpy
 
 sys.path.insert(0, str(Path(__file__).parent))
-from job_files import StepFiles, take_lock  # noqa: E402  (beside this file, which runs without the package)
+from job_files import StepFiles, take_lock
 
 PASSES = {"depth": "use_pass_z", "normal": "use_pass_normal", "index": "use_pass_object_index"}
 LAYER = "Pass"  # the name of the view layer in the EXR files, whatever that of the scene is

@@ -21,11 +21,20 @@ def check_scene(scene: Any, passes: Sequence[str]) -> None:  # noqa: ANN401  (ty
     if scene.camera is None:
         raise UserError(f"{scene.name}: the scene has no camera — add one (Shift A, Camera)")
     if "index" in passes and scene.render.engine != "CYCLES":
-        raise UserError(f"{scene.name}: only Cycles renders the object index — choose it under Render Engine, or leave it out")
+        raise UserError(
+            f"{scene.name}: only Cycles renders the object index — choose it under Render Engine, or leave it out"
+        )
 
 
 def render_step(
-    job: Path, scene: Any, frames: tuple[int, int], shot: Path, *, passes: Sequence[str], colour: bool, standard_view: bool  # noqa: ANN401
+    job: Path,
+    scene: Any,  # noqa: ANN401
+    frames: tuple[int, int],
+    shot: Path,
+    *,
+    passes: Sequence[str],
+    colour: bool,
+    standard_view: bool,
 ) -> Step:
     """Store a copy of the file and the work, and return the step that renders it.
 

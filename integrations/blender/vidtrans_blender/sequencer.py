@@ -93,7 +93,9 @@ def taken_channels(scene: Any, strip: Any) -> set[int]:  # noqa: ANN401
     return {
         one.channel
         for one in siblings_of(scene, strip)
-        if one != strip and one.frame_final_start < strip.frame_final_end and strip.frame_final_start < one.frame_final_end
+        if one != strip
+        and one.frame_final_start < strip.frame_final_end
+        and strip.frame_final_start < one.frame_final_end
     }
 
 

@@ -46,8 +46,8 @@ def insert_result(scene: Any, number: int, target: Mapping[str, Any], output: Pa
         output: The movie, or the folder of pictures.
 
     Raises:
-        UserError: The strip is gone or was edited beyond the rendered frames, the result has other frames, or no channel is
-            free. The edit is as before.
+        UserError: The strip is gone or was edited beyond the rendered frames, the result has other frames, or no
+            channel is free. The edit is as before.
     """
     strip = strip_of(scene, number, target["strip"])
     if not shows_the_same(target, strip, scene):
@@ -67,10 +67,10 @@ def insert_result(scene: Any, number: int, target: Mapping[str, Any], output: Pa
     source_channel, channel = _channels(scene, strip)
     copy = duplicate(scene, strip)
     name = strip.name
-    copy.mute, copy.channel = True, source_channel
-    if copy.channel != source_channel:  # while both were in one channel
-        copy.channel = source_channel
-    strip.channel = channel
+    copy.mute = True
+    if channel != strip.channel:  # Blender moves a strip that it would put on another
+        strip.channel = channel
+    copy.channel = source_channel
     strip.name, copy.name = label, f"{name} (source)"
     copy.pop(JOB, None)
     strip.pop(JOB, None)
@@ -88,10 +88,8 @@ def insert_result(scene: Any, number: int, target: Mapping[str, Any], output: Pa
 def _check_frames(strip: Any, part: MediaPart, output: Path) -> None:  # noqa: ANN401
     """Raise UserError if a result has not as many frames as the part."""
     wanted = part.end - part.first
-    if strip.type == "IMAGE":
-        found = len(pictures_in(output))
-    else:
-        found = num_frames_of(output) if output.is_file() else 0
+    count = num_frames_of if output.is_file() else lambda folder: len(pictures_in(folder))
+    found = count(output)
     if found != wanted:
         raise UserError(f"{output}: it has {found} frames, not the {wanted} of the strip — style the strip again")
 
@@ -99,8 +97,8 @@ def _check_frames(strip: Any, part: MediaPart, output: Path) -> None:  # noqa: A
 def _channels(scene: Any, strip: Any) -> tuple[int, int]:  # noqa: ANN401
     """Return the channels of the source and of the result. Raises UserError if none is free.
 
-    The result is above its source if the next channel is free. Else it takes the channel of its source, so that it stays
-    below what lies above, and the source, muted, takes the nearest free one.
+    The result is above its source if the next channel is free. Else it takes the channel of its source, below all
+    that lies above, and the source, muted, takes the nearest free one.
     """
     taken, channel = taken_channels(scene, strip), strip.channel
     if channel + 1 <= MOST_CHANNELS and channel + 1 not in taken:
@@ -146,7 +144,9 @@ def _replace_scene(scene: Any, strip: Any, times: StripTimes, part: MediaPart, o
     """Put a movie above a scene strip, with its settings; mute the scene strip."""
     source_channel, channel = _channels(scene, strip)
     ends = strip.frame_final_start, strip.frame_final_end
-    was_muted, strip.mute, strip.channel = strip.mute, True, source_channel
+    was_muted, strip.mute = strip.mute, True
+    if source_channel != strip.channel:
+        strip.channel = source_channel
     siblings = siblings_of(scene, strip)
     start = round(start_of_part(times, part))
     new = siblings.new_movie(label, relative(output), channel, start)

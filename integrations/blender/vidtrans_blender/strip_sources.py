@@ -68,7 +68,9 @@ def read_strip(scene: Any, strip: Any, handle: int, *, whole: bool = False) -> S
     if strip.type == "META":
         raise UserError(f"{strip.name}: a meta strip — open it (Tab), and select a strip in it")
     if strip.type not in KINDS:
-        raise UserError(f"{strip.name}: a strip of this kind has no frames of its own — select a movie, image or scene strip")
+        raise UserError(
+            f"{strip.name}: a strip of this kind has no frames of its own — select a movie, image or scene strip"
+        )
     if strip.lock:
         raise UserError(f"{strip.name}: the strip is locked — unlock it (Shift Ctrl Alt H), or its channel")
     read = {"MOVIE": _movie, "IMAGE": _pictures, "SCENE": _scene}[strip.type]
@@ -81,7 +83,12 @@ def times_of(scene: Any, strip: Any, num_frames: int, fps: float) -> StripTimes 
     That is so if it is retimed, has a speed effect, or was trimmed hard.
     """
     effects = [one for one in all_strips(scene.sequence_editor) if one.type == "SPEED" and one.input_1 == strip]
-    if len(getattr(strip, "retiming_keys", ())) or effects or strip.animation_offset_start or strip.animation_offset_end:
+    if (
+        len(getattr(strip, "retiming_keys", ()))
+        or effects
+        or strip.animation_offset_start
+        or strip.animation_offset_end
+    ):
         return None
     rate = Fraction(1)
     length = strip.frame_final_duration + strip.frame_offset_start + strip.frame_offset_end
@@ -141,7 +148,9 @@ def _scene(scene: Any, strip: Any, handle: int, whole: bool) -> StripSource:  # 
     if strip.scene == scene:
         raise UserError(f"{strip.name}: it shows the scene in which it lies — put it in a scene of its own")
     if strip.scene_input == "SEQUENCER":
-        raise UserError(f"{strip.name}: it shows a sequencer, no camera — set its Input to Camera, or style its strips there")
+        raise UserError(
+            f"{strip.name}: it shows a sequencer, no camera — set its Input to Camera, or style its strips there"
+        )
     fps = float(scene_rate(scene))
     part, times = _part(scene, strip, strip.frame_duration, fps, handle, whole)
     return StripSource("SCENE", Path(), (), part, times, fps)

@@ -9,8 +9,8 @@ import bpy
 
 from .command_lines import (
     DEPTH,
-    NORMAL,
     FILE,
+    NORMAL,
     codec_words,
     model_input,
     movie_ending,
@@ -57,7 +57,9 @@ def new_folder() -> tuple[Path, int]:
     try:
         (work / "jobs" / str(number)).mkdir(parents=True)
     except OSError as error:
-        raise UserError(f"{work}: it cannot be written ({error.strerror}) — choose another folder in the preferences") from error
+        raise UserError(
+            f"{work}: it cannot be written ({error.strerror}) — choose another folder in the preferences"
+        ) from error
     return work, number
 
 
@@ -81,7 +83,9 @@ def submit_strip(scene: Any, strip: Any) -> StripJob:  # noqa: ANN401
         output = output.with_name(output.name + movie_ending(settings.codec))
         words += codec_words(settings.codec)
         if source.kind == "MOVIE":
-            line = strip_line(path, settings.command, source.path, output, options=words, part=source.part, fps=source.fps)
+            line = strip_line(
+                path, settings.command, source.path, output, options=words, part=source.part, fps=source.fps
+            )
         else:
             words.append(f"--set=picture_fps={source.fps:.6f}")
             line = strip_line(path, settings.command, job / "shot" / "colour", output, options=words)
@@ -105,7 +109,7 @@ def chosen_passes(settings: Any) -> list[str]:  # noqa: ANN401
 
 
 def submit_scene(scene: Any) -> StripJob:  # noqa: ANN401
-    """Store the job that renders a scene, gives its frames or passes to a model, and makes a strip. Raises UserError."""
+    """Store the job that renders a scene, and gives its frames or passes to a model. Raises UserError."""
     settings, path = scene.vidtrans, program()
     if settings.command != "stylize":
         raise UserError("only Style works on a scene — choose it under Do")
@@ -122,7 +126,13 @@ def submit_scene(scene: Any) -> StripJob:  # noqa: ANN401
     output = work / f"{plain_name(scene.name)}.{label}.{number:04d}{movie_ending(settings.codec)}"
     words += [*codec_words(settings.codec), f"--set=picture_fps={float(scene_rate(scene)):.6f}"]
     line = strip_line(path, "stylize", Path(shot_source(shot, kind)), output, options=words)
-    target = {"kind": "SHOT", "scene": scene.name, "first": scene.frame_start, "label": label, "blend": bpy.data.filepath}
+    target = {
+        "kind": "SHOT",
+        "scene": scene.name,
+        "first": scene.frame_start,
+        "label": label,
+        "blend": bpy.data.filepath,
+    }
     steps = [render, Step("Style the frames", line, str(work))]
     return StripJob.create(job, f"{scene.name}: {label}", steps, target, output)
 
@@ -140,4 +150,7 @@ def submit_passes(scene: Any) -> StripJob:  # noqa: ANN401
 
 def guides_of(settings: Any) -> list[str]:  # noqa: ANN401
     """Return the ticked passes as guides of the pairing ``stack``."""
-    return [{"depth": DEPTH, "normal": NORMAL, "index": "passes#Pass.IndexOB=0..255:1"}[one] for one in chosen_passes(settings)]
+    return [
+        {"depth": DEPTH, "normal": NORMAL, "index": "passes#Pass.IndexOB=0..255:1"}[one]
+        for one in chosen_passes(settings)
+    ]

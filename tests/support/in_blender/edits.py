@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from common import enable, finish, frames_of, fresh  # noqa: E402
-
-import bpy  # noqa: E402
+import bpy
+from common import enable, finish, frames_of, fresh
 
 CLIPS, PROGRAM, RESULTS = Path(sys.argv[-3]), sys.argv[-2], Path(sys.argv[-1])
 enable(PROGRAM)
@@ -265,14 +264,22 @@ def image_sequence_slower(scene: Any) -> Any:
 def settings_of(strip: Any) -> dict[str, object]:
     """Return what of a strip a person has set, besides its name, channel and media."""
     left_out = {"name", "channel", "mute", "filepath", "directory", "frame_start", "frame_duration", "select"}
-    left_out |= {"frame_offset_start", "frame_offset_end", "show_retiming_keys", "select_left_handle", "select_right_handle"}
+    left_out |= {
+        "frame_offset_start",
+        "frame_offset_end",
+        "show_retiming_keys",
+        "select_left_handle",
+        "select_right_handle",
+    }
     plain = ("BOOLEAN", "INT", "FLOAT", "STRING", "ENUM")
     found = {}
     for owner in (strip, strip.transform, strip.crop):
         for one in owner.bl_rna.properties:
             if one.type in plain and one.identifier not in left_out and not getattr(one, "is_array", False):
                 value = getattr(owner, one.identifier)
-                found[f"{owner.bl_rna.identifier}.{one.identifier}"] = sorted(value) if isinstance(value, set) else value
+                found[f"{owner.bl_rna.identifier}.{one.identifier}"] = (
+                    sorted(value) if isinstance(value, set) else value
+                )
     return found
 
 

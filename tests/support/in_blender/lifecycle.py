@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from common import MODULE, disable, enable, finish, fresh, refused  # noqa: E402
-
-import bpy  # noqa: E402
+import bpy
+from common import MODULE, disable, enable, finish, fresh, refused
 
 CLIPS, FAKE, OLD, RESULTS = Path(sys.argv[-4]), sys.argv[-3], sys.argv[-2], Path(sys.argv[-1])
 FOLDER = RESULTS.parent / "files"
@@ -107,7 +106,7 @@ def cancelled() -> dict[str, object]:
 
 def killed() -> dict[str, object]:
     """Kill the process, open the file again: the job goes on."""
-    scene, _ = clip_scene("killed")
+    clip_scene("killed")
     assert style() == ""
     bpy.ops.wm.save_mainfile()
     wait_for_frames(5)
@@ -232,7 +231,7 @@ def odd_name() -> bool:
     folder.mkdir(parents=True)
     shutil.copy(CLIPS / "24.mp4", folder / "--Übung & 'eins' 100%.mp4")
     scene, strip = clip_scene("odd", folder / "--Übung & 'eins' 100%.mp4")
-    strip.name = "Größe/2: \"a\""
+    strip.name = 'Größe/2: "a"'
     strip.filepath = "//--Übung & 'eins' 100%.mp4"
     assert style() == ""
     wait_for_end()

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from common import enable, finish, fresh  # noqa: E402
-
-import bpy  # noqa: E402
+import bpy
+from common import enable, finish, fresh
 
 FOLDER, PROGRAM, TASK, RESULTS = Path(sys.argv[-4]), sys.argv[-3], sys.argv[-2], Path(sys.argv[-1])
 enable(PROGRAM)
