@@ -149,3 +149,11 @@ def test_a_page_shows_a_folder_and_escapes_what_strangers_write(
     assert said(capsys, "model", "page", "packs")["cached"]
     Path("packs/c.vidtrans.zip").unlink()
     assert said(capsys, "model", "page", "packs")["packs"] == ["a b.vidtrans.zip"]  # its own page is replaced
+
+
+def test_a_pack_is_replaced_by_one_with_another_card_but_nobodys_file(tiny_model: Path) -> None:
+    api.pack_model(tiny_model, "a.vidtrans.zip")
+    assert api.pack_model(tiny_model, "a.vidtrans.zip", licence="CC0-1.0")["licence"] == "CC0-1.0"
+    Path("b.vidtrans.zip").write_bytes(b"mine")
+    with pytest.raises(UsageError, match="it exists"):
+        api.pack_model(tiny_model, "b.vidtrans.zip")

@@ -86,7 +86,7 @@ class ModelPack(Command):
                 str(output), f"'{name}' cannot name a model on every system", "choose another name with -o"
             )
         facts = self._facts(name, path, read_record(path), context)
-        texts = {"about": self._read(self.about), "licence": self._read(self.licence_file)}
+        texts = {"about": _read(self.about), "licence": _read(self.licence_file)}
         if self.thumbnail is not None and not self.thumbnail.is_file():
             raise MediaError(str(self.thumbnail), "no such file", "give a picture")
         picture = self.thumbnail or _last_preview(path)
@@ -102,7 +102,7 @@ class ModelPack(Command):
             return lambda temporary: self._write(temporary, path, facts, texts, picture, context)
 
         sources = [one for one in (path, self.about, self.licence_file, self.thumbnail) if one is not None]
-        table = produce(context, output, key, sources, prepare)
+        table = produce(context, output, key, sources, prepare, lineage="model pack")
         if not facts.licence and not table["cached"]:
             context.note("it has no licence, without which others may not use it: add --licence NAME", "warning")
         return table
@@ -152,19 +152,20 @@ class ModelPack(Command):
         write_pack(target, model, facts, contents)
         return {"frames": 0, "bytes": target.stat().st_size, "thumbnail": bool(thumbnail), **asdict(facts)}
 
-    def _read(self, path: Path | None) -> str:
-        """Return the text of a file; '' without one. Raises MediaError."""
-        from vidtrans.core.files import check_regular_file
 
-        if path is None:
-            return ""
-        check_regular_file(path)
-        try:
-            return path.read_text("utf-8-sig")
-        except OSError as error:
-            raise MediaError(str(path), str(error.strerror).lower(), "give a text file") from None
-        except UnicodeDecodeError:
-            raise MediaError(str(path), "it is no text in UTF-8", "save it as UTF-8") from None
+def _read(path: Path | None) -> str:
+    """Return the text of a file; '' without one. Raises MediaError."""
+    from vidtrans.core.files import check_regular_file
+
+    if path is None:
+        return ""
+    check_regular_file(path)
+    try:
+        return path.read_text("utf-8-sig")
+    except OSError as error:
+        raise MediaError(str(path), str(error.strerror).lower(), "give a text file") from None
+    except UnicodeDecodeError:
+        raise MediaError(str(path), "it is no text in UTF-8", "save it as UTF-8") from None
 
 
 def _painted(model: Path, context: Context) -> np.ndarray | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,13 @@ def test_equal_contents_are_equal_bytes(pack: Path, tmp_path: Path) -> None:
     found = open_pack(pack)
     write_pack(tmp_path / "2", tmp_path / "m.safetensors", found.facts, {ABOUT: found.about.encode(), LICENCE: b"free"})
     assert (tmp_path / "2").read_bytes() == pack.read_bytes()
+
+
+def test_no_text_controls_a_terminal(pack: Path, tmp_path: Path) -> None:
+    facts = replace(open_pack(pack).facts, licence="free\x1b[2J\n\x07", command="a\x1b]0;b")
+    write_pack(tmp_path / "2", tmp_path / "m.safetensors", facts, {ABOUT: b"about"})
+    found = open_pack(tmp_path / "2").facts
+    assert not {*"\x1b\n\x07"} & {*found.licence, *found.command}
 
 
 def test_a_text_has_a_limit(pack: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans import __version__
-from vidtrans.core.errors import ModelError, UsageError, first_line
+from vidtrans.core.errors import ModelError, UsageError, first_line, strip_controls
 from vidtrans.core.files import canonical_json, check_regular_file, digest_file, naming_disk_errors
 from vidtrans.core.settings import Table
 from vidtrans.core.strict_json import parse_table
@@ -186,7 +186,7 @@ def _facts(table: Table) -> PackFacts:
         is_number = field.name in ("size", "short_side")
         if type(value) is not (int if is_number else str) or (isinstance(value, int) and value < 0):
             raise ValueError(f"its manifest has no usable '{field.name}'")
-        values[field.name] = value if is_number else str(value)[:MOST_TEXT]
+        values[field.name] = value if is_number else strip_controls(str(value)[:MOST_TEXT])  # a terminal may show it
     return PackFacts(**values)
 
 
