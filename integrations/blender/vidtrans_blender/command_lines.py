@@ -14,8 +14,7 @@ FILE = "FILE"  # the choice in the list of looks that stands for a file
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
 ENDINGS = {"prores": ".mov", "prores4444": ".mov", "dnxhr": ".mov", "ffv1": ".mkv"}
 MOVIE_CODECS = ("h264", "h265", "av1", "prores", "prores4444", "dnxhr", "ffv1")
-DEPTH, NORMAL, INDEX = "passes#Pass.Depth:1", "passes#Pass.Normal", "passes#Pass.IndexOB"
-LABELS = f"{INDEX}=0..255"  # grey levels are the numbers of objects
+LABELS = "passes#Pass.IndexOB=0..255"  # grey levels are the numbers of objects
 
 
 def movie_ending(codec: str) -> str:

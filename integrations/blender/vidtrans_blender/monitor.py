@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,9 +108,12 @@ class JobMonitor:
             strip = put(job)
         except UserError as error:
             message = str(error)
+        except RuntimeError as error:  # an operator of Blender refuses
+            message = f"{job.output}: Blender could not insert it ({str(error).strip()}) — add it by hand"
         job.change(inserted=strip is not None, held=strip is None, message=message)
         if strip is not None and not bpy.app.background:
-            bpy.ops.ed.undo_push(message=f"Insert {strip.name}")
+            with suppress(RuntimeError):  # without a window
+                bpy.ops.ed.undo_push(message=f"Insert {strip.name}")
         return strip
 
     def run_until_done(self, limit_s: float = 3600.0) -> None:

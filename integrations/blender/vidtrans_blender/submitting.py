@@ -8,9 +8,7 @@ from typing import Any
 import bpy
 
 from .command_lines import (
-    DEPTH,
     FILE,
-    NORMAL,
     codec_words,
     model_input,
     movie_ending,
@@ -19,7 +17,7 @@ from .command_lines import (
     words_of,
 )
 from .faults import UserError
-from .jobs import Step, StripJob
+from .jobs import JobState, Step, StripJob
 from .places import link_pictures, new_number, plain_name, work_folder
 from .preferences import preference, program
 from .programs import pairing_of
@@ -63,12 +61,20 @@ def new_folder() -> tuple[Path, int]:
     return work, number
 
 
+def refuse_second_job(strip: Any) -> None:  # noqa: ANN401
+    """Raise UserError if a job of a strip is waiting or running."""
+    number = strip.get(JOB)
+    jobs = work_folder(bpy.data.filepath, preference("folder")) / "jobs"
+    earlier = StripJob.read(jobs / str(number)) if number else None
+    if earlier and earlier.state() in (JobState.WAITING, JobState.RUNNING):
+        raise UserError(f"{strip.name}: a job for this strip is under way — cancel it first")
+
+
 def submit_strip(scene: Any, strip: Any) -> StripJob:  # noqa: ANN401
     """Store the job of a strip, with the scene's settings. Raises UserError."""
-    if strip.get(JOB):
-        raise UserError(f"{strip.name}: a job for this strip is under way — cancel it first")
     settings, path, words = scene.vidtrans, program(), model_words_of(scene)
     source = read_strip(scene, strip, settings.handle, whole=settings.whole)
+    refuse_second_job(strip)
     work, number = new_folder()
     job, label = work / "jobs" / str(number), label_of(scene)
     output = work / f"{plain_name(strip.name)}.{label}.{number:04d}"
@@ -146,11 +152,3 @@ def submit_passes(scene: Any) -> StripJob:  # noqa: ANN401
     step = render_step(job, scene, shown_frames(scene), shot, passes=passes, colour=True, standard_view=False)
     target = {"kind": "PASSES", "scene": scene.name, "label": "passes", "blend": bpy.data.filepath}
     return StripJob.create(job, f"{scene.name}: passes", [step], target, shot)
-
-
-def guides_of(settings: Any) -> list[str]:  # noqa: ANN401
-    """Return the ticked passes as guides of the pairing ``stack``."""
-    return [
-        {"depth": DEPTH, "normal": NORMAL, "index": "passes#Pass.IndexOB=0..255:1"}[one]
-        for one in chosen_passes(settings)
-    ]
