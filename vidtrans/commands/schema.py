@@ -83,6 +83,8 @@ def _property(parameter: Parameter, recipe: Recipe | None) -> Table:
     if isinstance(given, Option):
         found["description"] = given.help
         found |= {"x-flags": list(parameter.flags), "x-group": str(given.group), "x-rare": given.rare}
+        if parameter.sets:
+            found |= {"x-flag-sets": parameter.sets, "x-setting": f"{parameter.table}.{parameter.key}"}
     if (default := _default(parameter, recipe)) is not None:
         found["default"] = default
     return found | {"x-access": "plain" if isinstance(given.values, Names) else parameter.access}

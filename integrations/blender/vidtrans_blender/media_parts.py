@@ -1,0 +1,119 @@
+"""Which frames of its file a strip shows, and which part of the file is rendered for it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from typing import Any
+
+MOST_STEP = 240  # frames by which a part may begin earlier, to begin on a whole frame of the scene
+
+
+@dataclass(frozen=True)
+class StripTimes:
+    """The place of a strip that is not retimed.
+
+    Attributes:
+        start: The scene's frame at which the file's first frame lies, a float as Blender has it.
+        first, end: The scene's frames that are visible, ``end`` excluded.
+        num_frames: How many frames the file has.
+        rate: Frames of the file in one frame of the scene: 1, or the quotient of the frame rates.
+        is_reversed: True if the strip runs backwards.
+    """
+
+    start: float
+    first: int
+    end: int
+    num_frames: int
+    rate: Fraction = Fraction(1)
+    is_reversed: bool = False
+
+
+@dataclass(frozen=True)
+class MediaPart:
+    """Frames of a file, from ``first`` to ``end`` (excluded), of ``num_frames``."""
+
+    first: int
+    end: int
+    num_frames: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether this is the whole file."""
+        return self.first == 0 and self.end == self.num_frames
+
+    def contains(self, other: MediaPart) -> bool:
+        """Return whether another part lies within this one."""
+        return self.first <= other.first and other.end <= self.end
+
+    def table(self) -> dict[str, int]:
+        """Return the part as JSON has it."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, table: dict[str, Any]) -> MediaPart:
+        """Return the part of a table of :meth:`table`. Raises KeyError, TypeError, ValueError."""
+        return cls(*(int(table[key]) for key in ("first", "end", "num_frames")))
+
+
+def visible_part(times: StripTimes) -> MediaPart:
+    """Return the frames of the file that the strip shows; the first or the last one where it holds it."""
+    last = times.num_frames - 1
+    ends = [(frame - times.start) * float(times.rate) for frame in (times.first, times.end - 1)]
+    low, high = (min(max(end, 0.0), float(last)) for end in ends)
+    first, end = math.floor(low + 1e-4), math.ceil(high - 1e-4) + 1
+    if times.rate != 1:  # Blender rounds, in 32 bits
+        first, end = max(0, first - 1), min(times.num_frames, end + 1)
+    if times.is_reversed:
+        first, end = times.num_frames - end, times.num_frames - first
+    return MediaPart(first, end, times.num_frames)
+
+
+def part_with_handles(times: StripTimes, handle: int) -> MediaPart:
+    """Return the frames to render: the visible ones and ``handle`` more on each side.
+
+    The part begins where a frame of the file and one of the scene meet, so that Blender rounds as before.
+    """
+    part = visible_part(times)
+    first, end = max(0, part.first - handle), min(times.num_frames, part.end + handle)
+    step = times.rate.numerator if times.rate.numerator <= MOST_STEP else 1
+    if times.is_reversed:  # Blender counts from the end, in lengths that are whole frames of the scene
+        end += (times.num_frames - end) % step
+        first = max(0, first - (first - end) % step)
+    else:
+        first -= first % step
+    return MediaPart(first, end, times.num_frames)
+
+
+def frames_before(part: MediaPart, *, is_reversed: bool) -> int:
+    """Return how many frames of the whole file lie before the part, in the direction of the strip."""
+    return part.num_frames - part.end if is_reversed else part.first
+
+
+def start_of_part(times: StripTimes, part: MediaPart) -> float:
+    """Return the scene's frame at which the first frame of the rendered part belongs."""
+    return times.start + float(Fraction(frames_before(part, is_reversed=times.is_reversed)) / times.rate)
+
+
+def time_words(part: MediaPart, fps: float) -> list[str]:
+    """Return ``--start`` and ``--end`` of a part, in seconds half a frame early; nothing for a whole file.
+
+    Times, as Blender finds frames by their times: in a file with a variable rate numbers would name other frames.
+    """
+    words = [f"--start={(part.first - 0.5) / fps:.6f}s"] if part.first else []
+    return [*words, *([f"--end={(part.end - 0.5) / fps:.6f}s"] if part.end < part.num_frames else [])]
+
+
+def nearest_names(names: dict[int, str], count: int) -> list[str]:
+    """Return a name for each of ``count`` frames: that of the nearest frame which has one. ``names`` is not empty."""
+    known = sorted(names)
+    return [
+        names[min(known, key=lambda one: (abs(one - at), one))] if at not in names else names[at] for at in range(count)
+    ]
+
+
+def free_channel(taken: set[int], channel: int, most: int) -> int | None:
+    """Return the free channel nearest to ``channel``, of equally near ones the lower; None if all are taken."""
+    free = [one for one in range(1, most + 1) if one not in taken and one != channel]
+    return min(free, key=lambda one: (abs(one - channel), one), default=None)

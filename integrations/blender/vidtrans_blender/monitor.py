@@ -1,0 +1,197 @@
+"""Watch jobs by a timer: start the next one, show progress, put results into the sequencer."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from .faults import UserError
+from .jobs import JobState, StripJob, jobs_in
+from .places import work_folder
+from .preferences import preference
+from .scene_renders import edit_scene
+from .strip_results import JOB, insert_movie, insert_result, strip_of
+
+INTERVAL_S = 0.5
+ACTIVE = (JobState.WAITING, JobState.RUNNING)
+
+
+@dataclass
+class JobEntry:
+    """A job as the panel shows it."""
+
+    job: StripJob
+    state: JobState
+    share: float = 0.0
+    text: str = ""
+
+
+class JobMonitor:
+    """The jobs of the open file."""
+
+    def __init__(self) -> None:
+        self.entries: list[JobEntry] = []
+
+    def load(self) -> None:
+        """Find the jobs of the file that was opened; start again those whose process was killed."""
+        self.entries = []
+        try:
+            folder = work_folder(bpy.data.filepath, preference("folder")) / "jobs"
+        except UserError:
+            return
+        for job in jobs_in(folder):
+            if Path(job.record["target"].get("blend", "")) != Path(bpy.data.filepath):
+                continue
+            state = job.state()
+            if state is JobState.INSERTED and has_mark(job):  # the file was closed without saving, or the result undone
+                job.change(inserted=False, held=True)
+                state = JobState.READY
+            if state is JobState.INTERRUPTED:
+                self._start(job)
+            if state not in (JobState.INSERTED, JobState.CANCELLED):
+                self.entries.append(JobEntry(job, state))
+
+    def add(self, job: StripJob) -> None:
+        """Add a new job, and watch it."""
+        self.entries.append(JobEntry(job, JobState.WAITING))
+        self.watch()
+
+    def find(self, number: int) -> StripJob:
+        """Return a job by its number. Raises UserError."""
+        found = next((entry.job for entry in self.entries if entry.job.number == number), None)
+        if found is None:
+            raise UserError(f"there is no job {number} — open the file that it belongs to")
+        return found
+
+    def forget(self, number: int) -> None:
+        """Remove a job from the list; its files stay."""
+        self.entries = [entry for entry in self.entries if entry.job.number != number]
+
+    def watch(self) -> None:
+        """Start the timer, if it does not run. Without a window nothing calls timers: see ``run_until_done``."""
+        if not bpy.app.background and not bpy.app.timers.is_registered(on_timer):
+            bpy.app.timers.register(on_timer, first_interval=0.1, persistent=True)
+
+    def tick(self) -> bool:
+        """Look at all jobs; return whether one of them is active."""
+        for entry in self.entries:
+            entry.state = entry.job.state()
+            entry.share, entry.text = entry.job.progress()
+            if entry.state is JobState.FAILED:
+                entry.text = entry.job.message()
+            elif entry.state is JobState.READY:
+                entry.text = entry.job.record["message"] or "done"
+                if not entry.job.record.get("held"):
+                    self.insert(entry.job)
+                    entry.state = entry.job.state()
+        if not any(entry.state is JobState.RUNNING for entry in self.entries):
+            waiting = next((entry for entry in self.entries if entry.state is JobState.WAITING), None)
+            if waiting:
+                self._start(waiting.job)
+        return any(entry.state in ACTIVE for entry in self.entries)
+
+    def _start(self, job: StripJob) -> None:
+        try:
+            job.start()
+        except UserError as error:
+            job.change(message=str(error), cancelled=True)
+
+    def insert(self, job: StripJob) -> Any:  # noqa: ANN401  (types of Blender)
+        """Put the result of a job into the sequencer; None if that fails, and the job then has the message."""
+        strip, message = None, ""
+        try:
+            strip = put(job)
+        except UserError as error:
+            message = str(error)
+        except RuntimeError as error:  # an operator of Blender refuses
+            message = f"{job.output}: Blender could not insert it ({str(error).strip()}) — add it by hand"
+        job.change(inserted=strip is not None, held=strip is None, message=message)
+        if strip is not None and not bpy.app.background:
+            with suppress(RuntimeError):  # without a window
+                bpy.ops.ed.undo_push(message=f"Insert {strip.name}")
+        return strip
+
+    def run_until_done(self, limit_s: float = 3600.0) -> None:
+        """Wait for all jobs, for scripts without a window. Raises UserError if one fails, or after ``limit_s``."""
+        end = time.monotonic() + limit_s
+        while self.tick():
+            if time.monotonic() > end:
+                raise UserError(f"the jobs are not done after {limit_s:g} s")
+            time.sleep(INTERVAL_S / 5)
+        for entry in self.entries:
+            if entry.state in (JobState.FAILED, JobState.READY):
+                raise UserError(entry.job.message() or entry.text)
+
+
+def has_mark(job: StripJob) -> bool:
+    """Return whether the strip of a job still waits for its result."""
+    target = job.record["target"]
+    scene = bpy.data.scenes.get(target.get("scene", ""))
+    if scene is None or "strip" not in target:
+        return False
+    try:
+        return strip_of(scene, job.number, target["strip"]).get(JOB) == job.number
+    except UserError:
+        return False
+
+
+def put(job: StripJob) -> Any:  # noqa: ANN401
+    """Put a result into the sequencer, and return its strip. Raises UserError."""
+    target = job.record["target"]
+    scene = bpy.data.scenes.get(target["scene"])
+    if scene is None:
+        raise UserError(f"the scene {target['scene']} is gone — add {job.output} by hand")
+    if target["kind"] == "PASSES":
+        return scene
+    if target["kind"] == "SHOT":
+        return insert_movie(edit_scene(scene), job.output, target["first"], f"{scene.name} ({target['label']})")
+    return insert_result(scene, job.number, target, job.output)
+
+
+MONITOR = JobMonitor()
+
+
+def on_timer() -> float | None:
+    """Look at the jobs, redraw the panels; end when nothing is active."""
+    if bpy.app.is_job_running("RENDER"):  # the edit must not change now
+        return INTERVAL_S
+    is_active = MONITOR.tick()
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type in ("SEQUENCE_EDITOR", "PROPERTIES"):
+                area.tag_redraw()
+    return INTERVAL_S if is_active else None
+
+
+@bpy.app.handlers.persistent
+def on_load(*_: object) -> None:
+    """Find the jobs of the file that was opened."""
+    if not bpy.app.background:
+        MONITOR.load()
+        MONITOR.watch()
+
+
+def register() -> None:
+    """Watch the jobs of this file and of those that are opened."""
+    bpy.app.handlers.load_post.append(on_load)
+    if not bpy.app.background:  # the data of the file cannot be read while add-ons are enabled
+        bpy.app.timers.register(on_timer_after_start, first_interval=0.2)
+
+
+def on_timer_after_start() -> None:
+    """Find the jobs of the file that is open."""
+    on_load()
+
+
+def unregister() -> None:
+    """End the watch; processes go on."""
+    bpy.app.handlers.load_post.remove(on_load)
+    for timer in (on_timer, on_timer_after_start):
+        if bpy.app.timers.is_registered(timer):
+            bpy.app.timers.unregister(timer)
+    MONITOR.entries.clear()

@@ -1,0 +1,164 @@
+"""Read a strip: its file, the frames of it that it shows, and the part that is rendered."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from .faults import UserError
+from .media_parts import MediaPart, StripTimes, part_with_handles
+from .sequencer import all_strips, strips_of
+
+KINDS = {"MOVIE": "movie", "IMAGE": "image sequence", "SCENE": "scene"}
+
+
+@dataclass(frozen=True)
+class StripSource:
+    """What a strip shows.
+
+    Attributes:
+        kind: ``MOVIE``, ``IMAGE`` or ``SCENE``.
+        path: The file of a movie; the folder of pictures.
+        pictures: The files of an image sequence, one for each of its frames.
+        part: The frames to render.
+        times: The place of the strip; None if it is retimed, so that the whole file is rendered.
+        fps: Frames per second of the file.
+    """
+
+    kind: str
+    path: Path
+    pictures: tuple[Path, ...]
+    part: MediaPart
+    times: StripTimes | None
+    fps: float
+
+    def table(self) -> dict[str, Any]:
+        """Return what the insertion of the result needs."""
+        return {"kind": self.kind, "path": str(self.path), "part": self.part.table(), "moves": self.times is not None}
+
+
+def scene_rate(scene: Any) -> Fraction:  # noqa: ANN401  (types of Blender)
+    """Return the frames per second of a scene."""
+    return Fraction(scene.render.fps / scene.render.fps_base).limit_denominator(1001)
+
+
+def absolute(path: str, library: Any = None) -> Path:  # noqa: ANN401
+    """Return a path of Blender, which may begin with ``//``, as the system has it."""
+    return Path(os.path.normpath(bpy.path.abspath(path, library=library)))
+
+
+def read_strip(scene: Any, strip: Any, handle: int, *, whole: bool = False) -> StripSource:  # noqa: ANN401
+    """Return the source of a strip.
+
+    Args:
+        scene: The scene whose sequencer has it.
+        strip: The strip.
+        handle: How many frames are rendered beyond those that are visible, on each side.
+        whole: Render the whole file.
+
+    Raises:
+        UserError: The strip is of another kind, its file is gone, or it is locked.
+    """
+    if strip.type == "META":
+        raise UserError(f"{strip.name}: a meta strip — open it (Tab), and select a strip in it")
+    if strip.type not in KINDS:
+        raise UserError(
+            f"{strip.name}: a strip of this kind has no frames of its own — select a movie, image or scene strip"
+        )
+    if strip.lock:
+        raise UserError(f"{strip.name}: the strip is locked — unlock it (Shift Ctrl Alt H), or its channel")
+    read = {"MOVIE": _movie, "IMAGE": _pictures, "SCENE": _scene}[strip.type]
+    return read(scene, strip, handle, whole)
+
+
+def times_of(scene: Any, strip: Any, num_frames: int, fps: float) -> StripTimes | None:  # noqa: ANN401
+    """Return the place of a strip; None if a part of its file cannot stand for the whole one.
+
+    That is so if it is retimed, has a speed effect, or was trimmed hard.
+    """
+    effects = [one for one in all_strips(scene.sequence_editor) if one.type == "SPEED" and one.input_1 == strip]
+    if (
+        len(getattr(strip, "retiming_keys", ()))
+        or effects
+        or strip.animation_offset_start
+        or strip.animation_offset_end
+    ):
+        return None
+    rate = Fraction(1)
+    length = strip.frame_final_duration + strip.frame_offset_start + strip.frame_offset_end
+    if length != num_frames:
+        rate = Fraction(fps).limit_denominator(1001) / scene_rate(scene)
+        if rate == 1 or abs(length - float(num_frames / rate)) > 1.01:  # retimed
+            return None
+    place = (float(strip.frame_start), strip.frame_final_start, strip.frame_final_end)
+    return StripTimes(*place, num_frames, rate, bool(strip.use_reverse_frames))
+
+
+def num_frames_of(path: Path) -> int:
+    """Return how many frames Blender finds in a movie; 0 if it cannot read it."""
+    scene = bpy.data.scenes.new("vidtrans")
+    try:
+        return int(strips_of(scene.sequence_editor_create()).new_movie("clip", str(path), 1, 1).frame_duration)
+    except RuntimeError:
+        return 0
+    finally:
+        bpy.data.scenes.remove(scene)
+
+
+def _part(scene: Any, strip: Any, num_frames: int, fps: float, handle: int, whole: bool) -> Any:  # noqa: ANN401
+    times = times_of(scene, strip, num_frames, fps)
+    if times is None or whole:
+        return MediaPart(0, num_frames, num_frames), times
+    return part_with_handles(times, handle), times
+
+
+def _movie(scene: Any, strip: Any, handle: int, whole: bool) -> StripSource:  # noqa: ANN401
+    path = absolute(strip.filepath, scene.library)
+    if not path.is_file():
+        raise UserError(f"{path}: the file of this strip is not there — relink it (Strip, Change Path)")
+    num_frames = num_frames_of(path)
+    if not num_frames or not strip.fps:
+        raise UserError(f"{path}: Blender reads no frames of it — see 'vidtrans probe {path.name}'")
+    part, times = _part(scene, strip, num_frames, strip.fps, handle, whole)
+    return StripSource("MOVIE", path, (), part, times, strip.fps)
+
+
+def _pictures(scene: Any, strip: Any, handle: int, whole: bool) -> StripSource:  # noqa: ANN401
+    folder = absolute(strip.directory, scene.library)
+    pictures = tuple(folder / one.filename for one in strip.elements)
+    fps = float(scene_rate(scene))
+    if len(pictures) == 1:
+        part, times = MediaPart(0, 1, 1), None
+    else:
+        part, times = _part(scene, strip, len(pictures), fps, handle, whole)
+    if gone := next((one for one in pictures[part.first : part.end] if not one.is_file()), None):
+        raise UserError(f"{gone}: a picture of this strip is not there — relink it (Strip, Change Path)")
+    return StripSource("IMAGE", folder, pictures, part, times, fps)
+
+
+def _scene(scene: Any, strip: Any, handle: int, whole: bool) -> StripSource:  # noqa: ANN401
+    if strip.scene is None:
+        raise UserError(f"{strip.name}: its scene is gone — choose one in the strip's settings")
+    if strip.scene == scene:
+        raise UserError(f"{strip.name}: it shows the scene in which it lies — put it in a scene of its own")
+    if strip.scene_input == "SEQUENCER":
+        raise UserError(
+            f"{strip.name}: it shows a sequencer, no camera — set its Input to Camera, or style its strips there"
+        )
+    fps = float(scene_rate(scene))
+    part, times = _part(scene, strip, strip.frame_duration, fps, handle, whole)
+    return StripSource("SCENE", Path(), (), part, times, fps)
+
+
+def shows_the_same(target: Mapping[str, Any], strip: Any, scene: Any) -> bool:  # noqa: ANN401
+    """Return whether a strip still shows the file that a job was started for."""
+    if strip.type != target["kind"] or strip.type == "SCENE":
+        return bool(strip.type == target["kind"])
+    path = strip.filepath if strip.type == "MOVIE" else strip.directory
+    return absolute(path, scene.library) == Path(target["path"])

@@ -1,0 +1,176 @@
+"""The add-on in a real Blender: the Python or the program that VIDTRANS_BLENDER names. Without it these tests skip."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+BLENDER = os.environ.get("VIDTRANS_BLENDER", "")
+SCRIPTS = Path(__file__).resolve().parents[1] / "support" / "in_blender"
+ROOT = SCRIPTS.parents[2]
+pytestmark = pytest.mark.skipif(not BLENDER, reason="VIDTRANS_BLENDER names no Blender, nor a Python with bpy")
+
+
+def run_in_blender(script: str, *arguments: object, limit_s: float = 300.0) -> Any:
+    """Run a script inside Blender; return the results that it writes to the file of its last argument."""
+    results, words = Path(str(arguments[-1])), [str(one) for one in arguments]
+    path = str(SCRIPTS / f"{script}.py")
+    is_python = "python" in Path(BLENDER).name.lower()
+    line = [BLENDER, path, *words] if is_python else [BLENDER, "--background", "--python", path, "--", *words]
+    home = results.parent / "config"
+    home.mkdir(exist_ok=True)
+    environment = {**os.environ, "BLENDER_USER_CONFIG": str(home), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(line, capture_output=True, text=True, timeout=limit_s, check=False, env=environment)
+    assert results.exists(), done.stdout[-3000:] + done.stderr[-3000:]
+    return json.loads(results.read_text(encoding="utf-8"))
+
+
+def program_at(path: Path, *line: str) -> Path:
+    """Write a program that runs another line."""
+    quoted = " ".join(f"'{word}'" for word in line)
+    path.write_text(f"#!/bin/sh\nPYTHONPATH='{ROOT}' OMP_NUM_THREADS=1 exec {quoted} \"$@\"\n")
+    path.chmod(0o755)
+    return path
+
+
+def vidtrans_at(folder: Path) -> Path:
+    """Return a program that runs the vidtrans under test."""
+    return program_at(folder / "vidtrans", sys.executable, "-c", "from vidtrans.cli.main import main; main()")
+
+
+def numbered(number: int) -> np.ndarray:
+    """Return a frame that shows its number in 8 blocks, (48, 64, 3) uint8."""
+    frame = np.full((48, 64, 3), 40, np.uint8)
+    for bit in range(8):
+        frame[8:24, bit * 8 : bit * 8 + 8] = 230 if number >> bit & 1 else 20
+    return frame
+
+
+def write_clip(path: Path, rate: str, num_frames: int = 100, *, is_variable: bool = False) -> None:
+    """Write a clip of numbered frames."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(rate))
+        stream.width, stream.height, stream.pix_fmt, stream.options = 64, 48, "yuv420p", {"crf": "10"}
+        at = 0
+        for number in range(num_frames):
+            frame = av.VideoFrame.from_ndarray(numbered(number), "rgb24")
+            if is_variable:
+                frame.pts, frame.time_base = at, 1 / Fraction(rate)
+                at += 1 if number % 5 else 2
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of numbered clips, and of numbered pictures."""
+    folder = tmp_path_factory.mktemp("clips")
+    for name, rate in (("24", "24"), ("30", "30"), ("23", "24000/1001")):
+        write_clip(folder / f"{name}.mp4", rate)
+    write_clip(folder / "variable.mp4", "24", 80, is_variable=True)
+    (folder / "pictures").mkdir()
+    for number in range(100):
+        Image.fromarray(numbered(number)).save(folder / "pictures" / f"shot_{number + 1:04d}.png")
+    return folder
+
+
+def test_every_edit_shows_the_frames_that_it_showed_before(clips: Path, tmp_path: Path) -> None:
+    edits = run_in_blender("edits", clips, vidtrans_at(tmp_path), tmp_path / "edits.json")
+    assert len(edits) >= 20
+    for name, edit in edits.items():
+        before, after = edit["before"], edit["after"]
+        assert [number for number, _ in after] == [number for number, _ in before], name
+        assert max(abs(a - b) for (_, a), (_, b) in zip(before, after, strict=True)) <= 0.05, name
+        assert len({number for number, _ in before}) >= 20, name
+        assert edit["again"] == before, name
+        assert edit["same"], name
+    assert edits["handles"]["part"] == {"first": 16, "end": 55, "num_frames": 100}
+    assert edits["handles"]["channels"] == [2, 3]
+    assert edits["transition"]["channels"] == [1, 2]  # the next channel is taken
+
+
+def frames_in(path: str) -> np.ndarray:
+    """Return the frames of a clip, (N, H, W, 3) uint8."""
+    with av.open(path) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def test_a_scene_becomes_a_styled_strip(tmp_path: Path) -> None:
+    found = run_in_blender("scene", tmp_path / "files", vidtrans_at(tmp_path), "ink", tmp_path / "scene.json")
+    assert (found["first"], found["end"], found["channel"]) == (3, 11, 1)
+    styled = frames_in(found["output"]).astype(float)
+    source = np.stack([np.asarray(Image.open(path)) for path in sorted(Path(found["shot"], "colour").iterdir())])
+    assert styled.shape == source.shape == (8, 96, 160, 3)
+    assert np.ptp(styled, axis=3).mean() < 0.5 * np.ptp(source, axis=3).mean()  # ink is nearly grey
+
+
+@pytest.mark.parametrize("pairing", ["stack", "labels"])
+def test_a_model_of_passes_paints_the_scene_that_it_is_given(pairing: str, tmp_path: Path) -> None:
+    vidtrans = vidtrans_at(tmp_path)
+    shot = Path(run_in_blender("scene", tmp_path / "first", vidtrans, "passes", tmp_path / "passes.json")["shot"])
+    guides = {"stack": [str(shot), "--set", 'pairing.guides=["passes#Pass.Depth:1", "passes#Pass.Normal"]']}
+    guides["labels"] = [f"{shot}/passes#Pass.IndexOB=0..255", "--set", "pairing.classes=3"]
+    make = [
+        *guides[pairing],
+        "--pairing",
+        pairing,
+        "--target",
+        str(shot / "colour"),
+        "-o",
+        "shot.dataset",
+        "--set",
+        "dataset.size=64",
+    ]
+    train = ["train", "shot.dataset", "-o", "shot.safetensors", "--steps", "60", "--set", "generator.channels=8"]
+    for line in (["make-dataset", *make], train):
+        done = subprocess.run([vidtrans, *line], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    model = tmp_path / "shot.safetensors"
+    found = run_in_blender("scene", tmp_path / "second", vidtrans, model, tmp_path / "model.json")
+    wanted = "/shot" if pairing == "stack" else "/shot/passes#Pass.IndexOB=0..255"
+    assert found["line"][-1].endswith(wanted)
+    painted = frames_in(found["output"])
+    colours = np.stack([np.asarray(Image.open(path)) for path in sorted((shot / "colour").iterdir())])
+    assert painted.shape == colours.shape
+    assert np.corrcoef(painted.ravel(), colours.ravel())[0, 1] > 0.6
+
+
+@pytest.mark.skipif(shutil.which("sh") is None, reason="its program is a shell script")
+def test_jobs_outlive_kills_and_closed_files(clips: Path, tmp_path: Path) -> None:
+    fake = program_at(tmp_path / "fake", sys.executable, str(SCRIPTS.parent / "fake_vidtrans.py"))
+    old = program_at(tmp_path / "old", "echo")
+    found = run_in_blender("lifecycle", clips, fake, old, tmp_path / "lifecycle.json")
+    assert found["left_behind"] == []
+    assert found["cancelled"] == {"state": "cancelled", "resumed_from_zero": False, "inserted": True}
+    assert found["killed"] == {"state": "interrupted", "resumed_from_zero": False, "inserted": True}
+    assert found["closed_without_saving"] == {"state": "ready", "inserted": True}
+    refusals = found["refusals"]
+    assert {key: text.count("\n") for key, text in refusals.items() if "\n" in text} == {}
+    assert "never saved" in refusals["unsaved"]
+    assert "not there" in refusals["file_gone"]
+    assert "not there" in refusals["picture_gone"]
+    assert "meta strip" in refusals["meta"]
+    assert "locked" in refusals["locked"]
+    assert "no frames of its own" in refusals["colour_strip"]
+    assert "channels are in use" in refusals["channels_full"]
+    assert "beyond the rendered frames" in refusals["extended"]
+    assert "is gone" in refusals["strip_gone"]
+    assert "another file by now" in refusals["relinked"]
+    assert "under way" in refusals["twice"]
+    assert "not a program" in refusals["program_gone"]
+    assert "too old" in refusals["program_old"]
+    assert "damaged" in refusals["fails"]
+    assert "no camera" in refusals["no_camera"]
+    assert "only Cycles" in refusals["index_without_cycles"]
+    assert found["relative_path_and_odd_name"] is True

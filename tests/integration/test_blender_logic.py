@@ -1,0 +1,340 @@
+"""The parts of Blender's add-on that need no Blender: options, lines, frames, places, jobs, the archive."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import time
+import tomllib
+import zipfile
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vidtrans.commands.schema import schema_of
+
+INTEGRATION = Path(__file__).resolve().parents[2] / "integrations" / "blender"
+FAKE = Path(__file__).resolve().parents[1] / "support" / "fake_vidtrans.py"
+sys.path.insert(0, str(INTEGRATION))
+MODULES = ("command_lines", "faults", "job_files", "jobs", "media_parts", "places", "programs", "schemas")
+command_lines, faults, job_files, jobs, media_parts, places, programs, schemas = (
+    importlib.import_module(f"vidtrans_blender.{name}") for name in MODULES
+)
+UserError, MediaPart, StripTimes = faults.UserError, media_parts.MediaPart, media_parts.StripTimes
+posix = pytest.mark.skipif(os.name == "nt", reason="its program is a shell script")
+
+
+def test_the_modules_without_blender_import_nothing_of_it_nor_of_vidtrans() -> None:
+    line = f"import sys; sys.path.insert(0, {str(INTEGRATION)!r}); import importlib\n"
+    line += f"[importlib.import_module('vidtrans_blender.' + one) for one in {MODULES!r}]\n"
+    line += (
+        "print({name.partition('.')[0] for name in sys.modules} & {'bpy', 'vidtrans', 'torch', 'numpy', 'filelock'})"
+    )
+    done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+# Options
+
+
+@pytest.mark.parametrize("command", programs.COMMANDS)
+def test_the_bundled_options_are_those_of_this_vidtrans(command: str) -> None:
+    bundled = json.loads(schemas.BUNDLED.read_text(encoding="utf-8"))
+    names = [field.name for field in schemas.fields_of(command, schema_of(command))]
+    message = "run integrations/blender/make_interface.py"
+    assert [field.name for field in schemas.fields_of(command, bundled["commands"][command])] == names, message
+    assert set(schemas.MAIN[command]) <= set(names)
+    assert bundled["commands"][command] == json.loads(json.dumps(schema_of(command))), message
+
+
+@pytest.mark.parametrize("command", programs.COMMANDS)
+def test_no_option_of_the_panel_can_start_a_program(command: str) -> None:
+    schema = schema_of(command)
+    for field in schemas.fields_of(command, schema):
+        assert schema["properties"][field.name]["x-access"] != "program"
+        assert not any(word.startswith("ffmpeg") for word in field.choices)
+
+
+def defaults(fields: list[Any]) -> dict[str, Any]:
+    """Return what Blender's properties hold before anybody touched them."""
+    empty = {"bool": False, "enum": "UNSET", **schemas.UNSET}
+    return {one.name: empty.get(one.kind, "") if one.default is None else one.default for one in fields}
+
+
+@pytest.mark.parametrize("command", programs.COMMANDS)
+def test_options_that_are_left_alone_are_not_named(command: str) -> None:
+    fields = schemas.fields_of(command, schema_of(command))
+    assert schemas.option_words(fields, defaults(fields)) == []
+    nearly = defaults(fields) | {"strength": 1.0000000149}  # 32 bits
+    assert schemas.option_words(fields, nearly) == []
+
+
+def test_options_become_words_of_which_each_is_one_argument() -> None:
+    fields = schemas.fields_of("stylize", schema_of("stylize"))
+    values = defaults(fields) | {"strength": 0.30000001192, "keep_colour": 1.0, "keep_shading": 0.5, "draft": 3}
+    values |= {"temporal": "off", "mask": "/a b/'m'; rm.mkv", "allow_damaged": True}
+    words = schemas.option_words(fields, values)
+    assert set(words) == {
+        *("--strength=0.3", "--keep-colour", "--set=rendering.keep_shading=0.5", "--draft=3", "--temporal=off"),
+        *("--mask=/a b/'m'; rm.mkv", "--allow-damaged"),
+    }
+
+
+def test_a_look_a_picture_and_a_model_are_named_differently(tmp_path: Path) -> None:
+    for name in ("oil.jpg", "m.safetensors"):
+        (tmp_path / name).touch()
+    words = command_lines.model_words
+    assert words("ink", "") == ["--look=ink"]
+    assert words("identity", "") == ["--model=identity"]
+    assert words("FILE", str(tmp_path / "oil.jpg")) == [f"--look={tmp_path / 'oil.jpg'}"]
+    assert words("FILE", str(tmp_path / "m.safetensors")) == [f"--model={tmp_path / 'm.safetensors'}"]
+    with pytest.raises(UserError, match="no model is chosen"):
+        words("FILE", "")
+    with pytest.raises(UserError, match=r"gone\.safetensors: this model is not there"):
+        words("FILE", "gone.safetensors")
+
+
+def test_paint_without_painted_frames_is_refused() -> None:
+    with pytest.raises(UserError, match="no painted frames"):
+        command_lines.words_of("propagate", schemas.fields_of("propagate", schema_of("propagate")), {}, "ink", "")
+
+
+@pytest.mark.parametrize(
+    ("pairing", "wanted", "kind"),
+    [("stack", "AUTO", "GUIDES"), ("labels", "AUTO", "LABELS"), ("", "AUTO", "COLOUR"), ("stack", "COLOUR", "COLOUR")],
+)
+def test_a_model_gets_the_passes_of_its_pairing(pairing: str, wanted: str, kind: str) -> None:
+    assert command_lines.model_input(pairing, wanted) == kind
+
+
+# Frames
+
+
+def test_a_part_has_handles_that_end_with_the_file() -> None:
+    times = StripTimes(5, 26, 55, 100)
+    assert media_parts.visible_part(times) == MediaPart(21, 50, 100)
+    assert media_parts.part_with_handles(times, 5) == MediaPart(16, 55, 100)
+    assert media_parts.part_with_handles(times, 60).is_whole
+    assert media_parts.start_of_part(times, MediaPart(16, 55, 100)) == 21
+    assert media_parts.visible_part(StripTimes(5, -5, 3, 100)) == MediaPart(0, 1, 100)  # held before the first frame
+
+
+def test_a_reversed_strip_shows_the_other_end() -> None:
+    times = StripTimes(5, 36, 75, 100, is_reversed=True)
+    part = media_parts.part_with_handles(times, 5)
+    assert media_parts.visible_part(times) == MediaPart(30, 69, 100)
+    assert part == MediaPart(25, 74, 100)
+    assert media_parts.start_of_part(times, part) == 5 + 26
+
+
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_a_part_of_another_rate_begins_on_a_frame_of_both(is_reversed: bool) -> None:
+    times = StripTimes(5, 26, 55, 100, Fraction(5, 4), is_reversed)
+    part = media_parts.part_with_handles(times, 3)
+    assert media_parts.frames_before(part, is_reversed=is_reversed) % 5 == 0
+    assert media_parts.start_of_part(times, part) % 1 == 0
+    assert part.contains(media_parts.visible_part(times))
+
+
+def test_times_are_half_a_frame_early_and_left_out_at_the_ends() -> None:
+    assert media_parts.time_words(MediaPart(16, 55, 100), 24.0) == ["--start=0.645833s", "--end=2.270833s"]
+    assert media_parts.time_words(MediaPart(0, 100, 100), 24.0) == []
+
+
+def test_frames_that_were_not_rendered_take_the_nearest_name() -> None:
+    assert media_parts.nearest_names({2: "c", 3: "d"}, 6) == ["c", "c", "c", "d", "d", "d"]
+
+
+def test_the_source_goes_to_the_nearest_free_channel() -> None:
+    assert media_parts.free_channel({2, 3}, 2, 128) == 1
+    assert media_parts.free_channel({1, 2, 3}, 2, 128) == 4
+    assert media_parts.free_channel(set(range(1, 129)), 128, 128) is None
+
+
+# Places and programs
+
+
+def test_results_lie_beside_the_file_which_has_to_be_saved(tmp_path: Path) -> None:
+    assert places.work_folder(str(tmp_path / "a.blend"), "") == tmp_path / "vidtrans"
+    assert places.work_folder("", str(tmp_path)) == tmp_path
+    with pytest.raises(UserError, match="never saved"):
+        places.work_folder("", "")
+    assert places.plain_name("Größe/2: 'a'.mp4") == "Größe_2_a"
+    assert places.plain_name("///") == "clip"
+
+
+def test_pictures_keep_their_names_where_those_have_the_order_of_the_strip(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("f9.png", "f10.png", "f11.png")]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    places.link_pictures([*enumerate(paths)], tmp_path / "same")
+    assert {path.name for path in (tmp_path / "same").iterdir()} == {"f9.png", "f10.png", "f11.png"}
+    places.link_pictures([*enumerate(reversed(paths))], tmp_path / "other")
+    assert (tmp_path / "other" / "000000.png").read_bytes() == b"f11.png"
+    with pytest.raises(UserError, match=r"gone\.png: this picture is not there"):
+        places.link_pictures([(0, tmp_path / "gone.png")], tmp_path / "third")
+
+
+def test_the_program_is_found_on_the_path_and_where_tools_are_installed(tmp_path: Path) -> None:
+    (tmp_path / ".local" / "bin").mkdir(parents=True)
+    place = tmp_path / ".local" / "bin" / ("vidtrans.exe" if os.name == "nt" else "vidtrans")
+    with pytest.raises(UserError, match="vidtrans is not installed — install it with: uv tool install vidtrans"):
+        programs.find_program("", {"PATH": ""}, tmp_path)
+    place.touch()
+    place.chmod(0o755)
+    assert programs.find_program("", {"PATH": ""}, tmp_path) == place
+    assert programs.find_program("", {"PATH": str(place.parent)}, Path("/nowhere")) == place
+    with pytest.raises(UserError, match="not a program"):
+        programs.find_program(str(tmp_path / "gone"))
+    assert Path("/uv/vidtrans.exe") in programs.usual_places({"UV_TOOL_BIN_DIR": "/uv"}, tmp_path, windows=True)
+
+
+def script(path: Path, text: str) -> Path:
+    """Write a program of the shell."""
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+@posix
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("echo usage", "too old"),
+        ("echo 'Error: disk is full' >&2; exit 2", "disk is full"),
+        ("echo --job-folder", "another program"),
+    ],
+)
+def test_a_program_that_is_none_is_refused_in_one_line(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message) as refusal:
+        programs.ask_interface(script(tmp_path / "vidtrans", text))
+    assert "\n" not in str(refusal.value)
+
+
+# Jobs
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Any:
+    """Return a job that makes 40 frames in two seconds."""
+    program = script(tmp_path / "vidtrans", f"exec '{sys.executable}' '{FAKE}' \"$@\"")
+    (tmp_path / "source.mp4").touch()
+    line = command_lines.strip_line(
+        program, "stylize", tmp_path / "source.mp4", tmp_path / "result.mp4", options=["--look=ink"]
+    )
+    step = jobs.Step("Style the frames", line, str(tmp_path))
+    return jobs.StripJob.create(
+        tmp_path / "jobs" / "7", "clip: ink", [step], {"kind": "MOVIE"}, tmp_path / "result.mp4"
+    )
+
+
+def wait(job: Any, *, frames: int = 0) -> None:
+    """Wait until a job has made some frames; else until it ends."""
+    for _ in range(1000):
+        if frames and (job.files(0).progress().get("done") or 0) >= frames:
+            return
+        if not frames and job.state() is not jobs.JobState.RUNNING:
+            return
+        time.sleep(0.02)
+    raise AssertionError(job.state())
+
+
+@posix
+def test_a_job_is_cancelled_and_goes_on_from_there(job: Any, tmp_path: Path) -> None:
+    assert job.state() is jobs.JobState.WAITING
+    job.start()
+    wait(job, frames=3)
+    share, text = job.progress()
+    assert 0 < share < 1
+    assert text.endswith("of 40 frames, 0:02 left")
+    job.cancel()
+    wait(job)
+    assert job.state() is jobs.JobState.CANCELLED
+    again = jobs.StripJob.read(job.folder)  # as another Blender finds it
+    again.start()
+    wait(again)
+    assert again.state() is jobs.JobState.READY
+    assert int((tmp_path / "starts.txt").read_text().split()[1]) >= 3
+    again.change(inserted=True)
+    assert [one.state() for one in jobs.jobs_in(tmp_path / "jobs")] == [jobs.JobState.INSERTED]
+
+
+@posix
+def test_a_job_lives_without_the_program_that_started_it_and_is_seen_to_die(job: Any) -> None:
+    job.start()
+    wait(job, frames=2)
+    process = job._processes.pop(job.files(0).path)  # as after a restart of Blender
+    assert job.state() is jobs.JobState.RUNNING
+    process.kill()
+    process.wait()
+    assert job.state() is jobs.JobState.INTERRUPTED
+
+
+def test_a_job_whose_program_is_gone_says_so(tmp_path: Path) -> None:
+    step = jobs.Step("Style the frames", (str(tmp_path / "gone"), "stylize"), str(tmp_path))
+    job = jobs.StripJob.create(tmp_path / "1", "clip", [step], {}, tmp_path / "out.mp4")
+    with pytest.raises(UserError, match="gone: it cannot be started"):
+        job.start()
+
+
+def test_a_job_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "job.json").write_text('{"format": 1, "steps": [{')
+    (tmp_path / "notes").mkdir()
+    assert jobs.jobs_in(tmp_path) == []
+
+
+def test_the_lock_of_a_job_is_that_of_vidtrans(tmp_path: Path) -> None:
+    from vidtrans.core.job_folder import JobFolder
+
+    files = job_files.StepFiles(tmp_path)
+    with JobFolder(tmp_path).lock():
+        assert files.is_locked()
+    assert not files.is_locked()
+
+
+# The archive
+
+
+def test_the_archive_is_an_extension(tmp_path: Path) -> None:
+    from build import build
+
+    archive = build(tmp_path)
+    with zipfile.ZipFile(archive) as file:
+        names, manifest = set(file.namelist()), tomllib.loads(file.read("blender_manifest.toml").decode())
+    modules = {path.name for path in (INTEGRATION / "vidtrans_blender").glob("*.py")}
+    assert names == {*modules, "blender_manifest.toml", "interface.json", "LICENSE"}
+    assert manifest["license"] == ["SPDX:GPL-3.0-or-later"]
+    assert manifest["type"] == "add-on"
+    needed = {
+        "schema_version",
+        "id",
+        "version",
+        "name",
+        "tagline",
+        "maintainer",
+        "type",
+        "blender_version_min",
+        "license",
+    }
+    assert needed <= manifest.keys()
+    assert len(manifest["tagline"]) <= 64
+    assert not manifest["tagline"].endswith(".")
+    assert manifest["permissions"].keys() == {"files"}
+    assert build(tmp_path / "again").read_bytes() == archive.read_bytes()
+
+
+def test_files_and_functions_are_short() -> None:
+    import ast
+
+    for path in INTEGRATION.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= 300, path.name
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                assert sum(isinstance(one, ast.stmt) for one in ast.walk(node)) - 1 <= 40, f"{path.name}: {node.name}"
