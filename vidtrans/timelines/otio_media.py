@@ -1,0 +1,120 @@
+"""Media references of OpenTimelineIO: the media of a clip, and new media in its place."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from vidtrans.core.files import NUMBER
+from vidtrans.timelines.spans import usual_rate
+from vidtrans.timelines.timeline import Relink, TimelineClip
+
+Otio = Any  # objects of OpenTimelineIO, which has no types
+RECORD = "vidtrans"  # the key of the metadata of new references
+
+
+@dataclass(frozen=True)
+class NamedMedia:
+    """The media that a reference names. ``first``, ``step``, ``rate``: of numbered pictures; else None, 1, None."""
+
+    url: str
+    first: int | None = None
+    step: int = 1
+    rate: Fraction | None = None
+
+    def numbered(self, clip: TimelineClip) -> TimelineClip:
+        """Return a clip with the numbers of its pictures."""
+        return replace(clip, first_number=self.first, number_step=self.step, pictures_rate=self.rate)
+
+
+def named_media(otio: Otio, clip: Otio) -> NamedMedia | str:
+    """Return the media of a clip; a text if it has none that can be rendered: why."""
+    media, schema = clip.media_reference, otio.schema
+    if isinstance(media, schema.ExternalReference):
+        return NamedMedia(media.target_url) if media.target_url else "has no media"
+    if isinstance(media, schema.ImageSequenceReference):
+        digits = max(0, media.frame_zero_padding)
+        base = media.target_url_base
+        number = f"%0{digits}d" if digits > 1 else "%d"
+        if NUMBER.search(media.name_prefix) or media.frame_step < 1 or digits > 20:
+            return "has numbered pictures whose names are not read here"
+        try:
+            rate = usual_rate(media.rate)
+        except ValueError:
+            return "has numbered pictures without a frame rate"
+        url = f"{base}{'' if not base or base.endswith('/') else '/'}{media.name_prefix}{number}{media.name_suffix}"
+        return NamedMedia(url, media.start_frame, media.frame_step, rate)
+    if isinstance(media, schema.GeneratorReference):
+        return f"is a generator ({media.generator_kind[:80] or 'of no kind'})"
+    return "has no media"
+
+
+def link_clip(otio: Otio, clip: Otio, link: Relink, folder: Path) -> None:
+    """Give a clip new media, which is shown at the same times. ``folder``: of the file of the timeline."""
+    old, media = clip.media_reference, link.media
+    span = clip.source_range or old.available_range
+    is_still = media.rate is None
+    if span is not None and not is_still:
+        start = span.start_time
+        moved = _plain(Fraction(start.value).limit_denominator(10**6) + link.shift)
+        new_start = otio.opentime.RationalTime(moved, start.rate)
+        clip.source_range = otio.opentime.TimeRange(new_start, span.duration)
+    rate = span.start_time.rate if span is not None else float(media.rate or 24)
+    counts = (link.start, link.length) if span is not None else (Fraction(media.start), Fraction(media.num_frames))
+    available = old.available_range
+    if not is_still:
+        times = [otio.opentime.RationalTime(_plain(one), rate) for one in counts]
+        available = otio.opentime.TimeRange(*times)
+    record = {"source": _url_of(old)}
+    clip.media_reference = _reference(otio, old, link, available, folder, {RECORD: record})
+
+
+def _reference(otio: Otio, old: Otio, link: Relink, available: Otio, folder: Path, record: dict[str, Any]) -> Otio:
+    """Return a reference to new media, of its kind, with the name and the metadata of the old one."""
+    media, schema = link.media, otio.schema
+    metadata = {**dict(old.metadata), **record}
+    place = _written(media.path, _url_of(old), folder)
+    if media.names and (match := re.fullmatch(r"(.*?)(\d+)(\.\w+)", media.names[0])):
+        step = getattr(old, "frame_step", 1)
+        found = schema.ImageSequenceReference(
+            place + "/",
+            match[1],
+            match[3],
+            int(match[2]),
+            step,
+            float(media.rate or 24),
+            len(match[2]) if match[2].startswith("0") or len(match[2]) > 1 else 0,
+            available_range=available,
+            metadata=metadata,
+        )
+        found.name = old.name
+        return found
+    reference = schema.ExternalReference(place, available, metadata)
+    reference.name = old.name
+    return reference
+
+
+def _url_of(media: Otio) -> str:
+    return str(getattr(media, "target_url", None) or getattr(media, "target_url_base", ""))
+
+
+def _written(path: Path, old: str, folder: Path) -> str:
+    """Return a path as the old one was written: relative to the timeline's folder, absolute, or as a file:// URL."""
+    whole = path.resolve()
+    if old.lower().startswith("file:"):
+        return whole.as_uri()
+    if not re.match(r"/|[A-Za-z]:[\\/]|\\\\", old):
+        try:
+            return quote(Path(os.path.relpath(whole, folder.resolve())).as_posix(), safe="/:+,@=~()'! ")
+        except ValueError:  # on another drive
+            return str(whole)
+    return str(whole)
+
+
+def _plain(value: Fraction) -> float:
+    return float(value)
