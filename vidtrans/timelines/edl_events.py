@@ -144,23 +144,29 @@ def _add_comment(events: list[EdlEvent], number: int, line: str, rate: Fraction)
     elif re.match(r"\s*\*\s*\*?\s*FREEZE FRAME", line, re.IGNORECASE):
         event.speed = Fraction(0)
     elif match := _COMMENT.fullmatch(line[:MAX_COMMENT]):
-        key, value = match["key"].upper(), match["value"]
-        about = pair[0] if key.startswith("FROM ") else event
-        if key.startswith("FROM ") and len(pair) == 1 and event.kind != "C" and len(events) > 1:
-            about = _before(events) or event  # a transition of one line names the clip before it
-        if key in NAMES:
-            about.name = about.name or value
-        elif key in FILES:
-            about.file = about.file or value
-        elif key == "LOC":
-            found = _LOCATOR.fullmatch(value)
-            event.marks.append(found[1] if found else value)
-        elif key == "COMMENT":
-            event.marks.append(value)
-        if key in (*NAMES, *FILES):
-            about.lines.append(number)
+        key, about = match["key"].upper(), event
+        if key.startswith("FROM "):
+            about = pair[0]
+            if len(pair) == 1 and event.kind != "C":  # a transition of one line names the clip before it
+                about = _before(events) or event
+        _add_fact(about, key, match["value"], number)
     for one in pair:
         one.last = number
+
+
+def _add_fact(event: EdlEvent, key: str, value: str, number: int) -> None:
+    """Add the value of a comment to an event; ``number``: of its line."""
+    if key in NAMES:
+        event.name = event.name or value
+    elif key in FILES:
+        event.file = event.file or value
+    elif key == "LOC":
+        found = _LOCATOR.fullmatch(value)
+        event.marks.append(found[1] if found else value)
+    elif key == "COMMENT":
+        event.marks.append(value)
+    if key in (*NAMES, *FILES):
+        event.lines.append(number)
 
 
 def _before(events: Sequence[EdlEvent]) -> EdlEvent | None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from math import ceil
 from pathlib import Path, PureWindowsPath
 
 from vidtrans.core.errors import UsageError
 from vidtrans.timelines.edl_events import EdlEvent, previous_events, read_events
-from vidtrans.timelines.timeline import Relink, Timeline, TimelineClip
+from vidtrans.timelines.timeline import Relink, StyledMedia, Timeline, TimelineClip
 from vidtrans.video.io.timecode import advance
+
+# Numbered pictures: shot.[0101-0120].exr
+_NUMBERS = re.compile(r"(?P<before>.*?)\[(?P<first>[0-9]{1,9})-[0-9]{1,9}\](?P<after>\.\w+)")
 
 
 class EdlTimeline(Timeline):
@@ -33,7 +38,7 @@ class EdlTimeline(Timeline):
         behind = {id(before[event.line]): event.length for event in events if event.line in before}
         pairs = {(event.number, event.channels): event.length for event in events if event.length}
         shown = [event for event in events if event.is_video and not event.is_generator]
-        self._events = {number: event for number, event in enumerate(shown, 1)}
+        self._events = dict(enumerate(shown, 1))
         self.clips = [
             _clip(number, event, _behind(event, behind, pairs), rate) for number, event in self._events.items()
         ]
@@ -53,14 +58,14 @@ class EdlTimeline(Timeline):
             shift = round(link.shift)
             if shift != link.shift:
                 notes.append(f"event {event.number} ('{event.name}'): its source timecode is rounded to a frame")
-            self._change(lines, added, event, link.media.path, shift, output)
+            self._change(lines, added, event, link.media, shift)
         text = []
         for number, line in enumerate(lines):
             text += [line, *added.get(number, ())]
         return self._newline.join([*text, ""]).encode(self._encoding, "replace"), notes
 
     def _change(
-        self, lines: list[str], added: dict[int, list[str]], event: EdlEvent, path: Path, shift: int, output: Path
+        self, lines: list[str], added: dict[int, list[str]], event: EdlEvent, media: StyledMedia, shift: int
     ) -> None:
         """Write new media into the lines of an event."""
         if shift:
@@ -70,16 +75,16 @@ class EdlTimeline(Timeline):
             if event.speed_line >= 0:
                 line = lines[event.speed_line].rstrip()
                 lines[event.speed_line] = line[:-11] + _moved(line[-11:], shift, self._rate, event.drops)
-        written = str(path.resolve()).replace("\\", "/")
+        written = _written(media)
         keys = set()
         for number in event.lines:
             head, _, _ = lines[number].partition(":")
             keys.add("NAME" if head.upper().rstrip().endswith("NAME") else "FILE")
-            lines[number] = f"{head}: {path.name if head.upper().rstrip().endswith('NAME') else written}"
+            lines[number] = f"{head}: {media.path.name if head.upper().rstrip().endswith('NAME') else written}"
         if "FILE" not in keys:
             added.setdefault(event.last, []).append(f"* SOURCE FILE: {written}")
         if "NAME" not in keys:
-            added.setdefault(event.last, []).append(f"* FROM CLIP NAME: {path.name}")
+            added.setdefault(event.last, []).append(f"* FROM CLIP NAME: {media.path.name}")
 
 
 def _behind(event: EdlEvent, behind: Mapping[int, int], pairs: Mapping[tuple[str, str], int]) -> int:
@@ -102,7 +107,7 @@ def _clip(number: int, event: EdlEvent, behind: int, rate: Fraction) -> Timeline
     names = [PureWindowsPath(name).name for name in names if name]
     stop = max(Fraction(end), begin + length, begin + Fraction(1))
     stop = max(stop, Fraction(end + behind)) if event.speed is None else stop
-    return TimelineClip(
+    found = TimelineClip(
         number,
         event.name or event.reel,
         event.file,
@@ -112,6 +117,27 @@ def _clip(number: int, event: EdlEvent, behind: int, rate: Fraction) -> Timeline
         marks=tuple(event.marks),
         names=tuple(names),
     )
+    if not (match := _NUMBERS.fullmatch(event.file)):
+        return found
+    digits = len(match["first"])
+    pattern = f"{match['before']}%0{digits}d{match['after']}" if digits > 1 else f"{match['before']}%d{match['after']}"
+    return replace(
+        found, media=pattern, first_number=int(match["first"]), pictures_rate=rate, media_start=Fraction(begin)
+    )
+
+
+def _written(media: StyledMedia) -> str:
+    """Return the path of new media as an EDL writes it, numbered pictures with their range: shot.[0101-0120].png."""
+    whole = media.path.resolve().as_posix()
+    if media.first_number is None:
+        return whole
+    first = str(media.first_number)
+    name = next((name for name in media.names if re.search(rf"(?<![0-9])0*{first}\.\w+$", name)), "")
+    match = re.fullmatch(r"(.*?)([0-9]+)(\.\w+)", name)
+    if not match:
+        return whole
+    last = str(media.first_number + media.num_frames - 1).zfill(len(match[2]))
+    return f"{whole}/{match[1]}[{match[2]}-{last}]{match[3]}"
 
 
 def _skipped(events: list[EdlEvent]) -> list[str]:

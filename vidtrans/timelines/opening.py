@@ -7,13 +7,16 @@ from pathlib import Path
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import read_small_file
+from vidtrans.timelines.edl_timeline import EdlTimeline
+from vidtrans.timelines.media_search import MediaSearch
+from vidtrans.timelines.spans import read_facts
 from vidtrans.timelines.timeline import Timeline
 
 EDL = ".edl"
-OTIO = ".otio"
+ANY_RATE = Fraction(60000, 1001)  # at which every timecode is valid, drop-frame or not
 # Of timelines in other formats, which OpenTimelineIO reads with adapters.
 ADAPTED = (".fcpxml", ".xml", ".aaf")
-TIMELINES = (OTIO, EDL, *ADAPTED)
+TIMELINES = (".otio", EDL, *ADAPTED)
 
 
 def is_timeline(path: Path) -> bool:
@@ -38,19 +41,32 @@ def read_bytes(path: Path) -> bytes:
     return content
 
 
-def open_timeline(path: Path, rate: Fraction | None) -> Timeline:
-    """Return the timeline in a file. ``rate``: of an EDL, in frames per second.
+def open_timeline(path: Path, rate: Fraction | None, search: MediaSearch) -> Timeline:
+    """Return the timeline in a file.
 
-    Raises UsageError if it cannot be read, or has no clips.
+    ``rate``: of an EDL, in frames per second; None: that of its media, which ``search`` finds. Raises UsageError if it
+    cannot be read, or has no clips; MediaError.
     """
+    content = read_bytes(path)
     if path.suffix.lower() == EDL:
-        from vidtrans.timelines.edl_timeline import EdlTimeline
-
-        if rate is None:
-            raise UsageError(str(path), "an EDL does not state its frame rate", "give it as --rate, as in --rate 25")
-        return EdlTimeline(path, read_bytes(path), rate)
+        return EdlTimeline(path, content, rate or _rate_of_media(path, content, search))
     from vidtrans.timelines.otio_timeline import OtioTimeline
 
     if rate is not None:
-        raise UsageError(f"--rate {rate}", f"{path.name} states its own frame rates", "leave it out")
-    return OtioTimeline(path, read_bytes(path))
+        raise UsageError(f"--rate {float(rate):g}", f"{path.name} states its own frame rates", "leave it out")
+    return OtioTimeline(path, content)
+
+
+def _rate_of_media(path: Path, content: bytes, search: MediaSearch) -> Fraction:
+    """Return the frame rate of all videos of an EDL. Raises UsageError if they have several rates, MediaError."""
+    facts = {}
+    for clip in EdlTimeline(path, content, ANY_RATE).clips:
+        media = search.find(clip)
+        if media not in facts:
+            facts[media] = read_facts(media, clip)
+    rates = {one.rate for one in facts.values() if one.rate is not None and not one.numbers}
+    if len(rates) == 1:
+        return rates.pop()
+    texts = sorted(f"{float(rate):.6g}" for rate in rates)
+    why = f"its clips have {' and '.join(texts)} frames a second" if texts else "an EDL does not state its frame rate"
+    raise UsageError(str(path), why, "give the rate of the timeline as --rate, as in --rate 25")

@@ -79,16 +79,17 @@ def _reference(otio: Otio, old: Otio, link: Relink, available: Otio, folder: Pat
     media, schema = link.media, otio.schema
     metadata = {**dict(old.metadata), **record}
     place = _written(media.path, _url_of(old), folder)
-    if media.names and (match := re.fullmatch(r"(.*?)(\d+)(\.\w+)", media.names[0])):
-        step = getattr(old, "frame_step", 1)
+    first = media.first_number
+    name = next((one for one in media.names if first is not None and _numbered(one, first)), "")
+    if first is not None and (match := _numbered(name, first)):
         found = schema.ImageSequenceReference(
-            place + "/",
+            f"{place}/",
             match[1],
             match[3],
-            int(match[2]),
-            step,
+            first,
+            old.frame_step,
             float(media.rate or 24),
-            len(match[2]) if match[2].startswith("0") or len(match[2]) > 1 else 0,
+            len(match[2]),
             available_range=available,
             metadata=metadata,
         )
@@ -97,6 +98,12 @@ def _reference(otio: Otio, old: Otio, link: Relink, available: Otio, folder: Pat
     reference = schema.ExternalReference(place, available, metadata)
     reference.name = old.name
     return reference
+
+
+def _numbered(name: str, number: int) -> re.Match[str] | None:
+    """Return the parts of a picture's name if it ends in this number."""
+    match = re.fullmatch(r"(.*?)([0-9]+)(\.\w+)", name)
+    return match if match and int(match[2]) == number else None
 
 
 def _url_of(media: Otio) -> str:

@@ -10,11 +10,11 @@ from typing import Any
 
 from vidtrans.core.errors import UsageError, first_line
 from vidtrans.core.files import parse_json
-from vidtrans.timelines.opening import OTIO
 from vidtrans.timelines.otio_media import link_clip
 from vidtrans.timelines.otio_walk import Walk
 from vidtrans.timelines.timeline import Relink, Timeline
 
+OTIO = ".otio"
 MAX_DEPTH = 200  # of compositions within compositions, and of objects of a file
 INSTALL = "pip install 'vidtrans[editors]'"
 BINARY = (".aaf",)  # formats that are read, but need the original media to be written

@@ -15,6 +15,7 @@ from vidtrans.timelines.timeline import TimelineClip
 
 MAX_NESTED = 50  # compositions within compositions
 Otio = Any  # objects of OpenTimelineIO, which has no types
+Marks = dict[int, tuple[Otio, list[str]]]  # by a clip's identity: the clip, which keeps it, and texts of markers
 
 
 class Walk:
@@ -49,7 +50,7 @@ class Walk:
         return [one for one in root if isinstance(one, self._schema.Timeline)]
 
     def tally(self, root: Otio) -> Counter[str]:
-        """Return how many things of each kind a timeline has: clips, transitions, effects, markers …"""
+        """Return how many things of each kind a timeline has: clips, transitions, effects, markers."""
         found: Counter[str] = Counter()
         for timeline in self._timelines(root):
             for item in self._all(timeline.tracks):
@@ -67,16 +68,14 @@ class Walk:
             if isinstance(child, self._otio.core.Composition):
                 yield from self._all(child, depth + 1)
 
-    def _composition(
-        self, composition: Otio, before: Fraction, after: Fraction, marks: dict[int, list[str]], depth: int
-    ) -> None:
+    def _composition(self, composition: Otio, before: Fraction, after: Fraction, marks: Marks, depth: int) -> None:
         """Collect the clips of a stack or a track.
 
         Args:
             composition: The stack or track.
             before: Seconds before it that a transition shows.
             after: Seconds behind it that a transition shows.
-            marks: Texts of markers that stand over clips, by the clip's identity.
+            marks: Texts of markers that stand over clips.
             depth: The number of compositions around it.
         """
         if depth > MAX_NESTED:
@@ -119,7 +118,7 @@ class Walk:
         except (ValueError, OverflowError) as error:
             raise UsageError(str(self._path), f"a time in it is not valid ({error})", "export it again") from None
 
-    def _add_marks(self, composition: Otio, marks: dict[int, list[str]]) -> None:
+    def _add_marks(self, composition: Otio, marks: Marks) -> None:
         """Add the texts of markers of a track or a whole timeline to the clips that are below them."""
         if not len(composition.markers):
             return
@@ -134,9 +133,9 @@ class Walk:
                     moment = composition.transformed_time(moment, track)
                 for child, span in ranges.items():
                     if isinstance(child, self._schema.Clip) and span.contains(moment):
-                        marks.setdefault(id(child), []).append(marker.name or "")
+                        marks.setdefault(id(child), (child, []))[1].append(marker.name or "")
 
-    def _clip(self, clip: Otio, before: Fraction, after: Fraction, marks: dict[int, list[str]]) -> None:
+    def _clip(self, clip: Otio, before: Fraction, after: Fraction, marks: Marks) -> None:
         """Collect a clip with ``before`` and ``after`` seconds of transitions."""
         self._number += 1
         name = clip.name or f"clip {self._number}"
@@ -150,7 +149,7 @@ class Walk:
         own = tuple(marker.name or "" for marker in clip.markers)
         begin, end, rate, start = self._range(clip, before, after, name)
         found = TimelineClip(
-            self._number, name, media.url, begin, end, rate, start, (*own, *marks.get(id(clip), ())), (name,)
+            self._number, name, media.url, begin, end, rate, start, (*own, *marks.get(id(clip), (clip, []))[1]), (name,)
         )
         self.clips.append(media.numbered(found))
         self.originals[self._number] = clip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, floor
 from pathlib import Path
@@ -19,6 +19,7 @@ from vidtrans.video.io.timecode import count_of, counted_rate
 from vidtrans.video.io.timestamps import USUAL_RATES
 
 SLACK = Fraction(1, 100)  # of a frame: timelines store times as floating-point numbers
+UNKNOWN = 1 << 40  # frames of a media whose header does not say how many it has
 SAME_RATE = Fraction(1, 2000)  # relative difference of rates that mean the same one: 23.976, 24000/1001
 
 
@@ -48,19 +49,25 @@ class ClipSpan:
     Attributes:
         first: The first frame.
         stop: The frame after the last one.
-        offset: The count of the media's frame 0, in frames at the media's rate.
-        scale: Frames of the media for each count of the timeline.
+        start: The count of the media's frame 0, in frames at the clip's rate.
+        scale: Frames of the media for each count of the clip.
+        label: Counts of the clip for each count of the media's timecode. Timecode counts whole frames per second, so at
+            23.976 this is not the inverse of ``scale``.
     """
 
     first: int
     stop: int
-    offset: Fraction
-    scale: Fraction
+    start: Fraction = Fraction(0)
+    scale: Fraction = Fraction(1)
+    label: Fraction = Fraction(1)
 
     def relink(self, styled: StyledMedia, first: int) -> Relink:
         """Return how a clip shows new media, whose frame 0 is the frame ``first`` of the old one."""
-        start = styled.start / self.scale
-        return Relink(styled, start - (self.offset + first) / self.scale, start, styled.num_frames / self.scale)
+        length = styled.num_frames / self.scale
+        if styled.first_number is not None:  # pictures keep their numbers, and so the counts
+            return Relink(styled, Fraction(0), Fraction(styled.start), length)
+        start = styled.start * self.label
+        return Relink(styled, start - (self.start + first / self.scale), start, length)
 
 
 def usual_rate(rate: float) -> Fraction:
@@ -124,20 +131,21 @@ def clip_span(clip: TimelineClip, facts: MediaFacts, where: str) -> ClipSpan:
     the file's timecode counts, and else 0. Raises MediaError if the clip shows no frame of its media.
     """
     if facts.rate is None:
-        return ClipSpan(0, 1, Fraction(0), Fraction(1))
-    scale = Fraction(1) if round(facts.rate) == round(clip.rate) else facts.rate / clip.rate
+        return ClipSpan(0, 1)
+    scale, label = Fraction(1), Fraction(1)
+    if round(facts.rate) != round(clip.rate):
+        scale, label = facts.rate / clip.rate, Fraction(max(1, round(clip.rate)), max(1, round(facts.rate)))
+    starts = [*([] if clip.media_start is None else [clip.media_start])]
+    starts += [] if facts.start is None else [facts.start * label]
     if clip.begin is None or clip.end is None:
-        start = clip.media_start * scale if clip.media_start is not None else Fraction(facts.start or 0)
-        return ClipSpan(0, facts.num_frames or 1 << 40, start, scale)
-    starts = [clip.media_start * scale] if clip.media_start is not None else []
-    starts += [Fraction(facts.start)] if facts.start is not None else []
-    for offset in (*starts, Fraction(0)):
-        first, stop = (clip.begin * scale - offset, clip.end * scale - offset)
-        span = _indices(clip, facts, floor(first + SLACK), max(ceil(stop - SLACK), floor(first + SLACK) + 1))
+        return ClipSpan(0, facts.num_frames or UNKNOWN, (*starts, Fraction(0))[0], scale, label)
+    for start in (*starts, Fraction(0)):
+        first = floor((clip.begin - start) * scale + SLACK)
+        span = _indices(clip, facts, first, max(ceil((clip.end - start) * scale - SLACK), first + 1))
         if span is not None:
-            return ClipSpan(*span, offset, scale)
-    offset = starts[0] if starts else Fraction(0)
-    shown = f"frames {floor(clip.begin * scale - offset)} to {ceil(clip.end * scale - offset) - 1} of {facts.path.name}"
+            return ClipSpan(*span, start, scale, label)
+    begin, end = ((one - (*starts, Fraction(0))[0]) * scale for one in (clip.begin, clip.end))
+    shown = f"frames {floor(begin)} to {ceil(end) - 1} of {facts.path.name}"
     has = "an unknown number" if facts.num_frames is None else count(facts.num_frames, "frame")
     remedy = "check that it is the right file; for an EDL, its frame rate (--rate)"
     raise MediaError(where, f"it shows {shown}, which has {has}", remedy)
@@ -156,6 +164,28 @@ def _indices(clip: TimelineClip, facts: MediaFacts, first: int, stop: int) -> tu
         stop = min(stop, facts.num_frames)
     first = max(first, 0)
     return (first, stop) if first < stop else None
+
+
+def styled_pictures(
+    clip: TimelineClip, facts: MediaFacts, span: ClipSpan, first: int, styled: StyledMedia
+) -> StyledMedia:
+    """Return rendered numbered pictures with the number and the count of the first one that the clip can show.
+
+    ``first``: the index of the first rendered picture among those of ``facts``.
+    """
+    assert clip.first_number is not None
+    numbers = facts.numbers[first : first + styled.num_frames]
+    steps = ceil(Fraction(numbers[0] - clip.first_number, clip.number_step))
+    number = clip.first_number + steps * clip.number_step
+    length = (numbers[-1] - number) // clip.number_step + 1
+    start = floor(span.start) + steps
+    return replace(styled, start=start, num_frames=max(1, length), first_number=number)
+
+
+def has_gaps(clip: TimelineClip, facts: MediaFacts, first: int, num_frames: int) -> bool:
+    """Return whether rendered pictures are not those of a clip one by one, so that a video of them has other times."""
+    numbers = facts.numbers[first : first + num_frames]
+    return bool(numbers) and (clip.number_step != 1 or numbers[-1] - numbers[0] != len(numbers) - 1)
 
 
 def merge_spans(spans: Iterable[tuple[int, int]], handles: int, num_frames: int | None) -> list[tuple[int, int]]:

@@ -61,6 +61,7 @@ class StyledMedia:
         num_frames: The number of its frames; 1 for a still.
         rate: Its frames per second; None for a still.
         names: The file names of a folder of pictures.
+        first_number: The number of its first picture; None for other media.
     """
 
     path: Path
@@ -68,6 +69,7 @@ class StyledMedia:
     num_frames: int
     rate: Fraction | None
     names: tuple[str, ...] = ()
+    first_number: int | None = None
 
 
 @dataclass(frozen=True)
