@@ -57,7 +57,9 @@ def read_marks(texts: Sequence[str], where: str, folder: Path) -> ClipMark:
             elif key == "look":
                 tables.setdefault("rendering", {})["look"] = with_other_paths(_small(value), folder, str)
             else:
-                tables.setdefault(table or "rendering", {})[name] = parse_value(value)
+                tables.setdefault(table or "rendering", {})[name] = parse_value(
+                    f"0{value}" if value.startswith(".") else value
+                )
     if model and tables.get("rendering", {}).get("look"):
         raise UsageError(where, "its markers name a model and a look", "leave one of them out")
     refuse_programs(tables, where)

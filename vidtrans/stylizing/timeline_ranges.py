@@ -10,7 +10,7 @@ from typing import Any
 from vidtrans.batch.inputs import result_names
 from vidtrans.config.recipe import overlaid, render_recipe
 from vidtrans.config.rendering_settings import look_named
-from vidtrans.core.errors import UsageError
+from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.files import digest_of
 from vidtrans.core.settings import Table, Time
 from vidtrans.core.system import path_key
@@ -103,7 +103,12 @@ class RangePlanner:
         """Return the request of clips with these marks, and a key of it. Raises UsageError, ModelError."""
         key = digest_of([mark.model, mark.tables])
         if key not in self._templates:
-            self._templates[key] = checked(self._marked(mark, where), self._context)[0]
+            try:
+                self._templates[key] = checked(self._marked(mark, where), self._context)[0]
+            except (UsageError, ModelError) as error:
+                if mark == ClipMark() or error.what.startswith(where):
+                    raise
+                raise type(error)(f"{where}: {error.what}", error.why, error.remedy) from None
         return key, self._templates[key]
 
     def _marked(self, mark: ClipMark, where: str) -> StylizeRequest:

@@ -111,6 +111,7 @@ def stylize_timeline(
     lost += _write(timeline, ranges, tables, output, context)
     for text in lost:
         context.note(f"{output.name}: {text}", "warning")
+    context.note(f"{output} shows the results")
     return outcomes, summary, facts | {"timeline": str(output)}
 
 

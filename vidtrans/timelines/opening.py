@@ -64,9 +64,9 @@ def _rate_of_media(path: Path, content: bytes, search: MediaSearch) -> Fraction:
         media = search.find(clip)
         if media not in facts:
             facts[media] = read_facts(media, clip)
-    rates = {one.rate for one in facts.values() if one.rate is not None and not one.numbers}
-    if len(rates) == 1:
-        return rates.pop()
-    texts = sorted(f"{float(rate):.6g}" for rate in rates)
+    rates = [one.rate for one in facts.values() if one.rate is not None and not one.numbers]
+    if len({round(rate) for rate in rates}) == 1:  # 23.976 and 24 count alike
+        return max(rates, key=rates.count)
+    texts = sorted({f"{float(rate):.6g}" for rate in rates})
     why = f"its clips have {' and '.join(texts)} frames a second" if texts else "an EDL does not state its frame rate"
     raise UsageError(str(path), why, "give the rate of the timeline as --rate, as in --rate 25")

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from vidtrans.core.files import NUMBER
 from vidtrans.timelines.spans import usual_rate
 from vidtrans.timelines.timeline import Relink, TimelineClip
 
 Otio = Any  # objects of OpenTimelineIO, which has no types
+_WHOLE = re.compile(r"/|\\\\|[A-Za-z]:[\\/]|[A-Za-z][A-Za-z0-9+.-]+:")  # absolute paths, and URLs
 RECORD = "vidtrans"  # the key of the metadata of new references
 
 
@@ -74,6 +75,26 @@ def link_clip(otio: Otio, clip: Otio, link: Relink, folder: Path) -> None:
     clip.media_reference = _reference(otio, old, link, available, folder, {RECORD: record})
 
 
+def keep_places(clip: Otio, old_folder: Path, folder: Path) -> None:
+    """Write the relative paths of a clip's media from another folder; missing media and URLs stay."""
+    references = clip.media_references()
+    for media in references.values():
+        for name in ("target_url", "target_url_base"):
+            url = getattr(media, name, "")
+            if url and "\0" not in url and not _WHOLE.match(url):
+                here = next((p for p in (old_folder / url, old_folder / unquote(url)) if _exists(p)), None)
+                if here is not None:
+                    setattr(media, name, _written(here, url, folder) + ("/" if url.endswith("/") else ""))
+    clip.set_media_references(references, clip.active_media_reference_key)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # no name of this system
+        return False
+
+
 def _reference(otio: Otio, old: Otio, link: Relink, available: Otio, folder: Path, record: dict[str, Any]) -> Otio:
     """Return a reference to new media, of its kind, with the name and the metadata of the old one."""
     media, schema = link.media, otio.schema
@@ -115,7 +136,7 @@ def _written(path: Path, old: str, folder: Path) -> str:
     whole = path.resolve()
     if old.lower().startswith("file:"):
         return whole.as_uri()
-    if not re.match(r"/|[A-Za-z]:[\\/]|\\\\", old):
+    if not _WHOLE.match(old):
         try:
             return quote(Path(os.path.relpath(whole, folder.resolve())).as_posix(), safe="/:+,@=~()'! ")
         except ValueError:  # on another drive

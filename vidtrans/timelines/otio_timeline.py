@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -10,7 +11,7 @@ from typing import Any
 
 from vidtrans.core.errors import UsageError, first_line
 from vidtrans.core.files import parse_json
-from vidtrans.timelines.otio_media import link_clip
+from vidtrans.timelines.otio_media import keep_places, link_clip
 from vidtrans.timelines.otio_walk import Walk
 from vidtrans.timelines.timeline import Relink, Timeline
 
@@ -71,6 +72,9 @@ class OtioTimeline(Timeline):
         root = self._root.deepcopy()
         walk = Walk(self._otio, self.path)
         walk.read(root)
+        if not os.path.samefile(self.path.parent, output.parent):
+            for clip in walk.all_clips(root):
+                keep_places(clip, self.path.parent, output.parent)
         for number, link in links.items():
             link_clip(self._otio, walk.originals[number], link, output.parent)
         content = self._text(root, output)

@@ -62,6 +62,11 @@ class Walk:
         del found[""]
         return found
 
+    def all_clips(self, root: Otio) -> list[Otio]:
+        """Return all clips of a timeline, of sound and disabled ones too."""
+        found = [item for timeline in self._timelines(root) for item in self._all(timeline.tracks)]
+        return [item for item in found if isinstance(item, self._schema.Clip)]
+
     def _all(self, composition: Otio, depth: int = 0) -> Iterator[Otio]:
         for child in composition if depth <= MAX_NESTED else ():
             yield child
@@ -82,13 +87,13 @@ class Walk:
             raise UsageError(str(self._path), "its clips are nested too deeply", "flatten the timeline")
         is_track = isinstance(composition, self._schema.Track)
         if is_track and composition.kind != self._schema.TrackKind.Video:
-            self.has_items |= bool(len(composition))
+            self.has_items |= len(composition) > 0
             return
         if depth < 2:
             self._add_marks(composition, marks)
         children = list(composition)
         for place, child in enumerate(children):
-            self.has_items = True
+            self.has_items |= not isinstance(child, self._otio.core.Composition)
             head = self._transition(children, place - 1, "in_offset") if is_track else Fraction(0)
             tail = self._transition(children, place + 1, "out_offset") if is_track else Fraction(0)
             if isinstance(child, self._schema.Clip):
