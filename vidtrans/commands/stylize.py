@@ -141,7 +141,7 @@ class Stylize(Command):
     def _check_parts(self) -> None:
         for option, value in (("--print-jobs", self.print_jobs), ("--chunk, --join", self.chunk or self.join)):
             if value and self._is_many:
-                why = f"each clip of {self._kind} has its own options and output"
+                why = f"each clip of {self._kind} has its own output and options"
                 raise UsageError(option, why, "name one clip, or several whose options are the same")
         if self.print_jobs and (self.batch.retry or self.chunk or self.join):
             why = "it prints a job for whole clips"

@@ -137,7 +137,7 @@ class RangePlanner:
             request = replace(
                 media.template,
                 video=facts.path,
-                start=Time(frame=first) if first else None,
+                start=None if whole else Time(frame=first),
                 end=None if whole else Time(frame=stop),
             )
             if facts.numbers:

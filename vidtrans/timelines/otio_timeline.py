@@ -12,7 +12,7 @@ from typing import Any
 from vidtrans.core.errors import UsageError, first_line
 from vidtrans.core.files import parse_json
 from vidtrans.timelines.otio_media import keep_places, link_clip
-from vidtrans.timelines.otio_walk import Walk
+from vidtrans.timelines.otio_walk import TimelineWalk
 from vidtrans.timelines.timeline import Relink, Timeline
 
 OTIO = ".otio"
@@ -31,7 +31,7 @@ class OtioTimeline(Timeline):
         if path.suffix.lower() == OTIO:
             _check_json(path, content)
         self._root = self._read(path, content)
-        walk = Walk(self._otio, path)
+        walk = TimelineWalk(self._otio, path)
         walk.read(self._root)
         self.clips, self.skipped, self._clips = walk.clips, walk.skipped, walk.originals
         if not walk.has_items:
@@ -70,7 +70,7 @@ class OtioTimeline(Timeline):
     def relinked(self, links: Mapping[int, Relink], output: Path) -> tuple[bytes, list[str]]:
         """Return the timeline with new media, and what is lost in its format."""
         root = self._root.deepcopy()
-        walk = Walk(self._otio, self.path)
+        walk = TimelineWalk(self._otio, self.path)
         walk.read(root)
         if not os.path.samefile(self.path.parent, output.parent):
             for clip in walk.all_clips(root):
@@ -101,7 +101,7 @@ class OtioTimeline(Timeline):
             place = Path(folder) / f"timeline{output.suffix}"
             place.write_bytes(content)
             again = self._read(place, content)
-            before, after = (Walk(self._otio, self.path).tally(one) for one in (root, again))
+            before, after = (TimelineWalk(self._otio, self.path).tally(one) for one in (root, again))
             return [
                 f"{output.suffix} keeps {after.get(kind, 0)} of {number} {kind}"
                 for kind, number in before.items()

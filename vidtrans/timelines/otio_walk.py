@@ -18,7 +18,7 @@ Otio = Any  # objects of OpenTimelineIO, which has no types
 Marks = dict[int, tuple[Otio, list[str]]]  # by a clip's identity: the clip, which keeps it, and texts of markers
 
 
-class Walk:
+class TimelineWalk:
     """A walk through a timeline, which collects the clips of its video tracks.
 
     Attributes:
