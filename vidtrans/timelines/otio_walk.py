@@ -138,7 +138,7 @@ class TimelineWalk:
                     moment = composition.transformed_time(moment, track)
                 for child, span in ranges.items():
                     if isinstance(child, self._schema.Clip) and span.contains(moment):
-                        marks.setdefault(id(child), (child, []))[1].append(marker.name or "")
+                        marks.setdefault(id(child), (child, []))[1].extend(_texts(marker))
 
     def _clip(self, clip: Otio, before: Fraction, after: Fraction, marks: Marks) -> None:
         """Collect a clip with ``before`` and ``after`` seconds of transitions."""
@@ -151,7 +151,7 @@ class TimelineWalk:
         if isinstance(media, str):
             self.skipped.append(f"clip {self._number} ('{name[:80]}') {media}")
             return
-        own = tuple(marker.name or "" for marker in clip.markers)
+        own = tuple(text for marker in clip.markers for text in _texts(marker))
         begin, end, rate, start = self._range(clip, before, after, name)
         found = TimelineClip(
             self._number, name, media.url, begin, end, rate, start, (*own, *marks.get(id(clip), (clip, []))[1]), (name,)
@@ -193,3 +193,11 @@ class TimelineWalk:
         reach = length * abs(factor)
         first = begin - reach if factor < 0 else begin
         return min(first, begin), max(begin + reach, begin + 1, begin + length * (factor != 0))
+
+
+def _texts(marker: Otio) -> list[str]:
+    """Return the texts of a marker: its name, its comment, and the note of DaVinci Resolve."""
+    resolve = marker.metadata.get("Resolve_OTIO")
+    note = resolve.get("Note") if hasattr(resolve, "get") else None
+    found = [marker.name, getattr(marker, "comment", ""), note]
+    return list(dict.fromkeys(text for text in found if isinstance(text, str) and text))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from made_timelines import Maker
 
 import vidtrans as api
 from vidtrans.core.errors import UsageError
@@ -90,3 +91,14 @@ def test_a_clip_without_a_model_is_named(media: Path, tmp_path: Path) -> None:
     path = marked(media, "one model", "model: identity")
     with pytest.raises(UsageError, match=r"clip 2 \('plain.mkv'\): no model — give --model, or a marker"):
         api.stylize(path, output=str(tmp_path / "new"))
+
+
+def test_markers_of_the_timeline_and_notes_of_resolve_count(media: Path, tmp_path: Path) -> None:
+    otio = pytest.importorskip("opentimelineio", reason="OpenTimelineIO is not installed")
+    m = Maker(otio, media)
+    noted = m.clip("plain.mkv", 0, 10)
+    noted.markers.append(m.schema.Marker("Marker 1", m.span(2, 1), metadata={"Resolve_OTIO": {"Note": "model: keep"}}))
+    track = m.track(noted, m.clip("plain.mkv", 20, 10), m.clip("plain.mkv", 40, 10))
+    track.markers.append(m.schema.Marker("model: keep", m.span(12, 1)))
+    items = api.stylize(m.write("noted", track), model="identity", handles=0, dry_run=True)["items"]
+    assert [Path(item["output"]).name for item in items] == ["plain.40-49.identity.mp4"]
