@@ -22,7 +22,8 @@ class Context:
     """The options common to all commands.
 
     ``decode_threads``: per decoder; 0: one for each core. ``decoder``: "cpu", or a GPU decoder from
-    ``HARDWARE_DECODERS``. Neither affects results. ``warned``: the warnings given so far, with their source.
+    ``HARDWARE_DECODERS``. Neither affects results. ``line``: the words of the command line after ``vidtrans``, for
+    records of results; () without one. ``warned``: the warnings given so far, with their source.
     """
 
     cache_dir: Annotated[
@@ -71,6 +72,7 @@ class Context:
     engines: dict[tuple[str, ...], Any] = field(
         default_factory=dict, repr=False
     )  # the engines that were used last, by model and settings
+    line: tuple[str, ...] = ()
     warned: set[tuple[str, Path | None]] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:

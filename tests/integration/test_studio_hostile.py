@@ -226,10 +226,10 @@ def test_a_full_disk_is_a_message_and_loses_nothing(running: RunningStudio, monk
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    for module in ("easel_store", "job_folder"):
+    for module in ("easel_store", "studio_jobs"):
         with monkeypatch.context() as patched:
             patched.setattr(f"vidtrans.studio.{module}.write_json", full)
-            path, body = ("/api/run", RUN) if module == "job_folder" else ("/api/easel/change", change)
+            path, body = ("/api/run", RUN) if module == "studio_jobs" else ("/api/easel/change", change)
             assert running.ask(path, body) == (503, {"error": "No space left on device"})
     assert running.ask("/api/easel/change", change) == (200, {"number": 1})
     [number] = running.ask("/api/run", RUN)[1]["jobs"]

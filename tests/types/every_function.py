@@ -119,6 +119,17 @@ def with_every_keyword() -> None:
 def with_every_keyword_too() -> None:
     """The commands from L to Z."""
     assert_type(vidtrans.list_cache(cache_dir=CACHE, report=show, stop=STOP), vidtrans.CommandResult)
+    assert_type(vidtrans.pack_model(
+        model="ink", output="ink.vidtrans.zip", author="Ann", licence="CC0-1.0", notes="ink", licence_file="CC0.txt",
+        about=Path("ink.md"), thumbnail="ink.jpg", cache_dir=CACHE, overwrite=True, dry_run=True, report=show, stop=STOP
+    ), vidtrans.CommandResult)
+    assert_type(vidtrans.add_model(
+        pack="ink.vidtrans.zip", output="ink.safetensors", overwrite=True, dry_run=True, report=show, stop=STOP
+    ), vidtrans.CommandResult)
+    assert_type(vidtrans.write_models_page(
+        folder="packs", output="packs/models.html", cache_dir=CACHE, overwrite=True, dry_run=True, report=show,
+        stop=STOP
+    ), vidtrans.CommandResult)
     assert_type(vidtrans.list_models(report=show, stop=STOP), vidtrans.CommandResult)
     assert_type(vidtrans.list_plugins(report=show, stop=STOP), vidtrans.CommandResult)
     assert_type(vidtrans.list_presets(report=show, stop=STOP), vidtrans.CommandResult)

@@ -31,6 +31,9 @@ def wrong_keywords() -> None:
     vidtrans.keyframes("a.mp4", counts=3)  # wrong
     vidtrans.list_cache(folder="cache")  # wrong
     vidtrans.list_models(kind="look")  # wrong
+    vidtrans.pack_model("ink", license="CC0-1.0")  # wrong
+    vidtrans.add_model("ink.vidtrans.zip", name="ink")  # wrong
+    vidtrans.write_models_page("packs", title="all")  # wrong
     vidtrans.list_plugins(group="losses")  # wrong
     vidtrans.list_presets(name="fast")  # wrong
     vidtrans.load_model("ink", engine="onnx")  # wrong
@@ -74,6 +77,9 @@ def wrong_values(clip: vidtrans.OpenedClip, paint: np.ndarray) -> None:
     vidtrans.keyframes("a.mp4", count="3")  # wrong
     vidtrans.list_cache(cache_dir=None)  # wrong
     vidtrans.list_models(report="yes")  # wrong
+    vidtrans.pack_model("ink", author=3)  # wrong
+    vidtrans.add_model(["ink.vidtrans.zip"])  # wrong
+    vidtrans.write_models_page(3)  # wrong
     vidtrans.list_plugins(stop=True)  # wrong
     vidtrans.list_presets("fast")  # wrong
     vidtrans.load_model(None)  # wrong

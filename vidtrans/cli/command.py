@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from contextvars import ContextVar
@@ -29,6 +28,7 @@ class Watcher(NamedTuple):
     stop: Stop
 
 
+LINE: ContextVar[tuple[str, ...]] = ContextVar("line", default=())  # the user's words after ``vidtrans``
 JOB_FOLDER = "--job-folder"
 WATCHER: ContextVar[Watcher | None] = ContextVar("watcher", default=None)  # set by a process that runs one command
 
@@ -83,13 +83,13 @@ def open_context(click_context: click.Context, console: Console, values: dict[st
     watcher = WATCHER.get()
     stop = watcher.stop if watcher else Stop()
     _stop_on_signals(stop)
-    context = Context(report=_reporting(console, watcher), stop=stop, **values)
+    context = Context(report=_reporting(console, watcher), stop=stop, line=LINE.get(), **values)
     for name in _unknown_variables(click_context):
         context.note(f"the variable {name} matches no option of this command and has no effect", "warning")
     try:
         yield context
     except Interrupted as error:
-        error.remedy = f"to continue: {command_line(['vidtrans', *sys.argv[1:]])}"
+        error.remedy = f"to continue: {command_line(['vidtrans', *LINE.get()])}"
         raise
     finally:
         if not context.dry_run:

@@ -95,8 +95,11 @@ def folder_of(arguments: Sequence[str]) -> Path | None:
     return Path(name) if name and not name.startswith("-") else None  # click refuses the option without a value
 
 
-def run_job(path: Path, arguments: Sequence[str], run: Callable[[list[str]], int]) -> int:
-    """Call ``run`` with a command line that reports to a folder, and return its exit status."""
+def run_job(path: Path, arguments: Sequence[str], run: Callable[[list[str], list[str]], int]) -> int:
+    """Call ``run`` with a command line that reports to a folder, and with the line as the user sees it.
+
+    Return the exit status.
+    """
     folder, stop = JobFolder(path.absolute()), Stop()
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
@@ -113,12 +116,11 @@ def run_job(path: Path, arguments: Sequence[str], run: Callable[[list[str]], int
         threading.Thread(target=watch_for_stop, args=(folder, stop), daemon=True).start()
         report = JobReport(folder)
         watched = WATCHER.set(Watcher(report, stop))
-        sys.argv = ["vidtrans", *_without_folder(arguments)]  # a message names it to go on
         status, output = 1, sys.stdout
         try:
             sys.stdout = result
             at = arguments.index("--") if "--" in arguments else len(arguments)
-            status = run([*arguments[:at], "--json", *arguments[at:]])
+            status = run([*arguments[:at], "--json", *arguments[at:]], _without_folder(arguments))
         finally:
             sys.stdout = output
             WATCHER.reset(watched)

@@ -7,12 +7,13 @@ import os
 import re
 import sys
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 
 import click
 
 from vidtrans import __version__
-from vidtrans.cli.command import JOB_FOLDER
+from vidtrans.cli.command import JOB_FOLDER, LINE
 from vidtrans.cli.console import Console, write_any_text
 from vidtrans.commands import COMMANDS, GROUPS, command_lines
 from vidtrans.core.errors import describe_error, shorten
@@ -101,8 +102,12 @@ def main(arguments: list[str] | None = None) -> None:
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
-def run(arguments: list[str]) -> int:
-    """Run a command and return its exit status. A bug is raised, to keep its traceback."""
+def run(arguments: list[str], line: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status. A bug is raised, to keep its traceback.
+
+    ``line``: the words that messages and records name, if other than ``arguments``.
+    """
+    LINE.set(tuple(arguments if line is None else line))
     consoles = [Console(as_json="--json" in arguments, verbose="-v" in arguments or "--verbose" in arguments)]
     try:
         result = cli.main(args=arguments, prog_name="vidtrans", standalone_mode=False, obj=consoles)

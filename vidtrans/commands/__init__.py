@@ -55,6 +55,9 @@ COMMANDS = Registry(
             ("model formats", "model_formats:ModelFormats", "List the formats of models that can be used."),
             ("model import", "model_import:ModelImport", "Make a model file of another tool's model.", "import_model"),
             ("model export", "model_export:ModelExport", "Write a model for other programs.", "export_model"),
+            ("model pack", "model_pack:ModelPack", "Pack a model into one file to share.", "pack_model"),
+            ("model add", "model_add:ModelAdd", "Take the model of a pack, for use by its name.", "add_model"),
+            ("model page", "model_page:ModelPage", "Write a page of the packs in a folder.", "write_models_page"),
             ("preset list", "preset_list:PresetList", "List the presets that ship.", "list_presets"),
             ("preset show", "preset_show:PresetShow", "Show the file of a preset.", "show_preset"),
             ("cache list", "cache_list:CacheList", "List the entries of the cache.", "list_cache"),
@@ -82,7 +85,7 @@ def function_names(entries: Iterable[tuple[str, CommandEntry]]) -> dict[str, str
 FUNCTIONS = function_names(COMMANDS.builtin.items())
 GROUPS = {
     "batch": "Report on batches of renders.",
-    "model": "List, show, import and export models.",
+    "model": "List, show, import, export and share models.",
     "preset": "List and show presets.",
     "cache": "List and delete entries of the cache.",
 }

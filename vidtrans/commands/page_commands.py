@@ -23,8 +23,9 @@ from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table
 from vidtrans.curves.curve import files_in, parse_curve
 
-# Not for a page: they serve one, print for a terminal, or belong to the machine.
-LEFT_OUT = ("doctor", "plugins", "schema", "bench", "demo", "cache list", "cache clean", "preset show", "preset list")
+# Not for a page: they serve one, print for a terminal, belong to the machine, or write outside of the folder.
+PRINTING = ("doctor", "plugins", "schema", "bench", "demo", "preset show", "preset list")
+LEFT_OUT = (*PRINTING, "cache list", "cache clean", "model add")
 LEFT_OUT_PARAMETERS = ("cache_dir", "print_jobs", "chunk", "join", "shard", "executor", "settings", "dry_run")
 PLAIN_TYPES: Mapping[Any, tuple[type, ...]] = {bool: (bool,), int: (int,), float: (int, float)}
 

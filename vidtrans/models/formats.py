@@ -16,6 +16,7 @@ from vidtrans.models.model_record import ModelRecord
 from vidtrans.video.io.picture_paths import is_picture
 
 NATIVE = "vidtrans"
+PACK_SUFFIX = ".vidtrans.zip"  # of a model with its card, to share
 FORMATS = Registry(
     "model format",
     {
@@ -74,6 +75,8 @@ class ModelFormat:
 def format_of(path: Path) -> str:
     """Return the name of a model file's format. Raises ModelError if the format is unknown or the file unreadable."""
     check_regular_file(path, ModelError)
+    if path.name.endswith(PACK_SUFFIX):
+        raise ModelError(str(path), "it is the pack of a model", f"take the model from it: vidtrans model add {path}")
     try:
         with path.open("rb"):
             found = next((name for name, kind in _formats() if kind.detect(path)), "")

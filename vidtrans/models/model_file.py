@@ -121,10 +121,14 @@ def known_models() -> dict[str, Path]:
 
 def model_folders() -> list[Path]:
     """Return the folders in which model names are searched, in order; the last holds the bundled models."""
+    return [Path(), Path("models"), user_models(), PACKAGE / "assets"]
+
+
+def user_models() -> Path:
+    """Return the user's own folder of models, whose names are known in every working folder."""
     import platformdirs
 
-    own = Path(platformdirs.user_data_dir("vidtrans")) / "models"
-    return [Path(), Path("models"), own, PACKAGE / "assets"]
+    return Path(platformdirs.user_data_dir("vidtrans")) / "models"
 
 
 def read_record(path: Path, part: Part = "model") -> ModelRecord:

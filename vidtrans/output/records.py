@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -94,17 +94,19 @@ def record(
     result: Table,
     lineage: str = "",
     made_of: Table | None = None,
+    line: Sequence[str] = (),
 ) -> None:
     """Record that ``request`` made ``output``, with its report table ``result``.
 
     Call it when the content is complete under its temporary path, ``written``: a run that is killed after the rename
     then has its record, and a record without an output is harmless. ``lineage``: shared by requests whose results
-    continue one another. ``made_of``: the inputs for making the result again.
+    continue one another. ``made_of``: the inputs for making the result again. ``line``: the words of its command line.
     """
     cache.prepare()
     # Not with the cache's digests: they would remember the temporary name.
     value: Table = {"digest": _digest(written, digest_file), "request": request, "result": result, "lineage": lineage}
     value["made_of"] = made_of or {}
+    value["line"] = [*line]
     if written.is_dir():
         value["names"] = _names(written)
     plain = json.loads(json.dumps(value))  # as it will be read

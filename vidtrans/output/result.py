@@ -81,7 +81,8 @@ class Result:
         self._recorded()
         with write_atomically(link_target(self.output)) as temporary:
             table = make(temporary)
-            record(self.context.cache, self.output, temporary, self.request, table, self.lineage, self.made_of)
+            cache, line = self.context.cache, self.context.line
+            record(cache, self.output, temporary, self.request, table, self.lineage, self.made_of, line)
         return table
 
     def forecast(self, job: Job) -> Table:

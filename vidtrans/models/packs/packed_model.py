@@ -1,0 +1,218 @@
+"""The pack of a model: a zip file with the model file, its card, its licence, a thumbnail, and a manifest with hashes.
+
+Any program for zip files opens it. Its bytes follow from its contents: no times, and no names of folders. A pack may be
+a stranger's: ``open_pack`` checks names, sizes and hashes, and ``extract_model`` writes a file whose hash it checks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from vidtrans import __version__
+from vidtrans.core.errors import ModelError, UsageError, first_line, strip_controls
+from vidtrans.core.files import canonical_json, check_regular_file, digest_file, naming_disk_errors
+from vidtrans.core.settings import Table
+from vidtrans.core.strict_json import parse_table
+from vidtrans.models.formats import PACK_SUFFIX
+from vidtrans.models.model_record import Card
+
+FORMAT = 1
+MANIFEST, ABOUT, LICENCE, THUMBNAIL = "manifest.json", "README.md", "LICENSE.txt", "thumbnail.jpg"
+MOST_BYTES = {MANIFEST: 1 << 16, ABOUT: 1 << 18, LICENCE: 1 << 18, THUMBNAIL: 1 << 20}
+MOST_MODEL_BYTES = 16 << 30
+MOST_TEXT = 4096  # characters of a line on the card
+BLOCK = 1 << 20
+NAME = re.compile(r"[^\W_][\w .+-]{0,79}")  # of a model, as a file's name on every system
+RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)  # on Windows
+RATIO = re.compile(r"[\d.]+/[\d.]+")
+# Folders before a file's name: of an absolute path up to its last separator, of a relative one without spaces.
+FOLDERS = re.compile(r"(?:(?:[A-Za-z]:|~)?[/\\][^=,:]*[/\\]|(?:[A-Za-z]:|~)?[^\s=,:]*[/\\]+)(?=[^\s/\\])")
+
+
+@dataclass(frozen=True)
+class PackFacts:
+    """The manifest of a pack.
+
+    Attributes:
+        name: The model's name.
+        sha256: SHA-256 (hex) of the model file.
+        size: Bytes of the model file.
+        author, licence, notes: The model's card.
+        command: The command line that made the model, without names of folders; '' if unknown.
+        network, pairing: Names of the generator and of the pairing.
+        short_side: Short side in pixels of the training pictures.
+        version: The vidtrans that packed it.
+    """
+
+    name: str
+    sha256: str
+    size: int
+    author: str = ""
+    licence: str = ""
+    notes: str = ""
+    command: str = ""
+    network: str = ""
+    pairing: str = ""
+    short_side: int = 0
+    version: str = __version__
+
+    def __post_init__(self) -> None:
+        if not is_model_name(self.name):
+            raise ValueError("its model has no usable name")
+        if not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
+            raise ValueError("it has no hash")
+
+
+@dataclass(frozen=True)
+class OpenedPack:
+    """An opened pack: its manifest, texts, and thumbnail (JPEG, b'' without one)."""
+
+    path: Path
+    facts: PackFacts
+    about: str
+    licence_text: str
+    thumbnail: bytes
+
+
+def is_model_name(name: str) -> bool:
+    """Return whether a text can name a model: one that is a file's name on every system, without a folder."""
+    return bool(NAME.fullmatch(name)) and not RESERVED.fullmatch(name) and name == name.rstrip(" .")
+
+
+def without_folders(words: Sequence[str]) -> list[str]:
+    """Return the words of a command line with the names of files alone: folders may be nobody's business."""
+    return [*map(_without_folders, words)]
+
+
+def _without_folders(word: str) -> str:
+    if RATIO.fullmatch(word):
+        return word
+    if not re.search(r"[=,]|: ", word):  # one path, or none
+        return re.split(r"[/\\](?=[^/\\])", word)[-1].rstrip("/\\") or word
+    return FOLDERS.sub("", word)
+
+
+def write_pack(path: Path, model: Path, facts: PackFacts, texts: Mapping[str, bytes]) -> None:
+    """Write a pack.
+
+    Args:
+        path: The zip file.
+        model: The model file.
+        facts: The manifest.
+        texts: Contents of ``ABOUT``, and of ``LICENCE`` and ``THUMBNAIL`` if there are any.
+
+    Raises:
+        UsageError: A text is larger than packs may hold.
+        ModelError: The model file is too large, or changes meanwhile.
+    """
+    contents = {MANIFEST: canonical_json({"format": FORMAT, **asdict(facts)}).encode(), **texts}
+    for name, content in contents.items():
+        if len(content) > MOST_BYTES[name]:
+            raise UsageError(name, f"it has {len(content):,} bytes, of {MOST_BYTES[name]:,} allowed", "shorten it")
+    if facts.size > MOST_MODEL_BYTES:
+        raise ModelError(str(model), "it is too large for a pack", "share the file")
+    digest = hashlib.sha256()
+    with naming_disk_errors(path), zipfile.ZipFile(path, "w", allowZip64=True) as packed:
+        for name, content in contents.items():
+            packed.writestr(_entry(name), content)
+        entry = _entry(f"{facts.name}.safetensors")
+        entry.file_size = facts.size  # decides between 32 and 64 bits
+        with model.open("rb") as source, packed.open(entry, "w") as target:
+            while block := source.read(BLOCK):
+                digest.update(block)
+                target.write(block)
+    if digest.hexdigest() != facts.sha256:
+        raise ModelError(str(model), "it changes while it is read", "wait until it is complete")
+
+
+def open_pack(path: Path) -> OpenedPack:
+    """Return a pack, whose model is not yet checked. Raises ModelError."""
+    with _opened(path) as packed:
+        names = packed.namelist()
+        if len(set(names)) != len(names) or MANIFEST not in names or ABOUT not in names:
+            raise ValueError("its contents are not those of a pack")
+        facts = _facts(parse_table(_read(packed, MANIFEST)))
+        if extra := set(names) - {*MOST_BYTES, f"{facts.name}.safetensors"}:
+            raise ValueError(f"it contains {sorted(extra)[0]!r:.80}, which no pack has")
+        if packed.getinfo(f"{facts.name}.safetensors").file_size != facts.size or facts.size > MOST_MODEL_BYTES:
+            raise ValueError("its model has another size than it says")
+        texts = {name: _read(packed, name) for name in (ABOUT, LICENCE, THUMBNAIL) if name in names}
+        about, licence = (texts.get(name, b"").decode("utf-8", "replace") for name in (ABOUT, LICENCE))
+        return OpenedPack(path, facts, about, licence, texts.get(THUMBNAIL, b""))
+
+
+def extract_model(pack: OpenedPack, target: Path) -> None:
+    """Write the model of a pack to a path. Raises ModelError unless its hash is that of the manifest."""
+    digest = hashlib.sha256()
+    with (
+        _opened(pack.path) as packed,
+        naming_disk_errors(target),
+        packed.open(f"{pack.facts.name}.safetensors") as source,
+        target.open("wb") as file,
+    ):
+        while block := source.read(BLOCK):
+            digest.update(block)
+            file.write(block)
+    if digest.hexdigest() != pack.facts.sha256:
+        raise ModelError(str(pack.path), "its model is not the one that it names: its hash differs", "get it again")
+
+
+def has_model(path: Path, pack: OpenedPack) -> bool:
+    """Return whether a file is the model of a pack."""
+    return path.is_file() and path.stat().st_size == pack.facts.size and digest_file(path) == pack.facts.sha256
+
+
+def card_of(table: Mapping[str, object], given: Mapping[str, str]) -> Card:
+    """Return the card of a model's record with the values that are ``given`` in their places."""
+    known = {field.name: str(table.get(field.name, ""))[:MOST_TEXT] for field in fields(Card)}
+    return Card(**known | {name: value for name, value in given.items() if value})
+
+
+def _facts(table: Table) -> PackFacts:
+    """Return a manifest. Raises ValueError."""
+    if table.pop("format", None) != FORMAT:
+        raise ValueError("its format is unknown to this version: update vidtrans")
+    values: dict[str, Any] = {}
+    for field in fields(PackFacts):
+        value = table.get(field.name)
+        is_number = field.name in ("size", "short_side")
+        if type(value) is not (int if is_number else str) or (isinstance(value, int) and value < 0):
+            raise ValueError(f"its manifest has no usable '{field.name}'")
+        values[field.name] = value if is_number else strip_controls(str(value)[:MOST_TEXT])  # a terminal may show it
+    return PackFacts(**values)
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    """Return the header of a file in a pack, which depends on its name alone."""
+    entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+    entry.create_system, entry.external_attr = 3, 0o644 << 16
+    return entry
+
+
+def _read(packed: zipfile.ZipFile, name: str) -> bytes:
+    if packed.getinfo(name).file_size > MOST_BYTES[name]:
+        raise ValueError(f"its {name} is absurdly large")
+    with packed.open(name) as file:
+        return file.read(MOST_BYTES[name])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a pack; raise ModelError for whatever is wrong with it."""
+    check_regular_file(path, ModelError)
+    if not path.exists():
+        raise ModelError(str(path), "no such file", f"give a {PACK_SUFFIX} file")
+    try:
+        with zipfile.ZipFile(path) as packed:
+            yield packed
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, KeyError, ValueError, EOFError, zlib.error) as error:
+        why = first_line(error) if isinstance(error, ValueError) else "it is no pack of a model, or it is damaged"
+        raise ModelError(str(path), why, "get it again, or make one with 'vidtrans model pack'") from None
