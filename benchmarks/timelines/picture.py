@@ -20,8 +20,8 @@ import numpy as np
 import vidtrans as api
 from vidtrans.video.io.reader import ClipReader
 
-RATE, WIDE, HIGH, BAR = 30000 / 1001, 150, 84, 26  # frames a second; pixels of a thumbnail, of a bar
-EVERY = 12  # frames of the timeline between two thumbnails
+RATE, WIDE, HIGH, BAR = 30000 / 1001, 220, 124, 36  # frames a second; pixels of a thumbnail, of a bar
+EVERY = 24  # frames of the timeline between two thumbnails
 COLOURS = ((176, 124, 76), (96, 140, 84), (92, 92, 170), (150, 110, 150))  # BGR, by file
 
 
@@ -39,11 +39,11 @@ def make_timeline(otio: Any, folder: Path, videos: list[Path]) -> Path:
             found.markers.append(schema.Marker(mark, otio.opentime.TimeRange(time(start), time(1))))
         return found
 
-    gap = schema.Gap(source_range=otio.opentime.TimeRange(time(0), time(12)))
+    gap = schema.Gap(source_range=otio.opentime.TimeRange(time(0), time(24)))
     dissolve = schema.Transition("dissolve", "SMPTE_Dissolve", time(12), time(12))
     track = schema.Track("V1", kind="Video")
-    track.extend([clip(0, 0, 24, "model: ink"), clip(1, 15, 36), dissolve, clip(0, 40, 36, "model: ink"), gap])
-    track.extend([clip(1, 30, 24), clip(0, 12, 12, "model: keep")])
+    track.extend([clip(0, 0, 24, "model: ink"), clip(1, 15, 48), dissolve, clip(0, 40, 48, "model: ink"), gap])
+    track.extend([clip(1, 30, 24), clip(0, 100, 24, "model: keep")])
     timeline = schema.Timeline("cut")
     timeline.tracks.append(track)
     path = folder / "cut.otio"
@@ -96,10 +96,10 @@ def _draw_bars(otio: Any, image: np.ndarray, spans: list[tuple[int, int, Any]], 
         colour = COLOURS[files.index(media) % len(COLOURS)]
         cv2.rectangle(image, (first + 1, HIGH + 2), (last - 2, HIGH + BAR - 2), colour, -1)
         text = media.name
-        while cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.42, 1)[0][0] > last - first - 12:
+        while cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.6, 1)[0][0] > last - first - 12:
             text = text[:-1]
-        at = (first + 6, HIGH + BAR - 9)
-        cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255, 255, 255), 1, cv2.LINE_AA)
+        at = (first + 6, HIGH + BAR - 12)
+        cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.6, (255, 255, 255), 1, cv2.LINE_AA)
 
 
 def path_of(url: str, folder: Path) -> Path:

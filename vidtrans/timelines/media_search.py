@@ -59,9 +59,12 @@ class MediaSearch:
 
         Of several, the one in the folders of the most alike names is taken. Raises MediaError if that leaves several.
         """
-        is_numbered = bool(NUMBER.search(name))
-        found = [folder / name for folder in self._all_folders() if is_numbered and _exists(folder / name)]
-        found = found or ([] if is_numbered else self._files_named(name))
+        if NUMBER.search(name):
+            found = [folder / name for folder in self._all_folders() if _exists(folder / name)]
+        else:
+            found = self._files_named(name)
+        given = [path for path in found if path.parent != self._timeline.parent]
+        found = given or found
         if len(found) < 2:
             return found[0] if found else None
         ranks = [max((_alike(path, place) for place in places), default=0) for path in found]

@@ -105,6 +105,12 @@ def test_missing_media_are_found_by_name_in_the_folder_that_is_given(media: Path
     path = maker.write("one", maker.track(maker.clip("file:///Volumes/X/day%202/A/a.mkv", 2, 9, **known)))
     [item] = api.stylize(path, model="identity", media=[tmp_path / "rushes"], dry_run=True)["items"]
     assert Path(item["source"]) == tmp_path / "rushes/day 2/A/a.mkv"
+    write_numbered(tmp_path / "cut" / "b.mkv", range(20), 25)
+    event = "001 AX V C 00:00:00:00 00:00:00:10 01:00:00:00 01:00:00:10\n* FROM CLIP NAME: b.mkv\n"
+    (tmp_path / "cut" / "cut.edl").write_text(event)
+    for folders, parent in (([], "cut"), ([tmp_path / "rushes"], "rushes")):
+        [item] = api.stylize(tmp_path / "cut/cut.edl", model="identity", media=folders, dry_run=True)["items"]
+        assert Path(item["source"]).parent == tmp_path / parent
     assert "no such folder" in str(refused(path, tmp_path, media=[tmp_path / "none"]))
 
 
