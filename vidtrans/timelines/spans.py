@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from math import ceil, floor
 from pathlib import Path
 
@@ -70,6 +71,7 @@ class ClipSpan:
         return Relink(styled, start - (self.start + first / self.scale), start, length)
 
 
+@lru_cache(maxsize=256)
 def usual_rate(rate: float) -> Fraction:
     """Return the exact frame rate that a rounded one means: 24000/1001 for 23.976. Raises ValueError if it is none."""
     if not 0.01 <= rate <= 1000:  # also NaN
