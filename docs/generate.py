@@ -23,6 +23,7 @@ from generator.command_pages import commands_page
 from generator.environment_pages import environment_page
 from generator.file_list import files_page
 from generator.json_pages import json_page
+from generator.osc_pages import osc_page
 from generator.python_pages import python_page, stub
 from generator.registry_pages import registries_page
 from generator.setting_pages import settings_page
@@ -35,6 +36,7 @@ DESCRIPTIONS = {
     "registries": "All pairings, generators, losses, filters, codecs and other parts that options choose from.",
     "environment": "Exit statuses of vidtrans, and the environment variables that set options, folders and behaviour.",
     "python": "The functions, classes and results of the vidtrans package, with every argument and its type.",
+    "osc": "Every OSC address of vidtrans live, with its type, its values and what it does.",
     "files": "Every file of the vidtrans package, room by room, with a line on what it does.",
 }
 
@@ -63,6 +65,7 @@ def pages() -> dict[Path, str]:
             "registries": registries_page(),
             "environment": environment_page(),
             "python": python_page(),
+            "osc": osc_page(),
             "files": files_page(),
         }
     front = {name: f"---\ndescription: {words}\n---\n\n" for name, words in DESCRIPTIONS.items()}

@@ -27,6 +27,7 @@ from vidtrans.commands.base import Command
 from vidtrans.core.events import Stop
 from vidtrans.live import app as live_app
 from vidtrans.live.hub import Hub
+from vidtrans.live.stage_connections import StageConnections
 from vidtrans.session import Context
 from vidtrans.web.server import WebServer
 
@@ -163,11 +164,11 @@ def _serves_one_dream(monkeypatch: pytest.MonkeyPatch) -> None:
     """``live`` runs until it is stopped: here once a dream has begun, which is when it reads the seed."""
     serve = live_app.serve
 
-    def serve_one_dream(server: WebServer, hub: Hub, stop: Stop) -> None:
+    def serve_one_dream(server: WebServer, hub: Hub, stop: Stop, connections: StageConnections) -> None:
         hub.worker.dream(True)
         until(lambda: hub.worker.num_painted)
         stop.request(130)
-        serve(server, hub, stop)
+        serve(server, hub, stop, connections)
 
     monkeypatch.setattr(live_app, "serve", serve_one_dream)
 

@@ -24,6 +24,7 @@ from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.flow import FLOWS
 from vidtrans.inference import ENGINES
 from vidtrans.interop.exporting import EXPORTS
+from vidtrans.live.senders import SENDERS
 from vidtrans.models.formats import FORMATS
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import initialise
@@ -40,7 +41,20 @@ from vidtrans.video.io.encoding import EncodingSettings
 
 NETWORKS = (GENERATORS, DISCRIMINATORS)
 TRAINING = (METHODS, LOSSES, ADVERSARIAL)
-ALL = (PAIRINGS, *NETWORKS, FILTERS, FLOWS, ENGINES, STAGES, *TRAINING, EXECUTORS, JOB_FORMATS, FORMATS, EXPORTS)
+ALL = (
+    PAIRINGS,
+    *NETWORKS,
+    FILTERS,
+    FLOWS,
+    ENGINES,
+    STAGES,
+    *TRAINING,
+    EXECUTORS,
+    JOB_FORMATS,
+    FORMATS,
+    EXPORTS,
+    SENDERS,
+)
 WITH_SETTINGS = (PAIRINGS, *NETWORKS, FILTERS)
 ENTRIES = [pytest.param(r, n, id=f"{r.kind}-{n}".replace(" ", "-")) for r in ALL for n in r]
 SETTINGS = [

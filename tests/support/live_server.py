@@ -22,6 +22,8 @@ from vidtrans.live.hub import Hub
 from vidtrans.live.live_session import open_session
 from vidtrans.live.presets import SavedControls
 from vidtrans.live.protocol import FrameMessage, PictureMessage, pack_frame, parse_picture
+from vidtrans.live.stage_connections import StageConnections
+from vidtrans.live.stage_settings import StageSettings
 from vidtrans.live.stage_worker import StageWorker
 from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.session import Context
@@ -130,8 +132,12 @@ def serving(
     *,
     prepare: Callable[[Hub, StageWorker], None] = lambda hub, worker: None,
     port: int = 0,
+    stage: StageSettings | None = None,
 ) -> Iterator[Running]:
-    """Serve models from a thread of this process. ``prepare`` may change the hub and the worker before that."""
+    """Serve models from a thread of this process, with ``stage``'s connections.
+
+    ``prepare`` may change the hub and the worker before that.
+    """
     notes: list[str] = []
 
     def report(event: Event) -> None:
@@ -144,12 +150,14 @@ def serving(
     hub, worker = open_session(loaded, RenderingSettings(), saved, Path("recordings"), context)
     prepare(hub, worker)
     server, stop = WebServer(Address("127.0.0.1", port, TOKEN)), Stop()
-    thread = threading.Thread(target=serve, args=(server, hub, stop), daemon=True)
+    connections = StageConnections(hub, stage or StageSettings())
+    thread = threading.Thread(target=serve, args=(server, hub, stop, connections), daemon=True)
     thread.start()
     try:
         yield Running(server, hub, worker, notes)
     finally:
         stop.request(130)
         thread.join(TIMEOUT_S)
+        connections.close()
         worker.close()
         assert not thread.is_alive()

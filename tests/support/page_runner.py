@@ -59,6 +59,7 @@ CONTRIBUTORS = r"pytest|ruff|mypy|lint-imports|pre-commit|zensical|python docs/g
 OTHERS = {
     r"pip|pipx|uv|python3 -m venv|py -m venv": "it installs; the workflow `release` tries the wheel and the archive",
     r"git clone|cd|source": "it fetches the code, or goes to it: here it is",
+    r"comfy": "it is a program of ComfyUI's; tests/integration/test_comfyui_launch.py installs what it would",
     r"docker": "it makes a container; the workflow `release` does",
     r"jupyter": "it serves until it is stopped; `nox -s notebooks` runs the notebooks",
     r"python-block # vidtrans_negative": "it is a file of a package; tests/integration/test_plugin_package.py has it",

@@ -183,9 +183,9 @@ def with_every_keyword_too() -> None:
     assert_type(vidtrans.serve_live(
         model="ink", output="out.mp4", looks=["painting.jpg", Path("other.jpg")], host="127.0.0.1", port=8000,
         allow_network=True, https=True, token="secret", kiosk=True, upscale="sharp", output_size=1024,
-        open_page=True, size="512", strength=0.5, keep_colour=0.3,
-        keep_shading=0.5, stroke_size=1.5, engine="torch", cache_dir=CACHE,
-        device="cpu", seed=7, preset="fast", settings=SETTINGS, report=show, stop=STOP
+        osc="9000", osc_out="127.0.0.1:9001", send=["virtual-camera"],
+        open_page=True, size="512", strength=0.5, keep_colour=0.3, keep_shading=0.5, stroke_size=1.5,
+        engine="torch", cache_dir=CACHE, device="cpu", seed=7, preset="fast", settings=SETTINGS, report=show, stop=STOP
     ), vidtrans.CommandResult)
     assert_type(vidtrans.serve_studio(
         folder=Path("films"), host="127.0.0.1", port=8000, allow_network=True, https=True, token="secret",

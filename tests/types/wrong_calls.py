@@ -93,6 +93,7 @@ def wrong_values(clip: vidtrans.OpenedClip, paint: np.ndarray) -> None:
     vidtrans.run("a.mp4")  # wrong
     vidtrans.schema(command=3)  # wrong
     vidtrans.serve_live("ink", port="8000")  # wrong
+    vidtrans.serve_live("ink", osc=9000)  # wrong
     vidtrans.serve_studio("films", jobs="2")  # wrong
     vidtrans.sheet("a.mp4", count="9")  # wrong
     vidtrans.show_model()  # wrong

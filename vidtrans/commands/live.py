@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import KW_ONLY, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -16,6 +17,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Choices, FileName, Group, Option, Range
 from vidtrans.core.settings import Table, parse_size
 from vidtrans.live import LARGEST_OUTPUT
+from vidtrans.live.stage_settings import StageSettings, stage_settings
 from vidtrans.session import Context
 from vidtrans.upscaling import STREAM_MODES
 
@@ -77,26 +79,44 @@ class Live(ServedPage):
             default="480, on an Nvidia GPU 1080",
         ),
     ] = 0
+    osc: Annotated[str, Option("Listen for Open Sound Control at a UDP port.", Group.SERVER, metavar="[HOST:]PORT")] = (
+        ""
+    )
+    osc_out: Annotated[str, Option("Send what changes by Open Sound Control.", Group.SERVER, metavar="HOST:PORT")] = ""
+    send: Annotated[
+        tuple[str, ...],
+        Option(
+            "Give the pictures to other programs: virtual-camera, ndi, on Windows spout, on macOS syphon; may be "
+            "repeated.",
+            Group.SERVER,
+            ("--send",),
+            metavar="NAME",
+        ),
+    ] = ()
     recipe: Recipe
 
     def __post_init__(self) -> None:
         if not self.model and not self._looks:
             raise missing_model("live")
         self.check_address("see the page and use the models")
+        self._stage_settings()
 
     def make(self, context: Context) -> Table:
         """Serve the page until a stop is requested. Raises UsageError, ModelError, DeviceError."""
         self.check_installed()
         from vidtrans.live.app import serve
+        from vidtrans.live.stage_connections import StageConnections, check_libraries
         from vidtrans.web.server import WebServer
 
+        check_libraries(self.send)
         hub, worker = self.open(context)
-        try:
+        with ExitStack() as stack:
+            stack.callback(worker.close)
+            connections = StageConnections(hub, self._stage_settings())
+            stack.callback(connections.close)
             server = WebServer(self.address())  # after the models, so that an open port means a working server
             self._announce(server, context)
-            serve(server, hub, context.stop)
-        finally:
-            worker.close()
+            serve(server, hub, context.stop, connections)
         return {
             "output": str(hub.recordings.last) if hub.recordings.last else None,
             "frames": worker.num_painted,
@@ -181,6 +201,10 @@ class Live(ServedPage):
             )
         return models
 
+    def _stage_settings(self) -> StageSettings:
+        """Return where OSC and pictures come from and go to. Raises UsageError."""
+        return stage_settings(self.osc, self.osc_out, self.send, allow_network=self.allow_network)
+
     def _announce(self, server: WebServer, context: Context) -> None:
         """Report the links to the page, and who can reach it; open the page if requested."""
         link = server.link()
@@ -188,6 +212,8 @@ class Live(ServedPage):
         if self.kiosk:
             context.note(f"kiosk: {server.link(kiosk=True)}")
         context.note(f"for OBS and second screens: {server.link('/output')}")
+        if self.osc:
+            context.note(f"OSC: listening at UDP {self._stage_settings().osc}; addresses: {server.link('/osc')}")
         if server.address.is_open and not self.https:
             context.note("without --https the page can use a camera only on this machine, not on a phone")
         self.announce_reach(server, context, "watch, draw and record here")

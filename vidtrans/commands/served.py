@@ -28,7 +28,7 @@ class ServedPage(Command):
     _: KW_ONLY
     host: Annotated[str, Option("The address to listen at.", Group.SERVER)] = LOOPBACK[0]
     port: Annotated[int, Option("0 selects a free port.", Group.SERVER, values=Range(0, 65535))] = PORT
-    allow_network: Annotated[bool, Option("Let --host be one that others on the network reach.", Group.SERVER)] = False
+    allow_network: Annotated[bool, Option("Let others on the network reach what is opened here.", Group.SERVER)] = False
     https: Annotated[
         bool,
         Option("With a certificate for this machine's names; on a phone the camera needs it.", Group.SERVER),

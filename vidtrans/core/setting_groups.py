@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Collection
+from functools import cache
 from typing import Any, Self
 
 SettingFields = dict[str, tuple[dataclasses.Field[Any], Any]]  # the field and the type of each setting, by its key
@@ -35,8 +36,14 @@ def setting_fields(cls: type, wanted: Collection[str] = ()) -> SettingFields:
     """Return the field and the type of each setting of a class, by key; see ``GroupedSettings.table_fields``."""
     if issubclass(cls, GroupedSettings):
         return cls.table_fields(wanted)
-    hints = typing.get_type_hints(cls)
+    hints = _type_hints(cls)  # type: ignore[arg-type]  # mypy: a class cannot be hashed
     return {f.name: (f, hints[f.name]) for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+
+
+@cache
+def _type_hints(cls: type) -> dict[str, Any]:
+    """Return the types of a class's fields; a live control that moves asks for them sixty times a second."""
+    return typing.get_type_hints(cls)
 
 
 def setting_values(settings: Any) -> dict[str, Any]:  # noqa: ANN401  (of any settings class)

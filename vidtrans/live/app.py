@@ -19,10 +19,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from vidtrans.core.errors import DeviceError, MediaError, UsageError, VidtransError
 from vidtrans.core.events import Stop
+from vidtrans.core.settings import Table
 from vidtrans.live.clients import Client
 from vidtrans.live.hub import Hub
 from vidtrans.live.picture_files import CONTENT_TYPES, encode_jpeg
 from vidtrans.live.protocol import FRAME_KINDS, FrameKind, FrameMessage, is_sound, parse_frame, parse_sound
+from vidtrans.live.stage_connections import StageConnections
 from vidtrans.video.images.picture import encode_png
 from vidtrans.web import MAX_MESSAGE
 from vidtrans.web.qr_code import qr_svg
@@ -33,24 +35,28 @@ PAGE = Path(__file__).parent / "page"
 PAINT_TIMEOUT_S = 120.0
 
 
-def serve(server: WebServer, hub: Hub, stop: Stop) -> None:
+def serve(server: WebServer, hub: Hub, stop: Stop, connections: StageConnections | None = None) -> None:
     """Serve the live page until ``stop`` is requested; a recording that runs is completed."""
 
     @asynccontextmanager
     async def session() -> AsyncIterator[None]:
         hub.loop = asyncio.get_running_loop()
+        pump = asyncio.ensure_future(connections.pump()) if connections else None
         try:
             yield
         finally:
+            if pump is not None:
+                pump.cancel()
             await hub.stop_recording()
 
-    server.run(make_app(hub, lambda: server.link(outward=True)), stop, session())
+    query = connections.query if connections else None
+    server.run(make_app(hub, lambda: server.link(outward=True), query), stop, session())
 
 
-def make_app(hub: Hub, phone_link: Callable[[], str]) -> ASGIApp:
+def make_app(hub: Hub, phone_link: Callable[[], str], osc: Callable[[], Table] | None = None) -> ASGIApp:
     """Return the ASGI application, which also works below another path: the addresses in its page are relative.
 
-    ``phone_link``: function that returns the link for the QR code.
+    ``phone_link``: function that returns the link for the QR code. ``osc``: gives the addresses of OSC as a tree.
     """
 
     async def page(request: Request) -> Response:
@@ -68,6 +74,9 @@ def make_app(hub: Hub, phone_link: Callable[[], str]) -> ASGIApp:
     async def look(request: Request) -> Response:
         return await _look(hub, request)
 
+    async def addresses(request: Request) -> Response:
+        return JSONResponse(osc()) if osc else PlainTextResponse("OSC is off: start with --osc PORT\n", 404)
+
     async def connection(socket: WebSocket) -> None:
         await _connection(hub, socket)
 
@@ -75,6 +84,7 @@ def make_app(hub: Hub, phone_link: Callable[[], str]) -> ASGIApp:
         Route("/", page),
         Route("/output", output),
         Route("/phone.svg", code),
+        Route("/osc", addresses),
         Route("/frame", frame, methods=["POST"]),
         Route("/look", look, methods=["POST"]),
         WebSocketRoute("/ws", connection),

@@ -86,3 +86,18 @@ class Client:
         server_ms = 1e3 * (time.perf_counter() - received)
         model_input = picture.model_input if self.shows_input else b""
         return replace(picture, server_ms=server_ms, model_input=model_input)
+
+
+class Clients(dict[int, Client]):
+    """The connections of a session, by their numbers."""
+
+    def say(self, message: Table) -> None:
+        """Queue a message to all connections."""
+        for client in self.values():
+            client.say(message)
+
+    def say_pages(self, message: Table) -> None:
+        """Queue a message to the connections that are no programs."""
+        for client in self.values():
+            if not client.is_program:
+                client.say(message)

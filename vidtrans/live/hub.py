@@ -14,17 +14,18 @@ from vidtrans.core.events import Note, Report
 from vidtrans.core.settings import Table
 from vidtrans.dreaming.predictors import predicts_frames
 from vidtrans.dreaming.steering import MOVES
-from vidtrans.live.clients import Client
+from vidtrans.live.clients import Client, Clients
 from vidtrans.live.key_log import KeyLog
 from vidtrans.live.live_controls import ControlState, describe_controls
 from vidtrans.live.live_sound import LiveSound
+from vidtrans.live.paint_jobs import Answers, Painted, PaintJob
 from vidtrans.live.picture_files import encode_jpeg
 from vidtrans.live.picture_looks import PictureLooks
 from vidtrans.live.posted_frames import PostedFrames
 from vidtrans.live.presets import SavedControls
 from vidtrans.live.protocol import PAINTED, REPEATED, FrameMessage, PictureMessage
 from vidtrans.live.recorder import Recordings
-from vidtrans.live.stage_worker import Answers, Painted, PaintJob, StageWorker
+from vidtrans.live.stage_worker import StageWorker
 from vidtrans.models.loaded_model import LoadedModel
 
 SOURCES = ("none", "drawing", "camera", "screen", "video", "dream", "program")
@@ -54,7 +55,8 @@ class Hub(Answers):
     ) -> None:
         self.models, self.state, self.saved = models, state, saved
         self.recordings = Recordings(recordings, self._recording_failed)
-        self.clients: dict[int, Client] = {}
+        self.clients = Clients()
+        self.watchers: list[Callable[[Painted], None]] = []  # of pictures, in the worker's thread
         self.source = "none"
         self.holder = 0
         self._report = report
@@ -183,7 +185,7 @@ class Hub(Answers):
         name = await self.pictures.add(file, name)
         undo = partial(self._in_loop, self._remove, name, self.state)
         self.worker.adapt(self.pictures.opening(name, undo))
-        self._say(self.pictures.message())
+        self.clients.say(self.pictures.message())
         self._change(self.state.updated({"model": name, "second": ""}, self.models))
         return name
 
@@ -193,7 +195,7 @@ class Hub(Answers):
             model = self.pictures.remove(name)
             self._change(self.state.without(model, self.models, former))
             self.worker.adapt(self.pictures.closing(model))
-            self._say(self.pictures.message())
+            self.clients.say(self.pictures.message())
 
     def _record(self, client: Client, message: Table) -> None:
         if message.get("on") is True:
@@ -213,7 +215,7 @@ class Hub(Answers):
         self._tell()
         if recorder := await ending:
             self.announce(recorder.summary)
-            self._say({"type": "recorded", "file": recorder.path.name, "frames": recorder.num_frames})
+            self.clients.say({"type": "recorded", "file": recorder.path.name, "frames": recorder.num_frames})
             if log and log.is_longer_than(self._log_before):
                 self.announce(await asyncio.to_thread(log.write, recorder.path))
 
@@ -225,13 +227,15 @@ class Hub(Answers):
     def _recording_failed(self, problem: str) -> None:
         """Stop the recording after a failure and report it; called in the recorder's thread."""
         self._in_loop(self._stop_recording_soon)
-        self._in_loop(self._say, {"type": "problem", "text": f"recording stopped: {problem}"})
+        self._in_loop(self.clients.say, {"type": "problem", "text": f"recording stopped: {problem}"})
 
     # Calls of the worker, in its own thread
 
     def painted(self, painted: Painted) -> None:
         """Record a painted picture, and send it to all connections as JPEG."""
         self.recordings.write(painted.picture)
+        for watch in self.watchers:
+            watch(painted)
         wants_input = any(client.shows_input for client in list(self.clients.values()))
         model_input = encode_jpeg(painted.model_input) if wants_input else b""
         file = encode_jpeg(painted.picture) if self.clients else b""
@@ -243,7 +247,7 @@ class Hub(Answers):
 
     def failed(self, problem: str, detail: str = "", *, ends_dream: bool = False) -> None:
         """Report to all connections and the terminal that painting failed; ``detail`` goes to the terminal only."""
-        self._in_loop(self._say, {"type": "problem", "text": problem})
+        self._in_loop(self.clients.say, {"type": "problem", "text": problem})
         if ends_dream:
             self._in_loop(self._end_dream)
         self.announce(detail or problem, "warning")
@@ -293,8 +297,4 @@ class Hub(Answers):
         }
 
     def _tell(self) -> None:
-        self._say(self._state())
-
-    def _say(self, message: Table) -> None:
-        for client in self.clients.values():
-            client.say(message)
+        self.clients.say(self._state())

@@ -41,6 +41,7 @@ class LiveSound:
         self._wake = threading.Condition()
         self._blocks: deque[SoundMessage] = deque(maxlen=MOST_BLOCKS)
         self._signals: frozenset[Signal] = frozenset()
+        self._always: frozenset[Signal] = frozenset()
         self._has_new_holder = False
         self._credit_s, self._credited = MOST_AHEAD_S, time.monotonic()
         self._thread: threading.Thread | None = None
@@ -80,7 +81,13 @@ class LiveSound:
     def watch(self, signals: Collection[Signal]) -> None:
         """Give the values of these signals from now on."""
         with self._wake:
-            self._signals = frozenset(signals)
+            self._signals = frozenset(signals) | self._always
+
+    def watch_always(self, signals: Collection[Signal]) -> None:
+        """Give the values of these signals, whatever else is watched."""
+        with self._wake:
+            self._always = frozenset(signals)
+            self._signals |= self._always
 
     def _hold(self, number: int) -> None:
         with self._wake:

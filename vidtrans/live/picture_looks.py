@@ -20,8 +20,8 @@ from vidtrans.flow.bars import bars_of
 from vidtrans.live.live_controls import describe_models
 from vidtrans.live.live_model import LiveModel
 from vidtrans.live.live_stage import LiveStage
+from vidtrans.live.paint_jobs import Adaptation
 from vidtrans.live.picture_files import decode, encode_jpeg
-from vidtrans.live.stage_worker import Adaptation
 from vidtrans.models.at_once import StyleSource, predicted_model, read_style
 from vidtrans.models.gallery import gallery_picture
 from vidtrans.models.loaded_model import LoadedModel

@@ -6,8 +6,8 @@ import asyncio
 import itertools
 from collections.abc import Callable
 
+from vidtrans.live.paint_jobs import Painted, PaintJob
 from vidtrans.live.protocol import FrameMessage
-from vidtrans.live.stage_worker import Painted, PaintJob
 
 POSTED_S = 3.0  # seconds after a posted frame for which more are expected
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,57 +17,12 @@ from vidtrans.live.live_controls import ControlState
 from vidtrans.live.live_model import SourceFrame
 from vidtrans.live.live_stage import LiveStage
 from vidtrans.live.moving_controls import MovingControls
+from vidtrans.live.paint_jobs import Adaptation, Answers, Painted, PaintJob
 from vidtrans.live.picture_files import decode
-from vidtrans.live.protocol import FrameMessage
 
 REPEAT_S = 1 / 30  # seconds between repeated pictures of one frame
+EXPECTED_S = 0.05  # after a frame, in which the next one is expected
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 30.0  # first and longest wait in seconds before models are loaded again
-
-
-@dataclass(frozen=True)
-class PaintJob:
-    """A frame to paint. ``received``: at a time of ``time.perf_counter``. ``sender``: the number of its connection."""
-
-    message: FrameMessage
-    sender: int = 0
-    is_cut: bool = False
-    received: float = field(default_factory=time.perf_counter)
-
-
-@dataclass(frozen=True)
-class Painted:
-    """A painted picture, (H, W, 3) uint8. ``job``: its frame; None for a repeated frame or a dream.
-
-    ``model_input``: a view of the model's input, (H, W, 3) uint8. ``model_ms``: milliseconds of painting. ``moving``:
-    the values of the controls that curves move, by name.
-    """
-
-    job: PaintJob | None
-    picture: np.ndarray
-    model_input: np.ndarray
-    model_ms: float
-    moving: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Adaptation:
-    """A change of the stage, ``apply``; where that fails, ``undo`` is called, both in the thread that paints."""
-
-    apply: Callable[[LiveStage], None]
-    undo: Callable[[], None] = lambda: None
-
-
-class Answers(Protocol):
-    """The interface for the worker's results; the worker calls it in its own thread."""
-
-    def painted(self, painted: Painted) -> None:
-        """Handle a painted picture."""
-
-    def dropped(self, job: PaintJob, problem: VidtransError | None = None) -> None:
-        """Handle a frame that was not painted: a newer frame replaced it, or it has a ``problem``."""
-
-    def failed(self, problem: str, detail: str = "", *, ends_dream: bool = False) -> None:
-        """Handle a failure of painting or of a change; ``detail``: a traceback or ''; ``ends_dream``: of the dream."""
 
 
 class StageWorker:
@@ -97,6 +51,8 @@ class StageWorker:
         self._stage: LiveStage | None = None
         self._dreamer: Dreamer | None = None
         self._log: KeyLog | None = None
+        self._submitted_s = -EXPECTED_S  # when the last frame came
+        self._interval_s, self._took_s = EXPECTED_S, 0.0  # between the last two frames; to paint the last picture
         self._frame: SourceFrame | None = None  # the last frame, which is painted again when the controls change
         self._shown: np.ndarray | None = None
         self._retry_s = FIRST_RETRY_S
@@ -111,7 +67,8 @@ class StageWorker:
     def submit(self, job: PaintJob) -> None:
         """Paint a frame next, in place of a waiting frame, which is dropped."""
         with self._changed:
-            replaced, self._job = self._job, job
+            replaced, self._job, now_s = self._job, job, time.monotonic()
+            self._interval_s, self._submitted_s = min(EXPECTED_S, now_s - self._submitted_s), now_s
             self._is_cut = self._is_cut or job.is_cut
             self._changed.notify()
         if replaced is not None:
@@ -157,7 +114,8 @@ class StageWorker:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(self._has_work, self._patience())
+                while not self._has_work() and self._changed.wait(self._patience()):
+                    pass
                 if self._is_closed:
                     return
                 job, self._job = self._take_job(), None
@@ -173,7 +131,7 @@ class StageWorker:
                     continue
                 self._adapt(adaptations)
                 self._paint(job, state, is_dirty, dreams)
-                self._retry_s = FIRST_RETRY_S
+                self._retry_s, self._took_s = FIRST_RETRY_S, time.perf_counter() - began
             except VidtransError as error:
                 self._refuse(job, error, is_dirty)
             except Exception as error:
@@ -189,12 +147,19 @@ class StageWorker:
         return replace(self._job, is_cut=is_cut)
 
     def _has_work(self) -> bool:
-        has_request = self._job is not None or self._is_dirty or self._dreams or bool(self._adaptations)
+        is_due = self._is_dirty and not self._waits_for_frame()
+        has_request = self._job is not None or is_due or self._dreams or bool(self._adaptations)
         return self._is_closed or self._stage is None or has_request
+
+    def _waits_for_frame(self) -> bool:
+        """Return whether to paint the last frame again, with changed controls, would delay the next one."""
+        return self._interval_s - self._took_s < time.monotonic() - self._submitted_s < EXPECTED_S
 
     def _patience(self) -> float | None:
         if self._frame is None or self._stage is None:
             return None
+        if self._is_dirty:
+            return max(0.0, self._submitted_s + EXPECTED_S - time.monotonic())
         return REPEAT_S if self._stage.is_changing or self._state.curves else None
 
     def _wait(self, seconds: float) -> None:

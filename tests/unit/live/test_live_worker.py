@@ -7,15 +7,18 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pytest
 from live_server import flat, png, until
 
 from vidtrans.core.errors import DeviceError, ModelError, UsageError, VidtransError
+from vidtrans.live import stage_worker
 from vidtrans.live.key_log import KeyLog
 from vidtrans.live.live_controls import Controls, ControlState
 from vidtrans.live.live_model import SourceFrame
 from vidtrans.live.live_stage import StagePicture
+from vidtrans.live.paint_jobs import Adaptation, Answers, Painted, PaintJob
 from vidtrans.live.protocol import FrameMessage
-from vidtrans.live.stage_worker import FIRST_RETRY_S, Adaptation, Answers, Painted, PaintJob, StageWorker
+from vidtrans.live.stage_worker import FIRST_RETRY_S, StageWorker
 
 
 class Heard(Answers):
@@ -317,3 +320,22 @@ class TestDreams:
             until(lambda: 112 in heard.levels)
             worker.dream(False)
         assert 111 in heard.levels
+
+
+def test_changed_controls_wait_for_a_frame_that_a_repeated_one_would_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage_worker, "EXPECTED_S", 600.0)  # of a source that is slower than any machine
+    easel = Easel()
+    with working(easel) as (worker, heard):
+        worker.submit(job(1))
+        until(lambda: len(heard.pictures) == 1)
+        worker._took_s = 600.0
+        worker.change(ControlState(Controls("m", strength=0.5)))
+        worker.change(ControlState(Controls("m", strength=2.0)))
+        worker.submit(job(2))
+        until(lambda: len(heard.pictures) == 2)
+        assert heard.levels == [11, 22]
+        worker._took_s = 600.0
+        monkeypatch.setattr(stage_worker, "EXPECTED_S", 0.05)
+        worker.change(ControlState(Controls("m", strength=0.0)))  # and no frame comes
+        until(lambda: len(heard.pictures) == 3)
+        assert heard.levels == [11, 22, 2]

@@ -3,6 +3,7 @@ import { Connection, PAINTED, Screen } from "../shared/connection.js";
 import { Controls } from "./controls.js";
 import { Looks } from "./looks.js";
 import { Mapping } from "./mapping.js";
+import { Osc } from "./osc.js";
 import { Rates } from "./rates.js";
 import { Sound } from "./sound.js";
 import { Sources } from "./sources.js";
@@ -34,6 +35,7 @@ const sources = new Sources(connection, size, frameSize, say, warn, isKiosk);
 const studio = new Studio(sources.drawing, warn);
 const controls = new Controls(set, (name) => mapping.learn(name));
 const sound = new Sound(connection, say, warn);
+new Osc(connection);
 const looks = new Looks(connection, (name) => set({ model: name }), say, warn);
 const toggle = (id) => set({ [id]: $(id).getAttribute("aria-pressed") !== "true" });
 const record = () => connection.send({ type: "record", on: !state?.recording });
@@ -95,6 +97,7 @@ connection.addEventListener("picture", ({ detail }) => {
   if (detail.input.length) input.show(detail.input);
 });
 connection.addEventListener("moving", ({ detail }) => controls.moves.show(controls.rows, detail.values));
+connection.addEventListener("drawing", ({ detail }) => sources.drawing[detail.do === "undo" ? "undo" : "clear"]());
 connection.addEventListener("replaced", ({ detail }) => sources.replaced(detail.by));
 connection.addEventListener("problem", ({ detail }) => {
   if (isKiosk) return; // people see pictures there, and the other pages say it

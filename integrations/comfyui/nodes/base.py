@@ -1,0 +1,136 @@
+"""What the nodes share: from inputs to a command, from its report to outputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from comfy_api.latest import InputImpl, io, ui
+
+from .clips import ClipFile
+from .job import JobRequest, run
+from .places import output_folder, result_path, state_of
+from .widgets import default_of, values_of
+
+Model = io.Custom("VIDTRANS_MODEL")
+Dataset = io.Custom("VIDTRANS_DATASET")
+CLIP_TYPES = [io.Video, io.Image, io.String]
+ENDINGS = {"prores": ".mov", "prores4444": ".mov", "dnxhr": ".mov", "ffv1": ".mkv", "gif": ".gif"}
+CATEGORY = "vidtrans"
+
+
+def clip_input(name: str, tooltip: str, *, optional: bool = False) -> io.MultiType.Input:
+    """Return an input that takes VIDEO, a path, or a short IMAGE batch."""
+    more = "VIDEO or a path of any length; an IMAGE batch of at most 300 frames."
+    return io.MultiType.Input(name, types=CLIP_TYPES, optional=optional, tooltip=f"{tooltip} {more}")
+
+
+def pictures_input(name: str, tooltip: str, *, optional: bool = False) -> io.MultiType.Input:
+    """Return an input that takes IMAGE, or the path of a picture or folder."""
+    return io.MultiType.Input(name, types=[io.Image, io.String], optional=optional, tooltip=tooltip)
+
+
+def fps_input() -> io.Input:
+    """Return the input for the frame rate of IMAGE batches."""
+    one = io.Float.Input("fps", default=24.0, min=1.0, max=240.0, step=0.01, tooltip="Frame rate of an IMAGE batch.")
+    one.optional, one.extra_dict["advanced"] = True, True
+    return one
+
+
+class KnownResults:
+    """The results of all nodes since ComfyUI started, and how many of them were seen to be gone."""
+
+    def __init__(self) -> None:
+        self.paths: set[Path] = set()
+        self.losses = 0
+
+    def update(self) -> None:
+        """Count the results that were deleted since the last call."""
+        gone = {path for path in self.paths if not path.exists()}
+        self.paths -= gone
+        self.losses += len(gone)
+
+
+RESULTS = KnownResults()
+
+
+class CommandNode(io.ComfyNode):
+    """A node that runs a command of vidtrans and returns the file that it makes."""
+
+    COMMAND = ""
+
+    @classmethod
+    def fingerprint_inputs(cls, **inputs: Any) -> Any:  # noqa: ANN401
+        """Return a value that changes when a result is gone, so that nodes ask vidtrans for it again."""
+        RESULTS.update()
+        return RESULTS.losses
+
+    @classmethod
+    def produce(
+        cls,
+        inputs: dict[str, Any],
+        values: dict[str, Any],
+        clips: list[ClipFile],
+        ending: str,
+        *,
+        base: Path | None = None,
+    ) -> tuple[Path, dict[str, Any]]:
+        """Run the node's command, unless its result exists already.
+
+        Args:
+            inputs: The node's inputs, with those of its widgets.
+            values: The parameters that come from its sockets.
+            clips: The clips among them; of the first one only its part is rendered.
+            ending: The suffix of the result.
+            base: The folder of the result; by default ComfyUI's output folder.
+
+        Returns:
+            The result, and the report of the command.
+
+        Raises:
+            VidtransError: The command failed.
+            ValueError: An input is wrong.
+        """
+        values = {**values_of(cls.COMMAND, inputs), **values, **part_of(clips)}
+        options = inputs.get("options") or ""
+        states = [state_of(str(path)) for path in _paths_in(values)]
+        name = inputs.get("name") or f"vidtrans/{cls.COMMAND}"
+        path = result_path(base or output_folder(), name, ending, [cls.COMMAND, values, options, states])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        output = "result" if cls.COMMAND == "evaluate" else "output"
+        outside = [clip.path for clip in clips if clip.is_trusted]
+        table = run(JobRequest(cls.COMMAND, {**values, output: str(path)}, options, outside), cls.hidden.unique_id)
+        RESULTS.paths.add(path)
+        return path, table
+
+
+def part_of(clips: list[ClipFile]) -> dict[str, str]:
+    """Return the part of the first clip that is meant. Raises ValueError if another one is a part of a file."""
+    if any(clip.is_part for clip in clips[1:]):
+        raise ValueError("a trimmed VIDEO can only be the first input — save it, and load the file")
+    first = clips[0] if clips else ClipFile("")
+    found = {"start": f"{first.start:.6f}s"} if first.start > 0 else {}
+    return found | ({"end": f"{first.end:.6f}s"} if first.end is not None else {})
+
+
+def _paths_in(values: dict[str, Any]) -> list[str]:
+    texts = [one for value in values.values() for one in (value if isinstance(value, list) else [value])]
+    return [text for text in texts if isinstance(text, str) and Path(text).is_absolute()]
+
+
+def ending_of(inputs: dict[str, Any], command: str) -> str:
+    """Return the suffix of a film with the codec that a node's widget names."""
+    return ENDINGS.get(inputs.get("codec") or default_of(command, "codec"), ".mp4")
+
+
+def film_output(path: Path) -> io.NodeOutput:
+    """Return a film as VIDEO and path, and show it on the node."""
+    folder = output_folder()
+    subfolder = path.parent.relative_to(folder).as_posix()
+    shown = ui.SavedResult(path.name, "" if subfolder == "." else subfolder, io.FolderType.output)
+    return io.NodeOutput(InputImpl.VideoFromFile(str(path)), str(path), ui=ui.PreviewVideo([shown]))
+
+
+def film_outputs() -> list[io.Output]:
+    """Return the outputs of a node that makes a film."""
+    return [io.Video.Output("film", display_name="video"), io.String.Output("path", display_name="path")]

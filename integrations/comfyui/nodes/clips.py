@@ -1,0 +1,166 @@
+"""Clips, pictures and painted frames of a workflow as files, which vidtrans streams."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from .lossless import write_lossless
+from .places import named_file, temporary_folder
+
+MOST_FRAMES = 300  # of an IMAGE batch that is taken as a clip
+MOST_BYTES = 1 << 30  # of its tensor
+NUMBERS = re.compile(r"[\s,;]+")
+
+
+class ClipFile:
+    """A clip of a workflow as a file.
+
+    Attributes:
+        path: The file, or a folder of pictures.
+        start, end: The part of it, in seconds; end is None up to its end.
+        is_trusted: Whether it may lie outside ComfyUI's folders, as another node has opened it.
+    """
+
+    def __init__(self, path: str, start: float = 0.0, end: float | None = None, *, is_trusted: bool = False) -> None:
+        self.path, self.start, self.end, self.is_trusted = path, start, end, is_trusted
+
+    @property
+    def is_part(self) -> bool:
+        """Whether only a part of the file is meant."""
+        return self.start > 0 or self.end is not None
+
+
+def clip_file(value: Any, what: str, fps: float = 24.0) -> ClipFile:  # noqa: ANN401  (whatever a socket brings)
+    """Return a clip of a workflow as a file.
+
+    Args:
+        value: A VIDEO; a path; or an IMAGE batch, float, (frames, height, width, channels), 0 to 1.
+        what: The input's name, for messages.
+        fps: The frame rate of an IMAGE batch.
+
+    Raises:
+        ValueError: There is no such file; it lies outside ComfyUI's folders; or the batch is too long.
+    """
+    if isinstance(value, str):
+        return ClipFile(named_file(value))
+    if hasattr(value, "get_stream_source"):
+        return _video_file(value, what)
+    if hasattr(value, "shape"):
+        check_length(value, what)
+        return ClipFile(_stored(value, f"{fps}", ".mov", lambda path: write_lossless(path, value, Fraction(fps))))
+    raise ValueError(f"{what}: it is neither VIDEO, IMAGE nor a path — connect one of these")
+
+
+def _video_file(video: Any, what: str) -> ClipFile:  # noqa: ANN401  (VideoInput; its class differs by version)
+    if "Components" in type(video).__name__:  # tensors: its own source would be a file in memory, with loss
+        parts = video.get_components()
+        check_length(parts.images, what)
+        rate = Fraction(parts.frame_rate)
+        write = lambda path: write_lossless(path, parts.images, rate, parts.audio)  # noqa: E731
+        return ClipFile(_stored(parts.images, f"{rate}{_sound_state(parts.audio)}", ".mov", write))
+    source = video.get_stream_source()
+    start, length = getattr(video, "get_active_trim_window", lambda: (0.0, 0.0))()
+    end = start + length if length else None
+    if isinstance(source, BytesIO):
+        data = source.getbuffer()
+        path = temporary_folder() / f"clip-{hashlib.sha256(data).hexdigest()[:16]}.{_container(video)}"
+        if not path.is_file():
+            path.write_bytes(data)
+        return ClipFile(str(path), start, end)
+    if not Path(source).exists():
+        raise ValueError(f"{source}: no such file — was it moved or deleted?")
+    return ClipFile(str(source), start, end, is_trusted=True)
+
+
+def _container(video: Any) -> str:  # noqa: ANN401
+    name = str(video.get_container_format()).split(",")[0]
+    return {"matroska": "mkv", "mpegts": "ts"}.get(name, name)
+
+
+def check_length(images: Any, what: str) -> None:  # noqa: ANN401  (a tensor)
+    """Raise ValueError if an IMAGE batch is too long to be held in memory as a clip."""
+    frames, size = images.shape[0], images.numel() * images.element_size()
+    if frames == 0:
+        raise ValueError(f"{what}: the IMAGE batch is empty — connect one with pictures")
+    if frames > MOST_FRAMES or size > MOST_BYTES:
+        held = f"an IMAGE batch of {frames} frames ({size / (1 << 30):.1f} GiB)"
+        most = f"a batch may have {MOST_FRAMES} frames and 1 GiB"
+        raise ValueError(f"{what}: {held} is too long, {most} — connect VIDEO or a path, which are streamed")
+
+
+def _pixels(image: Any) -> Any:  # noqa: ANN401  (a tensor in, a NumPy array out)
+    """Return one picture of a batch as uint8 RGB(A), rounded."""
+    return (image * 255.0).round().clamp(0, 255).byte().cpu().numpy()
+
+
+def _stored(images: Any, more: str, ending: str, write: Callable[[Path], None]) -> str:  # noqa: ANN401
+    """Return the file of a batch, named by its content: a second run finds the same file."""
+    digest = hashlib.sha256(repr((tuple(images.shape), more)).encode())
+    for image in images:
+        digest.update(_pixels(image).tobytes())
+    path = temporary_folder() / f"images-{digest.hexdigest()[:16]}{ending}"
+    if not path.exists():
+        part = path.with_name(f"part-{path.name}")
+        write(part)
+        part.replace(path)
+    return str(path)
+
+
+def _sound_state(audio: Any) -> str:  # noqa: ANN401  (a dict of a waveform and its rate, or None)
+    if not audio:
+        return ""
+    waveform = audio["waveform"].float().cpu().contiguous().numpy()
+    return f"{audio['sample_rate']}{hashlib.sha256(waveform.tobytes()).hexdigest()}"
+
+
+def picture_files(value: Any, what: str) -> list[str]:  # noqa: ANN401
+    """Return pictures of a workflow as files: of an IMAGE batch, or of a path. Raises ValueError."""
+    if isinstance(value, str):
+        return [named_file(value)]
+    check_length(value, what)
+    save = lambda image: lambda path: _save(image, path)  # noqa: E731
+    return [_stored(image[None], "", ".png", save(image)) for image in value]
+
+
+def _save(image: Any, path: Path) -> None:  # noqa: ANN401
+    Image.fromarray(_pixels(image).squeeze()).save(path, format="PNG", compress_level=1)
+
+
+def painted_folder(value: Any, numbers: str, what: str) -> str:  # noqa: ANN401
+    """Return a folder of painted frames, with the frames' numbers in their names.
+
+    Args:
+        value: An IMAGE batch, or the path of such a folder.
+        numbers: The frame of each picture of the batch, from 0, such as ``0, 48, 96``.
+        what: The input's name, for messages.
+
+    Raises:
+        ValueError: The numbers are none, or not as many as the pictures.
+    """
+    if isinstance(value, str):
+        return named_file(value)
+    words = [word for word in NUMBERS.split(numbers) if word]
+    if not all(word.isdecimal() for word in words):
+        raise ValueError(f"numbers: {numbers[:80]!r} are no frame numbers — write them as '0, 48, 96'")
+    if len(words) != len(value):
+        count = f"{len(value)} picture{'s' * (len(value) != 1)} but {len(words)} number{'s' * (len(words) != 1)}"
+        raise ValueError(f"{what}: {count} — write one frame number for each picture in 'numbers'")
+    if len(set(map(int, words))) != len(words):
+        raise ValueError(f"numbers: {numbers[:80]!r} name a frame twice — give each picture a frame of its own")
+    names = {int(word): file for word, file in zip(words, picture_files(value, what), strict=True)}
+    digest = hashlib.sha256(repr(sorted(names.items())).encode()).hexdigest()[:16]
+    folder = temporary_folder() / f"painted-{digest}"
+    folder.mkdir(exist_ok=True)
+    for number, file in names.items():
+        target = folder / f"{number:06d}.png"
+        if not target.is_file():
+            target.write_bytes(Path(file).read_bytes())
+    return str(folder)

@@ -1,0 +1,107 @@
+"""The folders of ComfyUI that the nodes use: results and their cache, models, temporary files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import folder_paths
+
+MODELS = "vidtrans"  # the name of the models' folder
+MODEL_ENDINGS = (".safetensors", ".onnx", ".cube", ".pth", ".pt", ".ckpt", ".t7", ".xml", ".zip")
+UNSAFE = re.compile(r"[^\w .()+-]")
+
+
+def register_models() -> None:
+    """Add ``models/vidtrans`` to the folders that ComfyUI searches for models."""
+    folder_paths.add_model_folder_path(MODELS, os.path.join(folder_paths.models_dir, MODELS), is_default=True)
+
+
+def model_folder() -> Path:
+    """Return the folder to which nodes write models."""
+    return Path(folder_paths.get_folder_paths(MODELS)[0])
+
+
+def output_folder() -> Path:
+    """Return ComfyUI's folder of results."""
+    return Path(folder_paths.get_output_directory())
+
+
+def cache_folder() -> Path:
+    """Return the cache: beside the results, so that ``vidtrans`` started in ``output/vidtrans`` shares it."""
+    return output_folder() / "vidtrans" / ".vidtrans"
+
+
+def temporary_folder() -> Path:
+    """Return the folder of files that ComfyUI removes when it starts and ends."""
+    folder = Path(folder_paths.get_temp_directory()) / "vidtrans"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def allowed_folders() -> list[str]:
+    """Return the folders in which a workflow may name files."""
+    own = [folder_paths.get_input_directory(), folder_paths.get_output_directory(), folder_paths.get_temp_directory()]
+    return [os.path.abspath(folder) for folder in (*own, *folder_paths.get_folder_paths(MODELS))]
+
+
+def named_file(text: str) -> str:
+    """Return the absolute path of a file or folder that a workflow names.
+
+    Args:
+        text: An absolute path in a folder of ComfyUI, or a name in one, as ``film.mp4`` or ``film.mp4 [output]``.
+
+    Raises:
+        ValueError: It lies elsewhere, or there is no such file.
+    """
+    text = text.strip().strip('"')
+    if not text:
+        raise ValueError("a path is empty — name a file in ComfyUI's input or output folder")
+    name, base = folder_paths.annotated_filepath(text)
+    inside = [base] if base else allowed_folders()
+    for folder in inside:
+        path = os.path.abspath(os.path.join(folder, name))
+        if _is_inside(path, allowed_folders()) and os.path.exists(path):
+            return path
+    path = os.path.abspath(os.path.join(inside[0], name))
+    if not _is_inside(path, allowed_folders()):
+        raise ValueError(f"{text}: it leads out of the folders of ComfyUI — move it to its input folder")
+    raise ValueError(f"{text}: no such file in the folders of ComfyUI — was it moved or deleted?")
+
+
+def _is_inside(path: str, folders: Iterable[str]) -> bool:
+    path = os.path.normcase(path)
+    return any(path.startswith(os.path.normcase(folder).rstrip("/\\") + os.sep) for folder in folders)
+
+
+def state_of(path: str) -> list[Any]:
+    """Return what tells a file from a later one of its name: its path, size in bytes and time of change in ns."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return [path]
+    return [path, found.st_size, found.st_mtime_ns]
+
+
+def result_path(base: Path, name: str, ending: str, request: object) -> Path:
+    """Return the path of a result: the same for the same request, so that a later run goes on or finds it.
+
+    Args:
+        base: The folder that it lies in.
+        name: Its beginning, as the user wrote it, with subfolders.
+        ending: Its suffix, with a dot; '' for a folder.
+        request: All that decides its content, as JSON.
+
+    Raises:
+        ValueError: The name leads out of the folder.
+    """
+    digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:10]
+    parts = [UNSAFE.sub("_", part).strip(" .") for part in re.split(r"[/\\]+", name.strip()) if part]
+    if not parts or not all(parts):
+        raise ValueError(f"name: {name[:80]!r} names no file in ComfyUI's folder — write a name such as vidtrans/take")
+    return base.joinpath(*parts[:-1], f"{parts[-1]}-{digest}{ending}")

@@ -1,0 +1,142 @@
+"""Widgets of the nodes, from the schemas of the commands.
+
+``schemas.json`` is a copy of what vidtrans offers a page, written by ``make_schemas.py``: the nodes load in
+milliseconds, and before vidtrans is installed. vidtrans itself checks the values when a node runs.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from comfy_api.latest import io
+
+# By command: the widgets of its node, and those that are shown with its advanced inputs.
+OFFERED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "stylize": (
+        ("strength", "temporal", "size", "keep_colour"),
+        ("mix", "keep_shading", "stroke_size", "upscale", "sharpness", "draft", "cuts", "codec"),
+    ),
+    "deflicker": (("strength", "temporal", "exposure"), ("mix", "keep_colour", "keep_shading", "cuts", "codec")),
+    "keyframes": (("count",), ("cuts",)),
+    "propagate": (
+        ("follow", "steps", "temporal", "strength"),
+        ("minutes", "mix", "keep_colour", "upscale", "sharpness", "cuts", "codec"),
+    ),
+    "fix": (("relearn",), ()),
+    "matte": (("inside", "outside", "names", "feather", "grow"), ("edge", "steps", "cuts", "codec")),
+    "look": (("steps", "crop"), ("minutes",)),
+    "grade": (("unpaired", "method"), ("nodes",)),
+    "make-dataset": (("pairing", "size", "every"), ("cuts",)),
+    "train": (("steps",), ("minutes",)),
+    "dream": (
+        ("frames", "zoom", "rotate", "pan_x", "pan_y", "hue"),
+        ("speed", "drift_correction", "loop", "morph", "every", "size", "codec"),
+    ),
+    "evaluate": ((), ("flow",)),
+}
+FOLDER_CODECS = ("png", "exr")  # a node's result is one file
+DEFAULTS = {("keyframes", "count"): 4, ("dream", "frames"): 120}  # of parameters that have none
+LARGEST = 2**31 - 1  # of a whole number in a widget
+
+
+@cache
+def schemas() -> dict[str, Any]:
+    """Return the schemas of the offered parameters by command and name, and the names of the looks that ship."""
+    table: dict[str, Any] = json.loads(Path(__file__).with_name("schemas.json").read_text(encoding="utf-8"))
+    return table
+
+
+def parameters(command: str) -> dict[str, Any]:
+    """Return the schemas of a command's offered parameters by name."""
+    found: dict[str, Any] = schemas()["commands"][command]
+    return found
+
+
+def widgets(command: str, result: str) -> list[io.Input]:
+    """Return the inputs of a command's parameters.
+
+    All are optional: a workflow of an earlier version of the pack, which knows fewer of them, still loads.
+
+    Args:
+        command: The command.
+        result: The beginning of the result's name.
+
+    Returns:
+        Those that are always shown, the result's name, and then the advanced ones.
+    """
+    shown, advanced = ([_widget(command, name) for name in names] for names in OFFERED[command])
+    for one in shown:
+        one.optional = True
+    for one in advanced:
+        set_advanced(one)
+    return [*shown, name_input(result), *advanced]
+
+
+def set_advanced(one: io.Input) -> None:
+    """Show an input only with the advanced ones. Versions of ComfyUI differ in the argument, not in this table."""
+    one.optional = True
+    one.extra_dict["advanced"] = True
+
+
+def options_input() -> io.Input:
+    """Return the input for options that have no widget."""
+    hint = "Options of the command, one on a line: 'name: value'. Those that can run a program are refused."
+    one = io.String.Input("options", multiline=True, default="", tooltip=hint, placeholder="start: 2s\nend: 10s")
+    set_advanced(one)
+    return one
+
+
+def name_input(default: str) -> io.Input:
+    """Return the input for the beginning of a result's name."""
+    hint = "Folder and name of the result; what follows them is the same for the same inputs."
+    return io.String.Input("name", default=default, optional=True, tooltip=hint)
+
+
+def _widget(command: str, name: str) -> io.Input:
+    table = parameters(command)[name]
+    words: dict[str, Any] = {"tooltip": table.get("description", ""), "default": default_of(command, name)}
+    choices = table.get("enum") or next((o["enum"] for o in table.get("anyOf", ()) if "enum" in o), None)
+    if choices:
+        given = words["default"]
+        options = [one for one in choices if name != "codec" or one not in FOLDER_CODECS]
+        return io.Combo.Input(name, options=options if given in options else ["", *options], **words)
+    kind = table["type"]
+    if kind == "boolean":
+        return io.Boolean.Input(name, **words)
+    if words["default"] == "":
+        return io.String.Input(name, **words)
+    low, high = table.get("minimum", table.get("exclusiveMinimum", 0)), table.get("maximum", LARGEST)
+    if kind == "integer":
+        return io.Int.Input(name, min=low, max=min(high, LARGEST), **words)
+    if kind == "number" or isinstance(kind, list):  # a list: a number or a curve; curves are written as options
+        return io.Float.Input(name, min=low, max=high, step=0.01 if high <= 4 else 0.5, **words)
+    return io.String.Input(name, **words)
+
+
+def default_of(command: str, name: str) -> Any:  # noqa: ANN401  (of any parameter)
+    """Return the default of a widget; '' for a parameter that has none."""
+    table = parameters(command)[name]
+    return DEFAULTS.get((command, name), table.get("default", ""))
+
+
+def values_of(command: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a command's widgets that differ from its defaults, in the types of the schema.
+
+    Raises:
+        ValueError: A text is no number.
+    """
+    found: dict[str, Any] = {}
+    for name in (*OFFERED[command][0], *OFFERED[command][1]):
+        value, table = inputs.get(name, DEFAULTS.get((command, name))), parameters(command)[name]
+        if value is None or value in ("", table.get("default")):
+            continue
+        if isinstance(value, str) and table["type"] in ("integer", "number"):
+            try:
+                value = int(value) if table["type"] == "integer" else float(value)
+            except ValueError:
+                raise ValueError(f"{name}: {value[:80]!r} is no number — write one, or nothing") from None
+        found[name] = value
+    return found

@@ -1,0 +1,182 @@
+"""The nodes in the real ComfyUI: only where VIDTRANS_COMFYUI names its folder (VIDTRANS_COMFYUI_PYTHON: its Python)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import pytest
+from clips import moving_frames, write_clip
+from comfy_pack import INTERFACE, WORKFLOWS, Graph, number_of, process_environment, read_graph, to_api
+from comfy_server import ComfyServer, comfy_folder, comfy_python, error_of
+
+import vidtrans
+
+pytestmark = pytest.mark.skipif(comfy_folder() is None, reason="VIDTRANS_COMFYUI names no folder of ComfyUI")
+SIGNATURES = Path(__file__).parents[1] / "support" / "comfy_signatures.py"
+QUICK = {"VidtransLook": {"steps": 2}, "VidtransTrain": {"steps": 2}}
+QUICK |= {"VidtransPropagate": {"minutes": "0"}, "VidtransDataset": {"size": "64"}}
+QUICK |= {"VidtransStylize": {"options": "engine: torch"}}
+
+
+@pytest.fixture(scope="module")
+def comfy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
+    base = tmp_path_factory.mktemp("comfyui")
+    (base / "input").mkdir()
+    size = (160, 120)
+    write_clip(base / "input" / "film.mp4", moving_frames(30, size))
+    write_clip(base / "input" / "other.mp4", moving_frames(12, size, shots=(0, 6)), sound=True)
+    write_clip(base / "input" / "animatediff.mp4", [255 - frame for frame in moving_frames(30, size)])
+    write_clip(base / "input" / "long.mp4", moving_frames(300, (480, 360)))
+    cv2.imwrite(str(base / "input" / "painting.png"), moving_frames(1, (96, 96))[0])
+    server = ComfyServer(base, environment=process_environment())
+    yield server
+    server.close()
+
+
+def one(kind: str, **inputs: Any) -> Graph:
+    return {"class_type": kind, "inputs": inputs}
+
+
+def stylized(file: str, **inputs: Any) -> Graph:
+    given = {"video": ["1", 0], "model": ["2", 0], "temporal": "off"} | inputs
+    model = one("VidtransLoadModel", model="identity")
+    return {"1": one("LoadVideo", file=file), "2": model, "3": one("VidtransStylize", **given)}
+
+
+def film_of(comfy: ComfyServer, history: Graph, number: str) -> Path:
+    shown = history["outputs"][number]["images"][0]
+    return comfy.base / shown["type"] / shown["subfolder"] / shown["filename"]
+
+
+def test_the_stand_in_has_the_signatures_of_the_real_interface() -> None:
+    found = []
+    for python, folder, more in ((comfy_python(), comfy_folder(), ["--cpu"]), (sys.executable, INTERFACE, [])):
+        line = [python, str(SIGNATURES), str(folder), *more]
+        done = subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        found.append(json.loads(done.stdout.strip().splitlines()[-1]))
+    real, stand_in = found
+    for name, parameters in stand_in.items():
+        known = [p for p in real[name] if p in parameters]  # newer versions have more, at the end
+        loose = any(p in ("kwargs", "args") for p in real[name])
+        assert loose or known == parameters, (name, real[name], parameters)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_runs(comfy: ComfyServer, path: Path) -> None:
+    workflow = to_api(read_graph(path))
+    for node in workflow.values():
+        node["inputs"].update(QUICK.get(node["class_type"], {}))
+    if path.stem == "diffusion-paints-four-frames":  # no checkpoint: a node of ComfyUI paints instead
+        painter = number_of(workflow, "VAEDecode")
+        frames = workflow[number_of(workflow, "ImageScaleToTotalPixels")]["inputs"]["image"]
+        for kind in ("CheckpointLoaderSimple", "CLIPTextEncode", "CLIPTextEncode", "VAEEncode", "KSampler"):
+            del workflow[number_of(workflow, kind)]
+        del workflow[number_of(workflow, "ImageScaleToTotalPixels")]
+        workflow[painter] = one("ImageQuantize", image=frames, colors=6, dither="none")
+    history = comfy.run(workflow)
+    assert error_of(history) == ""
+    last = next(n for n in reversed(workflow) if workflow[n]["class_type"] in ("VidtransStylize", "VidtransPropagate",
+                                                                             "VidtransDeflicker"))  # fmt: skip
+    table = vidtrans.probe(film_of(comfy, history, last))
+    assert table["frames"] == (12 if path.stem == "film-to-pix2pix-to-film" else 30)
+
+
+def test_bytes_are_those_of_the_command_line(comfy: ComfyServer) -> None:
+    history = comfy.run(stylized("film.mp4", name="vidtrans/same"))
+    assert error_of(history) == ""
+    source = comfy.base / "input" / "film.mp4"
+    vidtrans.stylize(source, model="identity", temporal="off", output="line.mp4", device="cpu")
+    assert film_of(comfy, history, "3").read_bytes() == Path("line.mp4").read_bytes()
+
+
+def test_a_result_that_was_deleted_is_made_again(comfy: ComfyServer) -> None:
+    made = film_of(comfy, comfy.run(stylized("film.mp4", name="vidtrans/gone")), "3")
+    made.unlink()
+    comfy.run(stylized("film.mp4", name="vidtrans/gone"))
+    assert made.is_file()
+
+
+def test_cancelled_and_killed_runs_go_on(comfy: ComfyServer) -> None:
+    workflow = stylized("long.mp4", name="vidtrans/long")
+    chunks = comfy.base / "output" / "vidtrans" / ".vidtrans" / "render"
+
+    def wait_for_chunks(more_than: int) -> int:
+        end = time.monotonic() + 300
+        while time.monotonic() < end:
+            if (count := len([*chunks.rglob("*.sha256"), *chunks.rglob("*.json")])) > more_than:
+                return count
+            time.sleep(0.05)
+        raise AssertionError("no chunk was made")
+
+    number = comfy.queue(workflow)
+    before = wait_for_chunks(0)
+    comfy.post("/interrupt", {})
+    assert error_of(comfy.wait(number)) == "interrupted"
+    number = comfy.queue(workflow)
+    wait_for_chunks(before)
+    import psutil
+
+    for process in psutil.Process(comfy.process.pid).children():
+        process.kill()
+    assert "its process ended without a result" in error_of(comfy.wait(number))
+    history = comfy.run(workflow)
+    assert error_of(history) == ""
+    assert vidtrans.probe(film_of(comfy, history, "3"))["frames"] == 300
+
+
+def test_frames_of_a_graph_with_sound_are_deflickered(comfy: ComfyServer) -> None:
+    workflow = {
+        "1": one("LoadVideo", file="other.mp4"),
+        "2": one("GetVideoComponents", video=["1", 0]),
+        "3": one("ImageInvert", image=["2", 0]),
+        "4": one("CreateVideo", images=["3", 0], fps=30.0, audio=["2", 1]),
+        "5": one("VidtransDeflicker", processed=["4", 0], source=["1", 0], name="vidtrans/inverted"),
+    }
+    history = comfy.run(workflow)
+    assert error_of(history) == ""
+    with av.open(str(film_of(comfy, history, "5"))) as container:
+        assert len(container.streams.audio) == 1
+        assert sum(1 for _ in container.decode(video=0)) == 12
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"options": "filter: negate"}, "a node cannot set it"),
+        ({"options": "cuts: /etc/hosts"}, "leads out of the folders of ComfyUI"),
+        ({"codec": "ffmpeg:libx264"}, "ffmpeg:libx264"),
+        ({"name": "../../x"}, "names no file"),
+    ],
+)
+def test_a_refusal_is_shown_on_the_node(comfy: ComfyServer, change: dict[str, Any], message: str) -> None:
+    answer = comfy.post("/prompt", {"prompt": stylized("film.mp4", **change)})
+    said = error_of(comfy.wait(answer["prompt_id"])) if "prompt_id" in answer else json.dumps(answer)
+    assert message in said
+
+
+def test_a_clip_that_is_gone_is_named(comfy: ComfyServer) -> None:
+    folder = comfy.base / "input"
+    (folder / "brief.mp4").write_bytes((folder / "film.mp4").read_bytes())
+    comfy.get("/object_info/LoadVideo")
+    number = comfy.queue(stylized("brief.mp4", name="vidtrans/brief"))
+    comfy.wait(number)
+    (folder / "brief.mp4").unlink()
+    answer = comfy.post("/prompt", {"prompt": stylized("brief.mp4", name="vidtrans/brief2")})
+    assert "brief.mp4" in json.dumps(answer["node_errors"])
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_named(comfy: ComfyServer) -> None:
+    folder = comfy.base / "output" / "closed"
+    folder.mkdir(mode=0o500)
+    assert "closed" in error_of(comfy.run(stylized("film.mp4", name="closed/x")))

@@ -1,0 +1,61 @@
+"""NDI in truth, where its library is installed: what is sent is found and received again on this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("cyndilib") is None, reason="needs cyndilib: pip install 'vidtrans[ndi]'"
+)
+# Looked for at this machine's own address, without multicast.
+CONFIG = '{"ndi": {"networks": {"ips": "127.0.0.1"}, "adapters": {"allowed": ["127.0.0.1"]}}}'
+PROGRAM = """
+import time
+
+import numpy as np
+from cyndilib import Finder, Receiver, RecvBandwidth, RecvColorFormat, VideoFrameSync
+
+from vidtrans.live.paint_jobs import Painted
+from vidtrans.live.senders.ndi import NdiSender
+from vidtrans.live.senders.picture_sending import PictureSending
+
+picture = np.zeros((180, 320, 3), np.uint8)
+picture[:, :160] = 200, 60, 20
+picture[:90, 160:] = 20, 180, 90
+sending = PictureSending("ndi", NdiSender(), print)
+finder, receiver, frame = Finder(), None, VideoFrameSync()
+finder.open()
+for _ in range(600):
+    sending.show(Painted(None, picture, picture, 0.0))
+    time.sleep(1 / 30)
+    names = [name for name in finder.get_source_names() if "vidtrans live" in name]
+    if receiver is None and names:
+        receiver = Receiver(color_format=RecvColorFormat.RGBX_RGBA, bandwidth=RecvBandwidth.highest)
+        receiver.frame_sync.set_video_frame(frame)
+        receiver.set_source(finder.get_source(names[0]))
+    if receiver is not None and receiver.is_connected():
+        receiver.frame_sync.capture_video()
+        if min(frame.xres, frame.yres) > 0:
+            got = np.array(frame.get_array()).reshape(frame.yres, frame.xres, 4)
+            if got.any():
+                break
+sending.close()
+inner = np.abs(got[4:-4, 4:-4, :3].astype(int) - picture[4:-4, 4:-4])  # away from the rims
+inner[:, 140:170], inner[80:94] = 0, 0  # and from edges, whose colours are stored at half the width
+print(got.shape, inner.max())
+"""
+
+
+def test_pictures_arrive_with_their_colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ndi-config.v1.json").write_text(CONFIG)
+    monkeypatch.setenv("NDI_CONFIG_DIR", str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    shape, _, most = done.stdout.strip().rpartition(" ")
+    assert shape == "(180, 320, 4)"
+    assert int(most) <= 12  # levels of 255: the video range and 8 bits

@@ -1,0 +1,76 @@
+"""A hub without a thread that paints, and OSC that speaks to it without a network."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from live_server import load
+
+from vidtrans.live.hub import Hub
+from vidtrans.live.live_controls import Controls, ControlState
+from vidtrans.live.osc.osc_desk import OscDesk
+from vidtrans.live.osc.osc_inbox import OscInbox
+from vidtrans.live.osc.osc_messages import Argument, OscMessage, pack_message
+from vidtrans.live.presets import SavedControls
+from vidtrans.models.loaded_model import LoadedModel
+
+
+class StillWorker(SimpleNamespace):
+    """A worker that paints nothing, and counts changes."""
+
+    num_changes = num_painted = 0
+    key_log = None
+
+    def change(self, state: ControlState) -> None:
+        """Count a change of controls."""
+        self.num_changes += 1
+
+    def dream(self, on: bool) -> None:
+        """Begin no dream."""
+
+
+class OscStage:
+    """A session as OSC sees it. ``at_s``: the time on its clock, in seconds since 1970."""
+
+    def __init__(self, models: Mapping[str, LoadedModel] | None = None) -> None:
+        found = dict(models or load("identity", "flower"))
+        self.notes: list[str] = []
+        self.hub = Hub(
+            found,
+            ControlState(Controls(next(iter(found)))),
+            SavedControls(Path("presets.json")),
+            Path("takes"),
+            lambda event: self.notes.append(event.text),
+        )
+        self.hub.worker = StillWorker()  # type: ignore[assignment]
+        self.hub.pictures = SimpleNamespace(message=lambda: {"type": "hello"})  # type: ignore[assignment]
+        self.inbox = OscInbox()
+        self.desk = OscDesk(self.hub, self.inbox, "127.0.0.1:9000")
+        self.at_s = 1_800_000_000.0
+
+    def send(self, address: str, *arguments: Argument) -> None:
+        """Send a message to it."""
+        self.push(pack_message(OscMessage(f"/vidtrans/{address}", arguments)))
+
+    def push(self, packet: bytes) -> None:
+        """Send bytes to it."""
+        self.inbox.push(packet, self.at_s)
+
+    def frame(self) -> None:
+        """Carry out what has come, as once a frame."""
+        self.desk.carry_out(self.inbox.take(self.at_s))
+
+    def value(self, name: str) -> Any:
+        """Return the value of a control."""
+        return self.hub.state.table()[name]
+
+
+def free_port() -> int:
+    """Return a UDP port of this machine that nobody uses."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])

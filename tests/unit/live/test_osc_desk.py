@@ -1,0 +1,381 @@
+"""OSC that moves controls: every address, floods, bad values, times of bundles, and what is sent back."""
+
+from __future__ import annotations
+
+import gc
+import json
+import math
+import struct
+import tracemalloc
+from dataclasses import fields
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from live_server import load
+from osc_stage import OscStage
+
+from vidtrans.core.settings import SMALLEST_SIDE
+from vidtrans.curves.signals import Signal
+from vidtrans.live.live_controls import Controls, describe_pairing
+from vidtrans.live.osc import osc_desk
+from vidtrans.live.osc.osc_addresses import ACTIONS, REPORTS, ROOT, OscAddress
+from vidtrans.live.osc.osc_inbox import LONGEST_WAIT_S, MOST_TIMED, SHOWN_UNMATCHED
+from vidtrans.live.osc.osc_messages import Argument, OscMessage, pack_bundle, pack_message, parse_message
+from vidtrans.live.osc.osc_out import BEAT, LOUDNESS, OscChanges
+from vidtrans.live.osc.osc_query import address_tree
+from vidtrans.models.loaded_model import LoadedModel
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, LoadedModel]:
+    return load("identity", "flower")
+
+
+@pytest.fixture
+def stage(models: dict[str, LoadedModel]) -> OscStage:
+    return OscStage(models)
+
+
+def other_value(one: OscAddress, now: object) -> Argument:
+    """Return a value within the bounds of an address that differs from the one it has."""
+    if one.kind == "switch":
+        return not now
+    if one.kind == "word":
+        return next((word for word in one.words if word != now), None)
+    whole = one.kind == "whole"
+    found = next(v for v in (one.low, (one.low + one.high) / 2) if abs(v - float(str(now))) > 1e-6)
+    return round(found) if whole else struct.unpack(">f", struct.pack(">f", found))[0]
+
+
+def test_every_control_of_every_model_has_an_address_and_is_moved_by_it(stage: OscStage) -> None:
+    names = {f.name for f in fields(Controls)}
+    names |= {name for model in stage.hub.models.values() for name in describe_pairing(model.pairing)}
+    controls = {one.name: one for one in stage.desk.addresses.values() if one.is_control}
+    assert set(controls) == names
+    assert {one.name for one in stage.desk.addresses.values()} == names | set(ACTIONS)
+    for name, one in controls.items():
+        before = stage.desk.values()[one.path]
+        value = other_value(one, before)
+        if value is None:
+            assert name == "look"  # neither model has looks
+            continue
+        stage.send(name.replace(".", "/"), value)
+        stage.frame()
+        assert stage.value(name) == pytest.approx(value), name
+        assert stage.desk.values()[one.path] == pytest.approx(value)
+    assert stage.inbox.counts.refused == stage.inbox.counts.unmatched == 0
+
+
+def test_what_is_out_of_bounds_stays_at_the_end_and_numbers_choose_words(stage: OscStage) -> None:
+    for address, given_value, expected in (
+        ("strength", 7.0, 2.0),
+        ("strength", -1, 0.0),
+        ("size", 3, SMALLEST_SIDE),
+        ("size", 100_000, 1024),
+        ("size", 0.0, 0),
+        ("dream_fps", 0.0, 1.0),
+        ("mirror", 1.0, True),
+        ("mirror", 0, False),
+        ("past", 1, "off"),
+        ("past", 3.0, "causal"),
+        ("second", 2.0, "flower"),
+        ("second", 0, ""),
+        ("model", 2, "flower"),
+        ("model", "identity", "identity"),
+    ):
+        stage.send(address, given_value)
+        stage.frame()
+        assert stage.value(address) == expected, (address, given_value)
+
+
+REFUSED: list[tuple[str, tuple[Argument, ...]]] = [
+    ("strength", (math.nan,)),
+    ("strength", (math.inf,)),
+    ("strength", ("low",)),  # a curve, which a page may write
+    ("strength", ("'moves.csv:glow'",)),  # a curve that reads a file
+    ("strength", (True,)),
+    ("strength", (None,)),
+    ("strength", (b"\0\0",)),
+    ("strength", ()),
+    ("strength", (0.5, 0.5)),
+    ("mirror", ("yes",)),
+    ("past", ("../../etc/passwd",)),
+    ("past", (4,)),
+    ("past", (-1,)),
+    ("past", (math.nan,)),
+    ("model", ("/etc/passwd",)),
+    ("model", (0,)),
+    ("look", ("watercolour",)),  # ships, but is not loaded
+    ("preset", ("../live-presets.json",)),
+    ("preset", (1,)),
+    ("dream", (True,)),  # neither model predicts frames
+]
+
+
+@pytest.mark.parametrize(("address", "arguments"), REFUSED, ids=str)
+def test_what_fits_no_control_changes_nothing(stage: OscStage, address: str, arguments: tuple[Argument, ...]) -> None:
+    before = stage.hub.state
+    stage.send(address, *arguments)
+    stage.frame()
+    assert stage.hub.state == before
+    assert stage.inbox.counts.refused == 1
+    stage.desk.tell()
+    assert len(stage.notes) == 1
+    assert stage.notes[0].startswith("OSC: 1 message")
+
+
+def test_only_the_last_value_of_a_frame_counts_and_equal_values_paint_nothing(stage: OscStage) -> None:
+    for n in range(1000):
+        stage.send("strength", n / 1000)
+        stage.send("lerp", 0.25)
+    stage.frame()
+    assert (stage.value("strength"), stage.value("lerp")) == (pytest.approx(0.999), 0.25)
+    assert stage.hub.worker.num_changes == 1  # type: ignore[attr-defined]
+    stage.send("lerp", 0.25)
+    stage.frame()
+    assert stage.hub.worker.num_changes == 1  # type: ignore[attr-defined]
+
+
+def test_a_preset_is_loaded_in_its_turn_and_a_value_ends_a_curve(stage: OscStage) -> None:
+    stage.hub.saved.save("dark", {"strength": 0.1, "lerp": 0.9})
+    stage.desk.refresh()
+    stage.send("strength", 0.5)
+    stage.send("preset", "dark")
+    stage.send("lerp", 0.3)
+    stage.frame()
+    assert (stage.value("strength"), stage.value("lerp")) == (0.1, pytest.approx(0.3))
+    stage.hub.state = stage.hub.state.updated({"strength": "low"}, stage.hub.models)
+    stage.send("strength", 0.5)
+    stage.frame()
+    assert stage.hub.state.curve_texts() == {}
+
+
+def test_a_button_acts_at_its_press_even_where_the_release_comes_in_the_same_frame(stage: OscStage) -> None:
+    client = stage.hub.join(is_program=False)
+    stage.hub.holder, stage.hub.source = client.number, "drawing"
+    client._texts.clear()
+    stage.send("clear", 1.0)
+    stage.send("clear", 0.0)
+    stage.frame()
+    stage.send("undo", False)
+    stage.frame()
+    stage.send("undo")
+    stage.frame()
+    assert list(client._texts) == [{"type": "drawing", "do": "clear"}, {"type": "drawing", "do": "undo"}]
+
+
+def test_addresses_of_a_model_come_and_go_with_it(stage: OscStage, models: dict[str, LoadedModel]) -> None:
+    path = f"{ROOT}edges/density"
+    assert path in stage.desk.addresses
+    flower = stage.hub.models.pop("flower")
+    stage.desk.refresh()
+    stage.send("edges/density", 0.1)
+    stage.frame()
+    assert path not in stage.desk.addresses
+    assert stage.inbox.unmatched == {path: 1}
+    stage.hub.models["flower"] = flower
+    stage.desk.refresh()
+    stage.send("edges/density", 0.1)
+    stage.frame()
+    assert stage.value("edges.density") == pytest.approx(0.1)
+
+
+def test_bundles_are_carried_out_at_their_time_or_at_once(stage: OscStage) -> None:
+    def bundle(value: float, at_s: float | None) -> bytes:
+        return pack_bundle([pack_message(OscMessage(f"{ROOT}strength", (value,)))], at_s)
+
+    stage.push(bundle(0.25, None))
+    stage.push(bundle(0.75, stage.at_s + 2))
+    stage.push(bundle(1.25, stage.at_s + 1))
+    stage.push(bundle(0.1, stage.at_s - 100))  # late: at once
+    stage.push(bundle(0.2, stage.at_s + LONGEST_WAIT_S + 1))
+    stage.frame()
+    assert stage.value("strength") == pytest.approx(0.1)
+    assert stage.inbox.counts.dropped == 1
+    assert stage.inbox.due_s(stage.at_s) == pytest.approx(1, abs=1e-3)
+    for _, expected in ((1, 1.25), (2, 0.75)):
+        stage.at_s += 1.001
+        stage.frame()
+        assert stage.value("strength") == expected
+    assert stage.inbox.due_s(stage.at_s) is None
+    for _ in range(MOST_TIMED + 5):
+        stage.push(bundle(0.5, stage.at_s + 5))
+    assert len(stage.inbox._timed) == MOST_TIMED
+    assert stage.inbox.counts.dropped == 6
+
+
+def test_unknown_addresses_are_counted_in_bounded_memory(stage: OscStage) -> None:
+    for n in range(5000):
+        stage.send(f"none/{n}\u2028{'x' * 500}", 1.0)
+    stage.send("strangth", 0.5)
+    stage.frame()
+    assert stage.inbox.counts.unmatched == 5001
+    assert len(stage.inbox.unmatched) == SHOWN_UNMATCHED
+    assert max(map(len, stage.inbox.unmatched)) <= 60
+    assert stage.inbox._last == {}
+    stage.desk.tell()
+    stage.send("strangth", 0.5)
+    stage.desk.tell()
+    assert len(stage.notes) == 1  # not two in one second
+    assert f"{ROOT}strangth" in stage.notes[0]
+    assert stage.notes[0].isprintable()
+
+
+def test_values_that_do_not_fit_together_leave_the_others_alone(
+    stage: OscStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = stage.desk.addresses[f"{ROOT}edges/density"]
+    stage.desk.addresses[one.path] = OscAddress(one.name, "number", "", 0, 1e9, is_control=True)
+    stage.send("edges/density", 1e9)  # as where two settings exclude each other
+    stage.send("strength", 0.5)
+    stage.frame()
+    assert stage.value("strength") == 0.5
+    assert "edges.density" not in stage.hub.state.numbers()
+
+
+PART = st.one_of(
+    st.binary(max_size=24),
+    st.sampled_from([b"#bundle\0", b"/vidtrans/strength\0\0", b",f\0\0", b",s\0\0", bytes(8), b"\x7f\xc0\0\0"]),
+    st.builds(
+        lambda path, args: pack_message(OscMessage(path, tuple(args))),
+        st.sampled_from([f"{ROOT}{name}" for name in ("strength", "size", "past", "edges/density", "freeze", "x")]),
+        st.lists(st.one_of(st.floats(width=32), st.integers(-(2**63), 2**63 - 1), st.text(max_size=5).map(
+            lambda text: text.replace("\0", "").encode("utf-8", "ignore").decode()), st.booleans()), max_size=2),
+    ),
+)  # fmt: skip
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.lists(PART, max_size=4).map(b"".join), max_size=6), st.booleans())
+def test_no_bytes_raise_or_move_a_control_out_of_its_bounds(
+    stage: OscStage, packets: list[bytes], is_bundled: bool
+) -> None:
+    for packet in [pack_bundle([p for p in packets if p])] if is_bundled else packets:
+        stage.push(packet)
+    stage.frame()
+    values = stage.desk.values()
+    for one in stage.desk.addresses.values():
+        if one.is_control and one.kind in ("number", "whole"):
+            assert one.low <= float(str(values[one.path])) <= one.high
+    stage.hub.state.updated(stage.hub.state.table(), stage.hub.models)  # raises where something does not fit
+
+
+class Clock:
+    """A time that the test moves."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_s = 1000.0
+        monkeypatch.setattr(osc_desk.time, "monotonic", lambda: self.now_s)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def sent(changes: OscChanges) -> dict[str, object]:
+    messages = [parse_message(packet) for packet in changes.step()]
+    return {one.address.removeprefix(ROOT): one.arguments[0] for one in messages}
+
+
+def test_changes_are_sent_once_and_those_of_osc_when_they_rest(stage: OscStage, clock: Clock) -> None:
+    changes = OscChanges(stage.hub, stage.desk, lambda: clock.now_s)
+    first = sent(changes)
+    assert first["strength"] == 1.0
+    assert len(first) == sum(one.is_control for one in stage.desk.addresses.values()) + 4  # record, dream, frame, fps
+    assert sent(changes) == {}
+    stage.hub.command(stage.hub.join(is_program=False), {"type": "controls", "values": {"strength": 0.1}})
+    assert sent(changes) == {"strength": pytest.approx(0.1)}
+    for n in range(60):  # a fader moves for a second
+        stage.send("strength", 0.5 + n / 200)
+        stage.frame()
+        clock.now_s += 1 / 60
+        assert sent(changes) in ({}, {"fps": 0.0})
+    clock.now_s += 0.3
+    assert sent(changes) == {"strength": pytest.approx(0.795)}
+    assert sent(changes) == {}
+
+
+def test_two_programs_that_send_to_each_other_come_to_rest(stage: OscStage, clock: Clock) -> None:
+    changes = OscChanges(stage.hub, stage.desk, lambda: clock.now_s)
+    changes.step()
+    stage.send("strength", 0.1)
+    count = 0
+    for _ in range(120):  # the other program sends back all that it gets
+        stage.frame()
+        for packet in changes.step():
+            stage.push(packet)
+            count += 1
+        clock.now_s += 1 / 60
+    assert count <= 2  # the value, and the number of pictures per second
+    stage.send("size", 3)
+    stage.frame()
+    clock.now_s += 0.3
+    assert sent(changes)["size"] == SMALLEST_SIDE
+
+
+def test_sound_pictures_and_moving_controls_are_sent(stage: OscStage, clock: Clock) -> None:
+    changes = OscChanges(stage.hub, stage.desk, lambda: clock.now_s)
+    changes.step()
+    stage.hub.sound.values = {LOUDNESS: 0.5, Signal("onset"): 0.0, BEAT: 3.9}
+    stage.hub.worker.num_painted = 30
+    clock.now_s += 1.0
+    found = sent(changes)
+    assert found == {"heard/loudness": 0.5, "heard/onset": 0.0, "heard/beat": 3, "frame": 30, "fps": 30.0}
+    assert set(found) == set(REPORTS)
+    stage.hub.sound.values = {LOUDNESS: 0.5, Signal("onset"): 0.0, BEAT: 4.1}
+    stage.desk._positions = {"lerp": 0.75}
+    assert sent(changes) == {"heard/beat": 4, "lerp": 0.75}
+
+
+def test_the_list_is_sent_with_all_values_and_the_tree_says_the_same(stage: OscStage) -> None:
+    changes = OscChanges(stage.hub, stage.desk)
+    changes.step()
+    stage.send("list")
+    stage.frame()
+    packets = changes.step()
+    listed = {m.arguments[0]: m.arguments[1:] for m in map(parse_message, packets) if m.address == f"{ROOT}list"}
+    assert set(listed) == {*stage.desk.addresses, *(ROOT + name for name in REPORTS)}
+    assert listed[f"{ROOT}strength"] == ("f", 0.0, 2.0)
+    assert listed[f"{ROOT}past"] == ("s", 0.0, 1.0, "off", "lerp", "causal")
+    assert any(parse_message(packet).address == f"{ROOT}strength" for packet in packets)
+    tree = json.loads(json.dumps(address_tree(stage.desk.addresses, stage.desk.values())))
+    nodes = tree["CONTENTS"]["vidtrans"]["CONTENTS"]
+    strength = {"TYPE": "f", "RANGE": [{"MIN": 0.0, "MAX": 2.0}], "VALUE": [1.0], "ACCESS": 3}
+    assert strength.items() <= nodes["strength"].items()
+    assert nodes["edges"]["CONTENTS"]["density"]["FULL_PATH"] == f"{ROOT}edges/density"
+    assert nodes["frame"]["ACCESS"] == 1
+    assert nodes["past"]["RANGE"] == [{"VALS": ["off", "lerp", "causal"]}]
+
+
+def test_memory_does_not_grow_with_time(stage: OscStage, clock: Clock) -> None:
+    """Faders at 60 Hz, junk and timed bundles for 10 s; benchmarks/live/osc.py runs eight hours of it."""
+    changes = OscChanges(stage.hub, stage.desk, lambda: clock.now_s)
+
+    def five_seconds() -> None:
+        for n in range(300):
+            stage.at_s += 1 / 60
+            clock.now_s += 1 / 60
+            for name in ("strength", "lerp", "keep_colour", "edges/density"):
+                stage.send(name, (n % 100) / 100)
+            stage.send(f"junk/{n}", 1.0)
+            if n % 10 == 0:
+                stage.push(pack_bundle([pack_message(OscMessage(f"{ROOT}hue", (float(n % 20),)))], stage.at_s + 0.05))
+                stage.frame()
+                changes.step()
+                stage.desk.tell()
+        stage.notes.clear()
+
+    tracemalloc.start()
+    try:
+        five_seconds()
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        five_seconds()
+        gc.collect()
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert stage.inbox.counts.used > 150
+    assert grown < 50_000

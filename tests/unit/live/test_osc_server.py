@@ -1,0 +1,225 @@
+"""OSC over real sockets: a live server that listens and sends, floods, the network, and its options."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from live_server import TIMEOUT_S, Running, flat, pixels, serving
+from osc_stage import OscStage, free_port
+from processes import until
+
+from vidtrans.core.errors import UsageError
+from vidtrans.live.osc import osc_listener
+from vidtrans.live.osc.osc_endpoint import OscEndpoint, is_near, parse_endpoint
+from vidtrans.live.osc.osc_listener import OscListener
+from vidtrans.live.osc.osc_messages import Argument, OscMessage, pack_bundle, pack_message, parse_message
+from vidtrans.live.stage_settings import stage_settings
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+HOST = "127.0.0.1"
+
+
+class Controller:
+    """Another program that speaks OSC. ``port``: of the live server."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((HOST, 0))
+        self.socket.settimeout(TIMEOUT_S)
+        self.own_port = self.socket.getsockname()[1]
+
+    def push(self, packet: bytes) -> None:
+        """Send bytes."""
+        self.socket.sendto(packet, (HOST, self.port))
+
+    def send(self, address: str, *arguments: Argument) -> None:
+        """Send a message."""
+        self.push(pack_message(OscMessage(f"/vidtrans/{address}", arguments)))
+
+    def receive(self, address: str) -> tuple[Argument, ...]:
+        """Return the arguments of the next message to an address."""
+        while (message := parse_message(self.socket.recv(1 << 16))).address != f"/vidtrans/{address}":
+            pass
+        return message.arguments
+
+
+@pytest.fixture
+def controller() -> Iterator[Controller]:
+    found = Controller()
+    with found.socket:
+        yield found
+
+
+@pytest.fixture
+def running(controller: Controller) -> Iterator[Running]:
+    settings = stage_settings(str(controller.port), f"{HOST}:{controller.own_port}", (), allow_network=False)
+    with serving(stage=settings) as server:
+        yield server
+
+
+def test_a_message_changes_the_picture_and_the_page_and_comes_back(running: Running, controller: Controller) -> None:
+    with running.program() as page:
+        page.send(type="source", kind="camera")
+        picture = flat(0)
+        picture[:, :16] = 200
+        page.frame(picture)
+        page.picture()
+        controller.send("past", "off")
+        page.state(past="off")
+        controller.send("mirror", 1.0)
+        page.state(mirror=True)
+        until(lambda: pixels(page.picture().file)[:, 20:].min() > 140)
+        assert controller.receive("mirror") in ((False,), (True,))
+        until(lambda: controller.receive("mirror") == (True,))
+        page.send(type="controls", values={"strength": 0.5})
+        until(lambda: controller.receive("strength") == (0.5,))
+        assert controller.receive("frame")[0] > 0  # type: ignore[operator]
+
+
+def test_a_page_is_told_what_came_and_what_matched_nothing(running: Running, controller: Controller) -> None:
+    with running.program() as page:
+        assert page.message("osc")["port"] == f"{HOST}:{controller.port}"
+        controller.send("strength", 0.25)
+        controller.send("strangth", 0.5)
+        controller.send("lerp", float("nan"))
+        controller.push(b"#bundle\0...")
+        found = page.message("osc", used=1, no_address=1, refused=1, malformed=1)
+    assert found["last"] == "/vidtrans/strength 0.25"
+    assert found["unmatched"] == {"/vidtrans/strangth": 1}
+    assert "finite" in found["problem"]
+
+
+def test_the_server_gives_the_addresses_to_who_knows_the_token(running: Running) -> None:
+    with urllib.request.urlopen(running.link("/osc"), timeout=TIMEOUT_S) as answer:
+        tree = json.load(answer)
+    assert tree["CONTENTS"]["vidtrans"]["CONTENTS"]["strength"]["VALUE"] == [1.0]
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(running.link("/osc").partition("?")[0], timeout=TIMEOUT_S)
+
+
+def test_a_flood_leaves_the_newest_value_and_the_stage_paints(running: Running, controller: Controller) -> None:
+    stop = threading.Event()
+
+    def flood() -> None:
+        packets = [pack_message(OscMessage("/vidtrans/strength", (n / 100,))) for n in range(100)]
+        packets += [b"/junk", b"#bundle\0", b"\0", pack_message(OscMessage("/vidtrans/x", (1,)))]
+        packets.append(pack_bundle(packets[:50]))
+        while not stop.is_set():
+            for packet in packets:
+                controller.push(packet)
+
+    thread = threading.Thread(target=flood)
+    with running.program() as page:
+        page.send(type="source", kind="camera")
+        thread.start()
+        try:
+            for level in range(0, 200, 10):  # every frame is painted, or overtaken by a newer one
+                page.picture(page.frame(flat(level)))
+        finally:
+            stop.set()
+            thread.join()
+        time.sleep(0.2)  # the system's buffer is empty then
+        controller.send("strength", 1.25)
+        page.state(strength=1.25)
+        controller.push(b"damage")
+        assert page.message("osc")["malformed"] > 10
+    assert len(running.notes) < 30
+
+
+def test_a_recording_is_begun_and_ended_and_lies_where_the_server_puts_it(
+    running: Running, controller: Controller
+) -> None:
+    with running.program() as page:
+        page.send(type="source", kind="camera")
+        controller.send("record", "/tmp/mine.mp4")  # names nothing
+        controller.send("record", True)
+        page.message("state", recording=True)
+        page.picture(page.frame(flat(50)))
+        controller.send("record", 0)
+        file = page.message("recorded")["file"]
+    until(lambda: running.hub.recordings.last)
+    assert running.hub.recordings.last is not None
+    assert (running.hub.recordings.last.parent.name, running.hub.recordings.last.name) == ("recordings", file)
+
+
+def test_a_port_that_is_taken_and_a_host_that_is_none_are_one_line(controller: Controller) -> None:
+    stage = OscStage()
+    with pytest.raises(UsageError, match=r"--osc .*in use.*choose another port"):
+        OscListener(OscEndpoint(HOST, controller.own_port), stage.hub, stage.desk)
+    with pytest.raises(UsageError, match="no such host"):
+        OscEndpoint("no.such.host.invalid", 9000).resolve("--osc-out")
+
+
+MISTAKES: list[tuple[tuple[str, str], tuple[str, ...], str]] = [
+    (("x", ""), (), "names no port"),
+    (("0", ""), (), "names no port"),
+    (("65536", ""), (), "names no port"),
+    (("9" * 5000, ""), (), "names no port"),
+    ((":9000", ""), (), "no host before the colon"),
+    (("0.0.0.0:9000", ""), (), "could move the controls"),
+    (("", "9000"), (), "names no port"),
+    (("", "192.168.1.20:9000"), (), "sends to another machine"),
+    (("9000", "127.0.0.1:9000"), (), "is where --osc listens"),
+    (("", ""), ("ndi",), "could watch"),
+    (("", ""), ("virtual-camera", "virtual-camera"), "stands twice"),
+    (("", ""), ("nd",), "ndi"),
+]
+
+
+@pytest.mark.parametrize(("osc", "senders", "words"), MISTAKES, ids=str)
+def test_mistakes_of_options_are_one_line(osc: tuple[str, str], senders: tuple[str, ...], words: str) -> None:
+    with pytest.raises(UsageError, match=words) as caught:
+        stage_settings(*osc, senders, allow_network=False)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 6000
+
+
+def test_addresses_of_all_forms_are_read() -> None:
+    assert parse_endpoint("9000", "--osc", allow_network=False) == OscEndpoint(HOST, 9000)
+    assert parse_endpoint("[::1]:9000", "--osc", allow_network=False) == OscEndpoint("::1", 9000)
+    assert str(OscEndpoint("::1", 9000)) == "[::1]:9000"
+    assert parse_endpoint("0.0.0.0:9000", "--osc", allow_network=True).is_open
+
+
+def test_on_an_open_address_only_private_networks_are_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    near = (
+        "127.0.0.1",
+        "10.1.2.3",
+        "192.168.0.9",
+        "172.16.0.1",
+        "169.254.1.1",
+        "::1",
+        "fe80::1%eth0",
+        "::ffff:10.0.0.1",
+    )
+    assert all(map(is_near, near))
+    assert not any(map(is_near, ("8.8.8.8", "172.32.0.1", "2001:4860:4860::8888", "::ffff:8.8.8.8", "", "x")))
+    monkeypatch.setattr(osc_listener, "is_near", lambda host: False)
+    port = free_port()
+    with (
+        serving(stage=stage_settings(f"0.0.0.0:{port}", "", (), allow_network=True)) as running,
+        running.program() as page,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other,
+    ):
+        other.sendto(pack_message(OscMessage("/vidtrans/strength", (0.5,))), (HOST, port))
+        page.message("osc", dropped=1)
+    assert running.hub.state.controls.strength == 1.0
+
+
+def test_python_osc_moves_a_control_and_hears_of_it(running: Running, controller: Controller) -> None:
+    client = pytest.importorskip("pythonosc.udp_client", reason="python-osc is another program's OSC")
+    other = client.SimpleUDPClient(HOST, controller.port)
+    with running.program() as page, other._sock:
+        other.send_message("/vidtrans/keep_colour", 0.5)
+        page.state(keep_colour=0.5)
+    until(lambda: controller.receive("keep_colour") == (0.5,))
+    assert np.isclose(running.hub.state.controls.keep_colour, 0.5)

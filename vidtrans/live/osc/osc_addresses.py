@@ -1,0 +1,141 @@
+"""The OSC addresses of a live session, derived from its controls, models and presets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from vidtrans.core.settings import SMALLEST_SIDE, Table
+from vidtrans.live.live_controls import describe_controls, describe_pairing, looks_of
+from vidtrans.live.osc.osc_messages import Argument
+from vidtrans.models.loaded_model import LoadedModel
+
+ROOT = "/vidtrans/"
+PRESSED = 0.5  # from which a number switches on
+
+Kind = Literal["number", "whole", "switch", "word", "trigger"]
+TYPES: Mapping[Kind, str] = {"number": "f", "whole": "i", "switch": "T", "word": "s", "trigger": "N"}
+
+# What acts, and is no control: its kind, and its help.
+ACTIONS: Mapping[str, tuple[Kind, str]] = {
+    "record": ("switch", "record a video"),
+    "dream": ("switch", "begin or end a dream of a model that predicts frames"),
+    "preset": ("word", "load the controls that were saved by this name"),
+    "clear": ("trigger", "clear the drawing board that is painted"),
+    "undo": ("trigger", "undo the last stroke on the drawing board that is painted"),
+    "list": ("trigger", "send all addresses and values to --osc-out"),
+}
+# What is sent, and not received.
+REPORTS: Mapping[str, tuple[Kind, str]] = {
+    "frame": ("whole", "pictures painted since the session began"),
+    "fps": ("number", "pictures per second"),
+    "heard/loudness": ("number", "loudness of the sound, 0 to 1"),
+    "heard/onset": ("number", "how much begins to sound, 0 to 1"),
+    "heard/beat": ("whole", "the number of the beat, at each beat"),
+}
+
+
+class OscMismatchError(ValueError):
+    """Arguments that an address does not take."""
+
+
+@dataclass(frozen=True)
+class OscAddress:
+    """An address. ``name``: of its control, of ACTIONS or of REPORTS.
+
+    ``words``: the texts that it takes; they are also chosen by their numbers, from 1, and '' by 0. ``step_up``: a
+    number greater than 0 is at least this. ``is_control``: it has a value among the controls.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    low: float = 0.0
+    high: float = 1.0
+    words: tuple[str, ...] = ()
+    default: Argument = None
+    step_up: float = 0.0
+    is_control: bool = False
+
+    @property
+    def path(self) -> str:
+        """Return the address as OSC writes it."""
+        return ROOT + self.name.replace(".", "/")
+
+    def value(self, arguments: Sequence[Argument]) -> float | bool | str:
+        """Return the value that arguments give, within the bounds. Raises OscMismatchError."""
+        if self.kind == "trigger":
+            return True
+        if len(arguments) != 1:
+            raise OscMismatchError("send one argument")
+        given = arguments[0]
+        if self.kind == "word":
+            return self._word(given)
+        if self.kind == "switch" and isinstance(given, bool):
+            return given
+        number = _number(given)
+        if self.kind == "switch":
+            return number >= PRESSED
+        if 0 < number < self.step_up:
+            number = self.step_up
+        number = min(max(number, self.low), self.high)
+        return round(number) if self.kind == "whole" else number
+
+    def _word(self, given: Argument) -> str:
+        if isinstance(given, str):
+            found = given
+        else:
+            numbered = self.words if self.words[:1] == ("",) else ("", *self.words)
+            place = round(_number(given))
+            found = numbered[place] if 0 <= place < len(numbered) else ""
+        if found not in self.words:
+            raise OscMismatchError(f"send one of {', '.join(self.words) or 'nothing: there is none'}"[:200])
+        return found
+
+
+def all_addresses(models: Mapping[str, LoadedModel], presets: Iterable[str]) -> list[OscAddress]:
+    """Return the addresses that a session takes, with those of its controls first."""
+    looks = [look for model in models.values() for look in looks_of(model)]
+    words = {"model": tuple(models), "second": ("", *models), "look": ("", *dict.fromkeys(looks))}
+    found = [_of_control(name, about, words.get(name, ())) for name, about in describe_controls().items()]
+    found += _of_pairings(models)
+    saved = {"preset": tuple(presets)}
+    return found + [OscAddress(n, kind, text, words=saved.get(n, ())) for n, (kind, text) in ACTIONS.items()]
+
+
+def reports() -> list[OscAddress]:
+    """Return the addresses that are only sent."""
+    return [OscAddress(name, kind, text) for name, (kind, text) in REPORTS.items()]
+
+
+def _of_control(name: str, about: Table, words: tuple[str, ...]) -> OscAddress:
+    default = about["default"]
+    kinds: Mapping[type, Kind] = {bool: "switch", int: "whole", float: "number", str: "word"}
+    choices = words or tuple(about.get("choices", ()))
+    low, high = about.get("low", 0), about.get("high", 1)
+    step_up = SMALLEST_SIDE if name == "size" else 0
+    return OscAddress(name, kinds[type(default)], about["help"], low, high, choices, default, step_up, is_control=True)
+
+
+def _of_pairings(models: Mapping[str, LoadedModel]) -> Iterator[OscAddress]:
+    found: dict[str, OscAddress] = {}
+    for model in models.values():
+        for name, about in describe_pairing(model.pairing).items():
+            kind: Kind = "whole" if about["whole"] else "number"
+            before = found.get(name)
+            low = min(about["low"], before.low if before else math.inf)
+            high = max(about["high"], before.high if before else -math.inf)
+            text = about.get("help", "a setting of what the model sees")
+            found[name] = OscAddress(name, kind, text, low, high, default=about["default"], is_control=True)
+    yield from found.values()
+
+
+def _number(given: Argument) -> float:
+    """Return a finite number. Raises OscMismatchError."""
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        raise OscMismatchError("send a number")
+    if not math.isfinite(given):
+        raise OscMismatchError("send a finite number")
+    return float(given)

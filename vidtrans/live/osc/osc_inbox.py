@@ -1,0 +1,138 @@
+"""The inbox of OSC: the last message of each known address until it is taken, in bounded memory."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from dataclasses import dataclass
+
+from vidtrans.live.osc.osc_messages import (
+    BUNDLE,
+    MOST_ELEMENTS,
+    MalformedOscError,
+    OscMessage,
+    address_in,
+    messages_in,
+    parse_message,
+    time_of,
+)
+
+MOST_TIMED = 1024  # messages of bundles whose time has not come
+LONGEST_WAIT_S = 60.0  # until the time of a bundle; later ones are dropped
+SHOWN_UNMATCHED, SHOWN_LETTERS = 6, 60
+
+
+@dataclass
+class OscCounts:
+    """Numbers of messages since the beginning.
+
+    Attributes:
+        received: Packets.
+        used: Messages that reached the session.
+        unmatched: Messages to addresses that do not exist.
+        malformed: Packets or messages that are no OSC.
+        refused: Messages with a value of a wrong type, or that is no number, or names nothing.
+        dropped: Messages of bundles that were too large, too late or too many.
+    """
+
+    received: int = 0
+    used: int = 0
+    unmatched: int = 0
+    malformed: int = 0
+    refused: int = 0
+    dropped: int = 0
+
+
+class OscInbox:
+    """Takes packets and gives the last message of each address; one thread calls it.
+
+    Attributes:
+        known: The addresses that exist.
+        triggers: Those of ``known`` that act at a press; a release (0, false) is no message.
+        counts: Numbers of messages.
+        unmatched: The last addresses that did not exist, with the number of messages to each.
+    """
+
+    def __init__(self) -> None:
+        self.known: frozenset[bytes] = frozenset()
+        self.triggers: frozenset[bytes] = frozenset()
+        self.counts = OscCounts()
+        self.unmatched: dict[str, int] = {}
+        self._last: dict[bytes, bytes] = {}  # the newest message of each address, the latest of all at the end
+        self._timed: list[tuple[float, int, bytes]] = []
+        self._order = itertools.count()
+        self._elements = 0
+
+    def push(self, packet: bytes, now_s: float) -> None:
+        """Take a packet that came at ``now_s``, in seconds since 1970. Never raises."""
+        self.counts.received += 1
+        if not packet.startswith(BUNDLE):
+            self._keep(packet)
+            return
+        try:
+            for tag, data in messages_in(packet):
+                self._elements += 1
+                if self._elements > MOST_ELEMENTS:  # since the last call of ``take``
+                    self.counts.dropped += 1
+                    return  # the rest of a flood is not read
+                self._keep_at(time_of(tag), data, now_s)
+        except MalformedOscError:
+            self.counts.malformed += 1
+
+    def take(self, now_s: float) -> list[OscMessage]:
+        """Return the last message of each address whose time has come, in the order in which these came."""
+        while self._timed and self._timed[0][0] <= now_s:
+            self._keep(heapq.heappop(self._timed)[2])
+        waiting, self._last, self._elements = self._last, {}, 0
+        found = []
+        for data in waiting.values():
+            try:
+                found.append(parse_message(data))
+            except MalformedOscError:
+                self.counts.malformed += 1
+        return found
+
+    def due_s(self, now_s: float) -> float | None:
+        """Return in how many seconds there is a message to take; None: none waits."""
+        if self._last:
+            return 0.0
+        return max(0.0, self._timed[0][0] - now_s) if self._timed else None
+
+    def _keep_at(self, at_s: float, data: bytes, now_s: float) -> None:
+        if at_s <= now_s:
+            self._keep(data)
+        elif at_s - now_s > LONGEST_WAIT_S or len(self._timed) >= MOST_TIMED:
+            self.counts.dropped += 1
+        elif address_in(data) in self.known:
+            heapq.heappush(self._timed, (at_s, next(self._order), data))
+        else:
+            self._keep(data)  # counts it
+
+    def _keep(self, data: bytes) -> None:
+        address = address_in(data)
+        if address not in self.known:
+            self._count_unknown(address)
+        elif address not in self.triggers or _is_press(data):
+            self._last.pop(address, None)
+            self._last[address] = data
+
+    def _count_unknown(self, address: bytes) -> None:
+        if not address.startswith(b"/"):
+            self.counts.malformed += 1
+            return
+        self.counts.unmatched += 1
+        text = address[:SHOWN_LETTERS].decode("ascii", "replace")
+        text = "".join(letter if letter.isprintable() else "�" for letter in text)
+        count = self.unmatched.pop(text, 0)
+        if len(self.unmatched) >= SHOWN_UNMATCHED:
+            del self.unmatched[next(iter(self.unmatched))]
+        self.unmatched[text] = count + 1
+
+
+def _is_press(data: bytes) -> bool:
+    """Return whether a message to a trigger is a press: it has no argument, or not 0 or false; damage counts as one."""
+    try:
+        arguments = parse_message(data).arguments
+    except MalformedOscError:
+        return True  # ``take`` counts it
+    return not arguments or bool(arguments[0])

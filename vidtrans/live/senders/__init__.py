@@ -1,0 +1,96 @@
+"""Senders, which give the pictures of a live session to other programs: a virtual camera, NDI, Spout, Syphon.
+
+A sender is a class with the interface ``base.PictureSender``. Its library is an extra, and is imported when the sender
+is opened. Senders that the operating system cannot have are not offered.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from vidtrans.core.errors import UsageError
+from vidtrans.core.registry import Entry, Registry, unknown_name
+
+
+@dataclass(frozen=True)
+class SenderEntry(Entry):
+    """A sender's registry entry.
+
+    ``module``: what it imports. ``extra``: the extra of vidtrans that brings it. ``systems``: values of
+    ``sys.platform`` on which it works. ``remedy``: what to do where it does not open. ``is_network``: other machines
+    can get the pictures.
+    """
+
+    module: str = ""
+    extra: str = ""
+    systems: tuple[str, ...] = ()
+    remedy: str = ""
+    is_network: bool = False
+
+
+SENDERS = Registry(
+    "sender",
+    {
+        "virtual-camera": SenderEntry(
+            "vidtrans.live.senders.virtual_camera:VirtualCamera",
+            "a camera for other programs, of OBS or, on Linux, of v4l2loopback",
+            "pyvirtualcam",
+            "camera",
+            ("linux", "win32", "darwin"),
+            "on Linux install and load v4l2loopback, else install OBS and start its virtual camera once",
+        ),
+        "ndi": SenderEntry(
+            "vidtrans.live.senders.ndi:NdiSender",
+            "NDI, video in the local network",
+            "cyndilib",
+            "ndi",
+            ("linux", "win32", "darwin"),
+            "check that this machine has a network interface",
+            is_network=True,
+        ),
+        "spout": SenderEntry(
+            "vidtrans.live.senders.spout:SpoutSender",
+            "Spout, textures shared between programs on Windows",
+            "SpoutGL",
+            "spout",
+            ("win32",),
+            "it needs a GPU with DirectX 11",
+        ),
+        "syphon": SenderEntry(
+            "vidtrans.live.senders.syphon:SyphonSender",
+            "Syphon, textures shared between programs on macOS",
+            "syphon",
+            "syphon",
+            ("darwin",),
+            "it needs a Mac with Metal",
+        ),
+    },
+)
+
+
+def offered_senders(system: str = sys.platform) -> list[str]:
+    """Return the names of the senders that work on an operating system."""
+    return [name for name, entry in SENDERS.items() if system in entry.systems]
+
+
+def check_senders(names: Sequence[str], *, allow_network: bool) -> None:
+    """Raise UsageError for a sender that this system cannot have, that stands twice, or that needs the network."""
+    for place, name in enumerate(names):
+        if name not in offered_senders():
+            raise unknown_name("sender", name, offered_senders())
+        if name in names[:place]:
+            raise UsageError(f"--send {name}", "it stands twice", "leave one out")
+        if SENDERS[name].is_network and not allow_network:
+            why = "others on the network could watch"
+            raise UsageError(f"--send {name}", why, "add --allow-network if that is meant")
+
+
+def check_installed(name: str) -> None:
+    """Raise UsageError if the library of a sender is not installed."""
+    entry = SENDERS[name]
+    if find_spec(entry.module) is None:
+        remedy = f"pip install 'vidtrans[{entry.extra}]'"
+        raise UsageError(f"--send {name}", f"{entry.module} is not installed", remedy)
