@@ -785,6 +785,9 @@ def stylize(
     mask: Path | Sequence[Path | str] | str = ...,
     region: Path | Sequence[Path | str] | str = ...,
     rest: Path | Sequence[Path | str] | str = ...,
+    handles: int = ...,
+    media: Path | Sequence[Path | str] | str = ...,
+    rate: str = ...,
     start: Time | str | None = ...,
     end: Time | str | None = ...,
     score: bool = ...,
@@ -833,8 +836,9 @@ def stylize(
     A VIDEO may also be a picture, a folder of pictures, or numbered pictures (frames/%05d.png); the result is of the
     same kind, unless -o sets another. Several clips: a folder of videos, a pattern ('clips/*.mov'), or a list
     (clips.toml) with models and options for each clip; a clip that fails is reported, and the others are rendered.
-    Several models (--model a --model b) form a chain: each takes the output of the one before, in one pass, and the
-    temporal filter is applied once, at the end."""
+    A timeline of an editor (.otio, .edl) is a list of clips, too: a timeline that shows the results is written beside
+    them. Several models (--model a --model b) form a chain: each takes the output of the one before, in one pass, and
+    the temporal filter is applied once, at the end."""
 
 def train(
     dataset: Path | str,

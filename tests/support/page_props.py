@@ -82,6 +82,7 @@ def _makers() -> dict[str, Callable[[Path], object]]:
     made |= {"shots.txt": lambda path: path.write_text("0\n20\n"), "mine.toml": _preset, "bad.mp4": _damaged}
     made |= dict.fromkeys(("street_labels/", "true_labels/", "changed/"), _label_maps) | {"scene/": _two_clips}
     made |= {"painted.dataset": _from_labels}
+    made |= {"cut.edl": _edl, "rushes": _clips, "clip-Scenes.csv": _scenes_csv}
     made |= {"poses/": _poses, "dancer.json": lambda path: write_mediapipe(path, _dance(), SIZE)}
     made |= {"report renders/": _batch, "after.grade": lambda _: vidtrans.grade("before.png", "after.jpg")}
     return made | model_makers()
@@ -189,6 +190,16 @@ def _fixes(folder: Path) -> object:
 def _list(path: Path) -> object:
     make_model("look.safetensors", "edges"), _clips(Path("clips"))
     return path.write_text('model = "look"\n[[clips]]\nsource = "clips/*.mp4"\nrendering.strength = 0.8\n')
+
+
+def _edl(path: Path) -> object:
+    _clip(Path("a.mp4"))
+    times = "00:00:00:02 00:00:02:02 01:00:00:00 01:00:02:00"
+    return path.write_text(f"TITLE: CUT\n001  AX  V  C  {times}\n* FROM CLIP NAME: a.mp4\n")
+
+
+def _scenes_csv(path: Path) -> object:
+    return path.write_text("Scene Number,Start Frame\n1,1\n2,21\n")
 
 
 def _moves(path: Path) -> object:

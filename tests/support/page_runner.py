@@ -49,6 +49,7 @@ NOT_RUN = {
     r"^vidtrans demo$": "it renders at full size for minutes; tests/cli/test_looking.py runs it",
     r"--executor ray": "it needs a cluster; tests/unit/batch has a pretended one",
     r"nvdec|nvenc|cuda:1": "it needs NVIDIA GPUs",
+    r"\.otio": "it needs OpenTimelineIO, which has no wheel for each Python; tests/unit/timelines runs it",
     r"--engine openvino": "it needs OpenVINO, which has no wheel for each Python",
     r"^vidtrans vote (?!.*--dry-run)": "it serves until it is stopped; tests/integration/test_vote_page.py does that",
     r"--self-test": "it measures for minutes; tests/unit/doctor runs its checks one by one",

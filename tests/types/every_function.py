@@ -200,7 +200,7 @@ def with_every_keyword_too() -> None:
     assert_type(vidtrans.show_preset(name="fast", report=show, stop=STOP), vidtrans.CommandResult)
     assert_type(vidtrans.stylize(
         video="clip.mp4", model="ink", output="out.mp4", beside=True, mask=["man=mask.mp4"], start="1:02.5",
-        region=["man=ink"], rest="oil",
+        region=["man=ink"], rest="oil", handles=12, media=["rushes"], rate="25",
         end=Time(frame=90), score=True, chunk="0", join=True, print_jobs="slurm", size="512", upscale="sharp",
         sharpness=0.5, strength=0.5, mix="0: 0, 2s: 1", keep_colour=0.3,
         sound="song.wav", keep_shading=0.5, look="ink", stroke_size=1.5, drawn="12",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+from vidtrans.clips.cut_tables import EDL, edit_starts, scene_starts
 from vidtrans.clips.indexing import Clip
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import check_regular_file, digest_file
@@ -37,11 +38,20 @@ def _file(path: Path) -> Path:
 
 
 def _listed(clip: Clip, path: Path) -> list[int]:
-    """Return the frame numbers in a file, with a number or a time on each line; a # starts a comment."""
+    """Return the frame numbers in a file, with a number or a time on each line; a # starts a comment.
+
+    The file may also be a CSV of PySceneDetect or an EDL.
+    """
     try:
         lines = _file(path).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise UsageError(f"--cuts {path}", "it is not a text file", "list one frame or time a line") from None
+    where = f"--cuts {path}"
+    starts = edit_starts(path, lines, clip.index.rate) if path.suffix.lower() == EDL else scene_starts(lines, where)
+    if starts is not None:
+        if late := [start for start in starts if start >= clip.index.num_frames]:
+            raise UsageError(where, f"frame {late[0]} is after the end of {clip.name}", "give the cuts of this clip")
+        return starts
     found = []
     for number, line in enumerate(lines, 1):
         text = line.partition("#")[0].strip()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import FileName, Group, Option, Range
+from vidtrans.core.settings import parse_rate
 
 if TYPE_CHECKING:
     from vidtrans.config.recipe import Recipe
@@ -16,10 +18,48 @@ MODEL_SUFFIX = ".safetensors"
 START = Option("HH:MM:SS.mmm, 12.5s, or a frame number from 0.", Group.TIME, metavar="TIME")
 END = Option("End time (exclusive).", Group.TIME, metavar="TIME")
 CUTS = Option(
-    "Where shots begin: auto, off, or a file with a frame or a time on each line.",
+    "Where shots begin: auto, off, or a file: a frame or a time on each line, a CSV of PySceneDetect, or an EDL.",
     Group.TIME,
     metavar="auto|off|FILE",
     access="path",
+)
+MASKS = Option(
+    "A matte, white where the look is: a video, a picture, or a folder (of several clips one with a matte for "
+    "each); not:FILE for the other side. For --region, with a name: man=man.mkv.",
+    Group.LOOK,
+    metavar="[NAME=]MATTE",
+    access="path",
+)
+REGIONS = Option(
+    "The look of a named mask, or of its other side: man=ink, not:man=oil. A model, a look that ships, a "
+    "picture, or 'keep'; repeat it for a chain. Later regions lie over earlier ones.",
+    Group.LOOK,
+    metavar="NAME=MODEL",
+    access="path",
+)
+REST = Option(
+    "With --region: the model of all that is in no region; repeat it for a chain.",
+    Group.LOOK,
+    metavar="MODEL",
+    default="keep, the frames as they are",
+    access="path",
+)
+HANDLES = Option(
+    "Of a timeline: frames to render on both sides of what it shows of a clip.",
+    Group.TIME,
+    values=Range(0, 100_000),
+)
+MEDIA = Option(
+    "Of a timeline: a folder in which media that are not in their places are searched by name; repeat it for several.",
+    Group.INPUT,
+    ("--media",),
+    metavar="FOLDER",
+)
+RATE = Option(
+    "Of an EDL, which does not state it: frames per second, as 25, 23.976 or 30000/1001.",
+    Group.TIME,
+    metavar="FPS",
+    default="that of its clips",
 )
 BESIDE = Option("Write each result beside its source instead of into the current folder.", Group.OUTPUT)
 TARGET = Option(
@@ -109,3 +149,16 @@ def check_minutes(minutes: float | None) -> None:
     """Raise UsageError if ``minutes`` is not positive and finite."""
     if minutes is not None and not 0 < minutes < float("inf"):
         raise UsageError("--minutes", f"it must be greater than 0 (got {minutes:g})", "give a number above 0")
+
+
+def parse_frame_rate(option: str, text: str) -> Fraction:
+    """Parse the frames per second of an ``option``; 23.976 means 24000/1001. Raises UsageError."""
+    try:
+        rate = parse_rate(text.strip())
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 1 <= rate <= 1000:
+        remedy = "give frames per second, as 25, 23.976 or 30000/1001"
+        raise UsageError(f"{option} {text}", "it is not a frame rate", remedy)
+    exact = round(rate) * Fraction(1000, 1001)
+    return exact if rate.denominator > 1 and abs(rate - exact) < Fraction(5, 1000) else rate

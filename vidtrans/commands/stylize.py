@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
@@ -10,14 +9,29 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, NOTHING_GIVEN, Command, Given, words_of
-from vidtrans.commands.options import BESIDE, END, SEVERAL, START, check_beside, missing_model, models
+from vidtrans.commands.options import (
+    BESIDE,
+    END,
+    HANDLES,
+    MASKS,
+    MEDIA,
+    RATE,
+    REGIONS,
+    REST,
+    SEVERAL,
+    START,
+    check_beside,
+    missing_model,
+    models,
+    parse_frame_rate,
+)
 from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.terminal import Terminal
 from vidtrans.commands.words import part_text, render_text
 from vidtrans.config.recipe import Recipe, render_recipe
 from vidtrans.config.rendering_settings import look_named
 from vidtrans.core.errors import UsageError
-from vidtrans.core.mask_files import only_mask, parse_regions, parse_rest
+from vidtrans.core.mask_files import check_regions, only_mask, parse_regions, parse_rest
 from vidtrans.core.parameters import Argument, Group, Names, Option
 from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
@@ -26,7 +40,7 @@ from vidtrans.store.chunking import ClipPart
 if TYPE_CHECKING:
     from vidtrans.stylizing.stylize_request import StylizeRequest
 
-LIST_SUFFIX = ".toml"  # of a list of clips
+LIST_SUFFIX, TIMELINES = ".toml", (".otio", ".edl", ".fcpxml", ".xml", ".aaf")  # of a list of clips, of timelines
 # Parameters of the printing command that the printed commands do not get.
 NOT_PRINTED = (
     *("output", "beside", "print_jobs", "chunk", "join", "score", "dry_run"),
@@ -41,8 +55,9 @@ class Stylize(Command):
     A VIDEO may also be a picture, a folder of pictures, or numbered pictures (frames/%05d.png); the result is of the
     same kind, unless -o sets another. Several clips: a folder of videos, a pattern ('clips/*.mov'), or a list
     (clips.toml) with models and options for each clip; a clip that fails is reported, and the others are rendered.
-    Several models (--model a --model b) form a chain: each takes the output of the one before, in one pass, and the
-    temporal filter is applied once, at the end.
+    A timeline of an editor (.otio, .edl) is a list of clips, too: a timeline that shows the results is written beside
+    them. Several models (--model a --model b) form a chain: each takes the output of the one before, in one pass, and
+    the temporal filter is applied once, at the end.
     """
 
     CONTEXT: ClassVar = (*CACHING, "device", "decoder")
@@ -61,7 +76,7 @@ class Stylize(Command):
     output: Annotated[
         str | None,
         Option(
-            "The result; a folder for several clips.",
+            "The result; a folder for several clips; of a timeline a folder, or the new timeline.",
             Group.OUTPUT,
             ("-o", "--output"),
             default="VIDEO.MODEL.mp4, for pictures .png or a folder",
@@ -70,36 +85,12 @@ class Stylize(Command):
     ] = None
     _: KW_ONLY
     beside: Annotated[bool, BESIDE] = False
-    mask: Annotated[
-        tuple[str, ...],
-        Option(
-            "A matte, white where the look is: a video, a picture, or a folder (of several clips one with a matte for "
-            "each); not:FILE for the other side. For --region, with a name: man=man.mkv.",
-            Group.LOOK,
-            metavar="[NAME=]MATTE",
-            access="path",
-        ),
-    ] = ()
-    region: Annotated[
-        tuple[str, ...],
-        Option(
-            "The look of a named mask, or of its other side: man=ink, not:man=oil. A model, a look that ships, a "
-            "picture, or 'keep'; repeat it for a chain. Later regions lie over earlier ones.",
-            Group.LOOK,
-            metavar="NAME=MODEL",
-            access="path",
-        ),
-    ] = ()
-    rest: Annotated[
-        tuple[str, ...],
-        Option(
-            "With --region: the model of all that is in no region; repeat it for a chain.",
-            Group.LOOK,
-            metavar="MODEL",
-            default="keep, the frames as they are",
-            access="path",
-        ),
-    ] = ()
+    mask: Annotated[tuple[str, ...], MASKS] = ()
+    region: Annotated[tuple[str, ...], REGIONS] = ()
+    rest: Annotated[tuple[str, ...], REST] = ()
+    handles: Annotated[int, HANDLES] = 12
+    media: Annotated[tuple[Path, ...], MEDIA] = ()
+    rate: Annotated[str, RATE] = ""
     start: Annotated[Time | None, START] = None
     end: Annotated[Time | None, END] = None
     score: Annotated[
@@ -136,47 +127,45 @@ class Stylize(Command):
     given: Given = NOTHING_GIVEN
 
     def __post_init__(self) -> None:
-        if self._is_list and len(self.video) > 1:
-            raise UsageError(
-                str(self.video[1]), "a list of clips cannot be combined with other inputs", "give one list, or videos"
-            )
+        if self._is_many and len(self.video) > 1:
+            raise UsageError(str(self.video[1]), f"{self._kind} cannot be combined with other inputs", "give it alone")
         self._check_regions()
-        if not (self.model or self.region) and not self._is_list and not look_named(self.recipe.tables):
+        if not (self.model or self.region) and not self._is_many and not look_named(self.recipe.tables):
             raise missing_model("stylize")
-        if self._is_list:
-            check_beside(self.beside, self.video[0], "a list of clips")
+        if self._is_many:
+            check_beside(self.beside, self.video[0], self._kind)
+        self._check_timeline()
         check_beside(self.beside, None if self.output is None else Path(self.output))
-        if self._is_list and self.print_jobs:
-            remedy = "name the clips whose options are the same, and print a job for these"
-            raise UsageError("--print-jobs", "each clip of a list has its own options", remedy)
+        self._check_parts()
+
+    def _check_parts(self) -> None:
+        for option, value in (("--print-jobs", self.print_jobs), ("--chunk, --join", self.chunk or self.join)):
+            if value and self._is_many:
+                why = f"each clip of {self._kind} has its own output and options"
+                raise UsageError(option, why, "name one clip, or several whose options are the same")
         if self.print_jobs and (self.batch.retry or self.chunk or self.join):
             why = "it prints a job for whole clips"
             raise UsageError("--print-jobs", why, "leave out --chunk, --join and --retry-failed")
-        if self.chunk or self.join:
-            if self._is_list:
-                why = "each clip of a list has its own output"
-                raise UsageError("--chunk, --join", why, "name one clip")
-            if self.batch.jobs or self.batch.executor != SEQUENTIAL.executor:
-                raise UsageError(
-                    "--chunk, --join",
-                    "this process renders one part of the clip itself",
-                    "leave out --jobs and --executor",
-                )
+        if (self.chunk or self.join) and (self.batch.jobs or self.batch.executor != SEQUENTIAL.executor):
+            why = "this process renders one part of the clip itself"
+            raise UsageError("--chunk, --join", why, "leave out --jobs and --executor")
+
+    def _check_timeline(self) -> None:
+        if not self._is_timeline:
+            if used := [name for name in ("handles", "media", "rate") if name in self.given.values]:
+                why = f"{self.video[0]} is not a timeline"
+                raise UsageError(f"--{used[0]}", why, "give a .otio or .edl file, or leave it out")
+        elif self.start or self.end:
+            raise UsageError("--start, --end", "a timeline has its own", "shorten the clips in the timeline")
+        elif self.rate:
+            parse_frame_rate("--rate", self.rate)
 
     def _check_regions(self) -> None:
-        if not self.region:
-            only_mask(self.mask)
-            if self.rest:
-                raise UsageError("--rest", "there is no --region", "give one, or give the model as --model")
-            return
-        if self._is_list:
+        look = look_named(self.recipe.tables)
+        if self._is_list and self.region:
             why = "the clips of a list have their own masks"
             raise UsageError("--region", why, "write mask and region into the list")
-        for option, given in (("--model", self.model), ("--look", look_named(self.recipe.tables))):
-            if given:
-                raise UsageError(option, "each --region names its own look", "give the look of all else as --rest")
-        parse_regions(self.mask, self.region)
-        parse_rest(self.rest)
+        check_regions(self.mask, self.region, self.rest, (("--model", self.model), ("--look", look)))
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
@@ -193,6 +182,18 @@ class Stylize(Command):
         return _is_list(self.video)
 
     @property
+    def _is_timeline(self) -> bool:
+        return self.video[0].suffix.lower() in TIMELINES
+
+    @property
+    def _is_many(self) -> bool:
+        return self._is_list or self._is_timeline
+
+    @property
+    def _kind(self) -> str:
+        return "a timeline" if self._is_timeline else "a list of clips"
+
+    @property
     def _folder(self) -> Path:
         """Return the output folder for several results."""
         return Path(self.output or "")
@@ -205,6 +206,8 @@ class Stylize(Command):
         """
         from vidtrans.stylizing.clips import stylize_batch, stylize_one
 
+        if self._is_timeline:
+            return self._make_timeline(context)
         requests = self._requests(context)
         is_one = len(requests) == 1 and not self.batch.is_partial
         if self.print_jobs:
@@ -223,64 +226,50 @@ class Stylize(Command):
         outcomes, summary = stylize_batch(requests, self._folder, self.batch, context)
         return batch_table(outcomes, summary, {"output": str(self._folder)})
 
-    def _requests(self, context: Context) -> list[StylizeRequest]:
-        """Return a request for each clip. Raises UsageError, ModelError."""
+    def _make_timeline(self, context: Context) -> Table:
+        """Render the clips of a timeline. Raises as ``make`` does."""
+        from vidtrans.commands.batches import batch_table
+        from vidtrans.stylizing.timeline_render import TimelineJob, stylize_timeline
+
+        given, rate = self.given, parse_frame_rate("--rate", self.rate) if self.rate else None
+        job = TimelineJob(self.video[0], self.output or "", self.handles, self.media, rate, given.preset, given.tables)
+        outcomes, summary, facts = stylize_timeline(job, self._template, self.batch, context)
+        return batch_table(outcomes, summary, {"output": str(job.folder), **facts})
+
+    @property
+    def _template(self) -> StylizeRequest:
+        """Return the request of each clip, but for its video and its output. Raises UsageError."""
         from vidtrans.models.model_file import IDENTITY
-        from vidtrans.stylizing.clip_list import read_clip_list
-        from vidtrans.stylizing.clips import requests_for
         from vidtrans.stylizing.stylize_request import StylizeRequest
 
-        video, span = self.video[0], (self.start, self.end)
-        template = StylizeRequest(video, self.model, None, self.recipe, *span, score=self.score)
-        if self.region:
-            regions = parse_regions(self.mask, self.region)
-            template = replace(template, models=parse_rest(self.rest) or (IDENTITY,), regions=regions)
-        else:
-            template = replace(template, mask=only_mask(self.mask))
+        span = (self.start, self.end)
+        template = StylizeRequest(self.video[0], self.model, None, self.recipe, *span, score=self.score)
+        if not self.region:
+            return replace(template, mask=only_mask(self.mask))
+        regions = parse_regions(self.mask, self.region)
+        return replace(template, models=parse_rest(self.rest) or (IDENTITY,), regions=regions)
+
+    def _requests(self, context: Context) -> list[StylizeRequest]:
+        """Return a request for each clip. Raises UsageError, ModelError."""
+        from vidtrans.stylizing.clip_list import read_clip_list
+        from vidtrans.stylizing.clips import place_one, requests_for
+
+        template = self._template
         if self._is_list:
             preset, tables = self.given.preset, self.given.tables
             return read_clip_list(self.video[0], template, preset, tables, context, self._folder)
         requests = requests_for(self.video, template, context, None if self.beside else self._folder)
         if len(requests) == 1 and not self.batch.is_partial and not self.beside:
-            requests = [replace(requests[0], output=self._output_of(requests[0]))]
+            requests = [place_one(requests[0], self.output)]
         return requests
-
-    def _output_of(self, request: StylizeRequest) -> Path | None:
-        """Return the output path of one clip.
-
-        A video's result is written into ``-o`` if that is an existing folder or ends in a slash. The result of a folder
-        of pictures is a folder, so there ``-o`` names the result itself.
-        """
-        from vidtrans.output.places import refuse_link
-        from vidtrans.stylizing.clips import default_output_of
-        from vidtrans.video.io.encoding import EncodingSettings
-        from vidtrans.video.io.picture_paths import is_picture_sequence
-
-        if self.output is None:
-            return None
-        output = Path(self.output)
-        makes_pictures = request.recipe.settings("encoding", EncodingSettings).makes_pictures
-        gives_folder = is_picture_sequence(request.video) or makes_pictures
-        is_folder = output.is_dir() or self.output.endswith(("/", os.sep))
-        return refuse_link(output / default_output_of(request)) if is_folder and not gives_folder else output
 
     def _print_jobs(self, requests: list[StylizeRequest], context: Context) -> Table:
         """Write the farm job that renders the clips as text, and return its table (``job``: the text); run nothing."""
-        from vidtrans.batch.inputs import parse_shard, shard_of
-        from vidtrans.stylizing.clips import default_output_of, place_results
-        from vidtrans.stylizing.print_jobs import print_jobs
+        from vidtrans.stylizing.print_jobs import print_batch
 
         assert self.print_jobs is not None
-        if len(requests) == 1 and not self.batch.is_partial:
-            placed = [replace(requests[0], output=requests[0].output or default_output_of(requests[0]))]
-        else:
-            placed = place_results(requests, self._folder)
-        if self.batch.shard:
-            placed = shard_of(placed, parse_shard(self.batch.shard))
-        if not placed:
-            raise UsageError(f"--shard {self.batch.shard}", "there is no clip in it", "make fewer parts")
         command = ("vidtrans", "stylize", *words_of(type(self), self.given, NOT_PRINTED))
-        return print_jobs(placed, self.print_jobs, command, self.batch.jobs, context)
+        return print_batch(requests, self.print_jobs, command, self._folder, self.batch, context)
 
     def show(self, table: Table, terminal: Terminal) -> int:
         """Show the result, the failures of a batch, or the job."""

@@ -126,7 +126,8 @@ class RenderingSettings:
     picture_fps: float = setting(25.0, "frames a second where pictures become a video", low=0.1, high=1000.0)
     cuts: str = setting(
         "auto",
-        "where shots begin, across which nothing is averaged: auto, off, or a file with a frame or a time on each line",
+        "where shots begin, across which nothing is averaged: auto, off, or a file: a frame or a time on each line, a "
+        "CSV of PySceneDetect, or an EDL",
         flag=Flag(Group.TIME, ("--cuts",), metavar="auto|off|FILE", access="path", rare=True),
     )
     source_filter: str = setting(

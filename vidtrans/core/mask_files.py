@@ -116,3 +116,22 @@ def _kept(models: Sequence[str], option: str) -> tuple[str, ...]:
     if len(models) > 1:
         raise UsageError(f"{option} {KEEP}", "it keeps the frames, and models were given too", "give one of them")
     return ()
+
+
+def check_regions(
+    masks: Sequence[str], regions: Sequence[str], rest: Sequence[str], others: Sequence[tuple[str, object]]
+) -> None:
+    """Raise UsageError if options for masks and regions do not fit each other.
+
+    ``others``: options for the look of the whole picture, with their values.
+    """
+    if not regions:
+        only_mask(masks)
+        if rest:
+            raise UsageError("--rest", "there is no --region", "give one, or give the model as --model")
+        return
+    for option, given in others:
+        if given:
+            raise UsageError(option, "each --region names its own look", "give the look of all else as --rest")
+    parse_regions(masks, regions)
+    parse_rest(rest)

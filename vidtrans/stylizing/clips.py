@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -35,7 +36,7 @@ from vidtrans.stylizing.divided_clip import divide
 from vidtrans.stylizing.requested_render import stylize
 from vidtrans.stylizing.stylize_request import StylizeRequest
 from vidtrans.video.io.encoding import EncodingSettings
-from vidtrans.video.io.picture_paths import is_picture_source
+from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
 
 # Limits of a clip that is rendered beside another one on a CPU: its file's bytes, and the pixels of a frame (1080p).
 SHORT_BYTES, SMALL_PIXELS = 32 << 20, 1920 * 1088
@@ -101,6 +102,19 @@ def requests_for(
     def place_of(request: StylizeRequest) -> Path:
         return (folder_of(request.video) if folder is None else folder) / default_output_of(request)
 
+    template, has_guides = checked(template, context)
+    sources = expand_sources(paths, whole_folders=has_guides)
+    if sources != list(paths):  # otherwise each source was named
+        sources = exclude_results(sources, lambda video: place_of(replace(template, video=video)))
+    requests = with_mattes([replace(template, video=source) for source in sources])
+    return requests if folder is not None else [replace(each, output=refuse_link(place_of(each))) for each in requests]
+
+
+def checked(template: StylizeRequest, context: Context) -> tuple[StylizeRequest, bool]:
+    """Return a request with looks in the place of models that name them, and whether its sources are folders of guides.
+
+    Raises UsageError, ModelError for models that cannot render.
+    """
     template, has_guides = template.with_shipped_look(), False
     if template.pictures is None:
         look = load_models_in_turn(template.models, context, template.recipe.pairing_changes)
@@ -109,14 +123,10 @@ def requests_for(
     for region in template.regions:
         if region.models:
             load_models_in_turn(region.models, context, {}).check_renders()
-    sources = expand_sources(paths, whole_folders=has_guides)
-    if sources != list(paths):  # otherwise each source was named
-        sources = exclude_results(sources, lambda video: place_of(replace(template, video=video)))
-    requests = _with_mattes([replace(template, video=source) for source in sources])
-    return requests if folder is not None else [replace(each, output=refuse_link(place_of(each))) for each in requests]
+    return template, has_guides
 
 
-def _with_mattes(requests: list[StylizeRequest]) -> list[StylizeRequest]:
+def with_mattes(requests: list[StylizeRequest]) -> list[StylizeRequest]:
     """Return requests with the matte of each clip, where a mask is a folder of videos. Raises UsageError."""
     videos = [request.video for request in requests]
     masks = {mask: mask for request in requests[:1] for mask in request.masks}
@@ -135,14 +145,31 @@ def _with_mattes(requests: list[StylizeRequest]) -> list[StylizeRequest]:
     ]
 
 
-def _encoding_of(request: StylizeRequest) -> EncodingSettings:
+def encoding_of(request: StylizeRequest) -> EncodingSettings:
+    """Return the settings of a request's encoder, for its kind of source."""
     wanted = request.recipe.settings("encoding", EncodingSettings)
     return wanted.resolved(pictures=is_picture_source(request.video), output=request.output)
 
 
 def default_output_of(request: StylizeRequest) -> Path:
     """Return the default output path of a request."""
-    return default_output(request.video, request.names, _encoding_of(request))
+    return default_output(request.video, request.names, encoding_of(request))
+
+
+def place_one(request: StylizeRequest, output: str | None) -> StylizeRequest:
+    """Return the request of the only clip with the output that ``-o`` names. Raises UsageError for a link.
+
+    A video's result is written into ``output`` if that is an existing folder or ends in a slash. The result of a folder
+    of pictures is a folder, so there ``output`` names the result itself.
+    """
+    if output is None:
+        return replace(request, output=None)
+    place = Path(output)
+    makes_pictures = request.recipe.settings("encoding", EncodingSettings).makes_pictures
+    gives_folder = is_picture_sequence(request.video) or makes_pictures
+    is_folder = place.is_dir() or output.endswith(("/", os.sep))
+    into = is_folder and not gives_folder
+    return replace(request, output=refuse_link(place / default_output_of(request)) if into else place)
 
 
 def plan(requests: Sequence[StylizeRequest], folder: Path) -> list[Item]:
@@ -157,7 +184,7 @@ def plan(requests: Sequence[StylizeRequest], folder: Path) -> list[Item]:
 def place_results(requests: Sequence[StylizeRequest], folder: Path) -> list[StylizeRequest]:
     """Return the requests with a unique output for each in ``folder``. Raises UsageError."""
     check_folder(folder)
-    endings = [default_ending(r.video, r.names, _encoding_of(r)) for r in requests]
+    endings = [default_ending(r.video, r.names, encoding_of(r)) for r in requests]
     unnamed = [n for n, request in enumerate(requests) if request.output is None]
     own = iter(result_names([requests[n].video for n in unnamed], [endings[n] for n in unnamed]))
     places = [refuse_link(folder / (request.output or next(own))) for request in requests]
@@ -166,7 +193,7 @@ def place_results(requests: Sequence[StylizeRequest], folder: Path) -> list[Styl
     seen: set[str] = set()
     for request, place in zip(requests, places, strict=True):
         if path_key(place) in taken:  # no clip's result may be another's source
-            check_place(place, sources, folder=makes_folder(_encoding_of(request), place))
+            check_place(place, sources, folder=makes_folder(encoding_of(request), place))
         if path_key(place) in seen:
             raise UsageError(str(place), "two clips have this output", "give each a different name")
         seen.add(path_key(place))

@@ -4,18 +4,46 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.batch.farm import JOB_FORMATS
 from vidtrans.batch.farm.job import ClipTasks, FarmJob
+from vidtrans.batch.inputs import parse_shard, shard_of
+from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
 from vidtrans.rendering.parts import MIN_PART_FRAMES
 from vidtrans.rendering.requested_output import is_one_picture
 from vidtrans.session import Context
+from vidtrans.stylizing.clips import default_output_of, place_results
 from vidtrans.stylizing.requested_render import RequestedRender
 from vidtrans.stylizing.stylize_request import StylizeRequest
 
 THREADS = "OMP_NUM_THREADS"
+
+
+def print_batch(
+    requests: Sequence[StylizeRequest],
+    name: str,
+    command: Sequence[str],
+    folder: Path,
+    options: BatchOptions,
+    context: Context,
+) -> Table:
+    """Return the table of a farm job that renders one clip, or one that renders clips into ``folder``.
+
+    Raises UsageError if the shard of ``options`` is empty; else as ``print_jobs``, which explains the parameters.
+    """
+    if len(requests) == 1 and not options.is_partial:
+        placed = [replace(requests[0], output=requests[0].output or default_output_of(requests[0]))]
+    else:
+        placed = place_results(requests, folder)
+    if options.shard:
+        placed = shard_of(placed, parse_shard(options.shard))
+    if not placed:
+        raise UsageError(f"--shard {options.shard}", "there is no clip in it", "make fewer parts")
+    return print_jobs(placed, name, command, options.jobs, context)
 
 
 def print_jobs(

@@ -28,10 +28,15 @@ def advance(timecode: str, frames: int, rate: Fraction) -> str:
     ``timecode`` is not valid, has a number that does not exist at this rate, or is drop-frame at a rate other than
     29.97 or 59.94.
     """
+    _, _, _, _, base, dropped = _parsed(timecode, rate)
+    return _written(count_of(timecode, rate) + frames, base, dropped)
+
+
+def count_of(timecode: str, rate: Fraction) -> int:
+    """Return the number of frames from 00:00:00:00 to a timecode. Raises ValueError as ``advance`` does."""
     hours, minutes, seconds, frame, base, dropped = _parsed(timecode, rate)
     minute = 60 * hours + minutes
-    count = (60 * minute + seconds) * base + frame - dropped * (minute - minute // 10)
-    return _written(count + frames, base, dropped)
+    return (60 * minute + seconds) * base + frame - dropped * (minute - minute // 10)
 
 
 def counted_rate(timecode: str, path: Path, average: Fraction) -> Fraction:

@@ -1,0 +1,1 @@
+"""A timeline before and after its clips were rendered, as a picture."""

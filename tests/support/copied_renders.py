@@ -1,0 +1,51 @@
+"""Renders that copy the frames of a range as they are, quickly, with the timecode that a render keeps."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from numbered_media import numbers_in, write_numbered
+
+from vidtrans.batch.summary import Outcome
+from vidtrans.stylizing import clips
+from vidtrans.stylizing.stylize_request import StylizeRequest
+from vidtrans.video.io.container import probe
+from vidtrans.video.io.picture_paths import picture_files
+from vidtrans.video.io.timecode import advance
+
+
+def copy_range(request: StylizeRequest, output: Path) -> int:
+    """Write the frames of a request to ``output`` as they are, as a render does; return their number."""
+    first = request.start.frame or 0 if request.start else 0
+    stop = request.end.frame if request.end else None
+    files = picture_files(request.video)
+    if len(files) > 1:
+        output.mkdir(parents=True)
+        for path in files[first:stop]:
+            shutil.copy(path, output / path.name)
+        return len(files[first:stop])
+    if request.video.suffix == ".png":
+        output.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(request.video, output)
+        return 1
+    info = probe(request.video)
+    rate = info.average_rate or Fraction(25)
+    numbers = numbers_in(request.video)[first:stop]
+    made = output.with_suffix(".mov")
+    write_numbered(made, numbers, rate, advance(info.timecode, first, rate) if info.timecode else "")
+    made.rename(output)
+    return len(numbers)
+
+
+def fake_batch(requests: Sequence[StylizeRequest], folder: Path, *_: Any) -> tuple[list[Outcome], Path]:
+    """Copy the frames of clips in the place of rendering them."""
+    outcomes = []
+    for item, request in zip(clips.plan(requests, folder), requests, strict=True):
+        assert item.output is not None
+        frames = copy_range(request, item.output)
+        outcomes.append(Outcome(item, "done", {"output": str(item.output), "frames": frames}))
+    return outcomes, folder / "none.json"

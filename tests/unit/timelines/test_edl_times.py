@@ -1,0 +1,169 @@
+"""Every event of a relinked EDL shows the same frames at the same times, and the other lines stay."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from timeline_samples import edl_samples
+
+import vidtrans as api
+from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.timelines.edl_events import read_events
+
+HEAD = "TITLE: CUT\nFCM: NON-DROP FRAME\n\n"
+EDLS = {
+    "cuts": """\
+001  AX       V     C        00:00:00:05 00:00:00:15 01:00:00:00 01:00:00:10
+* FROM CLIP NAME: plain.mkv
+002  AX       V     C        00:00:01:10 00:00:01:20 01:00:00:10 01:00:00:20
+* FROM CLIP NAME: other.mkv
+* a remark: kept
+""",
+    "timecode": """\
+001  CODED    V     C        01:00:00:05 01:00:00:15 01:00:00:00 01:00:00:10
+* FROM CLIP NAME: coded.mov
+002  CODED    B     C        01:00:01:05 01:00:01:15 01:00:00:10 01:00:00:20
+* FROM CLIP NAME: coded.mov
+""",
+    "dissolve of two lines": """\
+001  AX       V     C        00:00:00:05 00:00:00:15 01:00:00:00 01:00:00:10
+* FROM CLIP NAME: plain.mkv
+002  AX       V     C        00:00:00:15 00:00:00:15 01:00:00:10 01:00:00:10
+002  AX       V     D    008 00:00:01:00 00:00:02:00 01:00:00:10 01:00:01:10
+* FROM CLIP NAME: plain.mkv
+* TO CLIP NAME: other.mkv
+""",
+    "wipe of one line": """\
+001  AX       V     C        00:00:00:05 00:00:00:15 01:00:00:00 01:00:00:10
+* FROM CLIP NAME: plain.mkv
+002  AX       V     W001 010 00:00:01:00 00:00:02:00 01:00:00:10 01:00:01:10
+* TO CLIP NAME: other.mkv
+""",
+    "speed": """\
+001  AX       V     C        00:00:00:05 00:00:01:00 01:00:00:00 01:00:00:10
+M2   AX       050.0                00:00:00:05
+* FROM CLIP NAME: plain.mkv
+002  CODED    V     C        01:00:01:05 01:00:01:10 01:00:00:10 01:00:00:20
+M2   CODED    012.5                01:00:01:05
+* FROM CLIP NAME: coded.mov
+""",
+    "reversed": """\
+001  AX       V     C        00:00:01:15 00:00:02:00 01:00:00:00 01:00:00:10
+M2   AX       -025.0                00:00:01:15
+* FROM CLIP NAME: plain.mkv
+""",
+}
+SOUND_AND_BLACK = (
+    HEAD
+    + """\
+001  BL       V     C        00:00:00:00 00:00:00:10 01:00:00:00 01:00:00:10
+002  AX       A     C        00:00:00:05 00:00:00:15 01:00:00:10 01:00:00:20
+* FROM CLIP NAME: plain.mkv
+003  AX       V     C        00:00:00:20 00:00:01:05 01:00:00:10 01:00:00:20
+* FROM CLIP NAME: plain.mkv
+"""
+)
+DROP = """\
+TITLE: DROP
+FCM: DROP FRAME
+001  DROP     V     C        01:00:00:02 01:00:00:20 01:00:00:00 01:00:00:18
+* FROM CLIP NAME: drop.mov
+"""
+
+
+@pytest.mark.usefixtures("copied")
+@pytest.mark.parametrize("name", EDLS)
+def test_each_event_shows_the_frames_that_it_showed(name: str, media: Path, tmp_path: Path) -> None:
+    path = media / f"{name}.edl"
+    path.write_text(HEAD + EDLS[name])
+    before = edl_samples(path, media, 25)
+    assert sum(isinstance(one, int) for one in before.values()) >= 10
+    api.stylize(path, model="identity", output=str(tmp_path / "out.edl"), handles=2, rate="25")
+    assert edl_samples(tmp_path / "out.edl", tmp_path, 25) == before
+    old, new = (p.read_text().splitlines() for p in (path, tmp_path / "out.edl"))
+    assert new[:3] == old[:3]
+    assert _but_sources(new) == _but_sources(old)
+    assert all(line in new for line in old if "remark" in line)
+    assert name != "timecode" or [line for line in new if line[0:1] == "0"] == [
+        line for line in old if line[0:1] == "0"
+    ]
+
+
+def _but_sources(lines: list[str]) -> list[str]:
+    """Return the lines of events without the timecodes of their sources."""
+    return [re.sub(r"( \S{11}){2}( \S{11} \S{11})$", r"\2", line) for line in lines if line[0:1] == "0"]
+
+
+@pytest.mark.usefixtures("copied")
+def test_sound_and_black_keep_their_lines(media: Path, tmp_path: Path) -> None:
+    path = media / "kept.edl"
+    path.write_text(SOUND_AND_BLACK)
+    api.stylize(path, model="identity", output=str(tmp_path / "out.edl"), handles=2)
+    lines = (tmp_path / "out.edl").read_text().splitlines()
+    assert lines[3:6] == SOUND_AND_BLACK.splitlines()[3:6]
+    assert lines[7].startswith("* FROM CLIP NAME: plain.18-31.identity")
+
+
+@pytest.mark.usefixtures("copied")
+def test_drop_frame_is_counted_without_the_numbers_that_it_leaves_out(media: Path, tmp_path: Path) -> None:
+    path = media / "drop.edl"
+    path.write_text(DROP)
+    before = edl_samples(path, media, float(Fraction(30000, 1001)))
+    assert before[107892, "V", "over"] == 622  # 01:00:00;02 is 22 frames behind 00:59:59;10
+    api.stylize(path, model="identity", output=str(tmp_path / "out.edl"), handles=5)
+    assert edl_samples(tmp_path / "out.edl", tmp_path, float(Fraction(30000, 1001))) == before
+
+
+@pytest.mark.usefixtures("copied")
+def test_numbered_pictures_keep_their_numbers(media: Path, tmp_path: Path) -> None:
+    path = media / "shots.edl"
+    path.write_text(
+        "001  AX  V  C  00:00:00:04 00:00:00:12 01:00:00:00 01:00:00:08\n* FROM CLIP: shots/shot.[1005-1012].png\n"
+    )
+    api.stylize(path, model="identity", output=str(tmp_path / "out.edl"), rate="25", handles=1)
+    [file] = [line for line in (tmp_path / "out.edl").read_text().splitlines() if line.startswith("* FROM CLIP:")]
+    assert file == f"* FROM CLIP: {tmp_path.as_posix()}/shot.3-12.identity/shot.[1004-1013].png"
+
+
+@pytest.mark.parametrize("rate", [24, 25, 30])
+def test_a_frame_that_the_rate_does_not_have_is_named_with_its_line(rate: int, tmp_path: Path) -> None:
+    line = "001  AX  V  C  00:00:00:00 00:00:01:24 01:00:00:00 01:00:01:24"
+    if rate > 24:
+        assert read_events(Path("x.edl"), [line], Fraction(rate))[0].source == (0, rate + 24)
+        return
+    with pytest.raises(UsageError, match=r"x\.edl, line 1: there is no timecode '00:00:01:24' at 24 .*--rate"):
+        read_events(Path("x.edl"), [line], Fraction(rate))
+
+
+def test_media_of_several_rates_need_the_rate_of_the_timeline(media: Path, tmp_path: Path) -> None:
+    path = media / "mixed.edl"
+    event = "00{} AX V C 00:00:00:00 00:00:01:00 01:00:0{}:00 01:00:0{}:00\n* FROM CLIP NAME: {}\n"
+    path.write_text(event.format(1, 0, 1, "plain.mkv") + event.format(2, 1, 2, "film24.mkv"))
+    with pytest.raises(UsageError, match=r"its clips have 24 and 25 frames a second — .*--rate 25"):
+        api.stylize(path, model="identity", output=str(tmp_path), dry_run=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the file is empty"),
+        ("TITLE: x\n", "it has no events"),
+        ("001 AX V C 00:00:00:00 00:00:01:00 01:00:00:00\n", "line 1: .* is not an event of a CMX 3600 EDL"),
+        ("001 AX V C 00:00:01:00 00:00:00:00 01:00:00:00 01:00:01:00\n", "ends before it begins"),
+        (
+            "001 AX V C 00:00:00:00 00:00:01:00 01:00:00:00 01:00:01:00\n* FROM CLIP NAME: gone.mov\n",
+            "is missing: gone",
+        ),
+        ("001 AX A C 00:00:00:00 00:00:01:00 01:00:00:00 01:00:01:00\n* FROM CLIP NAME: plain.mkv\n", "only sound"),
+        ("001 AX V C 00:01:00:00 00:01:01:00 01:00:00:00 01:00:01:00\n* FROM CLIP NAME: plain.mkv\n", "has 60 frames"),
+    ],
+)
+def test_an_edl_without_sense_is_refused_in_a_line(text: str, message: str, media: Path, tmp_path: Path) -> None:
+    path = media / "bad.edl"
+    path.write_text(text)
+    with pytest.raises((UsageError, MediaError), match=message):
+        api.stylize(path, model="identity", output=str(tmp_path / "new"), rate="25")
+    assert not (tmp_path / "new").exists()

@@ -1,0 +1,83 @@
+"""Timelines that are rendered, by the command that an editor uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from chain import said_json
+from made_timelines import TIMELINES, Maker
+from timeline_samples import OtioSamples, edl_samples
+
+import vidtrans as api
+from vidtrans.core.errors import UsageError
+
+EDL = """\
+TITLE: CUT
+FCM: NON-DROP FRAME
+
+001  CODED    V     C        01:00:00:05 01:00:00:15 01:00:00:00 01:00:00:10
+* FROM CLIP NAME: coded.mov
+002  AX       V     C        00:00:01:10 00:00:01:20 01:00:00:10 01:00:00:20
+* FROM CLIP NAME: plain.mkv
+"""
+
+
+def test_an_edl_is_rendered_and_shows_the_same_frames(media: Path, tmp_path: Path) -> None:
+    path = media / "real.edl"
+    path.write_text(EDL)
+    result = api.stylize(path, model="identity", output=str(tmp_path), handles=2, executor="inline")
+    styled = tmp_path / "real.styled.edl"
+    assert (result["timeline"], result["clips"]) == (str(styled), 2)
+    assert edl_samples(styled, tmp_path, 25) == edl_samples(path, media, 25)
+    text = styled.read_text()
+    again = api.stylize(path, model="identity", output=str(tmp_path), handles=2, executor="inline")
+    assert (again["cached"], styled.read_text()) == (True, text)
+    styled.write_text("by hand")
+    with pytest.raises(UsageError, match="it exists"):
+        api.stylize(path, model="identity", output=str(tmp_path), handles=2)
+
+
+def test_a_shard_renders_its_part_and_the_whole_writes_the_timeline(
+    media: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = media / "shards.edl"
+    path.write_text(EDL)
+    words = ["stylize", path, "--model", "identity", "-o", tmp_path, "--handles", "2", "--executor", "inline"]
+    for shard in ("1/2", "2/2"):
+        table = said_json(capsys, *words, "--shard", shard)
+        assert (len(table["items"]), table["timeline"]) == (1, None)
+    assert not (tmp_path / "shards.styled.edl").exists()
+    table = said_json(capsys, *words)
+    assert (table["cached"], Path(table["timeline"])) == (True, tmp_path / "shards.styled.edl")
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    "name", ["dissolve", "two rates", "numbered pictures", "still", "thrice", "drop-frame", "layers"]
+)
+def test_a_timeline_is_rendered_and_shows_the_same_frames(name: str, media: Path, tmp_path: Path) -> None:
+    otio = pytest.importorskip("opentimelineio", reason="OpenTimelineIO is not installed")
+    maker = Maker(otio, media)
+    path = maker.write(f"real {name}", *TIMELINES[name](maker))
+    api.stylize(path, model="identity", output=str(tmp_path / "out.otio"), handles=3, executor="inline")
+    samples = [OtioSamples(otio, one).all(25) for one in (path, tmp_path / "out.otio")]
+    assert samples[0] == samples[1]
+
+
+@pytest.mark.parametrize("suffix", ["xml", "fcpxml"])
+@pytest.mark.usefixtures("copied")
+def test_other_formats_come_out_as_they_came_in(suffix: str, media: Path, tmp_path: Path) -> None:
+    otio = pytest.importorskip("opentimelineio", reason="OpenTimelineIO is not installed")
+    if suffix not in otio.adapters.suffixes_with_defined_adapters(read=True, write=True):
+        pytest.skip(f"no adapter for .{suffix} is installed")
+    maker = Maker(otio, media)
+    tracks = maker.track(maker.clip("plain.mkv", 20, 10), maker.clip("other.mkv", 40, 15))
+    path = media / f"cut.{suffix}"
+    otio.adapters.write_to_file(otio.adapters.read_from_file(str(maker.write("cut", tracks))), str(path))
+    api.stylize(path, model="identity", output=str(tmp_path), handles=3)
+    new = otio.adapters.read_from_file(str(tmp_path / f"cut.styled.{suffix}"))
+    urls = [clip.media_reference.target_url for clip in new.find_clips()]
+    assert [Path(url).name for url in urls] == ["plain.17-32.identity.mp4", "other.37-57.identity.mp4"]
+    lengths = [clip.duration().to_seconds() for clip in new.find_clips()]
+    assert lengths == [0.4, 0.6]

@@ -1,0 +1,166 @@
+"""The ranges of media that a timeline shows, as requests to ``stylize``: each is rendered once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from vidtrans.batch.inputs import result_names
+from vidtrans.config.recipe import overlaid, render_recipe
+from vidtrans.config.rendering_settings import look_named
+from vidtrans.core.errors import ModelError, UsageError
+from vidtrans.core.files import digest_of
+from vidtrans.core.settings import Table, Time
+from vidtrans.core.system import path_key
+from vidtrans.rendering.requested_output import default_ending, is_one_picture
+from vidtrans.session import Context
+from vidtrans.stylizing.clips import checked, encoding_of, with_mattes
+from vidtrans.stylizing.stylize_request import StylizeRequest
+from vidtrans.stylizing.timeline_marks import ClipMark, read_marks
+from vidtrans.timelines.media_search import MediaSearch
+from vidtrans.timelines.spans import ClipSpan, MediaFacts, clip_span, merge_spans, read_facts
+from vidtrans.timelines.timeline import Timeline, TimelineClip
+
+Flags = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class TimelineRange:
+    """A range of a media that is rendered, and the clips that show it.
+
+    ``first``: the frame of the media that is the first of the result.
+    """
+
+    request: StylizeRequest
+    facts: MediaFacts
+    first: int
+    clips: tuple[tuple[TimelineClip, ClipSpan], ...]
+
+
+@dataclass
+class _Media:
+    """A media with one look, and the clips that show it."""
+
+    facts: MediaFacts
+    template: StylizeRequest
+    clips: list[tuple[TimelineClip, ClipSpan]] = field(default_factory=list)
+
+
+class RangePlanner:
+    """Divides the media of a timeline into the ranges that are rendered.
+
+    Args:
+        template: The request of clips without markers of their own; without models if none were given.
+        preset: The name of the preset, if one was given.
+        flags: Settings of the command line by table and key, which the markers of a clip override.
+        handles: Frames to render on both sides of what is shown.
+        context: The command's context.
+    """
+
+    def __init__(
+        self, template: StylizeRequest, preset: str | None, flags: Flags, handles: int, context: Context
+    ) -> None:
+        self._template, self._preset, self._flags = template, preset, flags
+        self._handles, self._context = handles, context
+        self._templates: dict[str, StylizeRequest] = {}
+        self._facts: dict[tuple[str, object], MediaFacts] = {}
+        self.kept: list[str] = []  # clips whose markers say that they stay as they are
+
+    def plan(self, timeline: Timeline, search: MediaSearch) -> list[TimelineRange]:
+        """Return the ranges of a timeline, with names for their results. Raises UsageError, MediaError, ModelError."""
+        media: dict[tuple[str, str], _Media] = {}
+        for clip in timeline.clips:
+            where = clip.where(timeline.path)
+            mark = read_marks(clip.marks, where, timeline.path.parent)
+            if mark.keeps:
+                self.kept.append(clip.name)
+                continue
+            path = search.find(clip)
+            facts = self._facts_of(path, clip)
+            span = clip_span(clip, facts, where)
+            if facts.rate is not None and not facts.numbers and span.scale != 1:
+                self._tell_rates(timeline, clip, facts)
+            look, template = self._template_for(mark, where)
+            own = media.setdefault((path_key(path), look), _Media(facts, template))
+            own.clips.append((clip, span))
+        ranges = [one for own in media.values() for one in self._ranges(own)]
+        return _named(ranges)
+
+    def _facts_of(self, path: Path, clip: TimelineClip) -> MediaFacts:
+        key = path_key(path), clip.pictures_rate
+        if key not in self._facts:
+            self._facts[key] = read_facts(path, clip)
+        return self._facts[key]
+
+    def _tell_rates(self, timeline: Timeline, clip: TimelineClip, facts: MediaFacts) -> None:
+        counted, own = (f"{float(rate):.6g} frames a second" for rate in (clip.rate, facts.rate or 0))
+        text = f"{clip.name[:80]} is counted at {counted} and has {own}: times are taken by the clock"
+        self._context.warn_once(f"{timeline.path.name}: {text}", facts.path)
+
+    def _template_for(self, mark: ClipMark, where: str) -> tuple[str, StylizeRequest]:
+        """Return the request of clips with these marks, and a key of it. Raises UsageError, ModelError."""
+        key = digest_of([mark.model, mark.tables])
+        if key not in self._templates:
+            try:
+                self._templates[key] = checked(self._marked(mark, where), self._context)[0]
+            except (UsageError, ModelError) as error:
+                if mark == ClipMark() or error.what.startswith(where):
+                    raise
+                raise type(error)(f"{where}: {error.what}", error.why, error.remedy) from None
+        return key, self._templates[key]
+
+    def _marked(self, mark: ClipMark, where: str) -> StylizeRequest:
+        template = self._template
+        if (mark.model or mark.has_look) and template.regions:
+            raise UsageError(where, "--region names the looks", "leave the model out of its markers")
+        models = () if mark.has_look else (mark.model,) if mark.model else template.models
+        flags = overlaid(self._flags, {"rendering": {"look": ""}}) if mark.model else self._flags
+        tables = overlaid(flags, mark.tables)
+        if not models and not template.regions and not look_named(tables):
+            remedy = "give --model, or a marker 'model: NAME' on the clip; 'model: keep' leaves it as it is"
+            raise UsageError(where, "no model", remedy)
+        recipe = render_recipe(self._preset, tables)
+        programs = [one for one in template.recipe.programs if one not in recipe.programs]
+        return replace(template, models=models, recipe=replace(recipe, programs=(*recipe.programs, *programs)))
+
+    def _ranges(self, media: _Media) -> list[TimelineRange]:
+        facts = media.facts
+        if facts.rate is None:
+            request = replace(media.template, video=facts.path)
+            return [TimelineRange(request, facts, 0, tuple(media.clips))]
+        spans = {(span.first, span.stop) for _, span in media.clips}
+        found = []
+        for first, stop in merge_spans(spans, self._handles, facts.num_frames):
+            whole = first == 0 and (facts.num_frames is None or stop >= facts.num_frames)
+            request = replace(
+                media.template,
+                video=facts.path,
+                start=None if whole else Time(frame=first),
+                end=None if whole else Time(frame=stop),
+            )
+            if facts.numbers:
+                rate: dict[str, Table] = {"rendering": {"picture_fps": float(facts.rate)}}
+                request = replace(request, recipe=request.recipe.under(rate))
+            shown = tuple(one for one in media.clips if first <= one[1].first < stop)
+            found.append(TimelineRange(request, facts, first, shown))
+        return found
+
+
+def _named(ranges: Sequence[TimelineRange]) -> list[TimelineRange]:
+    """Return the ranges with the names of their results: SOURCE.FIRST-LAST.MODEL.mp4; a still without numbers."""
+    requests = with_mattes([one.request for one in ranges])
+    videos = list({path_key(request.video): request.video for request in requests}.values())
+    stems = dict(zip(map(path_key, videos), result_names(videos, [""] * len(videos)), strict=True))
+    seen: dict[str, int] = {}
+    found = []
+    for one, request in zip(ranges, requests, strict=True):
+        stop = one.request.end.frame if one.request.end is not None else one.facts.num_frames
+        part = "" if is_one_picture(request.video) or stop is None else f".{one.first}-{(stop or 1) - 1}"
+        ending = default_ending(request.video, request.names, encoding_of(request))
+        stem = f"{stems[path_key(request.video)]}{part}"
+        number = seen[f"{stem}{ending}".casefold()] = seen.get(f"{stem}{ending}".casefold(), 0) + 1
+        name = f"{stem}{f'-{number}' if number > 1 else ''}{ending}"
+        found.append(replace(one, request=replace(request, output=Path(name))))
+    return found

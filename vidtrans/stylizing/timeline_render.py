@@ -1,0 +1,150 @@
+"""Render the clips of a timeline, and write the timeline that shows the results in their places."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from vidtrans.batch.batch_options import BatchOptions
+from vidtrans.batch.summary import Outcome
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import digest_of, link_target, write_atomically
+from vidtrans.core.settings import Table
+from vidtrans.core.system import path_key
+from vidtrans.output.places import check_place, refuse_link
+from vidtrans.output.records import check_foreign, record
+from vidtrans.session import Context
+from vidtrans.stylizing.clips import stylize_batch
+from vidtrans.stylizing.stylize_request import StylizeRequest
+from vidtrans.stylizing.timeline_ranges import RangePlanner, TimelineRange
+from vidtrans.timelines.media_search import MediaSearch
+from vidtrans.timelines.opening import TIMELINES, open_timeline
+from vidtrans.timelines.spans import has_gaps, start_of, styled_pictures
+from vidtrans.timelines.timeline import Relink, StyledMedia, Timeline
+from vidtrans.video.io.container import probe
+from vidtrans.video.io.encoding import EncodingSettings
+from vidtrans.video.io.picture_paths import picture_files
+
+UNWRITTEN = ".aaf"  # the ending of timelines that are only read
+
+
+@dataclass(frozen=True)
+class TimelineJob:
+    """What the options of the command line say about a timeline.
+
+    Attributes:
+        path: The file of the timeline.
+        output: What -o names: a folder for the results, or the new timeline; '' for the current folder.
+        handles: Frames to render on both sides of what the timeline shows.
+        folders: Folders in which media are searched by name.
+        rate: The frame rate of an EDL; None for that of its media.
+        preset: The name of the preset, if one was given.
+        flags: Settings of the command line by table and key.
+    """
+
+    path: Path
+    output: str
+    handles: int
+    folders: tuple[Path, ...]
+    rate: Fraction | None
+    preset: str | None
+    flags: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder of the results."""
+        output = Path(self.output)
+        return output.parent if output.suffix.lower() in TIMELINES else output
+
+    @property
+    def new_timeline(self) -> Path:
+        """Return the path of the new timeline."""
+        output = Path(self.output)
+        if output.suffix.lower() in TIMELINES:
+            return output
+        ending = ".otio" if self.path.suffix.lower() == UNWRITTEN else self.path.suffix
+        return refuse_link(self.folder / f"{self.path.stem}.styled{ending}")
+
+
+def stylize_timeline(
+    job: TimelineJob, template: StylizeRequest, options: BatchOptions, context: Context
+) -> tuple[list[Outcome], Path, Table]:
+    """Render the media of a timeline; return the outcomes, the path of the summary, and facts of the new timeline.
+
+    The new timeline is written when all results exist. Raises UsageError, MediaError, ModelError, Interrupted.
+    """
+    if template.recipe.settings("encoding", EncodingSettings).rate is not None:
+        why = "clips of a timeline keep their frame rates"
+        raise UsageError("--fps", why, "leave it out")
+    search = MediaSearch(job.path, job.folders)
+    timeline = open_timeline(job.path, job.rate, search)
+    output = job.new_timeline
+    lost = timeline.check_output(output)
+    planner = RangePlanner(template, job.preset, job.flags, job.handles, context)
+    ranges = planner.plan(timeline, search)
+    for reason in timeline.skipped:
+        context.note(f"{job.path.name}: {reason}: not rendered", "warning")
+    if not ranges:
+        why = "no clip of it is rendered" + (f" ({timeline.skipped[0]})" if timeline.skipped else "")
+        raise UsageError(str(job.path), why, "put a clip with media on a video track")
+    media = [one.request.video for one in ranges]
+    check_place(output, [job.path, *media])
+    check_foreign(context.cache, output, context.overwrite)
+    outcomes, summary = stylize_batch([one.request for one in ranges], job.folder, options, context)
+    facts: Table = {"timeline": None, "clips": sum(len(one.clips) for one in ranges)}
+    if context.dry_run:
+        return outcomes, summary, facts
+    done = {path_key(o.item.output): o for o in outcomes if o.state == "done" and o.item.output is not None}
+    made = [one for one in ranges if path_key(job.folder / (one.request.output or "")) in done]
+    if len(made) < len(ranges):
+        if options.is_partial and len(made) == len(outcomes):
+            text = "it is written by the same command without --shard and --retry-failed, when all parts are done"
+            context.note(f"{output}: {text}")
+            return outcomes, summary, facts
+        left = len(ranges) - len(made)
+        context.note(f"{output}: not written, as {left} of {len(ranges)} renders are missing", "warning")
+        return outcomes, summary, facts
+    tables = [done[path_key(job.folder / (one.request.output or ""))].table for one in ranges]
+    lost += _write(timeline, ranges, tables, output, context)
+    for text in lost:
+        context.note(f"{output.name}: {text}", "warning")
+    context.note(f"{output} shows the results")
+    return outcomes, summary, facts | {"timeline": str(output)}
+
+
+def _write(
+    timeline: Timeline, ranges: Sequence[TimelineRange], results: Sequence[Table], output: Path, context: Context
+) -> list[str]:
+    """Write the new timeline, with the ``results`` of the ranges; return what it does not hold. Raises MediaError."""
+    links, lost = dict[int, Relink](), list[str]()
+    for one, result in zip(ranges, results, strict=True):
+        styled = _styled(Path(result["output"]), result["frames"], one)
+        for clip, span in one.clips:
+            own = styled
+            if one.facts.numbers and clip.first_number is not None:
+                if styled.names:
+                    own = styled_pictures(clip, one.facts, span, one.first, styled)
+                elif has_gaps(clip, one.facts, one.first, styled.num_frames):
+                    lost.append(f"clip '{clip.name[:80]}' keeps its pictures, as a video has no gaps between them")
+                    continue
+            links[clip.number] = span.relink(own, one.first)
+    content, more = timeline.relinked(links, output)
+    with write_atomically(link_target(output)) as temporary:
+        temporary.write_bytes(content)
+        request = digest_of(["timeline", content.hex()])
+        record(context.cache, output, temporary, request, {"frames": 0})
+    return lost + more
+
+
+def _styled(path: Path, num_frames: int, one: TimelineRange) -> StyledMedia:
+    """Return the facts of a result that a timeline needs. Raises MediaError if it cannot be read."""
+    if one.facts.rate is None:
+        return StyledMedia(path, 0, 1, None)
+    if path.is_dir():
+        names = tuple(file.name for file in picture_files(path))
+        return StyledMedia(path, 0, len(names), one.facts.rate, names)
+    timecode = probe(path).timecode
+    return StyledMedia(path, start_of(timecode, path, one.facts.rate) or 0, num_frames, one.facts.rate)

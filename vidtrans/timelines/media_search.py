@@ -1,0 +1,154 @@
+"""Find the media that a timeline names: paths and URLs of this or another machine, or names in folders."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PureWindowsPath
+from urllib.parse import unquote
+
+from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.files import NUMBER
+from vidtrans.timelines.timeline import TimelineClip
+from vidtrans.video.frame_format import PICTURE_SUFFIXES
+from vidtrans.video.io.picture_paths import VIDEO_SUFFIXES, is_pattern, picture_files
+
+MAX_FILES = 1_000_000  # of the folders that are searched
+MEDIA_SUFFIXES = (*VIDEO_SUFFIXES, *PICTURE_SUFFIXES)
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")  # at least two letters: one is a drive of Windows
+_DRIVE = re.compile(r"/?[A-Za-z]:[\\/]")
+
+
+class MediaSearch:
+    """A search for the media of a timeline: where it says that they are, then by name.
+
+    Args:
+        timeline: The file of the timeline; relative paths count from its folder.
+        folders: Folders that are searched with their subfolders by the name of a file, before the timeline's own, which
+            is searched without them. Raises UsageError if one is none.
+    """
+
+    def __init__(self, timeline: Path, folders: Sequence[Path]) -> None:
+        self._timeline, self._folders = timeline, list(folders)
+        for folder in folders:
+            if not folder.is_dir():
+                raise UsageError(f"--media {folder}", "there is no such folder", "name the folder that has the media")
+        self._names: dict[str, list[Path]] | None = None
+
+    def find(self, clip: TimelineClip) -> Path:
+        """Return the media of a clip: a file, or a pattern of numbered pictures. Raises MediaError if it is missing."""
+        places = _places(clip.media, self._timeline.parent) if clip.media else []
+        for place in places:
+            if _exists(place):
+                return place
+        names = [*(place.name for place in places), *clip.names]
+        for name in dict.fromkeys(filter(None, names)):
+            if found := self._named(name, places, clip):
+                return found
+        raise self._missing(clip)
+
+    def _missing(self, clip: TimelineClip) -> MediaError:
+        where = clip.where(self._timeline)
+        what = clip.media or " or ".join(dict.fromkeys(clip.names))
+        remedy = "give the folder that has it as --media FOLDER, or disable the clip"
+        return MediaError(where, f"its media is missing: {what}", remedy)
+
+    def _named(self, name: str, places: Sequence[Path], clip: TimelineClip) -> Path | None:
+        """Return the file of a name, with or without its suffix; None if there is none.
+
+        Of several, the one in the folders of the most alike names is taken. Raises MediaError if that leaves several.
+        """
+        if NUMBER.search(name):
+            found = [folder / name for folder in self._all_folders() if _exists(folder / name)]
+        else:
+            found = self._files_named(name)
+        given = [path for path in found if path.parent != self._timeline.parent]
+        found = given or found
+        if len(found) < 2:
+            return found[0] if found else None
+        ranks = [max((_alike(path, place) for place in places), default=0) for path in found]
+        best = [path for path, rank in zip(found, ranks, strict=True) if rank == max(ranks)]
+        if len(best) > 1:
+            why = f"its media '{name}' is in several folders: {best[0].parent} and {best[1].parent}"
+            raise MediaError(clip.where(self._timeline), why, "name the right folder with --media")
+        return best[0]
+
+    def _files_named(self, name: str) -> list[Path]:
+        files = self._listed().get(name.casefold(), [])
+        exact = [path for path in files if path.name == name]
+        return exact or files
+
+    def _listed(self) -> dict[str, list[Path]]:
+        """Return the files of the folders by their names, whole and without suffix, in small letters."""
+        if self._names is None:
+            self._names = {}
+            for path in self._files():
+                for name in {path.name.casefold(), path.stem.casefold()}:
+                    self._names.setdefault(name, []).append(path)
+        return self._names
+
+    def _files(self) -> Iterable[Path]:
+        number = 0
+        for folder in self._all_folders():
+            for path in sorted(folder.iterdir()):
+                number += 1
+                if number > MAX_FILES:
+                    raise UsageError(f"--media {self._folders[0]}", "it holds too many files", "name a smaller folder")
+                if path.suffix.lower() in MEDIA_SUFFIXES and path.is_file():
+                    yield path
+
+    def _all_folders(self) -> Iterable[Path]:
+        seen: set[str] = set()
+        for given in self._folders:
+            for root, folders, _ in os.walk(given):
+                folders.sort()
+                seen.add(os.path.realpath(root))
+                yield Path(root)
+        own = self._timeline.parent
+        if os.path.realpath(own) not in seen:
+            yield own
+
+
+def _places(media: str, folder: Path) -> list[Path]:
+    """Return the paths that a path or URL may mean, the likeliest first; [] for a URL of the network."""
+    text = media.strip()
+    scheme = _SCHEME.match(text)
+    if scheme and scheme[1].lower() != "file":
+        return []
+    plain = text
+    if scheme:
+        plain = text[len(scheme[0]) :]
+        if plain.startswith("//"):
+            host, slash, rest = plain[2:].partition("/")
+            local = host.lower() in ("", "localhost", "127.0.0.1")
+            plain = slash + rest if local else (f"{host}/{rest}" if _DRIVE.match(f"{host}/") else plain)
+    texts = [unquote(plain), plain] if scheme else [plain, unquote(plain)]
+    return [_local(one, folder) for one in dict.fromkeys(texts) if one and "\0" not in one]
+
+
+def _local(text: str, folder: Path) -> Path:
+    """Return a path; one of Windows by its parts, where this system has no drives."""
+    if _DRIVE.match(text):
+        text = text.lstrip("/")
+    if os.sep == "/" and (_DRIVE.match(text) or "\\" in text) and not (folder / text).exists():
+        return folder / PureWindowsPath(text).as_posix()
+    return folder / text
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.is_file() or (is_pattern(path) and bool(picture_files(path)))
+    except (OSError, ValueError):  # no name of this system
+        return False
+
+
+def _alike(path: Path, place: Path) -> int:
+    """Return the number of names at the ends of two paths, from the last folder up, that are equal."""
+    pairs = zip(reversed(path.parent.parts), reversed(place.parent.parts), strict=False)
+    number = 0
+    for one, other in pairs:
+        if one.casefold() != other.casefold():
+            break
+        number += 1
+    return number

@@ -1,0 +1,72 @@
+"""Open timelines by the ending of their names."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import read_small_file
+from vidtrans.timelines.edl_timeline import EdlTimeline
+from vidtrans.timelines.media_search import MediaSearch
+from vidtrans.timelines.spans import read_facts
+from vidtrans.timelines.timeline import Timeline
+
+EDL = ".edl"
+ANY_RATE = Fraction(60000, 1001)  # at which every timecode is valid, drop-frame or not
+# Of timelines in other formats, which OpenTimelineIO reads with adapters.
+ADAPTED = (".fcpxml", ".xml", ".aaf")
+TIMELINES = (".otio", EDL, *ADAPTED)
+
+
+def is_timeline(path: Path) -> bool:
+    """Return whether a file name has the ending of a timeline."""
+    return path.suffix.lower() in TIMELINES
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a timeline. Raises UsageError if it cannot be read."""
+    try:
+        content = read_small_file(path)
+    except FileNotFoundError:
+        raise UsageError(str(path), "no such file", "check the name") from None
+    except IsADirectoryError:
+        raise UsageError(str(path), "it is a folder", "give a file") from None
+    except PermissionError:
+        raise UsageError(str(path), "permission denied", "make the file readable") from None
+    except ValueError as error:
+        raise UsageError(str(path), str(error), "give a timeline") from None
+    if not content.strip():
+        raise UsageError(str(path), "the file is empty", "export the timeline again")
+    return content
+
+
+def open_timeline(path: Path, rate: Fraction | None, search: MediaSearch) -> Timeline:
+    """Return the timeline in a file.
+
+    ``rate``: of an EDL, in frames per second; None: that of its media, which ``search`` finds. Raises UsageError if it
+    cannot be read, or has no clips; MediaError.
+    """
+    content = read_bytes(path)
+    if path.suffix.lower() == EDL:
+        return EdlTimeline(path, content, rate or _rate_of_media(path, content, search))
+    from vidtrans.timelines.otio_timeline import OtioTimeline
+
+    if rate is not None:
+        raise UsageError(f"--rate {float(rate):g}", f"{path.name} states its own frame rates", "leave it out")
+    return OtioTimeline(path, content)
+
+
+def _rate_of_media(path: Path, content: bytes, search: MediaSearch) -> Fraction:
+    """Return the frame rate of all videos of an EDL. Raises UsageError if they have several rates, MediaError."""
+    facts = {}
+    for clip in EdlTimeline(path, content, ANY_RATE).clips:
+        media = search.find(clip)
+        if media not in facts:
+            facts[media] = read_facts(media, clip)
+    rates = [one.rate for one in facts.values() if one.rate is not None and not one.numbers]
+    if len({round(rate) for rate in rates}) == 1:  # 23.976 and 24 count alike
+        return max(rates, key=rates.count)
+    texts = sorted({f"{float(rate):.6g}" for rate in rates})
+    why = f"its clips have {' and '.join(texts)} frames a second" if texts else "an EDL does not state its frame rate"
+    raise UsageError(str(path), why, "give the rate of the timeline as --rate, as in --rate 25")

@@ -1,0 +1,148 @@
+"""Timelines that OpenTimelineIO reads: its own format, and others where their adapters are installed."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from vidtrans.core.errors import UsageError, first_line
+from vidtrans.core.files import parse_json
+from vidtrans.timelines.otio_media import keep_places, link_clip
+from vidtrans.timelines.otio_walk import TimelineWalk
+from vidtrans.timelines.timeline import Relink, Timeline
+
+OTIO = ".otio"
+MAX_DEPTH = 200  # of compositions within compositions, and of objects of a file
+INSTALL = "pip install 'vidtrans[editors]'"
+BINARY = (".aaf",)  # formats that are read, but need the original media to be written
+
+
+class OtioTimeline(Timeline):
+    """The timeline in a file, whose content is given. Raises UsageError if it cannot be read or has no clips."""
+
+    def __init__(self, path: Path, content: bytes) -> None:
+        self.path = path
+        self._otio = load_library(path)
+        self._check_format(path.suffix.lower())
+        if path.suffix.lower() == OTIO:
+            _check_json(path, content)
+        self._root = self._read(path, content)
+        walk = TimelineWalk(self._otio, path)
+        walk.read(self._root)
+        self.clips, self.skipped, self._clips = walk.clips, walk.skipped, walk.originals
+        if not walk.has_items:
+            raise UsageError(str(path), "the timeline is empty", "put clips on it, and export it again")
+
+    def _check_format(self, suffix: str) -> None:
+        known = self._otio.adapters.suffixes_with_defined_adapters(read=True)
+        if suffix.lstrip(".") not in known:
+            names = {".fcpxml": "otio-fcpx-xml-adapter", ".xml": "otio-fcp-adapter", ".aaf": "otio-aaf-adapter"}
+            remedy = f"pip install {names.get(suffix, 'its adapter')}, or export the timeline as .otio or .edl"
+            raise UsageError(str(self.path), f"no adapter of OpenTimelineIO for {suffix} is installed", remedy)
+
+    def _read(self, path: Path, content: bytes) -> Any:  # noqa: ANN401  (objects of OpenTimelineIO)
+        """Return the timeline, or a collection of timelines."""
+
+        def read() -> Any:  # noqa: ANN401
+            if path.suffix.lower() == OTIO:
+                return self._otio.adapters.read_from_string(content.decode("utf-8-sig"), "otio_json")
+            return self._otio.adapters.read_from_file(str(path))
+
+        root = _attempt(read, str(path), "it is not a timeline that can be read", "export it again")
+        kinds = (self._otio.schema.Timeline, self._otio.schema.SerializableCollection)
+        if not isinstance(root, kinds):
+            raise UsageError(str(path), "it holds no timeline", "export a timeline as .otio")
+        return root
+
+    def check_output(self, output: Path) -> list[str]:
+        """Return what the format does not hold. Raises UsageError if it cannot be written."""
+        suffix = output.suffix.lower()
+        if suffix in BINARY or suffix.lstrip(".") not in self._otio.adapters.suffixes_with_defined_adapters(write=True):
+            raise UsageError(str(output), f"{suffix or 'this format'} cannot be written", "use -o FILE.otio")
+        if suffix != OTIO:
+            self._text(self._root, output)
+        return []
+
+    def relinked(self, links: Mapping[int, Relink], output: Path) -> tuple[bytes, list[str]]:
+        """Return the timeline with new media, and what is lost in its format."""
+        root = self._root.deepcopy()
+        walk = TimelineWalk(self._otio, self.path)
+        walk.read(root)
+        if not os.path.samefile(self.path.parent, output.parent):
+            for clip in walk.all_clips(root):
+                keep_places(clip, self.path.parent, output.parent)
+        for number, link in links.items():
+            link_clip(self._otio, walk.originals[number], link, output.parent)
+        content = self._text(root, output)
+        return content, [] if output.suffix.lower() == OTIO else self._lost(root, output, content)
+
+    def _text(self, root: Any, output: Path) -> bytes:  # noqa: ANN401
+        """Return the content of a file in the format of its name. Raises UsageError if it cannot be written."""
+        if output.suffix.lower() == OTIO:
+            return bytes(self._otio.adapters.write_to_string(root, "otio_json").encode() + b"\n")
+
+        def write() -> bytes:
+            with tempfile.TemporaryDirectory() as folder:
+                place = Path(folder) / f"timeline{output.suffix}"
+                self._otio.adapters.write_to_file(root.deepcopy(), str(place))
+                return place.read_bytes()
+
+        why = f"the timeline cannot be written as {output.suffix}"
+        found: bytes = _attempt(write, str(output), why, f"use -o {output.with_suffix(OTIO)}")
+        return found
+
+    def _lost(self, root: Any, output: Path, content: bytes) -> list[str]:  # noqa: ANN401
+        """Return what of a timeline is missing in a file of another format, by reading it again."""
+        with tempfile.TemporaryDirectory() as folder, suppress(UsageError):
+            place = Path(folder) / f"timeline{output.suffix}"
+            place.write_bytes(content)
+            again = self._read(place, content)
+            before, after = (TimelineWalk(self._otio, self.path).tally(one) for one in (root, again))
+            return [
+                f"{output.suffix} keeps {after.get(kind, 0)} of {number} {kind}"
+                for kind, number in before.items()
+                if after.get(kind, 0) < number
+            ]
+        return []
+
+
+def load_library(path: Path) -> Any:  # noqa: ANN401  (a module)
+    """Return the module OpenTimelineIO. Raises UsageError if it is not installed."""
+    try:
+        import opentimelineio
+    except ImportError:
+        remedy = f"{INSTALL}, or export the timeline as .edl"
+        raise UsageError(str(path), "OpenTimelineIO is not installed", remedy) from None
+    return opentimelineio
+
+
+def _attempt(call: Callable[[], Any], what: str, why: str, remedy: str) -> Any:  # noqa: ANN401
+    """Return what a call of the library returns. Raises UsageError for its errors, of which there are many kinds."""
+    try:
+        return call()
+    except Exception as error:  # adapters are other people's programs, and raise anything
+        raise UsageError(what, f"{why} ({first_line(error)})", remedy) from None
+
+
+def _check_json(path: Path, content: bytes) -> None:
+    """Raise UsageError for JSON that is not valid or nested too deeply, which the library would crash at."""
+    try:
+        value = parse_json(content.decode("utf-8-sig"))
+    except ValueError as error:
+        raise UsageError(str(path), f"it is not valid JSON ({error})", "export the timeline again") from None
+    found = [(value, 0)]
+    while found:
+        one, depth = found.pop()
+        if depth > 4 * MAX_DEPTH:
+            raise UsageError(str(path), "it is nested too deeply", "export the timeline again")
+        if isinstance(one, dict):
+            if str(one.get("OTIO_SCHEMA", "")).startswith("SerializableObjectRef"):
+                why = "an object in it stands in several places, or in itself"
+                raise UsageError(str(path), why, "export the timeline again")
+            found += [(inner, depth + 1) for inner in one.values()]
+        elif isinstance(one, list):
+            found += [(inner, depth + 1) for inner in one]

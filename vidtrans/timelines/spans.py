@@ -1,0 +1,203 @@
+"""Properties of the media of a timeline, and the frames of them that the timeline shows."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import lru_cache
+from math import ceil, floor
+from pathlib import Path
+
+from vidtrans.core.costs import count
+from vidtrans.core.errors import MediaError
+from vidtrans.core.files import NUMBER
+from vidtrans.timelines.timeline import Relink, StyledMedia, TimelineClip
+from vidtrans.video.io.container import probe
+from vidtrans.video.io.picture_paths import files_to_read, is_picture_sequence, is_picture_source
+from vidtrans.video.io.timecode import count_of, counted_rate
+from vidtrans.video.io.timestamps import USUAL_RATES
+
+SLACK = Fraction(1, 100)  # of a frame: timelines store times as floating-point numbers
+UNKNOWN = 1 << 40  # frames of a media whose header does not say how many it has
+SAME_RATE = Fraction(1, 2000)  # relative difference of rates that mean the same one: 23.976, 24000/1001
+
+
+@dataclass(frozen=True)
+class MediaFacts:
+    """The properties of a media that decide which of its frames a timeline shows.
+
+    Attributes:
+        path: The video, picture, or pattern of pictures.
+        rate: Frames per second; None for a still.
+        num_frames: From the headers, or the number of pictures; None if the headers do not say.
+        start: The count of the first frame, by the file's timecode, in frames at ``rate``; None without one.
+        numbers: The numbers of numbered pictures that exist, in order.
+    """
+
+    path: Path
+    rate: Fraction | None
+    num_frames: int | None
+    start: int | None = None
+    numbers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClipSpan:
+    """The frames [first, stop) of a media that a clip shows.
+
+    Attributes:
+        first: The first frame.
+        stop: The frame after the last one.
+        start: The count of the media's frame 0, in frames at the clip's rate.
+        scale: Frames of the media for each count of the clip.
+        label: Counts of the clip for each count of the media's timecode. Timecode counts whole frames per second, so at
+            23.976 this is not the inverse of ``scale``.
+    """
+
+    first: int
+    stop: int
+    start: Fraction = Fraction(0)
+    scale: Fraction = Fraction(1)
+    label: Fraction = Fraction(1)
+
+    def relink(self, styled: StyledMedia, first: int) -> Relink:
+        """Return how a clip shows new media, whose frame 0 is the frame ``first`` of the old one."""
+        length = styled.num_frames / self.scale
+        if styled.first_number is not None:  # pictures keep their numbers, and so the counts
+            return Relink(styled, Fraction(0), Fraction(styled.start), length)
+        start = styled.start * self.label
+        return Relink(styled, start - (self.start + first / self.scale), start, length)
+
+
+@lru_cache(maxsize=256)
+def usual_rate(rate: float) -> Fraction:
+    """Return the exact frame rate that a rounded one means: 24000/1001 for 23.976. Raises ValueError if it is none."""
+    if not 0.01 <= rate <= 1000:  # also NaN
+        raise ValueError(f"{rate} is not a frame rate")
+    exact = Fraction(rate)
+    whole = Fraction(round(exact))
+    if whole and abs(exact - whole) < Fraction(1, 10**6):
+        return whole
+    near = min(USUAL_RATES, key=lambda usual: abs(usual - exact))
+    return near if abs(near - exact) < SAME_RATE * near else exact.limit_denominator(1001)
+
+
+def read_facts(path: Path, clip: TimelineClip) -> MediaFacts:
+    """Return the properties of a clip's media, from its headers. Raises MediaError if it cannot be read or is empty."""
+    if is_picture_source(path):
+        if not is_picture_sequence(path):
+            return MediaFacts(path, None, 1)
+        files = files_to_read(path)
+        return MediaFacts(path, clip.pictures_rate or clip.rate, len(files), numbers=_numbers(path, files))
+    info = probe(path)
+    rate = _constant(info.rate)
+    num = info.num_frames_from_header or (round(Fraction(info.duration_s) * rate) if info.duration_s else None)
+    if num == 0 or (info.duration_s is not None and info.duration_s <= 0):
+        raise MediaError(str(path), "it has no frames", "replace it, or take its clip off the timeline")
+    return MediaFacts(path, rate, num, start_of(info.timecode, path, rate))
+
+
+def start_of(timecode: str, path: Path, rate: Fraction) -> int | None:
+    """Return the count that a file's timecode stands for, in frames at the file's ``rate``; None without one."""
+    if not timecode:
+        return None
+    try:
+        counted = counted_rate(timecode, path, rate)
+        own = count_of(timecode, counted)
+    except ValueError:
+        return None
+    return own if round(counted) == round(rate) else round(own * rate / counted)
+
+
+def _constant(average: Fraction) -> Fraction:
+    """Return the rate that an average over a file, rounded by its container, means."""
+    near = min(USUAL_RATES, key=lambda usual: abs(usual - average))
+    return near if abs(near - average) < SAME_RATE * near else average
+
+
+def _numbers(path: Path, files: list[Path]) -> tuple[int, ...]:
+    """Return the numbers of the pictures of a pattern; () for a folder."""
+    found = NUMBER.search(path.name)
+    if not found or path.is_dir():
+        return ()
+    tail = len(path.name) - found.end()
+    return tuple(int(file.name[found.start() : len(file.name) - tail]) for file in files)
+
+
+def clip_span(clip: TimelineClip, facts: MediaFacts, where: str) -> ClipSpan:
+    """Return the frames of a media that a clip shows. ``where``: the clip, for messages.
+
+    Where the timeline does not state the count at which the media begins, or the clip lies outside of the media by it,
+    the file's timecode counts, and else 0. Raises MediaError if the clip shows no frame of its media.
+    """
+    if facts.rate is None:
+        return ClipSpan(0, 1)
+    scale, label = Fraction(1), Fraction(1)
+    if round(facts.rate) != round(clip.rate):
+        scale, label = facts.rate / clip.rate, Fraction(max(1, round(clip.rate)), max(1, round(facts.rate)))
+    starts = [*([] if clip.media_start is None else [clip.media_start])]
+    starts += [] if facts.start is None else [facts.start * label]
+    if clip.begin is None or clip.end is None:
+        return ClipSpan(0, facts.num_frames or UNKNOWN, (*starts, Fraction(0))[0], scale, label)
+    for start in (*starts, Fraction(0)):
+        first = floor((clip.begin - start) * scale + SLACK)
+        span = _indices(clip, facts, first, max(ceil((clip.end - start) * scale - SLACK), first + 1))
+        if span is not None:
+            return ClipSpan(*span, start, scale, label)
+    begin, end = ((one - (*starts, Fraction(0))[0]) * scale for one in (clip.begin, clip.end))
+    shown = f"frames {floor(begin)} to {ceil(end) - 1} of {facts.path.name}"
+    has = "an unknown number" if facts.num_frames is None else count(facts.num_frames, "frame")
+    remedy = "check that it is the right file; for an EDL, its frame rate (--rate)"
+    raise MediaError(where, f"it shows {shown}, which has {has}", remedy)
+
+
+def _indices(clip: TimelineClip, facts: MediaFacts, first: int, stop: int) -> tuple[int, int] | None:
+    """Return the frames [first, stop) limited to those that exist; None if there is none.
+
+    Numbered pictures are counted by their numbers, of which some may be missing.
+    """
+    if facts.numbers and clip.first_number is not None:
+        step = clip.number_step
+        first = bisect_left(facts.numbers, clip.first_number + first * step)
+        stop = bisect_left(facts.numbers, clip.first_number + (stop - 1) * step + 1)
+    elif facts.num_frames is not None:
+        stop = min(stop, facts.num_frames)
+    first = max(first, 0)
+    return (first, stop) if first < stop else None
+
+
+def styled_pictures(
+    clip: TimelineClip, facts: MediaFacts, span: ClipSpan, first: int, styled: StyledMedia
+) -> StyledMedia:
+    """Return rendered numbered pictures with the number and the count of the first one that the clip can show.
+
+    ``first``: the index of the first rendered picture among those of ``facts``.
+    """
+    assert clip.first_number is not None
+    numbers = facts.numbers[first : first + styled.num_frames]
+    steps = ceil(Fraction(numbers[0] - clip.first_number, clip.number_step))
+    number = clip.first_number + steps * clip.number_step
+    length = (numbers[-1] - number) // clip.number_step + 1
+    start = floor(span.start) + steps
+    return replace(styled, start=start, num_frames=max(1, length), first_number=number)
+
+
+def has_gaps(clip: TimelineClip, facts: MediaFacts, first: int, num_frames: int) -> bool:
+    """Return whether rendered pictures are not those of a clip one by one, so that a video of them has other times."""
+    numbers = facts.numbers[first : first + num_frames]
+    return bool(numbers) and (clip.number_step != 1 or numbers[-1] - numbers[0] != len(numbers) - 1)
+
+
+def merge_spans(spans: Iterable[tuple[int, int]], handles: int, num_frames: int | None) -> list[tuple[int, int]]:
+    """Return the ranges [first, stop) with ``handles`` frames on both sides; those that overlap or touch are joined."""
+    merged: list[tuple[int, int]] = []
+    for first, stop in sorted(spans):
+        first, stop = max(0, first - handles), stop + handles
+        stop = stop if num_frames is None else min(stop, num_frames)
+        if merged and first <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(merged[-1][1], stop)
+        else:
+            merged.append((first, stop))
+    return merged

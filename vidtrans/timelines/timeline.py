@@ -1,0 +1,114 @@
+"""The clips of a timeline, and the media that take the place of theirs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+MAX_NAME = 80  # characters of a name from a timeline in a message
+
+
+@dataclass(frozen=True)
+class TimelineClip:
+    """A clip of a video track whose media can be rendered.
+
+    Attributes:
+        number: Its place among the clips of the timeline, from 1.
+        name: Its name in the timeline.
+        media: The path or URL of its media as the timeline writes it; '' if only names are known. Numbered pictures are
+            a pattern, ``shot.%04d.exr``.
+        begin: The first moment of the media that the timeline shows, transitions included, in frames at ``rate``; None:
+            the media is shown whole.
+        end: The moment after the last one.
+        rate: The frames per second in which the timeline counts this clip's media.
+        media_start: The count at which the media begins, if the timeline states it.
+        marks: The texts of its markers.
+        names: Names of the media to search for, if ``media`` is missing.
+        first_number: The number of the first picture of numbered pictures; None for other media.
+        number_step: The difference of the numbers of consecutive pictures.
+        pictures_rate: The frames per second of numbered pictures.
+    """
+
+    number: int
+    name: str
+    media: str
+    begin: Fraction | None
+    end: Fraction | None
+    rate: Fraction
+    media_start: Fraction | None = None
+    marks: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    first_number: int | None = None
+    number_step: int = 1
+    pictures_rate: Fraction | None = None
+
+    def where(self, timeline: Path) -> str:
+        """Return the clip's name in messages."""
+        name = self.name if len(self.name) <= MAX_NAME else f"{self.name[:MAX_NAME]}…"
+        return f"{timeline}, clip {self.number} ('{name}')"
+
+
+@dataclass(frozen=True)
+class StyledMedia:
+    """A rendered range of a media, which takes its place.
+
+    Attributes:
+        path: The file or the folder of pictures.
+        start: The count of its first frame, in frames at the media's rate: its timecode, or 0 without one.
+        num_frames: The number of its frames; 1 for a still.
+        rate: Its frames per second; None for a still.
+        names: The file names of a folder of pictures.
+        first_number: The number of its first picture; None for other media.
+    """
+
+    path: Path
+    start: int
+    num_frames: int
+    rate: Fraction | None
+    names: tuple[str, ...] = ()
+    first_number: int | None = None
+
+
+@dataclass(frozen=True)
+class Relink:
+    """New media of a clip, and how the clip's counts change.
+
+    Attributes:
+        media: The new media.
+        shift: The change of the counts of the media's frames, in frames at the clip's rate.
+        start: The count at which the new media begins, at the clip's rate.
+        length: Its length in frames at the clip's rate.
+    """
+
+    media: StyledMedia
+    shift: Fraction
+    start: Fraction
+    length: Fraction
+
+
+class Timeline(ABC):
+    """A timeline that was read from a file.
+
+    Attributes:
+        path: The file.
+        clips: The clips that can be rendered.
+        skipped: Reasons why other clips keep their media, one line for each.
+    """
+
+    path: Path
+    clips: Sequence[TimelineClip]
+    skipped: Sequence[str]
+
+    @abstractmethod
+    def check_output(self, output: Path) -> list[str]:
+        """Return what a file of this name cannot hold. Raises UsageError if the format cannot be written."""
+
+    @abstractmethod
+    def relinked(self, links: Mapping[int, Relink], output: Path) -> tuple[bytes, list[str]]:
+        """Return the content of ``output``, with new media for clips by number, and what it cannot hold.
+
+        Raises UsageError if the format cannot be written.
+        """
