@@ -83,7 +83,7 @@ def run(request: JobRequest, node: str | None = None) -> dict[str, Any]:
     table = _outcome(folder, process.returncode)
     done = "it was there already" if table.get("cached") else f"{table.get('seconds', 0):.1f} s"
     logging.info("vidtrans %s: %s (%s)", request.command, table.get("output"), done)
-    status.say(f"done: {done}")
+    status.finish(f"done: {done}")
     shutil.rmtree(folder, ignore_errors=True)
     return table
 

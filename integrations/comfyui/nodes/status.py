@@ -65,6 +65,11 @@ class NodeStatus:
                     return "JPEG", picture.convert("RGB"), PREVIEW_PX
         return None
 
+    def finish(self, text: str) -> None:
+        """Fill the bar, and write a line on the node."""
+        self._bar.update_absolute(1, 1)
+        self.say(text)
+
     def say(self, text: str) -> None:
         """Write a line on the node, where this ComfyUI can."""
         try:
