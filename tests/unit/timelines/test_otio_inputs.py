@@ -180,11 +180,11 @@ def test_options_that_no_timeline_has_are_refused(options: Any, message: str, me
 
 
 @pytest.mark.usefixtures("copied")
-def test_ten_thousand_clips_are_rendered_once(media: Path, tmp_path: Path) -> None:
+def test_thousands_of_clips_are_rendered_once(media: Path, tmp_path: Path) -> None:
     maker = Maker(otio, media)
-    clips = [maker.clip("plain.mkv", 20 + n % 7, 3) for n in range(10_000)]
+    clips = [maker.clip("plain.mkv", 20 + n % 7, 3) for n in range(2_000)]
     path = maker.write("many", maker.track(*clips))
     result = api.stylize(path, model="identity", output=str(tmp_path / "out.otio"), handles=0)
-    assert (result["clips"], [item["frames"] for item in result["items"]]) == (10_000, [9])
+    assert (result["clips"], [item["frames"] for item in result["items"]]) == (2_000, [9])
     linked = otio.adapters.read_from_file(str(tmp_path / "out.otio")).find_clips()
     assert {clip.media_reference.target_url for clip in linked} == {"plain.20-28.identity.mp4"}
