@@ -21,8 +21,8 @@ from vidtrans.commands.schema import schema_of
 INTEGRATION = Path(__file__).resolve().parents[2] / "integrations" / "blender"
 FAKE = Path(__file__).resolve().parents[1] / "support" / "fake_vidtrans.py"
 sys.path.insert(0, str(INTEGRATION))
-MODULES = ("command_lines", "faults", "job_files", "jobs", "media_parts", "places", "programs", "schemas")
-command_lines, faults, job_files, jobs, media_parts, places, programs, schemas = (
+MODULES = ("command_lines", "faults", "job_files", "job_seals", "jobs", "media_parts", "places", "programs", "schemas")
+command_lines, faults, job_files, job_seals, jobs, media_parts, places, programs, schemas = (
     importlib.import_module(f"vidtrans_blender.{name}") for name in MODULES
 )
 UserError, MediaPart, StripTimes = faults.UserError, media_parts.MediaPart, media_parts.StripTimes
@@ -286,6 +286,38 @@ def test_a_job_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "job.json").write_text('{"format": 1, "steps": [{')
     (tmp_path / "notes").mkdir()
+    assert jobs.jobs_in(tmp_path) == []
+
+
+@posix
+def test_a_job_that_lies_beside_a_strangers_file_starts_no_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs.StripJob, "key_file", tmp_path / "config" / "job.key")
+    line = ("/bin/sh", "-c", f"touch '{tmp_path}/started'")
+    step = jobs.Step("Style", line, str(tmp_path), is_vidtrans=False)
+    own = jobs.StripJob.create(tmp_path / "jobs" / "1", "clip", [step], {}, tmp_path / "out.mp4")
+    record = json.loads((own.folder / "job.json").read_text())
+    for number, change in enumerate(
+        ({"seal": ""}, {"seal": None}, {"steps": [record["steps"][0] | {"folder": "/"}]}), 2
+    ):
+        folder = tmp_path / "jobs" / str(number)
+        folder.mkdir()
+        (folder / "job.json").write_text(json.dumps(record | change))
+        with pytest.raises(UserError, match="not one that you have started here"):
+            jobs.StripJob.read(folder).start()
+    assert not (tmp_path / "started").exists()
+    again = jobs.StripJob.read(own.folder)  # the key is that of the file
+    again.start()
+    wait(again)
+    assert (tmp_path / "started").exists()
+    assert (tmp_path / "config" / "job.key").stat().st_mode & 0o77 == 0
+
+
+@pytest.mark.parametrize("text", ['{"format": 1, "steps": []}', '{"format": 1, "steps": [], "target": 1}', "[]"])
+def test_a_record_without_what_a_job_needs_is_left_out(text: str, tmp_path: Path) -> None:
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "job.json").write_text(text)
     assert jobs.jobs_in(tmp_path) == []
 
 
