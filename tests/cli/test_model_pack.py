@@ -118,6 +118,19 @@ def test_a_name_that_another_model_has(tiny_model: Path, next_model: Path) -> No
     assert Path("a.safetensors").read_bytes() == tiny_model.read_bytes()
 
 
+def test_a_folder_of_somebody_else_beside_the_model_stays(tiny_model: Path) -> None:
+    api.pack_model(tiny_model, "a.vidtrans.zip")
+    Path("a.about").mkdir()
+    Path("a.about/diary.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"a\.about: .* holds 'diary.txt' — move that"):
+        api.add_model("a.vidtrans.zip", "a.safetensors", overwrite=True)
+    assert Path("a.about/diary.txt").read_text() == "mine"
+    assert not Path("a.safetensors").exists()
+    Path("a.about/diary.txt").unlink()
+    api.add_model("a.vidtrans.zip", "a.safetensors")
+    assert Path("a.about/README.md").is_file()
+
+
 def test_a_pack_without_a_model_leaves_nothing(tiny_model: Path) -> None:
     api.pack_model(tiny_model, "a.vidtrans.zip")
     with zipfile.ZipFile("a.vidtrans.zip") as packed:

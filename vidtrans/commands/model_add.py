@@ -49,6 +49,7 @@ class ModelAdd(Command):
         check_named(output)
         check_place(output, [self.pack])
         check_place(beside, [self.pack], folder=True)
+        _check_about(beside)
         is_there = has_model(output, pack)
         if not context.overwrite and output.exists() and not is_there:
             raise UsageError(str(output), "another model has this name", "use --overwrite, or another name with -o")
@@ -82,6 +83,17 @@ def card_table(pack: OpenedPack) -> Table:
         "sha256": facts.sha256,
         "bytes": facts.size,
     }
+
+
+def _check_about(folder: Path) -> None:
+    """Raise UsageError if a folder that will be replaced has files of somebody else."""
+    from vidtrans.core.errors import UsageError
+    from vidtrans.models.packs.packed_model import ABOUT, LICENCE, THUMBNAIL
+
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if foreign := [name for name in names if name not in (ABOUT, LICENCE, THUMBNAIL)]:
+        why = f"it is the place for the model's card, and holds '{foreign[0]}'"
+        raise UsageError(str(folder), why, "move that, or choose another name with -o")
 
 
 def _write_about(folder: Path, pack: OpenedPack) -> None:
