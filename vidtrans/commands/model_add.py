@@ -66,10 +66,15 @@ class ModelAdd(Command):
 
     def describe(self, table: Table) -> str:
         """Return the licence, and the command that renders with the model."""
+        from vidtrans.core.system import command_line
+        from vidtrans.models.model_file import model_folders
+
         if table.get("dry_run"):
             return f"would write {table['output']}"
+        is_found = Path(table["output"]).parent in model_folders()
+        line = command_line(["vidtrans", "stylize", "VIDEO", "--model", table["name" if is_found else "output"]])
         licence = table["licence"] or "none is named: ask its author before you use it"
-        return f"{table['output']}\nlicence: {licence}\nto use it: vidtrans stylize VIDEO --model {table['name']}"
+        return f"{table['output']}\nlicence: {licence}\nto use it: {line}"
 
 
 def card_table(pack: OpenedPack) -> Table:
