@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from timeline_samples import edl_samples
 import vidtrans as api
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.timelines.edl_events import read_events
+from vidtrans.timelines.media_search import MediaSearch
+from vidtrans.timelines.opening import open_timeline
+from vidtrans.timelines.spans import MediaFacts
 
 HEAD = "TITLE: CUT\nFCM: NON-DROP FRAME\n\n"
 EDLS = {
@@ -115,6 +119,26 @@ def test_drop_frame_is_counted_without_the_numbers_that_it_leaves_out(media: Pat
     assert before[107892, "V", "over"] == 622  # 01:00:00;02 is 22 frames behind 00:59:59;10
     api.stylize(path, model="identity", output=str(tmp_path / "out.edl"), handles=5)
     assert edl_samples(tmp_path / "out.edl", tmp_path, float(Fraction(30000, 1001))) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "timecodes"),
+    [
+        ("drop30.mov", "00:01:00;02 00:01:02;00 01:00:00;00 01:00:01;28"),  # 02 is the first number of this minute
+        ("drop60.mov", "00:01:00;44 00:01:02;00 01:00:00;00 01:00:01;16"),
+    ],
+)
+def test_the_rate_of_a_drop_frame_edl_is_that_of_its_media(
+    name: str, timecodes: str, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rate = Fraction(30000 if "30" in name else 60000, 1001)
+    shutil.copy(media / "plain.mkv", tmp_path / name)
+    facts = MediaFacts(tmp_path / name, rate, 9000)
+    monkeypatch.setattr("vidtrans.timelines.opening.read_facts", lambda path, clip: facts)
+    path = tmp_path / "drop.edl"
+    path.write_text(f"FCM: DROP FRAME\n001  AX V C {timecodes}\n* FROM CLIP NAME: {name}\n")
+    [clip] = open_timeline(path, None, MediaSearch(path, [])).clips
+    assert (clip.rate, clip.begin) == (rate, 1800 if "30" in name else 3640)
 
 
 @pytest.mark.usefixtures("copied")
