@@ -176,6 +176,15 @@ def test_a_trimmed_video_is_rendered_in_its_part(pack: ModuleType, film: Path) -
         node(pack, "Deflicker").execute(processed=video(film), source=trimmed)
 
 
+def test_a_trim_at_the_time_of_a_frame_begins_and_ends_with_this_frame(pack: ModuleType) -> None:
+    base, clips = (sys.modules[f"{pack.__name__}.nodes.{name}"] for name in ("base", "clips"))
+    for number in range(1, 100):
+        moment = Fraction(number * 1001, 30000)
+        part = base.part_of([clips.ClipFile("a.mp4", float(moment), float(moment))])
+        assert all(moment - Fraction(2, 10**6) < Fraction(text.removesuffix("s")) <= moment for text in part.values())
+        assert part.keys() == {"start", "end"}
+
+
 def test_painted_frames_get_the_numbers_that_are_given(pack: ModuleType, film: Path) -> None:
     clips = sys.modules[f"{pack.__name__}.nodes.clips"]
     batch = images(moving_frames(2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +122,13 @@ def part_of(clips: list[ClipFile]) -> dict[str, str]:
     if any(clip.is_part for clip in clips[1:]):
         raise ValueError("a trimmed VIDEO can only be the first input — save it, and load the file")
     first = clips[0] if clips else ClipFile("")
-    found = {"start": f"{first.start:.6f}s"} if first.start > 0 else {}
-    return found | ({"end": f"{first.end:.6f}s"} if first.end is not None else {})
+    found = {"start": _time(first.start)} if first.start > 0 else {}
+    return found | ({"end": _time(first.end)} if first.end is not None else {})
+
+
+def _time(seconds: float) -> str:
+    """Return a time as an option has it, never later: a frame at this very time is at or after it."""
+    return f"{math.floor(seconds * 1e6) / 1e6:.6f}s"
 
 
 def _paths_in(values: dict[str, Any]) -> list[str]:
