@@ -166,6 +166,7 @@ def test_results_lie_beside_the_file_which_has_to_be_saved(tmp_path: Path) -> No
         places.work_folder("", "")
     assert places.plain_name("Größe/2: 'a'.mp4") == "Größe_2_a"
     assert places.plain_name("///") == "clip"
+    assert [places.plain_name(name) for name in ("AUX.mov", "com1", "nullify")] == ["AUX_", "com1_", "nullify"]
 
 
 def test_pictures_keep_their_names_where_those_have_the_order_of_the_strip(tmp_path: Path) -> None:
