@@ -276,6 +276,19 @@ def test_a_job_lives_without_the_program_that_started_it_and_is_seen_to_die(job:
     assert job.state() is jobs.JobState.INTERRUPTED
 
 
+@posix
+def test_a_job_that_dies_again_and_again_waits_to_be_resumed(tmp_path: Path) -> None:
+    step = jobs.Step("Style", ("/bin/sh", "-c", "kill -9 $$"), str(tmp_path), is_vidtrans=False)
+    job = jobs.StripJob.create(tmp_path / "1", "clip", [step], {}, tmp_path / "out.mp4")
+    for _ in range(3):
+        assert job.may_restart
+        job.start()
+        wait(job)
+        job = jobs.StripJob.read(job.folder)  # as after a restart of Blender
+        assert job.state() is jobs.JobState.INTERRUPTED
+    assert not job.may_restart
+
+
 def test_a_job_whose_program_is_gone_says_so(tmp_path: Path) -> None:
     step = jobs.Step("Style the frames", (str(tmp_path / "gone"), "stylize"), str(tmp_path))
     job = jobs.StripJob.create(tmp_path / "1", "clip", [step], {}, tmp_path / "out.mp4")

@@ -17,6 +17,7 @@ from .job_seals import NUM_BYTES, is_sealed, read_key, seal_of
 from .programs import hidden_window
 
 FORMAT = 1
+MOST_STARTS = 3  # after which a job that ends without a word waits for Resume: it may fill the memory each time
 KEYS = {"title", "steps", "target", "output", "inserted", "cancelled", "message", "starts"}
 
 
@@ -110,6 +111,11 @@ class StripJob:
     def number(self) -> int:
         """Return the number of the job."""
         return int(self.folder.name)
+
+    @property
+    def may_restart(self) -> bool:
+        """Return whether to start the job again without being asked, if its process was killed."""
+        return bool(self.record["starts"] < MOST_STARTS)
 
     @property
     def output(self) -> Path:

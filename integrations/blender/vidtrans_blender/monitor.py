@@ -51,7 +51,7 @@ class JobMonitor:
             if state is JobState.INSERTED and has_mark(job):  # the file was closed without saving, or the result undone
                 job.change(inserted=False, held=True)
                 state = JobState.READY
-            if state is JobState.INTERRUPTED:
+            if state is JobState.INTERRUPTED and job.may_restart:
                 self._start(job)
             if state not in (JobState.INSERTED, JobState.CANCELLED):
                 self.entries.append(JobEntry(job, state))
