@@ -27,19 +27,19 @@ _PAIR = re.compile(r"\s*([A-Za-z][A-Za-z _-]*(?:\.[A-Za-z][A-Za-z0-9_ -]*)?)\s*[
 
 @dataclass(frozen=True)
 class ClipMark:
-    """What the markers of a clip say: its model ('' for that of the others), and settings by table and key."""
+    """The look in the markers of a clip: its model ('' for that of the others), and settings by table and key."""
 
     model: str = ""
     tables: Mapping[str, Table] = field(default_factory=dict)
 
     @property
     def keeps(self) -> bool:
-        """Whether the clip stays as it is."""
+        """Return whether the clip stays as it is."""
         return self.model.lower() == KEEP
 
     @property
     def has_look(self) -> bool:
-        """Whether it names a look instead of a model."""
+        """Return whether it names a look instead of a model."""
         return bool(self.tables.get("rendering", {}).get("look"))
 
 

@@ -70,12 +70,12 @@ class EdlEvent:
 
     @property
     def is_video(self) -> bool:
-        """Whether it has pictures."""
+        """Return whether it has pictures."""
         return self.channels.upper() in ("B", "V") or bool(re.search(r"(?i)(^|/)V\d*(/|$)", self.channels))
 
     @property
     def is_generator(self) -> bool:
-        """Whether it shows black or bars, which are no media."""
+        """Return whether it shows black or bars, which are no media."""
         return self.reel.upper() in GENERATORS
 
     @property

@@ -1,4 +1,4 @@
-"""Where results and jobs are stored."""
+"""The folders and names of results and jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the nodes share: from inputs to a command, from its report to outputs."""
+"""The common parts of the nodes: from inputs to a command, from its report to outputs."""
 
 from __future__ import annotations
 
