@@ -195,6 +195,20 @@ def test_the_program_is_found_on_the_path_and_where_tools_are_installed(tmp_path
     assert Path("/uv/vidtrans.exe") in programs.usual_places({"UV_TOOL_BIN_DIR": "/uv"}, tmp_path, windows=True)
 
 
+@pytest.mark.parametrize("path", [".", "", "tools"])
+def test_no_program_of_the_folder_of_a_file_is_found(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # as after a double click on a .blend
+    for name in ("vidtrans", "vidtrans.exe", "tools/vidtrans", "tools/vidtrans.exe"):
+        Path(name).parent.mkdir(exist_ok=True)
+        script(Path(name), "echo strange")
+    for windows in (True, False):
+        assert programs.places_on_path({"PATH": path}, windows=windows) == []
+        with pytest.raises(UserError, match="not installed"):
+            programs.find_program("", {"PATH": path}, tmp_path / "home", windows=windows)
+
+
 def script(path: Path, text: str) -> Path:
     """Write a program of the shell."""
     path.write_text(f"#!/bin/sh\n{text}\n")
