@@ -90,6 +90,7 @@ def test_every_row_of_an_ablation_has_the_settings_of_its_label(kind: str) -> No
         assert {key: found[key] for key in wanted} == wanted
 
 
+@pytest.mark.thorough
 def test_every_row_of_an_ablation_is_a_model_and_all_are_in_one_picture(capsys: Capsys) -> None:
     told = said(capsys, 0, *ablation("discriminator"))
     assert "286x286 patches are left out: they need 96 pixels a side, the pictures have 32" in told

@@ -274,7 +274,7 @@ def test_a_record_from_elsewhere_neither_writes_elsewhere_nor_ends_in_a_tracebac
     clip_and_keys()
     said_json(capsys, "propagate", "c.mkv", "--keyframes", "keys", *QUICK, "-o", "o.mkv", *EXACT)
     correct(decode(Path("o.mkv"))[2][6], 6)
-    (record,) = (path for path in Path(".vidtrans/outputs").iterdir() if '"propagate"' in path.read_text())
+    (record,) = (path for path in Path(".vidtrans/outputs").iterdir() if '"command":"propagate"' in path.read_text())
     genuine = json.loads(record.read_text())
     before = snapshot(Path())
 

@@ -49,7 +49,10 @@ def test_words_after_two_dashes_are_no_options(clip: Path) -> None:
     assert not Path("--job-folder").exists()
 
 
-def test_a_folder_has_one_job_at_a_time(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_has_one_job_at_a_time(
+    clip: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vidtrans.cli.job_process.LOCK_S", 0.1)
     Path("job").mkdir()
     with FileLock("job/lock"):
         assert call("probe", clip, "--job-folder", "job") == 2

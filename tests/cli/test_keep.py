@@ -49,7 +49,9 @@ def mattes(pairs: list[Pair]) -> list[np.ndarray]:
     return [read_picture(pair.keep)[..., 0] for pair in pairs if pair.keep]
 
 
-@pytest.mark.parametrize("kind", ["video", "folder", "picture"])
+@pytest.mark.parametrize(
+    "kind", ["video", *(pytest.param(kind, marks=pytest.mark.thorough) for kind in ("folder", "picture"))]
+)
 def test_each_frame_is_stored_with_its_matte(kind: str, clip: Path, capsys: Capsys) -> None:
     masks = halves(COUNT, SIZE)
     if kind == "video":

@@ -155,7 +155,9 @@ def test_nothing_of_the_rest_shines_through_where_soft_edges_meet(capsys: Capsys
     assert np.array_equal(*(pictures_of(Path(f"{name}.png"))[f"{name}.png"] for name in ("both", "one")))
 
 
-@pytest.mark.parametrize("settings", [WINDOW, CAUSAL], ids=["window", "causal"])
+@pytest.mark.parametrize(
+    "settings", [WINDOW, pytest.param(CAUSAL, marks=pytest.mark.thorough)], ids=["window", "causal"]
+)
 def test_each_region_has_its_own_filter(settings: Mapping[str, Any]) -> None:
     men, cars = things()
     for model in ("lines", "tone"):

@@ -138,7 +138,7 @@ def test_gifs_and_ends_within_a_shot(source: Path, capsys: Capsys) -> None:
     assert same(whole[3:9], part)
 
 
-@pytest.mark.parametrize("side", [16, 17, 49])
+@pytest.mark.parametrize("side", [17, *(pytest.param(side, marks=pytest.mark.thorough) for side in (16, 49))])
 def test_odd_factors_bars_and_flat_frames(side: int, tmp_path: Path, capsys: Capsys) -> None:
     make_model("tone.safetensors", "aligned", seed=2)
     frames = moving_frames(3, (98, 66))

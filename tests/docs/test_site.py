@@ -20,7 +20,11 @@ SCRIPTS = (CLIPPED, CONTRAST, STRUCTURE, TARGETS, KEYBOARD)
 EVERY = os.environ.get("EVERY_PAGE") == "1"
 KINDS = (".", "install", "troubleshooting", "faq", "glossary", "coming-from", "guides/rendering", "guides/notebooks")
 KINDS += ("guides/live/controls", "reference/settings", "tutorials/first-look", "extend/pairing", "architecture")
-VIEWS = [(1280, "light"), (390, "dark"), *([(1280, "dark"), (390, "light")] if EVERY else [])]
+VIEWS = [
+    (390, "dark"),
+    pytest.param(1280, "light", marks=pytest.mark.thorough),
+    *([(1280, "dark"), (390, "light")] if EVERY else []),
+]
 
 
 @pytest.fixture(scope="module")

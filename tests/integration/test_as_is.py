@@ -29,7 +29,7 @@ def tables(**training: Any) -> dict[str, dict[str, Any]]:
     return networks | {"training": {**TINY["training"], "steps": 6, "val_interval": 2, **training}}
 
 
-@pytest.mark.parametrize("weights", ["last", "best"])
+@pytest.mark.parametrize("weights", [pytest.param("last", marks=pytest.mark.thorough), "best"])
 def test_an_interrupted_run_delivers_and_then_goes_on_to_the_same_bytes(
     dataset: str, stopped: Stopped, weights: str
 ) -> None:

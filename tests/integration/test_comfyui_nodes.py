@@ -66,6 +66,11 @@ def node(pack: ModuleType, name: str) -> Any:
     return next(one for one in nodes_of(pack) if one.__name__ == f"Vidtrans{name}")
 
 
+def pictures(path: Path) -> list[np.ndarray]:
+    """The frames of a film, (H, W, 3) uint8 RGB."""
+    return decode(path)[2]
+
+
 def video(path: Path, **trim: Any) -> Any:
     from comfy_api.latest import InputImpl
 
@@ -337,3 +342,41 @@ def test_a_workflow_fits_its_nodes(pack: ModuleType, path: Path) -> None:
             assert i.options is None or values[i.id] in i.options, (one["type"], i.id)
     assert any(node["class_type"] in own for node in to_api(graph).values())
     assert len(WORKFLOWS) == 4
+
+
+def test_paint_is_carried_and_corrected(pack: ModuleType, film: Path) -> None:
+    frames = pictures(film)
+    quick = {"numbers": "0, 8", "codec": "ffv1", "minutes": "0"}
+    carried = node(pack, "Propagate").execute(video=video(film), painted=images([frames[0], frames[8]]), **quick)
+    assert vidtrans.probe(carried.args[1])["frames"] == 12
+    corrected = pictures(Path(carried.args[1]))[4].copy()
+    corrected[10:30, 10:30] = (255, 0, 0)
+    fixed = node(pack, "Fix").execute(render=carried.args[1], painted=images([corrected]), numbers="4")
+    red = pictures(Path(fixed.args[1]))[4][15:25, 15:25].reshape(-1, 3).mean(0)
+    assert red[0] > 200
+    assert red[1:].max() < 60
+
+
+@pytest.mark.thorough
+def test_strokes_become_a_matte(pack: ModuleType, film: Path) -> None:
+    mask = np.zeros((48, 64, 3), np.uint8)
+    mask[10:30, 10:30] = 255
+    made = node(pack, "Matte").execute(video=video(film), painted=images([mask]), numbers="0")
+    assert vidtrans.probe(made.args[1])["frames"] == 12
+
+
+@pytest.mark.thorough
+def test_a_grade_is_learned_and_rendered(pack: ModuleType, film: Path) -> None:
+    before = pictures(film)[:3]
+    after = images([255 - frame for frame in before])
+    learned = node(pack, "Grade").execute(before=images(before), after=after)
+    done = node(pack, "Stylize").execute(video=video(film), model=learned.args[0], temporal="off")
+    assert vidtrans.probe(done.args[1])["frames"] == 12
+
+
+def test_a_dream_begins_at_a_picture(pack: ModuleType, next_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "models" / "vidtrans").mkdir(parents=True, exist_ok=True)
+    model = tmp_path / "models" / "vidtrans" / "next.safetensors"
+    model.write_bytes(next_model.read_bytes())
+    done = node(pack, "Dream").execute(seed=images(moving_frames(1)), model=str(model), frames="5")
+    assert vidtrans.probe(done.args[1])["frames"] == 5

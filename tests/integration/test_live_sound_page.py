@@ -159,7 +159,9 @@ def test_the_systems_sound_is_heard(browser: Any, running: Running) -> None:
         assert "ended" in page.inner_text("#news")
 
 
-@pytest.mark.parametrize("width", [360, 390, 1101, 2560])
+@pytest.mark.parametrize(
+    "width", [360, *(pytest.param(width, marks=pytest.mark.thorough) for width in (390, 1101, 2560))]
+)
 def test_all_fits_is_named_and_is_read_at_every_width(browser: Any, width: int) -> None:
     wide = (
         "(w) => [...document.querySelectorAll('main *')].filter((e) => e.getBoundingClientRect().right > w + 1).length"

@@ -313,6 +313,7 @@ def test_a_phone_gets_a_code_with_the_token_of_each_page(running: RunningStudio)
 
 
 @needs_signals
+@pytest.mark.thorough
 def test_a_phone_of_the_network_goes_live_by_https(
     browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -219,7 +219,10 @@ def test_a_server_that_ended_is_waited_for_and_no_vote_is_lost(context: Any, tmp
         assert len(votes(served)) >= 1
 
 
-@pytest.mark.parametrize(("width", "height"), [(360, 640), (1280, 600), (800, 360)])
+@pytest.mark.parametrize(
+    ("width", "height"),
+    [(360, 640), *(pytest.param(*size, marks=pytest.mark.thorough) for size in [(1280, 600), (800, 360)])],
+)
 def test_all_fits_small_screens_and_is_reached_by_taps(
     browser: Any, served: ServedVote, width: int, height: int
 ) -> None:

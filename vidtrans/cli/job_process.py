@@ -26,6 +26,7 @@ from vidtrans.core.job_folder import JobFolder
 from vidtrans.core.machine import is_secondary_rank
 
 POLL_S = 0.2
+LOCK_S = 5.0  # an earlier process of the folder may be about to end
 INTERVAL_S = 0.3  # between two reports of progress
 
 
@@ -104,7 +105,7 @@ def run_job(path: Path, arguments: Sequence[str], run: Callable[[list[str], list
     with ExitStack() as held:
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
-            held.enter_context(folder.lock().acquire(timeout=5))
+            held.enter_context(folder.lock().acquire(timeout=LOCK_S))
             folder.clear_end(keep_stop=True)
             folder.pid.write_text(str(os.getpid()))
         except (OSError, NotImplementedError) as error:  # Timeout is an OSError

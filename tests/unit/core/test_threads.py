@@ -190,7 +190,7 @@ def render(place: Path, name: str, cores: int, monkeypatch: pytest.MonkeyPatch, 
     return output.read_bytes()
 
 
-@pytest.mark.parametrize("temporal", ["window", "causal"])
+@pytest.mark.parametrize("temporal", [pytest.param("window", marks=pytest.mark.thorough), "causal"])
 def test_side_by_side_and_stopped_and_gone_on_with_in_turns_the_result_is_the_same(
     place: Path, monkeypatch: pytest.MonkeyPatch, temporal: str
 ) -> None:

@@ -129,6 +129,7 @@ class TestServer:
         with serving() as server:
             yield server
 
+    @pytest.mark.thorough
     def test_a_sound_moves_a_control_of_a_still_frame_and_all_pages_see_where_it_is(self, running: Running) -> None:
         with running.program() as page, running.program() as other:
             begin(page, strength="low", mirror=True)
