@@ -19,6 +19,9 @@ from typing import Any
 PACKAGES = Path(__file__).resolve().parent / "packages"
 LINE = re.compile(r"(?:--?)?([A-Za-z][A-Za-z0-9_-]*)\s*(?:[:=]\s*|\s+|$)(.*)")
 OUTWARD = re.compile(r"(?:^|[=,;:|\s])(?:[/\\~]|[A-Za-z]:[/\\])|(?:^|[/\\=,;:|\s])\.\.(?:[/\\]|$)|://|\0")
+DRIVE = re.compile(r"(?:^|[=,;|\s])[A-Za-z]:")  # on Windows also D:name, in the drive's current folder
+WINDOWS = os.name == "nt"
+PLACES = ("output", "result", "beside", "overwrite")  # a workflow's text may not choose what is written over
 TRUE, FALSE = ("", "true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
@@ -62,7 +65,7 @@ class AllowedPaths:
             rest = re.sub(re.escape(file) + r"(?=$|[=,;:|\s])", "file", rest)
         for folder in self._folders:
             rest = re.sub(re.escape(folder) + r"(?=$|[/\\])[/\\]*", "", rest)
-        if OUTWARD.search(rest):
+        if OUTWARD.search(rest) or (WINDOWS and DRIVE.search(rest)):
             why = "it leads out of the folders of ComfyUI"
             raise UsageError(text[:200], why, "move the file to its input folder, and name it from there")
         if rest.rstrip().endswith(".toml"):
@@ -136,7 +139,7 @@ def words_of(job: dict[str, Any]) -> list[str]:
     commands = PageCommands(AllowedPaths(job["folders"], job["files"]))
     offered = commands.schema(job["command"])["properties"]
     values = {key: value for key, value in job["values"].items() if value != offered.get(key, {}).get("default")}
-    values |= parse_options(job["options"], offered)
+    values |= parse_options(job["options"], {key: one for key, one in offered.items() if key not in PLACES})
     if job["device"] and "device" in offered:
         values.setdefault("device", job["device"])
     words = commands.words(job["command"], values)

@@ -65,6 +65,17 @@ def test_a_file_is_no_folder(clip: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "choose another folder" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["end.json", "result.json", "pid"])
+def test_a_folder_in_the_place_of_a_file_is_refused_in_a_line(
+    name: str, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (Path("job") / name).mkdir(parents=True)
+    assert call("probe", clip, "--job-folder", "job") == 2
+    assert "it cannot be written" in capsys.readouterr().err
+    (Path("job") / name).rmdir()
+    assert call("probe", clip, "--job-folder", "job") == 0  # the lock is free
+
+
 def test_only_the_first_rank_reports(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from vidtrans.cli.job_process import folder_of
 

@@ -118,6 +118,37 @@ def test_a_name_that_another_model_has(tiny_model: Path, next_model: Path) -> No
     assert Path("a.safetensors").read_bytes() == tiny_model.read_bytes()
 
 
+def test_a_folder_of_somebody_else_beside_the_model_stays(tiny_model: Path) -> None:
+    api.pack_model(tiny_model, "a.vidtrans.zip")
+    Path("a.about").mkdir()
+    Path("a.about/diary.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"a\.about: .* holds 'diary.txt' — move that"):
+        api.add_model("a.vidtrans.zip", "a.safetensors", overwrite=True)
+    assert Path("a.about/diary.txt").read_text() == "mine"
+    assert not Path("a.safetensors").exists()
+    Path("a.about/diary.txt").unlink()
+    api.add_model("a.vidtrans.zip", "a.safetensors")
+    assert Path("a.about/README.md").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ((), "--model a"),
+        (("-o", "b.safetensors"), "--model b"),
+        (("-o", "models/b.safetensors"), "--model b"),
+        (("-o", "my films/b.safetensors"), "--model 'my films/b.safetensors'"),
+    ],
+)
+def test_the_line_to_use_a_model_finds_it(
+    options: tuple[str, ...], line: str, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.pack_model(tiny_model, "a.vidtrans.zip")
+    assert run(["model", "add", "a.vidtrans.zip", *options]) == 0
+    said_line = capsys.readouterr().out.splitlines()[-1]
+    assert said_line.replace('"', "'").replace("\\", "/").endswith(line)  # Windows quotes otherwise
+
+
 def test_a_pack_without_a_model_leaves_nothing(tiny_model: Path) -> None:
     api.pack_model(tiny_model, "a.vidtrans.zip")
     with zipfile.ZipFile("a.vidtrans.zip") as packed:

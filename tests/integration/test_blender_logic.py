@@ -21,8 +21,8 @@ from vidtrans.commands.schema import schema_of
 INTEGRATION = Path(__file__).resolve().parents[2] / "integrations" / "blender"
 FAKE = Path(__file__).resolve().parents[1] / "support" / "fake_vidtrans.py"
 sys.path.insert(0, str(INTEGRATION))
-MODULES = ("command_lines", "faults", "job_files", "jobs", "media_parts", "places", "programs", "schemas")
-command_lines, faults, job_files, jobs, media_parts, places, programs, schemas = (
+MODULES = ("command_lines", "faults", "job_files", "job_seals", "jobs", "media_parts", "places", "programs", "schemas")
+command_lines, faults, job_files, job_seals, jobs, media_parts, places, programs, schemas = (
     importlib.import_module(f"vidtrans_blender.{name}") for name in MODULES
 )
 UserError, MediaPart, StripTimes = faults.UserError, media_parts.MediaPart, media_parts.StripTimes
@@ -166,6 +166,7 @@ def test_results_lie_beside_the_file_which_has_to_be_saved(tmp_path: Path) -> No
         places.work_folder("", "")
     assert places.plain_name("Größe/2: 'a'.mp4") == "Größe_2_a"
     assert places.plain_name("///") == "clip"
+    assert [places.plain_name(name) for name in ("AUX.mov", "com1", "nullify")] == ["AUX_", "com1_", "nullify"]
 
 
 def test_pictures_keep_their_names_where_those_have_the_order_of_the_strip(tmp_path: Path) -> None:
@@ -192,6 +193,20 @@ def test_the_program_is_found_on_the_path_and_where_tools_are_installed(tmp_path
     with pytest.raises(UserError, match="not a program"):
         programs.find_program(str(tmp_path / "gone"))
     assert Path("/uv/vidtrans.exe") in programs.usual_places({"UV_TOOL_BIN_DIR": "/uv"}, tmp_path, windows=True)
+
+
+@pytest.mark.parametrize("path", [".", "", "tools"])
+def test_no_program_of_the_folder_of_a_file_is_found(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # as after a double click on a .blend
+    for name in ("vidtrans", "vidtrans.exe", "tools/vidtrans", "tools/vidtrans.exe"):
+        Path(name).parent.mkdir(exist_ok=True)
+        script(Path(name), "echo strange")
+    for windows in (True, False):
+        assert programs.places_on_path({"PATH": path}, windows=windows) == []
+        with pytest.raises(UserError, match="not installed"):
+            programs.find_program("", {"PATH": path}, tmp_path / "home", windows=windows)
 
 
 def script(path: Path, text: str) -> Path:
@@ -275,6 +290,19 @@ def test_a_job_lives_without_the_program_that_started_it_and_is_seen_to_die(job:
     assert job.state() is jobs.JobState.INTERRUPTED
 
 
+@posix
+def test_a_job_that_dies_again_and_again_waits_to_be_resumed(tmp_path: Path) -> None:
+    step = jobs.Step("Style", ("/bin/sh", "-c", "kill -9 $$"), str(tmp_path), is_vidtrans=False)
+    job = jobs.StripJob.create(tmp_path / "1", "clip", [step], {}, tmp_path / "out.mp4")
+    for _ in range(3):
+        assert job.may_restart
+        job.start()
+        wait(job)
+        job = jobs.StripJob.read(job.folder)  # as after a restart of Blender
+        assert job.state() is jobs.JobState.INTERRUPTED
+    assert not job.may_restart
+
+
 def test_a_job_whose_program_is_gone_says_so(tmp_path: Path) -> None:
     step = jobs.Step("Style the frames", (str(tmp_path / "gone"), "stylize"), str(tmp_path))
     job = jobs.StripJob.create(tmp_path / "1", "clip", [step], {}, tmp_path / "out.mp4")
@@ -286,6 +314,38 @@ def test_a_job_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "job.json").write_text('{"format": 1, "steps": [{')
     (tmp_path / "notes").mkdir()
+    assert jobs.jobs_in(tmp_path) == []
+
+
+@posix
+def test_a_job_that_lies_beside_a_strangers_file_starts_no_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs.StripJob, "key_file", tmp_path / "config" / "job.key")
+    line = ("/bin/sh", "-c", f"touch '{tmp_path}/started'")
+    step = jobs.Step("Style", line, str(tmp_path), is_vidtrans=False)
+    own = jobs.StripJob.create(tmp_path / "jobs" / "1", "clip", [step], {}, tmp_path / "out.mp4")
+    record = json.loads((own.folder / "job.json").read_text())
+    for number, change in enumerate(
+        ({"seal": ""}, {"seal": None}, {"steps": [record["steps"][0] | {"folder": "/"}]}), 2
+    ):
+        folder = tmp_path / "jobs" / str(number)
+        folder.mkdir()
+        (folder / "job.json").write_text(json.dumps(record | change))
+        with pytest.raises(UserError, match="not one that you have started here"):
+            jobs.StripJob.read(folder).start()
+    assert not (tmp_path / "started").exists()
+    again = jobs.StripJob.read(own.folder)  # the key is that of the file
+    again.start()
+    wait(again)
+    assert (tmp_path / "started").exists()
+    assert (tmp_path / "config" / "job.key").stat().st_mode & 0o77 == 0
+
+
+@pytest.mark.parametrize("text", ['{"format": 1, "steps": []}', '{"format": 1, "steps": [], "target": 1}', "[]"])
+def test_a_record_without_what_a_job_needs_is_left_out(text: str, tmp_path: Path) -> None:
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "job.json").write_text(text)
     assert jobs.jobs_in(tmp_path) == []
 
 

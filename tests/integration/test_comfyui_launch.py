@@ -72,6 +72,9 @@ def test_a_job_becomes_a_command_line(launch: ModuleType, job: dict[str, Any], t
         "strength: csv('/etc/passwd', 'a')",
         "video: list.toml",
         "output: /tmp/elsewhere.mp4",
+        "output: {in}/film.mp4",
+        "overwrite",
+        "beside",
         "no_such_option: 1",
         "draft: many",
         "!",
@@ -83,6 +86,16 @@ def test_an_option_that_reaches_too_far_is_one_line(launch: ModuleType, job: dic
     with pytest.raises(UsageError) as error:
         launch.words_of(job)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["D:secret.png", "a.png,D:secret.png", "region=D:secret.png", "D:\\secret.png"])
+def test_a_drive_of_windows_leads_out_of_the_folders(
+    name: str, launch: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "WINDOWS", True)
+    with pytest.raises(UsageError, match="leads out of the folders of ComfyUI"):
+        launch.AllowedPaths(["/in"], [])(name)
+    launch.AllowedPaths(["/in"], [])("oil: 0.5, ink: 0.5")
 
 
 def test_files_of_other_nodes_may_lie_elsewhere_but_not_their_neighbours(

@@ -129,6 +129,31 @@ def test_a_node_writes_the_bytes_of_the_command_line_and_finds_them_again(
     assert list((tmp_path / "temp" / "vidtrans" / "jobs").iterdir()) == []
 
 
+def test_a_file_that_changed_under_its_path_makes_comfyui_ask_again(
+    pack: ModuleType, film: Path, tmp_path: Path
+) -> None:
+    stylize, dataset = node(pack, "Stylize"), node(pack, "Dataset")
+    first = stylize.execute(video="film.mp4", model="identity", temporal="off").args[1]
+    before = dataset.fingerprint_inputs()
+    assert dataset.fingerprint_inputs() == before
+    write_clip(film, moving_frames(9))
+    assert (after := dataset.fingerprint_inputs()) != before
+    assert stylize.execute(video="film.mp4", model="identity", temporal="off").args[1] != first
+    assert stylize.fingerprint_inputs() == after
+    film.unlink()
+    assert stylize.fingerprint_inputs() != after
+
+
+def test_the_state_of_a_folder_is_that_of_its_files(pack: ModuleType, tmp_path: Path) -> None:
+    state_of = sys.modules[f"{pack.__name__}.nodes.places"].state_of
+    (tmp_path / "painted").mkdir()
+    (file := tmp_path / "painted" / "000004.png").write_bytes(b"one")
+    before = state_of(str(tmp_path / "painted"))
+    assert state_of(str(tmp_path / "painted")) == before
+    file.write_bytes(b"in place")
+    assert state_of(str(tmp_path / "painted")) != before
+
+
 def test_an_image_batch_comes_to_vidtrans_without_loss_and_with_its_sound(pack: ModuleType, tmp_path: Path) -> None:
     from comfy_api.latest import InputImpl
 
@@ -154,6 +179,15 @@ def test_a_trimmed_video_is_rendered_in_its_part(pack: ModuleType, film: Path) -
     assert vidtrans.probe(done.args[1])["frames"] == 6
     with pytest.raises(ValueError, match="trimmed VIDEO can only be the first"):
         node(pack, "Deflicker").execute(processed=video(film), source=trimmed)
+
+
+def test_a_trim_at_the_time_of_a_frame_begins_and_ends_with_this_frame(pack: ModuleType) -> None:
+    base, clips = (sys.modules[f"{pack.__name__}.nodes.{name}"] for name in ("base", "clips"))
+    for number in range(1, 100):
+        moment = Fraction(number * 1001, 30000)
+        part = base.part_of([clips.ClipFile("a.mp4", float(moment), float(moment))])
+        assert all(moment - Fraction(2, 10**6) < Fraction(text.removesuffix("s")) <= moment for text in part.values())
+        assert part.keys() == {"start", "end"}
 
 
 def test_painted_frames_get_the_numbers_that_are_given(pack: ModuleType, film: Path) -> None:

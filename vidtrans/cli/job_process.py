@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from io import StringIO
 from itertools import takewhile
 from pathlib import Path
@@ -102,18 +102,18 @@ def run_job(path: Path, arguments: Sequence[str], run: Callable[[list[str], list
     Return the exit status.
     """
     folder, stop = JobFolder(path.absolute()), Stop()
-    try:
-        folder.path.mkdir(parents=True, exist_ok=True)
-        lock = folder.lock()
-        lock.acquire(timeout=LOCK_S)
-    except (OSError, NotImplementedError) as error:  # Timeout is an OSError
-        in_use = isinstance(error, Timeout)
-        why = "another job uses it" if in_use else f"it cannot be written: {getattr(error, 'strerror', error)}"
-        Console().failure(f"{JOB_FOLDER} {path}: {why} — choose another folder", 2)
-        return 2
-    with lock, StringIO() as result:
-        folder.clear_end(keep_stop=True)
-        folder.pid.write_text(str(os.getpid()))
+    with ExitStack() as held:
+        try:
+            folder.path.mkdir(parents=True, exist_ok=True)
+            held.enter_context(folder.lock().acquire(timeout=LOCK_S))
+            folder.clear_end(keep_stop=True)
+            folder.pid.write_text(str(os.getpid()))
+        except (OSError, NotImplementedError) as error:  # Timeout is an OSError
+            in_use = isinstance(error, Timeout)
+            why = "another job uses it" if in_use else f"it cannot be written: {getattr(error, 'strerror', error)}"
+            Console().failure(f"{JOB_FOLDER} {path}: {why} — choose another folder", 2)
+            return 2
+        result = held.enter_context(StringIO())
         threading.Thread(target=watch_for_stop, args=(folder, stop), daemon=True).start()
         report = JobReport(folder)
         watched = WATCHER.set(Watcher(report, stop))

@@ -49,6 +49,7 @@ class ModelAdd(Command):
         check_named(output)
         check_place(output, [self.pack])
         check_place(beside, [self.pack], folder=True)
+        _check_about(beside)
         is_there = has_model(output, pack)
         if not context.overwrite and output.exists() and not is_there:
             raise UsageError(str(output), "another model has this name", "use --overwrite, or another name with -o")
@@ -65,10 +66,15 @@ class ModelAdd(Command):
 
     def describe(self, table: Table) -> str:
         """Return the licence, and the command that renders with the model."""
+        from vidtrans.core.system import command_line
+        from vidtrans.models.model_file import model_folders
+
         if table.get("dry_run"):
             return f"would write {table['output']}"
+        is_found = Path(table["output"]).parent in model_folders()
+        line = command_line(["vidtrans", "stylize", "VIDEO", "--model", table["name" if is_found else "output"]])
         licence = table["licence"] or "none is named: ask its author before you use it"
-        return f"{table['output']}\nlicence: {licence}\nto use it: vidtrans stylize VIDEO --model {table['name']}"
+        return f"{table['output']}\nlicence: {licence}\nto use it: {line}"
 
 
 def card_table(pack: OpenedPack) -> Table:
@@ -82,6 +88,17 @@ def card_table(pack: OpenedPack) -> Table:
         "sha256": facts.sha256,
         "bytes": facts.size,
     }
+
+
+def _check_about(folder: Path) -> None:
+    """Raise UsageError if a folder that will be replaced has files of somebody else."""
+    from vidtrans.core.errors import UsageError
+    from vidtrans.models.packs.packed_model import ABOUT, LICENCE, THUMBNAIL
+
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if foreign := [name for name in names if name not in (ABOUT, LICENCE, THUMBNAIL)]:
+        why = f"it is the place for the model's card, and holds '{foreign[0]}'"
+        raise UsageError(str(folder), why, "move that, or choose another name with -o")
 
 
 def _write_about(folder: Path, pack: OpenedPack) -> None:

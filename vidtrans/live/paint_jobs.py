@@ -1,4 +1,4 @@
-"""What the thread that paints is given and gives: frames, changes of the stage, and pictures."""
+"""Input and output of the thread that paints: frames, changes of the stage, and pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a live session is connected to on a stage: OSC in and out, and senders of its pictures."""
+"""The connections of a live session on a stage: OSC in and out, and senders of its pictures."""
 
 from __future__ import annotations
 

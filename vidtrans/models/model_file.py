@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -40,16 +41,16 @@ def find_model(name: str) -> Path | None:
         return None
     given = Path(name)
     check_regular_file(given, ModelError)
-    if given.is_file():
+    if os.path.isfile(given):  # unlike the methods of Path, these functions raise for no name
         return given
-    is_imported = not name.endswith(("/", "\\")) and Path(f"{given}{SUFFIX}").is_file()
-    if given.is_dir() and not is_imported and any((given / inside).is_file() for inside in IN_FOLDERS):
+    is_imported = not name.endswith(("/", "\\")) and os.path.isfile(f"{given}{SUFFIX}")
+    if os.path.isdir(given) and not is_imported and any((given / inside).is_file() for inside in IN_FOLDERS):
         return file_in_folder(given)
     if given.suffix in suffixes():
         raise ModelError(name, "no such file", "train one with 'vidtrans train DATASET'")
     folders = model_folders() if len(given.parts) == 1 else [Path()]
     for candidate in (folder / f"{name}{suffix}" for suffix in suffixes() for folder in folders):
-        if candidate.is_file():
+        if os.path.isfile(candidate):
             return candidate
     if len(given.parts) > 1:
         raise ModelError(name, "no such file", "train one with 'vidtrans train DATASET'")

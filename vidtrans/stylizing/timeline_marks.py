@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from vidtrans.config.programs import refuse_programs
 from vidtrans.core.errors import UsageError
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, parse_value
-from vidtrans.models.look_syntax import with_other_paths
+from vidtrans.models.look_syntax import is_file, with_other_paths
 from vidtrans.models.model_file import SUFFIX
 
 KEEP = "keep"  # the model of a clip that stays as it is
@@ -26,19 +27,19 @@ _PAIR = re.compile(r"\s*([A-Za-z][A-Za-z _-]*(?:\.[A-Za-z][A-Za-z0-9_ -]*)?)\s*[
 
 @dataclass(frozen=True)
 class ClipMark:
-    """What the markers of a clip say: its model ('' for that of the others), and settings by table and key."""
+    """The look in the markers of a clip: its model ('' for that of the others), and settings by table and key."""
 
     model: str = ""
     tables: Mapping[str, Table] = field(default_factory=dict)
 
     @property
     def keeps(self) -> bool:
-        """Whether the clip stays as it is."""
+        """Return whether the clip stays as it is."""
         return self.model.lower() == KEEP
 
     @property
     def has_look(self) -> bool:
-        """Whether it names a look instead of a model."""
+        """Return whether it names a look instead of a model."""
         return bool(self.tables.get("rendering", {}).get("look"))
 
 
@@ -87,12 +88,12 @@ def _key(text: str) -> str:
 
 def _small(value: str) -> str:
     """Return a name in small letters, if a program has put it in capitals."""
-    return value.lower() if value.isupper() and not Path(value).exists() else value
+    return value.lower() if value.isupper() and not os.path.exists(value) else value
 
 
 def _model(value: str, folder: Path) -> str:
     """Return a model by name, or its file in the folder of the timeline."""
     for name in (value, f"{value}{SUFFIX}"):
-        if (folder / name).is_file():
+        if is_file(name, folder):
             return str(folder / name)
     return _small(value)

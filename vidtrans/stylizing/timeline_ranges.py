@@ -82,6 +82,8 @@ class RangePlanner:
             span = clip_span(clip, facts, where)
             if facts.rate is not None and not facts.numbers and span.scale != 1:
                 self._tell_rates(timeline, clip, facts)
+            if facts.is_variable and clip.begin is not None:
+                self._tell_variable(timeline, clip, path)
             look, template = self._template_for(mark, where)
             own = media.setdefault((path_key(path), look), _Media(facts, template))
             own.clips.append((clip, span))
@@ -98,6 +100,11 @@ class RangePlanner:
         counted, own = (f"{float(rate):.6g} frames a second" for rate in (clip.rate, facts.rate or 0))
         text = f"{clip.name[:80]} is counted at {counted} and has {own}: times are taken by the clock"
         self._context.warn_once(f"{timeline.path.name}: {text}", facts.path)
+
+    def _tell_variable(self, timeline: Timeline, clip: TimelineClip, path: Path) -> None:
+        text = f"{path.name} has a variable frame rate, and its frames are counted: other frames may be rendered"
+        remedy = f"make it constant first: vidtrans stylize {path.name} --model identity --fps {float(clip.rate):.6g}"
+        self._context.warn_once(f"{timeline.path.name}: {text} — {remedy}", path)
 
     def _template_for(self, mark: ClipMark, where: str) -> tuple[str, StylizeRequest]:
         """Return the request of clips with these marks, and a key of it. Raises UsageError, ModelError."""

@@ -33,7 +33,7 @@ UNWRITTEN = ".aaf"  # the ending of timelines that are only read
 
 @dataclass(frozen=True)
 class TimelineJob:
-    """What the options of the command line say about a timeline.
+    """The options of the command line for a timeline.
 
     Attributes:
         path: The file of the timeline.

@@ -17,7 +17,7 @@ _EVENT = re.compile(
     rf"(?:\s+\([A-Z]\))?\s+{_TIMECODE}\s+{_TIMECODE}\s+{_TIMECODE}\s+{_TIMECODE}\s*"
 )
 _SPEED = re.compile(rf"\s*M2\s+(?P<reel>\S.*?)\s+(?P<speed>[-+]?\d+(?:\.\d+)?)\s+{_TIMECODE}\s*")
-_COMMENT = re.compile(r"\s*\*\s*(?P<key>[A-Z][A-Z _]*?)\s*:\s*(?P<value>.*\S)\s*", re.IGNORECASE)
+_COMMENT = re.compile(r"\s*\*\s*(?P<key>[A-Z](?:[A-Z _]*[A-Z_])?)\s*:\s*(?P<value>.*\S)\s*", re.IGNORECASE)
 _LOCATOR = re.compile(r"\S+\s+(?:(?:RED|GREEN|BLUE|CYAN|MAGENTA|YELLOW|BLACK|WHITE|PINK|ORANGE|PURPLE)\s+)?(.*)", re.I)
 GENERATORS = ("BL", "BLACK", "BARS")
 NAMES = ("FROM CLIP NAME", "TO CLIP NAME")
@@ -70,12 +70,12 @@ class EdlEvent:
 
     @property
     def is_video(self) -> bool:
-        """Whether it has pictures."""
+        """Return whether it has pictures."""
         return self.channels.upper() in ("B", "V") or bool(re.search(r"(?i)(^|/)V\d*(/|$)", self.channels))
 
     @property
     def is_generator(self) -> bool:
-        """Whether it shows black or bars, which are no media."""
+        """Return whether it shows black or bars, which are no media."""
         return self.reel.upper() in GENERATORS
 
     @property

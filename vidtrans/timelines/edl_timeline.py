@@ -62,7 +62,12 @@ class EdlTimeline(Timeline):
         text = []
         for number, line in enumerate(lines):
             text += [line, *added.get(number, ())]
-        return self._newline.join([*text, ""]).encode(self._encoding, "replace"), notes
+        whole = self._newline.join([*text, ""])
+        try:
+            return whole.encode(self._encoding), notes
+        except UnicodeEncodeError as error:  # with signs in the place of its letters, no program would find the file
+            letters = whole[error.start : error.end][:20]
+            return whole.encode(), [*notes, f"it is in UTF-8, as the encoding of {self.path.name} has no '{letters}'"]
 
     def _change(
         self, lines: list[str], added: dict[int, list[str]], event: EdlEvent, media: StyledMedia, shift: int

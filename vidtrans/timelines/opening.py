@@ -13,7 +13,8 @@ from vidtrans.timelines.spans import read_facts
 from vidtrans.timelines.timeline import Timeline
 
 EDL = ".edl"
-ANY_RATE = Fraction(60000, 1001)  # at which every timecode is valid, drop-frame or not
+# One of them has all timecodes of a list: drop-frame leaves out other numbers at each; 59.94 has the most of others.
+ANY_RATES = (Fraction(30000, 1001), Fraction(60000, 1001))
 # Of timelines in other formats, which OpenTimelineIO reads with adapters.
 ADAPTED = (".fcpxml", ".xml", ".aaf")
 TIMELINES = (".otio", EDL, *ADAPTED)
@@ -60,7 +61,7 @@ def open_timeline(path: Path, rate: Fraction | None, search: MediaSearch) -> Tim
 def _rate_of_media(path: Path, content: bytes, search: MediaSearch) -> Fraction:
     """Return the frame rate of all videos of an EDL. Raises UsageError if they have several rates, MediaError."""
     facts = {}
-    for clip in EdlTimeline(path, content, ANY_RATE).clips:
+    for clip in _at_any_rate(path, content).clips:
         media = search.find(clip)
         if media not in facts:
             facts[media] = read_facts(media, clip)
@@ -70,3 +71,11 @@ def _rate_of_media(path: Path, content: bytes, search: MediaSearch) -> Fraction:
     texts = sorted({f"{float(rate):.6g}" for rate in rates})
     why = f"its clips have {' and '.join(texts)} frames a second" if texts else "an EDL does not state its frame rate"
     raise UsageError(str(path), why, "give the rate of the timeline as --rate, as in --rate 25")
+
+
+def _at_any_rate(path: Path, content: bytes) -> EdlTimeline:
+    """Return an EDL for the names of its media; its times are not those of its rate. Raises UsageError."""
+    try:
+        return EdlTimeline(path, content, ANY_RATES[0])
+    except UsageError:
+        return EdlTimeline(path, content, ANY_RATES[1])

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from vidtrans.core.errors import UsageError
+from vidtrans.core.errors import UsageError, first_line
 from vidtrans.timelines.otio_media import named_media
 from vidtrans.timelines.spans import usual_rate
 from vidtrans.timelines.timeline import TimelineClip
@@ -131,7 +131,7 @@ class TimelineWalk:
         for track in tracks:
             if not isinstance(track, self._schema.Track) or track.kind != self._schema.TrackKind.Video:
                 continue
-            ranges = track.range_of_all_children()
+            ranges = self._ranges(track)
             for marker in composition.markers:
                 moment = marker.marked_range.start_time
                 if track is not composition:
@@ -139,6 +139,15 @@ class TimelineWalk:
                 for child, span in ranges.items():
                     if isinstance(child, self._schema.Clip) and span.contains(moment):
                         marks.setdefault(id(child), (child, []))[1].extend(_texts(marker))
+
+    def _ranges(self, track: Otio) -> dict[Otio, Otio]:
+        """Return the ranges of the children of a track. Raises UsageError if a clip has no length."""
+        try:
+            ranges: dict[Otio, Otio] = track.range_of_all_children()
+        except self._otio.exceptions.OTIOError as error:
+            why = f"a clip in it has no length, which markers on tracks need ({first_line(error)[:200]})"
+            raise UsageError(str(self._path), why, "put the markers on clips, or export the timeline again") from None
+        return ranges
 
     def _clip(self, clip: Otio, before: Fraction, after: Fraction, marks: Marks) -> None:
         """Collect a clip with ``before`` and ``after`` seconds of transitions."""

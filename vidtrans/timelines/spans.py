@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from math import ceil, floor
 from pathlib import Path
 
+from av.error import FFmpegError
+
 from vidtrans.core.costs import count
 from vidtrans.core.errors import MediaError
 from vidtrans.core.files import NUMBER
 from vidtrans.timelines.timeline import Relink, StyledMedia, TimelineClip
-from vidtrans.video.io.container import probe
+from vidtrans.video.io.container import open_media, packets_of, picture_stream, probe
 from vidtrans.video.io.picture_paths import files_to_read, is_picture_sequence, is_picture_source
 from vidtrans.video.io.timecode import count_of, counted_rate
 from vidtrans.video.io.timestamps import USUAL_RATES
@@ -34,6 +37,7 @@ class MediaFacts:
         num_frames: From the headers, or the number of pictures; None if the headers do not say.
         start: The count of the first frame, by the file's timecode, in frames at ``rate``; None without one.
         numbers: The numbers of numbered pictures that exist, in order.
+        is_variable: Whether the frames of a video lie at other times than a constant rate would place them.
     """
 
     path: Path
@@ -41,6 +45,7 @@ class MediaFacts:
     num_frames: int | None
     start: int | None = None
     numbers: tuple[int, ...] = ()
+    is_variable: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,27 @@ def read_facts(path: Path, clip: TimelineClip) -> MediaFacts:
     num = info.num_frames_from_header or (round(Fraction(info.duration_s) * rate) if info.duration_s else None)
     if num == 0 or (info.duration_s is not None and info.duration_s <= 0):
         raise MediaError(str(path), "it has no frames", "replace it, or take its clip off the timeline")
-    return MediaFacts(path, rate, num, start_of(info.timecode, path, rate))
+    return MediaFacts(path, rate, num, start_of(info.timecode, path, rate), is_variable=_is_variable(path, rate))
+
+
+def _is_variable(path: Path, rate: Fraction) -> bool:
+    """Return whether frames of a video lie more than half a frame from where a constant rate would place them.
+
+    The times are read where the header has two rates: the average, and another one that it may be counted in.
+    """
+    times: list[Fraction] = []
+    with open_media(path) as container, suppress(FFmpegError):
+        stream = picture_stream(container, path)
+        ratio = Fraction(stream.base_rate or rate) / rate
+        if any(abs(ratio - usual) < SAME_RATE * usual for usual in (1, 2)):  # 2: of fields
+            return False
+        times = sorted(
+            one.pts * (one.time_base or Fraction(0)) for one in packets_of(container, [stream]) if one.pts is not None
+        )
+    if len(times) < 3 or times[0] == times[-1]:
+        return False
+    step = (times[-1] - times[0]) / (len(times) - 1)
+    return any(abs(time - times[0] - number * step) > step / 2 for number, time in enumerate(times))
 
 
 def start_of(timecode: str, path: Path, rate: Fraction) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +13,12 @@ from typing import Any
 
 from .faults import UserError
 from .job_files import STOPPED, StepFiles, read_table, write_table
+from .job_seals import NUM_BYTES, is_sealed, read_key, seal_of
 from .programs import hidden_window
 
 FORMAT = 1
+MOST_STARTS = 3  # after which a job that ends without a word waits for Resume: it may fill the memory each time
+KEYS = {"title", "steps", "target", "output", "inserted", "cancelled", "message", "starts"}
 
 
 class JobState(Enum):
@@ -47,8 +51,13 @@ class StripJob:
     """A job as it is stored in its folder: ``job.json``, and a folder for each of its processes.
 
     The processes are started without a shell and detached: they go on when Blender ends.
+
+    Attributes:
+        key_file: The file with the key of this user's seals; without one, jobs of other processes are not started.
     """
 
+    key_file: Path | None = None
+    _own_key = secrets.token_bytes(NUM_BYTES)
     _processes: dict[Path, subprocess.Popen[bytes]] = {}  # noqa: RUF012  (those that this Blender started)
 
     def __init__(self, folder: Path, record: dict[str, Any]) -> None:
@@ -75,6 +84,7 @@ class StripJob:
         """
         record = {"format": FORMAT, "title": title, "steps": [one.table() for one in steps], "target": dict(target)}
         record |= {"output": str(output), "inserted": False, "cancelled": False, "message": "", "starts": 0}
+        record["seal"] = seal_of(cls._key(), record["steps"])
         job = cls(folder, record)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -88,14 +98,24 @@ class StripJob:
         """Return the job of a folder; None if there is none that this version can read."""
         record = read_table(folder / "job.json")
         try:
-            return cls(folder, record) if record.get("format") == FORMAT else None
+            is_whole = record.get("format") == FORMAT and record.keys() >= KEYS and isinstance(record["target"], dict)
+            return cls(folder, record) if is_whole else None
         except (KeyError, TypeError):
             return None
+
+    @classmethod
+    def _key(cls) -> bytes:
+        return (read_key(cls.key_file) if cls.key_file else None) or cls._own_key
 
     @property
     def number(self) -> int:
         """Return the number of the job."""
         return int(self.folder.name)
+
+    @property
+    def may_restart(self) -> bool:
+        """Return whether to start the job again without being asked, if its process was killed."""
+        return bool(self.record["starts"] < MOST_STARTS)
 
     @property
     def output(self) -> Path:
@@ -157,8 +177,10 @@ class StripJob:
         """Start the process that is next, or again: it goes on from what was saved.
 
         Raises:
-            UserError: It cannot be started.
+            UserError: It cannot be started, or its command lines were not stored by this user's Blender.
         """
+        if not is_sealed(self._key(), [one.table() for one in self.steps], self.record.get("seal")):
+            raise UserError(f"{self.folder}: this job is not one that you have started here — style the strip again")
         at = self.current()
         step, files = self.steps[at], self.files(at)
         line = step.line

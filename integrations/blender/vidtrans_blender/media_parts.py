@@ -1,4 +1,4 @@
-"""Which frames of its file a strip shows, and which part of the file is rendered for it."""
+"""The frames of its file that a strip shows, and the part of the file that is rendered for it."""
 
 from __future__ import annotations
 

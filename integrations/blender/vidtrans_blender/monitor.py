@@ -13,7 +13,7 @@ import bpy
 from .faults import UserError
 from .jobs import JobState, StripJob, jobs_in
 from .places import work_folder
-from .preferences import preference
+from .preferences import cache_path, preference
 from .scene_renders import edit_scene
 from .strip_results import JOB, insert_movie, insert_result, strip_of
 
@@ -51,7 +51,7 @@ class JobMonitor:
             if state is JobState.INSERTED and has_mark(job):  # the file was closed without saving, or the result undone
                 job.change(inserted=False, held=True)
                 state = JobState.READY
-            if state is JobState.INTERRUPTED:
+            if state is JobState.INTERRUPTED and job.may_restart:
                 self._start(job)
             if state not in (JobState.INSERTED, JobState.CANCELLED):
                 self.entries.append(JobEntry(job, state))
@@ -99,7 +99,8 @@ class JobMonitor:
         try:
             job.start()
         except UserError as error:
-            job.change(message=str(error), cancelled=True)
+            with suppress(OSError):  # of a folder that cannot be written
+                job.change(message=str(error), cancelled=True)
 
     def insert(self, job: StripJob) -> Any:  # noqa: ANN401  (types of Blender)
         """Put the result of a job into the sequencer; None if that fails, and the job then has the message."""
@@ -178,6 +179,7 @@ def on_load(*_: object) -> None:
 
 def register() -> None:
     """Watch the jobs of this file and of those that are opened."""
+    StripJob.key_file = cache_path().with_name("job.key")
     bpy.app.handlers.load_post.append(on_load)
     if not bpy.app.background:  # the data of the file cannot be read while add-ons are enabled
         bpy.app.timers.register(on_timer_after_start, first_interval=0.2)

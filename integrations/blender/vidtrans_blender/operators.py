@@ -19,7 +19,7 @@ from .submitting import submit_passes, submit_scene, submit_strip
 
 
 class Acting:
-    """What all buttons share: a mistake is one line, and nothing else."""
+    """The base of all buttons: a mistake is reported in one line."""
 
     bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012  (as Blender wants it)
 

@@ -1,4 +1,4 @@
-"""Where results and jobs are stored."""
+"""The folders and names of results and jobs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from .faults import UserError
 
 FOLDER = "vidtrans"  # beside the .blend
+RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)  # of Windows, with any ending
 MOST_NAME = 48  # letters of a strip's or model's name in the name of a file
 
 
@@ -32,7 +33,8 @@ def work_folder(blend: str, chosen: str) -> Path:
 def plain_name(text: str) -> str:
     """Return a text as a part of file names of every system."""
     kept = re.sub(r"[^\w-]+", "_", re.sub(r"\.\w{1,5}$", "", text)).strip("_-")  # without the ending of a file
-    return kept[:MOST_NAME] or "clip"
+    kept = kept[:MOST_NAME] or "clip"
+    return f"{kept}_" if RESERVED.fullmatch(kept) else kept
 
 
 def new_number(jobs: Path) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +24,15 @@ def usual_places(environment: Mapping[str, str], home: Path, *, windows: bool) -
     places = [*map(Path, folders), home / ".local" / "bin", home / "bin"]
     places += [Path("/opt/homebrew/bin"), Path("/usr/local/bin")] if not windows else [home / "pipx" / "bin"]
     return [place / (f"{NAME}.exe" if windows else NAME) for place in places]
+
+
+def places_on_path(environment: Mapping[str, str], *, windows: bool) -> list[Path]:
+    """Return where the program may be on PATH.
+
+    Unlike for ``shutil.which`` on Windows, the current folder is none of them: it may be that of a stranger's .blend.
+    """
+    folders = (folder.strip('"') for folder in environment.get("PATH", "").split(os.pathsep))
+    return [Path(folder) / (f"{NAME}.exe" if windows else NAME) for folder in folders if os.path.isabs(folder)]
 
 
 def find_program(
@@ -51,10 +59,8 @@ def find_program(
         if path.is_file() and (windows or os.access(path, os.X_OK)):
             return path
         raise UserError(f"{chosen}: not a program — correct its path in the preferences of the add-on")
-    if found := shutil.which(NAME, path=environment.get("PATH", "")):
-        return Path(found)
-    for path in usual_places(environment, home, windows=windows):
-        if path.is_file():
+    for path in [*places_on_path(environment, windows=windows), *usual_places(environment, home, windows=windows)]:
+        if path.is_file() and (windows or os.access(path, os.X_OK)):
             return path
     raise UserError(f"vidtrans is not installed — {INSTALL}, or set its path in the preferences of the add-on")
 

@@ -1,4 +1,4 @@
-"""What differs between versions of Blender in the sequencer, and the context that its operators need."""
+"""The differences between versions of Blender in the sequencer, and the context that its operators need."""
 
 from __future__ import annotations
 

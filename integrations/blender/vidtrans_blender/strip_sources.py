@@ -20,7 +20,7 @@ KINDS = {"MOVIE": "movie", "IMAGE": "image sequence", "SCENE": "scene"}
 
 @dataclass(frozen=True)
 class StripSource:
-    """What a strip shows.
+    """The media of a strip, and the frames of it that are rendered.
 
     Attributes:
         kind: ``MOVIE``, ``IMAGE`` or ``SCENE``.

@@ -1,7 +1,8 @@
-"""What the nodes share: from inputs to a command, from its report to outputs."""
+"""The common parts of the nodes: from inputs to a command, from its report to outputs."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -37,21 +38,32 @@ def fps_input() -> io.Input:
     return one
 
 
-class KnownResults:
-    """The results of all nodes since ComfyUI started, and how many of them were seen to be gone."""
+class KnownFiles:
+    """The files of all nodes since ComfyUI started, and how many of them were seen to be changed or gone.
+
+    ComfyUI keeps the outputs of a node whose inputs are as before, and a path stays the same when its file changes.
+
+    Attributes:
+        results: Files and folders that nodes have made.
+        inputs: The state of each file and folder that a node was given, by its path.
+        changes: The number of results that were deleted, and of inputs that changed.
+    """
 
     def __init__(self) -> None:
-        self.paths: set[Path] = set()
-        self.losses = 0
+        self.results: set[Path] = set()
+        self.inputs: dict[str, list[Any]] = {}
+        self.changes = 0
 
     def update(self) -> None:
-        """Count the results that were deleted since the last call."""
-        gone = {path for path in self.paths if not path.exists()}
-        self.paths -= gone
-        self.losses += len(gone)
+        """Count the results that were deleted, and the inputs that changed, since the last call."""
+        gone = {path for path in self.results if not path.exists()}
+        self.results -= gone
+        changed = {path: new for path, old in self.inputs.items() if (new := state_of(path)) != old}
+        self.inputs |= changed
+        self.changes += len(gone) + len(changed)
 
 
-RESULTS = KnownResults()
+FILES = KnownFiles()
 
 
 class CommandNode(io.ComfyNode):
@@ -61,9 +73,9 @@ class CommandNode(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, **inputs: Any) -> Any:  # noqa: ANN401
-        """Return a value that changes when a result is gone, so that nodes ask vidtrans for it again."""
-        RESULTS.update()
-        return RESULTS.losses
+        """Return a value that changes with the files of inputs and results: nodes then ask vidtrans again."""
+        FILES.update()
+        return FILES.changes
 
     @classmethod
     def produce(
@@ -94,13 +106,14 @@ class CommandNode(io.ComfyNode):
         values = {**values_of(cls.COMMAND, inputs), **values, **part_of(clips)}
         options = inputs.get("options") or ""
         states = [state_of(str(path)) for path in _paths_in(values)]
+        FILES.inputs |= {state[0]: state for state in states}
         name = inputs.get("name") or f"vidtrans/{cls.COMMAND}"
         path = result_path(base or output_folder(), name, ending, [cls.COMMAND, values, options, states])
         path.parent.mkdir(parents=True, exist_ok=True)
         output = "result" if cls.COMMAND == "evaluate" else "output"
         outside = [clip.path for clip in clips if clip.is_trusted]
         table = run(JobRequest(cls.COMMAND, {**values, output: str(path)}, options, outside), cls.hidden.unique_id)
-        RESULTS.paths.add(path)
+        FILES.results.add(path)
         return path, table
 
 
@@ -109,8 +122,13 @@ def part_of(clips: list[ClipFile]) -> dict[str, str]:
     if any(clip.is_part for clip in clips[1:]):
         raise ValueError("a trimmed VIDEO can only be the first input — save it, and load the file")
     first = clips[0] if clips else ClipFile("")
-    found = {"start": f"{first.start:.6f}s"} if first.start > 0 else {}
-    return found | ({"end": f"{first.end:.6f}s"} if first.end is not None else {})
+    found = {"start": _time(first.start)} if first.start > 0 else {}
+    return found | ({"end": _time(first.end)} if first.end is not None else {})
+
+
+def _time(seconds: float) -> str:
+    """Return a time as an option has it, never later: a frame at this very time is at or after it."""
+    return f"{math.floor(seconds * 1e6) / 1e6:.6f}s"
 
 
 def _paths_in(values: dict[str, Any]) -> list[str]:

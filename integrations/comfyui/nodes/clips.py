@@ -34,7 +34,7 @@ class ClipFile:
 
     @property
     def is_part(self) -> bool:
-        """Whether only a part of the file is meant."""
+        """Return whether only a part of the file is meant."""
         return self.start > 0 or self.end is not None
 
 

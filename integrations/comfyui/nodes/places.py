@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -80,12 +81,19 @@ def _is_inside(path: str, folders: Iterable[str]) -> bool:
 
 
 def state_of(path: str) -> list[Any]:
-    """Return what tells a file from a later one of its name: its path, size in bytes and time of change in ns."""
+    """Return what tells a file from a later one of its name: its path, size in bytes and time of change in ns.
+
+    Of a folder, the same of the files in it: painted frames are often saved in place.
+    """
     try:
         found = os.stat(path)
+        if not stat.S_ISDIR(found.st_mode):
+            return [path, found.st_size, found.st_mtime_ns]
+        with os.scandir(path) as entries:
+            files = sorted((one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in entries if one.is_file())
     except OSError:
         return [path]
-    return [path, found.st_size, found.st_mtime_ns]
+    return [path, hashlib.sha256(repr(files).encode("utf-8", "replace")).hexdigest()]
 
 
 def result_path(base: Path, name: str, ending: str, request: object) -> Path:

@@ -113,6 +113,29 @@ def test_a_forged_pack_is_refused(name: str, pack: Path, tmp_path: Path) -> None
         open_pack(tmp_path / "forged")
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("damage", [0, 0x5A])
+def test_other_methods_of_compression_are_refused(method: int, damage: int, pack: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(pack) as packed, zipfile.ZipFile(tmp_path / "forged", "w", method) as forged:
+        for one in packed.namelist():
+            forged.writestr(one, packed.read(one))
+    content = bytearray((tmp_path / "forged").read_bytes())
+    begin = content.index(MANIFEST.encode()) + len(MANIFEST)
+    content[begin + 10 : begin + 40] = bytes(one ^ damage for one in content[begin + 10 : begin + 40])
+    (tmp_path / "forged").write_bytes(content)
+    with pytest.raises(ModelError, match="compressed in a way that packs are not"):
+        open_pack(tmp_path / "forged")
+
+
+def test_a_place_before_the_beginning_is_damage(pack: Path, tmp_path: Path) -> None:
+    content = bytearray(pack.read_bytes())
+    end = content.rindex(b"PK\x05\x06")
+    content[end + 16 : end + 20] = (2**31).to_bytes(4, "little")  # where the list of files begins
+    (tmp_path / "forged").write_bytes(content)
+    with pytest.raises(ModelError, match=" — "):
+        open_pack(tmp_path / "forged")
+
+
 def test_another_model_is_refused_by_its_hash(pack: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(pack) as packed:
         contents = {one: packed.read(one) for one in packed.namelist()}

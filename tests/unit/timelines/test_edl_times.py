@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +13,11 @@ from timeline_samples import edl_samples
 import vidtrans as api
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.timelines.edl_events import read_events
+from vidtrans.timelines.edl_timeline import EdlTimeline
+from vidtrans.timelines.media_search import MediaSearch
+from vidtrans.timelines.opening import open_timeline
+from vidtrans.timelines.spans import MediaFacts
+from vidtrans.timelines.timeline import Relink, StyledMedia
 
 HEAD = "TITLE: CUT\nFCM: NON-DROP FRAME\n\n"
 EDLS = {
@@ -117,6 +123,26 @@ def test_drop_frame_is_counted_without_the_numbers_that_it_leaves_out(media: Pat
     assert edl_samples(tmp_path / "out.edl", tmp_path, float(Fraction(30000, 1001))) == before
 
 
+@pytest.mark.parametrize(
+    ("name", "timecodes"),
+    [
+        ("drop30.mov", "00:01:00;02 00:01:02;00 01:00:00;00 01:00:01;28"),  # 02 is the first number of this minute
+        ("drop60.mov", "00:01:00;44 00:01:02;00 01:00:00;00 01:00:01;16"),
+    ],
+)
+def test_the_rate_of_a_drop_frame_edl_is_that_of_its_media(
+    name: str, timecodes: str, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rate = Fraction(30000 if "30" in name else 60000, 1001)
+    shutil.copy(media / "plain.mkv", tmp_path / name)
+    facts = MediaFacts(tmp_path / name, rate, 9000)
+    monkeypatch.setattr("vidtrans.timelines.opening.read_facts", lambda path, clip: facts)
+    path = tmp_path / "drop.edl"
+    path.write_text(f"FCM: DROP FRAME\n001  AX V C {timecodes}\n* FROM CLIP NAME: {name}\n")
+    [clip] = open_timeline(path, None, MediaSearch(path, [])).clips
+    assert (clip.rate, clip.begin) == (rate, 1800 if "30" in name else 3640)
+
+
 @pytest.mark.usefixtures("copied")
 def test_numbered_pictures_keep_their_numbers(media: Path, tmp_path: Path) -> None:
     path = media / "shots.edl"
@@ -126,6 +152,18 @@ def test_numbered_pictures_keep_their_numbers(media: Path, tmp_path: Path) -> No
     api.stylize(path, model="identity", output=str(tmp_path / "out.edl"), rate="25", handles=1)
     [file] = [line for line in (tmp_path / "out.edl").read_text().splitlines() if line.startswith("* FROM CLIP:")]
     assert file == f"* FROM CLIP: {tmp_path.as_posix()}/shot.3-12.identity/shot.[1004-1013].png"
+
+
+def test_names_that_the_encoding_of_an_edl_lacks_are_kept() -> None:
+    line = "001  AX V C 00:00:00:00 00:00:01:00 01:00:00:00 01:00:01:00\n* FROM CLIP NAME: caf\u00e9.mp4\n"
+    names = "caf\u00e9.mp4", "\u6620\u753b.mp4"
+    media = {name: StyledMedia(Path("/films") / name, 0, 25, Fraction(25)) for name in names}
+    for name, wanted in zip(names, ("cp1252", "utf-8"), strict=True):
+        edl = EdlTimeline(Path("x.edl"), line.encode("cp1252"), Fraction(25))
+        link = Relink(media[name], Fraction(0), Fraction(0), Fraction(25))
+        content, notes = edl.relinked({1: link}, Path("out.edl"))
+        assert f"SOURCE FILE: {media[name].path.resolve().as_posix()}" in content.decode(wanted)
+        assert len(notes) == (wanted == "utf-8")
 
 
 @pytest.mark.parametrize("rate", [24, 25, 30])

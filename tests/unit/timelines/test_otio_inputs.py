@@ -91,6 +91,17 @@ def test_hostile_names_of_media_are_missing_media(name: str, media: Path, tmp_pa
     assert "--media" in str(error) or "not a video" in str(error)
 
 
+def test_a_marker_on_a_track_with_a_clip_of_unknown_length_is_refused(tmp_path: Path) -> None:
+    track = otio.schema.Track("V1", kind=otio.schema.TrackKind.Video)
+    track.append(otio.schema.Clip("a", otio.schema.ExternalReference("plain.mkv")))
+    moment = otio.opentime.TimeRange(otio.opentime.RationalTime(0, 24), otio.opentime.RationalTime(1, 24))
+    track.markers.append(otio.schema.Marker("model: ink", moment))
+    timeline = otio.schema.Timeline("t")
+    timeline.tracks.append(track)
+    otio.adapters.write_to_file(timeline, str(tmp_path / "bad.otio"))
+    assert "a clip in it has no length, which markers on tracks need" in str(refused(tmp_path / "bad.otio", tmp_path))
+
+
 def test_missing_media_are_found_by_name_in_the_folder_that_is_given(media: Path, tmp_path: Path) -> None:
     maker = Maker(otio, tmp_path)
     for folder in ("day 1/A", "day 2/A"):

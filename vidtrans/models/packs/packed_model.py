@@ -6,6 +6,7 @@ a stranger's: ``open_pack`` checks names, sizes and hashes, and ``extract_model`
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 import zipfile
@@ -30,8 +31,10 @@ MOST_BYTES = {MANIFEST: 1 << 16, ABOUT: 1 << 18, LICENCE: 1 << 18, THUMBNAIL: 1 
 MOST_MODEL_BYTES = 16 << 30
 MOST_TEXT = 4096  # characters of a line on the card
 BLOCK = 1 << 20
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others may ask for gigabytes of memory, and raise other errors
 NAME = re.compile(r"[^\W_][\w .+-]{0,79}")  # of a model, as a file's name on every system
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)  # on Windows
+DAMAGED = "get it again, or make one with 'vidtrans model pack'"
 RATIO = re.compile(r"[\d.]+/[\d.]+")
 # Folders before a file's name: of an absolute path up to its last separator, of a relative one without spaces.
 FOLDERS = re.compile(r"(?:(?:[A-Za-z]:|~)?[/\\][^=,:]*[/\\]|(?:[A-Za-z]:|~)?[^\s=,:]*[/\\]+)(?=[^\s/\\])")
@@ -137,6 +140,8 @@ def open_pack(path: Path) -> OpenedPack:
     """Return a pack, whose model is not yet checked. Raises ModelError."""
     with _opened(path) as packed:
         names = packed.namelist()
+        if any(entry.compress_type not in METHODS for entry in packed.infolist()):
+            raise ValueError("it is compressed in a way that packs are not")
         if len(set(names)) != len(names) or MANIFEST not in names or ABOUT not in names:
             raise ValueError("its contents are not those of a pack")
         facts = _facts(parse_table(_read(packed, MANIFEST)))
@@ -215,4 +220,8 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
             yield packed
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, KeyError, ValueError, EOFError, zlib.error) as error:
         why = first_line(error) if isinstance(error, ValueError) else "it is no pack of a model, or it is damaged"
-        raise ModelError(str(path), why, "get it again, or make one with 'vidtrans model pack'") from None
+        raise ModelError(str(path), why, DAMAGED) from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise ModelError(str(path), "it is damaged", DAMAGED) from None
