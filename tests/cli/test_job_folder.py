@@ -60,6 +60,14 @@ def test_a_folder_has_one_job_at_a_time(
     assert not Path("job/end.json").exists()
 
 
+def test_files_that_no_job_wrote_stay(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine").mkdir()
+    Path("mine/result.json").write_text("mine", "utf-8")
+    assert call("probe", clip, "--job-folder", "mine") == 2
+    assert "its result.json or end.json is not of a job — choose another folder" in capsys.readouterr().err
+    assert Path("mine/result.json").read_text("utf-8") == "mine"
+
+
 def test_a_file_is_no_folder(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("probe", clip, "--job-folder", clip) == 2
     assert "choose another folder" in capsys.readouterr().err

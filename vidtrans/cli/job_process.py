@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from errno import EEXIST
 from io import StringIO
 from itertools import takewhile
 from pathlib import Path
@@ -106,8 +107,10 @@ def run_job(path: Path, arguments: Sequence[str], run: Callable[[list[str], list
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
             held.enter_context(folder.lock().acquire(timeout=LOCK_S))
-            folder.clear_end(keep_stop=True)
+            if folder.is_foreign():
+                raise FileExistsError(EEXIST, "its result.json or end.json is not of a job")
             folder.pid.write_text(str(os.getpid()))
+            folder.clear_end(keep_stop=True)
         except (OSError, NotImplementedError) as error:  # Timeout is an OSError
             in_use = isinstance(error, Timeout)
             why = "another job uses it" if in_use else f"it cannot be written: {getattr(error, 'strerror', error)}"

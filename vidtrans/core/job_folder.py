@@ -73,6 +73,10 @@ class JobFolder:
         """Ask the process to save and end. Raises OSError."""
         self.stop.touch()
 
+    def is_foreign(self) -> bool:
+        """Return whether the folder has files of these names that no job wrote: a job's process writes ``pid`` first."""
+        return not self.pid.exists() and (self.result.exists() or self._end.exists())
+
     def clear_end(self, *, keep_stop: bool = False) -> None:
         """Remove the end and the result of an earlier process, and the request to stop. Raises OSError."""
         for path in (self._end, self.result, *(() if keep_stop else (self.stop,))):

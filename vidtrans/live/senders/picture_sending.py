@@ -16,6 +16,7 @@ from vidtrans.live.senders.base import PictureSender
 PROBE_SIZE = (640, 360)
 REPEAT_S = 0.2  # without a new picture, after which the last one is sent again: programs that begin to watch get one
 RETRY_S = 5.0  # after a failure, until the sender is opened again
+CLOSE_S = 5.0  # for which the exit waits for a library that hangs
 
 
 class PictureSending:
@@ -52,7 +53,7 @@ class PictureSending:
         with self._changed:
             self._is_closed = True
             self._changed.notify()
-        self._thread.join()
+        self._thread.join(CLOSE_S)
 
     def _run(self) -> None:
         while True:
