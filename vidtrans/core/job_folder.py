@@ -74,7 +74,7 @@ class JobFolder:
         self.stop.touch()
 
     def is_foreign(self) -> bool:
-        """Return whether the folder has files of these names that no job wrote: a job's process writes ``pid`` first."""
+        """Return whether a result or an end is there that no job wrote: the process of a job writes ``pid`` first."""
         return not self.pid.exists() and (self.result.exists() or self._end.exists())
 
     def clear_end(self, *, keep_stop: bool = False) -> None:
