@@ -72,7 +72,7 @@ class ModelAdd(Command):
         if table.get("dry_run"):
             return f"would write {table['output']}"
         is_found = Path(table["output"]).parent in model_folders()
-        line = command_line(["vidtrans", "stylize", "VIDEO", "--model", table["name" if is_found else "output"]])
+        line = f"vidtrans stylize VIDEO --model {command_line([table['name' if is_found else 'output']])}"
         licence = table["licence"] or "none is named: ask its author before you use it"
         return f"{table['output']}\nlicence: {licence}\nto use it: {line}"
 
