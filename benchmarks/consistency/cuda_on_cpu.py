@@ -26,7 +26,6 @@ PROLOGUE = """
 struct Index { int x, y, z; };
 static thread_local Index blockIdx, threadIdx, blockDim;
 #define __global__ static
-#define extern_c
 """
 SEED = 0
 

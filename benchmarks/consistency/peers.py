@@ -18,6 +18,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -153,8 +154,6 @@ def at_sharpness(case: Case, pictures: Pictures, wanted: float) -> Score:
 
 def equal_score(case: Case, method: Method, wanted: float, store: Store) -> Score:
     """Return the score of a method's pictures at a sharpness, kept in the store."""
-    from dataclasses import asdict
-
     key = f"{method.key(case)}-{wanted:.4f}-{source_digest((Path(__file__),))}"
     name = f"{case.name}-{method.name}-equal"
     return Score(**store.table(name, key, lambda: asdict(at_sharpness(case, method.pictures(case, store), wanted))))

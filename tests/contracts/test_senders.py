@@ -22,7 +22,7 @@ Frames = list[np.ndarray]
 
 
 class Library:
-    """What a made library got: ``frames``, (H, W, 3) uint8 RGB, the ``sizes`` it was opened with, how often closed."""
+    """The calls of a stand-in library: ``frames``, (H, W, 3) uint8 RGB, ``sizes`` at opening, number of closes."""
 
     def __init__(self) -> None:
         self.frames: Frames = []

@@ -1,4 +1,4 @@
-"""What the pages say to type is typed: every command is parsed here, and two pages run.
+"""The command lines of the pages: each is parsed, and the lines of two pages are run.
 
 ``nox -s docs`` runs all pages.
 """

@@ -1,4 +1,4 @@
-"""What starts vidtrans for a node of ComfyUI, and what installs it: no value reaches further than a page's may."""
+"""The start and the installation of vidtrans for nodes of ComfyUI: a node's values have the limits of a page's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What editors and compositors read: colour tables, OpenEXR, ProRes 4444 with timecode, TorchScript.
+"""Files for editors and compositors: colour tables, OpenEXR, ProRes 4444 with timecode, TorchScript.
 
 OpenColorIO and OpenEXR are not dependencies: their tests skip where they are not installed.
 """
@@ -111,8 +111,8 @@ def test_plain_torch_runs_a_model_as_nuke_wants_it(tmp_path: Path) -> None:
     torch.save(frame, tmp_path / "x.pt")
     arguments = [str(tmp_path / name) for name in ("flower.pt", "x.pt", "y.pt")]
     command = [sys.executable, "-I", "-c", PLAIN_TORCH, *arguments]
-    told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path).stdout)
-    assert told == {"kinds": ["Tensor", "Tensor"], "shape": [1, 3, 96, 128], "loaded": False}
+    found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path).stdout)
+    assert found == {"kinds": ["Tensor", "Tensor"], "shape": [1, 3, 96, 128], "loaded": False}
     painted = torch.load(tmp_path / "y.pt", weights_only=True)
     assert painted.dtype == torch.float32
     assert 0 <= float(painted.min()) < float(painted.max()) <= 1

@@ -73,7 +73,7 @@ class Maker:
         return self.schema.LinearTimeWarp(time_scalar=speed) if speed else self.schema.FreezeFrame()
 
     def dissolve(self, before: float, after: float) -> Any:
-        """Return a dissolve that lasts so many frames before and after the cut."""
+        """Return a dissolve with the given numbers of frames before and after the cut."""
         return self.schema.Transition("x", "SMPTE_Dissolve", self.time(before), self.time(after))
 
     def pictures(self, start: float, length: float, step: int = 1, known: float = 0) -> Any:

@@ -59,6 +59,16 @@ def clip_file(value: Any, what: str, fps: float = 24.0) -> ClipFile:  # noqa: AN
     raise ValueError(f"{what}: it is neither VIDEO, IMAGE nor a path — connect one of these")
 
 
+def add_clips(
+    clips: list[ClipFile], values: dict[str, Any], inputs: dict[str, Any], *names: str, fps: float = 24.0
+) -> None:
+    """Append the clips of optional inputs to ``clips``, and their paths to ``values``. Raises ValueError."""
+    for name in names:
+        if inputs.get(name) is not None:
+            clips.append(clip_file(inputs[name], name, fps))
+            values[name] = clips[-1].path
+
+
 def _video_file(video: Any, what: str) -> ClipFile:  # noqa: ANN401  (VideoInput; its class differs by version)
     if "Components" in type(video).__name__:  # tensors: its own source would be a file in memory, with loss
         parts = video.get_components()

@@ -17,7 +17,7 @@ from .base import (
     fps_input,
     pictures_input,
 )
-from .clips import clip_file, picture_files
+from .clips import add_clips, clip_file, picture_files
 from .widgets import options_input, schemas, widgets
 
 MASK = "A matte, white where the result is seen."
@@ -109,10 +109,7 @@ class VidtransDeflicker(CommandNode):
         fps = inputs.get("fps", 24.0)
         clips = [clip_file(inputs["processed"], "processed", fps)]
         values: dict[str, Any] = {"processed": [clips[0].path]}
-        for name in ("source", "mask"):
-            if inputs.get(name) is not None:
-                clips.append(clip_file(inputs[name], name, fps))
-                values[name] = clips[-1].path
+        add_clips(clips, values, inputs, "source", "mask", fps=fps)
         path, _ = cls.produce(inputs, values, clips, ending_of(inputs, "deflicker"))
         return film_output(path)
 

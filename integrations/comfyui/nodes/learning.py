@@ -8,7 +8,7 @@ import folder_paths
 from comfy_api.latest import io
 
 from .base import CATEGORY, CommandNode, Dataset, Model, clip_input, fps_input, pictures_input
-from .clips import ClipFile, clip_file, picture_files
+from .clips import ClipFile, add_clips, clip_file, picture_files
 from .places import MODEL_ENDINGS, MODELS, model_folder, state_of
 from .widgets import options_input, widgets
 
@@ -132,9 +132,7 @@ class VidtransDataset(CommandNode):
         fps = inputs.get("fps", 24.0)
         clips = [clip_file(inputs["video"], "video", fps)]
         values: dict[str, Any] = {"videos": [clips[0].path]}
-        if inputs.get("target") is not None:
-            clips.append(clip_file(inputs["target"], "target", fps))
-            values["target"] = clips[1].path
+        add_clips(clips, values, inputs, "target", fps=fps)
         path, _ = cls.produce(inputs, values, clips, ".dataset")
         return io.NodeOutput(str(path), str(path))
 

@@ -18,7 +18,7 @@ from .base import (
     fps_input,
     pictures_input,
 )
-from .clips import clip_file, painted_folder
+from .clips import add_clips, clip_file, painted_folder
 from .widgets import options_input, widgets
 
 NUMBERS = "The frame of each picture, counted from 0, such as '0, 48, 96'; of a folder they stand in the names."
@@ -114,9 +114,7 @@ class VidtransPropagate(CommandNode):
         clips = [clip_file(inputs["video"], "video", fps)]
         folder = painted_folder(inputs["painted"], inputs.get("numbers") or "", "painted")
         values: dict[str, Any] = {"video": [clips[0].path], "keyframes": folder}
-        if inputs.get("mask") is not None:
-            clips.append(clip_file(inputs["mask"], "mask", fps))
-            values["mask"] = clips[1].path
+        add_clips(clips, values, inputs, "mask", fps=fps)
         path, _ = cls.produce(inputs, values, clips, ending_of(inputs, "propagate"))
         return film_output(path)
 
@@ -153,9 +151,7 @@ class VidtransFix(CommandNode):
         clips = [clip_file(inputs["render"], "render")]
         folder = painted_folder(inputs["painted"], inputs.get("numbers") or "", "painted")
         values: dict[str, Any] = {"render": clips[0].path, "painted": folder}
-        if inputs.get("mask") is not None:
-            clips.append(clip_file(inputs["mask"], "mask"))
-            values["mask"] = clips[1].path
+        add_clips(clips, values, inputs, "mask")
         path, _ = cls.produce(inputs, values, clips, Path(clips[0].path).suffix or ".mp4")
         return film_output(path)
 

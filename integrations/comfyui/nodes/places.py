@@ -58,7 +58,7 @@ def named_file(text: str) -> str:
         text: An absolute path in a folder of ComfyUI, or a name in one, as ``film.mp4`` or ``film.mp4 [output]``.
 
     Raises:
-        ValueError: It lies elsewhere, or there is no such file.
+        ValueError: It lies outside of these folders, or there is no such file.
     """
     text = text.strip().strip('"')
     if not text:

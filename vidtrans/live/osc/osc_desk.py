@@ -44,7 +44,7 @@ class OscDesk:
         self._moved: dict[str, float] = {}  # when a message moved a control last, by path
         self._last = self._problem = ""  # the last message that was used, and why the last one of others was not
         self._noted, self._reported = 0.0, 0
-        self._told: tuple[Table, list[int]] = {}, []
+        self._shown: tuple[Table, list[int]] = {}, []
         self._positions: Mapping[str, float] = {}
         self.addresses: dict[str, OscAddress] = {}
         self.listing = False
@@ -106,9 +106,9 @@ class OscDesk:
         status: Table = {"port": self._port, "last": self._last, "problem": self._problem}
         status |= {"unmatched": dict(self.inbox.unmatched), "used": counts.used, "no_address": counts.unmatched}
         status |= {"malformed": counts.malformed, "dropped": counts.dropped, "refused": counts.refused}
-        told = status, list(self._hub.clients)
-        if told != self._told:
-            self._told = told
+        shown = status, list(self._hub.clients)
+        if shown != self._shown:
+            self._shown = shown
             self._hub.clients.say_pages({"type": "osc", **status})
         bad = counts.malformed + counts.dropped + counts.refused + counts.unmatched
         if bad > self._reported and time.monotonic() - self._noted >= NOTE_S:
