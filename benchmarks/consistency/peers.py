@@ -109,14 +109,15 @@ def mean(case: Case, width: int) -> list[np.ndarray]:
 
 def peers(folder: Path, *, accurate: bool) -> list[Method]:
     """Return the peers that are in a folder; ``accurate``: FastBlend in that mode, too."""
-    here, fast, beasts = Path(__file__), folder / "fastblend", folder / "superbeasts"
+    fast, beasts = folder / "fastblend", folder / "superbeasts"
 
     def method(name: str, run: Callable[[Case], Pictures], *sources: Path) -> Method:
-        return Method(name, run, (here, *sources))
+        return Method(name, run, sources or (Path(__file__),))
 
     found = [method(f"mean-{n}", partial(mean, width=n)) for n in (3, 5)]
     if fast.is_dir():
-        code = (*fast.glob("FastBlend/*.py"), *fast.glob("FastBlend/runners/*.py"))
+        # A case takes minutes: its key is the code of FastBlend and of its kernels' translation, not of this file.
+        code = (Path(cuda_on_cpu.__file__), *fast.glob("FastBlend/*.py"), *fast.glob("FastBlend/runners/*.py"))
         for mode, window in (("fast", 15), *([("accurate", 5)] if accurate else [])):
             found.append(method(f"FastBlend {mode}", partial(fastblend, folder=fast, mode=mode, window=window), *code))
     if beasts.is_dir():
