@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from numbered_media import numbers_in, write_numbered
+from numbered_media import VARIABLE, numbers_in, times_in, write_numbered, write_timed
 
 from vidtrans.batch.summary import Outcome
 from vidtrans.stylizing import clips
@@ -35,6 +35,10 @@ def copy_range(request: StylizeRequest, output: Path) -> int:
     info = probe(request.video)
     rate = info.average_rate or Fraction(25)
     numbers = numbers_in(request.video)[first:stop]
+    if VARIABLE in request.video.name:
+        pts = [round(time * 6000) for time in times_in(request.video)[first:stop]]
+        write_timed(output, numbers, [time - pts[0] for time in pts], Fraction(1, 6000))
+        return len(numbers)
     made = output.with_suffix(".mov")
     write_numbered(made, numbers, rate, advance(info.timecode, first, rate) if info.timecode else "")
     made.rename(output)

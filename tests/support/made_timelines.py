@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-from numbered_media import picture, write_numbered
+from numbered_media import picture, write_numbered, write_timed
 
 NTSC = Fraction(24000, 1001)
 LENGTH = 60  # frames of a video
@@ -23,10 +23,17 @@ def make_media(folder: Path) -> None:
     write_numbered(folder / "film24.mkv", range(500, 500 + LENGTH), 24)
     write_numbered(folder / "drop.mov", range(600, 600 + LENGTH), Fraction(30000, 1001), "00:59:59;10")
     write_numbered(folder / "cam two" / "50% #1.mkv", range(700, 700 + LENGTH), 50)
+    write_timed(folder / "phone.mov", range(800, 800 + LENGTH), phone_times(), Fraction(1, 6000))
     (folder / "shots").mkdir()
     for number in range(1001, 1031):
         cv2.imwrite(str(folder / "shots" / f"shot.{number}.png"), picture(number - 200))
     cv2.imwrite(str(folder / "still.png"), picture(900))
+
+
+def phone_times() -> list[int]:
+    """Return times as of phones, in 1/6000 s: 30 frames a second with jitter, then 24 of which some are left out."""
+    jittered = [200 * n + 7 * (n * n % 5) for n in range(30)]
+    return jittered + [6000 + 250 * n for n in range(40) if n % 4 != 3]
 
 
 class Maker:
@@ -170,6 +177,14 @@ TIMELINES: dict[str, Tracks] = {
             m.schema.Clip("bars", m.schema.GeneratorReference("bars", "SMPTEBars"), m.span(0, 10)),
             m.schema.Clip("title", None, m.span(0, 10)),
             m.clip("plain.mkv", 0, 9),
+        )
+    ],
+    "variable rate": lambda m: [
+        m.track(
+            m.clip("phone.mov", 8, 12, 30, known=(0, 80)),
+            m.clip("phone.mov", 40, 20, 30, known=(0, 80)),
+            m.clip("phone.mov", 70, 9, 30, known=None, effects=[m.warp(0.5)]),
+            m.clip("phone.mov", 20, 20, 25, known=(0, 66)),
         )
     ],
     "layers": lambda m: [

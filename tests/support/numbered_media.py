@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 
+VARIABLE = "phone"  # in the names of videos with a variable rate
 SIDE, CELLS = 32, 4  # pixels of a frame, cells in a row; each cell is a bit
 
 
@@ -38,6 +40,30 @@ def write_numbered(path: Path, numbers: list[int] | range, rate: Fraction | int 
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(number), format="rgb24")))
         container.mux(stream.encode())
     return path
+
+
+def write_timed(path: Path, numbers: list[int] | range, pts: Sequence[int], base: Fraction, timecode: str = "") -> Path:
+    """Write a QuickTime video of numbered frames at these times, in units of ``base`` seconds, losslessly."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w", format="mov") as container:
+        stream = container.add_stream("png", rate=30)
+        stream.width, stream.height, stream.pix_fmt, stream.time_base = SIDE, SIDE, "rgb24", base
+        stream.codec_context.time_base = base
+        if timecode:
+            stream.metadata["timecode"] = timecode
+        for number, time in zip(numbers, pts, strict=True):
+            frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24")
+            frame.pts, frame.time_base = time, base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def times_in(path: Path) -> list[Fraction]:
+    """Return the times of the frames of a video, in seconds from the first one."""
+    with av.open(str(path)) as container:
+        times = [frame.pts * frame.time_base for frame in container.decode(video=0)]
+    return [time - times[0] for time in times]
 
 
 _SHOWN: dict[tuple[str, float], list[int]] = {}

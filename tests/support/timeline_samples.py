@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import math
 import re
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
 import av
-from numbered_media import numbers_in
+from numbered_media import VARIABLE, numbers_in, times_in
 
 
 def _path(url: str, folder: Path) -> Path:
@@ -105,9 +104,17 @@ class OtioSamples:
         rate, timecode_s = _media_facts(path)
         begin = media.available_range.start_time.to_seconds() if media.available_range else timecode_s
         start = span.start_time.to_seconds() if span else begin
-        index = math.floor((start + at * speed - begin) * rate + 1e-3)
-        numbers = numbers_in(path)
-        return numbers[index] if 0 <= index < len(numbers) else "none"
+        return _shown(path, start + at * speed - begin, rate)
+
+
+def _shown(path: Path, seconds: float, rate: float) -> int | str:
+    """Return the number of the frame at a moment of a video."""
+    numbers = numbers_in(path)
+    if VARIABLE in path.name:  # the last frame that has begun
+        index = sum(float(time) <= seconds + 1e-5 for time in times_in(path)) - 1
+    else:
+        index = math.floor(seconds * rate + 1e-3)
+    return numbers[index] if 0 <= index < len(numbers) else "none"
 
 
 EVENT = re.compile(r"(\d+)\s+(\S+)\s+(\S+)\s+(C|D|W\d+)\s+(\d+)?\s*" + r"([\d:;]{11})\s+" * 3 + r"([\d:;]{11})")
@@ -145,6 +152,4 @@ def edl_samples(path: Path, folder: Path, rate: float) -> dict[tuple[int, str, s
 def _edl_frame(path: Path, first: int, ahead: float, rate: float) -> int | str:
     own, timecode_s = _media_facts(path)
     start = round(timecode_s * own)
-    index = math.floor((Fraction(first) - start) + Fraction(ahead) + Fraction(1, 1000))
-    numbers = numbers_in(path)
-    return numbers[index] if 0 <= index < len(numbers) else "none"
+    return _shown(path, (first - start + ahead) / rate, rate)

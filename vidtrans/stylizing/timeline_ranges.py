@@ -22,6 +22,7 @@ from vidtrans.stylizing.timeline_marks import ClipMark, read_marks
 from vidtrans.timelines.media_search import MediaSearch
 from vidtrans.timelines.spans import ClipSpan, MediaFacts, clip_span, merge_spans, read_facts
 from vidtrans.timelines.timeline import Timeline, TimelineClip
+from vidtrans.timelines.whole_counts import whole_first
 
 Flags = Mapping[str, Mapping[str, Any]]
 
@@ -82,8 +83,6 @@ class RangePlanner:
             span = clip_span(clip, facts, where)
             if facts.rate is not None and not facts.numbers and span.scale != 1:
                 self._tell_rates(timeline, clip, facts)
-            if facts.is_variable and clip.begin is not None:
-                self._tell_variable(timeline, clip, path)
             look, template = self._template_for(mark, where)
             own = media.setdefault((path_key(path), look), _Media(facts, template))
             own.clips.append((clip, span))
@@ -100,11 +99,6 @@ class RangePlanner:
         counted, own = (f"{float(rate):.6g} frames a second" for rate in (clip.rate, facts.rate or 0))
         text = f"{clip.name[:80]} is counted at {counted} and has {own}: times are taken by the clock"
         self._context.warn_once(f"{timeline.path.name}: {text}", facts.path)
-
-    def _tell_variable(self, timeline: Timeline, clip: TimelineClip, path: Path) -> None:
-        text = f"{path.name} has a variable frame rate, and its frames are counted: other frames may be rendered"
-        remedy = f"make it constant first: vidtrans stylize {path.name} --model identity --fps {float(clip.rate):.6g}"
-        self._context.warn_once(f"{timeline.path.name}: {text} — {remedy}", path)
 
     def _template_for(self, mark: ClipMark, where: str) -> tuple[str, StylizeRequest]:
         """Return the request of clips with these marks, and a key of it. Raises UsageError, ModelError."""
@@ -139,7 +133,9 @@ class RangePlanner:
             return [TimelineRange(request, facts, 0, tuple(media.clips))]
         spans = {(span.first, span.stop) for _, span in media.clips}
         found = []
-        for first, stop in merge_spans(spans, self._handles, facts.num_frames):
+        for begin, stop in merge_spans(spans, self._handles, facts.num_frames):
+            shown = tuple(one for one in media.clips if begin <= one[1].first < stop)
+            first = begin if facts.numbers else whole_first(begin, shown)
             whole = first == 0 and (facts.num_frames is None or stop >= facts.num_frames)
             request = replace(
                 media.template,
@@ -150,7 +146,6 @@ class RangePlanner:
             if facts.numbers:
                 rate: dict[str, Table] = {"rendering": {"picture_fps": float(facts.rate)}}
                 request = replace(request, recipe=request.recipe.under(rate))
-            shown = tuple(one for one in media.clips if first <= one[1].first < stop)
             found.append(TimelineRange(request, facts, first, shown))
         return found
 

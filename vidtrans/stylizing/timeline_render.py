@@ -10,6 +10,7 @@ from typing import Any
 
 from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.batch.summary import Outcome
+from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of, link_target, write_atomically
 from vidtrans.core.settings import Table
@@ -23,7 +24,8 @@ from vidtrans.stylizing.timeline_ranges import RangePlanner, TimelineRange
 from vidtrans.timelines.media_search import MediaSearch
 from vidtrans.timelines.opening import TIMELINES, open_timeline
 from vidtrans.timelines.spans import has_gaps, start_of, styled_pictures
-from vidtrans.timelines.timeline import Relink, StyledMedia, Timeline
+from vidtrans.timelines.timeline import Relink, StyledMedia, Timeline, TimelineClip
+from vidtrans.timelines.whole_counts import rounded
 from vidtrans.video.io.container import probe
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.picture_paths import picture_files
@@ -131,12 +133,20 @@ def _write(
                     lost.append(f"clip '{clip.name[:80]}' keeps its pictures, as a video has no gaps between them")
                     continue
             links[clip.number] = span.relink(own, one.first)
+            if not timeline.has_fractions(output):
+                links[clip.number], moved = rounded(links[clip.number], clip, span)
+                lost += [_moved_text(clip, moved)] if moved else []
     content, more = timeline.relinked(links, output)
     with write_atomically(link_target(output)) as temporary:
         temporary.write_bytes(content)
         request = digest_of(["timeline", content.hex()])
         record(context.cache, output, temporary, request, {"frames": 0})
     return lost + more
+
+
+def _moved_text(clip: TimelineClip, moved: int) -> str:
+    frames = count(moved, "frame")
+    return f"clip '{clip.name[:80]}' shows the neighbour of {frames}, as the format counts whole frames; .otio does not"
 
 
 def _styled(path: Path, num_frames: int, one: TimelineRange) -> StyledMedia:

@@ -51,23 +51,20 @@ class EdlTimeline(Timeline):
         return []
 
     def relinked(self, links: Mapping[int, Relink], output: Path) -> tuple[bytes, list[str]]:
-        """Return the EDL with the names, files and timecodes of new media, and the clips whose times are rounded."""
-        lines, added, notes = list(self._lines), dict[int, list[str]](), []
+        """Return the EDL with the names, files and timecodes of new media, and what its encoding lacks."""
+        lines, added = list(self._lines), dict[int, list[str]]()
         for number, link in links.items():
             event = self._events[number]
-            shift = round(link.shift)
-            if shift != link.shift:
-                notes.append(f"event {event.number} ('{event.name}'): its source timecode is rounded to a frame")
-            self._change(lines, added, event, link.media, shift)
+            self._change(lines, added, event, link.media, round(link.shift))
         text = []
         for number, line in enumerate(lines):
             text += [line, *added.get(number, ())]
         whole = self._newline.join([*text, ""])
         try:
-            return whole.encode(self._encoding), notes
+            return whole.encode(self._encoding), []
         except UnicodeEncodeError as error:  # with signs in the place of its letters, no program would find the file
             letters = whole[error.start : error.end][:20]
-            return whole.encode(), [*notes, f"it is in UTF-8, as the encoding of {self.path.name} has no '{letters}'"]
+            return whole.encode(), [f"it is in UTF-8, as the encoding of {self.path.name} has no '{letters}'"]
 
     def _change(
         self, lines: list[str], added: dict[int, list[str]], event: EdlEvent, media: StyledMedia, shift: int

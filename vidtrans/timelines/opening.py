@@ -59,17 +59,23 @@ def open_timeline(path: Path, rate: Fraction | None, search: MediaSearch) -> Tim
 
 
 def _rate_of_media(path: Path, content: bytes, search: MediaSearch) -> Fraction:
-    """Return the frame rate of all videos of an EDL. Raises UsageError if they have several rates, MediaError."""
+    """Return the frame rate of all videos of an EDL whose rate is constant.
+
+    Raises UsageError if they have several rates, or none, MediaError.
+    """
     facts = {}
     for clip in _at_any_rate(path, content).clips:
         media = search.find(clip)
         if media not in facts:
             facts[media] = read_facts(media, clip)
-    rates = [one.rate for one in facts.values() if one.rate is not None and not one.numbers]
+    videos = [one for one in facts.values() if one.rate is not None and not one.numbers]
+    rates = [one.rate for one in videos if one.rate is not None and one.times is None]
     if len({round(rate) for rate in rates}) == 1:  # 23.976 and 24 count alike
         return max(rates, key=rates.count)
     texts = sorted({f"{float(rate):.6g}" for rate in rates})
     why = f"its clips have {' and '.join(texts)} frames a second" if texts else "an EDL does not state its frame rate"
+    if videos and not rates:
+        why = f"{videos[0].path.name} has a variable frame rate, and an EDL does not state its own"
     raise UsageError(str(path), why, "give the rate of the timeline as --rate, as in --rate 25")
 
 

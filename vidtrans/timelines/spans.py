@@ -4,27 +4,24 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from math import ceil, floor
 from pathlib import Path
 
-from av.error import FFmpegError
-
 from vidtrans.core.costs import count
 from vidtrans.core.errors import MediaError
 from vidtrans.core.files import NUMBER
+from vidtrans.timelines.frame_times import SAME_RATE, FrameTimes, read_times
 from vidtrans.timelines.timeline import Relink, StyledMedia, TimelineClip
-from vidtrans.video.io.container import open_media, packets_of, picture_stream, probe
+from vidtrans.video.io.container import probe
 from vidtrans.video.io.picture_paths import files_to_read, is_picture_sequence, is_picture_source
 from vidtrans.video.io.timecode import count_of, counted_rate
 from vidtrans.video.io.timestamps import USUAL_RATES
 
 SLACK = Fraction(1, 100)  # of a frame: timelines store times as floating-point numbers
 UNKNOWN = 1 << 40  # frames of a media whose header does not say how many it has
-SAME_RATE = Fraction(1, 2000)  # relative difference of rates that mean the same one: 23.976, 24000/1001
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,8 @@ class MediaFacts:
         num_frames: From the headers, or the number of pictures; None if the headers do not say.
         start: The count of the first frame, by the file's timecode, in frames at ``rate``; None without one.
         numbers: The numbers of numbered pictures that exist, in order.
-        is_variable: Whether the frames of a video lie at other times than a constant rate would place them.
+        times: The times of the frames of a video with a variable frame rate, else None. ``rate`` is then that of its
+            timecode, or the average.
     """
 
     path: Path
@@ -45,7 +43,7 @@ class MediaFacts:
     num_frames: int | None
     start: int | None = None
     numbers: tuple[int, ...] = ()
-    is_variable: bool = False
+    times: FrameTimes | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +57,8 @@ class ClipSpan:
         scale: Frames of the media for each count of the clip.
         label: Counts of the clip for each count of the media's timecode. Timecode counts whole frames per second, so at
             23.976 this is not the inverse of ``scale``.
+        rate: Counts of the clip for each second.
+        times: The times of the media's frames, if its rate is variable. ``scale`` is then 1 and has no meaning.
     """
 
     first: int
@@ -66,14 +66,20 @@ class ClipSpan:
     start: Fraction = Fraction(0)
     scale: Fraction = Fraction(1)
     label: Fraction = Fraction(1)
+    rate: Fraction = Fraction(1)
+    times: FrameTimes | None = None
+
+    def place(self, frame: int) -> Fraction:
+        """Return the counts of the clip from the media's frame 0 to another frame."""
+        return frame / self.scale if self.times is None else self.times.seconds(frame) * self.rate
 
     def relink(self, styled: StyledMedia, first: int) -> Relink:
         """Return how a clip shows new media, whose frame 0 is the frame ``first`` of the old one."""
-        length = styled.num_frames / self.scale
         if styled.first_number is not None:  # pictures keep their numbers, and so the counts
-            return Relink(styled, Fraction(0), Fraction(styled.start), length)
+            return Relink(styled, Fraction(0), Fraction(styled.start), styled.num_frames / self.scale)
         start = styled.start * self.label
-        return Relink(styled, start - (self.start + first / self.scale), start, length)
+        length = self.place(first + styled.num_frames) - self.place(first)
+        return Relink(styled, start - (self.start + self.place(first)), start, length)
 
 
 @lru_cache(maxsize=256)
@@ -101,27 +107,15 @@ def read_facts(path: Path, clip: TimelineClip) -> MediaFacts:
     num = info.num_frames_from_header or (round(Fraction(info.duration_s) * rate) if info.duration_s else None)
     if num == 0 or (info.duration_s is not None and info.duration_s <= 0):
         raise MediaError(str(path), "it has no frames", "replace it, or take its clip off the timeline")
-    return MediaFacts(path, rate, num, start_of(info.timecode, path, rate), is_variable=_is_variable(path, rate))
+    times = read_times(path, rate)
+    if times is not None:
+        num, rate = times.num_frames, _rate_of_timecode(info.timecode, path, rate)
+    return MediaFacts(path, rate, num, start_of(info.timecode, path, rate), times=times)
 
 
-def _is_variable(path: Path, rate: Fraction) -> bool:
-    """Return whether frames of a video lie more than half a frame from where a constant rate would place them.
-
-    The times are read where the header has two rates: the average, and another one that it may be counted in.
-    """
-    times: list[Fraction] = []
-    with open_media(path) as container, suppress(FFmpegError):
-        stream = picture_stream(container, path)
-        ratio = Fraction(stream.base_rate or rate) / rate
-        if any(abs(ratio - usual) < SAME_RATE * usual for usual in (1, 2)):  # 2: of fields
-            return False
-        times = sorted(
-            one.pts * (one.time_base or Fraction(0)) for one in packets_of(container, [stream]) if one.pts is not None
-        )
-    if len(times) < 3 or times[0] == times[-1]:
-        return False
-    step = (times[-1] - times[0]) / (len(times) - 1)
-    return any(abs(time - times[0] - number * step) > step / 2 for number, time in enumerate(times))
+def _rate_of_timecode(timecode: str, path: Path, rate: Fraction) -> Fraction:
+    """Return the rate that a file's timecode counts; ``rate`` without one."""
+    return counted_rate(timecode, path, rate) if timecode else rate
 
 
 def start_of(timecode: str, path: Path, rate: Fraction) -> int | None:
@@ -162,20 +156,32 @@ def clip_span(clip: TimelineClip, facts: MediaFacts, where: str) -> ClipSpan:
     scale, label = Fraction(1), Fraction(1)
     if round(facts.rate) != round(clip.rate):
         scale, label = facts.rate / clip.rate, Fraction(max(1, round(clip.rate)), max(1, round(facts.rate)))
+    found = ClipSpan(0, facts.num_frames or UNKNOWN, Fraction(0), scale, label, clip.rate, facts.times)
+    if facts.times is not None:
+        found = replace(found, scale=Fraction(1))
     starts = [*([] if clip.media_start is None else [clip.media_start])]
     starts += [] if facts.start is None else [facts.start * label]
     if clip.begin is None or clip.end is None:
-        return ClipSpan(0, facts.num_frames or UNKNOWN, (*starts, Fraction(0))[0], scale, label)
+        return replace(found, start=(*starts, Fraction(0))[0])
     for start in (*starts, Fraction(0)):
-        first = floor((clip.begin - start) * scale + SLACK)
-        span = _indices(clip, facts, first, max(ceil((clip.end - start) * scale - SLACK), first + 1))
+        span = _indices(clip, facts, *_frames(found, clip.begin - start, clip.end - start))
         if span is not None:
-            return ClipSpan(*span, start, scale, label)
+            return replace(found, first=span[0], stop=span[1], start=start)
     begin, end = ((one - (*starts, Fraction(0))[0]) * scale for one in (clip.begin, clip.end))
     shown = f"frames {floor(begin)} to {ceil(end) - 1} of {facts.path.name}"
     has = "an unknown number" if facts.num_frames is None else count(facts.num_frames, "frame")
     remedy = "check that it is the right file; for an EDL, its frame rate (--rate)"
     raise MediaError(where, f"it shows {shown}, which has {has}", remedy)
+
+
+def _frames(span: ClipSpan, begin: Fraction, end: Fraction) -> tuple[int, int]:
+    """Return the frames [first, stop) that are shown from ``begin`` to before ``end``, in counts from frame 0."""
+    if span.times is None:
+        first, stop = floor(begin * span.scale + SLACK), ceil(end * span.scale - SLACK)
+    else:
+        first = span.times.frame_at((begin + SLACK) / span.rate)
+        stop = span.times.frames_before((end - SLACK) / span.rate)
+    return first, max(stop, first + 1)
 
 
 def _indices(clip: TimelineClip, facts: MediaFacts, first: int, stop: int) -> tuple[int, int] | None:

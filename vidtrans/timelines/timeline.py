@@ -106,6 +106,11 @@ class Timeline(ABC):
     def check_output(self, output: Path) -> list[str]:
         """Return what a file of this name cannot hold. Raises UsageError if the format cannot be written."""
 
+    @staticmethod
+    def has_fractions(output: Path) -> bool:
+        """Return whether a file of this name can hold fractions of a frame."""
+        return output.suffix.lower() == ".otio"
+
     @abstractmethod
     def relinked(self, links: Mapping[int, Relink], output: Path) -> tuple[bytes, list[str]]:
         """Return the content of ``output``, with new media for clips by number, and what it cannot hold.

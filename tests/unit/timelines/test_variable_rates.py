@@ -1,48 +1,104 @@
-"""Media with a variable frame rate in a timeline: the command says that their frames are counted."""
+"""Media with a variable frame rate: a timeline shows, at each moment, the frame that has begun by the media's clock."""
 
 from __future__ import annotations
 
+import random
 from fractions import Fraction
 from pathlib import Path
 
-import av
-import numpy as np
 import pytest
+from numbered_media import write_timed
+from timeline_samples import edl_samples
 
-from vidtrans.cli.main import run
-from vidtrans.timelines.spans import read_facts
-from vidtrans.timelines.timeline import TimelineClip
+import vidtrans as api
+from vidtrans.core.errors import UsageError
+from vidtrans.timelines.frame_times import FrameTimes
+from vidtrans.timelines.spans import ClipSpan, read_facts
+from vidtrans.timelines.timeline import Relink, StyledMedia, TimelineClip
+from vidtrans.timelines.whole_counts import LOOK_BACK, rounded, whole_first
 
-EDL = "001  AX V C 00:00:01:13 00:00:01:20 01:00:00:00 01:00:00:07\n* FROM CLIP NAME: {}\n"
-
-
-def write_steps(path: Path, steps_ms: list[int]) -> None:
-    """Write a video whose frames last these milliseconds."""
-    with av.open(str(path), "w") as output:
-        stream = output.add_stream("mpeg4", rate=1000)
-        stream.width, stream.height, stream.pix_fmt, stream.time_base = 32, 32, "yuv420p", Fraction(1, 1000)
-        for number, _ in enumerate(steps_ms):
-            frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), number * 4, np.uint8), "rgb24")
-            frame.pts, frame.time_base = sum(steps_ms[:number]), Fraction(1, 1000)
-            output.mux(stream.encode(frame))
-        output.mux(stream.encode(None))
+MILLISECOND, TICK = Fraction(1, 1000), Fraction(1, 6000)
+CLIP = TimelineClip(1, "a", "phone.mov", Fraction(0), Fraction(90), Fraction(30))
+EDL = "FCM: NON-DROP FRAME\n" + "".join(
+    f"00{n}  AX V C {source} 01:00:00:{begin:02} 01:00:00:{begin + 10:02}\n* FROM CLIP NAME: phone.mov\n"
+    for n, (source, begin) in enumerate((("00:00:01:20 00:00:02:05", 0), ("00:00:00:05 00:00:00:15", 10)), 1)
+)
 
 
 @pytest.mark.parametrize(
-    ("steps_ms", "is_variable"), [([50] * 30 + [25] * 30, True), ([40] * 60, False), ([40, 40, 41, 39] * 15, False)]
+    ("steps_ms", "is_variable"),
+    [
+        ([50] * 30 + [25] * 30, True),
+        ([40] * 60, False),
+        ([40, 40, 41, 39] * 15, False),
+        ([33, 30, 37, 33] * 15, True),
+    ],
 )
-def test_only_frames_far_from_their_numbers_make_a_rate_variable(
-    steps_ms: list[int], is_variable: bool, tmp_path: Path
-) -> None:
-    write_steps(tmp_path / "a.mp4", steps_ms)
-    clip = TimelineClip(1, "a", "a.mp4", None, None, Fraction(25))
-    assert read_facts(tmp_path / "a.mp4", clip).is_variable == is_variable
+def test_times_that_no_constant_rate_has_are_read(steps_ms: list[int], is_variable: bool, tmp_path: Path) -> None:
+    pts = [sum(steps_ms[:number]) for number in range(len(steps_ms))]
+    facts = read_facts(write_timed(tmp_path / "a.mov", range(len(pts)), pts, MILLISECOND), CLIP)
+    assert (facts.times is not None) == is_variable
+    if facts.times is not None:
+        assert [facts.times.seconds(number) for number in range(len(pts))] == [time * MILLISECOND for time in pts]
 
 
-def test_the_command_says_so_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
-    write_steps(Path("phone.mp4"), [50] * 30 + [25] * 30)
-    Path("cut.edl").write_text(EDL.format("phone.mp4"))
-    assert run(["stylize", "cut.edl", "--model", "identity", "--rate", "25", "-o", "out", "--dry-run"]) == 0
-    said = " ".join(capsys.readouterr().err.split())
-    assert "phone.mp4 has a variable frame rate, and its frames are counted" in said
-    assert "vidtrans stylize phone.mp4 --model identity --fps 25" in said
+def test_the_timecode_of_a_variable_file_counts_its_own_rate(tmp_path: Path) -> None:
+    pts = [240 * n + 60 * (n % 3) for n in range(30)]
+    facts = read_facts(write_timed(tmp_path / "a.mov", range(30), pts, TICK, "01:00:00:00"), CLIP)
+    assert (facts.rate, facts.start, facts.num_frames) == (30, 108_000, 30)
+
+
+def test_the_frame_at_a_moment_is_the_last_one_that_has_begun() -> None:
+    times = FrameTimes((10, 20, 40, 50), MILLISECOND)
+    at = [times.frame_at(Fraction(ms, 1000)) for ms in (-1, 0, 9, 10, 29, 30, 39, 40)]
+    assert at == [-1, 0, 0, 1, 1, 2, 2, 3]
+    assert [times.frames_before(Fraction(ms, 1000)) for ms in (0, 1, 10, 11, 99)] == [0, 1, 1, 2, 3]
+
+
+def shown_at(span: ClipSpan, count: Fraction) -> int:
+    assert span.times is not None
+    return span.times.frame_at((count - span.start + Fraction(1, 100)) / span.rate)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_frames_that_whole_counts_move_are_counted(seed: int) -> None:
+    draw = random.Random(seed)
+    pts = [0]
+    for _ in range(300):
+        pts.append(pts[-1] + draw.choice((200, 400)) + (draw.randrange(-20, 21) if seed % 2 else 0))
+    times = FrameTimes(tuple(pts), TICK)
+    span = ClipSpan(150, 200, Fraction(0), rate=Fraction(30), times=times)
+    begin = round(span.place(150))
+    clip = TimelineClip(1, "a", "a", Fraction(begin), Fraction(round(span.place(200))), Fraction(30))
+    first = whole_first(140, [(clip, span)])
+    assert 140 - LOOK_BACK <= first <= 140
+    exact = span.relink(StyledMedia(Path("a"), 0, 80, Fraction(30)), first)
+    link, moved = rounded(exact, clip, span)
+    delta = link.shift - exact.shift
+    last = round(span.place(200))
+    counts = range(max(begin, round(span.place(150)) + 1), last - 1)
+    wrong = sum(shown_at(span, count + delta) != shown_at(span, Fraction(count)) for count in counts)
+    assert abs(moved - wrong) <= 1  # at the ends of the clip
+    assert seed % 2 or moved == delta == 0
+
+
+def test_one_rounded_count_is_not_hidden() -> None:
+    times = FrameTimes((0, 250, 400, 600, 800, 1000), TICK)
+    span = ClipSpan(1, 5, Fraction(0), rate=Fraction(30), times=times)
+    clip = TimelineClip(1, "a", "a", Fraction(2), Fraction(5), Fraction(30))
+    assert whole_first(1, [(clip, span)]) == 0
+    link = Relink(StyledMedia(Path("a"), 0, 4, Fraction(30)), Fraction(-5, 4), Fraction(0), Fraction(4))
+    assert rounded(link, clip, span)[0].shift == -1
+    assert rounded(link, clip, span)[1] == 0  # a quarter of a count early, and every frame begins on a count
+    late = Relink(link.media, Fraction(-3, 4), Fraction(0), Fraction(4))
+    assert rounded(late, clip, span)[1] == 3
+
+
+def test_an_edl_is_rendered_and_shows_the_same_frames(media: Path, tmp_path: Path) -> None:
+    (path := media / "phone.edl").write_text(EDL)
+    before = edl_samples(path, media, 30)
+    assert sum(isinstance(one, int) for one in before.values()) == 20
+    with pytest.raises(UsageError, match=r"phone\.mov has a variable frame rate.*--rate 25"):
+        api.stylize(path, model="identity", output=str(tmp_path), dry_run=True)
+    api.stylize(path, model="identity", output=str(tmp_path / "out.edl"), rate="30", handles=2, executor="inline")
+    assert edl_samples(tmp_path / "out.edl", tmp_path, 30) == before
