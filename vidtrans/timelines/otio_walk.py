@@ -8,14 +8,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from vidtrans.core.errors import UsageError, first_line
+from vidtrans.core.errors import UsageError
+from vidtrans.timelines.otio_marks import Marks, add_marks, marker_texts
 from vidtrans.timelines.otio_media import named_media
 from vidtrans.timelines.spans import usual_rate
 from vidtrans.timelines.timeline import TimelineClip
 
 MAX_NESTED = 50  # compositions within compositions
 Otio = Any  # objects of OpenTimelineIO, which has no types
-Marks = dict[int, tuple[Otio, list[str]]]  # by a clip's identity: the clip, which keeps it, and texts of markers
 
 
 class TimelineWalk:
@@ -90,7 +90,7 @@ class TimelineWalk:
             self.has_items |= len(composition) > 0
             return
         if depth < 2:
-            self._add_marks(composition, marks)
+            add_marks(self._otio, composition, marks, self._path)
         children = list(composition)
         for place, child in enumerate(children):
             self.has_items |= not isinstance(child, self._otio.core.Composition)
@@ -123,32 +123,6 @@ class TimelineWalk:
         except (ValueError, OverflowError) as error:
             raise UsageError(str(self._path), f"a time in it is not valid ({error})", "export it again") from None
 
-    def _add_marks(self, composition: Otio, marks: Marks) -> None:
-        """Add the texts of markers of a track or a whole timeline to the clips that are below them."""
-        if not len(composition.markers):
-            return
-        tracks = [composition] if isinstance(composition, self._schema.Track) else list(composition)
-        for track in tracks:
-            if not isinstance(track, self._schema.Track) or track.kind != self._schema.TrackKind.Video:
-                continue
-            ranges = self._ranges(track)
-            for marker in composition.markers:
-                moment = marker.marked_range.start_time
-                if track is not composition:
-                    moment = composition.transformed_time(moment, track)
-                for child, span in ranges.items():
-                    if isinstance(child, self._schema.Clip) and span.contains(moment):
-                        marks.setdefault(id(child), (child, []))[1].extend(_texts(marker))
-
-    def _ranges(self, track: Otio) -> dict[Otio, Otio]:
-        """Return the ranges of the children of a track. Raises UsageError if a clip has no length."""
-        try:
-            ranges: dict[Otio, Otio] = track.range_of_all_children()
-        except self._otio.exceptions.OTIOError as error:
-            why = f"a clip in it has no length, which markers on tracks need ({first_line(error)[:200]})"
-            raise UsageError(str(self._path), why, "put the markers on clips, or export the timeline again") from None
-        return ranges
-
     def _clip(self, clip: Otio, before: Fraction, after: Fraction, marks: Marks) -> None:
         """Collect a clip with ``before`` and ``after`` seconds of transitions."""
         self._number += 1
@@ -160,7 +134,7 @@ class TimelineWalk:
         if isinstance(media, str):
             self.skipped.append(f"clip {self._number} ('{name[:80]}') {media}")
             return
-        own = tuple(text for marker in clip.markers for text in _texts(marker))
+        own = tuple(text for marker in clip.markers for text in marker_texts(marker))
         begin, end, rate, start = self._range(clip, before, after, name)
         found = TimelineClip(
             self._number, name, media.url, begin, end, rate, start, (*own, *marks.get(id(clip), (clip, []))[1]), (name,)
@@ -202,11 +176,3 @@ class TimelineWalk:
         reach = length * abs(factor)
         first = begin - reach if factor < 0 else begin
         return min(first, begin), max(begin + reach, begin + 1, begin + length * (factor != 0))
-
-
-def _texts(marker: Otio) -> list[str]:
-    """Return the texts of a marker: its name, its comment, and the note of DaVinci Resolve."""
-    resolve = marker.metadata.get("Resolve_OTIO")
-    note = resolve.get("Note") if hasattr(resolve, "get") else None
-    found = [marker.name, getattr(marker, "comment", ""), note]
-    return list(dict.fromkeys(text for text in found if isinstance(text, str) and text))
