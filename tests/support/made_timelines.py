@@ -119,6 +119,17 @@ def _marked(m: Maker) -> Any:
     return clip
 
 
+def _noted(m: Maker, name: str) -> Any:
+    clip = m.clip(name, 90000, 55, known=(90000, LENGTH))
+    clip.markers.extend(m.schema.Marker(f"note {at}", m.span(90000 + at, 1)) for at in (2, 50))
+    return clip
+
+
+def _fast(m: Maker, stack: Any) -> Any:
+    stack.effects.append(m.warp(2))
+    return stack
+
+
 Tracks = Callable[[Maker], list[Any]]
 TIMELINES: dict[str, Tracks] = {
     "cuts": lambda m: [m.track(m.clip("plain.mkv", 5, 10), m.clip("other.mkv", 40, 15), m.clip("plain.mkv", 30, 5))],
@@ -138,6 +149,33 @@ TIMELINES: dict[str, Tracks] = {
             m.stack(m.track(m.clip("other.mkv", 4, 20), m.coded(7, 10)), source_range=m.span(5, 18)),
             m.clip("other.mkv", 30, 5),
         )
+    ],
+    "part of a nested timeline": lambda m: [
+        m.track(
+            m.clip("plain.mkv", 2, 5),
+            m.dissolve(2, 2),
+            m.stack(
+                m.track(m.clip("other.mkv", 0, 60), m.dissolve(5, 5), _noted(m, "coded.mov"), m.clip("drop.mov", 0, 9)),
+                m.track(m.gap(70), m.clip("plain.mkv", 40, 15, effects=[m.warp(1.5)])),
+                source_range=m.span(52, 40),
+            ),
+            m.dissolve(3, 4),
+            m.clip("other.mkv", 30, 9),
+        )
+    ],
+    "nested in a nested timeline": lambda m: [
+        m.track(
+            m.stack(
+                m.track(
+                    m.clip("other.mkv", 0, 30),
+                    m.stack(m.track(m.clip("plain.mkv", 0, 60)), source_range=m.span(10, 40)),
+                ),
+                source_range=m.span(40, 12),
+            ),
+        )
+    ],
+    "fast nested timeline": lambda m: [
+        m.track(_fast(m, m.stack(m.track(m.clip("plain.mkv", 0, 60)), source_range=m.span(20, 8))), m.gap(3))
     ],
     "nested dissolve": lambda m: [
         m.track(m.stack(m.track(m.clip("other.mkv", 20, 20))), m.dissolve(3, 0), m.clip("plain.mkv", 10, 9))

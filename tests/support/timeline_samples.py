@@ -56,6 +56,7 @@ class OtioSamples:
     def _composition(self, composition: Any, at: float) -> list[Any]:
         """Return the numbers at ``at`` seconds after the begin of a stack or track."""
         span = composition.source_range
+        at *= math.prod(e.time_scalar for e in composition.effects)
         at += span.start_time.to_seconds() if span else 0.0
         if not isinstance(composition, self._otio.schema.Track):
             return [self._item(child, at) for child in composition]

@@ -6,6 +6,8 @@ import os
 import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
+from math import ceil, floor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -73,6 +75,55 @@ def link_clip(otio: Otio, clip: Otio, link: Relink, folder: Path) -> None:
         available = otio.opentime.TimeRange(*times)
     record = {"source": _url_of(old)}
     clip.media_reference = _reference(otio, old, link, available, folder, {RECORD: record})
+
+
+def divide_clip(otio: Otio, clip: Otio, link: Relink, shown: tuple[Fraction, Fraction]) -> None:
+    """Leave of a clip what its new media cover, and put clips with the old media on both sides of it.
+
+    ``shown``: the counts that a nested timeline shows of it, all of which are covered. The clip has no effects.
+    """
+    span, track = clip.source_range or clip.media_reference.available_range, clip.parent()
+    if link.media.rate is None or not isinstance(track, otio.schema.Track):
+        return
+    rate, place = span.start_time.rate, next(number for number, one in enumerate(track) if one is clip)
+    begin, length = (Fraction(time.value).limit_denominator(10**6) for time in (span.start_time, span.duration))
+    length = length * usual_rate(rate) / usual_rate(span.duration.rate)
+    covered = link.start - link.shift
+    joins = [_reach(otio, track, place - 1, "out_offset", rate), _reach(otio, track, place + 1, "in_offset", rate)]
+    first = max(begin, min(max(Fraction(ceil(covered)), begin + joins[0]), shown[0]))
+    stop = min(begin + length, max(min(Fraction(floor(covered + link.length)), begin + length - joins[1]), shown[1]))
+    cuts = [begin, first, stop, begin + length]
+    pieces = [_piece(otio, clip, one, other, rate) for one, other in pairwise(cuts)]
+    clip.source_range = pieces[1].source_range
+    if cuts[3] > cuts[2]:
+        track.insert(place + 1, pieces[2])
+        _take_markers(clip, pieces[2])
+    if cuts[1] > cuts[0]:
+        track.insert(place, pieces[0])
+        _take_markers(clip, pieces[0])
+
+
+def _reach(otio: Otio, track: Otio, place: int, name: str, rate: float) -> Fraction:
+    """Return by how many counts a transition reaches into its neighbour; 0 without one."""
+    one = track[place] if 0 <= place < len(track) else None
+    if not isinstance(one, otio.schema.Transition):
+        return Fraction(0)
+    return Fraction(getattr(one, name).rescaled_to(rate).value).limit_denominator(10**6)
+
+
+def _piece(otio: Otio, clip: Otio, begin: Fraction, end: Fraction, rate: float) -> Otio:
+    """Return a copy of a clip with a part of its media."""
+    piece = clip.deepcopy()
+    times = [otio.opentime.RationalTime(_plain(one), rate) for one in (begin, end - begin)]
+    piece.source_range = otio.opentime.TimeRange(*times)
+    return piece
+
+
+def _take_markers(clip: Otio, piece: Otio) -> None:
+    """Leave each marker with the clip or with the piece of it that has its moment."""
+    inside = [piece.source_range.contains(marker.marked_range.start_time) for marker in clip.markers]
+    for number in reversed(range(len(inside))):
+        del (clip if inside[number] else piece).markers[number]
 
 
 def keep_places(clip: Otio, old_folder: Path, folder: Path) -> None:

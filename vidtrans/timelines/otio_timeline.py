@@ -11,7 +11,7 @@ from typing import Any
 
 from vidtrans.core.errors import UsageError, first_line
 from vidtrans.core.files import parse_json
-from vidtrans.timelines.otio_media import keep_places, link_clip
+from vidtrans.timelines.otio_media import divide_clip, keep_places, link_clip
 from vidtrans.timelines.otio_walk import TimelineWalk
 from vidtrans.timelines.timeline import Relink, Timeline
 
@@ -76,6 +76,8 @@ class OtioTimeline(Timeline):
             for clip in walk.all_clips(root):
                 keep_places(clip, self.path.parent, output.parent)
         for number, link in links.items():
+            if number in walk.partly_shown:
+                divide_clip(self._otio, walk.originals[number], link, walk.partly_shown[number])
             link_clip(self._otio, walk.originals[number], link, output.parent)
         content = self._text(root, output)
         return content, [] if output.suffix.lower() == OTIO else self._lost(root, output, content)

@@ -16,6 +16,9 @@ from vidtrans.timelines.timeline import TimelineClip
 
 MAX_NESTED = 50  # compositions within compositions
 Otio = Any  # objects of OpenTimelineIO, which has no types
+Window = tuple[Fraction, Fraction]  # seconds, from and to
+Joins = tuple[Fraction, Fraction, Fraction, Fraction]  # of the transition before: out and in; after: in and out
+NO_JOINS: Joins = (Fraction(0), Fraction(0), Fraction(0), Fraction(0))
 
 
 class TimelineWalk:
@@ -25,6 +28,8 @@ class TimelineWalk:
         clips: The clips whose media can be rendered.
         originals: The library's clips, by number.
         skipped: Reasons why other clips keep their media.
+        partly_shown: The counts [begin, end) of the media that are shown, by the number of the clip, of clips of which
+            a nested timeline's cut hides a part.
         has_items: Whether there is anything in the timeline.
     """
 
@@ -34,15 +39,20 @@ class TimelineWalk:
         self.originals: dict[int, Otio] = {}
         self.skipped: list[str] = []
         self.has_items = False
+        self.partly_shown: dict[int, tuple[Fraction, Fraction]] = {}
         self._number = 0
         self._disabled = 0
+        self._hidden = 0
 
     def read(self, root: Otio) -> None:
         """Collect the clips of a timeline, or of a collection of them. Raises UsageError for a range without sense."""
         for timeline in self._timelines(root):
-            self._composition(timeline.tracks, Fraction(0), Fraction(0), {}, 0)
+            span = timeline.tracks.source_range
+            self._composition(timeline.tracks, None if span is None else self._window(span), {}, 0)
         if self._disabled:
             self.skipped.append(f"{self._disabled} of its clips are disabled")
+        if self._hidden:
+            self.skipped.append(f"{self._hidden} of its clips lie in nested timelines where those are not shown")
 
     def _timelines(self, root: Otio) -> list[Otio]:
         if isinstance(root, self._schema.Timeline):
@@ -73,13 +83,12 @@ class TimelineWalk:
             if isinstance(child, self._otio.core.Composition):
                 yield from self._all(child, depth + 1)
 
-    def _composition(self, composition: Otio, before: Fraction, after: Fraction, marks: Marks, depth: int) -> None:
+    def _composition(self, composition: Otio, window: Window | None, marks: Marks, depth: int) -> None:
         """Collect the clips of a stack or a track.
 
         Args:
             composition: The stack or track.
-            before: Seconds before it that a transition shows.
-            after: Seconds behind it that a transition shows.
+            window: What is shown of it, in its own time; None: all.
             marks: Texts of markers that stand over clips.
             depth: The number of compositions around it.
         """
@@ -92,23 +101,73 @@ class TimelineWalk:
         if depth < 2:
             add_marks(self._otio, composition, marks, self._path)
         children = list(composition)
+        places = None if window is None else self._places(children, is_track)
         for place, child in enumerate(children):
             self.has_items |= not isinstance(child, self._otio.core.Composition)
-            head = self._transition(children, place - 1, "in_offset") if is_track else Fraction(0)
-            tail = self._transition(children, place + 1, "out_offset") if is_track else Fraction(0)
-            if isinstance(child, self._schema.Clip):
-                self._clip(child, before + head, after + tail, marks)
-            elif isinstance(child, self._otio.core.Composition):
-                if not getattr(child, "enabled", True):
-                    self._disabled += sum(isinstance(one, self._schema.Clip) for one in self._all(child))
+            if not isinstance(child, self._otio.core.Item) or isinstance(child, self._schema.Gap):
+                continue
+            if not child.enabled and isinstance(child, self._otio.core.Composition):
+                self._disabled += sum(isinstance(one, self._schema.Clip) for one in self._all(child))
+                continue
+            joins = self._joins(children, place) if is_track else NO_JOINS
+            before, after = joins[0], joins[3]
+            if window is not None and places is not None:
+                before, after = _seen(*places[place], joins, window)
+                if before + places[place][1] + after <= 0:
+                    self._hide(child)
                     continue
-                self._composition(child, before + head, after + tail, marks, depth + 1)
+            if isinstance(child, self._schema.Clip):
+                self._clip(child, before, after, marks)
+            else:
+                self._composition(child, self._inner_window(child, before, after), marks, depth + 1)
 
-    def _transition(self, children: list[Otio], place: int, name: str) -> Fraction:
-        """Return the seconds by which a transition at a place shows its neighbour longer; 0 without one."""
-        if 0 <= place < len(children) and isinstance(children[place], self._schema.Transition):
-            return self._seconds(getattr(children[place], name))
-        return Fraction(0)
+    def _hide(self, child: Otio) -> None:
+        """Count the clips in a child that is not shown."""
+        clips = [child] if isinstance(child, self._schema.Clip) else self._all(child)
+        self._hidden += (number := sum(isinstance(one, self._schema.Clip) for one in clips))
+        self._number += number
+
+    def _places(self, children: list[Otio], is_track: bool) -> list[tuple[Fraction, Fraction]] | None:
+        """Return the begins and lengths of children in seconds; None if the length of one is unknown."""
+        found, begin = [], Fraction(0)
+        for child in children:
+            length = Fraction(0)
+            if isinstance(child, self._otio.core.Item):
+                try:
+                    length = self._seconds(child.duration())
+                except self._otio.exceptions.OTIOError:
+                    return None
+            found.append((begin, length))
+            begin += length if is_track else 0
+        return found
+
+    def _inner_window(self, child: Otio, before: Fraction, after: Fraction) -> Window | None:
+        """Return what is shown of a nested composition, in its own time; None: all.
+
+        ``before``, ``after``: the seconds by which it is shown longer than its length, or negative, shorter.
+        """
+        if child.source_range is None and before >= 0 and after >= 0:
+            return None
+        speed = Fraction(1)
+        for effect in child.effects:
+            if isinstance(effect, self._schema.LinearTimeWarp) and 0 < effect.time_scalar < 1e6:
+                speed *= Fraction(effect.time_scalar).limit_denominator(10**6)
+            elif isinstance(effect, self._schema.TimeEffect):
+                return None
+        begin, end = self._window(child.trimmed_range())
+        return begin - before * speed, begin + (end - begin + after) * speed
+
+    def _window(self, span: Otio) -> Window:
+        begin = self._seconds(span.start_time)
+        return begin, begin + self._seconds(span.duration)
+
+    def _joins(self, children: list[Otio], place: int) -> Joins:
+        """Return the seconds by which the transitions on both sides of a child reach out of it and into it."""
+        sides = []
+        for one, names in ((place - 1, ("in_offset", "out_offset")), (place + 1, ("in_offset", "out_offset"))):
+            has = 0 <= one < len(children) and isinstance(children[one], self._schema.Transition)
+            sides += [self._seconds(getattr(children[one], name)) if has else Fraction(0) for name in names]
+        return sides[0], sides[1], sides[2], sides[3]
 
     def _seconds(self, time: Otio) -> Fraction:
         value, rate = self._count(time)
@@ -124,7 +183,7 @@ class TimelineWalk:
             raise UsageError(str(self._path), f"a time in it is not valid ({error})", "export it again") from None
 
     def _clip(self, clip: Otio, before: Fraction, after: Fraction, marks: Marks) -> None:
-        """Collect a clip with ``before`` and ``after`` seconds of transitions."""
+        """Collect a clip that is shown ``before`` and ``after`` seconds longer than its length; negative: shorter."""
         self._number += 1
         name = clip.name or f"clip {self._number}"
         if not clip.enabled:
@@ -135,7 +194,11 @@ class TimelineWalk:
             self.skipped.append(f"clip {self._number} ('{name[:80]}') {media}")
             return
         own = tuple(text for marker in clip.markers for text in marker_texts(marker))
+        if len(clip.effects):
+            before, after = max(before, Fraction(0)), max(after, Fraction(0))
         begin, end, rate, start = self._range(clip, before, after, name)
+        if (before < 0 or after < 0) and begin is not None and end is not None:
+            self.partly_shown[self._number] = begin, end
         found = TimelineClip(
             self._number, name, media.url, begin, end, rate, start, (*own, *marks.get(id(clip), (clip, []))[1]), (name,)
         )
@@ -157,11 +220,16 @@ class TimelineWalk:
             start = self._count(available.start_time)[0]
         if length < 0:
             raise UsageError(str(self._path), f"clip '{name[:80]}' has a negative length", "export the timeline again")
-        first, last = self._retimed(clip, begin - before * rate, length + (before + after) * rate, name)
+        if before < 0 or after < 0:
+            first = begin - before * rate
+            return first, max(begin + length + after * rate, first), rate, start
+        first, last = self._retimed(clip, begin, before * rate, length + after * rate, name)
         return first, max(last, begin + length), rate, start
 
-    def _retimed(self, clip: Otio, begin: Fraction, length: Fraction, name: str) -> tuple[Fraction, Fraction]:
-        """Return the counts of the media that are shown with the clip's speed: forwards and backwards from its start.
+    def _retimed(
+        self, clip: Otio, begin: Fraction, before: Fraction, length: Fraction, name: str
+    ) -> tuple[Fraction, Fraction]:
+        """Return the counts of media shown at the clip's speed, from ``before`` its begin to ``length`` after it.
 
         Programs do not agree on where a reversed clip begins, so both sides are taken.
         """
@@ -173,6 +241,21 @@ class TimelineWalk:
                 factor *= Fraction(effect.time_scalar).limit_denominator(10**6)
             elif isinstance(effect, self._schema.TimeEffect):
                 return Fraction(0), Fraction(10**12)  # any frame may be shown
-        reach = length * abs(factor)
-        first = begin - reach if factor < 0 else begin
-        return min(first, begin), max(begin + reach, begin + 1, begin + length * (factor != 0))
+        if factor < 0:
+            reach = (before + length) * abs(factor)
+            return begin - reach, begin + max(reach, Fraction(1))
+        return begin - before * factor, max(begin + length * factor, begin + 1)
+
+
+def _seen(begin: Fraction, length: Fraction, joins: Joins, window: Window) -> tuple[Fraction, Fraction]:
+    """Return by how many seconds a child of a track is seen before its begin and after its end; negative: hidden.
+
+    Of a transition that is seen in part, all is taken.
+    """
+    out_before, in_before, in_after, out_after = joins
+    before = out_before if window[0] <= begin + in_before else max(begin - window[0], -length)
+    end = begin + length
+    after = out_after if window[1] >= end - in_after else window[1] - end
+    if window[0] >= end + out_after or window[1] <= begin - out_before:
+        return -length, Fraction(0)
+    return before, after

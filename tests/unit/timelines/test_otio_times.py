@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -35,6 +36,34 @@ def test_each_moment_shows_the_frame_that_it_showed(name: str, media: Path, tmp_
     assert _kept(old) == _kept(new)
 
 
+@pytest.mark.usefixtures("copied")
+def test_only_what_is_shown_of_a_nested_timeline_is_rendered(media: Path, tmp_path: Path) -> None:
+    maker = Maker(otio, media)
+    name = "part of a nested timeline"
+    path = maker.write(name, *TIMELINES[name](maker))
+    result = api.stylize(path, model="identity", output=str(tmp_path / "out.otio"), handles=3)
+    ranges = [Path(item["output"]).name.removesuffix(".identity.mp4") for item in result["items"]]
+    assert ranges == ["plain.0-11", "plain.37-59", "other.24-41", "other.47-59", "coded.0-38"]
+    nested = otio.adapters.read_from_file(str(tmp_path / "out.otio")).tracks[0][2][0]
+    pieces = [
+        (Path(clip.media_reference.target_url).stem.removesuffix(".identity"), *_counts(clip))
+        for clip in nested
+        if isinstance(clip, otio.schema.Clip)
+    ]
+    assert pieces == [
+        ("other", 0, 47, []),
+        ("other.47-59", 0, 13, []),
+        ("coded.0-38", 90000, 39, ["note 2"]),
+        ("coded", 90039, 16, ["note 50"]),
+        ("drop", 0, 9, []),
+    ]
+
+
+def _counts(clip: Any) -> tuple[float, float, list[str]]:
+    span = clip.source_range
+    return span.start_time.value, span.duration.value, [marker.name for marker in clip.markers]
+
+
 def _flat(value: Any) -> list[Any]:
     return [leaf for one in value for leaf in _flat(one)] if isinstance(value, list | tuple) else [value]
 
@@ -62,6 +91,17 @@ def _kept(timeline: Any) -> Any:
             return [*own, item.in_offset, item.out_offset, item.transition_type]
         own += [item.enabled, item.duration(), [(m.name, m.marked_range) for m in item.markers]]
         own += [[(type(e).__name__, getattr(e, "time_scalar", 0)) for e in item.effects]]
-        return [*own, *(map(one, item) if isinstance(item, otio.core.Composition) else ())]
+        return [*own, *(_joined(map(one, item)) if isinstance(item, otio.core.Composition) else ())]
 
     return [timeline.name, str(dict(timeline.metadata)), timeline.global_start_time, one(timeline.tracks)]
+
+
+def _joined(children: Iterable[Any]) -> list[Any]:
+    """Return children of which pieces of one clip are one."""
+    found: list[Any] = []
+    for child in children:
+        if found and child[:3] == found[-1][:3] and child[0] == "Clip" and child[3]:
+            child = [*child[:4], found[-1][4] + child[4], found[-1][5] + child[5], *child[6:]]
+            found.pop()
+        found.append(child)
+    return found
