@@ -12,6 +12,8 @@ from vidtrans.clips.indexing import Clip
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import check_regular_file, digest_file
 from vidtrans.core.settings import Time, parse_time
+from vidtrans.timelines.edl_timeline import read_edl
+from vidtrans.timelines.opening import is_timeline, read_timeline_bytes, timeline_cuts
 
 AUTO, OFF = "auto", "off"
 
@@ -37,17 +39,31 @@ def _file(path: Path) -> Path:
     return path
 
 
+def _timeline_starts(clip: Clip, path: Path) -> list[int]:
+    """Return the first frames of the edits of a timeline that made the clip. Raises UsageError."""
+    if path.suffix.lower() == EDL:
+        text = read_edl(read_timeline_bytes(path))[0]
+        return edit_starts(path, text.splitlines(), clip.index.rate)
+    cuts, rate = timeline_cuts(path)
+    if round(rate) == round(clip.index.rate):  # 23.976 and 24 count alike
+        return [round(cut * rate) for cut in cuts]
+    late = [cut for cut in cuts if cut >= Fraction(clip.index.duration_s)]
+    return [clip.index.num_frames] if late else [clip.frame_at(Time(seconds=cut - Fraction(1, 2000))) for cut in cuts]
+
+
 def _listed(clip: Clip, path: Path) -> list[int]:
     """Return the frame numbers in a file, with a number or a time on each line; a # starts a comment.
 
-    The file may also be a CSV of PySceneDetect or an EDL.
+    The file may also be a CSV of PySceneDetect, an EDL or another timeline.
     """
-    try:
-        lines = _file(path).read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise UsageError(f"--cuts {path}", "it is not a text file", "list one frame or time a line") from None
-    where = f"--cuts {path}"
-    starts = edit_starts(path, lines, clip.index.rate) if path.suffix.lower() == EDL else scene_starts(lines, where)
+    where, lines = f"--cuts {path}", list[str]()
+    starts = _timeline_starts(clip, _file(path)) if is_timeline(path) else None
+    if starts is None:
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except UnicodeDecodeError:
+            raise UsageError(where, "it is not a text file", "list one frame or time a line") from None
+        starts = scene_starts(lines, where)
     if starts is not None:
         if late := [start for start in starts if start >= clip.index.num_frames]:
             raise UsageError(where, f"frame {late[0]} is after the end of {clip.name}", "give the cuts of this clip")

@@ -140,9 +140,11 @@ class Stylize(Command):
 
     def _check_parts(self) -> None:
         for option, value in (("--print-jobs", self.print_jobs), ("--chunk, --join", self.chunk or self.join)):
-            if value and self._is_many:
+            if value and self._is_list:
                 why = f"each clip of {self._kind} has its own output and options"
                 raise UsageError(option, why, "name one clip, or several whose options are the same")
+            if value and self._is_timeline and self.batch.is_partial:
+                raise UsageError(option, "it divides the whole timeline", "leave out --shard and --retry-failed")
         if self.print_jobs and (self.batch.retry or self.chunk or self.join):
             why = "it prints a job for whole clips"
             raise UsageError("--print-jobs", why, "leave out --chunk, --join and --retry-failed")
@@ -229,11 +231,15 @@ class Stylize(Command):
     def _make_timeline(self, context: Context) -> Table:
         """Render the clips of a timeline. Raises as ``make`` does."""
         from vidtrans.commands.batches import batch_table
-        from vidtrans.stylizing.timeline_render import TimelineJob, stylize_timeline
+        from vidtrans.stylizing.timeline_parts import make_timeline, print_timeline
+        from vidtrans.stylizing.timeline_render import TimelineJob
 
         given, rate = self.given, parse_frame_rate("--rate", self.rate) if self.rate else None
         job = TimelineJob(self.video[0], self.output or "", self.handles, self.media, rate, given.preset, given.tables)
-        outcomes, summary, facts = stylize_timeline(job, self._template, self.batch, context)
+        if self.print_jobs:
+            return print_timeline(job, self._template, self.print_jobs, self._command, self.batch.jobs, context)
+        divided = (self.chunk, self.join) if self.chunk or self.join else None
+        outcomes, summary, facts = make_timeline(job, self._template, self.batch, divided, context)
         return batch_table(outcomes, summary, {"output": str(job.folder), **facts})
 
     @property
@@ -268,8 +274,12 @@ class Stylize(Command):
         from vidtrans.stylizing.print_jobs import print_batch
 
         assert self.print_jobs is not None
-        command = ("vidtrans", "stylize", *words_of(type(self), self.given, NOT_PRINTED))
-        return print_batch(requests, self.print_jobs, command, self._folder, self.batch, context)
+        return print_batch(requests, self.print_jobs, self._command, self._folder, self.batch, context)
+
+    @property
+    def _command(self) -> tuple[str, ...]:
+        """Return the start of the commands that a job prints, up to the source."""
+        return ("vidtrans", "stylize", *words_of(type(self), self.given, NOT_PRINTED))
 
     def show(self, table: Table, terminal: Terminal) -> int:
         """Show the result, the failures of a batch, or the job."""

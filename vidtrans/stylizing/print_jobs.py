@@ -58,13 +58,18 @@ def print_jobs(
     ``command``: the common start of all commands, up to the source. ``most``: the maximum number of parts of a clip;
     None: as many as are long enough. Every clip is read to its end once. Raises as ``stylize`` does.
     """
-    write = JOB_FORMATS.load(name)
     clips: list[ClipTasks] = []
-    variables = {THREADS: threads} if (threads := _threads(context)) else {}
     for request in requests:
         source, output = (_path(path) for path in (request.video, request.output) if path is not None)
         own = (*command, source, "-o", output)
         clips.append(ClipTasks(source, output, _parts(request, most, context), own, ("--score",) * request.score))
+    return farm_table(clips, name, context)
+
+
+def farm_table(clips: Sequence[ClipTasks], name: str, context: Context) -> Table:
+    """Return the table of a farm job of these clips; ``job`` is its text in format ``name``. Raises UsageError."""
+    write = JOB_FORMATS.load(name)
+    variables = {THREADS: threads} if (threads := _threads(context)) else {}
     job = FarmJob(f"vidtrans-{Path(clips[0].source).stem}", Path.cwd(), variables, clips)
     return {"format": name, "clips": len(clips), "parts": sum(clip.parts for clip in clips), "job": write(job)}
 

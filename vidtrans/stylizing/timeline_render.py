@@ -71,13 +71,31 @@ class TimelineJob:
         return refuse_link(self.folder / f"{self.path.stem}.styled{ending}")
 
 
-def stylize_timeline(
-    job: TimelineJob, template: StylizeRequest, options: BatchOptions, context: Context
-) -> tuple[list[Outcome], Path, Table]:
-    """Render the media of a timeline; return the outcomes, the path of the summary, and facts of the new timeline.
+@dataclass(frozen=True)
+class TimelinePlan:
+    """A timeline that was read, the ranges of its media to render, and the path of the new timeline.
 
-    The new timeline is written when all results exist. Raises UsageError, MediaError, ModelError, Interrupted.
+    ``lost``: what the format of the new timeline cannot hold.
     """
+
+    timeline: Timeline
+    ranges: Sequence[TimelineRange]
+    folder: Path
+    output: Path
+    lost: Sequence[str]
+
+    @property
+    def facts(self) -> Table:
+        """The entries of a report before the new timeline is written."""
+        return {"timeline": None, "clips": sum(len(one.clips) for one in self.ranges)}
+
+    def key(self, one: TimelineRange) -> str:
+        """Return a key of the result of a range."""
+        return path_key(self.folder / (one.request.output or ""))
+
+
+def plan_timeline(job: TimelineJob, template: StylizeRequest, context: Context) -> TimelinePlan:
+    """Return what is rendered of a timeline. Raises UsageError, MediaError, ModelError."""
     if template.recipe.settings("encoding", EncodingSettings).rate is not None:
         why = "clips of a timeline keep their frame rates"
         raise UsageError("--fps", why, "leave it out")
@@ -95,26 +113,38 @@ def stylize_timeline(
     media = [one.request.video for one in ranges]
     check_place(output, [job.path, *media])
     check_foreign(context.cache, output, context.overwrite)
-    outcomes, summary = stylize_batch([one.request for one in ranges], job.folder, options, context)
-    facts: Table = {"timeline": None, "clips": sum(len(one.clips) for one in ranges)}
+    return TimelinePlan(timeline, ranges, job.folder, output, lost)
+
+
+def stylize_timeline(
+    job: TimelineJob, template: StylizeRequest, options: BatchOptions, context: Context
+) -> tuple[list[Outcome], Path, Table]:
+    """Render the media of a timeline; return the outcomes, the path of the summary, and facts of the new timeline.
+
+    The new timeline is written when all results exist. Raises UsageError, MediaError, ModelError, Interrupted.
+    """
+    plan = plan_timeline(job, template, context)
+    outcomes, summary = stylize_batch([one.request for one in plan.ranges], plan.folder, options, context)
     if context.dry_run:
-        return outcomes, summary, facts
-    done = {path_key(o.item.output): o for o in outcomes if o.state == "done" and o.item.output is not None}
-    made = [one for one in ranges if path_key(job.folder / (one.request.output or "")) in done]
-    if len(made) < len(ranges):
-        if options.is_partial and len(made) == len(outcomes):
-            text = "it is written by the same command without --shard and --retry-failed, when all parts are done"
-            context.note(f"{output}: {text}")
-            return outcomes, summary, facts
-        left = len(ranges) - len(made)
-        context.note(f"{output}: not written, as {left} of {len(ranges)} renders are missing", "warning")
-        return outcomes, summary, facts
-    tables = [done[path_key(job.folder / (one.request.output or ""))].table for one in ranges]
-    lost += _write(timeline, ranges, tables, output, context)
-    for text in lost:
-        context.note(f"{output.name}: {text}", "warning")
-    context.note(f"{output} shows the results")
-    return outcomes, summary, facts | {"timeline": str(output)}
+        return outcomes, summary, plan.facts
+    done = {path_key(o.item.output): o.table for o in outcomes if o.state == "done" and o.item.output is not None}
+    left = sum(plan.key(one) not in done for one in plan.ranges)
+    if left and options.is_partial and len(done) == len(outcomes):
+        text = "it is written by the same command without --shard and --retry-failed, when all parts are done"
+        context.note(f"{plan.output}: {text}")
+    elif left:
+        context.note(f"{plan.output}: not written, as {left} of {len(plan.ranges)} renders are missing", "warning")
+    facts = plan.facts if left else write_timeline(plan, done, context)
+    return outcomes, summary, facts
+
+
+def write_timeline(plan: TimelinePlan, results: Mapping[str, Table], context: Context) -> Table:
+    """Write the new timeline, with the ``results`` of all ranges by their keys; return its facts. Raises MediaError."""
+    tables = [results[plan.key(one)] for one in plan.ranges]
+    for text in [*plan.lost, *_write(plan.timeline, plan.ranges, tables, plan.output, context)]:
+        context.note(f"{plan.output.name}: {text}", "warning")
+    context.note(f"{plan.output} shows the results")
+    return plan.facts | {"timeline": str(plan.output)}
 
 
 def _write(

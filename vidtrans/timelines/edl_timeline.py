@@ -23,12 +23,7 @@ class EdlTimeline(Timeline):
 
     def __init__(self, path: Path, content: bytes, rate: Fraction) -> None:
         self.path, self._rate = path, rate
-        self._encoding = "utf-8-sig" if content.startswith(b"\xef\xbb\xbf") else "utf-8"
-        try:
-            text = content.decode(self._encoding)
-        except UnicodeDecodeError:
-            self._encoding = "cp1252"
-            text = content.decode(self._encoding, "replace")
+        text, self._encoding = read_edl(content)
         self._newline = "\r\n" if "\r\n" in text else "\n"
         self._lines = text.splitlines()
         events = read_events(path, self._lines, rate)
@@ -87,6 +82,16 @@ class EdlTimeline(Timeline):
             added.setdefault(event.last, []).append(f"* SOURCE FILE: {written}")
         if "NAME" not in keys:
             added.setdefault(event.last, []).append(f"* FROM CLIP NAME: {media.path.name}")
+
+
+def read_edl(content: bytes) -> tuple[str, str]:
+    """Return the text of an EDL, and its encoding: UTF-8, UTF-16 with its mark, or else Windows' for Latin letters."""
+    marks = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+    encoding = next((name for mark, name in marks.items() if content.startswith(mark)), "utf-8")
+    try:
+        return content.decode(encoding), encoding
+    except UnicodeDecodeError:
+        return content.decode("cp1252", "replace"), "cp1252"
 
 
 def _behind(event: EdlEvent, behind: Mapping[int, int], pairs: Mapping[tuple[str, str], int]) -> int:

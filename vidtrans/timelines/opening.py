@@ -25,7 +25,7 @@ def is_timeline(path: Path) -> bool:
     return path.suffix.lower() in TIMELINES
 
 
-def read_bytes(path: Path) -> bytes:
+def read_timeline_bytes(path: Path) -> bytes:
     """Return the content of a timeline. Raises UsageError if it cannot be read."""
     try:
         content = read_small_file(path)
@@ -48,7 +48,7 @@ def open_timeline(path: Path, rate: Fraction | None, search: MediaSearch) -> Tim
     ``rate``: of an EDL, in frames per second; None: that of its media, which ``search`` finds. Raises UsageError if it
     cannot be read, or has no clips; MediaError.
     """
-    content = read_bytes(path)
+    content = read_timeline_bytes(path)
     if path.suffix.lower() == EDL:
         return EdlTimeline(path, content, rate or _rate_of_media(path, content, search))
     from vidtrans.timelines.otio_timeline import OtioTimeline
@@ -56,6 +56,16 @@ def open_timeline(path: Path, rate: Fraction | None, search: MediaSearch) -> Tim
     if rate is not None:
         raise UsageError(f"--rate {float(rate):g}", f"{path.name} states its own frame rates", "leave it out")
     return OtioTimeline(path, content)
+
+
+def timeline_cuts(path: Path) -> tuple[list[Fraction], Fraction]:
+    """Return the seconds at which the picture of a timeline that OpenTimelineIO reads is cut, and its frame rate.
+
+    Raises UsageError if it cannot be read.
+    """
+    from vidtrans.timelines.otio_timeline import OtioTimeline
+
+    return OtioTimeline(path, read_timeline_bytes(path)).cuts()
 
 
 def _rate_of_media(path: Path, content: bytes, search: MediaSearch) -> Fraction:

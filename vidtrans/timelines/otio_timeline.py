@@ -6,11 +6,13 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from vidtrans.core.errors import UsageError, first_line
 from vidtrans.core.files import parse_json
+from vidtrans.timelines.otio_cuts import CutFinder
 from vidtrans.timelines.otio_media import divide_clip, keep_places, link_clip
 from vidtrans.timelines.otio_walk import TimelineWalk
 from vidtrans.timelines.timeline import Relink, Timeline
@@ -81,6 +83,23 @@ class OtioTimeline(Timeline):
             link_clip(self._otio, walk.originals[number], link, output.parent)
         content = self._text(root, output)
         return content, [] if output.suffix.lower() == OTIO else self._lost(root, output, content)
+
+    def cuts(self) -> tuple[list[Fraction], Fraction]:
+        """Return the seconds at which the picture is cut, and the frame rate. Raises UsageError."""
+        timelines = [one for one in (self._root, *self._members()) if isinstance(one, self._otio.schema.Timeline)]
+        if len(timelines) != 1:
+            why = f"it holds {len(timelines)} timelines"
+            raise UsageError(str(self.path), why, "export the one of the clip")
+        return _attempt(
+            lambda: CutFinder(self._otio).cuts(timelines[0]),
+            str(self.path),
+            "the times of its clips are not known",
+            "export it again",
+        )
+
+    def _members(self) -> list[Any]:
+        is_collection = isinstance(self._root, self._otio.schema.SerializableCollection)
+        return list(self._root) if is_collection else []
 
     def _text(self, root: Any, output: Path) -> bytes:  # noqa: ANN401
         """Return the content of a file in the format of its name. Raises UsageError if it cannot be written."""

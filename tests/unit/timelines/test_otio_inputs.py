@@ -170,8 +170,8 @@ def test_the_message_says_how_to_install_the_library(tmp_path: Path, monkeypatch
     ("options", "message"),
     [
         ({"start": "5"}, "a timeline has its own"),
-        ({"print_jobs": "slurm"}, "each clip of a timeline has its own output"),
-        ({"join": True}, "each clip of a timeline has its own output"),
+        ({"print_jobs": "slurm", "shard": "1/2"}, "it divides the whole timeline"),
+        ({"join": True, "retry": True}, "it divides the whole timeline"),
         ({"beside": True}, "--beside"),
         ({"fps": "24"}, "keep their frame rates"),
         ({"rate": "fast"}, "it is not a frame rate"),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
-from chain import said_json
+from chain import refuse, said, said_json
 from made_timelines import TIMELINES, Maker
 from timeline_samples import OtioSamples, edl_samples
 
@@ -50,6 +51,28 @@ def test_a_shard_renders_its_part_and_the_whole_writes_the_timeline(
     assert not (tmp_path / "shards.styled.edl").exists()
     table = said_json(capsys, *words)
     assert (table["cached"], Path(table["timeline"])) == (True, tmp_path / "shards.styled.edl")
+
+
+def test_the_jobs_of_a_timeline_render_its_parts_and_write_it(
+    media: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = media / "jobs.edl"
+    path.write_text(EDL)
+    words = ("stylize", path, "--model", "identity", "--handles", "2", "-o", tmp_path)
+    [clip] = json.loads(said_json(capsys, *words, "--print-jobs", "json")["job"])["clips"]
+    assert (clip["parts"], clip["output"]) == (2, str(tmp_path / "jobs.styled.edl"))
+    assert not any(tmp_path.glob("*.mp4"))
+    part, join = clip["part"][1:], clip["join"][1:]
+    assert len(said_json(capsys, *(word.format(part=2) for word in part))["items"]) == 1
+    assert "1 of 2 renders are missing" in refuse(capsys, 1, *join, dry_run=False)
+    assert said_json(capsys, *(word.format(part=1) for word in part))["timeline"] is None
+    table = said_json(capsys, *join)
+    assert (table["cached"], len(table["items"]), Path(table["timeline"])) == (True, 2, tmp_path / "jobs.styled.edl")
+    assert edl_samples(tmp_path / "jobs.styled.edl", tmp_path, 25) == edl_samples(path, media, 25)
+    (tmp_path / "jobs.styled.edl").unlink()
+    lines = said(capsys, 0, *words, "--print-jobs", "commands").splitlines()
+    assert [line.split(" --chunk ")[1] for line in lines] == ["1/2 --join", "2/2 --join"]
+    assert said_json(capsys, *words, "--chunk", "1/2", "--join")["timeline"]  # all are rendered
 
 
 @pytest.mark.thorough
