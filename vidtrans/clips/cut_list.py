@@ -47,8 +47,8 @@ def _timeline_starts(clip: Clip, path: Path) -> list[int]:
     cuts, rate = timeline_cuts(path)
     if round(rate) == round(clip.index.rate):  # 23.976 and 24 count alike
         return [round(cut * rate) for cut in cuts]
-    late = [cut for cut in cuts if cut >= Fraction(clip.index.duration_s)]
-    return [clip.index.num_frames] if late else [clip.frame_at(Time(seconds=cut - Fraction(1, 2000))) for cut in cuts]
+    early = 1 / (4 * clip.index.rate)  # as times are rounded
+    return [clip.frame_at(Time(seconds=max(Fraction(0), cut - early))) for cut in cuts]
 
 
 def _listed(clip: Clip, path: Path) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from fractions import Fraction
 from typing import Any
 
@@ -21,9 +22,12 @@ class CutFinder:
     def cuts(self, timeline: Otio) -> tuple[list[Fraction], Fraction]:
         """Return the seconds of all cuts but the timeline's end, and its frame rate.
 
-        Raises ValueError for a time or a rate that is none, and what the library raises where a length is unknown.
+        Raises ValueError for a time that is none, or if it shows no pictures, and what the library raises where a
+        length is unknown.
         """
         segments = self._inside(timeline.tracks, 0)
+        if not segments:
+            raise ValueError("it shows no pictures")
         rate = usual_rate(timeline.duration().rate)
         end = _seconds(timeline.duration())
         edges = {edge for segment in segments for edge in segment}
@@ -37,7 +41,7 @@ class CutFinder:
         else:
             for layer in reversed(list(composition)):
                 own = self._of_item(layer, Fraction(0), depth)
-                found += [rest for segment in own for rest in _without(segment, found)]
+                found = sorted([*found, *(rest for segment in own for rest in _without(segment, found))])
         if composition.source_range is None:
             return found
         start, length = (_seconds(time) for time in (composition.source_range.start_time, composition.duration()))
@@ -76,13 +80,12 @@ def _seconds(time: Otio) -> Fraction:
 
 
 def _without(segment: Segment, covers: list[Segment]) -> list[Segment]:
-    """Return what of a segment other ones do not cover."""
-    left = [segment]
-    for begin, end in covers:
-        left = [
-            part
-            for one, other in left
-            for part in ((one, min(other, begin)), (max(one, end), other))
-            if part[0] < part[1]
-        ]
-    return left
+    """Return what of a segment others do not cover, which are in order and do not overlap."""
+    left, (begin, end) = list[Segment](), segment
+    place = max(0, bisect_right(covers, begin, key=lambda cover: cover[0]) - 1)
+    while place < len(covers) and covers[place][0] < end:
+        if covers[place][0] > begin:
+            left.append((begin, covers[place][0]))
+        begin = max(begin, covers[place][1])
+        place += 1
+    return [*left, (begin, end)] if begin < end else left

@@ -93,7 +93,7 @@ class OtioTimeline(Timeline):
         return _attempt(
             lambda: CutFinder(self._otio).cuts(timelines[0]),
             str(self.path),
-            "the times of its clips are not known",
+            "its cuts cannot be read",
             "export it again",
         )
 

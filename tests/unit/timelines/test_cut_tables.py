@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 from clips import moving_frames, write_clip
 from hypothesis import given
 from hypothesis import strategies as st
+from made_timelines import Maker
 
 from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.cut_tables import edit_starts, scene_starts
-from vidtrans.clips.indexing import open_clip
+from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.core.errors import UsageError
 from vidtrans.session import Context
 
@@ -77,12 +81,84 @@ def test_a_render_takes_the_cuts_of_both(tmp_path: Path) -> None:
         with_cuts(clip, str(tmp_path / "s.csv"))
 
 
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
+    """A clip of 40 frames, 25 a second."""
+    folder = tmp_path_factory.mktemp("cuts")
+    video = write_clip(folder / "a.mp4", moving_frames(40), rate=25)
+    return open_clip(Context(cache_dir=folder / "cache"), video)
+
+
+def _layers(m: Maker) -> list[Any]:
+    """Return two tracks: below cuts at 10, 20, 30, above a clip at 18 to 24 and a title."""
+    lower = m.track(*(m.clip("plain.mkv", start, 10) for start in (0, 30, 5, 40)))
+    title = m.schema.Clip("title", m.schema.GeneratorReference("title", "Text"), m.span(0, 6))
+    return [lower, m.track(m.gap(18), m.clip("other.mkv", 0, 6), m.gap(2), title, name="V2")]
+
+
+TRACKS: dict[str, tuple[Callable[[Maker], list[Any]], tuple[int, ...]]] = {
+    "cuts": (lambda m: [m.track(m.clip("plain.mkv", 5, 10), m.clip("other.mkv", 40, 15))], (0, 10)),
+    "gaps": (lambda m: [m.track(m.gap(7), m.clip("plain.mkv", 20, 10), m.gap(3))], (0, 7, 17)),
+    "dissolve": (
+        lambda m: [m.track(m.clip("plain.mkv", 5, 10), m.dissolve(4, 6), m.clip("other.mkv", 20, 20))],
+        (0, 6),
+    ),
+    "layers": (_layers, (0, 10, 18, 24, 30)),
+    "nested": (
+        lambda m: [
+            m.track(
+                m.clip("plain.mkv", 2, 5),
+                m.stack(m.track(m.clip("other.mkv", 4, 20), m.clip("plain.mkv", 0, 9)), source_range=m.span(15, 10)),
+            )
+        ],
+        (0, 5, 10),
+    ),
+    "another rate": (lambda m: [m.track(*(m.clip("film24.mkv", 0, 12, 24) for _ in range(3)))], (0, 13, 25)),
+    "speed, disabled, sound": (
+        lambda m: [
+            m.track(m.clip("plain.mkv", 2, 8, effects=[m.warp(2)]), m.clip("plain.mkv", 2, 8, enabled=False)),
+            m.track(m.clip("plain.mkv", 0, 3), kind="Audio"),
+        ],
+        (0, 8),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TRACKS)
+def test_the_edits_of_a_timeline_are_cuts(name: str, clip: Clip, tmp_path: Path) -> None:
+    maker = Maker(pytest.importorskip("opentimelineio", reason="OpenTimelineIO is not installed"), tmp_path)
+    make, shots = TRACKS[name]
+    assert with_cuts(clip, str(maker.write(name, *make(maker)))).shots == shots
+
+
+def test_a_timeline_that_is_not_of_the_clip_is_refused(clip: Clip, tmp_path: Path) -> None:
+    maker = Maker(pytest.importorskip("opentimelineio", reason="OpenTimelineIO is not installed"), tmp_path)
+    long = maker.write("long", maker.track(maker.clip("plain.mkv", 0, 60), maker.clip("plain.mkv", 0, 3)))
+    with pytest.raises(UsageError, match=r"frame 60 is after the end of a\.mp4"):
+        with_cuts(clip, str(long))
+    sound = maker.write("sound", maker.track(maker.clip("plain.mkv", 0, 9), kind="Audio"))
+    with pytest.raises(UsageError, match="it shows no pictures"):
+        with_cuts(clip, str(sound))
+    (bad := tmp_path / "bad.otio").write_text("{")
+    with pytest.raises(UsageError, match=r"bad\.otio.*it is not valid JSON"):
+        with_cuts(clip, str(bad))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_edls_of_other_encodings_are_read(encoding: str, clip: Clip, tmp_path: Path) -> None:
+    (path := tmp_path / "e.edl").write_bytes(f"{EDL}* FROM CLIP NAME: caf\u00e9\n".encode(encoding))
+    assert with_cuts(clip, str(path)).shots == (0, 5)
+
+
 @pytest.mark.thorough
 def test_what_pyscenedetect_writes_is_read(tmp_path: Path) -> None:
     pytest.importorskip("scenedetect", reason="PySceneDetect is not installed")
     video = write_clip(tmp_path / "a.mp4", moving_frames(60, (256, 192), shots=(0, 20, 40)), rate=25)
-    scenes = ["detect-content", "-t", "5", "-m", "5", "list-scenes", "-f", "s.csv"]
+    scenes = ["detect-content", "-t", "5", "-m", "5", "list-scenes", "-f", "s.csv", "save-otio", "-f", "s.otio"]
     command = [sys.executable, "-m", "scenedetect", "-q", "-i", str(video), "-o", str(tmp_path), *scenes]
     subprocess.run(command, check=True, capture_output=True)
     clip = open_clip(Context(cache_dir=tmp_path / "cache"), video)
-    assert {0, 20, 40} <= set(with_cuts(clip, str(tmp_path / "s.csv")).shots)
+    shots = with_cuts(clip, str(tmp_path / "s.csv")).shots
+    assert {0, 20, 40} <= set(shots)
+    if importlib.util.find_spec("opentimelineio"):
+        assert with_cuts(clip, str(tmp_path / "s.otio")).shots == shots
