@@ -11,6 +11,7 @@ from typing import Any
 from numbered_media import VARIABLE, numbers_in, times_in, write_numbered, write_timed
 
 from vidtrans.batch.summary import Outcome
+from vidtrans.session import Context
 from vidtrans.stylizing import clips
 from vidtrans.stylizing.stylize_request import StylizeRequest
 from vidtrans.video.io.container import probe
@@ -45,11 +46,14 @@ def copy_range(request: StylizeRequest, output: Path) -> int:
     return len(numbers)
 
 
-def fake_batch(requests: Sequence[StylizeRequest], folder: Path, *_: Any) -> tuple[list[Outcome], Path]:
-    """Copy the frames of clips in the place of rendering them."""
+def fake_batch(
+    requests: Sequence[StylizeRequest], folder: Path, _: Any, context: Context
+) -> tuple[list[Outcome], Path]:
+    """Copy the frames of clips in the place of rendering them; a dry run only names them."""
     outcomes = []
     for item, request in zip(clips.plan(requests, folder), requests, strict=True):
         assert item.output is not None
-        frames = copy_range(request, item.output)
-        outcomes.append(Outcome(item, "done", {"output": str(item.output), "frames": frames}))
+        frames = 0 if context.dry_run else copy_range(request, item.output)
+        table = {"source": str(item.source), "output": str(item.output), "frames": frames}
+        outcomes.append(Outcome(item, "done", table))
     return outcomes, folder / "none.json"

@@ -34,7 +34,8 @@ def cuts_for_key(cuts: str) -> str:
 def _file(path: Path) -> Path:
     check_regular_file(path, UsageError)
     if not os.path.isfile(path):  # also of a name that no system has: no error
-        why = "there is no such file, and it is not auto or off"
+        is_folder = os.path.isdir(path)
+        why = "it is a folder" if is_folder else "there is no such file, and it is not auto or off"
         raise UsageError(f"--cuts {path}", why, "list the first frame (or time) of each shot in a file, one a line")
     return path
 

@@ -40,7 +40,8 @@ from vidtrans.store.chunking import ClipPart
 if TYPE_CHECKING:
     from vidtrans.stylizing.stylize_request import StylizeRequest
 
-LIST_SUFFIX, TIMELINES = ".toml", (".otio", ".edl", ".fcpxml", ".xml", ".aaf")  # of a list of clips, of timelines
+LIST_SUFFIX = ".toml"  # of a list of clips
+TIMELINES = (".otio", ".edl", ".fcpxml", ".xml", ".aaf", ".otioz", ".otiod")
 # Parameters of the printing command that the printed commands do not get.
 NOT_PRINTED = (
     *("output", "beside", "print_jobs", "chunk", "join", "score", "dry_run"),

@@ -10,7 +10,6 @@ from pathlib import Path
 from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.batch.farm.job import ClipTasks
 from vidtrans.batch.summary import Outcome
-from vidtrans.core.costs import count
 from vidtrans.core.errors import VidtransError
 from vidtrans.core.settings import Table
 from vidtrans.core.system import path_key
@@ -61,7 +60,7 @@ def stylize_timeline_part(
     if not join or (context.dry_run and part):
         return outcomes, summary, plan.facts
     done = _finished(plan, context)
-    left = f"{len(requests) - len(done)} of {count(len(requests), 'render')} are missing"
+    left = f"renders are missing ({len(requests) - len(done)} of {len(requests)})"
     if len(done) < len(requests):
         if part is None:
             remedy = "render these parts with --chunk, then --join again"

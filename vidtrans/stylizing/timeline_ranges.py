@@ -81,7 +81,7 @@ class RangePlanner:
             path = search.find(clip)
             facts = self._facts_of(path, clip)
             span = clip_span(clip, facts, where)
-            if facts.rate is not None and not facts.numbers and span.scale != 1:
+            if facts.rate is not None and not facts.numbers and span.scale != 1 and clip.begin is not None:
                 self._tell_rates(timeline, clip, facts)
             look, template = self._template_for(mark, where)
             own = media.setdefault((path_key(path), look), _Media(facts, template))

@@ -22,7 +22,7 @@ from vidtrans.stylizing.clips import stylize_batch
 from vidtrans.stylizing.stylize_request import StylizeRequest
 from vidtrans.stylizing.timeline_ranges import RangePlanner, TimelineRange
 from vidtrans.timelines.media_search import MediaSearch
-from vidtrans.timelines.opening import TIMELINES, open_timeline
+from vidtrans.timelines.opening import TIMELINES, check_encodable, open_timeline
 from vidtrans.timelines.spans import has_gaps, start_of, styled_pictures
 from vidtrans.timelines.timeline import Relink, StyledMedia, Timeline, TimelineClip
 from vidtrans.timelines.whole_counts import rounded
@@ -102,6 +102,7 @@ def plan_timeline(job: TimelineJob, template: StylizeRequest, context: Context) 
     search = MediaSearch(job.path, job.folders)
     timeline = open_timeline(job.path, job.rate, search)
     output = job.new_timeline
+    check_encodable(output)
     lost = timeline.check_output(output)
     planner = RangePlanner(template, job.preset, job.flags, job.handles, context)
     ranges = planner.plan(timeline, search)

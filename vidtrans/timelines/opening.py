@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,7 +18,8 @@ EDL = ".edl"
 ANY_RATES = (Fraction(30000, 1001), Fraction(60000, 1001))
 # Of timelines in other formats, which OpenTimelineIO reads with adapters.
 ADAPTED = (".fcpxml", ".xml", ".aaf")
-TIMELINES = (".otio", EDL, *ADAPTED)
+BUNDLES = (".otioz", ".otiod")  # of a timeline and its media, which are refused
+TIMELINES = (".otio", EDL, *ADAPTED, *BUNDLES)
 
 
 def is_timeline(path: Path) -> bool:
@@ -27,6 +29,10 @@ def is_timeline(path: Path) -> bool:
 
 def read_timeline_bytes(path: Path) -> bytes:
     """Return the content of a timeline. Raises UsageError if it cannot be read."""
+    check_encodable(path)
+    if path.suffix.lower() in BUNDLES:
+        why = "bundles of a timeline and its media are not read"
+        raise UsageError(str(path), why, "unpack it (.otioz is a ZIP file), and give the content.otio in it")
     try:
         content = read_small_file(path)
     except FileNotFoundError:
@@ -35,11 +41,21 @@ def read_timeline_bytes(path: Path) -> bytes:
         raise UsageError(str(path), "it is a folder", "give a file") from None
     except PermissionError:
         raise UsageError(str(path), "permission denied", "make the file readable") from None
-    except ValueError as error:
-        raise UsageError(str(path), str(error), "give a timeline") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise UsageError(str(path), why.lower(), "give a timeline") from None
     if not content.strip():
         raise UsageError(str(path), "the file is empty", "export the timeline again")
     return content
+
+
+def check_encodable(path: Path) -> None:
+    """Raise UsageError for a name that is not UTF-8, in which no timeline and no record can have it."""
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        name = str(path).encode(errors="backslashreplace").decode()
+        raise UsageError(name, "its name, or that of its folder, is not UTF-8", "rename it") from None
 
 
 def open_timeline(path: Path, rate: Fraction | None, search: MediaSearch) -> Timeline:
@@ -93,5 +109,7 @@ def _at_any_rate(path: Path, content: bytes) -> EdlTimeline:
     """Return an EDL for the names of its media; its times are not those of its rate. Raises UsageError."""
     try:
         return EdlTimeline(path, content, ANY_RATES[0])
-    except UsageError:
-        return EdlTimeline(path, content, ANY_RATES[1])
+    except UsageError as error:
+        with suppress(UsageError):
+            return EdlTimeline(path, content, ANY_RATES[1])
+        raise error from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -18,9 +19,10 @@ from vidtrans.timelines.otio_walk import TimelineWalk
 from vidtrans.timelines.timeline import Relink, Timeline
 
 OTIO = ".otio"
+MAX_REASON = 200  # characters of the library's own message
 MAX_DEPTH = 200  # of compositions within compositions, and of objects of a file
 INSTALL = "pip install 'vidtrans[editors]'"
-BINARY = (".aaf",)  # formats that are read, but need the original media to be written
+UNWRITTEN = (".aaf", ".otioz", ".otiod")  # they hold the media, or need them
 
 
 class OtioTimeline(Timeline):
@@ -58,12 +60,17 @@ class OtioTimeline(Timeline):
         kinds = (self._otio.schema.Timeline, self._otio.schema.SerializableCollection)
         if not isinstance(root, kinds):
             raise UsageError(str(path), "it holds no timeline", "export a timeline as .otio")
+        members = [root] if isinstance(root, kinds[0]) else list(root)
+        if any(isinstance(one, kinds[0]) and one.tracks is None for one in members):
+            raise UsageError(str(path), "it has no tracks", "export the timeline again")
         return root
 
     def check_output(self, output: Path) -> list[str]:
         """Return what the format does not hold. Raises UsageError if it cannot be written."""
         suffix = output.suffix.lower()
-        if suffix in BINARY or suffix.lstrip(".") not in self._otio.adapters.suffixes_with_defined_adapters(write=True):
+        if suffix in UNWRITTEN or suffix.lstrip(".") not in self._otio.adapters.suffixes_with_defined_adapters(
+            write=True
+        ):
             raise UsageError(str(output), f"{suffix or 'this format'} cannot be written", "use -o FILE.otio")
         if suffix != OTIO:
             self._text(self._root, output)
@@ -146,7 +153,8 @@ def _attempt(call: Callable[[], Any], what: str, why: str, remedy: str) -> Any: 
     try:
         return call()
     except Exception as error:  # adapters are other people's programs, and raise anything
-        raise UsageError(what, f"{why} ({first_line(error)})", remedy) from None
+        text = re.sub(r" ?\(of type '\w*'\)|, found a .*", "", first_line(error))  # names of C++
+        raise UsageError(what, f"{why} ({text[:MAX_REASON]})", remedy) from None
 
 
 def _check_json(path: Path, content: bytes) -> None:

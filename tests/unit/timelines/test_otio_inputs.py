@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ ITSELF = (
         ('{"OTIO_SCHEMA": "Unheard.1"}', "it holds no timeline"),
         ('{"OTIO_SCHEMA": "Timeline.99"}', "not a timeline that can be read"),
         (ITSELF, "stands in several places, or in itself"),
+        ('{"OTIO_SCHEMA": "Timeline.1", "tracks": null}', "it has no tracks"),
+        ('{"OTIO_SCHEMA": "Timeline.1", "tracks": 5}', "not a timeline that can be read"),
         (_nested(100), "nested too deeply"),
         ('{"a":' * 5000 + "1" + "}" * 5000, "nested too deeply"),
     ],
@@ -55,6 +58,23 @@ ITSELF = (
 def test_a_broken_timeline_is_refused_in_a_line(text: str, message: str, tmp_path: Path) -> None:
     (path := tmp_path / "bad.otio").write_text(text)
     assert message in str(refused(path, tmp_path))
+
+
+def test_what_is_no_file_of_a_timeline_is_refused_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "folder.otio").mkdir()
+    (tmp_path / "loop.edl").symlink_to("loop.edl")
+    (tmp_path / "bundle.otioz").write_bytes(b"PK")
+    cases = {"folder.otio": "it is a folder", "loop.edl": "symbolic links", "bundle.otioz": "unpack it"}
+    for name, message in cases.items():
+        assert message in str(refused(tmp_path / name, tmp_path))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are UTF-8 on other systems")
+def test_a_name_that_is_not_utf_8_is_refused_before_anything_is_rendered(media: Path, tmp_path: Path) -> None:
+    maker = Maker(otio, media)
+    text = maker.write("latin", maker.track(maker.clip("plain.mkv", 0, 9))).read_bytes()
+    (path := tmp_path / os.fsdecode(b"caf\xe9.otio")).write_bytes(text)
+    assert r"caf\udce9.otio: its name, or that of its folder, is not UTF-8 — rename it" in str(refused(path, tmp_path))
 
 
 def test_an_empty_timeline_and_one_without_pictures_are_refused(media: Path, tmp_path: Path) -> None:
@@ -102,6 +122,7 @@ def test_a_marker_on_a_track_with_a_clip_of_unknown_length_is_refused(tmp_path: 
     assert "a clip in it has no length, which markers on tracks need" in str(refused(tmp_path / "bad.otio", tmp_path))
 
 
+@pytest.mark.usefixtures("copied")
 def test_missing_media_are_found_by_name_in_the_folder_that_is_given(media: Path, tmp_path: Path) -> None:
     maker = Maker(otio, tmp_path)
     for folder in ("day 1/A", "day 2/A"):
@@ -125,6 +146,7 @@ def test_missing_media_are_found_by_name_in_the_folder_that_is_given(media: Path
     assert "no such folder" in str(refused(path, tmp_path, media=[tmp_path / "none"]))
 
 
+@pytest.mark.usefixtures("copied")
 def test_clips_of_one_name_from_two_folders_have_two_results(media: Path, tmp_path: Path) -> None:
     maker = Maker(otio, tmp_path)
     names = [f"{folder}/a.mkv" for folder in ("one", "two")]
@@ -194,8 +216,12 @@ def test_options_that_no_timeline_has_are_refused(options: Any, message: str, me
 def test_thousands_of_clips_are_rendered_once(media: Path, tmp_path: Path) -> None:
     maker = Maker(otio, media)
     clips = [maker.clip("plain.mkv", 20 + n % 7, 3) for n in range(2_000)]
-    path = maker.write("many", maker.track(*clips))
+    track = maker.track(*clips)
+    notes = ["model: keep" if n == 1_000 else f"note {n}" for n in range(2_000)]
+    track.markers.extend(maker.schema.Marker(note, maker.span(3 * n, 1)) for n, note in enumerate(notes))
+    path = maker.write("many", track)
     result = api.stylize(path, model="identity", output=str(tmp_path / "out.otio"), handles=0)
-    assert (result["clips"], [item["frames"] for item in result["items"]]) == (2_000, [9])
+    assert (result["clips"], [item["frames"] for item in result["items"]]) == (1_999, [9])
     linked = otio.adapters.read_from_file(str(tmp_path / "out.otio")).find_clips()
-    assert {clip.media_reference.target_url for clip in linked} == {"plain.20-28.identity.mp4"}
+    names = [Path(clip.media_reference.target_url).name for clip in linked]
+    assert names == [*["plain.20-28.identity.mp4"] * 1_000, "plain.mkv", *["plain.20-28.identity.mp4"] * 999]

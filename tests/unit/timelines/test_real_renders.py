@@ -64,7 +64,7 @@ def test_the_jobs_of_a_timeline_render_its_parts_and_write_it(
     assert not any(tmp_path.glob("*.mp4"))
     part, join = clip["part"][1:], clip["join"][1:]
     assert len(said_json(capsys, *(word.format(part=2) for word in part))["items"]) == 1
-    assert "1 of 2 renders are missing" in refuse(capsys, 1, *join, dry_run=False)
+    assert "renders are missing (1 of 2)" in refuse(capsys, 1, *join, dry_run=False)
     assert said_json(capsys, *(word.format(part=1) for word in part))["timeline"] is None
     table = said_json(capsys, *join)
     assert (table["cached"], len(table["items"]), Path(table["timeline"])) == (True, 2, tmp_path / "jobs.styled.edl")

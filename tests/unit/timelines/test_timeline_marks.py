@@ -71,6 +71,7 @@ def marked(media: Path, name: str, mark: str) -> Path:
     return path
 
 
+@pytest.mark.usefixtures("copied")
 def test_clips_of_two_looks_are_rendered_apart(media: Path, tmp_path: Path) -> None:
     path = marked(media, "looks", "mix: 0.25")
     items = api.stylize(path, model="identity", output=str(tmp_path), handles=2, dry_run=True)["items"]
@@ -80,6 +81,7 @@ def test_clips_of_two_looks_are_rendered_apart(media: Path, tmp_path: Path) -> N
     assert [Path(item["output"]).name for item in items] == ["plain.0-59.identity.mp4", "plain.0-59-2.identity.mp4"]
 
 
+@pytest.mark.usefixtures("copied")
 def test_a_clip_that_keeps_its_look_keeps_its_media(media: Path, tmp_path: Path) -> None:
     path = marked(media, "kept", "model: keep")
     items = api.stylize(path, model="identity", output=str(tmp_path), handles=0, dry_run=True)["items"]
@@ -100,6 +102,7 @@ def test_a_clip_without_a_model_is_named(media: Path, tmp_path: Path) -> None:
         api.stylize(path, output=str(tmp_path / "new"))
 
 
+@pytest.mark.usefixtures("copied")
 def test_markers_of_the_timeline_and_notes_of_resolve_count(media: Path, tmp_path: Path) -> None:
     otio = pytest.importorskip("opentimelineio", reason="OpenTimelineIO is not installed")
     m = Maker(otio, media)
