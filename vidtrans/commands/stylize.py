@@ -100,7 +100,7 @@ class Stylize(Command):
     chunk: Annotated[
         ClipPart | None,
         Option(
-            "Render one of N parts of the clip into the cache, or some, as 3-5/8: for job arrays.",
+            "Render one of N parts of the clip or timeline into the cache, or some, as 3-5/8: for job arrays.",
             Group.FARM,
             metavar="I/N",
             rare=True,

@@ -127,7 +127,7 @@ class RenderingSettings:
     cuts: str = setting(
         "auto",
         "where shots begin, across which nothing is averaged: auto, off, or a file: a frame or a time on each line, a "
-        "CSV of PySceneDetect, or an EDL",
+        "CSV of PySceneDetect, or the timeline of the clip (EDL, OTIO)",
         flag=Flag(Group.TIME, ("--cuts",), metavar="auto|off|FILE", access="path", rare=True),
     )
     source_filter: str = setting(

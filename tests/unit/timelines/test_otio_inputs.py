@@ -213,15 +213,15 @@ def test_options_that_no_timeline_has_are_refused(options: Any, message: str, me
 
 
 @pytest.mark.usefixtures("copied")
-def test_thousands_of_clips_are_rendered_once(media: Path, tmp_path: Path) -> None:
+def test_many_clips_of_a_media_are_rendered_once(media: Path, tmp_path: Path) -> None:
     maker = Maker(otio, media)
-    clips = [maker.clip("plain.mkv", 20 + n % 7, 3) for n in range(2_000)]
+    clips = [maker.clip("plain.mkv", 20 + n % 7, 3) for n in range(1_000)]
     track = maker.track(*clips)
-    notes = ["model: keep" if n == 1_000 else f"note {n}" for n in range(2_000)]
+    notes = ["model: keep" if n == 500 else f"note {n}" for n in range(1_000)]
     track.markers.extend(maker.schema.Marker(note, maker.span(3 * n, 1)) for n, note in enumerate(notes))
     path = maker.write("many", track)
     result = api.stylize(path, model="identity", output=str(tmp_path / "out.otio"), handles=0)
-    assert (result["clips"], [item["frames"] for item in result["items"]]) == (1_999, [9])
+    assert (result["clips"], [item["frames"] for item in result["items"]]) == (999, [9])
     linked = otio.adapters.read_from_file(str(tmp_path / "out.otio")).find_clips()
     names = [Path(clip.media_reference.target_url).name for clip in linked]
-    assert names == [*["plain.20-28.identity.mp4"] * 1_000, "plain.mkv", *["plain.20-28.identity.mp4"] * 999]
+    assert names == [*["plain.20-28.identity.mp4"] * 500, "plain.mkv", *["plain.20-28.identity.mp4"] * 499]
