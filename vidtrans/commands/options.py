@@ -18,7 +18,7 @@ MODEL_SUFFIX = ".safetensors"
 START = Option("HH:MM:SS.mmm, 12.5s, or a frame number from 0.", Group.TIME, metavar="TIME")
 END = Option("End time (exclusive).", Group.TIME, metavar="TIME")
 CUTS = Option(
-    "Where shots begin: auto, off, or a file: a frame or a time on each line, PySceneDetect's CSV, or a timeline (OTIO).",
+    "Where shots begin: auto, off, or a file: a frame or a time on each line, a CSV of PySceneDetect, or a timeline.",
     Group.TIME,
     metavar="auto|off|FILE",
     access="path",

@@ -60,7 +60,7 @@ def print_jobs(
     """
     clips: list[ClipTasks] = []
     for request in requests:
-        source, output = (_path(path) for path in (request.video, request.output) if path is not None)
+        source, output = (plain_path(path) for path in (request.video, request.output) if path is not None)
         own = (*command, source, "-o", output)
         clips.append(ClipTasks(source, output, _parts(request, most, context), own, ("--score",) * request.score))
     return farm_table(clips, name, context)
@@ -99,6 +99,6 @@ def _threads(context: Context) -> str:
     return str(torch.get_num_threads())
 
 
-def _path(path: Path) -> str:
+def plain_path(path: Path) -> str:
     """Return a path that no command mistakes for an option."""
     return f"./{path}" if str(path).startswith("-") else str(path)

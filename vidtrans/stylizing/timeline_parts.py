@@ -17,7 +17,7 @@ from vidtrans.session import Context
 from vidtrans.store.chunking import ClipPart
 from vidtrans.stylizing.clips import place_results, stylize_batch
 from vidtrans.stylizing.clips import plan as items_of
-from vidtrans.stylizing.print_jobs import farm_table
+from vidtrans.stylizing.print_jobs import farm_table, plain_path
 from vidtrans.stylizing.requested_render import RequestedRender
 from vidtrans.stylizing.stylize_request import StylizeRequest
 from vidtrans.stylizing.timeline_render import (
@@ -94,5 +94,6 @@ def print_timeline(
     """
     plan = plan_timeline(job, template, context)
     parts = min(len(plan.ranges), most or len(plan.ranges))
-    own = (*command, *("--score",) * template.score, str(job.path), "-o", job.output or ".")
-    return farm_table([ClipTasks(str(job.path), str(plan.output), parts, own)], name, context)
+    source = plain_path(job.path)
+    own = (*command, *("--score",) * template.score, source, "-o", job.output or ".")
+    return farm_table([ClipTasks(source, str(plan.output), parts, own)], name, context)

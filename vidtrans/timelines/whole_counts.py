@@ -25,7 +25,7 @@ def whole_first(first: int, shown: Shown) -> int:
 
     If there is none, the first frame from which rounded counts show the same frames, or else ``first``.
     """
-    slacks = [(span, _slack_of(clip, span)) for clip, span in shown if span.times is not None or span.scale != 1]
+    slacks = _slacks(shown)
     if not slacks:
         return first
     harmless = None
@@ -37,6 +37,18 @@ def whole_first(first: int, shown: Shown) -> int:
         if harmless is None and all(-late < delta < early for delta, (_, (early, late)) in pairs):
             harmless = candidate
     return first if harmless is None else harmless
+
+
+def _slacks(shown: Shown) -> list[tuple[ClipSpan, tuple[Fraction, Fraction]]]:
+    """Return a span of each way of counting in fractions, with the least slacks of the clips that are counted so."""
+    found: dict[tuple[Fraction, ...], tuple[ClipSpan, tuple[Fraction, Fraction]]] = {}
+    for clip, span in shown:
+        if span.times is not None or span.scale != 1:
+            early, late = _slack_of(clip, span)
+            key = (span.start % 1, span.scale, span.rate)
+            _, least = found.get(key, (span, (early, late)))
+            found[key] = span, (min(early, least[0]), min(late, least[1]))
+    return list(found.values())
 
 
 def _rounding(span: ClipSpan, first: int) -> Fraction:
