@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 MOST_STEP = 240  # frames by which a part may begin earlier, to begin on a whole frame of the scene
@@ -55,6 +57,53 @@ class MediaPart:
     def read(cls, table: dict[str, Any]) -> MediaPart:
         """Return the part of a table of :meth:`table`. Raises KeyError, TypeError, ValueError."""
         return cls(*(int(table[key]) for key in ("first", "end", "num_frames")))
+
+
+@dataclass(frozen=True)
+class RetimingPoint:
+    """A key of a retimed strip.
+
+    Attributes:
+        time: A frame of the scene.
+        frame: The frame that is shown then, of those that hard trims leave, from 0.
+        is_arc: True if the speed changes smoothly from here to the next key.
+    """
+
+    time: float
+    frame: float
+    is_arc: bool = False
+
+
+RETIMED_MARGIN = 2  # frames on each side: Blender computes in 32 bits, and rounds
+
+
+def retimed_part(
+    points: Sequence[RetimingPoint], shown: tuple[float, float], trims: tuple[int, int], num_frames: int
+) -> MediaPart:
+    """Return the frames of a file that a retimed strip shows, and a few more.
+
+    Args:
+        points: Its keys, in order; without retiming the first and the last frame.
+        shown: The first and the last frame of the scene at which it is visible.
+        trims: How many frames hard trims take from both ends of the file.
+        num_frames: How many frames the file has.
+    """
+    first, last = points[0].time, points[-1].time
+    low, high = (min(max(time, first), last) for time in (shown[0] - 1, shown[1] + 1))
+    frames = [one.frame for one in points if low <= one.time <= high]
+    for a, b in pairwise(points):
+        for time in (low, high):
+            if a.time <= time <= b.time:
+                share = (time - a.time) / (b.time - a.time) if b.time > a.time else 0.0
+                frames += [a.frame, b.frame] if a.is_arc else [a.frame + share * (b.frame - a.frame)]
+    least, most = math.floor(min(frames)) - RETIMED_MARGIN, math.ceil(max(frames)) + RETIMED_MARGIN
+    end = min(most + trims[0] + 1, num_frames - trims[1])
+    return MediaPart(min(max(least, 0) + trims[0], end - 1), end, num_frames)
+
+
+def widened(part: MediaPart, handle: int) -> MediaPart:
+    """Return a part with ``handle`` more frames on each side, as far as the file has them."""
+    return MediaPart(max(0, part.first - handle), min(part.num_frames, part.end + handle), part.num_frames)
 
 
 def visible_part(times: StripTimes) -> MediaPart:

@@ -12,8 +12,9 @@ from typing import Any
 import bpy
 
 from .faults import UserError
-from .media_parts import MediaPart, StripTimes, part_with_handles
-from .sequencer import all_strips, strips_of
+from .media_parts import MediaPart, RetimingPoint, StripTimes, part_with_handles, retimed_part, widened
+from .retiming import points_of
+from .sequencer import all_strips, curves_of, strips_of
 
 KINDS = {"MOVIE": "movie", "IMAGE": "image sequence", "SCENE": "scene"}
 
@@ -27,7 +28,7 @@ class StripSource:
         path: The file of a movie; the folder of pictures.
         pictures: The files of an image sequence, one for each of its frames.
         part: The frames to render.
-        times: The place of the strip; None if it is retimed, so that the whole file is rendered.
+        times: The place of the strip; None if it is retimed: its file has to keep its length.
         fps: Frames per second of the file.
     """
 
@@ -38,9 +39,14 @@ class StripSource:
     times: StripTimes | None
     fps: float
 
+    @property
+    def is_padded(self) -> bool:
+        """Return whether the movie of the part has to be as long as the whole file: see ``held_movies.py``."""
+        return self.kind == "MOVIE" and self.times is None and not self.part.is_whole
+
     def table(self) -> dict[str, Any]:
         """Return what the insertion of the result needs."""
-        return {"kind": self.kind, "path": str(self.path), "part": self.part.table(), "moves": self.times is not None}
+        return {"kind": self.kind, "path": str(self.path), "part": self.part.table()}
 
 
 def scene_rate(scene: Any) -> Fraction:  # noqa: ANN401  (types of Blender)
@@ -77,18 +83,15 @@ def read_strip(scene: Any, strip: Any, handle: int, *, whole: bool = False) -> S
     return read(scene, strip, handle, whole)
 
 
-def times_of(scene: Any, strip: Any, num_frames: int, fps: float) -> StripTimes | None:  # noqa: ANN401
-    """Return the place of a strip; None if a part of its file cannot stand for the whole one.
+def speed_effects(scene: Any, strip: Any) -> list[Any]:  # noqa: ANN401
+    """Return the speed effects above a strip."""
+    return [one for one in all_strips(scene.sequence_editor) if one.type == "SPEED" and one.input_1 == strip]
 
-    That is so if it is retimed, has a speed effect, or was trimmed hard.
-    """
-    effects = [one for one in all_strips(scene.sequence_editor) if one.type == "SPEED" and one.input_1 == strip]
-    if (
-        len(getattr(strip, "retiming_keys", ()))
-        or effects
-        or strip.animation_offset_start
-        or strip.animation_offset_end
-    ):
+
+def times_of(scene: Any, strip: Any, num_frames: int, fps: float) -> StripTimes | None:  # noqa: ANN401
+    """Return the place of a strip; None if it is retimed, has a speed effect, or was trimmed hard."""
+    is_retimed = len(getattr(strip, "retiming_keys", ())) or speed_effects(scene, strip)
+    if is_retimed or strip.animation_offset_start or strip.animation_offset_end:
         return None
     rate = Fraction(1)
     length = strip.frame_final_duration + strip.frame_offset_start + strip.frame_offset_end
@@ -98,6 +101,35 @@ def times_of(scene: Any, strip: Any, num_frames: int, fps: float) -> StripTimes 
             return None
     place = (float(strip.frame_start), strip.frame_final_start, strip.frame_final_end)
     return StripTimes(*place, num_frames, rate, bool(strip.use_reverse_frames))
+
+
+def last_of_speed(scene: Any, strip: Any, start: float, end: float) -> float:  # noqa: ANN401
+    """Return the last frame of the scene at which a speed effect shows a strip, from its first visible one on."""
+    last = strip.frame_final_end - 1
+    for one in speed_effects(scene, strip):
+        curves = [curve for curve in curves_of(scene) if curve.data_path.endswith(".speed_factor")]
+        if one.speed_control != "MULTIPLY" or curves:
+            return end
+        length = one.frame_final_duration * max(0.0, one.speed_factor)
+        last = max(last, strip.frame_final_start + length + 1)  # it may mix a frame with the next one
+    return min(last, end)
+
+
+def retimed_frames(scene: Any, strip: Any, num_frames: int, fps: float) -> MediaPart:  # noqa: ANN401
+    """Return the frames of its file that a strip without a place shows; all if that is not known."""
+    trims = strip.animation_offset_start, strip.animation_offset_end
+    left = num_frames - sum(trims)
+    start, end = float(strip.frame_start), float(strip.frame_final_end + strip.frame_offset_end)
+    if len(getattr(strip, "retiming_keys", ())):
+        points = points_of(strip, left, (1.0, fps / float(scene_rate(scene))))
+    else:
+        points = [RetimingPoint(start, 0.0), RetimingPoint(end, float(left))] if end > start else None
+    if points is None or left < 1:
+        return MediaPart(0, num_frames, num_frames)
+    shown = float(strip.frame_final_start), last_of_speed(scene, strip, start, end)
+    if strip.use_reverse_frames:
+        shown = start + end - 1 - shown[1], start + end - 1 - shown[0]
+    return retimed_part(points, shown, trims, num_frames)
 
 
 def num_frames_of(path: Path) -> int:
@@ -113,8 +145,10 @@ def num_frames_of(path: Path) -> int:
 
 def _part(scene: Any, strip: Any, num_frames: int, fps: float, handle: int, whole: bool) -> Any:  # noqa: ANN401
     times = times_of(scene, strip, num_frames, fps)
-    if times is None or whole:
+    if whole:
         return MediaPart(0, num_frames, num_frames), times
+    if times is None:
+        return widened(retimed_frames(scene, strip, num_frames, fps), handle), times
     return part_with_handles(times, handle), times
 
 
@@ -151,8 +185,12 @@ def _scene(scene: Any, strip: Any, handle: int, whole: bool) -> StripSource:  # 
         raise UserError(
             f"{strip.name}: it shows a sequencer, no camera — set its Input to Camera, or style its strips there"
         )
+    if len(strip.retiming_keys):
+        raise UserError(f"{strip.name}: this scene strip is retimed — reset its retiming, and retime the styled strip")
     fps = float(scene_rate(scene))
-    part, times = _part(scene, strip, strip.frame_duration, fps, handle, whole)
+    num_frames = strip.frame_duration + strip.animation_offset_start + strip.animation_offset_end
+    whole = whole or times_of(scene, strip, num_frames, fps) is None
+    part, times = _part(scene, strip, num_frames, fps, handle, whole)
     return StripSource("SCENE", Path(), (), part, times, fps)
 
 

@@ -17,6 +17,7 @@ from .command_lines import (
     words_of,
 )
 from .faults import UserError
+from .held_movies import PADDED, has_variable_rate
 from .jobs import JobState, Step, StripJob
 from .places import link_pictures, new_number, plain_name, work_folder
 from .preferences import preference, program
@@ -74,6 +75,8 @@ def submit_strip(scene: Any, strip: Any) -> StripJob:  # noqa: ANN401
     """Store the job of a strip, with the scene's settings. Raises UserError."""
     settings, path, words = scene.vidtrans, program(), model_words_of(scene)
     source = read_strip(scene, strip, settings.handle, whole=settings.whole)
+    if source.is_padded and (movie_ending(settings.codec) not in PADDED or has_variable_rate(source.path)):
+        source = read_strip(scene, strip, settings.handle, whole=True)
     refuse_second_job(strip)
     work, number = new_folder()
     job, label = work / "jobs" / str(number), label_of(scene)
