@@ -95,6 +95,7 @@ def test_every_edit_shows_the_frames_that_it_showed_before(clips: Path, tmp_path
         assert len({number for number, _ in before}) >= 20, name
         assert edit["again"] == before, name
         assert edit["same"], name
+        assert edit["late"] == [], name
     assert edits["handles"]["part"] == {"first": 16, "end": 55, "num_frames": 100}
     assert edits["handles"]["channels"] == [2, 3]
     assert edits["transition"]["channels"] == [1, 2]  # the next channel is taken
@@ -144,6 +145,28 @@ def test_a_model_of_passes_paints_the_scene_that_it_is_given(pairing: str, tmp_p
     colours = np.stack([np.asarray(Image.open(path)) for path in sorted((shot / "colour").iterdir())])
     assert painted.shape == colours.shape
     assert np.corrcoef(painted.ravel(), colours.ravel())[0, 1] > 0.6
+
+
+def test_animated_sliders_change_the_look_at_the_frames_of_their_keys(clips: Path, tmp_path: Path) -> None:
+    found = run_in_blender("animated", clips, vidtrans_at(tmp_path), tmp_path / "animated.json")
+    assert found["still"] == []
+    for name in ("trimmed", "driven", "retimed", "pictures", "whole_scene"):
+        assert found[name]["is_there"], name
+        assert found[name]["words"][0].startswith("--strength=jobs/"), name
+    rows = {name: [row[:2] for row in found[name]["rows"][1:]] for name in found if "rows" in found[name]}
+    assert rows["trimmed"] == [[at, round(min(max((at + 5 - 26) / 10, 0), 1), 6)] for at in range(16, 55)]
+    assert found["trimmed"]["rows"][0] == ["frame", "strength", "keep_colour", "mix"]
+    assert found["trimmed"]["constant"] == ["--mix=0.125"]
+    assert rows["driven"] == [[at, round(min(max((at + 5 - 30) / 10, 0), 2), 6)] for at in range(16, 55)]
+    assert found["driven"]["frame"] == 33
+    steps = np.diff([value for _, value in rows["retimed"][2:]])
+    assert np.abs(steps + 0.01).max() < 0.0002  # half as fast, backwards: two frames of the scene for one of the clip
+    assert rows["pictures"] == [[at - 16, value] for at, value in rows["trimmed"]]
+    assert rows["whole_scene"] == [[at, float(at + 1 >= 20)] for at in range(70)]
+    part = found["rendered"]["part"]
+    source = frames_in(str(clips / "24.mp4"))[part["first"] : part["end"]].astype(float)
+    change = np.abs(frames_in(found["rendered"]["output"]) - source).mean((1, 2, 3))
+    assert [at for at in range(part["first"], part["end"]) if change[at - part["first"]] > 10] == [*range(35, 55)]
 
 
 @pytest.mark.skipif(shutil.which("sh") is None, reason="its program is a shell script")

@@ -35,7 +35,7 @@ MODULES = (
     "programs",
     "schemas",
 )
-command_lines, faults, held_movies, job_files, job_seals, jobs, media_parts, places, programs, schemas = (
+command_lines, faults, held_movies, job_files, job_seals, jobs, media_parts, places, programs, retiming, schemas = (
     importlib.import_module(f"vidtrans_blender.{name}") for name in MODULES
 )
 UserError, MediaPart, StripTimes = faults.UserError, media_parts.MediaPart, media_parts.StripTimes
@@ -96,6 +96,20 @@ def test_options_become_words_of_which_each_is_one_argument() -> None:
         *("--strength=0.3", "--keep-colour", "--set=rendering.keep_shading=0.5", "--draft=3", "--temporal=off"),
         *("--mask=/a b/'m'; rm.mkv", "--allow-damaged"),
     }
+
+
+def test_a_slider_that_is_animated_becomes_a_file_of_values_within_its_bounds() -> None:
+    fields = schemas.fields_of("stylize", schema_of("stylize"))
+    curves = {field.name: field for field in fields if field.is_curve}
+    assert set(curves) == {"strength", "mix", "keep_colour", "keep_shading", "stroke_size"}
+    values = defaults(fields) | {
+        "strength": "jobs/1/values.csv:strength",
+        "keep_colour": "jobs/1/values.csv:keep_colour",
+    }
+    assert set(schemas.option_words(fields, values)) == {
+        *("--strength=jobs/1/values.csv:strength", "--set=rendering.keep_colour=jobs/1/values.csv:keep_colour"),
+    }
+    assert [schemas.curve_value(curves["strength"], value) for value in (-1, 0.30000001192, 9)] == [0, 0.3, 2]
 
 
 def test_a_look_a_picture_and_a_model_are_named_differently(tmp_path: Path) -> None:
@@ -159,7 +173,7 @@ def test_times_are_half_a_frame_early_and_left_out_at_the_ends() -> None:
     assert media_parts.time_words(MediaPart(0, 100, 100), 24.0) == []
 
 
-POINTS = [media_parts.RetimingPoint(*one) for one in ((5, 0), (25, 20), (35, 24, True), (45, 44), (100, 99))]
+POINTS = [media_parts.RetimingPoint(*one) for one in ((5, 0), (25, 20), (35, 24), (45, 44), (100, 99))]
 
 
 @pytest.mark.parametrize(
@@ -167,7 +181,7 @@ POINTS = [media_parts.RetimingPoint(*one) for one in ((5, 0), (25, 20), (35, 24,
     [
         ((10, 20), (0, 0), 2, 19),
         ((10, 20), (8, 0), 10, 27),
-        ((40, 41), (0, 0), 22, 47),  # on an arc: all of it
+        ((40, 41), (0, 0), 30, 41),
         ((48, 200), (0, 6), 44, 94),
         ((-9, 3), (0, 0), 0, 3),  # held before the first frame
     ],
@@ -176,6 +190,26 @@ def test_a_retimed_strip_is_rendered_where_it_is_seen(
     shown: tuple[int, int], trims: tuple[int, int], first: int, end: int
 ) -> None:
     assert media_parts.retimed_part(POINTS, shown, trims, 100) == MediaPart(first, end, 100)
+
+
+def test_a_frame_of_a_file_has_the_time_at_which_a_strip_first_shows_it() -> None:
+    held = [media_parts.RetimingPoint(*one) for one in ((5, 0), (25, 40), (35, 40), (45, 60))]
+    assert [media_parts.time_of_frame(held, frame) for frame in (-1, 0, 20, 40, 50, 99)] == [5, 5, 15, 25, 40, 45]
+    assert media_parts.time_in_scene(StripTimes(5, 26, 55, 100), 21) == 26
+    assert media_parts.time_in_scene(StripTimes(5, 36, 75, 100, is_reversed=True), 30) == 74
+    assert media_parts.time_in_scene(StripTimes(5, 26, 55, 100, Fraction(5, 4)), 50) == 45
+
+
+def test_a_smooth_change_of_speed_touches_the_lines_on_both_sides() -> None:
+    keys = [(0.0, 0.0), (40.0, 0.2), (60.0, 0.4), (100.0, 1.0)]  # speeds of 1/2 and 3/2 percent a frame
+    dense = retiming.with_arcs(keys, [False, True, False, False], 1.0, 100)
+    assert [time for time, _ in dense] == [0, *range(40, 61), 100]
+    shares = [share for _, share in dense]
+    steps = np.diff(shares[1:-1])
+    assert abs(steps[0] - 0.005) < 0.0005
+    assert abs(steps[-1] - 0.015) < 0.0005
+    assert np.diff(steps).min() > 0
+    assert retiming.with_arcs(keys, [False] * 4, 1.0, 100) == keys
 
 
 def write_movie(path: Path, codec: str = "libx264", ticks: list[int] | None = None, rate: int = 24) -> None:

@@ -66,12 +66,10 @@ class RetimingPoint:
     Attributes:
         time: A frame of the scene.
         frame: The frame that is shown then, of those that hard trims leave, from 0.
-        is_arc: True if the speed changes smoothly from here to the next key.
     """
 
     time: float
     frame: float
-    is_arc: bool = False
 
 
 RETIMED_MARGIN = 2  # frames on each side: Blender computes in 32 bits, and rounds
@@ -95,10 +93,20 @@ def retimed_part(
         for time in (low, high):
             if a.time <= time <= b.time:
                 share = (time - a.time) / (b.time - a.time) if b.time > a.time else 0.0
-                frames += [a.frame, b.frame] if a.is_arc else [a.frame + share * (b.frame - a.frame)]
+                frames.append(a.frame + share * (b.frame - a.frame))
     least, most = math.floor(min(frames)) - RETIMED_MARGIN, math.ceil(max(frames)) + RETIMED_MARGIN
     end = min(most + trims[0] + 1, num_frames - trims[1])
     return MediaPart(min(max(least, 0) + trims[0], end - 1), end, num_frames)
+
+
+def time_of_frame(points: Sequence[RetimingPoint], frame: float) -> float:
+    """Return the scene's frame at which a retimed strip first shows a frame of those that hard trims leave."""
+    if frame <= points[0].frame:
+        return points[0].time
+    for a, b in pairwise(points):
+        if a.frame < frame <= b.frame:
+            return a.time + (frame - a.frame) / (b.frame - a.frame) * (b.time - a.time)
+    return points[-1].time
 
 
 def widened(part: MediaPart, handle: int) -> MediaPart:
@@ -143,6 +151,13 @@ def frames_before(part: MediaPart, *, is_reversed: bool) -> int:
 def start_of_part(times: StripTimes, part: MediaPart) -> float:
     """Return the scene's frame at which the first frame of the rendered part belongs."""
     return times.start + float(Fraction(frames_before(part, is_reversed=times.is_reversed)) / times.rate)
+
+
+def time_in_scene(times: StripTimes, frame: int) -> float:
+    """Return the scene's frame at which a strip shows a frame of its file, or would show it."""
+    if times.is_reversed:
+        return times.start + float((times.num_frames - frame) / times.rate) - 1
+    return times.start + float(frame / times.rate)
 
 
 def time_words(part: MediaPart, fps: float) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import struct
 from collections.abc import Sequence
 from itertools import pairwise
@@ -11,7 +12,9 @@ from typing import Any
 from .media_parts import RetimingPoint
 
 LAYOUTS = ("<di4xf", "<dif")  # of a key in memory: the frame of the strip, its flags, the share; the first before 5.0
-MOVING = 0b0011  # flags of a change of speed, between whose two keys frames lie on an arc
+SMOOTH = 0b0001  # the flag of the first of the two keys of a smooth change of speed
+Key = tuple[float, float]  # a time in frames of the file, and the share of the file that is shown then
+STEADY = 0.01  # frames of the file in one of the scene, by which speeds have to differ for it
 TOLERANCE = 1e-3
 
 
@@ -39,11 +42,46 @@ def points_of(strip: Any, length: int, rates: Sequence[float]) -> list[RetimingP
             times, rate, [key.timeline_frame - start for key in keys]
         ):
             continue
-        return [
-            RetimingPoint(start + time / rate, share * (length - 1), bool(flags & MOVING))
-            for time, flags, share in found
-        ]
+        dense = with_arcs(
+            [*zip(times, shares, strict=True)], [bool(row[1] & SMOOTH) for row in found], rate, length - 1
+        )
+        return [RetimingPoint(start + time / rate, share * (length - 1)) for time, share in dense]
     return None
+
+
+def with_arcs(keys: list[Key], smooth: list[bool], rate: float, most: int) -> list[Key]:
+    """Return keys and, between the two of a smooth change of speed, a point for each frame of the scene.
+
+    There Blender lets the share follow the circle that touches the lines before and behind.
+
+    Args:
+        keys: A time in frames of the file, and the share of the file that is shown then.
+        smooth: Whether such a change begins at each key.
+        rate: Frames of the file in one of the scene.
+        most: The number of the file's last frame.
+    """
+    found: list[Key] = []
+    for at, key in enumerate(keys):
+        found.append(key)
+        if smooth[at] and 0 < at < len(keys) - 2:
+            before, start, end, behind = keys[at - 1 : at + 3]
+            frames = range(math.floor(start[0] / rate) + 1, math.ceil(end[0] / rate))
+            found += [(frame * rate, _on_arc((before, start, end, behind), frame * rate, most)) for frame in frames]
+    return found
+
+
+def _on_arc(keys: tuple[Key, Key, Key, Key], time: float, most: int) -> float:
+    """Return the share of the file at a time between the second and the third key."""
+    before, start, end, behind = keys
+    slopes = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in ((before, start), (end, behind))]
+    if abs(slopes[0] - slopes[1]) * most < STEADY:
+        return start[1] + slopes[0] * (time - start[0])
+    # The centre lies on the normals of both lines: x + slope * y is the same along each.
+    feet = [point[0] + slope * point[1] for point, slope in zip((start, end), slopes, strict=True)]
+    centre_y = (feet[0] - feet[1]) / (slopes[0] - slopes[1])
+    centre_x = feet[0] - slopes[0] * centre_y
+    rise = math.sqrt(max(0.0, (start[0] - centre_x) ** 2 + (start[1] - centre_y) ** 2 - (time - centre_x) ** 2))
+    return centre_y - rise if centre_y > start[1] else centre_y + rise
 
 
 def _rise(values: list[float], most: float) -> bool:

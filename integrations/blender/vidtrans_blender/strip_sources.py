@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +12,16 @@ from typing import Any
 import bpy
 
 from .faults import UserError
-from .media_parts import MediaPart, RetimingPoint, StripTimes, part_with_handles, retimed_part, widened
+from .media_parts import (
+    MediaPart,
+    RetimingPoint,
+    StripTimes,
+    part_with_handles,
+    retimed_part,
+    time_in_scene,
+    time_of_frame,
+    widened,
+)
 from .retiming import points_of
 from .sequencer import all_strips, curves_of, strips_of
 
@@ -103,7 +112,7 @@ def times_of(scene: Any, strip: Any, num_frames: int, fps: float) -> StripTimes 
     return StripTimes(*place, num_frames, rate, bool(strip.use_reverse_frames))
 
 
-def last_of_speed(scene: Any, strip: Any, start: float, end: float) -> float:  # noqa: ANN401
+def last_of_speed(scene: Any, strip: Any, end: float) -> float:  # noqa: ANN401
     """Return the last frame of the scene at which a speed effect shows a strip, from its first visible one on."""
     last = strip.frame_final_end - 1
     for one in speed_effects(scene, strip):
@@ -115,21 +124,49 @@ def last_of_speed(scene: Any, strip: Any, start: float, end: float) -> float:  #
     return min(last, end)
 
 
+def retiming_of(scene: Any, strip: Any, num_frames: int, fps: float) -> list[RetimingPoint] | None:  # noqa: ANN401
+    """Return which frame a strip shows when, if it played forwards; None if that is not known."""
+    left = num_frames - strip.animation_offset_start - strip.animation_offset_end
+    start, end = content_span(strip)
+    if left < 1 or end <= start:
+        return None
+    if len(getattr(strip, "retiming_keys", ())):
+        return points_of(strip, left, (1.0, fps / float(scene_rate(scene))))
+    return [RetimingPoint(start, 0.0), RetimingPoint(end, float(left))]
+
+
+def content_span(strip: Any) -> tuple[float, float]:  # noqa: ANN401
+    """Return the scene's frame at which the file of a strip begins, and the one behind its end."""
+    return float(strip.frame_start), float(strip.frame_final_end + strip.frame_offset_end)
+
+
 def retimed_frames(scene: Any, strip: Any, num_frames: int, fps: float) -> MediaPart:  # noqa: ANN401
     """Return the frames of its file that a strip without a place shows; all if that is not known."""
-    trims = strip.animation_offset_start, strip.animation_offset_end
-    left = num_frames - sum(trims)
-    start, end = float(strip.frame_start), float(strip.frame_final_end + strip.frame_offset_end)
-    if len(getattr(strip, "retiming_keys", ())):
-        points = points_of(strip, left, (1.0, fps / float(scene_rate(scene))))
-    else:
-        points = [RetimingPoint(start, 0.0), RetimingPoint(end, float(left))] if end > start else None
-    if points is None or left < 1:
+    points = retiming_of(scene, strip, num_frames, fps)
+    if points is None:
         return MediaPart(0, num_frames, num_frames)
-    shown = float(strip.frame_final_start), last_of_speed(scene, strip, start, end)
+    start, end = content_span(strip)
+    shown = float(strip.frame_final_start), last_of_speed(scene, strip, end)
     if strip.use_reverse_frames:
         shown = start + end - 1 - shown[1], start + end - 1 - shown[0]
-    return retimed_part(points, shown, trims, num_frames)
+    return retimed_part(points, shown, (strip.animation_offset_start, strip.animation_offset_end), num_frames)
+
+
+def clock_of(scene: Any, strip: Any, source: StripSource) -> Callable[[int], float] | None:  # noqa: ANN401
+    """Return a function from a frame of a strip's file to the scene's frame that shows it; None if it is not known.
+
+    A speed effect above the strip is left out: it may show a frame at several times.
+    """
+    times, num_frames = source.times, source.part.num_frames
+    if times is not None:
+        return lambda frame: time_in_scene(times, frame)
+    points, (start, end) = retiming_of(scene, strip, num_frames, source.fps), content_span(strip)
+    if points is None:
+        return None
+    trim = strip.animation_offset_start
+    if strip.use_reverse_frames:
+        return lambda frame: start + end - 1 - time_of_frame(points, frame - trim)
+    return lambda frame: time_of_frame(points, frame - trim)
 
 
 def num_frames_of(path: Path) -> int:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import bpy
 
+from .animation import animated_fields, write_values
 from .command_lines import (
     FILE,
     codec_words,
@@ -25,7 +29,7 @@ from .programs import pairing_of
 from .properties import FIELDS, values_of
 from .scene_renders import check_scene, render_step, shown_frames
 from .strip_results import JOB
-from .strip_sources import StripSource, read_strip, scene_rate
+from .strip_sources import StripSource, clock_of, read_strip, scene_rate
 
 
 def label_of(scene: Any) -> str:  # noqa: ANN401  (types of Blender)
@@ -42,24 +46,33 @@ def model_file(scene: Any) -> str:  # noqa: ANN401
     return bpy.path.abspath(path) if path else ""
 
 
-def model_words_of(scene: Any) -> list[str]:  # noqa: ANN401
-    """Return the words of the model and the options. Raises UserError."""
+def model_words_of(scene: Any, changing: Mapping[str, str | float] | None = None) -> list[str]:  # noqa: ANN401
+    """Return the words of the model and the options. ``changing``: values of animated sliders. Raises UserError."""
     settings = scene.vidtrans
-    values = values_of(scene, settings.command)
+    values = values_of(scene, settings.command) | dict(changing or {})
     return words_of(settings.command, FIELDS[settings.command], values, settings.look, model_file(scene))
 
 
-def new_folder() -> tuple[Path, int]:
-    """Return the work folder, and the number of the next job. Raises UserError if the file was never saved."""
+@contextmanager
+def new_job() -> Iterator[tuple[Path, Path, int]]:
+    """Yield the work folder, the folder of a new job, and its number; the folder is removed if the job is refused.
+
+    Raises:
+        UserError: The file was never saved, or the folder cannot be written.
+    """
     work = work_folder(bpy.data.filepath, preference("folder"))
-    number = new_number(work / "jobs")
     try:
-        (work / "jobs" / str(number)).mkdir(parents=True)
+        number = new_number(work / "jobs")
+        folder = work / "jobs" / str(number)
+        folder.mkdir(parents=True)
     except OSError as error:
-        raise UserError(
-            f"{work}: it cannot be written ({error.strerror}) — choose another folder in the preferences"
-        ) from error
-    return work, number
+        remedy = "choose another folder in the preferences of the add-on"
+        raise UserError(f"{work}: it cannot be written ({error.strerror}) — {remedy}") from error
+    try:
+        yield work, folder, number
+    except (UserError, OSError):
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def refuse_second_job(strip: Any) -> None:  # noqa: ANN401
@@ -71,16 +84,31 @@ def refuse_second_job(strip: Any) -> None:  # noqa: ANN401
         raise UserError(f"{strip.name}: a job for this strip is under way — cancel it first")
 
 
-def submit_strip(scene: Any, strip: Any) -> StripJob:  # noqa: ANN401
-    """Store the job of a strip, with the scene's settings. Raises UserError."""
-    settings, path, words = scene.vidtrans, program(), model_words_of(scene)
+def source_of(scene: Any, strip: Any) -> StripSource:  # noqa: ANN401
+    """Return the source of a strip, with the scene's settings. Raises UserError."""
+    settings = scene.vidtrans
     source = read_strip(scene, strip, settings.handle, whole=settings.whole)
     if source.is_padded and (movie_ending(settings.codec) not in PADDED or has_variable_rate(source.path)):
-        source = read_strip(scene, strip, settings.handle, whole=True)
+        return read_strip(scene, strip, settings.handle, whole=True)
+    return source
+
+
+def submit_strip(scene: Any, strip: Any) -> StripJob:  # noqa: ANN401
+    """Store the job of a strip, with the scene's settings. Raises UserError."""
+    path = program()
+    model_words_of(scene)  # raises early
+    source = source_of(scene, strip)
     refuse_second_job(strip)
-    work, number = new_folder()
-    job, label = work / "jobs" / str(number), label_of(scene)
-    output = work / f"{plain_name(strip.name)}.{label}.{number:04d}"
+    with new_job() as (work, folder, number):
+        made = _strip_job(scene, strip, source, path, work, folder)
+    strip[JOB] = number
+    return made
+
+
+def _strip_job(scene: Any, strip: Any, source: StripSource, path: Path, work: Path, job: Path) -> StripJob:  # noqa: ANN401
+    settings, label = scene.vidtrans, label_of(scene)
+    words = model_words_of(scene, _changing(scene, strip, source, job))
+    output = work / f"{plain_name(strip.name)}.{label}.{int(job.name):04d}"
     steps = []
     if source.kind == "SCENE":
         steps.append(_render_strip(job, strip, source))
@@ -100,9 +128,24 @@ def submit_strip(scene: Any, strip: Any) -> StripJob:  # noqa: ANN401
             line = strip_line(path, settings.command, job / "shot" / "colour", output, options=words)
     steps.append(Step("Style the frames", line, str(work)))
     target = {**source.table(), "strip": strip.name, "scene": scene.name, "label": label, "blend": bpy.data.filepath}
-    made = StripJob.create(job, f"{strip.name}: {label}", steps, target, output)
-    strip[JOB] = number
-    return made
+    return StripJob.create(job, f"{strip.name}: {label}", steps, target, output)
+
+
+def _changing(scene: Any, strip: Any, source: StripSource, job: Path) -> dict[str, str | float]:  # noqa: ANN401
+    """Return the values of animated sliders over the frames of a strip. Raises UserError."""
+    command = scene.vidtrans.command
+    fields = animated_fields(scene, command)
+    if not fields:
+        return {}
+    clock = clock_of(scene, strip, source)
+    if clock is None:
+        remedy = "reset its retiming, or clear the keyframes"
+        raise UserError(f"{strip.name}: {fields[0].title} is animated, and this retiming cannot be read — {remedy}")
+    frames, is_movie = range(source.part.first, source.part.end), source.kind == "MOVIE"
+    if is_movie and has_variable_rate(source.path):
+        return write_values(scene, command, job, [(at / source.fps, clock(at)) for at in frames], by_time=True)
+    first = 0 if is_movie else source.part.first  # pictures are a clip of their own
+    return write_values(scene, command, job, [(at - first, clock(at)) for at in frames])
 
 
 def _render_strip(job: Path, strip: Any, source: StripSource) -> Step:  # noqa: ANN401
@@ -122,36 +165,32 @@ def submit_scene(scene: Any) -> StripJob:  # noqa: ANN401
     settings, path = scene.vidtrans, program()
     if settings.command != "stylize":
         raise UserError("only Style works on a scene — choose it under Do")
-    words, first_last = model_words_of(scene), shown_frames(scene)
+    words, frames = model_words_of(scene), range(*shown_frames(scene))
     is_model = any(word.startswith("--model=") for word in words) and settings.look == FILE
     wanted = settings.model_input
     kind = model_input(pairing_of(path, model_file(scene)) if is_model and wanted == "AUTO" else "", wanted)
     passes = {"COLOUR": [], "LABELS": ["index"], "GUIDES": chosen_passes(settings)}[kind]
     check_scene(scene, passes)
-    work, number = new_folder()
-    job, label = work / "jobs" / str(number), label_of(scene)
-    shot = job / "shot"
-    render = render_step(job, scene, first_last, shot, passes=passes, colour=kind != "LABELS", standard_view=False)
-    output = work / f"{plain_name(scene.name)}.{label}.{number:04d}{movie_ending(settings.codec)}"
-    words += [*codec_words(settings.codec), f"--set=picture_fps={float(scene_rate(scene)):.6f}"]
-    line = strip_line(path, "stylize", Path(shot_source(shot, kind)), output, options=words)
-    target = {
-        "kind": "SHOT",
-        "scene": scene.name,
-        "first": scene.frame_start,
-        "label": label,
-        "blend": bpy.data.filepath,
-    }
-    steps = [render, Step("Style the frames", line, str(work))]
-    return StripJob.create(job, f"{scene.name}: {label}", steps, target, output)
+    label = label_of(scene)
+    with new_job() as (work, job, number):
+        shot, first_last = job / "shot", (frames.start, frames.stop)
+        render = render_step(job, scene, first_last, shot, passes=passes, colour=kind != "LABELS", standard_view=False)
+        output = work / f"{plain_name(scene.name)}.{label}.{number:04d}{movie_ending(settings.codec)}"
+        words = model_words_of(scene, write_values(scene, "stylize", job, [*enumerate(frames)]))
+        words += [*codec_words(settings.codec), f"--set=picture_fps={float(scene_rate(scene)):.6f}"]
+        line = strip_line(path, "stylize", Path(shot_source(shot, kind)), output, options=words)
+        target = {"kind": "SHOT", "scene": scene.name, "first": scene.frame_start, "label": label}
+        steps = [render, Step("Style the frames", line, str(work))]
+        target["blend"] = bpy.data.filepath
+        return StripJob.create(job, f"{scene.name}: {label}", steps, target, output)
 
 
 def submit_passes(scene: Any) -> StripJob:  # noqa: ANN401
     """Store the job that renders the passes of a scene, to train a model with. Raises UserError."""
     passes = chosen_passes(scene.vidtrans)
     check_scene(scene, passes)
-    work, number = new_folder()
-    job, shot = work / "jobs" / str(number), work / f"{plain_name(scene.name)}.passes.{number:04d}"
-    step = render_step(job, scene, shown_frames(scene), shot, passes=passes, colour=True, standard_view=False)
-    target = {"kind": "PASSES", "scene": scene.name, "label": "passes", "blend": bpy.data.filepath}
-    return StripJob.create(job, f"{scene.name}: passes", [step], target, shot)
+    with new_job() as (work, job, number):
+        shot = work / f"{plain_name(scene.name)}.passes.{number:04d}"
+        step = render_step(job, scene, shown_frames(scene), shot, passes=passes, colour=True, standard_view=False)
+        target = {"kind": "PASSES", "scene": scene.name, "label": "passes", "blend": bpy.data.filepath}
+        return StripJob.create(job, f"{scene.name}: passes", [step], target, shot)

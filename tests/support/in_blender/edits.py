@@ -19,6 +19,7 @@ enable(PROGRAM)
 from vidtrans_blender.monitor import MONITOR  # noqa: E402
 from vidtrans_blender.sequencer import all_strips, sequencer_context, strips_of  # noqa: E402
 from vidtrans_blender.strip_results import revert  # noqa: E402
+from vidtrans_blender.strip_sources import clock_of, read_strip  # noqa: E402
 
 EDITS: dict[str, Callable[[Any], Any]] = {}
 IS_OLD, IS_NEW = bpy.app.version < (4, 4), bpy.app.version >= (5, 0)
@@ -327,6 +328,16 @@ def settings_of(strip: Any) -> dict[str, object]:
     return found
 
 
+def late_frames(times: dict[int, float], shown: dict[int, int]) -> list[tuple[int, float]]:
+    """Return the frames whose time is not one of those at which they are shown, or next to them; -1 shows none."""
+    found = []
+    for number in set(shown.values()) & set(times):
+        near = [frame for frame in shown if shown[frame] == number]
+        if not min(near) - 1 <= times[number] <= max(near) + 1:
+            found.append((number, times[number]))
+    return found
+
+
 def run(name: str, build: Callable[[Any], Any]) -> dict[str, object]:
     """Style the strip of one edit, and return what was seen before, after, and with the source again."""
     folder = RESULTS.parent / name
@@ -337,6 +348,9 @@ def run(name: str, build: Callable[[Any], Any]) -> dict[str, object]:
     scene.sequence_editor.active_strip = strip
     scene.vidtrans.look, scene.vidtrans.handle = "identity", 5
     before = frames_of(scene, folder / "frame.bmp")
+    source = read_strip(scene, strip, 5)
+    clock = clock_of(scene, strip, source)
+    times = {at: clock(at) for at in range(source.part.first, source.part.end)}
     MONITOR.load()
     assert bpy.ops.vidtrans.style_strips() == {"FINISHED"}
     MONITOR.run_until_done(60)
@@ -348,7 +362,18 @@ def run(name: str, build: Callable[[Any], Any]) -> dict[str, object]:
     revert(scene, strip)
     again = frames_of(scene, folder / "frame.bmp")
     part = job.record["target"]["part"]
-    return {"before": before, "after": after, "again": again, "same": same, "part": part, "channels": channels}
+    has_effect = any(one.type == "SPEED" for one in all_strips(scene.sequence_editor))
+    shown = dict(enumerate((number for number, _ in before), scene.frame_start))
+    late = [] if has_effect else late_frames(times, shown)
+    return {
+        "late": late,
+        "before": before,
+        "after": after,
+        "again": again,
+        "same": same,
+        "part": part,
+        "channels": channels,
+    }
 
 
 def main() -> None:
