@@ -23,18 +23,8 @@ from vidtrans.commands.schema import schema_of
 INTEGRATION = Path(__file__).resolve().parents[2] / "integrations" / "blender"
 FAKE = Path(__file__).resolve().parents[1] / "support" / "fake_vidtrans.py"
 sys.path.insert(0, str(INTEGRATION))
-MODULES = (
-    "command_lines",
-    "faults",
-    "held_movies",
-    "job_files",
-    "job_seals",
-    "jobs",
-    "media_parts",
-    "places",
-    "programs",
-    "schemas",
-)
+MODULES = ("command_lines", "faults", "held_movies", "job_files", "job_seals", "jobs", "media_parts", "places")
+MODULES += ("programs", "retiming", "schemas")
 command_lines, faults, held_movies, job_files, job_seals, jobs, media_parts, places, programs, retiming, schemas = (
     importlib.import_module(f"vidtrans_blender.{name}") for name in MODULES
 )
