@@ -147,6 +147,66 @@ def test_a_model_of_passes_paints_the_scene_that_it_is_given(pairing: str, tmp_p
     assert np.corrcoef(painted.ravel(), colours.ravel())[0, 1] > 0.6
 
 
+def write_moving_clips(folder: Path) -> np.ndarray:
+    """Write a clip that moves, one that flickers, both as movies and as pictures, and two painted frames of it."""
+    blocks = np.random.default_rng(0).integers(60, 200, (24, 48, 3))
+    texture = np.kron(blocks, np.ones((6, 6, 1))).astype(np.uint8)
+    steady = np.stack([texture[20:116, 2 * at : 2 * at + 128] for at in range(24)])
+    flicker = np.where(np.arange(24) % 2, 1.25, 0.8)[:, None, None, None]
+    (folder / "painted").mkdir(parents=True)
+    for at in (7, 16):
+        Image.fromarray(255 - steady[at]).save(folder / "painted" / f"{at:04d}.png")
+    for movie, pictures, frames in (("steady", "steady", steady), ("flickers", "flickering", flicker * steady)):
+        (folder / pictures).mkdir()
+        with av.open(str(folder / f"{movie}.mp4"), "w") as container:
+            stream = container.add_stream("libx264", rate=24)
+            stream.width, stream.height, stream.pix_fmt, stream.options = 128, 96, "yuv420p", {"crf": "8"}
+            for at, frame in enumerate(frames.clip(0, 255).astype(np.uint8)):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")))
+                Image.fromarray(frame).save(folder / pictures / f"{at:04d}.png")
+            container.mux(stream.encode())
+    return steady.astype(float)
+
+
+def numbers_of(output: str, clip: np.ndarray) -> list[int]:
+    """Return which frame of a clip each frame of a result is, whatever its colours."""
+    path = Path(output)
+    if path.is_file():
+        frames = frames_in(output)
+    else:
+        frames = np.stack([np.asarray(Image.open(one)) for one in sorted(path.iterdir())])
+    same = np.corrcoef(frames.reshape(len(frames), -1), clip.reshape(len(clip), -1))[: len(frames), len(frames) :]
+    return [int(np.abs(row).argmax()) for row in same]
+
+
+def test_every_command_of_the_panel_gives_each_frame_its_own_result(tmp_path: Path) -> None:
+    steady = write_moving_clips(tmp_path / "clips")
+    found = run_in_blender("commands", tmp_path / "clips", vidtrans_at(tmp_path), tmp_path / "commands.json")
+    whole = ["deflicker", "deflicker_pictures"]  # beside its source, a clip is deflickered whole
+    for name in (*whole, "deflicker_of_result", "paint", "paint_pictures"):
+        made, part = found[name], found[name]["part"]
+        place = [11, 25] if "paint" in name else [13, 23]
+        assert made["place"][:2] == place, name
+        wanted = range(5, 21) if name == "deflicker_of_result" else range(part["first"], part["end"])
+        assert numbers_of(made["output"], steady) == [*wanted], name
+        assert (part["end"] - part["first"] == 24) is (name in whole), name
+    assert "--start=0.187500s" in found["deflicker_of_result"]["line"]
+    before, after = (np.diff(frames_in(path).mean((1, 2, 3))) for path in flicker_pair(tmp_path, found))
+    assert np.abs(after).mean() < 0.1 * np.abs(before).mean()
+    assert "no painted frames" in found["without_keyframes"]["refusal"]
+    assert found["trim"]["place"] == [24, 29, 3, "MOVIE"]
+    assert found["trim_hard"]["place"] == [20, 25, 3, "MOVIE"]
+    brightness = {name: frames_in(found[name]["output"]).mean((1, 2, 3)) for name in ("trim", "trim_hard")}
+    assert {name: len(values) for name, values in brightness.items()} == {"trim": 9, "trim_hard": 12}
+    assert all((np.diff(values) > 0).all() for values in brightness.values())
+    assert "this scene strip is retimed" in found["retime"]["refusal"]
+
+
+def flicker_pair(tmp_path: Path, found: dict[str, Any]) -> tuple[str, str]:
+    """Return the paths of the clip that flickers, and of its result."""
+    return str(tmp_path / "clips" / "flickers.mp4"), found["deflicker"]["output"]
+
+
 def test_animated_sliders_change_the_look_at_the_frames_of_their_keys(clips: Path, tmp_path: Path) -> None:
     found = run_in_blender("animated", clips, vidtrans_at(tmp_path), tmp_path / "animated.json")
     assert found["still"] == []
@@ -159,7 +219,7 @@ def test_animated_sliders_change_the_look_at_the_frames_of_their_keys(clips: Pat
     assert found["trimmed"]["constant"] == ["--mix=0.125"]
     assert rows["driven"] == [[at, round(min(max((at + 5 - 30) / 10, 0), 2), 6)] for at in range(16, 55)]
     assert found["driven"]["frame"] == 33
-    steps = np.diff([value for _, value in rows["retimed"][2:]])
+    steps = np.diff([value for _, value in rows["retimed"][3:]])
     assert np.abs(steps + 0.01).max() < 0.0002  # half as fast, backwards: two frames of the scene for one of the clip
     assert rows["pictures"] == [[at - 16, value] for at, value in rows["trimmed"]]
     assert rows["whole_scene"] == [[at, float(at + 1 >= 20)] for at in range(70)]
@@ -178,6 +238,9 @@ def test_jobs_outlive_kills_and_closed_files(clips: Path, tmp_path: Path) -> Non
     assert found["cancelled"] == {"state": "cancelled", "resumed_from_zero": False, "inserted": True}
     assert found["killed"] == {"state": "interrupted", "resumed_from_zero": False, "inserted": True}
     assert found["closed_without_saving"] == {"state": "ready", "inserted": True}
+    assert found["undone"] == {"states": ["inserted", "ready", "inserted and there", "ready"], "inserted": True}
+    assert found["twins"] == {"places": [[5, False], [200, True]], "files": 2, "sources_are_muted": True}
+    assert found["left_folders"] == []
     refusals = found["refusals"]
     assert {key: text.count("\n") for key, text in refusals.items() if "\n" in text} == {}
     assert "never saved" in refusals["unsaved"]
@@ -191,6 +254,10 @@ def test_jobs_outlive_kills_and_closed_files(clips: Path, tmp_path: Path) -> Non
     assert "is gone" in refusals["strip_gone"]
     assert "another file by now" in refusals["relinked"]
     assert "under way" in refusals["twice"]
+    assert "vidtrans: it cannot be written" in refusals["unwritable"]
+    assert "moved.mp4: the file of this strip is not there" in refusals["file_moved"]
+    assert "locked" in refusals["locked_late"]
+    assert "the scene Scene is gone" in refusals["scene_renamed"]
     assert "not a program" in refusals["program_gone"]
     assert "too old" in refusals["program_old"]
     assert "damaged" in refusals["fails"]

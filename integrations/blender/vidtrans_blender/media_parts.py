@@ -169,6 +169,12 @@ def time_words(part: MediaPart, fps: float) -> list[str]:
     return [*words, *([f"--end={(part.end - 0.5) / fps:.6f}s"] if part.end < part.num_frames else [])]
 
 
+def frame_words(part: MediaPart, taken: MediaPart) -> list[str]:
+    """Return ``--start`` and ``--end`` of a part of some pictures, which are ``taken`` of a sequence, as numbers."""
+    words = [f"--start={part.first - taken.first}"] if part.first > taken.first else []
+    return [*words, *([f"--end={part.end - taken.first}"] if part.end < taken.end else [])]
+
+
 def nearest_names(names: dict[int, str], count: int) -> list[str]:
     """Return a name for each of ``count`` frames: that of the nearest frame which has one. ``names`` is not empty."""
     known = sorted(names)

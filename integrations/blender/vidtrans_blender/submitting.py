@@ -23,13 +23,15 @@ from .command_lines import (
 from .faults import UserError
 from .held_movies import PADDED, has_variable_rate
 from .jobs import JobState, Step, StripJob
+from .media_parts import MediaPart, frame_words, time_words
 from .places import link_pictures, new_number, plain_name, work_folder
 from .preferences import preference, program
 from .programs import pairing_of
 from .properties import FIELDS, values_of
 from .scene_renders import check_scene, render_step, shown_frames
-from .strip_results import JOB
-from .strip_sources import StripSource, clock_of, read_strip, scene_rate
+from .sequencer import all_strips
+from .strip_results import JOB, SOURCE
+from .strip_sources import StripSource, absolute, clock_of, num_frames_of, read_strip, scene_rate, times_of
 
 
 def label_of(scene: Any) -> str:  # noqa: ANN401  (types of Blender)
@@ -84,10 +86,35 @@ def refuse_second_job(strip: Any) -> None:  # noqa: ANN401
         raise UserError(f"{strip.name}: a job for this strip is under way — cancel it first")
 
 
+def guide_of(scene: Any) -> str:  # noqa: ANN401
+    """Return the path of the film that guides deflicker; empty without one."""
+    command = scene.vidtrans.command
+    return str(values_of(scene, command).get("source", "")) if command == "deflicker" else ""
+
+
+def guide_words(scene: Any, strip: Any, source: StripSource) -> list[str]:  # noqa: ANN401
+    """Return ``--start`` for a result of this add-on that deflicker guides by the film of its source strip.
+
+    The result may be a part of the film, and begin later in it. One that is retimed is as long as the film.
+    """
+    film = next((one for one in all_strips(scene.sequence_editor) if one.name == strip.get(SOURCE)), None)
+    if film is None or film.type != "MOVIE" or source.times is None:
+        return []
+    path = absolute(film.filepath, scene.library)
+    if path != Path(guide_of(scene)) or not (count := num_frames_of(path)):
+        return []
+    times = times_of(scene, film, count, film.fps)
+    if times is None or times.is_reversed:
+        return []
+    first = round((source.times.start - times.start) * float(times.rate))
+    return time_words(MediaPart(first, count, count), film.fps) if 0 < first < count else []
+
+
 def source_of(scene: Any, strip: Any) -> StripSource:  # noqa: ANN401
     """Return the source of a strip, with the scene's settings. Raises UserError."""
     settings = scene.vidtrans
-    source = read_strip(scene, strip, settings.handle, whole=settings.whole)
+    whole = settings.whole or bool(guide_of(scene))  # beside a guide, deflicker takes no part of its clip
+    source = read_strip(scene, strip, settings.handle, whole=whole)
     if source.is_padded and (movie_ending(settings.codec) not in PADDED or has_variable_rate(source.path)):
         return read_strip(scene, strip, settings.handle, whole=True)
     return source
@@ -113,12 +140,13 @@ def _strip_job(scene: Any, strip: Any, source: StripSource, path: Path, work: Pa
     if source.kind == "SCENE":
         steps.append(_render_strip(job, strip, source))
     if source.kind == "IMAGE":
-        pictures = [(at, source.pictures[at]) for at in range(source.part.first, source.part.end)]
-        link_pictures(pictures, job / "source")
+        taken = taken_pictures(scene, source)
+        link_pictures([(at, source.pictures[at]) for at in range(taken.first, taken.end)], job / "source")
+        words += frame_words(source.part, taken)
         line = strip_line(path, settings.command, job / "source", output, options=words)
     else:
         output = output.with_name(output.name + movie_ending(settings.codec))
-        words += codec_words(settings.codec)
+        words += [*codec_words(settings.codec), *guide_words(scene, strip, source)]
         if source.kind == "MOVIE":
             line = strip_line(
                 path, settings.command, source.path, output, options=words, part=source.part, fps=source.fps
@@ -129,6 +157,17 @@ def _strip_job(scene: Any, strip: Any, source: StripSource, path: Path, work: Pa
     steps.append(Step("Style the frames", line, str(work)))
     target = {**source.table(), "strip": strip.name, "scene": scene.name, "label": label, "blend": bpy.data.filepath}
     return StripJob.create(job, f"{strip.name}: {label}", steps, target, output)
+
+
+def taken_pictures(scene: Any, source: StripSource) -> MediaPart:  # noqa: ANN401
+    """Return the pictures of a sequence that are the clip of its job.
+
+    They are all of them where another clip (a source, a matte, a sound) has to lie beside them frame by frame.
+    """
+    command, part = scene.vidtrans.command, source.part
+    values = values_of(scene, command)
+    has_other = any(values[field.name] for field in FIELDS[command] if field.kind in ("file", "folder"))
+    return MediaPart(0, part.num_frames, part.num_frames) if has_other else part
 
 
 def _changing(scene: Any, strip: Any, source: StripSource, job: Path) -> dict[str, str | float]:  # noqa: ANN401
@@ -144,7 +183,11 @@ def _changing(scene: Any, strip: Any, source: StripSource, job: Path) -> dict[st
     frames, is_movie = range(source.part.first, source.part.end), source.kind == "MOVIE"
     if is_movie and has_variable_rate(source.path):
         return write_values(scene, command, job, [(at / source.fps, clock(at)) for at in frames], by_time=True)
-    first = 0 if is_movie else source.part.first  # pictures are a clip of their own
+    first = 0  # the numbers are those of the clip that the command reads
+    if source.kind == "SCENE":
+        first = source.part.first
+    elif source.kind == "IMAGE":
+        first = taken_pictures(scene, source).first
     return write_values(scene, command, job, [(at - first, clock(at)) for at in frames])
 
 
