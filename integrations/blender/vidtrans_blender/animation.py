@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import bpy
+
 from .faults import UserError
 from .properties import FIELDS
 from .schemas import Field, curve_value
@@ -61,12 +63,17 @@ def _paths(action: Any) -> set[str]:  # noqa: ANN401
 
 @contextmanager
 def at_any_frame(scene: Any) -> Iterator[None]:  # noqa: ANN401
-    """Return to the current frame afterwards."""
-    frame, part = scene.frame_current, scene.frame_subframe
+    """Let the frame of a scene change, which only one in a window does; then return to the current frame."""
+    frame, part, window = scene.frame_current, scene.frame_subframe, bpy.context.window
+    other = window.scene if window and window.scene != scene else None
     try:
+        if other:
+            window.scene = scene
         yield
     finally:
         scene.frame_set(frame, subframe=part)
+        if other:
+            window.scene = other
 
 
 def values_at(scene: Any, command: str, fields: Sequence[Field], times: Sequence[float]) -> list[list[float]]:  # noqa: ANN401

@@ -67,6 +67,7 @@ def driven() -> dict[str, object]:
     scene, options = scene_of("driven")
     scene.frame_set(33)
     options.driver_add("strength").driver.expression = "(frame - 30) / 10"
+    bpy.context.window.scene = bpy.data.scenes.new("other")  # as in Blender 5.0, whose sequencer has a scene of its own
     job = submit_strip(scene, movie_strip(scene, CLIPS / "24.mp4", (21, 50)))
     return {**values(job), "frame": scene.frame_current}
 

@@ -140,7 +140,7 @@ def closed_without_saving() -> dict[str, object]:
 
 def undone() -> dict[str, object]:
     """Undo the insertion of a result, redo it, undo it, and insert it again."""
-    scene, _ = clip_scene("undone")
+    clip_scene("undone")
     bpy.ops.ed.undo_push(message="before")
     assert style() == ""
     bpy.ops.ed.undo_push(message="marked")
@@ -177,7 +177,7 @@ def twins() -> dict[str, object]:
 
 def unwritable() -> str:
     """Return the refusal where the folder of results cannot be made, and check that no job is left."""
-    scene, strip = clip_scene("unwritable")
+    _, strip = clip_scene("unwritable")
     (FOLDER / "unwritable" / "vidtrans").write_text("in the way")
     found = style()
     assert not strip.get("vidtrans_job")
