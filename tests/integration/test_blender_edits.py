@@ -96,6 +96,8 @@ def test_every_edit_shows_the_frames_that_it_showed_before(clips: Path, tmp_path
         assert edit["again"] == before, name
         assert edit["same"], name
         assert edit["late"] == [], name
+    for name in ("half_as_fast", "ramp", "smooth_ramp", "faster_reversed", "hard_trim", "image_sequence_slower"):
+        assert edits[name]["part"]["end"] - edits[name]["part"]["first"] <= 85, name  # not the whole file
     assert edits["handles"]["part"] == {"first": 16, "end": 55, "num_frames": 100}
     assert edits["handles"]["channels"] == [2, 3]
     assert edits["transition"]["channels"] == [1, 2]  # the next channel is taken

@@ -80,7 +80,7 @@ def speed(scene: Any, strip: Any, percent: float, key: int | None = None) -> Any
     return strip
 
 
-def trimmed(strip: Any, start: int = 41, end: int = 70) -> Any:
+def trimmed(strip: Any, start: int, end: int) -> Any:
     """Trim both ends of a strip."""
     strip.frame_offset_start, strip.frame_offset_end = start, end
     return strip
@@ -123,7 +123,7 @@ def twice_as_fast(scene: Any) -> Any:
 @edit
 def half_as_fast(scene: Any) -> Any:
     """Retime to 50 %, and trim both ends."""
-    return trimmed(speed(scene, movie(scene, trim=None), 50))
+    return trimmed(speed(scene, movie(scene, trim=None), 50), 21, 50)
 
 
 @edit
@@ -303,7 +303,7 @@ def image_sequence_faster(scene: Any) -> Any:
 @edit
 def image_sequence_slower(scene: Any) -> Any:
     """Retime to 50 %, and trim both ends."""
-    return trimmed(speed(scene, pictures(scene), 50), 31, 90)
+    return trimmed(speed(scene, pictures(scene), 50), 21, 50)
 
 
 def settings_of(strip: Any) -> dict[str, object]:
