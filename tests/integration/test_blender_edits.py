@@ -86,13 +86,13 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_edit_shows_the_frames_that_it_showed_before(clips: Path, tmp_path: Path) -> None:
-    edits = run_in_blender("edits", clips, vidtrans_at(tmp_path), tmp_path / "edits.json")
+    edits = run_in_blender("edits", clips, vidtrans_at(tmp_path), tmp_path / "edits.json", limit_s=600)
     assert len(edits) >= 20
     for name, edit in edits.items():
         before, after = edit["before"], edit["after"]
         assert [number for number, _ in after] == [number for number, _ in before], name
         assert max(abs(a - b) for (_, a), (_, b) in zip(before, after, strict=True)) <= 0.05, name
-        assert len({number for number, _ in before}) >= 20, name
+        assert len({number for number, _ in before}) >= 14, name
         assert edit["again"] == before, name
         assert edit["same"], name
         assert edit["late"] == [], name

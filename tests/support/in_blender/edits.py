@@ -22,6 +22,7 @@ from vidtrans_blender.strip_results import revert  # noqa: E402
 from vidtrans_blender.strip_sources import clock_of, read_strip  # noqa: E402
 
 EDITS: dict[str, Callable[[Any], Any]] = {}
+WITHOUT_CLOCK = {"variable_rate", "frozen"}  # a number of a picture is not that of a frame, or has several times
 IS_OLD, IS_NEW = bpy.app.version < (4, 4), bpy.app.version >= (5, 0)
 
 
@@ -349,8 +350,8 @@ def run(name: str, build: Callable[[Any], Any]) -> dict[str, object]:
     scene.vidtrans.look, scene.vidtrans.handle = "identity", 5
     before = frames_of(scene, folder / "frame.bmp")
     source = read_strip(scene, strip, 5)
-    clock = clock_of(scene, strip, source)
-    times = {at: clock(at) for at in range(source.part.first, source.part.end)}
+    clock, is_alone = clock_of(scene, strip, source), len(all_strips(scene.sequence_editor)) == 1
+    times = {at: clock(at) for at in range(source.part.first, source.part.end)} if clock else {}
     MONITOR.load()
     assert bpy.ops.vidtrans.style_strips() == {"FINISHED"}
     MONITOR.run_until_done(60)
@@ -362,9 +363,8 @@ def run(name: str, build: Callable[[Any], Any]) -> dict[str, object]:
     revert(scene, strip)
     again = frames_of(scene, folder / "frame.bmp")
     part = job.record["target"]["part"]
-    has_effect = any(one.type == "SPEED" for one in all_strips(scene.sequence_editor))
     shown = dict(enumerate((number for number, _ in before), scene.frame_start))
-    late = [] if has_effect else late_frames(times, shown)
+    late = late_frames(times, shown) if is_alone and name not in WITHOUT_CLOCK else []
     return {
         "late": late,
         "before": before,
