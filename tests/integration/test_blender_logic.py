@@ -14,6 +14,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
 import pytest
 
 from vidtrans.commands.schema import schema_of
@@ -21,8 +23,9 @@ from vidtrans.commands.schema import schema_of
 INTEGRATION = Path(__file__).resolve().parents[2] / "integrations" / "blender"
 FAKE = Path(__file__).resolve().parents[1] / "support" / "fake_vidtrans.py"
 sys.path.insert(0, str(INTEGRATION))
-MODULES = ("command_lines", "faults", "job_files", "job_seals", "jobs", "media_parts", "places", "programs", "schemas")
-command_lines, faults, job_files, job_seals, jobs, media_parts, places, programs, schemas = (
+MODULES = ("command_lines", "faults", "held_movies", "job_files", "job_seals", "jobs", "media_parts", "places")
+MODULES += ("programs", "retiming", "schemas")
+command_lines, faults, held_movies, job_files, job_seals, jobs, media_parts, places, programs, retiming, schemas = (
     importlib.import_module(f"vidtrans_blender.{name}") for name in MODULES
 )
 UserError, MediaPart, StripTimes = faults.UserError, media_parts.MediaPart, media_parts.StripTimes
@@ -85,6 +88,20 @@ def test_options_become_words_of_which_each_is_one_argument() -> None:
     }
 
 
+def test_a_slider_that_is_animated_becomes_a_file_of_values_within_its_bounds() -> None:
+    fields = schemas.fields_of("stylize", schema_of("stylize"))
+    curves = {field.name: field for field in fields if field.is_curve}
+    assert set(curves) == {"strength", "mix", "keep_colour", "keep_shading", "stroke_size"}
+    values = defaults(fields) | {
+        "strength": "jobs/1/values.csv:strength",
+        "keep_colour": "jobs/1/values.csv:keep_colour",
+    }
+    assert set(schemas.option_words(fields, values)) == {
+        *("--strength=jobs/1/values.csv:strength", "--set=rendering.keep_colour=jobs/1/values.csv:keep_colour"),
+    }
+    assert [schemas.curve_value(curves["strength"], value) for value in (-1, 0.30000001192, 9)] == [0, 0.3, 2]
+
+
 def test_a_look_a_picture_and_a_model_are_named_differently(tmp_path: Path) -> None:
     for name in ("oil.jpg", "m.safetensors"):
         (tmp_path / name).touch()
@@ -144,6 +161,105 @@ def test_a_part_of_another_rate_begins_on_a_frame_of_both(is_reversed: bool) -> 
 def test_times_are_half_a_frame_early_and_left_out_at_the_ends() -> None:
     assert media_parts.time_words(MediaPart(16, 55, 100), 24.0) == ["--start=0.645833s", "--end=2.270833s"]
     assert media_parts.time_words(MediaPart(0, 100, 100), 24.0) == []
+
+
+POINTS = [media_parts.RetimingPoint(*one) for one in ((5, 0), (25, 20), (35, 24), (45, 44), (100, 99))]
+
+
+@pytest.mark.parametrize(
+    ("shown", "trims", "first", "end"),
+    [
+        ((10, 20), (0, 0), 2, 19),
+        ((10, 20), (8, 0), 10, 27),
+        ((40, 41), (0, 0), 30, 41),
+        ((48, 200), (0, 6), 44, 94),
+        ((-9, 3), (0, 0), 0, 3),  # held before the first frame
+    ],
+)
+def test_a_retimed_strip_is_rendered_where_it_is_seen(
+    shown: tuple[int, int], trims: tuple[int, int], first: int, end: int
+) -> None:
+    assert media_parts.retimed_part(POINTS, shown, trims, 100) == MediaPart(first, end, 100)
+
+
+def test_a_frame_of_a_file_has_the_time_at_which_a_strip_first_shows_it() -> None:
+    held = [media_parts.RetimingPoint(*one) for one in ((5, 0), (25, 40), (35, 40), (45, 60))]
+    assert [media_parts.time_of_frame(held, frame) for frame in (-1, 0, 20, 40, 50, 99)] == [5, 5, 15, 25, 40, 45]
+    assert media_parts.time_in_scene(StripTimes(5, 26, 55, 100), 21) == 26
+    assert media_parts.time_in_scene(StripTimes(5, 36, 75, 100, is_reversed=True), 30) == 74
+    assert media_parts.time_in_scene(StripTimes(5, 26, 55, 100, Fraction(5, 4)), 50) == 45
+
+
+def test_a_smooth_change_of_speed_touches_the_lines_on_both_sides() -> None:
+    keys = [(0.0, 0.0), (40.0, 0.2), (60.0, 0.4), (100.0, 1.0)]  # speeds of 1/2 and 3/2 percent a frame
+    dense = retiming.with_arcs(keys, [False, True, False, False], 1.0, 100)
+    assert [time for time, _ in dense] == [0, *range(40, 61), 100]
+    shares = [share for _, share in dense]
+    steps = np.diff(shares[1:-1])
+    assert abs(steps[0] - 0.005) < 0.0005
+    assert abs(steps[-1] - 0.015) < 0.0005
+    assert np.diff(steps).min() > 0
+    assert retiming.with_arcs(keys, [False] * 4, 1.0, 100) == keys
+
+
+def write_movie(path: Path, codec: str = "libx264", ticks: list[int] | None = None, rate: int = 24) -> None:
+    """Write a movie whose frames are as bright as their number, with a sound, at times in 1/1000 s if any are given."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate)
+        stream.width, stream.height = 64, 48
+        stream.pix_fmt = "yuv422p10le" if codec == "prores_ks" else "yuv420p"
+        sound = container.add_stream("aac", rate=8000, layout="mono")
+        for number in range(len(ticks) if ticks else 24):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 10 * number, np.uint8), "rgb24")
+            if ticks:
+                frame.pts, frame.time_base = ticks[number], Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.float32), "fltp", "mono")
+        samples.sample_rate = 8000
+        container.mux([*sound.encode(samples), *sound.encode()])
+
+
+@pytest.mark.parametrize(("codec", "ending"), [("libx264", "mp4"), ("prores_ks", "mov")])
+def test_a_movie_of_a_part_takes_the_length_of_the_clip(codec: str, ending: str, tmp_path: Path) -> None:
+    source, output = tmp_path / f"part.{ending}", tmp_path / f"padded.{ending}"
+    write_movie(source, codec)
+    held_movies.pad_movie(source, output, 1000, 500, Fraction(24))
+    assert output.stat().st_size < source.stat().st_size + 60_000  # tables, no frames
+    with av.open(str(output)) as container:
+        assert [one.type for one in container.streams] == ["video"]
+        stream = container.streams.video[0]
+        assert (stream.frames, stream.average_rate, container.duration) == (1524, 24, 63_500_000)
+        container.seek(990 * 1_000_000 // 24)
+        shown = [(round(frame.time * 24), frame.to_ndarray(format="gray").mean()) for frame in container.decode(stream)]
+    wanted = {at: 10 * min(max(at - 1000, 0), 23) if at < 1024 else 0 for at in range(1524)}
+    assert shown[-1][0] == 1523
+    assert [at for at, _ in shown] == list(range(shown[0][0], 1524))
+    assert max(abs(value - wanted[at]) for at, value in shown) < 8
+
+
+def test_times_in_milliseconds_have_a_constant_rate_and_held_frames_have_none(tmp_path: Path) -> None:
+    source, output = tmp_path / "part.mp4", tmp_path / "padded.mp4"
+    write_movie(source, ticks=[round(at * 1000 / 24) for at in range(12)])
+    assert not held_movies.has_variable_rate(source)
+    held_movies.pad_movie(source, output, 3, 0, Fraction(24))
+    with av.open(str(output)) as container:
+        assert [frame.time * 24 for frame in container.decode(video=0)] == [*range(15)]
+    write_movie(source, ticks=[0, 40, 120, 160, 240])
+    assert held_movies.has_variable_rate(source)
+    before = set(tmp_path.iterdir())
+    with pytest.raises(UserError, match=r"no constant rate.*choose Whole Clip"):
+        held_movies.pad_movie(source, tmp_path / "other.mp4", 3, 0, Fraction(24))
+    assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("text", [b"", b"no movie", b"\0\0\0\x0cmoov\0\0\0\x01", b"\0\0\x0f\x0cmoov"])
+def test_a_file_that_is_no_movie_is_refused_and_nothing_is_written(text: bytes, tmp_path: Path) -> None:
+    (tmp_path / "part.mp4").write_bytes(text)
+    with pytest.raises(UserError, match=r"part\.mp4: it cannot be retimed") as refusal:
+        held_movies.pad_movie(tmp_path / "part.mp4", tmp_path / "padded.mp4", 3, 0, Fraction(24))
+    assert "\n" not in str(refusal.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["part.mp4"]
 
 
 def test_frames_that_were_not_rendered_take_the_nearest_name() -> None:

@@ -1,8 +1,8 @@
 """Vidtrans in Blender: styles strips of the sequencer and passes of a scene, in the background.
 
 The add-on starts the ``vidtrans`` program and reads its progress from files; it does not import vidtrans. The modules
-``faults``, ``programs``, ``schemas``, ``command_lines``, ``media_parts``, ``places``, ``job_files``, ``job_seals`` and
-``jobs`` do not import Blender either: tests run them without it.
+``faults``, ``programs``, ``schemas``, ``command_lines``, ``media_parts``, ``retiming``, ``held_movies``, ``places``,
+``job_files``, ``job_seals`` and ``jobs`` do not import Blender either: tests run them without it.
 """
 
 from __future__ import annotations

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 MOST_STEP = 240  # frames by which a part may begin earlier, to begin on a whole frame of the scene
@@ -57,6 +59,61 @@ class MediaPart:
         return cls(*(int(table[key]) for key in ("first", "end", "num_frames")))
 
 
+@dataclass(frozen=True)
+class RetimingPoint:
+    """A key of a retimed strip.
+
+    Attributes:
+        time: A frame of the scene.
+        frame: The frame that is shown then, of those that hard trims leave, from 0.
+    """
+
+    time: float
+    frame: float
+
+
+RETIMED_MARGIN = 2  # frames on each side: Blender computes in 32 bits, and rounds
+
+
+def retimed_part(
+    points: Sequence[RetimingPoint], shown: tuple[float, float], trims: tuple[int, int], num_frames: int
+) -> MediaPart:
+    """Return the frames of a file that a retimed strip shows, and a few more.
+
+    Args:
+        points: Its keys, in order; without retiming the first and the last frame.
+        shown: The first and the last frame of the scene at which it is visible.
+        trims: How many frames hard trims take from both ends of the file.
+        num_frames: How many frames the file has.
+    """
+    first, last = points[0].time, points[-1].time
+    low, high = (min(max(time, first), last) for time in (shown[0] - 1, shown[1] + 1))
+    frames = [one.frame for one in points if low <= one.time <= high]
+    for a, b in pairwise(points):
+        for time in (low, high):
+            if a.time <= time <= b.time:
+                share = (time - a.time) / (b.time - a.time) if b.time > a.time else 0.0
+                frames.append(a.frame + share * (b.frame - a.frame))
+    least, most = math.floor(min(frames)) - RETIMED_MARGIN, math.ceil(max(frames)) + RETIMED_MARGIN
+    end = min(most + trims[0] + 1, num_frames - trims[1])
+    return MediaPart(min(max(least, 0) + trims[0], end - 1), end, num_frames)
+
+
+def time_of_frame(points: Sequence[RetimingPoint], frame: float) -> float:
+    """Return the scene's frame at which a retimed strip first shows a frame of those that hard trims leave."""
+    if frame <= points[0].frame:
+        return points[0].time
+    for a, b in pairwise(points):
+        if a.frame < frame <= b.frame:
+            return a.time + (frame - a.frame) / (b.frame - a.frame) * (b.time - a.time)
+    return points[-1].time
+
+
+def widened(part: MediaPart, handle: int) -> MediaPart:
+    """Return a part with ``handle`` more frames on each side, as far as the file has them."""
+    return MediaPart(max(0, part.first - handle), min(part.num_frames, part.end + handle), part.num_frames)
+
+
 def visible_part(times: StripTimes) -> MediaPart:
     """Return the frames of the file that the strip shows; the first or the last one where it holds it."""
     last = times.num_frames - 1
@@ -96,6 +153,13 @@ def start_of_part(times: StripTimes, part: MediaPart) -> float:
     return times.start + float(Fraction(frames_before(part, is_reversed=times.is_reversed)) / times.rate)
 
 
+def time_in_scene(times: StripTimes, frame: int) -> float:
+    """Return the scene's frame at which a strip shows a frame of its file, or would show it."""
+    if times.is_reversed:
+        return times.start + float((times.num_frames - frame) / times.rate) - 1
+    return times.start + float(frame / times.rate)
+
+
 def time_words(part: MediaPart, fps: float) -> list[str]:
     """Return ``--start`` and ``--end`` of a part, in seconds half a frame early; nothing for a whole file.
 
@@ -103,6 +167,12 @@ def time_words(part: MediaPart, fps: float) -> list[str]:
     """
     words = [f"--start={(part.first - 0.5) / fps:.6f}s"] if part.first else []
     return [*words, *([f"--end={(part.end - 0.5) / fps:.6f}s"] if part.end < part.num_frames else [])]
+
+
+def frame_words(part: MediaPart, taken: MediaPart) -> list[str]:
+    """Return ``--start`` and ``--end`` of a part of some pictures, which are ``taken`` of a sequence, as numbers."""
+    words = [f"--start={part.first - taken.first}"] if part.first > taken.first else []
+    return [*words, *([f"--end={part.end - taken.first}"] if part.end < taken.end else [])]
 
 
 def nearest_names(names: dict[int, str], count: int) -> list[str]:

@@ -88,7 +88,7 @@ class JobMonitor:
                 entry.text = entry.job.record["message"] or "done"
                 if not entry.job.record.get("held"):
                     self.insert(entry.job)
-                    entry.state = entry.job.state()
+                    entry.state, entry.text = entry.job.state(), entry.job.record["message"] or "done"
         if not any(entry.state is JobState.RUNNING for entry in self.entries):
             waiting = next((entry for entry in self.entries if entry.state is JobState.WAITING), None)
             if waiting:
@@ -111,11 +111,22 @@ class JobMonitor:
             message = str(error)
         except RuntimeError as error:  # an operator of Blender refuses
             message = f"{job.output}: Blender could not insert it ({str(error).strip()}) — add it by hand"
-        job.change(inserted=strip is not None, held=strip is None, message=message)
+        with suppress(OSError):  # of a full disk: the sequencer has the result all the same
+            job.change(inserted=strip is not None, held=strip is None, message=message)
         if strip is not None and not bpy.app.background:
             with suppress(RuntimeError):  # without a window
                 bpy.ops.ed.undo_push(message=f"Insert {strip.name}")
         return strip
+
+    def compare_with_edit(self) -> None:
+        """Offer results again that an undo has taken out, and no longer those that a redo has put back."""
+        for entry in self.entries:
+            is_undone = entry.state is JobState.INSERTED and has_mark(entry.job)
+            is_redone = entry.state is JobState.READY and entry.job.record.get("undone") and not has_mark(entry.job)
+            if is_undone or is_redone:
+                with suppress(OSError):
+                    entry.job.change(inserted=not is_undone, held=is_undone, undone=is_undone, message="")
+                entry.state, entry.text = entry.job.state(), "done"
 
     def run_until_done(self, limit_s: float = 3600.0) -> None:
         """Wait for all jobs, for scripts without a window. Raises UserError if one fails, or after ``limit_s``."""
@@ -170,6 +181,12 @@ def on_timer() -> float | None:
 
 
 @bpy.app.handlers.persistent
+def on_undo(*_: object) -> None:
+    """Compare the jobs with the edit after an undo or a redo."""
+    MONITOR.compare_with_edit()
+
+
+@bpy.app.handlers.persistent
 def on_load(*_: object) -> None:
     """Find the jobs of the file that was opened."""
     if not bpy.app.background:
@@ -181,6 +198,8 @@ def register() -> None:
     """Watch the jobs of this file and of those that are opened."""
     StripJob.key_file = cache_path().with_name("job.key")
     bpy.app.handlers.load_post.append(on_load)
+    bpy.app.handlers.undo_post.append(on_undo)
+    bpy.app.handlers.redo_post.append(on_undo)
     if not bpy.app.background:  # the data of the file cannot be read while add-ons are enabled
         bpy.app.timers.register(on_timer_after_start, first_interval=0.2)
 
@@ -193,6 +212,8 @@ def on_timer_after_start() -> None:
 def unregister() -> None:
     """End the watch; processes go on."""
     bpy.app.handlers.load_post.remove(on_load)
+    bpy.app.handlers.undo_post.remove(on_undo)
+    bpy.app.handlers.redo_post.remove(on_undo)
     for timer in (on_timer, on_timer_after_start):
         if bpy.app.timers.is_registered(timer):
             bpy.app.timers.unregister(timer)

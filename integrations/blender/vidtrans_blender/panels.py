@@ -70,6 +70,8 @@ def is_shown(field: Field, settings: Any) -> bool:  # noqa: ANN401
 def draw_options(layout: Any, settings: Any, command: str) -> None:  # noqa: ANN401
     """Draw the options: the main ones, and the others by their groups where they are unfolded."""
     group, fields = getattr(settings, f"options_{command}"), [one for one in FIELDS[command] if is_shown(one, settings)]
+    layout = layout.column()
+    layout.use_property_decorate = True  # the dots that set keyframes
     for field in fields:
         if field.is_main:
             layout.prop(group, field.name)

@@ -30,6 +30,7 @@ def items(words: list[str], help_text: str = "") -> list[tuple[str, str, str, st
 def property_of(field: Field) -> Any:  # noqa: ANN401  (types of Blender)
     """Return a field as a property of Blender."""
     words: dict[str, Any] = {"name": field.title, "description": field.help.rstrip(".")}
+    words["options"] = {"ANIMATABLE"} if field.is_curve else set()
     if field.kind == "bool":
         return bpy.props.BoolProperty(**words, default=bool(field.default))
     if field.kind == "enum":
@@ -56,25 +57,27 @@ def settings_class(looks: list[str], groups: dict[str, type]) -> type:
     commands = [(key, label, "", "NONE", at) for at, (key, label) in enumerate(COMMANDS.items()) if key in groups]
     inputs = [("AUTO", "By the Model", ""), ("COLOUR", "Colour", ""), ("GUIDES", "Guides (stack)", "")]
     inputs.append(("LABELS", "Labels (object index)", ""))
+    still: dict[str, Any] = {"options": set()}  # one value for a whole clip: Blender offers no keyframes
     fields: dict[str, Any] = {
-        "look": bpy.props.EnumProperty(name="Look", items=choices, default="ink" if "ink" in looks else FILE),
-        "model_file": bpy.props.StringProperty(name="Model File", subtype="FILE_PATH"),
+        "look": bpy.props.EnumProperty(name="Look", items=choices, default="ink" if "ink" in looks else FILE, **still),
+        "model_file": bpy.props.StringProperty(name="Model File", subtype="FILE_PATH", **still),
         "handle": bpy.props.IntProperty(
             name="Handles",
             description="Frames rendered beyond those that the strip shows, on each side",
             default=12,
             min=0,
+            **still,
         ),
-        "whole": bpy.props.BoolProperty(name="Whole Clip", description="Render all frames of the file"),
-        "codec": bpy.props.EnumProperty(name="Codec", items=items(list(MOVIE_CODECS)), default="h264"),
-        "show_all": bpy.props.BoolProperty(name="All Options"),
-        "model_input": bpy.props.EnumProperty(name="Input", items=inputs, default="AUTO"),
-        "pass_depth": bpy.props.BoolProperty(name="Depth", default=True),
-        "pass_normal": bpy.props.BoolProperty(name="Normal", default=True),
-        "pass_index": bpy.props.BoolProperty(name="Object Index"),
+        "whole": bpy.props.BoolProperty(name="Whole Clip", description="Render all frames of the file", **still),
+        "codec": bpy.props.EnumProperty(name="Codec", items=items(list(MOVIE_CODECS)), default="h264", **still),
+        "show_all": bpy.props.BoolProperty(name="All Options", **still),
+        "model_input": bpy.props.EnumProperty(name="Input", items=inputs, default="AUTO", **still),
+        "pass_depth": bpy.props.BoolProperty(name="Depth", default=True, **still),
+        "pass_normal": bpy.props.BoolProperty(name="Normal", default=True, **still),
+        "pass_index": bpy.props.BoolProperty(name="Object Index", **still),
     }
     if commands:
-        fields["command"] = bpy.props.EnumProperty(name="Do", items=commands, default=commands[0][0])
+        fields["command"] = bpy.props.EnumProperty(name="Do", items=commands, default=commands[0][0], **still)
     fields |= {f"options_{name}": bpy.props.PointerProperty(type=cls) for name, cls in groups.items()}
     return type("VIDTRANS_PG_settings", (bpy.types.PropertyGroup,), {"__annotations__": fields})
 

@@ -23,7 +23,12 @@ LAYER = "Pass"  # the name of the view layer in the EXR files, whatever that of 
 
 
 def set_up(scene: Any, work: dict[str, Any]) -> None:  # noqa: ANN401  (types of Blender)
-    """Prepare the scene, which is a copy: the passes, the view, no sequencer."""
+    """Prepare the scene, which is a copy: the passes, the view, no sequencer, and a window that shows it.
+
+    Blender changes the frame of no scene that is in no window: all frames would be the same.
+    """
+    for window in bpy.context.window_manager.windows:
+        window.scene = scene
     layer = next((one for one in scene.view_layers if one.use), scene.view_layers[0])
     layer.name = LAYER
     for name in work["passes"]:
@@ -69,6 +74,8 @@ def render(work: dict[str, Any], files: StepFiles) -> int:
         if all(path.exists() for path, _ in paths):
             continue
         scene.frame_set(frame)
+        if scene.frame_current != frame:
+            raise RuntimeError(f"Blender does not go to frame {frame}")
         bpy.ops.render.render(scene=scene.name)
         for path, kind in paths:
             save(scene, path, kind)

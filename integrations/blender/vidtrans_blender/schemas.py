@@ -19,6 +19,7 @@ MAIN = {
     "deflicker": ("source", "strength", "keep_colour", "exposure", "temporal", "mask"),
     "propagate": ("keyframes", "follow", "strength", "keep_colour", "minutes", "temporal", "mask"),
 }
+CURVE = "vidtrans-curve"  # the format of values that may change over a clip
 UNSET = {"int": -1, "float": -1.0}  # of a number without a default: the option is left out
 
 
@@ -36,6 +37,7 @@ class Field:
         is_main: True for the options that are always visible.
         flag_sets: The value that the flag alone sets; None if a value follows it.
         setting: The key of ``--set`` for other values of such a flag.
+        is_curve: True if its value may change over the clip: it may be a file of values.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Field:
     is_main: bool = False
     flag_sets: float | None = None
     setting: str = ""
+    is_curve: bool = False
 
     @property
     def title(self) -> str:
@@ -85,6 +88,7 @@ def _field(name: str, table: Mapping[str, Any], flag: str, *, is_main: bool) -> 
     sets = table.get("x-flag-sets")
     sets = None if sets is None else float(sets)
     more = {"is_main": is_main, "flag_sets": sets, "setting": str(table.get("x-setting", ""))}
+    more["is_curve"] = table.get("format") == CURVE and kind == "float"
     return Field(name, kind, **words, default=default, low=low, high=high, choices=choices, **more)
 
 
@@ -124,7 +128,15 @@ def option_words(fields: list[Field], values: Mapping[str, Any]) -> list[str]:
     return words
 
 
+def curve_value(field: Field, value: float) -> float:
+    """Return a value of a curve within the bounds of its option, in as many digits as Blender stores."""
+    low, high = field.low if field.low is not None else -math.inf, field.high if field.high is not None else math.inf
+    return float(f"{min(max(value, low), high):.6g}")
+
+
 def _is_default(field: Field, value: Any) -> bool:  # noqa: ANN401  (as JSON has it)
+    if isinstance(value, str) and field.kind in UNSET:  # a file of values
+        return False
     if field.kind in UNSET and field.default is None:
         return bool(value < 0)
     if field.kind == "float":

@@ -100,14 +100,16 @@ def taken_channels(scene: Any, strip: Any) -> set[int]:  # noqa: ANN401
 
 
 def curves_of(scene: Any) -> list[Any]:  # noqa: ANN401
-    """Return the animation curves of a scene's action: in layers from Blender 5.0 on."""
-    action = scene.animation_data.action if scene.animation_data else None
+    """Return the animation curves of a scene's action: from Blender 4.4 on those of its slot."""
+    data = scene.animation_data
+    action = data.action if data else None
     if action is None:
         return []
-    if hasattr(action, "fcurves"):
-        return list(action.fcurves)
+    slot = getattr(data, "action_slot", None)
+    if slot is None or not hasattr(action, "layers"):
+        return list(getattr(action, "fcurves", ()))
     bags = (bag for layer in action.layers for strip in layer.strips for bag in strip.channelbags)
-    return [curve for bag in bags for curve in bag.fcurves]
+    return [curve for bag in bags if bag.slot_handle == slot.handle for curve in bag.fcurves]
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import Any
 import bpy
 
 from .faults import UserError
+from .held_movies import pad_movie
 from .media_parts import MediaPart, StripTimes, free_channel, nearest_names, start_of_part, visible_part
 from .places import natural_key
 from .sequencer import MOST_CHANNELS, all_strips, duplicate, kept_animation, siblings_of, strips_of, taken_channels
@@ -55,14 +56,15 @@ def insert_result(scene: Any, number: int, target: Mapping[str, Any], output: Pa
     part = MediaPart.read(target["part"])
     source = read_strip(scene, strip, 0)
     times = source.times
-    if not part.is_whole and (times is None or not part.contains(visible_part(times))):
+    if not part.is_whole and not part.contains(source.part if times is None else visible_part(times)):
         raise UserError(f"{strip.name}: it was extended or retimed beyond the rendered frames — style it again")
     if part.num_frames != source.part.num_frames:
         raise UserError(f"{strip.name}: its file changed — style it again")
     _check_frames(strip, part, output)
+    if strip.type == "MOVIE" and times is None and not part.is_whole:
+        output = _padded(output, part, Fraction(source.fps).limit_denominator(1001))
     label = f"{strip.name} ({target['label']})"
     if strip.type == "SCENE":
-        assert times is not None
         return _replace_scene(scene, strip, times, part, output, label)
     source_channel, channel = _channels(scene, strip)
     copy = duplicate(scene, strip)
@@ -94,6 +96,18 @@ def _check_frames(strip: Any, part: MediaPart, output: Path) -> None:  # noqa: A
         raise UserError(f"{output}: it has {found} frames, not the {wanted} of the strip — style the strip again")
 
 
+def _padded(output: Path, part: MediaPart, rate: Fraction) -> Path:
+    """Return a movie of a part that has as many frames as the whole file, beside the one of the part."""
+    padded = output.with_name(f"{output.stem}.padded{output.suffix}")
+    try:
+        pad_movie(output, padded, part.first, part.num_frames - part.end, rate)
+    except OSError as error:
+        raise UserError(f"{padded}: it cannot be written ({error.strerror}) — free disk space, then Insert") from error
+    if (found := num_frames_of(padded)) != part.num_frames:
+        raise UserError(f"{padded}: it has {found} frames, not {part.num_frames} — choose Whole Clip, and style again")
+    return padded
+
+
 def _channels(scene: Any, strip: Any) -> tuple[int, int]:  # noqa: ANN401
     """Return the channels of the source and of the result. Raises UserError if none is free.
 
@@ -113,7 +127,7 @@ def _give_media(scene: Any, strip: Any, copy: Any, times: Any, part: MediaPart, 
     """Give a strip the result's files, and check that its place and length are those of its copy."""
     if strip.type == "MOVIE":
         strip.filepath = relative(output)
-        if not part.is_whole:
+        if not part.is_whole and times is not None:
             _move_media(strip, times, part)
     else:
         names = {part.first + at: path.name for at, path in enumerate(pictures_in(output))}
@@ -140,21 +154,24 @@ def _move_media(strip: Any, times: StripTimes, part: MediaPart) -> None:  # noqa
     strip.frame_final_start, strip.frame_final_end = times.first, times.end
 
 
-def _replace_scene(scene: Any, strip: Any, times: StripTimes, part: MediaPart, output: Path, label: str) -> Any:  # noqa: ANN401
-    """Put a movie above a scene strip, with its settings; mute the scene strip."""
+def _replace_scene(scene: Any, strip: Any, times: Any, part: MediaPart, output: Path, label: str) -> Any:  # noqa: ANN401
+    """Put a movie above a scene strip, with its settings; mute the scene strip. Without times it has all frames."""
     source_channel, channel = _channels(scene, strip)
     ends = strip.frame_final_start, strip.frame_final_end
     was_muted, strip.mute = strip.mute, True
     if source_channel != strip.channel:
         strip.channel = source_channel
     siblings = siblings_of(scene, strip)
-    start = round(start_of_part(times, part))
+    start = round(strip.frame_start if times is None else start_of_part(times, part))
     new = siblings.new_movie(label, relative(output), channel, start)
+    if times is None:
+        new.animation_offset_start, new.animation_offset_end = strip.animation_offset_start, strip.animation_offset_end
+        new.frame_start = start
     new.frame_final_start, new.frame_final_end = ends
     for name in COPIED:
         if hasattr(strip, name) and hasattr(new, name):
             setattr(new, name, getattr(strip, name))
-    new.mute, new.use_reverse_frames = was_muted, times.is_reversed
+    new.mute, new.use_reverse_frames = was_muted, strip.use_reverse_frames
     for group in ("transform", "crop"):
         _copy_group(getattr(strip, group), getattr(new, group))
     for one in all_strips(scene.sequence_editor):  # effects and transitions of the strip

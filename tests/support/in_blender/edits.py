@@ -19,8 +19,10 @@ enable(PROGRAM)
 from vidtrans_blender.monitor import MONITOR  # noqa: E402
 from vidtrans_blender.sequencer import all_strips, sequencer_context, strips_of  # noqa: E402
 from vidtrans_blender.strip_results import revert  # noqa: E402
+from vidtrans_blender.strip_sources import clock_of, read_strip  # noqa: E402
 
 EDITS: dict[str, Callable[[Any], Any]] = {}
+WITHOUT_CLOCK = {"variable_rate", "frozen"}  # a number of a picture is not that of a frame, or has several times
 IS_OLD, IS_NEW = bpy.app.version < (4, 4), bpy.app.version >= (5, 0)
 
 
@@ -79,6 +81,12 @@ def speed(scene: Any, strip: Any, percent: float, key: int | None = None) -> Any
     return strip
 
 
+def trimmed(strip: Any, start: int, end: int) -> Any:
+    """Trim both ends of a strip."""
+    strip.frame_offset_start, strip.frame_offset_end = start, end
+    return strip
+
+
 def effect(scene: Any, kind: str, channel: int, first: int, end: int, *inputs: Any) -> Any:
     """Add an effect strip; the names of arguments differ between versions."""
     names = ("seq1", "seq2") if IS_OLD else ("input1", "input2")
@@ -115,24 +123,62 @@ def twice_as_fast(scene: Any) -> Any:
 
 @edit
 def half_as_fast(scene: Any) -> Any:
-    """Retime to 50 %."""
-    return speed(scene, movie(scene, trim=None), 50)
+    """Retime to 50 %, and trim both ends."""
+    return trimmed(speed(scene, movie(scene, trim=None), 50), 21, 50)
 
 
 @edit
 def ramp(scene: Any) -> Any:
-    """Change the speed in the middle, and trim."""
-    strip = speed(scene, movie(scene, trim=None), 73, key=25)
-    strip.frame_offset_start = 7
+    """Change the speed in the middle, and trim both ends."""
+    return trimmed(speed(scene, movie(scene, trim=None), 73, key=25), 16, 60)
+
+
+@edit
+def smooth_ramp(scene: Any) -> Any:
+    """Change the speed smoothly in the middle, and trim both ends."""
+    strip = speed(scene, movie(scene, trim=None), 73, key=45)
+    with sequencer_context(scene, strip):
+        bpy.ops.sequencer.retiming_transition_add(duration=16)
+    return trimmed(strip, 30, 60)
+
+
+@edit
+def frozen(scene: Any) -> Any:
+    """Hold a frame in the middle of a retimed strip, and trim both ends."""
+    strip = speed(scene, movie(scene, trim=None), 90, key=45)
+    with sequencer_context(scene, strip):
+        bpy.ops.sequencer.retiming_freeze_frame_add(duration=9)
+    return trimmed(strip, 22, 44)
+
+
+@edit
+def faster_reversed(scene: Any) -> Any:
+    """Retime to 150 %, run backwards, and trim both ends."""
+    strip = trimmed(speed(scene, movie(scene, trim=None), 150), 12, 18)
+    strip.use_reverse_frames = True
     return strip
+
+
+@edit
+def other_rate_adjusted_faster(scene: Any) -> Any:
+    """Retime a clip of 30 frames/s that plays at its own speed, and trim both ends."""
+    return trimmed(speed(scene, adjusted(scene, "30", (0, 0)), 120), 12, 18)
 
 
 @edit
 def speed_effect(scene: Any) -> Any:
     """Put a speed effect above the strip."""
-    strip = movie(scene, trim=None)
+    strip = movie(scene, trim=(21, 30))
     above = effect(scene, "SPEED", 3, 1, 9, strip)
     above.speed_control, above.speed_factor = "MULTIPLY", 1.5
+    return strip
+
+
+@edit
+def speed_stretched(scene: Any) -> Any:
+    """Put a speed effect above the strip that stretches what lies behind its handle."""
+    strip = movie(scene, trim=(21, 30))
+    effect(scene, "SPEED", 3, 1, 9, strip).speed_control = "STRETCH"
     return strip
 
 
@@ -257,8 +303,8 @@ def image_sequence_faster(scene: Any) -> Any:
 
 @edit
 def image_sequence_slower(scene: Any) -> Any:
-    """Retime to 50 %."""
-    return speed(scene, pictures(scene), 50)
+    """Retime to 50 %, and trim both ends."""
+    return trimmed(speed(scene, pictures(scene), 50), 21, 50)
 
 
 def settings_of(strip: Any) -> dict[str, object]:
@@ -283,6 +329,16 @@ def settings_of(strip: Any) -> dict[str, object]:
     return found
 
 
+def late_frames(times: dict[int, float], shown: dict[int, int]) -> list[tuple[int, float]]:
+    """Return the frames whose time is not one of those at which they are shown, or next to them; -1 shows none."""
+    found = []
+    for number in set(shown.values()) & set(times):
+        near = [frame for frame in shown if shown[frame] == number]
+        if not min(near) - 1 <= times[number] <= max(near) + 1:
+            found.append((number, times[number]))
+    return found
+
+
 def run(name: str, build: Callable[[Any], Any]) -> dict[str, object]:
     """Style the strip of one edit, and return what was seen before, after, and with the source again."""
     folder = RESULTS.parent / name
@@ -293,6 +349,9 @@ def run(name: str, build: Callable[[Any], Any]) -> dict[str, object]:
     scene.sequence_editor.active_strip = strip
     scene.vidtrans.look, scene.vidtrans.handle = "identity", 5
     before = frames_of(scene, folder / "frame.bmp")
+    source = read_strip(scene, strip, 5)
+    clock, is_alone = clock_of(scene, strip, source), len(all_strips(scene.sequence_editor)) == 1
+    times = {at: clock(at) for at in range(source.part.first, source.part.end)} if clock else {}
     MONITOR.load()
     assert bpy.ops.vidtrans.style_strips() == {"FINISHED"}
     MONITOR.run_until_done(60)
@@ -304,12 +363,25 @@ def run(name: str, build: Callable[[Any], Any]) -> dict[str, object]:
     revert(scene, strip)
     again = frames_of(scene, folder / "frame.bmp")
     part = job.record["target"]["part"]
-    return {"before": before, "after": after, "again": again, "same": same, "part": part, "channels": channels}
+    shown = dict(enumerate((number for number, _ in before), scene.frame_start))
+    late = late_frames(times, shown) if is_alone and name not in WITHOUT_CLOCK else []
+    return {
+        "late": late,
+        "before": before,
+        "after": after,
+        "again": again,
+        "same": same,
+        "part": part,
+        "channels": channels,
+    }
 
 
 def main() -> None:
-    """Run all edits."""
-    finish({name: run(name, build) for name, build in EDITS.items() if not (IS_NEW and "adjusted" in name)}, RESULTS)
+    """Run all edits, or those that an argument before the usual ones names."""
+    names = (
+        sys.argv[-4].split(",") if len(sys.argv) > 4 else [one for one in EDITS if not (IS_NEW and "adjusted" in one)]
+    )
+    finish({name: run(name, EDITS[name]) for name in names}, RESULTS)
 
 
 main()

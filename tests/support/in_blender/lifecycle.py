@@ -26,7 +26,9 @@ def traces() -> set[str]:
     """Return what the add-on adds to Blender."""
     found = {f"type {name}" for name in dir(bpy.types) if "vidtrans" in name.lower()}
     found |= {"property"} if hasattr(bpy.types.Scene, "vidtrans") else set()
-    found |= {f"handler {one}" for one in bpy.app.handlers.load_post if MODULE in one.__module__}
+    for name in ("load_post", "undo_post", "redo_post"):
+        handlers = getattr(bpy.app.handlers, name)
+        found |= {f"{name} {one}" for one in handlers if MODULE in one.__module__}
     return found | ({"operator"} if "style_strips" in dir(bpy.ops.vidtrans) else set())
 
 
@@ -42,6 +44,8 @@ def left_behind() -> list[str]:
 
 LEFT = left_behind()
 enable(FAKE)
+from vidtrans_blender import submitting  # noqa: E402
+from vidtrans_blender.faults import UserError  # noqa: E402
 from vidtrans_blender.jobs import JobState  # noqa: E402
 from vidtrans_blender.monitor import MONITOR  # noqa: E402
 from vidtrans_blender.sequencer import strips_of  # noqa: E402
@@ -134,6 +138,70 @@ def closed_without_saving() -> dict[str, object]:
     return {"state": state, "inserted": is_inserted(bpy.context.scene)}
 
 
+def undone() -> dict[str, object]:
+    """Undo the insertion of a result, redo it, undo it, and insert it again."""
+    clip_scene("undone")
+    bpy.ops.ed.undo_push(message="before")
+    assert style() == ""
+    bpy.ops.ed.undo_push(message="marked")
+    wait_for_end()
+    bpy.ops.ed.undo_push(message="inserted")
+    number, states = MONITOR.entries[-1].job.number, [MONITOR.entries[-1].state.value]
+    for act in (bpy.ops.ed.undo, bpy.ops.ed.redo, bpy.ops.ed.undo):
+        act()
+        MONITOR.tick()
+        states.append(MONITOR.entries[-1].state.value + (" and there" if is_inserted(bpy.context.scene) else ""))
+    bpy.ops.vidtrans.insert(number=number)
+    return {"states": states, "inserted": is_inserted(bpy.context.scene)}
+
+
+def twins() -> dict[str, object]:
+    """Style two strips of one file at once, one of them muted, both in a meta strip that is closed."""
+    scene, strip = clip_scene("twins")
+    other = strips_of(scene.sequence_editor).new_movie("clip", str(CLIPS / "24.mp4"), 2, 200)
+    meta = strips_of(scene.sequence_editor).new_meta("meta", 6, 1)
+    for one in (strip, other):
+        one.move_to_meta(meta)
+        one.select = True
+    other.mute, meta.select = True, False
+    assert style() == ""
+    wait_for_end()
+    results = [one for one in strips_of(meta) if one.get("vidtrans_source")]
+    files = {Path(bpy.path.abspath(one.filepath)).name for one in results}
+    return {
+        "places": sorted((one.frame_final_start, one.mute) for one in results),
+        "files": len(files),
+        "sources_are_muted": all(one.mute for one in strips_of(meta) if one.name.endswith("(source)")),
+    }
+
+
+def unwritable() -> str:
+    """Return the refusal where the folder of results cannot be made, and check that no job is left."""
+    _, strip = clip_scene("unwritable")
+    (FOLDER / "unwritable" / "vidtrans").write_text("in the way")
+    found = style()
+    assert not strip.get("vidtrans_job")
+    assert MONITOR.entries == []
+    return found
+
+
+def left_folders() -> list[str]:
+    """Return the folders of jobs that were refused after their folder was made."""
+    scene, _ = clip_scene("left")
+    scene.vidtrans.options_stylize.driver_add("strength").driver.expression = "frame / 99"
+    submitting.write_values, kept = refuse, submitting.write_values
+    try:
+        assert "no space" in style()
+    finally:
+        submitting.write_values = kept
+    return [path.name for path in (FOLDER / "left" / "vidtrans" / "jobs").iterdir()]
+
+
+def refuse(*_: object, **__: object) -> None:
+    """Refuse as a full disk does."""
+    raise UserError("values.csv: it cannot be written (no space left on device) — free disk space")
+
+
 def refused_strip(change: Callable[[Any, Any], object]) -> str:
     """Return the refusal for a strip that was changed before the button is pressed."""
     scene, strip = clip_scene("refused")
@@ -160,6 +228,13 @@ def fill_channels(scene: Any, strip: Any) -> None:
     for channel in range(1, 129):
         if channel != strip.channel:
             strips_of(scene.sequence_editor).new_movie(f"c{channel}", str(CLIPS / "30.mp4"), channel, 5)
+
+
+def move_file(scene: Any, strip: Any) -> None:
+    """Move the file of a strip while its job runs."""
+    strip.filepath = "//moved.mp4"
+    job = MONITOR.entries[-1].job
+    job.change(target={**job.record["target"], "path": str(FOLDER / "late" / "moved.mp4")})
 
 
 def with_program(path: str) -> str:
@@ -254,6 +329,10 @@ def refusals() -> dict[str, str]:
         "strip_gone": refused_result(lambda scene, strip: strips_of(scene.sequence_editor).remove(strip)),
         "relinked": refused_result(lambda _, strip: setattr(strip, "filepath", other)),
         "twice": twice(),
+        "unwritable": unwritable(),
+        "file_moved": refused_result(move_file),
+        "locked_late": refused_result(lambda _, strip: setattr(strip, "lock", True)),
+        "scene_renamed": refused_result(lambda scene, _: setattr(scene, "name", "other")),
         "program_gone": with_program("/nowhere/vidtrans"),
         "program_old": with_program(OLD),
         "fails": failing(),
@@ -282,6 +361,7 @@ def main() -> None:
     """Run all of it."""
     found: dict[str, object] = {"left_behind": LEFT, "cancelled": cancelled(), "killed": killed()}
     found |= {"closed_without_saving": closed_without_saving(), "relative_path_and_odd_name": odd_name()}
+    found |= {"undone": undone(), "twins": twins(), "left_folders": left_folders()}
     finish({**found, "refusals": refusals()}, RESULTS)
 
 

@@ -1,0 +1,137 @@
+"""Read sliders of the panel that are animated, and write their values for each frame of a clip.
+
+Blender's curves have interpolations and modifiers that vidtrans does not know, so that values are written frame by
+frame, as a CSV file beside the job. Keyframes, drivers and the NLA are read.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from .faults import UserError
+from .properties import FIELDS
+from .schemas import Field, curve_value
+from .sequencer import curves_of
+
+VALUES = "values.csv"
+
+
+def animated_fields(scene: Any, command: str) -> list[Field]:  # noqa: ANN401  (types of Blender)
+    """Return the options of a command whose sliders are animated."""
+    return [field for field in FIELDS[command] if field.is_curve and _is_animated(scene, path_of(command, field))]
+
+
+def path_of(command: str, field: Field) -> str:
+    """Return the path of an option's slider from its scene."""
+    return f"vidtrans.options_{command}.{field.name}"
+
+
+def _is_animated(scene: Any, path: str) -> bool:  # noqa: ANN401
+    return curve_of(scene, path) is not None or _needs_scene(scene, path)
+
+
+def curve_of(scene: Any, path: str) -> Any:  # noqa: ANN401
+    """Return the curve of a property that is not muted; None if it has none."""
+    curves = (one for one in curves_of(scene) if one.data_path == path)
+    return next((one for one in curves if not one.mute and not (one.group and one.group.mute)), None)
+
+
+def _needs_scene(scene: Any, path: str) -> bool:  # noqa: ANN401
+    """Return whether only the scene itself knows the values: of drivers, and of the NLA."""
+    data = scene.animation_data
+    if data is None:
+        return False
+    if any(one.data_path == path and not one.mute for one in data.drivers):
+        return True
+    actions = [one.action for track in data.nla_tracks for one in track.strips if one.action and not track.mute]
+    return bool(data.use_nla) and any(path in _paths(action) for action in actions)
+
+
+def _paths(action: Any) -> set[str]:  # noqa: ANN401
+    curves = getattr(action, "fcurves", None)
+    if curves is None:
+        bags = (bag for layer in action.layers for strip in layer.strips for bag in strip.channelbags)
+        curves = [curve for bag in bags for curve in bag.fcurves]
+    return {curve.data_path for curve in curves}
+
+
+@contextmanager
+def at_any_frame(scene: Any) -> Iterator[None]:  # noqa: ANN401
+    """Let the frame of a scene change, which only one in a window does; then return to the current frame."""
+    frame, part, window = scene.frame_current, scene.frame_subframe, bpy.context.window
+    other = window.scene if window and window.scene != scene else None
+    try:
+        if other:
+            window.scene = scene
+        yield
+    finally:
+        scene.frame_set(frame, subframe=part)
+        if other:
+            window.scene = other
+
+
+def values_at(scene: Any, command: str, fields: Sequence[Field], times: Sequence[float]) -> list[list[float]]:  # noqa: ANN401
+    """Return the value of each option at each of some frames of the scene, within the option's bounds."""
+    group, columns = getattr(scene.vidtrans, f"options_{command}"), []
+    slow = [field for field in fields if _needs_scene(scene, path_of(command, field))]
+    found: dict[str, list[float]] = {field.name: [] for field in slow}
+    if slow:
+        with at_any_frame(scene):
+            for time in times:
+                scene.frame_set(int(time // 1), subframe=time % 1)
+                for field in slow:
+                    found[field.name].append(getattr(group, field.name))
+    for field in fields:
+        if field.name not in found:
+            curve = curve_of(scene, path_of(command, field))
+            found[field.name] = [curve.evaluate(time) for time in times]
+        columns.append([curve_value(field, value) for value in found[field.name]])
+    return columns
+
+
+def write_values(
+    scene: Any,  # noqa: ANN401
+    command: str,
+    folder: Path,
+    frames: Sequence[tuple[float, float]],
+    *,
+    by_time: bool = False,
+) -> dict[str, str | float]:
+    """Write the values of animated sliders to the folder of a job.
+
+    Args:
+        scene: The scene whose panel it is.
+        command: The command of the job.
+        folder: The folder of the job, ``jobs/NUMBER`` of the folder in which the command runs.
+        frames: For each frame of the clip its number, or its time in s, and the scene's frame that shows it.
+        by_time: The former are times.
+
+    Returns:
+        A value for each of these options: a column of the file, or a number if it does not change.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    fields = animated_fields(scene, command)
+    if not fields:
+        return {}
+    columns = values_at(scene, command, fields, [round(time, 4) for _, time in frames])
+    path, rows = folder / VALUES, zip(*columns, strict=True)
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["time" if by_time else "frame", *(field.name for field in fields)])
+            writer.writerows([f"{at:.9g}", *row] for (at, _), row in zip(frames, rows, strict=True))
+    except OSError as error:
+        raise UserError(f"{path}: it cannot be written ({error.strerror}) — free disk space") from error
+    name = f"jobs/{folder.name}/{VALUES}"  # relative: curves take no path with an apostrophe
+    return {
+        field.name: f"{name}:{field.name}" if len(set(column)) > 1 else column[0]
+        for field, column in zip(fields, columns, strict=True)
+    }

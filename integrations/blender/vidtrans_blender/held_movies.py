@@ -1,0 +1,263 @@
+"""Write a movie of a part of a clip as one of the whole clip's length, whose other frames hold a picture of the part.
+
+Blender stores a retiming as shares of the whole file, so that a shorter file would show other frames. Nothing is
+encoded, and nothing is stored twice: in the tables of an MP4 or MOV file, many frames may be the same bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import BinaryIO
+
+from .faults import UserError
+
+PADDED = (".mp4", ".mov")
+FOLDERS = {b"moov", b"trak", b"mdia", b"minf", b"stbl"}  # boxes of boxes that are rewritten
+LEFT_OUT = {b"edts", b"tref", b"sdtp", b"sbgp", b"sgpd"}
+TABLES = {b"stts", b"ctts", b"stss", b"stsc", b"stsz", b"stco", b"co64"}
+MOST_JITTER = 0.25  # of a frame: files that count in milliseconds have frames of 41 and of 42
+Boxes = dict[bytes, bytes]
+
+
+@dataclass(frozen=True)
+class TopBox:
+    """A box of a file: its kind, the place of its first byte, its length in bytes."""
+
+    kind: bytes
+    at: int
+    length: int
+
+
+def top_boxes(file: BinaryIO) -> list[TopBox]:
+    """Return the boxes of a file. Raises ValueError, struct.error."""
+    end, at, found = file.seek(0, 2), 0, []
+    while at + 8 <= end:
+        file.seek(at)
+        length, kind = struct.unpack(">I4s", file.read(8))
+        if length == 1:
+            (length,) = struct.unpack(">Q", file.read(8))
+        length = length or end - at
+        if length < 8 or at + length > end:
+            raise ValueError("it is cut off")
+        found.append(TopBox(kind, at, length))
+        at += length
+    return found
+
+
+def boxes_in(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the kind and the content of each box. Raises struct.error."""
+    at = 0
+    while at + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if length < 8:
+            return  # QuickTime ends some lists with zeros
+        yield kind, data[at + 8 : at + length]
+        at += length
+
+
+def boxed(kind: bytes, content: bytes) -> bytes:
+    """Return a box."""
+    return struct.pack(">I4s", len(content) + 8, kind) + content
+
+
+def numbers(content: bytes, columns: int = 1) -> list[tuple[int, ...]]:
+    """Return the rows of a table: behind its version comes how many there are."""
+    (count,) = struct.unpack_from(">I", content, 4)
+    return list(struct.iter_unpack(f">{columns}I", content[8 : 8 + 4 * columns * count]))
+
+
+def table(*words: int) -> bytes:
+    """Return a table of numbers behind a version of 0."""
+    return struct.pack(f">I{len(words)}I", 0, *words)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The frames of a track in the order of decoding: bytes, place in the file, rank in time, whether it is a key."""
+
+    sizes: list[int]
+    places: list[int]
+    ranks: list[int]
+    keys: list[int]
+
+    @classmethod
+    def read(cls, stbl: Boxes) -> Samples:
+        """Return the frames of a table of samples. Raises ValueError, KeyError, struct.error."""
+        same, count = struct.unpack_from(">II", stbl[b"stsz"], 4)
+        sizes = [same] * count if same else [row[0] for row in numbers(b"\0" * 4 + stbl[b"stsz"][8:])]
+        chunks = [row[0] for row in numbers(stbl[b"stco"])] if b"stco" in stbl else _long_numbers(stbl[b"co64"])
+        runs = numbers(stbl[b"stsc"], 3)
+        if not sizes or len({run[2] for run in runs}) != 1:
+            raise ValueError("it has no frames, or frames of several kinds")
+        places: list[int] = []
+        for (first, per_chunk, _), end in zip(runs, [*(run[0] for run in runs[1:]), len(chunks) + 1], strict=True):
+            for chunk in range(first - 1, end - 1):
+                at = chunks[chunk]
+                for _ in range(per_chunk):
+                    places.append(at)
+                    at += sizes[len(places) - 1]
+        keys = [row[0] - 1 for row in numbers(stbl[b"stss"])] if b"stss" in stbl else list(range(len(sizes)))
+        return cls(sizes, places, _ranks(stbl, len(sizes)), keys)
+
+
+def _long_numbers(content: bytes) -> list[int]:
+    (count,) = struct.unpack_from(">I", content, 4)
+    return list(struct.unpack_from(f">{count}Q", content, 8))
+
+
+def _ranks(stbl: Boxes, count: int) -> list[int]:
+    """Return the place of each frame in the order of presentation. Raises ValueError if the rate is not constant."""
+    lengths = [length for times, length in numbers(stbl[b"stts"], 2) for _ in range(times)]
+    shifts = [shift for times, shift in numbers(stbl[b"ctts"], 2) for _ in range(times)] if b"ctts" in stbl else []
+    shifts = [shift - (1 << 32 if shift >> 31 else 0) for shift in shifts or [0] * count]
+    at, shown = 0, []
+    for length, shift in zip(lengths, shifts, strict=True):
+        shown.append(at + shift)
+        at += length
+    times = sorted(shown)
+    gaps = [b - a for a, b in pairwise(times)]
+    usual = sum(gaps) / len(gaps) if gaps else 1
+    if any(abs(gap - usual) > max(1.0, MOST_JITTER * usual) for gap in gaps):
+        raise ValueError("its frames have no constant rate")
+    order = {time: rank for rank, time in enumerate(times)}
+    return [order[time] for time in shown]
+
+
+def has_variable_rate(path: Path) -> bool:
+    """Return whether a file is known to have a variable rate: an MP4 or MOV file that :func:`pad_movie` refuses."""
+    try:
+        with path.open("rb") as file:
+            moov = next(box for box in top_boxes(file) if box.kind == b"moov")
+            file.seek(moov.at + 8)
+            tracks = [content for kind, content in boxes_in(file.read(moov.length - 8)) if kind == b"trak"]
+        video = next(track for track in tracks if _handler(track) == b"vide")
+        stbl = dict(boxes_in(_inner(video, b"mdia", b"minf", b"stbl")))
+        _ranks(stbl, struct.unpack_from(">II", stbl[b"stsz"], 4)[1])
+    except ValueError:
+        return True
+    except (OSError, KeyError, IndexError, StopIteration, struct.error):
+        return False
+    return False
+
+
+def pad_movie(source: Path, output: Path, before: int, after: int, rate: Fraction) -> None:
+    """Write a movie again with frames before and behind its own, which hold its first key frame; without sound.
+
+    Args:
+        source: An MP4 or MOV file with a constant rate.
+        output: The new file, which appears when it is complete.
+        before, after: How many frames to add.
+        rate: Frames per second.
+
+    Raises:
+        UserError: The file is of another kind, or has no constant rate.
+        OSError: The file cannot be read or written.
+    """
+    part = output.with_name(f"{output.stem}.part{output.suffix}")
+    try:
+        with source.open("rb") as file, part.open("wb") as target:
+            boxes = top_boxes(file)
+            moov = next(box for box in boxes if box.kind == b"moov")
+            shift: dict[int, int] = {}
+            for box in boxes:
+                if box.kind in (b"ftyp", b"mdat"):
+                    shift[box.at] = target.tell() - box.at
+                    file.seek(box.at)
+                    _copy(file, target, box.length)
+            file.seek(moov.at + 8)
+            data = file.read(moov.length - 8)
+            target.write(boxed(b"moov", _padded_moov(data, before, after, rate, shift)))
+        part.replace(output)
+    except (ValueError, KeyError, IndexError, StopIteration, struct.error) as error:
+        why = str(error) if isinstance(error, ValueError) else "it is no MP4 or MOV file"
+        remedy = "choose Whole Clip, and style the strip again: rendered frames are reused"
+        raise UserError(f"{source}: it cannot be retimed as a part of its clip ({why}) — {remedy}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _copy(file: BinaryIO, target: BinaryIO, length: int) -> None:
+    while length > 0:
+        data = file.read(min(length, 1 << 20))
+        if not data:
+            raise ValueError("it is cut off")
+        target.write(data)
+        length -= len(data)
+
+
+def _padded_moov(moov: bytes, before: int, after: int, rate: Fraction, shift: dict[int, int]) -> bytes:
+    """Return the description of the new file. ``shift``: how far the bytes from each place on have moved."""
+    (timescale,) = struct.unpack_from(">I", dict(boxes_in(moov))[b"mvhd"], 12)
+    parts, has_video = [], False
+    for kind, content in boxes_in(moov):
+        if kind == b"mvhd":
+            parts.append((kind, content))
+        elif kind == b"trak" and not has_video and _handler(content) == b"vide":
+            has_video = True
+            parts.append((kind, content))
+    if not has_video:
+        raise ValueError("it has no video")
+    stbl = dict(boxes_in(_inner(parts[-1][1], b"mdia", b"minf", b"stbl")))
+    samples = Samples.read(stbl)
+    total = before + len(samples.sizes) + after
+    length = round(total / rate * timescale)
+    tables = _tables(samples, before, after, rate.denominator, shift)
+    delay = max(at - rank for at, rank in enumerate(samples.ranks)) * rate.denominator
+    edit = boxed(b"edts", boxed(b"elst", struct.pack(">IIIiI", 0, 1, length, delay, 1 << 16)))
+    lengths = {b"mvhd": (length, 16), b"tkhd": (length, 20), b"mdhd": (total * rate.denominator, 16)}
+
+    def rewritten(kind: bytes, content: bytes) -> bytes:
+        if kind in FOLDERS:
+            inner = b"".join(rewritten(*box) for box in boxes_in(content) if box[0] not in LEFT_OUT | TABLES)
+            inner += {b"stbl": tables, b"trak": edit}.get(kind, b"")
+            return boxed(kind, inner)
+        if kind in lengths:
+            value, at = lengths[kind]
+            if content[0] != 0:
+                raise ValueError("its times have 64 bits")
+            head = content[:12] + struct.pack(">I", rate.numerator) if kind == b"mdhd" else content[:at]
+            content = head + struct.pack(">I", value) + content[at + 4 :]
+        return boxed(kind, content)
+
+    return b"".join(rewritten(kind, content) for kind, content in parts)
+
+
+def _tables(samples: Samples, before: int, after: int, unit: int, shift: dict[int, int]) -> bytes:
+    """Return the boxes of the frames' lengths, times, keys, sizes and places."""
+    count, first = len(samples.sizes), samples.keys[0]
+    total = before + count + after
+    delay = max(at - rank for at, rank in enumerate(samples.ranks))
+    held = [0] * before, [0] * after
+    offsets = [*held[0], *(rank - at for at, rank in enumerate(samples.ranks)), *held[1]]
+    taken = [*(first for _ in held[0]), *range(count), *(first for _ in held[1])]
+    ends = sorted(shift)
+    moved = [
+        samples.places[at] + shift[max(start for start in ends if start <= samples.places[at])] for at in range(count)
+    ]
+    times = [word for offset in offsets for word in (1, (offset + delay) * unit)]
+    keys = [*range(1, before + 1), *(before + 1 + at for at in samples.keys), *range(before + count + 1, total + 1)]
+    return b"".join(
+        (
+            boxed(b"stts", table(1, total, unit)),
+            boxed(b"ctts", table(total, *times)),
+            boxed(b"stss", table(len(keys), *keys)),
+            boxed(b"stsc", table(1, 1, 1, 1)),
+            boxed(b"stsz", table(0, total, *(samples.sizes[at] for at in taken))),
+            boxed(b"co64", struct.pack(f">II{total}Q", 0, total, *(moved[at] for at in taken))),
+        )
+    )
+
+
+def _handler(trak: bytes) -> bytes:
+    return _inner(trak, b"mdia", b"hdlr")[8:12]
+
+
+def _inner(content: bytes, *kinds: bytes) -> bytes:
+    for kind in kinds:
+        content = dict(boxes_in(content))[kind]
+    return content
