@@ -133,12 +133,16 @@ def test_a_file_that_changed_under_its_path_makes_comfyui_ask_again(
     pack: ModuleType, film: Path, tmp_path: Path
 ) -> None:
     stylize, dataset = node(pack, "Stylize"), node(pack, "Dataset")
-    first = stylize.execute(video="film.mp4", model="identity", temporal="off").args[1]
-    before = dataset.fingerprint_inputs()
-    assert dataset.fingerprint_inputs() == before
+    (cuts := tmp_path / "input" / "my cuts.txt").write_text("6\n")
+    given = {"video": "film.mp4", "model": "identity", "temporal": "off", "options": f"cuts: {cuts}"}
+    first = stylize.execute(**given).args[1]
+    unchanged = dataset.fingerprint_inputs()
+    assert dataset.fingerprint_inputs() == unchanged
+    cuts.write_text("4\n8\n")
+    assert (before := dataset.fingerprint_inputs()) != unchanged
     write_clip(film, moving_frames(9))
     assert (after := dataset.fingerprint_inputs()) != before
-    assert stylize.execute(video="film.mp4", model="identity", temporal="off").args[1] != first
+    assert stylize.execute(**given).args[1] != first
     assert stylize.fingerprint_inputs() == after
     film.unlink()
     assert stylize.fingerprint_inputs() != after
@@ -152,6 +156,15 @@ def test_the_state_of_a_folder_is_that_of_its_files(pack: ModuleType, tmp_path: 
     assert state_of(str(tmp_path / "painted")) == before
     file.write_bytes(b"in place")
     assert state_of(str(tmp_path / "painted")) != before
+
+
+def test_files_in_options_are_the_longest_names_that_exist(pack: ModuleType, tmp_path: Path) -> None:
+    files_named_in = sys.modules[f"{pack.__name__}.nodes.places"].files_named_in
+    folder = tmp_path / "input"
+    for name in ("a", "a b.txt", "c.csv"):
+        (folder / name).touch()
+    lines = [f"cuts: {folder / 'a b.txt'}  ", f"set = x={folder / 'c.csv'},{folder / 'a'}", f"mask: {folder / 'gone.png'}"]
+    assert files_named_in("\n".join([*lines, "cuts: /etc/hosts"])) == [str(folder / name) for name in ("a b.txt", "c.csv", "a")]
 
 
 def test_an_image_batch_comes_to_vidtrans_without_loss_and_with_its_sound(pack: ModuleType, tmp_path: Path) -> None:
