@@ -136,4 +136,6 @@ class VidtransMatte(CommandNode):
             values["keyframes"] = painted_folder(inputs["painted"], inputs.get("numbers") or "", "painted")
         if inputs.get("model"):
             values["model"] = inputs["model"]
+        if len(values) == 1 and not inputs.get("options"):
+            raise ValueError("nothing says what is cut out — connect painted frames or a model")
         return cls.film(inputs, values, [clip])

@@ -1,7 +1,7 @@
 """Messages of Open Sound Control 1.0, read and written by python-osc, within bounds that it has not.
 
-Bundles are divided here: python-osc parses all messages of a packet at once, and nested bundles by recursion. A flood is
-thus dropped by the addresses of its messages, before they are parsed.
+Bundles are divided here: python-osc parses all messages of a packet at once, and nested bundles by recursion. So the
+messages of a flood are dropped by their addresses, before they are parsed.
 """
 
 from __future__ import annotations
