@@ -137,8 +137,7 @@ class ChunkRenderer:
             writer = stack.enter_context(closing(ChunkWriter(store, run, plan.segment, log.add)))
             queue = stack.enter_context(closing(BackgroundQueue(self.result_capacity)))
             interval = release_interval(*plan.size)
-            if self._kind == "cpu":
-                return_large_blocks(*plan.size)
+            return_large_blocks(self._kind, *plan.size)
 
             def encode(index: int, compose: Callable[[], np.ndarray]) -> None:
                 with self._clock.step(ENCODE):
