@@ -28,12 +28,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+from pythonosc import osc_bundle_builder, osc_message
 from websockets.sync.client import ClientConnection, connect
 
 from benchmarks import harness
 from benchmarks.live.browser import server
 from vidtrans.live.osc import osc_desk
-from vidtrans.live.osc.osc_messages import OscMessage, pack_bundle, pack_message
+from vidtrans.live.osc.osc_messages import OscMessage, pack_message
 from vidtrans.live.osc.osc_out import OscChanges
 from vidtrans.live.protocol import DROPPED, PAINTED, FrameMessage, pack_frame, parse_picture
 
@@ -188,11 +189,19 @@ def flood(model: str) -> dict[str, Any]:
     return found
 
 
+def _bundle(packets: list[bytes], at_s: float = osc_bundle_builder.IMMEDIATELY) -> bytes:
+    """Return a bundle of messages, to be carried out at a time in seconds since 1970."""
+    builder = osc_bundle_builder.OscBundleBuilder(at_s)  # type: ignore[arg-type]  (its annotation says int)
+    for packet in packets:
+        builder.add_content(osc_message.OscMessage(packet))
+    return bytes(builder.build().dgram)
+
+
 def _pour(port: int, rate: int, sent: Any) -> None:
     """Send messages at a rate: faders, junk, damage and bundles."""
     packets = [pack_message(OscMessage(f"/vidtrans/{name}", (n / 100,))) for n in range(100) for name in FADERS]
     packets += [b"junk", b"#bundle\0", pack_message(OscMessage("/vidtrans/none", (1,)))] * (rate > 60)
-    packets += [pack_bundle(packets[:50])] * (rate > 60)
+    packets += [_bundle(packets[:50])] * (rate > 60)
     began, count = time.perf_counter(), 0
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
         while (now := time.perf_counter() - began) < FLOOD_S + 1:
@@ -227,7 +236,7 @@ def hours(number: float) -> dict[str, Any]:
             stage.send(name, ((frame + 7 * place) % 97) / 97)
         if frame % 20 == 0:
             stage.send(f"junk/{frame}", 1.0)
-            stage.push(pack_bundle([pack_message(OscMessage("/vidtrans/hue", (float(frame % 20),)))], stage.at_s + 0.3))
+            stage.push(_bundle([pack_message(OscMessage("/vidtrans/hue", (float(frame % 20),)))], stage.at_s + 0.3))
             stage.desk.tell()
         stage.hub.worker.num_painted = frame // 2
         stage.frame()

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from clips import decode, moving_frames, write_clip
@@ -133,12 +134,16 @@ def test_a_file_that_changed_under_its_path_makes_comfyui_ask_again(
     pack: ModuleType, film: Path, tmp_path: Path
 ) -> None:
     stylize, dataset = node(pack, "Stylize"), node(pack, "Dataset")
-    first = stylize.execute(video="film.mp4", model="identity", temporal="off").args[1]
-    before = dataset.fingerprint_inputs()
-    assert dataset.fingerprint_inputs() == before
+    (cuts := tmp_path / "input" / "my cuts.txt").write_text("6\n")
+    given = {"video": "film.mp4", "model": "identity", "temporal": "off", "options": f"cuts: {cuts}"}
+    first = stylize.execute(**given).args[1]
+    unchanged = dataset.fingerprint_inputs()
+    assert dataset.fingerprint_inputs() == unchanged
+    cuts.write_text("4\n8\n")
+    assert (before := dataset.fingerprint_inputs()) != unchanged
     write_clip(film, moving_frames(9))
     assert (after := dataset.fingerprint_inputs()) != before
-    assert stylize.execute(video="film.mp4", model="identity", temporal="off").args[1] != first
+    assert stylize.execute(**given).args[1] != first
     assert stylize.fingerprint_inputs() == after
     film.unlink()
     assert stylize.fingerprint_inputs() != after
@@ -152,6 +157,20 @@ def test_the_state_of_a_folder_is_that_of_its_files(pack: ModuleType, tmp_path: 
     assert state_of(str(tmp_path / "painted")) == before
     file.write_bytes(b"in place")
     assert state_of(str(tmp_path / "painted")) != before
+
+
+def test_files_in_options_are_the_longest_names_that_exist(pack: ModuleType, tmp_path: Path) -> None:
+    files_named_in = sys.modules[f"{pack.__name__}.nodes.places"].files_named_in
+    folder = tmp_path / "input"
+    for name in ("a", "a b.txt", "c.csv"):
+        (folder / name).touch()
+    lines = [
+        f"cuts: {folder / 'a b.txt'}  ",
+        f"set = x={folder / 'c.csv'},{folder / 'a'}",
+        f"mask: {folder / 'gone.png'}",
+    ]
+    found = files_named_in("\n".join([*lines, "cuts: /etc/hosts"]))
+    assert found == [str(folder / name) for name in ("a b.txt", "c.csv", "a")]
 
 
 def test_an_image_batch_comes_to_vidtrans_without_loss_and_with_its_sound(pack: ModuleType, tmp_path: Path) -> None:
@@ -171,6 +190,15 @@ def test_an_image_batch_comes_to_vidtrans_without_loss_and_with_its_sound(pack: 
     assert [np.array_equal(a, b) for a, b in zip(clip, frames, strict=True)] == [True] * 5
     assert list(clip.times) == [n * Fraction(1001, 24000) for n in range(5)]
     assert clips.clip_file(InputImpl.VideoFromComponents(parts), "video").path == found.path
+
+
+def test_the_alpha_of_a_batch_comes_along(pack: ModuleType) -> None:
+    clips = sys.modules[f"{pack.__name__}.nodes.clips"]
+    frames = np.dstack([moving_frames(1, (50, 38))[0], np.full((38, 50), 90, np.uint8)])[None]
+    found = clips.clip_file(images(list(frames)), "video")
+    with av.open(found.path) as container:
+        picture = next(container.decode(video=0)).to_ndarray(format="rgba")
+    assert np.array_equal(picture, frames[0])
 
 
 def test_a_trimmed_video_is_rendered_in_its_part(pack: ModuleType, film: Path) -> None:
@@ -361,7 +389,7 @@ def test_paint_is_carried_and_corrected(pack: ModuleType, film: Path) -> None:
 def test_strokes_become_a_matte(pack: ModuleType, film: Path) -> None:
     mask = np.zeros((48, 64, 3), np.uint8)
     mask[10:30, 10:30] = 255
-    made = node(pack, "Matte").execute(video=video(film), painted=images([mask]), numbers="0")
+    made = node(pack, "Matte").execute(video=video(film), painted=images([mask]), numbers="0", steps=10)
     assert vidtrans.probe(made.args[1])["frames"] == 12
 
 

@@ -18,6 +18,8 @@ from typing import Any
 from vidtrans.core.errors import UsageError
 
 ROOT = Path("/")  # where the system shows its devices
+ARENA_MAX, MMAP_THRESHOLD, TRIM_THRESHOLD = -8, -3, -1  # of glibc's mallopt
+LARGE_BLOCK = 4_000_000  # bytes
 RELEASE_PIXELS = 8_000_000  # of pictures between two releases of freed memory: a 4K picture, four of 1080p
 
 
@@ -56,12 +58,25 @@ def set_up_heap() -> None:
     2 % of that render's time.
     """
     if sys.platform == "linux":
-        import ctypes  # takes milliseconds
+        for option, value in ((ARENA_MAX, 1), (MMAP_THRESHOLD, 32 << 20), (TRIM_THRESHOLD, 256 << 20)):
+            _set_heap(option, value)
 
-        options = {"M_ARENA_MAX": (-8, 1), "M_MMAP_THRESHOLD": (-3, 32 << 20), "M_TRIM_THRESHOLD": (-1, 256 << 20)}
-        with suppress(OSError, AttributeError):
-            for number, value in options.values():
-                ctypes.CDLL(None).mallopt(number, value)
+
+def _set_heap(option: int, value: int) -> None:
+    import ctypes  # takes milliseconds
+
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(option, value)
+
+
+def return_large_blocks(kind: str, width: int, height: int) -> None:
+    """Return freed blocks of 4 MB or more to the system at once, from now on, if a picture is so large: glibc alone.
+
+    Only for a render on a device of the ``kind`` cpu. The window filter at 1080p leaves holes of 150 to 700 MB between
+    the blocks that it keeps. To return those costs 1 % of its time; with blocks of 1 MB it would be 14 %.
+    """
+    if sys.platform == "linux" and kind == "cpu" and 3 * width * height >= LARGE_BLOCK:
+        _set_heap(MMAP_THRESHOLD, LARGE_BLOCK)
 
 
 def release_interval(width: int, height: int) -> int:

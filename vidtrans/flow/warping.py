@@ -40,13 +40,10 @@ def grid(height: int, width: int) -> np.ndarray:
     return places
 
 
-@lru_cache(maxsize=8)
 def grid_axes(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the coordinates x and y of each pixel, (H, W) float32 each, read-only."""
-    axes = cv2.split(grid(height, width))
-    for axis in axes:
-        axis.setflags(write=False)
-    return axes[0], axes[1]
+    """Return the coordinates x and y of each pixel, (H, W) float32 each: read-only views of a row and of a column."""
+    x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
+    return np.broadcast_to(x, (height, width)), np.broadcast_to(y, (height, width))
 
 
 def warp(picture: np.ndarray, flow: np.ndarray, *, bicubic: bool = False, lanczos: bool = False) -> np.ndarray:

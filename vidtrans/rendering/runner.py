@@ -21,7 +21,7 @@ from vidtrans.core.concurrency.threads import (
     stage_buffer_capacity,
 )
 from vidtrans.core.events import Progress
-from vidtrans.core.machine import release_freed_memory, release_interval
+from vidtrans.core.machine import release_freed_memory, release_interval, return_large_blocks
 from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import input_frames
@@ -137,6 +137,7 @@ class ChunkRenderer:
             writer = stack.enter_context(closing(ChunkWriter(store, run, plan.segment, log.add)))
             queue = stack.enter_context(closing(BackgroundQueue(self.result_capacity)))
             interval = release_interval(*plan.size)
+            return_large_blocks(self._kind, *plan.size)
 
             def encode(index: int, compose: Callable[[], np.ndarray]) -> None:
                 with self._clock.step(ENCODE):

@@ -10,14 +10,15 @@ from comfy_api.latest import InputImpl, io, ui
 
 from .clips import ClipFile
 from .job import JobRequest, run
-from .places import output_folder, result_path, state_of
-from .widgets import default_of, values_of
+from .places import files_named_in, output_folder, result_path, state_of
+from .widgets import default_of, options_input, values_of, widgets
 
 Model = io.Custom("VIDTRANS_MODEL")
 Dataset = io.Custom("VIDTRANS_DATASET")
 CLIP_TYPES = [io.Video, io.Image, io.String]
 ENDINGS = {"prores": ".mov", "prores4444": ".mov", "dnxhr": ".mov", "ffv1": ".mkv", "gif": ".gif"}
 CATEGORY = "vidtrans"
+FILM = (io.Video.Output("film", display_name="video"), io.String.Output("path", display_name="path"))
 
 
 def clip_input(name: str, tooltip: str, *, optional: bool = False) -> io.MultiType.Input:
@@ -67,9 +68,38 @@ FILES = KnownFiles()
 
 
 class CommandNode(io.ComfyNode):
-    """A node that runs a command of vidtrans and returns the file that it makes."""
+    """A node that runs a command of vidtrans and returns the file that it makes.
 
-    COMMAND = ""
+    Attributes:
+        COMMAND: The command.
+        TITLE: The node's name in ComfyUI.
+        ABOUT: Its description.
+        RESULT: The beginning of the result's name.
+        SHOWS: Whether ComfyUI runs it for its own sake: it shows its result.
+        SOCKETS: The inputs above the widgets of the command.
+        OUTPUTS: The outputs; by default those of a film.
+        TAKES_FRAMES: Whether an input may be an IMAGE batch that is a clip, and so needs a frame rate.
+    """
+
+    COMMAND = TITLE = ABOUT = RESULT = ""
+    SHOWS = TAKES_FRAMES = True
+    SOCKETS: tuple[io.Input, ...] = ()
+    OUTPUTS: tuple[io.Output, ...] = FILM
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Return the node's name, inputs and outputs."""
+        rate = [fps_input()] if cls.TAKES_FRAMES else []
+        return io.Schema(
+            node_id=cls.__name__,
+            display_name=f"{cls.TITLE} (vidtrans)",
+            category=CATEGORY,
+            description=cls.ABOUT,
+            inputs=[*cls.SOCKETS, *widgets(cls.COMMAND, cls.RESULT), *rate, options_input()],
+            outputs=list(cls.OUTPUTS),
+            hidden=[io.Hidden.unique_id],
+            is_output_node=cls.SHOWS,
+        )
 
     @classmethod
     def fingerprint_inputs(cls, **inputs: Any) -> Any:  # noqa: ANN401
@@ -105,7 +135,7 @@ class CommandNode(io.ComfyNode):
         """
         values = {**values_of(cls.COMMAND, inputs), **values, **part_of(clips)}
         options = inputs.get("options") or ""
-        states = [state_of(str(path)) for path in _paths_in(values)]
+        states = [state_of(path) for path in (*_paths_in(values), *files_named_in(options))]
         FILES.inputs |= {state[0]: state for state in states}
         name = inputs.get("name") or f"vidtrans/{cls.COMMAND}"
         path = result_path(base or output_folder(), name, ending, [cls.COMMAND, values, options, states])
@@ -115,6 +145,18 @@ class CommandNode(io.ComfyNode):
         table = run(JobRequest(cls.COMMAND, {**values, output: str(path)}, options, outside), cls.hidden.unique_id)
         FILES.results.add(path)
         return path, table
+
+    @classmethod
+    def film(
+        cls, inputs: dict[str, Any], values: dict[str, Any], clips: list[ClipFile], ending: str = ""
+    ) -> io.NodeOutput:
+        """Return the film of ``produce`` as VIDEO and path, and show it. ``ending``: by default that of the codec."""
+        ending = ending or ENDINGS.get(inputs.get("codec") or default_of(cls.COMMAND, "codec"), ".mp4")
+        path, _ = cls.produce(inputs, values, clips, ending)
+        folder = output_folder()
+        subfolder = path.parent.relative_to(folder).as_posix()
+        shown = ui.SavedResult(path.name, "" if subfolder == "." else subfolder, io.FolderType.output)
+        return io.NodeOutput(InputImpl.VideoFromFile(str(path)), str(path), ui=ui.PreviewVideo([shown]))
 
 
 def part_of(clips: list[ClipFile]) -> dict[str, str]:
@@ -134,21 +176,3 @@ def _time(seconds: float) -> str:
 def _paths_in(values: dict[str, Any]) -> list[str]:
     texts = [one for value in values.values() for one in (value if isinstance(value, list) else [value])]
     return [text for text in texts if isinstance(text, str) and Path(text).is_absolute()]
-
-
-def ending_of(inputs: dict[str, Any], command: str) -> str:
-    """Return the suffix of a film with the codec that a node's widget names."""
-    return ENDINGS.get(inputs.get("codec") or default_of(command, "codec"), ".mp4")
-
-
-def film_output(path: Path) -> io.NodeOutput:
-    """Return a film as VIDEO and path, and show it on the node."""
-    folder = output_folder()
-    subfolder = path.parent.relative_to(folder).as_posix()
-    shown = ui.SavedResult(path.name, "" if subfolder == "." else subfolder, io.FolderType.output)
-    return io.NodeOutput(InputImpl.VideoFromFile(str(path)), str(path), ui=ui.PreviewVideo([shown]))
-
-
-def film_outputs() -> list[io.Output]:
-    """Return the outputs of a node that makes a film."""
-    return [io.Video.Output("film", display_name="video"), io.String.Output("path", display_name="path")]

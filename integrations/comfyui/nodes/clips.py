@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from .lossless import write_lossless
+from .lossless import pixels_of, write_lossless
 from .places import named_file, temporary_folder
 
 MOST_FRAMES = 300  # of an IMAGE batch that is taken as a clip
@@ -106,16 +106,11 @@ def check_length(images: Any, what: str) -> None:  # noqa: ANN401  (a tensor)
         raise ValueError(f"{what}: {held} is too long, {most} — connect VIDEO or a path, which are streamed")
 
 
-def _pixels(image: Any) -> Any:  # noqa: ANN401  (a tensor in, a NumPy array out)
-    """Return one picture of a batch as uint8 RGB(A), rounded."""
-    return (image * 255.0).round().clamp(0, 255).byte().cpu().numpy()
-
-
 def _stored(images: Any, more: str, ending: str, write: Callable[[Path], None]) -> str:  # noqa: ANN401
     """Return the file of a batch, named by its content: a second run finds the same file."""
     digest = hashlib.sha256(repr((tuple(images.shape), more)).encode())
     for image in images:
-        digest.update(_pixels(image).tobytes())
+        digest.update(pixels_of(image).tobytes())
     path = temporary_folder() / f"images-{digest.hexdigest()[:16]}{ending}"
     if not path.exists():
         part = path.with_name(f"part-{path.name}")
@@ -141,7 +136,7 @@ def picture_files(value: Any, what: str) -> list[str]:  # noqa: ANN401
 
 
 def _save(image: Any, path: Path) -> None:  # noqa: ANN401
-    Image.fromarray(_pixels(image).squeeze()).save(path, format="PNG", compress_level=1)
+    Image.fromarray(pixels_of(image).squeeze()).save(path, format="PNG", compress_level=1)
 
 
 def painted_folder(value: Any, numbers: str, what: str) -> str:  # noqa: ANN401

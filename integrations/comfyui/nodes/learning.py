@@ -7,42 +7,27 @@ from typing import Any
 import folder_paths
 from comfy_api.latest import io
 
-from .base import CATEGORY, CommandNode, Dataset, Model, clip_input, fps_input, pictures_input
+from .base import CATEGORY, CommandNode, Dataset, Model, clip_input, pictures_input
 from .clips import ClipFile, add_clips, clip_file, picture_files
 from .places import MODEL_ENDINGS, MODELS, model_folder, state_of
-from .widgets import options_input, widgets
 
 IDENTITY = "identity"
-
-
-def model_outputs() -> list[io.Output]:
-    """Return the outputs of a node that makes a model."""
-    return [Model.Output("learned", display_name="model"), io.String.Output("path", display_name="path")]
+MODEL = (Model.Output("learned", display_name="model"), io.String.Output("path", display_name="path"))
 
 
 class VidtransLook(CommandNode):
     """Learn the manner of a painting."""
 
     COMMAND = "look"
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        """Return the node's name, inputs and outputs."""
-        return io.Schema(
-            node_id="VidtransLook",
-            display_name="Learn look of a painting (vidtrans)",
-            category=CATEGORY,
-            description="Learns a model that paints like a picture. At once, without learning: 'Stylize' with a style.",
-            inputs=[
-                pictures_input("pictures", "The painting; several of one manner are learned together."),
-                clip_input("on", "A clip to learn on, best the one that it is for.", optional=True),
-                *widgets("look", "look"),
-                fps_input(),
-                options_input(),
-            ],
-            outputs=model_outputs(),
-            hidden=[io.Hidden.unique_id],
-        )
+    TITLE = "Learn look of a painting"
+    ABOUT = "Learns a model that paints like a picture. At once, without learning: 'Stylize' with a style."
+    RESULT = "look"
+    SHOWS = False
+    SOCKETS = (
+        pictures_input("pictures", "The painting; several of one manner are learned together."),
+        clip_input("on", "A clip to learn on, best the one that it is for.", optional=True),
+    )
+    OUTPUTS = MODEL
 
     @classmethod
     def execute(cls, **inputs: Any) -> io.NodeOutput:  # noqa: ANN401
@@ -60,25 +45,15 @@ class VidtransGrade(CommandNode):
     """Learn a colour grade from pictures before and after it."""
 
     COMMAND = "grade"
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        """Return the node's name, inputs and outputs."""
-        return io.Schema(
-            node_id="VidtransGrade",
-            display_name="Learn grade (vidtrans)",
-            category=CATEGORY,
-            description="Learns a colour grade from pictures before and after it, or takes the colours of a still.",
-            inputs=[
-                clip_input("before", "Pictures or a clip before the grade."),
-                clip_input("after", "The same after it; with 'unpaired' a still of any scene."),
-                *widgets("grade", "grade"),
-                fps_input(),
-                options_input(),
-            ],
-            outputs=model_outputs(),
-            hidden=[io.Hidden.unique_id],
-        )
+    TITLE = "Learn grade"
+    ABOUT = "Learns a colour grade from pictures before and after it, or takes the colours of a still."
+    RESULT = "grade"
+    SHOWS = False
+    SOCKETS = (
+        clip_input("before", "Pictures or a clip before the grade."),
+        clip_input("after", "The same after it; with 'unpaired' a still of any scene."),
+    )
+    OUTPUTS = MODEL
 
     @classmethod
     def execute(cls, **inputs: Any) -> io.NodeOutput:  # noqa: ANN401
@@ -106,25 +81,15 @@ class VidtransDataset(CommandNode):
     """Make pairs of pictures from clips, to train on."""
 
     COMMAND = "make-dataset"
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        """Return the node's name, inputs and outputs."""
-        return io.Schema(
-            node_id="VidtransDataset",
-            display_name="Make dataset (vidtrans)",
-            category=CATEGORY,
-            description="Makes pairs of pictures from a clip: what a network will see of a frame, and the frame.",
-            inputs=[
-                clip_input("video", "The clip whose frames are learned."),
-                clip_input("target", "A second clip, in step, for the pairings aligned and stack.", optional=True),
-                *widgets("make-dataset", "vidtrans/dataset"),
-                fps_input(),
-                options_input(),
-            ],
-            outputs=[Dataset.Output("pairs", display_name="dataset"), io.String.Output("path", display_name="path")],
-            hidden=[io.Hidden.unique_id],
-        )
+    TITLE = "Make dataset"
+    ABOUT = "Makes pairs of pictures from a clip: what a network will see of a frame, and the frame."
+    RESULT = "vidtrans/dataset"
+    SHOWS = False
+    SOCKETS = (
+        clip_input("video", "The clip whose frames are learned."),
+        clip_input("target", "A second clip, in step, for the pairings aligned and stack.", optional=True),
+    )
+    OUTPUTS = (Dataset.Output("pairs", display_name="dataset"), io.String.Output("path", display_name="path"))
 
     @classmethod
     def execute(cls, **inputs: Any) -> io.NodeOutput:  # noqa: ANN401
@@ -141,19 +106,13 @@ class VidtransTrain(CommandNode):
     """Train a pix2pix model on a dataset."""
 
     COMMAND = "train"
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        """Return the node's name, inputs and outputs."""
-        return io.Schema(
-            node_id="VidtransTrain",
-            display_name="Train model (vidtrans)",
-            category=CATEGORY,
-            description="Trains a pix2pix model. More steps continue the training; a cancelled one goes on.",
-            inputs=[Dataset.Input("dataset"), *widgets("train", "model"), options_input()],
-            outputs=model_outputs(),
-            hidden=[io.Hidden.unique_id],
-        )
+    TITLE = "Train model"
+    ABOUT = "Trains a pix2pix model. More steps continue the training; a cancelled one goes on."
+    RESULT = "model"
+    SHOWS = False
+    TAKES_FRAMES = False
+    SOCKETS = (Dataset.Input("dataset"),)
+    OUTPUTS = MODEL
 
     @classmethod
     def execute(cls, **inputs: Any) -> io.NodeOutput:  # noqa: ANN401

@@ -8,20 +8,16 @@ from typing import Any
 from comfy_api.latest import io
 
 from .base import (
-    CATEGORY,
     CommandNode,
     Model,
     clip_input,
-    ending_of,
-    film_output,
-    film_outputs,
-    fps_input,
     pictures_input,
 )
 from .clips import add_clips, clip_file, painted_folder
-from .widgets import options_input, widgets
 
 NUMBERS = "The frame of each picture, counted from 0, such as '0, 48, 96'; of a folder they stand in the names."
+PAINTED = "The painted frames: an IMAGE batch with 'numbers', or a folder with the numbers in the names."
+STROKES = "Frames with strokes on the thing: IMAGE with 'numbers', or a folder with numbers in its names."
 MOST_FRAMES = 64  # that are put into an IMAGE batch
 
 
@@ -34,28 +30,16 @@ class VidtransKeyframes(CommandNode):
     """Choose the frames of a clip that are best painted."""
 
     COMMAND = "keyframes"
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        """Return the node's name, inputs and outputs."""
-        return io.Schema(
-            node_id="VidtransKeyframes",
-            display_name="Choose key frames (vidtrans)",
-            category=CATEGORY,
-            description="Chooses the frames of a clip from which the others are reached best, to be painted.",
-            inputs=[
-                clip_input("video", "The clip."),
-                *widgets("keyframes", "vidtrans/keyframes"),
-                fps_input(),
-                options_input(),
-            ],
-            outputs=[
-                io.Image.Output("frames", display_name="frames"),
-                io.String.Output("numbers", display_name="numbers"),
-                io.String.Output("folder", display_name="folder"),
-            ],
-            hidden=[io.Hidden.unique_id],
-        )
+    TITLE = "Choose key frames"
+    ABOUT = "Chooses the frames of a clip from which the others are reached best, to be painted."
+    RESULT = "vidtrans/keyframes"
+    SHOWS = False
+    SOCKETS = (clip_input("video", "The clip."),)
+    OUTPUTS = (
+        io.Image.Output("frames", display_name="frames"),
+        io.String.Output("numbers", display_name="numbers"),
+        io.String.Output("folder", display_name="folder"),
+    )
 
     @classmethod
     def execute(cls, **inputs: Any) -> io.NodeOutput:  # noqa: ANN401
@@ -83,29 +67,15 @@ class VidtransPropagate(CommandNode):
     """Carry painted frames through the whole clip."""
 
     COMMAND = "propagate"
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        """Return the node's name, inputs and outputs."""
-        painted = "The painted frames: an IMAGE batch with 'numbers', or a folder with the numbers in the names."
-        return io.Schema(
-            node_id="VidtransPropagate",
-            display_name="Propagate painted frames (vidtrans)",
-            category=CATEGORY,
-            description="Carries a few painted frames through the clip that they belong to.",
-            inputs=[
-                clip_input("video", "The clip."),
-                pictures_input("painted", painted),
-                numbers_input(),
-                clip_input("mask", "A matte, white where the paint is.", optional=True),
-                *widgets("propagate", "vidtrans/painted"),
-                fps_input(),
-                options_input(),
-            ],
-            outputs=film_outputs(),
-            hidden=[io.Hidden.unique_id],
-            is_output_node=True,
-        )
+    TITLE = "Propagate painted frames"
+    ABOUT = "Carries a few painted frames through the clip that they belong to."
+    RESULT = "vidtrans/painted"
+    SOCKETS = (
+        clip_input("video", "The clip."),
+        pictures_input("painted", PAINTED),
+        numbers_input(),
+        clip_input("mask", "A matte, white where the paint is.", optional=True),
+    )
 
     @classmethod
     def execute(cls, **inputs: Any) -> io.NodeOutput:  # noqa: ANN401
@@ -115,35 +85,23 @@ class VidtransPropagate(CommandNode):
         folder = painted_folder(inputs["painted"], inputs.get("numbers") or "", "painted")
         values: dict[str, Any] = {"video": [clips[0].path], "keyframes": folder}
         add_clips(clips, values, inputs, "mask", fps=fps)
-        path, _ = cls.produce(inputs, values, clips, ending_of(inputs, "propagate"))
-        return film_output(path)
+        return cls.film(inputs, values, clips)
 
 
 class VidtransFix(CommandNode):
     """Correct a result of vidtrans by painting over some of its frames."""
 
     COMMAND = "fix"
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        """Return the node's name, inputs and outputs."""
-        return io.Schema(
-            node_id="VidtransFix",
-            display_name="Fix result (vidtrans)",
-            category=CATEGORY,
-            description="Paint over frames of a result of vidtrans, and the others follow.",
-            inputs=[
-                clip_input("render", "A result of 'Stylize' or 'Propagate', as it was written."),
-                pictures_input("painted", "Frames of the result, painted over: IMAGE with 'numbers', or a folder."),
-                numbers_input(),
-                clip_input("mask", "A matte, white where corrections are seen.", optional=True),
-                *widgets("fix", "vidtrans/fixed"),
-                options_input(),
-            ],
-            outputs=film_outputs(),
-            hidden=[io.Hidden.unique_id],
-            is_output_node=True,
-        )
+    TITLE = "Fix result"
+    ABOUT = "Paint over frames of a result of vidtrans, and the others follow."
+    RESULT = "vidtrans/fixed"
+    TAKES_FRAMES = False
+    SOCKETS = (
+        clip_input("render", "A result of 'Stylize' or 'Propagate', as it was written."),
+        pictures_input("painted", "Frames of the result, painted over: IMAGE with 'numbers', or a folder."),
+        numbers_input(),
+        clip_input("mask", "A matte, white where corrections are seen.", optional=True),
+    )
 
     @classmethod
     def execute(cls, **inputs: Any) -> io.NodeOutput:  # noqa: ANN401
@@ -152,37 +110,22 @@ class VidtransFix(CommandNode):
         folder = painted_folder(inputs["painted"], inputs.get("numbers") or "", "painted")
         values: dict[str, Any] = {"render": clips[0].path, "painted": folder}
         add_clips(clips, values, inputs, "mask")
-        path, _ = cls.produce(inputs, values, clips, Path(clips[0].path).suffix or ".mp4")
-        return film_output(path)
+        return cls.film(inputs, values, clips, Path(clips[0].path).suffix)
 
 
 class VidtransMatte(CommandNode):
     """Cut one thing out of a clip, by strokes on a frame or two."""
 
     COMMAND = "matte"
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        """Return the node's name, inputs and outputs."""
-        painted = "Frames with strokes on the thing: IMAGE with 'numbers', or a folder with numbers in its names."
-        return io.Schema(
-            node_id="VidtransMatte",
-            display_name="Matte of one thing (vidtrans)",
-            category=CATEGORY,
-            description="Cuts one thing out of the whole clip, from strokes on a few of its frames.",
-            inputs=[
-                clip_input("video", "The clip."),
-                pictures_input("painted", painted, optional=True),
-                numbers_input(),
-                Model.Input("model", optional=True, tooltip="Instead of painted frames: a segmenter of your own."),
-                *widgets("matte", "vidtrans/matte"),
-                fps_input(),
-                options_input(),
-            ],
-            outputs=film_outputs(),
-            hidden=[io.Hidden.unique_id],
-            is_output_node=True,
-        )
+    TITLE = "Matte of one thing"
+    ABOUT = "Cuts one thing out of the whole clip, from strokes on a few of its frames."
+    RESULT = "vidtrans/matte"
+    SOCKETS = (
+        clip_input("video", "The clip."),
+        pictures_input("painted", STROKES, optional=True),
+        numbers_input(),
+        Model.Input("model", optional=True, tooltip="Instead of painted frames: a segmenter of your own."),
+    )
 
     @classmethod
     def execute(cls, **inputs: Any) -> io.NodeOutput:  # noqa: ANN401
@@ -193,5 +136,6 @@ class VidtransMatte(CommandNode):
             values["keyframes"] = painted_folder(inputs["painted"], inputs.get("numbers") or "", "painted")
         if inputs.get("model"):
             values["model"] = inputs["model"]
-        path, _ = cls.produce(inputs, values, [clip], ending_of(inputs, "matte"))
-        return film_output(path)
+        if len(values) == 1 and not inputs.get("options"):
+            raise ValueError("nothing says what is cut out — connect painted frames or a model")
+        return cls.film(inputs, values, [clip])

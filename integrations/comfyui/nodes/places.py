@@ -75,6 +75,19 @@ def named_file(text: str) -> str:
     raise ValueError(f"{text}: no such file in the folders of ComfyUI — was it moved or deleted?")
 
 
+def files_named_in(options: str) -> list[str]:
+    """Return the files and folders of ComfyUI's folders that lines of options name, as far as they exist."""
+    begins = re.compile("|".join(re.escape(os.path.normcase(folder) + os.sep) for folder in allowed_folders()))
+    found = []
+    for line in map(os.path.normcase, options.splitlines()):
+        for match in begins.finditer(line):
+            ends = range(len(line.rstrip()), match.end(), -1)  # a name may have any letter: the longest that exists
+            found += next(
+                ([line[match.start() : end]] for end in ends if os.path.exists(line[match.start() : end])), []
+            )
+    return found
+
+
 def _is_inside(path: str, folders: Iterable[str]) -> bool:
     path = os.path.normcase(path)
     return any(path.startswith(os.path.normcase(folder).rstrip("/\\") + os.sep) for folder in folders)

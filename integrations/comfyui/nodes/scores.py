@@ -7,44 +7,31 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
-from .base import CATEGORY, CommandNode, clip_input, fps_input
-from .clips import clip_file
+from .base import CommandNode, clip_input
+from .clips import add_clips, clip_file
 from .painting import read_pictures
-from .widgets import options_input, widgets
 
 SCORES = ("flicker", "warping_error", "psnr", "ssim", "sharpness", "ratio", "removed")
+PER_FRAME = "The same without a temporal filter: what flicker is measured against."
 
 
 class VidtransEvaluate(CommandNode):
     """Measure the flicker, sharpness and fidelity of a render."""
 
     COMMAND = "evaluate"
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        """Return the node's name, inputs and outputs."""
-        per_frame = "The same without a temporal filter: what flicker is measured against."
-        return io.Schema(
-            node_id="VidtransEvaluate",
-            display_name="Evaluate clip (vidtrans)",
-            category=CATEGORY,
-            description="Measures the flicker, sharpness and fidelity of a result, and plots them over time.",
-            inputs=[
-                clip_input("video", "The result."),
-                clip_input("source", "What it was made from."),
-                clip_input("per_frame", per_frame, optional=True),
-                clip_input("reference", "What it should be, where that is known.", optional=True),
-                *widgets("evaluate", "vidtrans/scores"),
-                fps_input(),
-                options_input(),
-            ],
-            outputs=[
-                io.String.Output("scores", display_name="scores"),
-                io.Image.Output("plot", display_name="plot"),
-            ],
-            hidden=[io.Hidden.unique_id],
-            is_output_node=True,
-        )
+    TITLE = "Evaluate clip"
+    ABOUT = "Measures the flicker, sharpness and fidelity of a result, and plots them over time."
+    RESULT = "vidtrans/scores"
+    SOCKETS = (
+        clip_input("video", "The result."),
+        clip_input("source", "What it was made from."),
+        clip_input("per_frame", PER_FRAME, optional=True),
+        clip_input("reference", "What it should be, where that is known.", optional=True),
+    )
+    OUTPUTS = (
+        io.String.Output("scores", display_name="scores"),
+        io.Image.Output("plot", display_name="plot"),
+    )
 
     @classmethod
     def execute(cls, **inputs: Any) -> io.NodeOutput:  # noqa: ANN401
@@ -52,10 +39,7 @@ class VidtransEvaluate(CommandNode):
         fps = inputs.get("fps", 24.0)
         clips = [clip_file(inputs["video"], "video", fps)]
         values: dict[str, Any] = {"output": [clips[0].path]}
-        for name in ("source", "per_frame", "reference"):
-            if inputs.get(name) is not None:
-                clips.append(clip_file(inputs[name], name, fps))
-                values[name] = clips[-1].path
+        add_clips(clips, values, inputs, "source", "per_frame", "reference", fps=fps)
         path, table = cls.produce(inputs, values, clips, ".png")
         text = json.dumps(table, indent=1)
         lines = [f"{name}: {table[name]:g}" for name in SCORES if isinstance(table.get(name), int | float)]

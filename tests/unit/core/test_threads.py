@@ -132,7 +132,7 @@ def test_on_one_core_steps_take_turns_with_a_network_on_the_cpu(monkeypatch: pyt
 def test_large_pictures_for_a_network_on_the_cpu_are_decoded_in_one_thread_and_buffered_one_by_one() -> None:
     assert [decoder_threads(kind, 3840, 2160) for kind in ("cpu", "cuda")] == [1, 0]
     assert [buffer_capacity(3840, 2160, least) for least in (1, 2)] == [1, 2]
-    assert decoder_threads("cpu", 1920, 1080) == 0
+    assert [decoder_threads("cpu", *size) for size in ((1920, 1080), (1280, 720))] == [1, 0]
 
 
 @pytest.mark.parametrize(

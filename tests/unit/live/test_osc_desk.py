@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from live_server import load
-from osc_stage import OscStage
+from osc_stage import OscStage, pack_bundle
 
 from vidtrans.core.settings import SMALLEST_SIDE
 from vidtrans.curves.signals import Signal
@@ -21,7 +21,7 @@ from vidtrans.live.live_controls import Controls, describe_pairing
 from vidtrans.live.osc import osc_desk
 from vidtrans.live.osc.osc_addresses import ACTIONS, REPORTS, ROOT, OscAddress
 from vidtrans.live.osc.osc_inbox import LONGEST_WAIT_S, MOST_TIMED, SHOWN_UNMATCHED
-from vidtrans.live.osc.osc_messages import Argument, OscMessage, pack_bundle, pack_message, parse_message
+from vidtrans.live.osc.osc_messages import Argument, OscMessage, pack_message, parse_message
 from vidtrans.live.osc.osc_out import BEAT, LOUDNESS, OscChanges
 from vidtrans.live.osc.osc_query import address_tree
 from vidtrans.models.loaded_model import LoadedModel

@@ -13,14 +13,15 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from live_server import TIMEOUT_S, Running, flat, pixels, serving
-from osc_stage import OscStage, free_port
+from osc_stage import OscStage, free_port, pack_bundle
 from processes import until
+from pythonosc.udp_client import SimpleUDPClient
 
 from vidtrans.core.errors import UsageError
 from vidtrans.live.osc import osc_listener
 from vidtrans.live.osc.osc_endpoint import OscEndpoint, is_near, parse_endpoint
 from vidtrans.live.osc.osc_listener import OscListener
-from vidtrans.live.osc.osc_messages import Argument, OscMessage, pack_bundle, pack_message, parse_message
+from vidtrans.live.osc.osc_messages import Argument, OscMessage, pack_message, parse_message
 from vidtrans.live.stage_settings import stage_settings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -216,8 +217,7 @@ def test_on_an_open_address_only_private_networks_are_heard(monkeypatch: pytest.
 
 
 def test_python_osc_moves_a_control_and_hears_of_it(running: Running, controller: Controller) -> None:
-    client = pytest.importorskip("pythonosc.udp_client", reason="python-osc is another program's OSC")
-    other = client.SimpleUDPClient(HOST, controller.port)
+    other = SimpleUDPClient(HOST, controller.port)
     with running.program() as page, other._sock:
         other.send_message("/vidtrans/keep_colour", 0.5)
         page.state(keep_colour=0.5)

@@ -20,7 +20,7 @@ from vidtrans.core.machine import cores
 T = TypeVar("T")
 WAITING = ""  # a step that is not counted
 POLL_S = 0.05  # while a thread ends
-BUFFERED_BYTES = 1 << 24  # of pictures, at most, between two stages
+BUFFERED_BYTES = 12_000_000  # of pictures, at most, between two stages: one of 1080p, four of 720p
 
 
 def buffer_capacity(width: int, height: int, least: int = 2) -> int:

@@ -14,12 +14,12 @@ from vidtrans.live.osc.osc_messages import (
     address_in,
     messages_in,
     parse_message,
-    time_of,
 )
 
 MOST_TIMED = 1024  # messages of bundles whose time has not come
 LONGEST_WAIT_S = 60.0  # until the time of a bundle; later ones are dropped
 SHOWN_UNMATCHED, SHOWN_LETTERS = 6, 60
+RELEASES = frozenset([b",F", b",N", b",i", b",h", b",f", b",d", b",s"])  # and nothing but zeros
 
 
 @dataclass
@@ -70,12 +70,12 @@ class OscInbox:
             self._keep(packet)
             return
         try:
-            for tag, data in messages_in(packet):
+            for at_s, data in messages_in(packet):
                 self._elements += 1
                 if self._elements > MOST_ELEMENTS:  # since the last call of ``take``
                     self.counts.dropped += 1
                     return  # the rest of a flood is not read
-                self._keep_at(time_of(tag), data, now_s)
+                self._keep_at(at_s, data, now_s)
         except MalformedOscError:
             self.counts.malformed += 1
 
@@ -130,9 +130,5 @@ class OscInbox:
 
 
 def _is_press(data: bytes) -> bool:
-    """Return whether a message to a trigger is a press: it has no argument, or not 0 or false; damage counts as one."""
-    try:
-        arguments = parse_message(data).arguments
-    except MalformedOscError:
-        return True  # ``take`` counts it
-    return not arguments or bool(arguments[0])
+    """Return whether a message to a trigger is a press: not 0, false, nil or an empty text as its only argument."""
+    return data[len(address_in(data)) :].strip(b"\0") not in RELEASES

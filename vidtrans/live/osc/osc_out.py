@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+import numpy as np
+
 from vidtrans.curves.signals import Signal
 from vidtrans.live.hub import Hub
 from vidtrans.live.osc.osc_addresses import ROOT, TYPES, OscAddress, reports
@@ -29,7 +31,7 @@ class OscChanges:
 
     def __init__(self, hub: Hub, desk: OscDesk, clock: Callable[[], float] = time.monotonic) -> None:
         self._hub, self._desk, self._clock = hub, desk, clock
-        self._sent: dict[str, bytes] = {}
+        self._sent: dict[str, Argument] = {}
         self._counted, self._counted_s, self._fps = 0, clock(), 0.0
         hub.sound.watch_always({LOUDNESS, ONSET, BEAT})
 
@@ -41,12 +43,12 @@ class OscChanges:
             self._sent.clear()
             found += [pack_message(_description(one)) for one in (*self._desk.addresses.values(), *reports())]
         values = self._desk.values() | self._reports()
-        self._sent = {path: packet for path, packet in self._sent.items() if path in values}
+        self._sent = {path: value for path, value in self._sent.items() if path in values}
         for path, value in values.items():
-            packet = pack_message(OscMessage(path, (value,)))
-            if packet != self._sent.get(path) and not self._desk.is_moving(path):
-                self._sent[path] = packet
-                found.append(packet)
+            value = float(np.float32(value)) if isinstance(value, float) else value
+            if value != self._sent.get(path) and not self._desk.is_moving(path):
+                self._sent[path] = value
+                found.append(pack_message(OscMessage(path, (value,))))
         return found
 
     def _reports(self) -> dict[str, Argument]:
