@@ -60,6 +60,8 @@ class DeviceRenderer(FrameRenderer):
         """Begin to upload a frame, its input if the CPU computes it, and its output if that is known."""
         prepared = super().prepare(frame, shot, known, restarts=restarts)
         sample = prepared.sample
+        if self.inputs.pairing.finishes:
+            sample.host_guide = sample.guide
         sample.guide = self._uploaded(frame) if self._is_guided else None
         if self.blends:
             sample.source = self._uploaded(frame)

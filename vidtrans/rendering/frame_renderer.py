@@ -150,8 +150,6 @@ class FrameRenderer:
         guide, is_rendered = to_uint8(frame.rgb), known is None
         output = guide if known is None else known
         sample = Sample(frame.index, frame.pts, guide, output, starts_shot=frame.index == start)
-        if self.inputs.pairing.finishes:
-            sample.host_guide = guide
         if is_rendered and self._painter is not None:
             sample.source = frame.rgb
         if self._draft is not None:

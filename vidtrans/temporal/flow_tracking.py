@@ -165,20 +165,11 @@ class FlowTracker:
 
 
 def pack_channels(output: np.ndarray, guide: np.ndarray) -> np.ndarray:
-    """Return (H, W, 4) uint8 or uint16: the output's RGB and the guide's luma, so that one resampling serves both.
-
-    ``guide``: its picture, (H, W, 3), or its luma, (H, W).
-    """
-    look, luma = cv2.cvtColor(output, cv2.COLOR_RGB2RGBA), guide if guide.ndim == 2 else grey(guide)
+    """Return (H, W, 4) uint8 or uint16: the output's RGB and the guide's luma, so that one resampling serves both."""
+    look, luma = cv2.cvtColor(output, cv2.COLOR_RGB2RGBA), grey(guide)
     if look.dtype != luma.dtype:
         look, luma = to_uint16(look), to_uint16(luma)
     return cv2.insertChannel(luma, look, 3)
-
-
-def drop_colours(sample: Sample) -> None:
-    """Replace the guide of a frame, whose flow to its neighbours is known, by its luma: a third of the memory."""
-    if sample.guide.ndim == 3 and sample.guide is not sample.output:
-        sample.guide = grey(sample.guide)
 
 
 def frame_on_grid(sample: Sample) -> np.ndarray:

@@ -23,12 +23,12 @@ class Sample:
     Attributes:
         index: The number of the frame in its clip.
         pts: Its timestamp, in ticks of the clip's time base.
-        guide: The input, at the size of the output; a filter may replace it by its luma, (H, W).
+        guide: The input, at the size of the output.
         output: The model's picture; filters replace it.
         starts_shot: Whether it is the first frame of its shot.
         source: The frame at full size, if paint is composited, or the result is blended with the source on a device;
             else None.
-        host_guide: The guide as an array, if the model's pairing needs it after the filter.
+        host_guide: The guide as an array, if ``guide`` is on a device and the model's pairing needs it.
         is_key: In a draft: it was rendered, and its output is propagated to the frames around it.
         is_propagated: In a draft: it gets the propagated output of another frame.
         rendered: In a draft: the rendered picture of a propagated frame, to compare both.

@@ -28,7 +28,7 @@ import numpy as np
 from vidtrans.flow.scaling import Enlarged, blur, grid_size, grow, shrink
 from vidtrans.flow.warping import PICTURE, Average, from_16bit, squared_length, strips, to_16bit
 from vidtrans.temporal.fine_detail import LOW, REACH, DetailCorrection, FineDetail
-from vidtrans.temporal.flow_tracking import FlowTracker, compute_once, drop_colours, frame_on_grid, pack_channels
+from vidtrans.temporal.flow_tracking import FlowTracker, compute_once, frame_on_grid, pack_channels
 from vidtrans.temporal.settings import DeflickerSettings, WindowSettings
 from vidtrans.temporal.stream import Sample, Window
 
@@ -91,7 +91,6 @@ class WindowFilter:
             for at in self._new(window, level, self._lead(level), "done"):
                 self._coarse(window, at, level)
                 self._share(window, at, level)
-                drop_colours(window.samples[at])
         for level in range(1, self._stored + 1):
             for at in self._new(window, level, self._full_lead(level), "done at full size"):
                 self._level(window, at, level)
