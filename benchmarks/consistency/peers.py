@@ -9,7 +9,7 @@ with --accurate also in its slower mode, with a window of 5; Pixel Deflicker als
 frames. FastBlend takes some minutes a case on one core.
 ``mean-N`` averages N frames. A blurred picture hardly flickers, so each is sharpened, or blurred, by an unsharp mask
 whose amount brings it to the sharpness of ours, and then scored: E is the warping error over that of the per-frame
-pictures.
+pictures. Where the truth is known (``lut``) an E below that of the truth is no merit: the table has the decibels, too.
 """
 
 from __future__ import annotations
@@ -160,25 +160,33 @@ def equal_score(case: Case, method: Method, wanted: float, store: Store) -> Scor
     return Score(**store.table(name, key, lambda: asdict(at_sharpness(case, method.pictures(case, store), wanted))))
 
 
+def decibels(score: Score) -> str:
+    """Return how near pictures are to the truth, where it is known."""
+    return "" if score.db_clean is None else f", {score.db_clean:.1f}"
+
+
 def table_of(part: str, every: Sequence[Case], methods: Sequence[Method], store: Store) -> Table:
     """Return the table of a part: E of ours, and of the others at its sharpness, with their own sharpness before."""
     ours = own("window")
-    title = f"{parts.PARTS[part][0]}: E at the sharpness of ours (their own sharpness)"
+    is_known = any(case.clean for case in every)
+    title = f"{parts.PARTS[part][0]}: E at the sharpness of ours (their own sharpness{', dB to the truth' * is_known})"
     table = Table(title, ["clip", "window: E / sharpness", *(m.name for m in methods), "ours is lowest"])
-    lowest = 0
+    lowest, nearest = 0, 0
     for case in every:
         reference = parts.score_case(case, [per_frame(), ours], store)["window"]
-        cells, best = [], True
+        cells, best, near = [], True, True
         for method in methods:
             tell(f"{case.name}: {method.name}")
             before = parts.score_case(case, [method], store)[method.name].sharpness
             found = equal_score(case, method, reference.sharpness, store)
-            cells.append(f"{found.ratio:.3f} ({before:.2f})")
+            cells.append(f"{found.ratio:.3f} ({before:.2f}{decibels(found)})")
             best &= reference.ratio < found.ratio
-        lowest += best
-        row = [case.name, f"{reference.ratio:.3f} / {reference.sharpness:.2f}", *cells, "yes" if best else "no"]
-        table.rows.append(row)
-    table.notes.append(f"Ours is the lowest on {lowest} of {len(every)}.")
+            near &= (reference.db_clean or 0) > (found.db_clean or 0)
+        lowest, nearest = lowest + best, nearest + near
+        first = f"{reference.ratio:.3f} / {reference.sharpness:.2f}{decibels(reference)}"
+        table.rows.append([case.name, first, *cells, "yes" if best else "no"])
+    also = f"; it is the nearest to the truth on {nearest}" * is_known
+    table.notes.append(f"Ours is the lowest on {lowest} of {len(every)}{also}.")
     return table
 
 
