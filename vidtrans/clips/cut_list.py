@@ -61,7 +61,7 @@ def _listed(clip: Clip, path: Path) -> list[int]:
     starts = _timeline_starts(clip, _file(path)) if is_timeline(path) else None
     if starts is None:
         try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
+            lines = _file(path).read_text(encoding="utf-8-sig").splitlines()
         except UnicodeDecodeError:
             raise UsageError(where, "it is not a text file", "list one frame or time a line") from None
         starts = scene_starts(lines, where)
