@@ -96,7 +96,7 @@ class Media:
         self._frames, self._strips, self._proxies = MediaReader(cache), MediaReader(cache), MediaReader(cache)
         self._wanted: list[tuple[Path, Path]] = []  # clips without a proxy, and where it will be; the last is next
         self._faults: dict[Path, str] = {}
-        self._lock, self._is_making = threading.Lock(), False
+        self._lock, self._strip_lock, self._is_making = threading.Lock(), threading.Lock(), False
 
     def place(self, path: Path) -> Path:
         """Return the folder of what is kept of a file, as long as the file does not change. Raises OSError."""
@@ -108,11 +108,12 @@ class Media:
         """Return the facts of a moving thumbnail, and its JPEG file. Raises MediaError, OSError."""
         folder = self.place(path)
         facts, file = folder / "strip.json", folder / "strip.jpg"
-        if not facts.is_file():
-            found, data = self._strips.ask(do="strip", path=str(path))
-            folder.mkdir(parents=True, exist_ok=True)
-            write_bytes(file, data)
-            write_json(facts, found)
+        with self._strip_lock:  # a picture on the shelf and among the looks is asked for twice at once
+            if not facts.is_file():
+                found, data = self._strips.ask(do="strip", path=str(path))
+                folder.mkdir(parents=True, exist_ok=True)
+                write_bytes(file, data)
+                write_json(facts, found)
         known: Table = read_small_json(facts)
         return known, file
 
