@@ -16,6 +16,13 @@ from page_checks import CONTRAST
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 MARK = """() => Number(document.querySelector('.way:has(#control-strength) .mark').style.getPropertyValue('--at'))"""
+SLOW_CAMERA = """const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+navigator.mediaDevices.getUserMedia = async (wish) => {
+  await new Promise((begin) => { window.beginCamera = begin; });
+  return real(wish);
+};
+const later = setTimeout;  // on a slow machine, ten seconds are soon over
+window.setTimeout = (act, ms, ...rest) => later(act, ms === 10000 ? 1e9 : ms, ...rest);"""
 MOVED = f"(from) => Math.abs(({MARK})() - from) > 0.02"
 
 
@@ -71,7 +78,7 @@ def test_a_microphone_moves_a_slider_and_another_page_takes_over(browser: Any, r
 
 
 def test_curves_are_written_by_keyboard_refused_in_a_line_and_stopped(browser: Any, running: Running) -> None:
-    with page_at(browser, running.link()) as page:
+    with page_at(browser, running.link(), script=SLOW_CAMERA) as page:
         page.click("[data-source=camera]")
         page.focus("#control-strength")
         page.keyboard.press("Tab")
@@ -80,6 +87,9 @@ def test_curves_are_written_by_keyboard_refused_in_a_line_and_stopped(browser: A
         page.keyboard.type("1 + lwo")
         page.keyboard.press("Enter")
         page.wait_for_function("() => document.getElementById('problem').textContent.includes(\"did you mean 'low'\")")
+        page.evaluate("window.beginCamera()")
+        running.until(lambda: running.hub.source == "camera")
+        assert "did you mean 'low'" in page.inner_text("#problem")  # the camera takes back problems of its own alone
         assert page.input_value("#moves-strength") == "1 + lwo"  # to correct it
         page.fill("#moves-strength", "1 + sin(3*t)")
         page.keyboard.press("Enter")

@@ -12,7 +12,18 @@ import { Studio } from "./studio.js";
 
 const $ = (id) => document.getElementById(id);
 const say = (text) => { $("news").textContent = text; };
-const warn = (text) => { $("problem").textContent = text; $("problem").hidden = !text; };
+// Each part of the page takes back its own problems alone: a camera that has begun says nothing of a slip in a curve.
+const warner = () => {
+  let own = "";
+  return (text) => {
+    if (text || $("problem").textContent === own) {
+      $("problem").textContent = text;
+      $("problem").hidden = !text;
+    }
+    own = text;
+  };
+};
+const warn = warner();
 const SERVER_PROBLEM_MS = 10000;
 
 let models = [];
@@ -31,12 +42,12 @@ const set = (values) => connection.send({ type: "controls", values });
 
 const output = new Screen($("output")), input = new Screen($("input"));
 const rates = new Rates();
-const sources = new Sources(connection, size, frameSize, say, warn, isKiosk);
-const studio = new Studio(sources.drawing, warn);
+const sources = new Sources(connection, size, frameSize, say, warner(), isKiosk);
+const studio = new Studio(sources.drawing, warner());
 const controls = new Controls(set, (name) => mapping.learn(name));
-const sound = new Sound(connection, say, warn);
+const sound = new Sound(connection, say, warner());
 new Osc(connection);
-const looks = new Looks(connection, (name) => set({ model: name }), say, warn);
+const looks = new Looks(connection, (name) => set({ model: name }), say, warner());
 const toggle = (id) => set({ [id]: $(id).getAttribute("aria-pressed") !== "true" });
 const record = () => connection.send({ type: "record", on: !state?.recording });
 const actions = {
