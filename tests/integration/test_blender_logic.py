@@ -242,6 +242,9 @@ def test_times_in_milliseconds_have_a_constant_rate_and_held_frames_have_none(tm
     source, output = tmp_path / "part.mp4", tmp_path / "padded.mp4"
     write_movie(source, ticks=[round(at * 1000 / 24) for at in range(12)])
     assert not held_movies.has_variable_rate(source)
+    other = source.with_suffix(".mkv")
+    other.write_bytes(bytes(200))  # a file whose rate is not known here
+    assert not held_movies.has_variable_rate(other)
     held_movies.pad_movie(source, output, 3, 0, Fraction(24))
     with av.open(str(output)) as container:
         assert [frame.time * 24 for frame in container.decode(video=0)] == [*range(15)]

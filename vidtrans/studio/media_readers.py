@@ -108,12 +108,13 @@ class Media:
         """Return the facts of a moving thumbnail, and its JPEG file. Raises MediaError, OSError."""
         folder = self.place(path)
         facts, file = folder / "strip.json", folder / "strip.jpg"
-        with self._strip_lock:  # a picture on the shelf and among the looks is asked for twice at once
-            if not facts.is_file():
-                found, data = self._strips.ask(do="strip", path=str(path))
-                folder.mkdir(parents=True, exist_ok=True)
-                write_bytes(file, data)
-                write_json(facts, found)
+        if not facts.is_file():
+            with self._strip_lock:  # a picture on the shelf and among the looks is asked for twice at once
+                if not facts.is_file():
+                    found, data = self._strips.ask(do="strip", path=str(path))
+                    folder.mkdir(parents=True, exist_ok=True)
+                    write_bytes(file, data)
+                    write_json(facts, found)
         known: Table = read_small_json(facts)
         return known, file
 

@@ -58,13 +58,21 @@ class RangePlanner:
         flags: Settings of the command line by table and key, which the markers of a clip override.
         handles: Frames to render on both sides of what is shown.
         context: The command's context.
+        is_whole: Whether the new timeline counts whole frames.
     """
 
     def __init__(
-        self, template: StylizeRequest, preset: str | None, flags: Flags, handles: int, context: Context
+        self,
+        template: StylizeRequest,
+        preset: str | None,
+        flags: Flags,
+        handles: int,
+        context: Context,
+        *,
+        is_whole: bool,
     ) -> None:
         self._template, self._preset, self._flags = template, preset, flags
-        self._handles, self._context = handles, context
+        self._handles, self._context, self._is_whole = handles, context, is_whole
         self._templates: dict[str, StylizeRequest] = {}
         self._facts: dict[tuple[str, object], MediaFacts] = {}
         self.kept: list[str] = []  # clips whose markers say that they stay as they are
@@ -135,7 +143,7 @@ class RangePlanner:
         found = []
         for begin, stop in merge_spans(spans, self._handles, facts.num_frames):
             shown = tuple(one for one in media.clips if begin <= one[1].first < stop)
-            first = begin if facts.numbers else whole_first(begin, shown)
+            first = whole_first(begin, shown) if self._is_whole and not facts.numbers else begin
             whole = first == 0 and (facts.num_frames is None or stop >= facts.num_frames)
             request = replace(
                 media.template,

@@ -104,7 +104,8 @@ def plan_timeline(job: TimelineJob, template: StylizeRequest, context: Context) 
     output = job.new_timeline
     check_encodable(output)
     lost = timeline.check_output(output)
-    planner = RangePlanner(template, job.preset, job.flags, job.handles, context)
+    is_whole = not timeline.has_fractions(output)
+    planner = RangePlanner(template, job.preset, job.flags, job.handles, context, is_whole=is_whole)
     ranges = planner.plan(timeline, search)
     for reason in timeline.skipped:
         context.note(f"{job.path.name}: {reason}: not rendered", "warning")

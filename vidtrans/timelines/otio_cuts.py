@@ -28,8 +28,9 @@ class CutFinder:
         segments = self._inside(timeline.tracks, 0)
         if not segments:
             raise ValueError("it shows no pictures")
-        rate = usual_rate(timeline.duration().rate)
-        end = _seconds(timeline.duration())
+        tracks = [one for one in timeline.video_tracks() if len(one)] or [timeline]
+        longest = max((one.duration() for one in tracks), key=_seconds)
+        rate, end = usual_rate(longest.rate), _seconds(longest)
         edges = {edge for segment in segments for edge in segment}
         return sorted(edge for edge in edges if 0 <= edge < end - 1 / (2 * rate)), rate
 
@@ -51,16 +52,16 @@ class CutFinder:
     def _of_track(self, track: Otio, depth: int) -> list[Segment]:
         if track.kind != self._schema.TrackKind.Video:
             return []
-        found, begin, early = list[Segment](), Fraction(0), Fraction(0)
+        found, begin, early, is_joined = list[Segment](), Fraction(0), Fraction(0), False
         for child in track:
             if isinstance(child, self._schema.Transition):
                 early = _seconds(child.in_offset)  # the picture of the next one begins as the transition does
-                if found:
+                if is_joined:
                     found[-1] = (found[-1][0], max(found[-1][0], found[-1][1] - early))
                 continue
             own = self._of_item(child, begin, depth)
             found += [(own[0][0] - early, own[0][1]), *own[1:]] if own else []
-            begin, early = begin + _seconds(child.duration()), Fraction(0)
+            begin, early, is_joined = begin + _seconds(child.duration()), Fraction(0), bool(own)
         return found
 
     def _of_item(self, item: Otio, begin: Fraction, depth: int) -> list[Segment]:
@@ -70,7 +71,9 @@ class CutFinder:
         if isinstance(item, self._schema.Clip):
             has_media = not isinstance(item.media_reference, self._schema.GeneratorReference)
             return [(begin, begin + _seconds(item.duration()))] if has_media else []
-        if len(item.effects) or depth > MAX_NESTED:
+        if isinstance(item, self._schema.Track) and item.kind != self._schema.TrackKind.Video:
+            return []
+        if depth > MAX_NESTED or any(isinstance(one, self._schema.TimeEffect) for one in item.effects):
             return [(begin, begin + _seconds(item.duration()))]
         return [(begin + one, begin + other) for one, other in self._inside(item, depth + 1)]
 

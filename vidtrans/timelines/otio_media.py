@@ -95,12 +95,14 @@ def divide_clip(otio: Otio, clip: Otio, link: Relink, shown: tuple[Fraction, Fra
     cuts = [begin, first, stop, begin + length]
     pieces = [_piece(otio, clip, one, other, rate) for one, other in pairwise(cuts)]
     clip.source_range = pieces[1].source_range
-    if cuts[3] > cuts[2]:
-        track.insert(place + 1, pieces[2])
-        _take_markers(clip, pieces[2])
-    if cuts[1] > cuts[0]:
-        track.insert(place, pieces[0])
-        _take_markers(clip, pieces[0])
+    outer = [(place + 1, pieces[2])] * (cuts[3] > cuts[2]) + [(place, pieces[0])] * (cuts[1] > cuts[0])
+    owners = [_owner(marker, [piece for _, piece in outer], clip) for marker in clip.markers]
+    for one in (clip, *(piece for _, piece in outer)):
+        for number in reversed(range(len(owners))):
+            if owners[number] is not one:
+                del one.markers[number]
+    for at, piece in outer:
+        track.insert(at, piece)
 
 
 def _reach(otio: Otio, track: Otio, place: int, name: str, rate: float) -> Fraction:
@@ -119,11 +121,10 @@ def _piece(otio: Otio, clip: Otio, begin: Fraction, end: Fraction, rate: float) 
     return piece
 
 
-def _take_markers(clip: Otio, piece: Otio) -> None:
-    """Leave each marker with the clip or with the piece of it that has its moment."""
-    inside = [piece.source_range.contains(marker.marked_range.start_time) for marker in clip.markers]
-    for number in reversed(range(len(inside))):
-        del (clip if inside[number] else piece).markers[number]
+def _owner(marker: Otio, pieces: list[Otio], clip: Otio) -> Otio:
+    """Return the piece of a clip that has the moment of a marker, or else the clip."""
+    moment = marker.marked_range.start_time
+    return next((piece for piece in pieces if piece.source_range.contains(moment)), clip)
 
 
 def keep_places(clip: Otio, old_folder: Path, folder: Path) -> None:

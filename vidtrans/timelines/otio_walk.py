@@ -95,12 +95,13 @@ class TimelineWalk:
         if depth > MAX_NESTED:
             raise UsageError(str(self._path), "its clips are nested too deeply", "flatten the timeline")
         is_track = isinstance(composition, self._schema.Track)
-        if is_track and composition.kind != self._schema.TrackKind.Video:
+        if self._is_heard(composition):
             self.has_items |= len(composition) > 0
             return
         if depth < 2:
             add_marks(self._otio, composition, marks, self._path)
-        children = list(composition)
+        children = [child for child in composition if not self._is_heard(child)]
+        self.has_items |= len(children) < len(composition)
         places = None if window is None else self._places(children, is_track)
         for place, child in enumerate(children):
             self.has_items |= not isinstance(child, self._otio.core.Composition)
@@ -120,6 +121,10 @@ class TimelineWalk:
                 self._clip(child, before, after, marks)
             else:
                 self._composition(child, self._inner_window(child, before, after), marks, depth + 1)
+
+    def _is_heard(self, child: Otio) -> bool:
+        """Return whether a child is a track of sound, or of anything but pictures."""
+        return isinstance(child, self._schema.Track) and child.kind != self._schema.TrackKind.Video
 
     def _hide(self, child: Otio) -> None:
         """Count the clips in a child that is not shown."""

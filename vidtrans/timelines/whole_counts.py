@@ -16,6 +16,7 @@ from vidtrans.timelines.spans import SLACK, ClipSpan
 from vidtrans.timelines.timeline import Relink, TimelineClip
 
 LOOK_BACK = 120  # frames that more than the handles may be rendered before a clip
+MOST_LOOKED_AT = 1_000_000  # frames of a clip; one whose length is unknown ends at no frame that exists
 
 Shown = Sequence[tuple[TimelineClip, ClipSpan]]
 
@@ -43,7 +44,7 @@ def _slacks(shown: Shown) -> list[tuple[ClipSpan, tuple[Fraction, Fraction]]]:
     """Return a span of each way of counting in fractions, with the least slacks of the clips that are counted so."""
     found: dict[tuple[Fraction, ...], tuple[ClipSpan, tuple[Fraction, Fraction]]] = {}
     for clip, span in shown:
-        if span.times is not None or span.scale != 1:
+        if clip.begin is not None and (span.times is not None or span.scale != 1):
             early, late = _slack_of(clip, span)
             key = (span.start % 1, span.scale, span.rate)
             _, least = found.get(key, (span, (early, late)))
@@ -60,7 +61,7 @@ def _rounding(span: ClipSpan, first: int) -> Fraction:
 def _phases(clip: TimelineClip, span: ClipSpan) -> Iterable[tuple[int, Fraction]]:
     """Return the counts from the clip's begin of the frames shown after the first: whole, and a part in (0, 1]."""
     begin = (clip.begin or Fraction(0)) + SLACK
-    for frame in range(span.first + 1, span.stop):
+    for frame in range(span.first + 1, min(span.stop, span.first + MOST_LOOKED_AT)):
         count = span.start + span.place(frame) - begin
         whole = ceil(count) - 1
         yield whole, count - whole

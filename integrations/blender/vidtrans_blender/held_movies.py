@@ -130,6 +130,8 @@ def _ranks(stbl: Boxes, count: int) -> list[int]:
 
 def has_variable_rate(path: Path) -> bool:
     """Return whether a file is known to have a variable rate: an MP4 or MOV file that :func:`pad_movie` refuses."""
+    if path.suffix.lower() not in PADDED:
+        return False
     try:
         with path.open("rb") as file:
             moov = next(box for box in top_boxes(file) if box.kind == b"moov")

@@ -72,7 +72,7 @@ def new_job() -> Iterator[tuple[Path, Path, int]]:
         raise UserError(f"{work}: it cannot be written ({error.strerror}) — {remedy}") from error
     try:
         yield work, folder, number
-    except (UserError, OSError):
+    except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
 

@@ -110,7 +110,7 @@ class VidtransFix(CommandNode):
         folder = painted_folder(inputs["painted"], inputs.get("numbers") or "", "painted")
         values: dict[str, Any] = {"render": clips[0].path, "painted": folder}
         add_clips(clips, values, inputs, "mask")
-        return cls.film(inputs, values, clips, Path(clips[0].path).suffix)
+        return cls.film(inputs, values, clips, Path(clips[0].path).suffix or ".mp4")
 
 
 class VidtransMatte(CommandNode):

@@ -48,6 +48,7 @@ def test_every_type_of_number_is_read() -> None:
     assert len(tags) % 4 == 0
     found = parse_message(tags + body).arguments
     assert found == (-1, 0.5, -(2**40), 0.25, 2**32 - 1, 1, 2, True, False, None, True, 7, "one", "two", b"abc")
+    assert parse_message(b"/a\0\0,t\0\0" + (5 << 32).to_bytes(8, "big")).arguments == (5 << 32,)
 
 
 DAMAGED = {

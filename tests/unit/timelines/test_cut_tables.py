@@ -96,6 +96,11 @@ def _layers(m: Maker) -> list[Any]:
     return [lower, m.track(m.gap(18), m.clip("other.mkv", 0, 6), m.gap(2), title, name="V2")]
 
 
+def _graded(track: Any, m: Maker) -> Any:
+    track.effects.append(m.schema.Effect("grade", "Grade"))
+    return track
+
+
 TRACKS: dict[str, tuple[Callable[[Maker], list[Any]], tuple[int, ...]]] = {
     "cuts": (lambda m: [m.track(m.clip("plain.mkv", 5, 10), m.clip("other.mkv", 40, 15))], (0, 10)),
     "gaps": (lambda m: [m.track(m.gap(7), m.clip("plain.mkv", 20, 10), m.gap(3))], (0, 7, 17)),
@@ -114,6 +119,19 @@ TRACKS: dict[str, tuple[Callable[[Maker], list[Any]], tuple[int, ...]]] = {
         (0, 5, 10),
     ),
     "another rate": (lambda m: [m.track(*(m.clip("film24.mkv", 0, 12, 24) for _ in range(3)))], (0, 13, 25)),
+    "a dissolve behind a gap": (
+        lambda m: [
+            m.track(m.clip("plain.mkv", 0, 10), m.gap(6), m.dissolve(4, 4), m.clip("other.mkv", 20, 10)),
+        ],
+        (0, 10, 12),
+    ),
+    "sound with an effect, longer than the picture": (
+        lambda m: [
+            _graded(m.track(m.clip("plain.mkv", 5, 10), m.clip("other.mkv", 40, 10)), m),
+            _graded(m.track(m.clip("plain.mkv", 0, 39.2, 48000 / 1024), kind="Audio"), m),
+        ],
+        (0, 10),
+    ),
     "speed, disabled, sound": (
         lambda m: [
             m.track(m.clip("plain.mkv", 2, 8, effects=[m.warp(2)]), m.clip("plain.mkv", 2, 8, enabled=False)),

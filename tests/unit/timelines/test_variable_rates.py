@@ -13,7 +13,7 @@ from timeline_samples import edl_samples
 import vidtrans as api
 from vidtrans.core.errors import UsageError
 from vidtrans.timelines.frame_times import FrameTimes
-from vidtrans.timelines.spans import ClipSpan, read_facts
+from vidtrans.timelines.spans import UNKNOWN, ClipSpan, read_facts
 from vidtrans.timelines.timeline import Relink, StyledMedia, TimelineClip
 from vidtrans.timelines.whole_counts import LOOK_BACK, rounded, whole_first
 
@@ -80,6 +80,12 @@ def test_the_frames_that_whole_counts_move_are_counted(seed: int) -> None:
     wrong = sum(shown_at(span, count + delta) != shown_at(span, Fraction(count)) for count in counts)
     assert abs(moved - wrong) <= 1  # at the ends of the clip
     assert seed % 2 or moved == delta == 0
+
+
+def test_media_of_unknown_length_have_no_counts_to_look_at() -> None:
+    span = ClipSpan(0, UNKNOWN, Fraction(0), Fraction(25, 24), rate=Fraction(24))
+    clip = TimelineClip(1, "a", "a.h264", None, None, Fraction(24))
+    assert whole_first(7, [(clip, span)]) == 7
 
 
 def test_one_rounded_count_is_not_hidden() -> None:

@@ -130,5 +130,11 @@ class OscInbox:
 
 
 def _is_press(data: bytes) -> bool:
-    """Return whether a message to a trigger is a press: not 0, false, nil or an empty text as its only argument."""
-    return data[len(address_in(data)) :].strip(b"\0") not in RELEASES
+    """Return whether a message to a trigger is a press: it has no argument, or not 0 or false; damage counts as one."""
+    if data[len(address_in(data)) :].strip(b"\0") in RELEASES:
+        return False  # most releases, without parsing
+    try:
+        arguments = parse_message(data).arguments
+    except MalformedOscError:
+        return True  # ``take`` counts it
+    return not arguments or bool(arguments[0])

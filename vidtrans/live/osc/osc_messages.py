@@ -16,8 +16,8 @@ BUNDLE = b"#bundle\0"
 MOST_ARGUMENTS = 32
 MOST_ELEMENTS, DEEPEST = 1024, 8  # elements of a packet, and bundles within bundles
 # Types that python-osc does not know, or not as a value, and as which they are read: impulse (what a bang sends),
-# symbol, character, MIDI.
-ALIASES, ARRAYS = bytes.maketrans(b"IScm", b"Tsrr"), b"[]"
+# symbol, character, MIDI, time tag.
+ALIASES, ARRAYS = bytes.maketrans(b"IScmt", b"Tsrrh"), b"[]"
 TYPES = frozenset(b"ifhdsbrTFN")
 
 Argument = int | float | str | bytes | bool | None
