@@ -107,21 +107,26 @@ def test_a_result_that_was_deleted_is_made_again(comfy: ComfyServer) -> None:
 
 
 def test_cancelled_and_killed_runs_go_on(comfy: ComfyServer) -> None:
-    workflow = stylized("long.mp4", name="vidtrans/long")
+    workflow = stylized("long.mp4", name="vidtrans/long", temporal="window")  # seconds for a chunk
     chunks = comfy.base / "output" / "vidtrans" / ".vidtrans" / "render"
 
-    def wait_for_chunks(more_than: int) -> int:
+    def count_chunks() -> int:
+        return len([*chunks.rglob("*.sha256"), *chunks.rglob("*.json")])
+
+    def wait_for_chunks(more_than: int) -> None:
         end = time.monotonic() + 300
         while time.monotonic() < end:
-            if (count := len([*chunks.rglob("*.sha256"), *chunks.rglob("*.json")])) > more_than:
-                return count
+            if count_chunks() > more_than:
+                return
             time.sleep(0.05)
         raise AssertionError("no chunk was made")
 
+    before = count_chunks()  # of other tests
     number = comfy.queue(workflow)
-    before = wait_for_chunks(0)
+    wait_for_chunks(before)
     comfy.post("/interrupt", {})
     assert error_of(comfy.wait(number)) == "interrupted"
+    before = count_chunks()
     number = comfy.queue(workflow)
     wait_for_chunks(before)
     import psutil
