@@ -53,8 +53,9 @@ def stylize_timeline_part(
     plan = plan_timeline(job, template, context)
     requests = [one.request for one in plan.ranges]
     outcomes, summary = list[Outcome](), plan.folder / "none"
-    for number in range(part.first, part.last + 1) if part else ():
-        options = BatchOptions(executor="inline", shard=f"{number}/{part.count}" if part else "")
+    shards = [f"{number}/{part.count}" for number in range(part.first, part.last + 1)] if part else []
+    for shard in shards:
+        options = BatchOptions(executor="inline", shard=shard)
         some, summary = stylize_batch(requests, plan.folder, options, context)
         outcomes += some
     if not join or (context.dry_run and part):

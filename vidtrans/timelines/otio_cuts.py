@@ -6,11 +6,11 @@ from bisect import bisect_right
 from fractions import Fraction
 from typing import Any
 
+from vidtrans.timelines.otio_walk import MAX_NESTED
 from vidtrans.timelines.spans import usual_rate
 
 Otio = Any  # objects of OpenTimelineIO, which has no types
 Segment = tuple[Fraction, Fraction]  # seconds, from and to, of one picture without a cut
-MAX_NESTED = 50  # compositions within compositions; what is deeper is one segment
 
 
 class CutFinder:
@@ -50,8 +50,6 @@ class CutFinder:
         return [segment for segment in kept if segment[0] < segment[1]]
 
     def _of_track(self, track: Otio, depth: int) -> list[Segment]:
-        if track.kind != self._schema.TrackKind.Video:
-            return []
         found, begin, early, is_joined = list[Segment](), Fraction(0), Fraction(0), False
         for child in track:
             if isinstance(child, self._schema.Transition):
@@ -73,6 +71,7 @@ class CutFinder:
             return [(begin, begin + _seconds(item.duration()))] if has_media else []
         if isinstance(item, self._schema.Track) and item.kind != self._schema.TrackKind.Video:
             return []
+        # What is nested deeper is one segment.
         if depth > MAX_NESTED or any(isinstance(one, self._schema.TimeEffect) for one in item.effects):
             return [(begin, begin + _seconds(item.duration()))]
         return [(begin + one, begin + other) for one, other in self._inside(item, depth + 1)]

@@ -95,13 +95,10 @@ class TimelineWalk:
         if depth > MAX_NESTED:
             raise UsageError(str(self._path), "its clips are nested too deeply", "flatten the timeline")
         is_track = isinstance(composition, self._schema.Track)
-        if self._is_heard(composition):
-            self.has_items |= len(composition) > 0
-            return
         if depth < 2:
             add_marks(self._otio, composition, marks, self._path)
         children = [child for child in composition if not self._is_heard(child)]
-        self.has_items |= len(children) < len(composition)
+        self.has_items |= any(len(child) for child in composition if self._is_heard(child))
         places = None if window is None else self._places(children, is_track)
         for place, child in enumerate(children):
             self.has_items |= not isinstance(child, self._otio.core.Composition)
