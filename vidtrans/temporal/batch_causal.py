@@ -11,7 +11,16 @@ import torch.nn.functional as F
 from vidtrans.core.concurrency.transfers import from_bits
 from vidtrans.flow.scaling import grid_size
 from vidtrans.temporal.batch_detail import BatchDetail, apply_corrections, low_correction, write_picture
-from vidtrans.temporal.batch_tracking import BACK, FLOW, PLACES, TRUST, BatchFlow, BatchTracker, load_batch_flow
+from vidtrans.temporal.batch_tracking import (
+    BACK,
+    FLOW,
+    PLACES,
+    TRUST,
+    BatchFlow,
+    BatchTracker,
+    evenness,
+    load_batch_flow,
+)
 from vidtrans.temporal.rolling_buffer import RollingBuffer
 from vidtrans.temporal.settings import CausalSettings
 from vidtrans.temporal.stream import Sample
@@ -128,7 +137,7 @@ class _Stages:
         self._tracker.write_first(kept["prepared"][both], kept["guide"][both], ways)
         kept["way 1"].commit(1)
         back = ways[:, BACK]
-        count = sample_along(self.count, back[:, PLACES]).mul_(back[:, TRUST, None])
+        count = sample_along(self.count, back[:, PLACES]).mul_((back[:, TRUST] * evenness(back))[:, None])
         places = grow(back[:, FLOW] * ratio(self._grid, self._size, back.device), self._size)
         write_places(places, places)
         before = F.grid_sample(

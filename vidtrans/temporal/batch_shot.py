@@ -9,7 +9,17 @@ import torch
 
 from vidtrans.flow.scaling import grid_size
 from vidtrans.temporal.batch_detail import BatchDetail, apply_corrections, low_correction, write_picture
-from vidtrans.temporal.batch_tracking import BACK, FLOW, PLACES, THERE, TRUST, BatchTracker, Neighbours, neighbours
+from vidtrans.temporal.batch_tracking import (
+    BACK,
+    FLOW,
+    PLACES,
+    THERE,
+    TRUST,
+    BatchTracker,
+    Neighbours,
+    evenness,
+    neighbours,
+)
 from vidtrans.temporal.fine_detail import REACH
 from vidtrans.temporal.rolling_buffer import RollingBuffer
 from vidtrans.temporal.settings import WindowSettings
@@ -211,7 +221,7 @@ def write_averages(lower: RollingBuffer, ways: RollingBuffer, step: int, frames:
 
     own = pictures(frames)
     after, before = (neighbours(ways, step, way, frames, lower.stop) for way in (0, 1))
-    maps = _maps(after, before, len(own), ways, size)
+    maps = _maps(after, before, len(own), ways, size, is_full=is_full)
 
     def moved(other: Neighbours, way: int) -> torch.Tensor:
         moves = maps[other.part, 2 * way : 2 * way + 2]
@@ -228,11 +238,12 @@ def write_averages(lower: RollingBuffer, ways: RollingBuffer, step: int, frames:
 
 
 def _maps(
-    after: Neighbours | None, before: Neighbours | None, count: int, ways: RollingBuffer, size: Size
+    after: Neighbours | None, before: Neighbours | None, count: int, ways: RollingBuffer, size: Size, *, is_full: bool
 ) -> torch.Tensor:
     """Return (n, 6, H, W): the flow to the frame after and before in pixels, 1 + t/2, and 1 + t/2 + t'/2.
 
-    t and t' are the trusts in the frame after and before; 0 for a missing frame.
+    t and t' are the trusts in the frame after and before, at full size less where motion is uneven; 0 for a missing
+    frame.
     """
     grid: Size = ways.shape[-2:]  # type: ignore[assignment]
     maps = _no_neighbours(ways.device).expand(count, -1, *grid).clone(memory_format=torch.contiguous_format)
@@ -240,7 +251,8 @@ def _maps(
         if found:
             moves = maps[found.part, 2 * way : 2 * way + 2]
             torch.mul(found.way[:, FLOW], ratio(grid, size, ways.device), out=moves)
-            maps[found.part, 4 + way :].add_(found.way[:, TRUST, None], alpha=0.5)
+            trust = found.way[:, TRUST] * evenness(found.way) if is_full else found.way[:, TRUST]
+            maps[found.part, 4 + way :].add_(trust[:, None], alpha=0.5)
     return maps if grid == size else grow(maps, size)
 
 

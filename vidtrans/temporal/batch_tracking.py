@@ -13,12 +13,13 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from vidtrans.core.settings import Size as PictureSize
 from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import FlowMethod
 from vidtrans.flow.warping import INVERSION_STEPS
-from vidtrans.temporal.flow_tracking import MARGIN, slack_between
+from vidtrans.temporal.flow_tracking import MARGIN, UNEVEN, slack_between
 from vidtrans.temporal.rolling_buffer import RollingBuffer
 from vidtrans.temporal.settings import DeflickerSettings
 from vidtrans.temporal.tensor_operations import Size, grow, ratio, sample_along, shrink, write_places
@@ -58,6 +59,21 @@ def neighbours(ways: RollingBuffer, step: int, way: int, frames: slice, stop: in
         return None
     part, there = (slice(first - by, last - by) for by in (frames.start, -shift))
     return Neighbours(part, there, ways[slice(first, last) if way == 0 else there][:, way])
+
+
+def evenness(way: torch.Tensor) -> torch.Tensor:
+    """Return how alike the motion around each place of ways (n, 6, h, w) is, (n, h, w), as ``FlowPath.evenness``."""
+    wide = functional.pad(way[:, FLOW], (1, 1, 1, 1), mode="replicate")
+    slopes = functional.conv2d(wide, _differences(way.device), groups=2)
+    return torch.linalg.vector_norm(slopes, dim=1).pow_(4).add_(1).reciprocal_()
+
+
+@lru_cache(maxsize=8)
+def _differences(device: torch.device) -> torch.Tensor:
+    """Return the differences across and down of two channels, as weights of a depthwise convolution: (4, 1, 3, 3)."""
+    kernel = torch.zeros(2, 1, 3, 3)
+    kernel[0, 0, 1], kernel[1, 0, :, 1] = torch.tensor([-1.0, 0, 1]), torch.tensor([-1.0, 0, 1])
+    return (kernel * (0.5 / UNEVEN**0.5)).repeat(2, 1, 1, 1).to(device)
 
 
 class _PairByPair:

@@ -25,7 +25,7 @@ from vidtrans.video.colour.conversion import unit
 class CausalFilter:
     """The filter of ``--temporal causal``. Frames come in order; each starts a shot, or follows the previous frame."""
 
-    version = 6
+    version = 7
     radius = 0
     Settings = CausalSettings
 
@@ -52,7 +52,7 @@ class CausalFilter:
             return sample.output
         both = Window((last, sample), 1)
         ((_, path, trust),) = self._tracker.neighbours(both, 1, (-1,))
-        count = path.sample(self._count) * trust
+        count = path.sample(self._count) * trust * path.evenness()
         before = warp(self._mean, cv2.merge(path.full_size(width, height)), bicubic=True)
         weight = grow(count / (count + 1), (width, height))
         self._mean = here + cv2.merge([weight] * 4) * (before - here)

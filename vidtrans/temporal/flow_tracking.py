@@ -41,6 +41,19 @@ class FlowPath:
         u, v, reliable, _ = cv2.split(self.sample(packed))
         return FlowPath(u + self.u, v + self.v, reliable * self.reliable)
 
+    def evenness(self) -> np.ndarray:
+        """Return how alike the motion around each place is: (h, w) float32, 1 where equal, ½ where |∇f|² is ``UNEVEN``.
+
+        At a motion boundary (Ruder et al., "Artistic style transfer for videos", GCPR 2016) a flow that is dense tears
+        pictures into crumbs of what is on the other side, and both the way back and colours may agree.
+        """
+        total = np.zeros_like(self.u)
+        for along in ((1, 0), (0, 1)):
+            for part in (self.u, self.v):
+                slope = cv2.Sobel(part, cv2.CV_32F, *along, ksize=1, scale=0.5 / UNEVEN**0.5, borderType=BORDER)
+                total += slope * slope
+        return 1 / (1 + total * total)
+
     def in_pixels(self, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the flow on the grid, in pixels of a picture of a full size: (h, w) each."""
         rows, columns = self.u.shape
@@ -62,6 +75,7 @@ class FlowPath:
 # Squared error of a path there and back at which its reliability is ½: in pixels of the frame for two estimates, which
 # disagree by some pixels where both serve; in grid pixels for an estimate and its inverse, which do not.
 SLACK, SLACK_OF_INVERSE = 8.0, 0.1
+UNEVEN = 0.5  # |∇f|² at which motion is not followed; a zoom by a tenth has 0.02
 MARGIN = 0.55  # grid pixels beyond the outer centres, not half a pixel: motion by whole pixels is often exactly that
 
 T = TypeVar("T")

@@ -42,7 +42,7 @@ CALM = 0.002  # squared corrections, summed over RGB: much smaller ones are no b
 class WindowFilter:
     """The filter of ``--temporal window``."""
 
-    version = 7
+    version = 8
     needs_no_past_pictures = True
     Settings = WindowSettings
 
@@ -138,7 +138,11 @@ class WindowFilter:
         here = lower(window, at, level - 1)
         height, width = here.shape[:2]
         others = [
-            (lower(window, place, level - 1), path.in_pixels(width, height), trust)
+            (
+                lower(window, place, level - 1),
+                path.in_pixels(width, height),
+                trust * path.evenness() if is_full else trust,
+            )
             for place, path, trust in self._tracker.neighbours(window, at, (step, -step))
         ]
         return Average(here, others, is_sharp=is_full)

@@ -1,0 +1,83 @@
+"""Where something quick passes, the flow tears: what is on one side of its edge is not left on the other."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from flicker import Frames, Make, added, causal, run, samples, window
+
+from vidtrans.temporal import flow_tracking
+from vidtrans.temporal.batch_tracking import CHANNELS, FLOW, evenness
+from vidtrans.temporal.flow_tracking import FlowPath
+
+SIDE, COUNT, STEP, RADIUS = 96, 12, 6, 16
+
+
+def path(u: np.ndarray, v: np.ndarray) -> FlowPath:
+    return FlowPath(u.astype(np.float32), v.astype(np.float32), np.ones(u.shape, np.float32))
+
+
+def batched(one: FlowPath) -> np.ndarray:
+    way = torch.zeros(1, CHANNELS, *one.u.shape)
+    way[0, FLOW] = torch.from_numpy(np.stack([one.u, one.v]))
+    return evenness(way)[0].numpy()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 5)])
+def test_motion_of_all_alike_is_even_to_the_border(size: tuple[int, int]) -> None:
+    even = path(np.full(size, 3.5), np.full(size, -20.0))
+    assert even.evenness().tolist() == batched(even).tolist() == np.ones(size).tolist()
+
+
+def test_a_zoom_and_a_turn_are_followed_and_an_edge_is_not() -> None:
+    y, x = np.mgrid[:24, :32].astype(np.float32)
+    assert path(0.1 * x, 0.1 * y).evenness().min() > 0.99
+    assert path(-0.1 * y, 0.1 * x).evenness().min() > 0.99
+    edge = path(3.0 * (x >= 16), np.zeros_like(x))
+    assert edge.evenness()[:, 15:17].max() < 0.1
+    assert edge.evenness()[:, [14, 17]].min() == 1
+
+
+def test_in_torch_it_is_the_same() -> None:
+    u, v = np.random.default_rng(2).normal(0, 0.5, (2, 13, 18))
+    np.testing.assert_allclose(batched(path(u, v)), path(u, v).evenness(), rtol=1e-5)
+
+
+def spots(count: int, seed: int, sigma: float) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    blurred = cv2.GaussianBlur(rng.normal(0, 1, (SIDE, count, 3)).astype(np.float32), (0, 0), sigma)
+    spotted: np.ndarray = np.clip(150 + 35 * blurred / blurred.std(), 60, 240)
+    return spotted
+
+
+def quick_ball() -> tuple[Frames, Frames, Frames]:
+    """A ball before still ground, looks of it with an inked outline and grain; and where there is no ink: masks."""
+    ground, skin = spots(SIDE, 3, 3), spots(SIDE, 4, 2)
+    guides, looks, clear = [], [], []
+    for t in range(COUNT):
+        centre = (16 + STEP * t, SIDE // 2)
+        ball, ink = (
+            cv2.circle(np.zeros((SIDE, SIDE), np.uint8), centre, RADIUS, 255, thick, cv2.LINE_AA) for thick in (-1, 2)
+        )
+        cover = ball[..., None] / 255
+        guides.append(ground * (1 - cover) + np.roll(skin, STEP * t, 1) * cover)
+        looks.append(guides[-1] * (1 - ink[..., None] / 255))
+        clear.append(cv2.dilate(ink, np.ones((7, 7))) == 0)
+    rng = np.random.default_rng(5)
+    return added(guides, [0.0] * COUNT), added(looks, [rng.normal(0, 6, (SIDE, SIDE, 3)) for _ in looks]), clear
+
+
+@pytest.mark.parametrize("make", [window, causal])
+def test_less_of_an_outline_is_left_where_it_passed(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    guides, looks, clear = quick_ball()
+
+    def crumbs() -> int:
+        pictures = run(make(), samples(guides, looks))
+        darker = (look.mean(2) - made.mean(2) for look, made in zip(looks, pictures, strict=True))
+        return sum(int((by[where] > 25).sum()) for by, where in zip(darker, clear, strict=True))
+
+    found = crumbs()
+    monkeypatch.setattr(flow_tracking, "UNEVEN", 1e9)
+    assert 0 < found < 0.7 * crumbs()
