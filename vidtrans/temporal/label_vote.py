@@ -1,7 +1,8 @@
 """The filter of label maps: each pixel gets the class that most of its neighbours in time have, along the motion.
 
 Classes have no mean. Each frame within the radius votes with its label at the place where the motion leads, weighted by
-the trust in that path (``FlowTracker``), which falls with the distance by itself. The frame's own label needs no path,
+the trust in that path (``FlowTracker``), which falls with the distance by itself, and by how even the motion is: at
+the edge of what moves, a path may lead to its other side. The frame's own label needs no path,
 so that a place that nothing else can be followed to keeps it.
 """
 
@@ -23,7 +24,7 @@ OWN = 1.0  # the weight of a frame's own label
 class VoteFilter:
     """The filter of ``--temporal vote``, for outputs that have few exact colours."""
 
-    version = 1
+    version = 2
     Settings = VoteSettings
 
     def __init__(self, settings: VoteSettings, device: str = "cpu") -> None:
@@ -54,7 +55,7 @@ class VoteFilter:
                 u, v = path.full_size(width, height)
                 x, y = grid_axes(height, width)
                 ballots.append(_sample_nearest(_codes(window.samples[at]), x + u, y + v))
-                weights.append(grow(trust, (width, height)))
+                weights.append(grow(trust * path.evenness(), (width, height)))
         return _unpacked(_elected(ballots, weights), centre.output.dtype)
 
 
