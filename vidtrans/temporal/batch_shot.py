@@ -242,8 +242,7 @@ def _maps(
 ) -> torch.Tensor:
     """Return (n, 6, H, W): the flow to the frame after and before in pixels, 1 + t/2, and 1 + t/2 + t'/2.
 
-    t and t' are the trusts in the frame after and before, at full size less where motion is uneven; 0 for a missing
-    frame.
+    t and t' are the trusts in the frame after and before, at full size times ``evenness``; 0 for a missing frame.
     """
     grid: Size = ways.shape[-2:]  # type: ignore[assignment]
     maps = _no_neighbours(ways.device).expand(count, -1, *grid).clone(memory_format=torch.contiguous_format)

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from torch.nn import functional
+from torch.nn import functional as F
 
 from vidtrans.core.settings import Size as PictureSize
 from vidtrans.flow import FLOWS
@@ -62,9 +62,10 @@ def neighbours(ways: RollingBuffer, step: int, way: int, frames: slice, stop: in
 
 
 def evenness(way: torch.Tensor) -> torch.Tensor:
-    """Return how alike the motion around each place of ways (n, 6, h, w) is, (n, h, w), as ``FlowPath.evenness``."""
-    wide = functional.pad(way[:, FLOW], (1, 1, 1, 1), mode="replicate")
-    slopes = functional.conv2d(wide, _differences(way.device), groups=2)
+    """Return the weight of ``FlowPath.evenness`` for ways (n, 6, h, w): (n, h, w)."""
+    wide = F.pad(way[:, FLOW], (1, 1, 1, 1), mode="replicate")
+    # One convolution: ``flow.variational.gradients`` would launch four kernels more.
+    slopes = F.conv2d(wide, _differences(way.device), groups=2)
     return torch.linalg.vector_norm(slopes, dim=1).pow_(4).add_(1).reciprocal_()
 
 

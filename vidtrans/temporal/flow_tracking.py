@@ -42,10 +42,10 @@ class FlowPath:
         return FlowPath(u + self.u, v + self.v, reliable * self.reliable)
 
     def evenness(self) -> np.ndarray:
-        """Return how alike the motion around each place is: (h, w) float32, 1 where equal, ½ where |∇f|² is ``UNEVEN``.
+        """Return a weight that falls at motion boundaries: (h, w) float32, 1 / (1 + (|∇f|² / ``UNEVEN``)²).
 
-        At a motion boundary (Ruder et al., "Artistic style transfer for videos", GCPR 2016) a flow that is dense tears
-        pictures into crumbs of what is on the other side, and both the way back and colours may agree.
+        A dense flow changes gradually across such a boundary (Ruder et al., "Artistic style transfer for videos", GCPR
+        2016), and leads from one side of it to the other. The forward–backward test and the colours often miss that.
         """
         total = np.zeros_like(self.u)
         for along in ((1, 0), (0, 1)):
@@ -75,7 +75,7 @@ class FlowPath:
 # Squared error of a path there and back at which its reliability is ½: in pixels of the frame for two estimates, which
 # disagree by some pixels where both serve; in grid pixels for an estimate and its inverse, which do not.
 SLACK, SLACK_OF_INVERSE = 8.0, 0.1
-UNEVEN = 0.5  # |∇f|² at which motion is not followed; a zoom by a tenth has 0.02
+UNEVEN = 0.5  # |∇f|² at which a path has half of its trust; a zoom by a tenth has 0.02
 MARGIN = 0.55  # grid pixels beyond the outer centres, not half a pixel: motion by whole pixels is often exactly that
 
 T = TypeVar("T")

@@ -1,8 +1,8 @@
 """The filter of label maps: each pixel gets the class that most of its neighbours in time have, along the motion.
 
 Classes have no mean. Each frame within the radius votes with its label at the place where the motion leads, weighted by
-the trust in that path (``FlowTracker``), which falls with the distance by itself, and by how even the motion is: at
-the edge of what moves, a path may lead to its other side. The frame's own label needs no path,
+the trust in that path (``FlowTracker``), which falls with the distance by itself, and by the evenness of the motion,
+since a path at the edge of a moving thing may lead to the other side of the edge. The frame's own label needs no path,
 so that a place that nothing else can be followed to keeps it.
 """
 

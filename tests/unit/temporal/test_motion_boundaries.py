@@ -1,4 +1,4 @@
-"""Where something quick passes, the flow tears: what is on one side of its edge is not left on the other."""
+"""Tests of filters at motion boundaries: averages and votes must not mix the two sides of a moving edge."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def spots(count: int, seed: int, sigma: float) -> np.ndarray:
 
 
 def quick_ball() -> tuple[Frames, Frames, Frames]:
-    """A ball before still ground, looks of it with an inked outline and grain; and where there is no ink: masks."""
+    """Return frames of a ball that crosses still ground, looks with its inked outline and grain, masks without ink."""
     ground, skin = spots(SIDE, 3, 3), spots(SIDE, 4, 2)
     guides, looks, clear = [], [], []
     for t in range(COUNT):
@@ -75,14 +75,14 @@ def quick_ball() -> tuple[Frames, Frames, Frames]:
 def test_less_of_an_outline_is_left_where_it_passed(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     guides, looks, clear = quick_ball()
 
-    def crumbs() -> int:
+    def ink_outside_the_outline() -> int:
         pictures = run(make(), samples(guides, looks))
         darker = (look.mean(2) - made.mean(2) for look, made in zip(looks, pictures, strict=True))
         return sum(int((by[where] > 25).sum()) for by, where in zip(darker, clear, strict=True))
 
-    found = crumbs()
+    found = ink_outside_the_outline()
     monkeypatch.setattr(flow_tracking, "UNEVEN", 1e9)
-    assert 0 < found < 0.7 * crumbs()
+    assert 0 < found < 0.7 * ink_outside_the_outline()
 
 
 def test_fewer_labels_cross_an_edge_in_a_vote(monkeypatch: pytest.MonkeyPatch) -> None:
