@@ -36,7 +36,7 @@ def main() -> None:
     settings: dict[str, dict[str, Any]] = {"generator": {"channels": CHANNELS}, "training": taught}
     vidtrans.look(pictures, "gallery.safetensors", steps=options.steps, settings=settings)
     network, record = load_generator(Path("gallery.safetensors"))
-    norms = list(network.norms().values())
+    norms = list(network.styles().values())
     looks = record.pairing["settings"]["looks"]
     found = {name: torch.cat([each[number] for each in norms]).half() for number, name in enumerate(looks)}
     options.output.mkdir(exist_ok=True)

@@ -61,7 +61,7 @@ Painter = Callable[[Frames, np.ndarray], list[np.ndarray]]
 
 def ours(prediction: StylePrediction, frames: Frames, picture: np.ndarray) -> list[np.ndarray]:
     """Paint frames with predicted norms."""
-    network, painted = prediction.network([prediction.norms(prediction.vector(picture))]), []
+    network, painted = prediction.network([prediction.style([picture])]), []
     for frame in frames:
         x = torch.from_numpy(frame.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
         with torch.inference_mode():

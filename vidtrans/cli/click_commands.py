@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import MISSING
@@ -105,6 +107,7 @@ class CommandOfParameters(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments, unless a shell seems to have expanded a pattern behind an option."""
+        args = _with_values(args, {flag: p.sets for p in self.parameters.values() if p.sets for flag in p.flags})
         if not ctx.resilient_parsing:
             self._refuse_expanded(args)
             refuse_second_look(args, self.parameters)
@@ -165,6 +168,32 @@ class CommandOfParameters(click.Command):
         super().format_epilog(ctx, formatter)
 
 
+def _with_values(args: list[str], sets: Mapping[str, str]) -> list[str]:
+    """Return arguments with ``=VALUE`` behind each flag of ``sets``: the next word if it is a curve, or ``sets[flag]``.
+
+    A word that names a file is an input.
+    """
+    words, found = deque(args), list[str]()
+    while words and words[0] != "--":
+        word = words.popleft()
+        if word in sets:
+            word = f"{word}={words.popleft() if words and _is_curve(words[0]) else sets[word]}"
+        found.append(word)
+    return [*found, *words]
+
+
+def _is_curve(word: str) -> bool:
+    from vidtrans.curves.curve import parse_curve
+
+    if not word or word.startswith("-") or os.path.exists(word):
+        return False
+    try:
+        parse_curve(word, "")
+    except UsageError:
+        return False
+    return True
+
+
 def _click_name(parameter: Parameter) -> str:
     """Return a parameter's name in click: its own, or TABLE__KEY for a setting of a recipe."""
     return parameter.name if parameter.owner != "recipe" else f"{parameter.table}__{parameter.key}"
@@ -181,8 +210,7 @@ def _click_parameter(parameter: Parameter, cls: type[Command], command: str) -> 
     if given.variable:
         attributes["envvar"] = given.variable
     if parameter.sets:
-        # A variable of such a flag is a yes or a no; other values are for --set and vidtrans.toml.
-        attributes |= {"is_flag": True, "flag_value": parameter.sets, "allow_from_autoenv": False}
+        attributes |= {"type": kind, "allow_from_autoenv": False}
     elif parameter.type is bool:
         attributes |= {"is_flag": True, "type": bool}
         if not any("/" in flag for flag in parameter.flags):

@@ -179,7 +179,7 @@ class Live(ServedPage):
 
     def _load_models(self, context: Context) -> dict[str, LoadedModel]:
         """Return the models by name. Raises UsageError, ModelError."""
-        from vidtrans.models.loaded_model import load_model
+        from vidtrans.models.loaded_model import OWN_SIZES, load_model
 
         models: dict[str, LoadedModel] = {}
         changes, known = self.recipe.pairing_changes, set[str]()
@@ -195,7 +195,7 @@ class Live(ServedPage):
                 )
             load_model(self.model[0], context, changes)  # raises with the reason
         size = self.recipe.settings("rendering", RenderingSettings).size
-        if size != "trained" and parse_size(size).short is None:
+        if size not in OWN_SIZES and parse_size(size).short is None:
             raise UsageError(
                 f"--size {size}", "live sources differ in size and shape", "give only the short side: --size 256"
             )

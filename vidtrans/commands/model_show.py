@@ -96,7 +96,7 @@ def _package(table: Table) -> str:
 
 def _size(record: ModelRecord) -> str:
     """Return the size as text; only models trained here have a known training size."""
-    return f"{'trained' if record.training.get('steps') else 'rendered'} at {record.size} px"
+    return f"{'trained' if record.training.get('steps') else 'rendered'} at {record.auto_size} px"
 
 
 def _said(ports: Table) -> Table:

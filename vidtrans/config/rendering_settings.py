@@ -45,9 +45,11 @@ class RenderingSettings:
     """Settings of a render: working size, chunks, precision, and the strength and place of the style over time."""
 
     size: str = setting(
-        "trained",
-        "size at which the model sees frames: short side in pixels, WxH, trained (the one trained at), or source",
-        flag=Flag(Group.LOOK, ("--size",), metavar="N|WxH|trained|source"),
+        "auto",
+        "size at which the model sees frames: short side in pixels, WxH, source, trained (the one trained at), or "
+        "auto, which is for looks the source's up to 720 lines (for learned ones 5/3 of the trained size), for other "
+        "models the trained one",
+        flag=Flag(Group.LOOK, ("--size",), metavar="N|WxH|auto|trained|source"),
     )
     upscale: str = setting(
         "auto",
@@ -75,12 +77,14 @@ class RenderingSettings:
         flag=Flag(Group.LOOK, ("--mix",), metavar="CURVE", values=Moving(0, CURVES["mix"])),
     )
     keep_colour: str | float = setting(
-        0.0,
-        "share of the source's own colours that is kept, 0 to 1; a curve too",
+        "",
+        "share of the source's own colours that is kept, 0 to 1; a curve too; by itself 1 for looks that ship and are "
+        "named after a medium, such as oil, and 0 for all others",
         flag=Flag(
             Group.LOOK,
             ("--keep-colour",),
-            help="Keep the source's own colours.",
+            metavar="[CURVE]",
+            help="Keep the source's own colours. Looks that are named after a medium, such as oil, do: 0 lets go.",
             sets="1",
             values=Moving(0, CURVES["keep_colour"]),
         ),
@@ -91,6 +95,7 @@ class RenderingSettings:
         flag=Flag(
             Group.LOOK,
             ("--keep-shading",),
+            metavar="[CURVE]",
             help="Keep the source's own light and shadow.",
             sets="1",
             values=Moving(0, CURVES["keep_shading"]),
@@ -174,7 +179,13 @@ class RenderingSettings:
 
     def curve(self, name: str) -> Curve:
         """Return the value of one of ``CURVES`` over time. Raises UsageError."""
-        return parse_curve(getattr(self, name), "--" + name.replace("_", "-"), 0.0, CURVES[name])
+        value = getattr(self, name)
+        return parse_curve(0.0 if value == "" else value, "--" + name.replace("_", "-"), 0.0, CURVES[name])
+
+    @property
+    def keeps_as_look(self) -> bool:
+        """Whether the look decides how much of the source's colours is kept."""
+        return self.keep_colour == ""
 
     def curves(self) -> dict[str, Curve]:
         """Return the curves of ``CURVES``, by name. Raises UsageError."""
@@ -197,7 +208,7 @@ class RenderingSettings:
 
         ``size``: the short side in pixels of its frames; 0: its own.
         """
-        side = str(max(size, SMALLEST_SIDE)) if size else "trained"
+        side = str(max(size, SMALLEST_SIDE)) if size else "auto"
         return RenderingSettings(
             size=side, chunk_frames=self.chunk_frames, engine=self.engine, precision=self.precision
         )
@@ -209,6 +220,7 @@ class RenderingSettings:
         """
         moving = self.curves() | {"stroke_size": self.stroke_curve(), "mask_feather": self.feather_curve()}
         curves = {name: str(curve) for name, curve in moving.items()}
+        curves |= {"keep_colour": "as the look"} if self.keeps_as_look else {}
         return to_table(self) | curves | {"sound": ""} | self.engine_plugin
 
     @property

@@ -14,7 +14,7 @@ import numpy as np
 
 from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.core.errors import MediaError, UsageError
-from vidtrans.core.settings import Size, Table, Time, parse_size
+from vidtrans.core.settings import Size, Table, Time
 from vidtrans.dreaming.drift_correction import FrameStatistics
 from vidtrans.dreaming.predictors import NOISE
 from vidtrans.models.loaded_model import LoadedModel
@@ -128,7 +128,7 @@ def _noise_size(look: LoadedModel, wanted: str, start: Time | None) -> tuple[int
     if start is not None:
         raise UsageError(f"--start {start}", "noise has no start time", "leave out --start")
     assert look.record is not None
-    size = Size(short=look.record.size) if wanted == "trained" else parse_size(wanted)
+    size = look.size_for(wanted)
     if size.exact:
         return size.exact
     if size.short is None:

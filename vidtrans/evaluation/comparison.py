@@ -60,7 +60,7 @@ def input_panel(clip: Clip, look: LoadedModel, context: Context) -> Panel:
     if len(pairing.offsets) > 1 or pairing.guides:
         why = f"pairing '{pairing.name}' makes the network's input from more than one frame"
         raise UsageError("--input", why, "leave out --input")
-    size, inputs = look.working_size("trained", (clip.index.width, clip.index.height)), ModelInputs(pairing)
+    size, inputs = look.working_size("auto", (clip.index.width, clip.index.height)), ModelInputs(pairing)
     extractor = FrameExtractor.of(look, RenderingSettings(), context)
 
     def frames(numbers: list[int]) -> Generator[np.ndarray, None, None]:

@@ -100,6 +100,7 @@ class ControlState:
         curves |= {n: ControlCurve(n, v, *bounds[n]) for n, v in values.items() if isinstance(v, str) and n in bounds}
         values = {name: value for name, value in values.items() if name not in curves}
         own = {name: value for name, value in values.items() if "." not in name}
+        own |= self._colours_of_model(own, models)
         controls = from_table(Controls, to_table(self.controls) | own, "controls")
         for name in (controls.model, controls.second):
             if name and name not in models:
@@ -120,6 +121,14 @@ class ControlState:
                 if model.pairing.name == kind:
                     make_pairing(kind, to_table(model.pairing.settings) | table)  # raises where they do not fit
         return ControlState(controls, pairing, curves)
+
+    def _colours_of_model(self, values: Mapping[str, object], models: Mapping[str, LoadedModel]) -> Table:
+        """Return ``keep_colour`` for another model, unless it was changed from the default of the one before."""
+        before, name = models.get(self.controls.model), values.get("model", self.controls.model)
+        after = models.get(str(name))
+        if "keep_colour" in values or before is None or after is None or "keep_colour" in self.curves:
+            return {}
+        return {"keep_colour": own_colour(after)} if self.controls.keep_colour == own_colour(before) else {}
 
     def moved(self, positions: Mapping[str, float]) -> ControlState:
         """Return the state with numbers in place of curves, by control name; they must be within bounds."""
@@ -163,6 +172,12 @@ class ControlState:
     def changes(self, pairing: Pairing) -> dict[str, float]:
         """Return the settings that override those of a model's ``pairing``, by setting name."""
         return dict(self.pairing.get(pairing.name, {}))
+
+
+def own_colour(model: LoadedModel) -> float:
+    """Return the share of the source's colours that a model's first look keeps by default."""
+    own = model.pairing.settings.own_colours if isinstance(model.pairing, LookPairing) else ()
+    return own[0] if own else 0.0
 
 
 def looks_of(model: LoadedModel) -> list[str]:

@@ -120,6 +120,7 @@ class LiveModel:
 
     def _working_size(self, controls: Controls, source: tuple[int, int]) -> tuple[int, int]:
         wanted = str(controls.size) if controls.size else self._rendering.size
+        wanted = "trained" if wanted == "auto" else wanted  # a frame has to be painted before the next one comes
         width, height = self.model.working_size(wanted, source)
         if min(width, height) > LARGEST_SIZE * self.pairing.upscale_factor:
             return self.model.working_size(str(LARGEST_SIZE), source)

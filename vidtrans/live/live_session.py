@@ -13,18 +13,18 @@ import torch
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.machine import cores
-from vidtrans.core.settings import parse_size
+from vidtrans.core.settings import Table, parse_size
 from vidtrans.curves.curve import Curve
 from vidtrans.live.dreamer import Dreamer
 from vidtrans.live.hub import Hub
-from vidtrans.live.live_controls import Controls, ControlState
+from vidtrans.live.live_controls import Controls, ControlState, own_colour
 from vidtrans.live.live_model import LiveModel
 from vidtrans.live.live_stage import LiveStage
 from vidtrans.live.moving_controls import MovingControls
 from vidtrans.live.picture_looks import PictureLooks
 from vidtrans.live.presets import SavedControls
 from vidtrans.live.stage_worker import StageWorker
-from vidtrans.models.loaded_model import LoadedModel
+from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel
 from vidtrans.models.look_pictures import Mixture
 from vidtrans.session import Context
 from vidtrans.temporal.settings import CausalSettings
@@ -63,7 +63,10 @@ def open_session(
         return Dreamer(models[state.controls.model], rendering, context, seed, state.controls.size)
 
     first = controls or first_controls(next(iter(models)), rendering)
-    state = ControlState(replace(first, look="")).updated({"look": first.look}, models)
+    changes: Table = {"look": first.look}
+    if rendering.keeps_as_look:
+        changes["keep_colour"] = own_colour(models[first.model])
+    state = ControlState(replace(first, look="")).updated(changes, models)
     hub = Hub(models, state, saved, folder, context.report)
     hub.pictures = PictureLooks(models, pictures or {}, open_model, context)
     hub.worker = StageWorker(open_stage, open_dreamer, state, hub, MovingControls(hub.sound))
@@ -75,7 +78,7 @@ def first_controls(
     model: str, settings: RenderingSettings, *, upscale: str = Controls.upscale, output_size: int = Controls.output_size
 ) -> Controls:
     """Return the controls with which a session begins. Raises UsageError for keyframes."""
-    size = 0 if settings.size == "trained" else parse_size(settings.size).short or 0
+    size = 0 if settings.size in OWN_SIZES else parse_size(settings.size).short or 0
     kept = ("strength", "keep_colour", "keep_shading")
     strength, colour, shading = (_constant(settings.curve(name), name) for name in kept)
     stroke = _constant(settings.stroke_curve(), "stroke_size")

@@ -21,7 +21,7 @@ from vidtrans.clips.sampling import read_clip_frames, read_style_picture, spread
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import digest_file
 from vidtrans.flow.bars import bars_of
-from vidtrans.models.gallery import NORMS_FILE, WEIGHTS_FILE, gallery_norms
+from vidtrans.models.gallery import NORMS_FILE, WEIGHTS_FILE, WITH_COLOURS, gallery_style
 from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.models.look_pictures import CLIP, NamedPictures
 from vidtrans.models.model_file import SUFFIX, save_model
@@ -39,22 +39,23 @@ if TYPE_CHECKING:
 
 GENERATOR = "predicted-style"
 SIZE = 288  # lines at which its strokes are as large as in the pictures that the networks were trained on
-VERSION = 4  # of what is made of the networks' weights, of the gallery and of pictures
+VERSION = 5  # of what is made of the networks' weights, of the gallery and of pictures
 MOST_LOOKS = 32  # in one network
 CLIP_FRAMES = 5  # frames of a clip whose styles' mean is the clip's own
 
 
 @dataclass(frozen=True)
 class StyleSource:
-    """Where the norms of a style come from, (N,). ``digest``: of what decides them."""
+    """Where a style comes from, (N,). ``digest``: of what decides it. ``is_medium``: it keeps the source's colours."""
 
     digest: str
-    norms: Callable[[StylePrediction], Tensor]
+    style: Callable[[StylePrediction], Tensor]
+    is_medium: bool = False
 
     @classmethod
     def of_pictures(cls, digest: str, read: Callable[[], Sequence[np.ndarray]]) -> StyleSource:
         """Return the mean style of pictures (H, W, 3) uint8, which are read when they are needed."""
-        return cls(digest, lambda known: known.norms(np.mean([known.vector(picture) for picture in read()], axis=0)))
+        return cls(digest, lambda known: known.style(read()))
 
 
 Looks = Mapping[str, Sequence[tuple[StyleSource, float]]]  # by name: the styles that are mixed, with their shares
@@ -133,7 +134,7 @@ def read_style(path: Path, context: Context) -> np.ndarray:
 
 def _source(style: Path | str | None, context: Context, clip: Path | None) -> StyleSource:
     if isinstance(style, str):
-        return StyleSource(f"gallery {style}", lambda _: gallery_norms(style))
+        return StyleSource(f"gallery {style}", lambda _: gallery_style(style), style not in WITH_COLOURS)
     if style is not None:
         return StyleSource.of_pictures(context.cache.digest(style), lambda: [read_style(style, context)])
     if clip is None:
@@ -158,14 +159,15 @@ def _make(looks: Looks, output: Path) -> None:
     from vidtrans.networks.predicted_style import CHANNELS
 
     prediction = StylePrediction()
-    norms = [
-        torch.stack([share * source.norms(prediction) for source, share in mixture]).sum(0)
+    styles = [
+        torch.stack([share * source.style(prediction) for source, share in mixture]).sum(0)
         for mixture in looks.values()
     ]
     names = list(looks)
+    own_colours = [sum(share for source, share in mixture if source.is_medium) for mixture in looks.values()]
     record = ModelRecord(
-        generator={"name": GENERATOR, "settings": {"looks": len(names), "channels": CHANNELS}},
-        pairing={"name": "look", "version": 1, "settings": {"looks": names}},
+        generator={"name": GENERATOR, "settings": {"looks": len(names), "corrects": True, "channels": CHANNELS}},
+        pairing={"name": "look", "version": 1, "settings": {"looks": names, "own_colours": own_colours}},
         in_channels=3 + condition_planes(len(names)),
         out_channels=3,
         size=SIZE,
@@ -173,4 +175,4 @@ def _make(looks: Looks, output: Path) -> None:
         training={},
         card={"notes": "a look at once, by the networks of Magenta (Apache 2.0)"},
     )
-    save_model(output, prediction.network(norms), record)
+    save_model(output, prediction.network(styles), record)

@@ -19,6 +19,11 @@ WEIGHTS_FILE = PICTURES / "style-prediction.safetensors"  # of the predictor and
 NORMS_FILE = PICTURES / "norms.safetensors"  # of each look a tensor, (N,) float16
 
 
+# Looks that are named after their colours, or of one ink. The others are named after a medium in which anything may be
+# painted in its own colours, such as oil: they keep the source's.
+WITH_COLOURS = frozenset(("blueprint", "charcoal", "ink", "linocut", "neon", "risograph"))
+
+
 @cache
 def gallery_looks() -> tuple[str, ...]:
     """Return the names of the looks that ship."""
@@ -28,6 +33,16 @@ def gallery_looks() -> tuple[str, ...]:
 def gallery_picture(name: str) -> Path:
     """Return the path of a part of the style picture of a look that ships."""
     return PICTURES / f"{name}.jpg"
+
+
+def gallery_style(name: str) -> Tensor:
+    """Return the norms of a look that ships, and its picture's tone, (N,) float32, as ``StylePrediction.style``."""
+    import torch
+
+    from vidtrans.models.style_prediction import tone_of
+    from vidtrans.video.images.picture import read_picture
+
+    return torch.cat([gallery_norms(name), tone_of([read_picture(gallery_picture(name))])])
 
 
 def gallery_norms(name: str) -> Tensor:

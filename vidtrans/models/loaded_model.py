@@ -28,6 +28,8 @@ SHOWN_DIGITS = 12  # of a digest, in messages
 MOST_ENGINES = 4  # in a context: a batch's clips may have a model each, which may have an extractor
 PLACE = "give its file with --set pairing.model=PATH, or put it into models/ or beside the model"
 
+OWN_SIZES = ("auto", "trained")  # values of ``rendering.size`` that a model decides
+
 
 @dataclass(frozen=True)
 class LoadedModel:
@@ -124,11 +126,17 @@ class LoadedModel:
     def working_size(self, wanted: str, source: tuple[int, int]) -> tuple[int, int]:
         """Return the model's working (width, height) for a source (width, height) and a ``rendering.size``."""
         factor = self.pairing.upscale_factor
-        size = AS_STORED if wanted == "trained" else parse_size(wanted)
-        if wanted == "trained" and self.record and not self.pairing.at_source_size:
-            size = Size(short=self.record.size)
-        width, height = size.of(*source)
+        follows = self.pairing.at_source_size and wanted in OWN_SIZES
+        width, height = (AS_STORED if follows else self.size_for(wanted)).of(*source)
         return width * factor, height * factor
+
+    def size_for(self, wanted: str) -> Size:
+        """Return a ``rendering.size`` as a size: of the model's own the one that its record has, if there is one."""
+        if wanted not in OWN_SIZES:
+            return parse_size(wanted)
+        if self.record is None:
+            return AS_STORED
+        return Size(short=self.record.size if wanted == "trained" else self.record.auto_size)
 
     def input_size(self, wanted: str, source: tuple[int, int]) -> tuple[int, int]:
         """Return the (width, height) of the network's input; the arguments are those of ``working_size``."""

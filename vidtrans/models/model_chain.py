@@ -10,9 +10,9 @@ from typing import Any
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of
-from vidtrans.core.settings import AS_STORED, Size, Table, parse_size
+from vidtrans.core.settings import Table, parse_size
 from vidtrans.inference.chain_engine import ChainEngine, ChainLink
-from vidtrans.models.loaded_model import LoadedModel, load_engine, load_model
+from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel, load_engine, load_model
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.chain import ChainPairing
@@ -87,9 +87,9 @@ class ModelChain(LoadedModel):
                 current = current[0] * factor, current[1] * factor
                 sizes.append(current)
             elif step.pairing.finishes:
-                sizes.append(_own_size(step).of(*source) if wanted == "trained" else current)
+                sizes.append(step.size_for(wanted).of(*source) if wanted in OWN_SIZES else current)
             else:
-                current = _own_size(step).of(*source) if wanted == "trained" else parse_size(wanted).of(*source)
+                current = step.size_for(wanted).of(*source)
                 sizes.append(current)
         return sizes
 
@@ -98,14 +98,10 @@ class ModelChain(LoadedModel):
 
         This is the source's size if no model paints at a size of its own.
         """
-        if wanted != "trained":
+        if wanted not in OWN_SIZES:
             return parse_size(wanted).of(*source)
-        own = [_own_size(step).of(*source) for step in self.steps if not _follows(step)]
+        own = [step.size_for(wanted).of(*source) for step in self.steps if not _follows(step)]
         return max(own, default=source)
-
-
-def _own_size(model: LoadedModel) -> Size:
-    return Size(short=model.record.size) if model.record else AS_STORED
 
 
 def _follows(model: LoadedModel) -> bool:

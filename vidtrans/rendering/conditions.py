@@ -26,7 +26,7 @@ from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.look_pictures import is_style, plain_name, unknown_look
 from vidtrans.models.look_syntax import LookPart, is_file, parse_look_parts
 from vidtrans.networks.code_planes import plane_values
-from vidtrans.pairing.look_pairing import LookPairing, takes_strokes
+from vidtrans.pairing.look_pairing import LookPairing, keeps_colours, takes_strokes
 from vidtrans.rendering.directing import FrameCurve
 from vidtrans.video.images.picture import resize
 
@@ -166,6 +166,7 @@ class LookConditions:
     Styles cross-fade between their key frames, or have shares that are curves. Raises UsageError for an unknown name.
 
     Attributes:
+        pairing: The model's.
         stroke: The stroke size of each frame.
         moving_shares: Names of styles, and the share of each in each frame, where shares were given.
     """
@@ -184,7 +185,7 @@ class LookConditions:
             if part.share
         ]
         wanted, moments = _names_of(parts, look)
-        self._pairing, self.stroke = pairing, FrameCurve(settings.stroke_curve(), clock, "--stroke-size", STROKES)
+        self.pairing, self.stroke = pairing, FrameCurve(settings.stroke_curve(), clock, "--stroke-size", STROKES)
         self._shares = np.eye(len(looks))[[_number(name, looks) for name in wanted]]
         self._keys, self._place = [clock.moment(moment) for moment in moments], clock.place
         check_order(self._keys, f"--look '{settings.look}'")
@@ -193,14 +194,23 @@ class LookConditions:
 
     def values(self, frame: int) -> np.ndarray:
         """Return the constant values of the condition channels for frame ``frame``, (P,) uint8."""
+        return self.pairing.plane_values(self._weights(frame), self.stroke(frame))
+
+    def own_colour(self, frame: int) -> float:
+        """Return the share of the source's colours, 0 to 1, that the styles keep by default in frame ``frame``."""
+        return float(np.clip(self._weights(frame) @ np.array(self.pairing.settings.own_colours), 0, 1))
+
+    def _weights(self, frame: int) -> np.ndarray:
+        """Return the weights of the styles in frame ``frame``, (looks,), which add up to 1."""
         if self.moving_shares:
             weights = np.array([share(frame) for _, share in self.moving_shares])
             if not weights.sum() > 0:
                 raise UsageError("--look", f"at frame {frame} all shares are 0", "let one be more, as 0.01 + low")
-            return self._pairing.plane_values(weights / weights.sum() @ self._shares, self.stroke(frame))
+            mixed: np.ndarray = weights / weights.sum() @ self._shares
+            return mixed
         before, after, share = neighbours(self._keys, self._place(frame))
         shares: np.ndarray = (1 - share) * self._shares[before] + share * self._shares[after]
-        return self._pairing.plane_values(shares, self.stroke(frame))
+        return shares
 
     def for_key(self) -> Table:
         """Return the style and stroke-size key frames, for cache keys."""
@@ -208,6 +218,13 @@ class LookConditions:
 
 
 Conditions = LookConditions | CodeConditions
+
+
+def own_colours(settings: RenderingSettings, conditions: Conditions | None) -> Callable[[int], float] | None:
+    """Return the share of the source's colours that looks keep in each frame; None if ``keep_colour`` decides."""
+    if settings.keeps_as_look and isinstance(conditions, LookConditions) and keeps_colours(conditions.pairing):
+        return conditions.own_colour
+    return None
 
 
 def has_conditions(model: LoadedModel) -> bool:

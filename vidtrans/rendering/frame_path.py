@@ -42,11 +42,7 @@ class FramePath:
         needs_arrays = plan.draft is not None or reuses or plan.paint is not None or len(plan.model.parts) > 1
         can_filter = settings.filter_name == "off" or settings.is_batched
         on_gpu = _is_gpu(engine) and not needs_arrays and can_filter
-        blends_arrays = (
-            plan.pairing.finishes
-            or picture.alpha
-            or any(rendering.curve(name).constant != 0 for name in ("keep_colour", "keep_shading"))
-        )
+        blends_arrays = plan.pairing.finishes or picture.alpha or plan.directions.keeps_source
         same_size = (picture.width, picture.height) == plan.size
         return cls(plan, engine, on_gpu, on_gpu and plan.is_composed and same_size and not blends_arrays)
 

@@ -26,7 +26,7 @@ from vidtrans.models.look_syntax import split_names
 from vidtrans.models.render_settings import classes_of
 from vidtrans.pairing.look_pairing import LookPairing
 from vidtrans.rendering.composite import finish
-from vidtrans.rendering.conditions import Conditions, conditions_of
+from vidtrans.rendering.conditions import Conditions, conditions_of, own_colours
 from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.enlarger import enlarge_frames
 from vidtrans.rendering.extraction import FrameExtractor, resized
@@ -250,7 +250,7 @@ def _suggested(look: LoadedModel, rendering: RenderingSettings, *, alone: bool) 
         if others := ",".join(f"{v:g}" for v in values if v != value):
             texts.append(f"pairing.{name}={others}")
     if look.record is not None and alone:
-        texts.append(f"size={round(look.record.size * 0.75)},{round(look.record.size * 1.5)}")
+        texts.append(f"size={round(look.record.auto_size * 0.6)},{round(look.record.auto_size * 1.5)}")
     variations = []
     for variation in (v for text in texts for v in parse_variations(text)):
         with suppress(UsageError):  # it conflicts with the other settings
@@ -289,7 +289,10 @@ def _render(
         samples = list(renderer.stream(prepared))  # an engine runs whole batches
     else:
         samples = [sample for p in prepared for sample in renderer.stream([p])]
-    blend = FrameBlend(**{name: curve.constant or 0.0 for name, curve in rendering.curves().items()})
+    values = {name: curve.constant or 0.0 for name, curve in rendering.curves().items()}
+    if (own := own_colours(rendering, inputs.conditions)) is not None:
+        values["keep_colour"] = own(0)
+    blend = FrameBlend(**values)
     factor = pairing.upscale_factor
     sources = [resize(f.source, f.source.shape[1] * factor, f.source.shape[0] * factor) for f in chosen]
     mode = "bicubic" if look.is_identity else rendering.upscale_for(fills_holes=pairing.fills_holes)

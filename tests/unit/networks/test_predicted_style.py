@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def network() -> PredictedStyle:
     """A network with two looks, of two different pictures."""
     prediction = StylePrediction()
-    return prediction.network([prediction.norms(prediction.vector(scene(96, 96, seed))) for seed in (3, 8)])
+    return prediction.network([prediction.style([scene(96, 96, seed)]) for seed in (3, 8)])
 
 
 def paint(network: PredictedStyle, frame: np.ndarray, shares: tuple[float, float], stroke: float) -> np.ndarray:
@@ -73,8 +73,9 @@ def test_a_wider_network_begins_with_the_output_of_a_narrower_one_and_learns_in_
     tables = [{"looks": 2, "channels": channels} for channels in (8, 12)]
     assert is_narrower(tables[1], tables[0])
     assert not is_narrower(tables[0], tables[1])
+    assert is_narrower(tables[0], tables[0] | {"corrects": True})
     assert not is_narrower(tables[1], tables[0] | {"looks": 1})
-    wide = build_generator("predicted-style", tables[1], 6)
+    wide = build_generator("predicted-style", tables[1] | {"corrects": True}, 6)
     assert isinstance(wide, PredictedStyle)
     initialise(wide, 3)
     load_narrower(wide, network.state_dict())
