@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from chain import said, said_json
@@ -14,8 +15,11 @@ from style_pictures import write_style_pictures
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.system import WINDOWS
+from vidtrans.models.at_once import model_at_once
 from vidtrans.models.gallery import gallery_looks, gallery_norms, gallery_picture
+from vidtrans.models.loaded_model import load_model
 from vidtrans.models.look_pictures import NamedPictures, parse_pictures
+from vidtrans.session import Context
 from vidtrans.video.images.picture import write_picture
 
 Capsys = pytest.CaptureFixture[str]
@@ -121,6 +125,51 @@ def test_the_looks_that_ship_suit_any_clip_and_mix_with_each_other_and_with_pict
     shutil.copy(paintings[0], "ink")  # a file comes first
     said_json(capsys, "stylize", source, "--look", "ink", *SMALL, "-o", "own.mkv")
     assert np.abs(np.stack(decode(Path("own.mkv"))[2]).astype(int) - made["ink"]).mean() > 8
+
+
+def test_looks_named_after_a_medium_keep_the_films_colours_unless_they_are_let_go(source: Path, capsys: Capsys) -> None:
+    flags = (*SMALL, "-o", "o.mkv", "--overwrite")
+
+    def far_from_the_film(look: str, *keep: str) -> np.ndarray:
+        """The mean difference of each frame's colours, as Cb and Cr."""
+        said_json(capsys, "stylize", *keep, source, "--look", look, *flags)
+        found = [
+            [cv2.cvtColor(x, cv2.COLOR_RGB2YCrCb)[..., 1:].astype(int) for x in decode(path)[2]]
+            for path in (Path("o.mkv"), source)
+        ]
+        return np.array([np.abs(a - b).mean() for a, b in zip(*found, strict=True)])
+
+    kept, half, none = (
+        far_from_the_film("oil", *keep) for keep in ((), ("--keep-colour", "0.5"), ("--keep-colour=0",))
+    )
+    assert kept.max() < 3
+    assert (kept + 5 < half).all()
+    assert (half + 5 < none).all()
+    neon = far_from_the_film("neon")
+    assert np.allclose(far_from_the_film("0: oil, 7: neon")[[0, 7]], [kept[0], neon[7]], atol=1)
+    assert (far_from_the_film("neon", "--keep-colour") < 0.5 * neon).all()
+    assert "--keep-colour 'much'" in said(capsys, 2, "stylize", source, "--look", "oil", "--keep-colour=much", *flags)
+
+
+def test_a_look_is_painted_at_the_size_of_its_source_up_to_720_lines(
+    paintings: tuple[Path, Path], capsys: Capsys
+) -> None:
+    sizes = {"small": (96, 64), "hd": (1280, 720), "uhd": (2560, 1440)}
+    for name, (width, height) in sizes.items():
+        write_picture(
+            Path(f"{name}.png"), np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        )
+    wanted = {"small": [96, 64], "hd": [1280, 720], "uhd": [1280, 720]}
+    looks = load_model(str(model_at_once(parse_pictures(str(paintings[0])), Context()).path), Context())
+    found = {name: list(looks.working_size("auto", size)) for name, size in sizes.items()}
+    assert found == wanted
+    assert looks.working_size("trained", sizes["uhd"]) == (512, 288)
+    table = said_json(capsys, "stylize", "hd.png", "--look", paintings[0], "--dry-run")
+    assert table["working_size"] == [1280, 720]
+    assert table["trained_size"]["size"] == [512, 288]
+    assert 0 < table["trained_size"]["seconds"]
+    assert "with --size 288" in said(capsys, 0, "stylize", "hd.png", "--look", paintings[0], "--dry-run")
+    assert "trained_size" not in said_json(capsys, "stylize", "small.png", "--look", paintings[0], "--dry-run")
 
 
 def test_odd_names_and_shapes_of_pictures(source: Path, paintings: tuple[Path, Path], capsys: Capsys) -> None:

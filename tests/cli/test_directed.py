@@ -35,7 +35,7 @@ def test_no_strength_is_the_source_and_full_strength_the_look(shoot: Shoot, rend
     [
         (("--strength", "1.7", "--mix", "0.25"), FrameBlend(1.7, mix=0.25)),
         (("--keep-colour",), FrameBlend(keep_colour=1.0)),
-        (("--set=rendering.keep_colour=0.3", "--mix", "0.5"), FrameBlend(keep_colour=0.3, mix=0.5)),
+        (("--keep-colour", "0.3", "--mix", "0.5"), FrameBlend(keep_colour=0.3, mix=0.5)),
         (("--keep-shading",), FrameBlend(keep_shading=1.0)),
     ],
 )

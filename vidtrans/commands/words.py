@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from vidtrans.commands.terminal import Terminal
 from vidtrans.core.costs import count as count  # for the reports of all commands
-from vidtrans.core.costs import format_cost
+from vidtrans.core.costs import duration, format_cost
 from vidtrans.core.errors import BatchError
 from vidtrans.core.system import command_line
 
@@ -23,7 +23,10 @@ def render_text(table: Table) -> str:
     if table.get("dry_run"):
         width, height = table["working_size"]
         chunks = count(table["chunks"], "chunk")
-        return f"would render {table['output']}: {frames} at {width}x{height} in {chunks}{cost_text(table)}"
+        text = f"would render {table['output']}: {frames} at {width}x{height} in {chunks}{cost_text(table)}"
+        if quick := table.get("trained_size"):
+            text += f"; with --size {min(quick['size'])} about {duration(quick['seconds'])}"
+        return text
     text = f"{table['output']}: {frames}{timing(table)}"
     if "draft_psnr" in table:
         text += f"\ndraft: propagated frames are at {table['draft_psnr']:.1f} dB against rendered ones"

@@ -25,7 +25,8 @@ CHANNELS = 8  # at full size, of the network whose norms are predicted
 NORMS = ("scale", "shift", "stroke_scale", "stroke_shift")  # of a layer
 BLOCKS = 5
 STRIDE = 4  # pixels of a cell in which bright rims are found
-RADIUS, WIDE = 5, 30  # cells: of a rim, and of what surrounds it
+RADIUS, REACH, WIDE = 3, 8, 30  # cells: in which a rim is level, how far it is from its edge, and its surroundings
+PASSES = 2  # each removes half of a rim
 LEVELS = 4  # of each channel in the lattice of colours
 SMOOTH, EDGE = 0.04**2, 0.12**2  # variances of the source's luma, from -1 to 1: of a plain area, of an edge
 DARK = 0.02  # luma above which a rim counts in full
@@ -128,15 +129,18 @@ def without_rims(frame: Tensor, picture: Tensor) -> Tensor:
     """
     source, look = F.avg_pool2d(frame, STRIDE), F.avg_pool2d(picture, STRIDE)
     luma = _luma(source)
-    slope, offset = _local_fit(luma, look, RADIUS, SMOOTH)
-    base = _box(slope, RADIUS) * luma + _box(offset, RADIUS)
-    excess = base - _by_colour(source, base)
-    excess = excess - _box(excess, WIDE)
-    variance = _variance(luma, RADIUS)
-    bright = _luma(excess)
-    share = F.relu(bright) / (bright.abs() + DARK) * (variance / (variance + EDGE))
+    variance = _variance(luma, REACH)
+    beside_edge = variance / (variance + EDGE)
+    change = torch.zeros_like(look)
+    for _ in range(PASSES):
+        slope, offset = _local_fit(luma, look - change, RADIUS, SMOOTH)
+        base = _box(slope, RADIUS) * luma + _box(offset, RADIUS)
+        excess = base - _by_colour(source, base)
+        excess = excess - _box(excess, WIDE)
+        bright = _luma(excess)
+        change = change + F.relu(bright) / (bright.abs() + DARK) * beside_edge * excess
     # At full size the change follows the frame's own edges.
-    slope, offset = (_enlarged(x) for x in _local_fit(luma, share * excess, 2, SMOOTH))
+    slope, offset = (_enlarged(x) for x in _local_fit(luma, change, 2, SMOOTH))
     return (picture - slope * _luma(frame) - offset).clamp(-1, 1)
 
 

@@ -81,7 +81,7 @@ def stylize(request: StylizeRequest, context: Context) -> Table:
         check_scorable(job.plan)
         check_foreign(context.cache, refuse_link(score_path(output)), context.overwrite)
     if context.dry_run:
-        return result.forecast(job)
+        return result.forecast(job) | render.at_trained_size(job)
     table = existing or job.render(result)
     forget_terms(context, str(output))
     if request.score:
@@ -246,6 +246,17 @@ class RequestedRender:
         target.check_holds(plan.num_frames)
         plan.delivery.check_sound(target.output)
         return RenderJob(plan, self.context, regions=self._region_plans(clip, plan))
+
+    def at_trained_size(self, job: RenderJob) -> Table:
+        """Return the time that a dry run names for the size trained at, if the default is larger; {} otherwise."""
+        source = job.plan.source_size
+        width, height = self.look.working_size("trained", source)
+        if self.settings.rendering.size != "auto" or (width, height) == self.look.working_size("auto", source):
+            return {}
+        recipe = self.request.recipe.under({"rendering": {"size": "trained"}})
+        smaller = replace(self, request=replace(self.request, recipe=recipe)).job(job.plan.clip)
+        seconds = smaller.estimate()["estimate"]["seconds"]
+        return {"trained_size": {"size": [width, height], "seconds": seconds}}
 
     def _plan(self, clip: Clip, pattern: str, *, of_region: bool = False) -> RenderPlan:
         request = self.request

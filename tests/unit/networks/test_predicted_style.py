@@ -9,7 +9,7 @@ from clips import scene
 
 from vidtrans.models.style_prediction import StylePrediction
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.networks.predicted_style import PredictedStyle, is_narrower, load_narrower
+from vidtrans.networks.predicted_style import PredictedStyle, is_narrower, load_narrower, without_rims
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -65,6 +65,36 @@ def test_a_moved_picture_is_painted_alike(network: PredictedStyle) -> None:
     frame = scene(160, 96, 5)
     first, second = (paint(network, np.ascontiguousarray(frame[:, n : n + 144]), (1.0, 0.0), 0.0) for n in (8, 9))
     assert np.abs(first[16:-16, 17:-16] - second[16:-16, 16:-17]).mean() < 0.25 * np.abs(first).mean()
+
+
+def test_the_colours_of_a_drawing_in_one_ink_lie_on_a_line() -> None:
+    ink = np.array([20, 30, 70]) + (np.random.default_rng(1).random((96, 96, 1)) ** 2 * [220, 200, 140])
+    prediction = StylePrediction()
+    off = {}
+    for name, picture in (("ink", ink.astype(np.uint8)), ("paint", scene(96, 96, 3))):
+        network = prediction.network([prediction.style([picture])])
+        x = torch.from_numpy(scene(96, 96, 8)).permute(2, 0, 1).float() / 127.5 - 1
+        with torch.inference_mode():
+            painted = network(torch.cat([x, 0 * x[:1]])[None])[0].flatten(1).T.numpy()
+        spreads = np.linalg.svd(painted - painted.mean(0), compute_uv=False)
+        off[name] = spreads[1] / spreads[0]
+    assert off["ink"] < 0.02
+    assert off["paint"] > 0.1
+
+
+def test_bright_rims_beside_edges_are_removed_and_strokes_stay() -> None:
+    """A dark figure before a plain wall; the picture has a rim of 24 pixels on the wall's side, and fine strokes."""
+    y, x = torch.meshgrid(torch.arange(288.0), torch.arange(512.0), indexing="ij")
+    distance = torch.maximum((x - 256).abs() - 60, (y - 144).abs() - 60)
+    frame = torch.where(distance < 0, -0.6, 0.3).expand(1, 3, -1, -1)
+    strokes = 0.1 * torch.sin(x * 2) * torch.sin(y * 2)
+    rim = 0.5 * (1 - distance / 24).clamp(0, 1) * (distance >= 0)
+    painted = (torch.where(distance < 0, -0.7, 0.1) + strokes).expand(1, 3, -1, -1)
+    left = (without_rims(frame, painted + rim) - painted)[0, 0]
+    assert left[rim > 0].mean() < 0.4 * rim[rim > 0].mean()
+    assert left[rim == 0].abs().mean() < 0.01
+    assert left[distance > 40].abs().max() < 0.01
+    assert (without_rims(frame, painted) - painted).abs().mean() < 0.01
 
 
 def test_a_wider_network_begins_with_the_output_of_a_narrower_one_and_learns_in_all_channels(
