@@ -167,7 +167,7 @@ def test_a_look_is_painted_at_the_size_of_its_source_up_to_720_lines(
     table = said_json(capsys, "stylize", "hd.png", "--look", paintings[0], "--dry-run")
     assert table["working_size"] == [1280, 720]
     assert table["trained_size"]["size"] == [512, 288]
-    assert 0 < table["trained_size"]["seconds"]
+    assert table["trained_size"]["seconds"] > 0
     assert "with --size 288" in said(capsys, 0, "stylize", "hd.png", "--look", paintings[0], "--dry-run")
     assert "trained_size" not in said_json(capsys, "stylize", "small.png", "--look", paintings[0], "--dry-run")
 

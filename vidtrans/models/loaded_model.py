@@ -28,6 +28,7 @@ SHOWN_DIGITS = 12  # of a digest, in messages
 MOST_ENGINES = 4  # in a context: a batch's clips may have a model each, which may have an extractor
 PLACE = "give its file with --set pairing.model=PATH, or put it into models/ or beside the model"
 
+NOT_IN_ONNX = {"colour-map": "grade", "predicted-style": "look"}  # networks
 OWN_SIZES = ("auto", "trained")  # values of ``rendering.size`` that a model decides
 
 
@@ -115,11 +116,12 @@ class LoadedModel:
     def engine_for(self, wanted: str) -> str:
         """Return the ``rendering.engine`` to use: 'torch' instead of 'auto' if only torch can run the model.
 
-        Raises UsageError for a grade in ONNX Runtime, which has no three-dimensional look-up table.
+        Raises UsageError for a grade in ONNX Runtime, which has no three-dimensional look-up table, and for a look, whose
+        composed convolutions torch cannot write for it.
         """
         name = self.record.generator["name"] if self.record else ""
-        if name == "colour-map" and wanted == "onnx":
-            why = f"'{self.name}' is a grade, which ONNX Runtime cannot run"
+        if wanted == "onnx" and (kind := NOT_IN_ONNX.get(name)):
+            why = f"'{self.name}' is a {kind}, which ONNX Runtime cannot run"
             raise UsageError("--engine onnx", why, "leave out --engine")
         return "torch" if name in ("optimised", "colour-map", ONNX_GRAPH) and wanted == "auto" else wanted
 
