@@ -34,33 +34,9 @@ def test_no_two_test_files_have_one_name() -> None:
 PACKAGE = Path(vidtrans.__file__).parent
 MODULES = [path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"]
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
-MOST_FILES, MOST_LINES, MOST_STATEMENTS = 26, 300, 40
-SHARED = {"base", "settings"}  # names that a module of each room may have
 
 
-def test_no_folder_has_more_files_than_one_sees_at_a_glance() -> None:
-    counts = Counter(path.parent.name for path in MODULES if path.parent.name != "commands")
-    assert {name: count for name, count in counts.items() if count > MOST_FILES} == {}
-
-
-def test_no_file_is_longer_than_one_reads_in_one_go() -> None:
-    lines = {p.relative_to(PACKAGE).as_posix(): len(p.read_text(encoding="utf-8").splitlines()) for p in MODULES}
-    assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
-
-
-def test_no_function_has_more_than_forty_statements() -> None:
-    found = []
-    for path, tree in TREES.items():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                count = sum(isinstance(one, ast.stmt) for one in ast.walk(node)) - 1
-                found += [f"{path.name}: {node.name} has {count}"] if count > MOST_STATEMENTS else []
-    assert found == []
-
-
-def test_a_module_and_a_public_class_have_names_of_their_own() -> None:
-    modules = Counter(path.stem for path in MODULES if path.stem not in SHARED | {"__main__"})
-    assert [name for name, count in modules.items() if count > 1] == []
+def test_a_public_class_has_a_name_of_its_own() -> None:
     nodes = [node for tree in TREES.values() for node in tree.body if isinstance(node, ast.ClassDef)]
     classes = Counter(node.name for node in nodes if not node.name.startswith("_"))
     assert [name for name, count in classes.items() if count > 1] == []

@@ -116,8 +116,8 @@ class LoadedModel:
     def engine_for(self, wanted: str) -> str:
         """Return the ``rendering.engine`` to use: 'torch' instead of 'auto' if only torch can run the model.
 
-        Raises UsageError for a grade in ONNX Runtime, which has no three-dimensional look-up table, and for a look, whose
-        composed convolutions torch cannot write for it.
+        Raises UsageError for what ONNX Runtime cannot run: a grade, which is a three-dimensional look-up table, and a
+        look, whose composed convolutions torch cannot write for it.
         """
         name = self.record.generator["name"] if self.record else ""
         if wanted == "onnx" and (kind := NOT_IN_ONNX.get(name)):
