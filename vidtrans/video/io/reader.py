@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
@@ -13,10 +13,20 @@ import av
 import numpy as np
 
 from vidtrans.core.errors import MediaError
-from vidtrans.video.colour.conversion import ToRGB, apply_format, colour_of, depth_of, has_alpha, reading_of, unread_of
+from vidtrans.video.colour.conversion import (
+    ToRGB,
+    apply_format,
+    colour_of,
+    depth_of,
+    has_alpha,
+    reading_of,
+    resize_alpha,
+    unread_of,
+)
 from vidtrans.video.colour.frame_profile import PNG_CODECS, FrameProfile, png_profile, profile_of
 from vidtrans.video.colour.tags import primaries_name, space_name, transfer_name
 from vidtrans.video.frame_format import BLACK, DEFAULT_FORMAT, FrameFormat
+from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame
 from vidtrans.video.io.container import RAW, MediaInfo, first_bytes
 from vidtrans.video.io.decoder import Decoder
@@ -24,6 +34,8 @@ from vidtrans.video.io.deinterlacing import REACH
 from vidtrans.video.io.hardware import HardwareDecoder
 from vidtrans.video.io.orientation import UPRIGHT, Orientation, orientation_of, rotation_of
 from vidtrans.video.io.timestamps import average_rate, nominal_step, num_holes, repair_timestamps, without_uneven
+from vidtrans.video.io.track_header import NO_CROP, Crop
+from vidtrans.video.side_data import has_dolby_vision_only, kinds_of, projection_of, stereo_of
 
 
 class ClipReader:
@@ -69,6 +81,7 @@ class ClipReader:
         with ExitStack() as stack:
             decoder = Decoder(self.path, self.threads, tolerant=tolerant, hardware=self._hardware)
             self._decoder, self._used = stack.enter_context(decoder), False
+            self._convert.crop = decoder.info.crop
             if decoder.info.codec in PNG_CODECS:
                 self._convert.profile_data = png_profile(first_bytes(self.path))
             stack.pop_all()
@@ -219,6 +232,10 @@ class ClipReader:
                 colour=seen.colour,
                 unread=seen.unread,
                 turned=seen.first_orientation != UPRIGHT,
+                dolby_vision=info.dolby_vision or ("5" if seen.dolby_vision_only else ""),
+                stereo=seen.stereo,
+                projection=seen.projection,
+                side_data=tuple(sorted(seen.kinds)),
                 interlaced=losses.interlaced,
                 resized=seen.num_resized,
                 lost=lost,
@@ -230,7 +247,7 @@ class ClipReader:
                 holes=holes if not missing else 0,
                 no_rate=info.average_rate is None,
                 damaged_at=damaged_at,
-                reading=seen.reading,
+                reading=seen.reading + (2 if info.crop != NO_CROP else 0),
             ),
         )
 
@@ -239,7 +256,8 @@ class FrameConverter:
     """Converts decoded frames to upright arrays of one format, and records unusual properties.
 
     The first frame sets the size; frames of another size are scaled to it. ``profile_data``: the ICC profile of frames
-    whose side data must not be read, b'' for none; None: it is read from the side data.
+    whose side data must not be read, b'' for none; None: it is read from the side data. ``crop``: pixels to cut off at
+    the left, top, right and bottom of stored frames.
     """
 
     def __init__(self, frame_format: FrameFormat) -> None:
@@ -252,6 +270,9 @@ class FrameConverter:
         self._to_rgb: ToRGB | None = None
         self._profile: FrameProfile | None = None
         self.profile_data: bytes | None = None
+        self.crop: Crop = NO_CROP
+        self.kinds: set[str] = set()  # of side data
+        self.stereo, self.projection, self.dolby_vision_only = "", "", False
 
     def expect(self, index: ClipIndex) -> None:
         """Use the size and transparency of the clip from its index, since reading may begin at any frame."""
@@ -261,14 +282,34 @@ class FrameConverter:
     def _orientation_of(self, decoded: av.VideoFrame) -> Orientation:
         return rotation_of(decoded) if self.profile_data is not None else orientation_of(decoded)
 
+    def _note_side_data(self, decoded: av.VideoFrame) -> None:
+        """Record the side data of a frame; unless ``profile_data`` is set."""
+        if self.profile_data is not None:
+            return
+        if (kinds := kinds_of(decoded)) <= self.kinds:
+            return
+        self.kinds |= kinds
+        with suppress(ValueError):  # hidden by a kind that PyAV has no name for
+            self.stereo = self.stereo or stereo_of(decoded)
+            self.projection = self.projection or projection_of(decoded)
+            self.dolby_vision_only = self.dolby_vision_only or has_dolby_vision_only(decoded)
+
+    def _crop_of(self, decoded: av.VideoFrame) -> Crop:
+        """Return the pixels to cut off at each side of a frame; none of a frame that is too small for it."""
+        left, top, right, bottom = self.crop
+        return self.crop if left + right < decoded.width and top + bottom < decoded.height else NO_CROP
+
     def __call__(self, decoded: av.VideoFrame, index: int, pts: int) -> Frame:
-        """Return a decoded frame upright and in the format, and record its unusual properties."""
+        """Return a decoded frame cropped, upright and in the format, and record its unusual properties."""
         if self._profile is None:
             self._profile = profile_of(decoded, self.profile_data)
             self.colour, self.unread = self._profile.colour, self._profile.unread
+        self._note_side_data(decoded)
         orientation = self._orientation_of(decoded)
         turned = orientation != UPRIGHT
-        size = orientation.size(decoded.width, decoded.height) if turned else (decoded.width, decoded.height)
+        left, top, right, bottom = self._crop_of(decoded)
+        inner = decoded.width - left - right, decoded.height - top - bottom
+        size = orientation.size(*inner) if turned else inner
         if self._upright is None:
             self.first_orientation, self.first_size = orientation, size
             self._upright = self.frame_format.size.of(*size)
@@ -280,13 +321,18 @@ class FrameConverter:
         self.colour, self.unread = self.colour or colour_of(decoded), self.unread or unread_of(decoded)
         self.reading = self.reading or reading_of(decoded)
         stored = orientation.size(*self._upright) if turned else self._upright
-        if self._to_rgb is None or (self._to_rgb.width, self._to_rgb.height) != stored:
-            self._to_rgb = ToRGB(*stored, deep=self.frame_format.deep, profile=self._profile.conversion)
+        cropped = inner != (decoded.width, decoded.height)
+        whole = (decoded.width, decoded.height) if cropped else stored
+        if self._to_rgb is None or (self._to_rgb.width, self._to_rgb.height) != whole:
+            self._to_rgb = ToRGB(*whole, deep=self.frame_format.deep, profile=self._profile.conversion)
+        inside = np.s_[top : top + inner[1], left : left + inner[0]] if cropped else np.s_[:]
         if not has_alpha(decoded):
-            rgb, alpha = self._to_rgb(decoded), None
+            rgb, alpha = self._to_rgb(decoded)[inside], None
+            rgb = resize(rgb, *stored) if cropped else rgb
             rgb = orientation.apply(rgb) if turned else np.ascontiguousarray(rgb)
         else:
-            self.holds_alpha, rgba = True, orientation.apply(self._to_rgb.with_alpha(decoded))
+            rgba = self._to_rgb.with_alpha(decoded)[inside]
+            self.holds_alpha, rgba = True, orientation.apply(resize_alpha(rgba, *stored))
             rgb, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
             self.transparent = self.transparent or bool(alpha.min() < np.iinfo(alpha.dtype).max)
         rgb, alpha = apply_format(rgb, alpha, self.frame_format, BLACK, cut_out=self.transparent)

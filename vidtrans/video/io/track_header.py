@@ -1,0 +1,153 @@
+"""Read and set what FFmpeg attaches to a track and PyAV hides, through a Matroska header in memory.
+
+FFmpeg's demuxers attach cropping, Dolby Vision, stereo layout and projection to a track as side data, and its Matroska
+muxer writes them as elements, whatever the container was. Reading these elements, and opening a header in which some
+are replaced, is the only access to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from io import BytesIO
+
+import av
+import av.error
+from av.bitstream import BitStreamFilterContext
+from av.container import OutputContainer
+from av.video.stream import VideoStream
+
+# Identifiers of Matroska elements (RFC 9559), and the path to those of a track.
+_SEGMENT, _TRACKS, _ENTRY, _CLUSTER = b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xae", b"\x1f\x43\xb6\x75"
+TRACK = (_SEGMENT, _TRACKS, _ENTRY)
+VIDEO = (*TRACK, b"\xe0")
+CODEC_DELAY = (*TRACK, b"\x56\xaa")
+_CROPS = (b"\x54\xcc", b"\x54\xbb", b"\x54\xdd", b"\x54\xaa")  # left, top, right, bottom
+PROJECTION = (*VIDEO, b"\x76\x70")
+_PROJECTION_KIND = b"\x76\x71"
+_ADDITION, _ADDITION_KIND, _ADDITION_DATA = b"\x41\xe4", b"\x41\xe7", b"\x41\xed"
+_DOLBY_VISION = (b"dvcC", b"dvvC", b"dvwC")
+_WITH_COMPATIBILITY = (8, 10, 20)  # profiles whose base layer differs, by a number after the point
+# Profiles without a base layer that other decoders can show: its colours are IPT-PQ.
+DOLBY_VISION_ONLY = ("5", "10.0", "20.0")
+
+Crop = tuple[int, int, int, int]
+NO_CROP: Crop = (0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class TrackSideData:
+    """The side data of a video track.
+
+    ``crop``: pixels that players cut off at the left, top, right and bottom of the stored picture. ``dolby_vision``:
+    the profile, with its compatibility where that differs ("8.4"); '' without. ``projection``: the content of
+    Matroska's element for spherical video; b'' without.
+    """
+
+    crop: Crop = NO_CROP
+    dolby_vision: str = ""
+    projection: bytes = b""
+
+
+def read_track_side_data(stream: VideoStream) -> TrackSideData:
+    """Return the side data of a video track; none where Matroska cannot hold its codec."""
+    if not (header := video_header(stream)):
+        return TrackSideData()
+    video = dict(_elements(_find(header, VIDEO)))
+    left, top, right, bottom = (int.from_bytes(video.get(name, b"")) for name in _CROPS)
+    inside = left + right < stream.width and top + bottom < stream.height
+    projection = video.get(PROJECTION[-1], b"")
+    is_spherical = int.from_bytes(_find(projection, (_PROJECTION_KIND,))) > 0  # else it is only a rotation
+    return TrackSideData(
+        (left, top, right, bottom) if inside else NO_CROP,
+        _dolby_vision(_find(header, TRACK)),
+        projection if is_spherical else b"",
+    )
+
+
+def _dolby_vision(entry: bytes) -> str:
+    """Return the Dolby Vision profile that a track's elements state: 7 bits after two bytes of version."""
+    for name, value in _elements(entry):
+        addition = dict(_elements(value)) if name == _ADDITION else {}
+        data = addition.get(_ADDITION_DATA, b"")
+        if addition.get(_ADDITION_KIND) in _DOLBY_VISION and len(data) >= 5:
+            profile = data[2] >> 1
+            return f"{profile}.{data[4] >> 4}" if profile in _WITH_COMPATIBILITY else str(profile)
+    return ""
+
+
+def video_header(stream: VideoStream, tags: Mapping[str, str] | None = None) -> bytes:
+    """Return the Matroska header for a video track like ``stream``; b'' where Matroska cannot hold its codec.
+
+    PyAV refuses codecs that Matroska has no name for, though FFmpeg writes them in QuickTime's or Microsoft's wrapping.
+    """
+
+    def add(out: OutputContainer) -> None:
+        out.add_stream_from_template(stream, opaque=True).metadata.update(tags or {})
+
+    def add_wrapped(out: OutputContainer) -> None:
+        track = out.add_mux_stream("ffv1", width=stream.width, height=stream.height, time_base=stream.time_base)
+        BitStreamFilterContext("null", stream, track)
+        track.metadata.update(tags or {})
+
+    for way in (add, add_wrapped):
+        with suppress(av.error.FFmpegError, ValueError):
+            return write_header(way)
+    return b""
+
+
+def write_header(add: Callable[[OutputContainer], object]) -> bytes:
+    """Return the Matroska header for the tracks that ``add`` adds. Raises av.error.FFmpegError, ValueError."""
+    header = BytesIO()
+    out = av.open(header, "w", format="matroska", options={"fflags": "+bitexact"})
+    try:
+        add(out)
+        out.start_encoding()
+        return header.getvalue()
+    finally:
+        with suppress(av.error.FFmpegError, ValueError):  # a file without packets
+            out.close()
+
+
+def changed_header(header: bytes, changes: Mapping[Sequence[bytes], bytes]) -> BytesIO:
+    """Return a Matroska file of a header and no packet, with new content of the elements at these paths."""
+    for path, content in {**changes, (_SEGMENT, _CLUSTER): b"\xe7\x81\x00"}.items():  # a cluster ends the header
+        header = _with_element(header, path, content)
+    return BytesIO(header)
+
+
+def _with_element(data: bytes, path: Sequence[bytes], content: bytes) -> bytes:
+    """Return elements with new content of the first one at ``path``, which is added if it is missing."""
+    wanted, rest = path[0], path[1:]
+    written, found = b"", False
+    for name, value in _elements(data):
+        if name == wanted and not found:
+            value, found = _with_element(value, rest, content) if rest else content, True
+        written += _element(name, value)
+    return written if found else written + _element(wanted, _with_element(b"", rest, content) if rest else content)
+
+
+def _element(name: bytes, content: bytes) -> bytes:
+    return name + (1 << 56 | len(content)).to_bytes(8) + content
+
+
+def _find(data: bytes, path: Sequence[bytes]) -> bytes:
+    """Return the content of the first element at ``path``; b'' without one."""
+    for name in path:
+        data = next((value for other, value in _elements(data) if other == name), b"")
+    return data
+
+
+def _elements(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield (identifier, content) of the elements that FFmpeg wrote; one of unknown size reaches to the end."""
+    at = 0
+    while at < len(data):
+        num_name = 9 - data[at].bit_length()
+        name, at = data[at : at + num_name], at + num_name
+        num_size = 9 - data[at].bit_length()
+        unknown = (1 << 7 * num_size) - 1
+        size, at = int.from_bytes(data[at : at + num_size]) & unknown, at + num_size
+        end = len(data) if size == unknown else at + size
+        yield name, data[at:end]
+        at = end
