@@ -26,7 +26,7 @@ from vidtrans.video.io.stream_copy import StreamCopy
 if TYPE_CHECKING:
     from vidtrans.video.external.ffmpeg import FFmpegJob
 
-VERSION = 2
+VERSION = 3
 TRIAL_FRAMES = 4
 
 

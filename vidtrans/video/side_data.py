@@ -146,7 +146,8 @@ STEREO = {
     (7, False): ("col_interleaved_lr", "in columns"),
     (7, True): ("col_interleaved_rl", "in columns, right eye first"),
 }
-STEREO_WORDS = dict(STEREO.values())
+_OTHER_STEREO = ("other", "in a layout without a name")
+STEREO_WORDS = dict([*STEREO.values(), _OTHER_STEREO])
 # Projections of spherical video, by FFmpeg's number.
 PROJECTIONS = ("equirectangular", "cube map", "part of an equirectangular", "half equirectangular", "flat", "fisheye")
 
@@ -176,10 +177,10 @@ def kinds_of(frame: av.VideoFrame) -> set[str]:
 
 
 def stereo_of(frame: av.VideoFrame) -> str:
-    """Return Matroska's name for the layout of the two views in a frame; '' for one view, or another layout."""
+    """Return Matroska's name for the layout of the two views in a frame, or "other"; '' for one view."""
     data = side_data(frame, Type.STEREO3D)
     kind, flags = struct.unpack_from("<ii", data) if len(data) >= 8 else (0, 0)
-    return STEREO.get((kind, bool(flags & 1)), ("", ""))[0]
+    return STEREO.get((kind, bool(flags & 1)), _OTHER_STEREO)[0] if kind else ""
 
 
 def projection_of(frame: av.VideoFrame) -> str:
@@ -201,12 +202,14 @@ def has_dolby_vision_only(frame: av.VideoFrame) -> bool:
 
 def holds_stereo(kind: str, layout: str) -> bool:
     """Return whether FFmpeg writes a layout of stereo 3D, by Matroska's name, into a container, by FFmpeg's name."""
-    return kind in ("matroska", "webm") or layout in ("left_right", "top_bottom")
+    if kind == "mov":  # there FFmpeg writes Apple's box without the layout
+        return False
+    return layout in ("left_right", "top_bottom") or (kind != "mp4" and layout != _OTHER_STEREO[0])
 
 
-def holds_projection(projection: str) -> bool:
-    """Return whether FFmpeg writes a projection into containers."""
-    return projection in PROJECTIONS[:3]
+def holds_projection(kind: str, projection: str) -> bool:
+    """Return whether FFmpeg writes a projection into a container, by FFmpeg's name."""
+    return projection in PROJECTIONS[: 1 if kind == "mov" else 3]
 
 
 def texts_of(kinds: Iterable[str], decision: Decision) -> list[str]:

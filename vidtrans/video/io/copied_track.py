@@ -129,8 +129,8 @@ def add_video_track(out: OutputContainer, stream: VideoStream, stereo: str, proj
     """Add a track for the packets of ``stream`` with a layout of stereo 3D, a projection, or both.
 
     ``stereo``: Matroska's name for the layout; ``projection``: the content of its element. PyAV cannot set them: the
-    track is made like one of a header in memory. None where that holds less: not the codec, or not the depth of 32 bits by
-    which QuickTime knows pictures with alpha.
+    track is made like one of a header in memory. None where that does not hold the codec, or, for QuickTime, the depth
+    of 32 bits of pictures with alpha.
     """
     own, is_matroska = stream.codec_context, out.format.name in ("matroska", "webm")
     header = video_header(stream, {"stereo_mode": stereo or "mono"})

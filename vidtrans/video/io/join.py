@@ -33,7 +33,7 @@ from vidtrans.video.io.stream_copy import (
     has_named_tags,
     write_tags,
 )
-from vidtrans.video.io.track_header import read_track_side_data
+from vidtrans.video.io.track_header import HEADER_BYTES, read_track_side_data, set_pixel_aspect
 from vidtrans.video.side_data import STEREO_WORDS, holds_projection, holds_stereo
 
 MATROSKA = ("matroska", "webm")
@@ -81,7 +81,8 @@ def join(
     Packets are copied, never encoded again. The packets of a segment get the clip's timestamps in order of
     presentation. ``carried``: the source and the part of its sound and other tracks to copy. The container is chosen by
     ``output``'s suffix, unless ``kind`` (FFmpeg's name) is given. ``tag``: the codec's name in QuickTime containers, if
-    not FFmpeg's default. ``aspect``: width of a pixel over its height, which few codecs store. Raises MediaError, and Interrupted when a stop is requested.
+    not FFmpeg's default. ``aspect``: the width of a pixel over its height, which few codecs store. Raises MediaError,
+    and Interrupted when a stop is requested.
     """
     kind = kind or CONTAINERS[output.suffix.lower().lstrip(".")]
     orders = _presentation_orders(segments, timing)
@@ -113,6 +114,10 @@ def join(
                 raise OSError(error.errno, error.strerror, error.filename or str(output)) from None
             remedy = "use -o with .mkv" if kind != "matroska" else "use --set encoding.sound=none"
             raise MediaError(str(output), f"cannot be written as {kind} ({error})", remedy) from None
+    if kind == "mp4" and carried and carried.stereo:
+        _hide_apples_stereo(output)
+    if kind in MATROSKA and aspect != SQUARE and not _has_aspect(output, aspect):
+        set_pixel_aspect(output, aspect)
     return num_sound
 
 
@@ -133,7 +138,7 @@ def _add_video(
     if carried and source and not carried.only_sound:
         if carried.stereo and holds_stereo(kind, carried.stereo):
             stereo = carried.stereo
-        if carried.projection and holds_projection(carried.projection):
+        if carried.projection and holds_projection(kind, carried.projection):
             projection = read_track_side_data(picture_stream(source, carried.source)).projection
         if stereo or projection:
             track = add_video_track(out, encoded, stereo, projection)
@@ -148,6 +153,15 @@ def _add_video(
     if timing.is_constant or kind in MATROSKA:  # without it Matroska's readers take the codec's own ticks for frames
         video.codec_context.framerate = timing.rate
     return video, left_out
+
+
+def _hide_apples_stereo(path: Path) -> None:
+    """Rename the box "vexu" of an MP4 to "free": FFmpeg writes it without a layout, and readers believe it first."""
+    with path.open("r+b") as file:
+        header = file.read(HEADER_BYTES)
+        if (at := header.find(b"vexu", header.find(b"stsd"))) > 0:
+            file.seek(at)
+            file.write(b"free")
 
 
 def _muxing_options(kind: str, time_base: Fraction, source: InputContainer | None) -> dict[str, str]:
@@ -183,8 +197,19 @@ def read_encoded_video(path: Path) -> EncodedVideo:
         stream = container.streams.video[0]
         stamps = sorted(p.pts for p in container.demux(stream) if p.pts is not None)
         context = stream.codec_context
-        aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
-        return EncodedVideo(stamps, stream.time_base or Fraction(1, 1000), (context.width, context.height), aspect)
+        base = stream.time_base or Fraction(1, 1000)
+        return EncodedVideo(stamps, base, (context.width, context.height), _aspect_of(stream))
+
+
+def _aspect_of(stream: VideoStream) -> Fraction:
+    """Return the width of a pixel over its height; 1 without one."""
+    return Fraction(stream.sample_aspect_ratio or 1) or SQUARE
+
+
+def _has_aspect(path: Path, aspect: Fraction) -> bool:
+    """Return whether a video's header, or its codec's, states this pixel aspect."""
+    with closing(open_generated(path)) as container:
+        return _aspect_of(container.streams.video[0]) == aspect
 
 
 def _presentation_orders(segments: Sequence[Path], timing: Timing) -> list[array[int]]:

@@ -69,7 +69,7 @@ def _of_times(index: ClipIndex) -> list[str]:
 
 def describe_properties(info: MediaInfo, index: ClipIndex) -> list[str]:
     """Return other unusual properties of a video that an artist may want to know."""
-    return [*_of_frames(index), *_of_file(info, index), *_of_side_data(index.findings)]
+    return [*_of_frames(index), *_of_file(info, index), *_of_side_data(info, index)]
 
 
 def _of_frames(index: ClipIndex) -> list[str]:
@@ -105,8 +105,6 @@ def _of_file(info: MediaInfo, index: ClipIndex) -> list[str]:
     if found.matrix == "untagged" and not info.is_rgb:
         taken = "BT.709" if info.height >= HD_LINES else "BT.601"
         lines.append(f"its colours are not tagged: taken for {taken}, limited range unless its pixel format says full")
-    if info.crop != NO_CROP:
-        lines.append(f"its container crops it to {index.width}x{index.height}: read so, as players show it")
     if info.num_video_streams > 1:
         lines.append(f"{info.num_video_streams} video tracks: number {info.stream_index} is used")
     if info.offset_s and abs(info.offset_s) >= 0.001:
@@ -120,9 +118,12 @@ def _of_file(info: MediaInfo, index: ClipIndex) -> list[str]:
     return lines
 
 
-def _of_side_data(found: Findings) -> list[str]:
-    """Return what frames and the track carry beside the pictures, and what becomes of it."""
-    lines, others = [], texts_of(found.side_data, Decision.NAMED)
+def _of_side_data(info: MediaInfo, index: ClipIndex) -> list[str]:
+    """Return the side data of the track and its frames, and how they are used."""
+    lines, found = [], index.findings
+    others = texts_of(found.side_data, Decision.NAMED)
+    if info.crop != NO_CROP:
+        lines.append(f"its container crops it to {index.width}x{index.height}: read so, as players show it")
     if found.dolby_vision:
         others = [text for text in others if text != "Dolby Vision"]
         if found.dolby_vision not in DOLBY_VISION_ONLY:
@@ -131,7 +132,7 @@ def _of_side_data(found: Findings) -> list[str]:
         kept = _kept(holds_stereo(kind, found.stereo) for kind in CONTAINERS.values())
         lines.append(f"stereo 3D, both views in a frame, {STEREO_WORDS[found.stereo]}: {kept}")
     if found.projection:
-        kept = _kept([holds_projection(found.projection)] * len(CONTAINERS))
+        kept = _kept(holds_projection(kind, found.projection) for kind in CONTAINERS.values())
         lines.append(f"spherical ({found.projection}): {kept}")
     if others:
         lines.append(f"in its frames, not used: {', '.join(others)}")

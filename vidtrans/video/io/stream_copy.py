@@ -172,9 +172,8 @@ def write_tags(
     if out.format.name in QUICKTIME_KINDS and has_named_tags(source):
         tags = quicktime_tags(tags)
     out.metadata.update(tags)
-    pictures = picture_stream(source, carried.source)
-    video.metadata.update(track_tags(pictures))
-    video.disposition = pictures.disposition & Disposition.default
+    video.metadata.update(track_tags(picture_stream(source, carried.source)))
+    video.disposition = Disposition.default  # whichever of the source's tracks it was
     if first := timecode_of(source):
         try:
             rate = timecode.counted_rate(first, carried.source, carried.rate)

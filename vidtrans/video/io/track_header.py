@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from io import BytesIO
+from pathlib import Path
 
 import av
 import av.error
@@ -24,6 +26,9 @@ TRACK = (_SEGMENT, _TRACKS, _ENTRY)
 VIDEO = (*TRACK, b"\xe0")
 CODEC_DELAY = (*TRACK, b"\x56\xaa")
 _CROPS = (b"\x54\xcc", b"\x54\xbb", b"\x54\xdd", b"\x54\xaa")  # left, top, right, bottom
+_SIZES = ((b"\x54\xb0", b"\xb0"), (b"\x54\xba", b"\xba"))  # display and stored width, display and stored height
+_DISPLAY_UNIT, _NUMBER, _VOID, _CHECKSUM = b"\x54\xb2", b"\x73\xc5", b"\xec", b"\xbf"
+HEADER_BYTES = 1 << 24  # more than the description of a video track is from the start of a file
 PROJECTION = (*VIDEO, b"\x76\x70")
 _PROJECTION_KIND = b"\x76\x71"
 _ADDITION, _ADDITION_KIND, _ADDITION_DATA = b"\x41\xe4", b"\x41\xe7", b"\x41\xed"
@@ -128,26 +133,68 @@ def _with_element(data: bytes, path: Sequence[bytes], content: bytes) -> bytes:
     return written if found else written + _element(wanted, _with_element(b"", rest, content) if rest else content)
 
 
+def set_pixel_aspect(path: Path, aspect: Fraction) -> None:
+    """Write the width of a pixel over its height into a Matroska file, as its display size; PyAV cannot.
+
+    The space comes from shorter numbers, a checksum and reserved space. Without enough, nothing is written.
+    """
+    with path.open("r+b") as file:
+        data = file.read(HEADER_BYTES)
+        begin, end = _span(data, TRACK[:-1])
+        written = b""
+        for name, content in _elements(data[begin:end]):
+            if name == _ENTRY and (video := dict(_elements(_find(content, VIDEO[-1:])))):
+                width, height = (int.from_bytes(video.get(shown, video[stored])) for shown, stored in _SIZES)
+                for (shown, _), value in zip(_SIZES, (max(1, round(width * aspect)), height), strict=True):
+                    video[shown] = value.to_bytes((value.bit_length() + 7) // 8)
+                video.pop(_DISPLAY_UNIT, None)  # pixels
+                entry = [(key, value.lstrip(b"\0") if key == _NUMBER else value) for key, value in _elements(content)]
+                content = b"".join(_element(*item) for item in entry if item[0] != _VOID)
+                content = _with_element(content, VIDEO[-1:], b"".join(map(_element, video, video.values())))
+            if name not in (_CHECKSUM, _VOID):
+                written += _element(name, content)
+        spare = end - begin - len(written)
+        if spare == 0 or spare >= 2:
+            num_size = 8 if spare >= 9 else 1
+            filler = (1 << 7 * num_size | max(0, spare - 1 - num_size)).to_bytes(num_size)
+            file.seek(begin)
+            file.write((written + _VOID + filler).ljust(end - begin, b"\0")[: end - begin])
+
+
 def _element(name: bytes, content: bytes) -> bytes:
-    return name + (1 << 56 | len(content)).to_bytes(8) + content
+    """Return an element, with its size in as few bytes as hold it; all ones would mean an unknown size."""
+    num_size = next(n for n in range(1, 9) if len(content) < (1 << 7 * n) - 1)
+    return name + (1 << 7 * num_size | len(content)).to_bytes(num_size) + content
 
 
 def _find(data: bytes, path: Sequence[bytes]) -> bytes:
     """Return the content of the first element at ``path``; b'' without one."""
+    begin, end = _span(data, path)
+    return data[begin:end]
+
+
+def _span(data: bytes, path: Sequence[bytes]) -> tuple[int, int]:
+    """Return where the content of the first element at ``path`` begins and ends; (0, 0) without one."""
+    begin, end = 0, len(data)
     for name in path:
-        data = next((value for other, value in _elements(data) if other == name), b"")
-    return data
+        inside = ((first, last) for other, first, last in _places(data, begin, end) if other == name)
+        begin, end = next(inside, (0, 0))
+    return begin, end
 
 
 def _elements(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield (identifier, content) of the elements that FFmpeg wrote; one of unknown size reaches to the end."""
-    at = 0
-    while at < len(data):
+    """Yield (identifier, content) of the elements that FFmpeg wrote."""
+    return ((name, data[begin:end]) for name, begin, end in _places(data, 0, len(data)))
+
+
+def _places(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (identifier, begin, end of the content) of elements; one of unknown size reaches to the end."""
+    while at < end:
         num_name = 9 - data[at].bit_length()
         name, at = data[at : at + num_name], at + num_name
         num_size = 9 - data[at].bit_length()
         unknown = (1 << 7 * num_size) - 1
         size, at = int.from_bytes(data[at : at + num_size]) & unknown, at + num_size
-        end = len(data) if size == unknown else at + size
-        yield name, data[at:end]
-        at = end
+        last = end if size == unknown else min(end, at + size)
+        yield name, at, last
+        at = last
