@@ -185,16 +185,6 @@ def _video_streams(container: InputContainer) -> list[VideoStream]:
     return [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
 
 
-def last_time(path: Path) -> float:
-    """Return the end of the last readable packet of any track, in seconds."""
-    last = 0.0
-    with open_media(path) as container, suppress(av.error.FFmpegError, OSError):
-        for packet in packets_of(container):
-            if packet.pts is not None:
-                last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-    return last
-
-
 def colour_tags(stream: VideoStream) -> dict[str, int]:
     """Return the colour tags of the container, for frames without their own: ProRes often has none in its frames."""
     tags = {name: int(getattr(stream.codec_context, name)) for name in ("color_primaries", "color_trc", "colorspace")}
