@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from fractions import Fraction
 from itertools import pairwise
@@ -13,9 +13,22 @@ import av
 import cv2
 import numpy as np
 import pytest
+from av.stream import Disposition
 from chain import refuse, said
 from clips import moving_frames, times, write_clip
-from oddities import FAST, edited, remux, with_cover, with_sound, write_frames
+from oddities import (
+    FAST,
+    boxed,
+    dolby_vision,
+    edited,
+    remux,
+    spherical,
+    stereo,
+    with_captions,
+    with_cover,
+    with_sound,
+    write_frames,
+)
 
 from vidtrans.video.io.encoder import _keeping_priority
 from vidtrans.video.io.sound import RATE_HZ, read_blocks
@@ -277,6 +290,79 @@ def test_a_cover_in_mp4_is_kept_and_data_are_named(capsys: Capsys) -> None:
         note.stream, note.pts, note.dts, note.time_base = data, 0, 0, Fraction(1, 90_000)
         out.mux(note)
     assert "left out of mp4: data track (klv)" in render(capsys, Path("a.ts"), "mp4", "--overwrite")[1]
+
+
+def tagged(path: Path, tags: dict[str, str], track_tags: dict[str, str]) -> Path:
+    """A film with tags of the file, as cameras and editors name them, and of the pictures' track."""
+    pictures = write_frames(Path("pictures.mkv"), moving_frames(3), "libx264", "yuv420p", options=FAST)
+    options = {"movflags": "use_metadata_tags"} if path.suffix != ".mkv" else {}
+    with closing(av.open(str(pictures))) as read, closing(av.open(str(path), "w", options=options)) as out:
+        track = out.add_stream_from_template(read.streams.video[0], opaque=True)
+        out.metadata.update(tags)
+        track.metadata.update(track_tags)
+        for packet in [p for p in read.demux(video=0) if p.size]:
+            packet.stream = track
+            out.mux(packet)
+    return path
+
+
+def in_small(tags: Mapping[str, str]) -> dict[str, str]:
+    return {key.lower(): value for key, value in tags.items()}
+
+
+APPLE = "com.apple.quicktime."
+CAMERA = {
+    f"{APPLE}make": "Maker",
+    f"{APPLE}model": "Phone 9",
+    f"{APPLE}location.ISO6709": "+10.0000+020.0000/",
+    f"{APPLE}creationdate": "2021-05-06T07:08:09+0100",
+    "com.android.capture.fps": "240.0",
+    "title": "Harbour",
+}
+
+
+@pytest.mark.parametrize("name", ["a.mov", "a.mp4", "a.mkv"])
+@pytest.mark.parametrize("ending", ["mov", "mp4", "mkv"])
+def test_a_cameras_tags_and_names_of_tracks_are_kept(name: str, ending: str, capsys: Capsys) -> None:
+    source = tagged(Path(name), CAMERA, {"title": "Camera B", "handler_name": "\x1fBoom", "language": "jpn"})
+    with closing(av.open(str(render(capsys, source, ending)[0]))) as result:
+        tags, track = result.metadata, result.streams.video[0]
+        assert in_small(tags).items() >= in_small(CAMERA).items()
+        if ending != "mkv":
+            assert tags[f"{APPLE}location.ISO6709"] == CAMERA[f"{APPLE}location.ISO6709"]
+            assert tags[f"{APPLE}title"] == "Harbour"
+        named = in_small(track.metadata)
+        assert (named.get("title", named.get("name")), named["handler_name"]) == ("Camera B", "Boom")
+        assert named["language"] == "jpn"
+        assert track.disposition == Disposition.default
+
+
+def test_plain_tags_stay_where_players_look_for_them(capsys: Capsys) -> None:
+    output, _ = render(capsys, tagged(Path("a.mkv"), {"title": "Harbour"}, {}), "mp4")
+    assert b"\xa9nam" in output.read_bytes()
+
+
+def test_views_that_a_container_cannot_name_are_reported(capsys: Capsys) -> None:
+    source = boxed(film("b.mp4", "libx264", "aac"), Path("a.mp4"), stereo(2), spherical(0, 0, 1 << 30, 1 << 30))
+    assert "left out" not in render(capsys, source, "mkv")[1]
+    words = " ".join(render(capsys, source, "mov")[1].split())
+    assert "left out of mov: stereo 3D (views side by side), spherical projection (part of an" in words
+
+
+def test_colours_of_dolby_vision_alone_are_refused_or_named(capsys: Capsys) -> None:
+    source = boxed(film("b.mp4", "libx264", "aac"), Path("a.mp4"), dolby_vision(5, 0))
+    line = refuse(capsys, 3, "stylize", source, *IDENTITY)
+    assert "Dolby Vision profile 5" in line
+    assert "ffmpeg -i IN -vf libplacebo=" in line
+    assert "come out green and purple" in " ".join(render(capsys, source, "mp4", "--allow-damaged")[1].split())
+    source = boxed(Path("b.mp4"), Path("c.mp4"), dolby_vision(8, 4))
+    assert "Dolby" not in render(capsys, source, "mkv")[1]
+
+
+def test_captions_are_missed(capsys: Capsys) -> None:
+    pictures = write_frames(Path("b.mp4"), moving_frames(4), "libx264", "yuv420p", options=FAST)
+    words = render(capsys, with_captions(pictures, Path("a.mp4")), "mp4")[1]
+    assert "closed captions within the pictures: not kept" in " ".join(words.split())
 
 
 # Timecode

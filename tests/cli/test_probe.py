@@ -19,15 +19,21 @@ from oddities import (
     FAST,
     HLG,
     LANGUAGES,
+    boxed,
+    clean_aperture,
     cut_outs,
+    dolby_vision,
     hdr_clip,
     index_first,
     packets_before,
     ramp,
     remux,
     rotted,
+    spherical,
+    stereo,
     turned,
     two_tracks,
+    with_captions,
     with_cover,
     with_sound,
     woven,
@@ -129,6 +135,11 @@ def cut_off() -> Path:
     return Path("a.mp4")
 
 
+def described(*boxes: bytes) -> Path:
+    """With these boxes in the description of its pictures."""
+    return boxed(plain(Path("b.mp4")), Path("a.mp4"), *boxes)
+
+
 def headless() -> Path:
     source = plain(Path("b.mkv"), moving_frames(20), options=FAST | {"g": "10"})
     return remux(source, Path("a.mkv"), lambda number, _: number > 0)
@@ -164,6 +175,22 @@ CASES = {
         lambda: plain(Path("a.mp4"), sample_aspect_ratio=Fraction(16, 11)),
         "its pixels are not square (16/11): shown 93x48",
     ),
+    "cropped": by(
+        lambda: described(clean_aperture(60, 40)), "its container crops it to 60x40: read so, as players show it"
+    ),
+    "dolby-vision-8": by(
+        lambda: described(dolby_vision(8, 4)), "Dolby Vision profile 8.4: its base layer is read, as by players"
+    ),
+    "dolby-vision-5": by(lambda: described(dolby_vision(5, 0)), "Dolby Vision profile 5: without its own conversion"),
+    "stereo": by(
+        lambda: described(stereo(2)), "stereo 3D, both views in a frame, side by side: kept in .mp4, .mkv, .webm"
+    ),
+    "around": by(lambda: described(spherical()), "spherical (equirectangular): kept in .mp4, .mov, .mkv, .webm"),
+    "half-around": by(
+        lambda: described(spherical(0, 0, 1 << 30, 1 << 30)),
+        "spherical (part of an equirectangular): kept in .mp4, .mkv, .webm",
+    ),
+    "captions": by(lambda: with_captions(plain(Path("b.mp4")), Path("a.mp4")), "closed captions within the pictures"),
     "edit-list": by(lambda: hidden(3), "its edit list leaves out 3 frames"),
     "transparent": by(
         lambda: write_frames(Path("a.mkv"), cut_outs(3), "ffv1", "bgra"),

@@ -365,3 +365,59 @@ def edited(source: Path, target: Path, *spans_s: tuple[float, float]) -> Path:
             struct.pack_into(">I", data, parent, struct.unpack_from(">I", data, parent)[0] + len(box) - (end - start))
     target.write_bytes(data)
     return target
+
+
+def boxed(source: Path, target: Path, *boxes: bytes) -> Path:
+    """A copy of an H.264 mp4, its index last, with boxes in the description of its pictures."""
+    data, added = bytearray(source.read_bytes()), b"".join(boxes)
+    entry = data.index(b"avc1", data.index(b"stsd"))
+    end = entry - 4 + struct.unpack_from(">I", data, entry - 4)[0]
+    data[end:end] = added
+    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1"):
+        at = entry - 4 if name == b"avc1" else data.index(name) - 4
+        struct.pack_into(">I", data, at, struct.unpack_from(">I", data, at)[0] + len(added))
+    assert data.index(b"moov") > data.index(b"mdat")
+    target.write_bytes(data)
+    return target
+
+
+def box(kind: bytes, content: bytes) -> bytes:
+    """A box of an mp4."""
+    return struct.pack(">I4s", 8 + len(content), kind) + content
+
+
+def clean_aperture(width: int, height: int, x: int = 0, y: int = 0) -> bytes:
+    """The box that says which part of the picture is shown; ``x``, ``y``: of its centre, in half pixels."""
+    return box(b"clap", struct.pack(">8i", width, 1, height, 1, x, 2, y, 2))
+
+
+def dolby_vision(profile: int, compatibility: int) -> bytes:
+    """The box of Dolby Vision."""
+    bits = struct.pack(">H", profile << 9 | 3 << 3 | 5)  # level 3, with a base layer and metadata
+    return box(b"dvcC" if profile < 8 else b"dvvC", bytes([1, 0]) + bits + bytes([compatibility << 4]) + bytes(19))
+
+
+def stereo(layout: int) -> bytes:
+    """The box of stereo 3D; 1: one view above the other, 2: side by side."""
+    return box(b"st3d", bytes(4) + bytes([layout]))
+
+
+def spherical(*bounds: int) -> bytes:
+    """The box of a film all around; ``bounds``: what it leaves out at the top, bottom, left and right, in 2^-32."""
+    equirectangular = box(b"equi", bytes(4) + struct.pack(">4I", *(bounds or (0,) * 4)))
+    projection = box(b"proj", box(b"prhd", bytes(16)) + equirectangular)
+    return box(b"sv3d", box(b"svhd", bytes(4) + b"made\0") + projection)
+
+
+def with_captions(source: Path, target: Path) -> Path:
+    """A copy of an H.264 mp4, with closed captions in its pictures from the second one on."""
+    message = b"\xb5\x00\x31GA94\x03\x41\xff\xfc\x80\x80\xff"  # one pair of bytes, which says nothing
+    unit = b"\x06\x04" + bytes([len(message)]) + message + b"\x80"
+    with closing(av.open(str(source))) as read, closing(av.open(str(target), "w")) as out:
+        track = out.add_stream_from_template(read.streams.video[0], opaque=True)
+        for number, packet in enumerate(p for p in read.demux(video=0) if p.size):
+            written = av.Packet(bytes(packet) if not number else struct.pack(">I", len(unit)) + unit + bytes(packet))
+            written.pts, written.dts, written.time_base = packet.pts, packet.dts, packet.time_base
+            written.stream, written.is_keyframe = track, packet.is_keyframe
+            out.mux(written)
+    return target

@@ -35,8 +35,11 @@ from vidtrans.video.io.picture_paths import (
     split_view,
 )
 from vidtrans.video.io.pictures import media_files, open_reader, pose_view, unequal_guides
-from vidtrans.video.io.policy import COLOURS, describe_conversions
+from vidtrans.video.io.policy import COLOURS, DOLBY_VISION, describe_conversions
+from vidtrans.video.io.track_header import DOLBY_VISION_ONLY
 
+# Options of the user's ffmpeg that make ordinary colours of Dolby Vision.
+TO_SDR = "-vf libplacebo=colorspace=bt709:color_primaries=bt709:color_trc=bt709 -c:a copy"
 PICTURES_VERSION = 1  # of how the samples and colours of picture files are read
 
 
@@ -164,12 +167,15 @@ def open_clip(context: Context, path: Path, guides: Sequence[str] = (), until: T
 
     ``path`` is a video, a picture, a folder or pattern of pictures, or (with ``guides``) a folder of guides. A video is
     read, and indexed, only until a little after the time ``until``, if that is given. Raises MediaError if it cannot be
-    read, or is damaged and ``allow_damaged`` is off.
+    read, or, with ``allow_damaged`` off, is damaged or has colours that only Dolby Vision can convert.
     """
     clip = survey_clip(context, path, guides, None if guides or is_picture_source(path) else until)
     damage = clip.index.findings.damage
     if not context.allow_damaged and damage:
         raise MediaError(str(path), f"damaged: {damage}", "repair it, or take what is left with --allow-damaged")
+    if not context.allow_damaged and (profile := clip.index.findings.dolby_vision) in DOLBY_VISION_ONLY:
+        remedy = f"convert it first (ffmpeg -i IN {TO_SDR} OUT), or read it as it is with --allow-damaged"
+        raise MediaError(str(path), DOLBY_VISION.format(profile), remedy)
     for conversion in describe_conversions(clip.index):
         context.warn_once(f"{path.name}: {conversion}", path)
     return clip if context.decoder == CPU else replace(clip, hardware=_hardware_for(clip, context))
@@ -257,6 +263,7 @@ def _index_from(table: Table) -> ClipIndex:
     tuples = {name: tuple(table[name]) for name in ("pts", "names")}
     found = table["findings"]
     found |= {"notes": tuple(found["notes"]), "whites": tuple(found.get("whites", ()))}
+    found["side_data"] = tuple(found["side_data"])
     found["span"] = tuple(found["span"]) if found["span"] else None
     return ClipIndex(**table | fractions | tuples | {"findings": Findings(**found)})
 

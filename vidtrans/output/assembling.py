@@ -26,7 +26,7 @@ from vidtrans.video.io.stream_copy import StreamCopy
 if TYPE_CHECKING:
     from vidtrans.video.external.ffmpeg import FFmpegJob
 
-VERSION = 2
+VERSION = 3
 TRIAL_FRAMES = 4
 
 
@@ -54,21 +54,33 @@ class Assembly:
         Raises MediaError, UsageError.
         """
         if not self.encoding.needs_program:
-            return {"sound_packets": self._finish(segments, self.timing, output, self.copied, context)}
+            aspect = self.picture.sample_aspect_ratio
+            return {"sound_packets": self._finish(segments, self.timing, aspect, output, self.copied, context)}
         processed = scratch / "passed.nut"
         try:
-            timing, size = self._run_program(segments, processed, scratch, context)
+            timing, video = self._run_program(segments, processed, scratch, context)
             copied = self.copied
             if copied is not None and len(timing.pts) != len(self.timing.pts):
                 copied = replace(copied, new_rate=_rate_of(timing))
-            packets = self._finish([processed], timing, output, copied, context)
+            packets = self._finish([processed], timing, video.sample_aspect_ratio, output, copied, context)
             seconds = round(float(_duration_s(timing)), 3)
-            return {"frames": len(timing.pts), "size": list(size), "duration_s": seconds, "sound_packets": packets}
+            return {
+                "frames": len(timing.pts),
+                "size": list(video.size),
+                "duration_s": seconds,
+                "sound_packets": packets,
+            }
         finally:
             processed.unlink(missing_ok=True)
 
     def _finish(
-        self, segments: Sequence[Path], timing: Timing, output: Path, copied: StreamCopy | None, context: Context
+        self,
+        segments: Sequence[Path],
+        timing: Timing,
+        aspect: Fraction,
+        output: Path,
+        copied: StreamCopy | None,
+        context: Context,
     ) -> int:
         """Write the result; return the number of copied sound packets, 0 for pictures and GIFs."""
         codec = self.encoding.codec
@@ -80,12 +92,12 @@ class Assembly:
             unpack(segments, names, output, codec, context.report, context.stop, self.encoding.palette)
             return 0
         tag = "" if self.encoding.is_ffmpeg_encoder else CODECS[codec].tag
-        return join(segments, timing, output, copied, context.report, context.stop, tag=tag)
+        return join(segments, timing, output, copied, context.report, context.stop, tag=tag, aspect=aspect)
 
     def _run_program(
         self, segments: Sequence[Path], processed: Path, scratch: Path, context: Context
-    ) -> tuple[Timing, tuple[int, int]]:
-        """Run the user's ffmpeg on all segments, encode its output into ``processed``; return times and size."""
+    ) -> tuple[Timing, EncodedVideo]:
+        """Run the user's ffmpeg on all segments, encode its output into ``processed``; return its times and form."""
         from vidtrans.video.external.ffmpeg import run_ffmpeg_job
 
         settings = self.encoding
@@ -100,7 +112,7 @@ class Assembly:
             timing = self._timing_of(video)
             if ours:
                 self._encode(filtered, video, timing, processed, context)
-            return timing, video.size
+            return timing, video
         finally:
             whole.unlink(missing_ok=True)
             filtered.unlink(missing_ok=True)

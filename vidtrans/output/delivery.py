@@ -200,7 +200,16 @@ class Delivery:
         begin = self._begin * index.time_base - self.clip.offset_s
         new_rate = self.times.rate or (index.rate if index.rate != origin.index.rate else None)
         sound = self.encoding.sound == "copy"
-        copied = StreamCopy(origin.path, shift_s=-begin, rate=origin.index.rate, new_rate=new_rate, sound=sound)
+        found = origin.index.findings
+        copied = StreamCopy(
+            origin.path,
+            shift_s=-begin,
+            rate=origin.index.rate,
+            new_rate=new_rate,
+            stereo=found.stereo,
+            projection=found.projection,
+            sound=sound,
+        )
         if not self.trimmed and not self.clip.is_part:
             return copied
         start = self._own(index.pts)[0] * index.time_base - self.clip.offset_s

@@ -55,6 +55,10 @@ class Findings:
     colour: str = ""  # colours that were mapped to BT.709: "PQ", "HLG", "wide" or a description
     unread: str = ""  # colour tags that are not acted upon
     turned: bool = False  # upright frames are stored turned or mirrored
+    dolby_vision: str = ""  # profile: "5", "8.4"
+    stereo: str = ""  # layout of two views in a frame, by Matroska's name
+    projection: str = ""  # of spherical video
+    side_data: tuple[str, ...] = ()  # kinds of side data in frames, by FFmpeg's names
     interlaced: int = 0  # frames
     resized: int = 0  # frames of another size than the first
     lost: int = 0  # damaged packets that gave no frame

@@ -25,6 +25,7 @@ from vidtrans.core.files import check_regular_file
 from vidtrans.core.registry import name_check
 from vidtrans.video.colour.tags import UNSPECIFIED, range_name, space_name, transfer_name
 from vidtrans.video.frame_format import MAX_PIXELS
+from vidtrans.video.io.track_header import Crop, read_track_side_data
 
 # Demuxers of single files. Playlists (hls, dash, concat …) open other files or the network and are left out.
 FORMATS = (
@@ -58,7 +59,8 @@ class MediaInfo:
     """The properties of a video, from its headers.
 
     ``average_rate``: None where there is none, as in some raw streams. ``width`` × ``height``: the stored size, before
-    rotation. ``offset_s``: the start of the pictures minus that of the earliest sound; None without sound.
+    rotation. ``crop``: pixels that players cut off at its left, top, right and bottom. ``dolby_vision``: its profile
+    ("5", "8.4"), or ''. ``offset_s``: the start of the pictures minus that of the earliest sound; None without sound.
     ``timecode``: of the first frame, or ''. ``subtitles``: their codecs.
     """
 
@@ -79,6 +81,8 @@ class MediaInfo:
     is_rgb: bool
     num_video_streams: int
     stream_index: int
+    crop: Crop
+    dolby_vision: str
     offset_s: float | None
     timecode: str
     chapters: int
@@ -181,16 +185,6 @@ def _video_streams(container: InputContainer) -> list[VideoStream]:
     return [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
 
 
-def last_time(path: Path) -> float:
-    """Return the end of the last readable packet of any track, in seconds."""
-    last = 0.0
-    with open_media(path) as container, suppress(av.error.FFmpegError, OSError):
-        for packet in packets_of(container):
-            if packet.pts is not None:
-                last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-    return last
-
-
 def colour_tags(stream: VideoStream) -> dict[str, int]:
     """Return the colour tags of the container, for frames without their own: ProRes often has none in its frames."""
     tags = {name: int(getattr(stream.codec_context, name)) for name in ("color_primaries", "color_trc", "colorspace")}
@@ -199,7 +193,7 @@ def colour_tags(stream: VideoStream) -> dict[str, int]:
 
 def describe(container: InputContainer, stream: VideoStream, path: Path) -> MediaInfo:
     """Return the properties of an open file, from its headers."""
-    context = stream.codec_context
+    context, attached = stream.codec_context, read_track_side_data(stream)
     whole_s = container.duration / av.time_base if container.duration else None
     return MediaInfo(
         path=str(path),
@@ -219,6 +213,8 @@ def describe(container: InputContainer, stream: VideoStream, path: Path) -> Medi
         is_rgb=context.format is not None and context.format.is_rgb,
         num_video_streams=len(_video_streams(container)),
         stream_index=stream.index,
+        crop=attached.crop,
+        dolby_vision=attached.dolby_vision,
         offset_s=_offset(container, stream),
         timecode=timecode_of(container),
         chapters=len(container.chapters()),

@@ -18,16 +18,15 @@ from av.bitstream import BitStreamFilterContext
 from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
+from av.video.stream import VideoStream
 
 from vidtrans.video.io.container import QUICKTIME, open_generated, open_media, packets_of
+from vidtrans.video.io.track_header import CODEC_DELAY, PROJECTION, changed_header, video_header, write_header
 
 NOT_HELD = (av.error.FFmpegError, ValueError)
 # Decoders need sound before the first sample that is heard: these so much (in s), other lossy ones a packet.
 WARM_UP_S = {"opus": Fraction(80, 1000), "mp3": Fraction(120, 1000)}
 LOSSLESS = ("pcm", "flac", "alac", "wavpack", "tta")
-# A Matroska element: identifier, size, 8 bytes. A name that is written as a place for the delay.
-_NAME, _DELAY, _VOID, _PLACE = b"\x53\x6e\x88", b"\x56\xaa", 0xEC, b"\x01<delay>"
-_CLUSTER = b"\x1f\x43\xb6\x75\x83\xe7\x81\x00"  # an empty one, with which the header ends
 
 
 def add_track(out: OutputContainer, stream: Stream) -> Stream:
@@ -116,19 +115,30 @@ def add_delayed_track(out: OutputContainer, stream: AudioStream, delay_s: Fracti
     """Add to a Matroska file a track like ``stream`` whose first ``delay_s`` seconds players skip.
 
     FFmpeg writes such a delay only where the source's header has it, and PyAV cannot set it: the track is made like
-    one of a header in memory, in which the delay stands in place of a name.
+    one of a header in memory.
     """
-    header = BytesIO()
-    with closing(av.open(header, "w", format="matroska", options={"fflags": "+bitexact"})) as container:
-        add_track(container, stream).metadata["title"] = _PLACE.decode()
-        container.start_encoding()
-        written = header.getvalue()
-    at = written.find(_DELAY, written.find(b"\x16\x54\xae\x6b"))
-    if at > 0 and 0x80 < written[at + 2] <= 0x88:  # Opus has one of its own: it becomes void
-        written = written[:at] + bytes((_VOID, written[at + 2] + 1)) + written[at + 2 :]
-    delay = round(delay_s * 10**9).to_bytes(8, "big")
-    written = written.replace(_NAME + _PLACE, _DELAY + b"\x88" + delay) + _CLUSTER
-    with closing(open_generated(BytesIO(written), "matroska")) as template:
+    header = write_header(lambda container: add_track(container, stream))
+    delayed = changed_header(header, {CODEC_DELAY: round(delay_s * 10**9).to_bytes(8)})
+    with closing(open_generated(delayed, "matroska")) as template:
         track = add_track(out, template.streams.audio[0])
         track.time_base = stream.time_base
         return track
+
+
+def add_video_track(out: OutputContainer, stream: VideoStream, stereo: str, projection: bytes) -> VideoStream | None:
+    """Add a track for the packets of ``stream`` with a layout of stereo 3D, a projection, or both.
+
+    ``stereo``: Matroska's name for the layout; ``projection``: the content of its element. PyAV cannot set them: the
+    track is made like one of a header in memory. None where that does not hold the codec, or, for QuickTime, the depth
+    of 32 bits of pictures with alpha.
+    """
+    own, is_matroska = stream.codec_context, out.format.name in ("matroska", "webm")
+    header = video_header(stream, {"stereo_mode": stereo or "mono"})
+    if not header or (own.bits_per_coded_sample > 24 and not is_matroska):
+        return None
+    projected = changed_header(header, {PROJECTION: projection} if projection else {})
+    with closing(open_generated(projected, "matroska")) as container:
+        track = out.add_stream_from_template(container.streams.video[0], opaque=True)
+    # The form of the packets, and the variant of DNxHR.
+    track.codec_context.extradata, track.codec_context.profile = own.extradata, own.profile
+    return track

@@ -24,7 +24,6 @@ from vidtrans.video.io.container import (
     QUICKTIME,
     colour_tags,
     describe,
-    last_time,
     open_media,
     open_unedited,
     packets_of,
@@ -187,7 +186,7 @@ class Decoder:
         reached = float(last_pts * self.info.time_base)
         allowed = max(SHORT_S, SHORT_SHARE * whole)
         if reached < whole - allowed:
-            reached = max(reached, last_time(self.path))
+            reached = max(reached, _last_time(self.path))
         return round(whole - reached, 3) if reached < whole - allowed else 0.0
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
@@ -253,6 +252,16 @@ class Decoder:
         self.losses.lost += 1
         if packet is not None:
             self.losses.set_start(packet)
+
+
+def _last_time(path: Path) -> float:
+    """Return the end of the last readable packet of any track, in seconds."""
+    last = 0.0
+    with open_media(path) as container, suppress(av.error.FFmpegError, OSError):
+        for packet in packets_of(container):
+            if packet.pts is not None:
+                last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+    return last
 
 
 def _alpha_decoder(stream: VideoStream) -> VideoCodecContext | None:

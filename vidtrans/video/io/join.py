@@ -22,11 +22,22 @@ from av.video.stream import VideoStream
 from vidtrans.core.errors import DISK, MediaError
 from vidtrans.core.events import NEVER, Report, Stop, silent
 from vidtrans.video.io.codecs import CONTAINERS
-from vidtrans.video.io.container import open_generated, open_media
+from vidtrans.video.io.container import open_generated, open_media, picture_stream
+from vidtrans.video.io.copied_track import add_video_track
 from vidtrans.video.io.other_tracks import add_other_tracks
-from vidtrans.video.io.stream_copy import QUICKTIME_KINDS, StreamCopy, add_tracks, copied_packets, write_tags
+from vidtrans.video.io.stream_copy import (
+    QUICKTIME_KINDS,
+    StreamCopy,
+    add_tracks,
+    copied_packets,
+    has_named_tags,
+    write_tags,
+)
+from vidtrans.video.io.track_header import HEADER_BYTES, read_track_side_data, set_pixel_aspect
+from vidtrans.video.side_data import STEREO_WORDS, holds_projection, holds_stereo
 
 MATROSKA = ("matroska", "webm")
+SQUARE = Fraction(1)
 LEAST_SCALE, MAX_SCALE = 90_000, 2**31 - 1
 
 
@@ -63,13 +74,15 @@ def join(
     *,
     tag: str = "",
     kind: str = "",
+    aspect: Fraction = SQUARE,
 ) -> int:
     """Write ``output`` from encoded ``segments`` and return the number of copied sound packets.
 
     Packets are copied, never encoded again. The packets of a segment get the clip's timestamps in order of
     presentation. ``carried``: the source and the part of its sound and other tracks to copy. The container is chosen by
     ``output``'s suffix, unless ``kind`` (FFmpeg's name) is given. ``tag``: the codec's name in QuickTime containers, if
-    not FFmpeg's default. Raises MediaError, and Interrupted when a stop is requested.
+    not FFmpeg's default. ``aspect``: the width of a pixel over its height, which few codecs store. Raises MediaError,
+    and Interrupted when a stop is requested.
     """
     kind = kind or CONTAINERS[output.suffix.lower().lstrip(".")]
     orders = _presentation_orders(segments, timing)
@@ -77,15 +90,19 @@ def join(
     with ExitStack() as stack:
         source = stack.enter_context(open_media(carried.source)) if carried else None
         options = _muxing_options(kind, timing.time_base, source)
+        if kind == "mp4" and carried and (carried.stereo or carried.projection):
+            options["strict"] = "unofficial"  # else FFmpeg does not write them into MP4
         out = stack.enter_context(closing(av.open(f"file:{output}", "w", format=kind, options=options)))
         first = stack.enter_context(closing(open_generated(segments[0])))
-        video = _add_video(out, first, timing, kind, tag)
+        video, left_out = _add_video(out, first, timing, tag, carried, source)
+        if aspect != SQUARE:
+            video.codec_context.sample_aspect_ratio = aspect
         packets = [_video_packets(segments, orders, timing, video)]
         if carried and source:
             write_tags(out, video, source, carried, report)
             packets.append(copied_packets(source, add_tracks(out, source, carried, report), carried))
             if not carried.only_sound:
-                packets.append(add_other_tracks(out, source, carried.source, report))
+                packets.append(add_other_tracks(out, source, carried.source, report, left_out))
         try:
             for _, packet in heapq.merge(*packets, key=itemgetter(0)):  # of equal times the pictures come first
                 num_sound += packet.stream.type == "audio"
@@ -97,22 +114,58 @@ def join(
                 raise OSError(error.errno, error.strerror, error.filename or str(output)) from None
             remedy = "use -o with .mkv" if kind != "matroska" else "use --set encoding.sound=none"
             raise MediaError(str(output), f"cannot be written as {kind} ({error})", remedy) from None
+    if kind == "mp4" and carried and carried.stereo:
+        _hide_apples_stereo(output)
+    if kind in MATROSKA and aspect != SQUARE and not _has_aspect(output, aspect):
+        set_pixel_aspect(output, aspect)
     return num_sound
 
 
-def _add_video(out: OutputContainer, first: InputContainer, timing: Timing, kind: str, tag: str) -> VideoStream:
-    """Add a video track like the first segment's. Packets are copied to it, so it needs no encoder or decoder."""
-    video = out.add_stream_from_template(first.streams.video[0], opaque=True)
+def _add_video(
+    out: OutputContainer,
+    first: InputContainer,
+    timing: Timing,
+    tag: str,
+    carried: StreamCopy | None,
+    source: InputContainer | None,
+) -> tuple[VideoStream, list[str]]:
+    """Add a video track like the first segment's, with the source's stereo layout and projection.
+
+    Packets are copied to it, so it needs no encoder or decoder. Returns the track and names what it cannot hold.
+    """
+    encoded, kind, left_out = first.streams.video[0], out.format.name, []
+    stereo, projection, track = "", b"", None
+    if carried and source and not carried.only_sound:
+        if carried.stereo and holds_stereo(kind, carried.stereo):
+            stereo = carried.stereo
+        if carried.projection and holds_projection(kind, carried.projection):
+            projection = read_track_side_data(picture_stream(source, carried.source)).projection
+        if stereo or projection:
+            track = add_video_track(out, encoded, stereo, projection)
+        if carried.stereo and not (track and stereo):
+            left_out.append(f"stereo 3D (views {STEREO_WORDS[carried.stereo]})")
+        if carried.projection and not (track and projection):
+            left_out.append(f"spherical projection ({carried.projection})")
+    video = track or out.add_stream_from_template(encoded, opaque=True)
     if tag and kind in QUICKTIME_KINDS:
         video.codec_context.codec_tag = tag
     video.time_base = timing.time_base
     if timing.is_constant or kind in MATROSKA:  # without it Matroska's readers take the codec's own ticks for frames
         video.codec_context.framerate = timing.rate
-    return video
+    return video, left_out
+
+
+def _hide_apples_stereo(path: Path) -> None:
+    """Rename the box "vexu" of an MP4 to "free": FFmpeg writes it without a layout, and readers believe it first."""
+    with path.open("r+b") as file:
+        header = file.read(HEADER_BYTES)
+        if (at := header.find(b"vexu", header.find(b"stsd"))) > 0:
+            file.seek(at)
+            file.write(b"free")
 
 
 def _muxing_options(kind: str, time_base: Fraction, source: InputContainer | None) -> dict[str, str]:
-    """Return muxer options that leave all timestamps unchanged."""
+    """Return muxer options that leave all timestamps unchanged, and let all of the source's tags be written."""
     options = {"fflags": "+bitexact"}
     if kind not in QUICKTIME_KINDS:
         # Sound often begins below zero (the encoder's priming); everything would be moved to make up for it.
@@ -123,7 +176,9 @@ def _muxing_options(kind: str, time_base: Fraction, source: InputContainer | Non
     fine = lcm(scale, *(a.time_base.denominator for a in source.streams.audio if a.time_base) if source else ())
     fine = fine if fine <= MAX_SCALE else scale
     movie = fine * max(1, LEAST_SCALE // fine)
-    return options | {"movflags": "+faststart", "video_track_timescale": str(scale), "movie_timescale": str(movie)}
+    flags = "+faststart+use_metadata_tags" if source and has_named_tags(source) else "+faststart"
+    scales = {"video_track_timescale": str(scale), "movie_timescale": str(movie)}
+    return options | scales | {"movflags": flags}
 
 
 @dataclass(frozen=True)
@@ -142,8 +197,19 @@ def read_encoded_video(path: Path) -> EncodedVideo:
         stream = container.streams.video[0]
         stamps = sorted(p.pts for p in container.demux(stream) if p.pts is not None)
         context = stream.codec_context
-        aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
-        return EncodedVideo(stamps, stream.time_base or Fraction(1, 1000), (context.width, context.height), aspect)
+        base = stream.time_base or Fraction(1, 1000)
+        return EncodedVideo(stamps, base, (context.width, context.height), _aspect_of(stream))
+
+
+def _aspect_of(stream: VideoStream) -> Fraction:
+    """Return the width of a pixel over its height; 1 without one."""
+    return Fraction(stream.sample_aspect_ratio or 1) or SQUARE
+
+
+def _has_aspect(path: Path, aspect: Fraction) -> bool:
+    """Return whether a video's header, or its codec's, states this pixel aspect."""
+    with closing(open_generated(path)) as container:
+        return _aspect_of(container.streams.video[0]) == aspect
 
 
 def _presentation_orders(segments: Sequence[Path], timing: Timing) -> list[array[int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,14 @@ FIRST = float("-inf")  # cover art comes before everything else
 
 
 def add_other_tracks(
-    out: OutputContainer, source: InputContainer, path: Path, report: Report
+    out: OutputContainer, source: InputContainer, path: Path, report: Report, left_out: Sequence[str] = ()
 ) -> Iterator[tuple[float, Packet[Any]]]:
-    """Add attachments and cover art to ``out``, and report what is left out; return (time in s, packet) of covers."""
+    """Add attachments and cover art to ``out``, and report what is left out; return (time in s, packet) of covers.
+
+    ``left_out``: properties of the pictures that ``out`` has no room for.
+    """
     kind = out.format.name
-    left: Counter[str] = Counter()
+    left = Counter(left_out)
     pictures = picture_stream(source, path)
     packets = []
     covers = _covers(source, path)

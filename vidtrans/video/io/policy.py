@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from vidtrans.core.costs import count
 from vidtrans.video.colour.tags import BT709, HD_LINES, SD_PRIMARIES, mapped_colours
 from vidtrans.video.io.clip import ClipIndex, Findings
-from vidtrans.video.io.codecs import codecs_with_alpha, codecs_with_depth
+from vidtrans.video.io.codecs import CONTAINERS, codecs_with_alpha, codecs_with_depth
 from vidtrans.video.io.container import MediaInfo
+from vidtrans.video.io.track_header import DOLBY_VISION_ONLY, NO_CROP
+from vidtrans.video.side_data import STEREO_WORDS, Decision, holds_projection, holds_stereo, texts_of
 
 COLOURS = {
     "PQ": "HDR (PQ): mapped to SDR, BT.709",
     "HLG": "HDR (HLG): mapped to SDR, BT.709",
     "wide": "BT.2020 colours: mapped to BT.709",
 }
+DOLBY_VISION = "Dolby Vision profile {}: without its own conversion its colours (IPT-PQ) come out green and purple"
 # Near BT.709, and usual for their size.
 _SD_COLOURS = {mapped_colours(number, BT709) for number in SD_PRIMARIES}
 
@@ -37,6 +42,9 @@ def describe_conversions(index: ClipIndex) -> list[str]:
     if found.unread:
         line = f"not used: {found.unread}, so its colours may be wrong"
         lines.append(f"{line}: convert it first if they look so")
+    if found.dolby_vision in DOLBY_VISION_ONLY:
+        lines.append(DOLBY_VISION.format(found.dolby_vision))
+    lines += texts_of(found.side_data, Decision.LOST)
     lines += found.notes
     if found.interlaced:
         lines.append(f"interlaced ({count(found.interlaced, 'frame')}): one progressive frame is made of each (bwdif)")
@@ -61,7 +69,7 @@ def _of_times(index: ClipIndex) -> list[str]:
 
 def describe_properties(info: MediaInfo, index: ClipIndex) -> list[str]:
     """Return other unusual properties of a video that an artist may want to know."""
-    return [*_of_frames(index), *_of_file(info, index)]
+    return [*_of_frames(index), *_of_file(info, index), *_of_side_data(info, index)]
 
 
 def _of_frames(index: ClipIndex) -> list[str]:
@@ -108,6 +116,33 @@ def _of_file(info: MediaInfo, index: ClipIndex) -> list[str]:
     if index.num_frames == 1 and not index.names:
         lines.append("a single frame: enough to render, not to learn motion from")
     return lines
+
+
+def _of_side_data(info: MediaInfo, index: ClipIndex) -> list[str]:
+    """Return the side data of the track and its frames, and how they are used."""
+    lines, found = [], index.findings
+    others = texts_of(found.side_data, Decision.NAMED)
+    if info.crop != NO_CROP:
+        lines.append(f"its container crops it to {index.width}x{index.height}: read so, as players show it")
+    if found.dolby_vision:
+        others = [text for text in others if text != "Dolby Vision"]
+        if found.dolby_vision not in DOLBY_VISION_ONLY:
+            lines.append(f"Dolby Vision profile {found.dolby_vision}: its base layer is read, as by players without it")
+    if found.stereo:
+        kept = _kept(holds_stereo(kind, found.stereo) for kind in CONTAINERS.values())
+        lines.append(f"stereo 3D, both views in a frame, {STEREO_WORDS[found.stereo]}: {kept}")
+    if found.projection:
+        kept = _kept(holds_projection(kind, found.projection) for kind in CONTAINERS.values())
+        lines.append(f"spherical ({found.projection}): {kept}")
+    if others:
+        lines.append(f"in its frames, not used: {', '.join(others)}")
+    return lines
+
+
+def _kept(held: Iterable[bool]) -> str:
+    """Return a text that names the containers that hold something; ``held``: whether each of ``CONTAINERS`` does."""
+    endings = [f".{ending}" for ending, is_held in zip(CONTAINERS, held, strict=True) if is_held]
+    return f"kept in {', '.join(endings)}" if endings else "not kept"
 
 
 def _mapping(found: Findings) -> str:

@@ -10,20 +10,19 @@ from itertools import chain, islice
 from pathlib import Path
 
 import av
-import numpy as np
 
 from vidtrans.core.errors import MediaError
-from vidtrans.video.colour.conversion import ToRGB, apply_format, colour_of, depth_of, has_alpha, reading_of, unread_of
-from vidtrans.video.colour.frame_profile import PNG_CODECS, FrameProfile, png_profile, profile_of
-from vidtrans.video.colour.tags import primaries_name, space_name, transfer_name
-from vidtrans.video.frame_format import BLACK, DEFAULT_FORMAT, FrameFormat
+from vidtrans.video.colour.frame_profile import PNG_CODECS, png_profile
+from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame
 from vidtrans.video.io.container import RAW, MediaInfo, first_bytes
 from vidtrans.video.io.decoder import Decoder
 from vidtrans.video.io.deinterlacing import REACH
+from vidtrans.video.io.frame_converter import FrameConverter
 from vidtrans.video.io.hardware import HardwareDecoder
-from vidtrans.video.io.orientation import UPRIGHT, Orientation, orientation_of, rotation_of
+from vidtrans.video.io.orientation import UPRIGHT
 from vidtrans.video.io.timestamps import average_rate, nominal_step, num_holes, repair_timestamps, without_uneven
+from vidtrans.video.io.track_header import NO_CROP
 
 
 class ClipReader:
@@ -69,6 +68,7 @@ class ClipReader:
         with ExitStack() as stack:
             decoder = Decoder(self.path, self.threads, tolerant=tolerant, hardware=self._hardware)
             self._decoder, self._used = stack.enter_context(decoder), False
+            self._convert.crop = decoder.info.crop
             if decoder.info.codec in PNG_CODECS:
                 self._convert.profile_data = png_profile(first_bytes(self.path))
             stack.pop_all()
@@ -219,6 +219,10 @@ class ClipReader:
                 colour=seen.colour,
                 unread=seen.unread,
                 turned=seen.first_orientation != UPRIGHT,
+                dolby_vision=info.dolby_vision or ("5" if seen.dolby_vision_only else ""),
+                stereo=seen.stereo,
+                projection=seen.projection,
+                side_data=tuple(sorted(seen.kinds)),
                 interlaced=losses.interlaced,
                 resized=seen.num_resized,
                 lost=lost,
@@ -230,64 +234,6 @@ class ClipReader:
                 holes=holes if not missing else 0,
                 no_rate=info.average_rate is None,
                 damaged_at=damaged_at,
-                reading=seen.reading,
+                reading=seen.reading + (2 if info.crop != NO_CROP else 0),
             ),
         )
-
-
-class FrameConverter:
-    """Converts decoded frames to upright arrays of one format, and records unusual properties.
-
-    The first frame sets the size; frames of another size are scaled to it. ``profile_data``: the ICC profile of frames
-    whose side data must not be read, b'' for none; None: it is read from the side data.
-    """
-
-    def __init__(self, frame_format: FrameFormat) -> None:
-        self.frame_format = frame_format
-        self.depth, self.colour, self.unread, self.transparent, self.num_resized = 0, "", "", False, 0
-        self.reading, self.holds_alpha = 0, False
-        self.matrix = self.primaries = self.transfer = "untagged"
-        self.first_size, self.first_orientation = (0, 0), UPRIGHT
-        self._upright: tuple[int, int] | None = None
-        self._to_rgb: ToRGB | None = None
-        self._profile: FrameProfile | None = None
-        self.profile_data: bytes | None = None
-
-    def expect(self, index: ClipIndex) -> None:
-        """Use the size and transparency of the clip from its index, since reading may begin at any frame."""
-        self.first_size, self.transparent = (index.width, index.height), index.findings.alpha
-        self._upright = self.frame_format.size.of(*self.first_size)
-
-    def _orientation_of(self, decoded: av.VideoFrame) -> Orientation:
-        return rotation_of(decoded) if self.profile_data is not None else orientation_of(decoded)
-
-    def __call__(self, decoded: av.VideoFrame, index: int, pts: int) -> Frame:
-        """Return a decoded frame upright and in the format, and record its unusual properties."""
-        if self._profile is None:
-            self._profile = profile_of(decoded, self.profile_data)
-            self.colour, self.unread = self._profile.colour, self._profile.unread
-        orientation = self._orientation_of(decoded)
-        turned = orientation != UPRIGHT
-        size = orientation.size(decoded.width, decoded.height) if turned else (decoded.width, decoded.height)
-        if self._upright is None:
-            self.first_orientation, self.first_size = orientation, size
-            self._upright = self.frame_format.size.of(*size)
-            self.matrix = space_name(int(decoded.colorspace))
-            self.primaries = primaries_name(int(decoded.color_primaries))
-            self.transfer = transfer_name(int(decoded.color_trc))
-        self.num_resized += size != self.first_size
-        self.depth = max(self.depth, depth_of(decoded))
-        self.colour, self.unread = self.colour or colour_of(decoded), self.unread or unread_of(decoded)
-        self.reading = self.reading or reading_of(decoded)
-        stored = orientation.size(*self._upright) if turned else self._upright
-        if self._to_rgb is None or (self._to_rgb.width, self._to_rgb.height) != stored:
-            self._to_rgb = ToRGB(*stored, deep=self.frame_format.deep, profile=self._profile.conversion)
-        if not has_alpha(decoded):
-            rgb, alpha = self._to_rgb(decoded), None
-            rgb = orientation.apply(rgb) if turned else np.ascontiguousarray(rgb)
-        else:
-            self.holds_alpha, rgba = True, orientation.apply(self._to_rgb.with_alpha(decoded))
-            rgb, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
-            self.transparent = self.transparent or bool(alpha.min() < np.iinfo(alpha.dtype).max)
-        rgb, alpha = apply_format(rgb, alpha, self.frame_format, BLACK, cut_out=self.transparent)
-        return Frame(index, pts, rgb, alpha=alpha)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,14 +14,14 @@ import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
-from av.stream import Discard
+from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Note, Report, silent
 from vidtrans.video.io import timecode
 from vidtrans.video.io.codecs import CONTAINERS
-from vidtrans.video.io.container import open_media, packets_of, timecode_of
+from vidtrans.video.io.container import open_media, packets_of, picture_stream, timecode_of
 from vidtrans.video.io.copied_track import add_delayed_track, add_track, hidden_heads, is_held
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ QUICKTIME_KINDS = ("mp4", "mov")  # FFmpeg's names of the containers that have e
 # Tags about how the source file itself was written.
 FILE_TAGS = {"timecode", "encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
 TRACK_TAGS = ("language", "title", "handler_name")
+# Cameras' and editors' own tags, which QuickTime files hold beside, or instead of, FFmpeg's.
+NAMED_TAGS = "com."
+QUICKTIME_TAGS = ("title", "artist", "album", "comment", "description", "copyright", "keywords", "genre")
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,9 @@ class StreamCopy:
     """The part of ``source`` to copy: packets that overlap [``start_s``, ``end_s``), shifted by ``shift_s``.
 
     ``before_s``: seconds of source pictures before the first one that is used, by which the timecode is advanced.
-    ``rate``: the average frame rate of the source; ``new_rate``: that of the result, if different. ``only_sound``: copy
-    nothing but sound. ``may_omit``: the command has the setting ``encoding.sound``, which leaves the sound out.
+    ``rate``: the average frame rate of the source; ``new_rate``: that of the result, if different. ``stereo`` and
+    ``projection``: of its pictures, as in ``Findings``. ``only_sound``: copy nothing but sound. ``may_omit``: the
+    command has the setting ``encoding.sound``, which leaves the sound out.
     """
 
     source: Path
@@ -49,6 +53,8 @@ class StreamCopy:
     before_s: Fraction = Fraction(0)
     rate: Fraction = Fraction(25)
     new_rate: Fraction | None = None
+    stereo: str = ""
+    projection: str = ""
     sound: bool = True
     only_sound: bool = False
     may_omit: bool = True
@@ -93,7 +99,7 @@ def add_tracks(
             track = add_track(out, stream)
         else:
             track = add_delayed_track(out, stream, head.delay_s)
-        track.metadata.update({key: stream.metadata[key] for key in TRACK_TAGS if key in stream.metadata})
+        track.metadata.update(track_tags(stream))
         with suppress(AttributeError, ValueError):
             track.disposition = stream.disposition
         tracks[stream.index] = CopiedTrack(track, head.first_pts if head else None)
@@ -162,10 +168,12 @@ def write_tags(
     """Write the source's tags, chapters and timecode; must be called before the first packet."""
     if carried.only_sound:
         return
-    out.metadata.update({key: value for key, value in source.metadata.items() if key.lower() not in FILE_TAGS})
-    for stream in source.streams.video[:1]:
-        if "language" in stream.metadata:
-            video.metadata["language"] = stream.metadata["language"]
+    tags = {key: value for key, value in source.metadata.items() if key.lower() not in FILE_TAGS}
+    if out.format.name in QUICKTIME_KINDS and has_named_tags(source):
+        tags = quicktime_tags(tags)
+    out.metadata.update(tags)
+    video.metadata.update(track_tags(picture_stream(source, carried.source)))
+    video.disposition = Disposition.default  # whichever of the source's tracks it was
     if first := timecode_of(source):
         try:
             rate = timecode.counted_rate(first, carried.source, carried.rate)
@@ -178,6 +186,28 @@ def write_tags(
         except ValueError as error:
             report(Note(f"{carried.source.name}: its timecode is left out ({error})", "warning"))
     out.set_chapters([moved for chapter in source.chapters() if (moved := _moved(chapter, carried))])
+
+
+def track_tags(stream: Stream) -> dict[str, str]:
+    """Return the tags of a track that are copied, without the control characters of QuickTime's counted strings."""
+    tags = {key.lower(): "".join(filter(str.isprintable, value)) for key, value in stream.metadata.items()}
+    tags.setdefault("title", tags.get("name", ""))  # as FFmpeg names it in QuickTime files
+    return {key: tags[key] for key in TRACK_TAGS if tags.get(key)}
+
+
+def has_named_tags(source: InputContainer) -> bool:
+    """Return whether a file has tags under names like com.apple.quicktime.model, which MP4's usual tags lack."""
+    return any(key.lower().startswith(NAMED_TAGS) for key in source.metadata)
+
+
+def quicktime_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return tags as they are named in a QuickTime file whose tags have names.
+
+    Matroska has them in capitals. Players look for Apple's names of the common ones, FFmpeg for its own.
+    """
+    lower = {(k.lower().replace("iso6709", "ISO6709") if k.isupper() else k): value for k, value in tags.items()}
+    common = {f"com.apple.quicktime.{key}": lower[key] for key in QUICKTIME_TAGS if key in lower}
+    return {**common, **lower}
 
 
 def _moved(chapter: Chapter, carried: StreamCopy) -> Chapter | None:
