@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 GENERATOR = "predicted-style"
 SIZE = 288  # lines at which its strokes are as large as in the pictures that the networks were trained on
-VERSION = 5  # of what is made of the networks' weights, of the gallery and of pictures
+VERSION = 6  # of what is made of the networks' weights, of the gallery and of pictures
 MOST_LOOKS = 32  # in one network
 CLIP_FRAMES = 5  # frames of a clip whose styles' mean is the clip's own
 

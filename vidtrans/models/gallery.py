@@ -19,9 +19,9 @@ WEIGHTS_FILE = PICTURES / "style-prediction.safetensors"  # of the predictor and
 NORMS_FILE = PICTURES / "norms.safetensors"  # of each look a tensor, (N,) float16
 
 
-# Looks that are named after their colours, or of one ink. The others are named after a medium in which anything may be
+# Looks named after their colours or light, or of one ink. The others are named after a medium in which anything may be
 # painted in its own colours, such as oil: they keep the source's.
-WITH_COLOURS = frozenset(("blueprint", "charcoal", "ink", "linocut", "neon", "risograph"))
+WITH_COLOURS = frozenset(("blueprint", "charcoal", "ink", "linocut", "neon", "risograph", "stained-glass"))
 
 
 @cache
