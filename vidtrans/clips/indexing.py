@@ -37,7 +37,7 @@ from vidtrans.video.io.picture_paths import (
 from vidtrans.video.io.pictures import media_files, open_reader, pose_view, unequal_guides
 from vidtrans.video.io.policy import COLOURS, describe_conversions
 
-PICTURES_VERSION = 1  # of how the samples and colours of picture files are read
+PICTURES_VERSION = 2  # of how the samples and colours of picture files are read
 
 
 @dataclass(frozen=True)

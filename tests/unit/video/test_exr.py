@@ -14,7 +14,7 @@ from vidtrans.core.errors import MediaError
 from vidtrans.video.images.exr import encode_exr
 from vidtrans.video.images.exr import read_exr as read_layer
 from vidtrans.video.images.exr_header import list_channels, read_header
-from vidtrans.video.images.exr_view import ExrView
+from vidtrans.video.images.picture_view import PictureView
 from vidtrans.video.images.picture import picture_size, read_picture
 from vidtrans.video.images.still import Still
 
@@ -229,7 +229,7 @@ def blender() -> bytes:
 
 
 def view(text: str, data: bytes) -> Still:
-    return read_layer(put(data), ExrView.parse(text, Path("a.exr")))
+    return read_layer(put(data), PictureView.parse(text, Path("a.exr")))
 
 
 @pytest.mark.parametrize("name", ["Z", "V", "depth.V", "depth", "left.depth.Z"])
@@ -270,10 +270,10 @@ def test_a_fixed_range_is_kept_and_makes_data_of_light() -> None:
     bright = view("", exr_bytes(dict.fromkeys("RGB", SLOPE), FLOAT))
     assert "most of its light is above 1" in bright.notes[0]
     assert view("", exr_bytes(dict.fromkeys("RGB", SLOPE / 60), FLOAT)).notes == ()
-    assert str(ExrView.parse("Depth=0.5..80", Path())) == "Depth=0.5..80"
+    assert str(PictureView.parse("Depth=0.5..80", Path())) == "Depth=0.5..80"
     for text in ("=1..1", "=2", "=a..b", "=0..inf"):
         with pytest.raises(MediaError, match="is not a range of values"):
-            ExrView.parse(text, Path("a.exr"))
+            PictureView.parse(text, Path("a.exr"))
 
 
 @pytest.mark.parametrize(

@@ -232,10 +232,55 @@ def test_each_guide_has_its_own_white_and_it_is_told(tmp_path: Path) -> None:
     assert [[round(float(p.mean()) / 255, 2) for p in f.pictures] for f in read] == [[0.3] * 3, [1.0] * 3]
 
 
-def test_dark_16_bit_pictures_stay_dark(tmp_path: Path) -> None:
-    for name, samples in (("widened", [257 * 10, 257 * 3]), ("bright", [3000, 50_000])):
-        write_folder(tmp_path / name, [np.full((16, 16, 3), s, np.uint16) for s in samples])
-        assert api.probe(tmp_path / name)["findings"]["white"] == 0
+@pytest.mark.parametrize("samples", [[257 * 10, 257 * 3], [2621, 2000], [900, 300], [29_491], [3000, 50_000], [0]])
+def test_dark_16_bit_pictures_stay_dark(tmp_path: Path, samples: list[int]) -> None:
+    write_folder(tmp_path / "night", [np.full((16, 16, 3), s, np.uint16) for s in samples])
+    clip = survey_clip(Context(), tmp_path / "night")
+    read = [int(f.rgb[0, 0, 0]) for f in clip.frames(FrameFormat(deep=True), 1)]
+    assert (clip.index.findings.white, read) == (0, samples)
+    noted = [note for note in clip.index.findings.notes if "#=0.." in note]
+    assert len(noted) == (0 < max(samples) <= 4095)  # what they may be, and how to say so
+
+
+@pytest.mark.parametrize(
+    ("samples", "white"),
+    [
+        (np.array([[0, 1]], np.uint16), 255),
+        (np.array([[3, 200]], np.int32), 255),
+        (np.array([[3, 300]], np.uint32), 65535),
+        (np.array([[0, 17]], np.float32), 255),
+        (np.array([[0, 17.5]], np.float32), 0),
+        (np.array([[0, 1]], np.float32), 0),
+    ],
+)
+def test_samples_that_would_be_nearly_black_have_8_or_16_bits(tmp_path: Path, samples: np.ndarray, white: int) -> None:
+    path = write_tiff(tmp_path / "a.tif", [np.repeat(samples, 4, 0)])
+    assert survey_clip(Context(), path).index.findings.white == white
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "stack", "8 bits"])
+def test_the_samples_from_black_to_white_stand_behind_the_name(tmp_path: Path, kind: str) -> None:
+    pictures = [np.full((4, 4), s, np.uint8 if kind == "8 bits" else np.uint16) for s in (60, 110)]
+    (tmp_path / "f").mkdir()
+    for i, picture in enumerate(pictures):
+        write_tiff(tmp_path / "f" / f"{i}.tif", [picture])
+    write_tiff(tmp_path / "s.tif", pictures)
+    name = {"file": "f/1.tif", "stack": "s.tif"}.get(kind, "f")
+    clip = survey_clip(Context(), tmp_path / f"{name}#=10..210")
+    read = [round(float(f.rgb[0, 0, 0]) / 65535, 2) for f in clip.frames(FrameFormat(deep=True), 1)]
+    assert read == ([0.5] if kind == "file" else [0.25, 0.5])
+    assert clip.index.findings.notes == ("samples from 10 to 210: black to white in all of its pictures",)
+    with pytest.raises(MediaError, match="it has no layers, so none is 'Z'"):
+        survey_clip(Context(), tmp_path / f"{name}#Z")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.uint32, np.float32, np.float64])
+def test_in_a_tiff_white_may_be_zero(tmp_path: Path, dtype: type) -> None:
+    most = 1 if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max
+    shown = RAMP[..., 0]
+    still = read_still(write_tiff(tmp_path / "a.tif", [((1 - shown) * most).astype(dtype)], {262: 0}))
+    assert np.abs(still.picture[..., 0] / np.iinfo(still.picture.dtype).max - shown).max() < 1 / 100
+    assert still.reading == (dtype is not np.uint8)
 
 
 PAM = b"P7\nWIDTH 4\nHEIGHT 4\nDEPTH %d\nMAXVAL %d\nENDHDR\n"
@@ -349,7 +394,7 @@ def test_a_picture_of_a_stack_is_read_as_a_file_of_its_own(
     before = (tmp_path / "a.tif").read_bytes()
     for number in (3, 0, 1, 2):
         alone = read_still(write_tiff(tmp_path / "b.tif", [pictures[number]], {274: orientation}))
-        assert np.array_equal(whole.read(number, 0)[0].picture, alone.picture)
+        assert np.array_equal(whole.read(number)[0].picture, alone.picture)
     assert (tmp_path / "a.tif").read_bytes() == before
 
 

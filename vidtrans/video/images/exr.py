@@ -33,7 +33,7 @@ from vidtrans.video.images.exr_header import (
     read_header,
     unreadable,
 )
-from vidtrans.video.images.exr_view import HOW_TO_FIX, PICTURE, ExrView, whole_span
+from vidtrans.video.images.picture_view import HOW_TO_FIX, PICTURE, PictureView, whole_span
 from vidtrans.video.images.still import Still
 
 _BEYOND = 1e9  # from which on a value stands for "nothing there"
@@ -63,7 +63,7 @@ def encode_exr(picture: np.ndarray) -> bytes:
     return b"".join(bytes(packet) for packet in (*context.encode(frame), *context.encode(None)))
 
 
-def read_exr(path: Path, view: ExrView = PICTURE) -> Still:
+def read_exr(path: Path, view: PictureView = PICTURE) -> Still:
     """Read a layer of an OpenEXR file; grey becomes RGB. Raises MediaError.
 
     Light above 1 and infinity become the highest code; light below 0 and NaN become 0. Data are mapped from the view's
@@ -106,7 +106,7 @@ def _light(header: Header, layer: ExrLayer, data: bytes, path: Path) -> Still:
     return Still(picture, notes=tuple(notes))
 
 
-def _data(header: Header, layer: ExrLayer, data: bytes, view: ExrView, path: Path) -> Still:
+def _data(header: Header, layer: ExrLayer, data: bytes, view: PictureView, path: Path) -> Still:
     """Read a layer as data: a grey picture of one channel, else the first three channels as R, G and B."""
     channels = [
         c for c in layer.channels if not (layer.is_light and c.upper().endswith("A") and len(layer.channels) > 1)

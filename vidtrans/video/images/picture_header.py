@@ -37,7 +37,7 @@ class PictureHeader:
 
     ``width`` × ``height``: of the upright picture. ``orientation``: EXIF's number. ``mode``: a mode of Pillow.
     ``max_value``: the sample that is white, if the header states it, else 0. ``bits``: of a stored sample.
-    ``premultiplied``: colours are multiplied by alpha. ``samples``: a description of a TIFF's samples, for messages.
+    ``premultiplied``: colours are multiplied by alpha. ``white_is_zero``: low samples are bright. ``samples``: a description of a TIFF's samples, for messages.
     ``colours``: None for sRGB. ``pages``: the numbers of its pictures in an animation, or the offsets of their
     directories in a TIFF, without previews.
     """
@@ -51,6 +51,7 @@ class PictureHeader:
     max_value: int = 0
     bits: int = 8
     premultiplied: bool = False
+    white_is_zero: bool = False
     samples: str = ""
     colours: PictureColours | None = None
     pages: Sequence[int] = (0,)
@@ -261,6 +262,7 @@ def _tiff(stream: BinaryIO) -> PictureHeader:
         orientation=orientation,
         bits=max(tags.get(tiff.BITS, (1,))),
         premultiplied=extra == 1,
+        white_is_zero=tags.get(tiff.PHOTOMETRIC, (2,))[0] == 0,
         samples=_samples(tags),
         colours=colours_of(mode, profile),
         pages=pages,

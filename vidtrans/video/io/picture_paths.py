@@ -23,7 +23,7 @@ VIDEO_SUFFIXES = (
 
 
 def split_view(path: Path) -> tuple[Path, str]:
-    """Split a path at its # into the source and the text of an ``ExrView`` ('' without #): shot/depth#Z=0..80.
+    """Split a path at its # into the source and the text of an ``PictureView`` ('' without #): shot/depth#Z=0..80.
 
     A file name that begins with #, as in shot/#Z, is a view of the folder. Of several #, the last one behind the name
     of an existing file or folder counts, else the first. A # before the number of a pattern, as in sh#%04d.png, is part
@@ -68,7 +68,7 @@ def is_picture_sequence(path: Path) -> bool:
 
 def is_stack(path: Path) -> bool:
     """Return whether a file holds several pictures: a TIFF stack, an animated PNG or WebP, keypoints of a clip."""
-    return num_pictures(path) > 1 or is_pose_file(path)
+    return num_pictures(split_view(path)[0]) > 1 or is_pose_file(path)
 
 
 def is_pose_file(path: Path) -> bool:
