@@ -12,8 +12,8 @@ from vidtrans.core.files import check_regular_file, write_bytes
 from vidtrans.core.registry import name_check
 from vidtrans.video.colour.conversion import composite_over, to_uint8
 from vidtrans.video.frame_format import MAX_PICTURE_BYTES, MAX_PIXELS, PAPER
-from vidtrans.video.images.picture_view import PICTURE, PictureView
 from vidtrans.video.images.picture_header import PictureHeader, UnreadablePicture, read_header
+from vidtrans.video.images.picture_view import PICTURE, PictureView
 from vidtrans.video.images.still import Still, decode_still
 
 EXR = ".exr"

@@ -13,9 +13,9 @@ from vidtrans.core.errors import MediaError
 from vidtrans.video.colour.conversion import apply_format, resize_alpha, to_uint8, to_uint16, with_alpha
 from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.images.exr_header import choose_layer, read_header
-from vidtrans.video.images.picture_view import PICTURE, PictureView, Span, whole_span
 from vidtrans.video.images.picture import EXR, layers_of, read_still, resize
 from vidtrans.video.images.picture_stack import PictureStack
+from vidtrans.video.images.picture_view import PICTURE, PictureView, Span, whole_span
 from vidtrans.video.images.still import SampleRange, Still
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame
 from vidtrans.video.keypoints.poses import PoseFrames

@@ -15,9 +15,9 @@ from vidtrans.core.errors import MediaError
 from vidtrans.core.files import check_regular_file
 from vidtrans.core.registry import name_check
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
-from vidtrans.video.images.picture_view import PictureView
 from vidtrans.video.images.picture import resize
 from vidtrans.video.images.picture_stack import PictureStack
+from vidtrans.video.images.picture_view import PictureView
 from vidtrans.video.io.clip import ClipIndex, Frame, Reader
 from vidtrans.video.io.hardware import HardwareDecoder
 from vidtrans.video.io.picture_paths import (
