@@ -6,6 +6,7 @@ import io
 import struct
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -437,6 +438,43 @@ def test_key_frames_of_deep_clips_are_written_with_16_bits(tmp_path: Path) -> No
     api.keyframes(tmp_path / "f", output=tmp_path / "k", count=1)
     (chosen,) = (path for path in (tmp_path / "k").iterdir() if path.stem != "sheet")
     assert len(np.unique(read_layers(chosen)[0])) > 5000
+
+
+@pytest.mark.parametrize("pattern", [False, True])
+def test_a_folder_of_avif_is_read_with_its_alpha(tmp_path: Path, pattern: bool) -> None:
+    folder = tmp_path / "f"
+    folder.mkdir()
+    for i in range(3):
+        rgba = np.dstack([np.full((48, 64, 3), 60 * i + 40, np.uint8), np.full((48, 64), 255, np.uint8)])
+        rgba[:, 32:, 3] = 0
+        Image.fromarray(rgba).save(folder / f"{i:04d}.avif", quality=95)
+    clip = survey_clip(Context(), folder / "%04d.avif" if pattern else folder)
+    frames = list(clip.frames(FrameFormat(alpha="kept"), 1))
+    assert clip.index.names == ("0000.avif", "0001.avif", "0002.avif")
+    for i, frame in enumerate(frames):
+        assert frame.alpha is not None
+        assert abs(int(frame.rgb[20, 10, 0]) - (60 * i + 40)) <= 2
+        assert (frame.alpha[20, 10], frame.alpha[20, 50]) == (255, 0)
+
+
+@pytest.mark.parametrize("depth", [8, 10])
+def test_an_avif_has_its_depth_and_colours(tmp_path: Path, depth: int) -> None:
+    """As the AVIF by itself, which is read as a video."""
+    grey = np.repeat(np.linspace(0, 65535, 64).astype(np.uint16)[None, :, None], 64, 0).repeat(3, 2)
+    path = tmp_path / "0.avif"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libsvtav1", rate=25, options={"crf": "5"})
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p" if depth == 8 else "yuv420p10le"
+        stream.codec_context.color_primaries, stream.codec_context.color_trc = 9, 16  # BT.2020, PQ
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(grey), format="rgb48le")
+        frame.pts = 0
+        container.mux([*stream.encode(frame), *stream.encode()])
+    with open_reader(path, FrameFormat(deep=True)) as reader:
+        (alone,) = (frame.rgb for frame in reader.frames())
+    still = read_still(path)
+    assert still.notes == ("HDR (PQ): mapped to SDR, sRGB",)
+    assert still.picture.dtype == (np.uint8 if depth == 8 else np.uint16)
+    assert np.abs(still.picture / np.iinfo(still.picture.dtype).max - alone / 65535).max() < 0.02
 
 
 def test_a_sequence_of_avif_is_read_and_not_its_still(tmp_path: Path) -> None:

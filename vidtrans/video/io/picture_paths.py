@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vidtrans.core.errors import MediaError
 from vidtrans.core.files import NUMBER
-from vidtrans.video.frame_format import PICTURE_SUFFIXES, UNREAD_FRAMES, UNREAD_SUFFIXES
+from vidtrans.video.frame_format import FRAME_SUFFIXES, PICTURE_SUFFIXES, UNREAD_FRAMES, UNREAD_SUFFIXES
 from vidtrans.video.frame_numbers import common_frames, has_gaps
 from vidtrans.video.images.exr_header import read_header
 from vidtrans.video.images.picture import EXR
@@ -42,6 +42,11 @@ def is_picture(path: Path) -> bool:
     return split_view(path)[0].suffix.lower() in PICTURE_SUFFIXES
 
 
+def is_frame(path: Path) -> bool:
+    """Return whether a file name has the ending of a picture of a folder."""
+    return path.suffix.lower() in FRAME_SUFFIXES and not path.name.startswith(".")
+
+
 def natural_order(path: Path) -> list[tuple[int, int | str]]:
     """Return a sort key that puts frame2.png before frame10.png."""
     parts = re.split(r"([0-9]+)", path.name)
@@ -52,13 +57,13 @@ def natural_order(path: Path) -> list[tuple[int, int | str]]:
 def is_pattern(path: Path) -> bool:
     """Return whether a path is a pattern of numbered pictures, frames/%05d.png, and not an existing file."""
     path, _ = split_view(path)
-    return bool(NUMBER.search(path.name)) and is_picture(path) and not path.exists()
+    return bool(NUMBER.search(path.name)) and is_frame(path) and not path.exists()
 
 
 def is_picture_source(path: Path) -> bool:
     """Return whether a source consists of pictures: a picture, a folder, a pattern, or keypoints, which are drawn."""
     source = split_view(path)[0]
-    return is_picture(path) or source.is_dir() or is_keypoints(source)
+    return is_picture(path) or source.is_dir() or is_pattern(path) or is_keypoints(source)
 
 
 def is_picture_sequence(path: Path) -> bool:
@@ -106,7 +111,7 @@ def picture_files(path: Path) -> list[Path]:
 
 def pictures_in(folder: Path) -> list[Path]:
     """Return the picture files of a folder in natural order, without hidden files."""
-    found = (p for p in folder.iterdir() if is_picture(p) and p.is_file() and not p.name.startswith("."))
+    found = (p for p in folder.iterdir() if is_frame(p) and p.is_file())
     return sorted(found, key=natural_order)
 
 
