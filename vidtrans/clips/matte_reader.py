@@ -1,20 +1,137 @@
-"""Read the matte of each frame of a clip, with its edge softened."""
+"""Read the matte of each frame of a clip: find what is inside its mask, and soften its edge."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.io.clip import Frame, FrameCursor
 
 Feather = Callable[[int], float]  # returns the σ, in pixels, of a frame
+Colour = tuple[int, int, int]
+BLACK = (0, 0, 0)
+LEVEL = 257  # of 16 bits: one level of 8
+LOW = 96 * LEVEL  # no level of object numbers is above; a brighter mask is one of grey levels
+COLOURED = 24 * LEVEL  # between a pixel's channels, from which on it is coloured, and between colours
+OBJECTS = 0.3  # share of what is not black that is coloured in masks of coloured objects
+CLEAN = 1 / 3  # share of edges between two flat areas, from which on a mask is one of objects
+COUNTED = 32  # frames whose edges are counted
+NEAR = 2 * LEVEL  # what lossy codecs make of black and white
 
 
 def hard(frame: int) -> float:
     """Return 0: an edge that is not softened."""
     return 0.0
+
+
+@dataclass
+class MaskLevels:
+    """The levels of a mask's frames, which decide for all of them what is inside.
+
+    Grey levels are shares: white is inside. Segmenters also write 0 and 1, numbers of objects (0, 1, 2, …), and objects
+    as flat colours on black, with or without a palette: there, all but 0, or black, is inside. Numbers are dark in all
+    frames. They have edges between flat areas, where a soft edge, or footage that is used for its brightness, has other
+    levels in between.
+
+    ``number_zero``: the colour of 0 in a palette of colours, which is the ground of pictures without black.
+    """
+
+    number_zero: Colour | None = None
+    peak: int = 0
+    darkest: int = 65535  # of the frames that are used, as is ``lightest``
+    lightest: int = 0
+    _coloured: int = 0
+    _other: int = 0  # pixels that are not black
+    _edges: int = 0
+    _clean: int = 0
+    _counted: int = 0
+    _has_black: bool = False
+
+    def add(self, picture: np.ndarray, *, used: bool = True) -> None:
+        """Add a frame, (H, W, 3) uint16; ``used``: by the clip."""
+        red, green, blue = cv2.split(picture)
+        level = cv2.max(cv2.max(red, green), blue)
+        highest, lowest = int(level.max()), int(level.min())
+        self.peak = max(self.peak, highest)
+        if used:
+            self.darkest, self.lightest = min(self.darkest, lowest), max(self.lightest, highest)
+        is_coloured, is_other = level - cv2.min(cv2.min(red, green), blue) > COLOURED, level > 0
+        if self.number_zero is not None:
+            is_other &= inside(picture, self.number_zero) > 0
+        coloured = int((is_coloured & is_other).sum())
+        self._coloured, self._other = self._coloured + coloured, self._other + int(is_other.sum())
+        self._has_black = self._has_black or lowest == 0
+        if (coloured or self.peak < LOW) and highest and self._counted < COUNTED:
+            self._counted += 1
+            signed = (picture if coloured else picture[..., :1]).astype(np.int32)
+            for turned in (signed, signed.transpose(1, 0, 2)):
+                edges, clean = _edges(turned)
+                self._edges, self._clean = self._edges + edges, self._clean + clean
+
+    @property
+    def is_coloured(self) -> bool:
+        """Whether the mask has colours."""
+        return self._coloured > OBJECTS * self._other
+
+    @property
+    def ground(self) -> Colour | None:
+        """The colour of what is outside, where all else is inside; None: levels are shares."""
+        has_objects = self._clean > CLEAN * self._edges if self._edges else self.peak == LEVEL
+        if self.is_coloured and has_objects:
+            return BLACK if self._has_black else self.number_zero or BLACK
+        return BLACK if has_objects and 0 < self.peak < LOW else None
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether further frames cannot change ``ground``."""
+        return self.is_coloured or (self.peak >= LOW and self.number_zero is None)
+
+    @property
+    def covers(self) -> str:
+        """What is inside in the frames that are used: "nothing", "everything", or "" for a part."""
+        black, white = (NEAR, 65535 - NEAR) if self.ground is None else (0, 1)
+        if self.lightest <= black:
+            return "nothing"
+        return "everything" if self.darkest >= white and self.ground in (None, BLACK) else ""
+
+    def notes(self, *, inverted: bool) -> Iterator[tuple[str, str]]:
+        """Yield what a user should know, each with its level, 'info' or 'warning'; ``inverted``: the other side."""
+        if self.ground is not None and self.is_coloured:
+            yield f"its colours are objects: all but #{bytes(self.ground).hex()} is inside", "info"
+        elif self.ground is not None:
+            yield "its levels are numbers of objects: all but 0 is inside", "info"
+        elif self.is_coloured:
+            yield "it has colours, which count by their brightness: write a mask of greys", "warning"
+        elif NEAR < self.peak < LOW:
+            brightest = f"its brightest level is {self.peak / LEVEL:.0f} of 255"
+            yield f"{brightest}, so at most {self.peak / 65535:.0%} of the effect is seen", "warning"
+        if covers := self.covers:
+            side = {"nothing": "everything", "everything": "nothing"}[covers] if inverted else covers
+            yield f"{side} is inside it, in all frames that are used", "warning"
+
+
+def inside(picture: np.ndarray, ground: Colour) -> np.ndarray:
+    """Return the matte, (H, W) uint8, of all in a picture (H, W, 3) that is not of the colour ``ground``."""
+    if ground == BLACK:  # exactly: a number of 16 bits may be less than a level of 8
+        return np.where(picture.any(axis=2), np.uint8(255), np.uint8(0))
+    return np.where((to_uint8(picture) != np.array(ground, np.uint8)).any(axis=2), np.uint8(255), np.uint8(0))
+
+
+def _edges(picture: np.ndarray) -> tuple[int, int]:
+    """Return how many neighbours in the rows of (H, W, C) int32 differ, and at how many an object may end.
+
+    There, both sides are flat, and the step is no small one: at least half the higher level, or as between colours.
+    """
+    same = (picture[:, 1:] == picture[:, :-1]).all(axis=2)
+    edges = ~same[:, 1:-1]
+    left, right = picture[:, 1:-2], picture[:, 2:-1]
+    least = np.minimum(np.maximum(left, right).max(axis=2, initial=0), 2 * COLOURED)
+    steep = 2 * np.abs(left - right).max(axis=2, initial=0) >= least
+    return int(edges.sum()), int((edges & same[:, :-2] & same[:, 2:] & steep).sum())
 
 
 class MatteReader:

@@ -4,8 +4,9 @@ Policy. Light is linear, with BT.709 primaries unless the file names others, and
 the sRGB curve (IEC 61966-2-1): code 1.0 is light 1.0, brighter light is clipped. As OpenEXR prescribes, colours in a
 file are premultiplied by alpha; ours are straight. Fully transparent pixels therefore lose their colour in a file.
 Alpha is coverage, linear in the file and in our arrays. Light without coverage, such as a flame or a glow with alpha 0,
-has no straight colour: it gets as much coverage as it is bright, so that its light in a file is the same. Layers that are no picture (depth, normals, vectors) are data:
-a range of values, one for the whole clip, becomes the codes from black to white, without a curve.
+has no straight colour: it gets as much coverage as it is bright, so that its light in a file is the same. Layers that
+are no picture (depth, normals, vectors) are data: a range of values, one for the whole clip, becomes the codes from
+black to white, without a curve.
 """
 
 from __future__ import annotations

@@ -29,9 +29,12 @@ def read_picture(path: Path) -> np.ndarray:
 def read_layers(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """Read straight colours (H, W, 3) and alpha (H, W), or None if all is opaque; uint8 or uint16, as in the file.
 
-    Raises MediaError.
+    Samples of fewer bits than are stored are found as in a clip of this picture. Raises MediaError.
     """
-    return layers_of(read_still(path).picture)
+    still = read_still(path)
+    if still.samples.white:
+        still = read_still(path, PictureView(span=(0, still.samples.white)))
+    return layers_of(still.picture)
 
 
 def layers_of(whole: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

@@ -37,7 +37,8 @@ class PictureHeader:
 
     ``width`` × ``height``: of the upright picture. ``orientation``: EXIF's number. ``mode``: a mode of Pillow.
     ``max_value``: the sample that is white, if the header states it, else 0. ``bits``: of a stored sample.
-    ``premultiplied``: colours are multiplied by alpha. ``white_is_zero``: low samples are bright. ``samples``: a description of a TIFF's samples, for messages.
+    ``premultiplied``: colours are multiplied by alpha. ``white_is_zero``: low samples are bright.
+    ``samples``: a description of a TIFF's samples, for messages.
     ``colours``: None for sRGB. ``pages``: the numbers of its pictures in an animation, or the offsets of their
     directories in a TIFF, without previews.
     """
