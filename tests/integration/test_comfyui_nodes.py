@@ -394,7 +394,7 @@ def test_a_mask_of_comfyui_is_a_matte(pack: ModuleType, film: Path, tmp_path: Pa
     )
     made, source = pictures(Path(done.args[1]))[6].astype(int), pictures(film)[6].astype(int)
     assert made[12:36, 12:28].max() < 16
-    assert np.abs(made[:, 40:] - source[:, 40:]).mean() < 4
+    assert np.abs(made[:, 40:] - source[:, 40:]).mean() < 8
 
 
 @pytest.mark.thorough

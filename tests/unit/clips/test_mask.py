@@ -9,6 +9,7 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -288,6 +289,14 @@ def coloured(numbers: np.ndarray) -> np.ndarray:
     return np.array(DAVIS, np.uint8)[numbers]
 
 
+def grey_png_in_mov(frame: np.ndarray) -> Path:
+    with av.open("m.mov", "w") as container:
+        stream = container.add_stream("png", rate=25)
+        stream.width, stream.height, stream.pix_fmt = frame.shape[1], frame.shape[0], "gray"
+        container.mux([*stream.encode(av.VideoFrame.from_ndarray(frame, format="gray")), *stream.encode()])
+    return Path("m.mov")
+
+
 def ffv1(frames: Sequence[np.ndarray]) -> Path:
     return write_clip(Path("m.mkv"), [np.dstack([f] * 3) for f in frames], codec="ffv1", pix_fmt="bgr0")
 
@@ -375,6 +384,13 @@ def test_grey_levels_are_shares_in_all_frames(kind: str) -> None:
     assert all(np.array_equal(matte, one) for matte, one in zip(mattes, wanted, strict=True))
     assert len(said) == bool(text)
     assert text in "".join(said)
+
+
+def test_a_grey_video_has_no_matrix_of_colours_that_could_be_wrong() -> None:
+    frame = soft(255)
+    mattes, said = opened(grey_png_in_mov(frame))
+    assert np.array_equal(mattes[0], frame)
+    assert not said
 
 
 def test_greys_in_a_palette_are_shares() -> None:
