@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
@@ -18,15 +18,18 @@ import cv2
 import numpy as np
 
 from vidtrans.clips.indexing import Clip, open_clip
-from vidtrans.clips.matte_reader import Colour, Feather, MaskLevels, MatteReader, hard, inside
+from vidtrans.clips.matte_reader import COUNTED, Colour, Feather, MaskLevels, MatteReader, hard, inside
 from vidtrans.core.costs import count as plural
 from vidtrans.core.errors import UsageError
+from vidtrans.core.events import Progress
 from vidtrans.core.files import digest_of
 from vidtrans.core.mask_files import NOT, MaskFile
 from vidtrans.core.settings import AS_STORED, Size, Table, Time
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.drawings import is_drawing
 from vidtrans.session import Context
+from vidtrans.store.library_versions import media_libraries
+from vidtrans.store.stages import MaskLevelsStage
 from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.frame_numbers import Counting, Sequencing, align, has_gaps, list_frames, sequence_numbers
 from vidtrans.video.images.indexed import read_palette
@@ -167,26 +170,42 @@ def find_ground(mask: Clip, steps: Sequence[int], context: Context, *, inverted:
     """Return the colour of what is outside in all frames of a mask, or None if its grey levels are shares.
 
     A note says if it is not those, and a warning if nothing or everything is inside, or hardly anything, in the frames
-    ``steps``. Reading stops at the first frame that decides: mostly the first one. Raises MediaError, Interrupted.
+    ``steps``. Raises MediaError, Interrupted.
     """
-    palette = read_palette(picture_files(mask.path)[0]) if mask.is_pictures else None
-    is_coloured = palette is not None and np.ptp(palette.astype(np.int16), axis=1).any()
-    levels = MaskLevels(tuple(palette[0].tolist()) if palette is not None and is_coloured else None)
-    first, stop, total = min(steps), max(steps) + 1, mask.index.num_frames
-    for begin, end in ((first, stop), (stop, total), (0, first)):
-        used = begin == first and end == stop
-        if begin == end or (not used and levels.is_decided):
-            continue
-        with closing(mask.frames(WHOLE_MASK, context.decode_threads, begin, end)) as frames:
-            for frame in frames:
-                levels.add(frame.rgb, used=used)
-                if levels.is_decided and not (used and levels.covers):
-                    break
-                context.stop.check()
+    span = min(steps), max(steps) + 1
+    stage = MaskLevelsStage(mask.digest, list(span), media_libraries())
+    entry = context.cache.entry(stage.name, stage.key)
+    cached = entry.read()
+    levels = _read_levels(mask, span, context) if cached is None else MaskLevels(**cached)
+    if cached is None and levels.num_frames > COUNTED and not context.dry_run:
+        with entry.locked(wait_for=f"another run that reads {mask.name}"):
+            entry.finish(asdict(levels))
     name = f"{NOT if inverted else ''}{mask.name}"
     for text, level in levels.notes(inverted=inverted):
         context.note_once(f"mask {name}: {text}", mask.path, level)
     return levels.ground
+
+
+def _read_levels(mask: Clip, used: tuple[int, int], context: Context) -> MaskLevels:
+    """Return the levels of a mask's frames, up to the first one that decides, which mostly is the first of all.
+
+    ``used``: the frames [first, stop) that are used, which are read first.
+    """
+    palette = read_palette(picture_files(mask.path)[0]) if mask.is_pictures else None
+    is_coloured = palette is not None and np.ptp(palette.astype(np.int16), axis=1).any()
+    levels = MaskLevels(tuple(palette[0].tolist()) if palette is not None and is_coloured else None)
+    for begin, end in (used, (used[1], mask.index.num_frames), (0, used[0])):
+        is_used = (begin, end) == used
+        if begin == end or (not is_used and levels.is_decided):
+            continue
+        with closing(mask.frames(WHOLE_MASK, context.decode_threads, begin, end)) as frames:
+            for frame in frames:
+                levels.add(frame.rgb, used=is_used)
+                context.report(Progress(f"reading {mask.name}", levels.num_frames, mask.index.num_frames))
+                if levels.is_decided and not (is_used and levels.covers):
+                    break
+                context.stop.check()
+    return levels
 
 
 def _objects(

@@ -37,22 +37,29 @@ class MaskLevels:
     frames. They have edges between flat areas, where a soft edge, or footage that is used for its brightness, has other
     levels in between.
 
-    ``number_zero``: the colour of 0 in a palette of colours, which is the ground of pictures without black.
+    ``number_zero``: the colour of 0 in a palette of colours, which is the ground of pictures without black; None
+    without such a palette.
     """
 
     number_zero: Colour | None = None
     peak: int = 0
     darkest: int = 65535  # of the frames that are used, as is ``lightest``
     lightest: int = 0
-    _coloured: int = 0
-    _other: int = 0  # pixels that are not black
-    _edges: int = 0
-    _clean: int = 0
-    _counted: int = 0
-    _has_black: bool = False
+    num_frames: int = 0
+    num_coloured: int = 0  # pixels
+    num_other: int = 0  # pixels that are not black
+    num_edges: int = 0
+    num_clean: int = 0
+    num_counted: int = 0
+    has_black: bool = False
+
+    def __post_init__(self) -> None:
+        if self.number_zero is not None:  # a list, if it was stored as JSON
+            self.number_zero = (self.number_zero[0], self.number_zero[1], self.number_zero[2])
 
     def add(self, picture: np.ndarray, *, used: bool = True) -> None:
         """Add a frame, (H, W, 3) uint16; ``used``: by the clip."""
+        self.num_frames += 1
         red, green, blue = cv2.split(picture)
         level = cv2.max(cv2.max(red, green), blue)
         highest, lowest = int(level.max()), int(level.min())
@@ -63,32 +70,32 @@ class MaskLevels:
         if self.number_zero is not None:
             is_other &= inside(picture, self.number_zero) > 0
         coloured = int((is_coloured & is_other).sum())
-        self._coloured, self._other = self._coloured + coloured, self._other + int(is_other.sum())
-        self._has_black = self._has_black or lowest == 0
-        if (coloured or self.peak < LOW) and highest and self._counted < COUNTED:
-            self._counted += 1
+        self.num_coloured, self.num_other = self.num_coloured + coloured, self.num_other + int(is_other.sum())
+        self.has_black = self.has_black or lowest == 0
+        if (coloured or self.number_zero or self.peak < LOW) and highest and self.num_counted < COUNTED:
+            self.num_counted += 1
             signed = (picture if coloured else picture[..., :1]).astype(np.int32)
             for turned in (signed, signed.transpose(1, 0, 2)):
                 edges, clean = _edges(turned)
-                self._edges, self._clean = self._edges + edges, self._clean + clean
+                self.num_edges, self.num_clean = self.num_edges + edges, self.num_clean + clean
 
     @property
     def is_coloured(self) -> bool:
         """Whether the mask has colours."""
-        return self._coloured > OBJECTS * self._other
+        return self.num_coloured > OBJECTS * self.num_other
 
     @property
     def ground(self) -> Colour | None:
         """The colour of what is outside, where all else is inside; None: levels are shares."""
-        has_objects = self._clean > CLEAN * self._edges if self._edges else self.peak == LEVEL
-        if self.is_coloured and has_objects:
-            return BLACK if self._has_black else self.number_zero or BLACK
-        return BLACK if has_objects and 0 < self.peak < LOW else None
+        has_objects = self.num_clean > CLEAN * self.num_edges if self.num_edges else self.peak == LEVEL
+        if not has_objects or not (self.is_coloured or self.number_zero or 0 < self.peak < LOW):
+            return None
+        return BLACK if self.has_black else self.number_zero or BLACK
 
     @property
     def is_decided(self) -> bool:
         """Whether further frames cannot change ``ground``."""
-        return self.is_coloured or (self.peak >= LOW and self.number_zero is None)
+        return self.is_coloured or (self.num_edges > 0 if self.number_zero else self.peak >= LOW)
 
     @property
     def covers(self) -> str:
@@ -100,7 +107,7 @@ class MaskLevels:
 
     def notes(self, *, inverted: bool) -> Iterator[tuple[str, str]]:
         """Yield what a user should know, each with its level, 'info' or 'warning'; ``inverted``: the other side."""
-        if self.ground is not None and self.is_coloured:
+        if self.ground is not None and (self.is_coloured or self.number_zero):
             yield f"its colours are objects: all but #{bytes(self.ground).hex()} is inside", "info"
         elif self.ground is not None:
             yield "its levels are numbers of objects: all but 0 is inside", "info"

@@ -19,6 +19,7 @@ STAGES = Registry(
     "stage",
     {
         "index": Entry("vidtrans.store.stages:IndexStage", "timestamps and shots of a clip"),
+        "mask-levels": Entry("vidtrans.store.stages:MaskLevelsStage", "levels of a mask, which say what is inside"),
         "exposure": Entry("vidtrans.store.stages:ExposureStage", "exposure flicker of a clip"),
         "filter": Entry("vidtrans.store.stages:FilterStage", "sources through a filter graph of the user's ffmpeg"),
         "dataset": Entry("vidtrans.store.stages:DatasetStage", "pictures of a dataset being built"),
@@ -76,6 +77,16 @@ class IndexStage(Stage):
     libraries: Table
     pictures: int = 0  # version of the reader of pictures
     until: str = ""  # the time that the index goes to, and a little further; '': to the end
+
+
+@dataclass(frozen=True)
+class MaskLevelsStage(Stage):
+    """The levels of a mask's frames, which say what is inside."""
+
+    name: ClassVar[str] = "mask-levels"
+    mask: str  # digest of its clip
+    used: list[int]  # first, stop
+    libraries: Table
 
 
 @dataclass(frozen=True)

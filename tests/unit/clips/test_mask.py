@@ -337,6 +337,7 @@ OBJECTS: dict[str, tuple[Callable[[], Path], str]] = {
     "a video": (lambda: ffv1([objects(), objects(1, 2)]), NUMBERS),
     "H.264": (lambda: write_clip(Path("m.mp4"), [np.dstack([objects()] * 3)] * 3, options={"crf": "1"}), NUMBERS),
     "a palette": (lambda: save("{}.png", *(in_palette(o, DAVIS) for o in (objects(7), objects(1, 2)))), COLOURS),
+    "a grey of a palette": (lambda: save("{}.png", in_palette(objects(7), DAVIS)), COLOURS),
     "RGB": (lambda: save("{}.png", coloured(objects(1)), coloured(objects(6, 2))), COLOURS),
     "a palette without black": (
         lambda: save("{}.png", in_palette(objects(1, 2), [(120, 120, 120), (180, 30, 30), (6, 230, 230)])),
@@ -425,6 +426,15 @@ def test_a_mask_is_read_until_its_levels_are_known(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(MaskLevels, "add", lambda *a, **k: (read.append(1), add(*a, **k))[1])
     opened(save("{}.png", *[objects(255)] * 9))
     assert len(read) == 1
+
+
+def test_the_levels_of_many_numbers_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save("{}.png", *[objects(2)] * 40)
+    first = opened(path)
+    monkeypatch.setattr(MaskLevels, "add", None)
+    again = opened(path)
+    assert all(np.array_equal(one, other) for one, other in zip(first[0], again[0], strict=True))
+    assert again[1] == first[1]
 
 
 # Frames that are missing
