@@ -31,8 +31,8 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 _TURNS = {3: cv2.ROTATE_180, 6: cv2.ROTATE_90_CLOCKWISE, 8: cv2.ROTATE_90_COUNTERCLOCKWISE}
 _MIRRORED = {2: 1, 4: 3, 5: 6, 7: 8}  # the turn that precedes mirroring left to right
-_CAMERA_WHITES = (1023, 4095)  # of 10 and 12 bits, which cameras store in 16
-_FULL_WHITES = (255, 65535)
+_FEWER_BITS = (255, 1023, 4095)  # the white of 8, 10 and 12 bits, which are stored in 16
+_WIDE = 2.0**24  # formats whose white is above hold samples of 8 or 16 bits
 _LIGHT = ("HDR", "PFM")
 _BY_PILLOW = ("TGA", "PCX", "SGI", "QOI")  # which OpenCV does not read
 
@@ -58,24 +58,24 @@ class SampleRange:
     def white(self) -> float:
         """The sample that is white, if the samples clearly use fewer bits than are stored; else 0.
 
-        A low peak alone is no evidence, as a night scene has one. Evidence of 10 or 12 bits is a peak that is exactly
-        their white, where highlights are clipped. Samples that would all be nearly black (0.4 % of white) have 8 or 16
-        bits, as do floating-point samples above 1 that are whole numbers.
+        A low peak alone is no evidence, as a night scene has one. A peak that is exactly the white of 8, 10 or 12 bits
+        is, as highlights are clipped there. Numbers of 32 bits that fit into 8 or 16 have these, as do floating-point
+        samples above 1 that are whole numbers.
         """
         is_float = self.highest == 1
         if not self.highest or not self.is_whole or (is_float and self.peak <= 1):
             return 0
-        if self.peak in _CAMERA_WHITES and (is_float or self.highest >= 8 * self.peak):
+        if self.peak in _FEWER_BITS and (is_float or self.highest >= 8 * self.peak):
             return self.peak
-        fitting = (w for w in _FULL_WHITES if 0 < self.peak <= w and (is_float or self.highest >= 128 * w))
-        return next(fitting, 0)
+        whites = (255, 65535) if is_float or self.highest > _WIDE else ()
+        return next((white for white in whites if 0 < self.peak <= white), 0)
 
     @property
     def note(self) -> str:
         """A note for the user on samples that may have fewer bits than are stored; '' for others."""
-        fitting = (white for white in _CAMERA_WHITES if self.peak <= white and self.highest >= 8 * white)
-        meant = next(fitting, 0) if self.is_whole and self.peak and not self.white else 0
-        if not meant:
+        fitting = (white for white in _FEWER_BITS if white / 4 <= self.peak <= white and self.highest >= 8 * white)
+        meant = next(fitting, 0)
+        if not meant or self.white:
             return ""
         text = f"samples up to {self.peak:,.0f}, and {self.highest:,.0f} is white"
         return f"{text}: if {meant:,} is, add '#=0..{meant}' to its name"
