@@ -1,46 +1,34 @@
-"""Clips aligned with another clip, frame by frame: its mask, and a guide whose motion the temporal filter follows.
+"""Clips aligned with another clip, frame by frame, such as a guide whose motion the temporal filter follows.
 
-A mask is a video, a picture, or a folder of pictures. A guide is the source of a clip that another tool has
-processed; the guides of a ``Clip`` are something else: additional input pictures of a network.
+A guide is the source of a clip that another tool has processed; the guides of a ``Clip`` are something else: additional
+input pictures of a network.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import partial
 from itertools import pairwise
 
-import cv2
 import numpy as np
 
-from vidtrans.clips.indexing import Clip, open_clip
-from vidtrans.clips.matte_reader import COUNTED, Colour, Feather, MaskLevels, MatteReader, hard, inside
+from vidtrans.clips.indexing import Clip
 from vidtrans.core.costs import count as plural
 from vidtrans.core.errors import UsageError
-from vidtrans.core.events import Progress
-from vidtrans.core.files import digest_of
-from vidtrans.core.mask_files import NOT, MaskFile
-from vidtrans.core.settings import AS_STORED, Size, Table, Time
+from vidtrans.core.settings import Size, Table, Time
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.drawings import is_drawing
 from vidtrans.session import Context
-from vidtrans.store.library_versions import media_libraries
-from vidtrans.store.stages import MaskLevelsStage
 from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.frame_numbers import Counting, Sequencing, align, has_gaps, list_frames, sequence_numbers
-from vidtrans.video.images.indexed import read_palette
-from vidtrans.video.images.picture import resize
-from vidtrans.video.io.clip import ClipIndex, Frame, read_frames
-from vidtrans.video.io.picture_paths import picture_files
+from vidtrans.video.io.clip import ClipIndex, read_frames
 
 HOLD = "the one before is held"
 
 LONGEST_DRAWING = 12  # frames
-WHOLE_MASK = FrameFormat(AS_STORED, deep=True, alpha="matte")
 
 
 @dataclass(frozen=True)
@@ -115,107 +103,6 @@ class AlignedClip:
 def with_shots_of(guided: Clip, guide: AlignedClip) -> Clip:
     """Return a clip with the shots and held frames of its guide, since its own flicker disturbs their detection."""
     return replace(guided, survey=replace(guided.survey, shots=guide.shots(), held=guide.held()))
-
-
-@dataclass(frozen=True)
-class Mask:
-    """A mask aligned with a clip: ``steps[i]`` is the number of its frame for frame ``first + i`` of the clip.
-
-    ``inverted``: it is white where the file is black. ``ground``: the colour of what is outside, where all else is
-    inside; None: grey levels are shares.
-    """
-
-    clip: Clip
-    steps: list[int]
-    first: int
-    inverted: bool = False
-    ground: Colour | None = None
-
-    @classmethod
-    def open(cls, mask: MaskFile, clip: Clip, first: int, stop: int, context: Context) -> Mask:
-        """Open a mask for frames [first, stop) of a clip; note differences in length and shape. Raises MediaError."""
-        path = mask.path
-        own = open_clip(context, path)
-        steps, how = match_frames(clip.index, own.index, first, stop)
-        if how:
-            context.note(f"mask {path.name}: {how}", "warning")
-        if not same_shape(clip.index, own.index):
-            context.note(
-                f"mask {path.name}: it is {own.index.width}x{own.index.height}, "
-                f"the clip {clip.index.width}x{clip.index.height}: stretched to fit",
-                "warning",
-            )
-        if mask.sequence:
-            whole = open_clip(context, mask.sequence)
-            ground = find_ground(whole, range(whole.index.num_frames), context, inverted=mask.inverted)
-        else:
-            ground = find_ground(own, steps, context, inverted=mask.inverted)
-        return cls(own, steps, first, mask.inverted, ground)
-
-    def for_key(self) -> Table:
-        """Return the values that identify the mask and its alignment, for cache keys."""
-        key: Table = {"digest": self.clip.digest, "steps": digest_of(self.steps)}
-        return key | ({"inverted": True} if self.inverted else {}) | ({"ground": self.ground} if self.ground else {})
-
-    def mattes(self, size: tuple[int, int], threads: int, feather: Feather = hard) -> MatteReader:
-        """Return a reader of the mask at a (width, height), blurred by σ = ``feather(frame)`` pixels."""
-        if self.ground is None:
-            read = partial(self.clip.frames, FrameFormat(Size(exact=size), alpha="matte"), threads)
-        else:
-            read = partial(_objects, self.clip, self.ground, size, threads)
-        return MatteReader(self.steps, self.first, read, feather, inverted=self.inverted)
-
-
-def find_ground(mask: Clip, steps: Sequence[int], context: Context, *, inverted: bool = False) -> Colour | None:
-    """Return the colour of what is outside in all frames of a mask, or None if its grey levels are shares.
-
-    A note says if it is not those, and a warning if nothing or everything is inside, or hardly anything, in the frames
-    ``steps``. Raises MediaError, Interrupted.
-    """
-    span = min(steps), max(steps) + 1
-    stage = MaskLevelsStage(mask.digest, list(span), media_libraries())
-    entry = context.cache.entry(stage.name, stage.key)
-    cached = entry.read()
-    levels = _read_levels(mask, span, context) if cached is None else MaskLevels(**cached)
-    if cached is None and levels.num_frames > COUNTED and not context.dry_run:
-        with entry.locked(wait_for=f"another run that reads {mask.name}"):
-            entry.finish(asdict(levels))
-    name = f"{NOT if inverted else ''}{mask.name}"
-    for text, level in levels.notes(inverted=inverted):
-        context.note_once(f"mask {name}: {text}", mask.path, level)
-    return levels.ground
-
-
-def _read_levels(mask: Clip, used: tuple[int, int], context: Context) -> MaskLevels:
-    """Return the levels of a mask's frames, up to the first one that decides, which mostly is the first of all.
-
-    ``used``: the frames [first, stop) that are used, which are read first.
-    """
-    palette = read_palette(picture_files(mask.path)[0]) if mask.is_pictures else None
-    is_coloured = palette is not None and np.ptp(palette.astype(np.int16), axis=1).any()
-    levels = MaskLevels(tuple(palette[0].tolist()) if palette is not None and is_coloured else None)
-    for begin, end in (used, (used[1], mask.index.num_frames), (0, used[0])):
-        is_used = (begin, end) == used
-        if begin == end or (not is_used and levels.is_decided):
-            continue
-        with closing(mask.frames(WHOLE_MASK, context.decode_threads, begin, end)) as frames:
-            for frame in frames:
-                levels.add(frame.rgb, used=is_used)
-                context.report(Progress(f"reading {mask.name}", levels.num_frames, mask.index.num_frames))
-                if levels.is_decided and not (is_used and levels.covers):
-                    break
-                context.stop.check()
-    return levels
-
-
-def _objects(
-    mask: Clip, ground: Colour, size: tuple[int, int], threads: int, start: int
-) -> Generator[Frame, None, None]:
-    """Yield the frames of a mask of objects from ``start`` on, as mattes (H, W, 3) uint8 of a (width, height)."""
-    with closing(mask.frames(WHOLE_MASK, threads, start)) as frames:
-        for frame in frames:  # at the mask's own size, since the mean of two numbers is a third one
-            matte = resize(inside(frame.rgb, ground), *size)
-            yield Frame(frame.index, frame.pts, cv2.cvtColor(matte, cv2.COLOR_GRAY2RGB))
 
 
 def match_frames(

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.clips.aligned_clip import Mask, find_ground
 from vidtrans.clips.indexing import Clip
-from vidtrans.clips.matte_reader import MatteReader
+from vidtrans.clips.masks import Mask, MatteReader, find_ground
 from vidtrans.core.errors import MediaError
 from vidtrans.core.events import Progress
 from vidtrans.core.files import write_json

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vidtrans.clips.matte_reader import MaskLevels, inside
+from vidtrans.clips.masks import MaskLevels, inside
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.video.colour.conversion import to_uint8, to_uint16
 from vidtrans.video.images.picture import read_layers

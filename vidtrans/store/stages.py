@@ -1,9 +1,8 @@
 """The stages of the processing chain, and the content of each stage's cache key.
 
-A key is the SHA-256 of canonical JSON: the stage, its version, its parameters, and the keys or content
-digests of its inputs. Batch size, number of workers, output path and device number are not part of it,
-because they do not change the result. Raise a stage's version by hand when its results change; a test
-holds golden keys.
+A key is the SHA-256 of canonical JSON: the stage, its version, its parameters, and the keys or content digests of its
+inputs. Batch size, number of workers, output path and device number are not part of it, because they do not change the
+result. Raise a stage's version by hand when its results change; a test holds golden keys.
 """
 
 from __future__ import annotations
@@ -40,10 +39,7 @@ STAGES = Registry(
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage with its parameters; the fields of a subclass are the content of its cache key.
-
-    ``optional``: fields left out of the key where they are empty, so that older keys without them stay valid.
-    """
+    """A stage. Its fields are the content of its cache key; those of ``optional`` are left out where they are empty."""
 
     name: ClassVar[str]
     version: ClassVar[int] = 1

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from pictures_of_all_kinds import write_tiff
 from PIL import Image
 
-from vidtrans.clips.aligned_clip import Mask, match_frames, same_shape
+from vidtrans.clips.aligned_clip import match_frames, same_shape
 from vidtrans.clips.indexing import open_clip
-from vidtrans.clips.matte_reader import MaskLevels, MatteReader
+from vidtrans.clips.masks import Mask, MaskLevels, MatteReader
 from vidtrans.core.events import Note
 from vidtrans.core.mask_files import NOT, MaskFile
 from vidtrans.session import Context
