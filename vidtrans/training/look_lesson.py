@@ -29,7 +29,6 @@ from vidtrans.training.settings import TrainingSettings
 
 FRAMES = PACKAGE / "assets" / "frames"  # what is learned on where no clip is given
 FOLDER = "looks"  # of the dataset, with the style pictures
-WHITE = 128  # levels of 255 from which a mask counts as white
 
 
 @dataclass(frozen=True)
