@@ -108,8 +108,12 @@ class Context:
 
     def warn_once(self, text: str, about: Path | None = None) -> None:
         """Report a warning about a source, once even if it is opened often; ``about`` None: on the whole command."""
+        self.note_once(text, about, "warning")
+
+    def note_once(self, text: str, about: Path | None, level: str) -> None:
+        """Report a message as ``warn_once`` does; ``level`` is 'info' or 'warning'."""
         with self._lock:  # threads that decode warn, too
             known = (text, about) in self.warned
             self.warned.add((text, about))
         if not known:
-            self.report(Note(text, "warning", general=about is None))
+            self.report(Note(text, level, general=about is None))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from chain import refuse, said, said_json
@@ -11,6 +12,7 @@ from clips import decode, moving_frames, write_clip, write_folder
 from directed_clip import halves, lossless, same
 from dreams import make_dreamer
 from paintings import EXACT, clip_and_keys, write
+from PIL import Image
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Capsys = pytest.CaptureFixture[str]
@@ -106,6 +108,67 @@ def test_a_dream_is_seen_within_a_mask_and_its_clip_goes_on_around_it(capsys: Ca
     assert said_json(capsys, *command, "in.mkv", "--mask", "m.mkv")["cached"]
     text = refuse(capsys, 2, "dream", "noise", "--model", model, "--frames", "2", "--mask", "m.mkv", "-o", "n.mkv")
     assert "noise has nothing around it" in text
+
+
+def in_numbers(mask: np.ndarray) -> Image.Image:
+    """A mask as segmenters write it: the number 2 in a palette, where the mask is white."""
+    picture = Image.fromarray(np.where(mask[..., 0] >= 128, 2, 0).astype(np.uint8), "P")
+    picture.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
+    return picture
+
+
+NAMES = ("0000.png", "0001.png", "0002.png", "0003.png")
+TOLD = "its colours are objects: all but #000000 is inside"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("stylize", "in.mkv", "--model", "invert.cube", "--mask", "{}"),
+        ("stylize", "in.mkv", "--mask", "a={}", "--region", "a=invert.cube", "--rest", "keep"),
+        ("stylize", "in.mkv", "--model", "invert.cube", "--strength", "mask", "--mask", "not:{}"),
+        ("deflicker", "in.mkv", "--set=temporal.keep_source_changes=0", "--mask", "{}"),
+        ("propagate", "in.mkv", "--keyframes", "keys", "--minutes", "0", "--mask", "{}"),
+        ("dream", "in.mkv", "--model", "d.safetensors", "--frames", "3", "--mask", "{}"),
+    ],
+    ids=["stylize", "region", "strength", "deflicker", "propagate", "dream"],
+)
+def test_object_numbers_do_what_white_does(command: tuple[str, ...], capsys: Capsys) -> None:
+    rng = np.random.default_rng(0)
+    pictures = [np.clip(f.astype(int) + rng.integers(-20, 20), 0, 255).astype(np.uint8) for f in moving_frames(4)]
+    lossless(Path("in.mkv"), pictures)
+    masks = [np.where(m >= 128, 255, 0).astype(np.uint8) for m in halves(4, step=4)]
+    write_folder(Path("white"), masks, NAMES)
+    Path("numbers").mkdir()
+    for name, mask in zip(NAMES, masks, strict=True):
+        in_numbers(mask).save(Path("numbers") / name)
+    inverse = "LUT_3D_SIZE 2\n" + "\n".join(f"{1 - r} {1 - g} {1 - b}" for b in (0, 1) for g in (0, 1) for r in (0, 1))
+    Path("invert.cube").write_text(inverse)
+    if "keys" in command:
+        write(Path("keys/0001.png"), 255 - pictures[1])
+    if "dream" in command:
+        make_dreamer(Path("d.safetensors"), context_frames=1)
+    made = {}
+    for name in ("white", "numbers"):
+        told = said(capsys, 0, *(one.replace("{}", name) for one in command), *FFV1, "-o", f"{name}.mkv")
+        assert (TOLD in told) == (name == "numbers")
+        made[name] = frames(f"{name}.mkv")
+    assert same(made["numbers"], made["white"])
+
+
+def test_a_folder_of_pictures_of_several_sizes_has_one_kind_of_masks(capsys: Capsys) -> None:
+    """A frame of low levels is dark, because another one is white."""
+    sizes = [(64, 48), (48, 48), (48, 64)]
+    write_folder(Path("in"), [np.full((h, w, 3), 200, np.uint8) for w, h in sizes])
+    masks = [np.zeros((h, w), np.uint8) for w, h in sizes]
+    for mask, value in zip(masks, (1, 255, 2), strict=True):
+        mask[10:30, 10:30] = value
+    write_folder(Path("m"), masks)
+    Path("black.cube").write_text("LUT_3D_SIZE 2\n" + "0 0 0\n" * 8)
+    told = said(capsys, 0, "stylize", "in", "--model", "black.cube", "--mask", "m", "--codec", "png", "-o", "o")
+    assert "mask" not in told
+    read = [cv2.imread(f"o/{n}.png")[20, 20, 0] for n in range(3)]
+    assert [abs(int(value) - wanted) <= 2 for value, wanted in zip(read, (200, 0, 200), strict=True)] == [True] * 3
 
 
 @pytest.mark.parametrize(

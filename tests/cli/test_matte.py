@@ -205,6 +205,10 @@ def test_a_matte_is_scored_beside_the_true_one(capsys: Capsys, mattes: list[np.n
     assert table["matte_region"] == pytest.approx(expected, abs=1e-3)
     assert table["matte_boundary"] < 1
     assert table["matte_jitter"] > 0
+    for n, true in enumerate(mattes):
+        cv2.imwrite(str(Path("truth") / f"{n:03d}.png"), true.astype(np.uint8))  # numbers of objects
+    again = said_json(capsys, "evaluate", "worse", "--matte", "truth", "-o", "again.json")
+    assert again["matte_region"] == table["matte_region"]
     text = said(capsys, 0, "evaluate", "truth", "--matte", "truth", "-o", "s.png")
     assert "region J" in text
     assert Path("s.png").is_file()

@@ -385,6 +385,18 @@ def test_paint_is_carried_and_corrected(pack: ModuleType, film: Path) -> None:
     assert red[1:].max() < 60
 
 
+def test_a_mask_of_comfyui_is_a_matte(pack: ModuleType, film: Path, tmp_path: Path) -> None:
+    (tmp_path / "input" / "black.cube").write_text("LUT_3D_SIZE 2\n" + "0 0 0\n" * 8)
+    share = np.zeros((1, 48, 64), np.float32)  # MASK: frames, height, width
+    share[:, 8:40, 8:32] = 1
+    done = node(pack, "Stylize").execute(
+        video=video(film), model=str(tmp_path / "input" / "black.cube"), mask=ImageBatch(share), temporal="off"
+    )
+    made, source = pictures(Path(done.args[1]))[6].astype(int), pictures(film)[6].astype(int)
+    assert made[12:36, 12:28].max() < 16
+    assert np.abs(made[:, 40:] - source[:, 40:]).mean() < 8
+
+
 @pytest.mark.thorough
 def test_strokes_become_a_matte(pack: ModuleType, film: Path) -> None:
     mask = np.zeros((48, 64, 3), np.uint8)

@@ -1,7 +1,7 @@
-"""Clips aligned with another clip, frame by frame: its mask, and a guide whose motion the temporal filter follows.
+"""Clips aligned with another clip, frame by frame, such as a guide whose motion the temporal filter follows.
 
-A mask is a video, a picture, or a folder of pictures. A guide is the source of a clip that another tool has
-processed; the guides of a ``Clip`` are something else: additional input pictures of a network.
+A guide is the source of a clip that another tool has processed; the guides of a ``Clip`` are something else: additional
+input pictures of a network.
 """
 
 from __future__ import annotations
@@ -11,26 +11,20 @@ from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
 
-from vidtrans.clips.indexing import Clip, open_clip
-from vidtrans.clips.matte_reader import Feather, MatteReader, hard
+from vidtrans.clips.indexing import Clip
 from vidtrans.core.costs import count as plural
 from vidtrans.core.errors import UsageError
-from vidtrans.core.files import digest_of
-from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Size, Table, Time
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.drawings import is_drawing
 from vidtrans.session import Context
 from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.frame_numbers import Counting, Sequencing, align, has_gaps, list_frames, sequence_numbers
-from vidtrans.video.images.indexed import read_palette
 from vidtrans.video.io.clip import ClipIndex, read_frames
-from vidtrans.video.io.picture_paths import picture_files
 
 HOLD = "the one before is held"
 
@@ -109,50 +103,6 @@ class AlignedClip:
 def with_shots_of(guided: Clip, guide: AlignedClip) -> Clip:
     """Return a clip with the shots and held frames of its guide, since its own flicker disturbs their detection."""
     return replace(guided, survey=replace(guided.survey, shots=guide.shots(), held=guide.held()))
-
-
-@dataclass(frozen=True)
-class Mask:
-    """A mask aligned with a clip: ``steps[i]`` is the number of its frame for frame ``first + i`` of the clip.
-
-    ``inverted``: it is white where the file is black.
-    """
-
-    clip: Clip
-    steps: list[int]
-    first: int
-    inverted: bool = False
-
-    @classmethod
-    def open(cls, mask: MaskFile, clip: Clip, first: int, stop: int, context: Context) -> Mask:
-        """Open a mask for frames [first, stop) of a clip; note differences in length and shape. Raises MediaError."""
-        path = mask.path
-        own = open_clip(context, path)
-        steps, how = match_frames(clip.index, own.index, first, stop)
-        if how:
-            context.note(f"mask {path.name}: {how}", "warning")
-        palette = read_palette(picture_files(path)[0]) if own.is_pictures else None
-        if palette is not None and np.ptp(palette.astype(np.int16), axis=1).any():
-            text = f"mask {path.name}: its pictures have a palette of colours, which count as grey levels"
-            context.note(f"{text}: write a matte of greys", "warning")
-        if not same_shape(clip.index, own.index):
-            context.note(
-                f"mask {path.name}: it is {own.index.width}x{own.index.height}, "
-                f"the clip {clip.index.width}x{clip.index.height}: stretched to fit",
-                "warning",
-            )
-        return cls(own, steps, first, mask.inverted)
-
-    def for_key(self) -> Table:
-        """Return the values that identify the mask and its alignment, for cache keys."""
-        key: Table = {"digest": self.clip.digest, "steps": digest_of(self.steps)}
-        return key | ({"inverted": True} if self.inverted else {})
-
-    def mattes(self, size: tuple[int, int], threads: int, feather: Feather = hard) -> MatteReader:
-        """Return a reader of the mask at a (width, height), blurred by σ = ``feather(frame)`` pixels."""
-        frame_format = FrameFormat(Size(exact=size), alpha="matte")
-        read = partial(self.clip.frames, frame_format, threads)
-        return MatteReader(self.steps, self.first, read, feather, inverted=self.inverted)
 
 
 def match_frames(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.clips.aligned_clip import Mask
 from vidtrans.clips.indexing import Clip
+from vidtrans.clips.masks import Mask
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.settings import Size
 from vidtrans.curves.clock import CurveClock

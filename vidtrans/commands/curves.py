@@ -73,10 +73,10 @@ class Curves(Command):
 
     def make(self, context: Context) -> Table:
         """Return the values of the curves, and write the plot or the table. Raises UsageError, MediaError."""
-        from vidtrans.clips.aligned_clip import Mask
         from vidtrans.clips.clip_signals import clip_clock, mask_shares
         from vidtrans.clips.cut_list import with_cuts
         from vidtrans.clips.indexing import open_clip
+        from vidtrans.clips.masks import Mask
         from vidtrans.core.files import digest_of
         from vidtrans.core.mask_files import MaskFile
         from vidtrans.curves.curve_samples import sample_curves

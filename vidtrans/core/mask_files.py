@@ -17,11 +17,15 @@ NAMED = re.compile(r"(?P<name>[^\W\d][\w-]*)=(?P<file>.*)", re.DOTALL)
 
 @dataclass(frozen=True)
 class MaskFile:
-    """A matte, white where the look is; ``inverted``: white where it is not. ``name``: for ``--region``."""
+    """A matte, white where the look is; ``inverted``: white where it is not. ``name``: for ``--region``.
+
+    ``sequence``: the masks, of which this picture is one, that decide together what is inside; None: it decides itself.
+    """
 
     path: Path
     inverted: bool = False
     name: str = ""
+    sequence: Path | None = None
 
     def inverse(self) -> MaskFile:
         """Return the other side of the matte."""

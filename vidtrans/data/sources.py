@@ -11,8 +11,9 @@ from typing import Protocol
 
 import numpy as np
 
-from vidtrans.clips.aligned_clip import Mask, describe_sequence, sequence
+from vidtrans.clips.aligned_clip import describe_sequence, sequence
 from vidtrans.clips.indexing import Clip
+from vidtrans.clips.masks import Mask
 from vidtrans.clips.sampling import passes, spread_numbers
 from vidtrans.core.costs import count
 from vidtrans.core.errors import MediaError

@@ -9,8 +9,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from vidtrans.clips.aligned_clip import Mask
 from vidtrans.clips.indexing import with_picture_fps
+from vidtrans.clips.masks import Mask
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Size, Table

@@ -3,45 +3,47 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
 
 from vidtrans.clips.indexing import Clip
+from vidtrans.clips.masks import Mask, MatteReader, find_ground
 from vidtrans.core.errors import MediaError
 from vidtrans.core.events import Progress
 from vidtrans.core.files import write_json
-from vidtrans.core.settings import Size, Table
+from vidtrans.core.settings import Table
 from vidtrans.evaluation.dream_scores import COMMON_KEYS
 from vidtrans.evaluation.scoring import AlignedSource, seconds
 from vidtrans.metrics.clip_scores import round_digits
 from vidtrans.metrics.matte_scores import boundary, edge_motion, region
 from vidtrans.session import Context
-from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import write_picture
 from vidtrans.video.plots.chart import Chart, ChartCurve
 
-VERSION = 1
+VERSION = 2
 SHOWN = 4  # of the frames with the lowest J
 WIDTH, HEIGHT = 980, 260  # pixels, of the plot
 ORANGE, BLUE = (255, 190, 70), (92, 160, 255)
 
 
 def score_matte(output: Clip, truth: AlignedSource, result: Path | None, context: Context) -> Table:
-    """Return the scores of a matte, ``output``, beside the true one, both grey or alpha, at the truth's size.
+    """Return the scores of a matte, ``output``, beside the true one, at the truth's size; both as ``Mask`` reads them.
 
     ``result``: a plot (.png), or all values (.json), to write. Raises UsageError, MediaError, Interrupted.
     """
     index, total = truth.clip.index, output.index.num_frames
-    form = FrameFormat(Size(exact=(index.width, index.height)), alpha="matte")
     regions, edges, jitters = list[float | None](), list[float | None](), list[float]()
     before: tuple[np.ndarray, np.ndarray] | None = None
     with ExitStack() as stack:
-        made = stack.enter_context(closing(AlignedSource(output, range(total)).pictures(context, form)))
-        true = stack.enter_context(closing(truth.pictures(context, form)))
-        for number, both in enumerate(zip(made, true, strict=False)):
-            ours, wanted = (_inside(picture) for picture in both)
+        made, true = (
+            stack.enter_context(closing(_mattes(clip, steps, (index.width, index.height), context)))
+            for clip, steps in ((output, range(total)), (truth.clip, truth.steps))
+        )
+        for number in range(total):
+            ours, wanted = made(number) >= 128, true(number) >= 128
             if number in truth.missing:
                 regions.append(None)
                 edges.append(None)
@@ -86,9 +88,10 @@ def matte_rows(table: Table) -> list[str]:
     return [*rows, f"  {'worst':14}{worst}"]
 
 
-def _inside(picture: np.ndarray) -> np.ndarray:
-    """Return what is inside a matte, (H, W[, 3]) uint8."""
-    return (picture if picture.ndim == 2 else picture[..., 0]) >= 128
+def _mattes(clip: Clip, steps: Sequence[int], size: tuple[int, int], context: Context) -> MatteReader:
+    """Return a reader of the mattes of a clip's frames ``steps`` at a (width, height)."""
+    mask = Mask(clip, list(steps), 0, ground=find_ground(clip, steps, context))
+    return mask.mattes(size, context.decode_threads)
 
 
 def _worst(regions: list[float | None], output: Clip) -> list[Table]:

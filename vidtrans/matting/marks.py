@@ -10,8 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from vidtrans.clips.masks import MaskLevels, inside
 from vidtrans.core.errors import MediaError, UsageError
-from vidtrans.video.colour.conversion import to_uint8
+from vidtrans.video.colour.conversion import to_uint8, to_uint16
 from vidtrans.video.images.picture import read_layers
 
 Colour = tuple[int, int, int]
@@ -104,6 +105,7 @@ class Brushes:
         the picture has another shape than the frame, or colours without a name.
         """
         picture, alpha = read_layers(path)
+        picture, alpha = _with_objects_white(picture, alpha)
         rgb = to_uint8(picture)
         opaque = None if alpha is None else to_uint8(alpha)
         height, width = frame.shape[:2]
@@ -184,6 +186,17 @@ class Brushes:
             if (what >= 0.5).all():
                 raise MediaError(str(path), f"all of the frame{whose} is painted", "paint what is around it black")
         return what
+
+
+def _with_objects_white(rgb: np.ndarray, alpha: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return colours (H, W, 3) and alpha (H, W) with numbers of objects but 0 white, as ``MaskLevels`` finds them."""
+    stored = rgb if alpha is None else cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB)
+    levels = MaskLevels()
+    levels.add(to_uint16(stored))
+    if levels.ground is None or levels.is_coloured:  # colours have names
+        return rgb, alpha
+    matte = inside(stored, levels.ground)
+    return (cv2.cvtColor(matte, cv2.COLOR_GRAY2RGB), None) if alpha is None else (rgb, to_uint16(matte))
 
 
 def _same(rgb: np.ndarray, frame: np.ndarray) -> np.ndarray:

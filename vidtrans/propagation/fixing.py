@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from vidtrans.clips.aligned_clip import Mask
 from vidtrans.clips.indexing import open_clip
+from vidtrans.clips.masks import Mask
 from vidtrans.clips.sampling import read_clip_frames
 from vidtrans.config.programs import RUNS, programs_in
 from vidtrans.core.errors import UsageError

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vidtrans.clips.matte_reader import MatteReader
+from vidtrans.clips.masks import MatteReader
 from vidtrans.inference.engine import Engine
 from vidtrans.networks.code_planes import with_planes
 from vidtrans.painting.composing import FramePainter

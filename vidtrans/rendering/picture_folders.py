@@ -112,4 +112,4 @@ def _masks_of(mask: MaskFile | None, clip: Clip, span: tuple[int, int], context:
     if warning:
         context.note(f"mask {mask.path.name}: {warning}", "warning")
     files = picture_files(mask.path)
-    return [replace(mask, path=files[step]) for step in steps]
+    return [replace(mask, path=files[step], sequence=mask.path) for step in steps]

@@ -7,9 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from vidtrans.clips.aligned_clip import AlignedClip, Mask
+from vidtrans.clips.aligned_clip import AlignedClip
 from vidtrans.clips.clip_signals import clip_clock, mask_shares
 from vidtrans.clips.indexing import Clip
+from vidtrans.clips.masks import Mask
 from vidtrans.clips.steady_exposure import SteadyExposure
 from vidtrans.config.rendering_settings import FEATHER, SOFTEST, RenderingSettings
 from vidtrans.core.errors import UsageError

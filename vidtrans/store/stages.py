@@ -1,9 +1,8 @@
 """The stages of the processing chain, and the content of each stage's cache key.
 
-A key is the SHA-256 of canonical JSON: the stage, its version, its parameters, and the keys or content
-digests of its inputs. Batch size, number of workers, output path and device number are not part of it,
-because they do not change the result. Raise a stage's version by hand when its results change; a test
-holds golden keys.
+A key is the SHA-256 of canonical JSON: the stage, its version, its parameters, and the keys or content digests of its
+inputs. Batch size, number of workers, output path and device number are not part of it, because they do not change the
+result. Raise a stage's version by hand when its results change; a test holds golden keys.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ STAGES = Registry(
     "stage",
     {
         "index": Entry("vidtrans.store.stages:IndexStage", "timestamps and shots of a clip"),
+        "mask-levels": Entry("vidtrans.store.stages:MaskLevelsStage", "levels of a mask, which say what is inside"),
         "exposure": Entry("vidtrans.store.stages:ExposureStage", "exposure flicker of a clip"),
         "filter": Entry("vidtrans.store.stages:FilterStage", "sources through a filter graph of the user's ffmpeg"),
         "dataset": Entry("vidtrans.store.stages:DatasetStage", "pictures of a dataset being built"),
@@ -39,10 +39,7 @@ STAGES = Registry(
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage with its parameters; the fields of a subclass are the content of its cache key.
-
-    ``optional``: fields left out of the key where they are empty, so that older keys without them stay valid.
-    """
+    """A stage. Its fields are the content of its cache key; those of ``optional`` are left out where they are empty."""
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
@@ -76,6 +73,16 @@ class IndexStage(Stage):
     libraries: Table
     pictures: int = 0  # version of the reader of pictures
     until: str = ""  # the time that the index goes to, and a little further; '': to the end
+
+
+@dataclass(frozen=True)
+class MaskLevelsStage(Stage):
+    """The levels of a mask's frames, which say what is inside."""
+
+    name: ClassVar[str] = "mask-levels"
+    mask: str  # digest of its clip
+    used: list[int]  # first, stop
+    libraries: Table
 
 
 @dataclass(frozen=True)

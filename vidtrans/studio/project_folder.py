@@ -23,7 +23,7 @@ from vidtrans.data.dataset import INDEX as DATASET_FILE
 from vidtrans.models.formats import suffixes
 from vidtrans.studio import STATE
 from vidtrans.training.report.training_words import STATUS_FILE
-from vidtrans.video.io.picture_paths import VIDEO_SUFFIXES, is_picture
+from vidtrans.video.io.picture_paths import VIDEO_SUFFIXES, is_frame, is_picture
 
 MOST_ITEMS = 20_000  # of a listing
 DEEPEST = 4  # folders inside folders that a listing enters
@@ -269,7 +269,7 @@ def _folder_kind(path: Path) -> str:
     if path.suffix == ".train" and (path / STATUS_FILE).is_file():
         return "training"
     entries = [entry for entry, _ in zip(os.scandir(path), range(LOOKED_AT), strict=False)]
-    pictures = [entry for entry in entries if is_picture(Path(entry.name))]
+    pictures = [entry for entry in entries if is_frame(Path(entry.name))]
     return "pictures" if len(pictures) > len(entries) / 2 else "folder"
 
 

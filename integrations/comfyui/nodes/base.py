@@ -27,6 +27,12 @@ def clip_input(name: str, tooltip: str, *, optional: bool = False) -> io.MultiTy
     return io.MultiType.Input(name, types=CLIP_TYPES, optional=optional, tooltip=f"{tooltip} {more}")
 
 
+def mask_input(tooltip: str) -> io.MultiType.Input:
+    """Return the optional input "mask", which takes what ``clip_input`` does, and MASK."""
+    more = "MASK, VIDEO or a path; a batch has at most 300 frames."
+    return io.MultiType.Input("mask", types=[io.Mask, *CLIP_TYPES], optional=True, tooltip=f"{tooltip} {more}")
+
+
 def pictures_input(name: str, tooltip: str, *, optional: bool = False) -> io.MultiType.Input:
     """Return an input that takes IMAGE, or the path of a picture or folder."""
     return io.MultiType.Input(name, types=[io.Image, io.String], optional=optional, tooltip=tooltip)

@@ -42,7 +42,8 @@ def clip_file(value: Any, what: str, fps: float = 24.0) -> ClipFile:  # noqa: AN
     """Return a clip of a workflow as a file.
 
     Args:
-        value: A VIDEO; a path; or an IMAGE batch, float, (frames, height, width, channels), 0 to 1.
+        value: A VIDEO; a path; an IMAGE batch, float, (frames, height, width, channels), 0 to 1; or a MASK, (frames,
+            height, width).
         what: The input's name, for messages.
         fps: The frame rate of an IMAGE batch.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from .base import CommandNode, Model, clip_input, pictures_input
+from .base import CommandNode, Model, clip_input, mask_input, pictures_input
 from .clips import add_clips, clip_file, picture_files
 from .widgets import schemas
 
@@ -25,7 +25,7 @@ class VidtransStylize(CommandNode):
         clip_input("video", "The clip."),
         Model.Input("model", optional=True, tooltip="A model of 'Train', 'Look', 'Grade' or 'Load model'."),
         pictures_input("style", "Without a model: a picture whose style is taken, at once.", optional=True),
-        clip_input("mask", MASK, optional=True),
+        mask_input(MASK),
         io.Combo.Input(
             "look", options=["", *schemas()["looks"]], default="", optional=True, tooltip="Or a look that ships."
         ),
@@ -64,7 +64,7 @@ class VidtransDeflicker(CommandNode):
     SOCKETS = (
         clip_input("processed", "The clip that flickers."),
         clip_input("source", SOURCE, optional=True),
-        clip_input("mask", MASK, optional=True),
+        mask_input(MASK),
     )
 
     @classmethod

@@ -17,14 +17,15 @@ def write_lossless(path: Path, images: Any, rate: Fraction, audio: Any = None) -
 
     Args:
         path: The file.
-        images: Float, (frames, height, width, 3 or 4), 0 to 1, kept to 8 bits; the fourth is alpha.
+        images: Float, (frames, height, width, 3 or 4), 0 to 1, kept to 8 bits; the fourth is alpha. Masks: (frames,
+            height, width).
         rate: Frames per second.
         audio: ComfyUI's AUDIO: ``waveform``, float, (1, channels, samples), and ``sample_rate``; or None.
     """
     import av
 
-    height, width, channels = images.shape[1:]
-    form = "rgba" if channels == 4 else "rgb24"
+    height, width, *channels = images.shape[1:]
+    form = "gray" if not channels else "rgba" if channels == [4] else "rgb24"
     with av.open(str(path), "w", format="mov") as output:
         video = output.add_stream("png", rate=rate.limit_denominator(100_000), options={"compression_level": "1"})
         video.width, video.height, video.pix_fmt = width, height, form

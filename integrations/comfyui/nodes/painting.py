@@ -11,6 +11,7 @@ from .base import (
     CommandNode,
     Model,
     clip_input,
+    mask_input,
     pictures_input,
 )
 from .clips import add_clips, clip_file, painted_folder
@@ -74,7 +75,7 @@ class VidtransPropagate(CommandNode):
         clip_input("video", "The clip."),
         pictures_input("painted", PAINTED),
         numbers_input(),
-        clip_input("mask", "A matte, white where the paint is.", optional=True),
+        mask_input("A matte, white where the paint is."),
     )
 
     @classmethod
@@ -100,7 +101,7 @@ class VidtransFix(CommandNode):
         clip_input("render", "A result of 'Stylize' or 'Propagate', as it was written."),
         pictures_input("painted", "Frames of the result, painted over: IMAGE with 'numbers', or a folder."),
         numbers_input(),
-        clip_input("mask", "A matte, white where corrections are seen.", optional=True),
+        mask_input("A matte, white where corrections are seen."),
     )
 
     @classmethod

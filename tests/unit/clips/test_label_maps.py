@@ -12,12 +12,10 @@ from chain import said
 from clips import write_folder
 from PIL import Image
 
-from vidtrans.clips.aligned_clip import Mask
 from vidtrans.clips.indexing import open_clip
 from vidtrans.clips.label_maps import render_changes, with_found_palette
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.events import Note
-from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import open_dataset
 from vidtrans.pairing.pairing_records import make_pairing
@@ -178,13 +176,3 @@ def test_a_render_reads_the_palette_of_its_source() -> None:
         assert classes_of({"classes": 3} | changes, Path(f"{name}/0.png")) == list(SHARES[:3])
         assert f"{name}: 4.0% of the pixels have labels other than the 3 classes (255: 4.0%)" in told[-1]
     assert render_changes(make_pairing("aligned", {}), open_clip(context, Path("g")), context) == {}
-
-
-def test_a_label_map_as_a_mask_is_named() -> None:
-    told: list[str] = []
-    context = Context(report=lambda event: told.append(event.text) if isinstance(event, Note) else None)
-    for make, name in ((grey, "g"), (indexed, "i")):
-        make(Path(f"{name}/0.png"))
-        clip = open_clip(context, Path(name))
-        Mask.open(MaskFile(Path(name)), clip, 0, 1, context)
-        assert ("mask i: its pictures have a palette of colours" in "".join(told)) == (make is indexed)

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
-from clips import scene
+from clips import scene, write_clip
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from pictures_of_all_kinds import write_tiff
+from PIL import Image
 
 from vidtrans.clips.aligned_clip import match_frames, same_shape
-from vidtrans.clips.matte_reader import MatteReader
+from vidtrans.clips.indexing import open_clip
+from vidtrans.clips.masks import Mask, MaskLevels, MatteReader
+from vidtrans.core.events import Note
+from vidtrans.core.mask_files import NOT, MaskFile
+from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
-from vidtrans.video.images.picture import read_picture, write_picture
+from vidtrans.video.images.picture import read_picture, resize, write_picture
 from vidtrans.video.io.clip import ClipIndex, Frame
 from vidtrans.video.io.pictures import open_reader
 
@@ -251,6 +259,182 @@ def test_a_picture_with_nothing_cut_out_is_its_own_mask() -> None:
     for path in (whole, Path("plain.png")):
         assert np.array_equal(matte_of(path), rgb)
     assert np.array_equal(matte_of(Path("grey.png")), read_picture(Path("grey.png")))
+
+
+# What segmenters write
+
+BOX, OTHER, ROW = np.s_[8:20, 6:18], np.s_[10:22, 26:40], np.s_[30, 4:40]
+DAVIS = [(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128), (128, 0, 128), (0, 128, 128), (128,) * 3]
+
+
+def objects(number: int = 1, other: int = 0) -> np.ndarray:
+    """Numbers of objects, (36, 48) uint8: one at BOX, and another at OTHER."""
+    numbers = np.zeros((36, 48), np.uint8)
+    numbers[BOX], numbers[OTHER] = number, other
+    return numbers
+
+
+def in_palette(numbers: np.ndarray, colours: Sequence[tuple[int, int, int]]) -> Image.Image:
+    picture = Image.fromarray(numbers, "P")
+    picture.putpalette([c for colour in colours for c in colour])
+    return picture
+
+
+def soft(peak: float, sigma: float = 3.0) -> np.ndarray:
+    """A soft mask of grey levels up to ``peak``, (36, 48) uint8."""
+    return np.rint(cv2.GaussianBlur(np.where(objects() > 0, peak, 0.0), (0, 0), sigma)).astype(np.uint8)
+
+
+def coloured(numbers: np.ndarray) -> np.ndarray:
+    return np.array(DAVIS, np.uint8)[numbers]
+
+
+def grey_png_in_mov(frame: np.ndarray) -> Path:
+    with av.open("m.mov", "w") as container:
+        stream = container.add_stream("png", rate=25)
+        stream.width, stream.height, stream.pix_fmt = frame.shape[1], frame.shape[0], "gray"
+        container.mux([*stream.encode(av.VideoFrame.from_ndarray(frame, format="gray")), *stream.encode()])
+    return Path("m.mov")
+
+
+def ffv1(frames: Sequence[np.ndarray]) -> Path:
+    return write_clip(Path("m.mkv"), [np.dstack([f] * 3) for f in frames], codec="ffv1", pix_fmt="bgr0")
+
+
+def opened(path: Path, size: tuple[int, int] | None = None, text: str = "") -> tuple[list[np.ndarray], list[str]]:
+    """The mattes of a mask's frames, at its own size or at a (width, height), and what was said."""
+    said: list[str] = []
+    context = Context(report=lambda event: said.append(event.text) if isinstance(event, Note) else None)
+    clip = open_clip(context, path)
+    mask = Mask.open(MaskFile(path, inverted=text == NOT), clip, 0, clip.index.num_frames, context)
+    with closing(mask.mattes(size or (clip.index.width, clip.index.height), 1)) as mattes:
+        return [mattes(n).copy() for n in range(clip.index.num_frames)], said
+
+
+def save(name: str, *pictures: np.ndarray | Image.Image, mode: str | None = None) -> Path:
+    """Pictures as a folder, or with a TIFF's name as a stack of labels of any dtype."""
+    if name.endswith(".tif"):
+        return write_tiff(Path(name), [picture for picture in pictures if isinstance(picture, np.ndarray)])
+    Path("m").mkdir()
+    for n, picture in enumerate(pictures):
+        image = Image.fromarray(picture, mode) if isinstance(picture, np.ndarray) else picture
+        image.save(Path("m") / name.format(n))
+    return Path("m")
+
+
+NUMBERS = "its levels are numbers of objects: all but 0 is inside"
+COLOURS = "its colours are objects: all but #{} is inside"
+OBJECTS: dict[str, tuple[Callable[[], Path], str]] = {
+    "0 and 1": (lambda: save("{}.png", objects(), objects(1, 1)), NUMBERS),
+    "numbers": (lambda: save("{}.png", objects(), objects(3, 2)), NUMBERS),
+    "many numbers": (lambda: save("{}.png", objects(40), objects(7, 23)), NUMBERS),
+    "after an empty frame": (lambda: save("{}.png", objects(0), objects(), objects(1, 1)), NUMBERS),
+    "16 bits": (lambda: save("{}.png", objects().astype(np.uint16), objects(1, 2).astype(np.uint16)), NUMBERS),
+    "numbers above 255": (lambda: save("m.tif", objects().astype(np.uint16), objects(4, 5) * np.uint16(77)), NUMBERS),
+    "32 bits": (lambda: save("m.tif", objects().astype(np.int32), objects(1, 2).astype(np.int32)), NUMBERS),
+    "floats": (lambda: save("m.tif", objects().astype(np.float32), objects(1, 2).astype(np.float32)), NUMBERS),
+    "alpha of 0 and 1": (lambda: save("{}.png", np.dstack([scene(48, 36, 1), objects()])), NUMBERS),
+    "a video": (lambda: ffv1([objects(), objects(1, 2)]), NUMBERS),
+    "H.264": (lambda: write_clip(Path("m.mp4"), [np.dstack([objects()] * 3)] * 3, options={"crf": "1"}), NUMBERS),
+    "a palette": (lambda: save("{}.png", *(in_palette(o, DAVIS) for o in (objects(7), objects(1, 2)))), COLOURS),
+    "a grey of a palette": (lambda: save("{}.png", in_palette(objects(7), DAVIS)), COLOURS),
+    "RGB": (lambda: save("{}.png", coloured(objects(1)), coloured(objects(6, 2))), COLOURS),
+    "a palette without black": (
+        lambda: save("{}.png", in_palette(objects(1, 2), [(120, 120, 120), (180, 30, 30), (6, 230, 230)])),
+        COLOURS.replace("{}", "787878"),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", OBJECTS)
+def test_objects_are_inside_by_whatever_number_or_colour(kind: str) -> None:
+    make, text = OBJECTS[kind]
+    mattes, said = opened(make())
+    assert [s.partition(": ")[2] for s in said if s.startswith("mask ")] == [text.replace("{}", "000000")]
+    for matte in mattes:
+        wanted = objects(0) if "empty" in kind and not matte.any() else objects(255, 255 * bool(matte[OTHER].any()))
+        assert np.array_equal(matte, wanted)
+    assert any(matte.any() for matte in mattes)
+
+
+def test_numbers_are_found_before_the_mask_is_made_smaller() -> None:
+    small, _ = opened(save("{}.png", objects(1, 2)), size=(24, 18))
+    assert np.array_equal(small[0], resize(objects(255, 255), 24, 18))
+
+
+GREYS: dict[str, tuple[Callable[[], list[np.ndarray]], str]] = {
+    "white": (lambda: [objects(255), objects(255, 255)], ""),
+    "soft": (lambda: [soft(255)], ""),
+    "soft, and dark at first": (lambda: [soft(v) for v in (2, 9, 40, 255)], ""),
+    "soft, and dark at last": (lambda: [soft(v) for v in (255, 40, 9, 1)], ""),
+    "hard, and dark at first": (lambda: [objects(v) for v in (0, 1, 2, 255)], ""),
+    "soft and dark": (lambda: [soft(60), soft(20)], "of 255, so at most"),
+    "soft, wide and dark": (lambda: [soft(90, 9)], "of 255, so at most"),
+    "hard and grey": (lambda: [objects(128, 128)], ""),
+    "uniform": (lambda: [np.full((36, 48), 51, np.uint8)] * 2, "brightest level is 51 of 255, so at most 20%"),
+    "footage": (lambda: [scene(48, 36, seed) for seed in range(2)], "it has colours, which count by their brightness"),
+}
+
+
+@pytest.mark.parametrize("kind", GREYS)
+def test_grey_levels_are_shares_in_all_frames(kind: str) -> None:
+    make, text = GREYS[kind]
+    frames = make()
+    mattes, said = opened(save("{}.png", *frames))
+    wanted = [frame if frame.ndim == 2 else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
+    assert all(np.array_equal(matte, one) for matte, one in zip(mattes, wanted, strict=True))
+    assert len(said) == bool(text)
+    assert text in "".join(said)
+
+
+def test_a_grey_video_has_no_matrix_of_colours_that_could_be_wrong() -> None:
+    frame = soft(255)
+    mattes, said = opened(grey_png_in_mov(frame))
+    assert np.array_equal(mattes[0], frame)
+    assert not said
+
+
+def test_greys_in_a_palette_are_shares() -> None:
+    frame = soft(255)
+    greys = Image.fromarray(frame).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    mattes, said = opened(save("{}.png", greys))
+    assert np.abs(mattes[0].astype(int) - frame).max() <= 2
+    assert not said
+
+
+@pytest.mark.parametrize(
+    ("picture", "covers"),
+    [
+        (objects(0), ("nothing", "everything")),
+        (np.full((36, 48), 255, np.uint8), ("everything", "nothing")),
+        (np.full((36, 48), 254, np.uint8), ("everything", "nothing")),
+        (np.ones((36, 48), np.uint8), ("everything", "nothing")),
+        (np.dstack([scene(48, 36, 1), objects(0)]), ("nothing", "everything")),
+    ],
+)
+def test_a_mask_of_nothing_or_everything_is_named(picture: np.ndarray, covers: tuple[str, str]) -> None:
+    path = save("{}.png", picture, picture)
+    for text, side in zip(("", NOT), covers, strict=True):
+        mattes, said = opened(path, text=text)
+        assert all((matte >= 254).all() if side == "everything" else (matte <= 1).all() for matte in mattes)
+        assert f"mask {text}m: {side} is inside it, in all frames that are used" in said
+
+
+def test_a_mask_is_read_until_its_levels_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    add = MaskLevels.add
+    monkeypatch.setattr(MaskLevels, "add", lambda *a, **k: (read.append(1), add(*a, **k))[1])
+    opened(save("{}.png", *[objects(255)] * 9))
+    assert len(read) == 1
+
+
+def test_the_levels_of_many_numbers_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save("{}.png", *[objects(2)] * 40)
+    first = opened(path)
+    monkeypatch.setattr(MaskLevels, "add", None)
+    again = opened(path)
+    assert all(np.array_equal(one, other) for one, other in zip(first[0], again[0], strict=True))
+    assert again[1] == first[1]
 
 
 # Frames that are missing

@@ -42,6 +42,18 @@ def test_a_mask_is_read_as_it_is() -> None:
     assert np.array_equal(matte_in(found), THING)
 
 
+@pytest.mark.parametrize("number", [1, 5])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_mask_of_object_numbers_is_that_of_all_objects(number: int, dtype: type) -> None:
+    found = Brushes().read(save((THING * number).astype(dtype)), FRAME)
+    assert np.array_equal(matte_in(found), THING)
+
+
+def test_alpha_of_0_and_1_is_a_cut_out() -> None:
+    found = Brushes().read(save(np.dstack([FRAME, THING.astype(np.uint8)])), FRAME)
+    assert np.array_equal(matte_in(found), THING)
+
+
 def test_what_jpeg_makes_of_a_mask_is_clean_but_for_its_edge() -> None:
     cv2.imwrite("m.jpg", np.where(THING, 255, 0).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 70])
     matte = matte_in(Brushes().read(Path("m.jpg"), FRAME))

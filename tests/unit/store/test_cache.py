@@ -39,6 +39,7 @@ from vidtrans.store.stages import (
     FilterStage,
     IndexStage,
     InferStage,
+    MaskLevelsStage,
     MatchStage,
     MatteNetworkStage,
     MatteStage,
@@ -58,6 +59,7 @@ SPANS: dict[str, Any] = {"given_span": [0, 90], "target_span": [0, 60, 2]}
 ENCODED = {"encoding": {"encoder": "libx264"}}
 EXAMPLES: dict[str, Stage] = {
     "index": IndexStage(source="00", guides=[], survey_version=2, libraries=LIBRARIES),
+    "mask-levels": MaskLevelsStage(mask="00", used=[0, 90], libraries=LIBRARIES),
     "dataset": DatasetStage(
         [{"digest": "00"}], {"name": "edges"}, {"size": "256"}, survey_version=2, libraries=LIBRARIES
     ),
@@ -109,6 +111,7 @@ EXAMPLES: dict[str, Stage] = {
 # Change one only together with the stage's version, and knowingly: every user's cache is missed.
 GOLDEN = {
     "index": "f999ba9e02b4c5af",
+    "mask-levels": "2cff94473ff7977c",
     "carry": "494d0ade56b2fb4a",
     "matte-network": "a96de122bf8c686d",
     "matte": "0f7cb4576a09ea8e",

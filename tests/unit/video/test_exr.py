@@ -14,8 +14,8 @@ from vidtrans.core.errors import MediaError
 from vidtrans.video.images.exr import encode_exr
 from vidtrans.video.images.exr import read_exr as read_layer
 from vidtrans.video.images.exr_header import list_channels, read_header
-from vidtrans.video.images.exr_view import ExrView
 from vidtrans.video.images.picture import picture_size, read_picture
+from vidtrans.video.images.picture_view import PictureView
 from vidtrans.video.images.still import Still
 
 
@@ -152,12 +152,28 @@ def test_what_is_no_light_is_mended(kind: int) -> None:
     back = read_exr(put(exr_bytes({"R": odd, "G": odd, "B": odd}, kind)))
     assert (back == np.array(expected)[None, :, None]).all()
     back = read_exr(put(exr_bytes({"R": ones, "G": ones, "B": ones, "A": odd}, kind)))
-    assert back[0, :, 3].tolist() == expected
-    assert (back[..., :3] == 65535).all()
+    assert (back == 65535).all()  # light without cover covers as much as it is bright
     back = read_exr(
         put(exr_bytes({"R": ones, "G": ones, "B": ones, "A": ones * 6e-8 if kind == HALF else ones * 1e-40}))
     )
     assert (back[..., :3] == 65535).all()
+
+
+@pytest.mark.parametrize("colour", [(0.3, 0.3, 0.3), (0.9, 0.4, 0.05), (1.0, 0.0, 0.0), (2e-3, 1e-3, 0.0)])
+@pytest.mark.parametrize("alpha", [0.0, 1e-4, 0.05])
+def test_light_with_little_or_no_alpha_is_the_same_when_written_again(
+    colour: tuple[float, float, float], alpha: float
+) -> None:
+    names = dict(zip("RGB", (np.full((4, 6), c, np.float32) for c in colour), strict=True))
+    path = put(exr_bytes({**names, "A": np.full((4, 6), alpha, np.float32)}, FLOAT))
+    still = read_layer(path)
+    again = written_light(encode_exr(still.picture))
+    glows = max(colour) > 8 * alpha
+    for name, wanted in zip("RGB", colour, strict=True):
+        assert again[name] == pytest.approx(min(wanted, 1.0) if glows else min(wanted, alpha), rel=2e-3, abs=2e-5)
+    assert again["A"] == pytest.approx(max(colour) if glows else alpha, rel=2e-3)
+    noted = "light without cover (alpha 0) covers as much as it is bright" in still.notes
+    assert (noted, still.reading) == (glows, int(glows))
 
 
 def test_a_stored_part_lies_in_what_is_shown() -> None:
@@ -229,7 +245,7 @@ def blender() -> bytes:
 
 
 def view(text: str, data: bytes) -> Still:
-    return read_layer(put(data), ExrView.parse(text, Path("a.exr")))
+    return read_layer(put(data), PictureView.parse(text, Path("a.exr")))
 
 
 @pytest.mark.parametrize("name", ["Z", "V", "depth.V", "depth", "left.depth.Z"])
@@ -270,10 +286,10 @@ def test_a_fixed_range_is_kept_and_makes_data_of_light() -> None:
     bright = view("", exr_bytes(dict.fromkeys("RGB", SLOPE), FLOAT))
     assert "most of its light is above 1" in bright.notes[0]
     assert view("", exr_bytes(dict.fromkeys("RGB", SLOPE / 60), FLOAT)).notes == ()
-    assert str(ExrView.parse("Depth=0.5..80", Path())) == "Depth=0.5..80"
+    assert str(PictureView.parse("Depth=0.5..80", Path())) == "Depth=0.5..80"
     for text in ("=1..1", "=2", "=a..b", "=0..inf"):
         with pytest.raises(MediaError, match="is not a range of values"):
-            ExrView.parse(text, Path("a.exr"))
+            PictureView.parse(text, Path("a.exr"))
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def test_any_points_are_drawn_wherever_they_are(
     path = tmp_path_factory.getbasetemp() / "points.json"
     path.write_text(json.dumps({"people": [{"keypoints": rows, "face": None}]}))
     with suppress(MediaError):  # nobody is in it
-        assert PoseFrames(path, PoseView(size=SIZE)).read(0, 0)[0].picture.shape == (120, 160, 3)
+        assert PoseFrames(path, PoseView(size=SIZE)).read(0)[0].picture.shape == (120, 160, 3)
 
 
 # Time
@@ -235,7 +235,7 @@ def test_uncertain_points_are_left_out_and_other_sizes_show_the_same(tmp_path: P
     large = PoseFrames(folder, PoseView(size=(320, 240)), SIZE)
     assert np.allclose(large.people[..., :2], 2 * poses.people[..., :2], equal_nan=True)
     with pytest.raises(MediaError, match=r"no point has a score of 0\.95 or more — lower"):
-        PoseFrames(folder, PoseView(size=SIZE, score=0.95)).read(0, 0)
+        PoseFrames(folder, PoseView(size=SIZE, score=0.95)).read(0)
     shares = PoseFrames(write_mediapipe(tmp_path / "a.json", [waving(0)], SIZE), PoseView(size=SIZE))
     assert np.allclose(
         np.nanmean(shares.people[0, 0, :, :2], axis=0), np.nanmean(poses.people[0, 0, :, :2], axis=0), atol=4

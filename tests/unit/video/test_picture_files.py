@@ -6,6 +6,7 @@ import io
 import struct
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -232,10 +233,56 @@ def test_each_guide_has_its_own_white_and_it_is_told(tmp_path: Path) -> None:
     assert [[round(float(p.mean()) / 255, 2) for p in f.pictures] for f in read] == [[0.3] * 3, [1.0] * 3]
 
 
-def test_dark_16_bit_pictures_stay_dark(tmp_path: Path) -> None:
-    for name, samples in (("widened", [257 * 10, 257 * 3]), ("bright", [3000, 50_000])):
-        write_folder(tmp_path / name, [np.full((16, 16, 3), s, np.uint16) for s in samples])
-        assert api.probe(tmp_path / name)["findings"]["white"] == 0
+@pytest.mark.parametrize("samples", [[257 * 10, 257 * 3], [2621, 2000], [900, 300], [29_491], [3000, 50_000], [114]])
+def test_dark_16_bit_pictures_stay_dark(tmp_path: Path, samples: list[int]) -> None:
+    write_folder(tmp_path / "night", [np.full((16, 16, 3), s, np.uint16) for s in samples])
+    clip = survey_clip(Context(), tmp_path / "night")
+    read = [int(f.rgb[0, 0, 0]) for f in clip.frames(FrameFormat(deep=True), 1)]
+    assert (clip.index.findings.white, read) == (0, samples)
+    noted = [note for note in clip.index.findings.notes if "#=0.." in note]
+    assert len(noted) == (0 < max(samples) <= 4095)  # what they may be, and how to say so
+
+
+@pytest.mark.parametrize(
+    ("samples", "white"),
+    [
+        (np.array([[0, 1]], np.uint16), 0),  # it may be the first frame of a fade
+        (np.array([[0, 1]], np.int32), 255),
+        (np.array([[3, 200]], np.int32), 255),
+        (np.array([[3, 300]], np.uint32), 65535),
+        (np.array([[0, 17]], np.float32), 255),
+        (np.array([[0, 17.5]], np.float32), 0),
+        (np.array([[0, 1]], np.float32), 0),
+    ],
+)
+def test_32_bit_numbers_that_fit_into_8_or_16_bits_have_these(tmp_path: Path, samples: np.ndarray, white: int) -> None:
+    path = write_tiff(tmp_path / "a.tif", [np.repeat(samples, 4, 0)])
+    assert survey_clip(Context(), path).index.findings.white == white
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "stack", "8 bits"])
+def test_the_samples_from_black_to_white_stand_behind_the_name(tmp_path: Path, kind: str) -> None:
+    pictures = [np.full((4, 4), s, np.uint8 if kind == "8 bits" else np.uint16) for s in (60, 110)]
+    (tmp_path / "f").mkdir()
+    for i, picture in enumerate(pictures):
+        write_tiff(tmp_path / "f" / f"{i}.tif", [picture])
+    write_tiff(tmp_path / "s.tif", pictures)
+    name = {"file": "f/1.tif", "stack": "s.tif"}.get(kind, "f")
+    clip = survey_clip(Context(), tmp_path / f"{name}#=10..210")
+    read = [round(float(f.rgb[0, 0, 0]) / 65535, 2) for f in clip.frames(FrameFormat(deep=True), 1)]
+    assert read == ([0.5] if kind == "file" else [0.25, 0.5])
+    assert clip.index.findings.notes == ("samples from 10 to 210: black to white in all of its pictures",)
+    with pytest.raises(MediaError, match="it has no layers, so none is 'Z'"):
+        survey_clip(Context(), tmp_path / f"{name}#Z")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.uint32, np.float32, np.float64])
+def test_in_a_tiff_white_may_be_zero(tmp_path: Path, dtype: type) -> None:
+    most = 1 if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max
+    shown = RAMP[..., 0]
+    still = read_still(write_tiff(tmp_path / "a.tif", [((1 - shown) * most).astype(dtype)], {262: 0}))
+    assert np.abs(still.picture[..., 0] / np.iinfo(still.picture.dtype).max - shown).max() < 1 / 100
+    assert still.reading == (dtype is not np.uint8)
 
 
 PAM = b"P7\nWIDTH 4\nHEIGHT 4\nDEPTH %d\nMAXVAL %d\nENDHDR\n"
@@ -349,7 +396,7 @@ def test_a_picture_of_a_stack_is_read_as_a_file_of_its_own(
     before = (tmp_path / "a.tif").read_bytes()
     for number in (3, 0, 1, 2):
         alone = read_still(write_tiff(tmp_path / "b.tif", [pictures[number]], {274: orientation}))
-        assert np.array_equal(whole.read(number, 0)[0].picture, alone.picture)
+        assert np.array_equal(whole.read(number)[0].picture, alone.picture)
     assert (tmp_path / "a.tif").read_bytes() == before
 
 
@@ -392,6 +439,43 @@ def test_key_frames_of_deep_clips_are_written_with_16_bits(tmp_path: Path) -> No
     api.keyframes(tmp_path / "f", output=tmp_path / "k", count=1)
     (chosen,) = (path for path in (tmp_path / "k").iterdir() if path.stem != "sheet")
     assert len(np.unique(read_layers(chosen)[0])) > 5000
+
+
+@pytest.mark.parametrize("pattern", [False, True])
+def test_a_folder_of_avif_is_read_with_its_alpha(tmp_path: Path, pattern: bool) -> None:
+    folder = tmp_path / "f"
+    folder.mkdir()
+    for i in range(3):
+        rgba = np.dstack([np.full((48, 64, 3), 60 * i + 40, np.uint8), np.full((48, 64), 255, np.uint8)])
+        rgba[:, 32:, 3] = 0
+        Image.fromarray(rgba).save(folder / f"{i:04d}.avif", quality=95)
+    clip = survey_clip(Context(), folder / "%04d.avif" if pattern else folder)
+    frames = list(clip.frames(FrameFormat(alpha="kept"), 1))
+    assert clip.index.names == ("0000.avif", "0001.avif", "0002.avif")
+    for i, frame in enumerate(frames):
+        assert frame.alpha is not None
+        assert abs(int(frame.rgb[20, 10, 0]) - (60 * i + 40)) <= 2
+        assert (frame.alpha[20, 10], frame.alpha[20, 50]) == (255, 0)
+
+
+@pytest.mark.parametrize("depth", [8, 10])
+def test_an_avif_has_its_depth_and_colours(tmp_path: Path, depth: int) -> None:
+    """As the AVIF by itself, which is read as a video."""
+    grey = np.repeat(np.linspace(0, 65535, 64).astype(np.uint16)[None, :, None], 64, 0).repeat(3, 2)
+    path = tmp_path / "0.avif"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libsvtav1", rate=25, options={"crf": "5"})
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p" if depth == 8 else "yuv420p10le"
+        stream.codec_context.color_primaries, stream.codec_context.color_trc = 9, 16  # BT.2020, PQ
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(grey), format="rgb48le")
+        frame.pts = 0
+        container.mux([*stream.encode(frame), *stream.encode()])
+    with open_reader(path, FrameFormat(deep=True)) as reader:
+        (alone,) = (frame.rgb for frame in reader.frames())
+    still = read_still(path)
+    assert still.notes == ("HDR (PQ): mapped to SDR, sRGB",)
+    assert still.picture.dtype == (np.uint8 if depth == 8 else np.uint16)
+    assert np.abs(still.picture / np.iinfo(still.picture.dtype).max - alone / 65535).max() < 0.02
 
 
 def test_a_sequence_of_avif_is_read_and_not_its_still(tmp_path: Path) -> None:

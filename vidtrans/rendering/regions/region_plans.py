@@ -9,8 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from vidtrans.clips.aligned_clip import Mask
-from vidtrans.clips.matte_reader import MatteReader
+from vidtrans.clips.masks import Mask, MatteReader
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
 from vidtrans.models.loaded_model import LoadedModel

@@ -51,8 +51,8 @@ def colour_of(frame: av.VideoFrame) -> str:
 
 def unread_of(frame: av.VideoFrame) -> str:
     """Return the tags of a frame that are not acted upon, as ``unread_tags``; '' where there are none."""
-    matrix = UNSPECIFIED if frame.format.is_rgb or has_own_matrix(frame) else int(frame.colorspace)
-    return unread_tags(int(frame.color_primaries), int(frame.color_trc), matrix)
+    has_none = frame.format.is_rgb or len(frame.format.components) < 3 or has_own_matrix(frame)
+    return unread_tags(int(frame.color_primaries), int(frame.color_trc), UNSPECIFIED if has_none else frame.colorspace)
 
 
 def reading_of(frame: av.VideoFrame) -> int:

@@ -3,8 +3,10 @@
 Policy. Light is linear, with BT.709 primaries unless the file names others, and is converted to and from our codes by
 the sRGB curve (IEC 61966-2-1): code 1.0 is light 1.0, brighter light is clipped. As OpenEXR prescribes, colours in a
 file are premultiplied by alpha; ours are straight. Fully transparent pixels therefore lose their colour in a file.
-Alpha is coverage, linear in the file and in our arrays. Layers that are no picture (depth, normals, vectors) are data:
-a range of values, one for the whole clip, becomes the codes from black to white, without a curve.
+Alpha is coverage, linear in the file and in our arrays. Light without coverage, such as a flame or a glow with alpha 0,
+has no straight colour: it gets as much coverage as it is bright, so that its light in a file is the same. Layers that
+are no picture (depth, normals, vectors) are data: a range of values, one for the whole clip, becomes the codes from
+black to white, without a curve.
 """
 
 from __future__ import annotations
@@ -33,11 +35,12 @@ from vidtrans.video.images.exr_header import (
     read_header,
     unreadable,
 )
-from vidtrans.video.images.exr_view import HOW_TO_FIX, PICTURE, ExrView, whole_span
+from vidtrans.video.images.picture_view import HOW_TO_FIX, PICTURE, PictureView, whole_span
 from vidtrans.video.images.still import Still
 
 _BEYOND = 1e9  # from which on a value stands for "nothing there"
 _MOST = 65504.0  # of a half; stands for infinity until it is clipped
+_GLOW = 8.0  # times its alpha, from which on light is a glow and not a bright surface
 _STRIP = 64  # lines at a time: what is between the file and the picture stays small
 # FFmpeg's planes, as R, G, B, A. Its layout of grey with alpha has both in one plane.
 _PLANES = {"gbrp": (2, 0, 1), "gbrap": (2, 0, 1, 3), "gray": (0, 0, 0)}
@@ -63,7 +66,7 @@ def encode_exr(picture: np.ndarray) -> bytes:
     return b"".join(bytes(packet) for packet in (*context.encode(frame), *context.encode(None)))
 
 
-def read_exr(path: Path, view: ExrView = PICTURE) -> Still:
+def read_exr(path: Path, view: PictureView = PICTURE) -> Still:
     """Read a layer of an OpenEXR file; grey becomes RGB. Raises MediaError.
 
     Light above 1 and infinity become the highest code; light below 0 and NaN become 0. Data are mapped from the view's
@@ -91,22 +94,24 @@ def _light(header: Header, layer: ExrLayer, data: bytes, path: Path) -> Still:
     matrix = None if primaries.is_like(BT709) or len(roles) == 2 else primaries.to_bt709().astype(np.float32)
     height, width = planes[0].shape
     picture = np.empty((height, width, len(planes)), np.uint16)
-    bright = 0
+    bright = glowing = 0
     for top in range(0, height, _STRIP):
         light = np.stack([plane[top : top + _STRIP] for plane in planes], axis=2).astype(np.float32)
         if matrix is not None:
             light[..., :3] = cv2.transform(np.nan_to_num(light[..., :3], posinf=_MOST, neginf=0.0), matrix)
         darkest = np.minimum(np.minimum(light[..., 0], light[..., 1]), light[..., 2])
         bright += int((darkest > 1).sum())
+        glowing += _cover_glow(light) if light.shape[2] == 4 else 0
         picture[top : top + _STRIP] = _codes(light)
     notes = [] if layer.is_plain else [f"its layer {layer.name} is read{_others(header, layer)}"]
     notes += [] if matrix is None else [f"colours of {primaries.name}: converted to sRGB"]
     if bright > height * width / 2:
         notes.append(f"most of its light is above 1, and becomes white: if it is data, {HOW_TO_FIX}")
-    return Still(picture, notes=tuple(notes))
+    notes += ["light without cover (alpha 0) covers as much as it is bright"] if glowing else []
+    return Still(picture, notes=tuple(notes), reading=int(glowing > 0))
 
 
-def _data(header: Header, layer: ExrLayer, data: bytes, view: ExrView, path: Path) -> Still:
+def _data(header: Header, layer: ExrLayer, data: bytes, view: PictureView, path: Path) -> Still:
     """Read a layer as data: a grey picture of one channel, else the first three channels as R, G and B."""
     channels = [
         c for c in layer.channels if not (layer.is_light and c.upper().endswith("A") and len(layer.channels) > 1)
@@ -178,12 +183,23 @@ def _planes(frame: av.VideoFrame, path: Path) -> list[np.ndarray]:
     return [lines[i][:, : frame.width] for i in _PLANES[name[: name.rindex("f")]]]
 
 
+def _cover_glow(light: np.ndarray) -> int:
+    """Raise the alpha of light (H, W, 4) float32, premultiplied, where it is a glow; return the number of its pixels.
+
+    Pixels whose light is too dim for a code of alpha are not counted.
+    """
+    brightest = np.clip(np.nan_to_num(light[..., :3], nan=0.0).max(axis=2), 0, 1)
+    alpha = np.clip(np.nan_to_num(light[..., 3], nan=0.0), 0, 1)
+    glows = brightest > np.maximum(_GLOW * alpha, 0.5 / 65535)
+    light[..., 3][glows] = brightest[glows]
+    return int(glows.sum())
+
+
 def _codes(light: np.ndarray) -> np.ndarray:
     """Convert light (H, W, 3 or 4) float32, premultiplied as in the file, to uint16 codes with straight alpha."""
     light = np.nan_to_num(light, nan=0.0, posinf=_MOST, neginf=0.0)
     if light.shape[2] == 4:
         alpha = np.clip(light[..., 3:], 0, 1)
-        # Light without coverage keeps its colour.
         with np.errstate(over="ignore"):  # infinity is clipped below
             light = np.concatenate([light[..., :3] / np.where(alpha > 0, alpha, 1), alpha], axis=2)
     light = np.clip(light, 0, 1)

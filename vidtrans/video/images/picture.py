@@ -12,8 +12,8 @@ from vidtrans.core.files import check_regular_file, write_bytes
 from vidtrans.core.registry import name_check
 from vidtrans.video.colour.conversion import composite_over, to_uint8
 from vidtrans.video.frame_format import MAX_PICTURE_BYTES, MAX_PIXELS, PAPER
-from vidtrans.video.images.exr_view import PICTURE, ExrView
 from vidtrans.video.images.picture_header import PictureHeader, UnreadablePicture, read_header
+from vidtrans.video.images.picture_view import PICTURE, PictureView
 from vidtrans.video.images.still import Still, decode_still
 
 EXR = ".exr"
@@ -29,9 +29,12 @@ def read_picture(path: Path) -> np.ndarray:
 def read_layers(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """Read straight colours (H, W, 3) and alpha (H, W), or None if all is opaque; uint8 or uint16, as in the file.
 
-    Raises MediaError.
+    Samples of fewer bits than are stored are found as in a clip of this picture. Raises MediaError.
     """
-    return layers_of(read_still(path).picture)
+    still = read_still(path)
+    if still.samples.white:
+        still = read_still(path, PictureView(span=(0, still.samples.white)))
+    return layers_of(still.picture)
 
 
 def layers_of(whole: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -70,18 +73,17 @@ def header_of(path: Path) -> PictureHeader:
         raise MediaError(str(path), f"not a picture that can be read{detail}", "delete or replace it") from None
 
 
-def read_still(path: Path, white: float = 0, view: ExrView = PICTURE) -> Still:
+def read_still(path: Path, view: PictureView = PICTURE) -> Still:
     """Read a picture, with notes on its conversion; see ``still``. One that is too large is not decoded.
 
-    ``white``: the sample that is white, 0: by the rule of ``still``. ``view``: the layer of an OpenEXR file to read.
-    Raises MediaError.
+    ``view``: the layer of an OpenEXR file to read, and the span of values; None: by the rule of ``still``. Raises
+    MediaError.
     """
     if path.suffix.lower() == EXR:
         from vidtrans.video.images.exr import read_exr
 
         return read_exr(path, view)
-    if view != PICTURE:
-        raise MediaError(str(path), f"it has no layers, so none is '{view}'", "leave out what is behind the #")
+    check_layer(path, view)
     header = header_of(path)
     if header.width * header.height > MAX_PIXELS or path.stat().st_size > MAX_PICTURE_BYTES:
         why = f"the picture is too large ({header.width}x{header.height})"
@@ -90,7 +92,7 @@ def read_still(path: Path, white: float = 0, view: ExrView = PICTURE) -> Still:
         why = f"it holds {header.num_pictures} pictures, where one is needed"
         raise MediaError(str(path), why, "save the one that is meant as a file of its own")
     try:
-        still = decode_still(np.fromfile(path, np.uint8), header, white)
+        still = decode_still(np.fromfile(path, np.uint8), header, view.span)
     except OSError:
         still = None
     if still is None:
@@ -98,6 +100,12 @@ def read_still(path: Path, white: float = 0, view: ExrView = PICTURE) -> Still:
         remedy = "save it as PNG" if detail else "delete or replace it"
         raise MediaError(str(path), f"not a picture that can be read{detail}", remedy)
     return still
+
+
+def check_layer(path: Path, view: PictureView) -> None:
+    """Raise MediaError if a view names a layer, for files other than OpenEXR."""
+    if view.layer:
+        raise MediaError(str(path), f"it has no layers, so none is '{view.layer}'", "leave out what is behind the #")
 
 
 def encode_png(picture: np.ndarray) -> bytes:

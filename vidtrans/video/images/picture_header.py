@@ -37,7 +37,8 @@ class PictureHeader:
 
     ``width`` × ``height``: of the upright picture. ``orientation``: EXIF's number. ``mode``: a mode of Pillow.
     ``max_value``: the sample that is white, if the header states it, else 0. ``bits``: of a stored sample.
-    ``premultiplied``: colours are multiplied by alpha. ``samples``: a description of a TIFF's samples, for messages.
+    ``premultiplied``: colours are multiplied by alpha. ``white_is_zero``: low samples are bright.
+    ``samples``: a description of a TIFF's samples, for messages.
     ``colours``: None for sRGB. ``pages``: the numbers of its pictures in an animation, or the offsets of their
     directories in a TIFF, without previews.
     """
@@ -51,6 +52,7 @@ class PictureHeader:
     max_value: int = 0
     bits: int = 8
     premultiplied: bool = False
+    white_is_zero: bool = False
     samples: str = ""
     colours: PictureColours | None = None
     pages: Sequence[int] = (0,)
@@ -106,6 +108,9 @@ def _header_of(picture: Image.Image, stream: BinaryIO, chunks: dict[bytes, bytes
     orientation = exif.get(_ORIENTATION, 1)
     orientation = orientation if orientation in range(1, 9) else 1
     profile = _jp2_profile(stream) if kind == "JPEG2000" else None
+    depth = 8
+    if kind == "AVIF":
+        depth, chunks = _avif_depth_and_colours(stream)
     is_animation = kind in ("PNG", "WEBP")  # a JPEG may contain a second, smaller picture for previews
     return PictureHeader(
         kind,
@@ -113,8 +118,8 @@ def _header_of(picture: Image.Image, stream: BinaryIO, chunks: dict[bytes, bytes
         *_upright(*picture.size, orientation),
         has_alpha=picture.has_transparency_data,
         orientation=orientation,
-        max_value=_pnm_white(stream) if kind == "PPM" else 0,
-        bits=16 if picture.mode.startswith("I") else 8,
+        max_value=_pnm_white(stream) if kind == "PPM" else 2**depth - 1 if depth > 8 else 0,
+        bits=16 if picture.mode.startswith("I") or depth > 8 else 8,
         colours=colours_of(picture.mode, picture.info.get("icc_profile") or profile, chunks, exif),
         pages=_frames_of(picture, stream) if is_animation else (0,),
     )
@@ -127,6 +132,18 @@ def _jp2_profile(stream: BinaryIO) -> bytes | None:
     if not name or box[:1] != b"\2":
         return None
     return box[3 : int.from_bytes(before[-4:]) - 8]
+
+
+def _avif_depth_and_colours(stream: BinaryIO) -> tuple[int, dict[bytes, bytes]]:
+    """Return the bits of an AVIF's samples, and its colour tags of H.273 as PNG's ``cICP``; Pillow reads neither."""
+    stream.seek(0)
+    start = stream.read(_LONGEST_CHUNK)
+    _, _, codec = start.partition(b"av1C")
+    flags = codec[2] if len(codec) > 2 else 0
+    depth = 8 if not flags & 0x40 else 12 if flags & 0x20 else 10
+    _, _, tags = start.partition(b"colrnclx")
+    primaries, transfer = (struct.unpack(">HH", tags[:4])) if len(tags) >= 4 else (2, 2)
+    return depth, {} if (primaries, transfer) == (2, 2) else {b"cICP": bytes([primaries & 255, transfer & 255, 0, 1])}
 
 
 def _frames_of(picture: Image.Image, stream: BinaryIO) -> range:
@@ -261,6 +278,7 @@ def _tiff(stream: BinaryIO) -> PictureHeader:
         orientation=orientation,
         bits=max(tags.get(tiff.BITS, (1,))),
         premultiplied=extra == 1,
+        white_is_zero=tags.get(tiff.PHOTOMETRIC, (2,))[0] == 0,
         samples=_samples(tags),
         colours=colours_of(mode, profile),
         pages=pages,

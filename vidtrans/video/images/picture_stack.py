@@ -11,7 +11,8 @@ import numpy as np
 from vidtrans.core.errors import MediaError
 from vidtrans.video.frame_format import MAX_PIXELS
 from vidtrans.video.images import tiff
-from vidtrans.video.images.picture import header_of
+from vidtrans.video.images.picture import check_layer, header_of
+from vidtrans.video.images.picture_view import PICTURE, PictureView
 from vidtrans.video.images.still import Still, decode_still, still_of, turned
 
 if TYPE_CHECKING:
@@ -34,21 +35,23 @@ def num_pictures(path: Path) -> int:
 class PictureStack:
     """The pictures of one file, read by number; an animation's frames build on earlier ones, so read them in order.
 
-    ``names``: a file name for each picture. Raises MediaError where the pictures are too large.
+    ``names``: a file name for each picture. ``view``: see ``read_still``. Raises MediaError where the pictures are too
+    large, or the view names a layer.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path, self._header = path, header_of(path)
+    def __init__(self, path: Path, view: PictureView = PICTURE) -> None:
+        check_layer(path, view)
+        self.path, self.view, self._header = path, view, header_of(path)
         if self._header.width * self._header.height > MAX_PIXELS:
             raise MediaError(str(path), "its pictures are too large", "make them smaller")
         self.names = tuple(f"{path.stem}_{i:04d}{path.suffix}" for i in range(self._header.num_pictures))
         self.is_timed = self._header.format != "TIFF"
         self._animation: Image.Image | None = None
 
-    def read(self, number: int, white: float) -> tuple[Still, float]:
-        """Return a picture and its duration in milliseconds, 0 for a TIFF; ``white``: see ``decode_still``."""
+    def read(self, number: int) -> tuple[Still, float]:
+        """Return a picture and its duration in milliseconds, 0 for a TIFF. Raises MediaError."""
         try:
-            still, duration_ms = self._composed(number) if self.is_timed else (self._page(number, white), 0.0)
+            still, duration_ms = self._composed(number) if self.is_timed else (self._page(number), 0.0)
         except (OSError, ValueError, SyntaxError, EOFError):
             still = None
         if still is None:
@@ -61,9 +64,9 @@ class PictureStack:
             self._animation.close()
         self._animation = None
 
-    def _page(self, number: int, white: float) -> Still | None:
+    def _page(self, number: int) -> Still | None:
         data = np.memmap(self.path, np.uint8, mode="c")  # the file itself stays as it is
-        return decode_still(tiff.with_first(data, self._header.pages[number]), self._header, white)
+        return decode_still(tiff.with_first(data, self._header.pages[number]), self._header, self.view.span)
 
     def _composed(self, number: int) -> tuple[Still, float]:
         """Return a complete frame of an animation, and its duration in milliseconds."""
@@ -76,4 +79,4 @@ class PictureStack:
             self._animation.seek(self._header.pages[number])
             picture = np.array(self._animation.convert("RGBA" if self._animation.has_transparency_data else "RGB"))
         duration_ms = float(self._animation.info.get("duration") or NO_DURATION_MS)
-        return still_of(turned(picture, self._header.orientation), self._header), duration_ms
+        return still_of(turned(picture, self._header.orientation), self._header, self.view.span), duration_ms

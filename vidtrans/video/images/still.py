@@ -1,8 +1,9 @@
 """Decode a picture file: its samples to 8 or 16 bits by one rule, its colours to sRGB, upright.
 
-Samples. Unsigned 8 and 16 bits are taken as they are. Other whole numbers: 0 is black, the highest number of the
-format is white, and what is negative is black. Floating-point samples: 0 is black, 1 is white; those of Radiance and
-PFM are light, as OpenEXR's, and get the curve of sRGB. A header that names another white (PNM, PAM) is believed.
+Samples. Whole numbers: 0 is black, the highest number of the format is white, and what is negative is black.
+Floating-point samples: 0 is black, 1 is white; those of Radiance and PFM are light, as OpenEXR's, and get the curve of
+sRGB. A header that names another white (PNM, PAM) is believed; a TIFF may declare that white is zero. Samples may use
+fewer bits than their format has: see ``SampleRange.white``. A span of samples given by the user replaces all of this.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 from vidtrans.video.colour.srgb import code_of_light
 from vidtrans.video.images import tiff
 from vidtrans.video.images.picture_header import PNG, PictureHeader
+from vidtrans.video.images.picture_view import Span
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -29,7 +31,8 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 _TURNS = {3: cv2.ROTATE_180, 6: cv2.ROTATE_90_CLOCKWISE, 8: cv2.ROTATE_90_COUNTERCLOCKWISE}
 _MIRRORED = {2: 1, 4: 3, 5: 6, 7: 8}  # the turn that precedes mirroring left to right
-_MEANT_BITS = (8, 10, 12, 16)
+_FEWER_BITS = (255, 1023, 4095)  # the white of 8, 10 and 12 bits, which are stored in 16
+_WIDE = 2.0**24  # formats whose white is above hold samples of 8 or 16 bits
 _LIGHT = ("HDR", "PFM")
 _BY_PILLOW = ("TGA", "PCX", "SGI", "QOI")  # which OpenCV does not read
 
@@ -38,26 +41,44 @@ _BY_PILLOW = ("TGA", "PCX", "SGI", "QOI")  # which OpenCV does not read
 class SampleRange:
     """The range of samples as stored: the ``highest`` of their format, and the highest found, ``peak``.
 
-    ``highest`` is 0 if white is known or formats differ. ``is_widened``: the samples are 8 bits, stored as 16.
+    ``highest`` is 0 if white is known or formats differ, 1 for floating-point samples. ``is_whole``: all samples are
+    whole numbers.
     """
 
     highest: float = 0
     peak: float = 0
-    is_widened: bool = False
+    is_whole: bool = True
 
     def __or__(self, other: SampleRange) -> SampleRange:
         """Combine the ranges of two groups of pictures."""
         highest = self.highest if self.highest == other.highest else 0
-        return SampleRange(highest, max(self.peak, other.peak), self.is_widened and other.is_widened)
+        return SampleRange(highest, max(self.peak, other.peak), self.is_whole and other.is_whole)
 
     @property
     def white(self) -> float:
-        """The sample that is probably white, if the samples use fewer bits than are stored; else 0."""
-        if self.is_widened or not self.highest:
+        """The sample that is white, if the samples clearly use fewer bits than are stored; else 0.
+
+        A low peak alone is no evidence, as a night scene has one. A peak that is exactly the white of 8, 10 or 12 bits
+        is, as highlights are clipped there. Numbers of 32 bits that fit into 8 or 16 have these, as do floating-point
+        samples above 1 that are whole numbers.
+        """
+        is_float = self.highest == 1
+        if not self.highest or not self.is_whole or (is_float and self.peak <= 1):
             return 0
-        whites = (2**bits - 1 for bits in _MEANT_BITS)
-        fitting = (w for w in whites if w / 2 < self.peak <= w and (self.highest == 1 or self.highest >= 8 * w))
-        return next(fitting, 0)
+        if self.peak in _FEWER_BITS and (is_float or self.highest >= 8 * self.peak):
+            return self.peak
+        whites = (255, 65535) if is_float or self.highest > _WIDE else ()
+        return next((white for white in whites if 0 < self.peak <= white), 0)
+
+    @property
+    def note(self) -> str:
+        """A note for the user on samples that may have fewer bits than are stored; '' for others."""
+        fitting = (white for white in _FEWER_BITS if white / 4 <= self.peak <= white and self.highest >= 8 * white)
+        meant = next(fitting, 0)
+        if not meant or self.white:
+            return ""
+        text = f"samples up to {self.peak:,.0f}, and {self.highest:,.0f} is white"
+        return f"{text}: if {meant:,} is, add '#=0..{meant}' to its name"
 
 
 @dataclass(frozen=True)
@@ -75,26 +96,26 @@ class Still:
     reading: int = 0
 
 
-def decode_still(data: np.ndarray, header: PictureHeader, white: float = 0) -> Still | None:
+def decode_still(data: np.ndarray, header: PictureHeader, span: Span | None = None) -> Still | None:
     """Decode a file's bytes, (N,) uint8; None if they are damaged. The caller has checked the picture's size.
 
-    ``white``: the sample that is white; 0: by the rule of this module.
+    ``span``: the samples that are black and white; None: by the rule of this module.
     """
     stored = _by_profile(data, header)
     if stored is None:
         stored = _decode(data, header)
-    return None if stored is None else still_of(stored, header, white)
+    return None if stored is None else still_of(stored, header, span)
 
 
-def still_of(stored: np.ndarray, header: PictureHeader, white: float = 0) -> Still:
+def still_of(stored: np.ndarray, header: PictureHeader, span: Span | None = None) -> Still:
     """Return the picture of upright samples as stored, (H, W, 3 or 4) of any dtype; see ``decode_still``."""
-    samples, colours = _samples(stored, header), header.colours
-    picture = _whole_numbers(stored, header, white)
+    samples, colours = SampleRange() if span else _samples(stored, header), header.colours
+    picture = _codes(stored, header, span)
     if colours is not None and colours.convert is not None:
         rgb = colours.convert(np.ascontiguousarray(picture[..., :3]))
         picture = np.dstack([rgb, picture[..., 3:]]) if picture.shape[2] == 4 else rgb
-    notes = (_sample_note(stored.dtype, header, samples.peak, white), colours.note if colours else "")
-    reading = int(stored.shape[2] == 4 and header.orientation != 1)
+    notes = (_sample_note(stored.dtype, header, samples.peak, span), colours.note if colours else "")
+    reading = int((stored.shape[2] == 4 and header.orientation != 1) or _is_white_zero(stored.dtype, header))
     return Still(np.ascontiguousarray(picture), samples, tuple(note for note in notes if note), reading=reading)
 
 
@@ -102,9 +123,9 @@ def _samples(stored: np.ndarray, header: PictureHeader) -> SampleRange:
     colours = stored[..., :3]
     if stored.dtype == np.uint8 or header.max_value or header.format in _LIGHT or stored.shape[2] == 4:
         return SampleRange()
-    peak = float(np.nan_to_num(colours, posinf=0).max())
-    is_widened = stored.dtype == np.uint16 and peak < 65536 / 8 and not (colours % 257).any()
-    return SampleRange(native_white(stored.dtype), peak, is_widened)
+    known = np.nan_to_num(colours, posinf=0, neginf=0)
+    is_whole = stored.dtype.kind != "f" or bool((known == np.floor(known)).all())
+    return SampleRange(native_white(stored.dtype), float(known.max()), is_whole)
 
 
 def _by_profile(data: np.ndarray, header: PictureHeader) -> np.ndarray | None:
@@ -126,7 +147,7 @@ def _decode(data: np.ndarray, header: PictureHeader) -> np.ndarray | None:
     kind = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH if is_usual else cv2.IMREAD_UNCHANGED
     bgr = _by_opencv(data, kind | cv2.IMREAD_IGNORE_ORIENTATION)
     if bgr is None:  # maybe for channels beside the colours
-        return _by_pillow(data, header) if header.format == "TIFF" and header.bits == 8 else None
+        return _by_pillow(data, header) if header.format == "TIFF" and header.bits <= 8 else None
     channels = 1 if bgr.ndim == 2 else bgr.shape[2]
     if header.has_alpha and channels != 4:  # OpenCV ignores a colour that stands for transparency
         return _by_pillow(data, header)
@@ -199,23 +220,33 @@ def native_white(dtype: np.dtype) -> float:
     return float(np.iinfo(dtype).max) if dtype.kind in "iu" else 1.0
 
 
-def _whole_numbers(stored: np.ndarray, header: PictureHeader, white: float) -> np.ndarray:
-    """Convert samples (H, W, C) of any dtype to codes, uint8 or uint16; ``white`` 0: as the header or dtype says."""
-    white = white or header.max_value
-    if not white and stored.dtype in (np.uint8, np.uint16):
+def _is_white_zero(dtype: np.dtype, header: PictureHeader) -> bool:
+    """Return whether low samples are still bright: OpenCV and Pillow invert those of 8 bits only."""
+    return header.white_is_zero and dtype != np.uint8
+
+
+def _codes(stored: np.ndarray, header: PictureHeader, span: Span | None) -> np.ndarray:
+    """Convert samples (H, W, C) of any dtype to codes, uint8 or uint16; ``span`` None: as the header or dtype says."""
+    white_is_zero = _is_white_zero(stored.dtype, header)
+    if not span and not header.max_value and not white_is_zero and stored.dtype in (np.uint8, np.uint16):
         return stored
-    whole = white or native_white(stored.dtype)
-    unit = np.clip(np.nan_to_num(stored.astype(np.float64), posinf=whole) / whole, 0, 1).astype(np.float32)
+    black, white = span or (0.0, header.max_value or native_white(stored.dtype))
+    scaled = (stored.astype(np.float64) - black) / (white - black)
+    if white_is_zero:
+        scaled[..., :3] = 1 - scaled[..., :3]
+    unit = np.clip(np.nan_to_num(scaled, posinf=1, neginf=0), 0, 1).astype(np.float32)
     if header.format in _LIGHT:
         unit[..., :3] = code_of_light(unit[..., :3])
     kind = np.uint8 if stored.dtype == np.uint8 else np.uint16
     return np.rint(unit * np.float32(np.iinfo(kind).max)).astype(kind)
 
 
-def _sample_note(dtype: np.dtype, header: PictureHeader, peak: float, white: float) -> str:
+def _sample_note(dtype: np.dtype, header: PictureHeader, peak: float, span: Span | None) -> str:
     """Return a note for the user on how samples were converted to codes; '' for unsigned 8 and 16 bits."""
-    if white:
-        return f"samples up to {white:,.0f}: that is white in all of its pictures"
+    if span and span[0] == 0:
+        return f"samples up to {span[1]:,.7g}: that is white in all of its pictures"
+    if span:
+        return f"samples from {span[0]:,.7g} to {span[1]:,.7g}: black to white in all of its pictures"
     if header.format in _LIGHT:
         return "light: 1 is white, and what is brighter is clipped"
     if dtype in (np.uint8, np.uint16):

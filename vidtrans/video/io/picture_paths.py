@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vidtrans.core.errors import MediaError
 from vidtrans.core.files import NUMBER
-from vidtrans.video.frame_format import PICTURE_SUFFIXES, UNREAD_FRAMES, UNREAD_SUFFIXES
+from vidtrans.video.frame_format import FRAME_SUFFIXES, PICTURE_SUFFIXES, UNREAD_FRAMES, UNREAD_SUFFIXES
 from vidtrans.video.frame_numbers import common_frames, has_gaps
 from vidtrans.video.images.exr_header import read_header
 from vidtrans.video.images.picture import EXR
@@ -23,7 +23,7 @@ VIDEO_SUFFIXES = (
 
 
 def split_view(path: Path) -> tuple[Path, str]:
-    """Split a path at its # into the source and the text of an ``ExrView`` ('' without #): shot/depth#Z=0..80.
+    """Split a path at its # into the source and the text of an ``PictureView`` ('' without #): shot/depth#Z=0..80.
 
     A file name that begins with #, as in shot/#Z, is a view of the folder. Of several #, the last one behind the name
     of an existing file or folder counts, else the first. A # before the number of a pattern, as in sh#%04d.png, is part
@@ -42,6 +42,11 @@ def is_picture(path: Path) -> bool:
     return split_view(path)[0].suffix.lower() in PICTURE_SUFFIXES
 
 
+def is_frame(path: Path) -> bool:
+    """Return whether a file name has the ending of a picture of a folder."""
+    return path.suffix.lower() in FRAME_SUFFIXES and not path.name.startswith(".")
+
+
 def natural_order(path: Path) -> list[tuple[int, int | str]]:
     """Return a sort key that puts frame2.png before frame10.png."""
     parts = re.split(r"([0-9]+)", path.name)
@@ -52,13 +57,13 @@ def natural_order(path: Path) -> list[tuple[int, int | str]]:
 def is_pattern(path: Path) -> bool:
     """Return whether a path is a pattern of numbered pictures, frames/%05d.png, and not an existing file."""
     path, _ = split_view(path)
-    return bool(NUMBER.search(path.name)) and is_picture(path) and not path.exists()
+    return bool(NUMBER.search(path.name)) and is_frame(path) and not path.exists()
 
 
 def is_picture_source(path: Path) -> bool:
     """Return whether a source consists of pictures: a picture, a folder, a pattern, or keypoints, which are drawn."""
     source = split_view(path)[0]
-    return is_picture(path) or source.is_dir() or is_keypoints(source)
+    return is_picture(path) or source.is_dir() or is_pattern(path) or is_keypoints(source)
 
 
 def is_picture_sequence(path: Path) -> bool:
@@ -68,7 +73,7 @@ def is_picture_sequence(path: Path) -> bool:
 
 def is_stack(path: Path) -> bool:
     """Return whether a file holds several pictures: a TIFF stack, an animated PNG or WebP, keypoints of a clip."""
-    return num_pictures(path) > 1 or is_pose_file(path)
+    return num_pictures(split_view(path)[0]) > 1 or is_pose_file(path)
 
 
 def is_pose_file(path: Path) -> bool:
@@ -106,7 +111,7 @@ def picture_files(path: Path) -> list[Path]:
 
 def pictures_in(folder: Path) -> list[Path]:
     """Return the picture files of a folder in natural order, without hidden files."""
-    found = (p for p in folder.iterdir() if is_picture(p) and p.is_file() and not p.name.startswith("."))
+    found = (p for p in folder.iterdir() if is_frame(p) and p.is_file())
     return sorted(found, key=natural_order)
 
 

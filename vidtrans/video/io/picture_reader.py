@@ -13,9 +13,9 @@ from vidtrans.core.errors import MediaError
 from vidtrans.video.colour.conversion import apply_format, resize_alpha, to_uint8, to_uint16, with_alpha
 from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.images.exr_header import choose_layer, read_header
-from vidtrans.video.images.exr_view import PICTURE, ExrView, Span, whole_span
 from vidtrans.video.images.picture import EXR, layers_of, read_still, resize
 from vidtrans.video.images.picture_stack import PictureStack
+from vidtrans.video.images.picture_view import PICTURE, PictureView, Span, whole_span
 from vidtrans.video.images.still import SampleRange, Still
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame
 from vidtrans.video.keypoints.poses import PoseFrames
@@ -26,17 +26,17 @@ MILLISECONDS, TICKS = Fraction(1, 1000), Fraction(1, 90_000)  # time bases of an
 
 
 class PictureFiles:
-    """The pictures of files that hold one each, with the interface of ``PictureStack``; ``view``: of OpenEXR files."""
+    """The pictures of files that hold one each, with the interface of ``PictureStack``."""
 
     is_timed = False
 
-    def __init__(self, files: Sequence[Path], view: ExrView = PICTURE) -> None:
+    def __init__(self, files: Sequence[Path], view: PictureView = PICTURE) -> None:
         self._files, self.view = files, view
         self.names = tuple(f.name for f in files)
 
-    def read(self, number: int, white: float) -> tuple[Still, float]:
+    def read(self, number: int) -> tuple[Still, float]:
         """Return a picture; it has no duration. Raises MediaError."""
-        return read_still(self._files[number], white, self.view), 0.0
+        return read_still(self._files[number], self.view), 0.0
 
     def is_open_data(self) -> bool:
         """Return whether the files hold OpenEXR data and the view has no span of values yet."""
@@ -82,7 +82,8 @@ class PictureReader:
         if index is not None:
             if index.names != names:
                 raise MediaError(str(self.path), "the folder changed while it was read", "run the command again")
-            self._transparent, self._white = index.findings.alpha, index.findings.white
+            self._transparent = index.findings.alpha
+            self.set_white(index.findings.white)
             self._show(index.findings.span)
         for number in range(len(names))[start:stop]:
             frame = self._frame(number)
@@ -90,7 +91,7 @@ class PictureReader:
 
     def _frame(self, number: int) -> Frame:
         frame_format = self.frame_format
-        still, duration_ms = self._pictures.read(number, self._white)
+        still, duration_ms = self._pictures.read(number)
         self._durations_ms.append(duration_ms)
         self._notes |= dict.fromkeys(still.notes)
         self._values += still.values or ()
@@ -113,23 +114,24 @@ class PictureReader:
     def set_white(self, white: float) -> None:
         """Set the sample that is white in all pictures, as ``Findings.white`` has it; 0: the highest of the format."""
         self._white = white
+        self._show((0, white) if white else None)
 
-    def fix_span(self) -> ExrView | None:
+    def fix_span(self) -> PictureView | None:
         """Read all pictures of data without a span, to set the span of the view; return the view, None for others."""
         if isinstance(self._pictures, PictureFiles) and self._pictures.is_open_data():
             for number in range(len(self._pictures.names)):
-                self._values += self._pictures.read(number, 0)[0].values or ()
+                self._values += self._pictures.read(number)[0].values or ()
             self._show(whole_span(min(self._values), max(self._values)))
             return self._pictures.view
         return None
 
     @property
     def _span(self) -> Span | None:
-        return self._pictures.view.span if isinstance(self._pictures, PictureFiles) else None
+        return None if isinstance(self._pictures, PoseFrames) else self._pictures.view.span
 
     def _show(self, span: Span | None) -> None:
-        if span is not None and isinstance(self._pictures, PictureFiles):
-            self._pictures.view = ExrView(self._pictures.view.layer, span)
+        if span is not None and not isinstance(self._pictures, PoseFrames):
+            self._pictures.view = PictureView(self._pictures.view.layer, span)
 
     def is_doubtful(self) -> bool:
         """Return False: pictures are read, or raise."""
@@ -137,6 +139,7 @@ class PictureReader:
 
     def index(self) -> ClipIndex:
         """Return the index of the clip; see ``Reader``."""
+        samples = self._samples or SampleRange()
         width, height = self._sizes[0]
         count = len(self._pictures.names)
         times = _times(self._durations_ms[:count]) if self._pictures.is_timed else (range(count + 1), 1 / RATE, RATE)
@@ -156,9 +159,9 @@ class PictureReader:
             findings=Findings(
                 depth=16 if self._deep else 8,
                 alpha=self._transparent,
-                white=self._white or (self._samples.white if self._samples else 0),
+                white=self._white or samples.white,
                 span=self._whole_span(),
-                notes=(*self._notes, *self._span_note()),
+                notes=(*self._notes, *([samples.note] if samples.note else []), *self._span_note()),
                 reading=self._reading,
             ),
         )

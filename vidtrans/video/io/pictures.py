@@ -15,9 +15,9 @@ from vidtrans.core.errors import MediaError
 from vidtrans.core.files import check_regular_file
 from vidtrans.core.registry import name_check
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
-from vidtrans.video.images.exr_view import ExrView
 from vidtrans.video.images.picture import resize
 from vidtrans.video.images.picture_stack import PictureStack
+from vidtrans.video.images.picture_view import PictureView
 from vidtrans.video.io.clip import ClipIndex, Frame, Reader
 from vidtrans.video.io.hardware import HardwareDecoder
 from vidtrans.video.io.picture_paths import (
@@ -213,5 +213,7 @@ def _pose_frames(source: Path, own: str, text: str | None) -> PoseFrames:
 
 def _picture_reader(path: Path, frame_format: FrameFormat, files: Sequence[Path]) -> PictureReader:
     """Return a reader of ``files``, one picture each; if there are none, of the pictures in the file ``path``."""
-    pictures = PictureFiles(files, ExrView.parse(split_view(path)[1], path)) if files else PictureStack(path)
+    source, text = split_view(path)
+    view = PictureView.parse(text, path)
+    pictures = PictureFiles(files, view) if files else PictureStack(source, view)
     return PictureReader(path, pictures, frame_format)

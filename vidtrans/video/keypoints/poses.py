@@ -78,9 +78,8 @@ class PoseFrames:
             tuple(f.name for f in files) if one_each else tuple(f"{path.stem}_{n:06d}.png" for n in self._numbers)
         )
 
-    def read(self, number: int, white: float) -> tuple[Still, float]:
-        """Return a picture; it has no duration, and no other ``white``."""
-        del white
+    def read(self, number: int) -> tuple[Still, float]:
+        """Return a picture; it has no duration."""
         return Still(draw_people(self.people[:, number], self.size)), 0.0
 
     def close(self) -> None:

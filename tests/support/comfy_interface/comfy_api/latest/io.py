@@ -49,7 +49,7 @@ def Custom(io_type: str) -> Any:  # noqa: N802
     )
 
 
-Video, Image = Custom("VIDEO"), Custom("IMAGE")
+Video, Image, Mask = Custom("VIDEO"), Custom("IMAGE"), Custom("MASK")
 
 
 class String:

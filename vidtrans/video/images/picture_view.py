@@ -1,4 +1,4 @@
-"""The part of OpenEXR pictures that is read: a layer, and of data the span of values that is shown."""
+"""What is read of picture files: a layer of OpenEXR, and the span of values from black to white."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ Span = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class ExrView:
-    """The choice of a ``layer`` ('': the picture); with a ``span`` of values, black to white, it is read as data.
+class PictureView:
+    """The choice of a ``layer`` ('': the picture), and of a ``span`` of values, black to white.
 
-    Written as LAYER=LOW..HIGH, LAYER, or =LOW..HIGH.
+    Written as LAYER=LOW..HIGH, LAYER, or =LOW..HIGH. Only OpenEXR has layers, which are read as data if there is a
+    span; of other pictures it replaces the range of their samples' format.
     """
 
     layer: str = ""
     span: Span | None = None
 
     @classmethod
-    def parse(cls, text: str, path: Path) -> ExrView:
+    def parse(cls, text: str, path: Path) -> PictureView:
         """Parse the text of a view; ``path``: the file, for the message. Raises MediaError."""
         layer, equals, span = text.partition("=")
         if not equals:
@@ -41,7 +42,7 @@ class ExrView:
         return self.layer + (f"={self.span[0]:.7g}..{self.span[1]:.7g}" if self.span else "")
 
 
-PICTURE = ExrView()
+PICTURE = PictureView()
 
 
 def whole_span(low: float, high: float) -> Span:
