@@ -68,7 +68,7 @@ class IndexStage(Stage):
     """Timestamps and shots of a clip."""
 
     name: ClassVar[str] = "index"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     optional: ClassVar[tuple[str, ...]] = ("pictures", "until")
     source: str  # content digest
     guides: list[str]

@@ -63,6 +63,7 @@ class Findings:
     hidden: int = 0  # frames that the edit list leaves out
     short_s: float = 0.0  # seconds that the header lists and the file does not hold
     gaps: int = 0  # gaps in the container, which need not be damage
+    restarts: int = 0  # of the clock, where recordings were joined
     holes: int = 0  # frames missing from a constant rate, which need not be damage either
     no_rate: bool = False  # neither times nor a rate are stored
     damaged_at: float | None = None  # seconds
@@ -92,9 +93,9 @@ class ClipIndex:
     """The index of a clip: times and sizes of its frames, from decoding it from end to end, as headers may be wrong.
 
     ``pts`` are strictly increasing, in ``time_base`` units; ``width`` × ``height`` and ``sample_aspect_ratio`` are
-    those of the upright picture. ``num_rebuilt_pts`` counts timestamps that were missing, repeated or out of order and
-    were repaired. ``names``: the file names, where the clip is made of pictures, which may differ in size. ``zero``:
-    the timestamp that becomes 0 in a result.
+    those of the upright picture. ``num_rebuilt_pts`` counts the timestamps that were repaired: missing, repeated, out
+    of order, or of a clock that started again. ``names``: the file names, where the clip is made of pictures, which may
+    differ in size. ``zero``: the timestamp that becomes 0 in a result.
     """
 
     pts: tuple[int, ...]

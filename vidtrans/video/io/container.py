@@ -25,6 +25,7 @@ from vidtrans.core.files import check_regular_file
 from vidtrans.core.registry import name_check
 from vidtrans.video.colour.tags import UNSPECIFIED, range_name, space_name, transfer_name
 from vidtrans.video.frame_format import MAX_PIXELS
+from vidtrans.video.io.programmes import name_track, tracks_apart
 
 # Demuxers of single files. Playlists (hls, dash, concat …) open other files or the network and are left out.
 FORMATS = (
@@ -38,6 +39,7 @@ QUICKTIME = "mov,mp4,m4a,3gp,3g2,mj2"
 CLOCKED = ("mpegts", "mpeg")  # formats in which times are a clock's, which may also have passed its end
 RAW = ("h264", "hevc", "mpegvideo", "m4v", "h263", "obu", "av1")  # streams without a container, and so without times
 MAX_RATE = 1000  # codecs count in ticks where the rate varies
+MAX_DEMUX_ERRORS = 64  # reading ends after more errors in a file
 UNEDITED_S = 1  # an edit list that takes back the reordering of frames moves the start by less
 SAFE = {**SINGLE_FILE, "max_pixels": str(MAX_PIXELS)}
 
@@ -59,7 +61,8 @@ class MediaInfo:
 
     ``average_rate``: None where there is none, as in some raw streams. ``width`` × ``height``: the stored size, before
     rotation. ``offset_s``: the start of the pictures minus that of the earliest sound; None without sound.
-    ``timecode``: of the first frame, or ''. ``subtitles``: their codecs.
+    ``timecode``: of the first frame, or ''. ``subtitles``: their codecs. ``not_used``: sound and subtitles that do not
+    belong to the pictures, with the reason.
     """
 
     path: str
@@ -84,6 +87,7 @@ class MediaInfo:
     chapters: int
     subtitles: tuple[str, ...]
     audio: tuple[AudioTrack, ...]
+    not_used: tuple[str, ...]
 
     @property
     def rate(self) -> Fraction:
@@ -98,6 +102,17 @@ def packets_of(container: InputContainer, streams: Sequence[Stream] = ()) -> Ite
     """
     with suppress(IndexError):
         yield from (packet for packet in container.demux(streams) if packet.size)
+
+
+def readable_packets(container: InputContainer, streams: Sequence[Stream]) -> Iterator[Packet[Any]]:
+    """Yield the packets of these streams, and read on after damage. Raises av.error.FFmpegError and OSError."""
+    for left in reversed(range(MAX_DEMUX_ERRORS)):
+        try:
+            yield from packets_of(container, streams)
+            return
+        except (av.error.FFmpegError, OSError):
+            if not left:
+                raise
 
 
 @contextmanager
@@ -171,6 +186,28 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
     return best
 
 
+def pictures_of(container: InputContainer, path: Path) -> VideoStream | None:
+    """Return the video stream as ``picture_stream`` does; None where there is none to read."""
+    try:
+        return picture_stream(container, path)
+    except MediaError:
+        return None
+
+
+def side_tracks(container: InputContainer, pictures: VideoStream | None) -> list[AudioStream | SubtitleStream]:
+    """Return the sound and subtitle tracks that belong to the pictures, sound first."""
+    apart = tracks_apart(container, pictures)
+    streams = [*container.streams.audio, *(s for s in container.streams.subtitles if s.discard != Discard.all)]
+    return [stream for stream in streams if stream.index not in apart]
+
+
+def tracks_not_used(container: InputContainer, pictures: VideoStream | None) -> list[str]:
+    """Return a text for each sound and subtitle track that does not belong to the pictures."""
+    apart = tracks_apart(container, pictures)
+    streams = (*container.streams.audio, *container.streams.subtitles)
+    return [f"{name_track(stream)} {apart[stream.index]}" for stream in streams if stream.index in apart]
+
+
 def _rank(stream: VideoStream) -> tuple[bool, int, bool, int]:
     """Return a key that is greatest for the default stream, then the largest, then AVIF's sequence, not its still."""
     is_default = bool(stream.disposition & Disposition.default)
@@ -200,6 +237,7 @@ def colour_tags(stream: VideoStream) -> dict[str, int]:
 def describe(container: InputContainer, stream: VideoStream, path: Path) -> MediaInfo:
     """Return the properties of an open file, from its headers."""
     context = stream.codec_context
+    side = side_tracks(container, stream)
     whole_s = container.duration / av.time_base if container.duration else None
     return MediaInfo(
         path=str(path),
@@ -222,7 +260,7 @@ def describe(container: InputContainer, stream: VideoStream, path: Path) -> Medi
         offset_s=_offset(container, stream),
         timecode=timecode_of(container),
         chapters=len(container.chapters()),
-        subtitles=tuple(_codec_name(s) for s in container.streams.subtitles if s.discard != Discard.all),
+        subtitles=tuple(_codec_name(s) for s in side if s.type == "subtitle"),
         audio=tuple(
             AudioTrack(
                 codec=_codec_name(a),
@@ -231,8 +269,10 @@ def describe(container: InputContainer, stream: VideoStream, path: Path) -> Medi
                 language=a.language,
                 duration_s=_duration_s(a),
             )
-            for a in container.streams.audio
+            for a in side
+            if isinstance(a, AudioStream)
         ),
+        not_used=tuple(tracks_not_used(container, stream)),
     )
 
 
@@ -253,7 +293,7 @@ def _duration_s(stream: Stream) -> float | None:
 
 
 def _offset(container: InputContainer, stream: VideoStream) -> float | None:
-    starts = _starts_s(container.streams.audio)
+    starts = _sound_starts_s(container, stream)
     if not starts or stream.start_time is None or not stream.time_base:
         return None
     return float(stream.start_time * stream.time_base - min(starts))
@@ -272,7 +312,7 @@ def zero_s(container: InputContainer, pictures: VideoStream | None = None, first
     containers would cut them off; sound may be, by the encoder's priming, except where the format has no priming.
     """
     is_clock = container.format.name in CLOCKED
-    starts = _starts_s(container.streams.audio)
+    starts = _sound_starts_s(container, pictures)
     if pictures is not None:  # those before the first one that can be decoded count, if the file begins with them
         starts += [first_s, *(() if is_clock else _starts_s([pictures]))]
     earliest = min(starts, default=Fraction(0))
@@ -282,6 +322,10 @@ def zero_s(container: InputContainer, pictures: VideoStream | None = None, first
         is_clock = earliest > UNEDITED_S and begin > earliest - UNEDITED_S
         return earliest if is_clock else Fraction(0)
     return earliest if is_clock or earliest > 0 else min(Fraction(0), first_s)
+
+
+def _sound_starts_s(container: InputContainer, pictures: VideoStream | None) -> list[Fraction]:
+    return _starts_s(s for s in side_tracks(container, pictures) if s.type == "audio")
 
 
 def _starts_s(streams: Iterable[Stream]) -> list[Fraction]:

@@ -21,6 +21,7 @@ from vidtrans.core.errors import MediaError
 from vidtrans.video.colour.tags import UNSPECIFIED
 from vidtrans.video.frame_format import MAX_PIXELS
 from vidtrans.video.io.container import (
+    MAX_DEMUX_ERRORS,
     QUICKTIME,
     colour_tags,
     describe,
@@ -33,8 +34,8 @@ from vidtrans.video.io.container import (
 )
 from vidtrans.video.io.deinterlacing import deinterlace
 from vidtrans.video.io.hardware import HardwareDecodeError, HardwareDecoder, decode_accelerated
+from vidtrans.video.io.one_clock import OneClock
 
-MAX_DEMUX_ERRORS = 64  # reading ends after more errors in a row
 # A header may round, and a track end a little early.
 SHORT_S, SHORT_SHARE = 0.5, 0.02
 
@@ -50,6 +51,8 @@ class DecodeLosses:
     hidden: int = 0  # packets that an edit list leaves out
     headless: int = 0  # packets before the first keyframe
     gaps: int = 0  # gaps in the container
+    restarts: int = 0  # of the clock; no loss
+    shifted: int = 0  # packets whose times were put on the first clock; no loss
     at_s: float | None = None  # of the first damage
     times: array[int] = field(default_factory=lambda: array("q"))  # of packets that no edit list leaves out
 
@@ -220,11 +223,18 @@ class Decoder:
         return self._context.decode(packet)
 
     def _packets(self) -> Iterator[Packet[VideoStream]]:
-        """Yield the packets of the stream, and at the end the empty packet that flushes the decoder."""
+        """Yield the packets of the stream on one clock, and at the end the empty packet that flushes the decoder.
+
+        After a seek they keep their times: a file whose clock starts again cannot be sought in.
+        """
         errors = 0
+        clock = OneClock(self.path) if self._sought is None else None
         while errors <= MAX_DEMUX_ERRORS:
             try:
                 for packet in self.container.demux(self.stream):
+                    if clock is not None:
+                        clock(packet)
+                        self.losses.restarts, self.losses.shifted = clock.repair.restarts, clock.num_shifted
                     self._count(packet)
                     errors = 0
                     yield packet

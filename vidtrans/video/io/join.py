@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from errno import EINVAL
 from fractions import Fraction
 from math import lcm
 from operator import itemgetter
@@ -83,20 +84,29 @@ def join(
         packets = [_video_packets(segments, orders, timing, video)]
         if carried and source:
             write_tags(out, video, source, carried, report)
-            packets.append(copied_packets(source, add_tracks(out, source, carried, report), carried))
+            packets.append(copied_packets(source, add_tracks(out, source, carried, report), carried, report))
             if not carried.only_sound:
                 packets.append(add_other_tracks(out, source, carried.source, report))
+        what, now_s = "pictures", 0.0
         try:
-            for _, packet in heapq.merge(*packets, key=itemgetter(0)):  # of equal times the pictures come first
-                num_sound += packet.stream.type == "audio"
+            for at_s, packet in heapq.merge(*packets, key=itemgetter(0)):  # of equal times the pictures come first
+                now_s, what = at_s, {"audio": "sound", "subtitle": "subtitles"}.get(packet.stream.type, "pictures")
+                num_sound += what == "sound"
                 out.mux(packet)
                 stop.check()
+            what = "tracks"
             out.close()  # some muxers fail at the end only
         except (av.error.FFmpegError, ValueError) as error:
             if isinstance(error, OSError) and error.errno in DISK:
                 raise OSError(error.errno, error.strerror, error.filename or str(output)) from None
-            remedy = "use -o with .mkv" if kind != "matroska" else "use --set encoding.sound=none"
-            raise MediaError(str(output), f"cannot be written as {kind} ({error})", remedy) from None
+            why = f"its {what} cannot be written as {kind} from {now_s:.3f} s on"
+            if isinstance(error, OSError) and error.errno != EINVAL:  # which only says that something is wrong
+                why += f" ({error.strerror})"
+            remedies = ["use -o with .mkv"] if kind != "matroska" else []
+            if what != "pictures" and (carried is None or carried.may_omit):
+                remedies.append("use --set encoding.sound=none")
+            subject = carried.source if carried else output
+            raise MediaError(str(subject), why, " or ".join(remedies) or "choose another codec") from None
     return num_sound
 
 

@@ -188,6 +188,7 @@ class ClipReader:
         if info.format in RAW:
             stamps, last_duration = without_uneven(stamps), nominal
         pts, num_rebuilt = repair_timestamps(stamps, nominal)
+        num_rebuilt = min(num_rebuilt + losses.shifted, len(pts))
         missing = self._decoder.num_missing() if self._ended else 0
         lost = self._decoder.num_lost(stamps, ended=self._ended)
         holes = num_holes(pts)
@@ -227,6 +228,7 @@ class ClipReader:
                 hidden=losses.hidden,
                 short_s=self._decoder.short_s(pts[-1]) if self._ended else 0.0,
                 gaps=losses.gaps,
+                restarts=losses.restarts,
                 holes=holes if not missing else 0,
                 no_rate=info.average_rate is None,
                 damaged_at=damaged_at,

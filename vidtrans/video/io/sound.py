@@ -9,10 +9,13 @@ from pathlib import Path
 import av
 import av.error
 import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from vidtrans.core.errors import MediaError
-from vidtrans.video.io.container import open_media, picture_stream, zero_s
+from vidtrans.video.io.container import open_media, packets_of, pictures_of, side_tracks, zero_s
+from vidtrans.video.io.one_clock import OneClock
 
 RATE_HZ = 22_050
 
@@ -24,14 +27,13 @@ def read_blocks(path: Path) -> Generator[np.ndarray, None, None]:
     between packets, and samples that are no numbers, become silence. Raises MediaError where there is no sound.
     """
     with open_media(path) as container:
-        tracks = [s for s in container.streams.audio if s.codec_context is not None]
-        if not tracks:
+        track, zero = sound_track(container, path), sound_zero_s(container, path)
+        if track is None:
             raise MediaError(str(path), "there is no sound in it", "give a file with a sound track")
         resampler = av.AudioResampler("flt", "mono", RATE_HZ)
-        zero = _zero_s(container, path)
         at = 0  # the next sample's number
         try:
-            for frame in container.decode(tracks[0]):
+            for frame in decode_sound(container, track, path):
                 for part in resampler.resample(frame):
                     samples = part.to_ndarray()[0]
                     first = at
@@ -46,13 +48,25 @@ def read_blocks(path: Path) -> Generator[np.ndarray, None, None]:
             raise MediaError(str(path), f"its sound cannot be decoded ({error})", "convert it first") from None
 
 
-def _zero_s(container: InputContainer, path: Path) -> Fraction:
+def sound_track(container: InputContainer, path: Path) -> AudioStream | None:
+    """Return the first sound track that belongs to the pictures and can be decoded."""
+    tracks = side_tracks(container, pictures_of(container, path))
+    return next((s for s in tracks if isinstance(s, AudioStream) and s.codec_context is not None), None)
+
+
+def decode_sound(container: InputContainer, track: AudioStream, path: Path) -> Iterator[AudioFrame]:
+    """Yield the frames of a sound track from the start, on one clock. Raises av.error.FFmpegError, OSError."""
+    pictures, clock = pictures_of(container, path), OneClock(path)
+    for packet in packets_of(container, [track, pictures] if pictures else [track]):
+        if clock(packet).stream_index == track.index:
+            yield from track.codec_context.decode(packet)
+    yield from track.codec_context.decode(None)
+
+
+def sound_zero_s(container: InputContainer, path: Path) -> Fraction:
     """Return the time in the file, in s, that is 0 for a viewer; the pictures count where there are any."""
-    try:
-        pictures = picture_stream(container, path)
-    except MediaError:
-        return zero_s(container)
-    if pictures.start_time is None or not pictures.time_base:
+    pictures = pictures_of(container, path)
+    if pictures is None or pictures.start_time is None or not pictures.time_base:
         return zero_s(container)
     return zero_s(container, pictures, pictures.start_time * pictures.time_base)
 

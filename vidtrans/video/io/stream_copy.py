@@ -11,18 +11,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
+import av.error
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
-from av.stream import Discard
 from av.video.stream import VideoStream
 
-from vidtrans.core.errors import UsageError
+from vidtrans.core.costs import count
+from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.events import Note, Report, silent
 from vidtrans.video.io import timecode
 from vidtrans.video.io.codecs import CONTAINERS
-from vidtrans.video.io.container import open_media, packets_of, timecode_of
+from vidtrans.video.io.container import (
+    open_media,
+    pictures_of,
+    readable_packets,
+    side_tracks,
+    timecode_of,
+    tracks_not_used,
+)
 from vidtrans.video.io.copied_track import add_delayed_track, add_track, hidden_heads, is_held
+from vidtrans.video.io.one_clock import OneClock
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -67,14 +76,17 @@ def add_tracks(
 ) -> dict[int, CopiedTrack]:
     """Add a track to ``out`` for each source track that it can hold; return the tracks by number in the source.
 
-    Other tracks are reported, but sound is never left out: raises UsageError where ``out`` cannot hold it.
+    Other tracks are reported, but sound that belongs to the pictures is never left out: raises UsageError where ``out``
+    cannot hold it.
     """
     tracks: dict[int, CopiedTrack] = {}
     name = carried.source.name
     heads = {} if out.format.name in QUICKTIME_KINDS or not carried.sound else hidden_heads(carried.source)
-    sound = source.streams.audio if carried.sound else ()
-    for stream in (*sound, *(() if carried.only_sound else source.streams.subtitles)):
-        if stream.discard == Discard.all:  # the text of chapters, which ``write_tags`` copies
+    pictures = pictures_of(source, carried.source)
+    if carried.sound and (apart := tracks_not_used(source, pictures)):
+        report(Note(f"{name}: left out: {', '.join(apart)}", "warning"))
+    for stream in side_tracks(source, pictures):
+        if not (carried.sound if stream.type == "audio" else not carried.only_sound):
             continue
         kind = "sound track" if stream.type == "audio" else "subtitle track"
         if stream.codec_context is None:
@@ -114,14 +126,17 @@ def check_sound(source: Path, kind: str, *, may_omit: bool = True) -> None:
 
 
 def copied_packets(
-    source: InputContainer, tracks: dict[int, CopiedTrack], carried: StreamCopy
+    source: InputContainer, tracks: dict[int, CopiedTrack], carried: StreamCopy, report: Report
 ) -> Iterator[tuple[float, Packet[Any]]]:
     """Yield (decoding time in s, packet) for the packets of these tracks within the copied part, shifted.
+
+    Their times are on the clock of the frames (``OneClock``). Raises MediaError where they cannot be read.
 
     Packets before the first audible one, which the source's edit list hides, are copied: the result's will hide them.
     """
     audible: set[int] = set()
-    for packet in packets_of(source, [source.streams[i] for i in tracks]) if tracks else ():
+    clock = OneClock(carried.source)
+    for packet in _read(source, tracks, carried, clock):
         if packet.dts is None or packet.pts is None:
             continue
         base = packet.time_base
@@ -143,6 +158,26 @@ def copied_packets(
         packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
         packet.stream = copied.track
         yield float(packet.dts * base), packet
+    if num := clock.repair.rebuilt:
+        packets = count(num, "sound packet")
+        report(Note(f"{carried.source.name}: {packets} had no time, or a wrong one: continued from the others"))
+
+
+def _read(
+    source: InputContainer, tracks: dict[int, CopiedTrack], carried: StreamCopy, clock: OneClock
+) -> Iterator[Packet[Any]]:
+    """Yield the packets of the copied tracks on one clock, which the pictures decide, too. Raises MediaError."""
+    pictures, at_s = pictures_of(source, carried.source) if tracks else None, 0.0
+    streams = [source.streams[index] for index in tracks] + ([pictures] if pictures else [])
+    try:
+        for packet in readable_packets(source, streams) if tracks else ():
+            if clock(packet).stream_index in tracks:
+                at_s = float(packet.pts * packet.time_base) if packet.pts is not None else at_s
+                yield packet
+    except (av.error.FFmpegError, OSError) as error:
+        why = f"its sound cannot be read beyond {at_s:.3f} s ({getattr(error, 'strerror', None) or error})"
+        remedy = "leave it out with --set encoding.sound=none" if carried.may_omit else "convert it first"
+        raise MediaError(str(carried.source), why, remedy) from None
 
 
 def _is_hidden(packet: Packet[Any], copied: CopiedTrack, audible: set[int]) -> bool:
