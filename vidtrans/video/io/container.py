@@ -197,7 +197,8 @@ def pictures_of(container: InputContainer, path: Path) -> VideoStream | None:
 def side_tracks(container: InputContainer, pictures: VideoStream | None) -> list[AudioStream | SubtitleStream]:
     """Return the sound and subtitle tracks that belong to the pictures, sound first."""
     apart = tracks_apart(container, pictures)
-    streams = [*container.streams.audio, *(s for s in container.streams.subtitles if s.discard != Discard.all)]
+    streams: list[AudioStream | SubtitleStream] = [*container.streams.audio]
+    streams += [s for s in container.streams.subtitles if s.discard != Discard.all]
     return [stream for stream in streams if stream.index not in apart]
 
 

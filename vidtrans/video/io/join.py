@@ -102,11 +102,10 @@ def join(
             why = f"its {what} cannot be written as {kind} from {now_s:.3f} s on"
             if isinstance(error, OSError) and error.errno != EINVAL:  # which only says that something is wrong
                 why += f" ({error.strerror})"
-            remedies = ["use -o with .mkv"] if kind != "matroska" else []
-            if what != "pictures" and (carried is None or carried.may_omit):
-                remedies.append("use --set encoding.sound=none")
-            subject = carried.source if carried else output
-            raise MediaError(str(subject), why, " or ".join(remedies) or "choose another codec") from None
+            may_omit = what == "sound" and carried is not None and carried.may_omit
+            other = "use another --codec" if kind == "matroska" else "use -o with .mkv"
+            remedy = "leave it out with --set encoding.sound=none" if may_omit else other
+            raise MediaError(str(carried.source if carried else output), why, remedy) from None
     return num_sound
 
 

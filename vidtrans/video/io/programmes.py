@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
+import av
 from av.container import InputContainer
 from av.stream import Stream
 
@@ -52,11 +54,20 @@ def _distance_s(container: InputContainer, stream: Stream, lead: Stream) -> floa
     for one in (stream, lead):
         if one.start_time is None or not one.time_base:
             return 0.0
-        start = float(one.start_time * one.time_base)
-        lasts = float(one.duration * one.time_base) if one.duration else (container.duration or 0) / 1e6
-        spans.append((start, start + lasts))
+        start_s = float(one.start_time * one.time_base)
+        spans.append((start_s, start_s + _duration_s(container, one)))
     (first, first_end), (second, second_end) = spans
     return max(first - second_end, second - first_end, 0.0)
+
+
+def _duration_s(container: InputContainer, stream: Stream) -> float:
+    """Return the seconds that a track lasts: its own, as a tag in Matroska, or else the file's; 0 if unknown."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    with suppress(ValueError):
+        hours, minutes, seconds = stream.metadata.get("DURATION", "").split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    return (container.duration or 0) / av.time_base
 
 
 @lru_cache(maxsize=16)

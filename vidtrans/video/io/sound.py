@@ -23,8 +23,8 @@ RATE_HZ = 22_050
 def read_blocks(path: Path) -> Generator[np.ndarray, None, None]:
     """Yield blocks of samples in order, (n,) float32 from about -1 to 1 at ``RATE_HZ``; the first sample is at 0 s.
 
-    Times count from the start of the file's clock, as those of its pictures do. Samples before 0 are left out; gaps
-    between packets, and samples that are no numbers, become silence. Raises MediaError where there is no sound.
+    Times count from the start of the file's clock, as those of its pictures do. Samples before 0 and overlaps are left
+    out; gaps between packets, and samples that are no numbers, become silence. Raises MediaError without sound.
     """
     with open_media(path) as container:
         track, zero = sound_track(container, path), sound_zero_s(container, path)
@@ -71,14 +71,14 @@ def sound_zero_s(container: InputContainer, path: Path) -> Fraction:
     return zero_s(container, pictures, pictures.start_time * pictures.time_base)
 
 
-# Times in containers are rounded: less than this is no gap.
+# Times in containers are rounded: less than this is no gap, and no overlap.
 _GAP = RATE_HZ // 50
 _LONGEST_GAP_S = 4 * 3600  # of silence; more of it is a damaged clock
 _LOUDEST = 100.0  # sample value; samples of float formats have no limit of their own
 
 
 def _placed(samples: np.ndarray, first: int, at: int, path: Path) -> Iterator[np.ndarray]:
-    """Yield ``samples``, numbered from ``first``, after silence from number ``at`` on; samples below 0 are cut.
+    """Yield ``samples``, numbered from ``first``, after silence from number ``at`` on; those before it are cut.
 
     Raises MediaError if the silence is too long.
     """
@@ -89,4 +89,5 @@ def _placed(samples: np.ndarray, first: int, at: int, path: Path) -> Iterator[np
     for start in range(0, gap, RATE_HZ):
         yield np.zeros(min(RATE_HZ, gap - start), np.float32)
     finite = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
-    yield np.clip(finite[-first:] if at == 0 and first < 0 else finite, -_LOUDEST, _LOUDEST)
+    overlap = at - first if at == 0 or at - first > _GAP else 0
+    yield np.clip(finite[max(0, overlap) :], -_LOUDEST, _LOUDEST)

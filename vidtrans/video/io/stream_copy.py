@@ -135,8 +135,7 @@ def copied_packets(
     Packets before the first audible one, which the source's edit list hides, are copied: the result's will hide them.
     """
     audible: set[int] = set()
-    clock = OneClock(carried.source)
-    for packet in _read(source, tracks, carried, clock):
+    for packet in _read(source, tracks, carried, report):
         if packet.dts is None or packet.pts is None:
             continue
         base = packet.time_base
@@ -149,35 +148,47 @@ def copied_packets(
         if carried.end_s is not None and begins >= carried.end_s:
             continue
         shift = round(carried.shift_s / base)
+        packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
         if packet.stream.type != "audio":
             if carried.end_s is not None and ends > carried.end_s:
                 packet.duration = max(1, int((carried.end_s - begins) / base))  # text ends with the pictures
-            if packet.pts + shift < 0:  # text from before the first picture is there from the start
-                packet.duration = max(1, (packet.duration or 0) + packet.pts + shift)
-                packet.pts = packet.dts = -shift
-        packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+            if packet.pts < 0:  # text from before the first picture is there from the start
+                packet.duration = max(1, (packet.duration or 0) + packet.pts)
+                packet.pts = packet.dts = 0
+        at_s = float(packet.dts * base)
+        if packet.has_sidedata("new_extradata"):  # joined recordings repeat it, and FFmpeg would write a second header
+            packet = _without_side_data(packet)
         packet.stream = copied.track
-        yield float(packet.dts * base), packet
-    if num := clock.repair.rebuilt:
-        packets = count(num, "sound packet")
-        report(Note(f"{carried.source.name}: {packets} had no time, or a wrong one: continued from the others"))
+        yield at_s, packet
 
 
 def _read(
-    source: InputContainer, tracks: dict[int, CopiedTrack], carried: StreamCopy, clock: OneClock
+    source: InputContainer, tracks: dict[int, CopiedTrack], carried: StreamCopy, report: Report
 ) -> Iterator[Packet[Any]]:
     """Yield the packets of the copied tracks on one clock, which the pictures decide, too. Raises MediaError."""
     pictures, at_s = pictures_of(source, carried.source) if tracks else None, 0.0
+    clock = OneClock(carried.source)
     streams = [source.streams[index] for index in tracks] + ([pictures] if pictures else [])
     try:
         for packet in readable_packets(source, streams) if tracks else ():
             if clock(packet).stream_index in tracks:
-                at_s = float(packet.pts * packet.time_base) if packet.pts is not None else at_s
+                at_s = at_s if packet.pts is None else float(packet.pts * packet.time_base)
                 yield packet
     except (av.error.FFmpegError, OSError) as error:
         why = f"its sound cannot be read beyond {at_s:.3f} s ({getattr(error, 'strerror', None) or error})"
         remedy = "leave it out with --set encoding.sound=none" if carried.may_omit else "convert it first"
         raise MediaError(str(carried.source), why, remedy) from None
+    if num := clock.repair.rebuilt:
+        packets = count(num, "sound packet")
+        report(Note(f"{carried.source.name}: {packets} had no time, or a wrong one: continued from the others"))
+
+
+def _without_side_data(packet: Packet[Any]) -> Packet[Any]:
+    """Return a copy of a packet without its side data, which PyAV cannot remove."""
+    bare: Packet[Any] = Packet(bytes(packet))
+    bare.pts, bare.dts, bare.duration = packet.pts, packet.dts, packet.duration
+    bare.time_base, bare.is_keyframe = packet.time_base, packet.is_keyframe
+    return bare
 
 
 def _is_hidden(packet: Packet[Any], copied: CopiedTrack, audible: set[int]) -> bool:
