@@ -69,6 +69,7 @@ class Findings:
     damaged_at: float | None = None  # seconds
     white: float = 0  # sample that is white in all pictures, where it is not the highest of their format
     whites: tuple[float, ...] = ()  # the same of each guide in a folder of guides; () where no guide needs it
+    plays: int | None = None  # how often an animated picture is played, 0 endlessly; None for other clips
     span: tuple[float, float] | None = None  # values of data that are black and white in all pictures
     notes: tuple[str, ...] = ()  # conversions of pictures
     reading: int = 0  # version of how it is read, if earlier releases read it otherwise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,7 +16,7 @@ from av.audio.stream import AudioStream
 from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Discard, Disposition, Stream
+from av.stream import Disposition, Stream
 from av.subtitles.stream import SubtitleStream
 from av.video.stream import VideoStream
 
@@ -25,7 +25,7 @@ from vidtrans.core.files import check_regular_file
 from vidtrans.core.registry import name_check
 from vidtrans.video.colour.tags import UNSPECIFIED, range_name, space_name, transfer_name
 from vidtrans.video.frame_format import MAX_PIXELS
-from vidtrans.video.io.programmes import name_track, tracks_apart
+from vidtrans.video.io.side_tracks import side_tracks, sound_starts_s, tracks_not_used
 
 # Demuxers of single files. Playlists (hls, dash, concat …) open other files or the network and are left out.
 FORMATS = (
@@ -39,8 +39,6 @@ QUICKTIME = "mov,mp4,m4a,3gp,3g2,mj2"
 CLOCKED = ("mpegts", "mpeg")  # formats in which times are a clock's, which may also have passed its end
 RAW = ("h264", "hevc", "mpegvideo", "m4v", "h263", "obu", "av1")  # streams without a container, and so without times
 MAX_RATE = 1000  # codecs count in ticks where the rate varies
-MAX_DEMUX_ERRORS = 64  # reading ends after more errors in a file
-UNEDITED_S = 1  # an edit list that takes back the reordering of frames moves the start by less
 SAFE = {**SINGLE_FILE, "max_pixels": str(MAX_PIXELS)}
 
 
@@ -102,17 +100,6 @@ def packets_of(container: InputContainer, streams: Sequence[Stream] = ()) -> Ite
     """
     with suppress(IndexError):
         yield from (packet for packet in container.demux(streams) if packet.size)
-
-
-def readable_packets(container: InputContainer, streams: Sequence[Stream]) -> Iterator[Packet[Any]]:
-    """Yield the packets of these streams, and read on after damage. Raises av.error.FFmpegError and OSError."""
-    for left in reversed(range(MAX_DEMUX_ERRORS)):
-        try:
-            yield from packets_of(container, streams)
-            return
-        except (av.error.FFmpegError, OSError):
-            if not left:
-                raise
 
 
 @contextmanager
@@ -192,21 +179,6 @@ def pictures_of(container: InputContainer, path: Path) -> VideoStream | None:
         return picture_stream(container, path)
     except MediaError:
         return None
-
-
-def side_tracks(container: InputContainer, pictures: VideoStream | None) -> list[AudioStream | SubtitleStream]:
-    """Return the sound and subtitle tracks that belong to the pictures, sound first."""
-    apart = tracks_apart(container, pictures)
-    streams: list[AudioStream | SubtitleStream] = [*container.streams.audio]
-    streams += [s for s in container.streams.subtitles if s.discard != Discard.all]
-    return [stream for stream in streams if stream.index not in apart]
-
-
-def tracks_not_used(container: InputContainer, pictures: VideoStream | None) -> list[str]:
-    """Return a text for each sound and subtitle track that does not belong to the pictures."""
-    apart = tracks_apart(container, pictures)
-    streams = (*container.streams.audio, *container.streams.subtitles)
-    return [f"{name_track(stream)} {apart[stream.index]}" for stream in streams if stream.index in apart]
 
 
 def _rank(stream: VideoStream) -> tuple[bool, int, bool, int]:
@@ -294,7 +266,7 @@ def _duration_s(stream: Stream) -> float | None:
 
 
 def _offset(container: InputContainer, stream: VideoStream) -> float | None:
-    starts = _sound_starts_s(container, stream)
+    starts = sound_starts_s(container, stream)
     if not starts or stream.start_time is None or not stream.time_base:
         return None
     return float(stream.start_time * stream.time_base - min(starts))
@@ -303,34 +275,6 @@ def _offset(container: InputContainer, stream: VideoStream) -> float | None:
 def open_unedited(container: InputContainer) -> InputContainer:
     """Open a QuickTime file a second time, ignoring its edit lists. Raises av.error.FFmpegError."""
     return av.open(container.name, options={**SAFE, "ignore_editlist": "1"}, metadata_errors="replace")
-
-
-def zero_s(container: InputContainer, pictures: VideoStream | None = None, first_s: Fraction = Fraction(0)) -> Fraction:
-    """Return the time in the file, in s, that is 0 for a viewer; ``first_s``: the time of the first decoded picture.
-
-    The clock of a transport or program stream, a recording or a fragment begins anywhere: its earliest track is at 0.
-    QuickTime's edit lists state when a track begins, so its times are not shifted. Pictures are never before 0, as
-    containers would cut them off; sound may be, by the encoder's priming, except where the format has no priming.
-    """
-    is_clock = container.format.name in CLOCKED
-    starts = _sound_starts_s(container, pictures)
-    if pictures is not None:  # those before the first one that can be decoded count, if the file begins with them
-        starts += [first_s, *(() if is_clock else _starts_s([pictures]))]
-    earliest = min(starts, default=Fraction(0))
-    if container.format.name == QUICKTIME and earliest > 0:
-        with closing(open_unedited(container)) as unedited:
-            begin = min(_starts_s(unedited.streams), default=Fraction(0))
-        is_clock = earliest > UNEDITED_S and begin > earliest - UNEDITED_S
-        return earliest if is_clock else Fraction(0)
-    return earliest if is_clock or earliest > 0 else min(Fraction(0), first_s)
-
-
-def _sound_starts_s(container: InputContainer, pictures: VideoStream | None) -> list[Fraction]:
-    return _starts_s(s for s in side_tracks(container, pictures) if s.type == "audio")
-
-
-def _starts_s(streams: Iterable[Stream]) -> list[Fraction]:
-    return [s.start_time * s.time_base for s in streams if s.start_time is not None and s.time_base]
 
 
 def timecode_of(container: InputContainer) -> str:

@@ -21,7 +21,6 @@ from vidtrans.core.errors import MediaError
 from vidtrans.video.colour.tags import UNSPECIFIED
 from vidtrans.video.frame_format import MAX_PIXELS
 from vidtrans.video.io.container import (
-    MAX_DEMUX_ERRORS,
     QUICKTIME,
     colour_tags,
     describe,
@@ -30,11 +29,10 @@ from vidtrans.video.io.container import (
     open_unedited,
     packets_of,
     picture_stream,
-    zero_s,
 )
 from vidtrans.video.io.deinterlacing import deinterlace
 from vidtrans.video.io.hardware import HardwareDecodeError, HardwareDecoder, decode_accelerated
-from vidtrans.video.io.one_clock import OneClock
+from vidtrans.video.io.one_clock import MAX_DEMUX_ERRORS, OneClock, zero_s
 
 # A header may round, and a track end a little early.
 SHORT_S, SHORT_SHARE = 0.5, 0.02
@@ -125,11 +123,13 @@ class Decoder:
         except (av.error.FFmpegError, OSError):
             return False
 
-    def pictures(self, *, interlaced: bool | None = None) -> Iterator[av.VideoFrame]:
+    def pictures(self, *, interlaced: bool | None = None, joined: bool = True) -> Iterator[av.VideoFrame]:
         """Yield the frames from the current position, deinterlaced. Raises MediaError.
 
-        ``interlaced``: whether the clip has interlaced frames; None checks the first frame from here.
+        ``interlaced``: whether the clip has interlaced frames; None checks the first frame from here. ``joined``:
+        whether it may be of several recordings, whose times are put on one clock, unless it was sought in.
         """
+        self._joined = joined and self._sought is None
         frames = self._decoded()
         if interlaced is None:
             first = next(frames, None)
@@ -223,12 +223,9 @@ class Decoder:
         return self._context.decode(packet)
 
     def _packets(self) -> Iterator[Packet[VideoStream]]:
-        """Yield the packets of the stream on one clock, and at the end the empty packet that flushes the decoder.
-
-        After a seek they keep their times: a file whose clock starts again cannot be sought in.
-        """
+        """Yield the packets of the stream, and at the end the empty packet that flushes the decoder."""
         errors = 0
-        clock = OneClock(self.path) if self._sought is None else None
+        clock = OneClock(self.path) if self._joined else None
         while errors <= MAX_DEMUX_ERRORS:
             try:
                 for packet in self.container.demux(self.stream):

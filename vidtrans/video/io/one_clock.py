@@ -5,8 +5,8 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -17,16 +17,20 @@ from statistics import median_low
 from typing import Any
 
 import av.error
+from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
+from av.video.stream import VideoStream
 
-from vidtrans.video.io.container import CLOCKED, open_media, pictures_of, readable_packets
-from vidtrans.video.io.programmes import tracks_apart
+from vidtrans.video.io.container import CLOCKED, QUICKTIME, open_media, open_unedited, packets_of, pictures_of
+from vidtrans.video.io.side_tracks import side_tracks, sound_starts_s, starts_s
 from vidtrans.video.io.timestamps import continue_timestamps
 
 STORES_DTS = (*CLOCKED, "flv")  # decoding times never go back in these, whatever the order of presentation
 JUMP_S = 10  # a longer hole in all tracks of a transport or program stream is another clock (FFmpeg's limit, too)
 OUTLIER_S = 1  # a sound packet further ahead than this, with an earlier one behind it, has a wrong time
+MAX_DEMUX_ERRORS = 64  # reading ends after more errors in a file
+UNEDITED_S = 1  # an edit list that takes back the reordering of frames moves the start by less
 EDGE = 16  # packets on either side of a join, whose times say where the parts end and begin
 
 
@@ -88,7 +92,7 @@ class OneClock:
 
 
 class _Watch:
-    """Watches the times of one track. It may find more than ``_Track.starts``, and never less."""
+    """Watches the times of one track. It may find more than ``TrackTimes.starts``, and never less."""
 
     def __init__(self, stream: Stream) -> None:
         self._kind, self._by_dts = stream.type, stream.container.format.name in STORES_DTS
@@ -106,7 +110,7 @@ class _Watch:
         return is_back or (stamp - top) * packet.time_base > JUMP_S
 
 
-class _Track:
+class TrackTimes:
     """The times of all packets of a track, in ticks of ``base``, with their places in the file."""
 
     def __init__(self, stream: Stream, kind: str) -> None:
@@ -116,6 +120,7 @@ class _Track:
         self._keys = bytearray()
 
     def add(self, packet: Packet[Any]) -> None:
+        """Add the next packet of the track."""
         self.pts.append(NONE if packet.pts is None else packet.pts)
         self._dts.append(NONE if packet.dts is None else packet.dts)
         self._durations.append(packet.duration or 0)
@@ -182,18 +187,16 @@ def _read_repair(path: Path, size: int, modified_ns: int) -> Repair:
         pictures = pictures_of(container, path)
         lead = pictures or next(iter(container.streams.audio), None)
         lead_index = lead.index if lead else -1  # streams must not be used after their container is closed
-        apart = tracks_apart(container, pictures)
-        wanted = [s for s in container.streams if s.type in ("audio", "subtitle") and s.index not in apart]
-        wanted += [pictures] if pictures else []
-        tracks = {stream.index: _Track(stream, container.format.name) for stream in wanted}
+        wanted: list[Stream] = [*side_tracks(container, pictures), *([pictures] if pictures else [])]
+        tracks = {stream.index: TrackTimes(stream, container.format.name) for stream in wanted}
         with suppress(av.error.FFmpegError, OSError):  # what lies beyond cannot be copied either
             for packet in readable_packets(container, wanted):
                 if packet.stream_index in tracks:
                     tracks[packet.stream_index].add(packet)
-    return _repair([t for t in tracks.values() if t.pts], lead_index)
+    return repair_tracks([t for t in tracks.values() if t.pts], lead_index)
 
 
-def _repair(tracks: Sequence[_Track], lead_index: int) -> Repair:
+def repair_tracks(tracks: Sequence[TrackTimes], lead_index: int) -> Repair:
     """Return the repair of tracks; the one with number ``lead_index`` says where the clock starts again."""
     lead = next((track for track in tracks if track.index == lead_index), None)
     joins = _joins(lead, [track for track in tracks if track is not lead]) if lead else []
@@ -215,7 +218,7 @@ def _repair(tracks: Sequence[_Track], lead_index: int) -> Repair:
     return Repair(ticks, len(joins), num_rebuilt)
 
 
-def _joins(lead: _Track, others: Sequence[_Track]) -> list[dict[int, int]]:
+def _joins(lead: TrackTimes, others: Sequence[TrackTimes]) -> list[dict[int, int]]:
     """Return for each start of the clock the first packet of each track, by track number.
 
     A track's own starts are matched by their number, or else by their place in the file: the join lies between the
@@ -241,7 +244,7 @@ def _joins(lead: _Track, others: Sequence[_Track]) -> list[dict[int, int]]:
     return joins
 
 
-def _offsets(lead: _Track, tracks: Sequence[_Track], bounds: Mapping[int, Sequence[int]]) -> list[Fraction]:
+def _offsets(lead: TrackTimes, tracks: Sequence[TrackTimes], bounds: Mapping[int, Sequence[int]]) -> list[Fraction]:
     """Return the seconds to add to the times of each part, the same for all tracks, so that it follows the part before.
 
     Pictures keep their rate across a join if the sound overlaps by less than a packet. If it overlaps by more, the last
@@ -262,3 +265,34 @@ def _offsets(lead: _Track, tracks: Sequence[_Track], bounds: Mapping[int, Sequen
         offsets.append(offset)
         ends |= {index: max(ends.get(index, end + offset), end + offset) for index, (_, end) in spans.items()}
     return offsets
+
+
+def zero_s(container: InputContainer, pictures: VideoStream | None = None, first_s: Fraction = Fraction(0)) -> Fraction:
+    """Return the time in the file, in s, that is 0 for a viewer; ``first_s``: the time of the first decoded picture.
+
+    The clock of a transport or program stream, a recording or a fragment begins anywhere: its earliest track is at 0.
+    QuickTime's edit lists state when a track begins, so its times are not shifted. Pictures are never before 0, as
+    containers would cut them off; sound may be, by the encoder's priming, except where the format has no priming.
+    """
+    is_clock = container.format.name in CLOCKED
+    starts = sound_starts_s(container, pictures)
+    if pictures is not None:  # those before the first one that can be decoded count, if the file begins with them
+        starts += [first_s, *(() if is_clock else starts_s([pictures]))]
+    earliest = min(starts, default=Fraction(0))
+    if container.format.name == QUICKTIME and earliest > 0:
+        with closing(open_unedited(container)) as unedited:
+            begin = min(starts_s(unedited.streams), default=Fraction(0))
+        is_clock = earliest > UNEDITED_S and begin > earliest - UNEDITED_S
+        return earliest if is_clock else Fraction(0)
+    return earliest if is_clock or earliest > 0 else min(Fraction(0), first_s)
+
+
+def readable_packets(container: InputContainer, streams: Sequence[Stream]) -> Iterator[Packet[Any]]:
+    """Yield the packets of these streams, and read on after damage. Raises av.error.FFmpegError and OSError."""
+    for left in reversed(range(MAX_DEMUX_ERRORS)):
+        try:
+            yield from packets_of(container, streams)
+            return
+        except (av.error.FFmpegError, OSError):
+            if not left:
+                raise

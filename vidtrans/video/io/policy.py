@@ -83,6 +83,9 @@ def _of_frames(index: ClipIndex) -> list[str]:
         aspect = index.sample_aspect_ratio
         shown = round(index.width * aspect)
         lines.append(f"its pixels are not square ({aspect}): shown {shown}x{index.height}, the aspect is kept")
+    if found.plays is not None:
+        often = count(found.plays, "time") if found.plays else "endlessly"
+        lines.append(f"an animation that is played {often}: kept in a GIF")
     if found.hidden:
         lines.append(f"its edit list leaves out {count(found.hidden, 'frame')}, here as in a player")
     return lines

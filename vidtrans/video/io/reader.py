@@ -17,6 +17,7 @@ from vidtrans.video.colour.conversion import ToRGB, apply_format, colour_of, dep
 from vidtrans.video.colour.frame_profile import PNG_CODECS, FrameProfile, png_profile, profile_of
 from vidtrans.video.colour.tags import primaries_name, space_name, transfer_name
 from vidtrans.video.frame_format import BLACK, DEFAULT_FORMAT, FrameFormat
+from vidtrans.video.images.animations import num_plays
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame
 from vidtrans.video.io.container import RAW, MediaInfo, first_bytes
 from vidtrans.video.io.decoder import Decoder
@@ -149,7 +150,8 @@ class ClipReader:
         """Yield (number, frame) from ``start`` on, decoding and counting from the first frame."""
         decoder = self._restart(self.tolerant or bool(index and index.findings.damage))
         interlaced, self._ended = index.findings.interlaced > 0 if index else None, False
-        for number, frame in enumerate(decoder.pictures(interlaced=interlaced)):
+        joined = index is None or index.findings.restarts > 0
+        for number, frame in enumerate(decoder.pictures(interlaced=interlaced, joined=joined)):
             if stop is not None and number >= stop:
                 return
             self._stamps.append(frame.pts)
@@ -232,6 +234,7 @@ class ClipReader:
                 holes=holes if not missing else 0,
                 no_rate=info.average_rate is None,
                 damaged_at=damaged_at,
+                plays=num_plays(self.path),
                 reading=seen.reading,
             ),
         )

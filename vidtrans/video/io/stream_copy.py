@@ -22,16 +22,10 @@ from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.events import Note, Report, silent
 from vidtrans.video.io import timecode
 from vidtrans.video.io.codecs import CONTAINERS
-from vidtrans.video.io.container import (
-    open_media,
-    pictures_of,
-    readable_packets,
-    side_tracks,
-    timecode_of,
-    tracks_not_used,
-)
+from vidtrans.video.io.container import open_media, pictures_of, timecode_of
 from vidtrans.video.io.copied_track import add_delayed_track, add_track, hidden_heads, is_held
-from vidtrans.video.io.one_clock import OneClock
+from vidtrans.video.io.one_clock import OneClock, readable_packets
+from vidtrans.video.io.side_tracks import side_tracks, tracks_not_used
 
 if TYPE_CHECKING:
     from av.container.core import Chapter

@@ -1,21 +1,50 @@
-"""Find the tracks that do not belong to a file's pictures: those of another programme, or hours away from them."""
+"""The sound and subtitles that belong to a file's pictures, not to another programme, and not hours away from them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.stream import Stream
+from av.stream import Discard, Stream
+from av.subtitles.stream import SubtitleStream
+from av.video.stream import VideoStream
 
 TABLES_IN = 4 << 20  # bytes from the start of a transport stream, in which its tables are repeated many times
 PACKET, SYNC = 188, 0x47
 SPACINGS = (PACKET, 192, 204)  # bytes from packet to packet: plain, with a time stamp (m2ts), with a check sum
 CHECKED = 8  # packets by which a spacing is recognised
 FAR_S = 3600  # a track further from the pictures than this has another clock
+
+
+def side_tracks(container: InputContainer, pictures: VideoStream | None) -> list[AudioStream | SubtitleStream]:
+    """Return the sound and subtitle tracks that belong to the pictures, sound first."""
+    apart = tracks_apart(container, pictures)
+    streams: list[AudioStream | SubtitleStream] = [*container.streams.audio]
+    streams += [s for s in container.streams.subtitles if s.discard != Discard.all]
+    return [stream for stream in streams if stream.index not in apart]
+
+
+def tracks_not_used(container: InputContainer, pictures: VideoStream | None) -> list[str]:
+    """Return a text for each sound and subtitle track that does not belong to the pictures."""
+    apart = tracks_apart(container, pictures)
+    streams = (*container.streams.audio, *container.streams.subtitles)
+    return [f"{_name_track(stream)} {apart[stream.index]}" for stream in streams if stream.index in apart]
+
+
+def sound_starts_s(container: InputContainer, pictures: VideoStream | None) -> list[Fraction]:
+    """Return when the sound tracks that belong to the pictures begin, in s."""
+    return starts_s(s for s in side_tracks(container, pictures) if s.type == "audio")
+
+
+def starts_s(streams: Iterable[Stream]) -> list[Fraction]:
+    """Return when these tracks begin, in s, by the headers; those without a time are left out."""
+    return [s.start_time * s.time_base for s in streams if s.start_time is not None and s.time_base]
 
 
 def tracks_apart(container: InputContainer, pictures: Stream | None) -> dict[int, str]:
@@ -40,7 +69,7 @@ def tracks_apart(container: InputContainer, pictures: Stream | None) -> dict[int
     return apart
 
 
-def name_track(stream: Stream) -> str:
+def _name_track(stream: Stream) -> str:
     """Return a track's name for a message: its kind, number, codec and language."""
     kind = "sound" if stream.type == "audio" else stream.type
     language = stream.metadata.get("language", "und")
