@@ -31,6 +31,7 @@ from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import encode_png, read_picture, resize
 from vidtrans.video.io.clip import FrameCursor
 from vidtrans.video.io.container import open_media, picture_stream
+from vidtrans.video.io.one_clock import OneClock
 from vidtrans.video.io.picture_paths import is_picture
 from vidtrans.video.io.sound import decode_sound, sound_track
 
@@ -215,7 +216,7 @@ class _Sound:
         resampler, samples = av.AudioResampler("fltp", "stereo", SOUND_RATE), -1
         with suppress(av.error.FFmpegError, MediaError), open_media(self._path) as container:
             track = sound_track(container, self._path)
-            for decoded in decode_sound(container, track, self._path) if track else ():
+            for decoded in decode_sound(container, track, self._path, OneClock(self._path)) if track else ():
                 time = (decoded.time or 0.0) - self._start_s
                 if time < -0.02:
                     continue

@@ -24,22 +24,25 @@ RATE_HZ = 22_050
 def read_blocks(path: Path) -> Generator[np.ndarray, None, None]:
     """Yield blocks of samples in order, (n,) float32 from about -1 to 1 at ``RATE_HZ``; the first sample is at 0 s.
 
-    Times count from the start of the file's clock, as those of its pictures do. Samples before 0 and overlaps are left
-    out; gaps between packets, and samples that are no numbers, become silence. Raises MediaError without sound.
+    Times count from the start of the file's clock, as those of its pictures do. Samples before 0, and where joined
+    recordings overlap, are left out; gaps between packets, and samples that are no numbers, become silence. Raises
+    MediaError without sound.
     """
     with open_media(path) as container:
         track, zero = sound_track(container, path), sound_zero_s(container, path)
         if track is None:
             raise MediaError(str(path), "there is no sound in it", "give a file with a sound track")
         resampler = av.AudioResampler("flt", "mono", RATE_HZ)
-        at = 0  # the next sample's number
+        clock, at = OneClock(path), 0  # ``at``: the next sample's number
         try:
-            for frame in decode_sound(container, track, path):
+            for frame in decode_sound(container, track, path, clock):
                 for part in resampler.resample(frame):
                     samples = part.to_ndarray()[0]
                     first = at
                     if part.pts is not None and part.time_base is not None:
                         first = round((part.pts * part.time_base - zero) * RATE_HZ)
+                    if at and not clock.repair.restarts:  # times that lag behind the samples are wrong
+                        first = max(first, at)
                     for placed in _placed(samples, first, at, path):
                         at += len(placed)
                         yield placed
@@ -55,9 +58,9 @@ def sound_track(container: InputContainer, path: Path) -> AudioStream | None:
     return next((s for s in tracks if isinstance(s, AudioStream) and s.codec_context is not None), None)
 
 
-def decode_sound(container: InputContainer, track: AudioStream, path: Path) -> Iterator[AudioFrame]:
+def decode_sound(container: InputContainer, track: AudioStream, path: Path, clock: OneClock) -> Iterator[AudioFrame]:
     """Yield the frames of a sound track from the start, on one clock. Raises av.error.FFmpegError, OSError."""
-    pictures, clock = pictures_of(container, path), OneClock(path)
+    pictures = pictures_of(container, path)
     for packet in packets_of(container, [track, pictures] if pictures else [track]):
         if clock(packet).stream_index == track.index:
             yield from track.codec_context.decode(packet)
