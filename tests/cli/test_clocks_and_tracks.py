@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 from chain import refuse, said
-from clips import moving_frames, times, write_clip
+from clips import moving_frames, sound_packets, times, write_clip
 from oddities import (
     FAST,
     boxed,
@@ -31,6 +31,7 @@ from oddities import (
 )
 
 from vidtrans.video.io.encoder import _keeping_priority
+from vidtrans.video.io.one_clock import OneClock
 from vidtrans.video.io.sound import RATE_HZ, read_blocks
 
 Capsys = pytest.CaptureFixture[str]
@@ -388,3 +389,133 @@ def test_timecode_is_counted_by_its_own_rate(name: str, capsys: Capsys) -> None:
             with closing(av.open(str(output))) as container:
                 tags = container.streams.video[0].metadata
                 assert wanted in (tags.get("timecode"), tags.get("TIMECODE"))
+
+
+# Recordings that were joined, and programmes
+
+
+def joined(name: str, video: str, sound: str, late_s: Sequence[int] = (0, 0)) -> list[Path]:
+    """Recordings, each with a clock of its own that begins ``late_s`` later, and first of all the joined file."""
+    parts = []
+    for number, late in enumerate(late_s):
+        source = film(f"film{number}.mkv", video, sound, 12)
+        parts.append(remux(source, Path(f"{number}-{name}"), output_ts_offset=str(late)))
+    data = [part.read_bytes() for part in parts]
+    head = 13 if name.endswith("flv") else 0  # one recorder that began again: FFmpeg loses its way at a second header
+    Path(name).write_bytes(data[0] + b"".join(more[head:] for more in data[1:]))
+    return [Path(name), *parts]
+
+
+def offsets(path: Path, firsts: Sequence[int]) -> list[float]:
+    """How much later each of these packets of sound is than the picture of the same place in ``firsts``, in s."""
+    seen, heard = times(path)[::12], [at for at, _ in sound_packets(path)]
+    return [float(heard[number] - seen[part]) for part, number in enumerate(firsts)]
+
+
+@pytest.mark.parametrize(
+    ("name", "video", "sound", "late_s", "ending"),
+    [
+        ("a.ts", "libx264", "aac", (0, 0), "mp4"),
+        ("a.ts", "mpeg2video", "mp2", (0, 0, 0), "mkv"),
+        ("a.ts", "mpeg2video", "mp2", (0, 1000), "mp4"),
+        ("a.ts", "libx264", "mp2", (90_000, 1000), "mkv"),  # FFmpeg adds 2**33 ticks to the second
+        ("a.m2ts", "libx264", "ac3", (5, 0), "mp4"),
+        ("a.vob", "mpeg2video", "ac3", (0, 0), "mkv"),
+        ("a.flv", "libx264", "aac", (0, 0), "mkv"),
+        ("a.mkv", "libx264", "libopus", (0, 0), "mp4"),
+    ],
+)
+def test_joined_recordings_follow_each_other_with_their_sound(
+    name: str, video: str, sound: str, late_s: Sequence[int], ending: str, capsys: Capsys
+) -> None:
+    source, *parts = joined(name, video, sound, late_s)
+    given = [sound_packets(part) for part in parts]
+    firsts = [sum(map(len, given[:number])) for number in range(len(parts))]
+    wanted = [float(packets[0][0] - times(part)[0]) for packets, part in zip(given, parts, strict=True)]
+    result, told = render(capsys, source, ending)
+    assert f"its clock starts again in {len(parts) - 1} place" in told
+    assert len(times(result)) == 12 * len(parts)
+    assert offsets(result, firsts) == pytest.approx(wanted, abs=0.0016)
+    gaps = {round(float(b - a), 2) for a, b in pairwise(times(result))}
+    assert gaps <= {0.04, 0.08}  # a picture may be held for sound that is longer
+    copied, own = ([data for _, data in sound_packets(path)] for path in (result, source))
+    assert len(copied) == len(own)
+    assert all(a.endswith(b) for a, b in zip(own, copied, strict=True))  # AAC loses its ADTS headers
+    assert sum(map(len, read_blocks(source))) / RATE_HZ == pytest.approx(0.5 * len(parts), abs=0.1)
+    said(capsys, 0, "stylize", source, *IDENTITY, "-o", "end.mkv", "--start", "16")
+    assert starts(Path("end.mkv")) == pytest.approx([0, 0], abs=0.05)
+
+
+def test_a_clock_that_stands_still_goes_on_at_the_rate(capsys: Capsys) -> None:
+    source, *parts = joined("a.mxf", "mpeg2video", "pcm_s16le")
+    result, told = render(capsys, source, "mkv")
+    assert "sound packets had no time, or a wrong one" in told
+    assert [round(float(b - a), 3) for a, b in pairwise(times(result))] == [0.04] * 23
+    given = [data for part in parts for _, data in sound_packets(part)]
+    assert [data for _, data in sound_packets(result)] == given
+
+
+def test_what_cannot_be_written_is_named_in_plain_words(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = joined("a.ts", "mpeg2video", "mp2")[0]
+    monkeypatch.setattr(OneClock, "__call__", lambda self, packet: packet)  # times go back
+    told = said(capsys, 3, "stylize", source, *IDENTITY, "-o", "out.mp4")
+    assert "a.ts: its sound cannot be written as mp4 from 0." in told
+    assert "--set encoding.sound=none" in told
+    assert "Invalid" not in told
+    assert "partial" not in told
+
+
+def crc(data: bytes) -> bytes:
+    """The checksum of a table of a transport stream."""
+    value = 0xFFFFFFFF
+    for byte in data:
+        value ^= byte << 24
+        for _ in range(8):
+            value = (value << 1 ^ 0x04C11DB7 if value & 0x80000000 else value << 1) & 0xFFFFFFFF
+    return value.to_bytes(4, "big")
+
+
+def two_programmes(path: Path, late_s: int) -> Path:
+    """A transport stream of two programmes, woven packet by packet; the second's clock begins ``late_s`` later."""
+    packets: list[tuple[float, bytes]] = []
+    for number, (size, late) in enumerate((((64, 48), 0), ((32, 32), late_s)), 1):
+        pictures = write_frames(Path("p.mp4"), moving_frames(12, size), "mpeg2video", "yuv420p")
+        options = {"mpegts_start_pid": str(256 * number), "mpegts_pmt_start_pid": str(4096 + 256 * number)}
+        options |= {"mpegts_service_id": str(number), "output_ts_offset": str(late)}
+        part = remux(with_sound(pictures, Path("p.mkv"), "mp2", seconds=0.48), Path("p.ts"), **options).read_bytes()
+        own = [part[at : at + 188] for at in range(0, len(part), 188)]
+        own = [one for one in own if (one[1] & 0x1F, one[2]) not in ((0, 0), (0, 0x11))]  # its list of one programme
+        packets += [(place / len(own), one) for place, one in enumerate(own)]
+    table = bytes((0x00, 0xB0, 17, 0, 1, 0xC1, 0, 0, 0, 1, 0xF1, 0x00, 0, 2, 0xF2, 0x00))
+    first = bytes((0x47, 0x40, 0, 0x10, 0)) + table + crc(table)
+    path.write_bytes(first.ljust(188, b"\xff") + b"".join(one for _, one in sorted(packets, key=lambda item: item[0])))
+    return path
+
+
+@pytest.mark.parametrize("late_s", [0, 7200])
+def test_only_the_programme_of_the_pictures_is_heard_and_copied(late_s: int, capsys: Capsys) -> None:
+    source = two_programmes(Path("two.ts"), late_s)
+    with closing(av.open(str(source))) as container:
+        assert [s.type for s in container.streams] == ["video", "audio", "video", "audio"]
+        own = [bytes(p) for p in container.demux(container.streams[1]) if p.size]
+    result, told = render(capsys, source, "mkv")
+    assert "two.ts: left out: sound track 3 (mp2) of another programme" in told
+    assert [data for _, data in sound_packets(result)] == own
+    assert starts(result)[1:] == pytest.approx([0], abs=0.03)
+    assert len(starts(result)) == 2
+    assert "not used: sound track 3 (mp2) of another programme" in said(capsys, 0, "probe", source)
+    assert sum(map(len, read_blocks(source))) < RATE_HZ
+
+
+@pytest.mark.parametrize("name", ["a.ts", "a.mkv", "a.mp4"])
+def test_sound_hours_away_from_the_pictures_is_left_out_and_said(name: str, capsys: Capsys) -> None:
+    def later(number: int, packet: av.Packet) -> None:
+        if packet.stream.type == "audio":
+            shift = round(7200 / packet.time_base)
+            packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+
+    source = remux(film("film.mkv", "libx264", "aac"), Path(name), change=later)
+    result, told = render(capsys, source, "mkv")
+    assert "sound track 1 (aac) 2.0 h away from the pictures" in told
+    assert sound_packets(result) == []
+    assert float(times(result)[-1]) < 1

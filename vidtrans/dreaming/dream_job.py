@@ -33,7 +33,9 @@ from vidtrans.store.chunks import ChunkStore, ChunkWriter, StateStore
 from vidtrans.store.library_versions import media_libraries
 from vidtrans.store.stages import DreamStage
 from vidtrans.video.io.clip import ClipIndex
+from vidtrans.video.io.container import open_media
 from vidtrans.video.io.encoder import SegmentWriter, picture_encoder
+from vidtrans.video.io.sound import sound_zero_s
 from vidtrans.video.io.stream_copy import StreamCopy
 
 CHUNKS_PER_STATE = 8  # a shorter dream, or damage, repeats at most 8 chunks
@@ -113,8 +115,11 @@ class DreamJob:
         spec, rate = self.spec, self.plan.rate
         if spec.sound is None or spec.encoding.sound == "none":
             return None
+        with open_media(spec.sound) as container:
+            zero_s = sound_zero_s(container, spec.sound)
         # From its first packet on: packets before time 0 are needed to decode later ones.
-        return StreamCopy(spec.sound, end_s=spec.frames / rate, rate=rate, only_sound=True)
+        end_s = zero_s + spec.frames / rate
+        return StreamCopy(spec.sound, end_s=end_s, shift_s=-zero_s, rate=rate, only_sound=True)
 
     def _render_chunks(self, store: ChunkStore, states: StateStore, missing: Sequence[Chunk]) -> None:
         """Predict and encode the missing chunks, from the nearest saved states; the encoder runs in another thread."""

@@ -40,6 +40,7 @@ class Assembly:
         timing: The timestamps of the frames.
         copied: The sound and other streams to copy from the source; None for none.
         names: Function from a number of pictures to their file names in a folder; None for other results.
+        plays: How often a GIF is played, 0 for endlessly.
     """
 
     encoding: EncodingSettings
@@ -47,6 +48,7 @@ class Assembly:
     timing: Timing
     copied: StreamCopy | None
     names: Callable[[int], list[str]] | None
+    plays: int = 0
 
     def write(self, segments: Sequence[Path], output: Path, scratch: Path, context: Context) -> Table:
         """Write ``output`` and return its report table; ``scratch`` is a folder for intermediate files.
@@ -55,21 +57,17 @@ class Assembly:
         """
         if not self.encoding.needs_program:
             aspect = self.picture.sample_aspect_ratio
-            return {"sound_packets": self._finish(segments, self.timing, aspect, output, self.copied, context)}
+            return self._finish(segments, self.timing, aspect, output, self.copied, context)
         processed = scratch / "passed.nut"
         try:
             timing, video = self._run_program(segments, processed, scratch, context)
             copied = self.copied
             if copied is not None and len(timing.pts) != len(self.timing.pts):
                 copied = replace(copied, new_rate=_rate_of(timing))
-            packets = self._finish([processed], timing, video.sample_aspect_ratio, output, copied, context)
             seconds = round(float(_duration_s(timing)), 3)
-            return {
-                "frames": len(timing.pts),
-                "size": list(video.size),
-                "duration_s": seconds,
-                "sound_packets": packets,
-            }
+            table = {"frames": len(timing.pts), "size": list(video.size), "duration_s": seconds}
+            aspect = video.sample_aspect_ratio
+            return table | self._finish([processed], timing, aspect, output, copied, context)
         finally:
             processed.unlink(missing_ok=True)
 
@@ -81,18 +79,18 @@ class Assembly:
         output: Path,
         copied: StreamCopy | None,
         context: Context,
-    ) -> int:
-        """Write the result; return the number of copied sound packets, 0 for pictures and GIFs."""
+    ) -> Table:
+        """Write the result; return the number of copied sound packets, and that of the frames if a GIF has others."""
         codec = self.encoding.codec
         if codec == "gif":
-            _write_gif(segments, timing, output, context)
-            return 0
+            return {"sound_packets": 0, "frames": _write_gif(segments, timing, output, self.plays, context)}
         if self.encoding.makes_pictures:
             names = self.names(len(timing.pts)) if self.names else None
             unpack(segments, names, output, codec, context.report, context.stop, self.encoding.palette)
-            return 0
+            return {"sound_packets": 0}
         tag = "" if self.encoding.is_ffmpeg_encoder else CODECS[codec].tag
-        return join(segments, timing, output, copied, context.report, context.stop, tag=tag, aspect=aspect)
+        num = join(segments, timing, output, copied, context.report, context.stop, tag=tag, aspect=aspect)
+        return {"sound_packets": num}
 
     def _run_program(
         self, segments: Sequence[Path], processed: Path, scratch: Path, context: Context
@@ -158,7 +156,8 @@ def _duration_s(timing: Timing) -> Fraction:
     return (timing.pts[-1] + timing.durations[-1] - timing.pts[0]) * timing.time_base
 
 
-def _write_gif(segments: Sequence[Path], timing: Timing, output: Path, context: Context) -> None:
+def _write_gif(segments: Sequence[Path], timing: Timing, output: Path, plays: int, context: Context) -> int:
+    """Write a GIF and return its number of frames."""
     from vidtrans.video.io.gif import write_gif
 
     total = 2 * len(timing.pts)  # the clip is read twice
@@ -174,7 +173,11 @@ def _write_gif(segments: Sequence[Path], timing: Timing, output: Path, context: 
                 yield picture
 
     base = timing.time_base
-    write_gif(frames, [p * base for p in timing.pts], [d * base for d in timing.durations], output)
+    written = write_gif(frames, [p * base for p in timing.pts], [d * base for d in timing.durations], output, plays)
+    if left := max(0, len(timing.pts) - written):
+        lines = f"{left} of {len(timing.pts)} frames are left out: GIF shows none for less than 0.02 s"
+        context.note(f"{lines} (--fps 50 or less spaces them evenly)", "warning")
+    return written
 
 
 def pass_of(settings: EncodingSettings, picture: PictureFormat) -> FFmpegJob:

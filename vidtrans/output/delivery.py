@@ -192,7 +192,8 @@ class Delivery:
         encoding = self.encoding
         names = self._names if encoding.makes_pictures and folder else None
         copied = None if self.clip.is_pictures or self.clip.guides else self._stream_copy()
-        return Assembly(encoding, self.picture, self.times.timing, copied, names)
+        plays = (self.clip.origin or self.clip).index.findings.plays or 0
+        return Assembly(encoding, self.picture, self.times.timing, copied, names, plays)
 
     def _stream_copy(self) -> StreamCopy:
         """Return the streams and the span to copy from the file that the clip was made from, in that file's time."""

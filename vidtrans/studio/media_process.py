@@ -30,8 +30,10 @@ from vidtrans.video.colour.tags import tag_bt709
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import encode_png, read_picture, resize
 from vidtrans.video.io.clip import FrameCursor
-from vidtrans.video.io.container import open_media
+from vidtrans.video.io.container import open_media, picture_stream
+from vidtrans.video.io.one_clock import OneClock
 from vidtrans.video.io.picture_paths import is_picture, pictures_in
+from vidtrans.video.io.sound import decode_sound, sound_track
 
 MEMORY = 6 << 30  # bytes of address space
 PROXY_SHORT, PROXY_GOP = 540, 4
@@ -147,9 +149,7 @@ def _samples(path: Path, most: int) -> list[np.ndarray]:
     """Return a few frames spread over a clip, (H, W, 3) uint8: of each place the keyframe before it."""
     try:
         with open_media(path) as container:
-            if not container.streams.video:
-                raise MediaError(str(path), "it has no pictures", "choose a video")
-            stream = container.streams.video[0]
+            stream = picture_stream(container, path)
             duration = container.duration or 0
             found: list[np.ndarray] = []
             for n in range(most):
@@ -207,7 +207,7 @@ class _Sound:
         self._written, self._peaks = 0.0, list[float]()
         self._stream: av.AudioStream | None = None
         with suppress(av.error.FFmpegError, MediaError), open_media(path) as container:
-            if container.streams.audio:
+            if sound_track(container, path) is not None:
                 self._stream = out.add_stream("aac", rate=SOUND_RATE, layout="stereo", bit_rate=SOUND_BITRATE)
         self._frames = self._decoded()
 
@@ -215,7 +215,8 @@ class _Sound:
         """Yield the sound from the start of the pictures on, with its times in the proxy."""
         resampler, samples = av.AudioResampler("fltp", "stereo", SOUND_RATE), -1
         with suppress(av.error.FFmpegError, MediaError), open_media(self._path) as container:
-            for decoded in container.decode(container.streams.audio[0]):
+            track = sound_track(container, self._path)
+            for decoded in decode_sound(container, track, self._path, OneClock(self._path)) if track else ():
                 time = (decoded.time or 0.0) - self._start_s
                 if time < -0.02:
                     continue

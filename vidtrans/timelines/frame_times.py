@@ -14,6 +14,7 @@ from typing import Any
 from av.error import FFmpegError
 
 from vidtrans.video.io.container import open_media, packets_of, picture_stream
+from vidtrans.video.io.one_clock import OneClock
 from vidtrans.video.io.timestamps import rounded_rate
 
 SAME_RATE = Fraction(1, 2000)  # relative difference of rates that mean the same one: 23.976, 24000/1001
@@ -63,7 +64,7 @@ def read_times(path: Path, rate: Fraction) -> FrameTimes | None:
         ratio = Fraction(stream.base_rate or rate) / rate
         if abs(ratio - 1) < SAME_RATE:
             return None
-        packets = (one for one in packets_of(container, [stream]) if not one.is_discard)
+        packets = (one for one in map(OneClock(path), packets_of(container, [stream])) if not one.is_discard)
         base, found = stream.time_base or Fraction(1, 1000), dict[int, int]()
         if abs(ratio - 2) < 2 * SAME_RATE:  # a file of fields, which is large, unless its first frames vary
             _read(islice(packets, FIELDS_READ), found)

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from chain import said
 from clips import moving_frames, scene
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from oddities import write_frames
 from PIL import Image
 
+from vidtrans.video.images.animations import num_plays
+from vidtrans.video.io.encoder import _keeping_priority
 from vidtrans.video.io.gif import LONGEST_CS, SHORTEST_CS, schedule, write_gif
 
 repeatable = hypothesis_settings(max_examples=50)
@@ -64,6 +70,65 @@ def test_every_frame_is_there_for_its_time_and_near_its_colours() -> None:
     for at, (picture, frame) in enumerate(zip(pictures, frames, strict=True)):
         assert (picture[..., 3] == 255).all()
         assert error(picture, frame) < min(9, error(picture, frames[at - 1]))
+
+
+@pytest.mark.parametrize(("plays", "repeats"), [(0, 0), (1, None), (2, 1), (65_535, 65_534)])
+def test_a_gif_is_played_so_often(plays: int, repeats: int | None) -> None:
+    """The file counts the repeats after the first play, and says nothing for a single play."""
+    written = write_gif(
+        lambda: iter(numbered(2)), [Fraction(0), Fraction(1, 10)], [Fraction(1, 10)] * 2, Path("a.gif"), plays
+    )
+    with Image.open("a.gif") as gif:
+        assert gif.info.get("loop") == repeats
+    assert written == 2
+    assert num_plays(Path("a.gif")) == plays
+
+
+def avif(path: Path, plays: int) -> None:
+    """An AVIF of three pictures as FFmpeg writes it."""
+    frames = [np.full((64, 64, 3), 80 * i, np.uint8) for i in range(3)]
+    with _keeping_priority():
+        pictures = write_frames(Path("p.mkv"), frames, "libsvtav1", "yuv420p")
+    with closing(av.open(str(pictures))) as read:
+        options = {"loop": str(plays)}
+        with closing(av.open(str(path), "w", format="avif", options=options)) as out:
+            track = out.add_stream_from_template(read.streams.video[0], opaque=True)
+            for packet in read.demux(video=0):
+                if packet.dts is not None:
+                    packet.stream = track
+                    out.mux(packet)
+
+
+@pytest.mark.parametrize("kind", ["gif", "png", "webp", "avif"])
+def test_plays_are_read_and_carried_to_a_gif(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    source = Path(f"a.{kind}")
+    first, *more = (Image.fromarray(np.full((64, 64, 3), 80 * i, np.uint8)) for i in range(3))
+    for plays in (0, 1, 4):
+        if kind == "avif":
+            avif(source, plays)
+        else:
+            repeats: dict[str, int] = (
+                {"loop": plays} if kind != "gif" else {0: {"loop": 0}, 1: {}, 4: {"loop": 3}}[plays]
+            )
+            first.save(source, save_all=True, append_images=more, duration=100, **repeats)
+        assert num_plays(source) == plays
+    said(capsys, 0, "stylize", source, "--model", "identity", "-o", "out.gif")
+    assert num_plays(Path("out.gif")) == 4
+
+
+@pytest.mark.parametrize("data", [b"", b"GIF89a", b"\0\0\0\x10ftypavis\0\0\0\0\0\0\0\x20moov\0\0", b"RIFF\0\0\0\0WEBP"])
+def test_of_a_damaged_file_the_plays_are_not_known(data: bytes) -> None:
+    Path("a.gif").write_bytes(data)
+    assert num_plays(Path("a.gif")) is None
+
+
+def test_the_frames_of_a_gif_are_counted_as_they_are_in_the_file(capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_frames(Path("a.mp4"), moving_frames(12), "libx264", "yuv420p", rate=60)
+    told = said(capsys, 0, "stylize", source, "--model", "identity", "-o", "out.gif")
+    with Image.open("out.gif") as gif:
+        assert gif.n_frames == 8  # type: ignore[attr-defined]
+    assert "out.gif: 8 frames" in told
+    assert "4 of 12 frames are left out" in told
 
 
 def test_what_does_not_move_holds_still() -> None:

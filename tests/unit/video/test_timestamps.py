@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 from itertools import accumulate, pairwise
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from processes import at_most
 
+from vidtrans.video.io.one_clock import Repair, TrackTimes, repair_tracks
 from vidtrans.video.io.timestamps import MAX_REORDER, repair_timestamps, rounded_rate
 
 repeatable = hypothesis_settings(max_examples=100)
@@ -177,3 +180,82 @@ def test_rounded_times_have_the_rate_that_they_were_rounded_from(
     jitter = [p + 20 * (i % 3) for i, p in enumerate(in_90_khz)]
     assert rounded_rate(jitter, Fraction(1, 90_000), nominal) is None
     assert rounded_rate([*pts, pts[-1] + base], Fraction(1, base), nominal) is None  # the last frame is shown for 1 s
+
+
+# Tracks of joined recordings, in ticks of 90 kHz: pictures of 3600, sound packets of 2000.
+
+PICTURE, SOUND = 3600, 2000
+Part = tuple[int, int, int]  # number of packets, their first time, and their place in the file
+
+
+def track(index: int, kind: str, step: int, parts: list[Part], container: str = "mpegts") -> TrackTimes:
+    made = TrackTimes(SimpleNamespace(index=index, type=kind, time_base=Fraction(1, 90_000)), container)
+    for count, first, place in parts:
+        for number in range(count):
+            time = first + number * step
+            made.add(packet(time, step, place + number * step))
+    return made
+
+
+def packet(time: int, duration: int, place: int) -> Any:
+    return SimpleNamespace(pts=time, dts=time, duration=duration, pos=place, is_keyframe=True)
+
+
+def repaired(pictures: list[Part], *sounds: list[Part], container: str = "mpegts") -> Repair:
+    tracks = [track(0, "video", PICTURE, pictures, container)]
+    tracks += [track(n, "audio", SOUND, parts, container) for n, parts in enumerate(sounds, 1)]
+    return repair_tracks(tracks, 0)
+
+
+@pytest.mark.parametrize("container", ["mpegts", "matroska,webm"])
+def test_a_second_recording_follows_the_first_in_all_tracks(container: str) -> None:
+    found = repaired([(10, 0, 0), (10, 0, 50_000)], [(18, 0, 0), (18, 0, 50_000)], container=container)
+    assert (found.restarts, found.rebuilt) == (1, 0)
+    assert list(found.ticks[0]) == [0] * 10 + [36_000] * 10
+    assert list(found.ticks[1]) == [0] * 18 + [36_000] * 18
+
+
+@pytest.mark.parametrize(("extra", "held"), [(0, 0), (1, 1), (2, 2), (4, 3)])
+def test_sound_that_is_longer_is_kept_and_pictures_stay_on_their_grid(extra: int, held: int) -> None:
+    """18 packets of sound are as long as 10 pictures."""
+    count = 18 + extra
+    found = repaired([(10, 0, 0), (10, 0, 50_000)], [(count, 0, 0), (18, 0, 50_000)])
+    assert set(found.ticks[0]) == {0, 36_000 + held * PICTURE}
+    assert list(found.ticks[1]) == [0] * count + [36_000 + held * PICTURE] * 18
+
+
+def test_a_part_without_sound_is_silent_and_later_ones_keep_their_place() -> None:
+    pictures = [(10, 0, 0), (10, 0, 50_000), (10, 0, 100_000)]
+    found = repaired(pictures, [(18, 0, 0), (18, 0, 100_000)])
+    assert found.restarts == 2
+    assert list(found.ticks[1]) == [0] * 18 + [72_000] * 18
+
+
+def test_a_jump_of_all_tracks_is_closed_in_a_transport_stream_alone() -> None:
+    late = 20 * 90_000
+    pictures, sound = [(10, 0, 0), (10, late, 50_000)], [(18, 0, 0), (18, late, 50_000)]
+    assert set(repaired(pictures, sound).ticks[0]) == {0, 36_000 - late}
+    assert not repaired(pictures, sound, container="matroska,webm").ticks
+    assert not repaired([(10, 0, 0), (10, late, 50_000)], [(950, 0, 0)]).ticks  # without a hole in the sound
+
+
+@pytest.mark.parametrize("wrong", [0, 500_000, 9_000_000])
+def test_a_single_wrong_time_is_no_other_clock(wrong: int) -> None:
+    found = repaired([(10, 0, 0), (1, wrong, 36_000), (10, 39_600, 39_600)], [(39, 0, 0)])
+    assert found == Repair({}, 0, 0)
+    heard = repaired([(20, 0, 0)], [(18, 0, 0), (1, wrong, 36_000), (18, 38_000, 38_000)])
+    assert (heard.restarts, heard.rebuilt) == (0, 1)
+    assert list(heard.ticks[1]) == [0] * 18 + [36_000 - wrong] + [0] * 18
+
+
+def test_pictures_that_go_back_under_continuous_sound_have_wrong_times_and_no_other_clock() -> None:
+    assert repaired([(10, 0, 0), (10, 10_000, 36_000)], [(36, 0, 0)]).restarts == 0
+
+
+def test_sound_that_goes_back_alone_gets_increasing_times() -> None:
+    given = [*range(0, 36_000, SOUND), *range(10_000, 46_000, SOUND)]
+    found = repaired([(20, 0, 0)], [(18, 0, 0), (18, 10_000, 36_000)])
+    assert (found.restarts, set(found.ticks)) == (0, {1})
+    times = [time + ticks for time, ticks in zip(given, found.ticks[1], strict=True)]
+    assert all(a < b for a, b in pairwise(times))
+    assert found.rebuilt == sum(ticks != 0 for ticks in found.ticks[1])

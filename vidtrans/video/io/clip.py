@@ -67,11 +67,13 @@ class Findings:
     hidden: int = 0  # frames that the edit list leaves out
     short_s: float = 0.0  # seconds that the header lists and the file does not hold
     gaps: int = 0  # gaps in the container, which need not be damage
+    restarts: int = 0  # of the clock, where recordings were joined
     holes: int = 0  # frames missing from a constant rate, which need not be damage either
     no_rate: bool = False  # neither times nor a rate are stored
     damaged_at: float | None = None  # seconds
     white: float = 0  # sample that is white in all pictures, where it is not the highest of their format
     whites: tuple[float, ...] = ()  # the same of each guide in a folder of guides; () where no guide needs it
+    plays: int | None = None  # how often an animated picture is played, 0 endlessly; None for other clips
     span: tuple[float, float] | None = None  # values of data that are black and white in all pictures
     notes: tuple[str, ...] = ()  # conversions of pictures
     reading: int = 0  # version of how it is read, if earlier releases read it otherwise
@@ -96,9 +98,9 @@ class ClipIndex:
     """The index of a clip: times and sizes of its frames, from decoding it from end to end, as headers may be wrong.
 
     ``pts`` are strictly increasing, in ``time_base`` units; ``width`` × ``height`` and ``sample_aspect_ratio`` are
-    those of the upright picture. ``num_rebuilt_pts`` counts timestamps that were missing, repeated or out of order and
-    were repaired. ``names``: the file names, where the clip is made of pictures, which may differ in size. ``zero``:
-    the timestamp that becomes 0 in a result.
+    those of the upright picture. ``num_rebuilt_pts`` counts the timestamps that were repaired: missing, repeated, out
+    of order, or of a clock that started again. ``names``: the file names, where the clip is made of pictures, which may
+    differ in size. ``zero``: the timestamp that becomes 0 in a result.
     """
 
     pts: tuple[int, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,7 +16,7 @@ from av.audio.stream import AudioStream
 from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Discard, Disposition, Stream
+from av.stream import Disposition, Stream
 from av.subtitles.stream import SubtitleStream
 from av.video.stream import VideoStream
 
@@ -25,6 +25,7 @@ from vidtrans.core.files import check_regular_file
 from vidtrans.core.registry import name_check
 from vidtrans.video.colour.tags import UNSPECIFIED, range_name, space_name, transfer_name
 from vidtrans.video.frame_format import MAX_PIXELS
+from vidtrans.video.io.side_tracks import side_tracks, sound_starts_s, tracks_not_used
 from vidtrans.video.io.track_header import Crop, read_track_side_data
 
 # Demuxers of single files. Playlists (hls, dash, concat …) open other files or the network and are left out.
@@ -39,7 +40,6 @@ QUICKTIME = "mov,mp4,m4a,3gp,3g2,mj2"
 CLOCKED = ("mpegts", "mpeg")  # formats in which times are a clock's, which may also have passed its end
 RAW = ("h264", "hevc", "mpegvideo", "m4v", "h263", "obu", "av1")  # streams without a container, and so without times
 MAX_RATE = 1000  # codecs count in ticks where the rate varies
-UNEDITED_S = 1  # an edit list that takes back the reordering of frames moves the start by less
 SAFE = {**SINGLE_FILE, "max_pixels": str(MAX_PIXELS)}
 
 
@@ -61,7 +61,8 @@ class MediaInfo:
     ``average_rate``: None where there is none, as in some raw streams. ``width`` × ``height``: the stored size, before
     rotation. ``crop``: pixels that players cut off at its left, top, right and bottom. ``dolby_vision``: its profile
     ("5", "8.4"), or ''. ``offset_s``: the start of the pictures minus that of the earliest sound; None without sound.
-    ``timecode``: of the first frame, or ''. ``subtitles``: their codecs.
+    ``timecode``: of the first frame, or ''. ``subtitles``: their codecs. ``not_used``: sound and subtitles that do not
+    belong to the pictures, with the reason.
     """
 
     path: str
@@ -88,6 +89,7 @@ class MediaInfo:
     chapters: int
     subtitles: tuple[str, ...]
     audio: tuple[AudioTrack, ...]
+    not_used: tuple[str, ...]
 
     @property
     def rate(self) -> Fraction:
@@ -175,6 +177,14 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
     return best
 
 
+def pictures_of(container: InputContainer, path: Path) -> VideoStream | None:
+    """Return the video stream as ``picture_stream`` does; None where there is none to read."""
+    try:
+        return picture_stream(container, path)
+    except MediaError:
+        return None
+
+
 def _rank(stream: VideoStream) -> tuple[bool, int, bool, int]:
     """Return a key that is greatest for the default stream, then the largest, then AVIF's sequence, not its still."""
     is_default = bool(stream.disposition & Disposition.default)
@@ -194,6 +204,7 @@ def colour_tags(stream: VideoStream) -> dict[str, int]:
 def describe(container: InputContainer, stream: VideoStream, path: Path) -> MediaInfo:
     """Return the properties of an open file, from its headers."""
     context, attached = stream.codec_context, read_track_side_data(stream)
+    side = side_tracks(container, stream)
     whole_s = container.duration / av.time_base if container.duration else None
     return MediaInfo(
         path=str(path),
@@ -218,7 +229,7 @@ def describe(container: InputContainer, stream: VideoStream, path: Path) -> Medi
         offset_s=_offset(container, stream),
         timecode=timecode_of(container),
         chapters=len(container.chapters()),
-        subtitles=tuple(_codec_name(s) for s in container.streams.subtitles if s.discard != Discard.all),
+        subtitles=tuple(_codec_name(s) for s in side if s.type == "subtitle"),
         audio=tuple(
             AudioTrack(
                 codec=_codec_name(a),
@@ -227,8 +238,10 @@ def describe(container: InputContainer, stream: VideoStream, path: Path) -> Medi
                 language=a.language,
                 duration_s=_duration_s(a),
             )
-            for a in container.streams.audio
+            for a in side
+            if isinstance(a, AudioStream)
         ),
+        not_used=tuple(tracks_not_used(container, stream)),
     )
 
 
@@ -249,7 +262,7 @@ def _duration_s(stream: Stream) -> float | None:
 
 
 def _offset(container: InputContainer, stream: VideoStream) -> float | None:
-    starts = _starts_s(container.streams.audio)
+    starts = sound_starts_s(container, stream)
     if not starts or stream.start_time is None or not stream.time_base:
         return None
     return float(stream.start_time * stream.time_base - min(starts))
@@ -258,30 +271,6 @@ def _offset(container: InputContainer, stream: VideoStream) -> float | None:
 def open_unedited(container: InputContainer) -> InputContainer:
     """Open a QuickTime file a second time, ignoring its edit lists. Raises av.error.FFmpegError."""
     return av.open(container.name, options={**SAFE, "ignore_editlist": "1"}, metadata_errors="replace")
-
-
-def zero_s(container: InputContainer, pictures: VideoStream | None = None, first_s: Fraction = Fraction(0)) -> Fraction:
-    """Return the time in the file, in s, that is 0 for a viewer; ``first_s``: the time of the first decoded picture.
-
-    The clock of a transport or program stream, a recording or a fragment begins anywhere: its earliest track is at 0.
-    QuickTime's edit lists state when a track begins, so its times are not shifted. Pictures are never before 0, as
-    containers would cut them off; sound may be, by the encoder's priming, except where the format has no priming.
-    """
-    is_clock = container.format.name in CLOCKED
-    starts = _starts_s(container.streams.audio)
-    if pictures is not None:  # those before the first one that can be decoded count, if the file begins with them
-        starts += [first_s, *(() if is_clock else _starts_s([pictures]))]
-    earliest = min(starts, default=Fraction(0))
-    if container.format.name == QUICKTIME and earliest > 0:
-        with closing(open_unedited(container)) as unedited:
-            begin = min(_starts_s(unedited.streams), default=Fraction(0))
-        is_clock = earliest > UNEDITED_S and begin > earliest - UNEDITED_S
-        return earliest if is_clock else Fraction(0)
-    return earliest if is_clock or earliest > 0 else min(Fraction(0), first_s)
-
-
-def _starts_s(streams: Iterable[Stream]) -> list[Fraction]:
-    return [s.start_time * s.time_base for s in streams if s.start_time is not None and s.time_base]
 
 
 def timecode_of(container: InputContainer) -> str:

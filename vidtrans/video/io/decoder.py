@@ -28,12 +28,11 @@ from vidtrans.video.io.container import (
     open_unedited,
     packets_of,
     picture_stream,
-    zero_s,
 )
 from vidtrans.video.io.deinterlacing import deinterlace
 from vidtrans.video.io.hardware import HardwareDecodeError, HardwareDecoder, decode_accelerated
+from vidtrans.video.io.one_clock import MAX_DEMUX_ERRORS, OneClock, zero_s
 
-MAX_DEMUX_ERRORS = 64  # reading ends after more errors in a row
 # A header may round, and a track end a little early.
 SHORT_S, SHORT_SHARE = 0.5, 0.02
 
@@ -49,6 +48,8 @@ class DecodeLosses:
     hidden: int = 0  # packets that an edit list leaves out
     headless: int = 0  # packets before the first keyframe
     gaps: int = 0  # gaps in the container
+    restarts: int = 0  # of the clock; no loss
+    shifted: int = 0  # packets whose times were put on the first clock; no loss
     at_s: float | None = None  # of the first damage
     times: array[int] = field(default_factory=lambda: array("q"))  # of packets that no edit list leaves out
 
@@ -121,11 +122,13 @@ class Decoder:
         except (av.error.FFmpegError, OSError):
             return False
 
-    def pictures(self, *, interlaced: bool | None = None) -> Iterator[av.VideoFrame]:
+    def pictures(self, *, interlaced: bool | None = None, joined: bool = True) -> Iterator[av.VideoFrame]:
         """Yield the frames from the current position, deinterlaced. Raises MediaError.
 
-        ``interlaced``: whether the clip has interlaced frames; None checks the first frame from here.
+        ``interlaced``: whether the clip has interlaced frames; None checks the first frame from here. ``joined``:
+        whether it may be of several recordings, whose times are put on one clock, unless it was sought in.
         """
+        self._joined = joined and self._sought is None
         frames = self._decoded()
         if interlaced is None:
             first = next(frames, None)
@@ -221,9 +224,13 @@ class Decoder:
     def _packets(self) -> Iterator[Packet[VideoStream]]:
         """Yield the packets of the stream, and at the end the empty packet that flushes the decoder."""
         errors = 0
+        clock = OneClock(self.path) if self._joined else None
         while errors <= MAX_DEMUX_ERRORS:
             try:
                 for packet in self.container.demux(self.stream):
+                    if clock is not None:
+                        clock(packet)
+                        self.losses.restarts, self.losses.shifted = clock.repair.restarts, clock.num_shifted
                     self._count(packet)
                     errors = 0
                     yield packet

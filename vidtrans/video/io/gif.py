@@ -31,8 +31,10 @@ DITHER = "bayer:bayer_scale=3"
 Frames = Callable[[], Iterator[np.ndarray]]
 
 
-def write_gif(frames: Frames, times_s: Sequence[Fraction], durations_s: Sequence[Fraction], output: Path) -> None:
-    """Write a GIF that repeats endlessly.
+def write_gif(
+    frames: Frames, times_s: Sequence[Fraction], durations_s: Sequence[Fraction], output: Path, plays: int = 0
+) -> int:
+    """Write a GIF that is played ``plays`` times, 0 for endlessly; return its number of frames.
 
     ``frames()`` yields pictures of one size, (H, W, 3) or (H, W, 4) uint8, RGB or RGBA with straight alpha; it is
     called twice and must yield the same pictures both times, as many as ``times_s`` (of presentation, increasing)
@@ -50,7 +52,8 @@ def write_gif(frames: Frames, times_s: Sequence[Fraction], durations_s: Sequence
     height, width, channels = first.shape
     see_through = channels == 4
     palette = _palette(_timed(chain([first], pictures), starts_cs, _visible))
-    options = {"loop": "0", "final_delay": str(last_cs), "fflags": "+bitexact"}
+    repeats = str(plays - 1 or -1) if plays else "0"  # FFmpeg's -1 writes no count, which is one play
+    options = {"loop": repeats, "final_delay": str(last_cs), "fflags": "+bitexact"}
     with closing(av.open(f"file:{output}", "w", format="gif", options=options)) as container:
         # Each frame in full where something may be transparent; else what differs from the one before.
         stream: Any = container.add_stream("gif", rate=100, options={"gifflags": "0"} if see_through else {})
@@ -60,6 +63,7 @@ def write_gif(frames: Frames, times_s: Sequence[Fraction], durations_s: Sequence
             for packet in stream.encode(frame):
                 container.mux(_cleared(packet) if see_through else packet)
         container.mux(stream.encode(None))
+    return sum(map(len, starts_cs))
 
 
 def schedule(times_s: Sequence[Fraction], durations_s: Sequence[Fraction]) -> tuple[list[list[int]], int]:

@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from errno import EINVAL
 from fractions import Fraction
 from math import lcm
 from operator import itemgetter
@@ -100,25 +101,38 @@ def join(
         packets = [_video_packets(segments, orders, timing, video)]
         if carried and source:
             write_tags(out, video, source, carried, report)
-            packets.append(copied_packets(source, add_tracks(out, source, carried, report), carried))
+            packets.append(copied_packets(source, add_tracks(out, source, carried, report), carried, report))
             if not carried.only_sound:
                 packets.append(add_other_tracks(out, source, carried.source, report, left_out))
+        what, now_s = "pictures", 0.0
         try:
-            for _, packet in heapq.merge(*packets, key=itemgetter(0)):  # of equal times the pictures come first
-                num_sound += packet.stream.type == "audio"
+            for at_s, packet in heapq.merge(*packets, key=itemgetter(0)):  # of equal times the pictures come first
+                now_s, what = at_s, {"audio": "sound", "subtitle": "subtitles"}.get(packet.stream.type, "pictures")
+                num_sound += what == "sound"
                 out.mux(packet)
                 stop.check()
+            what = "tracks"
             out.close()  # some muxers fail at the end only
         except (av.error.FFmpegError, ValueError) as error:
             if isinstance(error, OSError) and error.errno in DISK:
                 raise OSError(error.errno, error.strerror, error.filename or str(output)) from None
-            remedy = "use -o with .mkv" if kind != "matroska" else "use --set encoding.sound=none"
-            raise MediaError(str(output), f"cannot be written as {kind} ({error})", remedy) from None
+            why = f"its {what} cannot be written as {kind} from {now_s:.3f} s on"
+            if isinstance(error, OSError) and error.errno != EINVAL:  # which only says that something is wrong
+                why += f" ({error.strerror})"
+            may_omit = what == "sound" and carried is not None and carried.may_omit
+            other = "use another --codec" if kind == "matroska" else "use -o with .mkv"
+            remedy = "leave it out with --set encoding.sound=none" if may_omit else other
+            raise MediaError(str(carried.source if carried else output), why, remedy) from None
+    _correct_header(output, kind, carried, aspect)
+    return num_sound
+
+
+def _correct_header(output: Path, kind: str, carried: StreamCopy | None, aspect: Fraction) -> None:
+    """Change what FFmpeg's muxers write otherwise: the layout of stereo in MP4, the shape of pixels in Matroska."""
     if kind == "mp4" and carried and carried.stereo:
         _hide_apples_stereo(output)
     if kind in MATROSKA and aspect != SQUARE and not _has_aspect(output, aspect):
         set_pixel_aspect(output, aspect)
-    return num_sound
 
 
 def _add_video(

@@ -12,6 +12,7 @@ import numpy as np
 from vidtrans.core.errors import MediaError
 from vidtrans.video.colour.conversion import apply_format, resize_alpha, to_uint8, to_uint16, with_alpha
 from vidtrans.video.frame_format import PAPER, FrameFormat
+from vidtrans.video.images.animations import num_plays
 from vidtrans.video.images.exr_header import choose_layer, read_header
 from vidtrans.video.images.picture import EXR, layers_of, read_still, resize
 from vidtrans.video.images.picture_stack import PictureStack
@@ -162,6 +163,7 @@ class PictureReader:
                 white=self._white or samples.white,
                 span=self._whole_span(),
                 notes=(*self._notes, *([samples.note] if samples.note else []), *self._span_note()),
+                plays=num_plays(self.path) if self._pictures.is_timed else None,
                 reading=self._reading,
             ),
         )

@@ -31,7 +31,7 @@ def describe_conversions(index: ClipIndex) -> list[str]:
     promised = index.num_frames_from_header
     if not found.damage and not found.hidden and not index.names and 0 < index.num_frames < promised:
         lines.append(f"its header lists {count(promised, 'frame')}, it has {index.num_frames}")
-    if found.gaps and not found.damage:
+    if found.gaps > found.restarts and not found.damage:
         lines.append(
             f"frames are missing in {count(found.gaps, 'place')}, or takes were joined there: each frame keeps its time"
         )
@@ -59,6 +59,9 @@ def _of_times(index: ClipIndex) -> list[str]:
     """Return a warning on timestamps that were repaired or assumed; [] if there were none."""
     if index.findings.no_rate and not index.names:
         return ["it has neither times nor a frame rate: 25 frames/s are assumed; if wrong, wrap it with its rate"]
+    if restarts := index.findings.restarts:
+        places = f"{count(restarts, 'place')}, where recordings were joined"
+        return [f"its clock starts again in {places}: pictures, sound and subtitles follow on"]
     if not index.num_rebuilt_pts:
         return []
     if index.num_rebuilt_pts == index.num_frames:
@@ -88,6 +91,9 @@ def _of_frames(index: ClipIndex) -> list[str]:
         aspect = index.sample_aspect_ratio
         shown = round(index.width * aspect)
         lines.append(f"its pixels are not square ({aspect}): shown {shown}x{index.height}, the aspect is kept")
+    if found.plays is not None:
+        often = count(found.plays, "time") if found.plays else "endlessly"
+        lines.append(f"an animation that is played {often}: kept in a GIF")
     if found.hidden:
         lines.append(f"its edit list leaves out {count(found.hidden, 'frame')}, here as in a player")
     return lines
@@ -105,8 +111,7 @@ def _of_file(info: MediaInfo, index: ClipIndex) -> list[str]:
     if found.matrix == "untagged" and not info.is_rgb:
         taken = "BT.709" if info.height >= HD_LINES else "BT.601"
         lines.append(f"its colours are not tagged: taken for {taken}, limited range unless its pixel format says full")
-    if info.num_video_streams > 1:
-        lines.append(f"{info.num_video_streams} video tracks: number {info.stream_index} is used")
+    lines += _of_tracks(info)
     if info.offset_s and abs(info.offset_s) >= 0.001:
         lines.append(f"pictures begin {info.offset_s:+.3f} s from the sound: kept")
     if index.zero > 0:
@@ -116,6 +121,13 @@ def _of_file(info: MediaInfo, index: ClipIndex) -> list[str]:
     if index.num_frames == 1 and not index.names:
         lines.append("a single frame: enough to render, not to learn motion from")
     return lines
+
+
+def _of_tracks(info: MediaInfo) -> list[str]:
+    """Return the tracks that are not used."""
+    several = info.num_video_streams > 1
+    lines = [f"{info.num_video_streams} video tracks: number {info.stream_index} is used"] if several else []
+    return [*lines, f"not used: {', '.join(info.not_used)}"] if info.not_used else lines
 
 
 def _of_side_data(info: MediaInfo, index: ClipIndex) -> list[str]:

@@ -14,6 +14,7 @@ import av
 from vidtrans.core.errors import MediaError
 from vidtrans.video.colour.frame_profile import PNG_CODECS, png_profile
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
+from vidtrans.video.images.animations import num_plays
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame
 from vidtrans.video.io.container import RAW, MediaInfo, first_bytes
 from vidtrans.video.io.decoder import Decoder
@@ -149,7 +150,8 @@ class ClipReader:
         """Yield (number, frame) from ``start`` on, decoding and counting from the first frame."""
         decoder = self._restart(self.tolerant or bool(index and index.findings.damage))
         interlaced, self._ended = index.findings.interlaced > 0 if index else None, False
-        for number, frame in enumerate(decoder.pictures(interlaced=interlaced)):
+        joined = index is None or index.findings.restarts > 0
+        for number, frame in enumerate(decoder.pictures(interlaced=interlaced, joined=joined)):
             if stop is not None and number >= stop:
                 return
             self._stamps.append(frame.pts)
@@ -188,6 +190,7 @@ class ClipReader:
         if info.format in RAW:
             stamps, last_duration = without_uneven(stamps), nominal
         pts, num_rebuilt = repair_timestamps(stamps, nominal)
+        num_rebuilt = min(num_rebuilt + losses.shifted, len(pts))
         missing = self._decoder.num_missing() if self._ended else 0
         lost = self._decoder.num_lost(stamps, ended=self._ended)
         holes = num_holes(pts)
@@ -231,9 +234,11 @@ class ClipReader:
                 hidden=losses.hidden,
                 short_s=self._decoder.short_s(pts[-1]) if self._ended else 0.0,
                 gaps=losses.gaps,
+                restarts=losses.restarts,
                 holes=holes if not missing else 0,
                 no_rate=info.average_rate is None,
                 damaged_at=damaged_at,
+                plays=num_plays(self.path),
                 reading=seen.reading + (2 if info.crop != NO_CROP else 0),
             ),
         )

@@ -11,18 +11,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
+import av.error
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
-from av.stream import Discard, Disposition, Stream
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from vidtrans.core.errors import UsageError
+from vidtrans.core.costs import count
+from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.events import Note, Report, silent
 from vidtrans.video.io import timecode
 from vidtrans.video.io.codecs import CONTAINERS
-from vidtrans.video.io.container import open_media, packets_of, picture_stream, timecode_of
+from vidtrans.video.io.container import open_media, pictures_of, timecode_of
 from vidtrans.video.io.copied_track import add_delayed_track, add_track, hidden_heads, is_held
+from vidtrans.video.io.one_clock import OneClock, readable_packets
+from vidtrans.video.io.side_tracks import side_tracks, tracks_not_used
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -73,14 +77,17 @@ def add_tracks(
 ) -> dict[int, CopiedTrack]:
     """Add a track to ``out`` for each source track that it can hold; return the tracks by number in the source.
 
-    Other tracks are reported, but sound is never left out: raises UsageError where ``out`` cannot hold it.
+    Other tracks are reported, but sound that belongs to the pictures is never left out: raises UsageError where ``out``
+    cannot hold it.
     """
     tracks: dict[int, CopiedTrack] = {}
     name = carried.source.name
     heads = {} if out.format.name in QUICKTIME_KINDS or not carried.sound else hidden_heads(carried.source)
-    sound = source.streams.audio if carried.sound else ()
-    for stream in (*sound, *(() if carried.only_sound else source.streams.subtitles)):
-        if stream.discard == Discard.all:  # the text of chapters, which ``write_tags`` copies
+    pictures = pictures_of(source, carried.source)
+    if carried.sound and (apart := tracks_not_used(source, pictures)):
+        report(Note(f"{name}: left out: {', '.join(apart)}", "warning"))
+    for stream in side_tracks(source, pictures):
+        if not (carried.sound if stream.type == "audio" else not carried.only_sound):
             continue
         kind = "sound track" if stream.type == "audio" else "subtitle track"
         if stream.codec_context is None:
@@ -120,14 +127,16 @@ def check_sound(source: Path, kind: str, *, may_omit: bool = True) -> None:
 
 
 def copied_packets(
-    source: InputContainer, tracks: dict[int, CopiedTrack], carried: StreamCopy
+    source: InputContainer, tracks: dict[int, CopiedTrack], carried: StreamCopy, report: Report
 ) -> Iterator[tuple[float, Packet[Any]]]:
     """Yield (decoding time in s, packet) for the packets of these tracks within the copied part, shifted.
+
+    Their times are on the clock of the frames (``OneClock``). Raises MediaError where they cannot be read.
 
     Packets before the first audible one, which the source's edit list hides, are copied: the result's will hide them.
     """
     audible: set[int] = set()
-    for packet in packets_of(source, [source.streams[i] for i in tracks]) if tracks else ():
+    for packet in _read(source, tracks, carried, report):
         if packet.dts is None or packet.pts is None:
             continue
         base = packet.time_base
@@ -140,15 +149,47 @@ def copied_packets(
         if carried.end_s is not None and begins >= carried.end_s:
             continue
         shift = round(carried.shift_s / base)
+        packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
         if packet.stream.type != "audio":
             if carried.end_s is not None and ends > carried.end_s:
                 packet.duration = max(1, int((carried.end_s - begins) / base))  # text ends with the pictures
-            if packet.pts + shift < 0:  # text from before the first picture is there from the start
-                packet.duration = max(1, (packet.duration or 0) + packet.pts + shift)
-                packet.pts = packet.dts = -shift
-        packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+            if packet.pts < 0:  # text from before the first picture is there from the start
+                packet.duration = max(1, (packet.duration or 0) + packet.pts)
+                packet.pts = packet.dts = 0
+        at_s = float(packet.dts * base)
+        if packet.has_sidedata("new_extradata"):  # joined recordings repeat it, and FFmpeg would write a second header
+            packet = _without_side_data(packet)
         packet.stream = copied.track
-        yield float(packet.dts * base), packet
+        yield at_s, packet
+
+
+def _read(
+    source: InputContainer, tracks: dict[int, CopiedTrack], carried: StreamCopy, report: Report
+) -> Iterator[Packet[Any]]:
+    """Yield the packets of the copied tracks on one clock, which the pictures decide, too. Raises MediaError."""
+    pictures, at_s = pictures_of(source, carried.source) if tracks else None, 0.0
+    clock = OneClock(carried.source)
+    streams = [source.streams[index] for index in tracks] + ([pictures] if pictures else [])
+    try:
+        for packet in readable_packets(source, streams) if tracks else ():
+            if clock(packet).stream_index in tracks:
+                at_s = at_s if packet.pts is None else float(packet.pts * packet.time_base)
+                yield packet
+    except (av.error.FFmpegError, OSError) as error:
+        why = f"its sound cannot be read beyond {at_s:.3f} s ({getattr(error, 'strerror', None) or error})"
+        remedy = "leave it out with --set encoding.sound=none" if carried.may_omit else "convert it first"
+        raise MediaError(str(carried.source), why, remedy) from None
+    if num := clock.repair.rebuilt:
+        packets = count(num, "sound packet")
+        report(Note(f"{carried.source.name}: {packets} had no time, or a wrong one: continued from the others"))
+
+
+def _without_side_data(packet: Packet[Any]) -> Packet[Any]:
+    """Return a copy of a packet without its side data, which PyAV cannot remove."""
+    bare: Packet[Any] = Packet(bytes(packet))
+    bare.pts, bare.dts, bare.duration = packet.pts, packet.dts, packet.duration
+    bare.time_base, bare.is_keyframe = packet.time_base, packet.is_keyframe
+    return bare
 
 
 def _is_hidden(packet: Packet[Any], copied: CopiedTrack, audible: set[int]) -> bool:
@@ -172,7 +213,8 @@ def write_tags(
     if out.format.name in QUICKTIME_KINDS and has_named_tags(source):
         tags = quicktime_tags(tags)
     out.metadata.update(tags)
-    video.metadata.update(track_tags(picture_stream(source, carried.source)))
+    if (pictures := pictures_of(source, carried.source)) is not None:
+        video.metadata.update(track_tags(pictures))
     video.disposition = Disposition.default  # whichever of the source's tracks it was
     if first := timecode_of(source):
         try:

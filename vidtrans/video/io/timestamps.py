@@ -28,7 +28,21 @@ def repair_timestamps(stamps: Sequence[int | None], nominal: int) -> tuple[tuple
     known = [s for s in stamps if s is not None]
     if len(known) == len(stamps) and all(a < b for a, b in pairwise(known)):
         return tuple(known), 0
-    wanted = _sorted(stamps, known) or _without_outliers(stamps, nominal)
+    return _increasing(_sorted(stamps, known) or _without_outliers(stamps, MAX_REORDER * nominal), stamps, nominal)
+
+
+def continue_timestamps(stamps: Sequence[int | None], nominal: int, far: int) -> tuple[tuple[int, ...], int]:
+    """Return strictly increasing timestamps for packets in order, such as sound's, and the number of changed ones.
+
+    As ``repair_timestamps``, but nothing is sorted, and single stamps more than ``far`` ticks too late are replaced.
+    """
+    return _increasing(_without_outliers(stamps, far), stamps, max(1, nominal))
+
+
+def _increasing(
+    wanted: Sequence[int | None], stamps: Sequence[int | None], nominal: int
+) -> tuple[tuple[int, ...], int]:
+    """Return ``wanted`` made strictly increasing, and the number of times that differ from ``stamps``."""
     later = _next_known(wanted)
     result: list[int] = []
     for i, stamp in enumerate(wanted):
@@ -48,14 +62,14 @@ def without_uneven(stamps: Sequence[int | None]) -> list[int | None]:
     return list(stamps) if even else [None] * len(stamps)
 
 
-def _without_outliers(stamps: Sequence[int | None], nominal: int) -> list[int | None]:
-    """Replace single times far later than their neighbours by None, as they would delay all later frames."""
+def _without_outliers(stamps: Sequence[int | None], far: int) -> list[int | None]:
+    """Replace single times more than ``far`` ticks later than their neighbours by None: they would delay the rest."""
     result = list(stamps)
     for i in range(1, len(stamps) - 1):
         before, stamp, after = result[i - 1], stamps[i], stamps[i + 1]
         if before is None or stamp is None or after is None:
             continue
-        if before < after < stamp and stamp - after > MAX_REORDER * nominal:
+        if before < after < stamp and stamp - after > far:
             result[i] = None
     return result
 
