@@ -33,6 +33,7 @@ from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import encode_png, picture_size, read_layers, read_picture, read_still
 from vidtrans.video.images.picture_stack import PictureStack
 from vidtrans.video.images.tiff import with_first
+from vidtrans.video.io.encoder import _keeping_priority
 from vidtrans.video.io.pictures import open_reader
 from vidtrans.video.io.policy import describe_conversions
 
@@ -463,7 +464,7 @@ def test_an_avif_has_its_depth_and_colours(tmp_path: Path, depth: int) -> None:
     """As the AVIF by itself, which is read as a video."""
     grey = np.repeat(np.linspace(0, 65535, 64).astype(np.uint16)[None, :, None], 64, 0).repeat(3, 2)
     path = tmp_path / "0.avif"
-    with av.open(str(path), "w") as container:
+    with _keeping_priority(), av.open(str(path), "w") as container:
         stream = container.add_stream("libsvtav1", rate=25, options={"crf": "5"})
         stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p" if depth == 8 else "yuv420p10le"
         stream.codec_context.color_primaries, stream.codec_context.color_trc = 9, 16  # BT.2020, PQ
