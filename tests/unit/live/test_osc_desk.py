@@ -161,7 +161,7 @@ def test_a_flood_of_patterns_is_dropped_and_named(stage: OscStage) -> None:
     for _ in range(1000):
         stage.send("[r-t]trength", 0.5)
     assert stage.inbox.counts.dropped == 1000 - NEW_PATTERNS + 1000
-    stage.frame()
+    stage.at_s += 1
     stage.send("[r-t]trength", 0.5)
     stage.frame()
     assert stage.value("strength") == 0.5

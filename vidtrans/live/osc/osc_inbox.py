@@ -20,7 +20,7 @@ from vidtrans.live.osc.osc_messages import (
 
 MOST_TIMED = 1024  # messages of bundles whose time has not come
 LONGEST_WAIT_S = 60.0  # until the time of a bundle; later ones are dropped
-MOST_PATTERNS, NEW_PATTERNS = 256, 8  # whose addresses are remembered; that are looked up between two calls of ``take``
+MOST_PATTERNS, NEW_PATTERNS = 256, 16  # whose addresses are remembered; that are looked up in a second
 SHOWN_UNMATCHED, SHOWN_LETTERS = 6, 60
 RELEASES = frozenset([b",F", b",N", b",i", b",h", b",f", b",d", b",s"])  # and nothing but zeros
 
@@ -65,7 +65,7 @@ class OscInbox:
         self.problem = ""
         self._last: dict[bytes, bytes] = {}  # the newest message of each address, the latest of all at the end
         self._patterns: tuple[frozenset[bytes], dict[bytes, list[bytes]]] = self.known, {}  # what they match
-        self._looked_up = 0
+        self._looked_up, self._second = 0, 0
         self._timed: list[tuple[float, int, bytes]] = []
         self._order = itertools.count()
         self._elements = 0
@@ -73,6 +73,8 @@ class OscInbox:
     def push(self, packet: bytes, now_s: float) -> None:
         """Take a packet that came at ``now_s``, in seconds since 1970. Never raises."""
         self.counts.received += 1
+        if int(now_s) != self._second:
+            self._second, self._looked_up = int(now_s), 0
         if not packet.startswith(BUNDLE):
             self._keep(packet)
             return
@@ -90,7 +92,7 @@ class OscInbox:
         """Return the last message of each address whose time has come, in the order in which these came."""
         while self._timed and self._timed[0][0] <= now_s:
             self._keep(heapq.heappop(self._timed)[2])
-        waiting, self._last, self._elements, self._looked_up = self._last, {}, 0, 0
+        waiting, self._last, self._elements = self._last, {}, 0
         found = []
         for address, data in waiting.items():
             try:

@@ -24,7 +24,7 @@ MOST_ELEMENTS, DEEPEST = 1024, 8  # elements of a packet, and bundles within bun
 ALIASES, ARRAYS = bytes.maketrans(b"IScmt", b"Tsrrh"), b"[]"
 TYPES = frozenset(b"ifhdsbrTFN")
 PATTERN_SIGNS = frozenset(b"*?[{")
-LONGEST_PATTERN, MOST_CHOICES = 200, 64  # bytes of an address pattern; choices of the braces in a part of one
+LONGEST_PATTERN, MOST_LETTERS = 200, 500  # bytes of an address pattern; letters of all choices of a part's braces
 ERA_S, NEAR_S = 1 << 32, 24 * 60 * 60  # time tags start again from 0, in February 2036 and every 136 years
 
 Argument = int | float | str | bytes | bool | None
@@ -103,7 +103,7 @@ def _part_pattern(part: str) -> re.Pattern[str]:
     """Return an expression for a part of an address pattern, whose signs but braces are those of ``fnmatch``."""
     pieces = re.split(r"\{([^{}]*)\}", part)  # every second one is the inside of braces
     choices = [piece.split(",") if number % 2 else [piece] for number, piece in enumerate(pieces)]
-    few = itertools.product(*choices) if math.prod(map(len, choices)) <= MOST_CHOICES else ()
+    few = itertools.product(*choices) if math.prod(map(len, choices)) * len(part) <= MOST_LETTERS else ()
     return re.compile("|".join(fnmatch.translate("".join(one)) for one in few) or r"(?!)")
 
 
