@@ -108,7 +108,7 @@ def read_events(path: Path, lines: Sequence[str], rate: Fraction) -> list[EdlEve
 
 def _event(match: re.Match[str], line: int, rate: Fraction, drops: bool, where: str) -> EdlEvent:
     times = [plain_timecode(match[n], drops) for n in range(6, 10)]
-    source, record = (_counts(*pair, rate, where) for pair in (times[:2], times[2:]))
+    source, record = _counts(times[0], times[1], rate, where), _counts(times[2], times[3], rate, where)
     return EdlEvent(
         line,
         match["number"],
