@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import accumulate
 from pathlib import Path
 
 from vidtrans.core.errors import UsageError
@@ -58,5 +59,17 @@ def edit_starts(path: Path, lines: Sequence[str], rate: Fraction) -> list[int]:
     events = [event for event in read_events(path, lines, rate) if event.is_video]
     if not events:
         raise UsageError(f"--cuts {path}", "it has no events with pictures", "export a CMX 3600 EDL")
-    begin = min(event.record[0] for event in events)
-    return sorted({event.record[0] - begin for event in events})
+    day = events[0].day
+    begin = _first_count([event.record for event in events], day)
+    return sorted({(event.record[0] - begin) % day for event in events})
+
+
+def _first_count(records: Sequence[tuple[int, int]], day: int) -> int:
+    """Return the count at which a timeline begins: after the longest time of the day in which no event is shown.
+
+    Its events are in any order, and their counts start again from 0 at midnight.
+    """
+    ordered = sorted(records)
+    ends = list(accumulate((end for _, end in ordered), max))
+    pauses = [ordered[0][0] + day - ends[-1], *(one[0] - end for one, end in zip(ordered[1:], ends, strict=False))]
+    return ordered[pauses.index(max(pauses))][0]

@@ -10,7 +10,7 @@ from math import ceil
 from pathlib import Path, PureWindowsPath
 
 from vidtrans.core.errors import UsageError
-from vidtrans.timelines.edl_events import EdlEvent, previous_events, read_events
+from vidtrans.timelines.edl_events import EdlEvent, plain_timecode, previous_events, read_events
 from vidtrans.timelines.timeline import Relink, StyledMedia, Timeline, TimelineClip
 from vidtrans.video.io.timecode import advance
 
@@ -118,7 +118,7 @@ def _clip(number: int, event: EdlEvent, behind: int, rate: Fraction) -> Timeline
         number,
         event.name or event.reel,
         event.file,
-        Fraction(max(0, first)),
+        Fraction(first),
         stop,
         rate,
         marks=tuple(event.marks),
@@ -154,9 +154,6 @@ def _skipped(events: list[EdlEvent]) -> list[str]:
 
 def _moved(timecode: str, shift: int, rate: Fraction, drops: bool) -> str:
     """Return a timecode moved by frames, written with the same signs."""
-    is_drop = drops or timecode[-3] in ";,"
-    digits = timecode[0:2], timecode[3:5], timecode[6:8], timecode[9:11]
-    plain = f"{':'.join(digits[:3])}{';' if is_drop else ':'}{digits[3]}"
-    new = advance(plain, shift, rate)
+    new = advance(plain_timecode(timecode, drops), shift, rate)
     signs = timecode[2], timecode[5], timecode[8]
     return f"{new[0:2]}{signs[0]}{new[3:5]}{signs[1]}{new[6:8]}{signs[2]}{new[9:11]}"

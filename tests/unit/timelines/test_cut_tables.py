@@ -70,6 +70,27 @@ def test_other_texts_are_no_edl(lines: list[str]) -> None:
         edit_starts(Path("x.edl"), lines, Fraction(25))
 
 
+@pytest.mark.parametrize(
+    ("records", "starts"),
+    [
+        (["23:59:59:12 00:00:00:12", "00:00:00:12 00:00:01:00"], [0, 25]),
+        (["23:59:58:00 00:00:00:00", "00:00:00:00 00:00:01:00"], [0, 50]),  # the cut is at midnight
+        (["00:00:02:00 00:00:03:00", "23:59:58:00 23:59:59:00"], [0, 100]),  # in order of their sources, with a gap
+        (["00:00:00:00 00:00:01:00", "00:00:01:00 10:00:00:00", "10:00:00:00 23:00:00:00"], [0, 25, 900_000]),
+        (["01:00:00:00 01:00:01:00", "00:59:58:00 01:00:00:00"], [0, 50]),
+    ],
+)
+def test_records_go_on_after_midnight(records: list[str], starts: list[int]) -> None:
+    lines = [f"00{n}  AX V C 00:00:00:00 00:00:01:00 {one}" for n, one in enumerate(records, 1)]
+    assert edit_starts(Path("x.edl"), lines, Fraction(25)) == starts
+
+
+def test_a_drop_frame_day_is_shorter() -> None:
+    lines = ["FCM: DROP FRAME", "001 AX V C 00:00:00;00 00:00:01;00 23:59:59;28 00:00:00;28"]
+    lines.append("002 AX V C 00:00:00;00 00:00:01;00 00:00:00;28 00:00:01;00")
+    assert edit_starts(Path("x.edl"), lines, Fraction(30000, 1001)) == [0, 30]
+
+
 def test_a_render_takes_the_cuts_of_both(tmp_path: Path) -> None:
     video = write_clip(tmp_path / "a.mp4", moving_frames(12), rate=25)
     clip = open_clip(Context(cache_dir=tmp_path / "cache"), video)
