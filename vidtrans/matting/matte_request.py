@@ -9,6 +9,7 @@ from typing import ClassVar
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Time, parse_time
+from vidtrans.core.system import as_found
 from vidtrans.matting.marks import MATTE, Brushes
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.render_settings import ResolvedRenderSettings
@@ -88,4 +89,4 @@ def parse_frame(text: str) -> tuple[Time, Path]:
     when, equals, path = text.partition("=")
     if not equals or not path:
         raise UsageError(f"--frame {text}", "it is not FRAME=PICTURE", "as in --frame 12=mask.png")
-    return parse_time(when), Path(path)
+    return parse_time(when), as_found(Path(path))

@@ -18,6 +18,7 @@ import numpy as np
 from vidtrans.config.rendering_settings import STROKES, RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size, Table, Time, parse_time
+from vidtrans.core.system import as_found, name_key
 from vidtrans.curves.clock import CurveClock
 from vidtrans.curves.curve import parse_curve
 from vidtrans.curves.key_moments import check_order, neighbours, parse_names
@@ -88,7 +89,7 @@ class CodeConditions:
         if not name:
             return np.array(self._codes["mean"])
         if is_file(name, Path()):
-            return self._found(Path(name))
+            return self._found(as_found(Path(name)))
         if NUMBER.fullmatch(name):
             return self._drawn(int(name))
         why = f"'{self._model.name}' takes a number or a picture, and there is no such file"
@@ -128,7 +129,7 @@ def between(one: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
 
 def look_files(look: str) -> list[Path]:
     """Return the picture files that a ``--look`` value names. Raises UsageError if the value is malformed."""
-    return [Path(name) for name in _parse(look)[0] if is_file(name, Path())]
+    return [as_found(Path(name)) for name in _parse(look)[0] if is_file(name, Path())]
 
 
 def _parse(look: str) -> tuple[list[str], list[Time]]:
@@ -262,4 +263,5 @@ def _number(name: str, looks: Sequence[str]) -> int:
 def _index(name: str, looks: Sequence[str]) -> int | None:
     file = Path(name)
     candidates = (name,) if set(file.suffix) & set(",:") else (name, file.stem, plain_name(file.stem))
-    return next((looks.index(candidate) for candidate in candidates if candidate in looks), None)
+    known = [name_key(look) for look in looks]
+    return next((known.index(name_key(one)) for one in candidates if name_key(one) in known), None)

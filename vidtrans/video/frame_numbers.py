@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Literal
 
+from vidtrans.core.system import name_key
+
 # What systems append to the name of a copy.
 COPY = re.compile(r"( ?\([0-9]+\)|[ _-]+copy([ _-]*[0-9]+)?)+$", re.IGNORECASE)
 _DATE = r"(?:19|20)\d\d(?P<s>[-_.]?)(?:0[1-9]|1[0-2])(?P=s)(?:0[1-9]|[12]\d|3[01])"
@@ -42,6 +44,11 @@ class NameNumber:
 
     value: int
     rank: int
+
+
+def stem_key(name: str) -> str:
+    """Return a file name without its suffix, in one Unicode normalisation: equal for the pictures of one frame."""
+    return name_key(PurePath(name).stem)
 
 
 def numbers_in(name: str) -> list[NameNumber]:
@@ -98,7 +105,7 @@ def _stem(name: str) -> str:
 
 
 def _plain_stem(name: str) -> str:
-    return COPY.sub("", PurePath(name).stem)
+    return COPY.sub("", stem_key(name))
 
 
 def _rank(stem: str, run: re.Match[str]) -> int:
@@ -160,7 +167,7 @@ class Sequencing:
 
 def repeated(names: Sequence[str]) -> str:
     """Return the first name, without its suffix, that two pictures share; "" if all names are different."""
-    stems = [PurePath(name).stem for name in names]
+    stems = [stem_key(name) for name in names]
     return next((stem for stem, times in Counter(stems).items() if times > 1), "")
 
 
@@ -179,7 +186,7 @@ def align(whole: Names, own: Names, first: int, stop: int, *, counting: Counting
     fits better.
     """
     span = slice(first, stop)
-    names, others = ([] if isinstance(side, range) else [PurePath(name).stem for name in side] for side in (whole, own))
+    names, others = ([] if isinstance(side, range) else [stem_key(name) for name in side] for side in (whole, own))
     common, shorter = len(set(names) & set(others)), min(len(names), len(others))
     is_named = shorter > 0 and len(set(names)) == len(names) and len(set(others)) == len(others)
     numbers, found = sequence_numbers(whole), sequence_numbers(own)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vidtrans.core.errors import MediaError
 from vidtrans.core.files import NUMBER
+from vidtrans.core.system import as_found, name_key
 from vidtrans.video.frame_format import PICTURE_SUFFIXES, UNREAD_FRAMES, UNREAD_SUFFIXES
 from vidtrans.video.frame_numbers import common_frames, has_gaps
 from vidtrans.video.images.exr_header import read_header
@@ -33,7 +34,7 @@ def split_view(path: Path) -> tuple[Path, str]:
         return path, ""
     names = path.name.split("#")
     parts = [("#".join(names[:n]), "#".join(names[n:])) for n in range(1, len(names))]
-    splits = [(path.with_name(n) if n else path.parent, view) for n, view in parts if not NUMBER.search(view)]
+    splits = [(as_found(path.with_name(n)) if n else path.parent, view) for n, view in parts if not NUMBER.search(view)]
     return next((split for split in reversed(splits) if split[0].exists()), splits[0] if splits else (path, ""))
 
 
@@ -44,7 +45,7 @@ def is_picture(path: Path) -> bool:
 
 def natural_order(path: Path) -> list[tuple[int, int | str]]:
     """Return a sort key that puts frame2.png before frame10.png."""
-    parts = re.split(r"([0-9]+)", path.name)
+    parts = re.split(r"([0-9]+)", name_key(path.name))
     # The name itself comes last, so that 1.png and 01.png have an order too, the same on every file system.
     return [*((0, int(p)) if p.isdecimal() else (1, p.lower()) for p in parts if p), (2, path.name)]
 
@@ -86,10 +87,11 @@ def _pattern_files(pattern: Path) -> list[Path]:
     number = NUMBER.search(pattern.name)
     assert number is not None
     least = int(number["digits"] or 1)
-    before, after = re.escape(pattern.name[: number.start()]), re.escape(pattern.name[number.end() :])
+    parts = (pattern.name[: number.start()], pattern.name[number.end() :])
+    before, after = (re.escape(name_key(part)) for part in parts)
     name = re.compile(f"{before}([0-9]{{{least}}}|[1-9][0-9]{{{least},}}){after}")
     files = pattern.parent.iterdir() if pattern.parent.is_dir() else ()
-    found = sorted((int(match[1]), path) for path in files if (match := name.fullmatch(path.name)))
+    found = sorted((int(match[1]), path) for path in files if (match := name.fullmatch(name_key(path.name))))
     return [path for _, path in found]
 
 
@@ -150,11 +152,11 @@ def find_guides(folder: Path) -> dict[str, Path]:
     Raises MediaError where two guides (folder and video, or two videos) have the same name.
     """
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir(), key=lambda one: name_key(one.name)):
         is_video = path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES
         if path.name.startswith(".") or not (is_video or (path.is_dir() and pictures_in(path))):
             continue
-        name = path.stem if is_video else path.name
+        name = name_key(path.stem if is_video else path.name)
         if name in found:
             why = f"'{found[name].name}' and '{path.name}' would both be guide '{name}'"
             raise MediaError(str(folder), why, "rename or move one of them")
@@ -167,7 +169,7 @@ def choose_guides(folder: Path, names: Sequence[str]) -> dict[str, Path]:
     found = find_guides(folder) if folder.is_dir() else {}
     chosen: dict[str, Path] = {}
     for name in names:
-        own, sign, view = name.partition("#")
+        own, sign, view = name_key(name).partition("#")
         if own not in found and (own or not pictures_in(folder)):
             has = f"it has {', '.join(found)}" if found else "it has none"
             raise MediaError(str(folder), f"no guide '{own}' in it ({has})", "name its folders like the guides")
