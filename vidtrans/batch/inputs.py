@@ -15,7 +15,7 @@ from vidtrans.core.files import base_name
 from vidtrans.core.system import as_found, name_key, path_key
 from vidtrans.output.places import check_parents, refuse_link
 from vidtrans.video.io.codecs import ENDINGS
-from vidtrans.video.io.picture_paths import VIDEO_SUFFIXES, is_pattern, natural_order, pictures_in
+from vidtrans.video.io.picture_paths import VIDEO_SUFFIXES, in_natural_order, is_pattern, pictures_in
 
 if TYPE_CHECKING:
     from vidtrans.core.settings import Table
@@ -69,7 +69,7 @@ def _is_glob(path: Path) -> bool:
 def _videos_in(folder: Path) -> list[Path]:
     """Return the videos in a folder, in natural order, without hidden files."""
     found = (p for p in folder.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith("."))
-    return sorted((p for p in found if p.is_file()), key=natural_order)
+    return in_natural_order(p for p in found if p.is_file())
 
 
 def expand_sources(paths: Sequence[Path], *, whole_folders: bool = False) -> list[Path]:
@@ -93,7 +93,7 @@ def _sources_of(path: Path, whole_folders: bool) -> list[Path]:
         return [path]
     patterns = dict.fromkeys([str(path), *(unicodedata.normalize(form, str(path)) for form in ("NFC", "NFD"))])
     matches = {Path(match) for pattern in patterns for match in glob.glob(pattern, recursive=True)}
-    matched = sorted(matches, key=lambda p: [natural_order(Path(part)) for part in p.parts])
+    matched = in_natural_order(matches)
     if not matched:
         raise UsageError(str(path), "nothing matches it", "check the name; ** reaches into folders within folders")
     return [source for match in matched for source in _sources_of(match, whole_folders)]

@@ -44,7 +44,7 @@ def path_key(path: Path) -> str:
 
 
 def name_key(name: str) -> str:
-    """Return a text that is equal for one name in two Unicode normalisations (a Mac decomposes é, a keyboard does not)."""
+    """Return a text that is equal for one name in two Unicode normalisations: Macs decompose é, keyboards do not."""
     return unicodedata.normalize("NFC", name)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from vidtrans.core.errors import MediaError, first_line
 from vidtrans.core.files import parse_json, read_small_file
 from vidtrans.video.frame_format import MAX_PIXELS
+from vidtrans.video.frame_numbers import RUN, signed_names, value_of
 from vidtrans.video.keypoints.layouts import NECK, PARTS, POINTS, SHOULDERS, layout, smallest_layout
 
 FILE_SUFFIXES = (".json", ".jsonl", ".csv")
@@ -66,16 +66,15 @@ def keypoint_files(path: Path) -> list[Path]:
     """Return the files of a source: itself, or those of a folder, by the numbers in their names."""
     if not path.is_dir():
         return [path]
-    found = (p for p in path.iterdir() if p.name.endswith(FRAME_FILE) and not p.name.startswith("."))
-    return sorted(found, key=lambda p: (_number_in(p.name, 0), p.name))
+    return [file for _, file in _numbered(path)]
 
 
 def read_keypoints(path: Path) -> Keypoints:
     """Read the keypoints of a file or folder. Raises MediaError where it is damaged or holds none."""
     found = Keypoints()
-    for number, file in enumerate(keypoint_files(path)):
+    for number, file in _numbered(path) if path.is_dir() else [(None, path)]:
         try:
-            _read_file(file, found, _number_in(file.name, number) if path.is_dir() else None)
+            _read_file(file, found, number)
         except (OSError, ValueError, OverflowError, csv.Error) as error:
             raise MediaError(str(file), f"no keypoints can be read from it: {first_line(error)}", REMEDY) from None
     people = [person for frame in found.frames.values() for person in frame]
@@ -85,9 +84,12 @@ def read_keypoints(path: Path) -> Keypoints:
     return found
 
 
-def _number_in(name: str, position: int) -> int:
-    number = re.findall(r"[0-9]+", name.removesuffix(FRAME_FILE))
-    return int(number[-1]) if number else position
+def _numbered(folder: Path) -> list[tuple[int, Path]]:
+    """Return the files of a folder in the order of the last numbers in their names, with these; without, in order."""
+    files = sorted(p for p in folder.iterdir() if p.name.endswith(FRAME_FILE) and not p.name.startswith("."))
+    found = [RUN.findall(name) for name in signed_names(p.name.removesuffix(FRAME_FILE) for p in files)]
+    numbers = [value_of(runs[-1]) if runs else position for position, runs in enumerate(found)]
+    return sorted(zip(numbers, files, strict=True))
 
 
 def _read_file(file: Path, found: Keypoints, number: int | None) -> None:
