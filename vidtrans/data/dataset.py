@@ -13,7 +13,6 @@ Deleting a picture removes its pairs; deleting one of full size removes only the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vidtrans.core.errors import MediaError, PluginError, UsageError
-from vidtrans.core.files import write_json
+from vidtrans.core.files import read_small_json, write_json
 from vidtrans.core.settings import Table, parse_rate
 from vidtrans.core.system import as_found
 from vidtrans.pairing import PAIRINGS
@@ -218,7 +217,7 @@ def open_dataset(folder: Path) -> Dataset:
         why = "no such folder" if not folder.exists() else "not a dataset (it has no dataset.json)"
         raise MediaError(str(folder), why, "make one with 'vidtrans make-dataset VIDEO'")
     try:
-        value = json.loads(index.read_text("utf-8"))
+        value = read_small_json(index)
         if value["format"] != FORMAT:
             raise MediaError(str(folder), f"dataset format {value['format']} is not known here", "make it again")
         lists = ("guides", "full")

@@ -31,7 +31,7 @@ from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import encode_png, read_picture, resize
 from vidtrans.video.io.clip import FrameCursor
 from vidtrans.video.io.container import open_media
-from vidtrans.video.io.picture_paths import is_picture
+from vidtrans.video.io.picture_paths import is_picture, pictures_in
 
 MEMORY = 6 << 30  # bytes of address space
 PROXY_SHORT, PROXY_GOP = 540, 4
@@ -74,7 +74,7 @@ class MediaProcess:
         """Return a moving thumbnail: frames side by side in a JPEG file."""
         path = Path(request["path"])
         if path.is_dir():
-            files = sorted(p for p in path.iterdir() if is_picture(p))
+            files = pictures_in(path)
             wanted = np.linspace(0, len(files) - 1, min(STRIP_FRAMES, len(files))).astype(int)
             pictures = [read_picture(files[n]) for n in wanted]
         else:

@@ -10,6 +10,7 @@ from math import ceil
 from pathlib import Path, PureWindowsPath
 
 from vidtrans.core.errors import UsageError
+from vidtrans.core.text_files import text_encoding
 from vidtrans.timelines.edl_events import EdlEvent, previous_events, read_events
 from vidtrans.timelines.timeline import Relink, StyledMedia, Timeline, TimelineClip, numbered_name
 from vidtrans.video.io.timecode import advance
@@ -85,13 +86,9 @@ class EdlTimeline(Timeline):
 
 
 def read_edl(content: bytes) -> tuple[str, str]:
-    """Return the text of an EDL, and its encoding: UTF-8, UTF-16 with its mark, or else Windows' for Latin letters."""
-    marks = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-    encoding = next((name for mark, name in marks.items() if content.startswith(mark)), "utf-8")
-    try:
-        return content.decode(encoding), encoding
-    except UnicodeDecodeError:
-        return content.decode("cp1252", "replace"), "cp1252"
+    """Return the text of an EDL, and its encoding."""
+    encoding = text_encoding(content)
+    return content.decode(encoding, "replace"), encoding
 
 
 def _behind(event: EdlEvent, behind: Mapping[int, int], pairs: Mapping[tuple[str, str], int]) -> int:
