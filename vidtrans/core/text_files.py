@@ -51,7 +51,7 @@ def decode_text(data: bytes) -> str:
     text = data.decode(text_encoding(data), "replace")
     if _BINARY.search(text):
         raise ValueError(NO_TEXT)
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_text(path: Path, error: type[VidtransError] = UsageError, what: str = "", remedy: str = "") -> str:

@@ -59,14 +59,14 @@ def test_text_of_any_encoding_is_read(encoding: str, ends: str) -> None:
 
 
 def test_what_is_no_text_is_refused_without_words_of_a_codec(tmp_path: Path) -> None:
-    for data in (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"a\0b", bytes(range(256)), codecs.BOM_UTF16_LE + b"\0\0"):
+    for data in (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"a\0b", bytes(range(256)), codecs.BOM_UTF16_LE + b"\1\0"):
         with pytest.raises(ValueError, match=r"^it is not a text file$"):
             decode_text(data)
-    (tmp_path / "x").write_bytes(b"a\0\0")
+    (tmp_path / "note.txt").write_bytes(b"a\0\0")
     with pytest.raises(MediaError, match=r"--about: it is not a text file — save it as text, in UTF-8"):
-        read_text(tmp_path / "x", MediaError, "--about")
-    with pytest.raises(UsageError, match=r"y: no such file — did you mean '.*x'"):
-        read_text(tmp_path / "y")
+        read_text(tmp_path / "note.txt", MediaError, "--about")
+    with pytest.raises(UsageError, match=r"notes.txt: no such file — did you mean '.*note.txt'"):
+        read_text(tmp_path / "notes.txt")
     with pytest.raises(UsageError, match="it is a folder — give a file"):
         read_text(tmp_path)
 
