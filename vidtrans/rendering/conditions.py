@@ -100,6 +100,9 @@ class CodeConditions:
         from vidtrans.inference.codes import code_of  # torch
 
         assert self._model.record is not None
+        if self._encoder is None:
+            why = f"'{self._model.name}' is an exported network, without the one that finds the code of a picture"
+            raise UsageError(f"--look {path}", why, "give a number from 0 up, or the model's own file")
         picture = read_look(path, "give another picture, or a seed, such as 7")
         height, width = picture.shape[:2]
         size = Size(short=self._model.record.size).of(width, height)
@@ -107,7 +110,7 @@ class CodeConditions:
 
     @cached_property
     def _encoder(self) -> Any:  # noqa: ANN401  (no torch here)
-        return self._model.load_generator()[0].encoder
+        return getattr(self._model.load_generator()[0], "encoder", None)
 
     def _drawn(self, *seed: int) -> np.ndarray:
         """Draw a style code from the distribution of the training pictures' codes, (size,) float."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,8 +57,11 @@ class GraphInputs:
     picture_index: int = 0
 
 
-def check_graph(path: Path, graph: Graph) -> GraphInputs:
-    """Return a graph's inputs. Raises ModelError unless it makes pictures of a picture, or of a picture and a style."""
+def check_graph(path: Path, graph: Graph, channels: Collection[int] = CHANNELS) -> GraphInputs:
+    """Return a graph's inputs. Raises ModelError unless it makes pictures of a picture, or of a picture and a style.
+
+    ``channels``: the numbers of channels that a picture may have.
+    """
     reasons = [_refusal(node, graph, graph.bounds()) for node in graph.nodes]
     reasons += [_refusal(node, graph, None) for body in graph.functions.values() for node in body]
     for why in reasons:
@@ -75,7 +79,7 @@ def check_graph(path: Path, graph: Graph) -> GraphInputs:
         if port.kind in OTHER_KINDS.values():
             raise ModelError(str(path), f"'{port.name[:40]}' is {port.kind}, not a picture", REMEDY)
     found = _inputs(path, needed)
-    _check_input(path, found.picture)
+    _check_input(path, found.picture, channels)
     return found
 
 
@@ -119,8 +123,8 @@ def _shape_text(port: Port) -> str:
     return "x".join(str(axis or "?")[:20] for axis in port.shape[:8]) or "a single number"
 
 
-def feeds(port: Port) -> list[tuple[str, int]]:
-    """Return the possible (layout, channels) of an input, the most likely first."""
+def feeds(port: Port, allowed: Collection[int] = CHANNELS) -> list[tuple[str, int]]:
+    """Return the possible (layout, channels) of an input, the most likely first; ``allowed``: numbers of channels."""
     if port.shape is None:
         return [(layout, n) for layout in ("nchw", "nhwc") for n in (3, 1)]
     if len(port.shape) not in (3, 4):
@@ -129,7 +133,7 @@ def feeds(port: Port) -> list[tuple[str, int]]:
     for layout in ("nchw", "nhwc") if len(port.shape) == 4 else ("chw", "hwc"):
         channels = port.shape[layout.index("c")]
         sides = [port.shape[layout.index(side)] for side in "hw"]
-        if channels in CHANNELS and not any(isinstance(side, int) and side in CHANNELS for side in sides):
+        if channels in allowed and not any(isinstance(side, int) and side in allowed for side in sides):
             found.append((layout, int(channels)))
         elif not isinstance(channels, int):
             found += [(layout, n) for n in (3, 1)]
@@ -144,13 +148,13 @@ def fixed_sides(port: Port, layout: str) -> tuple[int | None, int | None]:
     return height if isinstance(height, int) else None, width if isinstance(width, int) else None
 
 
-def _check_input(path: Path, port: Port) -> None:
+def _check_input(path: Path, port: Port, channels: Collection[int]) -> None:
     if port.kind not in INPUT_KINDS:
         why = f"its input takes {port.kind or 'an unknown type'} instead of one of {', '.join(INPUT_KINDS)}"
         raise ModelError(str(path), why, REMEDY)
     if port.shape is None:
         return
-    if not feeds(port):
+    if not feeds(port, channels):
         why = f"its input is not a picture of 1, 3 or 4 channels (shape {_shape_text(port)})"
         raise ModelError(str(path), why, REMEDY)
     if len(port.shape) == 4 and isinstance(port.shape[0], int) and port.shape[0] > MAX_FIXED_BATCH:
