@@ -6,7 +6,6 @@ import json
 import subprocess
 import tempfile
 import zipfile
-from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any, ClassVar
 
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.system import module_command
-from vidtrans.interop.exporting.base import DESCRIPTION, ExportedModel
+from vidtrans.interop.exported import ExportedModel, description_in
 from vidtrans.interop.onnx.graph_reading import read_graph
 from vidtrans.interop.onnx.onnx_format import describe_onnx, exported_graph, graph_model, graph_weights
 from vidtrans.interop.onnx.trial import check_installed
@@ -24,7 +23,6 @@ FAMILY = "TorchScript program"
 SECONDS = 300
 MEMORY = 24 << 30  # bytes of address space, of which torch reserves many times more than it uses
 MAX_ENTRIES = 100_000
-MAX_DESCRIPTION = 16 << 20  # bytes
 COMMAND = module_command("vidtrans.interop.torchscript_process")
 
 
@@ -51,7 +49,7 @@ class TorchScriptFormat(ForeignFormat):
         if not hints.trust:
             why, remedy = "a TorchScript file contains a program", f"vidtrans model import {path} --trust"
             raise UsageError(str(path), why, f"if you trust its author: {remedy}")
-        data, described = _converted(path.absolute(), path.stat().st_mtime_ns), _description(path)
+        data, described = _converted(path.absolute(), path.stat().st_mtime_ns), description_in(path)
         with tempfile.TemporaryDirectory() as folder:
             graph = Path(folder, f"{path.stem}.onnx")
             graph.write_bytes(data)
@@ -73,25 +71,13 @@ class TorchScriptFormat(ForeignFormat):
         return graph_weights(_converted(path.absolute(), path.stat().st_mtime_ns), model)
 
 
-def _description(path: Path) -> bytes:
-    """Return the description that 'vidtrans model export' wrote into a file; b"" for another file."""
-    with (
-        suppress(zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError),
-        zipfile.ZipFile(path) as file,
-    ):
-        found = [info for info in file.filelist if info.filename.endswith(f"/extra/{DESCRIPTION}")]
-        if len(found) == 1 and found[0].file_size <= MAX_DESCRIPTION:
-            return file.read(found[0])
-    return b""
-
-
 @lru_cache(maxsize=1)
 def _converted(path: Path, mtime_ns: int) -> bytes:
     """Convert a program to the bytes of an ONNX file, once per ``mtime_ns``. Raises ModelError, UsageError."""
     check_installed(str(path))
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder, "graph.onnx")
-        exported = ExportedModel.read(_description(path))
+        exported = ExportedModel.read(description_in(path))
         request = {
             "path": str(path),
             "target": str(target),

@@ -172,7 +172,7 @@ def _export(program: Any, picture: Any, target: str, free: dict[str, dict[int, s
 
 
 def _compare(program: Any, target: str, picture: Any, most_off: float) -> None:  # noqa: ANN401  (module, tensor)
-    """Raise ConversionError if the graph does not run, or more than a share of its output differs from the program's."""
+    """Raise ConversionError if the graph does not run, or more than a share ``most_off`` of its output differs."""
     import torch
 
     onnxruntime = import_onnx_runtime()

@@ -157,7 +157,7 @@ def load_generator(path: Path, part: Part = "model") -> tuple[Any, ModelRecord]:
         generator, record = form.load_described(path, model, _pairing_of_extractor(model))
     else:
         generator, record = form.load_extractor(path) if part == "embedded" else form.load(path)
-    if record.origin:  # another tool pads no further than its network needs
+    if record.origin and "exported" not in record.origin:  # another tool pads no further than its network needs
         generator.multiple = int(getattr(inner_generator(generator), "stride", generator.multiple))
     for parameter in generator.parameters():
         parameter.requires_grad_(False)

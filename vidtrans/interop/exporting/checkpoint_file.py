@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import torch
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.settings import Table
 from vidtrans.interop.checkpoints.checkpoint_format import recognise
-from vidtrans.interop.exporting.base import ExportFormat, ExportSubject
+from vidtrans.interop.exported import DESCRIPTION
+from vidtrans.interop.exporting.base import ExportFormat, ExportSubject, description
 from vidtrans.interop.families import FAMILIES
 from vidtrans.interop.families.base import COUNTER, Family, Layout, swap_halves, value_of
 from vidtrans.models.model_record import ModelRecord
+from vidtrans.pairing.pairing_records import make_pairing
 
 
 class CheckpointExport(ExportFormat):
@@ -29,7 +32,12 @@ class CheckpointExport(ExportFormat):
         family, state = their_state(subject.record, subject.generator)
         buffer = io.BytesIO()  # given a path, torch writes its name into the archive, and the bytes depend on it
         torch.save(state, buffer)
+        with zipfile.ZipFile(buffer, "a") as archive:  # what reads tensors passes over it
+            folder = archive.namelist()[0].partition("/")[0]
+            archive.writestr(zipfile.ZipInfo(f"{folder}/{DESCRIPTION}"), description(subject))
         path.write_bytes(buffer.getvalue())
+        if not torch.load(path, weights_only=True).keys() == state.keys():
+            raise ModelError(f"model '{subject.name}'", "torch does not read its file as it was written", "report this")
         found = recognise(path)
         if found.tensors.keys() != state.keys() or not all(
             torch.equal(found.tensors[name].read(), tensor) for name, tensor in state.items()
@@ -55,6 +63,8 @@ def their_state(record: ModelRecord, generator: Any) -> tuple[str, dict[str, Any
     name, what = record.generator["name"], "the other tools' .pth files"
     if record.plate or record.memory:
         raise UsageError(what, "they cannot hold a background plate or a memory", "train a model without these")
+    if make_pairing(record.pairing["name"], record.pairing["settings"]).class_colours is not None:
+        raise UsageError(what, "they cannot hold the colours of classes", "use --format onnx or torchscript")
     if record.codes:
         raise UsageError(what, "they cannot hold a style code", "use --format onnx or torchscript")
     registry = UNTRAINED if name in UNTRAINED else GENERATORS

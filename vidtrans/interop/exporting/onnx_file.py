@@ -13,7 +13,8 @@ import torch
 from vidtrans.core.errors import UsageError, first_line
 from vidtrans.core.machine import import_onnx_runtime
 from vidtrans.core.settings import Table
-from vidtrans.interop.exporting.base import METADATA_KEY, ExportFormat, ExportSubject, description
+from vidtrans.interop.exported import METADATA_KEY
+from vidtrans.interop.exporting.base import ExportFormat, ExportSubject, description
 from vidtrans.interop.exporting.comparing import check_file
 from vidtrans.interop.exporting.graphs import NetworkGraph, WholeGraph, graph_of
 

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from vidtrans.core.settings import Table
-from vidtrans.interop.exporting.base import DESCRIPTION, ExportFormat, ExportSubject, description
+from vidtrans.interop.exported import DESCRIPTION
+from vidtrans.interop.exporting.base import ExportFormat, ExportSubject, description
 from vidtrans.interop.exporting.comparing import check_file
 from vidtrans.interop.exporting.graphs import UnitGraph, WholeGraph, graph_of
 

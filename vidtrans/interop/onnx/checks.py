@@ -30,10 +30,6 @@ RUNTIME_OPS = frozenset((
 BRANCHES = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 LOOPS = "it has branches, or loops without a small number of rounds"
 MAX_ROUNDS = 1 << 16  # of a loop, with those of the loops around it
-# What 'vidtrans model export --whole' writes as TorchScript of a pairing that follows lines has such a loop.
-WITHOUT_LOOPS = (
-    "export the network alone ('vidtrans model export' without --whole), and import it with the --pairing of its input"
-)
 RANDOM = frozenset(
     {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"}
 )
@@ -66,7 +62,7 @@ def check_graph(path: Path, graph: Graph, channels: Collection[int] = CHANNELS) 
     reasons += [_refusal(node, graph, None) for body in graph.functions.values() for node in body]
     for why in reasons:
         if why:
-            raise ModelError(str(path), why, WITHOUT_LOOPS if why.startswith(LOOPS) else REMEDY)
+            raise ModelError(str(path), why, REMEDY)
     if _inlined(graph) > MAX_NODES:
         raise ModelError(str(path), "its functions are nested too deeply or too large", "do not use this file")
     if not graph.nodes or not graph.outputs:

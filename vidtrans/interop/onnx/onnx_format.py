@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.settings import Table
-from vidtrans.interop.exporting.base import METADATA_KEY, ExportedModel
+from vidtrans.interop.exported import METADATA_KEY, ExportedModel
 from vidtrans.interop.onnx.checks import CHANNELS, GraphInputs, check_graph
 from vidtrans.interop.onnx.graph_reading import SMALL, Graph, read_graph, read_graph_in
 from vidtrans.interop.onnx.protobuf import BYTES, VARINT, Buffer, DamagedError, fields, map_file
