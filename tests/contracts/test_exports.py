@@ -44,7 +44,7 @@ from vidtrans.video.images.picture import read_picture, resize
 pytestmark = pytest.mark.usefixtures("one_thread")
 GRAPHS = [name for name, entry in EXPORTS.items() if entry.takes_whole]  # what computes; others hold weights
 CANNOT = {"regions", "inpaint", "labels", "change", "simplify", "stack", "model"}  # those in docs/guides/export.md
-WITH_MORE = {"inpaint", "stack", "model", "pose", "next-frame"}  # whose input is made of more than a frame
+WITH_MORE = {"inpaint", "stack", "model", "pose", "next-frame", "change"}  # whose input is made of more than a frame
 INPUTS: dict[str, Table] = {"labels": {"classes": 3}, "look": {"looks": ("ink", "oil")}}
 VARIANTS: dict[str, list[Table]] = {
     "edges": [{"gradient_channel": True}, {"sigma": 0.0}, {"sigma": 4.0, "density": 0.4, "hysteresis": 0.1}],

@@ -63,14 +63,14 @@ class ExportedModel:
             if table["format"] != FORMAT:
                 return None
             kept = {name: dict(table[name]) for name in KEPT if name in table}
-            names = ("generator", "pairing", "card")
             found = cls(
-                *(dict(table[n]) for n in names[:2]),
-                int(table["trained_size"]),
-                dict(table["card"]),
-                int(table["in_channels"]),
-                bool(table["whole"]),
-                kept,
+                generator=dict(table["generator"]),
+                pairing=dict(table["pairing"]),
+                size=int(table["trained_size"]),
+                card=dict(table["card"]),
+                in_channels=int(table["in_channels"]),
+                whole=bool(table["whole"]),
+                kept=kept,
             )
             found.pairing["name"], found.pairing["settings"], found.generator["name"]
         except (ValueError, KeyError, TypeError, OverflowError):

@@ -19,6 +19,7 @@ from vidtrans.interop.onnx.trial_pictures import trial_picture
 SIZES = ((256, 512), (256, 256), (512, 512), (224, 224), (128, 128))  # (height, width); fixed sizes are often square
 CHANNELS = (3, 1, 4)
 OPSET = 17
+EXPORTED_SIZES, EXPORTED_LARGER = ((64, 96),), 33  # an exported program takes any size
 LARGER = 256  # pixels added to each side to test whether the graph takes other sizes
 APART = 1e-3  # largest difference of graph and program, as a share of the output's standard deviation
 MOST_OFF = (
@@ -68,7 +69,8 @@ def convert(path: str, target: str, channels: int = 0, *, exported: bool = False
         program = _symmetric(program)
     with suppress(Exception):  # best effort: removes what only training needs
         program = torch.jit.freeze(program)
-    picture = _example(program, (channels,) if channels else CHANNELS)
+    tried, larger = (EXPORTED_SIZES, EXPORTED_LARGER) if exported else (SIZES, LARGER)
+    picture = _example(program, (channels,) if channels else CHANNELS, tried)
     sizes = {0: "batch", 2: "height", 3: "width"}
     reason = ""
     for free in ({"input": sizes, "output": sizes}, {}):
@@ -79,7 +81,7 @@ def convert(path: str, target: str, channels: int = 0, *, exported: bool = False
             share = MOST_OFF if exported else 0.0
             _compare(program, target, picture, share)
             if free:
-                _compare(program, target, _picture(picture.shape[1], *(n + LARGER for n in picture.shape[2:])), share)
+                _compare(program, target, _picture(picture.shape[1], *(n + larger for n in picture.shape[2:])), share)
         except ConversionError as error:
             reason = reason or str(error)
             continue
@@ -133,13 +135,16 @@ def _limit_loops(target: str) -> None:
     onnx.save(model, target)
 
 
-def _example(program: Any, numbers: Sequence[int]) -> Any:  # noqa: ANN401  (a program and a tensor)
-    """Return a picture that the program accepts, (1, C, H, W); C is one of ``numbers``. Raises ConversionError."""
+def _example(program: Any, numbers: Sequence[int], sizes: Sequence[tuple[int, int]]) -> Any:  # noqa: ANN401
+    """Return a picture that the program accepts, (1, C, H, W), of one of the numbers of channels and ``sizes``.
+
+    Raises ConversionError.
+    """
     import torch
 
     reason = ""
     for channels in numbers:
-        for size in SIZES:
+        for size in sizes:
             picture = _picture(channels, *size)
             try:
                 with torch.no_grad():

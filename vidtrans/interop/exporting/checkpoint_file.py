@@ -17,7 +17,6 @@ from vidtrans.interop.exporting.base import ExportFormat, ExportSubject, descrip
 from vidtrans.interop.families import FAMILIES
 from vidtrans.interop.families.base import COUNTER, Family, Layout, swap_halves, value_of
 from vidtrans.models.model_record import ModelRecord
-from vidtrans.pairing.pairing_records import make_pairing
 
 
 class CheckpointExport(ExportFormat):
@@ -25,6 +24,9 @@ class CheckpointExport(ExportFormat):
 
     def check(self, subject: ExportSubject) -> None:
         """Raise UsageError for a generator that no other tool has."""
+        if subject.pairing.class_colours is not None:
+            why = "they cannot hold the colours of classes"
+            raise UsageError("the other tools' .pth files", why, "use --format onnx or torchscript")
         their_state(subject.record, subject.generator)
 
     def write(self, path: Path, subject: ExportSubject) -> Table:
@@ -63,8 +65,6 @@ def their_state(record: ModelRecord, generator: Any) -> tuple[str, dict[str, Any
     name, what = record.generator["name"], "the other tools' .pth files"
     if record.plate or record.memory:
         raise UsageError(what, "they cannot hold a background plate or a memory", "train a model without these")
-    if make_pairing(record.pairing["name"], record.pairing["settings"]).class_colours is not None:
-        raise UsageError(what, "they cannot hold the colours of classes", "use --format onnx or torchscript")
     if record.codes:
         raise UsageError(what, "they cannot hold a style code", "use --format onnx or torchscript")
     registry = UNTRAINED if name in UNTRAINED else GENERATORS

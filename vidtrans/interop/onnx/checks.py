@@ -129,8 +129,12 @@ def feeds(port: Port, allowed: Collection[int] = CHANNELS) -> list[tuple[str, in
     for layout in ("nchw", "nhwc") if len(port.shape) == 4 else ("chw", "hwc"):
         channels = port.shape[layout.index("c")]
         sides = [port.shape[layout.index(side)] for side in "hw"]
-        if channels in allowed and not any(isinstance(side, int) and side in allowed for side in sides):
-            found.append((layout, int(channels)))
+        if (
+            isinstance(channels, int)
+            and channels in allowed
+            and not any(isinstance(side, int) and side in allowed for side in sides)
+        ):
+            found.append((layout, int(channels or 0)))
         elif not isinstance(channels, int):
             found += [(layout, n) for n in (3, 1)]
     return sorted(found, key=lambda feed: not isinstance(port.shape[feed[0].index("c")], int))  # type: ignore[index]
