@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 
 from vidtrans.core import entry_points
 from vidtrans.core.errors import PluginError, UsageError, VidtransError
+from vidtrans.core.system import name_key
 
 
 @dataclass(frozen=True)
@@ -153,8 +154,8 @@ def with_package(name: str, packages: Mapping[str, entry_points.Package]) -> str
 
 def nearest_name(name: str, choices: Iterable[str]) -> str:
     """Return the choice that a mistyped name is nearest to, whatever its case; '' if none is near."""
-    plain = {choice.casefold(): choice for choice in choices}
-    near = get_close_matches(name.casefold(), plain, n=1)
+    plain = {name_key(choice).casefold(): choice for choice in choices}
+    near = get_close_matches(name_key(name).casefold(), plain, n=1)
     return plain[near[0]] if near else ""
 
 

@@ -208,5 +208,5 @@ def _restore(folder: Path, planned: Dataset, output: Path, existing: Dataset) ->
 
 def dataset_digest(context: Context, dataset: Dataset) -> str:
     """Return the digest of the index and of the existing pictures, which training depends on."""
-    pictures = [[n, context.cache.digest(dataset.folder / n)] for n in dataset.files()]
+    pictures = [[n, context.cache.digest(dataset.path(n))] for n in dataset.files()]
     return digest_of([context.cache.digest(dataset.folder / INDEX), *pictures])

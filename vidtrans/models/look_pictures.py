@@ -10,6 +10,7 @@ from pathlib import Path
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import base_name
 from vidtrans.core.registry import name_check, nearest_name
+from vidtrans.core.system import as_found
 from vidtrans.curves.key_moments import parse_names
 from vidtrans.models.gallery import gallery_looks
 from vidtrans.models.look_syntax import LookPart, is_file, is_number, parse_look_parts
@@ -114,7 +115,7 @@ def is_style(name: str, folder: Path = Path()) -> bool:
 
 def _style(name: str, folder: Path) -> Style:
     if is_file(name, folder):
-        return folder / name
+        return as_found(folder / name)
     return None if name == CLIP else name
 
 

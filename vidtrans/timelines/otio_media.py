@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 
 from vidtrans.core.files import NUMBER
 from vidtrans.timelines.spans import DAY_S, usual_rate
-from vidtrans.timelines.timeline import Relink, TimelineClip
+from vidtrans.timelines.timeline import Relink, TimelineClip, numbered_name
 
 Otio = Any  # objects of OpenTimelineIO, which has no types
 _WHOLE = re.compile(r"/|\\\\|[A-Za-z]:[\\/]|[A-Za-z][A-Za-z0-9+.-]+:")  # absolute paths, and URLs
@@ -155,16 +155,17 @@ def _reference(otio: Otio, old: Otio, link: Relink, available: Otio, folder: Pat
     metadata = {**dict(old.metadata), **record}
     place = _written(media.path, _url_of(old), folder)
     first = media.first_number
-    name = next((one for one in media.names if first is not None and _numbered(one, first)), "")
-    if first is not None and (match := _numbered(name, first)):
+    if first is not None and (parts := numbered_name(media.names, first)):
+        before, number, after = parts
+        last = numbered_name(media.names, first + old.frame_step * (media.num_frames - 1))
         found = schema.ImageSequenceReference(
             f"{place}/",
-            match[1],
-            match[3],
+            before,
+            after,
             first,
             old.frame_step,
             float(media.rate or 24),
-            len(match[2]),
+            len((last[1] if last else number).lstrip("-")),
             available_range=available,
             metadata=metadata,
         )
@@ -173,12 +174,6 @@ def _reference(otio: Otio, old: Otio, link: Relink, available: Otio, folder: Pat
     reference = schema.ExternalReference(place, available, metadata)
     reference.name = old.name
     return reference
-
-
-def _numbered(name: str, number: int) -> re.Match[str] | None:
-    """Return the parts of a picture's name if it ends in this number."""
-    match = re.fullmatch(r"(.*?)([0-9]+)(\.\w+)", name)
-    return match if match and int(match[2]) == number else None
 
 
 def _url_of(media: Otio) -> str:

@@ -12,11 +12,16 @@ from pathlib import Path
 
 from vidtrans.core.costs import count
 from vidtrans.core.errors import MediaError
-from vidtrans.core.files import NUMBER
 from vidtrans.timelines.frame_times import SAME_RATE, FrameTimes, read_times
 from vidtrans.timelines.timeline import Relink, StyledMedia, TimelineClip
 from vidtrans.video.io.container import probe
-from vidtrans.video.io.picture_paths import files_to_read, is_picture_sequence, is_picture_source
+from vidtrans.video.io.picture_paths import (
+    files_to_read,
+    is_pattern,
+    is_picture_sequence,
+    is_picture_source,
+    numbered_files,
+)
 from vidtrans.video.io.timecode import count_of, counted_rate, frames_in_day
 from vidtrans.video.io.timestamps import USUAL_RATES
 
@@ -108,7 +113,8 @@ def read_facts(path: Path, clip: TimelineClip) -> MediaFacts:
         if not is_picture_sequence(path):
             return MediaFacts(path, None, 1)
         files = files_to_read(path)
-        return MediaFacts(path, clip.pictures_rate or clip.rate, len(files), numbers=_numbers(path, files))
+        numbers = tuple(number for number, _ in numbered_files(path)) if is_pattern(path) else ()
+        return MediaFacts(path, clip.pictures_rate or clip.rate, len(files), numbers=numbers)
     info = probe(path)
     rate = _constant(info.rate)
     num = info.num_frames_from_header or (round(Fraction(info.duration_s) * rate) if info.duration_s else None)
@@ -144,15 +150,6 @@ def _constant(average: Fraction) -> Fraction:
     """Return the rate that an average over a file, rounded by its container, means."""
     near = min(USUAL_RATES, key=lambda usual: abs(usual - average))
     return near if abs(near - average) < SAME_RATE * near else average
-
-
-def _numbers(path: Path, files: list[Path]) -> tuple[int, ...]:
-    """Return the numbers of the pictures of a pattern; () for a folder."""
-    found = NUMBER.search(path.name)
-    if not found or path.is_dir():
-        return ()
-    tail = len(path.name) - found.end()
-    return tuple(int(file.name[found.start() : len(file.name) - tail]) for file in files)
 
 
 def clip_span(clip: TimelineClip, facts: MediaFacts, where: str) -> ClipSpan:

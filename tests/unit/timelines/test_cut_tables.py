@@ -39,19 +39,19 @@ FCM: NON-DROP FRAME
     "lines", [SCENES, [CUTS, *SCENES], [*SCENES, ""], [line.replace(",", "\t") for line in SCENES]]
 )
 def test_scenes_begin_at_their_frames(lines: list[str]) -> None:
-    assert scene_starts(lines, "x.csv") == [0, 5]
+    assert scene_starts("\n".join(lines), "x.csv") == [0, 5]
 
 
 @pytest.mark.parametrize("text", ["0", "-3", "1.5", "x", "", "²", "9" * 12])
 def test_a_scene_without_a_frame_number_is_named_with_its_line(text: str) -> None:
     with pytest.raises(UsageError, match=r"x\.csv, line 3: .* is not the number of a frame from 1"):
-        scene_starts([*SCENES[:2], f"2,{text},00:00:00.200"], "x.csv")
+        scene_starts("\n".join([*SCENES[:2], f"2,{text},00:00:00.200"]), "x.csv")
 
 
 @given(st.lists(st.text(max_size=60), max_size=6))
 def test_other_texts_are_no_scenes_or_are_refused(lines: list[str]) -> None:
     try:
-        found = scene_starts(lines, "x.csv")
+        found = scene_starts("\n".join(lines), "x.csv")
     except UsageError:
         return
     assert found is None or all(start >= 0 for start in found)
@@ -61,7 +61,7 @@ def test_other_texts_are_no_scenes_or_are_refused(lines: list[str]) -> None:
 def test_every_list_of_scenes_is_read(frames: list[int], has_cuts: bool, separator: str) -> None:
     rows = [f"{n},{frame},00:00:00.000" for n, frame in enumerate(frames, 1)]
     lines = [*([CUTS] if has_cuts else []), HEAD, *rows]
-    assert scene_starts([line.replace(",", separator) for line in lines], "x") == [frame - 1 for frame in frames]
+    assert scene_starts("\n".join(lines).replace(",", separator), "x") == [frame - 1 for frame in frames]
 
 
 @given(st.lists(st.text(max_size=90), max_size=6))

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from numbered_media import write_numbered
+from clips import pictures_of, write_folder
+from numbered_media import number_of, picture, write_numbered
 from timeline_samples import edl_samples
 
 import vidtrans as api
@@ -213,6 +214,34 @@ def test_numbered_pictures_keep_their_numbers(media: Path, tmp_path: Path) -> No
     api.stylize(path, model="identity", output=str(tmp_path / "out.edl"), rate="25", handles=1)
     [file] = [line for line in (tmp_path / "out.edl").read_text().splitlines() if line.startswith("* FROM CLIP:")]
     assert file == f"* FROM CLIP: {tmp_path.as_posix()}/shot.3-12.identity/shot.[1004-1013].png"
+
+
+@pytest.mark.parametrize("padding", [4, 5], ids=["nuke", "blender"])
+@pytest.mark.parametrize("ending", ["edl", "otio"])
+def test_numbered_pictures_may_begin_below_zero(padding: int, ending: str, tmp_path: Path) -> None:
+    names = [f"shot.{n:0{padding if n < 0 else 4}}.png" for n in range(-4, 5)]
+    write_folder(tmp_path / "shots", [picture(n) for n in range(9)], names)
+    path = tmp_path / f"cut.{ending}"
+    if ending == "edl":
+        times = "00:00:00:00 00:00:00:04 01:00:00:00 01:00:00:04"
+        path.write_text(f"001  AX  V  C  {times}\n* FROM CLIP: shots/shot.[-003-0002].png\n")
+    else:
+        otio = pytest.importorskip("opentimelineio")
+        span = otio.opentime.TimeRange(otio.opentime.RationalTime(-3, 25), otio.opentime.RationalTime(4, 25))
+        whole = otio.opentime.TimeRange(otio.opentime.RationalTime(-4, 25), otio.opentime.RationalTime(9, 25))
+        media = otio.schema.ImageSequenceReference("shots/", "shot.", ".png", -4, 1, 25, 4, available_range=whole)
+        track = otio.schema.Track(children=[otio.schema.Clip("a", media, span)])
+        otio.adapters.write_to_file(otio.schema.Timeline("t", tracks=[track]), str(path))
+    given = {} if ending == "otio" else {"rate": "25"}
+    api.stylize(path, model="identity", output=str(tmp_path / "made" / path.name), handles=0, **given)
+    text = (tmp_path / "made" / path.name).read_text()
+    made = pictures_of(next((tmp_path / "made").glob("shot*")))
+    assert {name: number_of(one) for name, one in made.items()} == {names[n]: n for n in range(1, 5)}
+    if ending == "edl":
+        assert f"shot.[{names[1].split('.')[1]}-0000].png" in text
+    else:
+        assert '"start_frame": -3' in text
+        assert '"frame_zero_padding": 4' in text
 
 
 def test_names_that_the_encoding_of_an_edl_lacks_are_kept() -> None:
