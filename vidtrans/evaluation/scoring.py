@@ -40,11 +40,11 @@ from vidtrans.video.io.container import probe
 NOT_SCORED = "not compared"  # frames without a counterpart
 LEAST_COVERED = 0.5  # of a render's frames, by a source: one that ends earlier is another clip
 COMPARED = 8  # frames of a render and of its source
-# Of ``agreement``. 12 clips in 33 styles, from looks to outlines and noise: 0.46 and more; each of them with another of
-# 27 clips: 0.27 and less in 99 of 100 pairs, 0.35 and less but for 15 of 10,825. On 15 other clips 3 of 372 renders lie
-# below 0.35, all nearly black or under heavy noise, and 12 of 9,350 pairs of other clips above. Labels and the
-# photographs made of them: 0.39 to 0.61.
-UNRELATED, DOUBTFUL = 0.2, 0.35
+# Of ``agreement``. Chosen on renders of 14 clips in 33 styles, from looks to outlines and noise, 0.46 and more, and on
+# pairs of them with 26 other clips: 86 of 100 are below the first, all but 15 of 10,825 below the second. On 13 other
+# clips 3 of 372 renders are below the second, nearly black or under heavy noise, and all but 12 of 9,350 other clips.
+# Labels and the photographs made of them: 0.39 to 0.61. Networks with random weights on tiny clips: 0.16.
+UNRELATED, DOUBTFUL = 0.12, 0.35
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,10 @@ WORTH_REACHING = 0.05  # of its mean, by which flow that begins coarse is to be 
 ALIKE = 0.5  # correlation from which a part is the same
 STRUCTURE = 10.0  # ranks, standard deviation: less is flat
 AROUND, SOFT = 5.0, 2.0  # pixels, σ: what is compared, and how soon a part that moves passes into one that stays
-AGREEMENT_SIZE = 160, 112  # pixels, (width, height), whatever the shape of the frames: one may be stretched to the other
+AGREEMENT_SIZE = (
+    160,
+    112,
+)  # pixels, (width, height), whatever the shape of the frames: one may be stretched to the other
 FINE, WIDE = 3.0, 12.0  # pixels, σ: structure of tones between these sizes is compared, and edges finer than the second
 PLAIN_STD = 2.0  # grey levels: a frame with less contrast has nothing to compare
 

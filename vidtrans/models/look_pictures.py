@@ -144,24 +144,24 @@ def _unreadable(look: str, folder: Path) -> UsageError:
         return UsageError(f"--look {name}", "it is a folder", "name a picture in it")
     if is_picture(Path(name)):
         return UsageError(f"--look {name}", "no such picture", name_check(folder / name))
-    why = "there is no model, no such picture, and no look of this name"
-    return UsageError(f"--look {name}", why, f"{_suggestion(name)}{HINT}; these ship: {', '.join(gallery_looks())}")
-
-
-def _suggestion(name: str) -> str:
-    """Return a question with the look or model of the nearest name; '' if none is near."""
     models = [*known_models(), IDENTITY]
     near = nearest_name(name, [*models, *gallery_looks()])
     if near in models:
-        return f"did you mean the model '{near}'? vidtrans stylize VIDEO --model {near}; or "
-    return f"did you mean '{near}'? " if near else ""
+        remedy = f"did you mean the model '{near}'? Then give --model {near}"
+    elif near:
+        remedy = f"did you mean '{near}'?"
+    elif set(name) & set(",:"):
+        remedy = HINT
+    else:
+        remedy = f"give a picture, or choose from: {', '.join(gallery_looks())}"
+    return UsageError(f"--look {name}", "there is no such look or picture", remedy)
 
 
 def unknown_look(name: str, looks: Sequence[str]) -> UsageError:
     """Return the error for a name that is not one of a model's ``looks``, with the nearest one, or one that ships."""
     near = nearest_name(name, [*(look for look in gallery_looks() if look not in looks), *looks])
-    hint = f"did you mean '{near}'? " if near else ""
-    if near and near not in looks:
-        hint += f"'{near}' ships and needs no --model; or "
-    remedy = f"choose from: {', '.join(looks)}" if looks else "give a picture or a look that ships"
-    return UsageError(f"unknown look '{name}'", "the model has no such look", hint + remedy)
+    if near:
+        remedy = f"did you mean '{near}'?" + (" It ships and needs no --model" if near not in looks else "")
+    else:
+        remedy = f"choose from: {', '.join(looks)}" if looks else "give a picture or a look that ships"
+    return UsageError(f"unknown look '{name}'", "the model has no such look", remedy)
