@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vidtrans.models.loaded_model import LoadedModel
     from vidtrans.rendering.settings_grid import Variation
 
-VERSION = 3
+VERSION = 4
 
 
 @dataclass(frozen=True)

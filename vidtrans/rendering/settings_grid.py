@@ -38,7 +38,7 @@ from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.picture_paths import is_picture_source
 from vidtrans.video.io.reader import ClipReader
-from vidtrans.video.plots.layout import ContactSheet, cell_size, middle
+from vidtrans.video.plots.layout import TALLEST_CELL, ContactSheet, cell_size, middle
 
 MAX_WIDTH = 2400  # pixels, of the whole grid
 MAX_CELL = 480
@@ -132,7 +132,7 @@ def draw_grid(
         context.stop.check()
         context.report(Progress("trying", number, len(columns), "columns"))
     rows = list(zip(*pictures, strict=True))
-    cell = cell_size(chosen[0].source, min(MAX_CELL, MAX_WIDTH // len(columns)))
+    cell = cell_size(chosen[0].source, min(MAX_CELL, MAX_WIDTH // len(columns)), TALLEST_CELL)
     title = f"{video.name}: each column changes one setting; single frames, so no temporal filter"
     if any(variation.key == "upscale" for variation in asked):  # scaled down, all modes look the same
         rows = [tuple(middle(picture, *cell) for picture in row) for row in rows]
@@ -153,7 +153,8 @@ def _columns_of(
 ) -> list[_Column]:
     """Return the columns of a model: unchanged, and each variation. ``alone``: it is the only model."""
     render = partial(_render, context=context, drawn=drawn)
-    columns: list[_Column] = [(look.name, partial(render, look, rendering))]
+    first = f"--look {look.name}" if rendering.look == look.name else look.name  # of pictures, which are its name
+    columns: list[_Column] = [(first, partial(render, look, rendering))]
     for variation in asked or _suggested(look, rendering, alone=alone):
         label = variation.flag if alone else f"{look.name} {variation.flag}"
         columns.append((label, partial(render, *variation.apply(look, rendering))))
