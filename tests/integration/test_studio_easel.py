@@ -225,15 +225,14 @@ def test_a_purpose_is_shown_at_once_and_no_paint_gets_into_the_folder_of_another
         assert go.text_content() == "Make the clip"
         assert page.evaluate(f"() => {EASEL}.stack.layers.length") == 2
         saved(page)
-
-        def later(route: Any) -> None:
-            time.sleep(0.5)
-            route.continue_()
-
-        page.route("**/api/folder*", later)
+        waiting: list[Any] = []
+        page.route("**/api/folder*", lambda route: route.continue_() if waiting else waiting.append(route))
         purpose.select_option("fix")
         assert page.evaluate(f"() => {EASEL}.work.inert")  # no layer, no stroke and no button until the sheet is there
         page.keyboard.press("n")
+        while not waiting:
+            page.wait_for_timeout(20)
+        waiting[0].continue_()
         page.wait_for_function(f"() => {EASEL}.file.includes('.corrections/')")
         assert go.text_content() == "Correct the result"
         assert page.evaluate(f"() => {EASEL}.stack.layers.length") == 1

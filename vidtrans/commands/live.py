@@ -104,6 +104,7 @@ class Live(ServedPage):
     def make(self, context: Context) -> Table:
         """Serve the page until a stop is requested. Raises UsageError, ModelError, DeviceError."""
         self.check_installed()
+        context.note(f"loading {', '.join((*self.model, *self._looks))}: the page's address comes in some seconds")
         from vidtrans.live.app import serve
         from vidtrans.live.stage_connections import StageConnections, check_libraries
         from vidtrans.web.server import WebServer
