@@ -115,16 +115,17 @@ def draw_grid(
     asked: Sequence[Variation],
     context: Context,
     colours: Sequence[LoadedModel] = (),
+    first: str = "",
 ) -> Table:
     """Draw the grid and return its result table. Raises UsageError, ModelError, DeviceError.
 
     ``shown``: the rows. ``asked``: the columns; if empty, suggested ones. ``colours``: the colour maps that belong to
-    models; each gets one column.
+    models; each gets one column. ``first``: the label of the column without changes; "": the model's name.
     """
     chosen = shown.chosen
     columns: list[_Column] = [("source", lambda chosen: [frame.source for frame in chosen])]
     for (look, rendering), drawn in zip(models, shown.drawn, strict=True):
-        columns += _columns_of(look, rendering, asked, context, alone=len(models) == 1, drawn=drawn)
+        columns += _columns_of(look, rendering, asked, context, alone=len(models) == 1, drawn=drawn, first=first)
     columns += [_colours_column(found, context, alone=len(colours) == 1) for found in colours]
     pictures = []
     for number, (_, render) in enumerate(columns, 1):
@@ -150,11 +151,11 @@ def _columns_of(
     *,
     alone: bool,
     drawn: bool,
+    first: str,
 ) -> list[_Column]:
     """Return the columns of a model: unchanged, and each variation. ``alone``: it is the only model."""
     render = partial(_render, context=context, drawn=drawn)
-    first = f"--look {look.name}" if rendering.look == look.name else look.name  # of pictures, which are its name
-    columns: list[_Column] = [(first, partial(render, look, rendering))]
+    columns: list[_Column] = [(first or look.name, partial(render, look, rendering))]
     for variation in asked or _suggested(look, rendering, alone=alone):
         label = variation.flag if alone else f"{look.name} {variation.flag}"
         columns.append((label, partial(render, *variation.apply(look, rendering))))
