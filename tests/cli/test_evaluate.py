@@ -165,11 +165,10 @@ def test_a_part_is_scored_against_its_part_of_the_source(kind: str, capsys: Caps
         output = lossless(Path("part.mkv"), part, pts=pts[:10], time_base=base)
     command = ("evaluate", output, "--source", "whole.mp4", "--reference", "whole.mp4")
     assert said_json(capsys, *command, "--start", "10")["psnr"] == 99
-    text = refuse(capsys, 2, *command)
-    assert f"{output.name} shows something else at the same moments" in text
+    text = said(capsys, 0, *command)
+    assert f"{output.name} hardly shows the same" in text
+    assert "it goes on for 20 frames after" in text
     assert "--start" in text
-    lossless(Path("begin.mkv"), whole[:10])
-    assert "it goes on for 20 frames after" in said(capsys, 0, "evaluate", "begin.mkv", "--source", "whole.mp4")
 
 
 def beside(clip: str, output: str, start: Time | None = None) -> tuple[list[int], list[str]]:

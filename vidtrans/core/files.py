@@ -233,8 +233,6 @@ def write_atomically(target: Path) -> Iterator[Path]:
             # Of a copy the second name is the one written to. FFmpeg's names begin with "file:".
             named = str(error.filename2 or error.filename or "").removeprefix("file:")
             if temporary.name in Path(named).parts if named else error.errno in _WRITE_ERRORS:
-                if error.errno == errno.ENOENT:  # a folder of a kernel's file system has no place for files
-                    raise OSError(errno.EACCES, "its folder takes no files", str(target)) from error
                 raise OSError(error.errno, error.strerror, str(target)) from error
         raise
 

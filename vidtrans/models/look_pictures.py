@@ -147,7 +147,7 @@ def _unreadable(look: str, folder: Path) -> UsageError:
     models = [*known_models(), IDENTITY]
     near = nearest_name(name, [*models, *gallery_looks()])
     if near in models:
-        remedy = f"did you mean the model '{near}'? Then give --model {near}"
+        remedy = f"did you mean the model '{near}'? vidtrans stylize VIDEO --model {near}"
     elif near:
         remedy = f"did you mean '{near}'?"
     elif set(name) & set(",:"):
@@ -160,8 +160,8 @@ def _unreadable(look: str, folder: Path) -> UsageError:
 def unknown_look(name: str, looks: Sequence[str]) -> UsageError:
     """Return the error for a name that is not one of a model's ``looks``, with the nearest one, or one that ships."""
     near = nearest_name(name, [*(look for look in gallery_looks() if look not in looks), *looks])
-    if near:
-        remedy = f"did you mean '{near}'?" + (" It ships and needs no --model" if near not in looks else "")
-    else:
-        remedy = f"choose from: {', '.join(looks)}" if looks else "give a picture or a look that ships"
-    return UsageError(f"unknown look '{name}'", "the model has no such look", remedy)
+    hint = f"did you mean '{near}'? " if near else ""
+    if near and near not in looks:
+        hint += f"'{near}' ships and needs no --model; or "
+    remedy = f"choose from: {', '.join(looks)}" if looks else "give a picture or a look that ships"
+    return UsageError(f"unknown look '{name}'", "the model has no such look", hint + remedy)

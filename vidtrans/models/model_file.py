@@ -73,7 +73,7 @@ def _unknown_model(name: str) -> ModelError:
         return ModelError(f"model '{name}'", "it is a look that ships", use)
     remedy = f"did you mean '{near}'?" if near else f"give a file, or choose from: {', '.join(models)}"
     if near in gallery_looks():
-        remedy = f"did you mean the look '{near}'? Then give --look {near}, without --model"
+        remedy = f"did you mean the look '{near}'? vidtrans stylize VIDEO --look {near}"
     return ModelError(f"model '{name}'", "no model of this name", remedy)
 
 

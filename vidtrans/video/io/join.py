@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import heapq
 from array import array
 from collections.abc import Iterator, Sequence
@@ -94,7 +93,7 @@ def join(
                 stop.check()
             out.close()  # some muxers fail at the end only
         except (av.error.FFmpegError, ValueError) as error:
-            if isinstance(error, OSError) and error.errno in (*DISK, errno.ENOENT):
+            if isinstance(error, OSError) and error.errno in DISK:
                 raise OSError(error.errno, error.strerror, error.filename or str(output)) from None
             remedy = "use -o with .mkv" if kind != "matroska" else "use --set encoding.sound=none"
             raise MediaError(str(output), f"cannot be written as {kind} ({error})", remedy) from None
