@@ -11,7 +11,7 @@ from vidtrans.clips.label_maps import render_changes
 from vidtrans.clips.steady_exposure import SteadyExposure
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import MaskFile
-from vidtrans.core.settings import Time
+from vidtrans.core.settings import Time, parse_size
 from vidtrans.curves.curve_samples import small_plot
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.render_settings import ResolvedRenderSettings
@@ -93,8 +93,9 @@ def plan_render(
 def _tell_size(clip: Clip, wanted: str, context: Context) -> None:
     """Report that a ``rendering.size`` is not reached, because a short side never enlarges a clip."""
     width, height = clip.index.width, clip.index.height
-    if wanted.isdecimal() and int(wanted) > min(width, height):
-        larger = "x".join(str(side * int(wanted) // min(width, height)) for side in (width, height))
+    short = None if wanted == "trained" else parse_size(wanted).short
+    if short is not None and short > min(width, height):
+        larger = "x".join(str(side * short // min(width, height)) for side in (width, height))
         why = f"{clip.name} is {width}x{height}, and a short side enlarges nothing: the model sees it at that size"
         context.note(f"--size {wanted}: {why} (--size {larger} enlarges it)")
 
