@@ -207,7 +207,11 @@ def check_folder(folder: Path) -> None:
     """Raise UsageError if the folder for a batch's results is a file or has a media file's extension."""
     check_parents(folder)
     if (folder.exists() and not folder.is_dir()) or folder.suffix.lstrip(".") in ENDINGS:
-        raise UsageError(str(folder), "with several clips -o must be a folder", "give a folder name")
+        raise UsageError(
+            str(folder),
+            "several clips, a folder of clips or a pattern have a folder of results",
+            "give a folder name with -o",
+        )
 
 
 def result_names(sources: Sequence[Path], endings: Sequence[str]) -> list[str]:

@@ -293,6 +293,20 @@ def test_what_costs_least_to_lose_goes_first_and_of_that_what_was_not_used_for_l
     assert cache.entries() == []
 
 
+def test_a_cache_that_has_grown_is_named_once_for_each_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidtrans.store.cache.TOLD_BYTES", 2500)
+    told: list[str] = []
+    grown = []
+    for names in ("ab", "c", "", "d", "e"):  # a new object for each command
+        cache = Cache(tmp_path, lambda event: told.append(event.text) if isinstance(event, Note) else None)
+        for key in names:
+            fill(cache, "render", key, 1)
+        cache.trim(10**9)
+        grown.append(len(told))
+    assert grown == [0, 1, 1, 1, 2]
+    assert told[0].startswith(f"the cache {tmp_path} has grown to 4 kB: 'vidtrans cache clean' empties it")
+
+
 def test_what_is_in_use_stays_whatever_the_limit(tmp_path: Path) -> None:
     cache = Cache(tmp_path, silent)
     for key in ("locked", "held", "free"):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from vidtrans.core.costs import count
 from vidtrans.core.errors import MediaError
 from vidtrans.core.files import NUMBER
 from vidtrans.core.system import as_found, name_key
@@ -150,6 +152,9 @@ def files_to_read(path: Path) -> list[Path]:
     if path.is_dir():
         if unread := unread_in(path):
             raise _unread(path, f"{unread[0].name} …: ", unread[0].suffix)
+        if videos := [name for name in sorted(os.listdir(path)) if Path(name).suffix.lower() in VIDEO_SUFFIXES]:
+            why = f"a folder of {count(len(videos), 'video')}, where one clip is expected"
+            raise MediaError(str(path), why, f"name the video, as {path / videos[0]}")
         remedy = "give a video, a picture, or a folder of pictures"
         raise MediaError(str(path), "no pictures in this folder", remedy)
     there = pictures_in(path.parent)[:1] if path.parent.is_dir() else []
