@@ -40,9 +40,9 @@ from vidtrans.video.io.container import probe
 NOT_SCORED = "not compared"  # frames without a counterpart
 LEAST_COVERED = 0.5  # of a render's frames, by a source: one that ends earlier is another clip
 COMPARED = 8  # frames of a render and of its source
-# Of ``agreement``. Chosen while looking at renders of 27 clips in 33 styles, from looks to outlines and noise: looks that
-# ship have 0.7 and more; all renders of 14 clips 0.46 and more, and of 13 clips all but 3 of 372 (nearly black, or under
-# heavy noise) 0.35 and more. Of 20,175 pairs with another clip 86 of 100 are below the first, all but 27 below the
+# Of ``agreement``. Chosen while looking at renders of 27 clips in 33 styles, from looks to outlines and noise. Looks
+# that ship have 0.7 and more; of 14 clips all renders 0.46 and more, of 13 all but 3 of 372 (nearly black, or under
+# heavy noise) 0.35 and more. Of 20,175 pairs with another clip 86 of 100 are below the first, and all but 27 below the
 # second. Labels and the photographs made of them have 0.39 to 0.61, networks with random weights on tiny clips 0.16.
 UNRELATED, DOUBTFUL = 0.12, 0.35
 
