@@ -14,7 +14,8 @@ class Progress:
     """Progress of a ``task`` (its name): ``done`` of ``total`` units; ``total`` is None where it is unknown.
 
     ``unit``: the plural of the unit. ``detail``: text to show after the numbers; ``figures``: more of it, for -v.
-    ``counted``: a batch adds up these units, which are frames of renders or steps of trainings.
+    ``counted``: a batch adds up these units, which are frames of renders or steps of trainings. ``at_most_s``: the
+    seconds after which the task ends in any case; None without such a limit.
     """
 
     task: str
@@ -24,6 +25,7 @@ class Progress:
     detail: str = ""
     figures: str = ""
     counted: bool = False
+    at_most_s: float | None = None
 
 
 @dataclass(frozen=True)

@@ -240,9 +240,9 @@ def _steps_are_revised(
             raise Diverged(keeper.saved_step, run.step + 1)
         run.rows.append(row)
         run.step += 1
-        report(
-            Progress("training", run.step, run.total, "steps", describe_score(run.scores), _losses(run), counted=True)
-        )
+        at_most_s = max(0.0, budget.seconds - run.seconds) if budget else None
+        detail, figures = describe_score(run.scores), _losses(run)
+        report(Progress("training", run.step, run.total, "steps", detail, figures, counted=True, at_most_s=at_most_s))
         if run.step % health.EVERY == 0:
             _check_health(run, report)
         for task in due.get(run.step, ()):
