@@ -112,8 +112,8 @@ class TimeLeft:
         if event.at_most_s is not None:
             left = min(left, event.at_most_s)
         self._follow(now + left, now)
-        rounded = round_time(max(0.0, self._end - now))
-        if rounded < self._on_show or rounded > self.LONGER * self._on_show:
+        settled = max(0.0, self._end - now)
+        if (rounded := round_time(settled)) < self._on_show or settled > self.LONGER * self._on_show:
             self._on_show = rounded
         return self._on_show
 

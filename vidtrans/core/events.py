@@ -32,12 +32,14 @@ class Progress:
 class Note:
     """A message to the user. ``level`` is 'info' or 'warning'.
 
-    ``general``: it concerns the whole command, so a batch reports it only once.
+    ``general``: it concerns the whole command, so a batch reports it only once. ``advises``: it recommends a setting,
+    so a command that chooses all settings itself leaves it out (``without_advice``).
     """
 
     text: str
     level: str = "info"
     general: bool = False
+    advises: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,11 @@ Report = Callable[[Event], None]
 
 def silent(event: Event) -> None:
     """Ignore an event: a Report for callers that want none."""
+
+
+def without_advice(report: Report) -> Report:
+    """Return a Report that passes on all events but the notes that recommend a setting."""
+    return lambda event: None if isinstance(event, Note) and event.advises else report(event)
 
 
 class Stop:

@@ -75,7 +75,7 @@ class TrainingRun:
         setup.dist.broadcast(plan | {"budget": self._budget})
         setup.dist.barrier()
         if not setup.plate and (hint := plate_hint(setup.pairs, setup.dataset, setup.generator_table)):
-            context.note(hint)
+            context.report(Note(hint, advises=True))
         context.note(f"watch it learn: {monitor.folder / 'preview.png'}")
         monitor.begin()
         try:
@@ -293,7 +293,7 @@ def _check_health(run: TrainingState, report: Report) -> None:
     for concern in run.model.concerns(run.rows, run.total):
         if concern.partition(":")[0] not in known:
             run.warnings.append((run.step, concern))
-            report(Note(f"step {run.step}: {concern}", "warning"))
+            report(Note(f"step {run.step}: {concern}", "warning", advises=True))
 
 
 def _millions(network: torch.nn.Module) -> str:
