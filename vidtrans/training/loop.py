@@ -14,7 +14,9 @@ from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Note, Preview, Progress, Report, Stop, silent
 from vidtrans.core.files import remove
 from vidtrans.core.settings import Table
+from vidtrans.data.loading import PictureBatches
 from vidtrans.inference.product_checks import computed_in_fp32
+from vidtrans.networks.init import inner_generator
 from vidtrans.rendering.scene import plate_hint
 from vidtrans.store.cache_entry import CacheEntry
 from vidtrans.store.stages import TrainStage
@@ -22,6 +24,7 @@ from vidtrans.training import earlier_runs, health
 from vidtrans.training.checkpoint import load_checkpoint
 from vidtrans.training.device.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.finish import ModelWriter
+from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.monitor import TrainingMonitor
 from vidtrans.training.report.training_page import film_steps
 from vidtrans.training.set_up import TrainingSetup
@@ -31,6 +34,11 @@ from vidtrans.training.training_state import Diverged, RunKeeper, Task, Training
 from vidtrans.training.trials import TRIAL, seconds_per_step
 
 FIRST_PREVIEW_S = 60.0
+FEWER_PIXELS = 0.75  # of the largest picture: below it, a crop is a part of the scene
+IGNORES_COLOURS = (
+    "this generator sees no colours in crops, only differences within a crop, so areas of whole frames may come out in "
+    "wrong colours — use --set generator.norm=batch where the generator has it, or --set training.crop_size=none"
+)
 
 
 class TrainingRun:
@@ -76,6 +84,8 @@ class TrainingRun:
         setup.dist.barrier()
         if not setup.plate and (hint := plate_hint(setup.pairs, setup.dataset, setup.generator_table)):
             context.report(Note(hint, advises=True))
+        if self._ignores_colours():
+            context.report(Note(IGNORES_COLOURS, "warning", advises=True))
         context.note(f"watch it learn: {monitor.folder / 'preview.png'}")
         monitor.begin()
         try:
@@ -102,6 +112,15 @@ class TrainingRun:
                 monitor.draw({})
             raise
         return self.writer.finish(self.output, monitor)
+
+    def _ignores_colours(self) -> bool:
+        """Return whether the generator learns pairs of pictures from crops by which it cannot tell their colours."""
+        loader, pairing, generator = self.run.loader, self.setup.pairing, self.run.model.networks["generator"]
+        if not isinstance(self.run.model, Pix2Pix) or not isinstance(loader, PictureBatches) or not pairing.pointwise:
+            return False
+        takes_crops = math.prod(loader.crop) < FEWER_PIXELS * loader.max_pixels
+        is_plain = inner_generator(generator) is generator
+        return takes_crops and is_plain and health.ignores_colours(generator, pairing.in_channels)
 
     def taken(self) -> int:
         """Restore the checkpoint that this run would continue, and return its step; 0 if there is none."""
