@@ -24,7 +24,6 @@ from vidtrans.training import earlier_runs, health
 from vidtrans.training.checkpoint import load_checkpoint
 from vidtrans.training.device.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.finish import ModelWriter
-from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.monitor import TrainingMonitor
 from vidtrans.training.report.training_page import film_steps
 from vidtrans.training.set_up import TrainingSetup
@@ -116,7 +115,8 @@ class TrainingRun:
     def _ignores_colours(self) -> bool:
         """Return whether the generator learns pairs of pictures from crops by which it cannot tell their colours."""
         loader, pairing, generator = self.run.loader, self.setup.pairing, self.run.model.networks["generator"]
-        if not isinstance(self.run.model, Pix2Pix) or not isinstance(loader, PictureBatches) or not pairing.pointwise:
+        learns_pairs = pairing.has_target and pairing.pointwise and not self.setup.dataset.domains
+        if not learns_pairs or not isinstance(loader, PictureBatches):
             return False
         takes_crops = math.prod(loader.crop) < FEWER_PIXELS * loader.max_pixels
         is_plain = inner_generator(generator) is generator
