@@ -217,14 +217,15 @@ def told(
     assert_type(progress.done, int)
     assert_type(progress.unit + progress.detail + progress.figures, str)
     assert_type(progress.counted, bool)
+    assert_type(progress.at_most_s, float | None)
     assert_type(note.text + note.level, str)
-    assert_type(note.general, bool)
+    assert_type(note.general and note.advises, bool)
     assert_type(status.nouns, tuple[str, str])
     assert_type(preview.path, Path)
     report: vidtrans.Report = print
     report(note)
-    vidtrans.Progress(task="a", done=1, total=2, unit="", detail="", figures="", counted=True)
-    vidtrans.Note(text="a", level="warning", general=False)
+    vidtrans.Progress(task="a", done=1, total=2, unit="", detail="", figures="", counted=True, at_most_s=None)
+    vidtrans.Note(text="a", level="warning", general=False, advises=False)
     vidtrans.Preview(path=Path("preview.png"))
     vidtrans.BatchStatus(done=1, failed=0, total=2, units=3, rate=1.5, left_s=None, workers=(), nouns=("clip", "clips"))
     return status

@@ -19,8 +19,8 @@ from vidtrans.video.colour.conversion import ToRGB, colour_of, unread_of
 from vidtrans.video.colour.frame_profile import profile_of
 from vidtrans.video.colour.primaries import ACES_AP0, ACES_AP1, ADOBE_RGB, BT709, TAGGED, Primaries
 from vidtrans.video.frame_format import DEFAULT_FORMAT
-from vidtrans.video.io.frame_converter import FrameConverter
 from vidtrans.video.io.pictures import open_reader
+from vidtrans.video.io.reader import FrameConverter
 
 P3_RED, BRICK = (234, 51, 36), (200, 60, 40)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
