@@ -267,7 +267,7 @@ class Stylize(Command):
             return read_clip_list(self.video[0], template, preset, tables, context, self._folder)
         requests = requests_for(self.video, template, context, None if self.beside else self._folder)
         if len(requests) == 1 and not self.batch.is_partial and not self.beside:
-            requests = [place_one(requests[0], self.output)]
+            requests = [place_one(requests[0], self.output, context.cache)]
         return requests
 
     def _print_jobs(self, requests: list[StylizeRequest], context: Context) -> Table:
