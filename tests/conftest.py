@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import os
+import random
 import shutil
 import sys
 import tempfile
@@ -20,10 +21,12 @@ under_test.share_package()  # before anything imports vidtrans
 other_systems.emulate_requested(sys.argv)  # in workers of pytest-xdist it was done before they began
 
 import chromium
+import numpy as np
 from chain import TINY, quick_training, said
 from clips import decode, moving_frames, write_clip
 from directed_clip import COUNT, EXACT, Frames, Shoot, lossless, same
 from hypothesis import settings
+from hypothesis.internal.conjecture import providers
 from plugin_site import PackageSite, forget_modules
 from real_clips import DATA
 
@@ -31,10 +34,9 @@ import vidtrans as api
 from vidtrans.core.concurrency import threads
 from vidtrans.core.machine import cores
 
-# The same examples in every run; HYPOTHESIS_PROFILE=exploring looks for others.
 settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
-settings.register_profile("exploring", database=None, deadline=None)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+settings.register_profile("exploring", derandomize=False, database=None, deadline=None, print_blob=True)
+TORCH_SEED = 67280421310721  # of a process that has just imported torch
 # Tests run side by side, one on each core. Before anything imports torch.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -52,6 +54,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--thorough", action="store_true", help="run the tests that are marked thorough, too")
     systems = ", ".join(other_systems.SYSTEMS)
     parser.addoption(other_systems.OPTION, choices=other_systems.SYSTEMS, help=f"run under the rules of: {systems}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw the same examples of property tests in every run, and others in each run with --thorough."""
+    usual = "exploring" if config.getoption("--thorough") else "repeatable"
+    settings.load_profile(config.getoption("--hypothesis-profile") or usual)
+    if settings().derandomize:
+        # Hypothesis also draws constants from the modules that are imported, which differ between workers and runs.
+        providers._get_local_constants = lambda: providers._local_constants
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -125,6 +136,15 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     for name in [n for n in os.environ if n.startswith("VIDTRANS_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """Seed the generators of the process, so that a test draws the same numbers whatever ran before it."""
+    random.seed(0)
+    np.random.seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(TORCH_SEED)
 
 
 @pytest.fixture

@@ -109,7 +109,7 @@ def test_parts_of_a_printed_job_make_the_same_bytes(clips: Path, capsys: Capsys)
     options = ("--look", "looks/stripes.png", "--set", "rendering.chunk_frames=3", *SMALL)
     lossless(Path("long.mkv"), moving_frames(12, (48, 32)))
     lines = said(capsys, 0, "stylize", "long.mkv", *options, "-o", "o.mkv", "--print-jobs", "commands", "--jobs", "2")
-    commands = [shlex.split(line.partition(" vidtrans ")[2]) for line in lines.splitlines()]
+    commands = [shlex.split(line.partition(" vidtrans ")[2]) for line in lines.splitlines() if " vidtrans " in line]
     assert [("--chunk" in words, "--look" in words) for words in commands] == [(True, True)] * 2
     shutil.rmtree(".vidtrans")  # where the job runs, the model is made
     for words in commands:

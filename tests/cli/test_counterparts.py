@@ -11,6 +11,9 @@ from clips import moving_frames, pictures_of, write_clip, write_folder
 
 from vidtrans.clips.indexing import open_clip
 from vidtrans.evaluation.scoring import find_guide
+from vidtrans.matting.matte_request import parse_frame
+from vidtrans.matting.things import places_of
+from vidtrans.painting.key_frames import named_frames
 from vidtrans.session import Context
 
 Capsys = pytest.CaptureFixture[str]
@@ -91,3 +94,23 @@ def test_the_counterpart_of_one_clip_is_found_in_a_folder_of_clips(capsys: Capsy
     assert said_json(capsys, *command)["frames"] == 3
     Path("in.x.mkv").rename("none.mkv")
     assert "no clip with a matching name for --source" in refuse(capsys, 2, "evaluate", "none.mkv", "--source", "clips")
+
+
+def test_pictures_numbered_from_below_zero_keep_their_order_and_their_counterparts(capsys: Capsys) -> None:
+    numbers = range(-3, 9)
+    put("a", [*numbers], "a.{:05}.png")  # -3 as -0003, as Blender does
+    put("b", [n for n in numbers if n != -1], "paint_{:04}.png", inverted=True)  # as -003, as printf does
+    told = said(capsys, 0, "make-dataset", "a", "--pairing", "aligned", "--target", "b", "--size", "source", "-o", "d")
+    assert "none in it for frame a.-0001.png: left out" in told
+    inputs, targets = (pictures_of(Path(f"d/{side}")) for side in ("a", "a.target"))
+    assert all(np.array_equal(inputs[name], 255 - targets[name]) for name in inputs)
+    assert np.array_equal(inputs["000000.png"], moving_frames(COUNT)[-3])
+    clip, files = open_clip(Context(), Path("a")), [Path("b/paint_-003.png"), Path("b/paint_0002.png")]
+    assert named_frames(files, clip) == {files[0]: 0, files[1]: 5}
+    assert places_of([parse_frame("-2=b/paint_-002.png")], files, clip, None) == {
+        0: files[0],
+        1: Path("b/paint_-002.png"),
+        5: files[1],
+    }
+    line = refuse(capsys, 2, "matte", "a", "--frame", "-9=b/paint_-002.png", "-o", "m.mkv")
+    assert "a has no such picture" in line

@@ -74,6 +74,13 @@ def test_without_a_source_a_clip_guides_itself(capsys: Capsys) -> None:
     assert not alike(made, deflicker(capsys, "mild.mp4", "--source", "s.mp4", *flags))
 
 
+def test_what_is_lost_without_a_source_is_said(capsys: Capsys) -> None:
+    lost = "without --source p.mp4 guides itself: "
+    assert lost in said(capsys, 0, "deflicker", "p.mp4", "--dry-run")
+    assert lost not in said(capsys, 0, "deflicker", "p.mp4", "--source", "s.mp4", "--dry-run")
+    assert lost not in said(capsys, 0, "deflicker", "p.mp4", "--temporal", "off", "--dry-run")
+
+
 def test_off_gives_back_every_pixel(capsys: Capsys) -> None:
     assert alike(deflicker(capsys, "p.mp4", "--temporal", "off"), FLICKERS)
     assert alike(deflicker(capsys, "p.mp4", "--source", "s.mp4", "--set=temporal.strength=0"), FLICKERS)
@@ -141,11 +148,12 @@ def test_a_longer_source_begins_where_start_says(capsys: Capsys) -> None:
         made, warnings = deflicker_with_warnings(capsys, "part.mp4", "--source", "s.mp4", "--start", start, QUICK)
         assert alike(made, fit)
         assert warnings == []
-    early, (line,) = deflicker_with_warnings(capsys, "part.mp4", "--source", "s.mp4", QUICK)
-    assert alike(early, deflicker(capsys, "part.mp4", "--source", "early.mp4", QUICK))
-    assert not alike(early, fit)
-    assert line.startswith("warning: s.mp4: it goes on for 12 frames after part.mp4 ends; ")
+    early, (line,) = deflicker_with_warnings(capsys, "early.mp4", "--source", "s.mp4", QUICK)
+    assert alike(early, deflicker(capsys, "early.mp4", "--source", "early.mp4", QUICK))
+    assert line.startswith("warning: s.mp4: it goes on for 12 frames after early.mp4 ends; ")
     assert "--start" in line
+    _, lines = deflicker_with_warnings(capsys, "part.mp4", "--source", "s.mp4", QUICK)
+    assert lines[0].startswith("warning: --source s.mp4: part.mp4 hardly shows the same (edges and tones agree by ")
 
 
 @pytest.mark.parametrize(
@@ -209,12 +217,25 @@ def test_where_a_source_ends_is_known_though_times_are_rounded(capsys: Capsys) -
     assert lines[-1] == "warning: short.mp4: it ends before rounded.mkv, which guides itself from frame 15 on"
 
 
-def test_a_still_source_guides_all_of_it(capsys: Capsys) -> None:
+def test_a_source_that_cannot_be_one_is_refused(capsys: Capsys) -> None:
+    """A still, a clip that ends early, another film; inverted and poorly lit renders of the source are taken."""
     write_folder(Path("still"), SOURCE[:1])
-    lossless(Path("p0.mp4"), flickering(LOOKS[:1] * 14))
-    lossless(Path("s0.mp4"), SOURCE[:1] * 14)
-    made = deflicker(capsys, "p0.mp4", "--source", "still/0.png", QUICK)
-    assert alike(made, deflicker(capsys, "p0.mp4", "--source", "s0.mp4", QUICK))
+    lossless(Path("short.mp4"), SOURCE[:11])
+    lossless(Path("other.mp4"), moving_frames(COUNT))
+    for source, why in (
+        ("still/0.png", "it has 1 frame, p.mp4 24"),
+        ("short.mp4", "it has 11 frames, p.mp4 24"),
+        ("other.mp4", "p.mp4 shows something else at the same moments"),
+    ):
+        error = refuse(capsys, 2, "deflicker", "p.mp4", "--source", source)
+        assert why in error
+        assert "give the video that p.mp4 was made from" in error
+        assert not list(Path().glob("p.deflickered*"))
+    lossless(Path("negative.mp4"), [255 - frame for frame in FLICKERS])
+    lossless(Path("night.mp4"), [frame // 8 for frame in FLICKERS])
+    lossless(Path("black.mp4"), [frame * 0 for frame in FLICKERS])
+    for render in ("negative.mp4", "night.mp4", "black.mp4"):
+        assert deflicker_with_warnings(capsys, render, "--source", "s.mp4", QUICK)[1] == []
 
 
 def playable(capsys: Capsys, processed: str, *flags: object) -> Path:
@@ -235,7 +256,7 @@ def test_a_clip_keeps_its_own_sound_or_has_its_sources(capsys: Capsys) -> None:
 @pytest.mark.parametrize("begins", [0, 7])
 def test_sound_of_a_longer_source_is_in_step_and_begins_and_ends_with_the_pictures(begins: int, capsys: Capsys) -> None:
     """A result of frames 30 … 53 of a source with sound; when it begins, by its own times."""
-    lossless(Path("long.mp4"), SOURCE * 4, sound=True)
+    lossless(Path("long.mp4"), SOURCE[-6:] + SOURCE * 4, sound=True)
     lossless(Path("part.mp4"), FLICKERS, pts=[512 * (begins + i) for i in range(COUNT)])
     made = playable(capsys, "part.mp4", "--source", "long.mp4", "--start", "30")
     assert times(made) == times(Path("part.mp4"))

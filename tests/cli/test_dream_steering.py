@@ -88,7 +88,7 @@ def test_what_cannot_be_steered_is_said_in_one_line(seed: Path, model: Path, toy
     assert "it steers at 30, and the dream has 30 frames" in refuse(capsys, 2, *ask, "--steer", "30: left")
     assert "there is no such file" in refuse(capsys, 2, *ask, "--steer", "none.keys")
     assert "goto 3: the model keeps no frames of such a shot, but of 1, 2" in refuse(capsys, 2, *ask, "--goto", 3)
-    assert "there is no such file" in refuse(capsys, 2, *ask, "--actions", "none.csv")
+    assert "no such file" in refuse(capsys, 2, *ask, "--actions", "none.csv")
     tide = rememberer(Path("tide.safetensors"), "clock")
     clocked = ("dream", seed, "--model", tide, "--frames", 30)
     assert "'tide' has no pointer" in refuse(capsys, 2, *clocked, "--goto", 1)

@@ -166,6 +166,7 @@ def test_a_part_is_scored_against_its_part_of_the_source(kind: str, capsys: Caps
     command = ("evaluate", output, "--source", "whole.mp4", "--reference", "whole.mp4")
     assert said_json(capsys, *command, "--start", "10")["psnr"] == 99
     text = said(capsys, 0, *command)
+    assert f"{output.name} hardly shows the same" in text
     assert "it goes on for 20 frames after" in text
     assert "--start" in text
 
@@ -438,7 +439,7 @@ def test_what_changed_is_bright_and_what_is_not_scored_is_slate() -> None:
 
 @pytest.mark.usefixtures("shots")
 def test_a_warning_is_told_once_though_the_plot_reads_the_clips_again() -> None:
-    lossless(Path("longer.mkv"), panned(COUNT + 6))
+    lossless(Path("longer.mkv"), [*panned(), *panned(6)])
     told: list[str] = []
     note = lambda event: told.append(event.text) if isinstance(event, Note) else None  # noqa: E731
     api.evaluate("render.mkv", "longer.mkv", result="p.png", report=note)

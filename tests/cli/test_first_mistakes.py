@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,81 @@ def test_a_picture_is_no_model_and_a_look_that_ships_no_picture(capsys: Capsys) 
         )
 
 
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("stylize clip.mkv --look Oil", "--look Oil: there is no such look or picture — did you mean 'oil'?"),
+        ("stylize clip.mkv --look watercolor", "did you mean 'watercolour'?"),
+        ("stylize clip.mkv --look stained_glass", "did you mean 'stained-glass'?"),
+        ("stylize clip.mkv --style ink", "No such option '--style'. Did you mean '--look'?"),
+        ("stylize clip.mkv --resolution 512", "Did you mean '--size'?"),
+        ("stylize clip.mkv --crf 18", "Did you mean '--set encoding.crf=N'?"),
+        ("train clip.dataset --epochs 5", "Did you mean '--steps'?"),
+        ("stylize clip.mkv oil", "'oil': a look, where a clip is expected — write: vidtrans stylize clip.mkv --look"),
+        ("stylize clip.mkv flower", "write: vidtrans stylize clip.mkv --model flower"),
+        ("clip.mkv", "'clip.mkv' is no command: write 'vidtrans stylize clip.mkv --look oil'."),
+        ("oil clip.mkv", "'oil' is a look: write 'vidtrans stylize VIDEO --look oil'."),
+        ("help", "No such command 'help'. Did you mean '--help'?"),
+        ("help stylize", "write 'vidtrans stylize --help'."),
+        ("version", "Did you mean '--version'?"),
+        ("models", "Did you mean 'model list'?"),
+        ("render clip.mkv", "Did you mean 'stylize'?"),
+        ("info clip.mkv", "Did you mean 'probe'?"),
+        ("cache clear", "No such command 'clear'. Did you mean 'clean'?"),
+        ("model ls", "Did you mean 'list'?"),
+        ("preset info", "Did you mean 'show'?"),
+        ("stylize clip.mkv --look oil --strength 150%", "write 1.5 for 150%"),
+        ("stylize clip.mkv --look oil --mix 7.5%", "write 0.075 for 7.5%"),
+        ("stylize clip.mkv --look oil --set rendering.strength=50%", "write 0.5 for 50%"),
+        ("stylize http://a.org/x.mp4 --look oil", "http://a.org/x.mp4: it is an address, not a file of this machine"),
+        ("stylize clip.mkv --look s3://b/c.png", "it is an address"),
+        ("stylize clip.mkv --look oil -o file:///tmp/x.mp4", "it is an address"),
+    ],
+)
+def test_a_near_word_is_answered_with_the_right_one(line: str, says: str, capsys: Capsys) -> None:
+    told = refuse(capsys, 2, *line.split())
+    assert says in told
+    assert len(told) < 170
+
+
+def test_a_mistyped_file_of_a_model_is_told_the_name_that_is_near(capsys: Capsys) -> None:
+    Path("mine.safetensors").write_bytes(b"")
+    for name in ("mine.safetensor", "mien.safetensors", "./mine.safetensor"):
+        told = refuse(capsys, 3, "stylize", "clip.mkv", "--model", name)
+        assert "no such file — did you mean 'mine.safetensors'?" in told
+    assert "did you mean 'flower'?" in refuse(capsys, 3, "stylize", "clip.mkv", "--model", "flowr")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no folder here that takes no files")
+@pytest.mark.parametrize(
+    "line", ["stylize clip.mkv --look oil -o", "keyframes clip.mkv -o", "make-dataset clip.mkv -o"]
+)
+def test_a_folder_that_takes_no_files_is_named_before_any_work(line: str, capsys: Capsys) -> None:
+    told = refuse(capsys, 2, *line.split(), "/proc/x.mp4")
+    assert "/proc/x.mp4: no file can be written into '/proc' — choose another place with -o" in told
+
+
+def test_a_size_that_is_not_reached_is_said(capsys: Capsys) -> None:
+    render = ("stylize", "clip.mkv", "--model", "identity", "--dry-run", "--size")
+    told = said(capsys, 0, *render, "2500")
+    assert "--size 2500: clip.mkv is 96x64, and a short side enlarges nothing" in told
+    assert "--size 3750x2500 enlarges it" in told
+    for reached in ("64", "96x64", "300x200", "source"):
+        assert "enlarges" not in said(capsys, 0, *render, reached)
+
+
+def test_a_folder_of_one_clip_is_a_folder_of_clips(capsys: Capsys) -> None:
+    Path("one").mkdir()
+    Path("clip.mkv").rename("one/a.mkv")
+    render = ("stylize", "--model", "identity", *SMALL)
+    for given, place in (("one", "made"), ("one/*.mkv", "found")):
+        said(capsys, 0, *render, given, "-o", place)
+        assert Path(place, "a.identity.mkv").is_file()
+    assert "have a folder of results" in refuse(capsys, 2, *render, "one", "-o", "x.mkv")
+    told = refuse(capsys, 3, "probe", "one")
+    assert "one: a folder of 1 video, where one clip is expected — name the video, as one/a.mkv" in told
+
+
 def test_two_looks_are_not_silently_one(capsys: Capsys) -> None:
     for second in (("--look", "ink"), ("--look=ink",)):
         told = refuse(capsys, 2, "stylize", "clip.mkv", "--look", "oil", *second)
@@ -54,6 +130,12 @@ def test_one_picture_to_learn_from_is_pointed_to_its_style(capsys: Capsys) -> No
     told = said(capsys, 0, "make-dataset", "stripes.png", "-o", "one.dataset")
     assert "from one picture a model learns that picture alone; its style is painted by: vidtrans stylize VIDEO" in told
     assert "that picture alone" not in said(capsys, 0, "make-dataset", "clip.mkv")
+    Path("pair").mkdir()
+    for side in ("A", "B"):
+        Path("pair", side).mkdir()
+        shutil.copy("stripes.png", f"pair/{side}/stripes.png")
+    painted = ("--pairing", "aligned", "--set", "dataset.val_fraction=0", "-o", "pair.dataset")
+    assert "that picture alone" not in said(capsys, 0, "make-dataset", "pair", *painted)
 
 
 def test_a_short_training_is_called_a_sketch(capsys: Capsys) -> None:

@@ -73,7 +73,7 @@ def test_clips_in_step_make_a_table_that_ffmpeg_reads(sides: tuple[Path, Path], 
     table = said_json(capsys, "grade", *clips, "-o", "film.cube")
     assert table["frames"] == COUNT
     assert table["delta_e"] < 1
-    assert read_cube(Path("film.cube")).shape == (33, 33, 33, 3)
+    assert read_cube(Path("film.cube")).nodes.shape == (33, 33, 33, 3)
     said(capsys, 0, "stylize", clips[0], "--model", "film", "--codec", "ffv1", "-o", "ours.mkv")
     program = imageio_ffmpeg.get_ffmpeg_exe()
     graph = "lut3d=film.cube"
@@ -160,5 +160,5 @@ def test_bars_and_transparent_pixels_of_a_still_are_no_colours(around: str) -> N
     cubes = []
     for name in ("still", "framed"):
         api.grade("clip.png", f"{name}.png", f"{name}.cube", unpaired=True, method="linear", nodes=9)
-        cubes.append(read_cube(Path(f"{name}.cube")))
+        cubes.append(read_cube(Path(f"{name}.cube")).nodes)
     assert np.abs(cubes[0] - cubes[1]).mean() < 2 / 255

@@ -79,7 +79,7 @@ def test_pictures_with_commas_and_colons_are_mixed_and_follow_each_other(odd: Pa
             made.append(Path(table["output"]).read_bytes())
         assert made[0] == made[1]
     table = said_json(capsys, "try", "clip.mkv", "--vary", f"look=stripes.png,{odd},ink", "--frames", "1", *SMALL[:2])
-    assert table["columns"] == ["source", "stripes", f"--look {odd}", "--look ink"]
+    assert table["columns"] == ["source", "--look stripes.png", f"--look {odd}", "--look ink"]
 
 
 def test_a_list_of_clips_in_such_a_folder_names_such_pictures(odd: Path, capsys: Capsys) -> None:

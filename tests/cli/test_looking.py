@@ -35,7 +35,7 @@ from vidtrans.models.model_file import COLOURS, companion_path, save_grade
 from vidtrans.rendering.settings_grid import parse_variations
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.io.reader import ClipReader
-from vidtrans.video.plots.layout import GAP, PAPER, ContactSheet, cell_size, fit, text_band
+from vidtrans.video.plots.layout import GAP, PAPER, TALLEST_CELL, ContactSheet, cell_size, fit, text_band
 
 Capsys = pytest.CaptureFixture[str]
 repeatable = hypothesis_settings(max_examples=25)
@@ -72,6 +72,9 @@ def test_a_sheet_has_a_place_for_every_picture_and_leaves_missing_ones_empty() -
 def test_a_cell_is_never_larger_than_its_picture() -> None:
     assert cell_size(np.zeros((40, 80, 3)), 240) == (80, 40)
     assert cell_size(np.zeros((400, 800, 3)), 240) == (240, 120)
+    assert cell_size(np.zeros((1280, 720, 3)), 240) == (135, 240)
+    assert cell_size(np.zeros((1280, 720, 3)), 240, TALLEST_CELL) == (240, 427)  # in a column there is room below
+    assert cell_size(np.zeros((4000, 1000, 3)), 240, TALLEST_CELL) == (180, 720)
 
 
 @repeatable

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from chain import refuse, said, said_json
-from clips import decode
+from clips import decode, moving_frames, pictures_of, write_folder
 from directed_clip import same
+from made_models import make_grade
 
 from vidtrans.models.model_file import save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
@@ -68,7 +69,7 @@ def test_what_follows_lines_can_be_imported_again(capsys: Capsys, clip: Path) ->
     pytest.importorskip("onnxruntime")
     path = model("edges", 1)
     export = ("model", "export", path, "--format", "onnx")
-    assert "refuses" not in said(capsys, 0, *export, "--whole", "-o", "whole.onnx")
+    said(capsys, 0, *export, "--whole", "-o", "whole.onnx")
     said(capsys, 0, "model", "import", "whole.onnx", "-o", "again.safetensors")
     common = ("--temporal", "off", "--size", "source", "--codec", "ffv1", "--set=rendering.precision='fp32'")
     for name in (path, "again.safetensors"):
@@ -76,16 +77,21 @@ def test_what_follows_lines_can_be_imported_again(capsys: Capsys, clip: Path) ->
     ours, again = (decode(Path(f"{Path(name).stem}.mkv"))[2] for name in (path, "again"))
     assert same(ours, again, within=1)
     said(capsys, 0, *export, "-o", "network.onnx")
-    said(capsys, 0, "model", "import", "network.onnx", "--pairing", "edges", "--range", "-1..1")
+    said(capsys, 0, "model", "import", "network.onnx")
 
 
-@pytest.mark.thorough
-def test_a_loop_that_no_import_takes_is_named_by_both(capsys: Capsys) -> None:
+def test_a_grade_is_read_back_without_a_question(capsys: Capsys) -> None:
     pytest.importorskip("onnxruntime")
-    export = ("model", "export", model("edges", 1), "--format", "torchscript", "-o", "edges.pt")
-    assert "'edges' has a loop, which 'vidtrans model import' refuses" in said(capsys, 0, *export, "--whole")
-    line = refuse(capsys, 3, "model", "import", "edges.pt", "--trust", "-o", "again.safetensors")
-    assert line.endswith("without --whole), and import it with the --pairing of its input")
+    write_folder(Path("in"), moving_frames(2))
+    for name, options in (("grade.cube", ()), ("net.onnx", ()), ("whole.onnx", ("--whole",))):
+        if name == "grade.cube":
+            make_grade(name)
+        else:
+            said(capsys, 0, "model", "export", "grade.cube", "--format", "onnx", *options, "-o", name)
+        said(capsys, 0, "stylize", "in", "--model", name, "--codec", "png", "-o", f"{name}.out")
+        made = pictures_of(Path(f"{name}.out")).values()
+        wanted = pictures_of(Path("grade.cube.out")).values()
+        assert all(int(np.abs(a.astype(int) - b).max()) <= 1 for a, b in zip(made, wanted, strict=True))
 
 
 def test_a_file_that_is_there_is_up_to_date_or_not_replaced(capsys: Capsys) -> None:

@@ -80,7 +80,7 @@ def test_a_thumbnail_of_ones_own(tiny_model: Path, capsys: pytest.CaptureFixture
         (["model", "pack", "MODEL", "-o", "x.zip"], "a pack is a .vidtrans.zip file — use -o x.vidtrans.zip"),
         (["model", "pack", "MODEL", "-o", "con.vidtrans.zip"], "cannot name a model on every system"),
         (["model", "pack", "MODEL", "--about", "gone.md"], "no such file"),
-        (["model", "pack", "MODEL", "--about", "MODEL"], "it is no text in UTF-8 — save it as UTF-8"),
+        (["model", "pack", "MODEL", "--about", "MODEL"], "it is not a text file — save it as text, in UTF-8"),
         (["model", "pack", "MODEL", "--thumbnail", "gone.png"], "gone.png"),
         (["model", "add", "gone.vidtrans.zip"], "no such file — give a .vidtrans.zip file"),
         (["model", "add", "MODEL"], "it is no pack of a model, or it is damaged"),

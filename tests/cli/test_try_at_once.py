@@ -29,11 +29,12 @@ def test_pictures_are_columns(capsys: Capsys) -> None:
     assert said_json(capsys, *TRY, *looks, "--dry-run")["dry_run"]
     assert snapshot(Path()) == before
     table = said_json(capsys, *TRY, *looks)
-    assert table["columns"] == ["source", "stripes", "--look chequers.png"]
+    assert table["columns"] == ["source", "--look stripes.png", "--look chequers.png"]
     assert said_json(capsys, *TRY, *looks)["cached"]
     more = ("--look", "stripes.png: 1, chequers.png: 1", "--vary", "look=stripes.png,clip", "--vary", "strength=0.5")
     table = said_json(capsys, *TRY, *more, "-o", "more.png")
-    columns = ["source", "stripes+chequers", "--look stripes.png", "--look clip", "--strength 0.5"]
+    mixed = f"--look {more[1]}"
+    columns = ["source", mixed, "--look stripes.png", "--look clip", "--strength 0.5"]
     assert table["columns"] == columns
     grid = read_picture(Path("more.png")).astype(int)
     widths = grid.shape[1] // len(columns)

@@ -68,8 +68,10 @@ class TestDrawing:
         self, browser: Any, running: Running
     ) -> None:
         with page_at(browser, running.link()) as page:
+            assert page.locator("#empty").inner_text() == "Choose a source: Draw, Camera, Screen or Video."
             page.click("[data-source=drawing]")
             wait_until(page, is_white)
+            assert page.locator("#empty").count() == 0
             draw(page, (0.2, 0.5), (0.8, 0.5))
             wait_until(page, is_dark(0.5, 0.5))
             draw(page, (0.5, 0.1), (0.5, 0.4))

@@ -214,6 +214,46 @@ def test_layers_are_flattened_to_the_pixels_that_are_seen_and_come_back(
         assert np.array_equal(seen(page), both)
 
 
+def test_a_purpose_is_shown_at_once_and_no_paint_gets_into_the_folder_of_another(
+    browser: Any, running: RunningStudio, name: str
+) -> None:
+    with easel_at(browser, running, name) as page:
+        purpose, panel = page.get_by_label("What it is for"), page.locator("easel-layers")
+        go = page.locator("studio-easel button.first")
+        purpose.select_option("quick")
+        panel.get_by_label("New layer").click()
+        assert go.text_content() == "Make the clip"
+        assert page.evaluate(f"() => {EASEL}.stack.layers.length") == 2
+        saved(page)
+        waiting: list[Any] = []
+        page.route("**/api/folder*", lambda route: route.continue_() if waiting else waiting.append(route))
+        purpose.select_option("fix")
+        assert page.evaluate(f"() => {EASEL}.work.inert")  # no layer, no stroke and no button until the sheet is there
+        page.keyboard.press("n")
+        while not waiting:
+            page.wait_for_timeout(20)
+        waiting[0].continue_()
+        page.wait_for_function(f"() => {EASEL}.file.includes('.corrections/')")
+        assert go.text_content() == "Correct the result"
+        assert page.evaluate(f"() => {EASEL}.stack.layers.length") == 1
+        stroke(page, (0.2, 0.5), (0.8, 0.5))
+        stored(page)
+        saved(page)
+        assert (running.root / f"{Path(name).stem}.corrections" / "000001.png").is_file()
+
+
+def test_a_frame_that_cannot_be_opened_leaves_the_one_before_with_its_purpose(
+    browser: Any, running: RunningStudio, name: str
+) -> None:
+    with easel_at(browser, running, name, is_calm=False) as page:
+        page.route("**/frame?*", lambda route: route.abort())
+        purpose = page.get_by_label("What it is for")
+        purpose.select_option("matte")
+        page.wait_for_function(f"() => !{EASEL}.work.inert")
+        assert purpose.input_value() == "paint"
+        assert page.evaluate(f"() => {EASEL}.file").endswith(".keyframes/000001.png")
+
+
 def test_layers_are_erased_moved_merged_and_deleted_and_each_step_is_undone(
     browser: Any, running: RunningStudio, name: str
 ) -> None:

@@ -30,7 +30,11 @@ LAYER = {"id": 0, "name": "a", "visible": True, "opacity": 1}
 RUN: dict[str, Any] = {"command": "probe", "values": {"video": "clip.mp4"}}
 # What a page sends to each path; every value is replaced by each of VALUES in turn.
 MESSAGES: dict[str, dict[str, Any]] = {
-    "/api/wish": {"wish": "picture", "answers": {"clip": "no.mp4", "look": "ink", "how": "now"}, "steps": [RUN]},
+    "/api/wish": {
+        "wish": "picture",
+        "answers": {"clip": "no.mp4", "look": "ink", "how": "now", "colours": "usual"},
+        "steps": [RUN],
+    },
     "/api/run": {"command": "stylize", "values": {"video": ["no.mp4"]}, "title": "a"},
     "/api/lines": {"command": "stylize", "values": {"video": ["no.mp4"], "model": ["identity"]}},
     "/api/estimate": {"command": "stylize", "values": {"minutes": 1}},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
+import random
 import signal
 import socket
 import subprocess
@@ -170,7 +170,7 @@ class TestMedia:
         assert lines == "vidtrans stylize clip.mp4 --model identity\n"
 
     def test_a_damaged_file_is_a_message_and_stops_nothing(self, running: RunningStudio) -> None:
-        (running.root / "bad.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + os.urandom(2000))
+        (running.root / "bad.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + random.Random(0).randbytes(2000))
         assert running.ask("/thumb", name="bad.mp4")[0] == 400
         assert until(lambda: running.ask("/facts", name="bad.mp4")[1]["fault"])
         assert running.ask("/frame", name="clip.mp4", frame=0)[0] == 200

@@ -128,6 +128,7 @@ def foreign_options(text: str, words: Sequence[str]) -> set[str]:
     """
     text = text.replace("ray start --head", "")
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)) - {word.partition("=")[0] for word in words}
+    named -= {"--help", "--version"}  # of vidtrans itself, and of groups
     others = [name for name in COMMANDS if re.search(rf"(vidtrans |'){name}(?![\w-])|\b{name} --", text)]
     own = [name for name in COMMANDS if " ".join([*words, ""]).startswith(f"{name} ")]
     return named.difference(*(options_of(name) for name in (*own, *others)))

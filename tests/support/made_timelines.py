@@ -12,6 +12,7 @@ from numbered_media import picture, write_numbered, write_timed
 
 NTSC = Fraction(24000, 1001)
 LENGTH = 60  # frames of a video
+DAY = 24 * 60 * 60 * 25  # frames
 
 
 def make_media(folder: Path) -> None:
@@ -22,6 +23,8 @@ def make_media(folder: Path) -> None:
     write_numbered(folder / "film.mov", range(400, 400 + LENGTH), NTSC, "10:00:00:00")
     write_numbered(folder / "film24.mkv", range(500, 500 + LENGTH), 24)
     write_numbered(folder / "drop.mov", range(600, 600 + LENGTH), Fraction(30000, 1001), "00:59:59;10")
+    write_numbered(folder / "night.mov", range(1000, 1000 + LENGTH), 25, "23:59:59:00")
+    write_numbered(folder / "night drop.mov", range(1100, 1100 + LENGTH), Fraction(30000, 1001), "23:59:59;10")
     write_numbered(folder / "cam two" / "50% #1.mkv", range(700, 700 + LENGTH), 50)
     write_timed(folder / "phone.mov", range(800, 800 + LENGTH), phone_times(), Fraction(1, 6000))
     (folder / "shots").mkdir()
@@ -204,6 +207,14 @@ TIMELINES: dict[str, Tracks] = {
     ],
     "timecode": lambda m: [m.track(m.coded(5, 10), m.coded(30, 12))],
     "timecode that is not stated": lambda m: [m.track(m.clip("coded.mov", 90010, 10, known=None))],
+    "midnight": lambda m: [
+        m.track(
+            m.clip("night.mov", 5, 10, known=(DAY - 25, LENGTH)),
+            m.clip("night.mov", DAY - 15, 20, known=(DAY - 25, LENGTH)),
+            m.clip("night.mov", DAY + 5, 10, known=None),
+            m.clip("night.mov", 12, 9, known=None),
+        )
+    ],
     "no timecode, no range": lambda m: [m.track(m.clip("plain.mkv", 10, 10, known=None))],
     "stated start, file without timecode": lambda m: [m.track(m.clip("plain.mkv", 1010, 10, known=(1000, LENGTH)))],
     "drop-frame": lambda m: [

@@ -10,21 +10,22 @@ from types import SimpleNamespace
 from typing import Any
 
 from live_server import load
-from pythonosc.parsing import osc_types
 
 from vidtrans.live.hub import Hub
 from vidtrans.live.live_controls import Controls, ControlState
 from vidtrans.live.osc.osc_desk import OscDesk
 from vidtrans.live.osc.osc_inbox import OscInbox
-from vidtrans.live.osc.osc_messages import BUNDLE, Argument, OscMessage, pack_message
+from vidtrans.live.osc.osc_messages import BUNDLE, ERA_S, Argument, OscMessage, pack_message
 from vidtrans.live.presets import SavedControls
 from vidtrans.models.loaded_model import LoadedModel
+
+FROM_1900_S = 2_208_988_800  # to 1970
 
 
 def pack_bundle(elements: list[bytes], at_s: float | None = None) -> bytes:
     """Return a bundle of any bytes. ``at_s``: its time in seconds since 1970; None: at once."""
-    time = osc_types.write_date(at_s or osc_types.IMMEDIATELY)
-    return BUNDLE + time + b"".join(struct.pack(">I", len(one)) + one for one in elements)
+    tag = 1 if at_s is None else int((at_s + FROM_1900_S) % ERA_S * 2**32)  # python-osc writes no time after 2036
+    return BUNDLE + struct.pack(">Q", tag) + b"".join(struct.pack(">I", len(one)) + one for one in elements)
 
 
 class StillWorker(SimpleNamespace):

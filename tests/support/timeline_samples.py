@@ -14,6 +14,8 @@ from urllib.parse import unquote, urlparse
 import av
 from numbered_media import VARIABLE, numbers_in, times_in
 
+DAY_S = 86400
+
 
 def _path(url: str, folder: Path) -> Path:
     text = unquote(urlparse(url).path) if url.startswith("file:") else url
@@ -105,7 +107,12 @@ class OtioSamples:
         rate, timecode_s = _media_facts(path)
         begin = media.available_range.start_time.to_seconds() if media.available_range else timecode_s
         start = span.start_time.to_seconds() if span else begin
-        return _shown(path, start + at * speed - begin, rate)
+        return _shown(path, _since(start - begin, DAY_S) + at * speed, rate)
+
+
+def _since(ahead: float, day: float) -> float:
+    """Return how far a count is behind another one, which may have been before midnight (or counted on after it)."""
+    return ahead + day if ahead < -day / 2 else ahead - day if ahead > day / 2 else ahead
 
 
 def _shown(path: Path, seconds: float, rate: float) -> int | str:
@@ -128,8 +135,10 @@ def edl_samples(path: Path, folder: Path, rate: float) -> dict[tuple[int, str, s
         if line.startswith("FCM"):
             drops = "NON" not in line
         elif match := EVENT.match(line):
-            counts = [frames_of(t.replace(":", ";") if drops else t, rate) for t in match.groups()[5:]]
-            events.append({"match": match, "counts": counts, "speed": 1.0, "name": "", "to": ""})
+            times = [t.replace(":", ";") if drops else t for t in match.groups()[5:]]
+            counts, day = [frames_of(time, rate) for time in times], frames_of(f"24:00:00{times[0][-3]}00", rate)
+            counts[3] += day if counts[3] < counts[2] else 0
+            events.append({"match": match, "counts": counts, "day": day, "speed": 1.0, "name": "", "to": ""})
         elif line.startswith("M2"):
             events[-1]["speed"] = float(line.split()[2]) / rate
         elif line.startswith("* FROM CLIP NAME:"):
@@ -145,12 +154,12 @@ def edl_samples(path: Path, folder: Path, rate: float) -> dict[tuple[int, str, s
         for k in range(end - begin + more):
             side = "under" if k >= end - begin else "over"
             shown[begin + k, event["match"][3], side] = _edl_frame(
-                folder / event["name"], first, k * event["speed"], rate
+                folder / event["name"], first, k * event["speed"], rate, event["day"]
             )
     return shown
 
 
-def _edl_frame(path: Path, first: int, ahead: float, rate: float) -> int | str:
+def _edl_frame(path: Path, first: int, ahead: float, rate: float, day: int) -> int | str:
     own, timecode_s = _media_facts(path)
     start = round(timecode_s * own)
-    return _shown(path, (first - start + ahead) / rate, rate)
+    return _shown(path, (_since(first - start, day) + ahead) / rate, rate)

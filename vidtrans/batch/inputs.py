@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import base_name
-from vidtrans.core.system import path_key
+from vidtrans.core.system import as_found, name_key, path_key
 from vidtrans.output.places import check_parents, refuse_link
 from vidtrans.video.io.codecs import ENDINGS
-from vidtrans.video.io.picture_paths import VIDEO_SUFFIXES, is_pattern, natural_order, pictures_in
+from vidtrans.video.io.picture_paths import VIDEO_SUFFIXES, in_natural_order, is_pattern, pictures_in
 
 if TYPE_CHECKING:
     from vidtrans.core.settings import Table
@@ -69,7 +69,7 @@ def _is_glob(path: Path) -> bool:
 def _videos_in(folder: Path) -> list[Path]:
     """Return the videos in a folder, in natural order, without hidden files."""
     found = (p for p in folder.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith("."))
-    return sorted((p for p in found if p.is_file()), key=natural_order)
+    return in_natural_order(p for p in found if p.is_file())
 
 
 def expand_sources(paths: Sequence[Path], *, whole_folders: bool = False) -> list[Path]:
@@ -86,12 +86,14 @@ def expand_sources(paths: Sequence[Path], *, whole_folders: bool = False) -> lis
 
 
 def _sources_of(path: Path, whole_folders: bool) -> list[Path]:
+    path = as_found(path)
     if path.is_dir() and not whole_folders:
         return _videos_in(path) or [path]
     if not _is_glob(path):
         return [path]
-    matches = map(Path, glob.glob(str(path), recursive=True))
-    matched = sorted(matches, key=lambda p: [natural_order(Path(part)) for part in p.parts])
+    patterns = dict.fromkeys([str(path), *(unicodedata.normalize(form, str(path)) for form in ("NFC", "NFD"))])
+    matches = {Path(match) for pattern in patterns for match in glob.glob(pattern, recursive=True)}
+    matched = in_natural_order(matches)
     if not matched:
         raise UsageError(str(path), "nothing matches it", "check the name; ** reaches into folders within folders")
     return [source for match in matched for source in _sources_of(match, whole_folders)]
@@ -156,10 +158,10 @@ def mattes_for(clips: Sequence[Path], given: Path, what: str, name: str = "") ->
     known = _videos_in(given) if given.is_dir() and not pictures_in(given) else []
     if not known:
         return [given] * len(clips)
-    named = {matte: base_name(matte) for matte in known}
+    named = {matte: name_key(base_name(matte)) for matte in known}
     found = []
     for clip in clips:
-        own = base_name(clip)
+        own = name_key(base_name(clip))
         exact = (f"{own}.matte.{name}", f"{own}.{name}") if name else ()
         exact = (*exact, f"{own}.matte", own)
         others = [matte for matte in known if path_key(matte) != path_key(clip)]
@@ -174,6 +176,7 @@ def mattes_for(clips: Sequence[Path], given: Path, what: str, name: str = "") ->
 
 def _begins(name: str, start: str) -> bool:
     """Return whether a name starts with another, not followed by a letter or a digit."""
+    name, start = name_key(name), name_key(start)
     return name.startswith(start) and not name[len(start) : len(start) + 1].isalnum()
 
 
@@ -204,7 +207,11 @@ def check_folder(folder: Path) -> None:
     """Raise UsageError if the folder for a batch's results is a file or has a media file's extension."""
     check_parents(folder)
     if (folder.exists() and not folder.is_dir()) or folder.suffix.lstrip(".") in ENDINGS:
-        raise UsageError(str(folder), "with several clips -o must be a folder", "give a folder name")
+        raise UsageError(
+            str(folder),
+            "several clips, a folder of clips or a pattern have a folder of results",
+            "give a folder name with -o",
+        )
 
 
 def result_names(sources: Sequence[Path], endings: Sequence[str]) -> list[str]:
@@ -242,7 +249,7 @@ def _stem(source: Path, level: int) -> str:
 
 def _plain(name: str) -> str:
     """Normalise a name, so that names are equal if a file system may treat them as equal."""
-    return unicodedata.normalize("NFC", name).casefold()
+    return name_key(name).casefold()
 
 
 def parse_shard(text: str) -> tuple[int, int]:

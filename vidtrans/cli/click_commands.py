@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vidtrans.cli.command import console_options, flags_of_set, open_context, with_variables
+from vidtrans.cli.command import (
+    OPTION_WORDS,
+    console_options,
+    flags_of_set,
+    open_context,
+    unknown_command,
+    with_variables,
+)
 from vidtrans.cli.types import FILE, FILES_OR_NAMES, PART, PATH_AS_TYPED, TIME, RegistryName, refuse_second_look
 from vidtrans.commands import COMMANDS, GROUPS, command_lines
 from vidtrans.core.errors import UsageError
@@ -61,6 +68,14 @@ class GroupOfCommands(click.Group):
         if f"{self.name} {cmd_name}" not in COMMANDS:
             return None
         return _command(f"{self.name} {cmd_name}", cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the first word names. Raises click's error with the nearest name."""
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            raise unknown_command(args[0], self.list_commands(ctx), ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands with their summaries."""
@@ -111,7 +126,13 @@ class CommandOfParameters(click.Command):
         if not ctx.resilient_parsing:
             self._refuse_expanded(args)
             refuse_second_look(args, self.parameters)
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            meant = OPTION_WORDS.get(error.option_name.lower(), "")
+            if any(meant.partition(" ")[0] in param.opts for param in self.params):
+                error.possibilities = [meant]  # type: ignore[misc]  # click finds them by their spelling alone
+            raise
 
     def _refuse_expanded(self, args: list[str]) -> None:
         """Raise UsageError where two files of one kind follow an option that takes one: an expanded pattern.

@@ -13,7 +13,7 @@ from contextlib import suppress
 import click
 
 from vidtrans import __version__
-from vidtrans.cli.command import JOB_FOLDER, LINE
+from vidtrans.cli.command import JOB_FOLDER, LINE, unknown_command
 from vidtrans.cli.console import Console, write_any_text
 from vidtrans.commands import COMMANDS, GROUPS, command_lines
 from vidtrans.core.errors import describe_error, shorten
@@ -30,6 +30,20 @@ def summaries() -> dict[str, str]:
 def _is_known(name: str) -> bool:
     """Return whether a first word is a command or a group; plug-ins are searched only if nothing built in has it."""
     return name in GROUPS or (" " not in name and name in COMMANDS)
+
+
+def _unknown_word(args: Sequence[str], ctx: click.Context) -> click.UsageError:
+    """Return the error for a first word that is no command: a file, a look, 'help', or a typing error."""
+    from vidtrans.models.gallery import gallery_looks
+
+    word, rest = args[0], [name for name in args[1:2] if _is_known(name)]
+    if word == "help" and rest:
+        return click.UsageError(f"No such command 'help': write 'vidtrans {rest[0]} --help'.", ctx)
+    if os.path.exists(word) or os.path.splitext(word)[1]:
+        return click.UsageError(f"'{word}' is no command: write 'vidtrans stylize {word} --look oil'.", ctx)
+    if word in gallery_looks():
+        return click.UsageError(f"'{word}' is a look: write 'vidtrans stylize VIDEO --look {word}'.", ctx)
+    return unknown_command(word, list(summaries()), ctx)
 
 
 class _LazyGroup(click.Group):
@@ -52,12 +66,8 @@ class _LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        from difflib import get_close_matches
-
         if args and not _is_known(args[0]) and not args[0].startswith("-"):
-            near = get_close_matches(args[0], summaries(), n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else ""
-            raise click.UsageError(f"No such command '{args[0]}'.{hint}", ctx)
+            raise _unknown_word(args, ctx)
         return super().resolve_command(ctx, args)
 
 

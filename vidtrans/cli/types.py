@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -13,7 +14,15 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import FileName, Names, Parameter
 from vidtrans.core.registry import unknown_name, with_package
 
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 WIDEST_CHOICE = 30  # characters; longer lists of names are not shown next to the flag
+
+
+def _refuse_address(value: object) -> None:
+    """Raise UsageError for a URL: only files are read and written."""
+    if _ADDRESS.match(str(value)):
+        remedy = "give a path; download what is on the web first"
+        raise UsageError(str(value), "it is an address, not a file of this machine", remedy)
 
 
 class _AnyPath(click.Path):
@@ -27,6 +36,7 @@ class _AnyPath(click.Path):
     ) -> str | bytes | os.PathLike[str]:
         if value == "":  # usually an unset shell variable; Path("") would be the current folder
             raise UsageError("an empty path", "a file name is expected", "give the name of a file")
+        _refuse_address(value)
         return super().convert(value, param, ctx)
 
 
@@ -102,6 +112,11 @@ class FileOrName(click.ParamType):
 
     def __init__(self, name: str, names: Callable[[], list[str]]) -> None:
         self.name, self._names = name, names
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the value. Raises UsageError for a URL."""
+        _refuse_address(value)
+        return value
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Return the names that start with ``incomplete``; if none, let the shell complete a file name."""

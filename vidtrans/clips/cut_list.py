@@ -12,6 +12,8 @@ from vidtrans.clips.indexing import Clip
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import check_regular_file, digest_file
 from vidtrans.core.settings import Time, parse_time
+from vidtrans.core.system import as_found
+from vidtrans.core.text_files import read_text
 from vidtrans.timelines.edl_timeline import read_edl
 from vidtrans.timelines.opening import is_timeline, read_timeline_bytes, timeline_cuts
 
@@ -32,6 +34,7 @@ def cuts_for_key(cuts: str) -> str:
 
 
 def _file(path: Path) -> Path:
+    path = as_found(path)
     check_regular_file(path, UsageError)
     if not os.path.isfile(path):  # also of a name that no system has: no error
         is_folder = os.path.isdir(path)
@@ -60,11 +63,8 @@ def _listed(clip: Clip, path: Path) -> list[int]:
     where, lines = f"--cuts {path}", list[str]()
     starts = _timeline_starts(clip, _file(path)) if is_timeline(path) else None
     if starts is None:
-        try:
-            lines = _file(path).read_text(encoding="utf-8-sig").splitlines()
-        except UnicodeDecodeError:
-            raise UsageError(where, "it is not a text file", "list one frame or time a line") from None
-        starts = scene_starts(lines, where)
+        text = read_text(_file(path), what=where, remedy="list one frame or time a line")
+        lines, starts = text.split("\n"), scene_starts(text, where)
     if starts is not None:
         if late := [start for start in starts if start >= clip.index.num_frames]:
             raise UsageError(where, f"frame {late[0]} is after the end of {clip.name}", "give the cuts of this clip")
@@ -76,7 +76,7 @@ def _listed(clip: Clip, path: Path) -> list[int]:
             continue
         where = f"--cuts {path}, line {number}"
         try:
-            time = parse_time(text)
+            time = parse_time(text.replace(",", "."))
             if time.seconds is not None:  # where a frame's time is listed (by ``probe``), it may have been rounded up
                 time = Time(seconds=max(Fraction(0), time.seconds - Fraction(1, 2000)))
             frame = clip.frame_at(time)

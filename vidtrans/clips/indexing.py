@@ -286,5 +286,6 @@ def mask_digest(context: Context, mask: MaskFile) -> str:
 def tell_frame_number(clip: Clip, stop: int, start: Time | None, end: Time | None, context: Context) -> None:
     """Report that ``--end`` names a frame, where seconds may have been meant."""
     if start is None and end is not None and end.frame is not None and stop < clip.index.rate:
-        one = f"{end.frame} is the number of a frame: {count(stop, 'frame')} of {clip.name} are rendered"
+        rendered = f"{count(stop, 'frame')} of {clip.name} {'is' if stop == 1 else 'are'} rendered"
+        one = f"{end.frame} is the number of a frame: {rendered}"
         context.note(f"{one}; for seconds write {end.frame}s")

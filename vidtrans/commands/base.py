@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 from vidtrans.batch.batch_options import BatchOptions
@@ -23,6 +24,7 @@ from vidtrans.config.recipe import CHOICE_FLAGS, SETTINGS, Recipe, render_recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Parameter, declared, flagged
 from vidtrans.core.settings import Table, value_text
+from vidtrans.core.system import as_found
 from vidtrans.session import Context
 
 # Fields of the Context for commands that read clips, for those that also write results, or also fill the cache.
@@ -142,6 +144,7 @@ def build(
     ``tables``: settings, which override flags. ``messages``: as in ``Given``.
     """
     _check_given(cls, values)
+    values = {name: _as_found(parameters_of(cls).get(name), value) for name, value in values.items()}
     own, context, batch, merged = Table(), Table(), Table(), dict[str, Table]()
     owners = {"command": own, "context": context, "batch": batch}
     for parameter in parameters_of(cls).values():
@@ -169,6 +172,18 @@ def _check_given(cls: type[Command], values: Mapping[str, Any]) -> None:
     for parameter in parameters_of(cls).values():
         if parameter.many and parameter.default is MISSING and not values.get(parameter.name):
             raise UsageError(parameter.name, "none was given", "give one or more")
+
+
+def _as_found(parameter: Parameter | None, value: Any) -> Any:  # noqa: ANN401  (of any parameter)
+    """Return a parameter's value; files are named as the file system has them (``system.as_found``)."""
+    if parameter is None or parameter.access != "path":
+        return value
+    if isinstance(value, tuple):
+        return tuple(_as_found(parameter, one) for one in value)
+    if isinstance(value, str):  # which may be more than a path, and end in a slash
+        found = as_found(Path(value))
+        return value if found == Path(value) else f"{found}{'/' * value.endswith('/')}"
+    return as_found(value) if isinstance(value, Path) else value
 
 
 def words_of(cls: type[Command], given: Given, without: Collection[str] = ()) -> list[str]:

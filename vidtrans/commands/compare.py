@@ -17,7 +17,7 @@ from vidtrans.core.parameters import Argument, FileName, Group, Option, Range
 from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
 
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)

@@ -159,6 +159,9 @@ class Deflicker(Command):
         warn_about_programs(self.recipe.programs, context, ("encoding",))
         plan = self._plan(model, settings, target.pattern, context)
         target.check_holds(plan.num_frames)
+        if self.source is None and settings.filter_name != "off":
+            lost = "its flicker disturbs the motion that is followed, and real changes of light are evened out with it"
+            context.note(f"without --source {processed.name} guides itself: {lost}")
         job = RenderJob(plan, context)
         plan.delivery.check_sound(target.output)
         if context.dry_run:

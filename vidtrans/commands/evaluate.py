@@ -286,7 +286,8 @@ class Evaluate(Command):
             # Another render or a reference with as many frames is the same part of the source, wherever that begins.
             is_part = name != "source" and clip.index.num_frames == output.index.num_frames
             span = (None, None) if is_part else (self.start, self.end)
-            aligned[name] = AlignedSource.find(clip, output, context, *span)
+            is_source = name == "source" and not labels
+            aligned[name] = AlignedSource.find(clip, output, context, *span, is_source=is_source)
         if labels:
             from vidtrans.evaluation.label_evaluation import labels_scorer
 

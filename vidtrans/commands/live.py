@@ -14,6 +14,7 @@ from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import LIVE_READS, RenderingSettings, look_named
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
+from vidtrans.core.events import Progress
 from vidtrans.core.parameters import Choices, FileName, Group, Option, Range
 from vidtrans.core.settings import Table, parse_size
 from vidtrans.live import LARGEST_OUTPUT
@@ -104,6 +105,8 @@ class Live(ServedPage):
     def make(self, context: Context) -> Table:
         """Serve the page until a stop is requested. Raises UsageError, ModelError, DeviceError."""
         self.check_installed()
+        loading = f"loading {', '.join((*self.model, *self._looks))}"
+        context.begin(loading)
         from vidtrans.live.app import serve
         from vidtrans.live.stage_connections import StageConnections, check_libraries
         from vidtrans.web.server import WebServer
@@ -114,6 +117,7 @@ class Live(ServedPage):
             stack.callback(worker.close)
             connections = StageConnections(hub, self._stage_settings())
             stack.callback(connections.close)
+            context.report(Progress(loading, 1, 1))
             server = WebServer(self.address())  # after the models, so that an open port means a working server
             self._announce(server, context)
             serve(server, hub, context.stop, connections)

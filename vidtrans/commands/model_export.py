@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from vidtrans.models.loaded_model import LoadedModel
 
-VERSION = 1
+VERSION = 2
 STROKE_SIZE = 0.5
 
 
@@ -108,11 +108,7 @@ class ModelExport(Command):
 
             return make
 
-        table = produce(context, output, key, [path], prepare)
-        if "prim::Loop" in table.get("operators", ()):
-            text = f"{output}: its pairing '{model.pairing.name}' has a loop, which 'vidtrans model import' refuses"
-            context.note(f"{text}: for that, choose --format onnx, or export without --whole")
-        return table
+        return produce(context, output, key, [path], prepare)
 
     def describe(self, table: Table) -> str:
         """Return the report on the file, with its difference from the model."""

@@ -155,17 +155,9 @@ class ModelPack(Command):
 
 def _read(path: Path | None) -> str:
     """Return the text of a file; '' without one. Raises MediaError."""
-    from vidtrans.core.files import check_regular_file
+    from vidtrans.core.text_files import read_text
 
-    if path is None:
-        return ""
-    check_regular_file(path)
-    try:
-        return path.read_text("utf-8-sig")
-    except OSError as error:
-        raise MediaError(str(path), str(error.strerror).lower(), "give a text file") from None
-    except UnicodeDecodeError:
-        raise MediaError(str(path), "it is no text in UTF-8", "save it as UTF-8") from None
+    return "" if path is None else read_text(path, MediaError)
 
 
 def _painted(model: Path, context: Context) -> np.ndarray | None:

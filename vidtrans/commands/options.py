@@ -125,8 +125,21 @@ def clips_of(paths: Sequence[Path], recipe: Recipe) -> list[Path]:
     return expand_sources(paths, whole_folders=recipe.choice("pairing")[0] in ("stack", "change"))
 
 
-def missing_model(command: str) -> UsageError:
-    """Return the error of a command that has neither a model nor a look, with looks to begin with."""
+def missing_model(command: str, inputs: Sequence[Path] = ()) -> UsageError:
+    """Return the error of a command that has neither a model nor a look, with looks to begin with.
+
+    ``inputs``: its clips, of which one may be the name of a look or model.
+    """
+    from vidtrans.models.gallery import gallery_looks
+    from vidtrans.models.model_file import known_models
+
+    for path in inputs:
+        for kind, names in (("look", gallery_looks()), ("model", known_models())):
+            if str(path).lower() in names and not path.exists():
+                clip = next((str(other) for other in inputs if other != path), "VIDEO")
+                name = str(path).lower()
+                remedy = f"write: vidtrans {command} {clip} --{kind} {name}"
+                return UsageError(f"{command}: '{path}'", f"a {kind}, where a clip is expected", remedy)
     remedy = "give --look ink, oil, print or another that 'vidtrans model list' names, --look PICTURE, or --model MODEL"
     return UsageError(command, "there is no model", remedy)
 

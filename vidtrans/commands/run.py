@@ -131,9 +131,10 @@ class Run(Command):
         """
         if self.at_once:
             return self._render_at_once(context)
-        return replace(self, apply=tuple(clips_of(self.apply, self.recipe)))._make(context)
+        clips = tuple(clips_of(self.apply, self.recipe))
+        return replace(self, apply=clips)._make(context, many=len(clips) > 1 or clips != self.apply)
 
-    def _make(self, context: Context) -> Table:
+    def _make(self, context: Context, *, many: bool) -> Table:
         from vidtrans.commands.batches import batch_table
         from vidtrans.core.files import base_name
         from vidtrans.data.dataset_planning import default_output
@@ -143,14 +144,14 @@ class Run(Command):
         from vidtrans.stylizing.requested_render import stylize
 
         began = time.monotonic()
-        output, many = self.output, len(self.apply) > 1
+        output = self.output
         folder = output if many else output.parent
         named_after = self.looks[0] if self.looks else self._learned_on[0]
         if self.looks and not many:
             named_after = output
         dataset = refuse_link(folder / default_output([named_after]))
         model = refuse_link(folder / f"{base_name(named_after)}{MODEL_SUFFIX}")
-        renders = self._renders(model)
+        renders = self._renders(model, None if many else output)
         sources = [*self._learned_on, *self.looks, *self.apply, *(path for path in (self.target, self.keep) if path)]
         check_renders(renders, output, sources, self.recipe, context)
         if context.dry_run:
@@ -202,16 +203,16 @@ class Run(Command):
         template = StylizeRequest(self.apply[0], (), None, recipe)
         requests = requests_for(self.apply, template, context, self.output)
         table = {"output": str(self.output), "dataset": None, "model": template.names[0], "held_out": None}
-        if len(requests) > 1:
+        if len(requests) > 1 or requests[0].video != self.apply[0]:
             return batch_table(*stylize_batch(requests, self.output, self.batch, context), table)
         return table | stylize_one(replace(requests[0], output=self.output), self.batch, context)
 
-    def _renders(self, model: Path) -> list[StylizeRequest]:
-        """Return a request for each clip to render; a single clip gets the output path."""
+    def _renders(self, model: Path, output: Path | None) -> list[StylizeRequest]:
+        """Return a request for each clip to render."""
         from vidtrans.pairing.pairing_records import make_pairing
         from vidtrans.stylizing.stylize_request import StylizeRequest
 
-        output, recipe = None if len(self.apply) > 1 else self.output, self.recipe
+        recipe = self.recipe
         if (extraction := make_pairing(*recipe.choice("pairing")).extraction) is not None:
             recipe = replace(recipe, pairing_changes={"model": extraction.model})  # the model file stores no path
         return [StylizeRequest(clip, (str(model),), output, recipe) for clip in self.apply]

@@ -19,7 +19,7 @@ from vidtrans.session import Context
 if TYPE_CHECKING:
     from vidtrans.video.plots import layout
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -132,7 +132,7 @@ class Stylize(Command):
             raise UsageError(str(self.video[1]), f"{self._kind} cannot be combined with other inputs", "give it alone")
         self._check_regions()
         if not (self.model or self.region) and not self._is_many and not look_named(self.recipe.tables):
-            raise missing_model("stylize")
+            raise missing_model("stylize", self.video)
         if self._is_many:
             check_beside(self.beside, self.video[0], self._kind)
         self._check_timeline()
@@ -212,17 +212,18 @@ class Stylize(Command):
         if self._is_timeline:
             return self._make_timeline(context)
         requests = self._requests(context)
-        is_one = len(requests) == 1 and not self.batch.is_partial
         if self.print_jobs:
             return self._print_jobs(requests, context)
         if self.chunk or self.join:
-            if not is_one:
+            if len(requests) > 1 or self.batch.is_partial:
                 remedy = "name one, or divide several with --shard I/N"
                 raise UsageError("--chunk, --join", "they are for one clip", remedy)
+            from vidtrans.stylizing.clips import place_results
             from vidtrans.stylizing.divided_clip import stylize_part
 
-            return stylize_part(requests[0], self.chunk, context, join=self.join)
-        if is_one and not self._is_list:
+            [request] = requests if self._is_named(requests) or self.beside else place_results(requests, self._folder)
+            return stylize_part(request, self.chunk, context, join=self.join)
+        if self._is_named(requests) and not self._is_list:
             return stylize_one(requests[0], self.batch, context)
         from vidtrans.commands.batches import batch_table
 
@@ -266,9 +267,13 @@ class Stylize(Command):
             preset, tables = self.given.preset, self.given.tables
             return read_clip_list(self.video[0], template, preset, tables, context, self._folder)
         requests = requests_for(self.video, template, context, None if self.beside else self._folder)
-        if len(requests) == 1 and not self.batch.is_partial and not self.beside:
+        if self._is_named(requests) and not self.beside:
             requests = [place_one(requests[0], self.output, context.cache)]
         return requests
+
+    def _is_named(self, requests: Sequence[StylizeRequest]) -> bool:
+        """Return whether there is one clip, and it was named: a folder or a pattern of clips gives a folder."""
+        return [request.video for request in requests] == list(self.video[:1]) and not self.batch.is_partial
 
     def _print_jobs(self, requests: list[StylizeRequest], context: Context) -> Table:
         """Write the farm job that renders the clips as text, and return its table (``job``: the text); run nothing."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vidtrans.models.loaded_model import LoadedModel
     from vidtrans.rendering.settings_grid import Variation
 
-VERSION = 3
+VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,9 @@ class Try(Command):
         variations = [variation for text in self.vary for variation in parse_variations(text)]
         looks = [load_model(name, context, recipe.pairing_changes) for name in self.models]
         pictures: list[Path] = []
+        first = ""
         if not looks:
-            made, rendering, variations, pictures = self._at_once(rendering, variations, context)
+            made, rendering, variations, pictures, first = self._at_once(rendering, variations, context)
             looks = [made]
         colours = _colour_maps(looks, context)
         for look in looks:
@@ -121,15 +122,17 @@ class Try(Command):
                 (look.with_changes(render_changes(look.parts[0].pairing, clip, context)), rendering) for look in looks
             ]
             shown = GridRows.of(video, models, self.frames, self.at, context)
-            return lambda path: draw_grid(path, video, models, shown, variations, context, colours)
+            return lambda path: draw_grid(path, video, models, shown, variations, context, colours, first)
 
         sources = [path for path in (video, *(x.path for x in looks + colours), *pictures) if path]
         return produce(context, output, key, sources, prepare)
 
     def _at_once(
         self, rendering: RenderingSettings, variations: Sequence[Variation], context: Context
-    ) -> tuple[LoadedModel, RenderingSettings, list[Variation], list[Path]]:
+    ) -> tuple[LoadedModel, RenderingSettings, list[Variation], list[Path], str]:
         """Return a model made of all pictures, settings and columns with its looks' names, and the pictures' files.
+
+        The last is the label of the first column.
 
         The first column is the look of ``--look``, or else the first one of ``--vary look``. Raises UsageError.
         """
@@ -151,7 +154,7 @@ class Try(Command):
         names = {text: next(n for n, each in whole.looks.items() if each == mixtures[text]) for text in mixtures}
         model = replace(model_at_once(whole, context, self.video, self.recipe.pairing_changes), name=names[first])
         columns = [replace(v, value=names[str(v.value)]) if v.key == "look" else v for v in columns]
-        return model, replace(rendering, look=names[first]), columns, whole.files
+        return model, replace(rendering, look=names[first]), columns, whole.files, f"--look {first}"
 
     def describe(self, table: Table) -> str:
         """Return the report on the grid."""

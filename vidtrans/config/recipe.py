@@ -18,6 +18,7 @@ from vidtrans.core.parameters import Flag, Group, Names
 from vidtrans.core.registry import Entry, unknown_name
 from vidtrans.core.setting_groups import setting_fields
 from vidtrans.core.settings import Table, from_table, read_toml
+from vidtrans.core.system import as_found
 from vidtrans.pairing.palettes.palette_file import with_palette_file
 
 T = TypeVar("T")
@@ -75,9 +76,10 @@ def preset_names() -> list[str]:
 def preset_path(name: str) -> Path:
     """Return the file of a preset, given by name or as a path to a TOML file. Raises UsageError."""
     if name.endswith(".toml"):
-        check_regular_file(Path(name), UsageError)
-        if Path(name).is_file():
-            return Path(name)
+        path = as_found(Path(name))
+        check_regular_file(path, UsageError)
+        if path.is_file():
+            return path
         raise UsageError(f"preset '{name}'", "no such file", "see 'vidtrans preset list'")
     if name not in preset_names():
         raise unknown_name("preset", name, preset_names())

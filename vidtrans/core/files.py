@@ -104,6 +104,8 @@ def parse_json(text: str | bytes) -> Any:  # noqa: ANN401  (JSON)
     """Parse JSON text. Raises ValueError where it is not JSON, or is nested too deeply."""
     try:
         return json.loads(text)
+    except UnicodeDecodeError:
+        raise ValueError("it is not text in UTF-8") from None
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.registry import unknown_name
+from vidtrans.core.system import as_found, name_key
 
 NOT = "not:"  # before a file or a name: the other side of it
 KEEP = "keep"  # instead of a model: the frames as they are
-NAMED = re.compile(r"(?P<name>[^\W\d][\w-]*)=(?P<file>.*)", re.DOTALL)
+NAME = re.compile(r"[^\W\d][\w-]*")
 
 
 @dataclass(frozen=True)
@@ -49,15 +50,17 @@ def parse_mask(text: str, folder: Path = Path(), *, named: bool = False) -> Mask
 
     ``folder``: of a relative path. ``named``: a name precedes it, ``NAME=[not:]FILE``. Raises UsageError.
     """
-    if (folder / text).exists():
-        return MaskFile(folder / text)
-    found = NAMED.fullmatch(text) if named else None
-    name, file = (found["name"], found["file"]) if found else ("", text)
-    inverted = file.startswith(NOT) and not (folder / file).exists()
+    whole = as_found(folder / text)
+    if whole.exists():
+        return MaskFile(whole)
+    before, equals, rest = text.partition("=")
+    name = name_key(before) if named and equals and NAME.fullmatch(name_key(before)) else ""
+    file = rest if name else text
+    inverted = file.startswith(NOT) and not as_found(folder / file).exists()
     file = file.removeprefix(NOT) if inverted else file
     if not file:
         raise UsageError(f"--mask {text}", "it names no file", "write --mask FILE, --mask not:FILE or --mask NAME=FILE")
-    return MaskFile(folder / file, inverted, name)
+    return MaskFile(as_found(folder / file), inverted, name)
 
 
 def given_mask(text: str | None) -> MaskFile | None:
@@ -94,7 +97,7 @@ def parse_regions(masks: Sequence[str], regions: Sequence[str], folder: Path = P
     chains: dict[tuple[str, bool], list[str]] = {}
     for text in regions:
         side, _, model = text.partition("=")
-        inverted, name = side.startswith(NOT), side.removeprefix(NOT)
+        inverted, name = side.startswith(NOT), name_key(side.removeprefix(NOT))
         if not name or not model:
             raise UsageError(f"--region {text}", "it is no region with its model", "write --region NAME=MODEL")
         if name not in named:

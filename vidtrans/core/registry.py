@@ -17,6 +17,9 @@ from typing import Any, Generic, TypeVar
 
 from vidtrans.core import entry_points
 from vidtrans.core.errors import PluginError, UsageError, VidtransError
+from vidtrans.core.system import name_key
+
+LONGEST_LIST = 80  # characters of names that are listed beside the nearest one
 
 
 @dataclass(frozen=True)
@@ -136,14 +139,17 @@ def unknown_name(
 ) -> UsageError:
     """Return the error for a name that is not in ``choices``, with the nearest one if it looks like a typo.
 
+    A long list of names is left out then.
+
     ``packages``: of the names that plug-ins add; by default those of ``choices``, if it is a registry.
     """
     names = sorted(choices)
     near = nearest_name(str(name), names)
-    hint = f"did you mean '{near}'? " if near else ""
+    hint = f"did you mean '{near}'?" if near else ""
     found = choices.packages if packages is None and isinstance(choices, Registry) else packages or {}
-    words = ", ".join(with_package(one, found) for one in names)
-    return UsageError(f"unknown {kind} '{name}'", "", f"{hint}choose from: {words or 'none'}")
+    words = f"choose from: {', '.join(with_package(one, found) for one in names) or 'none'}"
+    remedy = hint if hint and len(words) > LONGEST_LIST else f"{hint} {words}".strip()
+    return UsageError(f"unknown {kind} '{name}'", "", remedy)
 
 
 def with_package(name: str, packages: Mapping[str, entry_points.Package]) -> str:
@@ -153,15 +159,21 @@ def with_package(name: str, packages: Mapping[str, entry_points.Package]) -> str
 
 def nearest_name(name: str, choices: Iterable[str]) -> str:
     """Return the choice that a mistyped name is nearest to, whatever its case; '' if none is near."""
-    plain = {choice.casefold(): choice for choice in choices}
-    near = get_close_matches(name.casefold(), plain, n=1)
+    plain = {name_key(choice).casefold(): choice for choice in choices}
+    near = get_close_matches(name_key(name).casefold(), plain, n=1)
     return plain[near[0]] if near else ""
 
 
-def name_check(path: Path) -> str:
-    """Return the remedy for a file that is not there: the nearest name in its folder, or to check the name."""
+def nearest_file(path: Path) -> Path | None:
+    """Return the file in a path's folder whose name is nearest to the path's, at which there is none; None if none."""
     try:
         near = nearest_name(path.name, (name for name in os.listdir(path.parent) if name != path.name))
     except (OSError, ValueError):
         near = ""
-    return f"did you mean '{path.parent / near}'?" if near else "check the name"
+    return path.parent / near if near else None
+
+
+def name_check(path: Path) -> str:
+    """Return the remedy for a file that is not there: the nearest name in its folder, or to check the name."""
+    near = nearest_file(path)
+    return f"did you mean '{near}'?" if near else "check the name"

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vidtrans.core.errors import UsageError
-from vidtrans.core.files import check_regular_file
 from vidtrans.core.parameters import Flag
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.setting_groups import GroupedSettings, setting_fields, setting_values
 from vidtrans.core.system import WINDOWS
+from vidtrans.core.text_files import read_text
 
 T = TypeVar("T")
 LARGEST_INT = 2**63 - 1  # what TOML promises to hold
@@ -143,15 +143,9 @@ def parse_key(text: str) -> tuple[str, str] | None:
 
 def read_toml(path: Path) -> Table:
     """Read a TOML file. Raises UsageError."""
-    check_regular_file(path, UsageError)
+    text = read_text(path)
     try:
-        return _parse_toml(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(str(path), "no such file", "check the name") from None
-    except IsADirectoryError:
-        raise UsageError(str(path), "it is a folder", "give a file") from None
-    except PermissionError:
-        raise UsageError(str(path), "permission denied", "make the file readable") from None
+        return _parse_toml(text)
     except ValueError as error:
         remedy = "write paths in 'single quotes', or with /" if "\\" in str(error) else "correct it"
         raise UsageError(str(path), f"not valid TOML ({error})", remedy) from None

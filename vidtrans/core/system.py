@@ -43,6 +43,29 @@ def path_key(path: Path) -> str:
     return unicodedata.normalize("NFC", text).lower() if WINDOWS or MACOS else text
 
 
+def name_key(name: str) -> str:
+    """Return a text that is equal for one name in two Unicode normalisations: Macs decompose é, keyboards do not."""
+    return unicodedata.normalize("NFC", name)
+
+
+def as_found(path: Path) -> Path:
+    """Return the path with each name as the file system has it, if that has it in another Unicode normalisation.
+
+    Names that do not exist in any normalisation stay as they are.
+    """
+    if str(path).isascii() or os.path.lexists(path):
+        return path
+    found = Path(path.anchor)
+    for part in path.parts[len(found.parts) :]:
+        place = found / part
+        if not part.isascii() and not os.path.lexists(place):
+            with suppress(OSError, ValueError):  # no folder, or one that may not be read
+                alike = [name for name in os.listdir(found) if name_key(name) == name_key(part)]
+                place = found / min(alike, default=part)
+        found = place
+    return found
+
+
 def path_limit() -> int | None:
     """Return the largest length of a path in UTF-16 units on Windows; None on other systems, or with long paths."""
     if not WINDOWS:

@@ -10,6 +10,7 @@ import numpy as np
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.registry import unknown_name
+from vidtrans.core.system import name_key
 from vidtrans.curves.tracks import Track, sampled
 
 MOST_ROWS = 1_000_000
@@ -39,7 +40,7 @@ class DataColumns:
         if not column and len(self.columns) != 1:
             names = ", ".join(list(self.columns)[:12])
             raise UsageError(str(self.path), f"it has {len(self.columns)} columns", f"name one, FILE:COLUMN: {names}")
-        column = column or next(iter(self.columns))
+        column = name_key(column) or next(iter(self.columns))
         if column not in self.columns:
             raise unknown_name(f"column '{column}': {self.path} has no column", column, list(self.columns)[:50])
         values = self.columns[column]

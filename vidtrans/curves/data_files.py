@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,8 @@ import numpy as np
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import check_regular_file, digest_file
 from vidtrans.core.settings import Time, parse_time
+from vidtrans.core.system import as_found, name_key
+from vidtrans.core.text_files import parse_number, read_rows, read_text
 from vidtrans.curves.data_columns import DataColumns, check_size
 from vidtrans.curves.midi import read_midi
 
@@ -28,6 +29,7 @@ def read_data(path: Path) -> DataColumns:
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise UsageError(str(path), "it is no file of values", f"give one that ends in {', '.join(readers)}")
+    path = as_found(path)
     check_regular_file(path, UsageError)
     try:
         if path.stat().st_size > MOST_BYTES:
@@ -37,12 +39,13 @@ def read_data(path: Path) -> DataColumns:
         raise UsageError(str(path), "no such file", "check the name") from None
     except OSError as error:
         raise UsageError(str(path), (error.strerror or str(error)).lower(), "check the file") from None
-    except (ValueError, RecursionError, csv.Error) as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(str(path), f"it cannot be read ({str(error) or 'too deep'})", "correct it") from None
 
 
 def digest_of_file(path: Path) -> str:
     """Return the SHA-256 (hex) of a file that curves read. Raises UsageError."""
+    path = as_found(path)
     check_regular_file(path, UsageError)
     try:
         return digest_file(path)
@@ -53,6 +56,7 @@ def digest_of_file(path: Path) -> str:
 def _table(path: Path, names: Sequence[str], rows: Iterable[Sequence[object]], *, clock_names: str) -> DataColumns:
     """Return the columns ``names`` of rows, which may be shorter; one of them is the time. Raises UsageError."""
     check_size(path, 0, len(names))
+    names = [name_key(name) for name in names]
     places = {name.strip().lower(): place for place, name in enumerate(names)}
     clock = next((name for name in (*TIMES, *FRAMES) if name in places), "")
     moments = array("d")
@@ -79,7 +83,7 @@ def _moment(path: Path, value: object, row: int, in_frames: bool) -> float:
     found = _number(value)
     if not in_frames and isinstance(value, str) and not math.isfinite(found):
         try:
-            moment: Time = parse_time(value)
+            moment: Time = parse_time(value.replace(",", "."))
             found = float(moment.seconds) if moment.seconds is not None else math.nan
         except UsageError:
             found = math.nan
@@ -93,22 +97,28 @@ def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return math.nan
     try:
-        found = float(value)
+        found = parse_number(value) if isinstance(value, str) else float(value)
     except (ValueError, OverflowError):
         return math.nan
     return found if math.isfinite(found) else math.nan
 
 
 def _read_csv(path: Path) -> DataColumns:
-    text = path.read_text(encoding="utf-8-sig")
-    head = text.partition("\n")[0]
-    delimiter = max(",;\t", key=head.count)
-    rows = (row for row in csv.reader(text.splitlines(), delimiter=delimiter) if row)
-    return _table(path, next(rows, []), rows, clock_names="the first row's column")
+    rows = read_rows(read_text(path))
+    names = next((row.cells for row in rows), [])
+
+    def cells() -> Iterator[list[str]]:
+        for row in rows:
+            if any(row.cells[len(names) :]):
+                why = f"it has {len(row.cells)} cells, and there are {len(names)} columns"
+                raise UsageError(f"{path}, line {row.line}", why, "with decimal commas, separate the cells by ;")
+            yield row.cells
+
+    return _table(path, names, cells(), clock_names="the first row's column")
 
 
 def _read_json(path: Path) -> DataColumns:
-    found = json.loads(path.read_text(encoding="utf-8-sig"))
+    found = json.loads(read_text(path))
     if isinstance(found, dict):  # Parseq writes the values of all frames beside the key frames
         found = next((found[name] for name in ("rendered_frames", "frames", "keyframes") if name in found), None)
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):

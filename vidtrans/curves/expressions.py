@@ -232,7 +232,10 @@ class Parser:
             raise self._wrong(token, shown, f"the ( at character {inside.token.at + 1} is still open")
         else:
             remedy = "an operator (+ - * / ^) belongs there"
-            if token.text == ")":
+            if token.text == "%":
+                written = re.search(r"[\d.]+\s*$", self.whole[: token.at])
+                remedy = f"write {float(written[0]) / 100:g} for {written[0]}%" if written else "write 0.5 for 50%"
+            elif token.text == ")":
                 remedy = "there is no ( for it"
             elif token.kind != "sign":
                 remedy += ", as in 2*t"

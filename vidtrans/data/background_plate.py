@@ -144,7 +144,7 @@ class MotionWeights:
 
 def find_motion_weights(dataset: Dataset, pairs: Sequence[Pair], weight: float) -> MotionWeights:
     """Return the weights of ``pairs``, with a plate for each shot of one picture size and a still camera."""
-    shots_of = {dataset.folder / (r.target or r.file): (r.source, r.shot) for r in dataset.records}
+    shots_of = {dataset.path(r.target or r.file): (r.source, r.shot) for r in dataset.records}
     targets_of: dict[tuple[int, int], list[Path]] = defaultdict(list)
     for pair in pairs:
         targets_of[shots_of[pair.target]].append(pair.target)

@@ -13,7 +13,6 @@ Deleting a picture removes its pairs; deleting one of full size removes only the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
@@ -21,8 +20,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vidtrans.core.errors import MediaError, PluginError, UsageError
-from vidtrans.core.files import write_json
+from vidtrans.core.files import read_small_json, write_json
 from vidtrans.core.settings import Table, parse_rate
+from vidtrans.core.system import as_found
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.aligned import Unpaired
 from vidtrans.pairing.base import Pairing
@@ -154,7 +154,11 @@ class Dataset:
 
     def files(self) -> list[str]:
         """Return the paths of the pictures that exist, relative to the folder, in order."""
-        return [n for n in self.names() if (self.folder / n).is_file()]
+        return [n for n in self.names() if self.path(n).is_file()]
+
+    def path(self, name: str) -> Path:
+        """Return the path of a picture by its name in the index."""
+        return as_found(self.folder / name)
 
     def with_all_pictures(self) -> Dataset:
         """Return the dataset as if all its pictures existed."""
@@ -213,7 +217,7 @@ def open_dataset(folder: Path) -> Dataset:
         why = "no such folder" if not folder.exists() else "not a dataset (it has no dataset.json)"
         raise MediaError(str(folder), why, "make one with 'vidtrans make-dataset VIDEO'")
     try:
-        value = json.loads(index.read_text("utf-8"))
+        value = read_small_json(index)
         if value["format"] != FORMAT:
             raise MediaError(str(folder), f"dataset format {value['format']} is not known here", "make it again")
         lists = ("guides", "full")
@@ -278,21 +282,21 @@ def _pairs(dataset: Dataset, present: set[str]) -> list[Pair]:
                 or not present.issuperset({*names, *mattes, target})
             ):
                 continue
-            inputs = tuple(dataset.folder / n for n in names)
+            inputs = tuple(map(dataset.path, names))
             domain = dataset.sources[shot[0]].get("domain", 0)
-            full = _full(dataset.folder, records[step.target], present)
-            keep = dataset.folder / mattes[0] if mattes else None
-            file, role = dataset.folder / target, used[0].role
+            full = _full(dataset, records[step.target], present)
+            keep = dataset.path(mattes[0]) if mattes else None
+            file, role = dataset.path(target), used[0].role
             found.append(Pair(inputs, file, role, shot, place, step.phase, domain, full, keep))
     return found
 
 
-def _full(folder: Path, record: FrameRecord, present: set[str]) -> tuple[Path, Path] | None:
+def _full(dataset: Dataset, record: FrameRecord, present: set[str]) -> tuple[Path, Path] | None:
     """Return the pictures of a frame at full size, if both are present."""
     if not record.full or not present.issuperset(record.full):
         return None
-    source, target = record.full
-    return folder / source, folder / target
+    source, target = map(dataset.path, record.full)
+    return source, target
 
 
 def _belong_together(record: FrameRecord, other: FrameRecord, present: set[str]) -> bool:

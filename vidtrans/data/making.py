@@ -62,7 +62,8 @@ def make_dataset(wanted: DatasetSpec, output: Path, context: Context, *, restore
             context.note(f"{existing.num_missing} deleted pictures stay deleted (--restore brings them back)")
         return _report(existing, output, began, cached=True)
     planned = wanted.plan(output, context)
-    if len(planned.dataset.pairs) == 1 and wanted.target is None:
+    are_given = wanted.recipe.choice("pairing")[0] == "aligned"  # pairs, as of a painted frame and its clip's
+    if len(planned.dataset.pairs) == 1 and not are_given:
         one = f"{output.name}: from one picture a model learns that picture alone"
         context.note(f"{one}; its style is painted by: vidtrans stylize VIDEO --look PICTURE", "warning")
     if context.dry_run:
@@ -208,5 +209,5 @@ def _restore(folder: Path, planned: Dataset, output: Path, existing: Dataset) ->
 
 def dataset_digest(context: Context, dataset: Dataset) -> str:
     """Return the digest of the index and of the existing pictures, which training depends on."""
-    pictures = [[n, context.cache.digest(dataset.folder / n)] for n in dataset.files()]
+    pictures = [[n, context.cache.digest(dataset.path(n))] for n in dataset.files()]
     return digest_of([context.cache.digest(dataset.folder / INDEX), *pictures])

@@ -14,7 +14,7 @@ from vidtrans.core.files import base_name
 from vidtrans.core.settings import AS_STORED, Size
 from vidtrans.data.dataset import Role
 from vidtrans.pairing.palettes.class_colours import ClassColours
-from vidtrans.video.frame_numbers import align, repeated
+from vidtrans.video.frame_numbers import align, repeated, stem_key
 from vidtrans.video.images.picture import picture_size, read_picture, resize
 from vidtrans.video.io.picture_paths import pictures_in
 
@@ -143,8 +143,8 @@ def _pairs_of(a: Path, b: Path) -> list[tuple[Path, Path | None]]:
         return []
     check_names(a, [p.name for p in own])
     check_names(b, [p.name for p in others])
-    by_stem = {p.stem: p for p in others}
-    pairs = [(p, by_stem[p.stem]) for p in own if p.stem in by_stem]
+    by_stem = {stem_key(p.name): p for p in others}
+    pairs = [(p, by_stem[stem_key(p.name)]) for p in own if stem_key(p.name) in by_stem]
     if not pairs:
         found = align([p.name for p in own], [p.name for p in others], 0, len(own), counting="equal")
         steps = found.steps if found.way == "number" else ()

@@ -6,10 +6,10 @@ whole picture, and by how much else moves (k-means, with centres that are taken 
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,9 +18,12 @@ import numpy as np
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
+from vidtrans.core.system import name_key
+from vidtrans.core.text_files import TableRow, parse_number, read_rows, read_text
 from vidtrans.data.clip_memory import ClipMemory
 from vidtrans.dreaming.steering import GOTO, MOVES
 from vidtrans.flow.estimator import FlowEstimator
+from vidtrans.video.frame_numbers import stem_key
 
 FLAG = "--actions"
 MOST_FOUND, FEWEST_FRAMES = 4, 5  # actions that are found, and frames of one
@@ -70,12 +73,12 @@ def actions_of_table(path: Path, clips: Sequence[ClipOf], origins: Sequence[Orig
     if not clips:
         raise UsageError(what, "the model has no record of where its frames come from", "train it again")
     names = [clip.name for clip in clips]
-    known = {spelt for name in names for spelt in (name, Path(name).stem)}
+    known = {spelt for name in names for spelt in _spellings(name)}
     if unknown := [row["clip"] for row in rows if row.get("clip") and row["clip"] not in known]:
         raise UsageError(what, f"the model learned no clip '{unknown[0]}'", f"choose from: {', '.join(names)}")
     found: dict[str, set[int]] = {}
     for clip, (name, rate) in enumerate(zip(names, (clip.rate for clip in clips), strict=True)):
-        own = [row for row in rows if not row.get("clip") or row["clip"] in (name, Path(name).stem)]
+        own = [row for row in rows if not row.get("clip") or row["clip"] in _spellings(name)]
         frames = [_frame(row, rate, what) for row in own]
         if frames != sorted(frames):
             raise UsageError(what, "its moments are not in order", "sort its rows")
@@ -93,21 +96,25 @@ def actions_of_table(path: Path, clips: Sequence[ClipOf], origins: Sequence[Orig
 
 def _rows(path: Path, what: str) -> list[dict[str, str]]:
     try:
-        reader = csv.DictReader(path.read_text("utf-8-sig").splitlines())
-        rows = [{(k or "").strip().lower(): (v or "").strip() for k, v in row.items() if k} for row in reader]
-    except FileNotFoundError:
-        raise UsageError(what, "there is no such file", "give a CSV table of moments and what happens there") from None
-    except (OSError, ValueError, csv.Error):
-        raise UsageError(what, "it cannot be read as a CSV table", "save it as CSV, in UTF-8") from None
+        head, *lines = [*read_rows(name_key(read_text(path, what=what)))] or [TableRow(0, [])]
+    except ValueError as error:
+        raise UsageError(what, f"it cannot be read as a table ({error})", "save it as CSV") from None
+    names = [name.lower() for name in head.cells]
+    rows = [dict(zip_longest(names, line.cells[: len(names)], fillvalue="")) for line in lines]
     if not rows or not {"frame", "time"} & rows[0].keys():
         raise UsageError(what, "it has no column 'frame' or 'time', or no rows", "name one so in its first line")
     return rows
 
 
+def _spellings(name: str) -> tuple[str, str]:
+    """Return the names by which a table may call a clip: with its suffix, and without."""
+    return name_key(name), stem_key(name)
+
+
 def _frame(row: Mapping[str, str], rate: Fraction, what: str) -> float:
     text = row.get("frame") or row.get("time") or ""
     try:
-        value = float(text)
+        value = parse_number(text)
     except ValueError:
         value = -1.0
     if not 0 <= value < 1e9:

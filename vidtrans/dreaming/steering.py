@@ -8,6 +8,7 @@ An entry lasts until the next one, as keys that are held down. ``#`` begins a co
 
 from __future__ import annotations
 
+import os
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ from pathlib import Path
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Time, parse_time
+from vidtrans.core.system import as_found
+from vidtrans.core.text_files import read_text
 
 # The values that can be animated, and their bounds.
 ANIMATED = {
@@ -155,13 +158,10 @@ def parse_steering(text: str) -> Steering:
 
 
 def _read(text: str) -> str:
-    try:
-        return Path(text).read_text("utf-8-sig")
-    except FileNotFoundError:
+    if not os.path.lexists(as_found(Path(text))):
         why = "there is no such file, and it is no script"
-        raise UsageError(f"{FLAG} {text}", why, 'give a file, or a script as in "0: left, 30: right+zoom"') from None
-    except (OSError, ValueError):
-        raise UsageError(f"{FLAG} {text}", "it cannot be read as text", "give a file of moments and commands") from None
+        raise UsageError(f"{FLAG} {text}", why, 'give a file, or a script as in "0: left, 30: right+zoom"')
+    return read_text(Path(text), what=f"{FLAG} {text}", remedy="give a file of moments and commands")
 
 
 def _entries(script: str) -> Iterator[tuple[int, str]]:

@@ -28,7 +28,7 @@ from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import join
-from vidtrans.video.plots.layout import GAP, ContactSheet, blank, cell_size, fit, text_band
+from vidtrans.video.plots.layout import GAP, TALLEST_CELL, ContactSheet, blank, cell_size, fit, text_band
 
 WIDEST = 1920  # pixels, of a comparison
 SHEET_FRAMES = 4
@@ -74,9 +74,9 @@ def draw_sheet(panels: Sequence[Panel], span: range, path: Path, count: int | No
     """Write a sheet, a row for each of ``count`` frames of ``span``, a column for each panel; return the report."""
     numbers = [span[n] for n in spread_numbers(len(span), count, SHEET_FRAMES)]
     side = min(480, WIDEST // len(panels))
-    columns = [[resize(f, *cell_size(f, side)) for f in p.frames(numbers)] for p in panels]
+    columns = [[resize(f, *cell_size(f, side, TALLEST_CELL)) for f in p.frames(numbers)] for p in panels]
     rows = list(zip(*columns, strict=True))
-    cell = cell_size(rows[0][0], side)
+    cell = cell_size(rows[0][0], side, TALLEST_CELL)
     write_picture(path, ContactSheet("", rows, cell, [p.label for p in panels]).draw())
     return {"frames": len(rows), "panels": len(panels)}
 

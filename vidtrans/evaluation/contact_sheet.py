@@ -21,7 +21,7 @@ from vidtrans.training.validation import evenly, pair_input
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import read_picture, resize
 from vidtrans.video.io.clip import Frame
-from vidtrans.video.plots.layout import ContactSheet, cell_size
+from vidtrans.video.plots.layout import TALLEST_CELL, ContactSheet, cell_size
 
 CELL = 240  # pixels on a picture's long side
 COLUMNS = 6
@@ -87,7 +87,9 @@ def pairing_sheet(
         rows.append([frames[number].rgb, *inputs])
         notes.append([_moment(clip, number)])
     columns = ("frame", *(one.pairing.name for one in pairings))
-    return ContactSheet(f"{clip.path.name}: what a network sees", rows, cell_size(rows[0][0], 300), columns, notes)
+    return ContactSheet(
+        f"{clip.path.name}: what a network sees", rows, cell_size(rows[0][0], 300, TALLEST_CELL), columns, notes
+    )
 
 
 def check_shown(dataset: Dataset) -> None:

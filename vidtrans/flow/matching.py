@@ -1,5 +1,7 @@
 """Match frames of two clips that show the same content at different times and in different styles, by their edges.
 
+``agreement`` says whether two clips show the same content at the same times.
+
 The edges of a frame are compared with those of every frame of the other clip, to find candidates. The
 flow between the two edge pictures, each with an equalised histogram, then finds where each part of one is in the
 other, and what share of the edges passes the forward–backward test.
@@ -7,7 +9,7 @@ other, and what share of the edges passes the forward–backward test.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -38,6 +40,12 @@ WORTH_REACHING = 0.05  # of its mean, by which flow that begins coarse is to be 
 ALIKE = 0.5  # correlation from which a part is the same
 STRUCTURE = 10.0  # ranks, standard deviation: less is flat
 AROUND, SOFT = 5.0, 2.0  # pixels, σ: what is compared, and how soon a part that moves passes into one that stays
+AGREEMENT_SIZE = (
+    160,
+    112,
+)  # pixels, (width, height), whatever the shape of the frames: one may be stretched to the other
+FINE, WIDE = 3.0, 12.0  # pixels, σ: structure of tones between these sizes is compared, and edges finer than the second
+PLAIN_STD = 2.0  # grey levels: a frame with less contrast has nothing to compare
 
 
 @dataclass(frozen=True)
@@ -138,3 +146,35 @@ def _likeness(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.nda
     spread = blur(one * one, AROUND) - mean**2
     both = spread * (blur(other * other, AROUND) - other_mean**2)
     return together / np.sqrt(np.maximum(both, 1)), spread > STRUCTURE**2
+
+
+def structure(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the edges and the tones of a frame (H, W, 3) uint8 for ``agreement``; None for a frame without contrast.
+
+    Each is (n,) float32, of length 1, without what is common to most pictures, such as a bright sky above.
+    """
+    grey = cv2.resize(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), AGREEMENT_SIZE, interpolation=cv2.INTER_AREA)
+    if float(grey.std()) < PLAIN_STD:
+        return None
+    edges = outlines(rgb, AGREEMENT_SIZE).ranks.astype(np.float32)
+    tones = blur(cv2.equalizeHist(grey).astype(np.float32), FINE)
+    fine, mean = (part - blur(part, WIDE) for part in (edges, tones))
+    return _unit(fine), _unit(mean)
+
+
+def _unit(plane: np.ndarray) -> np.ndarray:
+    vector = (plane - plane.mean()).ravel()
+    unit: np.ndarray = vector / np.float32(max(float(np.linalg.norm(vector)), ROUNDING))
+    return unit
+
+
+def agreement(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> float | None:
+    """Return how well frames of two clips, (H, W, 3) uint8 each, agree in edges and tones: about 0 to 2.
+
+    The tones may be inverted, as in a negative. None: no pair has contrast in both frames.
+    """
+    found = [(one, other) for a, b in pairs if (one := structure(a)) and (other := structure(b))]
+    if not found:
+        return None
+    edges, tones = (float(np.mean([one[k] @ other[k] for one, other in found])) for k in (0, 1))
+    return edges + abs(tones)

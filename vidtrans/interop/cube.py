@@ -1,51 +1,62 @@
-"""3D LUTs as ``.cube`` files, which editing programs and ffmpeg read (Adobe, Cube LUT Specification 1.0)."""
+"""LUTs as ``.cube`` files, which editing programs and ffmpeg read (Adobe, Cube LUT Specification 1.0).
+
+DaVinci Resolve also writes a 1D LUT and a 3D LUT into one file: the 1D LUT, the shaper, comes first.
+"""
 
 from __future__ import annotations
 
-import codecs
 import math
 import re
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from vidtrans.core.errors import MAX_QUOTED, ModelError
 from vidtrans.core.files import write_atomically
+from vidtrans.core.settings import Table
+from vidtrans.core.text_files import decode_text
 from vidtrans.models.formats import ModelFormat
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 
 SUFFIX = ".cube"
 MAX_SIZE = 129  # nodes per side: twice as many as any program writes
+MAX_CURVE = 65_536  # nodes of a 1D LUT, as many as DaVinci Resolve writes
+RANGED = 16_385  # nodes of a 1D LUT for colours from 0 to 1, if the file's own do not lie at 0 and 1
 MAX_BYTES = 256 << 20
 HEAD_BYTES = 64 << 10  # first bytes of a file, which must contain its size
 SIZE_LINE = re.compile(r"(?mi)^\s*LUT_(?:3D|1D)_SIZE\s+[0-9]{1,6}\s*(?:#.*)?$")
 NUMBER = re.compile(r"[+-]?[0-9.]")
 EXACT_DIGITS = 7  # after the point: float32
-# Keywords by their number of values, besides TITLE; DaVinci Resolve writes LUT_3D_INPUT_RANGE.
-KEYWORDS = {"LUT_3D_SIZE": 1, "LUT_1D_SIZE": 1, "DOMAIN_MIN": 3, "DOMAIN_MAX": 3, "LUT_3D_INPUT_RANGE": 2}
+# Keywords by their number of values, besides TITLE; DaVinci Resolve writes the ranges.
+KEYWORDS = dict.fromkeys(("LUT_3D_SIZE", "LUT_1D_SIZE"), 1) | dict.fromkeys(("DOMAIN_MIN", "DOMAIN_MAX"), 3)
+KEYWORDS |= dict.fromkeys(("LUT_3D_INPUT_RANGE", "LUT_1D_INPUT_RANGE"), 2)
 
 
 class CubeFormat(ModelFormat):
-    """The model format for ``.cube`` files: 3D LUTs for grading, of any program. ``vidtrans grade`` writes them."""
+    """The model format for ``.cube`` files: LUTs for grading, of any program. ``vidtrans grade`` writes them."""
 
     suffixes: ClassVar[tuple[str, ...]] = (SUFFIX,)
 
     def detect(self, path: Path) -> bool:
         """Return whether the first bytes are text with the size of a LUT."""
         with path.open("rb") as file:
-            head = _text(file.read(HEAD_BYTES))
-        return "\0" not in head and SIZE_LINE.search(head.replace("\r", "\n")) is not None
+            head = file.read(HEAD_BYTES)
+        with suppress(ValueError):
+            return SIZE_LINE.search(decode_text(head)) is not None
+        return False
 
     def read_record(self, path: Path) -> ModelRecord:
         """Return a record of a colour map with the file's size and title. Raises ModelError."""
         with path.open("rb") as file:
-            text = _text(file.read(HEAD_BYTES))
+            text = _text(file.read(HEAD_BYTES), path)
         whole = text.rpartition("\n")[0] if path.stat().st_size > HEAD_BYTES else text  # the last line may be cut
         head = _Head.read(_lines(whole or text), path)
         return ModelRecord(
-            generator={"name": "colour-map", "settings": {"size": head.nodes}},
+            generator={"name": "colour-map", "settings": head.settings},
             pairing={"name": "grade", "settings": {}},
             in_channels=3,
             out_channels=3,
@@ -59,92 +70,142 @@ class CubeFormat(ModelFormat):
         """Build the colour map with the file's nodes; return it with its record. Raises ModelError."""
         from vidtrans.networks.colour_map import ColourMap, ColourMapSettings
 
-        record = self.read_record(path)
-        generator = ColourMap(3, 3, ColourMapSettings(record.generator["settings"]["size"]))
-        generator.set_nodes(read_cube(path))
+        record, luts = self.read_record(path), read_cube(path)
+        generator = ColourMap(3, 3, ColourMapSettings(**record.generator["settings"]))
+        generator.set_nodes(luts.nodes)
+        if luts.shaper is not None:
+            generator.set_shaper(luts.shaper)
         return generator, record
 
 
-@dataclass(frozen=True)
-class _Head:
-    """The head of a file: nodes per side, and the colours of the first and the last node, by channel."""
+class CubeLuts(NamedTuple):
+    """The LUTs of a file, for colours from 0 to 1.
 
-    size: int
+    Attributes:
+        nodes: The 3D LUT, (n, n, n, 3) float64; the first axis is blue.
+        shaper: The curves before it, (n, 3) float64: places in the 3D LUT, where 0 and 1 are its first and last node.
+    """
+
+    nodes: np.ndarray
+    shaper: np.ndarray | None
+
+
+class _Range(NamedTuple):
+    """The colours of the first and the last node of a LUT, by channel."""
+
     low: tuple[float, ...]
     high: tuple[float, ...]
-    title: str
-
-    @classmethod
-    def read(cls, lines: list[str], path: Path) -> _Head:
-        """Parse the lines before the colours. Raises ModelError unless it is a 3D LUT and every such line is known."""
-        values = _keywords(lines, path)
-        if "LUT_1D_SIZE" in values:
-            why = "it is a 1D LUT (curves for single channels), or has one"
-            raise ModelError(str(path), why, "write it as a 3D LUT (LUT_3D_SIZE)")
-        given = (values.get("LUT_3D_SIZE") or [""])[0]
-        size = int(given) if given.isdecimal() and len(given) < 6 else 0
-        if not 2 <= size <= MAX_SIZE:
-            why = f"its LUT_3D_SIZE is '{given[:MAX_QUOTED]}'"
-            raise ModelError(str(path), why, f"write it with 2 to {MAX_SIZE} nodes per side: 33 is usual")
-        low, high = (values.get(key, [number] * 3) for key, number in (("DOMAIN_MIN", "0"), ("DOMAIN_MAX", "1")))
-        if "LUT_3D_INPUT_RANGE" in values:
-            if values.keys() & {"DOMAIN_MIN", "DOMAIN_MAX"}:
-                why = "it has both LUT_3D_INPUT_RANGE and DOMAIN_MIN or DOMAIN_MAX"
-                raise ModelError(str(path), why, "remove one of them")
-            low, high = ([value] * 3 for value in values["LUT_3D_INPUT_RANGE"])
-        domain = _numbers(low), _numbers(high)
-        if not all(a < b for a, b in zip(*domain, strict=True)):
-            why = f"its colours go from {' '.join(low)[:MAX_QUOTED]} to {' '.join(high)[:MAX_QUOTED]}"
-            raise ModelError(str(path), why, "write it for colours from 0 to 1")
-        title = next((line[5:].strip().strip('"') for line in lines if _keyword(line) == "TITLE"), "")
-        return cls(size, *domain, title[:MAX_QUOTED])
 
     @property
     def is_usual(self) -> bool:
         """Whether the first node is for colour 0 and the last for colour 1, in each channel."""
         return set(self.low) == {0.0} and set(self.high) == {1.0}
 
+
+@dataclass(frozen=True)
+class _Head:
+    """The head of a file: the number of nodes of its 1D LUT and those per side of its 3D LUT, and their ranges.
+
+    A number is 0 if the file does not have this LUT.
+    """
+
+    curve: int
+    curve_range: _Range
+    size: int
+    range: _Range
+    title: str
+
+    @classmethod
+    def read(cls, lines: list[str], path: Path) -> _Head:
+        """Parse the lines before the colours. Raises ModelError unless all are known, and there is a size."""
+        values = _keywords(lines, path)
+        curve = _size(values, "LUT_1D_SIZE", MAX_CURVE, path) if "LUT_1D_SIZE" in values else 0
+        size = _size(values, "LUT_3D_SIZE", MAX_SIZE, path) if "LUT_3D_SIZE" in values or not curve else 0
+        # What a domain stands for is the input of the first LUT.
+        curve_range = _range(values, "LUT_1D_INPUT_RANGE", path, has_domain=True)
+        own_range = _range(values, "LUT_3D_INPUT_RANGE", path, has_domain=not curve)
+        title = next((line[5:].strip().strip('"') for line in lines if _keyword(line) == "TITLE"), "")
+        return cls(curve, curve_range, size, own_range, title[:MAX_QUOTED])
+
     @property
-    def nodes(self) -> int:
-        """The nodes per side for colours 0 to 1: the file's number if nodes lie at 0 and 1, else ``MAX_SIZE``."""
-        if self.is_usual:
-            return self.size
-        steps = np.array([(b - a) / (self.size - 1) for a, b in zip(self.low, self.high, strict=True)])
-        counts = [*(1 / steps), *(np.array(self.low) / steps)]
-        fits = len(set(steps)) == 1 and np.allclose(counts, np.rint(counts), atol=1e-6)
-        return int(np.clip(round(counts[0]) + 1, 2, MAX_SIZE)) if fits else MAX_SIZE
+    def settings(self) -> Table:
+        """The settings of the ``ColourMap``, whose LUTs are for colours from 0 to 1."""
+        return {"size": self.size or 2} | ({"shaper": count} if (count := self._num_curve_nodes) else {})
+
+    @property
+    def _num_curve_nodes(self) -> int:
+        """The nodes of the shaper: the file's if they lie at 0 and 1, else ``RANGED``; for a range alone 2."""
+        if not self.curve:
+            return 0 if self.range.is_usual else 2
+        return self.curve if self.curve_range.is_usual else RANGED
+
+    def shaper(self, curves: np.ndarray) -> np.ndarray | None:
+        """Return the shaper's nodes (n, 3), places in the 3D LUT, from the file's 1D LUT, (m, 3)."""
+        if not self._num_curve_nodes:
+            return None
+        colours = np.linspace(0, 1, self._num_curve_nodes)
+        made = np.repeat(colours[:, None], 3, 1)
+        if self.curve and self.curve_range.is_usual:
+            made = curves
+        elif self.curve:
+            ends = zip(*self.curve_range, strict=True)
+            places = [np.linspace(low, high, self.curve) for low, high in ends]
+            made = np.stack([np.interp(colours, at, curves[:, c]) for c, at in enumerate(places)], 1)
+        low, high = map(np.array, self.range)
+        return (made - low) / (high - low) if self.size else made
 
 
-def read_cube(path: Path) -> np.ndarray:
-    """Read a 3D LUT as nodes for colours from 0 to 1, (n, n, n, 3) float64; the first axis is blue. Raises ModelError.
+def _size(values: Mapping[str, list[str]], key: str, most: int, path: Path) -> int:
+    """Return the size of a LUT. Raises ModelError."""
+    given = (values.get(key) or [""])[0]
+    size = int(given) if given.isdecimal() and len(given) < 6 else 0
+    if not 2 <= size <= most:
+        what = "nodes per side: 33 is usual" if most == MAX_SIZE else "nodes"
+        raise ModelError(str(path), f"its {key} is '{given[:MAX_QUOTED]}'", f"write it with 2 to {most} {what}")
+    return size
+
+
+def _range(values: Mapping[str, list[str]], key: str, path: Path, *, has_domain: bool) -> _Range:
+    """Return the input range of a LUT; ``has_domain``: DOMAIN_MIN and DOMAIN_MAX are its own. Raises ModelError."""
+    domain = {name for name in ("DOMAIN_MIN", "DOMAIN_MAX") if has_domain and name in values}
+    low, high = (
+        values.get(name, [n] * 3) if has_domain else [n] * 3 for name, n in (("DOMAIN_MIN", "0"), ("DOMAIN_MAX", "1"))
+    )
+    if key in values:
+        if domain:
+            why = f"it has both {key} and DOMAIN_MIN or DOMAIN_MAX"
+            raise ModelError(str(path), why, "remove one of them")
+        low, high = ([value] * 3 for value in values[key])
+    found = _Range(_numbers(low), _numbers(high))
+    if not all(a < b for a, b in zip(*found, strict=True)):
+        why = f"its colours go from {' '.join(low)[:MAX_QUOTED]} to {' '.join(high)[:MAX_QUOTED]}"
+        raise ModelError(str(path), why, "write it for colours from 0 to 1")
+    return found
+
+
+def read_cube(path: Path) -> CubeLuts:
+    """Read the LUTs of a file. Raises ModelError.
 
     Colours outside of the file's own range get the value of its first or last node.
     """
     if path.stat().st_size > MAX_BYTES:
         raise ModelError(str(path), f"it is larger than {MAX_BYTES >> 20} MiB", "do not use this file")
-    lines = _lines(_text(path.read_bytes()))
+    lines = _lines(_text(path.read_bytes(), path))
     head = _Head.read(lines, path)
     rows = [line for line in lines if NUMBER.match(line)]
-    if len(rows) != head.size**3:
-        raise ModelError(str(path), f"it has {len(rows)} colours instead of {head.size**3}", "write or copy it again")
+    count = head.curve + head.size**3
+    if len(rows) != count:
+        raise ModelError(str(path), f"it has {len(rows)} colours instead of {count}", "write or copy it again")
     try:
-        nodes = np.array([row.split() for row in rows], np.float64)
+        colours = np.array([row.split() for row in rows], np.float64)
     except ValueError:
         raise ModelError(str(path), "a line is not a colour (three numbers)", "write or copy it again") from None
-    if nodes.shape[1:] != (3,) or not np.isfinite(nodes).all():
+    if colours.shape[1:] != (3,) or not np.isfinite(colours).all():
         raise ModelError(str(path), "a line is not a colour (three numbers)", "write or copy it again")
-    nodes = nodes.reshape(head.size, head.size, head.size, 3)
-    return nodes if head.is_usual else _resampled(nodes, head)
-
-
-def _resampled(nodes: np.ndarray, head: _Head) -> np.ndarray:
-    """Return the nodes for colours from 0 to 1, interpolated along one axis after the other."""
-    for axis, low, high in zip((2, 1, 0), head.low, head.high, strict=True):  # red is the last axis
-        at = np.clip((np.linspace(0, 1, head.nodes) - low) / (high - low), 0, 1) * (head.size - 1)
-        before = np.minimum(at.astype(int), head.size - 2)
-        share = (at - before).reshape([-1 if i == axis else 1 for i in range(4)])
-        nodes = np.take(nodes, before, axis) * (1 - share) + np.take(nodes, before + 1, axis) * share
-    return nodes
+    shaper = head.shaper(colours[: head.curve])
+    if not head.size:  # a 1D LUT alone: its places are the colours
+        return CubeLuts(np.stack(np.meshgrid(*[[0.0, 1.0]] * 3, indexing="ij")[::-1], 3), shaper)
+    return CubeLuts(colours[head.curve :].reshape(head.size, head.size, head.size, 3), shaper)
 
 
 def write_cube(path: Path, nodes: np.ndarray, title: str) -> None:
@@ -156,10 +217,12 @@ def write_cube(path: Path, nodes: np.ndarray, title: str) -> None:
         temporary.write_text(f"{head}{rows}\n", "ascii", "replace", newline="\n")
 
 
-def _text(data: bytes) -> str:
-    """Decode the bytes of a file, or of its beginning; a byte order mark is left out."""
-    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return data.decode("utf-16" if wide else "utf-8", "replace").lstrip("\ufeff")
+def _text(data: bytes, path: Path) -> str:
+    """Return the text in the bytes of a file, or of its beginning. Raises ModelError."""
+    try:
+        return decode_text(data)
+    except ValueError as error:
+        raise ModelError(str(path), str(error), "export it again") from None
 
 
 def _lines(text: str) -> list[str]:
@@ -182,7 +245,7 @@ def _keywords(lines: list[str], path: Path) -> dict[str, list[str]]:
         key = key.upper()
         if NUMBER.match(line) or key == "TITLE":
             continue
-        if KEYWORDS.get(key) != len(values) and key != "LUT_3D_SIZE":
+        if KEYWORDS.get(key) != len(values) and key not in ("LUT_3D_SIZE", "LUT_1D_SIZE"):
             why = f"a line is not known here: '{line[:MAX_QUOTED]}'"
             raise ModelError(str(path), why, "export the table again, for full-range inputs from 0 to 1")
         if found.setdefault(key, values) != values:

@@ -13,7 +13,9 @@ from typing import Any, ClassVar
 
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.system import module_command
-from vidtrans.interop.onnx.onnx_format import describe_onnx, graph_model, graph_weights
+from vidtrans.interop.exported import ExportedModel, description_in
+from vidtrans.interop.onnx.graph_reading import read_graph
+from vidtrans.interop.onnx.onnx_format import describe_onnx, exported_graph, graph_model, graph_weights
 from vidtrans.interop.onnx.trial import check_installed
 from vidtrans.models.foreign_format import NO_HINTS, ForeignFormat, ForeignModel, Hints
 
@@ -47,11 +49,15 @@ class TorchScriptFormat(ForeignFormat):
         if not hints.trust:
             why, remedy = "a TorchScript file contains a program", f"vidtrans model import {path} --trust"
             raise UsageError(str(path), why, f"if you trust its author: {remedy}")
-        data = _converted(path.absolute(), path.stat().st_mtime_ns)
+        data, described = _converted(path.absolute(), path.stat().st_mtime_ns), description_in(path)
         with tempfile.TemporaryDirectory() as folder:
             graph = Path(folder, f"{path.stem}.onnx")
             graph.write_bytes(data)
             try:
+                if described and not (hints.range or hints.layout):
+                    made = exported_graph(graph, read_graph(graph), described)
+                    if made is not None:
+                        return replace(made, family=FAMILY)
                 found = describe_onnx(graph, hints)
             except ModelError as error:
                 raise ModelError(str(path), f"as an ONNX graph, {error.why}", error.remedy) from None
@@ -71,7 +77,15 @@ def _converted(path: Path, mtime_ns: int) -> bytes:
     check_installed(str(path))
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder, "graph.onnx")
-        request = {"path": str(path), "target": str(target), "seconds": SECONDS, "memory": MEMORY}
+        exported = ExportedModel.read(description_in(path))
+        request = {
+            "path": str(path),
+            "target": str(target),
+            "seconds": SECONDS,
+            "memory": MEMORY,
+            "exported": exported is not None,
+            "channels": exported.in_channels if exported and not exported.whole else 0,
+        }
         try:
             done = subprocess.run(COMMAND, input=json.dumps(request).encode(), capture_output=True, timeout=SECONDS)
             answer = json.loads(done.stdout)

@@ -17,6 +17,7 @@ from vidtrans.clips import indexing
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Report, Stop, silent
 from vidtrans.core.settings import Time, parse_time
+from vidtrans.core.system import as_found
 from vidtrans.library.given_pictures import ClipFrame
 from vidtrans.library.stop_message import stopped_as
 from vidtrans.session import Context
@@ -167,7 +168,7 @@ def open_clip(
     """
     context = Context(cache_dir=Path(cache_dir), allow_damaged=allow_damaged, report=report, stop=stop or Stop())
     with stopped_as(f"{Path(path).name} was not read to its end", "open it again"):
-        clip = indexing.open_clip(context, Path(path))
+        clip = indexing.open_clip(context, as_found(Path(path)))
     if not clip.index.same_size:
         raise UsageError(str(path), "its pictures differ in size", "open them one by one")
     span = clip.trim(*(parse_time(str(time)) if time is not None else None for time in (start, end)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -9,6 +10,7 @@ from typing import ClassVar
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Time, parse_time
+from vidtrans.core.system import as_found
 from vidtrans.matting.marks import MATTE, Brushes
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.render_settings import ResolvedRenderSettings
@@ -84,8 +86,12 @@ def usual_codec(*, with_colours: bool) -> str:
 
 
 def parse_frame(text: str) -> tuple[Time, Path]:
-    """Parse ``12=mask.png`` (a frame number or a time, and a picture). Raises UsageError."""
+    """Parse ``12=mask.png`` (a frame number or a time, and a picture); -3 is the number of a picture.
+
+    Raises UsageError.
+    """
     when, equals, path = text.partition("=")
     if not equals or not path:
         raise UsageError(f"--frame {text}", "it is not FRAME=PICTURE", "as in --frame 12=mask.png")
-    return parse_time(when), Path(path)
+    number = re.fullmatch(r"-[0-9]{1,9}", when.strip())
+    return Time(frame=int(number[0])) if number else parse_time(when), as_found(Path(path))

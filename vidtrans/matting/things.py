@@ -48,7 +48,8 @@ def places_of(
         frame = numbers.index(when.frame) if when.frame in numbers else clip.frame_at(when)
         if not 0 <= frame < clip.index.num_frames:
             last = clip.index.num_frames - 1
-            raise UsageError(f"--frame {when}={path}", f"the last frame of {clip.name} is {last}", "give another one")
+            why = f"the last frame of {clip.name} is {last}" if frame > 0 else f"{clip.name} has no such picture"
+            raise UsageError(f"--frame {when}={path}", why, "give another one")
         if not path.exists():
             raise MediaError(str(path), "no such file", name_check(path))
         if frame in found:

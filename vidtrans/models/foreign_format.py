@@ -52,6 +52,7 @@ class ForeignModel:
         notes: Sentences for the person who imports the file.
         dark_lines: Whether its training drawings have dark lines on white instead of light lines on black.
         styles: The style vectors of its looks, for a network that takes one.
+        kept: Other tables of the record, by name, of a model that vidtrans exported.
     """
 
     family: str
@@ -64,6 +65,7 @@ class ForeignModel:
     notes: tuple[str, ...] = ()
     dark_lines: bool = False
     styles: tuple[tuple[float, ...], ...] = ()
+    kept: Table = field(default_factory=dict)
 
     def record(self, path: Path, pairing: Pairing | None = None) -> ModelRecord:
         """Return the model's record with ``pairing``, by default the pairing that follows from its family.
@@ -100,6 +102,7 @@ class ForeignModel:
             card=self.card,
             ports={} if ports == PortSettings(in_channels=made.in_channels) else to_table(ports),
             origin={"family": self.family} | self.origin,
+            **self.kept,
         )
 
 

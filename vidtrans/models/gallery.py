@@ -35,16 +35,6 @@ def gallery_picture(name: str) -> Path:
     return PICTURES / f"{name}.jpg"
 
 
-def gallery_style(name: str) -> Tensor:
-    """Return the norms of a look that ships, and its picture's tone, (N,) float32, as ``StylePrediction.style``."""
-    import torch
-
-    from vidtrans.models.style_prediction import tone_of
-    from vidtrans.video.images.picture import read_picture
-
-    return torch.cat([gallery_norms(name), tone_of([read_picture(gallery_picture(name))])])
-
-
 def gallery_norms(name: str) -> Tensor:
     """Return the norms of a look that ships, (N,) float32, as ``StylePrediction.norms`` orders them."""
     from safetensors import safe_open

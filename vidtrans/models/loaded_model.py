@@ -106,7 +106,8 @@ class LoadedModel:
     @property
     def maps_colours(self) -> bool:
         """Whether each output pixel depends only on the source pixel at its position, which rules out flicker."""
-        return self.record is None or (self.record.generator["name"] == "colour-map" and self.extractor is None)
+        names = (self.record.generator["name"], self.record.origin.get("exported")) if self.record else ()
+        return self.record is None or ("colour-map" in names and self.extractor is None)
 
     @property
     def optimises(self) -> bool:

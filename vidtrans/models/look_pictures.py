@@ -10,6 +10,7 @@ from pathlib import Path
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import base_name
 from vidtrans.core.registry import name_check, nearest_name
+from vidtrans.core.system import as_found
 from vidtrans.curves.key_moments import parse_names
 from vidtrans.models.gallery import gallery_looks
 from vidtrans.models.look_syntax import LookPart, is_file, is_number, parse_look_parts
@@ -114,7 +115,7 @@ def is_style(name: str, folder: Path = Path()) -> bool:
 
 def _style(name: str, folder: Path) -> Style:
     if is_file(name, folder):
-        return folder / name
+        return as_found(folder / name)
     return None if name == CLIP else name
 
 
@@ -144,17 +145,17 @@ def _unreadable(look: str, folder: Path) -> UsageError:
         return UsageError(f"--look {name}", "it is a folder", "name a picture in it")
     if is_picture(Path(name)):
         return UsageError(f"--look {name}", "no such picture", name_check(folder / name))
-    why = "there is no model, no such picture, and no look of this name"
-    return UsageError(f"--look {name}", why, f"{_suggestion(name)}{HINT}; these ship: {', '.join(gallery_looks())}")
-
-
-def _suggestion(name: str) -> str:
-    """Return a question with the look or model of the nearest name; '' if none is near."""
     models = [*known_models(), IDENTITY]
     near = nearest_name(name, [*models, *gallery_looks()])
     if near in models:
-        return f"did you mean the model '{near}'? vidtrans stylize VIDEO --model {near}; or "
-    return f"did you mean '{near}'? " if near else ""
+        remedy = f"did you mean the model '{near}'? vidtrans stylize VIDEO --model {near}"
+    elif near:
+        remedy = f"did you mean '{near}'?"
+    elif set(name) & set(",:"):
+        remedy = HINT
+    else:
+        remedy = f"give a picture, or choose from: {', '.join(gallery_looks())}"
+    return UsageError(f"--look {name}", "there is no such look or picture", remedy)
 
 
 def unknown_look(name: str, looks: Sequence[str]) -> UsageError:

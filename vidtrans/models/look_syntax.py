@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import parse_time
+from vidtrans.core.system import as_found
 from vidtrans.curves.curve import parse_curve
 
 MOST_COMMAS = 16  # in a name
@@ -60,10 +61,10 @@ def split_names(text: str, is_name: IsName) -> list[str]:
 def with_other_paths(look: str, folder: Path, change: Callable[[Path], str]) -> str:
     """Return a ``--look`` with ``change(folder / name)`` in place of each name of a picture in ``folder``."""
     if is_file(look, folder):
-        return change(folder / look)
+        return change(as_found(folder / look))
 
     def changed(part: LookPart) -> str:
-        name = change(folder / part.name) if is_file(part.name, folder) else part.name
+        name = change(as_found(folder / part.name)) if is_file(part.name, folder) else part.name
         return str(LookPart(name, part.share, part.moment))
 
     def is_name(name: str) -> bool:
@@ -76,7 +77,7 @@ def with_other_paths(look: str, folder: Path, change: Callable[[Path], str]) -> 
 
 def is_file(name: str, folder: Path) -> bool:
     """Return whether ``name`` is a file in ``folder``; False for a name that is too long, where Path.is_file raises."""
-    return bool(name) and os.path.isfile(folder / name)
+    return bool(name) and os.path.isfile(as_found(folder / name))
 
 
 def is_number(text: str) -> bool:

@@ -11,8 +11,9 @@ import numpy as np
 
 from vidtrans.core.errors import ModelError
 from vidtrans.core.files import PACKAGE, check_regular_file
-from vidtrans.core.registry import nearest_name
+from vidtrans.core.registry import nearest_file, nearest_name
 from vidtrans.core.settings import Table
+from vidtrans.core.system import as_found
 from vidtrans.models.foreign_format import ForeignFormat, ForeignModel
 from vidtrans.models.formats import NATIVE, format_of, load_format, suffixes
 from vidtrans.models.gallery import gallery_looks
@@ -39,22 +40,29 @@ def find_model(name: str) -> Path | None:
     """
     if name == IDENTITY:
         return None
-    given = Path(name)
+    given = as_found(Path(name))
     check_regular_file(given, ModelError)
     if os.path.isfile(given):  # unlike the methods of Path, these functions raise for no name
         return given
-    is_imported = not name.endswith(("/", "\\")) and os.path.isfile(f"{given}{SUFFIX}")
+    is_imported = not name.endswith(("/", "\\")) and os.path.isfile(as_found(Path(f"{name}{SUFFIX}")))
     if os.path.isdir(given) and not is_imported and any((given / inside).is_file() for inside in IN_FOLDERS):
         return file_in_folder(given)
     if given.suffix in suffixes():
-        raise ModelError(name, "no such file", "train one with 'vidtrans train DATASET'")
+        raise _no_file(given)
     folders = model_folders() if len(given.parts) == 1 else [Path()]
-    for candidate in (folder / f"{name}{suffix}" for suffix in suffixes() for folder in folders):
+    for candidate in (as_found(folder / f"{name}{suffix}") for suffix in suffixes() for folder in folders):
         if os.path.isfile(candidate):
             return candidate
-    if len(given.parts) > 1:
-        raise ModelError(name, "no such file", "train one with 'vidtrans train DATASET'")
+    if len(given.parts) > 1 or nearest_file(given):
+        raise _no_file(given)
     raise _unknown_model(name)
+
+
+def _no_file(path: Path) -> ModelError:
+    """Return the error for a model's path at which there is no file, with the nearest name in its folder."""
+    near = nearest_file(path)
+    remedy = f"did you mean '{near}'?" if near else "train one with 'vidtrans train DATASET'"
+    return ModelError(str(path), "no such file", remedy)
 
 
 def _unknown_model(name: str) -> ModelError:
@@ -64,11 +72,10 @@ def _unknown_model(name: str) -> ModelError:
     use = f"use it without --model, as in: vidtrans stylize VIDEO --look {near}"
     if name in gallery_looks():
         return ModelError(f"model '{name}'", "it is a look that ships", use)
-    hint = f"did you mean the look '{near}'? {use}; or " if near in gallery_looks() else ""
-    hint = f"did you mean '{near}'? " if near in models else hint
-    return ModelError(
-        f"model '{name}'", "no model of this name", f"{hint}give a file, or choose from: {', '.join(models)}"
-    )
+    remedy = f"did you mean '{near}'?" if near else f"give a file, or choose from: {', '.join(models)}"
+    if near in gallery_looks():
+        remedy = f"did you mean the look '{near}'? vidtrans stylize VIDEO --look {near}"
+    return ModelError(f"model '{name}'", "no model of this name", remedy)
 
 
 def look_among(names: Sequence[str]) -> str:
@@ -156,7 +163,7 @@ def load_generator(path: Path, part: Part = "model") -> tuple[Any, ModelRecord]:
         generator, record = form.load_described(path, model, _pairing_of_extractor(model))
     else:
         generator, record = form.load_extractor(path) if part == "embedded" else form.load(path)
-    if record.origin:  # another tool pads no further than its network needs
+    if record.origin and "exported" not in record.origin:  # another tool pads no further than its network needs
         generator.multiple = int(getattr(inner_generator(generator), "stride", generator.multiple))
     for parameter in generator.parameters():
         parameter.requires_grad_(False)

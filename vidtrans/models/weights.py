@@ -71,7 +71,7 @@ def build_with_weights(
     if generator["name"] == ONNX_GRAPH:
         # A stranger may have written a model file around a graph: check the bytes that will run as in a file of theirs.
         data = next(tensor for name, tensor in weights.items() if name.endswith("data"))
-        FORMATS.load("onnx").check_graph(path, data.numpy().tobytes())
+        FORMATS.load("onnx").check_bytes(path, data.numpy().tobytes(), record.in_channels + record.code_size)
     return built
 
 

@@ -1,4 +1,4 @@
-"""A colour grade as a network: a 3D LUT with trilinear interpolation, applied to each pixel alone."""
+"""A colour grade as a network: a 3D LUT with trilinear interpolation, maybe behind a 1D LUT, for each pixel alone."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from vidtrans.core.settings import setting
 
 @dataclass(frozen=True)
 class ColourMapSettings:
-    """Settings of a ``ColourMap``: the resolution of its 3D LUT."""
+    """Settings of a ``ColourMap``: the resolution of its LUTs."""
 
     size: int = setting(33, "nodes a side of the cube of all colours", low=2, high=129)
+    shaper: int = setting(0, "nodes of the curve of each channel before the cube; 0: no curves", low=0, high=65_536)
 
 
 class ColourMap(nn.Module):
-    """A 3D LUT whose nodes are trainable. Initially it is the identity."""
+    """A 3D LUT whose nodes are trainable; before it there may be a 1D LUT, the shaper. Initially it is the identity."""
 
     Settings = ColourMapSettings
     multiple = 1
@@ -34,17 +35,43 @@ class ColourMap(nn.Module):
         steps = torch.linspace(0.0, 1.0, settings.size)
         blue, green, red = torch.meshgrid(steps, steps, steps, indexing="ij")
         self.nodes = nn.Parameter(torch.stack((red, green, blue)[:out_channels]))
+        if settings.shaper:
+            self.shaper: nn.Parameter | None = nn.Parameter(torch.linspace(0.0, 1.0, settings.shaper).repeat(3, 1))
+        else:
+            self.register_parameter("shaper", None)
 
     def set_nodes(self, nodes: np.ndarray) -> None:
         """Set the LUT's nodes to colours (n, n, n, 3) in [0, 1]; the first axis is blue."""
         with torch.no_grad():
             self.nodes.copy_(torch.from_numpy(np.moveaxis(nodes, -1, 0).astype(np.float32)))
 
+    def set_shaper(self, curves: np.ndarray) -> None:
+        """Set the shaper's nodes, (n, 3): places in the 3D LUT, of which 0 and 1 are the first and the last node."""
+        assert self.shaper is not None
+        with torch.no_grad():
+            self.shaper.copy_(torch.from_numpy(curves.T.astype(np.float32)))
+
     def forward(self, x: Tensor) -> Tensor:
         """(N, in, H, W), of which the last three channels are mapped, or one grey channel → (N, 3, H, W)."""
         # As grid_sample counts, the first and the last node are at −1 and 1: red, green, blue are x, y, z.
         colours = x[:, -3:] if x.shape[1] >= 3 else x[:, :1].expand(-1, 3, -1, -1)
+        if self.shaper is not None:
+            colours = shaped(colours, self.shaper)
         places = colours.permute(0, 2, 3, 1)[:, None].to(self.nodes.dtype)
         nodes = self.nodes[None].expand(len(x), -1, -1, -1, -1)
         mapped = F.grid_sample(nodes, places, padding_mode="border", align_corners=True)
         return mapped[:, :, 0] * 2 - 1
+
+
+def shaped(colours: Tensor, shaper: Tensor) -> Tensor:
+    """Return colours (N, 3, H, W) in [-1, 1] mapped by a curve for each channel, (3, n) nodes, to places in [-1, 1]."""
+    count = shaper.shape[1]
+    places = ((colours.to(shaper.dtype) + 1) / 2).clamp(0, 1) * (count - 1)
+    below = places.floor().clamp(max=count - 2)
+    share, node = places - below, below.long()
+    made = []
+    for channel in range(3):
+        number = node[:, channel].reshape(-1)
+        low, high = (shaper[channel].index_select(0, number + step).reshape(node[:, channel].shape) for step in (0, 1))
+        made.append(low + share[:, channel] * (high - low))
+    return torch.stack(made, 1) * 2 - 1

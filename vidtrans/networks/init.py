@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 
 from vidtrans.core.registry import Entry, Registry
 from vidtrans.core.settings import Table, from_table, record_table
-from vidtrans.networks import DISCRIMINATORS, GENERATORS, UNTRAINED
+from vidtrans.networks import DISCRIMINATORS, GENERATORS, ONNX_GRAPH, UNTRAINED
 from vidtrans.networks.adapted import AdaptedGenerator
 from vidtrans.networks.ports import PortSettings
 from vidtrans.networks.recurrent import RecurrentGenerator
@@ -82,7 +82,9 @@ def build_generator(
     cls = (UNTRAINED if name in UNTRAINED else GENERATORS).load(name)
     settings = from_table(cls.Settings, table, "generator")
     generator: Any
-    if ports:
+    if name == ONNX_GRAPH and not ports:  # an exported model: its wrappers are in the graph
+        generator = cls(in_channels, out_channels, settings)
+    elif ports:
         own = from_table(PortSettings, ports, "ports")
         generator = AdaptedGenerator(cls(own.in_channels, own.out_channels, settings), in_channels, own)
     elif classes is not None:

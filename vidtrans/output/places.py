@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import link_target, special_file_kind
@@ -65,6 +68,20 @@ def check_parents(output: Path) -> None:
             raise UsageError(str(output), f"'{parent}' is a link to nothing", "choose another place with -o")
         if parent.exists() and not parent.is_dir():
             raise UsageError(str(output), f"'{parent}' is a file, not a folder", "choose another place with -o")
+    folder = next(parent for parent in place.absolute().parents if parent.exists())
+    if not os.access(folder, os.W_OK | os.X_OK) or _takes_no_files(folder):
+        raise UsageError(str(output), f"no file can be written into '{folder}'", "choose another place with -o")
+
+
+def _takes_no_files(folder: Path) -> bool:
+    """Return whether a folder is of a file system of the kernel, as /proc, where even root cannot write files."""
+    if shutil.disk_usage(folder).total:
+        return False
+    try:  # some network drives do not tell their size
+        with TemporaryFile(dir=folder):
+            return False
+    except OSError:
+        return True
 
 
 def _check_name(output: Path) -> None:

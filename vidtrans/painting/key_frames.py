@@ -18,7 +18,7 @@ from vidtrans.painting.registering import Placement, edges, likeness, place
 from vidtrans.session import Context
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
-from vidtrans.video.frame_numbers import frame_numbers, likely_numbers, numbers_in, sequence_numbers
+from vidtrans.video.frame_numbers import frame_numbers, likely_numbers, numbers_in, sequence_numbers, stem_key
 from vidtrans.video.images.picture import read_layers, read_picture, resize
 from vidtrans.video.io.picture_paths import pictures_in, unread_in
 
@@ -197,15 +197,15 @@ def _named(files: Sequence[Path], clip: Clip, first_number: int | None) -> dict[
     Raises MediaError where the clip has no such frame.
     """
     names, places = clip.index.names, _places(clip, first_number)
-    stems, is_numbered = [Path(name).stem for name in names], sequence_numbers(names) is not None
+    stems, is_numbered = [stem_key(name) for name in names], sequence_numbers(names) is not None
     found: dict[Path, int] = {}
     for path, number in zip(files, frame_numbers([path.name for path in files]), strict=True):
         # Which of several numbers is meant is also known by the pictures that there are.
         known = [n for n in likely_numbers(path.name) if n in places] if is_numbered else []
         if path.name in names:
             found[path] = names.index(path.name)
-        elif stems.count(path.stem) == 1:
-            found[path] = stems.index(path.stem)
+        elif stems.count(stem_key(path.name)) == 1:
+            found[path] = stems.index(stem_key(path.name))
         elif number in places:
             found[path] = places[number]
         elif known:

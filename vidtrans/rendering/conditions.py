@@ -18,6 +18,7 @@ import numpy as np
 from vidtrans.config.rendering_settings import STROKES, RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size, Table, Time, parse_time
+from vidtrans.core.system import as_found, name_key
 from vidtrans.curves.clock import CurveClock
 from vidtrans.curves.curve import parse_curve
 from vidtrans.curves.key_moments import check_order, neighbours, parse_names
@@ -88,7 +89,7 @@ class CodeConditions:
         if not name:
             return np.array(self._codes["mean"])
         if is_file(name, Path()):
-            return self._found(Path(name))
+            return self._found(as_found(Path(name)))
         if NUMBER.fullmatch(name):
             return self._drawn(int(name))
         why = f"'{self._model.name}' takes a number or a picture, and there is no such file"
@@ -99,6 +100,9 @@ class CodeConditions:
         from vidtrans.inference.codes import code_of  # torch
 
         assert self._model.record is not None
+        if self._encoder is None:
+            why = f"'{self._model.name}' is an exported network, without the one that finds the code of a picture"
+            raise UsageError(f"--look {path}", why, "give a number from 0 up, or the model's own file")
         picture = read_look(path, "give another picture, or a seed, such as 7")
         height, width = picture.shape[:2]
         size = Size(short=self._model.record.size).of(width, height)
@@ -106,7 +110,7 @@ class CodeConditions:
 
     @cached_property
     def _encoder(self) -> Any:  # noqa: ANN401  (no torch here)
-        return self._model.load_generator()[0].encoder
+        return getattr(self._model.load_generator()[0], "encoder", None)
 
     def _drawn(self, *seed: int) -> np.ndarray:
         """Draw a style code from the distribution of the training pictures' codes, (size,) float."""
@@ -128,7 +132,7 @@ def between(one: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
 
 def look_files(look: str) -> list[Path]:
     """Return the picture files that a ``--look`` value names. Raises UsageError if the value is malformed."""
-    return [Path(name) for name in _parse(look)[0] if is_file(name, Path())]
+    return [as_found(Path(name)) for name in _parse(look)[0] if is_file(name, Path())]
 
 
 def _parse(look: str) -> tuple[list[str], list[Time]]:
@@ -279,4 +283,5 @@ def _number(name: str, looks: Sequence[str]) -> int:
 def _index(name: str, looks: Sequence[str]) -> int | None:
     file = Path(name)
     candidates = (name,) if set(file.suffix) & set(",:") else (name, file.stem, plain_name(file.stem))
-    return next((looks.index(candidate) for candidate in candidates if candidate in looks), None)
+    known = [name_key(look) for look in looks]
+    return next((known.index(name_key(one)) for one in candidates if name_key(one) in known), None)

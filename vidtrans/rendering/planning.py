@@ -12,7 +12,7 @@ from vidtrans.clips.masks import Mask
 from vidtrans.clips.steady_exposure import SteadyExposure
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import MaskFile
-from vidtrans.core.settings import Time
+from vidtrans.core.settings import Time, parse_size
 from vidtrans.curves.curve_samples import small_plot
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.render_settings import ResolvedRenderSettings
@@ -61,6 +61,7 @@ def plan_render(
     first, stop = clip.trim(*span)
     if not of_region:
         tell_frame_number(clip, stop, *span, context)
+        _tell_size(clip, settings.rendering.size, context)
     model = model.with_changes(render_changes(model.parts[0].pairing, clip, context))
     drawn = treat_as_drawing(clip, model.parts[0].pairing, settings.rendering.drawing, context)
     if mask is None and model.parts[0].pairing.needs_matte:
@@ -88,6 +89,16 @@ def plan_render(
         for line in describe_moving(plan) if context.dry_run else ():
             context.note(line)
     return plan
+
+
+def _tell_size(clip: Clip, wanted: str, context: Context) -> None:
+    """Report that a ``rendering.size`` is not reached, because a short side never enlarges a clip."""
+    width, height = clip.index.width, clip.index.height
+    short = None if wanted == "trained" else parse_size(wanted).short
+    if short is not None and short > min(width, height):
+        larger = "x".join(str(side * short // min(width, height)) for side in (width, height))
+        why = f"{clip.name} is {width}x{height}, and a short side enlarges nothing: the model sees it at that size"
+        context.note(f"--size {wanted}: {why} (--size {larger} enlarges it)")
 
 
 def describe_moving(plan: RenderPlan) -> Iterator[str]:

@@ -38,7 +38,7 @@ from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.picture_paths import is_picture_source
 from vidtrans.video.io.reader import ClipReader
-from vidtrans.video.plots.layout import ContactSheet, cell_size, middle
+from vidtrans.video.plots.layout import TALLEST_CELL, ContactSheet, cell_size, middle
 
 MAX_WIDTH = 2400  # pixels, of the whole grid
 MAX_CELL = 480
@@ -115,16 +115,17 @@ def draw_grid(
     asked: Sequence[Variation],
     context: Context,
     colours: Sequence[LoadedModel] = (),
+    first: str = "",
 ) -> Table:
     """Draw the grid and return its result table. Raises UsageError, ModelError, DeviceError.
 
     ``shown``: the rows. ``asked``: the columns; if empty, suggested ones. ``colours``: the colour maps that belong to
-    models; each gets one column.
+    models; each gets one column. ``first``: the label of the column without changes; "": the model's name.
     """
     chosen = shown.chosen
     columns: list[_Column] = [("source", lambda chosen: [frame.source for frame in chosen])]
     for (look, rendering), drawn in zip(models, shown.drawn, strict=True):
-        columns += _columns_of(look, rendering, asked, context, alone=len(models) == 1, drawn=drawn)
+        columns += _columns_of(look, rendering, asked, context, alone=len(models) == 1, drawn=drawn, first=first)
     columns += [_colours_column(found, context, alone=len(colours) == 1) for found in colours]
     pictures = []
     for number, (_, render) in enumerate(columns, 1):
@@ -132,7 +133,7 @@ def draw_grid(
         context.stop.check()
         context.report(Progress("trying", number, len(columns), "columns"))
     rows = list(zip(*pictures, strict=True))
-    cell = cell_size(chosen[0].source, min(MAX_CELL, MAX_WIDTH // len(columns)))
+    cell = cell_size(chosen[0].source, min(MAX_CELL, MAX_WIDTH // len(columns)), TALLEST_CELL)
     title = f"{video.name}: each column changes one setting; single frames, so no temporal filter"
     if any(variation.key == "upscale" for variation in asked):  # scaled down, all modes look the same
         rows = [tuple(middle(picture, *cell) for picture in row) for row in rows]
@@ -150,10 +151,11 @@ def _columns_of(
     *,
     alone: bool,
     drawn: bool,
+    first: str,
 ) -> list[_Column]:
     """Return the columns of a model: unchanged, and each variation. ``alone``: it is the only model."""
     render = partial(_render, context=context, drawn=drawn)
-    columns: list[_Column] = [(look.name, partial(render, look, rendering))]
+    columns: list[_Column] = [(first or look.name, partial(render, look, rendering))]
     for variation in asked or _suggested(look, rendering, alone=alone):
         label = variation.flag if alone else f"{look.name} {variation.flag}"
         columns.append((label, partial(render, *variation.apply(look, rendering))))

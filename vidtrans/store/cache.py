@@ -8,8 +8,11 @@ made again; it never reaches a result.
 from __future__ import annotations
 
 import re
+import time
+from contextlib import suppress
 from pathlib import Path
 
+from vidtrans.core.costs import size as format_size
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import NEVER, Note, Report, Stop
 from vidtrans.core.files import (
@@ -24,6 +27,7 @@ from vidtrans.store.render_log import LOG, RenderLog
 from vidtrans.store.stages import STAGES
 
 FOLDER = ".vidtrans"
+TOLD_BYTES = 10**9  # whenever the cache has grown by so much, its size is reported
 TAG_FILE = "CACHEDIR.TAG"
 LONGEST_INSIDE = 130  # characters behind the cache's path: a stage, a key, and a file under its temporary name
 KEY = re.compile("[0-9a-f]{64}")
@@ -81,6 +85,7 @@ class Cache:
         self.log = RenderLog(root)
         self._digests = Digests(root, stop)
         self._warned: set[str] = set()
+        self._opened = time.time()
 
     def prepare(self) -> None:
         """Create the folder with its tag file. Must be called before anything is written to the cache."""
@@ -115,7 +120,8 @@ class Cache:
     def trim(self, limit_bytes: int) -> None:
         """Delete entries until the rest fits in ``limit_bytes``, the cheapest to make again first; skip entries in use.
 
-        Among entries of equal cost, the least recently used is deleted first.
+        Among entries of equal cost, the least recently used is deleted first. A note names the cache where what was
+        made since this object was makes it pass another ``TOLD_BYTES``.
         """
         self.log.trim()
         entries = sorted(self.entries(), key=_rank)
@@ -125,7 +131,18 @@ class Cache:
             if excess <= 0:
                 break
             if entry.delete():
-                excess -= sizes[entry.folder]
+                excess -= sizes.pop(entry.folder)
+        total = sum(sizes.values())
+        made = sum(size for folder, size in sizes.items() if self._is_new(folder / META))
+        if total // TOLD_BYTES > (total - made) // TOLD_BYTES:
+            what = f"the cache {self.root} has grown to {format_size(total)}"
+            self.report(Note(f"{what}: 'vidtrans cache clean' empties it, and --cache-limit bounds it"))
+
+    def _is_new(self, path: Path) -> bool:
+        """Return whether a file was written since this object was made."""
+        with suppress(OSError):
+            return path.stat().st_mtime >= self._opened
+        return False
 
 
 def _rank(entry: CacheEntry) -> int:

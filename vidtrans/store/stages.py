@@ -211,7 +211,7 @@ class InferStage(Stage):
     """A model's raw outputs."""
 
     name: ClassVar[str] = "infer"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     optional: ClassVar[tuple[str, ...]] = ("memory", "extraction", "held")
     source: str
     first: int

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import folder_bytes
 from vidtrans.core.settings import Table
-from vidtrans.core.system import WINDOWS, name_fault, name_length, name_limit, when_free
+from vidtrans.core.system import WINDOWS, as_found, name_fault, name_length, name_limit, when_free
 from vidtrans.data.dataset import INDEX as DATASET_FILE
 from vidtrans.models.formats import suffixes
 from vidtrans.studio import STATE
@@ -102,7 +102,7 @@ class ProjectFolder:
                 raise _refused(name, "a part of it is empty, or begins with a dot or a tilde")
             if fault := name_fault(part):
                 raise _refused(name, fault)
-        path = self.root.joinpath(*parts)
+        path = as_found(self.root.joinpath(*parts))
         self._check_inside(path, name)
         return path
 

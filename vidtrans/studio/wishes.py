@@ -83,11 +83,12 @@ def _stem(name: str) -> str:
 
 def _like_picture(answers: Answers) -> list[WishStep]:
     clip, look, clip_name = answers["clip"], answers["look"], _stem(answers["clip"])
+    kept: Table = {"film": {"keep_colour": "1"}, "picture": {"keep_colour": "0"}}.get(answers["colours"], {})
     if answers["how"] == "now":
-        return [WishStep("stylize", {"video": [clip], "look": look}, f"{clip_name} like {_stem(look)}")]
+        return [WishStep("stylize", {"video": [clip], "look": look} | kept, f"{clip_name} like {_stem(look)}")]
     model = f"{_stem(look)}.{clip_name}.{answers['how']}min.safetensors"
     teach = {"pictures": [look], "on": [clip], "minutes": float(answers["how"]), "output": model}
-    show = {"video": [clip], "model": [model]}
+    show = {"video": [clip], "model": [model]} | kept
     return [
         WishStep("look", teach, f"learn {_stem(look)}"),
         WishStep("stylize", show, f"{clip_name} like {_stem(look)}", (0,)),
@@ -146,6 +147,7 @@ def _dream(answers: Answers) -> list[WishStep]:
 
 
 NO_SOURCE = "none"  # an answer: the source is not there
+COLOURS = {"usual": "as usual: oil and the like keep the film's", "film": "the film's own", "picture": "the picture's"}
 MINUTES = Question("minutes", "Minutes to learn", "number", default="4", low=1, high=1440)
 PAIRINGS = {
     "edges": "its edges, as lines",
@@ -172,6 +174,7 @@ WISHES = {
                     {"now": "at once", "5": "closer: learn it for 5 minutes", "20": "closest: learn it for 20 minutes"},
                     "now",
                 ),
+                Question("colours", "Colours", "choice", COLOURS, "usual"),
             ),
             _like_picture,
         ),

@@ -14,6 +14,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import RegionLook, only_mask, parse_regions, parse_rest
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, Time, parse_time, read_toml
+from vidtrans.core.system import as_found
 from vidtrans.models.look_pictures import parse_pictures
 from vidtrans.models.look_syntax import with_other_paths
 from vidtrans.models.model_file import IDENTITY
@@ -117,7 +118,8 @@ def _regions(clip: Table, folder: Path) -> tuple[RegionLook, ...]:
 
 def _beside(models: tuple[str, ...], folder: Path) -> tuple[str, ...]:
     """Return models with the pictures among them in the list's folder."""
-    return tuple(str(folder / m) if is_picture(Path(m)) and (folder / m).exists() else m for m in models)
+    found = ((m, as_found(folder / m)) for m in models)
+    return tuple(str(path) if is_picture(Path(m)) and path.exists() else m for m, path in found)
 
 
 def _check_regions(clip: Table, template: StylizeRequest, look: str, where: str) -> None:
@@ -175,4 +177,4 @@ def _sources(clip: Table, where: str, folder: Path) -> list[Path]:
     texts: list[object] = source if isinstance(source, list) else [source]
     if not texts or not all(isinstance(text, str) and text for text in texts):
         raise UsageError(where, "no source", 'write source = "…": a file, a folder or a pattern, or a list of them')
-    return [folder / str(text) for text in texts]
+    return [as_found(folder / str(text)) for text in texts]

@@ -104,7 +104,7 @@ def check_renders(
         what = f"--preset {recipe.preset}" if recipe.preset else "pairing.position"
         raise UsageError(what, why, "use make-dataset, train and dream")
     encoding = recipe.settings("encoding", EncodingSettings)
-    if len(apply) > 1:
+    if renders[0].output is None:
         outputs = [item.output for item in plan(renders, output) if item.output]
     else:
         encoding = encoding.resolved(pictures=is_picture_source(apply[0]), output=output)

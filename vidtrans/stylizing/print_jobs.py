@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from vidtrans.batch.batch_options import BatchOptions
@@ -16,7 +15,7 @@ from vidtrans.core.settings import Table
 from vidtrans.rendering.parts import MIN_PART_FRAMES
 from vidtrans.rendering.requested_output import is_one_picture
 from vidtrans.session import Context
-from vidtrans.stylizing.clips import default_output_of, place_results
+from vidtrans.stylizing.clips import place_results
 from vidtrans.stylizing.requested_render import RequestedRender
 from vidtrans.stylizing.stylize_request import StylizeRequest
 
@@ -35,10 +34,7 @@ def print_batch(
 
     Raises UsageError if the shard of ``options`` is empty; else as ``print_jobs``, which explains the parameters.
     """
-    if len(requests) == 1 and not options.is_partial:
-        placed = [replace(requests[0], output=requests[0].output or default_output_of(requests[0]))]
-    else:
-        placed = place_results(requests, folder)
+    placed = list(requests) if all(request.output for request in requests) else place_results(requests, folder)
     if options.shard:
         placed = shard_of(placed, parse_shard(options.shard))
     if not placed:

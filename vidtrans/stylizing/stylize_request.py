@@ -10,6 +10,7 @@ from vidtrans.config.recipe import Recipe
 from vidtrans.config.rendering_settings import look_named
 from vidtrans.core.mask_files import MaskFile, RegionLook
 from vidtrans.core.settings import Time
+from vidtrans.core.system import as_found
 from vidtrans.models.look_pictures import NamedPictures, names_pictures, parse_pictures
 from vidtrans.models.model_chain import SEPARATOR
 from vidtrans.models.model_file import IDENTITY, look_among
@@ -80,7 +81,7 @@ def _look_in(models: tuple[str, ...]) -> str:
     if len(models) != 1:
         return ""
     [name] = models
-    is_mixture = ":" in name and not Path(name).exists() and names_pictures(name)
+    is_mixture = ":" in name and not as_found(Path(name)).exists() and names_pictures(name)
     return name if look_among(models) or is_picture(Path(name)) or is_mixture else ""
 
 

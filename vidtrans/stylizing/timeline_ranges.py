@@ -91,6 +91,8 @@ class RangePlanner:
             span = clip_span(clip, facts, where)
             if facts.rate is not None and not facts.numbers and span.scale != 1 and clip.begin is not None:
                 self._tell_rates(timeline, clip, facts)
+            if span.is_outside:
+                self._warn_outside(timeline, clip, facts)
             look, template = self._template_for(mark, where)
             own = media.setdefault((path_key(path), look), _Media(facts, template))
             own.clips.append((clip, span))
@@ -106,6 +108,12 @@ class RangePlanner:
     def _tell_rates(self, timeline: Timeline, clip: TimelineClip, facts: MediaFacts) -> None:
         counted, own = (f"{float(rate):.6g} frames a second" for rate in (clip.rate, facts.rate or 0))
         text = f"{clip.name[:80]} is counted at {counted} and has {own}: times are taken by the clock"
+        self._context.warn_once(f"{timeline.path.name}: {text}", facts.path)
+
+    def _warn_outside(self, timeline: Timeline, clip: TimelineClip, facts: MediaFacts) -> None:
+        first = f"the timecode {facts.timecode}" if facts.timecode else "another count in the timeline"
+        text = f"{clip.name[:80]} lies outside of {facts.path.name}, which begins at {first}"
+        text += ": its times are counted from the first frame of the file; check that they are meant so"
         self._context.warn_once(f"{timeline.path.name}: {text}", facts.path)
 
     def _template_for(self, mark: ClipMark, where: str) -> tuple[str, StylizeRequest]:

@@ -23,7 +23,7 @@ from vidtrans.stylizing.stylize_request import StylizeRequest
 from vidtrans.stylizing.timeline_ranges import RangePlanner, TimelineRange
 from vidtrans.timelines.media_search import MediaSearch
 from vidtrans.timelines.opening import TIMELINES, check_encodable, open_timeline
-from vidtrans.timelines.spans import has_gaps, start_of, styled_pictures
+from vidtrans.timelines.spans import has_gaps, start_and_day, styled_pictures
 from vidtrans.timelines.timeline import Relink, StyledMedia, Timeline, TimelineClip
 from vidtrans.timelines.whole_counts import rounded
 from vidtrans.video.io.container import probe
@@ -188,5 +188,5 @@ def _styled(path: Path, num_frames: int, one: TimelineRange) -> StyledMedia:
     if path.is_dir():
         names = tuple(file.name for file in picture_files(path))
         return StyledMedia(path, 0, len(names), one.facts.rate, names)
-    timecode = probe(path).timecode
-    return StyledMedia(path, start_of(timecode, path, one.facts.rate) or 0, num_frames, one.facts.rate)
+    start, _ = start_and_day(probe(path).timecode, path, one.facts.rate)
+    return StyledMedia(path, start or 0, num_frames, one.facts.rate)

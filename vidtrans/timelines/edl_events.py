@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from vidtrans.core.errors import UsageError
-from vidtrans.video.io.timecode import count_of
+from vidtrans.video.io.timecode import count_of, frames_in_day
 
 _TIMECODE = r"(\d\d[:;.]\d\d[:;.]\d\d[:;.,]\d\d)"
 _EVENT = re.compile(
@@ -37,8 +37,10 @@ class EdlEvent:
         channels: V, A, A2, B …
         kind: C (cut), D (dissolve), W… (wipe), K… (key).
         length: Frames of the transition; 0 for a cut.
-        source: The first count of the source and the one after the last.
+        source: The first count of the source and the one after the last, which is beyond 24 hours for an event that
+            crosses midnight.
         record: The same in the result.
+        day: The counts of 24 hours in the result.
         spans: Where its four timecodes stand in the line.
         drops: Whether its timecodes are drop-frame, even where written with a colon.
         name: The name of the clip; '' if it is not named.
@@ -58,6 +60,7 @@ class EdlEvent:
     length: int
     source: tuple[int, int]
     record: tuple[int, int]
+    day: int
     spans: tuple[tuple[int, int], ...]
     drops: bool = False
     name: str = ""
@@ -104,9 +107,8 @@ def read_events(path: Path, lines: Sequence[str], rate: Fraction) -> list[EdlEve
 
 
 def _event(match: re.Match[str], line: int, rate: Fraction, drops: bool, where: str) -> EdlEvent:
-    counts = [read_count(match[n], rate, where, drops) for n in range(6, 10)]
-    if counts[1] < counts[0] or counts[3] < counts[2]:
-        raise UsageError(where, "an event ends before it begins", "export the EDL again")
+    times = [plain_timecode(match[n], drops) for n in range(6, 10)]
+    source, record = _counts(times[0], times[1], rate, where), _counts(times[2], times[3], rate, where)
     return EdlEvent(
         line,
         match["number"],
@@ -114,23 +116,32 @@ def _event(match: re.Match[str], line: int, rate: Fraction, drops: bool, where: 
         match["channels"],
         match["kind"],
         int(match["length"] or 0) if match["kind"] != "C" else 0,
-        (counts[0], counts[1]),
-        (counts[2], counts[3]),
+        source,
+        record,
+        frames_in_day(times[2], rate),
         tuple(match.span(n) for n in range(6, 10)),
         drops,
         last=line,
     )
 
 
-def read_count(timecode: str, rate: Fraction, where: str, drops: bool = False) -> int:
-    """Return the count of a timecode of an EDL; ``drops``: a colon means drop-frame, too. Raises UsageError."""
+def plain_timecode(timecode: str, drops: bool) -> str:
+    """Return a timecode of an EDL with the signs of SMPTE; ``drops``: a colon means drop-frame, too."""
     digits = re.split(r"[:;.,]", timecode)
-    is_drop = drops or timecode[-3] == ";" or timecode[-3] == ","
-    plain = f"{':'.join(digits[:3])}{';' if is_drop else ':'}{digits[3]}"
+    return f"{':'.join(digits[:3])}{';' if drops or timecode[-3] in ';,' else ':'}{digits[3]}"
+
+
+def _counts(begin: str, end: str, rate: Fraction, where: str) -> tuple[int, int]:
+    """Return the counts of two timecodes, between which midnight may lie. Raises UsageError."""
     try:
-        return count_of(plain, rate)
+        first, stop, day = count_of(begin, rate), count_of(end, rate), frames_in_day(end, rate)
     except ValueError as error:
         raise UsageError(where, str(error), "give the frame rate of the EDL as --rate") from None
+    if stop >= first:
+        return first, stop
+    if stop + day - first > day // 2:  # no event is so long
+        raise UsageError(where, "an event ends before it begins", "export the EDL again")
+    return first, stop + day
 
 
 def _add_comment(events: list[EdlEvent], number: int, line: str, rate: Fraction) -> None:

@@ -10,12 +10,13 @@ from math import ceil
 from pathlib import Path, PureWindowsPath
 
 from vidtrans.core.errors import UsageError
-from vidtrans.timelines.edl_events import EdlEvent, previous_events, read_events
-from vidtrans.timelines.timeline import Relink, StyledMedia, Timeline, TimelineClip
+from vidtrans.core.text_files import text_encoding
+from vidtrans.timelines.edl_events import EdlEvent, plain_timecode, previous_events, read_events
+from vidtrans.timelines.timeline import Relink, StyledMedia, Timeline, TimelineClip, numbered_name
 from vidtrans.video.io.timecode import advance
 
 # Numbered pictures: shot.[0101-0120].exr
-_NUMBERS = re.compile(r"(?P<before>.*?)\[(?P<first>[0-9]{1,9})-[0-9]{1,9}\](?P<after>\.\w+)")
+_NUMBERS = re.compile(r"(?P<before>.*?)\[(?P<first>-?[0-9]{1,9})-(?P<last>-?[0-9]{1,9})\](?P<after>\.\w+)")
 
 
 class EdlTimeline(Timeline):
@@ -85,13 +86,9 @@ class EdlTimeline(Timeline):
 
 
 def read_edl(content: bytes) -> tuple[str, str]:
-    """Return the text of an EDL, and its encoding: UTF-8, UTF-16 with its mark, or else Windows' for Latin letters."""
-    marks = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-    encoding = next((name for mark, name in marks.items() if content.startswith(mark)), "utf-8")
-    try:
-        return content.decode(encoding), encoding
-    except UnicodeDecodeError:
-        return content.decode("cp1252", "replace"), "cp1252"
+    """Return the text of an EDL, and its encoding."""
+    encoding = text_encoding(content)
+    return content.decode(encoding, "replace"), encoding
 
 
 def _behind(event: EdlEvent, behind: Mapping[int, int], pairs: Mapping[tuple[str, str], int]) -> int:
@@ -118,7 +115,7 @@ def _clip(number: int, event: EdlEvent, behind: int, rate: Fraction) -> Timeline
         number,
         event.name or event.reel,
         event.file,
-        Fraction(max(0, first)),
+        Fraction(first),
         stop,
         rate,
         marks=tuple(event.marks),
@@ -126,7 +123,7 @@ def _clip(number: int, event: EdlEvent, behind: int, rate: Fraction) -> Timeline
     )
     if not (match := _NUMBERS.fullmatch(event.file)):
         return found
-    digits = len(match["first"])
+    digits = len((match["last"] if match["first"].startswith("-") else match["first"]).lstrip("-"))
     pattern = f"{match['before']}%0{digits}d{match['after']}" if digits > 1 else f"{match['before']}%d{match['after']}"
     return replace(
         found, media=pattern, first_number=int(match["first"]), pictures_rate=rate, media_start=Fraction(begin)
@@ -138,13 +135,13 @@ def _written(media: StyledMedia) -> str:
     whole = media.path.resolve().as_posix()
     if media.first_number is None:
         return whole
-    first = str(media.first_number)
-    name = next((name for name in media.names if re.search(rf"(?<![0-9])0*{first}\.\w+$", name)), "")
-    match = re.fullmatch(r"(.*?)([0-9]+)(\.\w+)", name)
-    if not match:
+    last = media.first_number + media.num_frames - 1
+    first_parts, last_parts = (numbered_name(media.names, number) for number in (media.first_number, last))
+    if first_parts is None:
         return whole
-    last = str(media.first_number + media.num_frames - 1).zfill(len(match[2]))
-    return f"{whole}/{match[1]}[{match[2]}-{last}]{match[3]}"
+    before, number, after = first_parts
+    end = last_parts[1] if last_parts else str(last).zfill(len(number))
+    return f"{whole}/{before}[{number}-{end}]{after}"
 
 
 def _skipped(events: list[EdlEvent]) -> list[str]:
@@ -154,9 +151,6 @@ def _skipped(events: list[EdlEvent]) -> list[str]:
 
 def _moved(timecode: str, shift: int, rate: Fraction, drops: bool) -> str:
     """Return a timecode moved by frames, written with the same signs."""
-    is_drop = drops or timecode[-3] in ";,"
-    digits = timecode[0:2], timecode[3:5], timecode[6:8], timecode[9:11]
-    plain = f"{':'.join(digits[:3])}{';' if is_drop else ':'}{digits[3]}"
-    new = advance(plain, shift, rate)
+    new = advance(plain_timecode(timecode, drops), shift, rate)
     signs = timecode[2], timecode[5], timecode[8]
     return f"{new[0:2]}{signs[0]}{new[3:5]}{signs[1]}{new[6:8]}{signs[2]}{new[9:11]}"

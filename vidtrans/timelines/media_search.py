@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import NUMBER
+from vidtrans.core.system import as_found, name_key
 from vidtrans.timelines.timeline import TimelineClip
 from vidtrans.video.frame_format import PICTURE_SUFFIXES
 from vidtrans.video.io.picture_paths import VIDEO_SUFFIXES, is_pattern, picture_files
@@ -40,7 +41,7 @@ class MediaSearch:
         """Return the media of a clip: a file, or a pattern of numbered pictures. Raises MediaError if it is missing."""
         places = _places(clip.media, self._timeline.parent) if clip.media else []
         for place in places:
-            if _exists(place):
+            if _exists(place := as_found(place)):
                 return place
         names = [*(place.name for place in places), *clip.names]
         for name in dict.fromkeys(filter(None, names)):
@@ -75,8 +76,8 @@ class MediaSearch:
         return best[0]
 
     def _files_named(self, name: str) -> list[Path]:
-        files = self._listed().get(name.casefold(), [])
-        exact = [path for path in files if path.name == name]
+        files = self._listed().get(name_key(name).casefold(), [])
+        exact = [path for path in files if name_key(path.name) == name_key(name)]
         return exact or files
 
     def _listed(self) -> dict[str, list[Path]]:
@@ -84,7 +85,7 @@ class MediaSearch:
         if self._names is None:
             self._names = {}
             for path in self._files():
-                for name in {path.name.casefold(), path.stem.casefold()}:
+                for name in {name_key(one).casefold() for one in (path.name, path.stem)}:
                     self._names.setdefault(name, []).append(path)
         return self._names
 
@@ -148,7 +149,7 @@ def _alike(path: Path, place: Path) -> int:
     pairs = zip(reversed(path.parent.parts), reversed(place.parent.parts), strict=False)
     number = 0
     for one, other in pairs:
-        if one.casefold() != other.casefold():
+        if name_key(one).casefold() != name_key(other).casefold():
             break
         number += 1
     return number

@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from vidtrans.core.files import NUMBER
-from vidtrans.timelines.spans import usual_rate
-from vidtrans.timelines.timeline import Relink, TimelineClip
+from vidtrans.timelines.spans import DAY_S, usual_rate
+from vidtrans.timelines.timeline import Relink, TimelineClip, numbered_name
 
 Otio = Any  # objects of OpenTimelineIO, which has no types
 _WHOLE = re.compile(r"/|\\\\|[A-Za-z]:[\\/]|[A-Za-z][A-Za-z0-9+.-]+:")  # absolute paths, and URLs
@@ -96,7 +96,7 @@ def divide_clip(otio: Otio, clip: Otio, link: Relink, shown: tuple[Fraction, Fra
     pieces = [_piece(otio, clip, one, other, rate) for one, other in pairwise(cuts)]
     clip.source_range = pieces[1].source_range
     outer = [(place + 1, pieces[2])] * (cuts[3] > cuts[2]) + [(place, pieces[0])] * (cuts[1] > cuts[0])
-    owners = [_owner(marker, [piece for _, piece in outer], clip) for marker in clip.markers]
+    owners = [_owner(otio, marker, [piece for _, piece in outer], clip) for marker in clip.markers]
     for one in (clip, *(piece for _, piece in outer)):
         for number in reversed(range(len(owners))):
             if owners[number] is not one:
@@ -121,10 +121,12 @@ def _piece(otio: Otio, clip: Otio, begin: Fraction, end: Fraction, rate: float) 
     return piece
 
 
-def _owner(marker: Otio, pieces: list[Otio], clip: Otio) -> Otio:
-    """Return the piece of a clip that has the moment of a marker, or else the clip."""
+def _owner(otio: Otio, marker: Otio, pieces: list[Otio], clip: Otio) -> Otio:
+    """Return the piece of a clip that has the moment of a marker, before or after midnight, or else the clip."""
     moment = marker.marked_range.start_time
-    return next((piece for piece in pieces if piece.source_range.contains(moment)), clip)
+    day = otio.opentime.RationalTime(DAY_S * round(moment.rate), moment.rate)
+    moments = (moment, moment + day, moment - day)
+    return next((piece for one in moments for piece in pieces if piece.source_range.contains(one)), clip)
 
 
 def keep_places(clip: Otio, old_folder: Path, folder: Path) -> None:
@@ -153,16 +155,17 @@ def _reference(otio: Otio, old: Otio, link: Relink, available: Otio, folder: Pat
     metadata = {**dict(old.metadata), **record}
     place = _written(media.path, _url_of(old), folder)
     first = media.first_number
-    name = next((one for one in media.names if first is not None and _numbered(one, first)), "")
-    if first is not None and (match := _numbered(name, first)):
+    if first is not None and (parts := numbered_name(media.names, first)):
+        before, number, after = parts
+        last = numbered_name(media.names, first + old.frame_step * (media.num_frames - 1))
         found = schema.ImageSequenceReference(
             f"{place}/",
-            match[1],
-            match[3],
+            before,
+            after,
             first,
             old.frame_step,
             float(media.rate or 24),
-            len(match[2]),
+            len((last[1] if last else number).lstrip("-")),
             available_range=available,
             metadata=metadata,
         )
@@ -171,12 +174,6 @@ def _reference(otio: Otio, old: Otio, link: Relink, available: Otio, folder: Pat
     reference = schema.ExternalReference(place, available, metadata)
     reference.name = old.name
     return reference
-
-
-def _numbered(name: str, number: int) -> re.Match[str] | None:
-    """Return the parts of a picture's name if it ends in this number."""
-    match = re.fullmatch(r"(.*?)([0-9]+)(\.\w+)", name)
-    return match if match and int(match[2]) == number else None
 
 
 def _url_of(media: Otio) -> str:

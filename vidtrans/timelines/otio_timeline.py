@@ -13,6 +13,7 @@ from typing import Any
 
 from vidtrans.core.errors import UsageError, first_line
 from vidtrans.core.files import parse_json
+from vidtrans.core.text_files import decode_text
 from vidtrans.timelines.otio_cuts import CutFinder
 from vidtrans.timelines.otio_media import divide_clip, keep_places, link_clip
 from vidtrans.timelines.otio_walk import TimelineWalk
@@ -53,7 +54,7 @@ class OtioTimeline(Timeline):
 
         def read() -> Any:  # noqa: ANN401
             if path.suffix.lower() == OTIO:
-                return self._otio.adapters.read_from_string(content.decode("utf-8-sig"), "otio_json")
+                return self._otio.adapters.read_from_string(decode_text(content), "otio_json")
             return self._otio.adapters.read_from_file(str(path))
 
         root = _attempt(read, str(path), "it is not a timeline that can be read", "export it again")
@@ -160,7 +161,7 @@ def _attempt(call: Callable[[], Any], what: str, why: str, remedy: str) -> Any: 
 def _check_json(path: Path, content: bytes) -> None:
     """Raise UsageError for JSON that is not valid or nested too deeply, which the library would crash at."""
     try:
-        value = parse_json(content.decode("utf-8-sig"))
+        value = parse_json(decode_text(content))
     except ValueError as error:
         raise UsageError(str(path), f"it is not valid JSON ({error})", "export the timeline again") from None
     found = [(value, 0)]

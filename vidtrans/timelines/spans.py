@@ -12,15 +12,21 @@ from pathlib import Path
 
 from vidtrans.core.costs import count
 from vidtrans.core.errors import MediaError
-from vidtrans.core.files import NUMBER
 from vidtrans.timelines.frame_times import SAME_RATE, FrameTimes, read_times
 from vidtrans.timelines.timeline import Relink, StyledMedia, TimelineClip
 from vidtrans.video.io.container import probe
-from vidtrans.video.io.picture_paths import files_to_read, is_picture_sequence, is_picture_source
-from vidtrans.video.io.timecode import count_of, counted_rate
+from vidtrans.video.io.picture_paths import (
+    files_to_read,
+    is_pattern,
+    is_picture_sequence,
+    is_picture_source,
+    numbered_files,
+)
+from vidtrans.video.io.timecode import count_of, counted_rate, frames_in_day
 from vidtrans.video.io.timestamps import USUAL_RATES
 
 SLACK = Fraction(1, 100)  # of a frame: timelines store times as floating-point numbers
+DAY_S = 24 * 60 * 60
 UNKNOWN = 1 << 40  # frames of a media whose header does not say how many it has
 
 
@@ -32,7 +38,9 @@ class MediaFacts:
         path: The video, picture, or pattern of pictures.
         rate: Frames per second; None for a still.
         num_frames: From the headers, or the number of pictures; None if the headers do not say.
+        timecode: Of the first frame; '' without one.
         start: The count of the first frame, by the file's timecode, in frames at ``rate``; None without one.
+        day: The counts of 24 hours, after which timecode starts again from 0.
         numbers: The numbers of numbered pictures that exist, in order.
         times: The times of the frames of a video with a variable frame rate, else None. ``rate`` is then that of its
             timecode, or the average.
@@ -41,7 +49,9 @@ class MediaFacts:
     path: Path
     rate: Fraction | None
     num_frames: int | None
+    timecode: str = ""
     start: int | None = None
+    day: int = 0
     numbers: tuple[int, ...] = ()
     times: FrameTimes | None = None
 
@@ -59,6 +69,7 @@ class ClipSpan:
             23.976 this is not the inverse of ``scale``.
         rate: Counts of the clip for each second.
         times: The times of the media's frames, if its rate is variable. ``scale`` is then 1 and has no meaning.
+        is_outside: Whether the clip lies outside of the media by all timecodes, so that ``start`` is 0.
     """
 
     first: int
@@ -68,6 +79,7 @@ class ClipSpan:
     label: Fraction = Fraction(1)
     rate: Fraction = Fraction(1)
     times: FrameTimes | None = None
+    is_outside: bool = False
 
     def place(self, frame: int) -> Fraction:
         """Return the counts of the clip from the media's frame 0 to another frame."""
@@ -101,7 +113,8 @@ def read_facts(path: Path, clip: TimelineClip) -> MediaFacts:
         if not is_picture_sequence(path):
             return MediaFacts(path, None, 1)
         files = files_to_read(path)
-        return MediaFacts(path, clip.pictures_rate or clip.rate, len(files), numbers=_numbers(path, files))
+        numbers = tuple(number for number, _ in numbered_files(path)) if is_pattern(path) else ()
+        return MediaFacts(path, clip.pictures_rate or clip.rate, len(files), numbers=numbers)
     info = probe(path)
     rate = _constant(info.rate)
     num = info.num_frames_from_header or (round(Fraction(info.duration_s) * rate) if info.duration_s else None)
@@ -110,7 +123,8 @@ def read_facts(path: Path, clip: TimelineClip) -> MediaFacts:
     times = read_times(path, rate)
     if times is not None:
         num, rate = times.num_frames, _rate_of_timecode(info.timecode, path, rate)
-    return MediaFacts(path, rate, num, start_of(info.timecode, path, rate), times=times)
+    start, day = start_and_day(info.timecode, path, rate)
+    return MediaFacts(path, rate, num, info.timecode, start, day, times=times)
 
 
 def _rate_of_timecode(timecode: str, path: Path, rate: Fraction) -> Fraction:
@@ -118,16 +132,18 @@ def _rate_of_timecode(timecode: str, path: Path, rate: Fraction) -> Fraction:
     return counted_rate(timecode, path, rate) if timecode else rate
 
 
-def start_of(timecode: str, path: Path, rate: Fraction) -> int | None:
-    """Return the count that a file's timecode stands for, in frames at the file's ``rate``; None without one."""
-    if not timecode:
-        return None
+def start_and_day(timecode: str, path: Path, rate: Fraction) -> tuple[int | None, int]:
+    """Return the count that a file's timecode stands for, and the counts of 24 hours, in frames at the file's ``rate``.
+
+    The first is None without a timecode, and for one that is not valid.
+    """
     try:
-        counted = counted_rate(timecode, path, rate)
-        own = count_of(timecode, counted)
+        counted = counted_rate(timecode, path, rate) if timecode else rate
+        own, day = count_of(timecode, counted), frames_in_day(timecode, counted)
     except ValueError:
-        return None
-    return own if round(counted) == round(rate) else round(own * rate / counted)
+        return None, DAY_S * round(rate)
+    scale = 1 if round(counted) == round(rate) else rate / counted
+    return round(own * scale), round(day * scale)
 
 
 def _constant(average: Fraction) -> Fraction:
@@ -136,20 +152,12 @@ def _constant(average: Fraction) -> Fraction:
     return near if abs(near - average) < SAME_RATE * near else average
 
 
-def _numbers(path: Path, files: list[Path]) -> tuple[int, ...]:
-    """Return the numbers of the pictures of a pattern; () for a folder."""
-    found = NUMBER.search(path.name)
-    if not found or path.is_dir():
-        return ()
-    tail = len(path.name) - found.end()
-    return tuple(int(file.name[found.start() : len(file.name) - tail]) for file in files)
-
-
 def clip_span(clip: TimelineClip, facts: MediaFacts, where: str) -> ClipSpan:
     """Return the frames of a media that a clip shows. ``where``: the clip, for messages.
 
     Where the timeline does not state the count at which the media begins, or the clip lies outside of the media by it,
-    the file's timecode counts, and else 0. Raises MediaError if the clip shows no frame of its media.
+    the file's timecode counts, and else 0. Timecode starts again from 0 at midnight, but some programs count on, so a
+    clip may lie a day before or after its media. Raises MediaError if the clip shows no frame of its media.
     """
     if facts.rate is None:
         return ClipSpan(0, 1)
@@ -163,10 +171,13 @@ def clip_span(clip: TimelineClip, facts: MediaFacts, where: str) -> ClipSpan:
     starts += [] if facts.start is None else [facts.start * label]
     if clip.begin is None or clip.end is None:
         return replace(found, start=(*starts, Fraction(0))[0])
-    for start in (*starts, Fraction(0)):
+    day = facts.day * label if facts.num_frames is not None else Fraction(0)
+    counted = [start + shift for shift in (Fraction(0), -day, day) for start in starts]
+    for start in (*counted, Fraction(0)):
         span = _indices(clip, facts, *_frames(found, clip.begin - start, clip.end - start))
         if span is not None:
-            return replace(found, first=span[0], stop=span[1], start=start)
+            is_outside = bool(starts or facts.timecode) and start not in counted
+            return replace(found, first=span[0], stop=span[1], start=start, is_outside=is_outside)
     begin, end = ((one - (*starts, Fraction(0))[0]) * scale for one in (clip.begin, clip.end))
     shown = f"frames {floor(begin)} to {ceil(end) - 1} of {facts.path.name}"
     has = "an unknown number" if facts.num_frames is None else count(facts.num_frames, "frame")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -70,6 +71,13 @@ class StyledMedia:
     rate: Fraction | None
     names: tuple[str, ...] = ()
     first_number: int | None = None
+
+
+def numbered_name(names: Iterable[str], number: int) -> tuple[str, str, str] | None:
+    """Return the parts before, in and after the number of the first picture's name that ends in it; None without."""
+    digits = re.compile(rf"(.*?)({'-' if number < 0 else ''}[0-9]+)(\.\w+)")
+    matches = (digits.fullmatch(name) for name in names)
+    return next(((match[1], match[2], match[3]) for match in matches if match and int(match[2]) == number), None)
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ class RolloutScorer:
         files = sorted({path for pair in pairs for path in (*pair.inputs, pair.target)})
         self._files = [files[i] for i in segment_centres(len(files), min(dreams.MAX_TRAINING_FRAMES, len(files)))]
         shot = self.start.pair.shot
-        self._clip = [dataset.folder / r.file for r in dataset.records if (r.source, r.shot) == shot and r.names]
+        self._clip = [dataset.path(r.file) for r in dataset.records if (r.source, r.shot) == shot and r.names]
 
     def _read(self, path: Path) -> np.ndarray:
         picture = read_picture(path)
@@ -103,7 +103,7 @@ class RolloutScorer:
 
     def _origins(self, files: Sequence[Path]) -> Table:
         """Return the clips, with their frame rates, and of each kept frame the number of its clip and its own there."""
-        records = {self.dataset.folder / record.file: record for record in self.dataset.records}
+        records = {self.dataset.path(record.file): record for record in self.dataset.records}
         kept = [records[path] for path in files]
         clips = []
         for number, source in enumerate(self.dataset.sources):

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Literal
 
+from vidtrans.core.system import name_key
+
 # What systems append to the name of a copy.
 COPY = re.compile(r"( ?\([0-9]+\)|[ _-]+copy([ _-]*[0-9]+)?)+$", re.IGNORECASE)
 _DATE = r"(?:19|20)\d\d(?P<s>[-_.]?)(?:0[1-9]|1[0-2])(?P=s)(?:0[1-9]|[12]\d|3[01])"
@@ -26,7 +28,9 @@ _NO_FRAMES = (
     r"(?<![a-z\d])(?=[a-f\d]{7,}(?![a-z\d]))[a-f\d]*(?:[a-f]\d+[a-f]|\d[a-f]+\d)[a-f\d]*",  # a digest
 )
 NO_FRAME = re.compile("|".join(_NO_FRAMES), re.IGNORECASE | re.ASCII)
-RUN = re.compile(r"[0-9]+")
+DASH = re.compile(r"(?<![0-9])-(?=[0-9])")  # before a number, not between two
+MINUS = "−"  # U+2212, in the place of a dash that is a sign
+RUN = re.compile(f"{MINUS}?[0-9]+")
 WORD = re.compile(r"([^\W\d_]+)([ _.#-]*)$")
 VERSION_WORDS = "v|vers?|version|rev|take|tk|final|copy|edit|draft|try|alt|opt|of|seed|cfg|steps|crf|id|iter|lora|gamma"
 SHOT_WORDS = "shot|sh|scene|sc|seq|sq|sequence|cam|camera|ep|episode|part|pt|layer|reel|roll|pass"
@@ -44,15 +48,55 @@ class NameNumber:
     rank: int
 
 
+def stem_key(name: str) -> str:
+    """Return a file name without its suffix, in one Unicode normalisation: equal for the pictures of one frame."""
+    return name_key(PurePath(name).stem)
+
+
+def signed_names(names: Iterable[str]) -> list[str]:
+    """Return the names of a sequence in one Unicode normalisation, with ``MINUS`` before negative numbers.
+
+    A dash behind a dot, an underline or nothing is a sign (shot.-0003); another one (shot-0003) only if there are names
+    without it (shot0000), as Blender writes them.
+    """
+    plain = [name_key(name) for name in names]
+    forms: set[str] = set()
+
+    def sign(dash: re.Match[str]) -> str:
+        name, at = dash.string, dash.start()
+        if at == 0 or name[at - 1] in "._":
+            return MINUS
+        if not forms:
+            forms.update(RUN.sub("0", one) for one in plain)
+        return MINUS if RUN.sub("0", name[:at] + name[at + 1 :]) in forms else "-"
+
+    return [DASH.sub(sign, name) for name in plain]
+
+
+def value_of(run: str) -> int:
+    """Return the value of a number in one of the ``signed_names``."""
+    return int(run.replace(MINUS, "-"))
+
+
 def numbers_in(name: str) -> list[NameNumber]:
     """Return all numbers in a file name, in order; without those of dates, sizes, rates and codecs."""
-    stem = _stem(name)
-    return [NameNumber(int(run[0]), _rank(stem, run)) for run in RUN.finditer(stem)]
+    (plain,) = _plain_stems([name])
+    return _numbers_in(plain)
+
+
+def _numbers_in(plain: str) -> list[NameNumber]:
+    stem = _masked(plain)
+    return [NameNumber(value_of(run[0]), _rank(stem, run)) for run in RUN.finditer(stem)]
 
 
 def likely_numbers(name: str) -> list[int]:
     """Return the numbers in a file name that may be the frame's, the most probable first."""
-    found = numbers_in(name)
+    (plain,) = _plain_stems([name])
+    return _likely(plain)
+
+
+def _likely(plain: str) -> list[int]:
+    found = _numbers_in(plain)
     order = sorted(range(len(found)), key=lambda n: (found[n].rank, n), reverse=True)
     return list(dict.fromkeys(found[n].value for n in order if found[n].rank != NEVER))
 
@@ -63,55 +107,56 @@ def frame_numbers(names: Sequence[str]) -> list[int | None]:
     Among names that differ only in numbers, the frame number is the one that is different in every name; if several
     are, the one with the highest ``NameNumber.rank``, then the one with the smallest range of values.
     """
+    stems = _plain_stems(names)
     alike: dict[str, list[int]] = defaultdict(list)
-    for place, name in enumerate(names):
-        alike[RUN.sub("0", _plain_stem(name))].append(place)
+    for place, stem in enumerate(stems):
+        alike[RUN.sub("0", stem)].append(place)
     found: list[int | None] = [None] * len(names)
     for places in alike.values():
-        column = _varying(_rows([names[place] for place in places]))
+        column = _varying(_rows([stems[place] for place in places]))
         for row, place in enumerate(places):
-            likely = [] if column else likely_numbers(names[place])
+            likely = [] if column else _likely(stems[place])
             found[place] = column[row] if column else likely[0] if likely else None
     return found
 
 
-def _rows(names: Sequence[str]) -> list[list[NameNumber]]:
-    """Return the numbers of names that differ only in numbers, in columns.
+def _rows(stems: Sequence[str]) -> list[list[NameNumber]]:
+    """Return the numbers of plain stems that differ only in numbers, in columns.
 
     Digits that look like a date or a codec in some of the names only, as in p1 to p4, are numbers in all of them.
     """
-    stems, masked = [_plain_stem(name) for name in names], [_stem(name) for name in names]
     runs = [list(RUN.finditer(stem)) for stem in stems]
-    hidden = [[stem[run.start()] == "-" for run in own] for stem, own in zip(masked, runs, strict=True)]
+    hidden = [[stem[run.end() - 1] == "-" for run in own] for stem, own in zip(map(_masked, stems), runs, strict=True)]
     columns = [place for place, column in enumerate(zip(*hidden, strict=True)) if not all(column)]
     if not columns and len(set(stems)) > 1:
         columns = list(range(len(hidden[0])))
     return [
-        [NameNumber(int(own[place][0]), _rank(stem, own[place])) for place in columns]
+        [NameNumber(value_of(own[place][0]), _rank(stem, own[place])) for place in columns]
         for stem, own in zip(stems, runs, strict=True)
     ]
 
 
-def _stem(name: str) -> str:
-    """Return a file name without suffix and copy mark; digits that are no frame number, as in dates, become dashes."""
-    return NO_FRAME.sub(lambda match: re.sub(r"\d", "-", match[0]), _plain_stem(name))
+def _plain_stems(names: Iterable[str]) -> list[str]:
+    """Return the ``signed_names`` of a sequence without suffixes and copy marks."""
+    return signed_names(COPY.sub("", stem_key(name)) for name in names)
 
 
-def _plain_stem(name: str) -> str:
-    return COPY.sub("", PurePath(name).stem)
+def _masked(plain: str) -> str:
+    """Return a plain stem with dashes in the place of digits that are no frame number, as in dates."""
+    return NO_FRAME.sub(lambda match: re.sub(r"\d", "-", match[0]), plain)
 
 
 def _rank(stem: str, run: re.Match[str]) -> int:
-    word = WORD.search(stem[: run.start()].lower())
+    digits, word = run[0].lstrip(MINUS), WORD.search(stem[: run.start()].lower())
     label, is_glued = (word[1], not word[2]) if word else ("", False)
-    is_padded = (len(run[0]) > 2 and run[0][0] == "0") or len(run[0]) > 4
+    is_padded = (len(digits) > 2 and digits[0] == "0") or len(digits) > 4
     if re.fullmatch(FRAME_WORDS, label):
         return NAMED
-    if (is_glued or len(run[0]) < 4) and re.fullmatch(f"{VERSION_WORDS}|{SHOT_WORDS}", label):
+    if (is_glued or len(digits) < 4) and re.fullmatch(f"{VERSION_WORDS}|{SHOT_WORDS}", label):
         return SHOT if re.fullmatch(SHOT_WORDS, label) else NEVER
-    if len(run[0]) > 2 and stem.endswith(f".{run[0]}") and run.end() == len(stem):  # shot.1041.exr
+    if len(digits) > 2 and stem.endswith(f".{run[0]}") and run.end() == len(stem):  # shot.1041.exr
         return NAMED
-    if len(run[0]) > LONGEST and run[0][0] != "0":
+    if len(digits) > LONGEST and digits[0] != "0":
         return SHOT
     if is_padded:
         return PADDED
@@ -160,7 +205,7 @@ class Sequencing:
 
 def repeated(names: Sequence[str]) -> str:
     """Return the first name, without its suffix, that two pictures share; "" if all names are different."""
-    stems = [PurePath(name).stem for name in names]
+    stems = [stem_key(name) for name in names]
     return next((stem for stem, times in Counter(stems).items() if times > 1), "")
 
 
@@ -179,7 +224,7 @@ def align(whole: Names, own: Names, first: int, stop: int, *, counting: Counting
     fits better.
     """
     span = slice(first, stop)
-    names, others = ([] if isinstance(side, range) else [PurePath(name).stem for name in side] for side in (whole, own))
+    names, others = ([] if isinstance(side, range) else [stem_key(name) for name in side] for side in (whole, own))
     common, shorter = len(set(names) & set(others)), min(len(names), len(others))
     is_named = shorter > 0 and len(set(names)) == len(names) and len(set(others)) == len(others)
     numbers, found = sequence_numbers(whole), sequence_numbers(own)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import secrets
-import unicodedata
 from typing import Any
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
+from vidtrans.core.system import name_key
 from vidtrans.voting.ballot import Study, VoteTrial, draw_trials
 from vidtrans.voting.vote_log import CastVote, OpenLog
 
@@ -141,7 +141,7 @@ class Poll:
 
 def _clean_name(name: object) -> str:
     """Return a name without control characters and surplus spaces. Raises UsageError if it is too long."""
-    text = unicodedata.normalize("NFC", name) if isinstance(name, str) else ""
+    text = name_key(name) if isinstance(name, str) else ""
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     if len(text) > LONGEST_NAME:
         raise UsageError("name", f"it has more than {LONGEST_NAME} characters", "shorten it")

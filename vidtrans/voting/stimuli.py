@@ -23,6 +23,7 @@ from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import base_name
 from vidtrans.session import Context
 from vidtrans.video.frame_format import DEFAULT_FORMAT
+from vidtrans.video.frame_numbers import stem_key
 from vidtrans.video.images.picture import encode_png, picture_size, read_picture, resize
 from vidtrans.video.io.picture_paths import files_to_read, is_picture_source, is_stack
 from vidtrans.video.plots.layout import fit
@@ -116,7 +117,7 @@ class PictureStimuli(Stimuli):
     def __init__(self, paths: Sequence[Path], context: Context) -> None:
         self.digests = tuple(content_digest(context, path) for path in paths)
         found = [files_to_read(path) for path in paths]
-        by_name = [{file.stem: file for file in files} for files in found]
+        by_name = [{stem_key(file.name): file for file in files} for files in found]
         common = [stem for stem in by_name[0] if all(stem in files for files in by_name)]
         if len({len(files) for files in found}) == 1 and len(common) < len(found[0]):
             common = []  # as many, of other names: by order
@@ -128,7 +129,7 @@ class PictureStimuli(Stimuli):
         elif unused := max(map(len, found)) - len(common):
             context.warn_once(f"only the {count(len(common), 'picture')} that all conditions have: {unused} unused")
         self._files = [[files[stem] for stem in common] for files in by_name] if common else found
-        self.items = tuple(file.stem if common else file.name for file in self._files[0])
+        self.items = tuple(stem_key(file.name) if common else file.name for file in self._files[0])
 
     def sizes(self, item: int) -> list[Size]:
         """Return each condition's (width, height) of an item."""
@@ -142,7 +143,7 @@ class PictureStimuli(Stimuli):
         """Return the picture of the item's name, or with as many pictures, of its number."""
         content_digest(context, reference)  # refuses what cannot be read
         files = files_to_read(reference)
-        by_name = {file.stem: file for file in files}
+        by_name = {stem_key(file.name): file for file in files}
         if all(item in by_name for item in self.items):
             return lambda item: read_picture(by_name[self.items[item]])
         if len(files) != len(self.items):

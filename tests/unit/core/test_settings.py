@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import vidtrans.core.settings
 from vidtrans.batch.executors import parse_executor
+from vidtrans.core import text_files
 from vidtrans.core.errors import UsageError, describe_error
 from vidtrans.core.files import canonical_json
 from vidtrans.core.settings import (
@@ -212,7 +213,7 @@ def test_a_toml_file_that_may_not_be_read_is_told_in_a_line(monkeypatch: pytest.
         raise PermissionError(errno.EACCES, "Permission denied")
 
     Path("mine.toml").touch()
-    monkeypatch.setattr(Path, "read_text", refuse)
+    monkeypatch.setattr(text_files, "read_small_file", refuse)
     with pytest.raises(UsageError, match="permission denied — make the file readable"):
         read_toml(Path("mine.toml"))
 

@@ -283,7 +283,7 @@ def mutated_bytes(chance: random.Random, data: bytes) -> bytes:
 
 
 VALID = {
-    ".csv": b"time,glow;other\n0,0.5,x\n1.5s,0.25,\n00:02,1e3,nan\n",
+    ".csv": b"time,glow,other\n0,0.5,x\n1.5s,0.25,\n00:02,1e3,nan\n",
     ".json": json.dumps({"rendered_frames": [{"frame": n, "a": n / 3, "b": None} for n in range(4)]}).encode(),
     ".mid": midi(TEMPO + b"\x07\xa1\x20" + NOTE + b"\x10\xb0\x07\x7f\x10\xe0\x00\x40\x00\xff\x59\x02\x00\x00", NOTE),
 }

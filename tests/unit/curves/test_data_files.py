@@ -71,6 +71,66 @@ def test_midi_controllers_and_notes_are_steps(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("rate", "ticks", "delta", "second"),
+    [(25, 40, 2000, 2.0), (24, 4, 96, 1.0), (29, 80, 2400, 1.001), (30, 100, 1500, 0.5)],
+)
+def test_midi_in_the_time_of_smpte_is_in_seconds_whatever_the_tempo(
+    rate: int, ticks: int, delta: int, second: float, tmp_path: Path
+) -> None:
+    mido = pytest.importorskip("mido")
+    song = mido.MidiFile(ticks_per_beat=480)
+    tempo = mido.MetaMessage("set_tempo", tempo=250_000)
+    song.tracks.append(mido.MidiTrack([tempo, mido.Message("control_change", control=7, value=127, time=delta)]))
+    song.save(str(path := tmp_path / "a.mid"))
+    data = bytearray(path.read_bytes())
+    data[12:14] = bytes([256 - rate, ticks])
+    path.write_bytes(data)
+    assert column(path, "cc7", second - 0.01, second + 0.01) == [0, 1]
+    data[12:14] = bytes([256 - 23, ticks])
+    path.write_bytes(data)
+    with pytest.raises(UsageError, match=rf"its time division is 23 frames of {ticks} ticks"):
+        column(path, "cc7", 0)
+
+
+def test_a_channel_of_midi_is_a_part_of_its_columns_names(tmp_path: Path) -> None:
+    mido = pytest.importorskip("mido")
+    song = mido.MidiFile(ticks_per_beat=500)  # half a second
+    kinds = {"cc": "control_change", "on": "note_on", "off": "note_off", "wheel": "pitchwheel"}
+    messages = [
+        mido.Message(kinds[kind], channel=channel, time=500, **more)
+        for kind, channel, more in (
+            ("cc", 0, {"control": 7, "value": 127}),
+            ("cc", 3, {"control": 7, "value": 0}),
+            ("on", 0, {"note": 60, "velocity": 127}),
+            ("on", 9, {"note": 60, "velocity": 0}),
+            ("off", 0, {"note": 60, "velocity": 64}),
+            ("wheel", 15, {"pitch": -8192}),
+        )
+    ]
+    song.tracks.extend([mido.MidiTrack(messages[:2]), mido.MidiTrack(messages[2:])])
+    song.tracks[1][0].time = 1500
+    song.save(str(path := tmp_path / "a.mid"))
+    assert column(path, "ch1.cc7", 0.4, 0.5, 1.0, 9) == [0, 1, 1, 1]
+    assert column(path, "ch4.cc7", 0.5, 1.0) == [0, 0]
+    assert column(path, "cc7", 0.5, 1.0) == [1, 0]  # the last message of any channel
+    assert column(path, "ch1.notes", 1.4, 1.5, 2.0, 2.5) == [0, 1, 1, 0]
+    assert column(path, "note60", 2.0, 2.5) == [1, 0]  # another channel ends no note
+    assert column(path, "ch16.pitch", 2.9, 3.0) == [0, -1]
+    with pytest.raises(UsageError, match=r"no column 'ch2\.cc7'|has no column"):
+        column(path, "ch2.cc7", 0)
+    with pytest.raises(UsageError, match=r"name one, FILE:COLUMN: cc7, note60, notes, pitch, ch1\.cc7"):
+        column(path, "", 0)
+
+
+def test_a_song_of_one_controller_needs_no_column(tmp_path: Path) -> None:
+    mido = pytest.importorskip("mido")
+    song = mido.MidiFile()
+    song.tracks.append(mido.MidiTrack([mido.Message("control_change", channel=5, control=1, value=127)]))
+    song.save(str(path := tmp_path / "a.mid"))
+    assert column(path, "", 1) == column(path, "ch6.cc1", 1) == [1]
+
+
+@pytest.mark.parametrize(
     ("name", "text", "says"),
     [
         ("a.csv", "", "it has no rows"),

@@ -111,7 +111,7 @@ def test_a_file_has_an_entry_a_line_and_comments() -> None:
 
 bounds = {name: (max(low, -50), min(high, 50)) for name, (low, high) in ANIMATED.items() if name != "blend_amount"}
 logs = st.sets(st.sampled_from(sorted(bounds)), min_size=1).flatmap(
-    lambda names: st.fixed_dictionaries({name: st.floats(*bounds[name]) for name in names})
+    lambda names: st.fixed_dictionaries({name: st.floats(*bounds[name]) for name in sorted(names)})
 )
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from panorama import panorama as world
 
-from vidtrans.flow.matching import ENOUGH, SHORT_SIDE, Matcher, bring, outlines
+from vidtrans.flow.matching import ENOUGH, SHORT_SIDE, Matcher, agreement, bring, outlines
 
 SIZE = (160, 128)
 
@@ -46,6 +46,17 @@ def test_a_frame_is_brought_to_where_the_other_shows_the_same() -> None:
         return float(np.abs(frame.astype(float) - there)[8:-8, 8:-8].mean())
 
     assert apart(brought) < 0.35 * apart(seen(picture, 100))
+
+
+def test_a_clip_agrees_with_its_renders_and_not_with_another_clip() -> None:
+    clips = [[seen(world(seed), at) for at in range(0, 480, 80)] for seed in range(4)]
+    for number, clip in enumerate(clips):
+        for render in (other_manner, lambda f: f // 64 * 64, lambda f: f[::4, ::4].repeat(4, 0).repeat(4, 1)):
+            made = [render(frame) for frame in clip]
+            found = [agreement(zip(other, made, strict=True)) for other in clips]
+            assert all(value is not None and (value > 1) == (n == number) for n, value in enumerate(found))
+            assert sorted(found, key=float)[-2] < 0.35  # type: ignore[arg-type]
+    assert agreement([(clips[0][0], np.full_like(clips[0][0], 90))]) is None
 
 
 @settings(max_examples=20)

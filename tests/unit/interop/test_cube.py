@@ -32,7 +32,7 @@ def test_what_is_written_is_read_again(size: int, seed: int, title: str) -> None
     nodes = random_nodes(size, seed)
     write_cube(Path("t.cube"), nodes, title)
     assert format_of(Path("t.cube")) == "cube"
-    assert np.abs(read_cube(Path("t.cube")) - nodes).max() <= 5.1e-8
+    assert np.abs(read_cube(Path("t.cube")).nodes - nodes).max() <= 5.1e-8
     assert load_generator(Path("t.cube"))[1].generator["settings"]["size"] == size
 
 
@@ -63,14 +63,20 @@ def test_red_changes_fastest() -> None:
         lambda text: "\ufeff" + text,
         lambda text: text.replace(HEAD, "LUT_3D_SIZE 2  # nodes\n").replace("1 1 1", "1 1 1 # white"),
         lambda text: text.replace(HEAD, 'title "a # b"\nlut_3d_size 2\n'),
+        lambda text: text.replace("\n", "\r"),
+        lambda text: text.replace(" ", "\t"),
+        lambda text: "# für Übung\n" + text.replace(HEAD, f"TITLE without quotes\n{HEAD}"),
     ],
-    ids=["windows", "comments", "domain", "exponents", "resolve", "mark", "comments-behind", "small-letters"],
+    ids=[
+        *("windows", "comments", "domain", "exponents", "resolve", "mark", "comments-behind", "small-letters"),
+        *("old-mac", "tabs", "umlauts"),
+    ],
 )
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1"])
 def test_files_of_other_programs(write: Callable[[str], str], encoding: str) -> None:
-    Path("t.cube").write_bytes(write(HEAD + ROWS + "\n").encode(encoding))
+    Path("t.cube").write_bytes(write(HEAD + ROWS + "\n").encode(encoding, "ignore"))
     assert format_of(Path("t.cube")) == "cube"
-    assert np.array_equal(read_cube(Path("t.cube")), node_colours(2))
+    assert np.array_equal(read_cube(Path("t.cube")).nodes, node_colours(2))
     assert load_generator(Path("t.cube"))[1].pairing["name"] == "grade"
 
 
@@ -83,8 +89,10 @@ def test_files_of_other_programs(write: Callable[[str], str], encoding: str) -> 
         (HEAD + ROWS.replace("1 1 1", "1 1 1e999"), "not a colour"),
         ("LUT_3D_SIZE 1\n0 0 0\n", "LUT_3D_SIZE is '1'"),
         ("LUT_3D_SIZE 99999\n", "LUT_3D_SIZE is '99999'"),
-        ("LUT_1D_SIZE 2\n0 0 0\n1 1 1\n", "it is a 1D LUT"),
-        ("LUT_1D_SIZE 2\n" + HEAD + "0 0 0\n1 1 1\n" + ROWS, "it is a 1D LUT (curves for single channels), or has one"),
+        ("LUT_1D_SIZE 3\n0 0 0\n1 1 1\n", "it has 2 colours instead of 3"),
+        ("LUT_1D_SIZE 1\n0 0 0\n", "its LUT_1D_SIZE is '1'"),
+        ("LUT_1D_SIZE 2\n" + HEAD + ROWS, "it has 8 colours instead of 10"),
+        ("LUT_1D_SIZE 2\nLUT_1D_INPUT_RANGE 0 2\nDOMAIN_MIN 0 0 0\n0 0 0\n1 1 1", "both LUT_1D_INPUT_RANGE and DOMAIN"),
         (HEAD + "DOMAIN_MIN 0 x 0\n" + ROWS, "its colours go from 0 x 0 to 1 1 1"),
         (HEAD + "DOMAIN_MAX 1 0 1\n" + ROWS, "its colours go from 0 0 0 to 1 0 1"),
         (HEAD + "LUT_3D_INPUT_RANGE 1 1\n" + ROWS, "its colours go from 1 1 1 to 1 1 1"),
@@ -104,29 +112,78 @@ def test_what_is_no_table_is_refused_in_a_line(text: str, why: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "head", "low", "high", "nodes"),
+    ("size", "head", "low", "high"),
     [
-        (2, "LUT_3D_INPUT_RANGE 0 2", (0, 0, 0), (2, 2, 2), 129),
-        (3, "LUT_3D_INPUT_RANGE 0 2", (0, 0, 0), (2, 2, 2), 2),
-        (33, "DOMAIN_MIN -0.5 -0.5 -0.5\nDOMAIN_MAX 1.5 1.5 1.5", (-0.5,) * 3, (1.5,) * 3, 17),
-        (9, "DOMAIN_MAX 1 2 4", (0, 0, 0), (1, 2, 4), 129),
-        (5, "DOMAIN_MIN 0.25 0.25 0.25", (0.25,) * 3, (1, 1, 1), 129),
-        (17, "DOMAIN_MAX 0.5 0.5 0.5", (0, 0, 0), (0.5,) * 3, 33),
+        (2, "LUT_3D_INPUT_RANGE 0 2", (0, 0, 0), (2, 2, 2)),
+        (33, "DOMAIN_MIN -0.5 -0.5 -0.5\nDOMAIN_MAX 1.5 1.5 1.5", (-0.5,) * 3, (1.5,) * 3),
+        (9, "DOMAIN_MAX 1 2 4", (0, 0, 0), (1, 2, 4)),
+        (5, "DOMAIN_MIN 0.25 0.25 0.25", (0.25,) * 3, (1, 1, 1)),
+        (17, "DOMAIN_MAX 0.5 0.5 0.5", (0, 0, 0), (0.5,) * 3),
     ],
 )
-def test_the_range_of_a_table_is_honoured(size: int, head: str, low: tuple, high: tuple, nodes: int) -> None:
+def test_the_range_of_a_table_is_honoured(size: int, head: str, low: tuple, high: tuple) -> None:
     """A table that returns its colours' places, 0 to 1: a half of a range from 0 to 2 is at a quarter."""
     write_cube(Path("t.cube"), node_colours(size), "")
     lines = [line for line in Path("t.cube").read_text().splitlines() if not line.startswith("DOMAIN")]
     Path("t.cube").write_text("\n".join([head, *lines]))
-    generator, record = load_generator(Path("t.cube"))
-    assert record.generator["settings"]["size"] == nodes
     colours = np.random.default_rng(1).random((8, 8, 3))
+    right = np.clip((colours - low) / (np.array(high) - low), 0, 1)
+    assert np.abs(mapped(Path("t.cube"), colours) - right).max() <= 1e-5
+
+
+def mapped(path: Path, colours: np.ndarray) -> np.ndarray:
+    """Return colours (H, W, 3) in [0, 1] as the model of a file maps them."""
+    generator, record = load_generator(path)
+    assert generator.nodes.shape[-1] == record.generator["settings"]["size"]
     with torch.inference_mode():
         made = generator(torch.from_numpy(colours).permute(2, 0, 1)[None].float() * 2 - 1)
-    right = np.clip((colours - low) / (np.array(high) - low), 0, 1)
-    kinks = 0.5 / 128 / (np.array(high) - low).min() if nodes == 129 else 1e-5  # where the range ends between nodes
-    assert np.abs(made[0].permute(1, 2, 0).numpy() / 2 + 0.5 - right).max() <= kinks
+    return made[0].permute(1, 2, 0).numpy() / 2 + 0.5
+
+
+def table(rows: np.ndarray) -> str:
+    return "\n".join(" ".join(f"{value:.7f}" for value in row) for row in rows.reshape(-1, 3)) + "\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"], ids=["unix", "windows", "old-mac"])
+def test_the_curves_of_a_file_come_before_its_cube(encoding: str, ends: str) -> None:
+    curves, nodes = np.linspace(0, 1, 257)[:, None] ** [0.5, 1, 2], random_nodes(5)
+    head = "# für Übung\nTITLE both\nLUT_1D_SIZE 257\nLUT_1D_INPUT_RANGE 0.0 1.0\n"
+    head += "LUT_3D_SIZE 5\nLUT_3D_INPUT_RANGE 0.0 1.0\n"
+    text = head + table(curves).replace(" ", "\t") + table(nodes)
+    Path("t.cube").write_bytes(text.replace("\n", ends).encode(encoding))
+    assert format_of(Path("t.cube")) == "cube"
+    colours = np.random.default_rng(1).random((8, 8, 3))
+    shaped = np.stack([np.interp(colours[..., c], np.linspace(0, 1, 257), curves[:, c]) for c in range(3)], 2)
+    assert np.abs(mapped(Path("t.cube"), colours) - ColourLattice(nodes)(shaped)).max() < 1e-5
+    assert load_generator(Path("t.cube"))[1].card["notes"] == "both"
+
+
+@pytest.mark.parametrize(
+    ("head", "low", "high", "places"),
+    [
+        ("LUT_1D_INPUT_RANGE -0.25 1.5\n", -0.25, 1.5, (0, 1)),
+        ("DOMAIN_MIN 0 0 0\nDOMAIN_MAX 2 2 2\n", 0, 2, (0, 1)),
+        ("LUT_3D_INPUT_RANGE -1 3\n", 0, 1, (-1, 3)),
+        ("LUT_1D_INPUT_RANGE 0 16\nLUT_3D_INPUT_RANGE 0 0.5\n", 0, 16, (0, 0.5)),
+    ],
+)
+def test_both_ranges_are_honoured(head: str, low: float, high: float, places: tuple[float, float]) -> None:
+    curves, nodes = np.linspace(0, 1, 65)[:, None] ** [0.5, 1, 2], random_nodes(4)
+    Path("t.cube").write_text(f"LUT_1D_SIZE 65\nLUT_3D_SIZE 4\n{head}{table(curves)}{table(nodes)}")
+    colours = np.random.default_rng(1).random((8, 8, 3))
+    at = np.linspace(low, high, 65)
+    shaped = np.stack([np.interp(colours[..., c], at, curves[:, c]) for c in range(3)], 2)
+    wanted = ColourLattice(nodes)(np.clip((shaped - places[0]) / (places[1] - places[0]), 0, 1))
+    assert np.abs(mapped(Path("t.cube"), colours) - wanted).max() < 2e-4
+
+
+def test_curves_alone_are_read() -> None:
+    curves = np.linspace(0, 1, 33)[:, None] ** [0.5, 1, 2]
+    Path("t.cube").write_text(f"LUT_1D_SIZE 33\n{table(curves)}")
+    colours = np.random.default_rng(1).random((8, 8, 3))
+    wanted = np.stack([np.interp(colours[..., c], np.linspace(0, 1, 33), curves[:, c]) for c in range(3)], 2)
+    assert np.abs(mapped(Path("t.cube"), colours) - wanted).max() < 1e-5
 
 
 def test_the_network_of_a_table_is_the_table() -> None:

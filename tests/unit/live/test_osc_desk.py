@@ -20,7 +20,7 @@ from vidtrans.curves.signals import Signal
 from vidtrans.live.live_controls import Controls, describe_pairing
 from vidtrans.live.osc import osc_desk
 from vidtrans.live.osc.osc_addresses import ACTIONS, REPORTS, ROOT, OscAddress
-from vidtrans.live.osc.osc_inbox import LONGEST_WAIT_S, MOST_TIMED, SHOWN_UNMATCHED
+from vidtrans.live.osc.osc_inbox import LONGEST_WAIT_S, MOST_TIMED, NEW_PATTERNS, SHOWN_UNMATCHED
 from vidtrans.live.osc.osc_messages import Argument, OscMessage, pack_message, parse_message
 from vidtrans.live.osc.osc_out import BEAT, LOUDNESS, OscChanges
 from vidtrans.live.osc.osc_query import address_tree
@@ -98,7 +98,7 @@ REFUSED: list[tuple[str, tuple[Argument, ...]]] = [
     ("strength", (None,)),
     ("strength", (b"\0\0",)),
     ("strength", ()),
-    ("strength", (0.5, 0.5)),
+    ("strength", ("low", 0.5)),
     ("mirror", ("yes",)),
     ("past", ("../../etc/passwd",)),
     ("past", (4,)),
@@ -123,6 +123,50 @@ def test_what_fits_no_control_changes_nothing(stage: OscStage, address: str, arg
     stage.desk.tell()
     assert len(stage.notes) == 1
     assert stage.notes[0].startswith("OSC: 1 message")
+
+
+def test_the_first_of_several_values_counts(stage: OscStage) -> None:
+    stage.send("strength", 0.25, 0.75)  # as of a pad of two axes
+    stage.send("mirror", True, "finger", 3)
+    stage.send("model", "flower", 0.5)
+    stage.frame()
+    assert (stage.value("strength"), stage.value("mirror"), stage.value("model")) == (0.25, True, "flower")
+    assert stage.inbox.counts.refused == 0
+
+
+def test_a_pattern_moves_all_controls_that_it_matches(stage: OscStage) -> None:
+    stage.send("lerp", 0.75)
+    stage.send("{strength,lerp}", 0.25)
+    stage.send("edges/den*", 0.1)
+    stage.send("str?ngth", 0.5)
+    stage.frame()
+    assert (stage.value("strength"), stage.value("lerp")) == (0.5, 0.25)
+    assert stage.value("edges.density") == pytest.approx(0.1)
+    stage.push(pack_bundle([pack_message(OscMessage(f"{ROOT}l[a-e]rp", (0.5,)))], stage.at_s + 1))
+    stage.send("x*", 1.0)
+    stage.at_s += 1.5
+    stage.frame()
+    assert stage.value("lerp") == 0.5
+    assert stage.inbox.unmatched == {f"{ROOT}x*": 1}
+    stage.hub.models.pop("flower")
+    stage.desk.refresh()
+    stage.send("edges/den*", 0.2)
+    stage.frame()
+    assert f"{ROOT}edges/den*" in stage.inbox.unmatched
+
+
+def test_a_flood_of_patterns_is_dropped_and_named(stage: OscStage) -> None:
+    for n in range(1000):
+        stage.send(f"strength*{n}", 1.0)
+    for _ in range(1000):
+        stage.send("[r-t]trength", 0.5)
+    assert stage.inbox.counts.dropped == 1000 - NEW_PATTERNS + 1000
+    stage.at_s += 1
+    stage.send("[r-t]trength", 0.5)
+    stage.frame()
+    assert stage.value("strength") == 0.5
+    stage.desk.tell()
+    assert "too many address patterns" in stage.notes[0]
 
 
 def test_only_the_last_value_of_a_frame_counts_and_equal_values_paint_nothing(stage: OscStage) -> None:
@@ -194,6 +238,8 @@ def test_bundles_are_carried_out_at_their_time_or_at_once(stage: OscStage) -> No
     stage.frame()
     assert stage.value("strength") == pytest.approx(0.1)
     assert stage.inbox.counts.dropped == 1
+    stage.desk.tell()
+    assert stage.notes == ["OSC: 1 message not used; a bundle's time is 61 s ahead, and at most 60 s are waited for"]
     assert stage.inbox.due_s(stage.at_s) == pytest.approx(1, abs=1e-3)
     for _, expected in ((1, 1.25), (2, 0.75)):
         stage.at_s += 1.001

@@ -120,7 +120,7 @@ GOLDEN = {
     "filter": "1deb4ff29de68a31",
     "dataset": "d733031b40c55c63",
     "train": "8518aa9e7d18f703",
-    "infer": "e47cef642a83c97f",
+    "infer": "53705c847b3fea18",
     "at-once": "72e73a1e3888abed",
     "faults": "69f2f8df71fdabe2",
     "render": "dcd917781b8cb1ad",
@@ -132,7 +132,7 @@ GOLDEN = {
 def test_golden_keys_of_what_another_network_makes_the_input_of() -> None:
     dataset = replace(EXAMPLES["dataset"], pairing={"name": "model"}, extractor={"device": "cpu"})
     infer = replace(EXAMPLES["infer"], pairing={"name": "model"}, extraction=EXAMPLES["infer"].key)
-    assert (dataset.key[:16], infer.key[:16]) == ("896ae244ddc8767a", "331aa944d1a08b88")
+    assert (dataset.key[:16], infer.key[:16]) == ("896ae244ddc8767a", "b87810b9536697ad")
 
 
 @pytest.mark.parametrize("name", list(STAGES))
@@ -291,6 +291,20 @@ def test_what_costs_least_to_lose_goes_first_and_of_that_what_was_not_used_for_l
         cache.trim(sum(e.size for e in cache.entries()) - 1)
         order.pop(0)
     assert cache.entries() == []
+
+
+def test_a_cache_that_has_grown_is_named_once_for_each_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidtrans.store.cache.TOLD_BYTES", 2500)
+    told: list[str] = []
+    grown = []
+    for names in ("ab", "c", "", "d", "e"):  # a new object for each command
+        cache = Cache(tmp_path, lambda event: told.append(event.text) if isinstance(event, Note) else None)
+        for key in names:
+            fill(cache, "render", key, 1)
+        cache.trim(10**9)
+        grown.append(len(told))
+    assert grown == [0, 1, 1, 1, 2]
+    assert told[0].startswith(f"the cache {tmp_path} has grown to 4 kB: 'vidtrans cache clean' empties it")
 
 
 def test_what_is_in_use_stays_whatever_the_limit(tmp_path: Path) -> None:

@@ -39,19 +39,19 @@ FCM: NON-DROP FRAME
     "lines", [SCENES, [CUTS, *SCENES], [*SCENES, ""], [line.replace(",", "\t") for line in SCENES]]
 )
 def test_scenes_begin_at_their_frames(lines: list[str]) -> None:
-    assert scene_starts(lines, "x.csv") == [0, 5]
+    assert scene_starts("\n".join(lines), "x.csv") == [0, 5]
 
 
 @pytest.mark.parametrize("text", ["0", "-3", "1.5", "x", "", "²", "9" * 12])
 def test_a_scene_without_a_frame_number_is_named_with_its_line(text: str) -> None:
     with pytest.raises(UsageError, match=r"x\.csv, line 3: .* is not the number of a frame from 1"):
-        scene_starts([*SCENES[:2], f"2,{text},00:00:00.200"], "x.csv")
+        scene_starts("\n".join([*SCENES[:2], f"2,{text},00:00:00.200"]), "x.csv")
 
 
 @given(st.lists(st.text(max_size=60), max_size=6))
 def test_other_texts_are_no_scenes_or_are_refused(lines: list[str]) -> None:
     try:
-        found = scene_starts(lines, "x.csv")
+        found = scene_starts("\n".join(lines), "x.csv")
     except UsageError:
         return
     assert found is None or all(start >= 0 for start in found)
@@ -61,13 +61,34 @@ def test_other_texts_are_no_scenes_or_are_refused(lines: list[str]) -> None:
 def test_every_list_of_scenes_is_read(frames: list[int], has_cuts: bool, separator: str) -> None:
     rows = [f"{n},{frame},00:00:00.000" for n, frame in enumerate(frames, 1)]
     lines = [*([CUTS] if has_cuts else []), HEAD, *rows]
-    assert scene_starts([line.replace(",", separator) for line in lines], "x") == [frame - 1 for frame in frames]
+    assert scene_starts("\n".join(lines).replace(",", separator), "x") == [frame - 1 for frame in frames]
 
 
 @given(st.lists(st.text(max_size=90), max_size=6))
 def test_other_texts_are_no_edl(lines: list[str]) -> None:
     with pytest.raises(UsageError):
         edit_starts(Path("x.edl"), lines, Fraction(25))
+
+
+@pytest.mark.parametrize(
+    ("records", "starts"),
+    [
+        (["23:59:59:12 00:00:00:12", "00:00:00:12 00:00:01:00"], [0, 25]),
+        (["23:59:58:00 00:00:00:00", "00:00:00:00 00:00:01:00"], [0, 50]),  # the cut is at midnight
+        (["00:00:02:00 00:00:03:00", "23:59:58:00 23:59:59:00"], [0, 100]),  # in order of their sources, with a gap
+        (["00:00:00:00 00:00:01:00", "00:00:01:00 10:00:00:00", "10:00:00:00 23:00:00:00"], [0, 25, 900_000]),
+        (["01:00:00:00 01:00:01:00", "00:59:58:00 01:00:00:00"], [0, 50]),
+    ],
+)
+def test_records_go_on_after_midnight(records: list[str], starts: list[int]) -> None:
+    lines = [f"00{n}  AX V C 00:00:00:00 00:00:01:00 {one}" for n, one in enumerate(records, 1)]
+    assert edit_starts(Path("x.edl"), lines, Fraction(25)) == starts
+
+
+def test_a_drop_frame_day_is_shorter() -> None:
+    lines = ["FCM: DROP FRAME", "001 AX V C 00:00:00;00 00:00:01;00 23:59:59;28 00:00:00;28"]
+    lines.append("002 AX V C 00:00:00;00 00:00:01;00 00:00:00;28 00:00:01;00")
+    assert edit_starts(Path("x.edl"), lines, Fraction(30000, 1001)) == [0, 30]
 
 
 def test_a_render_takes_the_cuts_of_both(tmp_path: Path) -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from clips import pictures_of, write_folder
+from numbered_media import number_of, picture, write_numbered
 from timeline_samples import edl_samples
 
 import vidtrans as api
@@ -55,6 +59,19 @@ M2   AX       050.0                00:00:00:05
 002  CODED    V     C        01:00:01:05 01:00:01:10 01:00:00:10 01:00:00:20
 M2   CODED    012.5                01:00:01:05
 * FROM CLIP NAME: coded.mov
+""",
+    "midnight": """\
+001  NIGHT    V     C        00:00:00:05 00:00:00:15 23:59:59:20 00:00:00:05
+* FROM CLIP NAME: night.mov
+002  NIGHT    V     C        23:59:59:15 00:00:00:03 00:00:00:05 00:00:00:18
+* FROM CLIP NAME: night.mov
+003  NIGHT    V     C        24:00:00:20 24:00:01:05 00:00:00:18 00:00:01:03
+* FROM CLIP NAME: night.mov
+""",
+    "reversed across midnight": """\
+001  NIGHT    V     C        00:00:00:05 00:00:00:15 01:00:00:00 01:00:00:10
+M2   NIGHT    -025.0                00:00:00:05
+* FROM CLIP NAME: night.mov
 """,
     "reversed": """\
 001  AX       V     C        00:00:01:15 00:00:02:00 01:00:00:00 01:00:00:10
@@ -123,6 +140,51 @@ def test_drop_frame_is_counted_without_the_numbers_that_it_leaves_out(media: Pat
     assert edl_samples(tmp_path / "out.edl", tmp_path, float(Fraction(30000, 1001))) == before
 
 
+@pytest.mark.usefixtures("copied")
+def test_a_drop_frame_day_ends_where_its_numbers_do(media: Path, tmp_path: Path) -> None:
+    path, rate = media / "late.edl", float(Fraction(30000, 1001))
+    times = ("00:00:00;05 00:00:00;15 23:59:59;28 00:00:00;08", "23:59:59;20 00:00:00;02 00:00:00;08 00:00:00;20")
+    events = [f"00{n} AX V C {one}\n* FROM CLIP NAME: night drop.mov\n" for n, one in enumerate(times)]
+    path.write_text("FCM: DROP FRAME\n" + "".join(events))
+    before = edl_samples(path, media, rate)
+    assert list(before.values()) == [*range(1125, 1135), *range(1110, 1122)]
+    api.stylize(path, model="identity", output=str(tmp_path / "out.edl"), handles=2)
+    assert edl_samples(tmp_path / "out.edl", tmp_path, rate) == before
+
+
+@pytest.mark.parametrize(
+    ("timecode", "source", "frames", "is_named"),
+    [
+        ("23:59:58:00", "00:00:01:00 00:00:02:00", "75-99", False),
+        ("25:00:00:00", "01:00:00:10 01:00:01:10", "10-34", False),
+        ("00:00:00:20", "00:00:00:10 00:00:01:20", "0-24", False),  # it begins before its media
+        ("23:59:58:00", "00:00:07:00 00:00:07:05", "175-179", True),  # it ends a second before this
+        ("10:00:00:00", "00:00:01:00 00:00:02:00", "25-49", True),
+        ("10:00:00:00", "09:59:50:00 09:59:51:00", "", False),
+    ],
+)
+def test_times_outside_of_the_timecode_of_media_are_named_or_refused(
+    timecode: str,
+    source: str,
+    frames: str,
+    is_named: bool,
+    tmp_path: Path,
+) -> None:
+    write_numbered(tmp_path / "a.mov", range(180), 25, timecode)
+    path = tmp_path / "a.edl"
+    path.write_text(f"001 AX V C {source} 01:00:00:00 01:00:01:00\n* FROM CLIP NAME: a.mov\n")
+    events: list[Any] = []
+    call = partial(api.stylize, path, model="identity", output=str(tmp_path / "new"), handles=0, dry_run=True)
+    if not frames:
+        with pytest.raises(MediaError, match=r"it shows frames -250 to -226 of a\.mov, which has 180 frames"):
+            call()
+        return
+    [item] = call(report=events.append)["items"]
+    assert f".{frames}." in item["output"]
+    warning = f"a.mov lies outside of a.mov, which begins at the timecode {timecode}"
+    assert any(warning in getattr(event, "text", "") for event in events) == is_named
+
+
 @pytest.mark.parametrize(
     ("name", "timecodes"),
     [
@@ -152,6 +214,34 @@ def test_numbered_pictures_keep_their_numbers(media: Path, tmp_path: Path) -> No
     api.stylize(path, model="identity", output=str(tmp_path / "out.edl"), rate="25", handles=1)
     [file] = [line for line in (tmp_path / "out.edl").read_text().splitlines() if line.startswith("* FROM CLIP:")]
     assert file == f"* FROM CLIP: {tmp_path.as_posix()}/shot.3-12.identity/shot.[1004-1013].png"
+
+
+@pytest.mark.parametrize("padding", [4, 5], ids=["nuke", "blender"])
+@pytest.mark.parametrize("ending", ["edl", "otio"])
+def test_numbered_pictures_may_begin_below_zero(padding: int, ending: str, tmp_path: Path) -> None:
+    names = [f"shot.{n:0{padding if n < 0 else 4}}.png" for n in range(-4, 5)]
+    write_folder(tmp_path / "shots", [picture(n) for n in range(9)], names)
+    path = tmp_path / f"cut.{ending}"
+    if ending == "edl":
+        times = "00:00:00:00 00:00:00:04 01:00:00:00 01:00:00:04"
+        path.write_text(f"001  AX  V  C  {times}\n* FROM CLIP: shots/shot.[-003-0002].png\n")
+    else:
+        otio = pytest.importorskip("opentimelineio")
+        span = otio.opentime.TimeRange(otio.opentime.RationalTime(-3, 25), otio.opentime.RationalTime(4, 25))
+        whole = otio.opentime.TimeRange(otio.opentime.RationalTime(-4, 25), otio.opentime.RationalTime(9, 25))
+        media = otio.schema.ImageSequenceReference("shots/", "shot.", ".png", -4, 1, 25, 4, available_range=whole)
+        track = otio.schema.Track(children=[otio.schema.Clip("a", media, span)])
+        otio.adapters.write_to_file(otio.schema.Timeline("t", tracks=[track]), str(path))
+    given = {} if ending == "otio" else {"rate": "25"}
+    api.stylize(path, model="identity", output=str(tmp_path / "made" / path.name), handles=0, **given)
+    text = (tmp_path / "made" / path.name).read_text()
+    made = pictures_of(next((tmp_path / "made").glob("shot*")))
+    assert {name: number_of(one) for name, one in made.items()} == {names[n]: n for n in range(1, 5)}
+    if ending == "edl":
+        assert f"shot.[{names[1].split('.')[1]}-0000].png" in text
+    else:
+        assert '"start_frame": -3' in text
+        assert '"frame_zero_padding": 4' in text
 
 
 def test_names_that_the_encoding_of_an_edl_lacks_are_kept() -> None:

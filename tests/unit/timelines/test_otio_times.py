@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from made_timelines import TIMELINES, Maker
+from made_timelines import DAY, TIMELINES, Maker
 from timeline_samples import OtioSamples
 
 import vidtrans as api
@@ -49,6 +49,18 @@ def test_a_clip_that_is_shown_in_part_keeps_each_marker_once(media: Path, tmp_pa
     nested = otio.adapters.read_from_file(str(tmp_path / "out.otio")).tracks[0][0][0]
     assert [_counts(one) for one in nested] == [(0, 20, ["at 5"]), (0, 20, ["at 30"]), (40, 20, ["at 55"])]
     assert len(result["items"]) == 1
+
+
+@pytest.mark.usefixtures("copied")
+def test_markers_after_midnight_stay_with_their_part_of_a_clip(media: Path, tmp_path: Path) -> None:
+    maker = Maker(otio, media)
+    clip = maker.clip("night.mov", DAY - 25, 60, known=(DAY - 25, 60))
+    clip.markers.extend(maker.schema.Marker(f"{at}", maker.span(at, 1)) for at in (DAY - 20, DAY - 2, 5, 30))
+    path = maker.write("late", maker.track(maker.stack(maker.track(clip), source_range=maker.span(20, 20))))
+    api.stylize(path, model="identity", output=str(tmp_path / "out.otio"), handles=0)
+    nested = otio.adapters.read_from_file(str(tmp_path / "out.otio")).tracks[0][0][0]
+    pieces = [(DAY - 25, 20, [f"{DAY - 20}"]), (DAY - 5, 20, [f"{DAY - 2}", "5"]), (DAY + 15, 20, ["30"])]
+    assert [_counts(one) for one in nested] == pieces
 
 
 @pytest.mark.usefixtures("copied")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.video.frame_numbers import align, common_frames, frame_numbers, has_gaps, likely_numbers, list_frames
+from vidtrans.video.io.picture_paths import in_natural_order
 
 repeatable = hypothesis_settings(max_examples=60)
 # What names have beside the frame's number, and none of it is one.
@@ -62,8 +65,12 @@ def test_the_number_of_a_frame_is_known_by_its_place(name: str, number: int | No
 def test_versions_dates_and_sizes_do_not_hide_it(
     number: int, others: list[str], place: int, between: str, digits: int
 ) -> None:
-    assume(between != "." or not any("." in part for part in others))  # 7.12.5s may be 7.12 or 12.5s
-    parts = [*others[:place], str(number).zfill(digits), *others[place:]]
+    own = str(number).zfill(digits)
+    # A number may be a part of the one beside it: of 7.12.5s, 7.24fps, v2.7; of the time after a date, as 1600_16.
+    assume(between != "." or (digits > 2 and not {"12.5s", "24fps"}.intersection(others)))
+    after_date = "".join(others[:place][-1:]).startswith("2024")
+    assume(not after_date or (len(own) != 3 and not "".join(others[place:])[:1].isdigit()))
+    parts = [*others[:place], own, *others[place:]]
     if between == "." and others[-1:] and place < len(others):  # what follows the last dot is the ending
         parts.append("x")
     name = between.join(parts) + ".png"
@@ -73,8 +80,39 @@ def test_versions_dates_and_sizes_do_not_hide_it(
 @repeatable
 @given(st.text(max_size=40))
 def test_any_name_can_be_read(name: str) -> None:
-    assert all(number >= 0 for number in likely_numbers(name))
+    assert all(type(number) is int for number in likely_numbers(name))
     assert len(frame_numbers([name, name + "1"])) == 2
+
+
+@pytest.mark.parametrize(
+    ("form", "written", "numbers"),
+    [
+        ("shot.{}.exr", ["-0003", "-0002", "0000", "0001"], [-3, -2, 0, 1]),  # Blender
+        ("shot.{}.exr", ["-003", "-002", "-001"], [-3, -2, -1]),  # Nuke
+        ("{}.png", ["-12", "-2", "3"], [-12, -2, 3]),
+        ("v2_shot_{}_1920x1080.png", ["-10", "-9", "5"], [-10, -9, 5]),
+        ("shot{}.exr", ["-0002", "-0001", "0000"], [-2, -1, 0]),  # glued: with others without a dash, it is a sign
+        ("a-{}.png", ["-2", "3"], [-2, 3]),
+        ("shot-{}.exr", ["0001", "0002", "0010"], [1, 2, 10]),  # in all of them it separates
+        ("2024-01-{}.png", ["02", "03", "15"], [2, 3, 15]),
+        ("7-{}.png", ["1", "2"], [1, 2]),
+    ],
+)
+def test_numbers_may_be_negative(form: str, written: list[str], numbers: list[int]) -> None:
+    names = [form.format(text) for text in written]
+    assert frame_numbers(names) == numbers
+    paths = [Path("sequence", name) for name in names]
+    assert in_natural_order(reversed(paths)) == paths
+
+
+def test_negative_numbers_go_together_with_their_counterparts() -> None:
+    whole, own = [f"shot.{n:05}.exr" for n in range(-3, 5)], [f"mask_{n:04}.png" for n in (-3, -1, 0, 4)]
+    found = align(whole, own, 0, 8)
+    assert (found.way, found.steps, found.words) == ("number", (0, None, 1, 2, None, None, None, 3), "")
+    assert align(range(4), [f"m.{n:04}.png" for n in range(-3, 1)], 0, 4).steps == (0, 1, 2, 3)
+    assert has_gaps([f"a.{n}.png" for n in (-3, -1, 0)])
+    assert not has_gaps([f"a.{n}.png" for n in (-2, -1, 0)])
+    assert likely_numbers("shot_v3.-0041.exr") == [-41]
 
 
 @pytest.mark.parametrize(

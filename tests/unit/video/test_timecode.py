@@ -49,6 +49,8 @@ def start(mark: str) -> str:
         ("00:00:00:00", 119, Fraction(120), "00:00:00:119"),
         ("00:00:00:00", 5, Fraction(25, 2), "00:00:00:05"),
         ("12:34:56:07", 0, PAL, "12:34:56:07"),
+        ("24:00:00:00", 0, PAL, "00:00:00:00"),
+        ("25:00:01:02", -1, PAL, "01:00:01:01"),
     ],
 )
 def test_known_values(timecode: str, frames: int, rate: Fraction, expected: str) -> None:
@@ -83,7 +85,7 @@ def test_every_minute_of_a_day_begins_as_it_should(rate: Fraction, base: int, dr
 
 def test_what_is_no_timecode_is_refused() -> None:
     broken = ["", "1:2:3:4", "00:00:00", "00:00:00.00", "00:00:00:00 ", "00:00:00:00\n", "٠٠:00:00:00"]
-    too_large = ["24:00:00:00", "00:60:00:00", "00:00:60:00", "00:00:00:25"]
+    too_large = ["00:60:00:00", "00:00:60:00", "00:00:00:25"]
     no_drop_frame = [("00:00:00;00", rate) for rate in (PAL, FILM, Fraction(30))]
     dropped = [("00:01:00;00", NTSC), ("00:11:00;01", NTSC), ("00:01:00;03", NTSC_60), ("00;00;00;00", NTSC)]
     no_rate = [("00:00:00:00", Fraction(0)), ("00:00:00:00", Fraction(-25))]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vidtrans.core.errors import ModelError
+from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.settings import Table
 from vidtrans.interop.checkpoints.pickle_reader import Opaque, PickleError, more_than_tensors
 from vidtrans.interop.checkpoints.safetensors_file import SafetensorsError, is_safetensors, read_safetensors
@@ -19,6 +19,7 @@ from vidtrans.interop.checkpoints.torch_file import (
     is_torch_file,
     read_torch_file,
 )
+from vidtrans.interop.exported import ExportedModel, description_in
 from vidtrans.interop.families import FAMILIES
 from vidtrans.interop.families.base import Candidate, Family, Fit, compare, swap_halves, value_of
 from vidtrans.models.foreign_format import NO_HINTS, ForeignFormat, ForeignModel, Hints
@@ -64,6 +65,9 @@ class CheckpointFormat(ForeignFormat):
     def describe(self, path: Path, hints: Hints = NO_HINTS) -> ForeignModel:
         """Return the description of the network in a file and in the options file beside it. Raises ModelError."""
         found = recognise(path)
+        if exported := ExportedModel.read(description_in(path)):
+            candidate = found.candidate
+            return exported.model(path, found.family, candidate.generator, candidate.ports, candidate.origin)
         family: Family = FAMILIES.load(found.family)()
         theirs = read_options(path)
         candidate, options = family.with_options(found.candidate, theirs), in_our_terms(theirs)
@@ -101,6 +105,40 @@ def _as_float(tensor: Any) -> Any:  # noqa: ANN401  (no torch here)
 
 def recognise(path: Path) -> Recognised:
     """Return the network in a checkpoint. Raises ModelError, which says what another file is, if known."""
+    found = _recognised(path)
+    exported = ExportedModel.read(description_in(path))
+    return found if exported is None else _as_exported(found, exported)
+
+
+def _as_exported(found: Recognised, model: ExportedModel) -> Recognised:
+    """Return the network of a file that 'vidtrans model export' wrote, under the name and settings that it has there.
+
+    Some networks are those of several families. The network is as found if the file's description does not fit it.
+    """
+    from vidtrans.networks import GENERATORS, UNTRAINED
+    from vidtrans.networks.init import complete_settings
+
+    name, ports, origin = model.generator["name"], model.kept.get("ports", {}), model.kept.get("origin", {})
+    channels = (ports.get("in_channels", model.in_channels), ports.get("out_channels", 3))
+    shapes = {name: tensor.shape for name, tensor in found.tensors.items()}
+    try:
+        registry = UNTRAINED if name in UNTRAINED else GENERATORS
+        settings = complete_settings(registry, name, model.generator.get("settings", {}), "generator")
+    except (UsageError, ValueError, TypeError, KeyError):
+        return found
+    for family in FAMILIES:
+        try:
+            layout = FAMILIES.load(family)().layout_of(name, settings, channels, origin)
+        except (ValueError, TypeError, KeyError):
+            continue
+        if layout is not None:
+            made = Candidate({"name": name, "settings": settings}, channels, layout, ports=ports, origin=origin)
+            if not compare(made, shapes).first:
+                return Recognised(found.tensors, family, made)
+    return found
+
+
+def _recognised(path: Path) -> Recognised:
     try:
         made = _read(path)
     except (PickleError, SafetensorsError) as error:

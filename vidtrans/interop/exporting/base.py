@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans.core.errors import UsageError
+from vidtrans.core.files import canonical_json
 from vidtrans.core.settings import Table
+from vidtrans.interop.exported import FORMAT, KEPT
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks import ONNX_GRAPH
 from vidtrans.pairing.base import Pairing
@@ -74,10 +76,15 @@ def check_exports(name: str, record: ModelRecord, pairing: Pairing, *, whole: bo
         raise UsageError(f"model '{name}'", why, "leave --whole out, and make the network's input yourself")
 
 
-def description(subject: ExportSubject) -> Table:
-    """Return the description to store in a file, without versions, times and paths: the same model, the same bytes."""
+def description(subject: ExportSubject) -> str:
+    """Return the description to store in a file, which ``ExportedModel.read`` reads.
+
+    It is JSON without versions, times and paths: the same model, the same bytes.
+    """
     record = subject.record
-    return {
+    kept = {name: table for name in KEPT if (table := getattr(record, name))}
+    table = {
+        "format": FORMAT,
         "name": subject.name,
         "generator": record.generator,
         "pairing": record.pairing,
@@ -86,4 +93,6 @@ def description(subject: ExportSubject) -> Table:
         "multiple": int(subject.generator.multiple),
         "whole": subject.whole,
         "card": {key: value for key, value in record.card.items() if value},
+        **kept,
     }
+    return canonical_json(table)

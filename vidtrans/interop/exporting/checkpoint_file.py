@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import torch
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.settings import Table
 from vidtrans.interop.checkpoints.checkpoint_format import recognise
-from vidtrans.interop.exporting.base import ExportFormat, ExportSubject
+from vidtrans.interop.exported import DESCRIPTION
+from vidtrans.interop.exporting.base import ExportFormat, ExportSubject, description
 from vidtrans.interop.families import FAMILIES
 from vidtrans.interop.families.base import COUNTER, Family, Layout, swap_halves, value_of
 from vidtrans.models.model_record import ModelRecord
@@ -22,6 +24,9 @@ class CheckpointExport(ExportFormat):
 
     def check(self, subject: ExportSubject) -> None:
         """Raise UsageError for a generator that no other tool has."""
+        if subject.pairing.class_colours is not None:
+            why = "they cannot hold the colours of classes"
+            raise UsageError("the other tools' .pth files", why, "use --format onnx or torchscript")
         their_state(subject.record, subject.generator)
 
     def write(self, path: Path, subject: ExportSubject) -> Table:
@@ -29,7 +34,12 @@ class CheckpointExport(ExportFormat):
         family, state = their_state(subject.record, subject.generator)
         buffer = io.BytesIO()  # given a path, torch writes its name into the archive, and the bytes depend on it
         torch.save(state, buffer)
+        with zipfile.ZipFile(buffer, "a") as archive:  # what reads tensors passes over it
+            folder = archive.namelist()[0].partition("/")[0]
+            archive.writestr(zipfile.ZipInfo(f"{folder}/{DESCRIPTION}"), description(subject))
         path.write_bytes(buffer.getvalue())
+        if not torch.load(path, weights_only=True).keys() == state.keys():
+            raise ModelError(f"model '{subject.name}'", "torch does not read its file as it was written", "report this")
         found = recognise(path)
         if found.tensors.keys() != state.keys() or not all(
             torch.equal(found.tensors[name].read(), tensor) for name, tensor in state.items()

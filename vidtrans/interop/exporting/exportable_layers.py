@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from vidtrans.networks.adapted import LUMINANCE, AdaptedGenerator
-from vidtrans.networks.colour_map import ColourMap
+from vidtrans.networks.colour_map import ColourMap, shaped
 from vidtrans.networks.composed_convolutions import BlurredConv, DoublingConv, TiledConv, plain
 from vidtrans.networks.layers import Attention, ReflectPad
 from vidtrans.networks.painter import ConditionalNorm, affine
@@ -54,11 +54,14 @@ class _PlainColourMap(nn.Module):
         self.size = grade.nodes.shape[-1]
         self.colours: Tensor
         self.register_buffer("colours", grade.nodes.detach().flatten(1).clone())
+        self.shaper: Tensor | None
+        self.register_buffer("shaper", None if grade.shaper is None else grade.shaper.detach().clone())
 
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[1] < 3:
             x = x[:, :1].expand(-1, 3, -1, -1)
-        place = (((x[:, -3:] + 1) / 2).clamp(0, 1) * (self.size - 1)).float()
+        x = x[:, -3:] if self.shaper is None else shaped(x[:, -3:], self.shaper)
+        place = (((x + 1) / 2).clamp(0, 1) * (self.size - 1)).float()
         below = place.floor().clamp(max=self.size - 2)
         share, node = place - below, below.long()
         total: Tensor | None = None

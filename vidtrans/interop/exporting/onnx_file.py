@@ -11,15 +11,14 @@ import numpy as np
 import torch
 
 from vidtrans.core.errors import UsageError, first_line
-from vidtrans.core.files import canonical_json
 from vidtrans.core.machine import import_onnx_runtime
 from vidtrans.core.settings import Table
+from vidtrans.interop.exported import METADATA_KEY
 from vidtrans.interop.exporting.base import ExportFormat, ExportSubject, description
 from vidtrans.interop.exporting.comparing import check_file
 from vidtrans.interop.exporting.graphs import NetworkGraph, WholeGraph, graph_of
 
 OPSET = 17
-METADATA_KEY = "vidtrans"
 MAX_ROUNDS = 4096  # of a loop that follows lines, 8 pixels a round: its file says how long it can take
 INPUT, OUTPUT = "input", "output"
 # Descriptions of input and output, written into the files.
@@ -96,16 +95,16 @@ def _describe(path: Path, subject: ExportSubject, network: NetworkGraph) -> None
     model.producer_version = ""
     model.doc_string = f"{subject.name}: {words}"
     table = {
-        METADATA_KEY: canonical_json(description(subject)),
+        METADATA_KEY: description(subject),
         "input": words,
         "size": f"any; exact from {network.smallest} pixels a side; trained at {subject.record.size}",
     }
     onnx.helper.set_model_props(model, table)
-    _limit_loops(model.graph)
+    limit_loops(model.graph)
     onnx.save(model, str(path))
 
 
-def _limit_loops(graph: Any) -> None:  # noqa: ANN401  (of the package onnx)
+def limit_loops(graph: Any) -> None:  # noqa: ANN401  (of the package onnx)
     """Give each loop a number of rounds that can be read in the file: at most ``MAX_ROUNDS``."""
     import onnx
 

@@ -11,13 +11,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from vidtrans.core.files import canonical_json
 from vidtrans.core.settings import Table
+from vidtrans.interop.exported import DESCRIPTION
 from vidtrans.interop.exporting.base import ExportFormat, ExportSubject, description
 from vidtrans.interop.exporting.comparing import check_file
 from vidtrans.interop.exporting.graphs import UnitGraph, WholeGraph, graph_of
-
-DESCRIPTION = "vidtrans.json"  # the file inside the archive with the model's description
 
 
 class TorchScriptExport(ExportFormat):
@@ -35,7 +33,7 @@ class TorchScriptExport(ExportFormat):
             traced: Any = torch.jit.trace(module, torch.zeros(1, channels, side, side + 2), check_trace=False)
             # Not to the path: torch's writer of archives ends the process where the disk is full.
             buffer = io.BytesIO()
-            torch.jit.save(traced, buffer, _extra_files={DESCRIPTION: canonical_json(description(subject))})
+            torch.jit.save(traced, buffer, _extra_files={DESCRIPTION: description(subject)})
             path.write_bytes(buffer.getvalue())
             loaded: Any = torch.jit.load(str(path), map_location="cpu")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,10 +30,6 @@ RUNTIME_OPS = frozenset((
 BRANCHES = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 LOOPS = "it has branches, or loops without a small number of rounds"
 MAX_ROUNDS = 1 << 16  # of a loop, with those of the loops around it
-# What 'vidtrans model export --whole' writes as TorchScript of a pairing that follows lines has such a loop.
-WITHOUT_LOOPS = (
-    "export the network alone ('vidtrans model export' without --whole), and import it with the --pairing of its input"
-)
 RANDOM = frozenset(
     {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"}
 )
@@ -56,13 +53,16 @@ class GraphInputs:
     picture_index: int = 0
 
 
-def check_graph(path: Path, graph: Graph) -> GraphInputs:
-    """Return a graph's inputs. Raises ModelError unless it makes pictures of a picture, or of a picture and a style."""
+def check_graph(path: Path, graph: Graph, channels: Collection[int] = CHANNELS) -> GraphInputs:
+    """Return a graph's inputs. Raises ModelError unless it makes pictures of a picture, or of a picture and a style.
+
+    ``channels``: the numbers of channels that a picture may have.
+    """
     reasons = [_refusal(node, graph, graph.bounds()) for node in graph.nodes]
     reasons += [_refusal(node, graph, None) for body in graph.functions.values() for node in body]
     for why in reasons:
         if why:
-            raise ModelError(str(path), why, WITHOUT_LOOPS if why.startswith(LOOPS) else REMEDY)
+            raise ModelError(str(path), why, REMEDY)
     if _inlined(graph) > MAX_NODES:
         raise ModelError(str(path), "its functions are nested too deeply or too large", "do not use this file")
     if not graph.nodes or not graph.outputs:
@@ -75,7 +75,7 @@ def check_graph(path: Path, graph: Graph) -> GraphInputs:
         if port.kind in OTHER_KINDS.values():
             raise ModelError(str(path), f"'{port.name[:40]}' is {port.kind}, not a picture", REMEDY)
     found = _inputs(path, needed)
-    _check_input(path, found.picture)
+    _check_input(path, found.picture, channels)
     return found
 
 
@@ -119,8 +119,8 @@ def _shape_text(port: Port) -> str:
     return "x".join(str(axis or "?")[:20] for axis in port.shape[:8]) or "a single number"
 
 
-def feeds(port: Port) -> list[tuple[str, int]]:
-    """Return the possible (layout, channels) of an input, the most likely first."""
+def feeds(port: Port, allowed: Collection[int] = CHANNELS) -> list[tuple[str, int]]:
+    """Return the possible (layout, channels) of an input, the most likely first; ``allowed``: numbers of channels."""
     if port.shape is None:
         return [(layout, n) for layout in ("nchw", "nhwc") for n in (3, 1)]
     if len(port.shape) not in (3, 4):
@@ -129,8 +129,12 @@ def feeds(port: Port) -> list[tuple[str, int]]:
     for layout in ("nchw", "nhwc") if len(port.shape) == 4 else ("chw", "hwc"):
         channels = port.shape[layout.index("c")]
         sides = [port.shape[layout.index(side)] for side in "hw"]
-        if channels in CHANNELS and not any(isinstance(side, int) and side in CHANNELS for side in sides):
-            found.append((layout, int(channels)))
+        if (
+            isinstance(channels, int)
+            and channels in allowed
+            and not any(isinstance(side, int) and side in allowed for side in sides)
+        ):
+            found.append((layout, int(channels or 0)))
         elif not isinstance(channels, int):
             found += [(layout, n) for n in (3, 1)]
     return sorted(found, key=lambda feed: not isinstance(port.shape[feed[0].index("c")], int))  # type: ignore[index]
@@ -144,13 +148,13 @@ def fixed_sides(port: Port, layout: str) -> tuple[int | None, int | None]:
     return height if isinstance(height, int) else None, width if isinstance(width, int) else None
 
 
-def _check_input(path: Path, port: Port) -> None:
+def _check_input(path: Path, port: Port, channels: Collection[int]) -> None:
     if port.kind not in INPUT_KINDS:
         why = f"its input takes {port.kind or 'an unknown type'} instead of one of {', '.join(INPUT_KINDS)}"
         raise ModelError(str(path), why, REMEDY)
     if port.shape is None:
         return
-    if not feeds(port):
+    if not feeds(port, channels):
         why = f"its input is not a picture of 1, 3 or 4 channels (shape {_shape_text(port)})"
         raise ModelError(str(path), why, REMEDY)
     if len(port.shape) == 4 and isinstance(port.shape[0], int) and port.shape[0] > MAX_FIXED_BATCH:

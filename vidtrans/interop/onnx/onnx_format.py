@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.settings import Table
+from vidtrans.interop.exported import METADATA_KEY, ExportedModel
 from vidtrans.interop.onnx.checks import CHANNELS, GraphInputs, check_graph
-from vidtrans.interop.onnx.graph_reading import SMALL, read_graph, read_graph_in
+from vidtrans.interop.onnx.graph_reading import SMALL, Graph, read_graph, read_graph_in
 from vidtrans.interop.onnx.protobuf import BYTES, VARINT, Buffer, DamagedError, fields, map_file
 from vidtrans.interop.onnx.ranges import (
     ENDS,
@@ -24,7 +25,7 @@ from vidtrans.interop.onnx.style_looks import StyleLooks, find_looks
 from vidtrans.interop.onnx.trial import Trial, run_trial
 from vidtrans.models.foreign_format import NO_HINTS, ForeignFormat, ForeignModel, Hints
 from vidtrans.networks import ONNX_GRAPH
-from vidtrans.networks.ports import RANGES
+from vidtrans.networks.ports import RANGES, range_ports
 
 AXES = {"nchw": "batch, channels, rows, columns", "nhwc": "batch, rows, columns, channels"}
 AXES |= {"chw": "channels, rows, columns", "hwc": "rows, columns, channels"}
@@ -182,16 +183,46 @@ class OnnxFormat(ForeignFormat):
         if hints.predictor:  # other files have a part in it
             return graph_model(path, describe_onnx(path, hints))
         stat = path.stat()
+        if hints == NO_HINTS and (made := exported_graph(path, read_graph(path))):
+            return made
         return graph_model(path, _described(path.absolute(), stat.st_mtime_ns, stat.st_size, hints))
 
     @staticmethod
-    def check_graph(path: Path, data: bytes) -> None:
-        """Check a graph's bytes as ``describe`` does; ``path`` names the file in errors. Raises ModelError."""
-        check_graph(path, read_graph_in(data, path))
+    def check_bytes(path: Path, data: bytes, channels: int) -> None:
+        """Check a graph's bytes as ``describe`` does; ``path`` names the file in errors. Raises ModelError.
+
+        ``channels``: of the model's input, which an exported graph takes as it is.
+        """
+        check_graph(path, read_graph_in(data, path), (*CHANNELS, channels))
 
     def read_weights(self, path: Path, model: ForeignModel) -> dict[str, Any]:
         """Return the file's bytes as the weight 'data', uint8, and the looks' vectors as 'styles'."""
         return graph_weights(path.read_bytes(), model)
+
+
+def exported_graph(path: Path, graph: Graph, text: str | bytes = b"") -> ForeignModel | None:
+    """Return the model of a graph that 'vidtrans model export' wrote; None for another one.
+
+    ``text``: the description of a graph that has none, since it was converted from TorchScript. Raises ModelError.
+    """
+    found = ExportedModel.read(text or graph.metadata.get(METADATA_KEY, ""))
+    if found is None:
+        return None
+    channels = 3 if found.whole else found.in_channels
+    port = check_graph(path, graph, (*CHANNELS, channels)).picture
+    layout = "nhwc" if port.kind == "uint8" else "nchw"
+    if port.shape is None or len(port.shape) != 4 or port.shape[layout.index("c")] != channels:
+        return None
+    factor = found.made_pairing(path).upscale_factor if found.whole else 1
+    settings = {
+        "bytes": path.stat().st_size,
+        "layout": layout,
+        "kind": port.kind,
+        "out_layout": layout,
+        "enlarges": factor,
+    }
+    ports = range_ports(0, 255 if port.kind == "uint8" else 1) if found.whole else {}
+    return found.model(path, FAMILY, {"name": ONNX_GRAPH, "settings": settings}, ports)
 
 
 def graph_weights(data: bytes, model: ForeignModel) -> dict[str, Any]:

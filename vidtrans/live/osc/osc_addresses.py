@@ -65,11 +65,11 @@ class OscAddress:
         return ROOT + self.name.replace(".", "/")
 
     def value(self, arguments: Sequence[Argument]) -> float | bool | str:
-        """Return the value that arguments give, within the bounds. Raises OscMismatchError."""
+        """Return the value that arguments give, within the bounds: the first of them. Raises OscMismatchError."""
         if self.kind == "trigger":
             return True
-        if len(arguments) != 1:
-            raise OscMismatchError("send one argument")
+        if not arguments:
+            raise OscMismatchError("send a value")
         given = arguments[0]
         if self.kind == "word":
             return self._word(given)

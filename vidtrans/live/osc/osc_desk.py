@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
+from vidtrans.core.costs import count
 from vidtrans.core.settings import Table
 from vidtrans.live.clients import Client
 from vidtrans.live.hub import Hub
@@ -42,7 +43,7 @@ class OscDesk:
         self._client = OscClient(0)
         self._names: tuple[tuple[str, ...], tuple[str, ...]] | None = None
         self._moved: dict[str, float] = {}  # when a message moved a control last, by path
-        self._last = self._problem = ""  # the last message that was used, and why the last one of others was not
+        self._last = ""  # the last message that was used
         self._noted, self._reported = 0.0, 0
         self._shown: tuple[Table, list[int]] = {}, []
         self._positions: Mapping[str, float] = {}
@@ -73,8 +74,7 @@ class OscDesk:
             try:
                 value = address.value(message.arguments)
             except OscMismatchError as error:
-                self.inbox.counts.refused += 1
-                self._problem = f"{message}: {error}"
+                self.inbox.refuse(f"{message}: {error}")
                 continue
             self.inbox.counts.used += 1
             self._last = str(message)
@@ -103,7 +103,7 @@ class OscDesk:
     def tell(self) -> None:
         """Send the pages what came since the last call, and the terminal at most one note a second."""
         counts = self.inbox.counts
-        status: Table = {"port": self._port, "last": self._last, "problem": self._problem}
+        status: Table = {"port": self._port, "last": self._last, "problem": self.inbox.problem}
         status |= {"unmatched": dict(self.inbox.unmatched), "used": counts.used, "no_address": counts.unmatched}
         status |= {"malformed": counts.malformed, "dropped": counts.dropped, "refused": counts.refused}
         shown = status, list(self._hub.clients)
@@ -116,11 +116,11 @@ class OscDesk:
             self._hub.announce(self._note(bad - self._reported), "warning")
             self._reported = bad
 
-    def _note(self, count: int) -> str:
+    def _note(self, number: int) -> str:
         unmatched = ", ".join(self.inbox.unmatched)
         detail = f"; no such address: {unmatched}" if unmatched else ""
-        problem = f"; {self._problem}" if self._problem else ""
-        return f"OSC: {count} messages were not used{detail}{problem}"
+        problem = f"; {self.inbox.problem}" if self.inbox.problem else ""
+        return f"OSC: {count(number, 'message')} not used{detail}{problem}"
 
     def _set(self, values: dict[str, object]) -> None:
         """Change controls, those that differ; where they do not fit together, those of each pairing by themselves."""
@@ -157,8 +157,7 @@ class OscDesk:
         self._client.problem = ""
         self._hub.command(self._client, message)
         if problem := self._client.problem:
-            self.inbox.counts.refused += 1
-            self._problem = problem
+            self.inbox.refuse(problem)
         return not problem
 
 

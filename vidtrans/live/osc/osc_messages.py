@@ -6,7 +6,11 @@ messages of a flood are dropped by their addresses, before they are parsed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import fnmatch
+import itertools
+import math
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pythonosc import osc_message, osc_message_builder
@@ -19,6 +23,9 @@ MOST_ELEMENTS, DEEPEST = 1024, 8  # elements of a packet, and bundles within bun
 # symbol, character, MIDI, time tag.
 ALIASES, ARRAYS = bytes.maketrans(b"IScmt", b"Tsrrh"), b"[]"
 TYPES = frozenset(b"ifhdsbrTFN")
+PATTERN_SIGNS = frozenset(b"*?[{")
+LONGEST_PATTERN, MOST_LETTERS = 200, 500  # bytes of an address pattern; letters of all choices of a part's braces
+ERA_S, NEAR_S = 1 << 32, 24 * 60 * 60  # time tags start again from 0, in February 2036 and every 136 years
 
 Argument = int | float | str | bytes | bool | None
 
@@ -39,11 +46,11 @@ class OscMessage:
         return " ".join([self.address, *shown])
 
 
-def messages_in(packet: bytes) -> Iterator[tuple[float, bytes]]:
+def messages_in(packet: bytes, now_s: float) -> Iterator[tuple[float, bytes]]:
     """Yield the time and the bytes of each message of a packet, those of nested bundles too, in their order.
 
-    Times are in seconds since 1970; 0 is at once. A nested bundle is not earlier than the bundle that holds it. Raises
-    MalformedOscError, after what came before it.
+    Times are in seconds since 1970, as ``now_s``; 0 is at once. A nested bundle is not earlier than the bundle that
+    holds it. Raises MalformedOscError, after what came before it.
     """
     waiting, count = [(0.0, packet, 0)], 0
     while waiting:
@@ -54,6 +61,9 @@ def messages_in(packet: bytes) -> Iterator[tuple[float, bytes]]:
         if len(data) < 16 or depth == DEEPEST:
             raise MalformedOscError("a bundle has no time tag" if depth < DEEPEST else "bundles are nested too deep")
         time_s, at = osc_types.get_date(data, len(BUNDLE))
+        ahead_s = (time_s - now_s) % ERA_S
+        if time_s and any(data[len(BUNDLE) : at]) and ahead_s < NEAR_S:  # 0 and a tag of zeros are at once
+            time_s = now_s + ahead_s
         elements = []
         while at < len(data):
             size, count = int.from_bytes(data[at : at + 4], "big"), count + 1
@@ -67,6 +77,34 @@ def messages_in(packet: bytes) -> Iterator[tuple[float, bytes]]:
 def address_in(data: bytes) -> bytes:
     """Return the address of a message, unchecked: the bytes before the first zero."""
     return data[: data.find(0)]
+
+
+def is_pattern(address: bytes) -> bool:
+    """Return whether an address of a message is a pattern, of a length that is looked up."""
+    return address.startswith(b"/") and len(address) <= LONGEST_PATTERN and not PATTERN_SIGNS.isdisjoint(address)
+
+
+def matches(pattern: bytes, addresses: Iterable[bytes]) -> list[bytes]:
+    """Return the ``addresses`` that an address pattern of OSC 1.0 matches, in alphabetical order.
+
+    ``*`` is any letters, ``?`` is one, ``[a-e]`` one of these, ``[!a-e]`` none of these, ``{in,out}`` one of these
+    words; none of them reaches over a ``/``. A pattern that is not valid matches nothing.
+    """
+    parts = [_part_pattern(part) for part in pattern.decode(errors="replace").split("/")]
+    names = ((address, address.decode().split("/")) for address in sorted(addresses))
+    return [
+        address
+        for address, own in names
+        if len(own) == len(parts) and all(part.match(name) for part, name in zip(parts, own, strict=True))
+    ]
+
+
+def _part_pattern(part: str) -> re.Pattern[str]:
+    """Return an expression for a part of an address pattern, whose signs but braces are those of ``fnmatch``."""
+    pieces = re.split(r"\{([^{}]*)\}", part)  # every second one is the inside of braces
+    choices = [piece.split(",") if number % 2 else [piece] for number, piece in enumerate(pieces)]
+    few = itertools.product(*choices) if math.prod(map(len, choices)) * len(part) <= MOST_LETTERS else ()
+    return re.compile("|".join(fnmatch.translate("".join(one)) for one in few) or r"(?!)")
 
 
 def parse_message(data: bytes) -> OscMessage:

@@ -99,9 +99,11 @@ connection.addEventListener("state", ({ detail }) => {
   if (begins) steering.begin();
   formerNumber = connection.number;
   sources.follow(detail);
+  showEmpty();
   if (wasNew) $("connection").textContent = "connected"; // now that the page has the layout that the model in use gives it
 });
 connection.addEventListener("picture", ({ detail }) => {
+  $("empty")?.remove();
   output.show(detail.file, () => {
     rates.add(detail.isOwn && detail.kind === PAINTED ? performance.now() - detail.timestamp : null);
   });
@@ -116,6 +118,15 @@ connection.addEventListener("problem", ({ detail }) => {
   setTimeout(() => { if ($("problem").textContent === detail.text) warn(""); }, SERVER_PROBLEM_MS);
 });
 connection.addEventListener("recorded", ({ detail }) => say(`Recorded ${detail.frames} pictures: ${detail.file}`));
+
+// Until the first picture comes, the result says how to get one.
+function showEmpty() {
+  const empty = $("empty");
+  if (!empty) return;
+  const names = [...document.querySelectorAll("[data-source]")].filter((one) => !one.hidden && !one.disabled).map((one) => one.textContent);
+  empty.textContent = state.source === "none" ? `Choose a source: ${names.slice(0, -1).join(", ")} or ${names.at(-1)}.` : "Waiting for the first picture …";
+  empty.hidden = isKiosk;
+}
 
 // Show what the model in use can do.
 function suit() {

@@ -10,6 +10,8 @@ from pathlib import Path
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import check_regular_file
 from vidtrans.core.settings import Table
+from vidtrans.core.system import as_found
+from vidtrans.core.text_files import decode_text
 from vidtrans.pairing.palettes.known_palettes import KNOWN_PALETTES
 
 HEX = re.compile(r"#([0-9a-fA-F]{6})\b")
@@ -38,7 +40,7 @@ def with_palette_file(table: Mapping[str, object]) -> Table:
 def _is_file(text: str) -> bool:
     """Return whether a text is the path of a file; a long list of colours is none."""
     try:
-        return Path(text).is_file()
+        return as_found(Path(text)).is_file()
     except (OSError, ValueError):
         return False
 
@@ -49,6 +51,7 @@ def colours_in(path: Path) -> list[list[int]]:
     A line has '#rrggbb' or three numbers, optionally with the class's number before them and its name. JSON has such
     strings or lists of three numbers, in order. An indexed picture has its palette. Raises UsageError.
     """
+    path = as_found(path)
     check_regular_file(path, UsageError)
     suffix = path.suffix.lower()
     if suffix in (".png", ".bmp", ".tif", ".tiff"):
@@ -64,7 +67,7 @@ def colours_in(path: Path) -> list[list[int]]:
             while len(data) == ACT_BYTES and len(colours) > 1 and colours[-1] == colours[-2]:  # the rest is padding
                 colours.pop()
             return colours
-        text = data.decode("utf-8-sig")
+        text = decode_text(data)
         found = list(_in_json(json.loads(text)) if suffix == ".json" else _in_lines(text))
         if any(not 0 <= number < 256 for colour in found for number in colour):
             raise ValueError("a number in it is not one of 0 to 255")

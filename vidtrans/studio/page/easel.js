@@ -54,7 +54,7 @@ export class Easel extends HTMLElement {
     const [hardLabel] = range("hardness", 0, 1, 0.05, 0.7, (value) => { this.brush.hardness = value; });
     const [opacityLabel] = range("opacity", 0.05, 1, 0.05, 1, (value) => { this.brush.opacity = value; });
     this.number = h("input", { type: "number", min: 0, value: 0, "aria-label": "Frame", onchange: () => this.open(this.clip, Number(this.number.value)) });
-    this.purpose = h("select", { "aria-label": "What it is for", onchange: () => this.open(this.clip, this.frame) },
+    this.purpose = h("select", { "aria-label": "What it is for", onchange: () => this.choosePurpose() },
       Object.entries(PURPOSES).map(([value, { text }]) => h("option", { value }, text)));
     this.strip = h("div", { className: "bar strip", role: "group", "aria-label": "Painted frames" });
     this.own = button("Open in my program", () => this.openOwn(), { hidden: true, title: "Opens the file in this machine's program for PNG. What you save there is taken back." });
@@ -63,12 +63,27 @@ export class Easel extends HTMLElement {
     this.append(this.heading,
       h("div", { className: "bar" }, h("label", {}, "frame ", this.number), h("label", {}, "for ", this.purpose), this.strip),
       h("div", { className: "bar" }, this.tools, this.colour, this.strokes, sizeLabel, hardLabel, opacityLabel, this.references.pick.element, this.references.clone.element),
-      h("div", { className: "work" }, h("div", {}, this.board,
+      this.work = h("div", { className: "work" }, h("div", {}, this.board,
         h("div", { className: "bar" }, button("Undo", () => this.undo(), { title: "Undo (Ctrl-Z)" }), button("Redo", () => this.redo(), { title: "Redo (Ctrl-Y)" }), button("Fit", () => this.view.fit(), { title: "Fit (0)" }),
           this.wide = button("Wide", () => this.widen(), { className: "widening", "aria-pressed": "false", title: "Wide: without shelf and queue (f)" }), button("Save", () => this.save(), { title: "Save (Ctrl-S)" }),
           this.go = button("Make the clip", () => this.render(), { className: "first" }), this.own, this.unsaved),
         h("div", { className: "bar" }, this.onion.element)),
         h("div", { className: "side" }, this.layersPanel, this.motion)));
+  }
+
+  // Key frames may be learned or moved along: the frame and its folder stay, and the button changes at once.
+  choosePurpose() {
+    const { folder, go } = PURPOSES[this.purpose.value];
+    if (!this.clip || `${stem(this.clip)}${folder}` !== this.folder || this.work.inert) { this.open(this.clip, this.frame); return; }
+    this.shownPurpose = this.purpose.value;
+    this.go.textContent = go;
+  }
+
+  // While a frame is fetched nothing can be painted: it would go to the frame that is still seen.
+  setBusy(on) {
+    if (on && !this.work.inert) this.focused = this.work.contains(document.activeElement) ? document.activeElement : null;
+    this.work.inert = on;
+    if (!on) this.focused?.focus({ preventScroll: true });
   }
 
   get isChanged() { return this.history?.isChanged ?? false; }
@@ -78,14 +93,21 @@ export class Easel extends HTMLElement {
   // Show a frame. What is on the easel is saved first, and leaves it only when the new frame is there.
   async open(clip, frame) {
     if (!clip) return;
-    if (this.isChanged && !(await this.save())) return;
     const number = this.asked = (this.asked ?? 0) + 1, purpose = this.purpose.value;
+    this.setBusy(true);
+    if (!this.isChanged || (await this.save())) await this.fetch(clip, frame, purpose, number);
+    if (number !== this.asked) return; // the later one ends it
+    if (this.clip) { this.number.value = this.frame; this.purpose.value = this.shownPurpose; }
+    this.setBusy(false);
+  }
+
+  async fetch(clip, frame, purpose, number) {
     await state.trying(async () => {
       const folder = `${stem(clip)}${PURPOSES[purpose].folder}`, file = `${folder}/${String(frame).padStart(6, "0")}.png`;
       const [photo, painted] = await Promise.all([frameOf(clip, frame), names(folder)]);
       const { history, news } = await openSheet(file, photo);
-      if (number !== this.asked || this.isChanged) return; // another frame was asked for meanwhile, or this one painted on
-      Object.assign(this, { clip, frame, folder, file, painted, history, stack: history.stack });
+      if (number !== this.asked || this.isChanged) return; // another frame was asked for meanwhile, or a stroke ended on this one
+      Object.assign(this, { clip, frame, folder, file, painted, history, stack: history.stack, shownPurpose: purpose });
       this.photo = canvasOf(photo.width, photo.height, photo);
       this.own.hidden = !state.isHere;
       this.number.value = frame;
@@ -100,7 +122,6 @@ export class Easel extends HTMLElement {
       this.showStrip();
       if (news) state.say(news);
     });
-    if (this.clip) this.number.value = this.frame;
   }
 
   attach(isMatte) {
@@ -288,7 +309,7 @@ export class Easel extends HTMLElement {
   }
 
   key(event) {
-    if (!this.history) return;
+    if (!this.history || (this.work.inert && ![",", "."].includes(event.key))) return;
     const act = event.ctrlKey || event.metaKey ? controlKey(this, event) : plainKey(this, event);
     if (!act) return;
     act();

@@ -174,7 +174,8 @@ export class Wishes extends HTMLElement {
 
   // The first picture: one frame, in the look as it is without training.
   async preview(answers) {
-    const values = { video: [answers.clip], look: answers.look };
+    const values = { ...this.steps.at(-1).values, video: [answers.clip], look: answers.look };
+    delete values.model;
     this.cost.textContent = "The first picture comes …";
     const number = this.asked;
     const response = await state.trying(() => ask("/api/preview", { command: "stylize", values, frame: 0 }));

@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 from vidtrans.core.errors import MediaError
 from vidtrans.core.events import NEVER, Progress, Report, Stop, silent
 from vidtrans.core.files import naming_disk_errors
+from vidtrans.core.system import name_key
 from vidtrans.video.colour.conversion import FromRGB, is_yuv
 from vidtrans.video.colour.tags import tag_bt709
 from vidtrans.video.images.picture import encode_png
@@ -262,5 +263,5 @@ def picture_names(sources: Sequence[str], frames: range, codec: str = "png", pat
         return [f"{n:06d}.{codec}" for n in frames]
     stems = [Path(sources[n]).stem for n in frames]
     # a.jpg and a.png would be one picture, and where case does not count so would A.jpg.
-    alike = len({s.casefold() for s in stems}) == len(stems)
+    alike = len({name_key(s).casefold() for s in stems}) == len(stems)
     return [f"{s}.{codec}" if alike else f"{sources[n]}.{codec}" for s, n in zip(stems, frames, strict=True)]

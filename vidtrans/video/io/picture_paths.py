@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from vidtrans.core.costs import count
 from vidtrans.core.errors import MediaError
 from vidtrans.core.files import NUMBER
+from vidtrans.core.system import as_found, name_key
 from vidtrans.video.frame_format import FRAME_SUFFIXES, PICTURE_SUFFIXES, UNREAD_FRAMES, UNREAD_SUFFIXES
-from vidtrans.video.frame_numbers import common_frames, has_gaps
+from vidtrans.video.frame_numbers import RUN, common_frames, has_gaps, signed_names, value_of
 from vidtrans.video.images.exr_header import read_header
 from vidtrans.video.images.picture import EXR
 from vidtrans.video.images.picture_stack import num_pictures
 from vidtrans.video.keypoints.parsing import is_keypoints, keypoint_files
 
+_PARTS = re.compile(f"({RUN.pattern})")
 # Other files in a folder of guides are ignored.
 VIDEO_SUFFIXES = (
     *(".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mxf", ".mpg", ".mpeg", ".ts", ".ogv", ".wmv", ".flv"),
@@ -33,7 +37,7 @@ def split_view(path: Path) -> tuple[Path, str]:
         return path, ""
     names = path.name.split("#")
     parts = [("#".join(names[:n]), "#".join(names[n:])) for n in range(1, len(names))]
-    splits = [(path.with_name(n) if n else path.parent, view) for n, view in parts if not NUMBER.search(view)]
+    splits = [(as_found(path.with_name(n)) if n else path.parent, view) for n, view in parts if not NUMBER.search(view)]
     return next((split for split in reversed(splits) if split[0].exists()), splits[0] if splits else (path, ""))
 
 
@@ -47,11 +51,15 @@ def is_frame(path: Path) -> bool:
     return path.suffix.lower() in FRAME_SUFFIXES and not path.name.startswith(".")
 
 
-def natural_order(path: Path) -> list[tuple[int, int | str]]:
-    """Return a sort key that puts frame2.png before frame10.png."""
-    parts = re.split(r"([0-9]+)", path.name)
-    # The name itself comes last, so that 1.png and 01.png have an order too, the same on every file system.
-    return [*((0, int(p)) if p.isdecimal() else (1, p.lower()) for p in parts if p), (2, path.name)]
+def in_natural_order(paths: Iterable[Path]) -> list[Path]:
+    """Return paths in the order of their names and the numbers in these: shot.-1.png, shot.2.png, shot.10.png."""
+    found = sorted(paths)  # so that 01.png and 1.png have an order too, the same on every file system
+    names = list({part for path in found for part in path.parts})
+    keys = {
+        name: [(0, value_of(part)) if RUN.fullmatch(part) else (1, part.lower()) for part in _PARTS.split(signed)]
+        for name, signed in zip(names, signed_names(names), strict=True)
+    }
+    return sorted(found, key=lambda path: [keys[part] for part in path.parts])
 
 
 def is_pattern(path: Path) -> bool:
@@ -87,15 +95,18 @@ def format_number(pattern: str, number: int) -> str:
     return NUMBER.sub(lambda found: str(number).zfill(int(found["digits"] or 1)), pattern, count=1)
 
 
-def _pattern_files(pattern: Path) -> list[Path]:
+def numbered_files(pattern: Path) -> list[tuple[int, Path]]:
+    """Return the files of a pattern in order, with their numbers; -3 for %04d is -003, or with Blender -0003."""
     number = NUMBER.search(pattern.name)
     assert number is not None
     least = int(number["digits"] or 1)
-    before, after = re.escape(pattern.name[: number.start()]), re.escape(pattern.name[number.end() :])
-    name = re.compile(f"{before}([0-9]{{{least}}}|[1-9][0-9]{{{least},}}){after}")
+    before, after = (
+        re.escape(name_key(part)) for part in (pattern.name[: number.start()], pattern.name[number.end() :])
+    )
+    digits = f"-?(?:[0-9]{{{least}}}|[1-9][0-9]{{{least},}})|-[0-9]{{{max(1, least - 1)}}}"
+    name = re.compile(f"{before}({digits}){after}")
     files = pattern.parent.iterdir() if pattern.parent.is_dir() else ()
-    found = sorted((int(match[1]), path) for path in files if (match := name.fullmatch(path.name)))
-    return [path for _, path in found]
+    return sorted((int(match[1]), path) for path in files if (match := name.fullmatch(name_key(path.name))))
 
 
 def picture_files(path: Path) -> list[Path]:
@@ -106,19 +117,18 @@ def picture_files(path: Path) -> list[Path]:
     path, _ = split_view(path)
     if path.is_dir():
         return keypoint_files(path) if is_keypoints(path) else pictures_in(path)
-    return _pattern_files(path) if is_pattern(path) else [path]
+    return [file for _, file in numbered_files(path)] if is_pattern(path) else [path]
 
 
 def pictures_in(folder: Path) -> list[Path]:
     """Return the picture files of a folder in natural order, without hidden files."""
-    found = (p for p in folder.iterdir() if is_frame(p) and p.is_file())
-    return sorted(found, key=natural_order)
+    return in_natural_order(p for p in folder.iterdir() if is_frame(p) and p.is_file())
 
 
 def unread_in(folder: Path) -> list[Path]:
     """Return the pictures of a folder in formats that vidtrans does not read, in natural order."""
     found = (p for p in folder.iterdir() if p.suffix.lower() in UNREAD_FRAMES and not p.name.startswith("."))
-    return sorted(found, key=natural_order)
+    return in_natural_order(found)
 
 
 def refuse_unread(path: Path) -> None:
@@ -142,6 +152,9 @@ def files_to_read(path: Path) -> list[Path]:
     if path.is_dir():
         if unread := unread_in(path):
             raise _unread(path, f"{unread[0].name} …: ", unread[0].suffix)
+        if videos := [name for name in sorted(os.listdir(path)) if Path(name).suffix.lower() in VIDEO_SUFFIXES]:
+            why = f"a folder of {count(len(videos), 'video')}, where one clip is expected"
+            raise MediaError(str(path), why, f"name the video, as {path / videos[0]}")
         remedy = "give a video, a picture, or a folder of pictures"
         raise MediaError(str(path), "no pictures in this folder", remedy)
     there = pictures_in(path.parent)[:1] if path.parent.is_dir() else []
@@ -155,11 +168,11 @@ def find_guides(folder: Path) -> dict[str, Path]:
     Raises MediaError where two guides (folder and video, or two videos) have the same name.
     """
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir(), key=lambda one: name_key(one.name)):
         is_video = path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES
         if path.name.startswith(".") or not (is_video or (path.is_dir() and pictures_in(path))):
             continue
-        name = path.stem if is_video else path.name
+        name = name_key(path.stem if is_video else path.name)
         if name in found:
             why = f"'{found[name].name}' and '{path.name}' would both be guide '{name}'"
             raise MediaError(str(folder), why, "rename or move one of them")
@@ -172,7 +185,7 @@ def choose_guides(folder: Path, names: Sequence[str]) -> dict[str, Path]:
     found = find_guides(folder) if folder.is_dir() else {}
     chosen: dict[str, Path] = {}
     for name in names:
-        own, sign, view = name.partition("#")
+        own, sign, view = name_key(name).partition("#")
         if own not in found and (own or not pictures_in(folder)):
             has = f"it has {', '.join(found)}" if found else "it has none"
             raise MediaError(str(folder), f"no guide '{own}' in it ({has})", "name its folders like the guides")

@@ -2,7 +2,7 @@
 
 At 30000/1001 frames per second a count of 30 falls behind the clock by 3.6 s an hour. Drop-frame corrects that: the
 numbers 00 and 01 (at 60000/1001: 00 to 03) are left out at the start of every minute except each tenth. No picture is
-dropped, only a number.
+dropped, only a number. Timecode starts again from 0 after 24 hours; some programs write 24:00:00:00 and more instead.
 """
 
 from __future__ import annotations
@@ -33,10 +33,16 @@ def advance(timecode: str, frames: int, rate: Fraction) -> str:
 
 
 def count_of(timecode: str, rate: Fraction) -> int:
-    """Return the number of frames from 00:00:00:00 to a timecode. Raises ValueError as ``advance`` does."""
+    """Return the number of frames from the last 00:00:00:00 to a timecode. Raises ValueError as ``advance`` does."""
     hours, minutes, seconds, frame, base, dropped = _parsed(timecode, rate)
     minute = 60 * hours + minutes
     return (60 * minute + seconds) * base + frame - dropped * (minute - minute // 10)
+
+
+def frames_in_day(timecode: str, rate: Fraction) -> int:
+    """Return the number of frames in 24 hours, in the kind of a timecode. Raises ValueError as ``advance`` does."""
+    _, _, _, _, base, dropped = _parsed(timecode, rate)
+    return 144 * _ten_minutes(base, dropped)
 
 
 def counted_rate(timecode: str, path: Path, average: Fraction) -> Fraction:
@@ -91,7 +97,7 @@ def convert_rate(timecode: str, rate: Fraction, new_rate: Fraction) -> str:
 
 
 def _parsed(timecode: str, rate: Fraction) -> tuple[int, int, int, int, int, int]:
-    """Return hours, minutes, seconds, frame, the frames counted per second, and the numbers dropped per minute."""
+    """Return hours below 24, minutes, seconds, frame, the frames counted a second, and the numbers dropped a minute."""
     match = _FORM.fullmatch(timecode)
     if match is None:
         raise ValueError(f"{timecode!r} is not a timecode: write HH:MM:SS:FF, or HH:MM:SS;FF with drop-frame")
@@ -101,9 +107,9 @@ def _parsed(timecode: str, rate: Fraction) -> tuple[int, int, int, int, int, int
         raise ValueError(f"{timecode!r} is drop-frame, which {rate} frames a second do not have")
     hours, minutes, seconds, frame = (int(match[i]) for i in (1, 2, 3, 5))
     lacking = dropped and minutes % 10 and seconds == 0 and frame < dropped
-    if hours > 23 or minutes > 59 or seconds > 59 or frame >= base or lacking:
+    if minutes > 59 or seconds > 59 or frame >= base or lacking:
         raise ValueError(f"there is no timecode {timecode!r} at {rate} frames a second")
-    return hours, minutes, seconds, frame, base, dropped
+    return hours % 24, minutes, seconds, frame, base, dropped
 
 
 def _base(rate: Fraction) -> int:
@@ -121,12 +127,16 @@ def _dropped(rate: Fraction) -> int:
     return _DROPPED.get(base, 0) if is_ntsc else 0
 
 
+def _ten_minutes(base: int, dropped: int) -> int:
+    return 600 * base - 9 * dropped
+
+
 def _mark(dropped: int) -> str:
     return ";" if dropped else ":"
 
 
 def _written(count: int, base: int, dropped: int) -> str:
-    a_minute, ten_minutes = 60 * base - dropped, 600 * base - 9 * dropped
+    a_minute, ten_minutes = 60 * base - dropped, _ten_minutes(base, dropped)
     tens, rest = divmod(count % (144 * ten_minutes), ten_minutes)
     # The first of ten minutes has all its numbers; each that follows begins with those left out.
     number = tens * 600 * base + rest + dropped * max(0, (rest - dropped) // a_minute)

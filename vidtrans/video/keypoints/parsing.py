@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +12,9 @@ import numpy as np
 
 from vidtrans.core.errors import MediaError, first_line
 from vidtrans.core.files import parse_json, read_small_file
+from vidtrans.core.text_files import decode_text, parse_number, read_rows
 from vidtrans.video.frame_format import MAX_PIXELS
+from vidtrans.video.frame_numbers import RUN, signed_names, value_of
 from vidtrans.video.keypoints.layouts import NECK, PARTS, POINTS, SHOULDERS, layout, smallest_layout
 
 FILE_SUFFIXES = (".json", ".jsonl", ".csv")
@@ -66,17 +65,16 @@ def keypoint_files(path: Path) -> list[Path]:
     """Return the files of a source: itself, or those of a folder, by the numbers in their names."""
     if not path.is_dir():
         return [path]
-    found = (p for p in path.iterdir() if p.name.endswith(FRAME_FILE) and not p.name.startswith("."))
-    return sorted(found, key=lambda p: (_number_in(p.name, 0), p.name))
+    return [file for _, file in _numbered(path)]
 
 
 def read_keypoints(path: Path) -> Keypoints:
     """Read the keypoints of a file or folder. Raises MediaError where it is damaged or holds none."""
     found = Keypoints()
-    for number, file in enumerate(keypoint_files(path)):
+    for number, file in _numbered(path) if path.is_dir() else [(None, path)]:
         try:
-            _read_file(file, found, _number_in(file.name, number) if path.is_dir() else None)
-        except (OSError, ValueError, OverflowError, csv.Error) as error:
+            _read_file(file, found, number)
+        except (OSError, ValueError, OverflowError) as error:
             raise MediaError(str(file), f"no keypoints can be read from it: {first_line(error)}", REMEDY) from None
     people = [person for frame in found.frames.values() for person in frame]
     if not people:
@@ -85,21 +83,24 @@ def read_keypoints(path: Path) -> Keypoints:
     return found
 
 
-def _number_in(name: str, position: int) -> int:
-    number = re.findall(r"[0-9]+", name.removesuffix(FRAME_FILE))
-    return int(number[-1]) if number else position
+def _numbered(folder: Path) -> list[tuple[int, Path]]:
+    """Return the files of a folder in the order of the last numbers in their names, with these; without, in order."""
+    files = sorted(p for p in folder.iterdir() if p.name.endswith(FRAME_FILE) and not p.name.startswith("."))
+    found = [RUN.findall(name) for name in signed_names(p.name.removesuffix(FRAME_FILE) for p in files)]
+    numbers = [value_of(runs[-1]) if runs else position for position, runs in enumerate(found)]
+    return sorted(zip(numbers, files, strict=True))
 
 
 def _read_file(file: Path, found: Keypoints, number: int | None) -> None:
-    """Add the frames of a file; ``number``: that of its one frame. Raises OSError, ValueError, csv.Error."""
-    data = read_small_file(file)
+    """Add the frames of a file; ``number``: that of its one frame. Raises OSError, ValueError."""
+    text = decode_text(read_small_file(file))
     if file.suffix.lower() == ".csv":
-        _read_table(data.decode("utf-8-sig"), found)
+        _read_table(text, found)
         return
     if file.suffix.lower() == ".jsonl":
-        whole: Any = [parse_json(line) for line in data.splitlines() if line.strip()]
+        whole: Any = [parse_json(line) for line in text.split("\n") if line.strip()]
     else:
-        whole = parse_json(data)
+        whole = parse_json(text)
     if isinstance(whole, dict):
         _find_size(whole, found)
     rows = whole.get("frames", [whole]) if isinstance(whole, dict) else whole
@@ -194,7 +195,7 @@ def _number(value: Any) -> float:  # noqa: ANN401  (JSON, or the text of a table
         return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(f"'{str(value)[:20]}' is no number")
-    number = float(value)
+    number = parse_number(value) if isinstance(value, str) else float(value)
     return number if abs(number) < 1e6 else math.nan
 
 
@@ -220,8 +221,9 @@ def _read_table(text: str, found: Keypoints) -> None:
     people: dict[tuple[int, str], dict[str, dict[int, Row]]] = {}
     most = dict.fromkeys(PARTS, 0)
     for cell in _cells(text):
-        part, frame, point = _part(cell.get("part") or "pose"), int(float(cell["frame"])), int(float(cell["point"]))
-        if not part or not 0 <= point < MAX_POINTS or not 0 <= frame < MAX_FRAMES:
+        part = _part(cell.get("part") or "pose")
+        frame, point = (int(parse_number(cell[name])) for name in ("frame", "point"))
+        if not part or not 0 <= point < MAX_POINTS or abs(frame) >= MAX_FRAMES:
             raise ValueError(f"frame {frame}, point {point}: its part, point or frame is out of range")
         row = _number(cell["x"]), _number(cell["y"]), 1.0 if "score" not in cell else _number(cell["score"])
         people.setdefault((frame, cell.get("person", "")), {}).setdefault(part, {})[point] = row
@@ -244,8 +246,8 @@ def _cells(text: str) -> Iterator[dict[str, str]]:
 
     A table of five or six numbers a row needs no head. Raises ValueError.
     """
-    rows = csv.reader(io.StringIO(text))
-    first = [cell.strip().lower() for cell in next(rows, [])]
+    rows = (row.cells for row in read_rows(text))
+    first = [cell.lower() for cell in next(rows, [])]
     places = {name: next((first.index(a) for a in own if a in first), None) for name, own in _COLUMNS.items()}
     lines: Iterable[Sequence[str]] = rows
     if len(first) in (5, 6) and all(_is_number(cell) for cell in first):
@@ -254,12 +256,12 @@ def _cells(text: str) -> Iterator[dict[str, str]]:
     if missing := [name for name in ("frame", "point", "x", "y") if places.get(name) is None]:
         raise ValueError(f"it has no column {', '.join(missing)}")
     known = {name: at for name, at in places.items() if at is not None}
-    yield from ({name: line[at] if at < len(line) else "" for name, at in known.items()} for line in lines if line)
+    yield from ({name: line[at] if at < len(line) else "" for name, at in known.items()} for line in lines)
 
 
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        parse_number(text)
     except ValueError:
         return False
     return True

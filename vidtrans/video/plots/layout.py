@@ -15,6 +15,7 @@ from vidtrans.video.images.picture import resize
 PAPER, INK, FAINT = (22, 22, 24), (236, 236, 236), (160, 160, 166)
 GAP = 6
 TEXT_PX = 14
+TALLEST_CELL = 720  # pixels, of a picture in a column of a grid
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,13 @@ class ContactSheet:
         return join_row([text_band(text, self.cell[0], colour=FAINT, size=size) for text in padded])
 
 
-def cell_size(picture: np.ndarray, wanted: int) -> tuple[int, int]:
-    """Return the (width, height) of a picture's cell: ``wanted`` pixels on the long side, never enlarged."""
+def cell_size(picture: np.ndarray, wanted: int, tallest: int | None = None) -> tuple[int, int]:
+    """Return the (width, height) of a picture's cell: ``wanted`` pixels on the long side, never enlarged.
+
+    ``tallest``: the height up to which it is ``wanted`` pixels wide instead, for the columns of a grid.
+    """
     height, width = picture.shape[:2]
-    scale = min(1.0, wanted / max(width, height))
+    scale = min(1.0, wanted / width, (tallest or wanted) / height)
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
