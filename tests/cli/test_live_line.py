@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import re
 import sys
-import time
+from itertools import pairwise
 
 import pytest
 from rich.console import Console as Rich
 
 from vidtrans.cli.console import Console
 from vidtrans.cli.live_line import batch_parts, batch_table, fit, progress_parts
+from vidtrans.core.costs import TimeLeft, round_time
 from vidtrans.core.events import BatchStatus, Progress
 
 TRAINING = Progress("training", 400, 1126, "steps", "held out 29.8 dB", "G 0.71  L1 0.021  D 0.60")
@@ -19,14 +20,52 @@ TRAINING = Progress("training", 400, 1126, "steps", "held out 29.8 dB", "G 0.71 
 
 def parts(event: Progress, *, verbose: bool = False) -> list[str]:
     """What is known of a task that began 100 s ago with nothing done."""
-    return progress_parts(event, time.monotonic() - 100, 0, verbose=verbose)
+    return progress_parts(event, TimeLeft(0.0, 0), 100.0, verbose=verbose)
 
 
 def test_a_training_shows_steps_time_and_quality_and_with_v_rates_and_losses() -> None:
     steps, left, quality = parts(TRAINING)
-    assert (steps, quality) == ("step  400 of 1126", "held out 29.8 dB")
-    assert left in ("3:01 left", "3:02 left")
+    assert (steps, left, quality) == ("step  400 of 1126", "about 4 min left", "held out 29.8 dB")
     assert parts(TRAINING, verbose=True)[3:] == ["4.0 steps/s", "G 0.71  L1 0.021  D 0.60"]
+
+
+def times_left(moments: list[float], total: int, at_most_s: float | None = None) -> list[float]:
+    """Return the seconds left that are shown after each of the units that end at these moments."""
+    estimate = TimeLeft(0.0, 0)
+    events = [Progress("training", done, total, "steps", at_most_s=at_most_s) for done in range(1, len(moments) + 1)]
+    return [left for e, at in zip(events, moments, strict=True) if (left := estimate.update(e, at)) is not None]
+
+
+def test_the_time_left_settles_and_never_rises_though_steps_and_pauses_vary() -> None:
+    # Slow first steps, then 0.1 s each with a preview of 3 s every 100: 160 s in all.
+    moments, now = [], 0.0
+    for step in range(1, 1201):
+        now += 1.0 if step <= 8 else 0.1 + 3.0 * (step % 100 == 0)
+        moments.append(now)
+    shown = times_left(moments, 1200)
+    assert all(later <= earlier for earlier, later in pairwise(shown[20:]))
+    assert shown[-1] == 10
+    assert shown[len(shown) // 2] in (80, 90)  # of the 78 s that it takes yet
+
+
+def test_the_time_left_rises_where_a_machine_becomes_slower_for_good() -> None:
+    fast, slow = [0.1 * n for n in range(1, 501)], [50 + 0.5 * n for n in range(1, 301)]
+    shown = times_left(fast + slow, 1000)
+    assert shown[480] <= 60
+    assert min(shown) < 80
+    assert shown[-1] in (90, 100)  # 200 steps of 0.5 s
+
+
+def test_a_training_that_ends_by_the_clock_shows_no_more_than_that() -> None:
+    assert set(times_left([5.0, 10.0], 1000, at_most_s=70.0)) == {70}
+    assert times_left([5.0, 10.0], 1000) == [5400, 5400]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rounded"), [(0.2, 10), (41, 50), (91, 120), (170, 180), (3601, 4200), (7201, 7800)]
+)
+def test_a_time_left_is_rounded_up(seconds: float, rounded: float) -> None:
+    assert round_time(seconds) == rounded
 
 
 def test_a_task_of_unknown_length_shows_its_rate() -> None:
@@ -41,11 +80,11 @@ def test_a_line_fits_and_what_matters_less_goes_first(columns: int) -> None:
     used = 2 + len(name) + bar + 2 * bool(bar) + sum(2 + len(part) for part in shown)
     assert used <= columns
     assert shown == everything[: len(shown)]
-    assert len(shown) == {60: 3, 80: 4, 120: 5}[columns]
+    assert len(shown) == {60: 2, 80: 4, 120: 5}[columns]
 
 
 def test_a_long_name_is_cut_before_the_amount() -> None:
-    name, bar, shown = fit("rendering " + "a" * 80 + ".mp4", [" 12/240", "0:28 left"], 60)
+    name, bar, shown = fit("rendering " + "a" * 80 + ".mp4", [" 12/240", "about 30 s left"], 60)
     assert (bar, shown) == (0, [" 12/240"])
     assert name.endswith("…")
     assert 2 + len(name) + 2 + len(shown[0]) <= 60
@@ -85,7 +124,7 @@ def test_a_batch_fits_and_shows_what_runs(columns: int) -> None:
     assert lines[0].startswith("1/3 clips, 1 failed")
     assert "rendering" in lines[1]
     assert "begins" in lines[2]
-    assert ("1:05 left" in lines[0], "4.8 frames/s" in lines[0]) == (True, columns >= 80)
+    assert ("about 70 s left" in lines[0], "4.8 frames/s" in lines[0]) == (True, columns > 80)
 
 
 def test_a_batch_in_a_pipe_says_the_same() -> None:

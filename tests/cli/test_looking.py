@@ -390,6 +390,8 @@ def test_the_demo_leaves_what_it_promises_and_is_found_again(monkeypatch: pytest
     monkeypatch.setattr(demo, "CLIP", write_clip(Path("short.mp4").resolve(), moving_frames(10)))
     monkeypatch.setattr(demo, "RECIPE", TINY)
     done = vidtrans("demo", "--minutes", "0.001")
+    assert done.stderr.startswith("this takes about 70 s")
+    assert "--set" not in done.stderr  # its camera stands still, but whoever starts the demo chooses no settings
     folder = Path("vidtrans-demo")
     promised = re.findall(r"^  (vidtrans-demo/\S+)", done.stdout, re.MULTILINE)
     assert len(promised) == 5

@@ -288,6 +288,22 @@ def test_pictures_of_a_pair_that_are_no_longer_of_one_size_are_named(
     assert "one size" in line
 
 
+def test_a_generator_that_sees_no_colours_in_crops_is_named_before_it_trains(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for number, frame in enumerate(moving_frames(4, size=(64, 64))):
+        for folder in "AB":
+            write_picture(Path(f"pairs/{folder}/{number}.png"), frame)
+    said(capsys, 0, "make-dataset", "pairs", "--pairing", "aligned", "--size", "64", "--set", "val_fraction=0")
+    sets = ("generator.name=translator", "generator.channels=4", "generator.blocks=1", "crop_size=32")
+    sets += ("discriminator.num_layers=1", "discriminator.channels=4")
+    run = ["train", "pairs.dataset", "--preset", "aligned", "--steps", "1", *(x for s in sets for x in ("--set", s))]
+    assert "no colours" not in said(capsys, 0, *run)
+    assert "no colours in crops" in said(capsys, 0, *run, "--set", "generator.norm=instance", "-o", "a.safetensors")
+    whole = ("--set", "generator.norm=instance", "--set", "crop_size=none", "-o", "b.safetensors")
+    assert "no colours" not in said(capsys, 0, *run, *whole)
+
+
 def test_counterparts_of_another_shape_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     for name, width in (("A/1", 64), ("B/1", 64), ("A/2", 64), ("B/2", 48)):
         write_picture(Path(f"pairs/{name}.png"), np.zeros((64, width, 3), np.uint8))

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 KEEP_ALL = {"drop_duplicates": False, "min_sharpness": 0.0}
 NETWORKS: dict[str, dict[str, Any]] = {
-    "generator": {"name": "translator", "channels": 4, "blocks": 1},
+    "generator": {"name": "translator", "channels": 4, "blocks": 1, "norm": "instance"},
     "discriminator": {"name": "patchgan", "num_layers": 1, "channels": 4, "norm": "instance"},
 }
 OWN = {"cut": {"contrastive_features": "own"}}

@@ -14,7 +14,7 @@ from vidtrans.training.device.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.settings import TrainingSettings
 
 CLASSES = np.array([[10, 20, 30], [200, 0, 0], [0, 90, 255]], np.uint8)
-TRANSLATOR = ("translator", {"channels": 8, "blocks": 1})
+TRANSLATOR = ("translator", {"channels": 8, "blocks": 1, "norm": "instance"})
 
 
 class ToySetup:

@@ -16,6 +16,7 @@ from io import TextIOWrapper
 from typing import Any, TextIO
 
 from vidtrans.cli.live_line import LiveLine, batch_parts, batch_table, progress_parts
+from vidtrans.core.costs import TimeLeft
 from vidtrans.core.events import BatchStatus, Event, Note, Preview, Progress
 from vidtrans.core.machine import is_secondary_rank
 from vidtrans.core.system import WINDOWS
@@ -58,8 +59,8 @@ class Console:
         self._live: LiveLine | None = None  # of a task
         self._table: Any = None  # of a batch
         self._name = self._finished = ""
-        self._began = self._printed = 0.0
-        self._first = 0
+        self._printed = 0.0
+        self._time_left = TimeLeft(0.0, 0)
 
     def report(self, event: Event) -> None:
         """Show an event of a job; with ``quiet`` only warnings."""
@@ -146,10 +147,10 @@ class Console:
         if event.task != self._name:
             self.close()
             self._finished = ""
-            self._name, self._began, self._printed, self._first = event.task, now, now, max(0, event.done - 1)
+            self._name, self._printed, self._time_left = event.task, now, TimeLeft(now, max(0, event.done - 1))
             if sys.stderr.isatty():
                 self._live = LiveLine(event)
-        parts = progress_parts(event, self._began, self._first, verbose=self.verbose)
+        parts = progress_parts(event, self._time_left, now, verbose=self.verbose)
         if self._live is not None:
             self._live.update(event, parts)
             if is_over:  # what comes next may take long before it reports

@@ -21,6 +21,7 @@ from filelock import Timeout
 
 from vidtrans.cli.command import JOB_FOLDER, WATCHER, Watcher
 from vidtrans.cli.console import Console
+from vidtrans.core.costs import TimeLeft
 from vidtrans.core.events import BatchStatus, Event, Note, Preview, Progress, Stop
 from vidtrans.core.files import write_bytes
 from vidtrans.core.job_folder import JobFolder
@@ -37,7 +38,7 @@ class JobReport:
     def __init__(self, folder: JobFolder) -> None:
         self._folder, self._written = folder, 0.0
         self._table: dict[str, object] = {k: v for k, v in folder.progress().items() if k == "preview"}
-        self._task, self._began, self._first = "", 0.0, 0
+        self._task, self._time_left = "", TimeLeft(0.0, 0)
         self.write()
 
     def __call__(self, event: Event) -> None:
@@ -49,9 +50,9 @@ class JobReport:
             self._table["note"] = event.text
         elif isinstance(event, Progress):
             if event.task != self._task:
-                self._task, self._began, self._first = event.task, now, event.done
+                self._task, self._time_left = event.task, TimeLeft(now, event.done)
             self._table |= {"task": event.task, "done": event.done, "total": event.total, "unit": event.unit}
-            self._table |= {"detail": event.detail, "left_s": self._left(event, now)}
+            self._table |= {"detail": event.detail, "left_s": self._time_left.update(event, now)}
         elif isinstance(event, BatchStatus):
             self._table |= {"task": event.nouns[0], "done": event.done, "total": event.total, "unit": event.nouns[0]}
             self._table |= {"left_s": event.left_s, "detail": ""}
@@ -62,13 +63,6 @@ class JobReport:
     def write(self) -> None:
         """Store the last event, which an interval may have held back."""
         self._folder.report(self._table)
-
-    def _left(self, event: Progress, now: float) -> float | None:
-        """Return the estimated seconds that the task still takes; None where that is unknown."""
-        made = event.done - self._first
-        if not event.total or made <= 0 or now - self._began < 1:
-            return None
-        return (now - self._began) / made * (event.total - event.done)
 
 
 def _relative(path: Path) -> str:

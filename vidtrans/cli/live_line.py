@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
-from vidtrans.core.costs import count
+from vidtrans.core.costs import TimeLeft, count, duration, round_time
 from vidtrans.core.events import BatchStatus, Progress
 
 WIDEST_BAR, NARROWEST_BAR, WIDEST_NAME = 40, 8, 48  # columns
 SPINNER, GAP = 2, 2  # columns of the spinner with its space; between parts
 
 
-def progress_parts(event: Progress, began: float, first: int, *, verbose: bool = False) -> list[str]:
+def progress_parts(event: Progress, estimate: TimeLeft, now: float, *, verbose: bool = False) -> list[str]:
     """Return what is known of a task, most important first: amount, time left, detail; for -v rate and figures.
 
-    ``began``: when it began, in seconds of ``time.monotonic``; ``first``: the units that were done by then.
+    ``estimate``: of this task, which it updates; ``now``: seconds of ``time.monotonic``.
     """
-    seconds = time.monotonic() - began
-    rate = (event.done - first) / seconds if seconds >= 0.5 else 0.0
-    known = [amount_of(event), event.detail]
-    if event.total and rate > 0:
-        known.insert(1, f"{clock((event.total - event.done) / rate)} left")
+    left, seconds = estimate.update(event, now), now - estimate.began
+    rate = (event.done - estimate.first) / seconds if seconds >= 0.5 else 0.0
+    known = [amount_of(event), "" if left is None else left_text(left), event.detail]
     if rate > 0 and (verbose or not event.total):
         known.append(f"{rate:.1f} {event.unit}/s")
     return [part for part in (*known, event.figures if verbose else "") if part]
@@ -35,11 +32,9 @@ def amount_of(event: Progress) -> str:
     return f"step {done} of {event.total}" if event.unit == "steps" else f"{done}/{event.total}"
 
 
-def clock(seconds: float) -> str:
-    """Return seconds as ``4:05`` or ``2:04:05``."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+def left_text(seconds: float) -> str:
+    """Return the estimated time left as text: ``about 3 min left``."""
+    return f"about {duration(round_time(seconds))} left"
 
 
 def fit(task: str, parts: list[str], columns: int) -> tuple[str, int, list[str]]:
@@ -68,7 +63,7 @@ def batch_parts(event: BatchStatus) -> list[str]:
         f"{event.rate:.1f} {units}/s",
     ]
     if event.left_s is not None:
-        parts.insert(1, f"{clock(event.left_s)} left")
+        parts.insert(1, left_text(event.left_s))
     return parts
 
 

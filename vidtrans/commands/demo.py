@@ -12,6 +12,8 @@ from vidtrans.commands.base import Command
 from vidtrans.commands.compare import Compare
 from vidtrans.commands.options import check_minutes, output
 from vidtrans.commands.words import count, shell_path
+from vidtrans.core.costs import duration, round_time
+from vidtrans.core.events import without_advice
 from vidtrans.core.files import PACKAGE
 from vidtrans.core.parameters import Group, Option, Range
 from vidtrans.core.settings import Table
@@ -55,6 +57,7 @@ class Demo(Command):
         from vidtrans.training.requested_training import TrainingRequest, import_for_training, train
 
         began = time.monotonic()
+        context = replace(context, report=without_advice(context.report))  # whoever starts the demo chose no setting
         folder = self.output or refuse_link(Path("vidtrans-demo"))
         if context.cache_dir == Path(FOLDER).absolute():
             context = replace(context, cache_dir=folder / FOLDER)  # all of it in one place
@@ -72,6 +75,9 @@ class Demo(Command):
         if context.dry_run:
             return {"output": str(folder), "frames": 0, "seconds": 0.0, "cached": False, "dry_run": True}
         if not clip.is_file():
+            context.note(
+                f"this takes about {self._minutes_in_all} on two CPU cores; Ctrl-C stops it, the same command continues"
+            )
             with write_atomically(clip) as temporary:
                 shutil.copyfile(CLIP, temporary)
         import_for_training(dataset)
@@ -99,19 +105,24 @@ class Demo(Command):
             "cached": all(t["cached"] for t in (dataset_table, trained, rendered, painted, video, sheet)),
         }
 
+    @property
+    def _minutes_in_all(self) -> str:
+        """The time of training, rendering and painting, in words."""
+        return duration(round_time(60 * (self.minutes + 1)))
+
     def describe(self, table: Table) -> str:
         """Return the files to view, and the next commands."""
         if table.get("dry_run"):
             line = f"would make {table['output']}: a dataset, a model, a video and a comparison; about "
-            return line + f"{self.minutes + 1:g} min on a CPU, 60 MB"
+            return line + f"{self._minutes_in_all} on a CPU, 60 MB"
         return "\n".join(
             (
-                f"done in {table['seconds']:.0f} s, {count(table['steps'], 'training step')}. Look at:",
+                f"done in {duration(table['seconds'])}, {count(table['steps'], 'training step')}. Look at:",
                 *_in_columns(
                     (shell_path(table["comparison"]), "the clip, what the model saw of it, what it painted"),
                     (shell_path(table["comparison_sheet"]), "the same as a picture"),
-                    (shell_path(table["video"]), "the video itself"),
-                    (shell_path(table["painting"]), "the clip in the look of a painting"),
+                    (shell_path(table["video"]), "the model's video: soft, as it learned for minutes only"),
+                    (shell_path(table["painting"]), "the clip in the look of a painting, which ships"),
                 ),
                 "Now with a clip of yours:",
                 *_in_columns(

@@ -1,9 +1,11 @@
-"""Cost estimates of ``--dry-run``: seconds, disk and memory, as a table and as text."""
+"""Cost estimates: of ``--dry-run`` (seconds, disk, memory), as a table and as text; the time left of a running task."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+from vidtrans.core.events import Progress
 from vidtrans.core.settings import Table
 from vidtrans.core.system import peak_memory
 
@@ -77,3 +79,55 @@ def size(num_bytes: float) -> str:
             value = num_bytes / scale
             return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
     return f"{max(1, round(num_bytes / 1e3))} kB"
+
+
+class TimeLeft:
+    """The estimated time left of a task, from its progress events; it settles, and does not jump.
+
+    ``began``: the moment of the first event, in seconds of ``time.monotonic``; ``first``: the units done by then.
+    """
+
+    MIN_S = 2.0  # from the first event to the first estimate: first units are slow
+    SETTLING = 0.3  # of the time so far, or of the time left if that is less: a change of the rate is followed in it
+    LONGER = 1.25  # times the seconds on show, from which the time left may rise
+
+    def __init__(self, began: float, first: int) -> None:
+        self.began, self.first = began, first
+        self._rate_since = self._next = (began, first)
+        self._updated, self._end = began, math.nan
+        self._on_show = math.inf
+
+    def update(self, event: Progress, now: float) -> float | None:
+        """Return the seconds left, rounded as a person says them; None where they are unknown or nothing is left."""
+        elapsed = now - self.began
+        if not event.total or event.done >= event.total or event.done <= self.first or elapsed < self.MIN_S:
+            return None
+        # The rate is that of the last half to three quarters of the time, because first units are slow.
+        if now - self._next[0] >= elapsed / 2:
+            if event.done > self._next[1]:
+                self._rate_since = self._next
+            self._next = (now, event.done)
+        since, done = self._rate_since
+        left = (event.total - event.done) * (now - since) / (event.done - done)
+        if event.at_most_s is not None:
+            left = min(left, event.at_most_s)
+        self._follow(now + left, now)
+        settled = max(0.0, self._end - now)
+        if (rounded := round_time(settled)) < self._on_show or settled > self.LONGER * self._on_show:
+            self._on_show = rounded
+        return self._on_show
+
+    def _follow(self, end: float, now: float) -> None:
+        """Move the end towards the newest estimate, by more of the difference the more time has passed."""
+        if math.isnan(self._end):
+            self._end = end
+        else:
+            pace = self.SETTLING * max(1.0, min(now - self.began, end - now))
+            self._end += (end - self._end) * (1 - math.exp((self._updated - now) / pace))
+        self._updated = now
+
+
+def round_time(seconds: float) -> float:
+    """Round seconds up to the precision of an estimate: tens of seconds, then minutes, then tens of minutes."""
+    step = 10 if seconds <= 90 else 60 if seconds <= 3600 else 600
+    return max(1, math.ceil(seconds / step)) * step

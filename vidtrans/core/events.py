@@ -14,7 +14,8 @@ class Progress:
     """Progress of a ``task`` (its name): ``done`` of ``total`` units; ``total`` is None where it is unknown.
 
     ``unit``: the plural of the unit. ``detail``: text to show after the numbers; ``figures``: more of it, for -v.
-    ``counted``: a batch adds up these units, which are frames of renders or steps of trainings.
+    ``counted``: a batch adds up these units, which are frames of renders or steps of trainings. ``at_most_s``: the
+    seconds after which the task ends in any case; None without such a limit.
     """
 
     task: str
@@ -24,18 +25,21 @@ class Progress:
     detail: str = ""
     figures: str = ""
     counted: bool = False
+    at_most_s: float | None = None
 
 
 @dataclass(frozen=True)
 class Note:
     """A message to the user. ``level`` is 'info' or 'warning'.
 
-    ``general``: it concerns the whole command, so a batch reports it only once.
+    ``general``: it concerns the whole command, so a batch reports it only once. ``advises``: it recommends a setting,
+    so a command that chooses all settings itself leaves it out (``without_advice``).
     """
 
     text: str
     level: str = "info"
     general: bool = False
+    advises: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,11 @@ Report = Callable[[Event], None]
 
 def silent(event: Event) -> None:
     """Ignore an event: a Report for callers that want none."""
+
+
+def without_advice(report: Report) -> Report:
+    """Return a Report that passes on all events but the notes that recommend a setting."""
+    return lambda event: None if isinstance(event, Note) and event.advises else report(event)
 
 
 class Stop:

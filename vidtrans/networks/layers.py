@@ -24,8 +24,9 @@ def norm_setting(default: str) -> Any:  # noqa: ANN401  (a dataclass field)
     """Return the setting for the ``norm`` argument of ``normalise``, with the default of the network's paper."""
     return setting(
         default,
-        "batch: learnt statistics, steady brightness in video; instance: statistics of each picture, brightness may "
-        "pump; none; picture: batch norm with each picture's statistics; plain-instance: no scale and shift",
+        "batch: learnt statistics, steady brightness in video; instance: statistics of each picture, for whole "
+        "pictures: brightness may pump, and from crops it learns no colours; none; picture: batch norm with each "
+        "picture's statistics; plain-instance: no scale and shift",
         choices=("batch", "instance", "none", "picture", "plain-instance"),
     )
 

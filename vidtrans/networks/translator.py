@@ -1,4 +1,4 @@
-"""A small generator for unpaired training: it changes textures and colours, and keeps the layout of a frame.
+"""A small generator: it changes textures and colours, and keeps the layout of a frame. Unpaired training uses it.
 
 CycleGAN's residual network (Zhu et al., ICCV 2017), narrow, at half size inside (space to depth), with one skip around
 the blocks. It may start from an affine colour map, and then learns only the differences from it.
@@ -31,7 +31,9 @@ class TranslatorSettings:
         low=0,
         high=18,
     )
-    norm: str = norm_setting("instance")
+    # An instance norm subtracts the mean of each crop, so that a network trained on crops does not learn which colour
+    # the bright areas of a frame have. Unpaired training, on whole frames and batches of one, needs it all the same.
+    norm: str = norm_setting("batch")
     head: str = setting(
         "resize",
         "upsampling to full size: resize has no grid; pixel-shuffle is a fifth faster, with a faint stipple",

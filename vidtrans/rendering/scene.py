@@ -50,8 +50,8 @@ def plate_hint(pairs: Sequence[Pair], dataset: Dataset, generator: Table) -> str
     if plate is None or not plate.is_still:
         return ""
     return (
-        "the camera does not move in these pictures: --set background_plate=true trains a model that keeps their "
-        "background sharp and steady, for clips of this camera position"
+        "the camera stands still in these pictures. If you will render only clips from this camera position, add "
+        "--set background_plate=true: the background stays sharp and steady"
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from vidtrans.clips.sampling import segment_centres
+from vidtrans.core.events import Note
 from vidtrans.core.files import remove, write_atomically
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
@@ -139,7 +140,8 @@ class ModelWriter:
         else:
             remove(last)  # of this run, when it was stopped
             if text := advice(run.scores):
-                note(text + (f"; the best state is {self.best_copy}" if best else ""))
+                text += f"; the best state is {self.best_copy}" if best else ""
+                self.setup.context.report(Note(text, advises=True))
         if run.model.nondeterministic:
             note(f"{NOT_REPEATABLE} ({', '.join(sorted(run.model.nondeterministic))})")
         return generator

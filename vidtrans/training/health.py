@@ -1,9 +1,10 @@
-"""Warnings when D wins or G collapses, so that a GAN stops learning."""
+"""Warnings when D wins, G collapses or G cannot see colours, so that a GAN stops learning, or learns wrong colours."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ PICTURES = 64  # outputs whose variation is measured
 COLLAPSED = 0.1  # of the targets' variation
 LEAST_VARIATION = 0.01  # of targets in [−1, 1]: below it, all of them are nearly the same picture
 EVERY = 50  # steps between two checks
+SAME_OUTPUT = 0.01  # of an output's deviation; networks that see colours are at 0.3 and more before they are trained
 _SIDE = 8
 
 
@@ -44,6 +46,26 @@ def relative_variation(outputs: np.ndarray, targets: np.ndarray) -> float | None
     """Return the ratio of standard deviations across pictures, outputs to targets; None if targets hardly differ."""
     of_outputs, of_targets = (float(np.sqrt(pictures.var(0).mean())) for pictures in (outputs, targets))
     return of_outputs / of_targets if of_targets >= LEAST_VARIATION else None
+
+
+@torch.no_grad()
+def ignores_colours(generator: Any, channels: int) -> bool:  # noqa: ANN401  (a generator, see ``networks``)
+    """Return whether the output stays the same when a colour is added to all of the input, (1, channels, H, W).
+
+    That is so where an instance norm follows the first convolution. Only whole pictures tell such a network how bright
+    an area is: in crops a white wall and a dark one are the same input with different targets.
+    """
+    side = max(64, getattr(generator, "smallest", 1))
+    side += -side % generator.multiple
+    random = torch.Generator().manual_seed(0)
+    picture = torch.rand((1, channels, side, side), generator=random) - 0.5
+    shifted = picture + torch.linspace(-0.3, 0.3, channels + 1)[1:, None, None]
+    first = next(generator.parameters())
+    was_training = generator.training
+    generator.eval()
+    before, after = (generator(x.to(first.device, first.dtype)).float() for x in (picture, shifted))
+    generator.train(was_training)
+    return float((after - before).abs().mean()) < SAME_OUTPUT * float(before.std())
 
 
 def concerns(discriminator: Sequence[float], balance: float, variation: float | None) -> list[str]:

@@ -14,7 +14,9 @@ from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Note, Preview, Progress, Report, Stop, silent
 from vidtrans.core.files import remove
 from vidtrans.core.settings import Table
+from vidtrans.data.loading import PictureBatches
 from vidtrans.inference.product_checks import computed_in_fp32
+from vidtrans.networks.init import inner_generator
 from vidtrans.rendering.scene import plate_hint
 from vidtrans.store.cache_entry import CacheEntry
 from vidtrans.store.stages import TrainStage
@@ -31,6 +33,11 @@ from vidtrans.training.training_state import Diverged, RunKeeper, Task, Training
 from vidtrans.training.trials import TRIAL, seconds_per_step
 
 FIRST_PREVIEW_S = 60.0
+FEWER_PIXELS = 0.75  # of the largest picture: below it, a crop is a part of the scene
+IGNORES_COLOURS = (
+    "this generator sees no colours in crops, only differences within a crop, so areas of whole frames may come out in "
+    "wrong colours — use --set generator.norm=batch where the generator has it, or --set training.crop_size=none"
+)
 
 
 class TrainingRun:
@@ -75,7 +82,9 @@ class TrainingRun:
         setup.dist.broadcast(plan | {"budget": self._budget})
         setup.dist.barrier()
         if not setup.plate and (hint := plate_hint(setup.pairs, setup.dataset, setup.generator_table)):
-            context.note(hint)
+            context.report(Note(hint, advises=True))
+        if self._ignores_colours():
+            context.report(Note(IGNORES_COLOURS, "warning", advises=True))
         context.note(f"watch it learn: {monitor.folder / 'preview.png'}")
         monitor.begin()
         try:
@@ -102,6 +111,16 @@ class TrainingRun:
                 monitor.draw({})
             raise
         return self.writer.finish(self.output, monitor)
+
+    def _ignores_colours(self) -> bool:
+        """Return whether the generator learns pairs of pictures from crops by which it cannot tell their colours."""
+        loader, pairing, generator = self.run.loader, self.setup.pairing, self.run.model.networks["generator"]
+        learns_pairs = pairing.has_target and pairing.pointwise and not self.setup.dataset.domains
+        if not learns_pairs or not isinstance(loader, PictureBatches):
+            return False
+        takes_crops = math.prod(loader.crop) < FEWER_PIXELS * loader.max_pixels
+        is_plain = inner_generator(generator) is generator
+        return takes_crops and is_plain and health.ignores_colours(generator, pairing.in_channels)
 
     def taken(self) -> int:
         """Restore the checkpoint that this run would continue, and return its step; 0 if there is none."""
@@ -240,9 +259,9 @@ def _steps_are_revised(
             raise Diverged(keeper.saved_step, run.step + 1)
         run.rows.append(row)
         run.step += 1
-        report(
-            Progress("training", run.step, run.total, "steps", describe_score(run.scores), _losses(run), counted=True)
-        )
+        at_most_s = max(0.0, budget.seconds - run.seconds) if budget else None
+        detail, figures = describe_score(run.scores), _losses(run)
+        report(Progress("training", run.step, run.total, "steps", detail, figures, counted=True, at_most_s=at_most_s))
         if run.step % health.EVERY == 0:
             _check_health(run, report)
         for task in due.get(run.step, ()):
@@ -293,7 +312,7 @@ def _check_health(run: TrainingState, report: Report) -> None:
     for concern in run.model.concerns(run.rows, run.total):
         if concern.partition(":")[0] not in known:
             run.warnings.append((run.step, concern))
-            report(Note(f"step {run.step}: {concern}", "warning"))
+            report(Note(f"step {run.step}: {concern}", "warning", advises=True))
 
 
 def _millions(network: torch.nn.Module) -> str:

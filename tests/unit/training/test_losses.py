@@ -20,8 +20,17 @@ from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.files import digest_file
 from vidtrans.core.setting_groups import setting_fields
 from vidtrans.core.settings import from_table
+from vidtrans.networks.init import build_generator, initialise
 from vidtrans.training import ADVERSARIAL, METHODS
-from vidtrans.training.health import LEAST_VARIATION, PICTURES, WINDOW, OutputVariation, concerns, relative_variation
+from vidtrans.training.health import (
+    LEAST_VARIATION,
+    PICTURES,
+    WINDOW,
+    OutputVariation,
+    concerns,
+    ignores_colours,
+    relative_variation,
+)
 from vidtrans.training.losses import perceptual
 from vidtrans.training.losses.adversarial import discriminator_loss, generator_loss
 from vidtrans.training.losses.base import LossContext
@@ -399,3 +408,19 @@ def test_pictures_count_alike_whatever_their_contrast() -> None:
 def test_edge_strength_is_cut_to_where_it_is_known() -> None:
     assert edge_strength(squares(10)).shape == (2, 1, 33, 33)
     assert edge_strength(squares(10).bfloat16()).dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", ["translator", "unet-small", "unet-64", "residual", "few-shot"])
+def test_generators_of_pairs_see_by_default_which_colour_a_crop_has(name: str) -> None:
+    """Else white walls and dark ones are one input with several targets: bright areas come out in wrong colours."""
+    network = build_generator(name, {"channels": 8}, 3)
+    initialise(network, 0)
+    assert not ignores_colours(network, 3)
+
+
+@pytest.mark.parametrize(("name", "norm"), [("translator", "instance"), ("residual", "picture")])
+def test_generators_that_normalise_each_picture_ignore_its_colours(name: str, norm: str) -> None:
+    network = build_generator(name, {"channels": 8, "norm": norm}, 3)
+    initialise(network, 0)
+    assert ignores_colours(network.train(), 3)
+    assert network.training

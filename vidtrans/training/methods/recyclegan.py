@@ -36,7 +36,7 @@ class RecycleGAN(CycleGAN):
         width = setup.settings.own(RecycleGANSettings).predictor_channels
         found = super().translators(setup)
         for number, name in ((4, "source_predictor"), (5, "predictor")):
-            found[name] = Translator(6, 3, TranslatorSettings(channels=width))
+            found[name] = Translator(6, 3, TranslatorSettings(channels=width, norm="instance"))
             setup.initialise(found[name], number)
         return found
 
