@@ -15,7 +15,7 @@ def test_the_readme_is_short_and_its_commands_and_test_command_are_right() -> No
     text = (ROOT / "README.md").read_text()
     assert len(text.splitlines()) <= 132
     assert "pip install '.[test]' && pytest" in text
-    typed = re.findall(r"(?:^|`)vidtrans ([a-z-]+)", text, re.MULTILINE)
+    typed = re.findall(r"(?:^|`|&& )vidtrans ([a-z-]+)", text, re.MULTILINE)
     assert {"demo", "make-dataset", "train", "stylize"} <= set(typed)
     assert set(typed) <= set(summaries())
 

@@ -70,7 +70,7 @@ class PredictedStyle(nn.Module):
         super().__init__()
         self.looks, self.conditions = settings.looks, condition_channels(settings.looks)
         if settings.corrects:
-            self.tone = nn.Parameter(NO_TONE.repeat(settings.looks, 1))
+            self.tone = nn.Parameter(NO_TONE.repeat(max(settings.looks, 1), 1))
         self.corrects = settings.corrects
         looks, (first, second, third) = settings.looks, (settings.channels * 2**n for n in range(3))
         self.down = nn.ModuleList(

@@ -14,7 +14,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Time, parse_size
 from vidtrans.curves.curve_samples import small_plot
-from vidtrans.models.loaded_model import LoadedModel
+from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.painting.composing import ClipPaint
 from vidtrans.rendering.conditions import LookConditions
@@ -94,7 +94,7 @@ def plan_render(
 def _tell_size(clip: Clip, wanted: str, context: Context) -> None:
     """Report that a ``rendering.size`` is not reached, because a short side never enlarges a clip."""
     width, height = clip.index.width, clip.index.height
-    short = None if wanted == "trained" else parse_size(wanted).short
+    short = None if wanted in OWN_SIZES else parse_size(wanted).short
     if short is not None and short > min(width, height):
         larger = "x".join(str(side * short // min(width, height)) for side in (width, height))
         why = f"{clip.name} is {width}x{height}, and a short side enlarges nothing: the model sees it at that size"
