@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from chain import refuse, said, said_json, snapshot
-from clips import decode, moving_frames, pictures_of, scene, sound_packets, times, write_folder
+from clips import decode, moving_frames, pictures_of, scene, sound_packets, times, write_clip, write_folder
 from directed_clip import same
 
 from vidtrans.core.errors import MediaError
@@ -43,6 +43,18 @@ def test_a_folder_gives_a_folder_with_the_same_names(capsys: Capsys) -> None:
     before = snapshot(Path())
     assert "up to date" in said(capsys, 0, "stylize", "in", *IDENTITY, "--set=rendering.chunk_frames=5")
     assert snapshot(Path()) == before
+
+
+def test_a_video_gives_pictures_where_the_name_of_the_result_has_no_ending(capsys: Capsys) -> None:
+    write_clip(Path("clip.mkv"), moving_frames(3), codec="ffv1", pix_fmt="bgr0")
+    table = said_json(capsys, "stylize", "clip.mkv", *IDENTITY, "-o", "frames")
+    assert (table["output"], table["frames"]) == ("frames", 3)
+    assert same(list(pictures_of(Path("frames")).values()), moving_frames(3))
+    assert "up to date" in said(capsys, 0, "stylize", "clip.mkv", *IDENTITY, "-o", "frames")
+    assert "--overwrite" in refuse(capsys, 2, "stylize", "clip.mkv", *IDENTITY, "--start", "1", "-o", "frames")
+    Path("others").mkdir()
+    said(capsys, 0, "stylize", "clip.mkv", *IDENTITY, "-o", "others")  # a folder that is there holds the result
+    assert [path.name for path in Path("others").iterdir()] == ["clip.identity.mp4"]
 
 
 def test_what_frames_are_called() -> None:

@@ -40,7 +40,7 @@ from vidtrans.video.io.track_header import DOLBY_VISION_ONLY
 
 # Options of the user's ffmpeg that make ordinary colours of Dolby Vision.
 TO_SDR = "-vf libplacebo=colorspace=bt709:color_primaries=bt709:color_trc=bt709 -c:a copy"
-PICTURES_VERSION = 2  # of how the samples and colours of picture files are read
+PICTURES_VERSION = 3  # of how the samples and colours of picture files are read
 
 
 @dataclass(frozen=True)

@@ -268,7 +268,7 @@ class Stylize(Command):
             return read_clip_list(self.video[0], template, preset, tables, context, self._folder)
         requests = requests_for(self.video, template, context, None if self.beside else self._folder)
         if self._is_named(requests) and not self.beside:
-            requests = [place_one(requests[0], self.output)]
+            requests = [place_one(requests[0], self.output, context.cache)]
         return requests
 
     def _is_named(self, requests: Sequence[StylizeRequest]) -> bool:

@@ -213,7 +213,10 @@ def _colon(whole: str, first: int, stop: int) -> int:
 
 
 def _parts(whole: str) -> Sequence[tuple[int, int]]:
-    """Return the (start, end) of the parts between commas that are outside parentheses and quotes."""
+    """Return the (start, end) of the parts between commas that are outside parentheses and quotes.
+
+    A comma may follow the last part: programs that write schedules put one behind each key frame.
+    """
     cuts, depth, quoted = [-1], 0, False
     for at, character in enumerate(whole):
         quoted ^= character == "'"
@@ -222,4 +225,6 @@ def _parts(whole: str) -> Sequence[tuple[int, int]]:
         depth += (character == "(") - (character == ")")
         if character == "," and depth <= 0:
             cuts.append(at)
+    if len(cuts) > 1 and not whole[cuts[-1] + 1 :].strip():
+        whole = whole[: cuts.pop()]
     return [(a + 1, b) for a, b in zip(cuts, [*cuts[1:], len(whole)], strict=True)]

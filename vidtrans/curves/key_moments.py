@@ -45,7 +45,7 @@ def parse_names(text: str, name: str) -> tuple[list[str], list[Time]]:
     ``name``: the option's name in errors. Raises UsageError.
     """
     remedy = f'give a name, or keyframes such as {name} "0: look, 120: other"'
-    parts = [part.strip() for part in text.split(",")]
+    parts = [part.strip() for part in text.rstrip().removesuffix(",").split(",")]
     if len(parts) == 1 and ":" not in text:
         return parts, []
     names, moments = [], []

@@ -90,7 +90,7 @@ def is_number(text: str) -> bool:
 
 def _readings(text: str, is_name: IsName, read: ReadPart) -> list[Reading]:
     """Return the ways to cut a text at some of its commas so that ``read`` finds each part to be one."""
-    pieces = text.split(",")
+    pieces = text.rstrip().removesuffix(",").split(",")
     rests: list[list[Reading]] = [[] for _ in pieces] + [[()]]  # by piece: the ways to read the text from there on
     for start in reversed(range(len(pieces))):
         for end in range(start + 1, min(start + 1 + MOST_COMMAS, len(pieces)) + 1):

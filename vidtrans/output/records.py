@@ -48,7 +48,7 @@ def _read(cache: Cache, output: Path) -> Table:
     return value
 
 
-def _is_known(cache: Cache, folder: Path) -> bool:
+def is_result_folder(cache: Cache, folder: Path) -> bool:
     """Return whether a folder has a record and contains only files that are listed in it."""
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         value = _read(cache, folder)
@@ -116,7 +116,7 @@ def record(
 
 def _check_replaceable(cache: Cache, output: Path) -> None:
     """Raise UsageError if an output folder has files without a record, which --overwrite would delete with it."""
-    if output.is_dir() and not _is_known(cache, output):
+    if output.is_dir() and not is_result_folder(cache, output):
         raise UsageError(
             str(output), "it holds files that are not results of this command", "choose another place with -o"
         )

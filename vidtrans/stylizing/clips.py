@@ -30,8 +30,10 @@ from vidtrans.core.settings import Table
 from vidtrans.core.system import path_key
 from vidtrans.models.model_chain import load_models_in_turn
 from vidtrans.output.places import check_place, refuse_link
+from vidtrans.output.records import is_result_folder
 from vidtrans.rendering.requested_output import default_ending, default_output, is_one_picture, makes_folder
 from vidtrans.session import Context
+from vidtrans.store.cache import Cache
 from vidtrans.stylizing.divided_clip import divide
 from vidtrans.stylizing.requested_render import stylize
 from vidtrans.stylizing.stylize_request import StylizeRequest
@@ -156,18 +158,18 @@ def default_output_of(request: StylizeRequest) -> Path:
     return default_output(request.video, request.names, encoding_of(request))
 
 
-def place_one(request: StylizeRequest, output: str | None) -> StylizeRequest:
+def place_one(request: StylizeRequest, output: str | None, cache: Cache) -> StylizeRequest:
     """Return the request of the only clip with the output that ``-o`` names. Raises UsageError for a link.
 
-    A video's result is written into ``output`` if that is an existing folder or ends in a slash. The result of a folder
-    of pictures is a folder, so there ``output`` names the result itself.
+    A video's result is written into ``output`` if that ends in a slash, or is an existing folder that is not itself a
+    result of pictures. The result of a folder of pictures is a folder, so there ``output`` names the result itself.
     """
     if output is None:
         return replace(request, output=None)
     place = Path(output)
     makes_pictures = request.recipe.settings("encoding", EncodingSettings).makes_pictures
     gives_folder = is_picture_sequence(request.video) or makes_pictures
-    is_folder = place.is_dir() or output.endswith(("/", os.sep))
+    is_folder = output.endswith(("/", os.sep)) or (place.is_dir() and not is_result_folder(cache, place))
     into = is_folder and not gives_folder
     return replace(request, output=refuse_link(place / default_output_of(request)) if into else place)
 

@@ -19,6 +19,7 @@ from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Time, from_table
 from vidtrans.curves.curve import Curve, parse_curve
+from vidtrans.curves.key_moments import parse_names
 from vidtrans.flow.survey import Survey
 from vidtrans.video.io.clip import ClipIndex
 
@@ -89,6 +90,17 @@ def test_moments_are_frames_seconds_or_clock_times() -> None:
     assert (read("0.5").constant, read("0: 1, 9: 1").constant, read("0: 1, 9: 0").constant) == (0.5, 1.0, None)
 
 
+def test_a_comma_may_follow_the_last_key_frame() -> None:
+    for text, wanted in (
+        ("0: (0.2),\n 12: (0.8),\n", "0: (0.2), 12: (0.8)"),
+        ("0: 0.5,", "0: 0.5"),
+        ("0: 0, 9: min(1, 2) ease, ", "0: 0, 9: min(1.0,2.0) ease"),
+        ("0:(0),\r\n9:(1),\r\n", "0: (0.0), 9: (1.0)"),
+    ):
+        assert str(read(text)) == str(read(wanted))
+    assert parse_names("0: ink, 9: oil,\n", "--look") == parse_names("0: ink, 9: oil", "--look")
+
+
 def test_what_is_no_curve_names_the_part_and_the_remedy() -> None:
     for text, says in {
         "fast": "'fast' is not known",
@@ -100,7 +112,9 @@ def test_what_is_no_curve_names_the_part_and_the_remedy() -> None:
         ": 1": "'' is not a moment",
         "0: 0, 1": "'1' has no moment before it",
         "0.2, 0.4": "'0.2' has no moment before it",
-        "0: 0, ": "'' has no moment before it",
+        "0: 0, , 9: 1": "'' has no moment before it",
+        "0: 0,,": "'' has no moment before it",
+        "0.5,": "',' is not expected",
     }.items():
         with pytest.raises(UsageError, match=f"^--strength .*{says}"):
             read(text)

@@ -32,6 +32,7 @@ from vidtrans.models.formats import format_of, load_format  # noqa: E402
 from vidtrans.models.model_file import load_generator, save_model  # noqa: E402
 from vidtrans.models.model_record import NORMALISATION, ModelRecord  # noqa: E402
 from vidtrans.networks.init import build_generator  # noqa: E402
+from vidtrans.networks.ports import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
 
 CPU = Device("cpu", "cpu")
 ANSWER = trial._answer
@@ -123,6 +124,28 @@ def test_where_ranges_are_in_doubt_a_person_is_asked() -> None:
     with pytest.raises(UsageError, match=r"the value range of its input is not clear.*--range"):
         described(path)
     assert len(described(path, range="imagenet").ports["in_scale"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("matrix", "shift", "scale"),
+    [
+        ([[-1, 0, 0], [0, 0.5, 0], [0.25, 0, 0.5]], [1, 0.25, 0.1], [0.5]),
+        ([[0.393, 0.769, 0.189], [0.349, 0.686, 0.168], [0.272, 0.534, 0.131]], [0, 0, 0], [0.5]),
+        (np.diag(IMAGENET_STD), IMAGENET_MEAN, [0.5 / std for std in IMAGENET_STD]),
+    ],
+    ids=["colours", "sepia", "imagenet"],
+)
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.FLOAT16])
+def test_a_range_that_cuts_off_many_values_is_unlikely(matrix: Any, shift: Any, scale: list[float], kind: int) -> None:
+    number = np.float16 if kind == TensorProto.FLOAT16 else np.float32
+    nodes = [
+        helper.make_node("Conv", ["x", "matrix", "shift"], ["c"]),
+        helper.make_node("Clip", ["c", "zero", "one"], ["y"]),
+    ]
+    values = {"matrix": np.reshape(matrix, (3, 3, 1, 1)), "shift": shift, "zero": 0, "one": 1}
+    constants = [constant(name, value, number) for name, value in values.items()]
+    made = described(save(Path("n.onnx"), model(nodes, kind=kind, constants=constants)))
+    assert made.ports["in_scale"] == pytest.approx(scale)
 
 
 TAKEN: list[dict[str, Any]] = [

@@ -146,7 +146,7 @@ def test_grey_becomes_rgb() -> None:
 @pytest.mark.parametrize("kind", [HALF, FLOAT])
 @pytest.mark.filterwarnings("error")
 def test_what_is_no_light_is_mended(kind: int) -> None:
-    odd = np.array([[np.nan, np.inf, -np.inf, -1, 40, 1, 0]])
+    odd = np.repeat([[np.nan, np.inf, -np.inf, -1, 40, 1, 0]], 4, axis=0)  # too many to be specks
     ones = np.ones_like(odd)
     expected = [0, 65535, 0, 0, 65535, 65535, 0]
     back = read_exr(put(exr_bytes({"R": odd, "G": odd, "B": odd}, kind)))
@@ -174,6 +174,35 @@ def test_light_with_little_or_no_alpha_is_the_same_when_written_again(
     assert again["A"] == pytest.approx(max(colour) if glows else alpha, rel=2e-3)
     noted = "light without cover (alpha 0) covers as much as it is bright" in still.notes
     assert (noted, still.reading) == (glows, int(glows))
+
+
+@pytest.mark.parametrize("kind", [HALF, FLOAT])
+@pytest.mark.filterwarnings("error")
+def test_specks_that_are_no_numbers_are_filled_from_around_them(kind: int) -> None:
+    y, x = np.mgrid[0:20, 0:30] / 30
+    clean = {"R": 0.2 + x / 2, "G": 0.3 + y / 2, "B": 0.5 - x / 3, "A": np.ones_like(x)}
+    odd = {name: plane.copy() for name, plane in clean.items()}
+    for name in "RGBA":
+        odd[name][4, 5] = np.nan
+    odd["R"][0, 0], odd["G"][19, 29], odd["B"][10, 10] = np.inf, -np.inf, np.inf
+    odd["R"][12:15, 20:23] = np.nan  # as a filter of 3x3 leaves it
+    odd["G"][8, 3] = np.inf if kind == HALF else 1e30
+    odd["A"][9, 9] = np.nan
+    still = read_layer(put(exr_bytes(odd, kind)))
+    wanted = read_layer(put(exr_bytes(clean, kind)))
+    assert np.abs(still.picture.astype(int) - wanted.picture).max() <= 65535 * 0.02
+    assert any("no numbers (NaN or infinite)" in note for note in still.notes)
+    assert not wanted.notes
+    bad = np.isnan(odd["A"]) | np.isnan(odd["R"])
+    assert (still.picture[~bad][:, 3] == 65535).all()
+
+
+def test_larger_areas_that_are_no_numbers_stay() -> None:
+    light = np.full((12, 12), 0.5)
+    light[:4, :4], light[6:, 6:] = np.inf, np.nan
+    still = read_layer(put(exr_bytes(dict.fromkeys("RGB", light), HALF)))
+    assert (still.picture[:4, :4] == 65535).all()
+    assert (still.picture[6:, 6:] == 0).all()
 
 
 def test_a_stored_part_lies_in_what_is_shown() -> None:

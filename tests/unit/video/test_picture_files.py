@@ -201,7 +201,17 @@ def test_negative_and_not_a_number_are_black_and_what_is_brighter_is_told(tmp_pa
     path = write_tiff(tmp_path / "a.tif", [np.array([[-1, np.nan, 0.5, 3, np.inf]] * 4, np.float32)])
     still = read_still(path)
     assert still.picture[0, :, 0].tolist() == [0, 0, 32768, 65535, 65535]
-    assert still.notes == ("floating-point samples: 0 is black, 1 is white, and what is brighter is clipped",)
+    clipped, odd = still.notes
+    assert clipped == "floating-point samples: 0 is black, 1 is white, and what is brighter is clipped"
+    assert "no numbers (NaN or infinite)" in odd
+
+
+def test_a_speck_that_is_no_number_does_not_hide_the_white_of_whole_samples(tmp_path: Path) -> None:
+    samples = np.tile(np.arange(0, 256, 5, np.float32), (20, 1))
+    odd = samples.copy()
+    odd[3, 7], odd[9, 20], odd[15, 40] = np.nan, np.inf, -np.inf
+    pictures = [read_still(write_tiff(tmp_path / f"{n}.tif", [each])) for n, each in enumerate((samples, odd))]
+    assert [still.samples.white for still in pictures] == [255, 255]
 
 
 @pytest.mark.parametrize(

@@ -198,15 +198,30 @@ def test_what_is_joined_keeps_times_and_sound(tmp_path: Path, name: str, pts: li
     st.lists(st.integers(1, 30_000), min_size=1, max_size=17),
     st.sampled_from([1, 4, 60]),
     st.sampled_from([0, 100, 15_360]),
+    st.sampled_from([1, 512, 3 * 15_360]),
 )
-def test_any_increasing_times_come_back(tmp_path_factory, gaps: list[int], length: int, late: int) -> None:
+def test_any_increasing_times_come_back(tmp_path_factory, gaps: list[int], length: int, late: int, last: int) -> None:
     folder = tmp_path_factory.mktemp("join")
     pts, base = list(accumulate([late, *gaps])), Fraction(1, 15_360)
     frames = [Frame(i, p, f) for i, (p, f) in enumerate(zip(pts, moving_frames(len(pts), (32, 32)), strict=True))]
     segments = write_segments(frames, length, PictureFormat(32, 32, Fraction(1), base, Fraction(30)), folder)
-    timing = Timing(pts, [*gaps, 512], base)
+    timing = Timing(pts, [*gaps, last], base)
     join(segments, timing, folder / "out.mp4")
     assert times(folder / "out.mp4") == [p * base for p in pts]
+    with closing(av.open(str(folder / "out.mp4"))) as container:
+        assert container.streams.video[0].duration == pts[-1] + last - pts[0]
+
+
+@pytest.mark.parametrize(("suffix", "length"), [(".mp4", 60), (".mp4", 4), (".mov", 60), (".mkv", 60)])
+def test_a_last_frame_that_is_held_is_held_in_the_result(tmp_path: Path, suffix: str, length: int) -> None:
+    gaps, held, base = [*[512] * 5, 900, *[512] * 6], 3 * 15_360, Fraction(1, 15_360)
+    pts = list(accumulate([0, *gaps]))
+    frames = [Frame(i, p, f) for i, (p, f) in enumerate(zip(pts, moving_frames(len(pts), (32, 32)), strict=True))]
+    segments = write_segments(frames, length, PictureFormat(32, 32, Fraction(1), base, Fraction(30)), tmp_path)
+    join(segments, Timing(pts, [*gaps, held], base), tmp_path / f"out{suffix}")
+    index = index_of(tmp_path / f"out{suffix}")
+    assert index.last_duration * index.time_base == pytest.approx(3, abs=0.001)
+    assert float(index.duration_s) == pytest.approx(float((pts[-1] + held) * base), abs=0.001)
 
 
 @pytest.mark.parametrize("after_hold", [0, 1])

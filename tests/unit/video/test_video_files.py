@@ -124,7 +124,7 @@ def test_without_a_codec_the_outputs_ending_decides_and_else_the_source() -> Non
         (False, None, "h264"),
         (False, "a.mkv", "h264"),
         (False, "a.PNG", "png"),
-        (False, "a", "h264"),  # a folder of pictures is asked for with --codec png
+        (False, "a", "png"),  # without an ending it is a folder, which holds pictures
         (True, None, "png"),
         (True, "a", "png"),
         (True, "a.mov", "h264"),

@@ -259,6 +259,8 @@ def _candidate(name: str, stats: Table, channels: int, bounds: tuple[float, floa
         given = ENDS[known] if known else bounds or _spread(stats)
         mismatch = MISMATCH if known and name != known and not (name == IMAGENET and known != "-1..1") else 0.0
         return RangeCandidate(name, given, against + mismatch)
+    if bounds:  # an input that is too wide makes many values end at the bounds
+        against += stats["clipped"]
     choices = [(known or "", bounds)] if bounds else list(ENDS.items())
     best = min(
         (_misfit(stats["quantiles"], ends or (0.0, 1.0)) + _mismatch(name, given_name), ends or (0.0, 1.0))

@@ -227,6 +227,7 @@ class TrialRun:
             found[name] = {
                 "quantiles": np.quantile(made, QUANTILES).tolist(),
                 "deviation": float(made.std()),
+                "clipped": float(np.mean((made == made.min()) | (made == made.max()))),
                 "structure": float(np.mean([structure(*pair) for pair in greys])),
                 "content": float(np.mean([correlation(*pair) for pair in greys])),
                 "alike": {other: correlation(_middle(made), _middle(shown[other])) for other in shown if other != name},

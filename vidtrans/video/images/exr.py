@@ -36,9 +36,8 @@ from vidtrans.video.images.exr_header import (
     unreadable,
 )
 from vidtrans.video.images.picture_view import HOW_TO_FIX, PICTURE, PictureView, whole_span
-from vidtrans.video.images.still import Still
+from vidtrans.video.images.still import BEYOND, NOT_FINITE, Still, fill_specks
 
-_BEYOND = 1e9  # from which on a value stands for "nothing there"
 _MOST = 65504.0  # of a half; stands for infinity until it is clipped
 _GLOW = 8.0  # times its alpha, from which on light is a glow and not a bright surface
 _STRIP = 64  # lines at a time: what is between the file and the picture stays small
@@ -69,7 +68,8 @@ def encode_exr(picture: np.ndarray) -> bytes:
 def read_exr(path: Path, view: PictureView = PICTURE) -> Still:
     """Read a layer of an OpenEXR file; grey becomes RGB. Raises MediaError.
 
-    Light above 1 and infinity become the highest code; light below 0 and NaN become 0. Data are mapped from the view's
+    Light above 1 becomes the highest code, light below 0 becomes 0. Of values that are no numbers, specks are filled
+    from the pixels around them; elsewhere infinity becomes the highest code, and NaN 0. Data are mapped from the view's
     span to black and white; without one, from ``whole_span`` of their values. Pictures with too many pixels are refused
     before decoding, and so are truncated or damaged files, which FFmpeg would read in part.
     """
@@ -90,13 +90,14 @@ def read_exr(path: Path, view: PictureView = PICTURE) -> Still:
 def _light(header: Header, layer: ExrLayer, data: bytes, path: Path) -> Still:
     roles = ("Y", "A") if layer.channels[0].upper().endswith("Y") else ("R", "G", "B", "A")
     planes = _planes(_decoded(data, path, header, layer, dict(zip(layer.channels, roles, strict=False))), path)
+    filled, odd = zip(*map(fill_specks, planes), strict=True)
     primaries = header.parts[layer.part].primaries
     matrix = None if primaries.is_like(BT709) or len(roles) == 2 else primaries.to_bt709().astype(np.float32)
-    height, width = planes[0].shape
-    picture = np.empty((height, width, len(planes)), np.uint16)
+    height, width = filled[0].shape
+    picture = np.empty((height, width, len(filled)), np.uint16)
     bright = glowing = 0
     for top in range(0, height, _STRIP):
-        light = np.stack([plane[top : top + _STRIP] for plane in planes], axis=2).astype(np.float32)
+        light = np.stack([plane[top : top + _STRIP] for plane in filled], axis=2).astype(np.float32)
         if matrix is not None:
             light[..., :3] = cv2.transform(np.nan_to_num(light[..., :3], posinf=_MOST, neginf=0.0), matrix)
         darkest = np.minimum(np.minimum(light[..., 0], light[..., 1]), light[..., 2])
@@ -107,6 +108,7 @@ def _light(header: Header, layer: ExrLayer, data: bytes, path: Path) -> Still:
     notes += [] if matrix is None else [f"colours of {primaries.name}: converted to sRGB"]
     if bright > height * width / 2:
         notes.append(f"most of its light is above 1, and becomes white: if it is data, {HOW_TO_FIX}")
+    notes += [NOT_FINITE] if any(odd) else []
     notes += ["light without cover (alpha 0) covers as much as it is bright"] if glowing else []
     return Still(picture, notes=tuple(notes), reading=int(glowing > 0))
 
@@ -118,7 +120,7 @@ def _data(header: Header, layer: ExrLayer, data: bytes, view: PictureView, path:
     ]
     planes = [_planes(_decoded(data, path, header, layer, {c: "Y"}), path)[0].astype(np.float32) for c in channels]
     values = np.stack(planes, axis=2)
-    known = np.abs(values) < _BEYOND
+    known = np.abs(values) < BEYOND
     if header.parts[layer.part].channels[channels[0]] == 2:
         known &= np.abs(values) < _MOST
     known &= _stored(header, layer, known.shape[:2])[..., None]

@@ -81,6 +81,14 @@ class SampleRange:
         return f"{text}: if {meant:,} is, add '#=0..{meant}' to its name"
 
 
+BEYOND = 1e9  # from which on a value stands for "nothing there"
+SPECK = 9  # pixels: what a filter of 3x3 makes of one
+NOT_FINITE = (
+    "some of its values are no numbers (NaN or infinite): specks are filled from the pixels around them, "
+    "larger areas become black, where infinite white"
+)
+
+
 @dataclass(frozen=True)
 class Still:
     """A decoded picture: (H, W, 3) RGB or (H, W, 4) RGBA, straight alpha, uint8 or uint16, sRGB, upright.
@@ -109,14 +117,45 @@ def decode_still(data: np.ndarray, header: PictureHeader, span: Span | None = No
 
 def still_of(stored: np.ndarray, header: PictureHeader, span: Span | None = None) -> Still:
     """Return the picture of upright samples as stored, (H, W, 3 or 4) of any dtype; see ``decode_still``."""
+    has_odd = False
+    if stored.dtype.kind == "f" and not span:
+        planes, odd = zip(*(fill_specks(plane) for plane in np.moveaxis(stored, 2, 0)), strict=True)
+        stored, has_odd = np.stack(planes, axis=2), any(odd)
     samples, colours = SampleRange() if span else _samples(stored, header), header.colours
     picture = _codes(stored, header, span)
     if colours is not None and colours.convert is not None:
         rgb = colours.convert(np.ascontiguousarray(picture[..., :3]))
         picture = np.dstack([rgb, picture[..., 3:]]) if picture.shape[2] == 4 else rgb
-    notes = (_sample_note(stored.dtype, header, samples.peak, span), colours.note if colours else "")
+    odd_note = NOT_FINITE if has_odd else ""
+    notes = (_sample_note(stored.dtype, header, samples.peak, span), colours.note if colours else "", odd_note)
     reading = int((stored.shape[2] == 4 and header.orientation != 1) or _is_white_zero(stored.dtype, header))
     return Still(np.ascontiguousarray(picture), samples, tuple(note for note in notes if note), reading=reading)
+
+
+def fill_specks(plane: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Return a plane (H, W) of floats without specks of values that are no numbers, and whether it has such values.
+
+    Renderers leave single pixels that are NaN or infinite, and filters make small squares of them. A speck of at most
+    ``SPECK`` pixels gets the mean of the numbers around it; else one black or white pixel would become a mark in each
+    painted frame. Larger areas remain as they are.
+    """
+    known = np.isfinite(plane) if plane.dtype == np.float16 else np.abs(plane) < BEYOND
+    if known.all():
+        return plane, False
+    _, areas, stats, _ = cv2.connectedComponentsWithStats((~known).astype(np.uint8), connectivity=8)
+    empty = (stats[:, cv2.CC_STAT_AREA] <= SPECK)[areas] & ~known
+    whole = plane.astype(np.promote_types(plane.dtype, np.float32))
+    filled = np.where(known, whole, 0)
+    while True:  # from its border to its middle
+        total, number = (
+            cv2.boxFilter(each, -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT)
+            for each in (filled, known.astype(filled.dtype))
+        )
+        border = empty & (number > 0.5)
+        if not border.any():
+            return np.where(known, filled, whole), True
+        filled[border] = total[border] / number[border]
+        known, empty = known | border, empty & ~border
 
 
 def _samples(stored: np.ndarray, header: PictureHeader) -> SampleRange:

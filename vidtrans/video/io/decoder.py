@@ -177,6 +177,17 @@ class Decoder:
         base = self.info.time_base
         return floor(zero_s(self.container, self.stream, first * base) / base)
 
+    def track_end(self) -> int:
+        """Return the timestamp at which the track of a QuickTime file or MP4 ends; 0 for other containers.
+
+        There a packet's duration is the step to the next packet in the order of decoding, so that of reordered frames
+        it says nothing about the last one, which may be held for seconds, as in recordings of a screen.
+        """
+        stream = self.stream
+        if self.info.format != QUICKTIME or stream.duration is None or stream.start_time is None:
+            return 0
+        return stream.start_time + stream.duration
+
     def short_s(self, last_pts: int) -> float:
         """Return the seconds at the end that Matroska's header lists and no track reaches; 0 for other containers.
 

@@ -48,7 +48,7 @@ class EncodingSettings:
     codec: str = setting(
         AUTO,
         "codec of the result, or ffmpeg:NAME for an encoder of your own ffmpeg; auto: what the output's ending asks "
-        "for, else png for pictures and h264 for videos",
+        "for (without an ending it is a folder of png), else png for pictures and h264 for videos",
         flag=Flag(
             Group.OUTPUT,
             ("--codec",),
@@ -155,6 +155,8 @@ class EncodingSettings:
     def resolved(self, *, pictures: bool, output: Path | None, report: Report = silent) -> EncodingSettings:
         """Return the settings with ``auto`` replaced by a codec: by the output's ending, else by the kind of source.
 
+        An output without an ending is a folder, and so for pictures.
+
         A GPU codec that cannot be used here is replaced by the CPU codec of the same format, with a warning to
         ``report``, before any cache key is made of the settings.
         """
@@ -169,7 +171,8 @@ class EncodingSettings:
             return replace(self, codec=codec.software)
         ending = output.suffix.lower().lstrip(".") if output else ""
         of_ending = {"exr": "exr", "png": "png", "gif": "gif", "webm": "av1"}
-        usual = "png" if pictures and ending not in CONTAINERS else "h264"
+        is_folder = output is not None and not ending
+        usual = "png" if is_folder or (pictures and ending not in CONTAINERS) else "h264"
         return replace(self, codec=of_ending.get(ending, usual))
 
     def depth_for(self, source: int) -> int:

@@ -258,10 +258,12 @@ def _video_packets(
     Encoders guess DTS at a segment's start, and the guesses of two segments can collide where frame durations
     vary. They are therefore replaced: packets are decoded at the presentation times in order, moved back by the
     largest reordering of any packet, in frames. Each segment starts with this delay again, in the shortest frame step:
-    with a long frame's duration, the next keyframe would get that duration, and players would drop frames. Where times
-    are rounded from a constant rate, the decoding times span the frames at this rate, as readers of MP4 divide by them.
+    with a long frame's duration, the next keyframe would get that duration, and players would drop frames. In QuickTime
+    containers the last packet's duration makes the decoding times span the clip, as readers take their span for the
+    track's length, and divide by it for the rate; the last packet decoded may not be the last frame presented.
     """
     pts, base = timing.pts, timing.time_base
+    spans = stream.container.format.name in QUICKTIME_KINDS
     delay = max((i - rank for order in orders for i, rank in enumerate(order)), default=0)
     step = 1 / (timing.nominal * base) if timing.nominal else min(timing.durations, default=1) or 1
     first = 0
@@ -273,8 +275,8 @@ def _video_packets(
                 packet.pts = pts[first + rank]
                 packet.dts = pts[first + i - delay] if i >= delay else pts[first] + round((i - delay) * step)
                 packet.duration = timing.durations[first + rank]
-                if timing.nominal and first + i == len(pts) - 1:
-                    packet.duration = max(1, pts[0] + round((len(pts) - delay) * step) - packet.dts)
+                if spans and first + i == len(pts) - 1:
+                    packet.duration = max(1, pts[-1] + timing.durations[-1] - round(delay * step) - packet.dts)
                 packet.stream = stream
                 yield float(packet.dts * base), packet
         first += len(order)

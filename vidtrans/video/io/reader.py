@@ -206,6 +206,10 @@ class ClipReader:
         num_rebuilt = min(num_rebuilt + losses.shifted, len(pts))
         missing = self._decoder.num_missing() if self._ended else 0
         lost = self._decoder.num_lost(stamps, ended=self._ended)
+        intact = self._ended and not (num_rebuilt or missing or lost or losses.flawed)
+        held = self._decoder.track_end() - pts[-1] if intact else 0
+        if held > 0 and max(held, last_duration) >= 2 * nominal:  # otherwise they differ by roundings
+            last_duration = held
         holes = num_holes(pts)
         if not missing and (lost or losses.flawed):  # frames that the container does not list show as gaps in the times
             missing, holes = max(0, holes - lost), 0
