@@ -10,7 +10,7 @@ from chain import refuse, said
 from clips import decode, moving_frames, write_clip
 from made_music import clicks
 
-SMALL = ("--size", "64", "--codec", "ffv1", "--temporal", "off", "--engine", "torch")
+SMALL = ("--size", "48", "--codec", "ffv1", "--temporal", "off", "--engine", "torch")
 
 
 @pytest.fixture(autouse=True)

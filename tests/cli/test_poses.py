@@ -74,7 +74,7 @@ def test_what_is_drawn_of_another_performer_stands_where_the_first_one_does() ->
     me = PoseFrames(Path("poses"), PoseView(size=SIZE))
     fitted = PoseFrames(Path("other"), PoseView(size=SIZE, body=me.body))
     assert np.nanmax(np.abs(fitted.people - me.people)[..., :2]) < 0.5
-    assert (fitted.read(2, 0)[0].picture != me.read(2, 0)[0].picture).mean() < 0.05
+    assert (fitted.read(2)[0].picture != me.read(2)[0].picture).mean() < 0.05
 
 
 def test_what_gives_no_poses_is_refused_before_anything_is_written(capsys: Capsys) -> None:

@@ -52,7 +52,6 @@ USES: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "target": ("x.mp4", 3, ("make-dataset", "CLIP", "--pairing", "aligned", "--target", "x.mp4")),
     "picture": ("x.png", 3, ("stylize", "x.png", *IDENTITY)),
     "numbered pictures": ("x1.png", 3, ("stylize", "x%d.png", *IDENTITY)),
-    "glob": ("x.mp4", 3, ("stylize", "x*.mp4", *IDENTITY)),
     "exr": ("x.exr", 3, ("stylize", "x.exr", *IDENTITY)),
     "mask": ("x.png", 3, ("stylize", "CLIP", *IDENTITY, "--mask", "x.png")),
     "cuts": ("x.txt", 2, ("stylize", "CLIP", *IDENTITY, "--cuts", "x.txt")),

@@ -190,28 +190,26 @@ class CommandOfParameters(click.Command):
 
 
 def _with_values(args: list[str], sets: Mapping[str, str]) -> list[str]:
-    """Return arguments with ``=VALUE`` behind each flag of ``sets``: the next word if it is a curve, or ``sets[flag]``.
-
-    A word that names a file is an input.
-    """
+    """Return arguments with ``=VALUE`` behind each flag of ``sets``: the next word, or ``sets[flag]`` before an input."""
     words, found = deque(args), list[str]()
     while words and words[0] != "--":
         word = words.popleft()
         if word in sets:
-            word = f"{word}={words.popleft() if words and _is_curve(words[0]) else sets[word]}"
+            word = f"{word}={words.popleft() if words and _is_value(words[0]) else sets[word]}"
         found.append(word)
     return [*found, *words]
 
 
-def _is_curve(word: str) -> bool:
+def _is_value(word: str) -> bool:
+    """Return whether a word is a value, not an option, nor a file that is there or has a file's ending."""
     from vidtrans.curves.curve import parse_curve
 
-    if not word or word.startswith("-") or os.path.exists(word):
+    if word.startswith("-") or os.path.exists(word):
         return False
     try:
         parse_curve(word, "")
     except UsageError:
-        return False
+        return not Path(word).suffix[1:].isalnum()
     return True
 
 

@@ -252,7 +252,7 @@ def _suggested(look: LoadedModel, rendering: RenderingSettings, *, alone: bool) 
         if others := ",".join(f"{v:g}" for v in values if v != value):
             texts.append(f"pairing.{name}={others}")
     if look.record is not None and alone:
-        texts.append(f"size={round(look.record.auto_size * 0.6)},{round(look.record.auto_size * 1.5)}")
+        texts.append(f"size={round(look.record.auto_size * 0.75)},{round(look.record.auto_size * 1.5)}")
     variations = []
     for variation in (v for text in texts for v in parse_variations(text)):
         with suppress(UsageError):  # it conflicts with the other settings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -152,7 +151,7 @@ def files_to_read(path: Path) -> list[Path]:
     if path.is_dir():
         if unread := unread_in(path):
             raise _unread(path, f"{unread[0].name} …: ", unread[0].suffix)
-        if videos := [name for name in sorted(os.listdir(path)) if Path(name).suffix.lower() in VIDEO_SUFFIXES]:
+        if videos := [x for x in sorted(path.iterdir()) if x.suffix.lower() in VIDEO_SUFFIXES and x.is_file()]:
             why = f"a folder of {count(len(videos), 'video')}, where one clip is expected"
             raise MediaError(str(path), why, f"name the video, as {path / videos[0]}")
         remedy = "give a video, a picture, or a folder of pictures"
