@@ -190,7 +190,7 @@ class CommandOfParameters(click.Command):
 
 
 def _with_values(args: list[str], sets: Mapping[str, str]) -> list[str]:
-    """Return arguments with ``=VALUE`` behind each flag of ``sets``: the next word, or ``sets[flag]`` before an input."""
+    """Return arguments with ``=VALUE`` behind each flag of ``sets``: the next word; before an input ``sets[flag]``."""
     words, found = deque(args), list[str]()
     while words and words[0] != "--":
         word = words.popleft()

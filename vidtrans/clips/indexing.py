@@ -76,7 +76,8 @@ class Clip:
     @property
     def name(self) -> str:
         """The file name of the source."""
-        return (self.origin or self).path.name
+        path = (self.origin or self).path
+        return path.name or path.resolve().name
 
     @property
     def shots(self) -> tuple[int, ...]:
