@@ -169,7 +169,7 @@ def test_a_generator_that_raises_or_ends_is_no_mistake_of_ours() -> None:
         ({"fps": 25, "crf": 99}, "crf"),
         ({"fps": 25, "codec": "png"}, "no video"),
         ({"fps": 25, "path": "o.xyz"}, "xyz"),
-        ({"fps": 25, "path": "o"}, "ending"),
+        ({"fps": 25, "path": "o"}, "no video"),
         ({"fps": 25, "path": "o.mp4", "codec": "ffv1"}, "ffv1 cannot"),
         ({"fps": 25, "path": "file/o.mp4"}, "not a folder"),
         ({"fps": 25, "path": "."}, "folder"),

@@ -66,6 +66,8 @@ class Probe(Command):
             **headers,
             "average_rate": str(info.average_rate),
             "subtitles": list(info.subtitles),
+            "not_used": list(info.not_used),
+            "crop": list(info.crop),
             "audio": [dict(track.__dict__) for track in info.audio],
             "stored_size": [info.width, info.height],
             "colour_space": index.findings.matrix,
