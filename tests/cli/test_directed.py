@@ -13,6 +13,7 @@ from clips import decode, moving_frames, pictures_of
 from directed_clip import COUNT, EXACT, Frames, Shoot, halves, lossless, same
 
 import vidtrans as api
+from vidtrans.cli.click_commands import _with_values
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Progress, Stop
 from vidtrans.rendering.directing import FrameBlend
@@ -161,3 +162,27 @@ def test_a_drawing_is_taken_as_it_is_only_where_it_is_one(tiny_model: Path, caps
     said(capsys, 0, "stylize", "d.png", "--model", tiny_model, "--drawn", "yes", "-o", "yes.png")
     assert np.array_equal(pictures_of(Path("yes.png"))["yes.png"], found)
     assert "takes no drawings" in refuse(capsys, 2, "stylize", "p.png", "--model", "identity", "--drawn", "yes")
+
+
+def test_a_flag_that_may_have_a_value_leaves_inputs_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("clip.mp4", "levels.csv"):
+        Path(name).touch()
+    for name in ("0", "shots"):
+        Path(name).mkdir()
+    flag, sets = "--keep-colour", {"--keep-colour": "1"}
+    cases = {
+        ("clip.mp4",): [f"{flag}=1", "clip.mp4"],
+        ("0.5", "clip.mp4"): [f"{flag}=0.5", "clip.mp4"],
+        ("0", "clip.mp4"): [f"{flag}=0", "clip.mp4"],
+        ("levels.csv", "clip.mp4"): [f"{flag}=levels.csv", "clip.mp4"],
+        ("0.5*low", "clip.mp4"): [f"{flag}=0.5*low", "clip.mp4"],
+        ("shots",): [f"{flag}=1", "shots"],
+        ("shots/*.mp4",): [f"{flag}=1", "shots/*.mp4"],
+        ("absent.mp4",): [f"{flag}=1", "absent.mp4"],
+        ("much", "clip.mp4"): [f"{flag}=much", "clip.mp4"],
+        ("--mix", "0.2"): [f"{flag}=1", "--mix", "0.2"],
+        ("--", "0.5"): [f"{flag}=1", "--", "0.5"],
+        (): [f"{flag}=1"],
+    }
+    assert {words: _with_values([flag, *words], sets) for words in cases} == cases

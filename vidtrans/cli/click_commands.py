@@ -201,15 +201,17 @@ def _with_values(args: list[str], sets: Mapping[str, str]) -> list[str]:
 
 
 def _is_value(word: str) -> bool:
-    """Return whether a word is a value, not an option, nor a file that is there or has a file's ending."""
+    """Return whether a word is a number or a curve, not an option, nor a clip, a folder or a pattern."""
     from vidtrans.curves.curve import parse_curve
+    from vidtrans.curves.data_files import SUFFIXES
 
-    if word.startswith("-") or os.path.exists(word):
+    is_plain = word.replace(".", "", 1).isdecimal() or Path(word).suffix.lower() in SUFFIXES
+    if word.startswith("-") or (os.path.exists(word) and not is_plain):
         return False
     try:
         parse_curve(word, "")
     except UsageError:
-        return not Path(word).suffix[1:].isalnum()
+        return not Path(word).suffix[1:].isalnum() and not set(word) & set("*#/")
     return True
 
 

@@ -281,6 +281,8 @@ def with_picture_fps(clip: Clip, rate: float) -> Clip:
 def mask_digest(context: Context, mask: MaskFile) -> str:
     """Return the digest of a mask's content, and of whether it is inverted. Raises MediaError."""
     digest = content_digest(context, mask.path)
+    if mask.sequence is not None:  # which decides what is inside
+        digest += " " + content_digest(context, mask.sequence)
     return f"{NOT}{digest}" if mask.inverted else digest
 
 

@@ -78,13 +78,13 @@ class RenderingSettings:
     )
     keep_colour: str | float = setting(
         "",
-        "share of the source's own colours that is kept, 0 to 1; a curve too; by itself 1 for looks that ship and are "
-        "named after a medium, such as oil, and 0 for all others",
+        "share of the source's own colours that is kept, 0 to 1; a curve too; default: 1 for looks that ship and are "
+        "named after a medium, such as oil, 0 for all others",
         flag=Flag(
             Group.LOOK,
             ("--keep-colour",),
             metavar="[CURVE]",
-            help="Keep the source's own colours. Looks that are named after a medium, such as oil, do: 0 lets go.",
+            help="Keep the source's own colours. Looks named after a medium, such as oil, do: 0 takes the look's.",
             sets="1",
             values=Moving(0, CURVES["keep_colour"]),
         ),

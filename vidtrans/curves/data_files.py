@@ -23,12 +23,15 @@ NAMING_ROWS = 1000  # of a JSON file, in which the names of its columns are look
 TIMES, FRAMES = ("time", "seconds", "t", "time_s"), ("frame", "frames", "frame_number")
 
 
+SUFFIXES = (".csv", ".json", ".mid", ".midi")
+
+
 def read_data(path: Path) -> DataColumns:
     """Read a file of values. Raises UsageError."""
-    readers = {".csv": _read_csv, ".json": _read_json, ".mid": read_midi, ".midi": read_midi}
+    readers = dict(zip(SUFFIXES, (_read_csv, _read_json, read_midi, read_midi), strict=True))
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise UsageError(str(path), "it is no file of values", f"give one that ends in {', '.join(readers)}")
+        raise UsageError(str(path), "it is no file of values", f"give one that ends in {', '.join(SUFFIXES)}")
     path = as_found(path)
     check_regular_file(path, UsageError)
     try:

@@ -123,12 +123,13 @@ class ControlState:
         return ControlState(controls, pairing, curves)
 
     def _colours_of_model(self, values: Mapping[str, object], models: Mapping[str, LoadedModel]) -> Table:
-        """Return ``keep_colour`` for another model, unless it was changed from the default of the one before."""
-        before, name = models.get(self.controls.model), values.get("model", self.controls.model)
-        after = models.get(str(name))
+        """Return ``keep_colour`` for another model or look, unless it was changed from the default before."""
+        own = self.controls
+        before, after = models.get(own.model), models.get(str(values.get("model", own.model)))
         if "keep_colour" in values or before is None or after is None or "keep_colour" in self.curves:
             return {}
-        return {"keep_colour": own_colour(after)} if self.controls.keep_colour == own_colour(before) else {}
+        colour = own_colour(after, str(values.get("look", own.look)))
+        return {"keep_colour": colour} if own.keep_colour == own_colour(before, own.look) else {}
 
     def moved(self, positions: Mapping[str, float]) -> ControlState:
         """Return the state with numbers in place of curves, by control name; they must be within bounds."""
@@ -154,6 +155,7 @@ class ControlState:
                 values = {n: v for n in ("model", "second") if (v := getattr(former.controls, n)) in ("", *models)}
         values |= {"second": ""} if own.second == removed.name else {}
         values |= {"look": ""} if own.look in looks_of(removed) else {}
+        values |= self._colours_of_model(values, {removed.name: removed, **models})
         return self.updated(values, models)
 
     def table(self) -> Table:
@@ -174,10 +176,11 @@ class ControlState:
         return dict(self.pairing.get(pairing.name, {}))
 
 
-def own_colour(model: LoadedModel) -> float:
-    """Return the share of the source's colours that a model's first look keeps by default."""
+def own_colour(model: LoadedModel, look: str) -> float:
+    """Return the share of the source's colours that a ``look`` of a model, by default the first, keeps by default."""
     own = model.pairing.settings.own_colours if isinstance(model.pairing, LookPairing) else ()
-    return own[0] if own else 0.0
+    looks = looks_of(model)
+    return own[looks.index(look) if look in looks else 0] if own else 0.0
 
 
 def looks_of(model: LoadedModel) -> list[str]:

@@ -65,7 +65,7 @@ def open_session(
     first = controls or first_controls(next(iter(models)), rendering)
     changes: Table = {"look": first.look}
     if rendering.keeps_as_look:
-        changes["keep_colour"] = own_colour(models[first.model])
+        changes["keep_colour"] = own_colour(models[first.model], first.look)
     state = ControlState(replace(first, look="")).updated(changes, models)
     hub = Hub(models, state, saved, folder, context.report)
     hub.pictures = PictureLooks(models, pictures or {}, open_model, context)

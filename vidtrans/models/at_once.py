@@ -21,7 +21,7 @@ from vidtrans.clips.sampling import read_clip_frames, read_style_picture, spread
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import digest_file
 from vidtrans.flow.bars import bars_of
-from vidtrans.models.gallery import NORMS_FILE, WEIGHTS_FILE, WITH_COLOURS
+from vidtrans.models.gallery import NORMS_FILE, WEIGHTS_FILE, WITH_COLOURS, gallery_picture
 from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.models.look_pictures import CLIP, NamedPictures
 from vidtrans.models.model_file import SUFFIX, save_model
@@ -134,7 +134,9 @@ def read_style(path: Path, context: Context) -> np.ndarray:
 
 def _source(style: Path | str | None, context: Context, clip: Path | None) -> StyleSource:
     if isinstance(style, str):
-        return StyleSource(f"gallery {style}", lambda known: known.shipped(style), style not in WITH_COLOURS)
+        is_medium = style not in WITH_COLOURS
+        digest = f"gallery {style} {digest_file(gallery_picture(style))} {is_medium}"
+        return StyleSource(digest, lambda known: known.shipped(style), is_medium)
     if style is not None:
         return StyleSource.of_pictures(context.cache.digest(style), lambda: [read_style(style, context)])
     if clip is None:

@@ -124,7 +124,7 @@ class LoadedModel:
         if wanted == "onnx" and (kind := NOT_IN_ONNX.get(name)):
             why = f"'{self.name}' is a {kind}, which ONNX Runtime cannot run"
             raise UsageError("--engine onnx", why, "leave out --engine")
-        return "torch" if name in ("optimised", "colour-map", ONNX_GRAPH) and wanted == "auto" else wanted
+        return "torch" if name in ("optimised", *NOT_IN_ONNX, ONNX_GRAPH) and wanted == "auto" else wanted
 
     def working_size(self, wanted: str, source: tuple[int, int]) -> tuple[int, int]:
         """Return the model's working (width, height) for a source (width, height) and a ``rendering.size``."""

@@ -103,7 +103,8 @@ class ModelRecord:
         Strokes are the largest at the trained size, 288 pixels, but faces that are a quarter of the picture lose their
         eyes there. Learned looks keep most of their strokes at 480; looks at once are sharper and calmer up to 720.
         """
-        if self.pairing["name"] != "look" or self.generator["name"] == "optimised":
+        is_other = self.generator["name"] == "optimised" or self.ports or self.origin  # or of another tool
+        if self.pairing["name"] != "look" or is_other:
             return self.size
         return self.size * 5 // 3 if self.training else self.size * 5 // 2
 

@@ -31,6 +31,7 @@ TONED = 128  # pixels a side of a picture whose colours are looked at
 # Deviation of colours from a line over that along it. Drawings in ink, charcoal and pencil have 0.01 to 0.04, a
 # blueprint 0.11 to 0.14, paintings 0.3 and more.
 ONE_INK, MANY_COLOURS = 0.06, 0.11
+PLAIN = 0.02  # the deviation, in values from -1 to 1, of a picture without tones: its line is that of grey
 
 
 @dataclass
@@ -125,8 +126,9 @@ def tone_of(pictures: Sequence[np.ndarray]) -> Tensor:
     colours = np.concatenate(small).reshape(-1, 3) / 127.5 - 1
     mean = colours.mean(0)
     spreads, axes = np.linalg.eigh(np.cov((colours - mean).T))
-    ratio = float(np.sqrt(max(spreads[0] + spreads[1], 0) / max(spreads[2], 1e-9)))
+    axis = axes[:, 2] if spreads[2] > PLAIN**2 else np.full(3, 3**-0.5)
+    ratio = float(np.sqrt(max(spreads[0] + spreads[1], 0) / max(spreads[2], PLAIN**2)))
     share = np.clip((MANY_COLOURS - ratio) / (MANY_COLOURS - ONE_INK), 0, 1)
-    off_line = np.eye(3) - np.outer(axes[:, 2], axes[:, 2])
+    off_line = np.eye(3) - np.outer(axis, axis)
     matrix = np.eye(3) - share * off_line
     return torch.from_numpy(np.append(matrix.ravel(), share * off_line @ mean).astype(np.float32))

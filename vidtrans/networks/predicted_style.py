@@ -109,7 +109,9 @@ class PredictedStyle(nn.Module):
             y = part(y, shares, stroke)
         picture = torch.tanh(self.head(y, shares, stroke, activate=False) / 2)  # from −1 to 1, as 2 sigmoid(y) − 1
         if self.corrects:
-            picture = without_rims(frame, with_tone(picture, shares @ self.tone))
+            # In full precision: sums over a frame leave fp16's range, and variances lose bf16's digits.
+            full = with_tone(picture.float(), (shares @ self.tone).float())
+            picture = without_rims(frame.float(), full).to(picture.dtype)
         return fading(frame, picture) if self.looks else picture
 
 

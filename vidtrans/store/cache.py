@@ -27,7 +27,7 @@ from vidtrans.store.render_log import LOG, RenderLog
 from vidtrans.store.stages import STAGES
 
 FOLDER = ".vidtrans"
-TOLD_BYTES = 10**9  # whenever the cache has grown by so much, its size is reported
+REPORT_STEP_BYTES = 10**9  # of the cache: its size is reported when it passes a multiple
 TAG_FILE = "CACHEDIR.TAG"
 LONGEST_INSIDE = 130  # characters behind the cache's path: a stage, a key, and a file under its temporary name
 KEY = re.compile("[0-9a-f]{64}")
@@ -120,8 +120,8 @@ class Cache:
     def trim(self, limit_bytes: int) -> None:
         """Delete entries until the rest fits in ``limit_bytes``, the cheapest to make again first; skip entries in use.
 
-        Among entries of equal cost, the least recently used is deleted first. A note names the cache where what was
-        made since this object was makes it pass another ``TOLD_BYTES``.
+        Among entries of equal cost, the least recently used is deleted first. A note names the cache if it has passed
+        a multiple of ``REPORT_STEP_BYTES`` since this object was made.
         """
         self.log.trim()
         entries = sorted(self.entries(), key=_rank)
@@ -134,7 +134,7 @@ class Cache:
                 excess -= sizes.pop(entry.folder)
         total = sum(sizes.values())
         made = sum(size for folder, size in sizes.items() if self._is_new(folder / META))
-        if total // TOLD_BYTES > (total - made) // TOLD_BYTES:
+        if total // REPORT_STEP_BYTES > (total - made) // REPORT_STEP_BYTES:
             what = f"the cache {self.root} has grown to {format_size(total)}"
             self.report(Note(f"{what}: 'vidtrans cache clean' empties it, and --cache-limit bounds it"))
 

@@ -253,8 +253,8 @@ class RequestedRender:
         width, height = self.look.working_size("trained", source)
         if self.settings.rendering.size != "auto" or (width, height) == self.look.working_size("auto", source):
             return {}
-        recipe = self.request.recipe.under({"rendering": {"size": "trained"}})
-        smaller = replace(self, request=replace(self.request, recipe=recipe)).job(job.plan.clip)
+        settings = replace(self.settings, rendering=replace(self.settings.rendering, size="trained"))
+        smaller = replace(job, plan=replace(job.plan, settings=settings))
         seconds = smaller.estimate()["estimate"]["seconds"]
         return {"trained_size": {"size": [width, height], "seconds": seconds}}
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from clips import scene
 
-from vidtrans.models.style_prediction import StylePrediction
+from vidtrans.models.style_prediction import StylePrediction, tone_of
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.networks.predicted_style import PredictedStyle, is_narrower, load_narrower, without_rims
+from vidtrans.networks.predicted_style import PredictedStyle, is_narrower, load_narrower, with_tone, without_rims
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -116,3 +116,19 @@ def test_a_wider_network_begins_with_the_output_of_a_narrower_one_and_learns_in_
     unused = wide.head.conv.weight.grad
     assert unused is not None
     assert unused[:, 8:].abs().min() > 0
+
+
+def test_a_dark_frame_in_half_precision_is_painted() -> None:
+    network = StylePrediction()
+    painter = network.network([network.style([scene(96, 96, 3)])]).half()
+    frame = torch.full((1, 4, 1088, 1920), -0.97, dtype=torch.half)
+    frame[:, :3, :8, :8] = 1
+    with torch.inference_mode():
+        assert bool(painter(frame).isfinite().all())
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_a_plain_picture_has_the_tone_of_grey(level: int) -> None:
+    tone = tone_of([np.full((64, 64, 3), level, np.uint8)])
+    made = with_tone(torch.rand(1, 3, 8, 8), tone[None])
+    assert float((made.amax(1) - made.amin(1)).max()) < 1e-5

@@ -294,7 +294,7 @@ def test_what_costs_least_to_lose_goes_first_and_of_that_what_was_not_used_for_l
 
 
 def test_a_cache_that_has_grown_is_named_once_for_each_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vidtrans.store.cache.TOLD_BYTES", 2500)
+    monkeypatch.setattr("vidtrans.store.cache.REPORT_STEP_BYTES", 2500)
     told: list[str] = []
     grown = []
     for names in ("ab", "c", "", "d", "e"):  # a new object for each command

@@ -88,7 +88,7 @@ def description(subject: ExportSubject) -> str:
         "name": subject.name,
         "generator": record.generator,
         "pairing": record.pairing,
-        "trained_size": record.size,
+        "trained_size": record.auto_size,
         "in_channels": subject.in_channels,
         "multiple": int(subject.generator.multiple),
         "whole": subject.whole,

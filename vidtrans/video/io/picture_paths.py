@@ -153,7 +153,7 @@ def files_to_read(path: Path) -> list[Path]:
             raise _unread(path, f"{unread[0].name} …: ", unread[0].suffix)
         if videos := [x for x in sorted(path.iterdir()) if x.suffix.lower() in VIDEO_SUFFIXES and x.is_file()]:
             why = f"a folder of {count(len(videos), 'video')}, where one clip is expected"
-            raise MediaError(str(path), why, f"name the video, as {path / videos[0]}")
+            raise MediaError(str(path), why, f"name the video, as {videos[0]}")
         remedy = "give a video, a picture, or a folder of pictures"
         raise MediaError(str(path), "no pictures in this folder", remedy)
     there = pictures_in(path.parent)[:1] if path.parent.is_dir() else []

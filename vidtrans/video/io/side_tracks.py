@@ -24,17 +24,17 @@ FAR_S = 3600  # a track further from the pictures than this has another clock
 
 def side_tracks(container: InputContainer, pictures: VideoStream | None) -> list[AudioStream | SubtitleStream]:
     """Return the sound and subtitle tracks that belong to the pictures, sound first."""
-    apart = tracks_apart(container, pictures)
+    others = tracks_of_others(container, pictures)
     streams: list[AudioStream | SubtitleStream] = [*container.streams.audio]
     streams += [s for s in container.streams.subtitles if s.discard != Discard.all]
-    return [stream for stream in streams if stream.index not in apart]
+    return [stream for stream in streams if stream.index not in others]
 
 
 def tracks_not_used(container: InputContainer, pictures: VideoStream | None) -> list[str]:
     """Return a text for each sound and subtitle track that does not belong to the pictures."""
-    apart = tracks_apart(container, pictures)
+    others = tracks_of_others(container, pictures)
     streams = (*container.streams.audio, *container.streams.subtitles)
-    return [f"{_name_track(stream)} {apart[stream.index]}" for stream in streams if stream.index in apart]
+    return [f"{_name_track(stream)} {others[stream.index]}" for stream in streams if stream.index in others]
 
 
 def sound_starts_s(container: InputContainer, pictures: VideoStream | None) -> list[Fraction]:
@@ -47,7 +47,7 @@ def starts_s(streams: Iterable[Stream]) -> list[Fraction]:
     return [s.start_time * s.time_base for s in streams if s.start_time is not None and s.time_base]
 
 
-def tracks_apart(container: InputContainer, pictures: Stream | None) -> dict[int, str]:
+def tracks_of_others(container: InputContainer, pictures: Stream | None) -> dict[int, str]:
     """Return where the tracks are that do not belong to the ``pictures``, as a text by track number.
 
     Without pictures, the first sound track decides. Attached files and covers have no times and always belong.
@@ -56,17 +56,17 @@ def tracks_apart(container: InputContainer, pictures: Stream | None) -> dict[int
     if lead is None:
         return {}
     own: set[int] = set()
-    others: set[int] = set()
+    foreign: set[int] = set()
     if container.format.name == "mpegts":
         path = Path(container.name.removeprefix("file:"))
         status = path.stat()
         for pids in _programmes(path, status.st_size, status.st_mtime_ns):
-            (own if lead.id in pids else others).update(pids)
-    apart = {s.index: "of another programme" for s in container.streams if own and s.id in others - own}
+            (own if lead.id in pids else foreign).update(pids)
+    others = {s.index: "of another programme" for s in container.streams if own and s.id in foreign - own}
     for stream in container.streams:
-        if stream.index not in apart and (distance_s := _distance_s(container, stream, lead)) > FAR_S:
-            apart[stream.index] = f"{distance_s / 3600:.1f} h away from the pictures"
-    return apart
+        if stream.index not in others and (distance_s := _distance_s(container, stream, lead)) > FAR_S:
+            others[stream.index] = f"{distance_s / 3600:.1f} h away from the pictures"
+    return others
 
 
 def _name_track(stream: Stream) -> str:
@@ -104,7 +104,7 @@ def _programmes(path: Path, size: int, modified_ns: int) -> tuple[frozenset[int]
     """Return the packet identifiers (PIDs) of each programme of a transport stream, from its tables.
 
     The tables are the association and map tables of ISO/IEC 13818-1, 2.4.4; () where there is one programme at most.
-    Arguments beside ``path`` tell versions of the file apart.
+    Arguments beside ``path`` tell versions of the file others.
     """
     with path.open("rb") as file:
         head = file.read(TABLES_IN)
