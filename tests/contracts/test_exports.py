@@ -157,7 +157,7 @@ def read_back(model: ExportSubject) -> ExportSubject:
     described = form.describe(Path("file"), Hints(trust=isinstance(form, TorchScriptFormat)))
     generator, record = form.load_described(Path("file"), described)
     parse_record(record.to_json(), Path("file"))
-    assert record.size == model.record.size
+    assert record.size == model.record.auto_size
     assert record.card == model.record.card
     pairing = make_pairing(record.pairing["name"], record.pairing["settings"])
     whole = "grade" if model.pairing.at_source_size else "aligned"
