@@ -21,7 +21,7 @@ from pictures_of_all_kinds import write_tiff
 from PIL import Image
 
 from vidtrans.clips.aligned_clip import match_frames, same_shape
-from vidtrans.clips.indexing import open_clip
+from vidtrans.clips.indexing import mask_digest, open_clip
 from vidtrans.clips.masks import Mask, MaskLevels, MatteReader
 from vidtrans.core.events import Note
 from vidtrans.core.mask_files import NOT, MaskFile
@@ -467,3 +467,16 @@ def test_pictures_go_by_number_and_what_is_missing_is_named(
     found, told = match_frames(clip, mask, 0, clip.num_frames)
     assert found == steps
     assert words in told
+
+
+def test_the_digest_of_a_mask_follows_the_masks_that_decide_with_it(tmp_path: Path) -> None:
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    for number in range(2):
+        write_picture(folder / f"{number}.png", np.full((16, 16, 3), number, np.uint8))
+    one = MaskFile(folder / "0.png", sequence=folder)
+    before = mask_digest(Context(cache_dir=tmp_path / "cache"), one)
+    write_picture(folder / "2.png", np.full((16, 16, 3), 255, np.uint8))
+    after = mask_digest(Context(cache_dir=tmp_path / "cache"), one)
+    assert before != after
+    assert mask_digest(Context(cache_dir=tmp_path / "cache"), MaskFile(folder / "0.png")) not in (before, after)
