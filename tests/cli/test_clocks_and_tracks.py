@@ -407,7 +407,7 @@ def joined(name: str, video: str, sound: str, late_s: Sequence[int] = (0, 0)) ->
 
 
 def offsets(path: Path, firsts: Sequence[int]) -> list[float]:
-    """How much later each of these packets of sound is than the picture of the same place in ``firsts``, in s."""
+    """Return the time of each sound packet minus that of the picture at its place in ``firsts``, in s."""
     seen, heard = times(path)[::12], [at for at, _ in sound_packets(path)]
     return [float(heard[number] - seen[part]) for part, number in enumerate(firsts)]
 

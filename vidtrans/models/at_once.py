@@ -46,7 +46,10 @@ CLIP_FRAMES = 5  # frames of a clip whose styles' mean is the clip's own
 
 @dataclass(frozen=True)
 class StyleSource:
-    """Where a style comes from, (N,). ``digest``: of what decides it. ``is_medium``: it keeps the source's colours."""
+    """A source of a style, (N,), for which ``digest`` stands in cache keys.
+
+    ``is_medium``: renders keep the source's colours by default.
+    """
 
     digest: str
     style: Callable[[StylePrediction], Tensor]

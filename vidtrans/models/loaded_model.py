@@ -134,7 +134,7 @@ class LoadedModel:
         return width * factor, height * factor
 
     def size_for(self, wanted: str) -> Size:
-        """Return a ``rendering.size`` as a size: of the model's own the one that its record has, if there is one."""
+        """Return the size that a ``rendering.size`` names; the model's record decides ``auto`` and ``trained``."""
         if wanted not in OWN_SIZES:
             return parse_size(wanted)
         if self.record is None:

@@ -27,7 +27,7 @@ from vidtrans.video.images.picture import read_picture
 SHORT_SIDE = 256  # of the picture that the predictor sees
 STRIDED = (1, 3, 6, 13)  # blocks of the predictor that halve the size
 BLOCKS = 16  # of three convolutions: to more channels, in depth, to fewer channels
-TONED = 128  # pixels a side of a picture whose colours are looked at
+TONED = 128  # side in pixels of the small picture of which the tone is computed
 # Deviation of colours from a line over that along it. Drawings in ink, charcoal and pencil have 0.01 to 0.04, a
 # blueprint 0.11 to 0.14, paintings 0.3 and more.
 ONE_INK, MANY_COLOURS = 0.06, 0.11
@@ -120,7 +120,8 @@ class StylePrediction:
 def tone_of(pictures: Sequence[np.ndarray]) -> Tensor:
     """Return the tone of pictures (H, W, 3) uint8, (12,) float32, as ``with_tone`` maps colours.
 
-    Colours of grey pictures, or of one ink, lie on a line: the tone projects onto it. Others keep their colours.
+    The colours of a grey picture, or of one in a single ink, lie on a line in RGB, and its tone projects onto this
+    line. The tone of other pictures changes nothing.
     """
     small = [cv2.resize(middle_of(picture), (TONED, TONED), interpolation=cv2.INTER_AREA) for picture in pictures]
     colours = np.concatenate(small).reshape(-1, 3) / 127.5 - 1

@@ -25,7 +25,7 @@ CHANNELS = 8  # at full size, of the network whose norms are predicted
 NORMS = ("scale", "shift", "stroke_scale", "stroke_shift")  # of a layer
 BLOCKS = 5
 STRIDE = 4  # pixels of a cell in which bright rims are found
-RADIUS, REACH, WIDE = 3, 8, 30  # cells: in which a rim is level, how far it is from its edge, and its surroundings
+RADIUS, REACH, WIDE = 3, 8, 30  # cells: of the guided filter, from a rim to its edge, and of a rim's surroundings
 PASSES = 2  # each removes half of a rim
 LEVELS = 4  # of each channel in the lattice of colours
 SMOOTH, EDGE = 0.04**2, 0.12**2  # variances of the source's luma, from -1 to 1: of a plain area, of an edge
@@ -125,9 +125,9 @@ def with_tone(picture: Tensor, tone: Tensor) -> Tensor:
 def without_rims(frame: Tensor, picture: Tensor) -> Tensor:
     """Return a network's picture without the bright rims beside the frame's edges; all (N, 3, H, W) in [-1, 1].
 
-    A colour of the frame has a mean colour in the picture. Beside edges, the part of the picture that follows the
-    frame (He et al., "Guided Image Filtering", ECCV 2010) is brought to that colour where it is brighter; strokes,
-    which are finer, stay. H and W are multiples of 4.
+    A guided filter (He et al., ECCV 2010) separates the picture's smooth part from its strokes. Beside edges of the
+    frame, where the smooth part is brighter than the mean of all pixels of the same frame colour, it is set to that
+    mean. H and W are multiples of 4.
     """
     source, look = F.avg_pool2d(frame, STRIDE), F.avg_pool2d(picture, STRIDE)
     luma = _luma(source)
