@@ -46,7 +46,7 @@ def open_editor(page: Any) -> Any:
     page.fill("studio-command [id$=-stylize-video]", "a.mp4")
     page.fill("studio-command [id$=-stylize-look]", "ink")
     page.locator("summary[aria-label='Draw strength over time']").click()
-    page.wait_for_function(f"() => {EDITOR}.values?.length === 30")
+    page.wait_for_function(f"() => {EDITOR}?.values?.length === 30")
     return page.locator("curve-editor canvas")
 
 
