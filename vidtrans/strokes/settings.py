@@ -1,0 +1,71 @@
+"""The settings of painted films, the table [strokes]. All imports are light, because the help of commands lists them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vidtrans.core.parameters import FileName, Flag, Group, Moving
+from vidtrans.core.settings import Table, setting, to_table
+from vidtrans.curves.curve import Curve, parse_curve
+
+CURVES = {
+    "size": (0.25, 4.0),
+    "density": (0.25, 2.0),
+    "looseness": (0.0, 3.0),
+    "light": (0.0, 3.0),
+    "paper": (0.0, 3.0),
+}
+
+
+@dataclass(frozen=True)
+class StrokesSettings:
+    """How a film is painted: the medium, and how its strokes differ from the medium's own."""
+
+    medium: str = setting(
+        "",
+        "paint the result in strokes: a medium (oil, watercolour, pencil …), a medium's TOML file, or a brush, a grey "
+        "PNG; '' for none",
+        flag=Flag(Group.LOOK, ("--strokes",), metavar="MEDIUM|FILE", values=FileName("medium")),
+    )
+    palette: str = setting(
+        "",
+        "paint in the colours of this picture",
+        flag=Flag(Group.LOOK, ("--palette",), metavar="PICTURE", access="path"),
+    )
+    size: str | float = setting(1.0, "width of strokes, times the medium's own, 0.25 to 4; a curve too")
+    density: str | float = setting(1.0, "strokes on an area, times the medium's own, 0.25 to 2; a curve too")
+    looseness: str | float = setting(
+        1.0,
+        "how far strokes stray over edges and from the form's direction, times the medium's own, 0 to 3; a curve too",
+    )
+    light: str | float = setting(1.0, "relief of the paint, times the medium's own, 0 to 3; a curve too")
+    paper: str | float = setting(1.0, "grain of the paper, times the medium's own, 0 to 3; a curve too")
+    fade: int = setting(6, "frames in which a stroke appears or disappears, at least 2", low=2, high=60)
+    lag: float = setting(0.65, "share of a stroke's old colour that it keeps in each frame", low=0.0, high=0.98)
+    on: int = setting(1, "frames for which each painted picture is held: 2 paints 'on twos'", low=1, high=12)
+    boil: int = setting(0, "frames after which all strokes are laid anew; 0: never", low=0, high=1000)
+    fine: str = setting(
+        "",
+        "a mask, white where strokes are half as wide: faces, hands",
+    )
+    directions: str = setting(
+        "", "a picture of directions: each stroke lies along the lines painted in it, where it is not plain"
+    )
+
+    def __post_init__(self) -> None:
+        for name in CURVES:
+            self.curve(name)
+
+    def curve(self, name: str) -> Curve:
+        """Return the value of one of ``CURVES`` over time. Raises UsageError."""
+        low, high = CURVES[name]
+        return parse_curve(getattr(self, name), f"strokes.{name}", low, high)
+
+    def curves(self) -> dict[str, Curve]:
+        """Return the curves of ``CURVES``, by name. Raises UsageError."""
+        return {name: self.curve(name) for name in CURVES}
+
+    def for_key(self) -> Table:
+        """Return the settings that affect the output, for cache keys, but the medium and files, whose content counts."""
+        table = to_table(self) | {name: str(curve) for name, curve in self.curves().items()}
+        return {name: value for name, value in table.items() if name not in ("medium", "palette", "fine", "directions")}
