@@ -28,7 +28,6 @@ class Medium:
 
 def load_medium(name: str, folder: Path = Path()) -> Medium:
     """Return a medium by its name, or of a TOML file or a brush (PNG) in ``folder``. Raises UsageError."""
-    path = FOLDER / f"{name}.toml"
     if name not in medium_names():
         raise unknown_name("medium", name, medium_names())
     return Medium(name, name)

@@ -1,10 +1,10 @@
-"""The settings of painted films, the table [strokes]. All imports are light, because the help of commands lists them."""
+"""The settings of painted films, the table [strokes]. Imports are light, because the help of commands lists them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vidtrans.core.parameters import FileName, Flag, Group, Moving
+from vidtrans.core.parameters import Flag, Group
 from vidtrans.core.settings import Table, setting, to_table
 from vidtrans.curves.curve import Curve, parse_curve
 
@@ -25,7 +25,7 @@ class StrokesSettings:
         "",
         "paint the result in strokes: a medium (oil, watercolour, pencil …), a medium's TOML file, or a brush, a grey "
         "PNG; '' for none",
-        flag=Flag(Group.LOOK, ("--strokes",), metavar="MEDIUM|FILE", values=FileName("medium")),
+        flag=Flag(Group.LOOK, ("--strokes",), metavar="MEDIUM|FILE"),
     )
     palette: str = setting(
         "",
@@ -66,6 +66,6 @@ class StrokesSettings:
         return {name: self.curve(name) for name in CURVES}
 
     def for_key(self) -> Table:
-        """Return the settings that affect the output, for cache keys, but the medium and files, whose content counts."""
+        """Return the settings that affect the output, for cache keys, without the files, whose content counts."""
         table = to_table(self) | {name: str(curve) for name, curve in self.curves().items()}
-        return {name: value for name, value in table.items() if name not in ("medium", "palette", "fine", "directions")}
+        return {name: value for name, value in table.items() if name not in FILES}
