@@ -15,6 +15,7 @@ CURVES = {
     "light": (0.0, 3.0),
     "paper": (0.0, 3.0),
 }
+FILES = ("medium", "palette", "fine", "directions")
 
 
 @dataclass(frozen=True)
