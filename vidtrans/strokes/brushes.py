@@ -163,6 +163,7 @@ def read_brush(path: Path) -> np.ndarray:
     The stroke lies along the longer side. Mirrored, it gives four sprites.
     """
     picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert picture is not None  # it was checked
     return from_picture(picture)
 
 

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from vidtrans.flow.estimator import FlowEstimator
+from vidtrans.flow.scaling import halve
 from vidtrans.flow.warping import resize_flow, warp
 from vidtrans.strokes.media import Layer, Medium
 from vidtrans.video.colour.conversion import to_uint8, unit
@@ -87,7 +88,7 @@ class Fields:
             grey = cv2.resize(cv2.transform(seen, LUMA), (160, 90), interpolation=cv2.INTER_AREA)
             now = np.quantile(grey, [0.02, 0.97]).astype(np.float32)
             self._range = now if not len(self._range) else self._range * np.float32(0.95) + now * np.float32(0.05)
-            low, high = self._range * np.float32(how.stretch) + np.float32([0, 1 - how.stretch])
+            low, high = self._range * np.float32(how.stretch) + np.array([0, 1 - how.stretch], np.float32)
             seen = (seen - low) / max(high - low, np.float32(0.1))
         if how.saturation != 1 or how.contrast != 1 or how.brightness:
             grey = cv2.transform(seen, LUMA)[..., None]
@@ -144,10 +145,10 @@ class Fields:
         return [one + (other - one) * share for one, other in zip(lines, led, strict=True)]
 
     def colours(self, blur: float) -> np.ndarray:
-        """Return the picture in which a detail of ``blur`` pixels is averaged, at half its size or less if that is wide."""
+        """Return the picture blurred by σ = ``blur`` pixels, at half its size or less if that is wide."""
         made, scale = self.picture, 1
         while blur > 1.6 and min(made.shape[:2]) >= 8:
-            made = cv2.resize(made, ((made.shape[1] + 1) // 2, (made.shape[0] + 1) // 2), interpolation=cv2.INTER_AREA)
+            made = halve(made)
             blur, scale = blur / 2, scale * 2
         return cv2.GaussianBlur(made, (0, 0), blur) if blur > 0.5 else made
 
@@ -171,7 +172,7 @@ class Fields:
         return cv2.GaussianBlur(self.tone, (0, 0), max(0.5, fine * self.scale))
 
     def _detailed(self, fine: float) -> np.ndarray:
-        """Return the detail finer than about ``fine`` lines, 0 to 1: the mean change of lightness, a tenth of it as 1."""
+        """Return the detail finer than about ``fine`` lines, 0 to 1: the mean change of lightness, 1 for 7 % of it."""
         if fine not in self._detail:
             sigma = max(0.5, fine * self.scale)
             change = cv2.absdiff(self.tone, cv2.GaussianBlur(self.tone, (0, 0), sigma))

@@ -197,9 +197,8 @@ def _medium(name: str, table: Table, path: Path) -> Medium:
         raise UsageError(str(path), "a medium without strokes", "add a table [[layer]] or [[screen]]")
     layers = tuple(from_table(Layer, one, f"layer {n}") for n, one in enumerate(lists["layer"], 1))
     screens = tuple(from_table(Screen, one, f"screen {n}") for n, one in enumerate(lists["screen"], 1))
-    seen, ground, finish = (
-        from_table(cls, parts[key], key) for cls, key in ((Seen, "picture"), (Ground, "ground"), (Finish, "finish"))
-    )
+    seen, ground = from_table(Seen, parts["picture"], "picture"), from_table(Ground, parts["ground"], "ground")
+    finish = from_table(Finish, parts["finish"], "finish")
     brushes = {one.brush: _brush(path, one.brush) for one in layers if one.brush not in BRUSHES}
     for colour in (ground.colour, *(one.colour for one in layers), *(one.ink for one in screens)):
         parse_ink(colour)

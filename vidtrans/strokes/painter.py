@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -33,7 +34,7 @@ class Drawn:
     rows: np.ndarray
     how: np.ndarray
     sprites: np.ndarray  # of strokes
-    grid: tuple[np.ndarray, np.ndarray, int, int, float]  # of cells
+    grid: tuple[np.ndarray, np.ndarray, int, int, Any]  # of cells
     ranks: np.ndarray  # of cells
 
 
@@ -97,24 +98,30 @@ class LivingLayer:
         order = np.arange(len(ranks)) if is_cell else np.argsort(ranks, kind="stable")
         strokes, rows = kernels.to_draw(
             *(self._life, self._ids, order, self._salt, np.float32(scale), np.float32(half)),
-            *(1 if is_cell else len(self._sprites), look, np.float32(ink or (0, 0, 0))),
+            *(1 if is_cell else len(self._sprites), look, _row(ink or (0, 0, 0))),
         )
         pixels = min(size) / 480
         if is_cell:
             across, down = math.ceil(size[0] / scale / self._cell), math.ceil(size[1] / scale / self._cell)
             nobody = np.zeros(len(self._life), np.uint8)
             starts, members = kernels.by_cell(self._life, nobody, np.float32(self._cell), across, down)
-            how = np.float32(
+            how = _row(
                 [
                     *(max(0.6, layer.gap * pixels / 2) if layer.gap else 0, layer.bevel * pixels, layer.inside),
                     *(layer.opacity, layer.shadow * pixels, layer.dark, 1 / scale),
                 ]
             )
             return Drawn(
-                layer, strokes, rows, how, np.empty(0), (starts, members, across, down, self._cell * scale), ranks
+                layer,
+                strokes,
+                rows,
+                how,
+                np.empty(0),
+                (starts, members, across, down, np.float32(self._cell * scale)),
+                ranks,
             )
         grip = layer.grip * strength["paper"]
-        how = np.float32([layer.blend == "stain", layer.streaks, grip, layer.hard])
+        how = _row([layer.blend == "stain", layer.streaks, grip, layer.hard])
         wanted = (round(2 * half * scale), round(2 * half * layer.length * scale))
         if self._scaled[0] != wanted:
             self._scaled = wanted, brushes.at_size(self._sprites, *wanted)
@@ -123,7 +130,7 @@ class LivingLayer:
 
     def state(self) -> Mapping[str, np.ndarray]:
         """Return the strokes."""
-        counter = np.int64([self._next, self._salt])
+        counter = np.array([self._next, self._salt], np.int64)
         return {"life": self._life, "ids": self._ids, "dying": self._dying, "next": counter}
 
     def resume(self, state: Mapping[str, np.ndarray]) -> None:
@@ -213,17 +220,17 @@ class Painter:
             (math.ceil(one.how[0] + max(one.how[1], one.how[4])) + 1 for one in drawn if one.grid[2]), default=0
         )
         ink = parse_ink(self.medium.ground.colour)
-        ground = np.float32([[ink]]) if ink else fields.colours(self.medium.ground.blur * fields.scale)
+        ground = _row([[ink]]) if ink else fields.colours(self.medium.ground.blur * fields.scale)
         grain = brushes.paper(finish.paper, round(pixels, 3))
         step = max(1, round(finish.relief * pixels))
-        how = np.float32(
+        how = _row(
             [
                 *(finish.light * values["light"] * 0.5, step, finish.most * max(1, values["light"])),
                 *(finish.pigment, finish.granulation * values["paper"], min(1, finish.hollows * values["paper"])),
                 *(ground.shape[1] / width, ground.shape[0] / height, np.iinfo(dtype).max),
             ]
         )
-        inks = np.float32([_ink(*one, pixels) for one in self._inks]).reshape(-1, 16)
+        inks = _row([_ink(*one, pixels) for one in self._inks]).reshape(-1, 16)
         out = np.empty((height, width, 3), dtype)
 
         def paint_band(top: int) -> None:
@@ -236,10 +243,9 @@ class Painter:
                 if one.grid[2]:
                     labels = np.empty((stop - begin + 2 * reach, width), np.int32)
                     starts, members, across, down, cell = one.grid
-                    rule = np.float32([one.layer.square, one.layer.hug, 1 / scale])
+                    rule = _row([one.layer.square, one.layer.hug, 1 / scale])
                     kernels.nearest(
-                        *(labels, begin - reach, one.strokes, starts, members, across, down, np.float32(cell)),
-                        *(fields.picture, rule),
+                        labels, begin - reach, one.strokes, starts, members, across, down, cell, fields.picture, rule
                     )
                     kernels.fill_cells(
                         paint, bare, begin, labels, reach, one.strokes, one.ranks, fields.picture, one.how
@@ -247,7 +253,7 @@ class Painter:
                 else:
                     kernels.place(paint, bare, stain, begin, one.strokes, one.rows, one.sprites, grain, one.how)
             if len(inks):
-                kernels.screen(stain, begin, fields.picture, grain, inks, np.float32([1 / scale]))
+                kernels.screen(stain, begin, fields.picture, grain, inks, _row([1 / scale]))
             kernels.finish(out[top : top + rows], paint, bare, stain, top - begin, top, ground, grain, how)
 
         tops = range(0, height, BAND)
@@ -264,7 +270,9 @@ class Painter:
         fields = self._fields.state()
         if not fields:
             return {}
-        made = {"frame": np.int64([self._frame, self._salt])} | {f"fields.{name}": one for name, one in fields.items()}
+        made: dict[str, np.ndarray] = {"frame": np.array([self._frame, self._salt], np.int64)} | {
+            f"fields.{name}": one for name, one in fields.items()
+        }
         for layer in self._layers:
             made |= {f"{layer.number}.{name}": one for name, one in layer.state().items()}
         return made | ({"held": self._held} if self._held is not None else {})
@@ -280,6 +288,10 @@ class Painter:
         for layer in self._layers:
             start = f"{layer.number}."
             layer.resume({name[len(start) :]: one for name, one in state.items() if name.startswith(start)})
+
+
+def _row(values: Sequence[Any]) -> np.ndarray:
+    return np.array(values, np.float32)
 
 
 def _ink(screen: Screen, ink: tuple[float, float, float] | None, pixels: float) -> list[float]:
