@@ -41,18 +41,18 @@ def _ramp(distance: np.ndarray, softness: float) -> np.ndarray:
 def bristle(random: np.random.Generator) -> Sprite:
     """Return a stroke of a bristle brush: ridges along it, higher at its sides, a round start and a ragged end."""
     x, y = _axes()
-    hairs = _smooth(random.random((BREADTH, 1)), 1e-3, 1.2).repeat(LENGTH, 1)
-    wander = _smooth(random.random((BREADTH, LENGTH)), 40, 1.0)
+    # No finer than a tenth of the width: finer ridges flicker when they move by parts of a pixel.
+    hairs = _smooth(random.random((BREADTH, 1)), 1e-3, 2.4).repeat(LENGTH, 1)
+    wander = _smooth(random.random((BREADTH, LENGTH)), 40, 2.2)
     ridges = 0.55 * hairs + 0.45 * wander
-    start = (
-        -1 + 0.12 * (1 - np.sqrt(np.clip(1 - y * y, 0, 1))) * 2 + 0.08 * _smooth(random.random((BREADTH, 1)), 1e-3, 1)
-    )
-    end = 1 - 0.45 * _smooth(random.random((BREADTH, 1)), 1e-3, 1.3) - 0.12 * (1 - np.sqrt(np.clip(1 - y * y, 0, 1)))
+    round_ = 1 - np.sqrt(np.clip(1 - y * y, 0, 1))
+    start = -1 + 0.24 * round_ + 0.08 * _smooth(random.random((BREADTH, 1)), 1e-3, 1.5)
+    end = 1 - 0.45 * _smooth(random.random((BREADTH, 1)), 1e-3, 2) - 0.12 * round_
     edge = 1 - 0.16 * _smooth(random.random((1, LENGTH)), 14, 1e-3)
-    cover = _ramp(x - start, 0.06) * _ramp(end - x, 0.16) * _ramp(edge - np.abs(y), 0.14)
+    cover = _ramp(x - start, 0.08) * _ramp(end - x, 0.2) * _ramp(edge - np.abs(y), 0.2)
     dry = _ramp(1.15 - x - 0.9 * (1 - ridges), 0.35)  # the paint runs out between the hairs
-    height = (0.25 + 0.75 * ridges) * (0.6 + 0.4 * np.exp(-(((np.abs(y) - 0.8) / 0.16) ** 2))) * (1 - 0.2 * (x + 1) / 2)
-    return (cover * dry).astype(np.float32), (height * cover).astype(np.float32)
+    height = (0.25 + 0.75 * ridges) * (0.6 + 0.4 * np.exp(-(((np.abs(y) - 0.8) / 0.22) ** 2))) * (1.1 - 0.1 * x)
+    return (cover * dry).astype(np.float32), np.minimum(height * cover, 1).astype(np.float32)
 
 
 def knife(random: np.random.Generator) -> Sprite:

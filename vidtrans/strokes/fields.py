@@ -15,7 +15,8 @@ from vidtrans.video.colour.conversion import to_uint8, unit
 
 FLOW, FLOW_SIZE = "dis", 360  # method, and short side at which the motion is estimated
 SEEN = 540  # short side in pixels beyond which a painter sees no more
-KEPT = 0.8  # share of the direction field that stays from frame to frame
+KEPT = 0.9  # share of the direction field that stays from frame to frame
+STILL = 0.04  # pixels a frame: motion below it is noise
 ALONG = 0.06  # difference of colour beyond which a place has changed, so that nothing of its past is kept
 LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
 
@@ -59,7 +60,7 @@ class Fields:
             self.flow = np.empty((0, 0, 2), np.float32)
         else:
             there = self._estimate.estimate(self._before, now)
-            self.flow = resize_flow(there, width, height)
+            self.flow = resize_flow(_calm(there), width, height)
             back = -self.flow
         self._before = now
         seen = unit(picture).astype(np.float32, copy=False)
@@ -201,6 +202,13 @@ class Fields:
         """Continue from a ``state``."""
         self._before, self._tensor = state["before"], state["tensor"]
         self._steady, self._range = state["steady"], state["range"]
+
+
+def _calm(flow: np.ndarray) -> np.ndarray:
+    """Return a flow in which neighbours move together, and what hardly moves stands still: noise makes paint tremble."""
+    smooth = cv2.merge([cv2.GaussianBlur(one, (0, 0), 2.0) for one in cv2.split(flow)])
+    speed = cv2.magnitude(*cv2.split(smooth))
+    return smooth * np.clip(speed / STILL - 1, 0, 1)[..., None]
 
 
 def flatten(picture: np.ndarray, sigma: float) -> np.ndarray:

@@ -700,7 +700,6 @@ def finish(
     flat = ground.shape[0] == 1
     for j in range(rows):
         row = j + above
-        up, down = max(row - step, 0), min(row + step, last)
         for i in range(width):
             if flat:
                 r, g, b = ground[0, 0, 0], ground[0, 0, 1], ground[0, 0, 2]
@@ -720,9 +719,11 @@ def finish(
                 dark = 1 - hollows * (1 - grain)
                 r, g, b = r * dark, g * dark, b * dark
             if light > 0:
-                before, after = max(i - step, 0), min(i + step, width - 1)
-                slope = paint[row, before, 3] - paint[row, after, 3] + paint[up, i, 3] - paint[down, i, 3]
-                shade = min(max(-light * slope, -limit), limit)
+                slope = f32(0)
+                for d in range(1, step + 1):
+                    slope += paint[row, max(i - d, 0), 3] - paint[row, min(i + d, width - 1), 3]
+                    slope += paint[max(row - d, 0), i, 3] - paint[min(row + d, last), i, 3]
+                shade = min(max(-light * slope / step, -limit), limit)
                 r, g, b = r + shade, g + shade, b + shade
             out[j, i, 0] = int(min(max(r, f32(0)), f32(1)) * most + f32(0.5))
             out[j, i, 1] = int(min(max(g, f32(0)), f32(1)) * most + f32(0.5))

@@ -19,7 +19,7 @@ from vidtrans.strokes.settings import StrokesSettings
 
 VERSION = 1  # of the pictures that a painter makes of the same medium
 BAND = 64  # rows of the result that are painted at a time
-TURN = 0.25  # share of the way by which strokes turn, bend and stretch in a frame
+TURN = 0.12  # share of the way by which strokes turn, bend and stretch in a frame
 FINEST = 1.1  # pixels of the result: no stroke is narrower
 
 Values = Mapping[str, float]
