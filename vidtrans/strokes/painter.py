@@ -22,10 +22,18 @@ class Painter:
         size: the (width, height) of the painted pictures, which may be larger than what it sees.
         values: the curves' values, by frame number: see ``StrokesSettings.curves``.
         threads: that paint; the picture does not depend on them.
+        directions: a picture of directions, (H, W, 3) uint8, of any size; None without one.
     """
 
-    def __init__(self, medium: Medium, settings: StrokesSettings, size: tuple[int, int], threads: int = 0) -> None:
-        self.medium, self.settings, self.size = medium, settings, size
+    def __init__(
+        self,
+        medium: Medium,
+        settings: StrokesSettings,
+        size: tuple[int, int],
+        threads: int = 0,
+        directions: np.ndarray | None = None,
+    ) -> None:
+        self.medium, self.settings, self.size, self.directions = medium, settings, size, directions
         self._last: np.ndarray | None = None
 
     def paint(

@@ -31,6 +31,7 @@ from vidtrans.rendering.requested_output import is_one_picture
 from vidtrans.session import Context
 from vidtrans.store.cache_entry import META, CacheEntry
 from vidtrans.store.chunking import ClipPart
+from vidtrans.strokes.settings import with_files_of_strokes
 from vidtrans.stylizing.requested_render import RequestedRender, stylize
 from vidtrans.stylizing.stylize_request import StylizeRequest
 from vidtrans.video.io.pictures import media_files
@@ -149,7 +150,8 @@ def _sources(render: RequestedRender) -> Iterator[Iterator[Path]]:
     for mask in request.masks:
         yield (_absolute(path) for _, path in media_files(mask.path))
     yield map(_absolute, [Path(cuts)] if (cuts := _cuts_file(render)) else [])
-    yield map(_absolute, render.settings.rendering.curve_files())
+    strokes = render.settings_of_strokes
+    yield map(_absolute, [*render.settings.rendering.curve_files(), *strokes.curve_files(), *strokes.files])
     for one in (render, *(own for _, own in render.regions)):
         if one.request.pictures is None:  # otherwise the model was made of these
             yield map(_absolute, one.look_files)
@@ -184,6 +186,9 @@ def for_mirror(render: RequestedRender) -> StylizeRequest:
     if cuts := _cuts_file(render):
         recipe = recipe.under({"rendering": {"cuts": str(_relative(Path(cuts)))}})
     rendering = render.settings.rendering
+    if render.settings_of_strokes.medium:
+        strokes = with_files_of_strokes(to_table(render.settings_of_strokes), lambda path: str(_relative(path)))
+        recipe = recipe.under({"strokes": strokes})
     if rendering.curve_files():
         moved = with_files_at(to_table(rendering), lambda path: str(_relative(path)))
         recipe = recipe.under({"rendering": {k: v for k, v in moved.items() if v != getattr(rendering, k)}})

@@ -28,6 +28,7 @@ from vidtrans.rendering.conditions import look_files as named_looks
 from vidtrans.rendering.enlarger import tell_unused_upscale
 from vidtrans.rendering.picture_folders import render_pictures
 from vidtrans.rendering.plan import RenderPlan
+from vidtrans.rendering.planned_strokes import strokes_digest
 from vidtrans.rendering.planning import plan_render
 from vidtrans.rendering.regions.region_plans import RegionLayer, RegionPlans, check_paints_region
 from vidtrans.rendering.render_job import RenderJob
@@ -38,6 +39,7 @@ from vidtrans.rendering.requested_output import (
     request_digest,
 )
 from vidtrans.session import Context
+from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.stylizing.made_of import describe
 from vidtrans.stylizing.stylize_request import StylizeRequest
 from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
@@ -157,6 +159,11 @@ class RequestedRender:
         settings = ResolvedRenderSettings.of(recipe, self.look, self.context.device)
         return settings.resolved(is_picture_source(self.request.video), self.request.output, self.context.report)
 
+    @property
+    def settings_of_strokes(self) -> StrokesSettings:
+        """Return the strokes of the whole request: parts of a picture that are kept have none in their own settings."""
+        return self.request.recipe.settings("strokes", StrokesSettings)
+
     @cached_property
     def target(self) -> OutputTarget:
         """Return the resolved output path and format."""
@@ -170,6 +177,7 @@ class RequestedRender:
         request, target = self.request, self.target
         files = [part.path for render in self._renders for part in render.look.parts]
         files += [path for render in self._renders for path in render.look_files]
+        files += self.settings_of_strokes.files
         sources = [path for path in (request.video, *(mask.path for mask in request.masks), *files) if path]
         made_of = describe(request.COMMAND, vars(request), self.context)
         return Result(
@@ -193,6 +201,7 @@ class RequestedRender:
             "mask": mask_digest(context, request.mask) if request.mask else "",
             "span": [str(request.start), str(request.end)],
             "device": "" if all(one.look.is_identity for one in self._renders) else context.device_kind,
+            **strokes_digest(self.settings_of_strokes, context),
         }
         if not request.pictures and (pictures := self.look_files):  # the settings contain only their paths
             own["looks"] = [context.cache.digest(path) for path in pictures]
@@ -229,9 +238,12 @@ class RequestedRender:
         one, read alike.
         """
         request, rendering = self.request, self.settings.rendering
+        strokes = self.settings_of_strokes
         if request.end is None or request.masks or rendering.source_filter or rendering.look:
             return True
-        curves = {**rendering.curves(), "stroke size": rendering.stroke_curve()}
+        if strokes.palette or strokes.fine:
+            return True
+        curves = {**rendering.curves(), "stroke size": rendering.stroke_curve(), **strokes.curves()}
         return rendering.cuts not in (AUTO, OFF) or any(curve.constant is None for curve in curves.values())
 
     def job(self, clip: Clip) -> RenderJob:
@@ -242,8 +254,8 @@ class RequestedRender:
             from vidtrans.output.filtered_source import filtered_clip
 
             clip = filtered_clip(clip, graph, self.context)
-        plan = self._plan(clip, target.pattern)
-        target.check_holds(plan.num_frames)
+        plan = self._plan(clip, target.pattern, from_shot=bool(self.settings_of_strokes.medium))
+        target.check_holds(len(plan.frames))
         plan.delivery.check_sound(target.output)
         return RenderJob(plan, self.context, regions=self._region_plans(clip, plan))
 
@@ -258,7 +270,7 @@ class RequestedRender:
         seconds = smaller.estimate()["estimate"]["seconds"]
         return {"trained_size": {"size": [width, height], "seconds": seconds}}
 
-    def _plan(self, clip: Clip, pattern: str, *, of_region: bool = False) -> RenderPlan:
+    def _plan(self, clip: Clip, pattern: str, *, from_shot: bool, of_region: bool = False) -> RenderPlan:
         request = self.request
         return plan_render(
             clip,
@@ -269,6 +281,7 @@ class RequestedRender:
             mask=request.mask,
             pattern=pattern,
             of_region=of_region,
+            from_shot=from_shot,
         )
 
     def _region_plans(self, clip: Clip, rest: RenderPlan) -> RegionPlans:
@@ -279,13 +292,15 @@ class RequestedRender:
             RegionLayer(Mask.open(file, rest.clip, rest.first, rest.stop, self.context), numbers.get(id(render)))
             for file, render in self.regions
         ]
-        plans = tuple(render._plan(clip, self.target.pattern, of_region=True) for render in shown)
+        whole = {"of_region": True, "from_shot": bool(self.settings_of_strokes.medium)}
+        plans = tuple(render._plan(clip, self.target.pattern, **whole) for render in shown)
         return RegionPlans(plans, tuple(layers))
 
 
 def kept(recipe: Recipe) -> Recipe:
     """Return a recipe that leaves frames as they are, but for their encoding."""
-    plain = replace(recipe, tables={**recipe.tables, "temporal": {"name": "off"}}, pairing_changes={})
+    tables = {**recipe.tables, "temporal": {"name": "off"}, "strokes": {}}
+    plain = replace(recipe, tables=tables, pairing_changes={})
     return plain.under({"rendering": PLAIN})
 
 
