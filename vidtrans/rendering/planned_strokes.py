@@ -15,7 +15,7 @@ from vidtrans.session import Context
 from vidtrans.strokes.media import Medium, load_medium
 from vidtrans.strokes.painter import VERSION, Painter
 from vidtrans.strokes.settings import CURVES, StrokesSettings
-from vidtrans.video.images.picture import read_picture
+from vidtrans.video.images.picture import picture_size, read_picture
 
 COLOURS = 1  # version of the way in which pictures come to the colours of a palette
 SEEN = Size(short=540)  # what a painter sees of a source by default: its strokes are larger than finer detail
@@ -79,4 +79,6 @@ def _key(medium: Medium, settings: StrokesSettings) -> Table:
 
 
 def _digests(settings: StrokesSettings, context: Context) -> Table:
+    for file in settings.pictures.values():
+        picture_size(file)  # raises if it is no picture
     return {name: context.cache.digest(file) for name, file in settings.pictures.items()}

@@ -35,7 +35,7 @@ class TemporalSteps:
         self._plan, self._find_colours = plan, find_colours
         self.filter = plan.settings.make_filter()
         picture, strokes = plan.picture, plan.strokes
-        self._painter = strokes and strokes.painter((picture.width, picture.height), plan.threads)
+        self._painter = strokes.painter((picture.width, picture.height), plan.threads) if strokes else None
         self._from = 0  # the first frame to paint
 
     @property

@@ -150,8 +150,8 @@ def _sources(render: RequestedRender) -> Iterator[Iterator[Path]]:
     for mask in request.masks:
         yield (_absolute(path) for _, path in media_files(mask.path))
     yield map(_absolute, [Path(cuts)] if (cuts := _cuts_file(render)) else [])
-    strokes = render.settings_of_strokes
-    yield map(_absolute, [*render.settings.rendering.curve_files(), *strokes.curve_files(), *strokes.files])
+    yield map(_absolute, render.settings.rendering.curve_files())
+    yield (_absolute(path) for strokes in render.strokes for path in (*strokes.curve_files(), *strokes.files))
     for one in (render, *(own for _, own in render.regions)):
         if one.request.pictures is None:  # otherwise the model was made of these
             yield map(_absolute, one.look_files)
@@ -186,9 +186,8 @@ def for_mirror(render: RequestedRender) -> StylizeRequest:
     if cuts := _cuts_file(render):
         recipe = recipe.under({"rendering": {"cuts": str(_relative(Path(cuts)))}})
     rendering = render.settings.rendering
-    if render.settings_of_strokes.medium:
-        strokes = with_files_of_strokes(to_table(render.settings_of_strokes), lambda path: str(_relative(path)))
-        recipe = recipe.under({"strokes": strokes})
+    if strokes := recipe.tables.get("strokes"):
+        recipe = recipe.under({"strokes": with_files_of_strokes(strokes, lambda path: str(_relative(path)))})
     if rendering.curve_files():
         moved = with_files_at(to_table(rendering), lambda path: str(_relative(path)))
         recipe = recipe.under({"rendering": {k: v for k, v in moved.items() if v != getattr(rendering, k)}})

@@ -39,7 +39,7 @@ from vidtrans.rendering.requested_output import (
     request_digest,
 )
 from vidtrans.session import Context
-from vidtrans.strokes.settings import StrokesSettings
+from vidtrans.strokes.settings import StrokesSettings, medium_named
 from vidtrans.stylizing.made_of import describe
 from vidtrans.stylizing.stylize_request import StylizeRequest
 from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
@@ -127,7 +127,8 @@ class RequestedRender:
         for region in self.request.regions:
             recipe = self.request.recipe.under({"rendering": {"look": region.look}})
             own = replace(self.request, models=region.models, recipe=recipe, mask=None, regions=())
-            if region.models in ((), (IDENTITY,)) and not region.look:
+            is_plain = region.models == (IDENTITY,) and not medium_named(recipe.tables)
+            if (is_plain or not region.models) and not region.look:
                 own = replace(own, models=(IDENTITY,), recipe=kept(recipe))
             render = replace(self, request=own)
             check_paints_region(render.look)
@@ -160,9 +161,9 @@ class RequestedRender:
         return settings.resolved(is_picture_source(self.request.video), self.request.output, self.context.report)
 
     @property
-    def settings_of_strokes(self) -> StrokesSettings:
-        """Return the strokes of the whole request: parts of a picture that are kept have none in their own settings."""
-        return self.request.recipe.settings("strokes", StrokesSettings)
+    def strokes(self) -> list[StrokesSettings]:
+        """Return the settings of the strokes of this render and of regions, where they are painted."""
+        return [one.settings.strokes for one in self._renders if one.settings.strokes.medium]
 
     @cached_property
     def target(self) -> OutputTarget:
@@ -177,7 +178,7 @@ class RequestedRender:
         request, target = self.request, self.target
         files = [part.path for render in self._renders for part in render.look.parts]
         files += [path for render in self._renders for path in render.look_files]
-        files += self.settings_of_strokes.files
+        files += [path for strokes in self.strokes for path in strokes.files]
         sources = [path for path in (request.video, *(mask.path for mask in request.masks), *files) if path]
         made_of = describe(request.COMMAND, vars(request), self.context)
         return Result(
@@ -201,7 +202,7 @@ class RequestedRender:
             "mask": mask_digest(context, request.mask) if request.mask else "",
             "span": [str(request.start), str(request.end)],
             "device": "" if all(one.look.is_identity for one in self._renders) else context.device_kind,
-            **strokes_digest(self.settings_of_strokes, context),
+            **strokes_digest(self.settings.strokes, context),
         }
         if not request.pictures and (pictures := self.look_files):  # the settings contain only their paths
             own["looks"] = [context.cache.digest(path) for path in pictures]
@@ -212,7 +213,8 @@ class RequestedRender:
                     mask_digest(context, mask),
                     render.look.for_key(),
                     [context.cache.digest(path) for path in render.look_files],
-                    render.settings.for_key(stills=stills, masked=masked),
+                    render.settings.for_key(stills=stills, masked=masked)
+                    | strokes_digest(render.settings.strokes, context),
                 ]
                 for mask, render in self.regions
             ]
@@ -238,12 +240,12 @@ class RequestedRender:
         one, read alike.
         """
         request, rendering = self.request, self.settings.rendering
-        strokes = self.settings_of_strokes
         if request.end is None or request.masks or rendering.source_filter or rendering.look:
             return True
-        if strokes.palette or strokes.fine:
+        if any(strokes.palette or strokes.fine for strokes in self.strokes):
             return True
-        curves = {**rendering.curves(), "stroke size": rendering.stroke_curve(), **strokes.curves()}
+        curves = {**rendering.curves(), "stroke size": rendering.stroke_curve()}
+        curves |= {f"{n} {name}": curve for n, one in enumerate(self.strokes) for name, curve in one.curves().items()}
         return rendering.cuts not in (AUTO, OFF) or any(curve.constant is None for curve in curves.values())
 
     def job(self, clip: Clip) -> RenderJob:
@@ -254,7 +256,7 @@ class RequestedRender:
             from vidtrans.output.filtered_source import filtered_clip
 
             clip = filtered_clip(clip, graph, self.context)
-        plan = self._plan(clip, target.pattern, from_shot=bool(self.settings_of_strokes.medium))
+        plan = self._plan(clip, target.pattern, from_shot=bool(self.strokes))
         target.check_holds(len(plan.frames))
         plan.delivery.check_sound(target.output)
         return RenderJob(plan, self.context, regions=self._region_plans(clip, plan))
@@ -292,8 +294,8 @@ class RequestedRender:
             RegionLayer(Mask.open(file, rest.clip, rest.first, rest.stop, self.context), numbers.get(id(render)))
             for file, render in self.regions
         ]
-        whole = {"of_region": True, "from_shot": bool(self.settings_of_strokes.medium)}
-        plans = tuple(render._plan(clip, self.target.pattern, **whole) for render in shown)
+        pattern, from_shot = self.target.pattern, bool(self.strokes)
+        plans = tuple(render._plan(clip, pattern, from_shot=from_shot, of_region=True) for render in shown)
         return RegionPlans(plans, tuple(layers))
 
 
