@@ -138,7 +138,7 @@ class RequestedRender:
     @property
     def _look_key(self) -> tuple[object, ...]:
         """Return the values that tell the looks of regions apart."""
-        return str(self.look.for_key()), self.settings.rendering.look
+        return str(self.look.for_key()), self.settings.rendering.look, self.settings.strokes
 
     @property
     def _renders(self) -> list[RequestedRender]:
