@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from vidtrans.clips.indexing import Clip, mask_digest
 from vidtrans.clips.masks import Mask
+from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size, Table
 from vidtrans.curves.clock import CurveClock
 from vidtrans.curves.data_files import digest_of_file
@@ -37,6 +40,8 @@ class PlannedStrokes:
         """Return the strokes on the frames [first, stop) of a clip; None without. Raises UsageError, MediaError."""
         if not settings.medium:
             return None
+        if (palette := settings.pictures.get("palette")) and not np.ptp(read_picture(palette), axis=(0, 1)).any():
+            raise UsageError(f"--palette {palette}", "it is of one colour", "give a picture with several")
         mask = settings.fine_mask
         fine = Mask.open(mask, clip, first, stop, context) if mask else None
         return cls(load_medium(settings.medium), settings, fine, _digests(settings, context))
