@@ -60,6 +60,12 @@ class PlannedStrokes:
         directions = None if file is None else read_picture(file)
         return Painter(self.medium, self.settings, size, threads, directions)
 
+    def warm_up(self, *, deep: bool) -> None:
+        """Compile what paints, which may take seconds, by painting a small picture; ``deep``: of 16 bits a channel."""
+        picture = np.zeros((32, 32, 3), np.uint16 if deep else np.uint8)
+        painter = self.painter((32, 32), 1)
+        painter.paint(0, picture.astype(np.uint8), picture, dict.fromkeys(CURVES, 1.0), starts_shot=True)
+
 
 def stroke_curves(settings: StrokesSettings, clock: CurveClock) -> dict[str, FrameCurve]:
     """Return the values of strokes over the frames of a clip, by name; {} without strokes."""
