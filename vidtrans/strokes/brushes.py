@@ -73,8 +73,9 @@ def flat(random: np.random.Generator) -> Sprite:
     """Return a stroke of an even, matt paint: soft streaks, nearly straight sides."""
     x, y = _axes()
     streaks = _smooth(random.random((BREADTH, LENGTH)), 50, 2.0)
-    start = -1 + 0.1 * _smooth(random.random((BREADTH, 1)), 1e-3, 3)
-    end = 1 - 0.2 * _smooth(random.random((BREADTH, 1)), 1e-3, 2)
+    round_ = 0.16 * (1 - np.sqrt(np.clip(1 - y * y, 0, 1)))
+    start = -1 + 0.1 * _smooth(random.random((BREADTH, 1)), 1e-3, 3) + round_
+    end = 1 - 0.2 * _smooth(random.random((BREADTH, 1)), 1e-3, 2) - round_
     edge = 1 - 0.1 * _smooth(random.random((1, LENGTH)), 16, 1e-3)
     cover = _ramp(x - start, 0.05) * _ramp(end - x, 0.08) * _ramp(edge - np.abs(y), 0.1)
     return cover.astype(np.float32), (cover * (0.4 + 0.3 * streaks)).astype(np.float32)

@@ -102,7 +102,7 @@ class Layer:
     rim_width: float = setting(2.0, "width of that edge", low=0.2, high=40)
     flow: float = setting(0.0, "of a wash: how far the density of its pigment differs inside", low=0, high=8)
     wander: float = setting(0.0, "of a wash: how far its outline strays from the picture's", low=0, high=40)
-    margin: float = setting(0.0, "of a wash: width of the paper left bare along the picture's sides", low=0, high=200)
+    margin: float = setting(0.0, "width of the paper left bare along the picture's sides", low=0, high=200)
 
 
 @dataclass(frozen=True)

@@ -125,6 +125,10 @@ class LivingLayer:
                 (starts, members, across, down, np.float32(self._cell * scale)),
                 ranks,
             )
+        if layer.margin and layer.kind == "strokes":
+            x, y = strokes[:, 0], strokes[:, 1]
+            side = np.minimum(np.minimum(x, size[0] - x), np.minimum(y, size[1] - y)) / pixels
+            strokes[:, 8] *= np.clip((side - layer.margin) / 3 + 0.5, 0, 1)
         grip = layer.grip * strength["paper"]
         how = _row([layer.blend == "stain", layer.streaks, grip, layer.hard])
         wanted = (round(2 * half * scale), round(2 * half * layer.length * scale))
