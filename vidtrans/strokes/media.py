@@ -80,7 +80,7 @@ class Layer:
     opacity: float = setting(0.95, "of a stroke", low=0, high=1)
     colour: str = setting(PICTURE, "#rrggbb, or 'picture'")
     tint: float = setting(1.0, "with a colour: share of it, the rest is the picture's", low=0, high=1)
-    saturation: float = setting(1.0, "of the picture's colour", low=0, high=4)
+    saturation: float = setting(1.0, "of the picture's colour; below 0: its complement", low=-4, high=4)
     blur: float = setting(0.22, "of the picture that colours come from, in widths", low=0, high=2)
     hide: float = setting(0.35, "difference of colour at which a stroke is hidden, and dies", low=0.02, high=3)
     vary_light: float = setting(0.03, "how far the strokes' lightness differs", low=0, high=1)
