@@ -85,15 +85,18 @@ class Fields:
         how = self._medium.picture
         if how.smooth:
             seen = flatten(seen, how.smooth * self.scale)
+        if how.clarity:
+            seen = seen + how.clarity * raised(cv2.transform(seen, LUMA), 5 * self.scale)[..., None]
         if how.stretch:
             grey = cv2.resize(cv2.transform(seen, LUMA), (160, 90), interpolation=cv2.INTER_AREA)
             now = np.quantile(grey, [0.02, 0.97]).astype(np.float32)
             self._range = now if not len(self._range) else self._range * np.float32(0.95) + now * np.float32(0.05)
             low, high = self._range * np.float32(how.stretch) + np.array([0, 1 - how.stretch], np.float32)
             seen = (seen - low) / max(high - low, np.float32(0.1))
-        if how.saturation != 1 or how.contrast != 1 or how.brightness:
+        if how.saturation != 1 or how.contrast != 1 or how.brightness or how.lift:
             grey = cv2.transform(seen, LUMA)[..., None]
             level = (grey - np.float32(0.5)) * np.float32(how.contrast) + np.float32(0.5 + how.brightness)
+            level = level + np.float32(how.lift) * level * (1 - level)
             seen = level + (seen - grey) * np.float32(how.saturation * max(how.contrast, 1) ** 0.5)
         seen = np.clip(seen, 0, 1)
         if how.levels:
@@ -205,10 +208,17 @@ class Fields:
 
 
 def _calm(flow: np.ndarray) -> np.ndarray:
-    """Return a flow in which neighbours move together, and what hardly moves stands still: noise makes paint tremble."""
+    """Return a flow in which neighbours move together, and what hardly moves stands still, or paint trembles."""
     smooth = cv2.merge([cv2.GaussianBlur(one, (0, 0), 2.0) for one in cv2.split(flow)])
     speed = cv2.magnitude(*cv2.split(smooth))
     return smooth * np.clip(speed / STILL - 1, 0, 1)[..., None]
+
+
+def raised(tone: np.ndarray, sigma: float) -> np.ndarray:
+    """Return how far a tone (H, W) float32 differs from what is around it within σ pixels; less so beside edges."""
+    around = cv2.GaussianBlur(halve(tone) if min(tone.shape) >= 8 else tone, (0, 0), sigma / 2)
+    differs = tone - cv2.resize(around, tone.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return differs / (1 + np.abs(differs) * np.float32(5))
 
 
 def flatten(picture: np.ndarray, sigma: float) -> np.ndarray:

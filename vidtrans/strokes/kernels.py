@@ -728,3 +728,81 @@ def finish(
             out[j, i, 0] = int(min(max(r, f32(0)), f32(1)) * most + f32(0.5))
             out[j, i, 1] = int(min(max(g, f32(0)), f32(1)) * most + f32(0.5))
             out[j, i, 2] = int(min(max(b, f32(0)), f32(1)) * most + f32(0.5))
+
+
+@compiled
+def fence(bare: np.ndarray, top: int, far: np.ndarray, how: np.ndarray) -> None:
+    """Close a band of rows, see ``place``, to the strokes of a wash beyond its outline: see ``dry``."""
+    to_guide, least = how[12], -f32(0.5) * how[4] / how[13] - f32(1.2)
+    for row in range(bare.shape[0]):
+        v = (top + row + f32(0.5)) * to_guide - f32(0.5)
+        for i in range(bare.shape[1]):
+            bare[row, i] = f32(sample(far, (i + f32(0.5)) * to_guide - f32(0.5), v) > least)
+
+
+@compiled
+def dry(
+    stain: np.ndarray,
+    paint: np.ndarray,
+    bare: np.ndarray,
+    top: int,
+    far: np.ndarray,
+    crisp: np.ndarray,
+    picture: np.ndarray,
+    paper: np.ndarray,
+    how: np.ndarray,
+) -> None:
+    """Let a band of a wash dry: pigment lies where it is wanted, more of it at the rim (Bousseau et al. 2006).
+
+    Args:
+        stain: see ``place``; ``paint``, ``bare`` and ``top``, too: of the strokes of the wash, laid as opaque ones.
+        far: (h, w) float32: how far each place is inside the outline, in lines of 480; (0, 0) for a wash everywhere.
+        crisp: (h, w) float32: how sharp the outline is, 0 to 1.
+        picture: (h, w, 3) float32.
+        paper: (N, N) float32 grain.
+        how: (15,) float32: 0 opacity, 1 strength and 2 width of the rim in pixels of the result, 3 strength of the
+            flow, 4 wander in pixels of the result, 5 margin in pixels of the result, 6 share of the picture, 7-9 ink,
+            10 share of the ink, 11 height of the result, 12 pixels of the guide for one of the result, 13 pixels of the
+            result for a line of 480, 14 shift of the grain.
+    """
+    rows, width = bare.shape
+    rim_width, to_guide, line = how[2], how[12], how[13]
+    tile, shift = len(paper), int(how[14])
+    outlined = far.size > 0
+    for row in range(rows):
+        y = top + row + f32(0.5)
+        v = y * to_guide - f32(0.5)
+        for i in range(width):
+            cover = 1 - bare[row, i]
+            if cover < f32(0.02):
+                continue
+            x = i + f32(0.5)
+            u = x * to_guide - f32(0.5)
+            fine = paper[int(y) % tile, i % tile] - f32(0.5)
+            flow = paint[row, i, 3] / cover - f32(0.5)
+            inside, sharp = (cover - f32(0.5)) * 8 * line, f32(1)
+            if outlined:
+                outline = sample(far, u, v) * line + how[4] * flow
+                if outline < -2 * line:
+                    continue
+                inside, sharp = min(inside, outline), sample(crisp, u, v)
+            if how[5] > 0:
+                slow = sample(paper, (x / (9 * line) + shift) % (tile - 1), (y / (9 * line) + shift) % (tile - 1))
+                side = min(min(x, width - x), min(y, how[11] - y))
+                inside = min(inside, side - how[5] * (f32(0.4) + f32(1.2) * slow))
+            inside += line * fine
+            there = min(max(inside / (f32(1.2) * line) + f32(0.5), f32(0)), f32(1))
+            if there <= 0:
+                continue
+            edge = max(1 - abs(inside - f32(0.5) * rim_width) / rim_width, f32(0))
+            density = how[1] * sharp * edge * edge * (3 - 2 * edge) + how[3] * flow
+            r, g, b = paint[row, i, 0] / cover, paint[row, i, 1] / cover, paint[row, i, 2] / cover
+            if how[6] > 0:
+                r1, g1, b1 = sample3(picture, u, v)
+                r, g, b = r + (r1 - r) * how[6], g + (g1 - g) * how[6], b + (b1 - b) * how[6]
+            r, g, b = r + (how[7] - r) * how[10], g + (how[8] - g) * how[10], b + (how[9] - b) * how[10]
+            r, g, b = 1 - how[0] * (1 - r), 1 - how[0] * (1 - g), 1 - how[0] * (1 - b)
+            r, g, b = r - (r - r * r) * density, g - (g - g * g) * density, b - (b - b * b) * density
+            stain[row, i, 0] *= 1 - there * (1 - min(max(r, f32(0)), f32(1)))
+            stain[row, i, 1] *= 1 - there * (1 - min(max(g, f32(0)), f32(1)))
+            stain[row, i, 2] *= 1 - there * (1 - min(max(b, f32(0)), f32(1)))

@@ -22,9 +22,9 @@ T = TypeVar("T")
 FOLDER = PACKAGE / "assets" / "media"
 PICTURE = "picture"  # in place of a colour: the picture's own
 LARGEST = 4096  # of the strokes of a medium, in lines of 480
-KINDS = ("strokes", "cells")
+KINDS = ("strokes", "cells", "wash")
 BRUSHES = ("bristle", "knife", "flat", "wash", "chalk", "graphite", "nib", "dab", "thread")
-PAPERS = ("smooth", "fine", "rough", "canvas", "laid")
+PAPERS = ("smooth", "fine", "rough", "canvas", "laid", "pitted")
 PLACES = ("everywhere", "detail", "dark", "light", "edges", "colour")
 SHAPES = ("dots", "lines", "grain", "flat", "hatching")
 
@@ -40,6 +40,8 @@ class Seen:
     levels: int = setting(0, "steps that tones are divided into; 0: none", low=0, high=32)
     smooth: float = setting(0.0, "σ over which small detail is flattened, edges kept", low=0, high=40)
     steady: float = setting(0.0, "share of the picture before, along the motion, that stays", low=0, high=0.95)
+    clarity: float = setting(0.0, "how far small differences of tone are raised: eyes, mouths", low=0, high=4)
+    lift: float = setting(0.0, "how far middle tones are made lighter; below 0: darker", low=-1, high=1)
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,11 @@ class Ground:
 
 @dataclass(frozen=True)
 class Layer:
-    """One of the tables [[layer]], from the bottom to the top: strokes of one kind, or cells that fill the picture."""
+    """One of the tables [[layer]], from the bottom to the top: strokes of one kind, cells, or a wash."""
 
-    kind: str = setting("strokes", "strokes of a brush, or cells that fill the picture", choices=KINDS)
+    kind: str = setting(
+        "strokes", "strokes of a brush, cells that fill the picture, or a transparent wash of strokes", choices=KINDS
+    )
     brush: str = setting("bristle", "of the strokes: one made by a rule, or a grey PNG beside the medium's file")
     width: float = setting(14.0, "of a stroke, or of a cell", low=0.5, high=LARGEST)
     length: float = setting(2.6, "of a stroke, in widths", low=0.25, high=60)
@@ -76,7 +80,7 @@ class Layer:
     opacity: float = setting(0.95, "of a stroke", low=0, high=1)
     colour: str = setting(PICTURE, "#rrggbb, or 'picture'")
     tint: float = setting(1.0, "with a colour: share of it, the rest is the picture's", low=0, high=1)
-    saturation: float = setting(1.0, "of the picture's colour", low=0, high=4)
+    saturation: float = setting(1.0, "of the picture's colour; below 0: its complement", low=-4, high=4)
     blur: float = setting(0.22, "of the picture that colours come from, in widths", low=0, high=2)
     hide: float = setting(0.35, "difference of colour at which a stroke is hidden, and dies", low=0.02, high=3)
     vary_light: float = setting(0.025, "how far the strokes' lightness differs", low=0, high=1)
@@ -91,9 +95,14 @@ class Layer:
     bevel: float = setting(0.0, "of cells: the width of their slope", low=0, high=40)
     square: bool = setting(False, "cells are square, turned with the form")
     hug: float = setting(0.0, "how closely cells keep to the picture's edges", low=0, high=20)
-    inside: float = setting(0.0, "share of the picture that is seen inside a cell", low=0, high=1)
+    inside: float = setting(0.0, "share of the picture that is seen inside a cell or a wash", low=0, high=1)
     shadow: float = setting(0.0, "of cells: length of the shadow that one throws on another", low=0, high=40)
     dark: float = setting(0.4, "darkness of that shadow", low=0, high=1)
+    rim: float = setting(0.0, "of a wash: how much more pigment dries at its edge", low=0, high=8)
+    rim_width: float = setting(2.0, "width of that edge", low=0.2, high=40)
+    flow: float = setting(0.0, "of a wash: how far the density of its pigment differs inside", low=0, high=8)
+    wander: float = setting(0.0, "of a wash: how far its outline strays from the picture's", low=0, high=40)
+    margin: float = setting(0.0, "width of the paper left bare along the picture's sides", low=0, high=200)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from vidtrans.strokes.settings import StrokesSettings
 VERSION = 1  # of the pictures that a painter makes of the same medium
 BAND = 64  # rows of the result that are painted at a time
 TURN = 0.12  # share of the way by which strokes turn, bend and stretch in a frame
+SOFT = np.float32(0.03)  # change of a wash's plane in a line below which its outline is soft
 FINEST = 1.1  # pixels of the result: no stroke is narrower
 
 Values = Mapping[str, float]
@@ -36,6 +37,7 @@ class Drawn:
     sprites: np.ndarray  # of strokes
     grid: tuple[np.ndarray, np.ndarray, int, int, Any]  # of cells
     ranks: np.ndarray  # of cells
+    wash: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None  # its outline, how sharp that is, how it dries
 
 
 class LivingLayer:
@@ -44,7 +46,7 @@ class LivingLayer:
     def __init__(self, layer: Layer, number: int, medium: Medium) -> None:
         self.layer, self.number = layer, number
         file = medium.brushes.get(layer.brush)
-        if layer.kind == "strokes":
+        if layer.kind != "cells":
             self._sprites = brushes.read_brush(file) if file else brushes.sprites(layer.brush)
         self._scaled: tuple[tuple[int, int], np.ndarray] = ((0, 0), np.empty(0))
         self.lay_anew(0)
@@ -78,10 +80,13 @@ class LivingLayer:
         )
         flow = np.empty((0, 0, 2), np.float32) if first else fields.flow
         colours = fields.colours(layer.blur * layer.width * scale * values["size"])
+        want = fields.want(layer)
         self._life, self._ids, self._dying, self._next = kernels.living(
             *(self._life, self._ids, self._dying, self._next, self._salt, frame),
-            *(flow, colours, fields.lines, fields.want(layer), fine, rules),
+            *(flow, colours, fields.lines, want, fine, rules),
         )
+        if layer.kind == "wash":
+            self._outline = outline(want, scale) if want.size else (want, want)
 
     def drawn(self, scale: float, strength: Values, size: tuple[int, int]) -> Drawn:
         """Return what is drawn of the layer now. ``scale``: pixels of the result for one of the guide."""
@@ -120,13 +125,27 @@ class LivingLayer:
                 (starts, members, across, down, np.float32(self._cell * scale)),
                 ranks,
             )
+        if layer.margin and layer.kind == "strokes":
+            x, y = strokes[:, 0], strokes[:, 1]
+            side = np.minimum(np.minimum(x, size[0] - x), np.minimum(y, size[1] - y)) / pixels
+            strokes[:, 8] *= np.clip((side - layer.margin) / 3 + 0.5, 0, 1)
         grip = layer.grip * strength["paper"]
         how = _row([layer.blend == "stain", layer.streaks, grip, layer.hard])
         wanted = (round(2 * half * scale), round(2 * half * layer.length * scale))
         if self._scaled[0] != wanted:
             self._scaled = wanted, brushes.at_size(self._sprites, *wanted)
         nothing = (np.empty(0, np.int32), np.empty(0, np.int32), 0, 0, 0.0)
-        return Drawn(layer, strokes, rows, how, self._scaled[1], nothing, ranks)
+        if layer.kind != "wash":
+            return Drawn(layer, strokes, rows, how, self._scaled[1], nothing, ranks)
+        strokes[:, 8] /= max(layer.opacity, 1e-3)  # that of the wash as a whole
+        dry = _row(
+            [
+                *(layer.opacity, layer.rim, layer.rim_width * pixels, layer.flow, layer.wander * pixels),
+                *(layer.margin * pixels, layer.inside, *(ink or (0, 0, 0)), layer.tint if ink else 0),
+                *(size[1], 1 / scale, pixels, 7 * self.number),
+            ]
+        )
+        return Drawn(layer, strokes, rows, how, self._scaled[1], nothing, ranks, (*self._outline, dry))
 
     def state(self) -> Mapping[str, np.ndarray]:
         """Return the strokes."""
@@ -250,6 +269,13 @@ class Painter:
                     kernels.fill_cells(
                         paint, bare, begin, labels, reach, one.strokes, one.ranks, fields.picture, one.how
                     )
+                elif one.wash:
+                    wet, dry = np.zeros_like(paint), np.ones_like(bare)
+                    far, crisp, how_dry = one.wash
+                    if far.size:
+                        kernels.fence(dry, begin, far, how_dry)
+                    kernels.place(wet, dry, stain, begin, one.strokes, one.rows, one.sprites, grain, one.how)
+                    kernels.dry(stain, wet, dry, begin, far, crisp, fields.picture, grain, how_dry)
                 else:
                     kernels.place(paint, bare, stain, begin, one.strokes, one.rows, one.sprites, grain, one.how)
             if len(inks):
@@ -288,6 +314,15 @@ class Painter:
         for layer in self._layers:
             start = f"{layer.number}."
             layer.resume({name[len(start) :]: one for name, one in state.items() if name.startswith(start)})
+
+
+def outline(want: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return how far each place is inside the outline where a plane (h, w) is 0, in lines, and how sharp that is there.
+
+    ``scale``: pixels for a line. Where the plane hardly changes, the outline is soft, or it would jump with its noise.
+    """
+    steep = cv2.magnitude(*(cv2.Scharr(want, cv2.CV_32F, *axis, scale=scale / 32) for axis in ((1, 0), (0, 1))))
+    return want / np.maximum(steep, SOFT), np.minimum(steep / SOFT, 1)
 
 
 def _row(values: Sequence[Any]) -> np.ndarray:
