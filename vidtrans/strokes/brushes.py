@@ -101,8 +101,8 @@ def chalk(random: np.random.Generator) -> Sprite:
     press = np.interp(x[0], [-1, -0.8, 0.55, 1], [0.55, 1, 0.85, 0.3]).astype(np.float32)[None]
     side = _ramp(1 - 0.15 * _smooth(random.random((1, LENGTH)), 8, 1e-3) - np.abs(y), 0.3)
     ends = _ramp(1 - np.abs(x), 0.08)
-    grain = 0.5 * _smooth(random.random((BREADTH, LENGTH)), 5, 2.0)
-    grain += 0.5 * _smooth(random.random((BREADTH, LENGTH)), 9, 5)
+    grain = 0.65 * _smooth(random.random((BREADTH, LENGTH)), 22, 3.5)
+    grain += 0.35 * _smooth(random.random((BREADTH, LENGTH)), 6, 5)
     cover = press * side * ends * (0.5 + 0.5 * grain)
     return cover.astype(np.float32), (cover * (0.4 + 0.4 * grain)).astype(np.float32)
 
