@@ -93,6 +93,9 @@ class Fields:
             self._range = now if not len(self._range) else self._range * np.float32(0.95) + now * np.float32(0.05)
             low, high = self._range * np.float32(how.stretch) + np.array([0, 1 - how.stretch], np.float32)
             seen = (seen - low) / max(high - low, np.float32(0.1))
+        if how.local:
+            wide = cv2.transform(flatten(seen, 30 * self.scale), LUMA)
+            seen = seen + ((np.float32(0.55) - wide) * np.float32(how.local))[..., None]
         if how.saturation != 1 or how.contrast != 1 or how.brightness or how.lift:
             grey = cv2.transform(seen, LUMA)[..., None]
             level = (grey - np.float32(0.5)) * np.float32(how.contrast) + np.float32(0.5 + how.brightness)
@@ -155,6 +158,11 @@ class Fields:
             made = halve(made)
             blur, scale = blur / 2, scale * 2
         return cv2.GaussianBlur(made, (0, 0), blur) if blur > 0.5 else made
+
+    def form(self, blur: float) -> np.ndarray:
+        """Return the darkness, (h, w) float32, blurred by σ = ``blur`` lines: a guess at the height of a form."""
+        dark = 1 - self.tone
+        return cv2.GaussianBlur(dark, (0, 0), blur * self.scale) if blur else dark
 
     def want(self, layer: Layer) -> np.ndarray:
         """Return where a layer's strokes live, (h, w) float32, above 0; (0, 0) for everywhere."""

@@ -614,6 +614,7 @@ def screen(
     stain: np.ndarray,
     top: int,
     picture: np.ndarray,
+    forms: np.ndarray,
     paper: np.ndarray,
     inks: np.ndarray,
     how: np.ndarray,
@@ -624,6 +625,7 @@ def screen(
         stain: (rows, W, 3) float32, multiplied by what each ink lets through.
         top: number of the band's first row.
         picture: (h, w, 3) float32.
+        forms: (n, h, w) float32: the tone that bends the lines of each ink.
         paper: (N, N) float32 grain.
         inks: (n, 16) float32: 0-2 colour; 3-6 amount: weights of the darkness 1 - rgb, and what is added; 7 angle;
             8 pitch in pixels of the result; 9-10 shift in pixels of the result; 11 shape: 0 dots, 1 lines, 2 grain,
@@ -640,7 +642,6 @@ def screen(
             for n in range(len(inks)):
                 xs, ys = x + inks[n, 9], y + inks[n, 10]
                 r, g, b = sample3(picture, xs * to_guide - f32(0.5), ys * to_guide - f32(0.5))
-                grey = 1 - (f32(0.299) * r + f32(0.587) * g + f32(0.114) * b)
                 r, g, b = 1 - r, 1 - g, 1 - b
                 least = min(r, min(g, b)) * inks[n, 13]
                 amount = inks[n, 3] * (r - least) + inks[n, 4] * (g - least) + inks[n, 5] * (b - least) + inks[n, 6]
@@ -653,10 +654,11 @@ def screen(
                     wave = np.cos(2 * f32(np.pi) * u) + np.cos(2 * f32(np.pi) * v)
                     threshold = f32(0.5) - f32(0.25) * wave
                 elif shape == 1 or shape == 4:
-                    v += inks[n, 14] * grey
+                    tone = sample(forms[n], xs * to_guide - f32(0.5), ys * to_guide - f32(0.5))
+                    v += inks[n, 14] * tone
                     threshold = abs(v - np.floor(v) - f32(0.5)) * 2
                     if shape == 4:
-                        u += inks[n, 14] * grey
+                        u += inks[n, 14] * tone
                         threshold = min(threshold, abs(u - np.floor(u) - f32(0.5)) * 2)
                 elif shape == 2:
                     threshold = paper[int(ys) % tile, int(xs) % tile]

@@ -23,8 +23,8 @@ FOLDER = PACKAGE / "assets" / "media"
 PICTURE = "picture"  # in place of a colour: the picture's own
 LARGEST = 4096  # of the strokes of a medium, in lines of 480
 KINDS = ("strokes", "cells", "wash")
-BRUSHES = ("bristle", "knife", "flat", "wash", "chalk", "graphite", "nib", "dab", "thread")
-PAPERS = ("smooth", "fine", "rough", "canvas", "laid", "pitted")
+BRUSHES = ("bristle", "knife", "flat", "wash", "chalk", "graphite", "nib", "dab", "thread", "crayon")
+PAPERS = ("smooth", "fine", "rough", "canvas", "laid", "pitted", "tooth")
 PLACES = ("everywhere", "detail", "dark", "light", "edges", "colour")
 SHAPES = ("dots", "lines", "grain", "flat", "hatching")
 
@@ -42,6 +42,7 @@ class Seen:
     steady: float = setting(0.0, "share of the picture before, along the motion, that stays", low=0, high=0.95)
     clarity: float = setting(0.0, "how far small differences of tone are raised: eyes, mouths", low=0, high=4)
     lift: float = setting(0.0, "how far middle tones are made lighter; below 0: darker", low=-1, high=1)
+    local: float = setting(0.0, "share by which bright and dark areas are brought to one tone", low=0, high=1)
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,7 @@ class Screen:
     black: float = setting(0.0, "share of the grey that is left to a black ink", low=0, high=1)
     swell: float = setting(0.0, "how far the tone bends lines, in pitches", low=-20, high=20)
     waste: float = setting(0.0, "share of the ink that the grain keeps off", low=0, high=1)
+    form: float = setting(0.0, "σ of the blur of the tone that bends lines", low=0, high=60)
 
 
 @dataclass(frozen=True)

@@ -250,6 +250,7 @@ class Painter:
             ]
         )
         inks = _row([_ink(*one, pixels) for one in self._inks]).reshape(-1, 16)
+        forms = np.stack([fields.form(screen.form) for screen, _ in self._inks]) if len(inks) else inks
         out = np.empty((height, width, 3), dtype)
 
         def paint_band(top: int) -> None:
@@ -279,7 +280,7 @@ class Painter:
                 else:
                     kernels.place(paint, bare, stain, begin, one.strokes, one.rows, one.sprites, grain, one.how)
             if len(inks):
-                kernels.screen(stain, begin, fields.picture, grain, inks, _row([1 / scale]))
+                kernels.screen(stain, begin, fields.picture, forms, grain, inks, _row([1 / scale]))
             kernels.finish(out[top : top + rows], paint, bare, stain, top - begin, top, ground, grain, how)
 
         tops = range(0, height, BAND)
