@@ -22,7 +22,7 @@ T = TypeVar("T")
 FOLDER = PACKAGE / "assets" / "media"
 PICTURE = "picture"  # in place of a colour: the picture's own
 LARGEST = 4096  # of the strokes of a medium, in lines of 480
-KINDS = ("strokes", "cells")
+KINDS = ("strokes", "cells", "sheets")
 BRUSHES = ("bristle", "knife", "flat", "wash", "chalk", "graphite", "nib", "dab", "thread")
 PAPERS = ("smooth", "fine", "rough", "canvas", "laid")
 PLACES = ("everywhere", "detail", "dark", "light", "edges", "colour")
@@ -52,9 +52,11 @@ class Ground:
 
 @dataclass(frozen=True)
 class Layer:
-    """One of the tables [[layer]], from the bottom to the top: strokes of one kind, or cells that fill the picture."""
+    """One of the tables [[layer]], from the bottom to the top: strokes of one kind, or areas that fill the picture."""
 
-    kind: str = setting("strokes", "strokes of a brush, or cells that fill the picture", choices=KINDS)
+    kind: str = setting(
+        "strokes", "strokes of a brush, cells that fill the picture, or sheets of a few colours", choices=KINDS
+    )
     brush: str = setting("bristle", "of the strokes: one made by a rule, or a grey PNG beside the medium's file")
     width: float = setting(14.0, "of a stroke, or of a cell", low=0.5, high=LARGEST)
     length: float = setting(2.6, "of a stroke, in widths", low=0.25, high=60)
@@ -94,6 +96,13 @@ class Layer:
     inside: float = setting(0.0, "share of the picture that is seen inside a cell", low=0, high=1)
     shadow: float = setting(0.0, "of cells: length of the shadow that one throws on another", low=0, high=40)
     dark: float = setting(0.4, "darkness of that shadow", low=0, high=1)
+    joint: str = setting(PICTURE, "of cells: #rrggbb of what is between them; 'picture': the ground")
+    ridge: float = setting(0.0, "height of what is between them", low=0, high=4)
+    rim: float = setting(0.0, "of cells: how much darker their slope is at its foot", low=0, high=1)
+    tilt: float = setting(0.0, "of cells: how far they are tilted to the light", low=0, high=1)
+    round: float = setting(0.0, "of cells and sheets: length over which their borders are smoothed", low=0, high=12)
+    sheets: int = setting(8, "of sheets: number of colours", low=2, high=16)
+    sheen: float = setting(0.0, "of strokes: how much lighter they are where they lie across the light", low=0, high=1)
 
 
 @dataclass(frozen=True)
@@ -200,7 +209,11 @@ def _medium(name: str, table: Table, path: Path) -> Medium:
     seen, ground = from_table(Seen, parts["picture"], "picture"), from_table(Ground, parts["ground"], "ground")
     finish = from_table(Finish, parts["finish"], "finish")
     brushes = {one.brush: _brush(path, one.brush) for one in layers if one.brush not in BRUSHES}
-    for colour in (ground.colour, *(one.colour for one in layers), *(one.ink for one in screens)):
+    for colour in (
+        ground.colour,
+        *(c for one in layers for c in (one.colour, one.joint)),
+        *(one.ink for one in screens),
+    ):
         parse_ink(colour)
     for one in layers:
         angle_of(one)
