@@ -39,7 +39,7 @@ STILL = 0.1  # distance in cells by which a pixel must be nearer to another cell
 
 
 @compiled
-def label(
+def label(  # noqa: C901
     labels: np.ndarray,
     far: np.ndarray,
     before: np.ndarray,
@@ -67,7 +67,10 @@ def label(
     height, width = labels.shape
     cell, square, weight, limit = rules[0], rules[1] > 0, rules[2], rules[3]
     has_past = before.size > 0
-    block = max(2, int(cell * f32(0.3)))
+    stretch = rules[11]
+    shrink = 1 / stretch
+    block = max(2, int(cell * f32(0.3) * shrink))
+    rings = 2 if stretch > f32(1.5) else 1
     kept = np.empty(MOST, np.int32)
     near = np.empty(MOST, np.float32)
     c, s = np.cos(life[:, ANGLE]), np.sin(life[:, ANGLE])
@@ -76,7 +79,7 @@ def label(
             mx, my = left + f32(0.5) * block, top + f32(0.5) * block
             cx, cy = min(max(int(mx / cell), 0), across - 1), min(max(int(my / cell), 0), down - 1)
             best, n = f32(1e9), 0
-            for ring in range(1, 3):
+            for ring in range(rings, rings + 2):
                 best, n = f32(1e9), 0
                 for j in range(max(cy - ring, 0), min(cy + ring + 1, down)):
                     first, last = max(cx - ring, 0), min(cx + ring, across - 1)
@@ -86,7 +89,7 @@ def label(
                             break
                         dx, dy = (mx - life[q, X]) / cell, (my - life[q, Y]) / cell
                         if square:
-                            along, aside = abs(c[q] * dx + s[q] * dy), abs(c[q] * dy - s[q] * dx)
+                            along, aside = abs(c[q] * dx + s[q] * dy) * shrink, abs(c[q] * dy - s[q] * dx) * stretch
                             d = max(along, aside) + f32(0.15) * min(along, aside)
                         else:
                             d = np.sqrt(dx * dx + dy * dy)
@@ -96,7 +99,7 @@ def label(
                         best = min(best, d)
                 if n:
                     break
-            slack = f32(1.7) * block / cell + f32(0.7) * weight + f32(STILL)
+            slack = f32(1.7) * stretch * block / cell + f32(0.7) * weight + f32(STILL)
             m = 0
             for k in range(n):
                 if near[k] <= best + slack:
@@ -111,7 +114,7 @@ def label(
                         q = kept[k]
                         dx, dy = (x - life[q, X]) / cell, (y - life[q, Y]) / cell
                         if square:
-                            along, aside = abs(c[q] * dx + s[q] * dy), abs(c[q] * dy - s[q] * dx)
+                            along, aside = abs(c[q] * dx + s[q] * dy) * shrink, abs(c[q] * dy - s[q] * dx) * stretch
                             d = max(along, aside) + f32(0.15) * min(along, aside)
                         else:
                             d = np.sqrt(dx * dx + dy * dy)
@@ -157,7 +160,7 @@ def tessellate(  # noqa: C901  (one loop: calls within it would be copied out by
         rules: (RULES,) float32: 0 cell, 1 whether cells are square, 2 weight of the colour, 3 distance beyond which a
             pixel belongs to no cell, 4 want of death, 5 share of the colour that follows, 6 share of the turn that
             follows, 7 fade (share a frame), 8 σ of the angle, 9 share of the way to the middle of its area that a cell
-            moves in a frame, 10 rounds of settling at first.
+            moves in a frame, 10 rounds of settling at first, 11 root of how much longer than wide square ones are.
     """
     height, width = picture.shape[:2]
     cell = rules[0]
@@ -242,8 +245,10 @@ def tessellate(  # noqa: C901  (one loop: calls within it would be copied out by
             c2, s2, _ = sample3(lines, x * lx - f32(0.5), y * ly - f32(0.5))
             stray = (noise(salt, ids[q], 11) + noise(salt, ids[q], 12) - f32(1)) * f32(2.45)
             wanted = f32(0.5) * np.arctan2(s2, c2) + stray * rules[8]
-            quarter = half_turn(f32(2) * (wanted - life[q, ANGLE])) * f32(0.5)  # a square is the same after 90°
-            life[q, ANGLE] += (quarter if rules[1] > 0 else half_turn(wanted - life[q, ANGLE])) * turn
+            change = half_turn(wanted - life[q, ANGLE])
+            if rules[1] > 0 and rules[11] < f32(1.1):
+                change = half_turn(2 * change) * f32(0.5)  # a square is the same after 90°
+            life[q, ANGLE] += change * turn
             if has_fine:
                 i, j = min(max(int(x), 0), width - 1), min(max(int(y), 0), height - 1)
                 life[q, NARROW] += (1 - f32(0.5) * fine[j, i] - narrow) * turn
@@ -313,7 +318,9 @@ def begin(
 
 
 @compiled
-def vote(labels: np.ndarray, radius: int) -> np.ndarray:
+def vote(  # noqa: C901
+    labels: np.ndarray, radius: int
+) -> np.ndarray:
     """Return labels (h, w) of which each pixel has the one that is most frequent around it: with smooth borders."""
     height, width = labels.shape
     made = labels.copy()
@@ -357,7 +364,9 @@ def vote(labels: np.ndarray, radius: int) -> np.ndarray:
 
 
 @compiled
-def enlarge(band: np.ndarray, top: int, labels: np.ndarray, to_guide: Number) -> None:
+def enlarge(  # noqa: C901
+    band: np.ndarray, top: int, labels: np.ndarray, to_guide: Number
+) -> None:
     """Fill a band (rows, W) int32 of the result's labels with those of the guide, with smooth borders.
 
     Args:
@@ -459,11 +468,11 @@ def inlay(  # noqa: C901  (one loop: calls within it would be copied out by hand
         how: (16,) float32: 0 half of the gap, 1 width of the slope, 2 share of the picture that is seen inside, 3
             opacity, 4 length and 5 darkness of shadows, 6 pixels of the guide for one of the result, 7 whether the gap
             is painted, 8-10 its colour, 11 height of its ridge, 12 how much darker areas are at their rim, 13 how far
-            they are tilted to the light, 14 strength of the streaks, 15 pixels of the result for a line of 480.
+            they are tilted to the light, 14 strength of the streaks, 15 threads: how far they are twisted, 0 for none.
     """
     height, width = bare.shape
     gap, bevel, inside, opacity, reach, dark, to_guide = how[0], how[1], how[2], how[3], how[4], how[5], how[6]
-    has_joint, lift, rim, tilt, streaks, pixels = how[7] > 0, how[11], how[12], how[13], how[14], how[15]
+    has_joint, lift, rim, tilt, streaks, twist = how[7] > 0, how[11], how[12], how[13], how[14], how[15]
     tile = len(grain)
     for row in range(height):
         y = top + row + f32(0.5)
@@ -477,6 +486,12 @@ def inlay(  # noqa: C901  (one loop: calls within it would be copied out by hand
             cover = min(max(d - gap + f32(0.5), f32(0)), f32(1)) if gap > 0 else f32(1)
             slope = min(max((d - gap) / bevel, f32(0)), f32(1)) if bevel > 0 else f32(1)
             slope = slope * (2 - slope)
+            if twist > 0:
+                dx, dy = x - areas[own, 0], y - areas[own, 1]
+                along = (areas[own, 2] * dx + areas[own, 3] * dy) / areas[own, 6]
+                aside = (areas[own, 2] * dy - areas[own, 3] * dx) / areas[own, 6]
+                round_ = max(1 - f32(0.8) * aside * aside, f32(0))
+                slope *= round_ * (1 - twist * (f32(0.5) + f32(0.5) * np.cos(f32(4) * along + f32(2.2) * aside)))
             r, g, b = areas[own, 9], areas[own, 10], areas[own, 11]
             if inside > 0:
                 r1, g1, b1 = sample3(picture, x * to_guide - f32(0.5), y * to_guide - f32(0.5))
@@ -510,11 +525,11 @@ def inlay(  # noqa: C901  (one loop: calls within it would be copied out by hand
             paint[row, i, 3] += a * (slope + areas[own, 12])
             if has_joint:
                 rest = (1 - cover) * left
-                round_ = lift * np.sqrt(max(1 - (d / gap) ** 2, f32(0)))
+                raised = lift * np.sqrt(max(1 - (d / gap) ** 2, f32(0)))
                 paint[row, i, 0] += rest * how[8]
                 paint[row, i, 1] += rest * how[9]
                 paint[row, i, 2] += rest * how[10]
-                paint[row, i, 3] += rest * round_
+                paint[row, i, 3] += rest * raised
                 a += rest
             bare[row, i] = left - a
 
@@ -551,7 +566,7 @@ def distinct(picture: np.ndarray) -> np.ndarray:
 
 
 def sheets(
-    picture: np.ndarray, colours: np.ndarray, before: np.ndarray, flow: np.ndarray, blur: float
+    picture: np.ndarray, colours: np.ndarray, before: np.ndarray, flow: np.ndarray, blur: float, detail: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return to which of ``colours`` (n, 3) each pixel belongs, (h, w) int32, with smooth borders; and the shares.
 
@@ -561,6 +576,7 @@ def sheets(
         before: (h, w, n) float32 shares of the last frame, at half the size; (0, 0, 0) at first.
         flow: (h, w, 2) motion since then.
         blur: σ of the borders, in pixels.
+        detail: (h, w) float32 in [0, 1]: where borders are smoothed by a third of that.
     """
     height, width = picture.shape[:2]
     size = (max(1, width // 2), max(1, height // 2))
@@ -571,8 +587,11 @@ def sheets(
     shares -= shares.max(2, keepdims=True)
     np.exp(shares * np.float32(160), out=shares)
     shares /= shares.sum(2, keepdims=True)
+    fine = cv2.resize(detail, size, interpolation=cv2.INTER_AREA)
     for k in range(len(colours)):
-        shares[..., k] = cv2.GaussianBlur(np.ascontiguousarray(shares[..., k]), (0, 0), max(0.6, blur / 2))
+        share = np.ascontiguousarray(shares[..., k])
+        broad = cv2.GaussianBlur(share, (0, 0), max(0.6, blur / 2))
+        shares[..., k] = broad + (cv2.GaussianBlur(share, (0, 0), max(0.5, blur / 6)) - broad) * fine
     if before.size:
         there = cv2.resize(flow, size, interpolation=cv2.INTER_AREA) * np.float32(0.5)
         rows, columns = np.indices(size[::-1], np.float32)

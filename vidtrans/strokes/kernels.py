@@ -491,7 +491,7 @@ def place(  # noqa: C901  (one loop: calls within it would be copied out by hand
 
 
 @compiled
-def screen(
+def screen(  # noqa: C901  (one loop: calls within it would be copied out by hand)
     stain: np.ndarray,
     top: int,
     picture: np.ndarray,
@@ -506,49 +506,60 @@ def screen(
         top: number of the band's first row.
         picture: (h, w, 3) float32.
         paper: (N, N) float32 grain.
-        inks: (n, 16) float32: 0-2 colour; 3-6 amount: weights of the darkness 1 - rgb, and what is added; 7 angle;
+        inks: (n, 17) float32: 0-2 colour; 3-6 amount: weights of the darkness 1 - rgb, and what is added; 7 angle;
             8 pitch in pixels of the result; 9-10 shift in pixels of the result; 11 shape: 0 dots, 1 lines, 2 grain,
             3 flat, 4 cross-hatching; 12 hardness of edges; 13 share of the grey that is left to black; 14 how far the
-            tone bends lines, in pitches; 15 waste of ink by the paper's grain.
+            tone bends lines, in pitches; 15 waste of ink by the paper's grain; 16 whether it covers those before.
         how: (1,) float32: pixels of the guide for one of the result.
     """
     height, width = stain.shape[:2]
     to_guide, tile = how[0], len(paper)
-    for row in range(height):
-        y = top + row + f32(0.5)
-        for i in range(width):
-            x = i + f32(0.5)
-            for n in range(len(inks)):
-                xs, ys = x + inks[n, 9], y + inks[n, 10]
+    for n in range(len(inks)):
+        angle, pitch, right, down, shape = inks[n, 7], inks[n, 8], inks[n, 9], inks[n, 10], int(inks[n, 11])
+        cos, sin = np.cos(angle) / pitch, np.sin(angle) / pitch
+        wr, wg, wb, add = inks[n, 3], inks[n, 4], inks[n, 5], inks[n, 6]
+        hard, black, swell, waste = inks[n, 12], inks[n, 13], inks[n, 14], inks[n, 15]
+        opaque = inks[n, 16] > 0
+        ir, ig, ib = 1 - inks[n, 0], 1 - inks[n, 1], 1 - inks[n, 2]
+        for row in range(height):
+            ys = top + row + f32(0.5) + down
+            for i in range(width):
+                xs = i + f32(0.5) + right
                 r, g, b = sample3(picture, xs * to_guide - f32(0.5), ys * to_guide - f32(0.5))
-                grey = 1 - (f32(0.299) * r + f32(0.587) * g + f32(0.114) * b)
                 r, g, b = 1 - r, 1 - g, 1 - b
-                least = min(r, min(g, b)) * inks[n, 13]
-                amount = inks[n, 3] * (r - least) + inks[n, 4] * (g - least) + inks[n, 5] * (b - least) + inks[n, 6]
-                amount = min(max(amount, f32(0)), f32(1))
-                shape, pitch = int(inks[n, 11]), inks[n, 8]
-                cos, sin = np.cos(inks[n, 7]), np.sin(inks[n, 7])
-                u, v = (cos * xs + sin * ys) / pitch, (cos * ys - sin * xs) / pitch
+                least = min(r, min(g, b))
+                least = black * least * least  # only deep shades are left to black, or all turns grey
+                amount = wr * (r - least) + wg * (g - least) + wb * (b - least) + add
+                if amount <= 0:
+                    continue
+                amount = min(amount, f32(1))
+                u, v = cos * xs + sin * ys, cos * ys - sin * xs
                 threshold = f32(0.5)
                 if shape == 0:
-                    wave = np.cos(2 * f32(np.pi) * u) + np.cos(2 * f32(np.pi) * v)
-                    threshold = f32(0.5) - f32(0.25) * wave
+                    # The share of an area that a round dot covers whose rim is at this distance from its middle.
+                    du, dv = u - np.floor(u) - f32(0.5), v - np.floor(v) - f32(0.5)
+                    d = du * du + dv * dv
+                    threshold = f32(3.1416) * d if d < f32(0.25) else f32(0.571) + f32(0.858) * d
                 elif shape == 1 or shape == 4:
-                    v += inks[n, 14] * grey
+                    bent = swell * (f32(0.299) * r + f32(0.587) * g + f32(0.114) * b)
+                    v += bent
                     threshold = abs(v - np.floor(v) - f32(0.5)) * 2
                     if shape == 4:
-                        u += inks[n, 14] * grey
+                        u += bent
                         threshold = min(threshold, abs(u - np.floor(u) - f32(0.5)) * 2)
                 elif shape == 2:
-                    threshold = paper[int(ys) % tile, int(xs) % tile]
-                cover = min(max((amount - threshold) * inks[n, 12] + f32(0.5), f32(0)), f32(1))
-                if amount <= 0:
-                    cover = f32(0)
-                elif inks[n, 15] > 0:
-                    cover *= 1 - inks[n, 15] * (1 - paper[int(ys + 37 * n) % tile, int(xs + 91 * n) % tile])
-                stain[row, i, 0] *= 1 - cover * (1 - inks[n, 0])
-                stain[row, i, 1] *= 1 - cover * (1 - inks[n, 1])
-                stain[row, i, 2] *= 1 - cover * (1 - inks[n, 2])
+                    threshold = paper[(int(ys) + 211 * n) % tile, (int(xs) + 137 * n) % tile]
+                cover = min(max((amount - threshold) * hard + f32(0.5), f32(0)), f32(1))
+                if waste > 0:
+                    cover *= 1 - waste * (1 - paper[(int(ys) + 37 * n) % tile, (int(xs) + 91 * n) % tile])
+                if opaque:
+                    stain[row, i, 0] += cover * (1 - ir - stain[row, i, 0])
+                    stain[row, i, 1] += cover * (1 - ig - stain[row, i, 1])
+                    stain[row, i, 2] += cover * (1 - ib - stain[row, i, 2])
+                    continue
+                stain[row, i, 0] *= 1 - cover * ir
+                stain[row, i, 1] *= 1 - cover * ig
+                stain[row, i, 2] *= 1 - cover * ib
 
 
 @compiled

@@ -103,6 +103,7 @@ class Layer:
     round: float = setting(0.0, "of cells and sheets: length over which their borders are smoothed", low=0, high=12)
     sheets: int = setting(8, "of sheets: number of colours", low=2, high=16)
     sheen: float = setting(0.0, "of strokes: how much lighter they are where they lie across the light", low=0, high=1)
+    twist: float = setting(0.0, "of cells: threads, twisted so far; 0: none", low=0, high=1)
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,7 @@ class Screen:
     black: float = setting(0.0, "share of the grey that is left to a black ink", low=0, high=1)
     swell: float = setting(0.0, "how far the tone bends lines, in pitches", low=-20, high=20)
     waste: float = setting(0.0, "share of the ink that the grain keeps off", low=0, high=1)
+    opaque: bool = setting(False, "the ink covers those before it")
 
 
 @dataclass(frozen=True)

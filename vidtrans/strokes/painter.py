@@ -67,12 +67,12 @@ class LivingLayer:
         cell = max(1.5, wide * layer.spacing / math.sqrt(values["density"]))
         self._half = wide / 2
         if layer.kind == "cells":
-            self._tessellate(
-                frame, fields, settings, cell, fine, math.radians(layer.stray) * values["looseness"], first
-            )
+            cell *= math.sqrt(layer.length)
+            stray = math.radians(layer.stray) * values["looseness"]
+            self._tessellate(frame, fields, settings, cell, fine, stray, first=first)
             return
         if layer.kind == "sheets":
-            self._sort(fields, settings, first)
+            self._sort(fields, first=first)
             return
         half = wide * layer.length / 2
         angle, loose = angle_of(layer), values["looseness"]
@@ -101,6 +101,7 @@ class LivingLayer:
         cell: float,
         fine: np.ndarray,
         stray: float,
+        *,
         first: bool,
     ) -> None:
         """Live through a frame as cells."""
@@ -109,7 +110,7 @@ class LivingLayer:
         rules = _row(
             [
                 *(cell, layer.square, layer.hug, limit, -layer.hold, 1 - settings.lag, TURN, 1 / settings.fade),
-                *(stray, layer.even, 14, 0, 0, 0, 0, 0),
+                *(stray, layer.even, 14, math.sqrt(layer.length), 0, 0, 0, 0),
             ]
         )
         flow = np.empty((0, 0, 2), np.float32) if first else fields.flow
@@ -118,7 +119,7 @@ class LivingLayer:
             *(flow, fields.picture, fields.lines, fields.want(layer), fine, self._labels, rules),
         )
 
-    def _sort(self, fields: Fields, settings: StrokesSettings, first: bool) -> None:
+    def _sort(self, fields: Fields, *, first: bool) -> None:
         """Live through a frame as sheets of a few colours, which follow those of the film."""
         layer, picture = self.layer, fields.picture
         if first:
@@ -129,7 +130,7 @@ class LivingLayer:
         else:
             colours = self._life[:, kernels.RED : kernels.BLUE + 1]
         self._labels, self._shares = cells.sheets(
-            picture, colours, self._shares, fields.flow, max(0.5, layer.round * fields.scale)
+            picture, colours, self._shares, fields.flow, max(0.5, layer.round * fields.scale), fields.detail(layer)
         )
         if not first:
             few, where = picture[::2, ::2].reshape(-1, 3), self._labels[::2, ::2].reshape(-1)
@@ -169,7 +170,7 @@ class LivingLayer:
                 [
                     *(max(0.6, layer.gap * pixels / 2) if layer.gap else 0, layer.bevel * pixels, layer.inside),
                     *(layer.opacity, layer.shadow * pixels, layer.dark, 1 / scale, joint is not None),
-                    *(*(joint or (0, 0, 0)), layer.ridge, layer.rim, layer.tilt, layer.streaks, pixels),
+                    *(*(joint or (0, 0, 0)), layer.ridge, layer.rim, layer.tilt, layer.streaks, layer.twist),
                 ]
             )
             return Drawn(layer, strokes, rows, how, np.empty(0), labels, ranks)
@@ -287,7 +288,7 @@ class Painter:
                 *(ground.shape[1] / width, ground.shape[0] / height, np.iinfo(dtype).max),
             ]
         )
-        inks = _row([_ink(*one, pixels) for one in self._inks]).reshape(-1, 16)
+        inks = _row([_ink(*one, pixels) for one in self._inks]).reshape(-1, 17)
         out = np.empty((height, width, 3), dtype)
 
         def paint_band(top: int) -> None:
@@ -357,5 +358,6 @@ def _ink(screen: Screen, ink: tuple[float, float, float] | None, pixels: float) 
         math.radians(screen.angle),
         *(screen.pitch * pixels, screen.right * pixels, screen.down * pixels),
         SHAPES.index(screen.shape),
-        *(screen.hard, screen.black, screen.swell, screen.waste),
+        screen.hard * (pixels if screen.shape in ("dots", "lines", "hatching") else 1),
+        *(screen.black, screen.swell, screen.waste, screen.opaque),
     ]
