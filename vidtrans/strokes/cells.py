@@ -211,9 +211,6 @@ def tessellate(  # noqa: C901  (one loop: calls within it would be copied out by
         best[:] = 0
         for j in range(0, height, step):
             for i in range(0, width, step):
-                if has_want and want[j, i] <= rules[4]:
-                    labels[j, i] = -1
-                    continue
                 q = labels[j, i]
                 if not has_want or want[j, i] > 0:
                     at = int(j / cell) * across + int(i / cell)
@@ -238,7 +235,12 @@ def tessellate(  # noqa: C901  (one loop: calls within it would be copied out by
                 life[q, BLUE] += (sums[q, 5] / sums[q, 0] - life[q, BLUE]) * follow
             if area < f32(0.16) * (cell * narrow) ** 2 and life[q, ALPHA] > f32(0.99):
                 dying[q] = 1
-            elif area > 0 and not (first and is_last):
+            elif has_want:
+                i = min(max(int(life[q, X]), 0), width - 1)
+                j = min(max(int(life[q, Y]), 0), height - 1)
+                if want[j, i] < rules[4]:
+                    dying[q] = 1
+            if area > 0 and not (first and is_last):
                 life[q, X] += (sums[q, 1] / sums[q, 0] - life[q, X]) * share
                 life[q, Y] += (sums[q, 2] / sums[q, 0] - life[q, Y]) * share
             x, y = life[q, X], life[q, Y]
@@ -562,7 +564,7 @@ def distinct(picture: np.ndarray) -> np.ndarray:
     """Return colours (…, 3) in a space in which distances are about as people see them: lightness and two of hue."""
     red, green, blue = picture[..., 0], picture[..., 1], picture[..., 2]
     light = 0.299 * red + 0.587 * green + 0.114 * blue
-    return np.stack([1.4 * light, 1.1 * (red - light), 0.9 * (blue - light)], -1).astype(np.float32)
+    return np.stack([1.2 * light, 1.6 * (red - light), 1.2 * (blue - light)], -1).astype(np.float32)
 
 
 def sheets(

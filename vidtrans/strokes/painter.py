@@ -106,7 +106,7 @@ class LivingLayer:
     ) -> None:
         """Live through a frame as cells."""
         layer = self.layer
-        limit = 1e6 if layer.where == "everywhere" else 0.75
+        limit = 1e6 if layer.where == "everywhere" else cells.HOLE
         rules = _row(
             [
                 *(cell, layer.square, layer.hug, limit, -layer.hold, 1 - settings.lag, TURN, 1 / settings.fade),
@@ -114,9 +114,12 @@ class LivingLayer:
             ]
         )
         flow = np.empty((0, 0, 2), np.float32) if first else fields.flow
+        seen = fields.colours(layer.blur * self._half * 2)
+        if seen.shape != fields.picture.shape:
+            seen = cv2.resize(seen, fields.picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
         self._life, self._ids, self._dying, self._next, self._labels = cells.tessellate(
             *(self._life, self._ids, self._dying, self._next, self._salt, frame),
-            *(flow, fields.picture, fields.lines, fields.want(layer), fine, self._labels, rules),
+            *(flow, seen, fields.lines, fields.want(layer), fine, self._labels, rules),
         )
 
     def _sort(self, fields: Fields, *, first: bool) -> None:
