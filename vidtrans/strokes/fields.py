@@ -180,6 +180,10 @@ class Fields:
             return cv2.GaussianBlur(high - low, (0, 0), max(0.5, layer.fine * self.scale)) - level
         return self._detailed(layer.fine) - level
 
+    def detail(self, layer: Layer) -> np.ndarray:
+        """Return how far a place has the detail that a layer looks for, (h, w) float32 in [0, 1]."""
+        return np.clip((self._detailed(layer.fine) - np.float32(layer.level)) * 4, 0, 1)
+
     def _flat_tone(self, fine: float) -> np.ndarray:
         return cv2.GaussianBlur(self.tone, (0, 0), max(0.5, fine * self.scale))
 

@@ -22,7 +22,7 @@ T = TypeVar("T")
 FOLDER = PACKAGE / "assets" / "media"
 PICTURE = "picture"  # in place of a colour: the picture's own
 LARGEST = 4096  # of the strokes of a medium, in lines of 480
-KINDS = ("strokes", "cells", "wash")
+KINDS = ("strokes", "cells", "sheets", "wash")
 BRUSHES = ("bristle", "knife", "flat", "wash", "chalk", "graphite", "nib", "dab", "thread", "crayon")
 PAPERS = ("smooth", "fine", "rough", "canvas", "laid", "pitted", "tooth")
 PLACES = ("everywhere", "detail", "dark", "light", "edges", "colour")
@@ -55,10 +55,12 @@ class Ground:
 
 @dataclass(frozen=True)
 class Layer:
-    """One of the tables [[layer]], from the bottom to the top: strokes of one kind, cells, or a wash."""
+    """One of the tables [[layer]], from the bottom to the top: strokes of one kind, or areas that fill the picture."""
 
     kind: str = setting(
-        "strokes", "strokes of a brush, cells that fill the picture, or a transparent wash of strokes", choices=KINDS
+        "strokes",
+        "strokes of a brush, cells that fill the picture, sheets of a few colours, or a transparent wash of strokes",
+        choices=KINDS,
     )
     brush: str = setting("bristle", "of the strokes: one made by a rule, or a grey PNG beside the medium's file")
     width: float = setting(14.0, "of a stroke, or of a cell", low=0.5, high=LARGEST)
@@ -99,11 +101,18 @@ class Layer:
     inside: float = setting(0.0, "share of the picture that is seen inside a cell or a wash", low=0, high=1)
     shadow: float = setting(0.0, "of cells: length of the shadow that one throws on another", low=0, high=40)
     dark: float = setting(0.4, "darkness of that shadow", low=0, high=1)
-    rim: float = setting(0.0, "of a wash: how much more pigment dries at its edge", low=0, high=8)
+    rim: float = setting(0.0, "how much darker the edge of a wash, or the foot of a cell's slope, is", low=0, high=8)
     rim_width: float = setting(2.0, "width of that edge", low=0.2, high=40)
     flow: float = setting(0.0, "of a wash: how far the density of its pigment differs inside", low=0, high=8)
     wander: float = setting(0.0, "of a wash: how far its outline strays from the picture's", low=0, high=40)
     margin: float = setting(0.0, "width of the paper left bare along the picture's sides", low=0, high=200)
+    joint: str = setting(PICTURE, "of cells: #rrggbb of what is between them; 'picture': the ground")
+    ridge: float = setting(0.0, "height of what is between them", low=0, high=4)
+    tilt: float = setting(0.0, "of cells: how far they are tilted to the light", low=0, high=1)
+    round: float = setting(0.0, "of cells and sheets: length over which their borders are smoothed", low=0, high=12)
+    sheets: int = setting(8, "of sheets: number of colours", low=2, high=16)
+    sheen: float = setting(0.0, "of strokes: how much lighter they are where they lie across the light", low=0, high=1)
+    twist: float = setting(0.0, "of cells: threads, twisted so far; 0: none", low=0, high=1)
 
 
 @dataclass(frozen=True)
@@ -125,6 +134,7 @@ class Screen:
     swell: float = setting(0.0, "how far the tone bends lines, in pitches", low=-20, high=20)
     waste: float = setting(0.0, "share of the ink that the grain keeps off", low=0, high=1)
     form: float = setting(0.0, "σ of the blur of the tone that bends lines", low=0, high=60)
+    opaque: bool = setting(False, "the ink covers those before it")
 
 
 @dataclass(frozen=True)
@@ -211,7 +221,11 @@ def _medium(name: str, table: Table, path: Path) -> Medium:
     seen, ground = from_table(Seen, parts["picture"], "picture"), from_table(Ground, parts["ground"], "ground")
     finish = from_table(Finish, parts["finish"], "finish")
     brushes = {one.brush: _brush(path, one.brush) for one in layers if one.brush not in BRUSHES}
-    for colour in (ground.colour, *(one.colour for one in layers), *(one.ink for one in screens)):
+    for colour in (
+        ground.colour,
+        *(c for one in layers for c in (one.colour, one.joint)),
+        *(one.ink for one in screens),
+    ):
         parse_ink(colour)
     for one in layers:
         angle_of(one)
