@@ -614,7 +614,8 @@ def screen(
     stain: np.ndarray,
     top: int,
     picture: np.ndarray,
-    forms: np.ndarray,
+    bent: np.ndarray,
+    phases: np.ndarray,
     paper: np.ndarray,
     inks: np.ndarray,
     how: np.ndarray,
@@ -625,16 +626,18 @@ def screen(
         stain: (rows, W, 3) float32, multiplied by what each ink lets through.
         top: number of the band's first row.
         picture: (h, w, 3) float32.
-        forms: (n, h, w) float32: the tone that bends the lines of each ink.
+        bent: (n, h, w) float32: by how much of their distance lines are bent.
+        phases: (n, h', w', 4) float32: cos and sin of a turn that carries lines along.
         paper: (N, N) float32 grain.
         inks: (n, 16) float32: 0-2 colour; 3-6 amount: weights of the darkness 1 - rgb, and what is added; 7 angle;
             8 pitch in pixels of the result; 9-10 shift in pixels of the result; 11 shape: 0 dots, 1 lines, 2 grain,
-            3 flat, 4 cross-hatching; 12 hardness of edges; 13 share of the grey that is left to black; 14 how far the
-            tone bends lines, in pitches; 15 waste of ink by the paper's grain.
+            3 flat, 4 cross-hatching; 12 hardness of edges; 13 share of the grey that is left to black; 14 whether
+            lines are carried along; 15 waste of ink by the paper's grain.
         how: (1,) float32: pixels of the guide for one of the result.
     """
     height, width = stain.shape[:2]
     to_guide, tile = how[0], len(paper)
+    px_to_phase, py_to_phase = f32(phases.shape[2]) / picture.shape[1], f32(phases.shape[1]) / picture.shape[0]
     for row in range(height):
         y = top + row + f32(0.5)
         for i in range(width):
@@ -654,11 +657,16 @@ def screen(
                     wave = np.cos(2 * f32(np.pi) * u) + np.cos(2 * f32(np.pi) * v)
                     threshold = f32(0.5) - f32(0.25) * wave
                 elif shape == 1 or shape == 4:
-                    tone = sample(forms[n], xs * to_guide - f32(0.5), ys * to_guide - f32(0.5))
-                    v += inks[n, 14] * tone
+                    bend = sample(bent[n], xs * to_guide - f32(0.5), ys * to_guide - f32(0.5))
+                    v += bend
+                    if inks[n, 14] > 0:
+                        px = xs * to_guide * px_to_phase - f32(0.5)
+                        py = ys * to_guide * py_to_phase - f32(0.5)
+                        turn = np.arctan2(sample(phases[n, :, :, 1], px, py), sample(phases[n, :, :, 0], px, py))
+                        v += turn * f32(0.5 / np.pi)
                     threshold = abs(v - np.floor(v) - f32(0.5)) * 2
                     if shape == 4:
-                        u += inks[n, 14] * tone
+                        u += bend
                         threshold = min(threshold, abs(u - np.floor(u) - f32(0.5)) * 2)
                 elif shape == 2:
                     threshold = paper[int(ys) % tile, int(xs) % tile]

@@ -116,6 +116,7 @@ class Screen:
     swell: float = setting(0.0, "how far the tone bends lines, in pitches", low=-20, high=20)
     waste: float = setting(0.0, "share of the ink that the grain keeps off", low=0, high=1)
     form: float = setting(0.0, "σ of the blur of the tone that bends lines", low=0, high=60)
+    carried: bool = setting(False, "lines move with the film, in place of being fixed to the paper")
 
 
 @dataclass(frozen=True)

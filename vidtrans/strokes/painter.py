@@ -231,7 +231,6 @@ class Painter:
             ]
         )
         inks = _row([_ink(*one, pixels) for one in self._inks]).reshape(-1, 16)
-        forms = np.stack([fields.form(screen.form) for screen, _ in self._inks]) if len(inks) else inks
         out = np.empty((height, width, 3), dtype)
 
         def paint_band(top: int) -> None:
@@ -254,7 +253,7 @@ class Painter:
                 else:
                     kernels.place(paint, bare, stain, begin, one.strokes, one.rows, one.sprites, grain, one.how)
             if len(inks):
-                kernels.screen(stain, begin, fields.picture, forms, grain, inks, _row([1 / scale]))
+                kernels.screen(stain, begin, fields.picture, fields.bent, fields.phases, grain, inks, _row([1 / scale]))
             kernels.finish(out[top : top + rows], paint, bare, stain, top - begin, top, ground, grain, how)
 
         tops = range(0, height, BAND)
@@ -303,5 +302,5 @@ def _ink(screen: Screen, ink: tuple[float, float, float] | None, pixels: float) 
         math.radians(screen.angle),
         *(screen.pitch * pixels, screen.right * pixels, screen.down * pixels),
         SHAPES.index(screen.shape),
-        *(screen.hard, screen.black, screen.swell, screen.waste),
+        *(screen.hard, screen.black, screen.carried, screen.waste),
     ]
