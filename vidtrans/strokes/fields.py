@@ -185,7 +185,9 @@ class Fields:
         made[..., 0] = 1
         made[..., 3] = cv2.resize(self.tone, size, interpolation=cv2.INTER_AREA)
         if back is not None and len(self.phases):
-            back = _certain(cv2.resize(back, size, interpolation=cv2.INTER_AREA), self.phases[0, ..., 3], made[0, ..., 3])
+            back = _certain(
+                cv2.resize(back, size, interpolation=cv2.INTER_AREA), self.phases[0, ..., 3], made[0, ..., 3]
+            )
         for n, screen in enumerate(self._medium.screens):
             made[n, ..., 2] = cv2.resize(self.bent[n], size, interpolation=cv2.INTER_AREA)
             if back is None or not len(self.phases) or not screen.carried:

@@ -610,7 +610,7 @@ def fill_cells(  # noqa: C901  (one loop: calls within it would be copied out by
 
 
 @compiled
-def screen(
+def screen(  # noqa: C901  (one loop: calls within it would be copied out by hand)
     stain: np.ndarray,
     top: int,
     picture: np.ndarray,
