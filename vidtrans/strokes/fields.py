@@ -16,7 +16,8 @@ from vidtrans.video.colour.conversion import to_uint8, unit
 
 FLOW, FLOW_SIZE = "dis", 360  # method, and short side at which the motion is estimated
 SEEN = 540  # short side in pixels beyond which a painter sees no more
-KEPT = 0.8  # share of the direction field that stays from frame to frame
+KEPT = 0.9  # share of the direction field that stays from frame to frame
+STILL = 0.04  # pixels a frame: motion below it is noise
 ALONG = 0.06  # difference of colour beyond which a place has changed, so that nothing of its past is kept
 LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
 
@@ -63,7 +64,7 @@ class Fields:
             self.flow = np.empty((0, 0, 2), np.float32)
         else:
             there = self._estimate.estimate(self._before, now)
-            self.flow = resize_flow(there, width, height)
+            self.flow = resize_flow(_calm(there), width, height)
             back = -self.flow
         self._before = now
         seen = unit(picture).astype(np.float32, copy=False)
@@ -89,6 +90,8 @@ class Fields:
         how = self._medium.picture
         if how.smooth:
             seen = flatten(seen, how.smooth * self.scale)
+        if how.clarity:
+            seen = seen + how.clarity * raised(cv2.transform(seen, LUMA), 5 * self.scale)[..., None]
         if how.stretch:
             grey = cv2.resize(cv2.transform(seen, LUMA), (160, 90), interpolation=cv2.INTER_AREA)
             now = np.quantile(grey, [0.02, 0.97]).astype(np.float32)
@@ -98,9 +101,10 @@ class Fields:
         if how.local:
             wide = cv2.transform(flatten(seen, 30 * self.scale), LUMA)
             seen = seen + ((np.float32(0.55) - wide) * np.float32(how.local))[..., None]
-        if how.saturation != 1 or how.contrast != 1 or how.brightness:
+        if how.saturation != 1 or how.contrast != 1 or how.brightness or how.lift:
             grey = cv2.transform(seen, LUMA)[..., None]
             level = (grey - np.float32(0.5)) * np.float32(how.contrast) + np.float32(0.5 + how.brightness)
+            level = level + np.float32(how.lift) * level * (1 - level)
             seen = level + (seen - grey) * np.float32(how.saturation * max(how.contrast, 1) ** 0.5)
         seen = np.clip(seen, 0, 1)
         if how.levels:
@@ -221,6 +225,10 @@ class Fields:
             return cv2.GaussianBlur(high - low, (0, 0), max(0.5, layer.fine * self.scale)) - level
         return self._detailed(layer.fine) - level
 
+    def detail(self, layer: Layer) -> np.ndarray:
+        """Return how far a place has the detail that a layer looks for, (h, w) float32 in [0, 1]."""
+        return np.clip((self._detailed(layer.fine) - np.float32(layer.level)) * 4, 0, 1)
+
     def _flat_tone(self, fine: float) -> np.ndarray:
         return cv2.GaussianBlur(self.tone, (0, 0), max(0.5, fine * self.scale))
 
@@ -264,6 +272,20 @@ def _certain(back: np.ndarray, before: np.ndarray, now: np.ndarray) -> np.ndarra
     moves = cv2.GaussianBlur(np.maximum(better - np.float32(0.0015), 0), (0, 0), 8)
     stands = cv2.GaussianBlur(np.maximum(-better, 0), (0, 0), 8) + np.float32(0.0006)
     return back * (moves / (moves + stands))[..., None]
+
+
+def _calm(flow: np.ndarray) -> np.ndarray:
+    """Return a flow in which neighbours move together, and what hardly moves stands still, or paint trembles."""
+    smooth = cv2.merge([cv2.GaussianBlur(one, (0, 0), 2.0) for one in cv2.split(flow)])
+    speed = cv2.magnitude(*cv2.split(smooth))
+    return smooth * np.clip(speed / STILL - 1, 0, 1)[..., None]
+
+
+def raised(tone: np.ndarray, sigma: float) -> np.ndarray:
+    """Return how far a tone (H, W) float32 differs from what is around it within σ pixels; less so beside edges."""
+    around = cv2.GaussianBlur(halve(tone) if min(tone.shape) >= 8 else tone, (0, 0), sigma / 2)
+    differs = tone - cv2.resize(around, tone.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return differs / (1 + np.abs(differs) * np.float32(5))
 
 
 def flatten(picture: np.ndarray, sigma: float) -> np.ndarray:
