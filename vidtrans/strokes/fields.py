@@ -11,7 +11,7 @@ import numpy as np
 from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.flow.scaling import halve
 from vidtrans.flow.warping import resize_flow, warp
-from vidtrans.strokes.media import Layer, Medium
+from vidtrans.strokes.media import Layer, Medium, parse_ink
 from vidtrans.video.colour.conversion import to_uint8, unit
 
 FLOW, FLOW_SIZE = "dis", 360  # method, and short side at which the motion is estimated
@@ -36,6 +36,8 @@ class Fields:
 
     def __init__(self, medium: Medium, directions: np.ndarray | None = None) -> None:
         self._medium = medium
+        colour = np.array(parse_ink(medium.picture.filter) or (0, 0, 0), np.float32)
+        self._weights = np.tile(colour / colour.sum(), (3, 1)) if colour.any() else None  # of the tones
         self._estimate = FlowEstimator(FLOW, FLOW_SIZE)
         self._directions = directions
         self.forget()
@@ -88,6 +90,8 @@ class Fields:
     def _adjusted(self, seen: np.ndarray) -> np.ndarray:
         """Return the picture in the medium's tones and colours."""
         how = self._medium.picture
+        if self._weights is not None:
+            seen = cv2.transform(seen, self._weights)
         if how.smooth:
             seen = flatten(seen, how.smooth * self.scale)
         if how.clarity:
