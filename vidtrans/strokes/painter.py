@@ -85,12 +85,15 @@ class LivingLayer:
         )
         rules[10:20] = (
             *(angle is not None, layer.follow, math.radians(layer.stray) * loose, half),
-            *(layer.clip > 0 and loose < 3, layer.clip * loose, layer.bend, layer.even),
+            *(layer.clip > 0 and loose < 3, layer.clip * loose, layer.bend, 0),
             *(min(layer.stub * wide, half), layer.across),
         )
         flow = np.empty((0, 0, 2), np.float32) if first else fields.flow
         colours = fields.colours(layer.blur * layer.width * scale * values["size"])
         want = fields.want(layer)
+        if layer.even:
+            grid = np.float32(cell), math.ceil(width / cell), math.ceil(height / cell)
+            kernels.even_out(self._life, self._dying, *grid, np.float32(layer.even))
         self._life, self._ids, self._dying, self._next = kernels.living(
             *(self._life, self._ids, self._dying, self._next, self._salt, frame),
             *(flow, colours, fields.lines, want, fine, rules),
