@@ -495,6 +495,7 @@ def screen(  # noqa: C901  (one loop: calls within it would be copied out by han
     stain: np.ndarray,
     top: int,
     picture: np.ndarray,
+    forms: np.ndarray,
     paper: np.ndarray,
     inks: np.ndarray,
     how: np.ndarray,
@@ -505,6 +506,7 @@ def screen(  # noqa: C901  (one loop: calls within it would be copied out by han
         stain: (rows, W, 3) float32, multiplied by what each ink lets through.
         top: number of the band's first row.
         picture: (h, w, 3) float32.
+        forms: (n, h, w) float32: the tone that bends the lines of each ink.
         paper: (N, N) float32 grain.
         inks: (n, 17) float32: 0-2 colour; 3-6 amount: weights of the darkness 1 - rgb, and what is added; 7 angle;
             8 pitch in pixels of the result; 9-10 shift in pixels of the result; 11 shape: 0 dots, 1 lines, 2 grain,
@@ -541,7 +543,7 @@ def screen(  # noqa: C901  (one loop: calls within it would be copied out by han
                     d = du * du + dv * dv
                     threshold = f32(3.1416) * d if d < f32(0.25) else f32(0.571) + f32(0.858) * d
                 elif shape == 1 or shape == 4:
-                    bent = swell * (f32(0.299) * r + f32(0.587) * g + f32(0.114) * b)
+                    bent = swell * sample(forms[n], xs * to_guide - f32(0.5), ys * to_guide - f32(0.5))
                     v += bent
                     threshold = abs(v - np.floor(v) - f32(0.5)) * 2
                     if shape == 4:
@@ -592,7 +594,6 @@ def finish(
     flat = ground.shape[0] == 1
     for j in range(rows):
         row = j + above
-        up, down = max(row - step, 0), min(row + step, last)
         for i in range(width):
             if flat:
                 r, g, b = ground[0, 0, 0], ground[0, 0, 1], ground[0, 0, 2]
@@ -612,10 +613,90 @@ def finish(
                 dark = 1 - hollows * (1 - grain)
                 r, g, b = r * dark, g * dark, b * dark
             if light > 0:
-                before, after = max(i - step, 0), min(i + step, width - 1)
-                slope = paint[row, before, 3] - paint[row, after, 3] + paint[up, i, 3] - paint[down, i, 3]
-                shade = min(max(-light * slope, -limit), limit)
+                slope = f32(0)
+                for d in range(1, step + 1):
+                    slope += paint[row, max(i - d, 0), 3] - paint[row, min(i + d, width - 1), 3]
+                    slope += paint[max(row - d, 0), i, 3] - paint[min(row + d, last), i, 3]
+                shade = min(max(-light * slope / step, -limit), limit)
                 r, g, b = r + shade, g + shade, b + shade
             out[j, i, 0] = int(min(max(r, f32(0)), f32(1)) * most + f32(0.5))
             out[j, i, 1] = int(min(max(g, f32(0)), f32(1)) * most + f32(0.5))
             out[j, i, 2] = int(min(max(b, f32(0)), f32(1)) * most + f32(0.5))
+
+
+@compiled
+def fence(bare: np.ndarray, top: int, far: np.ndarray, how: np.ndarray) -> None:
+    """Close a band of rows, see ``place``, to the strokes of a wash beyond its outline: see ``dry``."""
+    to_guide, least = how[12], -f32(0.5) * how[4] / how[13] - f32(1.2)
+    for row in range(bare.shape[0]):
+        v = (top + row + f32(0.5)) * to_guide - f32(0.5)
+        for i in range(bare.shape[1]):
+            bare[row, i] = f32(sample(far, (i + f32(0.5)) * to_guide - f32(0.5), v) > least)
+
+
+@compiled
+def dry(
+    stain: np.ndarray,
+    paint: np.ndarray,
+    bare: np.ndarray,
+    top: int,
+    far: np.ndarray,
+    crisp: np.ndarray,
+    picture: np.ndarray,
+    paper: np.ndarray,
+    how: np.ndarray,
+) -> None:
+    """Let a band of a wash dry: pigment lies where it is wanted, more of it at the rim (Bousseau et al. 2006).
+
+    Args:
+        stain: see ``place``; ``paint``, ``bare`` and ``top``, too: of the strokes of the wash, laid as opaque ones.
+        far: (h, w) float32: how far each place is inside the outline, in lines of 480; (0, 0) for a wash everywhere.
+        crisp: (h, w) float32: how sharp the outline is, 0 to 1.
+        picture: (h, w, 3) float32.
+        paper: (N, N) float32 grain.
+        how: (15,) float32: 0 opacity, 1 strength and 2 width of the rim in pixels of the result, 3 strength of the
+            flow, 4 wander in pixels of the result, 5 margin in pixels of the result, 6 share of the picture, 7-9 ink,
+            10 share of the ink, 11 height of the result, 12 pixels of the guide for one of the result, 13 pixels of the
+            result for a line of 480, 14 shift of the grain.
+    """
+    rows, width = bare.shape
+    rim_width, to_guide, line = how[2], how[12], how[13]
+    tile, shift = len(paper), int(how[14])
+    outlined = far.size > 0
+    for row in range(rows):
+        y = top + row + f32(0.5)
+        v = y * to_guide - f32(0.5)
+        for i in range(width):
+            cover = 1 - bare[row, i]
+            if cover < f32(0.02):
+                continue
+            x = i + f32(0.5)
+            u = x * to_guide - f32(0.5)
+            fine = paper[int(y) % tile, i % tile] - f32(0.5)
+            flow = paint[row, i, 3] / cover - f32(0.5)
+            inside, sharp = (cover - f32(0.5)) * 8 * line, f32(1)
+            if outlined:
+                outline = sample(far, u, v) * line + how[4] * flow
+                if outline < -2 * line:
+                    continue
+                inside, sharp = min(inside, outline), sample(crisp, u, v)
+            if how[5] > 0:
+                slow = sample(paper, (x / (9 * line) + shift) % (tile - 1), (y / (9 * line) + shift) % (tile - 1))
+                side = min(min(x, width - x), min(y, how[11] - y))
+                inside = min(inside, side - how[5] * (f32(0.4) + f32(1.2) * slow))
+            inside += line * fine
+            there = min(max(inside / (f32(1.2) * line) + f32(0.5), f32(0)), f32(1))
+            if there <= 0:
+                continue
+            edge = max(1 - abs(inside - f32(0.5) * rim_width) / rim_width, f32(0))
+            density = how[1] * sharp * edge * edge * (3 - 2 * edge) + how[3] * flow
+            r, g, b = paint[row, i, 0] / cover, paint[row, i, 1] / cover, paint[row, i, 2] / cover
+            if how[6] > 0:
+                r1, g1, b1 = sample3(picture, u, v)
+                r, g, b = r + (r1 - r) * how[6], g + (g1 - g) * how[6], b + (b1 - b) * how[6]
+            r, g, b = r + (how[7] - r) * how[10], g + (how[8] - g) * how[10], b + (how[9] - b) * how[10]
+            r, g, b = 1 - how[0] * (1 - r), 1 - how[0] * (1 - g), 1 - how[0] * (1 - b)
+            r, g, b = r - (r - r * r) * density, g - (g - g * g) * density, b - (b - b * b) * density
+            stain[row, i, 0] *= 1 - there * (1 - min(max(r, f32(0)), f32(1)))
+            stain[row, i, 1] *= 1 - there * (1 - min(max(g, f32(0)), f32(1)))
+            stain[row, i, 2] *= 1 - there * (1 - min(max(b, f32(0)), f32(1)))

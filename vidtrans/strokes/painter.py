@@ -19,7 +19,8 @@ from vidtrans.strokes.settings import StrokesSettings
 
 VERSION = 1  # of the pictures that a painter makes of the same medium
 BAND = 64  # rows of the result that are painted at a time
-TURN = 0.25  # share of the way by which strokes turn, bend and stretch in a frame
+TURN = 0.12  # share of the way by which strokes turn, bend and stretch in a frame
+SOFT = np.float32(0.03)  # change of a wash's plane in a line below which its outline is soft
 FINEST = 1.1  # pixels of the result: no stroke is narrower
 
 Values = Mapping[str, float]
@@ -36,6 +37,7 @@ class Drawn:
     sprites: np.ndarray  # of strokes
     labels: np.ndarray  # of areas: the guide's
     ranks: np.ndarray  # of areas
+    wash: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None  # its outline, how sharp that is, how it dries
 
 
 class LivingLayer:
@@ -44,7 +46,7 @@ class LivingLayer:
     def __init__(self, layer: Layer, number: int, medium: Medium) -> None:
         self.layer, self.number = layer, number
         file = medium.brushes.get(layer.brush)
-        if layer.kind == "strokes":
+        if layer.kind in ("strokes", "wash"):
             self._sprites = brushes.read_brush(file) if file else brushes.sprites(layer.brush)
         self._scaled: tuple[tuple[int, int], np.ndarray] = ((0, 0), np.empty(0))
         self.lay_anew(0)
@@ -88,10 +90,13 @@ class LivingLayer:
         )
         flow = np.empty((0, 0, 2), np.float32) if first else fields.flow
         colours = fields.colours(layer.blur * layer.width * scale * values["size"])
+        want = fields.want(layer)
         self._life, self._ids, self._dying, self._next = kernels.living(
             *(self._life, self._ids, self._dying, self._next, self._salt, frame),
-            *(flow, colours, fields.lines, fields.want(layer), fine, rules),
+            *(flow, colours, fields.lines, want, fine, rules),
         )
+        if layer.kind == "wash":
+            self._outline = outline(want, scale) if want.size else (want, want)
 
     def _tessellate(
         self,
@@ -148,7 +153,7 @@ class LivingLayer:
         half = max(self._half, FINEST / 2 / scale)
         ink = parse_ink(layer.colour)
         look = np.zeros(9, np.float32)
-        is_area = layer.kind != "strokes"
+        is_area = layer.kind in ("cells", "sheets")
         look[:] = (
             *(1 if is_area else layer.opacity, layer.vary_light, layer.vary_colour, layer.vary_width),
             *(layer.vary_length, layer.vary_height, layer.saturation - 1, 1 if ink is None else 1 - layer.tint),
@@ -162,7 +167,7 @@ class LivingLayer:
         )
         pixels = min(size) / 480
         if is_area:
-            strokes[:, 13] = [kernels.noise(self._salt, one, 9) for one in self._ids]
+            strokes[:, 13] = [kernels.noise(self._salt, int(one), 9) for one in self._ids]
             if layer.kind == "sheets":
                 ranks = np.arange(len(ranks), 0, -1, dtype=np.float32)  # the darkest lie on top
             labels = self._labels
@@ -177,17 +182,32 @@ class LivingLayer:
                 ]
             )
             return Drawn(layer, strokes, rows, how, np.empty(0), labels, ranks)
+        if layer.margin and layer.kind == "strokes":
+            x, y = strokes[:, 0], strokes[:, 1]
+            side = np.minimum(np.minimum(x, size[0] - x), np.minimum(y, size[1] - y)) / pixels
+            strokes[:, 8] *= np.clip((side - layer.margin) / 3 + 0.5, 0, 1)
         grip = layer.grip * strength["paper"]
         how = _row([layer.blend == "stain", layer.streaks, grip, layer.hard])
         wanted = (round(2 * half * scale), round(2 * half * layer.length * scale))
         if self._scaled[0] != wanted:
             self._scaled = wanted, brushes.at_size(self._sprites, *wanted)
-        return Drawn(layer, strokes, rows, how, self._scaled[1], np.empty((0, 0), np.int32), ranks)
+        nothing = np.empty((0, 0), np.int32)
+        if layer.kind != "wash":
+            return Drawn(layer, strokes, rows, how, self._scaled[1], nothing, ranks)
+        strokes[:, 8] /= max(layer.opacity, 1e-3)  # that of the wash as a whole
+        dry = _row(
+            [
+                *(layer.opacity, layer.rim, layer.rim_width * pixels, layer.flow, layer.wander * pixels),
+                *(layer.margin * pixels, layer.inside, *(ink or (0, 0, 0)), layer.tint if ink else 0),
+                *(size[1], 1 / scale, pixels, 7 * self.number),
+            ]
+        )
+        return Drawn(layer, strokes, rows, how, self._scaled[1], nothing, ranks, (*self._outline, dry))
 
     def state(self) -> Mapping[str, np.ndarray]:
         """Return the strokes."""
         counter = np.array([self._next, self._salt], np.int64)
-        made = {"life": self._life, "ids": self._ids, "dying": self._dying, "next": counter}
+        made: dict[str, np.ndarray] = {"life": self._life, "ids": self._ids, "dying": self._dying, "next": counter}
         return made | ({"labels": self._labels, "shares": self._shares} if self._labels.size else {})
 
     def resume(self, state: Mapping[str, np.ndarray]) -> None:
@@ -292,6 +312,7 @@ class Painter:
             ]
         )
         inks = _row([_ink(*one, pixels) for one in self._inks]).reshape(-1, 17)
+        forms = np.stack([fields.form(screen.form) for screen, _ in self._inks]) if len(inks) else inks
         out = np.empty((height, width, 3), dtype)
 
         def paint_band(top: int) -> None:
@@ -309,10 +330,17 @@ class Painter:
                         *(paint, bare, begin, labels, distance, reach, one.strokes, one.ranks),
                         *(fields.picture, rough, one.how),
                     )
+                elif one.wash:
+                    wet, dry = np.zeros_like(paint), np.ones_like(bare)
+                    far, crisp, how_dry = one.wash
+                    if far.size:
+                        kernels.fence(dry, begin, far, how_dry)
+                    kernels.place(wet, dry, stain, begin, one.strokes, one.rows, one.sprites, grain, one.how)
+                    kernels.dry(stain, wet, dry, begin, far, crisp, fields.picture, grain, how_dry)
                 else:
                     kernels.place(paint, bare, stain, begin, one.strokes, one.rows, one.sprites, grain, one.how)
             if len(inks):
-                kernels.screen(stain, begin, fields.picture, grain, inks, _row([1 / scale]))
+                kernels.screen(stain, begin, fields.picture, forms, grain, inks, _row([1 / scale]))
             kernels.finish(out[top : top + rows], paint, bare, stain, top - begin, top, ground, grain, how)
 
         tops = range(0, height, BAND)
@@ -347,6 +375,15 @@ class Painter:
         for layer in self._layers:
             start = f"{layer.number}."
             layer.resume({name[len(start) :]: one for name, one in state.items() if name.startswith(start)})
+
+
+def outline(want: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return how far each place is inside the outline where a plane (h, w) is 0, in lines, and how sharp that is there.
+
+    ``scale``: pixels for a line. Where the plane hardly changes, the outline is soft, or it would jump with its noise.
+    """
+    steep = cv2.magnitude(*(cv2.Scharr(want, cv2.CV_32F, *axis, scale=scale / 32) for axis in ((1, 0), (0, 1))))
+    return want / np.maximum(steep, SOFT), np.minimum(steep / SOFT, 1)
 
 
 def _row(values: Sequence[Any]) -> np.ndarray:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from vidtrans.core.mask_files import NOT, MaskFile, parse_mask
 from vidtrans.core.parameters import Flag, Group
 from vidtrans.core.settings import Table, setting, to_table
-from vidtrans.curves.curve import Curve, parse_curve
+from vidtrans.curves.curve import Curve, parse_curve, with_other_files
 
 CURVES = {
     "size": (0.25, 4.0),
@@ -16,6 +19,33 @@ CURVES = {
     "paper": (0.0, 3.0),
 }
 FILES = ("medium", "palette", "fine", "directions")
+NO_STROKES: Table = {"medium": "", "palette": ""}
+MEDIUM_FILES = (".toml", ".png")  # endings of media that are files
+
+
+def is_medium_file(medium: str) -> bool:
+    """Return whether a medium is named by its file."""
+    return Path(medium).suffix.lower() in MEDIUM_FILES
+
+
+def medium_named(tables: Mapping[str, Table]) -> str:
+    """Return the ``strokes.medium`` of a recipe's tables, unchecked; '' without one."""
+    return str(tables.get("strokes", {}).get("medium", ""))
+
+
+def with_files_of_strokes(table: Table, change: Callable[[Path], str]) -> Table:
+    """Return a table [strokes] with ``change(path)`` in place of each file that it names or that its curves read."""
+    found = dict(table)
+    for name in CURVES:
+        if isinstance(found.get(name), str):
+            found[name] = with_other_files(found[name], change)
+    for name in FILES:
+        given = found.get(name)
+        if not given or not isinstance(given, str) or (name == "medium" and not is_medium_file(given)):
+            continue
+        mask = parse_mask(given) if name == "fine" else MaskFile(Path(given))
+        found[name] = f"{NOT if mask.inverted else ''}{change(mask.path)}"
+    return found
 
 
 @dataclass(frozen=True)
@@ -41,8 +71,8 @@ class StrokesSettings:
     )
     light: str | float = setting(1.0, "relief of the paint, times the medium's own, 0 to 3; a curve too")
     paper: str | float = setting(1.0, "grain of the paper, times the medium's own, 0 to 3; a curve too")
-    fade: int = setting(6, "frames in which a stroke appears or disappears, at least 2", low=2, high=60)
-    lag: float = setting(0.65, "share of a stroke's old colour that it keeps in each frame", low=0.0, high=0.98)
+    fade: int = setting(10, "frames in which a stroke appears or disappears, at least 2", low=2, high=60)
+    lag: float = setting(0.75, "share of a stroke's old colour that it keeps in each frame", low=0.0, high=0.98)
     on: int = setting(1, "frames for which each painted picture is held: 2 paints 'on twos'", low=1, high=12)
     boil: int = setting(0, "frames after which all strokes are laid anew; 0: never", low=0, high=1000)
     fine: str = setting(
@@ -66,7 +96,26 @@ class StrokesSettings:
         """Return the curves of ``CURVES``, by name. Raises UsageError."""
         return {name: self.curve(name) for name in CURVES}
 
+    def curve_files(self) -> list[Path]:
+        """Return the files that curves read. Raises UsageError."""
+        return [Path(file) for curve in self.curves().values() for file in curve.files]
+
+    @property
+    def fine_mask(self) -> MaskFile | None:
+        """Return the mask of fine strokes; None without one. Raises UsageError."""
+        return parse_mask(self.fine) if self.fine else None
+
+    @property
+    def files(self) -> list[Path]:
+        """Return the files that are named: of the medium, of pictures, and of the mask. Raises UsageError."""
+        found = [Path(self.medium)] if is_medium_file(self.medium) else []
+        return [*found, *self.pictures.values(), *([self.fine_mask.path] if self.fine_mask else [])]
+
+    @property
+    def pictures(self) -> dict[str, Path]:
+        """Return the files of the pictures that are given, by the names of their settings."""
+        return {name: Path(file) for name in ("palette", "directions") if (file := getattr(self, name))}
+
     def for_key(self) -> Table:
-        """Return the settings that affect the output, for cache keys, without the files, whose content counts."""
-        table = to_table(self) | {name: str(curve) for name, curve in self.curves().items()}
-        return {name: value for name, value in table.items() if name not in FILES}
+        """Return the settings that affect the output, for cache keys, without files and curves, which may read some."""
+        return {name: value for name, value in to_table(self).items() if name not in (*FILES, *CURVES)}
