@@ -117,7 +117,7 @@ class LivingLayer:
         limit = 1e6 if layer.where == "everywhere" else cells.HOLE
         rules = _row(
             [
-                *(cell, layer.square, layer.hug, limit, -layer.hold, 1 - settings.lag, TURN, 1 / settings.fade),
+                *(cell, layer.square, layer.hug, limit, -layer.hold, 1 - settings.lag, TURN * 0.4, 1 / settings.fade),
                 *(stray, layer.even, 14, math.sqrt(layer.length), 0, 0, 0, 0),
             ]
         )
