@@ -45,9 +45,10 @@ class LivingLayer:
 
     def __init__(self, layer: Layer, number: int, medium: Medium) -> None:
         self.layer, self.number = layer, number
-        file = medium.brushes.get(layer.brush)
+        file, cut = medium.brushes.get(layer.brush), medium.cut.get(layer.brush)
         if layer.kind in ("strokes", "wash"):
-            self._sprites = brushes.read_brush(file) if file else brushes.sprites(layer.brush)
+            made = brushes.read_brush(file) if file else cut
+            self._sprites = brushes.sprites(layer.brush) if made is None else made
         self._scaled: tuple[tuple[int, int], np.ndarray] = ((0, 0), np.empty(0))
         self.lay_anew(0)
 
