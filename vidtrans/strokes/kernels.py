@@ -660,7 +660,7 @@ def dry(
 
     Args:
         stain: see ``place``; ``top``, too.
-        wet: the ``paint`` of the strokes of the wash, laid as opaque ones at half the size, see ``place``; ``bare``, too.
+        wet: the ``paint`` of the strokes of the wash, laid as opaque ones at half the size; ``bare``, too.
         wet_top: number of the first row of ``wet``.
         far: (h, w) float32: how far each place is inside the outline, in lines of 480; (0, 0) for a wash everywhere.
         crisp: (h, w) float32: how sharp the outline is, 0 to 1.
