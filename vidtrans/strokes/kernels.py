@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
@@ -44,10 +44,10 @@ def compiled(function: F, signature: str | None = None) -> F:
     """
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
     try:
-        made: F = numba.njit(signature, cache=True, **options)(function)
+        made: Any = numba.njit(signature, cache=True, **options)(function)
     except RuntimeError:  # no folder can be written
         made = numba.njit(signature, **options)(function)
-    return made
+    return cast("F", made)
 
 
 @partial(compiled, signature="f4(i8, i8, i8)")
@@ -504,7 +504,8 @@ def screen(  # noqa: C901  (one loop: calls within it would be copied out by han
     stain: np.ndarray,
     top: int,
     picture: np.ndarray,
-    forms: np.ndarray,
+    bent: np.ndarray,
+    phases: np.ndarray,
     paper: np.ndarray,
     inks: np.ndarray,
     how: np.ndarray,
@@ -515,21 +516,23 @@ def screen(  # noqa: C901  (one loop: calls within it would be copied out by han
         stain: (rows, W, 3) float32, multiplied by what each ink lets through.
         top: number of the band's first row.
         picture: (h, w, 3) float32.
-        forms: (n, h, w) float32: the tone that bends the lines of each ink.
+        bent: (n, h, w) float32: by how much of their distance lines are bent.
+        phases: (n, h', w', 4) float32: cos and sin of a turn that carries lines along.
         paper: (N, N) float32 grain.
         inks: (n, 17) float32: 0-2 colour; 3-6 amount: weights of the darkness 1 - rgb, and what is added; 7 angle;
             8 pitch in pixels of the result; 9-10 shift in pixels of the result; 11 shape: 0 dots, 1 lines, 2 grain,
-            3 flat, 4 cross-hatching; 12 hardness of edges; 13 share of the grey that is left to black; 14 how far the
-            tone bends lines, in pitches; 15 waste of ink by the paper's grain; 16 whether it covers those before.
+            3 flat, 4 cross-hatching; 12 hardness of edges; 13 share of the grey that is left to black; 14 whether
+            lines are carried along; 15 waste of ink by the paper's grain; 16 whether it covers those before.
         how: (1,) float32: pixels of the guide for one of the result.
     """
     height, width = stain.shape[:2]
     to_guide, tile = how[0], len(paper)
+    px_to_phase, py_to_phase = f32(phases.shape[2]) / picture.shape[1], f32(phases.shape[1]) / picture.shape[0]
     for n in range(len(inks)):
         angle, pitch, right, down, shape = inks[n, 7], inks[n, 8], inks[n, 9], inks[n, 10], int(inks[n, 11])
         cos, sin = np.cos(angle) / pitch, np.sin(angle) / pitch
         wr, wg, wb, add = inks[n, 3], inks[n, 4], inks[n, 5], inks[n, 6]
-        hard, black, swell, waste = inks[n, 12], inks[n, 13], inks[n, 14], inks[n, 15]
+        hard, black, carried, waste = inks[n, 12], inks[n, 13], inks[n, 14] > 0, inks[n, 15]
         opaque = inks[n, 16] > 0
         ir, ig, ib = 1 - inks[n, 0], 1 - inks[n, 1], 1 - inks[n, 2]
         for row in range(height):
@@ -552,11 +555,16 @@ def screen(  # noqa: C901  (one loop: calls within it would be copied out by han
                     d = du * du + dv * dv
                     threshold = f32(3.1416) * d if d < f32(0.25) else f32(0.571) + f32(0.858) * d
                 elif shape == 1 or shape == 4:
-                    bent = swell * sample(forms[n], xs * to_guide - f32(0.5), ys * to_guide - f32(0.5))
-                    v += bent
+                    bend = sample(bent[n], xs * to_guide - f32(0.5), ys * to_guide - f32(0.5))
+                    v += bend
+                    if carried:
+                        px = xs * to_guide * px_to_phase - f32(0.5)
+                        py = ys * to_guide * py_to_phase - f32(0.5)
+                        turn = np.arctan2(sample(phases[n, :, :, 1], px, py), sample(phases[n, :, :, 0], px, py))
+                        v += turn * f32(0.5 / np.pi)
                     threshold = abs(v - np.floor(v) - f32(0.5)) * 2
                     if shape == 4:
-                        u += bent
+                        u += bend
                         threshold = min(threshold, abs(u - np.floor(u) - f32(0.5)) * 2)
                 elif shape == 2:
                     threshold = paper[(int(ys) + 211 * n) % tile, (int(xs) + 137 * n) % tile]

@@ -117,7 +117,7 @@ class LivingLayer:
         limit = 1e6 if layer.where == "everywhere" else cells.HOLE
         rules = _row(
             [
-                *(cell, layer.square, layer.hug, limit, -layer.hold, 1 - settings.lag, TURN, 1 / settings.fade),
+                *(cell, layer.square, layer.hug, limit, -layer.hold, 1 - settings.lag, TURN * 0.4, 1 / settings.fade),
                 *(stray, layer.even, 14, math.sqrt(layer.length), 0, 0, 0, 0),
             ]
         )
@@ -319,7 +319,6 @@ class Painter:
             ]
         )
         inks = _row([_ink(*one, pixels) for one in self._inks]).reshape(-1, 17)
-        forms = np.stack([fields.form(screen.form) for screen, _ in self._inks]) if len(inks) else inks
         out = np.empty((height, width, 3), dtype)
 
         def paint_band(top: int) -> None:
@@ -348,7 +347,7 @@ class Painter:
                 else:
                     kernels.place(paint, bare, stain, begin, one.strokes, one.rows, one.sprites, grain, one.how)
             if len(inks):
-                kernels.screen(stain, begin, fields.picture, forms, grain, inks, _row([1 / scale]))
+                kernels.screen(stain, begin, fields.picture, fields.bent, fields.phases, grain, inks, _row([1 / scale]))
             kernels.finish(out[top : top + rows], paint, bare, stain, top - begin, top, ground, grain, how)
 
         tops = range(0, height, BAND)
@@ -407,5 +406,5 @@ def _ink(screen: Screen, ink: tuple[float, float, float] | None, pixels: float) 
         *(screen.pitch * pixels, screen.right * pixels, screen.down * pixels),
         SHAPES.index(screen.shape),
         screen.hard * (pixels if screen.shape in ("dots", "lines", "hatching") else 1),
-        *(screen.black, screen.swell, screen.waste, screen.opaque),
+        *(screen.black, screen.carried, screen.waste, screen.opaque),
     ]
