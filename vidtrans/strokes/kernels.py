@@ -424,12 +424,13 @@ def place(  # noqa: C901  (one loop: calls within it would be copied out by hand
         strokes: see ``to_draw``; ``rows`` too.
         sprites: (n, V, U, 2) float32: cover and height across and along the stroke.
         paper: (N, N) float32 grain, 0 deep to 1 high.
-        how: (4,) float32: 0 for opaque, 1 for transparent; strength of streaks; the paper's grip; hardness of grain.
+        how: (5,) float32: 0 for opaque, 1 for transparent; strength of streaks; the paper's grip; hardness of grain;
+            thickness of the paint.
     """
     bottom, width = top + paint.shape[0], paint.shape[1]
     v_size, u_size = sprites.shape[1] - 1, sprites.shape[2] - 1
     tile = len(paper)
-    is_stain, streaks, grip, hard = how[0] > 0, how[1], how[2], how[3]
+    is_stain, streaks, grip, hard, thick = how[0] > 0, how[1], how[2], how[3], how[4]
     for k in range(len(strokes)):
         if rows[k, 1] <= top or rows[k, 0] >= bottom:
             continue
@@ -495,7 +496,7 @@ def place(  # noqa: C901  (one loop: calls within it would be copied out by hand
                 paint[row, i, 0] += a * r * streak
                 paint[row, i, 1] += a * g * streak
                 paint[row, i, 2] += a * b * streak
-                paint[row, i, 3] += a * (ridge + lift)
+                paint[row, i, 3] += a * (ridge * thick + lift)
                 bare[row, i] = left - a
 
 

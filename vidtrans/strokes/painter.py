@@ -192,7 +192,7 @@ class LivingLayer:
             x, y = strokes[:, 0], strokes[:, 1]
             side = np.minimum(np.minimum(x, size[0] - x), np.minimum(y, size[1] - y)) / pixels
             strokes[:, 8] *= np.clip((side - layer.margin) / 3 + 0.5, 0, 1)
-        how = _row([layer.blend == "stain", layer.streaks, layer.grip * strength["paper"], layer.hard])
+        how = _row([layer.blend == "stain", layer.streaks, layer.grip * strength["paper"], layer.hard, layer.thick])
         if layer.kind == "wash":
             how[:3] = 0
         wanted = (round(2 * half * scale), round(2 * half * layer.length * scale))
