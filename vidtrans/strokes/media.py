@@ -110,6 +110,7 @@ class Layer:
     flow: float = setting(0.0, "of a wash: how far the density of its pigment differs inside", low=0, high=8)
     wander: float = setting(0.0, "of a wash: how far its outline strays from the picture's", low=0, high=40)
     margin: float = setting(0.0, "width of the paper left bare along the picture's sides", low=0, high=200)
+    thick: float = setting(1.0, "of a stroke: the height of its paint, times that of the brush", low=0, high=4)
     joint: str = setting(PICTURE, "of cells: #rrggbb of what is between them; 'picture': the ground")
     ridge: float = setting(0.0, "height of what is between them", low=0, high=4)
     tilt: float = setting(0.0, "of cells: how far they are tilted to the light", low=0, high=1)
