@@ -109,7 +109,7 @@ def label(  # noqa: C901
                 for i in range(left, min(left + block, width), step):
                     x, y = i + f32(0.5), j + f32(0.5)
                     past = before[j, i] if has_past else -1
-                    best, found = f32(1e9), -1
+                    best, found, gap = f32(1e9), -1, f32(0)
                     for k in range(m):
                         q = kept[k]
                         dx, dy = (x - life[q, X]) / cell, (y - life[q, Y]) / cell
@@ -119,18 +119,21 @@ def label(  # noqa: C901
                         else:
                             d = np.sqrt(dx * dx + dy * dy)
                         d = d / life[q, NARROW] + (1 - life[q, ALPHA]) * f32(0.7)
+                        other = f32(0)
                         if weight > 0:
-                            d += weight * (
+                            other = (
                                 abs(picture[j, i, 0] - life[q, RED])
                                 + abs(picture[j, i, 1] - life[q, GREEN])
                                 + abs(picture[j, i, 2] - life[q, BLUE])
                             )
+                        bare = d + min(weight, f32(0.5)) * other
+                        d += weight * other
                         if q == past:
                             d -= f32(STILL)
                         if d < best:
-                            best, found = d, q
-                    far[j, i] = best
-                    labels[j, i] = found if best < limit else -1
+                            best, found, gap = d, q, bare
+                    far[j, i] = gap
+                    labels[j, i] = found if gap < limit else -1
 
 
 @compiled

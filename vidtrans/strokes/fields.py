@@ -280,7 +280,8 @@ def _certain(back: np.ndarray, before: np.ndarray, now: np.ndarray) -> np.ndarra
 
 def _calm(flow: np.ndarray) -> np.ndarray:
     """Return a flow in which neighbours move together, and what hardly moves stands still, or paint trembles."""
-    smooth = cv2.merge([cv2.GaussianBlur(one, (0, 0), 2.0) for one in cv2.split(flow)])
+    sigma = max(0.5, min(flow.shape[:2]) / 180)
+    smooth = cv2.merge([cv2.GaussianBlur(one, (0, 0), sigma) for one in cv2.split(flow)])
     speed = cv2.magnitude(*cv2.split(smooth))
     return smooth * np.clip(speed / STILL - 1, 0, 1)[..., None]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
@@ -44,10 +44,10 @@ def compiled(function: F, signature: str | None = None) -> F:
     """
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
     try:
-        made: F = numba.njit(signature, cache=True, **options)(function)
+        made: Any = numba.njit(signature, cache=True, **options)(function)
     except RuntimeError:  # no folder can be written
         made = numba.njit(signature, **options)(function)
-    return made
+    return cast("F", made)
 
 
 @partial(compiled, signature="f4(i8, i8, i8)")

@@ -21,7 +21,7 @@ from vidtrans.core.system import as_found
 T = TypeVar("T")
 FOLDER = PACKAGE / "assets" / "media"
 PICTURE = "picture"  # in place of a colour: the picture's own
-LARGEST = 4096  # of the strokes of a medium, in lines of 480
+LARGEST = 480  # of the width of strokes: the short side of the picture
 KINDS = ("strokes", "cells", "sheets", "wash")
 BRUSHES = ("bristle", "knife", "flat", "wash", "chalk", "graphite", "nib", "dab", "thread", "crayon")
 PAPERS = ("smooth", "fine", "rough", "canvas", "laid", "pitted", "tooth")

@@ -20,7 +20,7 @@ from vidtrans.strokes.settings import StrokesSettings
 VERSION = 1  # of the pictures that a painter makes of the same medium
 BAND = 64  # rows of the result that are painted at a time
 TURN = 0.12  # share of the way by which strokes turn, bend and stretch in a frame
-SOFT = np.float32(0.03)  # change of a wash's plane in a line below which its outline is soft
+SOFT = np.float32(0.06)  # change of a wash's plane in a line below which its outline is soft
 FINEST = 1.1  # pixels of the result: no stroke is narrower
 
 Values = Mapping[str, float]
@@ -117,7 +117,7 @@ class LivingLayer:
         limit = 1e6 if layer.where == "everywhere" else cells.HOLE
         rules = _row(
             [
-                *(cell, layer.square, layer.hug, limit, -layer.hold, 1 - settings.lag, TURN, 1 / settings.fade),
+                *(cell, layer.square, layer.hug, limit, -layer.hold, 1 - settings.lag, TURN * 0.4, 1 / settings.fade),
                 *(stray, layer.even, 14, math.sqrt(layer.length), 0, 0, 0, 0),
             ]
         )
