@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import cv2
@@ -10,7 +11,7 @@ import numpy as np
 from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.flow.scaling import halve
 from vidtrans.flow.warping import resize_flow, warp
-from vidtrans.strokes.media import Layer, Medium
+from vidtrans.strokes.media import Layer, Medium, parse_ink
 from vidtrans.video.colour.conversion import to_uint8, unit
 
 FLOW, FLOW_SIZE = "dis", 360  # method, and short side at which the motion is estimated
@@ -28,11 +29,15 @@ class Fields:
         picture: (h, w, 3) float32 in [0, 1]: what is painted.
         tone: (h, w) float32: its lightness, small detail flattened.
         lines: (h/2, w/2, 3) float32: the direction field, cos 2θ, sin 2θ and coherence.
+        bent: (n, h, w) float32: by how much of their distance the tone bends each screen's lines.
+        phases: (n, h/4, w/4, 4) float32: cos and sin of a turn by which lines are carried, their bend, the tone.
         flow: (h, w, 2) float32: the motion since the last frame, where each pixel of the last went; (0, 0, 2) at first.
     """
 
     def __init__(self, medium: Medium, directions: np.ndarray | None = None) -> None:
         self._medium = medium
+        colour = np.array(parse_ink(medium.picture.filter) or (0, 0, 0), np.float32)
+        self._weights = np.tile(colour / colour.sum(), (3, 1)) if colour.any() else None  # of the tones
         self._estimate = FlowEstimator(FLOW, FLOW_SIZE)
         self._directions = directions
         self.forget()
@@ -42,6 +47,7 @@ class Fields:
         self._before: np.ndarray | None = None  # the last frame, prepared for the estimate of motion
         self._tensor = self._steady = np.empty(0, np.float32)
         self._range = np.empty(0, np.float32)
+        self.phases = np.empty(0, np.float32)
         self._detail: dict[float, np.ndarray] = {}
 
     def see(self, guide: np.ndarray, picture: np.ndarray) -> None:
@@ -67,6 +73,7 @@ class Fields:
         self.picture = self._adjusted(self._steadied(seen, back))
         self.tone = cv2.transform(self.picture, LUMA)
         self.lines = self._directed(back)
+        self._carry(back)
 
     def _steadied(self, seen: np.ndarray, back: np.ndarray | None) -> np.ndarray:
         share = self._medium.picture.steady
@@ -83,6 +90,8 @@ class Fields:
     def _adjusted(self, seen: np.ndarray) -> np.ndarray:
         """Return the picture in the medium's tones and colours."""
         how = self._medium.picture
+        if self._weights is not None:
+            seen = cv2.transform(seen, self._weights)
         if how.smooth:
             seen = flatten(seen, how.smooth * self.scale)
         if how.clarity:
@@ -159,10 +168,50 @@ class Fields:
             blur, scale = blur / 2, scale * 2
         return cv2.GaussianBlur(made, (0, 0), blur) if blur > 0.5 else made
 
-    def form(self, blur: float) -> np.ndarray:
-        """Return the darkness, (h, w) float32, blurred by σ = ``blur`` lines: a guess at the height of a form."""
-        dark = 1 - self.tone
-        return cv2.GaussianBlur(dark, (0, 0), blur * self.scale) if blur else dark
+    def _bent(self) -> np.ndarray:
+        """Return by how much of their distance the tone bends each screen's lines, (n, h, w) float32."""
+        made = np.empty((len(self._medium.screens), *self.tone.shape), np.float32)
+        for n, screen in enumerate(self._medium.screens):
+            blur = screen.form * self.scale
+            soft = cv2.GaussianBlur(self.tone, (0, 0), blur) if blur else self.tone
+            np.multiply(1 - soft, screen.swell, out=made[n])
+        return made
+
+    def _carry(self, back: np.ndarray | None) -> None:
+        """Carry the lines of screens along the motion.
+
+        The phase by which lines differ from those fixed to the paper and bent by the tone is a field of complex numbers
+        of length 1 at a quarter of the size. Each frame moves and smooths it, so that lines keep about their distance;
+        where neighbours disagree, because they moved apart, lines fork or end. Slowly it returns to 0.
+        """
+        self.bent = self._bent()
+        if not any(screen.carried for screen in self._medium.screens):
+            self.phases = np.ones((len(self.bent), 1, 1, 2), np.float32)
+            return
+        size = (max(1, self.tone.shape[1] // 4), max(1, self.tone.shape[0] // 4))
+        made = np.zeros((len(self.bent), size[1], size[0], 4), np.float32)  # cos, sin, the bend of lines, tone
+        made[..., 0] = 1
+        made[..., 3] = cv2.resize(self.tone, size, interpolation=cv2.INTER_AREA)
+        if back is not None and len(self.phases):
+            back = _certain(
+                cv2.resize(back, size, interpolation=cv2.INTER_AREA), self.phases[0, ..., 3], made[0, ..., 3]
+            )
+        for n, screen in enumerate(self._medium.screens):
+            made[n, ..., 2] = cv2.resize(self.bent[n], size, interpolation=cv2.INTER_AREA)
+            if back is None or not len(self.phases) or not screen.carried:
+                continue
+            x, y = cv2.split(back)
+            angle = math.radians(screen.angle)
+            moved = (y * math.cos(angle) - x * math.sin(angle)) / (screen.pitch * self.scale)
+            cos, sin, bend, _ = cv2.split(warp(self.phases[n], back / 4))
+            turn = np.float32(2 * np.pi) * (moved + bend - made[n, ..., 2]).astype(np.float32)
+            c, s = np.cos(turn), np.sin(turn)
+            both = cv2.GaussianBlur(cv2.merge([cos * c - sin * s, cos * s + sin * c]), (0, 0), 1.5 * self.scale)
+            length = np.maximum(np.hypot(both[..., 0], both[..., 1]), np.float32(1e-3))
+            both /= length[..., None]
+            both[..., 0] += np.float32(0.52) - np.float32(0.5) * np.minimum(length, 1)
+            made[n, ..., :2] = both / np.maximum(np.hypot(both[..., 0], both[..., 1]), np.float32(1e-3))[..., None]
+        self.phases = made
 
     def want(self, layer: Layer) -> np.ndarray:
         """Return where a layer's strokes live, (h, w) float32, above 0; (0, 0) for everywhere."""
@@ -211,17 +260,28 @@ class Fields:
         """Return what the next frame's fields depend on."""
         if self._before is None:
             return {}
-        return {"before": self._before, "tensor": self._tensor, "steady": self._steady, "range": self._range}
+        made = {"before": self._before, "tensor": self._tensor, "steady": self._steady, "range": self._range}
+        return made | {"phases": self.phases}
 
     def resume(self, state: Mapping[str, np.ndarray]) -> None:
         """Continue from a ``state``."""
         self._before, self._tensor = state["before"], state["tensor"]
-        self._steady, self._range = state["steady"], state["range"]
+        self._steady, self._range, self.phases = state["steady"], state["range"], state["phases"]
+
+
+def _certain(back: np.ndarray, before: np.ndarray, now: np.ndarray) -> np.ndarray:
+    """Return the motion (h, w, 2), in pixels of four times the size, where it explains the picture better than none."""
+    better = cv2.absdiff(before, now) - cv2.absdiff(warp(before, back / 4), now)
+    better = cv2.GaussianBlur(better, (0, 0), 2)
+    moves = cv2.GaussianBlur(np.maximum(better - np.float32(0.0015), 0), (0, 0), 8)
+    stands = cv2.GaussianBlur(np.maximum(-better, 0), (0, 0), 8) + np.float32(0.0006)
+    return back * (moves / (moves + stands))[..., None]
 
 
 def _calm(flow: np.ndarray) -> np.ndarray:
     """Return a flow in which neighbours move together, and what hardly moves stands still, or paint trembles."""
-    smooth = cv2.merge([cv2.GaussianBlur(one, (0, 0), 2.0) for one in cv2.split(flow)])
+    sigma = max(0.5, min(flow.shape[:2]) / 180)
+    smooth = cv2.merge([cv2.GaussianBlur(one, (0, 0), sigma) for one in cv2.split(flow)])
     speed = cv2.magnitude(*cv2.split(smooth))
     return smooth * np.clip(speed / STILL - 1, 0, 1)[..., None]
 

@@ -9,7 +9,8 @@ pixels of the result.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
@@ -17,6 +18,15 @@ import numpy as np
 F = TypeVar("F", bound=Callable[..., Any])
 Number = Any  # float32, in compiled code
 f32: Any = np.float32
+
+# Constants of compiled code: as names they take the compiler half the time of conversions.
+ZERO, HALF, ONE = f32(0), f32(0.5), f32(1)
+HALF_TURN, QUARTER = f32(np.pi), f32(np.pi / 2)
+OF_RED, OF_GREEN, OF_BLUE = f32(0.299), f32(0.587), f32(0.114)
+TINY, TENTH, FIFTH, THIRDS = f32(1e-4), f32(0.1), f32(0.2), f32(0.66)
+TORN = f32(1.4)  # radians: the directions at the ends of a stroke differ so far that they are of two forms
+SPREAD = f32(2.45)  # of the sum of two numbers in [0, 1), to one of unit deviation
+UNIT24 = f32(1 / 2**24)
 
 # Columns of ``life``: what is known about a stroke.
 X, Y, ANGLE, ALPHA, RED, GREEN, BLUE, BEND, FRONT, BACK, NARROW = range(11)
@@ -27,44 +37,47 @@ COLUMNS = 14  # x, y, cos, sin, front, back, half width, bend, opacity, red, gre
 RULES = 22
 
 
-def compiled(function: F) -> F:
-    """Compile a function on first use; without a folder to keep it in, for this process alone."""
+def compiled(function: F, signature: str | None = None) -> F:
+    """Compile a function on first use; without a folder to keep it in, for this process alone.
+
+    ``signature``: its only one, which is compiled at once. Without it, numbers of each type get code of their own.
+    """
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
     try:
-        made: F = numba.njit(cache=True, **options)(function)
+        made: Any = numba.njit(signature, cache=True, **options)(function)
     except RuntimeError:  # no folder can be written
-        made = numba.njit(**options)(function)
-    return made
+        made = numba.njit(signature, **options)(function)
+    return cast("F", made)
 
 
-@compiled
+@partial(compiled, signature="f4(i8, i8, i8)")
 def noise(a: int, b: int, c: int) -> Number:
     """Return a number in [0, 1) that depends on three integers alone: SplitMix64's finaliser."""
     x = np.uint64(a) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(b) * np.uint64(0xC2B2AE3D27D4EB4F) + np.uint64(c)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     x = x ^ (x >> np.uint64(31))
-    return f32(x >> np.uint64(40)) * f32(1.0 / 16777216.0)
+    return f32(x >> np.uint64(40)) * UNIT24
 
 
-@compiled
+@partial(compiled, signature="f4(f4[:, :], f4, f4)")
 def sample(plane: np.ndarray, x: Number, y: Number) -> Number:
     """Return the bilinear value of a plane at (x, y) of its pixels; beyond its edge the edge's."""
     height, width = plane.shape
-    x = min(max(x, f32(0)), f32(width - 1))
-    y = min(max(y, f32(0)), f32(height - 1))
+    x = min(max(x, ZERO), f32(width - 1))
+    y = min(max(y, ZERO), f32(height - 1))
     i, j = int(x), int(y)
     i1, j1 = min(i + 1, width - 1), min(j + 1, height - 1)
     a, b = x - i, y - j
     return (plane[j, i] * (1 - a) + plane[j, i1] * a) * (1 - b) + (plane[j1, i] * (1 - a) + plane[j1, i1] * a) * b
 
 
-@compiled
+@partial(compiled, signature="UniTuple(f4, 3)(f4[:, :, ::1], f4, f4)")
 def sample3(picture: np.ndarray, x: Number, y: Number) -> tuple[Number, Number, Number]:
     """Return the three bilinear values of a picture (H, W, 3), as ``sample`` does."""
     height, width = picture.shape[:2]
-    x = min(max(x, f32(0)), f32(width - 1))
-    y = min(max(y, f32(0)), f32(height - 1))
+    x = min(max(x, ZERO), f32(width - 1))
+    y = min(max(y, ZERO), f32(height - 1))
     i, j = int(x), int(y)
     i1, j1 = min(i + 1, width - 1), min(j + 1, height - 1)
     a, b = x - i, y - j
@@ -76,10 +89,10 @@ def sample3(picture: np.ndarray, x: Number, y: Number) -> tuple[Number, Number, 
     )
 
 
-@compiled
+@partial(compiled, signature="f4(f4)")
 def half_turn(angle: Number) -> Number:
     """Return an angle between lines, in [-π/2, π/2)."""
-    return (angle + f32(np.pi / 2)) % f32(np.pi) - f32(np.pi / 2)
+    return (angle + QUARTER) % HALF_TURN - QUARTER
 
 
 @compiled
@@ -115,7 +128,7 @@ def living(  # noqa: C901  (one loop: calls within it would be copied out by han
             5 difference of colour that kills, 6 share of the colour that follows, 7 share of the turn that follows,
             8 fade (share a frame), 9 angle, 10 whether it has one, 11 share of the form's direction, 12 σ of the angle,
             13 half length, 14 whether ends are clipped at edges, 15 difference of colour of an edge, 16 greatest bend,
-            17 evening-out, 18 least half length, 19 cross direction (1: across the form).
+            18 least half length, 19 cross direction (1: across the form).
     """
     width, height, cell = rules[0], rules[1], rules[2]
     across, down = int(np.ceil(width / cell)), int(np.ceil(height / cell))
@@ -129,11 +142,9 @@ def living(  # noqa: C901  (one loop: calls within it would be copied out by han
         for q in range(n):
             x, y = life[q, X], life[q, Y]
             i, j = min(max(int(x), 0), int(width) - 1), min(max(int(y), 0), int(height) - 1)
-            dx = sample(flow[:, :, 0], x - f32(0.5), y - f32(0.5))
-            dy = sample(flow[:, :, 1], x - f32(0.5), y - f32(0.5))
+            dx = sample(flow[:, :, 0], x - HALF, y - HALF)
+            dy = sample(flow[:, :, 1], x - HALF, y - HALF)
             life[q, X], life[q, Y] = x + dx, y + dy
-    if rules[17] > 0 and n:
-        even_out(life, dying, cell, across, down, rules[17], width, height)
     for q in range(n):
         x, y = life[q, X], life[q, Y]
         inside = 0 <= x < width and 0 <= y < height
@@ -142,7 +153,7 @@ def living(  # noqa: C901  (one loop: calls within it would be copied out by han
         i, j = min(max(int(x), 0), int(width) - 1), min(max(int(y), 0), int(height) - 1)
         if has_want and want[j, i] < rules[4]:
             dying[q] = 1
-        r, g, b = sample3(colours, x * kx - f32(0.5), y * ky - f32(0.5))
+        r, g, b = sample3(colours, x * kx - HALF, y * ky - HALF)
         far = abs(r - life[q, RED]) + abs(g - life[q, GREEN]) + abs(b - life[q, BLUE])
         if far > rules[5]:
             dying[q] = 1
@@ -162,11 +173,11 @@ def living(  # noqa: C901  (one loop: calls within it would be copied out by han
     m = 0
     for q in range(n):
         alpha = life[q, ALPHA] + (-rules[8] if dying[q] else rules[8])
-        if alpha <= f32(1e-4):
+        if alpha <= TINY:
             continue
         for column in range(LIFE_COLUMNS):
             grown[m, column] = life[q, column]
-        grown[m, ALPHA] = min(alpha, f32(1))
+        grown[m, ALPHA] = min(alpha, ONE)
         numbers[m], fading[m] = ids[q], dying[q]
         m += 1
     old = m
@@ -185,42 +196,42 @@ def living(  # noqa: C901  (one loop: calls within it would be copied out by han
     for q in range(m):
         x, y = grown[q, X], grown[q, Y]
         is_new = q >= old
-        r, g, b = sample3(colours, x * kx - f32(0.5), y * ky - f32(0.5))
-        follow = f32(1) if is_new else rules[6]
+        r, g, b = sample3(colours, x * kx - HALF, y * ky - HALF)
+        follow = ONE if is_new else rules[6]
         if is_new:
             grown[q, RED], grown[q, GREEN], grown[q, BLUE] = r, g, b
         elif fading[q] == 0:
             grown[q, RED] += (r - grown[q, RED]) * follow
             grown[q, GREEN] += (g - grown[q, GREEN]) * follow
             grown[q, BLUE] += (b - grown[q, BLUE]) * follow
-        c2, s2, coherence = sample3(lines, x * lx - f32(0.5), y * ly - f32(0.5))
-        form = f32(0.5) * np.arctan2(s2, c2) + rules[19] * f32(np.pi / 2)
-        stray = (noise(salt, numbers[q], 11) + noise(salt, numbers[q], 12) - f32(1)) * f32(2.45)
+        c2, s2, coherence = sample3(lines, x * lx - HALF, y * ly - HALF)
+        form = HALF * np.arctan2(s2, c2) + rules[19] * QUARTER
+        stray = (noise(salt, numbers[q], 11) + noise(salt, numbers[q], 12) - ONE) * SPREAD
         wanted = form + stray * rules[12]
         if rules[10] > 0:
-            turned = half_turn(form - rules[9]) * min(coherence, f32(1)) * rules[11]
+            turned = half_turn(form - rules[9]) * min(coherence, ONE) * rules[11]
             wanted = rules[9] + turned + stray * rules[12]
-        turn = f32(1) if is_new else rules[7]
+        turn = ONE if is_new else rules[7]
         if is_new:
             grown[q, ANGLE] = wanted
         else:
             grown[q, ANGLE] += half_turn(wanted - grown[q, ANGLE]) * turn
         angle = grown[q, ANGLE]
         cos, sin = np.cos(angle), np.sin(angle)
-        narrow = f32(1)
+        narrow = ONE
         if has_fine:
             i, j = min(max(int(x), 0), int(width) - 1), min(max(int(y), 0), int(height) - 1)
-            narrow = 1 - f32(0.5) * fine[j, i]
+            narrow = 1 - HALF * fine[j, i]
         grown[q, NARROW] = narrow if is_new else grown[q, NARROW] + (narrow - grown[q, NARROW]) * turn
         half = rules[13] * grown[q, NARROW]
-        bend = f32(0)
+        bend = ZERO
         if rules[16] > 0:
-            d = f32(0.66) * half
-            c2, s2, _ = sample3(lines, (x + cos * d) * lx - f32(0.5), (y + sin * d) * ly - f32(0.5))
-            ahead = half_turn(f32(0.5) * np.arctan2(s2, c2) + rules[19] * f32(np.pi / 2) - angle)
-            c2, s2, _ = sample3(lines, (x - cos * d) * lx - f32(0.5), (y - sin * d) * ly - f32(0.5))
-            behind = half_turn(f32(0.5) * np.arctan2(s2, c2) + rules[19] * f32(np.pi / 2) - angle)
-            if abs(ahead - behind) < f32(1.4):
+            d = THIRDS * half
+            c2, s2, _ = sample3(lines, (x + cos * d) * lx - HALF, (y + sin * d) * ly - HALF)
+            ahead = half_turn(HALF * np.arctan2(s2, c2) + rules[19] * QUARTER - angle)
+            c2, s2, _ = sample3(lines, (x - cos * d) * lx - HALF, (y - sin * d) * ly - HALF)
+            behind = half_turn(HALF * np.arctan2(s2, c2) + rules[19] * QUARTER - angle)
+            if abs(ahead - behind) < TORN:
                 bend = (ahead - behind) / (2 * d)
             limit = rules[16] / half
             bend = min(max(bend, -limit), limit)
@@ -236,7 +247,7 @@ def living(  # noqa: C901  (one loop: calls within it would be copied out by han
     return grown[:m], numbers[:m], fading[:m], next_id
 
 
-@compiled
+@partial(compiled, signature="f4(f4[:, :, ::1], f4, f4, f4, f4, f4, f4, f4, f4)")
 def reach(
     colours: np.ndarray,
     x: Number,
@@ -249,11 +260,11 @@ def reach(
     edge: Number,
 ) -> Number:
     """Return how far the colour at (x, y) goes on along a direction, up to ``half``, before an edge."""
-    r, g, b = sample3(colours, x * kx - f32(0.5), y * ky - f32(0.5))
-    done = f32(0)
+    r, g, b = sample3(colours, x * kx - HALF, y * ky - HALF)
+    done = ZERO
     for step in range(1, 6):
-        d = half * f32(0.2) * step
-        r1, g1, b1 = sample3(colours, (x + cos * d) * kx - f32(0.5), (y + sin * d) * ky - f32(0.5))
+        d = half * FIFTH * step
+        r1, g1, b1 = sample3(colours, (x + cos * d) * kx - HALF, (y + sin * d) * ky - HALF)
         if abs(r1 - r) + abs(g1 - g) + abs(b1 - b) > edge:
             break
         done = d
@@ -268,8 +279,6 @@ def even_out(
     across: int,
     down: int,
     share: Number,
-    width: Number,
-    height: Number,
 ) -> None:
     """Push strokes that are nearer to each other than a cell apart, by ``share`` of the overlap."""
     n = len(life)
@@ -286,12 +295,12 @@ def even_out(
                 if o == q:
                     continue
                 dx, dy = x - life[o, X], y - life[o, Y]
-                d = np.sqrt(dx * dx + dy * dy) + f32(1e-3)
+                d = np.sqrt(dx * dx + dy * dy) + TINY
                 if d < cell:
-                    push = share * f32(0.5) * (cell - d) / d
+                    push = share * HALF * (cell - d) / d
                     moves[q, 0] += dx * push
                     moves[q, 1] += dy * push
-    limit = f32(0.1) * cell
+    limit = TENTH * cell
     for q in range(n):
         life[q, X] += min(max(moves[q, 0], -limit), limit)
         life[q, Y] += min(max(moves[q, 1], -limit), limit)
@@ -360,11 +369,11 @@ def to_draw(
         wide = half_width * life[q, NARROW] * (1 + look[3] * (2 * noise(salt, number, 1) - 1)) * scale
         long = 1 + look[4] * (2 * noise(salt, number, 2) - 1)
         light = look[1] * (noise(salt, number, 3) + noise(salt, number, 4) - 1)
-        gloss = f32(1)
+        gloss = ONE
         if look[8] > 0:  # a thread is lightest where it lies across the light, from the upper left
-            gloss += look[8] * (f32(1.4) * np.sin(life[q, ANGLE] - f32(0.25 * np.pi)) ** 4 - f32(0.5))
+            gloss += look[8] * (TORN * np.sin(life[q, ANGLE] - f32(0.25 * np.pi)) ** 4 - HALF)
         r, g, b = life[q, RED], life[q, GREEN], life[q, BLUE]
-        grey = f32(0.299) * r + f32(0.587) * g + f32(0.114) * b
+        grey = OF_RED * r + OF_GREEN * g + OF_BLUE * b
         r, g, b = r + (r - grey) * look[6], g + (g - grey) * look[6], b + (b - grey) * look[6]
         r, g, b = r * gloss, g * gloss, b * gloss
         r += light + look[2] * (2 * noise(salt, number, 5) - 1)
@@ -382,13 +391,13 @@ def to_draw(
         made[k, 0], made[k, 1], made[k, 2], made[k, 3] = x, y, cos, sin
         made[k, 4], made[k, 5], made[k, 6], made[k, 7] = front, back, wide, bend
         made[k, 8] = life[q, ALPHA] * look[0]
-        made[k, 9] = min(max(r, f32(0)), f32(1))
-        made[k, 10] = min(max(g, f32(0)), f32(1))
-        made[k, 11] = min(max(b, f32(0)), f32(1))
+        made[k, 9] = min(max(r, ZERO), ONE)
+        made[k, 10] = min(max(g, ZERO), ONE)
+        made[k, 11] = min(max(b, ZERO), ONE)
         made[k, 12] = look[5] * (2 * noise(salt, number, 8) - 1)
         made[k, 13] = int(noise(salt, number, 9) * brushes)
         longest = max(front, back)
-        reach_y = abs(sin) * longest + abs(cos) * (wide + f32(0.5) * abs(bend) * longest * longest) + 1
+        reach_y = abs(sin) * longest + abs(cos) * (wide + HALF * abs(bend) * longest * longest) + 1
         rows[k, 0], rows[k, 1] = int(np.floor(y - reach_y)), int(np.ceil(y + reach_y)) + 1
     return made, rows
 
@@ -495,7 +504,8 @@ def screen(  # noqa: C901  (one loop: calls within it would be copied out by han
     stain: np.ndarray,
     top: int,
     picture: np.ndarray,
-    forms: np.ndarray,
+    bent: np.ndarray,
+    phases: np.ndarray,
     paper: np.ndarray,
     inks: np.ndarray,
     how: np.ndarray,
@@ -506,21 +516,23 @@ def screen(  # noqa: C901  (one loop: calls within it would be copied out by han
         stain: (rows, W, 3) float32, multiplied by what each ink lets through.
         top: number of the band's first row.
         picture: (h, w, 3) float32.
-        forms: (n, h, w) float32: the tone that bends the lines of each ink.
+        bent: (n, h, w) float32: by how much of their distance lines are bent.
+        phases: (n, h', w', 4) float32: cos and sin of a turn that carries lines along.
         paper: (N, N) float32 grain.
         inks: (n, 17) float32: 0-2 colour; 3-6 amount: weights of the darkness 1 - rgb, and what is added; 7 angle;
             8 pitch in pixels of the result; 9-10 shift in pixels of the result; 11 shape: 0 dots, 1 lines, 2 grain,
-            3 flat, 4 cross-hatching; 12 hardness of edges; 13 share of the grey that is left to black; 14 how far the
-            tone bends lines, in pitches; 15 waste of ink by the paper's grain; 16 whether it covers those before.
+            3 flat, 4 cross-hatching; 12 hardness of edges; 13 share of the grey that is left to black; 14 whether
+            lines are carried along; 15 waste of ink by the paper's grain; 16 whether it covers those before.
         how: (1,) float32: pixels of the guide for one of the result.
     """
     height, width = stain.shape[:2]
     to_guide, tile = how[0], len(paper)
+    px_to_phase, py_to_phase = f32(phases.shape[2]) / picture.shape[1], f32(phases.shape[1]) / picture.shape[0]
     for n in range(len(inks)):
         angle, pitch, right, down, shape = inks[n, 7], inks[n, 8], inks[n, 9], inks[n, 10], int(inks[n, 11])
         cos, sin = np.cos(angle) / pitch, np.sin(angle) / pitch
         wr, wg, wb, add = inks[n, 3], inks[n, 4], inks[n, 5], inks[n, 6]
-        hard, black, swell, waste = inks[n, 12], inks[n, 13], inks[n, 14], inks[n, 15]
+        hard, black, carried, waste = inks[n, 12], inks[n, 13], inks[n, 14] > 0, inks[n, 15]
         opaque = inks[n, 16] > 0
         ir, ig, ib = 1 - inks[n, 0], 1 - inks[n, 1], 1 - inks[n, 2]
         for row in range(height):
@@ -543,11 +555,16 @@ def screen(  # noqa: C901  (one loop: calls within it would be copied out by han
                     d = du * du + dv * dv
                     threshold = f32(3.1416) * d if d < f32(0.25) else f32(0.571) + f32(0.858) * d
                 elif shape == 1 or shape == 4:
-                    bent = swell * sample(forms[n], xs * to_guide - f32(0.5), ys * to_guide - f32(0.5))
-                    v += bent
+                    bend = sample(bent[n], xs * to_guide - f32(0.5), ys * to_guide - f32(0.5))
+                    v += bend
+                    if carried:
+                        px = xs * to_guide * px_to_phase - f32(0.5)
+                        py = ys * to_guide * py_to_phase - f32(0.5)
+                        turn = np.arctan2(sample(phases[n, :, :, 1], px, py), sample(phases[n, :, :, 0], px, py))
+                        v += turn * f32(0.5 / np.pi)
                     threshold = abs(v - np.floor(v) - f32(0.5)) * 2
                     if shape == 4:
-                        u += bent
+                        u += bend
                         threshold = min(threshold, abs(u - np.floor(u) - f32(0.5)) * 2)
                 elif shape == 2:
                     threshold = paper[(int(ys) + 211 * n) % tile, (int(xs) + 137 * n) % tile]

@@ -21,7 +21,7 @@ from vidtrans.core.system import as_found
 T = TypeVar("T")
 FOLDER = PACKAGE / "assets" / "media"
 PICTURE = "picture"  # in place of a colour: the picture's own
-LARGEST = 4096  # of the strokes of a medium, in lines of 480
+LARGEST = 480  # of the width of strokes: the short side of the picture
 KINDS = ("strokes", "cells", "sheets", "wash")
 BRUSHES = ("bristle", "knife", "flat", "wash", "chalk", "graphite", "nib", "dab", "thread", "crayon")
 PAPERS = ("smooth", "fine", "rough", "canvas", "laid", "pitted", "tooth")
@@ -42,6 +42,7 @@ class Seen:
     steady: float = setting(0.0, "share of the picture before, along the motion, that stays", low=0, high=0.95)
     clarity: float = setting(0.0, "how far small differences of tone are raised: eyes, mouths", low=0, high=4)
     lift: float = setting(0.0, "how far middle tones are made lighter; below 0: darker", low=-1, high=1)
+    filter: str = setting(PICTURE, "#rrggbb: tones alone are seen, as on film behind this filter; 'picture': colours")
     local: float = setting(0.0, "share by which bright and dark areas are brought to one tone", low=0, high=1)
 
 
@@ -135,6 +136,7 @@ class Screen:
     waste: float = setting(0.0, "share of the ink that the grain keeps off", low=0, high=1)
     form: float = setting(0.0, "σ of the blur of the tone that bends lines", low=0, high=60)
     opaque: bool = setting(False, "the ink covers those before it")
+    carried: bool = setting(False, "lines move with the film, in place of being fixed to the paper")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from vidtrans.strokes.settings import StrokesSettings
 VERSION = 1  # of the pictures that a painter makes of the same medium
 BAND = 64  # rows of the result that are painted at a time
 TURN = 0.12  # share of the way by which strokes turn, bend and stretch in a frame
-SOFT = np.float32(0.03)  # change of a wash's plane in a line below which its outline is soft
+SOFT = np.float32(0.06)  # change of a wash's plane in a line below which its outline is soft
 FINEST = 1.1  # pixels of the result: no stroke is narrower
 
 Values = Mapping[str, float]
@@ -85,12 +85,15 @@ class LivingLayer:
         )
         rules[10:20] = (
             *(angle is not None, layer.follow, math.radians(layer.stray) * loose, half),
-            *(layer.clip > 0 and loose < 3, layer.clip * loose, layer.bend, layer.even),
+            *(layer.clip > 0 and loose < 3, layer.clip * loose, layer.bend, 0),
             *(min(layer.stub * wide, half), layer.across),
         )
         flow = np.empty((0, 0, 2), np.float32) if first else fields.flow
         colours = fields.colours(layer.blur * layer.width * scale * values["size"])
         want = fields.want(layer)
+        if layer.even:
+            grid = np.float32(cell), math.ceil(width / cell), math.ceil(height / cell)
+            kernels.even_out(self._life, self._dying, *grid, np.float32(layer.even))
         self._life, self._ids, self._dying, self._next = kernels.living(
             *(self._life, self._ids, self._dying, self._next, self._salt, frame),
             *(flow, colours, fields.lines, want, fine, rules),
@@ -312,7 +315,6 @@ class Painter:
             ]
         )
         inks = _row([_ink(*one, pixels) for one in self._inks]).reshape(-1, 17)
-        forms = np.stack([fields.form(screen.form) for screen, _ in self._inks]) if len(inks) else inks
         out = np.empty((height, width, 3), dtype)
 
         def paint_band(top: int) -> None:
@@ -340,7 +342,7 @@ class Painter:
                 else:
                     kernels.place(paint, bare, stain, begin, one.strokes, one.rows, one.sprites, grain, one.how)
             if len(inks):
-                kernels.screen(stain, begin, fields.picture, forms, grain, inks, _row([1 / scale]))
+                kernels.screen(stain, begin, fields.picture, fields.bent, fields.phases, grain, inks, _row([1 / scale]))
             kernels.finish(out[top : top + rows], paint, bare, stain, top - begin, top, ground, grain, how)
 
         tops = range(0, height, BAND)
@@ -399,5 +401,5 @@ def _ink(screen: Screen, ink: tuple[float, float, float] | None, pixels: float) 
         *(screen.pitch * pixels, screen.right * pixels, screen.down * pixels),
         SHAPES.index(screen.shape),
         screen.hard * (pixels if screen.shape in ("dots", "lines", "hatching") else 1),
-        *(screen.black, screen.swell, screen.waste, screen.opaque),
+        *(screen.black, screen.carried, screen.waste, screen.opaque),
     ]
