@@ -26,8 +26,8 @@ FOLDER = PACKAGE / "assets" / "media"
 PICTURE = "picture"  # in place of a colour: the picture's own
 LARGEST = 480  # of the width of strokes: the short side of the picture
 KINDS = ("strokes", "cells", "sheets", "wash")
-BRUSHES = ("bristle", "knife", "flat", "wash", "chalk", "graphite", "nib", "dab", "thread", "crayon")
-PAPERS = ("smooth", "fine", "rough", "canvas", "laid", "pitted", "tooth")
+BRUSHES = ("bristle", "knife", "flat", "wash", "chalk", "graphite", "nib", "dab", "crayon", "glow")
+PAPERS = ("smooth", "fine", "rough", "canvas", "laid", "pitted", "tooth", "grid")
 PLACES = ("everywhere", "detail", "dark", "light", "edges", "colour")
 SHAPES = ("dots", "lines", "grain", "flat", "hatching")
 
