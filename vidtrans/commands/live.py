@@ -50,8 +50,8 @@ class Live(ServedPage):
     looks: Annotated[
         tuple[str, ...],
         Option(
-            "A picture whose style is painted in, without a model, a look that ships, or a mixture, 'a.jpg: 0.6, oil: "
-            "0.4'; may be repeated. Of a model with several looks: the first one, by its name.",
+            "A picture whose style is painted in, without a model, a mixture, 'a.jpg: 0.6, b.jpg: 0.4', or a medium; "
+            "may be repeated. Of a model with several looks: the first one, by its name.",
             Group.LOOK,
             ("--look",),
             metavar="PICTURE|LOOK",

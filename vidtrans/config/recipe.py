@@ -49,6 +49,7 @@ SETTINGS = {
     "dreaming": Entry("vidtrans.dreaming.settings:DreamingSettings", ""),
     "matting": Entry("vidtrans.matting.settings:MattingSettings", ""),
     "encoding": Entry("vidtrans.video.io.encoding:EncodingSettings", ""),
+    "strokes": Entry("vidtrans.strokes.settings:StrokesSettings", ""),
     "card": Entry("vidtrans.models.model_record:Card", ""),
 }
 REGISTRIES = {

@@ -18,7 +18,7 @@ from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.models.model_chain import ModelChain, load_chain_engine
 from vidtrans.models.render_settings import ResolvedRenderSettings, classes_of
 from vidtrans.rendering.composite import finish
-from vidtrans.rendering.conditions import conditions_of, has_conditions, own_colours
+from vidtrans.rendering.conditions import conditions_of, has_conditions
 from vidtrans.rendering.directing import BlendCurves
 from vidtrans.rendering.enlarger import enlarge_frames
 from vidtrans.rendering.extraction import FrameExtractor
@@ -47,7 +47,7 @@ class StreamModel:
         self._shots = [0]  # first frames; the looks of shots follow them
         clock = CurveClock(lambda frame: frame, moment, _unknown_seconds)
         self._conditions = conditions_of(model, rendering, clock, self._shots)
-        self._blend = BlendCurves(rendering.curves(), clock, own_colours(rendering, self._conditions))
+        self._blend = BlendCurves(rendering.curves(), clock)
         self._extractor: FrameExtractor | None = None
 
     @property

@@ -13,11 +13,11 @@ import torch
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.machine import cores
-from vidtrans.core.settings import Table, parse_size
+from vidtrans.core.settings import parse_size
 from vidtrans.curves.curve import Curve
 from vidtrans.live.dreamer import Dreamer
 from vidtrans.live.hub import Hub
-from vidtrans.live.live_controls import Controls, ControlState, own_colour
+from vidtrans.live.live_controls import Controls, ControlState
 from vidtrans.live.live_model import LiveModel
 from vidtrans.live.live_stage import LiveStage
 from vidtrans.live.moving_controls import MovingControls
@@ -63,10 +63,7 @@ def open_session(
         return Dreamer(models[state.controls.model], rendering, context, seed, state.controls.size)
 
     first = controls or first_controls(next(iter(models)), rendering)
-    changes: Table = {"look": first.look}
-    if rendering.keeps_as_look:
-        changes["keep_colour"] = own_colour(models[first.model], first.look)
-    state = ControlState(replace(first, look="")).updated(changes, models)
+    state = ControlState(replace(first, look="")).updated({"look": first.look}, models)
     hub = Hub(models, state, saved, folder, context.report)
     hub.pictures = PictureLooks(models, pictures or {}, open_model, context)
     hub.worker = StageWorker(open_stage, open_dreamer, state, hub, MovingControls(hub.sound))

@@ -96,10 +96,7 @@ def _recipes_of(recipe: Recipe, clip: Clip, span: tuple[int, int]) -> list[Recip
     """Return the recipe of each picture: strength, colours and mix with key frames have their value at that picture."""
     rendering = recipe.settings("rendering", RenderingSettings)
     blends = BlendCurves(rendering.curves(), clip_clock(clip, rendering.sound))
-    values = [dict(blends(number).__dict__) for number in range(*span)]
-    if rendering.keeps_as_look:
-        values = [{**each, "keep_colour": ""} for each in values]
-    return [recipe.under({"rendering": each}) for each in values]
+    return [recipe.under({"rendering": dict(blends(number).__dict__)}) for number in range(*span)]
 
 
 def _masks_of(mask: MaskFile | None, clip: Clip, span: tuple[int, int], context: Context) -> Sequence[MaskFile | None]:

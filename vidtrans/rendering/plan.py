@@ -23,7 +23,7 @@ from vidtrans.painting.clip_paint import Paint
 from vidtrans.painting.composing import ClipPaint
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.palettes.class_colours import ClassColours
-from vidtrans.rendering.conditions import Conditions, conditions_of, has_conditions, own_colours
+from vidtrans.rendering.conditions import Conditions, conditions_of, has_conditions
 from vidtrans.rendering.directing import BlendCurves, FrameCurve
 from vidtrans.rendering.frame_renderer import ModelInputs
 from vidtrans.rendering.skipped_frames import Draft
@@ -117,8 +117,7 @@ class RenderPlan:
     @cached_property
     def directions(self) -> BlendCurves:
         """Return the blend of source and model output for each frame."""
-        own = own_colours(self.rendering, self.conditions)
-        blends = BlendCurves(self.rendering.curves(), self.clock, own)
+        blends = BlendCurves(self.rendering.curves(), self.clock)
         blends.check(self.first, self.stop)
         return blends
 

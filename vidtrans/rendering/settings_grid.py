@@ -26,7 +26,7 @@ from vidtrans.models.look_syntax import split_names
 from vidtrans.models.render_settings import classes_of
 from vidtrans.pairing.look_pairing import LookPairing
 from vidtrans.rendering.composite import finish
-from vidtrans.rendering.conditions import Conditions, conditions_of, own_colours
+from vidtrans.rendering.conditions import Conditions, conditions_of
 from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.enlarger import enlarge_frames
 from vidtrans.rendering.extraction import FrameExtractor, resized
@@ -292,8 +292,6 @@ def _render(
     else:
         samples = [sample for p in prepared for sample in renderer.stream([p])]
     values = {name: curve.constant or 0.0 for name, curve in rendering.curves().items()}
-    if (own := own_colours(rendering, inputs.conditions)) is not None:
-        values["keep_colour"] = own(0)
     blend = FrameBlend(**values)
     factor = pairing.upscale_factor
     sources = [resize(f.source, f.source.shape[1] * factor, f.source.shape[0] * factor) for f in chosen]

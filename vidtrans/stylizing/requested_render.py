@@ -135,7 +135,8 @@ class RequestedRender:
     @property
     def _look_key(self) -> tuple[object, ...]:
         """Return the values that tell the looks of regions apart."""
-        return str(self.look.for_key()), self.settings.rendering.look
+        strokes = self.recipe.tables if self.request.keeps_rest else self.with_model.recipe.tables
+        return str(self.look.for_key()), self.settings.rendering.look, str(strokes.get("strokes", {}))
 
     @property
     def _renders(self) -> list[RequestedRender]:
@@ -144,11 +145,11 @@ class RequestedRender:
 
     @cached_property
     def with_model(self) -> StylizeRequest:
-        """Return the request with the file of the model that was made of pictures, if one was, and its looks' names."""
+        """Return the request with the model that was made of pictures or a medium, if one was, and its settings."""
         if (pictures := self.request.pictures) is None:
             return self.request
-        recipe = self.request.recipe.under({"rendering": {"look": pictures.value}})
-        return replace(self.request, models=(str(self.look.path),), recipe=recipe)
+        model = str(self.look.path or IDENTITY)
+        return replace(self.request, models=(model,), recipe=pictures.with_model(self.request.recipe))
 
     @cached_property
     def settings(self) -> ResolvedRenderSettings:
@@ -285,7 +286,7 @@ class RequestedRender:
 
 def kept(recipe: Recipe) -> Recipe:
     """Return a recipe that leaves frames as they are, but for their encoding."""
-    plain = replace(recipe, tables={**recipe.tables, "temporal": {"name": "off"}}, pairing_changes={})
+    plain = replace(recipe, tables={**recipe.tables, "temporal": {"name": "off"}, "strokes": {}}, pairing_changes={})
     return plain.under({"rendering": PLAIN})
 
 
