@@ -11,9 +11,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from vidtrans.models.gallery import gallery_looks, gallery_picture
 
 import vidtrans
-from vidtrans.models.gallery import gallery_looks, gallery_picture
 from vidtrans.video.images.picture import read_picture
 from vidtrans.video.plots.layout import ContactSheet
 

@@ -117,7 +117,7 @@ def duration(seconds: float) -> str:
 def picture(person: Newcomer, files: list[Path], minutes: int) -> None:
     person.drop(files, "Like this picture: drop a clip on the page")
     person.click("[data-wish=picture]", "Choose the wish")
-    person.click("[aria-label='The look ink']", "Choose a look by its picture")
+    person.click("[aria-label='The medium ink']", "Choose a look by its picture")
     with person.film.wait("One frame of the clip, as it will be", 3):
         person.page.wait_for_selector("studio-wishes form > img:not([hidden])")
     person.note_first()

@@ -12,11 +12,11 @@ from chain import said, said_json
 from clips import decode, moving_frames, times
 from directed_clip import lossless, same
 from style_pictures import write_style_pictures
+from vidtrans.models.gallery import gallery_looks, gallery_norms, gallery_picture
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.system import WINDOWS
 from vidtrans.models.at_once import model_at_once
-from vidtrans.models.gallery import gallery_looks, gallery_norms, gallery_picture
 from vidtrans.models.loaded_model import load_model
 from vidtrans.models.look_pictures import NamedPictures, parse_pictures
 from vidtrans.session import Context

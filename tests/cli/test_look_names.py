@@ -12,9 +12,9 @@ from clips import decode, moving_frames
 from directed_clip import lossless
 from paintings import write
 from style_pictures import write_style_pictures
+from vidtrans.models.gallery import gallery_looks
 
 from vidtrans.core.system import WINDOWS
-from vidtrans.models.gallery import gallery_looks
 from vidtrans.models.look_pictures import plain_name
 
 Capsys = pytest.CaptureFixture[str]

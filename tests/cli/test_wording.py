@@ -14,6 +14,7 @@ import cv2
 import pytest
 from chain import TINY, foreign_options, refuse
 from clips import moving_frames, write_clip
+from vidtrans.models.gallery import gallery_looks
 
 import vidtrans as api
 from vidtrans.cli.console import Console, _log
@@ -21,7 +22,6 @@ from vidtrans.commands import COMMANDS
 from vidtrans.core.costs import add_up, count, estimate
 from vidtrans.core.events import BatchStatus, Note, Progress
 from vidtrans.core.files import PACKAGE
-from vidtrans.models.gallery import gallery_looks
 from vidtrans.session import Context
 
 Capsys = pytest.CaptureFixture[str]

@@ -15,6 +15,7 @@ from vidtrans.core.system import as_found
 from vidtrans.curves.key_moments import parse_names
 from vidtrans.models.look_syntax import LookPart, is_file, is_number, parse_look_parts
 from vidtrans.models.model_file import IDENTITY, known_models
+from vidtrans.strokes.media import FOLDER as MEDIA
 from vidtrans.strokes.media import medium_names
 from vidtrans.video.io.picture_paths import is_picture
 
@@ -141,6 +142,12 @@ def is_style(name: str, folder: Path = Path()) -> bool:
 def is_medium(name: str, folder: Path = Path()) -> bool:
     """Return whether a text is a medium, or its file in ``folder``; a picture of a medium's name is the picture."""
     return name.endswith(MEDIUM_SUFFIX) if is_file(name, folder) else name in medium_names()
+
+
+def medium_picture(name: str) -> Path | None:
+    """Return the picture that shows what a medium looks like; None without one."""
+    path = MEDIA / f"{name}.jpg"
+    return path if path.is_file() else None
 
 
 def _only_medium(look: str, parts: Sequence[LookPart], media: Sequence[str], folder: Path) -> NamedPictures:
