@@ -26,9 +26,11 @@ from benchmarks import harness
 from benchmarks.clips import SHIPPED, read_frames
 from benchmarks.live.browser import browser, server
 from benchmarks.studio.recorder import POINTER, Recorder
+from vidtrans.training.look_lesson import FRAMES
 
 HANG_S, LOOK_S = 1800.0, 0.5  # what nothing takes; how long somebody reads before a click
 WIDTH, HEIGHT = 1280, 800
+PICTURE = FRAMES / "landscape.jpg"  # whose look flickers
 MAKE = "studio-wishes button[type=submit]:not([disabled])"
 FLAGS = ("--autoplay-policy=no-user-gesture-required",)
 
@@ -222,7 +224,7 @@ def bring(name: str, clip: Path) -> list[Path]:
     """Make what somebody has for a wish: the clip, another film of it, or a still before and after a grade."""
     folder = clip.parent
     if name in ("flicker", "film"):
-        look, filter_, text = ("ink", "off", "by another tool") if name == "flicker" else ("oil", "window", "in oil")
+        look, filter_, text = (PICTURE, "off", "by another tool") if name == "flicker" else ("oil", "off", "in oil")
         made = folder / f"{clip.stem} {text}.mp4"
         harness.vidtrans("stylize", clip, "--look", look, "--temporal", filter_, "-o", made, folder=folder)
         return [clip, made]
