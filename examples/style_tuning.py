@@ -8,8 +8,9 @@ The original network is the teacher: colours, textures and content of its pictur
 own features see them (statistics as in Gatys et al., CVPR 2016; Huang and Belongie, ICCV 2017), and two frames of a
 moving scene are to be painted alike (Ruder et al., GCPR 2016). Scenes are photographs that ship here and with
 scikit-image, moved, with other ones moving before them, and noise; so the flow is known. Styles are those of these
-photographs, and of paintings by the package's network of 26 styles; what ships saw 18 drawn pictures more. The stroke size is learned with them: its
-teacher paints at 2/3 to 3/2 of the size. Needs onnxruntime, and hours on two cores; it goes on where it stopped.
+photographs, and of paintings by the package's network of 26 styles; the network that ships saw 18 drawn pictures more.
+The stroke size is learned with them: its teacher paints at 2/3 to 3/2 of the size. Needs onnxruntime, and hours on two
+cores; it goes on where it stopped.
 """
 
 from __future__ import annotations
