@@ -44,7 +44,7 @@ def odd() -> Path:
 def test_the_list_of_models_names_the_media(capsys: Capsys) -> None:
     table = said_json(capsys, "model", "list")
     assert list(table["media"]) == list(medium_names())
-    assert all(Path(path).is_file() for path in table["media"].values())
+    assert all(one["summary"] and Path(one["file"]).is_file() for one in table["media"].values())
     assert list(table["models"]) == ["flower", "identity"]
     lines = said(capsys, 0, "model", "list").splitlines()
     assert [line for line in lines if "--look pencil" in line]

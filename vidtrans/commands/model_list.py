@@ -14,21 +14,24 @@ class ModelList(Command):
     """List what needs no path, only a name: models for --model, and media, which --look and --strokes paint in."""
 
     def make(self, context: Context) -> Table:
-        """Return by name the path of each model, the file of each medium, and a summary of each format."""
+        """Return by name the path of each model, what each medium is and its file, and a summary of each format."""
         from vidtrans.models.formats import FORMATS
         from vidtrans.models.model_file import IDENTITY, known_models
-        from vidtrans.strokes.media import FOLDER, medium_names
+        from vidtrans.strokes.media import FOLDER, load_medium, medium_names
 
         found = {name: str(path) for name, path in known_models().items()}
         found[IDENTITY] = "built in: returns its input"
         return {
             "models": found,
-            "media": {name: str(FOLDER / f"{name}.toml") for name in medium_names()},
+            "media": {
+                name: {"summary": load_medium(name).summary, "file": str(FOLDER / f"{name}.toml")}
+                for name in medium_names()
+            },
             "formats": {name: entry.summary for name, entry in FORMATS.working()},
         }
 
     def describe(self, table: Table) -> str:
         """Return a line for each model and each medium."""
         models = [f"{name:20} {path}" for name, path in table["models"].items()]
-        media = [f"{name:20} a medium: 'vidtrans stylize VIDEO --look {name}'" for name in table["media"]]
+        media = [f"{name:20} --look {name}: {one['summary']}" for name, one in table["media"].items()]
         return "\n".join([*models, *media, "'vidtrans model formats' lists what else can be used"])

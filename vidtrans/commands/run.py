@@ -57,6 +57,7 @@ class Run(Command):
         "pairing": None,
         "training": ("steps",),
         "rendering": ("upscale", "sharpness", "strength", "mix", "keep_colour", "keep_shading"),
+        "strokes": None,
         "temporal": None,
         "encoding": ("codec",),
     }

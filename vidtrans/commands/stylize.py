@@ -63,7 +63,7 @@ class Stylize(Command):
 
     CONTEXT: ClassVar = (*CACHING, "device", "decoder")
     RESULT: ClassVar = RenderedClip
-    TABLES: ClassVar = {"pairing": (), "rendering": None, "temporal": None, "encoding": None}
+    TABLES: ClassVar = {"pairing": (), "rendering": None, "strokes": None, "temporal": None, "encoding": None}
     BATCH: ClassVar = (*SEVERAL, "shared_disk")
 
     video: Annotated[tuple[Path, ...], Argument("VIDEO...")]

@@ -83,8 +83,8 @@ class Try(Command):
         from vidtrans.output.result import produce
         from vidtrans.pairing.matte_channel import refuse_matte
         from vidtrans.rendering.conditions import look_files
+        from vidtrans.rendering.planned_strokes import strokes_digest
         from vidtrans.rendering.settings_grid import GridRows, check_variations, draw_grid, parse_variations
-        from vidtrans.strokes.media import load_medium
         from vidtrans.upscaling import VERSION as UPSCALING_VERSION
 
         video, recipe = self.video, self.recipe
@@ -120,9 +120,8 @@ class Try(Command):
         }
         if pictures:  # the settings contain only their paths
             key["looks"] = [context.cache.digest(file) for file in pictures]
-        painted = [variation.strokes(strokes).medium for variation in variations]
-        if media := [load_medium(medium).digest for medium in (strokes.medium, *painted) if medium]:
-            key["strokes"] = [media, strokes.for_key()]
+        painted = [strokes, *(variation.strokes(strokes) for variation in variations)]
+        key["strokes"] = [strokes_digest(each, context) for each in painted]
 
         def prepare() -> Callable[[Path], Table]:
             clip = open_clip(context, video, looks[0].pairing.guides)
@@ -132,7 +131,8 @@ class Try(Command):
             shown = GridRows.of(video, models, self.frames, self.at, context)
             return lambda path: draw_grid(path, video, models, shown, variations, context, colours, first, strokes)
 
-        sources = [path for path in (video, *(x.path for x in looks + colours), *pictures) if path]
+        files = [*pictures, *(file for each in painted for file in each.files)]
+        sources = [path for path in (video, *(x.path for x in looks + colours), *files) if path]
         return produce(context, output, key, sources, prepare)
 
     def _at_once(

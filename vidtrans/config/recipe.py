@@ -46,10 +46,10 @@ SETTINGS = {
     "dataset": Entry("vidtrans.data.settings:DatasetSettings", ""),
     "training": Entry("vidtrans.training.settings:TrainingSettings", ""),
     "rendering": Entry("vidtrans.config.rendering_settings:RenderingSettings", ""),
+    "strokes": Entry("vidtrans.strokes.settings:StrokesSettings", ""),
     "dreaming": Entry("vidtrans.dreaming.settings:DreamingSettings", ""),
     "matting": Entry("vidtrans.matting.settings:MattingSettings", ""),
     "encoding": Entry("vidtrans.video.io.encoding:EncodingSettings", ""),
-    "strokes": Entry("vidtrans.strokes.settings:StrokesSettings", ""),
     "card": Entry("vidtrans.models.model_record:Card", ""),
 }
 REGISTRIES = {

@@ -26,9 +26,8 @@ from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.extraction import FrameExtractor, resized
 from vidtrans.rendering.frame_path import recurrence
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
+from vidtrans.rendering.planned_strokes import StreamStrokes
 from vidtrans.session import Context
-from vidtrans.strokes.media import load_medium
-from vidtrans.strokes.painter import Painter
 from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.upscaling.array_pictures import size_of
 from vidtrans.video.io.clip import Frame
@@ -80,10 +79,10 @@ class LiveModel:
             why = "it optimises each frame, for seconds or minutes"
             raise UsageError(f"model '{model.name}'", why, "choose a model that paints with a trained network")
         refuse_matte(model.name, model.pairing)
-        self.model, self._rendering, self._strokes = model, rendering, strokes
-        self._painter: Painter | None = None
-        self._medium = load_medium(strokes.medium) if strokes.medium else None
-        self._values = {name: still(f"strokes.{name}", curve) for name, curve in strokes.curves().items()}
+        self.model, self._rendering = model, rendering
+        for name, curve in strokes.curves().items():
+            still(f"strokes.{name}", curve)
+        self._strokes = StreamStrokes(strokes, TIMELESS, "a live source is no clip")
         engine = load_engine(model, rendering, context, batch=1)
         self._deliver = PictureDelivery(engine)
         self._extractor = FrameExtractor.of(model, rendering, context)
@@ -128,19 +127,14 @@ class LiveModel:
         delivered = DeliveredPicture(sample.output, sample.guide)
         if not is_small:
             delivered = self._deliver(sample.output, sample.guide, guides[0], state.controls)
-        delivered = self._painted(delivered, starts_shot=is_cut)
+        if self._strokes.medium is not None:
+            source, size = delivered.source, size_of(delivered.picture)
+            made = self._strokes(self._index, source, delivered.picture, size, starts_shot=is_cut)
+            delivered = DeliveredPicture(made, source)
         blend = FrameBlend(state.controls.strength, state.controls.keep_colour, state.controls.keep_shading)
         picture = finish(self.pairing, blend, delivered.source, delivered.picture, prepared.input)
         seen_by_it = prepared.input[..., : self.pairing.in_channels]  # without the planes of a code
         return LivePicture(picture, delivered.source, self.pairing.preview(seen_by_it))
-
-    def _painted(self, picture: DeliveredPicture, *, starts_shot: bool) -> DeliveredPicture:
-        if self._medium is None:
-            return picture
-        if self._painter is None or self._painter.size != size_of(picture.picture):
-            self._painter, starts_shot = Painter(self._medium, self._strokes, size_of(picture.picture)), True
-        made = self._painter.paint(self._index, picture.source, picture.picture, self._values, starts_shot=starts_shot)
-        return DeliveredPicture(made, picture.source)
 
     def _working_size(self, controls: Controls, source: tuple[int, int]) -> tuple[int, int]:
         wanted = str(controls.size) if controls.size else self._rendering.size

@@ -17,6 +17,7 @@ from vidtrans.models.look_syntax import LookPart, is_file, is_number, parse_look
 from vidtrans.models.model_file import IDENTITY, known_models
 from vidtrans.strokes.media import FOLDER as MEDIA
 from vidtrans.strokes.media import medium_names
+from vidtrans.strokes.settings import medium_named
 from vidtrans.video.io.picture_paths import is_picture
 
 CLIP = "clip"  # names the style of the clip's own frames, unless a file has this name
@@ -53,16 +54,14 @@ class NamedPictures:
 
     @property
     def files(self) -> list[Path]:
-        """Return the files of the pictures, or of the medium."""
-        if self.medium.endswith(MEDIUM_SUFFIX):
-            return [Path(self.medium)]
+        """Return the pictures' files."""
         return [path for mixture in self.looks.values() for path, _ in mixture if isinstance(path, Path)]
 
     def with_model(self, recipe: Recipe) -> Recipe:
         """Return a recipe for the model that is made of them. Raises UsageError if it has another medium."""
         if not self.medium:
             return recipe.under({"rendering": {"look": self.value}})
-        other = recipe.tables.get("strokes", {}).get("medium")
+        other = medium_named(recipe.tables)
         if other and other != self.medium:
             why = f"it is a medium, and --strokes {other} is another one"
             raise UsageError(f"--look {self.medium}", why, "leave one of them out")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from vidtrans.curves.data_files import digest_of_file
 from vidtrans.flow import FLOWS
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.palettes.class_colours import ClassColours
+from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.settings import VoteSettings
 from vidtrans.temporal.stream import BatchFilter, Filter
@@ -44,17 +45,23 @@ class ResolvedRenderSettings:
     filter_name: str
     filter_settings: Any  # of the filter's own class
     device: str
+    strokes: StrokesSettings = field(default_factory=StrokesSettings)
 
     @classmethod
     def of(cls, recipe: Recipe, look: LoadedModel, device: str, *, painted: bool = False) -> ResolvedRenderSettings:
         """Return the settings that a recipe gives for a model. Raises UsageError.
 
-        A model that maps colours has no filter by default, unless key frames are ``painted``; one of classes has votes.
+        A model that maps colours has no filter by default, unless key frames are ``painted``, and strokes have none,
+        which would smear them; a model of classes has votes.
         """
         name, settings = recipe.choice_settings("temporal")
-        if look.maps_colours and not painted and "name" not in recipe.tables.get("temporal", {}):
+        strokes = recipe.settings("strokes", StrokesSettings)
+        if strokes.palette and not strokes.medium:
+            raise UsageError("--palette", "it is for strokes, and there are none", "add --strokes MEDIUM")
+        is_named = "name" in recipe.tables.get("temporal", {})
+        if ((look.maps_colours and not painted) or strokes.medium) and not is_named:
             name, settings = "off", FILTERS.load("off").Settings()
-        if classes_of(look) and "name" not in recipe.tables.get("temporal", {}):
+        elif classes_of(look) and not is_named:
             name, settings = "vote", from_table(VoteSettings, recipe.tables.get("temporal", {}), "temporal")
         if (flow := getattr(settings, "flow", "")) and FILTERS[name].is_batched(device_kind(device)):
             settings = replace(settings, flow=FLOWS[flow].on_gpu or flow)
@@ -62,9 +69,9 @@ class ResolvedRenderSettings:
         if look.optimises and "chunk_frames" not in recipe.tables.get("rendering", {}):
             rendering = replace(rendering, chunk_frames=1)  # each frame takes as long as many of a network's
         encoding = recipe.settings("encoding", EncodingSettings)
-        if (classes := classes_of(look)) and not encoding.palette:
+        if (classes := classes_of(look)) and not encoding.palette and not strokes.medium:
             encoding = replace(encoding, palette=" ".join(classes.names))
-        return cls(rendering, encoding, name, settings, device)
+        return cls(rendering, encoding, name, settings, device, strokes)
 
     @classmethod
     def of_extractor(cls, rendering: RenderingSettings, device: str) -> ResolvedRenderSettings:

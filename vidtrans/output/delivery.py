@@ -226,8 +226,8 @@ class Delivery:
         return picture_names((), range(count), codec, self.pattern)
 
     def stamps(self, number: int) -> Sequence[int]:
-        """Return the timestamps at which a frame of the clip is shown."""
-        return self.times.stamps(number - self.numbers.start)
+        """Return the timestamps at which a frame of the clip is shown; () for frames that are not in the result."""
+        return self.times.stamps(number - self.numbers.start) if number in self.numbers else ()
 
     def num_written(self, numbers: range) -> int:
         """Return how many output frames show these frames of the clip; 0 if a constant rate drops them all."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
-from vidtrans.core.concurrency.threads import BackgroundQueue
 from vidtrans.core.files import digest_of
 from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine
@@ -17,10 +16,9 @@ from vidtrans.rendering.skipped_frames import PROPAGATION_VERSION
 from vidtrans.store.cache import Cache
 from vidtrans.store.cache_entry import CacheEntry
 from vidtrans.store.chunking import Chunk
-from vidtrans.store.chunks import ChunkStore, RawOutputs, StateStore
+from vidtrans.store.chunks import ChunkStore, RawOutputs
 from vidtrans.store.library_versions import media_libraries
 from vidtrans.store.stages import InferStage, RenderStage
-from vidtrans.temporal.stream import RecursiveFilter
 from vidtrans.upscaling import VERSION as UPSCALING_VERSION
 
 
@@ -49,6 +47,7 @@ class RenderEntries:
             encoding=plan.settings.encoding.chunk_key(plan.delivery.stored),
             picture={k: str(v) for k, v in plan.delivery.stored.__dict__.items()},
             libraries=media_libraries(),
+            strokes=plan.strokes.for_key(plan.stroke_curves) if plan.strokes else {},
         )
         return cls(plan, cache.entry(infer.name, infer.key), cache.entry(render.name, render.key))
 
@@ -100,6 +99,7 @@ def infer_stage(plan: RenderPlan, engine: Engine, extraction: str = "") -> Infer
         memory=recurrence_key(plan.model.record, engine),
         extraction=extraction,
         held=digest_of(plan.held) if plan.held else "",
+        lead=plan.lead,
     )
 
 
@@ -138,20 +138,3 @@ def _blend_key(plan: RenderPlan) -> Table:
             else {}
         ),
     }
-
-
-def resume_filter(method: RecursiveFilter, states: StateStore, chunk: Chunk) -> int:
-    """Restore a recursive filter's state before a chunk; return the first frame that the filter must process."""
-    state = states.load(chunk.number - 1) if chunk.first > chunk.shot_first else None
-    if state is None:
-        return chunk.shot_first
-    method.resume(state)
-    return chunk.first
-
-
-def save_filter_state(
-    method: RecursiveFilter, states: StateStore, chunk: Chunk, frame: int, queue: BackgroundQueue
-) -> None:
-    """Queue the filter's state at the end of a chunk, to be saved after the chunk is written."""
-    if frame == chunk.stop - 1 and chunk.stop < chunk.shot_stop:
-        queue.put(partial(states.save, chunk.number, method.state()))

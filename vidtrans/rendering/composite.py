@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 def finish(
-    pairing: Pairing,
+    pairing: Pairing | None,
     blend: FrameBlend,
     source: np.ndarray,
     picture: np.ndarray,
@@ -35,6 +35,7 @@ def finish(
     """Restore the source content that the pairing keeps in a model's picture, and blend it with the source.
 
     Args:
+        pairing: None if the picture has what it keeps.
         source: the frame at the size of the result, (H, W, 3) uint8 or uint16.
         picture: the model's output, of the source's size and dtype.
         model_input: the network's input; needed only if ``pairing.finishes``.
@@ -43,7 +44,7 @@ def finish(
     Returns:
         (H, W, 3), of the source's dtype.
     """
-    if pairing.finishes:
+    if pairing is not None and pairing.finishes:
         assert model_input is not None
         height, width = source.shape[:2]
         picture = pairing.finish(source, picture, resize(model_input, width, height))
@@ -109,14 +110,15 @@ class Composer:
         with self._clock.step(ENCODE):
             frame, picture = next(self._sources), arrive()
             guide = sample.guide if sample.host_guide is None else sample.host_guide
-            model_input = self._inputs([Frame(sample.index, sample.pts, guide)]) if plan.pairing.finishes else None
+            model_input = self._inputs([Frame(sample.index, sample.pts, guide)]) if plan.finishes else None
             matte = self._mattes(sample.index) if self._mattes else None
         enlarged = partial(self._enlarged, sample.index, picture, frame.rgb)
         if self._enlarging is not None:
             enlarged = partial(self._awaited, self._enlarging.submit(enlarged).result)
 
         def composed() -> np.ndarray:
-            result = finish(plan.pairing, plan.directions(sample.index), frame.rgb, enlarged(), model_input, matte)
+            pairing = plan.pairing if plan.finishes else None
+            result = finish(pairing, plan.directions(sample.index), frame.rgb, enlarged(), model_input, matte)
             if self._painter is not None:
                 return self._painter.lift(sample.index, result, frame.rgb, matte, plan.size)
             return with_alpha(result, frame.alpha) if plan.picture.alpha else result

@@ -66,14 +66,14 @@ def transfer_colour(picture: np.ndarray, colours: np.ndarray, full: int = 255) -
 
 
 class FrameCurve:
-    """A curve over the frames of a clip, from 0 to ``high``; ``name``: of its option in errors.
+    """A curve over the frames of a clip, from ``low`` to ``high``; ``name``: of its option in errors.
 
     Called with a frame's number, it returns the value. Raises UsageError, MediaError.
     """
 
-    def __init__(self, curve: Curve, clock: CurveClock, name: str, high: float) -> None:
+    def __init__(self, curve: Curve, clock: CurveClock, name: str, high: float, low: float = 0.0) -> None:
         self.curve, self._num_frames = curve, clock.num_frames
-        self._value = curve.over(clock, name, 0.0, high)
+        self._value = curve.over(clock, name, low, high)
 
     def __call__(self, frame: int) -> float:
         """Return the value at a frame. Raises UsageError if it is out of bounds there."""

@@ -39,7 +39,8 @@ class FramePath:
         """
         rendering, settings, picture = plan.rendering, plan.settings, plan.picture
         reuses = rendering.duplicate_threshold and not plan.model.is_recurrent
-        needs_arrays = plan.draft is not None or reuses or plan.paint is not None or len(plan.model.parts) > 1
+        needs_arrays = plan.draft is not None or reuses or plan.paint is not None or plan.strokes is not None
+        needs_arrays |= len(plan.model.parts) > 1
         can_filter = settings.filter_name == "off" or settings.is_batched
         on_gpu = _is_gpu(engine) and not needs_arrays and can_filter
         blends_arrays = plan.pairing.finishes or picture.alpha or plan.directions.keeps_source

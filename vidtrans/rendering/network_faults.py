@@ -1,4 +1,4 @@
-"""The faults of a model's pictures of each shot, found once in a few of its frames, then cached.
+"""What a few of a model's pictures show: the faults of each shot, which are cached, and the colours of a clip.
 
 The frames are counted from the beginning of the shot. So they are the same for any part of a clip, on any host.
 """
@@ -12,9 +12,11 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
-from vidtrans.clips.sampling import read_clip_frames
+from vidtrans.clips.sampling import read_clip_frames, spread_numbers
 from vidtrans.core.events import Progress
 from vidtrans.core.settings import Table
+from vidtrans.grading.learning import affine_colours
+from vidtrans.grading.transfer import AffineColours
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import input_frames
 from vidtrans.rendering.cache_entries import infer_stage
@@ -28,10 +30,12 @@ from vidtrans.store.stages import FaultsStage
 from vidtrans.upscaling import VERSION
 from vidtrans.upscaling.array_pictures import shrink, unit
 from vidtrans.upscaling.mending import Faults, find_faults
+from vidtrans.video.images.picture import read_picture
 
 # Frames after the first of a shot, which may be a fade; a clip of which a part is rendered is read this far.
 SAMPLED = (4, 14, 24)
-OF_A_PART = ("first", "stop", "shots", "chunk_frames", "held", "extraction")  # parameters of the infer stage
+COLOUR_FRAMES = 5  # of a clip, whose colours become those of a palette
+OF_A_PART = ("first", "stop", "shots", "chunk_frames", "held", "extraction", "lead")  # parameters of the infer stage
 
 
 def sampled(first: int, stop: int) -> list[int]:
@@ -70,10 +74,28 @@ def _cached(plan: RenderPlan, engine: Engine, shot: tuple[int, int], outputs: Ta
     return Faults(**cached)
 
 
+def find_palette(plan: RenderPlan, engine: Engine, context: Context) -> AffineColours | None:
+    """Return the map of a clip's colours, as the model paints them, to those of the palette; None without a palette.
+
+    It is the same for any part of the clip. Raises MediaError.
+    """
+    if plan.strokes is None or (palette := plan.strokes.settings.pictures.get("palette")) is None:
+        return None
+    begin, end = 0, plan.clip.index.num_frames
+    if plan.input_mask:  # it is open for the frames of the plan
+        begin, end = plan.first, plan.stop
+    outputs = []
+    for number in (begin + n for n in spread_numbers(end - begin, COLOUR_FRAMES)):
+        first = max(shot for shot in plan.clip.shots if shot <= number)
+        [(output, _)] = _pairs(plan, engine, (first, number + 1), [number], context)
+        outputs.append(np.rint(output * 255).astype(np.uint8))
+    return affine_colours(outputs, [read_picture(palette)])
+
+
 def _pairs(
     plan: RenderPlan, engine: Engine, shot: tuple[int, int], numbers: Sequence[int], context: Context
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the model's outputs of frames, each beside its source at the same size, (h, w, 3) float32."""
+    """Return the model's outputs of frames of a shot, each beside its source at the same size, (h, w, 3) float32."""
     rendering = replace(plan.rendering, draft_step=1, duplicate_threshold=0)
     whole = replace(plan, settings=replace(plan.settings, rendering=rendering))
     extractor = None if plan.drawn else FrameExtractor.of(plan.model, rendering, context)

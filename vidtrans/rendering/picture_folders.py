@@ -19,8 +19,10 @@ from vidtrans.core.settings import Table
 from vidtrans.output.places import refuse_link
 from vidtrans.output.records import COUNTS
 from vidtrans.rendering.directing import BlendCurves
+from vidtrans.rendering.planned_strokes import stroke_curves
 from vidtrans.rendering.requested_output import OutputTarget
 from vidtrans.session import Context
+from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.video.io.encoder import picture_names
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.picture_paths import is_picture, is_picture_sequence, picture_files
@@ -93,10 +95,15 @@ def refuse_video(folder: Path, encoding: EncodingSettings) -> None:
 
 
 def _recipes_of(recipe: Recipe, clip: Clip, span: tuple[int, int]) -> list[Recipe]:
-    """Return the recipe of each picture: strength, colours and mix with key frames have their value at that picture."""
+    """Return the recipe of each picture: blends and strokes with key frames have their value at that picture."""
     rendering = recipe.settings("rendering", RenderingSettings)
-    blends = BlendCurves(rendering.curves(), clip_clock(clip, rendering.sound))
-    return [recipe.under({"rendering": dict(blends(number).__dict__)}) for number in range(*span)]
+    clock = clip_clock(clip, rendering.sound)
+    blends = BlendCurves(rendering.curves(), clock)
+    values = [dict(blends(number).__dict__) for number in range(*span)]
+    strokes = stroke_curves(recipe.settings("strokes", StrokesSettings), clock)
+    moments = [{name: curve(number) for name, curve in strokes.items()} for number in range(*span)]
+    together = zip(values, moments, strict=True)
+    return [recipe.under({"rendering": each, **({"strokes": now} if now else {})}) for each, now in together]
 
 
 def _masks_of(mask: MaskFile | None, clip: Clip, span: tuple[int, int], context: Context) -> Sequence[MaskFile | None]:

@@ -26,6 +26,7 @@ from vidtrans.pairing.palettes.class_colours import ClassColours
 from vidtrans.rendering.conditions import Conditions, conditions_of, has_conditions
 from vidtrans.rendering.directing import BlendCurves, FrameCurve
 from vidtrans.rendering.frame_renderer import ModelInputs
+from vidtrans.rendering.planned_strokes import PlannedStrokes, stroke_curves, working_size
 from vidtrans.rendering.skipped_frames import Draft
 from vidtrans.store.chunking import Chunk, cut_into_chunks
 from vidtrans.temporal.stream import HeldFrames
@@ -42,7 +43,9 @@ class RenderPlan:
     ``drawn``: the source is a drawing, used directly as the network's input. ``guide``: a clip whose motion guides the
     filter. ``trimmed``: only a part of the clip was requested. ``pattern``: of the file names of the result's pictures.
     ``threads``: per decoder; 0 uses all of the machine. ``paint``: painted key frames over the model's pictures,
-    or a matte. ``corrections``: paint over the result. ``exposure``: corrects each frame when it is read.
+    or a matte. ``corrections``: paint over the result. ``exposure``: corrects each frame when it is read. ``strokes``:
+    paint the pictures in strokes. ``lead``: how many of the first frames are not in the result, but serve those after
+    them in their shot.
 
     Raises UsageError if settings conflict, or the codec cannot hold the result.
     """
@@ -61,6 +64,8 @@ class RenderPlan:
     paint: ClipPaint | None = None
     corrections: Paint | None = None
     exposure: SteadyExposure | None = None
+    strokes: PlannedStrokes | None = None
+    lead: int = 0
 
     def __post_init__(self) -> None:
         self.settings.check_sides(self.model, self.size)
@@ -70,7 +75,8 @@ class RenderPlan:
                 why = "finds classes, whose colours cannot be carried along the motion"
             remedy = "leave out --draft, to render all frames"
             raise UsageError(f"--draft {self.rendering.draft_step}", f"'{self.model.name}' {why}", remedy)
-        self.directions, self.feather, self.conditions, self.delivery  # noqa: B018  (raise early if the settings conflict)
+        # Raise early if the settings conflict.
+        self.directions, self.feather, self.conditions, self.delivery, self.stroke_curves  # noqa: B018
 
     @property
     def rendering(self) -> RenderingSettings:
@@ -85,7 +91,8 @@ class RenderPlan:
     @cached_property
     def size(self) -> tuple[int, int]:
         """Return the (width, height) of the network's output."""
-        return self.model.working_size(self.rendering.size, self.source_size)
+        painted = self.strokes is not None
+        return working_size(self.model, self.rendering.size, self.source_size, is_painted=painted)
 
     @property
     def source_size(self) -> tuple[int, int]:
@@ -95,13 +102,13 @@ class RenderPlan:
     @property
     def input_size(self) -> tuple[int, int]:
         """Return the (width, height) of the first network's input."""
-        return self.model.input_size(self.rendering.size, self.source_size)
+        return self.size if self.model.is_identity else self.model.input_size(self.rendering.size, self.source_size)
 
     @cached_property
     def chunks(self) -> list[Chunk]:
         """Return the clip's chunks."""
         shots, length = self.clip.shots, self.rendering.chunk_frames
-        return cut_into_chunks(self.first, self.stop, shots, length, frozenset(self.held))
+        return cut_into_chunks(self.first, self.stop, shots, length, frozenset(self.held), self.frames.start)
 
     @property
     def held(self) -> list[int]:
@@ -118,15 +125,23 @@ class RenderPlan:
     def directions(self) -> BlendCurves:
         """Return the blend of source and model output for each frame."""
         blends = BlendCurves(self.rendering.curves(), self.clock)
-        blends.check(self.first, self.stop)
+        blends.check(self.frames.start, self.stop)
         return blends
 
     @cached_property
     def feather(self) -> FrameCurve:
         """Return the σ, in pixels of the result, by which the edge of masks is softened in each frame."""
         curve = FrameCurve(self.rendering.feather_curve(), self.clock, FEATHER, SOFTEST)
-        curve.check(self.first, self.stop)
+        curve.check(self.frames.start, self.stop)
         return curve
+
+    @cached_property
+    def stroke_curves(self) -> dict[str, FrameCurve]:
+        """Return the values of strokes over time, by name; {} without strokes."""
+        found = stroke_curves(self.strokes.settings, self.clock) if self.strokes else {}
+        for curve in found.values():
+            curve.check(self.first, self.stop)
+        return found
 
     @cached_property
     def clock(self) -> CurveClock:
@@ -145,7 +160,7 @@ class RenderPlan:
         """Return the output frames and their timestamps."""
         return Delivery(
             self.clip,
-            range(self.first, self.stop),
+            self.frames,
             self.settings.encoding,
             trimmed=self.trimmed,
             factor=self.pairing.upscale_factor,
@@ -166,7 +181,7 @@ class RenderPlan:
         if model is None or wanted is None or self.drawn:
             return None
         settings = ResolvedRenderSettings.of_extractor(self.rendering.for_extractor(wanted.size), self.settings.device)
-        return RenderPlan(self.clip, model, settings, self.first, self.stop, threads=self.threads)
+        return RenderPlan(self.clip, model, settings, self.first, self.stop, threads=self.threads, lead=self.lead)
 
     @property
     def is_deep(self) -> bool:
@@ -184,8 +199,13 @@ class RenderPlan:
         return not self.model.is_identity or self.paint is not None
 
     @property
+    def frames(self) -> range:
+        """Return the numbers of the frames of the result."""
+        return range(self.first + self.lead, self.stop)
+
+    @property
     def num_frames(self) -> int:
-        """Return the number of frames to render."""
+        """Return the number of frames to render, of which some may not be in the result."""
         return self.stop - self.first
 
     @property
@@ -201,8 +221,13 @@ class RenderPlan:
     @property
     def is_composed(self) -> bool:
         """Return whether the result also needs the source at full size, which is then read a second time."""
-        composed = self.mask is not None or not self.directions.always_plain or self.pairing.finishes
+        composed = self.mask is not None or not self.directions.always_plain or self.finishes
         return composed or self.picture.alpha or self.upscale != "bicubic"
+
+    @property
+    def finishes(self) -> bool:
+        """Return whether the pairing restores parts of the source in the result; under strokes it did so before."""
+        return self.pairing.finishes and self.strokes is None
 
     @property
     def upscale(self) -> str:
@@ -214,12 +239,12 @@ class RenderPlan:
             return BY_CLASS if self.size != (self.picture.width, self.picture.height) else "bicubic"
         is_small = self.size[0] < self.picture.width and self.size[1] < self.picture.height
         mode = self.rendering.upscale_for(fills_holes=self.pairing.fills_holes)
-        return mode if is_small and self.is_painted else "bicubic"
+        return mode if is_small and self.is_painted and self.strokes is None else "bicubic"
 
     @property
     def classes(self) -> ClassColours | None:
         """Return the classes whose colours the model's pictures have; None for other pictures."""
-        return classes_of(self.model)
+        return classes_of(self.model) if self.strokes is None else None
 
     @property
     def is_measured(self) -> bool:
@@ -231,7 +256,7 @@ class RenderPlan:
         """Return the clip's frame number of each output frame; None if the user's filter graph decides."""
         if self.settings.encoding.filter:
             return None
-        return [n for n in range(self.first, self.stop) for _ in self.delivery.stamps(n)]
+        return [n for n in self.frames for _ in self.delivery.stamps(n)]
 
     def form(self, size: tuple[int, int]) -> FrameFormat:
         """Return the pixel format in which the source is read, at a (width, height)."""

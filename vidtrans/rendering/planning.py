@@ -19,6 +19,7 @@ from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.painting.composing import ClipPaint
 from vidtrans.rendering.conditions import LookConditions
 from vidtrans.rendering.plan import RenderPlan
+from vidtrans.rendering.planned_strokes import PlannedStrokes
 from vidtrans.rendering.scene import Scene
 from vidtrans.session import Context
 
@@ -39,6 +40,7 @@ def plan_render(
     paint: ClipPaint | None = None,
     exposure: SteadyExposure | None = None,
     of_region: bool = False,
+    from_shot: bool = False,
 ) -> RenderPlan:
     """Plan a render, and report warnings about it to the user.
 
@@ -51,6 +53,7 @@ def plan_render(
         paint: painted key frames of the clip.
         exposure: corrections of the clip's exposure.
         of_region: the result is a part of another, which reports what is common to both.
+        from_shot: render from the beginning of the first frame's shot on, for pictures that depend on earlier ones.
 
     Raises UsageError if settings conflict, or the codec cannot hold the result; MediaError if the mask cannot be read,
     or the clip shows another scene than the model's background plate.
@@ -58,7 +61,8 @@ def plan_render(
     clip = with_picture_fps(clip, settings.rendering.picture_fps)
     if guide is None:
         clip = with_cuts(clip, settings.rendering.cuts)
-    first, stop = clip.trim(*span)
+    begin, stop = clip.trim(*span)
+    first = max(shot for shot in clip.shots if shot <= begin) if from_shot else begin
     if not of_region:
         tell_frame_number(clip, stop, *span, context)
         _tell_size(clip, settings.rendering.size, context)
@@ -81,6 +85,8 @@ def plan_render(
         threads=context.decode_threads,
         paint=paint,
         exposure=exposure,
+        strokes=PlannedStrokes.open(settings.strokes, clip, first, stop, context),
+        lead=begin - first,
     )
     if not drawn and (scene := Scene.of(model)):  # drawings have no background
         scene.check_clip(clip, first, stop, context)
@@ -103,12 +109,15 @@ def _tell_size(clip: Clip, wanted: str, context: Context) -> None:
 
 def describe_moving(plan: RenderPlan) -> Iterator[str]:
     """Yield a line for each control that changes over the rendered frames: its course, its bounds, what it costs."""
-    settings, frames = plan.rendering, range(plan.first, plan.stop)
+    settings, frames = plan.rendering, plan.frames
     moving = {name: curve for name, curve in settings.curves().items() if curve.constant is None}
     for name in moving:
         yield _line(name, plan.directions.value_of(name), frames, AFTER)
     if plan.mask and settings.feather_curve().constant is None:
         yield _line("mask_feather", plan.feather, frames, AFTER)
+    for name, value in plan.stroke_curves.items():
+        if value.curve.constant is None:
+            yield _line(f"strokes.{name}", value, frames, AFTER)
     if isinstance(plan.conditions, LookConditions):
         if settings.stroke_curve().constant is None:
             yield _line("stroke_size", plan.conditions.stroke, frames, BEFORE)

@@ -24,7 +24,7 @@ from vidtrans.rendering.cache_entries import RenderEntries
 from vidtrans.rendering.enlarger import Enlarger
 from vidtrans.rendering.extraction import ClipExtraction
 from vidtrans.rendering.measuring.render_estimate import estimate_render
-from vidtrans.rendering.network_faults import find_shot_faults
+from vidtrans.rendering.network_faults import find_palette, find_shot_faults
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.regions.region_plans import NO_REGIONS, RegionPlans
 from vidtrans.rendering.regions.region_renderer import LookRenderer, RegionsRenderer
@@ -91,15 +91,15 @@ class RenderJob:
 
     def chunks(self, engine: Engine, *, stored: bool = True, clock: StepClock | None = None) -> ChunkRenderer:
         """Return the renderer of the chunks. ``stored``: raw outputs are read from the cache, and kept in it."""
-        plan, clock = self.plan, clock or StepClock()
+        plan, clock, colours = self.plan, clock or StepClock(), partial(find_palette, self.plan, engine, self.context)
         raw = (
             self.entries(engine).raw_outputs()
             if stored
             else RawOutputs(None, plan.chunks, plan.size, deep=plan.is_deep)
         )
         if not self.regions.layers:
-            return ChunkRenderer(plan, engine, raw, self.context, self.extraction, clock)
-        made = RegionsRenderer(plan, engine, raw, self.context, self.extraction, clock)
+            return ChunkRenderer(plan, engine, raw, self.context, self.extraction, clock, colours)
+        made = RegionsRenderer(plan, engine, raw, self.context, self.extraction, clock, colours)
         made.show([look.as_look(stored, clock) for look in self.looks], self.regions.layers)
         return made
 
@@ -188,8 +188,7 @@ class RenderJob:
             chunks = self.chunks(engine, stored=stored)
             self._extract(chunks, range(len(plan.chunks)), stack)
             enlarge = self.enlarger(engine, range(len(plan.chunks)))
-            frames = range(plan.first, plan.stop)
-            composed = chunks.composed(stack, chunks.filter, frames, plan.first, plan.stop, enlarge)
+            composed = chunks.composed(stack, plan.frames, plan.first, plan.stop, enlarge)
             made = composed_ahead(composed, chunks.result_capacity)
             for number, picture in stack.enter_context(closing(Prefetcher(made, chunks.result_capacity, "results"))):
                 self.context.stop.check()
@@ -232,7 +231,8 @@ class RenderJob:
 
     def estimate(self, engine: Engine | None = None) -> Table:
         """Return the dry-run table of the render, from a trial on its first frames: time, disk and memory."""
-        costs = [estimate_render(self.plan, engine or self.engine())]
+        engine = engine or self.engine()
+        costs = [estimate_render(self.plan, engine, partial(find_palette, self.plan, engine, self.context))]
         if self.extraction is not None:
             costs.append(without_result(estimate_render(self.extraction.plan, self.extraction.engine)))
         costs += [without_result(look.estimate()) for look in self.looks]
@@ -241,10 +241,12 @@ class RenderJob:
     def summary(self, output: Path) -> Table:
         """Return the result table's facts that are known before the render."""
         plan, index = self.plan, self.plan.clip.index
+        frames, durations = plan.frames, index.durations()[plan.frames.start : plan.stop]
+        strokes = next((one.strokes for one in (plan, *self.regions.looks) if one.strokes), None)
         return {
             "output": str(output),
             "source": str(plan.clip.path),
-            "source_part": [plan.first, plan.stop],
+            "source_part": [frames.start, frames.stop],
             "frames": plan.delivery.times.num_written,
             "size": [plan.picture.width, plan.picture.height],
             "working_size": list(plan.size),
@@ -252,8 +254,9 @@ class RenderJob:
             "chunks": len(plan.chunks),
             "model": plan.model.name,
             **({"regions": self._regions} if self.looks else {}),
+            **({"strokes": strokes.medium.name} if strokes else {}),
             "temporal": plan.settings.filter_name,
-            "duration_s": round(float(Fraction(sum(index.durations()[plan.first : plan.stop])) * index.time_base), 3),
+            "duration_s": round(float(Fraction(sum(durations)) * index.time_base), 3),
             "codec": plan.settings.encoding.codec,
             "depth": plan.picture.depth,
             "alpha": plan.picture.alpha,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import cached_property, partial
@@ -25,7 +25,6 @@ from vidtrans.core.machine import release_freed_memory, release_interval, return
 from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import input_frames
-from vidtrans.rendering.cache_entries import resume_filter, save_filter_state
 from vidtrans.rendering.chunk_log import ENCODE, FILTER, NETWORK, READ, ChunkLog
 from vidtrans.rendering.composite import Composer
 from vidtrans.rendering.enlarger import Enlarger
@@ -34,11 +33,12 @@ from vidtrans.rendering.frame_path import FramePath
 from vidtrans.rendering.frame_renderer import FrameRenderer, PreparedFrame
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.skipped_frames import RenderCount
+from vidtrans.rendering.temporal_steps import FindColours, TemporalSteps
 from vidtrans.session import Context
 from vidtrans.store.chunking import Chunk, num_frames, read_ranges
 from vidtrans.store.chunks import ChunkFinder, ChunkStore, ChunkWriter, RawOutputs, StateStore
 from vidtrans.store.disk_forecast import DiskForecast
-from vidtrans.temporal.stream import BatchFilter, Filter, RecursiveFilter, Sample, filter_samples
+from vidtrans.temporal.stream import Sample
 from vidtrans.video.images.picture import resize
 
 T = TypeVar("T")
@@ -50,6 +50,7 @@ class ChunkRenderer:
 
     ``raw`` stores the outputs of the ``engine``; ``count`` counts rendered frames. With an ``extraction``
     (pictures that an extractor makes for the input), call ``extract`` before ``render``. ``clock``: common to several.
+    ``find_colours``: see ``TemporalSteps``.
     """
 
     def __init__(
@@ -60,9 +61,10 @@ class ChunkRenderer:
         context: Context,
         extraction: ExtractedPictures | None = None,
         clock: StepClock | None = None,
+        find_colours: FindColours = lambda: None,
     ) -> None:
         self.plan, self.engine, self.raw, self.context, self.count = plan, engine, raw, context, RenderCount()
-        self._extraction, self._clock = extraction, clock or StepClock()
+        self._extraction, self._clock, self._find_colours = extraction, clock or StepClock(), find_colours
         self._kind = engine.device_kind
         # Capacities of buffers; 0: no threads. With TF32, a setting of the process, nothing may compute beside it.
         self._takes_turns = "tf32" in engine.precision
@@ -84,32 +86,31 @@ class ChunkRenderer:
         return [self.raw.store.entry.folder] if self.raw.store else []
 
     @cached_property
-    def filter(self) -> Filter | BatchFilter:
-        """The temporal filter."""
-        return self.plan.settings.make_filter()
+    def steps(self) -> TemporalSteps:
+        """The temporal filter, and the painter of strokes."""
+        return TemporalSteps(self.plan, self._find_colours)
 
     def extract(self, missing: Sequence[int]) -> None:
         """Make the extractor's pictures, if the plan has one, that chunks without stored raw outputs need."""
         if self._extraction is None:
             return
         needed: set[int] = set()
-        for run, lo, hi in read_ranges(self.plan.chunks, missing, self.filter.radius):
-            # A recursive filter without a saved state starts at the beginning of the shot.
-            first, stop = self._extent(run[0].shot_first if isinstance(self.filter, RecursiveFilter) else lo, hi)
+        for run, lo, hi in read_ranges(self.plan.chunks, missing, self.steps.filter.radius):
+            # Without a saved state, steps that have one start at the beginning of the shot.
+            first, stop = self._extent(run[0].shot_first if self.steps.has_state else lo, hi)
             reached = [chunk for chunk in self.plan.chunks if chunk.first < stop and chunk.stop > first]
             needed |= {chunk.number for chunk in reached if not self.raw.has(chunk.first)}
         self._extraction.make([self.plan.chunks[number] for number in sorted(needed)])
 
     def render(self, store: ChunkStore, states: StateStore, missing: Sequence[int], enlarge: Enlarger) -> None:
         """Render the missing chunks, given by number; each run of consecutive chunks takes one pass over its frames."""
-        plan, context, method, total = self.plan, self.context, self.filter, self.plan.num_frames
+        plan, context, steps, total = self.plan, self.context, self.steps, len(self.plan.frames)
         done = begun_at = total - num_frames(plan.chunks[n] for n in missing)
         forecast = DiskForecast([*self.raw_folders, store.entry.folder], total - done)
         task = f"rendering {plan.clip.name}"
-        for run, lo, hi in read_ranges(plan.chunks, missing, method.radius):
-            if isinstance(method, RecursiveFilter):
-                lo = resume_filter(method, states, run[0])
-            with closing(self._render_run(store, states, method, run, lo, hi, enlarge)) as frames:
+        for run, _, hi in read_ranges(plan.chunks, missing, steps.filter.radius):
+            lo = steps.resume(run[0], states)
+            with closing(self._render_run(store, states, run, lo, hi, enlarge)) as frames:
                 for _ in frames:
                     done += 1
                     context.report(Progress(task, done, total, counted=True))
@@ -122,7 +123,6 @@ class ChunkRenderer:
         self,
         store: ChunkStore,
         states: StateStore,
-        method: Filter | BatchFilter,
         run: Sequence[Chunk],
         lo: int,
         hi: int,
@@ -133,7 +133,7 @@ class ChunkRenderer:
         stamps = {number: plan.delivery.stamps(number) for number in wanted}
         log = ChunkLog(plan, self.context, self._kind, self._clock, store)
         with ExitStack() as stack:
-            composed = self.composed(stack, method, wanted, lo, hi, enlarge)
+            composed = self.composed(stack, wanted, lo, hi, enlarge)
             writer = stack.enter_context(closing(ChunkWriter(store, run, plan.segment, log.add)))
             queue = stack.enter_context(closing(BackgroundQueue(self.result_capacity)))
             interval = release_interval(*plan.size)
@@ -147,25 +147,24 @@ class ChunkRenderer:
 
             for index, compose in composed:
                 queue.put(partial(encode, index, compose))
-                if isinstance(method, RecursiveFilter):
-                    save_filter_state(method, states, self._chunk_of(index), index, queue)
+                self.steps.save(states, self._chunk_of(index), index, queue)
                 yield
             queue.finish()
 
     def composed(
-        self, stack: ExitStack, method: Filter | BatchFilter, wanted: range, lo: int, hi: int, enlarge: Enlarger
+        self, stack: ExitStack, wanted: range, lo: int, hi: int, enlarge: Enlarger
     ) -> Generator[tuple[int, Callable[[], np.ndarray]], None, None]:
         """Return the number of each ``wanted`` frame and a call that makes its picture, from the frames [lo, hi).
 
         The ``stack`` is to be closed after the last call; it ends all stages.
         """
-        made, picture, found = self.uncorrected(stack, method, wanted, lo, hi, enlarge), self.plan.picture, None
+        made, picture, found = self.uncorrected(stack, wanted, lo, hi, enlarge), self.plan.picture, None
         if self.plan.corrections is not None:
             found = self.plan.corrections.corrector((picture.width, picture.height), stack, self.plan.threads)
         return ((index, partial(_corrected, found, index, make) if found else make) for index, make in made)
 
     def uncorrected(
-        self, stack: ExitStack, method: Filter | BatchFilter, wanted: range, lo: int, hi: int, enlarge: Enlarger
+        self, stack: ExitStack, wanted: range, lo: int, hi: int, enlarge: Enlarger
     ) -> Generator[tuple[int, Callable[[], np.ndarray]], None, None]:
         """Return what ``composed`` does, without corrections."""
         plan = self.plan
@@ -178,19 +177,12 @@ class ChunkRenderer:
             compose = Composer.opened(plan, wanted, enlarge, stack, self._clock if capacity else None)
 
         def begun() -> Generator[tuple[int, Callable[[], np.ndarray]], None, None]:
-            for sample, picture in self._each(FILTER, self._filtered(samples, method, wanted)):
+            for sample, picture in self._each(FILTER, self.steps(samples, wanted)):
                 with self._clock.step(FILTER):
                     arrive = renderer.finish(sample, picture)
                 yield sample.index, compose.begin(sample, arrive) if compose else arrive
 
         return begun()
-
-    def _filtered(
-        self, samples: Iterator[Sample], method: Filter | BatchFilter, wanted: range
-    ) -> Generator[tuple[Sample, Any], None, None]:
-        if self.plan.settings.filter_name == "off":
-            return ((sample, sample.output) for sample in samples)
-        return filter_samples(samples, method, wanted, self.plan.held_frames)
 
     def samples(self, lo: int, hi: int) -> Generator[Sample, None, None]:
         """Yield the frames [lo, hi) as arrays, with the model's raw output: stored, or inferred and then stored."""

@@ -31,10 +31,11 @@ from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.enlarger import enlarge_frames
 from vidtrans.rendering.extraction import FrameExtractor, resized
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
+from vidtrans.rendering.planned_strokes import StreamStrokes
 from vidtrans.rendering.scene import Scene
 from vidtrans.session import Context
-from vidtrans.strokes.media import load_medium
 from vidtrans.strokes.settings import StrokesSettings
+from vidtrans.upscaling.array_pictures import size_of
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.io.clip import Frame
@@ -200,14 +201,17 @@ def check_variations(
         variation.strokes(strokes)
 
 
+def _refuse_moment(moment: Time) -> Fraction:
+    why = "single frames are shown, with one look each"
+    raise UsageError("keyframes for look", why, "compare looks with --vary look=ONE,OTHER")
+
+
+STILL = CurveClock(ENDLESS.__getitem__, _refuse_moment, float)  # of frames that are alone
+
+
 def _conditions(look: LoadedModel, rendering: RenderingSettings) -> Conditions | None:
     """Return the conditions of a multi-style model, equal for all frames. Raises UsageError."""
-
-    def refuse(moment: Time) -> Fraction:
-        why = "single frames are shown, with one look each"
-        raise UsageError("keyframes for look", why, "compare looks with --vary look=ONE,OTHER")
-
-    return conditions_of(look, rendering, CurveClock(ENDLESS.__getitem__, refuse, float))
+    return conditions_of(look, rendering, STILL)
 
 
 def _choose(
@@ -301,13 +305,14 @@ def _render(
     strokes: StrokesSettings = StrokesSettings(),  # noqa: B008  (frozen)
 ) -> list[np.ndarray]:
     """Return the results of the chosen frames, (H, W, 3) uint8, as a render without temporal filter gives them."""
+    painter = StreamStrokes(strokes, STILL, "single frames are shown")
     extractor = None if drawn else FrameExtractor.of(look, rendering, context)
     inputs = ModelInputs(look.pairing, drawn=drawn, conditions=_conditions(look, rendering))
     # Loaded here, so that not all models of a grid are in memory at once.
     pairing, renderer = look.pairing, FrameRenderer(inputs, load_engine(look, rendering, context))
     prepared = []
     for frame in chosen:
-        size = look.working_size(rendering.size, frame.source.shape[1::-1])
+        size = painter.size_seen(look, rendering.size, size_of(frame.source))
         *past, current = (resized(one, size, extractor) for one in frame.frames)
         for earlier in past:
             renderer.remember(earlier)
@@ -322,16 +327,16 @@ def _render(
     sources = [resize(f.source, f.source.shape[1] * factor, f.source.shape[0] * factor) for f in chosen]
     mode = "bicubic" if look.is_identity else rendering.upscale_for(fills_holes=pairing.fills_holes)
     outputs, has_faults, classes = [s.output for s in samples], not look.optimises, classes_of(look)
+    if painter.medium is not None:
+        kept = [
+            finish(pairing, FrameBlend(), s.guide, s.output, p.input) for s, p in zip(samples, prepared, strict=True)
+        ]
+        sizes = [size_of(source) for source in sources]
+        painted = [
+            painter(s.index, s.guide, picture, size, starts_shot=True)
+            for s, picture, size in zip(samples, kept, sizes, strict=True)
+        ]
+        return [finish(None, blend, source, picture) for source, picture in zip(sources, painted, strict=True)]
     pictures = enlarge_frames(outputs, sources, mode, rendering.sharpness, has_faults=has_faults, classes=classes)
-    if strokes.medium:
-        pictures = [_painted(*each, strokes) for each in zip(chosen, sources, pictures, strict=True)]
     together = zip(sources, pictures, prepared, strict=True)
     return [finish(pairing, blend, source, picture, ready.input) for source, picture, ready in together]
-
-
-def _painted(frame: _GridFrame, source: np.ndarray, picture: np.ndarray, strokes: StrokesSettings) -> np.ndarray:
-    from vidtrans.strokes.painter import Painter
-
-    painter = Painter(load_medium(strokes.medium), strokes, (picture.shape[1], picture.shape[0]))
-    values = {name: 1.0 if curve.constant is None else curve.constant for name, curve in strokes.curves().items()}
-    return painter.paint(frame.frames[-1].index, source, picture, values, starts_shot=True)

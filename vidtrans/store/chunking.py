@@ -6,6 +6,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from vidtrans.core.errors import UsageError
 
@@ -24,17 +25,20 @@ class Chunk:
 
 
 def cut_into_chunks(
-    first: int, stop: int, shots: Sequence[int], length: int, held: Collection[int] = ()
+    first: int, stop: int, shots: Sequence[int], length: int, held: Collection[int] = (), begin: int | None = None
 ) -> list[Chunk]:
     """Return the chunks of frames [first, stop), of about ``length`` frames; ``shots``: first frames of the shots.
 
-    ``held``: frames that repeat the frame before. They are in its chunk, so that both get the same picture.
+    ``held``: frames that repeat the frame before. They are in its chunk, so that both get the same picture. ``begin``:
+    a frame, in the middle of a shot, with which a chunk begins, too.
     """
     starts = sorted({first, *(s for s in shots if first < s < stop)})
     chunks: list[Chunk] = []
     for a, b in zip(starts, [*starts[1:], stop], strict=True):
-        for at, end in _pieces(a, b, length, held):
-            chunks.append(Chunk(len(chunks), at, end, a, b))
+        middle = [begin] if begin is not None and a < begin < b else []
+        for lo, hi in pairwise([a, *middle, b]):
+            for at, end in _pieces(lo, hi, length, held):
+                chunks.append(Chunk(len(chunks), at, end, a, b))
     return chunks
 
 

@@ -212,7 +212,7 @@ class InferStage(Stage):
 
     name: ClassVar[str] = "infer"
     version: ClassVar[int] = 5
-    optional: ClassVar[tuple[str, ...]] = ("memory", "extraction", "held")
+    optional: ClassVar[tuple[str, ...]] = ("memory", "extraction", "held", "lead")
     source: str
     first: int
     stop: int
@@ -230,6 +230,7 @@ class InferStage(Stage):
     memory: Table = field(default_factory=dict)  # by what the past comes to a frame, where the model remembers
     extraction: str = ""  # key of the stage in which another network made the input
     held: str = ""  # digest of the frames that repeat the frame before
+    lead: int = 0  # frames before those of the result, which only serve them
 
 
 @dataclass(frozen=True)
@@ -259,6 +260,7 @@ class RenderStage(Stage):
 
     name: ClassVar[str] = "render"
     version: ClassVar[int] = 4
+    optional: ClassVar[tuple[str, ...]] = ("strokes",)
     outputs: str  # key of the infer stage
     filter: Table
     guide: Table  # source and steps of what guides the filter, where that is another clip
@@ -266,6 +268,7 @@ class RenderStage(Stage):
     encoding: Table
     picture: Table  # size, pixel aspect, time base, rate, depth, alpha
     libraries: Table
+    strokes: Table = field(default_factory=dict)  # medium, settings, curves and pictures of a painted film
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from vidtrans.core.mask_files import NOT, MaskFile, parse_mask
 from vidtrans.core.parameters import Flag, Group
 from vidtrans.core.settings import Table, setting, to_table
-from vidtrans.curves.curve import Curve, parse_curve
+from vidtrans.curves.curve import Curve, parse_curve, with_other_files
 
 CURVES = {
     "size": (0.25, 4.0),
@@ -16,6 +19,32 @@ CURVES = {
     "paper": (0.0, 3.0),
 }
 FILES = ("medium", "palette", "fine", "directions")
+MEDIUM_FILES = (".toml", ".png")  # endings of media that are files
+
+
+def is_medium_file(medium: str) -> bool:
+    """Return whether a medium is named by its file."""
+    return Path(medium).suffix.lower() in MEDIUM_FILES
+
+
+def medium_named(tables: Mapping[str, Table]) -> str:
+    """Return the ``strokes.medium`` of a recipe's tables, unchecked; '' without one."""
+    return str(tables.get("strokes", {}).get("medium", ""))
+
+
+def with_files_of_strokes(table: Table, change: Callable[[Path], str]) -> Table:
+    """Return a table [strokes] with ``change(path)`` in place of each file that it names or that its curves read."""
+    found = dict(table)
+    for name in CURVES:
+        if isinstance(found.get(name), str):
+            found[name] = with_other_files(found[name], change)
+    for name in FILES:
+        given = found.get(name)
+        if not given or not isinstance(given, str) or (name == "medium" and not is_medium_file(given)):
+            continue
+        mask = parse_mask(given) if name == "fine" else MaskFile(Path(given))
+        found[name] = f"{NOT if mask.inverted else ''}{change(mask.path)}"
+    return found
 
 
 @dataclass(frozen=True)
@@ -65,6 +94,26 @@ class StrokesSettings:
     def curves(self) -> dict[str, Curve]:
         """Return the curves of ``CURVES``, by name. Raises UsageError."""
         return {name: self.curve(name) for name in CURVES}
+
+    def curve_files(self) -> list[Path]:
+        """Return the files that curves read. Raises UsageError."""
+        return [Path(file) for curve in self.curves().values() for file in curve.files]
+
+    @property
+    def fine_mask(self) -> MaskFile | None:
+        """Return the mask of fine strokes; None without one. Raises UsageError."""
+        return parse_mask(self.fine) if self.fine else None
+
+    @property
+    def files(self) -> list[Path]:
+        """Return the files that are named: of the medium, of pictures, and of the mask. Raises UsageError."""
+        found = [Path(self.medium)] if is_medium_file(self.medium) else []
+        return [*found, *self.pictures.values(), *([self.fine_mask.path] if self.fine_mask else [])]
+
+    @property
+    def pictures(self) -> dict[str, Path]:
+        """Return the files of the pictures that are given, by the names of their settings."""
+        return {name: Path(file) for name in ("palette", "directions") if (file := getattr(self, name))}
 
     def for_key(self) -> Table:
         """Return the settings that affect the output, for cache keys, without the files, whose content counts."""

@@ -19,6 +19,7 @@ from vidtrans.models.look_pictures import parse_pictures
 from vidtrans.models.look_syntax import with_other_paths
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.session import Context
+from vidtrans.strokes.settings import with_files_of_strokes
 from vidtrans.stylizing.clips import requests_for
 from vidtrans.stylizing.stylize_request import StylizeRequest
 from vidtrans.video.io.picture_paths import is_picture
@@ -85,7 +86,10 @@ def read_clip_list(
 
 
 def _with_look(tables: dict[str, Table], folder: Path, *, has_model: bool) -> dict[str, Table]:
-    """Return a list's tables with the paths of the look's pictures from the current folder, not from the list's."""
+    """Return a list's tables with the paths of looks and strokes from the current folder, not from the list's."""
+    if "strokes" in tables:
+        in_folder = with_files_of_strokes(tables["strokes"], lambda path: str(as_found(folder / path)))
+        tables = {**tables, "strokes": in_folder}
     look = tables.get("rendering", {}).get("look")
     if not look or not isinstance(look, str):
         return tables

@@ -31,6 +31,8 @@ from vidtrans.rendering.requested_output import is_one_picture
 from vidtrans.session import Context
 from vidtrans.store.cache_entry import META, CacheEntry
 from vidtrans.store.chunking import ClipPart
+from vidtrans.strokes.media import load_medium
+from vidtrans.strokes.settings import is_medium_file, with_files_of_strokes
 from vidtrans.stylizing.requested_render import RequestedRender, stylize
 from vidtrans.stylizing.stylize_request import StylizeRequest
 from vidtrans.video.io.pictures import media_files
@@ -150,8 +152,11 @@ def _sources(render: RequestedRender) -> Iterator[Iterator[Path]]:
         yield (_absolute(path) for _, path in media_files(mask.path))
     yield map(_absolute, [Path(cuts)] if (cuts := _cuts_file(render)) else [])
     yield map(_absolute, render.settings.rendering.curve_files())
+    for strokes in render.strokes:
+        brushes = load_medium(strokes.medium).brushes.values() if is_medium_file(strokes.medium) else ()
+        yield map(_absolute, [*strokes.curve_files(), *strokes.files, *brushes])
     for one in (render, *(own for _, own in render.regions)):
-        if (pictures := one.request.pictures) is None or pictures.medium:  # otherwise the model was made of these
+        if one.request.pictures is None:  # otherwise the model was made of these
             yield map(_absolute, one.look_files)
         for part in (*one.look.parts, *([one.look.extractor] if one.look.extractor else [])):
             if part.path is not None:
@@ -182,6 +187,8 @@ def for_mirror(render: RequestedRender) -> StylizeRequest:
     if cuts := _cuts_file(render):
         recipe = recipe.under({"rendering": {"cuts": str(_relative(Path(cuts)))}})
     rendering = render.settings.rendering
+    if strokes := recipe.tables.get("strokes"):
+        recipe = recipe.under({"strokes": with_files_of_strokes(strokes, lambda path: str(_relative(path)))})
     if rendering.curve_files():
         moved = with_files_at(to_table(rendering), lambda path: str(_relative(path)))
         recipe = recipe.under({"rendering": {k: v for k, v in moved.items() if v != getattr(rendering, k)}})
@@ -194,7 +201,7 @@ def for_mirror(render: RequestedRender) -> StylizeRequest:
 def _named_look(render: RequestedRender) -> tuple[tuple[str, ...], str]:
     """Return the models of a render by their files and their look; or no model, and a medium."""
     if (pictures := render.request.pictures) is not None and pictures.medium:
-        return (), str(_relative(pictures.files[0])) if pictures.files else pictures.medium
+        return (), str(_relative(Path(pictures.medium))) if is_medium_file(pictures.medium) else pictures.medium
     return _model_files(render), render.settings.rendering.look
 
 

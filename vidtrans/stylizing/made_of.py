@@ -18,6 +18,7 @@ from vidtrans.core.settings import Table, Time, parse_time
 from vidtrans.models.look_syntax import with_other_paths
 from vidtrans.models.model_file import IDENTITY, find_model
 from vidtrans.session import Context
+from vidtrans.strokes.settings import with_files_of_strokes
 
 
 def describe(command: str, request: Mapping[str, Any], context: Context) -> Table:
@@ -124,7 +125,9 @@ def _restored_recipe(given: Table, root: Path) -> Recipe:
 
 
 def _move_files(tables: dict[str, Table], root: Path, moved: Callable[[Path], str]) -> None:
-    """Change the files in the table [rendering] of a recipe, of paths relative to ``root``: cuts, looks, curves."""
+    """Change the files in tables of a recipe, of paths relative to ``root``: cuts, looks, curves, those of strokes."""
+    if (strokes := tables.get("strokes")) is not None:
+        tables["strokes"] = with_files_of_strokes(strokes, moved)
     if (rendering := tables.get("rendering")) is None:
         return
     rendering = tables["rendering"] = with_files_at(rendering, moved)

@@ -28,6 +28,7 @@ from vidtrans.rendering.conditions import look_files as named_looks
 from vidtrans.rendering.enlarger import tell_unused_upscale
 from vidtrans.rendering.picture_folders import render_pictures
 from vidtrans.rendering.plan import RenderPlan
+from vidtrans.rendering.planned_strokes import strokes_digest
 from vidtrans.rendering.planning import plan_render
 from vidtrans.rendering.regions.region_plans import RegionLayer, RegionPlans, check_paints_region
 from vidtrans.rendering.render_job import RenderJob
@@ -38,6 +39,7 @@ from vidtrans.rendering.requested_output import (
     request_digest,
 )
 from vidtrans.session import Context
+from vidtrans.strokes.settings import StrokesSettings, medium_named
 from vidtrans.stylizing.made_of import describe
 from vidtrans.stylizing.stylize_request import StylizeRequest
 from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
@@ -125,7 +127,8 @@ class RequestedRender:
         for region in self.request.regions:
             recipe = self.request.recipe.under({"rendering": {"look": region.look}})
             own = replace(self.request, models=region.models, recipe=recipe, mask=None, regions=())
-            if region.models in ((), (IDENTITY,)) and not region.look:
+            is_plain = region.models == (IDENTITY,) and not medium_named(recipe.tables)
+            if (is_plain or not region.models) and not region.look:
                 own = replace(own, models=(IDENTITY,), recipe=kept(recipe))
             render = replace(self, request=own)
             check_paints_region(render.look)
@@ -135,8 +138,7 @@ class RequestedRender:
     @property
     def _look_key(self) -> tuple[object, ...]:
         """Return the values that tell the looks of regions apart."""
-        strokes = self.recipe.tables if self.request.keeps_rest else self.with_model.recipe.tables
-        return str(self.look.for_key()), self.settings.rendering.look, str(strokes.get("strokes", {}))
+        return str(self.look.for_key()), self.settings.rendering.look, self.settings.strokes
 
     @property
     def _renders(self) -> list[RequestedRender]:
@@ -158,6 +160,11 @@ class RequestedRender:
         settings = ResolvedRenderSettings.of(recipe, self.look, self.context.device)
         return settings.resolved(is_picture_source(self.request.video), self.request.output, self.context.report)
 
+    @property
+    def strokes(self) -> list[StrokesSettings]:
+        """Return the settings of the strokes of this render and of regions, where they are painted."""
+        return [one.settings.strokes for one in self._renders if one.settings.strokes.medium]
+
     @cached_property
     def target(self) -> OutputTarget:
         """Return the resolved output path and format."""
@@ -171,6 +178,7 @@ class RequestedRender:
         request, target = self.request, self.target
         files = [part.path for render in self._renders for part in render.look.parts]
         files += [path for render in self._renders for path in render.look_files]
+        files += [path for strokes in self.strokes for path in strokes.files]
         sources = [path for path in (request.video, *(mask.path for mask in request.masks), *files) if path]
         made_of = describe(request.COMMAND, vars(request), self.context)
         return Result(
@@ -194,6 +202,7 @@ class RequestedRender:
             "mask": mask_digest(context, request.mask) if request.mask else "",
             "span": [str(request.start), str(request.end)],
             "device": "" if all(one.look.is_identity for one in self._renders) else context.device_kind,
+            **strokes_digest(self.settings.strokes, context),
         }
         if not request.pictures and (pictures := self.look_files):  # the settings contain only their paths
             own["looks"] = [context.cache.digest(path) for path in pictures]
@@ -204,7 +213,8 @@ class RequestedRender:
                     mask_digest(context, mask),
                     render.look.for_key(),
                     [context.cache.digest(path) for path in render.look_files],
-                    render.settings.for_key(stills=stills, masked=masked),
+                    render.settings.for_key(stills=stills, masked=masked)
+                    | strokes_digest(render.settings.strokes, context),
                 ]
                 for mask, render in self.regions
             ]
@@ -232,7 +242,10 @@ class RequestedRender:
         request, rendering = self.request, self.settings.rendering
         if request.end is None or request.masks or rendering.source_filter or rendering.look:
             return True
+        if any(strokes.palette or strokes.fine for strokes in self.strokes):
+            return True
         curves = {**rendering.curves(), "stroke size": rendering.stroke_curve()}
+        curves |= {f"{n} {name}": curve for n, one in enumerate(self.strokes) for name, curve in one.curves().items()}
         return rendering.cuts not in (AUTO, OFF) or any(curve.constant is None for curve in curves.values())
 
     def job(self, clip: Clip) -> RenderJob:
@@ -243,8 +256,8 @@ class RequestedRender:
             from vidtrans.output.filtered_source import filtered_clip
 
             clip = filtered_clip(clip, graph, self.context)
-        plan = self._plan(clip, target.pattern)
-        target.check_holds(plan.num_frames)
+        plan = self._plan(clip, target.pattern, from_shot=bool(self.strokes))
+        target.check_holds(len(plan.frames))
         plan.delivery.check_sound(target.output)
         return RenderJob(plan, self.context, regions=self._region_plans(clip, plan))
 
@@ -259,7 +272,7 @@ class RequestedRender:
         seconds = smaller.estimate()["estimate"]["seconds"]
         return {"trained_size": {"size": [width, height], "seconds": seconds}}
 
-    def _plan(self, clip: Clip, pattern: str, *, of_region: bool = False) -> RenderPlan:
+    def _plan(self, clip: Clip, pattern: str, *, from_shot: bool, of_region: bool = False) -> RenderPlan:
         request = self.request
         return plan_render(
             clip,
@@ -270,6 +283,7 @@ class RequestedRender:
             mask=request.mask,
             pattern=pattern,
             of_region=of_region,
+            from_shot=from_shot,
         )
 
     def _region_plans(self, clip: Clip, rest: RenderPlan) -> RegionPlans:
@@ -280,13 +294,15 @@ class RequestedRender:
             RegionLayer(Mask.open(file, rest.clip, rest.first, rest.stop, self.context), numbers.get(id(render)))
             for file, render in self.regions
         ]
-        plans = tuple(render._plan(clip, self.target.pattern, of_region=True) for render in shown)
+        pattern, from_shot = self.target.pattern, bool(self.strokes)
+        plans = tuple(render._plan(clip, pattern, from_shot=from_shot, of_region=True) for render in shown)
         return RegionPlans(plans, tuple(layers))
 
 
 def kept(recipe: Recipe) -> Recipe:
     """Return a recipe that leaves frames as they are, but for their encoding."""
-    plain = replace(recipe, tables={**recipe.tables, "temporal": {"name": "off"}, "strokes": {}}, pairing_changes={})
+    tables = {**recipe.tables, "temporal": {"name": "off"}, "strokes": {}}
+    plain = replace(recipe, tables=tables, pairing_changes={})
     return plain.under({"rendering": PLAIN})
 
 

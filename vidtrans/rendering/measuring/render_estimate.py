@@ -17,13 +17,16 @@ from vidtrans.rendering.composite import Composer
 from vidtrans.rendering.enlarger import Enlarger, ShotFaults
 from vidtrans.rendering.frame_path import FramePath
 from vidtrans.rendering.plan import RenderPlan
-from vidtrans.temporal.stream import filter_samples
+from vidtrans.rendering.temporal_steps import FindColours, TemporalSteps
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.encoder import LosslessWriter, picture_encoder
 
 
-def estimate_render(plan: RenderPlan, engine: Engine) -> Table:
-    """Return the dry-run table of a render, by running its first frames through all steps in a temporary folder."""
+def estimate_render(plan: RenderPlan, engine: Engine, find_colours: FindColours = lambda: None) -> Table:
+    """Return the dry-run table of a render, by running its first frames through all steps in a temporary folder.
+
+    ``find_colours``: see ``TemporalSteps``.
+    """
     encoding, form, (width, height) = plan.settings.encoding, plan.picture, plan.input_size
     encode = picture_encoder(encoding.codec, encoding.palette) if encoding.makes_pictures else None
     optimises = plan.model.optimises
@@ -45,7 +48,7 @@ def estimate_render(plan: RenderPlan, engine: Engine) -> Table:
             if plan.extraction is not None:  # any picture costs as much as the right one
                 frames = (replace(frame, guides=(frame.rgb,)) for frame in frames)
             samples = renderer.stream(renderer.prepare(frame, (plan.first, stop)) for frame in frames)
-            for sample, picture in filter_samples(samples, plan.settings.make_filter()):
+            for sample, picture in TemporalSteps(plan, find_colours)(samples, range(plan.first, stop)):
                 raw.write(sample.output)
                 result = picture if compose is None else compose(sample, picture)
                 segment.write(result, sample.pts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.core.settings import Table
-from vidtrans.rendering.cache_entries import resume_filter
 from vidtrans.rendering.enlarger import Enlarger
 from vidtrans.rendering.regions.region_plans import RegionComposer, RegionLayer
 from vidtrans.rendering.runner import ChunkRenderer
+from vidtrans.rendering.temporal_steps import TemporalSteps
 from vidtrans.store.chunks import ChunkStore, StateStore
-from vidtrans.temporal.stream import BatchFilter, Filter, RecursiveFilter
 
 Begun = tuple[int, Callable[[], np.ndarray]]  # a frame's number, and a call that makes its picture
 
@@ -83,11 +82,11 @@ class RegionsRenderer(ChunkRenderer):
         super().render(store, states, missing, enlarge)
 
     def uncorrected(
-        self, stack: ExitStack, method: Filter | BatchFilter, wanted: range, lo: int, hi: int, enlarge: Enlarger
+        self, stack: ExitStack, wanted: range, lo: int, hi: int, enlarge: Enlarger
     ) -> Generator[Begun, None, None]:
         """Return the frames with the looks over them, to be corrected; see ``ChunkRenderer``."""
         enlargers = [look.enlarger(look.numbers(wanted)) for look in self.looks]  # before threads use the engines
-        rest = super().uncorrected(stack, method, wanted, lo, hi, enlarge)
+        rest = super().uncorrected(stack, wanted, lo, hi, enlarge)
         states = self._states or [None] * len(self.looks)
         each = [
             self._look(stack, look.chunks, wanted, enlarger, state)
@@ -110,27 +109,23 @@ class RegionsRenderer(ChunkRenderer):
         enlarge: Enlarger,
         states: StateStore | None,
     ) -> Iterable[Begun]:
-        """Return the frames of a look, numbered; the state of a recursive filter goes on where it was left."""
-        method, first, last = chunks.filter, self._chunk_of(wanted.start), self._chunk_of(wanted.stop - 1)
-        lo, hi = max(first.shot_first, wanted.start - method.radius), min(last.shot_stop, wanted.stop + method.radius)
-        if not isinstance(method, RecursiveFilter):
-            return chunks.composed(stack, method, wanted, lo, hi, enlarge)
-        lo = first.shot_first if states is None else resume_filter(method, states, first)
-        made = chunks.composed(stack, method, wanted, lo, hi, enlarge)
-        return made if states is None else self._saving(made, method, states)
+        """Return the frames of a look, numbered; steps that have a state continue from the saved one."""
+        steps, first, last = chunks.steps, self._chunk_of(wanted.start), self._chunk_of(wanted.stop - 1)
+        lo, hi = steps.resume(first, states), min(last.shot_stop, wanted.stop + steps.filter.radius)
+        made = chunks.composed(stack, wanted, lo, hi, enlarge)
+        return made if states is None else self._saving(made, steps, states)
 
-    def _saving(self, made: Iterable[Begun], method: RecursiveFilter, states: StateStore) -> Iterator[Begun]:
-        """Yield frames; the filter's state at a chunk's end is saved when the next chunk's first picture is made.
+    def _saving(self, made: Iterable[Begun], steps: TemporalSteps, states: StateStore) -> Iterator[Begun]:
+        """Yield frames; the state at a chunk's end is saved when the next chunk's first picture is made.
 
         Pictures are made in the encoder's thread, one after the other: by then the chunk is written.
         """
         save: Callable[[], None] | None = None
         for index, make in made:
             yield index, partial(_after, save, make) if save else make
-            chunk, save = self._chunk_of(index), None
-            if index == chunk.stop - 1 and chunk.stop < chunk.shot_stop:
-                state: Mapping[str, np.ndarray] = method.state()
-                save = partial(states.save, chunk.number, state)
+            chunk = self._chunk_of(index)
+            state = steps.state_after(chunk, index)
+            save = None if state is None else partial(states.save, chunk.number, state)
 
 
 def _put_together(

@@ -1,0 +1,280 @@
+"""Renders in strokes: the same pictures for any chunks, parts, interruptions and starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from chain import refuse, said_json, vidtrans
+from clips import decode, moving_frames, pictures_of, write_folder
+from directed_clip import Frames, lossless, same
+
+import vidtrans as api
+from vidtrans.core.events import Progress
+from vidtrans.rendering import planned_strokes
+from vidtrans.strokes.media import Medium, load_medium
+from vidtrans.strokes.painter import Painter
+
+FRAMES, SHOT = 28, 12  # chunks of 5 begin at 0, 5, 10 | 12, 17, 22, 27
+MEDIUM = "oil"
+PAINT = ("--model", "identity", "--strokes", MEDIUM, "--codec", "ffv1")
+FIVE = "--set=rendering.chunk_frames=5"
+TEMPORAL = ("off", "window", "causal")
+pytestmark = pytest.mark.usefixtures("in_turns")
+Capsys = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lossless(tmp_path_factory.mktemp("clip") / "s.mkv", moving_frames(FRAMES, shots=(0, SHOT)))
+
+
+@pytest.fixture(scope="module")
+def whole(clip: Path) -> dict[str, bytes]:
+    """The bytes of an uninterrupted render with each temporal filter."""
+    made = {}
+    for name in TEMPORAL:
+        output = clip.with_name(f"{name}.mkv")
+        vidtrans(
+            "stylize", clip, *PAINT, FIVE, "--temporal", name, "-o", output, "--cache-dir", clip.with_name("cache")
+        )
+        made[name] = output.read_bytes()
+    return made
+
+
+def stylize(clip: Path, output: str = "o.mkv", temporal: str = "off", **options: Any) -> dict[str, Any]:
+    tables = {"rendering": {"chunk_frames": 5}, "encoding": {"codec": "ffv1"}, "temporal": {"name": temporal}}
+    made = api.stylize(clip, "identity", output, strokes=MEDIUM, settings=tables, **options)
+    return dict(made)
+
+
+def frames_of(path: Path | str) -> Frames:
+    return decode(Path(path))[2]
+
+
+def painted_frames(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
+    """The number of each frame that a painter paints from now on, and whether it starts a shot."""
+    seen: list[tuple[int, bool]] = []
+    paint = Painter.paint
+
+    def noted(self: Painter, index: int, *pictures: Any, **options: Any) -> np.ndarray:
+        seen.append((index, options["starts_shot"]))
+        return paint(self, index, *pictures, **options)
+
+    monkeypatch.setattr(Painter, "paint", noted)
+    return seen
+
+
+def test_the_length_of_chunks_changes_no_picture(clip: Path, whole: dict[str, bytes], capsys: Capsys) -> None:
+    table = said_json(capsys, "stylize", clip, *PAINT, "-o", "o.mkv")
+    assert (table["strokes"], table["temporal"], table["chunks"]) == (MEDIUM, "off", 2)
+    Path("five.mkv").write_bytes(whole["off"])
+    assert same(frames_of("o.mkv"), frames_of("five.mkv"))
+    assert not same(frames_of("o.mkv"), frames_of(clip))
+
+
+@pytest.mark.parametrize("temporal", ["off", "window"])
+def test_parts_are_joined_to_the_bytes_of_a_whole_render(clip: Path, whole: dict[str, bytes], temporal: str) -> None:
+    render = ("stylize", clip, *PAINT, FIVE, "--temporal", temporal, "-o", "o.mkv")
+    for options in (("--chunk", "2/2"), ("--chunk", "1/2", "--join")):
+        vidtrans(*render, *options)
+    assert Path("o.mkv").read_bytes() == whole[temporal]
+
+
+@pytest.mark.parametrize("temporal", TEMPORAL)
+def test_a_stopped_render_goes_on_from_the_painters_state(
+    clip: Path, whole: dict[str, bytes], temporal: str, stopped: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped(stylize, "rendering", 8, clip, temporal=temporal)
+    assert [path.name for path in Path(".vidtrans").glob("render/*/state-*.npz")] == ["state-000000.npz"]
+    seen = painted_frames(monkeypatch)
+    stylize(clip, temporal=temporal)
+    assert Path("o.mkv").read_bytes() == whole[temporal]
+    assert seen == [(index, index == SHOT) for index in range(5, FRAMES)]
+
+
+def test_a_killed_render_goes_on(clip: Path, whole: dict[str, bytes], killed: Callable[..., None]) -> None:
+    tables = {"rendering": {"chunk_frames": 5}, "encoding": {"codec": "ffv1"}}
+    killed("stylize", 20, clip, "identity", "o.mkv", strokes=MEDIUM, settings=tables)
+    assert stylize(clip)["frames_encoded"] == FRAMES - 17
+    assert Path("o.mkv").read_bytes() == whole["off"]
+
+
+def test_a_chunk_that_was_damaged_later_is_painted_again_from_its_shots_start(
+    clip: Path, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stylize(clip)
+    Path("o.mkv").unlink()
+    (chunk,) = Path(".vidtrans").glob("render/*/chunk-000004.nut")
+    chunk.write_bytes(chunk.read_bytes()[:-9])
+    seen = painted_frames(monkeypatch)
+    assert stylize(clip)["frames_encoded"] == 5
+    assert [index for index, _ in seen] == list(range(SHOT, 22))
+    assert Path("o.mkv").read_bytes() == whole["off"]
+
+
+@pytest.mark.parametrize("temporal", TEMPORAL)
+def test_a_render_that_starts_within_a_shot_has_the_pictures_of_the_whole(
+    clip: Path, whole: dict[str, bytes], temporal: str, capsys: Capsys
+) -> None:
+    Path("whole.mkv").write_bytes(whole[temporal])
+    render = ("stylize", clip, *PAINT, FIVE, "--temporal", temporal, "--start", "15", "-o", "o.mkv")
+    assert said_json(capsys, *render, "--dry-run")["frames"] == FRAMES - 15
+    dones: list[tuple[int, int | None]] = []
+    table = stylize(
+        clip,
+        "o.mkv",
+        temporal,
+        start="15",
+        report=lambda e: dones.append((e.done, e.total)) if isinstance(e, Progress) and e.counted else None,
+    )
+    assert (table["frames"], table["frames_encoded"], table["source_part"]) == (FRAMES - 15,) * 2 + ([15, FRAMES],)
+    assert (dones[0], dones[-1]) == ((1, FRAMES - 15), (FRAMES - 15,) * 2)
+    assert same(frames_of("o.mkv"), frames_of("whole.mkv")[15:])
+
+
+def test_a_part_of_a_render_that_starts_within_a_shot(clip: Path, capsys: Capsys) -> None:
+    span = ("--start", "7", "--end", "24")
+    vidtrans("stylize", clip, *PAINT, FIVE, *span, "-o", "whole.mkv", "--cache-dir", "elsewhere")
+    for options in (("--chunk", "2/2"), ("--chunk", "1/2"), ("--join",)):
+        table = said_json(capsys, "stylize", clip, *PAINT, FIVE, *span, "-o", "o.mkv", *options)
+    assert table["frames"] == 17
+    assert Path("o.mkv").read_bytes() == Path("whole.mkv").read_bytes()
+
+
+def test_one_picture_of_a_clip(clip: Path, whole: dict[str, bytes]) -> None:
+    Path("whole.mkv").write_bytes(whole["off"])
+    still = ("--model", "identity", "--strokes", MEDIUM, "--start", "8", "--end", "9", "-o", "o.png")
+    vidtrans("stylize", clip, *still)
+    assert np.array_equal(pictures_of(Path("o.png"))["o.png"], frames_of("whole.mkv")[8])
+
+
+def test_a_painter_sees_540_lines_and_paints_at_the_size_of_the_source(tmp_path: Path, capsys: Capsys) -> None:
+    lossless(tmp_path / "large.mkv", moving_frames(2, (800, 648)))
+    lossless(tmp_path / "small.mkv", moving_frames(2, (64, 48)))
+    large, own, small = (
+        said_json(capsys, "stylize", *arguments, *PAINT, "--dry-run")
+        for arguments in (("large.mkv",), ("large.mkv", "--size", "source"), ("small.mkv",))
+    )
+    assert (large["size"], large["working_size"]) == ([800, 648], [667, 540])
+    assert (own["working_size"], small["working_size"]) == ([800, 648], [64, 48])
+    table = said_json(capsys, "stylize", "large.mkv", *PAINT, "-o", "o.mkv")
+    assert table["size"] == [800, 648]
+    assert frames_of("o.mkv")[0].shape == (648, 800, 3)
+
+
+def test_strokes_are_blended_with_the_source_as_any_picture(clip: Path, whole: dict[str, bytes]) -> None:
+    Path("whole.mkv").write_bytes(whole["off"])
+    source, painted = frames_of(clip), frames_of("whole.mkv")
+    half = np.zeros((48, 64), np.uint8)
+    half[:, 32:] = 255
+    cv2.imwrite("half.png", half)
+    vidtrans("stylize", clip, *PAINT, "--mask", "half.png", "-o", "masked.mkv")
+    for masked, plain, frame in zip(frames_of("masked.mkv"), painted, source, strict=True):
+        assert np.array_equal(masked[:, :32], frame[:, :32])
+        assert np.array_equal(masked[:, 32:], plain[:, 32:])
+    vidtrans("stylize", clip, *PAINT, "--strength", "0", "-o", "none.mkv")
+    assert same(frames_of("none.mkv"), source)
+    vidtrans("stylize", clip, *PAINT, "--mix", "0.5", "-o", "mixed.mkv")
+    means = [np.rint((a.astype(float) + b) / 2) for a, b in zip(painted, source, strict=True)]
+    assert same(frames_of("mixed.mkv"), means, within=1)
+
+
+def test_alpha_and_16_bits_stay() -> None:
+    frames = [np.dstack([frame, frame[..., 0]]).astype(np.uint16) * 257 for frame in moving_frames(3)]
+    write_folder(Path("in"), [])
+    for number, frame in enumerate(frames):
+        cv2.imwrite(f"in/{number}.png", cv2.cvtColor(frame, cv2.COLOR_RGBA2BGRA))
+    table = api.stylize("in", "identity", "out", strokes=MEDIUM, settings={"encoding": {"codec": "png"}})
+    assert (table["depth"], table["alpha"]) == (16, True)
+    for number, frame in enumerate(frames):
+        made = cv2.imread(f"out/{number}.png", cv2.IMREAD_UNCHANGED)
+        assert made.dtype == np.uint16
+        assert np.array_equal(made[..., 3], frame[..., 3])
+
+
+def test_a_region_is_painted_and_the_rest_is_kept(clip: Path, whole: dict[str, bytes]) -> None:
+    Path("whole.mkv").write_bytes(whole["off"])
+    half = np.zeros((48, 64), np.uint8)
+    half[:, 32:] = 255
+    cv2.imwrite("half.png", half)
+    options = ("--mask", "right=half.png", "--strokes", MEDIUM, "--codec", "ffv1", FIVE, "-o", "o.mkv")
+    vidtrans("stylize", clip, "--region", "right=identity", *options, "--start", "15")
+    for made, painted, frame in zip(frames_of("o.mkv"), frames_of("whole.mkv")[15:], frames_of(clip)[15:], strict=True):
+        assert np.array_equal(made[:, :32], frame[:, :32])
+        assert np.array_equal(made[:, 32:], painted[:, 32:])
+
+
+def test_pictures_of_several_sizes_are_painted_one_by_one() -> None:
+    frames = [moving_frames(1, size)[0] for size in ((64, 48), (48, 64))]
+    write_folder(Path("in"), frames)
+    strokes = {"medium": MEDIUM, "size": "0: 1, 1: 2"}
+    table = api.stylize("in", "identity", "out", settings={"strokes": strokes})
+    assert [picture.shape for picture in pictures_of(Path("out")).values()] == [frame.shape for frame in frames]
+    assert [item["strokes"] for item in table["items"]] == [MEDIUM] * 2
+
+
+def key_of(capsys: Capsys, clip: Path, *options: object) -> str:
+    """The name of the entry of encoded chunks of a render."""
+    cache = Path("cache")
+    before = set(cache.glob("render/*"))
+    vidtrans("stylize", clip, *PAINT, "--end", "2", "--cache-dir", cache, "-o", "k.mkv", "--overwrite", *options)
+    (made,) = set(cache.glob("render/*")) - before
+    return made.name
+
+
+def test_the_key_of_a_render_has_all_that_the_strokes_are_made_of(
+    clip: Path, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each render makes an entry of its own, or ``key_of`` fails."""
+    key_of(capsys, clip)
+    for value in ("2", "1 + 0.5*sin(frame)"):
+        key_of(capsys, clip, "--set", f"strokes.size={value}")
+    key_of(capsys, clip, "--set", "strokes.on=2")
+    pictures = moving_frames(3, (32, 24), shots=(0, 1, 2))
+    for number in (0, 1):
+        cv2.imwrite("p.png", pictures[number])
+        key_of(capsys, clip, "--palette", "p.png")
+        key_of(capsys, clip, "--set", "strokes.fine=p.png")
+        key_of(capsys, clip, "--set", "strokes.directions=p.png")
+    key_of(capsys, clip, "--set", "strokes.fine=not:p.png")
+
+    def other(name: str, folder: Path = Path()) -> Medium:
+        return replace(load_medium(name, folder), digest="other")
+
+    monkeypatch.setattr(planned_strokes, "load_medium", other)
+    key_of(capsys, clip)
+
+
+def test_a_palette_moves_the_colours_of_the_whole_film_alike(clip: Path) -> None:
+    cv2.imwrite("blue.png", np.dstack([np.full((24, 32), 200, np.uint8), *[np.tile(np.uint8(range(32)), (24, 1))] * 2]))
+    vidtrans("stylize", clip, *PAINT, FIVE, "--palette", "blue.png", "-o", "o.mkv")
+    vidtrans("stylize", clip, *PAINT, FIVE, "--palette", "blue.png", "-o", "part.mkv", "--start", "15", "--end", "20")
+    made = frames_of("o.mkv")
+    means = np.mean(made, axis=(0, 1, 2))
+    assert means[2] > means[:2].max() + 60
+    assert same(frames_of("part.mkv"), made[15:20])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--strokes", "oyl"), "oil"),
+        (("--palette", "p.png"), "--strokes"),
+        (("--strokes", MEDIUM, "--set", "strokes.size=9"), "strokes.size 9"),
+        (("--strokes", MEDIUM, "--set", "strokes.size=1 + frame"), "strokes.size"),
+        (("--strokes", MEDIUM, "--palette", "none.png"), "none.png"),
+    ],
+)
+def test_mistakes_are_found_before_anything_is_written(
+    clip: Path, capsys: Capsys, options: tuple[str, ...], words: str
+) -> None:
+    status = 3 if "none.png" in options else 2
+    assert words in refuse(capsys, status, "stylize", clip, "--model", "identity", "-o", "o.mkv", *options)
+    assert not Path("o.mkv").exists()
+    assert not list(Path().rglob("chunk-*"))

@@ -1,0 +1,125 @@
+"""The strokes of a planned render: the medium, its settings over time, and the pictures that direct it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vidtrans.clips.indexing import Clip, mask_digest
+from vidtrans.clips.masks import Mask
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Size, Table
+from vidtrans.curves.clock import CurveClock
+from vidtrans.curves.data_files import digest_of_file
+from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel
+from vidtrans.rendering.directing import FrameCurve
+from vidtrans.session import Context
+from vidtrans.strokes.media import Medium, load_medium
+from vidtrans.strokes.painter import VERSION, Painter
+from vidtrans.strokes.settings import CURVES, StrokesSettings
+from vidtrans.video.images.picture import picture_size, read_picture
+
+COLOURS = 1  # version of the way in which pictures come to the colours of a palette
+SEEN = Size(short=540)  # what a painter sees of a source by default: its strokes are larger than finer detail
+
+
+@dataclass(frozen=True)
+class PlannedStrokes:
+    """A medium with its settings; ``fine``: the mask of fine strokes; ``digests``: of pictures, by their settings."""
+
+    medium: Medium
+    settings: StrokesSettings
+    fine: Mask | None = None
+    digests: Table = field(default_factory=dict)
+
+    @classmethod
+    def open(
+        cls, settings: StrokesSettings, clip: Clip, first: int, stop: int, context: Context
+    ) -> PlannedStrokes | None:
+        """Return the strokes on the frames [first, stop) of a clip; None without. Raises UsageError, MediaError."""
+        if not settings.medium:
+            return None
+        mask = settings.fine_mask
+        fine = Mask.open(mask, clip, first, stop, context) if mask else None
+        return cls(load_medium(settings.medium), settings, fine, _digests(settings, context))
+
+    def for_key(self, curves: Mapping[str, FrameCurve]) -> Table:
+        """Return the values that affect the painted pictures, for cache keys. ``curves``: of the settings."""
+        return _key(self.medium, self.settings) | {
+            "curves": {name: curve.for_key() for name, curve in curves.items()},
+            **self.digests,
+            **({"fine": self.fine.for_key()} if self.fine else {}),
+        }
+
+    def painter(self, size: tuple[int, int], threads: int) -> Painter:
+        """Return a painter of pictures of a (width, height). Raises MediaError."""
+        file = self.settings.pictures.get("directions")
+        directions = None if file is None else read_picture(file)
+        return Painter(self.medium, self.settings, size, threads, directions)
+
+
+class StreamStrokes:
+    """Strokes on the pictures of a source that has no clip: a stream, or single frames; without a ``medium``, none.
+
+    ``why``: settings that need a clip are refused. Raises UsageError, MediaError.
+    """
+
+    def __init__(self, settings: StrokesSettings, clock: CurveClock, why: str) -> None:
+        self._settings, self._curves = settings, stroke_curves(settings, clock)
+        self.medium = load_medium(settings.medium) if settings.medium else None
+        for name in ("palette", "fine"):
+            if self.medium is not None and getattr(settings, name):
+                raise UsageError(f"strokes.{name}", why, "leave it out")
+        self._painter: Painter | None = None
+
+    def size_seen(self, model: LoadedModel, wanted: str, source: tuple[int, int]) -> tuple[int, int]:
+        """Return the working (width, height) of a model for a source and a ``rendering.size``."""
+        return working_size(model, wanted, source, is_painted=self.medium is not None)
+
+    def __call__(
+        self, index: int, guide: np.ndarray, picture: np.ndarray, size: tuple[int, int], *, starts_shot: bool
+    ) -> np.ndarray:
+        """Return the next picture, painted at a (width, height); see ``Painter.paint``."""
+        assert self.medium is not None
+        if self._painter is None or self._painter.size != size:
+            plan = PlannedStrokes(self.medium, self._settings)
+            self._painter, starts_shot = plan.painter(size, 0), True
+        values = {name: curve(index) for name, curve in self._curves.items()}
+        return self._painter.paint(index, guide, picture, values, starts_shot=starts_shot)
+
+
+def working_size(model: LoadedModel, wanted: str, source: tuple[int, int], *, is_painted: bool) -> tuple[int, int]:
+    """Return the working (width, height) of a model for a source and a ``rendering.size``, where it is painted over."""
+    if is_painted and model.is_identity and wanted in OWN_SIZES:
+        return SEEN.of(*source)
+    return model.working_size(wanted, source)
+
+
+def stroke_curves(settings: StrokesSettings, clock: CurveClock) -> dict[str, FrameCurve]:
+    """Return the values of strokes over the frames of a clip, by name; {} without strokes."""
+    curves = settings.curves().items() if settings.medium else ()
+    return {
+        name: FrameCurve(curve, clock, f"strokes.{name}", high=CURVES[name][1], low=CURVES[name][0])
+        for name, curve in curves
+    }
+
+
+def strokes_digest(settings: StrokesSettings, context: Context) -> Table:
+    """Return what affects the strokes of a result, for its record; {} without. Raises UsageError, MediaError."""
+    if not settings.medium:
+        return {}
+    key = _key(load_medium(settings.medium), settings) | _digests(settings, context)
+    key["files"] = [digest_of_file(path) for path in settings.curve_files()]
+    return {"strokes": key | ({"fine": mask_digest(context, mask)} if (mask := settings.fine_mask) else {})}
+
+
+def _key(medium: Medium, settings: StrokesSettings) -> Table:
+    return {"medium": medium.digest, "version": [VERSION, COLOURS], "settings": settings.for_key()}
+
+
+def _digests(settings: StrokesSettings, context: Context) -> Table:
+    for file in settings.pictures.values():
+        picture_size(file)  # raises if it is no picture
+    return {name: context.cache.digest(file) for name, file in settings.pictures.items()}

@@ -1,0 +1,238 @@
+"""Brushes and papers: what a stroke looks like (sprites of cover and height), and the grain of what it is laid on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vidtrans.core.errors import UsageError
+
+LENGTH, BREADTH = 192, 64  # pixels of a sprite, along and across the stroke, before it is brought to the size drawn
+NUMBER = 16  # sprites of a brush
+TILE = 512  # pixels of a paper's grain, at 480 lines; it repeats
+
+Sprite = tuple[np.ndarray, np.ndarray]  # cover and height, (BREADTH, LENGTH) float32 in [0, 1]
+
+
+def _smooth(noise: np.ndarray, along: float, across: float) -> np.ndarray:
+    """Return noise blurred along and across the stroke, stretched to [0, 1]."""
+    made = cv2.GaussianBlur(
+        noise.astype(np.float32), (0, 0), sigmaX=along, sigmaY=across, borderType=cv2.BORDER_REFLECT
+    )
+    low, high = np.quantile(made, [0.02, 0.98])
+    return np.clip((made - low) / max(high - low, 1e-6), 0, 1)
+
+
+def _axes() -> tuple[np.ndarray, np.ndarray]:
+    """Return the place along, (1, LENGTH), and across, (BREADTH, 1), a stroke, each from -1 to 1."""
+    along = (np.arange(LENGTH, dtype=np.float32) + 0.5) / LENGTH * 2 - 1
+    across = (np.arange(BREADTH, dtype=np.float32) + 0.5) / BREADTH * 2 - 1
+    return along[None], across[:, None]
+
+
+def _ramp(distance: np.ndarray, softness: float) -> np.ndarray:
+    return np.clip(distance / softness, 0, 1)
+
+
+def bristle(random: np.random.Generator) -> Sprite:
+    """Return a stroke of a bristle brush: ridges along it, higher at its sides, a round start and a ragged end."""
+    x, y = _axes()
+    hairs = _smooth(random.random((BREADTH, 1)), 1e-3, 1.2).repeat(LENGTH, 1)
+    wander = _smooth(random.random((BREADTH, LENGTH)), 40, 1.0)
+    ridges = 0.55 * hairs + 0.45 * wander
+    start = (
+        -1 + 0.12 * (1 - np.sqrt(np.clip(1 - y * y, 0, 1))) * 2 + 0.08 * _smooth(random.random((BREADTH, 1)), 1e-3, 1)
+    )
+    end = 1 - 0.45 * _smooth(random.random((BREADTH, 1)), 1e-3, 1.3) - 0.12 * (1 - np.sqrt(np.clip(1 - y * y, 0, 1)))
+    edge = 1 - 0.16 * _smooth(random.random((1, LENGTH)), 14, 1e-3)
+    cover = _ramp(x - start, 0.06) * _ramp(end - x, 0.16) * _ramp(edge - np.abs(y), 0.14)
+    dry = _ramp(1.15 - x - 0.9 * (1 - ridges), 0.35)  # the paint runs out between the hairs
+    height = (0.25 + 0.75 * ridges) * (0.6 + 0.4 * np.exp(-(((np.abs(y) - 0.8) / 0.16) ** 2))) * (1 - 0.2 * (x + 1) / 2)
+    return (cover * dry).astype(np.float32), (height * cover).astype(np.float32)
+
+
+def knife(random: np.random.Generator) -> Sprite:
+    """Return a stroke of a palette knife: flat, with a thick rim at its end and sides, and torn paint."""
+    x, y = _axes()
+    ragged = _smooth(random.random((BREADTH, 1)), 1e-3, 2.5)
+    torn = _smooth(random.random((BREADTH, LENGTH)), 10, 2.2)
+    end = 1 - 0.22 * ragged
+    edge = 1 - 0.1 * _smooth(random.random((1, LENGTH)), 9, 1e-3)
+    cover = _ramp(x + 1 - 0.1 * (1 - ragged), 0.04) * _ramp(end - x, 0.05) * _ramp(edge - np.abs(y), 0.07)
+    rim = np.exp(-(((end - x) / 0.09) ** 2)) + 0.8 * np.exp(-(((edge - np.abs(y)) / 0.1) ** 2))
+    scrape = _smooth(random.random((BREADTH, LENGTH)), 30, 0.8)
+    height = np.clip(0.35 + 0.22 * scrape + 0.25 * (torn > 0.7) * torn + 0.5 * rim, 0, 1)
+    return cover.astype(np.float32), (height * cover).astype(np.float32)
+
+
+def flat(random: np.random.Generator) -> Sprite:
+    """Return a stroke of an even, matt paint: soft streaks, nearly straight sides."""
+    x, y = _axes()
+    streaks = _smooth(random.random((BREADTH, LENGTH)), 50, 2.0)
+    start = -1 + 0.1 * _smooth(random.random((BREADTH, 1)), 1e-3, 3)
+    end = 1 - 0.2 * _smooth(random.random((BREADTH, 1)), 1e-3, 2)
+    edge = 1 - 0.1 * _smooth(random.random((1, LENGTH)), 16, 1e-3)
+    cover = _ramp(x - start, 0.05) * _ramp(end - x, 0.08) * _ramp(edge - np.abs(y), 0.1)
+    return cover.astype(np.float32), (cover * (0.4 + 0.3 * streaks)).astype(np.float32)
+
+
+def wash(random: np.random.Generator) -> Sprite:
+    """Return a wash: a wide, soft-edged pool whose pigment gathers at the rim, where it dried, and flows inside."""
+    x, y = _axes()
+    angle = np.arctan2(y, x)
+    rim = 0.86 + sum(
+        0.07 / k * np.cos(k * angle + random.random() * 6.28) * random.random() for k in (2, 3, 5, 7, 11, 17)
+    )
+    distance = rim - np.sqrt(x * x + y * y)
+    flow = _smooth(random.random((BREADTH, LENGTH)), 16, 6)
+    cover = _ramp(distance, 0.1) * (0.62 + 0.3 * flow)
+    dried = np.exp(-(((distance - 0.05) / 0.05) ** 2))
+    height = np.clip(0.3 + 0.4 * flow + 0.55 * dried, 0, 1)
+    return cover.astype(np.float32), (height * (distance > 0)).astype(np.float32)
+
+
+def chalk(random: np.random.Generator) -> Sprite:
+    """Return a mark of a dry stick: even pressure, fading ends; the paper's grain breaks it."""
+    x, y = _axes()
+    press = np.interp(x[0], [-1, -0.8, 0.55, 1], [0.55, 1, 0.85, 0.3]).astype(np.float32)[None]
+    side = _ramp(1 - 0.15 * _smooth(random.random((1, LENGTH)), 8, 1e-3) - np.abs(y), 0.3)
+    ends = _ramp(1 - np.abs(x), 0.08)
+    grain = _smooth(random.random((BREADTH, LENGTH)), 1.6, 1.0)
+    cover = press * side * ends * (0.7 + 0.3 * grain)
+    return cover.astype(np.float32), (cover * (0.4 + 0.4 * grain)).astype(np.float32)
+
+
+def graphite(random: np.random.Generator) -> Sprite:
+    """Return a line of a pencil: pressed at its start, thin at its end, a little broken."""
+    x, y = _axes()
+    press = np.interp(x[0], [-1, -0.76, 0.2, 1], [0.2, 1, 0.8, 0.0]).astype(np.float32)[None]
+    grain = np.clip((_smooth(random.random((BREADTH, LENGTH)), 2.2, 5) - 0.3) * 3, 0, 1)
+    cover = press * np.clip((1 - np.abs(y)) * 2, 0, 1) * (0.4 + 0.6 * grain)
+    return cover.astype(np.float32), cover.astype(np.float32)
+
+
+def nib(random: np.random.Generator) -> Sprite:
+    """Return a line of ink: solid, swelling in its middle, pointed at both ends."""
+    x, y = _axes()
+    swell = np.sqrt(np.clip(1 - np.abs(x) ** 2.2, 0, 1)) * (0.85 + 0.15 * _smooth(random.random((1, LENGTH)), 12, 1e-3))
+    cover = _ramp(swell - np.abs(y), 0.3)
+    return cover.astype(np.float32), cover.astype(np.float32)
+
+
+def dab(random: np.random.Generator) -> Sprite:
+    """Return a dab of a round brush: a dot with a thick rim."""
+    x, y = _axes()
+    angle = np.arctan2(y, x)
+    rim = 0.9 + sum(0.06 / k * np.cos(k * angle + random.random() * 6.28) for k in (2, 3, 4))
+    distance = rim - np.sqrt(x * x + y * y)
+    cover = _ramp(distance, 0.14)
+    streaks = _smooth(random.random((BREADTH, LENGTH)), 14, 2)
+    height = np.clip(0.45 + 0.25 * streaks + 0.35 * np.exp(-(((distance - 0.14) / 0.1) ** 2)), 0, 1)
+    return cover.astype(np.float32), (height * cover).astype(np.float32)
+
+
+def thread(random: np.random.Generator) -> Sprite:
+    """Return a stitch: a round, twisted thread that goes into the cloth at both ends."""
+    x, y = _axes()
+    round_ = np.sqrt(np.clip(1 - y * y, 0, 1))
+    twist = 0.5 + 0.5 * np.cos((x * LENGTH / BREADTH * 1.6 + y * 0.9 + random.random()) * 6.28)
+    ends = np.sqrt(np.clip(1 - np.abs(x) ** 6, 0, 1))
+    cover = _ramp(round_ - 0.15, 0.3) * _ramp(1 - np.abs(x), 0.06)
+    height = (0.15 + 0.85 * round_) * (0.72 + 0.28 * twist) * ends
+    return cover.astype(np.float32), (height * cover).astype(np.float32)
+
+
+BRUSHES: dict[str, Callable[[np.random.Generator], Sprite]] = {
+    made.__name__: made for made in (bristle, knife, flat, wash, chalk, graphite, nib, dab, thread)
+}
+
+
+@lru_cache(maxsize=16)
+def sprites(brush: str) -> np.ndarray:
+    """Return the sprites of a brush that is made by a rule, (NUMBER, BREADTH, LENGTH, 2) float32 in [0, 1]."""
+    return np.stack([np.dstack(BRUSHES[brush](np.random.default_rng(k))) for k in range(NUMBER)])
+
+
+def read_brush(path: Path) -> np.ndarray:
+    """Return the sprites of a picture: its alpha is the cover, its grey the height; without alpha the grey is both.
+
+    The stroke lies along the longer side. Mirrored, it gives four sprites.
+    """
+    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert picture is not None  # it was checked
+    return from_picture(picture)
+
+
+def from_picture(picture: np.ndarray) -> np.ndarray:
+    """Return the sprites of a picture (H, W), (H, W, 3) or (H, W, 4): see ``read_brush``."""
+    scale = 1 / np.iinfo(picture.dtype).max
+    planes = picture.astype(np.float32) * np.float32(scale)
+    grey = planes if planes.ndim == 2 else planes[..., :3].mean(2)
+    cover = planes[..., 3] if planes.ndim == 3 and planes.shape[2] == 4 else grey
+    both = np.dstack([cover, grey * cover])
+    if both.shape[0] > both.shape[1]:
+        both = both.transpose(1, 0, 2)
+    both = cv2.resize(np.ascontiguousarray(both), (LENGTH, BREADTH), interpolation=cv2.INTER_AREA)
+    return np.stack([both, both[::-1], both[:, ::-1], both[::-1, ::-1]]).astype(np.float32)
+
+
+def at_size(made: np.ndarray, across: float, along: float) -> np.ndarray:
+    """Return sprites at about the size at which they are drawn, in pixels, so that small strokes do not alias."""
+    rows, columns = min(BREADTH, max(5, round(across) + 2)), min(LENGTH, max(6, round(along) + 2))
+    if (rows, columns) == made.shape[1:3]:
+        return made
+    return np.stack([cv2.resize(one, (columns, rows), interpolation=cv2.INTER_AREA) for one in made])
+
+
+@lru_cache(maxsize=8)
+def paper(kind: str, scale: float) -> np.ndarray:
+    """Return the grain of a paper, (N, N) float32 in [0, 1], deep to high, that repeats; ``scale``: of 480 lines.
+
+    Kinds: "smooth", "fine" (drawing paper), "rough" (watercolour and pastel paper), "canvas" (woven), "laid".
+    """
+    side = max(64, round(TILE * scale))
+    random = np.random.default_rng(7)
+    if kind == "smooth":
+        return np.full((8, 8), 0.5, np.float32)
+    if kind == "canvas":
+        threads = max(8, round(side / (3.6 * scale)))
+        place = np.arange(side, dtype=np.float32) / side * threads
+        warp, weft = np.abs(np.sin(np.pi * place)), np.abs(np.sin(np.pi * place))
+        over = (np.floor(place)[:, None] + np.floor(place)[None]) % 2
+        made = np.where(over > 0, warp[:, None] * 0.75 + 0.25 * weft[None], weft[None] * 0.75 + 0.25 * warp[:, None])
+        return _stretched(made + 0.5 * _wrapped(random, side, 1.2 * scale))
+    if kind == "laid":
+        lines = 0.5 + 0.5 * np.sin(2 * np.pi * np.arange(side) / side * max(8, round(side / (3.2 * scale))))
+        return _stretched(0.8 * lines[:, None] + _wrapped(random, side, 1.0 * scale))
+    if kind == "rough":
+        return _stretched(_wrapped(random, side, 1.5 * scale) + 0.8 * _wrapped(random, side, 3.2 * scale))
+    return _stretched(_wrapped(random, side, 0.75 * scale))
+
+
+PAPERS = ("smooth", "fine", "rough", "canvas", "laid")
+
+
+def _wrapped(random: np.random.Generator, side: int, sigma: float) -> np.ndarray:
+    """Return blurred noise of unit deviation that repeats after ``side`` pixels."""
+    margin = int(4 * sigma) + 2
+    noise = np.pad(random.random((side, side)).astype(np.float32), margin, mode="wrap")
+    made = cv2.GaussianBlur(noise, (0, 0), max(sigma, 0.3))[margin:-margin, margin:-margin]
+    return (made - made.mean()) / made.std()
+
+
+def _stretched(made: np.ndarray) -> np.ndarray:
+    low, high = np.quantile(made, [0.01, 0.99])
+    return np.ascontiguousarray(np.clip((made - low) / (high - low), 0, 1), dtype=np.float32)
+
+
+def check_brush(path: Path) -> None:
+    """Raise UsageError if a file is no picture, or a brush that leaves no mark."""
+    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if picture is None:
+        raise UsageError(str(path), "not a picture", "a brush is a grey PNG, white where paint is laid")
+    if from_picture(picture)[..., 0].max() < 0.02:
+        raise UsageError(str(path), "a brush without light leaves no mark", "a brush is white where paint is laid")

@@ -1,0 +1,729 @@
+"""Compiled loops over strokes and pixels, with Numba: living, placing, cells, and the finished picture.
+
+All functions release the interpreter's lock and give the same numbers for any division into bands of rows. Compiled
+code is kept on disk, so that only the first picture ever painted on a machine waits for the compiler. Pictures are
+float32 in [0, 1]; positions and lengths in a stroke's ``life`` are in pixels of the guide, those in a list to draw in
+pixels of the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+
+F = TypeVar("F", bound=Callable[..., Any])
+Number = Any  # float32, in compiled code
+f32: Any = np.float32
+
+# Columns of ``life``: what is known about a stroke.
+X, Y, ANGLE, ALPHA, RED, GREEN, BLUE, BEND, FRONT, BACK, NARROW = range(11)
+LIFE_COLUMNS = 11
+# Columns of a list to draw.
+COLUMNS = 14  # x, y, cos, sin, front, back, half width, bend, opacity, red, green, blue, height, sprite
+# Columns of the rules of a layer: see ``living``.
+RULES = 22
+# Eight directions around a pixel.
+COMPASS = np.array([[np.cos(n * np.pi / 4), np.sin(n * np.pi / 4)] for n in range(8)], np.float32)
+
+
+def compiled(function: F) -> F:
+    """Compile a function on first use; without a folder to keep it in, for this process alone."""
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
+    try:
+        made: F = numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # no folder can be written
+        made = numba.njit(**options)(function)
+    return made
+
+
+@compiled
+def noise(a: int, b: int, c: int) -> Number:
+    """Return a number in [0, 1) that depends on three integers alone: SplitMix64's finaliser."""
+    x = np.uint64(a) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(b) * np.uint64(0xC2B2AE3D27D4EB4F) + np.uint64(c)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    x = x ^ (x >> np.uint64(31))
+    return f32(x >> np.uint64(40)) * f32(1.0 / 16777216.0)
+
+
+@compiled
+def sample(plane: np.ndarray, x: Number, y: Number) -> Number:
+    """Return the bilinear value of a plane at (x, y) of its pixels; beyond its edge the edge's."""
+    height, width = plane.shape
+    x = min(max(x, f32(0)), f32(width - 1))
+    y = min(max(y, f32(0)), f32(height - 1))
+    i, j = int(x), int(y)
+    i1, j1 = min(i + 1, width - 1), min(j + 1, height - 1)
+    a, b = x - i, y - j
+    return (plane[j, i] * (1 - a) + plane[j, i1] * a) * (1 - b) + (plane[j1, i] * (1 - a) + plane[j1, i1] * a) * b
+
+
+@compiled
+def sample3(picture: np.ndarray, x: Number, y: Number) -> tuple[Number, Number, Number]:
+    """Return the three bilinear values of a picture (H, W, 3), as ``sample`` does."""
+    height, width = picture.shape[:2]
+    x = min(max(x, f32(0)), f32(width - 1))
+    y = min(max(y, f32(0)), f32(height - 1))
+    i, j = int(x), int(y)
+    i1, j1 = min(i + 1, width - 1), min(j + 1, height - 1)
+    a, b = x - i, y - j
+    p, q, r, s = (1 - a) * (1 - b), a * (1 - b), (1 - a) * b, a * b
+    return (
+        picture[j, i, 0] * p + picture[j, i1, 0] * q + picture[j1, i, 0] * r + picture[j1, i1, 0] * s,
+        picture[j, i, 1] * p + picture[j, i1, 1] * q + picture[j1, i, 1] * r + picture[j1, i1, 1] * s,
+        picture[j, i, 2] * p + picture[j, i1, 2] * q + picture[j1, i, 2] * r + picture[j1, i1, 2] * s,
+    )
+
+
+@compiled
+def half_turn(angle: Number) -> Number:
+    """Return an angle between lines, in [-π/2, π/2)."""
+    return (angle + f32(np.pi / 2)) % f32(np.pi) - f32(np.pi / 2)
+
+
+@compiled
+def living(  # noqa: C901  (one loop: calls within it would be copied out by hand)
+    life: np.ndarray,
+    ids: np.ndarray,
+    dying: np.ndarray,
+    next_id: int,
+    salt: int,
+    frame: int,
+    flow: np.ndarray,
+    colours: np.ndarray,
+    lines: np.ndarray,
+    want: np.ndarray,
+    fine: np.ndarray,
+    rules: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """Live through one frame: move, turn, take on colours, die and be born; return life, ids, dying and the next id.
+
+    Args:
+        life: (n, LIFE_COLUMNS) float32, the oldest first.
+        ids: (n,) int64, a number for each stroke in the order of birth, from which all its random properties come.
+        dying: (n,) uint8, 1 for strokes that fade out.
+        next_id: of the next stroke to be born.
+        salt: of the shot and the layer.
+        frame: number of the frame in its shot.
+        flow: (h, w, 2) float32 motion since the last frame; (0, 0, 2) at first, when strokes do not fade in.
+        colours: (h', w', 3) picture of the colours that strokes take on.
+        lines: (h'', w'', 3) direction field: cos 2θ, sin 2θ, coherence.
+        want: (h, w): strokes are born where it is above 0, and die where it is below ``rules[4]``; (0, 0): everywhere.
+        fine: (h, w) share by which strokes are narrower, at most a half; (0, 0): nowhere.
+        rules: (RULES,) float32: 0 width of the guide, 1 height, 2 cell, 3 most strokes in a cell, 4 want of death,
+            5 difference of colour that kills, 6 share of the colour that follows, 7 share of the turn that follows,
+            8 fade (share a frame), 9 angle, 10 whether it has one, 11 share of the form's direction, 12 σ of the angle,
+            13 half length, 14 whether ends are clipped at edges, 15 difference of colour of an edge, 16 greatest bend,
+            17 evening-out, 18 least half length, 19 cross direction (1: across the form).
+    """
+    width, height, cell = rules[0], rules[1], rules[2]
+    across, down = int(np.ceil(width / cell)), int(np.ceil(height / cell))
+    n, most = len(life), int(rules[3])
+    has_want, has_fine, first = want.size > 0, fine.size > 0, flow.size == 0
+    count = np.zeros(across * down, np.int32)
+    kx, ky = f32(colours.shape[1]) / width, f32(colours.shape[0]) / height
+    lx, ly = f32(lines.shape[1]) / width, f32(lines.shape[0]) / height
+    margin = rules[13]
+    if not first:
+        for q in range(n):
+            x, y = life[q, X], life[q, Y]
+            i, j = min(max(int(x), 0), int(width) - 1), min(max(int(y), 0), int(height) - 1)
+            dx = sample(flow[:, :, 0], x - f32(0.5), y - f32(0.5))
+            dy = sample(flow[:, :, 1], x - f32(0.5), y - f32(0.5))
+            life[q, X], life[q, Y] = x + dx, y + dy
+    if rules[17] > 0 and n:
+        even_out(life, dying, cell, across, down, rules[17], width, height)
+    for q in range(n):
+        x, y = life[q, X], life[q, Y]
+        inside = 0 <= x < width and 0 <= y < height
+        if not (-margin <= x < width + margin and -margin <= y < height + margin):
+            dying[q] = 1
+        i, j = min(max(int(x), 0), int(width) - 1), min(max(int(y), 0), int(height) - 1)
+        if has_want and want[j, i] < rules[4]:
+            dying[q] = 1
+        r, g, b = sample3(colours, x * kx - f32(0.5), y * ky - f32(0.5))
+        far = abs(r - life[q, RED]) + abs(g - life[q, GREEN]) + abs(b - life[q, BLUE])
+        if far > rules[5]:
+            dying[q] = 1
+        if dying[q] == 0 and inside:
+            at = int(y / cell) * across + int(x / cell)
+            if count[at] >= most:
+                dying[q] = 1
+            else:
+                count[at] += 1
+    fresh = 0
+    for at in range(across * down):
+        fresh += count[at] == 0
+    total = n + fresh
+    grown = np.empty((total, LIFE_COLUMNS), np.float32)
+    numbers = np.empty(total, np.int64)
+    fading = np.zeros(total, np.uint8)
+    m = 0
+    for q in range(n):
+        alpha = life[q, ALPHA] + (-rules[8] if dying[q] else rules[8])
+        if alpha <= f32(1e-4):
+            continue
+        for column in range(LIFE_COLUMNS):
+            grown[m, column] = life[q, column]
+        grown[m, ALPHA] = min(alpha, f32(1))
+        numbers[m], fading[m] = ids[q], dying[q]
+        m += 1
+    old = m
+    for at in range(across * down):
+        if count[at]:
+            continue
+        x = (at % across + noise(salt, at, 2 * frame)) * cell
+        y = (at // across + noise(salt, at, 2 * frame + 1)) * cell
+        if x >= width or y >= height or (has_want and want[int(y), int(x)] <= 0):
+            continue
+        grown[m, X], grown[m, Y] = x, y
+        grown[m, ALPHA] = 1 if first else rules[8]
+        numbers[m] = next_id
+        next_id += 1
+        m += 1
+    for q in range(m):
+        x, y = grown[q, X], grown[q, Y]
+        is_new = q >= old
+        r, g, b = sample3(colours, x * kx - f32(0.5), y * ky - f32(0.5))
+        follow = f32(1) if is_new else rules[6]
+        if is_new:
+            grown[q, RED], grown[q, GREEN], grown[q, BLUE] = r, g, b
+        elif fading[q] == 0:
+            grown[q, RED] += (r - grown[q, RED]) * follow
+            grown[q, GREEN] += (g - grown[q, GREEN]) * follow
+            grown[q, BLUE] += (b - grown[q, BLUE]) * follow
+        c2, s2, coherence = sample3(lines, x * lx - f32(0.5), y * ly - f32(0.5))
+        form = f32(0.5) * np.arctan2(s2, c2) + rules[19] * f32(np.pi / 2)
+        stray = (noise(salt, numbers[q], 11) + noise(salt, numbers[q], 12) - f32(1)) * f32(2.45)
+        wanted = form + stray * rules[12]
+        if rules[10] > 0:
+            turned = half_turn(form - rules[9]) * min(coherence, f32(1)) * rules[11]
+            wanted = rules[9] + turned + stray * rules[12]
+        turn = f32(1) if is_new else rules[7]
+        if is_new:
+            grown[q, ANGLE] = wanted
+        else:
+            grown[q, ANGLE] += half_turn(wanted - grown[q, ANGLE]) * turn
+        angle = grown[q, ANGLE]
+        cos, sin = np.cos(angle), np.sin(angle)
+        narrow = f32(1)
+        if has_fine:
+            i, j = min(max(int(x), 0), int(width) - 1), min(max(int(y), 0), int(height) - 1)
+            narrow = 1 - f32(0.5) * fine[j, i]
+        grown[q, NARROW] = narrow if is_new else grown[q, NARROW] + (narrow - grown[q, NARROW]) * turn
+        half = rules[13] * grown[q, NARROW]
+        bend = f32(0)
+        if rules[16] > 0:
+            d = f32(0.66) * half
+            c2, s2, _ = sample3(lines, (x + cos * d) * lx - f32(0.5), (y + sin * d) * ly - f32(0.5))
+            ahead = half_turn(f32(0.5) * np.arctan2(s2, c2) + rules[19] * f32(np.pi / 2) - angle)
+            c2, s2, _ = sample3(lines, (x - cos * d) * lx - f32(0.5), (y - sin * d) * ly - f32(0.5))
+            behind = half_turn(f32(0.5) * np.arctan2(s2, c2) + rules[19] * f32(np.pi / 2) - angle)
+            if abs(ahead - behind) < f32(1.4):
+                bend = (ahead - behind) / (2 * d)
+            limit = rules[16] / half
+            bend = min(max(bend, -limit), limit)
+        grown[q, BEND] = bend if is_new else grown[q, BEND] + (bend - grown[q, BEND]) * turn
+        front, back = half, half
+        if rules[14] > 0:
+            front = reach(colours, x, y, cos, sin, half, kx, ky, rules[15])
+            back = reach(colours, x, y, -cos, -sin, half, kx, ky, rules[15])
+            least = rules[18] * grown[q, NARROW]
+            front, back = max(front, least), max(back, least)
+        grown[q, FRONT] = front if is_new else grown[q, FRONT] + (front - grown[q, FRONT]) * turn
+        grown[q, BACK] = back if is_new else grown[q, BACK] + (back - grown[q, BACK]) * turn
+    return grown[:m], numbers[:m], fading[:m], next_id
+
+
+@compiled
+def reach(
+    colours: np.ndarray,
+    x: Number,
+    y: Number,
+    cos: Number,
+    sin: Number,
+    half: Number,
+    kx: Number,
+    ky: Number,
+    edge: Number,
+) -> Number:
+    """Return how far the colour at (x, y) goes on along a direction, up to ``half``, before an edge."""
+    r, g, b = sample3(colours, x * kx - f32(0.5), y * ky - f32(0.5))
+    done = f32(0)
+    for step in range(1, 6):
+        d = half * f32(0.2) * step
+        r1, g1, b1 = sample3(colours, (x + cos * d) * kx - f32(0.5), (y + sin * d) * ky - f32(0.5))
+        if abs(r1 - r) + abs(g1 - g) + abs(b1 - b) > edge:
+            break
+        done = d
+    return done
+
+
+@compiled
+def even_out(
+    life: np.ndarray,
+    dying: np.ndarray,
+    cell: Number,
+    across: int,
+    down: int,
+    share: Number,
+    width: Number,
+    height: Number,
+) -> None:
+    """Push strokes that are nearer to each other than a cell apart, by ``share`` of the overlap."""
+    n = len(life)
+    starts, members = by_cell(life, dying, cell, across, down)
+    moves = np.zeros((n, 2), np.float32)
+    for q in range(n):
+        if dying[q]:
+            continue
+        x, y = life[q, X], life[q, Y]
+        cx, cy = min(max(int(x / cell), 0), across - 1), min(max(int(y / cell), 0), down - 1)
+        for j in range(max(cy - 1, 0), min(cy + 2, down)):
+            for k in range(starts[j * across + max(cx - 1, 0)], starts[j * across + min(cx + 1, across - 1) + 1]):
+                o = members[k]
+                if o == q:
+                    continue
+                dx, dy = x - life[o, X], y - life[o, Y]
+                d = np.sqrt(dx * dx + dy * dy) + f32(1e-3)
+                if d < cell:
+                    push = share * f32(0.5) * (cell - d) / d
+                    moves[q, 0] += dx * push
+                    moves[q, 1] += dy * push
+    limit = f32(0.1) * cell
+    for q in range(n):
+        life[q, X] += min(max(moves[q, 0], -limit), limit)
+        life[q, Y] += min(max(moves[q, 1], -limit), limit)
+
+
+@compiled
+def by_cell(life: np.ndarray, dying: np.ndarray, cell: Number, across: int, down: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return, for a grid of cells, where each cell's strokes begin, (cells + 1,), and the strokes in order of cells."""
+    n, cells = len(life), across * down
+    starts = np.zeros(cells + 1, np.int32)
+    place = np.empty(n, np.int32)
+    for q in range(n):
+        i = min(max(int(life[q, X] / cell), 0), across - 1)
+        j = min(max(int(life[q, Y] / cell), 0), down - 1)
+        place[q] = j * across + i
+        starts[place[q] + 1] += 1
+    for at in range(cells):
+        starts[at + 1] += starts[at]
+    members = np.empty(n, np.int32)
+    filled = starts[:-1].copy()
+    for q in range(n):
+        members[filled[place[q]]] = q
+        filled[place[q]] += 1
+    return starts, members
+
+
+@compiled
+def ranks(ids: np.ndarray, salt: int) -> np.ndarray:
+    """Return the order in which strokes lie on each other, (n,) float32: the lowest is the topmost."""
+    made = np.empty(len(ids), np.float32)
+    for q in range(len(ids)):
+        made[q] = noise(salt, ids[q], 10)
+    return made
+
+
+@compiled
+def to_draw(
+    life: np.ndarray,
+    ids: np.ndarray,
+    order: np.ndarray,
+    salt: int,
+    scale: Number,
+    half_width: Number,
+    brushes: int,
+    look: np.ndarray,
+    ink: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the list to draw, (n, COLUMNS) float32, in ``order``, and the rows [first, stop) of each, (n, 2) int32.
+
+    Args:
+        life: see ``living``; ``ids`` and ``salt``, too.
+        order: (n,) the strokes from the topmost on.
+        scale: pixels of the result for one of the guide.
+        half_width: of strokes, in pixels of the guide.
+        brushes: number of sprites.
+        look: (8,) float32: opacity; σ of lightness, of each channel, of width, of length, of height; the share by which
+            colours are moved away from grey; the share of the picture's colour (1), of the ink (0).
+        ink: (3,) float32.
+    """
+    n = len(order)
+    made = np.empty((n, COLUMNS), np.float32)
+    rows = np.empty((n, 2), np.int32)
+    for k in range(n):
+        q = order[k]
+        number = ids[q]
+        wide = half_width * life[q, NARROW] * (1 + look[3] * (2 * noise(salt, number, 1) - 1)) * scale
+        long = 1 + look[4] * (2 * noise(salt, number, 2) - 1)
+        light = look[1] * (noise(salt, number, 3) + noise(salt, number, 4) - 1)
+        r, g, b = life[q, RED], life[q, GREEN], life[q, BLUE]
+        grey = f32(0.299) * r + f32(0.587) * g + f32(0.114) * b
+        r, g, b = r + (r - grey) * look[6], g + (g - grey) * look[6], b + (b - grey) * look[6]
+        r += light + look[2] * (2 * noise(salt, number, 5) - 1)
+        g += light + look[2] * (2 * noise(salt, number, 6) - 1)
+        b += light + look[2] * (2 * noise(salt, number, 7) - 1)
+        r, g, b = (
+            ink[0] + (r - ink[0]) * look[7],
+            ink[1] + (g - ink[1]) * look[7],
+            ink[2] + (b - ink[2]) * look[7],
+        )
+        front, back = life[q, FRONT] * long * scale, life[q, BACK] * long * scale
+        cos, sin = np.cos(life[q, ANGLE]), np.sin(life[q, ANGLE])
+        bend = life[q, BEND] / scale
+        x, y = life[q, X] * scale, life[q, Y] * scale
+        made[k, 0], made[k, 1], made[k, 2], made[k, 3] = x, y, cos, sin
+        made[k, 4], made[k, 5], made[k, 6], made[k, 7] = front, back, wide, bend
+        made[k, 8] = life[q, ALPHA] * look[0]
+        made[k, 9] = min(max(r, f32(0)), f32(1))
+        made[k, 10] = min(max(g, f32(0)), f32(1))
+        made[k, 11] = min(max(b, f32(0)), f32(1))
+        made[k, 12] = look[5] * (2 * noise(salt, number, 8) - 1)
+        made[k, 13] = int(noise(salt, number, 9) * brushes)
+        longest = max(front, back)
+        reach_y = abs(sin) * longest + abs(cos) * (wide + f32(0.5) * abs(bend) * longest * longest) + 1
+        rows[k, 0], rows[k, 1] = int(np.floor(y - reach_y)), int(np.ceil(y + reach_y)) + 1
+    return made, rows
+
+
+@compiled
+def place(  # noqa: C901  (one loop: calls within it would be copied out by hand)
+    paint: np.ndarray,
+    bare: np.ndarray,
+    stain: np.ndarray,
+    top: int,
+    strokes: np.ndarray,
+    rows: np.ndarray,
+    sprites: np.ndarray,
+    paper: np.ndarray,
+    how: np.ndarray,
+) -> None:
+    """Place strokes on a band of rows, the topmost first.
+
+    Args:
+        paint: (rows, W, 4) float32: red, green, blue and height of the opaque paint, times its cover.
+        bare: (rows, W) float32: what is still uncovered, 1 to 0.
+        stain: (rows, W, 3) float32: the share of light that transparent strokes let through.
+        top: number of the band's first row.
+        strokes: see ``to_draw``; ``rows`` too.
+        sprites: (n, V, U, 2) float32: cover and height across and along the stroke.
+        paper: (N, N) float32 grain, 0 deep to 1 high.
+        how: (4,) float32: 0 for opaque, 1 for transparent; strength of streaks; the paper's grip; hardness of grain.
+    """
+    bottom, width = top + paint.shape[0], paint.shape[1]
+    v_size, u_size = sprites.shape[1] - 1, sprites.shape[2] - 1
+    tile = len(paper)
+    is_stain, streaks, grip, hard = how[0] > 0, how[1], how[2], how[3]
+    for k in range(len(strokes)):
+        if rows[k, 1] <= top or rows[k, 0] >= bottom:
+            continue
+        x, y, cos, sin = strokes[k, 0], strokes[k, 1], strokes[k, 2], strokes[k, 3]
+        front, back, half, bend = strokes[k, 4], strokes[k, 5], strokes[k, 6], strokes[k, 7]
+        opacity, lift, which = strokes[k, 8], strokes[k, 12], int(strokes[k, 13])
+        r, g, b = strokes[k, 9], strokes[k, 10], strokes[k, 11]
+        curve = f32(0.5) * bend
+        sway = abs(curve) * max(front, back) ** 2
+        iu, iv = u_size / (front + back), v_size / (2 * half)
+        for j in range(max(rows[k, 0], top), min(rows[k, 1], bottom)):
+            dy = j + f32(0.5) - y
+            lo, hi = -x, width - x
+            if abs(cos) > f32(1e-4):
+                p, q = (-back - sin * dy) / cos, (front - sin * dy) / cos
+                lo, hi = max(lo, min(p, q)), min(hi, max(p, q))
+            elif not -back <= sin * dy <= front:
+                continue
+            if abs(sin) > f32(1e-4):
+                p, q = (cos * dy - half - sway) / sin, (cos * dy + half + sway) / sin
+                lo, hi = max(lo, min(p, q)), min(hi, max(p, q))
+            elif not -half - sway <= cos * dy <= half + sway:
+                continue
+            row = j - top
+            for i in range(max(int(np.ceil(x + lo - f32(0.5))), 0), min(int(x + hi + f32(0.5)), width)):
+                left = bare[row, i]
+                if left < f32(0.02):
+                    continue
+                dx = i + f32(0.5) - x
+                along = cos * dx + sin * dy
+                aside = cos * dy - sin * dx - curve * along * along
+                u, v = (along + back) * iu, (aside + half) * iv
+                if u < 0 or v < 0 or u >= u_size or v >= v_size:
+                    continue
+                u0, v0 = int(u), int(v)
+                fu, fv = u - u0, v - v0
+                p, q = (1 - fu) * (1 - fv), fu * (1 - fv)
+                s, t = (1 - fu) * fv, fu * fv
+                cover = (
+                    sprites[which, v0, u0, 0] * p
+                    + sprites[which, v0, u0 + 1, 0] * q
+                    + sprites[which, v0 + 1, u0, 0] * s
+                    + sprites[which, v0 + 1, u0 + 1, 0] * t
+                )
+                if cover < f32(0.004):
+                    continue
+                if grip > 0:
+                    cover = min(max((cover - grip * (1 - paper[j % tile, i % tile])) * hard, f32(0)), cover)
+                a = cover * opacity
+                if is_stain:
+                    stain[row, i, 0] *= 1 - a * (1 - r)
+                    stain[row, i, 1] *= 1 - a * (1 - g)
+                    stain[row, i, 2] *= 1 - a * (1 - b)
+                    continue
+                ridge = (
+                    sprites[which, v0, u0, 1] * p
+                    + sprites[which, v0, u0 + 1, 1] * q
+                    + sprites[which, v0 + 1, u0, 1] * s
+                    + sprites[which, v0 + 1, u0 + 1, 1] * t
+                )
+                a *= left
+                streak = 1 + streaks * (ridge - f32(0.5))
+                paint[row, i, 0] += a * r * streak
+                paint[row, i, 1] += a * g * streak
+                paint[row, i, 2] += a * b * streak
+                paint[row, i, 3] += a * (ridge + lift)
+                bare[row, i] = left - a
+
+
+@compiled
+def nearest(
+    labels: np.ndarray,
+    top: int,
+    cells: np.ndarray,
+    starts: np.ndarray,
+    members: np.ndarray,
+    across: int,
+    down: int,
+    cell: Number,
+    picture: np.ndarray,
+    how: np.ndarray,
+) -> None:
+    """Fill a band of labels (rows, W) int32 with the number of the cell that each pixel belongs to, -1 for none.
+
+    Args:
+        top: number of the band's first row, which may be outside the picture.
+        cells: a list to draw, see ``to_draw``; here in the order of ``life``.
+        starts: see ``by_cell``; ``members`` too.
+        across: cells of the grid in a row; ``down``: rows of the grid.
+        cell: side of a cell of the grid, in pixels of the result.
+        picture: (h, w, 3) float32; borders keep to its edges.
+        how: (3,) float32: 0 for round distances, 1 for square ones; weight of the colour; pixels of the guide for one
+            of the result.
+    """
+    height, width = labels.shape
+    square, weight, to_guide = how[0] > 0, how[1], how[2]
+    for row in range(height):
+        y = top + row + f32(0.5)
+        cy = min(max(int(y / cell), 0), down - 1)
+        for i in range(width):
+            x = i + f32(0.5)
+            cx = min(max(int(x / cell), 0), across - 1)
+            r = g = b = f32(0)
+            if weight > 0:
+                r, g, b = sample3(picture, x * to_guide - f32(0.5), y * to_guide - f32(0.5))
+            best, found = f32(1e9), -1
+            for j in range(max(cy - 1, 0), min(cy + 2, down)):
+                for k in range(starts[j * across + max(cx - 1, 0)], starts[j * across + min(cx + 1, across - 1) + 1]):
+                    q = members[k]
+                    dx, dy = (x - cells[q, 0]) / cell, (y - cells[q, 1]) / cell
+                    if square:
+                        along = abs(cells[q, 2] * dx + cells[q, 3] * dy)
+                        aside = abs(cells[q, 2] * dy - cells[q, 3] * dx)
+                        d = max(along, aside) + f32(0.15) * min(along, aside)
+                    else:
+                        d = np.sqrt(dx * dx + dy * dy)
+                    if weight > 0:
+                        d += weight * (abs(r - cells[q, 9]) + abs(g - cells[q, 10]) + abs(b - cells[q, 11]))
+                    d /= max(cells[q, 8], f32(0.02))
+                    if d < best:
+                        best, found = d, q
+            labels[row, i] = found
+
+
+@compiled
+def fill_cells(  # noqa: C901  (one loop: calls within it would be copied out by hand)
+    paint: np.ndarray,
+    bare: np.ndarray,
+    top: int,
+    labels: np.ndarray,
+    above: int,
+    cells: np.ndarray,
+    ranks: np.ndarray,
+    picture: np.ndarray,
+    how: np.ndarray,
+) -> None:
+    """Paint the cells of a band, with gaps between them, bevelled or with shadows.
+
+    Args:
+        paint: see ``place``; ``bare`` and ``top``, too.
+        labels: see ``nearest``; of ``above`` rows more on either side.
+        cells: see ``nearest``; ``ranks`` (n,) float32: the higher one throws a shadow on the lower.
+        picture: (h, w, 3) float32.
+        how: (7,) float32: half of the gap and width of the bevel, in pixels of the result; share of the picture that is
+            seen inside a cell; opacity; length and darkness of shadows; pixels of the guide for one of the result.
+    """
+    height, width = bare.shape
+    gap, bevel, inside, opacity, reach_, dark, to_guide = how[0], how[1], how[2], how[3], how[4], how[5], how[6]
+    for row in range(height):
+        for i in range(width):
+            own = labels[row + above, i]
+            if own < 0:
+                continue
+            edge, slope = 0, 0
+            for n in range(8):
+                dx, dy = COMPASS[n, 0], COMPASS[n, 1]
+                if gap > 0:
+                    near = min(max(int(np.floor(i + dx * gap + f32(0.5))), 0), width - 1)
+                    edge += labels[row + above + int(np.floor(dy * gap + f32(0.5))), near] != own
+                    half = f32(0.5) * gap
+                    near = min(max(int(np.floor(i + dx * half + f32(0.5))), 0), width - 1)
+                    edge += labels[row + above + int(np.floor(dy * half + f32(0.5))), near] != own
+                if bevel > 0:
+                    far = gap + bevel
+                    near = min(max(int(np.floor(i + dx * far + f32(0.5))), 0), width - 1)
+                    slope += labels[row + above + int(np.floor(dy * far + f32(0.5))), near] != own
+            cover = max(f32(1) - f32(0.34) * edge, f32(0)) * opacity
+            r, g, b = cells[own, 9], cells[own, 10], cells[own, 11]
+            if inside > 0:
+                u = (i + f32(0.5)) * to_guide - f32(0.5)
+                v = (top + row + f32(0.5)) * to_guide - f32(0.5)
+                r1, g1, b1 = sample3(picture, u, v)
+                r, g, b = r + (r1 - r) * inside, g + (g1 - g) * inside, b + (b1 - b) * inside
+            shade = f32(1)
+            if reach_ > 0:
+                for n in range(1, 5):
+                    d = int(reach_ * n * f32(0.25) + f32(0.5))
+                    other = labels[max(row + above - d, 0), max(i - d, 0)]
+                    if other >= 0 and other != own and ranks[other] > ranks[own]:
+                        shade = 1 - dark * (1 - f32(0.22) * (n - 1))
+                        break
+            ridge = f32(1) - f32(0.125) * slope + cells[own, 12]
+            a = cover * bare[row, i]
+            paint[row, i, 0] += a * r * shade
+            paint[row, i, 1] += a * g * shade
+            paint[row, i, 2] += a * b * shade
+            paint[row, i, 3] += a * ridge
+            bare[row, i] -= a
+
+
+@compiled
+def screen(
+    stain: np.ndarray,
+    top: int,
+    picture: np.ndarray,
+    paper: np.ndarray,
+    inks: np.ndarray,
+    how: np.ndarray,
+) -> None:
+    """Print the picture on a band through screens that are fixed to the paper: dots, lines, grain or flat areas.
+
+    Args:
+        stain: (rows, W, 3) float32, multiplied by what each ink lets through.
+        top: number of the band's first row.
+        picture: (h, w, 3) float32.
+        paper: (N, N) float32 grain.
+        inks: (n, 16) float32: 0-2 colour; 3-6 amount: weights of the darkness 1 - rgb, and what is added; 7 angle;
+            8 pitch in pixels of the result; 9-10 shift in pixels of the result; 11 shape: 0 dots, 1 lines, 2 grain,
+            3 flat, 4 cross-hatching; 12 hardness of edges; 13 share of the grey that is left to black; 14 how far the
+            tone bends lines, in pitches; 15 waste of ink by the paper's grain.
+        how: (1,) float32: pixels of the guide for one of the result.
+    """
+    height, width = stain.shape[:2]
+    to_guide, tile = how[0], len(paper)
+    for row in range(height):
+        y = top + row + f32(0.5)
+        for i in range(width):
+            x = i + f32(0.5)
+            for n in range(len(inks)):
+                xs, ys = x + inks[n, 9], y + inks[n, 10]
+                r, g, b = sample3(picture, xs * to_guide - f32(0.5), ys * to_guide - f32(0.5))
+                grey = 1 - (f32(0.299) * r + f32(0.587) * g + f32(0.114) * b)
+                r, g, b = 1 - r, 1 - g, 1 - b
+                least = min(r, min(g, b)) * inks[n, 13]
+                amount = inks[n, 3] * (r - least) + inks[n, 4] * (g - least) + inks[n, 5] * (b - least) + inks[n, 6]
+                amount = min(max(amount, f32(0)), f32(1))
+                shape, pitch = int(inks[n, 11]), inks[n, 8]
+                cos, sin = np.cos(inks[n, 7]), np.sin(inks[n, 7])
+                u, v = (cos * xs + sin * ys) / pitch, (cos * ys - sin * xs) / pitch
+                threshold = f32(0.5)
+                if shape == 0:
+                    wave = np.cos(2 * f32(np.pi) * u) + np.cos(2 * f32(np.pi) * v)
+                    threshold = f32(0.5) - f32(0.25) * wave
+                elif shape == 1 or shape == 4:
+                    v += inks[n, 14] * grey
+                    threshold = abs(v - np.floor(v) - f32(0.5)) * 2
+                    if shape == 4:
+                        u += inks[n, 14] * grey
+                        threshold = min(threshold, abs(u - np.floor(u) - f32(0.5)) * 2)
+                elif shape == 2:
+                    threshold = paper[int(ys) % tile, int(xs) % tile]
+                cover = min(max((amount - threshold) * inks[n, 12] + f32(0.5), f32(0)), f32(1))
+                if amount <= 0:
+                    cover = f32(0)
+                elif inks[n, 15] > 0:
+                    cover *= 1 - inks[n, 15] * (1 - paper[int(ys + 37 * n) % tile, int(xs + 91 * n) % tile])
+                stain[row, i, 0] *= 1 - cover * (1 - inks[n, 0])
+                stain[row, i, 1] *= 1 - cover * (1 - inks[n, 1])
+                stain[row, i, 2] *= 1 - cover * (1 - inks[n, 2])
+
+
+@compiled
+def finish(
+    out: np.ndarray,
+    paint: np.ndarray,
+    bare: np.ndarray,
+    stain: np.ndarray,
+    above: int,
+    top: int,
+    ground: np.ndarray,
+    paper: np.ndarray,
+    how: np.ndarray,
+) -> None:
+    """Write a band of the finished picture: ground below the paint, light on its relief, pigment, the paper's grain.
+
+    Args:
+        out: (rows, W, 3) uint8 or uint16.
+        paint: see ``place``; ``bare`` and ``stain``, too: of ``above`` rows more on either side.
+        top: number of the first row of ``out``.
+        ground: (h, w, 3) float32 at the guide's size, or (1, 1, 3).
+        paper: (N, N) float32 grain.
+        how: (9,) float32: 0 strength of the light, 1 distance in pixels over which relief is measured, 2 greatest
+            change by light, 3 and 4 density of pigment by the paint's height and by the grain, 5 darkness of the
+            grain's hollows, 6 and 7 pixels of the guide for one of the result, 8 the greatest value of ``out``.
+    """
+    rows, width = out.shape[:2]
+    light, step, limit, by_height, by_grain, hollows = how[0], int(how[1]), how[2], how[3], how[4], how[5]
+    last, tile, most = paint.shape[0] - 1, len(paper), how[8]
+    flat = ground.shape[0] == 1
+    for j in range(rows):
+        row = j + above
+        up, down = max(row - step, 0), min(row + step, last)
+        for i in range(width):
+            if flat:
+                r, g, b = ground[0, 0, 0], ground[0, 0, 1], ground[0, 0, 2]
+            else:
+                u = (i + f32(0.5)) * how[6] - f32(0.5)
+                v = (top + j + f32(0.5)) * how[7] - f32(0.5)
+                r, g, b = sample3(ground, u, v)
+            left = bare[row, i]
+            r = (paint[row, i, 0] + left * r) * stain[row, i, 0]
+            g = (paint[row, i, 1] + left * g) * stain[row, i, 1]
+            b = (paint[row, i, 2] + left * b) * stain[row, i, 2]
+            grain = paper[(top + j) % tile, i % tile]
+            if by_height != 0 or by_grain != 0:
+                d = by_height * (paint[row, i, 3] - f32(0.5)) + by_grain * (f32(0.5) - grain)
+                r, g, b = r - (r - r * r) * d, g - (g - g * g) * d, b - (b - b * b) * d
+            if hollows > 0:
+                dark = 1 - hollows * (1 - grain)
+                r, g, b = r * dark, g * dark, b * dark
+            if light > 0:
+                before, after = max(i - step, 0), min(i + step, width - 1)
+                slope = paint[row, before, 3] - paint[row, after, 3] + paint[up, i, 3] - paint[down, i, 3]
+                shade = min(max(-light * slope, -limit), limit)
+                r, g, b = r + shade, g + shade, b + shade
+            out[j, i, 0] = int(min(max(r, f32(0)), f32(1)) * most + f32(0.5))
+            out[j, i, 1] = int(min(max(g, f32(0)), f32(1)) * most + f32(0.5))
+            out[j, i, 2] = int(min(max(b, f32(0)), f32(1)) * most + f32(0.5))
