@@ -29,7 +29,7 @@ def test_a_mistyped_file_is_told_the_name_that_is_near(capsys: Capsys) -> None:
     assert "--look stripe.png: no such picture — did you mean 'stripes.png'?" in told
 
 
-def test_a_picture_is_no_model_and_a_look_that_ships_no_picture(capsys: Capsys) -> None:
+def test_a_picture_is_no_model_and_a_medium_no_picture(capsys: Capsys) -> None:
     told = refuse(capsys, 3, "stylize", "clip.mkv", "--model", "stripes.png")
     assert "stripes.png: it is a picture, not a model — paint in its style with --look stripes.png" in told
     for command in (("run", "--look", "oil", "--apply", "clip.mkv", "-o", "o.mp4"), ("look", "oil")):

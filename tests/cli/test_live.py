@@ -131,7 +131,7 @@ def test_what_is_no_look_is_one_line(tmp_path: Path, capsys: Capsys) -> None:
         (("--look", str(stripes), "--set", "pairing.density=1"), 2, "no such setting"),
         (("--model", "flower", "--look", "absent.jpg"), 2, "absent.jpg"),
         (("--model", "flower", "--look", "one", "--look", "absent.jpg"), 2, "not a picture"),
-        (("--model", "flower", "--look", "watercolor"), 2, "did you mean 'watercolour'? 'watercolour' ships"),
+        (("--model", "flower", "--look", "pensil"), 2, "to paint what the model makes in pencil: --strokes pencil"),
     ):
         assert why in refuse(capsys, status, "live", *arguments)
     Path("text.png").write_text("no picture")

@@ -47,7 +47,7 @@ def test_the_list_of_models_names_the_media(capsys: Capsys) -> None:
     assert all(one["summary"] and Path(one["file"]).is_file() for one in table["media"].values())
     assert list(table["models"]) == ["flower", "identity"]
     lines = said(capsys, 0, "model", "list").splitlines()
-    assert [line for line in lines if "--look pencil" in line]
+    assert [line for line in lines if line.startswith("pencil") and table["media"]["pencil"]["summary"] in line]
 
 
 def test_unknown_names_are_told_those_of_models_and_media_that_are_near(capsys: Capsys) -> None:

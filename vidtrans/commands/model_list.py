@@ -33,5 +33,6 @@ class ModelList(Command):
     def describe(self, table: Table) -> str:
         """Return a line for each model and each medium."""
         models = [f"{name:20} {path}" for name, path in table["models"].items()]
-        media = [f"{name:20} --look {name}: {one['summary']}" for name, one in table["media"].items()]
-        return "\n".join([*models, *media, "'vidtrans model formats' lists what else can be used"])
+        media = [f"{name:20} {one['summary']}" for name, one in table["media"].items()]
+        more = "'vidtrans stylize VIDEO --look NAME' paints in a medium", "'vidtrans model formats' lists more models"
+        return "\n".join([*models, *media, *more])
