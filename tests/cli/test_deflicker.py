@@ -57,6 +57,17 @@ def deflicker(capsys: Capsys, processed: str, *flags: object) -> Frames:
     return deflicker_with_warnings(capsys, processed, *flags)[0]
 
 
+def test_what_was_processed_is_painted_in_strokes_after_the_filter(capsys: Capsys) -> None:
+    plain = deflicker(capsys, "p.mp4", "--source", "s.mp4", QUICK)
+    table = said_json(
+        capsys, "deflicker", "p.mp4", "--source", "s.mp4", QUICK, "--strokes", "oil", *LOSSLESS, "-o", "q.mkv"
+    )
+    assert (table["strokes"], table["temporal"]) == ("oil", "window")
+    made = decode(Path("q.mkv"))[2]
+    assert all(not np.array_equal(a, b) for a, b in zip(made, plain, strict=True))
+    assert float(np.abs(np.subtract(made, plain, dtype=float)).mean()) < 40
+
+
 @pytest.mark.parametrize("method", ["window", "causal"])
 def test_a_clip_that_flickers_becomes_steadier_and_nearer_to_one_that_does_not(method: str, capsys: Capsys) -> None:
     made = deflicker(capsys, "p.mp4", "--source", "s.mp4", "--temporal", method)

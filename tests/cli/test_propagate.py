@@ -71,6 +71,19 @@ def test_nothing_passes_a_cut(capsys: Capsys) -> None:
     assert np.array_equal(made[6:], frames[6:])
 
 
+def test_painted_frames_are_painted_in_strokes(capsys: Capsys) -> None:
+    frames = clip_and_keys()
+    strokes = ("--strokes", "oil")
+    assert propagate(capsys, *PLAIN, *strokes)["strokes"] == "oil"
+    made = decode(Path("o.mkv"))[2]
+    for key in (2, 9):
+        assert not np.array_equal(made[key], painted(frames[key]))
+        near = [np.abs(made[key].astype(float) - other).mean() for other in (painted(frames[key]), frames[key])]
+        assert near[0] < near[1]
+    words = ("propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "--layer", *strokes, "-o", "l.mov")
+    assert "leave out --layer or --strokes" in refuse(capsys, 2, *words)
+
+
 def test_what_is_clear_is_not_painted(capsys: Capsys) -> None:
     frames = clip_and_keys(())
     layer = np.dstack([painted(frames[4]), np.zeros((48, 64), np.uint8)])

@@ -269,11 +269,13 @@ def test_a_palette_moves_the_colours_of_the_whole_film_alike(clip: Path) -> None
         (("--strokes", MEDIUM, "--set", "strokes.size=9"), "strokes.size 9"),
         (("--strokes", MEDIUM, "--set", "strokes.size=1 + frame"), "strokes.size"),
         (("--strokes", MEDIUM, "--palette", "none.png"), "none.png"),
+        (("--strokes", MEDIUM, "--palette", "plain.png"), "one colour"),
     ],
 )
 def test_mistakes_are_found_before_anything_is_written(
     clip: Path, capsys: Capsys, options: tuple[str, ...], words: str
 ) -> None:
+    cv2.imwrite("plain.png", np.full((8, 8, 3), 90, np.uint8))
     status = 3 if "none.png" in options else 2
     assert words in refuse(capsys, status, "stylize", clip, "--model", "identity", "-o", "o.mkv", *options)
     assert not Path("o.mkv").exists()

@@ -62,6 +62,7 @@ def with_every_keyword() -> None:
         processed="processed.mp4", source=Path("clip.mp4"), output="out.mp4", start="1:02.5", end=Time(frame=90),
         exposure=True, strength=0.5, mix="0: 0, 2s: 1", keep_colour=0.3,
         sound="song.wav", keep_shading=0.5, cuts="cuts.txt", temporal="window", mask=Path("mask.mp4"),
+        strokes="oil", palette="painting.jpg",
         codec="h264", fps="25", filter="hue=s=0", jobs=2, shard="1/4", halt=True, retry=True, executor="local",
         cache_dir=CACHE, device="cpu", overwrite=True, dry_run=True, allow_damaged=True, decoder="cpu",
         cache_limit_gb=20, preset="fast", settings=SETTINGS, report=show, stop=STOP, beside=True
@@ -163,7 +164,7 @@ def with_every_keyword_too() -> None:
         video="clip.mp4", keyframes=Path("keys"), output="out.mp4", follow="motion", minutes=2.5, preview=True,
         first_number=1, start="1:02.5", end=Time(frame=90), mask="mask.mp4", layer=True, beside=True,
         temporal="window", steps=500, upscale="sharp", sharpness=0.5, strength=0.5, mix="0: 0, 2s: 1", keep_colour=0.3,
-        keep_shading=0.5,
+        keep_shading=0.5, strokes="oil", palette="painting.jpg",
         cuts="cuts.txt", codec="h264", jobs=2, shard="1/4", halt=True, retry=True, executor="local",
         cache_dir=CACHE, device="cpu", seed=7, overwrite=True, dry_run=True, allow_damaged=True, decoder="cpu",
         cache_limit_gb=20, preset="fast", settings=SETTINGS, report=show, stop=STOP
@@ -172,7 +173,7 @@ def with_every_keyword_too() -> None:
         video="clip.mp4", apply="clip.mp4", output="out.mp4", looks=["painting.jpg", Path("other.jpg")],
         at_once=True, target="target.mp4", keep="keep.mp4", minutes=2.5, pairing="edges", temporal="window",
         steps=500, upscale="sharp", sharpness=0.5, strength=0.5, mix="0: 0, 2s: 1", keep_colour=0.3,
-        keep_shading=0.5, codec="h264",
+        keep_shading=0.5, strokes="oil", palette=Path("painting.jpg"), codec="h264",
         jobs=2, shard="1/4", halt=True, retry=True, executor="local", cache_dir=CACHE, device="cpu", seed=7,
         overwrite=True, dry_run=True, allow_damaged=True, decoder="cpu", cache_limit_gb=20, preset="fast",
         settings=SETTINGS, report=show, stop=STOP
@@ -203,7 +204,7 @@ def with_every_keyword_too() -> None:
         region=["man=ink"], rest="oil", handles=12, media=["rushes"], rate="25",
         end=Time(frame=90), score=True, chunk="0", join=True, print_jobs="slurm", size="512", upscale="sharp",
         sharpness=0.5, strength=0.5, mix="0: 0, 2s: 1", keep_colour=0.3,
-        sound="song.wav", keep_shading=0.5, look="ink", stroke_size=1.5, drawn="12",
+        sound="song.wav", keep_shading=0.5, look="ink", stroke_size=1.5, drawn="12", strokes="oil", palette="a.jpg",
         cuts="cuts.txt", filter_source="deinterlace", engine="torch", draft=3, temporal="window", codec="h264",
         fps="25", filter="hue=s=0", jobs=2, shard="1/4", halt=True, retry=True, executor="local", shared_disk=True,
         cache_dir=CACHE, device="cpu", overwrite=True, dry_run=True, allow_damaged=True, decoder="cpu",

@@ -43,7 +43,7 @@ class Deflicker(Command):
 
     CONTEXT: ClassVar = (*CACHING, "device", "decoder")
     RESULT: ClassVar = RenderedClip
-    TABLES: ClassVar = {"rendering": DEFLICKER_READS, "temporal": None, "encoding": None}
+    TABLES: ClassVar = {"rendering": DEFLICKER_READS, "strokes": None, "temporal": None, "encoding": None}
     READS: ClassVar = DEFLICKER_READS
     BATCH: ClassVar = ("jobs", "shard", "halt", "retry", "executor")
 
@@ -199,6 +199,7 @@ class Deflicker(Command):
         from vidtrans.clips.indexing import content_digest, mask_digest
         from vidtrans.output.places import refuse_link
         from vidtrans.output.result import Result
+        from vidtrans.rendering.planned_strokes import strokes_digest
         from vidtrans.rendering.requested_output import OutputTarget, default_output, request_digest
         from vidtrans.video.io.picture_paths import is_picture_source
 
@@ -213,9 +214,10 @@ class Deflicker(Command):
             **({"end": str(self.end)} if self.end is not None else {}),
             **({"exposure": True} if self.exposure else {}),
             **({"mask": mask_digest(context, mask)} if mask else {}),
+            **strokes_digest(settings.strokes, context),
         }
         digest = request_digest(own, settings, target, stills=is_picture_source(processed), masked=bool(mask))
-        sources = [p for p in (processed, self.source, mask and mask.path) if p]
+        sources = [p for p in (processed, self.source, mask and mask.path, *settings.strokes.files) if p]
         return target, Result(target.output, digest, sources, context, target.folder, began=began)
 
     def _make_several(self, context: Context) -> Table:

@@ -47,6 +47,7 @@ class Propagate(Command):
     TABLES: ClassVar = dict.fromkeys(CHAIN, ()) | {
         "training": ("steps",),
         "rendering": ("cuts", "upscale", "sharpness", "strength", "mix", "keep_colour", "keep_shading"),
+        "strokes": None,
         "temporal": None,
         "encoding": ("codec",),
     }

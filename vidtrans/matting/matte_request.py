@@ -15,6 +15,7 @@ from vidtrans.matting.marks import MATTE, Brushes
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.session import Context
+from vidtrans.strokes.settings import NO_STROKES
 from vidtrans.video.io.codecs import CODECS, PICTURES, codecs_with_alpha
 from vidtrans.video.io.picture_paths import is_picture_source
 
@@ -70,7 +71,7 @@ class MatteRequest:
         ending = self.output.suffix.lower().lstrip(".") if self.output else CODECS[codec].containers[0]
         if "codec" not in recipe.tables.get("encoding", {}) and self.makes_file and ending in CODECS[codec].containers:
             recipe = recipe.under({"encoding": {"codec": codec}})
-        recipe = recipe.under({"rendering": {"size": "source"}, "temporal": {"name": "off"}})
+        recipe = recipe.under({"rendering": {"size": "source"}, "temporal": {"name": "off"}, "strokes": NO_STROKES})
         found = ResolvedRenderSettings.of(recipe, model, context.device)
         found = found.resolved(is_picture_source(self.video), self.output, context.report)
         chosen = found.encoding.codec

@@ -145,11 +145,11 @@ class _Making:
         if not merged:
             return replace(job, facts=job.facts | facts)
         keys = [one.frame for one in merged]
-        maps = KeyMaps(plan.clip, (plan.first, plan.stop), keys, self.context, always=keys)
+        maps = KeyMaps(plan.clip, (plan.frames.start, plan.stop), keys, self.context, always=keys)
         self._stack.enter_context(closing(maps))
         within = None
         if request.mask is not None:
-            within = Mask.open(request.mask, plan.clip, plan.first, plan.stop, self.context)
+            within = Mask.open(request.mask, plan.clip, plan.frames.start, plan.stop, self.context)
         if plan.corrections is not None and _key_of(plan.corrections.within) != _key_of(within):
             why = f"'{request.render.name}' is a corrected result, whose corrections have another mask"
             raise UsageError("--mask", why, "correct the first result, with all corrections in --painted DIR")

@@ -35,6 +35,7 @@ from vidtrans.painting.maps import KeyMaps
 from vidtrans.propagation.requests import PropagateRequest
 from vidtrans.rendering.frame_path import FramePath
 from vidtrans.rendering.plan import RenderPlan
+from vidtrans.rendering.planned_strokes import strokes_digest
 from vidtrans.rendering.planning import plan_render
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.requested_output import OutputTarget, default_output, request_digest
@@ -83,6 +84,7 @@ class PaintingJob:
         """Return the result, with the digest of everything that affects it. Raises UsageError, MediaError."""
         request, target = self.request, self.target
         sources = [request.video, *([request.mask.path] if request.mask else []), *self.files]
+        sources += self.settings.strokes.files
         made_of, digest = describe(request.COMMAND, vars(request), self.context), self._digest()
         return Result(target.output, digest, sources, self.context, target.folder, made_of=made_of, began=self.began)
 
@@ -98,6 +100,9 @@ class PaintingJob:
         """Return the render settings of the result."""
         request, source = self.request, load_model(IDENTITY, self.context)
         found = ResolvedRenderSettings.of(request.recipe, source, self.context.device, painted=True)
+        if request.layer and found.strokes.medium:
+            why = "strokes cover the whole picture, and leave nothing transparent"
+            raise UsageError("--layer", why, "leave out --layer or --strokes")
         return found.resolved(is_picture_source(request.video), request.output, self.context.report)
 
     def _digest(self) -> str:
@@ -119,6 +124,7 @@ class PaintingJob:
             "versions": [COMPOSING, CarryStage.id(), DatasetStage.id(), TrainStage.id()],
             "seed": context.seed,
             "device": context.device_kind,
+            **strokes_digest(self.settings.strokes, context),
         }
         stills = is_picture_source(request.video)
         return request_digest(own, self.settings, self.target, stills=stills, masked=request.mask is not None)

@@ -44,6 +44,8 @@ def tell_unused_upscale(plan: RenderPlan, recipe: Recipe, context: Context) -> N
     why = f"pictures are made at {plan.size[0]}x{plan.size[1]}, which is not smaller than the result"
     if plan.classes is not None:
         why = "label maps are enlarged by class"
+    elif plan.strokes is not None:
+        why = "strokes are painted at the size of the result"
     elif not plan.is_painted:
         why = f"'{plan.model.name}' returns the source's own pictures"
     elif mode == "bicubic":

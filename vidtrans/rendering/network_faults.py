@@ -77,12 +77,12 @@ def _cached(plan: RenderPlan, engine: Engine, shot: tuple[int, int], outputs: Ta
 def find_palette(plan: RenderPlan, engine: Engine, context: Context) -> AffineColours | None:
     """Return the map of a clip's colours, as the model paints them, to those of the palette; None without a palette.
 
-    It is the same for any part of the clip. Raises MediaError.
+    It is the same for any part of the clip, unless the model sees a mask or paint. Raises MediaError.
     """
     if plan.strokes is None or (palette := plan.strokes.settings.pictures.get("palette")) is None:
         return None
     begin, end = 0, plan.clip.index.num_frames
-    if plan.input_mask:  # it is open for the frames of the plan
+    if plan.input_mask or plan.paint:  # which are known for the frames of the plan
         begin, end = plan.first, plan.stop
     outputs = []
     for number in (begin + n for n in spread_numbers(end - begin, COLOUR_FRAMES)):

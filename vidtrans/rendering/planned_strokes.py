@@ -41,6 +41,8 @@ class PlannedStrokes:
         """Return the strokes on the frames [first, stop) of a clip; None without. Raises UsageError, MediaError."""
         if not settings.medium:
             return None
+        if (palette := settings.pictures.get("palette")) and not np.ptp(read_picture(palette), axis=(0, 1)).any():
+            raise UsageError(f"--palette {palette}", "it is of one colour", "give a picture with several")
         mask = settings.fine_mask
         fine = Mask.open(mask, clip, first, stop, context) if mask else None
         return cls(load_medium(settings.medium), settings, fine, _digests(settings, context))
@@ -58,6 +60,12 @@ class PlannedStrokes:
         file = self.settings.pictures.get("directions")
         directions = None if file is None else read_picture(file)
         return Painter(self.medium, self.settings, size, threads, directions)
+
+    def warm_up(self, *, deep: bool) -> None:
+        """Compile what paints, which may take seconds, by painting a small picture; ``deep``: of 16 bits a channel."""
+        picture = np.zeros((32, 32, 3), np.uint16 if deep else np.uint8)
+        painter = self.painter((32, 32), 1)
+        painter.paint(0, picture.astype(np.uint8), picture, dict.fromkeys(CURVES, 1.0), starts_shot=True)
 
 
 class StreamStrokes:

@@ -147,7 +147,8 @@ class ChunkRenderer:
 
             for index, compose in composed:
                 queue.put(partial(encode, index, compose))
-                self.steps.save(states, self._chunk_of(index), index, queue)
+                if self.steps.has_state:
+                    self.steps.save(states, self._chunk_of(index), index, queue)
                 yield
             queue.finish()
 

@@ -17,6 +17,7 @@ from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import StateStore
+from vidtrans.strokes.painter import Painter
 from vidtrans.temporal.stream import RecursiveFilter, Sample, filter_samples
 from vidtrans.video.colour.conversion import to_uint16
 from vidtrans.video.io.clip import Frame
@@ -37,11 +38,8 @@ class TemporalSteps:
         picture, strokes = plan.picture, plan.strokes
         self._painter = strokes.painter((picture.width, picture.height), plan.threads) if strokes else None
         self._from = 0  # the first frame to paint
-
-    @property
-    def has_state(self) -> bool:
-        """Return whether a frame depends on all frames of its shot before it."""
-        return self._painter is not None or isinstance(self.filter, RecursiveFilter)
+        # Whether a frame depends on all frames of its shot before it.
+        self.has_state = self._painter is not None or isinstance(self.filter, RecursiveFilter)
 
     def resume(self, chunk: Chunk, states: StateStore | None) -> int:
         """Prepare to continue with a chunk; return the first frame to read, the shot's first without a saved state."""
@@ -75,22 +73,24 @@ class TemporalSteps:
         return state
 
     def __call__(self, samples: Iterable[Sample], wanted: range) -> Generator[tuple[Sample, Any], None, None]:
-        """Yield each ``wanted`` sample with its picture: filtered, of a GPU's render a tensor, or painted.
+        """Return each ``wanted`` sample with its picture: filtered, of a GPU's render a tensor, or painted.
 
         Painted pictures have the size of the result.
         """
-        painter = self._painter
-        needed = wanted if painter is None else range(self._from, wanted.stop)
-        if self._plan.settings.filter_name == "off":
+        plan, needed = self._plan, wanted if self._painter is None else range(self._from, wanted.stop)
+        if plan.settings.filter_name == "off":
             filtered = ((sample, sample.output) for sample in samples)
         else:
-            filtered = filter_samples(samples, self.filter, needed, self._plan.held_frames)
-        if painter is None:
-            yield from filtered
-            return
+            filtered = filter_samples(samples, self.filter, needed, plan.held_frames)
+        return filtered if self._painter is None else self._painted(self._painter, filtered, wanted)
+
+    def _painted(
+        self, painter: Painter, filtered: Generator[tuple[Sample, Any], None, None], wanted: range
+    ) -> Generator[tuple[Sample, np.ndarray], None, None]:
+        """Paint the pictures of frames in order; yield those of ``wanted`` frames."""
         strokes, curves = self._plan.strokes, self._plan.stroke_curves
         assert strokes is not None
-        with ExitStack() as stack:
+        with closing(filtered), ExitStack() as stack:
             fine = strokes.fine and stack.enter_context(
                 closing(strokes.fine.mattes(self._plan.size, self._plan.threads))
             )

@@ -19,6 +19,7 @@ CURVES = {
     "paper": (0.0, 3.0),
 }
 FILES = ("medium", "palette", "fine", "directions")
+NO_STROKES: Table = {"medium": "", "palette": ""}
 MEDIUM_FILES = (".toml", ".png")  # endings of media that are files
 
 

@@ -15,11 +15,13 @@ from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, parse_value
 from vidtrans.models.look_syntax import is_file, with_other_paths
 from vidtrans.models.model_file import SUFFIX
+from vidtrans.strokes.settings import with_files_of_strokes
 
 KEEP = "keep"  # the model of a clip that stays as it is
 SETTINGS = ("strength", "mix", "keep_colour", "keep_shading", "size", "sharpness", "upscale", "stroke_size")
-KEYS = ("model", "look", *SETTINGS)
-TABLES = ("rendering", "temporal", "pairing")
+STROKES = {"strokes": "medium", "palette": "palette"}  # settings of [strokes]
+KEYS = ("model", "look", *STROKES, *SETTINGS)
+TABLES = ("rendering", "strokes", "temporal", "pairing")
 CLOSE = 0.8  # of difflib, from 0 to 1: a key that is this near to another is a slip of the pen
 MAX_TEXT = 1000
 _PAIR = re.compile(r"\s*([A-Za-z][A-Za-z _-]*(?:\.[A-Za-z][A-Za-z0-9_ -]*)?)\s*[:=]\s*(\S.*?)\s*")
@@ -57,12 +59,16 @@ def read_marks(texts: Sequence[str], where: str, folder: Path) -> ClipMark:
                 model = _model(value, folder)
             elif key == "look":
                 tables.setdefault("rendering", {})["look"] = with_other_paths(_small(value), folder, str)
+            elif key in STROKES:
+                tables.setdefault("strokes", {})[STROKES[key]] = _small(value)
             else:
                 tables.setdefault(table or "rendering", {})[name] = parse_value(
                     f"0{value}" if value.startswith(".") else value
                 )
     if model and tables.get("rendering", {}).get("look"):
         raise UsageError(where, "its markers name a model and a look", "leave one of them out")
+    if "strokes" in tables:
+        tables["strokes"] = with_files_of_strokes(tables["strokes"], lambda path: str(folder / path))
     refuse_programs(tables, where)
     return ClipMark(model, tables)
 

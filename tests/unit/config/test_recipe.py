@@ -17,6 +17,7 @@ from vidtrans.models.model_record import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.pairing_records import make_pairing
+from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.temporal import FILTERS
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.encoding import EncodingSettings
@@ -25,6 +26,7 @@ SETTINGS = {
     "dataset": DatasetSettings,
     "training": TrainingSettings,
     "rendering": RenderingSettings,
+    "strokes": StrokesSettings,
     "dreaming": DreamingSettings,
     "matting": MattingSettings,
     "encoding": EncodingSettings,

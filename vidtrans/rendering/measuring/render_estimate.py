@@ -34,6 +34,8 @@ def estimate_render(plan: RenderPlan, engine: Engine, find_colours: FindColours 
     stop = plan.first + count
     if not optimises:  # warm up: the first call's extra cost occurs once
         engine(np.zeros((engine.batch, height, width, plan.pairing.in_channels), np.uint8))
+    if plan.strokes is not None:
+        plan.strokes.warm_up(deep=plan.is_deep)
     began, unpacked = time.perf_counter(), 0
     with tempfile.TemporaryDirectory(prefix="vidtrans-") as temporary, ExitStack() as stack:
         folder = Path(temporary)
