@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pretended_ray
 import pytest
 from chain import refuse, said, said_json, snapshot
@@ -126,9 +127,16 @@ def test_files_are_sent_wherever_they_lie(
     )
     stylize(*given, "-o", "apart.mp4", capsys=capsys)
     assert same(alone(*given, capsys=capsys), "apart.mp4")
+    (far / "mine.toml").write_text('[[layer]]\nbrush = "brush.png"\n')
+    write(far / "brush.png", np.repeat(np.tile(np.uint8([0, 90, 255, 90, 0]), (5, 1))[..., None], 3, axis=2))
+    write(far / "palette.png", moving_frames(2)[1])
+    given = ("../linked/0.mp4", "--strokes", "../linked/mine.toml", "--palette", far / "palette.png", "--start", "3")
+    given += ("--set", f"strokes.fine=not:{far}/mask.png", "--set", "strokes.light=../linked/moves.csv")
+    stylize(*given, "-o", "painted.mp4", capsys=capsys)
+    assert same(alone(*given, capsys=capsys), "painted.mp4")
     stylize("pictures", "-o", "apart", capsys=capsys)
     said(capsys, 0, "stylize", "pictures", "--model", "flower", "-o", "alone", "--device", "cpu", "--cache-dir", "own")
-    assert len(parts(ray)) == 2
+    assert len(parts(ray)) == 3
     assert snapshot(Path("apart")) == snapshot(Path("alone"))
     assert len(snapshot(Path("apart"))) == 6
 

@@ -119,6 +119,7 @@ def strokes_digest(settings: StrokesSettings, context: Context) -> Table:
     if not settings.medium:
         return {}
     key = _key(load_medium(settings.medium), settings) | _digests(settings, context)
+    key["curves"] = {name: str(curve) for name, curve in settings.curves().items()}
     key["files"] = [digest_of_file(path) for path in settings.curve_files()]
     return {"strokes": key | ({"fine": mask_digest(context, mask)} if (mask := settings.fine_mask) else {})}
 

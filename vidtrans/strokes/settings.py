@@ -117,6 +117,5 @@ class StrokesSettings:
         return {name: Path(file) for name in ("palette", "directions") if (file := getattr(self, name))}
 
     def for_key(self) -> Table:
-        """Return the settings that affect the output, for cache keys, without the files, whose content counts."""
-        table = to_table(self) | {name: str(curve) for name, curve in self.curves().items()}
-        return {name: value for name, value in table.items() if name not in FILES}
+        """Return the settings that affect the output, for cache keys, without files and curves, which may read some."""
+        return {name: value for name, value in to_table(self).items() if name not in (*FILES, *CURVES)}
