@@ -1,8 +1,8 @@
 """Clips whose painting is known in every frame, of which a method is given two.
 
 ``object-…``: a person who was cut out of a photograph moves over a clip, and is painted in other colours than what lies
-behind, with outlines: what to paint does not follow from colour. ``landscape-…`` and others: looks of pictures,
-frame by frame. ``grade-…``: a smooth change of colours. ``lynx``: painted by hand, the truth of two frames alone is known.
+behind, with outlines: what to paint does not follow from colour. ``landscape-…`` and others: looks of pictures, frame
+by frame. ``grade-…``: a smooth change of colours. ``lynx``: painted by hand, the truth of two frames alone is known.
 """
 
 from __future__ import annotations

@@ -66,6 +66,8 @@ def test_pictures_are_looks_without_a_model(tmp_path: Path) -> None:
         assert np.abs(post_picture(link, frame).astype(int) - frame).mean() > 10
     with started(*LIVE, "--model", "identity", "--look", str(stripes), "--look", "oil") as (link, _):
         assert (post(link, 99) == 99).all()
+    with started(*LIVE, "--look", "oil", "--look", "pencil") as (link, _):
+        assert 2 < np.abs(post_picture(link, frame).astype(int) - frame).mean() < 40
     make_model("ink.safetensors", "look", {"looks": ["ink"]})
     with started(*LIVE, "--model", "flower", "--model", "ink", "--look", "ink", "--look", str(stripes)) as (link, _):
         assert post(link, 99).shape == (24, 32, 3)
