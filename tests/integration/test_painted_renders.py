@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import made_models
 import numpy as np
 import pytest
 from chain import refuse, said_json, vidtrans
@@ -208,6 +209,18 @@ def test_a_region_is_painted_and_the_rest_is_kept(clip: Path, whole: dict[str, b
     for made, painted, frame in zip(frames_of("o.mkv"), frames_of("whole.mkv")[15:], frames_of(clip)[15:], strict=True):
         assert np.array_equal(made[:, :32], frame[:, :32])
         assert np.array_equal(made[:, 32:], painted[:, 32:])
+
+
+@pytest.mark.parametrize(("pairing", "factor"), [("colorize", 1), ("enlarge", 2)])
+def test_what_a_pairing_does_to_a_picture_is_done_before_it_is_painted(clip: Path, pairing: str, factor: int) -> None:
+    made_models.make_model("m.safetensors", pairing)
+    model = ("--model", "m", "--codec", "ffv1", "--end", "3", "--temporal", "off")
+    vidtrans("stylize", clip, *model, "-o", "plain.mkv")
+    vidtrans("stylize", clip, *model, "--strokes", MEDIUM, "-o", "painted.mkv")
+    for plain, painted in zip(frames_of("plain.mkv"), frames_of("painted.mkv"), strict=True):
+        assert plain.shape == painted.shape == (48 * factor, 64 * factor, 3)
+        grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(float) for picture in (plain, painted)]
+        assert 1 < np.abs(grey[0] - grey[1]).mean() < 60
 
 
 def test_pictures_of_several_sizes_are_painted_one_by_one() -> None:

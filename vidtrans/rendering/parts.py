@@ -20,10 +20,10 @@ from vidtrans.rendering.cache_entries import RenderEntries
 from vidtrans.rendering.chunk_manifest import check_processor
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob
-from vidtrans.rendering.temporal_steps import TemporalSteps
 from vidtrans.store.cache_entry import CacheEntry, CachePin
 from vidtrans.store.chunking import Chunk, ClipPart, num_frames, split
 from vidtrans.store.chunks import StateStore
+from vidtrans.temporal.stream import RecursiveFilter
 
 MIN_PART_FRAMES = 240  # each part loads the model, and repeats the filter's context frames at its ends
 
@@ -58,7 +58,9 @@ class DividedRender:
     def _keeps_shots_whole(self) -> bool:
         """Return whether each frame depends on the one before: a recurrent model, a recursive filter, or strokes."""
         plans: list[RenderPlan] = [self.job.plan, *self.job.regions.looks]
-        return any(plan.model.is_recurrent or TemporalSteps(plan).has_state for plan in plans)
+        return any(
+            p.model.is_recurrent or p.strokes or isinstance(p.settings.make_filter(), RecursiveFilter) for p in plans
+        )
 
     def chunks_of(self, part: ClipPart) -> list[Chunk]:
         """Return the chunks of a part, whether rendered or missing."""

@@ -41,18 +41,18 @@ def _ramp(distance: np.ndarray, softness: float) -> np.ndarray:
 def bristle(random: np.random.Generator) -> Sprite:
     """Return a stroke of a bristle brush: ridges along it, higher at its sides, a round start and a ragged end."""
     x, y = _axes()
-    hairs = _smooth(random.random((BREADTH, 1)), 1e-3, 1.2).repeat(LENGTH, 1)
-    wander = _smooth(random.random((BREADTH, LENGTH)), 40, 1.0)
+    # No finer than a tenth of the width: finer ridges flicker when they move by parts of a pixel.
+    hairs = _smooth(random.random((BREADTH, 1)), 1e-3, 2.4).repeat(LENGTH, 1)
+    wander = _smooth(random.random((BREADTH, LENGTH)), 40, 2.2)
     ridges = 0.55 * hairs + 0.45 * wander
-    start = (
-        -1 + 0.12 * (1 - np.sqrt(np.clip(1 - y * y, 0, 1))) * 2 + 0.08 * _smooth(random.random((BREADTH, 1)), 1e-3, 1)
-    )
-    end = 1 - 0.45 * _smooth(random.random((BREADTH, 1)), 1e-3, 1.3) - 0.12 * (1 - np.sqrt(np.clip(1 - y * y, 0, 1)))
+    round_ = 1 - np.sqrt(np.clip(1 - y * y, 0, 1))
+    start = -1 + 0.24 * round_ + 0.08 * _smooth(random.random((BREADTH, 1)), 1e-3, 1.5)
+    end = 1 - 0.45 * _smooth(random.random((BREADTH, 1)), 1e-3, 2) - 0.12 * round_
     edge = 1 - 0.16 * _smooth(random.random((1, LENGTH)), 14, 1e-3)
-    cover = _ramp(x - start, 0.06) * _ramp(end - x, 0.16) * _ramp(edge - np.abs(y), 0.14)
+    cover = _ramp(x - start, 0.08) * _ramp(end - x, 0.2) * _ramp(edge - np.abs(y), 0.2)
     dry = _ramp(1.15 - x - 0.9 * (1 - ridges), 0.35)  # the paint runs out between the hairs
-    height = (0.25 + 0.75 * ridges) * (0.6 + 0.4 * np.exp(-(((np.abs(y) - 0.8) / 0.16) ** 2))) * (1 - 0.2 * (x + 1) / 2)
-    return (cover * dry).astype(np.float32), (height * cover).astype(np.float32)
+    height = (0.25 + 0.75 * ridges) * (0.6 + 0.4 * np.exp(-(((np.abs(y) - 0.8) / 0.22) ** 2))) * (1.1 - 0.1 * x)
+    return (cover * dry).astype(np.float32), np.minimum(height * cover, 1).astype(np.float32)
 
 
 def knife(random: np.random.Generator) -> Sprite:
@@ -73,26 +73,28 @@ def flat(random: np.random.Generator) -> Sprite:
     """Return a stroke of an even, matt paint: soft streaks, nearly straight sides."""
     x, y = _axes()
     streaks = _smooth(random.random((BREADTH, LENGTH)), 50, 2.0)
-    start = -1 + 0.1 * _smooth(random.random((BREADTH, 1)), 1e-3, 3)
-    end = 1 - 0.2 * _smooth(random.random((BREADTH, 1)), 1e-3, 2)
+    round_ = 0.16 * (1 - np.sqrt(np.clip(1 - y * y, 0, 1)))
+    start = -1 + 0.1 * _smooth(random.random((BREADTH, 1)), 1e-3, 3) + round_
+    end = 1 - 0.2 * _smooth(random.random((BREADTH, 1)), 1e-3, 2) - round_
     edge = 1 - 0.1 * _smooth(random.random((1, LENGTH)), 16, 1e-3)
     cover = _ramp(x - start, 0.05) * _ramp(end - x, 0.08) * _ramp(edge - np.abs(y), 0.1)
     return cover.astype(np.float32), (cover * (0.4 + 0.3 * streaks)).astype(np.float32)
 
 
 def wash(random: np.random.Generator) -> Sprite:
-    """Return a wash: a wide, soft-edged pool whose pigment gathers at the rim, where it dried, and flows inside."""
+    """Return a wash: a wide, soft-edged pool; pigment flows inside, and gathers at parts of the rim, where it dried."""
     x, y = _axes()
     angle = np.arctan2(y, x)
     rim = 0.86 + sum(
-        0.07 / k * np.cos(k * angle + random.random() * 6.28) * random.random() for k in (2, 3, 5, 7, 11, 17)
+        0.09 / k**0.7 * np.cos(k * angle + random.random() * 6.28) * random.random() for k in (2, 3, 5, 7, 11, 17)
     )
     distance = rim - np.sqrt(x * x + y * y)
-    flow = _smooth(random.random((BREADTH, LENGTH)), 16, 6)
-    cover = _ramp(distance, 0.1) * (0.62 + 0.3 * flow)
-    dried = np.exp(-(((distance - 0.05) / 0.05) ** 2))
-    height = np.clip(0.3 + 0.4 * flow + 0.55 * dried, 0, 1)
-    return cover.astype(np.float32), (height * (distance > 0)).astype(np.float32)
+    flow = _smooth(random.random((BREADTH, LENGTH)), 12, 8)
+    cover = _ramp(distance, 0.12) * (0.72 + 0.25 * flow)
+    low = np.clip(np.cos(angle - random.random() * 6.28), 0, 1)  # the pool dried last at this side
+    dried = low * np.where(distance < 0.06, np.exp(-(((distance - 0.06) / 0.03) ** 2)), np.exp((0.06 - distance) / 0.1))
+    height = np.clip(0.2 + 0.5 * flow + 0.4 * dried, 0, 1)
+    return cover.astype(np.float32), (height * cover).astype(np.float32)
 
 
 def chalk(random: np.random.Generator) -> Sprite:
@@ -101,8 +103,9 @@ def chalk(random: np.random.Generator) -> Sprite:
     press = np.interp(x[0], [-1, -0.8, 0.55, 1], [0.55, 1, 0.85, 0.3]).astype(np.float32)[None]
     side = _ramp(1 - 0.15 * _smooth(random.random((1, LENGTH)), 8, 1e-3) - np.abs(y), 0.3)
     ends = _ramp(1 - np.abs(x), 0.08)
-    grain = _smooth(random.random((BREADTH, LENGTH)), 1.6, 1.0)
-    cover = press * side * ends * (0.7 + 0.3 * grain)
+    grain = 0.65 * _smooth(random.random((BREADTH, LENGTH)), 22, 3.5)
+    grain += 0.35 * _smooth(random.random((BREADTH, LENGTH)), 6, 5)
+    cover = press * side * ends * (0.5 + 0.5 * grain)
     return cover.astype(np.float32), (cover * (0.4 + 0.4 * grain)).astype(np.float32)
 
 
@@ -146,8 +149,21 @@ def thread(random: np.random.Generator) -> Sprite:
     return cover.astype(np.float32), (height * cover).astype(np.float32)
 
 
+def crayon(random: np.random.Generator) -> Sprite:
+    """Return a mark of a wax crayon: thick, round at both ends, with streaks that the wax missed."""
+    x, y = _axes()
+    press = np.interp(x[0], [-1, -0.85, 0.5, 1], [0.8, 1, 0.95, 0.7]).astype(np.float32)[None]
+    streaks = 0.6 * _smooth(random.random((BREADTH, LENGTH)), 30, 4) + 0.4 * _smooth(
+        random.random((BREADTH, LENGTH)), 4, 4
+    )
+    corner = np.clip((np.abs(x) - 1) * LENGTH / BREADTH + 1, 0, 1)  # round ends, in half widths
+    edge = 0.95 - 0.2 * _smooth(random.random((1, LENGTH)), 6, 1e-3)
+    cover = press * _ramp(edge - np.sqrt(y * y + corner * corner), 0.2) * (0.5 + 0.5 * streaks)
+    return cover.astype(np.float32), (cover * (0.4 + 0.6 * streaks)).astype(np.float32)
+
+
 BRUSHES: dict[str, Callable[[np.random.Generator], Sprite]] = {
-    made.__name__: made for made in (bristle, knife, flat, wash, chalk, graphite, nib, dab, thread)
+    made.__name__: made for made in (bristle, knife, flat, wash, chalk, graphite, nib, dab, thread, crayon)
 }
 
 
@@ -192,7 +208,8 @@ def at_size(made: np.ndarray, across: float, along: float) -> np.ndarray:
 def paper(kind: str, scale: float) -> np.ndarray:
     """Return the grain of a paper, (N, N) float32 in [0, 1], deep to high, that repeats; ``scale``: of 480 lines.
 
-    Kinds: "smooth", "fine" (drawing paper), "rough" (watercolour and pastel paper), "canvas" (woven), "laid".
+    Kinds: "smooth", "fine" (drawing paper), "rough" (pastel paper), "canvas" (woven), "laid",
+    "pitted" (watercolour paper), "tooth" (for chalks and crayons).
     """
     side = max(64, round(TILE * scale))
     random = np.random.default_rng(7)
@@ -208,12 +225,14 @@ def paper(kind: str, scale: float) -> np.ndarray:
     if kind == "laid":
         lines = 0.5 + 0.5 * np.sin(2 * np.pi * np.arange(side) / side * max(8, round(side / (3.2 * scale))))
         return _stretched(0.8 * lines[:, None] + _wrapped(random, side, 1.0 * scale))
+    if kind == "tooth":
+        return _stretched(_wrapped(random, side, 1.0 * scale) + 0.6 * _wrapped(random, side, 2.0 * scale))
     if kind == "rough":
         return _stretched(_wrapped(random, side, 1.5 * scale) + 0.8 * _wrapped(random, side, 3.2 * scale))
+    if kind == "pitted":
+        pits = np.exp(-0.7 * _wrapped(random, side, 1.3 * scale)) + np.exp(-0.7 * _wrapped(random, side, 0.7 * scale))
+        return _stretched(-pits)
     return _stretched(_wrapped(random, side, 0.75 * scale))
-
-
-PAPERS = ("smooth", "fine", "rough", "canvas", "laid")
 
 
 def _wrapped(random: np.random.Generator, side: int, sigma: float) -> np.ndarray:

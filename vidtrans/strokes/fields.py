@@ -15,7 +15,8 @@ from vidtrans.video.colour.conversion import to_uint8, unit
 
 FLOW, FLOW_SIZE = "dis", 360  # method, and short side at which the motion is estimated
 SEEN = 540  # short side in pixels beyond which a painter sees no more
-KEPT = 0.8  # share of the direction field that stays from frame to frame
+KEPT = 0.9  # share of the direction field that stays from frame to frame
+STILL = 0.04  # pixels a frame: motion below it is noise
 ALONG = 0.06  # difference of colour beyond which a place has changed, so that nothing of its past is kept
 LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
 
@@ -59,7 +60,7 @@ class Fields:
             self.flow = np.empty((0, 0, 2), np.float32)
         else:
             there = self._estimate.estimate(self._before, now)
-            self.flow = resize_flow(there, width, height)
+            self.flow = resize_flow(_calm(there), width, height)
             back = -self.flow
         self._before = now
         seen = unit(picture).astype(np.float32, copy=False)
@@ -84,15 +85,21 @@ class Fields:
         how = self._medium.picture
         if how.smooth:
             seen = flatten(seen, how.smooth * self.scale)
+        if how.clarity:
+            seen = seen + how.clarity * raised(cv2.transform(seen, LUMA), 5 * self.scale)[..., None]
         if how.stretch:
             grey = cv2.resize(cv2.transform(seen, LUMA), (160, 90), interpolation=cv2.INTER_AREA)
             now = np.quantile(grey, [0.02, 0.97]).astype(np.float32)
             self._range = now if not len(self._range) else self._range * np.float32(0.95) + now * np.float32(0.05)
             low, high = self._range * np.float32(how.stretch) + np.array([0, 1 - how.stretch], np.float32)
             seen = (seen - low) / max(high - low, np.float32(0.1))
-        if how.saturation != 1 or how.contrast != 1 or how.brightness:
+        if how.local:
+            wide = cv2.transform(flatten(seen, 30 * self.scale), LUMA)
+            seen = seen + ((np.float32(0.55) - wide) * np.float32(how.local))[..., None]
+        if how.saturation != 1 or how.contrast != 1 or how.brightness or how.lift:
             grey = cv2.transform(seen, LUMA)[..., None]
             level = (grey - np.float32(0.5)) * np.float32(how.contrast) + np.float32(0.5 + how.brightness)
+            level = level + np.float32(how.lift) * level * (1 - level)
             seen = level + (seen - grey) * np.float32(how.saturation * max(how.contrast, 1) ** 0.5)
         seen = np.clip(seen, 0, 1)
         if how.levels:
@@ -152,6 +159,11 @@ class Fields:
             blur, scale = blur / 2, scale * 2
         return cv2.GaussianBlur(made, (0, 0), blur) if blur > 0.5 else made
 
+    def form(self, blur: float) -> np.ndarray:
+        """Return the darkness, (h, w) float32, blurred by σ = ``blur`` lines: a guess at the height of a form."""
+        dark = 1 - self.tone
+        return cv2.GaussianBlur(dark, (0, 0), blur * self.scale) if blur else dark
+
     def want(self, layer: Layer) -> np.ndarray:
         """Return where a layer's strokes live, (h, w) float32, above 0; (0, 0) for everywhere."""
         if layer.where == "everywhere":
@@ -167,6 +179,10 @@ class Fields:
             high, low = self.picture.max(2), self.picture.min(2)
             return cv2.GaussianBlur(high - low, (0, 0), max(0.5, layer.fine * self.scale)) - level
         return self._detailed(layer.fine) - level
+
+    def detail(self, layer: Layer) -> np.ndarray:
+        """Return how far a place has the detail that a layer looks for, (h, w) float32 in [0, 1]."""
+        return np.clip((self._detailed(layer.fine) - np.float32(layer.level)) * 4, 0, 1)
 
     def _flat_tone(self, fine: float) -> np.ndarray:
         return cv2.GaussianBlur(self.tone, (0, 0), max(0.5, fine * self.scale))
@@ -201,6 +217,20 @@ class Fields:
         """Continue from a ``state``."""
         self._before, self._tensor = state["before"], state["tensor"]
         self._steady, self._range = state["steady"], state["range"]
+
+
+def _calm(flow: np.ndarray) -> np.ndarray:
+    """Return a flow in which neighbours move together, and what hardly moves stands still, or paint trembles."""
+    smooth = cv2.merge([cv2.GaussianBlur(one, (0, 0), 2.0) for one in cv2.split(flow)])
+    speed = cv2.magnitude(*cv2.split(smooth))
+    return smooth * np.clip(speed / STILL - 1, 0, 1)[..., None]
+
+
+def raised(tone: np.ndarray, sigma: float) -> np.ndarray:
+    """Return how far a tone (H, W) float32 differs from what is around it within σ pixels; less so beside edges."""
+    around = cv2.GaussianBlur(halve(tone) if min(tone.shape) >= 8 else tone, (0, 0), sigma / 2)
+    differs = tone - cv2.resize(around, tone.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return differs / (1 + np.abs(differs) * np.float32(5))
 
 
 def flatten(picture: np.ndarray, sigma: float) -> np.ndarray:

@@ -25,8 +25,6 @@ LIFE_COLUMNS = 11
 COLUMNS = 14  # x, y, cos, sin, front, back, half width, bend, opacity, red, green, blue, height, sprite
 # Columns of the rules of a layer: see ``living``.
 RULES = 22
-# Eight directions around a pixel.
-COMPASS = np.array([[np.cos(n * np.pi / 4), np.sin(n * np.pi / 4)] for n in range(8)], np.float32)
 
 
 def compiled(function: F) -> F:
@@ -349,8 +347,8 @@ def to_draw(
         scale: pixels of the result for one of the guide.
         half_width: of strokes, in pixels of the guide.
         brushes: number of sprites.
-        look: (8,) float32: opacity; σ of lightness, of each channel, of width, of length, of height; the share by which
-            colours are moved away from grey; the share of the picture's colour (1), of the ink (0).
+        look: (9,) float32: opacity; σ of lightness, of each channel, of width, of length, of height; the share by which
+            colours are moved away from grey; the share of the picture's colour (1), of the ink (0); sheen.
         ink: (3,) float32.
     """
     n = len(order)
@@ -362,9 +360,13 @@ def to_draw(
         wide = half_width * life[q, NARROW] * (1 + look[3] * (2 * noise(salt, number, 1) - 1)) * scale
         long = 1 + look[4] * (2 * noise(salt, number, 2) - 1)
         light = look[1] * (noise(salt, number, 3) + noise(salt, number, 4) - 1)
+        gloss = f32(1)
+        if look[8] > 0:  # a thread is lightest where it lies across the light, from the upper left
+            gloss += look[8] * (f32(1.4) * np.sin(life[q, ANGLE] - f32(0.25 * np.pi)) ** 4 - f32(0.5))
         r, g, b = life[q, RED], life[q, GREEN], life[q, BLUE]
         grey = f32(0.299) * r + f32(0.587) * g + f32(0.114) * b
         r, g, b = r + (r - grey) * look[6], g + (g - grey) * look[6], b + (b - grey) * look[6]
+        r, g, b = r * gloss, g * gloss, b * gloss
         r += light + look[2] * (2 * noise(salt, number, 5) - 1)
         g += light + look[2] * (2 * noise(salt, number, 6) - 1)
         b += light + look[2] * (2 * noise(salt, number, 7) - 1)
@@ -489,131 +491,11 @@ def place(  # noqa: C901  (one loop: calls within it would be copied out by hand
 
 
 @compiled
-def nearest(
-    labels: np.ndarray,
-    top: int,
-    cells: np.ndarray,
-    starts: np.ndarray,
-    members: np.ndarray,
-    across: int,
-    down: int,
-    cell: Number,
-    picture: np.ndarray,
-    how: np.ndarray,
-) -> None:
-    """Fill a band of labels (rows, W) int32 with the number of the cell that each pixel belongs to, -1 for none.
-
-    Args:
-        top: number of the band's first row, which may be outside the picture.
-        cells: a list to draw, see ``to_draw``; here in the order of ``life``.
-        starts: see ``by_cell``; ``members`` too.
-        across: cells of the grid in a row; ``down``: rows of the grid.
-        cell: side of a cell of the grid, in pixels of the result.
-        picture: (h, w, 3) float32; borders keep to its edges.
-        how: (3,) float32: 0 for round distances, 1 for square ones; weight of the colour; pixels of the guide for one
-            of the result.
-    """
-    height, width = labels.shape
-    square, weight, to_guide = how[0] > 0, how[1], how[2]
-    for row in range(height):
-        y = top + row + f32(0.5)
-        cy = min(max(int(y / cell), 0), down - 1)
-        for i in range(width):
-            x = i + f32(0.5)
-            cx = min(max(int(x / cell), 0), across - 1)
-            r = g = b = f32(0)
-            if weight > 0:
-                r, g, b = sample3(picture, x * to_guide - f32(0.5), y * to_guide - f32(0.5))
-            best, found = f32(1e9), -1
-            for j in range(max(cy - 1, 0), min(cy + 2, down)):
-                for k in range(starts[j * across + max(cx - 1, 0)], starts[j * across + min(cx + 1, across - 1) + 1]):
-                    q = members[k]
-                    dx, dy = (x - cells[q, 0]) / cell, (y - cells[q, 1]) / cell
-                    if square:
-                        along = abs(cells[q, 2] * dx + cells[q, 3] * dy)
-                        aside = abs(cells[q, 2] * dy - cells[q, 3] * dx)
-                        d = max(along, aside) + f32(0.15) * min(along, aside)
-                    else:
-                        d = np.sqrt(dx * dx + dy * dy)
-                    if weight > 0:
-                        d += weight * (abs(r - cells[q, 9]) + abs(g - cells[q, 10]) + abs(b - cells[q, 11]))
-                    d /= max(cells[q, 8], f32(0.02))
-                    if d < best:
-                        best, found = d, q
-            labels[row, i] = found
-
-
-@compiled
-def fill_cells(  # noqa: C901  (one loop: calls within it would be copied out by hand)
-    paint: np.ndarray,
-    bare: np.ndarray,
-    top: int,
-    labels: np.ndarray,
-    above: int,
-    cells: np.ndarray,
-    ranks: np.ndarray,
-    picture: np.ndarray,
-    how: np.ndarray,
-) -> None:
-    """Paint the cells of a band, with gaps between them, bevelled or with shadows.
-
-    Args:
-        paint: see ``place``; ``bare`` and ``top``, too.
-        labels: see ``nearest``; of ``above`` rows more on either side.
-        cells: see ``nearest``; ``ranks`` (n,) float32: the higher one throws a shadow on the lower.
-        picture: (h, w, 3) float32.
-        how: (7,) float32: half of the gap and width of the bevel, in pixels of the result; share of the picture that is
-            seen inside a cell; opacity; length and darkness of shadows; pixels of the guide for one of the result.
-    """
-    height, width = bare.shape
-    gap, bevel, inside, opacity, reach_, dark, to_guide = how[0], how[1], how[2], how[3], how[4], how[5], how[6]
-    for row in range(height):
-        for i in range(width):
-            own = labels[row + above, i]
-            if own < 0:
-                continue
-            edge, slope = 0, 0
-            for n in range(8):
-                dx, dy = COMPASS[n, 0], COMPASS[n, 1]
-                if gap > 0:
-                    near = min(max(int(np.floor(i + dx * gap + f32(0.5))), 0), width - 1)
-                    edge += labels[row + above + int(np.floor(dy * gap + f32(0.5))), near] != own
-                    half = f32(0.5) * gap
-                    near = min(max(int(np.floor(i + dx * half + f32(0.5))), 0), width - 1)
-                    edge += labels[row + above + int(np.floor(dy * half + f32(0.5))), near] != own
-                if bevel > 0:
-                    far = gap + bevel
-                    near = min(max(int(np.floor(i + dx * far + f32(0.5))), 0), width - 1)
-                    slope += labels[row + above + int(np.floor(dy * far + f32(0.5))), near] != own
-            cover = max(f32(1) - f32(0.34) * edge, f32(0)) * opacity
-            r, g, b = cells[own, 9], cells[own, 10], cells[own, 11]
-            if inside > 0:
-                u = (i + f32(0.5)) * to_guide - f32(0.5)
-                v = (top + row + f32(0.5)) * to_guide - f32(0.5)
-                r1, g1, b1 = sample3(picture, u, v)
-                r, g, b = r + (r1 - r) * inside, g + (g1 - g) * inside, b + (b1 - b) * inside
-            shade = f32(1)
-            if reach_ > 0:
-                for n in range(1, 5):
-                    d = int(reach_ * n * f32(0.25) + f32(0.5))
-                    other = labels[max(row + above - d, 0), max(i - d, 0)]
-                    if other >= 0 and other != own and ranks[other] > ranks[own]:
-                        shade = 1 - dark * (1 - f32(0.22) * (n - 1))
-                        break
-            ridge = f32(1) - f32(0.125) * slope + cells[own, 12]
-            a = cover * bare[row, i]
-            paint[row, i, 0] += a * r * shade
-            paint[row, i, 1] += a * g * shade
-            paint[row, i, 2] += a * b * shade
-            paint[row, i, 3] += a * ridge
-            bare[row, i] -= a
-
-
-@compiled
-def screen(
+def screen(  # noqa: C901  (one loop: calls within it would be copied out by hand)
     stain: np.ndarray,
     top: int,
     picture: np.ndarray,
+    forms: np.ndarray,
     paper: np.ndarray,
     inks: np.ndarray,
     how: np.ndarray,
@@ -624,50 +506,62 @@ def screen(
         stain: (rows, W, 3) float32, multiplied by what each ink lets through.
         top: number of the band's first row.
         picture: (h, w, 3) float32.
+        forms: (n, h, w) float32: the tone that bends the lines of each ink.
         paper: (N, N) float32 grain.
-        inks: (n, 16) float32: 0-2 colour; 3-6 amount: weights of the darkness 1 - rgb, and what is added; 7 angle;
+        inks: (n, 17) float32: 0-2 colour; 3-6 amount: weights of the darkness 1 - rgb, and what is added; 7 angle;
             8 pitch in pixels of the result; 9-10 shift in pixels of the result; 11 shape: 0 dots, 1 lines, 2 grain,
             3 flat, 4 cross-hatching; 12 hardness of edges; 13 share of the grey that is left to black; 14 how far the
-            tone bends lines, in pitches; 15 waste of ink by the paper's grain.
+            tone bends lines, in pitches; 15 waste of ink by the paper's grain; 16 whether it covers those before.
         how: (1,) float32: pixels of the guide for one of the result.
     """
     height, width = stain.shape[:2]
     to_guide, tile = how[0], len(paper)
-    for row in range(height):
-        y = top + row + f32(0.5)
-        for i in range(width):
-            x = i + f32(0.5)
-            for n in range(len(inks)):
-                xs, ys = x + inks[n, 9], y + inks[n, 10]
+    for n in range(len(inks)):
+        angle, pitch, right, down, shape = inks[n, 7], inks[n, 8], inks[n, 9], inks[n, 10], int(inks[n, 11])
+        cos, sin = np.cos(angle) / pitch, np.sin(angle) / pitch
+        wr, wg, wb, add = inks[n, 3], inks[n, 4], inks[n, 5], inks[n, 6]
+        hard, black, swell, waste = inks[n, 12], inks[n, 13], inks[n, 14], inks[n, 15]
+        opaque = inks[n, 16] > 0
+        ir, ig, ib = 1 - inks[n, 0], 1 - inks[n, 1], 1 - inks[n, 2]
+        for row in range(height):
+            ys = top + row + f32(0.5) + down
+            for i in range(width):
+                xs = i + f32(0.5) + right
                 r, g, b = sample3(picture, xs * to_guide - f32(0.5), ys * to_guide - f32(0.5))
-                grey = 1 - (f32(0.299) * r + f32(0.587) * g + f32(0.114) * b)
                 r, g, b = 1 - r, 1 - g, 1 - b
-                least = min(r, min(g, b)) * inks[n, 13]
-                amount = inks[n, 3] * (r - least) + inks[n, 4] * (g - least) + inks[n, 5] * (b - least) + inks[n, 6]
-                amount = min(max(amount, f32(0)), f32(1))
-                shape, pitch = int(inks[n, 11]), inks[n, 8]
-                cos, sin = np.cos(inks[n, 7]), np.sin(inks[n, 7])
-                u, v = (cos * xs + sin * ys) / pitch, (cos * ys - sin * xs) / pitch
+                least = min(r, min(g, b))
+                least = black * least * least  # only deep shades are left to black, or all turns grey
+                amount = wr * (r - least) + wg * (g - least) + wb * (b - least) + add
+                if amount <= 0:
+                    continue
+                amount = min(amount, f32(1))
+                u, v = cos * xs + sin * ys, cos * ys - sin * xs
                 threshold = f32(0.5)
                 if shape == 0:
-                    wave = np.cos(2 * f32(np.pi) * u) + np.cos(2 * f32(np.pi) * v)
-                    threshold = f32(0.5) - f32(0.25) * wave
+                    # The share of an area that a round dot covers whose rim is at this distance from its middle.
+                    du, dv = u - np.floor(u) - f32(0.5), v - np.floor(v) - f32(0.5)
+                    d = du * du + dv * dv
+                    threshold = f32(3.1416) * d if d < f32(0.25) else f32(0.571) + f32(0.858) * d
                 elif shape == 1 or shape == 4:
-                    v += inks[n, 14] * grey
+                    bent = swell * sample(forms[n], xs * to_guide - f32(0.5), ys * to_guide - f32(0.5))
+                    v += bent
                     threshold = abs(v - np.floor(v) - f32(0.5)) * 2
                     if shape == 4:
-                        u += inks[n, 14] * grey
+                        u += bent
                         threshold = min(threshold, abs(u - np.floor(u) - f32(0.5)) * 2)
                 elif shape == 2:
-                    threshold = paper[int(ys) % tile, int(xs) % tile]
-                cover = min(max((amount - threshold) * inks[n, 12] + f32(0.5), f32(0)), f32(1))
-                if amount <= 0:
-                    cover = f32(0)
-                elif inks[n, 15] > 0:
-                    cover *= 1 - inks[n, 15] * (1 - paper[int(ys + 37 * n) % tile, int(xs + 91 * n) % tile])
-                stain[row, i, 0] *= 1 - cover * (1 - inks[n, 0])
-                stain[row, i, 1] *= 1 - cover * (1 - inks[n, 1])
-                stain[row, i, 2] *= 1 - cover * (1 - inks[n, 2])
+                    threshold = paper[(int(ys) + 211 * n) % tile, (int(xs) + 137 * n) % tile]
+                cover = min(max((amount - threshold) * hard + f32(0.5), f32(0)), f32(1))
+                if waste > 0:
+                    cover *= 1 - waste * (1 - paper[(int(ys) + 37 * n) % tile, (int(xs) + 91 * n) % tile])
+                if opaque:
+                    stain[row, i, 0] += cover * (1 - ir - stain[row, i, 0])
+                    stain[row, i, 1] += cover * (1 - ig - stain[row, i, 1])
+                    stain[row, i, 2] += cover * (1 - ib - stain[row, i, 2])
+                    continue
+                stain[row, i, 0] *= 1 - cover * ir
+                stain[row, i, 1] *= 1 - cover * ig
+                stain[row, i, 2] *= 1 - cover * ib
 
 
 @compiled
@@ -700,7 +594,6 @@ def finish(
     flat = ground.shape[0] == 1
     for j in range(rows):
         row = j + above
-        up, down = max(row - step, 0), min(row + step, last)
         for i in range(width):
             if flat:
                 r, g, b = ground[0, 0, 0], ground[0, 0, 1], ground[0, 0, 2]
@@ -720,10 +613,90 @@ def finish(
                 dark = 1 - hollows * (1 - grain)
                 r, g, b = r * dark, g * dark, b * dark
             if light > 0:
-                before, after = max(i - step, 0), min(i + step, width - 1)
-                slope = paint[row, before, 3] - paint[row, after, 3] + paint[up, i, 3] - paint[down, i, 3]
-                shade = min(max(-light * slope, -limit), limit)
+                slope = f32(0)
+                for d in range(1, step + 1):
+                    slope += paint[row, max(i - d, 0), 3] - paint[row, min(i + d, width - 1), 3]
+                    slope += paint[max(row - d, 0), i, 3] - paint[min(row + d, last), i, 3]
+                shade = min(max(-light * slope / step, -limit), limit)
                 r, g, b = r + shade, g + shade, b + shade
             out[j, i, 0] = int(min(max(r, f32(0)), f32(1)) * most + f32(0.5))
             out[j, i, 1] = int(min(max(g, f32(0)), f32(1)) * most + f32(0.5))
             out[j, i, 2] = int(min(max(b, f32(0)), f32(1)) * most + f32(0.5))
+
+
+@compiled
+def fence(bare: np.ndarray, top: int, far: np.ndarray, how: np.ndarray) -> None:
+    """Close a band of rows, see ``place``, to the strokes of a wash beyond its outline: see ``dry``."""
+    to_guide, least = how[12], -f32(0.5) * how[4] / how[13] - f32(1.2)
+    for row in range(bare.shape[0]):
+        v = (top + row + f32(0.5)) * to_guide - f32(0.5)
+        for i in range(bare.shape[1]):
+            bare[row, i] = f32(sample(far, (i + f32(0.5)) * to_guide - f32(0.5), v) > least)
+
+
+@compiled
+def dry(
+    stain: np.ndarray,
+    paint: np.ndarray,
+    bare: np.ndarray,
+    top: int,
+    far: np.ndarray,
+    crisp: np.ndarray,
+    picture: np.ndarray,
+    paper: np.ndarray,
+    how: np.ndarray,
+) -> None:
+    """Let a band of a wash dry: pigment lies where it is wanted, more of it at the rim (Bousseau et al. 2006).
+
+    Args:
+        stain: see ``place``; ``paint``, ``bare`` and ``top``, too: of the strokes of the wash, laid as opaque ones.
+        far: (h, w) float32: how far each place is inside the outline, in lines of 480; (0, 0) for a wash everywhere.
+        crisp: (h, w) float32: how sharp the outline is, 0 to 1.
+        picture: (h, w, 3) float32.
+        paper: (N, N) float32 grain.
+        how: (15,) float32: 0 opacity, 1 strength and 2 width of the rim in pixels of the result, 3 strength of the
+            flow, 4 wander in pixels of the result, 5 margin in pixels of the result, 6 share of the picture, 7-9 ink,
+            10 share of the ink, 11 height of the result, 12 pixels of the guide for one of the result, 13 pixels of the
+            result for a line of 480, 14 shift of the grain.
+    """
+    rows, width = bare.shape
+    rim_width, to_guide, line = how[2], how[12], how[13]
+    tile, shift = len(paper), int(how[14])
+    outlined = far.size > 0
+    for row in range(rows):
+        y = top + row + f32(0.5)
+        v = y * to_guide - f32(0.5)
+        for i in range(width):
+            cover = 1 - bare[row, i]
+            if cover < f32(0.02):
+                continue
+            x = i + f32(0.5)
+            u = x * to_guide - f32(0.5)
+            fine = paper[int(y) % tile, i % tile] - f32(0.5)
+            flow = paint[row, i, 3] / cover - f32(0.5)
+            inside, sharp = (cover - f32(0.5)) * 8 * line, f32(1)
+            if outlined:
+                outline = sample(far, u, v) * line + how[4] * flow
+                if outline < -2 * line:
+                    continue
+                inside, sharp = min(inside, outline), sample(crisp, u, v)
+            if how[5] > 0:
+                slow = sample(paper, (x / (9 * line) + shift) % (tile - 1), (y / (9 * line) + shift) % (tile - 1))
+                side = min(min(x, width - x), min(y, how[11] - y))
+                inside = min(inside, side - how[5] * (f32(0.4) + f32(1.2) * slow))
+            inside += line * fine
+            there = min(max(inside / (f32(1.2) * line) + f32(0.5), f32(0)), f32(1))
+            if there <= 0:
+                continue
+            edge = max(1 - abs(inside - f32(0.5) * rim_width) / rim_width, f32(0))
+            density = how[1] * sharp * edge * edge * (3 - 2 * edge) + how[3] * flow
+            r, g, b = paint[row, i, 0] / cover, paint[row, i, 1] / cover, paint[row, i, 2] / cover
+            if how[6] > 0:
+                r1, g1, b1 = sample3(picture, u, v)
+                r, g, b = r + (r1 - r) * how[6], g + (g1 - g) * how[6], b + (b1 - b) * how[6]
+            r, g, b = r + (how[7] - r) * how[10], g + (how[8] - g) * how[10], b + (how[9] - b) * how[10]
+            r, g, b = 1 - how[0] * (1 - r), 1 - how[0] * (1 - g), 1 - how[0] * (1 - b)
+            r, g, b = r - (r - r * r) * density, g - (g - g * g) * density, b - (b - b * b) * density
+            stain[row, i, 0] *= 1 - there * (1 - min(max(r, f32(0)), f32(1)))
+            stain[row, i, 1] *= 1 - there * (1 - min(max(g, f32(0)), f32(1)))
+            stain[row, i, 2] *= 1 - there * (1 - min(max(b, f32(0)), f32(1)))

@@ -22,9 +22,9 @@ T = TypeVar("T")
 FOLDER = PACKAGE / "assets" / "media"
 PICTURE = "picture"  # in place of a colour: the picture's own
 LARGEST = 4096  # of the strokes of a medium, in lines of 480
-KINDS = ("strokes", "cells")
-BRUSHES = ("bristle", "knife", "flat", "wash", "chalk", "graphite", "nib", "dab", "thread")
-PAPERS = ("smooth", "fine", "rough", "canvas", "laid")
+KINDS = ("strokes", "cells", "sheets", "wash")
+BRUSHES = ("bristle", "knife", "flat", "wash", "chalk", "graphite", "nib", "dab", "thread", "crayon")
+PAPERS = ("smooth", "fine", "rough", "canvas", "laid", "pitted", "tooth")
 PLACES = ("everywhere", "detail", "dark", "light", "edges", "colour")
 SHAPES = ("dots", "lines", "grain", "flat", "hatching")
 
@@ -40,6 +40,9 @@ class Seen:
     levels: int = setting(0, "steps that tones are divided into; 0: none", low=0, high=32)
     smooth: float = setting(0.0, "σ over which small detail is flattened, edges kept", low=0, high=40)
     steady: float = setting(0.0, "share of the picture before, along the motion, that stays", low=0, high=0.95)
+    clarity: float = setting(0.0, "how far small differences of tone are raised: eyes, mouths", low=0, high=4)
+    lift: float = setting(0.0, "how far middle tones are made lighter; below 0: darker", low=-1, high=1)
+    local: float = setting(0.0, "share by which bright and dark areas are brought to one tone", low=0, high=1)
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,13 @@ class Ground:
 
 @dataclass(frozen=True)
 class Layer:
-    """One of the tables [[layer]], from the bottom to the top: strokes of one kind, or cells that fill the picture."""
+    """One of the tables [[layer]], from the bottom to the top: strokes of one kind, or areas that fill the picture."""
 
-    kind: str = setting("strokes", "strokes of a brush, or cells that fill the picture", choices=KINDS)
+    kind: str = setting(
+        "strokes",
+        "strokes of a brush, cells that fill the picture, sheets of a few colours, or a transparent wash of strokes",
+        choices=KINDS,
+    )
     brush: str = setting("bristle", "of the strokes: one made by a rule, or a grey PNG beside the medium's file")
     width: float = setting(14.0, "of a stroke, or of a cell", low=0.5, high=LARGEST)
     length: float = setting(2.6, "of a stroke, in widths", low=0.25, high=60)
@@ -76,24 +83,36 @@ class Layer:
     opacity: float = setting(0.95, "of a stroke", low=0, high=1)
     colour: str = setting(PICTURE, "#rrggbb, or 'picture'")
     tint: float = setting(1.0, "with a colour: share of it, the rest is the picture's", low=0, high=1)
-    saturation: float = setting(1.0, "of the picture's colour", low=0, high=4)
+    saturation: float = setting(1.0, "of the picture's colour; below 0: its complement", low=-4, high=4)
     blur: float = setting(0.22, "of the picture that colours come from, in widths", low=0, high=2)
     hide: float = setting(0.35, "difference of colour at which a stroke is hidden, and dies", low=0.02, high=3)
-    vary_light: float = setting(0.03, "how far the strokes' lightness differs", low=0, high=1)
-    vary_colour: float = setting(0.012, "how far their colours differ", low=0, high=1)
+    vary_light: float = setting(0.025, "how far the strokes' lightness differs", low=0, high=1)
+    vary_colour: float = setting(0.01, "how far their colours differ", low=0, high=1)
     vary_width: float = setting(0.2, "share by which widths differ", low=0, high=0.9)
     vary_length: float = setting(0.2, "share by which lengths differ", low=0, high=0.9)
-    vary_height: float = setting(0.06, "how far the height of their paint differs", low=0, high=1)
-    streaks: float = setting(0.12, "how far ridges differ in lightness", low=0, high=2)
+    vary_height: float = setting(0.03, "how far the height of their paint differs", low=0, high=1)
+    streaks: float = setting(0.1, "how far ridges differ in lightness", low=0, high=2)
     grip: float = setting(0.0, "how deep the paper's hollows are for a dry mark", low=0, high=2)
     hard: float = setting(2.0, "hardness of the grain's edges", low=0.2, high=20)
     gap: float = setting(0.0, "of cells: the width of what is between them", low=0, high=40)
     bevel: float = setting(0.0, "of cells: the width of their slope", low=0, high=40)
     square: bool = setting(False, "cells are square, turned with the form")
     hug: float = setting(0.0, "how closely cells keep to the picture's edges", low=0, high=20)
-    inside: float = setting(0.0, "share of the picture that is seen inside a cell", low=0, high=1)
+    inside: float = setting(0.0, "share of the picture that is seen inside a cell or a wash", low=0, high=1)
     shadow: float = setting(0.0, "of cells: length of the shadow that one throws on another", low=0, high=40)
     dark: float = setting(0.4, "darkness of that shadow", low=0, high=1)
+    rim: float = setting(0.0, "how much darker the edge of a wash, or the foot of a cell's slope, is", low=0, high=8)
+    rim_width: float = setting(2.0, "width of that edge", low=0.2, high=40)
+    flow: float = setting(0.0, "of a wash: how far the density of its pigment differs inside", low=0, high=8)
+    wander: float = setting(0.0, "of a wash: how far its outline strays from the picture's", low=0, high=40)
+    margin: float = setting(0.0, "width of the paper left bare along the picture's sides", low=0, high=200)
+    joint: str = setting(PICTURE, "of cells: #rrggbb of what is between them; 'picture': the ground")
+    ridge: float = setting(0.0, "height of what is between them", low=0, high=4)
+    tilt: float = setting(0.0, "of cells: how far they are tilted to the light", low=0, high=1)
+    round: float = setting(0.0, "of cells and sheets: length over which their borders are smoothed", low=0, high=12)
+    sheets: int = setting(8, "of sheets: number of colours", low=2, high=16)
+    sheen: float = setting(0.0, "of strokes: how much lighter they are where they lie across the light", low=0, high=1)
+    twist: float = setting(0.0, "of cells: threads, twisted so far; 0: none", low=0, high=1)
 
 
 @dataclass(frozen=True)
@@ -114,6 +133,8 @@ class Screen:
     black: float = setting(0.0, "share of the grey that is left to a black ink", low=0, high=1)
     swell: float = setting(0.0, "how far the tone bends lines, in pitches", low=-20, high=20)
     waste: float = setting(0.0, "share of the ink that the grain keeps off", low=0, high=1)
+    form: float = setting(0.0, "σ of the blur of the tone that bends lines", low=0, high=60)
+    opaque: bool = setting(False, "the ink covers those before it")
 
 
 @dataclass(frozen=True)
@@ -124,7 +145,7 @@ class Finish:
     hollows: float = setting(0.0, "how dark the grain's hollows are", low=0, high=1)
     light: float = setting(0.0, "how strongly light from the upper left shows the relief", low=0, high=4)
     most: float = setting(0.12, "greatest change by this light", low=0, high=1)
-    relief: float = setting(0.9, "distance over which relief is measured", low=0.1, high=20)
+    relief: float = setting(2.6, "distance over which relief is measured", low=0.1, high=20)
     pigment: float = setting(0.0, "how far paint that lies thicker is darker", low=-4, high=8)
     granulation: float = setting(0.0, "how far pigment gathers in the hollows", low=0, high=8)
 
@@ -200,7 +221,11 @@ def _medium(name: str, table: Table, path: Path) -> Medium:
     seen, ground = from_table(Seen, parts["picture"], "picture"), from_table(Ground, parts["ground"], "ground")
     finish = from_table(Finish, parts["finish"], "finish")
     brushes = {one.brush: _brush(path, one.brush) for one in layers if one.brush not in BRUSHES}
-    for colour in (ground.colour, *(one.colour for one in layers), *(one.ink for one in screens)):
+    for colour in (
+        ground.colour,
+        *(c for one in layers for c in (one.colour, one.joint)),
+        *(one.ink for one in screens),
+    ):
         parse_ink(colour)
     for one in layers:
         angle_of(one)

@@ -12,14 +12,15 @@ import cv2
 import numpy as np
 
 from vidtrans.core.machine import cores
-from vidtrans.strokes import brushes, kernels
+from vidtrans.strokes import brushes, cells, kernels
 from vidtrans.strokes.fields import Fields
 from vidtrans.strokes.media import SHAPES, Layer, Medium, Screen, angle_of, parse_ink
 from vidtrans.strokes.settings import StrokesSettings
 
 VERSION = 1  # of the pictures that a painter makes of the same medium
 BAND = 64  # rows of the result that are painted at a time
-TURN = 0.25  # share of the way by which strokes turn, bend and stretch in a frame
+TURN = 0.12  # share of the way by which strokes turn, bend and stretch in a frame
+SOFT = np.float32(0.03)  # change of a wash's plane in a line below which its outline is soft
 FINEST = 1.1  # pixels of the result: no stroke is narrower
 
 Values = Mapping[str, float]
@@ -34,8 +35,9 @@ class Drawn:
     rows: np.ndarray
     how: np.ndarray
     sprites: np.ndarray  # of strokes
-    grid: tuple[np.ndarray, np.ndarray, int, int, Any]  # of cells
-    ranks: np.ndarray  # of cells
+    labels: np.ndarray  # of areas: the guide's
+    ranks: np.ndarray  # of areas
+    wash: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None  # its outline, how sharp that is, how it dries
 
 
 class LivingLayer:
@@ -44,7 +46,7 @@ class LivingLayer:
     def __init__(self, layer: Layer, number: int, medium: Medium) -> None:
         self.layer, self.number = layer, number
         file = medium.brushes.get(layer.brush)
-        if layer.kind == "strokes":
+        if layer.kind in ("strokes", "wash"):
             self._sprites = brushes.read_brush(file) if file else brushes.sprites(layer.brush)
         self._scaled: tuple[tuple[int, int], np.ndarray] = ((0, 0), np.empty(0))
         self.lay_anew(0)
@@ -54,6 +56,8 @@ class LivingLayer:
         self._salt = (salt * 64 + self.number) * 2 + 1
         self._life = np.empty((0, kernels.LIFE_COLUMNS), np.float32)
         self._ids, self._dying, self._next = np.empty(0, np.int64), np.empty(0, np.uint8), 0
+        self._labels = np.empty((0, 0), np.int32)
+        self._shares = np.empty((0, 0, 0), np.float32)
 
     def live(
         self, frame: int, fields: Fields, settings: StrokesSettings, values: Values, fine: np.ndarray, *, first: bool
@@ -63,7 +67,15 @@ class LivingLayer:
         height, width = fields.tone.shape
         wide = layer.width * scale * values["size"]
         cell = max(1.5, wide * layer.spacing / math.sqrt(values["density"]))
-        self._cell, self._half = cell, wide / 2
+        self._half = wide / 2
+        if layer.kind == "cells":
+            cell *= math.sqrt(layer.length)
+            stray = math.radians(layer.stray) * values["looseness"]
+            self._tessellate(frame, fields, settings, cell, fine, stray, first=first)
+            return
+        if layer.kind == "sheets":
+            self._sort(fields, first=first)
+            return
         half = wide * layer.length / 2
         angle, loose = angle_of(layer), values["looseness"]
         rules = np.zeros(kernels.RULES, np.float32)
@@ -78,65 +90,132 @@ class LivingLayer:
         )
         flow = np.empty((0, 0, 2), np.float32) if first else fields.flow
         colours = fields.colours(layer.blur * layer.width * scale * values["size"])
+        want = fields.want(layer)
         self._life, self._ids, self._dying, self._next = kernels.living(
             *(self._life, self._ids, self._dying, self._next, self._salt, frame),
-            *(flow, colours, fields.lines, fields.want(layer), fine, rules),
+            *(flow, colours, fields.lines, want, fine, rules),
         )
+        if layer.kind == "wash":
+            self._outline = outline(want, scale) if want.size else (want, want)
+
+    def _tessellate(
+        self,
+        frame: int,
+        fields: Fields,
+        settings: StrokesSettings,
+        cell: float,
+        fine: np.ndarray,
+        stray: float,
+        *,
+        first: bool,
+    ) -> None:
+        """Live through a frame as cells."""
+        layer = self.layer
+        limit = 1e6 if layer.where == "everywhere" else cells.HOLE
+        rules = _row(
+            [
+                *(cell, layer.square, layer.hug, limit, -layer.hold, 1 - settings.lag, TURN, 1 / settings.fade),
+                *(stray, layer.even, 14, math.sqrt(layer.length), 0, 0, 0, 0),
+            ]
+        )
+        flow = np.empty((0, 0, 2), np.float32) if first else fields.flow
+        seen = fields.colours(layer.blur * self._half * 2)
+        if seen.shape != fields.picture.shape:
+            seen = cv2.resize(seen, fields.picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        self._life, self._ids, self._dying, self._next, self._labels = cells.tessellate(
+            *(self._life, self._ids, self._dying, self._next, self._salt, frame),
+            *(flow, seen, fields.lines, fields.want(layer), fine, self._labels, rules),
+        )
+
+    def _sort(self, fields: Fields, *, first: bool) -> None:
+        """Live through a frame as sheets of a few colours, which follow those of the film."""
+        layer, picture = self.layer, fields.picture
+        if first:
+            colours = cells.sort_colours(picture, layer.sheets)
+            self._life = np.zeros((len(colours), kernels.LIFE_COLUMNS), np.float32)
+            self._life[:, [kernels.ALPHA, kernels.NARROW, kernels.FRONT, kernels.BACK]] = 1
+            self._ids, self._dying = np.arange(len(colours)), np.zeros(len(colours), np.uint8)
+        else:
+            colours = self._life[:, kernels.RED : kernels.BLUE + 1]
+        self._labels, self._shares = cells.sheets(
+            picture, colours, self._shares, fields.flow, max(0.5, layer.round * fields.scale), fields.detail(layer)
+        )
+        if not first:
+            few, where = picture[::2, ::2].reshape(-1, 3), self._labels[::2, ::2].reshape(-1)
+            many = np.bincount(where, minlength=len(colours))
+            means = [np.bincount(where, few[:, k], len(colours)) / np.maximum(many, 1) for k in range(3)]
+            colours = colours + 0.04 * (np.stack(means, 1) - colours) * (many > 50)[:, None]
+        self._life[:, kernels.RED : kernels.BLUE + 1] = colours
 
     def drawn(self, scale: float, strength: Values, size: tuple[int, int]) -> Drawn:
         """Return what is drawn of the layer now. ``scale``: pixels of the result for one of the guide."""
         layer = self.layer
         half = max(self._half, FINEST / 2 / scale)
         ink = parse_ink(layer.colour)
-        look = np.zeros(8, np.float32)
-        is_cell = layer.kind == "cells"
+        look = np.zeros(9, np.float32)
+        is_area = layer.kind in ("cells", "sheets")
         look[:] = (
-            *(1 if is_cell else layer.opacity, layer.vary_light, layer.vary_colour, layer.vary_width),
+            *(1 if is_area else layer.opacity, layer.vary_light, layer.vary_colour, layer.vary_width),
             *(layer.vary_length, layer.vary_height, layer.saturation - 1, 1 if ink is None else 1 - layer.tint),
+            layer.sheen,
         )
         ranks = kernels.ranks(self._ids, self._salt)
-        order = np.arange(len(ranks)) if is_cell else np.argsort(ranks, kind="stable")
+        order = np.arange(len(ranks)) if is_area else np.argsort(ranks, kind="stable")
         strokes, rows = kernels.to_draw(
             *(self._life, self._ids, order, self._salt, np.float32(scale), np.float32(half)),
-            *(1 if is_cell else len(self._sprites), look, _row(ink or (0, 0, 0))),
+            *(1 if is_area else len(self._sprites), look, _row(ink or (0, 0, 0))),
         )
         pixels = min(size) / 480
-        if is_cell:
-            across, down = math.ceil(size[0] / scale / self._cell), math.ceil(size[1] / scale / self._cell)
-            nobody = np.zeros(len(self._life), np.uint8)
-            starts, members = kernels.by_cell(self._life, nobody, np.float32(self._cell), across, down)
+        if is_area:
+            strokes[:, 13] = [kernels.noise(self._salt, int(one), 9) for one in self._ids]
+            if layer.kind == "sheets":
+                ranks = np.arange(len(ranks), 0, -1, dtype=np.float32)  # the darkest lie on top
+            labels = self._labels
+            if layer.round and layer.kind == "cells":
+                labels = cells.vote(labels, max(1, round(layer.round / scale * pixels)))
+            joint = parse_ink(layer.joint)
             how = _row(
                 [
                     *(max(0.6, layer.gap * pixels / 2) if layer.gap else 0, layer.bevel * pixels, layer.inside),
-                    *(layer.opacity, layer.shadow * pixels, layer.dark, 1 / scale),
+                    *(layer.opacity, layer.shadow * pixels, layer.dark, 1 / scale, joint is not None),
+                    *(*(joint or (0, 0, 0)), layer.ridge, layer.rim, layer.tilt, layer.streaks, layer.twist),
                 ]
             )
-            return Drawn(
-                layer,
-                strokes,
-                rows,
-                how,
-                np.empty(0),
-                (starts, members, across, down, np.float32(self._cell * scale)),
-                ranks,
-            )
+            return Drawn(layer, strokes, rows, how, np.empty(0), labels, ranks)
+        if layer.margin and layer.kind == "strokes":
+            x, y = strokes[:, 0], strokes[:, 1]
+            side = np.minimum(np.minimum(x, size[0] - x), np.minimum(y, size[1] - y)) / pixels
+            strokes[:, 8] *= np.clip((side - layer.margin) / 3 + 0.5, 0, 1)
         grip = layer.grip * strength["paper"]
         how = _row([layer.blend == "stain", layer.streaks, grip, layer.hard])
         wanted = (round(2 * half * scale), round(2 * half * layer.length * scale))
         if self._scaled[0] != wanted:
             self._scaled = wanted, brushes.at_size(self._sprites, *wanted)
-        nothing = (np.empty(0, np.int32), np.empty(0, np.int32), 0, 0, 0.0)
-        return Drawn(layer, strokes, rows, how, self._scaled[1], nothing, ranks)
+        nothing = np.empty((0, 0), np.int32)
+        if layer.kind != "wash":
+            return Drawn(layer, strokes, rows, how, self._scaled[1], nothing, ranks)
+        strokes[:, 8] /= max(layer.opacity, 1e-3)  # that of the wash as a whole
+        dry = _row(
+            [
+                *(layer.opacity, layer.rim, layer.rim_width * pixels, layer.flow, layer.wander * pixels),
+                *(layer.margin * pixels, layer.inside, *(ink or (0, 0, 0)), layer.tint if ink else 0),
+                *(size[1], 1 / scale, pixels, 7 * self.number),
+            ]
+        )
+        return Drawn(layer, strokes, rows, how, self._scaled[1], nothing, ranks, (*self._outline, dry))
 
     def state(self) -> Mapping[str, np.ndarray]:
         """Return the strokes."""
         counter = np.array([self._next, self._salt], np.int64)
-        return {"life": self._life, "ids": self._ids, "dying": self._dying, "next": counter}
+        made: dict[str, np.ndarray] = {"life": self._life, "ids": self._ids, "dying": self._dying, "next": counter}
+        return made | ({"labels": self._labels, "shares": self._shares} if self._labels.size else {})
 
     def resume(self, state: Mapping[str, np.ndarray]) -> None:
         """Continue with the strokes of a ``state``."""
         self._life, self._ids, self._dying = state["life"], state["ids"], state["dying"]
         self._next, self._salt = (int(one) for one in state["next"])
+        if "labels" in state:
+            self._labels, self._shares = state["labels"], state["shares"]
 
 
 class Painter:
@@ -217,11 +296,13 @@ class Painter:
         pixels = min(self.size) / 480
         drawn = [layer.drawn(scale, values, self.size) for layer in self._layers][::-1]
         reach = max(
-            (math.ceil(one.how[0] + max(one.how[1], one.how[4])) + 1 for one in drawn if one.grid[2]), default=0
+            (math.ceil(max(one.how[0] + one.how[1], 1.6 * one.how[4])) + 3 for one in drawn if one.labels.size),
+            default=0,
         )
         ink = parse_ink(self.medium.ground.colour)
         ground = _row([[ink]]) if ink else fields.colours(self.medium.ground.blur * fields.scale)
         grain = brushes.paper(finish.paper, round(pixels, 3))
+        rough = brushes.paper("rough", round(pixels, 3))
         step = max(1, round(finish.relief * pixels))
         how = _row(
             [
@@ -230,7 +311,8 @@ class Painter:
                 *(ground.shape[1] / width, ground.shape[0] / height, np.iinfo(dtype).max),
             ]
         )
-        inks = _row([_ink(*one, pixels) for one in self._inks]).reshape(-1, 16)
+        inks = _row([_ink(*one, pixels) for one in self._inks]).reshape(-1, 17)
+        forms = np.stack([fields.form(screen.form) for screen, _ in self._inks]) if len(inks) else inks
         out = np.empty((height, width, 3), dtype)
 
         def paint_band(top: int) -> None:
@@ -240,20 +322,25 @@ class Painter:
             bare = np.ones((stop - begin, width), np.float32)
             stain = np.ones((stop - begin, width, 3), np.float32)
             for one in drawn:
-                if one.grid[2]:
+                if one.labels.size:
                     labels = np.empty((stop - begin + 2 * reach, width), np.int32)
-                    starts, members, across, down, cell = one.grid
-                    rule = _row([one.layer.square, one.layer.hug, 1 / scale])
-                    kernels.nearest(
-                        labels, begin - reach, one.strokes, starts, members, across, down, cell, fields.picture, rule
+                    cells.enlarge(labels, begin - reach, one.labels, np.float32(1 / scale))
+                    distance = cells.borders(labels, reach)
+                    cells.inlay(
+                        *(paint, bare, begin, labels, distance, reach, one.strokes, one.ranks),
+                        *(fields.picture, rough, one.how),
                     )
-                    kernels.fill_cells(
-                        paint, bare, begin, labels, reach, one.strokes, one.ranks, fields.picture, one.how
-                    )
+                elif one.wash:
+                    wet, dry = np.zeros_like(paint), np.ones_like(bare)
+                    far, crisp, how_dry = one.wash
+                    if far.size:
+                        kernels.fence(dry, begin, far, how_dry)
+                    kernels.place(wet, dry, stain, begin, one.strokes, one.rows, one.sprites, grain, one.how)
+                    kernels.dry(stain, wet, dry, begin, far, crisp, fields.picture, grain, how_dry)
                 else:
                     kernels.place(paint, bare, stain, begin, one.strokes, one.rows, one.sprites, grain, one.how)
             if len(inks):
-                kernels.screen(stain, begin, fields.picture, grain, inks, _row([1 / scale]))
+                kernels.screen(stain, begin, fields.picture, forms, grain, inks, _row([1 / scale]))
             kernels.finish(out[top : top + rows], paint, bare, stain, top - begin, top, ground, grain, how)
 
         tops = range(0, height, BAND)
@@ -290,6 +377,15 @@ class Painter:
             layer.resume({name[len(start) :]: one for name, one in state.items() if name.startswith(start)})
 
 
+def outline(want: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return how far each place is inside the outline where a plane (h, w) is 0, in lines, and how sharp that is there.
+
+    ``scale``: pixels for a line. Where the plane hardly changes, the outline is soft, or it would jump with its noise.
+    """
+    steep = cv2.magnitude(*(cv2.Scharr(want, cv2.CV_32F, *axis, scale=scale / 32) for axis in ((1, 0), (0, 1))))
+    return want / np.maximum(steep, SOFT), np.minimum(steep / SOFT, 1)
+
+
 def _row(values: Sequence[Any]) -> np.ndarray:
     return np.array(values, np.float32)
 
@@ -302,5 +398,6 @@ def _ink(screen: Screen, ink: tuple[float, float, float] | None, pixels: float) 
         math.radians(screen.angle),
         *(screen.pitch * pixels, screen.right * pixels, screen.down * pixels),
         SHAPES.index(screen.shape),
-        *(screen.hard, screen.black, screen.swell, screen.waste),
+        screen.hard * (pixels if screen.shape in ("dots", "lines", "hatching") else 1),
+        *(screen.black, screen.swell, screen.waste, screen.opaque),
     ]

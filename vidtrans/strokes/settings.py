@@ -71,8 +71,8 @@ class StrokesSettings:
     )
     light: str | float = setting(1.0, "relief of the paint, times the medium's own, 0 to 3; a curve too")
     paper: str | float = setting(1.0, "grain of the paper, times the medium's own, 0 to 3; a curve too")
-    fade: int = setting(6, "frames in which a stroke appears or disappears, at least 2", low=2, high=60)
-    lag: float = setting(0.65, "share of a stroke's old colour that it keeps in each frame", low=0.0, high=0.98)
+    fade: int = setting(10, "frames in which a stroke appears or disappears, at least 2", low=2, high=60)
+    lag: float = setting(0.75, "share of a stroke's old colour that it keeps in each frame", low=0.0, high=0.98)
     on: int = setting(1, "frames for which each painted picture is held: 2 paints 'on twos'", low=1, high=12)
     boil: int = setting(0, "frames after which all strokes are laid anew; 0: never", low=0, high=1000)
     fine: str = setting(

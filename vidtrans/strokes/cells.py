@@ -1,0 +1,613 @@
+"""Cells and sheets: areas that fill the picture, such as stones, panes and papers.
+
+What area each pixel of the guide belongs to is a plane of labels. Cells are living superpixels: each moves with the
+film and towards the middle of its area (Lloyd 1982; for tiles that turn with the forms, Hausner 2001), and keeps to
+the picture's edges (Achanta et al. 2012). Sheets are the areas of a few colours that a shot is sorted into.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from vidtrans.strokes.kernels import (
+    ALPHA,
+    ANGLE,
+    BACK,
+    BEND,
+    BLUE,
+    FRONT,
+    GREEN,
+    LIFE_COLUMNS,
+    NARROW,
+    RED,
+    Number,
+    X,
+    Y,
+    by_cell,
+    compiled,
+    f32,
+    half_turn,
+    noise,
+    sample3,
+)
+
+RULES = 16  # of ``tessellate``
+MOST = 48  # candidates of a block
+HOLE = 0.95  # distance to the nearest cell, in cells, at which another one is born
+STILL = 0.1  # distance in cells by which a pixel must be nearer to another cell to change to it
+
+
+@compiled
+def label(  # noqa: C901
+    labels: np.ndarray,
+    far: np.ndarray,
+    before: np.ndarray,
+    life: np.ndarray,
+    starts: np.ndarray,
+    members: np.ndarray,
+    across: int,
+    down: int,
+    picture: np.ndarray,
+    step: int,
+    rules: np.ndarray,
+) -> None:
+    """Find the cell of each ``step``th pixel, (h, w) int32, -1 for none, and its distance ``far`` (h, w) in cells.
+
+    Args:
+        labels: is filled; ``far``, too.
+        before: (h, w) int32, the labels of the last frame where they are now; (0, 0) at first.
+        life: see ``kernels.living``.
+        starts: see ``kernels.by_cell``; ``members`` too.
+        across: cells of the grid in a row; ``down``: rows of the grid.
+        picture: (h, w, 3) float32.
+        step: 1 for all pixels.
+        rules: see ``tessellate``.
+    """
+    height, width = labels.shape
+    cell, square, weight, limit = rules[0], rules[1] > 0, rules[2], rules[3]
+    has_past = before.size > 0
+    stretch = rules[11]
+    shrink = 1 / stretch
+    block = max(2, int(cell * f32(0.3) * shrink))
+    rings = 2 if stretch > f32(1.5) else 1
+    kept = np.empty(MOST, np.int32)
+    near = np.empty(MOST, np.float32)
+    c, s = np.cos(life[:, ANGLE]), np.sin(life[:, ANGLE])
+    for top in range(0, height, block):
+        for left in range(0, width, block):
+            mx, my = left + f32(0.5) * block, top + f32(0.5) * block
+            cx, cy = min(max(int(mx / cell), 0), across - 1), min(max(int(my / cell), 0), down - 1)
+            best, n = f32(1e9), 0
+            for ring in range(rings, rings + 2):
+                best, n = f32(1e9), 0
+                for j in range(max(cy - ring, 0), min(cy + ring + 1, down)):
+                    first, last = max(cx - ring, 0), min(cx + ring, across - 1)
+                    for k in range(starts[j * across + first], starts[j * across + last + 1]):
+                        q = members[k]
+                        if n == MOST:
+                            break
+                        dx, dy = (mx - life[q, X]) / cell, (my - life[q, Y]) / cell
+                        if square:
+                            along, aside = abs(c[q] * dx + s[q] * dy) * shrink, abs(c[q] * dy - s[q] * dx) * stretch
+                            d = max(along, aside) + f32(0.15) * min(along, aside)
+                        else:
+                            d = np.sqrt(dx * dx + dy * dy)
+                        d = d / life[q, NARROW] + (1 - life[q, ALPHA]) * f32(0.7)
+                        kept[n], near[n] = q, d
+                        n += 1
+                        best = min(best, d)
+                if n:
+                    break
+            slack = f32(1.7) * stretch * block / cell + f32(0.7) * weight + f32(STILL)
+            m = 0
+            for k in range(n):
+                if near[k] <= best + slack:
+                    kept[m] = kept[k]
+                    m += 1
+            for j in range(top, min(top + block, height), step):
+                for i in range(left, min(left + block, width), step):
+                    x, y = i + f32(0.5), j + f32(0.5)
+                    past = before[j, i] if has_past else -1
+                    best, found = f32(1e9), -1
+                    for k in range(m):
+                        q = kept[k]
+                        dx, dy = (x - life[q, X]) / cell, (y - life[q, Y]) / cell
+                        if square:
+                            along, aside = abs(c[q] * dx + s[q] * dy) * shrink, abs(c[q] * dy - s[q] * dx) * stretch
+                            d = max(along, aside) + f32(0.15) * min(along, aside)
+                        else:
+                            d = np.sqrt(dx * dx + dy * dy)
+                        d = d / life[q, NARROW] + (1 - life[q, ALPHA]) * f32(0.7)
+                        if weight > 0:
+                            d += weight * (
+                                abs(picture[j, i, 0] - life[q, RED])
+                                + abs(picture[j, i, 1] - life[q, GREEN])
+                                + abs(picture[j, i, 2] - life[q, BLUE])
+                            )
+                        if q == past:
+                            d -= f32(STILL)
+                        if d < best:
+                            best, found = d, q
+                    far[j, i] = best
+                    labels[j, i] = found if best < limit else -1
+
+
+@compiled
+def tessellate(  # noqa: C901  (one loop: calls within it would be copied out by hand)
+    life: np.ndarray,
+    ids: np.ndarray,
+    dying: np.ndarray,
+    next_id: int,
+    salt: int,
+    frame: int,
+    flow: np.ndarray,
+    picture: np.ndarray,
+    lines: np.ndarray,
+    want: np.ndarray,
+    fine: np.ndarray,
+    before: np.ndarray,
+    rules: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, int, np.ndarray]:
+    """Live through one frame as ``kernels.living`` does, but as cells; return labels (h, w) int32, too.
+
+    A cell is born in a hole, and dies where it is squeezed to a sliver.
+
+    Args:
+        life: see ``kernels.living``, as all up to ``fine``.
+        picture: (h, w, 3) float32, whose colours cells take on and to whose edges they keep.
+        before: (h, w) int32, the labels of the last frame; (0, 0) at first.
+        rules: (RULES,) float32: 0 cell, 1 whether cells are square, 2 weight of the colour, 3 distance beyond which a
+            pixel belongs to no cell, 4 want of death, 5 share of the colour that follows, 6 share of the turn that
+            follows, 7 fade (share a frame), 8 σ of the angle, 9 share of the way to the middle of its area that a cell
+            moves in a frame, 10 rounds of settling at first, 11 root of how much longer than wide square ones are.
+    """
+    height, width = picture.shape[:2]
+    cell = rules[0]
+    across, down = int(np.ceil(width / cell)), int(np.ceil(height / cell))
+    first = flow.size == 0
+    has_want, has_fine = want.size > 0, fine.size > 0
+    lx, ly = f32(lines.shape[1]) / width, f32(lines.shape[0]) / height
+    if first:
+        life = np.empty((across * down, LIFE_COLUMNS), np.float32)
+        ids = np.empty(across * down, np.int64)
+        dying = np.zeros(across * down, np.uint8)
+        n = 0
+        for at in range(across * down):
+            x = (at % across + f32(0.25) + f32(0.5) * noise(salt, at, 0)) * cell
+            y = (at // across + f32(0.25) + f32(0.5) * noise(salt, at, 1)) * cell
+            i, j = int(x), int(y)
+            if i >= width or j >= height or (has_want and want[j, i] <= 0):
+                continue
+            begin(life, n, x, y, picture, lines, lx, ly, f32(1))
+            ids[n] = next_id
+            next_id += 1
+            n += 1
+        life, ids, dying = life[:n], ids[:n], dying[:n]
+    labels = np.full((height, width), -1, np.int32)
+    far = np.zeros((height, width), np.float32)
+    past = np.full((height, width) if not first else (0, 0), -1, np.int32)
+    if not first:
+        for q in range(len(life)):
+            i = min(max(int(life[q, X]), 0), width - 1)
+            j = min(max(int(life[q, Y]), 0), height - 1)
+            life[q, X] += flow[j, i, 0]
+            life[q, Y] += flow[j, i, 1]
+        for j in range(height):
+            for i in range(width):
+                x, y = int(i + f32(0.5) - flow[j, i, 0]), int(j + f32(0.5) - flow[j, i, 1])
+                if 0 <= x < width and 0 <= y < height:
+                    past[j, i] = before[y, x]
+    rounds = int(rules[10]) if first else 1
+    best = np.zeros(across * down, np.float32)
+    place = np.zeros((across * down, 2), np.float32)
+    for now in range(rounds):
+        is_last = now == rounds - 1
+        step = 1 if is_last else 2
+        starts, members = by_cell(life, dying, cell, across, down)
+        label(labels, far, past, life, starts, members, across, down, picture, step, rules)
+        n = len(life)
+        sums = np.zeros((n, 6), np.float32)
+        best[:] = 0
+        for j in range(0, height, step):
+            for i in range(0, width, step):
+                q = labels[j, i]
+                if not has_want or want[j, i] > 0:
+                    at = int(j / cell) * across + int(i / cell)
+                    if far[j, i] > best[at]:
+                        best[at], place[at, 0], place[at, 1] = far[j, i], i, j
+                if q < 0:
+                    continue
+                sums[q, 0] += 1
+                sums[q, 1] += i + f32(0.5)
+                sums[q, 2] += j + f32(0.5)
+                sums[q, 3] += picture[j, i, 0]
+                sums[q, 4] += picture[j, i, 1]
+                sums[q, 5] += picture[j, i, 2]
+        share, follow = (f32(0.8), f32(1)) if first else (rules[9], rules[5])
+        turn = f32(1) if first else rules[6]
+        for q in range(n):
+            area = sums[q, 0] * step * step
+            narrow = life[q, NARROW]
+            if area > 0:
+                life[q, RED] += (sums[q, 3] / sums[q, 0] - life[q, RED]) * follow
+                life[q, GREEN] += (sums[q, 4] / sums[q, 0] - life[q, GREEN]) * follow
+                life[q, BLUE] += (sums[q, 5] / sums[q, 0] - life[q, BLUE]) * follow
+            if area < f32(0.16) * (cell * narrow) ** 2 and life[q, ALPHA] > f32(0.99):
+                dying[q] = 1
+            elif has_want:
+                i = min(max(int(life[q, X]), 0), width - 1)
+                j = min(max(int(life[q, Y]), 0), height - 1)
+                if want[j, i] < rules[4]:
+                    dying[q] = 1
+            if area > 0 and not (first and is_last):
+                life[q, X] += (sums[q, 1] / sums[q, 0] - life[q, X]) * share
+                life[q, Y] += (sums[q, 2] / sums[q, 0] - life[q, Y]) * share
+            x, y = life[q, X], life[q, Y]
+            c2, s2, _ = sample3(lines, x * lx - f32(0.5), y * ly - f32(0.5))
+            stray = (noise(salt, ids[q], 11) + noise(salt, ids[q], 12) - f32(1)) * f32(2.45)
+            wanted = f32(0.5) * np.arctan2(s2, c2) + stray * rules[8]
+            change = half_turn(wanted - life[q, ANGLE])
+            if rules[1] > 0 and rules[11] < f32(1.1):
+                change = half_turn(2 * change) * f32(0.5)  # a square is the same after 90°
+            life[q, ANGLE] += change * turn
+            if has_fine:
+                i, j = min(max(int(x), 0), width - 1), min(max(int(y), 0), height - 1)
+                life[q, NARROW] += (1 - f32(0.5) * fine[j, i] - narrow) * turn
+        if first and is_last:
+            break
+        # Births, one in a square of the grid, none beside another.
+        born = np.zeros(across * down, np.uint8)
+        extra = 0
+        for at in range(across * down):
+            if best[at] > f32(HOLE):
+                beside = False
+                ax, ay = at % across, at // across
+                for j in range(max(ay - 1, 0), min(ay + 2, down)):
+                    for i in range(max(ax - 1, 0), min(ax + 2, across)):
+                        beside = beside or born[j * across + i] > 0
+                if not beside:
+                    born[at] = 1
+                    extra += 1
+        grown = np.empty((n + extra, LIFE_COLUMNS), np.float32)
+        numbers = np.empty(n + extra, np.int64)
+        fading = np.zeros(n + extra, np.uint8)
+        moved = np.full(n + 1, -1, np.int32)
+        m = 0
+        for q in range(n):
+            alpha = life[q, ALPHA] + (-rules[7] if dying[q] else rules[7])
+            outside = not (-cell < life[q, X] < width + cell and -cell < life[q, Y] < height + cell)
+            if alpha <= f32(1e-4) or outside or (first and dying[q]):
+                continue
+            grown[m] = life[q]
+            grown[m, ALPHA] = min(alpha, f32(1))
+            numbers[m], fading[m] = ids[q], dying[q]
+            moved[q] = m
+            m += 1
+        for at in range(across * down):
+            if born[at]:
+                begin(grown, m, place[at, 0], place[at, 1], picture, lines, lx, ly, f32(1) if first else rules[7])
+                numbers[m] = next_id
+                next_id += 1
+                m += 1
+        life, ids, dying = grown[:m], numbers[:m], fading[:m]
+        if is_last:
+            for j in range(height):
+                for i in range(width):
+                    labels[j, i] = moved[labels[j, i]]  # the last of ``moved`` is -1, too
+    return life, ids, dying, next_id, labels
+
+
+@compiled
+def begin(
+    life: np.ndarray,
+    q: int,
+    x: Number,
+    y: Number,
+    picture: np.ndarray,
+    lines: np.ndarray,
+    lx: Number,
+    ly: Number,
+    alpha: Number,
+) -> None:
+    """Begin the life of the cell ``q`` at (x, y)."""
+    c2, s2, _ = sample3(lines, x * lx - f32(0.5), y * ly - f32(0.5))
+    i, j = int(x), int(y)
+    life[q, X], life[q, Y], life[q, ALPHA] = x, y, alpha
+    life[q, ANGLE] = f32(0.5) * np.arctan2(s2, c2)
+    life[q, RED], life[q, GREEN], life[q, BLUE] = picture[j, i, 0], picture[j, i, 1], picture[j, i, 2]
+    life[q, BEND], life[q, FRONT], life[q, BACK], life[q, NARROW] = 0, 1, 1, 1
+
+
+@compiled
+def vote(  # noqa: C901
+    labels: np.ndarray, radius: int
+) -> np.ndarray:
+    """Return labels (h, w) of which each pixel has the one that is most frequent around it: with smooth borders."""
+    height, width = labels.shape
+    made = labels.copy()
+    names, counts = np.empty(12, np.int32), np.empty(12, np.float32)
+    most = f32((radius + 1) ** 2)
+    for j in range(height):
+        up, low = max(j - radius, 0), min(j + radius, height - 1)
+        for i in range(width):
+            left, right, own = max(i - radius, 0), min(i + radius, width - 1), labels[j, i]
+            if (
+                labels[up, i] == own
+                and labels[low, i] == own
+                and labels[j, left] == own
+                and labels[j, right] == own
+                and labels[up, left] == own
+                and labels[up, right] == own
+                and labels[low, left] == own
+                and labels[low, right] == own
+            ):
+                continue
+            n = 0
+            for y in range(up, low + 1):
+                for x in range(left, right + 1):
+                    share = most - (y - j) * (y - j) - (x - i) * (x - i)
+                    if share <= 0:
+                        continue
+                    one = labels[y, x]
+                    at = 0
+                    while at < n and names[at] != one:
+                        at += 1
+                    if at < n:
+                        counts[at] += share
+                    elif n < 12:
+                        names[n], counts[n] = one, share
+                        n += 1
+            best = f32(-1)
+            for at in range(n):
+                if counts[at] > best:
+                    best, made[j, i] = counts[at], names[at]
+    return made
+
+
+@compiled
+def enlarge(  # noqa: C901
+    band: np.ndarray, top: int, labels: np.ndarray, to_guide: Number
+) -> None:
+    """Fill a band (rows, W) int32 of the result's labels with those of the guide, with smooth borders.
+
+    Args:
+        band: is filled.
+        top: number of its first row, which may be outside the picture.
+        labels: (h, w) int32.
+        to_guide: pixels of the guide for one of the result.
+    """
+    height, width = labels.shape
+    names, counts = np.empty(9, np.int32), np.empty(9, np.float32)
+    for row in range(band.shape[0]):
+        v = (top + row + f32(0.5)) * to_guide
+        j = min(max(int(np.floor(v)), 0), height - 1)
+        fv = min(max(v - j, f32(0)), f32(1))
+        up, low = max(j - 1, 0), min(j + 1, height - 1)
+        for i in range(band.shape[1]):
+            u = (i + f32(0.5)) * to_guide
+            x = min(int(u), width - 1)
+            left, right, own = max(x - 1, 0), min(x + 1, width - 1), labels[j, x]
+            band[row, i] = own
+            if to_guide >= f32(0.99) or (
+                labels[up, x] == own
+                and labels[low, x] == own
+                and labels[j, left] == own
+                and labels[j, right] == own
+                and labels[up, left] == own
+                and labels[up, right] == own
+                and labels[low, left] == own
+                and labels[low, right] == own
+            ):
+                continue
+            fu = min(max(u - x, f32(0)), f32(1))
+            n = 0
+            for b in range(3):
+                wb = f32(0.5) * (1 - fv) ** 2
+                if b == 1:
+                    wb = f32(0.75) - (fv - f32(0.5)) ** 2
+                elif b == 2:
+                    wb = f32(0.5) * fv**2
+                for a in range(3):
+                    wa = f32(0.5) * (1 - fu) ** 2
+                    if a == 1:
+                        wa = f32(0.75) - (fu - f32(0.5)) ** 2
+                    elif a == 2:
+                        wa = f32(0.5) * fu**2
+                    one = labels[min(max(j + b - 1, 0), height - 1), min(max(x + a - 1, 0), width - 1)]
+                    at = 0
+                    while at < n and names[at] != one:
+                        at += 1
+                    if at < n:
+                        counts[at] += wa * wb
+                    else:
+                        names[n], counts[n] = one, wa * wb
+                        n += 1
+            best = f32(-1)
+            for at in range(n):
+                if counts[at] > best:
+                    best, band[row, i] = counts[at], names[at]
+
+
+def borders(labels: np.ndarray, least: float) -> np.ndarray:
+    """Return each pixel's distance to the border of its area, (h, w) float32, exact up to ``least`` pixels."""
+    inner = np.ones(labels.shape, np.uint8)
+    differ = labels[1:] != labels[:-1]
+    inner[1:][differ] = 0
+    inner[:-1][differ] = 0
+    differ = labels[:, 1:] != labels[:, :-1]
+    inner[:, 1:][differ] = 0
+    inner[:, :-1][differ] = 0
+    distance = cv2.distanceTransform(inner, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    distance = np.minimum(distance + np.float32(0.5), np.float32(least + 2))
+    return cv2.GaussianBlur(distance, (3, 3), 0)
+
+
+@compiled
+def inlay(  # noqa: C901  (one loop: calls within it would be copied out by hand)
+    paint: np.ndarray,
+    bare: np.ndarray,
+    top: int,
+    labels: np.ndarray,
+    distance: np.ndarray,
+    above: int,
+    areas: np.ndarray,
+    ranks: np.ndarray,
+    picture: np.ndarray,
+    grain: np.ndarray,
+    how: np.ndarray,
+) -> None:
+    """Paint the areas of a band, with what is between them, slopes and shadows.
+
+    Args:
+        paint: see ``kernels.place``; ``bare`` and ``top``, too.
+        labels: the result's, of ``above`` rows more on either side.
+        distance: see ``borders``; as large as ``labels``.
+        areas: a list to draw, see ``kernels.to_draw``; in the order of the labels.
+        ranks: (n,) float32: the higher one throws a shadow on the lower.
+        picture: (h, w, 3) float32.
+        grain: (N, N) float32, streaks inside an area.
+        how: (16,) float32: 0 half of the gap, 1 width of the slope, 2 share of the picture that is seen inside, 3
+            opacity, 4 length and 5 darkness of shadows, 6 pixels of the guide for one of the result, 7 whether the gap
+            is painted, 8-10 its colour, 11 height of its ridge, 12 how much darker areas are at their rim, 13 how far
+            they are tilted to the light, 14 strength of the streaks, 15 threads: how far they are twisted, 0 for none.
+    """
+    height, width = bare.shape
+    gap, bevel, inside, opacity, reach, dark, to_guide = how[0], how[1], how[2], how[3], how[4], how[5], how[6]
+    has_joint, lift, rim, tilt, streaks, twist = how[7] > 0, how[11], how[12], how[13], how[14], how[15]
+    tile = len(grain)
+    for row in range(height):
+        y = top + row + f32(0.5)
+        for i in range(width):
+            own = labels[row + above, i]
+            left = bare[row, i]
+            if own < 0 or left < f32(0.02):
+                continue
+            x = i + f32(0.5)
+            d = distance[row + above, i]
+            cover = min(max(d - gap + f32(0.5), f32(0)), f32(1)) if gap > 0 else f32(1)
+            slope = min(max((d - gap) / bevel, f32(0)), f32(1)) if bevel > 0 else f32(1)
+            slope = slope * (2 - slope)
+            if twist > 0:
+                dx, dy = x - areas[own, 0], y - areas[own, 1]
+                along = (areas[own, 2] * dx + areas[own, 3] * dy) / areas[own, 6]
+                aside = (areas[own, 2] * dy - areas[own, 3] * dx) / areas[own, 6]
+                round_ = max(1 - f32(0.8) * aside * aside, f32(0))
+                slope *= round_ * (1 - twist * (f32(0.5) + f32(0.5) * np.cos(f32(4) * along + f32(2.2) * aside)))
+            r, g, b = areas[own, 9], areas[own, 10], areas[own, 11]
+            if inside > 0:
+                r1, g1, b1 = sample3(picture, x * to_guide - f32(0.5), y * to_guide - f32(0.5))
+                r, g, b = r + (r1 - r) * inside, g + (g1 - g) * inside, b + (b1 - b) * inside
+            shade = 1 - rim * (1 - slope)
+            if tilt > 0 or streaks > 0:
+                dx, dy = x - areas[own, 0], y - areas[own, 1]
+                if tilt > 0:
+                    turn = f32(6.2832) * areas[own, 13]
+                    across = (np.cos(turn) * dx + np.sin(turn) * dy) / areas[own, 6]
+                    shade *= 1 + tilt * min(max(across, f32(-1.5)), f32(1.5))
+                if streaks > 0:
+                    cos, sin = areas[own, 2], areas[own, 3]
+                    u = int(f32(0.22) * (cos * dx + sin * dy) + areas[own, 13] * 4096)
+                    v = int(f32(0.8) * (cos * dy - sin * dx) + areas[own, 13] * 1777)
+                    shade *= 1 + streaks * (grain[v % tile, u % tile] - f32(0.5))
+            if reach > 0 and d < reach * f32(1.6):
+                hidden = 0
+                for n in range(12):
+                    t = f32(0.25) + f32(0.75) * ((n % 4) + f32(0.5)) * f32(0.25)
+                    aside = (n // 4 - 1) * f32(0.3) * t
+                    sx = min(max(int(x - reach * (t - aside)), 0), width - 1)
+                    sy = min(max(int(row + above - reach * (t + aside) + f32(0.5)), 0), labels.shape[0] - 1)
+                    other = labels[sy, sx]
+                    hidden += other >= 0 and ranks[other] > ranks[own]
+                shade *= 1 - dark * hidden * f32(1 / 12)
+            a = cover * opacity * left
+            paint[row, i, 0] += a * r * shade
+            paint[row, i, 1] += a * g * shade
+            paint[row, i, 2] += a * b * shade
+            paint[row, i, 3] += a * (slope + areas[own, 12])
+            if has_joint:
+                rest = (1 - cover) * left
+                raised = lift * np.sqrt(max(1 - (d / gap) ** 2, f32(0)))
+                paint[row, i, 0] += rest * how[8]
+                paint[row, i, 1] += rest * how[9]
+                paint[row, i, 2] += rest * how[10]
+                paint[row, i, 3] += rest * raised
+                a += rest
+            bare[row, i] = left - a
+
+
+def sort_colours(picture: np.ndarray, number: int) -> np.ndarray:
+    """Return ``number`` colours that a picture (h, w, 3) float32 is made of, (number, 3), the darkest first.
+
+    k-means, each centre first the one that is farthest from those before: rare, strong colours get their own.
+    """
+    small = cv2.resize(picture, (96, 64), interpolation=cv2.INTER_AREA).reshape(-1, 3)
+    places = distinct(small)
+    centres = [places.mean(0)]
+    nearest = ((places - centres[0]) ** 2).sum(1)
+    for _ in range(number - 1):
+        chosen = places[int(np.argmax(nearest))]
+        centres.append(chosen)
+        nearest = np.minimum(nearest, ((places - chosen) ** 2).sum(1))
+    made = np.stack(centres)
+    for _ in range(8):
+        owner = np.argmin(((places[:, None] - made[None]) ** 2).sum(2), 1)
+        for k in range(number):
+            if (owner == k).any():
+                made[k] = places[owner == k].mean(0)
+    owner = np.argmin(((places[:, None] - made[None]) ** 2).sum(2), 1)
+    colours = np.stack([small[owner == k].mean(0) if (owner == k).any() else (0, 0, 0) for k in range(number)])
+    return colours[np.argsort(colours @ np.array([0.299, 0.587, 0.114]), kind="stable")].astype(np.float32)
+
+
+def distinct(picture: np.ndarray) -> np.ndarray:
+    """Return colours (…, 3) in a space in which distances are about as people see them: lightness and two of hue."""
+    red, green, blue = picture[..., 0], picture[..., 1], picture[..., 2]
+    light = 0.299 * red + 0.587 * green + 0.114 * blue
+    return np.stack([1.2 * light, 1.6 * (red - light), 1.2 * (blue - light)], -1).astype(np.float32)
+
+
+def sheets(
+    picture: np.ndarray, colours: np.ndarray, before: np.ndarray, flow: np.ndarray, blur: float, detail: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return to which of ``colours`` (n, 3) each pixel belongs, (h, w) int32, with smooth borders; and the shares.
+
+    Args:
+        picture: (h, w, 3) float32.
+        colours: see ``sort_colours``.
+        before: (h, w, n) float32 shares of the last frame, at half the size; (0, 0, 0) at first.
+        flow: (h, w, 2) motion since then.
+        blur: σ of the borders, in pixels.
+        detail: (h, w) float32 in [0, 1]: where borders are smoothed by a third of that.
+    """
+    height, width = picture.shape[:2]
+    size = (max(1, width // 2), max(1, height // 2))
+    small = distinct(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
+    shares = np.empty((size[1], size[0], len(colours)), np.float32)
+    for k, colour in enumerate(distinct(colours)):
+        shares[..., k] = -((small - colour) ** 2).sum(2)
+    shares -= shares.max(2, keepdims=True)
+    np.exp(shares * np.float32(160), out=shares)
+    shares /= shares.sum(2, keepdims=True)
+    fine = cv2.resize(detail, size, interpolation=cv2.INTER_AREA)
+    for k in range(len(colours)):
+        share = np.ascontiguousarray(shares[..., k])
+        broad = cv2.GaussianBlur(share, (0, 0), max(0.6, blur / 2))
+        shares[..., k] = broad + (cv2.GaussianBlur(share, (0, 0), max(0.5, blur / 6)) - broad) * fine
+    if before.size:
+        there = cv2.resize(flow, size, interpolation=cv2.INTER_AREA) * np.float32(0.5)
+        rows, columns = np.indices(size[::-1], np.float32)
+        x, y = columns - there[..., 0], rows - there[..., 1]
+        for k in range(len(colours)):
+            past = cv2.remap(
+                np.ascontiguousarray(before[..., k]), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            )
+            shares[..., k] += np.float32(0.75) * (past - shares[..., k])
+    best = np.full((height, width), -1, np.float32)
+    labels = np.zeros((height, width), np.int32)
+    for k in range(len(colours)):
+        share = cv2.resize(np.ascontiguousarray(shares[..., k]), (width, height), interpolation=cv2.INTER_LINEAR)
+        better = share > best
+        labels[better] = k
+        np.maximum(best, share, out=best)
+    return labels, shares
