@@ -17,7 +17,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Option, Range
 from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
-from vidtrans.strokes.settings import CURVES, StrokesSettings, medium_named
+from vidtrans.strokes.settings import SEEN_ON_STILLS, StrokesSettings, medium_named
 
 if TYPE_CHECKING:
     from vidtrans.models.loaded_model import LoadedModel
@@ -35,7 +35,7 @@ class Try(Command):
     RESULT: ClassVar = MadePicture
     TABLES: ClassVar = {
         "pairing": (),
-        "strokes": ("medium", "palette", *CURVES, "directions"),
+        "strokes": SEEN_ON_STILLS,
         "rendering": (
             *("size", "upscale", "sharpness", "strength", "mix", "keep_colour", "keep_shading", "look", "stroke_size"),
         ),

@@ -105,9 +105,19 @@ class StreamStrokes:
         return working_size(model, wanted, source, is_painted=self.medium is not None)
 
     def __call__(
-        self, index: int, guide: np.ndarray, picture: np.ndarray, size: tuple[int, int], *, starts_shot: bool
+        self,
+        index: int,
+        guide: np.ndarray,
+        picture: np.ndarray,
+        size: tuple[int, int],
+        moved: Mapping[str, float] | None = None,
+        *,
+        starts_shot: bool,
     ) -> np.ndarray:
-        """Return the next picture, painted at a (width, height); see ``Painter.paint``."""
+        """Return the next picture, painted at a (width, height); see ``Painter.paint``.
+
+        ``moved``: values that take the place of those of the settings, by name.
+        """
         assert self.medium is not None
         if self._palette is not None and self._last.maxlen and self._count % SEEN_STEP == 0:
             self._last.append(_small(picture))
@@ -117,7 +127,7 @@ class StreamStrokes:
         if self._painter is None or self._painter.size != size:
             plan = PlannedStrokes(self.medium, self._settings)
             self._painter, starts_shot = plan.painter(size, 0), True
-        values = {name: curve(index) for name, curve in self._curves.items()}
+        values = {name: curve(index) for name, curve in self._curves.items()} | dict(moved or {})
         return self._painter.paint(index, guide, picture, values, starts_shot=starts_shot)
 
 

@@ -19,6 +19,8 @@ CURVES = {
     "paper": (0.0, 3.0),
 }
 FILES = ("medium", "palette", "fine", "directions")
+SEEN_ON_STILLS = ("medium", "palette", *CURVES, "directions")
+SEEN_ON_STREAMS = (*SEEN_ON_STILLS, "fade", "lag", "on", "boil")
 NO_STROKES: Table = {"medium": "", "palette": ""}
 PAINTINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")  # endings; a grey .png is a brush
 MEDIUM_FILES = (".toml", *PAINTINGS)  # endings of media that are files
