@@ -11,7 +11,7 @@ import numpy as np
 
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
-from vidtrans.core.settings import Time
+from vidtrans.core.settings import Size, Time
 from vidtrans.curves.clock import CurveClock
 from vidtrans.curves.curve import Curve
 from vidtrans.live.live_controls import LARGEST_SIZE, NO_MEDIUM, Controls, ControlState, looks_of
@@ -30,8 +30,10 @@ from vidtrans.rendering.planned_strokes import StreamStrokes
 from vidtrans.session import Context
 from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.upscaling.array_pictures import size_of
+from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import Frame
 
+SEEN_LIVE = 216  # lines that a painter of strokes sees: its time goes into what is finer than strokes
 NO_CLIP = "a live source is no clip"
 
 
@@ -134,7 +136,9 @@ class LiveModel:
         if self._strokes.medium is not None:
             source, size = delivered.source, size_of(delivered.picture)
             moved = {"size": state.controls.strokes_size, "looseness": state.controls.strokes_looseness}
-            made = self._strokes(self._index, source, delivered.picture, size, moved, starts_shot=is_cut)
+            seen = Size(short=SEEN_LIVE).of(*size)
+            shown = resize(source, *seen), resize(delivered.picture, *seen)
+            made = self._strokes(self._index, *shown, size, moved, starts_shot=is_cut)
             delivered = DeliveredPicture(made, source)
         blend = FrameBlend(state.controls.strength, state.controls.keep_colour, state.controls.keep_shading)
         picture = finish(self.pairing, blend, delivered.source, delivered.picture, prepared.input)
