@@ -424,12 +424,13 @@ def place(  # noqa: C901  (one loop: calls within it would be copied out by hand
         strokes: see ``to_draw``; ``rows`` too.
         sprites: (n, V, U, 2) float32: cover and height across and along the stroke.
         paper: (N, N) float32 grain, 0 deep to 1 high.
-        how: (4,) float32: 0 for opaque, 1 for transparent; strength of streaks; the paper's grip; hardness of grain.
+        how: (5,) float32: 0 for opaque, 1 for transparent; strength of streaks; the paper's grip; hardness of grain;
+            thickness of the paint.
     """
     bottom, width = top + paint.shape[0], paint.shape[1]
     v_size, u_size = sprites.shape[1] - 1, sprites.shape[2] - 1
     tile = len(paper)
-    is_stain, streaks, grip, hard = how[0] > 0, how[1], how[2], how[3]
+    is_stain, streaks, grip, hard, thick = how[0] > 0, how[1], how[2], how[3], how[4]
     for k in range(len(strokes)):
         if rows[k, 1] <= top or rows[k, 0] >= bottom:
             continue
@@ -495,7 +496,7 @@ def place(  # noqa: C901  (one loop: calls within it would be copied out by hand
                 paint[row, i, 0] += a * r * streak
                 paint[row, i, 1] += a * g * streak
                 paint[row, i, 2] += a * b * streak
-                paint[row, i, 3] += a * (ridge + lift)
+                paint[row, i, 3] += a * (ridge * thick + lift)
                 bare[row, i] = left - a
 
 
@@ -644,7 +645,7 @@ def finish(
 @compiled
 def fence(bare: np.ndarray, top: int, far: np.ndarray, how: np.ndarray) -> None:
     """Close a band of rows, see ``place``, to the strokes of a wash beyond its outline: see ``dry``."""
-    to_guide, least = how[12], -f32(0.5) * how[4] / how[13] - f32(1.2)
+    to_guide, least = how[12] * 2, -f32(0.5) * how[4] / how[13] - f32(2)
     for row in range(bare.shape[0]):
         v = (top + row + f32(0.5)) * to_guide - f32(0.5)
         for i in range(bare.shape[1]):
@@ -654,9 +655,10 @@ def fence(bare: np.ndarray, top: int, far: np.ndarray, how: np.ndarray) -> None:
 @compiled
 def dry(
     stain: np.ndarray,
-    paint: np.ndarray,
-    bare: np.ndarray,
     top: int,
+    wet: np.ndarray,
+    bare: np.ndarray,
+    wet_top: int,
     far: np.ndarray,
     crisp: np.ndarray,
     picture: np.ndarray,
@@ -666,7 +668,9 @@ def dry(
     """Let a band of a wash dry: pigment lies where it is wanted, more of it at the rim (Bousseau et al. 2006).
 
     Args:
-        stain: see ``place``; ``paint``, ``bare`` and ``top``, too: of the strokes of the wash, laid as opaque ones.
+        stain: see ``place``; ``top``, too.
+        wet: the ``paint`` of the strokes of the wash, laid as opaque ones at half the size; ``bare``, too.
+        wet_top: number of the first row of ``wet``.
         far: (h, w) float32: how far each place is inside the outline, in lines of 480; (0, 0) for a wash everywhere.
         crisp: (h, w) float32: how sharp the outline is, 0 to 1.
         picture: (h, w, 3) float32.
@@ -676,21 +680,29 @@ def dry(
             10 share of the ink, 11 height of the result, 12 pixels of the guide for one of the result, 13 pixels of the
             result for a line of 480, 14 shift of the grain.
     """
-    rows, width = bare.shape
+    rows, width = stain.shape[:2]
     rim_width, to_guide, line = how[2], how[12], how[13]
-    tile, shift = len(paper), int(how[14])
+    tile, shift, last, right = len(paper), int(how[14]), bare.shape[0] - 1, bare.shape[1] - 1
     outlined = far.size > 0
     for row in range(rows):
         y = top + row + f32(0.5)
         v = y * to_guide - f32(0.5)
+        b = min(max(y * f32(0.5) - f32(0.5) - wet_top, f32(0)), f32(last))
+        j = min(int(b), last - 1)
+        b -= j
         for i in range(width):
-            cover = 1 - bare[row, i]
+            x = i + f32(0.5)
+            a = min(max(x * f32(0.5) - f32(0.5), f32(0)), f32(right))
+            k = min(int(a), right - 1)
+            a -= k
+            p, q, s, t = (1 - a) * (1 - b), a * (1 - b), (1 - a) * b, a * b
+            cover = 1 - (bare[j, k] * p + bare[j, k + 1] * q + bare[j + 1, k] * s + bare[j + 1, k + 1] * t)
             if cover < f32(0.02):
                 continue
-            x = i + f32(0.5)
             u = x * to_guide - f32(0.5)
             fine = paper[int(y) % tile, i % tile] - f32(0.5)
-            flow = paint[row, i, 3] / cover - f32(0.5)
+            flow = wet[j, k, 3] * p + wet[j, k + 1, 3] * q + wet[j + 1, k, 3] * s + wet[j + 1, k + 1, 3] * t
+            flow = flow / cover - f32(0.5)
             inside, sharp = (cover - f32(0.5)) * 8 * line, f32(1)
             if outlined:
                 outline = sample(far, u, v) * line + how[4] * flow
@@ -707,13 +719,12 @@ def dry(
                 continue
             edge = max(1 - abs(inside - f32(0.5) * rim_width) / rim_width, f32(0))
             density = how[1] * sharp * edge * edge * (3 - 2 * edge) + how[3] * flow
-            r, g, b = paint[row, i, 0] / cover, paint[row, i, 1] / cover, paint[row, i, 2] / cover
-            if how[6] > 0:
-                r1, g1, b1 = sample3(picture, u, v)
-                r, g, b = r + (r1 - r) * how[6], g + (g1 - g) * how[6], b + (b1 - b) * how[6]
-            r, g, b = r + (how[7] - r) * how[10], g + (how[8] - g) * how[10], b + (how[9] - b) * how[10]
-            r, g, b = 1 - how[0] * (1 - r), 1 - how[0] * (1 - g), 1 - how[0] * (1 - b)
-            r, g, b = r - (r - r * r) * density, g - (g - g * g) * density, b - (b - b * b) * density
-            stain[row, i, 0] *= 1 - there * (1 - min(max(r, f32(0)), f32(1)))
-            stain[row, i, 1] *= 1 - there * (1 - min(max(g, f32(0)), f32(1)))
-            stain[row, i, 2] *= 1 - there * (1 - min(max(b, f32(0)), f32(1)))
+            seen = sample3(picture, u, v)
+            for n in range(3):
+                c = wet[j, k, n] * p + wet[j, k + 1, n] * q + wet[j + 1, k, n] * s + wet[j + 1, k + 1, n] * t
+                c = c / cover
+                c += (seen[n] - c) * how[6]
+                c += (how[7 + n] - c) * how[10]
+                c = 1 - how[0] * (1 - c)
+                c -= (c - c * c) * density
+                stain[row, i, n] *= 1 - there * (1 - min(max(c, f32(0)), f32(1)))

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
+
+import numpy as np
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import PACKAGE, check_regular_file, digest_file, digest_of
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, from_table, read_toml, setting, to_table
 from vidtrans.core.system import as_found
+from vidtrans.strokes.settings import MEDIUM_FILES, is_painting
 
 T = TypeVar("T")
 FOLDER = PACKAGE / "assets" / "media"
@@ -107,6 +110,7 @@ class Layer:
     flow: float = setting(0.0, "of a wash: how far the density of its pigment differs inside", low=0, high=8)
     wander: float = setting(0.0, "of a wash: how far its outline strays from the picture's", low=0, high=40)
     margin: float = setting(0.0, "width of the paper left bare along the picture's sides", low=0, high=200)
+    thick: float = setting(1.0, "of a stroke: the height of its paint, times that of the brush", low=0, high=4)
     joint: str = setting(PICTURE, "of cells: #rrggbb of what is between them; 'picture': the ground")
     ridge: float = setting(0.0, "height of what is between them", low=0, high=4)
     tilt: float = setting(0.0, "of cells: how far they are tilted to the light", low=0, high=1)
@@ -156,7 +160,7 @@ class Finish:
 class Medium:
     """A medium that was read from a file. ``digest``: of everything that affects its pictures.
 
-    ``brushes``: by the name that a layer gives, the file of a brush.
+    ``brushes``: by the name that a layer gives, the file of a brush; ``cut``: the sprites of one cut from a painting.
     """
 
     name: str
@@ -168,6 +172,7 @@ class Medium:
     screens: tuple[Screen, ...]
     finish: Finish
     brushes: Mapping[str, Path]
+    cut: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def has_lines(self) -> bool:
@@ -182,9 +187,9 @@ def medium_names() -> tuple[str, ...]:
 
 
 def load_medium(name: str, folder: Path = Path()) -> Medium:
-    """Return a medium by its name, or of a TOML file or a brush (a picture) in ``folder``. Raises UsageError."""
+    """Return a medium by its name, or of a file in ``folder``: TOML, a brush or a painting. Raises UsageError."""
     suffix = Path(name).suffix.lower()
-    if suffix not in (".toml", ".png"):
+    if suffix not in MEDIUM_FILES:
         if name not in medium_names():
             raise unknown_name("medium", name, medium_names())
         return _read(FOLDER / f"{name}.toml")
@@ -194,6 +199,10 @@ def load_medium(name: str, folder: Path = Path()) -> Medium:
         raise UsageError(f"medium '{name}'", "no such file", f"choose from: {', '.join(medium_names())}")
     if suffix == ".toml":
         return _read(path)
+    if is_painting(path):
+        from vidtrans.strokes.from_painting import medium_of_painting
+
+        return medium_of_painting(path, _read(FOLDER / "oil.toml"))
     table = read_toml(FOLDER / "oil.toml")
     table["layer"] = [layer | {"brush": path.name} for layer in table["layer"]]
     return _medium(path.stem, table, path)

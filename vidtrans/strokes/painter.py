@@ -20,7 +20,7 @@ from vidtrans.strokes.settings import StrokesSettings
 VERSION = 1  # of the pictures that a painter makes of the same medium
 BAND = 64  # rows of the result that are painted at a time
 TURN = 0.12  # share of the way by which strokes turn, bend and stretch in a frame
-SOFT = np.float32(0.06)  # change of a wash's plane in a line below which its outline is soft
+SOFT = np.float32(0.05)  # change of a wash's plane in a line below which its outline is soft
 FINEST = 1.1  # pixels of the result: no stroke is narrower
 
 Values = Mapping[str, float]
@@ -45,9 +45,10 @@ class LivingLayer:
 
     def __init__(self, layer: Layer, number: int, medium: Medium) -> None:
         self.layer, self.number = layer, number
-        file = medium.brushes.get(layer.brush)
+        file, cut = medium.brushes.get(layer.brush), medium.cut.get(layer.brush)
         if layer.kind in ("strokes", "wash"):
-            self._sprites = brushes.read_brush(file) if file else brushes.sprites(layer.brush)
+            made = brushes.read_brush(file) if file else cut
+            self._sprites = brushes.sprites(layer.brush) if made is None else made
         self._scaled: tuple[tuple[int, int], np.ndarray] = ((0, 0), np.empty(0))
         self.lay_anew(0)
 
@@ -153,6 +154,9 @@ class LivingLayer:
     def drawn(self, scale: float, strength: Values, size: tuple[int, int]) -> Drawn:
         """Return what is drawn of the layer now. ``scale``: pixels of the result for one of the guide."""
         layer = self.layer
+        to_guide = 1 / scale
+        if layer.kind == "wash":
+            scale /= 2  # it is soft, and dries at the full size
         half = max(self._half, FINEST / 2 / scale)
         ink = parse_ink(layer.colour)
         look = np.zeros(9, np.float32)
@@ -189,8 +193,9 @@ class LivingLayer:
             x, y = strokes[:, 0], strokes[:, 1]
             side = np.minimum(np.minimum(x, size[0] - x), np.minimum(y, size[1] - y)) / pixels
             strokes[:, 8] *= np.clip((side - layer.margin) / 3 + 0.5, 0, 1)
-        grip = layer.grip * strength["paper"]
-        how = _row([layer.blend == "stain", layer.streaks, grip, layer.hard])
+        how = _row([layer.blend == "stain", layer.streaks, layer.grip * strength["paper"], layer.hard, layer.thick])
+        if layer.kind == "wash":
+            how[:3] = 0
         wanted = (round(2 * half * scale), round(2 * half * layer.length * scale))
         if self._scaled[0] != wanted:
             self._scaled = wanted, brushes.at_size(self._sprites, *wanted)
@@ -202,7 +207,7 @@ class LivingLayer:
             [
                 *(layer.opacity, layer.rim, layer.rim_width * pixels, layer.flow, layer.wander * pixels),
                 *(layer.margin * pixels, layer.inside, *(ink or (0, 0, 0)), layer.tint if ink else 0),
-                *(size[1], 1 / scale, pixels, 7 * self.number),
+                *(size[1], to_guide, pixels, 7 * self.number),
             ]
         )
         return Drawn(layer, strokes, rows, how, self._scaled[1], nothing, ranks, (*self._outline, dry))
@@ -333,12 +338,13 @@ class Painter:
                         *(fields.picture, rough, one.how),
                     )
                 elif one.wash:
-                    wet, dry = np.zeros_like(paint), np.ones_like(bare)
                     far, crisp, how_dry = one.wash
+                    wet_top, half = begin // 2 - 1, ((stop - begin) // 2 + 3, (width + 1) // 2 + 1)
+                    wet, dry = np.zeros((*half, 4), np.float32), np.ones(half, np.float32)
                     if far.size:
-                        kernels.fence(dry, begin, far, how_dry)
-                    kernels.place(wet, dry, stain, begin, one.strokes, one.rows, one.sprites, grain, one.how)
-                    kernels.dry(stain, wet, dry, begin, far, crisp, fields.picture, grain, how_dry)
+                        kernels.fence(dry, wet_top, far, how_dry)
+                    kernels.place(wet, dry, stain, wet_top, one.strokes, one.rows, one.sprites, grain, one.how)
+                    kernels.dry(stain, begin, wet, dry, wet_top, far, crisp, fields.picture, grain, how_dry)
                 else:
                     kernels.place(paint, bare, stain, begin, one.strokes, one.rows, one.sprites, grain, one.how)
             if len(inks):

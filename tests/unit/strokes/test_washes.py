@@ -1,0 +1,86 @@
+"""Washes of watercolour, bare margins of paper, and what a painter does to tones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from vidtrans.strokes.fields import Fields, raised
+from vidtrans.strokes.media import load_medium
+from vidtrans.strokes.painter import Painter, outline
+from vidtrans.strokes.settings import StrokesSettings
+
+WIDTH, HEIGHT = 160, 120
+VALUES = dict.fromkeys(("size", "density", "looseness", "light", "paper"), 1.0)
+WASH = 'kind = "wash"\nbrush = "wash"\nwidth = 90\nspacing = 0.4\nwhere = "dark"\nlevel = 0.6\ninside = 1\n'
+
+
+def dark_and_light() -> np.ndarray:
+    """A picture whose left half is dark, and its right half white."""
+    picture = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
+    picture[:, : WIDTH // 2] = (90, 60, 50)
+    return picture
+
+
+def painted(folder: Path, text: str, picture: np.ndarray, scale: int = 1) -> np.ndarray:
+    """Return a picture painted in the medium of a TOML text, times ``scale`` in size."""
+    (folder / "medium.toml").write_text(text)
+    size = (picture.shape[1] * scale, picture.shape[0] * scale)
+    painter = Painter(load_medium("medium.toml", folder), StrokesSettings(), size, threads=1)
+    return painter.paint(0, picture, picture, VALUES, starts_shot=True)
+
+
+def test_a_wash_leaves_the_paper_white_and_dries_dark_at_its_edge(tmp_path: Path) -> None:
+    text = f'[ground]\ncolour = "#ffffff"\n[[layer]]\n{WASH}rim = 2\nrim_width = 8\nopacity = 0.6\n'
+    made = painted(tmp_path, text, dark_and_light(), scale=2)
+    assert np.all(made[:, WIDTH + 8 :] == 255)
+    rows = made[20:-20].mean((0, 2))
+    inside, rim = rows[20 : WIDTH - 30].mean(), rows[WIDTH - 8 : WIDTH].min()
+    assert rim < inside - 5
+    assert 90 < inside < 200  # the paper shines through: the picture is darker
+
+
+def test_an_outline_is_soft_where_the_tone_hardly_changes() -> None:
+    columns = np.arange(40, dtype=np.float32) - 20
+    gentle, steep = (np.tile(columns * slope, (20, 1)).astype(np.float32) for slope in (0.01, 0.2))
+    far, crisp = outline(steep, 1.0)
+    assert np.allclose(far[10, 5:35], columns[5:35], atol=1e-3)  # in pixels from where it is 0
+    assert np.all(crisp[10, 5:35] == 1)
+    far, crisp = outline(gentle, 1.0)
+    assert abs(far[10, 10]) < 0.5 * abs(columns[10])
+    assert np.all(crisp < 0.5)
+
+
+def test_a_margin_leaves_the_paper_bare_along_the_sides(tmp_path: Path) -> None:
+    grey = np.full((HEIGHT, WIDTH, 3), 100, np.uint8)
+    strokes = 'brush = "dab"\nlength = 1\nwidth = 16\nspacing = 0.3\n'
+    for layer in (strokes, WASH.replace("0.6", "1")):
+        text = f'[ground]\ncolour = "#ffffff"\n[[layer]]\n{layer}margin = 60\n'
+        made = painted(tmp_path, text, grey)
+        assert np.all(made[:2] == 255)
+        assert np.all(made[:, -2:] == 255)
+        assert made[40:-40, 40:-40].mean() < 180
+
+
+def test_clarity_raises_small_differences_of_tone() -> None:
+    tone = np.full((64, 64), 0.5, np.float32)
+    assert np.allclose(raised(tone, 5.0), 0, atol=1e-6)
+    tone[30:34, 30:34] = 0.3  # an eye
+    assert raised(tone, 5.0)[31, 31] < -0.05
+
+
+def test_lift_keeps_black_and_white(tmp_path: Path) -> None:
+    (tmp_path / "medium.toml").write_text("[picture]\nlift = 0.5\n[[layer]]\n")
+    fields = Fields(load_medium("medium.toml", tmp_path))
+    picture = np.repeat(np.array([0, 128, 255], np.uint8), 32)[None, :, None].repeat(64, 0).repeat(3, 2)
+    fields.see(np.ascontiguousarray(picture), picture)
+    assert np.allclose(fields.tone[32, [5, 90]], [0, 1], atol=1e-3)
+    assert 0.6 < fields.tone[32, 48] < 0.65
+
+
+def test_a_negative_saturation_paints_the_complement(tmp_path: Path) -> None:
+    orange = np.full((HEIGHT, WIDTH, 3), (220, 120, 40), np.uint8)
+    text = '[[layer]]\nbrush = "flat"\nspacing = 0.3\nsaturation = -1\nopacity = 1\nvary_light = 0\nvary_colour = 0\n'
+    red, _, blue = painted(tmp_path, text, orange).mean((0, 1))
+    assert blue > red + 50
