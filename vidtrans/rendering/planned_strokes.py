@@ -16,7 +16,8 @@ from vidtrans.curves.data_files import digest_of_file
 from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel
 from vidtrans.rendering.directing import FrameCurve
 from vidtrans.session import Context
-from vidtrans.strokes.media import Medium, load_medium
+from vidtrans.strokes.media import load_medium
+from vidtrans.strokes.medium import Medium
 from vidtrans.strokes.painter import VERSION, Painter
 from vidtrans.strokes.settings import CURVES, StrokesSettings
 from vidtrans.video.images.picture import picture_size, read_picture

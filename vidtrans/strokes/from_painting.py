@@ -11,7 +11,7 @@ import numpy as np
 from vidtrans.core.files import digest_file, digest_of
 from vidtrans.core.settings import Size
 from vidtrans.strokes import brushes
-from vidtrans.strokes.media import Layer, Medium, Seen
+from vidtrans.strokes.medium import Layer, Medium, Seen
 from vidtrans.video.images.picture import read_picture
 
 VERSION = 1  # of what is found in a painting

@@ -14,7 +14,7 @@ import numpy as np
 from vidtrans.core.machine import cores
 from vidtrans.strokes import brushes, cells, kernels
 from vidtrans.strokes.fields import Fields
-from vidtrans.strokes.media import SHAPES, Layer, Medium, Screen, angle_of, parse_ink
+from vidtrans.strokes.medium import SHAPES, Layer, Medium, Screen, angle_of, parse_ink
 from vidtrans.strokes.settings import StrokesSettings
 
 VERSION = 1  # of the pictures that a painter makes of the same medium
