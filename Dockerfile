@@ -1,7 +1,7 @@
 # vidtrans on a CPU, from the wheel in dist/ (python -m build):
 #
 #   docker build --tag vidtrans .
-#   docker run --rm --user "$(id -u)" --volume "$PWD:/work" vidtrans stylize clip.mp4 --look ink
+#   docker run --rm --user "$(id -u)" --volume "$PWD:/work" vidtrans stylize clip.mp4 --look oil
 #
 # With CUDA: docker build --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130, and docker run --gpus all.
 FROM python:3.13-slim

@@ -3,7 +3,7 @@
     python examples/frames_in_and_out.py clip.mp4
 
 Takes the flicker out of a clip whose frames were darkened one by one, and writes it; paints a frame and the clip with a
-look that ships. Ctrl-C stops it, and no file is half-written.
+medium. Ctrl-C stops it, and no file is half-written.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def use(source: Path, stop: vidtrans.Stop) -> None:
     with vidtrans.open_clip(source, report=show, stop=stop) as clip:
         print(f"{clip}: {len(clip.shots)} shots, {float(clip.duration):.2f} s")
         print(deflickered(clip, source.with_suffix(".steady.mp4"), stop), "frames steadied")
-        model = vidtrans.load_model("ink", report=show)
+        model = vidtrans.load_model("oil", report=show)
         first = clip[0]
         paint = model(first.rgb)
         pictures, output = painted(clip, model, stop), source.with_suffix(".painted.mp4")

@@ -7,8 +7,8 @@
 set -eu
 root="$1"
 cp "$root/vidtrans/assets/flower.mp4" "$root/vidtrans/assets/frames/astronaut.jpg" .
-cp "$root/examples/looks/watercolour.jpg" watercolour-picture.jpg
-mkdir -p drawn && cp "$root/examples/looks/print.jpg" "$root/examples/looks/linocut.jpg" "$root/examples/looks/woodcut.jpg" drawn/
+cp "$root/vidtrans/assets/frames/landscape.jpg" "$root/vidtrans/assets/frames/coffee.jpg" "$root/vidtrans/assets/frames/rocket.jpg" .
+vidtrans stylize flower.mp4 --look pencil --end 12 --codec png -o drawn
 
 # datasets, pairings, unpaired
 vidtrans make-dataset flower.mp4 --preset fast -o flower.dataset
@@ -22,16 +22,18 @@ vidtrans train flower.dataset --minutes 1 -o taught.safetensors
 cp taught.train/training.png training.png
 
 # looks, settings, chains, grades
-vidtrans try flower.mp4 --vary look=ink,oil,neon --at 1s --at 4s -o looks-at-once.png
+vidtrans try flower.mp4 --vary look=landscape.jpg,coffee.jpg,rocket.jpg --at 1s --at 4s -o looks-at-once.png
+vidtrans try astronaut.jpg --look landscape.jpg --vary look=coffee.jpg --vary stroke-size=0,1 --vary keep-colour=1 -o looks.png
+python "$root/examples/sheet_of_media.py" painters.png flower.mp4
 vidtrans try flower.mp4 --model flower --vary pairing.density=0.05,0.12,0.3 --at 1s --at 4s -o settings.png
-vidtrans stylize flower.mp4 --look charcoal --start 40 --end 80 -o charcoal.mp4
-vidtrans grade flower.mp4 watercolour-picture.jpg --unpaired -o coloured.safetensors
+vidtrans stylize flower.mp4 --look pencil --start 40 --end 80 -o drawing.mp4
+vidtrans grade flower.mp4 landscape.jpg --unpaired -o coloured.safetensors
 vidtrans stylize flower.mp4 --model coloured --start 40 --end 80 -o coloured.mp4
-vidtrans stylize flower.mp4 --look watercolour --start 40 --end 80 -o painted.mp4
-vidtrans stylize charcoal.mp4 --model coloured -o chain.mp4
+vidtrans stylize flower.mp4 --look landscape.jpg --start 40 --end 80 -o painted.mp4
+vidtrans stylize drawing.mp4 --model coloured -o chain.mp4
 vidtrans stylize flower.mp4 --model identity --start 40 --end 80 -o source.mp4
 vidtrans compare source.mp4 coloured.mp4 --label source --label graded -o grades.png
-vidtrans compare source.mp4 charcoal.mp4 chain.mp4 --label source --label "a look" --label "and a grade" -o rendering-chains.png
+vidtrans compare source.mp4 drawing.mp4 chain.mp4 --label source --label "a medium" --label "and a grade" -o rendering-chains.png
 vidtrans compare source.mp4 coloured.mp4 painted.mp4 --label source --label "its colours" --label "and its strokes" -o unpaired-scores.png
 
 # key frames, drafts, what a model sees
@@ -43,12 +45,12 @@ vidtrans compare flower.mp4 full.mp4 --input flower --label "RGB in" --label "RG
 
 # a face that is kept: a matte, black where it is
 python -c "from PIL import Image, ImageDraw as D, ImageFilter as F; m = Image.new('L', Image.open('astronaut.jpg').size, 255); D.Draw(m).ellipse((88, 6, 172, 118), fill=0); m = m.filter(F.GaussianBlur(5)); m.save('matte.png')"
-vidtrans stylize astronaut.jpg --look watercolour -o whole.png
-vidtrans stylize astronaut.jpg --look watercolour --mask matte.png -o kept.png
+vidtrans stylize astronaut.jpg --look oil -o whole.png
+vidtrans stylize astronaut.jpg --look oil --mask matte.png -o kept.png
 python "$root/examples/small_pictures.py" --beside looks-faces.png astronaut.jpg whole.png kept.png
 
 # steadiness, codecs, media, batches
-vidtrans stylize flower.mp4 --look charcoal --start 40 --end 80 --score -o scored.mp4
+vidtrans stylize flower.mp4 --look landscape.jpg --start 40 --end 80 --score -o scored.mp4
 mv scored.score.png steadiness-measured.png
 vidtrans stylize flower.mp4 --model identity --start 40 --end 60 --codec gif -o few-colours.gif
 vidtrans compare source.mp4 few-colours.gif --label h264 --label "gif: 256 colours" -o codecs.png

@@ -1,14 +1,14 @@
 """Make the moving pictures of the site's home page from the flower that ships.
 
-In a folder with vidtrans/assets/flower.mp4:
+In a folder with vidtrans/assets/flower.mp4 and vidtrans/assets/frames:
 
-    vidtrans stylize flower.mp4 --look watercolour --start 20 --end 120 -o look.mp4
+    vidtrans stylize flower.mp4 --look frames/landscape.jpg --start 20 --end 120 -o look.mp4
     vidtrans stylize flower.mp4 --model flower -o taught.mp4
     vidtrans compare flower.mp4 taught.mp4 --input flower -o seen.mp4
     vidtrans keyframes flower.mp4 && python examples/paint_frames.py flower.keyframes/*.png
     vidtrans propagate flower.mp4 --keyframes flower.keyframes --minutes 1 -o painted.mp4
-    vidtrans stylize flower.mp4 --look charcoal --start 20 --end 70 --temporal off -o flicker.mp4
-    vidtrans stylize flower.mp4 --look charcoal --start 20 --end 70 -o calm.mp4
+    vidtrans stylize flower.mp4 --look frames/landscape.jpg --start 20 --end 70 --temporal off -o flicker.mp4
+    vidtrans stylize flower.mp4 --look frames/landscape.jpg --start 20 --end 70 -o calm.mp4
     vidtrans make-dataset flower.mp4 --preset next-frame --size 128 -o next.dataset
     vidtrans train next.dataset --minutes 3 -o dreamer.safetensors
     vidtrans dream flower.mp4 --start 2s --model dreamer --frames 90 --zoom 1.01 -o dream.mp4
@@ -107,7 +107,7 @@ def main() -> None:
     with Image.open(ROOT / "docs/images/moving.gif") as file:
         save("moving", [frame.convert("RGB") for frame in ImageSequence.Iterator(file)], quality=40)
     source = frames("flower.mp4", 20, 4)
-    save("picture", with_style(beside(source, frames("look.mp4", 0, 4)), ROOT / "examples/looks/watercolour.jpg"))
+    save("picture", with_style(beside(source, frames("look.mp4", 0, 4)), ROOT / "vidtrans/assets/frames/landscape.jpg"))
     save("film", beside(frames("seen.mp4", 20, 4, PANEL), frames("taught.mp4", 20, 4)))
     save("painted", beside(source, frames("painted.mp4", 20, 4)))
     save("flicker", beside(frames("flicker.mp4", 0, 1), frames("calm.mp4", 0, 1)), ms=60, quality=45)

@@ -11,13 +11,12 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
-from vidtrans.models.gallery import WEIGHTS_FILE
 from vidtrans.models.model_file import load_generator
 from vidtrans.models.native_format import METADATA_KEY
-from vidtrans.models.weights import to_8_bits, weights_digest, weights_of
+from vidtrans.models.weights import STYLE_PREDICTION, to_8_bits, weights_digest, weights_of
 
 source, output = map(Path, sys.argv[1:])
-if source.name == WEIGHTS_FILE.name:
+if source.name == STYLE_PREDICTION.name:
     stored = load_file(source)
     tuned = {name: values for name, values in stored.items() if not name.startswith("predict.")}
     if not any(name.endswith(".step") for name in tuned):

@@ -1,8 +1,8 @@
 """Clips whose painting is known in every frame, of which a method is given two.
 
 ``object-…``: a person who was cut out of a photograph moves over a clip, and is painted in other colours than what lies
-behind, with outlines: what to paint does not follow from colour. ``oil-…``, ``print-…``: looks that ship, frame by
-frame. ``grade-…``: a smooth change of colours. ``lynx``: painted by hand, the truth of two frames alone is known.
+behind, with outlines: what to paint does not follow from colour. ``landscape-…`` and others: looks of pictures, frame
+by frame. ``grade-…``: a smooth change of colours. ``lynx``: painted by hand, the truth of two frames alone is known.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 
 from benchmarks.clips import read_frames, render_frames
 from benchmarks.harness import need
+from benchmarks.picture_looks import model_named
 from benchmarks.store import Store, digest
 from vidtrans.core.settings import Size
 from vidtrans.video.images.picture import read_picture, resize
@@ -129,10 +130,11 @@ def object_case(name: str, data: Path, clip: str, first: int, person: int) -> Ca
 
 
 def look_case(name: str, data: Path, clip: str, first: int, look: str, store: Store) -> Case:
-    """Frames that a look that ships renders one by one."""
+    """Frames that the look of a picture renders one by one."""
     frames = clip_frames(data / clip, first)
     key = digest(look, *frames)
-    render = partial(render_frames, frames, look, store.folder / f"{name}-{key}", store.folder / "vidtrans")
+    cache = store.folder / "vidtrans"
+    render = partial(render_frames, frames, model_named(look, cache), store.folder / f"{name}-{key}", cache)
     return Case(name, frames, keys_of(len(frames)), list(store.pictures(name, key, render)))
 
 
@@ -170,16 +172,16 @@ Plan = dict[str, Callable[[], Case]]
 CHOOSING = {
     "object-friday": ("video/friday.mp4", 60, 12),
     "object-walk": ("video/asl_walk.mkv", 0, 30),
-    "oil-juggle": ("video/juggle.mp4", 100),
-    "print-flower": ("video/flower.mp4", 30),
+    "landscape-juggle": ("video/juggle.mp4", 100),
+    "coffee-flower": ("video/flower.mp4", 30),
     "grade-walk": ("video/asl_walk.mkv", 0),
 }
 SCORED = {
     "object-dog": ("video/dog.mp4", 110, 5),
     "object-bbb": ("video/bbb_0_30.webm", 130, 41),
-    "print-dog": ("video/dog.mp4", 110),
-    "oil-bbb": ("video/bbb_0_30.webm", 130),
-    "ink-carphone": ("video/carphone_176x144.mp4", 20),
+    "coffee-dog": ("video/dog.mp4", 110),
+    "landscape-bbb": ("video/bbb_0_30.webm", 130),
+    "chelsea-carphone": ("video/carphone_176x144.mp4", 20),
     "grade-bug": ("video/bug_bw.mp4", 15),
     "grade-dog": ("video/dog.mp4", 0),
 }

@@ -29,7 +29,7 @@ from benchmarks.consistency.measure import measure
 from benchmarks.consistency.methods import run_filter
 from benchmarks.looks.critic import Critic
 from benchmarks.looks.painted import OURS, PATCHES, REAL, SHIPPED, STEPS, Studio, Way, read_styles
-from benchmarks.shipped import model_named
+from benchmarks.picture_looks import model_named
 from benchmarks.store import Store
 from benchmarks.tables import head, row
 from vidtrans.grading.learning import place_pairs
@@ -105,7 +105,7 @@ def many(studio: Studio, ways: list[Way], styles: dict[str, Path], clips: list[s
 
 def speed(studio: Studio, ways: list[Way], styles: dict[str, Path], clips: list[str]) -> None:
     """Pixels a second of the engine alone, at both sizes in turn."""
-    generator, _ = load_generator(Path(model_named("oil", studio.store.folder / "vidtrans")))
+    generator, _ = load_generator(Path(model_named("landscape", studio.store.folder / "vidtrans")))
     engine = TorchEngine(generator, resolve_device("cpu"))
     works = {name: partial(engine, np.full((1, *size, 4), 128, np.uint8)) for name, size in SIZES.items()}
     taken = harness.in_turns(works, ROUNDS)

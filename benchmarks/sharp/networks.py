@@ -1,6 +1,6 @@
 """Measure and show how pictures of real networks come to full size: sharpness, flicker, a sheet, a blind vote.
 
-    python -m benchmarks.sharp.networks DATA --cache DIR [--models ink,oil] [--parts scores,sheet,jury]
+    python -m benchmarks.sharp.networks DATA --cache DIR [--models landscape,coffee] [--parts scores,sheet,jury]
 
 Each model renders twelve frames of each clip at 256 lines, with the temporal filter, in each mode.
 
@@ -20,7 +20,7 @@ import numpy as np
 import vidtrans
 from benchmarks import harness
 from benchmarks.clips import LOSSLESS, Span, read_frames
-from benchmarks.shipped import model_named
+from benchmarks.picture_looks import STYLES, model_named
 from benchmarks.tables import head, row
 from vidtrans.metrics.consistency import Scorer
 from vidtrans.metrics.picture_quality import sharpness
@@ -110,7 +110,7 @@ def draw_jury(models: list[str], options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = harness.parser(__doc__, data=True, cache=True)
-    parser.add_argument("--models", type=harness.comma_list, default=["ink", "oil", "print"], help="names or files")
+    parser.add_argument("--models", type=harness.comma_list, default=list(STYLES), help="names or files")
     parser.add_argument("--parts", type=harness.comma_list, default=list(PARTS), help=f"of {', '.join(PARTS)}")
     parser.add_argument("--size", type=int, default=256, help="lines that the network sees [default: %(default)s]")
     parser.add_argument("--seed", type=int, default=0, help="of the jury's order")

@@ -1,6 +1,6 @@
 """What a chain of models costs beside its models, and whether its memory grows with the clip.
 
-    python -m benchmarks.speed.chain [--clip CLIP] [--models flower,ink] [--frames 60] [--rounds 3]
+    python -m benchmarks.speed.chain [--clip CLIP] [--models flower,landscape] [--frames 60] [--rounds 3]
 
 In one process, in turns: the clip with all models in one pass, and with each model onto the result of the one before.
 Below it the same of the engines alone: a chain's engine on frames, and its models' engines on inputs that are there.
@@ -19,7 +19,7 @@ import numpy as np
 import vidtrans
 from benchmarks import harness
 from benchmarks.clips import SHIPPED, write_parts
-from benchmarks.shipped import model_named
+from benchmarks.picture_looks import model_named
 from benchmarks.tables import head, row
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.system import peak_memory
@@ -82,7 +82,7 @@ def memory(place: Path, models: list[str], clip: Path, frames: int) -> list[floa
 def main() -> None:
     parser = harness.parser(__doc__, rounds=3)
     parser.add_argument("--clip", type=Path, default=SHIPPED)
-    parser.add_argument("--models", type=harness.comma_list, default=["flower", "ink"])
+    parser.add_argument("--models", type=harness.comma_list, default=["flower", "landscape"])
     parser.add_argument("--frames", type=int, default=60)
     options = parser.parse_args()
     with harness.work_folder() as place:

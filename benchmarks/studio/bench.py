@@ -2,7 +2,7 @@
 
     python -m benchmarks.studio.bench [CLIP] [--parts cards,paint,scrub,shelf,kills] [--kills 12] [--json FILE]
 
-- ``cards``: from an empty folder and a clip, wishes with a look that ships or without training: clicks, seconds to the
+- ``cards``: from an empty folder and a clip, wishes with a medium or without training: clicks, seconds to the
   first picture, and to the result.
 - ``paint``: seconds from a saved painted frame to the film in which it is carried along the motion.
 - ``scrub``: a clip, best a long one: seconds until its proxy is there, then milliseconds of 200 random seeks (median,
@@ -95,7 +95,7 @@ def cards(clip: Path) -> dict[str, Any]:
                 first = None
                 person.click(f"[data-wish={name}]")
                 if name == "picture":
-                    page.get_by_role("button", name="The look ink").click()
+                    page.get_by_role("button", name="The medium ink").click()
                     person.clicks += 1
                     page.wait_for_selector("studio-wishes form > img:not([hidden])")
                     first = person.seconds

@@ -26,9 +26,11 @@ from benchmarks import harness
 from benchmarks.clips import SHIPPED, read_frames
 from benchmarks.live.browser import browser, server
 from benchmarks.studio.recorder import POINTER, Recorder
+from vidtrans.training.look_lesson import FRAMES
 
 HANG_S, LOOK_S = 1800.0, 0.5  # what nothing takes; how long somebody reads before a click
 WIDTH, HEIGHT = 1280, 800
+PICTURE = FRAMES / "landscape.jpg"  # whose look flickers
 MAKE = "studio-wishes button[type=submit]:not([disabled])"
 FLAGS = ("--autoplay-policy=no-user-gesture-required",)
 
@@ -117,7 +119,7 @@ def duration(seconds: float) -> str:
 def picture(person: Newcomer, files: list[Path], minutes: int) -> None:
     person.drop(files, "Like this picture: drop a clip on the page")
     person.click("[data-wish=picture]", "Choose the wish")
-    person.click("[aria-label='The look ink']", "Choose a look by its picture")
+    person.click("[aria-label='The medium ink']", "Choose a look by its picture")
     with person.film.wait("One frame of the clip, as it will be", 3):
         person.page.wait_for_selector("studio-wishes form > img:not([hidden])")
     person.note_first()
@@ -222,7 +224,7 @@ def bring(name: str, clip: Path) -> list[Path]:
     """Make what somebody has for a wish: the clip, another film of it, or a still before and after a grade."""
     folder = clip.parent
     if name in ("flicker", "film"):
-        look, filter_, text = ("ink", "off", "by another tool") if name == "flicker" else ("oil", "window", "in oil")
+        look, filter_, text = (PICTURE, "off", "by another tool") if name == "flicker" else ("oil", "off", "in oil")
         made = folder / f"{clip.stem} {text}.mp4"
         harness.vidtrans("stylize", clip, "--look", look, "--temporal", filter_, "-o", made, folder=folder)
         return [clip, made]

@@ -42,7 +42,7 @@ def make_timeline(otio: Any, folder: Path, videos: list[Path]) -> Path:
     gap = schema.Gap(source_range=otio.opentime.TimeRange(time(0), time(24)))
     dissolve = schema.Transition("dissolve", "SMPTE_Dissolve", time(12), time(12))
     track = schema.Track("V1", kind="Video")
-    track.extend([clip(0, 0, 24, "model: ink"), clip(1, 15, 48), dissolve, clip(0, 40, 48, "model: ink"), gap])
+    track.extend([clip(0, 0, 24, "model: pencil"), clip(1, 15, 48), dissolve, clip(0, 40, 48, "model: pencil"), gap])
     track.extend([clip(1, 30, 24), clip(0, 100, 24, "model: keep")])
     timeline = schema.Timeline("cut")
     timeline.tracks.append(track)

@@ -6,13 +6,13 @@
 128 pixels, short side; each training has ``--minutes`` of wall time, or ``--steps`` where equal steps are compared.
 No constant was chosen on these clips; ``--scenes`` takes others, by their names in scenes.py. Parts:
 
-edges: lines on paper → photo. looks: photo → a look that ships, and a published style network. facades: label → photo,
-40 pairs shuffled. Rows: the target's mean picture, the colour map alone, our presets (``--methods``), training with all
-pairs, and with those of the target's frames alone (``--paired``). Columns: PSNR, SSIM and sharpness (1 is the truth's)
-of frames that nobody learned from; gfd, the distance of texture and colour; warp, the warping error of the frames one
-by one, and window, of the filtered ones (both × 1000); floor, that of a result that does not flicker, and the share of
-the flicker above it that the filter removes. far: a dog's clip and a wolf's; ``light`` is how the result's light
-follows the source's. recycle: ``recyclegan`` beside ``cyclegan`` at equal steps.
+edges: lines on paper → photo. looks: photo → the look of a picture, and a published style network. facades: label →
+photo, 40 pairs shuffled. Rows: the target's mean picture, the colour map alone, our presets (``--methods``), training
+with all pairs, and with those of the target's frames alone (``--paired``). Columns: PSNR, SSIM and sharpness (1 is
+the truth's) of frames that nobody learned from; gfd, the distance of texture and colour; warp, the warping error of
+the frames one by one, and window, of the filtered ones (both × 1000); floor, that of a result that does not flicker,
+and the share of the flicker above it that the filter removes. far: a dog's clip and a wolf's; ``light`` is how the
+result's light follows the source's. recycle: ``recyclegan`` beside ``cyclegan`` at equal steps.
 
 All that is done is kept in DIR: stop it, and the same command goes on. After a change of the code take another DIR.
 Sheets of pictures lie there, too. What is not there is skipped, in a line.
@@ -38,10 +38,10 @@ from vidtrans.video.plots.layout import ContactSheet, cell_size
 
 SCENES = {
     "edges": ("edges-bedroom", "edges-cockatoo"),
-    "looks": ("oil-cockatoo", "print-bedroom", "ink-bbb", "candy-lynx"),
+    "looks": ("landscape-cockatoo", "coffee-bedroom", "chelsea-bbb", "candy-lynx"),
     "facades": ("facades",),
     "far": ("dog-wolf",),
-    "recycle": ("edges-bedroom", "oil-cockatoo"),
+    "recycle": ("edges-bedroom", "landscape-cockatoo"),
 }
 COLUMNS = ("steps", "seconds", "psnr", "ssim", "sharp", "gfd", "light", "warp", "window", "floor", "removed")
 DIGITS = {"steps": 0, "seconds": 0, "psnr": 1}

@@ -2,7 +2,7 @@
 
 A clip is divided in turns into frames whose input alone is given (domain A), frames whose target alone is given (domain
 B), and frames that nobody learns from, which are scored. Paired training is given both sides of A's and B's frames.
-``edges-…``: lines on paper → the frame. ``oil-…``, ``print-…``, ``ink-…``: the frame → a look that ships, frame by
+``edges-…``: lines on paper → the frame. ``landscape-…`` and others: the frame → the look of a picture, frame by
 frame; ``candy-…``: → a published style network. ``facades``: label → photo, shuffled. ``dog-wolf``: two clips that have
 no pairs.
 """
@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.clips import Span, middle_square, read_frames, render_frames
 from benchmarks.consistency.cases import stylised
 from benchmarks.harness import Missing
-from benchmarks.shipped import model_named
+from benchmarks.picture_looks import STYLES, model_named
 from benchmarks.store import Store, digest
 from vidtrans.pairing.edges import Edges, EdgesSettings
 from vidtrans.video.images.picture import read_picture, resize
@@ -51,7 +51,7 @@ SCORED = {
     "wolf": Span("video/wolf_512.mp4", 0, 40),
 }
 CLIPS = {**DESIGN, **SCORED}
-LOOKS = ("oil", "print", "ink", "candy")
+LOOKS = (*STYLES, "candy")
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def offered() -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
 def current() -> str:
     """Return the content of the file for the vidtrans that is installed."""
     from vidtrans.commands.page_commands import PageCommands
-    from vidtrans.models.gallery import gallery_looks
+    from vidtrans.strokes.media import medium_names
 
     commands = PageCommands(lambda text: None)
     tables: dict[str, Any] = {}
@@ -36,7 +36,7 @@ def current() -> str:
         tables[command] = {
             name: {key: value for key, value in properties[name].items() if key in KEPT} for name in (*shown, *advanced)
         }
-    return json.dumps({"commands": tables, "looks": sorted(gallery_looks())}, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps({"commands": tables, "media": medium_names()}, indent=1, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":

@@ -29,11 +29,11 @@ def test_a_mistyped_file_is_told_the_name_that_is_near(capsys: Capsys) -> None:
     assert "--look stripe.png: no such picture — did you mean 'stripes.png'?" in told
 
 
-def test_a_picture_is_no_model_and_a_look_that_ships_no_picture(capsys: Capsys) -> None:
+def test_a_picture_is_no_model_and_a_medium_no_picture(capsys: Capsys) -> None:
     told = refuse(capsys, 3, "stylize", "clip.mkv", "--model", "stripes.png")
     assert "stripes.png: it is a picture, not a model — paint in its style with --look stripes.png" in told
     for command in (("run", "--look", "oil", "--apply", "clip.mkv", "-o", "o.mp4"), ("look", "oil")):
-        assert "it is a look that ships, and is learned — vidtrans stylize VIDEO --look oil" in refuse(
+        assert "it is a medium, and nothing is learned — vidtrans stylize VIDEO --look oil" in refuse(
             capsys, 2, *command
         )
 
@@ -41,9 +41,8 @@ def test_a_picture_is_no_model_and_a_look_that_ships_no_picture(capsys: Capsys) 
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("stylize clip.mkv --look Oil", "--look Oil: there is no such look or picture — did you mean 'oil'?"),
-        ("stylize clip.mkv --look watercolor", "did you mean 'watercolour'?"),
-        ("stylize clip.mkv --look stained_glass", "did you mean 'stained-glass'?"),
+        ("stylize clip.mkv --look Oil", "--look Oil: there is no such medium or picture — did you mean 'oil'?"),
+        ("stylize clip.mkv --look pensil", "did you mean 'pencil'?"),
         ("stylize clip.mkv --style ink", "No such option '--style'. Did you mean '--look'?"),
         ("stylize clip.mkv --resolution 512", "Did you mean '--size'?"),
         ("stylize clip.mkv --crf 18", "Did you mean '--set encoding.crf=N'?"),
@@ -51,7 +50,7 @@ def test_a_picture_is_no_model_and_a_look_that_ships_no_picture(capsys: Capsys) 
         ("stylize clip.mkv oil", "'oil': a look, where a clip is expected — write: vidtrans stylize clip.mkv --look"),
         ("stylize clip.mkv flower", "write: vidtrans stylize clip.mkv --model flower"),
         ("clip.mkv", "'clip.mkv' is no command: write 'vidtrans stylize clip.mkv --look oil'."),
-        ("oil clip.mkv", "'oil' is a look: write 'vidtrans stylize VIDEO --look oil'."),
+        ("oil clip.mkv", "'oil' is a medium: write 'vidtrans stylize VIDEO --look oil'."),
         ("help", "No such command 'help'. Did you mean '--help'?"),
         ("help stylize", "write 'vidtrans stylize --help'."),
         ("version", "Did you mean '--version'?"),
@@ -114,9 +113,9 @@ def test_a_folder_of_one_clip_is_a_folder_of_clips(capsys: Capsys) -> None:
 
 
 def test_two_looks_are_not_silently_one(capsys: Capsys) -> None:
-    for second in (("--look", "ink"), ("--look=ink",)):
+    for second in (("--look", "pencil"), ("--look=pencil",)):
         told = refuse(capsys, 2, "stylize", "clip.mkv", "--look", "oil", *second)
-        assert '--look: it was given twice — mix looks as in "oil: 0.5, ink: 0.5"' in told
+        assert '--look: it was given twice — mix pictures as in "a.jpg: 0.5, b.jpg: 0.5"' in told
 
 
 def test_the_number_of_a_frame_is_told_from_seconds(capsys: Capsys) -> None:

@@ -66,6 +66,8 @@ def test_pictures_are_looks_without_a_model(tmp_path: Path) -> None:
         assert np.abs(post_picture(link, frame).astype(int) - frame).mean() > 10
     with started(*LIVE, "--model", "identity", "--look", str(stripes), "--look", "oil") as (link, _):
         assert (post(link, 99) == 99).all()
+    with started(*LIVE, "--look", "oil", "--look", "pencil") as (link, _):
+        assert 2 < np.abs(post_picture(link, frame).astype(int) - frame).mean() < 40
     make_model("ink.safetensors", "look", {"looks": ["ink"]})
     with started(*LIVE, "--model", "flower", "--model", "ink", "--look", "ink", "--look", str(stripes)) as (link, _):
         assert post(link, 99).shape == (24, 32, 3)
@@ -131,7 +133,7 @@ def test_what_is_no_look_is_one_line(tmp_path: Path, capsys: Capsys) -> None:
         (("--look", str(stripes), "--set", "pairing.density=1"), 2, "no such setting"),
         (("--model", "flower", "--look", "absent.jpg"), 2, "absent.jpg"),
         (("--model", "flower", "--look", "one", "--look", "absent.jpg"), 2, "not a picture"),
-        (("--model", "flower", "--look", "watercolor"), 2, "did you mean 'watercolour'? 'watercolour' ships"),
+        (("--model", "flower", "--look", "pensil"), 2, "to paint what the model makes in pencil: --strokes pencil"),
     ):
         assert why in refuse(capsys, status, "live", *arguments)
     Path("text.png").write_text("no picture")

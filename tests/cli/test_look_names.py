@@ -1,8 +1,9 @@
-"""Names of looks: those that ship and what is near them, and pictures whose names contain commas and colons."""
+"""Names of looks: media and what is near them, and pictures whose names contain commas and colons."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -13,9 +14,14 @@ from directed_clip import lossless
 from paintings import write
 from style_pictures import write_style_pictures
 
+from vidtrans.config.recipe import render_recipe
+from vidtrans.core.errors import UsageError
 from vidtrans.core.system import WINDOWS
-from vidtrans.models.gallery import gallery_looks
-from vidtrans.models.look_pictures import plain_name
+from vidtrans.models.look_pictures import parse_pictures, plain_name
+from vidtrans.session import Context
+from vidtrans.strokes.media import medium_names
+from vidtrans.stylizing.requested_render import RequestedRender
+from vidtrans.stylizing.stylize_request import StylizeRequest
 
 Capsys = pytest.CaptureFixture[str]
 SMALL = ("--size", "48", "--codec", "ffv1", "--temporal", "off", "--upscale", "bicubic", "--device", "cpu")
@@ -35,27 +41,26 @@ def odd() -> Path:
     return Path(shutil.copy("chequers.png", Path(*ODD)))
 
 
-def test_the_list_of_models_names_the_looks_that_ship(capsys: Capsys) -> None:
+def test_the_list_of_models_names_the_media(capsys: Capsys) -> None:
     table = said_json(capsys, "model", "list")
-    assert list(table["looks"]) == list(gallery_looks())
-    assert all(Path(path).is_file() for path in table["looks"].values())
+    assert list(table["media"]) == list(medium_names())
+    assert all(one["summary"] and Path(one["file"]).is_file() for one in table["media"].values())
     assert list(table["models"]) == ["flower", "identity"]
     lines = said(capsys, 0, "model", "list").splitlines()
-    assert [line for line in lines if "--look watercolour" in line]
+    assert [line for line in lines if line.startswith("pencil") and table["media"]["pencil"]["summary"] in line]
 
 
-def test_unknown_names_are_told_those_of_models_and_looks_that_are_near(capsys: Capsys) -> None:
+def test_unknown_names_are_told_those_of_models_and_media_that_are_near(capsys: Capsys) -> None:
     stylize = ("stylize", "clip.mkv")
-    ships = "it is a look that ships — use it without --model, as in: vidtrans stylize VIDEO --look oil"
-    assert ships in refuse(capsys, 3, "model", "show", "oil")
-    for model, told in (("Watercolor", "did you mean the look 'watercolour'?"), ("flowr", "did you mean 'flower'?")):
+    medium = "it is a medium — use it without --model, as in: vidtrans stylize VIDEO --look oil"
+    assert medium in refuse(capsys, 3, "model", "show", "oil")
+    for model, told in (("Pencill", "did you mean the medium 'pencil'?"), ("flowr", "did you mean 'flower'?")):
         assert told in refuse(capsys, 3, *stylize, "--model", model)
         assert told in refuse(capsys, 3, "model", "show", model)
     for look, told in (
-        ("watercolor", "did you mean 'watercolour'?"),
-        ("Stained glass", "did you mean 'stained-glass'?"),
-        ("stripes.png: 1, lincut: 1", "--look lincut: "),
-        ("0: stripes.png, 5: lincut", "did you mean 'linocut'?"),
+        ("Pencill", "did you mean 'pencil'?"),
+        ("stripes.png: 1, pencl: 1", "--look pencl: "),
+        ("0: stripes.png, 5: pencl", "did you mean 'pencil'?"),
         ("flower", "did you mean the model 'flower'?"),
         ("absent, too.png", "--look absent, too.png: no such picture"),
         ("day", "it is a folder"),
@@ -63,11 +68,65 @@ def test_unknown_names_are_told_those_of_models_and_looks_that_are_near(capsys: 
         Path("day").mkdir(exist_ok=True)
         assert told in refuse(capsys, 2, *stylize, "--look", look)
         assert told in refuse(capsys, 2, "try", "clip.mkv", "--look", look)
-    assert "leave out --look, or --model" in refuse(capsys, 2, *stylize, "--model", "flower", "--look", "ink")
+    assert "--strokes oil; or leave out --model" in refuse(capsys, 2, *stylize, "--model", "flower", "--look", "oil")
     said(capsys, 0, "look", "stripes.png", "--optimise", "-o", "own.safetensors")
     for look in ("oil", "oill"):
         told = refuse(capsys, 2, *stylize, "--model", "own", "--look", look)
-        assert "'oil' ships and needs no --model; or choose from: stripes" in told
+        assert "to paint what the model makes in oil: --strokes oil; or choose from: stripes" in told
+
+
+def _settings(look: str, models: tuple[str, ...] = (), **strokes: str) -> RequestedRender:
+    tables = {"rendering": {"look": look} if look else {}, "strokes": strokes}
+    request = StylizeRequest(Path("clip.mkv"), models, None, render_recipe(None, tables)).with_looks()
+    return RequestedRender(request, Context(device="cpu"), 0)
+
+
+def test_a_medium_paints_the_film_itself() -> None:
+    Path("mine.toml").touch()
+    for look, models in (("oil", ()), ("", ("oil",)), ("mine.toml", ())):
+        render = _settings(look, models)
+        assert render.look.is_identity
+        assert render.with_model.models == ("identity",)
+        assert render.with_model.recipe.tables["strokes"]["medium"] == (look or "oil")
+        assert render.with_model.recipe.tables["rendering"]["look"] == ""
+        assert render.target.output == Path(f"clip.{Path(look or 'oil').stem}.mp4")
+    assert _settings("oil", medium="oil").with_model.recipe.tables["strokes"] == {"medium": "oil"}
+    painted = _settings("stripes.png", medium="oil").with_model
+    assert (painted.recipe.tables["strokes"]["medium"], painted.models == ("identity",)) == ("oil", False)
+    with pytest.raises(UsageError, match="--strokes pencil is another one"):
+        _ = _settings("oil", medium="pencil").with_model
+
+
+@pytest.mark.parametrize(
+    ("look", "told"),
+    [
+        ("0: oil, 5s: pencil", "give --look oil alone"),
+        ("oil: 1", "give --look oil alone"),
+        ("oil: 0.5, stripes.png: 0.5", "--look stripes.png --strokes oil"),
+        ("0: stripes.png, 5: pencil", "--look stripes.png --strokes pencil"),
+    ],
+)
+def test_a_medium_is_neither_mixed_nor_followed(look: str, told: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(told)):
+        parse_pictures(look)
+
+
+def test_a_picture_that_has_the_name_of_a_medium_comes_first() -> None:
+    assert parse_pictures("oil").medium == "oil"
+    shutil.copy("stripes.png", "oil")
+    assert parse_pictures("oil").medium == ""
+
+
+def test_media_are_tried_beside_each_other(capsys: Capsys) -> None:
+    tried = ("try", "clip.mkv", "--frames", "1", "--overwrite")
+    assert said_json(capsys, *tried, "--vary", "look=oil,pencil")["columns"] == [
+        "source",
+        "--look oil",
+        "--look pencil",
+    ]
+    table = said_json(capsys, *tried, "--model", "flower", "--strokes", "oil", "--vary", "strokes.size=2")
+    assert table["columns"] == ["source", "flower", "--set strokes.size=2"]
+    assert "compare media alone" in refuse(capsys, 2, *tried, "--vary", "look=oil,stripes.png")
 
 
 def test_pictures_with_commas_and_colons_are_mixed_and_follow_each_other(odd: Path, capsys: Capsys) -> None:
@@ -78,8 +137,10 @@ def test_pictures_with_commas_and_colons_are_mixed_and_follow_each_other(odd: Pa
             table = said_json(capsys, "stylize", "clip.mkv", "--look", form.format(name), *SMALL, "-o", output)
             made.append(Path(table["output"]).read_bytes())
         assert made[0] == made[1]
-    table = said_json(capsys, "try", "clip.mkv", "--vary", f"look=stripes.png,{odd},ink", "--frames", "1", *SMALL[:2])
-    assert table["columns"] == ["source", "--look stripes.png", f"--look {odd}", "--look ink"]
+    table = said_json(
+        capsys, "try", "clip.mkv", "--vary", f"look=stripes.png,{odd},chequers.png", "--frames", "1", *SMALL[:2]
+    )
+    assert table["columns"] == ["source", "--look stripes.png", f"--look {odd}", "--look chequers.png"]
 
 
 def test_a_list_of_clips_in_such_a_folder_names_such_pictures(odd: Path, capsys: Capsys) -> None:

@@ -411,7 +411,7 @@ def test_the_demo_leaves_what_it_promises_and_is_found_again(monkeypatch: pytest
     ("words", "found"),
     [
         ("vidtrans stylize --model fl", "flower"),
-        ("vidtrans stylize --look water", "watercolour"),
+        ("vidtrans stylize --look penc", "pencil"),
         ("vidtrans make-dataset --pairing sk", "sketch"),
         ("vidtrans train x --preset pix", "pix2pix"),
     ],

@@ -9,6 +9,7 @@ import pytest
 from chain import refuse, said
 from clips import decode, moving_frames, write_clip
 from made_music import clicks
+from style_pictures import write_style_pictures
 
 SMALL = ("--size", "48", "--codec", "ffv1", "--temporal", "off", "--engine", "torch")
 
@@ -17,6 +18,8 @@ SMALL = ("--size", "48", "--codec", "ffv1", "--temporal", "off", "--engine", "to
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_clip(Path("a.mkv"), moving_frames(8), codec="ffv1", pix_fmt="bgr0")
+    for new, old in zip(("ink", "oil"), write_style_pictures(tmp_path), strict=True):
+        old.rename(tmp_path / new)
 
 
 def frames(capsys: pytest.CaptureFixture[str], *words: object) -> list[np.ndarray]:

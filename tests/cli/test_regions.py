@@ -197,7 +197,7 @@ def test_strength_and_feather_are_those_of_all_regions(capsys: Capsys) -> None:
     assert same(soft, rendered("--mask", "car.mkv", "--model", "tone", "--set=rendering.mask_feather=4", capsys=capsys))
 
 
-def test_a_region_takes_a_chain_a_picture_and_a_look_that_ships(capsys: Capsys) -> None:
+def test_a_region_takes_a_chain_a_picture_and_a_medium(capsys: Capsys) -> None:
     one = ("--mask", "car=car.mkv")
     chain = rendered(*one, "--region", "car=tone", "--region", "car=dark.cube", capsys=capsys)
     assert same(chain, rendered("--mask", "car.mkv", "--model", "tone", "--model", "dark.cube", capsys=capsys))
@@ -207,8 +207,8 @@ def test_a_region_takes_a_chain_a_picture_and_a_look_that_ships(capsys: Capsys) 
     assert same(made, expected(frames("lines.mkv"), [(things()[1], look)]), within=1)
     rest = rendered(*one, "--region", "car=lines", "--rest", "paint.png", capsys=capsys)
     assert same(rest, expected(look, [(things()[1], frames("lines.mkv"))]), within=1)
-    said(capsys, 0, "stylize", "c.mkv", *one, "--region", "car=ink", "--size", "64", "--end", "2")
-    assert Path("c.ink.mp4").exists()
+    said(capsys, 0, "stylize", "c.mkv", *one, "--region", "car=pencil", "--end", "2")
+    assert Path("c.pencil.mp4").exists()
 
 
 def test_alpha_of_pictures_stays(capsys: Capsys) -> None:
@@ -234,7 +234,7 @@ def test_a_list_names_regions_for_each_clip(capsys: Capsys) -> None:
     for extra, text in (('rest = "tone"', "it has no region"), ("mask = 3", "it must be text")):
         Path("bad.toml").write_text(f'[[clips]]\nsource = "c.mkv"\nmodel = "tone"\n{extra}\n')
         assert text in refuse(capsys, 2, "stylize", "bad.toml", "-o", "bad")
-    for flags in (("--model", "tone"), ("--mask", "car.mkv"), ("--look", "ink")):
+    for flags in (("--model", "tone"), ("--mask", "car.mkv"), ("--look", "oil")):
         text = refuse(capsys, 2, "stylize", "list.toml", *flags, "-o", "bad")
         assert "each of its regions names its own" in text
     write_folder(Path("sub"), [moving_frames(1, size=(64, 64))[0]], ["own.png"])
@@ -317,7 +317,7 @@ def test_a_batch_takes_a_folder_of_mattes(capsys: Capsys) -> None:
         (("--mask", "man=man.mkv", "--mask", "man=car.mkv", "--region", "man=lines"), 2, "'man' was given twice"),
         ((*MASKS, "--model", "lines"), 2, "give a look to each: --region NAME=MODEL"),
         ((*BOTH, "--model", "lines"), 2, "give the look of all else as --rest"),
-        ((*BOTH, "--look", "ink"), 2, "give the look of all else as --rest"),
+        ((*BOTH, "--look", "oil"), 2, "give the look of all else as --rest"),
         (("--model", "lines", "--rest", "tone"), 2, "--rest: there is no --region"),
         (("--mask", "man=man.mkv", "--region", "man"), 2, "write --region NAME=MODEL"),
         (("--mask", "man=man.mkv", "--region", "man=keep", "--region", "man=lines"), 2, "give one of them"),

@@ -21,8 +21,8 @@ from vidtrans.commands import COMMANDS
 from vidtrans.core.costs import add_up, count, estimate
 from vidtrans.core.events import BatchStatus, Note, Progress
 from vidtrans.core.files import PACKAGE
-from vidtrans.models.gallery import gallery_looks
 from vidtrans.session import Context
+from vidtrans.strokes.media import medium_names
 
 Capsys = pytest.CaptureFixture[str]
 
@@ -71,12 +71,12 @@ def test_a_second_column_goes_on_where_it_began_and_what_follows_a_command_below
 ) -> None:
     made = screen(monkeypatch)
     _log("  film.mp4  the clip, what the model saw of it, what it painted")
-    _log("  vidtrans stylize YOURS.mp4 --look ink  a look that ships")
+    _log("  vidtrans stylize YOURS.mp4 --look ink  a look of a picture")
     assert made.getvalue().splitlines() == [
         "  film.mp4  the clip, what the model saw",
         "            of it, what it painted",
         "  vidtrans stylize YOURS.mp4 --look ink",
-        "      a look that ships",
+        "      a look of a picture",
     ]
 
 
@@ -106,10 +106,10 @@ def test_a_version_or_a_command_in_a_sentence_does_not_keep_it_from_breaking(mon
     ]
 
 
-def test_looks_that_ship_are_named_where_no_model_is(capsys: Capsys) -> None:
+def test_media_are_named_where_no_model_is(capsys: Capsys) -> None:
     line = refuse(capsys, 2, "stylize", "clip.mp4")
-    assert {"ink", "oil", "print"} <= set(gallery_looks())
-    assert "give --look ink, oil, print or another that 'vidtrans model list' names" in line
+    assert {"oil", "pencil"} <= set(medium_names())
+    assert "give --look oil, pencil or another that 'vidtrans model list' names" in line
 
 
 def test_a_finished_bar_goes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,7 +118,7 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
     (lambda: Run(A, apply=(B,), output=B, minutes=-1, recipe=RECIPE), "--minutes"),
     (lambda: Run(None, apply=(B,), output=B, recipe=RECIPE), "there is nothing to learn from"),
     (lambda: Run(None, apply=(B,), output=B, looks=(A,), target=A, recipe=RECIPE), "--target: a look is learned"),
-    (lambda: Stylize((A,), recipe=RECIPE), "there is no model — give --look ink, oil, print or another"),
+    (lambda: Stylize((A,), recipe=RECIPE), "there is no model — give --look oil, pencil or another"),
     (lambda: Stylize((Path("a.toml"), B), recipe=RECIPE), "a list of clips cannot be combined"),
     (lambda: Stylize((Path("a.toml"),), join=True, recipe=RECIPE), "has its own output"),
     (lambda: Stylize((A,), ("m",), join=True, print_jobs="slurm", recipe=RECIPE), "it prints a job for whole clips"),

@@ -110,12 +110,12 @@ def frames_in(path: str) -> np.ndarray:
 
 
 def test_a_scene_becomes_a_styled_strip(tmp_path: Path) -> None:
-    found = run_in_blender("scene", tmp_path / "files", vidtrans_at(tmp_path), "ink", tmp_path / "scene.json")
+    found = run_in_blender("scene", tmp_path / "files", vidtrans_at(tmp_path), "pencil", tmp_path / "scene.json")
     assert (found["first"], found["end"], found["channel"]) == (3, 11, 1)
     styled = frames_in(found["output"]).astype(float)
     source = np.stack([np.asarray(Image.open(path)) for path in sorted(Path(found["shot"], "colour").iterdir())])
     assert styled.shape == source.shape == (8, 96, 160, 3)
-    assert np.ptp(styled, axis=3).mean() < 0.5 * np.ptp(source, axis=3).mean()  # ink is nearly grey
+    assert np.ptp(styled, axis=3).mean() < 0.5 * np.ptp(source, axis=3).mean()  # pencil is nearly grey
 
 
 @pytest.mark.parametrize("pairing", ["stack", "labels"])

@@ -106,7 +106,7 @@ def test_a_look_a_picture_and_a_model_are_named_differently(tmp_path: Path) -> N
     for name in ("oil.jpg", "m.safetensors"):
         (tmp_path / name).touch()
     words = command_lines.model_words
-    assert words("ink", "") == ["--look=ink"]
+    assert words("pencil", "") == ["--look=pencil"]
     assert words("identity", "") == ["--model=identity"]
     assert words("FILE", str(tmp_path / "oil.jpg")) == [f"--look={tmp_path / 'oil.jpg'}"]
     assert words("FILE", str(tmp_path / "m.safetensors")) == [f"--model={tmp_path / 'm.safetensors'}"]
@@ -118,7 +118,7 @@ def test_a_look_a_picture_and_a_model_are_named_differently(tmp_path: Path) -> N
 
 def test_paint_without_painted_frames_is_refused() -> None:
     with pytest.raises(UserError, match="no painted frames"):
-        command_lines.words_of("propagate", schemas.fields_of("propagate", schema_of("propagate")), {}, "ink", "")
+        command_lines.words_of("propagate", schemas.fields_of("propagate", schema_of("propagate")), {}, "pencil", "")
 
 
 @pytest.mark.parametrize(
@@ -359,11 +359,11 @@ def job(tmp_path: Path) -> Any:
     program = script(tmp_path / "vidtrans", f"exec '{sys.executable}' '{FAKE}' \"$@\"")
     (tmp_path / "source.mp4").touch()
     line = command_lines.strip_line(
-        program, "stylize", tmp_path / "source.mp4", tmp_path / "result.mp4", options=["--look=ink"]
+        program, "stylize", tmp_path / "source.mp4", tmp_path / "result.mp4", options=["--look=pencil"]
     )
     step = jobs.Step("Style the frames", line, str(tmp_path))
     return jobs.StripJob.create(
-        tmp_path / "jobs" / "7", "clip: ink", [step], {"kind": "MOVIE"}, tmp_path / "result.mp4"
+        tmp_path / "jobs" / "7", "clip: pencil", [step], {"kind": "MOVIE"}, tmp_path / "result.mp4"
     )
 
 

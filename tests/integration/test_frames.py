@@ -102,20 +102,22 @@ def test_a_model_paints_the_frames_of_stylize_byte_for_byte() -> None:
     assert equal(paints.render(clip[4:15], temporal="causal", settings=settings), read_folder("part"))
 
 
-def test_a_look_that_ships_is_a_model() -> None:
-    """Made of nothing but its norms: quick enough for a test."""
+def test_a_medium_is_a_model_and_paints_streams_as_clips() -> None:
     frames = exact_clip(4)
-    vidtrans.stylize("c.mkv", "ink", "made", codec="png")
-    ink = vidtrans.load_model("ink")
-    assert ink.name == "ink"
-    made = list(ink.render(vidtrans.open_clip("c.mkv")))
+    vidtrans.stylize("c.mkv", "oil", "made", codec="png")
+    oil = vidtrans.load_model("oil")
+    assert oil.name == "oil"
+    made = list(oil.render(vidtrans.open_clip("c.mkv")))
     assert equal(made, read_folder("made"))
-    assert ink(frames[0]).shape == frames[0].shape
-    vidtrans.stylize("c.mkv", look="ink: 0.6, oil: 0.4", output="mixed", codec="png")
-    mixed = vidtrans.load_model(settings={"rendering": {"look": "ink: 0.6, oil: 0.4"}})
-    assert equal(mixed.render(vidtrans.open_clip("c.mkv")), read_folder("mixed"))
-    with pytest.raises(ModelError, match="ships"):
-        vidtrans.load_model(["ink", "identity"])
+    assert equal(oil.render(iter(frames)), made)
+    assert equal([oil(frames[0])], made[:1])
+    over = {"rendering": {"strength": 0.5}, "strokes": {"medium": "pencil", "size": 2}}
+    drawn = vidtrans.load_model("identity", settings=over)
+    assert equal(drawn.render(iter(frames)), drawn.render(vidtrans.open_clip("c.mkv")))
+    with pytest.raises(UsageError, match="frames come one by one"):
+        vidtrans.load_model("oil", settings={"strokes": {"palette": "a.png"}})(frames[0])
+    with pytest.raises(ModelError, match="medium"):
+        vidtrans.load_model(["oil", "identity"])
 
 
 def test_frames_that_come_one_by_one_are_painted_alike() -> None:
@@ -305,8 +307,8 @@ def test_the_command_line_is_not_imported() -> None:
     text = """
 import sys, vidtrans
 
-clip, ink = vidtrans.open_clip("c.mkv"), vidtrans.load_model("ink")
-painted = [ink(clip[0]), *ink.render(clip, stop=vidtrans.Stop()), *ink.render(frame.rgb for frame in clip)]
+clip, oil = vidtrans.open_clip("c.mkv"), vidtrans.load_model("oil")
+painted = [oil(clip[0]), *oil.render(clip, stop=vidtrans.Stop()), *oil.render(frame.rgb for frame in clip)]
 steady = vidtrans.Deflicker([frame.rgb for frame in clip], flow_from=clip)
 vidtrans.write_clip(steady, "steady.mp4", like=clip)
 vidtrans.write_clip(vidtrans.Propagator(clip, {0: painted[0]}, minutes=0), "carried.mp4", fps=25)

@@ -102,11 +102,11 @@ def test_the_results_of_several_clips_are_results(clip: str) -> None:
     assert batch._repr_html_().count("<figure") == 2
 
 
-def test_a_look_that_ships_is_named_like_a_model(clip: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    named = vidtrans.stylize(clip, "ink", end="1", codec="ffv1")
-    assert named.path == Path("c.ink.mkv")
-    assert vidtrans.stylize(clip, look="ink", end="1", codec="ffv1").is_cached
-    Path("clips.toml").write_text('[[clips]]\nsource = "c.mkv"\nmodel = "ink"\nend = "1"\noutput = "listed.mkv"\n')
+def test_a_medium_is_named_like_a_model(clip: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = vidtrans.stylize(clip, "oil", end="1", codec="ffv1")
+    assert named.path == Path("c.oil.mkv")
+    assert vidtrans.stylize(clip, look="oil", end="1", codec="ffv1").is_cached
+    Path("clips.toml").write_text('[[clips]]\nsource = "c.mkv"\nmodel = "oil"\nend = "1"\noutput = "listed.mkv"\n')
     assert vidtrans.stylize("clips.toml", codec="ffv1").each[0].frames == 1
 
 

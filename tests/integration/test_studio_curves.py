@@ -44,7 +44,7 @@ def open_editor(page: Any) -> Any:
     page.select_option("studio-command select", "stylize")
     page.locator("studio-command [id$=-stylize-video]").wait_for()
     page.fill("studio-command [id$=-stylize-video]", "a.mp4")
-    page.fill("studio-command [id$=-stylize-look]", "ink")
+    page.fill("studio-command [id$=-stylize-look]", "pencil")
     page.locator("summary[aria-label='Draw strength over time']").click()
     page.wait_for_function(f"() => {EDITOR}?.values?.length === 30")
     return page.locator("curve-editor canvas")
@@ -124,7 +124,7 @@ def test_a_cut_is_marked_and_taken_by_a_command(page: Any, running: RunningStudi
     page.wait_for_function("() => document.querySelector('studio-viewer').a.facts.shots.includes(3)")
     assert (running.root / "a.cuts.txt").read_text() == "0\n3\n"
     page.click("#to-command")
-    page.fill("studio-command [id$=-stylize-look]", "ink")
+    page.fill("studio-command [id$=-stylize-look]", "pencil")
     page.get_by_role("button", name="The cuts of the viewer").click()
     page.wait_for_function(
         "() => document.querySelector('studio-command .line').textContent.includes('--cuts a.cuts.txt')"

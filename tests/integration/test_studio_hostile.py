@@ -32,7 +32,7 @@ RUN: dict[str, Any] = {"command": "probe", "values": {"video": "clip.mp4"}}
 MESSAGES: dict[str, dict[str, Any]] = {
     "/api/wish": {
         "wish": "picture",
-        "answers": {"clip": "no.mp4", "look": "ink", "how": "now", "colours": "usual"},
+        "answers": {"clip": "no.mp4", "look": "pencil", "how": "now", "colours": "picture"},
         "steps": [RUN],
     },
     "/api/run": {"command": "stylize", "values": {"video": ["no.mp4"]}, "title": "a"},
@@ -42,7 +42,7 @@ MESSAGES: dict[str, dict[str, Any]] = {
     "/api/curve": {"values": {"curve": ["1"]}},
     "/api/flicker": {"output": "no.mp4", "source": "no.mp4", "start": 0},
     "/api/cuts": {"clip": "no.mp4", "cuts": [3]},
-    "/api/wall": {"values": {"video": "no.mp4"}, "name": "look", "choices": ["ink"]},
+    "/api/wall": {"values": {"video": "no.mp4"}, "name": "look", "choices": ["pencil"]},
     "/api/job": {"job": 1, "action": "x"},
     "/api/file": {"name": "no.mp4", "action": "rename", "new": "b.mp4"},
     "/api/live": {"action": "start", "values": {}},

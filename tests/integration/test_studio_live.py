@@ -30,7 +30,7 @@ from vidtrans.session import Context
 from vidtrans.video.images.picture import write_picture
 
 IDENTITY = {"model": ["identity"], "size": "32", "upscale": "off"}
-INK = {"looks": ["ink"], "size": "64"}
+PENCIL = {"looks": ["pencil"], "size": "64"}
 JSON = {"content-type": "application/json"}
 
 
@@ -101,7 +101,8 @@ class TestSession:
             ({"model": ["no.safetensors"]}, "no.safetensors"),
             ({"model": ["none such"]}, "none such"),
             ({"model": ["../out.safetensors"]}, "out of this folder"),
-            ({"looks": ["0: red.png, 5s: ink"]}, "timeline"),
+            ({"looks": ["0: red.png, 5s: red.png"]}, "timeline"),
+            ({"looks": ["0: red.png, 5s: pencil"]}, "stands alone"),
             ({"looks": ["red.png"], "size": "source"}, "short side"),
             ({**IDENTITY, "host": "0.0.0.0"}, "cannot set"),
             ({**IDENTITY, "output": "else"}, "cannot set"),
@@ -115,7 +116,7 @@ class TestSession:
             raise RuntimeError("CUDA error: out of memory\nmore lines")
 
         monkeypatch.setattr(Live, "open", broken)
-        status, answer = running.ask("/api/live", {"action": "start", "values": INK})
+        status, answer = running.ask("/api/live", {"action": "start", "values": PENCIL})
         assert (status, "RuntimeError" in answer["error"], "\n" in answer["error"]) == (400, True, False)
         assert running.ask("/api/live")[1]["state"] == "on"
 
@@ -201,12 +202,12 @@ def room(browser: Any, running: RunningStudio, **options: Any) -> Iterator[Any]:
 
 def test_an_artist_goes_live_records_and_stops(browser: Any, running: RunningStudio) -> None:
     with room(browser, running) as page:
-        page.get_by_role("button", name="ink", exact=True).click()
+        page.get_by_role("button", name="pencil", exact=True).click()
         page.get_by_text("More: every option").click()
         page.locator("studio-live [id$=-live-size]").fill("64")
         page.locator("studio-live [id$=-live-size]").press("Tab")
         line = "() => document.querySelector('studio-live form .line').textContent"
-        until(lambda: page.evaluate(line) == "vidtrans live --look ink --size 64")
+        until(lambda: page.evaluate(line) == "vidtrans live --look pencil --size 64")
         with page.context.expect_page() as opened:
             page.get_by_role("button", name="Go live").click()
         live = opened.value
@@ -242,7 +243,7 @@ def test_a_model_that_is_none_is_said_on_the_page(browser: Any, running: Running
 
 
 def test_a_phone_is_a_camera_and_every_room_fits_it(browser: Any, running: RunningStudio) -> None:
-    start(running, INK)
+    start(running, PENCIL)
     with phone_at(browser, running.link("/live/")) as phone:
         phone.wait_for_function(SHOWS, arg="connected")
         phone.tap("[data-source=camera]")

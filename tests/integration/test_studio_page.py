@@ -63,20 +63,20 @@ def test_a_dropped_clip_becomes_a_kept_result_in_a_few_clicks(
         page.set_input_files("studio-shelf input[type=file]", str(clip))
         page.wait_for_selector("studio-shelf li[data-name='my clip.mp4']")
         page.click("[data-wish=picture]")
-        page.get_by_role("button", name="The look ink").click()
+        page.get_by_role("button", name="The medium pencil").click()
         page.wait_for_selector("studio-wishes form > img:not([hidden])")
-        assert page.inner_text("studio-wishes .line") == "vidtrans stylize 'my clip.mp4' --look ink"
+        assert page.inner_text("studio-wishes .line") == "vidtrans stylize 'my clip.mp4' --look pencil"
         page.click("studio-wishes button[type=submit]")
         page.wait_for_selector("studio-viewer:not([hidden])")
         ready(page, "ab")
         assert page.get_attribute(".stage", "data-mode") == "wipe"
-        assert page.inner_text("studio-viewer .line") == "vidtrans stylize 'my clip.mp4' --look ink"
-        assert "clip, " in page.inner_text("studio-shelf li[data-name='my clip.ink.mp4']")
+        assert page.inner_text("studio-viewer .line") == "vidtrans stylize 'my clip.mp4' --look pencil"
+        assert "clip, " in page.inner_text("studio-shelf li[data-name='my clip.pencil.mp4']")
     (tmp_path / "terminal").mkdir()
     (tmp_path / "terminal" / clip.name).write_bytes(clip.read_bytes())
-    words = [sys.executable, "-m", "vidtrans", "stylize", clip.name, "--look", "ink"]
+    words = [sys.executable, "-m", "vidtrans", "stylize", clip.name, "--look", "pencil"]
     subprocess.run(words, cwd=tmp_path / "terminal", check=True, capture_output=True, timeout=HANG_S)
-    made = [(folder / "my clip.ink.mp4").read_bytes() for folder in (running.root, tmp_path / "terminal")]
+    made = [(folder / "my clip.pencil.mp4").read_bytes() for folder in (running.root, tmp_path / "terminal")]
     assert made[0] == made[1]
 
 

@@ -148,10 +148,10 @@ class TestMedia:
 
     def test_a_wall_shows_a_frame_in_several_looks(self, running: RunningStudio) -> None:
         wanted = {"values": {"video": "clip.mp4"}, "name": "look"}
-        status, answer = running.ask("/api/wall", wanted | {"choices": ["ink", "oil"]})
+        status, answer = running.ask("/api/wall", wanted | {"choices": ["pencil", "oil"]})
         assert status == 200, answer
         assert running.ask("/wall", key=answer["key"])[1][:4] == b"\x89PNG"
-        for looks in ([], ["ink"] * 9, ["/etc/a.jpg"], "ink", [3]):
+        for looks in ([], ["pencil"] * 9, ["/etc/a.jpg"], "pencil", [3]):
             assert running.ask("/api/wall", wanted | {"choices": looks})[0] == 400
         for key in ("none", "../jobs", ""):
             assert running.ask("/wall", key=key)[0] == 400

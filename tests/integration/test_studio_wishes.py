@@ -16,7 +16,7 @@ from studio_server import studio
 from vidtrans.studio.wishes import WISHES
 from vidtrans.video.images.picture import write_picture
 
-FILES = {"clip": "clip.mp4", "film": "film.mp4", "made": "film.mp4", "source": "clip.mp4", "look": "ink"}
+FILES = {"clip": "clip.mp4", "film": "film.mp4", "made": "film.mp4", "source": "clip.mp4", "look": "pencil"}
 GRADE = {"before": "before.png", "after": "after.png"}
 FEW = {"steps": 2}  # in place of minutes, which give another number of steps each time
 NOT_RESULTS = (".studio", ".vidtrans")

@@ -186,7 +186,8 @@ def with_every_keyword_too() -> None:
         allow_network=True, https=True, token="secret", kiosk=True, upscale="sharp", output_size=1024,
         osc="9000", osc_out="127.0.0.1:9001", send=["virtual-camera"],
         open_page=True, size="512", strength=0.5, keep_colour=0.3, keep_shading=0.5, stroke_size=1.5,
-        engine="torch", cache_dir=CACHE, device="cpu", seed=7, preset="fast", settings=SETTINGS, report=show, stop=STOP
+        strokes="oil", engine="torch", cache_dir=CACHE, device="cpu", seed=7, preset="fast", settings=SETTINGS,
+        report=show, stop=STOP
     ), vidtrans.CommandResult)
     assert_type(vidtrans.serve_studio(
         folder=Path("films"), host="127.0.0.1", port=8000, allow_network=True, https=True, token="secret",
@@ -220,8 +221,8 @@ def with_every_keyword_too() -> None:
         video="clip.mp4", models=["ink", "oil"], output="out.mp4", vary=["strength=0.3,0.6"], frames=4, at=["1s",
         Time(frame=30)], size="512", upscale="sharp", sharpness=0.5, strength=0.5, mix="0: 0, 2s: 1",
         keep_colour=0.3,
-        keep_shading=0.5, look="ink", stroke_size=1.5, cache_dir=CACHE, device="cpu", overwrite=True, dry_run=True,
-        allow_damaged=True, preset="fast", settings=SETTINGS, report=show, stop=STOP
+        keep_shading=0.5, look="ink", stroke_size=1.5, strokes="oil", cache_dir=CACHE, device="cpu", overwrite=True,
+        dry_run=True, allow_damaged=True, preset="fast", settings=SETTINGS, report=show, stop=STOP
     ), vidtrans.MadePicture)
     assert_type(vidtrans.vote(
         clips=["a.mp4", Path("b.mp4")], output="out.html", real="real.mp4", labels=["first", "second"], stills=True,

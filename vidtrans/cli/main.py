@@ -33,16 +33,16 @@ def _is_known(name: str) -> bool:
 
 
 def _unknown_word(args: Sequence[str], ctx: click.Context) -> click.UsageError:
-    """Return the error for a first word that is no command: a file, a look, 'help', or a typing error."""
-    from vidtrans.models.gallery import gallery_looks
+    """Return the error for a first word that is no command: a file, a medium, 'help', or a typing error."""
+    from vidtrans.strokes.media import medium_names
 
     word, rest = args[0], [name for name in args[1:2] if _is_known(name)]
     if word == "help" and rest:
         return click.UsageError(f"No such command 'help': write 'vidtrans {rest[0]} --help'.", ctx)
     if os.path.exists(word) or os.path.splitext(word)[1]:
         return click.UsageError(f"'{word}' is no command: write 'vidtrans stylize {word} --look oil'.", ctx)
-    if word in gallery_looks():
-        return click.UsageError(f"'{word}' is a look: write 'vidtrans stylize VIDEO --look {word}'.", ctx)
+    if word in medium_names():
+        return click.UsageError(f"'{word}' is a medium: write 'vidtrans stylize VIDEO --look {word}'.", ctx)
     return unknown_command(word, list(summaries()), ctx)
 
 

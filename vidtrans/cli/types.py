@@ -137,9 +137,9 @@ def _preset_names() -> list[str]:
 
 
 def _look_names() -> list[str]:
-    from vidtrans.models.gallery import gallery_looks
+    from vidtrans.strokes.media import medium_names
 
-    return list(gallery_looks())
+    return list(medium_names())
 
 
 FILE, PATH_AS_TYPED, TIME, PART = _AnyPath(), _PathAsTyped(), _TimeOnClip(), _PartOfClip()
@@ -155,5 +155,5 @@ def refuse_second_look(args: Sequence[str], parameters: Mapping[str, Parameter])
     own = (p for p in parameters.values() if p.given.values == FileName("look") and not p.many)
     for flag in (flag for p in own for flag in p.flags):
         if sum(arg.partition("=")[0] == flag for arg in args) > 1:
-            remedy = 'mix looks as in "oil: 0.5, ink: 0.5", or let them follow as in "0: oil, 5s: ink"'
+            remedy = 'mix pictures as in "a.jpg: 0.5, b.jpg: 0.5", or let them follow as in "0: a.jpg, 5s: b.jpg"'
             raise UsageError(flag, "it was given twice", remedy)

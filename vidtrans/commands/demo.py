@@ -21,7 +21,7 @@ from vidtrans.session import Context
 from vidtrans.store.cache import FOLDER
 
 CLIP = PACKAGE / "assets" / "flower.mp4"
-LOOK = "oil"  # that ships
+LOOK = "oil"
 # About two minutes on two cores; a faster machine finishes sooner with the same result.
 MOST_STEPS = 1200
 RECIPE: dict[str, Table] = {"dataset": {"size": "144"}, "training": {"preview_seconds": 10.0}}
@@ -122,13 +122,13 @@ class Demo(Command):
                     (shell_path(table["comparison"]), "the clip, what the model saw of it, what it painted"),
                     (shell_path(table["comparison_sheet"]), "the same as a picture"),
                     (shell_path(table["video"]), "the model's video: soft, as it learned for minutes only"),
-                    (shell_path(table["painting"]), "the clip in the look of a painting, which ships"),
+                    (shell_path(table["painting"]), "the clip, painted in oil"),
                 ),
                 "Now with a clip of yours:",
                 *_in_columns(
-                    ("vidtrans stylize YOURS.mp4 --look watercolour", "a look that ships"),
-                    ("vidtrans stylize YOURS.mp4 --look PAINTING.jpg", "that of a picture"),
-                    ("vidtrans try YOURS.mp4 --vary look=ink,oil,neon", "looks on a few frames"),
+                    ("vidtrans stylize YOURS.mp4 --look watercolour", "painted in another medium"),
+                    ("vidtrans stylize YOURS.mp4 --look PAINTING.jpg", "in the look of a picture"),
+                    ("vidtrans try YOURS.mp4 --vary look=oil,pencil,ink", "media on a few frames"),
                     ("vidtrans run YOURS.mp4 --apply OTHER.mp4 -o out.mp4", "the look of a clip of yours"),
                 ),
                 "Open this page first, in a browser: how it learned, with its scores and a film:",

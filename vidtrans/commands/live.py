@@ -20,6 +20,7 @@ from vidtrans.core.settings import Table, parse_size
 from vidtrans.live import LARGEST_OUTPUT
 from vidtrans.live.stage_settings import StageSettings, stage_settings
 from vidtrans.session import Context
+from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.upscaling import STREAM_MODES
 
 if TYPE_CHECKING:
@@ -38,7 +39,11 @@ class Live(ServedPage):
     """
 
     CONTEXT: ClassVar = ("device", "seed", "cache_dir")
-    TABLES: ClassVar = {"pairing": (), "rendering": tuple(key for key in LIVE_READS if key != "look")}
+    TABLES: ClassVar = {
+        "pairing": (),
+        "strokes": ("medium",),
+        "rendering": tuple(key for key in LIVE_READS if key != "look"),
+    }
     READS: ClassVar = LIVE_READS
 
     model: Annotated[
@@ -50,8 +55,8 @@ class Live(ServedPage):
     looks: Annotated[
         tuple[str, ...],
         Option(
-            "A picture whose style is painted in, without a model, a look that ships, or a mixture, 'a.jpg: 0.6, oil: "
-            "0.4'; may be repeated. Of a model with several looks: the first one, by its name.",
+            "A picture whose style is painted in, without a model, a mixture, 'a.jpg: 0.6, b.jpg: 0.4', or a medium; "
+            "may be repeated. Of a model with several looks: the first one, by its name.",
             Group.LOOK,
             ("--look",),
             metavar="PICTURE|LOOK",
@@ -135,17 +140,24 @@ class Live(ServedPage):
         from vidtrans.live.live_session import first_controls, open_session
         from vidtrans.live.presets import SavedControls, default_path
         from vidtrans.models.at_once import model_at_once
+        from vidtrans.models.look_pictures import medium_picture
 
         models = self._load_models(context)
         pictures, look = self._pictures(models)
         rendering = replace(self.recipe.settings("rendering", RenderingSettings), look=look)
         mixtures: dict[str, Mixture] = {}
+        strokes = dict.fromkeys(models, self.recipe.settings("strokes", StrokesSettings))
         for one in pictures:
             model = _unique(model_at_once(one, context), models)
-            models[model.name], mixtures[model.name] = model, one.looks[one.value]
+            own = one.with_model(self.recipe)
+            models[model.name], strokes[model.name] = model, own.settings("strokes", StrokesSettings)
+            if one.looks:
+                mixtures[model.name] = one.looks[one.value]
+            elif (shown := medium_picture(one.medium)) is not None:
+                mixtures[model.name] = ((shown, 1.0),)
         first = first_controls(next(iter(models)), rendering, upscale=self.upscale, output_size=self.output_size)
         saved = SavedControls(default_path())
-        return open_session(models, rendering, saved, self.output or Path(), context, first, mixtures)
+        return open_session(models, rendering, saved, self.output or Path(), context, first, mixtures, strokes)
 
     def describe(self, table: Table) -> str:
         """Return the number of painted frames, and the last recording."""
@@ -172,7 +184,7 @@ class Live(ServedPage):
             raise unknown_look(unknown[0], own)
         pictures = [parse_pictures(look) for look in self._looks if look not in named]
         for one in pictures:
-            if one.value not in one.looks:
+            if not one.medium and one.value not in one.looks:
                 raise UsageError("keyframes for look", "a live source has no timeline", "repeat --look")
             if one.has_clip:
                 why = "there is no clip, whose own style it would be"

@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 
 
 def check_pictures(pictures: Sequence[Path]) -> None:
-    """Raise UsageError for the name of a look that ships, of which there is no picture to learn from."""
-    from vidtrans.models.gallery import gallery_looks
+    """Raise UsageError for a medium, of which there is no picture to learn from."""
+    from vidtrans.models.look_pictures import is_medium
 
     for name in map(str, pictures):
-        if name in gallery_looks() and not Path(name).exists():
-            raise UsageError(name, "it is a look that ships, and is learned", f"vidtrans stylize VIDEO --look {name}")
+        if is_medium(name):
+            raise UsageError(name, "it is a medium, and nothing is learned", f"vidtrans stylize VIDEO --look {name}")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""``vidtrans model list``: list the models that are found by name, and the looks that ship."""
+"""``vidtrans model list``: list the models and the media that are found by name."""
 
 from __future__ import annotations
 
@@ -11,24 +11,28 @@ from vidtrans.session import Context
 
 @dataclass(frozen=True)
 class ModelList(Command):
-    """List the models and looks that need no path, only a name: models for --model, looks that ship for --look."""
+    """List what needs no path, only a name: models for --model, and media, which --look and --strokes paint in."""
 
     def make(self, context: Context) -> Table:
-        """Return by name the path of each model, a picture of each look that ships, and a summary of each format."""
+        """Return by name the path of each model, what each medium is and its file, and a summary of each format."""
         from vidtrans.models.formats import FORMATS
-        from vidtrans.models.gallery import gallery_looks, gallery_picture
         from vidtrans.models.model_file import IDENTITY, known_models
+        from vidtrans.strokes.media import FOLDER, load_medium, medium_names
 
         found = {name: str(path) for name, path in known_models().items()}
         found[IDENTITY] = "built in: returns its input"
         return {
             "models": found,
-            "looks": {name: str(gallery_picture(name)) for name in gallery_looks()},
+            "media": {
+                name: {"summary": load_medium(name).summary, "file": str(FOLDER / f"{name}.toml")}
+                for name in medium_names()
+            },
             "formats": {name: entry.summary for name, entry in FORMATS.working()},
         }
 
     def describe(self, table: Table) -> str:
-        """Return a line for each model and each look."""
+        """Return a line for each model and each medium."""
         models = [f"{name:20} {path}" for name, path in table["models"].items()]
-        looks = [f"{name:20} a look that ships: 'vidtrans stylize VIDEO --look {name}'" for name in table["looks"]]
-        return "\n".join([*models, *looks, "'vidtrans model formats' lists what else can be used"])
+        media = [f"{name:20} {one['summary']}" for name, one in table["media"].items()]
+        more = "'vidtrans stylize VIDEO --look NAME' paints in a medium", "'vidtrans model formats' lists more models"
+        return "\n".join([*models, *media, *more])

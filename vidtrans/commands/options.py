@@ -31,8 +31,8 @@ MASKS = Option(
     access="path",
 )
 REGIONS = Option(
-    "The look of a named mask, or of its other side: man=ink, not:man=oil. A model, a look that ships, a "
-    "picture, or 'keep'; repeat it for a chain. Later regions lie over earlier ones.",
+    "The look of a named mask, or of its other side: man=ink, not:man=oil. A model, a medium, a picture, or "
+    "'keep'; repeat it for a chain. Later regions lie over earlier ones.",
     Group.LOOK,
     metavar="NAME=MODEL",
     access="path",
@@ -130,17 +130,17 @@ def missing_model(command: str, inputs: Sequence[Path] = ()) -> UsageError:
 
     ``inputs``: its clips, of which one may be the name of a look or model.
     """
-    from vidtrans.models.gallery import gallery_looks
     from vidtrans.models.model_file import known_models
+    from vidtrans.strokes.media import medium_names
 
     for path in inputs:
-        for kind, names in (("look", gallery_looks()), ("model", known_models())):
+        for kind, names in (("look", medium_names()), ("model", known_models())):
             if str(path).lower() in names and not path.exists():
                 clip = next((str(other) for other in inputs if other != path), "VIDEO")
                 name = str(path).lower()
                 remedy = f"write: vidtrans {command} {clip} --{kind} {name}"
                 return UsageError(f"{command}: '{path}'", f"a {kind}, where a clip is expected", remedy)
-    remedy = "give --look ink, oil, print or another that 'vidtrans model list' names, --look PICTURE, or --model MODEL"
+    remedy = "give --look oil, pencil or another that 'vidtrans model list' names, --look PICTURE, or --model MODEL"
     return UsageError(command, "there is no model", remedy)
 
 

@@ -82,7 +82,7 @@ class Run(Command):
         bool,
         Option(
             "Train nothing: predict the look of the picture, in a second. It is less like it. --look may also be a "
-            "mixture or moments, as in 'vidtrans stylize'.",
+            "mixture, moments or a medium, as in 'vidtrans stylize'.",
             Group.INPUT,
         ),
     ] = False

@@ -70,8 +70,8 @@ class Stylize(Command):
     model: Annotated[
         tuple[str, ...],
         models(
-            "A model file or name, or a look that ships; 'identity' returns its input. Repeat the option for a chain "
-            "of models. Needed unless --look names pictures, or a list of clips models or pictures."
+            "A model file or name; 'identity' returns its input. Repeat the option for a chain of models. Needed "
+            "unless --look names a medium or pictures, or a list of clips models or looks."
         ),
     ] = ()
     output: Annotated[

@@ -17,12 +17,13 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Option, Range
 from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
+from vidtrans.strokes.settings import StrokesSettings
 
 if TYPE_CHECKING:
     from vidtrans.models.loaded_model import LoadedModel
     from vidtrans.rendering.settings_grid import Variation
 
-VERSION = 4
+VERSION = 5
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Try(Command):
     RESULT: ClassVar = MadePicture
     TABLES: ClassVar = {
         "pairing": (),
+        "strokes": ("medium",),
         "rendering": (
             *("size", "upscale", "sharpness", "strength", "mix", "keep_colour", "keep_shading", "look", "stroke_size"),
         ),
@@ -41,15 +43,16 @@ class Try(Command):
     video: Annotated[Path, Argument()]
     models: Annotated[
         tuple[str, ...],
-        models("May be repeated: models side by side. Needed unless --look or --vary look names pictures."),
+        models("May be repeated: models side by side. Needed unless --look or --vary look names media or pictures."),
     ] = ()
     output: Annotated[Path | None, output("The grid.", "VIDEO.try.png")] = None
     _: KW_ONLY
     vary: Annotated[
         tuple[str, ...],
         Option(
-            "Columns: strength, mix, keep-colour, keep-shading, size, upscale, sharpness, look, stroke-size or "
-            "pairing.NAME; may be repeated. Without a model, looks are pictures: look=a.jpg,b.jpg.",
+            "Columns: strength, mix, keep-colour, keep-shading, size, upscale, sharpness, look, stroke-size, "
+            "strokes.NAME or pairing.NAME; may be repeated. Without a model, looks are media, look=oil,pencil, or "
+            "pictures, look=a.jpg,b.jpg.",
             Group.LOOK,
             metavar="KEY=V,V",
             default="suggested values",
@@ -80,24 +83,26 @@ class Try(Command):
         from vidtrans.output.result import produce
         from vidtrans.pairing.matte_channel import refuse_matte
         from vidtrans.rendering.conditions import look_files
+        from vidtrans.rendering.planned_strokes import strokes_digest
         from vidtrans.rendering.settings_grid import GridRows, check_variations, draw_grid, parse_variations
         from vidtrans.upscaling import VERSION as UPSCALING_VERSION
 
         video, recipe = self.video, self.recipe
         output = self.output or refuse_link(Path(f"{base_name(video)}.try.png"))
         rendering = recipe.settings("rendering", RenderingSettings)
+        strokes = recipe.settings("strokes", StrokesSettings)
         variations = [variation for text in self.vary for variation in parse_variations(text)]
         looks = [load_model(name, context, recipe.pairing_changes) for name in self.models]
         pictures: list[Path] = []
         first = ""
         if not looks:
-            made, rendering, variations, pictures, first = self._at_once(rendering, variations, context)
+            made, rendering, strokes, variations, pictures, first = self._at_once(rendering, variations, context)
             looks = [made]
         colours = _colour_maps(looks, context)
         for look in looks:
             look.check_renders()
             refuse_matte(look.name, look.parts[0].pairing)
-            check_variations(look, rendering, variations)
+            check_variations(look, rendering, strokes, variations)
         named = [rendering.look, *(str(v.value) for v in variations if v.key == "look")]
         if any(x.has_codes for x in looks):
             pictures = [file for text in named for file in look_files(text)]
@@ -115,6 +120,8 @@ class Try(Command):
         }
         if pictures:  # the settings contain only their paths
             key["looks"] = [context.cache.digest(file) for file in pictures]
+        painted = [strokes, *(variation.strokes(strokes) for variation in variations)]
+        key["strokes"] = [strokes_digest(each, context) for each in painted]
 
         def prepare() -> Callable[[Path], Table]:
             clip = open_clip(context, video, looks[0].pairing.guides)
@@ -122,15 +129,16 @@ class Try(Command):
                 (look.with_changes(render_changes(look.parts[0].pairing, clip, context)), rendering) for look in looks
             ]
             shown = GridRows.of(video, models, self.frames, self.at, context)
-            return lambda path: draw_grid(path, video, models, shown, variations, context, colours, first)
+            return lambda path: draw_grid(path, video, models, shown, variations, context, colours, first, strokes)
 
-        sources = [path for path in (video, *(x.path for x in looks + colours), *pictures) if path]
+        files = [*pictures, *(file for each in painted for file in each.files)]
+        sources = [path for path in (video, *(x.path for x in looks + colours), *files) if path]
         return produce(context, output, key, sources, prepare)
 
     def _at_once(
         self, rendering: RenderingSettings, variations: Sequence[Variation], context: Context
-    ) -> tuple[LoadedModel, RenderingSettings, list[Variation], list[Path], str]:
-        """Return a model made of all pictures, settings and columns with its looks' names, and the pictures' files.
+    ) -> tuple[LoadedModel, RenderingSettings, StrokesSettings, list[Variation], list[Path], str]:
+        """Return a model made of all pictures or media, settings and columns for it, and the pictures' files.
 
         The last is the label of the first column.
 
@@ -145,6 +153,20 @@ class Try(Command):
             columns.remove(chosen)
             first = str(chosen.value)
         named = {text: parse_pictures(text) for text in (first, *(str(v.value) for v in columns if v.key == "look"))}
+        if media := [text for text, each in named.items() if each.medium]:
+            if other := next((text for text in named if text not in media), ""):
+                why = f"{media[0]} is a medium, and {other} is none"
+                remedy = f"compare media alone, or paint the look: --look {other} --vary strokes.medium={media[0]}"
+                raise UsageError("--vary look", why, remedy)
+            columns = [
+                replace(v, table="strokes", key="medium", value=named[str(v.value)].medium) if v.key == "look" else v
+                for v in columns
+            ]
+            recipe = named[first].with_model(self.recipe)
+            model = model_at_once(named[first], context, self.video, recipe.pairing_changes)
+            files = [file for each in named.values() for file in each.files]
+            strokes = recipe.settings("strokes", StrokesSettings)
+            return model, replace(rendering, look=""), strokes, columns, files, f"--look {first}"
         for pictures in named.values():
             if pictures.value not in pictures.looks:
                 why = "single frames are shown, with one look each"
@@ -154,7 +176,8 @@ class Try(Command):
         names = {text: next(n for n, each in whole.looks.items() if each == mixtures[text]) for text in mixtures}
         model = replace(model_at_once(whole, context, self.video, self.recipe.pairing_changes), name=names[first])
         columns = [replace(v, value=names[str(v.value)]) if v.key == "look" else v for v in columns]
-        return model, replace(rendering, look=names[first]), columns, whole.files, f"--look {first}"
+        strokes = self.recipe.settings("strokes", StrokesSettings)
+        return model, replace(rendering, look=names[first]), strokes, columns, whole.files, f"--look {first}"
 
     def describe(self, table: Table) -> str:
         """Return the report on the grid."""

@@ -77,14 +77,13 @@ class RenderingSettings:
         flag=Flag(Group.LOOK, ("--mix",), metavar="CURVE", values=Moving(0, CURVES["mix"])),
     )
     keep_colour: str | float = setting(
-        "",
-        "share of the source's own colours that is kept, 0 to 1; a curve too; default: 1 for looks that ship and are "
-        "named after a medium, such as oil, 0 for all others",
+        0.0,
+        "share of the source's own colours that is kept, 0 to 1; a curve too",
         flag=Flag(
             Group.LOOK,
             ("--keep-colour",),
             metavar="[CURVE]",
-            help="Keep the source's own colours. Looks named after a medium, such as oil, do: 0 takes the look's.",
+            help="Keep the source's own colours.",
             sets="1",
             values=Moving(0, CURVES["keep_colour"]),
         ),
@@ -104,9 +103,9 @@ class RenderingSettings:
     look: str = setting(
         "",
         "which look of a model with several: its name, or, of a model of many, a number, a picture, or 'shots:7' for "
-        "one in each shot; keyframes: '0: ink, 120: oil'; by itself the first one, or the middle of all; without a "
-        "model: a look that ships, any picture, or a mixture, 'a.jpg: 0.6, oil: 0.4', in which 'clip' is the clip's "
-        "own style",
+        "one in each shot; keyframes: '0: dots, 120: lines'; by itself the first one, or the middle of all; without a "
+        "model: a medium (oil, watercolour, pencil …) or its TOML file, any picture, or a mixture, 'a.jpg: 0.6, "
+        "b.jpg: 0.4', in which 'clip' is the clip's own style",
         flag=Flag(Group.LOOK, ("--look",), metavar="LOOK", values=FileName("look")),
     )
     stroke_size: str | float = setting(
@@ -179,13 +178,7 @@ class RenderingSettings:
 
     def curve(self, name: str) -> Curve:
         """Return the value of one of ``CURVES`` over time. Raises UsageError."""
-        value = getattr(self, name)
-        return parse_curve(0.0 if value == "" else value, "--" + name.replace("_", "-"), 0.0, CURVES[name])
-
-    @property
-    def keeps_as_look(self) -> bool:
-        """Whether the look decides how much of the source's colours is kept."""
-        return self.keep_colour == ""
+        return parse_curve(getattr(self, name), "--" + name.replace("_", "-"), 0.0, CURVES[name])
 
     def curves(self) -> dict[str, Curve]:
         """Return the curves of ``CURVES``, by name. Raises UsageError."""
@@ -220,7 +213,6 @@ class RenderingSettings:
         """
         moving = self.curves() | {"stroke_size": self.stroke_curve(), "mask_feather": self.feather_curve()}
         curves = {name: str(curve) for name, curve in moving.items()}
-        curves |= {"keep_colour": "as the look"} if self.keeps_as_look else {}
         return to_table(self) | curves | {"sound": ""} | self.engine_plugin
 
     @property

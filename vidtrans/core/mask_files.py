@@ -37,7 +37,7 @@ class MaskFile:
 class RegionLook:
     """A part of the picture with its own look, where ``mask`` is white.
 
-    ``models``: a chain; none: the source is kept, unless ``look`` names pictures, of which the model is made.
+    ``models``: a chain; none: the source is kept, unless ``look`` names pictures or a medium.
     """
 
     mask: MaskFile

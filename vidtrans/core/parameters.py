@@ -93,7 +93,7 @@ class Choices:
 
 @dataclass(frozen=True)
 class FileName:
-    """A file, or the name of a model, a preset or a look that ships, which is searched for."""
+    """A file, or the name of a model, a preset or a medium, which is searched for."""
 
     kind: Literal["model", "preset", "look"]
 

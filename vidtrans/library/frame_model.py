@@ -157,7 +157,7 @@ class FrameModel:
         recipe, changes = request.recipe, request.recipe.pairing_changes
         if (pictures := request.pictures) is not None:
             look = model_at_once(pictures, self.context, None, changes)
-            return look, recipe.under({"rendering": {"look": pictures.value}})
+            return look, pictures.with_model(recipe)
         look = load_models_in_turn(request.models, self.context, changes)
         look.check_renders()
         return look, recipe
@@ -165,7 +165,7 @@ class FrameModel:
     def _request(self, settings: Tables, video: Path = Path()) -> StylizeRequest:
         from vidtrans.stylizing.stylize_request import StylizeRequest
 
-        return StylizeRequest(video, self._names, None, render_recipe(None, settings)).with_shipped_look()
+        return StylizeRequest(video, self._names, None, render_recipe(None, settings)).with_looks()
 
     @cached_property
     def _single(self) -> StreamModel:
@@ -190,8 +190,8 @@ def load_model(
     """Load a model by name or file; several form a chain, in which each paints on the output of the one before.
 
     Args:
-        name: as for ``--model``: a file, the name of a model, or of a look that ships ('ink'). Left out where the
-            settings name looks of pictures: ``{"rendering": {"look": "a.jpg: 0.6, oil: 0.4"}}``.
+        name: as for ``--model``: a file, the name of a model, or a medium ('oil'). Left out where the settings name
+            looks of pictures: ``{"rendering": {"look": "a.jpg: 0.6, b.jpg: 0.4"}}``.
         settings: as in a preset: ``{"rendering": {"size": "512"}, "pairing": {...}}``.
         device: 'auto', 'cuda', 'cuda:N', 'mps' or 'cpu'.
         cache_dir: the folder of intermediate results.

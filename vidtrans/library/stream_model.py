@@ -18,14 +18,16 @@ from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.models.model_chain import ModelChain, load_chain_engine
 from vidtrans.models.render_settings import ResolvedRenderSettings, classes_of
 from vidtrans.rendering.composite import finish
-from vidtrans.rendering.conditions import conditions_of, has_conditions, own_colours
-from vidtrans.rendering.directing import BlendCurves
+from vidtrans.rendering.conditions import conditions_of, has_conditions
+from vidtrans.rendering.directing import BlendCurves, FrameBlend
 from vidtrans.rendering.enlarger import enlarge_frames
 from vidtrans.rendering.extraction import FrameExtractor
 from vidtrans.rendering.frame_path import recurrence
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
+from vidtrans.rendering.planned_strokes import StreamStrokes
 from vidtrans.session import Context
 from vidtrans.temporal.stream import Sample
+from vidtrans.video.colour.conversion import to_uint16
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import Frame
 
@@ -47,7 +49,8 @@ class StreamModel:
         self._shots = [0]  # first frames; the looks of shots follow them
         clock = CurveClock(lambda frame: frame, moment, _unknown_seconds)
         self._conditions = conditions_of(model, rendering, clock, self._shots)
-        self._blend = BlendCurves(rendering.curves(), clock, own_colours(rendering, self._conditions))
+        self._blend = BlendCurves(rendering.curves(), clock)
+        self._strokes = StreamStrokes(settings.strokes, clock, "frames come one by one")
         self._extractor: FrameExtractor | None = None
 
     @property
@@ -88,15 +91,22 @@ class StreamModel:
         factor = pairing.upscale_factor
         if factor > 1:
             source = resize(source, source.shape[1] * factor, source.shape[0] * factor)
+        made = None
+        if pairing.finishes:
+            made = renderer.inputs([Frame(sample.index, sample.pts, sample.guide)])
+        if self._strokes.medium is not None:
+            guide = sample.guide if painted.dtype == np.uint8 else to_uint16(sample.guide)
+            kept = finish(pairing, FrameBlend(), guide, painted, made)
+            strokes = self._strokes(
+                sample.index, sample.guide, kept, (source.shape[1], source.shape[0]), starts_shot=sample.starts_shot
+            )
+            return finish(None, self._blend(sample.index), source, strokes)
         is_small = painted.shape[0] < source.shape[0] and painted.shape[1] < source.shape[1]
         mode = rendering.upscale_for(fills_holes=pairing.fills_holes)
         mode = mode if is_small and not self.model.is_identity else "bicubic"
         (large,) = enlarge_frames(
             [painted], [source], mode, rendering.sharpness, has_faults=False, classes=classes_of(self.model)
         )
-        made = None
-        if pairing.finishes:
-            made = renderer.inputs([Frame(sample.index, sample.pts, sample.guide)])
         return finish(pairing, self._blend(sample.index), source, large, made)
 
     def _engine(self, size: tuple[int, int]) -> Engine:
@@ -105,7 +115,7 @@ class StreamModel:
         return load_engine(self.model, self.settings.rendering, self.context)
 
     def _working_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        return self.model.working_size(self.settings.rendering.size, size)
+        return self._strokes.size_seen(self.model, self.settings.rendering.size, size)
 
     def _input_size(self, size: tuple[int, int]) -> tuple[int, int]:
         return self.model.input_size(self.settings.rendering.size, size)

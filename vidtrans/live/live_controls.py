@@ -100,7 +100,6 @@ class ControlState:
         curves |= {n: ControlCurve(n, v, *bounds[n]) for n, v in values.items() if isinstance(v, str) and n in bounds}
         values = {name: value for name, value in values.items() if name not in curves}
         own = {name: value for name, value in values.items() if "." not in name}
-        own |= self._colours_of_model(own, models)
         controls = from_table(Controls, to_table(self.controls) | own, "controls")
         for name in (controls.model, controls.second):
             if name and name not in models:
@@ -121,15 +120,6 @@ class ControlState:
                 if model.pairing.name == kind:
                     make_pairing(kind, to_table(model.pairing.settings) | table)  # raises where they do not fit
         return ControlState(controls, pairing, curves)
-
-    def _colours_of_model(self, values: Mapping[str, object], models: Mapping[str, LoadedModel]) -> Table:
-        """Return ``keep_colour`` for another model or look, unless it was changed from the default before."""
-        own = self.controls
-        before, after = models.get(own.model), models.get(str(values.get("model", own.model)))
-        if "keep_colour" in values or before is None or after is None or "keep_colour" in self.curves:
-            return {}
-        colour = own_colour(after, str(values.get("look", own.look)))
-        return {"keep_colour": colour} if own.keep_colour == own_colour(before, own.look) else {}
 
     def moved(self, positions: Mapping[str, float]) -> ControlState:
         """Return the state with numbers in place of curves, by control name; they must be within bounds."""
@@ -155,7 +145,6 @@ class ControlState:
                 values = {n: v for n in ("model", "second") if (v := getattr(former.controls, n)) in ("", *models)}
         values |= {"second": ""} if own.second == removed.name else {}
         values |= {"look": ""} if own.look in looks_of(removed) else {}
-        values |= self._colours_of_model(values, {removed.name: removed, **models})
         return self.updated(values, models)
 
     def table(self) -> Table:
@@ -174,13 +163,6 @@ class ControlState:
     def changes(self, pairing: Pairing) -> dict[str, float]:
         """Return the settings that override those of a model's ``pairing``, by setting name."""
         return dict(self.pairing.get(pairing.name, {}))
-
-
-def own_colour(model: LoadedModel, look: str) -> float:
-    """Return the share of the source's colours that a ``look`` of a model, by default the first, keeps by default."""
-    own = model.pairing.settings.own_colours if isinstance(model.pairing, LookPairing) else ()
-    looks = looks_of(model)
-    return own[looks.index(look) if look in looks else 0] if own else 0.0
 
 
 def looks_of(model: LoadedModel) -> list[str]:

@@ -13,6 +13,7 @@ from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Time
 from vidtrans.curves.clock import CurveClock
+from vidtrans.curves.curve import Curve
 from vidtrans.live.live_controls import LARGEST_SIZE, Controls, ControlState, looks_of
 from vidtrans.live.picture_delivery import DeliveredPicture, PictureDelivery
 from vidtrans.models.loaded_model import LoadedModel, load_engine
@@ -25,7 +26,10 @@ from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.extraction import FrameExtractor, resized
 from vidtrans.rendering.frame_path import recurrence
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
+from vidtrans.rendering.planned_strokes import StreamStrokes
 from vidtrans.session import Context
+from vidtrans.strokes.settings import StrokesSettings
+from vidtrans.upscaling.array_pictures import size_of
 from vidtrans.video.io.clip import Frame
 
 
@@ -64,12 +68,21 @@ class _InputChoices(NamedTuple):
 class LiveModel:
     """Paints frames one by one with a model. Raises ModelError, DeviceError, UsageError."""
 
-    def __init__(self, model: LoadedModel, rendering: RenderingSettings, context: Context) -> None:
+    def __init__(
+        self,
+        model: LoadedModel,
+        rendering: RenderingSettings,
+        context: Context,
+        strokes: StrokesSettings = StrokesSettings(),  # noqa: B008  (frozen)
+    ) -> None:
         if model.optimises:
             why = "it optimises each frame, for seconds or minutes"
             raise UsageError(f"model '{model.name}'", why, "choose a model that paints with a trained network")
         refuse_matte(model.name, model.pairing)
         self.model, self._rendering = model, rendering
+        for name, curve in strokes.curves().items():
+            still(f"strokes.{name}", curve)
+        self._strokes = StreamStrokes(strokes, TIMELESS, "a live source is no clip")
         engine = load_engine(model, rendering, context, batch=1)
         self._deliver = PictureDelivery(engine)
         self._extractor = FrameExtractor.of(model, rendering, context)
@@ -100,7 +113,8 @@ class LiveModel:
         guides = _tiles(frame.rgb, len(self.pairing.guides))
         height, width = guides[0].shape[:2]
         size = self._working_size(state.controls, (width, height))
-        if frame.is_cut or self._has_failed or size != self._size:
+        is_cut = frame.is_cut or self._has_failed
+        if is_cut or size != self._size:
             self._first, self._size = self._index, size
         self._has_failed = True
         extractor = None if self._renderer.inputs.drawn else self._extractor
@@ -113,6 +127,10 @@ class LiveModel:
         delivered = DeliveredPicture(sample.output, sample.guide)
         if not is_small:
             delivered = self._deliver(sample.output, sample.guide, guides[0], state.controls)
+        if self._strokes.medium is not None:
+            source, size = delivered.source, size_of(delivered.picture)
+            made = self._strokes(self._index, source, delivered.picture, size, starts_shot=is_cut)
+            delivered = DeliveredPicture(made, source)
         blend = FrameBlend(state.controls.strength, state.controls.keep_colour, state.controls.keep_shading)
         picture = finish(self.pairing, blend, delivered.source, delivered.picture, prepared.input)
         seen_by_it = prepared.input[..., : self.pairing.in_channels]  # without the planes of a code
@@ -147,6 +165,13 @@ class LiveModel:
         look = controls.look if controls.look in pairing.settings.looks else ""
         settings = replace(self._rendering, look=look, stroke_size=controls.stroke_size)
         return LookConditions(pairing, settings, TIMELESS)
+
+
+def still(name: str, curve: Curve) -> float:
+    """Return the one value of a curve. Raises UsageError if it moves."""
+    if curve.constant is None:
+        raise UsageError(f"a curve for {name}", "a live source has no timeline", "give a single value")
+    return curve.constant
 
 
 def _no_moment(moment: Time) -> Fraction:

@@ -11,14 +11,12 @@ import numpy as np
 import torch
 
 from vidtrans.config.rendering_settings import RenderingSettings
-from vidtrans.core.errors import UsageError
 from vidtrans.core.machine import cores
-from vidtrans.core.settings import Table, parse_size
-from vidtrans.curves.curve import Curve
+from vidtrans.core.settings import parse_size
 from vidtrans.live.dreamer import Dreamer
 from vidtrans.live.hub import Hub
-from vidtrans.live.live_controls import Controls, ControlState, own_colour
-from vidtrans.live.live_model import LiveModel
+from vidtrans.live.live_controls import Controls, ControlState
+from vidtrans.live.live_model import LiveModel, still
 from vidtrans.live.live_stage import LiveStage
 from vidtrans.live.moving_controls import MovingControls
 from vidtrans.live.picture_looks import PictureLooks
@@ -27,6 +25,7 @@ from vidtrans.live.stage_worker import StageWorker
 from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel
 from vidtrans.models.look_pictures import Mixture
 from vidtrans.session import Context
+from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.temporal.settings import CausalSettings
 
 CAUSAL = CausalSettings(flow="dis-fast")
@@ -40,18 +39,19 @@ def open_session(
     context: Context,
     controls: Controls | None = None,
     pictures: Mapping[str, Mixture] | None = None,
+    strokes: Mapping[str, StrokesSettings] | None = None,
 ) -> tuple[Hub, StageWorker]:
     """Load the models; return the hub and the worker that paints. The caller must close the worker.
 
     ``controls``: the first ones; None: those of ``rendering`` with the first model. ``folder``: for recordings.
-    ``saved``: the page's presets. ``pictures``: those that models were made of, by the models' names. Raises
-    ModelError, DeviceError, UsageError.
+    ``saved``: the page's presets. By the models' names, ``pictures``: those that models were made of, and ``strokes``:
+    in which their pictures are painted. Raises ModelError, DeviceError, UsageError.
     """
     _leave_a_core()
     models = dict(models)  # pages add the looks of pictures
 
     def open_model(model: LoadedModel) -> LiveModel:
-        return LiveModel(model, rendering, context)
+        return LiveModel(model, rendering, context, (strokes or {}).get(model.name, StrokesSettings()))
 
     def open_stage() -> LiveStage:
         context.engines.clear()  # engines are unusable after the device was lost
@@ -63,10 +63,7 @@ def open_session(
         return Dreamer(models[state.controls.model], rendering, context, seed, state.controls.size)
 
     first = controls or first_controls(next(iter(models)), rendering)
-    changes: Table = {"look": first.look}
-    if rendering.keeps_as_look:
-        changes["keep_colour"] = own_colour(models[first.model], first.look)
-    state = ControlState(replace(first, look="")).updated(changes, models)
+    state = ControlState(replace(first, look="")).updated({"look": first.look}, models)
     hub = Hub(models, state, saved, folder, context.report)
     hub.pictures = PictureLooks(models, pictures or {}, open_model, context)
     hub.worker = StageWorker(open_stage, open_dreamer, state, hub, MovingControls(hub.sound))
@@ -80,8 +77,8 @@ def first_controls(
     """Return the controls with which a session begins. Raises UsageError for keyframes."""
     size = 0 if settings.size in OWN_SIZES else parse_size(settings.size).short or 0
     kept = ("strength", "keep_colour", "keep_shading")
-    strength, colour, shading = (_constant(settings.curve(name), name) for name in kept)
-    stroke = _constant(settings.stroke_curve(), "stroke_size")
+    strength, colour, shading = (still(name, settings.curve(name)) for name in kept)
+    stroke = still("stroke_size", settings.stroke_curve())
     return Controls(
         model,
         size=size,
@@ -93,12 +90,6 @@ def first_controls(
         look=settings.look,
         stroke_size=stroke,
     )
-
-
-def _constant(curve: Curve, name: str) -> float:
-    if curve.constant is None:
-        raise UsageError(f"a curve for {name}", "a live source has no timeline", "give a single value")
-    return curve.constant
 
 
 def _leave_a_core() -> None:

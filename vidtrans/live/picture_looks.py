@@ -23,7 +23,6 @@ from vidtrans.live.live_stage import LiveStage
 from vidtrans.live.paint_jobs import Adaptation
 from vidtrans.live.picture_files import decode, encode_jpeg
 from vidtrans.models.at_once import StyleSource, predicted_model, read_style
-from vidtrans.models.gallery import gallery_picture
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.look_pictures import Mixture
 from vidtrans.session import Context
@@ -136,8 +135,7 @@ class PictureLooks:
 
 
 def _read(mixture: Mixture, context: Context) -> list[tuple[np.ndarray, float]]:
-    paths = [(gallery_picture(style) if isinstance(style, str) else style, share) for style, share in mixture]
-    return [(read_style(path, context), share) for path, share in paths if path is not None]
+    return [(read_style(path, context), share) for path, share in mixture if path is not None]
 
 
 def _thumbnail(pictures: Sequence[tuple[np.ndarray, float]]) -> str:

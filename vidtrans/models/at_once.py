@@ -21,11 +21,11 @@ from vidtrans.clips.sampling import read_clip_frames, read_style_picture, spread
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import digest_file
 from vidtrans.flow.bars import bars_of
-from vidtrans.models.gallery import NORMS_FILE, WEIGHTS_FILE, WITH_COLOURS, gallery_picture
 from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.models.look_pictures import CLIP, NamedPictures
-from vidtrans.models.model_file import SUFFIX, save_model
+from vidtrans.models.model_file import IDENTITY, SUFFIX, save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
+from vidtrans.models.weights import STYLE_PREDICTION
 from vidtrans.pairing.look_pairing import condition_planes
 from vidtrans.session import Context
 from vidtrans.store.stages import AtOnceStage
@@ -39,21 +39,17 @@ if TYPE_CHECKING:
 
 GENERATOR = "predicted-style"
 SIZE = 288  # lines at which its strokes are as large as in the pictures that the networks were trained on
-VERSION = 6  # of what is made of the networks' weights, of the gallery and of pictures
+VERSION = 7  # of what is made of the networks' weights and of pictures
 MOST_LOOKS = 32  # in one network
 CLIP_FRAMES = 5  # frames of a clip whose styles' mean is the clip's own
 
 
 @dataclass(frozen=True)
 class StyleSource:
-    """A source of a style, (N,), for which ``digest`` stands in cache keys.
-
-    ``is_medium``: renders keep the source's colours by default.
-    """
+    """A source of a style, (N,), for which ``digest`` stands in cache keys."""
 
     digest: str
     style: Callable[[StylePrediction], Tensor]
-    is_medium: bool = False
 
     @classmethod
     def of_pictures(cls, digest: str, read: Callable[[], Sequence[np.ndarray]]) -> StyleSource:
@@ -67,10 +63,13 @@ Looks = Mapping[str, Sequence[tuple[StyleSource, float]]]  # by name: the styles
 def model_at_once(
     pictures: NamedPictures, context: Context, clip: Path | None = None, changes: Mapping[str, Any] | None = None
 ) -> LoadedModel:
-    """Return a model with the looks of pictures, from the cache or made now. Raises UsageError, MediaError.
+    """Return a model with the looks of pictures, from the cache or made now; of a medium, the identity with its name.
 
-    ``clip``: whose own style the pictures may be mixed with. ``changes``: settings of the model's pairing.
+    ``clip``: whose own style the pictures may be mixed with. ``changes``: settings of the model's pairing. Raises
+    UsageError, MediaError.
     """
+    if pictures.medium:
+        return replace(load_model(IDENTITY, context, changes), name=pictures.name)
     looks = {
         name: [(_source(style, context, clip), share) for style, share in mixture]
         for name, mixture in pictures.looks.items()
@@ -88,7 +87,7 @@ def predicted_model(
     mixtures = [[(source.digest, share) for source, share in each] for each in looks.values()]
     if len(looks) > MOST_LOOKS:
         raise UsageError("--look", f"it names {len(looks)} looks", f"give up to {MOST_LOOKS} at once")
-    stage = AtOnceStage(list(looks), mixtures, _shipped(), VERSION)
+    stage = AtOnceStage(list(looks), mixtures, _weights_digest(), VERSION)
     entry = context.cache.entry(stage.name, stage.key)
     file = NamedPictures(dict.fromkeys(looks, ()), "").name + SUFFIX
     if is_kept and not context.dry_run:
@@ -105,9 +104,8 @@ def predicted_model(
 
 
 @cache
-def _shipped() -> list[str]:
-    """Return the digests of the weights and of the gallery."""
-    return [digest_file(path) for path in (WEIGHTS_FILE, NORMS_FILE)]
+def _weights_digest() -> str:
+    return digest_file(STYLE_PREDICTION)
 
 
 class _Folder:
@@ -135,11 +133,7 @@ def read_style(path: Path, context: Context) -> np.ndarray:
         raise MediaError(f"--look {path}", error.why, error.remedy) from None
 
 
-def _source(style: Path | str | None, context: Context, clip: Path | None) -> StyleSource:
-    if isinstance(style, str):
-        is_medium = style not in WITH_COLOURS
-        digest = f"gallery {style} {digest_file(gallery_picture(style))} {is_medium}"
-        return StyleSource(digest, lambda known: known.shipped(style), is_medium)
+def _source(style: Path | None, context: Context, clip: Path | None) -> StyleSource:
     if style is not None:
         return StyleSource.of_pictures(context.cache.digest(style), lambda: [read_style(style, context)])
     if clip is None:
@@ -169,10 +163,9 @@ def _make(looks: Looks, output: Path) -> None:
         for mixture in looks.values()
     ]
     names = list(looks)
-    own_colours = [sum(share for source, share in mixture if source.is_medium) for mixture in looks.values()]
     record = ModelRecord(
         generator={"name": GENERATOR, "settings": {"looks": len(names), "corrects": True, "channels": CHANNELS}},
-        pairing={"name": "look", "version": 1, "settings": {"looks": names, "own_colours": own_colours}},
+        pairing={"name": "look", "version": 1, "settings": {"looks": names}},
         in_channels=3 + condition_planes(len(names)),
         out_channels=3,
         size=SIZE,

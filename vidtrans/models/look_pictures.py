@@ -1,4 +1,4 @@
-"""Looks of pictures, and looks that ship: names, and a ``--look`` without a model: one, a mixture, or in turn."""
+"""What a ``--look`` without a model names: pictures, one, a mixture, or in turn; or a medium."""
 
 from __future__ import annotations
 
@@ -7,42 +7,65 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import base_name
 from vidtrans.core.registry import name_check, nearest_name
 from vidtrans.core.system import as_found
 from vidtrans.curves.key_moments import parse_names
-from vidtrans.models.gallery import gallery_looks
 from vidtrans.models.look_syntax import LookPart, is_file, is_number, parse_look_parts
 from vidtrans.models.model_file import IDENTITY, known_models
+from vidtrans.strokes.media import FOLDER as MEDIA
+from vidtrans.strokes.media import medium_names
+from vidtrans.strokes.settings import medium_named
 from vidtrans.video.io.picture_paths import is_picture
 
 CLIP = "clip"  # names the style of the clip's own frames, unless a file has this name
-Style = Path | str | None  # a picture, the name of a look that ships, or None: the style of the clip's own frames
+MEDIUM_SUFFIX = ".toml"  # of a medium's file
+Style = Path | None  # a picture, or None: the style of the clip's own frames
 Mixture = tuple[tuple[Style, float], ...]  # styles and shares, which add up to 1
 HINT = (
-    'give a picture or a look that ships, a mixture as in "a.jpg: 0.6, b.jpg: 0.4" (or "a.jpg: 0.6, clip: 0.4"; shares '
-    'may move, "ink: 1 - low, oil: low"), or moments as in "0: a.jpg, 5s: oil"'
+    'give a picture or a medium, a mixture as in "a.jpg: 0.6, b.jpg: 0.4" (or "a.jpg: 0.6, clip: 0.4"; shares may '
+    'move, "a.jpg: 1 - low, b.jpg: low"), or moments as in "0: a.jpg, 5s: b.jpg"'
 )
 LONGEST_NAME = 80  # bytes, of a file
 
 
 @dataclass(frozen=True)
 class NamedPictures:
-    """The pictures of a ``--look``: a mixture for each look by its name, and the value of ``--look`` in these names."""
+    """What a ``--look`` names.
+
+    Attributes:
+        looks: Of pictures, a mixture for each look by its name.
+        value: The value of ``--look`` in these names.
+        medium: The name or the file of the medium; '' for pictures.
+    """
 
     looks: dict[str, Mixture]
     value: str
+    medium: str = ""
 
     @property
     def name(self) -> str:
-        """Return the name of the model that is made of the pictures."""
+        """Return the name of the model that is made of them."""
+        if self.medium:
+            return plain_name(Path(self.medium).stem)
         return "+".join(self.looks).encode()[:LONGEST_NAME].decode(errors="ignore")
 
     @property
     def files(self) -> list[Path]:
         """Return the pictures' files."""
         return [path for mixture in self.looks.values() for path, _ in mixture if isinstance(path, Path)]
+
+    def with_model(self, recipe: Recipe) -> Recipe:
+        """Return a recipe for the model that is made of them. Raises UsageError if it has another medium."""
+        if not self.medium:
+            return recipe.under({"rendering": {"look": self.value}})
+        other = medium_named(recipe.tables)
+        if other and other != self.medium:
+            why = f"it is a medium, and --strokes {other} is another one"
+            raise UsageError(f"--look {self.medium}", why, "leave one of them out")
+        return recipe.under({"rendering": {"look": ""}, "strokes": {"medium": self.medium}})
 
     @property
     def has_clip(self) -> bool:
@@ -64,13 +87,15 @@ def plain_name(text: str) -> str:
 
 
 def parse_pictures(look: str, folder: Path = Path()) -> NamedPictures:
-    """Return the pictures that a ``--look`` names. Raises UsageError if it names anything else.
+    """Return the pictures, or the medium, that a ``--look`` names. Raises UsageError if it names anything else.
 
     ``folder``: of relative paths.
     """
     parts = parse_look_parts(look, partial(is_style, folder=folder))
     if not parts:
         raise _unreadable(look, folder)
+    if media := [part.name for part in parts if is_medium(part.name, folder)]:
+        return _only_medium(look, parts, media, folder)
     if not all(is_number(part.share) for part in parts if part.share):
         looks, used = _unique_names([((_style(part.name, folder), 1.0),) for part in parts])
         value = ", ".join(f"{name}: {part.share}" for name, part in zip(used, parts, strict=True))
@@ -109,18 +134,38 @@ def _unique_names(mixtures: Sequence[Mixture]) -> tuple[dict[str, Mixture], list
 
 
 def is_style(name: str, folder: Path = Path()) -> bool:
-    """Return whether a text is a picture in ``folder``, a look that ships, or the clip's own style."""
-    return name == CLIP or name in gallery_looks() or is_file(name, folder)
+    """Return whether a text is a picture or a medium's file in ``folder``, a medium, or the clip's own style."""
+    return name == CLIP or name in medium_names() or is_file(name, folder)
+
+
+def is_medium(name: str, folder: Path = Path()) -> bool:
+    """Return whether a text is a medium, or its file in ``folder``; a picture of a medium's name is the picture."""
+    return name.endswith(MEDIUM_SUFFIX) if is_file(name, folder) else name in medium_names()
+
+
+def medium_picture(name: str) -> Path | None:
+    """Return the picture that shows what a medium looks like; None without one."""
+    path = MEDIA / f"{name}.jpg"
+    return path if path.is_file() else None
+
+
+def _only_medium(look: str, parts: Sequence[LookPart], media: Sequence[str], folder: Path) -> NamedPictures:
+    [first, *_] = media
+    if look == first:
+        return NamedPictures({}, "", str(as_found(folder / look)) if is_file(look, folder) else look)
+    picture = next((part.name for part in parts if part.name not in media), "")
+    remedy = f"give --look {first} alone"
+    if picture:
+        remedy = f"to paint what a picture's look makes: --look {picture} --strokes {first}"
+    raise UsageError(f"--look '{look}'", f"the medium {first} stands alone, without shares and moments", remedy)
 
 
 def _style(name: str, folder: Path) -> Style:
-    if is_file(name, folder):
-        return as_found(folder / name)
-    return None if name == CLIP else name
+    return None if name == CLIP and not is_file(name, folder) else as_found(folder / name)
 
 
 def _name_of(style: Style) -> str:
-    return CLIP if style is None else style if isinstance(style, str) else style.stem
+    return CLIP if style is None else style.stem
 
 
 def _mixture(look: str, parts: Sequence[LookPart], folder: Path) -> Mixture:
@@ -146,7 +191,7 @@ def _unreadable(look: str, folder: Path) -> UsageError:
     if is_picture(Path(name)):
         return UsageError(f"--look {name}", "no such picture", name_check(folder / name))
     models = [*known_models(), IDENTITY]
-    near = nearest_name(name, [*models, *gallery_looks()])
+    near = nearest_name(name, [*models, *medium_names()])
     if near in models:
         remedy = f"did you mean the model '{near}'? vidtrans stylize VIDEO --model {near}"
     elif near:
@@ -154,15 +199,15 @@ def _unreadable(look: str, folder: Path) -> UsageError:
     elif set(name) & set(",:"):
         remedy = HINT
     else:
-        remedy = f"give a picture, or choose from: {', '.join(gallery_looks())}"
-    return UsageError(f"--look {name}", "there is no such look or picture", remedy)
+        remedy = f"give a picture, or choose from: {', '.join(medium_names())}"
+    return UsageError(f"--look {name}", "there is no such medium or picture", remedy)
 
 
 def unknown_look(name: str, looks: Sequence[str]) -> UsageError:
-    """Return the error for a name that is not one of a model's ``looks``, with the nearest one, or one that ships."""
-    near = nearest_name(name, [*(look for look in gallery_looks() if look not in looks), *looks])
+    """Return the error for a name that is not one of a model's ``looks``, with the nearest one, or a medium."""
+    near = nearest_name(name, [*(medium for medium in medium_names() if medium not in looks), *looks])
     hint = f"did you mean '{near}'? " if near else ""
     if near and near not in looks:
-        hint += f"'{near}' ships and needs no --model; or "
-    remedy = f"choose from: {', '.join(looks)}" if looks else "give a picture or a look that ships"
+        hint = f"to paint what the model makes in {near}: --strokes {near}; or "
+    remedy = f"choose from: {', '.join(looks)}" if looks else "give a picture or a medium"
     return UsageError(f"unknown look '{name}'", "the model has no such look", hint + remedy)

@@ -16,11 +16,11 @@ from vidtrans.core.settings import Table
 from vidtrans.core.system import as_found
 from vidtrans.models.foreign_format import ForeignFormat, ForeignModel
 from vidtrans.models.formats import NATIVE, format_of, load_format, suffixes
-from vidtrans.models.gallery import gallery_looks
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.models.native_format import NativeFormat
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.pairing_records import make_pairing
+from vidtrans.strokes.media import medium_names
 
 SUFFIX = ".safetensors"
 IDENTITY = "identity"
@@ -66,21 +66,21 @@ def _no_file(path: Path) -> ModelError:
 
 
 def _unknown_model(name: str) -> ModelError:
-    """Return the error for a name that no model has, with the nearest name of a model or of a look that ships."""
+    """Return the error for a name that no model has, with the nearest name of a model or a medium."""
     models = [*known_models(), IDENTITY]
-    near = nearest_name(name, [*gallery_looks(), *models])
+    near = nearest_name(name, [*medium_names(), *models])
     use = f"use it without --model, as in: vidtrans stylize VIDEO --look {near}"
-    if name in gallery_looks():
-        return ModelError(f"model '{name}'", "it is a look that ships", use)
+    if name in medium_names():
+        return ModelError(f"model '{name}'", "it is a medium", use)
     remedy = f"did you mean '{near}'?" if near else f"give a file, or choose from: {', '.join(models)}"
-    if near in gallery_looks():
-        remedy = f"did you mean the look '{near}'? vidtrans stylize VIDEO --look {near}"
+    if near in medium_names():
+        remedy = f"did you mean the medium '{near}'? vidtrans stylize VIDEO --look {near}"
     return ModelError(f"model '{name}'", "no model of this name", remedy)
 
 
-def look_among(names: Sequence[str]) -> str:
-    """Return the look that ships which ``names`` mean instead of a model: the only name, and no model has it; or ''."""
-    if len(names) != 1 or names[0] not in gallery_looks():
+def medium_among(names: Sequence[str]) -> str:
+    """Return the medium that ``names`` mean instead of a model: the only name, and no model has it; or ''."""
+    if len(names) != 1 or names[0] not in medium_names():
         return ""
     try:
         find_model(names[0])

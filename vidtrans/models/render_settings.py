@@ -16,7 +16,6 @@ from vidtrans.core.settings import Table, from_table, to_table
 from vidtrans.curves.data_files import digest_of_file
 from vidtrans.flow import FLOWS
 from vidtrans.models.loaded_model import LoadedModel
-from vidtrans.pairing.look_pairing import keeps_colours
 from vidtrans.pairing.palettes.class_colours import ClassColours
 from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.temporal import FILTERS
@@ -69,8 +68,6 @@ class ResolvedRenderSettings:
         rendering = recipe.settings("rendering", RenderingSettings)
         if look.optimises and "chunk_frames" not in recipe.tables.get("rendering", {}):
             rendering = replace(rendering, chunk_frames=1)  # each frame takes as long as many of a network's
-        if rendering.keeps_as_look and not any(keeps_colours(part.pairing) for part in look.parts):
-            rendering = replace(rendering, keep_colour=0.0)
         encoding = recipe.settings("encoding", EncodingSettings)
         if (classes := classes_of(look)) and not encoding.palette and not strokes.medium:
             encoding = replace(encoding, palette=" ".join(classes.names))

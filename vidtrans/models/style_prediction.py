@@ -17,12 +17,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vidtrans.models.gallery import WEIGHTS_FILE, gallery_norms, gallery_picture
-from vidtrans.models.weights import from_8_bits
+from vidtrans.models.weights import STYLE_PREDICTION, from_8_bits
 from vidtrans.networks.predicted_style import CHANNELS, NORMED, NORMS, PredictedStyle, PredictedStyleSettings
 from vidtrans.pairing.look_pairing import condition_planes
 from vidtrans.perception.style import middle_of
-from vidtrans.video.images.picture import read_picture
 
 SHORT_SIDE = 256  # of the picture that the predictor sees
 STRIDED = (1, 3, 6, 13)  # blocks of the predictor that halve the size
@@ -38,7 +36,7 @@ PLAIN = 0.02  # the deviation, in values from -1 to 1, of a picture without tone
 class StylePrediction:
     """The predictor and the style transfer network; ``path``: the file of their weights."""
 
-    path: Path = WEIGHTS_FILE
+    path: Path = STYLE_PREDICTION
 
     @cached_property
     def weights(self) -> dict[str, Tensor]:
@@ -87,10 +85,6 @@ class StylePrediction:
         """Return the mean style of pictures (H, W, 3) uint8: norms, and behind them the tone, (N,) float32."""
         norms = self.norms(np.mean([self.vector(picture) for picture in pictures], axis=0))
         return torch.cat([norms, tone_of(pictures)])
-
-    def shipped(self, name: str) -> Tensor:
-        """Return the style of a look that ships, (N,) float32: its own norms, and the tone of its picture."""
-        return torch.cat([gallery_norms(name), tone_of([read_picture(gallery_picture(name))])])
 
     def norms(self, vector: np.ndarray) -> Tensor:
         """Return the norms of a style (100,): one after the other, (N,) float32."""

@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 
 from vidtrans.core.errors import MAX_QUOTED, ModelError, UsageError, first_line
+from vidtrans.core.files import PACKAGE
 from vidtrans.models.formats import FORMATS
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks import ONNX_GRAPH
 from vidtrans.pairing.pairing_records import make_pairing
 
+# Of looks at once; in a folder, because files in assets/ are models that have a name.
+STYLE_PREDICTION = PACKAGE / "assets" / "networks" / "style-prediction.safetensors"
 WEIGHT, STEP = ".weight", ".step"  # ends of the names of weights, and of the steps of those that are stored in 8 bits
 
 

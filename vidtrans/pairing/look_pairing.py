@@ -20,17 +20,14 @@ MIDDLE = 1
 
 @dataclass(frozen=True)
 class LookSettings:
-    """Names of the looks, in the network's order, the colours that each keeps, and whether there is a stroke size."""
+    """Names of the looks, in the network's order, and whether there is a stroke size."""
 
     looks: tuple[str, ...] = setting(("look",), "names of the looks")
     strokes: bool = setting(True, "a plane of the input is the stroke size")
-    own_colours: tuple[float, ...] = setting((), "share of the source's colours that each look keeps by default")
 
     def __post_init__(self) -> None:
         if not self.looks or len(set(self.looks)) != len(self.looks):
             raise ValueError("pairing.looks needs names, each once")
-        if self.own_colours and len(self.own_colours) != len(self.looks):
-            raise ValueError("pairing.own_colours needs a share for each of pairing.looks")
 
 
 class LookPairing(Pairing):
@@ -87,11 +84,6 @@ class LookPairing(Pairing):
 def takes_strokes(pairing: Pairing) -> bool:
     """Return whether the stroke size is part of a pairing's input."""
     return isinstance(pairing, LookPairing) and pairing.settings.strokes
-
-
-def keeps_colours(pairing: Pairing) -> bool:
-    """Return whether a look of a pairing keeps colours of its source by default."""
-    return isinstance(pairing, LookPairing) and any(pairing.settings.own_colours)
 
 
 def look_conditions(pairing: LookPairing, name: str, stroke: float) -> tuple[float, ...]:

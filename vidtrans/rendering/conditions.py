@@ -24,10 +24,10 @@ from vidtrans.curves.curve import parse_curve
 from vidtrans.curves.key_moments import check_order, neighbours, parse_names
 from vidtrans.models.at_once import read_look
 from vidtrans.models.loaded_model import LoadedModel
-from vidtrans.models.look_pictures import is_style, plain_name, unknown_look
+from vidtrans.models.look_pictures import is_medium, is_style, plain_name, unknown_look
 from vidtrans.models.look_syntax import LookPart, is_file, parse_look_parts
 from vidtrans.networks.code_planes import plane_values
-from vidtrans.pairing.look_pairing import LookPairing, keeps_colours, takes_strokes
+from vidtrans.pairing.look_pairing import LookPairing, takes_strokes
 from vidtrans.rendering.directing import FrameCurve
 from vidtrans.video.images.picture import resize
 
@@ -200,10 +200,6 @@ class LookConditions:
         """Return the constant values of the condition channels for frame ``frame``, (P,) uint8."""
         return self.pairing.plane_values(self._weights(frame), self.stroke(frame))
 
-    def own_colour(self, frame: int) -> float:
-        """Return the share of the source's colours, 0 to 1, that the styles keep by default in frame ``frame``."""
-        return float(np.clip(self._weights(frame) @ np.array(self.pairing.settings.own_colours), 0, 1))
-
     def _weights(self, frame: int) -> np.ndarray:
         """Return the weights of the styles in frame ``frame``, (looks,), which add up to 1."""
         if self.moving_shares:
@@ -222,13 +218,6 @@ class LookConditions:
 
 
 Conditions = LookConditions | CodeConditions
-
-
-def own_colours(settings: RenderingSettings, conditions: Conditions | None) -> Callable[[int], float] | None:
-    """Return the share of the source's colours that looks keep in each frame; None if ``keep_colour`` decides."""
-    if settings.keeps_as_look and isinstance(conditions, LookConditions) and keeps_colours(conditions.pairing):
-        return conditions.own_colour
-    return None
 
 
 def has_conditions(model: LoadedModel) -> bool:
@@ -268,8 +257,12 @@ def conditions_of(
             raise UsageError(name, why, f"leave out {name}, or render with one of them alone")
         if given:
             why = f"'{model.name}' was not made by 'vidtrans look'" + (", and has one look" if name == "--look" else "")
-            remedy = "or --model" if name == "--look" and is_style(settings.look) else ""
-            raise UsageError(name, why, ", ".join(filter(None, (f"leave out {name}", remedy))))
+            remedy = f"leave out {name}"
+            if name == "--look" and is_medium(settings.look):
+                remedy = f"to paint what it makes: --strokes {settings.look}; or leave out --model"
+            elif name == "--look" and is_style(settings.look):
+                remedy += ", or --model"
+            raise UsageError(name, why, remedy)
     return None
 
 

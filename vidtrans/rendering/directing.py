@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -101,28 +101,20 @@ class BlendCurves:
 
     ``always_plain``: every frame is the look alone, unblended. ``keeps_source``: some may have the source's colours or
     light.
-
-    ``own_colour``: the share of the source's colours in a frame, which outranks the curve ``keep_colour``.
     """
 
-    def __init__(
-        self, curves: Mapping[str, Curve], clock: CurveClock, own_colour: Callable[[int], float] | None = None
-    ) -> None:
-        self._own_colour = own_colour
+    def __init__(self, curves: Mapping[str, Curve], clock: CurveClock) -> None:
         self._values = {
             name: FrameCurve(curve, clock, "--" + name.replace("_", "-"), CURVES[name])
             for name, curve in curves.items()
         }
-        self.always_plain = own_colour is None and {n: c.constant for n, c in curves.items()} == FrameBlend().__dict__
+        self.always_plain = {n: c.constant for n, c in curves.items()} == FrameBlend().__dict__
         kept = [curves[name].constant for name in ("keep_colour", "keep_shading") if name in curves]
-        self.keeps_source = own_colour is not None or any(value != 0 for value in kept)
+        self.keeps_source = any(value != 0 for value in kept)
 
     def __call__(self, frame: int) -> FrameBlend:
         """Return the blend values of a frame, by its number in the clip."""
-        values = {name: value(frame) for name, value in self._values.items()}
-        if self._own_colour is not None:
-            values["keep_colour"] = self._own_colour(frame)
-        return FrameBlend(**values)
+        return FrameBlend(**{name: value(frame) for name, value in self._values.items()})
 
     def value_of(self, name: str) -> FrameCurve:
         """Return the curve of one of the blend's values."""
@@ -135,5 +127,4 @@ class BlendCurves:
 
     def for_key(self) -> Table:
         """Return the curves for cache keys."""
-        curves = {name: value.for_key() for name, value in self._values.items()}
-        return curves | ({"keep_colour": "as the look"} if self._own_colour is not None else {})
+        return {name: value.for_key() for name, value in self._values.items()}

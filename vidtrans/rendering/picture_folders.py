@@ -100,8 +100,6 @@ def _recipes_of(recipe: Recipe, clip: Clip, span: tuple[int, int]) -> list[Recip
     clock = clip_clock(clip, rendering.sound)
     blends = BlendCurves(rendering.curves(), clock)
     values = [dict(blends(number).__dict__) for number in range(*span)]
-    if rendering.keeps_as_look:
-        values = [{**each, "keep_colour": ""} for each in values]
     strokes = stroke_curves(recipe.settings("strokes", StrokesSettings), clock)
     moments = [{name: curve(number) for name, curve in strokes.items()} for number in range(*span)]
     together = zip(values, moments, strict=True)

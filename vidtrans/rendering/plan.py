@@ -16,17 +16,17 @@ from vidtrans.config.rendering_settings import FEATHER, SOFTEST, RenderingSettin
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size
 from vidtrans.curves.clock import CurveClock
-from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel
+from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.render_settings import ResolvedRenderSettings, classes_of
 from vidtrans.output.delivery import Delivery
 from vidtrans.painting.clip_paint import Paint
 from vidtrans.painting.composing import ClipPaint
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.palettes.class_colours import ClassColours
-from vidtrans.rendering.conditions import Conditions, conditions_of, has_conditions, own_colours
+from vidtrans.rendering.conditions import Conditions, conditions_of, has_conditions
 from vidtrans.rendering.directing import BlendCurves, FrameCurve
 from vidtrans.rendering.frame_renderer import ModelInputs
-from vidtrans.rendering.planned_strokes import SEEN, PlannedStrokes, stroke_curves
+from vidtrans.rendering.planned_strokes import PlannedStrokes, stroke_curves, working_size
 from vidtrans.rendering.skipped_frames import Draft
 from vidtrans.store.chunking import Chunk, cut_into_chunks
 from vidtrans.temporal.stream import HeldFrames
@@ -91,9 +91,8 @@ class RenderPlan:
     @cached_property
     def size(self) -> tuple[int, int]:
         """Return the (width, height) of the network's output."""
-        if self.strokes and self.model.is_identity and self.rendering.size in OWN_SIZES:
-            return SEEN.of(*self.source_size)
-        return self.model.working_size(self.rendering.size, self.source_size)
+        painted = self.strokes is not None
+        return working_size(self.model, self.rendering.size, self.source_size, is_painted=painted)
 
     @property
     def source_size(self) -> tuple[int, int]:
@@ -125,8 +124,7 @@ class RenderPlan:
     @cached_property
     def directions(self) -> BlendCurves:
         """Return the blend of source and model output for each frame."""
-        own = own_colours(self.rendering, self.conditions)
-        blends = BlendCurves(self.rendering.curves(), self.clock, own)
+        blends = BlendCurves(self.rendering.curves(), self.clock)
         blends.check(self.frames.start, self.stop)
         return blends
 

@@ -13,9 +13,11 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size, Table
 from vidtrans.curves.clock import CurveClock
 from vidtrans.curves.data_files import digest_of_file
+from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel
 from vidtrans.rendering.directing import FrameCurve
 from vidtrans.session import Context
-from vidtrans.strokes.media import Medium, load_medium
+from vidtrans.strokes.media import load_medium
+from vidtrans.strokes.medium import Medium
 from vidtrans.strokes.painter import VERSION, Painter
 from vidtrans.strokes.settings import CURVES, StrokesSettings
 from vidtrans.video.images.picture import picture_size, read_picture
@@ -65,6 +67,43 @@ class PlannedStrokes:
         picture = np.zeros((32, 32, 3), np.uint16 if deep else np.uint8)
         painter = self.painter((32, 32), 1)
         painter.paint(0, picture.astype(np.uint8), picture, dict.fromkeys(CURVES, 1.0), starts_shot=True)
+
+
+class StreamStrokes:
+    """Strokes on the pictures of a source that has no clip: a stream, or single frames; without a ``medium``, none.
+
+    ``why``: settings that need a clip are refused. Raises UsageError, MediaError.
+    """
+
+    def __init__(self, settings: StrokesSettings, clock: CurveClock, why: str) -> None:
+        self._settings, self._curves = settings, stroke_curves(settings, clock)
+        self.medium = load_medium(settings.medium) if settings.medium else None
+        for name in ("palette", "fine"):
+            if self.medium is not None and getattr(settings, name):
+                raise UsageError(f"strokes.{name}", why, "leave it out")
+        self._painter: Painter | None = None
+
+    def size_seen(self, model: LoadedModel, wanted: str, source: tuple[int, int]) -> tuple[int, int]:
+        """Return the working (width, height) of a model for a source and a ``rendering.size``."""
+        return working_size(model, wanted, source, is_painted=self.medium is not None)
+
+    def __call__(
+        self, index: int, guide: np.ndarray, picture: np.ndarray, size: tuple[int, int], *, starts_shot: bool
+    ) -> np.ndarray:
+        """Return the next picture, painted at a (width, height); see ``Painter.paint``."""
+        assert self.medium is not None
+        if self._painter is None or self._painter.size != size:
+            plan = PlannedStrokes(self.medium, self._settings)
+            self._painter, starts_shot = plan.painter(size, 0), True
+        values = {name: curve(index) for name, curve in self._curves.items()}
+        return self._painter.paint(index, guide, picture, values, starts_shot=starts_shot)
+
+
+def working_size(model: LoadedModel, wanted: str, source: tuple[int, int], *, is_painted: bool) -> tuple[int, int]:
+    """Return the working (width, height) of a model for a source and a ``rendering.size``, where it is painted over."""
+    if is_painted and model.is_identity and wanted in OWN_SIZES:
+        return SEEN.of(*source)
+    return model.working_size(wanted, source)
 
 
 def stroke_curves(settings: StrokesSettings, clock: CurveClock) -> dict[str, FrameCurve]:

@@ -26,13 +26,16 @@ from vidtrans.models.look_syntax import split_names
 from vidtrans.models.render_settings import classes_of
 from vidtrans.pairing.look_pairing import LookPairing
 from vidtrans.rendering.composite import finish
-from vidtrans.rendering.conditions import Conditions, conditions_of, own_colours
+from vidtrans.rendering.conditions import Conditions, conditions_of
 from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.enlarger import enlarge_frames
 from vidtrans.rendering.extraction import FrameExtractor, resized
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
+from vidtrans.rendering.planned_strokes import StreamStrokes
 from vidtrans.rendering.scene import Scene
 from vidtrans.session import Context
+from vidtrans.strokes.settings import StrokesSettings
+from vidtrans.upscaling.array_pictures import size_of
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.io.clip import Frame
@@ -63,10 +66,18 @@ class Variation:
             look = replace(look, changes={**look.changes, self.key: self.value})
             look.pairing  # noqa: B018  (raises if the value is invalid)
             return look, rendering
+        if self.table == "strokes":
+            return look, rendering
         rendering = from_table(RenderingSettings, to_table(rendering) | {self.key: self.value}, "rendering")
         look.working_size(rendering.size, (640, 360))  # raises if the size is invalid
         _conditions(look, rendering)  # raises if the model has no such look
         return look, rendering
+
+    def strokes(self, strokes: StrokesSettings) -> StrokesSettings:
+        """Return the settings of strokes with this change. Raises UsageError if the value is invalid."""
+        if self.table != "strokes":
+            return strokes
+        return from_table(StrokesSettings, to_table(strokes) | {self.key: self.value}, "strokes")
 
 
 @dataclass(frozen=True)
@@ -116,16 +127,20 @@ def draw_grid(
     context: Context,
     colours: Sequence[LoadedModel] = (),
     first: str = "",
+    strokes: StrokesSettings = StrokesSettings(),  # noqa: B008  (frozen)
 ) -> Table:
     """Draw the grid and return its result table. Raises UsageError, ModelError, DeviceError.
 
     ``shown``: the rows. ``asked``: the columns; if empty, suggested ones. ``colours``: the colour maps that belong to
-    models; each gets one column. ``first``: the label of the column without changes; "": the model's name.
+    models; each gets one column. ``first``: the label of the column without changes; "": the model's name. ``strokes``:
+    in which the models' pictures are painted.
     """
     chosen = shown.chosen
     columns: list[_Column] = [("source", lambda chosen: [frame.source for frame in chosen])]
     for (look, rendering), drawn in zip(models, shown.drawn, strict=True):
-        columns += _columns_of(look, rendering, asked, context, alone=len(models) == 1, drawn=drawn, first=first)
+        columns += _columns_of(
+            look, rendering, asked, context, alone=len(models) == 1, drawn=drawn, first=first, strokes=strokes
+        )
     columns += [_colours_column(found, context, alone=len(colours) == 1) for found in colours]
     pictures = []
     for number, (_, render) in enumerate(columns, 1):
@@ -152,13 +167,15 @@ def _columns_of(
     alone: bool,
     drawn: bool,
     first: str,
+    strokes: StrokesSettings,
 ) -> list[_Column]:
     """Return the columns of a model: unchanged, and each variation. ``alone``: it is the only model."""
     render = partial(_render, context=context, drawn=drawn)
-    columns: list[_Column] = [(first or look.name, partial(render, look, rendering))]
-    for variation in asked or _suggested(look, rendering, alone=alone):
+    columns: list[_Column] = [(first or look.name, partial(render, look, rendering, strokes=strokes))]
+    for variation in asked or _suggested(look, rendering, strokes, alone=alone):
         label = variation.flag if alone else f"{look.name} {variation.flag}"
-        columns.append((label, partial(render, *variation.apply(look, rendering))))
+        changed = variation.apply(look, rendering)
+        columns.append((label, partial(render, *changed, strokes=variation.strokes(strokes))))
     return columns
 
 
@@ -168,26 +185,33 @@ def _colours_column(found: LoadedModel, context: Context, *, alone: bool) -> _Co
     return ("colours alone" if alone else f"{found.name} alone", render)
 
 
-def check_variations(look: LoadedModel, rendering: RenderingSettings, asked: Sequence[Variation]) -> None:
+def check_variations(
+    look: LoadedModel, rendering: RenderingSettings, strokes: StrokesSettings, asked: Sequence[Variation]
+) -> None:
     """Raise UsageError for invalid variations, before any work is done."""
     look.working_size(rendering.size, (640, 360))  # raises if the size is invalid
-    for name, curve in (rendering.curves() | {"stroke_size": rendering.stroke_curve()}).items():
+    curves = rendering.curves() | {"stroke_size": rendering.stroke_curve()}
+    for name, curve in (curves | {f"strokes.{name}": curve for name, curve in strokes.curves().items()}).items():
         if curve.constant is None:
             why = "single frames are shown, with one value each"
             raise UsageError(f"a curve for {name}", why, f"use --vary {name}=VALUE,VALUE")
     _conditions(look, rendering)
     for variation in asked:
         variation.apply(look, rendering)
+        variation.strokes(strokes)
+
+
+def _refuse_moment(moment: Time) -> Fraction:
+    why = "single frames are shown, with one look each"
+    raise UsageError("keyframes for look", why, "compare looks with --vary look=ONE,OTHER")
+
+
+STILL = CurveClock(ENDLESS.__getitem__, _refuse_moment, float)  # of frames that are alone
 
 
 def _conditions(look: LoadedModel, rendering: RenderingSettings) -> Conditions | None:
     """Return the conditions of a multi-style model, equal for all frames. Raises UsageError."""
-
-    def refuse(moment: Time) -> Fraction:
-        why = "single frames are shown, with one look each"
-        raise UsageError("keyframes for look", why, "compare looks with --vary look=ONE,OTHER")
-
-    return conditions_of(look, rendering, CurveClock(ENDLESS.__getitem__, refuse, float))
+    return conditions_of(look, rendering, STILL)
 
 
 def _choose(
@@ -220,12 +244,12 @@ def parse_variations(text: str) -> list[Variation]:
     if not equals or not all(given):
         raise UsageError(f"--vary {text}", "not of the form KEY=VALUE,VALUE", "use e.g. --vary strength=0.5,1.5")
     table, _, name = key.rpartition(".")
-    if table not in ("", "rendering", "pairing") or (table != "pairing" and name not in VARIED):
-        raise unknown_name("setting to vary", key, [*VARIED, "pairing.…"])
+    if table not in ("", "rendering", "pairing", "strokes") or (table in ("", "rendering") and name not in VARIED):
+        raise unknown_name("setting to vary", key, [*VARIED, "pairing.…", "strokes.…"])
     variations = []
     for value in given:
-        if table == "pairing":
-            flag = f"--set pairing.{name}={value}"
+        if table in ("pairing", "strokes"):
+            flag = f"--set {table}.{name}={value}"
         elif name in ("keep_colour", "keep_shading"):
             flag = f"--{name.replace('_', '-')}" if value == "1" else f"--set rendering.{name}={value}"
         else:
@@ -235,9 +259,13 @@ def parse_variations(text: str) -> list[Variation]:
     return variations
 
 
-def _suggested(look: LoadedModel, rendering: RenderingSettings, *, alone: bool) -> list[Variation]:
+def _suggested(
+    look: LoadedModel, rendering: RenderingSettings, strokes: StrokesSettings, *, alone: bool
+) -> list[Variation]:
     """Return default variations: strength, styles, strokes, main pairing setting, size; fewer for several models."""
     texts = ["strength=0.5,1.5"] if alone else ["strength=0.5"]
+    if strokes.medium:
+        texts = ["strokes.size=0.5,2", "strokes.looseness=0,2"] if alone else ["strokes.size=2"]
     if isinstance(look.pairing, LookPairing):
         if names := look.pairing.settings.looks[1 : MOST_LOOKS + 1]:
             texts.append(f"look={','.join(names)}")
@@ -274,15 +302,17 @@ def _render(
     *,
     context: Context,
     drawn: bool,
+    strokes: StrokesSettings = StrokesSettings(),  # noqa: B008  (frozen)
 ) -> list[np.ndarray]:
     """Return the results of the chosen frames, (H, W, 3) uint8, as a render without temporal filter gives them."""
+    painter = StreamStrokes(strokes, STILL, "single frames are shown")
     extractor = None if drawn else FrameExtractor.of(look, rendering, context)
     inputs = ModelInputs(look.pairing, drawn=drawn, conditions=_conditions(look, rendering))
     # Loaded here, so that not all models of a grid are in memory at once.
     pairing, renderer = look.pairing, FrameRenderer(inputs, load_engine(look, rendering, context))
     prepared = []
     for frame in chosen:
-        size = look.working_size(rendering.size, frame.source.shape[1::-1])
+        size = painter.size_seen(look, rendering.size, size_of(frame.source))
         *past, current = (resized(one, size, extractor) for one in frame.frames)
         for earlier in past:
             renderer.remember(earlier)
@@ -292,13 +322,21 @@ def _render(
     else:
         samples = [sample for p in prepared for sample in renderer.stream([p])]
     values = {name: curve.constant or 0.0 for name, curve in rendering.curves().items()}
-    if (own := own_colours(rendering, inputs.conditions)) is not None:
-        values["keep_colour"] = own(0)
     blend = FrameBlend(**values)
     factor = pairing.upscale_factor
     sources = [resize(f.source, f.source.shape[1] * factor, f.source.shape[0] * factor) for f in chosen]
     mode = "bicubic" if look.is_identity else rendering.upscale_for(fills_holes=pairing.fills_holes)
     outputs, has_faults, classes = [s.output for s in samples], not look.optimises, classes_of(look)
+    if painter.medium is not None:
+        kept = [
+            finish(pairing, FrameBlend(), s.guide, s.output, p.input) for s, p in zip(samples, prepared, strict=True)
+        ]
+        sizes = [size_of(source) for source in sources]
+        painted = [
+            painter(s.index, s.guide, picture, size, starts_shot=True)
+            for s, picture, size in zip(samples, kept, sizes, strict=True)
+        ]
+        return [finish(None, blend, source, picture) for source, picture in zip(sources, painted, strict=True)]
     pictures = enlarge_frames(outputs, sources, mode, rendering.sharpness, has_faults=has_faults, classes=classes)
     together = zip(sources, pictures, prepared, strict=True)
     return [finish(pairing, blend, source, picture, ready.input) for source, picture, ready in together]

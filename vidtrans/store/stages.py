@@ -240,7 +240,7 @@ class AtOnceStage(Stage):
     name: ClassVar[str] = "at-once"
     looks: list[str]  # names
     mixtures: list[list[tuple[str, float]]]  # of each look: digests of pictures, and shares
-    weights: list[str]  # digests of the files that ship
+    weights: str  # digest of the file that ships
     method: int  # version
 
 

@@ -138,15 +138,11 @@ def dab(random: np.random.Generator) -> Sprite:
     return cover.astype(np.float32), (height * cover).astype(np.float32)
 
 
-def thread(random: np.random.Generator) -> Sprite:
-    """Return a stitch: a round, twisted thread that goes into the cloth at both ends."""
+def glow(random: np.random.Generator) -> Sprite:
+    """Return a line of light: bright in its middle, fading to all sides."""
     x, y = _axes()
-    round_ = np.sqrt(np.clip(1 - y * y, 0, 1))
-    twist = 0.5 + 0.5 * np.cos((x * LENGTH / BREADTH * 1.6 + y * 0.9 + random.random()) * 6.28)
-    ends = np.sqrt(np.clip(1 - np.abs(x) ** 6, 0, 1))
-    cover = _ramp(round_ - 0.15, 0.3) * _ramp(1 - np.abs(x), 0.06)
-    height = (0.15 + 0.85 * round_) * (0.72 + 0.28 * twist) * ends
-    return cover.astype(np.float32), (height * cover).astype(np.float32)
+    cover = np.exp(-3.5 * y * y) * _ramp(1 - np.abs(y), 0.4) * np.sqrt(_ramp(1 - np.abs(x), 0.6))
+    return cover.astype(np.float32), cover.astype(np.float32)
 
 
 def crayon(random: np.random.Generator) -> Sprite:
@@ -163,7 +159,7 @@ def crayon(random: np.random.Generator) -> Sprite:
 
 
 BRUSHES: dict[str, Callable[[np.random.Generator], Sprite]] = {
-    made.__name__: made for made in (bristle, knife, flat, wash, chalk, graphite, nib, dab, thread, crayon)
+    made.__name__: made for made in (bristle, knife, flat, wash, chalk, graphite, nib, dab, crayon, glow)
 }
 
 
@@ -222,6 +218,13 @@ def paper(kind: str, scale: float) -> np.ndarray:
         over = (np.floor(place)[:, None] + np.floor(place)[None]) % 2
         made = np.where(over > 0, warp[:, None] * 0.75 + 0.25 * weft[None], weft[None] * 0.75 + 0.25 * warp[:, None])
         return _stretched(made + 0.5 * _wrapped(random, side, 1.2 * scale))
+    if kind == "grid":
+        fine, bold = round(side / 16 / scale), round(side / 64 / scale)
+        place = np.arange(side, dtype=np.float32) / side
+        line = np.maximum(
+            *(k * (np.abs((place * n + 0.5) % 1 - 0.5) * side / n < 0.6 * scale) for k, n in ((0.3, fine), (0.6, bold)))
+        )
+        return (0.4 + np.maximum(line[:, None], line[None])).astype(np.float32)
     if kind == "laid":
         lines = 0.5 + 0.5 * np.sin(2 * np.pi * np.arange(side) / side * max(8, round(side / (3.2 * scale))))
         return _stretched(0.8 * lines[:, None] + _wrapped(random, side, 1.0 * scale))

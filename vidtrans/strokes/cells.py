@@ -35,6 +35,7 @@ from vidtrans.strokes.kernels import (
 RULES = 16  # of ``tessellate``
 MOST = 48  # candidates of a block
 HOLE = 0.95  # distance to the nearest cell, in cells, at which another one is born
+KEPT = 0.85  # share of the sheets' places that stays from frame to frame
 STILL = 0.1  # distance in cells by which a pixel must be nearer to another cell to change to it
 
 
@@ -330,7 +331,7 @@ def vote(  # noqa: C901
     height, width = labels.shape
     made = labels.copy()
     names, counts = np.empty(12, np.int32), np.empty(12, np.float32)
-    most = f32((radius + 1) ** 2)
+    most, step = f32((radius + 1) ** 2), 1 if radius < 3 else 2
     for j in range(height):
         up, low = max(j - radius, 0), min(j + radius, height - 1)
         for i in range(width):
@@ -347,8 +348,8 @@ def vote(  # noqa: C901
             ):
                 continue
             n = 0
-            for y in range(up, low + 1):
-                for x in range(left, right + 1):
+            for y in range(up, low + 1, step):
+                for x in range(left, right + 1, step):
                     share = most - (y - j) * (y - j) - (x - i) * (x - i)
                     if share <= 0:
                         continue
@@ -433,7 +434,7 @@ def enlarge(  # noqa: C901
 
 
 def borders(labels: np.ndarray, least: float) -> np.ndarray:
-    """Return each pixel's distance to the border of its area, (h, w) float32, exact up to ``least`` pixels."""
+    """Return each pixel's distance to the border of its area, (h, w) float32, up to ``least`` pixels."""
     inner = np.ones(labels.shape, np.uint8)
     differ = labels[1:] != labels[:-1]
     inner[1:][differ] = 0
@@ -441,7 +442,7 @@ def borders(labels: np.ndarray, least: float) -> np.ndarray:
     differ = labels[:, 1:] != labels[:, :-1]
     inner[:, 1:][differ] = 0
     inner[:, :-1][differ] = 0
-    distance = cv2.distanceTransform(inner, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    distance = cv2.distanceTransform(inner, cv2.DIST_L2, cv2.DIST_MASK_5)
     distance = np.minimum(distance + np.float32(0.5), np.float32(least + 2))
     return cv2.GaussianBlur(distance, (3, 3), 0)
 
@@ -505,8 +506,8 @@ def inlay(  # noqa: C901  (one loop: calls within it would be copied out by hand
             if tilt > 0 or streaks > 0:
                 dx, dy = x - areas[own, 0], y - areas[own, 1]
                 if tilt > 0:
-                    turn = f32(6.2832) * areas[own, 13]
-                    across = (np.cos(turn) * dx + np.sin(turn) * dy) / areas[own, 6]
+                    one, two = 2 * areas[own, 13] - 1, 2 * (7 * areas[own, 13] - np.floor(7 * areas[own, 13])) - 1
+                    across = (one * dx + two * dy) / areas[own, 6]
                     shade *= 1 + tilt * min(max(across, f32(-1.5)), f32(1.5))
                 if streaks > 0:
                     cos, sin = areas[own, 2], areas[own, 3]
@@ -578,7 +579,7 @@ def sheets(
     Args:
         picture: (h, w, 3) float32.
         colours: see ``sort_colours``.
-        before: (h, w, n) float32 shares of the last frame, at half the size; (0, 0, 0) at first.
+        before: (n, h/2, w/2) float32 shares of the last frame; (0, 0, 0) at first.
         flow: (h, w, 2) motion since then.
         blur: σ of the borders, in pixels.
         detail: (h, w) float32 in [0, 1]: where borders are smoothed by a third of that.
@@ -586,31 +587,47 @@ def sheets(
     height, width = picture.shape[:2]
     size = (max(1, width // 2), max(1, height // 2))
     small = distinct(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
-    shares = np.empty((size[1], size[0], len(colours)), np.float32)
-    for k, colour in enumerate(distinct(colours)):
-        shares[..., k] = -((small - colour) ** 2).sum(2)
-    shares -= shares.max(2, keepdims=True)
+    shares = np.stack([-((small - colour) ** 2).sum(2) for colour in distinct(colours)])
+    shares -= shares.max(0)
     np.exp(shares * np.float32(160), out=shares)
-    shares /= shares.sum(2, keepdims=True)
+    shares /= shares.sum(0)
     fine = cv2.resize(detail, size, interpolation=cv2.INTER_AREA)
-    for k in range(len(colours)):
-        share = np.ascontiguousarray(shares[..., k])
-        broad = cv2.GaussianBlur(share, (0, 0), max(0.6, blur / 2))
-        shares[..., k] = broad + (cv2.GaussianBlur(share, (0, 0), max(0.5, blur / 6)) - broad) * fine
     if before.size:
         there = cv2.resize(flow, size, interpolation=cv2.INTER_AREA) * np.float32(0.5)
         rows, columns = np.indices(size[::-1], np.float32)
         x, y = columns - there[..., 0], rows - there[..., 1]
-        for k in range(len(colours)):
-            past = cv2.remap(
-                np.ascontiguousarray(before[..., k]), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-            )
-            shares[..., k] += np.float32(0.75) * (past - shares[..., k])
-    best = np.full((height, width), -1, np.float32)
-    labels = np.zeros((height, width), np.int32)
-    for k in range(len(colours)):
-        share = cv2.resize(np.ascontiguousarray(shares[..., k]), (width, height), interpolation=cv2.INTER_LINEAR)
-        better = share > best
-        labels[better] = k
-        np.maximum(best, share, out=best)
+    for k, share in enumerate(shares):
+        broad = cv2.GaussianBlur(share, (0, 0), max(0.6, blur / 2))
+        sharp = cv2.GaussianBlur(share, (0, 0), max(0.5, blur / 6))
+        shares[k] = broad + (sharp - broad) * fine
+        if before.size:
+            past = cv2.remap(before[k], x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            shares[k] += np.float32(KEPT) * (past - shares[k])
+    labels = np.empty((height, width), np.int32)
+    strongest(labels, shares, np.argmax(shares, 0).astype(np.int32))
     return labels, shares
+
+
+@compiled
+def strongest(labels: np.ndarray, shares: np.ndarray, best: np.ndarray) -> None:
+    """Fill labels (h, w) int32 with the greatest of the ``shares`` (n, h', w'); ``best``: theirs, (h', w')."""
+    height, width = labels.shape
+    rows, columns = best.shape
+    for j in range(height):
+        v = min(max((j + f32(0.5)) * rows / height - f32(0.5), f32(0)), f32(rows - 1))
+        y = int(v)
+        y1, b = min(y + 1, rows - 1), f32(v - y)
+        for i in range(width):
+            u = min(max((i + f32(0.5)) * columns / width - f32(0.5), f32(0)), f32(columns - 1))
+            x = int(u)
+            x1, a = min(x + 1, columns - 1), f32(u - x)
+            own = best[y, x]
+            labels[j, i] = own
+            if best[y, x1] == own and best[y1, x] == own and best[y1, x1] == own:
+                continue
+            most = f32(-1)
+            for k in range(len(shares)):
+                upper = shares[k, y, x] * (1 - a) + shares[k, y, x1] * a
+                share = upper * (1 - b) + (shares[k, y1, x] * (1 - a) + shares[k, y1, x1] * a) * b
+                if share > most:
+                    most, labels[j, i] = share, k

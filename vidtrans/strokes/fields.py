@@ -11,7 +11,7 @@ import numpy as np
 from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.flow.scaling import halve
 from vidtrans.flow.warping import resize_flow, warp
-from vidtrans.strokes.media import Layer, Medium, parse_ink
+from vidtrans.strokes.medium import Layer, Medium, parse_ink
 from vidtrans.video.colour.conversion import to_uint8, unit
 
 FLOW, FLOW_SIZE = "dis", 360  # method, and short side at which the motion is estimated

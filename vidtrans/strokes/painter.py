@@ -14,7 +14,7 @@ import numpy as np
 from vidtrans.core.machine import cores
 from vidtrans.strokes import brushes, cells, kernels
 from vidtrans.strokes.fields import Fields
-from vidtrans.strokes.media import SHAPES, Layer, Medium, Screen, angle_of, parse_ink
+from vidtrans.strokes.medium import SHAPES, Layer, Medium, Screen, angle_of, parse_ink
 from vidtrans.strokes.settings import StrokesSettings
 
 VERSION = 1  # of the pictures that a painter makes of the same medium
@@ -45,9 +45,10 @@ class LivingLayer:
 
     def __init__(self, layer: Layer, number: int, medium: Medium) -> None:
         self.layer, self.number = layer, number
-        file = medium.brushes.get(layer.brush)
+        file, cut = medium.brushes.get(layer.brush), medium.cut.get(layer.brush)
         if layer.kind in ("strokes", "wash"):
-            self._sprites = brushes.read_brush(file) if file else brushes.sprites(layer.brush)
+            made = brushes.read_brush(file) if file else cut
+            self._sprites = brushes.sprites(layer.brush) if made is None else made
         self._scaled: tuple[tuple[int, int], np.ndarray] = ((0, 0), np.empty(0))
         self.lay_anew(0)
 

@@ -20,12 +20,26 @@ CURVES = {
 }
 FILES = ("medium", "palette", "fine", "directions")
 NO_STROKES: Table = {"medium": "", "palette": ""}
-MEDIUM_FILES = (".toml", ".png")  # endings of media that are files
+PAINTINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")  # endings; a grey .png is a brush
+MEDIUM_FILES = (".toml", *PAINTINGS)  # endings of media that are files
 
 
 def is_medium_file(medium: str) -> bool:
     """Return whether a medium is named by its file."""
     return Path(medium).suffix.lower() in MEDIUM_FILES
+
+
+def is_painting(path: Path) -> bool:
+    """Return whether a file that is named as a medium is a picture in colours, not a brush, which is grey."""
+    if path.suffix.lower() not in PAINTINGS:
+        return False
+    if path.suffix.lower() != ".png":
+        return True
+    import cv2
+    import numpy as np
+
+    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    return picture is not None and picture.ndim == 3 and picture.shape[2] == 3 and bool(np.ptp(picture, axis=2).max())
 
 
 def medium_named(tables: Mapping[str, Table]) -> str:
@@ -113,8 +127,12 @@ class StrokesSettings:
 
     @property
     def pictures(self) -> dict[str, Path]:
-        """Return the files of the pictures that are given, by the names of their settings."""
-        return {name: Path(file) for name in ("palette", "directions") if (file := getattr(self, name))}
+        """Return the files of the pictures that are given, by the names of their settings.
+
+        A medium that is a painting is its own palette.
+        """
+        painting = {"palette": Path(self.medium)} if is_painting(Path(self.medium)) else {}
+        return painting | {name: Path(file) for name in ("palette", "directions") if (file := getattr(self, name))}
 
     def for_key(self) -> Table:
         """Return the settings that affect the output, for cache keys, without files and curves, which may read some."""

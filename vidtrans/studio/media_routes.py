@@ -7,7 +7,8 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from vidtrans.core.errors import UsageError
-from vidtrans.models.gallery import gallery_looks, gallery_picture
+from vidtrans.models.look_pictures import medium_picture
+from vidtrans.strokes.media import medium_names
 from vidtrans.studio.messages import number_in, refusing, text_in
 from vidtrans.studio.project_folder import file_kind
 from vidtrans.studio.studio_session import StudioSession
@@ -21,7 +22,7 @@ def media_routes(session: StudioSession) -> list[Route]:
     shown = ShownMedia(session)
     gets = {
         "/media": shown.media,
-        "/look": shown.look,
+        "/medium": shown.medium,
         "/thumb": shown.thumb,
         "/frame": shown.frame,
         "/facts": shown.facts,
@@ -45,12 +46,13 @@ class ShownMedia:
             return FileResponse(path)
         return FileResponse(path, media_type="application/octet-stream", filename=path.name)
 
-    async def look(self, request: Request) -> Response:
-        """Return the style picture of a look that ships."""
+    async def medium(self, request: Request) -> Response:
+        """Return the picture that shows a medium."""
         name = text_in(request, "name")
-        if name not in gallery_looks():
-            raise UsageError(name, "no look that ships has this name", f"choose one of {', '.join(gallery_looks())}")
-        return FileResponse(gallery_picture(name))
+        picture = medium_picture(name) if name in medium_names() else None
+        if picture is None:
+            raise UsageError(name, "there is no picture of this medium", f"choose one of {', '.join(medium_names())}")
+        return FileResponse(picture)
 
     async def thumb(self, request: Request) -> Response:
         """Return a moving thumbnail, its frames side by side; their number is in a header."""

@@ -19,7 +19,8 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Stop
 from vidtrans.core.files import digest_of, write_bytes
 from vidtrans.core.strict_json import is_count
-from vidtrans.models.gallery import gallery_looks
+from vidtrans.models.look_pictures import medium_picture
+from vidtrans.strokes.media import medium_names
 from vidtrans.studio.easel_routes import easel_routes
 from vidtrans.studio.live_routes import live_routes
 from vidtrans.studio.media_routes import media_routes
@@ -96,8 +97,8 @@ class StudioApp:
         """Return what a page needs once."""
         wishes = [wish.table() for wish in WISHES.values()]
         commands = await asyncio.to_thread(self.session.commands.names)
-        facts = {"folder": self.folder.root.name, "wishes": wishes, "looks": gallery_looks(), "commands": commands}
-        return JSONResponse(facts)
+        media = {name: medium_picture(name) is not None for name in medium_names()}  # whether each has a picture
+        return JSONResponse({"folder": self.folder.root.name, "wishes": wishes, "media": media, "commands": commands})
 
     async def shelf(self, request: Request) -> Response:
         """Return the files of the folder, and a version of this list; no files if it is the ``known`` one."""

@@ -15,7 +15,7 @@ Answers = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Question:
-    """A question. ``kind``: clip, look (a picture or a look that ships), file, source, number or choice.
+    """A question. ``kind``: clip, look (a picture or a medium), file, source, number or choice.
 
     A file is a clip or a picture; a source is the clip that another one was made from, which somebody may not have.
     ``choices``: of a choice or a source, value → label. ``default``: the answer at first.
@@ -83,7 +83,7 @@ def _stem(name: str) -> str:
 
 def _like_picture(answers: Answers) -> list[WishStep]:
     clip, look, clip_name = answers["clip"], answers["look"], _stem(answers["clip"])
-    kept: Table = {"film": {"keep_colour": "1"}, "picture": {"keep_colour": "0"}}.get(answers["colours"], {})
+    kept: Table = {"keep_colour": "1"} if answers["colours"] == "film" else {}
     if answers["how"] == "now":
         return [WishStep("stylize", {"video": [clip], "look": look} | kept, f"{clip_name} like {_stem(look)}")]
     model = f"{_stem(look)}.{clip_name}.{answers['how']}min.safetensors"
@@ -147,7 +147,7 @@ def _dream(answers: Answers) -> list[WishStep]:
 
 
 NO_SOURCE = "none"  # an answer: the source is not there
-COLOURS = {"usual": "as usual: oil and the like keep the film's", "film": "the film's own", "picture": "the picture's"}
+COLOURS = {"picture": "the picture's", "film": "the film's own"}
 MINUTES = Question("minutes", "Minutes to learn", "number", default="4", low=1, high=1440)
 PAIRINGS = {
     "edges": "its edges, as lines",
@@ -174,7 +174,7 @@ WISHES = {
                     {"now": "at once", "5": "closer: learn it for 5 minutes", "20": "closest: learn it for 20 minutes"},
                     "now",
                 ),
-                Question("colours", "Colours", "choice", COLOURS, "usual"),
+                Question("colours", "Colours", "choice", COLOURS, "picture"),
             ),
             _like_picture,
         ),

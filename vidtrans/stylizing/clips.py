@@ -117,7 +117,7 @@ def checked(template: StylizeRequest, context: Context) -> tuple[StylizeRequest,
 
     Raises UsageError, ModelError for models that cannot render.
     """
-    template, has_guides = template.with_shipped_look(), False
+    template, has_guides = template.with_looks(), False
     if template.pictures is None:
         look = load_models_in_turn(template.models, context, template.recipe.pairing_changes)
         look.check_renders()

@@ -179,13 +179,11 @@ def _files_in(entry: CacheEntry) -> Iterator[Path]:
 
 def for_mirror(render: RequestedRender) -> StylizeRequest:
     """Return the request with paths relative to the current folder, and with its models' paths instead of names."""
-    request = render.with_model
-    models, mask = _model_files(render), request.mask and _relative_mask(request.mask)
-    regions = tuple(
-        RegionLook(_relative_mask(file), _model_files(own), own.settings.rendering.look) for file, own in render.regions
-    )
+    (models, look), request = _named_look(render), render.with_model if render.look.path else render.request
+    mask = request.mask and _relative_mask(request.mask)
+    regions = tuple(RegionLook(_relative_mask(file), *_named_look(own)) for file, own in render.regions)
     output = _relative(render.target.output / render.target.pattern)
-    recipe, extractor = request.recipe, render.look.extractor
+    recipe, extractor = request.recipe.under({"rendering": {"look": look}}), render.look.extractor
     if cuts := _cuts_file(render):
         recipe = recipe.under({"rendering": {"cuts": str(_relative(Path(cuts)))}})
     rendering = render.settings.rendering
@@ -198,6 +196,13 @@ def for_mirror(render: RequestedRender) -> StylizeRequest:
         recipe = replace(recipe, pairing_changes={**recipe.pairing_changes, "model": str(_relative(extractor.path))})
     own = replace(request, video=_relative(request.video), mask=mask, models=models, output=output, recipe=recipe)
     return replace(own, regions=regions)
+
+
+def _named_look(render: RequestedRender) -> tuple[tuple[str, ...], str]:
+    """Return the models of a render by their files and their look; or no model, and a medium."""
+    if (pictures := render.request.pictures) is not None and pictures.medium:
+        return (), str(_relative(Path(pictures.medium))) if is_medium_file(pictures.medium) else pictures.medium
+    return _model_files(render), render.settings.rendering.look
 
 
 def _model_files(render: RequestedRender) -> tuple[str, ...]:

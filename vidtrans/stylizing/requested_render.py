@@ -147,11 +147,11 @@ class RequestedRender:
 
     @cached_property
     def with_model(self) -> StylizeRequest:
-        """Return the request with the file of the model that was made of pictures, if one was, and its looks' names."""
+        """Return the request with the model that was made of pictures or a medium, if one was, and its settings."""
         if (pictures := self.request.pictures) is None:
             return self.request
-        recipe = self.request.recipe.under({"rendering": {"look": pictures.value}})
-        return replace(self.request, models=(str(self.look.path),), recipe=recipe)
+        model = str(self.look.path or IDENTITY)
+        return replace(self.request, models=(model,), recipe=pictures.with_model(self.request.recipe))
 
     @cached_property
     def settings(self) -> ResolvedRenderSettings:

@@ -13,7 +13,7 @@ from vidtrans.core.settings import Time
 from vidtrans.core.system import as_found
 from vidtrans.models.look_pictures import NamedPictures, names_pictures, parse_pictures
 from vidtrans.models.model_chain import SEPARATOR
-from vidtrans.models.model_file import IDENTITY, look_among
+from vidtrans.models.model_file import IDENTITY, medium_among
 from vidtrans.video.io.picture_paths import is_picture
 
 
@@ -21,7 +21,7 @@ from vidtrans.video.io.picture_paths import is_picture
 class StylizeRequest:
     """A request to render models onto one video, picture or folder, each model onto the previous one's output.
 
-    ``models``: none if the look of the recipe names pictures, of which the model is made where the clip is rendered.
+    ``models``: none if the look of the recipe names pictures or a medium: the model is made where the clip is rendered.
     ``mask``: white where the models' output is visible. ``regions``: parts of the picture with looks of their own, over
     that of ``models``; frames stay as they are where ``models`` is the identity alone. ``score``: measure flicker and
     save a plot next to the output. ``in_batch``: the batch trims the cache after all of its clips.
@@ -42,7 +42,7 @@ class StylizeRequest:
 
     @property
     def pictures(self) -> NamedPictures | None:
-        """Return the pictures that the model is made of; None with a model. Raises UsageError."""
+        """Return the pictures or the medium that the model is made of; None with a model. Raises UsageError."""
         look = look_named(self.recipe.tables)
         return parse_pictures(look) if look and not self.models else None
 
@@ -62,9 +62,9 @@ class StylizeRequest:
         """Return all masks."""
         return [mask for mask in (self.mask, *(region.mask for region in self.regions)) if mask]
 
-    def with_shipped_look(self) -> StylizeRequest:
-        """Return the request with looks in the place of models that are names of looks that ship, or pictures."""
-        look = "" if look_named(self.recipe.tables) else look_among(self.models)
+    def with_looks(self) -> StylizeRequest:
+        """Return the request with looks in the place of models that are names of media, or pictures."""
+        look = "" if look_named(self.recipe.tables) else medium_among(self.models)
         look = _look_in(self.models) if self.regions else look
         own = replace(self, regions=tuple(map(_with_look, self.regions)))
         return replace(own, models=(), recipe=self.recipe.under({"rendering": {"look": look}})) if look else own
@@ -77,12 +77,12 @@ def _with_look(region: RegionLook) -> RegionLook:
 
 
 def _look_in(models: tuple[str, ...]) -> str:
-    """Return the look that the only model names: one that ships, a picture or a mixture; '' if it is a model."""
+    """Return the look that the only model names: a medium, a picture or a mixture; '' if it is a model."""
     if len(models) != 1:
         return ""
     [name] = models
     is_mixture = ":" in name and not as_found(Path(name)).exists() and names_pictures(name)
-    return name if look_among(models) or is_picture(Path(name)) or is_mixture else ""
+    return name if medium_among(models) or is_picture(Path(name)) or is_mixture else ""
 
 
 def _name_of(region: RegionLook) -> str:

@@ -26,7 +26,7 @@ def model_words(look: str, file: str) -> list[str]:
     """Return ``--model`` or ``--look``.
 
     Args:
-        look: A look that ships, ``identity``, or ``FILE``.
+        look: A medium, ``identity``, or ``FILE``.
         file: A model file, or a picture whose look is taken.
 
     Raises:
@@ -35,7 +35,7 @@ def model_words(look: str, file: str) -> list[str]:
     if look != FILE:
         return ["--model=identity"] if look == "identity" else [f"--look={look}"]
     if not file:
-        raise UserError("no model is chosen — choose a file under Model File, or a look that ships")
+        raise UserError("no model is chosen — choose a file under Model File, or a medium")
     if not Path(file).is_file():
         raise UserError(f"{file}: this model is not there — choose another file under Model File")
     return [f"--look={file}"] if Path(file).suffix.lower() in PICTURES else [f"--model={file}"]

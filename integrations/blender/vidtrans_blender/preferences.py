@@ -61,12 +61,12 @@ def cache_path() -> Path:
 
 
 def interface() -> dict[str, Any]:
-    """Return the schemas and looks that the panel is built from."""
+    """Return the schemas and media that the panel is built from."""
     return read_interface(cache_path())
 
 
 def refresh() -> bool:
-    """Ask the program for its schemas and looks; return whether they changed. Raises UserError."""
+    """Ask the program for its schemas and media; return whether they changed. Raises UserError."""
     before, found = interface(), ask_interface(program())
     if found == before:
         return False

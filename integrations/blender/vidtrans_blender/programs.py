@@ -1,4 +1,4 @@
-"""Find the ``vidtrans`` program, and ask it for its schemas and looks. No shell, no import of vidtrans."""
+"""Find the ``vidtrans`` program, and ask it for its schemas and media. No shell, no import of vidtrans."""
 
 from __future__ import annotations
 
@@ -104,16 +104,16 @@ def ask(program: Path, *arguments: str) -> dict[str, Any]:
 
 
 def ask_interface(program: Path) -> dict[str, Any]:
-    """Return ``{"version", "commands": schemas, "looks": names}`` of a program: what the panel is built from.
+    """Return ``{"version", "commands": schemas, "media": names}`` of a program: what the panel is built from.
 
     Raises:
         UserError: Also if the program is too old for the add-on.
     """
     check_age(program)
     commands = {name: ask(program, "schema", name) for name in COMMANDS}
-    looks = sorted(ask(program, "model", "list", "--json").get("looks", {}))
+    media = sorted(ask(program, "model", "list", "--json").get("media", {}))
     version = text_of(program, "--version").split()[-1]
-    return {"version": version, "commands": commands, "looks": looks}
+    return {"version": version, "commands": commands, "media": media}
 
 
 def check_age(program: Path) -> None:

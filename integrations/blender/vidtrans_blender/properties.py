@@ -50,16 +50,16 @@ def property_of(field: Field) -> Any:  # noqa: ANN401  (types of Blender)
     return bpy.props.StringProperty(**words, subtype=subtype, default=str(field.default or ""))
 
 
-def settings_class(looks: list[str], groups: dict[str, type]) -> type:
+def settings_class(media: list[str], groups: dict[str, type]) -> type:
     """Return the group of a scene's settings: those of the add-on, and one group for each command."""
     file = (FILE, "Model File…", "A model file, or a picture", "FILE", number_of(FILE))
-    choices = [*items([*looks, "identity"]), file]
+    choices = [*items([*media, "identity"]), file]
     commands = [(key, label, "", "NONE", at) for at, (key, label) in enumerate(COMMANDS.items()) if key in groups]
     inputs = [("AUTO", "By the Model", ""), ("COLOUR", "Colour", ""), ("GUIDES", "Guides (stack)", "")]
     inputs.append(("LABELS", "Labels (object index)", ""))
     still: dict[str, Any] = {"options": set()}  # one value for a whole clip: Blender offers no keyframes
     fields: dict[str, Any] = {
-        "look": bpy.props.EnumProperty(name="Look", items=choices, default="ink" if "ink" in looks else FILE, **still),
+        "look": bpy.props.EnumProperty(name="Look", items=choices, default="oil" if "oil" in media else FILE, **still),
         "model_file": bpy.props.StringProperty(name="Model File", subtype="FILE_PATH", **still),
         "handle": bpy.props.IntProperty(
             name="Handles",
@@ -90,7 +90,7 @@ def register() -> None:
             FIELDS[name] = [field for field in fields_of(name, schema) if field.name != "codec"]
             fields = {field.name: property_of(field) for field in FIELDS[name]}
             groups[name] = type(f"VIDTRANS_PG_{name}", (bpy.types.PropertyGroup,), {"__annotations__": fields})
-    _classes.extend([*groups.values(), settings_class(found["looks"], groups)])
+    _classes.extend([*groups.values(), settings_class(found["media"], groups)])
     for cls in _classes:
         bpy.utils.register_class(cls)
     bpy.types.Scene.vidtrans = bpy.props.PointerProperty(type=_classes[-1])

@@ -159,6 +159,6 @@ def read_interface(cached: Path | None) -> dict[str, Any]:
             found = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
-        if isinstance(found, dict) and isinstance(found.get("commands"), dict) and isinstance(found.get("looks"), list):
+        if isinstance(found, dict) and isinstance(found.get("commands"), dict) and isinstance(found.get("media"), list):
             return found
-    return {"commands": {}, "looks": []}
+    return {"commands": {}, "media": []}

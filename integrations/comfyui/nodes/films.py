@@ -19,7 +19,7 @@ class VidtransStylize(CommandNode):
 
     COMMAND = "stylize"
     TITLE = "Stylize clip"
-    ABOUT = "Renders a trained model, a look that ships, or the style of a picture onto a clip, steadily."
+    ABOUT = "Renders a trained model, a medium such as oil, or the style of a picture onto a clip, steadily."
     RESULT = "vidtrans/stylized"
     SOCKETS = (
         clip_input("video", "The clip."),
@@ -27,7 +27,7 @@ class VidtransStylize(CommandNode):
         pictures_input("style", "Without a model: a picture whose style is taken, at once.", optional=True),
         mask_input(MASK),
         io.Combo.Input(
-            "look", options=["", *schemas()["looks"]], default="", optional=True, tooltip="Or a look that ships."
+            "look", options=["", *schemas()["media"]], default="", optional=True, tooltip="Or a medium to paint in."
         ),
     )
 

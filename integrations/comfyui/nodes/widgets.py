@@ -44,7 +44,7 @@ LARGEST = 2**31 - 1  # of a whole number in a widget
 
 @cache
 def schemas() -> dict[str, Any]:
-    """Return the schemas of the offered parameters by command and name, and the names of the looks that ship."""
+    """Return the schemas of the offered parameters by command and name, and the names of the media."""
     table: dict[str, Any] = json.loads(Path(__file__).with_name("schemas.json").read_text(encoding="utf-8"))
     return table
 

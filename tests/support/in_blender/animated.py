@@ -27,7 +27,7 @@ FOLDER = RESULTS.parent / "animated, it's ours"  # a name that no curve can hold
 def scene_of(name: str) -> tuple[Any, Any]:
     """Return a new scene, and its options of the command ``stylize``."""
     scene = fresh(FOLDER / name)
-    scene.vidtrans.look, scene.vidtrans.handle, scene.vidtrans.options_stylize.temporal = "ink", 5, "off"
+    scene.vidtrans.look, scene.vidtrans.handle, scene.vidtrans.options_stylize.temporal = "pencil", 5, "off"
     return scene, scene.vidtrans.options_stylize
 
 

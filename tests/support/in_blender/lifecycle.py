@@ -54,7 +54,7 @@ from vidtrans_blender.sequencer import strips_of  # noqa: E402
 def clip_scene(name: str, path: Path = CLIPS / "24.mp4") -> tuple[Any, Any]:
     """Return a new scene with a strip, which is selected."""
     scene = fresh(FOLDER / name)
-    scene.vidtrans.look, scene.vidtrans.whole = "ink", True
+    scene.vidtrans.look, scene.vidtrans.whole = "pencil", True
     strip = strips_of(scene.sequence_editor).new_movie("clip", str(path), 2, 5)
     strip.select, scene.sequence_editor.active_strip = True, strip
     MONITOR.load()
@@ -92,7 +92,7 @@ def starts(name: str) -> list[str]:
 
 def is_inserted(scene: Any) -> bool:
     """Return whether the result is in the sequencer."""
-    return any("(ink)" in one.name for one in strips_of(scene.sequence_editor))
+    return any("(pencil)" in one.name for one in strips_of(scene.sequence_editor))
 
 
 def cancelled() -> dict[str, object]:
@@ -285,7 +285,7 @@ def unsaved() -> str:
     scene = bpy.context.scene
     strip = strips_of(scene.sequence_editor_create()).new_movie("clip", str(CLIPS / "24.mp4"), 2, 5)
     scene.sequence_editor.active_strip, strip.select = strip, True
-    scene.vidtrans.look = "ink"
+    scene.vidtrans.look = "pencil"
     return style()
 
 
@@ -310,7 +310,7 @@ def odd_name() -> bool:
     strip.filepath = "//--Übung & 'eins' 100%.mp4"
     assert style() == ""
     wait_for_end()
-    found = next(one for one in strips_of(scene.sequence_editor) if "(ink)" in one.name)
+    found = next(one for one in strips_of(scene.sequence_editor) if "(pencil)" in one.name)
     return str(found.filepath).startswith("//") and Path(bpy.path.abspath(found.filepath)).is_file()
 
 

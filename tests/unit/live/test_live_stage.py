@@ -9,6 +9,7 @@ from clips import moving_frames
 from live_server import flat, load
 
 from vidtrans.config.rendering_settings import RenderingSettings
+from vidtrans.core.errors import UsageError
 from vidtrans.interop.onnx.trial_pictures import trial_picture
 from vidtrans.live.live_controls import Controls, ControlState
 from vidtrans.live.live_model import LiveModel, SourceFrame, _tiles
@@ -16,6 +17,9 @@ from vidtrans.live.live_stage import Fader, LiveStage
 from vidtrans.live.picture_files import encode_jpeg
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.session import Context
+from vidtrans.strokes.media import load_medium
+from vidtrans.strokes.painter import Painter
+from vidtrans.strokes.settings import CURVES, StrokesSettings
 from vidtrans.temporal.settings import CausalSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -42,6 +46,20 @@ def test_identity_shows_the_source_and_a_mirror_turns_it(identity: LiveStage) ->
     assert np.array_equal(painted.model_input, FRAMES[0])
     mirrored = identity.paint(SourceFrame(FRAMES[0]), state_of(mirror=True), 0.0)
     assert np.array_equal(mirrored.picture, FRAMES[0][:, ::-1])
+
+
+def test_strokes_are_carried_along_until_a_cut() -> None:
+    (model,) = load("identity").values()
+    settings, painter = StrokesSettings("oil"), Painter(load_medium("oil"), StrokesSettings("oil"), (64, 48))
+    stage = LiveStage({"identity": LiveModel(model, RenderingSettings(), Context(), settings)}, CausalSettings())
+    for number, frame in enumerate(FRAMES[:4]):
+        is_cut = number in (0, 2)
+        painted = stage.paint(SourceFrame(frame, is_cut=is_cut), state_of(), 0.0).picture
+        wanted = painter.paint(number, frame, frame, dict.fromkeys(CURVES, 1.0), starts_shot=is_cut)
+        assert np.array_equal(painted, wanted)
+    for wrong in (StrokesSettings("oil", size="0: 1, 5s: 2"), StrokesSettings("oil", palette="a.png")):
+        with pytest.raises(UsageError, match="a live source"):
+            LiveModel(model, RenderingSettings(), Context(), wrong)
 
 
 def test_size_sets_the_short_side_within_bounds_and_never_enlarges(identity: LiveStage) -> None:

@@ -106,7 +106,7 @@ REFUSED: list[tuple[str, tuple[Argument, ...]]] = [
     ("past", (math.nan,)),
     ("model", ("/etc/passwd",)),
     ("model", (0,)),
-    ("look", ("watercolour",)),  # ships, but is not loaded
+    ("look", ("pencil",)),  # a medium, but not loaded
     ("preset", ("../live-presets.json",)),
     ("preset", (1,)),
     ("dream", (True,)),  # neither model predicts frames

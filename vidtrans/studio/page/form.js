@@ -105,7 +105,7 @@ export class CommandForm extends HTMLElement {
       const list = `files-${++lists}`, kinds = KINDS[one.format ?? ""] ?? KINDS[""];
       input.setAttribute("list", list);
       const names = state.items.filter((item) => kinds.includes(item.kind)).map((item) => item.name);
-      const looks = one.format === "vidtrans-look" ? state.start.looks : [];
+      const looks = one.format === "vidtrans-look" ? Object.keys(state.start.media) : [];
       const offered = h("datalist", { id: list }, [...names, ...looks].map((text) => h("option", { value: text })));
       this.append(offered);
       input.addEventListener("focus", () => { if (!offered.isConnected) this.append(offered); });

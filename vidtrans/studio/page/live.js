@@ -15,7 +15,7 @@ export class LiveRoom extends HTMLElement {
     this.built = false;
     this.options = {}; // of the session that runs, until they are changed here
     this.stage = this.makeStage();
-    this.looks = h("div", { className: "looks", role: "group", "aria-label": "Looks that ship" });
+    this.looks = h("div", { className: "looks", role: "group", "aria-label": "Media" });
     this.files = h("div", { className: "live-files" });
     this.form = document.createElement("command-form");
     const more = h("details", {}, h("summary", {}, "More: every option"), this.form);
@@ -24,7 +24,7 @@ export class LiveRoom extends HTMLElement {
     this.go = h("button", { type: "submit", className: "first" }, "Go live");
     this.told = h("p", { role: "status" });
     const form = h("form", { onsubmit: (event) => { event.preventDefault(); this.start(); }, onchange: () => { this.isTouched = true; this.show(); } },
-      h("h3", {}, "Looks that ship"), this.looks, this.files, more, this.line,
+      h("h3", {}, "Media"), this.looks, this.files, more, this.line,
       h("div", { className: "bar" }, this.go, h("button", { type: "button", onclick: () => this.copy() }, "Copy the command")), this.told);
     this.append(h("h2", {}, "Live"),
       h("p", { className: "quiet" }, "Draw, or stand before a camera, and see a look answer at once. Choose one or several: the live page switches and fades between them."),
@@ -60,10 +60,10 @@ export class LiveRoom extends HTMLElement {
       onclick: ({ currentTarget }) => this.toggle(currentTarget),
     }, picture && h("img", { src: picture, alt: `The style of ${name}`, loading: "lazy" }), h("span", {}, name));
     const focused = document.activeElement?.dataset?.name;
-    this.looks.replaceChildren(...state.start.looks.map((name) => pick("looks", name, link("/look", { name }))));
+    this.looks.replaceChildren(...Object.entries(state.start.media).map(([name, shown]) => pick("looks", name, shown && link("/medium", { name }))));
     const pictures = state.items.filter((item) => item.kind === "picture"), models = state.items.filter((item) => item.kind === "model");
     for (const kind of CHOICES) {
-      const there = new Set([...(kind === "looks" ? state.start.looks : []), ...(kind === "looks" ? pictures : models).map((item) => item.name)]);
+      const there = new Set([...(kind === "looks" ? Object.keys(state.start.media) : []), ...(kind === "looks" ? pictures : models).map((item) => item.name)]);
       for (const name of this.chosen[kind]) if (!there.has(name)) this.chosen[kind].delete(name);
     }
     this.files.replaceChildren(

@@ -7,7 +7,7 @@ class State extends EventTarget {
     this.items = [];
     this.byName = new Map();
     this.jobs = [];
-    this.start = { wishes: [], looks: [], commands: [], folder: "" };
+    this.start = { wishes: [], media: {}, commands: [], folder: "" };
   }
 
   tell(type, detail) { this.dispatchEvent(new CustomEvent(type, { detail })); }

@@ -1,1 +1,0 @@
-"""The media of the style pictures, and what the pictures show."""

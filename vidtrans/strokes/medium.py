@@ -1,0 +1,192 @@
+"""What a medium is: the tables of its file.
+
+Lengths are in lines of a picture of 480 lines, so that a medium looks the same at every size.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import setting
+
+PICTURE = "picture"  # in place of a colour: the picture's own
+LARGEST = 480  # of the width of strokes: the short side of the picture
+KINDS = ("strokes", "cells", "sheets", "wash")
+BRUSHES = ("bristle", "knife", "flat", "wash", "chalk", "graphite", "nib", "dab", "crayon", "glow")
+PAPERS = ("smooth", "fine", "rough", "canvas", "laid", "pitted", "tooth", "grid")
+PLACES = ("everywhere", "detail", "dark", "light", "edges", "colour")
+SHAPES = ("dots", "lines", "grain", "flat", "hatching")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The table [picture]: what the painter sees, before it is painted."""
+
+    saturation: float = setting(1.0, "of the colours", low=0, high=4)
+    contrast: float = setting(1.0, "of the tones, around the middle", low=0, high=4)
+    brightness: float = setting(0.0, "added to the tones", low=-1, high=1)
+    stretch: float = setting(0.0, "share by which tones are stretched to the whole range", low=0, high=1)
+    levels: int = setting(0, "steps that tones are divided into; 0: none", low=0, high=32)
+    smooth: float = setting(0.0, "σ over which small detail is flattened, edges kept", low=0, high=40)
+    steady: float = setting(0.0, "share of the picture before, along the motion, that stays", low=0, high=0.95)
+    clarity: float = setting(0.0, "how far small differences of tone are raised: eyes, mouths", low=0, high=4)
+    lift: float = setting(0.0, "how far middle tones are made lighter; below 0: darker", low=-1, high=1)
+    filter: str = setting(PICTURE, "#rrggbb: tones alone are seen, as on film behind this filter; 'picture': colours")
+    local: float = setting(0.0, "share by which bright and dark areas are brought to one tone", low=0, high=1)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """The table [ground]: what lies below the strokes."""
+
+    colour: str = setting(PICTURE, "a colour, #rrggbb, or 'picture': the picture's own, blurred")
+    blur: float = setting(12.0, "σ of the blur", low=0, high=100)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One of the tables [[layer]], from the bottom to the top: strokes of one kind, or areas that fill the picture."""
+
+    kind: str = setting(
+        "strokes",
+        "strokes of a brush, cells that fill the picture, sheets of a few colours, or a transparent wash of strokes",
+        choices=KINDS,
+    )
+    brush: str = setting("bristle", "of the strokes: one made by a rule, or a grey PNG beside the medium's file")
+    width: float = setting(14.0, "of a stroke, or of a cell", low=0.5, high=LARGEST)
+    length: float = setting(2.6, "of a stroke, in widths", low=0.25, high=60)
+    spacing: float = setting(0.62, "side of the squares that each hold a stroke, in widths", low=0.1, high=20)
+    crowd: int = setting(2, "strokes that a square holds at most", low=1, high=8)
+    even: float = setting(0.0, "share by which strokes too near to each other are pushed apart", low=0, high=1)
+    where: str = setting("everywhere", "where strokes live", choices=PLACES)
+    level: float = setting(0.2, "of the detail, tone, edge or colour from which they live", low=0, high=1)
+    hold: float = setting(0.08, "how far that may fall back before they die", low=0, high=1)
+    fine: float = setting(2.0, "σ at which detail or edges are looked for", low=0.3, high=40)
+    angle: str = setting("form", "degrees, counted clockwise from the horizontal, or 'form': along the picture's lines")
+    follow: float = setting(0.5, "with an angle: share by which the picture's lines turn it", low=0, high=1)
+    across: bool = setting(False, "strokes lie across the form, not along it")
+    stray: float = setting(3.0, "σ of the angle, in degrees", low=0, high=90)
+    bend: float = setting(0.8, "greatest bend of a stroke along the form, in radians", low=0, high=2)
+    clip: float = setting(0.3, "difference of colour at which a stroke ends; 0: it runs over edges", low=0, high=3)
+    stub: float = setting(0.5, "least half length of a stroke that an edge cuts, in widths", low=0.05, high=4)
+    blend: str = setting("cover", "opaque paint covers, transparent paint stains", choices=("cover", "stain"))
+    opacity: float = setting(0.95, "of a stroke", low=0, high=1)
+    colour: str = setting(PICTURE, "#rrggbb, or 'picture'")
+    tint: float = setting(1.0, "with a colour: share of it, the rest is the picture's", low=0, high=1)
+    saturation: float = setting(1.0, "of the picture's colour; below 0: its complement", low=-4, high=4)
+    blur: float = setting(0.22, "of the picture that colours come from, in widths", low=0, high=2)
+    hide: float = setting(0.35, "difference of colour at which a stroke is hidden, and dies", low=0.02, high=3)
+    vary_light: float = setting(0.025, "how far the strokes' lightness differs", low=0, high=1)
+    vary_colour: float = setting(0.01, "how far their colours differ", low=0, high=1)
+    vary_width: float = setting(0.2, "share by which widths differ", low=0, high=0.9)
+    vary_length: float = setting(0.2, "share by which lengths differ", low=0, high=0.9)
+    vary_height: float = setting(0.03, "how far the height of their paint differs", low=0, high=1)
+    streaks: float = setting(0.1, "how far ridges differ in lightness", low=0, high=2)
+    grip: float = setting(0.0, "how deep the paper's hollows are for a dry mark", low=0, high=2)
+    hard: float = setting(2.0, "hardness of the grain's edges", low=0.2, high=20)
+    gap: float = setting(0.0, "of cells: the width of what is between them", low=0, high=40)
+    bevel: float = setting(0.0, "of cells: the width of their slope", low=0, high=40)
+    square: bool = setting(False, "cells are square, turned with the form")
+    hug: float = setting(0.0, "how closely cells keep to the picture's edges", low=0, high=20)
+    inside: float = setting(0.0, "share of the picture that is seen inside a cell or a wash", low=0, high=1)
+    shadow: float = setting(0.0, "of cells: length of the shadow that one throws on another", low=0, high=40)
+    dark: float = setting(0.4, "darkness of that shadow", low=0, high=1)
+    rim: float = setting(0.0, "how much darker the edge of a wash, or the foot of a cell's slope, is", low=0, high=8)
+    rim_width: float = setting(2.0, "width of that edge", low=0.2, high=40)
+    flow: float = setting(0.0, "of a wash: how far the density of its pigment differs inside", low=0, high=8)
+    wander: float = setting(0.0, "of a wash: how far its outline strays from the picture's", low=0, high=40)
+    margin: float = setting(0.0, "width of the paper left bare along the picture's sides", low=0, high=200)
+    thick: float = setting(1.0, "of a stroke: the height of its paint, times that of the brush", low=0, high=4)
+    joint: str = setting(PICTURE, "of cells: #rrggbb of what is between them; 'picture': the ground")
+    ridge: float = setting(0.0, "height of what is between them", low=0, high=4)
+    tilt: float = setting(0.0, "of cells: how far they are tilted to the light", low=0, high=1)
+    round: float = setting(0.0, "of cells and sheets: length over which their borders are smoothed", low=0, high=12)
+    sheets: int = setting(8, "of sheets: number of colours", low=2, high=16)
+    sheen: float = setting(0.0, "of strokes: how much lighter they are where they lie across the light", low=0, high=1)
+    twist: float = setting(0.0, "of cells: threads, twisted so far; 0: none", low=0, high=1)
+
+
+@dataclass(frozen=True)
+class Screen:
+    """One of the tables [[screen]]: an ink printed through a screen that is fixed to the paper."""
+
+    ink: str = setting("#000000", "#rrggbb")
+    red: float = setting(0.0, "amount of ink for what is missing of red", low=-4, high=4)
+    green: float = setting(0.0, "… of green", low=-4, high=4)
+    blue: float = setting(0.0, "… of blue", low=-4, high=4)
+    add: float = setting(0.0, "amount that is added", low=-4, high=4)
+    shape: str = setting("dots", "of the screen", choices=SHAPES)
+    angle: float = setting(45.0, "degrees", low=-360, high=360)
+    pitch: float = setting(5.0, "distance of dots or lines", low=0.5, high=200)
+    right: float = setting(0.0, "shift of this ink", low=-20, high=20)
+    down: float = setting(0.0, "shift of this ink", low=-20, high=20)
+    hard: float = setting(4.0, "hardness of edges", low=0.2, high=50)
+    black: float = setting(0.0, "share of the grey that is left to a black ink", low=0, high=1)
+    swell: float = setting(0.0, "how far the tone bends lines, in pitches", low=-20, high=20)
+    waste: float = setting(0.0, "share of the ink that the grain keeps off", low=0, high=1)
+    form: float = setting(0.0, "σ of the blur of the tone that bends lines", low=0, high=60)
+    opaque: bool = setting(False, "the ink covers those before it")
+    carried: bool = setting(False, "lines move with the film, in place of being fixed to the paper")
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The table [finish]: the paper, and the light on the paint."""
+
+    paper: str = setting("smooth", "whose grain shows", choices=PAPERS)
+    hollows: float = setting(0.0, "how dark the grain's hollows are", low=0, high=1)
+    light: float = setting(0.0, "how strongly light from the upper left shows the relief", low=0, high=4)
+    most: float = setting(0.12, "greatest change by this light", low=0, high=1)
+    relief: float = setting(2.6, "distance over which relief is measured", low=0.1, high=20)
+    pigment: float = setting(0.0, "how far paint that lies thicker is darker", low=-4, high=8)
+    granulation: float = setting(0.0, "how far pigment gathers in the hollows", low=0, high=8)
+
+
+@dataclass(frozen=True)
+class Medium:
+    """A medium that was read from a file. ``digest``: of everything that affects its pictures.
+
+    ``brushes``: by the name that a layer gives, the file of a brush; ``cut``: the sprites of one cut from a painting.
+    """
+
+    name: str
+    digest: str
+    summary: str
+    picture: Seen
+    ground: Ground
+    layers: tuple[Layer, ...]
+    screens: tuple[Screen, ...]
+    finish: Finish
+    brushes: Mapping[str, Path]
+    cut: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def has_lines(self) -> bool:
+        """Return whether the picture's lines or detail decide where strokes lie."""
+        return bool(self.layers)
+
+
+def parse_ink(text: str) -> tuple[float, float, float] | None:
+    """Return a colour '#rrggbb' as red, green and blue in [0, 1]; None for 'picture'. Raises UsageError."""
+    if text == PICTURE:
+        return None
+    if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
+        raise UsageError(f"colour '{text}'", "not a colour", "write #rrggbb, as in '#f4f1e8', or 'picture'")
+    red, green, blue = (int(text[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    return red, green, blue
+
+
+def angle_of(layer: Layer) -> float | None:
+    """Return a layer's angle in degrees; None for the form's. Raises UsageError."""
+    if layer.angle == "form":
+        return None
+    try:
+        return float(layer.angle) % 180
+    except ValueError:
+        raise UsageError(f"angle '{layer.angle}'", "not an angle", "write degrees, or 'form'") from None
