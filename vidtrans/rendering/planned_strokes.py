@@ -18,7 +18,7 @@ from vidtrans.rendering.directing import FrameCurve
 from vidtrans.session import Context
 from vidtrans.strokes.media import load_medium
 from vidtrans.strokes.medium import Medium
-from vidtrans.strokes.painter import VERSION, Painter
+from vidtrans.strokes.painter import VERSION, StrokePainter
 from vidtrans.strokes.settings import CURVES, StrokesSettings
 from vidtrans.video.images.picture import picture_size, read_picture
 
@@ -56,11 +56,11 @@ class PlannedStrokes:
             **({"fine": self.fine.for_key()} if self.fine else {}),
         }
 
-    def painter(self, size: tuple[int, int], threads: int) -> Painter:
+    def painter(self, size: tuple[int, int], threads: int) -> StrokePainter:
         """Return a painter of pictures of a (width, height). Raises MediaError."""
         file = self.settings.pictures.get("directions")
         directions = None if file is None else read_picture(file)
-        return Painter(self.medium, self.settings, size, threads, directions)
+        return StrokePainter(self.medium, self.settings, size, threads, directions)
 
     def warm_up(self, *, deep: bool) -> None:
         """Compile what paints, which may take seconds, by painting a small picture; ``deep``: of 16 bits a channel."""
@@ -81,7 +81,7 @@ class StreamStrokes:
         for name in ("palette", "fine"):
             if self.medium is not None and getattr(settings, name):
                 raise UsageError(f"strokes.{name}", why, "leave it out")
-        self._painter: Painter | None = None
+        self._painter: StrokePainter | None = None
 
     def size_seen(self, model: LoadedModel, wanted: str, source: tuple[int, int]) -> tuple[int, int]:
         """Return the working (width, height) of a model for a source and a ``rendering.size``."""

@@ -18,7 +18,7 @@ from vidtrans.live.picture_files import encode_jpeg
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.session import Context
 from vidtrans.strokes.media import load_medium
-from vidtrans.strokes.painter import Painter
+from vidtrans.strokes.painter import StrokePainter
 from vidtrans.strokes.settings import CURVES, StrokesSettings
 from vidtrans.temporal.settings import CausalSettings
 
@@ -50,7 +50,7 @@ def test_identity_shows_the_source_and_a_mirror_turns_it(identity: LiveStage) ->
 
 def test_strokes_are_carried_along_until_a_cut() -> None:
     (model,) = load("identity").values()
-    settings, painter = StrokesSettings("oil"), Painter(load_medium("oil"), StrokesSettings("oil"), (64, 48))
+    settings, painter = StrokesSettings("oil"), StrokePainter(load_medium("oil"), StrokesSettings("oil"), (64, 48))
     stage = LiveStage({"identity": LiveModel(model, RenderingSettings(), Context(), settings)}, CausalSettings())
     for number, frame in enumerate(FRAMES[:4]):
         is_cut = number in (0, 2)
