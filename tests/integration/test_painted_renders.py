@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -148,6 +149,20 @@ def test_a_part_of_a_render_that_starts_within_a_shot(clip: Path, capsys: Capsys
     assert Path("o.mkv").read_bytes() == Path("whole.mkv").read_bytes()
 
 
+def test_strokes_without_a_model_paint_the_clip_itself(clip: Path, whole: dict[str, bytes], capsys: Capsys) -> None:
+    render = ("stylize", clip, "--strokes", MEDIUM, "--codec", "ffv1", FIVE)
+    assert said_json(capsys, *render)["output"] == "s.oil.mkv"
+    assert Path("s.oil.mkv").read_bytes() == whole["off"]
+    settings = ("--strokes-size", "2", "--strokes-on", "2", "-o", "o.mkv", "--dry-run")
+    assert said_json(capsys, *render, *settings)["strokes"] == MEDIUM
+    made_models.make_model("m.safetensors", "colorize")
+    assert said_json(capsys, *render, "--model", "m", "--dry-run")["output"] == "s.m+oil.mkv"
+    shutil.copy(clip, "b.mkv")
+    Path("clips.toml").write_text('strokes.medium = "pencil"\n[[clips]]\nsource = "b.mkv"\n')
+    (item,) = said_json(capsys, "stylize", "clips.toml", "-o", "out", "--dry-run")["items"]
+    assert (Path(item["output"]).name, item["strokes"]) == ("b.pencil.mp4", "pencil")
+
+
 def test_one_picture_of_a_clip(clip: Path, whole: dict[str, bytes]) -> None:
     Path("whole.mkv").write_bytes(whole["off"])
     still = ("--model", "identity", "--strokes", MEDIUM, "--start", "8", "--end", "9", "-o", "o.png")
@@ -281,6 +296,10 @@ def test_a_palette_moves_the_colours_of_the_whole_film_alike(clip: Path) -> None
         (("--palette", "p.png"), "--strokes"),
         (("--strokes", MEDIUM, "--set", "strokes.size=9"), "strokes.size 9"),
         (("--strokes", MEDIUM, "--set", "strokes.size=1 + frame"), "strokes.size"),
+        (("--strokes", MEDIUM, "--strokes-looseness", "4"), "strokes.looseness 4"),
+        (("--strokes", MEDIUM, "--strokes-boil", "-1"), "--strokes-boil"),
+        (("--strokes", MEDIUM, "--strokes-directions", "none.png"), "none.png"),
+        (("--strokes", MEDIUM, "--strokes-fine", "none.png"), "none.png"),
         (("--strokes", MEDIUM, "--palette", "none.png"), "none.png"),
         (("--strokes", MEDIUM, "--palette", "plain.png"), "one colour"),
     ],

@@ -7,7 +7,6 @@ from contextlib import ExitStack, closing
 from functools import cached_property, partial
 from typing import Any
 
-import cv2
 import numpy as np
 
 from vidtrans.core.concurrency.threads import BackgroundQueue
@@ -106,7 +105,7 @@ class TemporalSteps:
                 painted = painter.paint(
                     number,
                     guide,
-                    self._in_palette(picture),
+                    picture if self._colours is None else self._colours.on_picture(picture),
                     {name: curve(number) for name, curve in curves.items()},
                     starts_shot=sample.starts_shot,
                     fine=fine(number) if fine else None,
@@ -117,15 +116,6 @@ class TemporalSteps:
     @cached_property
     def _colours(self) -> AffineColours | None:
         return self._find_colours()
-
-    def _in_palette(self, picture: np.ndarray) -> np.ndarray:
-        """Return a picture, (H, W, 3) uint8 or uint16, in the colours of the palette."""
-        if (colours := self._colours) is None:
-            return picture
-        full = np.iinfo(picture.dtype).max
-        affine = np.column_stack([colours.matrix, colours.shift * full])
-        moved: np.ndarray = np.rint(np.clip(cv2.transform(picture.astype(np.float32), affine), 0, full))
-        return moved.astype(picture.dtype)
 
 
 def _without(prefix: str, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -57,9 +57,33 @@ def test_strokes_are_carried_along_until_a_cut() -> None:
         painted = stage.paint(SourceFrame(frame, is_cut=is_cut), state_of(), 0.0).picture
         wanted = painter.paint(number, frame, frame, dict.fromkeys(CURVES, 1.0), starts_shot=is_cut)
         assert np.array_equal(painted, wanted)
-    for wrong in (StrokesSettings("oil", size="0: 1, 5s: 2"), StrokesSettings("oil", palette="a.png")):
+    for wrong in (StrokesSettings("oil", size="0: 1, 5s: 2"), StrokesSettings("oil", fine="a.png")):
         with pytest.raises(UsageError, match="a live source"):
             LiveModel(model, RenderingSettings(), Context(), wrong)
+
+
+def test_controls_choose_the_medium_and_move_its_strokes(identity: LiveStage) -> None:
+    values = dict.fromkeys(CURVES, 1.0)
+    painter = Painter(load_medium("oil"), StrokesSettings("oil"), (64, 48))
+    for number, size in enumerate((1.0, 2.0)):
+        painted = identity.paint(SourceFrame(FRAMES[number]), state_of(medium="oil", strokes_size=size), 0.0).picture
+        wanted = painter.paint(number, FRAMES[number], FRAMES[number], values | {"size": size}, starts_shot=not number)
+        assert np.array_equal(painted, wanted)
+    other = Painter(load_medium("pencil"), StrokesSettings("pencil"), (64, 48))
+    wanted = other.paint(2, FRAMES[2], FRAMES[2], values | {"looseness": 2.0}, starts_shot=True)
+    drawn = state_of(medium="pencil", strokes_looseness=2.0)
+    assert np.array_equal(identity.paint(SourceFrame(FRAMES[2]), drawn, 0.0).picture, wanted)
+    assert np.array_equal(identity.paint(SourceFrame(FRAMES[3]), state_of(medium="none"), 0.0).picture, FRAMES[3])
+
+
+def test_a_live_palette_follows_the_pictures_that_were_painted() -> None:
+    cv2.imwrite("blue.png", np.dstack([np.full((24, 32), 200, np.uint8), *[np.tile(np.uint8(range(32)), (24, 1))] * 2]))
+    (model,) = load("identity").values()
+    live = LiveModel(model, RenderingSettings(), Context(), StrokesSettings("oil", palette="blue.png"))
+    stage = LiveStage({"identity": live}, CausalSettings())
+    for frame in FRAMES[:3]:
+        means = stage.paint(SourceFrame(frame), state_of(), 0.0).picture.mean(axis=(0, 1))
+        assert means[2] > means[:2].max() + 60
 
 
 def test_size_sets_the_short_side_within_bounds_and_never_enlarges(identity: LiveStage) -> None:
