@@ -20,7 +20,7 @@ import vidtrans as api
 from vidtrans.core.events import Progress
 from vidtrans.rendering import planned_strokes
 from vidtrans.strokes.media import Medium, load_medium
-from vidtrans.strokes.painter import Painter
+from vidtrans.strokes.painter import StrokePainter
 
 FRAMES, SHOT = 28, 12  # chunks of 5 begin at 0, 5, 10 | 12, 17, 22, 27
 MEDIUM = "oil"
@@ -62,13 +62,13 @@ def frames_of(path: Path | str) -> Frames:
 def painted_frames(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
     """The number of each frame that a painter paints from now on, and whether it starts a shot."""
     seen: list[tuple[int, bool]] = []
-    paint = Painter.paint
+    paint = StrokePainter.paint
 
-    def noted(self: Painter, index: int, *pictures: Any, **options: Any) -> np.ndarray:
+    def noted(self: StrokePainter, index: int, *pictures: Any, **options: Any) -> np.ndarray:
         seen.append((index, options["starts_shot"]))
         return paint(self, index, *pictures, **options)
 
-    monkeypatch.setattr(Painter, "paint", noted)
+    monkeypatch.setattr(StrokePainter, "paint", noted)
     return seen
 
 

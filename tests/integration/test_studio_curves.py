@@ -117,7 +117,7 @@ def test_a_setting_is_chosen_by_its_picture(page: Any) -> None:
     line = "document.querySelector('studio-command .line').textContent"
     page.wait_for_function(f"() => {line}.includes('--strokes-size 2.13')")
     page.locator("summary[aria-label='Draw strokes size over time']").click()
-    page.wait_for_function(f"() => [...document.querySelectorAll('curve-editor')].at(-1).values?.[29] === 2.13")
+    page.wait_for_function("() => [...document.querySelectorAll('curve-editor')].at(-1).values?.[29] === 2.13")
     field.fill("0: 0.5, 29: 4")
     page.locator("studio-command [id$=-stylize-strokes]").fill("ink")
     page.locator("studio-command [id$=-stylize-look]").fill("")

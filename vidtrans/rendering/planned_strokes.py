@@ -22,7 +22,7 @@ from vidtrans.rendering.directing import FrameCurve
 from vidtrans.session import Context
 from vidtrans.strokes.media import load_medium
 from vidtrans.strokes.medium import Medium
-from vidtrans.strokes.painter import VERSION, Painter
+from vidtrans.strokes.painter import VERSION, StrokePainter
 from vidtrans.strokes.settings import CURVES, StrokesSettings
 from vidtrans.upscaling.array_pictures import size_of
 from vidtrans.video.images.picture import picture_size, read_picture, resize
@@ -63,11 +63,11 @@ class PlannedStrokes:
             **({"fine": self.fine.for_key()} if self.fine else {}),
         }
 
-    def painter(self, size: tuple[int, int], threads: int) -> Painter:
+    def painter(self, size: tuple[int, int], threads: int) -> StrokePainter:
         """Return a painter of pictures of a (width, height). Raises MediaError."""
         file = self.settings.pictures.get("directions")
         directions = None if file is None else read_picture(file)
-        return Painter(self.medium, self.settings, size, threads, directions)
+        return StrokePainter(self.medium, self.settings, size, threads, directions)
 
     def warm_up(self, *, deep: bool) -> None:
         """Compile what paints, which may take seconds, by painting a small picture; ``deep``: of 16 bits a channel."""
@@ -93,7 +93,7 @@ class StreamStrokes:
         self._last: deque[np.ndarray] = deque(maxlen=SEEN_LAST)  # small pictures
         self._count = 0  # of painted pictures
         self._colours: AffineColours | None = None
-        self._painter: Painter | None = None
+        self._painter: StrokePainter | None = None
 
     def learn(self, pictures: Iterable[np.ndarray]) -> None:
         """Paint all pictures from now on as if the colours of these were the clip's, (H, W, 3) each."""

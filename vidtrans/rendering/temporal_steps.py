@@ -16,7 +16,7 @@ from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import StateStore
-from vidtrans.strokes.painter import Painter
+from vidtrans.strokes.painter import StrokePainter
 from vidtrans.temporal.stream import RecursiveFilter, Sample, filter_samples
 from vidtrans.video.colour.conversion import to_uint16
 from vidtrans.video.io.clip import Frame
@@ -84,7 +84,7 @@ class TemporalSteps:
         return filtered if self._painter is None else self._painted(self._painter, filtered, wanted)
 
     def _painted(
-        self, painter: Painter, filtered: Generator[tuple[Sample, Any], None, None], wanted: range
+        self, painter: StrokePainter, filtered: Generator[tuple[Sample, Any], None, None], wanted: range
     ) -> Generator[tuple[Sample, np.ndarray], None, None]:
         """Paint the pictures of frames in order; yield those of ``wanted`` frames."""
         strokes, curves = self._plan.strokes, self._plan.stroke_curves

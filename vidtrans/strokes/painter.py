@@ -14,7 +14,7 @@ import numpy as np
 from vidtrans.core.machine import cores
 from vidtrans.strokes import brushes, cells, kernels
 from vidtrans.strokes.fields import Fields
-from vidtrans.strokes.medium import SHAPES, Layer, Medium, Screen, angle_of, parse_ink
+from vidtrans.strokes.medium import SHAPES, Medium, MediumLayer, Screen, angle_of, parse_ink
 from vidtrans.strokes.settings import StrokesSettings
 
 VERSION = 1  # of the pictures that a painter makes of the same medium
@@ -30,7 +30,7 @@ Values = Mapping[str, float]
 class Drawn:
     """What of a layer is drawn in one frame, the same for all bands."""
 
-    layer: Layer
+    layer: MediumLayer
     strokes: np.ndarray
     rows: np.ndarray
     how: np.ndarray
@@ -43,7 +43,7 @@ class Drawn:
 class LivingLayer:
     """The strokes of a layer that live in a shot. ``number``: of the layer, from the bottom."""
 
-    def __init__(self, layer: Layer, number: int, medium: Medium) -> None:
+    def __init__(self, layer: MediumLayer, number: int, medium: Medium) -> None:
         self.layer, self.number = layer, number
         file, cut = medium.brushes.get(layer.brush), medium.cut.get(layer.brush)
         if layer.kind in ("strokes", "wash"):
@@ -226,7 +226,7 @@ class LivingLayer:
             self._labels, self._shares = state["labels"], state["shares"]
 
 
-class Painter:
+class StrokePainter:
     """A painter of one clip's frames, in order.
 
     Args:
