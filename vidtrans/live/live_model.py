@@ -136,8 +136,8 @@ class LiveModel:
         if self._strokes.medium is not None:
             source, size = delivered.source, size_of(delivered.picture)
             moved = {"size": state.controls.strokes_size, "looseness": state.controls.strokes_looseness}
-            seen = Size(short=SEEN_LIVE).of(*size)
-            shown = resize(source, *seen), resize(delivered.picture, *seen)
+            small = Size(short=SEEN_LIVE).of(*size)
+            shown = resize(source, *small), resize(delivered.picture, *small)
             made = self._strokes(self._index, *shown, size, moved, starts_shot=is_cut)
             delivered = DeliveredPicture(made, source)
         blend = FrameBlend(state.controls.strength, state.controls.keep_colour, state.controls.keep_shading)
