@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,10 +18,12 @@ from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel
 from vidtrans.rendering.directing import FrameCurve
 from vidtrans.session import Context
 from vidtrans.strokes.media import load_medium
-from vidtrans.strokes.medium import Medium
-from vidtrans.strokes.painter import VERSION, Painter
+from vidtrans.strokes.medium import VERSION, Medium
 from vidtrans.strokes.settings import CURVES, StrokesSettings
 from vidtrans.video.images.picture import picture_size, read_picture
+
+if TYPE_CHECKING:
+    from vidtrans.strokes.painter import Painter
 
 COLOURS = 1  # version of the way in which pictures come to the colours of a palette
 SEEN = Size(short=540)  # what a painter sees of a source by default: its strokes are larger than finer detail
@@ -57,7 +60,9 @@ class PlannedStrokes:
         }
 
     def painter(self, size: tuple[int, int], threads: int) -> Painter:
-        """Return a painter of pictures of a (width, height). Raises MediaError."""
+        """Return a painter of pictures of a (width, height). Raises MediaError, or VidtransError without Numba."""
+        from vidtrans.strokes.painter import Painter  # it takes Numba most of a second to be imported
+
         file = self.settings.pictures.get("directions")
         directions = None if file is None else read_picture(file)
         return Painter(self.medium, self.settings, size, threads, directions)

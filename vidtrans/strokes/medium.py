@@ -15,6 +15,7 @@ import numpy as np
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import setting
 
+VERSION = 1  # of the pictures that a painter makes of the same medium
 PICTURE = "picture"  # in place of a colour: the picture's own
 LARGEST = 480  # of the width of strokes: the short side of the picture
 KINDS = ("strokes", "cells", "sheets", "wash")
