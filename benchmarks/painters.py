@@ -27,10 +27,9 @@ import shutil
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -41,6 +40,7 @@ from benchmarks.store import Store, digest, source_digest, tell
 from benchmarks.tables import figure, head, row
 from vidtrans.metrics.consistency import Scorer
 from vidtrans.strokes.media import load_medium, medium_names
+from vidtrans.strokes.medium import Medium
 from vidtrans.strokes.painter import Painter
 from vidtrans.strokes.settings import CURVES, StrokesSettings
 
@@ -59,20 +59,20 @@ Frames = Sequence[np.ndarray]
 # Calm
 
 
-def paint(name: str, frames: Frames, **settings: int) -> tuple[list[np.ndarray], float]:
+def paint(name: str, frames: Frames, **settings: int) -> tuple[list[np.ndarray], float | None]:
     """Return frames painted in a medium, and the share of the first frame's strokes that live in the last one."""
     painter = Painter(load_medium(name), StrokesSettings(**settings), (frames[0].shape[1], frames[0].shape[0]))
     painted, alive = [], []
     for number, frame in enumerate(frames):
         painted.append(painter.paint(number, frame, frame, VALUES, starts_shot=number == 0))
-        alive.append(_living(painter.state()) if number in (0, len(frames) - 1) else set())
-    return painted, len(alive[0] & alive[-1]) / len(alive[0]) if alive[0] else 1.0
+        alive.append(_living(painter.medium, painter.state()) if number in (0, len(frames) - 1) else set())
+    return painted, len(alive[0] & alive[-1]) / len(alive[0]) if alive[0] else None
 
 
-def _living(state: dict[str, np.ndarray] | Any) -> set[tuple[str, int]]:
-    """Return the layers and numbers of the strokes that live and do not fade out, of a painter's state."""
-    layers = [key.removesuffix("ids") for key in state if key.endswith(".ids")]
-    return {(layer, int(n)) for layer in layers for n in state[f"{layer}ids"][state[f"{layer}dying"] == 0]}
+def _living(medium: Medium, state: Mapping[str, np.ndarray]) -> set[tuple[int, int]]:
+    """Return the layers and numbers of the strokes and cells that live and do not fade out, of a painter's state."""
+    layers = [n for n, layer in enumerate(medium.layers) if layer.kind != "sheets"]
+    return {(layer, int(n)) for layer in layers for n in state[f"{layer}.ids"][state[f"{layer}.dying"] == 0]}
 
 
 def warping_error(source: Frames, made: Frames) -> float:
@@ -156,7 +156,7 @@ def cost_of(folder: Path, clip: Path, medium: str, frames: int, **variables: str
     )
     began = time.perf_counter()
     process = subprocess.Popen(
-        harness.vidtrans_command(*words), env=harness.environment(**variables), stderr=subprocess.PIPE, text=True
+        harness.vidtrans_command(*words), env=harness.environment(**variables), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     assert process.stderr is not None
     said = process.stderr.read()
@@ -250,7 +250,7 @@ def oil_painting(frame: np.ndarray) -> np.ndarray:
     """Return a frame by ``oilPainting`` with the values of OpenCV's tutorial. Raises Missing without opencv-contrib."""
     if not hasattr(cv2, "xphoto"):
         raise harness.Missing("no cv2.xphoto: put opencv-contrib-python-headless first on PYTHONPATH")
-    return cv2.xphoto.oilPainting(frame, 10, 1, cv2.COLOR_BGR2Lab)
+    return cv2.xphoto.oilPainting(frame, 7, 1)
 
 
 def with_gmic(*words: str) -> Callable[[Frames], list[np.ndarray]]:
@@ -263,7 +263,7 @@ def with_gmic(*words: str) -> Callable[[Frames], list[np.ndarray]]:
             names = [folder / f"{n:04d}.png" for n in range(len(frames))]
             for name, frame in zip(names, frames, strict=True):
                 cv2.imwrite(str(name), frame[..., ::-1])
-            for name in names:  # one by one: all at once need gigabytes
+            for name in names:  # a filter could mix the pictures of one call
                 command = [GMIC, "-v", "-1", str(name), *words, "-o", str(name)]
                 if subprocess.run(command, capture_output=True, check=False).returncode:
                     raise harness.Missing(f"this gmic has no {words[0]}")
