@@ -26,7 +26,7 @@ import os
 import shutil
 import statistics
 import subprocess
-import time
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +51,15 @@ SPEED_CLIP = "dog.mp4"
 SIZES = {480: 48, 1080: 24, 2160: 6}  # lines, and frames of a long clip
 FEW = 2  # frames of a short clip: the difference to the long one is without the start
 GMIC = "gmic"
+# A small process of its own: the peak memory of a child counts from that of the process which starts it.
+WATCH = """
+import resource, subprocess, sys, time
+began = time.perf_counter()
+status = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1000)
+sys.exit(status)
+"""
 VALUES = dict.fromkeys(CURVES, 1.0)
 CODE = source_digest((Path(__file__).parents[1] / "vidtrans" / "strokes").glob("*.py"))
 Frames = Sequence[np.ndarray]
@@ -154,19 +163,16 @@ def cost_of(folder: Path, clip: Path, medium: str, frames: int, **variables: str
         "--device",
         "cpu",
     )
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        harness.vidtrans_command(*words), env=harness.environment(**variables), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    done = subprocess.run(
+        [sys.executable, "-c", WATCH, *harness.vidtrans_command(*words)],
+        env=harness.environment(**variables),
+        capture_output=True,
+        text=True,
     )
-    assert process.stderr is not None
-    said = process.stderr.read()
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    wall_s = time.perf_counter() - began
-    if process.returncode:
-        raise harness.Missing(f"{medium}: {said}")
+    if done.returncode:
+        raise harness.Missing(f"{medium}: {done.stderr}")
     shutil.rmtree(cache, ignore_errors=True)
-    return Cost(wall_s, used.ru_utime + used.ru_stime, used.ru_maxrss / 1000)
+    return Cost(*map(float, done.stdout.split()[-3:]))
 
 
 def speed(data: Path, media: Sequence[str], lines: Sequence[int], rounds: int) -> None:

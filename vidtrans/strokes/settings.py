@@ -68,8 +68,8 @@ class StrokesSettings:
 
     medium: str = setting(
         "",
-        "paint the result in strokes: a medium (oil, watercolour, pencil …), a medium's TOML file, a brush (a grey PNG), "
-        "or a painting, for strokes and colours like its own; '' for none",
+        "paint the result in strokes: a medium (oil, watercolour, pencil …), a medium's TOML file, a brush (a grey "
+        "PNG), or a painting, for strokes and colours like its own; '' for none",
         flag=Flag(Group.LOOK, ("--strokes",), metavar="MEDIUM|FILE"),
     )
     palette: str = setting(
