@@ -149,12 +149,11 @@ def crayon(random: np.random.Generator) -> Sprite:
     """Return a mark of a wax crayon: thick, round at both ends, with streaks that the wax missed."""
     x, y = _axes()
     press = np.interp(x[0], [-1, -0.85, 0.5, 1], [0.8, 1, 0.95, 0.7]).astype(np.float32)[None]
-    streaks = 0.6 * _smooth(random.random((BREADTH, LENGTH)), 30, 4) + 0.4 * _smooth(
-        random.random((BREADTH, LENGTH)), 4, 4
-    )
+    streaks = 0.4 * _smooth(random.random((BREADTH, LENGTH)), 30, 4)
+    streaks += 0.6 * _smooth(random.random((BREADTH, LENGTH)), 3, 5)
     corner = np.clip((np.abs(x) - 1) * LENGTH / BREADTH + 1, 0, 1)  # round ends, in half widths
     edge = 0.95 - 0.2 * _smooth(random.random((1, LENGTH)), 6, 1e-3)
-    cover = press * _ramp(edge - np.sqrt(y * y + corner * corner), 0.2) * (0.5 + 0.5 * streaks)
+    cover = press * _ramp(edge - np.sqrt(y * y + corner * corner), 0.2) * (0.25 + 0.75 * streaks)
     return cover.astype(np.float32), (cover * (0.4 + 0.6 * streaks)).astype(np.float32)
 
 

@@ -347,7 +347,7 @@ def vote(  # noqa: C901
                 and labels[low, right] == own
             ):
                 continue
-            n = 0
+            names[0], counts[0], n = own, most, 1
             for y in range(up, low + 1, step):
                 for x in range(left, right + 1, step):
                     share = most - (y - j) * (y - j) - (x - i) * (x - i)
