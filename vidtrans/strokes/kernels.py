@@ -25,7 +25,7 @@ try:
 except ImportError as error:  # also where its version does not fit NumPy's
     why = f"Numba cannot be imported: {first_line(error)}"
     raise VidtransError("painting in strokes", why, "pip install --force-reinstall numba") from None
-if numba.config.DISABLE_JIT:
+if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
     raise VidtransError("painting in strokes", "NUMBA_DISABLE_JIT is set: nothing is compiled", "unset it")
 
 F = TypeVar("F", bound=Callable[..., Any])
