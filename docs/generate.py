@@ -26,12 +26,13 @@ from generator.json_pages import json_page
 from generator.osc_pages import osc_page
 from generator.python_pages import python_page, stub
 from generator.registry_pages import registries_page
-from generator.setting_pages import settings_page
+from generator.setting_pages import media_page, settings_page
 
 # What a search engine and a screen reader say of each page.
 DESCRIPTIONS = {
     "commands": "Every command, argument and option of vidtrans, with defaults and ranges.",
     "settings": "All tables and keys of vidtrans presets, with defaults, ranges and what each setting does.",
+    "media": "All tables and keys of a medium's file, with defaults and ranges, and the media that ship.",
     "json": "The keys of the JSON object that each vidtrans command prints with --json, and what they mean.",
     "registries": "All pairings, generators, losses, filters, codecs and other parts that options choose from.",
     "environment": "Exit statuses of vidtrans, and the environment variables that set options, folders and behaviour.",
@@ -61,6 +62,7 @@ def pages() -> dict[Path, str]:
         written = {
             "commands": commands_page(),
             "settings": settings_page(),
+            "media": media_page(),
             "json": json_page(),
             "registries": registries_page(),
             "environment": environment_page(),

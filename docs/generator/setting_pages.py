@@ -1,4 +1,4 @@
-"""The reference of settings: the tables of a preset."""
+"""The reference of settings: the tables of a preset, and those of a medium."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 from generator.markdown import NOTE, cell, code, table
 from vidtrans.config import recipe
 from vidtrans.core.setting_groups import setting_fields
+from vidtrans.strokes.media import TABLES, load_medium, medium_names
+from vidtrans.strokes.medium import LINES
 
 
 def settings_page() -> str:
@@ -28,6 +30,19 @@ def settings_page() -> str:
                 f"\n### {section}.name = {name}\n\n{cell(entry.summary)}\n\n{_settings(registry.load(name).Settings)}"
             )
     return text
+
+
+def media_page() -> str:
+    """Return the page with every key of every table of a medium, and the media that ship."""
+    text = f"{NOTE}# Media\n\nThe tables of a medium's file; [a medium](../extend/medium.md) shows one. Every key "
+    text += f"may be left out. Lengths are in lines of a picture of {LINES} lines.\n"
+    for name, (cls, is_list) in TABLES.items():
+        title = f"[[{name}]]" if is_list else f"[{name}]"
+        summary = (cls.__doc__ or "").partition(": ")[2] or cls.__doc__ or ""
+        text += f"\n## {title}\n\n{cell(summary[:1].upper() + summary[1:])}\n\n{_settings(cls)}"
+    rows = [[code(name), cell(load_medium(name).summary)] for name in medium_names()]
+    text += "\n## The media that ship\n\nA file for each is in `vidtrans/assets/media/`.\n\n"
+    return text + table(["name", "what it looks like"], rows)
 
 
 def _settings(cls: type) -> str:

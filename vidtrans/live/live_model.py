@@ -145,8 +145,8 @@ class LiveModel:
             moved = {"size": state.controls.strokes_size, "looseness": state.controls.strokes_looseness}
             self._fading = 2 * self._own_strokes.fade if moved != self._moved else max(0, self._fading - 1)
             self._moved = moved
-            seen = Size(short=SEEN_LIVE).of(*size)
-            shown = resize(source, *seen), resize(delivered.picture, *seen)
+            small = Size(short=SEEN_LIVE).of(*size)
+            shown = resize(source, *small), resize(delivered.picture, *small)
             made = self._strokes(self._index, *shown, size, moved, starts_shot=is_cut)
             delivered = DeliveredPicture(made, source)
         blend = FrameBlend(state.controls.strength, state.controls.keep_colour, state.controls.keep_shading)

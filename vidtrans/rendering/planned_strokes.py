@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,11 +22,13 @@ from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel
 from vidtrans.rendering.directing import FrameCurve
 from vidtrans.session import Context
 from vidtrans.strokes.media import load_medium
-from vidtrans.strokes.medium import Medium
-from vidtrans.strokes.painter import VERSION, StrokePainter
+from vidtrans.strokes.medium import VERSION, Medium
 from vidtrans.strokes.settings import CURVES, StrokesSettings
 from vidtrans.upscaling.array_pictures import size_of
 from vidtrans.video.images.picture import picture_size, read_picture, resize
+
+if TYPE_CHECKING:
+    from vidtrans.strokes.painter import StrokePainter
 
 COLOURS = 1  # version of the way in which pictures come to the colours of a palette
 SEEN_STEP, SEEN_LAST = 8, 32  # a stream's pictures whose colours are known: each n-th one, and how many of them
@@ -64,7 +67,9 @@ class PlannedStrokes:
         }
 
     def painter(self, size: tuple[int, int], threads: int) -> StrokePainter:
-        """Return a painter of pictures of a (width, height). Raises MediaError."""
+        """Return a painter of pictures of a (width, height). Raises MediaError, or VidtransError without Numba."""
+        from vidtrans.strokes.painter import StrokePainter  # it takes Numba most of a second to be imported
+
         file = self.settings.pictures.get("directions")
         directions = None if file is None else read_picture(file)
         return StrokePainter(self.medium, self.settings, size, threads, directions)

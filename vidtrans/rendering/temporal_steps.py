@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import ExitStack, closing
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,10 +16,12 @@ from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import StateStore
-from vidtrans.strokes.painter import StrokePainter
 from vidtrans.temporal.stream import RecursiveFilter, Sample, filter_samples
 from vidtrans.video.colour.conversion import to_uint16
 from vidtrans.video.io.clip import Frame
+
+if TYPE_CHECKING:
+    from vidtrans.strokes.painter import StrokePainter
 
 FILTER, PAINTER = "filter.", "painter."  # before the names of arrays in a state
 FindColours = Callable[[], AffineColours | None]

@@ -9,11 +9,24 @@ pixels of the result.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import numba
 import numpy as np
+
+from vidtrans.core.errors import VidtransError, first_line
+from vidtrans.core.files import digest_file
+
+try:
+    import numba
+    from numba.core.caching import FunctionCache
+except ImportError as error:  # also where its version does not fit NumPy's
+    why = f"Numba cannot be imported: {first_line(error)}"
+    raise VidtransError("painting in strokes", why, "pip install --force-reinstall numba") from None
+if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+    raise VidtransError("painting in strokes", "NUMBA_DISABLE_JIT is set: nothing is compiled", "unset it")
 
 F = TypeVar("F", bound=Callable[..., Any])
 Number = Any  # float32, in compiled code
@@ -37,17 +50,47 @@ COLUMNS = 14  # x, y, cos, sin, front, back, half width, bend, opacity, red, gre
 RULES = 22
 
 
+class KernelCache(FunctionCache):
+    """Compiled code on disk. A damaged file is compiled again; code that cannot be saved is used for this process."""
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        super().__init__(function)
+        # Numba compares the function's own file only, but code of other files calls functions of this one.
+        self._cache_file._source_stamp = (self._cache_file._source_stamp, digest_file(Path(__file__)))
+
+    def load_overload(self, sig: object, target_context: object) -> object:
+        """Return the code of a signature; None if there is none that can be read."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # whatever a damaged pickle raises
+            with suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig: object, data: object) -> None:
+        """Save the code of a signature. Errors of the disk are ignored."""
+        with suppress(OSError):
+            super().save_overload(sig, data)
+
+
 def compiled(function: F, signature: str | None = None) -> F:
     """Compile a function on first use; without a folder to keep it in, for this process alone.
 
     ``signature``: its only one, which is compiled at once. Without it, numbers of each type get code of their own.
     """
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
-    try:
-        made: Any = numba.njit(signature, cache=True, **options)(function)
-    except RuntimeError:  # no folder can be written
-        made = numba.njit(signature, **options)(function)
+    made: Any = numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz", "arcp"})(function)
+    with suppress(RuntimeError):  # no folder can be written
+        made._cache = KernelCache(function)
+    if signature:
+        made.compile(signature)
+        made.disable_compile()
     return cast("F", made)
+
+
+def cache_folder() -> str | None:
+    """Return the folder in which compiled code is kept; None where none can be written."""
+    folder: str | None = cast("Any", noise)._cache.cache_path
+    return folder
 
 
 @partial(compiled, signature="f4(i8, i8, i8)")

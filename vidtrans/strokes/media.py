@@ -25,6 +25,14 @@ from vidtrans.strokes.medium import (
 from vidtrans.strokes.settings import MEDIUM_FILES, is_painting
 
 FOLDER = PACKAGE / "assets" / "media"
+# The tables of a medium's file, by name: the class of each, and whether there may be several.
+TABLES: dict[str, tuple[type, bool]] = {
+    "picture": (MediumPicture, False),
+    "ground": (Ground, False),
+    "layer": (MediumLayer, True),
+    "screen": (Screen, True),
+    "finish": (Finish, False),
+}
 
 
 @cache
@@ -61,11 +69,11 @@ def _read(path: Path) -> Medium:
 
 def _medium(name: str, table: Table, path: Path) -> Medium:
     """Return the medium of a table; ``path``: of its file, beside which its brushes lie. Raises UsageError."""
-    known = ("summary", "picture", "ground", "layer", "screen", "finish")
+    known = ("summary", *TABLES)
     if wrong := next((key for key in table if key not in known), None):
         raise unknown_name(f"'{wrong}' in {path}: table", wrong, known)
-    parts: dict[str, Any] = {key: table.get(key, {}) for key in ("picture", "ground", "finish")}
-    lists = {key: table.get(key, []) for key in ("layer", "screen")}
+    parts: dict[str, Any] = {key: table.get(key, {}) for key, (_, is_list) in TABLES.items() if not is_list}
+    lists = {key: table.get(key, []) for key, (_, is_list) in TABLES.items() if is_list}
     for key, value in parts.items():
         if not isinstance(value, dict):
             raise UsageError(f"'{key}' in {path}", "it must be a table", f"write [{key}]")

@@ -15,8 +15,9 @@ import numpy as np
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import setting
 
+VERSION = 1  # of the pictures that a painter makes of the same medium
 PICTURE = "picture"  # in place of a colour: the picture's own
-LARGEST = 480  # of the width of strokes: the short side of the picture
+LINES = 480  # the short side of the picture whose lines are the unit of lengths
 KINDS = ("strokes", "cells", "sheets", "wash")
 BRUSHES = ("bristle", "knife", "flat", "wash", "chalk", "graphite", "nib", "dab", "crayon", "glow")
 PAPERS = ("smooth", "fine", "rough", "canvas", "laid", "pitted", "tooth", "grid")
@@ -59,7 +60,7 @@ class MediumLayer:
         choices=KINDS,
     )
     brush: str = setting("bristle", "of the strokes: one made by a rule, or a grey PNG beside the medium's file")
-    width: float = setting(14.0, "of a stroke, or of a cell", low=0.5, high=LARGEST)
+    width: float = setting(14.0, "of a stroke, or of a cell", low=0.5, high=LINES)
     length: float = setting(2.6, "of a stroke, in widths", low=0.25, high=60)
     spacing: float = setting(0.62, "side of the squares that each hold a stroke, in widths", low=0.1, high=20)
     crowd: int = setting(2, "strokes that a square holds at most", low=1, high=8)

@@ -17,7 +17,6 @@ from vidtrans.strokes.fields import Fields
 from vidtrans.strokes.medium import SHAPES, Medium, MediumLayer, Screen, angle_of, parse_ink
 from vidtrans.strokes.settings import StrokesSettings
 
-VERSION = 1  # of the pictures that a painter makes of the same medium
 BAND = 64  # rows of the result that are painted at a time
 TURN = 0.12  # share of the way by which strokes turn, bend and stretch in a frame
 SOFT = np.float32(0.05)  # change of a wash's plane in a line below which its outline is soft

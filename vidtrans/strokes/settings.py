@@ -79,8 +79,8 @@ class StrokesSettings:
 
     medium: str = setting(
         "",
-        "paint the result in strokes: a medium (oil, watercolour, pencil …), a medium's TOML file, or a brush, a grey "
-        "PNG; '' for none",
+        "paint the result in strokes: a medium (oil, watercolour, pencil …), a medium's TOML file, a brush (a grey "
+        "PNG), or a painting, for strokes and colours like its own; '' for none",
         flag=Flag(Group.LOOK, ("--strokes",), metavar="MEDIUM|FILE", values=FileName("medium")),
     )
     palette: str = setting(
