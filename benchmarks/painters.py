@@ -42,7 +42,7 @@ from benchmarks.tables import figure, head, row
 from vidtrans.metrics.consistency import Scorer
 from vidtrans.strokes.media import load_medium, medium_names
 from vidtrans.strokes.medium import Medium
-from vidtrans.strokes.painter import Painter
+from vidtrans.strokes.painter import StrokePainter
 from vidtrans.strokes.settings import CURVES, StrokesSettings
 
 LINES = 384
@@ -79,7 +79,7 @@ def read_at(path: Path, count: int, lines: int) -> list[np.ndarray]:
 
 def paint(name: str, frames: Frames, **settings: int) -> tuple[list[np.ndarray], float | None]:
     """Return frames painted in a medium, and the share of the first frame's strokes that live in the last one."""
-    painter = Painter(load_medium(name), StrokesSettings(**settings), (frames[0].shape[1], frames[0].shape[0]))
+    painter = StrokePainter(load_medium(name), StrokesSettings(**settings), (frames[0].shape[1], frames[0].shape[0]))
     painted, alive = [], []
     for number, frame in enumerate(frames):
         painted.append(painter.paint(number, frame, frame, VALUES, starts_shot=number == 0))

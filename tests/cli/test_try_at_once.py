@@ -45,8 +45,27 @@ def test_pictures_are_columns(capsys: Capsys) -> None:
     assert not said_json(capsys, *TRY, *more, "-o", "more.png", "--overwrite")["cached"]
 
 
+def test_media_and_settings_of_strokes_are_columns(capsys: Capsys) -> None:
+    assert said_json(capsys, *TRY, "--strokes", "oil", "-o", "o.png")["columns"][:2] == ["source", "--strokes oil"]
+    vary = ("--vary", "strokes=oil,pencil", "--vary", "strokes.size=2", "--vary", "palette=stripes.png")
+    columns = ["source", "--strokes oil", "--strokes pencil", "--strokes-size 2", "--palette stripes.png"]
+    assert said_json(capsys, *TRY, *vary, "--strokes-looseness", "0.5")["columns"] == columns
+    grid = read_picture(Path("clip.try.png")).astype(int)
+    widths = grid.shape[1] // len(columns)
+    cells = [grid[-60:-10, n * widths + 20 : n * widths + 60] for n in range(len(columns))]
+    assert min(np.abs(a - b).mean() for n, a in enumerate(cells) for b in cells[:n]) > 1
+    vary = ("--vary", "look=oil,pencil", "--vary", "strokes-size=2")
+    columns = ["source", "--look oil", "--look pencil", "--strokes-size 2"]
+    assert said_json(capsys, *TRY, *vary, "-o", "looks.png")["columns"] == columns
+
+
 def test_mistakes_are_one_line(capsys: Capsys) -> None:
     assert "there is no model" in refuse(capsys, 2, *TRY)
+    assert "--vary look=oil,pencil" in refuse(capsys, 2, *TRY, "--look", "oil,pencil")
+    assert "strokes.size 9" in refuse(capsys, 2, *TRY, "--vary", "strokes=oil,ink", "--vary", "strokes.size=9")
+    assert "did you mean 'oil'" in refuse(capsys, 2, *TRY, "--vary", "strokes=oyl,ink")
+    assert "one value each" in refuse(capsys, 2, *TRY, "--strokes", "oil", "--strokes-size", "0: 1, 3: 2")
+    assert not Path("clip.try.png").exists()
     assert "no such picture" in refuse(capsys, 2, *TRY, "--look", "absent.png")
     assert "no such picture" in refuse(capsys, 2, *TRY, "--look", "stripes.png", "--vary", "look=absent.png")
     assert "one look each" in refuse(capsys, 2, *TRY, "--look", "0: stripes.png, 3: chequers.png")

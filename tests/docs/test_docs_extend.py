@@ -25,7 +25,7 @@ from vidtrans.models.model_file import load_generator, read_record, save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.strokes.media import load_medium
-from vidtrans.strokes.painter import Painter
+from vidtrans.strokes.painter import StrokePainter
 from vidtrans.strokes.settings import CURVES, StrokesSettings
 from vidtrans.video.images.picture import write_picture
 
@@ -234,7 +234,7 @@ def test_a_medium(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(medium.brushes) == ["mine.png"]
     frame = np.full((72, 96, 3), 40, np.uint8)
     frame[:, 48:] = 220
-    painter = Painter(medium, StrokesSettings(), (96, 72), 1)
+    painter = StrokePainter(medium, StrokesSettings(), (96, 72), 1)
     tones = painter.paint(0, frame, frame, dict.fromkeys(CURVES, 1.0), starts_shot=True).mean(2)
     assert tones[:, :36].max() < 60  # the bare blackboard
     assert tones[:, 44:52].max() > 150  # the outline

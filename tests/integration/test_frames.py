@@ -115,7 +115,7 @@ def test_a_medium_is_a_model_and_paints_streams_as_clips() -> None:
     drawn = vidtrans.load_model("identity", settings=over)
     assert equal(drawn.render(iter(frames)), drawn.render(vidtrans.open_clip("c.mkv")))
     with pytest.raises(UsageError, match="frames come one by one"):
-        vidtrans.load_model("oil", settings={"strokes": {"palette": "a.png"}})(frames[0])
+        vidtrans.load_model("oil", settings={"strokes": {"fine": "a.png"}})(frames[0])
     with pytest.raises(ModelError, match="medium"):
         vidtrans.load_model(["oil", "identity"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ import vidtrans as api
 from vidtrans.core.events import Progress
 from vidtrans.rendering import planned_strokes
 from vidtrans.strokes.media import Medium, load_medium
-from vidtrans.strokes.painter import Painter
+from vidtrans.strokes.painter import StrokePainter
 
 FRAMES, SHOT = 28, 12  # chunks of 5 begin at 0, 5, 10 | 12, 17, 22, 27
 MEDIUM = "oil"
@@ -61,13 +62,13 @@ def frames_of(path: Path | str) -> Frames:
 def painted_frames(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
     """The number of each frame that a painter paints from now on, and whether it starts a shot."""
     seen: list[tuple[int, bool]] = []
-    paint = Painter.paint
+    paint = StrokePainter.paint
 
-    def noted(self: Painter, index: int, *pictures: Any, **options: Any) -> np.ndarray:
+    def noted(self: StrokePainter, index: int, *pictures: Any, **options: Any) -> np.ndarray:
         seen.append((index, options["starts_shot"]))
         return paint(self, index, *pictures, **options)
 
-    monkeypatch.setattr(Painter, "paint", noted)
+    monkeypatch.setattr(StrokePainter, "paint", noted)
     return seen
 
 
@@ -146,6 +147,20 @@ def test_a_part_of_a_render_that_starts_within_a_shot(clip: Path, capsys: Capsys
         table = said_json(capsys, "stylize", clip, *PAINT, FIVE, *span, "-o", "o.mkv", *options)
     assert table["frames"] == 17
     assert Path("o.mkv").read_bytes() == Path("whole.mkv").read_bytes()
+
+
+def test_strokes_without_a_model_paint_the_clip_itself(clip: Path, whole: dict[str, bytes], capsys: Capsys) -> None:
+    render = ("stylize", clip, "--strokes", MEDIUM, "--codec", "ffv1", FIVE)
+    assert said_json(capsys, *render)["output"] == "s.oil.mkv"
+    assert Path("s.oil.mkv").read_bytes() == whole["off"]
+    settings = ("--strokes-size", "2", "--strokes-on", "2", "-o", "o.mkv", "--dry-run")
+    assert said_json(capsys, *render, *settings)["strokes"] == MEDIUM
+    made_models.make_model("m.safetensors", "colorize")
+    assert said_json(capsys, *render, "--model", "m", "--dry-run")["output"] == "s.m+oil.mkv"
+    shutil.copy(clip, "b.mkv")
+    Path("clips.toml").write_text('strokes.medium = "pencil"\n[[clips]]\nsource = "b.mkv"\n')
+    (item,) = said_json(capsys, "stylize", "clips.toml", "-o", "out", "--dry-run")["items"]
+    assert (Path(item["output"]).name, item["strokes"]) == ("b.pencil.mp4", "pencil")
 
 
 def test_one_picture_of_a_clip(clip: Path, whole: dict[str, bytes]) -> None:
@@ -281,6 +296,10 @@ def test_a_palette_moves_the_colours_of_the_whole_film_alike(clip: Path) -> None
         (("--palette", "p.png"), "--strokes"),
         (("--strokes", MEDIUM, "--set", "strokes.size=9"), "strokes.size 9"),
         (("--strokes", MEDIUM, "--set", "strokes.size=1 + frame"), "strokes.size"),
+        (("--strokes", MEDIUM, "--strokes-looseness", "4"), "strokes.looseness 4"),
+        (("--strokes", MEDIUM, "--strokes-boil", "-1"), "--strokes-boil"),
+        (("--strokes", MEDIUM, "--strokes-directions", "none.png"), "none.png"),
+        (("--strokes", MEDIUM, "--strokes-fine", "none.png"), "none.png"),
         (("--strokes", MEDIUM, "--palette", "none.png"), "none.png"),
         (("--strokes", MEDIUM, "--palette", "plain.png"), "one colour"),
     ],

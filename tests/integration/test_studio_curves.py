@@ -108,11 +108,24 @@ def test_flicker_is_measured_and_drawn_under_the_timeline(page: Any, running: Ru
 
 def test_a_setting_is_chosen_by_its_picture(page: Any) -> None:
     open_editor(page)
-    page.get_by_role("button", name="mix as pictures").click()
+    page.locator("studio-command summary", has_text="Strokes").first.click()
+    page.get_by_role("button", name="strokes size as pictures").click()
     page.wait_for_selector(".pictures .hung img", timeout=120_000)
-    page.get_by_role("button", name="Choose 0.25").click()
-    assert page.locator("studio-command [id$=-stylize-mix]").input_value() == "0.25"
-    page.wait_for_function("() => document.querySelector('studio-command .line').textContent.includes('--mix 0.25')")
+    page.get_by_role("button", name="Choose 2.13").click()
+    field = page.locator("studio-command [id$=-stylize-strokes_size]")
+    assert field.input_value() == "2.13"
+    line = "document.querySelector('studio-command .line').textContent"
+    page.wait_for_function(f"() => {line}.includes('--strokes-size 2.13')")
+    page.locator("summary[aria-label='Draw strokes size over time']").click()
+    page.wait_for_function("() => [...document.querySelectorAll('curve-editor')].at(-1).values?.[29] === 2.13")
+    field.fill("0: 0.5, 29: 4")
+    page.locator("studio-command [id$=-stylize-strokes]").fill("ink")
+    page.locator("studio-command [id$=-stylize-look]").fill("")
+    page.locator("studio-command [id$=-stylize-strokes_on]").fill("2")
+    page.wait_for_function(
+        f"() => {line}.includes('--strokes ink') && {line}.includes(\"--strokes-size '0: 0.5, 29: 4'\")"
+        f" && {line}.includes('--strokes-on 2')"
+    )
 
 
 def test_a_cut_is_marked_and_taken_by_a_command(page: Any, running: RunningStudio) -> None:

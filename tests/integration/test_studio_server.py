@@ -151,6 +151,10 @@ class TestMedia:
         status, answer = running.ask("/api/wall", wanted | {"choices": ["pencil", "oil"]})
         assert status == 200, answer
         assert running.ask("/wall", key=answer["key"])[1][:4] == b"\x89PNG"
+        strokes = {"values": {"video": "clip.mp4", "strokes": "oil"}, "name": "strokes_size", "choices": ["0.5", "2"]}
+        assert running.ask("/api/wall", strokes)[0] == 200
+        strokes["values"] = {"video": "clip.mp4", "strokes": "/etc/mine.toml"}
+        assert running.ask("/api/wall", strokes)[0] == 400
         for looks in ([], ["pencil"] * 9, ["/etc/a.jpg"], "pencil", [3]):
             assert running.ask("/api/wall", wanted | {"choices": looks})[0] == 400
         for key in ("none", "../jobs", ""):

@@ -136,7 +136,7 @@ def _preset_names() -> list[str]:
     return preset_names()
 
 
-def _look_names() -> list[str]:
+def _medium_names() -> list[str]:
     from vidtrans.strokes.media import medium_names
 
     return list(medium_names())
@@ -146,7 +146,8 @@ FILE, PATH_AS_TYPED, TIME, PART = _AnyPath(), _PathAsTyped(), _TimeOnClip(), _Pa
 FILES_OR_NAMES = {
     "model": FileOrName("model", _model_names),
     "preset": FileOrName("preset", _preset_names),
-    "look": FileOrName("look", _look_names),
+    "look": FileOrName("look", _medium_names),
+    "medium": FileOrName("medium", _medium_names),
 }
 
 

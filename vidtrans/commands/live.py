@@ -20,7 +20,7 @@ from vidtrans.core.settings import Table, parse_size
 from vidtrans.live import LARGEST_OUTPUT
 from vidtrans.live.stage_settings import StageSettings, stage_settings
 from vidtrans.session import Context
-from vidtrans.strokes.settings import StrokesSettings
+from vidtrans.strokes.settings import SEEN_ON_STREAMS, StrokesSettings, medium_named
 from vidtrans.upscaling import STREAM_MODES
 
 if TYPE_CHECKING:
@@ -41,14 +41,17 @@ class Live(ServedPage):
     CONTEXT: ClassVar = ("device", "seed", "cache_dir")
     TABLES: ClassVar = {
         "pairing": (),
-        "strokes": ("medium",),
+        "strokes": SEEN_ON_STREAMS,
         "rendering": tuple(key for key in LIVE_READS if key != "look"),
     }
     READS: ClassVar = LIVE_READS
 
     model: Annotated[
         tuple[str, ...],
-        models("May be repeated: the page switches and cross-fades between them. Not needed if --look names pictures."),
+        models(
+            "May be repeated: the page switches and cross-fades between them. Not needed if --look names pictures or "
+            "media, or --strokes a medium."
+        ),
     ] = ()
     output: Annotated[Path | None, output("The folder of recordings.", "the current one")] = None
     _: KW_ONLY
@@ -102,7 +105,7 @@ class Live(ServedPage):
     recipe: Recipe
 
     def __post_init__(self) -> None:
-        if not self.model and not self._looks:
+        if not (self.model or self._looks or medium_named(self.recipe.tables)):
             raise missing_model("live")
         self.check_address("see the page and use the models")
         self._stage_settings()
@@ -110,7 +113,7 @@ class Live(ServedPage):
     def make(self, context: Context) -> Table:
         """Serve the page until a stop is requested. Raises UsageError, ModelError, DeviceError."""
         self.check_installed()
-        loading = f"loading {', '.join((*self.model, *self._looks))}"
+        loading = f"loading {', '.join((*self.model, *self._looks)) or medium_named(self.recipe.tables)}"
         context.begin(loading)
         from vidtrans.live.app import serve
         from vidtrans.live.stage_connections import StageConnections, check_libraries
@@ -155,7 +158,8 @@ class Live(ServedPage):
                 mixtures[model.name] = one.looks[one.value]
             elif (shown := medium_picture(one.medium)) is not None:
                 mixtures[model.name] = ((shown, 1.0),)
-        first = first_controls(next(iter(models)), rendering, upscale=self.upscale, output_size=self.output_size)
+        name = next(iter(models))
+        first = first_controls(name, rendering, strokes[name], upscale=self.upscale, output_size=self.output_size)
         saved = SavedControls(default_path())
         return open_session(models, rendering, saved, self.output or Path(), context, first, mixtures, strokes)
 
@@ -189,17 +193,18 @@ class Live(ServedPage):
             if one.has_clip:
                 why = "there is no clip, whose own style it would be"
                 raise UsageError(f"--look {one.value}", why, "name pictures alone")
-        if len(pictures) > MOST_PICTURES:
-            raise UsageError("--look", f"it names {len(pictures)} pictures", f"give up to {MOST_PICTURES}")
+        if (many := sum(not one.medium for one in pictures)) > MOST_PICTURES:
+            raise UsageError("--look", f"it names {many} pictures", f"give up to {MOST_PICTURES}")
         return pictures, next(iter(named), "")
 
     def _load_models(self, context: Context) -> dict[str, LoadedModel]:
         """Return the models by name. Raises UsageError, ModelError."""
         from vidtrans.models.loaded_model import OWN_SIZES, load_model
+        from vidtrans.models.look_pictures import models_named
 
         models: dict[str, LoadedModel] = {}
         changes, known = self.recipe.pairing_changes, set[str]()
-        for name in self.model:
+        for name in self.model if self._looks else models_named(self.model, self.recipe.tables):
             own = _known_changes(name, changes)
             model, known = load_model(name, context, own), known | set(own)
             model = _unique(model, models)

@@ -36,6 +36,7 @@ from vidtrans.core.parameters import Argument, Group, Names, Option
 from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
 from vidtrans.store.chunking import ClipPart
+from vidtrans.strokes.settings import medium_named
 
 if TYPE_CHECKING:
     from vidtrans.stylizing.stylize_request import StylizeRequest
@@ -71,7 +72,7 @@ class Stylize(Command):
         tuple[str, ...],
         models(
             "A model file or name; 'identity' returns its input. Repeat the option for a chain of models. Needed "
-            "unless --look names a medium or pictures, or a list of clips models or looks."
+            "unless --look names a medium or pictures, --strokes a medium, or a list of clips models or looks."
         ),
     ] = ()
     output: Annotated[
@@ -131,7 +132,8 @@ class Stylize(Command):
         if self._is_many and len(self.video) > 1:
             raise UsageError(str(self.video[1]), f"{self._kind} cannot be combined with other inputs", "give it alone")
         self._check_regions()
-        if not (self.model or self.region) and not self._is_many and not look_named(self.recipe.tables):
+        has_look = look_named(self.recipe.tables) or medium_named(self.recipe.tables)
+        if not (self.model or self.region) and not self._is_many and not has_look:
             raise missing_model("stylize", self.video)
         if self._is_many:
             check_beside(self.beside, self.video[0], self._kind)
@@ -247,11 +249,13 @@ class Stylize(Command):
     @property
     def _template(self) -> StylizeRequest:
         """Return the request of each clip, but for its video and its output. Raises UsageError."""
+        from vidtrans.models.look_pictures import models_named
         from vidtrans.models.model_file import IDENTITY
         from vidtrans.stylizing.stylize_request import StylizeRequest
 
         span = (self.start, self.end)
-        template = StylizeRequest(self.video[0], self.model, None, self.recipe, *span, score=self.score)
+        models = self.model if self._is_many else models_named(self.model, self.recipe.tables)
+        template = StylizeRequest(self.video[0], models, None, self.recipe, *span, score=self.score)
         if not self.region:
             return replace(template, mask=only_mask(self.mask))
         regions = parse_regions(self.mask, self.region)

@@ -17,13 +17,14 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Option, Range
 from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
-from vidtrans.strokes.settings import StrokesSettings
+from vidtrans.strokes.settings import SEEN_ON_STILLS, StrokesSettings, medium_named
 
 if TYPE_CHECKING:
     from vidtrans.models.loaded_model import LoadedModel
     from vidtrans.rendering.settings_grid import Variation
 
-VERSION = 5
+VERSION = 6
+MEDIA = ("strokes", "strokes.medium")  # what --vary calls the medium
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Try(Command):
     RESULT: ClassVar = MadePicture
     TABLES: ClassVar = {
         "pairing": (),
-        "strokes": ("medium",),
+        "strokes": SEEN_ON_STILLS,
         "rendering": (
             *("size", "upscale", "sharpness", "strength", "mix", "keep_colour", "keep_shading", "look", "stroke_size"),
         ),
@@ -43,7 +44,10 @@ class Try(Command):
     video: Annotated[Path, Argument()]
     models: Annotated[
         tuple[str, ...],
-        models("May be repeated: models side by side. Needed unless --look or --vary look names media or pictures."),
+        models(
+            "May be repeated: models side by side. Needed unless --look or --vary look names media or pictures, or "
+            "--strokes or --vary strokes media."
+        ),
     ] = ()
     output: Annotated[Path | None, output("The grid.", "VIDEO.try.png")] = None
     _: KW_ONLY
@@ -51,8 +55,8 @@ class Try(Command):
         tuple[str, ...],
         Option(
             "Columns: strength, mix, keep-colour, keep-shading, size, upscale, sharpness, look, stroke-size, "
-            "strokes.NAME or pairing.NAME; may be repeated. Without a model, looks are media, look=oil,pencil, or "
-            "pictures, look=a.jpg,b.jpg.",
+            "strokes, palette, strokes.NAME or pairing.NAME; may be repeated. Without a model, looks are media, "
+            "look=oil,pencil, or pictures, look=a.jpg,b.jpg.",
             Group.LOOK,
             metavar="KEY=V,V",
             default="suggested values",
@@ -67,7 +71,8 @@ class Try(Command):
         check_suffix(self.output, "a grid", ".png")
         check_counts(frames=self.frames)
         varied = {text.partition("=")[0].strip().removeprefix("rendering.") for text in self.vary}
-        if not self.models and not look_named(self.recipe.tables) and "look" not in varied:
+        tables = self.recipe.tables
+        if not (self.models or look_named(tables) or medium_named(tables) or varied & {"look", *MEDIA}):
             raise missing_model("try")
 
     def make(self, context: Context) -> Table:
@@ -79,24 +84,25 @@ class Try(Command):
         from vidtrans.clips.label_maps import render_changes
         from vidtrans.core.files import base_name
         from vidtrans.models.loaded_model import load_model
+        from vidtrans.models.look_pictures import models_named
         from vidtrans.output.places import refuse_link
         from vidtrans.output.result import produce
         from vidtrans.pairing.matte_channel import refuse_matte
         from vidtrans.rendering.conditions import look_files
         from vidtrans.rendering.planned_strokes import strokes_digest
-        from vidtrans.rendering.settings_grid import GridRows, check_variations, draw_grid, parse_variations
+        from vidtrans.rendering.settings_grid import GridRows, check_variations, draw_grid
         from vidtrans.upscaling import VERSION as UPSCALING_VERSION
 
-        video, recipe = self.video, self.recipe
+        video = self.video
+        recipe, variations, label = self._with_medium()
         output = self.output or refuse_link(Path(f"{base_name(video)}.try.png"))
         rendering = recipe.settings("rendering", RenderingSettings)
         strokes = recipe.settings("strokes", StrokesSettings)
-        variations = [variation for text in self.vary for variation in parse_variations(text)]
-        looks = [load_model(name, context, recipe.pairing_changes) for name in self.models]
+        models = models_named(self.models, {} if "look" in {v.key for v in variations} else recipe.tables)
+        looks = [load_model(name, context, recipe.pairing_changes) for name in models]
         pictures: list[Path] = []
-        first = ""
         if not looks:
-            made, rendering, strokes, variations, pictures, first = self._at_once(rendering, variations, context)
+            made, rendering, strokes, variations, pictures, label = self._at_once(rendering, variations, context)
             looks = [made]
         colours = _colour_maps(looks, context)
         for look in looks:
@@ -129,11 +135,27 @@ class Try(Command):
                 (look.with_changes(render_changes(look.parts[0].pairing, clip, context)), rendering) for look in looks
             ]
             shown = GridRows.of(video, models, self.frames, self.at, context)
-            return lambda path: draw_grid(path, video, models, shown, variations, context, colours, first, strokes)
+            return lambda path: draw_grid(path, video, models, shown, variations, context, colours, label, strokes)
 
         files = [*pictures, *(file for each in painted for file in each.files)]
         sources = [path for path in (video, *(x.path for x in looks + colours), *files) if path]
         return produce(context, output, key, sources, prepare)
+
+    def _with_medium(self) -> tuple[Recipe, list[Variation], str]:
+        """Return the recipe, the columns, and the label of the first one, '' for that of the model.
+
+        Without a model and a medium, the first one of ``--vary strokes`` is that of the first column.
+        """
+        from vidtrans.rendering.settings_grid import parse_variations
+
+        tables, columns = self.recipe.tables, [one for text in self.vary for one in parse_variations(text)]
+        if self.models or look_named(tables) or "look" in {column.key for column in columns}:
+            return self.recipe, columns, ""
+        if medium := medium_named(tables):
+            return self.recipe, columns, f"--strokes {medium}"
+        first = next(column for column in columns if column.key == "medium")
+        columns.remove(first)
+        return self.recipe.under({"strokes": {"medium": first.value}}), columns, first.flag
 
     def _at_once(
         self, rendering: RenderingSettings, variations: Sequence[Variation], context: Context

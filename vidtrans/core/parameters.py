@@ -25,6 +25,7 @@ class Group(StrEnum):
     INPUT = "Input"
     OUTPUT = "Output"
     LOOK = "Look"
+    STROKES = "Strokes"
     CAMERA = "Camera and clock"
     TRAINING = "Training"
     TIME = "Time and shots"
@@ -95,7 +96,7 @@ class Choices:
 class FileName:
     """A file, or the name of a model, a preset or a medium, which is searched for."""
 
-    kind: Literal["model", "preset", "look"]
+    kind: Literal["model", "preset", "look", "medium"]
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,13 @@ class AffineColours:
         mapped: np.ndarray = colours @ self.matrix.T + self.shift
         return mapped
 
+    def on_picture(self, picture: np.ndarray) -> np.ndarray:
+        """Map the colours of a picture, (H, W, 3) uint8 or uint16; those out of range are clipped."""
+        full = np.iinfo(picture.dtype).max
+        affine = np.column_stack([self.matrix, self.shift * full])
+        moved: np.ndarray = np.rint(np.clip(cv2.transform(picture.astype(np.float32), affine), 0, full))
+        return moved.astype(picture.dtype)
+
     def signed(self) -> AffineColours:
         """Return the same map for colours in [−1, 1], the range of networks."""
         return AffineColours(self.matrix, self.matrix.sum(axis=1) + 2 * self.shift - 1)

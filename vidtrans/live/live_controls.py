@@ -16,9 +16,12 @@ from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import LookPairing, takes_strokes
 from vidtrans.pairing.pairing_records import make_pairing
+from vidtrans.strokes.media import medium_names
+from vidtrans.strokes.settings import CURVES as STROKES
 from vidtrans.upscaling import STREAM_MODES
 
 LARGEST_SIZE = 1024
+NO_MEDIUM = "none"  # the control ``medium`` of pictures that are not painted
 MOST_SHOTS = 99  # that are offered to be walked to
 OFFERED_LOOKS = 24  # looks to choose from for a model with style codes, which has any number of looks
 
@@ -59,6 +62,18 @@ class Controls:
     freeze: bool = setting(False, "keep painting the source's last frame")
     look: str = setting("", "the look of a model with several looks; empty: the first")
     stroke_size: float = setting(0.5, "stroke size of a look from pictures: 0 fine, 1 broad", low=0.0, high=1.0)
+    medium: str = setting(
+        "", "the medium in which pictures are painted; empty: the model's own", choices=("", NO_MEDIUM, *medium_names())
+    )
+    strokes_size: float = setting(
+        1.0, "width of strokes, times the medium's own", low=STROKES["size"][0], high=STROKES["size"][1]
+    )
+    strokes_looseness: float = setting(
+        1.0,
+        "how far strokes stray over edges and from the form's direction, times the medium's own",
+        low=STROKES["looseness"][0],
+        high=STROKES["looseness"][1],
+    )
     zoom: float = setting(1.0, "dream: zoom factor per frame", low=0.9, high=1.1)
     rotate: float = setting(0.0, "dream: rotation per frame in degrees", low=-10.0, high=10.0)
     pan_x: float = setting(0.0, "dream: horizontal motion per frame, as a share of the width", low=-0.05, high=0.05)
@@ -172,9 +187,14 @@ def looks_of(model: LoadedModel) -> list[str]:
     return list(model.pairing.settings.looks) if isinstance(model.pairing, LookPairing) else []
 
 
-def describe_models(models: Mapping[str, LoadedModel], thumbnails: Mapping[str, str]) -> list[Table]:
-    """Return the descriptions of a session's models, with the ``thumbnails`` of pictures by name."""
-    return [describe_model(model) | {"thumbnail": thumbnails.get(name, "")} for name, model in models.items()]
+def describe_models(
+    models: Mapping[str, LoadedModel], thumbnails: Mapping[str, str], media: Mapping[str, str]
+) -> list[Table]:
+    """Return the descriptions of a session's models, with the ``thumbnails`` of pictures and the ``media`` by name."""
+    return [
+        describe_model(model) | {"thumbnail": thumbnails.get(name, ""), "medium": media.get(name, "")}
+        for name, model in models.items()
+    ]
 
 
 def describe_model(model: LoadedModel) -> Table:

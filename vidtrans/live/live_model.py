@@ -11,10 +11,10 @@ import numpy as np
 
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
-from vidtrans.core.settings import Time
+from vidtrans.core.settings import Size, Time
 from vidtrans.curves.clock import CurveClock
 from vidtrans.curves.curve import Curve
-from vidtrans.live.live_controls import LARGEST_SIZE, Controls, ControlState, looks_of
+from vidtrans.live.live_controls import LARGEST_SIZE, NO_MEDIUM, Controls, ControlState, looks_of
 from vidtrans.live.picture_delivery import DeliveredPicture, PictureDelivery
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.pairing.base import Pairing
@@ -30,7 +30,11 @@ from vidtrans.rendering.planned_strokes import StreamStrokes
 from vidtrans.session import Context
 from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.upscaling.array_pictures import size_of
+from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import Frame
+
+SEEN_LIVE = 216  # lines that a painter of strokes sees: its time goes into what is finer than strokes
+NO_CLIP = "a live source is no clip"
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,8 @@ class LiveModel:
         self.model, self._rendering = model, rendering
         for name, curve in strokes.curves().items():
             still(f"strokes.{name}", curve)
-        self._strokes = StreamStrokes(strokes, TIMELESS, "a live source is no clip")
+        self._own_strokes, self._medium = strokes, ""
+        self._strokes = StreamStrokes(strokes, TIMELESS, NO_CLIP)
         engine = load_engine(model, rendering, context, batch=1)
         self._deliver = PictureDelivery(engine)
         self._extractor = FrameExtractor.of(model, rendering, context)
@@ -109,6 +114,7 @@ class LiveModel:
                 f"model '{self.model.name}'", "it predicts the frames of its own clip", "choose the source Dream"
             )
         self._apply(state, frame.is_drawing)
+        self._choose_medium(state.controls.medium)
         self._index += 1
         guides = _tiles(frame.rgb, len(self.pairing.guides))
         height, width = guides[0].shape[:2]
@@ -129,7 +135,10 @@ class LiveModel:
             delivered = self._deliver(sample.output, sample.guide, guides[0], state.controls)
         if self._strokes.medium is not None:
             source, size = delivered.source, size_of(delivered.picture)
-            made = self._strokes(self._index, source, delivered.picture, size, starts_shot=is_cut)
+            moved = {"size": state.controls.strokes_size, "looseness": state.controls.strokes_looseness}
+            small = Size(short=SEEN_LIVE).of(*size)
+            shown = resize(source, *small), resize(delivered.picture, *small)
+            made = self._strokes(self._index, *shown, size, moved, starts_shot=is_cut)
             delivered = DeliveredPicture(made, source)
         blend = FrameBlend(state.controls.strength, state.controls.keep_colour, state.controls.keep_shading)
         picture = finish(self.pairing, blend, delivered.source, delivered.picture, prepared.input)
@@ -143,6 +152,13 @@ class LiveModel:
         if min(width, height) > LARGEST_SIZE * self.pairing.upscale_factor:
             return self.model.working_size(str(LARGEST_SIZE), source)
         return width, height
+
+    def _choose_medium(self, medium: str) -> None:
+        """Paint in a medium from now on, on an empty canvas if it is another one. Raises UsageError."""
+        if medium != self._medium:
+            chosen = {"": self._own_strokes.medium, NO_MEDIUM: ""}.get(medium, medium)
+            self._strokes = StreamStrokes(replace(self._own_strokes, medium=chosen), TIMELESS, NO_CLIP)
+            self._medium = medium
 
     def _apply(self, state: ControlState, is_drawing: bool) -> None:
         """Make the model's inputs with these controls from now on, if they have changed. Raises UsageError."""

@@ -48,10 +48,11 @@ def open_session(
     in which their pictures are painted. Raises ModelError, DeviceError, UsageError.
     """
     _leave_a_core()
-    models = dict(models)  # pages add the looks of pictures
+    models, strokes = dict(models), strokes or {}  # pages add the looks of pictures
+    media = {name: Path(own.medium).stem for name, own in strokes.items() if own.medium}
 
     def open_model(model: LoadedModel) -> LiveModel:
-        return LiveModel(model, rendering, context, (strokes or {}).get(model.name, StrokesSettings()))
+        return LiveModel(model, rendering, context, strokes.get(model.name, StrokesSettings()))
 
     def open_stage() -> LiveStage:
         context.engines.clear()  # engines are unusable after the device was lost
@@ -62,17 +63,23 @@ def open_session(
     def open_dreamer(state: ControlState, seed: np.ndarray | None) -> Dreamer:
         return Dreamer(models[state.controls.model], rendering, context, seed, state.controls.size)
 
-    first = controls or first_controls(next(iter(models)), rendering)
+    name = next(iter(models))
+    first = controls or first_controls(name, rendering, strokes.get(name, StrokesSettings()))
     state = ControlState(replace(first, look="")).updated({"look": first.look}, models)
     hub = Hub(models, state, saved, folder, context.report)
-    hub.pictures = PictureLooks(models, pictures or {}, open_model, context)
+    hub.pictures = PictureLooks(models, pictures or {}, media, open_model, context)
     hub.worker = StageWorker(open_stage, open_dreamer, state, hub, MovingControls(hub.sound))
     hub.worker.start()
     return hub, hub.worker
 
 
 def first_controls(
-    model: str, settings: RenderingSettings, *, upscale: str = Controls.upscale, output_size: int = Controls.output_size
+    model: str,
+    settings: RenderingSettings,
+    strokes: StrokesSettings,
+    *,
+    upscale: str = Controls.upscale,
+    output_size: int = Controls.output_size,
 ) -> Controls:
     """Return the controls with which a session begins. Raises UsageError for keyframes."""
     size = 0 if settings.size in OWN_SIZES else parse_size(settings.size).short or 0
@@ -87,8 +94,11 @@ def first_controls(
         strength=strength,
         keep_colour=colour,
         keep_shading=shading,
+        past="off" if strokes.medium else Controls.past,  # it would smear the paint
         look=settings.look,
         stroke_size=stroke,
+        strokes_size=still("strokes.size", strokes.curve("size")),
+        strokes_looseness=still("strokes.looseness", strokes.curve("looseness")),
     )
 
 

@@ -40,7 +40,8 @@ class PictureLooks:
 
     Args:
         models: The models of the session by name; pictures are added to them.
-        pictures: By name, the pictures of those models that were made of pictures.
+        pictures: By name, the pictures of those models that were made of pictures or a medium.
+        media: By name, the media in which pictures of models are painted.
         open_model: Opens a model for painting; called in the thread that paints.
         context: The session's context.
     """
@@ -49,10 +50,12 @@ class PictureLooks:
         self,
         models: dict[str, LoadedModel],
         pictures: Mapping[str, Mixture],
+        media: Mapping[str, str],
         open_model: Callable[[LoadedModel], LiveModel],
         context: Context,
     ) -> None:
         self._models, self._open_model, self._context = models, open_model, context
+        self._media = media
         quiet = replace(context, report=silent)  # the notes on pictures were given when their styles were predicted
         self.thumbnails = {name: _thumbnail(_read(mixture, quiet)) for name, mixture in pictures.items()}
         self._names: dict[str, str] = {}  # of the models by the digests of files that were sent
@@ -61,7 +64,7 @@ class PictureLooks:
 
     def message(self) -> Table:
         """Return the message that tells pages of the session's models."""
-        return {"type": "models", "models": describe_models(self._models, self.thumbnails)}
+        return {"type": "models", "models": describe_models(self._models, self.thumbnails, self._media)}
 
     async def add(self, file: bytes, name: str) -> str:
         """Add a model with the look of a picture file, unless there is one; return its name.
@@ -72,7 +75,7 @@ class PictureLooks:
             digest = hashlib.sha256(file).hexdigest()
             if (known := self._names.get(digest)) is not None:
                 return known
-            if len(self.thumbnails) >= MOST_PICTURES:
+            if len(self.thumbnails.keys() - self._media.keys()) >= MOST_PICTURES:
                 raise UsageError(f"picture '{name}'", f"there are {MOST_PICTURES} pictures already", "remove one first")
             name = self._free_name(name)
             self._models[name], self.thumbnails[name] = await asyncio.to_thread(self._predict, file, digest, name)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from vidtrans.config.recipe import Recipe
+from vidtrans.config.rendering_settings import look_named
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import base_name
 from vidtrans.core.registry import name_check, nearest_name
+from vidtrans.core.settings import Table
 from vidtrans.core.system import as_found
 from vidtrans.curves.key_moments import parse_names
 from vidtrans.models.look_syntax import LookPart, is_file, is_number, parse_look_parts
@@ -49,7 +51,7 @@ class NamedPictures:
     def name(self) -> str:
         """Return the name of the model that is made of them."""
         if self.medium:
-            return plain_name(Path(self.medium).stem)
+            return medium_label(self.medium)
         return "+".join(self.looks).encode()[:LONGEST_NAME].decode(errors="ignore")
 
     @property
@@ -71,6 +73,20 @@ class NamedPictures:
     def has_clip(self) -> bool:
         """Return whether the style of the clip's own frames has a part in a look."""
         return any(path is None for mixture in self.looks.values() for path, _ in mixture)
+
+
+def models_named(models: Sequence[str], tables: Mapping[str, Table]) -> tuple[str, ...]:
+    """Return the models of a render; the identity if strokes paint the film itself, () if ``--look`` names what does.
+
+    ``tables``: of the recipe.
+    """
+    is_plain = not models and medium_named(tables) and not look_named(tables)
+    return (IDENTITY,) if is_plain else tuple(models)
+
+
+def medium_label(medium: str) -> str:
+    """Return the name of a medium for files and lists; ``medium``: a name or a file."""
+    return plain_name(Path(medium).stem)
 
 
 def look_names(pictures: Sequence[Path]) -> list[str]:
@@ -185,6 +201,10 @@ def _unreadable(look: str, folder: Path) -> UsageError:
     if len(parts) > 1 and ":" in look:
         is_mixture = all(is_number(share) for _, share in parts)
         names = [name for name, _ in parts] if is_mixture else parse_names(look, "--look")[0]
+    several = [name.strip() for name in look.split(",")]
+    if len(several) > 1 and all(is_style(name, folder) for name in several):
+        remedy = f"compare them: vidtrans try VIDEO --vary look={','.join(several)}"
+        return UsageError(f"--look {look}", "a clip has one look", f"{remedy}; or {HINT}")
     name = next((name for name in names if not is_style(name, folder)), look)
     if name and (folder / name).is_dir():
         return UsageError(f"--look {name}", "it is a folder", "name a picture in it")

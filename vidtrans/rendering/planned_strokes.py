@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,18 +16,23 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size, Table
 from vidtrans.curves.clock import CurveClock
 from vidtrans.curves.data_files import digest_of_file
+from vidtrans.grading.learning import affine_colours
+from vidtrans.grading.transfer import AffineColours
 from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel
 from vidtrans.rendering.directing import FrameCurve
 from vidtrans.session import Context
 from vidtrans.strokes.media import load_medium
 from vidtrans.strokes.medium import VERSION, Medium
 from vidtrans.strokes.settings import CURVES, StrokesSettings
-from vidtrans.video.images.picture import picture_size, read_picture
+from vidtrans.upscaling.array_pictures import size_of
+from vidtrans.video.images.picture import picture_size, read_picture, resize
 
 if TYPE_CHECKING:
-    from vidtrans.strokes.painter import Painter
+    from vidtrans.strokes.painter import StrokePainter
 
 COLOURS = 1  # version of the way in which pictures come to the colours of a palette
+SEEN_STEP, SEEN_LAST = 8, 32  # a stream's pictures whose colours are known: each n-th one, and how many of them
+SEEN_SIDE = 48  # pixels
 SEEN = Size(short=540)  # what a painter sees of a source by default: its strokes are larger than finer detail
 
 
@@ -45,8 +52,8 @@ class PlannedStrokes:
         """Return the strokes on the frames [first, stop) of a clip; None without. Raises UsageError, MediaError."""
         if not settings.medium:
             return None
-        if (palette := settings.pictures.get("palette")) and not np.ptp(read_picture(palette), axis=(0, 1)).any():
-            raise UsageError(f"--palette {palette}", "it is of one colour", "give a picture with several")
+        if palette := settings.pictures.get("palette"):
+            _read_palette(palette)
         mask = settings.fine_mask
         fine = Mask.open(mask, clip, first, stop, context) if mask else None
         return cls(load_medium(settings.medium), settings, fine, _digests(settings, context))
@@ -59,13 +66,13 @@ class PlannedStrokes:
             **({"fine": self.fine.for_key()} if self.fine else {}),
         }
 
-    def painter(self, size: tuple[int, int], threads: int) -> Painter:
+    def painter(self, size: tuple[int, int], threads: int) -> StrokePainter:
         """Return a painter of pictures of a (width, height). Raises MediaError, or VidtransError without Numba."""
-        from vidtrans.strokes.painter import Painter  # it takes Numba most of a second to be imported
+        from vidtrans.strokes.painter import StrokePainter  # it takes Numba most of a second to be imported
 
         file = self.settings.pictures.get("directions")
         directions = None if file is None else read_picture(file)
-        return Painter(self.medium, self.settings, size, threads, directions)
+        return StrokePainter(self.medium, self.settings, size, threads, directions)
 
     def warm_up(self, *, deep: bool) -> None:
         """Compile what paints, which may take seconds, by painting a small picture; ``deep``: of 16 bits a channel."""
@@ -77,31 +84,69 @@ class PlannedStrokes:
 class StreamStrokes:
     """Strokes on the pictures of a source that has no clip: a stream, or single frames; without a ``medium``, none.
 
+    The colours that those of a palette replace are those of the pictures that were painted last, or those of ``learn``.
     ``why``: settings that need a clip are refused. Raises UsageError, MediaError.
     """
 
     def __init__(self, settings: StrokesSettings, clock: CurveClock, why: str) -> None:
         self._settings, self._curves = settings, stroke_curves(settings, clock)
         self.medium = load_medium(settings.medium) if settings.medium else None
-        for name in ("palette", "fine"):
-            if self.medium is not None and getattr(settings, name):
-                raise UsageError(f"strokes.{name}", why, "leave it out")
-        self._painter: Painter | None = None
+        if self.medium is not None and settings.fine:
+            raise UsageError("strokes.fine", why, "leave it out")
+        palette = settings.pictures.get("palette") if self.medium is not None else None
+        self._palette = None if palette is None else _small(_read_palette(palette))
+        self._last: deque[np.ndarray] = deque(maxlen=SEEN_LAST)  # small pictures
+        self._count = 0  # of painted pictures
+        self._colours: AffineColours | None = None
+        self._painter: StrokePainter | None = None
+
+    def learn(self, pictures: Iterable[np.ndarray]) -> None:
+        """Paint all pictures from now on as if the colours of these were the clip's, (H, W, 3) each."""
+        if self._palette is not None:
+            self._colours, self._last = affine_colours(map(_small, pictures), [self._palette]), deque(maxlen=0)
 
     def size_seen(self, model: LoadedModel, wanted: str, source: tuple[int, int]) -> tuple[int, int]:
         """Return the working (width, height) of a model for a source and a ``rendering.size``."""
         return working_size(model, wanted, source, is_painted=self.medium is not None)
 
     def __call__(
-        self, index: int, guide: np.ndarray, picture: np.ndarray, size: tuple[int, int], *, starts_shot: bool
+        self,
+        index: int,
+        guide: np.ndarray,
+        picture: np.ndarray,
+        size: tuple[int, int],
+        moved: Mapping[str, float] | None = None,
+        *,
+        starts_shot: bool,
     ) -> np.ndarray:
-        """Return the next picture, painted at a (width, height); see ``Painter.paint``."""
+        """Return the next picture, painted at a (width, height); see ``Painter.paint``.
+
+        ``moved``: values that take the place of those of the settings, by name.
+        """
         assert self.medium is not None
+        if self._palette is not None and self._last.maxlen and self._count % SEEN_STEP == 0:
+            self._last.append(_small(picture))
+            self._colours = affine_colours(self._last, [self._palette])
+        self._count += 1
+        picture = picture if self._colours is None else self._colours.on_picture(picture)
         if self._painter is None or self._painter.size != size:
             plan = PlannedStrokes(self.medium, self._settings)
             self._painter, starts_shot = plan.painter(size, 0), True
-        values = {name: curve(index) for name, curve in self._curves.items()}
+        values = {name: curve(index) for name, curve in self._curves.items()} | dict(moved or {})
         return self._painter.paint(index, guide, picture, values, starts_shot=starts_shot)
+
+
+def _read_palette(palette: Path) -> np.ndarray:
+    """Return the picture of a palette. Raises UsageError if it has one colour, MediaError if it is no picture."""
+    picture = read_picture(palette)
+    if not np.ptp(picture, axis=(0, 1)).any():
+        raise UsageError(f"--palette {palette}", "it is of one colour", "give a picture with several")
+    return picture
+
+
+def _small(picture: np.ndarray) -> np.ndarray:
+    """Return a picture, (H, W, 3), with its short side of at most ``SEEN_SIDE`` pixels."""
+    return resize(picture, *Size(short=SEEN_SIDE).of(*size_of(picture)))
 
 
 def working_size(model: LoadedModel, wanted: str, source: tuple[int, int], *, is_painted: bool) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from vidtrans.clips.sampling import read_clip_frames, spread_numbers
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
+from vidtrans.core.parameters import flagged
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, Time, from_table, parse_value, to_table
 from vidtrans.curves.clock import CurveClock
@@ -241,6 +242,8 @@ def parse_variations(text: str) -> list[Variation]:
     """Parse ``strength=0.5,1.5``, ``size=256,384`` or ``pairing.density=0.06,0.2``. Raises UsageError."""
     key, equals, values = (part.strip() for part in text.partition("="))
     key, given = key.replace("-", "_"), split_names(values, is_style)
+    of_strokes = flagged(StrokesSettings, "strokes")
+    key = next((f"strokes.{p.key}" for p in of_strokes.values() if p.name == key), key)
     if not equals or not all(given):
         raise UsageError(f"--vary {text}", "not of the form KEY=VALUE,VALUE", "use e.g. --vary strength=0.5,1.5")
     table, _, name = key.rpartition(".")
@@ -248,7 +251,9 @@ def parse_variations(text: str) -> list[Variation]:
         raise unknown_name("setting to vary", key, [*VARIED, "pairing.…", "strokes.…"])
     variations = []
     for value in given:
-        if table in ("pairing", "strokes"):
+        if table == "strokes" and name in of_strokes:
+            flag = f"{of_strokes[name].flags[0]} {value}"
+        elif table in ("pairing", "strokes"):
             flag = f"--set {table}.{name}={value}"
         elif name in ("keep_colour", "keep_shading"):
             flag = f"--{name.replace('_', '-')}" if value == "1" else f"--set rendering.{name}={value}"
@@ -331,6 +336,7 @@ def _render(
         kept = [
             finish(pairing, FrameBlend(), s.guide, s.output, p.input) for s, p in zip(samples, prepared, strict=True)
         ]
+        painter.learn(kept)
         sizes = [size_of(source) for source in sources]
         painted = [
             painter(s.index, s.guide, picture, size, starts_shot=True)

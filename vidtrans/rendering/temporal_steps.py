@@ -7,7 +7,6 @@ from contextlib import ExitStack, closing
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from vidtrans.core.concurrency.threads import BackgroundQueue
@@ -22,7 +21,7 @@ from vidtrans.video.colour.conversion import to_uint16
 from vidtrans.video.io.clip import Frame
 
 if TYPE_CHECKING:
-    from vidtrans.strokes.painter import Painter
+    from vidtrans.strokes.painter import StrokePainter
 
 FILTER, PAINTER = "filter.", "painter."  # before the names of arrays in a state
 FindColours = Callable[[], AffineColours | None]
@@ -87,7 +86,7 @@ class TemporalSteps:
         return filtered if self._painter is None else self._painted(self._painter, filtered, wanted)
 
     def _painted(
-        self, painter: Painter, filtered: Generator[tuple[Sample, Any], None, None], wanted: range
+        self, painter: StrokePainter, filtered: Generator[tuple[Sample, Any], None, None], wanted: range
     ) -> Generator[tuple[Sample, np.ndarray], None, None]:
         """Paint the pictures of frames in order; yield those of ``wanted`` frames."""
         strokes, curves = self._plan.strokes, self._plan.stroke_curves
@@ -108,7 +107,7 @@ class TemporalSteps:
                 painted = painter.paint(
                     number,
                     guide,
-                    self._in_palette(picture),
+                    picture if self._colours is None else self._colours.on_picture(picture),
                     {name: curve(number) for name, curve in curves.items()},
                     starts_shot=sample.starts_shot,
                     fine=fine(number) if fine else None,
@@ -119,15 +118,6 @@ class TemporalSteps:
     @cached_property
     def _colours(self) -> AffineColours | None:
         return self._find_colours()
-
-    def _in_palette(self, picture: np.ndarray) -> np.ndarray:
-        """Return a picture, (H, W, 3) uint8 or uint16, in the colours of the palette."""
-        if (colours := self._colours) is None:
-            return picture
-        full = np.iinfo(picture.dtype).max
-        affine = np.column_stack([colours.matrix, colours.shift * full])
-        moved: np.ndarray = np.rint(np.clip(cv2.transform(picture.astype(np.float32), affine), 0, full))
-        return moved.astype(picture.dtype)
 
 
 def _without(prefix: str, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

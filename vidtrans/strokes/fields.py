@@ -11,7 +11,7 @@ import numpy as np
 from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.flow.scaling import halve
 from vidtrans.flow.warping import resize_flow, warp
-from vidtrans.strokes.medium import Layer, Medium, parse_ink
+from vidtrans.strokes.medium import Medium, MediumLayer, parse_ink
 from vidtrans.video.colour.conversion import to_uint8, unit
 
 FLOW, FLOW_SIZE = "dis", 360  # method, and short side at which the motion is estimated
@@ -213,7 +213,7 @@ class Fields:
             made[n, ..., :2] = both / np.maximum(np.hypot(both[..., 0], both[..., 1]), np.float32(1e-3))[..., None]
         self.phases = made
 
-    def want(self, layer: Layer) -> np.ndarray:
+    def want(self, layer: MediumLayer) -> np.ndarray:
         """Return where a layer's strokes live, (h, w) float32, above 0; (0, 0) for everywhere."""
         if layer.where == "everywhere":
             return np.empty((0, 0), np.float32)
@@ -229,7 +229,7 @@ class Fields:
             return cv2.GaussianBlur(high - low, (0, 0), max(0.5, layer.fine * self.scale)) - level
         return self._detailed(layer.fine) - level
 
-    def detail(self, layer: Layer) -> np.ndarray:
+    def detail(self, layer: MediumLayer) -> np.ndarray:
         """Return how far a place has the detail that a layer looks for, (h, w) float32 in [0, 1]."""
         return np.clip((self._detailed(layer.fine) - np.float32(layer.level)) * 4, 0, 1)
 

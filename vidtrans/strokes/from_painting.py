@@ -11,7 +11,7 @@ import numpy as np
 from vidtrans.core.files import digest_file, digest_of
 from vidtrans.core.settings import Size
 from vidtrans.strokes import brushes
-from vidtrans.strokes.medium import Layer, Medium, Seen
+from vidtrans.strokes.medium import Medium, MediumLayer, MediumPicture
 from vidtrans.video.images.picture import read_picture
 
 VERSION = 1  # of what is found in a painting
@@ -47,7 +47,7 @@ def medium_of_painting(path: Path, base: Medium) -> Medium:
     found = find_strokes(read_picture(path))
     ratio = float(np.clip(found.length / found.width, 1.2, 7.0))
     layers = tuple(
-        Layer(
+        MediumLayer(
             brush=BRUSH,
             width=min(max(found.width * share, 3.0), 60.0),
             length=ratio,
@@ -69,7 +69,7 @@ def medium_of_painting(path: Path, base: Medium) -> Medium:
         name=path.stem,
         digest=digest_of({"painting": digest_file(path), "version": VERSION, "base": base.digest}),
         summary=f"the strokes of {path.name}",
-        picture=Seen(),
+        picture=MediumPicture(),
         layers=layers,
         brushes={},
         cut={BRUSH: found.sprites},

@@ -729,7 +729,7 @@ def dry(
     outlined = far.size > 0
     for row in range(rows):
         y = top + row + f32(0.5)
-        v = y * to_guide - f32(0.5)
+        v, down = y * to_guide - f32(0.5), (top + row) % tile
         b = min(max(y * f32(0.5) - f32(0.5) - wet_top, f32(0)), f32(last))
         j = min(int(b), last - 1)
         b -= j
@@ -743,25 +743,28 @@ def dry(
             if cover < f32(0.02):
                 continue
             u = x * to_guide - f32(0.5)
-            fine = paper[int(y) % tile, i % tile] - f32(0.5)
+            fine = paper[down, i % tile] - f32(0.5)
             flow = wet[j, k, 3] * p + wet[j, k + 1, 3] * q + wet[j + 1, k, 3] * s + wet[j + 1, k + 1, 3] * t
             flow = flow / cover - f32(0.5)
-            inside, sharp = (cover - f32(0.5)) * 8 * line, f32(1)
+            inside = (cover - f32(0.5)) * 8 * line
             if outlined:
                 outline = sample(far, u, v) * line + how[4] * flow
                 if outline < -2 * line:
                     continue
-                inside, sharp = min(inside, outline), sample(crisp, u, v)
-            if how[5] > 0:
+                inside = min(inside, outline)
+            side = min(min(x, width - x), min(y, how[11] - y))
+            if how[5] > 0 and side - f32(1.6) * how[5] < inside:
                 slow = sample(paper, (x / (9 * line) + shift) % (tile - 1), (y / (9 * line) + shift) % (tile - 1))
-                side = min(min(x, width - x), min(y, how[11] - y))
                 inside = min(inside, side - how[5] * (f32(0.4) + f32(1.2) * slow))
             inside += line * fine
             there = min(max(inside / (f32(1.2) * line) + f32(0.5), f32(0)), f32(1))
             if there <= 0:
                 continue
             edge = max(1 - abs(inside - f32(0.5) * rim_width) / rim_width, f32(0))
-            density = how[1] * sharp * edge * edge * (3 - 2 * edge) + how[3] * flow
+            density = how[3] * flow
+            if edge > 0:
+                sharp = sample(crisp, u, v) if outlined else f32(1)
+                density += how[1] * sharp * edge * edge * (3 - 2 * edge)
             seen = sample3(picture, u, v)
             for n in range(3):
                 c = wet[j, k, n] * p + wet[j, k + 1, n] * q + wet[j + 1, k, n] * s + wet[j + 1, k + 1, n] * t

@@ -11,15 +11,25 @@ from vidtrans.core.files import PACKAGE, check_regular_file, digest_file, digest
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, from_table, read_toml, to_table
 from vidtrans.core.system import as_found
-from vidtrans.strokes.medium import BRUSHES, Finish, Ground, Layer, Medium, Screen, Seen, angle_of, parse_ink
+from vidtrans.strokes.medium import (
+    BRUSHES,
+    Finish,
+    Ground,
+    Medium,
+    MediumLayer,
+    MediumPicture,
+    Screen,
+    angle_of,
+    parse_ink,
+)
 from vidtrans.strokes.settings import MEDIUM_FILES, is_painting
 
 FOLDER = PACKAGE / "assets" / "media"
 # The tables of a medium's file, by name: the class of each, and whether there may be several.
 TABLES: dict[str, tuple[type, bool]] = {
-    "picture": (Seen, False),
+    "picture": (MediumPicture, False),
     "ground": (Ground, False),
-    "layer": (Layer, True),
+    "layer": (MediumLayer, True),
     "screen": (Screen, True),
     "finish": (Finish, False),
 }
@@ -72,9 +82,9 @@ def _medium(name: str, table: Table, path: Path) -> Medium:
             raise UsageError(f"'{key}' in {path}", "it must be tables", f"write [[{key}]]")
     if not lists["layer"] and not lists["screen"]:
         raise UsageError(str(path), "a medium without strokes", "add a table [[layer]] or [[screen]]")
-    layers = tuple(from_table(Layer, one, f"layer {n}") for n, one in enumerate(lists["layer"], 1))
+    layers = tuple(from_table(MediumLayer, one, f"layer {n}") for n, one in enumerate(lists["layer"], 1))
     screens = tuple(from_table(Screen, one, f"screen {n}") for n, one in enumerate(lists["screen"], 1))
-    seen, ground = from_table(Seen, parts["picture"], "picture"), from_table(Ground, parts["ground"], "ground")
+    seen, ground = from_table(MediumPicture, parts["picture"], "picture"), from_table(Ground, parts["ground"], "ground")
     finish = from_table(Finish, parts["finish"], "finish")
     brushes = {one.brush: _brush(path, one.brush) for one in layers if one.brush not in BRUSHES}
     for colour in (

@@ -26,7 +26,7 @@ SHAPES = ("dots", "lines", "grain", "flat", "hatching")
 
 
 @dataclass(frozen=True)
-class Seen:
+class MediumPicture:
     """The table [picture]: what the painter sees, before it is painted."""
 
     saturation: float = setting(1.0, "of the colours", low=0, high=4)
@@ -51,7 +51,7 @@ class Ground:
 
 
 @dataclass(frozen=True)
-class Layer:
+class MediumLayer:
     """One of the tables [[layer]], from the bottom to the top: strokes of one kind, or areas that fill the picture."""
 
     kind: str = setting(
@@ -159,9 +159,9 @@ class Medium:
     name: str
     digest: str
     summary: str
-    picture: Seen
+    picture: MediumPicture
     ground: Ground
-    layers: tuple[Layer, ...]
+    layers: tuple[MediumLayer, ...]
     screens: tuple[Screen, ...]
     finish: Finish
     brushes: Mapping[str, Path]
@@ -183,7 +183,7 @@ def parse_ink(text: str) -> tuple[float, float, float] | None:
     return red, green, blue
 
 
-def angle_of(layer: Layer) -> float | None:
+def angle_of(layer: MediumLayer) -> float | None:
     """Return a layer's angle in degrees; None for the form's. Raises UsageError."""
     if layer.angle == "form":
         return None

@@ -14,7 +14,7 @@ import numpy as np
 from vidtrans.core.machine import cores
 from vidtrans.strokes import brushes, cells, kernels
 from vidtrans.strokes.fields import Fields
-from vidtrans.strokes.medium import SHAPES, Layer, Medium, Screen, angle_of, parse_ink
+from vidtrans.strokes.medium import SHAPES, Medium, MediumLayer, Screen, angle_of, parse_ink
 from vidtrans.strokes.settings import StrokesSettings
 
 BAND = 64  # rows of the result that are painted at a time
@@ -29,7 +29,7 @@ Values = Mapping[str, float]
 class Drawn:
     """What of a layer is drawn in one frame, the same for all bands."""
 
-    layer: Layer
+    layer: MediumLayer
     strokes: np.ndarray
     rows: np.ndarray
     how: np.ndarray
@@ -42,7 +42,7 @@ class Drawn:
 class LivingLayer:
     """The strokes of a layer that live in a shot. ``number``: of the layer, from the bottom."""
 
-    def __init__(self, layer: Layer, number: int, medium: Medium) -> None:
+    def __init__(self, layer: MediumLayer, number: int, medium: Medium) -> None:
         self.layer, self.number = layer, number
         file, cut = medium.brushes.get(layer.brush), medium.cut.get(layer.brush)
         if layer.kind in ("strokes", "wash"):
@@ -225,7 +225,7 @@ class LivingLayer:
             self._labels, self._shares = state["labels"], state["shares"]
 
 
-class Painter:
+class StrokePainter:
     """A painter of one clip's frames, in order.
 
     Args:

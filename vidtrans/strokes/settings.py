@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vidtrans.core.mask_files import NOT, MaskFile, parse_mask
-from vidtrans.core.parameters import Flag, Group
+from vidtrans.core.parameters import Access, FileName, Flag, Group, Moving
 from vidtrans.core.settings import Table, setting, to_table
 from vidtrans.curves.curve import Curve, parse_curve, with_other_files
 
@@ -19,6 +19,8 @@ CURVES = {
     "paper": (0.0, 3.0),
 }
 FILES = ("medium", "palette", "fine", "directions")
+SEEN_ON_STILLS = ("medium", "palette", *CURVES, "directions")
+SEEN_ON_STREAMS = (*SEEN_ON_STILLS, "fade", "lag", "on", "boil")
 NO_STROKES: Table = {"medium": "", "palette": ""}
 PAINTINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")  # endings; a grey .png is a brush
 MEDIUM_FILES = (".toml", *PAINTINGS)  # endings of media that are files
@@ -62,6 +64,15 @@ def with_files_of_strokes(table: Table, change: Callable[[Path], str]) -> Table:
     return found
 
 
+def _flag(name: str, metavar: str = "N", access: Access = "plain") -> Flag:
+    """Return the option ``--strokes-NAME`` of a setting, which ``--help-all`` lists and pages show."""
+    return Flag(Group.STROKES, (f"--strokes-{name}",), metavar=metavar, rare=True, access=access)
+
+
+def _curve(name: str) -> Flag:
+    return replace(_flag(name, "CURVE"), values=Moving(*CURVES[name]))
+
+
 @dataclass(frozen=True)
 class StrokesSettings:
     """How a film is painted: the medium, and how its strokes differ from the medium's own."""
@@ -70,31 +81,49 @@ class StrokesSettings:
         "",
         "paint the result in strokes: a medium (oil, watercolour, pencil …), a medium's TOML file, a brush (a grey "
         "PNG), or a painting, for strokes and colours like its own; '' for none",
-        flag=Flag(Group.LOOK, ("--strokes",), metavar="MEDIUM|FILE"),
+        flag=Flag(Group.LOOK, ("--strokes",), metavar="MEDIUM|FILE", values=FileName("medium")),
     )
     palette: str = setting(
         "",
         "paint in the colours of this picture",
         flag=Flag(Group.LOOK, ("--palette",), metavar="PICTURE", access="path"),
     )
-    size: str | float = setting(1.0, "width of strokes, times the medium's own, 0.25 to 4; a curve too")
-    density: str | float = setting(1.0, "strokes on an area, times the medium's own, 0.25 to 2; a curve too")
+    size: str | float = setting(
+        1.0, "width of strokes, times the medium's own, 0.25 to 4; a curve too", flag=_curve("size")
+    )
+    density: str | float = setting(
+        1.0, "strokes on an area, times the medium's own, 0.25 to 2; a curve too", flag=_curve("density")
+    )
     looseness: str | float = setting(
         1.0,
         "how far strokes stray over edges and from the form's direction, times the medium's own, 0 to 3; a curve too",
+        flag=_curve("looseness"),
     )
-    light: str | float = setting(1.0, "relief of the paint, times the medium's own, 0 to 3; a curve too")
-    paper: str | float = setting(1.0, "grain of the paper, times the medium's own, 0 to 3; a curve too")
-    fade: int = setting(10, "frames in which a stroke appears or disappears, at least 2", low=2, high=60)
-    lag: float = setting(0.75, "share of a stroke's old colour that it keeps in each frame", low=0.0, high=0.98)
-    on: int = setting(1, "frames for which each painted picture is held: 2 paints 'on twos'", low=1, high=12)
-    boil: int = setting(0, "frames after which all strokes are laid anew; 0: never", low=0, high=1000)
+    light: str | float = setting(
+        1.0, "relief of the paint, times the medium's own, 0 to 3; a curve too", flag=_curve("light")
+    )
+    paper: str | float = setting(
+        1.0, "grain of the paper, times the medium's own, 0 to 3; a curve too", flag=_curve("paper")
+    )
+    fade: int = setting(
+        10, "frames in which a stroke appears or disappears, at least 2", low=2, high=60, flag=_flag("fade")
+    )
+    lag: float = setting(
+        0.75, "share of a stroke's old colour that it keeps in each frame", low=0.0, high=0.98, flag=_flag("lag", "X")
+    )
+    on: int = setting(
+        1, "frames for which each painted picture is held: 2 paints 'on twos'", low=1, high=12, flag=_flag("on")
+    )
+    boil: int = setting(
+        0, "frames after which all strokes are laid anew; 0: never", low=0, high=1000, flag=_flag("boil")
+    )
     fine: str = setting(
-        "",
-        "a mask, white where strokes are half as wide: faces, hands",
+        "", "a mask, white where strokes are half as wide: faces, hands", flag=_flag("fine", "MATTE", "path")
     )
     directions: str = setting(
-        "", "a picture of directions: each stroke lies along the lines painted in it, where it is not plain"
+        "",
+        "a picture of directions: each stroke lies along the lines painted in it, where it is not plain",
+        flag=_flag("directions", "PICTURE", "path"),
     )
 
     def __post_init__(self) -> None:

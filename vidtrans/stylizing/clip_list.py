@@ -15,7 +15,7 @@ from vidtrans.core.mask_files import RegionLook, only_mask, parse_regions, parse
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, Time, parse_time, read_toml
 from vidtrans.core.system import as_found
-from vidtrans.models.look_pictures import parse_pictures
+from vidtrans.models.look_pictures import models_named, parse_pictures
 from vidtrans.models.look_syntax import with_other_paths
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.session import Context
@@ -63,8 +63,9 @@ def read_clip_list(
         recipe = render_recipe(preset or clip.get("preset") or table.get("preset"), overlaid(in_list, flags))
         _check_regions(clip, template, look_named(recipe.tables), where)
         programs = programs_from(f"list {path}", in_list, flags)
+        models = models_named(models, recipe.tables)
         if not models and not look_named(recipe.tables):
-            remedy = 'write model = "…", or rendering.look = "PICTURE", or give --model'
+            remedy = 'write model = "…", or rendering.look = "MEDIUM|PICTURE", or give --model'
             raise UsageError(where, "no model", remedy)
         own = replace(
             template,

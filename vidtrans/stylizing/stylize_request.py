@@ -11,9 +11,10 @@ from vidtrans.config.rendering_settings import look_named
 from vidtrans.core.mask_files import MaskFile, RegionLook
 from vidtrans.core.settings import Time
 from vidtrans.core.system import as_found
-from vidtrans.models.look_pictures import NamedPictures, names_pictures, parse_pictures
+from vidtrans.models.look_pictures import NamedPictures, medium_label, names_pictures, parse_pictures
 from vidtrans.models.model_chain import SEPARATOR
 from vidtrans.models.model_file import IDENTITY, medium_among
+from vidtrans.strokes.settings import medium_named
 from vidtrans.video.io.picture_paths import is_picture
 
 
@@ -48,9 +49,11 @@ class StylizeRequest:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return the names of the models, those of regions first. Raises UsageError."""
+        """Return the names of the models, those of regions first, and of the medium. Raises UsageError."""
         own = self.models if (pictures := self.pictures) is None else (pictures.name,)
-        return (*dict.fromkeys(filter(None, map(_name_of, self.regions))), *own)
+        found = (*dict.fromkeys(filter(None, map(_name_of, self.regions))), *own)
+        medium = medium_label(medium_named(self.recipe.tables)) if medium_named(self.recipe.tables) else ""
+        return (*found, medium) if medium and medium not in found else found
 
     @property
     def keeps_rest(self) -> bool:

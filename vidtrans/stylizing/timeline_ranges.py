@@ -14,6 +14,7 @@ from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.files import digest_of
 from vidtrans.core.settings import Table, Time
 from vidtrans.core.system import path_key
+from vidtrans.models.look_pictures import models_named
 from vidtrans.rendering.requested_output import default_ending, is_one_picture
 from vidtrans.session import Context
 from vidtrans.stylizing.clips import checked, encoding_of, with_mattes
@@ -135,6 +136,8 @@ class RangePlanner:
         models = () if mark.has_look else (mark.model,) if mark.model else template.models
         flags = overlaid(self._flags, {"rendering": {"look": ""}}) if mark.model else self._flags
         tables = overlaid(flags, mark.tables)
+        if not template.regions:
+            models = models_named(models, tables)
         if not models and not template.regions and not look_named(tables):
             remedy = "give --model, or a marker 'model: NAME' on the clip; 'model: keep' leaves it as it is"
             raise UsageError(where, "no model", remedy)

@@ -18,7 +18,7 @@ from vidtrans.live.picture_files import encode_jpeg
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.session import Context
 from vidtrans.strokes.media import load_medium
-from vidtrans.strokes.painter import Painter
+from vidtrans.strokes.painter import StrokePainter
 from vidtrans.strokes.settings import CURVES, StrokesSettings
 from vidtrans.temporal.settings import CausalSettings
 
@@ -50,16 +50,40 @@ def test_identity_shows_the_source_and_a_mirror_turns_it(identity: LiveStage) ->
 
 def test_strokes_are_carried_along_until_a_cut() -> None:
     (model,) = load("identity").values()
-    settings, painter = StrokesSettings("oil"), Painter(load_medium("oil"), StrokesSettings("oil"), (64, 48))
+    settings, painter = StrokesSettings("oil"), StrokePainter(load_medium("oil"), StrokesSettings("oil"), (64, 48))
     stage = LiveStage({"identity": LiveModel(model, RenderingSettings(), Context(), settings)}, CausalSettings())
     for number, frame in enumerate(FRAMES[:4]):
         is_cut = number in (0, 2)
         painted = stage.paint(SourceFrame(frame, is_cut=is_cut), state_of(), 0.0).picture
         wanted = painter.paint(number, frame, frame, dict.fromkeys(CURVES, 1.0), starts_shot=is_cut)
         assert np.array_equal(painted, wanted)
-    for wrong in (StrokesSettings("oil", size="0: 1, 5s: 2"), StrokesSettings("oil", palette="a.png")):
+    for wrong in (StrokesSettings("oil", size="0: 1, 5s: 2"), StrokesSettings("oil", fine="a.png")):
         with pytest.raises(UsageError, match="a live source"):
             LiveModel(model, RenderingSettings(), Context(), wrong)
+
+
+def test_controls_choose_the_medium_and_move_its_strokes(identity: LiveStage) -> None:
+    values = dict.fromkeys(CURVES, 1.0)
+    painter = StrokePainter(load_medium("oil"), StrokesSettings("oil"), (64, 48))
+    for number, size in enumerate((1.0, 2.0)):
+        painted = identity.paint(SourceFrame(FRAMES[number]), state_of(medium="oil", strokes_size=size), 0.0).picture
+        wanted = painter.paint(number, FRAMES[number], FRAMES[number], values | {"size": size}, starts_shot=not number)
+        assert np.array_equal(painted, wanted)
+    other = StrokePainter(load_medium("pencil"), StrokesSettings("pencil"), (64, 48))
+    wanted = other.paint(2, FRAMES[2], FRAMES[2], values | {"looseness": 2.0}, starts_shot=True)
+    drawn = state_of(medium="pencil", strokes_looseness=2.0)
+    assert np.array_equal(identity.paint(SourceFrame(FRAMES[2]), drawn, 0.0).picture, wanted)
+    assert np.array_equal(identity.paint(SourceFrame(FRAMES[3]), state_of(medium="none"), 0.0).picture, FRAMES[3])
+
+
+def test_a_live_palette_follows_the_pictures_that_were_painted() -> None:
+    cv2.imwrite("blue.png", np.dstack([np.full((24, 32), 200, np.uint8), *[np.tile(np.uint8(range(32)), (24, 1))] * 2]))
+    (model,) = load("identity").values()
+    live = LiveModel(model, RenderingSettings(), Context(), StrokesSettings("oil", palette="blue.png"))
+    stage = LiveStage({"identity": live}, CausalSettings())
+    for frame in FRAMES[:3]:
+        means = stage.paint(SourceFrame(frame), state_of(), 0.0).picture.mean(axis=(0, 1))
+        assert means[2] > means[:2].max() + 60
 
 
 def test_size_sets_the_short_side_within_bounds_and_never_enlarges(identity: LiveStage) -> None:

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from vidtrans.strokes.fields import Fields
-from vidtrans.strokes.media import Medium, Screen, Seen, load_medium
-from vidtrans.strokes.painter import Painter
+from vidtrans.strokes.media import Medium, MediumPicture, Screen, load_medium
+from vidtrans.strokes.painter import StrokePainter
 from vidtrans.strokes.settings import CURVES, StrokesSettings
 
 PLAIN = load_medium("pencil")
 
 
-def seen_by(how: Seen, picture: np.ndarray) -> np.ndarray:
+def seen_by(how: MediumPicture, picture: np.ndarray) -> np.ndarray:
     fields = Fields(replace(PLAIN, picture=how))
     fields.see(picture, picture)
     return fields.picture
@@ -24,7 +24,7 @@ def test_a_red_filter_makes_red_lighter_than_green_and_leaves_no_colour() -> Non
     picture = np.zeros((64, 96, 3), np.uint8)
     picture[:, :48, 0], picture[:, 48:, 1] = 180, 180
 
-    made = seen_by(Seen(filter="#ff8000"), picture)
+    made = seen_by(MediumPicture(filter="#ff8000"), picture)
 
     assert made[32, 20, 0] > made[32, 80, 0] + 0.2
     assert np.ptp(made, axis=2).max() < 1e-6
@@ -35,7 +35,7 @@ def test_bright_and_dark_areas_are_brought_nearer_but_their_detail_stays() -> No
     picture[:, 128:] = 200
     picture[::4, ::4] += 8
 
-    before, after = seen_by(Seen(), picture), seen_by(Seen(local=0.5), picture)
+    before, after = seen_by(MediumPicture(), picture), seen_by(MediumPicture(local=0.5), picture)
 
     areas = [made[40:80, 200:240].mean() - made[40:80, 20:60].mean() for made in (before, after)]
     details = [made[40:80, 20:60].std() for made in (before, after)]
@@ -46,12 +46,12 @@ def test_bright_and_dark_areas_are_brought_nearer_but_their_detail_stays() -> No
 @pytest.mark.parametrize("carried", [True, False])
 def test_lines_move_with_the_film_only_if_they_are_carried(carried: bool) -> None:
     screen = Screen(shape="lines", angle=0, pitch=20, red=0.3, green=0.6, blue=0.1, carried=carried)
-    medium: Medium = replace(PLAIN, layers=(), screens=(screen,), picture=Seen())
+    medium: Medium = replace(PLAIN, layers=(), screens=(screen,), picture=MediumPicture())
     rough = np.random.default_rng(0).random((140, 128, 3)).astype(np.float32)
     ground = (90 + 80 * cv2.normalize(cv2.GaussianBlur(rough, (0, 0), 3), None, -1, 1, cv2.NORM_MINMAX)).astype(
         np.uint8
     )
-    painter = Painter(medium, StrokesSettings(), (128, 128), threads=1)
+    painter = StrokePainter(medium, StrokesSettings(), (128, 128), threads=1)
     values = dict.fromkeys(CURVES, 1.0)
 
     made = []

@@ -11,7 +11,7 @@ import pytest
 
 from vidtrans.strokes.from_painting import find_strokes
 from vidtrans.strokes.media import load_medium
-from vidtrans.strokes.painter import Painter
+from vidtrans.strokes.painter import StrokePainter
 from vidtrans.strokes.settings import CURVES, StrokesSettings
 
 VALUES = dict.fromkeys(CURVES, 1.0)
@@ -24,7 +24,7 @@ def painting(width: float, length: float, size: int = 480) -> np.ndarray:
     x, y = np.meshgrid(np.arange(size), np.arange(size))
     scene = 120 + 60 * np.sin(x * 6 / size + 2 * np.sin(y * 5 / size)) + 40 * np.cos(y * 9 / size)
     frame = np.clip(np.dstack([scene, scene * 0.8, 200 - scene * 0.6]), 0, 255).astype(np.uint8)
-    painter = Painter(replace(oil, layers=(broad,)), StrokesSettings(), (size, size), 2)
+    painter = StrokePainter(replace(oil, layers=(broad,)), StrokesSettings(), (size, size), 2)
     return painter.paint(0, frame, frame, VALUES, starts_shot=True)
 
 
@@ -49,7 +49,7 @@ def test_a_painting_is_a_medium_and_its_own_palette(tmp_path: Path) -> None:
         assert len(medium.layers) == 3
         settings = StrokesSettings(medium=str(tmp_path / name))
         assert settings.pictures == {"palette": tmp_path / name}
-        made = Painter(medium, settings, (64, 48)).paint(
+        made = StrokePainter(medium, settings, (64, 48)).paint(
             0, *[np.full((48, 64, 3), 99, np.uint8)] * 2, VALUES, starts_shot=True
         )
         assert made.shape == (48, 64, 3)

@@ -10,7 +10,7 @@ import pytest
 
 from vidtrans.strokes import kernels
 from vidtrans.strokes.media import load_medium, medium_names
-from vidtrans.strokes.painter import Painter
+from vidtrans.strokes.painter import StrokePainter
 from vidtrans.strokes.settings import CURVES, StrokesSettings
 
 VALUES = dict.fromkeys(CURVES, 1.0)
@@ -29,15 +29,15 @@ def scene(number: int, size: tuple[int, int] = SIZE) -> np.ndarray:
     return np.clip(np.where(inside[..., None], disc, made), 0, 255).astype(np.uint8)
 
 
-def painted(painter: Painter, numbers: range, start: int = 0) -> list[np.ndarray]:
+def painted(painter: StrokePainter, numbers: range, start: int = 0) -> list[np.ndarray]:
     return [painter.paint(n, scene(n), scene(n), VALUES, starts_shot=n == start) for n in numbers]
 
 
-def painter(medium: str = "oil", threads: int = 1, size: tuple[int, int] = SIZE, **settings: object) -> Painter:
-    return Painter(load_medium(medium), StrokesSettings(**settings), size, threads)  # type: ignore[arg-type]
+def painter(medium: str = "oil", threads: int = 1, size: tuple[int, int] = SIZE, **settings: object) -> StrokePainter:
+    return StrokePainter(load_medium(medium), StrokesSettings(**settings), size, threads)  # type: ignore[arg-type]
 
 
-def lives(made: Painter) -> Iterator[dict[int, float]]:
+def lives(made: StrokePainter) -> Iterator[dict[int, float]]:
     """Yield the opacity of the strokes of each layer, by number."""
     for layer in made._layers:
         yield dict(zip(layer._ids.tolist(), layer._life[:, kernels.ALPHA].tolist(), strict=True))
@@ -154,7 +154,7 @@ def test_directions_lead_strokes() -> None:
     lines = np.zeros((90, 120, 3), np.uint8)
     for row in range(0, 90, 6):
         cv2.line(lines, (0, row), (119, row), (255, 255, 255), 1)
-    made = Painter(load_medium("oil"), StrokesSettings(), size, 1, directions=lines)
+    made = StrokePainter(load_medium("oil"), StrokesSettings(), size, 1, directions=lines)
     upright = np.repeat(np.clip(127 + 60 * np.sin(np.arange(120) / 3), 0, 255)[None, :, None], 90, 0).repeat(3, 2)
     frame = upright.astype(np.uint8)
     made.paint(0, frame, frame, VALUES, starts_shot=True)

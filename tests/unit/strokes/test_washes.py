@@ -8,7 +8,7 @@ import numpy as np
 
 from vidtrans.strokes.fields import Fields, raised
 from vidtrans.strokes.media import load_medium
-from vidtrans.strokes.painter import Painter, outline
+from vidtrans.strokes.painter import StrokePainter, outline
 from vidtrans.strokes.settings import StrokesSettings
 
 WIDTH, HEIGHT = 160, 120
@@ -27,7 +27,7 @@ def painted(folder: Path, text: str, picture: np.ndarray, scale: int = 1) -> np.
     """Return a picture painted in the medium of a TOML text, times ``scale`` in size."""
     (folder / "medium.toml").write_text(text)
     size = (picture.shape[1] * scale, picture.shape[0] * scale)
-    painter = Painter(load_medium("medium.toml", folder), StrokesSettings(), size, threads=1)
+    painter = StrokePainter(load_medium("medium.toml", folder), StrokesSettings(), size, threads=1)
     return painter.paint(0, picture, picture, VALUES, starts_shot=True)
 
 

@@ -103,6 +103,13 @@ def test_a_clip_without_a_model_is_named(media: Path, tmp_path: Path) -> None:
         api.stylize(path, output=str(tmp_path / "new"))
 
 
+def test_a_marker_of_strokes_needs_no_model(media: Path, tmp_path: Path) -> None:
+    path = marked(media, "in strokes", "strokes: ink; strokes.size: 2")
+    items = api.stylize(path, output=str(tmp_path / "new"), strokes="oil", handles=0, dry_run=True)["items"]
+    assert sorted(item["strokes"] for item in items) == ["ink", "oil"]
+    assert sorted(Path(item["output"]).suffixes[-2] for item in items) == [".ink", ".oil"]
+
+
 @pytest.mark.usefixtures("copied")
 def test_markers_of_the_timeline_and_notes_of_resolve_count(media: Path, tmp_path: Path) -> None:
     otio = pytest.importorskip("opentimelineio", reason="OpenTimelineIO is not installed")

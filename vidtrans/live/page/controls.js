@@ -4,6 +4,7 @@ import { Moves } from "./moves.js";
 const NAMES = {
   second: "Second model", crossfade: "Cross-fade", fade: "Fade (s)", size: "Size", upscale: "Enlarge", output_size: "Output size", strength: "Strength",
   keep_colour: "Keep colour", keep_shading: "Keep light", past: "Past", lerp: "Share of the past", look: "Look", stroke_size: "Strokes",
+  medium: "Medium", strokes_size: "Width", strokes_looseness: "Looseness",
   zoom: "Zoom", rotate: "Rotate", pan_x: "Pan across", pan_y: "Pan down", hue: "Hue", speed: "Speed", recall: "Recall", wander: "Wander", goto: "Go to shot", drive: "Drive",
   dream_fps: "Frames/s",
 };
@@ -56,7 +57,7 @@ export class Controls {
     const entry = { row, input, about, scale: isList ? null : scaleOf(about, name), touched: -Infinity };
     this.rows.set(name, entry);
     if (isList) {
-      if (about.choices) this.options(name, about.choices);
+      if (about.choices) this.options(name, about.choices, { "": "the model's own" });
       input.addEventListener("change", () => this.moved(name, input.value));
       return row;
     }

@@ -4,9 +4,10 @@ import { state } from "./state.js";
 import "./curve.js";
 import { pictures, SEEN } from "./wall.js";
 
-const GROUPS = ["Input", "Look", "Time and shots", "Training", "Camera and clock", "Output", "Speed and device", "Several clips", "Settings"];
+const GROUPS = ["Input", "Look", "Strokes", "Time and shots", "Training", "Camera and clock", "Output", "Speed and device", "Several clips", "Settings"];
 const OPEN = ["Input", "Look"]; // groups that are seen at first
-const KINDS = { "vidtrans-model": ["model"], "vidtrans-look": ["picture"], "": ["clip", "picture", "pictures", "dataset", "model"] };
+const KINDS = { "vidtrans-model": ["model"], "vidtrans-look": ["picture"], "vidtrans-medium": ["picture"], "": ["clip", "picture", "pictures", "dataset", "model"] };
+const MEDIA = ["vidtrans-look", "vidtrans-medium"]; // formats of texts that may name a medium
 const CURVED = ["stylize", "deflicker", "propagate"]; // commands whose curves run over a clip that is there
 let lists = 0, forms = 0;
 
@@ -19,7 +20,7 @@ export class CommandForm extends HTMLElement {
     this.fields = new Map();
     const groups = new Map();
     for (const [name, property] of Object.entries(schema.properties)) {
-      const group = property["x-rare"] ? "Rarely needed" : property["x-group"] ?? "Input";
+      const own = property["x-group"] ?? "Input", group = property["x-rare"] && own !== "Strokes" ? "Rarely needed" : own;
       if (!groups.has(group)) groups.set(group, []);
       groups.get(group).push(this.field(name, property, given[name], schema.required.includes(name)));
     }
@@ -105,7 +106,7 @@ export class CommandForm extends HTMLElement {
       const list = `files-${++lists}`, kinds = KINDS[one.format ?? ""] ?? KINDS[""];
       input.setAttribute("list", list);
       const names = state.items.filter((item) => kinds.includes(item.kind)).map((item) => item.name);
-      const looks = one.format === "vidtrans-look" ? Object.keys(state.start.media) : [];
+      const looks = MEDIA.includes(one.format) ? Object.keys(state.start.media) : [];
       const offered = h("datalist", { id: list }, [...names, ...looks].map((text) => h("option", { value: text })));
       this.append(offered);
       input.addEventListener("focus", () => { if (!offered.isConnected) this.append(offered); });
