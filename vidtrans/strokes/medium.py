@@ -20,7 +20,7 @@ PICTURE = "picture"  # in place of a colour: the picture's own
 LINES = 480  # the short side of the picture whose lines are the unit of lengths
 KINDS = ("strokes", "cells", "sheets", "wash")
 BRUSHES = ("bristle", "knife", "flat", "wash", "chalk", "graphite", "nib", "dab", "crayon", "glow")
-PAPERS = ("smooth", "fine", "rough", "canvas", "laid", "pitted", "tooth", "grid")
+PAPERS = ("smooth", "fine", "rough", "canvas", "laid", "pitted", "tooth")
 PLACES = ("everywhere", "detail", "dark", "light", "edges", "colour")
 SHAPES = ("dots", "lines", "grain", "flat", "hatching")
 
