@@ -17,11 +17,12 @@ gives the time to the first picture, with kept kernels and with a new folder for
 
 ``--peers``: OpenCV's ``stylization``, ``pencilSketch`` and ``xphoto.oilPainting`` (of opencv-contrib), and filters of
 the program G'MIC, on each frame by itself, beside the medium of ours that is nearest. Films of both beside the source
-are written to DIR.
+are written to DIR; with ``--blind`` without names, in an order that ``sides.json`` has, for somebody who votes.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import statistics
@@ -63,6 +64,14 @@ sys.exit(status)
 VALUES = dict.fromkeys(CURVES, 1.0)
 CODE = source_digest((Path(__file__).parents[1] / "vidtrans" / "strokes").glob("*.py"))
 Frames = Sequence[np.ndarray]
+
+
+def read_at(path: Path, count: int, lines: int) -> list[np.ndarray]:
+    """Return the first frames of a clip, scaled to a short side, also up, and to even sizes. Raises Missing."""
+    frames = read_frames(path, 0, count, short=lines, least=2)
+    scale = lines / min(frames[0].shape[:2])
+    width, height = (round(side * scale / 2) * 2 for side in frames[0].shape[1::-1])
+    return [cv2.resize(frame, (width, height), interpolation=cv2.INTER_CUBIC) for frame in frames]
 
 
 # Calm
@@ -181,9 +190,8 @@ def speed(data: Path, media: Sequence[str], lines: Sequence[int], rounds: int) -
     with harness.work_folder() as folder:
         clips = {}
         for size in lines:
-            frames = read_frames(data / "video" / SPEED_CLIP, 0, SIZES[size], short=size)
-            even = [frame[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2] for frame in frames]
-            clips[size] = write_clip(folder / f"{size}.mp4", even)
+            frames = read_at(data / "video" / SPEED_CLIP, SIZES[size], size)
+            clips[size] = write_clip(folder / f"{size}.mp4", frames)
         cost_each_frame(folder, clips, media, rounds)
         print()
         first_pictures(folder, clips[lines[0]], media, rounds)
@@ -290,40 +298,40 @@ PEERS = {
 }
 
 
-def peers(folder: Path, clips: dict[str, Frames]) -> None:
+def peers(folder: Path, clips: dict[str, Frames], *, blind: bool) -> None:
     """Print the warping errors of peers and of our nearest media; write a film of each pair beside its source."""
     head("peer", "our medium", "clip", "peer's error over source", "ours over source", "peer's over ours", "film")
+    sides: dict[str, str] = {}
     for clip, frames in clips.items():
         own = warping_error(frames, frames)
-        ours: dict[str, list[np.ndarray]] = {}
-
-        def compare(
-            name: str,
-            clip: str = clip,
-            frames: Frames = frames,
-            own: float = own,
-            ours: dict[str, list[np.ndarray]] = ours,
-        ) -> None:
-            peer = PEERS[name]
-            theirs = peer.work(frames)
-            if peer.medium not in ours:
-                ours[peer.medium] = paint(peer.medium, frames)[0]
-            errors = [warping_error(frames, film) for film in (theirs, ours[peer.medium])]
-            film = folder / f"{clip}-{name.replace(' ', '-').replace(chr(39), '').lower()}.mp4"
-            titles = ("source", name, peer.medium)
-            write_clip(
-                film, [beside(titles, three) for three in zip(frames, theirs, ours[peer.medium], strict=True)], crf="16"
-            )
-            row(name, peer.medium, clip, *(error / own for error in errors), figure(errors[0] / errors[1]), film.name)
-
-        harness.each(PEERS, compare)
+        ours = {medium: paint(medium, frames)[0] for medium in {peer.medium for peer in PEERS.values()}}
+        for name, peer in PEERS.items():
+            try:
+                theirs = peer.work(frames)
+            except harness.Missing as why:
+                harness.skip(name, why)
+                continue
+            pair = {name: theirs, peer.medium: ours[peer.medium]}
+            order = list(pair)
+            film = f"{clip}-{name.replace(' ', '-').replace(chr(39), '').lower()}.mp4"
+            if blind:
+                film = f"{digest(clip, name)[:6]}.mp4"
+                order = order[:: -1 if int(digest(name, clip), 16) % 2 else 1]
+                sides[film] = f"A: {order[0]}, B: {order[1]}"
+            titles = ("source", *(("A", "B") if blind else order))
+            three = zip(frames, *(pair[side] for side in order), strict=True)
+            write_clip(folder / film, [beside(titles, pictures) for pictures in three], crf="16")
+            errors = [warping_error(frames, made) / own for made in pair.values()]
+            row(name, peer.medium, clip, *errors, figure(errors[0] / errors[1]), film)
+    if blind:
+        (folder / "sides.json").write_text(json.dumps(sides, indent=1))
 
 
 def beside(titles: Sequence[str], pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """Return pictures side by side, of even sizes, each with its title."""
+    """Return pictures side by side, each with its title."""
     made = []
     for title, picture in zip(titles, pictures, strict=True):
-        one = np.ascontiguousarray(picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2])
+        one = picture.copy()
         for colour, width in (((0, 0, 0), 4), ((255, 255, 255), 1)):
             cv2.putText(one, title, (10, one.shape[0] - 12), cv2.FONT_HERSHEY_SIMPLEX, 0.6, colour, width, cv2.LINE_AA)
         made.append(one)
@@ -334,6 +342,7 @@ def main() -> None:
     parser = harness.parser(__doc__, data=True, cache=True, rounds=3)
     for part in ("calm", "speed", "peers"):
         parser.add_argument(f"--{part}", action="store_true", help="measure this part")
+    parser.add_argument("--blind", action="store_true", help="films of --peers for a vote: sides A and B")
     parser.add_argument(
         "--media",
         type=harness.comma_list,
@@ -355,7 +364,7 @@ def main() -> None:
     clips: dict[str, Frames] = {}
 
     def read(name: str) -> None:
-        clips[Path(name).stem] = read_frames(given.data / "video" / name, 0, given.frames, short=LINES, least=2)
+        clips[Path(name).stem] = read_at(given.data / "video" / name, given.frames, LINES)
 
     if whole or given.calm or given.peers:
         harness.each([name for name in (*CHOSEN, *HELD_OUT) if Path(name).stem in given.clips], read)
@@ -366,7 +375,7 @@ def main() -> None:
     if whole or given.speed:
         speed(given.data, given.media, [int(size) for size in given.lines], given.rounds)
     if whole or given.peers:
-        peers(given.cache, clips)
+        peers(given.cache, clips, blind=given.blind)
 
 
 if __name__ == "__main__":

@@ -34,8 +34,8 @@ def settings_page() -> str:
 
 def media_page() -> str:
     """Return the page with every key of every table of a medium, and the media that ship."""
-    text = f"{NOTE}# Media\n\nThe tables of a medium's file; [a medium](../extend/medium.md) shows one. Every key "
-    text += f"may be left out. Lengths are in lines of a picture of {LINES} lines.\n"
+    text = f"{NOTE}# Media of painters\n\nThe tables of a medium's file; [a medium](../extend/medium.md) shows one. "
+    text += f"Every key may be left out. Lengths are in lines of a picture of {LINES} lines.\n"
     for name, (cls, is_list) in TABLES.items():
         title = f"[[{name}]]" if is_list else f"[{name}]"
         summary = (cls.__doc__ or "").partition(": ")[2] or cls.__doc__ or ""

@@ -217,13 +217,6 @@ def paper(kind: str, scale: float) -> np.ndarray:
         over = (np.floor(place)[:, None] + np.floor(place)[None]) % 2
         made = np.where(over > 0, warp[:, None] * 0.75 + 0.25 * weft[None], weft[None] * 0.75 + 0.25 * warp[:, None])
         return _stretched(made + 0.5 * _wrapped(random, side, 1.2 * scale))
-    if kind == "grid":
-        fine, bold = round(side / 16 / scale), round(side / 64 / scale)
-        place = np.arange(side, dtype=np.float32) / side
-        line = np.maximum(
-            *(k * (np.abs((place * n + 0.5) % 1 - 0.5) * side / n < 0.6 * scale) for k, n in ((0.3, fine), (0.6, bold)))
-        )
-        return (0.4 + np.maximum(line[:, None], line[None])).astype(np.float32)
     if kind == "laid":
         lines = 0.5 + 0.5 * np.sin(2 * np.pi * np.arange(side) / side * max(8, round(side / (3.2 * scale))))
         return _stretched(0.8 * lines[:, None] + _wrapped(random, side, 1.0 * scale))

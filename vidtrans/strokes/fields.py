@@ -17,6 +17,7 @@ from vidtrans.video.colour.conversion import to_uint8, unit
 FLOW, FLOW_SIZE = "dis", 360  # method, and short side at which the motion is estimated
 SEEN = 540  # short side in pixels beyond which a painter sees no more
 KEPT = 0.9  # share of the direction field that stays from frame to frame
+COLOURLESS = 0.07  # chroma that nine tenths of a black-and-white film do not reach
 STILL = 0.04  # pixels a frame: motion below it is noise
 ALONG = 0.06  # difference of colour beyond which a place has changed, so that nothing of its past is kept
 LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
@@ -38,6 +39,8 @@ class Fields:
         self._medium = medium
         colour = np.array(parse_ink(medium.picture.filter) or (0, 0, 0), np.float32)
         self._weights = np.tile(colour / colour.sum(), (3, 1)) if colour.any() else None  # of the tones
+        inks = [parse_ink(name) for name in (medium.picture.shadows, medium.picture.lights)]
+        self._tints = [np.array(ink, np.float32) for ink in inks if ink] if all(inks) else None
         self._estimate = FlowEstimator(FLOW, FLOW_SIZE)
         self._directions = directions
         self.forget()
@@ -46,7 +49,7 @@ class Fields:
         """Begin a shot."""
         self._before: np.ndarray | None = None  # the last frame, prepared for the estimate of motion
         self._tensor = self._steady = np.empty(0, np.float32)
-        self._range = np.empty(0, np.float32)
+        self._range = self._chroma = np.empty(0, np.float32)
         self.phases = np.empty(0, np.float32)
         self._detail: dict[float, np.ndarray] = {}
 
@@ -92,6 +95,8 @@ class Fields:
         how = self._medium.picture
         if self._weights is not None:
             seen = cv2.transform(seen, self._weights)
+        if self._tints is not None:
+            seen = self._tinted(seen, *self._tints)
         if how.smooth:
             seen = flatten(seen, how.smooth * self.scale)
         if how.clarity:
@@ -119,6 +124,18 @@ class Fields:
             rise = np.clip((place - whole - np.float32(0.5)) * 6 + np.float32(0.5), 0, 1)  # soft, or it flickers
             seen = np.clip(seen * ((whole + rise) / steps / np.maximum(grey, np.float32(0.02)))[..., None], 0, 1)
         return np.ascontiguousarray(seen, dtype=np.float32)
+
+    def _tinted(self, seen: np.ndarray, shadows: np.ndarray, lights: np.ndarray) -> np.ndarray:
+        """Return a picture without colours with those of its medium in shadows and lights; others as they are."""
+        small = cv2.resize(seen, (160, 90), interpolation=cv2.INTER_AREA)
+        now = np.quantile(small.max(2) - small.min(2), [0.9]).astype(np.float32)
+        self._chroma = now if not len(self._chroma) else self._chroma * np.float32(0.95) + now * np.float32(0.05)
+        share = np.clip(2 - self._chroma / COLOURLESS, 0, 1)
+        if not share:
+            return seen
+        grey = np.clip(cv2.transform(seen, LUMA), 0, 1)[..., None]
+        tint = shadows + (lights - shadows) * grey
+        return seen + (tint - tint @ LUMA.T) * (share * (1 - np.abs(2 * grey - 1) ** 3))
 
     def _directed(self, back: np.ndarray | None) -> np.ndarray:
         """Return the direction field, from the structure tensor at two scales, steadied along the motion."""
@@ -261,12 +278,13 @@ class Fields:
         if self._before is None:
             return {}
         made = {"before": self._before, "tensor": self._tensor, "steady": self._steady, "range": self._range}
-        return made | {"phases": self.phases}
+        return made | {"phases": self.phases, "chroma": self._chroma}
 
     def resume(self, state: Mapping[str, np.ndarray]) -> None:
         """Continue from a ``state``."""
         self._before, self._tensor = state["before"], state["tensor"]
         self._steady, self._range, self.phases = state["steady"], state["range"], state["phases"]
+        self._chroma = state["chroma"]
 
 
 def _certain(back: np.ndarray, before: np.ndarray, now: np.ndarray) -> np.ndarray:

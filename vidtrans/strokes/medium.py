@@ -20,7 +20,7 @@ PICTURE = "picture"  # in place of a colour: the picture's own
 LINES = 480  # the short side of the picture whose lines are the unit of lengths
 KINDS = ("strokes", "cells", "sheets", "wash")
 BRUSHES = ("bristle", "knife", "flat", "wash", "chalk", "graphite", "nib", "dab", "crayon", "glow")
-PAPERS = ("smooth", "fine", "rough", "canvas", "laid", "pitted", "tooth", "grid")
+PAPERS = ("smooth", "fine", "rough", "canvas", "laid", "pitted", "tooth")
 PLACES = ("everywhere", "detail", "dark", "light", "edges", "colour")
 SHAPES = ("dots", "lines", "grain", "flat", "hatching")
 
@@ -39,6 +39,8 @@ class MediumPicture:
     clarity: float = setting(0.0, "how far small differences of tone are raised: eyes, mouths", low=0, high=4)
     lift: float = setting(0.0, "how far middle tones are made lighter; below 0: darker", low=-1, high=1)
     filter: str = setting(PICTURE, "#rrggbb: tones alone are seen, as on film behind this filter; 'picture': colours")
+    shadows: str = setting(PICTURE, "#rrggbb that the shadows of black-and-white films get; 'picture': none")
+    lights: str = setting(PICTURE, "#rrggbb that their lights get; 'picture': none")
     local: float = setting(0.0, "share by which bright and dark areas are brought to one tone", low=0, high=1)
 
 
