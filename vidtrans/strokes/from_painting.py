@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_file, digest_of
 from vidtrans.core.settings import Size
 from vidtrans.strokes import brushes
@@ -16,6 +17,7 @@ from vidtrans.video.images.picture import read_picture
 
 VERSION = 1  # of what is found in a painting
 LINES = 480  # short side in pixels at which a painting is looked at
+SMALLEST = 128  # pixels a side of a painting
 SIDE = 64  # of the patches in which strokes are measured, in pixels
 PATCHES = 160  # at most
 LEFT = 0.25  # correlation of what lies side by side; of strokes of one width it falls evenly to 0 at that width
@@ -43,8 +45,17 @@ class Found:
 
 
 def medium_of_painting(path: Path, base: Medium) -> Medium:
-    """Return ``base`` with the strokes of the painting in a file, and brushes cut from it. Raises MediaError."""
-    found = find_strokes(read_picture(path))
+    """Return ``base`` with the strokes of the painting in a file, and brushes cut from it.
+
+    Raises MediaError, and UsageError for a picture that shows no strokes: it is too small, or of one colour.
+    """
+    painting = read_picture(path)
+    if min(painting.shape[:2]) < SMALLEST:
+        why = f"its {painting.shape[1]}x{painting.shape[0]} pixels show no strokes"
+        raise UsageError(f"painting {path}", why, f"give one of at least {SMALLEST} pixels a side")
+    if not np.ptp(painting, axis=(0, 1)).any():
+        raise UsageError(f"painting {path}", "it is of one colour", "give a picture that shows strokes")
+    found = find_strokes(painting)
     ratio = float(np.clip(found.length / found.width, 1.2, 7.0))
     layers = tuple(
         MediumLayer(

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from vidtrans.core.errors import UsageError
 from vidtrans.strokes.from_painting import find_strokes
 from vidtrans.strokes.media import load_medium
 from vidtrans.strokes.painter import StrokePainter
@@ -53,5 +54,9 @@ def test_a_painting_is_a_medium_and_its_own_palette(tmp_path: Path) -> None:
             0, *[np.full((48, 64, 3), 99, np.uint8)] * 2, VALUES, starts_shot=True
         )
         assert made.shape == (48, 64, 3)
+    for name, shape, why in (("small.jpg", (96, 300, 3), "300x96 pixels"), ("flat.jpg", (300, 300, 3), "one colour")):
+        cv2.imwrite(str(tmp_path / name), np.full(shape, 90, np.uint8))
+        with pytest.raises(UsageError, match=why):
+            load_medium(name, tmp_path)
     cv2.imwrite(str(tmp_path / "brush.png"), np.full((20, 60), 200, np.uint8))
     assert StrokesSettings(medium=str(tmp_path / "brush.png")).pictures == {}
