@@ -1,6 +1,10 @@
 """Draw a sheet of all media, or of some: a row for each picture or clip, of which the middle frame is shown.
 
 python examples/sheet_of_media.py SHEET.jpg FILE... [--media oil,pencil]
+
+Or write a small picture of each medium, as pages show them:
+
+python examples/sheet_of_media.py vidtrans/assets/media vidtrans/assets/frames/astronaut.jpg
 """
 
 from __future__ import annotations
@@ -17,6 +21,8 @@ from vidtrans.strokes.media import medium_names
 from vidtrans.video.plots.layout import ContactSheet
 
 CELL, ACROSS = (300, 200), 6  # pixels; pictures in a row
+SMALL, LARGEST = (240, 160), 15_000  # pixels and bytes of a small picture
+COARSE = 1.5  # the size of its strokes, which one would not see otherwise
 BEFORE = 12  # frames that are painted before the one that is shown
 
 
@@ -44,15 +50,35 @@ def cells(path: Path, media: list[str], folder: Path) -> list[np.ndarray]:
     return found
 
 
+def write_small(path: Path, media: list[str], folder: Path, cache: Path) -> None:
+    """Write the upper part of a picture in each medium, as FOLDER/MEDIUM.jpg."""
+    source = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+    _height, width = source.shape[:2]
+    upper = cv2.resize(
+        source[: width * SMALL[1] // SMALL[0]], [2 * side for side in SMALL], interpolation=cv2.INTER_CUBIC
+    )
+    for medium in media:
+        painter = vidtrans.load_model(medium, cache_dir=cache, settings={"strokes": {"size": COARSE}})
+        small = cv2.resize(painter(upper), SMALL, interpolation=cv2.INTER_AREA)
+        for quality in range(90, 20, -5):
+            _, file = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+            if file.size <= LARGEST:
+                break
+        (folder / f"{medium}.jpg").write_bytes(file)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sheet", type=Path)
+    parser.add_argument("sheet", type=Path, help="the sheet, or a folder for small pictures")
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--media", type=lambda text: text.split(","), default=list(medium_names()))
     options = parser.parse_args()
     titles = ["", *options.media]
     rows, notes = list[list[np.ndarray]](), list[list[str]]()
     with tempfile.TemporaryDirectory() as name:
+        if options.sheet.is_dir():
+            write_small(options.files[0], options.media, options.sheet, Path(name))
+            return
         for path in options.files:
             found = cells(path, options.media, Path(name))
             rows += [found[n : n + ACROSS] for n in range(0, len(found), ACROSS)]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 FILE = Path(__file__).parent / "nodes" / "schemas.json"
-KEPT = ("type", "enum", "anyOf", "minimum", "exclusiveMinimum", "maximum", "default", "description")
+KEPT = ("type", "enum", "anyOf", "minimum", "exclusiveMinimum", "maximum", "default", "description", "format")
 
 
 def offered() -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:

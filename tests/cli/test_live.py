@@ -66,6 +66,9 @@ def test_pictures_are_looks_without_a_model(tmp_path: Path) -> None:
         assert np.abs(post_picture(link, frame).astype(int) - frame).mean() > 10
     with started(*LIVE, "--model", "identity", "--look", str(stripes), "--look", "oil") as (link, _):
         assert (post(link, 99) == 99).all()
+    strokes = ("--strokes", "oil", "--palette", str(chequers), "--strokes-size", "0.5")
+    with started(*LIVE, *strokes) as (link, _):
+        assert np.abs(post_picture(link, frame).astype(int) - frame).mean() > 2
     with started(*LIVE, "--look", "oil", "--look", "pencil") as (link, _):
         assert 2 < np.abs(post_picture(link, frame).astype(int) - frame).mean() < 40
     make_model("ink.safetensors", "look", {"looks": ["ink"]})
@@ -128,6 +131,9 @@ def test_what_is_no_look_is_one_line(tmp_path: Path, capsys: Capsys) -> None:
         (("--look", "absent.jpg"), 2, "no such picture"),
         (("--look", f"{stripes}: 1, clip: 1"), 2, "there is no clip"),
         (("--look", "clip"), 2, "there is no clip"),
+        (("--strokes", "oyl"), 2, "did you mean 'oil'"),
+        (("--strokes", "oil", "--strokes-size", "0: 1, 2s: 2"), 2, "no timeline"),
+        (("--strokes", "oil", "--set", "strokes.fine=a.png"), 2, "no clip"),
         (("--look", f"0: {stripes}, 5s: {chequers}"), 2, "no timeline"),
         (("--look", str(stripes)) * 17, 2, "16"),
         (("--look", str(stripes), "--set", "pairing.density=1"), 2, "no such setting"),

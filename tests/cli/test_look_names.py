@@ -125,7 +125,7 @@ def test_media_are_tried_beside_each_other(capsys: Capsys) -> None:
         "--look pencil",
     ]
     table = said_json(capsys, *tried, "--model", "flower", "--strokes", "oil", "--vary", "strokes.size=2")
-    assert table["columns"] == ["source", "flower", "--set strokes.size=2"]
+    assert table["columns"] == ["source", "flower", "--strokes-size 2"]
     assert "compare media alone" in refuse(capsys, 2, *tried, "--vary", "look=oil,stripes.png")
 
 

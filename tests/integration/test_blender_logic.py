@@ -91,7 +91,8 @@ def test_options_become_words_of_which_each_is_one_argument() -> None:
 def test_a_slider_that_is_animated_becomes_a_file_of_values_within_its_bounds() -> None:
     fields = schemas.fields_of("stylize", schema_of("stylize"))
     curves = {field.name: field for field in fields if field.is_curve}
-    assert set(curves) == {"strength", "mix", "keep_colour", "keep_shading", "stroke_size"}
+    of_strokes = {f"strokes_{name}" for name in ("size", "density", "looseness", "light", "paper")}
+    assert set(curves) == {"strength", "mix", "keep_colour", "keep_shading", "stroke_size", *of_strokes}
     values = defaults(fields) | {
         "strength": "jobs/1/values.csv:strength",
         "keep_colour": "jobs/1/values.csv:keep_colour",

@@ -263,8 +263,11 @@ def test_the_message_of_vidtrans_is_that_of_the_node(pack: ModuleType, film: Pat
 
 
 def test_one_picture_is_a_clip_of_one_frame(pack: ModuleType) -> None:
-    done = node(pack, "Stylize").execute(video=images(moving_frames(1)), model="identity", temporal="off")
+    picture, stylize = images(moving_frames(1)), node(pack, "Stylize")
+    done = stylize.execute(video=picture, model="identity", temporal="off")
     assert vidtrans.probe(done.args[1])["frames"] == 1
+    painted = stylize.execute(video=picture, strokes="oil", strokes_size=2.0, palette=picture)
+    assert pictures(Path(painted.args[1]))[0].std() > 1
 
 
 def test_a_process_that_dies_is_named_with_its_log(

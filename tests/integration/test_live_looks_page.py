@@ -50,6 +50,13 @@ def test_pictures_are_chosen_and_dropped_and_the_camera_is_painted_in_their_look
         wait_until(page, lambda p: p.std() > 10)
         page.click("#freeze")
         plain = settled(page, running, freeze=True)
+        assert page.is_hidden("#control-strokes_size")
+        page.select_option("#control-medium", "pencil")
+        drawn = settled(page, running, medium="pencil").astype(int)
+        assert np.abs(drawn - plain).mean() > 10
+        page.fill("#control-strokes_size", "1000")  # the end of the slider
+        assert np.abs(settled(page, running, strokes_size=4.0).astype(int) - drawn).mean() > 2
+        page.select_option("#control-medium", "")
         page.set_input_files("#look-picture", stripes)
         page.wait_for_selector("[data-model=stripes][aria-pressed=true]")
         assert running.hub.state.controls.model == "stripes"

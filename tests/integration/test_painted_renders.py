@@ -294,6 +294,7 @@ def test_a_palette_moves_the_colours_of_the_whole_film_alike(clip: Path) -> None
     [
         (("--strokes", "oyl"), "oil"),
         (("--palette", "p.png"), "--strokes"),
+        (("--strokes-size", "2"), "--strokes"),
         (("--strokes", MEDIUM, "--set", "strokes.size=9"), "strokes.size 9"),
         (("--strokes", MEDIUM, "--set", "strokes.size=1 + frame"), "strokes.size"),
         (("--strokes", MEDIUM, "--strokes-looseness", "4"), "strokes.looseness 4"),

@@ -122,6 +122,7 @@ def test_a_setting_is_chosen_by_its_picture(page: Any) -> None:
     page.locator("studio-command [id$=-stylize-strokes]").fill("ink")
     page.locator("studio-command [id$=-stylize-look]").fill("")
     page.locator("studio-command [id$=-stylize-strokes_on]").fill("2")
+    page.keyboard.press("Tab")
     page.wait_for_function(
         f"() => {line}.includes('--strokes ink') && {line}.includes(\"--strokes-size '0: 0.5, 29: 4'\")"
         f" && {line}.includes('--strokes-on 2')"

@@ -19,6 +19,7 @@ from page_checks import CONTRAST, STRUCTURE
 from processes import HANG_S, until
 from studio_server import RunningStudio, studio
 
+from vidtrans.strokes.media import medium_names
 from vidtrans.video.images.picture import write_picture
 
 ROOMS = ("wishes", "viewer", "easel", "training", "live", "command")
@@ -88,6 +89,18 @@ def test_a_wish_is_answered_by_the_files_that_are_there(browser: Any, running: R
     add(running, "clip by another tool.mp4")
     answers = f"() => {WISHES}.answers()"
     with page_of(browser, running) as page:
+        page.click("[data-wish=picture]")
+        page.wait_for_selector("[data-look=pencil][aria-label='The medium pencil']")
+        media = "[...document.querySelectorAll('[data-look] img')].map((image) => image.complete && image.naturalWidth)"
+        page.evaluate(
+            "() => document.querySelectorAll('[data-look] img').forEach((image) => { image.loading = 'eager'; })"
+        )
+        page.wait_for_function(f"() => {media}.every(Boolean)")
+        assert page.evaluate(f"() => {media}") == [240] * len(medium_names())
+        page.select_option("#question-how", "20")
+        page.click("[data-look=pencil]")
+        page.wait_for_function(f"() => /^vidtrans stylize .* --look pencil$/.test({WISHES}.line.textContent)")
+        page.get_by_role("button", name="Back").click()
         page.click("[data-wish=grade]")
         found = page.evaluate(answers)
         assert (found["before"], found["after"]) == ("still.png", "still graded.png")

@@ -63,6 +63,9 @@ def with_every_keyword() -> None:
         exposure=True, strength=0.5, mix="0: 0, 2s: 1", keep_colour=0.3,
         sound="song.wav", keep_shading=0.5, cuts="cuts.txt", temporal="window", mask=Path("mask.mp4"),
         strokes="oil", palette="painting.jpg",
+        strokes_size=1.5, strokes_density="0: 1, 2s: 2", strokes_looseness=0.5, strokes_light=1.5, strokes_paper=0.5,
+        strokes_fade=12, strokes_lag=0.5, strokes_on=2, strokes_boil=4, strokes_fine="faces.mkv",
+        strokes_directions="lines.png",
         codec="h264", fps="25", filter="hue=s=0", jobs=2, shard="1/4", halt=True, retry=True, executor="local",
         cache_dir=CACHE, device="cpu", overwrite=True, dry_run=True, allow_damaged=True, decoder="cpu",
         cache_limit_gb=20, preset="fast", settings=SETTINGS, report=show, stop=STOP, beside=True
@@ -165,6 +168,9 @@ def with_every_keyword_too() -> None:
         first_number=1, start="1:02.5", end=Time(frame=90), mask="mask.mp4", layer=True, beside=True,
         temporal="window", steps=500, upscale="sharp", sharpness=0.5, strength=0.5, mix="0: 0, 2s: 1", keep_colour=0.3,
         keep_shading=0.5, strokes="oil", palette="painting.jpg",
+        strokes_size=1.5, strokes_density="0: 1, 2s: 2", strokes_looseness=0.5, strokes_light=1.5, strokes_paper=0.5,
+        strokes_fade=12, strokes_lag=0.5, strokes_on=2, strokes_boil=4, strokes_fine="faces.mkv",
+        strokes_directions="lines.png",
         cuts="cuts.txt", codec="h264", jobs=2, shard="1/4", halt=True, retry=True, executor="local",
         cache_dir=CACHE, device="cpu", seed=7, overwrite=True, dry_run=True, allow_damaged=True, decoder="cpu",
         cache_limit_gb=20, preset="fast", settings=SETTINGS, report=show, stop=STOP
@@ -173,7 +179,11 @@ def with_every_keyword_too() -> None:
         video="clip.mp4", apply="clip.mp4", output="out.mp4", looks=["painting.jpg", Path("other.jpg")],
         at_once=True, target="target.mp4", keep="keep.mp4", minutes=2.5, pairing="edges", temporal="window",
         steps=500, upscale="sharp", sharpness=0.5, strength=0.5, mix="0: 0, 2s: 1", keep_colour=0.3,
-        keep_shading=0.5, strokes="oil", palette=Path("painting.jpg"), codec="h264",
+        keep_shading=0.5, strokes="oil", palette=Path("painting.jpg"),
+        strokes_size=1.5, strokes_density="0: 1, 2s: 2", strokes_looseness=0.5, strokes_light=1.5, strokes_paper=0.5,
+        strokes_fade=12, strokes_lag=0.5, strokes_on=2, strokes_boil=4, strokes_fine="faces.mkv",
+        strokes_directions="lines.png",
+        codec="h264",
         jobs=2, shard="1/4", halt=True, retry=True, executor="local", cache_dir=CACHE, device="cpu", seed=7,
         overwrite=True, dry_run=True, allow_damaged=True, decoder="cpu", cache_limit_gb=20, preset="fast",
         settings=SETTINGS, report=show, stop=STOP
@@ -186,7 +196,10 @@ def with_every_keyword_too() -> None:
         allow_network=True, https=True, token="secret", kiosk=True, upscale="sharp", output_size=1024,
         osc="9000", osc_out="127.0.0.1:9001", send=["virtual-camera"],
         open_page=True, size="512", strength=0.5, keep_colour=0.3, keep_shading=0.5, stroke_size=1.5,
-        strokes="oil", engine="torch", cache_dir=CACHE, device="cpu", seed=7, preset="fast", settings=SETTINGS,
+        strokes="oil", palette="a.jpg",
+        strokes_size=1.5, strokes_density="0: 1, 2s: 2", strokes_looseness=0.5, strokes_light=1.5, strokes_paper=0.5,
+        strokes_fade=12, strokes_lag=0.5, strokes_on=2, strokes_boil=4, strokes_directions="lines.png",
+        engine="torch", cache_dir=CACHE, device="cpu", seed=7, preset="fast", settings=SETTINGS,
         report=show, stop=STOP
     ), vidtrans.CommandResult)
     assert_type(vidtrans.serve_studio(
@@ -206,6 +219,9 @@ def with_every_keyword_too() -> None:
         end=Time(frame=90), score=True, chunk="0", join=True, print_jobs="slurm", size="512", upscale="sharp",
         sharpness=0.5, strength=0.5, mix="0: 0, 2s: 1", keep_colour=0.3,
         sound="song.wav", keep_shading=0.5, look="ink", stroke_size=1.5, drawn="12", strokes="oil", palette="a.jpg",
+        strokes_size=1.5, strokes_density="0: 1, 2s: 2", strokes_looseness=0.5, strokes_light=1.5, strokes_paper=0.5,
+        strokes_fade=12, strokes_lag=0.5, strokes_on=2, strokes_boil=4, strokes_fine="faces.mkv",
+        strokes_directions="lines.png",
         cuts="cuts.txt", filter_source="deinterlace", engine="torch", draft=3, temporal="window", codec="h264",
         fps="25", filter="hue=s=0", jobs=2, shard="1/4", halt=True, retry=True, executor="local", shared_disk=True,
         cache_dir=CACHE, device="cpu", overwrite=True, dry_run=True, allow_damaged=True, decoder="cpu",
@@ -221,7 +237,9 @@ def with_every_keyword_too() -> None:
         video="clip.mp4", models=["ink", "oil"], output="out.mp4", vary=["strength=0.3,0.6"], frames=4, at=["1s",
         Time(frame=30)], size="512", upscale="sharp", sharpness=0.5, strength=0.5, mix="0: 0, 2s: 1",
         keep_colour=0.3,
-        keep_shading=0.5, look="ink", stroke_size=1.5, strokes="oil", cache_dir=CACHE, device="cpu", overwrite=True,
+        keep_shading=0.5, look="ink", stroke_size=1.5, strokes="oil", palette="a.jpg",
+        strokes_size=1.5, strokes_density="0: 1, 2s: 2", strokes_looseness=0.5, strokes_light=1.5, strokes_paper=0.5,
+        strokes_directions="lines.png", cache_dir=CACHE, device="cpu", overwrite=True,
         dry_run=True, allow_damaged=True, preset="fast", settings=SETTINGS, report=show, stop=STOP
     ), vidtrans.MadePicture)
     assert_type(vidtrans.vote(

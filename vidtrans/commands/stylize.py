@@ -135,11 +135,20 @@ class Stylize(Command):
         has_look = look_named(self.recipe.tables) or medium_named(self.recipe.tables)
         if not (self.model or self.region) and not self._is_many and not has_look:
             raise missing_model("stylize", self.video)
+        self._check_strokes()
         if self._is_many:
             check_beside(self.beside, self.video[0], self._kind)
         self._check_timeline()
         check_beside(self.beside, None if self.output is None else Path(self.output))
         self._check_parts()
+
+    def _check_strokes(self) -> None:
+        from vidtrans.models.model_file import medium_among
+
+        unread = self.given.tables.get("strokes")
+        if unread and self.model and not medium_named(self.recipe.tables) and not medium_among(self.model):
+            setting, why = f"strokes.{next(iter(unread))}", "it is for strokes, and there are none"
+            raise UsageError(setting, why, "add --strokes MEDIUM")
 
     def _check_parts(self) -> None:
         for option, value in (("--print-jobs", self.print_jobs), ("--chunk, --join", self.chunk or self.join)):

@@ -87,6 +87,8 @@ class LiveModel:
         for name, curve in strokes.curves().items():
             still(f"strokes.{name}", curve)
         self._own_strokes, self._medium = strokes, ""
+        self._moved: dict[str, float] = {}  # the strokes' values in the last frame
+        self._fading = 0  # frames until strokes have faded in and out after a change of these
         self._strokes = StreamStrokes(strokes, TIMELESS, NO_CLIP)
         engine = load_engine(model, rendering, context, batch=1)
         self._deliver = PictureDelivery(engine)
@@ -106,6 +108,11 @@ class LiveModel:
     def output_size(self) -> int:
         """Return the short side in pixels of delivered pictures where the controls give none."""
         return self._deliver.output_size
+
+    @property
+    def is_changing(self) -> bool:
+        """Return whether painting the last frame again would give another picture, because strokes fade."""
+        return self._fading > 0
 
     def paint(self, frame: SourceFrame, state: ControlState) -> LivePicture:
         """Paint the next frame of the source with the given controls. Raises UsageError, DeviceError."""
@@ -136,6 +143,8 @@ class LiveModel:
         if self._strokes.medium is not None:
             source, size = delivered.source, size_of(delivered.picture)
             moved = {"size": state.controls.strokes_size, "looseness": state.controls.strokes_looseness}
+            self._fading = 2 * self._own_strokes.fade if moved != self._moved else max(0, self._fading - 1)
+            self._moved = moved
             small = Size(short=SEEN_LIVE).of(*size)
             shown = resize(source, *small), resize(delivered.picture, *small)
             made = self._strokes(self._index, *shown, size, moved, starts_shot=is_cut)
@@ -158,7 +167,7 @@ class LiveModel:
         if medium != self._medium:
             chosen = {"": self._own_strokes.medium, NO_MEDIUM: ""}.get(medium, medium)
             self._strokes = StreamStrokes(replace(self._own_strokes, medium=chosen), TIMELESS, NO_CLIP)
-            self._medium = medium
+            self._medium, self._moved, self._fading = medium, {}, 0
 
     def _apply(self, state: ControlState, is_drawing: bool) -> None:
         """Make the model's inputs with these controls from now on, if they have changed. Raises UsageError."""

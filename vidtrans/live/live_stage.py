@@ -76,7 +76,8 @@ class LiveStage:
     @property
     def is_changing(self) -> bool:
         """Return whether painting the last frame again would give another picture, because of a fade or a blend."""
-        return self._fader.is_fading or not self._is_settled
+        painting = (self.models[name] for name in self._painting if name in self.models)
+        return self._fader.is_fading or not self._is_settled or any(model.is_changing for model in painting)
 
     def close(self, name: str) -> None:
         """Remove a model, if it is there."""

@@ -204,7 +204,7 @@ def _unreadable(look: str, folder: Path) -> UsageError:
     several = [name.strip() for name in look.split(",")]
     if len(several) > 1 and all(is_style(name, folder) for name in several):
         remedy = f"compare them: vidtrans try VIDEO --vary look={','.join(several)}"
-        return UsageError(f"--look {look}", "a clip has one look", f"{remedy}; or {HINT}")
+        return UsageError(f"--look {look}", "a clip has one look", remedy)
     name = next((name for name in names if not is_style(name, folder)), look)
     if name and (folder / name).is_dir():
         return UsageError(f"--look {name}", "it is a folder", "name a picture in it")

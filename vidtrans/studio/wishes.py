@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from vidtrans.core.errors import UsageError
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table
+from vidtrans.strokes.media import medium_names
 
 Answers = Mapping[str, str]
 
@@ -84,7 +85,7 @@ def _stem(name: str) -> str:
 def _like_picture(answers: Answers) -> list[WishStep]:
     clip, look, clip_name = answers["clip"], answers["look"], _stem(answers["clip"])
     kept: Table = {"keep_colour": "1"} if answers["colours"] == "film" else {}
-    if answers["how"] == "now":
+    if answers["how"] == "now" or look in medium_names():  # a medium is not learned
         return [WishStep("stylize", {"video": [clip], "look": look} | kept, f"{clip_name} like {_stem(look)}")]
     model = f"{_stem(look)}.{clip_name}.{answers['how']}min.safetensors"
     teach = {"pictures": [look], "on": [clip], "minutes": float(answers["how"]), "output": model}

@@ -8,10 +8,16 @@ from comfy_api.latest import io
 
 from .base import CommandNode, Model, clip_input, mask_input, pictures_input
 from .clips import add_clips, clip_file, picture_files
-from .widgets import schemas
+from .widgets import schemas, set_advanced
 
 SOURCE = "What it was made from: its motion is followed, and what changes in it is kept."
 MASK = "A matte, white where the result is seen."
+
+
+def _palette_input() -> io.Input:
+    one = pictures_input("palette", "A picture in whose colours strokes are painted.", optional=True)
+    set_advanced(one)
+    return one
 
 
 class VidtransStylize(CommandNode):
@@ -29,6 +35,7 @@ class VidtransStylize(CommandNode):
         io.Combo.Input(
             "look", options=["", *schemas()["media"]], default="", optional=True, tooltip="Or a medium to paint in."
         ),
+        _palette_input(),
     )
 
     @classmethod
@@ -46,8 +53,13 @@ class VidtransStylize(CommandNode):
             values["look"] = pictures[0]
         elif look:
             values["look"] = look
-        if not model and "look" not in values and "look" not in (inputs.get("options") or ""):
-            raise ValueError("no look is chosen — connect a model or a style, or choose a look")
+        options = inputs.get("options") or ""
+        if not (model or "look" in values or inputs.get("strokes") or "look" in options or "strokes" in options):
+            raise ValueError("no look is chosen — connect a model or a style, or choose a look or strokes")
+        if (palette := inputs.get("palette")) is not None:
+            if len(pictures := picture_files(palette, "palette")) > 1:
+                raise ValueError("palette: it is more than one picture — connect one")
+            values["palette"] = pictures[0]
         if inputs.get("mask") is not None:
             clips.append(clip_file(inputs["mask"], "mask", fps))
             values["mask"] = [clips[1].path]

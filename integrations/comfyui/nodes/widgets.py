@@ -17,7 +17,24 @@ from comfy_api.latest import io
 OFFERED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "stylize": (
         ("strength", "temporal", "size", "keep_colour"),
-        ("mix", "keep_shading", "stroke_size", "upscale", "sharpness", "draft", "cuts", "codec"),
+        (
+            "mix",
+            "keep_shading",
+            "stroke_size",
+            "upscale",
+            "sharpness",
+            "draft",
+            "cuts",
+            "codec",
+            "strokes",
+            "strokes_size",
+            "strokes_density",
+            "strokes_looseness",
+            "strokes_light",
+            "strokes_paper",
+            "strokes_on",
+            "strokes_boil",
+        ),
     ),
     "deflicker": (("strength", "temporal", "exposure"), ("mix", "keep_colour", "keep_shading", "cuts", "codec")),
     "keyframes": (("count",), ("cuts",)),
@@ -39,6 +56,7 @@ OFFERED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 FOLDER_CODECS = ("png", "exr")  # a node's result is one file
 DEFAULTS = {("keyframes", "count"): 4, ("dream", "frames"): 120}  # of parameters that have none
+MEDIUM = "vidtrans-medium"  # the format of a medium's name; those of your own are written as options
 LARGEST = 2**31 - 1  # of a whole number in a widget
 
 
@@ -104,6 +122,8 @@ def _widget(command: str, name: str) -> io.Input:
         options = [one for one in choices if name != "codec" or one not in FOLDER_CODECS]
         return io.Combo.Input(name, options=options if given in options else ["", *options], **words)
     kind = table["type"]
+    if table.get("format") == MEDIUM:
+        return io.Combo.Input(name, options=["", *schemas()["media"]], **words)
     if kind == "boolean":
         return io.Boolean.Input(name, **words)
     if words["default"] == "":

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vidtrans.core.errors import UsageError
-from vidtrans.strokes.media import load_medium, medium_names
+from vidtrans.strokes.media import FOLDER, load_medium, medium_names
 
 OIL = '[[layer]]\nbrush = "bristle"\nwidth = 10\n'
 
@@ -18,6 +18,7 @@ def test_every_medium_that_ships_says_what_it_is() -> None:
     media = [load_medium(name) for name in medium_names()]
     assert all(medium.summary for medium in media)
     assert len({medium.digest for medium in media}) == len(media)
+    assert sorted(path.stem for path in FOLDER.glob("*.jpg")) == list(medium_names())
 
 
 def test_a_users_medium_has_its_own_brush(tmp_path: Path) -> None:

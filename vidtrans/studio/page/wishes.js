@@ -185,7 +185,7 @@ export class Wishes extends HTMLElement {
     URL.revokeObjectURL(this.picture.src);
     this.picture.src = URL.createObjectURL(await response.blob());
     this.picture.hidden = false;
-    this.cost.textContent = answers.how === "now" ? "One frame, as it will be." : "One frame at once; learned, it comes closer.";
+    this.cost.textContent = answers.how === "now" || answers.look in state.start.media ? "One frame, as it will be." : "One frame at once; learned, it comes closer.";
   }
 
   async showForms() {
