@@ -261,7 +261,7 @@ def with_opencv(work: Callable[[np.ndarray], np.ndarray]) -> Callable[[Frames], 
 
 
 def oil_painting(frame: np.ndarray) -> np.ndarray:
-    """Return a frame by ``oilPainting`` with the values of OpenCV's tutorial. Raises Missing without opencv-contrib."""
+    """Return a frame by ``oilPainting`` at a neighbourhood of 7 pixels. Raises Missing without opencv-contrib."""
     if not hasattr(cv2, "xphoto"):
         raise harness.Missing("no cv2.xphoto: put opencv-contrib-python-headless first on PYTHONPATH")
     return cv2.xphoto.oilPainting(frame, 7, 1)
