@@ -183,7 +183,7 @@ class FrameRenderer:
 
     def fetch(self, sample: Sample, picture: Any) -> Callable[[], np.ndarray]:  # noqa: ANN401  (an array or a tensor)
         """Begin to copy a sample's output to the host; return a call that waits for it and returns it."""
-        return lambda: picture
+        return picture if callable(picture) else lambda: picture
 
     def finish(self, sample: Sample, picture: Any) -> Callable[[], np.ndarray]:  # noqa: ANN401
         """Begin to copy a sample's filtered picture to the host, in order, blended with the source if ``blends``."""

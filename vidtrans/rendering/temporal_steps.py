@@ -76,7 +76,7 @@ class TemporalSteps:
     def __call__(self, samples: Iterable[Sample], wanted: range) -> Generator[tuple[Sample, Any], None, None]:
         """Return each ``wanted`` sample with its picture: filtered, of a GPU's render a tensor, or painted.
 
-        Painted pictures have the size of the result.
+        A painted picture is a call that waits for it; it has the size of the result.
         """
         plan, needed = self._plan, wanted if self._painter is None else range(self._from, wanted.stop)
         if plan.settings.filter_name == "off":
@@ -87,7 +87,7 @@ class TemporalSteps:
 
     def _painted(
         self, painter: StrokePainter, filtered: Generator[tuple[Sample, Any], None, None], wanted: range
-    ) -> Generator[tuple[Sample, np.ndarray], None, None]:
+    ) -> Generator[tuple[Sample, Callable[[], np.ndarray]], None, None]:
         """Paint the pictures of frames in order; yield those of ``wanted`` frames."""
         strokes, curves = self._plan.strokes, self._plan.stroke_curves
         assert strokes is not None
@@ -104,7 +104,7 @@ class TemporalSteps:
                     source = guide if picture.dtype == np.uint8 else to_uint16(guide)
                     made = inputs([Frame(number, sample.pts, guide)])
                     picture = finish(self._plan.pairing, FrameBlend(), source, picture, made)
-                painted = painter.paint(
+                painted = painter.begin(
                     number,
                     guide,
                     picture if self._colours is None else self._colours.on_picture(picture),

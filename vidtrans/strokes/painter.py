@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import cv2
@@ -251,7 +252,9 @@ class StrokePainter:
         self._inks = [(screen, parse_ink(screen.ink)) for screen in medium.screens]
         self._frame = 0  # of the shot
         self._salt = 0
-        self._held: np.ndarray | None = None  # the picture that the next frames repeat
+        self._held: Callable[[], np.ndarray] | None = None  # returns the picture that the next frames repeat
+        self._workers = ThreadPoolExecutor(self._threads, "vidtrans-paint")
+        self._studio = ThreadPoolExecutor(1, "vidtrans-painting")  # so that pictures are painted in order
 
     def paint(
         self,
@@ -264,6 +267,22 @@ class StrokePainter:
         fine: np.ndarray | None = None,
     ) -> np.ndarray:
         """Return the painted picture of the next frame, (H, W, 3) of ``size``, of the dtype of ``picture``.
+
+        See ``begin``.
+        """
+        return self.begin(index, guide, picture, values, starts_shot=starts_shot, fine=fine)()
+
+    def begin(
+        self,
+        index: int,
+        guide: np.ndarray,
+        picture: np.ndarray,
+        values: Values,
+        *,
+        starts_shot: bool,
+        fine: np.ndarray | None = None,
+    ) -> Callable[[], np.ndarray]:
+        """Live through the next frame, and return a call that waits for its picture, which a thread paints.
 
         Args:
             index: the frame's number in its clip; a shot's strokes depend on that of its first frame.
@@ -285,19 +304,31 @@ class StrokePainter:
         share = np.empty((0, 0), np.float32)
         if fine is not None:
             share = cv2.resize(fine, fields.tone.shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-        for layer in self._layers:
-            layer.live(self._frame, fields, settings, values, share, first=first)
+        live = partial(self._live, share, values, first)
+        if self._threads == 1:
+            for layer in self._layers:
+                live(layer)
+        else:
+            list(self._workers.map(live, self._layers))
         repeats = self._held is not None and self._frame % settings.on
         self._frame += 1
         if repeats:
             assert self._held is not None
             return self._held
-        painted = self._painted(values, picture.dtype)
+        paint = self._painted(values, picture.dtype)
+        if self._threads == 1:
+            made = paint()
+            painted = lambda: made  # noqa: E731
+        else:
+            painted = self._studio.submit(paint).result
         self._held = painted if settings.on > 1 else None
         return painted
 
-    def _painted(self, values: Values, dtype: np.dtype) -> np.ndarray:
-        """Return the picture of the strokes that live now."""
+    def _live(self, share: np.ndarray, values: Values, first: bool, layer: LivingLayer) -> None:
+        layer.live(self._frame, self._fields, self.settings, values, share, first=first)
+
+    def _painted(self, values: Values, dtype: np.dtype) -> Callable[[], np.ndarray]:
+        """Return a call that paints the picture of the strokes that live now, while others go on to live."""
         fields, finish, (width, height) = self._fields, self.medium.finish, self.size
         scale = width / fields.tone.shape[1]
         pixels = min(self.size) / 480
@@ -319,6 +350,7 @@ class StrokePainter:
             ]
         )
         inks = _row([_ink(*one, pixels) for one in self._inks]).reshape(-1, 17)
+        picture, bent, phases = fields.picture, fields.bent, fields.phases
         out = np.empty((height, width, 3), dtype)
 
         def paint_band(top: int) -> None:
@@ -334,7 +366,7 @@ class StrokePainter:
                     distance = cells.borders(labels, reach)
                     cells.inlay(
                         *(paint, bare, begin, labels, distance, reach, one.strokes, one.ranks),
-                        *(fields.picture, rough, one.how),
+                        *(picture, rough, one.how),
                     )
                 elif one.wash:
                     far, crisp, how_dry = one.wash
@@ -343,21 +375,23 @@ class StrokePainter:
                     if far.size:
                         kernels.fence(dry, wet_top, far, how_dry)
                     kernels.place(wet, dry, stain, wet_top, one.strokes, one.rows, one.sprites, grain, one.how)
-                    kernels.dry(stain, begin, wet, dry, wet_top, far, crisp, fields.picture, grain, how_dry)
+                    kernels.dry(stain, begin, wet, dry, wet_top, far, crisp, picture, grain, how_dry)
                 else:
                     kernels.place(paint, bare, stain, begin, one.strokes, one.rows, one.sprites, grain, one.how)
             if len(inks):
-                kernels.screen(stain, begin, fields.picture, fields.bent, fields.phases, grain, inks, _row([1 / scale]))
+                kernels.screen(stain, begin, picture, bent, phases, grain, inks, _row([1 / scale]))
             kernels.finish(out[top : top + rows], paint, bare, stain, top - begin, top, ground, grain, how)
 
-        tops = range(0, height, BAND)
-        if self._threads == 1:
-            for top in tops:
-                paint_band(top)
-        else:
-            with ThreadPoolExecutor(self._threads, "vidtrans-paint") as pool:
-                list(pool.map(paint_band, tops))
-        return out
+        def paint() -> np.ndarray:
+            tops = range(0, height, BAND)
+            if self._threads == 1:
+                for top in tops:
+                    paint_band(top)
+            else:
+                list(self._workers.map(paint_band, tops))
+            return out
+
+        return paint
 
     def state(self) -> Mapping[str, np.ndarray]:
         """Return everything that the next frame depends on."""
@@ -369,12 +403,13 @@ class StrokePainter:
         }
         for layer in self._layers:
             made |= {f"{layer.number}.{name}": one for name, one in layer.state().items()}
-        return made | ({"held": self._held} if self._held is not None else {})
+        return made | ({"held": self._held()} if self._held is not None else {})
 
     def resume(self, state: Mapping[str, np.ndarray]) -> None:
         """Continue exactly from a saved ``state``; an empty one is the beginning of a shot."""
         self._fields.forget()
-        self._held = state.get("held")
+        held = state.get("held")
+        self._held = None if held is None else lambda: held
         if not state:
             return
         self._frame, self._salt = (int(one) for one in state["frame"])
