@@ -24,7 +24,7 @@ cp taught.train/training.png training.png
 # looks, settings, chains, grades
 vidtrans try flower.mp4 --vary look=landscape.jpg,coffee.jpg,rocket.jpg --at 1s --at 4s -o looks-at-once.png
 vidtrans try astronaut.jpg --look landscape.jpg --vary look=coffee.jpg --vary stroke-size=0,1 --vary keep-colour=1 -o looks.png
-python "$root/examples/sheet_of_media.py" painters.png flower.mp4
+python "$root/examples/sheet_of_media.py" painters.png astronaut.jpg
 vidtrans try flower.mp4 --look oil --vary strokes.size=2.5 --vary strokes.looseness=3 --at 2s -o painters-directing.png
 vidtrans try flower.mp4 --model flower --vary pairing.density=0.05,0.12,0.3 --at 1s --at 4s -o settings.png
 vidtrans stylize flower.mp4 --look pencil --start 40 --end 80 -o drawing.mp4
