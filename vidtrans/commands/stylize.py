@@ -143,10 +143,14 @@ class Stylize(Command):
         self._check_parts()
 
     def _check_strokes(self) -> None:
+        from vidtrans.models.look_pictures import is_medium
         from vidtrans.models.model_file import medium_among
 
-        unread = self.given.tables.get("strokes")
-        if unread and self.model and not medium_named(self.recipe.tables) and not medium_among(self.model):
+        unread, tables = self.given.tables.get("strokes"), self.recipe.tables
+        paints = (
+            self.region or self._is_many or self._is_timeline or medium_named(tables) or is_medium(look_named(tables))
+        )
+        if unread and not paints and not medium_among(self.model):
             setting, why = f"strokes.{next(iter(unread))}", "it is for strokes, and there are none"
             raise UsageError(setting, why, "add --strokes MEDIUM")
 

@@ -52,7 +52,8 @@ def estimate_render(plan: RenderPlan, engine: Engine, find_colours: FindColours 
             samples = renderer.stream(renderer.prepare(frame, (plan.first, stop)) for frame in frames)
             for sample, picture in TemporalSteps(plan, find_colours)(samples, range(plan.first, stop)):
                 raw.write(sample.output)
-                result = picture if compose is None else compose(sample, picture)
+                made = picture() if callable(picture) else picture
+                result = made if compose is None else compose(sample, made)
                 segment.write(result, sample.pts)
                 if encode:
                     unpacked += len(encode(resize(result, form.width, form.height)))

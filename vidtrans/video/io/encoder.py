@@ -30,6 +30,7 @@ from vidtrans.video.io.picture_paths import format_number
 
 # Ticks, and at least as many frames, between decoding and presentation; no encoder reorders further.
 DECODED_BEFORE = 64
+LARGE = 7_000_000  # pixels of FFV1 beyond which four slices may be too large for FFmpeg
 _AVX_512F = 13  # OpenCV's number for the feature; its Python module does not name it
 
 
@@ -102,6 +103,8 @@ class SegmentWriter:
             options |= _reproducible_x264() | lookahead_options(picture.width, picture.height, preset)
         if codec.encoder == "ffv1" and min(picture.width, picture.height) < 2:
             options["slices"] = "1"  # four would be empty
+        elif codec.encoder == "ffv1" and picture.width * picture.height > LARGE:
+            options["slices"] = "30"  # FFmpeg limits the size of a slice
         muxing = {"fflags": "+bitexact"}
         if codec.segments == "mov":
             muxing["video_track_timescale"] = str(picture.time_base.denominator)
