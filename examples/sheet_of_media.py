@@ -21,7 +21,7 @@ from vidtrans.strokes.media import medium_names
 from vidtrans.video.plots.layout import ContactSheet
 
 CELL, ACROSS = (300, 200), 6  # pixels; pictures in a row
-SMALL, LARGEST = (240, 160), 15_000  # pixels and bytes of a small picture
+SMALL, LARGEST = (240, 160), 9_000  # pixels and bytes of a small picture
 COARSE = 1.5  # the size of its strokes, which one would not see otherwise
 BEFORE = 12  # frames that are painted before the one that is shown
 

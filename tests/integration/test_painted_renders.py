@@ -62,13 +62,13 @@ def frames_of(path: Path | str) -> Frames:
 def painted_frames(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
     """The number of each frame that a painter paints from now on, and whether it starts a shot."""
     seen: list[tuple[int, bool]] = []
-    paint = StrokePainter.paint
+    begin = StrokePainter.begin
 
     def noted(self: StrokePainter, index: int, *pictures: Any, **options: Any) -> np.ndarray:
         seen.append((index, options["starts_shot"]))
-        return paint(self, index, *pictures, **options)
+        return begin(self, index, *pictures, **options)
 
-    monkeypatch.setattr(StrokePainter, "paint", noted)
+    monkeypatch.setattr(StrokePainter, "begin", noted)
     return seen
 
 
