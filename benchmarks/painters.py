@@ -147,7 +147,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a process cost: seconds of wall, seconds of all its threads, and its peak memory."""
+    """The cost of a process: wall time and CPU time in seconds, and peak memory."""
 
     wall_s: float
     cpu_s: float

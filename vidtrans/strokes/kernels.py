@@ -184,7 +184,6 @@ def living(  # noqa: C901  (one loop: calls within it would be copied out by han
     if not first:
         for q in range(n):
             x, y = life[q, X], life[q, Y]
-            i, j = min(max(int(x), 0), int(width) - 1), min(max(int(y), 0), int(height) - 1)
             dx = sample(flow[:, :, 0], x - HALF, y - HALF)
             dy = sample(flow[:, :, 1], x - HALF, y - HALF)
             life[q, X], life[q, Y] = x + dx, y + dy

@@ -169,11 +169,6 @@ class Medium:
     brushes: Mapping[str, Path]
     cut: Mapping[str, np.ndarray] = field(default_factory=dict)
 
-    @property
-    def has_lines(self) -> bool:
-        """Return whether the picture's lines or detail decide where strokes lie."""
-        return bool(self.layers)
-
 
 def parse_ink(text: str) -> tuple[float, float, float] | None:
     """Return a colour '#rrggbb' as red, green and blue in [0, 1]; None for 'picture'. Raises UsageError."""

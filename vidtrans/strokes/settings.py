@@ -115,7 +115,7 @@ class StrokesSettings:
         1, "frames for which each painted picture is held: 2 paints 'on twos'", low=1, high=12, flag=_flag("on")
     )
     boil: int = setting(
-        0, "frames after which all strokes are laid anew; 0: never", low=0, high=1000, flag=_flag("boil")
+        0, "frames after which new strokes replace all others; 0: never", low=0, high=1000, flag=_flag("boil")
     )
     fine: str = setting(
         "", "a mask, white where strokes are half as wide: faces, hands", flag=_flag("fine", "MATTE", "path")
