@@ -22,7 +22,7 @@ from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel
 from vidtrans.rendering.directing import FrameCurve
 from vidtrans.session import Context
 from vidtrans.strokes.media import load_medium
-from vidtrans.strokes.medium import VERSION, Medium
+from vidtrans.strokes.medium import SEEN, VERSION, Medium
 from vidtrans.strokes.settings import CURVES, StrokesSettings
 from vidtrans.upscaling.array_pictures import size_of
 from vidtrans.video.images.picture import picture_size, read_picture, resize
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 COLOURS = 1  # version of the way in which pictures come to the colours of a palette
 SEEN_STEP, SEEN_LAST = 8, 32  # a stream's pictures whose colours are known: each n-th one, and how many of them
 SEEN_SIDE = 48  # pixels
-SEEN = Size(short=540)  # what a painter sees of a source by default: its strokes are larger than finer detail
 
 
 @dataclass(frozen=True)
@@ -152,7 +151,7 @@ def _small(picture: np.ndarray) -> np.ndarray:
 def working_size(model: LoadedModel, wanted: str, source: tuple[int, int], *, is_painted: bool) -> tuple[int, int]:
     """Return the working (width, height) of a model for a source and a ``rendering.size``, where it is painted over."""
     if is_painted and model.is_identity and wanted in OWN_SIZES:
-        return SEEN.of(*source)
+        return Size(short=SEEN).of(*source)
     return model.working_size(wanted, source)
 
 

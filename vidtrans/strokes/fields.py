@@ -11,14 +11,13 @@ import numpy as np
 from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.flow.scaling import halve
 from vidtrans.flow.warping import resize_flow, warp
-from vidtrans.strokes.medium import Medium, MediumLayer, parse_ink
+from vidtrans.strokes.medium import SEEN, Medium, MediumLayer, parse_ink
 from vidtrans.video.colour.conversion import to_uint8, unit
 
 FLOW, FLOW_SIZE = "dis", 360  # method, and short side at which the motion is estimated
-SEEN = 540  # short side in pixels beyond which a painter sees no more
 KEPT = 0.9  # share of the direction field that stays from frame to frame
 COLOURLESS = 0.07  # chroma that nine tenths of a black-and-white film do not reach
-STILL = 0.04  # pixels a frame: motion below it is noise
+STILL = 0.15  # pixels a frame: motion below it is noise
 ALONG = 0.06  # difference of colour beyond which a place has changed, so that nothing of its past is kept
 LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
 

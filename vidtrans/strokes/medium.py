@@ -15,7 +15,8 @@ import numpy as np
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import setting
 
-VERSION = 1  # of the pictures that a painter makes of the same medium
+SEEN = 400  # short side in pixels beyond which a painter sees no more: its strokes are larger than finer detail
+VERSION = 2  # of the pictures that a painter makes of the same medium
 PICTURE = "picture"  # in place of a colour: the picture's own
 LINES = 480  # the short side of the picture whose lines are the unit of lengths
 KINDS = ("strokes", "cells", "sheets", "wash")

@@ -106,7 +106,7 @@ class StrokesSettings:
         1.0, "grain of the paper, times the medium's own, 0 to 3; a curve too", flag=_curve("paper")
     )
     fade: int = setting(
-        10, "frames in which a stroke appears or disappears, at least 2", low=2, high=60, flag=_flag("fade")
+        14, "frames in which a stroke appears or disappears, at least 2", low=2, high=60, flag=_flag("fade")
     )
     lag: float = setting(
         0.75, "share of a stroke's old colour that it keeps in each frame", low=0.0, high=0.98, flag=_flag("lag", "X")
