@@ -140,9 +140,20 @@ def exchange_colours(picture: np.ndarray, number: int) -> np.ndarray:
 
 
 def draw_geometry(
-    rng: np.random.Generator, size: tuple[int, int], crop: tuple[int, int], jitter: float, flip: bool
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    crop: tuple[int, int],
+    jitter: float,
+    flip: bool,
+    zoom_range: float = 1.0,
 ) -> Geometry:
-    """Draw a transform: resize ``size`` by the factor ``jitter`` (286/256 in the paper), crop, and perhaps ``flip``."""
+    """Draw a transform: resize ``size`` by the factor ``jitter`` (286/256 in the paper), crop, and perhaps ``flip``.
+
+    ``zoom_range``: the largest factor by which it is enlarged or shrunk besides, but never to less than the crop.
+    """
+    if zoom_range > 1:
+        least = max(crop[0] / size[0], crop[1] / size[1])
+        jitter = max(jitter * zoom_range ** rng.uniform(-1, 1), min(least, jitter))
     scaled = (round(size[0] * jitter), round(size[1] * jitter))
     x = int(rng.integers(0, max(1, scaled[0] - crop[0] + 1)))
     y = int(rng.integers(0, max(1, scaled[1] - crop[1] + 1)))

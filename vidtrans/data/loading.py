@@ -91,6 +91,7 @@ class PictureBatches(Batches):
         crop: The crop's side in pixels; None for the largest that fits in every picture.
         jitter: As in ``draw_geometry``.
         flip: As in ``draw_geometry``.
+        zoom_range: As in ``draw_geometry``.
         share: The positions in a step's batch that this process makes; by default all.
     """
 
@@ -104,9 +105,11 @@ class PictureBatches(Batches):
         crop: int | None = None,
         jitter: float = 1.0,
         flip: bool = False,
+        zoom_range: float = 1.0,
         share: range | None = None,
     ) -> None:
         self.pairs, self.batch, self.seed, self.jitter, self.flip = list(pairs), batch, seed, jitter, flip
+        self.zoom_range = zoom_range
         self.share = range(batch) if share is None else share
         self.sizes = sorted({picture_size(p.target) for p in self.pairs})  # photographs in a folder are of several
         self.crop = crop_size(self.sizes, crop, multiple)
@@ -122,7 +125,7 @@ class PictureBatches(Batches):
         """Return a generator seeded by the seed and ``key``, and a geometry drawn with it for pictures of this size."""
         rng = np.random.Generator(np.random.Philox(key=(self.seed << 64) + key))
         size = (picture.shape[1], picture.shape[0])
-        return rng, draw_geometry(rng, size, scale.crop, self.jitter * scale.scale, self.flip)
+        return rng, draw_geometry(rng, size, scale.crop, self.jitter * scale.scale, self.flip, self.zoom_range)
 
 
 class NoiseLoader(Batches):
@@ -169,6 +172,7 @@ class Loader(PictureBatches):
         crop: int | None = None,
         jitter: float = 1.0,
         flip: bool = False,
+        zoom_range: float = 1.0,
         share: range | None = None,
         plate: np.ndarray | None = None,
         weigh: PixelWeights | None = None,
@@ -178,7 +182,15 @@ class Loader(PictureBatches):
         camera: float = 0.0,
     ) -> None:
         super().__init__(
-            pairs, batch=batch, seed=seed, multiple=multiple, crop=crop, jitter=jitter, flip=flip, share=share
+            pairs,
+            batch=batch,
+            seed=seed,
+            multiple=multiple,
+            crop=crop,
+            jitter=jitter,
+            flip=flip,
+            zoom_range=zoom_range,
+            share=share,
         )
         self.camera = camera
         if camera and crop is not None:

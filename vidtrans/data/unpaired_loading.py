@@ -38,7 +38,7 @@ class UnpairedLoader(PictureBatches):
         pairs: Training pairs of all domains.
         names: The names of the domains, for messages.
         num_frames: F.
-        batch, seed, multiple, crop, jitter, flip, share: As in ``PictureBatches``.
+        batch, seed, multiple, crop, jitter, flip, zoom_range, share: As in ``PictureBatches``.
 
     Raises:
         MediaError: A domain has no pictures.
@@ -57,11 +57,20 @@ class UnpairedLoader(PictureBatches):
         crop: int | None = None,
         jitter: float = 1.0,
         flip: bool = False,
+        zoom_range: float = 1.0,
         share: range | None = None,
     ) -> None:
         self.domains = [_domain(number, name, pairs, num_frames) for number, name in enumerate(names)]
         super().__init__(
-            pairs, batch=batch, seed=seed, multiple=multiple, crop=crop, jitter=jitter, flip=flip, share=share
+            pairs,
+            batch=batch,
+            seed=seed,
+            multiple=multiple,
+            crop=crop,
+            jitter=jitter,
+            flip=flip,
+            zoom_range=zoom_range,
+            share=share,
         )
 
     def make(self, step: int) -> TrainingBatch:

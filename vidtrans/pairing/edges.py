@@ -20,6 +20,8 @@ STROKE, FAINT = 128, 72  # ink that starts a stroke, and down to which it goes o
 SPECK = 5  # fewer pixels than this are dust
 SPREAD = 0.5  # largest logarithm of what a drawn setting is multiplied by
 STRIP = 64  # rows that are computed at once
+EVEN, DEVIATION, FLAT = 128, 48, 16  # levels: tone of the mean, deviation of tones, least deviation of a picture
+GAPS, GAP, TONELESS = 2, 0.2, 0.1  # in training: most gaps, radius in short sides, share of pictures without tones
 WIDEST = 1 / 8  # of the short side: what is inked wider than this is an area, whose outline is the line
 
 
@@ -40,17 +42,21 @@ class EdgesSettings:
     gradient_channel: bool = setting(
         False, "add a second channel with the gradient's strength; sharper, but drawings have no such channel"
     )
+    tone_channel: bool = setting(
+        False, "add a last channel with the light and dark of areas, much blurred: areas without lines are not guessed"
+    )
+    tone_sigma: float = setting(6.0, "σ in pixels of the blur of that channel", low=1.0, high=40.0)
     variation: float = setting(
         0.0,
-        "in training: how far the light, focus, noise and compression of other cameras are drawn, and the numbers "
-        "above around their values; 0: not at all, 1: for webcams",
+        "in training: how far the light, focus, noise and compression of other cameras are drawn, the numbers above "
+        "around their values, and gaps in lines; 0: not at all, 1: for webcams",
         low=0.0,
         high=1.0,
     )
 
 
 class Edges(Pairing):
-    """A binary channel of lines, and optionally a soft channel of gradient strength."""
+    """A binary channel of lines, and optionally soft channels of gradient strength and of the tone of areas."""
 
     name = "edges"
     version = 2
@@ -62,27 +68,32 @@ class Edges(Pairing):
 
     def __init__(self, settings: EdgesSettings) -> None:
         super().__init__(settings)
-        self.in_channels = 2 if settings.gradient_channel else 1
+        self.in_channels = 1 + settings.gradient_channel + settings.tone_channel
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Return lines of 255 on 0, and optionally gradient strength, (H, W, 1 or 2) uint8, for one (H, W, 3) uint8."""
+        """Return lines of 255 on 0, and the soft channels, (H, W, 1 to 3) uint8, for one (H, W, 3) uint8."""
         return _find(frames[0], self.settings)
 
     def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """Return the input of a randomly degraded frame, (H, W, 3) uint8, by random settings: (H, W, 1 or 2) uint8."""
+        """Return the input of a randomly degraded frame, (H, W, 3) uint8, by random settings: (H, W, 1 to 3) uint8."""
         if self.settings.variation == 0:
             return self.input(frames)
         settings = _draw_settings(self.settings, rng)
-        return _find(disturb(frames[0], self.settings.variation, rng), settings)
+        found = _find(disturb(frames[0], self.settings.variation, rng), settings)
+        if settings.tone_channel:
+            _lose(found, self.settings.variation, rng)
+        return found
 
     def drawing_input(self, picture: np.ndarray) -> np.ndarray:
-        """Return a drawing's strokes, (H, W, 3) uint8 → (H, W, 1 or 2) uint8, thinned to lines of 255 on 0.
+        """Return a drawing's strokes, (H, W, 3) uint8 → (H, W, 1 to 3) uint8, thinned to lines of 255 on 0.
 
-        The gradient channel, if any, falls off with the distance from the lines as it does in the median of frames.
+        The gradient channel, if any, falls off with the distance from the lines as it does in the median of frames; the
+        tone is even.
         """
         lines = stroke_middles(ink(picture))
+        tone = [np.full_like(lines, EVEN)] if self.settings.tone_channel else []
         if not self.settings.gradient_channel:
-            return lines[..., None]
+            return np.dstack([lines, *tone])
         away = cv2.distanceTransform(255 - lines, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         if not lines.any():
             away[:] = np.inf
@@ -90,12 +101,13 @@ class Edges(Pairing):
         # Smoothing widens them: at σ 2 they are 199, 185, 161, 138, 115 and 80, at σ 3 209, 199, 183, 165, 144 and 90.
         reach = 2 * max(self.settings.sigma, 0.5)
         strength = 120 * np.exp(-away / reach) + 70 * np.exp(-away / 60)
-        return np.dstack([lines, np.rint(strength).astype(np.uint8)])
+        return np.dstack([lines, np.rint(strength).astype(np.uint8), *tone])
 
 
 def _find(frame: np.ndarray, settings: EdgesSettings) -> np.ndarray:
-    """Return lines of 255 on 0, and optionally gradient strength: (H, W, 3) uint8 → (H, W, 1 or 2) uint8."""
+    """Return lines of 255 on 0, and the soft channels: (H, W, 3) uint8 → (H, W, 1 to 3) uint8."""
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    tone = [_tone(grey, settings.tone_sigma)] if settings.tone_channel else []
     if settings.sigma > 0:
         grey = cv2.GaussianBlur(grey, (0, 0), settings.sigma, borderType=cv2.BORDER_REFLECT_101)
     dx = cv2.Sobel(grey, cv2.CV_16S, 1, 0)
@@ -110,14 +122,43 @@ def _find(frame: np.ndarray, settings: EdgesSettings) -> np.ndarray:
     low = _between(settings.hysteresis * high)
     lines = cv2.Canny(dx, dy, low, _between(high), L2gradient=True)
     if not settings.gradient_channel:
-        return lines[..., None]
+        return np.dstack([lines, *tone])
     # A square root lifts faint structure; the 98th percentile keeps one bright edge from hiding the rest.
     ceiling = max(_quantile(squared, 0.98), floor)
     found = np.empty((*lines.shape, 2), np.uint8)
     found[..., 0] = lines
     for rows, strength in _strips(squared, found[..., 1]):
         strength[:] = np.rint(np.sqrt(np.sqrt(np.minimum(rows / ceiling, 1))) * 255)
-    return found
+    return np.dstack([found, *tone]) if tone else found
+
+
+def tone_kernel(sigma: float) -> np.ndarray:
+    """Return the weights of a blur, (n,) float32 with n odd."""
+    reach = math.ceil(2.5 * sigma)
+    kernel: np.ndarray = cv2.getGaussianKernel(2 * reach + 1, sigma, cv2.CV_32F)[:, 0]
+    return kernel
+
+
+def _tone(grey: np.ndarray, sigma: float) -> np.ndarray:
+    """Return the light and dark of areas of a picture, (H, W) uint8 both: 128 is its mean, ``DEVIATION`` its deviation.
+
+    So dark films and light ones have the same tones.
+    """
+    kernel = tone_kernel(sigma)
+    soft = cv2.sepFilter2D(grey.astype(np.float32), cv2.CV_32F, kernel, kernel, borderType=cv2.BORDER_REFLECT_101)
+    mean, deviation = float(soft.mean(dtype=np.float64)), float(soft.std(dtype=np.float64))
+    return np.rint(np.clip(EVEN + (soft - mean) * (DEVIATION / max(deviation, FLAT)), 0, 255)).astype(np.uint8)
+
+
+def _lose(found: np.ndarray, amount: float, rng: np.random.Generator) -> None:
+    """Take lines away from discs of an input, and sometimes all of its tones: so that a network can do without some."""
+    height, width = found.shape[:2]
+    for _ in range(int(rng.integers(0, GAPS + 1))):
+        x, y, radius = rng.random(3) * (width, height, amount * GAP * min(width, height))
+        cv2.circle(gap := np.zeros((height, width), np.uint8), (int(x), int(y)), int(radius), 1, -1)
+        found[..., :-1][gap > 0] = 0
+    if rng.random() < TONELESS * amount:
+        found[..., -1] = EVEN
 
 
 def _strips(*pictures: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:

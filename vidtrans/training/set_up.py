@@ -257,6 +257,7 @@ class TrainingSetup:
             crop=settings.crop_size,
             jitter=settings.jitter,
             flip=settings.flip,
+            zoom_range=settings.zoom_range,
             share=self.dist.share(settings.batch_size),
             plate=self.plate.picture if self.plate else None,
             weigh=self._pixel_weights(),

@@ -59,8 +59,9 @@ class TrainingSettings(GroupedSettings):
     )
     perceptual_network: str = setting(
         "discriminator",
-        "discriminator: D's own features, normalised; vgg19: torchvision's, where it and its weights are installed",
-        choices=("discriminator", "vgg19"),
+        "discriminator: D's own features, normalised; distilled-vgg: those of a small VGG-19, which knows photographs: "
+        "eyes and mouths keep their form",
+        choices=("discriminator", "distilled-vgg"),
     )
     motion_weight: float = setting(
         0.0,
@@ -130,6 +131,12 @@ class TrainingSettings(GroupedSettings):
     )
     grow_share: float = setting(0.5, "with grow_from: share of the run before full size", low=0.0, high=1.0)
     jitter: float = setting(286 / 256, "factor by which pictures are enlarged before the crop", low=1.0, high=2.0)
+    zoom_range: float = setting(
+        1.0,
+        "largest factor by which pictures are enlarged or shrunk besides, drawn anew each time; 1: not at all",
+        low=1.0,
+        high=4.0,
+    )
     flip: bool = setting(True, "mirror half of the pairs, left to right")
     precision: str = setting(
         "auto",
@@ -235,8 +242,8 @@ class TrainingSettings(GroupedSettings):
 
     @property
     def uses_vgg(self) -> bool:
-        """Return whether the perceptual loss needs VGG-19."""
-        return self.weights["perceptual"] > 0 and self.perceptual_network == "vgg19"
+        """Return whether the perceptual loss looks through VGG-19."""
+        return self.weights["perceptual"] > 0 and self.perceptual_network == "distilled-vgg"
 
     @property
     def own_output_fraction(self) -> float:

@@ -58,7 +58,7 @@ def _check_camera(settings: TrainingSettings, pairing: Pairing) -> None:
     if not isinstance(pairing, NextFrame):
         why = f"it moves over frames that follow each other, and the pairing is '{pairing.name}'"
         raise UsageError("training.camera", why, "leave it out, or make the dataset with --pairing next-frame")
-    if settings.crop_size is None or settings.jitter != 1 or settings.flip:
+    if settings.crop_size is None or settings.jitter != 1 or settings.zoom_range != 1 or settings.flip:
         why = "it needs a window, of training.crop_size, on frames that are neither enlarged nor mirrored"
         raise UsageError("training.camera", why, "set crop_size, jitter=1 and flip=false, as preset roam does")
 
@@ -102,6 +102,7 @@ def unpaired_batches(
         crop=settings.crop_size,
         jitter=settings.jitter,
         flip=settings.flip,
+        zoom_range=settings.zoom_range,
         share=share,
     )
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from math import exp, log
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +12,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from skimage.color import rgb2lab
-from tiny_vgg import TinyVGG, install_tiny_vgg
+from torch.nn import functional as F
 
-from vidtrans.core.errors import ModelError, UsageError
-from vidtrans.core.files import digest_file
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import PACKAGE, digest_file
 from vidtrans.core.setting_groups import setting_fields
 from vidtrans.core.settings import from_table
+from vidtrans.data.loading import to_signed
 from vidtrans.networks.init import build_generator, initialise
+from vidtrans.perception.distilled_vgg import WEIGHTS, DistilledVGG
 from vidtrans.training import ADVERSARIAL, METHODS
 from vidtrans.training.health import (
     LEAST_VARIATION,
@@ -31,18 +31,18 @@ from vidtrans.training.health import (
     ignores_colours,
     relative_variation,
 )
-from vidtrans.training.losses import perceptual
 from vidtrans.training.losses.adversarial import discriminator_loss, generator_loss
 from vidtrans.training.losses.base import LossContext
 from vidtrans.training.losses.feature_matching import feature_matching
 from vidtrans.training.losses.gradients import Gradients
 from vidtrans.training.losses.l1 import L1
-from vidtrans.training.losses.perceptual import Perceptual, feature_distance
+from vidtrans.training.losses.perceptual import TAP_WEIGHTS, Perceptual, feature_distance, vgg_distance
 from vidtrans.training.losses.rarity import _bins, rarity, weigh
 from vidtrans.training.losses.structure import ENOUGH, edge_strength, structure
 from vidtrans.training.losses.temporal import temporal
 from vidtrans.training.losses.texture import texture_distance
 from vidtrans.training.settings import MAX_RECURRENT_LENGTH, TrainingSettings
+from vidtrans.video.images.picture import read_picture, resize
 
 
 def logits(*values: float) -> torch.Tensor:
@@ -193,50 +193,39 @@ def test_colour_bins_are_those_of_cielab() -> None:
             assert (mine == np.rint(its / 10) + 11).mean() > 0.998  # the rest lies between two bins
 
 
-@pytest.fixture
-def vgg_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A torchvision of our own; where the weights belong."""
-    return install_tiny_vgg(monkeypatch, tmp_path)
-
-
-def test_vgg_is_the_sum_of_its_layers_distances(vgg_weights: Path) -> None:
-    torch.manual_seed(0)
-    network = TinyVGG()
-    torch.save(network.state_dict(), vgg_weights)
-    loss = perceptual.VGG()
-    fake = torch.rand(1, 3, 32, 32).mul(2).sub(1).requires_grad_()
-    target = torch.rand(1, 3, 32, 32) * 2 - 1
-    wanted, inputs = 0.0, []
-    for picture in (fake.detach(), target):
-        rgb = (picture + 1) / 2
-        mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
-        inputs.append((rgb - mean) / std)
-    for stop, weight in ((2, 1 / 32), (7, 1 / 16), (12, 1 / 8), (21, 1 / 4), (30, 1.0)):
-        a, b = (network.features[:stop](x.clone()) for x in inputs)
-        wanted += weight * (a - b).abs().mean().item()
-    value = loss(fake, target)
-    assert value.item() == pytest.approx(wanted, rel=1e-5)
+def test_the_distance_through_vgg_is_that_of_its_taps() -> None:
+    term = Perceptual(TrainingSettings.of(lambda_perceptual=1.0, perceptual_network="distilled-vgg"))
+    generator = torch.Generator().manual_seed(0)
+    painted, target = (torch.rand(1, 3, 32, 48, generator=generator) * 2 - 1 for _ in range(2))
+    painted.requires_grad_()
+    assert term.vgg is not None
+    found, wanted = term.vgg(painted), term.vgg(target)
+    assert [tuple(tap.shape[1:]) for tap in found] == [(16, 32, 48), (32, 16, 24), (64, 8, 12), (128, 4, 6)]
+    distances = [((a - b).abs().mean() / b.mean()).item() for a, b in zip(found, wanted, strict=True)]
+    value = term(LossContext(input=target, target=target, painted=painted, output=painted))
+    assert value.item() == pytest.approx(sum(w * d for w, d in zip(TAP_WEIGHTS, distances, strict=True)), rel=1e-4)
     value.backward()
-    assert fake.grad is not None
-    assert loss(target, target).item() == 0
-    assert not any(p.requires_grad for p in loss.parameters())
-    through_vgg = TrainingSettings.of(lambda_perceptual=1.0, perceptual_network="vgg19")
-    assert Perceptual.identity(through_vgg) == f"vgg19 {digest_file(vgg_weights)}"
+    assert painted.grad is not None
+    assert painted.grad.abs().sum() > 0
+    assert term(LossContext(input=target, target=target, painted=target, output=target)).item() == 0
+    assert not any(p.requires_grad for p in term.parameters())
+
+
+def test_vgg_knows_what_is_alike() -> None:
+    """A frame of the film that is moved by a pixel is nearer than another frame, and than the frame without detail."""
+    network = DistilledVGG()
+    frames = [PACKAGE / "assets" / "frames" / f"{name}.jpg" for name in ("astronaut", "chelsea")]
+    astronaut, cat = (torch.from_numpy(to_signed(resize(read_picture(path), 96, 96)))[None] for path in frames)
+    moved, blurred = astronaut.roll(1, 3), F.avg_pool2d(astronaut, 9, 1, 4)
+    wanted = network(astronaut)
+    near, soft, other = (vgg_distance(network(one), wanted).item() for one in (moved, blurred, cat))
+    assert near < soft < other
+
+
+def test_vgg_is_part_of_the_key_where_it_is_used() -> None:
+    through_vgg = TrainingSettings.of(lambda_perceptual=1.0, perceptual_network="distilled-vgg")
+    assert Perceptual.identity(through_vgg) == f"distilled-vgg {digest_file(WEIGHTS)}"
     assert Perceptual.identity(TrainingSettings.of(lambda_perceptual=1.0)) == ""
-
-
-def test_vgg_that_is_not_there_is_told_of_in_one_line(vgg_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match=r"download https://example\.invalid/vgg19-12\.pth to that path") as caught:
-        perceptual.VGG()
-    assert str(vgg_weights) in str(caught.value)
-    vgg_weights.write_bytes(b"none")
-    with pytest.raises(ModelError, match="delete it and download"):
-        perceptual.VGG()
-    monkeypatch.setitem(sys.modules, "torchvision", None)
-    monkeypatch.setitem(sys.modules, "torchvision.models", None)
-    with pytest.raises(UsageError, match="install the torchvision that goes with your torch") as caught:
-        perceptual.VGG()
-    assert "\n" not in str(caught.value)
 
 
 def test_a_discriminator_that_has_won_is_told_of_only_when_it_has_for_long() -> None:
@@ -298,8 +287,8 @@ def test_keys_hold_all_settings_that_change_the_result() -> None:
 def test_what_follows_from_settings() -> None:
     wanted = [TrainingSettings.of(), TrainingSettings.of(final_weights="best"), TrainingSettings.of(patience=1)]
     assert [settings.exports_best for settings in wanted] == [False, True, True]
-    on = TrainingSettings.of(lambda_perceptual=0.5, perceptual_network="vgg19")
-    others = TrainingSettings.of(lambda_perceptual=1.0), TrainingSettings.of(perceptual_network="vgg19")
+    on = TrainingSettings.of(lambda_perceptual=0.5, perceptual_network="distilled-vgg")
+    others = TrainingSettings.of(lambda_perceptual=1.0), TrainingSettings.of(perceptual_network="distilled-vgg")
     assert [settings.uses_vgg for settings in (on, *others)] == [True, False, False]
     assert TrainingSettings.of(lambda_l1=0, lambda_gan=0, lambda_l2=1).weights["l2"] == 1  # enough to learn from
     dreams, recurrent = {"rollout_fraction": 0.3}, {"recurrent": True, "recurrent_fraction": 0.7}

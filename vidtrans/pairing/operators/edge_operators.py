@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.edges import SOBEL_GAIN
+from vidtrans.pairing.edges import DEVIATION, EVEN, FLAT, SOBEL_GAIN, tone_kernel
 from vidtrans.pairing.operators.base import PairingOperators, scripted
-from vidtrans.pairing.operators.sampling_operators import blur_levels, fixed_point_kernel, integer_luma, sobel
+from vidtrans.pairing.operators.sampling_operators import blur_levels, filtered, fixed_point_kernel, integer_luma, sobel
 
 LARGEST_BITS = 21  # of the squared slope: 2 · (4 · 255)² at most
 TAN, ONE = 13573.0, 32768.0  # tan 22.5° in 2⁻¹⁵, as OpenCV's Canny rounds it
@@ -17,18 +17,20 @@ STRONGEST = 0.98  # quantile of slopes that is white in the channel of gradients
 
 
 class EdgeOperators(PairingOperators):
-    """The lines of ``Edges.input``, bit for bit, except for rounding of the soft channel."""
+    """The lines of ``Edges.input``, bit for bit, except for rounding of the soft channels."""
 
     smallest = 2
 
     def __init__(self, pairing: Pairing, conditions: tuple[float, ...] = ()) -> None:
         super().__init__(pairing, conditions)
         self.kernel = fixed_point_kernel(self.settings.sigma) if self.settings.sigma > 0 else []
+        self.tone_kernel = [float(one) for one in tone_kernel(self.settings.tone_sigma)]
 
     def forward(self, frame: Tensor) -> Tensor:
-        """Return lines of 255 on 0, and optionally gradients: (N, 3, H, W) → (N, 1 or 2, H, W) levels."""
+        """Return lines of 255 on 0, and the soft channels: (N, 3, H, W) → (N, 1 to 3, H, W) levels."""
         settings = self.settings
         grey = integer_luma(torch.round(frame))
+        soft = [self._tone(grey)] if settings.tone_channel else []
         if self.kernel:
             grey = blur_levels(grey, self.kernel)
         dx, dy = sobel(grey)
@@ -42,10 +44,17 @@ class EdgeOperators(PairingOperators):
         weak, strong = peaks * (squared > goes_on), peaks * (squared > starts)
         lines = grow(strong, weak) * 255.0
         if not settings.gradient_channel:
-            return lines
+            return torch.cat([lines, *soft], 1)
         ceiling = quantile(squared, STRONGEST).clamp(min=max(floor, 1e-6))
         strength = torch.sqrt(torch.sqrt((squared / ceiling).clamp(max=1.0))) * 255.0
-        return torch.cat([lines, torch.round(strength)], 1)
+        return torch.cat([lines, torch.round(strength), *soft], 1)
+
+    def _tone(self, grey: Tensor) -> Tensor:
+        """Return the light and dark of areas, (N, 1, H, W) levels both."""
+        blurred = filtered(filtered(grey, self.tone_kernel, 3), self.tone_kernel, 2)
+        centred = blurred - blurred.mean((2, 3), keepdim=True)
+        deviation = torch.sqrt((centred * centred).mean((2, 3), keepdim=True)).clamp(min=float(FLAT))
+        return torch.round((float(EVEN) + centred * (float(DEVIATION) / deviation)).clamp(0.0, 255.0))
 
 
 def quantile(values: Tensor, share: float) -> Tensor:
