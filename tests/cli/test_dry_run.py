@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from chain import TINY, said, said_json, tiny_flags
 from clips import moving_frames, scene, write_folder
+from directed_clip import lossless
 
 import vidtrans as api
 from vidtrans.core.costs import add_up, duration, format_cost, size
@@ -143,3 +144,24 @@ def test_a_start_from_a_model_comes_with_advice_that_the_command_takes(tiny_mode
     assert said_json(capsys, *start, *options)["dry_run"] is True
     frozen = ("--set=training.steps=9", '--set=training.freeze=["stem","down"]', "--set=training.lr=0.0001")
     assert said_json(capsys, *start, *frozen)["steps"] == 9  # of the other cases, the options are options too
+
+
+def test_run_learns_by_heart_or_for_other_footage_and_says_which(tmp_path: Path, capsys: Capsys) -> None:
+    film, same, other = (tmp_path / f"{name}.mkv" for name in ("film", "same", "other"))
+    lossless(film, moving_frames(12, (64, 48)))
+    shutil.copy(film, same)
+    lossless(other, moving_frames(13, (64, 48)))
+    run = ("run", film, "--dry-run", *tiny_flags(), "-o")
+    one = (*run, tmp_path / "out.mkv")
+    by_heart, others = (
+        "learned by heart, as it is rendered onto itself (preset edges)",
+        "other footage, other.mkv (preset others)",
+    )
+    assert by_heart in said(capsys, 0, *one, "--apply", same)
+    assert others in said(capsys, 0, *one, "--apply", other)
+    assert "other footage, 2 clips (preset others)" in said(
+        capsys, 0, *run, tmp_path / "out", "--apply", same, "--apply", other
+    )
+    chosen = said(capsys, 0, *one, "--apply", other, "--preset", "edges")
+    assert "other footage" not in chosen
+    assert by_heart not in chosen

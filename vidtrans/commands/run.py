@@ -26,7 +26,16 @@ from vidtrans.commands.options import (
 from vidtrans.commands.options import output as output_option
 from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.words import cost_text, count, render_text, timing
-from vidtrans.config.recipe import CHAIN, Recipe, dataset_recipe, look_recipe, render_recipe
+from vidtrans.config.recipe import (
+    CHAIN,
+    DEFAULT_PRESET,
+    OTHERS_PRESET,
+    Recipe,
+    dataset_recipe,
+    look_recipe,
+    make_recipe,
+    render_recipe,
+)
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Option
 from vidtrans.core.settings import Table
@@ -133,7 +142,24 @@ class Run(Command):
         if self.at_once:
             return self._render_at_once(context)
         clips = tuple(clips_of(self.apply, self.recipe))
-        return replace(self, apply=clips)._make(context, many=len(clips) > 1 or clips != self.apply)
+        chosen = replace(self, apply=clips, recipe=self._recipe_for(clips, context))
+        return chosen._make(context, many=len(clips) > 1 or clips != self.apply)
+
+    def _recipe_for(self, clips: tuple[Path, ...], context: Context) -> Recipe:
+        """Return the recipe, by default that for other footage unless the clips are the one that is learned from."""
+        is_chosen = self.given.preset or "name" in self.given.tables.get("pairing", {})
+        if self.video is None or self.looks or self.target or is_chosen or self.recipe.preset != DEFAULT_PRESET:
+            return self.recipe
+        if self.video.is_file() and all(clip.is_file() for clip in clips):
+            learned = context.cache.digest(self.video)
+            if all(context.cache.digest(clip) == learned for clip in clips):
+                context.note(
+                    f"{self.video.name} is learned by heart, as it is rendered onto itself (preset {DEFAULT_PRESET})"
+                )
+                return self.recipe
+        names = clips[0].name if len(clips) == 1 else count(len(clips), "clip")
+        context.note(f"learning {self.video.name} for other footage, {names} (preset {OTHERS_PRESET})")
+        return make_recipe(None, OTHERS_PRESET, self.given.tables)
 
     def _make(self, context: Context, *, many: bool) -> Table:
         from vidtrans.commands.batches import batch_table

@@ -38,7 +38,7 @@ class DistilledVGG(nn.Module):
         if (side := min(pictures.shape[2:])) < SMALLEST:
             pictures = F.interpolate(pictures, scale_factor=SMALLEST / side, mode="bilinear", align_corners=False)
         x = self.get_submodule("colours")((pictures + 1) / 2)
-        taps = []
+        taps: list[Tensor] = []
         for names in STAGES:
             for name in names:
                 if name.endswith("_1") and taps:

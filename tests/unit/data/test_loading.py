@@ -138,11 +138,11 @@ sizes = st.integers(8, 90)
 
 
 @repeatable
-@given(st.integers(0, 10**6), sizes, sizes, sizes, sizes, st.floats(1, 2), st.booleans())
+@given(st.integers(0, 10**6), sizes, sizes, sizes, sizes, st.floats(1, 2), st.booleans(), st.floats(1, 3))
 def test_a_drawn_geometry_cuts_a_box_of_the_crops_size(
-    seed: int, w: int, h: int, cw: int, ch: int, jitter: float, flip: bool
+    seed: int, w: int, h: int, cw: int, ch: int, jitter: float, flip: bool, zoom: float
 ) -> None:
-    geometry = draw_geometry(np.random.default_rng(seed), (w, h), (cw, ch), jitter, flip)
+    geometry = draw_geometry(np.random.default_rng(seed), (w, h), (cw, ch), jitter, flip, zoom)
     picture = scene(w, h, seed=1)
     made = geometry.apply(picture)
     assert made.shape == (ch, cw, 3)
@@ -151,6 +151,13 @@ def test_a_drawn_geometry_cuts_a_box_of_the_crops_size(
     assert flip or not geometry.mirrored
     plain = replace(geometry, mirrored=not geometry.mirrored).apply(picture)
     assert np.array_equal(made, plain[:, ::-1])
+
+
+def test_zooms_go_both_ways_and_never_below_the_crop() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [draw_geometry(rng, (120, 80), (40, 40), 1.0, False, 1.5).scaled for _ in range(200)]
+    assert (min(drawn), max(drawn)) == (pytest.approx((80, 53), abs=2), pytest.approx((180, 120), abs=2))
+    assert min(draw_geometry(rng, (120, 80), (60, 60), 1.0, False, 3.0).scaled for _ in range(200)) == (90, 60)
 
 
 def test_without_jitter_and_flip_a_whole_picture_is_untouched() -> None:

@@ -167,6 +167,28 @@ def test_only_training_varies_and_only_where_it_is_asked_to(gradient_channel: bo
     assert np.array_equal(varied.input([FRAME]), plain.input([FRAME]))
 
 
+def test_tones_are_of_areas_and_relative_to_the_picture() -> None:
+    pairing = Edges(EdgesSettings(tone_channel=True))
+    steps = np.repeat(np.repeat(np.array([[20, 60], [60, 100]], np.uint8), 64, 0), 64, 1)[..., None].repeat(3, 2)
+    tone = pairing.input([steps])[..., 1].astype(float)
+    assert (tone[20, 20], tone[20, 107]) == (pytest.approx(128 - 48 * 2**0.5, abs=5), pytest.approx(128, abs=2))
+    brighter = pairing.input([steps * 2 + 40])[..., 1].astype(float)  # another light, and the same tones
+    assert np.abs(brighter - tone).max() <= 1
+    speckled = np.where(np.random.default_rng(0).random(steps.shape[:2]) < 0.5, 40, 0).astype(np.uint8)[..., None]
+    assert np.abs(pairing.input([steps + speckled])[..., 1] - tone).mean() < 4  # detail is no tone
+    flat = pairing.input([np.full((32, 32, 3), 90, np.uint8)])
+    assert set(np.unique(flat[..., 1])) == {128}
+    assert set(np.unique(pairing.drawing_input(scene(64, 48, seed=1))[..., -1])) == {128}  # a drawing has none
+
+
+def test_training_takes_some_lines_and_tones_away() -> None:
+    pairing = Edges(EdgesSettings(gradient_channel=True, tone_channel=True, variation=1.0))
+    made = [pairing.training_input([FRAME], generator(seed)) for seed in range(60)]
+    assert 1 <= sum(bool((one[..., 2] == 128).all()) for one in made) <= 15
+    faint = pairing.input([FRAME])[..., 1] > 40
+    assert 10 <= sum(bool((one[..., 1][faint] == 0).mean() > 0.02) for one in made) <= 55  # gaps
+
+
 def test_every_draw_is_another_and_more_variation_reaches_further() -> None:
     def apart(amount: float) -> float:
         pairing = Edges(EdgesSettings(gradient_channel=True, variation=amount))
