@@ -155,7 +155,7 @@ def test_run_learns_by_heart_or_for_other_footage_and_says_which(tmp_path: Path,
     one = (*run, tmp_path / "out.mkv")
     by_heart, others = (
         "learned by heart, as it is rendered onto itself (preset edges)",
-        "other footage, other.mkv (preset others)",
+        "learned for other footage, other.mkv (preset others)",
     )
     assert by_heart in said(capsys, 0, *one, "--apply", same)
     assert others in said(capsys, 0, *one, "--apply", other)

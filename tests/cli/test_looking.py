@@ -8,6 +8,7 @@ import re
 import signal
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict
 from fractions import Fraction
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -31,7 +32,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.doctor import CHECKS, Verdict, examination
 from vidtrans.doctor.subject import Scale, Subject
 from vidtrans.inference import ENGINES
-from vidtrans.models.model_file import COLOURS, companion_path, save_grade
+from vidtrans.models.model_file import COLOURS, companion_path, find_model, load_generator, save_grade
 from vidtrans.rendering.settings_grid import parse_variations
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.io.reader import ClipReader
@@ -379,17 +380,28 @@ def test_a_device_that_is_absent_is_told_by_the_exit_status(capsys: Capsys) -> N
     assert "no such device" in refuse(capsys, 2, "doctor", "--device", "toaster")
 
 
-def test_the_clip_of_the_demo_ships_and_its_settings_are_some() -> None:
-    assert len(times(demo.CLIP)) == 150
-    assert make_recipe("edges", None, demo.RECIPE).tables["training"]["preview_seconds"] == 10
+def test_the_clips_of_the_demo_ship_and_its_settings_are_some() -> None:
+    assert (len(times(demo.FILM)), len(times(demo.CLIP))) == (150, 96)
+    assert make_recipe("edges", None, demo.ALONE).tables["training"]["preview_seconds"] == 10
+    more = make_recipe("others", None, demo.MORE)
+    _, record = load_generator(find_model(demo.MODEL))
+    assert (
+        record.generator["settings"]["channels"] == more.tables["generator"]["channels"]
+    )  # it goes on from that model
+    assert record.pairing["settings"] == asdict(more.choice_settings("pairing")[1])
 
 
 @pytest.mark.usefixtures("quick_trial")
-def test_the_demo_leaves_what_it_promises_and_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a small clip, with small networks; ``.ci/run`` has all of it."""
-    monkeypatch.setattr(demo, "CLIP", write_clip(Path("short.mp4").resolve(), moving_frames(10)))
-    monkeypatch.setattr(demo, "RECIPE", TINY)
-    done = vidtrans("demo", "--minutes", "0.001")
+@pytest.mark.parametrize("alone", [False, True])
+def test_the_demo_leaves_what_it_promises_and_is_found_again(monkeypatch: pytest.MonkeyPatch, alone: bool) -> None:
+    """On small clips, with small networks; ``.ci/run`` has all of it."""
+    monkeypatch.setattr(demo, "FILM", write_clip(Path("short.mp4").resolve(), moving_frames(10)))
+    monkeypatch.setattr(demo, "CLIP", write_clip(Path("other.mp4").resolve(), moving_frames(10)))
+    monkeypatch.setattr(demo, "ALONE", TINY)
+    monkeypatch.setattr(demo, "MORE", TINY)
+    monkeypatch.setattr(demo, "MODEL", None)
+    given = ("demo", "--minutes", "0.001", *(["--from-nothing"] if alone else []))
+    done = vidtrans(*given)
     assert done.stderr.startswith("this takes about 70 s")
     assert "--set" not in done.stderr  # its camera stands still, but whoever starts the demo chooses no settings
     folder = Path("vidtrans-demo")
@@ -399,11 +411,11 @@ def test_the_demo_leaves_what_it_promises_and_is_found_again(monkeypatch: pytest
     assert promised[-1].endswith("/report.html")
     assert [p for p in promised if not Path(p).is_file()] == []
     assert len(times(folder / "comparison.mp4")) == 10
-    assert sorted(p.name for p in Path().iterdir()) == ["short.mp4", "vidtrans-demo"]
+    assert sorted(p.name for p in Path().iterdir()) == ["other.mp4", "short.mp4", "vidtrans-demo"]
     commands = [line.strip().split() for line in done.stdout.splitlines() if line.startswith("  vidtrans ")]
     assert [c[1] for c in commands] == ["stylize", "stylize", "try", "run"]
     before = snapshot(Path())
-    assert vidtrans_json("demo", "--minutes", "0.001")["cached"]
+    assert vidtrans_json(*given)["cached"]
     assert snapshot(Path()) == before
 
 

@@ -20,16 +20,20 @@ from vidtrans.core.settings import Table
 from vidtrans.session import Context
 from vidtrans.store.cache import FOLDER
 
-CLIP = PACKAGE / "assets" / "flower.mp4"
-LOOK = "oil"
+FILM, CLIP = PACKAGE / "assets" / "flower.mp4", PACKAGE / "assets" / "friday.mp4"
+MODEL, MEDIUM = "flower", "oil"
 # About two minutes on two cores; a faster machine finishes sooner with the same result.
-MOST_STEPS = 1200
-RECIPE: dict[str, Table] = {"dataset": {"size": "144"}, "training": {"preview_seconds": 10.0}}
+MOST_STEPS, MOST_MORE_STEPS = 1200, 400
+ALONE: dict[str, Table] = {"dataset": {"size": "144"}, "training": {"preview_seconds": 10.0}}
+MORE: dict[str, Table] = {
+    "generator": {"channels": 24},
+    "training": {"preview_seconds": 10.0, "lr": 2e-4},
+}  # of a model that has learned for hours
 
 
 @dataclass(frozen=True)
 class Demo(Command):
-    """See a result: a flower is learned and painted again, from nothing but its lines. Needs no file of yours."""
+    """See a result: a film scene in the look of a flower, by a model that learns on. Needs no file of yours."""
 
     CONTEXT: ClassVar = ("device", "seed", "cache_dir", "cache_limit_gb", "overwrite", "dry_run")
 
@@ -37,17 +41,24 @@ class Demo(Command):
     minutes: Annotated[
         float,
         Option("Training time in minutes; a GPU needs less.", Group.TRAINING, values=Range(0, 1e6, low_open=True)),
-    ] = 2.0
+    ] = 1.0
+    from_nothing: Annotated[
+        bool,
+        Option(
+            "Train a new network, which has seen nothing, and render it onto the flower that it learns.",
+            Group.TRAINING,
+        ),
+    ] = False
 
     def __post_init__(self) -> None:
         check_minutes(self.minutes)
 
     def make(self, context: Context) -> Table:
-        """Train a model on the bundled flower clip and render it, into a folder.
+        """Train the bundled model on, by the film that it learned, and render it onto a film scene, into a folder.
 
         An interrupted run resumes. Raises UsageError, Interrupted.
         """
-        from vidtrans.config.recipe import make_recipe
+        from vidtrans.config.recipe import OTHERS_PRESET, make_recipe
         from vidtrans.core.files import write_atomically
         from vidtrans.data.dataset_planning import DatasetSpec
         from vidtrans.data.making import make_dataset
@@ -61,34 +72,41 @@ class Demo(Command):
         folder = self.output or refuse_link(Path("vidtrans-demo"))
         if context.cache_dir == Path(FOLDER).absolute():
             context = replace(context, cache_dir=folder / FOLDER)  # all of it in one place
-        recipe = make_recipe("edges", None, RECIPE)
+        if self.from_nothing:
+            recipe, start_from, most, shown = make_recipe("edges", None, ALONE), None, MOST_STEPS, FILM
+        else:
+            recipe, start_from, most, shown = make_recipe(OTHERS_PRESET, None, MORE), MODEL, MOST_MORE_STEPS, CLIP
+        stem = shown.stem
+        film, clip = refuse_link(folder / FILM.name), refuse_link(folder / shown.name)
         names = (
-            CLIP.name,
-            "flower.dataset",
-            "my-flower.safetensors",
-            "flower.rendered.mp4",
-            "flower.oil.mp4",
+            f"{FILM.stem}.dataset",
+            f"my-{FILM.stem}.safetensors",
+            f"{stem}.rendered.mp4",
+            f"{stem}.{MEDIUM}.mp4",
             "comparison.mp4",
         )
-        clip, dataset, model, render, painting, film = (refuse_link(folder / name) for name in names)
-        still = refuse_link(film.with_suffix(".png"))
+        dataset, model, render, painting, comparison = (refuse_link(folder / name) for name in names)
+        still = refuse_link(comparison.with_suffix(".png"))
         if context.dry_run:
             return {"output": str(folder), "frames": 0, "seconds": 0.0, "cached": False, "dry_run": True}
-        if not clip.is_file():
+        if not film.is_file():
             context.note(
                 f"this takes about {self._minutes_in_all} on two CPU cores; Ctrl-C stops it, the same command continues"
             )
-            with write_atomically(clip) as temporary:
-                shutil.copyfile(CLIP, temporary)
+        for source, copy in ((FILM, film), (shown, clip)):
+            if not copy.is_file():
+                with write_atomically(copy) as temporary:
+                    shutil.copyfile(source, temporary)
         import_for_training(dataset)
-        dataset_table = make_dataset(DatasetSpec([clip], recipe), dataset, context)
-        trained = train(TrainingRequest(dataset, model, recipe, self.minutes, at_most=MOST_STEPS), context)
+        dataset_table = make_dataset(DatasetSpec([film], recipe), dataset, context)
+        request = TrainingRequest(dataset, model, recipe, self.minutes, at_most=most, start_from=start_from)
+        trained = train(request, context)
         rendered = stylize(StylizeRequest(clip, (str(model),), render, recipe), context)
-        in_oil = make_recipe(None, None, {"rendering": {"look": LOOK}})
-        painted = stylize(StylizeRequest(clip, (), painting, in_oil), context)
-        labels = ("the clip", "painted from its lines by the model")
+        strokes = recipe.under({"strokes": {"medium": MEDIUM}})
+        painted = stylize(StylizeRequest(clip, (str(model),), painting, strokes), context)
+        labels = ("the clip", "made by the model from what it sees")
         pair = [clip, Path(rendered["output"])]
-        video = Compare(tuple(pair), film, labels=labels, input_of=str(model)).make(context)
+        video = Compare(tuple(pair), comparison, labels=labels, input_of=str(model)).make(context)
         sheet = Compare(tuple(pair), still, labels=labels, input_of=str(model)).make(context)
         return {
             "output": str(folder),
@@ -121,8 +139,8 @@ class Demo(Command):
                 *_in_columns(
                     (shell_path(table["comparison"]), "the clip, what the model saw of it, what it painted"),
                     (shell_path(table["comparison_sheet"]), "the same as a picture"),
-                    (shell_path(table["video"]), "the model's video: soft, as it learned for minutes only"),
-                    (shell_path(table["painting"]), "the clip, painted in oil"),
+                    (shell_path(table["video"]), "the model's video"),
+                    (shell_path(table["painting"]), "the same, painted in oil"),
                 ),
                 "Now with a clip of yours:",
                 *_in_columns(

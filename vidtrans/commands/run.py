@@ -142,26 +142,27 @@ class Run(Command):
         if self.at_once:
             return self._render_at_once(context)
         clips = tuple(clips_of(self.apply, self.recipe))
-        chosen = replace(self, apply=clips, recipe=self._recipe_for(clips, context))
-        return chosen._make(context, many=len(clips) > 1 or clips != self.apply)
+        recipe, aim = self._recipe_for(clips, context)
+        return replace(self, apply=clips, recipe=recipe)._make(context, aim, many=len(clips) > 1 or clips != self.apply)
 
-    def _recipe_for(self, clips: tuple[Path, ...], context: Context) -> Recipe:
-        """Return the recipe, by default that for other footage unless the clips are the one that is learned from."""
+    def _recipe_for(self, clips: tuple[Path, ...], context: Context) -> tuple[Recipe, str]:
+        """Return the recipe, and what is to be said of it.
+
+        By default it is that for other footage, unless the clips are the one that is learned from.
+        """
         is_chosen = self.given.preset or "name" in self.given.tables.get("pairing", {})
         if self.video is None or self.looks or self.target or is_chosen or self.recipe.preset != DEFAULT_PRESET:
-            return self.recipe
+            return self.recipe, ""
         if self.video.is_file() and all(clip.is_file() for clip in clips):
             learned = context.cache.digest(self.video)
             if all(context.cache.digest(clip) == learned for clip in clips):
-                context.note(
-                    f"{self.video.name} is learned by heart, as it is rendered onto itself (preset {DEFAULT_PRESET})"
-                )
-                return self.recipe
+                aim = f"{self.video.name} is learned by heart, as it is rendered onto itself (preset {DEFAULT_PRESET})"
+                return self.recipe, aim
         names = clips[0].name if len(clips) == 1 else count(len(clips), "clip")
-        context.note(f"learning {self.video.name} for other footage, {names} (preset {OTHERS_PRESET})")
-        return make_recipe(None, OTHERS_PRESET, self.given.tables)
+        aim = f"{self.video.name} is learned for other footage, {names} (preset {OTHERS_PRESET})"
+        return make_recipe(None, OTHERS_PRESET, self.given.tables), aim
 
-    def _make(self, context: Context, *, many: bool) -> Table:
+    def _make(self, context: Context, aim: str, *, many: bool) -> Table:
         from vidtrans.commands.batches import batch_table
         from vidtrans.core.files import base_name
         from vidtrans.data.dataset_planning import default_output
@@ -181,6 +182,8 @@ class Run(Command):
         renders = self._renders(model, None if many else output)
         sources = [*self._learned_on, *self.looks, *self.apply, *(path for path in (self.target, self.keep) if path)]
         check_renders(renders, output, sources, self.recipe, context)
+        if aim:
+            context.note(aim)
         if context.dry_run:
             table = self._forecast(dataset, model, renders, context)
             return table | {"output": str(output), "seconds": round(time.monotonic() - began, 3)}

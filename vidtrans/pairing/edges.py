@@ -21,7 +21,7 @@ SPECK = 5  # fewer pixels than this are dust
 SPREAD = 0.5  # largest logarithm of what a drawn setting is multiplied by
 STRIP = 64  # rows that are computed at once
 EVEN, DEVIATION, FLAT = 128, 48, 16  # levels: tone of the mean, deviation of tones, least deviation of a picture
-GAPS, GAP, TONELESS = 2, 0.2, 0.1  # in training: most gaps, radius in short sides, share of pictures without tones
+GAPS, GAP, TONELESS = 2, 0.2, 0.3  # in training: most gaps, radius in short sides, share of pictures without tones
 WIDEST = 1 / 8  # of the short side: what is inked wider than this is an area, whose outline is the line
 
 
@@ -45,7 +45,7 @@ class EdgesSettings:
     tone_channel: bool = setting(
         False, "add a last channel with the light and dark of areas, much blurred: areas without lines are not guessed"
     )
-    tone_sigma: float = setting(6.0, "σ in pixels of the blur of that channel", low=1.0, high=40.0)
+    tone_sigma: float = setting(3.0, "σ in pixels of the blur of that channel", low=1.0, high=40.0)
     variation: float = setting(
         0.0,
         "in training: how far the light, focus, noise and compression of other cameras are drawn, the numbers above "
