@@ -58,7 +58,7 @@ class Demo(Command):
 
         An interrupted run resumes. Raises UsageError, Interrupted.
         """
-        from vidtrans.config.recipe import OTHERS_PRESET, make_recipe
+        from vidtrans.config.recipe import BY_HEART_PRESET, DEFAULT_PRESET, make_recipe
         from vidtrans.core.files import write_atomically
         from vidtrans.data.dataset_planning import DatasetSpec
         from vidtrans.data.making import make_dataset
@@ -73,9 +73,9 @@ class Demo(Command):
         if context.cache_dir == Path(FOLDER).absolute():
             context = replace(context, cache_dir=folder / FOLDER)  # all of it in one place
         if self.from_nothing:
-            recipe, start_from, most, shown = make_recipe("edges", None, ALONE), None, MOST_STEPS, FILM
+            recipe, start_from, most, shown = make_recipe(BY_HEART_PRESET, None, ALONE), None, MOST_STEPS, FILM
         else:
-            recipe, start_from, most, shown = make_recipe(OTHERS_PRESET, None, MORE), MODEL, MOST_MORE_STEPS, CLIP
+            recipe, start_from, most, shown = make_recipe(DEFAULT_PRESET, None, MORE), MODEL, MOST_MORE_STEPS, CLIP
         stem = shown.stem
         film, clip = refuse_link(folder / FILM.name), refuse_link(folder / shown.name)
         names = (

@@ -27,9 +27,9 @@ from vidtrans.commands.options import output as output_option
 from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.words import cost_text, count, render_text, timing
 from vidtrans.config.recipe import (
+    BY_HEART_PRESET,
     CHAIN,
     DEFAULT_PRESET,
-    OTHERS_PRESET,
     Recipe,
     dataset_recipe,
     look_recipe,
@@ -156,11 +156,10 @@ class Run(Command):
         if self.video.is_file() and all(clip.is_file() for clip in clips):
             learned = context.cache.digest(self.video)
             if all(context.cache.digest(clip) == learned for clip in clips):
-                aim = f"{self.video.name} is learned by heart, as it is rendered onto itself (preset {DEFAULT_PRESET})"
-                return self.recipe, aim
+                aim = f"{self.video.name} is learned by heart, as it is rendered onto itself (preset {BY_HEART_PRESET})"
+                return make_recipe(None, BY_HEART_PRESET, self.given.tables), aim
         names = clips[0].name if len(clips) == 1 else count(len(clips), "clip")
-        aim = f"{self.video.name} is learned for other footage, {names} (preset {OTHERS_PRESET})"
-        return make_recipe(None, OTHERS_PRESET, self.given.tables), aim
+        return self.recipe, f"{self.video.name} is learned for other footage, {names} (preset {DEFAULT_PRESET})"
 
     def _make(self, context: Context, aim: str, *, many: bool) -> Table:
         from vidtrans.commands.batches import batch_table

@@ -23,7 +23,7 @@ from vidtrans.pairing.palettes.palette_file import with_palette_file
 
 T = TypeVar("T")
 PROJECT_FILE = "vidtrans.toml"
-DEFAULT_PRESET, OTHERS_PRESET = "edges", "others"  # for a clip by heart, and for its look on other footage
+DEFAULT_PRESET, BY_HEART_PRESET = "others", "edges"  # for the look of a clip on other footage, and for itself
 NO_PAIRING, FRAME_PAIRING = "none", "aligned"  # the network takes the frame itself
 
 # The tables of a preset. Those with a name choose from a registry; their other keys are that choice's settings.
