@@ -185,6 +185,7 @@ def deflicker(
 def demo(
     output: Path | str | None = ...,
     minutes: float = ...,
+    from_nothing: bool = ...,
     *,
     cache_dir: Path | str = ...,
     device: str = ...,
@@ -195,7 +196,7 @@ def demo(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> CommandResult:
-    """See a result: a flower is learned and painted again, from nothing but its lines. Needs no file of yours."""
+    """See a result: a film scene in the look of a flower, by a model that learns on. Needs no file of yours."""
 
 def dream(
     source: Path | Sequence[Path | str] | str,
