@@ -84,6 +84,12 @@ class Edges(Pairing):
             _lose(found, self.settings.variation, rng)
         return found
 
+    def preview(self, net_input: np.ndarray) -> np.ndarray:
+        """Return the lines, on the tones of areas if the network sees them; (H, W, 3) uint8."""
+        lines = net_input[..., :1]
+        picture = np.maximum(lines, net_input[..., -1:] // 2) if self.settings.tone_channel else lines
+        return np.repeat(picture, 3, axis=2)
+
     def drawing_input(self, picture: np.ndarray) -> np.ndarray:
         """Return a drawing's strokes, (H, W, 3) uint8 → (H, W, 1 to 3) uint8, thinned to lines of 255 on 0.
 

@@ -181,6 +181,14 @@ def test_tones_are_of_areas_and_relative_to_the_picture() -> None:
     assert set(np.unique(pairing.drawing_input(scene(64, 48, seed=1))[..., -1])) == {128}  # a drawing has none
 
 
+def test_people_see_lines_on_tones() -> None:
+    found = Edges(EdgesSettings(gradient_channel=True, tone_channel=True)).input([FRAME])
+    shown = Edges(EdgesSettings(gradient_channel=True, tone_channel=True)).preview(found)
+    assert shown.shape == FRAME.shape
+    assert (shown[found[..., 0] > 0] == 255).all()
+    assert np.array_equal(shown[found[..., 0] == 0][:, 1], found[found[..., 0] == 0][:, 2] // 2)
+
+
 def test_training_takes_some_lines_and_tones_away() -> None:
     pairing = Edges(EdgesSettings(gradient_channel=True, tone_channel=True, variation=1.0))
     made = [pairing.training_input([FRAME], generator(seed)) for seed in range(60)]

@@ -20,7 +20,10 @@ class Perceptual(Term):
 
     def __init__(self, settings: TrainingSettings) -> None:
         super().__init__(settings)
+        # In this layout it takes 4/5 of the time on a CPU.
         self.vgg = DistilledVGG() if settings.uses_vgg else None
+        if self.vgg is not None:
+            self.vgg.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ask_d = self.vgg is None
 
     @staticmethod
@@ -34,8 +37,8 @@ class Perceptual(Term):
             return feature_distance(step.on_fake, step.on_real)
         with step.autocast():
             with torch.no_grad():
-                wanted = self.vgg(step.target)
-            found = self.vgg(step.painted)
+                wanted = self.vgg(step.target.contiguous(memory_format=torch.channels_last))
+            found = self.vgg(step.painted.contiguous(memory_format=torch.channels_last))
         return vgg_distance(found, wanted)
 
 
