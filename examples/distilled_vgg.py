@@ -25,15 +25,15 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     options = parser.parse_args()
     if hashlib.sha256(options.weights.read_bytes()).hexdigest() != SHA256:
-        parser.error(f"{options.weights}: it is not the file that this was written for")
-    made = {}
+        parser.error(f"{options.weights}: its SHA-256 is not that of 4SE.pth at commit 4a269dc")
+    weights = {}
     for name, tensor in torch.load(options.weights, map_location="cpu", weights_only=True)["model"].items():
         layer, part = name.split(".")
         if not layer.endswith("_aux"):
             number = layer.removeprefix("conv")
             layer = "colours" if number == "0" else f"conv{number[0]}_{number[1]}"
-            made[f"{layer}.{part}"] = tensor.half().contiguous()
-    save_file(made, options.output)
+            weights[f"{layer}.{part}"] = tensor.half().contiguous()
+    save_file(weights, options.output)
 
 
 if __name__ == "__main__":

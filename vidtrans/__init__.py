@@ -5,7 +5,7 @@ The commands are functions::
     import vidtrans
 
     vidtrans.make_dataset("clip.mp4")
-    vidtrans.train("clip.dataset", steps=2000)
+    vidtrans.train("clip.dataset", steps=3000)
     vidtrans.stylize("other.mp4", model="clip")
     vidtrans.evaluate("other.clip.mp4", source="other.mp4")
 

@@ -184,7 +184,7 @@ def deflicker(
 
 def demo(
     output: Path | str | None = ...,
-    minutes: float = ...,
+    minutes: float | None = ...,
     from_nothing: bool = ...,
     *,
     cache_dir: Path | str = ...,
@@ -196,7 +196,7 @@ def demo(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> CommandResult:
-    """See a result: a film scene in the look of a flower, by a model that learns on. Needs no file of yours."""
+    """See a result: a film scene in the look of a flower, by a model that trains further. Needs no file of yours."""
 
 def dream(
     source: Path | Sequence[Path | str] | str,

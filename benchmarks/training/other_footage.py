@@ -1,10 +1,10 @@
-"""Compare recipes by what a film's look is on other footage: six pairs of clips on which nothing was chosen.
+"""Compare recipes by how a film's look renders on other footage: six pairs of clips that nothing was chosen on.
 
     python -m benchmarks.training.other_footage DATA --cache DIR [--minutes 5] [--recipes edges,others] [--pairs water]
 
-Each film is learned by each recipe for so many minutes, one at a time, and rendered onto the other clip, everything by
-the commands that a user types. What is found is kept in DIR: models, renders, and for each pair a sheet of three frames
-(the clip, then each recipe). *structure*: the correlation of blurred gradients with those of the clip, 1 at most.
+Each film is trained for --minutes with each recipe, and rendered onto the other clip, by the commands that a user
+types. DIR keeps models, renders, and for each pair a sheet of three frames (the clip, then each recipe). *structure*:
+the correlation of blurred gradients with those of the clip, 1 at most.
 *flicker*: the warping error over the clip's own. *sharpness*: the mean of blurred gradients over the clip's own.
 """
 
@@ -54,7 +54,8 @@ def render(folder: Path, data: Path, pair: Pair, recipe: str, minutes: float) ->
     result = folder / "result.mkv"
     if not result.exists():
         video = data / "video"
-        common = ("--preset", recipe, "--overwrite")
+        preset = Path(recipe).resolve() if recipe.endswith(".toml") else recipe
+        common = ("--preset", preset, "--overwrite")
         harness.vidtrans("make-dataset", harness.need(video / pair.film), "-o", "film.dataset", *common, folder=folder)
         harness.vidtrans(
             "train", "film.dataset", "-o", "film.safetensors", *common, "--minutes", minutes, folder=folder

@@ -32,7 +32,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.doctor import CHECKS, Verdict, examination
 from vidtrans.doctor.subject import Scale, Subject
 from vidtrans.inference import ENGINES
-from vidtrans.models.model_file import COLOURS, companion_path, find_model, load_generator, save_grade
+from vidtrans.models.model_file import COLOURS, companion_path, load_generator, save_grade
 from vidtrans.rendering.settings_grid import parse_variations
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.io.reader import ClipReader
@@ -384,7 +384,7 @@ def test_the_clips_of_the_demo_ship_and_its_settings_are_some() -> None:
     assert (len(times(demo.FILM)), len(times(demo.CLIP))) == (150, 96)
     assert make_recipe("edges", None, demo.ALONE).tables["training"]["preview_seconds"] == 10
     more = make_recipe("others", None, demo.MORE)
-    _, record = load_generator(find_model(demo.MODEL))
+    _, record = load_generator(Path(demo.MODEL))
     assert (
         record.generator["settings"]["channels"] == more.tables["generator"]["channels"]
     )  # it goes on from that model

@@ -40,7 +40,7 @@ BESIDE: dict[str, Table] = {
     "grad_accum_steps": {"batch_size": 2},
     "lambda_gan": {"lambda_l1": 7.0},
 }
-# For a dataset of another pairing, a model to start from, weights that have to be installed, minutes of compiling.
+# For a dataset of another pairing, a model to start from, another loss, minutes of compiling.
 ELSEWHERE = {"rollout_fraction", "camera", "freeze", "perceptual_network", "method", "compile"}
 ELSEWHERE |= {"grow_from", "grow_share"}  # of larger pictures
 

@@ -42,7 +42,7 @@ EXTRAS: dict[str, Table] = {
     "conditional": {"conditional": False},
     "motion_weight": {"motion_weight": 4.0},
 }
-# Varied for themselves, or (VGG has to be installed; freezing needs a model, a plate pictures) tested elsewhere.
+# Varied for themselves, or (freezing needs a model, a plate pictures) tested elsewhere.
 ELSEWHERE = {"method", "gan_mode", "perceptual_network", "freeze", "background_plate"}
 ELSEWHERE |= {key for method in METHODS.values() for key in setting_fields(method.settings)}
 ELSEWHERE |= {"recurrent", "recurrent_fraction", "synthetic_motion_fraction"}
@@ -51,6 +51,7 @@ ELSEWHERE |= {name for name, loss in LOSSES.items() if "recurrent" in loss.needs
 OF_THE_RUN = {"rollout_fraction", "max_rollout_length", "input_noise", "forget", "camera", "gan_start"} | {
     *("steps", "val_interval", "best_metric", "final_weights", "patience", "snapshots"),
     *("checkpoint_seconds", "preview_seconds", "lr_schedule", "lr_warmup_steps", "crop_size", "jitter", "flip"),
+    "zoom_range",
     *("grow_from", "grow_share"),
 }
 # Of every case.

@@ -71,8 +71,8 @@ def with_every_keyword() -> None:
         cache_limit_gb=20, preset="fast", settings=SETTINGS, report=show, stop=STOP, beside=True
     ), vidtrans.RenderedClip)
     assert_type(vidtrans.demo(
-        output="out.mp4", minutes=2.5, cache_dir=CACHE, device="cpu", seed=7, overwrite=True, dry_run=True,
-        cache_limit_gb=20, report=show, stop=STOP
+        output="out.mp4", minutes=2.5, from_nothing=True, cache_dir=CACHE, device="cpu", seed=7, overwrite=True,
+        dry_run=True, cache_limit_gb=20, report=show, stop=STOP
     ), vidtrans.CommandResult)
     assert_type(vidtrans.dream(
         source=Path("clip.mp4"), model="ink", output="out.mp4", frames=4, start="1:02.5", blend=Path("other.mp4"),

@@ -142,26 +142,26 @@ class Run(Command):
         if self.at_once:
             return self._render_at_once(context)
         clips = tuple(clips_of(self.apply, self.recipe))
-        recipe, aim = self._recipe_for(clips, context)
-        return replace(self, apply=clips, recipe=recipe)._make(context, aim, many=len(clips) > 1 or clips != self.apply)
+        recipe, note = self._recipe_for(clips, context)
+        return replace(self, apply=clips, recipe=recipe)._make(
+            context, note, many=len(clips) > 1 or clips != self.apply
+        )
 
     def _recipe_for(self, clips: tuple[Path, ...], context: Context) -> tuple[Recipe, str]:
-        """Return the recipe, and what is to be said of it.
+        """Return the recipe, and a note that says which one was chosen, '' if the user chose.
 
-        By default it is that for other footage, unless the clips are the one that is learned from.
+        The default is the recipe for other footage, or the one that learns by heart if all clips are the film itself.
         """
         is_chosen = self.given.preset or "name" in self.given.tables.get("pairing", {})
         if self.video is None or self.looks or self.target or is_chosen or self.recipe.preset != DEFAULT_PRESET:
             return self.recipe, ""
-        if self.video.is_file() and all(clip.is_file() for clip in clips):
-            learned = context.cache.digest(self.video)
-            if all(context.cache.digest(clip) == learned for clip in clips):
-                aim = f"{self.video.name} is learned by heart, as it is rendered onto itself (preset {BY_HEART_PRESET})"
-                return make_recipe(None, BY_HEART_PRESET, self.given.tables), aim
+        if all(_are_the_same(self.video, clip, context) for clip in clips):
+            note = f"{self.video.name} is learned by heart, as it is rendered onto itself (preset {BY_HEART_PRESET})"
+            return make_recipe(None, BY_HEART_PRESET, self.given.tables), note
         names = clips[0].name if len(clips) == 1 else count(len(clips), "clip")
         return self.recipe, f"{self.video.name} is learned for other footage, {names} (preset {DEFAULT_PRESET})"
 
-    def _make(self, context: Context, aim: str, *, many: bool) -> Table:
+    def _make(self, context: Context, note: str, *, many: bool) -> Table:
         from vidtrans.commands.batches import batch_table
         from vidtrans.core.files import base_name
         from vidtrans.data.dataset_planning import default_output
@@ -181,8 +181,8 @@ class Run(Command):
         renders = self._renders(model, None if many else output)
         sources = [*self._learned_on, *self.looks, *self.apply, *(path for path in (self.target, self.keep) if path)]
         check_renders(renders, output, sources, self.recipe, context)
-        if aim:
-            context.note(aim)
+        if note:
+            context.note(note)
         if context.dry_run:
             table = self._forecast(dataset, model, renders, context)
             return table | {"output": str(output), "seconds": round(time.monotonic() - began, 3)}
@@ -296,3 +296,10 @@ class Run(Command):
             line = f"would make {count(table['pairs'], 'pair')}, train {count(table['steps'], 'step')}"
             return f"{line}, and render {self.output}{cost_text(table)}"
         return f"{table['output']}: {count(table['frames'], 'frame')}, model {table['model']}{timing(table)}"
+
+
+def _are_the_same(film: Path, clip: Path, context: Context) -> bool:
+    """Return whether two clips are one, or files of the same content."""
+    if film.resolve() == clip.resolve():
+        return True
+    return film.is_file() and clip.is_file() and context.cache.digest(film) == context.cache.digest(clip)

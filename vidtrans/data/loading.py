@@ -156,7 +156,8 @@ class Loader(PictureBatches):
 
     ``plate`` (H, W, 3) uint8: a background plate of the pairs' size, appended to each input; ``weigh``: makes weights
     of pixels; ``recurrent``: append an empty history to each input; ``whole``: leave jitter, crop and flip to the
-    device where its result is the same: for pictures at full scale and of one size, a pointwise pairing, no ``weigh``;
+    device where its result is the same: for pictures at full scale and of one size, a pointwise pairing, no zoom, no
+    ``weigh``;
     ``forget``: the share of examples that are told to recall nothing of their clip, half of them in other colours;
     ``camera``: the share of examples whose window moves over the frames, with ``crop`` as its short side; 0: crops.
     """
@@ -203,7 +204,7 @@ class Loader(PictureBatches):
         self.pairing, self.plate, self.weigh, self.recurrent = pairing, plate, weigh, recurrent
         self.forget = forget if pairing.is_told else 0.0
         single = len(self.sizes) == 1 and pairing.pointwise and not camera
-        self.whole = whole and single and weigh is None and not self.forget
+        self.whole = whole and single and weigh is None and not self.forget and zoom_range == 1
 
     def indices(self, step: int) -> list[int]:
         """Return the indices of the pairs in the batch of ``step``."""

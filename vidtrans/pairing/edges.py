@@ -43,13 +43,15 @@ class EdgesSettings:
         False, "add a second channel with the gradient's strength; sharper, but drawings have no such channel"
     )
     tone_channel: bool = setting(
-        False, "add a last channel with the light and dark of areas, much blurred: areas without lines are not guessed"
+        False,
+        "add a last channel with the blurred luma, relative to the picture's mean and deviation",
     )
     tone_sigma: float = setting(3.0, "σ in pixels of the blur of that channel", low=1.0, high=40.0)
     variation: float = setting(
         0.0,
-        "in training: how far the light, focus, noise and compression of other cameras are drawn, the numbers above "
-        "around their values, and gaps in lines; 0: not at all, 1: for webcams",
+        "in training: how far the light, focus, noise and compression of other cameras are drawn, and density, sigma, "
+        "hysteresis and min_gradient around their values; with tone_channel also gaps in lines, and pictures without "
+        "tones; 0: not at all, 1: for webcams",
         low=0.0,
         high=1.0,
     )
@@ -81,7 +83,7 @@ class Edges(Pairing):
         settings = _draw_settings(self.settings, rng)
         found = _find(disturb(frames[0], self.settings.variation, rng), settings)
         if settings.tone_channel:
-            _lose(found, self.settings.variation, rng)
+            _drop_lines_and_tones(found, self.settings.variation, rng)
         return found
 
     def preview(self, net_input: np.ndarray) -> np.ndarray:
@@ -156,8 +158,8 @@ def _tone(grey: np.ndarray, sigma: float) -> np.ndarray:
     return np.rint(np.clip(EVEN + (soft - mean) * (DEVIATION / max(deviation, FLAT)), 0, 255)).astype(np.uint8)
 
 
-def _lose(found: np.ndarray, amount: float, rng: np.random.Generator) -> None:
-    """Take lines away from discs of an input, and sometimes all of its tones: so that a network can do without some."""
+def _drop_lines_and_tones(found: np.ndarray, amount: float, rng: np.random.Generator) -> None:
+    """Remove the lines in random discs and, in some draws, all tones, so that a network also works without them."""
     height, width = found.shape[:2]
     for _ in range(int(rng.integers(0, GAPS + 1))):
         x, y, radius = rng.random(3) * (width, height, amount * GAP * min(width, height))

@@ -100,8 +100,9 @@ def _from_film(answers: Answers) -> list[WishStep]:
     film, clip, pairing = answers["film"], answers["clip"], answers["pairing"]
     model = f"{_stem(film)}.{pairing}.{answers['minutes']}min.safetensors"
     data = f"{_stem(film)}.{pairing}.dataset"
+    begins = {} if pairing == "edges" else {"pairing": pairing}  # the recipe for other footage is the default
     return [
-        WishStep("make-dataset", {"videos": [film], "pairing": pairing, "output": data}, f"pairs of {_stem(film)}"),
+        WishStep("make-dataset", {"videos": [film], "output": data} | begins, f"pairs of {_stem(film)}"),
         WishStep(
             "train", {"dataset": data, "minutes": float(answers["minutes"]), "output": model}, f"learn {film}", (0,)
         ),
@@ -151,7 +152,7 @@ NO_SOURCE = "none"  # an answer: the source is not there
 COLOURS = {"picture": "the picture's", "film": "the film's own"}
 MINUTES = Question("minutes", "Minutes to learn", "number", default="4", low=1, high=1440)
 PAIRINGS = {
-    "edges": "its edges, as lines",
+    "edges": "its lines, light and dark",
     "sketch": "a pencil sketch",
     "regions": "flat areas of colour",
     "simplify": "a simplified picture",

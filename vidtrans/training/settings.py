@@ -59,8 +59,8 @@ class TrainingSettings(GroupedSettings):
     )
     perceptual_network: str = setting(
         "discriminator",
-        "discriminator: D's own features, normalised; distilled-vgg: those of a small VGG-19, which knows photographs: "
-        "eyes and mouths keep their form",
+        "discriminator: D's own features, normalised; distilled-vgg: those of a small VGG-19 trained on photographs, "
+        "which keep the form of eyes and mouths",
         choices=("discriminator", "distilled-vgg"),
     )
     motion_weight: float = setting(
@@ -133,7 +133,7 @@ class TrainingSettings(GroupedSettings):
     jitter: float = setting(286 / 256, "factor by which pictures are enlarged before the crop", low=1.0, high=2.0)
     zoom_range: float = setting(
         1.0,
-        "largest factor by which pictures are enlarged or shrunk besides, drawn anew each time; 1: not at all",
+        "largest factor of a random enlargement or reduction, on top of jitter and never below the crop; 1: none",
         low=1.0,
         high=4.0,
     )

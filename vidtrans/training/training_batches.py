@@ -60,7 +60,9 @@ def _check_camera(settings: TrainingSettings, pairing: Pairing) -> None:
         raise UsageError("training.camera", why, "leave it out, or make the dataset with --pairing next-frame")
     if settings.crop_size is None or settings.jitter != 1 or settings.zoom_range != 1 or settings.flip:
         why = "it needs a window, of training.crop_size, on frames that are neither enlarged nor mirrored"
-        raise UsageError("training.camera", why, "set crop_size, jitter=1 and flip=false, as preset roam does")
+        raise UsageError(
+            "training.camera", why, "set crop_size, jitter=1, zoom_range=1 and flip=false, as preset roam does"
+        )
 
 
 def _check_classes(method: type[TrainingMethod], settings: TrainingSettings, pairing: Pairing, what: str) -> None:

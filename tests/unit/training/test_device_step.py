@@ -73,6 +73,12 @@ def loaders(folder: Path, pairing: str) -> list[Loader]:
     return [Loader(dataset.pairs, dataset.pairing, whole=whole, **given) for whole in (False, True)]
 
 
+def test_zooms_stay_with_the_loader(tmp_path: Path) -> None:
+    dataset = open_dataset(make_dataset(tmp_path / "a", "aligned"))
+    given: dict[str, Any] = {"batch": 3, "seed": 5, "multiple": 8, "crop": 16, "zoom_range": 1.5}
+    assert not Loader(dataset.pairs, dataset.pairing, whole=True, **given).make(0).whole
+
+
 @pytest.mark.parametrize("pairing", ["aligned", "next-frame", "colorize"])
 def test_a_batch_that_is_transformed_on_the_device_is_the_loaders(pairing: str, tmp_path: Path) -> None:
     plain, later = loaders(tmp_path / "a", pairing)

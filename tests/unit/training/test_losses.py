@@ -212,7 +212,7 @@ def test_the_distance_through_vgg_is_that_of_its_taps() -> None:
 
 
 def test_vgg_knows_what_is_alike() -> None:
-    """A frame of the film that is moved by a pixel is nearer than another frame, and than the frame without detail."""
+    """A picture moved by a pixel is nearer than one without detail, which is nearer than another picture."""
     network = DistilledVGG()
     frames = [PACKAGE / "assets" / "frames" / f"{name}.jpg" for name in ("astronaut", "chelsea")]
     astronaut, cat = (torch.from_numpy(to_signed(resize(read_picture(path), 96, 96)))[None] for path in frames)
