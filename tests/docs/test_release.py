@@ -76,6 +76,6 @@ def test_the_source_archive_names_what_is_there_and_what_builds_the_wheel() -> N
 
 
 def test_a_wheel_stays_small_as_what_ships_in_it_does() -> None:
-    """Compressed, the code takes 1.2 MB; the release's workflow refuses a wheel of more than 6 MB."""
+    """Compressed, the code takes 1.9 MB; the release's workflow refuses a wheel of more than 7.5 MB."""
     shipped = sum(path.stat().st_size for path in (ROOT / "vidtrans/assets").rglob("*") if path.is_file())
-    assert shipped < 4_900_000
+    assert shipped < 6_000_000

@@ -178,7 +178,17 @@ def test_tones_are_of_areas_and_relative_to_the_picture() -> None:
     assert np.abs(pairing.input([steps + speckled])[..., 1] - tone).mean() < 4  # detail is no tone
     flat = pairing.input([np.full((32, 32, 3), 90, np.uint8)])
     assert set(np.unique(flat[..., 1])) == {128}
-    assert set(np.unique(pairing.drawing_input(scene(64, 48, seed=1))[..., -1])) == {128}  # a drawing has none
+
+
+def test_what_the_lines_of_a_drawing_enclose_is_light() -> None:
+    pairing = Edges(EdgesSettings(gradient_channel=True, tone_channel=True))
+    page = np.full((96, 128, 3), 255, np.uint8)
+    assert set(np.unique(pairing.drawing_input(page)[..., 2])) == {128}
+    cv2.circle(page, (64, 48), 28, (0, 0, 0), 3)
+    cv2.line(page, (0, 48), (30, 48), (0, 0, 0), 3)  # encloses nothing
+    tone = pairing.drawing_input(page)[..., 2]
+    assert tone[48, 64] > 150 > 110 > tone[20, 10]
+    assert abs(int(tone[20, 10]) - int(tone[80, 10])) <= 1
 
 
 def test_people_see_lines_on_tones() -> None:
