@@ -161,7 +161,7 @@ def test_what_cannot_be_ablated_is_one_line(capsys: Capsys) -> None:
         (("discriminator", "--set", "discriminator.name=multi-scale"), "discriminator.name=patchgan"),
         (("discriminator", "--set", "training.lambda_gan=0"), "training.lambda_gan=1"),
         (("los",), "did you mean 'loss'"),
-        (("loss", "-o", "there", "--steps", 1, *FLAGS), "it exists"),
+        (("loss", "-o", "there", "--steps", 1, "--set=training.lambda_perceptual=0", *FLAGS), "it exists"),
     ):
         assert why in refuse(capsys, 2, "train", "clip.dataset", "--ablate", *arguments)
 

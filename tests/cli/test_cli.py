@@ -44,7 +44,7 @@ def test_help_shows_the_defaults_in_force(capsys: Capsys) -> None:
     run(["make-dataset", "--help"])
     text = capsys.readouterr().out
     assert f"NAME: {', '.join(PAIRINGS)}." in " ".join(text.split())
-    assert "[default: 256]" in text
+    assert "[default: 384]" in text
     Path("vidtrans.toml").write_text('[dataset]\nsize = "640x360"\n[encoding]\ncodec = "ffv1"\n')
     run(["make-dataset", "--help"])
     assert "640x360" in capsys.readouterr().out

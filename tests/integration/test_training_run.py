@@ -179,7 +179,7 @@ def check_begins_again(dataset: str, why: str, **changed: Any) -> None:
 @pytest.mark.parametrize(
     ("doomed", "changed", "why"),
     [
-        ("none", {"lambda_l1": 50.0, "batch_size": 1}, "settings.batch_size, settings.lambda_l1"),
+        ("none", {"lambda_l1": 60.0, "batch_size": 1}, "settings.batch_size, settings.lambda_l1"),
         ("clip.dataset/clip/000003.png", {}, "another dataset"),
     ],
 )
@@ -195,7 +195,7 @@ def test_runs_of_an_older_version_are_not_gone_on_with(
     dataset: str, stopped: Stopped, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stopped one and a finished one, cached as version 1 did, whose checkpoints had other content."""
-    state, other = Pix2Pix.state, {"lambda_l1": 50.0}
+    state, other = Pix2Pix.state, {"lambda_l1": 60.0}
     with monkeypatch.context() as patch:
         patch.setattr(TrainStage, "version", 1)
         patch.setattr(Pix2Pix, "state", lambda self: {k: v for k, v in state(self).items() if k != "nondeterministic"})

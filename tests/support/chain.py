@@ -25,7 +25,7 @@ from vidtrans.commands import COMMANDS
 # A generator of a few thousand parameters on 32-pixel pictures: a step takes milliseconds.
 TINY: dict[str, dict[str, Any]] = {
     "dataset": {"size": "32", "val_block_size": 3, "val_gap": 1},
-    "generator": {"name": "unet-small", "channels": 8, "blocks": [0, 0, 0]},
+    "generator": {"name": "unet-small", "channels": 8, "blocks": [0, 0, 0], "head": "pixel-shuffle"},
     "discriminator": {"name": "patchgan", "num_layers": 1, "channels": 8},
     "training": {
         "steps": 12,

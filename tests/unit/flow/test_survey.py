@@ -173,7 +173,7 @@ def test_of_a_clip_without_motion_one_frame_is_kept() -> None:
 def test_a_thinned_frame_is_not_missing_and_restoring_brings_back_no_more_than_was_there() -> None:
     _, dataset = make([*moving_frames(10), *[moving_frames(10)[-1]] * 4])
     Path("c.dataset/c/000002.png").unlink()
-    table = api.make_dataset("c.mp4", settings={"dataset": TINY["dataset"]}, restore=True)
+    table = api.make_dataset("c.mp4", pairing="edges", settings={"dataset": TINY["dataset"]}, restore=True)
     assert (table["frames"], table["left_out"]) == (10, 4)
     assert len(list(Path("c.dataset/c").iterdir())) == 10
     assert open_dataset(Path("c.dataset")).files() == dataset.files()

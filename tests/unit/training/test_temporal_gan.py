@@ -51,7 +51,9 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a clip in two shots and its dataset, with held-out blocks."""
     folder = tmp_path_factory.mktemp("seen")
     lossless(folder / "clip.mp4", moving_frames(40, shots=(0, 25)))
-    api.make_dataset(folder / "clip.mp4", folder / "clip.dataset", settings=TINY, cache_dir=folder / "cache")
+    api.make_dataset(
+        folder / "clip.mp4", folder / "clip.dataset", preset="edges", settings=TINY, cache_dir=folder / "cache"
+    )
     return folder
 
 
