@@ -246,7 +246,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
     clip = write_clip(folder / "seen.mp4", moving_frames(12))
     cache = {"cache_dir": folder / ".vidtrans"}
-    api.make_dataset(clip, folder / "seen.dataset", settings=TINY, **cache)
+    api.make_dataset(clip, folder / "seen.dataset", preset="edges", settings=TINY, **cache)
     api.train(folder / "seen.dataset", folder / "tiny.safetensors", settings=quick_training(), **cache)
     return folder / "tiny.safetensors"
 

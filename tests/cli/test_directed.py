@@ -77,7 +77,7 @@ def test_slips_in_directing_are_answered_with_the_remedy(clip: Path, tiny_model:
         (identity, "--set=rendering.keep_colour=much", "--keep-colour"),
         (identity, "--set=rendering.mask_feather=-1", "rendering.mask_feather"),
         (identity, "--set=pairing.density=0.3", "pairing.density"),
-        (tiny, "--set=pairing.gradient_channel=false", "the input's channels would be 2, 'tiny' takes 3"),
+        (tiny, "--set=pairing.gradient_channel=false", "the input's channels would be 1, 'tiny' takes 2"),
         (tiny, "--set=pairing.name=next-frame", "pairing.name"),
         (tiny, "--set=pairing.densty=0.3", "did you mean 'density'"),
         (tiny, "--set=pairing.density=5", "out of bounds"),
