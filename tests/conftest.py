@@ -217,7 +217,8 @@ def dataset_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder, not to be changed, with clip.mp4 (16 frames of 64x48) and clip.dataset."""
     folder = tmp_path_factory.mktemp("dataset")
     clip = write_clip(folder / "clip.mp4", moving_frames(16))
-    api.make_dataset(clip, folder / "clip.dataset", settings=TINY, cache_dir=folder.with_name("dataset-cache"))
+    cache = folder.with_name("dataset-cache")
+    api.make_dataset(clip, folder / "clip.dataset", preset="edges", settings=TINY, cache_dir=cache)
     return folder
 
 

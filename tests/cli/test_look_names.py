@@ -45,7 +45,7 @@ def test_the_list_of_models_names_the_media(capsys: Capsys) -> None:
     table = said_json(capsys, "model", "list")
     assert list(table["media"]) == list(medium_names())
     assert all(one["summary"] and Path(one["file"]).is_file() for one in table["media"].values())
-    assert list(table["models"]) == ["flower", "identity", "water"]
+    assert list(table["models"]) == ["flower", "water", "identity"]
     lines = said(capsys, 0, "model", "list").splitlines()
     assert [line for line in lines if line.startswith("pencil") and table["media"]["pencil"]["summary"] in line]
 

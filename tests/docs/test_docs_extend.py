@@ -85,7 +85,7 @@ def do_pages(model: Path) -> None:
         write_clip(start / "clips" / f"{name}.mp4", moving_frames(3))
     write_picture(start / "painting.png", moving_frames(1)[0])
     dataset = QUICK | {"dataset": {**TINY["dataset"], "val_fraction": 0.3}}
-    api.make_dataset(start / "clip.mp4", start / "clip.dataset", preset="edges", preset="edges", settings=dataset, cache_dir="cache")
+    api.make_dataset(start / "clip.mp4", start / "clip.dataset", preset="edges", settings=dataset, cache_dir="cache")
     shutil.copy(model, start / "look.safetensors")
     for name, temporal in (("filtered", "window"), ("unfiltered", "off")):
         settings = {"temporal": {"name": temporal}}

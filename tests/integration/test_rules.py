@@ -238,7 +238,7 @@ def test_every_json_object_has_the_keys_that_are_promised(dataset: str) -> None:
         assert always <= set(vidtrans_json(*arguments)), arguments
     dry = vidtrans_json("make-dataset", clip, "-o", "x.dataset", "--dry-run", *tiny_flags("dataset"))
     assert dry["pairs"] == len(open_dataset(Path("clip.dataset")).pairs)
-    assert json.loads(Path("clip.dataset/dataset.json").read_text())["preset"] == "others"
+    assert json.loads(Path("clip.dataset/dataset.json").read_text())["preset"] == "edges"
 
 
 def test_no_result_is_written_over_a_source(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
