@@ -36,6 +36,7 @@ LARGEST = 200_000  # bytes of a clip; the wide one at the head of the page may h
 
 
 PANEL = (492, 22, 972, 292)  # of seen.mp4: what the model sees
+BRIGHT = 160  # levels: lines are brighter, tones darker
 DRAWN_FROM = (240, 120)  # the flower's middle, where a drawing begins
 
 
@@ -49,7 +50,8 @@ def frames(path: str, first: int, step: int, box: tuple[int, int, int, int] | No
 def drawing() -> tuple[list[Image.Image], list[Image.Image]]:
     """Return a drawing that grows from the flower outwards, and what the model paints from each state of it."""
     with av.open("seen.mp4") as file:
-        lines = np.asarray([frame.to_image() for frame in file.decode(video=0)][90].crop(PANEL))
+        seen = np.asarray([frame.to_image() for frame in file.decode(video=0)][90].crop(PANEL))
+    lines = np.where(seen > BRIGHT, seen, 0)  # without the tones of areas, which people do not draw
     rows, columns = np.indices(lines.shape[:2])
     distance = np.hypot(rows - DRAWN_FROM[1], columns - DRAWN_FROM[0])
     states = Path("drawing")

@@ -22,6 +22,7 @@ from vidtrans.store.cache import FOLDER
 
 FILM, CLIP = PACKAGE / "assets" / "flower.mp4", PACKAGE / "assets" / "friday.mp4"
 MODEL, MEDIUM = str(PACKAGE / "assets" / "flower.safetensors"), "oil"  # not a model of yours by that name
+SMALL = 0.7  # times the medium's own width: a face is small here
 MINUTES, MINUTES_ALONE = 1.0, 2.0
 # About that on two cores; a faster machine finishes sooner with the same result.
 MOST_STEPS, MOST_MORE_STEPS = 1200, 400
@@ -109,7 +110,7 @@ class Demo(Command):
         request = TrainingRequest(dataset, model, recipe, self._minutes, at_most=most, start_from=start_from)
         trained = train(request, context)
         rendered = stylize(StylizeRequest(clip, (str(model),), render, recipe), context)
-        strokes = recipe.under({"strokes": {"medium": MEDIUM}})
+        strokes = recipe.under({"strokes": {"medium": MEDIUM, "size": SMALL}})
         painted = stylize(StylizeRequest(clip, (str(model),), painting, strokes), context)
         labels = ("the clip", "the model's picture")
         pair = [clip, Path(rendered["output"])]

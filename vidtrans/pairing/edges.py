@@ -21,7 +21,7 @@ SPECK = 5  # fewer pixels than this are dust
 SPREAD = 0.5  # largest logarithm of what a drawn setting is multiplied by
 STRIP = 64  # rows that are computed at once
 EVEN, DEVIATION, FLAT = 128, 48, 16  # levels: tone of the mean, deviation of tones, least deviation of a picture
-DARK, LIGHT = 80, 176  # levels: of a drawing's ground, and of the things on it
+DARK, LIGHT = 64, 150  # tones of a drawing's ground, and of the things on it
 GAPS, GAP, TONELESS = 2, 0.2, 0.3  # in training: most gaps, radius in short sides, share of pictures without tones
 WIDEST = 1 / 8  # of the short side: what is inked wider than this is an area, whose outline is the line
 
@@ -100,7 +100,7 @@ class Edges(Pairing):
         tones, if any, are those of light things before a dark ground: areas are light where lines enclose them.
         """
         lines = stroke_middles(ink(picture))
-        tone = [_tone(_shaded(lines), self.settings.tone_sigma)] if self.settings.tone_channel else []
+        tone = [_shaded(lines, self.settings.tone_sigma)] if self.settings.tone_channel else []
         if not self.settings.gradient_channel:
             return np.dstack([lines, *tone])
         away = cv2.distanceTransform(255 - lines, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
@@ -159,14 +159,16 @@ def _tone(grey: np.ndarray, sigma: float) -> np.ndarray:
     return np.rint(np.clip(EVEN + (soft - mean) * (DEVIATION / max(deviation, FLAT)), 0, 255)).astype(np.uint8)
 
 
-def _shaded(lines: np.ndarray) -> np.ndarray:
-    """Return a drawing's grey picture, (H, W) uint8 both: what its lines enclose is light, all else is dark."""
+def _shaded(lines: np.ndarray, sigma: float) -> np.ndarray:
+    """Return the tones of a drawing by its lines, (H, W) uint8 both: what they enclose is light, all else is dark."""
     if not lines.any():
-        return lines
+        return np.full_like(lines, EVEN)
     closed = cv2.dilate(lines, np.ones((3, 3), np.uint8))  # lines drawn by hand have small gaps
     around = cv2.copyMakeBorder(255 - closed, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=255)
     _, parts = cv2.connectedComponents((around > 0).astype(np.uint8), connectivity=4)
-    return np.where(parts == parts[0, 0], DARK, LIGHT)[1:-1, 1:-1].astype(np.uint8)
+    things = np.where(parts == parts[0, 0], DARK, LIGHT)[1:-1, 1:-1].astype(np.float32)
+    kernel = tone_kernel(sigma)
+    return np.rint(cv2.sepFilter2D(things, -1, kernel, kernel, borderType=cv2.BORDER_REFLECT_101)).astype(np.uint8)
 
 
 def _drop_lines_and_tones(found: np.ndarray, amount: float, rng: np.random.Generator) -> None:
