@@ -14,7 +14,7 @@ trap 'rm -rf "$folder"' EXIT
 # shellcheck disable=SC2086
 vidtrans stylize "$clip" --model identity $part --filter "scale=280:-2" -o "$folder/before.mp4"
 # shellcheck disable=SC2086
-vidtrans stylize "$clip" --model "$model" --size source --strokes oil --strokes-size 0.7 $part --filter "scale=280:-2" -o "$folder/after.mp4"
+vidtrans stylize "$clip" --model "$model" --size source --strokes oil --strokes-size 0.5 $part --filter "scale=280:-2" -o "$folder/after.mp4"
 vidtrans compare "$folder/before.mp4" "$folder/after.mp4" --input "$model" --label before --label after \
     -o "$folder/both.mp4"
 vidtrans stylize "$folder/both.mp4" --model identity -o "$result" --overwrite
