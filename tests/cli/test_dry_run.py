@@ -42,7 +42,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def ready(clip: Path, tiny_model: Path, quick_trial: None) -> None:
     """What the dry runs need: a clip, a dataset made under another cache, pictures, a mask."""
-    api.make_dataset(clip, settings=TINY, cache_dir=clip.parent.with_name(clip.parent.name + "-cache"))
+    api.make_dataset(clip, preset="edges", settings=TINY, cache_dir=clip.parent.with_name(clip.parent.name + "-cache"))
     write_folder(Path("pictures"), moving_frames(5))
     write_folder(Path(), [scene(64, 48, 1)], ["mask.png"])
 

@@ -208,7 +208,7 @@ class TestModels:
         stage = stage_of(models)
         few = state_of(model="flower").updated({"edges.density": 0.01}, models)
         many = state_of(model="flower").updated({"edges.density": 0.3}, models)
-        lines = [int((stage.paint(SourceFrame(FRAMES[0]), s, 0.0).model_input > 0).sum()) for s in (few, many)]
+        lines = [int((stage.paint(SourceFrame(FRAMES[0]), s, 0.0).model_input == 255).sum()) for s in (few, many)]
         assert lines[0] < lines[1]
 
     def test_a_cross_fade_lies_between_the_two_and_strength_blends_with_the_source(self) -> None:
