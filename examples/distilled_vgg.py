@@ -1,4 +1,4 @@
-"""Write the weights of ``perception.distilled_vgg`` from a file of the repository Collaborative-Distillation.
+"""Write the weights of ``perception.vgg.DistilledVGG`` from a file of the repository Collaborative-Distillation.
 
     python examples/distilled_vgg.py e4.pth vidtrans/assets/networks/distilled-vgg.safetensors
 

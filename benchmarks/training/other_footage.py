@@ -4,8 +4,8 @@
 
 Each film is trained for --minutes with each recipe, and rendered onto the other clip, by the commands that a user
 types. DIR keeps models, renders, and for each pair a sheet of three frames (the clip, then each recipe). *structure*:
-the correlation of blurred gradients with those of the clip, 1 at most.
-*flicker*: the warping error over the clip's own. *sharpness*: the mean of blurred gradients over the clip's own.
+the correlation of blurred gradients with those of the clip, 1 at most. *flicker*: the warping error over the clip's
+own. *sharpness*: the mean of blurred gradients over the clip's own.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import torch
 
 from benchmarks import harness
 from benchmarks.clips import read_frames
+from benchmarks.painters import warping_error
 from benchmarks.tables import head, row
-from vidtrans.metrics.consistency import Scorer
 from vidtrans.training.losses.structure import edge_strength
 from vidtrans.video.images.picture import write_picture
 
@@ -76,15 +76,9 @@ def correlation(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
 
 def measure(clip: list[np.ndarray], made: list[np.ndarray]) -> tuple[float, float, float]:
     """Return structure, flicker and sharpness of a film beside its clip."""
-    errors = []
-    for frames in (made, clip):
-        scorer = Scorer()
-        for number, (frame, picture) in enumerate(zip(clip, frames, strict=True)):
-            scorer.add(frame, picture, starts_shot=number == 0)
-        errors.append(float(scorer.scores().summary["warping_error"]))
     found = [correlation(a, b) for a, b in zip(clip[::6], made[::6], strict=True)]
     structure, sharpness = (statistics.fmean(values) for values in zip(*found, strict=True))
-    return structure, errors[0] / errors[1], sharpness
+    return structure, warping_error(clip, made) / warping_error(clip, clip), sharpness
 
 
 def main() -> None:

@@ -385,9 +385,8 @@ def test_the_clips_of_the_demo_ship_and_its_settings_are_some() -> None:
     assert make_recipe("edges", None, demo.ALONE).tables["training"]["preview_seconds"] == 10
     more = make_recipe("others", None, demo.MORE)
     _, record = load_generator(Path(demo.MODEL))
-    assert (
-        record.generator["settings"]["channels"] == more.tables["generator"]["channels"]
-    )  # it goes on from that model
+    channels = record.generator["settings"]["channels"]
+    assert channels == more.tables["generator"]["channels"]  # the demo trains that model further
     assert record.pairing["settings"] == asdict(more.choice_settings("pairing")[1])
 
 

@@ -42,7 +42,7 @@ EXTRAS: dict[str, Table] = {
     "conditional": {"conditional": False},
     "motion_weight": {"motion_weight": 4.0},
 }
-# Varied for themselves, or (freezing needs a model, a plate pictures) tested elsewhere.
+# Other tests vary these: freezing needs a model to start from, and a plate needs pictures.
 ELSEWHERE = {"method", "gan_mode", "perceptual_network", "freeze", "background_plate"}
 ELSEWHERE |= {key for method in METHODS.values() for key in setting_fields(method.settings)}
 ELSEWHERE |= {"recurrent", "recurrent_fraction", "synthetic_motion_fraction"}

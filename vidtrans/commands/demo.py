@@ -21,7 +21,7 @@ from vidtrans.session import Context
 from vidtrans.store.cache import FOLDER
 
 FILM, CLIP = PACKAGE / "assets" / "flower.mp4", PACKAGE / "assets" / "friday.mp4"
-MODEL, MEDIUM = str(PACKAGE / "assets" / "flower.safetensors"), "oil"  # not a model of yours by that name
+MODEL, MEDIUM = str(PACKAGE / "assets" / "flower.safetensors"), "oil"  # a path: the user may have a model of that name
 SMALL = 0.5  # times the medium's own width: a face is small here
 MINUTES, MINUTES_ALONE = 1.0, 2.0
 # About that on two cores; a faster machine finishes sooner with the same result.

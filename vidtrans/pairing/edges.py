@@ -148,13 +148,18 @@ def tone_kernel(sigma: float) -> np.ndarray:
     return kernel
 
 
+def _blurred(picture: np.ndarray, sigma: float) -> np.ndarray:
+    """Return a plane (H, W) as float32, blurred."""
+    kernel = tone_kernel(sigma)
+    return cv2.sepFilter2D(picture.astype(np.float32), -1, kernel, kernel, borderType=cv2.BORDER_REFLECT_101)
+
+
 def _tone(grey: np.ndarray, sigma: float) -> np.ndarray:
     """Return the light and dark of areas of a picture, (H, W) uint8 both: 128 is its mean, ``DEVIATION`` its deviation.
 
     So dark films and light ones have the same tones.
     """
-    kernel = tone_kernel(sigma)
-    soft = cv2.sepFilter2D(grey.astype(np.float32), cv2.CV_32F, kernel, kernel, borderType=cv2.BORDER_REFLECT_101)
+    soft = _blurred(grey, sigma)
     mean, deviation = float(soft.mean(dtype=np.float64)), float(soft.std(dtype=np.float64))
     return np.rint(np.clip(EVEN + (soft - mean) * (DEVIATION / max(deviation, FLAT)), 0, 255)).astype(np.uint8)
 
@@ -165,10 +170,8 @@ def _shaded(lines: np.ndarray, sigma: float) -> np.ndarray:
         return np.full_like(lines, EVEN)
     closed = cv2.dilate(lines, np.ones((3, 3), np.uint8))  # lines drawn by hand have small gaps
     around = cv2.copyMakeBorder(255 - closed, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=255)
-    _, parts = cv2.connectedComponents((around > 0).astype(np.uint8), connectivity=4)
-    things = np.where(parts == parts[0, 0], DARK, LIGHT)[1:-1, 1:-1].astype(np.float32)
-    kernel = tone_kernel(sigma)
-    return np.rint(cv2.sepFilter2D(things, -1, kernel, kernel, borderType=cv2.BORDER_REFLECT_101)).astype(np.uint8)
+    _, parts = cv2.connectedComponents(around, connectivity=4)
+    return np.rint(_blurred(np.where(parts == parts[0, 0], DARK, LIGHT)[1:-1, 1:-1], sigma)).astype(np.uint8)
 
 
 def _drop_lines_and_tones(found: np.ndarray, amount: float, rng: np.random.Generator) -> None:

@@ -1,43 +1,53 @@
-"""Features of VGG-19 (Simonyan and Zisserman, ICLR 2015) with torchvision's ImageNet weights."""
+"""Features of VGG-19 (Simonyan and Zisserman, ICLR 2015): torchvision's, and a distilled copy that ships.
+
+The copy has a sixteenth of the size: Wang et al., "Collaborative Distillation for Ultra-Resolution Universal Style
+Transfer" (CVPR 2020). Its licence is in ``assets/LICENCES.md``.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from types import ModuleType
-from typing import ClassVar
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from vidtrans.core.files import digest_file
+from vidtrans.core.files import PACKAGE, digest_file
 from vidtrans.core.pretrained import find_weights, load_weights, torchvision_module
 from vidtrans.perception.measure import FeatureMeasure, Features, enlarged
 
 LAYERS = (1, 6, 11, 20, 29)  # relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1 in torchvision's numbering
 SMALLEST = 32  # pixels a side: four poolings come before the last layer
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+WHAT, INSTEAD = "look measure 'vgg19'", "'efficientnet' or 'patches'"
+
+DISTILLED = PACKAGE / "assets" / "networks" / "distilled-vgg.safetensors"
+STAGES = ("1_1",), ("1_2", "2_1"), ("2_2", "3_1"), ("3_2", "3_3", "3_4", "4_1")  # convolutions up to each tap
+SMALLEST_DISTILLED = 16  # pixels a side: three poolings
 
 
-class VggTrunk(nn.Module):
-    """The layers up to the last of ``LAYERS``, frozen. Nothing is downloaded, see ``pretrained``.
+class VGG19(nn.Module, FeatureMeasure):
+    """A measure by features of torchvision's VGG-19, as in Gatys et al. Nothing is downloaded, see ``pretrained``.
 
-    ``what``: the option that needs the network, ``instead``: the alternative, for messages. Raises UsageError if
-    torchvision or the weights are missing, ModelError if the weights cannot be read.
+    Raises UsageError if torchvision or the weights are missing, ModelError if the weights cannot be read.
     """
 
+    style_weights = (1.0, 1.0, 1.0, 1.0, 0.5)
+    content_weights = (0.0, 0.0, 0.5, 1.0, 0.0)
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, what: str, instead: str) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        path, address = find_vgg(what, instead)
-        network = load_weights(_torchvision(what, instead).vgg19(weights=None), path, address)
+        path, address = _find_vgg()
+        network = load_weights(torchvision_module("models", WHAT, INSTEAD).vgg19(weights=None), path, address)
         self.layers = network.features[: LAYERS[-1] + 1]
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
         self.register_buffer("deviation", torch.tensor(DEVIATION).view(1, 3, 1, 1))
         self.eval().requires_grad_(False)
 
-    def forward(self, pictures: Tensor) -> Features:
+    def features(self, pictures: Tensor) -> Features:
         """Return the features of each of ``LAYERS`` for pictures (N, 3, H, W) in [−1, 1]."""
         x = ((enlarged(pictures, SMALLEST) + 1) / 2 - self.mean) / self.deviation
         features = []
@@ -47,35 +57,42 @@ class VggTrunk(nn.Module):
                 features.append(x)
         return features
 
-
-class VGG19(nn.Module, FeatureMeasure):
-    """A measure by features of VGG-19, as in Gatys et al."""
-
-    WHAT: ClassVar[str] = "look measure 'vgg19'"
-    INSTEAD: ClassVar[str] = "'efficientnet' or 'patches'"
-    style_weights = (1.0, 1.0, 1.0, 1.0, 0.5)
-    content_weights = (0.0, 0.0, 0.5, 1.0, 0.0)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.trunk = VggTrunk(self.WHAT, self.INSTEAD)
-
-    def features(self, pictures: Tensor) -> Features:
-        """Return the features of each of ``LAYERS`` for pictures (N, 3, H, W) in [−1, 1]."""
-        found: Features = self.trunk(pictures)
-        return found
-
     @classmethod
     def identity(cls) -> str:
         """Return the network's name with digests of its use and of its weights. Raises UsageError without weights."""
-        return f"vgg19 {cls.weighing()} {digest_file(find_vgg(cls.WHAT, cls.INSTEAD)[0])}"
+        return f"vgg19 {cls.weighing()} {digest_file(_find_vgg()[0])}"
 
 
-def find_vgg(what: str, instead: str) -> tuple[Path, str]:
-    """Return the path of the weights and their URL. Raises UsageError."""
-    address: str = _torchvision(what, instead).VGG19_Weights.DEFAULT.url
-    return find_weights(address, what, instead, lacking="its weights are not installed: "), address
+def _find_vgg() -> tuple[Path, str]:
+    """Return the path of torchvision's weights and their URL. Raises UsageError."""
+    address: str = torchvision_module("models", WHAT, INSTEAD).VGG19_Weights.DEFAULT.url
+    return find_weights(address, WHAT, INSTEAD, lacking="its weights are not installed: "), address
 
 
-def _torchvision(what: str, instead: str) -> ModuleType:
-    return torchvision_module("models", what, instead)
+class DistilledVGG(nn.Module):
+    """The distilled layers up to relu4_1, frozen, with taps at relu1_1, relu2_1, relu3_1 and relu4_1.
+
+    Borders are padded with zeros, as VGG's are: mirrored ones have no repeatable gradient on a GPU.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        weights = load_file(DISTILLED)
+        for name in (name.removesuffix(".weight") for name in weights if name.endswith(".weight")):
+            kernel = weights[f"{name}.weight"]
+            layer = nn.Conv2d(kernel.shape[1], kernel.shape[0], kernel.shape[2], padding=kernel.shape[2] // 2)
+            layer.load_state_dict({part: weights[f"{name}.{part}"].float() for part in ("weight", "bias")})
+            self.add_module(name, layer)
+        self.eval().requires_grad_(False)
+
+    def forward(self, pictures: Tensor) -> Features:
+        """Return the features at the taps, (N, C, h, w) each, of pictures (N, 3, H, W) in [−1, 1]."""
+        x = self.get_submodule("colours")((enlarged(pictures, SMALLEST_DISTILLED) + 1) / 2)
+        taps: Features = []
+        for names in STAGES:
+            for name in names:
+                if name.endswith("_1") and taps:
+                    x = F.max_pool2d(x, 2)
+                x = F.relu(self.get_submodule(f"conv{name}")(x))
+            taps.append(x)
+        return taps

@@ -20,7 +20,7 @@ from vidtrans.core.setting_groups import setting_fields
 from vidtrans.core.settings import from_table
 from vidtrans.data.loading import to_signed
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.perception.distilled_vgg import WEIGHTS, DistilledVGG
+from vidtrans.perception.vgg import DISTILLED, DistilledVGG
 from vidtrans.training import ADVERSARIAL, METHODS
 from vidtrans.training.health import (
     LEAST_VARIATION,
@@ -224,7 +224,7 @@ def test_vgg_knows_what_is_alike() -> None:
 
 def test_vgg_is_part_of_the_key_where_it_is_used() -> None:
     through_vgg = TrainingSettings.of(lambda_perceptual=1.0, perceptual_network="distilled-vgg")
-    assert Perceptual.identity(through_vgg) == f"distilled-vgg {digest_file(WEIGHTS)}"
+    assert Perceptual.identity(through_vgg) == f"distilled-vgg {digest_file(DISTILLED)}"
     assert Perceptual.identity(TrainingSettings.of(lambda_perceptual=1.0)) == ""
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vidtrans.perception.distilled_vgg import DistilledVGG, distilled_vgg_digest
+from vidtrans.core.files import digest_file
+from vidtrans.perception.vgg import DISTILLED, DistilledVGG
 from vidtrans.training.losses.base import Judgement, LossContext, Term, mean_of
 from vidtrans.training.settings import TrainingSettings
 
@@ -28,7 +29,7 @@ class Perceptual(Term):
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
         """Return the network's name with the digest of its weights, '' if unused."""
-        return f"distilled-vgg {distilled_vgg_digest()}" if settings.uses_vgg else ""
+        return f"distilled-vgg {digest_file(DISTILLED)}" if settings.uses_vgg else ""
 
     def forward(self, step: LossContext) -> Tensor:
         """Return the loss, an unweighted scalar."""
