@@ -52,7 +52,9 @@ def cells(path: Path, media: list[str], folder: Path) -> list[np.ndarray]:
 
 def write_small(path: Path, media: list[str], folder: Path, cache: Path) -> None:
     """Write the upper part of a picture in each medium, as FOLDER/MEDIUM.jpg."""
-    source = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+    picture = cv2.imread(str(path))
+    assert picture is not None, path
+    source = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
     _height, width = source.shape[:2]
     upper = cv2.resize(
         source[: width * SMALL[1] // SMALL[0]], [2 * side for side in SMALL], interpolation=cv2.INTER_CUBIC
@@ -64,7 +66,7 @@ def write_small(path: Path, media: list[str], folder: Path, cache: Path) -> None
             _, file = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
             if file.size <= LARGEST:
                 break
-        (folder / f"{medium}.jpg").write_bytes(file)
+        (folder / f"{medium}.jpg").write_bytes(file.tobytes())
 
 
 def main() -> None:

@@ -50,15 +50,14 @@ NO_PRIVILEGE = 1314  # of Windows: ERROR_PRIVILEGE_NOT_HELD
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --as-system and --thorough."""
-    parser.addoption("--thorough", action="store_true", help="run the tests that are marked thorough, too")
+    """Add --as-system."""
     systems = ", ".join(other_systems.SYSTEMS)
     parser.addoption(other_systems.OPTION, choices=other_systems.SYSTEMS, help=f"run under the rules of: {systems}")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Draw the same examples of property tests in every run, and others in each run with --thorough."""
-    usual = "exploring" if config.getoption("--thorough") else "repeatable"
+    """Draw the same examples of property tests in every run, and others in each run of the thorough tests."""
+    usual = "exploring" if "thorough" in config.option.markexpr else "repeatable"
     settings.load_profile(config.getoption("--hypothesis-profile") or usual)
     if settings().derandomize:
         # Hypothesis also draws constants from the modules that are imported, which differ between workers and runs.
@@ -66,8 +65,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the thorough tests, unless all are asked for, or one by its name."""
-    if config.getoption("--thorough") or any("::" in argument for argument in config.args):
+    """Leave out the thorough tests, unless -m names them, or an argument is the name of a test."""
+    if "thorough" in config.option.markexpr or any("::" in argument for argument in config.args):
         return
     left_out = [item for item in items if item.get_closest_marker("thorough")]
     config.hook.pytest_deselected(items=left_out)

@@ -86,7 +86,8 @@ class TrainingMonitor:
         """Return the state of the run, to be put into words."""
         run = self.run
         first = score_steps(run.total, run.model.settings.val_interval)[0] if self.has_held_out else None
-        return TrainingWords(run.scores, run.step, run.total, run.enough or run.step == run.total, first, run.warnings)
+        is_over = run.enough or run.step == run.total
+        return TrainingWords(run.scores, run.step, run.total, is_over, first, run.warnings, run.seconds)
 
     def _write_status(self) -> None:
         with keeping_what_is_in_use(self.note):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -67,6 +68,19 @@ def test_what_to_try_next_follows_from_it() -> None:
     assert words([20, 24, 23, 23, 23]).hints()
     assert [action for action, _ in words([20, 24, 23, 23, 23], is_over=False).next_steps()] == [NextStep.ENOUGH]
     assert words(RISING, is_over=False).next_steps() == []
+
+
+def test_an_hour_more_is_forecast_from_the_curve() -> None:
+    scores = [
+        (step, {"psnr": 20 + math.log2(step / 200)}) for step in (100, 200, 400, 600, 800, 1600)
+    ]  # 1 dB a doubling
+    found = TrainingWords(scores, 1600, 1600, True, 100, seconds=1200)  # an hour more: two doublings
+    assert found.forecast() == pytest.approx(2)
+    assert "an hour more would bring up to 2.0 dB." in found.next_steps()[0][1]
+    lower = [(step, {"patch_distance": 1 - score["psnr"] / 100}) for step, score in scores]
+    assert TrainingWords(lower, 1600, 1600, True, 100, seconds=1200).forecast() == pytest.approx(0.02)
+    assert TrainingWords(scores[3:], 1600, 1600, True, 100, seconds=1200).forecast() is None  # too few scorings
+    assert TrainingWords(scores, 1600, 1600, True, 100).forecast() is None  # of unknown time
 
 
 def test_the_table_is_plain_json_with_a_plot_of_each_score() -> None:

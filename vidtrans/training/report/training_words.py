@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
+
 from vidtrans.core.settings import Table
 from vidtrans.training.report.score_curves import SCORE_LABELS
 from vidtrans.training.stopping import LOWER_IS_BETTER, Scores, advice, best_of
@@ -20,6 +22,8 @@ VISIBLE = {"psnr": 0.2, "mean_iou": 0.01, "feature_likeness": 0.01, "patch_dista
 PLOTS = (*VISIBLE, "sharpness", "stroke_likeness", "content", "temporal_error", "horizon")
 FLAT_SCORINGS = 3  # without an improvement, from which a run counts as flat
 SOFT, ROUGH = 0.8, 1.25  # sharpness, as a share of the targets'
+FORECAST_S = 3600.0  # seconds of further training that a forecast is for
+FIT_SCORINGS = 4  # fewest scorings, from a quarter of the steps on, that a forecast is fitted to
 
 
 class Trend(StrEnum):
@@ -41,7 +45,10 @@ class NextStep(StrEnum):
 
 @dataclass(frozen=True)
 class TrainingWords:
-    """The state of a run. ``first_score``: the step of its first scoring, None if no pairs are held out."""
+    """The state of a run.
+
+    ``first_score``: the step of its first scoring, None if no pairs are held out. ``seconds``: of training so far.
+    """
 
     scores: Scores
     step: int
@@ -49,6 +56,7 @@ class TrainingWords:
     is_over: bool
     first_score: int | None
     warnings: Sequence[tuple[int, str]] = ()
+    seconds: float = 0.0
 
     @property
     def main_score(self) -> str:
@@ -108,13 +116,34 @@ class TrainingWords:
                 found.append((NextStep.ENOUGH, why))
             return found
         if trend is Trend.RISING:
-            found.append(
-                (NextStep.MORE, "The pictures were still improving at the end: train for as many steps again.")
-            )
+            text = "The pictures were still improving at the end: train for as many steps again."
+            found.append((NextStep.MORE, text + self._forecast_words()))
         elif trend is Trend.SLOW:
-            found.append((NextStep.MORE, "As many steps again may improve details."))
+            found.append((NextStep.MORE, "As many steps again may improve details." + self._forecast_words()))
         found.append((NextStep.RENDER, "Render a clip with this model."))
         return found
+
+    def forecast(self) -> float | None:
+        """Return the gain of the main score that ``FORECAST_S`` more would bring; None if too little is known.
+
+        The score is extrapolated along a line over the logarithm of the steps, fitted to the last three quarters of
+        them: over a few doublings, learning curves are about straight there (Hestness et al., "Deep Learning Scaling
+        is Predictable, Empirically", 2017). Positive is better for every score.
+        """
+        known = [(step, value) for step, value in self._values(self.main_score) if step >= self.step / 4]
+        if len(known) < FIT_SCORINGS or not self.seconds:
+            return None
+        steps, values = zip(*known, strict=True)
+        slope = float(np.polyfit(np.log2(steps), values, 1)[0])
+        sign = -1 if self.main_score in LOWER_IS_BETTER else 1
+        return sign * slope * math.log2(1 + FORECAST_S / self.seconds)
+
+    def _forecast_words(self) -> str:
+        """Return the forecast as a sentence that follows another; '' without one that could be seen."""
+        gain, name = self.forecast(), self.main_score
+        if gain is None or gain < VISIBLE[name]:
+            return ""
+        return f" As the curve goes, an hour more would bring up to {_gain(name, gain)}."
 
     def hints(self) -> list[str]:
         """Return hints without a button."""
@@ -160,6 +189,13 @@ def _grade(name: str, newest: Mapping[str, float | None]) -> str:
     if name == "feature_likeness":
         return f"Held-out pictures are {value:.0%} of the way to the picture"
     return f"Held-out pictures are {1 - value:.0%} of the way to the target"
+
+
+def _gain(name: str, gain: float) -> str:
+    """Return a gain of the main score with its unit."""
+    if name == "psnr":
+        return f"{gain:.1f} dB"
+    return f"{gain:.2f} of mean IoU" if name == "mean_iou" else f"{gain:.0%} of the way"
 
 
 def _is_number(value: float | None) -> bool:
