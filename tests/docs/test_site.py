@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from built_site import ROOT, build_site, pages_of
+from built_site import build_site, pages_of
 from chromium import chromium
 from page_checks import CLIPPED, CONTRAST, FOCUS, KEYBOARD, PICTURES, STRUCTURE, TARGETS
 from site_checks import dead_links, ends, moving, name_of, unnamed

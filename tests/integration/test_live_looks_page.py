@@ -80,6 +80,7 @@ def test_pictures_are_chosen_and_dropped_and_the_camera_is_painted_in_their_look
         assert page.locator("[aria-label='Remove identity']").count() == 0
 
 
+@pytest.mark.thorough
 def test_a_mistake_is_one_line(browser: Any, running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "letter.txt").write_text("no picture")
     stripes, chequers = write_style_pictures(tmp_path)
@@ -98,6 +99,7 @@ def test_a_mistake_is_one_line(browser: Any, running: Running, tmp_path: Path, m
         assert page.locator("[data-model]").count() == 2
 
 
+@pytest.mark.thorough
 def test_a_large_picture_is_made_small_before_it_is_sent(browser: Any, running: Running, tmp_path: Path) -> None:
     (tmp_path / "large.png").write_bytes(png(np.random.default_rng(1).integers(0, 255, (2000, 3000, 3), np.uint8)))
     assert (tmp_path / "large.png").stat().st_size > 8 << 20

@@ -60,6 +60,7 @@ def test_messages_move_sliders_and_the_page_says_what_came(browser: Any, running
         assert page.evaluate(CONTRAST) == []
 
 
+@pytest.mark.thorough
 def test_the_drawing_board_is_cleared_and_a_stroke_undone(browser: Any, running: Running, port: int) -> None:
     with page_at(browser, running.link()) as page:
         page.click("[data-source=drawing]")

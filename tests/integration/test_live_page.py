@@ -101,6 +101,7 @@ class TestDrawing:
             draw(page, (0.5, 0.5))
             wait_until(page, lambda p: bool(np.abs(p.reshape(-1, 3).mean(axis=0) - (0x10, 0x20, 0x30)).max() < 4))
 
+    @pytest.mark.thorough
     def test_with_a_palette_one_fills_in_its_colours(self, browser: Any) -> None:
         with serving(_painter_of_regions()) as running, page_at(browser, running.link()) as page:
             page.click("[data-source=drawing]")
@@ -118,6 +119,7 @@ class TestDrawing:
                 arg=wanted,
             )
 
+    @pytest.mark.thorough
     def test_label_maps_are_drawn_with_the_names_of_their_classes(self, browser: Any) -> None:
         with serving(_painter_of_labels()) as running, page_at(browser, running.link()) as page:
             page.click("[data-source=drawing]")
@@ -133,6 +135,7 @@ class TestDrawing:
                   return Math.abs(d[0] - 128) < 6 && Math.abs(d[1] - 128) < 6 && d[2] < 6; }"""
             )
 
+    @pytest.mark.thorough
     def test_a_picture_to_start_from_and_one_to_trace(self, browser: Any, running: Running) -> None:
         picture = np.full((40, 60, 3), 30, np.uint8)
         Path("start.png").write_bytes(png(picture))
@@ -179,6 +182,7 @@ class TestCamera:
         (path,) = Path("recordings").iterdir()
         assert len(times(path)) > 3
 
+    @pytest.mark.thorough
     @pytest.mark.parametrize(
         ("script", "words"),
         [
@@ -199,6 +203,7 @@ class TestCamera:
             assert page.get_attribute("[data-source=camera]", "aria-pressed") == "false"
             running.until(lambda: running.hub.source == "none")
 
+    @pytest.mark.thorough
     def test_one_that_is_allowed_too_late_is_let_go(self, browser: Any, running: Running) -> None:
         """A person has chosen to draw while the browser still asked for the camera."""
         late = """const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
@@ -214,6 +219,7 @@ class TestCamera:
             assert page.locator("#problem").is_hidden()
             assert running.hub.source == "drawing"
 
+    @pytest.mark.thorough
     def test_a_page_that_comes_back_leaves_another_ones_source_alone(self, browser: Any, running: Running) -> None:
         with page_at(browser, running.link(), is_calm=False) as page, page_at(browser, running.link()) as other:
             page.click("[data-source=camera]")
@@ -226,6 +232,7 @@ class TestCamera:
             assert running.hub.source == "drawing"
             assert not page.evaluate("() => vidtrans.sources.capture.isRunning")
 
+    @pytest.mark.thorough
     def test_its_frames_have_the_size_of_the_output_and_the_camera_grows_with_it(
         self, browser: Any, running: Running
     ) -> None:
@@ -243,6 +250,7 @@ class TestCamera:
             wait_until(page, lambda p: min(p.shape[:2]) == 64)
             assert page.locator("#control-output_size").is_hidden()
 
+    @pytest.mark.thorough
     def test_a_video_file(self, browser: Any, running: Running) -> None:
         path = write_clip(Path("clip.webm"), moving_frames(20), codec="libvpx")
         with page_at(browser, running.link()) as page:
@@ -253,6 +261,7 @@ class TestCamera:
 
 
 class TestResult:
+    @pytest.mark.thorough
     def test_a_snapshot_is_what_is_shown_and_the_bare_output_shows_nothing_else(
         self, browser: Any, running: Running
     ) -> None:
@@ -285,6 +294,7 @@ class TestResult:
 
 
 class TestModels:
+    @pytest.mark.thorough
     def test_they_are_switched_and_cross_faded(self, browser: Any) -> None:
         with serving(load("identity", "flower")) as running, page_at(browser, running.link()) as page:
             page.click("[data-source=drawing]")
@@ -302,6 +312,7 @@ class TestModels:
             assert drawn - painted > 50
             assert running.hub.state.controls.crossfade == 1.0
 
+    @pytest.mark.thorough
     def test_a_model_that_predicts_dreams(self, browser: Any, tmp_path: Path) -> None:
         with (
             serving(load(make_dreamer(Path("dreamer.safetensors")))) as running,
@@ -316,6 +327,7 @@ class TestModels:
             page.wait_for_selector("[data-source=dream][aria-pressed=false]")
             assert running.hub.source == "none"
 
+    @pytest.mark.thorough
     def test_a_dream_is_steered_by_keys_pointer_and_gamepad_and_its_performance_is_kept(self, browser: Any) -> None:
         pads = """window.pad = { index: 0, id: 'Pad', axes: [0, 0, 0, 0] };
           navigator.getGamepads = () => (window.pad ? [window.pad] : []);"""
@@ -401,6 +413,7 @@ class TestControls:
             two.get_by_role("button", name="Delete calm").click()
             running.until(lambda: running.hub.saved.names == [])
 
+    @pytest.mark.thorough
     def test_a_key_and_a_knob_are_mapped_to_sliders(self, browser: Any, running: Running) -> None:
         midi = """window.port = { name: 'Knobs' };
           navigator.requestMIDIAccess = async () => ({ inputs: new Map([['a', window.port]]) });"""
@@ -427,6 +440,7 @@ class TestControls:
 
 
 class TestWithoutAMouse:
+    @pytest.mark.thorough
     def test_all_is_done_by_keyboard(self, browser: Any) -> None:
         with serving(load("identity", "flower")) as running, page_at(browser, running.link()) as page:
             _tab_to(page, "[data-source=drawing]")
@@ -476,6 +490,7 @@ class TestWithoutAMouse:
             assert page.get_attribute("#problem", "role") == "alert"
 
 
+@pytest.mark.thorough
 def test_a_lost_connection_is_said_and_found_again(browser: Any) -> None:
     with ExitStack() as stack:
         with serving() as running:

@@ -77,6 +77,7 @@ def test_a_microphone_moves_a_slider_and_another_page_takes_over(browser: Any, r
         assert page.locator("#control-strength ~ .mark").is_hidden()
 
 
+@pytest.mark.thorough
 def test_curves_are_written_by_keyboard_refused_in_a_line_and_stopped(browser: Any, running: Running) -> None:
     with page_at(browser, running.link(), script=SLOW_CAMERA) as page:
         page.click("[data-source=camera]")
@@ -113,6 +114,7 @@ def test_curves_are_written_by_keyboard_refused_in_a_line_and_stopped(browser: A
         page.wait_for_function("() => document.getElementById('moves-strength').value === '1 + sin(3*t)'")
 
 
+@pytest.mark.thorough
 def test_a_file_is_heard_and_a_page_goes_on_when_the_server_is_there_again(browser: Any) -> None:
     music = song(100, 4, seed=71).write(Path("song.wav"))
     with ExitStack() as stack:
@@ -127,6 +129,7 @@ def test_a_file_is_heard_and_a_page_goes_on_when_the_server_is_there_again(brows
             running.until(lambda: running.hub.sound._thread is not None)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("script", "button", "words"),
     [
@@ -155,6 +158,7 @@ def test_a_sound_that_cannot_be_had_is_explained(
         assert running.hub.sound.holder == 0
 
 
+@pytest.mark.thorough
 def test_the_systems_sound_is_heard(browser: Any, running: Running) -> None:
     made = """navigator.mediaDevices.getDisplayMedia = async () => {
       const c = new AudioContext(), o = c.createOscillator(), d = c.createMediaStreamDestination();
@@ -169,9 +173,8 @@ def test_the_systems_sound_is_heard(browser: Any, running: Running) -> None:
         assert "ended" in page.inner_text("#news")
 
 
-@pytest.mark.parametrize(
-    "width", [360, *(pytest.param(width, marks=pytest.mark.thorough) for width in (390, 1101, 2560))]
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("width", [360, 390, 1101, 2560])
 def test_all_fits_is_named_and_is_read_at_every_width(browser: Any, width: int) -> None:
     wide = (
         "(w) => [...document.querySelectorAll('main *')].filter((e) => e.getBoundingClientRect().right > w + 1).length"

@@ -133,6 +133,7 @@ def test_a_render_is_shown_beside_the_part_of_its_source_that_it_was_made_of(
     assert [len(times(file)) for file in videos_in(html)] == [3, 3]
 
 
+@pytest.mark.thorough
 def test_the_wipe_moves_in_a_browser(clip: str) -> None:
     cv2.imwrite("p.png", np.full((40, 60, 3), 90, np.uint8))
     pages = [vidtrans.stylize(source, "identity")._repr_html_() for source in (clip, "p.png")]

@@ -65,6 +65,7 @@ def test_a_curve_is_drawn_with_the_pointer_and_stands_in_the_line(page: Any) -> 
     assert page.evaluate(f"() => {EDITOR}.points.map(p => p.easing)") == ["linear", "ease"]
 
 
+@pytest.mark.thorough
 def test_a_curve_is_moved_by_keys_alone(page: Any) -> None:
     canvas = open_editor(page)
     canvas.focus()
@@ -78,6 +79,7 @@ def test_a_curve_is_moved_by_keys_alone(page: Any) -> None:
     assert field.input_value() == "0: 1"
 
 
+@pytest.mark.thorough
 def test_an_expression_is_drawn_and_a_slip_is_said(page: Any) -> None:
     open_editor(page)
     page.select_option("curve-editor [aria-label='Begin with']", "With the bass")
@@ -89,6 +91,7 @@ def test_an_expression_is_drawn_and_a_slip_is_said(page: Any) -> None:
     assert page.evaluate(CONTRAST) == []
 
 
+@pytest.mark.thorough
 def test_flicker_is_measured_and_drawn_under_the_timeline(page: Any, running: RunningStudio) -> None:
     status, made = running.ask(
         "/api/run", {"command": "stylize", "values": {"video": ["a.mp4"], "model": ["identity"], "end": "12"}}
@@ -106,6 +109,7 @@ def test_flicker_is_measured_and_drawn_under_the_timeline(page: Any, running: Ru
     assert (Path(root) / "s.json").is_file()
 
 
+@pytest.mark.thorough
 def test_a_setting_is_chosen_by_its_picture(page: Any) -> None:
     open_editor(page)
     page.locator("studio-command summary", has_text="Strokes").first.click()
@@ -129,6 +133,7 @@ def test_a_setting_is_chosen_by_its_picture(page: Any) -> None:
     )
 
 
+@pytest.mark.thorough
 def test_a_cut_is_marked_and_taken_by_a_command(page: Any, running: RunningStudio) -> None:
     page.get_by_role("button", name="Open a.mp4").click()
     page.wait_for_function("() => document.querySelector('studio-viewer').a.isProxy")

@@ -184,6 +184,7 @@ def test_strokes_and_their_undo_outlive_the_page_and_the_server(browser: Any, cl
         assert np.array_equal(seen(page), other)
 
 
+@pytest.mark.thorough
 def test_layers_are_flattened_to_the_pixels_that_are_seen_and_come_back(
     browser: Any, running: RunningStudio, name: str
 ) -> None:
@@ -214,6 +215,7 @@ def test_layers_are_flattened_to_the_pixels_that_are_seen_and_come_back(
         assert np.array_equal(seen(page), both)
 
 
+@pytest.mark.thorough
 def test_a_purpose_is_shown_at_once_and_no_paint_gets_into_the_folder_of_another(
     browser: Any, running: RunningStudio, name: str
 ) -> None:
@@ -242,6 +244,7 @@ def test_a_purpose_is_shown_at_once_and_no_paint_gets_into_the_folder_of_another
         assert (running.root / f"{Path(name).stem}.corrections" / "000001.png").is_file()
 
 
+@pytest.mark.thorough
 def test_a_frame_that_cannot_be_opened_leaves_the_one_before_with_its_purpose(
     browser: Any, running: RunningStudio, name: str
 ) -> None:
@@ -254,6 +257,7 @@ def test_a_frame_that_cannot_be_opened_leaves_the_one_before_with_its_purpose(
         assert page.evaluate(f"() => {EASEL}.file").endswith(".keyframes/000001.png")
 
 
+@pytest.mark.thorough
 def test_layers_are_erased_moved_merged_and_deleted_and_each_step_is_undone(
     browser: Any, running: RunningStudio, name: str
 ) -> None:
@@ -293,6 +297,7 @@ def test_layers_are_erased_moved_merged_and_deleted_and_each_step_is_undone(
             assert np.array_equal(seen(page), expected)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(WINDOWS or MACOS, reason="the program that opens files is xdg-open")
 def test_what_an_own_program_saves_is_taken_back_and_nothing_is_lost(
     browser: Any, running: RunningStudio, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -357,6 +362,7 @@ def test_only_a_page_of_this_machine_starts_programs(running: RunningStudio, nam
         assert send(Forged("put", "PUT", path + query, headers, b"x"), running.server.port) in (403, 421)
 
 
+@pytest.mark.thorough
 def test_paint_is_shown_in_motion_within_seconds_and_previews_replace_it(
     browser: Any, running: RunningStudio, name: str, clip: Path
 ) -> None:
@@ -382,6 +388,7 @@ def test_paint_is_shown_in_motion_within_seconds_and_previews_replace_it(
         assert not painted_file(running, name, 12).exists()
 
 
+@pytest.mark.thorough
 def test_the_sheet_is_zoomed_about_the_pointer_moved_turned_and_pinched(
     browser: Any, running: RunningStudio, name: str
 ) -> None:
@@ -421,6 +428,7 @@ def test_the_sheet_is_zoomed_about_the_pointer_moved_turned_and_pinched(
         assert np.array_equal(seen(page)[..., :3], source_of(running, name))
 
 
+@pytest.mark.thorough
 def test_neighbours_shine_through_and_colours_come_from_the_source_and_a_result(
     browser: Any, running: RunningStudio, name: str
 ) -> None:
@@ -460,6 +468,7 @@ def test_neighbours_shine_through_and_colours_come_from_the_source_and_a_result(
         assert np.abs(found - (200, 40, 200)).max() < 8
 
 
+@pytest.mark.thorough
 def test_a_stroke_that_could_not_be_stored_is_sent_again(browser: Any, running: RunningStudio, name: str) -> None:
     with easel_at(browser, running, name, is_calm=False) as page:
         page.route("**/api/easel/change*", lambda route: route.abort(), times=1)
@@ -472,6 +481,7 @@ def test_a_stroke_that_could_not_be_stored_is_sent_again(browser: Any, running: 
     )["sheet"]["position"] == 1  # fmt: skip
 
 
+@pytest.mark.thorough
 def test_strokes_for_a_matte_have_one_layer(browser: Any, running: RunningStudio, name: str) -> None:
     with easel_at(browser, running, name) as page:
         page.locator("studio-easel").get_by_label("What it is for").select_option("matte")
@@ -484,6 +494,7 @@ def test_strokes_for_a_matte_have_one_layer(browser: Any, running: RunningStudio
     assert tuple(picture[24, 32]) == (0, 255, 0)
 
 
+@pytest.mark.thorough
 def test_the_easel_has_names_contrast_and_room_at_every_width(browser: Any, running: RunningStudio, name: str) -> None:
     with easel_at(browser, running, name) as page:
         press(page, "n")

@@ -232,6 +232,7 @@ def test_an_artist_goes_live_records_and_stops(browser: Any, running: RunningStu
     assert running.ask("/api/live")[1]["state"] == "off"
 
 
+@pytest.mark.thorough
 def test_a_model_that_is_none_is_said_on_the_page(browser: Any, running: RunningStudio) -> None:
     (running.root / "no.safetensors").write_bytes(b"no model")
     with room(browser, running, is_calm=False) as page:  # the refusal is in the console
@@ -242,6 +243,7 @@ def test_a_model_that_is_none_is_said_on_the_page(browser: Any, running: Running
         assert page.is_enabled("studio-live button[type=submit]")
 
 
+@pytest.mark.thorough
 def test_a_phone_is_a_camera_and_every_room_fits_it(browser: Any, running: RunningStudio) -> None:
     start(running, PENCIL)
     with phone_at(browser, running.link("/live/")) as phone:
@@ -282,6 +284,7 @@ def phone_at(browser: Any, link: str) -> Iterator[Any]:
         context.close()
 
 
+@pytest.mark.thorough
 def test_the_room_works_by_keyboard_has_names_and_contrast(browser: Any, running: RunningStudio) -> None:
     start(running, IDENTITY)
     with room(browser, running) as page:

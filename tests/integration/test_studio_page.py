@@ -81,6 +81,7 @@ def test_a_dropped_clip_becomes_a_kept_result_in_a_few_clicks(
     assert made[0] == made[1]
 
 
+@pytest.mark.thorough
 def test_a_wish_is_answered_by_the_files_that_are_there(browser: Any, running: RunningStudio) -> None:
     add(running, "clip.mp4")
     for seconds, name in ((50, "still.png"), (40, "still graded.png")):
@@ -136,6 +137,7 @@ def test_a_wish_says_which_file_is_missing_and_takes_those_that_come(
         assert page.evaluate("() => document.activeElement.localName") == "studio-timeline"
 
 
+@pytest.mark.thorough
 def test_the_viewer_steps_marks_and_compares(browser: Any, running: RunningStudio) -> None:
     add(running, "a.mp4")
     add(running, "b.mp4")
@@ -174,6 +176,7 @@ def test_the_viewer_steps_marks_and_compares(browser: Any, running: RunningStudi
         until(lambda: page.evaluate(apart) < 0.01)
 
 
+@pytest.mark.thorough
 def test_two_pages_see_the_same_queue_and_each_may_pause_and_cancel(browser: Any, running: RunningStudio) -> None:
     add(running, "a.mp4", 200)
     with page_of(browser, running) as one, page_of(browser, running) as other:
@@ -194,6 +197,7 @@ def test_two_pages_see_the_same_queue_and_each_may_pause_and_cancel(browser: Any
         assert running.session.jobs == []
 
 
+@pytest.mark.thorough
 def test_files_are_renamed_deleted_and_restored(browser: Any, running: RunningStudio) -> None:
     add(running, "a.mp4")
     with page_of(browser, running, is_calm=False) as page:  # a thumbnail may be asked for under the old name

@@ -75,6 +75,7 @@ def test_a_training_is_watched_ended_and_continued(browser: Any, running: Runnin
         page.wait_for_selector("li[data-number='2'][data-state=cancelled]")
 
 
+@pytest.mark.thorough
 def test_a_film_is_scrubbed_by_slider_plot_and_keys(browser: Any, running: RunningStudio) -> None:
     pretended(running.root)
     with page_at(browser, running.link(), camera=False) as page:
@@ -118,6 +119,7 @@ def test_how_good_it_is_stands_there_in_words(browser: Any, running: RunningStud
         assert page.locator("studio-training .next button").count() == 0  # no job made it, and no model is there
 
 
+@pytest.mark.thorough
 def test_it_fits_every_width_in_both_schemes(browser: Any, running: RunningStudio) -> None:
     pretended(running.root)
     pretended(running.root, "b.train", (20.0, 21.0, 22.0, 23.0, 24.0))

@@ -77,6 +77,7 @@ def test_a_key_that_is_held_or_pressed_twice_gives_one_vote(context: Any, served
     assert len(votes(served)) == 2
 
 
+@pytest.mark.thorough
 def test_a_reload_goes_on_where_it_was_and_a_second_window_follows(context: Any, served: ServedVote) -> None:
     with vote_page(context, served.link()) as page:
         begin(page, "Anna")
@@ -167,6 +168,7 @@ def test_a_picture_that_was_hidden_is_shown_again(context: Any, tmp_path: Path) 
     assert len(votes(served)) == 1
 
 
+@pytest.mark.thorough
 def test_clips_play_in_step_and_stand_still_for_whoever_wants_no_motion(browser: Any, tmp_path: Path) -> None:
     clips = [write_clip(tmp_path / f"{name}.mp4", moving_frames(30, (96, 64))) for name in "ab"]
     frame = "() => ['left', 'right'].map((id) => document.getElementById(id).toDataURL())"
@@ -219,9 +221,10 @@ def test_a_server_that_ended_is_waited_for_and_no_vote_is_lost(context: Any, tmp
         assert len(votes(served)) >= 1
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("width", "height"),
-    [(360, 640), *(pytest.param(*size, marks=pytest.mark.thorough) for size in [(1280, 600), (800, 360)])],
+    [(360, 640), (1280, 600), (800, 360)],
 )
 def test_all_fits_small_screens_and_is_reached_by_taps(
     browser: Any, served: ServedVote, width: int, height: int
