@@ -6,9 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from chain import refuse, said, tiny_flags
+from chain import refuse, said, said_json, tiny_flags
 from clips import moving_frames
 from directed_clip import lossless
+from made_models import make_model
 from style_pictures import write_style_pictures
 
 TINY = (*tiny_flags("dataset", "generator", "training"), "--steps", "2", "--device", "cpu")
@@ -140,3 +141,18 @@ def test_one_picture_to_learn_from_is_pointed_to_its_style(capsys: Capsys) -> No
 def test_a_short_training_is_called_a_sketch(capsys: Capsys) -> None:
     told = said(capsys, 0, "run", "clip.mkv", "--apply", "clip.mkv", "-o", "o.mkv", *TINY)
     assert "2 steps give a blurred sketch: the same with more --steps goes on from it" in told
+
+
+def test_a_clip_smaller_than_the_pictures_of_the_training_is_enlarged_for_the_network(
+    tiny_model: Path, capsys: Capsys
+) -> None:
+    """At a smaller scale a network that learned from pairs finds no eyes in a face."""
+    lossless(Path("small.mkv"), moving_frames(2, (32, 24)))
+    make_model("untrained.safetensors", "edges", size=32)
+    seen = {}
+    for name, *flags in ((tiny_model,), (tiny_model, "--size", "source"), ("untrained",)):
+        render = ("stylize", "small.mkv", "--model", name, "-o", "o.mkv", "--temporal", "off", "--overwrite")
+        table = said_json(capsys, *render, *flags)
+        assert table["size"] == [32, 24]
+        seen[(name, *flags)] = table["working_size"]
+    assert list(seen.values()) == [[43, 32], [32, 24], [32, 24]]

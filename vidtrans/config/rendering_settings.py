@@ -48,7 +48,7 @@ class RenderingSettings:
         "auto",
         "size at which the model sees frames: short side in pixels, WxH, source, trained (the one trained at), or "
         "auto, which is for looks the source's up to 720 lines (for learned ones 5/3 of the trained size), for other "
-        "models the trained one, and under strokes on the source itself 400 lines",
+        "models the trained one, and under strokes on the source itself 400 lines; trained enlarges smaller clips, too",
         flag=Flag(Group.LOOK, ("--size",), metavar="N|WxH|auto|trained|source"),
     )
     upscale: str = setting(

@@ -253,18 +253,24 @@ def parse_time(text: str) -> Time:
 
 @dataclass(frozen=True)
 class Size:
-    """A working size: the short side in pixels, or width × height, or (both None) the source's own."""
+    """A working size: the most pixels of the short side, or width × height, or (both None) the source's own.
+
+    ``least``: the fewest pixels of the short side; 0 enlarges nothing.
+    """
 
     short: int | None = None
     exact: tuple[int, int] | None = None
+    least: int = 0
 
     def of(self, width: int, height: int) -> tuple[int, int]:
-        """Return the (width, height) for a picture of the given size; a short side never enlarges the picture."""
+        """Return the (width, height) for a picture of the given size."""
         if self.exact:
             return self.exact
-        if self.short is None or min(width, height) <= self.short:
+        side = min(width, height)
+        wanted = max(side if self.short is None else min(side, self.short), self.least)
+        if wanted == side:
             return width, height
-        scale = Fraction(self.short, min(width, height))
+        scale = Fraction(wanted, side)
         return max(1, round(width * scale)), max(1, round(height * scale))
 
     def __str__(self) -> str:

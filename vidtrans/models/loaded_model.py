@@ -139,7 +139,8 @@ class LoadedModel:
             return parse_size(wanted)
         if self.record is None:
             return AS_STORED
-        return Size(short=self.record.size if wanted == "trained" else self.record.auto_size)
+        least = self.record.least_size if self.pairing.upscale_factor == 1 else 0
+        return Size(short=self.record.size if wanted == "trained" else self.record.auto_size, least=least)
 
     def input_size(self, wanted: str, source: tuple[int, int]) -> tuple[int, int]:
         """Return the (width, height) of the network's input; the arguments are those of ``working_size``."""

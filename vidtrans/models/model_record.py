@@ -109,6 +109,14 @@ class ModelRecord:
         return self.size * 5 // 3 if self.training else self.size * 5 // 2
 
     @property
+    def least_size(self) -> int:
+        """The fewest pixels of the short side of renders by default; 0 enlarges no clip.
+
+        A network that learned from pairs finds the eyes of a face only at about the scale that it was trained at.
+        """
+        return self.size if self.training and self.pairing["name"] != "look" else 0
+
+    @property
     def plate_size(self) -> tuple[int, int] | None:
         """The background plate's (width, height); None without a plate."""
         return (self.plate["size"][0], self.plate["size"][1]) if self.plate else None

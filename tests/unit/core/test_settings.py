@@ -123,6 +123,11 @@ def test_a_short_side_keeps_the_aspect_and_never_scales_up(short: int, width: in
     assert abs(w * height - h * width) <= max(width, height) / 2
 
 
+def test_a_least_side_enlarges_what_is_smaller() -> None:
+    size = Size(short=100, least=50)
+    assert [size.of(2 * side, side) for side in (20, 70, 200)] == [(100, 50), (140, 70), (200, 100)]
+
+
 def test_assignments_are_read_as_toml_else_as_text() -> None:
     for text, value in {
         " training.steps = 20 ": ("training", "steps", 20),
