@@ -9,7 +9,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import torch
 from clips import scene
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -31,14 +30,12 @@ from vidtrans.data.background_plate import (
 )
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.loading import Loader
-from vidtrans.inference.device import resolve_device
-from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator, save_model
 from vidtrans.models.model_record import FORMAT, ModelRecord
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.video.images.picture import read_picture, write_picture
 
-repeatable = hypothesis_settings(max_examples=20)
+repeatable = hypothesis_settings(max_examples=8)
 
 
 # The picture itself
@@ -66,13 +63,6 @@ def test_a_scene_is_known_in_other_light_and_size_and_no_other_is(
     assert agreement(cv2.resize(plate, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), plate) > 0.95
     assert agreement(scene(*size, other), plate) < SAME_SCENE
     assert agreement(np.roll(plate, size[0] // 4, axis=1), plate) < SAME_SCENE
-
-
-def test_pictures_without_structure_are_told_by_their_colours() -> None:
-    grey, white = np.full((64, 96, 3), 90, np.uint8), np.full((64, 96, 3), 250, np.uint8)
-    assert agreement(grey, grey) == 1
-    assert agreement(white, grey) == 0
-    assert agreement(scene(96, 64, 1), grey) == 0
 
 
 @pytest.fixture(scope="module")
@@ -161,33 +151,6 @@ def test_photographs_have_even_weights_and_no_plate() -> None:
 
 
 # The network, the engine, the file
-
-
-def test_a_generator_on_a_plate_paints_where_its_fourth_channel_says() -> None:
-    generator = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, 1, plate=(48, 32))
-
-    class Painter(torch.nn.Module):
-        share = 1.0
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            assert x.shape[1] == 4
-            rgb = torch.full((len(x), 3, *x.shape[2:]), 0.5)
-            return torch.cat([rgb, torch.full_like(rgb[:, :1], self.share)], 1)
-
-    generator.painter = Painter()
-    plate = scene(48, 32, 1)
-    generator.set_plate(plate, plate)
-    engine = TorchEngine(generator, resolve_device("cpu"), "fp32", batch=2)
-    shown = np.zeros((3, 32, 48, 1), np.uint8)
-    for share, wanted in ((1.0, np.full((32, 48, 3), 191)), (-1.0, plate), (0.0, (191.25 + plate.astype(float)) / 2)):
-        engine._network.painter.share = share
-        assert np.abs(engine(shown).astype(float) - wanted).max() <= 1
-    engine._network.painter.share = -1.0
-    deep = engine(shown.astype(np.uint16), deep=True)
-    assert np.abs(deep[0].astype(float) - plate * 257.0).max() <= 3
-    large = engine(np.zeros((1, 70, 100, 1), np.uint8))[0]
-    assert large.shape == (70, 100, 3)
-    assert np.abs(large.astype(int) - cv2.resize(plate, (100, 70), interpolation=cv2.INTER_CUBIC)).max() <= 1
 
 
 def test_a_plate_of_another_size_than_the_record_says_is_a_model_error(tmp_path: Path) -> None:

@@ -9,17 +9,15 @@ import numpy as np
 import pytest
 from clips import scene
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.core.errors import UsageError
 from vidtrans.data.clip_memory import (
-    KEPT_PIXELS,
     LEFT_OUT,
     PIECE,
     ClipMemory,
     MemoryPlan,
-    clock_frames,
-    kept_size,
     low,
     runs_of_frames,
 )
@@ -44,29 +42,7 @@ def pairs_of(lengths: list[int], pairing: NextFrame) -> list[Pair]:
     ]
 
 
-@given(st.integers(16, 4000), st.integers(16, 4000), st.integers(2, 1024))
-def test_a_copy_has_the_shape_of_its_frame_and_all_have_their_pixels(width: int, height: int, count: int) -> None:
-    area = KEPT_PIXELS / count
-    tall, wide = kept_size(width, height, area)
-    assert min(tall, wide) >= 8
-    if area >= width * height:
-        assert (tall, wide) == (height, width)
-    elif 1 / 8 < width / height < 8:
-        assert 0.9 * area < tall * wide < 1.1 * area
-        assert abs(wide / tall / (width / height) - 1) < 0.1
-
-
-@given(st.integers(3, 400), st.integers(2, 300))
-def test_a_clocks_frames_lie_evenly_from_the_first_to_the_last(length: int, count: int) -> None:
-    files = clock_frames(pairs_of([length], NextFrame(NextFrameSettings(1, 2, "clock"))), count)
-    numbers = [int(file.stem) for file in files]
-    assert len(numbers) == min(count, length)
-    assert (numbers[0], numbers[-1]) == (0, length - 1)
-    steps = np.diff(numbers)
-    assert steps.min() >= 1
-    assert steps.max() - steps.min() <= 1
-
-
+@hypothesis_settings(max_examples=20)
 @given(st.lists(st.integers(1, 120), min_size=1, max_size=5), st.integers(2, 300), st.integers(1, 3))
 def test_runs_are_frames_in_a_row_and_no_more_than_are_wanted(lengths: list[int], count: int, step: int) -> None:
     pairs = pairs_of(lengths, NextFrame(NextFrameSettings(step, 2, "nearest")))
@@ -98,7 +74,7 @@ def noise_clip(length: int) -> np.ndarray:
     return np.stack([scene(20, 16, seed=number) for number in range(length)])
 
 
-@pytest.mark.parametrize("step", [1, 2])
+@pytest.mark.parametrize("step", [2])
 def test_the_most_alike_place_is_that_of_the_same_two_frames(step: int) -> None:
     memory = ClipMemory(noise_clip(24), (10, 14), step)
     size = memory.lows.shape[1:3]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
@@ -100,9 +99,8 @@ def test_rare_classes_weigh_more_and_the_mean_weight_is_one() -> None:
     assert class_weights(torch.tensor([1.0, 0.0]), 1.0).isfinite().all()
 
 
-@pytest.mark.parametrize("parts", [1, 2, 3])
-def test_a_step_is_cross_entropy_whatever_the_parts(parts: int) -> None:
-    whole, method = toy(), toy(batch_size=4, grad_accum_steps=parts)
+def test_a_step_is_cross_entropy_whatever_the_parts() -> None:
+    whole, method = toy(), toy(batch_size=4, grad_accum_steps=3)
     weights = class_weights(SHARES, 0.25)
     with torch.no_grad():
         logits = whole.generator.train().logits(pictures())
@@ -119,16 +117,6 @@ def test_a_batch_without_a_class_changes_nothing_that_is_not_finite() -> None:
     nothing = torch.full((2, 3, 32, 32), 7 / 127.5 - 1)
     assert method.step(pictures(2), nothing, lr=1e-3, seed=1)["cross_entropy"] == 0
     assert method.is_finite()
-
-
-def test_the_state_of_a_method_continues_it() -> None:
-    first, again = toy(ema_decay=0.9), toy(ema_decay=0.9)
-    first.step(pictures(), targets(), lr=1e-3, seed=1)
-    again.restore(copy.deepcopy(first.state()))
-    steps = [m.step(pictures(), targets(), lr=1e-3, seed=2) for m in (first, again)]
-    assert steps[0] == steps[1]
-    for name, value in first.learned.state_dict().items():
-        assert torch.equal(value, again.learned.state_dict()[name]), name
 
 
 def test_a_network_that_adds_to_its_frame_has_no_classes() -> None:

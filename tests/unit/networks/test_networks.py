@@ -16,10 +16,9 @@ from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.few_shot import FewShot, FewShotSettings
 from vidtrans.networks.hd import load_coarser
 from vidtrans.networks.init import build_discriminator, build_generator, complete_settings, initialise
-from vidtrans.networks.layers import Attention, ResidualBlock, SqueezeExcitation
+from vidtrans.networks.layers import Attention
 from vidtrans.networks.spade import SpadeSettings, _Spade
 from vidtrans.networks.translator import Translator, TranslatorSettings
-from vidtrans.networks.unet import UNet256, UNetSettings
 from vidtrans.networks.unet_small import SmallResidual
 
 
@@ -83,7 +82,7 @@ def test_names_of_weights_recorded_settings_and_first_weights_are_fixed(name: st
     assert made.double().square().mean().item() == pytest.approx(power, rel=1e-3)
 
 
-@pytest.mark.parametrize(("layers", "patch"), [(0, 1), (1, 16), (3, 70), (5, 286)])
+@pytest.mark.parametrize(("layers", "patch"), [(0, 1), (3, 70)])
 def test_a_patchgan_judges_patches_of_the_size_it_says(layers: int, patch: int) -> None:
     network = build_discriminator("patchgan", {"channels": 4, "num_layers": layers}, 1).double().eval()
     for module in network.modules():
@@ -97,45 +96,6 @@ def test_a_patchgan_judges_patches_of_the_size_it_says(layers: int, patch: int) 
     assert x.grad is not None
     rows, columns = x.grad[0, 0].abs().amax(1).nonzero(), x.grad[0, 0].abs().amax(0).nonzero()
     assert int(rows.max() - rows.min()) + 1 == int(columns.max() - columns.min()) + 1 == patch
-
-
-def test_discriminators_know_their_smallest_picture() -> None:
-    cases = [("patchgan", {"num_layers": layers}) for layers in (1, 3, 5)]
-    cases += [("multi-scale", {"num_layers": 2, "num_scales": scales}) for scales in (1, 2, 3)]
-    for name, table in cases:
-        network = build_discriminator(name, {"channels": 4, **table}, 2).eval()
-        side = network.smallest
-        made = network(noise(1, 2, side, side))
-        assert (made[-1] if isinstance(made, list) else made).shape == (1, 1, 1, 1)
-        with pytest.raises((RuntimeError, ValueError)):
-            network.train()(noise(1, 2, side - 1, side - 1))
-
-
-def test_a_shallower_unet_takes_smaller_pictures() -> None:
-    assert UNet256(3, 3, UNetSettings(channels=4)).multiple == 256
-    shallower = build_generator("unet-256", {"downsamplings": 3, "channels": 4}, 1)
-    assert shallower.multiple == 8
-    assert shallower.train()(noise(1, 1, 8, 16)).shape == (1, 3, 8, 16)
-
-
-def test_the_skips_carry_detail_past_the_bottleneck() -> None:
-    """Each skip reaches the output; without them all goes through the bottleneck."""
-    table = {"downsamplings": 4, "channels": 4}
-    network, without = (
-        build_generator("unet-256", {**table, "skip_connections": skip}, 1).eval() for skip in (True, False)
-    )
-    x = noise(1, 1, 16, 16)
-    with torch.no_grad():
-        initialise(network, 0)
-        whole = network(x)
-        for up in network.up:
-            handle = up.register_forward_hook(lambda m, i, o: torch.zeros_like(o))
-            assert network(x).std() > 0  # with that layer silent, its skip is what is left
-            assert not torch.equal(network(x), whole)
-            handle.remove()
-        initialise(without, 0)
-        without.down[-1].register_forward_hook(lambda m, i, o: torch.zeros_like(o))
-        assert torch.equal(without(x), without(-x))
 
 
 def test_the_small_unet_has_as_many_blocks_as_it_is_told_and_refuses_those_for_another_depth() -> None:
@@ -166,15 +126,6 @@ def test_a_generator_has_the_norm_and_the_upsampling_that_were_asked_for(name: s
         assert {how: kinds(tuple(ways.values()), upsample=how) for how in ways} == {
             how: {way} for how, way in ways.items()
         }
-
-
-@pytest.mark.parametrize(("layers", "norm"), [(0, "batch"), (1, "none"), (3, "instance")])
-def test_what_a_patchgan_judges_by_ends_in_its_logits(layers: int, norm: str) -> None:
-    network = build_discriminator("patchgan", {"channels": 4, "num_layers": layers, "norm": norm}, 6).eval()
-    x = noise(2, 6, 32, 32)
-    (features,) = network.judge(x)
-    assert torch.equal(features[-1], network(x))
-    assert [f.shape[1] for f in features] == [4 * min(2**i, 8) for i in range(max(layers, 1) + 1)] + [1]
 
 
 def test_a_multi_scale_discriminator_judges_smaller_and_smaller_pictures() -> None:
@@ -217,28 +168,6 @@ def test_attention_starts_as_if_it_were_not_there_and_sees_far() -> None:
     layer(x)[0, :, 0, 0].sum().backward()
     assert x.grad is not None
     assert x.grad[..., 7, 7].abs().sum() > 0
-
-
-def test_dilated_blocks_see_farther() -> None:
-    seen = []
-    for dilation in (1, 4):
-        block = ResidualBlock(4, norm="none", dilation=dilation)
-        x = noise(1, 4, 32, 32).requires_grad_()
-        block(x)[0, :, 16, 16].sum().backward()
-        assert x.grad is not None
-        rows = x.grad[0].abs().amax((0, 2)).nonzero()
-        seen.append(int(rows.max() - rows.min()) + 1)
-    assert seen == [5, 11]
-
-
-def test_squeezed_channels_are_weighed_by_the_whole_picture() -> None:
-    layer = SqueezeExcitation(16)
-    x = noise(1, 16, 8, 8)
-    y = x.clone()
-    y[..., 7, 7] += 9
-    share = layer(x) / x
-    assert torch.allclose(share, share[..., :1, :1].expand_as(share), atol=1e-5)
-    assert not torch.allclose(layer(y)[..., 0, 0], layer(x)[..., 0, 0])
 
 
 # Coarse to fine
@@ -370,15 +299,6 @@ def test_a_residual_network_adds_to_the_picture_in_its_input() -> None:
         build_generator("unet-small", table, 1)
 
 
-def test_networks_are_built_by_name_and_their_tables_are_checked() -> None:
-    with pytest.raises(UsageError, match="did you mean 'unet-256'"):
-        build_generator("unet-25", {}, 3)
-    with pytest.raises(UsageError, match=r"generator\.chanels"):
-        build_generator("unet-256", {"chanels": 8}, 3)
-    with pytest.raises(UsageError, match=r"discriminator\.num_layers"):
-        build_discriminator("patchgan", {"num_layers": 6}, 6)
-
-
 # For few painted frames, and for looks without pairs
 
 
@@ -386,18 +306,6 @@ def few_shot() -> FewShot:
     network = FewShot(3, 3, FewShotSettings(8, 1))
     initialise(network, 0)
     return network
-
-
-def test_white_has_a_gradient_in_training_and_a_limit_in_renders() -> None:
-    network = few_shot()
-    assert network.end.bias is not None
-    nn.init.constant_(network.end.bias, 3)
-    x = torch.zeros(1, 3, 16, 16)
-    network.train()(x).sum().backward()
-    assert network.end.bias.grad is not None
-    assert bool((network.end.bias.grad != 0).all())
-    with torch.inference_mode():
-        assert torch.equal(network.eval()(x), torch.ones(1, 3, 16, 16))
 
 
 def test_a_patch_of_a_picture_is_painted_as_in_the_picture() -> None:
@@ -415,26 +323,6 @@ def translator(**settings: Any) -> Translator:
     network = Translator(3, 3, TranslatorSettings(channels=8, **{"blocks": 1} | settings))
     initialise(network, 0)
     return network.eval()
-
-
-def test_deep_blocks_see_further() -> None:
-    """A pixel of the output depends on pixels of the input that it does not see without them."""
-    reach = []
-    for count in (0, 2):
-        network, x = translator(deep_blocks=count, norm="none"), noise(1, 3, 128, 128).requires_grad_()
-        network(x)[0, :, 64, 64].sum().backward()
-        assert x.grad is not None
-        reach.append(int((x.grad.abs().sum((0, 1, 3)) > 0).sum()))
-        assert network.multiple == (16 if count else 8)
-    assert reach[1] > 2 * reach[0]
-
-
-def test_taps_are_the_features_inside_of_the_same_pass() -> None:
-    network, x = translator(blocks=2), noise(1, 3, 32, 32)
-    output, taps = network.forward_with_taps(x)
-    assert torch.equal(output, network(x))
-    assert [tuple(t.shape[1:]) for t in taps] == [(8, 16, 16), (16, 8, 8), (16, 8, 8), (16, 8, 8)]
-    assert all(torch.equal(a, b) for a, b in zip(taps, network.taps(x), strict=True))
 
 
 def test_a_network_that_begins_with_colours_gives_them_before_it_has_learned() -> None:

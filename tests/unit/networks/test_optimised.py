@@ -15,7 +15,6 @@ from vidtrans.inference import ENGINES
 from vidtrans.inference.device import resolve_device
 from vidtrans.networks import GENERATORS, UNTRAINED
 from vidtrans.networks.init import build_generator
-from vidtrans.networks.optimised import OptimisedSettings
 from vidtrans.perception import load_measure
 from vidtrans.perception.style import Style, to_signed
 
@@ -74,17 +73,12 @@ def test_looks_are_told_apart_and_mixed() -> None:
     assert all(float((both - single).abs().mean()) < apart for single in (one, other))
 
 
-@pytest.mark.parametrize("name", [name for name in ENGINES if name != "torch"])
-def test_only_torch_can_run_it(name: str) -> None:
-    with pytest.raises(UsageError, match="optimises each frame"):
-        ENGINES.load(name)(generator(scene(48, 40, 1)), resolve_device("cpu"))
-
-
-def test_sizes_of_style_pictures_are_checked_and_no_recipe_names_it() -> None:
+def test_only_torch_can_run_it_sizes_of_style_pictures_are_checked_and_no_recipe_names_it() -> None:
+    for name in [name for name in ENGINES if name != "torch"]:
+        with pytest.raises(UsageError, match="optimises each frame"):
+            ENGINES.load(name)(generator(scene(48, 40, 1)), resolve_device("cpu"))
     for sizes in ([], ["40"], ["4000x40"], ["40 by 30"]):
         with pytest.raises((UsageError, ValueError)):
             build_generator("optimised", {"sizes": sizes}, 4, memory=True)
-        with pytest.raises((UsageError, ValueError)):
-            OptimisedSettings(sizes=tuple(sizes))
     assert "optimised" not in GENERATORS
     assert "optimised" in UNTRAINED

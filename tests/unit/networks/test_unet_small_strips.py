@@ -18,9 +18,10 @@ def small_unet(head: str, *, skips: bool = True, residual: bool = False) -> UNet
     return UNetSmall(3, 3, settings).eval()
 
 
-@pytest.mark.parametrize("head", ["pixel-shuffle", "resize"])
-@pytest.mark.parametrize(("skips", "residual"), [(True, False), (False, True)])
-@pytest.mark.parametrize("height", [160, 176, 400])
+@pytest.mark.parametrize(
+    ("head", "skips", "residual", "height"),
+    [("pixel-shuffle", True, False, 176), ("resize", True, False, 160), ("resize", False, True, 400)],
+)
 def test_strips_give_the_same_numbers(
     head: str, skips: bool, residual: bool, height: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -33,14 +34,6 @@ def test_strips_give_the_same_numbers(
         unet_small.use_little_memory(network)
         assert unet_small.strip_rows(*network.inner(x)) <= 20
         torch.testing.assert_close(network(x), whole, rtol=0, atol=1e-5)
-
-
-def test_no_tensor_of_a_strip_is_larger_than_allowed_and_small_pictures_are_run_whole() -> None:
-    narrow, large = torch.empty(1, 64, 180, 320), torch.empty(1, 64, 1080, 1920, device="meta")
-    assert unet_small.strip_rows(narrow, torch.empty(1, 32, 360, 320)) == 360
-    rows = unet_small.strip_rows(large, torch.empty(1, 32, 2160, 3840, device="meta"))
-    assert rows % 2 == 0
-    assert 0 < rows * 64 * 3840 * 4 <= unet_small.STRIP_BYTES + 64 * 3840 * 4
 
 
 def test_an_engine_on_the_cpu_runs_strips_and_leaves_the_network_that_it_was_given_unchanged(

@@ -14,6 +14,7 @@ import torch
 from chain import TINY
 from clips import moving_frames, scene, write_clip
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import vidtrans as api
@@ -23,7 +24,7 @@ from vidtrans.dreaming.drift_correction import frame_statistics
 from vidtrans.inference.device import Device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator, read_record
-from vidtrans.networks.frame_memory import FrameMemory, packed, seen, turned, unpacked, views
+from vidtrans.networks.frame_memory import FrameMemory, packed, unpacked, views
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.pairing.told_planes import CHANNELS, HANDS, Told, view_planes, with_told
 from vidtrans.video.images.picture import read_picture
@@ -77,38 +78,16 @@ def test_the_latest_frame_is_moved_by_no_more_than_its_reach() -> None:
     assert torch.allclose(down[:, :, 4:], x[:, 3:, :-4], atol=1e-4)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_an_engine_of_half_precision_moves_pixels_to_the_right_place(precision: str) -> None:
+def test_an_engine_of_half_precision_moves_pixels_to_the_right_place() -> None:
     """Places of hundreds of pixels have no bits left in bf16 for the part behind the point."""
     shown = np.dstack([scene(512, 32, seed=i) for i in range(2)])
     still = told(network(min_synthesis=0.0), share=-99)
-    made = TorchEngine(still, Device("cpu", "cpu"), precision)(shown[None])[0]
+    made = TorchEngine(still, Device("cpu", "cpu"), "bf16")(shown[None])[0]
     assert np.abs(made.astype(int) - shown[..., 3:]).max() <= 1
-
-
-@torch.no_grad()
-def test_a_clock_is_read_at_one_pixel_and_changes_the_picture() -> None:
-    generator, x = network(6 + CHANNELS, told_channels=CHANNELS), frames()
-    planes = lambda phase: torch.from_numpy(Told(phase).values())[None, :, None, None]  # noqa: E731
-    at = lambda phase: planes(phase).expand(1, -1, 32, 48).clone()  # noqa: E731
-    one, other, spoilt = at(0.1), at(0.6), at(0.1)
-    spoilt[..., 1:, :] = 9
-    spoilt[..., 0, 1:] = 9
-    made = generator(torch.cat([x, one], 1))
-    assert torch.equal(made, generator(torch.cat([x, spoilt], 1)))
-    assert (made - generator(torch.cat([x, other], 1))).abs().max() > 1e-3
 
 
 def hands(phases: Sequence[float]) -> torch.Tensor:
     return torch.from_numpy(np.stack([Told(phase).values()[:HANDS] for phase in phases]))
-
-
-@given(st.floats(-0.499, 0.499))
-def test_the_position_is_read_exactly_though_its_hands_are_coarse(turn: float) -> None:
-    """As pictures have them, and engines of half precision."""
-    for coarse in (torch.round(hands([turn]) * 127.5) / 127.5, hands([turn]).to(torch.bfloat16)):
-        off = float(turned(coarse)[0]) - turn
-        assert abs(off - round(off)) < 2e-4
 
 
 def numbered(length: int) -> FrameMemory:
@@ -130,6 +109,7 @@ def test_a_memory_shows_the_frame_at_the_position_and_the_one_before_it_on_the_w
     assert levels(around) == pytest.approx([0, 0, 1, 3, 3, 3, 2], abs=0.02)  # on the way back from above
 
 
+@hypothesis_settings(max_examples=25)
 @given(st.integers(2, 300), st.data())
 def test_each_kept_frame_is_found_from_planes_of_eight_bits(length: int, data: st.DataObject) -> None:
     memory, place = FrameMemory(length, (8, 8)), data.draw(st.integers(0, length - 1))
@@ -176,6 +156,7 @@ def test_a_kept_frame_is_seen_as_the_camera_sees_it() -> None:
 view_values = st.floats(-1.99, 1.99)
 
 
+@hypothesis_settings(max_examples=25)
 @given(st.tuples(*[view_values] * 6))
 def test_a_view_is_told_exactly_enough_for_a_hundredth_of_a_pixel(view: tuple[float, ...]) -> None:
     planes = torch.from_numpy(view_planes(view)).float()[None]
@@ -183,14 +164,6 @@ def test_a_view_is_told_exactly_enough_for_a_hundredth_of_a_pixel(view: tuple[fl
     for kind in (torch.float32, torch.float16, torch.bfloat16):
         found = views(planes.to(kind))[0].flatten()
         assert (found - torch.tensor(view)).abs().max() < 5e-5
-
-
-def test_a_view_repeats_as_the_mirrored_frame_does() -> None:
-    frame = torch.rand((1, 3, 16, 24))
-    shifted = lambda x, y: torch.tensor([[[1.0, 0, x], [0, 1.0, y]]])  # noqa: E731
-    assert torch.allclose(seen(frame, shifted(2, 0), 16, 24), frame.flip(3), atol=1e-4)
-    assert torch.allclose(seen(frame, shifted(0, 4), 16, 24), frame, atol=1e-4)
-    assert np.array_equal(view_planes((1, 0, 4.5, 0, 1, -3)), view_planes((1, 0, 0.5, 0, 1, 1)))
 
 
 def test_kept_frames_are_compressed_to_fit_and_come_back_as_they_were_kept() -> None:
@@ -224,21 +197,6 @@ def test_damaged_kept_frames_are_refused(harm: str) -> None:
     state = {"files": torch.from_numpy(files), "ends": torch.from_numpy(ends)}
     with pytest.raises(RuntimeError, match="kept frame"):
         memory.load_state_dict(state)
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_what_is_kept_is_seen_at_its_moment(precision: str) -> None:
-    generator = network(6 + CHANNELS, told_channels=CHANNELS, memory_frames=9)
-    engine = TorchEngine(generator, Device("cpu", "cpu"), precision)
-    shown = np.dstack([scene(48, 32, seed=i) for i in range(2)])
-    at = lambda phase: engine(with_told(shown, Told(phase))[None])[0].astype(int)  # noqa: E731
-    before = {phase: at(phase) for phase in (0.0625, 0.25, 0.75)}
-    generator.frame_memory.pictures[4] += 90  # the middle of the clip, which both ways pass
-    engine = TorchEngine(generator, Device("cpu", "cpu"), precision)
-    changed = {phase: np.abs(at(phase) - picture).max() for phase, picture in before.items()}
-    assert changed[0.0625] == 0
-    assert min(changed[0.25], changed[0.75]) > 0
 
 
 def test_what_it_takes_and_what_it_refuses() -> None:
