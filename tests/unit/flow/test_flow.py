@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from clips import scene
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.flow.estimator import DISMedium, grey
-from vidtrans.flow.warping import forward_backward, grid, resize_flow, sample_sharply, warp
+from vidtrans.flow.warping import agreement, forward_backward, invert, photometric, warp
 
-repeatable = hypothesis_settings(max_examples=40)
+repeatable = hypothesis_settings(max_examples=20)
 sides = st.integers(2, 24)
 moves = st.integers(-4, 4)
 
@@ -36,65 +35,6 @@ def test_warping_samples_at_p_plus_flow_and_repeats_the_border(w: int, h: int, x
     assert np.array_equal(found, expected)
 
 
-def test_bicubic_keeps_detail_that_bilinear_blurs() -> None:
-    wave = np.broadcast_to(np.sin(np.arange(64) * 1.3), (8, 64)).astype(np.float32)
-    exact = np.sin((np.arange(64) + 0.5) * 1.3)[None, 4:-4]
-    flow = even(8, 64, 0.5, 0)
-    linear, cubic = (np.abs(warp(wave, flow, bicubic=b)[:, 4:-4] - exact).mean() for b in (False, True))
-    assert cubic < linear / 2
-
-
-@pytest.mark.parametrize(("x", "y"), [(0.0, 0.0), (0.5, 0.0), (0.25, 0.5)])
-@pytest.mark.parametrize("along", [0, 1])
-def test_sharp_sampling_puts_three_quarters_of_the_curvature_back(x: float, y: float, along: int) -> None:
-    """Of p², bilinear sampling is too high by t(1 − t), and the second difference is 2."""
-    position = np.indices((16, 16), dtype=np.float32)[along]
-    picture = np.dstack([position**2, 3 * position**2, position, np.full_like(position, 7)])
-    rows, columns = np.indices((16, 16), dtype=np.float32)
-    t = (y, x)[along]
-    linear = picture[..., 0] + t * (2 * position + 1)
-    bent = 0.75 * (x * (1 - x) + y * (1 - y))
-    found = sample_sharply(picture, columns + np.float32(x), rows + np.float32(y))[2:-2, 2:-2]
-    assert np.allclose(found[..., 0], (linear - bent)[2:-2, 2:-2], atol=1e-3)
-    assert np.allclose(found[..., 1], 3 * (linear - bent)[2:-2, 2:-2], atol=1e-3)
-    assert np.allclose(found[..., 2], (position + t)[2:-2, 2:-2], atol=1e-4)
-    assert np.allclose(found[..., 3], 7, atol=1e-4)
-
-
-@repeatable
-@given(st.floats(0, 15), st.floats(0, 11))
-def test_sharp_sampling_repeats_the_border(x: float, y: float) -> None:
-    picture = np.random.default_rng(3).random((12, 16, 4), dtype=np.float32)
-    wide = np.pad(picture, ((6, 6), (6, 6), (0, 0)), mode="edge")
-    across, down = (np.full((1, 1), at, np.float32) for at in (x, y))
-    inner, outer = sample_sharply(picture, across, down), sample_sharply(wide, across + 6, down + 6)
-    assert np.allclose(inner, outer, atol=2e-3)
-    assert np.allclose(sample_sharply(np.full((12, 16, 4), 5, np.float32), across - 9, down - 9), 5)
-
-
-def test_the_grid_that_all_share_cannot_be_changed() -> None:
-    with pytest.raises(ValueError, match="read-only"):
-        grid(4, 5)[0] = 1
-    assert grid(4, 5)[3, 2].tolist() == [2, 3]
-
-
-@pytest.mark.parametrize(("across", "down"), [(4, 1), (2, 4)])
-def test_a_shrunk_flow_is_the_mean_over_each_new_pixel(across: int, down: int) -> None:
-    flow = np.random.default_rng(0).random((16, 16, 2), dtype=np.float32)
-    assert resize_flow(flow, 16, 16) is flow
-    means = flow.reshape(16 // down, down, 16 // across, across, 2).mean(axis=(1, 3))
-    wanted = means / np.array([across, down], np.float32)
-    assert np.allclose(resize_flow(flow, 16 // across, 16 // down), wanted, atol=1e-5)
-
-
-def test_warping_leaves_its_arguments_alone() -> None:
-    picture, flow = scene(20, 16, 0), even(16, 20, 1.5, -2)
-    before = picture.copy(), flow.copy()
-    warp(picture, flow)
-    assert np.array_equal(picture, before[0])
-    assert np.array_equal(flow, before[1])
-
-
 # Reliability
 
 
@@ -109,20 +49,6 @@ def test_the_bound_is_that_of_sundaram() -> None:
     assert not forward_backward(even(h, w, 20, 0), even(h, w, -16, 0)).any()
 
 
-def test_what_is_found_on_a_translation_is_kept_and_what_a_square_hides_is_not() -> None:
-    """A textured background moves by (3, 0); a square of another texture moves by (−6, 0) over it."""
-    big, square = scene(180, 120, 1), scene(24, 24, 2)
-    first, second = big[10:106, 20:148].copy(), big[10:106, 17:145].copy()
-    first[36:60, 70:94], second[36:60, 64:88] = square, square
-    a, b, method = grey(first), grey(second), DISMedium()
-    kept = forward_backward(method(a, b), method(b, a))
-    background = np.ones(kept.shape, bool)
-    background[20:76, 45:115] = background[:12] = background[-12:] = background[:, :12] = background[:, -12:] = False
-    assert kept[background].mean() > 0.99
-    # Background just left of the square, which the square covers in the second picture: x + 3 in [64, 70).
-    assert kept[40:56, 62:66].mean() < 0.5
-
-
 def test_a_flow_without_a_start_is_the_same_after_one_with_a_start() -> None:
     first, second, third = (grey(scene(96, 64, seed)) for seed in (1, 2, 3))
     method = DISMedium()
@@ -132,4 +58,86 @@ def test_a_flow_without_a_start_is_the_same_after_one_with_a_start() -> None:
     assert np.array_equal(method(first, second), wanted)
     assert np.array_equal(DISMedium()(first, third, far), started)
     assert np.array_equal(far, even(64, 96, 20, -9))
-    assert method(first[:40, :50], second[:40, :50], far[:40, :50]).shape == (40, 50, 2)
+
+
+# Motion boundaries, photometric confidence, and the forward–backward test on motion that is known.
+
+
+def affine(height: int, width: int, matrix: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """The flow of p → M (p − c) + c + s, c the centre."""
+    ys, xs = np.mgrid[0:height, 0:width].astype(np.float64)
+    offsets = np.dstack([xs - (width - 1) / 2, ys - (height - 1) / 2])
+    return (offsets @ (matrix - np.eye(2)).T + shift).astype(np.float32)
+
+
+@hypothesis_settings(max_examples=15)
+@given(st.floats(-0.2, 0.2), st.floats(0.85, 1.15), st.floats(-6, 6), st.floats(-6, 6))
+def test_a_motion_and_its_inverse_agree_inside_and_nowhere_outside(a: float, zoom: float, x: float, y: float) -> None:
+    h, w = 40, 56
+    matrix, shift = zoom * np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]), np.array([x, y])
+    inverse = np.linalg.inv(matrix)
+    flow, back = affine(h, w, matrix, shift), affine(h, w, inverse, -inverse @ shift)
+    kept = forward_backward(flow, back)
+    assert kept.dtype == bool
+    ys, xs = np.mgrid[0:h, 0:w]
+    to_x, to_y = xs + flow[..., 0], ys + flow[..., 1]
+    slack = 1e-3
+    inside = (to_x > slack) & (to_x < w - 1 - slack) & (to_y > slack) & (to_y < h - 1 - slack)
+    outside = (to_x < -slack) | (to_x > w - 1 + slack) | (to_y < -slack) | (to_y > h - 1 + slack)
+    assert kept[inside].all()
+    assert not kept[outside].any()
+
+
+def test_a_flow_that_is_not_a_number_is_not_reliable() -> None:
+    flow = np.zeros((4, 5, 2), np.float32)
+    flow[1, 2] = np.nan
+    kept = forward_backward(flow, np.zeros_like(flow))
+    assert not kept[1, 2]
+    assert kept.sum() == 19
+
+
+# Photometric confidence
+
+
+def test_confidence_is_one_where_pictures_agree_and_falls_as_a_gaussian() -> None:
+    first = np.full((2, 3, 3), 0.5, np.float32)
+    second = first.copy()
+    second[0, 0, 1] += 0.1  # one σ
+    second[1, 2] += 0.5
+    found = photometric(first, second)
+    assert found.dtype == np.float32
+    assert found.shape == (2, 3)
+    assert np.isclose(found[0, 0], np.exp(-0.5))
+    assert np.isclose(found[1, 2], np.exp(-0.75 / 0.02))
+    assert (np.delete(found.ravel(), [0, 5]) == 1).all()
+    assert np.isclose(photometric(first, second, sigma=0.2)[0, 0], np.exp(-0.125))
+
+
+# The motion back, from the motion there.
+
+
+def test_the_inverse_of_a_smooth_flow_leads_back() -> None:
+    ys, xs = np.mgrid[0:48, 0:64].astype(np.float32)
+    flow = np.dstack([3 + 2 * np.sin(ys / 9), 1.5 * np.cos(xs / 11)]).astype(np.float32)
+    back = invert(flow)
+    inner = (slice(8, -8), slice(8, -8))
+    assert back.dtype == np.float32
+    assert np.abs(back + warp(flow, back))[inner].max() < 0.02
+    assert np.abs(flow + warp(back, flow))[inner].max() < 0.05
+
+
+def test_an_even_motion_is_only_turned_round() -> None:
+    flow = np.full((9, 12, 2), (2.5, -1), np.float32)
+    assert np.array_equal(invert(flow), -flow)
+    assert not invert(np.zeros((9, 12, 2), np.float32)).any()
+
+
+def test_of_two_places_that_move_to_one_only_one_agrees() -> None:
+    """A square moves over a still ground; the strip of the ground that it hides agrees, its own front does not."""
+    flow = np.zeros((40, 60, 2), np.float32)
+    flow[10:30, 10:30, 0] = 8
+    agrees = agreement(flow, invert(flow), slack=0.1)
+    square, strip = agrees[14:26, 10:30], agrees[14:26, 31:37]
+    assert square[:, :10].min() > 0.9
+    assert square[:, 13:].max() < 0.1
+    assert strip.min() > 0.9

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import pytest
 import torch
 from clips import scene
 from launches import LaunchCounter
@@ -12,8 +11,6 @@ from launches import LaunchCounter
 from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import grey
 from vidtrans.flow.inverse_search import TorchDIS
-from vidtrans.flow.patch_search import PatchSearch
-from vidtrans.flow.variational import Refinement, gradients
 from vidtrans.flow.warping import warp
 
 
@@ -38,19 +35,15 @@ def off(flow: np.ndarray, truth: np.ndarray, border: int = 12) -> float:
     return float(np.linalg.norm(flow - truth, axis=2)[inner, inner].mean())
 
 
-def test_a_zoom_and_a_turn_are_found() -> None:
+def test_a_zoom_a_turn_and_parts_of_a_pixel_are_found() -> None:
     truth = zoom(128, 160, 0.05)
     assert off(TorchDIS()(*moved(truth)), truth) < 0.15
     turn = np.ascontiguousarray(truth[..., ::-1]) * np.float32((-1, 1))
     assert off(TorchDIS()(*moved(turn)), turn) < 0.15
-
-
-@pytest.mark.parametrize("shift", [0.25, -0.75])
-def test_parts_of_a_pixel_are_found(shift: float) -> None:
-    truth = np.full((96, 128, 2), shift, np.float32)
-    found = TorchDIS()(*moved(truth))
-    assert off(found, truth) < 0.1
-    assert abs(float(np.median(found)) - shift) < 0.06  # bilinear sampling draws it to half pixels
+    quarter = np.full((96, 128, 2), 0.25, np.float32)
+    found = TorchDIS()(*moved(quarter))
+    assert off(found, quarter) < 0.1
+    assert abs(float(np.median(found)) - 0.25) < 0.06  # bilinear sampling draws it to half pixels
 
 
 def test_a_thing_that_moves_does_not_carry_what_stands_still() -> None:
@@ -62,11 +55,6 @@ def test_a_thing_that_moves_does_not_carry_what_stands_still() -> None:
     still = np.ones(ground.shape, bool)
     still[40:108, 50:126] = False
     assert np.abs(found[still]).mean() < 0.05
-
-
-def test_equal_pictures_have_no_flow() -> None:
-    picture = grey(scene(150, 90, 2))
-    assert np.abs(TorchDIS()(picture, picture)).max() < 1e-3
 
 
 def test_a_batch_gives_what_single_pairs_give() -> None:
@@ -92,14 +80,6 @@ def test_it_gives_the_same_each_time_whatever_the_precision_around_it() -> None:
         assert torch.equal(TorchDIS().estimate(first, second), wanted)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (7, 200), (131, 64)])
-def test_narrow_pictures_have_a_flow_of_their_size_both_ways(size: tuple[int, int]) -> None:
-    pictures = (batch(grey(cv2.resize(scene(48, 48, seed), size))) for seed in (1, 2))
-    for flow in TorchDIS().estimate_both(*pictures):
-        assert flow.shape == (1, 2, size[1], size[0])
-        assert flow.isfinite().all()
-
-
 def test_the_number_of_launches_does_not_grow_with_the_batch() -> None:
     counts = []
     for pairs in (1, 2):
@@ -110,28 +90,6 @@ def test_the_number_of_launches_does_not_grow_with_the_batch() -> None:
         counts.append(launches.kernels.total())
     assert counts[0] == counts[1]
     assert 100 < counts[0] <= 510
-
-
-def test_patches_take_over_what_their_neighbours_found() -> None:
-    """No step leads from a start 9 pixels off; that of a patch two places away does."""
-    big = torch.from_numpy(grey(scene(200, 160, 4)))[None, None].float()
-    first, second = big[..., 32:96, 40:104].contiguous(), big[..., 32:96, 31:95].contiguous()
-    search = PatchSearch(first, second, gradients(first))
-    start = torch.zeros(1, search.layout.count, 2)
-    grid = start.view(1, search.layout.rows, search.layout.columns, 2)
-    grid[:, ::2, ::2, 0] = 9.0
-    found = search(start, (2, 1))
-    assert (found[0, 0, 8:-8, 8:-8] - 9).abs().mean() < 0.5
-
-
-def test_a_refinement_brings_a_flow_nearer_to_the_truth() -> None:
-    truth = zoom(96, 128, 0.02)
-    pictures = (batch(p).float() for p in moved(truth))
-    refinement = Refinement(*(torch.cat((p, gradients(p)), dim=1) for p in pictures))
-    start = torch.from_numpy(truth).permute(2, 0, 1)[None] + 0.3
-    errors = [off(refinement(start, warps=n, steps=4)[0].permute(1, 2, 0).numpy(), truth) for n in (0, 1, 2)]
-    assert errors[1] < 0.75 * errors[0]
-    assert errors[2] < 0.75 * errors[1]
 
 
 def test_its_identity_says_what_its_flow_depends_on() -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from panorama import panorama as world
 
-from vidtrans.flow.matching import ENOUGH, SHORT_SIDE, Matcher, agreement, bring, outlines
+from vidtrans.flow.matching import ENOUGH, Matcher, agreement, bring, outlines
 
 SIZE = (160, 128)
 
@@ -49,7 +47,7 @@ def test_a_frame_is_brought_to_where_the_other_shows_the_same() -> None:
 
 
 def test_a_clip_agrees_with_its_renders_and_not_with_another_clip() -> None:
-    clips = [[seen(world(seed), at) for at in range(0, 480, 80)] for seed in range(4)]
+    clips = [[seen(world(seed), at) for at in range(0, 480, 80)] for seed in range(3)]
     for number, clip in enumerate(clips):
         for render in (other_manner, lambda f: f // 64 * 64, lambda f: f[::4, ::4].repeat(4, 0).repeat(4, 1)):
             made = [render(frame) for frame in clip]
@@ -57,23 +55,3 @@ def test_a_clip_agrees_with_its_renders_and_not_with_another_clip() -> None:
             assert all(value is not None and (value > 1) == (n == number) for n, value in enumerate(found))
             assert sorted(found, key=float)[-2] < 0.35  # type: ignore[arg-type]
     assert agreement([(clips[0][0], np.full_like(clips[0][0], 90))]) is None
-
-
-@settings(max_examples=20)
-@given(st.floats(0.3, 1.0), st.integers(0, 60), st.booleans())
-def test_outlines_do_not_depend_on_light_and_contrast(gain: float, light: int, negative: bool) -> None:
-    frame = seen(world(0), 0)
-    changed = np.clip(frame * (gain * 0.7) + light, 0, 255).astype(np.uint8)
-    one, other = outlines(frame), outlines(255 - changed if negative else changed)
-    assert one.pattern @ other.pattern > 0.98
-    strong = one.ranks > 180
-    assert np.abs(one.ranks[strong].astype(int) - other.ranks[strong]).mean() < 6
-
-
-@settings(max_examples=20)
-@given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 255))
-def test_outlines_of_any_size_are_of_one_and_a_flat_frame_has_none(width: int, height: int, grey: int) -> None:
-    found = outlines(np.full((height, width, 3), grey, np.uint8))
-    assert min(found.ranks.shape) == min(SHORT_SIDE, width, height)
-    assert np.all(np.isfinite(found.pattern))
-    assert abs(float(found.pattern @ outlines(seen(world(0), 0), found.ranks.shape[::-1]).pattern)) < 0.1

@@ -18,7 +18,7 @@ import vidtrans as api
 from vidtrans.data.dataset import Dataset, open_dataset
 from vidtrans.flow.survey import SAME_PATCH, Survey, Surveyor, find_blurred, find_near_duplicates, largest_change
 
-repeatable = hypothesis_settings(max_examples=50)
+repeatable = hypothesis_settings(max_examples=20)
 NOISE = np.random.default_rng(7)
 
 
@@ -86,33 +86,6 @@ def test_a_blurred_frame_is_less_sharp_than_those_around_it() -> None:
     assert find_blurred(survey.sharpness, [n for n in range(20) if n != 4], 0.5) == {11, 12}
 
 
-def test_sharpness_is_compared_with_as_many_frames_on_either_side() -> None:
-    """With those next to it a frame is soft; with one more on either side it is not."""
-    assert find_blurred((9.0, 4.0, 9.0, 1.0, 1.0), list(range(5)), 0.5, reach=1) == {1}
-    assert find_blurred((1.0, 1.0, 9.0, 4.0, 9.0), list(range(5)), 0.5, reach=1) == {3}
-    assert 3 not in find_blurred((1.0, 1.0, 9.0, 4.0, 9.0, 1.0, 1.0), list(range(7)), 0.5, reach=3)
-
-
-@pytest.mark.parametrize(("width", "height"), [(64, 48), (96, 16), (8, 8)])
-def test_the_largest_change_is_the_mean_of_a_patch(width: int, height: int) -> None:
-    first = np.zeros((height, width, 3), np.uint8)
-    second = first.copy()
-    second[:8, :8] = (30, 60, 90)
-    assert largest_change(first, second) == pytest.approx(60)
-    second[:8, :8] = 0
-    second[height - 8 : height - 4, width - 8 :] = 40  # half of a patch
-    assert largest_change(first, second) == pytest.approx(20)
-
-
-def test_sharpness_is_on_record_with_three_digits() -> None:
-    surveyor = Surveyor()
-    frame = scene(64, 48, 1)
-    surveyor.add(frame)
-    [found] = surveyor.survey().sharpness
-    exact = float(np.abs(cv2.Laplacian(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.CV_32F)).mean())
-    assert found == round(found, 3) == pytest.approx(exact, abs=5e-4)
-
-
 def test_what_is_soft_as_a_whole_or_becomes_so_slowly_is_not_blurred() -> None:
     for frames in (with_blur(20, set(range(20))), [np.zeros((48, 64, 3), np.uint8)] * 20):
         assert find_blurred(survey_of(frames).sharpness, list(range(20)), 0.5) == set()
@@ -155,16 +128,10 @@ def test_repeats_and_blurred_frames_are_on_record_and_not_stored() -> None:
     assert {int(p.target.stem) for p in dataset.pairs} <= set(stored)
 
 
-@pytest.mark.parametrize(
-    ("settings", "left_out"),
-    [({"drop_duplicates": False}, 1), ({"min_sharpness": 0}, 6), ({"drop_duplicates": False, "min_sharpness": 0}, 0)],
-)
-def test_all_can_be_kept(settings: dict[str, Any], left_out: int) -> None:
+def test_all_can_be_kept_and_of_a_clip_without_motion_one_frame_is() -> None:
+    settings = {"drop_duplicates": False, "min_sharpness": 0}
     made, dataset = make([*with_blur(14, {9}), *[moving_frames(14)[-1]] * 6], **settings)
-    assert (made["left_out"], made["frames"], len(numbers(dataset, "dropped"))) == (left_out, 20 - left_out, left_out)
-
-
-def test_of_a_clip_without_motion_one_frame_is_kept() -> None:
+    assert (made["left_out"], made["frames"], numbers(dataset, "dropped")) == (0, 20, [])
     made, dataset = make([scene(64, 48, 3)] * 12)
     assert (made["frames"], made["left_out"], made["pairs"]) == (1, 11, 1)
     assert numbers(dataset, "train") == [0]

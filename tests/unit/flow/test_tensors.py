@@ -10,7 +10,7 @@ from clips import scene
 
 from vidtrans.flow import tensors, warping
 
-SIZES = [(48, 64), (33, 17), (1, 9), (2, 2), (1, 1)]
+SIZES = [(48, 64), (1, 9), (1, 1)]
 TOLERANCE = 1e-4
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 devices = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_cuda)])
@@ -44,17 +44,6 @@ def test_warping_is_that_of_opencv(size: tuple[int, int], reach: float, device: 
         found = array(tensors.warp(tensor(image, device), tensor(flow, device), bicubic=bicubic))
         expected = warping.warp(image, flow, bicubic=bicubic).reshape(found.shape)
         assert np.abs(found - expected).max() < TOLERANCE
-
-
-@devices
-def test_a_shift_by_whole_pixels_moves_values_and_repeats_the_border(device: str) -> None:
-    image = np.random.default_rng(3).random((7, 9, 3)).astype(np.float32)
-    flow = np.broadcast_to(np.float32((2, -3)), (7, 9, 2)).copy()
-    ys, xs = np.mgrid[0:7, 0:9]
-    expected = image[np.clip(ys - 3, 0, 6), np.clip(xs + 2, 0, 8)]
-    for bicubic in (False, True):
-        found = array(tensors.warp(tensor(image, device), tensor(flow, device), bicubic=bicubic))
-        assert np.allclose(found, expected, atol=1e-5)
 
 
 def test_each_picture_of_a_batch_has_its_own_flow() -> None:

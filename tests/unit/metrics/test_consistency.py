@@ -18,16 +18,14 @@ from hypothesis import strategies as st
 
 from vidtrans.core.errors import UsageError
 from vidtrans.flow.warping import warp
-from vidtrans.metrics.clip_scores import Scores, flicker_removed
+from vidtrans.metrics.clip_scores import Scores
 from vidtrans.metrics.consistency import Scorer
-from vidtrans.metrics.frame_scores import Ghost, combine_ghosts, masked_error, measure_ghost, stabilised_flicker
+from vidtrans.metrics.frame_scores import masked_error, stabilised_flicker
 from vidtrans.metrics.motion import FlowPair, motion_boundary
 from vidtrans.metrics.picture_quality import psnr
 
-repeatable = hypothesis_settings(max_examples=10)
 Frames = list[np.ndarray]
 EVERYWHERE = np.ones((48, 64), bool)
-STILL = np.zeros((48, 64, 2), np.float32)
 
 
 def panned(count: int, step: int = 2, size: tuple[int, int] = (96, 72), seed: int = 3) -> Frames:
@@ -62,7 +60,7 @@ def warping_error(first: np.ndarray, second: np.ndarray, flow: np.ndarray, mask:
     return masked_error(warp(second, flow), first, mask)
 
 
-@repeatable
+@hypothesis_settings(max_examples=6)
 @given(st.integers(-9, 9), st.integers(-6, 6), st.floats(-0.3, 0.3))
 def test_along_the_motion_nothing_is_left_but_the_flicker(dx: int, dy: int, lift: float) -> None:
     first = floats(1)
@@ -71,25 +69,6 @@ def test_along_the_motion_nothing_is_left_but_the_flicker(dx: int, dy: int, lift
     inside = np.zeros((48, 64), bool)
     inside[9:-9, 9:-9] = True
     assert warping_error(first, second, flow, inside) == pytest.approx(lift**2, abs=1e-7)
-
-
-@repeatable
-@given(st.floats(0.1, 3), st.integers(0, 99))
-def test_the_error_grows_with_the_square_of_the_flicker(k: float, seed: int) -> None:
-    first, noise = floats(1), (floats(seed + 5) - 0.5) / 4
-    one = warping_error(first, first + noise, STILL, EVERYWHERE)
-    many = warping_error(first, first + np.float32(k) * noise, STILL, EVERYWHERE)
-    assert many == pytest.approx(k**2 * one, rel=1e-3)
-    assert one == pytest.approx(warping_error(first + noise, first, STILL, EVERYWHERE))
-
-
-def test_only_followed_pixels_count() -> None:
-    first, left = floats(1), EVERYWHERE.copy()
-    second = first.copy()
-    second[:, :32] += 0.5
-    left[:, 32:] = False
-    errors = [warping_error(first, second, STILL, mask) for mask in (left, ~left, EVERYWHERE)]
-    assert errors == [pytest.approx(0.25), 0, pytest.approx(0.125)]
 
 
 def test_a_motion_boundary_is_where_neighbours_move_differently_by_more_where_the_flow_is_long() -> None:
@@ -137,63 +116,13 @@ def test_frames_that_lie_beside_the_truth_by_s_read_s() -> None:
 
 def test_flicker_grows_with_what_goes_to_and_fro_and_a_fade_or_slow_pumping_is_hardly_any() -> None:
     to_and_fro = np.array([0.0, 5.0] * 5)
-    for k in (0.2, 4):
-        assert flicker_of(jittered(k * to_and_fro)) == pytest.approx(k * flicker_of(jittered(to_and_fro)), rel=1e-2)
+    assert flicker_of(jittered(4 * to_and_fro)) == pytest.approx(4 * flicker_of(jittered(to_and_fro)), rel=1e-2)
     assert flicker_of(jittered(np.linspace(0, 90, 30))) < 0.05
     slow, quick = (flicker_of(jittered(10 * np.sin(2 * np.pi * np.arange(60) / period))) for period in (40, 4))
     assert slow < 0.1 < 5 < quick
 
 
-def test_what_is_not_followed_is_not_seen_to_flicker() -> None:
-    calm, wild, mask = floats(2), floats(2), EVERYWHERE.copy()
-    wild[:, 40:] += 0.4
-    mask[:, 40:] = False
-    assert stabilised_flicker(calm, wild, calm, mask) == pytest.approx(0, abs=1e-3)
-
-
-def test_what_jumps_as_a_whole_reads_the_same_where_only_parts_are_followed() -> None:
-    base, parts = floats(2), EVERYWHERE.copy()
-    parts[:, 20:], parts[10:14] = False, False
-    whole = stabilised_flicker(base, base + np.float32(0.1), base, EVERYWHERE)
-    assert stabilised_flicker(base, base + np.float32(0.1), base, parts) == pytest.approx(whole, rel=1e-3)
-
-
-def test_a_hundredth_of_the_picture_is_enough_to_be_scored() -> None:
-    still, few = np.zeros((100, 100, 3), np.float32), np.zeros((100, 100), bool)
-    few[:10, :10] = True
-    assert masked_error(still, still + 1, few) == 1
-    assert stabilised_flicker(still, still, still, few) == 0
-    few[0, 0] = False
-    assert masked_error(still, still, few) is stabilised_flicker(still, still, still, few) is None
-
-
-@pytest.mark.parametrize("side", [32, 512])
-def test_flicker_is_smoothed_by_a_256th_of_the_short_side_and_a_pixel_at_least(side: int) -> None:
-    """One pixel that jumps by 1 is a Gaussian of σ, whose squares add up to 1 / (4πσ²)."""
-    still = np.zeros((side, side, 3), np.float32)
-    jump = still.copy()
-    jump[side // 2, side // 2] = 1
-    wanted = 255 * np.sqrt(2 / 3) / np.sqrt(4 * np.pi * max(1, side / 256) ** 2 * side * side)
-    assert stabilised_flicker(still, jump, still, np.ones((side, side), bool)) == pytest.approx(wanted, rel=0.01)
-
-
 # Ghosts
-
-
-def test_a_ghost_is_what_new_pixels_are_further_off_than_others() -> None:
-    wanted = np.full((20, 30, 3), 100, np.uint8)
-    output, new = wanted + np.uint8(5), np.zeros((20, 30), bool)
-    new[:, :6] = True
-    output[new] = 140
-    assert measure_ghost(output, wanted, new) == Ghost(40, 5, 120)
-    assert measure_ghost(wanted, wanted, new) == Ghost(0, 0, 120)
-    assert measure_ghost(output, wanted, np.zeros((20, 30), bool)) is None
-    assert measure_ghost(output, wanted, np.ones((20, 30), bool)) is None
-    one = np.zeros((20, 30), bool)
-    assert combine_ghosts([Ghost(10, 2, 300), Ghost(40, 4, 100)]) == Ghost(17.5, 2.5, 400)  # each pixel counts alike
-    assert combine_ghosts([]) is None
-    one[1, 2] = True  # a single pixel is enough
-    assert measure_ghost(output, wanted, one) == Ghost(40, pytest.approx((119 * 40 + 480 * 5) / 599), 1)
 
 
 def crossing(count: int) -> Frames:
@@ -234,7 +163,6 @@ def test_a_clip_that_jitters_by_known_levels_has_the_error_that_follows_from_the
     assert scores.summary["warping_error"] == pytest.approx(jumps.mean(), rel=0.05)
     assert scores.summary["warping_error_source"] < 0.05 * jumps.mean()
     assert scores.summary["warping_error_per_frame"] is scores.summary["ratio"] is scores.compared_with is None
-    assert all(name.startswith(("warping", "flicker", "ghost")) for name in scores.series)
 
 
 def test_the_per_frame_video_has_all_of_its_flicker_and_the_source_none_of_it() -> None:
@@ -283,8 +211,7 @@ def test_the_reference_is_what_is_compared_with_and_the_per_frame_video_beside_i
     for key, (a, b) in expected.items():
         assert scores.summary[key] == pytest.approx(psnr(np.stack(a), np.stack(b)), abs=1e-6), key
     alone = scored(source, output, truth, reference=True)
-    assert alone.compared_with == "reference"
-    assert alone.summary["psnr"] == scores.summary["psnr"]
+    assert (alone.compared_with, alone.summary["psnr"]) == ("reference", scores.summary["psnr"])
     assert alone.summary["psnr_to_per_frame"] is alone.summary["ratio"] is None
 
 
@@ -311,20 +238,6 @@ def test_plain_pictures_divide_nothing_by_zero() -> None:
         assert (table["psnr"], table["ssim"]) == (99, 1)
 
 
-def test_a_picture_smaller_than_the_window_of_ssim_has_none() -> None:
-    frames = [f[:8, :30].copy() for f in panned(3)]
-    assert scored(frames, frames, frames).summary["ssim"] is None
-
-
-def test_pictures_of_other_sizes_are_brought_to_the_outputs() -> None:
-    source = panned(4, step=4, size=(192, 144))
-    small = [cv2.resize(f, (96, 72), interpolation=cv2.INTER_AREA) for f in source]
-    scores = scored(source, small, source)
-    assert scores.size == (96, 72)
-    assert scores.summary["psnr"] == 99
-    assert scores.series["warping_error"] == scores.series["warping_error_source"]
-
-
 def test_a_video_that_ends_or_changes_its_size_is_an_error() -> None:
     source, scorer = panned(3), Scorer()
     scorer.add(source[0], source[0], source[0])
@@ -337,45 +250,21 @@ def test_a_video_that_ends_or_changes_its_size_is_an_error() -> None:
     assert Scorer().scores().frames == 0
 
 
-@repeatable
-@given(st.floats(0, 2), st.floats(0, 0.95))
-def test_removed_is_0_for_the_per_frame_video_1_for_the_source_and_falls_in_between(ratio: float, floor: float) -> None:
-    assert flicker_removed(1.0, floor) == 0
-    assert flicker_removed(floor, floor) == pytest.approx(1)
-    assert flicker_removed(ratio, floor) >= flicker_removed(ratio + 0.1, floor)
-    assert flicker_removed(0.95, 0.95) == 1
-    assert flicker_removed(ratio, 0.9501) is flicker_removed(None, floor) is flicker_removed(ratio, None) is None
-
-
 def made_up(errors: Sequence[float | None], source: float = 1e-4) -> Scores:
     floor = tuple(None if e is None else source for e in errors)
     series = {"warping_error": tuple(errors), "warping_error_source": floor}
     return Scores(len(errors), len(errors), (96, 72), None, {}, series)
 
 
-@pytest.mark.parametrize(("frames", "apart"), [(60, 4), (200, 10), (600, 24), (3000, 30)])
-def test_two_worst_moments_are_as_far_apart_as_the_length_asks(frames: int, apart: int) -> None:
-    for gap, found in ((apart - 1, 1), (apart, 2)):
+def test_the_worst_moments_are_those_beyond_the_sources_own_and_as_far_apart_as_the_length_asks() -> None:
+    for frames, gap, found in ((60, 3, 1), (60, 4, 2), (3000, 29, 1), (3000, 30, 2)):
         errors = [0.0] * frames
         errors[10], errors[10 + gap] = 0.5, 0.4
         assert made_up(errors, source=0.0).worst() == [10, 10 + gap][:found]
-
-
-def test_the_worst_moments_are_those_beyond_the_sources_own_and_apart() -> None:
     errors = [1e-4] * 60
     errors[20], errors[21], errors[40], errors[50] = 5e-3, 6e-3, 3e-3, 2e-4
     assert made_up([None, *errors]).worst() == [22, 41]  # 21 lies beside 22, 51 is nothing beside them
     assert made_up([None] * 9).worst() == made_up([1e-4] * 9).worst() == []
-    assert len(made_up([None] + [1e-3] * 100).worst(3)) == 3
-
-
-@repeatable
-@given(st.lists(st.one_of(st.none(), st.floats(0, 0.1)), max_size=120), st.integers(1, 6))
-def test_worst_moments_are_few_and_never_near_each_other(errors: list[float | None], count: int) -> None:
-    found = made_up(errors).worst(count)
-    assert len(found) <= count
-    assert all(abs(a - b) >= 4 for a in found for b in found if a != b)
-    assert all((errors[i] or 0) > 1e-4 for i in found)
 
 
 def test_a_scorer_holds_two_frames_however_long_the_clip_is() -> None:

@@ -43,12 +43,6 @@ def test_horizons_are_psnr_after_so_many_frames_as_far_as_both_reach() -> None:
     assert dreams.horizons(CLIP, CLIP)[30] == 99  # equal pictures, and still a number
 
 
-def test_copying_the_last_frame_is_worse_the_further_on() -> None:
-    found = list(dreams.copy_last(CLIP[0], CLIP[1:31]).values())
-    assert found == sorted(found, reverse=True)
-    assert found[0] - found[-1] > 5
-
-
 def test_nearest_is_the_exhaustive_search() -> None:
     film = noisy(pan(30, first=3), 10)
     wanted = [max(range(LENGTH), key=lambda k, f=frame: psnr(f, CLIP[k])) for frame in film]
@@ -93,11 +87,6 @@ def test_flicker_passes_for_motion_over_one_frame_and_not_over_four() -> None:
     assert dreams.motion(FROZEN, 1) == dreams.motion(FROZEN, 4) == 0
     assert dreams.motion(REAL, 4) == pytest.approx(dreams.motion(CLIP, 4), rel=0.15)
     assert dreams.motion(CLIP[:3], 4) == 0
-
-
-def test_a_film_of_one_true_frame_stands_still() -> None:
-    assert all(frame is REAL[0] for frame in dreams.ping_pong(REAL[:1], 3))
-    assert [id(frame) for frame in dreams.ping_pong(REAL[:3], 6)] == [id(REAL[n]) for n in (0, 1, 2, 1, 0, 1)]
 
 
 def test_uniq_counts_the_different_frames_of_the_later_film() -> None:

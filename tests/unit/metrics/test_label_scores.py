@@ -1,15 +1,14 @@
-"""Scores of label maps: their definitions written out, other libraries where they are installed, and the odd cases."""
+"""Scores of label maps: their definitions written out, and the odd cases."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.metrics.label_scores import NO_CLASS, LabelCounts
+from vidtrans.metrics.label_scores import LabelCounts
 
 
 def maps(seed: int, classes: int, ignore: float = 0.1, wrong: float = 0.4) -> tuple[np.ndarray, np.ndarray]:
@@ -23,7 +22,7 @@ def maps(seed: int, classes: int, ignore: float = 0.1, wrong: float = 0.4) -> tu
 
 
 @given(seed=st.integers(0, 10**6), classes=st.integers(1, 9))
-@hypothesis_settings(max_examples=200)
+@hypothesis_settings(max_examples=40)
 def test_scores_are_those_of_their_definitions(seed: int, classes: int) -> None:
     found, reference = maps(seed, classes)
     counts, known = LabelCounts.of(found, reference, classes), reference >= 0
@@ -36,48 +35,6 @@ def test_scores_are_those_of_their_definitions(seed: int, classes: int) -> None:
         assert counts.accuracies[number] == (pytest.approx(share) if there else None)
     right = (found == reference)[known]
     assert counts.pixel_accuracy == (pytest.approx(right.mean()) if right.size else None)
-
-
-def compared(seed: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """A case for another library: some pixel has a class in the reference, and all have one in the result."""
-    classes = 2 + seed % 8
-    found, reference = maps(seed, classes)
-    reference[0, 0] = 0
-    return np.where(found < 0, 0, found), reference, classes
-
-
-def assert_equal(ours: list[float | None], theirs: np.ndarray) -> None:
-    """Compare the classes that count in ours."""
-    pairs = [(our, float(their)) for our, their in zip(ours, theirs, strict=True) if our is not None]
-    assert [our for our, _ in pairs] == pytest.approx([their for _, their in pairs], abs=1e-6)
-
-
-def test_scores_are_those_of_scikit_learn_in_200_cases() -> None:
-    scores = pytest.importorskip("sklearn.metrics")
-    for seed in range(200):
-        found, reference, classes = compared(seed)
-        counts, known, every = LabelCounts.of(found, reference, classes), reference >= 0, list(range(classes))
-        true, guess = reference[known], found[known]
-        assert_equal(counts.ious, scores.jaccard_score(true, guess, labels=every, average=None, zero_division=0))
-        assert_equal(counts.accuracies, scores.recall_score(true, guess, labels=every, average=None, zero_division=0))
-        present = np.union1d(true, guess)
-        mean = scores.jaccard_score(true, guess, labels=present, average="macro")
-        assert counts.mean_iou == pytest.approx(mean)
-        assert counts.pixel_accuracy == pytest.approx(scores.accuracy_score(true, guess))
-
-
-def test_scores_are_those_of_torchmetrics_in_200_cases() -> None:
-    scores = pytest.importorskip("torchmetrics.functional.classification")
-    for seed in range(200):
-        found, reference, classes = compared(seed)
-        counts = LabelCounts.of(found, reference, classes)
-        maps_of = torch.from_numpy(found).long()[None], torch.from_numpy(reference).long()[None]
-        options = {"num_classes": classes, "ignore_index": NO_CLASS}
-        assert_equal(counts.ious, scores.multiclass_jaccard_index(*maps_of, average="none", **options).numpy())
-        assert counts.mean_iou == pytest.approx(scores.multiclass_jaccard_index(*maps_of, **options).item())
-        assert_equal(counts.accuracies, scores.multiclass_recall(*maps_of, average="none", **options).numpy())
-        whole = scores.multiclass_accuracy(*maps_of, average="micro", **options)
-        assert counts.pixel_accuracy == pytest.approx(whole.item())
 
 
 def test_a_perfect_map_scores_one_and_pixels_without_a_class_do_not_count() -> None:
