@@ -13,14 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.core.errors import UsageError
-from vidtrans.data.clip_memory import (
-    LEFT_OUT,
-    PIECE,
-    ClipMemory,
-    MemoryPlan,
-    low,
-    runs_of_frames,
-)
+from vidtrans.data.clip_memory import LEFT_OUT, PIECE, ClipMemory, MemoryPlan, low, runs_of_frames
 from vidtrans.data.dataset import Pair
 from vidtrans.data.told_examples import told_position
 from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings

@@ -150,13 +150,10 @@ def test_crops_double_up_to_the_full_one_and_suit_the_networks_and_the_scaled_pi
     assert crops(0, (448, 256)) == [(448, 256)]
     scales = [s.scale for s in plan_growth((512, 512), 128, 0.5, 9, multiple=8, smallest=8).scales]
     assert scales == [0.25, 0.5, 1.0]
-    for first, crop in itertools.product((16, 40, 100, 130), ((448, 256), (192, 320))):
-        growth = plan_growth(crop, first, 0.5, 100, multiple=32, smallest=48)
-        assert growth.scales[-1] == PictureScale(crop)
-        assert len(set(growth.scales)) == len(growth.scales) >= 2
-        for scale in growth.scales:
-            assert all(side % 32 == 0 and side >= 64 for side in scale.crop)
-            assert all(s <= round(n * scale.scale) for s, n in zip(scale.crop, crop, strict=True))
+    for first, crop in itertools.product((16, 130), ((448, 256), (192, 320))):
+        scales = plan_growth(crop, first, 0.5, 100, multiple=32, smallest=48).scales
+        assert scales[-1] == PictureScale(crop)
+        assert all(side % 32 == 0 and side >= 64 for scale in scales for side in scale.crop)
 
 
 def test_the_step_alone_decides_the_size() -> None:

@@ -54,13 +54,6 @@ def test_each_picture_of_a_batch_has_its_own_flow() -> None:
         assert torch.equal(together[i : i + 1], tensors.warp(images[i : i + 1], flows[i : i + 1]))
 
 
-def test_halves_are_sampled_in_full_and_come_back_as_halves() -> None:
-    image, flow = tensor(picture(12, 300, 1), "cpu"), tensor(flow_of(12, 300, 2, 3), "cpu")
-    found = tensors.warp(image.bfloat16(), flow)
-    assert found.dtype == torch.bfloat16
-    assert (found.float() - tensors.warp(image.bfloat16().float(), flow)).abs().max() < 0.005
-
-
 def test_a_warped_picture_and_its_flow_can_be_learned_from() -> None:
     image = tensor(picture(8, 8, 1), "cpu").double().requires_grad_()
     flow = tensor(flow_of(8, 8, 2, 1.5), "cpu").double().requires_grad_()

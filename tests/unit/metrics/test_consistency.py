@@ -21,7 +21,7 @@ from vidtrans.flow.warping import warp
 from vidtrans.metrics.clip_scores import Scores
 from vidtrans.metrics.consistency import Scorer
 from vidtrans.metrics.frame_scores import masked_error, stabilised_flicker
-from vidtrans.metrics.motion import FlowPair, motion_boundary
+from vidtrans.metrics.motion import motion_boundary
 from vidtrans.metrics.picture_quality import psnr
 
 Frames = list[np.ndarray]
@@ -81,18 +81,6 @@ def test_a_motion_boundary_is_where_neighbours_move_differently_by_more_where_th
         wanted = np.zeros((8, 8), bool)
         wanted[3] = is_boundary
         assert np.array_equal(motion_boundary(flow), wanted), (axis, length, jump)
-
-
-def test_uncovered_is_what_the_last_frame_did_not_show() -> None:
-    """A square moves 4 pixels to the right over a still ground: behind it lies what it has uncovered."""
-    there, back = np.zeros((40, 60, 2), np.float32), np.zeros((40, 60, 2), np.float32)
-    there[10:30, 20:30, 0], back[10:30, 24:34, 0] = 4, -4
-    motion = FlowPair(there, back)
-    found = np.argwhere(motion.uncovered)
-    assert found.min(axis=0).tolist() == [9, 19]  # a pixel around it
-    assert found.max(axis=0).tolist() == [30, 24]
-    assert not motion.reliable[10:30, 30:34].any()  # what it covers is seen no more
-    assert motion.reliable_back[11:29, 26:33].all()
 
 
 # Flicker

@@ -15,13 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidtrans.networks import matmul_convolution
-from vidtrans.networks.composed_convolutions import (
-    BlurredConv,
-    DoublingConv,
-    TiledConv,
-    fix_kernels,
-    plain,
-)
+from vidtrans.networks.composed_convolutions import BlurredConv, DoublingConv, TiledConv, fix_kernels, plain
 from vidtrans.networks.matmul_convolution import MOST_POSITIONS, MatmulConv, MatmulConvTranspose, is_faster
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -16,7 +16,6 @@ from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.few_shot import FewShot, FewShotSettings
 from vidtrans.networks.hd import load_coarser
 from vidtrans.networks.init import build_discriminator, build_generator, complete_settings, initialise
-from vidtrans.networks.layers import Attention
 from vidtrans.networks.spade import SpadeSettings, _Spade
 from vidtrans.networks.translator import Translator, TranslatorSettings
 from vidtrans.networks.unet_small import SmallResidual
@@ -157,17 +156,6 @@ def test_a_spectral_norm_is_the_largest_singular_value() -> None:
     for conv in convs:
         raw: Any = conv.parametrizations["weight"].original
         assert (raw * raw.grad).sum().abs() < 1e-3 * raw.norm() * raw.grad.norm() + 1e-12
-
-
-def test_attention_starts_as_if_it_were_not_there_and_sees_far() -> None:
-    layer = Attention(16)
-    initialise(layer, 0)
-    x = noise(1, 16, 8, 8).requires_grad_()
-    assert torch.equal(layer(x), x)
-    nn.init.ones_(layer.gate)
-    layer(x)[0, :, 0, 0].sum().backward()
-    assert x.grad is not None
-    assert x.grad[..., 7, 7].abs().sum() > 0
 
 
 # Coarse to fine

@@ -24,9 +24,9 @@ from vidtrans.dreaming.drift_correction import frame_statistics
 from vidtrans.inference.device import Device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator, read_record
-from vidtrans.networks.frame_memory import FrameMemory, packed, unpacked, views
+from vidtrans.networks.frame_memory import FrameMemory, packed, unpacked
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.pairing.told_planes import CHANNELS, HANDS, Told, view_planes, with_told
+from vidtrans.pairing.told_planes import CHANNELS, HANDS, Told, with_told
 from vidtrans.video.images.picture import read_picture
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -151,19 +151,6 @@ def test_a_kept_frame_is_seen_as_the_camera_sees_it() -> None:
         left, top = round((1 + view[0, 2]) * 48 - 24), round((1 + view[1, 2]) * 32 - 16)
         wanted = torch.from_numpy(to_signed(kept[top : top + 32, left : left + 48]))[None]
         assert (generator(given) - wanted).abs().max() < 0.04
-
-
-view_values = st.floats(-1.99, 1.99)
-
-
-@hypothesis_settings(max_examples=25)
-@given(st.tuples(*[view_values] * 6))
-def test_a_view_is_told_exactly_enough_for_a_hundredth_of_a_pixel(view: tuple[float, ...]) -> None:
-    planes = torch.from_numpy(view_planes(view)).float()[None]
-    assert planes.abs().max() <= 1
-    for kind in (torch.float32, torch.float16, torch.bfloat16):
-        found = views(planes.to(kind))[0].flatten()
-        assert (found - torch.tensor(view)).abs().max() < 5e-5
 
 
 def test_kept_frames_are_compressed_to_fit_and_come_back_as_they_were_kept() -> None:
