@@ -17,9 +17,7 @@ from vidtrans.commands.words import delivered_text
 from vidtrans.data.dataset import Pair
 from vidtrans.models.model_file import read_record
 from vidtrans.rendering.enlarger import enlarge_frames
-from vidtrans.training import delivered
-from vidtrans.training.delivered import deliver, few_at_full_size, most_structured, summarise
-from vidtrans.training.report.training_page import DeliveredSummary, TrainingReport, render
+from vidtrans.training.delivered import deliver, summarise
 from vidtrans.video.images.picture import read_picture, resize, write_picture
 
 PAIRING: Any = SimpleNamespace(
@@ -73,49 +71,7 @@ def test_scores_are_means_at_full_size_beside_those_of_a_bicubic_resize() -> Non
     assert 0.5 < found.scores["sharpness"] < 1.5
     assert 0 < found.scores["ssim"] <= 1
     assert [[p.shape for p in row] for row in found.crops] == [[(64, 96, 3)] * 3] * 2
-    several = summarise(darker, PAIRING, [pair_of(0), pair_of(1, full=(120, 80))], 7)
-    assert several is not None
-    assert several.scores["size"] is None
-    assert delivered_text(several.scores).startswith("delivered at full size: ")
     assert summarise(darker, PAIRING, [pair_of(2, full=None)], 7) is None
-
-
-def test_a_part_is_where_there_are_outlines_not_where_there_is_texture() -> None:
-    picture = np.full((300, 400, 3), 120, np.uint8)
-    picture[:, :200] += (np.indices((300, 200)).sum(axis=0) % 2 * 60).astype(np.uint8)[..., None]  # a fine weave
-    cv2.circle(picture, (320, 80), 30, (250, 40, 30), -1)
-    cv2.circle(picture, (320, 80), 12, (20, 20, 60), -1)
-    rows, columns = most_structured(picture, 100, 80)
-    assert (rows.stop - rows.start, columns.stop - columns.start) == (80, 100)
-    assert rows.start <= 60 < 100 <= rows.stop
-    assert columns.start <= 300 < 340 <= columns.stop
-    assert picture[most_structured(picture, 900, 20)].shape == (20, 400, 3)
-    assert picture[most_structured(np.zeros_like(picture), 64, 64)].shape == (64, 64, 3)
-
-
-def test_previews_enlarge_no_more_than_they_have_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    pairs = [pair_of(9, full=None), *(pair_of(i) for i in range(6))]
-    assert [p.place for p in few_at_full_size(pairs, 3)] == [1, 3, 5]
-    assert not few_at_full_size(pairs[:1], 3)
-    for pixels, count in ((2 * 96 * 64, 2), (10, 1)):
-        monkeypatch.setattr(delivered, "MAX_PIXELS", pixels)
-        assert len(few_at_full_size(pairs, 3)) == count
-
-
-def test_a_report_shows_parts_pixel_by_pixel() -> None:
-    assert "Delivered pictures" not in render(TrainingReport("t"))
-    crops = [(scene(90, 60, 1), scene(90, 60, 2), scene(90, 60, 3))] * 2
-    early = render(TrainingReport("t", delivered=DeliveredSummary(1200, {}, crops)))
-    assert early.count('class="crops') == 2
-    assert "at step 1,200" in early
-    assert "scores of the delivered" not in early
-    scores = {"pairs": 8, "size": [1920, 1080], "psnr": 24.31, "ssim": None, "sharpness": 0.81, "bicubic_psnr": 23.1}
-    late = render(TrainingReport("t", delivered=DeliveredSummary(1200, scores, crops)))
-    for text in ("here 1920x1080", "24.31 <small>dB", "bicubic resize 23.10", "0.8100 <small>× target"):
-        assert text in late, text
-    assert ">SSIM<" not in late
-    text = "delivered at 1920x1080: 24.3 dB, sharpness 0.81 of the target's (bicubic resize: 23.1 dB)"
-    assert delivered_text(scores) == text
 
 
 @pytest.mark.usefixtures("one_thread")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 from chain import TINY, quick_training, said
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from variants import least
 
@@ -26,9 +26,8 @@ from vidtrans.models.model_file import read_record
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator
 from vidtrans.networks.layers import reflect_pad
-from vidtrans.training.device.determinism import deterministic, nondeterministic_operation
+from vidtrans.training.device.determinism import deterministic
 from vidtrans.training.methods.pix2pix import Pix2Pix
-from vidtrans.training.settings import TrainingSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CPU, CUDA = Device("cpu", "cpu"), Device("cuda", "cuda")
@@ -93,20 +92,6 @@ def test_on_cuda_deterministic_algorithms_are_taken_and_what_has_none_is_named()
     for device in (CPU, Device("mps", "mps")):
         with deterministic(device, set()):
             assert flags() == before
-
-
-def test_an_operation_is_named_by_what_torch_warns_of() -> None:
-    messages = {
-        "grid_sampler_2d_backward_cuda does not have a deterministic implementation, but you set "
-        "'torch.use_deterministic_algorithms(True, warn_only=True)'.": "grid_sampler_2d_backward_cuda",
-        "Memory Efficient attention defaults to a non-deterministic algorithm. To": "Memory Efficient attention",
-        "Deterministic behavior was enabled with either `torch.use_deterministic_algorithms(True)` or "
-        "`at::Context::setDeterministicAlgorithms(true)`, but this operation is not deterministic because it uses "
-        "CuBLAS and you have CUDA >= 10.2.": "CuBLAS",
-        "lr_scheduler.step() was called before optimizer.step()": None,
-        "a deterministic implementation is used": None,
-    }
-    assert {message: nondeterministic_operation(message) for message in messages} == messages
 
 
 def test_cublas_adds_up_in_a_fixed_order_unless_the_user_says_otherwise(
@@ -180,14 +165,7 @@ def test_the_gradients_of_every_discriminator_add_up_in_a_fixed_order(name: str,
     assert not set().union(*(steps_back(features) for scale in judged for features in scale)) & NO_FIXED_ORDER
 
 
-def test_a_generator_that_is_named_has_such_steps_and_so_has_padding_that_is_not_asked() -> None:
-    """Guard the two tests above: on a CPU, where nothing is asked, they find what they look for."""
-    generator = build_generator("residual", least(GENERATORS, "residual") | {"upsample": "bilinear"}, 3)
-    back = steps_back(generator(torch.zeros(1, 3, 64, 64)))
-    assert {"ReflectionPad2DBackward0", "UpsampleBilinear2DBackward0"} <= back
-
-
-@pytest.mark.parametrize(("width", "size"), [(1, (2, 2)), (3, (4, 9)), (2, (32, 24))])
+@pytest.mark.parametrize(("width", "size"), [(1, (2, 2)), (3, (4, 9))])
 def test_a_mirrored_rim_is_torchs_to_the_bit_and_has_its_gradients(width: int, size: tuple[int, int]) -> None:
     x = torch.rand(2, 3, *size, dtype=torch.float64)
     ours, theirs = (x.clone().requires_grad_() for _ in range(2))
@@ -202,27 +180,6 @@ def test_a_mirrored_rim_is_torchs_to_the_bit_and_has_its_gradients(width: int, s
 
 
 # What is said of a model
-
-
-class Disordered(nn.Conv2d):
-    """A generator with a step that has no deterministic algorithm."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        put(torch.zeros(1))
-        return torch.tanh(super().forward(x))
-
-
-def test_a_step_keeps_what_it_used_and_a_checkpoint_brings_it_back(two_gpus: None) -> None:
-    def model(kind: type[nn.Conv2d]) -> Pix2Pix:
-        settings = TrainingSettings.of(lambda_gan=0.0)
-        return Pix2Pix(kind(3, 3, 3, padding=1), None, settings, resolve_device("cuda:1"), "fp32")
-
-    disordered, orderly = model(Disordered), model(nn.Conv2d)
-    for one in (disordered, orderly):
-        one.step(torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8), lr=1e-3, seed=0)
-    assert (disordered.nondeterministic, orderly.nondeterministic) == ({"put_"}, set())
-    orderly.restore(disordered.state())
-    assert orderly.nondeterministic == {"put_"}
 
 
 def test_a_record_says_what_was_not_deterministic_even_where_a_run_was_stopped_after_it(

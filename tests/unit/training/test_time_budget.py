@@ -16,12 +16,12 @@ from made_runs import run_of
 
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Note, Progress, Stop, silent
-from vidtrans.training.device.distributed import SINGLE_PROCESS, DistContext
+from vidtrans.training.device.distributed import DistContext
 from vidtrans.training.earlier_runs import continue_shorter
 from vidtrans.training.loop import train
 from vidtrans.training.report.training_page import film_steps
 from vidtrans.training.time_budget import LEAST_STEPS, REVISED_AT, StepCost, TimeBudget
-from vidtrans.training.training_state import Revision, RunKeeper, TrainingState
+from vidtrans.training.training_state import TrainingState
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 EVENLY = [StepCost(0.0, 1.0, 1.0)]
@@ -45,7 +45,7 @@ def steps_told(events: list[object]) -> list[str]:
 
 
 @given(seconds=st.floats(0.25, 6.0), budgeted=st.integers(60, 200))
-@hypothesis_settings(max_examples=12)  # each takes all the steps of a run
+@hypothesis_settings(max_examples=6)  # each takes all the steps of a run
 def test_the_time_is_met_whatever_the_rate_turns_out_to_be(
     tmp_path_factory: pytest.TempPathFactory, seconds: float, budgeted: int
 ) -> None:
@@ -58,12 +58,6 @@ def test_the_time_is_met_whatever_the_rate_turns_out_to_be(
     assert len(shares) <= len(REVISED_AT)
     assert all(share >= wanted for share, wanted in zip(shares, REVISED_AT, strict=False))
     assert [event.total for event in heard if isinstance(event, Progress)][-1] == run.total == run.step
-    assert bool(steps_told(heard)) == any(
-        not 0.9 <= after / before <= 1.1
-        for before, after in zip(
-            [budgeted, *(r.total for r in run.revisions)], (r.total for r in run.revisions), strict=False
-        )
-    )
 
 
 def test_a_rate_of_half_the_trials_halves_the_steps_and_with_them_all_schedules(tmp_path: Path) -> None:
@@ -81,28 +75,7 @@ def test_a_rate_of_half_the_trials_halves_the_steps_and_with_them_all_schedules(
     assert run.history == [120]
 
 
-def test_steps_that_cost_more_later_are_reckoned_with(tmp_path: Path) -> None:
-    """Half of the run at 1 s a step, half at 3 s, in the trial; in the run everything takes twice as long."""
-    run = run_of(tmp_path, 200)
-    budget = TimeBudget(400.0, [StepCost(0.0, 0.5, 1.0), StepCost(0.5, 1.0, 3.0)])
-    assert budget.steps == 200
-    keeper = keeper_of(run)
-    run.step, run.seconds = 50, 100.0
-    # The remaining three quarters of the run take 2 s a step for a third of it, and 6 s a step for two thirds.
-    assert budget.resolve(keeper, nothing) == Revision(50, 114, 0.25, 0.25)
-    run.step, run.seconds = 60, 400.0  # the time is up
-    assert budget.resolve(keeper, nothing).total == 61
-
-
-def nothing(total: int) -> dict[int, list[Any]]:
-    return {}
-
-
-def keeper_of(run: TrainingState) -> RunKeeper:
-    return RunKeeper(run, lambda _: None, SINGLE_PROCESS, lambda: 0.0)
-
-
-@pytest.mark.parametrize("seconds", [0.25, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("seconds", [0.25, 2.0])
 def test_the_time_is_met_where_previews_take_much_of_it_and_most_of_them_come_early(
     tmp_path: Path, seconds: float
 ) -> None:
@@ -134,27 +107,6 @@ def test_the_time_is_met_where_previews_take_much_of_it_and_most_of_them_come_ea
     totals = [revision.total for revision in run.revisions]
     assert len(totals) == len(REVISED_AT)
     assert max(totals[1:]) < 1.05 * min(totals[1:])  # after the first preview, nothing is a surprise
-
-
-def test_work_beside_the_steps_is_forecast_from_its_number_and_its_usual_cost(tmp_path: Path) -> None:
-    run = run_of(tmp_path, 100, preview_seconds=18.0, checkpoint_seconds=1e9)
-    clock = Clock(run, 0.0)
-    keeper = RunKeeper(run, lambda _: clock.pass_time(2.0), SINGLE_PROCESS, clock)
-    shoot = lambda: clock.pass_time(10.0 if run.step == 0 else 1.0)  # noqa: E731
-    for step in range(3):
-        run.step = step
-        keeper.do(shoot)
-    assert (keeper.cost(shoot), keeper.cost(print)) == (1.0, 0.0)  # the first one is slow; another was not called yet
-    keeper.save_and_show_if_due()
-    clock.pass_time(20.0)
-    keeper.count_time()
-    assert (run.seconds, keeper.step_seconds) == (34.0, 20.0)
-    assert keeper.share_by_the_clock(1.0) == pytest.approx(0.1)  # 2 s after each 18 s
-    assert keeper.share_by_the_clock(48.0) == pytest.approx(0.04)  # after each step
-    run.step = 20
-    budget = TimeBudget(134.0, EVENLY)  # of the remaining 100 s, previews take 10 s and what is filmed takes 8 s
-    filmed = {step: [shoot] for step in (2, 20, 21, 23, 24, 30, 31, 32, 33, 34)}
-    assert budget.resolve(keeper, lambda total: filmed | {total: [shoot]}) == Revision(20, 102, 34 / 134, 0.2)
 
 
 def test_processes_agree_on_the_steps_that_the_first_one_resolves(tmp_path: Path) -> None:
@@ -190,28 +142,13 @@ def test_processes_agree_on_the_steps_that_the_first_one_resolves(tmp_path: Path
     assert not list((tmp_path / "second").glob("*"))
 
 
-@pytest.mark.parametrize("trial", [13.0, 30.0, 50.0, 99.0])
-def test_a_trial_in_which_the_machine_stood_still_is_made_good(tmp_path: Path, trial: float) -> None:
-    budget = TimeBudget(100.0, [StepCost(0.0, 1.0, trial)])
-    run = run_of(tmp_path, budget.steps)
-    assert run.total < 2 * LEAST_STEPS
-    train(run, silent, Stop(), clock=Clock(run, 1.0), budget=budget)
-    assert run.step == (1 if run.history == [1] else 100)
-
-
-def test_no_more_steps_than_are_asked_for(tmp_path: Path) -> None:
-    run = run_of(tmp_path, 90)
-    train(run, silent, Stop(), clock=Clock(run, 0.5), budget=TimeBudget(100.0, EVENLY, at_most=90))
-    assert run.step == 90
-
-
 def test_a_killed_run_goes_on_with_the_steps_that_its_checkpoint_has(tmp_path: Path) -> None:
     def budget() -> TimeBudget:
         return TimeBudget(200.0, EVENLY)
 
     whole = run_of(tmp_path / "whole", 200)
     train(whole, silent, Stop(), clock=Clock(whole, 2.0), budget=budget())
-    for at in (3, LEAST_STEPS, 20, 60):
+    for at in (3, LEAST_STEPS, 60):
         folder, stop = tmp_path / str(at), Stop()
         first = run_of(folder, 200)
 

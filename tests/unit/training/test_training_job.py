@@ -10,6 +10,7 @@ import pytest
 import torch
 from chain import TINY
 from datasets import make_dataset, make_domains
+from extractors import TINY_UNET, network
 from torch import Tensor
 
 from vidtrans.config.recipe import make_recipe
@@ -17,6 +18,8 @@ from vidtrans.core.errors import DeviceError, Interrupted, UsageError
 from vidtrans.core.events import Stop, silent
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.unpaired_loading import UnpairedLoader
+from vidtrans.models.model_file import load_generator, save_model
+from vidtrans.networks.init import build_generator
 from vidtrans.session import Context
 from vidtrans.training import trials
 from vidtrans.training.device.batch_upload import upload
@@ -28,6 +31,7 @@ from vidtrans.training.set_up import TrainingSetup
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.training_batches import check_method
 from vidtrans.training.trials import estimate_training
+from vidtrans.training.warm_start import start_with
 
 
 class Newest(Pix2Pix):
@@ -157,3 +161,22 @@ def test_another_version_of_rollouts_is_another_run_where_there_are_any(
     assert len(set(before)) == 3
     monkeypatch.setattr("vidtrans.training.settings.ROLLOUT_VERSION", 99)
     assert [a == b for a, b in zip(before, keys(), strict=True)] == [False, False, True]
+
+
+# What ``--from`` takes, and what it refuses.
+
+
+@pytest.mark.parametrize(
+    ("generator", "ports", "says"),
+    [(TINY_UNET, {"in_channels": 1, "invert": True}, "order of colours"), ("style-net", {}, "rendered, not trained")],
+)
+def test_a_network_of_another_tool_is_refused_in_one_line(generator: Any, ports: dict[str, Any], says: str) -> None:
+    """Its weights alone would start from pictures that it never saw: lines in the negative, say."""
+    table = TINY_UNET if generator is TINY_UNET else {"name": generator, "settings": {"channels": 4, "blocks": 1}}
+    plain, path = network(Path("plain.safetensors")), Path("theirs.safetensors")
+    record = replace(load_generator(plain)[1], generator=table, ports=ports, origin={"family": "theirs"})
+    channels = record.in_channels
+    save_model(path, build_generator(table["name"], table["settings"], channels, ports=ports), record)
+    ours = build_generator(TINY_UNET["name"], TINY_UNET["settings"], channels)
+    with pytest.raises(UsageError, match=says):
+        start_with(ours, path, TINY_UNET["name"], TINY_UNET["settings"], channels)

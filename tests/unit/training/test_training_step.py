@@ -114,20 +114,6 @@ def steps(of: Pix2Pix, count: int) -> list[list[float]]:
     return [list(row.values()) for row in rows]
 
 
-def test_what_is_recorded_is_what_was_minimised_unweighted() -> None:
-    learner = model(batch_size=2, lambda_l2=3.0, lambda_feature_matching=2.0, lambda_perceptual=1.0)
-    assert learner.columns == ["gan", "l1", "discriminator", "l2", "feature_matching", "perceptual"]
-    x, y = batch(2)
-    fake = learner.generator(x)
-    row = learner.step(x, y, lr=0.0, seed=0)
-    assert row["l1"] == pytest.approx(F.l1_loss(fake, y).item())
-    assert row["l2"] == pytest.approx(F.mse_loss(fake, y).item())
-    on_fake, on_real = (learner.discriminator.judge(torch.cat([x, p], 1)) for p in (fake, y))  # type: ignore
-    distances = [(a[0] - b[0]).abs().mean().item() for a, b in zip(on_fake, on_real, strict=True)]
-    assert row["feature_matching"] == pytest.approx(np.mean(distances), rel=1e-5)
-    assert 0 < row["perceptual"] < 4
-
-
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_defaults_are_the_plain_loop_to_the_bit(precision: Precision) -> None:
     learner = model(dropout=0.5, norm=True, precision=precision)
@@ -280,18 +266,16 @@ def test_each_process_draws_a_dropout_of_its_own_and_none_of_another_part() -> N
     assert not torch.equal(made[0].painted, made[1].painted)
 
 
-@pytest.mark.parametrize("channels_last", [False, True])
-def test_a_step_is_taken_in_training_mode_in_the_memory_layout_of_the_settings(channels_last: bool) -> None:
-    learner = model(norm=True, batch_size=8, channels_last=channels_last)
+def test_a_step_is_taken_in_training_mode_in_the_memory_layout_of_the_settings() -> None:
+    learner = model(norm=True, batch_size=2, channels_last=True)
     networks = [network.eval() for network in learner.networks.values()]
-    steps(learner, 8)
-    assert learner.layout == (torch.channels_last if channels_last else torch.contiguous_format)
+    steps(learner, 2)
+    assert learner.layout == torch.channels_last
     for network in networks:
         norm = next(m for m in network.modules() if isinstance(m, nn.BatchNorm2d))
         convolution = next(m for m in network.modules() if isinstance(m, nn.Conv2d) and m.weight[0, 0].numel() > 1)
         assert norm.num_batches_tracked
         assert convolution.weight.is_contiguous(memory_format=learner.layout)
-    assert learner.variation_tracker.variation() is not None
 
 
 def test_weights_of_motion_and_of_rare_colours_multiply() -> None:
@@ -303,10 +287,6 @@ def test_weights_of_motion_and_of_rare_colours_multiply() -> None:
         with torch.no_grad():
             wanted = (weights * rare * (learner.generator(x) - y).abs()).mean()
         assert learner.step(x, y, lr=0.0, seed=0, weights=weights)["l1"] == pytest.approx(float(wanted), rel=1e-5)
-    table, off = torch.ones(23, 23), TrainingSettings.of(lambda_gan=0.0)
-    on = replace(off, colour_rebalancing=True)
-    made = [Pix2Pix(Generator(), None, s, CPU, "fp32", r) for s in (on, off) for r in (table, None)]
-    assert [learner.rarity is not None for learner in made] == [True, False, False, False]
 
 
 @pytest.mark.parametrize("judged", [False, True])
@@ -317,14 +297,6 @@ def test_a_discriminator_learns_only_in_steps_in_which_it_takes_part(judged: boo
     after = learner.networks["discriminator"].state_dict()
     assert all(torch.equal(before[name], value) for name, value in after.items()) == (not judged)
     assert (losses["discriminator"] != 0, losses["gan"] != 0) == (judged, judged)
-
-
-def test_what_is_learned_is_the_average_where_there_is_one() -> None:
-    plain, averaged = model(), model(ema_decay=0.9)
-    assert plain.learned is plain.generator
-    assert averaged.learned is not averaged.generator
-    assert steps(plain, 4) == steps(averaged, 4)  # it only watches
-    assert not torch.equal(averaged.learned.last.weight, averaged.generator.last.weight)  # type: ignore
 
 
 def test_frozen_parts_keep_their_weights_and_the_rest_learns() -> None:
@@ -361,7 +333,7 @@ def test_fp16_and_tf32_are_for_cuda() -> None:
     assert resolve_precisions("fp16", Device("cuda", "cuda"))[0] == "fp16" if torch.cuda.is_available() else True
 
 
-def test_a_discriminator_that_has_won_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_discriminator_that_has_won_is_said_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("WINDOW", 10), ("EVERY", 5), ("WON", 100.0)):
         monkeypatch.setattr(health, name, value)
     run = TrainingState(tmp_path, model(checkpoint_seconds=1e9, batch_size=3), Pictures(), 0, [25])
@@ -370,6 +342,7 @@ def test_a_discriminator_that_has_won_is_said_once(tmp_path: Path, monkeypatch: 
     [warning] = [e for e in heard if isinstance(e, Note)]
     assert warning.level == "warning"
     assert warning.text.startswith("step 10: the discriminator has won")
+    assert [(step, text.partition(":")[0]) for step, text in run.warnings] == [(10, "the discriminator has won")]
 
 
 def test_a_model_is_fine_tuned_with_all_of_it(clip: Path) -> None:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from clips import scene
 
+from vidtrans.data.dataset import Pair
 from vidtrans.training.report.score_curves import SCORE_LABELS
 from vidtrans.training.report.training_words import PLOTS, NextStep, TrainingWords, Trend
+from vidtrans.training.report.transfer_advice import advice, effective_number, likeness
+from vidtrans.video.images.picture import write_picture
 
 RISING = [20.0, 21.0, 22.0, 23.5, 24.5]
 
@@ -35,25 +41,12 @@ def test_the_course_of_the_score_has_a_name(values: list[float], trend: Trend) -
     assert words([1 - value / 100 for value in values], "patch_distance").trend is trend  # lower is better
 
 
-def test_overfitting_counts_as_no_improvement() -> None:
-    scores = [(200, {"psnr": 24.0, "l1": 0.05}), (400, {"psnr": 23.0, "l1": 0.07})]
-    found = TrainingWords(scores, 400, 400, True, 200)
-    assert found.trend is Trend.FLAT
-    assert "by heart" in found.hints()[0]
-    assert "best.safetensors" in found.hints()[0]
-
-
 @pytest.mark.parametrize(
     ("found", "text"),
     [
-        (words(RISING), "Held-out pictures are at 24.5 dB (colours are off by about 6%), still improving."),
-        (words([0.2, 0.5], "feature_likeness"), "Held-out pictures are 50% of the way to the picture"),
-        (words([0.2, 0.5], "mean_iou"), "Held-out labels agree with the true ones by 50%"),
-        (words([0.8, 0.6], "patch_distance"), "Held-out pictures are 40% of the way to the target"),
-        (words([20, 24, 23, 23, 23]), "no improvement since step 400."),
+        (words(RISING), "at 24.5 dB (colours are off by about 6%), still improving."),
+        (words([0.8, 0.6], "patch_distance"), "40% of the way to the target"),
         (words([]), "measured at step 200 for the first time"),
-        (words([24.0], sharpness=0.5), "softer than their targets: they have 50% of the detail"),
-        (words([24.0], sharpness=2.0), "rougher than their targets"),
         (TrainingWords([], 50, 100, False, None), "judge the pictures by eye"),
         (words([float("nan")]), "for the first time"),
     ],
@@ -63,11 +56,17 @@ def test_quality_is_said_in_words(found: TrainingWords, text: str) -> None:
 
 
 def test_what_to_try_next_follows_from_it() -> None:
+    stopped = [20.0, 24.0, 23.0, 23.0, 23.0]
     assert [action for action, _ in words(RISING).next_steps()] == [NextStep.MORE, NextStep.RENDER]
-    assert [action for action, _ in words([20, 24, 23, 23, 23]).next_steps()] == [NextStep.RENDER]
-    assert words([20, 24, 23, 23, 23]).hints()
-    assert [action for action, _ in words([20, 24, 23, 23, 23], is_over=False).next_steps()] == [NextStep.ENOUGH]
+    assert [action for action, _ in words(stopped).next_steps()] == [NextStep.RENDER]
+    assert [action for action, _ in words(stopped, is_over=False).next_steps()] == [NextStep.ENOUGH]
     assert words(RISING, is_over=False).next_steps() == []
+    assert (
+        "by heart"
+        in TrainingWords(
+            [(200, {"psnr": 24.0, "l1": 0.05}), (400, {"psnr": 23.0, "l1": 0.07})], 400, 400, True, 200
+        ).hints()[0]
+    )
 
 
 def test_an_hour_more_is_forecast_from_the_curve() -> None:
@@ -89,3 +88,46 @@ def test_the_table_is_plain_json_with_a_plot_of_each_score() -> None:
     assert table["plots"][0]["points"][0] == [200, 20.0]
     assert table["next"][0]["action"] == "more"
     assert set(PLOTS) <= set(SCORE_LABELS)
+
+
+# Advice for training from another model: the four cases, and the two measures that tell them apart.
+
+
+FIRST = ["stem", "down"]
+
+
+@pytest.mark.parametrize(
+    ("distinct", "alike", "frozen", "lr", "steps"),
+    [(3, 0.9, FIRST, 1e-4, 250), (50, 0.9, None, 1e-4, 500), (3, -0.2, None, None, 500), (50, -0.2, None, None, 1000)],
+)
+def test_each_of_the_four_cases_has_its_own_advice(
+    distinct: float, alike: float, frozen: list[str] | None, lr: float | None, steps: int
+) -> None:
+    found = advice(distinct, alike, FIRST, 2e-4, 1000)
+    assert found["settings"].get("training.freeze") == frozen
+    assert found["settings"].get("training.lr") == lr
+    assert found["steps"] == steps
+
+
+def test_a_perfect_model_has_all_of_the_picture_a_flat_one_none_and_another_less() -> None:
+    target = scene(40, 24, seed=1)
+    flat = np.broadcast_to(np.median(target, (0, 1)).astype(np.uint8), target.shape)
+    assert likeness([(target, target)]) == 1
+    assert likeness([(flat, target)]) == 0
+    assert likeness([(255 - target, target)]) < 0
+    half = ((target.astype(int) + flat) // 2).astype(np.uint8)
+    assert likeness([(half, target), (target, target)]) == pytest.approx(0.75, abs=0.02)
+
+
+def test_the_same_picture_counts_once_and_different_ones_each(tmp_path: Path) -> None:
+    def pairs(seeds: list[int]) -> list[Pair]:
+        made = []
+        for number, seed in enumerate(seeds):
+            path = tmp_path / f"{number}.{seed}.png"
+            write_picture(path, scene(48, 32, seed=seed))
+            made.append(Pair((path,), path, "train"))
+        return made
+
+    assert effective_number(pairs([1] * 6)) == pytest.approx(1, abs=0.01)
+    assert effective_number(pairs([1, 2, 3, 4])) == pytest.approx(4, abs=0.3)
+    assert effective_number(pairs([1, 1, 1, 2, 2, 2])) == pytest.approx(2, abs=0.2)

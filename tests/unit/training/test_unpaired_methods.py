@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from method_setup import TRANSLATOR, ToySetup
 from torch import Tensor
@@ -14,7 +15,6 @@ from torch import Tensor
 from vidtrans.core.errors import UsageError
 from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.training import METHODS
-from vidtrans.training.methods.cut import Projection
 from vidtrans.training.methods.image_pool import ImagePool
 from vidtrans.training.methods.unpaired_method import UnpairedMethod
 from vidtrans.training.settings import TrainingSettings
@@ -51,15 +51,13 @@ def take(method: UnpairedMethod, step: int = 0, **options: Any) -> dict[str, flo
     return method.step(frames(step), -frames(step + 1000), lr=1e-3, seed=step, **options)
 
 
-@pytest.mark.parametrize("name", ["cyclegan", "recyclegan", "cut"])
+@pytest.mark.parametrize("name", ["cyclegan", "cut"])
 def test_the_identity_loss_ends_where_it_is_said(name: str) -> None:
     method = made(name, lambda_identity=5.0, identity_end=0.5)
     assert take(method, progress=0.49)["identity"] > 0
     assert take(method, progress=0.5)["identity"] == 0
     assert method.turning_point == 0.5
-    whole = made(name, lambda_identity=5.0)
-    assert take(whole, progress=1.0)["identity"] > 0
-    assert whole.turning_point == 0
+    assert made(name, lambda_identity=5.0).turning_point == 0
 
 
 @pytest.mark.parametrize("name", ["cyclegan", "recyclegan", "cut"])
@@ -82,13 +80,6 @@ def test_a_translator_learns_how_light_the_other_domain_is(name: str, steps: int
     with torch.no_grad():
         output = method.learned(frames(9999, 3, batch=4))
     assert 0.2 < float(output.mean()) < most
-
-
-def test_a_predictor_learns_the_next_frame() -> None:
-    method = made("recyclegan")
-    still = frames(1, 3).repeat(1, 3, 1, 1)
-    losses = [method.step(still, still, lr=1e-3, seed=step)["prediction"] for step in range(40)]
-    assert losses[-1] < losses[0] / 2
 
 
 def test_a_memory_keeps_only_what_was_there_before() -> None:
@@ -140,8 +131,6 @@ def test_own_features_need_a_generator_that_shows_them() -> None:
         METHODS.load("cut").make(Others(settings))
     with pytest.raises(UsageError, match="look_size"):
         made("cut", look_size=3)
-    projected = Projection([4, 8])([torch.ones(2, 5, 4), torch.ones(2, 5, 8)])  # of each tap
-    assert [tuple(p.shape) for p in projected] == [(2, 5, 64)] * 2
 
 
 # Earlier outputs that a discriminator is shown
@@ -151,7 +140,8 @@ def flat(value: float, side: int = 4) -> Tensor:
     return torch.full((1, 3, side, side), float(value))
 
 
-@given(size=st.integers(1, 6), count=st.integers(1, 40), seed=st.integers(0, 99))
+@hypothesis_settings(max_examples=20)
+@given(size=st.integers(0, 6), count=st.integers(1, 40), seed=st.integers(0, 99))
 def test_what_comes_out_was_put_in_and_no_picture_comes_twice_from_the_pool(size: int, count: int, seed: int) -> None:
     pool, random = ImagePool(size, CPU), torch.Generator().manual_seed(seed)
     shown = [float(pool.exchange(flat(n), random).mean()) for n in range(count)]
@@ -159,13 +149,6 @@ def test_what_comes_out_was_put_in_and_no_picture_comes_twice_from_the_pool(size
     assert shown[:size] == list(range(min(size, count)))  # it fills first
     earlier = [value for n, value in enumerate(shown) if value != n]
     assert len(set(earlier)) == len(earlier)
-
-
-def test_half_of_what_is_shown_is_earlier_and_none_where_the_pool_holds_nothing() -> None:
-    pool, nothing, random = ImagePool(10, CPU), ImagePool(0, CPU), torch.Generator().manual_seed(0)
-    shown = [float(pool.exchange(flat(n), random).mean()) for n in range(1010)]
-    assert 430 < sum(value != n for n, value in enumerate(shown[10:], 10)) < 570
-    assert all(float(nothing.exchange(flat(n), random).mean()) == n for n in range(5))
 
 
 def test_a_restored_pool_goes_on_with_the_same_pictures_and_another_size_begins_it_anew() -> None:
