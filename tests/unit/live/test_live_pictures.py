@@ -42,12 +42,6 @@ def test_grey_becomes_colour_transparency_white_and_sixteen_bits_eight() -> None
     assert (deep == 0x88).all()
 
 
-def test_a_camera_jpeg_with_a_preview_behind_it_is_read() -> None:
-    made = io.BytesIO()
-    Image.fromarray(PICTURE).save(made, "MPO", save_all=True, append_images=[Image.fromarray(PICTURE[::2, ::2].copy())])
-    assert decode(made.getvalue()).shape == PICTURE.shape
-
-
 def bomb() -> bytes:
     """A PNG of a hundred bytes that says that it has ten billion pixels."""
 

@@ -26,15 +26,10 @@ def record(path: Path, moments: list[float], ended: float, sizes: Sequence[tuple
 
 
 def test_each_picture_is_there_at_the_time_when_it_was_shown() -> None:
-    assert record(Path("r.mp4"), [100.0, 100.04, 100.3, 102.0], 102.5) == []
-    assert times(Path("r.mp4")) == [0, Fraction(1, 25), Fraction(3, 10), 2]
+    assert record(Path("r.mp4"), [100.0, 100.04, 100.04, 102.0], 102.5) == []  # the clock may stand
+    assert times(Path("r.mp4")) == [0, Fraction(1, 25), Fraction(41, 1000), 2]
     _, _, pictures = decode(Path("r.mp4"))
     assert [round(float(p.mean()) / 20) for p in pictures] == [0, 1, 2, 3]
-
-
-def test_times_ascend_where_the_clock_stands() -> None:
-    assert record(Path("r.mp4"), [5.0, 5.0, 5.0], 5.0) == []
-    assert times(Path("r.mp4")) == [0, Fraction(1, 1000), Fraction(2, 1000)]
 
 
 def test_odd_sizes_and_changes_of_size_are_no_trouble() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import socket
 import threading
@@ -13,10 +12,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 from clips import times
@@ -270,22 +267,6 @@ class TestPost:
         post(running, png(flat(60)))
         running.until(lambda: running.hub.source == "none")
 
-    def test_a_page_that_has_ended_its_source_is_not_in_the_way(self, running: Running) -> None:
-        with running.program() as page:
-            for kind in ("camera", "none"):
-                page.send(type="source", kind=kind)
-                page.message("state", source=kind)
-            assert post(running, png(flat(60)))[0] == 200
-
-    def test_a_new_model_is_there_at_once(self) -> None:
-        """Whatever the fade is."""
-        with serving(load("identity", "flower")) as running:
-            post(running, png(flat(200)))
-            with running.program() as page:
-                page.send(type="controls", values={"model": "flower", "fade": 30.0})
-                page.state(model="flower")
-            assert np.abs(pixels(post(running, png(flat(200)))[1]).astype(int) - 200).mean() > 30
-
     def test_it_does_not_push_a_page_off_the_stage(self, running: Running) -> None:
         with running.program() as page:
             begin(page)
@@ -326,19 +307,6 @@ class TestRecording:
         assert len(stamps) == 3
         assert all(later - earlier > 0.04 for earlier, later in pairwise(stamps))
 
-    def test_a_video_has_the_size_of_the_delivered_pictures(self, running: Running) -> None:
-        with running.program() as page:
-            begin(page)
-            page.send(type="controls", values={"size": 64, "output_size": 120})
-            page.send(type="record", on=True)
-            page.message("state", recording=True)
-            picture = page.picture(page.frame(flat(60, (320, 240))))
-            page.send(type="record", on=False)
-            recorded = page.message("recorded")
-        assert pixels(picture.file).shape == (120, 160, 3)
-        with av.open(str(Path("recordings") / recorded["file"])) as video:
-            assert (video.streams.video[0].width, video.streams.video[0].height) == (160, 120)
-
     def test_the_server_finishes_it_where_it_ends(self) -> None:
         with serving() as running, running.program() as page:
             begin(page)
@@ -378,26 +346,6 @@ class TestPresets:
             page.send(type="preset", do="load", name="old")
             state = page.state(lerp=0.7)
         assert state["controls"]["model"] == "identity"
-
-
-def test_models_are_switched_with_a_fade(one_thread: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures = itertools.count()  # a fade of 20 pictures, however long they take
-    clock = SimpleNamespace(monotonic=lambda: next(pictures) / 10, perf_counter=time.perf_counter)
-    monkeypatch.setattr("vidtrans.live.stage_worker.time", clock)
-    with serving(load("identity", "flower")) as running, running.program() as page:
-        begin(page)
-        page.send(type="controls", values={"past": "off", "fade": 2.0})
-        rng = np.random.default_rng(3)
-        frame = np.kron(rng.integers(0, 255, (6, 8, 3)), np.ones((12, 12, 1))).astype(np.uint8)
-        first = pixels(page.picture(page.frame(frame)).file).astype(float)
-        page.send(type="controls", values={"model": "flower"})
-        begun, stage = pixels(page.picture().file).astype(float), running.worker._stage
-        assert stage is not None
-        running.until(lambda: not stage.is_changing)
-        ended = pixels(page.picture(page.frame(frame)).file).astype(float)
-    distances = [np.abs(picture - first).mean() for picture in (begun, ended)]
-    assert distances[0] < 0.7 * distances[1]
-    assert distances[1] > 10
 
 
 class TestAccess:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import time
 from typing import Any
 
 import numpy as np
@@ -102,20 +100,6 @@ class TestLiveSound:
         assert len(sound._blocks) <= 150
         sound.leave(1)
 
-    def test_another_rate_is_another_ear(self) -> None:
-        sound, _ = self.begin()
-        sound.carry_out(1, {"on": True})
-        sound.block(1, block(count=4800))
-        sound.block(1, block(count=4800, rate=22_050))
-        until(lambda: sound.values.get(LOW, 0) > 0.5)
-        sound.leave(1)
-
-
-def play(page: Program, seconds: float, level: float = 0.5) -> None:
-    for _ in range(round(100 * seconds)):
-        page.socket.send(pack_sound(block(level)))
-        time.sleep(0.005)
-
 
 def begin(page: Program, **values: Any) -> None:
     page.send(type="source", kind="camera")
@@ -128,24 +112,6 @@ class TestServer:
     def running(self) -> Any:
         with serving() as server:
             yield server
-
-    @pytest.mark.thorough
-    def test_a_sound_moves_a_control_of_a_still_frame_and_all_pages_see_where_it_is(self, running: Running) -> None:
-        with running.program() as page, running.program() as other:
-            begin(page, strength="low", mirror=True)
-            page.send(type="sound", on=True)
-            heard = page.message("state", heard=page_number(running))
-            assert heard["curves"] == {"strength": "low"}
-            page.frame(flat(90))
-            assert other.message("moving")["values"] == {"strength": 0.0}
-            play(page, 0.3)
-            while other.message("moving")["values"]["strength"] < 0.3:
-                play(page, 0.05)
-            before = running.worker.num_painted
-            until(lambda: running.worker.num_painted > before + 3)  # it is painted again without another frame
-            other.send(type="controls", values={"strength": 0.5})
-            assert other.message("state", curves={})["controls"]["strength"] == 0.5
-            until(lambda: not running.worker._moving.positions)
 
     def test_a_wrong_curve_is_one_line_and_nothing_stops(self, running: Running) -> None:
         with running.program() as page:
@@ -163,30 +129,3 @@ class TestServer:
             page.send(type="controls", values={"strength": "1e9*t/0 - noise(1e308*t)"})
             page.state()
             assert page.picture(page.frame(flat(3))).kind == 1
-
-    def test_who_leaves_is_heard_no_longer(self, running: Running) -> None:
-        with running.program() as page:
-            with running.program() as other:
-                other.send(type="sound", on=True)
-                page.message("state", heard=2)
-                other.socket.send(pack_sound(block()))
-            page.message("state", heard=0)
-        until(lambda: running.hub.sound._thread is None)
-
-    def test_sound_of_an_unheard_page_and_a_flood_change_nothing(self, running: Running) -> None:
-        with running.program() as page, running.program() as other:
-            begin(page, strength="loudness")
-            page.send(type="sound", on=True)
-            until(lambda: running.hub.sound.holder == 1)
-            for _, sound in itertools.product(range(300), [block(1.0)]):
-                other.socket.send(pack_sound(sound))
-            page.frame(flat(5))
-            assert page.message("moving")["values"] == {"strength": 0.0}
-            for _ in range(500):
-                page.socket.send(pack_sound(block(1.0)))
-            until(lambda: running.hub.sound.num_dropped > 100)
-            assert page.picture(page.frame(flat(5))).kind == 1
-
-
-def page_number(running: Running) -> int:
-    return min(running.hub.clients)

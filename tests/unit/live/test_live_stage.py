@@ -12,7 +12,7 @@ from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.interop.onnx.trial_pictures import trial_picture
 from vidtrans.live.live_controls import Controls, ControlState
-from vidtrans.live.live_model import LiveModel, SourceFrame, _tiles
+from vidtrans.live.live_model import LiveModel, SourceFrame
 from vidtrans.live.live_stage import Fader, LiveStage
 from vidtrans.live.picture_files import encode_jpeg
 from vidtrans.models.loaded_model import LoadedModel
@@ -116,10 +116,6 @@ class TestDelivery:
             picture = identity.paint(SourceFrame(flat(9, source)), state, 0.0).picture
             assert picture.shape == (*delivered[::-1], 3)
 
-    def test_drawings_have_the_size_at_which_they_are_painted(self, identity: LiveStage) -> None:
-        drawing = SourceFrame(flat(9, (400, 300)), is_drawing=True)
-        assert identity.paint(drawing, state_of(size=64), 0.0).picture.shape == (64, 85, 3)
-
     def test_the_detail_is_the_sources_and_files_stay_small(self, identity: LiveStage) -> None:
         source = textured()
         painted = {
@@ -141,14 +137,6 @@ class TestDelivery:
         plain = identity.paint(frame, state_of(size=64, upscale="bicubic"), 0.0).picture
         chroma = [cv2.cvtColor(p, cv2.COLOR_RGB2LAB)[..., 1:].astype(int) for p in (coloured, plain, source)]
         assert np.abs(chroma[0] - chroma[2]).mean() < 0.6 * np.abs(chroma[1] - chroma[2]).mean()
-
-    def test_models_fade_and_the_past_is_mixed_in_at_the_delivered_size(self) -> None:
-        stage = stage_of(load("flower", "identity"))
-        for past in ("lerp", "causal"):
-            state = state_of(model="flower", second="identity", crossfade=0.5, size=64, past=past)
-            for _ in range(3):
-                picture = stage.paint(SourceFrame(textured(320, 240)), state, 0.0).picture
-                assert picture.shape == (240, 320, 3)
 
 
 class TestThePast:
@@ -184,12 +172,6 @@ class TestThePast:
             spread[past] = np.std(shown[3:])
         assert spread["causal"] < 0.5 * spread["off"]
 
-    def test_another_size_is_no_trouble(self, identity: LiveStage) -> None:
-        for past in ("lerp", "causal"):
-            for size in ((32, 24), (24, 32), (40, 40)):
-                picture = identity.paint(SourceFrame(flat(50, size)), state_of(past=past), 0.0).picture
-                assert picture.shape == (size[1], size[0], 3)
-
 
 class TestModels:
     def test_a_model_of_edges_paints_photographs_and_drawings(self) -> None:
@@ -220,10 +202,6 @@ class TestModels:
         assert np.abs(both - (one + other) / 2).max() <= 1
         assert np.abs(one - other).mean() > 5
         assert np.array_equal(pictures[3], FRAMES[0])
-
-    def test_guides_lie_side_by_side(self) -> None:
-        wide = np.concatenate([flat(1), flat(2), flat(3)], axis=1)
-        assert all(np.array_equal(tile, flat(n)) for n, tile in enumerate(_tiles(wide, 3), start=1))
 
 
 class TestFader:

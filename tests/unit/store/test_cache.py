@@ -404,14 +404,6 @@ def test_what_cannot_be_renamed_is_emptied_instead_its_meta_first(
         assert entry.delete() is False
 
 
-def test_damage_is_told_once_and_another_damage_too(tmp_path: Path) -> None:
-    heard: list[Any] = []
-    cache = Cache(tmp_path, heard.append)
-    for text in ("a", "a", "b", "a"):
-        cache.warn_once(text)
-    assert [(e.text, e.level) for e in heard] == [("a", "warning"), ("b", "warning")]
-
-
 def test_a_hold_of_a_killed_process_is_free(tmp_path: Path) -> None:
     entry = Cache(tmp_path, silent).entry("filter", "k")
     with entry.locked():

@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.core.errors import UsageError
-from vidtrans.store.chunking import LONGEST_HOLD, ClipPart, chunk_of, cut_into_chunks, read_ranges
+from vidtrans.store.chunking import LONGEST_HOLD, ClipPart, cut_into_chunks, read_ranges
 
 repeatable = hypothesis_settings(max_examples=60)
 
@@ -23,18 +23,6 @@ def clips(draw: Any) -> tuple[int, int, list[int], int]:
     shots = sorted({0, *draw(st.sets(st.integers(0, count - 1), max_size=8))})
     first = draw(st.integers(0, count - 1))
     return first, draw(st.integers(first + 1, count)), shots, draw(st.integers(1, 50))
-
-
-@repeatable
-@given(clips())
-def test_chunks_cover_every_frame_once_and_in_order(clip: tuple[int, int, list[int], int]) -> None:
-    first, stop, shots, length = clip
-    chunks = cut_into_chunks(first, stop, shots, length)
-    assert [f for c in chunks for f in range(c.first, c.stop)] == list(range(first, stop))
-    assert [c.number for c in chunks] == list(range(len(chunks)))
-    assert all(0 < c.stop - c.first <= length for c in chunks)
-    assert cut_into_chunks(first, stop, shots[::-1], length) == chunks
-    assert all(chunk_of(chunks, frame) == c for c in chunks for frame in (c.first, c.stop - 1))
 
 
 @repeatable
@@ -83,15 +71,6 @@ def test_spans_hold_the_missing_chunks_and_what_the_filter_looks_at(
         assert hi <= min(run[-1].shot_stop, run[-1].stop + radius)
     # Two runs are never neighbours: they would have been one.
     assert all(b[0][0].number - a[0][-1].number > 1 for a, b in pairwise(found))
-
-
-def test_a_clip_of_two_shots_by_hand() -> None:
-    chunks = cut_into_chunks(5, 100, [0, 40, 90, 200], 30)
-    shots = [[(5, 35), (35, 40)], [(40, 70), (70, 90)], [(90, 100)]]
-    assert [(c.first, c.stop) for c in chunks] == [span for shot in shots for span in shot]
-    assert [(c.shot_first, c.shot_stop) for c in chunks] == [(s[0][0], s[-1][1]) for s in shots for _ in s]
-    assert [(lo, hi) for _, lo, hi in read_ranges(chunks, [0, 3, 4], 4)] == [(5, 39), (66, 100)]
-    assert read_ranges(chunks, [], 4) == cut_into_chunks(7, 7, [0], 1) == []
 
 
 @hypothesis_settings(max_examples=150)

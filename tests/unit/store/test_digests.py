@@ -139,18 +139,6 @@ def test_each_file_is_one_line_of_a_plain_file_that_others_may_read(tmp_path: Pa
     assert stat.S_IMODE((tmp_path / digests.NAME).stat().st_mode) == 0o644
 
 
-def test_no_handle_stays_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened, opens = [], os.open
-    monkeypatch.setattr(digests.os, "open", lambda *a, **k: opened.append(opens(*a, **k)) or opened[-1])
-    run = Digests(tmp_path)
-    run.of(written(tmp_path / "a", b"x"))
-    run.save()
-    assert len(opened) == 2
-    for handle in opened:
-        with pytest.raises(OSError, match="Bad file descriptor"):
-            os.fstat(handle)
-
-
 def test_without_a_folder_nothing_is_written_and_nothing_is_made(tmp_path: Path) -> None:
     run = Digests(tmp_path / "absent")
     run.of(written(tmp_path / "a", b"x"))
@@ -177,16 +165,3 @@ def test_lines_that_say_nothing_spoil_no_other_and_many_of_them_are_written_away
     assert path.read_bytes().count(b"\n") == 2 + (0 if dropped else useless)
     monkeypatch.setattr(digests, "digest_file", lambda path: "read again")
     assert [Digests(tmp_path).of(file) for file in files] == wanted
-
-
-@pytest.mark.parametrize(("age_s", "kept"), [(1, 0), (3, 1), (-100, 0)])
-def test_a_file_is_remembered_only_when_it_has_been_left_alone_for_a_while(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age_s: float, kept: int
-) -> None:
-    """Within the resolution of its times it may change again, and nobody would see it."""
-    file = written(tmp_path / "a", b"x")
-    at_age(monkeypatch, age_s)
-    run = Digests(tmp_path)
-    run.of(file)
-    run.save()
-    assert len(lines(tmp_path)) == kept

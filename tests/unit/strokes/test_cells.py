@@ -55,12 +55,6 @@ def test_cells_live_only_where_they_are_wanted() -> None:
     assert (labels[:, 50:] < 0).all()
 
 
-def test_threads_are_longer_than_wide() -> None:
-    _, labels = cells_of(np.full((64, 96, 3), 0.5, np.float32), cell=10, root=2)
-    across, down = (labels[:, 1:] != labels[:, :-1]).mean(), (labels[1:] != labels[:-1]).mean()
-    assert down > 2 * across
-
-
 def test_votes_take_spikes_away_and_leave_plain_areas() -> None:
     labels = np.zeros((24, 24), np.int32)
     labels[:, 12:] = 1
@@ -78,13 +72,6 @@ def test_enlarged_labels_are_the_same_in_every_band() -> None:
     cells.enlarge(lower, 60, labels, np.float32(0.5))
     assert np.array_equal(whole[60:100], lower)
     assert (whole[::2, ::2] == labels).mean() > 0.9
-
-
-def test_borders_are_as_far_away_as_they_are() -> None:
-    labels = np.zeros((20, 40), np.int32)
-    labels[:, 20:] = 1
-    distance = cells.borders(labels, 10)
-    assert np.allclose(distance[10, 20:29], np.arange(9) + 0.5, atol=0.3)
 
 
 def test_a_rare_strong_colour_gets_a_sheet_of_its_own() -> None:

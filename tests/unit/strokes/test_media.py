@@ -9,16 +9,9 @@ import numpy as np
 import pytest
 
 from vidtrans.core.errors import UsageError
-from vidtrans.strokes.media import FOLDER, load_medium, medium_names
+from vidtrans.strokes.media import load_medium
 
 OIL = '[[layer]]\nbrush = "bristle"\nwidth = 10\n'
-
-
-def test_every_medium_that_ships_says_what_it_is() -> None:
-    media = [load_medium(name) for name in medium_names()]
-    assert all(medium.summary for medium in media)
-    assert len({medium.digest for medium in media}) == len(media)
-    assert sorted(path.stem for path in FOLDER.glob("*.jpg")) == list(medium_names())
 
 
 def test_a_users_medium_has_its_own_brush(tmp_path: Path) -> None:
@@ -75,8 +68,3 @@ def test_a_brush_without_light_and_one_that_is_no_picture_are_refused(tmp_path: 
     for name, said in (("dark.png", "without light"), ("text.png", "not a picture"), ("none.png", "no such file")):
         with pytest.raises(UsageError, match=said):
             load_medium(name, tmp_path)
-
-
-def test_an_unknown_name_gets_the_nearest() -> None:
-    with pytest.raises(UsageError, match="watercolour"):
-        load_medium("watercolor")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.strokes.fields import Fields, raised
+from vidtrans.strokes.fields import Fields
 from vidtrans.strokes.media import load_medium
-from vidtrans.strokes.painter import StrokePainter, outline
+from vidtrans.strokes.painter import StrokePainter
 from vidtrans.strokes.settings import StrokesSettings
 
 WIDTH, HEIGHT = 160, 120
@@ -41,17 +41,6 @@ def test_a_wash_leaves_the_paper_white_and_dries_dark_at_its_edge(tmp_path: Path
     assert 90 < inside < 200  # the paper shines through: the picture is darker
 
 
-def test_an_outline_is_soft_where_the_tone_hardly_changes() -> None:
-    columns = np.arange(40, dtype=np.float32) - 20
-    gentle, steep = (np.tile(columns * slope, (20, 1)).astype(np.float32) for slope in (0.01, 0.2))
-    far, crisp = outline(steep, 1.0)
-    assert np.allclose(far[10, 5:35], columns[5:35], atol=1e-3)  # in pixels from where it is 0
-    assert np.all(crisp[10, 5:35] == 1)
-    far, crisp = outline(gentle, 1.0)
-    assert abs(far[10, 10]) < 0.5 * abs(columns[10])
-    assert np.all(crisp < 0.5)
-
-
 def test_a_margin_leaves_the_paper_bare_along_the_sides(tmp_path: Path) -> None:
     grey = np.full((HEIGHT, WIDTH, 3), 100, np.uint8)
     strokes = 'brush = "dab"\nlength = 1\nwidth = 16\nspacing = 0.3\n'
@@ -61,13 +50,6 @@ def test_a_margin_leaves_the_paper_bare_along_the_sides(tmp_path: Path) -> None:
         assert np.all(made[:2] == 255)
         assert np.all(made[:, -2:] == 255)
         assert made[40:-40, 40:-40].mean() < 180
-
-
-def test_clarity_raises_small_differences_of_tone() -> None:
-    tone = np.full((64, 64), 0.5, np.float32)
-    assert np.allclose(raised(tone, 5.0), 0, atol=1e-6)
-    tone[30:34, 30:34] = 0.3  # an eye
-    assert raised(tone, 5.0)[31, 31] < -0.05
 
 
 def test_lift_keeps_black_and_white(tmp_path: Path) -> None:
