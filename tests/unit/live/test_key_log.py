@@ -21,9 +21,9 @@ from vidtrans.session import Context
 PLAYED = {
     0: {},
     4: {"pan_x": 0.012},
-    9: {"pan_x": 0.0123, "zoom": 1.007},
-    15: {"recall": 0.25, "hue": 3.0},
-    20: {"goto": 1},
+    6: {"pan_x": 0.0123, "zoom": 1.007},
+    8: {"recall": 0.25, "hue": 3.0},
+    11: {"goto": 1},
 }
 
 
@@ -40,9 +40,9 @@ def test_a_performance_is_rendered_again_from_its_log(seed: int | None) -> None:
     path, context = rememberer(Path("m.safetensors")), Context(cache_dir=Path("cache"))
     picture = None if seed is None else scene(64, 48, seed=seed)
     dreamer = Dreamer(load_model(str(path), context), RenderingSettings(), context, picture, 32)
-    shown = play(dreamer, 26)
+    shown = play(dreamer, 14)
     told = dreamer.log.write(Path("take.mp4"))
-    command = re.search(r"vidtrans dream (\S+) --model m.safetensors --steer take.keys --size (\S+) --frames 26$", told)
+    command = re.search(r"vidtrans dream (\S+) --model m.safetensors --steer take.keys --size (\S+) --frames 14$", told)
     assert command
     assert command[1] == ("take.png" if picture is not None else "noise")
     settings = {
@@ -52,10 +52,10 @@ def test_a_performance_is_rendered_again_from_its_log(seed: int | None) -> None:
     }
     for name in ("a.mkv", "b.mkv"):
         cache = {"cache_dir": Path(name + ".cache")}
-        api.dream(command[1], path, name, frames=26, settings=settings, **cache)
+        api.dream(command[1], path, name, frames=14, settings=settings, **cache)
     assert Path("a.mkv").read_bytes() == Path("b.mkv").read_bytes()
     made = decode(Path("a.mkv"))[2]
-    assert [np.abs(a.astype(int) - b).max() for a, b in zip(made, shown, strict=True)] == [0] * 26
+    assert [np.abs(a.astype(int) - b).max() for a, b in zip(made, shown, strict=True)] == [0] * 14
 
 
 def test_a_log_of_another_model_is_said_to_be_one(capsys: pytest.CaptureFixture[str]) -> None:

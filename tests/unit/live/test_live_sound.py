@@ -116,12 +116,9 @@ class TestServer:
     def test_a_wrong_curve_is_one_line_and_nothing_stops(self, running: Running) -> None:
         with running.program() as page:
             begin(page)
-            for text, problem in (("lwo", "did you mean 'low'"), ("0: 1, 9: 0", "key frames"), ("", "strength")):
-                page.send(type="controls", values={"strength": text})
-                assert problem in page.message("problem")["text"]
-            for values in ({"strength": ["low"]}, {"strength": None}, {"model": "low"}, {"size": "low"}):
+            for values in ({"strength": "lwo"}, {"strength": ["low"]}, {"strength": None}, {"size": "low"}):
                 page.send(type="controls", values=values)
-                page.message("problem")
+                assert next(iter(values)) in page.message("problem")["text"]
             page.send(type="sound", on=1)
             assert "begins" in page.message("problem")["text"]
             page.socket.send(b"\x01\x03" + bytes(5))

@@ -178,8 +178,8 @@ class TestModels:
         stage = stage_of(load("flower"))
         line = np.full((128, 128, 3), 255, np.uint8)
         line[60:66, 20:110] = 0
-        photograph = stage.paint(SourceFrame(FRAMES[0]), state_of(model="flower"), 0.0)
-        drawing = stage.paint(SourceFrame(line, is_drawing=True), state_of(model="flower"), 0.0)
+        photograph = stage.paint(SourceFrame(FRAMES[0]), state_of(model="flower", size=48), 0.0)
+        drawing = stage.paint(SourceFrame(line, is_drawing=True), state_of(model="flower", size=128), 0.0)
         assert photograph.picture.shape == FRAMES[0].shape
         # The stroke itself is the line; of a photograph of it both sides would be.
         columns = (drawing.model_input[:, 64, 0] == 255).sum()
@@ -188,15 +188,15 @@ class TestModels:
     def test_controls_of_the_pairing_change_what_it_sees(self) -> None:
         models = load("flower")
         stage = stage_of(models)
-        few = state_of(model="flower").updated({"edges.density": 0.01}, models)
-        many = state_of(model="flower").updated({"edges.density": 0.3}, models)
+        few = state_of(model="flower", size=48).updated({"edges.density": 0.01}, models)
+        many = state_of(model="flower", size=48).updated({"edges.density": 0.3}, models)
         lines = [int((stage.paint(SourceFrame(FRAMES[0]), s, 0.0).model_input == 255).sum()) for s in (few, many)]
         assert lines[0] < lines[1]
 
     def test_a_cross_fade_lies_between_the_two_and_strength_blends_with_the_source(self) -> None:
         stage = stage_of(load("flower", "identity"))
-        states = [state_of(model="flower", second="identity", crossfade=x, fade=0.0) for x in (0, 0.5, 1)]
-        states.append(state_of(model="flower", strength=0.0))
+        states = [state_of(model="flower", size=48, second="identity", crossfade=x, fade=0.0) for x in (0, 0.5, 1)]
+        states.append(state_of(model="flower", size=48, strength=0.0))
         pictures = [stage.paint(SourceFrame(FRAMES[0], is_cut=True), s, 9.0 * n).picture for n, s in enumerate(states)]
         one, both, other = (picture.astype(float) for picture in pictures[:3])
         assert np.abs(both - (one + other) / 2).max() <= 1

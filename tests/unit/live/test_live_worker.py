@@ -295,7 +295,7 @@ def do(done: list[int], number: int, error: Exception | None, stage: object) -> 
 
 
 class TestDreams:
-    def test_they_go_on_by_themselves_from_what_was_shown_and_frames_drive_them(self) -> None:
+    def test_they_go_on_by_themselves_from_what_was_shown_each_time_and_frames_drive_them(self) -> None:
         easel = Easel()
         with working(easel) as (worker, heard):
             worker.submit(job(1, 40))
@@ -304,15 +304,7 @@ class TestDreams:
             until(lambda: len(heard.pictures) > 3)
             worker.submit(job(5))
             until(lambda: heard.lost)
-            worker.dream(False)
-        assert heard.levels[:4] == [50, 51, 52, 53]
-        assert heard.lost == [(5, "")]
-        assert len(easel.frames) == 1
-
-    def test_one_that_ended_begins_anew(self) -> None:
-        with working(Easel()) as (worker, heard):
-            worker.dream(True)
-            until(lambda: len(heard.pictures) > 2)
+            assert (heard.levels[:4], heard.lost, len(easel.frames)) == ([50, 51, 52, 53], [(5, "")], 1)
             worker.dream(False)
             worker.submit(job(1, 100))
             until(lambda: 110 in heard.levels)

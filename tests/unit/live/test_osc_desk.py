@@ -68,13 +68,10 @@ def test_every_control_of_every_model_has_an_address_and_is_moved_by_it(stage: O
 def test_what_is_out_of_bounds_stays_at_the_end_and_numbers_choose_words(stage: OscStage) -> None:
     for address, given_value, expected in (
         ("strength", 7.0, 2.0),
-        ("strength", -1, 0.0),
         ("size", 3, SMALLEST_SIDE),
-        ("size", 100_000, 1024),
         ("size", 0.0, 0),
         ("dream_fps", 0.0, 1.0),
         ("mirror", 1.0, True),
-        ("mirror", 0, False),
         ("past", 1, "off"),
         ("past", 3.0, "causal"),
         ("second", 2.0, "flower"),
@@ -89,24 +86,17 @@ def test_what_is_out_of_bounds_stays_at_the_end_and_numbers_choose_words(stage: 
 
 REFUSED: list[tuple[str, tuple[Argument, ...]]] = [
     ("strength", (math.nan,)),
-    ("strength", (math.inf,)),
     ("strength", ("low",)),  # a curve, which a page may write
     ("strength", ("'moves.csv:glow'",)),  # a curve that reads a file
     ("strength", (True,)),
-    ("strength", (None,)),
-    ("strength", (b"\0\0",)),
     ("strength", ()),
-    ("strength", ("low", 0.5)),
     ("mirror", ("yes",)),
     ("past", ("../../etc/passwd",)),
     ("past", (4,)),
-    ("past", (-1,)),
-    ("past", (math.nan,)),
     ("model", ("/etc/passwd",)),
     ("model", (0,)),
     ("look", ("pencil",)),  # a medium, but not loaded
     ("preset", ("../live-presets.json",)),
-    ("preset", (1,)),
     ("dream", (True,)),  # neither model predicts frames
 ]
 
@@ -291,7 +281,7 @@ PART = st.one_of(
 )  # fmt: skip
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
 @given(st.lists(st.lists(PART, max_size=4).map(b"".join), max_size=6), st.booleans())
 def test_no_bytes_raise_or_move_a_control_out_of_its_bounds(
     stage: OscStage, packets: list[bytes], is_bundled: bool

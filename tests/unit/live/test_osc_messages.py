@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from osc_stage import pack_bundle
 
@@ -29,6 +29,7 @@ ARGUMENT = st.one_of(
 MESSAGE = st.builds(OscMessage, TEXT.map("/{}".format), st.lists(ARGUMENT, max_size=8).map(tuple))
 
 
+@settings(max_examples=30)
 @given(MESSAGE)
 def test_a_packed_message_is_parsed_to_the_same(message: OscMessage) -> None:
     data = pack_message(message)
@@ -36,6 +37,7 @@ def test_a_packed_message_is_parsed_to_the_same(message: OscMessage) -> None:
     assert parse_message(data) == message
 
 
+@settings(max_examples=20)
 @given(st.lists(MESSAGE, max_size=5), st.floats(1, ERA_END_S - 1e-3))
 def test_bundles_keep_order_and_time(messages: list[OscMessage], at_s: float) -> None:
     inner = pack_bundle([pack_message(message) for message in messages])

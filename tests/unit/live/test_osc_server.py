@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from live_server import TIMEOUT_S, Running, flat, pixels, serving
+from live_server import TIMEOUT_S, Running, flat, serving
 from osc_stage import OscStage, free_port, pack_bundle
 from processes import until
 from pythonosc.udp_client import SimpleUDPClient
@@ -65,25 +65,6 @@ def running(controller: Controller) -> Iterator[Running]:
     settings = stage_settings(str(controller.port), f"{HOST}:{controller.own_port}", (), allow_network=False)
     with serving(stage=settings) as server:
         yield server
-
-
-def test_a_message_changes_the_picture_and_the_page_and_comes_back(running: Running, controller: Controller) -> None:
-    with running.program() as page:
-        page.send(type="source", kind="camera")
-        picture = flat(0)
-        picture[:, :16] = 200
-        page.frame(picture)
-        page.picture()
-        controller.send("past", "off")
-        page.state(past="off")
-        controller.send("mirror", 1.0)
-        page.state(mirror=True)
-        until(lambda: pixels(page.picture().file)[:, 20:].min() > 140)
-        assert controller.receive("mirror") in ((False,), (True,))
-        until(lambda: controller.receive("mirror") == (True,))
-        page.send(type="controls", values={"strength": 0.5})
-        until(lambda: controller.receive("strength") == (0.5,))
-        assert controller.receive("frame")[0] > 0  # type: ignore[operator]
 
 
 def test_a_page_is_told_what_came_and_what_matched_nothing(running: Running, controller: Controller) -> None:
@@ -162,17 +143,13 @@ def test_a_port_that_is_taken_and_a_host_that_is_none_are_one_line(controller: C
 
 MISTAKES: list[tuple[tuple[str, str], tuple[str, ...], str]] = [
     (("x", ""), (), "names no port"),
-    (("0", ""), (), "names no port"),
-    (("65536", ""), (), "names no port"),
     (("9" * 5000, ""), (), "names no port"),
     ((":9000", ""), (), "no host before the colon"),
     (("0.0.0.0:9000", ""), (), "could move the controls"),
-    (("", "9000"), (), "names no port"),
     (("", "192.168.1.20:9000"), (), "sends to another machine"),
     (("9000", "127.0.0.1:9000"), (), "is where --osc listens"),
     (("", ""), ("ndi",), "could watch"),
     (("", ""), ("virtual-camera", "virtual-camera"), "stands twice"),
-    (("", ""), ("nd",), "ndi"),
 ]
 
 
@@ -216,10 +193,12 @@ def test_on_an_open_address_only_private_networks_are_heard(monkeypatch: pytest.
     assert running.hub.state.controls.strength == 1.0
 
 
-def test_python_osc_moves_a_control_and_hears_of_it(running: Running, controller: Controller) -> None:
+def test_python_osc_moves_a_control_and_hears_of_every_move(running: Running, controller: Controller) -> None:
     other = SimpleUDPClient(HOST, controller.port)
     with running.program() as page, other._sock:
         other.send_message("/vidtrans/keep_colour", 0.5)
         page.state(keep_colour=0.5)
-    until(lambda: controller.receive("keep_colour") == (0.5,))
+        until(lambda: controller.receive("keep_colour") == (0.5,))
+        page.send(type="controls", values={"strength": 0.5})
+        until(lambda: controller.receive("strength") == (0.5,))
     assert np.isclose(running.hub.state.controls.keep_colour, 0.5)
