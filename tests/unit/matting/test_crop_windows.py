@@ -33,10 +33,3 @@ def test_a_thing_lies_in_its_window_at_its_place(box: Box, side: int) -> None:
 def test_the_box_of_nothing_is_none() -> None:
     assert box_of(np.full((4, 4), 0.49, np.float32)) is None
     assert box_of(np.eye(4, dtype=np.float32)) == (0, 0, 4, 4)
-
-
-def test_a_window_of_the_whole_frame_has_all_of_it() -> None:
-    picture = np.random.default_rng(0).integers(0, 255, (180, 320, 3), np.uint8)
-    window = CropWindow.whole(FRAME, 1.0)
-    assert window.size == (320, 192)
-    assert np.array_equal(window.take(picture)[6:186], picture)

@@ -62,12 +62,6 @@ def test_what_jpeg_makes_of_a_mask_is_clean_but_for_its_edge() -> None:
     assert np.array_equal(matte >= 0.5, THING)
 
 
-def test_soft_edges_stay() -> None:
-    soft = cv2.GaussianBlur(np.where(THING, 255, 0).astype(np.uint8), (0, 0), 3)
-    matte = matte_in(Brushes().read(save(soft), FRAME))
-    assert ((matte > 0.1) & (matte < 0.9)).sum() > 100
-
-
 def test_a_cut_out_is_its_alpha() -> None:
     cut = np.dstack([FRAME, np.where(THING, 255, 0).astype(np.uint8)])
     assert np.array_equal(matte_in(Brushes().read(save(cut), FRAME)), THING)
@@ -120,20 +114,6 @@ def test_a_mask_of_dark_footage_is_a_mask() -> None:
     dark[THING] = (200, 120, 40)
     found = Brushes().read(write_mask("m.png", THING), dark)
     assert np.array_equal(matte_in(found), THING)
-
-
-def test_a_cut_out_of_a_red_thing_is_a_cut_out() -> None:
-    red = FRAME.copy()
-    red[THING] = (240, 10, 10)
-    cut = np.dstack([red, np.where(THING, 255, 0).astype(np.uint8)])
-    assert np.array_equal(matte_in(Brushes().read(save(cut), red)), THING)
-
-
-def test_a_mask_of_another_size_is_scaled() -> None:
-    small = cv2.resize(np.where(THING, 255, 0).astype(np.uint8), (80, 60), interpolation=cv2.INTER_AREA)
-    matte = matte_in(Brushes().read(save(small), FRAME))
-    assert matte.shape == THING.shape
-    assert abs(int((matte >= 0.5).sum()) - int(THING.sum())) < 60
 
 
 @pytest.mark.parametrize(

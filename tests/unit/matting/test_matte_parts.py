@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from things import moving_thing, overlap, with_strokes
 
 from vidtrans.matting.confidence import lost_parts, suggested
-from vidtrans.matting.examples import ExampleMaker, PaintedThing, filled
+from vidtrans.matting.examples import ExampleMaker, PaintedThing
 from vidtrans.matting.marks import OFF, ON
-from vidtrans.matting.matte_edges import cut_out, finished, moved_edge, refined
+from vidtrans.matting.matte_edges import finished, moved_edge, refined
 from vidtrans.matting.stroke_masks import grown
 from vidtrans.matting.swept_mattes import BLOCK, sweeps
 from vidtrans.matting.tracking import LOST, Signals, confidence, within_reach
@@ -46,14 +46,6 @@ def test_some_examples_have_no_guide_and_others_a_wrong_one() -> None:
     assert min(apart) > 0
 
 
-def test_a_hole_is_filled_from_around() -> None:
-    picture = np.full((60, 80, 3), (10, 80, 160), np.uint8)
-    picture[20:40, 30:50] = 255
-    hole = np.zeros((60, 80), bool)
-    hole[20:40, 30:50] = True
-    assert np.abs(filled(picture, hole).astype(int) - (10, 80, 160)).max() <= 1
-
-
 def test_what_the_motion_does_not_reach_fades_and_crumbs_go() -> None:
     carried = np.zeros((100, 100), np.float32)
     carried[30:70, 30:70] = 1
@@ -74,15 +66,6 @@ def test_strokes_grow_to_the_thing() -> None:
     assert np.array_equal(grown(frame, labels), grown(frame, labels))
 
 
-def test_a_box_is_a_stroke_around_the_thing() -> None:
-    frame, matte = FRAMES[0], MATTES[0]
-    rows, columns = np.nonzero(matte)
-    labels = np.zeros(matte.shape, np.uint8)
-    corner, other = (int(columns.min()) - 6, int(rows.min()) - 6), (int(columns.max()) + 6, int(rows.max()) + 6)
-    cv2.rectangle(labels, corner, other, ON, 2)
-    assert overlap(np.rint(255 * grown(frame, labels)), matte) > 0.8
-
-
 def test_the_edge_follows_the_picture_at_its_own_size() -> None:
     frames, mattes = moving_thing(1, size=(640, 480))
     small = cv2.resize(frames[0], (160, 120), interpolation=cv2.INTER_AREA)
@@ -100,19 +83,6 @@ def test_an_edge_moves_by_pixels(pixels: float) -> None:
     assert moved[30].sum() == pytest.approx(30 + pixels, abs=1e-3)
     assert finished(matte, 0, 0) is matte
     assert 0 < finished(matte, 0, 4)[30, 30] < 1
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_a_cut_out_has_no_colour_of_the_ground(dtype: type) -> None:
-    full = np.iinfo(dtype).max
-    alpha = np.clip((np.arange(120, dtype=np.float32) - 50) / 8, 0, 1)[None].repeat(90, 0)
-    thing, ground = np.array([0.9, 0.4, 0.1]), np.array([0.0, 0.2, 0.8])
-    frame = (alpha[..., None] * thing + (1 - alpha[..., None]) * ground) * full
-    layer = cut_out(np.rint(frame).astype(dtype), alpha)
-    assert layer.dtype == dtype
-    seen = alpha > 0.2
-    error, before = (np.abs(part[seen] / full - thing).mean() for part in (layer[..., :3], frame))
-    assert error < 0.5 * before
 
 
 def test_confidence_rises_with_every_signal() -> None:

@@ -11,7 +11,6 @@ import pytest
 from clips import moving_frames
 from directed_clip import lossless
 from made_models import make_model
-from style_pictures import style_pictures
 
 import vidtrans
 from vidtrans.config.rendering_settings import RenderingSettings
@@ -19,7 +18,6 @@ from vidtrans.inference import torch_engine
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.loaded_model import MOST_ENGINES, LoadedModel, load_engine, load_model
 from vidtrans.session import Context
-from vidtrans.video.images.picture import write_picture
 
 COUNT = MOST_ENGINES + 3
 
@@ -55,19 +53,6 @@ def test_those_that_were_used_last_stay(most: list[int]) -> None:
         assert load_engine(made[0], settings, context) is first
     assert max(most) == len(context.engines) == MOST_ENGINES
     assert [key[0] for key in context.engines] == [model.digest for model in (*made[-3:], made[0])]
-
-
-@pytest.mark.thorough
-def test_a_list_of_clips_with_a_picture_each_is_rendered_in_bounded_memory(most: list[int]) -> None:
-    lossless(Path("clip.mkv"), moving_frames(2, (64, 48)))
-    rows = []
-    for number in range(COUNT):
-        write_picture(Path(f"p{number}.png"), style_pictures()["stripes"] // (number + 1))
-        rows.append(f'[[clips]]\nsource = "clip.mkv"\nrendering.look = "p{number}.png"\n')
-    Path("list.toml").write_text("".join(rows))
-    table = vidtrans.stylize("list.toml", output="out/", size="32", engine="torch", executor="inline", device="cpu")
-    assert len(table["items"]) == len(most) == COUNT
-    assert max(most) <= MOST_ENGINES + 1  # the renderer of the last clip may hold one
 
 
 def test_a_grid_of_many_models_is_drawn_in_bounded_memory(most: list[int]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from vidtrans.output.places import check_place
 from vidtrans.output.records import check_foreign, record, recorded, up_to_date
 from vidtrans.output.result import Result, produce
 from vidtrans.session import Context
-from vidtrans.store import digests
 from vidtrans.store.cache import Cache
 
 REQUEST, RESULT = "request", {"frames": 7, "frames_inferred": 7, "frames_spared": 3, "frames_encoded": 2, "codec": "x"}
@@ -65,16 +63,6 @@ def test_a_result_on_record_is_known_again_and_counts_no_frames_twice(kind: str,
     assert (cache.root / "CACHEDIR.TAG").is_file()
     nothing = {"frames_inferred": 0, "frames_spared": 0, "frames_encoded": 0}
     assert check(Cache(cache.root, silent), output) == RESULT | nothing
-
-
-def test_what_was_digested_on_the_way_is_remembered_with_the_record(
-    cache: Cache, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source, now = file_of("in.mp4"), time.time_ns()
-    monkeypatch.setattr(digests.time, "time_ns", lambda: now + 100 * digests.SETTLED_NS)
-    cache.digest(source)
-    put_on_record(cache, file_of())
-    assert "in.mp4" in (cache.root / "digests.jsonl").read_text()
 
 
 def test_a_record_is_of_the_content_under_whatever_name_it_was_written(cache: Cache) -> None:

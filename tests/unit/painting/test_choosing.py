@@ -33,13 +33,6 @@ def test_each_half_of_a_clip_that_shows_two_things_gets_its_key_frame() -> None:
         assert both.psnr >= chooser._psnr(pair)
 
 
-def test_more_key_frames_are_better_and_all_of_them_leave_nothing_to_make() -> None:
-    chooser = ShotChooser(range(9), turning(9), count=9)
-    assert chooser.best(1).psnr < chooser.best(3).psnr < chooser.best(8).psnr
-    assert chooser.best(9).psnr == BEST_DB
-    assert chooser.best(50) == chooser.best(9)
-
-
 def test_carrying_finds_a_motion_over_many_frames_and_says_where_nothing_is_known() -> None:
     wide = scene(260, 96, 3)
     guides = [Guide.of(np.ascontiguousarray(wide[:, 4 * n : 4 * n + 128])) for n in range(20)]

@@ -51,11 +51,6 @@ def test_a_lossy_file_is_not_taken_for_paint(quality: int) -> None:
     assert cover.mean() < 0.01
 
 
-def test_16_bits_count_as_8() -> None:
-    deep = [p.astype(np.uint16) * 257 for p in (painted(), RESULT)]
-    assert np.array_equal(changed(deep[0], deep[1]), changed(painted(), RESULT))
-
-
 def test_of_two_corrections_of_one_frame_the_later_lies_over_the_other() -> None:
     cover = np.zeros((90, 160), np.uint8)
     cover[BOX] = 255

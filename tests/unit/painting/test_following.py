@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vidtrans.painting.composing import LEVELS
-from vidtrans.painting.following import nearest_level, shares_of
+from vidtrans.painting.following import shares_of
 
 COUNTS = np.full(len(LEVELS), 100.0)
 
@@ -34,7 +34,3 @@ def test_where_nothing_was_compared_the_trust_itself_counts_and_where_nothing_is
     assert shares_of(np.zeros(len(LEVELS)), np.zeros(len(LEVELS))) == LEVELS
     counts = np.where(np.array(LEVELS) > 0.5, 0, COUNTS)
     assert max(shares_of(counts * 0.01, counts)) == 1
-
-
-def test_levels_are_found_by_value() -> None:
-    assert np.array_equal(nearest_level(np.array([[0.0, 1.0], [0.52, 0.93]])), [0, len(LEVELS) - 1, 6, 11])

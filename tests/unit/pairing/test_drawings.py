@@ -39,11 +39,6 @@ def on_ground(*rgb: int) -> np.ndarray:
     return np.where(line_drawing() < 128, line_drawing(), np.array(rgb, np.uint8)).astype(np.uint8)
 
 
-def cut_out() -> np.ndarray:
-    page = np.full((480, 640, 3), 255, np.uint8)
-    return cv2.ellipse(page, (320, 240), (60, 90), 0, 0, 360, (60, 60, 60), -1)
-
-
 def gradient() -> np.ndarray:
     ramp = np.linspace(0, 255, 640).astype(np.uint8)
     return np.dstack([np.tile(c, (480, 1)) for c in (ramp, ramp[::-1], np.full(640, 90, np.uint8))])
@@ -53,19 +48,13 @@ SCAN = noisy(line_drawing(paper=230, ink=60), 4)
 PICTURES = {
     "lines on white": (line_drawing(), "lines"),
     "white on black": (line_drawing(640, 480, 0, 255), "lines"),
-    "a large page": (line_drawing(2000, 1500, 235, 40), "lines"),
-    "a small dark one": (line_drawing(160, 120, 20, 220), "lines"),
     "a scan": (SCAN, "lines"),
-    "a yellowed scan": (np.clip(SCAN.astype(int) - (0, 4, 14), 0, 255).astype(np.uint8), "lines"),
     "grey paper": (on_ground(128, 128, 128), "lines"),
     "a coloured ground": (on_ground(255, 120, 120), "flats"),
-    "a figure cut out": (cut_out(), "flats"),
     "a poster": (poster(), "flats"),
-    "a large poster": (poster(1920, 1440), "flats"),
     "a gradient": (gradient(), ""),
     "a photograph": (noisy(scene(640, 480, 5), 6), ""),
     "noise": (noisy(np.full((480, 640, 3), 128, np.uint8), 60), ""),
-    "a smooth scene": (scene(640, 480, 2), ""),
     "a white page": (np.full((480, 640, 3), 255, np.uint8), "flats"),
     "a black page": (np.zeros((480, 640, 3), np.uint8), "flats"),
 }

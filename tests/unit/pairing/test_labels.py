@@ -86,11 +86,6 @@ def test_borders_are_on_both_sides_as_pix2pixhd_has_them() -> None:
     assert np.array_equal(made[..., :4], one_hot(labels, 4))
 
 
-def test_a_map_of_two_labels_has_no_mixtures() -> None:
-    labels = np.random.default_rng(0).integers(0, 2, (40, 40))
-    assert np.array_equal(Labels(LabelsSettings(classes=2)).input([grey(labels)]), one_hot(labels, 2))
-
-
 def test_people_see_the_palette_and_colours_of_their_own_for_the_rest() -> None:
     labels = areas(1, 5)
     pairing = Labels(LabelsSettings(classes=5, palette=PALETTE, boundaries=True))

@@ -9,7 +9,6 @@ from clips import moving_frames, scene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidtrans.config.recipe import make_recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import PairPositions, input_frames
@@ -40,12 +39,6 @@ def test_a_flat_picture_and_faint_noise_stay_empty() -> None:
         assert not Edges(EdgesSettings(gradient_channel=True)).input([np.full((32, 32, 3), level, np.uint8)]).any()
     noise = np.random.default_rng(0).integers(100, 103, (48, 48, 3), dtype=np.uint8)
     assert share_of_lines(noise) == 0 < share_of_lines(noise, min_gradient=0.0)
-
-
-def test_thresholds_follow_the_pictures_contrast() -> None:
-    picture = scene(96, 80, seed=2)
-    lines, dim_lines = (Edges(EdgesSettings(min_gradient=0.0)).input([p]) for p in (picture, picture // 2))
-    assert (lines == dim_lines).mean() > 0.9
 
 
 def test_more_density_gives_more_lines_and_more_blur_fewer() -> None:
@@ -122,7 +115,7 @@ def test_the_input_does_not_depend_on_where_in_memory_the_frame_lies(name: str) 
     pairing = make_pairing(name, {"gradient_channel": True} if name == "edges" else {})
     frame = moving_frames(1, size=(171, 96))[0]
     wanted = pairing.input([frame])
-    for offset in range(0, 64, 1 if name == "edges" else 5):
+    for offset in range(0, 64, 1 if name == "edges" else 16):
         room = np.empty(frame.nbytes + 64, np.uint8)
         moved = room[offset : offset + frame.nbytes].reshape(frame.shape)
         moved[...] = frame
@@ -136,7 +129,7 @@ def test_the_input_does_not_depend_on_the_number_of_threads(name: str) -> None:
     """Edges did, in one of these pictures: OpenCV's Canny rounds thresholds otherwise where it has a single thread."""
     pairing, rng, before = make_pairing(name, {}), np.random.default_rng(2), cv2.getNumThreads()
     noise = rng.integers(0, 256, (24, 180, 276, 3), np.uint8)
-    frames = [cv2.GaussianBlur(n, (0, 0), 0.3 + i / 6) for i, n in enumerate(noise)][:: 1 if name == "edges" else 8]
+    frames = [cv2.GaussianBlur(n, (0, 0), 0.3 + i / 6) for i, n in enumerate(noise)][:: 1 if name == "edges" else 12]
     try:
         found = []
         for count in (1, 2, 5):
@@ -190,22 +183,6 @@ def test_what_the_lines_of_a_drawing_enclose_is_light() -> None:
     assert [tone[48, 64], tone[20, 10], tone[80, 10]] == [150, 64, 64]
 
 
-def test_people_see_lines_on_tones() -> None:
-    found = Edges(EdgesSettings(gradient_channel=True, tone_channel=True)).input([FRAME])
-    shown = Edges(EdgesSettings(gradient_channel=True, tone_channel=True)).preview(found)
-    assert shown.shape == FRAME.shape
-    assert (shown[found[..., 0] > 0] == 255).all()
-    assert np.array_equal(shown[found[..., 0] == 0][:, 1], found[found[..., 0] == 0][:, 2] // 2)
-
-
-def test_training_takes_some_lines_and_tones_away() -> None:
-    pairing = Edges(EdgesSettings(gradient_channel=True, tone_channel=True, variation=1.0))
-    made = [pairing.training_input([FRAME], generator(seed)) for seed in range(60)]
-    assert 8 <= sum(bool((one[..., 2] == 128).all()) for one in made) <= 30
-    faint = pairing.input([FRAME])[..., 1] > 40
-    assert 10 <= sum(bool((one[..., 1][faint] == 0).mean() > 0.02) for one in made) <= 55  # gaps
-
-
 def test_every_draw_is_another_and_more_variation_reaches_further() -> None:
     def apart(amount: float) -> float:
         pairing = Edges(EdgesSettings(gradient_channel=True, variation=amount))
@@ -218,14 +195,6 @@ def test_every_draw_is_another_and_more_variation_reaches_further() -> None:
     assert apart(0.2) < 0.6 * apart(1.0)
 
 
-def test_variation_and_what_it_draws_stay_within_their_bounds() -> None:
-    most = EdgesSettings(density=0.9, hysteresis=1.0, sigma=10.0, variation=1.0)
-    for seed in range(12):
-        assert Edges(most).training_input([FRAME], generator(seed)).shape == (64, 96, 1)
-    with pytest.raises(UsageError, match=r"pairing\.variation"):
-        make_pairing("edges", {"variation": 1.1})
-
-
 def test_some_frames_stay_as_they_are_and_the_others_have_other_light() -> None:
     made = [disturb(FRAME, 1.0, generator(seed)) for seed in range(200)]
     spared = np.mean([np.array_equal(picture, FRAME) for picture in made])
@@ -234,8 +203,3 @@ def test_some_frames_stay_as_they_are_and_the_others_have_other_light() -> None:
     assert min(light) < 0.6
     assert max(light) > 1.2
     assert all(picture.shape == FRAME.shape and picture.dtype == np.uint8 for picture in made)
-
-
-def test_the_preset_draws_and_edges_does_not() -> None:
-    assert make_recipe("edges-live", None, {}).tables["pairing"]["variation"] > 0
-    assert make_recipe("edges", None, {}).tables["pairing"].get("variation", 0) == 0

@@ -415,6 +415,7 @@ def test_a_hold_of_a_killed_process_is_free(tmp_path: Path) -> None:
     assert entry.delete()
 
 
+@pytest.mark.thorough
 def test_a_flipped_byte_anywhere_is_noticed_and_the_result_is_the_same(clip: Path) -> None:
     """That stage alone runs again; the output equals the undamaged one."""
     training, rendering = quick_training(), {"rendering": TINY["rendering"]}

@@ -11,9 +11,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.core.errors import UsageError
-from vidtrans.store.chunking import LONGEST_HOLD, ClipPart, cut_into_chunks, read_ranges
+from vidtrans.store.chunking import LONGEST_HOLD, ClipPart, chunk_of, cut_into_chunks, read_ranges
 
-repeatable = hypothesis_settings(max_examples=60)
+repeatable = hypothesis_settings(max_examples=40)
 
 
 @st.composite
@@ -29,13 +29,17 @@ def clips(draw: Any) -> tuple[int, int, list[int], int]:
 @given(clips())
 def test_no_chunk_spans_a_shot_and_each_knows_its_own(clip: tuple[int, int, list[int], int]) -> None:
     first, stop, shots, length = clip
-    for chunk in cut_into_chunks(first, stop, shots, length):
+    chunks = cut_into_chunks(first, stop, shots, length)
+    for chunk in chunks:
         begin = max(s for s in shots if s <= chunk.first)
         end = min([s for s in shots if s > chunk.first], default=stop)
         assert (chunk.shot_first, chunk.shot_stop) == (max(begin, first), min(end, stop))
         assert chunk.shot_first <= chunk.first < chunk.stop <= chunk.shot_stop
         # Only the last of a shot's chunks is short.
         assert chunk.stop - chunk.first == length or chunk.stop == chunk.shot_stop
+        assert chunk_of(chunks, chunk.first) == chunk_of(chunks, chunk.stop - 1) == chunk
+    assert [c.number for c in chunks] == list(range(len(chunks)))
+    assert cut_into_chunks(first, stop, shots[::-1], length) == chunks
 
 
 @repeatable
@@ -73,7 +77,7 @@ def test_spans_hold_the_missing_chunks_and_what_the_filter_looks_at(
     assert all(b[0][0].number - a[0][-1].number > 1 for a, b in pairwise(found))
 
 
-@hypothesis_settings(max_examples=150)
+@hypothesis_settings(max_examples=60)
 @given(clips(), st.integers(1, 12), st.integers(1, 12))
 def test_each_chunk_is_in_one_part(clip: tuple[int, int, list[int], int], count: int, some: int) -> None:
     """Parts are about as long as each other, or hold whole shots."""
