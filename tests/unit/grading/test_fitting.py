@@ -50,8 +50,6 @@ def test_between_nodes_a_lattice_is_trilinear(colours: np.ndarray, size: int, se
 
 GRADES: dict[str, Grade] = {
     "curves": lambda c: c ** np.array([0.8, 1.0, 1.3]),
-    "s-curve": lambda c: 0.5 - 0.5 * np.cos(np.pi * np.clip(c, 0, 1)),
-    "teal and orange": lambda c: c + 0.12 * (c.mean(-1, keepdims=True) - 0.5) * np.array([1.0, 0.1, -1.0]),
     "black and white": lambda c: np.repeat(c @ np.array([[0.3], [0.6], [0.1]]), 3, axis=-1),
 }
 
@@ -60,9 +58,9 @@ GRADES: dict[str, Grade] = {
 def test_a_smooth_grade_is_met_at_colours_that_were_not_samples(name: str) -> None:
     rng = np.random.default_rng(1)
     around = 0.15 + 0.7 * rng.random((12, 3))  # the colours of a scene: a few, and what is near to them
-    colours = np.clip(around[rng.integers(0, 12, 6000)] + 0.06 * rng.normal(size=(6000, 3)), 0, 1)
-    fitted = fit_grade(samples_of(colours[:3000], GRADES[name]), 17)
-    apart = delta_e(fitted.lattice(colours[3000:]), GRADES[name], colours[3000:])
+    colours = np.clip(around[rng.integers(0, 12, 3000)] + 0.06 * rng.normal(size=(3000, 3)), 0, 1)
+    fitted = fit_grade(samples_of(colours[:1500], GRADES[name]), 13)
+    apart = delta_e(fitted.lattice(colours[1500:]), GRADES[name], colours[1500:])
     assert np.median(apart) < 0.6
     assert np.quantile(apart, 0.95) < 2.5
 
@@ -72,7 +70,7 @@ def test_outliers_do_not_count() -> None:
     colours = rng.random((4000, 3))
     samples = samples_of(colours, GRADES["curves"])
     samples.after[::8] = rng.random((500, 3))
-    fitted = fit_grade(samples, 17)
+    fitted = fit_grade(samples, 9)
     assert np.median(delta_e(fitted.lattice(colours), GRADES["curves"], colours)) < 1.0
 
 
@@ -80,7 +78,7 @@ def test_colours_that_were_not_seen_get_what_the_operators_make_of_them() -> Non
     rng = np.random.default_rng(3)
     dark = 0.45 * rng.random((4000, 3))
     brighter = Operators(exposure=0.5, warmth=0.3)
-    fitted = fit_grade(samples_of(dark, brighter), 17)
+    fitted = fit_grade(samples_of(dark, brighter), 9)
     bright = 0.6 + 0.2 * rng.random((500, 3))
     assert not fitted.is_seen(bright).any()
     assert fitted.is_seen(dark).mean() > 0.9
@@ -89,7 +87,7 @@ def test_colours_that_were_not_seen_get_what_the_operators_make_of_them() -> Non
 
 def test_operators_are_found_again() -> None:
     colours = 0.1 + 0.6 * np.random.default_rng(4).random((500, 3))
-    for changes in ({}, {"exposure": 0.6}, {"warmth": 0.4}, {"contrast": 0.2, "saturation": -0.4}):
+    for changes in ({}, {"exposure": 0.6, "warmth": 0.4}, {"contrast": 0.2, "saturation": -0.4}):
         operators = Operators(**changes)
         found = fit_operators(samples_of(colours, operators))
         assert np.abs(found(colours) - operators(colours)).mean() < 0.004, changes

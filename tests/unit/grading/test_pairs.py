@@ -37,8 +37,6 @@ def resized(before: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 AFTER = {
-    "as it is": graded,
-    "twice the size": lambda p: resized(graded(p), 960, 640),
     "compressed": lambda p: jpeg(graded(p), 30),
     "cropped and smaller": lambda p: resized(graded(p)[40:280, 60:420], 270, 180),
     "16 bits": lambda p: graded(p).astype(np.uint16) * 257,

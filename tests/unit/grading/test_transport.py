@@ -38,12 +38,6 @@ def test_an_affine_grade_is_found_from_other_colours_and_is_the_same_map_for_net
     assert np.allclose(found.signed()(2 * seen - 1), 2 * found(seen) - 1)
 
 
-def test_the_same_domain_twice_changes_nothing() -> None:
-    found = linear_map(colours(0), colours(0))
-    assert np.allclose(found.matrix, np.eye(3), atol=1e-6)
-    assert np.allclose(found.shift, 0, atol=1e-6)
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_no_map_reverses_light_or_shows_the_steps_of_8_bits(seed: int) -> None:
     """Domains of any colours at all, grey ones and flat ones among them."""
@@ -68,12 +62,12 @@ def test_transport_finds_a_curve_that_no_affine_map_is() -> None:
 
 @pytest.mark.parametrize("method", UNPAIRED_METHODS)
 def test_greys_stay_in_order(method: str) -> None:
-    sides = [[colours(k).reshape(60, 100, 3)] for k in (0, 1)]
+    sides = [[colours(k, 1500).reshape(30, 50, 3)] for k in (0, 1)]
     pictures = [
         [np.rint(255 * f(p)).astype(np.uint8) for p in side]
         for f, side in zip((lambda c: c, curved), sides, strict=True)
     ]
-    lattice = learn_from_colours(*pictures, 9, method).grade.lattice
+    lattice = learn_from_colours(*pictures, 5, method).grade.lattice
     light = lattice(np.repeat(np.linspace(0.2, 0.6, 30)[:, None], 3, axis=1)).mean(axis=1)
     assert (np.diff(light) > 0).all()
 
@@ -92,7 +86,7 @@ def test_the_colours_of_a_dataset_are_its_domains_brought_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unpaired_colours, "SIZE", 9)
-    monkeypatch.setattr(transfer, "COUNT", 4000)
+    monkeypatch.setattr(transfer, "COUNT", 1500)
     sources = [np.rint(255 * colours(k, 1200).reshape(30, 40, 3)).astype(np.uint8) for k in range(3)]
     targets = [np.rint(255 * (colours(k, 1200) @ MIX.T + SHIFT).reshape(30, 40, 3)).astype(np.uint8) for k in (5, 6)]
     domains = pairs(tmp_path / "a", sources, 0), pairs(tmp_path / "b", targets, 1)

@@ -107,12 +107,6 @@ def test_any_layers_in_a_row(names: list[str], seed: int) -> None:
 
 
 @needs_packing
-def test_what_the_layers_cannot_do_stays_as_it_is() -> None:
-    network = pack(nn.Sequential(LAYERS["mirrored"](), LAYERS["relu"](), LAYERS["one"](), nn.Identity(), nn.ReLU()))
-    assert [type(m) for m in network] == [nn.Conv2d, nn.ReLU, PackedConvolution, nn.Identity, nn.Identity]
-
-
-@needs_packing
 def test_no_picture_is_painted_twice_to_fill_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = TorchEngine(generator_of("unet-small"), CPU)
     painted: list[int] = []

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 
 from vidtrans.core.errors import ModelError
 from vidtrans.grading.lattice import ColourLattice, node_colours
-from vidtrans.interop.cube import HEAD_BYTES, read_cube, write_cube
+from vidtrans.interop.cube import read_cube, write_cube
 from vidtrans.models.formats import format_of
 from vidtrans.models.model_file import load_generator
-from vidtrans.networks.colour_map import ColourMap, ColourMapSettings
 
 HEAD = "LUT_3D_SIZE 2\n"
 ROWS = "\n".join(f"{r} {g} {b}" for b in (0, 1) for g in (0, 1) for r in (0, 1))
@@ -34,15 +33,6 @@ def test_what_is_written_is_read_again(size: int, seed: int, title: str) -> None
     assert format_of(Path("t.cube")) == "cube"
     assert np.abs(read_cube(Path("t.cube")).nodes - nodes).max() <= 5.1e-8
     assert load_generator(Path("t.cube"))[1].generator["settings"]["size"] == size
-
-
-def test_a_line_that_the_head_cuts_in_two_is_read(tmp_path: Path) -> None:
-    row = "-0.000000 0.000000 0.000000\n"
-    before = f"#{'x' * (HEAD_BYTES - len(HEAD) - 3)}\n{HEAD}"
-    path = tmp_path / "t.cube"
-    path.write_bytes((before + row * 8).encode())  # not as text, which Windows would lengthen
-    assert path.read_text()[HEAD_BYTES - 1] == "-"
-    assert load_generator(path)[1].generator["settings"]["size"] == 2
 
 
 def test_red_changes_fastest() -> None:
@@ -85,21 +75,16 @@ def test_files_of_other_programs(write: Callable[[str], str], encoding: str) -> 
     [
         (HEAD + ROWS[:-6], "it has 7 colours instead of 8"),
         (HEAD + ROWS.replace("1 1 1", "1 1 nan"), "not a colour"),
-        (HEAD + ROWS.replace("1 1 1", "1 1"), "not a colour"),
         (HEAD + ROWS.replace("1 1 1", "1 1 1e999"), "not a colour"),
-        ("LUT_3D_SIZE 1\n0 0 0\n", "LUT_3D_SIZE is '1'"),
         ("LUT_3D_SIZE 99999\n", "LUT_3D_SIZE is '99999'"),
         ("LUT_1D_SIZE 3\n0 0 0\n1 1 1\n", "it has 2 colours instead of 3"),
-        ("LUT_1D_SIZE 1\n0 0 0\n", "its LUT_1D_SIZE is '1'"),
         ("LUT_1D_SIZE 2\n" + HEAD + ROWS, "it has 8 colours instead of 10"),
         ("LUT_1D_SIZE 2\nLUT_1D_INPUT_RANGE 0 2\nDOMAIN_MIN 0 0 0\n0 0 0\n1 1 1", "both LUT_1D_INPUT_RANGE and DOMAIN"),
         (HEAD + "DOMAIN_MIN 0 x 0\n" + ROWS, "its colours go from 0 x 0 to 1 1 1"),
-        (HEAD + "DOMAIN_MAX 1 0 1\n" + ROWS, "its colours go from 0 0 0 to 1 0 1"),
         (HEAD + "LUT_3D_INPUT_RANGE 1 1\n" + ROWS, "its colours go from 1 1 1 to 1 1 1"),
         (HEAD + "LUT_3D_INPUT_RANGE 0 inf\n" + ROWS, "its colours go from 0 0 0 to inf"),
         (HEAD + "LUT_3D_INPUT_RANGE 0 2\nDOMAIN_MAX 2 2 2\n" + ROWS, "both LUT_3D_INPUT_RANGE and DOMAIN_MIN"),
         (HEAD + "LUT_3D_INPUT_RANGE 0\n" + ROWS, "a line is not known here: 'LUT_3D_INPUT_RANGE 0'"),
-        (HEAD + "LUT_IN_VIDEO_RANGE\n" + ROWS, "a line is not known here: 'LUT_IN_VIDEO_RANGE'"),
         (HEAD + "LUT_3D_SIZE 3\n" + ROWS, "it has two lines of LUT_3D_SIZE"),
     ],
 )
@@ -116,9 +101,7 @@ def test_what_is_no_table_is_refused_in_a_line(text: str, why: str) -> None:
     [
         (2, "LUT_3D_INPUT_RANGE 0 2", (0, 0, 0), (2, 2, 2)),
         (33, "DOMAIN_MIN -0.5 -0.5 -0.5\nDOMAIN_MAX 1.5 1.5 1.5", (-0.5,) * 3, (1.5,) * 3),
-        (9, "DOMAIN_MAX 1 2 4", (0, 0, 0), (1, 2, 4)),
         (5, "DOMAIN_MIN 0.25 0.25 0.25", (0.25,) * 3, (1, 1, 1)),
-        (17, "DOMAIN_MAX 0.5 0.5 0.5", (0, 0, 0), (0.5,) * 3),
     ],
 )
 def test_the_range_of_a_table_is_honoured(size: int, head: str, low: tuple, high: tuple) -> None:
@@ -176,22 +159,3 @@ def test_both_ranges_are_honoured(head: str, low: float, high: float, places: tu
     shaped = np.stack([np.interp(colours[..., c], at, curves[:, c]) for c in range(3)], 2)
     wanted = ColourLattice(nodes)(np.clip((shaped - places[0]) / (places[1] - places[0]), 0, 1))
     assert np.abs(mapped(Path("t.cube"), colours) - wanted).max() < 2e-4
-
-
-def test_curves_alone_are_read() -> None:
-    curves = np.linspace(0, 1, 33)[:, None] ** [0.5, 1, 2]
-    Path("t.cube").write_text(f"LUT_1D_SIZE 33\n{table(curves)}")
-    colours = np.random.default_rng(1).random((8, 8, 3))
-    wanted = np.stack([np.interp(colours[..., c], np.linspace(0, 1, 33), curves[:, c]) for c in range(3)], 2)
-    assert np.abs(mapped(Path("t.cube"), colours) - wanted).max() < 1e-5
-
-
-def test_the_network_of_a_table_is_the_table() -> None:
-    colours = np.random.default_rng(1).random((6, 7, 3))
-    for size in (2, 17):
-        nodes, generator = random_nodes(size), ColourMap(3, 3, ColourMapSettings(size))
-        generator.set_nodes(nodes)
-        with torch.inference_mode():
-            made = generator(torch.from_numpy(colours).permute(2, 0, 1)[None].float() * 2 - 1)
-        found = made[0].permute(1, 2, 0).numpy() / 2 + 0.5
-        assert np.abs(found - ColourLattice(nodes)(colours)).max() < 1e-5

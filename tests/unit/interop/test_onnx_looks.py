@@ -70,8 +70,6 @@ def colour_picture(name: str, *colour: int) -> Path:
 SHAPES: list[dict[str, Any]] = [
     {"vector": [4]},
     {"vector": [1, 4], "first": "style"},
-    {"vector": [None, 4]},
-    {"vector": ["n", 4, 1, 1]},
     {"vector": [1, 1, 1, 4], "shape": (1, "h", "w", 3), "first": "style"},
     {"vector": [4], "kind": TensorProto.FLOAT16},
     {"vector": [4], "shape": (1, 3, 24, 32)},

@@ -10,7 +10,6 @@ import torch
 from imports import described, saved_in_folder
 from peer_variants import VARIANTS, Variant, save_variant
 
-from vidtrans.interop.families.spade_family import start_size
 from vidtrans.models.model_file import load_generator, save_model
 from vidtrans.pairing.pairing_records import make_pairing
 
@@ -74,11 +73,6 @@ def test_options_name_the_labels_where_they_come_to_the_channels() -> None:
         assert described(path)[1].pairing == ({"name": "labels", "settings": settings} if settings else {})
     (path.parent / "opt.txt").write_text("crop_size: 512\naspect_ratio: 2.0\nnum_upsampling_layers: more")
     assert described(path)[1].size == 256  # a size of theirs is a width
-
-
-def test_a_learned_start_is_square_or_twice_as_wide() -> None:
-    sizes = {64: (8, 8), 32: (4, 8), 2: (1, 2), 48: (6, 8), 7: (1, 7), 0: (1, 1)}
-    assert {places: start_size(places) for places in sizes} == sizes
 
 
 def test_label_maps_of_pix2pixhd_are_of_0_and_1_and_pictures_are_not() -> None:
