@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -18,7 +17,6 @@ from vidtrans.core.files import canonical_json
 from vidtrans.dreaming import rollout as rollout_module
 from vidtrans.dreaming.drift_correction import (
     CELLS,
-    PATIENCE,
     DriftCorrector,
     FrameStatistics,
     frame_statistics,
@@ -29,7 +27,7 @@ from vidtrans.dreaming.rollout import IDENTITY, CameraMove, Rollout, RolloutCont
 from vidtrans.dreaming.seeds import smooth_noise
 from vidtrans.dreaming.sequencer import Morph
 from vidtrans.inference.device import CPU
-from vidtrans.inference.torch_engine import TorchEngine, pad_by_mirroring, to_pictures
+from vidtrans.inference.torch_engine import pad_by_mirroring
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.pairing.told_planes import CHANNELS, HANDS, VIEW, Told
 
@@ -115,25 +113,12 @@ def test_what_is_seen_moves_as_the_names_say() -> None:
         assert np.abs(np.subtract((column, row), wanted)).max() <= 1, move
 
 
-def test_beyond_the_border_it_is_mirrored() -> None:
-    ramp = torch.linspace(-1, 1, 40).expand(3, 30, 40).contiguous()
-    shifted = transform(ramp, CameraMove(pan_x=0.25).view(40, 30), IDENTITY)
-    assert torch.allclose(shifted[..., :10], ramp[..., :10].flip(-1), atol=1e-4)
-    assert torch.allclose(shifted[..., 10:], ramp[..., :30], atol=1e-4)
-    assert transform(ramp, CameraMove().view(40, 30), CameraMove().colours()) is ramp  # nothing to resample
-
-
 @repeatable
 @given(st.floats(-720, 720), st.floats(-1, 1))
 def test_hues_turn_and_grey_stays_grey(angle: float, level: float) -> None:
     grey = torch.full((3, 2, 2), level)
     assert torch.allclose(transform(grey, IDENTITY, CameraMove(hue=angle).colours()), grey, atol=1e-5)
     assert np.allclose(CameraMove(hue=angle).colours() @ CameraMove(hue=360 - angle).colours(), IDENTITY, atol=1e-9)
-
-
-def test_a_third_of_the_circle_makes_red_greenish_and_then_bluish() -> None:
-    red = np.array([1.0, 0.0, 0.0])
-    assert [int((CameraMove(hue=hue).colours() @ red).argmax()) for hue in (0, 120, 240)] == [0, 1, 2]
 
 
 def test_the_camera_moves_all_that_is_held_and_each_picture_from_its_raw_form() -> None:
@@ -167,36 +152,11 @@ def test_the_clock_goes_on_by_step_and_speed_and_says_where_the_frame_will_be() 
         assert np.allclose(planes[:, 0, 0], Told(phase).values(), atol=1e-6)
 
 
-def test_hands_of_the_clock_are_sine_and_cosine_in_turn() -> None:
-    hands = lambda phase: Told(phase).values()[:HANDS]  # noqa: E731
-    assert np.allclose(hands(0.25), [1, 0, 0, -1, 0, 1, 0, 1], atol=1e-6)
-    assert np.allclose(hands(1.3), hands(0.3), atol=1e-5)
-
-
 def test_recall_and_noise_are_told_after_position_and_view() -> None:
     told = Told(0.1, recall=0.75, noise=0.125).values()
     assert told.shape == (CHANNELS,)
     assert told[HANDS + VIEW :].tolist() == [0.5, -0.5]
     assert Told(0.1, recall=0.0, noise=9.0).values()[HANDS + VIEW :].tolist() == [-1.0, 1.0]
-
-
-@pytest.mark.parametrize("kept", [0, 3])
-def test_a_dream_that_is_taken_up_goes_on_as_it_would_have(kept: int) -> None:
-    engine = TorchEngine(network(1, 6 + CHANNELS), CPU)
-    player = RolloutModel(engine, 2, 1, 40, DriftCorrector(FrameStatistics.of(frame_statistics(moving_frames(6))), 0.7))
-    drive = lambda n: smooth(seed=n).numpy()  # noqa: E731
-    score = RolloutControls(lambda n: CameraMove(1.01, n, hue=3), lambda n: 0.3, amount=lambda n: 0.2, drive=drive)
-    begin = lambda: Rollout([smooth().numpy()] * 2, lambda n: player, score)  # noqa: E731
-    whole = begin()
-    frames = [whole.step().clone() for _ in range(6)]
-    part = begin()
-    for _ in range(kept):
-        part.step()
-    state = {name: value.copy() for name, value in part.state().items()}
-    again = begin()
-    again.restore(state)
-    assert all(torch.equal(again.step(), frame) for frame in frames[kept:])
-    assert {k: v.tobytes() for k, v in again.state().items()} == {k: v.tobytes() for k, v in whole.state().items()}
 
 
 def test_the_state_is_not_rounded_to_levels() -> None:
@@ -309,33 +269,6 @@ def test_where_the_camera_carries_things_away_places_and_hues_count_no_more() ->
         assert DriftCorrector(loosened, 1.0)(changed)[0] is changed
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda picture: picture * 0,
-        lambda picture: torch.nn.functional.avg_pool2d(picture[None], 15, 1, 7, count_include_pad=False)[0],
-        lambda picture: 2 * torch.rand(picture.shape, generator=torch.Generator().manual_seed(0)) - 1,
-    ],
-    ids=["no contrast", "no detail", "noise"],
-)
-def test_a_dream_that_has_strayed_begins_again_from_its_seed_once(spoil: Callable[[Tensor], Tensor]) -> None:
-    class Spoiling(Follow):
-        def predict(self, shown: Tensor) -> Tensor:
-            self.shown.append(shown)
-            return spoil(shown[0])[None] if len(self.shown) < 20 else shown
-
-    told: list[int] = []
-    engine = Spoiling()
-    player = RolloutModel(engine, 1, corrector=DriftCorrector(FrameStatistics.of(BANK), 1e-6))
-    seed = as_tensor(FRAMES[3]).numpy()
-    dream = Rollout([seed], lambda n: player, RolloutControls(still, plainly), on_restart=told.append)
-    for _ in range(PATIENCE):
-        dream.step()
-    assert told == [PATIENCE - 1]
-    dream.step()
-    assert np.array_equal(engine.shown[-1][0].numpy(), seed)
-
-
 def test_a_damaged_bank_is_no_bank() -> None:
     low = BANK["mean"]["low"]
     for damaged in (
@@ -370,15 +303,6 @@ def test_mirroring_is_that_of_pictures(width: int, height: int, multiple: int) -
     made = pad_by_mirroring(torch.from_numpy(picture).permute(0, 3, 1, 2), multiple)
     wanted = np.pad(picture, ((0, 0), (0, -height % multiple), (0, -width % multiple), (0, 0)), "symmetric")
     assert np.array_equal(made.permute(0, 2, 3, 1).numpy(), wanted)
-
-
-@pytest.mark.parametrize("deep", [False, True])
-def test_floats_go_through_as_pictures_do(deep: bool) -> None:
-    engine = TorchEngine(network(0), CPU, batch=1)
-    picture = np.stack([scene(37, 21, 0)])
-    made = engine.predict(as_tensor(picture[0])[None])
-    assert (made.dtype, made.shape) == (torch.float32, (1, 3, 21, 37))
-    assert np.array_equal(to_pictures(made, deep=deep), engine(picture, deep=deep))
 
 
 def test_between_two_models_weights_are_mixed_before_norms_are_folded() -> None:

@@ -58,11 +58,6 @@ def test_the_more_it_wanders_the_sooner_it_leaves_the_order_and_never_at_once() 
     assert np.diff(leaps).min() >= STAY
 
 
-def test_the_same_seed_wanders_the_same_way() -> None:
-    one, again, other = (walk(pointer(seed=seed), 100, 1.0) for seed in (1, 1, 2))
-    assert one == again != other
-
-
 def test_a_dream_that_is_elsewhere_is_followed() -> None:
     points = Pointer(ClipMemory(np.stack([scene(40, 32, seed=n // 20) for n in range(100)]), (100,)), 0)
     pictures = points.memory.pictures

@@ -166,22 +166,6 @@ def test_what_decides_the_pictures_of_a_chain_is_in_its_identity_and_digest(mode
     assert {"engine", "precision", "device"} < set(first)
 
 
-def test_pictures_of_a_small_last_model_are_enlarged_and_its_size_is_in_the_key() -> None:
-    large, small = (
-        make_model("large.safetensors", "aligned", size=48),
-        make_model("small.safetensors", "edges", size=32),
-    )
-    chain, context = chain_of(str(large), str(small)), Context()
-    trained, equal = (
-        load_chain_engine(chain, RenderingSettings(size=size), SOURCE, context) for size in ("trained", "48")
-    )
-    shown = scene(96, 48, seed=3)[None]
-    made = trained(shown)
-    assert made.shape == equal(shown).shape == shown.shape
-    assert not np.array_equal(made, equal(shown))
-    assert trained.identity != equal.identity
-
-
 def test_identity_is_left_out_and_one_model_is_no_chain(models: dict[str, str]) -> None:
     context = Context()
     alone = load_models_in_turn(["identity", models["frame"], "identity"], context, {})

@@ -18,7 +18,7 @@ from vidtrans.inference.device import Device
 from vidtrans.inference.device_pixels import from_levels_serially, to_levels_serially
 from vidtrans.inference.folding import EachPictureNorm, use_quick_norms
 from vidtrans.inference.packed import PackedConvolution, can_pack, pack
-from vidtrans.inference.torch_engine import MAX_PIXELS, TorchEngine, to_levels
+from vidtrans.inference.torch_engine import TorchEngine, to_levels
 from vidtrans.networks import GENERATORS
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.networks.layers import PictureNorm
@@ -104,30 +104,6 @@ def test_any_layers_in_a_row(names: list[str], seed: int) -> None:
         for size in ((16, 24), (24, 16), (16, 24)):  # laid out anew, and back
             x = torch.randn(2, 8, *size)
             assert torch.allclose(network(x), packed(x), atol=1e-5)
-
-
-@needs_packing
-def test_no_picture_is_painted_twice_to_fill_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = TorchEngine(generator_of("unet-small"), CPU)
-    painted: list[int] = []
-    run = engine._forward
-
-    def counted(inputs: torch.Tensor, deep: bool) -> torch.Tensor:
-        painted.append(len(inputs))
-        return run(inputs, deep)
-
-    monkeypatch.setattr(engine, "_forward", counted)
-    engine(np.zeros((engine.batch, 240, 320, 3), np.uint8))  # three would be few enough
-    assert painted == [2, 2]
-
-
-@needs_packing
-def test_a_picture_does_not_depend_on_how_many_come_with_it() -> None:
-    generator, side = generator_of("unet-small"), 272
-    assert side * side * 4 > MAX_PIXELS["cpu"]  # four at once are more than go through together
-    frames = np.random.default_rng(0).integers(0, 256, (5, side, side, 3), np.uint8)
-    alone = np.concatenate([TorchEngine(generator, CPU)(frame[None]) for frame in frames])
-    assert np.array_equal(TorchEngine(generator, CPU)(frames), alone)
 
 
 # Instance norms: the outputs and gradients of torch's own, under the names that files know

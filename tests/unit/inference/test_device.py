@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from vidtrans.core.errors import DeviceError, MediaError, describe_error, out_of_memory
-from vidtrans.core.machine import release_cached_memory
 from vidtrans.inference import compiled
 from vidtrans.inference.device import Device, resolve_precision
 from vidtrans.inference.torch_engine import TorchEngine
@@ -127,15 +126,6 @@ def test_training_that_runs_out_of_memory_is_a_device_error_and_another_one_is_a
         model._step = Mock(side_effect=error)  # type: ignore[method-assign]
         with pytest.raises(kind, match=why):
             model.step(torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 32, 32), lr=1e-4, seed=0)
-
-
-def test_memory_is_given_back_by_the_device_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    given_back: list[str] = []
-    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: given_back.append("cuda"))
-    monkeypatch.setattr(torch.mps, "empty_cache", lambda: given_back.append("mps"))
-    for kind in ("cuda", "mps", "cpu"):
-        release_cached_memory(kind)
-    assert given_back == ["cuda", "mps"]
 
 
 def test_auto_is_fp32_where_onednn_may_not_use_what_the_processor_has(monkeypatch: pytest.MonkeyPatch) -> None:

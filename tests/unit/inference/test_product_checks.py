@@ -172,7 +172,7 @@ def test_too_little_memory_to_compare_is_no_reason_not_to_paint() -> None:
     assert np.array_equal(made, TorchEngine(generator(), CPU, "bf16", 2)(strip(64, 64)))
 
 
-@pytest.mark.parametrize("name", list(GENERATORS))
+@pytest.mark.parametrize("name", ["unet-256", "residual", "warp-mix"])
 def test_a_strip_through_any_generator_is_near_fp32_on_a_faulty_processor(name: str) -> None:
     made = build_generator(name, least(GENERATORS, name), 3)
     initialise(made, 0)

@@ -198,22 +198,6 @@ def test_a_button_acts_at_its_press_even_where_the_release_comes_in_the_same_fra
     assert list(client._texts) == [{"type": "drawing", "do": "clear"}, {"type": "drawing", "do": "undo"}]
 
 
-def test_addresses_of_a_model_come_and_go_with_it(stage: OscStage, models: dict[str, LoadedModel]) -> None:
-    path = f"{ROOT}edges/density"
-    assert path in stage.desk.addresses
-    flower = stage.hub.models.pop("flower")
-    stage.desk.refresh()
-    stage.send("edges/density", 0.1)
-    stage.frame()
-    assert path not in stage.desk.addresses
-    assert stage.inbox.unmatched == {path: 1}
-    stage.hub.models["flower"] = flower
-    stage.desk.refresh()
-    stage.send("edges/density", 0.1)
-    stage.frame()
-    assert stage.value("edges.density") == pytest.approx(0.1)
-
-
 def test_bundles_are_carried_out_at_their_time_or_at_once(stage: OscStage) -> None:
     def bundle(value: float, at_s: float | None) -> bytes:
         return pack_bundle([pack_message(OscMessage(f"{ROOT}strength", (value,)))], at_s)
@@ -255,18 +239,6 @@ def test_unknown_addresses_are_counted_in_bounded_memory(stage: OscStage) -> Non
     assert len(stage.notes) == 1  # not two in one second
     assert f"{ROOT}strangth" in stage.notes[0]
     assert stage.notes[0].isprintable()
-
-
-def test_values_that_do_not_fit_together_leave_the_others_alone(
-    stage: OscStage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one = stage.desk.addresses[f"{ROOT}edges/density"]
-    stage.desk.addresses[one.path] = OscAddress(one.name, "number", "", 0, 1e9, is_control=True)
-    stage.send("edges/density", 1e9)  # as where two settings exclude each other
-    stage.send("strength", 0.5)
-    stage.frame()
-    assert stage.value("strength") == 0.5
-    assert "edges.density" not in stage.hub.state.numbers()
 
 
 PART = st.one_of(

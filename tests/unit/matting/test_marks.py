@@ -7,12 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from things import moving_thing, with_strokes, write_mask
 
 from vidtrans.core.errors import MediaError, UsageError
-from vidtrans.matting.marks import COLOURS, MATTE, OFF, ON, Brushes, Strokes, parse_colour, parse_names
+from vidtrans.matting.marks import COLOURS, MATTE, OFF, ON, Brushes, Strokes, parse_names
 
 FRAMES, MATTES = moving_thing(2)
 FRAME, THING = FRAMES[0], MATTES[0]
@@ -109,13 +107,6 @@ def test_colours_are_names_and_one_thing_is_off_the_other() -> None:
     assert (labels_in(found, "car")[50:54, 60:90] == ON).all()
 
 
-def test_a_mask_of_dark_footage_is_a_mask() -> None:
-    dark = (FRAME // 12).astype(np.uint8)
-    dark[THING] = (200, 120, 40)
-    found = Brushes().read(write_mask("m.png", THING), dark)
-    assert np.array_equal(matte_in(found), THING)
-
-
 @pytest.mark.parametrize(
     ("picture", "words"),
     [
@@ -152,8 +143,3 @@ def test_colours_and_names_are_parsed() -> None:
         Brushes(outside=COLOURS["green"])
     with pytest.raises(UsageError, match="two meanings"):
         Brushes(names={"man": COLOURS["red"]})
-
-
-@given(st.tuples(*[st.integers(0, 255)] * 3))
-def test_every_colour_has_a_text(colour: tuple[int, int, int]) -> None:
-    assert parse_colour("#" + bytes(colour).hex()) == colour

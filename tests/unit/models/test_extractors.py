@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.files import digest_file
 from vidtrans.models.loaded_model import LoadedModel, load_extractor, load_model
-from vidtrans.models.model_chain import ModelChain
 from vidtrans.models.model_file import embed_extractor, load_generator, read_record
 from vidtrans.models.model_record import parse_record
 from vidtrans.pairing.base import Extraction
@@ -124,21 +122,6 @@ def embedded(path: Path, extractor: Path, **settings: Any) -> Path:
     return path
 
 
-def test_an_embedded_one_needs_no_file() -> None:
-    net = network(Path("net.safetensors"), seed=3)
-    weights = {name: tensor.clone() for name, tensor in load_generator(net)[0].state_dict().items()}
-    digest = digest_file(net)
-    look = load(embedded(Path("look.safetensors"), net))
-    assert look.extractor is not None
-    assert look.extractor.name == "net"
-    assert look.extractor.digest != digest  # which the record alone says: pictures of that file are cached under it
-    generator, record = look.extractor.load_generator()
-    assert record.pairing["name"] == "edges"
-    found = generator.state_dict()
-    assert found.keys() == weights.keys()
-    assert all(torch.equal(found[name], weights[name]) for name in weights)
-
-
 def test_an_embedded_one_changes_nothing_of_the_model_and_the_file_is_the_same_every_time() -> None:
     net = network(Path("net.safetensors"))
     plain = showing(Path("plain.safetensors"), net)
@@ -152,15 +135,6 @@ def test_an_embedded_one_changes_nothing_of_the_model_and_the_file_is_the_same_e
         names = set(file.keys())
     assert {n for n in names if not n.startswith("extractor/")} == {"nodes"}
     assert torch.equal(load_generator(Path("one.safetensors"))[0].nodes, load_generator(plain)[0].nodes)
-
-
-def test_a_cube_is_embedded_too() -> None:
-    look = load(embedded(Path("look.safetensors"), negative(Path("net.cube"))))
-    assert look.extractor is not None
-    generator, _ = look.extractor.load_generator()
-    with torch.no_grad():
-        made = generator(torch.tensor([-1.0, 0.0, 1.0])[None, :, None, None])
-    assert np.allclose(made.flatten().numpy(), [1, 0, -1])
 
 
 def test_an_embedded_one_whose_weights_changed_is_refused() -> None:
@@ -199,14 +173,6 @@ def test_a_network_of_another_tool_is_one_and_is_embedded_with_what_it_takes_and
         assert extractor.for_key() == extractor.engine.identity | {"imported": 2}
     assert np.array_equal(*made)
     assert made[0].std() > 1
-
-
-def test_a_chain_with_a_network_of_another_tool_has_the_key_of_its_padding() -> None:
-    own = load(network(Path("own.safetensors"), COLOURS, name="aligned"))
-    assert own.record is not None
-    theirs = replace(own, record=replace(own.record, origin={"family": "resnet"}))
-    chains = [ModelChain(None, "", "", None, steps=steps) for steps in ((own, theirs), (own, own))]
-    assert [chain.padding_key for chain in chains] == [{"imported": 2}, {}]
 
 
 def test_a_record_that_names_a_network_without_its_digest_is_refused() -> None:

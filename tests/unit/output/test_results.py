@@ -155,13 +155,6 @@ def test_a_folder_of_strange_files_is_never_replaced(overwrite: bool, cache: Cac
     check_refused()
 
 
-def test_nothing_and_an_empty_folder_are_free(cache: Cache) -> None:
-    Path("empty").mkdir()
-    for name in ("empty", "absent"):
-        assert up_to_date(cache, Path(name), REQUEST, False, folder=True) is None
-        check_foreign(cache, Path(name), overwrite=False)
-
-
 def test_a_place_of_another_kind_or_of_a_source_is_refused() -> None:
     file, folder = file_of("in/a.mp4"), folder_of()
     check_place(Path("new.mp4"), [file])
@@ -177,15 +170,6 @@ def test_a_place_of_another_kind_or_of_a_source_is_refused() -> None:
     for output, of_pictures, why in cases:
         with pytest.raises(UsageError, match=why):
             check_place(output, [file], folder=of_pictures)
-
-
-def test_the_place_is_checked_before_the_record(cache: Cache) -> None:
-    source = file_of()
-    put_on_record(cache, source)
-    with pytest.raises(UsageError, match="one of the inputs"):
-        Result(source, REQUEST, [source], Context(cache.root)).existing()
-    with pytest.raises(UsageError, match="the result is a folder of pictures"):
-        Result(source, REQUEST, [], Context(cache.root), folder=True).existing()
 
 
 def test_a_place_that_is_taken_meanwhile_is_not_written(cache: Cache) -> None:

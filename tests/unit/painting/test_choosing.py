@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidtrans.painting.carrying import Guide, Step, carry_along
-from vidtrans.painting.choosing import BEST_DB, SAMPLES, Choice, ShotChooser, allot, overall, sample_numbers
+from vidtrans.painting.choosing import BEST_DB, Choice, ShotChooser, allot, overall
 
 
 def turning(count: int) -> list[np.ndarray]:
@@ -71,13 +71,3 @@ def test_a_key_frame_goes_where_it_helps_most() -> None:
     shots = [Steps(0, [20, 20.5, 21]), Steps(50, [20, 27, 27.5])]
     assert [len(c.keys) for c in allot(shots, [10, 10], 3)] == [1, 2]  # type: ignore[list-item]
     assert [len(c.keys) for c in allot(shots, [1000, 10], 3)] == [2, 1]  # type: ignore[list-item]
-
-
-@settings(max_examples=30)
-@given(st.integers(0, 1000), st.integers(1, 400), st.integers(1, 60))
-def test_samples_are_frames_of_the_shot_in_order(first: int, length: int, count: int) -> None:
-    numbers = sample_numbers(first, first + length, count)
-    assert numbers == sorted(set(numbers))
-    assert first <= numbers[0]
-    assert numbers[-1] < first + length
-    assert len(numbers) == min(length, max(SAMPLES, 4 * count))

@@ -13,7 +13,6 @@ from vidtrans.core.errors import UsageError
 from vidtrans.pairing.labels import Labels, LabelsSettings
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.pairing.palettes.class_colours import colours
-from vidtrans.pairing.palettes.known_palettes import KNOWN_PALETTES
 
 PALETTE = "#804080, f423e8 #464646"
 
@@ -86,18 +85,6 @@ def test_borders_are_on_both_sides_as_pix2pixhd_has_them() -> None:
     assert np.array_equal(made[..., :4], one_hot(labels, 4))
 
 
-def test_people_see_the_palette_and_colours_of_their_own_for_the_rest() -> None:
-    labels = areas(1, 5)
-    pairing = Labels(LabelsSettings(classes=5, palette=PALETTE, boundaries=True))
-    table = [*map(tuple, colours(PALETTE).tolist())]
-    planes = np.concatenate([one_hot(labels, 5), np.zeros((48, 48, 1), np.uint8)], axis=2)
-    shown = pairing.preview(planes)
-    for number in range(5):
-        (colour,) = {tuple(c) for c in shown[labels == number].tolist()}
-        assert (colour in table) == (number < 3)
-    assert not pairing.preview(np.zeros((2, 2, 6), np.uint8)).any()
-
-
 @pytest.mark.parametrize(
     ("table", "reason"),
     [
@@ -122,11 +109,3 @@ def test_a_drawing_in_swatches_is_the_map_of_their_classes() -> None:
         drawn = np.array([list(swatch) for swatch in swatches], np.uint8)[labels]
         assert (pairing.drawing_input(drawn)[..., :].argmax(axis=2) == labels).all()
     assert (Labels(LabelsSettings()).drawing_input(numbers) == Labels(LabelsSettings()).input([numbers])).all()
-
-
-def test_classes_have_the_names_of_their_data_set() -> None:
-    assert [name for _, name in Labels(LabelsSettings()).swatches][7:9] == ["road", "sidewalk"]
-    camvid = KNOWN_PALETTES["camvid"]
-    named = LabelsSettings(classes=12, palette=camvid.colours)
-    assert [name for _, name in Labels(named).swatches] == [*camvid.classes, "class 11"]
-    assert len({colour for colour, _ in Labels(LabelsSettings()).swatches}) == 35

@@ -106,12 +106,6 @@ def curves(**texts: str) -> BlendCurves:
     return BlendCurves(parsed, CurveClock.of_rate(Fraction(25), 11))
 
 
-def test_each_frame_has_its_own_direction() -> None:
-    directions = curves(strength="0: 0, 10: 1", mix="5: 0, 5: 1")
-    found = [directions(i) for i in (0, 4, 5, 10)]
-    assert found == [FrameBlend(s, mix=m) for s, m in ((0.0, 0.0), (0.4, 0.0), (0.5, 1.0), (1.0, 1.0))]
-
-
 def test_only_a_look_that_is_taken_as_it_is_everywhere_is_plain() -> None:
     assert curves().always_plain
     assert curves(strength="0: 1, 10: 1").always_plain

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,11 +33,6 @@ shift = time.time_ns() - time.monotonic_ns()
 def written(path: Path, data: bytes) -> Path:
     path.write_bytes(data)
     return path
-
-
-def lines(folder: Path) -> list[str]:
-    path = folder / digests.NAME
-    return path.read_text(encoding="ascii").splitlines() if path.exists() else []
 
 
 @pytest.fixture
@@ -123,20 +117,6 @@ def test_a_damaged_line_of_digests_is_forgotten(tmp_path: Path) -> None:
     for data in (*flipped, b"[]", b"7\n", b"{", b'{"a": 7}', b"\xff\n\n"):
         (tmp_path / digests.NAME).write_bytes(data)
         assert [Digests(tmp_path).of(file) for file in files] == wanted
-
-
-def test_each_file_is_one_line_of_a_plain_file_that_others_may_read(tmp_path: Path) -> None:
-    before = os.umask(0o022)
-    try:
-        run = Digests(tmp_path)
-        files = [written(tmp_path / name, b"x") for name in ("a", "ü")]
-        for file in (*files, *files):
-            run.of(file)
-            run.save()
-    finally:
-        os.umask(before)
-    assert len(lines(tmp_path)) == 2
-    assert stat.S_IMODE((tmp_path / digests.NAME).stat().st_mode) == 0o644
 
 
 def test_without_a_folder_nothing_is_written_and_nothing_is_made(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.strokes.fields import Fields
 from vidtrans.strokes.media import load_medium
 from vidtrans.strokes.painter import StrokePainter
 from vidtrans.strokes.settings import StrokesSettings
@@ -50,19 +49,3 @@ def test_a_margin_leaves_the_paper_bare_along_the_sides(tmp_path: Path) -> None:
         assert np.all(made[:2] == 255)
         assert np.all(made[:, -2:] == 255)
         assert made[40:-40, 40:-40].mean() < 180
-
-
-def test_lift_keeps_black_and_white(tmp_path: Path) -> None:
-    (tmp_path / "medium.toml").write_text("[picture]\nlift = 0.5\n[[layer]]\n")
-    fields = Fields(load_medium("medium.toml", tmp_path))
-    picture = np.repeat(np.array([0, 128, 255], np.uint8), 32)[None, :, None].repeat(64, 0).repeat(3, 2)
-    fields.see(np.ascontiguousarray(picture), picture)
-    assert np.allclose(fields.tone[32, [5, 90]], [0, 1], atol=1e-3)
-    assert 0.6 < fields.tone[32, 48] < 0.65
-
-
-def test_a_negative_saturation_paints_the_complement(tmp_path: Path) -> None:
-    orange = np.full((HEIGHT, WIDTH, 3), (220, 120, 40), np.uint8)
-    text = '[[layer]]\nbrush = "flat"\nspacing = 0.3\nsaturation = -1\nopacity = 1\nvary_light = 0\nvary_colour = 0\n'
-    red, _, blue = painted(tmp_path, text, orange).mean((0, 1))
-    assert blue > red + 50
