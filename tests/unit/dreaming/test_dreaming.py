@@ -14,7 +14,6 @@ from torch import Tensor
 
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.files import canonical_json
-from vidtrans.dreaming import rollout as rollout_module
 from vidtrans.dreaming.drift_correction import (
     CELLS,
     DriftCorrector,
@@ -86,16 +85,6 @@ def test_a_move_and_its_inverse_are_no_move(move: CameraMove) -> None:
     picture = smooth()
     again = transform(picture, there_and_back, np.linalg.inv(colours) @ colours)
     assert torch.allclose(again, picture, atol=1e-3)  # composed first, so nothing is lost
-
-
-@repeatable
-@given(st.floats(1.01, 1.3), st.integers(1, 6))
-def test_zooming_in_and_out_again_is_resampled_once(zoom: float, times: int) -> None:
-    path = [CameraMove(zoom=zoom)] * times + [CameraMove(zoom=1 / zoom)] * times
-    held = rollout_module.HistoryFrame(smooth())
-    for move in path:
-        held = held.moved(move.view(48, 36), move.colours())
-    assert torch.allclose(held.rendered(), smooth(), atol=2e-3)
 
 
 def test_what_is_seen_moves_as_the_names_say() -> None:

@@ -15,7 +15,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.inference import ENGINES, compiled, cuda_graphs
 from vidtrans.inference.cuda_graphs import WARM_UP, RecordedNetwork
 from vidtrans.inference.device import CPU, Device, resolve_device, resolve_precision, tensor_float32
-from vidtrans.inference.torch_engine import BATCH, MAX_PIXELS, TorchEngine
+from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.networks.init import build_generator, initialise
 
 pytestmark = pytest.mark.usefixtures("two_gpus", "one_thread")
@@ -120,14 +120,6 @@ def test_only_torch_on_a_gpu_is_recorded(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 # How many at once
-
-
-def test_how_many_go_through_at_once_follows_from_their_size_and_is_in_the_key() -> None:
-    engine = TorchEngine(generator(), CUDA, "fp32")
-    counts = {(256, 256): 16, (512, 512): 16, (720, 1280): 4, (1080, 1920): 2, (2160, 3840): 1}
-    assert {size: engine.batch_for(*size) for size in counts} == counts
-    assert engine.batch == BATCH["cuda"]
-    assert engine.identity["pixels"] == str(MAX_PIXELS["cuda"])
 
 
 # Precisions

@@ -148,7 +148,7 @@ def assert_no_seams(made: np.ndarray, whole: np.ndarray, engine: TorchEngine) ->
         assert more[lines].max() < 1.5
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=pytest.mark.thorough)])
 def test_a_network_that_norms_each_picture_has_no_seams_and_its_colours(precision: str) -> None:
     if precision == "bf16" and not can_pack(CPU, "bf16"):
         pytest.skip("this processor has no bf16")

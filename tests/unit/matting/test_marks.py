@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from things import moving_thing, with_strokes, write_mask
+from things import moving_thing, with_strokes
 
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.matting.marks import COLOURS, MATTE, OFF, ON, Brushes, Strokes, parse_names
@@ -35,21 +35,19 @@ def labels_in(found: dict[str, np.ndarray | Strokes], name: str = MATTE) -> np.n
     return strokes.labels
 
 
-def test_a_mask_is_read_as_it_is() -> None:
-    found = Brushes().read(write_mask("m.png", THING), FRAME)
-    assert np.array_equal(matte_in(found), THING)
+WHITE = np.where(THING, 255, 0).astype(np.uint8)
+MASKS = {
+    "white on black": WHITE,
+    "object numbers": (THING * 5).astype(np.uint8),
+    "object numbers in 16 bits": THING.astype(np.uint16),
+    "a cut-out": np.dstack([FRAME, WHITE]),
+    "a cut-out with alpha of 0 and 1": np.dstack([FRAME, THING.astype(np.uint8)]),
+}
 
 
-@pytest.mark.parametrize("number", [1, 5])
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_a_mask_of_object_numbers_is_that_of_all_objects(number: int, dtype: type) -> None:
-    found = Brushes().read(save((THING * number).astype(dtype)), FRAME)
-    assert np.array_equal(matte_in(found), THING)
-
-
-def test_alpha_of_0_and_1_is_a_cut_out() -> None:
-    found = Brushes().read(save(np.dstack([FRAME, THING.astype(np.uint8)])), FRAME)
-    assert np.array_equal(matte_in(found), THING)
+@pytest.mark.parametrize("name", MASKS)
+def test_masks_and_cut_outs_are_read_as_they_are(name: str) -> None:
+    assert np.array_equal(matte_in(Brushes().read(save(MASKS[name]), FRAME)), THING)
 
 
 def test_what_jpeg_makes_of_a_mask_is_clean_but_for_its_edge() -> None:
@@ -58,11 +56,6 @@ def test_what_jpeg_makes_of_a_mask_is_clean_but_for_its_edge() -> None:
     away = cv2.distanceTransform((~THING).astype(np.uint8), cv2.DIST_L2, 3)
     assert (matte[away > 9] == 0).all()
     assert np.array_equal(matte >= 0.5, THING)
-
-
-def test_a_cut_out_is_its_alpha() -> None:
-    cut = np.dstack([FRAME, np.where(THING, 255, 0).astype(np.uint8)])
-    assert np.array_equal(matte_in(Brushes().read(save(cut), FRAME)), THING)
 
 
 @pytest.mark.parametrize("layer", [False, True], ids=["over the frame", "on a layer"])

@@ -18,6 +18,7 @@ from vidtrans.matting.matte_edges import finished, moved_edge, refined
 from vidtrans.matting.stroke_masks import grown
 from vidtrans.matting.swept_mattes import BLOCK, sweeps
 from vidtrans.matting.tracking import LOST, Signals, confidence, within_reach
+from vidtrans.matting.windows import MULTIPLE, Box, CropWindow, box_of
 
 FRAMES, MATTES = moving_thing(2)
 PAINTED = PaintedThing(FRAMES[0], MATTES[0].astype(np.float32))
@@ -131,3 +132,30 @@ def test_every_frame_of_a_painted_shot_is_reached_and_none_over_a_cut(
         changed = {frame for sweep in set(more) ^ set(found) for frame in sweep.frames}
         before, after = max([k for k in keys if k < 45], default=-1), min([k for k in keys if k > 45], default=90)
         assert all(before <= frame <= after for frame in changed)
+
+
+FRAME = (320, 180)
+
+
+@st.composite
+def boxes(draw: st.DrawFn) -> Box:
+    left, top = draw(st.integers(0, FRAME[0] - 2)), draw(st.integers(0, FRAME[1] - 2))
+    # A line of one pixel may fall between the pixels of a smaller window.
+    return Box(left, top, draw(st.integers(left + 2, FRAME[0])), draw(st.integers(top + 2, FRAME[1])))
+
+
+@given(boxes(), st.sampled_from([96, 320]))
+def test_a_thing_lies_in_its_window_at_its_place(box: Box, side: int) -> None:
+    window = CropWindow.around(box, FRAME, side)
+    assert all(length % MULTIPLE == 0 for length in window.size)
+    matte = np.zeros(FRAME[::-1], np.float32)
+    matte[box.top : box.bottom, box.left : box.right] = 1
+    taken = window.take(matte, border=0)
+    assert taken.sum() / window.scale**2 >= 0.6 * matte.sum() - 4
+    again = window.place(taken, FRAME)
+    assert np.abs(again - matte).sum() <= 0.7 * 4 * sum(box.sides) / min(1.0, window.scale) + 8
+
+
+def test_the_box_of_nothing_is_none() -> None:
+    assert box_of(np.full((4, 4), 0.49, np.float32)) is None
+    assert box_of(np.eye(4, dtype=np.float32)) == (0, 0, 4, 4)

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import gc
 import weakref
-from pathlib import Path
 from typing import Any
 
 import pytest
-from clips import moving_frames
-from directed_clip import lossless
 from made_models import make_model
 
-import vidtrans
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.inference import torch_engine
 from vidtrans.inference.torch_engine import TorchEngine
@@ -53,13 +49,3 @@ def test_those_that_were_used_last_stay(most: list[int]) -> None:
         assert load_engine(made[0], settings, context) is first
     assert max(most) == len(context.engines) == MOST_ENGINES
     assert [key[0] for key in context.engines] == [model.digest for model in (*made[-3:], made[0])]
-
-
-def test_a_grid_of_many_models_is_drawn_in_bounded_memory(most: list[int]) -> None:
-    lossless(Path("clip.mkv"), moving_frames(2, (64, 48)))
-    names = [str(model.path) for model in models(Context(device="cpu"))]
-    settings = {"rendering": {"engine": "torch"}}
-    table = vidtrans.try_out("clip.mkv", names, vary="strength=0.5", frames=1, settings=settings, device="cpu")
-    assert len(table["columns"]) == 1 + 2 * COUNT
-    assert len(most) == COUNT
-    assert max(most) <= MOST_ENGINES

@@ -36,12 +36,6 @@ def test_width_and_length_are_found() -> None:
         assert length / 1.7 < one.length / one.width < length * 1.7
 
 
-def test_the_size_of_the_picture_does_not_count() -> None:
-    small = find_strokes(painting(14, 3))
-    large = find_strokes(cv2.resize(painting(14, 3), (1100, 1100), interpolation=cv2.INTER_CUBIC))
-    assert large.width == pytest.approx(small.width, rel=0.2)
-
-
 def test_a_painting_is_a_medium_and_its_own_palette(tmp_path: Path) -> None:
     picture = painting(14, 3, 160)
     for name in ("a.jpg", "b.png"):
