@@ -51,13 +51,6 @@ def test_it_prints_its_link_paints_and_ends_with_ctrl_c(tmp_path: Path) -> None:
 
 
 @pytest.mark.thorough
-def test_pictures_are_enlarged_to_the_output_size(tmp_path: Path) -> None:
-    for options, shape in ((("--output-size", "100"), (100, 133, 3)), (("--upscale", "off"), (64, 85, 3))):
-        with started(*LIVE, "--model", "identity", "--size", "64", *options) as (link, _):
-            assert post(link, 99, size=(160, 120)).shape == shape
-
-
-@pytest.mark.thorough
 def test_pictures_are_looks_without_a_model(tmp_path: Path) -> None:
     stripes, chequers = write_style_pictures(tmp_path)
     mixture = f"{stripes}: 1, {chequers}: 1"
@@ -76,6 +69,7 @@ def test_pictures_are_looks_without_a_model(tmp_path: Path) -> None:
         assert post(link, 99).shape == (24, 32, 3)
 
 
+@pytest.mark.thorough
 def test_https_is_for_this_machines_names_and_the_network_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,55 +98,41 @@ def test_a_certificate_is_kept_while_it_serves(tmp_path: Path) -> None:
     assert find_certificate(tmp_path, names)[0].read_bytes().startswith(b"-----BEGIN CERTIFICATE")
 
 
-def test_what_does_not_fit_is_one_line(capsys: Capsys) -> None:
-    for arguments, status, why in (
-        (("--host", "0.0.0.0"), 2, "--allow-network"),
-        (("--host", "192.0.2.1", "--allow-network"), 2, "--port or --host"),
-        (("--token", "short"), 2, "16"),
-        (("--token", "with a space in the midst"), 2, "letters"),
-        (("--size", "640x360"), 2, "short side"),
-        (("--size", "source"), 2, "short side"),
-        (("--upscale", "guided"), 2, "luma"),
-        (("--output-size", "9999"), 2, "output-size"),
-        (("--set", "rendering.strength=3"), 2, "strength"),
-        (("--set", "pairing.density=0.2"), 2, "density"),
-        (("--set", "rendering.strength=0: 1, 9: 0"), 2, "no timeline"),
-        (("--model", "none such"), 3, "no model"),
-        (("--set", "rendering.cuts=off"), 2, "cuts"),
-        (("--set", "encoding.codec=h265"), 2, "encoding"),
-    ):
-        assert why in refuse(capsys, status, "live", "--model", "identity", *arguments)
-
-
-def test_what_is_no_look_is_one_line(tmp_path: Path, capsys: Capsys) -> None:
+def test_mistakes_are_one_line(tmp_path: Path, capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     stripes, chequers = write_style_pictures(tmp_path)
-    assert "--look" in refuse(capsys, 2, "live")
-    for arguments, status, why in (
-        (("--look", "absent.jpg"), 2, "no such picture"),
-        (("--look", f"{stripes}: 1, clip: 1"), 2, "there is no clip"),
-        (("--look", "clip"), 2, "there is no clip"),
-        (("--strokes", "oyl"), 2, "did you mean 'oil'"),
-        (("--strokes", "oil", "--strokes-size", "0: 1, 2s: 2"), 2, "no timeline"),
-        (("--strokes", "oil", "--set", "strokes.fine=a.png"), 2, "no clip"),
-        (("--look", f"0: {stripes}, 5s: {chequers}"), 2, "no timeline"),
-        (("--look", str(stripes)) * 17, 2, "16"),
-        (("--look", str(stripes), "--set", "pairing.density=1"), 2, "no such setting"),
-        (("--model", "flower", "--look", "absent.jpg"), 2, "absent.jpg"),
-        (("--model", "flower", "--look", "one", "--look", "absent.jpg"), 2, "not a picture"),
-        (("--model", "flower", "--look", "pensil"), 2, "to paint what the model makes in pencil: --strokes pencil"),
+    identity, flower, oil = ("--model", "identity"), ("--model", "flower"), ("--strokes", "oil")
+    taken = socket.create_server(("127.0.0.1", 0))
+    for arguments, why in (
+        ((), "--look"),
+        ((*identity, "--host", "0.0.0.0"), "--allow-network"),
+        ((*identity, "--host", "192.0.2.1", "--allow-network"), "--port or --host"),
+        ((*identity, "--port", taken.getsockname()[1]), "in use"),
+        ((*identity, "--token", "short"), "16"),
+        ((*identity, "--token", "with a space in the midst"), "letters"),
+        ((*identity, "--size", "640x360"), "short side"),
+        ((*identity, "--upscale", "guided"), "luma"),
+        ((*identity, "--output-size", "9999"), "output-size"),
+        ((*identity, "--set", "rendering.strength=3"), "strength"),
+        ((*identity, "--set", "rendering.strength=0: 1, 9: 0"), "no timeline"),
+        ((*identity, "--set", "pairing.density=0.2"), "density"),
+        ((*identity, "--set", "rendering.cuts=off"), "cuts"),
+        ((*identity, "--set", "encoding.codec=h265"), "encoding"),
+        (("--look", "absent.jpg"), "no such picture"),
+        (("--look", f"{stripes}: 1, clip: 1"), "there is no clip"),
+        (("--look", f"0: {stripes}, 5s: {chequers}"), "no timeline"),
+        (("--look", stripes) * 17, "16"),
+        (("--look", stripes, "--set", "pairing.density=1"), "no such setting"),
+        (("--strokes", "oyl"), "did you mean 'oil'"),
+        ((*oil, "--strokes-size", "0: 1, 2s: 2"), "no timeline"),
+        ((*oil, "--set", "strokes.fine=a.png"), "no clip"),
+        ((*flower, "--look", "one", "--look", "absent.jpg"), "not a picture"),
+        ((*flower, "--look", "pensil"), "to paint what the model makes in pencil: --strokes pencil"),
     ):
-        assert why in refuse(capsys, status, "live", *arguments)
+        assert why in refuse(capsys, 2, "live", *arguments)
+    taken.close()
     Path("text.png").write_text("no picture")
     assert "--look text.png" in refuse(capsys, 3, "live", "--look", "text.png")
-
-
-def test_a_port_that_is_taken_is_one_line(capsys: Capsys) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        assert "in use" in refuse(capsys, 2, "live", "--model", "identity", "--port", port)
-
-
-def test_without_its_extra_it_says_what_to_install(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "no model" in refuse(capsys, 3, "live", "--model", "none such")
     found = importlib.util.find_spec
     monkeypatch.setattr("vidtrans.web.find_spec", lambda name: None if name == "uvicorn" else found(name))
-    assert "vidtrans[live]" in refuse(capsys, 2, "live", "--model", "identity")
+    assert "vidtrans[live]" in refuse(capsys, 2, "live", *identity)

