@@ -19,7 +19,7 @@ from style_pictures import write_style_pictures
 from vidtrans.config.recipe import render_recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.system import WINDOWS
-from vidtrans.models.look_pictures import parse_pictures, plain_name
+from vidtrans.models.look_pictures import parse_pictures
 from vidtrans.session import Context
 from vidtrans.strokes.media import medium_names
 from vidtrans.stylizing.requested_render import RequestedRender
@@ -136,29 +136,6 @@ def test_a_list_of_clips_in_such_a_folder_names_such_pictures(odd: Path, capsys:
     os.chdir("fixes")
     cache = ("--cache-dir", "../.vidtrans")
     assert said_json(capsys, "fix", "../o.mkv", "--painted", ".", "-o", "../f.mkv", *cache)["corrections"] == [1]
-
-
-def test_looks_of_a_model_are_named_after_such_pictures(odd: Path, capsys: Capsys) -> None:
-    steps = [word for name in ("first", "next") for word in ("--set", f"generator.{name}_steps=1")]
-    quick = ("--optimise", *steps, "--set", "training.look_measure=patches")
-    assert "two pictures have this name" in refuse(capsys, 2, "look", odd, odd, *quick)
-    said_json(capsys, "look", odd, *quick)
-    assert Path(f"{plain_name(odd.stem)}.safetensors").is_file()
-    table = said_json(capsys, "look", "stripes.png", odd, *quick, "-o", "both.safetensors")
-    assert table["looks"] == ["stripes", plain_name(odd.stem)]
-    made = set()
-    for number, look in enumerate((plain_name(odd.stem), str(odd), f"0: {odd.name}, 9: stripes")):
-        output = Path(f"{number}.mkv")
-        said(capsys, 0, "stylize", "clip.mkv", "--model", "both", "--look", look, *SMALL, "-o", output, "--end", 1)
-        made.add(output.read_bytes())
-    assert len(made) == 1
-
-
-def test_what_can_be_read_in_two_ways_is_refused(capsys: Capsys) -> None:
-    for name in ("a", "b", "a, b"):
-        shutil.copy("stripes.png", name)
-    told = refuse(capsys, 2, "try", "clip.mkv", "--vary", "look=a, b")
-    assert "it can be read as 'a' and 'b' or as 'a, b' — rename a picture" in told
 
 
 def test_shares_lead_from_one_look_to_the_other_and_follow_a_sound(capsys: Capsys) -> None:

@@ -11,9 +11,7 @@ from chain import refuse, said, said_json, snapshot
 from clips import decode, moving_frames, pictures_of, scene, sound_packets, times, write_clip, write_folder
 from directed_clip import same
 
-from vidtrans.core.errors import MediaError
 from vidtrans.video.images.picture import read_picture, write_picture
-from vidtrans.video.io.encoder import picture_names, unpack
 from vidtrans.video.io.reader import ClipReader
 
 Capsys = pytest.CaptureFixture[str]
@@ -29,22 +27,6 @@ def test_a_picture_gives_a_picture_of_its_own_size(capsys: Capsys) -> None:
     assert "up to date" in said(capsys, 0, "stylize", "photo.jpg", *IDENTITY)
 
 
-def test_a_folder_gives_a_folder_with_the_same_names(capsys: Capsys) -> None:
-    frames = moving_frames(12)
-    names = [f"take{i}.png" for i in range(12)]
-    write_folder(Path("in"), frames, names)
-    write_picture(Path("in/.hidden.png"), frames[0])
-    Path("in/notes.txt").write_text("x")
-    table = said_json(capsys, "stylize", "in", *IDENTITY, "--set=rendering.chunk_frames=5")
-    assert (table["output"], table["frames"]) == ("in.identity", 12)
-    found = pictures_of(Path("in.identity"))
-    assert sorted(found) == sorted(names)
-    assert same([found[n] for n in names], frames)
-    before = snapshot(Path())
-    assert "up to date" in said(capsys, 0, "stylize", "in", *IDENTITY, "--set=rendering.chunk_frames=5")
-    assert snapshot(Path()) == before
-
-
 def test_a_video_gives_pictures_where_the_name_of_the_result_has_no_ending(capsys: Capsys) -> None:
     write_clip(Path("clip.mkv"), moving_frames(3), codec="ffv1", pix_fmt="bgr0")
     table = said_json(capsys, "stylize", "clip.mkv", *IDENTITY, "-o", "frames")
@@ -55,17 +37,6 @@ def test_a_video_gives_pictures_where_the_name_of_the_result_has_no_ending(capsy
     Path("others").mkdir()
     said(capsys, 0, "stylize", "clip.mkv", *IDENTITY, "-o", "others")  # a folder that is there holds the result
     assert [path.name for path in Path("others").iterdir()] == ["clip.identity.mp4"]
-
-
-def test_what_frames_are_called() -> None:
-    assert picture_names((), range(8, 10)) == ["000008.png", "000009.png"]
-    assert picture_names(("a.jpg", "b.tif", "b.png"), range(2)) == ["a.png", "b.png"]
-    assert picture_names(("a.jpg", "b.tif", "b.png"), range(3)) == ["a.jpg.png", "b.tif.png", "b.png.png"]
-
-
-def test_too_few_frames_for_the_names_is_an_error_not_a_result(tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match="0 frames for 2 pictures"):
-        unpack([], ["a.png", "b.png"], tmp_path / "out")
 
 
 def test_a_part_of_a_folder_is_rendered_under_its_names(capsys: Capsys) -> None:
@@ -79,17 +50,32 @@ def test_a_part_of_a_folder_is_rendered_under_its_names(capsys: Capsys) -> None:
     assert sorted(pictures_of(Path("timed"))) == ["10.png", "8.png", "9.png"]
 
 
-def test_a_changed_picture_is_seen_and_the_folder_replaced_only_when_asked(capsys: Capsys) -> None:
-    write_folder(Path("in"), moving_frames(4))
-    said(capsys, 0, "stylize", "in", *IDENTITY)
-    write_picture(Path("in/2.png"), scene(64, 48, seed=5))
-    (Path("in/3.png")).unlink()
-    assert "--overwrite" in refuse(capsys, 2, "stylize", "in", *IDENTITY)
-    said(capsys, 0, "stylize", "in", *IDENTITY, "--overwrite")
+def test_a_folder_gives_a_folder_with_the_same_names_which_is_replaced_only_when_asked(capsys: Capsys) -> None:
+    frames, names = moving_frames(12), [f"take{i}.png" for i in range(12)]
+    write_folder(Path("in"), frames, names)
+    write_picture(Path("in/.hidden.png"), frames[0])
+    Path("in/notes.txt").write_text("x")
+    command = ("stylize", "in", *IDENTITY, "--set=rendering.chunk_frames=5")
+    table = said_json(capsys, *command)
+    assert (table["output"], table["frames"]) == ("in.identity", 12)
     found = pictures_of(Path("in.identity"))
-    assert sorted(found) == ["0.png", "1.png", "2.png"]
-    assert np.array_equal(found["2.png"], scene(64, 48, seed=5))
+    assert sorted(found) == sorted(names)
+    assert same([found[n] for n in names], frames)
+    write_picture(write_folder(Path("in/sub"), []) / "0.png", frames[0])  # what lies beside pictures changes nothing
+    before = snapshot(Path())
+    assert "up to date" in said(capsys, 0, *command)
+    assert snapshot(Path()) == before
+    write_picture(Path("in/take2.png"), scene(64, 48, seed=5))
+    Path("in/take3.png").unlink()
+    assert "--overwrite" in refuse(capsys, 2, *command)
+    said(capsys, 0, *command, "--overwrite")
+    found = pictures_of(Path("in.identity"))
+    assert sorted(found) == sorted({*names} - {"take3.png"})
+    assert np.array_equal(found["take2.png"], scene(64, 48, seed=5))
     assert [p for p in Path().iterdir() if p.name.startswith(".in")] == []
+    for place in ("in", ".", "in/../in"):  # never over their sources
+        refuse(capsys, 2, *command, "-o", place, "--overwrite")
+    refuse(capsys, 2, "stylize", "in/take0.png", *IDENTITY, "-o", "in/take0.png", "--overwrite")
 
 
 def test_each_picture_of_a_mixed_folder_is_rendered_at_its_own_size(capsys: Capsys) -> None:
@@ -137,49 +123,23 @@ def test_a_video_becomes_a_folder_of_pictures(clip: Path, capsys: Capsys) -> Non
     assert snapshot(Path()) == before
     said(capsys, 0, "stylize", clip, *IDENTITY, "--start", "30", "--end", "31", "-o", "still.png")
     assert np.array_equal(read_picture(Path("still.png")), found["000030.png"])
+    told = refuse(capsys, 2, "stylize", clip, *IDENTITY, "--start", "3", "--end", "5", "-o", "several.png")
+    assert "one picture cannot hold" in told
+    assert "--codec png -o several" in told
+    for ending, why in (("jpg", "use -o out.png"), ("txt", "written as .png")):
+        assert why in refuse(capsys, 2, "stylize", "still.png", *IDENTITY, "-o", f"out.{ending}")
 
 
-def test_several_frames_do_not_fit_into_one_picture(clip: Path, capsys: Capsys) -> None:
-    write_folder(Path("in"), moving_frames(2))
-    assert "one picture cannot hold" in refuse(capsys, 2, "stylize", "in", *IDENTITY, "-o", "still.png")
-    for more in ((), ("--start", "3", "--end", "5"), ("--codec", "png")):
-        told = refuse(capsys, 2, "stylize", clip, *IDENTITY, *more, "-o", "still.png")
-        assert "one picture cannot hold" in told
-        assert "--codec png -o still" in told
-
-
-def test_pictures_of_other_kinds_are_not_written(capsys: Capsys) -> None:
-    write_picture(Path("a.png"), scene(64, 48, 1))
-    for ending in ("jpg", "tiff", "webp"):
-        assert "use -o out.png" in refuse(capsys, 2, "stylize", "a.png", *IDENTITY, "-o", f"out.{ending}")
-    assert "written as .png" in refuse(capsys, 2, "stylize", "a.png", *IDENTITY, "-o", "out.txt")
-
-
-@pytest.mark.parametrize("added", ["notes.txt", "retouched/0.png", "extra.png"])
-def test_a_result_to_which_something_was_added_is_not_replaced(added: str, capsys: Capsys) -> None:
+def test_a_result_to_which_something_was_added_is_not_replaced(capsys: Capsys) -> None:
     write_folder(Path("in"), moving_frames(3))
     said(capsys, 0, "stylize", "in", *IDENTITY)
-    place = Path("in.identity", added)
-    place.parent.mkdir(exist_ok=True)
-    place.write_text("precious")
-    for more in ((), ("--overwrite",), ("--overwrite", "--set=rendering.picture_fps=30")):
-        refuse(capsys, 2, "stylize", "in", *IDENTITY, *more)
-
-
-def test_what_lies_beside_the_pictures_of_a_source_changes_nothing(capsys: Capsys) -> None:
-    write_folder(Path("in"), moving_frames(3))
-    said(capsys, 0, "stylize", "in", *IDENTITY)
-    Path("in/Thumbs.db").write_text("x")
-    Path("in/sub").mkdir()
-    write_picture(Path("in/sub/0.png"), scene(64, 48, 1))
-    assert "up to date" in said(capsys, 0, "stylize", "in", *IDENTITY)
-
-
-def test_pictures_are_never_written_over_their_sources(capsys: Capsys) -> None:
-    write_folder(Path("in"), moving_frames(3))
-    for place in ("in", ".", "in/../in"):
-        refuse(capsys, 2, "stylize", "in", *IDENTITY, "-o", place, "--overwrite")
-    refuse(capsys, 2, "stylize", "in/0.png", *IDENTITY, "-o", "in/0.png", "--overwrite")
+    for added in ("notes.txt", "retouched/0.png", "extra.png"):
+        place = Path("in.identity", added)
+        place.parent.mkdir(exist_ok=True)
+        place.write_text("precious")
+        for more in ((), ("--overwrite",)):
+            refuse(capsys, 2, "stylize", "in", *IDENTITY, *more)
+        place.unlink()
 
 
 def test_a_damaged_picture_is_one_line_with_its_name(capsys: Capsys) -> None:

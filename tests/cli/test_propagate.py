@@ -1,4 +1,4 @@
-"""``vidtrans propagate`` as a painter would use it."""
+"""``vidtrans keyframes`` and ``vidtrans propagate`` as a painter would use them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,74 @@ from clips import decode, moving_frames, write_clip, write_folder
 from paintings import EXACT, QUICK, clip_and_keys, painted, write
 
 Capsys = pytest.CaptureFixture[str]
+
+
+def test_the_frames_of_each_shot_are_written_at_full_size_with_a_sheet(capsys: Capsys) -> None:
+    clip = write_clip(Path("c.mkv"), moving_frames(20, shots=(0, 9)), codec="ffv1")
+    table = said_json(capsys, "keyframes", clip)
+    assert table["shots"] == 2
+    assert table["output"] == "c.keyframes"
+    first, second = table["keyframes"]
+    assert first < 9 <= second < 20
+    assert {p.name for p in Path("c.keyframes").iterdir()} == {f"{first:06d}.png", f"{second:06d}.png", "sheet.png"}
+    written = cv2.imread(f"c.keyframes/{second:06d}.png")[..., ::-1].astype(int)
+    assert int(np.argmin([np.abs(written - frame).mean() for frame in decode(clip)[2]])) == second
+    assert len(table["one_more"]) == 3
+    assert table["one_more_psnr"] >= table["psnr"] > 10
+    assert "up to date" in said(capsys, 0, "keyframes", clip)
+
+
+def test_how_many_and_where(capsys: Capsys) -> None:
+    clip = write_clip(Path("c.mkv"), moving_frames(14, shots=(0, 9)))
+    assert "four: 4 frames to paint" in said(capsys, 0, "keyframes", clip, "-n", 4, "-o", "four")
+    part = said_json(capsys, "keyframes", clip, "-n", 1, "--start", 10, "--end", 14, "-o", "part")
+    assert part["shots"] == 1
+    assert 10 <= part["keyframes"][0] < 14
+    assert said_json(capsys, "keyframes", clip, "-n", 1, "--cuts", "off", "-o", "whole")["shots"] == 1
+    every = said_json(capsys, "keyframes", clip, "-n", 3, "--start", 0, "--end", 3, "-o", "all")
+    assert (every["keyframes"], every["one_more"]) == ([0, 1, 2], [])
+
+
+def test_key_frames_that_cannot_be_are_one_line(capsys: Capsys) -> None:
+    clip = write_clip(Path("c.mkv"), moving_frames(20, shots=(0, 9)))
+    assert "2 shots, and each needs one" in refuse(capsys, 2, "keyframes", clip, "-n", 1)
+    assert "the section has 3 frames" in refuse(capsys, 2, "keyframes", clip, "-n", 4, "--start", 0, "--end", 3)
+    assert "no such file" in refuse(capsys, 3, "keyframes", "nothing.mp4")
+    cv2.imwrite("one.png", moving_frames(1)[0])
+    assert "it is one picture" in refuse(capsys, 2, "keyframes", "one.png")
+    Path("mine").mkdir()
+    Path("mine/diary.txt").write_text("dear")
+    assert "this command did not write" in refuse(capsys, 2, "keyframes", clip, "-o", "mine", "--overwrite")
+    assert Path("mine/diary.txt").read_text() == "dear"
+    assert not Path("c.keyframes").exists()
+
+
+def test_paint_is_not_overwritten_unasked(capsys: Capsys) -> None:
+    clip = write_clip(Path("c.mkv"), moving_frames(8))
+    (first, *_) = said_json(capsys, "keyframes", clip)["keyframes"]
+    painted = Path(f"c.keyframes/{first:06d}.png")
+    cv2.imwrite(str(painted), 255 - cv2.imread(str(painted)))
+    kept = painted.read_bytes()
+    for more in ((), ("-n", 3, "--overwrite")):
+        assert "painted over" in refuse(capsys, 2, "keyframes", clip, *more)
+    assert painted.read_bytes() == kept
+    said_json(capsys, "keyframes", clip, "-o", "other")
+    said_json(capsys, "keyframes", clip, "-n", 3, "-o", "other", "--overwrite")  # as they were written
+
+
+def test_pictures_are_a_clip_and_those_of_one_name_have_numbers(capsys: Capsys) -> None:
+    folder = write_folder(Path("shots"), moving_frames(6))
+    chosen = said_json(capsys, "keyframes", folder, "-n", 2)["keyframes"]
+    assert {p.stem for p in Path("shots.keyframes").iterdir()} == {*map(str, chosen), "sheet"}
+    Path("mixed").mkdir()
+    for number, frame in enumerate(moving_frames(6)):
+        cv2.imwrite(f"mixed/{number // 2}.{'jpg' if number % 2 else 'png'}", frame)
+    numbers = said_json(capsys, "keyframes", "mixed", "-n", 3, "-o", "m")["keyframes"]
+    assert sorted(p.stem for p in Path("m").glob("frame*")) == [f"frame {number:06d}" for number in numbers]
+    for path in Path("m").glob("frame*"):
+        cv2.imwrite(str(path), 255 - cv2.imread(str(path)))
+    made = said_json(capsys, "propagate", "mixed", "--keyframes", "m", "--minutes", 0, "-o", "o.mkv")
+    assert made["keyframes"] == numbers
 
 
 PLAIN = ("--minutes", 0, *EXACT)  # without a network
@@ -71,19 +139,6 @@ def test_nothing_passes_a_cut(capsys: Capsys) -> None:
     assert np.array_equal(made[6:], frames[6:])
 
 
-def test_painted_frames_are_painted_in_strokes(capsys: Capsys) -> None:
-    frames = clip_and_keys()
-    strokes = ("--strokes", "oil")
-    assert propagate(capsys, *PLAIN, *strokes)["strokes"] == "oil"
-    made = decode(Path("o.mkv"))[2]
-    for key in (2, 9):
-        assert not np.array_equal(made[key], painted(frames[key]))
-        near = [np.abs(made[key].astype(float) - other).mean() for other in (painted(frames[key]), frames[key])]
-        assert near[0] < near[1]
-    words = ("propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "--layer", *strokes, "-o", "l.mov")
-    assert "leave out --layer or --strokes" in refuse(capsys, 2, *words)
-
-
 def test_what_is_clear_is_not_painted(capsys: Capsys) -> None:
     frames = clip_and_keys(())
     layer = np.dstack([painted(frames[4]), np.zeros((48, 64), np.uint8)])
@@ -95,9 +150,6 @@ def test_what_is_clear_is_not_painted(capsys: Capsys) -> None:
     for number in (0, 4, 8):
         assert np.array_equal(made[number][32:], frames[number][32:])
         assert np.abs(made[number][:18].astype(float) - painted(frames[number])[:18]).mean() < 6
-    write(Path("keys/009.png"), painted(frames[9]))  # one that says what is below, too
-    propagate(capsys, output="both.mkv")
-    assert error("both.mkv", frames) < 5
 
 
 def test_pictures_without_a_number_are_found_by_what_they_show(capsys: Capsys) -> None:
@@ -111,15 +163,6 @@ def test_pictures_without_a_number_are_found_by_what_they_show(capsys: Capsys) -
     assert "does not look like any frame of the clip" in refuse(capsys, 3, *ask)
 
 
-def test_pictures_of_other_depth_and_size(capsys: Capsys) -> None:
-    frames = clip_and_keys(())
-    deep = cv2.resize(painted(frames[3]), (128, 96), interpolation=cv2.INTER_CUBIC).astype(np.uint16) * 257
-    write(Path("keys/3.png"), deep)
-    text = said(capsys, 0, "propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "-o", "o.mkv", *EXACT)
-    assert "128x96: scaled" in text
-    assert error("o.mkv", frames, [3]) < 6
-
-
 def test_what_is_no_painting_is_told(capsys: Capsys) -> None:
     frames = clip_and_keys((2,))
     write(Path("keys/009.png"), frames[9])
@@ -131,27 +174,6 @@ def test_what_is_no_painting_is_told(capsys: Capsys) -> None:
     assert "005.psd: not a picture that can be read" in text
     write(Path("only/1.png"), frames[1]).rename("only/1.kra")
     assert "it holds no readable picture (found 1.kra)" in refuse(capsys, 3, *ask, "only", "-o", "p.mkv")
-    write(Path("copies/0003 (1).png"), painted(frames[3]))
-    write(Path("copies/000008 copy 2.png"), painted(frames[8]))
-    assert said_json(capsys, *ask, "copies", "-o", "q.mkv")["keyframes"] == [3, 8]
-
-
-def test_a_small_stroke_on_a_layer_counts_and_what_was_painted_in_part_is_not_moved(capsys: Capsys) -> None:
-    rng = np.random.default_rng(0)
-    frames = [np.clip(128 + rng.normal(0, 4, (120, 160, 3)), 0, 255).astype(np.uint8)] * 6
-    write_clip(Path("c.mkv"), frames, codec="ffv1", pix_fmt="bgr0")
-    picture = frames[2].copy()
-    for x in (10, 60, 120):
-        picture[20:60, x : x + 20] = (30, 200, 60)
-    write(Path("part/2.png"), picture)
-    ask = ("propagate", "c.mkv", "--minutes", 0, "--cuts", "off", *EXACT, "--keyframes")
-    said_json(capsys, *ask, "part", "-o", "o.mkv")
-    assert np.array_equal(decode(Path("o.mkv"))[2][2], picture)
-    layer = np.zeros((120, 160, 4), np.uint8)
-    layer[50:53, 70:73] = (250, 0, 0, 255)
-    write(Path("dot/2.png"), layer)
-    said_json(capsys, *ask, "dot", "-o", "d.mkv")
-    assert tuple(decode(Path("d.mkv"))[2][2][51, 71]) == (250, 0, 0)
 
 
 def test_a_part_of_a_clip_and_a_dry_run(capsys: Capsys) -> None:
@@ -212,10 +234,6 @@ def test_a_preview_is_filmed_at_once_and_as_it_learns(capsys: Capsys, monkeypatc
     plain = said_json(capsys, *ask, "-o", "p.mkv", "--cache-dir", "other")
     assert Path("o.mkv").read_bytes() == Path("p.mkv").read_bytes()
     assert table["steps"] == plain["steps"]
-    # Of pictures, one takes the place of the one before.
-    pictures = (*QUICK, "--set=training.preview_seconds=0", "--preview", "--codec", "png")
-    propagate(capsys, *pictures, output="o")
-    assert len(list(Path("o.train/preview").iterdir())) == len(list(Path("o").iterdir())) == 12
 
 
 def test_paint_alone_lies_over_footage_in_another_program(capsys: Capsys) -> None:
@@ -252,8 +270,54 @@ def test_several_clips_each_with_its_folder(capsys: Capsys) -> None:
     table = said_json(capsys, *ask)
     assert [item["keyframes"] for item in table["items"]] == [[2], [9]]
     assert sorted(p.name for p in Path("out").glob("*.mkv")) == ["a.painted.mkv", "b.painted.mkv"]
+    alone = said_json(capsys, "propagate", "b.mkv", "--keyframes", "all", *PLAIN, "--dry-run")
+    assert alone["keyframes"] == [9]
     shutil.rmtree("all/b.keyframes")
     assert "no folder 'b' or 'b.keyframes' for b.mkv" in refuse(capsys, 2, *ask)
+
+
+def keys_of(names: dict[str, int], frames: list[np.ndarray]) -> None:
+    """Paintings of frames under these names."""
+    shutil.rmtree("keys", ignore_errors=True)
+    for name, frame in names.items():
+        write(Path("keys") / name, painted(frames[frame]))
+
+
+def test_versions_takes_dates_and_sizes_are_no_frames_and_a_number_is_doubted_whose_frame_looks_otherwise(
+    capsys: Capsys,
+) -> None:
+    frames = clip_and_keys(())
+    command = ("propagate", "c.mkv", "--keyframes", "keys", "-o", "o.mkv", *PLAIN, "--overwrite")
+    for names in (
+        {"2_v9.png": 2, "9_v2.png": 9},
+        {"shot010_1920x1080_v03_0002.png": 2, "shot010_1920x1080_v03_0009.png": 9},
+        {"2_take4.png": 2, "9_20240131.png": 9},
+    ):
+        keys_of(names, frames)
+        assert said_json(capsys, *command, "--dry-run")["keyframes"] == [2, 9]
+    keys_of({"2_9.png": 2}, frames)
+    told = said(capsys, 0, *command)
+    assert "2_9.png: painted on frame 2, which it looks more like than frame 9" in told
+    assert error("o.mkv", frames, [2]) == 0
+    keys_of({"00003.png": 2, "00010.png": 9}, frames)
+    doubt = "all painted frames look more like the frame before: numbered from 1? Then give --first-number 1"
+    assert doubt in said(capsys, 0, *command, "--dry-run")
+    assert doubt not in said(capsys, 0, *command, "--first-number", 1)
+    assert error("o.mkv", frames, (2, 9)) == 0
+    keys_of({"00012.png": 11}, frames)
+    assert "say with --first-number which one frame 0 has (1?)" in refuse(capsys, 3, *command)
+
+
+def test_numbers_of_pictures_count_where_some_are_missing(capsys: Capsys) -> None:
+    frames = clip_and_keys(())
+    kept = [i for i in range(12) if i not in (4, 6)]
+    write_folder(Path("c"), [frames[i] for i in kept], [f"c_{i + 1001}.png" for i in kept])
+    keys_of({"1006.png": 5, "AB_0020_1011_v2.png": 10}, frames)
+    command = ("propagate", "c", "--keyframes", "keys", "-o", "o", "--minutes", 0, "--overwrite")
+    assert said_json(capsys, *command)["keyframes"] == [4, 8]
+    assert "the pictures of c have numbers" in refuse(capsys, 2, *command, "--first-number", 1)
+    keys_of({"1007.png": 6}, frames)
+    assert "picture 1007 of a folder that has 1001 to 1012" in refuse(capsys, 3, *command)
 
 
 def test_footage_of_16_bits_stays_so_below_paint(capsys: Capsys) -> None:
@@ -271,72 +335,15 @@ def test_footage_of_16_bits_stays_so_below_paint(capsys: Capsys) -> None:
     assert np.array_equal(made[30:], frames[1][30:])
 
 
-# Which frame a picture is painted on
-
-
-def keys_of(names: dict[str, int], frames: list[np.ndarray]) -> None:
-    """Paintings of frames under these names."""
-    shutil.rmtree("keys", ignore_errors=True)
-    for name, frame in names.items():
-        write(Path("keys") / name, painted(frames[frame]))
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        {"2_v9.png": 2, "9_v2.png": 9},
-        {"shot010_1920x1080_v03_0002.png": 2, "shot010_1920x1080_v03_0009.png": 9},
-        {"2_take4.png": 2, "9_20240131.png": 9},
-    ],
-)
-def test_versions_takes_dates_and_sizes_are_no_frames(names: dict[str, int], capsys: Capsys) -> None:
-    frames = clip_and_keys(())
-    keys_of(names, frames)
-    assert propagate(capsys)["keyframes"] == [2, 9]
-    assert error("o.mkv", frames, (2, 9)) == 0
-
-
-def test_a_number_whose_frame_looks_otherwise_is_doubted(capsys: Capsys) -> None:
-    frames = clip_and_keys(())
-    keys_of({"2_9.png": 2}, frames)
-    told = said(capsys, 0, "propagate", "c.mkv", "--keyframes", "keys", "-o", "o.mkv", *PLAIN)
-    assert "2_9.png: painted on frame 2, which it looks more like than frame 9" in told
-    assert error("o.mkv", frames, [2]) == 0
-
-
-def test_frames_that_are_counted_from_1_are_doubted_and_can_be_said(capsys: Capsys) -> None:
-    frames = clip_and_keys(())
-    keys_of({"00003.png": 2, "00010.png": 9}, frames)
-    command = ("propagate", "c.mkv", "--keyframes", "keys", "-o", "o.mkv", *PLAIN, "--overwrite")
-    doubt = "all painted frames look more like the frame before: numbered from 1? Then give --first-number 1"
-    assert doubt in said(capsys, 0, *command, "--dry-run")
-    assert doubt not in said(capsys, 0, *command, "--first-number", 1)
-    assert error("o.mkv", frames, (2, 9)) == 0
-    keys_of({"00002.png": 2, "00009.png": 9}, frames)
-    assert doubt not in said(capsys, 0, *command, "--dry-run")
-    keys_of({"00012.png": 11}, frames)
-    assert "say with --first-number which one frame 0 has (1?)" in refuse(capsys, 3, *command)
-
-
-def test_numbers_of_pictures_count_where_some_are_missing(capsys: Capsys) -> None:
-    frames = clip_and_keys(())
-    kept = [i for i in range(12) if i not in (4, 6)]
-    write_folder(Path("c"), [frames[i] for i in kept], [f"c_{i + 1001}.png" for i in kept])
-    keys_of({"1006.png": 5, "AB_0020_1011_v2.png": 10}, frames)
-    command = ("propagate", "c", "--keyframes", "keys", "-o", "o", "--minutes", 0, "--overwrite")
-    assert said_json(capsys, *command)["keyframes"] == [4, 8]
-    assert "the pictures of c have numbers" in refuse(capsys, 2, *command, "--first-number", 1)
-    keys_of({"1007.png": 6}, frames)
-    assert "picture 1007 of a folder that has 1001 to 1012" in refuse(capsys, 3, *command)
-
-
-@pytest.mark.parametrize(
-    ("videos", "folder"),
-    [("c.mkv", "all/c"), ("c.mkv", "all/c.keyframes"), ("[c].mkv", "all")],
-)
-def test_the_key_frames_of_one_clip_may_lie_in_a_folder_of_its_name(videos: str, folder: str, capsys: Capsys) -> None:
-    clip_and_keys()
-    Path("all").mkdir()
-    shutil.copytree("keys", folder, dirs_exist_ok=True)
-    table = said_json(capsys, "propagate", videos, "--keyframes", "all", *PLAIN, "--dry-run")
-    assert table.get("keyframes", table.get("items", [{}])[0].get("keyframes")) == [2, 9]
+@pytest.mark.thorough
+def test_painted_frames_are_painted_in_strokes(capsys: Capsys) -> None:
+    frames = clip_and_keys()
+    strokes = ("--strokes", "oil")
+    assert propagate(capsys, *PLAIN, *strokes)["strokes"] == "oil"
+    made = decode(Path("o.mkv"))[2]
+    for key in (2, 9):
+        assert not np.array_equal(made[key], painted(frames[key]))
+        near = [np.abs(made[key].astype(float) - other).mean() for other in (painted(frames[key]), frames[key])]
+        assert near[0] < near[1]
+    words = ("propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "--layer", *strokes, "-o", "l.mov")
+    assert "leave out --layer or --strokes" in refuse(capsys, 2, *words)

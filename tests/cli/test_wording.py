@@ -1,28 +1,119 @@
-"""What the command line prints: numbers, plurals, lines of a terminal; patterns that a shell has expanded."""
+"""What the command line prints: numbers, plurals, the live line of a task; patterns that a shell has expanded."""
 
 from __future__ import annotations
 
 import ast
+import io
 import json
+import re
 import sys
 from collections.abc import Iterator
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import cv2
 import pytest
-from chain import TINY, foreign_options, refuse
+from chain import foreign_options, refuse
 from clips import moving_frames, write_clip
+from rich.console import Console as Rich
 
-import vidtrans as api
 from vidtrans.cli.console import Console, _log
+from vidtrans.cli.live_line import batch_parts, batch_table, fit, progress_parts
 from vidtrans.commands import COMMANDS
-from vidtrans.core.costs import add_up, count, estimate
+from vidtrans.core.costs import TimeLeft, add_up, estimate
 from vidtrans.core.events import BatchStatus, Note, Progress
 from vidtrans.core.files import PACKAGE
 from vidtrans.session import Context
-from vidtrans.strokes.media import medium_names
+
+TRAINING = Progress("training", 400, 1126, "steps", "held out 29.8 dB", "G 0.71  L1 0.021  D 0.60")
+
+
+def parts(event: Progress, *, verbose: bool = False) -> list[str]:
+    """What is known of a task that began 100 s ago with nothing done."""
+    return progress_parts(event, TimeLeft(0.0, 0), 100.0, verbose=verbose)
+
+
+def test_a_task_shows_steps_time_and_quality_and_with_v_rates_and_losses() -> None:
+    steps, left, quality = parts(TRAINING)
+    assert (steps, left, quality) == ("step  400 of 1126", "about 4 min left", "held out 29.8 dB")
+    everything = parts(TRAINING, verbose=True)
+    assert everything[3:] == ["4.0 steps/s", "G 0.71  L1 0.021  D 0.60"]
+    for columns, count in ((60, 2), (80, 4), (120, 5)):  # what matters less goes first
+        assert fit("training", everything, columns)[2] == everything[:count]
+    name, bar, shown = fit("rendering " + "a" * 80 + ".mp4", [" 12/240", "about 30 s left"], 60)
+    assert (bar, shown, name[-1]) == (0, [" 12/240"], "…")
+    assert parts(Progress("reading a.mp4", 50, None)) == ["50 frames", "0.5 frames/s"]
+
+
+def times_left(moments: list[float], total: int, at_most_s: float | None = None) -> list[float]:
+    """Return the seconds left that are shown after each of the units that end at these moments."""
+    estimate = TimeLeft(0.0, 0)
+    events = [Progress("training", done, total, "steps", at_most_s=at_most_s) for done in range(1, len(moments) + 1)]
+    return [left for e, at in zip(events, moments, strict=True) if (left := estimate.update(e, at)) is not None]
+
+
+def test_the_time_left_settles_and_never_rises_though_steps_and_pauses_vary() -> None:
+    # Slow first steps, then 0.1 s each with a preview of 3 s every 100: 160 s in all.
+    moments, now = [], 0.0
+    for step in range(1, 1201):
+        now += 1.0 if step <= 8 else 0.1 + 3.0 * (step % 100 == 0)
+        moments.append(now)
+    shown = times_left(moments, 1200)
+    assert all(later <= earlier for earlier, later in pairwise(shown[20:]))
+    assert shown[-1] == 10
+    assert shown[len(shown) // 2] in (80, 90)  # of the 78 s that it takes yet
+
+
+def test_the_time_left_rises_where_a_machine_becomes_slower_for_good() -> None:
+    fast, slow = [0.1 * n for n in range(1, 501)], [50 + 0.5 * n for n in range(1, 301)]
+    shown = times_left(fast + slow, 1000)
+    assert shown[480] <= 60
+    assert min(shown) < 80
+    assert shown[-1] in (90, 100)  # 200 steps of 0.5 s
+
+
+def test_a_training_that_ends_by_the_clock_shows_no_more_than_that() -> None:
+    assert set(times_left([5.0, 10.0], 1000, at_most_s=70.0)) == {70}
+    assert times_left([5.0, 10.0], 1000) == [5400, 5400]
+
+
+@pytest.mark.parametrize("columns", [40, 120])
+def test_what_is_drawn_is_one_line_of_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", terminal)
+    console = Console(verbose=True)
+    console.report(TRAINING)
+    assert console._live is not None
+    console._live.refresh()
+    console.close()
+    plain = re.sub(r"\x1b\[\??[0-9;]*[a-zA-Z]", "", terminal.getvalue())
+    drawn = [line for line in re.split(r"[\r\n]+", plain) if "training" in line]
+    assert drawn
+    assert max(map(len, drawn)) <= columns
+    assert all("…" not in line for line in drawn)
+
+
+@pytest.mark.parametrize("columns", [60, 120])
+def test_a_batch_fits_and_shows_what_runs(columns: int) -> None:
+    clips = (("night/a-clip-with-a-rather-long-name.mp4", Progress("rendering clip.mp4", 20, 60)), ("b.mp4", None))
+    event = BatchStatus(1, 1, 3, 80, 4.8, 65.0, clips)
+    screen = Rich(file=io.StringIO(), width=columns)
+    screen.print(batch_table(event, columns))
+    lines = screen.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert len(lines) == 3
+    assert max(map(len, lines)) <= columns
+    assert lines[0].startswith("1/3 clips, 1 failed")
+    assert ("rendering" in lines[1], "begins" in lines[2]) == (True, True)
+    assert ("about 70 s left" in lines[0], "4.8 frames/s" in lines[0]) == (True, columns > 80)
+    assert batch_parts(BatchStatus(1, 0, 2, 3, 1.5, None, ())) == ["1/2 clips", "3 frames", "1.5 frames/s"]
+
 
 Capsys = pytest.CaptureFixture[str]
 
@@ -40,11 +131,6 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setattr(sys, "stderr", made)
     return made
-
-
-def test_a_number_has_its_noun() -> None:
-    assert [count(n, "minute") for n in (1, 1.0, 0.5, 2)] == ["1 minute", "1 minute", "0.5 minutes", "2 minutes"]
-    assert count(1_234_567, "frame") == "1234567 frames"
 
 
 def test_numbers_in_json_are_as_short_as_they_can_be(capsys: Capsys) -> None:
@@ -66,61 +152,6 @@ def test_a_terminal_breaks_lines_between_words_and_commands_nowhere(monkeypatch:
     assert last == command
 
 
-def test_a_second_column_goes_on_where_it_began_and_what_follows_a_command_below_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    made = screen(monkeypatch)
-    _log("  film.mp4  the clip, what the model saw of it, what it painted")
-    _log("  vidtrans stylize YOURS.mp4 --look ink  a look of a picture")
-    assert made.getvalue().splitlines() == [
-        "  film.mp4  the clip, what the model saw",
-        "            of it, what it painted",
-        "  vidtrans stylize YOURS.mp4 --look ink",
-        "      a look of a picture",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "what"),
-    [
-        (("dream", "clip.mp4"), "dream: --model is missing — give --model MODEL: "),
-        (("propagate", "clip.mp4"), "propagate: --keyframes is missing — give --keyframes "),
-    ],
-)
-def test_an_option_that_is_missing_is_explained(arguments: tuple[str, ...], what: str, capsys: Capsys) -> None:
-    line = refuse(capsys, 2, *arguments)
-    assert what in line
-    assert len(line.partition(what)[2].split()) >= 5
-
-
-def test_a_version_or_a_command_in_a_sentence_does_not_keep_it_from_breaking(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = screen(monkeypatch)
-    _log("ok    python  3.11.7, vidtrans 0.1.0, Linux x86_64")
-    _log("a sentence that names 'vidtrans cache clean' and goes on for a while")
-    assert made.getvalue().splitlines() == [
-        "ok    python  3.11.7, vidtrans 0.1.0,",
-        "      Linux x86_64",
-        "a sentence that names",
-        "'vidtrans cache clean' and goes on for a",
-        "while",
-    ]
-
-
-def test_media_are_named_where_no_model_is(capsys: Capsys) -> None:
-    line = refuse(capsys, 2, "stylize", "clip.mp4")
-    assert {"oil", "pencil"} <= set(medium_names())
-    assert "give --look oil, pencil or another that 'vidtrans model list' names" in line
-
-
-def test_a_finished_bar_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen(monkeypatch)
-    console = Console()
-    console.report(Progress("reading a.mp4", 1, 2))
-    assert console._live is not None
-    console.report(Progress("reading a.mp4", 2, 2))
-    assert console._live is None
-
-
 def test_a_task_that_counts_nothing_is_shown_without_numbers_until_the_next_event(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -136,55 +167,25 @@ def test_a_task_that_counts_nothing_is_shown_without_numbers_until_the_next_even
     console.report(Progress("training", 1, 2, "steps"))
     console._live.refresh()
     assert "1/2" in made.getvalue()
+    console.report(Progress("training", 2, 2, "steps"))
+    assert console._live is None  # a finished bar goes
     console.close()
 
 
-@pytest.mark.usefixtures("one_thread")
-def test_each_part_of_a_training_that_may_take_seconds_is_named(dataset: str) -> None:
-    heard: list[Any] = []
-    api.train(
-        dataset,
-        "a.safetensors",
-        settings={k: TINY[k] for k in ("generator", "discriminator", "training")},
-        minutes=0.002,
-        report=heard.append,
-    )
-    tasks = [event.task for event in heard if isinstance(event, Progress)]
-    compared = [task for task in tasks if task.startswith("comparing operators")]
-    assert len(compared) <= 1  # where the processor computes in bf16
-    before = ["reading clip.dataset", "loading PyTorch", "preparing the training", "taking a few steps"]
-    after = ["preparing the training", "finishing the model"]
-    assert [task for task in tasks if task != "training"] == [*before, *compared, *after]
-    assert tasks.index("training") > tasks.index("taking a few steps")
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
+def test_a_pattern_that_a_shell_has_expanded_is_refused_and_options_before_the_inputs_are_none(capsys: Capsys) -> None:
+    for words in (
         ("run", "--look", "p.jpg", "--apply", "a.mp4", "b.mp4", "-o", "out.mp4"),
         ("look", "p.jpg", "--on", "a.mp4", "b.mp4"),
         ("stylize", "a.mp4", "--model", "identity", "--mask", "m1.png", "m2.png"),
-        ("deflicker", "a.mp4", "--source", "b.mp4", "c.mp4"),
-    ],
-)
-def test_a_pattern_that_a_shell_has_expanded_is_refused(arguments: tuple[str, ...], capsys: Capsys) -> None:
-    assert "takes one file at a time" in refuse(capsys, 2, *arguments)
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("deflicker", "--set", "temporal.radius=2", "--source", "a.mp4", "b.mp4"),
+    ):
+        assert "takes one file at a time" in refuse(capsys, 2, *words)
+    for words in (
         ("stylize", "--model", "identity", "--preset", "edges", "--mask", "a.mp4", "b.mp4"),
         ("make-dataset", "--unpaired", "b.mp4", "a.mp4"),
-        ("compare", "a.mp4", "-o", "c.mp4", "b.mp4"),
-    ],
-)
-def test_an_option_before_the_inputs_is_no_expanded_pattern(arguments: tuple[str, ...], capsys: Capsys) -> None:
-    assert "no such file" in refuse(capsys, 3, *arguments)
-
-
-def test_a_video_beside_a_picture_is_no_look_unasked(capsys: Capsys) -> None:
+    ):
+        assert "no such file" in refuse(capsys, 3, *words)
+    assert "dream: --model is missing — give --model MODEL: " in refuse(capsys, 2, "dream", "clip.mp4")
+    assert "give --look oil, pencil or another that 'vidtrans model list'" in refuse(capsys, 2, "stylize", "clip.mp4")
     frames = moving_frames(2)
     cv2.imwrite("ink.png", frames[0])
     write_clip(Path("clip.mp4"), frames)
@@ -201,9 +202,9 @@ def strings(path: Path) -> Iterator[str]:
             yield node.value
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_names_only_options_that_it_has_or_whose_command_it_names(name: str) -> None:
+def test_a_command_names_only_options_that_it_has_or_whose_command_it_names() -> None:
     """``refuse`` checks the same of every message that a test provokes, in whatever room it is written."""
-    module = COMMANDS[name].path.partition(":")[0].rpartition(".")[2]
-    for text in strings(PACKAGE / "commands" / f"{module}.py"):
-        assert not foreign_options(text, name.split()), text
+    for name, entry in COMMANDS.items():
+        module = entry.path.partition(":")[0].rpartition(".")[2]
+        for text in strings(PACKAGE / "commands" / f"{module}.py"):
+            assert not foreign_options(text, name.split()), text
