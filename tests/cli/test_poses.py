@@ -1,17 +1,20 @@
-"""Poses drawn from keypoints: a dataset, a model, and another performer, as a person types it."""
+"""Poses drawn from keypoints, and rough drawings: a dataset, a model, and a result, as a person types it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from chain import quick_training, refuse, said, said_json, tiny_flags
-from clips import pictures_of, scene, write_clip, write_folder
+from clips import moving_frames, pictures_of, scene, write_clip, write_folder
 from keypoints import waving, write_mediapipe, write_openpose, write_table
 
 import vidtrans as api
 from vidtrans.data.dataset import open_dataset
+from vidtrans.pairing.pairing_records import make_pairing
+from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.keypoints.drawing import draw_people
 from vidtrans.video.keypoints.people import BodyPlace
 from vidtrans.video.keypoints.poses import PoseFrames, PoseView
@@ -28,30 +31,20 @@ def put_performer(missing: tuple[int, ...] = ()) -> None:
 
 
 def test_a_dataset_draws_each_pose_beside_its_frame_and_records_whose_it_is(capsys: Capsys) -> None:
-    put_performer()
-    said(capsys, 0, *MAKE, "--set", "dataset.size=source")
-    made = open_dataset(Path("d"))
-    settings = made.pairing.settings
-    assert settings.size == "160x120"
-    view = PoseView(size=SIZE)
-    poses = PoseFrames(Path("poses"), view)
-    assert settings.body == str(BodyPlace.of(poses.people[0]).rounded())  # type: ignore[union-attr]
-    drawn = pictures_of(Path("d/poses"))
-    assert len(drawn) >= COUNT - 2
-    for name, picture in drawn.items():
-        number = int(name.removesuffix(".png"))
-        assert np.array_equal(picture, draw_people(poses.people[:, number], SIZE))
-        assert np.array_equal(pictures_of(Path("d/poses.target"))[name], scene(*SIZE, seed=number))
-
-
-def test_frames_without_keypoints_are_left_out_by_their_numbers(capsys: Capsys) -> None:
-    put_performer(missing=(5, 6, 11))
+    missing = (5, 6, 11)  # frames without keypoints are left out
+    put_performer(missing)
     said(capsys, 0, *MAKE, "--set", "dataset.size=source", "--set", "dataset.val_fraction=0")
-    targets = pictures_of(Path("d/poses.target"))
-    present = [n for n in range(COUNT) if n not in (5, 6, 11)]
-    assert len(targets) == len(present)
-    for number, picture in zip(present, targets.values(), strict=True):
-        assert np.array_equal(picture, scene(*SIZE, seed=number))
+    settings = open_dataset(Path("d")).pairing.settings
+    assert settings.size == "160x120"
+    poses = PoseFrames(Path("poses"), PoseView(size=SIZE))
+    assert settings.body == str(BodyPlace.of(poses.people[0]).rounded())  # type: ignore[union-attr]
+    drawn, targets = pictures_of(Path("d/poses")), pictures_of(Path("d/poses.target"))
+    present = [n for n in range(COUNT) if n not in missing]
+    for at, (number, picture, target) in enumerate(zip(present, drawn.values(), targets.values(), strict=True)):
+        assert np.array_equal(picture, draw_people(poses.people[:, at], SIZE))
+        assert np.array_equal(target, scene(*SIZE, seed=number))
+    said(capsys, 0, "sheet", "poses#160x120", "-o", "sheet.png")
+    assert said_json(capsys, "probe", "poses#160x120")["width"] == 160
 
 
 def test_another_performer_of_another_size_and_detector_is_rendered_in_the_place_of_the_first(capsys: Capsys) -> None:
@@ -66,15 +59,6 @@ def test_another_performer_of_another_size_and_detector_is_rendered_in_the_place
     assert all(picture.shape == (120, 160, 3) for picture in pictures_of(Path("out")).values())
     assert said_json(capsys, "stylize", "other.csv", "--model", "me.safetensors", "-o", "out")["cached"]
     said(capsys, 0, "stylize", "shares.json#960x540", "--model", "me.safetensors", "-o", "film.mp4")
-
-
-def test_what_is_drawn_of_another_performer_stands_where_the_first_one_does() -> None:
-    write_openpose(Path("poses"), {n: [waving(n)] for n in range(6)})
-    write_openpose(Path("other"), {n: [waving(n, tall=300.0, x=500.0, ground=420.0)] for n in range(6)})
-    me = PoseFrames(Path("poses"), PoseView(size=SIZE))
-    fitted = PoseFrames(Path("other"), PoseView(size=SIZE, body=me.body))
-    assert np.nanmax(np.abs(fitted.people - me.people)[..., :2]) < 0.5
-    assert (fitted.read(2)[0].picture != me.read(2)[0].picture).mean() < 0.05
 
 
 def test_what_gives_no_poses_is_refused_before_anything_is_written(capsys: Capsys) -> None:
@@ -96,8 +80,49 @@ def test_what_gives_no_poses_is_refused_before_anything_is_written(capsys: Capsy
     assert "pairing.size = 'wide'" in refuse(capsys, 2, *MAKE, "--set", "pairing.size=wide", "--overwrite")
 
 
-def test_sheets_and_probes_show_keypoints_without_a_model(capsys: Capsys) -> None:
-    put_performer()
-    said(capsys, 0, "sheet", "poses#160x120", "-o", "sheet.png")
-    assert said_json(capsys, "probe", "poses#160x120")["width"] == 160
-    assert said_json(capsys, "probe", "poses")["frames"] == COUNT
+MAKE_LINES = (
+    "make-dataset",
+    "--pairing",
+    "simplify",
+    "-o",
+    "d",
+    *tiny_flags("dataset"),
+    "--set",
+    "dataset.size=source",
+)
+
+
+def sketch() -> np.ndarray:
+    """A circle in pencil on grey paper, (H, W, 3) uint8."""
+    page = np.full((96, 128, 3), 190, np.uint8)
+    cv2.circle(page, (64, 48), 30, (60, 60, 60), 2, cv2.LINE_AA)
+    return page
+
+
+def test_a_dataset_holds_the_clean_lines_of_a_clip_or_the_drawings_themselves(capsys: Capsys) -> None:
+    frames = moving_frames(12, (128, 96))
+    write_folder(Path("clip"), frames)
+    said(capsys, 0, *MAKE_LINES, "clip")
+    pairing = make_pairing("simplify", {})
+    stored = pictures_of(Path("d/clip"))
+    assert stored
+    for name, picture in stored.items():
+        assert np.array_equal(picture, pairing.stored(frames[int(name.removesuffix(".png"))]))
+    api.train("d", "tidy.safetensors", settings=quick_training(1) | {"generator": {"residual": True}})
+    write_picture(Path("sketch.png"), sketch())
+    assert said_json(capsys, "stylize", "sketch.png", "--model", "tidy.safetensors", "-o", "clean.png")["frames"] == 1
+    assert read_picture(Path("clean.png")).shape == (96, 128, 3)
+    write_folder(Path("drawings"), [np.roll(sketch(), 3 * n, axis=1) for n in range(4)])
+    said(capsys, 0, *MAKE_LINES, "drawings", "--overwrite")
+    for picture in pictures_of(Path("d/drawings")).values():
+        assert {0, 255} <= set(picture.ravel().tolist())
+        assert (picture == 255).mean() > 0.9  # the paper is white
+
+
+def test_what_is_drawn_of_another_performer_stands_where_the_first_one_does() -> None:
+    write_openpose(Path("poses"), {n: [waving(n)] for n in range(6)})
+    write_openpose(Path("other"), {n: [waving(n, tall=300.0, x=500.0, ground=420.0)] for n in range(6)})
+    me = PoseFrames(Path("poses"), PoseView(size=SIZE))
+    fitted = PoseFrames(Path("other"), PoseView(size=SIZE, body=me.body))
+    assert np.nanmax(np.abs(fitted.people - me.people)[..., :2]) < 0.5
+    assert (fitted.read(2)[0].picture != me.read(2)[0].picture).mean() < 0.05

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Callable
 from contextlib import closing
@@ -17,7 +16,6 @@ from chain import refuse, said, said_json, snapshot
 from clips import decode, moving_frames, scene, write_clip, write_folder
 from oddities import (
     FAST,
-    HLG,
     LANGUAGES,
     boxed,
     clean_aperture,
@@ -26,7 +24,6 @@ from oddities import (
     hdr_clip,
     index_first,
     packets_before,
-    ramp,
     remux,
     rotted,
     spherical,
@@ -34,7 +31,6 @@ from oddities import (
     turned,
     two_tracks,
     with_captions,
-    with_cover,
     with_sound,
     woven,
     write_film,
@@ -78,17 +74,8 @@ def tagged(path: Path) -> Path:
 
 
 def late(seconds: float) -> Path:
-    """With a tone that begins so much later, or (below 0) earlier than the pictures."""
-    silent = plain(Path("b.mp4"))
-    if seconds < 0:
-        begin = round(-seconds * 12_800)
-
-        def later(_: int, packet: av.Packet) -> None:
-            packet.pts, packet.dts = (packet.pts or 0) + begin, (packet.dts or 0) + begin
-
-        silent = remux(silent, Path("c.mp4"), change=later)
-    # Opus of this kind has no priming that a container would have to hide.
-    return with_sound(silent, Path("a.mov"), "pcm_s16le", late_s=max(0.0, seconds))
+    """With a tone that begins so much later than the pictures."""
+    return with_sound(plain(Path("b.mp4")), Path("a.mov"), "pcm_s16le", late_s=seconds)
 
 
 def hidden(count: int) -> Path:
@@ -111,15 +98,6 @@ def lying(path: Path) -> Path:
     return path
 
 
-def grown() -> Path:
-    base = Fraction(1, 90_000)
-    plain(Path("b.ts"))
-    later = [36_000 + 3600 * i for i in range(4)]
-    two = write_clip(Path("c.ts"), moving_frames(4, (96, 64)), rate=25, time_base=base, pts=later, options=FAST)
-    Path("a.ts").write_bytes(Path("b.ts").read_bytes() + two.read_bytes())
-    return Path("a.ts")
-
-
 def whole_film() -> Path:
     source = write_clip(Path("b.mp4"), moving_frames(60), sound=True, options=FAST | {"g": "12"})
     return index_first(tagged_with_sound(source), Path("whole.mp4"))
@@ -140,11 +118,6 @@ def described(*boxes: bytes) -> Path:
     return boxed(plain(Path("b.mp4")), Path("a.mp4"), *boxes)
 
 
-def headless() -> Path:
-    source = plain(Path("b.mkv"), moving_frames(20), options=FAST | {"g": "10"})
-    return remux(source, Path("a.mkv"), lambda number, _: number > 0)
-
-
 def by(make: Callable[[], Path], *told: str) -> tuple[Callable[[], Path], tuple[str, ...]]:
     return make, told
 
@@ -158,17 +131,8 @@ WIDE = {"colorspace": 9, "color_primaries": 9, "color_trc": 14, "color_range": 1
 UNTAGGED = "its colours are not tagged: taken for "
 CASES = {
     "plain-mp4": by(lambda: plain(Path("a.mp4"))),
-    "plain-mkv": by(lambda: plain(Path("a.mkv"))),
-    "plain-ts": by(lambda: plain(Path("a.ts"))),
-    "b-frames": by(lambda: plain(Path("a.mp4"), options={"crf": "12", "bf": "3"})),
     "sound-mp4": by(lambda: with_sound(plain(Path("b.mp4")), Path("a.mp4"), "aac")),
-    "ntsc-mkv": by(
-        lambda: write_frames(
-            Path("a.mkv"), moving_frames(30), "libx264", "yuv420p", options=FAST, tags=BT709, rate=Fraction(30000, 1001)
-        )
-    ),
     "untagged-sd": by(lambda: untagged(480), UNTAGGED + "BT.601"),
-    "untagged-hd": by(lambda: untagged(720), UNTAGGED + "BT.709"),
     "variable": by(variable, "variable frame rate (7.50 to 30.00 frames/s)"),
     "turned": by(lambda: turned(plain(Path("a.mp4")), (0, 1, -1, 0)), "stored turned or mirrored"),
     "anamorphic": by(
@@ -178,61 +142,37 @@ CASES = {
     "cropped": by(
         lambda: described(clean_aperture(60, 40)), "its container crops it to 60x40: read so, as players show it"
     ),
-    "dolby-vision-8": by(
-        lambda: described(dolby_vision(8, 4)), "Dolby Vision profile 8.4: its base layer is read, as by players"
-    ),
     "dolby-vision-5": by(lambda: described(dolby_vision(5, 0)), "Dolby Vision profile 5: without its own conversion"),
     "stereo": by(
         lambda: described(stereo(2)), "stereo 3D, both views in a frame, side by side: kept in .mp4, .mkv, .webm"
     ),
     "around": by(lambda: described(spherical()), "spherical (equirectangular): kept in .mp4, .mov, .mkv, .webm"),
-    "half-around": by(
-        lambda: described(spherical(0, 0, 1 << 30, 1 << 30)),
-        "spherical (part of an equirectangular): kept in .mp4, .mkv, .webm",
-    ),
     "captions": by(lambda: with_captions(plain(Path("b.mp4")), Path("a.mp4")), "closed captions within the pictures"),
     "edit-list": by(lambda: hidden(3), "its edit list leaves out 3 frames"),
     "transparent": by(
         lambda: write_frames(Path("a.mkv"), cut_outs(3), "ffv1", "bgra"),
         "has transparency: kept by --codec prores4444, ffv1, png, exr",
     ),
-    "opaque": by(
-        lambda: write_frames(
-            Path("a.mkv"), [np.dstack([f, np.full((48, 64), 255, np.uint8)]) for f in moving_frames(3)], "ffv1", "bgra"
-        )
-    ),
-    "10-bits": by(
-        lambda: write_frames(Path("a.mkv"), [ramp(256, 32)] * 3, "libx264", "yuv420p10le", options=FAST, tags=BT709),
-        "10 bits a channel: kept by --codec h265",
-    ),
     "odd": by(
         lambda: write_frames(Path("a.mp4"), moving_frames(3, (63, 47)), "libx264", "yuv444p", options=FAST, tags=BT709),
         "odd size: H.264 and H.265 become 4:4:4",
     ),
     "sound-late": by(lambda: late(0.3), "pictures begin -0.300 s from the sound: kept"),
-    "pictures-late": by(lambda: late(-0.5), "pictures begin +0.500 s from the sound: kept"),
     "one-frame": by(lambda: plain(Path("a.mp4"), moving_frames(1)), "a single frame: enough to render"),
     "interlaced": by(
         lambda: write_woven(Path("a.mp4"), woven(8), **BT709), "interlaced (8 frames): one progressive frame"
     ),
     "pq": by(lambda: hdr_clip(Path("a.mp4")), "HDR (PQ): mapped to SDR, BT.709", "10 bits a channel"),
-    "hlg": by(lambda: hdr_clip(Path("a.mp4"), transfer=HLG), "HDR (HLG): mapped to SDR, BT.709", "10 bits a channel"),
     "wide": by(
         lambda: write_frames(Path("a.mp4"), moving_frames(3), "libx264", "yuv420p", options=FAST, tags=WIDE),
         "BT.2020 colours: mapped to BT.709",
     ),
     "p3": by(lambda: coloured(12, 13), "P3 D65 (SMPTE 432) primaries: mapped to BT.709"),
-    "linear": by(lambda: coloured(11, 8), "P3 DCI (SMPTE 431) primaries, linear transfer: mapped to BT.709"),
-    "pal": by(lambda: coloured(5, 6), "BT.470 BG primaries: mapped to BT.709"),
     "unknown": by(lambda: coloured(19, 1), "not used: primaries 19, so its colours may be wrong"),
     "raw": by(lambda: plain(Path("a.h264")), "it has no times: its own header says 25 frames/s"),
     "two-tracks": by(lambda: two_tracks(Path("a.mp4"), default=1), "2 video tracks: number 1 is used", UNTAGGED),
-    "cover": by(lambda: with_cover(Path("a.mp4")), UNTAGGED),
     "lying-header": by(lambda: lying(Path("a.avi")), "its header lists 5544 frames, it has 20"),
-    "grown": by(grown, "frames are missing in 1 place", "4 frames of another size than the first: scaled to 64x48"),
     "cut-off": by(cut_off, "damaged: "),
-    "headless": by(headless, "damaged: ", "its clock begins at 0.040 s"),
-    "rotten": by(lambda: rotted(whole_film(), Path("a.mp4"), 1, flips=12, part=(0.3, 0.6)), "damaged: "),
 }
 
 
@@ -256,7 +196,7 @@ def test_a_clip_is_described_as_it_is(clip: Path, capsys: Capsys) -> None:
     assert said_json(capsys, "probe", clip, "--dry-run")["frames"] == 40
     assert not Path(".vidtrans").exists()
     table = said_json(capsys, "probe", clip)
-    assert said_json(capsys, "probe", clip) == table == json.loads(json.dumps(table, allow_nan=False))
+    assert said_json(capsys, "probe", clip) == table
     assert snapshot(Path()) == before
     assert (table["frames"], table["width"], table["height"], table["stored_size"]) == (40, 64, 48, [64, 48])
     assert (table["rate"], table["time_base"], table["first_pts_s"]) == ("30", "1/15360", 0.0)
@@ -279,17 +219,13 @@ def test_a_film_is_described_with_all_that_goes_along(capsys: Capsys) -> None:
     text = said(capsys, 0, "probe", "film.mov")
     assert "also     subtitles (mov_text), 4 chapters, timecode 10:00:00:05" in text
     assert [line.split(", ")[-1] for line in text.splitlines() if "sound    " in line] == list(LANGUAGES)
-
-
-def test_a_turned_clip_is_as_large_as_it_is_seen(capsys: Capsys) -> None:
     path = turned(plain(Path("a.mp4"), sample_aspect_ratio=Fraction(16, 11)), (0, 1, -1, 0))
     table = said_json(capsys, "probe", path)
     assert (table["width"], table["height"], table["stored_size"]) == (48, 64, [64, 48])
-    assert table["sample_aspect_ratio"] == "11/16"
-    assert table["findings"]["turned"] is True
+    assert (table["sample_aspect_ratio"], table["findings"]["turned"]) == ("11/16", True)
 
 
-def test_damage_is_counted_and_no_error(capsys: Capsys) -> None:
+def test_damage_is_counted_and_placed_and_no_error(capsys: Capsys) -> None:
     path = cut_off()
     there, _ = packets_before(Path("whole.mp4"), path.stat().st_size)
     table = said_json(capsys, "probe", path)
@@ -299,11 +235,8 @@ def test_damage_is_counted_and_no_error(capsys: Capsys) -> None:
     assert found["hidden"] == 0
     # What was found is kept, and is an error for who would use the clip.
     assert "--allow-damaged" in refuse(capsys, 3, "stylize", path, "--model", "identity")
-    assert said_json(capsys, "probe", path) == table | {"seconds": table["seconds"]}
-
-
-def test_the_first_damage_has_its_place(capsys: Capsys) -> None:
-    path = rotted(whole_film(), Path("a.mp4"), 3, flips=20, part=(0.5, 0.7))
+    assert said_json(capsys, "probe", path) == table
+    path = rotted(Path("whole.mp4"), Path("b.mp4"), 3, flips=20, part=(0.5, 0.7))
     table = said_json(capsys, "probe", path)
     before, _ = packets_before(Path("whole.mp4"), path.stat().st_size // 2)
     first_lost = min(set(range(0, 60 * 512, 512)) - before) / 15_360

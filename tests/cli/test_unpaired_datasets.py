@@ -65,7 +65,7 @@ def test_two_clips_make_a_dataset_of_two_domains(capsys: Capsys) -> None:
     assert "training.method=pix2pix: it learns from pairs, and this dataset has domains without any (day, night)" in why
 
 
-def test_folders_of_clips_globs_and_pictures_are_domains(capsys: Capsys) -> None:
+def test_folders_of_clips_globs_and_pictures_are_domains_numbered_or_named(capsys: Capsys) -> None:
     for i in (1, 2):
         Path("summer").mkdir(exist_ok=True)
         write_clip(Path(f"summer/{i}.mp4"), moving_frames(12, (64, 48), shots=(0, i + 3)))
@@ -79,9 +79,6 @@ def test_folders_of_clips_globs_and_pictures_are_domains(capsys: Capsys) -> None
     several = said_json(capsys, "make-dataset", "summer/1.mp4", "day.mp4", "--unpaired", "night.mp4", "-o", "several")
     assert [d["name"] for d in several["domains"]] == ["1", "night"]
     assert [s["domain"] for s in open_dataset(Path("several")).sources] == [0, 0, 1]
-
-
-def test_domains_of_one_name_are_numbered_and_may_be_named(capsys: Capsys) -> None:
     write_folder(Path("other/day"), moving_frames(6, (64, 48), shots=(0, 3))[3:])
     table = said_json(capsys, "make-dataset", "day.mp4", "--unpaired", "other/day")
     assert [d["name"] for d in table["domains"]] == ["day", "day-2"]
@@ -91,20 +88,13 @@ def test_domains_of_one_name_are_numbered_and_may_be_named(capsys: Capsys) -> No
     assert open_dataset(Path("named")).pairing_table["settings"] == {"domains": ["sun", "moon"]}
 
 
-def test_times_are_those_of_every_clip(capsys: Capsys) -> None:
-    span = ("--start", "10", "--end", "30")
-    said(capsys, 0, "make-dataset", "day.mp4", "--unpaired", "night.mp4", *span, "-o", "d")
-    assert [(s["first"], s["stop"]) for s in open_dataset(Path("d")).sources] == [(10, 30), (10, 30)]
-    why = refuse(capsys, 2, "make-dataset", "day.mp4", "--unpaired", "night.mp4", "--start", "38", "-o", "e")
-    assert "no frames of night.mp4 lie between" in why
-
-
 def test_a_dry_run_makes_nothing_and_a_deleted_picture_stays_deleted(capsys: Capsys) -> None:
-    wanted = ("make-dataset", "day.mp4", "--unpaired", "night.mp4", "-o", "d")
+    wanted = ("make-dataset", "day.mp4", "--unpaired", "night.mp4", "--start", "10", "--end", "30", "-o", "d")
     dry = said_json(capsys, *wanted, "--dry-run")
     assert not Path("d").exists()
     made = said_json(capsys, *wanted)
     assert dry["domains"] == made["domains"]
+    assert [(s["first"], s["stop"]) for s in open_dataset(Path("d")).sources] == [(10, 30), (10, 30)]
     lost = open_dataset(Path("d")).pairs[-1].target
     lost.unlink()
     assert said_json(capsys, *wanted)["domains"][1]["frames"] == made["domains"][1]["frames"] - 1
@@ -112,6 +102,8 @@ def test_a_dry_run_makes_nothing_and_a_deleted_picture_stays_deleted(capsys: Cap
     assert lost.is_file()
     other = ("make-dataset", "night.mp4", "--unpaired", "day.mp4", "-o", "d")
     assert "made from other inputs, by another command" in refuse(capsys, 2, *other)
+    why = refuse(capsys, 2, *wanted[:4], "-o", "e", "--start", "38")
+    assert "no frames of night.mp4 lie between" in why
 
 
 def test_single_pictures_are_held_out_singly(capsys: Capsys) -> None:
@@ -159,13 +151,6 @@ def test_black_bars_of_one_domain_are_cut_off_and_said(capsys: Capsys) -> None:
     assert read_picture(Path("d/film/000003.png"))[:20].max() < 20
 
 
-def test_empty_and_missing_domains_are_refused(capsys: Capsys) -> None:
-    Path("empty").mkdir()
-    assert "empty: no pictures in this folder" in refuse(capsys, 3, "make-dataset", "day.mp4", "--unpaired", "empty")
-    assert "no.mp4: no such file" in refuse(capsys, 3, "make-dataset", "day.mp4", "--unpaired", "no.mp4")
-    assert "nothing matches it" in refuse(capsys, 2, "make-dataset", "day.mp4", "--unpaired", "x*.mp4")
-
-
 def test_one_domain_twice_is_refused_and_its_copy_warned_about(capsys: Capsys) -> None:
     Path("copy.mp4").write_bytes(Path("day.mp4").read_bytes())
     for other in ("day.mp4", "copy.mp4"):
@@ -196,17 +181,21 @@ def test_very_different_sizes_shapes_and_lengths_are_said(capsys: Capsys) -> Non
     assert "'day' has 24 frames to learn from and 'short' 2: each of these is seen 12 times as often" in words
 
 
-def test_what_makes_pairs_is_refused(capsys: Capsys) -> None:
-    def why(*arguments: str) -> str:
-        return refuse(capsys, 2, "make-dataset", "day.mp4", *arguments)
-
-    assert "--unpaired: pairing 'edges' makes pairs" in why("--unpaired", "night.mp4", "--preset", "edges")
-    assert "--unpaired: pairing 'sketch' makes pairs" in why("--unpaired", "night.mp4", "--pairing", "sketch")
-    assert "pairing 'unpaired': it needs a second domain" in why("--pairing", "unpaired")
-    assert "--target: it is for pairs" in why("--unpaired", "night.mp4", "--target", "night.mp4")
-    three = '--set=pairing.domains=["a","b","c"]'
-    assert "it names 3 domains, and there are 2" in why("--unpaired", "night.mp4", three)
-    twice = ("--unpaired", "night.mp4", '--set=pairing.domains=["a","a"]')
-    assert "needs two names or more" in said(capsys, 2, "make-dataset", "day.mp4", *twice)
+def test_what_makes_pairs_and_domains_that_are_empty_or_missing_are_refused(capsys: Capsys) -> None:
+    Path("empty").mkdir()
+    night = ("--unpaired", "night.mp4")
+    for arguments, status, why in (
+        (("--unpaired", "empty"), 3, "empty: no pictures in this folder"),
+        (("--unpaired", "no.mp4"), 3, "no.mp4: no such file"),
+        (("--unpaired", "x*.mp4"), 2, "nothing matches it"),
+        ((*night, "--preset", "edges"), 2, "--unpaired: pairing 'edges' makes pairs"),
+        ((*night, "--pairing", "sketch"), 2, "--unpaired: pairing 'sketch' makes pairs"),
+        (("--pairing", "unpaired"), 2, "pairing 'unpaired': it needs a second domain"),
+        ((*night, "--target", "night.mp4"), 2, "--target: it is for pairs"),
+        ((*night, '--set=pairing.domains=["a","b","c"]'), 2, "it names 3 domains, and there are 2"),
+    ):
+        assert why in refuse(capsys, status, "make-dataset", "day.mp4", *arguments)
+    twice = said(capsys, 2, "make-dataset", "day.mp4", *night, '--set=pairing.domains=["a","a"]')
+    assert "needs two names or more" in twice
     Path("vidtrans.toml").write_text('[pairing]\nname = "edges"\n')  # is for datasets with pairs
-    assert "of 'night' to train on" in make(capsys, "day.mp4", "--unpaired", "night.mp4")
+    assert "of 'night' to train on" in make(capsys, "day.mp4", *night)

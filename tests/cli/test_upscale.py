@@ -1,15 +1,18 @@
-"""``--upscale``: a small picture comes to the size of the result with its source's detail, in any number of parts."""
+"""``--upscale``: a small picture comes to the size of the result with its source's detail, in renders of all kinds."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from chain import said_json
-from clips import decode, moving_frames, times
+from chain import said, said_json
+from clips import decode, moving_frames, pictures_of, times, write_clip, write_folder
 from directed_clip import lossless, same
+from made_models import make_grade, make_model
+from paintings import write
 
 from vidtrans.upscaling import MODES
 from vidtrans.video.images.picture import write_picture
@@ -19,19 +22,19 @@ SMALL = ("--size", "32", "--codec", "ffv1", "--temporal", "off")
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
+def film(tmp_path: Path) -> Path:
     return lossless(tmp_path / "source.mkv", moving_frames(24, (96, 64), shots=(0, 15)))
 
 
-def test_each_way_makes_another_picture_of_the_same_output(source: Path, tiny_model: Path, capsys: Capsys) -> None:
-    command = ("stylize", source, "--model", tiny_model, *SMALL)
+def test_each_way_makes_another_picture_of_the_same_output(film: Path, tiny_model: Path, capsys: Capsys) -> None:
+    command = ("stylize", film, "--model", tiny_model, *SMALL)
     plain = said_json(capsys, *command, "-o", "plain.mkv")
     pictures = {}
     for mode in MODES:
         table = said_json(capsys, *command, "--upscale", mode, "-o", f"{mode}.mkv")
         assert (table["frames_inferred"], table["frames"]) == (0, 24)
         pictures[mode] = decode(Path(f"{mode}.mkv"))[2]
-        assert times(Path(f"{mode}.mkv")) == times(source)
+        assert times(Path(f"{mode}.mkv")) == times(film)
     assert plain["frames_inferred"] == 24
     assert Path("plain.mkv").read_bytes() == Path("auto.mkv").read_bytes()
     for one, other in (("guided", "faithful"), ("faithful", "bicubic")):
@@ -40,21 +43,8 @@ def test_each_way_makes_another_picture_of_the_same_output(source: Path, tiny_mo
     assert said_json(capsys, *command, "--upscale", "guided", "-o", "guided.mkv")["cached"]
 
 
-def test_sharpness_is_for_taste(source: Path, tiny_model: Path, capsys: Capsys) -> None:
-    made = []
-    for flags in (("--upscale", "bicubic"), ("--sharpness", "0"), ("--sharpness", "0.5"), ()):
-        said_json(
-            capsys, "stylize", source, "--model", tiny_model, *SMALL, *flags, "--end", "6", "-o", "o.mkv", "--overwrite"
-        )
-        made.append(np.stack(decode(Path("o.mkv"))[2]).astype(int))
-    bicubic, none, half, whole = made
-    assert np.abs(none - bicubic).mean() < 0.6  # OpenCV resizes whole levels in other steps
-    assert np.abs(2 * half - none - whole).mean() < 1
-    assert np.abs(whole - bicubic).max() > 8
-
-
-def test_chunks_and_ends_do_not_matter(source: Path, tiny_model: Path, capsys: Capsys) -> None:
-    command = ("stylize", source, "--model", tiny_model, *SMALL, "--upscale", "guided")
+def test_chunks_and_ends_do_not_matter(film: Path, tiny_model: Path, capsys: Capsys) -> None:
+    command = ("stylize", film, "--model", tiny_model, *SMALL, "--upscale", "guided")
     said_json(capsys, *command, "-o", "whole.mkv")
     said_json(capsys, *command, "-o", "chunks.mkv", "--set=rendering.chunk_frames=5", "--cache-dir", "other")
     said_json(capsys, *command, "-o", "part.mkv", "--start", "4", "--end", "13", "--cache-dir", "third")
@@ -63,10 +53,10 @@ def test_chunks_and_ends_do_not_matter(source: Path, tiny_model: Path, capsys: C
     assert same(whole[4:13], part)
 
 
-def test_at_the_size_of_the_source_nothing_is_enlarged(source: Path, tiny_model: Path, capsys: Capsys) -> None:
+def test_at_the_size_of_the_source_nothing_is_enlarged(film: Path, tiny_model: Path, capsys: Capsys) -> None:
     made = []
     for mode in MODES:
-        command = ("stylize", source, "--model", tiny_model, "--size", "source", "--codec", "ffv1", "--end", "6")
+        command = ("stylize", film, "--model", tiny_model, "--size", "source", "--codec", "ffv1", "--end", "6")
         said_json(capsys, *command, "--upscale", mode, "-o", f"{mode}.mkv")
         made.append(Path(f"{mode}.mkv").read_bytes())
     assert made[0] == made[1] == made[2]
@@ -84,13 +74,167 @@ def test_pictures_of_sixteen_bits_keep_their_levels(tiny_model: Path, capsys: Ca
     assert len(np.unique(made)) > 1000
 
 
-def test_with_a_mask_the_source_is_untouched_outside(source: Path, tiny_model: Path, capsys: Capsys) -> None:
+@pytest.fixture
+def source() -> Path:
+    make_model("tone.safetensors", "aligned", seed=2)
+    return lossless(Path("source.mkv"), moving_frames(12, (96, 64), shots=(0, 7)))
+
+
+def render(capsys: Capsys, output: str, *words: object, model: str = "tone", video: str = "source.mkv") -> list[Any]:
+    said_json(capsys, "stylize", video, "--model", model, "-o", output, *SMALL, *words)
+    return decode(Path(output))[2]
+
+
+@pytest.mark.parametrize("words", [("--draft", 3), ("--strength", "0: 0, 11: 1")])
+def test_what_is_not_painted_is_enlarged_too(words: tuple[object, ...], source: Path, capsys: Capsys) -> None:
+    made = {mode: render(capsys, f"{mode}.mkv", *words, "--upscale", mode) for mode in ("auto", "bicubic")}
+    assert not same(made["auto"], made["bicubic"])
+    assert np.abs(np.stack(made["auto"]).astype(int) - np.stack(made["bicubic"])).mean() < 16
+    if "--strength" in words:
+        assert same(made["auto"][:1], decode(source)[2][:1])
+
+
+def test_outside_a_mask_the_source_is_untouched_to_the_bit(source: Path, capsys: Capsys) -> None:
     matte = np.zeros((64, 96, 3), np.uint8)
     matte[:, 48:] = 255
-    write_picture(Path("matte.png"), matte)
-    command = ("stylize", source, "--model", tiny_model, *SMALL, "--upscale", "guided", "--mask", "matte.png")
-    said_json(capsys, *command, "-o", "masked.mkv")
-    said_json(capsys, *command[:-2], "-o", "whole.mkv")
-    masked, whole, plain = (decode(Path(name))[2] for name in ("masked.mkv", "whole.mkv", str(source)))
-    assert same([f[:, :48] for f in masked], [f[:, :48] for f in plain], within=1)
-    assert same([f[:, 48:] for f in masked], [f[:, 48:] for f in whole], within=1)
+    write(Path("matte.png"), matte)
+    made = render(capsys, "o.mkv", "--mask", "matte.png")
+    assert same([frame[:, :48] for frame in made], [frame[:, :48] for frame in decode(source)[2]])
+    assert not same([frame[:, 48:] for frame in made], [frame[:, 48:] for frame in decode(source)[2]], within=8)
+
+
+def test_what_fills_a_hole_shows_nothing_of_what_was_there(source: Path, capsys: Capsys) -> None:
+    make_model("fill.safetensors", "inpaint", {"mask_dilation": 0, "mask_feather": 0})
+    matte = np.zeros((64, 96, 3), np.uint8)
+    matte[8:56, 16:80] = 255
+    write(Path("matte.png"), matte)
+    frames = moving_frames(2, (96, 64))
+    made = []
+    for name in ("one", "other"):
+        lossless(Path(f"{name}.mkv"), frames)
+        made.append(render(capsys, f"{name}.o.mkv", "--mask", "matte.png", model="fill", video=f"{name}.mkv"))
+        for frame in frames:
+            frame[16:48:3, 24:72] = 255
+    assert same([frame[16:48, 24:72] for frame in made[0]], [frame[16:48, 24:72] for frame in made[1]], within=1)
+
+
+def test_footage_that_a_model_enlarges_stays_as_it_paints_it(source: Path, capsys: Capsys) -> None:
+    make_model("twice.safetensors", "enlarge", {"factor": 2})
+    for mode in ("auto", "bicubic"):
+        said_json(
+            capsys, "stylize", source, "--model", "twice", "--codec", "ffv1", "--upscale", mode, "-o", f"{mode}.mkv"
+        )
+    assert decode(Path("auto.mkv"))[2][0].shape == (128, 192, 3)
+    assert Path("auto.mkv").read_bytes() == Path("bicubic.mkv").read_bytes()
+
+
+@pytest.mark.parametrize("mode", ["auto", pytest.param("faithful", marks=pytest.mark.thorough)])
+def test_pictures_of_many_sizes_keep_theirs(mode: str, source: Path, capsys: Capsys) -> None:
+    sizes = (96, 64), (41, 77), (20, 18), (200, 35)
+    write_folder(Path("many"), [moving_frames(1, size)[0] for size in sizes])
+    said_json(capsys, "stylize", "many", "--model", "tone", "--size", "32", "--upscale", mode, "-o", "o")
+    made = pictures_of(Path("o"))
+    assert [made[f"{n}.png"].shape[1::-1] for n in range(len(sizes))] == list(sizes)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("side", [16, 17, 49])
+def test_odd_factors_bars_and_flat_frames(side: int, capsys: Capsys) -> None:
+    make_model("tone.safetensors", "aligned", seed=2)
+    frames = moving_frames(3, (98, 66))
+    for frame in frames:
+        frame[:9] = frame[-9:] = 0
+        frame[33] = 255
+    frames.append(np.full_like(frames[0], 40))
+    write_clip(Path("c.mkv"), frames, codec="ffv1", pix_fmt="bgr0")
+    for size in (str(side), f"{side}x{side}"):
+        for mode in ("auto", "clean", "faithful"):
+            ask = ("stylize", "c.mkv", "--model", "tone", "--size", size, "--upscale", mode, "-o", "o.mkv")
+            said_json(capsys, *ask, "--overwrite")
+            assert {frame.shape for frame in decode(Path("o.mkv"))[2]} == {(66, 98, 3)}
+
+
+@pytest.mark.thorough
+def test_painted_frames_of_a_small_size_are_as_sharp_as_the_clip(source: Path, capsys: Capsys) -> None:
+    frames = decode(source)[2]
+    layer = np.dstack([np.full_like(frames[2], (250, 20, 200)), np.zeros(frames[2].shape[:2], np.uint8)])
+    layer[10:30, 60:90, 3] = 255
+    write(Path("keys/0002.png"), layer)
+    ask = ("propagate", source, "--keyframes", "keys", "--minutes", 0, "--end", "7", "--set=rendering.size=32")
+    errors = []
+    for mode in ("auto", "faithful", "bicubic"):
+        said_json(capsys, *ask, *SMALL[2:], "--upscale", mode, "-o", f"{mode}.mkv")
+        made = decode(Path(f"{mode}.mkv"))[2]
+        errors.append(
+            float(np.mean([np.abs(a[36:].astype(int) - b[36:]).mean() for a, b in zip(made, frames, strict=False)]))
+        )
+        assert np.abs(made[2][14:26, 66:84].astype(int) - (250, 20, 200)).max() <= 2
+    assert errors[0] < min(errors[1:]) / 1.5
+    said_json(capsys, *ask, "--layer", "--codec", "png", "-o", "layer")
+    for path in sorted(Path("layer").iterdir()):
+        made = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        assert made is not None
+        assert made[40:, :, 3].max() == 0  # no speck where nothing is painted
+
+
+def test_an_option_without_effect_is_reported(source: Path, capsys: Capsys) -> None:
+    def notes(*words: object) -> str:
+        return said(capsys, 0, "stylize", source, "-o", "o.mkv", "--overwrite", "--end", "2", *words)
+
+    assert "--upscale guided has no effect: 'identity' returns" in notes("--model", "identity", "--upscale", "guided")
+    for size, made_at in (("source", "96x64"), ("128x80", "128x80"), ("120x32", "120x32")):
+        words = notes("--model", "tone", "--size", size, "--upscale", "clean")
+        assert f"--upscale clean has no effect: pictures are made at {made_at}, which is not smaller" in words
+    assert "no effect" not in notes("--model", "tone", "--size", "32", "--upscale", "clean")
+    assert "no effect" not in notes("--model", "identity")
+    soft = notes("--model", "tone", "--size", "32", "--upscale", "bicubic", "--sharpness", "0.5")
+    assert "--sharpness has no effect: nothing is added to a bicubic resize" in soft
+
+
+@pytest.mark.thorough
+def test_a_grid_shows_the_ways_not_scaled(source: Path, capsys: Capsys) -> None:
+    ask = ("try", source, "--model", "tone", "--size", "24", "--frames", "1")
+    table = said_json(capsys, *ask, "--vary", "upscale=guided,bicubic", "-o", "grid.png")
+    assert table["columns"] == ["source", "tone", "--upscale guided", "--upscale bicubic"]
+    sheet = pictures_of(Path("grid.png"))["grid.png"]
+    shown, guided, bicubic = (sheet[-90:-26, x : x + 96] for x in (6, 210, 312))
+    assert any(np.array_equal(shown, frame) for frame in decode(source)[2])
+    assert not np.array_equal(guided, bicubic)
+    assert "upscale = 'sharp' — choose from" in said(capsys, 2, *ask, "--vary", "upscale=sharp", "-o", "other.png")
+    said_json(capsys, *ask, "--upscale", "bicubic", "--vary", "strength=0.5", "-o", "third.png")
+
+
+def test_parts_make_the_bytes_of_the_whole(source: Path, capsys: Capsys) -> None:
+    short = ("--set=rendering.chunk_frames=4", "--temporal", "window")
+    render(capsys, "whole.mkv", *short, "--cache-dir", "other")
+    ask = ("stylize", source, "--model", "tone", "-o", "parts.mkv", *SMALL, *short)
+    for part in ("2/2", "1/2"):
+        said_json(capsys, *ask, "--chunk", part)
+    assert said_json(capsys, *ask, "--join")["frames_encoded"] == 0
+    assert Path("parts.mkv").read_bytes() == Path("whole.mkv").read_bytes()
+    said_json(capsys, *ask[:4], "-o", "jobs.mkv", *SMALL, *short, "--executor", "inline", "--cache-dir", "third")
+    assert Path("jobs.mkv").read_bytes() == Path("whole.mkv").read_bytes()
+
+
+@pytest.mark.thorough
+def test_a_chain_is_enlarged_once_at_its_end(source: Path, capsys: Capsys) -> None:
+    make_grade("dark.cube")
+    pictures = {}
+    for mode in ("auto", "bicubic"):
+        made = render(capsys, f"{mode}.mkv", "--model", "dark.cube", "--upscale", mode)
+        pictures[mode] = made
+    assert {frame.shape for frame in pictures["auto"]} == {(64, 96, 3)}
+    assert not same(pictures["auto"], pictures["bicubic"])
+
+
+@pytest.mark.thorough
+def test_a_corrected_render_is_the_same_where_no_correction_reaches(source: Path, capsys: Capsys) -> None:
+    before = render(capsys, "o.mkv")
+    frame = before[3].copy()
+    frame[10:20, 70:84] = (250, 20, 200)
+    write(Path("fixes/0003.png"), frame)
+    said_json(capsys, "fix", "o.mkv", "--painted", "fixes")
+    after = decode(Path("o.fixed.mkv"))[2]
+    assert same([f[32:] for f in after], [f[32:] for f in before])
+    assert same(after[7:], before[7:])
+    assert np.array_equal(after[3], frame)

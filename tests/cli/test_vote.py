@@ -13,9 +13,7 @@ from clips import moving_frames, write_clip, write_folder
 from documented import check_described
 from processes import needs_signals
 from served_command import started
-from vote_server import flat_folders, make_study, serving_vote
-
-from vidtrans.voting.vote_log import OpenLog
+from vote_server import flat_folders, serving_vote
 
 Capsys = pytest.CaptureFixture[str]
 
@@ -99,24 +97,14 @@ def test_the_critic_is_set_against_the_people_and_changes_no_score(folders: list
         assert critic["part"] == (critic["whole"] if nearest == "a" else 0) or 0 < critic["part"] < critic["whole"]
 
 
-def test_real_or_fake_reports_how_often_each_was_taken_for_real(folders: list[Path], capsys: Capsys) -> None:
-    Path("a").rename("real")
-    give_votes(Path("v.jsonl"), ("b", "real"), is_real=True, lost=6)
-    table = said_json(capsys, "vote", "--results", "v.jsonl", "-o", "page.html")
-    [row] = table["conditions"]
-    assert (table["question"], row["name"], row["part"], row["whole"]) == ("real", "b", 2, 9)
-    assert row["low"] == pytest.approx(0.0632, abs=2e-3)
-    assert "b was taken for real in 22 % (6 to 55) of 9 votes" in table["verdict"]
-    assert "Which one is real?" in Path("page.html").read_text("utf-8")
-    assert "b was taken for real" in said(capsys, 0, "vote", "--results", "v.jsonl")
-
-
 def test_a_dry_run_says_how_long_it_takes_and_changes_nothing(folders: list[Path], capsys: Capsys) -> None:
     before = sorted(Path().rglob("*.jsonl"))
     table = vidtrans_json("vote", "a", "b", "--dry-run")
     assert (table["output"], table["log"], table["trials"], table["items"]) == ("a.vote.html", "a.vote.jsonl", 16, 12)
     assert "would ask 16 trials a person" in said(capsys, 0, "vote", "a", "b", "--dry-run")
     assert "12 items of 2 conditions give 16 trials a person, not 40" in said(capsys, 0, "vote", "a", "b", "--dry-run")
+    twice = said(capsys, 0, "vote", "a", "a", "--label", "x", "--label", "y", "--dry-run")
+    assert "y has the same content as x" in twice
     real = vidtrans_json("vote", "b", "--real", "a", "--seconds", "0.5", "--dry-run")
     assert real["forced_s"] == pytest.approx(20 * 1.6 + 4 * 0.9)
     assert sorted(Path().rglob("*.jsonl")) == before
@@ -127,34 +115,24 @@ def test_mistakes_are_refused_in_a_line(folders: list[Path], capsys: Capsys) -> 
     Path("empty").mkdir()
     Path("notes.html").write_text("mine")
     Path("notes.jsonl").write_text("mine\n")
-    assert "at least two" in refuse(capsys, 2, "vote", "a")
-    assert "at least two" in refuse(capsys, 2, "vote")
-    assert "at least one" in refuse(capsys, 2, "vote", "--real", "a")
-    assert "no such file" in refuse(capsys, 3, "vote", "a", "gone")
-    assert "no such file" in refuse(capsys, 3, "vote", "a", "b", "--real", "gone.mp4")
-    assert "no pictures in this folder" in refuse(capsys, 3, "vote", "a", "empty")
-    assert "is a clip, and a consists of pictures" in refuse(capsys, 2, "vote", "a", "clip.mp4")
-    assert "two conditions have this name" in refuse(capsys, 2, "vote", "a", "b", "--label", "b")
-    assert "'real'" in refuse(capsys, 2, "vote", "a", "--label", "real", "--real", "b")
-    assert "3 labels for 2 clips" in refuse(capsys, 2, "vote", "a", "b", *("--label", "x") * 3)
-    assert ".html file" in refuse(capsys, 2, "vote", "a", "b", "-o", "page.png")
-    assert "notes.html" in refuse(capsys, 2, "vote", "a", "b", "-o", "notes.html")
-    Path("notes.html").unlink()
-    assert "no readable log of votes" in refuse(capsys, 3, "vote", "a", "b", "-o", "notes.html")
-    assert "no readable log of votes" in refuse(capsys, 3, "vote", "--results", "gone.jsonl")
-    assert "stills are shown until the answer" in refuse(capsys, 2, "vote", "a", "b", "--seconds", "2")
-    assert "name the clips too" in refuse(capsys, 2, "vote", "--results", "gone.jsonl", "--critic", "a")
-    assert "--allow-network" in refuse(capsys, 2, "vote", "a", "b", "--host", "0.0.0.0")
-
-
-def test_votes_on_other_conditions_are_neither_counted_nor_replaced(folders: list[Path], capsys: Capsys) -> None:
-    log = OpenLog(Path("a.vote.jsonl"), make_study("a", "c"))
-    log.write({"voter": "Anna", "number": 0})
-    log.close()
-    assert "it holds votes on other conditions (a, c)" in refuse(capsys, 2, "vote", "a", "b")
-    assert "its votes are on other conditions" in refuse(capsys, 2, "vote", "a", "b", "--results", "a.vote.jsonl")
-
-
-def test_the_same_content_twice_is_noted(folders: list[Path], capsys: Capsys) -> None:
-    text = said(capsys, 0, "vote", "a", "a", "--label", "x", "--label", "y", "--dry-run")
-    assert "y has the same content as x" in text
+    Path("other.jsonl").write_text("mine\n")
+    for words, status, why in (
+        (("a",), 2, "at least two"),
+        ((), 2, "at least two"),
+        (("--real", "a"), 2, "at least one"),
+        (("a", "gone"), 3, "no such file"),
+        (("a", "b", "--real", "gone.mp4"), 3, "no such file"),
+        (("a", "empty"), 3, "no pictures in this folder"),
+        (("a", "clip.mp4"), 2, "is a clip, and a consists of pictures"),
+        (("a", "b", "--label", "b"), 2, "two conditions have this name"),
+        (("a", "--label", "real", "--real", "b"), 2, "'real'"),
+        (("a", "b", *("--label", "x") * 3), 2, "3 labels for 2 clips"),
+        (("a", "b", "-o", "page.png"), 2, ".html file"),
+        (("a", "b", "-o", "notes.html"), 2, "notes.html"),
+        (("a", "b", "-o", "other.html"), 3, "no readable log of votes"),
+        (("--results", "gone.jsonl"), 3, "no readable log of votes"),
+        (("a", "b", "--seconds", "2"), 2, "stills are shown until the answer"),
+        (("--results", "gone.jsonl", "--critic", "a"), 2, "name the clips too"),
+        (("a", "b", "--host", "0.0.0.0"), 2, "--allow-network"),
+    ):
+        assert why in refuse(capsys, status, "vote", *words)
