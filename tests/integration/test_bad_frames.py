@@ -19,10 +19,9 @@ SIZE = (64, 48)
 BYTES = np.zeros((8, 8, 3), np.uint8)
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def exact_clip(count: int = 3) -> vidtrans.Clip:
+    write_clip(Path("c.mkv"), moving_frames(count, SIZE), codec="ffv1", pix_fmt="bgr0")
+    return vidtrans.open_clip("c.mkv")
 
 
 def equal(some: Any, others: Any) -> bool:
@@ -42,9 +41,6 @@ def refused(use: Callable[[], object], words: str) -> None:
     ("picture", "words"),
     [
         (np.zeros((8, 8, 3)), r"float64 — .*255 \* x"),
-        (np.full((8, 8, 3), np.nan, np.float32), "float32"),
-        (np.zeros((8, 8, 3), np.int32), "int32"),
-        (np.zeros((8, 8, 3), bool), "bool"),
         (np.zeros((8, 8, 3), ">u2"), ">u2"),
         (np.zeros((8, 8, 3), object), "object"),
         (np.zeros((8, 8), np.uint8), "8x8 of uint8 — .*dstack"),
@@ -54,7 +50,6 @@ def refused(use: Callable[[], object], words: str) -> None:
         (np.zeros((2, 8, 8, 3), np.uint8), "2x8x8x3"),
         (np.uint8(3), "uint8"),
         (torch.zeros(8, 8, 3, requires_grad=True), r"float32 — .*byte\(\)"),
-        (torch.zeros(8, 8, 3, dtype=torch.bfloat16), "bfloat16"),
         (torch.zeros(3, 8, 8, dtype=torch.uint8), "permute"),
         (torch.zeros(8, 8, 3, dtype=torch.uint8).to_sparse(), "Sparse"),
         (torch.zeros(8, 8, 3, dtype=torch.uint8, device="meta"), "meta"),
@@ -69,9 +64,7 @@ def test_what_is_no_picture_is_named_with_its_remedy(picture: Any, words: str) -
     refused(lambda: list(model.render([BYTES, picture])), f"^frame 1: .*{words}")
     refused(lambda: list(model.render([BYTES], flow_from=[picture])), f"^picture 0 of flow_from: .*{words}")
     refused(lambda: vidtrans.write_clip([BYTES, picture], "o.mkv", fps=25), f"^frame 1: .*{words}")
-    write_clip(Path("c.mkv"), moving_frames(2, SIZE), codec="ffv1", pix_fmt="bgr0")
-    clip = vidtrans.open_clip("c.mkv")
-    refused(lambda: vidtrans.Propagator(clip, {1: picture}, minutes=0), f"^key frame 1: .*{words}")
+    refused(lambda: vidtrans.Propagator(exact_clip(2), {1: picture}, minutes=0), f"^key frame 1: .*{words}")
     assert not Path("o.mkv").exists()
 
 
@@ -79,7 +72,6 @@ def test_what_is_no_picture_is_named_with_its_remedy(picture: Any, words: str) -
     ("frames", "words"),
     [
         ("c.mkv", "open_clip"),
-        (Path("c.mkv"), "open_clip"),
         (BYTES, r"model\(picture\)"),
         (7, "type int"),
         (None, "None"),
@@ -94,12 +86,12 @@ def test_what_is_no_sequence_of_frames_is_refused_at_the_call(frames: Any, words
     refused(lambda: model.render([], flow_from=7 if frames is None else frames), "flow_from")
 
 
-@pytest.mark.parametrize("other", [BYTES[:4], BYTES[:, :4], BYTES.astype(np.uint16)], ids=["height", "width", "type"])
-def test_frames_that_change_in_the_middle_are_named(other: np.ndarray) -> None:
-    refused(
-        lambda: list(vidtrans.load_model("identity").render([BYTES, BYTES, other])), "^frame 2: .*the first one 8x8"
-    )
-    refused(lambda: vidtrans.write_clip([BYTES, BYTES, other], "o.mkv", fps=25), "^frame 2: .*the first one 8x8")
+def test_frames_that_change_in_the_middle_are_named() -> None:
+    model = vidtrans.load_model("identity")
+    for other in (BYTES[:4], BYTES[:, :4], BYTES.astype(np.uint16)):
+        frames = [BYTES, BYTES, other]
+        refused(lambda frames=frames: list(model.render(frames)), "^frame 2: .*the first one 8x8")
+        refused(lambda frames=frames: vidtrans.write_clip(frames, "o.mkv", fps=25), "^frame 2: .*the first one 8x8")
     assert list(Path().glob("*o.mkv*")) == []
 
 
@@ -125,16 +117,14 @@ def test_any_layout_of_memory_is_the_same_picture() -> None:
     assert np.array_equal(model(tensor).numpy(), wanted)
 
 
-@pytest.mark.parametrize("name", ["identity", "m"])
-@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (2, 3)], ids=str)
-def test_the_smallest_pictures_are_painted(name: str, size: tuple[int, int]) -> None:
+def test_the_smallest_pictures_are_painted_and_too_large_ones_refused() -> None:
     make_model("m.safetensors", "aligned")
-    model, picture = vidtrans.load_model(name), np.full((*size, 3), 90, np.uint8)
-    assert model(picture).shape == picture.shape
-    assert [made.shape for made in model.render([picture] * 3)] == [picture.shape] * 3
-
-
-def test_a_picture_that_is_too_large_is_refused() -> None:
+    for name in ("identity", "m"):
+        model = vidtrans.load_model(name)
+        for size in ((1, 1), (1, 9), (9, 1), (2, 3)):
+            picture = np.full((*size, 3), 90, np.uint8)
+            assert model(picture).shape == picture.shape
+            assert [made.shape for made in model.render([picture] * 3)] == [picture.shape] * 3
     model, line = vidtrans.load_model("identity"), np.zeros((1, 40000, 3), np.uint8)
     refused(lambda: list(model.render([line], temporal="window")), "40000x1")
 
@@ -162,14 +152,12 @@ def test_a_generator_that_raises_or_ends_is_no_mistake_of_ours() -> None:
     [
         ({"fps": float("nan")}, "fps nan"),
         ({"fps": 0}, "fps 0"),
-        ({"fps": -3}, "fps -3"),
         ({"fps": "quick"}, "fps quick"),
         ({"fps": "source"}, "give like= or fps="),
         ({"fps": 25, "codec": "h999"}, "h999"),
         ({"fps": 25, "crf": 99}, "crf"),
         ({"fps": 25, "codec": "png"}, "no video"),
         ({"fps": 25, "path": "o.xyz"}, "xyz"),
-        ({"fps": 25, "path": "o"}, "no video"),
         ({"fps": 25, "path": "o.mp4", "codec": "ffv1"}, "ffv1 cannot"),
         ({"fps": 25, "path": "file/o.mp4"}, "not a folder"),
         ({"fps": 25, "path": "."}, "folder"),
@@ -186,16 +174,24 @@ def test_how_a_clip_is_written_is_checked_before_its_frames_are_made(options: di
     assert sorted(map(str, Path().iterdir())) == ["file"]
 
 
-def test_a_source_is_never_written() -> None:
-    write_clip(Path("c.mkv"), moving_frames(3, SIZE), codec="ffv1", pix_fmt="bgr0")
-    clip, before = vidtrans.open_clip("c.mkv"), Path("c.mkv").read_bytes()
-    refused(lambda: vidtrans.write_clip(clip, "c.mkv", like=clip, overwrite=True), "one of the inputs")
-    refused(lambda: vidtrans.write_clip(clip, "c.mkv", fps=25, overwrite=True), "one of the inputs")
-    refused(lambda: vidtrans.write_clip(clip[:2], "o.mkv", like=clip), "2 pictures for its 3 frames")
+def test_a_source_is_never_written_and_nothing_of_what_cannot_be() -> None:
+    clip, before, frames = exact_clip(), Path("c.mkv").read_bytes(), moving_frames(4, SIZE)
+    for given, path, options, words in (
+        (clip, "c.mkv", {"like": clip, "overwrite": True}, "one of the inputs"),
+        (clip, "c.mkv", {"fps": 25, "overwrite": True}, "one of the inputs"),
+        (clip[:2], "o.mkv", {"like": clip}, "2 pictures for its 3 frames"),
+        (frames, "o.mkv", {"like": clip}, "frames"),
+        (frames, "o.mkv", {}, "like= or fps="),
+        ([], "o.mkv", {"fps": 25}, "."),
+    ):
+        refused(lambda g=given, p=path, o=options: vidtrans.write_clip(g, p, **o), words)
     assert Path("c.mkv").read_bytes() == before
+    assert list(Path().glob("*o.mkv*")) == []
+    vidtrans.write_clip(clip, "o.mkv", like=clip)
+    refused(lambda: vidtrans.write_clip(clip, "o.mkv", like=clip), "exists")
 
 
-@pytest.mark.parametrize("path", ["o.mp4", "o.mkv", "o.webm", "o.gif", "new/folder/o.mov"])
+@pytest.mark.parametrize("path", ["o.mp4", "o.gif", "new/folder/o.webm"])
 def test_the_ending_chooses_the_codec(path: str) -> None:
     frames = moving_frames(4, SIZE)
     assert vidtrans.write_clip(frames, path, fps=Fraction(25, 2)) == 4
@@ -204,9 +200,8 @@ def test_the_ending_chooses_the_codec(path: str) -> None:
     assert np.abs(made[2].rgb.astype(int) - frames[2]).mean() < 20
 
 
-def test_key_frames_are_numbers_in_the_clip() -> None:
-    write_clip(Path("c.mkv"), moving_frames(3, SIZE), codec="ffv1", pix_fmt="bgr0")
-    clip = vidtrans.open_clip("c.mkv")
+def test_key_frames_are_numbers_in_the_clip_and_times_are_times() -> None:
+    clip = exact_clip()
     for keys, words in (({}, "none"), ({"1": BYTES}, "key frame 1"), ({1.5: BYTES}, "1.5"), ({-1: BYTES}, "3 frames")):
         refused(lambda keys=keys: vidtrans.Propagator(clip, keys, minutes=0), words)
     for options, words in (
@@ -216,12 +211,6 @@ def test_key_frames_are_numbers_in_the_clip() -> None:
         ({"follow": "look", "minutes": 0}, "follow look"),
     ):
         refused(lambda options=options: vidtrans.Propagator(clip, {0: clip[0]}, **options), words)
-
-
-def test_times_are_times() -> None:
-    frames = moving_frames(5, SIZE)
-    write_clip(Path("c.mkv"), frames, codec="ffv1", pix_fmt="bgr0")
-    assert equal((frame.rgb for frame in vidtrans.open_clip("c.mkv", start=1, end=4)), frames[1:4])
     refused(lambda: vidtrans.open_clip("c.mkv", start="soon"), "soon")
     for time in ("soon", float("nan"), float("inf")):
-        refused(lambda time=time: vidtrans.open_clip("c.mkv").at(time), str(time))
+        refused(lambda time=time: clip.at(time), str(time))

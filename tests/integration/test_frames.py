@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import av
@@ -23,12 +21,6 @@ import vidtrans
 from vidtrans.core.errors import MediaError, ModelError, UsageError
 
 SIZE = (64, 48)
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def exact_clip(count: int = 12, shots: tuple[int, ...] = (0,), name: str = "c.mkv") -> list[np.ndarray]:
@@ -73,14 +65,10 @@ def test_a_part_is_a_clip() -> None:
     for wrong in (slice(3, 3), slice(0, 6, 2)):
         with pytest.raises(IndexError):
             part[wrong]
-
-
-def test_what_is_no_clip_is_refused() -> None:
-    with pytest.raises(MediaError):
-        vidtrans.open_clip("nothing.mkv")
-    exact_clip()
     with pytest.raises(UsageError):
         vidtrans.open_clip("c.mkv", start="40")
+    with pytest.raises(MediaError):
+        vidtrans.open_clip("nothing.mkv")
 
 
 # Models
@@ -109,8 +97,7 @@ def test_a_medium_is_a_model_and_paints_streams_as_clips() -> None:
     assert oil.name == "oil"
     made = list(oil.render(vidtrans.open_clip("c.mkv")))
     assert equal(made, read_folder("made"))
-    assert equal(oil.render(iter(frames)), made)
-    assert equal([oil(frames[0])], made[:1])
+    assert equal([oil(frames[0]), *oil.render(iter(frames))], [made[0], *made])
     over = {"rendering": {"strength": 0.5}, "strokes": {"medium": "pencil", "size": 2}}
     drawn = vidtrans.load_model("identity", settings=over)
     assert equal(drawn.render(iter(frames)), drawn.render(vidtrans.open_clip("c.mkv")))
@@ -135,64 +122,9 @@ def test_one_frame_is_painted_as_an_array_or_a_tensor() -> None:
     made = paints(frame)
     assert (made.shape, made.dtype) == (frame.shape, np.uint8)
     assert torch.equal(paints(torch.from_numpy(frame)), torch.from_numpy(made))
-    assert np.array_equal(paints(np.ascontiguousarray(frame[::-1])[::-1]), made)
     deep = paints(frame.astype(np.uint16) * 257)
     assert deep.dtype == np.uint16
     assert np.abs(deep / 257 - made).mean() < 2
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [np.zeros((4, 4, 3)), np.full((4, 4, 3), np.nan, np.float32), np.zeros((4, 4), np.uint8), np.zeros(0), "a", None],
-    ids=["float64", "NaN", "grey", "empty", "text", "nothing"],
-)
-def test_what_is_no_picture_is_refused_in_a_line(wrong: Any) -> None:
-    paints = vidtrans.load_model("identity")
-    for use in (paints, lambda x: list(paints.render([x]))):
-        with pytest.raises(UsageError) as error:
-            use(wrong)
-        assert "\n" not in str(error.value)
-
-
-def test_frames_of_a_stream_are_of_one_size() -> None:
-    paints = vidtrans.load_model("identity")
-    with pytest.raises(UsageError, match="frame 1"):
-        list(paints.render([np.zeros((8, 8, 3), np.uint8), np.zeros((8, 9, 3), np.uint8)]))
-    with pytest.raises(UsageError, match="flow_from"):
-        list(paints.render([np.zeros((8, 8, 3), np.uint8)] * 3, flow_from=[np.zeros((8, 8, 3), np.uint8)] * 2))
-    assert list(paints.render([])) == []
-
-
-def test_a_stream_may_stop_early_or_be_dropped() -> None:
-    frames, closed = moving_frames(40, SIZE), []
-
-    def source() -> Iterator[np.ndarray]:
-        try:
-            yield from frames
-        finally:
-            closed.append(True)
-
-    stream = source()
-    made = model().render(stream, temporal="window")
-    next(made)
-    made.close()
-    stream.close()
-    assert closed == [True]
-
-
-def test_threads_share_a_model() -> None:
-    frames, paints = moving_frames(4, SIZE), model()
-    wanted, found = [paints(f) for f in frames], [None] * 4
-
-    def work(number: int) -> None:
-        found[number] = paints(frames[number])
-
-    threads = [Thread(target=work, args=(n,)) for n in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert equal(found, wanted)
 
 
 def test_a_model_that_needs_more_than_a_frame_says_so() -> None:
@@ -201,6 +133,7 @@ def test_a_model_that_needs_more_than_a_frame_says_so() -> None:
         vidtrans.load_model("r.safetensors")(moving_frames(1, SIZE)[0])
     with pytest.raises(ModelError):
         vidtrans.load_model("nothing-of-this-name")
+    assert list(vidtrans.load_model("identity").render([])) == []
 
 
 # Filters
@@ -280,25 +213,6 @@ def test_a_clip_is_written_at_a_rate_bit_for_bit() -> None:
     clip = vidtrans.open_clip("made.mkv")
     assert equal((f.rgb for f in clip), frames)
     assert clip.fps == Fraction(30000, 1001)
-
-
-def test_nothing_is_written_of_what_cannot_be() -> None:
-    exact_clip()
-    clip, frames = vidtrans.open_clip("c.mkv"), moving_frames(12, SIZE)
-    for wrong, options in (
-        ([], {"fps": 25}),
-        ([frames[0], frames[1][:40]], {"fps": 25}),
-        (frames, {}),
-        (frames, {"fps": 0}),
-        (frames[:11], {"like": clip}),
-        ([*frames, frames[0]], {"like": clip}),
-    ):
-        with pytest.raises(UsageError):
-            vidtrans.write_clip(wrong, "made.mp4", **options)
-    assert not list(Path().glob("made*"))
-    vidtrans.write_clip(frames, "made.mp4", like=clip)
-    with pytest.raises(UsageError, match="exists"):
-        vidtrans.write_clip(frames, "made.mp4", like=clip)
 
 
 def test_the_command_line_is_not_imported() -> None:
