@@ -29,17 +29,14 @@ def tables(**training: Any) -> dict[str, dict[str, Any]]:
     return networks | {"training": {**TINY["training"], "steps": 6, "val_interval": 2, **training}}
 
 
-@pytest.mark.parametrize("weights", [pytest.param("last", marks=pytest.mark.thorough), "best"])
-def test_an_interrupted_run_delivers_and_then_goes_on_to_the_same_bytes(
-    dataset: str, stopped: Stopped, weights: str
-) -> None:
-    settings = tables(final_weights=weights)
+def test_an_interrupted_run_delivers_and_then_goes_on_to_the_same_bytes(dataset: str, stopped: Stopped) -> None:
+    settings = tables(final_weights="best")
     api.train(dataset, "whole.safetensors", settings=settings, cache_dir="whole")
     stopped(api.train, "training", 3, dataset, MODEL, settings=settings)
     made = api.train(dataset, MODEL, settings=settings, as_is=True)
     assert (made["steps"], made["of_steps"], made["cached"]) == (3, 6, False)
     record = read_record(MODEL).training
-    assert record["step"] == (3 if weights == "last" else made["best"])
+    assert record["step"] == made["best"]
     assert record["held_out"] == made["held_out"]
     assert "3 of 6" in Path(made["report"]).read_text("utf-8")
     assert api.train(dataset, MODEL, settings=settings, as_is=True)["cached"] is True
@@ -74,24 +71,22 @@ def test_a_run_of_minutes_is_found_without_another_trial(
     assert MODEL.read_bytes() == before
 
 
-def test_nothing_to_take_is_a_line_that_says_what_to_do(dataset: str, stopped: Stopped, capsys: Capsys) -> None:
-    line = refuse(capsys, 2, "train", dataset, "-o", MODEL, *RECIPE, "--as-is")
-    assert "no interrupted run" in line
-    assert not MODEL.exists()
-    assert "torchrun" not in line
-    stopped(api.train, "training", 3, dataset, MODEL, settings=tables())
-    refuse(capsys, 2, "train", dataset, "-o", MODEL, *RECIPE, "--seed", 5, "--as-is")
-    assert "--as-is" in refuse(capsys, 2, "train", dataset, *RECIPE, "--sweep", "seed=1,2", "--as-is")
-
-
-def test_a_dry_run_says_which_step_it_would_take(dataset: str, stopped: Stopped, capsys: Capsys) -> None:
-    flags = (*RECIPE, "-o", MODEL, "--as-is", "--dry-run")
-    assert "no interrupted run" in refuse(capsys, 2, "train", dataset, *flags)
+def test_nothing_to_take_is_a_line_and_a_dry_run_says_which_step_it_would_take(
+    dataset: str, stopped: Stopped, capsys: Capsys
+) -> None:
+    flags = (*RECIPE, "-o", MODEL, "--as-is")
+    refuse(capsys, 2, "train", dataset, *flags, "--dry-run")
     assert not Path(".vidtrans/train").exists()
+    line = refuse(capsys, 2, "train", dataset, *flags)
+    assert "no interrupted run" in line
+    assert "torchrun" not in line
     stopped(api.train, "training", 3, dataset, MODEL, settings=tables(steps=12, val_interval=0))
-    assert said(capsys, 0, "train", dataset, *flags).strip() == f"would write {MODEL}: the model of step 3 of 12"
-    assert said_json(capsys, "train", dataset, *flags)["of_steps"] == 12
+    told = said(capsys, 0, "train", dataset, *flags, "--dry-run")
+    assert told.strip() == f"would write {MODEL}: the model of step 3 of 12"
+    assert said_json(capsys, "train", dataset, *flags, "--dry-run")["of_steps"] == 12
     assert not MODEL.exists()
+    refuse(capsys, 2, "train", dataset, *flags, "--seed", 5)
+    assert "--as-is" in refuse(capsys, 2, "train", dataset, *RECIPE, "--sweep", "seed=1,2", "--as-is")
 
 
 @pytest.mark.usefixtures("small_paintings")

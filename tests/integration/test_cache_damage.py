@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from chain import TINY
 from clips import moving_frames, write_clip
+from made_models import make_model
 from processes import at_most
 
 import vidtrans as api
@@ -43,22 +44,6 @@ def test_a_record_of_a_result_that_was_damaged_is_none(clip: Path) -> None:
     assert Path("a.mp4").read_bytes() == made
 
 
-def test_what_minutes_come_to_is_measured_again_where_its_record_is_damaged(
-    dataset: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("vidtrans.training.trials.step_costs", lambda run: [StepCost(0.0, 1.0, 20.0)])
-    monkeypatch.setattr("vidtrans.training.time_budget.TimeBudget.is_due", lambda *_: False)  # real steps are quicker
-    options: dict[str, Any] = {"minutes": 1, "settings": TRAINING, "overwrite": True}
-    heard: list[str] = []
-    api.train(dataset, **options)
-    [memo] = Path(".vidtrans/resolved").iterdir()
-    damage(memo, b"20.0", b"2.0")
-    Path("clip.safetensors").unlink()
-    table = api.train(dataset, report=lambda e: heard.append(str(e)), **options)
-    assert table["steps"] == 3
-    assert any("is damaged; it is measured again" in text for text in heard)
-
-
 def nest(file: Path) -> None:
     """Replace a file by JSON that is nested deeper than it can be read."""
     file.write_text("[" * 100_000)
@@ -71,7 +56,6 @@ def make_pipe(file: Path) -> None:
 
 
 needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
-HARMS = [nest, pytest.param(make_pipe, marks=needs_pipes)]
 Harm = Callable[[Path], None]
 
 
@@ -86,32 +70,31 @@ def warnings_of(heard: list[Any]) -> str:
     return "\n".join(e.text for e in heard if isinstance(e, Note) and e.level == "warning")
 
 
-@pytest.mark.parametrize(
-    ("pattern", "lost", "told", "harm"),
-    [
-        ("index/*/meta.json", "nothing", "cache entry index/", nest),
-        ("render/*/chunk-*.json", "nothing", "cache entry render/", nest),
-        pytest.param("infer/*/chunk-*.json", "render", "cache entry infer/", make_pipe, marks=needs_pipes),
-        ("outputs/*.json", "nothing", "", nest),
-        pytest.param("digests.jsonl", "nothing", "", make_pipe, marks=needs_pipes),
-    ],
-)
-def test_a_render_makes_again_what_cannot_be_read(
-    pattern: str, lost: str, told: str, harm: Harm, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@needs_pipes
+def test_a_render_makes_again_what_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_model("m.safetensors", "edges")
     monkeypatch.setattr("vidtrans.store.digests.SETTLED_NS", 0)  # digests of new files are remembered too
-    clip = write_clip(Path("clip.mp4"), moving_frames(6))
+    clip = write_clip(Path("clip.mp4"), moving_frames(4))
     heard: list[Any] = []
     options: dict[str, Any] = {"settings": {"rendering": TINY["rendering"]}, "overwrite": True}
-    api.stylize(clip, tiny_model, "a.mp4", **options)
+    api.stylize(clip, "m", "a.mp4", **options)
     made = Path("a.mp4").read_bytes()
-    harm_all(pattern, harm)
-    remove(Path(".vidtrans", lost))
-    with at_most():
-        api.stylize(clip, tiny_model, "b.mp4", report=heard.append, **options)
-        api.stylize(clip, tiny_model, "a.mp4", report=heard.append, **options)
-    assert Path("a.mp4").read_bytes() == Path("b.mp4").read_bytes() == made
-    assert told in warnings_of(heard)
+    for pattern, lost, told, harm in (
+        ("index/*/meta.json", "nothing", "cache entry index/", nest),
+        ("render/*/chunk-*.json", "nothing", "cache entry render/", nest),
+        ("infer/*/chunk-*.json", "render", "cache entry infer/", make_pipe),
+        ("outputs/*.json", "nothing", "", nest),
+        ("digests.jsonl", "nothing", "", make_pipe),
+    ):
+        heard.clear()
+        harm_all(pattern, harm)
+        for gone in (Path(".vidtrans", lost), Path("b.mp4")):
+            remove(gone)
+        with at_most():
+            api.stylize(clip, "m", "b.mp4", report=heard.append, **options)
+            api.stylize(clip, "m", "a.mp4", report=heard.append, **options)
+        assert Path("a.mp4").read_bytes() == Path("b.mp4").read_bytes() == made, pattern
+        assert told in warnings_of(heard), pattern
 
 
 def test_a_training_begins_again_where_what_it_saved_cannot_be_read(
@@ -136,38 +119,28 @@ def test_a_training_begins_again_where_what_it_saved_cannot_be_read(
     assert api.train(dataset, "a.safetensors", **options)["history"] == [4]
 
 
-@pytest.mark.parametrize("harm", HARMS)
-def test_an_entry_whose_meta_cannot_be_read_is_a_warning_and_a_miss(harm: Harm, tmp_path: Path) -> None:
+@pytest.mark.parametrize("harm", [nest, pytest.param(make_pipe, marks=needs_pipes)])
+def test_metas_marks_and_states_that_cannot_be_read_are_not_there(harm: Harm, tmp_path: Path) -> None:
     heard: list[Any] = []
     entry = Cache(tmp_path / "c", heard.append).entry("index", digest_of("k"))
-    with entry.locked():
-        entry.finish({"a": 1})
-        harm(entry.folder / "meta.json")
-        with at_most():
-            assert entry.read() is None
-        assert "is damaged" in warnings_of(heard)
-        entry.finish({"a": 2})
-        assert entry.read() == {"a": 2}
-
-
-@pytest.mark.parametrize("harm", HARMS)
-def test_marks_and_states_that_cannot_be_read_are_not_there(harm: Harm, tmp_path: Path) -> None:
-    heard: list[Any] = []
-    entry = Cache(tmp_path / "c", heard.append).entry("dataset", digest_of("k"))
     with entry.locked(), at_most():
         (entry.folder / "pictures").mkdir()
         (entry.folder / "pictures/0.png").write_bytes(b"a picture")
-        marks = PictureMarks(entry, [["0.png"]])
+        marks, states = PictureMarks(entry, [["0.png"]]), StateStore(entry)
         marks.mark(0)
-        assert marks.is_done(0)
-        harm(entry.folder / "chunk-000000.json")
-        assert not marks.is_done(0)
-        assert "is damaged" in warnings_of(heard)
-        states = StateStore(entry)
         states.save(0, {})
-        assert states.load(0) == {}
-        harm(entry.folder / "state-000000.json")
-        assert states.load(0) is None
+        assert (marks.is_done(0), states.load(0)) == (True, {})
+        for name in ("chunk-000000", "state-000000"):
+            harm(entry.folder / f"{name}.json")
+        assert (marks.is_done(0), states.load(0)) == (False, None)
+        assert "is damaged" in warnings_of(heard)
+        heard.clear()
+        entry.finish({"a": 1})
+        harm(entry.folder / "meta.json")
+        assert entry.read() is None
+        assert "is damaged" in warnings_of(heard)
+        entry.finish({"a": 2})
+        assert entry.read() == {"a": 2}
 
 
 def test_digests_are_not_written_to_where_a_link_or_a_pipe_leads(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def until(stopped: Callable[..., list[str]]) -> Until:
     return run
 
 
-@pytest.mark.parametrize("frame", [3, 11, 12])
+@pytest.mark.parametrize("frame", [3, 12])
 def test_an_interrupted_render_goes_on_and_ends_byte_identical(pair: Pair, frame: int, until: Until) -> None:
     until(pair, frame)
     done = deflicker(pair)
@@ -78,24 +78,20 @@ def test_an_interrupted_render_goes_on_and_ends_byte_identical(pair: Pair, frame
     assert not states()
 
 
-def touch(change: Callable[[bytearray], bytes | bytearray]) -> Callable[[Path], None]:
-    return lambda path: (path.write_bytes(change(bytearray(path.read_bytes()))), None)[1]
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[5000] ^= 1
+    path.write_bytes(data)
 
 
-HARM: dict[str, Callable[[Path], None]] = {
-    "deleted": Path.unlink,
-    "cut off": touch(lambda data: data[: len(data) // 2]),
-    "flipped": touch(lambda data: data[:5000] + bytes([data[5000] ^ 1]) + data[5001:]),
-    "no note": lambda path: path.with_suffix(".json").unlink(),
-}
-
-
-@pytest.mark.parametrize("harm", HARM)
-def test_a_state_that_was_lost_or_damaged_costs_time_only(pair: Pair, harm: str, until: Until) -> None:
+@pytest.mark.parametrize("harm", [Path.unlink, flip])
+def test_a_state_that_was_lost_or_damaged_costs_time_only(
+    pair: Pair, harm: Callable[[Path], None], until: Until
+) -> None:
     until(pair, 8)
     (state,) = states()
     assert state.name == "state-000000.npz"
-    HARM[harm](state)
+    harm(state)
     done = deflicker(pair)
     assert Path("o.mkv").read_bytes() == pair[2]
     assert done["frames_encoded"] == FRAMES - 5
@@ -124,17 +120,6 @@ def test_it_goes_on_from_the_state_and_not_from_the_beginning(
     assert Path("o.mkv").read_bytes() == pair[2]
     assert taken == [{"guide", "output", "mean", "count"}]
     assert seen == list(range(5, FRAMES))
-
-
-def test_a_chunk_that_was_damaged_later_is_made_again_the_same(pair: Pair) -> None:
-    deflicker(pair)
-    for number in (1, 4):
-        (chunk,) = Path(".vidtrans").glob(f"render/*/chunk-{number:06d}.nut")
-        chunk.write_bytes(chunk.read_bytes()[:-9])
-    Path("o.mkv").unlink()
-    done = deflicker(pair)
-    assert Path("o.mkv").read_bytes() == pair[2]
-    assert done["frames_encoded"] == 10
 
 
 def test_killed_at_a_frame_it_goes_on(pair: Pair, killed: Callable[..., None]) -> None:

@@ -75,14 +75,10 @@ def test_each_step_says_up_to_date_the_second_time_and_does_not_import_torch(
 
 
 def test_a_changed_option_runs_only_what_depends_on_it(chain: Path) -> None:
-    counts = []
-    for name, changed in (
-        ("a", {}),
-        ("b", {"temporal": {"name": "off"}}),
-        ("c", {}),
-        ("d", {"rendering": {"chunk_frames": 10, "size": "16"}}),
-    ):
-        table = api.stylize(chain, "clip", f"{name}.mp4", settings={"rendering": {"chunk_frames": 10}} | changed)
+    counts, settings = [], {"rendering": {"chunk_frames": 10}}
+    small = {"rendering": {"chunk_frames": 10, "size": "16"}}
+    for name, changed in (("a", {}), ("b", {"temporal": {"name": "off"}}), ("c", {}), ("d", small)):
+        table = api.stylize(chain, "clip", f"{name}.mp4", settings=settings | changed)
         counts.append((table["frames_inferred"], table["frames_encoded"]))
     assert counts == [(40, 40), (0, 40), (0, 0), (40, 40)]
     assert Path("a.mp4").read_bytes() == Path("c.mp4").read_bytes()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from chain import said_json
@@ -31,18 +32,12 @@ SETTINGS = {
 }
 
 
-def write_material() -> None:
-    """A seed and a model that looks back on two frames."""
-    write_clip(Path("seed.mp4"), moving_frames(6))
-    make_dreamer(Path("two.safetensors"), context_frames=2)
-
-
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the material, which is written once: an encoder's threads may make other bytes another time."""
+    """A seed and a model that looks back on two frames, which are written once: encoders may make other bytes again."""
     folder = tmp_path_factory.mktemp("material")
-    with contextlib.chdir(folder):
-        write_material()
+    write_clip(folder / "seed.mp4", moving_frames(6))
+    make_dreamer(folder / "two.safetensors", context_frames=2)
     return folder
 
 
@@ -52,10 +47,8 @@ def material(written: Path) -> None:
 
 
 def dream(frames: int, output: str, cache: str = ".vidtrans", **options: object) -> dict[str, object]:
-    settings = options.pop("settings", SETTINGS)
-    return api.dream(
-        "seed.mp4", "two.safetensors", output, frames=frames, cache_dir=cache, settings=settings, **options
-    )  # type: ignore[arg-type]
+    given: Any = {"settings": SETTINGS, "frames": frames, "cache_dir": cache, **options}
+    return api.dream("seed.mp4", "two.safetensors", output, **given)
 
 
 def digest(output: str) -> bytes:
@@ -78,7 +71,7 @@ def test_stopped_at_random_frames_it_goes_on_to_the_same_bytes(
 ) -> None:
     monkeypatch.setattr("vidtrans.dreaming.dream_job.SYNCHRONOUS_PIXELS", 0 if beside else 10_000)
     rng, inferred = random.Random(0), list[int]()
-    for wanted in (rng.randrange(1, 14) for _ in range(4)):
+    for wanted in (rng.randrange(1, 14) for _ in range(3)):
         stop, first = Stop(), len(inferred)
 
         def hear(event: Event, stop: Stop = stop, last: int = first + wanted) -> None:
@@ -91,11 +84,11 @@ def test_stopped_at_random_frames_it_goes_on_to_the_same_bytes(
             dream(33, "out.mp4", report=hear, stop=stop)
         assert not Path("out.mp4").exists()
     dream(33, "out.mp4", report=hear)
-    assert len(inferred) <= 33 + 4 * CHUNK
+    assert len(inferred) <= 33 + 3 * CHUNK
     assert digest("out.mp4") == whole
 
 
-@pytest.mark.parametrize("waiting", [0, 1, 4])
+@pytest.mark.parametrize("waiting", [0, 4])
 def test_jobs_beside_are_done_in_order_and_an_error_is_raised_where_somebody_waits(waiting: int) -> None:
     done: list[int] = []
     with closing(BackgroundQueue(waiting)) as beside:
@@ -196,7 +189,7 @@ def test_what_was_dreamt_is_kept_and_a_chunk_without_its_state_too(
 def test_another_setting_is_another_dream_and_another_result_name_is_not(material: None) -> None:
     dream(4, "a.mp4")
     assert dream(4, "b.mp4")["frames_inferred"] == 0
-    for table in ({"zoom": 1.02}, {"hue": 2.5}, {"drift_correction": 0.4}, {"rotate": "t"}):
+    for table in ({"zoom": 1.02}, {"drift_correction": 0.4}):
         other = {**SETTINGS, "dreaming": {**SETTINGS["dreaming"], **table}}
         assert dream(4, "c.mp4", settings=other, overwrite=True)["frames_inferred"] == 4
     quicker = {**SETTINGS, "encoding": {"fps": "50"}}
@@ -208,16 +201,7 @@ def test_a_loop_that_was_killed_and_taken_up_is_the_same(
 ) -> None:
     write_clip(Path("seed.mp4"), moving_frames(6))
     model = toy(Path("toy.safetensors"), leak=0.2, context_frames=2)
-    command = [
-        "dream",
-        "seed.mp4",
-        "--model",
-        model,
-        "--frames",
-        "40",
-        "--loop",
-        f"--set=rendering.chunk_frames={CHUNK}",
-    ]
+    command = ["dream", "seed.mp4", "--model", model, "--frames", 40, "--loop", f"--set=rendering.chunk_frames={CHUNK}"]
     said_json(capsys, *command, "-o", "whole.mp4", "--cache-dir", "other")
     dying(17)
     for _ in range(2):
@@ -228,25 +212,18 @@ def test_a_loop_that_was_killed_and_taken_up_is_the_same(
     assert digest("out.mp4") == digest("whole.mp4")
 
 
+@pytest.mark.thorough
 def test_kill_9_at_any_moment_costs_nothing_but_time(material: None) -> None:
-    """Over 5 s: five processes."""
     command = ["dream", "seed.mp4", "--model", "two.safetensors", "--frames", "300", "-o", "out.mp4"]
     command += ["--set=rendering.chunk_frames=20", "--zoom", "1.01 + 0.01*sin(t)", "--device", "cpu"]
     assert not run_and_kill([*command, "--cache-dir", "other"], Path(), HANG_S)
     whole = digest("out.mp4")
     Path("out.mp4").unlink()
-    rng = random.Random(0)
-    for written in (1, 7):  # of 15 chunks
-        kill_after(command, written, rng.uniform(0, 0.1))
+    for chunks in (1, 7):  # of 15
+        process = Started.vidtrans(*command)
+        until(lambda: len(list(Path(".vidtrans/dream").glob("*/*.nut"))) >= chunks or process.poll() is not None)  # noqa: B023
+        assert process.poll() is None, "it ended before"
+        process.kill()
         assert not Path("out.mp4").exists()
     assert not run_and_kill(command, Path(), HANG_S)
     assert digest("out.mp4") == whole
-
-
-def kill_after(arguments: list[str], chunks: int, delay_s: float) -> None:
-    """Start the command and kill it a moment after it has written so many chunks."""
-    process = Started.vidtrans(*arguments)
-    until(lambda: len(list(Path(".vidtrans/dream").glob("*/*.nut"))) >= chunks or process.poll() is not None)
-    assert process.poll() is None, "it ended before"
-    assert process.wait(delay_s) is None, "it ended before"
-    process.kill()

@@ -24,7 +24,6 @@ NETWORKS = {k: TINY[k] for k in ("generator", "discriminator")}
 GROWING = {"grow_from": 24, "steps": 8, "jitter": 1.0}  # crops of 32x32 for 4 steps, then of 64x48
 METHODS: dict[str, dict[str, Any]] = {
     "pix2pix": {},
-    "recurrent": {"recurrent": True, "lambda_temporal": 1.0, "batch_size": 4, "recurrent_fraction": 0.9},
     "cyclegan": {"method": "cyclegan", "gan_mode": "least-squares", "pool_size": 4, "lambda_l1": 0.0},
 }
 
@@ -59,12 +58,11 @@ def sizes(monkeypatch: pytest.MonkeyPatch) -> dict[int, tuple[int, ...]]:
     return made
 
 
-@pytest.mark.parametrize(("name", "stops"), [("pix2pix", (3, 4, 5)), ("recurrent", (4,)), ("cyclegan", (4,))])
+@pytest.mark.parametrize(("name", "stops"), [("pix2pix", (3, 4, 5)), ("cyclegan", (4,))])
 @pytest.mark.thorough
 def test_a_run_that_was_stopped_before_at_and_after_the_change_ends_byte_identical(
     clip: Path, name: str, stops: tuple[int, ...], stopped: Stopped, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a batch is made of is the same for all methods: one of them is stopped at every side of the change."""
     monkeypatch.setattr(unpaired_colours, "METHOD", "linear")  # a fraction of the time
     other = ["other.mp4"] if METHODS[name].get("method") else []
     for path in other:
@@ -79,7 +77,7 @@ def test_a_run_that_was_stopped_before_at_and_after_the_change_ends_byte_identic
 
 
 def test_a_run_begins_small_and_one_that_is_asked_for_more_steps_does_not_begin_again(
-    paired: str, sizes: dict[int, tuple[int, ...]]
+    paired: str, sizes: dict[int, tuple[int, ...]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     api.train(paired, "a.safetensors", settings=tables(**GROWING))
     assert [sizes[step] for step in range(8)] == [(32, 32)] * 4 + [(48, 64)] * 4
@@ -88,8 +86,12 @@ def test_a_run_begins_small_and_one_that_is_asked_for_more_steps_does_not_begin_
     assert min(sizes) == 8, "it began anew"
     assert set(sizes.values()) == {(48, 64)}
     sizes.clear()
-    api.train(paired, "full.safetensors", settings=tables(**GROWING | {"grow_from": 0, "steps": 2}))
+    api.train(paired, "full.safetensors", settings=tables(steps=1))
     assert set(sizes.values()) == {(48, 64)}
+    # Settings that change nothing are no other run; crops that cannot be smaller are one line.
+    assert api.train(paired, "full.safetensors", settings=tables(steps=1, grow_share=0.7))["cached"]
+    flags = tiny_flags("generator", "discriminator", "training")
+    assert "training.grow_from=64" in refuse(capsys, 2, "train", paired, *flags, "--set=grow_from=64")
 
 
 def test_minutes_count_the_cheaper_steps(paired: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,16 +113,6 @@ def test_minutes_count_the_cheaper_steps(paired: str, monkeypatch: pytest.Monkey
     del settings["training"]["steps"]
     plan = api.train(paired, "a.safetensors", minutes=100 / 60, settings=settings, dry_run=True)
     assert plan["steps"] == 40
-
-
-def test_crops_that_cannot_be_smaller_are_one_line_and_a_share_without_growth_is_no_other_run(
-    paired: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    flags = tiny_flags("generator", "discriminator", "training")
-    assert "training.grow_from=64" in refuse(capsys, 2, "train", paired, *flags, "--set=grow_from=64")
-    # Settings that change nothing are no other run.
-    api.train(paired, "a.safetensors", settings=tables(steps=1))
-    assert api.train(paired, "a.safetensors", settings=tables(steps=1, grow_share=0.7))["cached"]
 
 
 def test_a_model_of_small_pictures_is_where_a_run_on_large_ones_begins(clip: Path, paired: str) -> None:
