@@ -51,30 +51,21 @@ def test_a_job_becomes_a_command_line(launch: ModuleType, job: dict[str, Any], t
     "options",
     [
         "filter: negate",
-        "filter_source: negate",
         "codec: ffmpeg:libx264",
         "settings: {}",
         "cache_dir: /tmp",
-        "executor: ray://somewhere",
         "print_jobs: commands",
         "preset: mine.toml",
-        "mask: /etc/passwd",
         "mask: ../secret.png",
         "mask: ~/secret.png",
         "mask: C:\\secret.png",
         "mask: {in}/a.png,/etc/passwd",
-        "mask: {in}/../../secret.png",
         "mask: {in}-beside/secret.png",
         "mask: https://somewhere/x.png",
-        "region: man=/etc/passwd",
         "look: /etc/a.jpg: 0.5, oil: 0.5",
-        "sound: /etc/passwd",
         "strength: csv('/etc/passwd', 'a')",
-        "video: list.toml",
-        "output: /tmp/elsewhere.mp4",
         "output: {in}/film.mp4",
         "overwrite",
-        "beside",
         "no_such_option: 1",
         "draft: many",
         "!",
@@ -88,13 +79,11 @@ def test_an_option_that_reaches_too_far_is_one_line(launch: ModuleType, job: dic
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["D:secret.png", "a.png,D:secret.png", "region=D:secret.png", "D:\\secret.png"])
-def test_a_drive_of_windows_leads_out_of_the_folders(
-    name: str, launch: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_drive_of_windows_leads_out_of_the_folders(launch: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "WINDOWS", True)
-    with pytest.raises(UsageError, match="leads out of the folders of ComfyUI"):
-        launch.AllowedPaths(["/in"], [])(name)
+    for name in ("D:secret.png", "a.png,D:secret.png", "region=D:secret.png", "D:\\secret.png"):
+        with pytest.raises(UsageError, match="leads out of the folders of ComfyUI"):
+            launch.AllowedPaths(["/in"], [])(name)
     launch.AllowedPaths(["/in"], [])("oil: 0.5, ink: 0.5")
 
 
@@ -197,22 +186,19 @@ def test_a_failed_installation_leaves_the_one_before_it(install: ModuleType, mon
     assert [path.name for path in install.PACKAGES.parent.iterdir()] == ["packages"]
 
 
-@pytest.mark.parametrize(
-    ("version", "warning"),
-    [("2.13.0+cpu", ""), ("2.8", ""), ("2.99.0+cu999", "(<2.14)"), ("2.14.0", "(<2.14)"), ("2.6.0", "(>=2.8)")],
-)
-def test_a_torch_that_was_not_tested_is_named_and_kept(
-    install: ModuleType, monkeypatch: pytest.MonkeyPatch, version: str, warning: str
+def test_a_torch_that_was_not_tested_is_named_and_kept_and_without_any_it_is_the_wrong_python(
+    install: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(metadata, "version", lambda name: version)
-    found = install.check_torch(["torch<2.14,>=2.8"])
-    assert (warning in found) if warning else found == ""
-
-
-def test_without_torch_it_is_the_wrong_python(install: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> str:
-        raise metadata.PackageNotFoundError(name)
-
+    warnings = {"2.13.0+cpu": "", "2.8": "", "2.99.0+cu999": "(<2.14)", "2.14.0": "(<2.14)", "2.6.0": "(>=2.8)"}
+    for version, warning in warnings.items():
+        monkeypatch.setattr(metadata, "version", lambda name, version=version: version)
+        found = install.check_torch(["torch<2.14,>=2.8"])
+        assert warning in found
+        assert bool(found) == bool(warning)
     monkeypatch.setattr(metadata, "version", missing)
     with pytest.raises(SystemExit, match="run this with the Python that runs ComfyUI"):
         install.main()
+
+
+def missing(name: str) -> str:
+    raise metadata.PackageNotFoundError(name)
