@@ -89,6 +89,7 @@ def test_nothing_to_take_is_a_line_and_a_dry_run_says_which_step_it_would_take(
     assert "--as-is" in refuse(capsys, 2, "train", dataset, *RECIPE, "--sweep", "seed=1,2", "--as-is")
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("small_paintings")
 def test_a_look_is_delivered_as_it_is(stopped: Stopped, tmp_path: Path) -> None:
     write_picture(Path("ink.png"), scene(64, 48, 1))

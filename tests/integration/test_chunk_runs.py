@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from clips import moving_frames
 from directed_clip import lossless
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from processes import HANG_S, KILL, Started, until, workers
+from processes import HANG_S, KILL, Started, workers
 from under_test import put_first
 
 from vidtrans.batch.scheduler import Scheduler
@@ -24,14 +24,17 @@ from vidtrans.store.chunking import Chunk
 LENGTHS = st.lists(st.tuples(st.integers(1, 300), st.booleans()), max_size=30)
 
 
-@settings(max_examples=100)
+def missing_of(chunks: list[tuple[int, bool]], chunks_of_a_shot: int = 1000) -> list[Chunk]:
+    """The chunks that are missing; the number of a shot stands for its first frame."""
+    ends = [*accumulate((length for length, _ in chunks), initial=0)]
+    made = (Chunk(n, *ends[n : n + 2], n // chunks_of_a_shot, 10**6) for n in range(len(chunks)))
+    return [chunk for chunk, (_, is_missing) in zip(made, chunks, strict=True) if is_missing]
+
+
+@settings(max_examples=50)
 @given(LENGTHS, st.integers(1, 9))
 def test_parts_are_what_is_missing_in_order_and_worth_their_while(chunks: list[tuple[int, bool]], count: int) -> None:
-    at, missing = 0, []
-    for number, (length, is_missing) in enumerate(chunks):
-        if is_missing:
-            missing.append(Chunk(number, at, at + length, 0, 10**6))
-        at += length
+    missing = missing_of(chunks)
     parts = cut(missing, count)
     covered = [c.number for first, stop in parts for c in missing if first <= c.number < stop]
     assert covered == [c.number for c in missing]
@@ -42,21 +45,16 @@ def test_parts_are_what_is_missing_in_order_and_worth_their_while(chunks: list[t
     assert all(least <= number <= sum(frames) / len(parts) + longest for number in frames)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(LENGTHS, st.integers(1, 9), st.integers(1, 5))
 def test_parts_of_what_goes_on_from_frame_to_frame_have_whole_shots(
     chunks: list[tuple[int, bool]], count: int, chunks_of_a_shot: int
 ) -> None:
-    at, made = 0, []
-    for number, (length, _) in enumerate(chunks):
-        made.append(Chunk(number, at, at + length, number // chunks_of_a_shot, 10**6))  # its shot's number will do
-        at += length
-    missing = [chunk for chunk, (_, is_missing) in zip(made, chunks, strict=True) if is_missing]
-    parts = cut(missing, count, whole_shots=True)
-    own = [[c for c in missing if first <= c.number < stop] for first, stop in parts]
+    missing = missing_of(chunks, chunks_of_a_shot)
+    own = [[c for c in missing if first <= c.number < stop] for first, stop in cut(missing, count, whole_shots=True)]
     assert [c for part in own for c in part] == missing
     assert all(a[-1].shot_first < b[0].shot_first for a, b in pairwise(own))
-    assert len(parts) <= count
+    assert len(own) <= count
 
 
 SHORT_FRAMES, LONG_FRAMES = 120, 360  # both are divided, with the parts of support/short_parts
@@ -146,39 +144,3 @@ def test_cleaning_the_cache_between_the_parts_leaves_what_they_share(
     assert Path("two.mp4").read_bytes() == Path("one.mp4").read_bytes()
     monkeypatch.undo()
     assert said_json(capsys, "cache", "clean")["kept"] == 0
-
-
-@pytest.mark.thorough
-def test_two_clips_with_the_same_pictures_wait_for_each_other(short: Path, tiny_model: Path) -> None:
-    Path("twice.toml").write_text(
-        f'''
-        model = "{tiny_model}"
-        [rendering]
-        size = "32"
-        chunk_frames = 40
-        [[clips]]
-        source = "{short}"
-        output = "whole.mp4"
-        [[clips]]
-        source = "{short}"
-        output = "half.mp4"
-        rendering.strength = 0.5
-        '''
-    )
-    told = vidtrans_json("stylize", "twice.toml", "--jobs", "3", "--device", "cpu", "-o", "out")
-    assert [item["frames"] for item in told["items"]] == [SHORT_FRAMES, SHORT_FRAMES]
-    painted = [item["frames_inferred"] + item.get("frames_spared", 0) for item in told["items"]]
-    assert min(painted) < SHORT_FRAMES // 2  # one took what the other had painted
-    assert Path("out/whole.mp4").read_bytes() != Path("out/half.mp4").read_bytes()
-
-
-@pytest.mark.thorough
-def test_another_run_on_what_is_being_made_is_told(long: Path) -> None:
-    command = arguments(long, "identity", "--temporal", "window", "--jobs", "2")
-    first = Started.vidtrans(*command, "-o", "a.mp4")
-    until(lambda: list(Path(".vidtrans/render").rglob("chunk-*.json")) or first.poll() is not None)
-    second = Started.vidtrans(*command, "-o", "b.mp4")
-    assert second.wait() == 0 or "in use by another run" in second.said()[1]
-    assert first.wait() == 0
-    vidtrans(*command, "-o", "b.mp4")
-    assert Path("a.mp4").read_bytes() == Path("b.mp4").read_bytes()

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +11,7 @@ from typing import Any
 
 import pytest
 from clips import moving_frames, write_clip
-from comfy_pack import PACK, load_file, process_environment
+from comfy_pack import load_file
 
 from vidtrans.core.errors import UsageError
 
@@ -101,26 +98,6 @@ def test_files_of_other_nodes_may_lie_elsewhere_but_not_their_neighbours(
     job["options"] = f"mask: {there / 'film.mp4.png'}"
     with pytest.raises(UsageError):
         launch.words_of(job)
-
-
-def test_the_process_writes_its_result_or_its_refusal(job: dict[str, Any], tmp_path: Path) -> None:
-    for name, options, status in (("good", "temporal: off", 0), ("bad", "filter: negate", 2)):
-        folder = tmp_path / name
-        folder.mkdir()
-        (tmp_path / "out").mkdir(exist_ok=True)
-        (folder / "job.json").write_text(json.dumps(job | {"options": options}))
-        process = subprocess.Popen(
-            [sys.executable, str(PACK / "launch.py"), str(folder)],
-            cwd=folder,
-            env=os.environ | process_environment(),
-            stdin=subprocess.PIPE,
-        )
-        assert process.wait(120) == status
-        assert process.stdin is not None
-        process.stdin.close()
-        assert json.loads((folder / "end.json").read_text())["exit_status"] == status
-        result = json.loads((folder / "result.json").read_text())
-        assert ("error" in result) == (status != 0)
 
 
 def entry(name: str, version: str, *requirements: str) -> dict[str, Any]:

@@ -142,20 +142,6 @@ def test_a_file_that_changed_under_its_path_makes_comfyui_ask_again(
     assert stylize.fingerprint_inputs() != after
 
 
-def test_files_in_options_are_the_longest_names_that_exist(pack: ModuleType, tmp_path: Path) -> None:
-    files_named_in = sys.modules[f"{pack.__name__}.nodes.places"].files_named_in
-    folder = tmp_path / "input"
-    for name in ("a", "a b.txt", "c.csv"):
-        (folder / name).touch()
-    lines = [
-        f"cuts: {folder / 'a b.txt'}  ",
-        f"set = x={folder / 'c.csv'},{folder / 'a'}",
-        f"mask: {folder / 'gone.png'}",
-    ]
-    found = files_named_in("\n".join([*lines, "cuts: /etc/hosts"]))
-    assert found == [str(folder / name) for name in ("a b.txt", "c.csv", "a")]
-
-
 def test_an_image_batch_comes_to_vidtrans_without_loss_and_with_its_sound(pack: ModuleType, tmp_path: Path) -> None:
     from comfy_api.latest import InputImpl
 
@@ -230,6 +216,7 @@ def test_the_message_of_vidtrans_is_that_of_the_node(pack: ModuleType, film: Pat
         node(pack, "Stylize").execute(video="film.mp4", model="identity")
 
 
+@pytest.mark.thorough
 def test_one_picture_is_a_clip_of_one_frame(pack: ModuleType) -> None:
     picture = images(moving_frames(1))
     done = node(pack, "Stylize").execute(video=picture, strokes="oil", strokes_size=2.0, palette=picture)
@@ -342,6 +329,7 @@ def test_a_workflow_fits_its_nodes(pack: ModuleType, path: Path) -> None:
     assert len(WORKFLOWS) == 4
 
 
+@pytest.mark.thorough
 def test_paint_is_carried_and_corrected(pack: ModuleType, film: Path) -> None:
     frames = pictures(film)
     quick = {"numbers": "0, 8", "codec": "ffv1", "minutes": "0"}
@@ -355,6 +343,7 @@ def test_paint_is_carried_and_corrected(pack: ModuleType, film: Path) -> None:
     assert red[1:].max() < 60
 
 
+@pytest.mark.thorough
 def test_a_mask_of_comfyui_is_a_matte(pack: ModuleType, film: Path, tmp_path: Path) -> None:
     (tmp_path / "input" / "black.cube").write_text("LUT_3D_SIZE 2\n" + "0 0 0\n" * 8)
     share = np.zeros((1, 48, 64), np.float32)  # MASK: frames, height, width

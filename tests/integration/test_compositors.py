@@ -1,4 +1,4 @@
-"""Files for editors and compositors: colour tables, OpenEXR, ProRes 4444 with timecode, TorchScript.
+"""Files for editors and compositors: colour tables, OpenEXR, TorchScript.
 
 OpenColorIO and OpenEXR are not dependencies: their tests skip where they are not installed.
 """
@@ -8,10 +8,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pytest
@@ -80,27 +78,6 @@ def test_openexr_reads_the_frames_of_a_render(tmp_path: Path) -> None:
         display = picture(number) / 255
         linear = np.where(display <= 0.04045, display / 12.92, ((display + 0.055) / 1.055) ** 2.4)
         assert np.abs(pixels - linear).max() < 0.001
-
-
-def test_prores_4444_keeps_alpha_and_the_timecode_of_its_part(tmp_path: Path) -> None:
-    with av.open(str(tmp_path / "in.mov"), "w") as container:
-        stream = container.add_stream("prores_ks", rate=Fraction(25), options={"profile": "4444"})
-        stream.width = stream.height = 64
-        stream.pix_fmt = "yuva444p10le"
-        stream.metadata["timecode"] = "01:00:00:00"
-        for number in range(12):
-            rgba = np.dstack([picture(number, 64), np.full((64, 64), 20 * number, np.uint8)])
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(rgba, format="rgba")))
-        container.mux(stream.encode())
-    output = tmp_path / "out.mov"
-    api.stylize(tmp_path / "in.mov", model="identity", output=output, codec="prores4444", start="5", end="9")
-    with av.open(str(output)) as container:
-        [track] = container.streams.video
-        frames = [frame.to_ndarray(format="rgba") for frame in container.decode(video=0)]
-        timecode = next(s.metadata["timecode"] for s in container.streams if "timecode" in s.metadata)
-        assert (track.codec_context.name, track.codec_context.pix_fmt[:7]) == ("prores", "yuva444")
-    assert timecode == "01:00:00:05"
-    assert [round(float(frame[..., 3].mean()) / 20) for frame in frames] == [5, 6, 7, 8]
 
 
 @pytest.mark.thorough

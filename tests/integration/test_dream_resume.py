@@ -65,7 +65,9 @@ def whole(written: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return (folder / "whole.mp4").read_bytes()
 
 
-@pytest.mark.parametrize("beside", [False, True], ids=["at-once", "beside"])
+@pytest.mark.parametrize(
+    "beside", [pytest.param(False, marks=pytest.mark.thorough, id="at-once"), pytest.param(True, id="beside")]
+)
 def test_stopped_at_random_frames_it_goes_on_to_the_same_bytes(
     beside: bool, material: None, whole: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

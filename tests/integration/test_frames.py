@@ -107,15 +107,6 @@ def test_a_medium_is_a_model_and_paints_streams_as_clips() -> None:
         vidtrans.load_model(["oil", "identity"])
 
 
-def test_frames_that_come_one_by_one_are_painted_alike() -> None:
-    """At the model's own size: nothing is enlarged, so no faults are looked for in the whole clip."""
-    frames = exact_clip(20, (0, 9))
-    paints = model(rendering={"size": "48"})
-    whole = list(paints.render(vidtrans.open_clip("c.mkv")))
-    assert equal(paints.render(frames), whole)
-    assert equal(paints.render(iter(frames), flow_from=frames), whole)
-
-
 def test_one_frame_is_painted_as_an_array_or_a_tensor() -> None:
     (frame,) = moving_frames(1, SIZE)
     paints = model()

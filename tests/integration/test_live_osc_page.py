@@ -16,7 +16,7 @@ from page_checks import CONTRAST
 from vidtrans.live.osc.osc_messages import Argument, OscMessage, pack_message
 from vidtrans.live.stage_settings import stage_settings
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.thorough]
 INK = """() => { const sheet = document.getElementById('drawing');
   return sheet.getContext('2d').getImageData(0, 0, sheet.width, sheet.height).data.some((value) => value < 128); }"""
 
@@ -60,7 +60,6 @@ def test_messages_move_sliders_and_the_page_says_what_came(browser: Any, running
         assert page.evaluate(CONTRAST) == []
 
 
-@pytest.mark.thorough
 def test_the_drawing_board_is_cleared_and_a_stroke_undone(browser: Any, running: Running, port: int) -> None:
     with page_at(browser, running.link()) as page:
         page.click("[data-source=drawing]")
@@ -71,10 +70,3 @@ def test_the_drawing_board_is_cleared_and_a_stroke_undone(browser: Any, running:
         page.wait_for_function(f"() => !({INK})()")
         send(port, "undo")
         page.wait_for_function(INK)
-
-
-@pytest.mark.thorough
-def test_without_osc_nothing_is_shown(browser: Any) -> None:
-    with serving() as server, page_at(browser, server.link()) as page:
-        page.wait_for_function("() => document.getElementById('connection').textContent === 'connected'")
-        assert page.locator("#osc").is_hidden()
