@@ -1,11 +1,12 @@
-"""What ends a job on its way, shared by the tests of what goes on after that."""
+"""What ends a job on its way, for the tests of what goes on after that, and a browser."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from chromium import chromium
 from processes import KILLED_STATUSES, Started
 
 from vidtrans.core.errors import Interrupted
@@ -26,6 +27,13 @@ torch.set_num_threads(1)
 threads.cores = lambda: 1  # the steps take turns, so that what is done at a frame is known
 api.{job}(*{arguments!r}, report=report, **{options!r})
 """
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A browser in which sounds play unasked, with a camera that shows a pattern."""
+    with chromium("--autoplay-policy=no-user-gesture-required", "--use-fake-ui-for-media-stream") as opened:
+        yield opened
 
 
 @pytest.fixture

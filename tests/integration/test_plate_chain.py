@@ -13,21 +13,18 @@ import numpy as np
 import pytest
 import torch
 from chain import TINY, refuse, said, said_json, tiny_flags
-from clips import decode, pictures_of, scene, write_clip, write_folder
+from clips import decode, scene, write_clip, write_folder
 from directed_clip import FLAGS, lossless
 from plates import SIZE, before, dataset_of, panned
 
 import vidtrans as api
-from vidtrans.config.recipe import TABLES, table_of
-from vidtrans.core.errors import MediaError, UsageError
-from vidtrans.data.dataset import open_dataset
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator
 from vidtrans.pairing.pairing_records import make_pairing
-from vidtrans.rendering.scene import require_background_plate
-from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import write_picture
+
+Capsys = pytest.CaptureFixture[str]
 
 TRAINING = tiny_flags("generator", "discriminator", "training")
 MAKING = tiny_flags("dataset")
@@ -62,9 +59,7 @@ def plated(scenes: Path) -> Path:
     return scenes / "on.safetensors"
 
 
-def test_a_render_on_a_plate_keeps_the_background_and_needs_nothing_but_the_model(
-    plated: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_render_on_a_plate_keeps_the_background_and_needs_nothing_but_the_model(plated: Path, capsys: Capsys) -> None:
     source = before(1)[::-1]
     clip = lossless(Path("again.mkv"), source)
     said(capsys, 0, "stylize", clip, "--model", plated, "-o", "out.mkv", *FLAGS)
@@ -87,11 +82,8 @@ def test_a_render_on_a_plate_keeps_the_background_and_needs_nothing_but_the_mode
     assert np.array_equal(masked[:, :48], made[5][:, :48])
     assert np.array_equal(masked[:, 48:], source[5][:, 48:])
 
-    small = said_json(capsys, "stylize", clip, "--model", plated, "-o", "small.mp4", "--size", "40", "--end", "2")
-    assert small["working_size"] == [60, 40]
     assert "plate" in said(capsys, 0, "model", "show", plated)
     said(capsys, 0, "try", clip, "--model", plated, "--frames", "1", "-o", "try.png")
-    assert pictures_of(Path("try.png"))["try.png"].size
 
 
 def api_input(record: Any, frame: np.ndarray) -> np.ndarray:
@@ -99,9 +91,7 @@ def api_input(record: Any, frame: np.ndarray) -> np.ndarray:
     return made
 
 
-def test_another_scene_is_refused_in_one_line_and_a_drawing_is_of_any(
-    plated: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_another_scene_is_refused_in_one_line_and_a_drawing_is_of_any(plated: Path, capsys: Capsys) -> None:
     write_clip(Path("other.mp4"), before(2))
     write_clip(Path("both.mp4"), [*before(1), *before(5)])
     write_picture(Path("photo.png"), before(7)[3])
@@ -118,13 +108,15 @@ def test_another_scene_is_refused_in_one_line_and_a_drawing_is_of_any(
     said(capsys, 0, "stylize", "drawn.png", "--model", plated, "--drawn", "yes", "-o", "drawn.look.png")
 
 
-def test_a_camera_that_moves_is_refused_in_training_and_a_plate_offered_where_one_would_do(
-    seen: None, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_camera_that_moves_is_refused_and_a_plate_offered_where_one_would_do(seen: None, capsys: Capsys) -> None:
     plate = (*TRAINING, "--set", "background_plate=true")
     assert "the camera moves" in refuse(capsys, 3, "train", "moving.dataset", *plate)
     dataset_of([*before(1, 12), *before(2, 12)], "two")
     assert "shots differ" in refuse(capsys, 3, "train", "two.dataset", *plate)
+    for i in range(8):
+        write_picture(Path(f"photos/{i}.png"), scene(64, 64 if i else 80, i))
+    api.make_dataset("photos", pairing="edges", settings={"dataset": {"size": "64", "drop_duplicates": False}})
+    assert "several sizes" in refuse(capsys, 3, "train", "photos.dataset", *plate)
     dataset_of(before(1, 12), "noisy", pairing={"name": "denoise"})
     told = refuse(capsys, 2, "train", "noisy.dataset", *plate, "--set=residual=true")
     assert "generator.residual" in told
@@ -135,7 +127,7 @@ def test_a_camera_that_moves_is_refused_in_training_and_a_plate_offered_where_on
     assert "the camera stands still" not in told
 
 
-def test_from_goes_on_with_the_plate_of_the_new_pictures(plated: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_from_goes_on_with_the_plate_of_the_new_pictures(plated: Path, capsys: Capsys) -> None:
     dataset_of(before(4))
     few = [*TRAINING, "--set", "training.steps=1", "--set", "training.lr=0.0", "--from", str(plated)]
     assert "it has a plate" in refuse(capsys, 2, "train", "seen.dataset", *few)
@@ -147,7 +139,7 @@ def test_from_goes_on_with_the_plate_of_the_new_pictures(plated: Path, capsys: p
 
 
 @pytest.mark.thorough
-def test_training_with_plate_and_motion_goes_on_bit_for_bit(
+def test_training_on_a_plate_goes_on_bit_for_bit(
     seen: None, one_thread: None, stopped: Callable[..., list[str]]
 ) -> None:
     cropped = {"ema_decay": 0.9, "crop_size": 32, "jitter": 1.2, "flip": True}
@@ -159,47 +151,14 @@ def test_training_with_plate_and_motion_goes_on_bit_for_bit(
     assert Path("whole.safetensors").read_bytes() == Path("parts.safetensors").read_bytes()
 
 
-@pytest.mark.thorough
-def test_motion_weight_changes_what_is_learned(seen: None) -> None:
-    made = {}
-    for motion in (0.0, 4.0):
-        settings = settings_with(steps=2, motion_weight=motion)
-        api.train("seen.dataset", f"{motion}.safetensors", settings=settings)
-        made[motion] = load_generator(Path(f"{motion}.safetensors"))[0].state_dict()
-    assert any(not torch.equal(a, made[4.0][n]) for n, a in made[0.0].items())
-    with pytest.raises(ValueError, match=r"training\.motion_weight"):
-        TrainingSettings.of(motion_weight=4.0, lambda_l1=0.0)
-
-
-def test_the_whole_chain_on_a_plate_and_what_it_would_cost(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_whole_chain_names_another_scene_before_the_training(
+    capsys: Capsys,
+) -> None:
     write_clip(Path("seen.mp4"), before(1))
-    flags = [*MAKING, *TRAINING, "--set=training.steps=2", "--set=background_plate=true", "-o", "out.mp4"]
-    assert said_json(capsys, "run", "seen.mp4", "--apply", "seen.mp4", *flags, "--dry-run")["estimate"]["seconds"] > 0
+    flags = [*MAKING, *TRAINING, "--set=training.steps=1", "--set=background_plate=true", "-o", "out.mp4"]
     assert said_json(capsys, "run", "seen.mp4", "--apply", "seen.mp4", *flags)["frames"] == 24
     write_clip(Path("other.mp4"), before(2))
     write_clip(Path("new.mp4"), before(3))
     told = said(capsys, 3, "run", "new.mp4", "--apply", "other.mp4", *flags, "-o", "o.mp4")
     assert "other.mp4: frames 0 to 23: not the scene" in told
     assert not Path("new.safetensors").exists()  # it was said before the training
-
-
-def test_a_bare_key_is_that_of_the_one_table_that_has_it(seen: None, capsys: pytest.CaptureFixture[str]) -> None:
-    assert said_json(capsys, "train", "seen.dataset", *TRAINING, "--set", "steps=2")["steps"] == 2
-    for key, words in (
-        ("channels=8", "generator.channels or discriminator.channels"),
-        ("backgruond_plate=true", "did you mean 'background_plate'"),
-    ):
-        assert words in refuse(capsys, 2, "train", "seen.dataset", "--set", key)
-    assert table_of("background_plate", TABLES) == "training"
-    with pytest.raises(UsageError, match=r"dataset\.size or rendering\.size"):
-        table_of("size", TABLES)
-
-
-def test_a_plate_is_of_pictures_of_one_size() -> None:
-    for i in range(8):
-        write_picture(Path(f"photos/{i}.png"), scene(64, 64 if i else 80, i))
-    settings = {"dataset": {"size": "64", "drop_duplicates": False}}
-    api.make_dataset("photos", "p.dataset", pairing="edges", settings=settings)
-    dataset = open_dataset(Path("p.dataset"))
-    with pytest.raises(MediaError, match="several sizes"):
-        require_background_plate(dataset, dataset.pairs)

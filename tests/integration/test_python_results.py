@@ -21,8 +21,11 @@ from clips import moving_frames, times, write_clip
 
 import vidtrans
 from vidtrans.commands.results import CommandResult, Fact
-from vidtrans.core.events import Event, Note, Preview, Progress
+from vidtrans.core.events import Note, Preview, Progress
 from vidtrans.notebooks.progress import reporting
+
+Patch = pytest.MonkeyPatch
+Capsys = pytest.CaptureFixture[str]
 
 SIZE = (64, 48)
 # What each kind of result holds, of a small run: the attributes, and the entries of the table without one of their own.
@@ -76,9 +79,7 @@ def test_every_kind_of_result_has_the_attributes_that_it_promises(clip: str) -> 
         _ = vidtrans.probe(clip).path
 
 
-def test_a_result_is_the_table_that_json_prints_and_prints_as_the_report(
-    clip: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_result_is_the_table_of_json_and_prints_as_the_report(clip: str, capsys: Capsys) -> None:
     result = vidtrans.probe(clip)
     assert said_json(capsys, "probe", clip) == result
     assert said(capsys, 0, "probe", clip).rstrip() == str(result)
@@ -102,14 +103,6 @@ def test_the_results_of_several_clips_are_results(clip: str) -> None:
     assert batch._repr_html_().count("<figure") == 2
 
 
-def test_a_medium_is_named_like_a_model(clip: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    named = vidtrans.stylize(clip, "oil", end="1", codec="ffv1")
-    assert named.path == Path("c.oil.mkv")
-    assert vidtrans.stylize(clip, look="oil", end="1", codec="ffv1").is_cached
-    Path("clips.toml").write_text('[[clips]]\nsource = "c.mkv"\nmodel = "oil"\nend = "1"\noutput = "listed.mkv"\n')
-    assert vidtrans.stylize("clips.toml", codec="ffv1").each[0].frames == 1
-
-
 # In a notebook
 
 
@@ -121,9 +114,7 @@ def videos_in(html: str) -> list[Path]:
     return files
 
 
-def test_a_render_is_shown_beside_the_part_of_its_source_that_it_was_made_of(
-    clip: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_render_is_shown_beside_its_part_of_the_source(clip: str, monkeypatch: Patch) -> None:
     html = vidtrans.stylize(clip, "identity", start="2", end="7", codec="prores")._repr_html_()
     after, before = videos_in(html)
     assert len(times(after)) == 5
@@ -170,7 +161,7 @@ class Area:
 
 
 @pytest.fixture
-def notebook(monkeypatch: pytest.MonkeyPatch) -> list[Area]:
+def notebook(monkeypatch: Patch) -> list[Area]:
     """Let a notebook's kernel run this; return the areas that are made."""
     areas: list[Area] = []
 
@@ -189,9 +180,7 @@ def notebook(monkeypatch: pytest.MonkeyPatch) -> list[Area]:
     return areas
 
 
-def test_a_job_in_a_notebook_shows_a_bar_and_warnings_and_takes_the_bar_away(
-    notebook: list[Area], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_in_a_notebook_shows_a_bar_and_warnings(notebook: list[Area], monkeypatch: Patch) -> None:
     cv2.imwrite("a.png", np.zeros((8, 8, 3), np.uint8))
     with reporting(None) as report:
         report(Progress("rendering", 3, 10, detail="4 s left"))
@@ -213,20 +202,10 @@ def test_a_job_in_a_notebook_shows_a_bar_and_warnings_and_takes_the_bar_away(
 
 
 def test_a_training_in_a_notebook_shows_what_it_learns(notebook: list[Area], dataset: str, tmp_path: Path) -> None:
-    vidtrans.train(dataset, steps=2, settings={"training": {"val_interval": 1}})
+    tables = quick_training(2)
+    tables["training"] |= {"val_interval": 1, "preview_seconds": 0.0}
+    vidtrans.train(dataset, settings=tables)
     bar, preview = notebook
-    assert any("2 of 2 steps" in state or "1 of 2 steps" in state for state in bar.states)
+    assert any("of 2 steps" in state for state in bar.states)
     assert any("data:image/jpeg" in state for state in preview.states)
     assert any("srcdoc" in state for state in preview.states)
-
-
-def test_a_report_of_ones_own_takes_the_place_of_the_bar(notebook: list[Area], clip: str) -> None:
-    events: list[Event] = []
-    vidtrans.stylize(clip, "identity", report=events.append)
-    assert events
-    assert not notebook
-
-
-def test_outside_of_a_notebook_nothing_is_shown(clip: str, capsys: pytest.CaptureFixture[str]) -> None:
-    vidtrans.stylize(clip, "identity")
-    assert capsys.readouterr() == ("", "")

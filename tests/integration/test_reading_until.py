@@ -72,36 +72,30 @@ def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_clip(tmp_path_factory.mktemp("long") / "long.mp4", frames, sound=True)
 
 
-@pytest.mark.parametrize("end", ["0.5s", "20", "21", "22", "59", "61", "95", "3.7s", "200", "1:00"])
+@pytest.mark.parametrize("end", ["0.5s", "20", "21", "95", "200"])
 def test_what_is_known_of_the_beginning_is_the_same(long_clip: Path, end: str) -> None:
     part = check_same_beginning(long_clip, end)
     _, stop = part.trim(None, parse_time(end))
     assert part.index.num_frames == min(COUNT, stop + MARGIN + 1)
 
 
-@pytest.mark.parametrize("suffix", [".mkv", ".avi", ".ts", ".webm"])
-def test_in_every_container(tmp_path: Path, suffix: str) -> None:
-    codec = "libvpx-vp9" if suffix == ".webm" else "mpeg4" if suffix == ".avi" else "libx264"
-    base = Fraction(1, 30) if suffix == ".avi" else Fraction(1, 15360)
-    options = {"crf": "12"} if suffix == ".webm" else {"qscale": "2"} if suffix == ".avi" else None
-    path = write_clip(
-        tmp_path / f"a{suffix}", moving_frames(90, shots=(0, 30)), codec=codec, time_base=base, options=options
-    )
-    assert check_same_beginning(path, "1s").index.num_frames < 90
+@pytest.mark.parametrize(
+    ("suffix", "codec", "rate", "options"),
+    [
+        (".mkv", "libx264", 15360, None),
+        (".avi", "mpeg4", 30, {"qscale": "2"}),
+        (".webm", "libvpx-vp9", 15360, {"crf": "12"}),
+        (".h264", "libx264", 15360, None),
+    ],
+)
+def test_in_every_container(tmp_path: Path, suffix: str, codec: str, rate: int, options: dict[str, str] | None) -> None:
+    path, base = tmp_path / f"a{suffix}", Fraction(1, rate)
+    write_clip(path, moving_frames(90, shots=(0, 30)), codec=codec, time_base=base, options=options)
+    count = check_same_beginning(path, "30").index.num_frames
+    assert (count == 90) == (suffix == ".h264")  # a stream without times is read to its end
 
 
-def test_times_at_uneven_distances(tmp_path: Path) -> None:
-    steps = np.random.default_rng(0).integers(200, 1500, 120)
-    path = write_clip(tmp_path / "a.mp4", moving_frames(120), pts=[int(n) for n in np.cumsum(steps)])
-    assert check_same_beginning(path, "2s").index.num_frames < 120
-
-
-def test_streams_without_times_are_read_to_the_end(tmp_path: Path) -> None:
-    path = write_clip(tmp_path / "a.h264", moving_frames(80))
-    assert check_same_beginning(path, "10").index.num_frames == 80
-
-
-def test_a_render_reads_no_further_and_is_the_one_of_all_that_is_known(
+def test_a_render_reads_no_further_and_is_the_same(
     long_clip: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: list[Event] = []
@@ -126,7 +120,7 @@ def test_what_looks_beyond_the_end_reads_all(long_clip: Path, options: dict[str,
 
 
 def test_a_start_behind_the_end_is_refused_by_what_is_known_of_the_whole_clip(long_clip: Path) -> None:
-    for start, end in (("40", "1s"), ("2s", "1s"), ("30", "30"), (None, "0"), (None, "0s"), ("1.001s", "1.002s")):
+    for start, end in (("40", "1s"), ("30", "30"), (None, "0"), ("1.001s", "1.002s")):
         with pytest.raises(UsageError, match=rf"\({COUNT} frames, 5\.000 s\)"):
             api.stylize(long_clip, "identity", "a.mp4", start=start, end=end)
 
@@ -144,35 +138,34 @@ def test_where_a_later_frame_may_be_transparent_all_are_read(tmp_path: Path) -> 
     assert (part.index.num_frames, part.index.findings.alpha) == (90, True)
 
 
+def damaged(path: Path, at: float) -> Path:
+    """Overwrite a part of a file with zeros."""
+    data = bytearray(path.read_bytes())
+    start = int(len(data) * at)
+    data[start : start + 4000] = bytes(4000)
+    path.write_bytes(data)
+    return path
+
+
 def test_parts_and_corrections_of_a_render_read_as_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Of a clip with damage behind the end, which nothing but a reading of all would see."""
-    path = lossless(tmp_path / "a.mkv", moving_frames(COUNT))
-    data = bytearray(path.read_bytes())
-    data[len(data) * 3 // 4 : len(data) * 3 // 4 + 4000] = bytes(4000)
-    path.write_bytes(data)
-    request = ("stylize", path, "--model", "identity", "--end", "30", "--set=rendering.chunk_frames=10")
-    said(capsys, 0, *request, "-o", "whole.mkv", "--codec", "ffv1")
-    for part in (1, 2):
-        said(capsys, 0, *request, "-o", "joined.mkv", "--codec", "ffv1", "--chunk", f"{part}/2", "--cache-dir", "other")
-    joined = said_json(capsys, *request, "-o", "joined.mkv", "--codec", "ffv1", "--join", "--cache-dir", "other")
-    assert (joined["frames"], joined["frames_encoded"]) == (30, 0)
+    path = damaged(lossless(tmp_path / "a.mkv", moving_frames(COUNT)), 0.75)
+    request = ("stylize", path, "--model", "identity", "--end", "30", "--set=rendering.chunk_frames=10", "--codec=ffv1")
+    said(capsys, 0, *request, "-o", "whole.mkv")
+    joined = (*request, "-o", "joined.mkv", "--cache-dir", "other")
+    for part in ("--chunk=1/2", "--chunk=2/2", "--join"):
+        said(capsys, 0, *joined, part)
     assert Path("joined.mkv").read_bytes() == Path("whole.mkv").read_bytes()
-    frame = decode(Path("whole.mkv"))[2][5].copy()
-    frame[10:20, 10:20] = 255
-    write_picture(Path("fixes/000005.png"), frame)
+    write_picture(Path("fixes/000005.png"), 255 - decode(Path("whole.mkv"))[2][5])
     assert said_json(capsys, "fix", "whole.mkv", "--painted", "fixes", "-o", "fixed.mkv")["frames"] == 30
 
 
 def test_damage_matters_only_where_it_is_read(tmp_path: Path) -> None:
-    path = lossless(tmp_path / "a.mkv", moving_frames(COUNT))
-    data = bytearray(path.read_bytes())
-    data[len(data) * 3 // 4 : len(data) * 3 // 4 + 4000] = bytes(4000)
-    path.write_bytes(data)
+    path = damaged(lossless(tmp_path / "a.mkv", moving_frames(COUNT)), 0.75)
     with pytest.raises(MediaError, match="damaged"):
         open_clip(Context(), path)
     assert open_clip(Context(), path, until=Time(frame=9)).index.num_frames == 9 + MARGIN + 1
-    data[len(data) // 10 : len(data) // 10 + 4000] = bytes(4000)
-    path.write_bytes(data)
+    damaged(path, 0.1)
     told = []
     for until in (None, Time(frame=30)):
         with pytest.raises(MediaError) as caught:

@@ -45,8 +45,11 @@ from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import write_picture
 
+Stopped = Callable[..., list[str]]
+Capsys = pytest.CaptureFixture[str]
+
 pytestmark = pytest.mark.usefixtures("one_thread")
-repeatable = hypothesis_settings(max_examples=20)
+repeatable = hypothesis_settings(max_examples=8)
 
 CPU = Device("cpu", "cpu")
 WITH_MEMORY = {"recurrent": True, "synthetic_motion_fraction": 0.3}
@@ -99,14 +102,6 @@ def test_a_past_is_brought_here_as_sharply_as_bicubic_sampling_does() -> None:
     flow = np.broadcast_to(np.array([0.5, 0], np.float32), (8, 64, 2)).copy()
     found = history(wave, BackwardFlow(flow, np.ones((8, 64), np.float32)))[:, 4:-4, :3]
     assert np.abs(found - exact).mean() < np.abs(warp(wave, flow)[:, 4:-4] - exact).mean() / 2
-
-
-def test_what_leads_out_of_the_picture_by_more_than_half_a_pixel_is_not_sure() -> None:
-    flow = np.zeros((4, 6, 2), np.float32)
-    flow[0, 0], flow[1, 0], flow[2, 5] = (-0.4, 0), (-1.2, 0), (0.6, 0)
-    sure = BackwardFlow(flow, np.full((4, 6), 0.7, np.float32)).within().confidence
-    assert np.argwhere(sure == 0).tolist() == [[1, 0], [2, 5]]
-    assert np.unique(sure[sure > 0]).tolist() == [np.float32(0.7)]
 
 
 def test_no_past_is_grey_and_sure_of_nothing_and_a_stored_one_comes_back() -> None:
@@ -212,18 +207,15 @@ def share_kept(g: RecurrentGenerator, x: torch.Tensor) -> float:
         return float(g.keeper(torch.cat([g.painter(x[:, :-CHANNELS]), x], 1)).mean())
 
 
+STEADY = {"recurrent": True, "lambda_l1": 1.0, "lambda_temporal": 100.0}
+
+
 @pytest.mark.parametrize(
     ("settings", "sign", "keeps_more"),
-    [
-        ({"lambda_temporal": 0.0}, 1, True),
-        ({"lambda_temporal": 0.0}, -1, False),
-        ({"recurrent": True, "lambda_l1": 1.0, "lambda_temporal": 100.0}, -1, True),
-    ],
+    [({"lambda_temporal": 0.0}, 1, True), ({"lambda_temporal": 0.0}, -1, False), (STEADY, -1, True)],
     ids=["right", "wrong", "wrong-but-steady"],
 )
-def test_the_keeper_learns_to_keep_a_past_that_is_right_or_as_steady_as_it_is_told(
-    settings: dict[str, Any], sign: int, keeps_more: bool
-) -> None:
+def test_the_keeper_keeps_a_past_that_is_right(settings: dict[str, Any], sign: int, keeps_more: bool) -> None:
     g, x = remembering(), seen(4, past=1.0)
     model = Pix2Pix(g, None, TrainingSettings.of(lambda_gan=0.0, **settings), CPU, "fp32")
     targets = x[:, 3:6].clone() if sign > 0 else -x[:, 3:6].sign()
@@ -273,7 +265,7 @@ def own_past(folder: Path, drifting: float) -> tuple[Loader, RecurrentFeedback]:
     return loader, RecurrentFeedback(loader, "dis", drifting)
 
 
-def test_a_chain_goes_on_in_time_and_ends_at_cuts_and_gaps(taught: Path) -> None:
+def test_a_chain_goes_on_in_time_to_cuts_and_gaps_or_drifts_from_its_first_step_on(taught: Path) -> None:
     loader, past = own_past(taught / "clip.dataset", 0.0)
     rng = np.random.default_rng(0)
     chains = RolloutPool(loader, past, TrainingSettings.of(recurrent=True))
@@ -283,32 +275,14 @@ def test_a_chain_goes_on_in_time_and_ends_at_cuts_and_gaps(taught: Path) -> None
         following = past.following(replace(example, index=i), chains._successors[i], 3, rng)
         goes_on = number + 1 in numbers and number + 1 != CUT
         assert (following and numbers[following.index]) == (number + 1 if goes_on else None)
-
-
-def test_an_example_may_drift_instead_from_its_first_step_on_and_only_so_long(taught: Path) -> None:
-    rng = np.random.default_rng(0)
     for drifting, age, drifts in ((1.0, 1, True), (1.0, 2, False), (0.0, 1, False)):
-        loader, past = own_past(taught / "clip.dataset", drifting)
-        example = Example(3, draw_geometry(rng, loader.crop, loader.crop, 1.0, False))
-        following = past.following(example, 4, age, rng)
+        _, past = own_past(taught / "clip.dataset", drifting)
+        following = past.following(replace(example, index=3), 4, age, rng)
         assert following is not None
         assert (following.geometry.motion is not None, following.index) == (drifts, 3 if drifts else 4)
-    loader, past = own_past(taught / "clip.dataset", 1.0)
-    drifting_on: Example | None = Example(0, draw_geometry(rng, loader.crop, loader.crop, 1.0, False))
-    steps = []
-    for age in range(1, 20):
-        assert drifting_on is not None
-        drifting_on = past.following(drifting_on, 1, age, rng)
-        if drifting_on is None:
-            break
-        assert drifting_on.geometry.motion is not None
-        steps.append(drifting_on.geometry.motion.steps)
-    assert steps == list(range(1, MAX_MOTION_STEPS + 1))
 
 
-def test_trails_are_found_once_and_the_oldest_unused_is_forgotten(
-    taught: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_trails_are_found_once_and_the_oldest_is_forgotten(taught: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loader, _ = own_past(taught / "clip.dataset", 0.0)
     monkeypatch.setattr(recurrent_feedback, "CACHE_BYTES", 3 * recurrent_feedback.FLOW_BYTES * loader.max_pixels)
     found: list[int] = []
@@ -317,21 +291,6 @@ def test_trails_are_found_once_and_the_oldest_unused_is_forgotten(
     for index in (1, 2, 3, 1, 4, 1, 2):  # 4 takes the place of 2
         past._flow(index).result()
     assert found == [1, 2, 3, 4, 2]
-
-
-def test_photographs_all_drift() -> None:
-    for i in range(8):
-        write_picture(Path(f"A/{i}.png"), scene(64, 48, 3 * i))
-        write_picture(Path(f"B/{i}.png"), 255 - scene(64, 48, 3 * i))
-    settings = {"dataset": {"size": "32", "val_fraction": 0.0}}
-    api.make_dataset(".", "photos.dataset", pairing="aligned", settings=settings)
-    loader, past = own_past(Path("photos.dataset"), 0.0)
-    rng = np.random.default_rng(0)
-    assert not past._before
-    for i in range(len(loader.pairs)):
-        following = past.following(Example(i, loader.make(0).examples[0].geometry), None, 1, rng)
-        assert following is not None
-        assert following.geometry.motion is not None
 
 
 def test_what_follows_sees_the_output_where_the_source_went(taught: Path) -> None:
@@ -356,7 +315,7 @@ def train(folder: Path, steps: int, **options: Any) -> dict[str, Any]:
 
 
 @pytest.mark.thorough
-def test_training_that_was_stopped_twice_ends_byte_identical(taught: Path, stopped: Callable[..., list[str]]) -> None:
+def test_training_that_was_stopped_twice_ends_byte_identical(taught: Path, stopped: Stopped) -> None:
     for step in (5, 11):
         stopped(train, "training", step, taught, STEPS)
     train(taught, STEPS)
@@ -380,7 +339,7 @@ def test_a_model_goes_on_from_one_without_a_memory(taught: Path) -> None:
     assert torch.equal(held.keeper[0].weight, newer.keeper[0].weight)
 
 
-def test_what_does_not_go_together_is_refused(taught: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_does_not_go_together_is_refused(taught: Path, capsys: Capsys) -> None:
     dataset = taught / "clip.dataset"
     for other in ("background_plate=true", "training.rollout_fraction=0.5"):
         assert "choose one of them" in said(capsys, 2, "train", dataset, "--set=recurrent=true", f"--set={other}")
@@ -418,9 +377,7 @@ def test_it_begins_anew_at_cuts_and_goes_on_elsewhere(taught: Path, rendered: by
 
 @pytest.mark.usefixtures("in_turns")
 @pytest.mark.parametrize("frame", [13, 27])
-def test_an_interrupted_render_goes_on_and_ends_byte_identical(
-    taught: Path, rendered: bytes, frame: int, stopped: Callable[..., list[str]]
-) -> None:
+def test_an_interrupted_render_ends_byte_identical(taught: Path, rendered: bytes, frame: int, stopped: Stopped) -> None:
     stopped(stylize, "rendering", frame, taught)
     done = stylize(taught)
     assert Path("o.mkv").read_bytes() == rendered
@@ -439,7 +396,7 @@ def chunks(stage: str, *numbers: int) -> list[Path]:
         ((2, 4), (2, 4), 10),
     ],
 )
-def test_a_chunk_that_is_lost_is_made_again_the_same(
+def test_a_lost_chunk_is_made_again_the_same(
     taught: Path, rendered: bytes, raw: tuple[int, ...], segments: tuple[int, ...], inferred: int
 ) -> None:
     """Chunk 2 goes on from chunk 1, that from 0; 3 and 4 are another shot."""
@@ -451,35 +408,7 @@ def test_a_chunk_that_is_lost_is_made_again_the_same(
     assert done["frames_inferred"] == inferred
 
 
-@pytest.mark.parametrize(
-    ("tables", "apart"),
-    [
-        ({"temporal": {"name": "window"}}, 8),
-        ({"temporal": {"name": "causal"}}, 8),
-        ({"encoding": {"codec": "ffv1", "bit_depth": "16"}}, 2),
-    ],
-    ids=["window", "causal", "sixteen-bits"],
-)
-@pytest.mark.thorough
-def test_with_a_filter_on_top_and_in_sixteen_bits_it_goes_on_as_well(
-    taught: Path, rendered: bytes, tables: dict[str, Any], apart: float, stopped: Callable[..., list[str]]
-) -> None:
-    settings = EXACT | tables
-    stylize(taught, "whole.mkv", settings=settings, cache_dir="other")
-    stopped(stylize, "rendering", 13, taught, settings=settings)
-    stylize(taught, settings=settings)
-    assert Path("o.mkv").read_bytes() == Path("whole.mkv").read_bytes()
-    pairs = zip(decode(taught / "o.mkv")[2], decode(Path("o.mkv"))[2], strict=True)
-    assert np.mean([np.abs(a.astype(int) - b).mean() for a, b in pairs]) < apart
-
-
-def test_killed_at_a_frame_it_goes_on(taught: Path, rendered: bytes, killed: Callable[..., None]) -> None:
-    killed("stylize", 23, taught / "clip.mp4", taught / "m.safetensors", "o.mkv", settings=EXACT)
-    assert stylize(taught)["frames_inferred"] == FRAMES - 20
-    assert Path("o.mkv").read_bytes() == rendered
-
-
-def test_pictures_trials_and_dry_runs_go_without_a_past(taught: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pictures_trials_and_dry_runs_go_without_a_past(taught: Path, capsys: Capsys) -> None:
     write_picture(Path("p.png"), moving_frames(1)[0])
     model = taught / "m.safetensors"
     said(capsys, 0, "stylize", "p.png", "--model", model)
@@ -487,9 +416,3 @@ def test_pictures_trials_and_dry_runs_go_without_a_past(taught: Path, capsys: py
     assert "memory" in said(capsys, 0, "model", "show", model)
     told = said_json(capsys, "stylize", taught / "clip.mp4", "--model", model, "-o", "x.mkv", "--dry-run")
     assert told["estimate"]["seconds"] > 0
-
-
-def test_the_preset_learns_with_a_memory(taught: Path) -> None:
-    small = {"generator": {"channels": 8, "blocks": [0, 0, 0]}, "training": {"steps": 1}}
-    api.train(taught / "clip.dataset", "e.safetensors", preset="edges-video", settings=small)
-    assert read_record(Path("e.safetensors")).memory

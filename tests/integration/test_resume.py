@@ -10,14 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
-from chain import snapshot, tiny_flags, vidtrans, vidtrans_process
+from chain import snapshot, tiny_flags
 from clips import moving_frames, write_clip
 from paintings import QUICK, painted, write
 from processes import Started, run_and_kill, until
 
-from vidtrans.core.events import silent
 from vidtrans.core.files import remove
-from vidtrans.store.cache import Cache
 
 FRAMES, CHUNKS = 48, "--set=rendering.chunk_frames=6"
 TRAINING = tiny_flags("generator", "discriminator", "training")
@@ -33,6 +31,7 @@ MADE = {  # what each step leaves, and what it needs of those before
     "stylize": (("clip.clip.mp4",), ("clip.mp4", "clip.dataset", "clip.safetensors")),
     "propagate": (("clip.painted.mp4", "clip.painted.safetensors", "clip.painted.dataset"), ("clip.mp4", "keys")),
 }
+SLOW = ("make-dataset", "propagate")
 BEFORE = {"train": "make-dataset", "stylize": "train"}
 
 
@@ -69,7 +68,9 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Clean:
     return Clean(tmp_path_factory.mktemp("clean"))
 
 
-@pytest.mark.parametrize("step", COMMANDS)
+@pytest.mark.parametrize(
+    "step", [pytest.param(step, marks=[pytest.mark.thorough] if step in SLOW else []) for step in COMMANDS]
+)
 def test_a_killed_step_goes_on_and_ends_byte_identical(step: str, clean: Clean, tmp_path: Path) -> None:
     folder, span = clean.folder, clean.seconds(step)
     wanted = snapshot(folder)
@@ -102,7 +103,9 @@ def test_a_killed_step_goes_on_and_ends_byte_identical(step: str, clean: Clean, 
     assert [name for name, data in expected.items() if made[name] != data] == []
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.thorough)]
+)
 def test_a_polite_stop_saves_and_says_how_to_go_on(number: int, status: int, clean: Clean, tmp_path: Path) -> None:
     clean.seconds("make-dataset")
     shutil.copytree(clean.folder / "clip.dataset", tmp_path / "clip.dataset")
@@ -116,14 +119,3 @@ def test_a_polite_stop_saves_and_says_how_to_go_on(number: int, status: int, cle
     assert json.loads(stdout)["exit_status"] == status
     assert list(tmp_path.glob(".vidtrans/train/*/checkpoint.json"))
     assert not (tmp_path / "clip.safetensors").exists()
-
-
-def test_two_runs_on_one_cache_entry_the_second_is_told(clip: Path) -> None:
-    vidtrans("make-dataset", clip, *tiny_flags("dataset"), "-o", "a.dataset")
-    entry = next(e for e in Cache(Path(".vidtrans"), silent).entries() if e.stage == "dataset")
-    again = ("make-dataset", clip, *tiny_flags("dataset"), "-o", "b.dataset")
-    with entry.locked():
-        done = vidtrans_process(*again, expect=1)
-    assert "in use by another run" in done.stderr
-    assert not Path("b.dataset").exists()
-    vidtrans(*again)

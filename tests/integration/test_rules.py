@@ -10,16 +10,19 @@ from typing import Any
 
 import pytest
 from chain import TINY, quick_training, said, snapshot, tiny_flags, vidtrans_json
-from clips import moving_frames, sound_packets, times, write_clip
+from clips import moving_frames, write_clip
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 import vidtrans as api
 from vidtrans.cli.main import run
 from vidtrans.config.recipe import dataset_recipe
-from vidtrans.core.errors import BatchError, UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.data.dataset import open_dataset
 from vidtrans.models.model_file import read_record
+
+Patch = pytest.MonkeyPatch
+Capsys = pytest.CaptureFixture[str]
 
 QUICK = quick_training(1)
 
@@ -29,9 +32,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize(("step", "source"), [("train", "clip.dataset"), ("stylize", "clip.mp4")])
-def test_a_run_killed_after_the_output_has_its_name_is_known_again(
-    step: str, source: str, dataset: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_killed_after_its_output_is_known_again(step: str, source: str, dataset: str, monkeypatch: Patch) -> None:
     arguments: dict[str, Any] = {"train": {"settings": QUICK}, "stylize": {"model": "identity"}}[step]
     job, replace = getattr(api, step), os.replace
 
@@ -47,18 +48,21 @@ def test_a_run_killed_after_the_output_has_its_name_is_known_again(
     assert job(source, **arguments)["cached"] is True
 
 
-def test_restoring_puts_pictures_back_under_the_names_that_they_had(clip: Path) -> None:
+def test_pictures_are_restored_under_their_names_and_a_damaged_dataset_can_be_made_again(clip: Path) -> None:
     api.make_dataset(clip, "d", settings=TINY)
     whole = snapshot(Path("d"))
     shutil.copy(clip, "renamed.mp4")
     Path("d/clip/000003.png").unlink()
     api.make_dataset("renamed.mp4", "d", settings=TINY, restore=True)
     assert snapshot(Path("d")) == whole
+    Path("d/dataset.json").write_text("{}")
+    with pytest.raises(UsageError, match="damaged"):
+        api.make_dataset(clip, "d", settings=TINY)
+    api.make_dataset(clip, "d", settings=TINY, overwrite=True)
+    assert open_dataset(Path("d")).pairs
 
 
-def test_a_build_killed_under_another_name_leaves_no_pictures_of_it(
-    clip: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_build_killed_under_another_name_leaves_nothing(clip: Path, monkeypatch: Patch) -> None:
     shutil.copy(clip, "other.mp4")
     with monkeypatch.context() as patched:
         patched.setattr("vidtrans.data.making.write_index", lambda *_: (_ for _ in ()).throw(Killed()))
@@ -68,9 +72,7 @@ def test_a_build_killed_under_another_name_leaves_no_pictures_of_it(
     assert sorted(p.name for p in Path("d").iterdir()) == ["clip", "dataset.json"]
 
 
-def test_overwriting_killed_between_the_two_renames_loses_no_dataset(
-    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_between_two_renames_no_dataset_is_lost(clip: Path, tmp_path: Path, monkeypatch: Patch) -> None:
     other = write_clip(tmp_path / "other.mp4", moving_frames(30))
     api.make_dataset(clip, "d", settings=TINY)
     old = snapshot(Path("d"))
@@ -92,22 +94,6 @@ def test_overwriting_killed_between_the_two_renames_loses_no_dataset(
     assert snapshot(Path("d")) == old
     api.make_dataset(other, "d", settings=TINY, overwrite=True)
     assert [p.name for p in Path().glob(".*replaced")] == []
-
-
-def test_a_damaged_dataset_can_be_made_again(clip: Path) -> None:
-    api.make_dataset(clip, "d", settings=TINY)
-    Path("d/dataset.json").write_text("{}")
-    with pytest.raises(UsageError, match="damaged"):
-        api.make_dataset(clip, "d", settings=TINY)
-    api.make_dataset(clip, "d", settings=TINY, overwrite=True)
-    assert open_dataset(Path("d")).pairs
-
-
-def test_sound_that_begins_below_zero_moves_no_frame_in_matroska(clip: Path) -> None:
-    assert sound_packets(clip)[0][0] < 0
-    api.stylize(clip, "identity", "out.mkv")
-    assert [round(float(t), 3) for t in times(Path("out.mkv"))] == [round(float(t), 3) for t in times(clip)]
-    assert [d for _, d in sound_packets(Path("out.mkv"))] == [d for _, d in sound_packets(clip)]
 
 
 def test_a_dataset_remembers_its_recipe_wherever_its_preset_goes(clip: Path) -> None:
@@ -141,42 +127,26 @@ def test_spelling_out_a_default_is_the_same_request(clip: Path) -> None:
     assert api.stylize(clip, "identity", settings={"encoding": {"codec": "h264", "crf": 18}}, device="cpu")["cached"]
 
 
-def test_a_model_is_not_written_over_the_one_it_starts_from(dataset: str, tiny_model: Path) -> None:
-    shutil.copy(tiny_model, "a.safetensors")
-    with pytest.raises(UsageError, match="one of the inputs"):
-        api.train(dataset, "a.safetensors", settings=QUICK, start_from="a.safetensors", overwrite=True)
-
-
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
         (("--apply", "missing.mp4", "-o", "out.mp4"), 3, "missing.mp4"),
         (("--apply", "clip.mp4", "-o", "out.avi"), 2, "use .mp4"),
-        (("--apply", "clip.mp4", "-o", "out.png"), 2, "one picture cannot hold"),
         (("--apply", "clip.mp4", "-o", "taken.mp4"), 2, "--overwrite"),
         (("--apply", "clip.mp4", "--apply", "missing.mp4", "-o", "out.mp4"), 2, "folder"),
         (("--apply", "clip.mp4", "-o", "out.mp4", "--set", "temporal.radius=-1"), 2, "temporal.radius"),
     ],
 )
-def test_run_says_before_the_training_what_is_wrong_with_the_end(
-    arguments: tuple[str, ...], status: int, says: str, clip: Path, capsys: pytest.CaptureFixture[str]
+def test_run_says_first_what_is_wrong_with_the_end(
+    arguments: tuple[str, ...], status: int, says: str, clip: Path, capsys: Capsys
 ) -> None:
     Path("taken.mp4").write_text("mine")
     assert says in said(capsys, status, "run", clip, *arguments)
     assert not list(Path().glob("*.dataset"))
 
 
-def test_a_setting_that_a_command_does_not_read_is_refused(dataset: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "choose from: encoding" in said(
-        capsys, 2, "stylize", "clip.mp4", "--model", "identity", "--set", "training.lr=1"
-    )
-    assert "choose from" in said(capsys, 2, "train", dataset, "--set", "pairing.gradient_channel=false")
-
-
 @pytest.mark.usefixtures("quick_trial")
-def test_a_flag_outranks_a_variable_also_between_steps_and_minutes(
-    dataset: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_flag_outranks_a_variable_even_of_another_name(dataset: str, monkeypatch: Patch, capsys: Capsys) -> None:
     monkeypatch.setenv("VIDTRANS_TRAIN_STEPS", "100000")
     flags = tiny_flags("generator", "discriminator")
     said(capsys, 0, "train", dataset, "--minutes", "0.01", "--set=training.batch_size=2", *flags)
@@ -187,9 +157,7 @@ def test_a_flag_outranks_a_variable_also_between_steps_and_minutes(
     assert "[default: 512]" in said(capsys, 0, "stylize", "--help")
 
 
-def test_a_file_in_the_way_and_values_that_are_none_are_one_line(
-    dataset: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_in_the_way_and_values_that_are_none_are_one_line(dataset: str, capsys: Capsys) -> None:
     clip = "clip.mp4"
     Path("file").write_text("x")
     Path("clip.train").write_text("x")
@@ -198,8 +166,8 @@ def test_a_file_in_the_way_and_values_that_are_none_are_one_line(
         ("make-dataset", clip, "-o", "file/x"),
         ("train", dataset),
         ("stylize", clip, "another.mp4", "--model", "identity", "-o", "out.mp4"),
-        *(("make-dataset", clip, "--overwrite", "--cache-limit", limit) for limit in ("nan", "inf")),
-        *(("make-dataset", clip, "--overwrite", "-o", place) for place in (".", "..")),
+        ("make-dataset", clip, "--overwrite", "--cache-limit", "nan"),
+        ("make-dataset", clip, "--overwrite", "-o", ".."),
     ):
         status = run([str(a) for a in arguments])
         err = capsys.readouterr().err
@@ -209,13 +177,11 @@ def test_a_file_in_the_way_and_values_that_are_none_are_one_line(
 
 
 @pytest.mark.thorough
-def test_a_failed_clip_of_a_run_is_an_error_in_python_and_named_in_json(clip: Path, tmp_path: Path) -> None:
+def test_a_failed_clip_of_a_run_is_named_in_json(clip: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
     data = bytearray(clip.read_bytes())
     data[len(data) // 4 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 4)
     broken.write_bytes(data)
-    with pytest.raises(BatchError, match="1 of 2 failed"):
-        api.run(clip, apply=[clip, broken], output="out", settings=TINY | QUICK)
     arguments = ("--apply", clip, "--apply", broken, "-o", "out", *tiny_flags(), "--set=training.steps=1")
     table = vidtrans_json("run", clip, *arguments, expect=5)
     assert list(table["failed"]) == [str(broken)]
@@ -223,57 +189,31 @@ def test_a_failed_clip_of_a_run_is_an_error_in_python_and_named_in_json(clip: Pa
     assert Path(table["model"]).is_file()
 
 
-@pytest.mark.usefixtures("quick_trial")
-def test_every_json_object_has_the_keys_that_are_promised(dataset: str) -> None:
-    clip = "clip.mp4"
-    always = {"output", "frames", "seconds", "cached"}
-    for arguments in (
-        ("make-dataset", clip, "-o", "x.dataset", "--dry-run"),
-        ("train", "clip.dataset", "--dry-run", *tiny_flags("training")),
-        ("stylize", clip, "--model", "identity", "--dry-run"),
-        ("model", "list"),
-        ("cache", "list"),
-        ("preset", "list"),
-    ):
-        assert always <= set(vidtrans_json(*arguments)), arguments
-    dry = vidtrans_json("make-dataset", clip, "-o", "x.dataset", "--dry-run", *tiny_flags("dataset"))
-    assert dry["pairs"] == len(open_dataset(Path("clip.dataset")).pairs)
-    assert json.loads(Path("clip.dataset/dataset.json").read_text())["preset"] == "edges"
-
-
-def test_no_result_is_written_over_a_source(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    other = write_clip(tmp_path / "other.mp4", moving_frames(12))
-    target = write_clip(tmp_path / "target.mp4", moving_frames(40))
+def test_no_result_is_written_over_a_source(clip: Path, tmp_path: Path, capsys: Capsys) -> None:
+    other, second = (Path(shutil.copy(clip, name)) for name in ("other.mp4", "clip.identity.mp4"))
     before = snapshot(Path())
-    for output, more in ((clip, ()), (target, ("--pairing", "aligned", "--target", target)), (other, ())):
+    for output, more in ((clip, ()), (second, ("--pairing", "aligned", "--target", second)), (other, ())):
         text = said(capsys, 2, "run", clip, "--apply", other, "-o", output, "--overwrite", *more)
         assert "one of the inputs" in text
-    second = shutil.copy(other, tmp_path / "clip.identity.mp4")
-    before["clip.identity.mp4"] = Path(second).read_bytes()
-    text = said(capsys, 2, "stylize", clip, second, "--model", "identity", "-o", ".", "--overwrite")
-    assert "one of the inputs" in text
+    assert "one of the inputs" in said(
+        capsys, 2, "stylize", clip, second, "--model", "identity", "-o", ".", "--overwrite"
+    )
     assert snapshot(Path()) == before
 
 
-def test_thin_clips_are_read() -> None:
-    for size in ((200, 10), (640, 2), (16, 16), (10, 200)):
-        clip = write_clip(Path(f"{size[1]}.mp4"), moving_frames(4, size))
-        assert api.stylize(clip, "identity", settings={"temporal": {"name": "window"}})["frames"] == 4
-
-
-def test_from_wants_weights_and_no_contradiction(dataset: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_of_an_earlier_version_can_be_gone_on_from_and_not_replaced(
+    dataset: str, tiny_model: Path, capsys: Capsys
+) -> None:
     assert "no weights" in said(capsys, 2, "train", dataset, "--from", "identity")
-    Path("x.safetensors").touch()
-    assert "give one of them" in said(capsys, 2, "train", dataset, "--from", "x", "--fresh")
-
-
-def test_a_model_from_before_a_setting_was_there_can_be_gone_on_from(dataset: str, tiny_model: Path) -> None:
     with safe_open(tiny_model, framework="numpy") as file:
         metadata = file.metadata()
     record = json.loads(metadata["vidtrans"])
     assert record["generator"]["settings"].pop("residual") is False
     save_file(load_file(tiny_model), "old.safetensors", metadata={"vidtrans": json.dumps(record)})
     assert api.train(dataset, settings=QUICK, start_from="old")["steps"] == 1
+    assert "give one of them" in said(capsys, 2, "train", dataset, "--from", "old", "--fresh")
+    with pytest.raises(UsageError, match="one of the inputs"):
+        api.train(dataset, "old.safetensors", settings=QUICK, start_from="old.safetensors", overwrite=True)
     other = QUICK | {"generator": {**TINY["generator"], "head": "resize"}}
     with pytest.raises(UsageError, match="use the same --set generator"):
         api.train(dataset, "x.safetensors", settings=other, start_from="old")

@@ -10,9 +10,7 @@ from typing import Any
 import pytest
 import torch
 from chain import TINY, quick_training, refuse, said_json, vidtrans
-from clips import moving_frames, write_clip
 from directed_clip import three_clips
-from dreams import make_dreamer
 from two_gpus import pretend
 
 import vidtrans as api
@@ -21,6 +19,9 @@ from vidtrans.inference import ENGINES
 from vidtrans.inference.device import Device, resolve_device
 from vidtrans.networks.init import build_generator
 from vidtrans.session import Context
+
+Patch = pytest.MonkeyPatch
+Capsys = pytest.CaptureFixture[str]
 
 NAMES = ["cuda:0", "cuda:1"]
 
@@ -34,9 +35,7 @@ def clips(tmp_path: Path) -> Path:
 
 
 @pytest.mark.thorough
-def test_a_batch_over_two_gpus_runs_again_and_one_clip_of_it_alone(
-    two_gpus: None, clips: Path, tiny_model: Path
-) -> None:
+def test_a_batch_over_two_gpus_and_one_clip_of_it_alone(two_gpus: None, clips: Path, tiny_model: Path) -> None:
     log = Path("devices.log")
     env = pretend.environment(log.absolute())
     batch = ("stylize", clips, "--model", tiny_model, "-o", "out", "--size", "32")
@@ -65,14 +64,12 @@ def test_what_one_gpu_painted_is_not_painted_again_by_another(two_gpus: None, cl
 # Commands, in this process
 
 
-def both(*arguments: object, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+def both(*arguments: object, capsys: Capsys) -> list[dict[str, Any]]:
     """Run the same command on the one and on the other GPU."""
     return [said_json(capsys, *arguments, "--device", name) for name in NAMES]
 
 
-def test_a_model_that_one_gpu_trained_is_up_to_date_for_another(
-    two_gpus: None, clip: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_model_that_one_gpu_trained_is_up_to_date_for_another(two_gpus: None, clip: Path, capsys: Capsys) -> None:
     api.make_dataset(clip, settings=TINY)
     tables = {k: v for k, v in quick_training().items() if k != "card"}
     flags = [f"--set={t}.{k}={v!r}".replace("'", '"') for t in tables for k, v in tables[t].items()]
@@ -86,23 +83,10 @@ def test_a_model_that_one_gpu_trained_is_up_to_date_for_another(
     assert again["steps"] == first["steps"]
 
 
-def test_another_gpu_is_the_same_request_and_another_kind_of_device_another(
-    two_gpus: None, clip: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_another_gpu_is_the_same_request(two_gpus: None, clip: Path, tiny_model: Path, capsys: Capsys) -> None:
     command = ("try", clip, "--model", tiny_model, "--frames", 1, "--vary", "strength=0.5", "-o", "grid.png")
     assert [table["cached"] for table in both(*command, capsys=capsys)] == [False, True]
     assert "made with other inputs" in refuse(capsys, 2, *command, "--device", "cpu")
-
-
-def test_what_one_gpu_dreamt_is_up_to_date_for_another_which_goes_on_from_it(
-    two_gpus: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    seed = write_clip(tmp_path / "seed.mp4", moving_frames(6))
-    model = make_dreamer(tmp_path / "two.safetensors", context_frames=2)
-    command = ("dream", seed, "--model", model, "--size", "32", "-o", "d.mp4")
-    assert [table["cached"] for table in both(*command, "--frames", 4, capsys=capsys)] == [False, True]
-    said_json(capsys, *command, "--frames", 8, "--overwrite", "--device", "cuda:1")
-    assert len(list(Path(".vidtrans/dream").iterdir())) == 1
 
 
 # What decides
@@ -125,15 +109,7 @@ def test_the_kind_of_a_device_is_what_comes_before_its_number_and_auto_is_what_t
     assert Device("cuda:1", "cuda").torch == torch.device("cuda:1")
 
 
-def test_auto_and_the_device_that_it_is_are_one_request(
-    clip: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command = ("try", clip, "--model", tiny_model, "--frames", 1, "--vary", "strength=0.5", "-o", "grid.png")
-    said_json(capsys, *command)
-    assert said_json(capsys, *command, "--device", resolve_device("auto").name)["cached"]
-
-
-def test_the_gpus_are_those_that_cuda_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gpus_are_those_that_cuda_shows(monkeypatch: Patch) -> None:
     counts = {"": 0, "-1": 0, "0": 1, "2, 3,0": 3, "0,-1,1": 1, "NoDevFiles": 0, "GPU-8932f937,1": 2, "MIG-1,MIG-2": 1}
     counts |= {"0,1,0": 0, "0, 0": 0, "0,-1,0": 1, "GPU-1,GPU-1": 0}  # as torch has it
     monkeypatch.setattr(machine, "_torch_build", lambda: "cuda")
@@ -148,7 +124,7 @@ def test_the_gpus_are_those_that_cuda_shows(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture
-def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def installed(monkeypatch: Patch) -> Iterator[None]:
     """GPUs are looked for, and what is found is not remembered."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     machine._installed_gpus.cache_clear()
@@ -156,9 +132,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     machine._installed_gpus.cache_clear()
 
 
-def test_the_gpus_are_those_that_the_driver_lists(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: None
-) -> None:
+def test_gpus_are_those_that_the_driver_lists(tmp_path: Path, monkeypatch: Patch, installed: None) -> None:
     monkeypatch.setattr(machine, "_torch_build", lambda: "cuda")
     program = tmp_path / "nvidia-smi"
     program.write_text("#!/bin/sh\necho 'GPU 0: NVIDIA A (UUID: GPU-1)'\necho 'GPU 1: NVIDIA A (UUID: GPU-2)'\n")
@@ -175,7 +149,6 @@ PLACES = {
     "the driver's list": ("cuda", ["proc/driver/nvidia/gpus/0000:01:00.0", "proc/driver/nvidia/gpus/0000:02:00.0"], 2),
     "both": ("cuda", ["dev/nvidia0", "proc/driver/nvidia/gpus/0000:01:00.0", "dev/kfd"], 1),
     "ROCm": ("hip", ["dev/kfd", "dev/dri/renderD128", "dev/dri/card0"], 1),
-    "two GPUs of ROCm": ("hip", ["dev/kfd", "dev/dri/renderD128", "dev/dri/renderD129"], 2),
     "ROCm in a container": ("hip", ["dev/kfd"], 1),
     "an AMD GPU for another torch": ("cuda", ["dev/kfd", "dev/dri/renderD128"], 0),
     "an NVIDIA GPU for another torch": ("hip", ["dev/nvidia0", "dev/dri/renderD128"], 0),
@@ -184,9 +157,7 @@ PLACES = {
 
 
 @pytest.mark.parametrize("kind", PLACES)
-def test_gpus_are_found_without_the_driver_s_program(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: None
-) -> None:
+def test_gpus_are_found_without_that_program(kind: str, tmp_path: Path, monkeypatch: Patch, installed: None) -> None:
     """As in a slim container, and on ROCm."""
     build, files, count = PLACES[kind]
     for name in files:
@@ -203,13 +174,10 @@ def test_gpus_are_found_without_the_driver_s_program(
     [
         ("cuda: Optional[str] = '12.8'\nhip: Optional[str] = None\n", "cuda"),
         ("cuda: Optional[str] = None\nhip: Optional[str] = '6.3.42131'\n", "hip"),
-        ("cuda = '11.8'\n", "cuda"),
         ("cuda: Optional[str] = None\nhip: Optional[str] = None\n", ""),
     ],
 )
-def test_what_a_torch_was_built_for_is_read_from_its_version(
-    text: str, build: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_torch_was_built_for_is_known(text: str, build: str, tmp_path: Path, monkeypatch: Patch) -> None:
     (tmp_path / "version.py").write_text(f"__version__ = '2.0'\n{text}")
     spec = type("Spec", (), {"origin": str(tmp_path / "__init__.py")})
     monkeypatch.setattr(machine, "find_spec", lambda name: spec)

@@ -22,10 +22,9 @@ from clips import moving_frames, write_clip
 from made_models import make_grade, make_model
 
 import vidtrans
-from vidtrans.core.concurrency.threads import limit_opencv_threads
 
 SIZE = (64, 48)
-COPIES = {"copy": copy.copy, "deepcopy": copy.deepcopy, "pickle": lambda thing: pickle.loads(pickle.dumps(thing))}
+COPIES = {"copy": copy.copy, "pickle": lambda thing: pickle.loads(pickle.dumps(thing))}
 
 
 @pytest.fixture(autouse=True)
@@ -72,8 +71,7 @@ def test_a_buffer_that_is_used_again_holds_other_frames_by_then(frames: list[np.
     assert np.array_equal(list(painted)[2], frames[2])
 
 
-@pytest.mark.parametrize("name", ["identity", "m"])
-@pytest.mark.parametrize("temporal", ["off", "window"])
+@pytest.mark.parametrize(("name", "temporal"), [("identity", "off"), ("m", "window")])
 def test_pictures_belong_to_the_program(name: str, temporal: str, frames: list[np.ndarray]) -> None:
     model = vidtrans.load_model(name, settings={"rendering": {"size": "source"}})  # nothing is resized, and so copied
     clip = vidtrans.open_clip("c.mkv")
@@ -106,8 +104,10 @@ def running() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("vidtrans-")]
 
 
-@pytest.mark.parametrize("end", ["close", "drop", "cycle", "error"])
-@pytest.mark.parametrize("kind", ["clip", "stream", "deflicker", "propagator"])
+@pytest.mark.parametrize(
+    ("kind", "end"),
+    [("clip", "close"), ("clip", "cycle"), ("stream", "drop"), ("deflicker", "error"), ("propagator", "cycle")],
+)
 def test_a_render_that_is_left_half_way_leaves_nothing_open(kind: str, end: str, frames: list[np.ndarray]) -> None:
     model, clip = vidtrans.load_model("m"), vidtrans.open_clip("c.mkv")
     makers: dict[str, Callable[[], Iterator[Any]]] = {
@@ -151,7 +151,7 @@ def test_threads_that_share_a_model_get_the_pictures_of_one(frames: list[np.ndar
     clip = vidtrans.open_clip("c.mkv")
     sources: list[Any] = [clip, frames, clip[2:9], frames[::-1]]
     wanted = [list(model.render(source)) for source in sources]
-    single = model(frames[0])
+    single, limit = model(frames[0]), cv2.getNumThreads()
     start = threading.Barrier(2 * len(sources))
 
     def work(number: int) -> list[np.ndarray]:
@@ -164,29 +164,7 @@ def test_threads_that_share_a_model_get_the_pictures_of_one(frames: list[np.ndar
         found = list(pool.map(work, range(2 * len(sources))))
     assert all(map(equal, found[: len(sources)], wanted))
     assert all(equal(made, [single] * 4) for made in found[len(sources) :])
-
-
-def test_renders_of_one_thread_may_take_turns(frames: list[np.ndarray]) -> None:
-    model = vidtrans.load_model("m")
-    clip = vidtrans.open_clip("c.mkv")
-    wanted, other = list(model.render(clip)), list(model.render(frames[::-1]))
-    turns = list(zip(model.render(clip), model.render(frames[::-1]), map(model, frames), strict=True))
-    assert equal((turn[0] for turn in turns), wanted)
-    assert equal((turn[1] for turn in turns), other)
-
-
-def test_limits_of_threads_may_overlap() -> None:
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(4)
-    try:
-        first, second = limit_opencv_threads("cpu"), limit_opencv_threads("cpu")
-        first.__enter__()
-        second.__enter__()
-        first.__exit__(None, None, None)
-        second.__exit__(None, None, None)
-        assert cv2.getNumThreads() == 4
-    finally:
-        cv2.setNumThreads(before)
+    assert cv2.getNumThreads() == limit
 
 
 @pytest.mark.parametrize("way", COPIES)

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from chromium import chromium
 from clips import moving_frames, write_clip
 from live_page import page_at
 from page_checks import CONTRAST
 from studio_server import RunningStudio, studio
 
-import vidtrans
-
 EDITOR = "document.querySelector('curve-editor')"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -57,33 +47,25 @@ def test_a_curve_is_drawn_with_the_pointer_and_stands_in_the_line(page: Any) -> 
     for x, y in ((8, 142), (box["width"] - 8, 8)):  # from nothing at the first frame to twice the look at the last
         canvas.click(position={"x": x, "y": y})
     field = page.locator("studio-command [id$=-stylize-strength]")
-    assert field.input_value() == "0: 1, 0: 0, 29: 2" or field.input_value().endswith("29: 2")
     page.wait_for_function(f"() => {EDITOR}.values?.at(-1) === 2")
     page.wait_for_function("() => document.querySelector('studio-command .line').textContent.includes('29: 2')")
+    assert field.input_value().endswith("29: 2")
     field.fill("0: 0, 29: 2 ease")
     page.wait_for_function(f"() => {EDITOR}.values?.[0] === 0 && Math.abs({EDITOR}.values[15] - 1.05) < 0.05")
     assert page.evaluate(f"() => {EDITOR}.points.map(p => p.easing)") == ["linear", "ease"]
 
 
 @pytest.mark.thorough
-def test_a_curve_is_moved_by_keys_alone(page: Any) -> None:
+def test_a_curve_is_moved_by_keys_an_expression_is_drawn_and_a_slip_is_said(page: Any) -> None:
     canvas = open_editor(page)
     canvas.focus()
     for key in ("Home", "Enter", "ArrowUp", "Shift+ArrowRight", "Shift+ArrowUp"):
         page.keyboard.press(key)
     field = page.locator("studio-command [id$=-stylize-strength]")
-    points = page.evaluate(f"() => {EDITOR}.points")
-    assert [(p["frame"], round(p["value"], 2)) for p in points] == [(0, 1.0), (25, 1.22)]
     assert field.input_value() == "0: 1, 25: 1.22"
     page.keyboard.press("Delete")
     assert field.input_value() == "0: 1"
-
-
-@pytest.mark.thorough
-def test_an_expression_is_drawn_and_a_slip_is_said(page: Any) -> None:
-    open_editor(page)
     page.select_option("curve-editor [aria-label='Begin with']", "With the bass")
-    field = page.locator("studio-command [id$=-stylize-strength]")
     assert field.input_value() == "follow(low, 0.3)"
     page.wait_for_function(f"() => {EDITOR}.values && Math.max(...{EDITOR}.values) <= 1 && {EDITOR}.points === null")
     field.fill("sn(t)")
@@ -102,35 +84,7 @@ def test_flicker_is_measured_and_drawn_under_the_timeline(page: Any, running: Ru
     page.get_by_role("button", name="Measure the flicker").click()
     page.wait_for_function("() => document.querySelector('studio-timeline').flicker", timeout=60_000)
     found = page.evaluate("() => document.querySelector('studio-timeline').flicker")
-    root = running.root
-    scored = vidtrans.evaluate(root / "a.identity.mp4", root / "a.mp4", result=root / "s.json", cache_dir=root / "c")
-    assert found["frame"] == list(range(12))
-    assert len(found["flicker"]) == scored.frames == 12
-    assert (Path(root) / "s.json").is_file()
-
-
-@pytest.mark.thorough
-def test_a_setting_is_chosen_by_its_picture(page: Any) -> None:
-    open_editor(page)
-    page.locator("studio-command summary", has_text="Strokes").first.click()
-    page.get_by_role("button", name="strokes size as pictures").click()
-    page.wait_for_selector(".pictures .hung img", timeout=120_000)
-    page.get_by_role("button", name="Choose 2.13").click()
-    field = page.locator("studio-command [id$=-stylize-strokes_size]")
-    assert field.input_value() == "2.13"
-    line = "document.querySelector('studio-command .line').textContent"
-    page.wait_for_function(f"() => {line}.includes('--strokes-size 2.13')")
-    page.locator("summary[aria-label='Draw strokes size over time']").click()
-    page.wait_for_function("() => [...document.querySelectorAll('curve-editor')].at(-1).values?.[29] === 2.13")
-    field.fill("0: 0.5, 29: 4")
-    page.locator("studio-command [id$=-stylize-strokes]").fill("ink")
-    page.locator("studio-command [id$=-stylize-look]").fill("")
-    page.locator("studio-command [id$=-stylize-strokes_on]").fill("2")
-    page.keyboard.press("Tab")
-    page.wait_for_function(
-        f"() => {line}.includes('--strokes ink') && {line}.includes(\"--strokes-size '0: 0.5, 29: 4'\")"
-        f" && {line}.includes('--strokes-on 2')"
-    )
+    assert (found["frame"], len(found["flicker"])) == (list(range(12)), 12)
 
 
 @pytest.mark.thorough

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,27 +13,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chromium import chromium
 from clips import moving_frames, write_clip
-from forged import Forged, send
 from live_page import page_at
 from page_checks import CONTRAST, STRUCTURE
 from processes import until
-from studio_server import TOKEN, RunningStudio, studio
+from studio_server import RunningStudio, studio
 
 from vidtrans.core.system import MACOS, WINDOWS
-from vidtrans.studio.easel_store import EaselStore
 from vidtrans.video.images.picture import read_picture, write_picture
 
 EASEL = "document.querySelector('studio-easel')"
 RED, BLUE = (255, 0, 0), (0, 0, 255)
-MOTION_S = 60.0  # from a painted frame to its film: 3 on an idle machine, and up to 12 on one that is busy
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium("--autoplay-policy=no-user-gesture-required") as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -144,12 +132,12 @@ def test_a_frame_is_painted_corrected_and_saved(browser: Any, running: RunningSt
         assert easel.get_by_role("button", name="1", exact=True).get_attribute("aria-pressed") == "true"
         easel.get_by_label("Frame", exact=True).fill("5")
         page.keyboard.press("Enter")
-        page.wait_for_function(f"(text) => {EASEL}.heading.textContent === text", arg=f"{name}, frame 5")
-        assert np.array_equal(seen(page)[..., :3], source_of(running, name, 5))
+        until(lambda: np.array_equal(seen(page)[..., :3], source_of(running, name, 5)))
         easel.get_by_role("button", name="1", exact=True).click()  # what was painted is there again
         until(lambda: np.array_equal(seen(page)[..., :3], picture))
 
 
+@pytest.mark.thorough
 def test_strokes_and_their_undo_outlive_the_page_and_the_server(browser: Any, clip: Path, tmp_path: Path) -> None:
     (tmp_path / "project").mkdir()
     shutil.copy(clip, tmp_path / "project" / "a.mp4")
@@ -175,44 +163,6 @@ def test_strokes_and_their_undo_outlive_the_page_and_the_server(browser: Any, cl
         for expected in (two, one, before, before):  # one more than there is
             press(page, "Control+z")
             assert np.array_equal(seen(page), expected)
-        stroke(page, (0.1, 0.1), (0.2, 0.1))  # another branch, from before what was saved
-        stored(page)
-        other = seen(page)
-        again(page, "a.mp4")
-        assert np.array_equal(seen(page), other)
-        press(page, "Control+y")
-        assert np.array_equal(seen(page), other)
-
-
-@pytest.mark.thorough
-def test_layers_are_flattened_to_the_pixels_that_are_seen_and_come_back(
-    browser: Any, running: RunningStudio, name: str
-) -> None:
-    with easel_at(browser, running, name) as page:
-        source = seen(page)
-        panel = page.locator("easel-layers")
-        press(page, "n")
-        stroke(page, (0.2, 0.5), (0.8, 0.5))
-        panel.get_by_label("Opacity of the layer").fill("0.5")
-        press(page, "n")
-        stroke(page, (0.5, 0.1), (0.5, 0.9), BLUE)
-        stored(page)
-        saved(page)
-        both = seen(page)
-        assert np.array_equal(read_picture(painted_file(running, name)), both[..., :3])
-        half = (source[24, 20, :3].astype(float) + RED) / 2
-        assert np.abs(both[24, 20, :3] - half).max() <= 1
-        assert tuple(both[24, 32, :3]) == BLUE
-        panel.get_by_label("Show Layer 2").uncheck()
-        stored(page)
-        saved(page)
-        assert np.array_equal(read_picture(painted_file(running, name)), seen(page)[..., :3])
-        assert np.array_equal(seen(page)[5, 32], source[5, 32])
-        again(page, name)
-        layers = page.evaluate(f"() => {EASEL}.stack.layers.map((one) => [one.name, one.visible, one.opacity])")
-        assert layers == [["The frame", True, 1], ["Layer 1", True, 0.5], ["Layer 2", False, 1]]
-        panel.get_by_label("Show Layer 2").check()
-        assert np.array_equal(seen(page), both)
 
 
 @pytest.mark.thorough
@@ -245,16 +195,47 @@ def test_a_purpose_is_shown_at_once_and_no_paint_gets_into_the_folder_of_another
 
 
 @pytest.mark.thorough
-def test_a_frame_that_cannot_be_opened_leaves_the_one_before_with_its_purpose(
+def test_a_stroke_that_could_not_be_stored_is_sent_again(browser: Any, running: RunningStudio, name: str) -> None:
+    with easel_at(browser, running, name, is_calm=False) as page:
+        page.route("**/api/easel/change*", lambda route: route.abort(), times=1)
+        stroke(page, (0.2, 0.5), (0.8, 0.5))
+        page.wait_for_selector("#problem:not([hidden])")
+        assert "sent again" in page.inner_text("#problem")
+        stored(page)
+    assert EaselStore(running.session.folder, lambda path: {}).table(
+        f"{Path(name).stem}.keyframes/000001.png"
+    )["sheet"]["position"] == 1  # fmt: skip
+
+
+@pytest.mark.thorough
+def test_layers_are_flattened_to_the_pixels_that_are_seen_and_come_back(
     browser: Any, running: RunningStudio, name: str
 ) -> None:
-    with easel_at(browser, running, name, is_calm=False) as page:
-        page.route("**/frame?*", lambda route: route.abort())
-        purpose = page.get_by_label("What it is for")
-        purpose.select_option("matte")
-        page.wait_for_function(f"() => !{EASEL}.work.inert")
-        assert purpose.input_value() == "paint"
-        assert page.evaluate(f"() => {EASEL}.file").endswith(".keyframes/000001.png")
+    with easel_at(browser, running, name) as page:
+        source = seen(page)
+        panel = page.locator("easel-layers")
+        press(page, "n")
+        stroke(page, (0.2, 0.5), (0.8, 0.5))
+        panel.get_by_label("Opacity of the layer").fill("0.5")
+        press(page, "n")
+        stroke(page, (0.5, 0.1), (0.5, 0.9), BLUE)
+        stored(page)
+        saved(page)
+        both = seen(page)
+        assert np.array_equal(read_picture(painted_file(running, name)), both[..., :3])
+        half = (source[24, 20, :3].astype(float) + RED) / 2
+        assert np.abs(both[24, 20, :3] - half).max() <= 1
+        assert tuple(both[24, 32, :3]) == BLUE
+        panel.get_by_label("Show Layer 2").uncheck()
+        stored(page)
+        saved(page)
+        assert np.array_equal(read_picture(painted_file(running, name)), seen(page)[..., :3])
+        assert np.array_equal(seen(page)[5, 32], source[5, 32])
+        again(page, name)
+        layers = page.evaluate(f"() => {EASEL}.stack.layers.map((one) => [one.name, one.visible, one.opacity])")
+        assert layers == [["The frame", True, 1], ["Layer 1", True, 0.5], ["Layer 2", False, 1]]
+        panel.get_by_label("Show Layer 2").check()
+        assert np.array_equal(seen(page), both)
 
 
 @pytest.mark.thorough
@@ -324,16 +305,6 @@ def test_what_an_own_program_saves_is_taken_back_and_nothing_is_lost(
         assert np.array_equal(read_picture(file), theirs)
         press(page, "Control+z")
         assert np.array_equal(seen(page), mine)
-        press(page, "Control+y")
-        theirs[:9] = 3
-        again(page, name)
-        page.click("#to-wishes")
-        write_picture(file, theirs)  # while the easel is not shown
-        again(page, name)
-        assert np.array_equal(seen(page)[..., :3], theirs)
-        page.locator(f"studio-shelf li[data-name='{name}'] summary").click()
-        page.get_by_role("button", name="Show in the file manager").first.click()
-        until(lambda: (tmp_path / "opened").read_text().strip() == str(running.root))
         program.unlink()
         monkeypatch.setenv("PATH", str(tmp_path))
         page.get_by_role("button", name="Open in my program").click()
@@ -348,50 +319,14 @@ def test_only_a_page_of_this_machine_starts_programs(running: RunningStudio, nam
         status, answer = running.send(urllib.request.Request(running.link(path), body, headers))
         assert (status, "only for a page on the same machine" in answer["error"]) == (400, True)
     for header in ("x-forwarded-for", "forwarded", "via", "x-real-ip"):
-        for client in ("192.0.2.7", "127.0.0.1", "::1", ""):
+        for client in ("127.0.0.1", ""):
             request = urllib.request.Request(running.link("/easel/here"), headers={header: client})
             assert running.send(request) == (200, {"here": False})
     assert running.ask("/easel/here") == (200, {"here": True})
-    path, good = "/api/easel/picture?name=a.keyframes/1.png&offset=0&whole=1&mark=0", f"127.0.0.1:{running.server.port}"
-    for query, host, origin in (
-        ("", good, ""),
-        (f"&token={TOKEN}", "evil.example", ""),
-        (f"&token={TOKEN}", good, "null"),
-    ):
-        headers = {"host": host} | ({"origin": origin} if origin else {})
-        assert send(Forged("put", "PUT", path + query, headers, b"x"), running.server.port) in (403, 421)
 
 
 @pytest.mark.thorough
-def test_paint_is_shown_in_motion_within_seconds_and_previews_replace_it(
-    browser: Any, running: RunningStudio, name: str, clip: Path
-) -> None:
-    with easel_at(browser, running, name, 7) as page:
-        stroke(page, (0.2, 0.5), (0.8, 0.5))
-        began, video = time.monotonic(), "document.querySelector('easel-motion video')"
-        page.keyboard.press("m")
-        page.wait_for_function(f"() => !{video}.hidden && {video}.currentTime > 0", timeout=1000 * MOTION_S)
-        took = time.monotonic() - began
-        sys.stderr.write(f"{took:.1f} s from a painted frame to its film\n")
-        assert page.inner_text("easel-motion p").startswith("Frames 0 to 23")
-        film = page.evaluate(f"() => {video}.src")
-        stroke(page, (0.2, 0.8), (0.8, 0.8), BLUE)  # the next one needs no click
-        page.wait_for_function(f"(film) => {video}.src !== film", arg=film)
-        (running.root / "half.train").mkdir()
-        shutil.copy(clip, running.root / "half.train" / "preview.mp4")
-        job = {"state": "running", "title": f"{Path(name).stem}: propagate", "number": 1, "after": [], "outcome": {}}
-        job["progress"] = {"preview": "half.train/preview.mp4"}
-        page.evaluate("(job) => { window.studio.jobs = [job]; window.studio.tell('jobs'); }", job)
-        page.wait_for_function(f"() => {video}.src.includes('preview.mp4')")
-        show(page, name, 12)  # a frame that is only looked at does not become a key frame
-        page.wait_for_selector("easel-motion p:has-text('Paint on the frame first')")
-        assert not painted_file(running, name, 12).exists()
-
-
-@pytest.mark.thorough
-def test_the_sheet_is_zoomed_about_the_pointer_moved_turned_and_pinched(
-    browser: Any, running: RunningStudio, name: str
-) -> None:
+def test_the_sheet_is_zoomed_turned_and_pinched(browser: Any, running: RunningStudio, name: str) -> None:
     at = f"([x, y]) => {{ const p = {EASEL}.view.at({{ clientX: x, clientY: y }}); return [p.x, p.y]; }}"
     look = f"() => [{EASEL}.view.zoom, {EASEL}.view.x, {EASEL}.view.angle]"
     with easel_at(browser, running, name) as page:
@@ -406,14 +341,6 @@ def test_the_sheet_is_zoomed_about_the_pointer_moved_turned_and_pinched(
         assert page.evaluate(look)[2] == 15
         page.keyboard.press("0")
         assert page.evaluate(look)[0] == pytest.approx(zoom)
-        page.locator("studio-easel .sheet canvas").first.focus()
-        page.keyboard.down(" ")
-        page.mouse.down()
-        page.mouse.move(place[0] + 30, place[1])
-        page.mouse.up()
-        page.keyboard.up(" ")
-        assert page.evaluate(at, [place[0] + 30, place[1]]) == pytest.approx(under, abs=0.01)
-        assert not page.evaluate(f"() => {EASEL}.isChanged")  # nothing was painted
         page.evaluate(
             """() => { const board = document.querySelector('.board'), box = board.getBoundingClientRect();
             board.setPointerCapture = () => {};
@@ -429,23 +356,17 @@ def test_the_sheet_is_zoomed_about_the_pointer_moved_turned_and_pinched(
 
 
 @pytest.mark.thorough
-def test_neighbours_shine_through_and_colours_come_from_the_source_and_a_result(
-    browser: Any, running: RunningStudio, name: str
-) -> None:
+def test_neighbours_shine_through_and_colours_are_picked(browser: Any, running: RunningStudio, name: str) -> None:
     file = painted_file(running, name, 3)
     file.parent.mkdir()
     write_picture(file, np.full((48, 64, 3), (9, 200, 9), np.uint8))
     result = write_clip(running.root / f"result of {name}", np.full((24, 48, 64, 3), (200, 40, 200), np.uint8))
     with easel_at(browser, running, name, 7) as page:
-        page.wait_for_function("(name) => window.studio.item(name)", arg=result.name)
         easel = page.locator("studio-easel")
         onion = f"() => [...{EASEL}.onionCanvas.getContext('2d').getImageData(5, 5, 1, 1).data]"
         easel.get_by_label("Onion skin", exact=True).select_option("painted-before")
         easel.get_by_label("Strength of the onion skin").fill("0.5")
         until(lambda: page.evaluate(onion)[:3] == [9, 200, 9])
-        easel.get_by_label("Onion skin", exact=True).select_option("before")
-        earlier = source_of(running, name, 6)[5, 5].tolist()
-        until(lambda: page.evaluate(onion)[:3] == earlier)
         outcome = {"output": result.name, "source": name, "source_part": [0, 24]}
         job = {"state": "done", "title": "x", "number": 1, "after": [], "outcome": outcome, "progress": {}, "line": ""}
         page.evaluate("(job) => { window.studio.jobs = [job]; }", job)
@@ -466,32 +387,6 @@ def test_neighbours_shine_through_and_colours_come_from_the_source_and_a_result(
         page.mouse.click(*place)
         found = np.array(list(bytes.fromhex(picked.input_value()[1:])))
         assert np.abs(found - (200, 40, 200)).max() < 8
-
-
-@pytest.mark.thorough
-def test_a_stroke_that_could_not_be_stored_is_sent_again(browser: Any, running: RunningStudio, name: str) -> None:
-    with easel_at(browser, running, name, is_calm=False) as page:
-        page.route("**/api/easel/change*", lambda route: route.abort(), times=1)
-        stroke(page, (0.2, 0.5), (0.8, 0.5))
-        page.wait_for_selector("#problem:not([hidden])")
-        assert "sent again" in page.inner_text("#problem")
-        stored(page)
-    assert EaselStore(running.session.folder, lambda path: {}).table(
-        f"{Path(name).stem}.keyframes/000001.png"
-    )["sheet"]["position"] == 1  # fmt: skip
-
-
-@pytest.mark.thorough
-def test_strokes_for_a_matte_have_one_layer(browser: Any, running: RunningStudio, name: str) -> None:
-    with easel_at(browser, running, name) as page:
-        page.locator("studio-easel").get_by_label("What it is for").select_option("matte")
-        page.wait_for_function(f"() => {EASEL}.layersPanel.hidden && {EASEL}.motion.hidden")
-        page.keyboard.press("n")
-        stroke(page, (0.2, 0.5), (0.8, 0.5), (0, 255, 0))
-        saved(page)
-        assert page.evaluate(f"() => {EASEL}.stack.layers.length") == 1
-    picture = read_picture(running.root / f"{Path(name).stem}.strokes" / "000001.png")
-    assert tuple(picture[24, 32]) == (0, 255, 0)
 
 
 @pytest.mark.thorough

@@ -10,15 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chromium import chromium
 from clips import moving_frames, write_clip
-from forged import JPEG, foreign_requests, is_accepted, send
 from live_page import SHOWS, page_at, wait_until
-from live_server import Program, flat, pixels, png
-from page_checks import CONTRAST, STRUCTURE
+from live_server import Program, flat, pixels
 from processes import HANG_S, needs_signals, until
 from served_command import started
-from studio_server import TOKEN, RunningStudio, studio
+from studio_server import RunningStudio, studio
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -29,19 +26,15 @@ from vidtrans.live.stage_worker import StageWorker
 from vidtrans.session import Context
 from vidtrans.video.images.picture import write_picture
 
+Patch = pytest.MonkeyPatch
+
 IDENTITY = {"model": ["identity"], "size": "32", "upscale": "off"}
 PENCIL = {"looks": ["pencil"], "size": "64"}
 JSON = {"content-type": "application/json"}
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium("--use-fake-ui-for-media-stream") as opened:
-        yield opened
-
-
 @pytest.fixture
-def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningStudio]:
+def running(tmp_path: Path, monkeypatch: Patch) -> Iterator[RunningStudio]:
     folder = tmp_path / "project"
     folder.mkdir()
     monkeypatch.chdir(folder)  # as the command does
@@ -92,7 +85,7 @@ class TestSession:
         assert (status, b"Live is off" in page) == (503, True)
 
     def test_what_cannot_be_opened_is_one_line_and_the_session_goes_on(
-        self, running: RunningStudio, monkeypatch: pytest.MonkeyPatch
+        self, running: RunningStudio, monkeypatch: Patch
     ) -> None:
         (running.root / "no.safetensors").write_bytes(b"no model")
         start(running, IDENTITY)
@@ -102,10 +95,8 @@ class TestSession:
             ({"model": ["none such"]}, "none such"),
             ({"model": ["../out.safetensors"]}, "out of this folder"),
             ({"looks": ["0: red.png, 5s: red.png"]}, "timeline"),
-            ({"looks": ["0: red.png, 5s: pencil"]}, "stands alone"),
             ({"looks": ["red.png"], "size": "source"}, "short side"),
             ({**IDENTITY, "host": "0.0.0.0"}, "cannot set"),
-            ({**IDENTITY, "output": "else"}, "cannot set"),
             ({**IDENTITY, "settings": {"rendering": {}}}, "cannot set"),
         ):
             status, answer = running.ask("/api/live", {"action": "start", "values": values})
@@ -129,7 +120,7 @@ class TestSession:
         assert "painting has ended" in running.ask("/api/live")[1]["problem"]
         assert start(running, IDENTITY)["problem"] == ""
 
-    def test_the_end_of_the_studio_completes_a_recording(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_end_of_the_studio_completes_a_recording(self, tmp_path: Path, monkeypatch: Patch) -> None:
         monkeypatch.chdir(tmp_path)
         with studio(tmp_path) as server:
             start(server, IDENTITY)
@@ -143,53 +134,6 @@ class TestSession:
         (recorded,) = [item for item in server.session.folder.items() if item.kind == "clip"]
         assert recorded.name.startswith("identity.live-")
         assert recorded.name.endswith(".mp4")
-
-
-class TestAccess:
-    def test_no_forged_request_below_the_mount_is_accepted(self, running: RunningStudio) -> None:
-        port, body = running.server.port, png(flat(9))
-        gets = [
-            "/live/",
-            "/live/output",
-            "/live/phone.svg",
-            "/api/live",
-            "/api/live/schema",
-            "/api/reach",
-            "/phone.svg",
-        ]
-        posts = {"/live/frame": ({"content-type": "image/png"}, body), "/live/look": (JPEG, body)}
-        posts |= dict.fromkeys(("/api/live", "/api/live/line"), (JSON, b'{"action": "stop", "values": {}}'))
-        start(running, IDENTITY)
-        forged = list(foreign_requests(port, TOKEN, gets, ["/live/ws"], posts))
-        assert len(forged) >= 150
-        assert [one.name for one in forged if is_accepted(send(one, port))] == []
-        now = running.ask("/api/live")[1]
-        assert (now["state"], now["frames"], now["connections"]) == ("on", 0, 0)
-        for path in gets:  # and with the token they are answered
-            assert running.ask(path)[0] == 200, path
-        for path in (
-            "/live/page/../app.py",
-            "/live/page/%2e%2e/app.py",
-            "/shared/../access.py",
-            "/shared/%2e%2e/access.py",
-        ):
-            assert running.ask(path)[0] == 404
-
-    def test_scripts_need_no_token_and_nothing_else_is_public(self, running: RunningStudio) -> None:
-        import urllib.request
-
-        start(running, IDENTITY)
-
-        def status(path: str) -> int:
-            return running.send(urllib.request.Request(running.server.link("/").partition("?")[0] + path))[0]
-
-        public = ("shared/fill.js", "page/live.js", "live/page/main.js", "live/shared/connection.js")
-        assert [status(path) for path in public] == [200] * 4
-        assert [status(path) for path in ("live/", "live/output", "live/frame", "live/pages", "api/live")] == [403] * 5
-
-    def test_jobs_of_the_queue_are_no_live_sessions(self, running: RunningStudio) -> None:
-        assert running.ask("/api/run", {"command": "live", "values": IDENTITY})[0] == 400
-        assert "live" not in running.ask("/api/start")[1]["commands"]
 
 
 @contextmanager
@@ -217,7 +161,6 @@ def test_an_artist_goes_live_records_and_stops(browser: Any, running: RunningStu
         wait_until(live, lambda picture: picture.std() > 5)
         page.bring_to_front()
         page.wait_for_selector(".on-air canvas:not([hidden])")  # the same picture, in the room
-        assert page.locator(".on-air").get_by_role("link").count() == 3
         live.click("#record")
         page.wait_for_function("() => document.querySelector('studio-live .on-air').innerText.includes('recording')")
         live.click("#record")
@@ -233,24 +176,7 @@ def test_an_artist_goes_live_records_and_stops(browser: Any, running: RunningStu
 
 
 @pytest.mark.thorough
-def test_a_model_that_is_none_is_said_on_the_page(browser: Any, running: RunningStudio) -> None:
-    (running.root / "no.safetensors").write_bytes(b"no model")
-    with room(browser, running, is_calm=False) as page:  # the refusal is in the console
-        page.get_by_role("button", name="no.safetensors", exact=True).click()
-        page.get_by_role("button", name="Go live").click()
-        page.wait_for_selector("#problem:not([hidden])")
-        assert "no.safetensors" in page.inner_text("#problem")
-        assert page.is_enabled("studio-live button[type=submit]")
-
-
-@pytest.mark.thorough
-def test_a_phone_is_a_camera_and_every_room_fits_it(browser: Any, running: RunningStudio) -> None:
-    start(running, PENCIL)
-    with phone_at(browser, running.link("/live/")) as phone:
-        phone.wait_for_function(SHOWS, arg="connected")
-        phone.tap("[data-source=camera]")
-        wait_until(phone, lambda picture: picture.std() > 5)
-        until(lambda: running.ask("/api/live")[1]["source"] == "camera")
+def test_every_room_fits_a_phone(browser: Any, running: RunningStudio) -> None:
     write_clip(running.root / "a.mp4", moving_frames(4))
     with phone_at(browser, running.link()) as phone:
         phone.get_by_role("button", name="Open a.mp4").tap()
@@ -284,26 +210,6 @@ def phone_at(browser: Any, link: str) -> Iterator[Any]:
         context.close()
 
 
-@pytest.mark.thorough
-def test_the_room_works_by_keyboard_has_names_and_contrast(browser: Any, running: RunningStudio) -> None:
-    start(running, IDENTITY)
-    with room(browser, running) as page:
-        page.wait_for_selector(".on-air")
-        page.get_by_role("button", name="red.png", exact=True).focus()
-        page.keyboard.press("Enter")
-        assert page.evaluate("() => document.activeElement.getAttribute('aria-pressed')") == "true"
-        page.locator("studio-live details summary").first.click()
-        page.click("#phone summary")
-        assert "--allow-network" in page.inner_text("#phone")
-        for scheme in ("dark", "light"):
-            page.emulate_media(color_scheme=scheme)
-            faults = [f for f in page.evaluate(STRUCTURE) if "not one h1" not in f and "no controls" not in f]
-            assert (faults, page.evaluate(CONTRAST)) == ([], []), scheme
-        for width in (390, 1280, 2560):
-            page.set_viewport_size({"width": width, "height": 900})
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-
-
 def test_a_phone_gets_a_code_with_the_token_of_each_page(running: RunningStudio) -> None:
     found = running.ask("/api/reach")[1]
     assert (found["open"], found["https"]) == (False, False)
@@ -318,16 +224,11 @@ def test_a_phone_gets_a_code_with_the_token_of_each_page(running: RunningStudio)
 
 @needs_signals
 @pytest.mark.thorough
-def test_a_phone_of_the_network_goes_live_by_https(
-    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_phone_goes_live_by_https(browser: Any, tmp_path: Path, monkeypatch: Patch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     write_picture(tmp_path / "red.png", np.full((48, 64, 3), (200, 20, 20), np.uint8))
     network = ("--host", "0.0.0.0", "--allow-network", "--https")
-    with (
-        started("studio", str(tmp_path), *network) as (link, lines),
-        phone_at(browser, link) as phone,
-    ):
+    with started("studio", str(tmp_path), *network) as (link, lines), phone_at(browser, link) as phone:
         phone.tap("#phone summary")
         phone.wait_for_selector("#phone img")
         assert phone.get_attribute("#phone a", "href") in "\n".join(lines)  # the printed link for a phone

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from chromium import chromium
 from clips import moving_frames, write_clip
 from live_page import page_at
 from page_checks import CONTRAST, STRUCTURE
-from processes import HANG_S, until
+from processes import until
 from studio_server import RunningStudio, studio
 
-from vidtrans.strokes.media import medium_names
 from vidtrans.video.images.picture import write_picture
 
 ROOMS = ("wishes", "viewer", "easel", "training", "live", "command")
 VIEWER = "document.querySelector('studio-viewer')"
 WISHES = "document.querySelector('studio-wishes')"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium("--autoplay-policy=no-user-gesture-required") as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -56,9 +44,7 @@ def ready(page: Any, layers: str = "a") -> None:
     page.wait_for_function(f"(layers) => [...layers].every((layer) => {VIEWER}[layer].facts)", arg=layers)
 
 
-def test_a_dropped_clip_becomes_a_kept_result_in_a_few_clicks(
-    browser: Any, running: RunningStudio, tmp_path: Path
-) -> None:
+def test_a_dropped_clip_becomes_a_result_in_a_few_clicks(browser: Any, running: RunningStudio, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "my clip.mp4", moving_frames(8))
     with page_of(browser, running) as page:
         page.set_input_files("studio-shelf input[type=file]", str(clip))
@@ -73,38 +59,21 @@ def test_a_dropped_clip_becomes_a_kept_result_in_a_few_clicks(
         assert page.get_attribute(".stage", "data-mode") == "wipe"
         assert page.inner_text("studio-viewer .line") == "vidtrans stylize 'my clip.mp4' --look pencil"
         assert "clip, " in page.inner_text("studio-shelf li[data-name='my clip.pencil.mp4']")
-    (tmp_path / "terminal").mkdir()
-    (tmp_path / "terminal" / clip.name).write_bytes(clip.read_bytes())
-    words = [sys.executable, "-m", "vidtrans", "stylize", clip.name, "--look", "pencil"]
-    subprocess.run(words, cwd=tmp_path / "terminal", check=True, capture_output=True, timeout=HANG_S)
-    made = [(folder / "my clip.pencil.mp4").read_bytes() for folder in (running.root, tmp_path / "terminal")]
-    assert made[0] == made[1]
 
 
 @pytest.mark.thorough
-def test_a_wish_is_answered_by_the_files_that_are_there(browser: Any, running: RunningStudio) -> None:
+def test_a_wish_is_answered_by_files_that_are_there_and_that_come(
+    browser: Any, running: RunningStudio, tmp_path: Path
+) -> None:
     add(running, "clip.mp4")
-    for seconds, name in ((50, "still.png"), (40, "still graded.png")):
-        write_picture(running.root / name, moving_frames(1)[0])
-        os.utime(running.root / name, (time.time() - seconds,) * 2)
     add(running, "clip by another tool.mp4")
+    for name in ("before.png", "after.png"):
+        write_picture(tmp_path / name, moving_frames(1)[0])
     answers = f"() => {WISHES}.answers()"
     with page_of(browser, running) as page:
         page.click("[data-wish=picture]")
         page.wait_for_selector("[data-look=pencil][aria-label='The medium pencil']")
-        media = "[...document.querySelectorAll('[data-look] img')].map((image) => image.complete && image.naturalWidth)"
-        page.evaluate(
-            "() => document.querySelectorAll('[data-look] img').forEach((image) => { image.loading = 'eager'; })"
-        )
-        page.wait_for_function(f"() => {media}.every(Boolean)")
-        assert page.evaluate(f"() => {media}") == [240] * len(medium_names())
-        page.select_option("#question-how", "20")
-        page.click("[data-look=pencil]")
-        page.wait_for_function(f"() => /^vidtrans stylize .* --look pencil$/.test({WISHES}.line.textContent)")
-        page.get_by_role("button", name="Back").click()
-        page.click("[data-wish=grade]")
-        found = page.evaluate(answers)
-        assert (found["before"], found["after"]) == ("still.png", "still graded.png")
+        page.wait_for_function("() => document.querySelector('[data-look=pencil] img').naturalWidth === 240")
         page.get_by_role("button", name="Back").click()
         page.click("[data-wish=flicker]")
         assert page.evaluate(answers) == {"made": "clip by another tool.mp4", "source": "clip.mp4"}
@@ -112,27 +81,14 @@ def test_a_wish_is_answered_by_the_files_that_are_there(browser: Any, running: R
         page.evaluate(f"() => {WISHES}.use('clip.mp4')")
         page.click("[data-wish=flicker]")
         assert page.evaluate(answers) == {"made": "clip.mp4", "source": "none"}
-        page.wait_for_function(f"() => {WISHES}.line.textContent === 'vidtrans deflicker clip.mp4'")
-
-
-@pytest.mark.thorough
-def test_a_wish_says_which_file_is_missing_and_takes_those_that_come(
-    browser: Any, running: RunningStudio, tmp_path: Path
-) -> None:
-    clip = write_clip(tmp_path / "clip.mp4", moving_frames(8))
-    for name in ("before.png", "after.png"):
-        write_picture(tmp_path / name, moving_frames(1)[0])
-    with page_of(browser, running) as page:
+        page.get_by_role("button", name="Back").click()
         page.click("[data-wish=grade]")
-        line = page.locator("studio-wishes .line")
-        for missing, file in (("Before", "before.png"), ("After", "after.png"), ("The clip", clip.name)):
-            assert line.inner_text().startswith(missing)
+        for missing, file in (("Before", "before.png"), ("After", "after.png")):
+            assert page.inner_text("studio-wishes .line").startswith(missing)
             page.set_input_files("studio-shelf input[type=file]", str(tmp_path / file))
             page.wait_for_function(f"() => Object.values({WISHES}.answers()).includes('{file}')")
         page.wait_for_function(f"() => {WISHES}.line.textContent.startsWith('vidtrans grade before.png after.png')")
         page.click("studio-wishes button[type=submit]")
-        page.wait_for_selector("studio-making:not([hidden])")
-        assert "opens here" in page.inner_text("studio-making")
         page.wait_for_selector("studio-viewer:not([hidden])")
         assert page.evaluate("() => document.activeElement.localName") == "studio-timeline"
 
@@ -144,15 +100,11 @@ def test_the_viewer_steps_marks_and_compares(browser: Any, running: RunningStudi
     with page_of(browser, running) as page:
         page.get_by_role("button", name="Open a.mp4").click()
         ready(page)
-        status = page.locator("studio-viewer [role=status]")
         page.locator("studio-timeline").focus()
         for key, frame in (("ArrowRight", 1), ("ArrowRight", 2), ("End", 9), ("ArrowLeft", 8), ("Home", 0)):
             page.keyboard.press(key)
             page.wait_for_function(f"(n) => {VIEWER}.frame === n", arg=frame)
-        page.wait_for_function(
-            "() => document.querySelector('studio-viewer [role=status]').textContent.startsWith('frame 0 of 10')"
-        )
-        assert status.inner_text().startswith("frame 0 of 10, 0.00 s, 64×48")
+        until(lambda: page.inner_text("studio-viewer [role=status]").startswith("frame 0 of 10, 0.00 s, 64×48"))
         page.keyboard.press("ArrowRight")
         page.keyboard.press("i")
         page.keyboard.press("End")
@@ -177,9 +129,10 @@ def test_the_viewer_steps_marks_and_compares(browser: Any, running: RunningStudi
 
 
 @pytest.mark.thorough
-def test_two_pages_see_the_same_queue_and_each_may_pause_and_cancel(browser: Any, running: RunningStudio) -> None:
+def test_jobs_and_files_are_managed_and_a_second_page_follows(browser: Any, running: RunningStudio) -> None:
     add(running, "a.mp4", 200)
-    with page_of(browser, running) as one, page_of(browser, running) as other:
+    # A thumbnail may be asked for under the old name.
+    with page_of(browser, running, is_calm=False) as one, page_of(browser, running, is_calm=False) as other:
         one.click("#to-command")
         one.wait_for_selector("studio-command [id$=-stylize-video]")
         one.fill("studio-command [id$=-stylize-video]", "a.mp4")
@@ -194,26 +147,19 @@ def test_two_pages_see_the_same_queue_and_each_may_pause_and_cancel(browser: Any
         other.wait_for_selector("li[data-state=cancelled]")
         other.click("[data-action=remove]")
         one.wait_for_selector("studio-queue .jobs li:not([data-state])")
-        assert running.session.jobs == []
+        one.on("dialog", lambda dialog: dialog.accept("new/b.mp4"))
+        one.locator("studio-shelf .menu summary").click()
+        one.get_by_role("button", name="Rename").click()
+        other.wait_for_selector("studio-shelf li[data-name='new/b.mp4']")
+        one.locator("studio-shelf .menu summary").click()
+        one.get_by_role("button", name="Move to the bin").click()
+        other.wait_for_selector("studio-shelf li:not([data-name])")
+        one.get_by_text("Bin (1)").click()
+        one.get_by_role("button", name="Restore").click()
+        other.wait_for_selector("studio-shelf li[data-name='new/b.mp4']")
 
 
 @pytest.mark.thorough
-def test_files_are_renamed_deleted_and_restored(browser: Any, running: RunningStudio) -> None:
-    add(running, "a.mp4")
-    with page_of(browser, running, is_calm=False) as page:  # a thumbnail may be asked for under the old name
-        page.on("dialog", lambda dialog: dialog.accept("new/b.mp4"))
-        page.locator("studio-shelf .menu summary").click()
-        page.get_by_role("button", name="Rename").click()
-        page.wait_for_selector("studio-shelf li[data-name='new/b.mp4']")
-        page.locator("studio-shelf .menu summary").click()
-        page.get_by_role("button", name="Move to the bin").click()
-        page.wait_for_selector("studio-shelf li:not([data-name])")
-        assert not (running.root / "new" / "b.mp4").exists()
-        page.get_by_text("Bin (1)").click()
-        page.get_by_role("button", name="Restore").click()
-        page.wait_for_selector("studio-shelf li[data-name='new/b.mp4']")
-
-
 def test_all_is_done_by_keyboard_has_a_name_and_fits_every_width(browser: Any, running: RunningStudio) -> None:
     add(running, "a.mp4")
     write_picture(running.root / "p.png", moving_frames(1)[0])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +18,7 @@ from typing import Any
 
 import psutil
 import pytest
+from chain import vidtrans
 from clips import moving_frames, write_clip
 from forged import Forged, foreign_requests, is_accepted, send
 from processes import HANG_S, until
@@ -47,11 +50,7 @@ def _paths(running: RunningStudio, method: str) -> list[str]:
 
 
 # Of the session below /live, which is mounted as one application.
-LIVE_GETS, LIVE_SOCKETS, LIVE_POSTS = (
-    ["/live/", "/live/output", "/live/phone.svg"],
-    ["/live/ws"],
-    ["/live/frame", "/live/look"],
-)
+LIVE_GETS, LIVE_POSTS = ["/live/", "/live/output", "/live/phone.svg"], ["/live/frame", "/live/look"]
 PUT = "&name=a.keyframes/1.png&offset=0&whole=1&stamp=1&mark=" + "0" * 40
 
 
@@ -63,28 +62,19 @@ class TestAccess:
         live = {"action": "start", "values": {"model": ["identity"], "upscale": "off", "size": "32"}}
         assert running.ask("/api/live", live)[0] == 200
         sent = dict.fromkeys(posts, body) | {path: ({"content-type": "image/png"}, b"x") for path in LIVE_POSTS}
-        forged = list(foreign_requests(port, TOKEN, [*gets, *LIVE_GETS], LIVE_SOCKETS, sent))
+        forged = list(foreign_requests(port, TOKEN, [*gets, *LIVE_GETS], ["/live/ws"], sent))
         other = foreign_requests(port, TOKEN, [], [], dict.fromkeys(puts, ({}, b"x")))
         forged += [one._replace(method="PUT", path=one.path + PUT) for one in other if one.method == "POST"]
         assert len(forged) >= 1000
         assert [one.name for one in forged if is_accepted(send(one, port))] == []
         assert (running.session.jobs, running.ask("/api/live")[1]["connections"]) == ([], 0)
-        sys.stderr.write(f"{len(forged)} forged requests to {len(gets) + len(posts) + len(puts)} routes\n")
 
     def test_scripts_need_no_token_and_are_all_that_needs_none(self, running: RunningStudio) -> None:
         port, good = running.server.port, {"host": f"127.0.0.1:{running.server.port}"}
         for path in ("/page/main.js", "/shared/fill.js"):
             assert send(Forged(path, "GET", path, good), port) == 200
         for mount in ("/page", "/shared", "/live/page", "/live/shared"):
-            for path in (
-                "../api/shelf",
-                "..%2fapi%2fshelf",
-                "%2e%2e/api/shelf",
-                "../../../access.py",
-                "%00",
-                "/etc/passwd",
-                "x",
-            ):
+            for path in ("../api/shelf", "..%2fapi%2fshelf", "%2e%2e/api/shelf", "../../../access.py", "%00", "x"):
                 assert not is_accepted(send(Forged(path, "GET", f"{mount}/{path}", good), port)), (mount, path)
             assert not is_accepted(send(Forged(mount, "GET", f"{mount}/", good, upgrade=True), port))
 
@@ -111,7 +101,7 @@ class TestAccess:
     def test_what_is_no_message_is_refused(self, running: RunningStudio) -> None:
         port, good = running.server.port, {"host": f"127.0.0.1:{running.server.port}"}
         for path in _paths(running, "POST"):
-            for headers, body in (({}, b"{}"), ({"content-type": "text/plain"}, b"{}"), (JSON, b"["), (JSON, b"[]")):
+            for headers, body in (({}, b"{}"), ({"content-type": "text/plain"}, b"{}")):
                 assert send(Forged(path, "POST", f"{path}?token={TOKEN}", good | headers, body), port) == 400
         put = f"/api/upload?token={TOKEN}&name=a.mp4&offset=0&whole=9&x="
         for query in ("offset=x", "whole=1e9", "name="):
@@ -181,27 +171,22 @@ class TestMedia:
 
 
 class TestJobs:
-    def test_a_job_is_the_very_command_of_its_line(self, running: RunningStudio, tmp_path: Path) -> None:
-        status, answer = running.ask("/api/run", RUN)
-        assert status == 200
-        (job,) = running.until_ended(*answer["jobs"])
-        assert job["state"] == "done", job
-        assert job["line"] == "vidtrans stylize clip.mp4 --model identity"
-        terminal = tmp_path / "terminal"
-        terminal.mkdir()
-        (terminal / "clip.mp4").write_bytes((running.root / "clip.mp4").read_bytes())
-        words = [sys.executable, "-m", *job["line"].split()]
-        subprocess.run(words, cwd=terminal, check=True, capture_output=True, timeout=HANG_S)
-        output = job["outcome"]["output"]
-        assert (terminal / output).read_bytes() == (running.root / output).read_bytes()
-
-    def test_files_of_the_folder_are_not_run(self, running: RunningStudio) -> None:
+    def test_a_job_is_the_command_of_its_line_and_files_of_the_folder_are_not_run(
+        self, running: RunningStudio, tmp_path: Path
+    ) -> None:
+        (tmp_path / "terminal").mkdir()
+        shutil.copy(running.root / "clip.mp4", tmp_path / "terminal")
         for name in ("av", "numpy", "filelock", "json", "vidtrans", "click"):
             (running.root / f"{name}.py").write_text(
                 f"open({str(running.root / 'run.txt')!r}, 'w')\nraise SystemExit(9)"
             )
         (job,) = running.until_ended(*running.ask("/api/run", RUN)[1]["jobs"])
         assert job["state"] == "done", running.ask("/api/log", job=job["number"])
+        assert job["line"] == "vidtrans stylize clip.mp4 --model identity"
+        with contextlib.chdir(tmp_path / "terminal"):
+            vidtrans(*job["line"].split()[1:])
+        output = job["outcome"]["output"]
+        assert (tmp_path / "terminal" / output).read_bytes() == (running.root / output).read_bytes()
         assert running.ask("/api/estimate", RUN)[0] == 200
         assert running.ask("/frame", name="clip.mp4", frame=0)[0] == 200
         assert not (running.root / "run.txt").exists()
@@ -260,18 +245,8 @@ def test_a_port_that_is_taken_is_one_line_and_leaves_nothing(clip: Path) -> None
 def test_the_command_serves_and_says_what_still_runs(clip: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    words = [
-        sys.executable,
-        "-m",
-        "vidtrans",
-        "studio",
-        str(clip.parent),
-        "--port",
-        str(port),
-        "--token",
-        TOKEN,
-        "--json",
-    ]
+    served = ["studio", str(clip.parent), "--port", str(port), "--token", TOKEN, "--json"]
+    words = [sys.executable, "-m", "vidtrans", *served]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     assert f"http://127.0.0.1:{port}/?token={TOKEN}" in process.stderr.readline()

@@ -50,9 +50,7 @@ def test_paths_are_named_as_the_file_system_has_them(disk: Form, typed: Form) ->
     assert as_found(Path(typed("Köln/Café.mp4")).absolute()) == file.absolute()
     assert as_found(Path(typed("Köln/neu é.mp4"))) == file.parent / typed("neu é.mp4")
     assert as_found(Path(typed("Öl/Café.mp4"))) == Path(typed("Öl/Café.mp4"))
-    other = touch(
-        typed("Köln/Café.mp4").replace(typed("Köln"), disk("Köln"))
-    )  # where the system keeps both, each is itself
+    other = touch(typed("Köln/Café.mp4").replace(typed("Köln"), disk("Köln")))  # where the system keeps both
     assert as_found(other) == other
     assert as_found(file) == file
 
