@@ -20,6 +20,7 @@ from processes import until
 from studio_server import RunningStudio, studio
 
 from vidtrans.core.system import MACOS, WINDOWS
+from vidtrans.studio.easel_store import EaselStore
 from vidtrans.video.images.picture import read_picture, write_picture
 
 EASEL = "document.querySelector('studio-easel')"
