@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -77,25 +78,33 @@ def test_a_name_that_is_not_utf_8_is_refused_before_anything_is_rendered(media: 
     assert r"caf\udce9.otio: its name, or that of its folder, is not UTF-8 — rename it" in str(refused(path, tmp_path))
 
 
-def test_an_empty_timeline_and_one_without_pictures_are_refused(media: Path, tmp_path: Path) -> None:
+def _unmeasured(m: Maker) -> Any:
+    track = m.track(m.clip("plain.mkv", None, known=None))
+    track.markers.append(m.schema.Marker("model: ink", m.span(0, 1)))
+    return track
+
+
+SENSELESS: dict[str, tuple[Callable[[Maker], Any], str]] = {
+    "empty": (lambda m: m.track(), "the timeline is empty"),
+    "sound": (lambda m: m.track(m.clip("plain.mkv", 0, 9), kind="Audio"), "no clip of it is rendered"),
+    "off": (lambda m: m.track(m.clip("plain.mkv", 0, 9, enabled=False)), "1 of its clips are disabled"),
+    "no number": (lambda m: m.track(m.clip("plain.mkv", float("nan"), 9)), "is not a time"),
+    "infinite": (lambda m: m.track(m.clip("plain.mkv", float("inf"), 9)), "is not a time"),
+    "too late": (lambda m: m.track(m.clip("plain.mkv", 1e300, 9)), "is not a time"),
+    "no rate": (lambda m: m.track(m.clip("plain.mkv", 1, 9, 1e-9)), "is not a frame rate"),
+    "outside": (
+        lambda m: m.track(m.clip("plain.mkv", 500, 9)),
+        "clip 1 ('plain.mkv'): it shows frames 500 to 508 of plain.mkv, which has 60 frames",
+    ),
+    "no length": (_unmeasured, "a clip in it has no length, which markers on tracks need"),
+}
+
+
+@pytest.mark.parametrize("name", SENSELESS)
+def test_a_timeline_without_sense_is_refused(name: str, media: Path, tmp_path: Path) -> None:
+    make, message = SENSELESS[name]
     maker = Maker(otio, media)
-    assert "the timeline is empty" in str(refused(maker.write("empty", maker.track()), tmp_path))
-    sound = maker.track(maker.clip("plain.mkv", 0, 9), kind="Audio")
-    assert "no clip of it is rendered" in str(refused(maker.write("sound only", sound), tmp_path))
-    off = maker.track(maker.clip("plain.mkv", 0, 9, enabled=False))
-    assert "1 of its clips are disabled" in str(refused(maker.write("off", off), tmp_path))
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
-def test_a_time_that_is_none_is_refused(value: float, media: Path, tmp_path: Path) -> None:
-    maker = Maker(otio, media)
-    assert "is not a time" in str(refused(maker.write("odd", maker.track(maker.clip("plain.mkv", value, 9))), tmp_path))
-
-
-def test_a_rate_that_is_none_is_refused(media: Path, tmp_path: Path) -> None:
-    maker = Maker(otio, media)
-    path = maker.write("no rate", maker.track(maker.clip("plain.mkv", 1, 9, 1e-9)))
-    assert "is not a frame rate" in str(refused(path, tmp_path))
+    assert message in str(refused(maker.write(name, make(maker)), tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -109,17 +118,6 @@ def test_hostile_names_of_media_are_missing_media(name: str, media: Path, tmp_pa
     assert "\x1b" not in str(error)
     assert len(str(error)) < 2500
     assert "--media" in str(error) or "not a video" in str(error)
-
-
-def test_a_marker_on_a_track_with_a_clip_of_unknown_length_is_refused(tmp_path: Path) -> None:
-    track = otio.schema.Track("V1", kind=otio.schema.TrackKind.Video)
-    track.append(otio.schema.Clip("a", otio.schema.ExternalReference("plain.mkv")))
-    moment = otio.opentime.TimeRange(otio.opentime.RationalTime(0, 24), otio.opentime.RationalTime(1, 24))
-    track.markers.append(otio.schema.Marker("model: ink", moment))
-    timeline = otio.schema.Timeline("t")
-    timeline.tracks.append(track)
-    otio.adapters.write_to_file(timeline, str(tmp_path / "bad.otio"))
-    assert "a clip in it has no length, which markers on tracks need" in str(refused(tmp_path / "bad.otio", tmp_path))
 
 
 @pytest.mark.usefixtures("copied")
@@ -157,20 +155,6 @@ def test_clips_of_one_name_from_two_folders_have_two_results(media: Path, tmp_pa
     assert [Path(item["output"]).name for item in items] == ["one-a.0-8.identity.mp4", "two-a.0-8.identity.mp4"]
 
 
-def test_a_clip_outside_of_its_media_is_refused(media: Path, tmp_path: Path) -> None:
-    maker = Maker(otio, media)
-    error = refused(maker.write("outside", maker.track(maker.clip("plain.mkv", 500, 9))), tmp_path)
-    assert "clip 1 ('plain.mkv'): it shows frames 500 to 508 of plain.mkv, which has 60 frames" in str(error)
-
-
-def test_a_file_without_frames_is_refused(media: Path, tmp_path: Path) -> None:
-    (tmp_path / "empty.mp4").write_bytes(b"")
-    maker = Maker(otio, tmp_path)
-    assert "the file is empty" in str(
-        refused(maker.write("none", maker.track(maker.clip("empty.mp4", 0, 9))), tmp_path)
-    )
-
-
 def test_the_new_timeline_overwrites_neither_the_old_one_nor_a_source(media: Path, tmp_path: Path) -> None:
     maker = Maker(otio, media)
     path = maker.write("itself", maker.track(maker.clip("plain.mkv", 0, 9)))
@@ -206,8 +190,6 @@ def test_options_that_no_timeline_has_are_refused(options: Any, message: str, me
     output = {} if "beside" in options else {"output": str(tmp_path)}
     with pytest.raises(UsageError, match=message):
         api.stylize(path, model="identity", **output, **options)
-    if options.keys() & {"start", "rate"} and options.get("rate") != "25":
-        return
     with pytest.raises(UsageError, match=r"--handles: .* is not a timeline"):
         api.stylize(media / "plain.mkv", model="identity", handles=3)
 
@@ -215,13 +197,13 @@ def test_options_that_no_timeline_has_are_refused(options: Any, message: str, me
 @pytest.mark.usefixtures("copied")
 def test_many_clips_of_a_media_are_rendered_once(media: Path, tmp_path: Path) -> None:
     maker = Maker(otio, media)
-    clips = [maker.clip("plain.mkv", 20 + n % 7, 3) for n in range(1_000)]
+    clips = [maker.clip("plain.mkv", 20 + n % 7, 3) for n in range(300)]
     track = maker.track(*clips)
-    notes = ["model: keep" if n == 500 else f"note {n}" for n in range(1_000)]
+    notes = ["model: keep" if n == 150 else f"note {n}" for n in range(300)]
     track.markers.extend(maker.schema.Marker(note, maker.span(3 * n, 1)) for n, note in enumerate(notes))
     path = maker.write("many", track)
     result = api.stylize(path, model="identity", output=str(tmp_path / "out.otio"), handles=0)
-    assert (result["clips"], [item["frames"] for item in result["items"]]) == (999, [9])
+    assert (result["clips"], [item["frames"] for item in result["items"]]) == (299, [9])
     linked = otio.adapters.read_from_file(str(tmp_path / "out.otio")).find_clips()
     names = [Path(clip.media_reference.target_url).name for clip in linked]
-    assert names == [*["plain.20-28.identity.mp4"] * 500, "plain.mkv", *["plain.20-28.identity.mp4"] * 499]
+    assert names == [*["plain.20-28.identity.mp4"] * 150, "plain.mkv", *["plain.20-28.identity.mp4"] * 149]

@@ -37,21 +37,6 @@ def test_each_moment_shows_the_frame_that_it_showed(name: str, media: Path, tmp_
 
 
 @pytest.mark.usefixtures("copied")
-def test_a_clip_that_is_shown_in_part_keeps_each_marker_once(media: Path, tmp_path: Path) -> None:
-    maker = Maker(otio, media)
-    clip = maker.clip("other.mkv", 0, 60)
-    for place in (5, 30, 55):
-        clip.markers.append(maker.schema.Marker(f"at {place}", maker.span(place, 1)))
-    sound = maker.track(maker.clip("plain.mkv", 0, 48000, 48000), kind="Audio")
-    nest = maker.stack(maker.track(clip), sound, source_range=maker.span(20, 20))
-    path = maker.write("both sides", maker.track(nest))
-    result = api.stylize(path, model="identity", output=str(tmp_path / "out.otio"), handles=0)
-    nested = otio.adapters.read_from_file(str(tmp_path / "out.otio")).tracks[0][0][0]
-    assert [_counts(one) for one in nested] == [(0, 20, ["at 5"]), (0, 20, ["at 30"]), (40, 20, ["at 55"])]
-    assert len(result["items"]) == 1
-
-
-@pytest.mark.usefixtures("copied")
 def test_markers_after_midnight_stay_with_their_part_of_a_clip(media: Path, tmp_path: Path) -> None:
     maker = Maker(otio, media)
     clip = maker.clip("night.mov", DAY - 25, 60, known=(DAY - 25, 60))

@@ -11,7 +11,6 @@ from made_timelines import TIMELINES, Maker
 from timeline_samples import OtioSamples, edl_samples
 
 import vidtrans as api
-from vidtrans.core.errors import UsageError
 
 EDL = """\
 TITLE: CUT
@@ -24,33 +23,21 @@ FCM: NON-DROP FRAME
 """
 
 
-def test_an_edl_is_rendered_and_shows_the_same_frames(media: Path, tmp_path: Path) -> None:
-    path = media / "real.edl"
-    path.write_text(EDL)
-    result = api.stylize(path, model="identity", output=str(tmp_path), handles=2, executor="inline")
-    styled = tmp_path / "real.styled.edl"
-    assert (result["timeline"], result["clips"]) == (str(styled), 2)
-    assert edl_samples(styled, tmp_path, 25) == edl_samples(path, media, 25)
-    text = styled.read_text()
-    again = api.stylize(path, model="identity", output=str(tmp_path), handles=2, executor="inline")
-    assert (again["cached"], styled.read_text()) == (True, text)
-    styled.write_text("by hand")
-    with pytest.raises(UsageError, match="it exists"):
-        api.stylize(path, model="identity", output=str(tmp_path), handles=2)
-
-
-def test_a_shard_renders_its_part_and_the_whole_writes_the_timeline(
+def test_shards_render_parts_of_an_edl_and_the_whole_writes_it_once(
     media: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = media / "shards.edl"
+    path, styled = media / "real.edl", tmp_path / "real.styled.edl"
     path.write_text(EDL)
     words = ["stylize", path, "--model", "identity", "-o", tmp_path, "--handles", "2", "--executor", "inline"]
     for shard in ("1/2", "2/2"):
         table = said_json(capsys, *words, "--shard", shard)
         assert (len(table["items"]), table["timeline"]) == (1, None)
-    assert not (tmp_path / "shards.styled.edl").exists()
+    assert not styled.exists()
     table = said_json(capsys, *words)
-    assert (table["cached"], Path(table["timeline"])) == (True, tmp_path / "shards.styled.edl")
+    assert (table["cached"], table["timeline"], table["clips"]) == (True, str(styled), 2)
+    assert edl_samples(styled, tmp_path, 25) == edl_samples(path, media, 25)
+    styled.write_text("by hand")
+    assert "it exists" in refuse(capsys, 2, *words, dry_run=False)
 
 
 def test_the_jobs_of_a_timeline_render_its_parts_and_write_it(

@@ -90,14 +90,11 @@ def test_hands_and_faces_come_from_openpose_and_from_mediapipe(tmp_path: Path) -
         ("a.json", "{", "no keypoints can be read"),
         ("a.json", "[]", "nobody is in it"),
         ("a.json", '{"people": 3}', "no list of objects"),
-        ("a.json", '{"people": [{"pose_keypoints_2d": [1, 2]}]}', "no triples"),
         ("a.json", '{"people": [{"pose_keypoints_2d": [1, 2, 0.5]}]}', "1 points of 'pose'"),
-        ("a.json", '[{"poseLandmarks": "x"}]', "no list"),
         ("a.json", '[{"frame": 9999999, "pose": [[1, 2], [3, 4]]}]', "2 points of 'pose'"),
         ("a.json", '{"width": 99999, "height": 99999}', "is no size of a picture"),
         ("a.jsonl", '{"a": 1}\nx', "no keypoints can be read"),
         ("a.csv", "", "no column frame, point, x, y"),
-        ("a.csv", "frame,x,y\n1,2,3", "no column point"),
         ("a.csv", "frame,point,x,y\n1,two,3,4", "no keypoints can be read"),
         ("a.csv", "frame,point,x,y\n1,900,3,4", "out of range"),
         ("a.csv", "frame,point,x,y\ninf,1,3,4", "no keypoints can be read"),
@@ -129,7 +126,7 @@ anything = st.recursive(
 )
 
 
-@hypothesis_settings(max_examples=150, deadline=None)
+@hypothesis_settings(max_examples=60, deadline=None)
 @given(anything)
 def test_any_json_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, value: Any) -> None:
     path = tmp_path_factory.getbasetemp() / "any.json"
@@ -143,7 +140,7 @@ def test_any_json_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, v
     assert all(one.shape == (POINTS, 3) and not np.isinf(one).any() for one in people)
 
 
-@hypothesis_settings(max_examples=40, deadline=None)
+@hypothesis_settings(max_examples=15, deadline=None)
 @given(st.lists(st.tuples(numbers, numbers, st.one_of(st.none(), st.floats(0, 1))), min_size=25, max_size=25))
 def test_any_points_are_drawn_wherever_they_are(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[float | None, float | None, float | None]]
@@ -182,6 +179,7 @@ def test_short_gaps_are_interpolated_by_the_numbers_of_frames_and_long_ones_stay
     assert np.array_equal(fill_gaps(track, numbers_of, 8), track, equal_nan=True)
 
 
+@hypothesis_settings(max_examples=10, deadline=None)
 @given(st.floats(0.3, 4.0))
 def test_smoothing_keeps_what_rests_or_misses_and_calms_what_shakes(sigma: float) -> None:
     rest = np.stack([person(waving(0)) for _ in range(12)])
@@ -193,7 +191,7 @@ def test_smoothing_keeps_what_rests_or_misses_and_calms_what_shakes(sigma: float
     assert smooth_motion(rest, 0.0) is rest
 
 
-@hypothesis_settings(max_examples=25, deadline=None)
+@hypothesis_settings(max_examples=8, deadline=None)
 @given(st.floats(0.4, 3.0), st.floats(-300, 900), st.floats(200, 900))
 def test_a_performer_is_brought_to_the_place_and_size_of_another(scale: float, x: float, ground: float) -> None:
     # Both walk to the front of the stage and back; one is filmed larger, and from elsewhere.
@@ -270,9 +268,5 @@ def test_only_files_of_keypoints_are_taken_for_them(tmp_path: Path) -> None:
     (tmp_path / "notes/dataset.json").write_text("{}")
     assert not is_keypoints(tmp_path / "notes")
     assert is_keypoints(write_openpose(tmp_path / "poses", {0: [waving(0)]}))
-    assert [is_keypoints(tmp_path / name) for name in ("a.JSON", "b.csv", "c.mp4", "d.png")] == [
-        True,
-        True,
-        False,
-        False,
-    ]
+    taken = [name for name in ("a.JSON", "b.csv", "c.mp4", "d.png") if is_keypoints(tmp_path / name)]
+    assert taken == ["a.JSON", "b.csv"]

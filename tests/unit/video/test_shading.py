@@ -39,10 +39,9 @@ def log_luma(picture: np.ndarray) -> np.ndarray:
     return np.log((picture / 255) ** 2.2 @ np.float32([0.2126, 0.7152, 0.0722]) + 0.01)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_a_grey_wall_takes_the_light_and_not_the_paint_of_the_source(seed: int) -> None:
+def test_a_grey_wall_takes_the_light_and_not_the_paint_of_the_source() -> None:
     light = lamp(0.4)
-    source = shown(patches(seed) * np.exp(light)[..., None])
+    source = shown(patches(1) * np.exp(light)[..., None])
     wall = transfer_shading(np.full_like(source, 120), source, 1.0)
     found = log_luma(wall)
 
