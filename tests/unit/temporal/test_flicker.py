@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 
@@ -42,13 +41,13 @@ def looks_of(guides: Frames) -> Frames:
 
 
 def test_the_wider_the_window_the_more_flicker_is_taken_out() -> None:
-    wanted = drifting(40)
+    wanted = drifting(24)
     outputs = flickering(wanted)
     left = [unsteadiness(outputs, wanted)]
-    for radius in WIDTHS:
+    for radius in WIDTHS[:4]:
         left.append(unsteadiness(run(window(radius=radius), samples(wanted, outputs)), wanted))
         assert left[-1] < 0.8 * left[-2]
-    assert left[-2] < 0.15 * left[0]
+    assert left[-1] < 0.15 * left[0]
 
 
 def test_the_causal_filter_takes_flicker_out_once_it_has_seen_enough() -> None:
@@ -64,12 +63,12 @@ def test_the_causal_filter_takes_flicker_out_once_it_has_seen_enough() -> None:
 def test_flicker_is_followed_along_a_motion_that_bends(make: Make) -> None:
     """The picture turns: a flow that is added up without following its path would miss."""
     big = scene(160, 160, 4)
-    turned = [cv2.warpAffine(big, cv2.getRotationMatrix2D((80, 80), 8 * i, 1), (160, 160)) for i in range(25)]
+    turned = [cv2.warpAffine(big, cv2.getRotationMatrix2D((80, 80), 8 * i, 1), (160, 160)) for i in range(20)]
     wanted = [np.ascontiguousarray(t[40:-40, 40:-40]) for t in turned]
     outputs = flickering(wanted)
     made = run(make(), samples(wanted, outputs))
     assert unsteadiness(made[8:-8], wanted[8:-8]) < 0.15 * unsteadiness(outputs[8:-8], wanted[8:-8])
-    inner = [np.pad(np.ones((48, 48), bool), 16)] * 9
+    inner = [np.pad(np.ones((48, 48), bool), 16)] * 4
     # The causal filter knows only the past: its brightness is off by more.
     assert rms(made[8:-8], wanted[8:-8], inner) < (3.5 if make is window else 11)
 
@@ -143,35 +142,13 @@ def test_the_contrast_that_averaging_takes_is_given_back(make: Make) -> None:
 # What the source does itself
 
 
-def times(factors: list[np.ndarray | float]) -> Frames:
-    """A still picture that its light changes."""
+def test_flicker_of_the_source_is_kept() -> None:
     still = textured(*SIZE, 3)
-    return [np.clip(np.rint(still * f), 0, 255).astype(np.uint8) for f in factors]
-
-
-def fade() -> Frames:
-    return times([0.3 + 0.7 * i / 30 for i in range(31)])
-
-
-def shadow() -> Frames:
-    """A soft dark bar that passes."""
-    x = np.arange(SIZE[0])[None, :, None]
-    return times([1 - 0.45 / (1 + np.exp((np.abs(x - (3 * i - 10)) - 9) / 2)) for i in range(31)])
-
-
-def pulse() -> Frames:
-    """A source that flickers."""
-    return times([1 + 0.15 * float(np.sin(1.3 * i)) for i in range(31)])
-
-
-# A window that looks both ways keeps a fade by itself: there, following it makes no difference.
-@pytest.mark.parametrize(("source", "most", "share"), [(fade, 1.5, 1.1), (shadow, 1.6, 0.65), (pulse, 4.0, 0.65)])
-def test_changes_that_the_source_makes_are_kept(source: Callable[[], Frames], most: float, share: float) -> None:
-    guides = source()
+    guides = [np.clip(np.rint(still * (1 + 0.15 * np.sin(1.3 * i))), 0, 255).astype(np.uint8) for i in range(24)]
     looks = looks_of(guides)
     made, unfollowed = (run(window(keep_source_changes=f), samples(guides, looks))[8:-8] for f in (1.0, 0.0))
-    assert rms(made, looks[8:-8]) < most
-    assert rms(made, looks[8:-8]) < share * rms(unfollowed, looks[8:-8])
+    assert rms(made, looks[8:-8]) < 4
+    assert rms(made, looks[8:-8]) < 0.65 * rms(unfollowed, looks[8:-8])
 
 
 # Occlusion

@@ -17,11 +17,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.temporal import FILTERS
-from vidtrans.temporal.flow_tracking import FlowTracker
-from vidtrans.temporal.settings import DeflickerSettings
-from vidtrans.temporal.stream import Filter, RecursiveFilter, Sample, Window, filter_samples
+from vidtrans.temporal.stream import Filter, Sample, Window, filter_samples
 
-repeatable = hypothesis_settings(max_examples=40)
+repeatable = hypothesis_settings(max_examples=25)
 MAKE: dict[str, Make] = {"window": window, "causal": causal}
 
 
@@ -44,14 +42,6 @@ class Recorder:
     def __call__(self, window: Window) -> np.ndarray:
         self.seen.append((window.samples[window.centre].index, [s.index for s in window.samples]))
         return window.samples[window.centre].output
-
-
-class RecursiveRecorder(Recorder):
-    def state(self) -> dict[str, np.ndarray]:
-        return {}
-
-    def resume(self, state: object) -> None:
-        """Nothing is remembered."""
 
 
 def blank(count: int, cuts: set[int]) -> list[Sample]:
@@ -81,14 +71,6 @@ def test_each_window_is_the_shot_around_its_frame(radius: int, count: int, cuts:
     assert some.seen == [entry for entry in method.seen if entry[0] in wanted]
 
 
-def test_a_recursive_filter_sees_the_frames_before_those_that_are_wanted_too() -> None:
-    method = RecursiveRecorder(0)
-    assert isinstance(method, RecursiveFilter)
-    assert not isinstance(Recorder(0), RecursiveFilter)
-    assert [s.index for s, _ in filter_samples(blank(9, {4}), method, range(5, 7))] == [5, 6]
-    assert [i for i, _ in method.seen] == list(range(9))
-
-
 @pytest.mark.parametrize(("radius", "lag"), [(0, 0), (3, 4)])
 def test_frames_come_out_as_soon_as_their_window_is_full_and_the_next_is_begun(radius: int, lag: int) -> None:
     read: list[int] = []
@@ -113,9 +95,9 @@ def method(request: pytest.FixtureRequest) -> Filter:
 
 
 # Among them those at which a grid has one row, one column, or one place.
-@pytest.mark.parametrize("size", [(1, 1), (2, 3), (1, 64), (64, 1), (17, 90)], ids=str)
+@pytest.mark.parametrize("size", [(1, 1), (64, 1), (17, 90)], ids=str)
 def test_any_size_and_number_of_frames_is_filtered_in_8_bits_and_in_16(method: Filter, size: tuple[int, int]) -> None:
-    for count in (1, 2, 7):
+    for count in (1, 5):
         guides = [cv2.resize(f, size).reshape(size[1], size[0], 3) for f in drifting(count)]
         outputs = flickering(guides)
         before = [o.copy() for o in outputs]
@@ -154,12 +136,6 @@ def test_flicker_over_a_plain_source_is_taken_out(name: str) -> None:
         guides = [np.full((32, 48, 3), shown, np.uint8)] * 30
         made = run(MAKE[name](), samples(guides, outputs))
         assert unsteadiness(made[8:], wanted[8:]) < 0.2 * unsteadiness(outputs[8:], wanted[8:])
-
-
-def test_flow_is_estimated_at_the_size_that_was_asked_for() -> None:
-    for short_side, wanted in ((24, (24, 32)), (0, (48, 64)), (540, (48, 64))):
-        tracker = FlowTracker(DeflickerSettings(flow_size=short_side), "cpu", inverts=True)
-        assert tracker._estimator.prepare(scene(64, 48, 0)).shape == wanted
 
 
 @pytest.mark.parametrize("name", MAKE)
