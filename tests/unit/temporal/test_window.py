@@ -135,8 +135,7 @@ def test_no_more_is_kept_of_a_longer_clip_and_each_flow_is_found_once(monkeypatc
         return estimate(tracker, before, after)
 
     monkeypatch.setattr(FlowTracker, "_estimate", counted)
-
-    kept: dict[int, int] = Counter()
+    kept = Counter[int]()
 
     class Watched(WindowFilter):
         def __call__(self, window: Window) -> np.ndarray:
@@ -146,7 +145,7 @@ def test_no_more_is_kept_of_a_longer_clip_and_each_flow_is_found_once(monkeypatc
 
     for count in (20, 40):
         run(Watched(WindowSettings(radius=3)), samples(*busy(count, (24, 16))))
-    assert max(kept[20]) == max(kept[40])
+    assert kept[20] == kept[40] > 0
     assert pairs == Counter([*range(19), *range(39)])
 
 
