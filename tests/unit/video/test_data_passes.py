@@ -90,13 +90,6 @@ def test_what_has_layers_says_which_is_read_and_what_has_none_refuses_names() ->
             surveyed(Path(name))
 
 
-def test_light_above_white_is_told() -> None:
-    Path("depth").mkdir()
-    for number in range(2):
-        Path(f"depth/{number}.exr").write_bytes(exr_bytes(dict.fromkeys("RGB", depth(number)), HALF))
-    assert ["most of its light is above 1" in line for line in surveyed(Path("depth"))[1]] == [True]
-
-
 def test_a_dataset_of_guides_keeps_the_range_for_later_renders() -> None:
     write_passes(Path("shot/depth"))
     write_folder(Path("shot/normals"), [255 - f for f in moving_frames(COUNT)])
@@ -108,12 +101,6 @@ def test_a_dataset_of_guides_keeps_the_range_for_later_renders() -> None:
     write_folder(Path("other/normals"), moving_frames(COUNT))
     for number, frame in enumerate(read(Path("other"), guides=guides)):
         assert frame == pytest.approx(np.minimum((depth(number + 2) - 3) / 20, 1), abs=1e-4)
-
-
-def test_guides_without_a_range_share_one_over_the_clip() -> None:
-    write_passes(Path("shot/depth"))
-    for number, frame in enumerate(read(Path("shot"), guides=("depth",))):
-        assert frame == pytest.approx((depth(number) - 3) / 20, abs=1e-3)
 
 
 def test_the_layers_of_one_folder_are_guides() -> None:

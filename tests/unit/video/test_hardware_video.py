@@ -34,7 +34,6 @@ from vidtrans.video.io.container import open_media, picture_stream
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join
-from vidtrans.video.io.reader import ClipReader
 
 COUNT = 30
 B_FRAMES = {"crf": "12", "preset": "medium", "g": "12", "bf": "3"}
@@ -168,18 +167,6 @@ def test_what_a_gpu_fails_to_decode_the_cpu_does_and_one_note_says_so(
     assert gpu.opened == 1  # and is not tried again
 
 
-def test_what_a_failed_gpu_has_counted_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    path = shoot()
-    PretendedGPU(monkeypatch, fails_at=9)
-    indices = []
-    for device in (hardware.HardwareDecoder("nvdec", "", lambda why: None), None):
-        with ClipReader(path, hardware=device) as reader:
-            assert len(list(reader.frames())) == COUNT
-            assert not reader.is_doubtful()
-            indices.append(reader.index())
-    assert indices[0] == indices[1]
-
-
 @pytest.mark.parametrize("drops", [0, COUNT - 1])
 def test_a_gpu_that_loses_a_frame_is_not_believed(drops: int, monkeypatch: pytest.MonkeyPatch) -> None:
     path = shoot()
@@ -235,18 +222,6 @@ def test_without_a_gpu_one_note_says_so_and_the_bytes_are_the_same(capsys: pytes
     assert table["cached"]  # no key says who decoded
 
 
-@needs_no_gpu(NO_NVDEC)
-def test_a_gpu_that_opens_no_file_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where its memory is taken: by the real call, which fails here."""
-    path = shoot()
-    on_cpu = frames_of(opened(path)[0])
-    monkeypatch.setattr("vidtrans.clips.indexing.decoder_problem", lambda name, device: "")
-    clip, told = opened(path, decoder="nvdec")
-    assert same_frames(frames_of(clip), on_cpu)
-    assert same_frames(frames_of(clip), on_cpu)
-    assert told == ["clip.mp4: not decoded by nvdec, but by the CPU: the GPU cannot open it"]
-
-
 @needs_no_gpu(NO_NVENC)
 def test_without_nvenc_the_cpus_codec_of_the_format_is_used_with_a_note_and_found_again(
     capsys: pytest.CaptureFixture[str],
@@ -276,17 +251,6 @@ def test_chunks_with_other_headers_are_not_joined() -> None:
         join(segments, Timing(range(6), [1] * 6, Fraction(1, 25)), Path("out.mp4"))
 
 
-def test_quality_and_effort_in_nvencs_words() -> None:
-    for settings, wanted in (
-        ({}, {"cq": "19", "preset": "p4", "bf": "2", "rc": "vbr"}),
-        ({"crf": 30, "preset": "veryslow"}, {"cq": "30", "preset": "p7", "g": "250"}),
-        ({"codec": "h265-nvenc", "preset": "ultrafast"}, {"cq": "21", "preset": "p1", "bf": "0"}),
-    ):
-        options = EncodingSettings(**({"codec": "h264-nvenc"} | settings)).encoder_options()
-        assert wanted.items() <= options.items()
-        assert "crf" not in options
-
-
 @pytest.mark.parametrize("codec", NVENC)
 def test_every_option_is_one_that_this_ffmpegs_encoder_has(codec: str) -> None:
     if CODECS[codec].encoder not in av.codec.codecs_available:
@@ -311,14 +275,6 @@ def test_what_nvenc_does_not_take_is_refused_before_the_work() -> None:
         EncodingSettings(codec="h264-nvenc").check_size(form)
     with pytest.raises(UsageError, match=r"it takes 192x128 and more, not 64x48 — use h265$"):
         EncodingSettings(codec="h265-nvenc").check_size(replace(form, width=64, height=48))
-
-
-def test_ten_bits_for_nvenc_are_those_for_the_cpus_encoders() -> None:
-    for dtype in (np.uint8, np.uint16):
-        picture = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (48, 64, 3)).astype(dtype)
-        wanted, made = as_from_a_gpu(FromRGB(64, 48, "yuv420p10le")(picture)), FromRGB(64, 48, "p010le")(picture)
-        for a, b in zip(wanted.planes, made.planes, strict=True):
-            assert np.array_equal(samples(a, "<u2", 64), samples(b, "<u2", 64))
 
 
 def test_a_trial_decides_whether_an_encoder_works(monkeypatch: pytest.MonkeyPatch) -> None:

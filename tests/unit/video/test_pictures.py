@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chain import TINY
 from clips import decode, moving_frames, pictures_of, scene, write_clip, write_folder
 from directed_clip import same
 from hypothesis import given
@@ -76,13 +75,6 @@ def test_any_names_have_an_order(names: list[str]) -> None:
     found = in_natural_order(paths)
     assert sorted(found) == sorted(paths)
     assert in_natural_order(found[::-1]) == found
-
-
-def test_a_dataset_of_photographs_of_several_sizes_has_a_shot_for_each() -> None:
-    write_folder(Path("in"), [scene(*size, seed=i) for i, size in enumerate([(96, 64), (48, 48), (40, 56)])])
-    settings = {**TINY, "dataset": {**TINY["dataset"], "val_fraction": 0.0}}
-    table = api.make_dataset("in", settings=settings)
-    assert (table["frames"], table["shots"], table["pairs"]) == (3, 3, 3)
 
 
 def test_a_folder_is_read_in_natural_order_and_only_its_pictures(tmp_path: Path) -> None:

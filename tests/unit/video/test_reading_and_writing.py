@@ -17,10 +17,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.core.errors import MediaError
-from vidtrans.core.settings import Size
-from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Frame
-from vidtrans.video.io.encoder import SegmentWriter, lookahead_options
+from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join
 from vidtrans.video.io.orientation import Orientation, orientation_from_matrix
@@ -100,14 +98,6 @@ def test_the_index_knows_how_long_each_frame_is_shown(tmp_path: Path) -> None:
     assert index.last_duration >= 1
     assert index.duration_s == pytest.approx(float((VFR[-1] + index.last_duration) * index.time_base))
     assert index.num_frames == index.num_frames_from_header == 40
-
-
-def test_frames_come_at_the_size_that_was_asked_for(clip: Path) -> None:
-    with ClipReader(clip, FrameFormat(Size(exact=(30, 20)))) as reader:
-        assert next(reader.frames()).rgb.shape == (20, 30, 3)
-    with ClipReader(clip, FrameFormat(Size(short=24))) as reader:
-        assert {f.rgb.shape for f in reader.frames(0, 3)} == {(24, 32, 3)}
-        assert (reader.info.width, reader.info.height) == (64, 48)
 
 
 # Orientation
@@ -264,28 +254,7 @@ def test_segments_that_do_not_fit_the_times_are_refused(tmp_path: Path, clip: Pa
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_a_segment_is_the_same_file_every_time(tmp_path: Path, clip: Path) -> None:
-    frames, picture = read(clip)[:12], picture_format(index_of(clip))
-    a = write_segments(frames, 60, picture, tmp_path)[0].read_bytes()
-    assert write_segments(frames, 60, picture, tmp_path)[0].read_bytes() == a
-
-
-def test_reading_again_begins_with_the_first_frame(tmp_path: Path) -> None:
-    clip = write_clip(tmp_path / "clip.mp4", moving_frames(12), pts=[i * 512 + 7 for i in range(12)])
-    with ClipReader(clip) as reader:
-        first = [f.pts for f in reader.frames()]
-        assert [f.pts for f in reader.frames()] == first
-    assert len(first) == 12
-
-
 def test_a_clip_whose_edit_list_begins_before_a_keyframe_loses_nothing(real_data: Callable[[str], Path]) -> None:
     clip = real_data("media/ax_iibbibb_editlist_videoonly.mp4")
     with ClipReader(clip) as reader:
         assert [f.pts for f in reader.frames()] == [16384 * i for i in range(12)]
-
-
-def test_only_large_pictures_limit_the_look_ahead_of_x264() -> None:
-    assert lookahead_options(1280, 720, "medium") == {}
-    assert lookahead_options(1920, 1080, "medium") == {"rc-lookahead": "32"}
-    assert lookahead_options(3840, 2160, "slow") == lookahead_options(7680, 4320, "fast") == {"rc-lookahead": "10"}
-    assert lookahead_options(7680, 4320, "veryfast") == lookahead_options(7680, 4320, "ultrafast") == {}

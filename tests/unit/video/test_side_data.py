@@ -29,7 +29,6 @@ from vidtrans.video.io.stream_copy import StreamCopy
 from vidtrans.video.side_data import (
     FRAME_KINDS,
     TRACK_KINDS,
-    Decision,
     Kind,
     has_dolby_vision_only,
     projection_of,
@@ -72,11 +71,6 @@ def test_every_kind_of_ffmpegs_has_a_decision(kinds: dict[str, Kind], library: s
     name_of = getattr(ctypes.CDLL(str(found[0])), function)
     name_of.restype = ctypes.c_char_p
     assert [*kinds] == [name.decode() for name in takewhile(bool, map(name_of, count()))]
-
-
-def test_what_is_reported_has_a_text() -> None:
-    for kind in (*FRAME_KINDS.values(), *TRACK_KINDS.values()):
-        assert kind.text or kind.decision not in (Decision.LOST, Decision.NAMED)
 
 
 def source(size: tuple[int, int] = (96, 64), **more: Any) -> Path:

@@ -58,13 +58,6 @@ def test_known_values(timecode: str, frames: int, rate: Fraction, expected: str)
 
 
 @repeatable
-@given(kinds, counts, counts)
-def test_two_ways_are_one_way(kind: tuple[Fraction, str], one: int, other: int) -> None:
-    rate, mark = kind
-    assert advance(advance(start(mark), one, rate), other, rate) == advance(start(mark), one + other, rate)
-
-
-@repeatable
 @given(kinds, counts, st.integers(-3, 3))
 def test_a_day_later_it_is_the_same(kind: tuple[Fraction, str], count: int, days: int) -> None:
     rate, mark = kind

@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Sequence
 from contextlib import closing
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -147,13 +146,6 @@ def test_progressive_frames_among_interlaced_ones_are_left_alone() -> None:
     check_middles(clip, (9, 10, 11, 15))
 
 
-def test_a_progressive_clip_is_not_filtered() -> None:
-    path = write_clip(Path("a.mp4"), woven(6), rate=25, options=FAST)
-    clip, told = opened(path)
-    assert (clip.index.findings.interlaced, told) == (0, [])
-    assert all(combing(f.rgb) > 25 for f in frames_of(clip))
-
-
 def test_interlaced_and_turned_is_both_put_right_and_few_frames_are_all_there() -> None:
     clip, _ = opened(turned(write_woven(Path("a.mp4"), woven(6)), (0, 1, -1, 0)))
     assert (clip.index.width, clip.index.height) == (48, 64)
@@ -202,55 +194,12 @@ def test_an_avi_that_numbers_its_packets_is_put_in_order() -> None:
     check_middles(clip, (1, 7, 13, 38))
 
 
-def test_takes_in_one_transport_stream_follow_each_other() -> None:
-    """Each begins its clock anew: times jump back in the middle."""
-    base, part = Fraction(1, 90_000), moving_frames(50)
-    for name, frames in (("a.ts", part[:25]), ("b.ts", part[25:])):
-        write_clip(Path(name), frames, rate=25, time_base=base, options=FAST)
-    Path("c.ts").write_bytes(Path("a.ts").read_bytes() + Path("b.ts").read_bytes())
-    clip, told = opened(Path("c.ts"))
-    assert [b - a for a, b in pairwise(clip.index.pts)] == [3600] * 49
-    assert any("its clock starts again in 1 place" in line for line in told)
-
-
-def test_frames_closer_than_a_container_counts_get_times_of_their_own() -> None:
-    stamps = [0, 3, 6, 9, 1200, 1800, 2400, 3000, 3600, 4200]  # of 15360 a second: the first four in one millisecond
-    path = write_clip(Path("a.mkv"), numbered(moving_frames(10)), pts=stamps, options=FAST | {"bf": "0"})
-    given = given_times("a.mkv")
-    assert len(set(given)) < len(given)
-    clip, told = opened(path)
-    assert len(clip.index.pts) == 10
-    assert all(a < b for a, b in pairwise(clip.index.pts))
-    assert clip.index.pts[4:] == tuple(given[4:])
-    assert any("no timestamp, or a wrong one" in line for line in told)
-    assert [number_in(f.rgb) for f in frames_of(clip)] == list(range(10))
-
-
 def test_a_rate_that_a_header_makes_up_is_not_believed() -> None:
     """An H.264 stream says how fine its clock is, and FFmpeg takes that for a rate where Matroska says none."""
     path = remux(write_clip(Path("a.mp4"), moving_frames(30), options=FAST), Path("a.mkv"))
     with closing(av.open(str(path))) as container:
         assert (container.streams.video[0].average_rate or 0) > 1000
     assert abs(opened(path)[0].index.rate - 30) < Fraction(1, 10)
-
-
-def test_a_track_that_turns_up_in_the_middle_of_a_stream_is_no_obstacle(capsys: pytest.CaptureFixture[str]) -> None:
-    """Digital television does so. Here it is the sound, whose number changes half-way."""
-    path = write_clip(Path("a.ts"), moving_frames(80), sound=True, time_base=Fraction(1, 90_000), options=FAST)
-    expected = decode(path)[0]
-    data = bytearray(path.read_bytes())
-    for at in range(len(data) // 376 * 188, len(data), 188):
-        if (data[at + 1] & 0x1F, data[at + 2]) == (1, 1):
-            data[at + 1] |= 4
-    path.write_bytes(data)
-    with closing(av.open(str(path))) as container:
-        assert len(container.streams) == 2  # the third is not known when the file is opened
-    clip, _ = opened(path)
-    assert list(clip.index.pts) == expected
-
-    said(capsys, 0, "stylize", path, "--model", "identity", "-o", "out.mkv")
-    assert len(decode(Path("out.mkv"))[0]) == 80
-    assert len(sound_packets(Path("out.mkv"))) > 20
 
 
 # Transparency

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from vote_server import make_study
 
-import vidtrans.voting
-from vidtrans.voting import ballot
 from vidtrans.voting.ballot import PRACTICE, REPEAT_GAP, Study, draw_trials
-
-PAGE = Path(vidtrans.voting.__file__).parent / "page"
 
 
 def test_pairs_and_sides_are_balanced_and_no_trial_comes_twice_but_repetitions() -> None:
@@ -64,19 +58,3 @@ def test_draws_are_those_of_the_seed_and_the_voter() -> None:
     assert draw_trials(study, 3) == draw_trials(Study.of(study.table()), 3)
     assert draw_trials(study, 3) != draw_trials(study, 4)
     assert draw_trials(study, 3) != draw_trials(other, 3)
-
-
-@pytest.mark.parametrize("is_real", [False, True])
-def test_the_forced_waits_of_40_trials_leave_two_seconds_for_each_answer_in_four_minutes(is_real: bool) -> None:
-    study = make_study("a", "b", items=40, is_real=is_real)
-    assert study.num_trials == 40
-    assert study.forced_s + 2 * (40 + study.num_practice) <= 240
-
-
-def test_the_page_waits_as_long_as_is_counted() -> None:
-    script = "".join(file.read_text("utf-8") for file in PAGE.glob("*.js"))
-    waits = {name: int(value) / 1000 for name, value in re.findall(r"const (\w+)_MS = (\d+);", script)}
-    assert waits["FIXATION"] == ballot.FIXATION_S
-    assert waits["GAP"] == ballot.GAP_S
-    assert waits["FEEDBACK"] == ballot.FEEDBACK_S
-    assert waits["TOO_SOON"] == ballot.SETTLE_S

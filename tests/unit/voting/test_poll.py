@@ -75,15 +75,6 @@ def test_a_vote_for_a_trial_that_is_over_or_to_come_changes_nothing(served: Serv
     assert len(served.log.votes["Anna"]) == 1
 
 
-def test_two_windows_of_one_voter_give_each_vote_once(served: ServedVote) -> None:
-    one, two = join(served)["key"], join(served)["key"]
-    assert vote(served, one, 0, "left")["trial"] == 1
-    assert vote(served, two, 0, "right")["stale"]
-    assert vote(served, two, 1, "right")["trial"] == 2
-    assert vote(served, one, 1, "left")["stale"]
-    assert [v.trial for v in served.log.votes["Anna"]] == [0, 1]
-
-
 def test_two_people_of_one_name_are_asked_and_capitals_make_no_other_person(served: ServedVote) -> None:
     key = join(served)["key"]
     assert "key" in join(served)  # no vote yet: nothing to mix up
@@ -100,17 +91,6 @@ def test_whoever_gives_no_name_gets_a_number(served: ServedVote) -> None:
     names = [join(served, name)["name"] for name in ("", " \x00\n", "")]
     assert names == ["Voter 2", "Voter 3", "Voter 4"]
     assert join(served, "<b>Ω</b> \u202e")["name"] == "<b>Ω</b>"
-
-
-def test_people_see_other_orders_and_the_same_after_a_restart(served: ServedVote) -> None:
-    def order(key: str) -> list[int]:
-        state, levels = {"finished": False, "trial": 0}, []
-        while not state["finished"]:
-            levels.append(served.level(key, state["trial"], "left"))
-            state = vote(served, key, state["trial"])
-        return levels
-
-    assert order(join(served, "Anna")["key"]) != order(join(served, "Ben")["key"])
 
 
 def test_a_vote_that_was_closed_half_way_goes_on_where_it_stopped(tmp_path: Path) -> None:

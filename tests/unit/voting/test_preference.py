@@ -82,15 +82,6 @@ def test_a_condition_that_won_everything_and_one_without_votes_have_finite_score
     assert unseen.low < 0 < unseen.high
 
 
-def test_exchanging_conditions_exchanges_scores() -> None:
-    wins = np.array([[0, 9, 12], [3, 0, 8], [0, 4, 0]])
-    order = [2, 0, 1]
-    ours, theirs = Preferences(wins), Preferences(wins[np.ix_(order, order)])
-    for at, i in enumerate(order):
-        a, b = theirs.strength(at), ours.strength(i)
-        assert (a.low, a.value, a.high) == pytest.approx((b.low, b.value, b.high), abs=0.01)
-
-
 @pytest.mark.parametrize(
     ("strengths", "votes"), [((0, 0.3), 40), ((0, 1.5, 3), 80), ((0, 0.8, 1.6, 2.4, 3.2), 40)], ids=str
 )

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from clips import moving_frames, number_in, numbered, write_clip, write_folder
 
-from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Event, Note
 from vidtrans.session import Context
-from vidtrans.voting.stimuli import condition_names, open_stimuli
+from vidtrans.voting.stimuli import open_stimuli
 
 SIZE = (96, 64)
 
@@ -114,23 +114,3 @@ def test_counterparts_are_the_frames_of_the_reference(tmp_path: Path, context: C
     assert number_in(pictures.counterparts(folder, context)(2)) == 2
     with pytest.raises(UsageError, match="not those of the conditions"):
         pictures.counterparts(write_folder(tmp_path / "g", counting(2), ["x.png", "y.png"]), context)
-
-
-def test_what_cannot_be_compared_is_refused(tmp_path: Path, context: Context) -> None:
-    clip = write_clip(tmp_path / "a.mp4", counting(12))
-    folder = write_folder(tmp_path / "f", counting(2))
-    with pytest.raises(UsageError, match="is a clip, and"):
-        open_stimuli([clip, folder], 1.0, context)
-    with pytest.raises(UsageError, match="less than two frames"):
-        open_stimuli([clip, clip], 0.01, context)
-    with pytest.raises(MediaError, match="no such file"):
-        open_stimuli([folder, tmp_path / "none"], 1.0, context)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(MediaError, match="no pictures"):
-        open_stimuli([folder, tmp_path / "empty"], 1.0, context)
-
-
-def test_names_are_those_of_files_or_labels_and_differ() -> None:
-    assert condition_names([Path("x/a.mp4"), Path("b.mp4")], ["first"]) == ["first", "b"]
-    with pytest.raises(UsageError, match="two conditions have this name"):
-        condition_names([Path("x/a.mp4"), Path("y/a.mp4")], [])
