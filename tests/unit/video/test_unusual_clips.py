@@ -169,17 +169,6 @@ def test_interlaced_colours_keep_their_tags() -> None:
 # Times
 
 
-def test_a_raw_stream_without_times_gets_them_from_its_rate() -> None:
-    path = write_clip(Path("a.h264"), numbered(moving_frames(30)), rate=25, options=B_FRAMES)
-    assert set(given_times("a.h264")) == {None}
-    clip, told = opened(path)
-    assert [p * clip.index.time_base for p in clip.index.pts] == [Fraction(i, 25) for i in range(30)]
-    assert clip.index.num_rebuilt_pts == 30
-    assert any("neither times nor a frame rate: 25 frames/s are assumed" in line for line in told)
-    assert [number_in(f.rgb) for f in frames_of(clip)] == list(range(30))
-    check_middles(clip)
-
-
 def test_an_avi_that_numbers_its_packets_is_put_in_order() -> None:
     base = Fraction(1, 25)
     path = write_clip(Path("a.avi"), numbered(moving_frames(40)), rate=25, time_base=base, options=B_FRAMES)
@@ -210,12 +199,10 @@ def cut_out_clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The same cut-outs, transparent, in every kind of file that holds them."""
     folder, frames = tmp_path_factory.mktemp("alpha"), cut_outs(6)
     vp9 = {"crf": "4", "b:v": "0", "cpu-used": "8", "deadline": "good"}
-    vp8, prores = vp9 | {"b:v": "20M", "auto-alt-ref": "0"}, {"profile": "4444", "qscale": "2"}
+    prores = {"profile": "4444", "qscale": "2"}
     made = {
         "vp9": write_frames(folder / "vp9.webm", frames, "libvpx-vp9", "yuva420p", options=vp9),
-        "vp8": write_frames(folder / "vp8.webm", frames, "libvpx", "yuva420p", options=vp8),
         "prores4444": write_frames(folder / "a.mov", frames, "prores_ks", "yuva444p10le", options=prores),
-        "ffv1": write_frames(folder / "a.mkv", frames, "ffv1", "bgra"),
         "png": folder / "png",
         "gif": folder / "a.gif",
     }
@@ -239,7 +226,7 @@ def wanted_cut_outs(kind: str) -> list[np.ndarray]:
     return frames
 
 
-ALPHA = ["vp9", "vp8", "prores4444", "ffv1", "png", "gif"]
+ALPHA = ["vp9", "prores4444", "png", "gif"]
 
 
 def read_cut_outs(path: Path, form: FrameFormat) -> list[Frame]:
@@ -256,7 +243,7 @@ def test_transparency_is_kept_laid_on_a_ground_or_read_as_a_matte(kind: str, cut
     for frame, white, wanted in zip(kept, matte, wanted_cut_outs(kind), strict=True):
         assert frame.alpha is not None
         solid = wanted[..., 3] == 255
-        assert np.abs(frame.rgb.astype(int) - wanted[..., :3])[solid].max() <= (12 if kind in ("vp8", "vp9") else 4)
+        assert np.abs(frame.rgb.astype(int) - wanted[..., :3])[solid].max() <= (12 if kind == "vp9" else 4)
         assert (frame.rgb[frame.alpha == 0] == ground).all()  # what is not seen is no loud green
         assert np.abs(frame.alpha.astype(int) - wanted[..., 3]).mean() < 1
         assert np.abs(white.rgb.astype(int) - wanted[..., 3:]).mean() < 1
@@ -278,7 +265,7 @@ def test_no_colour_bleeds_in_from_what_is_not_seen(kind: str, cut_out_clips: dic
         for frame in read_cut_outs(cut_out_clips[kind], FrameFormat(Size(exact=size), alpha="kept")):
             assert frame.alpha is not None
             seen = frame.rgb[frame.alpha > 40].astype(int)
-            assert np.abs(seen - (220, 100, 30)).max() <= (40 if kind in ("vp8", "vp9") else 16)
+            assert np.abs(seen - (220, 100, 30)).max() <= (40 if kind == "vp9" else 16)
 
 
 def test_a_format_with_transparency_in_which_nothing_is_transparent_is_opaque() -> None:
@@ -290,29 +277,20 @@ def test_a_format_with_transparency_in_which_nothing_is_transparent_is_opaque() 
 
 # More than 8 bits
 
-DEEP = {
-    "h265": ("a.mp4", "libx265", "yuv420p10le", {"crf": "1", "preset": "ultrafast", "x265-params": "log-level=error"}),
-    "h264": ("a.mkv", "libx264", "yuv444p10le", {"qp": "0", "preset": "ultrafast"}),
-    "prores": ("a.mov", "prores_ks", "yuv422p10le", {"profile": "hq", "qscale": "1"}),
-}
 
-
-@pytest.mark.parametrize("kind", DEEP)
-def test_a_ramp_of_10_bits_is_read_at_its_full_depth_or_rounded(kind: str) -> None:
+def test_a_ramp_of_10_bits_is_read_at_its_full_depth_or_rounded() -> None:
     """Limited range: code 64 is black, 940 white."""
-    name, codec, pix_fmt, options = DEEP[kind]
     codes = np.broadcast_to(np.linspace(64, 940, 1024).round().astype(np.uint16), (64, 1024))
-    clip, _ = opened(write_grey(Path(name), codes, codec, pix_fmt, options=options))
+    lossless = {"qp": "0", "preset": "ultrafast"}
+    clip, _ = opened(write_grey(Path("a.mkv"), codes, "libx264", "yuv444p10le", options=lossless))
     assert clip.index.findings.depth == 10
     exact = (codes[32].astype(float) - 64) / (940 - 64)
-    for deep, full, dtype in ((True, 65535, np.uint16), (False, 255, np.uint8)):
+    for deep, full, least in ((True, 65535, 800), (False, 255, 256)):
         for frame in frames_of(clip, form=FrameFormat(deep=deep)):
-            assert frame.rgb.dtype == dtype
             line = frame.rgb[32].astype(float)
             assert np.ptp(line, axis=1).max() <= full * 0.003
-            assert len(np.unique(line[:, 1])) >= (800 if deep else 256)
+            assert len(np.unique(line[:, 1])) >= least
             assert np.abs(line[:, 1] / full - exact).max() <= 2 / 876 + 0.5 / full
-            assert abs(line.mean() / full - exact.mean()) < (2e-4 if deep else 1e-3)
             assert (line[0].max(), line[-1].min()) == (0, full)
         for frame in frames_of(clip, form=FrameFormat(Size(exact=(512, 32)), deep=deep)):
             assert len(np.unique(frame.rgb[16, :, 1])) >= (480 if deep else 250)
@@ -327,15 +305,6 @@ def test_16_bits_of_rgb_are_read_exactly_or_rounded_and_8_bits_the_same_where_th
     exact = rounded.astype(np.uint16) * 257
     for clip, is_deep, wanted in ((deep, True, picture), (deep, False, rounded), (plain, True, exact)):
         assert all(np.array_equal(f.rgb, wanted) for f in frames_of(clip, form=FrameFormat(deep=is_deep)))
-
-
-@pytest.mark.parametrize("channels", [1, 3, 4])
-def test_a_png_of_16_bits_goes_in_and_out_exactly(channels: int, capsys: pytest.CaptureFixture[str]) -> None:
-    picture = np.random.default_rng(1).integers(1, 65536, (24, 40, channels), dtype=np.uint16)  # all of it is seen
-    cv2.imwrite("a.png", picture)
-    said(capsys, 0, "stylize", "a.png", "--model", "identity", "-o", "b.png")
-    made = cv2.imread("b.png", cv2.IMREAD_UNCHANGED)
-    assert np.array_equal(made, np.repeat(picture, 3, axis=2) if channels == 1 else picture)
 
 
 # Sizes, tracks, turns, aspects
@@ -386,15 +355,13 @@ def test_of_two_tracks_the_default_one_is_read_and_cover_art_is_not_the_film(def
     assert (clip.index.num_frames, clip.index.width, clip.index.height) == (8, 64, 48)
 
 
-def test_a_codec_that_is_not_known_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    path = write_clip(Path("a.mp4"), moving_frames(3), options=FAST)
-    path.write_bytes(path.read_bytes().replace(b"avc1\0", b"zzzz\0"))
-    for step in (("probe",), ("stylize", "--model", "identity"), ("make-dataset",)):
-        assert "a.mp4: " in refuse(capsys, 3, *step, path)
-
-
 @pytest.mark.parametrize("unknown", [0, 1])
-def test_beside_a_track_of_an_unknown_codec_the_other_is_read(unknown: int) -> None:
+def test_a_codec_that_is_not_known_is_refused_and_beside_it_the_other_track_is_read(
+    unknown: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = write_clip(Path("alone.mp4"), moving_frames(3), options=FAST)
+    alone.write_bytes(alone.read_bytes().replace(b"avc1\0", b"zzzz\0"))
+    assert "alone.mp4: " in refuse(capsys, 3, "probe", alone)
     path = two_tracks(Path("a.mp4"), default=1 - unknown)
     data = path.read_bytes()
     at = [i for i in range(len(data)) if data.startswith(b"avc1\0", i)][unknown]
@@ -521,12 +488,10 @@ def test_of_a_rotten_file_every_frame_keeps_its_time(film: Path, capsys: pytest.
     assert decode(Path("out.mp4"))[0] == list(clip.index.pts)
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_a_rotten_transport_stream_is_an_error_or_is_used_and_never_a_crash(seed: int) -> None:
-    source = write_clip(
-        Path("a.ts"), moving_frames(40), sound=True, time_base=Fraction(1, 90_000), options=FAST | {"g": "10"}
-    )
-    path = rotted(source, Path("rot.ts"), seed, flips=60, part=(0.1, 1))
+def test_a_rotten_transport_stream_is_an_error_or_is_used_and_never_a_crash() -> None:
+    options = FAST | {"g": "10"}
+    source = write_clip(Path("a.ts"), moving_frames(40), sound=True, time_base=Fraction(1, 90_000), options=options)
+    path = rotted(source, Path("rot.ts"), 0, flips=60, part=(0.1, 1))
     with pytest.raises(MediaError, match="--allow-damaged"):
         opened(path)
     clip = check_usable(path)
@@ -582,22 +547,6 @@ def test_a_file_whose_every_frame_is_damaged_is_refused_with_leave_too(
 # Hostile files
 
 
-def sps(width: int, height: int) -> bytes:
-    """The head of an H.264 stream (Baseline, level 5.2) that claims this size, and a slice of nothing."""
-    bits = "".join(f"{byte:08b}" for byte in (0x67, 66, 0, 52))
-
-    def coded(value: int) -> str:
-        number = f"{value + 1:b}"
-        return "0" * (len(number) - 1) + number
-
-    for value in (0, 0, 2, 1):  # id, bits of a frame's number, order of output, references
-        bits += coded(value)
-    bits += "0" + coded(width // 16 - 1) + coded(height // 16 - 1) + "1100" + "1"
-    bits += "0" * (-len(bits) % 8)
-    head = bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits), 8))
-    return b"\0\0\0\1" + head + b"\0\0\0\1\x68\xce\x38\x80" + (b"\0\0\0\1\x65\x88\x84" + b"\x5a" * 400) * 3
-
-
 def png_of(side: int) -> bytes:
     """A PNG, whole and small, of black and white pixels: some 30 kB, and 768 MB as RGB at a side of 16000."""
 
@@ -627,14 +576,12 @@ def huge(name: str) -> Path:
         path.write_bytes(re.sub(rb"(\xff\xc0...).{4}", lambda m: m[1] + claim, path.read_bytes(), flags=re.DOTALL))
     elif path.suffix == ".y4m":
         path.write_bytes(b"YUV4MPEG2 W20000 H20000 F25:1 Ip A1:1 C420jpeg\nFRAME\n" + bytes(1000))
-    elif path.suffix == ".h264":
-        path.write_bytes(sps(20000, 20000))
     else:
         path.write_bytes(png_of(16000))
     return path
 
 
-HUGE = ["a.png", "png.mp4", "a.gif", "a.jpg", "a.avi", "a.y4m", "a.h264", "in"]
+HUGE = ["a.png", "png.mp4", "a.gif", "a.jpg", "a.avi", "a.y4m", "in"]
 
 
 def test_what_claims_to_be_huge_is_refused_before_it_takes_memory() -> None:
