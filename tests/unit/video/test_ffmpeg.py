@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorRange, Colorspace
 from clips import decode, moving_frames, times
-from systems import need_name
 
 import vidtrans.video.external.program as module
 from vidtrans.core.errors import Interrupted, MediaError, UsageError
@@ -139,7 +138,7 @@ def good_encoder(program: Path) -> FFmpegJob:
     return FFmpegJob("", "mpeg4", (("q:v", "2"),))
 
 
-@pytest.mark.parametrize("graph", ["", "[in]null[out]", "format=yuv444p"])
+@pytest.mark.parametrize("graph", ["", "format=yuv444p"])
 def test_an_encoder_makes_bt709_that_is_tagged(program: Path, tmp_path: Path, graph: str) -> None:
     source, encoder = write_nut(tmp_path / "source.nut", [as_bgr0(patches())] * COUNT), good_encoder(program)
     run_ffmpeg_job(source, OUT, FFmpegJob(graph, encoder.encoder, encoder.options))
@@ -181,7 +180,7 @@ def test_equal_jobs_give_equal_bytes_and_report_what_is_done(program: Path, sour
 
 # Names
 
-ODD = ["-i", "a:b", "%03d.nut", "it's", '"', " ", "ü\n二", "pipe:1", "*?[a]", "\\", "$HOME", "a,b;c=d"]
+ODD = ["-i", "-", "a:b", "%03d.nut", "it's", "ü\n二", "pipe:1", "*?[a]", "\\", "a,b;c=d"]
 
 
 def test_any_name_will_do(program: Path, source: Path) -> None:
@@ -195,14 +194,8 @@ def test_any_name_will_do(program: Path, source: Path) -> None:
         assert [p.name for p in Path("out").iterdir()] == [name]
         shutil.move(Path("out", name), "plain.nut")
         assert times(Path("plain.nut")) == at(PTS)
-
-
-@pytest.mark.parametrize("name", ["-i", "-", "a:b", "%03d.nut", "pipe:1", "|x"])
-def test_a_name_need_not_be_a_whole_path(program: Path, source: Path, name: str) -> None:
-    need_name(name)
-    source.rename(name)
-    run_ffmpeg_job(Path(name), OUT, FFmpegJob("null"))
-    assert times(OUT) == at(PTS)
+        run_ffmpeg_job(odd.rename(name), OUT, FFmpegJob("null"))  # without a folder before it
+        assert times(OUT) == at(PTS)
 
 
 # What goes wrong
@@ -211,20 +204,15 @@ WRONG = {
     "no-filter": (FFmpegJob("foo"), r"filter graph 'foo': .*(No such filter|foo)"),
     "no-filter-option": (FFmpegJob("hflip,scale=bogus=3"), r"filter graph 'hflip,scale=bogus=3': .*'bogus'"),
     "two-outputs": (FFmpegJob("split"), r"filter graph 'split': .* output"),
-    "empty-filter": (FFmpegJob("hflip,,"), r"filter graph 'hflip,,': No such filter: ''"),
-    "no-file": (FFmpegJob("movie=gone.mp4[a];[in][a]overlay"), r"filter graph .*'gone\.mp4'"),
     "no-frames": (FFmpegJob("select=0"), r"filter graph 'select=0': no frame comes out of it"),
     "odd-size": (FFmpegJob("scale=63:47", "libx264"), r"encoder libx264: .*not divisible by 2"),
     "no-encoder": (FFmpegJob("", "nope"), r"encoder nope: ffmpeg has no .* — `ffmpeg -encoders`"),
-    "sound-encoder": (FFmpegJob("", "aac"), r"encoder aac: ffmpeg has no video encoder of that name"),
     "no-option": (
         FFmpegJob("null", "mpeg4", (("foo", "3"),)),
         r"encoder option foo: mpeg4 has no option .*`ffmpeg -h encoder=mpeg4`",
     ),
     "flag": (FFmpegJob("", "mpeg4", (("an", "stray.nut"),)), r"encoder option an: mpeg4 has no option"),
-    "back-in-time": (FFmpegJob("setpts=9-N"), r"filter graph 'setpts=9-N': .*(DTS|pts)"),
     "below-0": (FFmpegJob("setpts=N-900"), r"filter graph 'setpts=N-900': Negative pts"),
-    "bad-option": (FFmpegJob("", "mpeg4", (("qmin", "x"),)), r"encoder mpeg4: "),
     "no-format": (FFmpegJob("", "mpeg4", (("pix_fmt", "abc"),)), r"encoder mpeg4: Unknown pixel format .*abc"),
 }
 
@@ -364,24 +352,16 @@ def test_options_are_names_and_values() -> None:
     assert parse_options("") == ()
     assert parse_options(" q:v=65 , profile:v= high ") == (("q:v", "65"), ("profile:v", "high"))
     assert parse_options("x264-params=keyint=9:bframes=0") == (("x264-params", "keyint=9:bframes=0"),)
+    for wrong in (" preset = slow", "q:v", "q:v=", "=3", "-y=3", "a=1,,b=2", "a=1,", "a=1,a=2"):
+        with pytest.raises(UsageError, match="encoder options"):
+            parse_options(wrong)
 
 
-@pytest.mark.parametrize("text", [" preset = slow", "q:v", "q:v=", "=3", "-y=3", "a=1,,b=2", "a=1,", "a=1,a=2"])
-def test_options_that_are_no_names_and_values_are_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="encoder options"):
-        parse_options(text)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"options": (("q:v", "3"),)},
-        {"encoder": "mpeg4", "deep": True},
-        {"encoder": "mpeg4", "alpha": True},
-        {"graph": "null\0"},
-        *({"encoder": "mpeg4", "options": ((name, "x"),)} for name in ("color_trc", "sws_flags", "stats", "aspect:v")),
-    ],
-)
-def test_jobs_that_contradict_themselves_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(UsageError):
-        FFmpegJob(**wrong)
+def test_jobs_that_contradict_themselves_are_refused() -> None:
+    names = ("color_trc", "sws_flags", "stats", "aspect:v")
+    for wrong in (
+        *({"options": (("q:v", "3"),)}, {"encoder": "mpeg4", "deep": True}, {"encoder": "mpeg4", "alpha": True}),
+        *({"graph": "null\0"}, *({"encoder": "mpeg4", "options": ((name, "x"),)} for name in names)),
+    ):
+        with pytest.raises(UsageError):
+            FFmpegJob(**wrong)  # type: ignore[arg-type]
