@@ -73,23 +73,6 @@ def test_other_protocols_are_closed_even_to_a_format_that_refers_to_files(
     assert server.asked == []
 
 
-@pytest.mark.parametrize("role", ["source", "mask", "guide", "dataset", "target", "scored"])
-def test_whatever_a_file_is_given_for_it_is_refused(
-    role: str, parts: Path, server: Server, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path, clip = referring("playlist of the network", parts, server), parts / "clip.mp4"
-    arguments = {
-        "source": ["stylize", path, "--model", "identity"],
-        "mask": ["stylize", clip, "--model", "identity", "--mask", path],
-        "guide": ["deflicker", clip, "--source", path],
-        "dataset": ["make-dataset", path],
-        "target": ["make-dataset", clip, "--pairing", "aligned", "--target", path],
-        "scored": ["evaluate", clip, "--source", path],
-    }[role]
-    assert "a.m3u8: not a video that can be read" in refuse(capsys, 3, *arguments)
-    assert server.asked == []
-
-
 @pytest.mark.parametrize(
     "name", ["concat:clip.mp4|clip.mp4", "subfile,,start,9,end,99,,:clip.mp4", "data:,x", "pipe:0"]
 )

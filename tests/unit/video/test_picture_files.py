@@ -102,11 +102,9 @@ CHRM = struct.pack(">8I", *(round(100_000 * v) for pair in (P3.white, P3.red, P3
     ("chunks", "wanted"),
     [
         ({b"cICP": bytes([12, 13, 0, 1])}, IN_P3),
-        ({b"cICP": bytes([1, 13, 0, 1])}, COLOUR),
         ({b"cICP": bytes([12, 13, 0, 1]), b"sRGB": b"\0"}, IN_P3),
         ({b"cICP": bytes([1, 8, 0, 1])}, (229, 133, 110)),
         ({b"gAMA": struct.pack(">I", 45455), b"cHRM": CHRM}, IN_P3),
-        ({b"gAMA": struct.pack(">I", 45455)}, COLOUR),
         ({b"gAMA": struct.pack(">I", 100_000)}, (229, 133, 110)),
         ({b"gAMA": struct.pack(">I", 100_000), b"sRGB": b"\0"}, COLOUR),
         ({b"cHRM": bytes(32), b"gAMA": bytes(4)}, COLOUR),
@@ -178,7 +176,6 @@ RAMP = np.linspace(0, 1, 48 * 64 * 3).reshape(48, 64, 3)
     ("dtype", "white", "note"),
     [
         (np.int16, 32767, "signed 16-bit samples: 0 is black, 32,767 is white, negative ones are black"),
-        (np.int8, 127, "signed 8-bit samples"),
         (np.uint32, 2**32 - 1, "32-bit samples: 0 is black"),
         (np.int32, 2**31 - 1, "signed 32-bit samples"),
         (np.float32, 1, "floating-point samples: 0 is black, 1 is white"),
@@ -259,11 +256,9 @@ def test_dark_16_bit_pictures_stay_dark(tmp_path: Path, samples: list[int]) -> N
     [
         (np.array([[0, 1]], np.uint16), 0),  # it may be the first frame of a fade
         (np.array([[0, 1]], np.int32), 255),
-        (np.array([[3, 200]], np.int32), 255),
         (np.array([[3, 300]], np.uint32), 65535),
         (np.array([[0, 17]], np.float32), 255),
         (np.array([[0, 17.5]], np.float32), 0),
-        (np.array([[0, 1]], np.float32), 0),
     ],
 )
 def test_32_bit_numbers_that_fit_into_8_or_16_bits_have_these(tmp_path: Path, samples: np.ndarray, white: int) -> None:
@@ -303,11 +298,9 @@ PAM = b"P7\nWIDTH 4\nHEIGHT 4\nDEPTH %d\nMAXVAL %d\nENDHDR\n"
     ("name", "content", "wanted"),
     [
         ("a.pgm", b"P5\n4 4\n1023\n" + np.full(16, 341, ">u2").tobytes(), (1 / 3,) * 3),
-        ("a.pgm", b"P5 4 4 100\n" + bytes([50] * 16), (0.5,) * 3),
         ("a.pgm", b"P2\n# c\n4 4\n10\n" + b"5 " * 16, (0.5,) * 3),
         ("a.ppm", b"P3 4 4 1000\n" + b"1000 500 0 " * 16, (1, 0.5, 0)),
         ("a.pam", PAM % (1, 1) + bytes([1] * 16), (1, 1, 1)),
-        ("a.pam", PAM % (2, 255) + bytes([51, 102] * 16), (0.2, 0.2, 0.2, 0.4)),
         ("a.pam", PAM % (4, 255) + bytes([255, 51, 0, 102] * 16), (1, 0.2, 0, 0.4)),
         ("a.pam", PAM % (3, 4095) + np.full(48, 2048, ">u2").tobytes(), (0.5, 0.5, 0.5)),
     ],
@@ -393,6 +386,8 @@ def test_a_file_of_many_pictures_is_a_clip_with_its_own_times(tmp_path: Path, na
     with open_reader(tmp_path / name, FrameFormat(deep=True)) as reader:
         list(reader.frames())
         assert reader.index().findings.depth == (16 if name == "a.tif" else 8)
+    api.stylize(tmp_path / name, output=tmp_path / "o", model="identity")
+    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == [f"a_{n:04}.png" for n in range(5)]
 
 
 @pytest.mark.parametrize("shape", [(16, 24), (16, 24, 3), (16, 24, 4)])
@@ -421,11 +416,6 @@ def test_the_first_directory_of_a_tiff_is_replaced_in_its_byte_order(start: str)
     assert found[2 * size :] == bytes(16 - size)
 
 
-def test_pictures_of_a_stack_are_named_by_number(tmp_path: Path) -> None:
-    api.stylize(stack(tmp_path / "a.webp", 3), output=tmp_path / "o", model="identity")
-    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == ["a_0000.png", "a_0001.png", "a_0002.png"]
-
-
 def test_a_preview_in_a_tiff_is_no_picture_of_a_clip(tmp_path: Path) -> None:
     whole, preview = np.zeros((32, 32, 3), np.uint8), np.zeros((8, 8, 3), np.uint8)
     assert api.probe(write_tiff(tmp_path / "a.tif", [whole, preview]))["frames"] == 1
@@ -436,12 +426,12 @@ def test_many_pictures_where_one_is_needed_are_refused(tmp_path: Path) -> None:
         read_picture(stack(tmp_path / "a.tif"))
 
 
-@pytest.mark.parametrize("given", ["f", "f/0001.dpx", "f/%04d.dpx"])
-def test_film_scans_are_named_with_the_way_out(tmp_path: Path, given: str) -> None:
+def test_film_scans_are_named_with_the_way_out(tmp_path: Path) -> None:
     (tmp_path / "f").mkdir()
     (tmp_path / "f" / "0001.dpx").write_bytes(b"SDPX" + bytes(2044))
-    with pytest.raises(MediaError, match=r"DPX is not read here — make.*ffmpeg -i %04d\.dpx"):
-        api.probe(tmp_path / given)
+    for given in ("f", "f/0001.dpx", "f/%04d.dpx"):
+        with pytest.raises(MediaError, match=r"DPX is not read here — make.*ffmpeg -i %04d\.dpx"):
+            api.probe(tmp_path / given)
 
 
 def test_key_frames_of_deep_clips_are_written_with_16_bits(tmp_path: Path) -> None:
@@ -452,15 +442,14 @@ def test_key_frames_of_deep_clips_are_written_with_16_bits(tmp_path: Path) -> No
     assert len(np.unique(read_layers(chosen)[0])) > 5000
 
 
-@pytest.mark.parametrize("pattern", [False, True])
-def test_a_folder_of_avif_is_read_with_its_alpha(tmp_path: Path, pattern: bool) -> None:
+def test_a_folder_of_avif_is_read_with_its_alpha(tmp_path: Path) -> None:
     folder = tmp_path / "f"
     folder.mkdir()
     for i in range(3):
         rgba = np.dstack([np.full((48, 64, 3), 60 * i + 40, np.uint8), np.full((48, 64), 255, np.uint8)])
         rgba[:, 32:, 3] = 0
         Image.fromarray(rgba).save(folder / f"{i:04d}.avif", quality=95)
-    clip = survey_clip(Context(), folder / "%04d.avif" if pattern else folder)
+    clip = survey_clip(Context(), folder / "%04d.avif")
     frames = list(clip.frames(FrameFormat(alpha="kept"), 1))
     assert clip.index.names == ("0000.avif", "0001.avif", "0002.avif")
     for i, frame in enumerate(frames):
@@ -494,9 +483,5 @@ def test_a_sequence_of_avif_is_read_and_not_its_still(tmp_path: Path) -> None:
     first.save(tmp_path / "a.avif", save_all=True, append_images=others, duration=[40, 120, 40, 40])
     with open_reader(tmp_path / "a.avif") as reader:
         frames = list(reader.frames())
-        assert [1000 * (pts - frames[0].pts) * reader.index().time_base for pts in reader.index().pts] == [
-            0,
-            40,
-            160,
-            200,
-        ]
+        index = reader.index()
+    assert [1000 * (pts - frames[0].pts) * index.time_base for pts in index.pts] == [0, 40, 160, 200]
