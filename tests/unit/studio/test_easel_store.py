@@ -196,15 +196,7 @@ def test_the_oldest_changes_go_where_there_is_too_much(store: EaselStore, monkey
 @pytest.mark.parametrize(
     "wrong",
     [
-        *(
-            {"size": [8]},
-            {"size": "86"},
-            {"position": "0"},
-            {"position": 9},
-            {"tip": -1},
-            {"last": None},
-            {"stored": 1e9},
-        ),
+        *({"size": [8]}, {"position": "0"}, {"position": 9}, {"tip": -1}, {"last": None}, {"stored": 1e9}),
         *({"layers": []}, {"layers": 5}, {"pictures": {"0": ["x"]}}, {"pictures": {"0": "../x"}}, {"stamp": 1}),
     ],
     ids=str,

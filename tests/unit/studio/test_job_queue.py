@@ -64,12 +64,6 @@ def test_jobs_run_in_their_order_one_after_the_other(queue: JobQueue, processes:
     assert processes.started == [1, 2]
 
 
-def test_several_run_side_by_side_where_that_is_wanted(tmp_path: Path, processes: Processes) -> None:
-    queue = JobQueue(tmp_path / "jobs", tmp_path, 2, line, processes)
-    queue.add([job(), job(), job()])
-    assert states(queue) == {1: "running", 2: "running", 3: "queued"}
-
-
 def test_a_job_waits_for_those_that_it_needs_and_says_so(queue: JobQueue, processes: Processes) -> None:
     queue.at_once = 3
     queue.add([job()])

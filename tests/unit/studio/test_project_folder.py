@@ -23,16 +23,8 @@ OUTWARD_VALUES = [
     "state/jobs/x",
 ]  # fmt: skip
 INWARD_VALUES = [
-    "my film ~ cut.mp4",
-    "take 1 .mp4",
-    "a[1].mp4",
-    "Recording 3.45.12\u202fPM.mov",
-    "a.mp4",
-    "man=man.mkv",
-    "not:man.mkv",
-    "a.jpg: 0.6, oil: .4",
-    "0: a.jpg, 2s: b.jpg",
-    "looks/a b.png",
+    *("my film ~ cut.mp4", "take 1 .mp4", "a[1].mp4", "Recording 3.45.12\u202fPM.mov", "a.mp4", "man=man.mkv"),
+    *("not:man.mkv", "a.jpg: 0.6, oil: .4", "0: a.jpg, 2s: b.jpg", "looks/a b.png"),
 ]
 
 
@@ -63,11 +55,11 @@ def test_no_value_that_names_files_leads_out_of_the_folder(folder: ProjectFolder
         folder.check_value(value)
 
 
-@pytest.mark.parametrize("value", INWARD_VALUES)
-def test_values_that_name_files_of_the_folder_are_accepted(folder: ProjectFolder, value: str) -> None:
-    if value.endswith((".mp4", ".mov")):
-        (folder.root / value).write_bytes(b"x")
-    folder.check_value(value)
+def test_values_that_name_files_of_the_folder_are_accepted(folder: ProjectFolder) -> None:
+    for value in INWARD_VALUES:
+        if value.endswith((".mp4", ".mov")):
+            (folder.root / value).write_bytes(b"x")
+        folder.check_value(value)
 
 
 @given(st.text(st.sampled_from("./\\~ab:C%|\0é "), max_size=12))

@@ -25,7 +25,7 @@ from vidtrans.video.io.orientation import Orientation, orientation_from_matrix
 from vidtrans.video.io.reader import ClipReader
 from vidtrans.video.io.stream_copy import StreamCopy
 
-repeatable = hypothesis_settings(max_examples=10)
+repeatable = hypothesis_settings(max_examples=6)
 B_FRAMES = {"crf": "12", "preset": "medium", "g": "12", "bf": "3"}
 OPEN_GOP = {"crf": "12", "x264-params": "open-gop=1:keyint=10:min-keyint=10:bframes=3:scenecut=0"}
 VFR = list(accumulate([0, 512, 40, 3000, 511, 513, 1024, 48, 900, 20_000, *[512] * 30]))
@@ -159,13 +159,11 @@ def packet_durations(path: Path) -> list[Fraction]:
     ("name", "pts", "length"),
     [
         ("cfr.mp4", None, 7),
-        ("vfr.mp4", VFR, 1),
         ("late.mp4", [15_360 + 512 * i for i in range(40)], 60),
-        ("odd-start.mp4", [p + 100 for p in VFR], 7),
-        ("cfr.mkv", None, 60),
+        ("odd-start.mp4", [p + 100 for p in VFR], 1),
         ("odd-start.mkv", [p + 100 for p in VFR], 7),
     ],
-    ids=["mp4-cfr", "mp4-vfr", "mp4-late", "mp4-odd-start", "mkv-cfr", "mkv-odd-start"],
+    ids=["cfr", "late", "odd-start", "mkv"],
 )
 def test_what_is_joined_keeps_times_and_sound(tmp_path: Path, name: str, pts: list[int] | None, length: int) -> None:
     source = write_clip(tmp_path / name, moving_frames(40), pts=pts, sound=True)
