@@ -103,13 +103,11 @@ def avif(path: Path, plays: int) -> None:
 def test_plays_are_read_and_carried_to_a_gif(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     source = Path(f"a.{kind}")
     first, *more = (Image.fromarray(np.full((64, 64, 3), 80 * i, np.uint8)) for i in range(3))
-    for plays in (0, 1, 4):
+    for plays in (0, 4):
         if kind == "avif":
             avif(source, plays)
         else:
-            repeats: dict[str, int] = (
-                {"loop": plays} if kind != "gif" else {0: {"loop": 0}, 1: {}, 4: {"loop": 3}}[plays]
-            )
+            repeats: dict[str, int] = {"loop": plays} if kind != "gif" else {0: {"loop": 0}, 4: {"loop": 3}}[plays]
             first.save(source, save_all=True, append_images=more, duration=100, **repeats)
         assert num_plays(source) == plays
     said(capsys, 0, "stylize", source, "--model", "identity", "-o", "out.gif")
@@ -172,8 +170,8 @@ def test_variable_times_count_from_the_first_and_a_very_long_hold_is_counted_in_
     assert [number_of(p) for p in pictures] == [0, 0, 1]
 
 
-@pytest.mark.parametrize(("rate", "shown"), [(60, [0, 2, 3, 5, 6, 8]), (100, [1, 3, 5, 7, 8])])
-def test_where_times_collide_the_later_frame_is_shown(rate: int, shown: list[int]) -> None:
+def test_where_times_collide_the_later_frame_is_shown() -> None:
+    rate, shown = 60, [0, 2, 3, 5, 6, 8]
     pictures, durations = made(numbered(9), Fraction(rate))
     assert [number_of(p) for p in pictures] == shown
     assert min(durations) == SHORTEST_CS

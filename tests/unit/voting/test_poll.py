@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from vote_server import ServedVote, flat_folders, serving_vote
@@ -143,28 +144,16 @@ def test_real_or_fake_gives_feedback_in_practice_only_and_cannot_be_undone(tmp_p
 def test_only_the_pictures_of_this_trial_and_the_next_can_be_had(served: ServedVote) -> None:
     key = join(served)["key"]
     for trial, status in ((0, 200), (1, 200), (2, 409), (-1, 409), ("x", 409), ("1" * 99, 409), ("²", 409)):
-        assert served.ask(f"/stimulus?key={key}&trial={urlquoted(trial)}&side=left")[0] == status, trial
+        assert served.ask(f"/stimulus?key={key}&trial={quote(str(trial))}&side=left")[0] == status, trial
     for query in ("", f"key={key}&trial=0&side=up", f"key={key}&trial=0", "key=x&trial=0&side=left"):
         assert served.ask(f"/stimulus?{query}")[0] == 409
-
-
-def urlquoted(value: object) -> str:
-    from urllib.parse import quote
-
-    return quote(str(value))
 
 
 def test_messages_that_do_not_fit_are_answered_and_nothing_is_recorded(served: ServedVote) -> None:
     key = join(served)["key"]
     for body in (b"", b"{", b"[]", b"3", b"[" * 5000, b"\xff", b"x" * 20_000):
         assert served.ask("/vote", body)[0] == 409
-    for message in (
-        {},
-        {"key": key},
-        {"key": key, "trial": 0},
-        {"key": key, "trial": 0, "side": ["left"]},
-        {"key": []},
-    ):
+    for message in ({}, {"key": key}, {"key": key, "trial": 0, "side": ["left"]}, {"key": []}):
         status, answer = served.ask("/vote", message)
         assert status == 409, message
         assert answer["problem"]
