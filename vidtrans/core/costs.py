@@ -108,6 +108,8 @@ class TimeLeft:
                 self._rate_since = self._next
             self._next = (now, event.done)
         since, done = self._rate_since
+        if event.done <= done:  # a stage that was begun again
+            return None
         left = (event.total - event.done) * (now - since) / (event.done - done)
         if event.at_most_s is not None:
             left = min(left, event.at_most_s)
