@@ -1,4 +1,4 @@
-"""Bad input: one line with what, why and what to do; the right exit status; nothing at the output path."""
+"""Mistakes and bad input: one line with what, why and what to do; the right status; nothing at the output path."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chain import refuse, vidtrans, vidtrans_json
+from chain import refuse, said, said_json, vidtrans, vidtrans_json
 from clips import moving_frames, write_clip
+from directed_clip import lossless
 from filelock import FileLock
+from made_models import make_model
 from safetensors import safe_open
 from safetensors.numpy import load_file, save, save_file
+from style_pictures import write_style_pictures
 from systems import need_name
 
 from vidtrans.cli.main import run
@@ -43,7 +46,6 @@ CONTENTS = {
     "text.mp4": b"this is a shopping list\n" * 50,
     "empty.mp4": b"",
     "zeros.mp4": bytes(100_000),
-    "random.mp4": np.random.default_rng(0).bytes(100_000),
     "playlist.mp4": b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/x.ts\n",
     "concat.mp4": b"ffconcat version 1.0\nfile 'clip.mp4'\n",
 }
@@ -83,36 +85,80 @@ def test_a_single_frame_gives_no_next_frame_pair_but_renders(capsys: Capsys) -> 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("status", "line", "says"),
     [
-        (("make-dataset", "clip.mp4", "--pairing", "edgs"), "did you mean 'edges'"),
-        (("make-dataset", "clip.mp4", "--preset", "edgse"), "did you mean 'edges'"),
-        (("make-dataset", "clip.mp4", "--set", "pairing.densety=1"), "did you mean 'density'"),
-        (("make-dataset", "clip.mp4", "--set", "paring.density=1"), "did you mean 'pairing'"),
-        (("make-dataset", "clip.mp4", "--set", "pairing.density=99"), "from 0.001 to 0.9"),
-        (("make-dataset", "clip.mp4", "--set", "pairing.gradient_channel=perhaps"), "it must be bool"),
-        (("make-dataset", "clip.mp4", "--set", "nonsense"), "table.key=value"),
-        (("make-dataset", "clip.mp4", "--size", "huge"), "use 256"),
-        (("make-dataset", "clip.mp4", "--start", "soon"), "HH:MM:SS"),
-        (("make-dataset", "clip.mp4", "--start", "30s"), "choose times within"),
-        (("make-dataset", "clip.mp4", "--pairing", "aligned"), "--target"),
-        (("make-dataset", "clip.mp4", "--target", "clip.mp4"), "--pairing aligned"),
-        (("stylize", "clip.mp4", "--model", "identity", "--temporal", "on"), "choose from"),
-        (("stylize", "clip.mp4", "--model", "identity", "--codec", "mpeg9"), "choose from"),
-        (("stylize", "clip.mp4", "--model", "identity", "-o", "x.avi"), "use .mp4"),
-        (("stylize", "clip.mp4"), "--model"),
-        (("train", "clip.dataset", "--steps", "5", "--minutes", "5"), "give one of them"),
-        (("train", "clip.dataset", "--steps", "0"), "--steps"),
-        (("run", "clip.mp4", "--apply", "clip.mp4", "-o", "x.mp4", "--minutes", "nan"), "it must be greater than 0"),
-        (("demo", "--minutes", "nan", "--dry-run"), "it must be greater than 0"),
-        (("demo", "--minutes", "nan"), "it must be greater than 0"),
-        (("styleize", "clip.mp4"), "Did you mean 'stylize'"),
-        (("preset", "show", "nothing"), "choose from"),
-        (("cache", "clean", "--stage", "nothing"), "choose from"),
+        (2, "make-dataset clip.mp4 --pairing edgs", "did you mean 'edges'"),
+        (2, "make-dataset clip.mp4 --set pairing.densety=1", "did you mean 'density'"),
+        (2, "make-dataset clip.mp4 --set paring.density=1", "did you mean 'pairing'"),
+        (2, "make-dataset clip.mp4 --set pairing.density=99", "from 0.001 to 0.9"),
+        (2, "make-dataset clip.mp4 --set nonsense", "table.key=value"),
+        (2, "make-dataset clip.mp4 --size huge", "use 256"),
+        (2, "make-dataset clip.mp4 --start soon", "HH:MM:SS"),
+        (2, "make-dataset clip.mp4 --start 30s", "choose times within"),
+        (2, "make-dataset clip.mp4 --pairing aligned", "--target"),
+        (2, "make-dataset clip.mp4 --target clip.mp4", "--pairing aligned"),
+        (2, "stylize clip.mp4 --model identity --temporal on", "choose from"),
+        (2, "stylize clip.mp4 --model identity -o x.avi", "use .mp4"),
+        (2, "stylize clip.mp4", "--model"),
+        (2, "train clip.dataset --steps 5 --minutes 5", "give one of them"),
+        (2, "train clip.dataset --steps 0", "--steps"),
+        (2, "stylize clip.mp4 --model identity --fps=nan", "fps"),
+        (2, "stylize clip.mp4 --model identity --codec=ffmpeg:", "ffmpeg"),
+        (2, "run clip.mp4 --apply clip.mp4 -o x.mp4 --minutes nan", "it must be greater than 0"),
+        (2, "demo --minutes nan", "it must be greater than 0"),
+        (2, "styleize clip.mp4", "Did you mean 'stylize'"),
+        (2, "cache clean --stage nothing", "choose from"),
+        (3, "stylize clip.mp4 --model nothing", "identity"),
+        (3, "stylize clip.mp4 --model no/thing.safetensors", "no such file"),
+        (3, "train nothing", "make-dataset"),
+        (3, "probe clp.mp4", "clp.mp4: no such file — did you mean 'clip.mp4'?"),
+        (3, "probe zz.mp4", "zz.mp4: no such file — check the name"),
+        (2, "stylize clip.mp4 --look stripe.png", "--look stripe.png: no such picture — did you mean 'stripes.png'?"),
+        (3, "stylize clip.mp4 --model stripes.png", "stripes.png: it is a picture, not a model — paint in its style"),
+        (2, "run --look oil --apply clip.mp4 -o o.mp4", "it is a medium, and nothing is learned"),
+        (2, "look oil", "it is a medium, and nothing is learned — vidtrans stylize VIDEO --look oil"),
+        (3, "stylize clip.mp4 --model mien.safetensors", "no such file — did you mean 'mine.safetensors'?"),
+        (3, "stylize clip.mp4 --model ./mine.safetensor", "no such file — did you mean 'mine.safetensors'?"),
+        (3, "stylize clip.mp4 --model flowr", "did you mean 'flower'?"),
+        (2, "stylize clip.mp4 --look oil -o clip.mp4/x.mp4", "is a file, not a folder"),
+        (3, "train folder", "dataset.json"),
+        (3, "train emptied", "damaged"),
+        (2, "stylize clip.mp4 --look Oil", "--look Oil: there is no such medium or picture — did you mean 'oil'?"),
+        (2, "stylize clip.mp4 --style ink", "No such option '--style'. Did you mean '--look'?"),
+        (2, "stylize clip.mp4 --resolution 512", "Did you mean '--size'?"),
+        (2, "stylize clip.mp4 --crf 18", "Did you mean '--set encoding.crf=N'?"),
+        (
+            2,
+            "stylize clip.mp4 oil",
+            "'oil': a look, where a clip is expected — write: vidtrans stylize clip.mp4 --look",
+        ),
+        (2, "stylize clip.mp4 flower", "write: vidtrans stylize clip.mp4 --model flower"),
+        (2, "clip.mp4", "'clip.mp4' is no command: write 'vidtrans stylize clip.mp4 --look oil'."),
+        (2, "oil clip.mp4", "'oil' is a medium: write 'vidtrans stylize VIDEO --look oil'."),
+        (2, "help", "No such command 'help'. Did you mean '--help'?"),
+        (2, "help stylize", "write 'vidtrans stylize --help'."),
+        (2, "models", "Did you mean 'model list'?"),
+        (2, "render clip.mp4", "Did you mean 'stylize'?"),
+        (2, "cache clear", "No such command 'clear'. Did you mean 'clean'?"),
+        (2, "model ls", "Did you mean 'list'?"),
+        (2, "stylize clip.mp4 --look oil --strength 150%", "write 1.5 for 150%"),
+        (2, "stylize clip.mp4 --look oil --set rendering.strength=50%", "write 0.5 for 50%"),
+        (
+            2,
+            "stylize http://a.org/x.mp4 --look oil",
+            "http://a.org/x.mp4: it is an address, not a file of this machine",
+        ),
+        (2, "stylize clip.mp4 --look oil --look=pencil", "--look: it was given twice"),
+        (2, "stylize clip.mp4 --look oil -o file:///tmp/x.mp4", "it is an address"),
     ],
 )
-def test_slips_are_answered_with_the_remedy(arguments: tuple[str, ...], says: str, clip: Path, capsys: Capsys) -> None:
-    assert says in refuse(capsys, 2, *arguments)
+def test_slips_are_answered_with_the_remedy(status: int, line: str, says: str, clip: Path, capsys: Capsys) -> None:
+    for folder in ("folder", "emptied"):
+        Path(folder).mkdir()
+    Path("emptied/dataset.json").write_text("{}")
+    Path("mine.safetensors").touch()
+    write_style_pictures(Path())
+    assert says in refuse(capsys, status, *line.split())
 
 
 def test_a_wrong_preset_file_or_project_file_is_named(clip: Path, capsys: Capsys) -> None:
@@ -171,19 +217,6 @@ def test_a_model_with_other_weights_or_not_a_number_is_refused(clip: Path, tiny_
         assert bad != "flip" or "damaged" in line
 
 
-def test_no_such_model_lists_those_there_are(clip: Path, capsys: Capsys) -> None:
-    assert "identity" in refuse(capsys, 3, "stylize", clip, "--model", "nothing")
-    assert "no such file" in refuse(capsys, 3, "stylize", clip, "--model", "no/thing.safetensors")
-
-
-def test_no_dataset_is_no_dataset(clip: Path, capsys: Capsys) -> None:
-    assert "make-dataset" in refuse(capsys, 3, "train", "nothing")
-    Path("folder").mkdir()
-    assert "dataset.json" in refuse(capsys, 3, "train", "folder")
-    Path("folder/dataset.json").write_text("{}")
-    assert "damaged" in refuse(capsys, 3, "train", "folder")
-
-
 def test_an_existing_output_is_kept_unless_asked(clip: Path, capsys: Capsys) -> None:
     Path("clip.identity.mp4").write_text("precious")
     arguments = ("stylize", clip, "--model", "identity")
@@ -210,7 +243,7 @@ def test_a_bug_keeps_its_traceback(clip: Path, monkeypatch: pytest.MonkeyPatch) 
         run(["stylize", str(clip), "--model", "identity"])
 
 
-@pytest.mark.parametrize("name", ["-dash.mp4", "co:lon.mp4", "new\nline.mp4", "ünï☃.mp4", "per%cent.mp4"])
+@pytest.mark.parametrize("name", ["-dash.mp4", "co:lon.mp4", "new\nline.mp4", "per%cent ünï☃.mp4"])
 def test_odd_names_work(name: str, clip: Path) -> None:
     need_name(name)
     Path(name).write_bytes(clip.read_bytes())
@@ -223,7 +256,6 @@ def test_odd_names_work(name: str, clip: Path) -> None:
     "error",
     [
         NotImplementedError("FileSystem does not appear to support flock"),
-        OSError(errno.EOPNOTSUPP, "Operation not supported"),
         OSError(errno.ENOLCK, "No locks available"),
     ],
 )
@@ -237,3 +269,64 @@ def test_a_cache_on_a_network_drive_without_locks_is_one_line(
     said = refuse(capsys, 1, "stylize", clip, "--model", "identity", "-o", "out.mp4", dry_run=False)
     cache = Path(".vidtrans").resolve()
     assert said == f"error: cache {cache}: its file system has no locks — give a --cache-dir on a local disk"
+
+
+SMALL = ("--size", "48", "--codec", "ffv1", "--temporal", "off", "--upscale", "bicubic", "--device", "cpu")
+
+
+@pytest.fixture
+def clip_and_pictures(tmp_path: Path) -> None:
+    lossless(Path("clip.mkv"), moving_frames(8, (96, 64)))
+    write_style_pictures(tmp_path)
+
+
+@pytest.mark.usefixtures("clip_and_pictures")
+def test_a_size_that_is_not_reached_is_said(capsys: Capsys) -> None:
+    render = ("stylize", "clip.mkv", "--model", "identity", "--dry-run", "--size")
+    told = said(capsys, 0, *render, "2500")
+    assert "--size 2500: clip.mkv is 96x64, and a short side enlarges nothing" in told
+    assert "--size 3750x2500 enlarges it" in told
+    for reached in ("64", "96x64", "300x200", "source"):
+        assert "enlarges" not in said(capsys, 0, *render, reached)
+
+
+@pytest.mark.usefixtures("clip_and_pictures")
+def test_a_folder_of_one_clip_is_a_folder_of_clips(capsys: Capsys) -> None:
+    Path("one").mkdir()
+    Path("clip.mkv").rename("one/a.mkv")
+    render = ("stylize", "--model", "identity", *SMALL)
+    for given, place in (("one", "made"), ("one/*.mkv", "found"), ("one/a.mkv", "new/")):
+        said(capsys, 0, *render, given, "-o", place)
+        assert Path(place, "a.identity.mkv").is_file()
+    assert "have a folder of results" in refuse(capsys, 2, *render, "one", "-o", "x.mkv")
+    told = refuse(capsys, 3, "probe", "one")
+    assert "one: a folder of 1 video, where one clip is expected — name the video, as one/a.mkv" in told
+
+
+@pytest.mark.usefixtures("clip_and_pictures")
+def test_the_number_of_a_frame_is_told_from_seconds(capsys: Capsys) -> None:
+    render = ("stylize", "clip.mkv", "--model", "identity", *SMALL)
+    told = said(capsys, 0, *render, "--end", "2", "-o", "a.mkv")
+    assert "2 is the number of a frame: 2 frames of clip.mkv are rendered; for seconds write 2s" in told
+    assert "number of a frame" not in said(capsys, 0, *render, "--end", "0.1s", "-o", "b.mkv")
+
+
+@pytest.mark.usefixtures("clip_and_pictures")
+def test_one_picture_to_learn_from_is_pointed_to_its_style(capsys: Capsys) -> None:
+    told = said(capsys, 0, "make-dataset", "stripes.png", "-o", "one.dataset")
+    assert "from one picture a model learns that picture alone; its style is painted by: vidtrans stylize VIDEO" in told
+    assert "that picture alone" not in said(capsys, 0, "make-dataset", "clip.mkv")
+
+
+@pytest.mark.usefixtures("clip_and_pictures")
+def test_a_clip_smaller_than_pictures_of_the_training_is_enlarged(tiny_model: Path, capsys: Capsys) -> None:
+    """At a smaller scale a network that learned from pairs finds no eyes in a face."""
+    lossless(Path("small.mkv"), moving_frames(2, (32, 24)))
+    make_model("untrained.safetensors", "edges", size=32)
+    seen = {}
+    for name, *flags in ((tiny_model,), (tiny_model, "--size", "source"), ("untrained",)):
+        render = ("stylize", "small.mkv", "--model", name, "-o", "o.mkv", "--temporal", "off", "--overwrite")
+        table = said_json(capsys, *render, *flags)
+        assert table["size"] == [32, 24]
+        seen[(name, *flags)] = table["working_size"]
+    assert list(seen.values()) == [[43, 32], [32, 24], [32, 24]]

@@ -67,25 +67,17 @@ def render(capsys: Capsys, source: Path, ending: str, *more: str) -> tuple[Path,
     return output, said(capsys, 0, "stylize", source, *IDENTITY, "-o", output, *more)
 
 
-# Clocks
-
-
 @pytest.mark.parametrize(
     ("name", "video", "sound", "late"),
     [
         ("a.ts", "libx264", "aac", 582),
         ("a.ts", "mpeg2video", "mp2", 95_440),  # the clock restarts after 95,443.7 s: 2**33 ticks of 90 kHz
         ("a.vob", "mpeg2video", "ac3", 582),
-        ("a.mpg", "mpeg2video", "mp2", 582),
-        ("a.m2ts", "libx264", "ac3", 582),
         ("a.mkv", "libx264", "aac", 582),
         ("a.flv", "libx264", "aac", 582),
-        ("a.wmv", "mpeg4", "ac3", 582),
     ],
 )
-def test_a_clock_that_begins_anywhere_is_counted_from_0(
-    name: str, video: str, sound: str, late: int, capsys: Capsys
-) -> None:
+def test_a_clock_that_begins_late_counts_from_0(name: str, video: str, sound: str, late: int, capsys: Capsys) -> None:
     source = remux(film("film.mkv", video, sound, 6), Path(name), output_ts_offset=str(late))
     given = starts(source)
     assert min(given) > 500 or late > 10_000
@@ -97,7 +89,7 @@ def test_a_clock_that_begins_anywhere_is_counted_from_0(
     assert sum(map(len, read_blocks(source))) < RATE_HZ
 
 
-@pytest.mark.parametrize("name", ["a.mkv", "a.ts", "a.mp4"])
+@pytest.mark.parametrize("name", ["a.ts", "a.mp4"])
 def test_sound_that_begins_after_the_pictures_is_heard_then(name: str) -> None:
     pictures = write_frames(Path("p.mp4"), moving_frames(25), "libx264", "yuv420p", options=FAST)
     late = remux(with_sound(pictures, Path("late.mkv"), "aac", late_s=0.6), Path(name), output_ts_offset="0")
@@ -105,27 +97,13 @@ def test_sound_that_begins_after_the_pictures_is_heard_then(name: str) -> None:
     assert np.argmax(heard) / RATE_HZ == pytest.approx(0.6, abs=0.05)
 
 
-def test_times_that_an_edit_list_gives_stay(capsys: Capsys) -> None:
-    source = remux(film("film.mp4", "libx264", "aac", 6), Path("a.mp4"), output_ts_offset="5")
-    assert starts(render(capsys, source, "mp4")[0]) == starts(source)
-
-
-# Sound that an edit list hides
-
-
 @pytest.mark.parametrize(
     ("name", "sound", "ending", "spans"),
     [
-        ("a.mp4", "aac", "mkv", [(0, 1.2)]),
-        ("a.mp4", "aac", "mkv", [(0.31, 1.2)]),
         ("a.mp4", "aac", "mkv", [(0.31, 0.9)]),
-        ("a.mp4", "aac", "mkv", [(0, 0.4), (0.8, 1.2)]),
         ("a.mp4", "aac", "mp4", [(0, 0.4), (0.8, 1.2)]),
         ("a.mp4", "libopus", "webm", [(0.31, 1.2)]),
-        ("a.mp4", "mp3", "mkv", [(0.31, 1.2)]),
-        ("a.mov", "alac", "mkv", [(0.31, 1.2)]),
         ("a.mov", "pcm_s16le", "mkv", [(0.31, 1.2)]),
-        ("a.mov", "pcm_mulaw", "mkv", [(0.31, 1.2)]),
     ],
 )
 def test_what_an_edit_list_hides_is_not_heard(
@@ -143,9 +121,6 @@ def test_what_an_edit_list_hides_is_not_heard(
         assert abs(len(whole) - len(wanted)) <= 4096
 
 
-# Rates
-
-
 def rates(path: Path) -> tuple[float, float, float]:
     """The frames per second that a file states to FFmpeg, to its guess, and to OpenCV."""
     with closing(av.open(str(path))) as container:
@@ -155,9 +130,7 @@ def rates(path: Path) -> tuple[float, float, float]:
     return *found, capture.get(cv2.CAP_PROP_FPS)
 
 
-@pytest.mark.parametrize(
-    ("rate", "ending"), [(Fraction(30), "mp4"), (Fraction(30), "mkv"), (RATE, "mp4"), (RATE, "mkv"), (RATE, "webm")]
-)
+@pytest.mark.parametrize(("rate", "ending"), [(Fraction(30), "mkv"), (RATE, "mp4"), (RATE, "webm")])
 def test_times_rounded_to_milliseconds_keep_their_rate(rate: Fraction, ending: str, capsys: Capsys) -> None:
     source = Path("a.mkv")
     with closing(av.open(str(source), "w")) as container:
@@ -181,16 +154,7 @@ def test_a_varying_rate_is_its_average_in_matroska(capsys: Capsys) -> None:
     assert max(abs(a - b) for a, b in zip(times(output), times(source), strict=True)) <= Fraction(1, 2000)
 
 
-@pytest.mark.parametrize(
-    ("name", "codec"),
-    [
-        ("a.h264", "libx264"),
-        ("a.hevc", "libx265"),
-        ("a.m2v", "mpeg2video"),
-        ("a.m1v", "mpeg1video"),
-        ("a.m4v", "mpeg4"),
-    ],
-)
+@pytest.mark.parametrize(("name", "codec"), [("a.h264", "libx264"), ("a.m2v", "mpeg2video"), ("a.m4v", "mpeg4")])
 def test_a_raw_stream_has_the_rate_of_its_own_header(name: str, codec: str, capsys: Capsys) -> None:
     source = write_frames(Path(name), moving_frames(8), codec, "yuv420p", rate=30)
     output, _ = render(capsys, source, "mp4")
@@ -203,20 +167,7 @@ def test_a_raw_stream_without_a_rate_says_so(capsys: Capsys) -> None:
     assert "neither times nor a frame rate: 25 frames/s are assumed" in render(capsys, source, "mp4")[1]
 
 
-# Tracks
-
-
-@pytest.mark.parametrize(
-    ("name", "sound"),
-    [
-        ("a.avi", "wmav2"),
-        ("a.avi", "adpcm_ms"),
-        ("a.avi", "pcm_mulaw"),
-        ("a.avi", "pcm_alaw"),
-        ("a.mov", "pcm_mulaw"),
-        ("a.wmv", "wmav1"),
-    ],
-)
+@pytest.mark.parametrize(("name", "sound"), [("a.avi", "adpcm_ms"), ("a.mov", "pcm_mulaw"), ("a.wmv", "wmav1")])
 def test_old_sound_is_copied_into_mkv(name: str, sound: str, capsys: Capsys) -> None:
     source = film(name, "mpeg4", sound)
     assert np.array_equal(samples(render(capsys, source, "mkv")[0])[1], samples(source)[1])
@@ -225,19 +176,15 @@ def test_old_sound_is_copied_into_mkv(name: str, sound: str, capsys: Capsys) -> 
     assert ".mkv" in said_of_mp4
 
 
-@pytest.mark.parametrize(
-    ("name", "sound", "ending", "remedy"),
-    [
+def test_a_remedy_for_sound_is_one_that_helps(capsys: Capsys) -> None:
+    for name, sound, ending, remedy in (
         ("a.m2ts", "pcm_bluray", "mkv", "convert its sound first, for example to FLAC, or --set encoding.sound=none"),
         ("a.mov", "pcm_f32be", "mkv", "use -o with .mp4 or .mov, or"),
-        ("a.mkv", "libopus", "mov", "use -o with .mp4 or .mkv or .webm, or"),
-    ],
-)
-def test_a_remedy_for_sound_is_one_that_helps(name: str, sound: str, ending: str, remedy: str, capsys: Capsys) -> None:
-    source = film(name, "mpeg2video", sound)
-    assert remedy in refuse(capsys, 2, "stylize", source, *IDENTITY, "-o", f"out.{ending}")
-    compared = refuse(capsys, 2, "compare", source, source, "-o", f"out.{ending}")
-    assert remedy.partition(", or")[0] in compared
+        ("b.mkv", "libopus", "mov", "use -o with .mp4 or .mkv or .webm, or"),
+    ):
+        source = film(name, "mpeg2video", sound)
+        assert remedy in refuse(capsys, 2, "stylize", source, *IDENTITY, "-o", f"out.{ending}")
+    assert remedy.partition(", or")[0] in refuse(capsys, 2, "compare", source, source, "-o", "out.mov")
 
 
 def laden(path: Path) -> Path:
@@ -322,8 +269,7 @@ CAMERA = {
 }
 
 
-@pytest.mark.parametrize("name", ["a.mov", "a.mp4", "a.mkv"])
-@pytest.mark.parametrize("ending", ["mov", "mp4", "mkv"])
+@pytest.mark.parametrize(("name", "ending"), [("a.mov", "mp4"), ("a.mp4", "mkv"), ("a.mkv", "mov")])
 def test_a_cameras_tags_and_names_of_tracks_are_kept(name: str, ending: str, capsys: Capsys) -> None:
     source = tagged(Path(name), CAMERA, {"title": "Camera B", "handler_name": "\x1fBoom", "language": "jpn"})
     with closing(av.open(str(render(capsys, source, ending)[0]))) as result:
@@ -338,16 +284,14 @@ def test_a_cameras_tags_and_names_of_tracks_are_kept(name: str, ending: str, cap
         assert track.disposition == Disposition.default
 
 
-def test_plain_tags_stay_where_players_look_for_them(capsys: Capsys) -> None:
-    output, _ = render(capsys, tagged(Path("a.mkv"), {"title": "Harbour"}, {}), "mp4")
-    assert b"\xa9nam" in output.read_bytes()
-
-
-def test_views_that_a_container_cannot_name_are_reported(capsys: Capsys) -> None:
+def test_what_a_container_cannot_name_and_what_is_in_the_pictures_is_reported(capsys: Capsys) -> None:
     source = boxed(film("b.mp4", "libx264", "aac"), Path("a.mp4"), stereo(2), spherical(0, 0, 1 << 30, 1 << 30))
     assert "left out" not in render(capsys, source, "mkv")[1]
     words = " ".join(render(capsys, source, "mov")[1].split())
     assert "left out of mov: stereo 3D (views side by side), spherical projection (part of an" in words
+    pictures = write_frames(Path("c.mp4"), moving_frames(4), "libx264", "yuv420p", options=FAST)
+    words = render(capsys, with_captions(pictures, Path("d.mp4")), "mp4")[1]
+    assert "closed captions within the pictures: not kept" in " ".join(words.split())
 
 
 def test_colours_of_dolby_vision_alone_are_refused_or_named(capsys: Capsys) -> None:
@@ -360,20 +304,9 @@ def test_colours_of_dolby_vision_alone_are_refused_or_named(capsys: Capsys) -> N
     assert "Dolby" not in render(capsys, source, "mkv")[1]
 
 
-def test_captions_are_missed(capsys: Capsys) -> None:
-    pictures = write_frames(Path("b.mp4"), moving_frames(4), "libx264", "yuv420p", options=FAST)
-    words = render(capsys, with_captions(pictures, Path("a.mp4")), "mp4")[1]
-    assert "closed captions within the pictures: not kept" in " ".join(words.split())
-
-
-# Timecode
-
-
-@pytest.mark.parametrize("name", ["a.mov", "a.mkv"])
-def test_timecode_is_counted_by_its_own_rate(name: str, capsys: Capsys) -> None:
+def test_timecode_is_counted_by_its_own_rate(capsys: Capsys) -> None:
     stamps = [1001 * i for i in range(32) if i % 9 != 4]  # a telephone's: 26 frames a second on average
-    source = Path(name)
-    with closing(av.open(str(source), "w", options={"video_track_timescale": "30000"} if "mov" in name else {})) as out:
+    with closing(av.open("a.mov", "w", options={"video_track_timescale": "30000"})) as out:
         stream: Any = out.add_stream("libx264", rate=RATE, options=FAST)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         stream.metadata["timecode"] = "16:37:10;02"
@@ -382,16 +315,12 @@ def test_timecode_is_counted_by_its_own_rate(name: str, capsys: Capsys) -> None:
             frame.pts, frame.time_base = stamp, Fraction(1, 30_000)
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
-    for more, wanted in ((), "16:37:10;02"), (("--start", "0.5s"), "16:37:10;17"):
-        for ending in ("mov", "mkv"):
-            output, words = render(capsys, source, ending, "--overwrite", *more)
-            assert "timecode" not in words
-            with closing(av.open(str(output))) as container:
-                tags = container.streams.video[0].metadata
-                assert wanted in (tags.get("timecode"), tags.get("TIMECODE"))
-
-
-# Recordings that were joined, and programmes
+    for ending, more, wanted in (("mov", (), "16:37:10;02"), ("mkv", ("--start", "0.5s"), "16:37:10;17")):
+        output, words = render(capsys, Path("a.mov"), ending, *more)
+        assert "timecode" not in words
+        with closing(av.open(str(output))) as container:
+            tags = container.streams.video[0].metadata
+            assert wanted in (tags.get("timecode"), tags.get("TIMECODE"))
 
 
 def joined(name: str, video: str, sound: str, late_s: Sequence[int] = (0, 0)) -> list[Path]:
@@ -415,12 +344,9 @@ def offsets(path: Path, firsts: Sequence[int]) -> list[float]:
 @pytest.mark.parametrize(
     ("name", "video", "sound", "late_s", "ending"),
     [
-        ("a.ts", "libx264", "aac", (0, 0), "mp4"),
         ("a.ts", "mpeg2video", "mp2", (0, 0, 0), "mkv"),
-        ("a.ts", "mpeg2video", "mp2", (0, 1000), "mp4"),
         ("a.ts", "libx264", "mp2", (90_000, 1000), "mkv"),  # FFmpeg adds 2**33 ticks to the second
-        ("a.m2ts", "libx264", "ac3", (5, 0), "mp4"),
-        ("a.vob", "mpeg2video", "ac3", (0, 0), "mkv"),
+        ("a.m2ts", "libx264", "aac", (5, 0), "mp4"),
         ("a.flv", "libx264", "aac", (0, 0), "mkv"),
         ("a.mkv", "libx264", "libopus", (0, 0), "mp4"),
     ],
@@ -492,9 +418,8 @@ def two_programmes(path: Path, late_s: int) -> Path:
     return path
 
 
-@pytest.mark.parametrize("late_s", [0, 7200])
-def test_only_the_programme_of_the_pictures_is_heard_and_copied(late_s: int, capsys: Capsys) -> None:
-    source = two_programmes(Path("two.ts"), late_s)
+def test_only_the_programme_of_the_pictures_is_heard_and_copied(capsys: Capsys) -> None:
+    source = two_programmes(Path("two.ts"), 7200)
     with closing(av.open(str(source))) as container:
         assert [s.type for s in container.streams] == ["video", "audio", "video", "audio"]
         own = [bytes(p) for p in container.demux(container.streams[1]) if p.size]
@@ -507,14 +432,13 @@ def test_only_the_programme_of_the_pictures_is_heard_and_copied(late_s: int, cap
     assert sum(map(len, read_blocks(source))) < RATE_HZ
 
 
-@pytest.mark.parametrize("name", ["a.ts", "a.mkv", "a.mp4"])
-def test_sound_hours_away_from_the_pictures_is_left_out_and_said(name: str, capsys: Capsys) -> None:
+def test_sound_hours_away_from_the_pictures_is_left_out_and_said(capsys: Capsys) -> None:
     def later(number: int, packet: av.Packet) -> None:
         if packet.stream.type == "audio":
             shift = round(7200 / packet.time_base)
             packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
 
-    source = remux(film("film.mkv", "libx264", "aac"), Path(name), change=later)
+    source = remux(film("film.mkv", "libx264", "aac"), Path("a.ts"), change=later)
     result, told = render(capsys, source, "mkv")
     assert "sound track 1 (aac) 2.0 h away from the pictures" in told
     assert sound_packets(result) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import closing
 from fractions import Fraction
 from itertools import accumulate, pairwise
@@ -20,7 +19,6 @@ from oddities import (
     LANGUAGES,
     WORDS,
     cut_outs,
-    remux,
     with_sound,
     write_film,
     write_frames,
@@ -39,7 +37,11 @@ Capsys = pytest.CaptureFixture[str]
 IDENTITY = ("--model", "identity", "--set=rendering.chunk_frames=7")
 # A GPU's where they work; test_hardware_video.py has what becomes of them elsewhere.
 VIDEOS = [n for n, codec in CODECS.items() if not codec.unpacked and not (codec.software and encoder_problem(n))]
-PAIRS = [(name, ending) for name in VIDEOS for ending in CODECS[name].containers]
+PAIRS = [  # to join what is encoded into other containers is one code
+    pytest.param(name, ending, marks=pytest.mark.thorough if place else ())
+    for name in VIDEOS
+    for place, ending in enumerate(CODECS[name].containers)
+]
 SIZE = (256, 128)
 COUNT = 20
 # Frames that are shown for 20 ms to a second: a variable rate, in a time base of 1/15360 s.
@@ -106,9 +108,7 @@ def test_every_frame_keeps_its_time_and_the_sound_its_packets(
 
 
 @pytest.mark.parametrize("codec", VIDEOS)
-def test_yuv_is_tagged_as_bt709_and_as_deep_as_the_codec_is(
-    codec: str, sources: dict[str, Path], capsys: Capsys
-) -> None:
+def test_yuv_is_tagged_bt709_and_as_deep_as_the_codec_is(codec: str, sources: dict[str, Path], capsys: Capsys) -> None:
     ending = CODECS[codec].containers[0]
     depths = CODECS[codec].depths
     expected = {8: min(depths), 10: 8 if codec == "h264" else max(depths)}
@@ -208,29 +208,23 @@ def see_through(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_frames(tmp_path_factory.mktemp("alpha") / "a.mkv", cut_outs(6, SIZE), "ffv1", "bgra")
 
 
-def rgba_of(path: Path) -> list[np.ndarray]:
-    with closing(av.open(str(path))) as container:
-        return [f.to_ndarray(format="rgba") for f in container.decode(video=0)]
-
-
-@pytest.mark.parametrize(("codec", "ending"), [("prores4444", "mov"), ("prores4444", "mkv"), ("ffv1", "mkv")])
-def test_transparency_is_kept_by_what_can(codec: str, ending: str, see_through: Path, capsys: Capsys) -> None:
-    table = said_json(capsys, "stylize", see_through, *IDENTITY, "--codec", codec, "-o", f"out.{ending}")
-    assert table["alpha"] is True
-    assert stream_of(Path(f"out.{ending}"))["alpha"]
-    for made, wanted in zip(rgba_of(Path(f"out.{ending}")), cut_outs(6, SIZE), strict=True):
-        assert np.abs(made[..., 3].astype(int) - wanted[..., 3]).max() <= (0 if codec == "ffv1" else 2)
+@pytest.mark.parametrize(
+    ("codec", "output", "within"), [("prores4444", "a.mov", 2), ("ffv1", "a.mkv", 0), ("png", "a", 0)]
+)
+def test_transparency_is_kept_if_it_can(
+    codec: str, output: str, within: int, see_through: Path, capsys: Capsys
+) -> None:
+    assert said_json(capsys, "stylize", see_through, *IDENTITY, "--codec", codec, "-o", output)["alpha"] is True
+    if codec == "png":
+        found = [np.asarray(Image.open(path)) for path in sorted(Path(output).iterdir())]
+    else:
+        with closing(av.open(output)) as container:
+            found = [f.to_ndarray(format="rgba") for f in container.decode(video=0)]
+    for made, wanted in zip(found, cut_outs(6, SIZE), strict=True):
+        assert np.abs(made[..., 3].astype(int) - wanted[..., 3]).max() <= within
+        assert (made[wanted[..., 3] == 255][:, 3] == 255).all()
         seen = wanted[..., 3] > 64
-        assert np.abs(made[..., :3].astype(int) - wanted[..., :3])[seen].max() <= (0 if codec == "ffv1" else 8)
-
-
-def test_pictures_keep_their_transparency(see_through: Path, capsys: Capsys) -> None:
-    said(capsys, 0, "stylize", see_through, *IDENTITY, "--codec", "png", "-o", "out")
-    for number, wanted in enumerate(cut_outs(6, SIZE)):
-        made = np.asarray(Image.open(f"out/{number:06d}.png"))
-        assert np.array_equal(made[..., 3], wanted[..., 3])
-        seen = wanted[..., 3] > 0
-        assert np.array_equal(made[seen], wanted[seen])
+        assert np.abs(made[..., :3].astype(int) - wanted[..., :3])[seen].max() <= 4 * within
 
 
 def test_what_a_codec_cannot_hold_lies_on_black_and_is_said(see_through: Path, capsys: Capsys) -> None:
@@ -257,12 +251,7 @@ def test_odd_sizes_are_kept_to_the_last_column(codec: str, capsys: Capsys) -> No
 
 @pytest.mark.parametrize(
     ("codec", "size", "takes", "remedy"),
-    [
-        ("prores", (63, 48), "even sizes", "prores4444"),
-        ("prores", (64, 47), "even sizes", "prores4444"),
-        ("dnxhr", (254, 128), "256x120 and more", "prores"),
-        ("dnxhr", (256, 118), "256x120 and more", "prores"),
-    ],
+    [("prores", (63, 48), "even sizes", "prores4444"), ("dnxhr", (256, 118), "256x120 and more", "prores")],
 )
 def test_sizes_that_a_codec_lacks_are_refused_with_the_remedy(
     codec: str, size: tuple[int, int], takes: str, remedy: str, capsys: Capsys
@@ -273,43 +262,40 @@ def test_sizes_that_a_codec_lacks_are_refused_with_the_remedy(
     assert remedy in told
 
 
-@pytest.mark.parametrize(("codec", "ending"), PAIRS)
-def test_the_smallest_picture_is_written_and_says_its_rate(codec: str, ending: str, capsys: Capsys) -> None:
-    size, made = CODECS[codec].smallest if codec == "dnxhr" else (16, 16), Path(f"out.{ending}")
-    source = write_clip(Path("in.mp4"), [scene(*size, seed=1)] * 4, options=FAST)
+@pytest.mark.parametrize("codec", VIDEOS)
+def test_the_smallest_picture_is_written_and_says_its_rate(codec: str, capsys: Capsys) -> None:
+    size, made = CODECS[codec].smallest if codec == "dnxhr" else (16, 16), Path(f"out.{CODECS[codec].containers[-1]}")
+    source = write_clip(Path("in.mkv"), [scene(*size, seed=1)] * 4, options=FAST)
     said(capsys, 0, "stylize", source, *IDENTITY, "--codec", codec, "-o", made)
-    assert stream_of(made)["size"] == size
-    assert len(decode(made)[2]) == 4
+    assert (stream_of(made)["size"], len(decode(made)[2])) == (size, 4)
     with closing(av.open(str(made))) as container:
         rate = container.streams.video[0].average_rate
         assert rate is not None
         assert abs(rate - 30) < Fraction(1, 10)
 
 
-@pytest.mark.parametrize("codec", ["prores4444", "dnxhr", "av1", "png"])
+@pytest.mark.parametrize("codec", ["prores4444", "av1", "png"])
 def test_a_ramp_of_10_bits_comes_out_as_fine(codec: str, capsys: Capsys) -> None:
     codes = np.broadcast_to(np.linspace(64, 940, 1024).round().astype(np.uint16), (128, 1024))
     write_grey(Path("in.mov"), codes, "prores_ks", "yuv422p10le", options={"profile": "hq", "qscale": "1"})
     made = Path("out.png" if codec == "png" else f"out.{CODECS[codec].containers[0]}")
-    finest = ("--set=encoding.crf=1",) if codec in ("h265", "av1") else ()
+    finest = ("--set=encoding.crf=1",) if codec == "av1" else ()
     said(capsys, 0, "stylize", "in.mov", *IDENTITY, "--codec", codec, "-o", made, "--end", "1", *finest)
     with closing(av.open(str(made))) as container:
         frame = next(container.decode(video=0))
-    if codec in ("ffv1", "png"):
+    if codec == "png":
         line = frame.to_ndarray(format="rgb48le")[64, :, 1].astype(float) / 65535
     else:
         bits = 12 if frame.format.name.endswith("12le") else 10
         plane = np.frombuffer(frame.planes[0], "<u2").reshape(frame.planes[0].height, -1)[64, :1024]
         line = (plane.astype(float) / 2 ** (bits - 10) - 64) / 876
     assert len(np.unique(line)) > 600
-    assert np.abs(line - (codes[64] - 64) / 876).max() <= (0.01 if codec in ("dnxhr", "av1") else 0.004)
+    assert np.abs(line - (codes[64] - 64) / 876).max() <= (0.01 if codec == "av1" else 0.004)
     assert abs((line - (codes[64] - 64) / 876).mean()) < 5e-4
 
 
 @pytest.mark.parametrize(("fps", "count", "ending"), [("12.5", 10, "mkv"), ("60", 48, "mp4"), ("29.97", 24, "mkv")])
-def test_a_constant_rate_has_its_steps_its_length_and_its_sound(
-    fps: str, count: int, ending: str, capsys: Capsys
-) -> None:
+def test_a_constant_rate_has_its_steps_length_and_sound(fps: str, count: int, ending: str, capsys: Capsys) -> None:
     frames = numbered(moving_frames(20))
     silent = write_clip(Path("silent.mp4"), frames, rate=25, time_base=Fraction(1, 12_800), options=FAST)
     source = with_sound(silent, Path("in.mp4"), "aac", seconds=0.8)
@@ -329,19 +315,16 @@ def test_a_constant_rate_has_its_steps_its_length_and_its_sound(
     assert abs(length - Fraction(4, 5)) <= 1 / rate + Fraction(1, 20)
 
 
-@pytest.mark.parametrize(
-    ("source", "ending", "late_s"),
-    [("mp4", "mkv", -0.2), ("mkv", "mp4", -0.2), ("mkv", "mov", 0.0415), ("mp4", "mp4", 0.3)],
-)
-def test_the_start_of_the_sound_is_kept_to_a_millisecond(
-    source: str, ending: str, late_s: float, capsys: Capsys
-) -> None:
+@pytest.mark.parametrize(("source", "ending", "late_s"), [("mp4", "mkv", -0.2), ("mkv", "mov", 0.0415)])
+def test_the_start_of_sound_is_kept_to_a_millisecond(source: str, ending: str, late_s: float, capsys: Capsys) -> None:
     """``late_s``: how much later the sound begins, or (below 0) the pictures."""
     begin = round(max(0.0, -late_s) * 12_800)
-    pts = [begin + 512 * i for i in range(20)]
-    silent = write_clip(
-        Path(f"silent.{source}"), moving_frames(20), pts=pts, time_base=Fraction(1, 12_800), rate=25, options=FAST
-    )
+    times_of: dict[str, Any] = {
+        "pts": [begin + 512 * i for i in range(20)],
+        "time_base": Fraction(1, 12_800),
+        "rate": 25,
+    }
+    silent = write_clip(Path(f"silent.{source}"), moving_frames(20), options=FAST, **times_of)
     path = with_sound(silent, Path(f"in.{source}"), "aac", late_s=max(0.0, late_s))
     was = sound_packets(path)[0][0] - times(path)[0]
     for name, more in ((f"out.{ending}", ()), (f"grid.{ending}", ("--fps", "30"))):
@@ -389,9 +372,7 @@ def alike(a: list[tuple[float, float, str]], b: list[tuple[float, float, str]], 
 
 
 @pytest.mark.parametrize(("source", "ending"), FILMS)
-def test_sound_words_chapters_timecode_and_title_go_along_with_all_and_a_part(
-    source: str, ending: str, capsys: Capsys
-) -> None:
+def test_sound_words_chapters_timecode_and_title_go_along(source: str, ending: str, capsys: Capsys) -> None:
     path = write_film(Path(f"film.{source}"))
     was = tracks_of(path)
     said(capsys, 0, "stylize", path, *IDENTITY, "-o", f"out.{ending}")
@@ -426,21 +407,6 @@ def test_sound_words_chapters_timecode_and_title_go_along_with_all_and_a_part(
     assert now["languages"] == list(LANGUAGES)
 
 
-@pytest.mark.parametrize(
-    ("rate", "started", "ending"), [(24, "10:00:59:20", "mov"), (25, "00:00:00:24", "mkv"), (30, "01:59:59:29", "mp4")]
-)
-def test_a_timecode_names_the_first_picture_whatever_the_time_base(
-    rate: int, started: str, ending: str, capsys: Capsys
-) -> None:
-    path = write_film(Path("film.mov"), started, rate)
-    said(capsys, 0, "stylize", path, *IDENTITY, "-o", f"out.{ending}", "--start", "1", "--end", "9")
-    hours, minutes, seconds, frame = map(int, started.split(":"))
-    count = ((hours * 60 + minutes) * 60 + seconds) * rate + frame + 1
-    whole, frame = divmod(count, rate)
-    wanted = f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}:{frame:02}"
-    assert tracks_of(Path(f"out.{ending}"))["timecode"] == {wanted}
-
-
 def test_a_timecode_keeps_its_moment_whatever_the_rate(capsys: Capsys) -> None:
     """Frame 20 of 24 is the tenth of 12. A clock of 24 may go along with 48 pictures a second, but not with 12."""
     path = write_film(Path("film.mov"), "10:00:00:20")
@@ -462,14 +428,7 @@ def test_words_that_a_container_cannot_hold_are_named(capsys: Capsys) -> None:
 
 
 @pytest.mark.parametrize(
-    ("codec", "ending", "outs"),
-    [
-        ("pcm_s16le", "mov", ["mov", "mkv"]),
-        ("flac", "mkv", ["mp4"]),
-        ("libopus", "mkv", ["mp4"]),
-        ("libmp3lame", "mp4", ["mov", "mkv"]),
-        ("ac3", "mkv", ["mp4", "mov"]),
-    ],
+    ("codec", "ending", "outs"), [("pcm_s16le", "mov", ["mov", "mkv"]), ("libmp3lame", "mp4", ["mov", "mkv"])]
 )
 def test_other_kinds_of_sound_are_copied_too(codec: str, ending: str, outs: list[str], capsys: Capsys) -> None:
     silent = write_clip(Path(f"silent.{ending}"), moving_frames(12), rate=25, options=FAST)
@@ -481,17 +440,14 @@ def test_other_kinds_of_sound_are_copied_too(codec: str, ending: str, outs: list
             check_sound(Path(f"out.{out}"), path)
 
 
-def test_sound_that_a_container_cannot_hold_is_an_error_and_leaves_nothing(
-    sources: dict[str, Path], capsys: Capsys
-) -> None:
-    for more in ((), ("--dry-run",)):  # before any work
-        told = refuse(capsys, 2, "stylize", sources["aac"], *IDENTITY, "-o", "out.webm", *more)
-        assert "its sound (aac) cannot be kept in webm" in told
-        assert ".mkv" in told
-    said(
-        capsys, 0, "stylize", sources["aac"], *IDENTITY, "-o", "out.webm", "--set", "encoding.sound=none", "--end", "3"
-    )
+def test_sound_that_a_container_cannot_hold_is_refused_at_once(sources: dict[str, Path], capsys: Capsys) -> None:
+    command = ("stylize", sources["aac"], *IDENTITY, "-o", "out.webm")
+    told = refuse(capsys, 2, *command)
+    assert "its sound (aac) cannot be kept in webm" in told
+    assert ".mkv" in told
+    assert said_json(capsys, *command, "--set", "encoding.sound=none", "--end", "3")["codec"] == "av1"
     assert sound_packets(Path("out.webm")) == []
+    assert Path("out.webm").read_bytes()[:64].count(b"webm") == 1
 
 
 def test_the_same_film_is_joined_again_for_another_container(sources: dict[str, Path], capsys: Capsys) -> None:
@@ -512,43 +468,5 @@ def test_numbered_pictures_go_in_and_out(capsys: Capsys) -> None:
         assert np.array_equal(np.asarray(Image.open(f"out/{number:05d}.png")), frames[number])
     said(capsys, 0, "stylize", "out/%05d.png", *IDENTITY, "-o", "out.mp4")
     assert times(Path("out.mp4")) == [Fraction(i, 25) for i in range(12)]
+    assert "-o frames/%05d.png" in refuse(capsys, 2, "stylize", "out.mp4", *IDENTITY, "-o", "../%05d.png")
     assert [number_in(p) for p in decode(Path("out.mp4"))[2]] == list(range(12))
-
-
-@pytest.mark.parametrize("name", ["%05d.png", "./%05d.png", "../%05d.png"])
-def test_numbered_pictures_go_into_a_folder_of_their_own(name: str, clip: Path, capsys: Capsys) -> None:
-    assert "-o frames/%05d.png" in refuse(capsys, 2, "stylize", clip, *IDENTITY, "-o", name)
-
-
-def test_a_webm_is_av1(sources: dict[str, Path], capsys: Capsys) -> None:
-    table = said_json(capsys, "stylize", sources["opus"], *IDENTITY, "-o", "out.webm", "--end", "2")
-    assert table["codec"] == "av1"
-    assert stream_of(Path("out.webm"))["codec"] in ("av1", "libdav1d", "libaom-av1")
-    assert Path("out.webm").read_bytes()[:64].count(b"webm") == 1
-
-
-@pytest.mark.parametrize("ending", ["mp4", "mkv"])
-def test_no_frame_is_lost_whose_time_lies_before_zero(ending: str, capsys: Capsys) -> None:
-    """The first three frames have no times; counted back from the fourth, they begin before 0."""
-    source = write_clip(Path("in.mkv"), numbered(moving_frames(20)), options=FAST)
-
-    def earlier(_: int, packet: av.Packet) -> None:
-        assert packet.pts is not None
-        packet.pts = packet.dts = packet.pts - 100
-
-    path = remux(source, Path("early.mkv"), change=earlier, avoid_negative_ts="disabled")
-    with closing(av.open(str(path))) as container:
-        assert [f.pts for f in container.decode(video=0)][:4] == [None, None, None, 0]
-    assert said_json(capsys, "stylize", path, *IDENTITY, "-o", f"out.{ending}")["frames"] == 20
-    pts, base, pictures = decode(Path(f"out.{ending}"))
-    assert [number_in(p) for p in pictures] == list(range(20))
-    assert all(abs((b - a) * base - Fraction(1, 30)) <= Fraction(1, 500) for a, b in pairwise(pts))
-
-
-def test_no_process_and_no_partial_file_is_left(sources: dict[str, Path], capsys: Capsys) -> None:
-    before = set(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else set()
-    for codec in ("h264", "av1"):
-        said(capsys, 0, "stylize", sources["aac"], *IDENTITY, "--codec", codec, "-o", f"{codec}.mkv", "--end", "3")
-    after = set(os.listdir("/proc/self/fd")) if before else set()
-    assert len(after) <= len(before) + 1
-    assert sorted(p.name for p in Path().iterdir()) == [".vidtrans", "av1.mkv", "h264.mkv"]

@@ -33,9 +33,7 @@ def but(*gone: int) -> list[int]:
 
 
 @pytest.mark.parametrize("forms", [("", ""), ("a_{:04}.png", "paint_v2_{}.png")])
-def test_a_target_goes_with_its_own_frame_and_frames_without_one_are_left_out(
-    forms: tuple[str, str], capsys: Capsys
-) -> None:
+def test_a_target_goes_with_its_frame_and_frames_without_are_left_out(forms: tuple[str, str], capsys: Capsys) -> None:
     put("a", but(8), forms[0])
     put("b", but(4, 5), forms[1], inverted=True)
     command = ("make-dataset", "a", "--pairing", "aligned", "--target", "b", "--size", "source", "-o", "d")
@@ -59,20 +57,19 @@ def test_pair_folders_are_paired_by_number_too_and_what_is_alone_is_named(capsys
     assert all(np.array_equal(inputs[name], 255 - targets[name]) for name in inputs)
 
 
-@pytest.mark.parametrize("twice", ["a", "b"])
-def test_two_pictures_of_one_name_are_refused(twice: str, capsys: Capsys) -> None:
+def test_two_pictures_of_one_name_and_none_that_belongs_are_refused(capsys: Capsys) -> None:
     put("a", but())
     put("b", but())
-    (Path(twice) / "oak.bmp").write_bytes(Path("a/oak.png").read_bytes())
-    command = ("make-dataset", "a", "--pairing", "aligned", "--target", "b", "-o", "d")
-    assert f"{twice}: two of its pictures are named 'oak'" in refuse(capsys, 3, *command)
-
-
-def test_a_target_that_belongs_to_no_frame_is_refused(capsys: Capsys) -> None:
-    put("a", [0, 1, 2], "{}.png")
-    put("b", [9], "{}.png")
-    command = ("make-dataset", "a", "--pairing", "aligned", "--target", "b", "-o", "d")
-    assert "none of its pictures belongs to a frame of a" in refuse(capsys, 3, *command)
+    put("c", [9], "{}.png")
+    put("d", [0, 1, 2], "{}.png")
+    (Path("b") / "oak.bmp").write_bytes(Path("a/oak.png").read_bytes())
+    for source, target, says in (
+        ("a", "b", "b: two of its pictures are named 'oak'"),
+        ("b", "a", "b: two of its pictures are named 'oak'"),
+        ("d", "c", "none of its pictures belongs to a frame of d"),
+    ):
+        command = ("make-dataset", source, "--pairing", "aligned", "--target", target, "-o", "o")
+        assert says in refuse(capsys, 3, *command)
 
 
 def test_where_its_source_has_no_frame_a_clip_guides_itself() -> None:

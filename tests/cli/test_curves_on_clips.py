@@ -13,8 +13,7 @@ from chain import refuse, said, said_json
 from clips import decode, moving_frames, write_clip, write_folder
 from made_music import RATE, clicks, drums
 
-from vidtrans.curves import sound_signals
-from vidtrans.curves.hearing import hear
+Capsys = pytest.CaptureFixture[str]
 
 EXACT = ("--codec", "ffv1", "--temporal", "off")
 CUBE = "LUT_3D_SIZE 2\n" + "0 0 0\n" * 8  # the look is black: what remains of white is 1 - strength
@@ -49,16 +48,13 @@ def white(path: str, num_frames: int, **more: object) -> Path:
     return write_clip(Path(path), frames, codec="ffv1", pix_fmt="bgr0", **more)  # type: ignore[arg-type]
 
 
-def strengths(capsys: pytest.CaptureFixture[str], clip: object, *words: object) -> list[float]:
+def strengths(capsys: Capsys, clip: object, *words: object) -> list[float]:
     """Return the strength of each frame of a render."""
     said(capsys, 0, "stylize", clip, "--model", "black.cube", "-o", "out.mkv", "--overwrite", *EXACT, *words)
     return [1 - float(frame.mean()) / 255 for frame in decode(Path("out.mkv"))[2]]
 
 
-# Sound
-
-
-def test_a_beat_is_seen_on_its_frame_at_any_rate(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_beat_is_seen_on_its_frame_at_any_rate(capsys: Capsys) -> None:
     rng = np.random.default_rng(0)
     made = clicks(120, 6, first_s=0.5)
     pts = np.cumsum([0, *rng.integers(20, 70, 120)]).tolist()  # ms: frames at uneven times
@@ -70,7 +66,7 @@ def test_a_beat_is_seen_on_its_frame_at_any_rate(capsys: pytest.CaptureFixture[s
             assert value == pytest.approx(np.exp(-since[-1] / 0.1), abs=0.13), frame
 
 
-def test_a_sound_that_begins_late_is_heard_late(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sound_that_begins_late_is_heard_late(capsys: Capsys) -> None:
     burst = np.zeros(3 * RATE, np.float32)
     burst[RATE : RATE + RATE // 4] = np.sin(np.arange(RATE // 4) * 0.3)
     clip = add_sound(Path("a.mkv"), white("v.mkv", 90), burst, start_s=0.5)
@@ -80,79 +76,48 @@ def test_a_sound_that_begins_late_is_heard_late(capsys: pytest.CaptureFixture[st
     assert loud[-1] == pytest.approx(1.75, abs=0.08)
 
 
-def test_another_sound_is_heard_from_the_first_frame_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_sound_is_heard_from_the_first_frame_on(capsys: Capsys) -> None:
     made = drums(120, 3)
     own = add_sound(Path("a.mkv"), white("v.mkv", 60), made.samples)
     made.write(Path("drums.wav"))
     other = add_sound(Path("b.mkv"), Path("v.mkv"), np.zeros(2 * RATE, np.float32))
     wanted = strengths(capsys, own, "--strength", "0.2 + 0.8*low")
     assert max(wanted) - min(wanted) > 0.5
-    assert strengths(capsys, other, "--strength", "0.2 + 0.8*low", "--sound", "drums.wav") == pytest.approx(
-        wanted, abs=0.01
-    )
-    assert max(strengths(capsys, other, "--strength", "0.2 + 0.8*low")) == pytest.approx(0.2, abs=0.01)
+    curve = ("--strength", "0.2 + 0.8*low")
+    assert strengths(capsys, other, *curve, "--sound", "drums.wav") == pytest.approx(wanted, abs=0.01)
+    assert max(strengths(capsys, other, *curve)) == pytest.approx(0.2, abs=0.01)
     clicks(90, 3).write(Path("drums.wav"))  # another sound of the same name is another render
-    assert strengths(capsys, other, "--strength", "0.2 + 0.8*low", "--sound", "drums.wav") != pytest.approx(
-        wanted, abs=0.1
-    )
+    assert strengths(capsys, other, *curve, "--sound", "drums.wav") != pytest.approx(wanted, abs=0.1)
 
 
-def test_all_divisions_of_a_render_give_the_same_values(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_divisions_of_a_render_give_the_same_values(capsys: Capsys) -> None:
     clip = add_sound(Path("a.mkv"), white("v.mkv", 72), drums(140, 3).samples)
     curve = "clamp(follow(low, 0.2) + 0.5*on_onset(0.1), 0, 1)"
     whole = strengths(capsys, clip, "--strength", curve)
     assert strengths(capsys, clip, "--strength", curve, "--set", "rendering.chunk_frames=7") == whole
     assert strengths(capsys, clip, "--strength", curve, "--start", "20", "--end", "50") == whole[20:50]
-
-
-def test_another_curve_infers_nothing_again(capsys: pytest.CaptureFixture[str]) -> None:
-    clip = add_sound(Path("a.mkv"), white("v.mkv", 30), drums(140, 1).samples)
     words = ("stylize", clip, "--model", "black.cube", "-o", "out.mkv", *EXACT)
-    first = said_json(capsys, *words, "--strength", "low")
     again = said_json(capsys, *words, "--strength", "0.5*mid", "--mix", "0.3*on_beat()", "--overwrite")
-    assert first["frames_inferred"] > 0
-    assert again["frames_inferred"] == 0
+    assert again["frames_inferred"] == 0  # another curve infers nothing again
 
 
-def test_a_sound_is_heard_once_for_all_curves(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    heard = []
-    monkeypatch.setattr(sound_signals, "hear", lambda *sound: heard.append(sound) or hear(*sound))
-    clip = add_sound(Path("a.mkv"), white("v.mkv", 12), drums(140, 1).samples)
-    strengths(
-        capsys, clip, "--strength", "low", "--mix", "0.1*on_beat()", "--set", "rendering.keep_colour=smooth(mid, 0.1)"
-    )
-    assert len(heard) == 1
-
-
-# Pictures, masks, files
-
-
-def test_what_is_seen_moves_a_curve(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_seen_moves_a_curve(capsys: Capsys) -> None:
     ramp = [np.full((16, 24, 3), 8 * n, np.uint8) for n in range(30)]
     clip = write_clip(Path("a.mkv"), ramp, codec="ffv1", pix_fmt="bgr0")
     said(capsys, 0, "stylize", clip, "--model", "black.cube", "-o", "o.mkv", *EXACT, "--strength", "1 - brightness")
     found = [float(frame.mean()) for frame in decode(Path("o.mkv"))[2]]
     assert found == pytest.approx([8 * n * 8 * n / 255 for n in range(30)], abs=1.5)
 
-    still, moving = moving_frames(20)[:1] * 20, moving_frames(20, (96, 72))
-    moving = [cv2.resize(frame, (64, 48)) for frame in moving]
+    still, moving = moving_frames(20)[:1] * 20, [cv2.resize(f, (64, 48)) for f in moving_frames(20, (96, 72))]
     clip = write_clip(Path("b.mkv"), [*still, *moving], codec="ffv1", pix_fmt="bgr0")
-    table = said_json(capsys, "curves", "motion", "--clip", clip)
-    values = table["curves"][0]["values"]
+    values = said_json(capsys, "curves", "motion", "--clip", clip)["curves"][0]["values"]
     assert max(values[:20]) < 0.05
     assert np.mean(values[21:]) > 0.3
 
 
-def test_the_share_of_a_mask_moves_a_curve(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_share_of_a_mask_moves_a_curve(capsys: Capsys) -> None:
     clip = white("a.mkv", 10)
-    mattes = []
-    for n in range(10):
-        matte = np.zeros((16, 24), np.uint8)
-        matte[:, : 2 * n] = 255
-        mattes.append(matte)
-    write_folder(Path("mattes"), mattes)
+    write_folder(Path("mattes"), [np.tile(np.uint8(255) * (np.arange(24) < 2 * n), (16, 1)) for n in range(10)])
     words = ("stylize", clip, "--model", "black.cube", "-o", "o.mkv", *EXACT, "--mask", "mattes")
     said(capsys, 0, *words, "--strength", "mask")
     for n, frame in enumerate(decode(Path("o.mkv"))[2]):
@@ -161,57 +126,39 @@ def test_the_share_of_a_mask_moves_a_curve(capsys: pytest.CaptureFixture[str]) -
             assert frame[8, 0].mean() == pytest.approx(255 * (1 - 2 * n / 24), abs=3)
 
 
-def test_cuts_are_names_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_values_of_a_file_and_cuts_are_names_too(capsys: Capsys) -> None:
     Path("cuts.txt").write_text("10\n20\n")
-    clip = white("a.mkv", 30)
-    found = strengths(capsys, clip, "--cuts", "cuts.txt", "--strength", "shot/4 + min(shot_t, 0.1)")
-    assert found == pytest.approx([n // 10 / 4 + min(n % 10 / 30, 0.1) for n in range(30)], abs=0.01)
-    found = strengths(capsys, clip, "--cuts", "cuts.txt", "--strength", "on_cut(0.1)")
-    assert found[:10] == pytest.approx([0] * 10)
-    assert found[10:13] == pytest.approx([np.exp(-n / 3) for n in range(3)], abs=0.01)
-
-
-def test_values_come_from_a_file_alone_and_in_sums(capsys: pytest.CaptureFixture[str]) -> None:
     Path("my moves.csv").write_text("frame,glow,fade\n0,0,1\n20,1,0\n")
-    clip = white("a.mkv", 21)
-    rising = [n / 20 for n in range(21)]
-    assert strengths(capsys, clip, "--strength", "my moves.csv:glow") == pytest.approx(rising, abs=0.01)
+    clip, cuts = white("a.mkv", 30), ("--cuts", "cuts.txt")
+    assert strengths(capsys, clip, "--strength", "my moves.csv:glow")[:21] == pytest.approx(
+        np.arange(21) / 20, abs=0.01
+    )
     both = strengths(capsys, clip, "--strength", "0: 0, 10: 'my moves.csv:glow'*'my moves.csv:fade'*2 hold")
-    assert both[9] == 0
-    assert both[10] == pytest.approx(0.5, abs=0.01)
+    assert both[9:11] == pytest.approx([0, 0.5], abs=0.01)
     Path("my moves.csv").write_text("frame,glow,fade\n0,1,1\n20,1,0\n")
-    assert strengths(capsys, clip, "--strength", "my moves.csv:glow") == pytest.approx([1] * 21)
+    assert strengths(capsys, clip, "--strength", "my moves.csv:glow") == pytest.approx([1] * 30)
+    found = strengths(capsys, clip, *cuts, "--strength", "shot/4 + min(shot_t, 0.1)")
+    assert found == pytest.approx([n // 10 / 4 + min(n % 10 / 30, 0.1) for n in range(30)], abs=0.01)
+    found = strengths(capsys, clip, *cuts, "--strength", "on_cut(0.1)")
+    assert found[:13] == pytest.approx([0] * 10 + [np.exp(-n / 3) for n in range(3)], abs=0.01)
 
 
-# Slips
-
-
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (("--strength", "low"), "low: a.mkv: there is no sound in it — give a sound with --sound FILE"),
-        (("--strength", "mask"), "mask: no mask is given — give one with --mask"),
-        (("--strength", "frame/10"), "at frame 21 it is 2.1 — keep it from 0 to 2, as with clamp"),
-        (("--strength", "gone.csv"), "gone.csv: no such file"),
-        (("--strength", "low", "--sound", "gone.wav"), "gone.wav"),
-        (("--mix", "2"), "choose a value from 0 to 1"),
-        (("--strength", "sn(t)"), "did you mean 'sin'"),
-    ],
-)
-def test_a_slip_is_one_line(capsys: pytest.CaptureFixture[str], words: tuple[str, ...], says: str) -> None:
+def test_a_slip_is_one_line(capsys: Capsys) -> None:
     clip = white("a.mkv", 30)
-    told = refuse(capsys, 2, "stylize", clip, "--model", "black.cube", *EXACT, *words)
-    assert says in told
-    assert not Path("a.black.mkv").exists()
+    stills = write_folder(Path("stills"), [np.full((16, 24, 3), 255, np.uint8)] * 3)
+    for source, words, says in (
+        (clip, ("--strength", "low"), "low: a.mkv: there is no sound in it — give a sound with --sound FILE"),
+        (stills, ("--strength", "low"), "stills has no sound to hear"),
+        (clip, ("--strength", "mask"), "mask: no mask is given — give one with --mask"),
+        (clip, ("--strength", "frame/10"), "at frame 21 it is 2.1 — keep it from 0 to 2, as with clamp"),
+        (clip, ("--strength", "gone.csv"), "gone.csv: no such file"),
+        (clip, ("--strength", "low", "--sound", "gone.wav"), "gone.wav"),
+        (clip, ("--mix", "2"), "choose a value from 0 to 1"),
+    ):
+        assert says in refuse(capsys, 2, "stylize", source, "--model", "black.cube", *EXACT, *words)
 
 
-def test_pictures_have_no_sound(capsys: pytest.CaptureFixture[str]) -> None:
-    write_folder(Path("stills"), [np.full((16, 24, 3), 255, np.uint8)] * 3)
-    told = refuse(capsys, 2, "stylize", "stills", "--model", "black.cube", *EXACT, "--strength", "low")
-    assert "stills has no sound to hear" in told
-
-
-def test_the_edge_of_a_mask_softens_over_time(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_edge_of_a_mask_softens_over_time(capsys: Capsys) -> None:
     clip = white("a.mkv", 9)
     matte = np.zeros((16, 24), np.uint8)
     matte[:, 12:] = 255

@@ -22,8 +22,6 @@ from vidtrans.video.images.picture import write_picture
 Capsys = pytest.CaptureFixture[str]
 Render = Callable[..., Frames]
 
-# Pixels
-
 
 def test_no_strength_is_the_source_and_full_strength_the_look(shoot: Shoot, render: Render) -> None:
     assert same(render("--strength", "0"), shoot.source)
@@ -44,18 +42,11 @@ def test_flags_direct_every_frame(flags: tuple[str, ...], direction: FrameBlend,
     assert same(render(*flags), shoot.expected(lambda i: direction))
 
 
-@pytest.mark.parametrize("curve", ["0: 0, 15: 1", "0s: 0, 00:00:00.5: 1"])
-def test_keyframes_move_the_strength_from_frame_to_frame(curve: str, shoot: Shoot, render: Render) -> None:
+def test_keyframes_move_the_strength_from_frame_to_frame_also_in_a_part(shoot: Shoot, render: Render) -> None:
     """At 30 frames a second frame 15 is shown at half a second."""
-    made = render("--strength", curve)
+    made = render("--strength", "0s: 0, 00:00:00.5: 1")
     assert same(made, shoot.expected(lambda i: FrameBlend(strength=min(i / 15, 1.0))))
-    assert np.array_equal(made[0], shoot.source[0])
-    assert same(made[15:], shoot.look[15:])
-
-
-def test_keyframes_count_from_the_clips_first_frame_also_in_a_part_of_it(shoot: Shoot, render: Render) -> None:
-    whole = render("--strength", "0: 0, 20: 2")
-    assert same(render("--strength", "0: 0, 20: 2", "--start", "8", "--end", "16"), whole[8:16])
+    assert same(render("--strength", "0: 0, 15: 1", "--start", "8", "--end", "18"), made[8:18])
 
 
 def test_a_look_made_small_is_directed_at_the_size_of_the_source(shoot: Shoot) -> None:
@@ -70,16 +61,13 @@ def test_a_look_made_small_is_directed_at_the_size_of_the_source(shoot: Shoot) -
 def test_slips_in_directing_are_answered_with_the_remedy(clip: Path, tiny_model: Path, capsys: Capsys) -> None:
     identity, tiny = (("stylize", clip, "--model", model) for model in ("identity", tiny_model))
     for command, flag, says in (
-        (identity, "--strength=3", "from 0 to 2"),
         (identity, "--strength=strong", "is not known"),
         (identity, "--strength=5: 1, 0: 0", "sort the keyframes by time"),
         (identity, "--mix=0: 0, 10: 1.5", "from 0 to 1"),
-        (identity, "--set=rendering.keep_colour=much", "--keep-colour"),
         (identity, "--set=rendering.mask_feather=-1", "rendering.mask_feather"),
         (identity, "--set=pairing.density=0.3", "pairing.density"),
         (tiny, "--set=pairing.gradient_channel=false", "the input's channels would be 1, 'tiny' takes 2"),
         (tiny, "--set=pairing.name=next-frame", "pairing.name"),
-        (tiny, "--set=pairing.densty=0.3", "did you mean 'density'"),
         (tiny, "--set=pairing.density=5", "out of bounds"),
     ):
         assert says in refuse(capsys, 2, *command, flag)
@@ -99,11 +87,6 @@ def test_changed_directing_infers_nothing_again_and_a_default_that_is_spelt_out_
         options: dict[str, Any] = {"settings": settings, "mask": mask, "cache_dir": shoot.cache, "overwrite": True}
         made = api.stylize(shoot.clip, shoot.model, "again.mkv", **options)
         assert (made["frames_inferred"], made["frames_encoded"]) == (0, encoded), more
-
-
-def test_strengths_that_differ_in_the_seventh_digit_are_other_results(shoot: Shoot, capsys: Capsys) -> None:
-    said(capsys, 0, *shoot.command, "--strength", "0.7000001")
-    assert "other inputs or options" in refuse(capsys, 2, *shoot.command, "--strength", "0.7000002")
 
 
 DIRECTED = {"strength": "0: 0.2, 9: 2, 20: 0.5", "mix": "0s: 0, 0.5s: 0.4", "mask_feather": 1.5}
@@ -137,7 +120,7 @@ def test_a_directed_render_that_was_stopped_goes_on_as_if_nothing_had_been(shoot
         directed(shoot, "resumed", 5, stop=stop, report=strike)
     assert not Path("resumed.mkv").exists()
     resumed = directed(shoot, "resumed", 5)
-    assert same(resumed, directed(shoot, "whole", 5))
+    directed(shoot, "whole", 5)
     assert Path("resumed.mkv").read_bytes() == Path("whole.mkv").read_bytes()
     assert same(resumed, directed(shoot, "one chunk", 1000))
 
@@ -164,25 +147,12 @@ def test_a_drawing_is_taken_as_it_is_only_where_it_is_one(tiny_model: Path, caps
     assert "takes no drawings" in refuse(capsys, 2, "stylize", "p.png", "--model", "identity", "--drawn", "yes")
 
 
-def test_a_flag_that_may_have_a_value_leaves_inputs_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_flag_that_may_have_a_value_leaves_inputs_alone() -> None:
     for name in ("clip.mp4", "levels.csv"):
         Path(name).touch()
     for name in ("0", "shots"):
         Path(name).mkdir()
-    flag, sets = "--keep-colour", {"--keep-colour": "1"}
-    cases = {
-        ("clip.mp4",): [f"{flag}=1", "clip.mp4"],
-        ("0.5", "clip.mp4"): [f"{flag}=0.5", "clip.mp4"],
-        ("0", "clip.mp4"): [f"{flag}=0", "clip.mp4"],
-        ("levels.csv", "clip.mp4"): [f"{flag}=levels.csv", "clip.mp4"],
-        ("0.5*low", "clip.mp4"): [f"{flag}=0.5*low", "clip.mp4"],
-        ("shots",): [f"{flag}=1", "shots"],
-        ("shots/*.mp4",): [f"{flag}=1", "shots/*.mp4"],
-        ("absent.mp4",): [f"{flag}=1", "absent.mp4"],
-        ("much", "clip.mp4"): [f"{flag}=much", "clip.mp4"],
-        ("--mix", "0.2"): [f"{flag}=1", "--mix", "0.2"],
-        ("--", "0.5"): [f"{flag}=1", "--", "0.5"],
-        (): [f"{flag}=1"],
-    }
-    assert {words: _with_values([flag, *words], sets) for words in cases} == cases
+    for value in ("0", "levels.csv", "0.5*low", "much"):  # much: no input either
+        assert _with_values(["--mix", value, "clip.mp4"], {"--mix": "1"}) == [f"--mix={value}", "clip.mp4"]
+    for words in (["clip.mp4"], ["shots"], ["absent.mp4"], ["--keep", "0.2"], ["--", "0.5"], []):
+        assert _with_values(["--mix", *words], {"--mix": "1"}) == ["--mix=1", *words]

@@ -21,11 +21,12 @@ from hypothesis import strategies as st
 
 import vidtrans as api
 from vidtrans.clips.indexing import open_clip
+from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Note, Progress, Stop
 from vidtrans.core.settings import Time
-from vidtrans.evaluation.score_report import CURVES, UNSCORED, WIDTH, changes
+from vidtrans.evaluation.score_report import UNSCORED, WIDTH, changes
 from vidtrans.evaluation.scoring import AlignedSource, score_clips
-from vidtrans.flow import FLOWS, GREY_FLOWS
+from vidtrans.flow import GREY_FLOWS
 from vidtrans.metrics.motion import FlowPair
 from vidtrans.session import Context
 from vidtrans.video.images.picture import read_picture
@@ -33,7 +34,7 @@ from vidtrans.video.plots.chart import Chart, ChartCurve, columns, round_values,
 from vidtrans.video.plots.layout import PAPER
 
 Capsys = pytest.CaptureFixture[str]
-repeatable = hypothesis_settings(max_examples=25)
+repeatable = hypothesis_settings(max_examples=10)
 COUNT, SPIKE = 14, 9
 KEYS = {
     *("output", "path", "frames", "seconds", "cached", "pairs", "scored_at", "compared_with", "flow", "worst"),
@@ -89,6 +90,11 @@ def test_all_measures_of_a_render_and_the_moment_that_is_bad() -> None:
     assert {k for k in KEYS if table[k] is None} == {"output", *with_reference}
     assert 0.9 > table["removed"] > 0.2
     assert table["ratio"] == pytest.approx(table["warping_error"] / table["warping_error_per_frame"], rel=1e-3)
+    told = vidtrans_json("evaluate", "render.mkv", "--source", "source.mkv", "--per-frame", "per.mkv", "-o", "s.json")
+    assert "series" not in told
+    series = strict(Path("s.json").read_text())["series"]
+    assert {len(column) for column in series.values()} == {COUNT}
+    assert table["warping_error"] == pytest.approx(np.mean(series["warping_error"][1:]), rel=1e-3)
     worst = table["worst"][0]
     assert worst["frame"] in (SPIKE, SPIKE + 1)
     assert worst["seconds"] == pytest.approx(worst["frame"] / 30, abs=2e-3)
@@ -107,9 +113,11 @@ def test_a_person_reads_a_table_and_a_verdict(capsys: Capsys) -> None:
     alone = said(capsys, 0, "evaluate", "render.mkv", "--source", "source.mkv")
     assert "times the source's" in alone
     assert "PSNR" not in alone
-    both = ("--per-frame", "per.mkv", "--reference", "source.mkv")
-    assert "to per frame" in said(capsys, 0, "evaluate", "render.mkv", "--source", "source.mkv", *both)
-    assert said(capsys, 0, "evaluate", "render.mkv", "--source", "source.mkv", "-q") == ""
+    before = snapshot(Path())
+    planned = said(capsys, 0, "evaluate", "render.mkv", "--source", "source.mkv", "-o", "p.png", "--dry-run")
+    assert f"would score render.mkv: {COUNT} frames" in planned
+    assert "and write p.png" in planned
+    assert snapshot(Path()) == before
 
 
 @pytest.mark.parametrize(
@@ -135,9 +143,8 @@ def test_other_sizes_are_brought_to_the_outputs_and_told_once(capsys: Capsys) ->
     lossless(Path("small.mkv"), [f[::2, ::2].copy() for f in panned(size=(192, 144))])
     text = said(capsys, 0, "evaluate", "small.mkv", "--source", "large.mkv", "--per-frame", "wide.mkv", "-o", "x.png")
     told = [line for line in text.splitlines() if line.startswith("warning")]
-    assert told == [
-        "warning: large.mkv is 192x144; wide.mkv is 192x72, stretched: compared at 96x72, the size of small.mkv"
-    ]
+    sizes = "large.mkv is 192x144; wide.mkv is 192x72, stretched: compared at 96x72, the size of small.mkv"
+    assert told == [f"warning: {sizes}"]
 
 
 def test_clips_of_other_rates_go_together_by_time(capsys: Capsys) -> None:
@@ -150,23 +157,18 @@ def test_clips_of_other_rates_go_together_by_time(capsys: Capsys) -> None:
     assert (table["frames"], table["warping_error"]) == (12, table["warping_error_source"])
 
 
-@pytest.mark.parametrize("kind", ["same file type", "milliseconds", "pictures"])
-def test_a_part_is_scored_against_its_part_of_the_source(kind: str, capsys: Capsys) -> None:
-    whole = panned(30)
-    pts, base = [i * 1001 for i in range(30)], Fraction(1, 30000)
+def test_a_part_is_scored_against_its_part_of_the_source(capsys: Capsys) -> None:
+    whole, pts, base = panned(30), [i * 1001 for i in range(30)], Fraction(1, 30000)
     lossless(Path("whole.mp4"), whole, pts=pts, time_base=base)
-    part = whole[10:20]
-    if kind == "pictures":
-        output = write_folder(Path("part"), part)
-    elif kind == "milliseconds":
-        rounded = [round(i * 1001 / 30) for i in range(10)]
-        output = lossless(Path("part.mkv"), part, pts=rounded, time_base=Fraction(1, 1000))
-    else:
-        output = lossless(Path("part.mkv"), part, pts=pts[:10], time_base=base)
-    command = ("evaluate", output, "--source", "whole.mp4", "--reference", "whole.mp4")
-    assert said_json(capsys, *command, "--start", "10")["psnr"] == 99
+    write_folder(Path("pictures"), whole[10:20])
+    lossless(Path("part.mp4"), whole[10:20], pts=pts[:10], time_base=base)
+    rounded = [round(i * 1001 / 30) for i in range(10)]
+    lossless(Path("rounded.mkv"), whole[10:20], pts=rounded, time_base=Fraction(1, 1000))
+    for output in ("pictures", "part.mp4", "rounded.mkv"):
+        command = ("evaluate", output, "--source", "whole.mp4", "--reference", "whole.mp4")
+        assert said_json(capsys, *command, "--start", "10")["psnr"] == 99
     text = said(capsys, 0, *command)
-    assert f"{output.name} hardly shows the same" in text
+    assert "rounded.mkv hardly shows the same" in text
     assert "it goes on for 20 frames after" in text
     assert "--start" in text
 
@@ -179,65 +181,37 @@ def beside(clip: str, output: str, start: Time | None = None) -> tuple[list[int]
     return list(found.steps), told
 
 
-@pytest.mark.parametrize("start", [None, Time(seconds=Fraction(0))])
-def test_as_many_frames_go_together_by_number_and_other_times_are_told(start: Time | None) -> None:
+def test_as_many_frames_go_together_by_number_and_other_times_are_told() -> None:
     step = int(Fraction(15360, 30))
     lossless(Path("a.mkv"), panned())
     lossless(Path("faster.mkv"), panned(), rate=60)
-    lossless(
-        Path("rounded.mkv"), panned(), pts=[round(i * 1000 / 30) for i in range(COUNT)], time_base=Fraction(1, 1000)
-    )
+    rounded = [round(i * 1000 / 30) for i in range(COUNT)]
+    lossless(Path("rounded.mkv"), panned(), pts=rounded, time_base=Fraction(1, 1000))
     lossless(Path("later.mp4"), panned(), pts=[700 + step * i for i in range(COUNT)])
     lossless(Path("uneven.mp4"), panned(), pts=[step * i + (step * 6 // 10 if i % 3 else 0) for i in range(COUNT)])
     write_folder(Path("pictures"), panned())
     for name in ("a.mkv", "rounded.mkv", "later.mp4", "pictures"):
-        assert beside(name, "a.mkv", start) == (list(range(COUNT)), []), name
+        assert beside(name, "a.mkv") == (list(range(COUNT)), []), name
     for name in ("faster.mkv", "uneven.mp4"):
-        steps, (told,) = beside(name, "a.mkv", start)
+        steps, (told,) = beside(name, "a.mkv")
         assert steps == list(range(COUNT))
         assert told == f"{name}: its frames have other times than those of a.mkv: matched by number (equal counts)"
-
-
-@pytest.mark.parametrize(
-    ("name", "how"),
-    [
-        ("a.mkv", "time, its last frame is held from frame 9 on"),
-        ("pictures", "number; none in it for frames 9 to 13: not compared"),
-    ],
-)
-def test_a_start_counts_where_there_are_as_many_frames_too(name: str, how: str) -> None:
-    lossless(Path("a.mkv"), panned())
-    write_folder(Path("pictures"), panned())
-    steps, (told,) = beside(name, "a.mkv", Time(frame=5))
+    steps, (told,) = beside("a.mkv", "a.mkv", Time(frame=5))  # which counts where there are as many frames, too
     assert steps == [*range(5, COUNT), *[COUNT - 1] * 5]
-    says = f"it has 9 frames, a.mkv {COUNT}: matched by {how}"
-    assert told == f"{name}: from frame 5 on {says}"
+    assert told.endswith(f"it has 9 frames, a.mkv {COUNT}: matched by time, its last frame is held from frame 9 on")
 
 
-@pytest.mark.parametrize("side", ["output", "source", "both"])
-def test_across_missing_pictures_frames_are_compared_with_their_own(side: str, capsys: Capsys) -> None:
+def test_across_missing_pictures_frames_are_compared_with_their_own(capsys: Capsys) -> None:
     frames = panned()
-    kept = {name: [i for i in range(COUNT) if i not in gone] for name, gone in (("o", {4, 5}), ("s", {8}))}
-    for name, at in (("out", kept["o"] if side != "source" else range(COUNT)), ("src", kept["s"])):
-        at = range(COUNT) if name == "src" and side == "output" else at
+    for name, gone in (("out", {4, 5}), ("src", {8})):
+        at = [i for i in range(COUNT) if i not in gone]
         write_folder(Path(name), [frames[i] for i in at], [f"{name}_v2_{i:04}.png" for i in at])
     table = said_json(capsys, "evaluate", "out", "--source", "src", "--reference", "src", "-o", "scores.json")
     assert table["psnr"] == 99
     assert table["warping_error"] == table["warping_error_source"]
-    series = strict(Path("scores.json").read_text())["series"]["psnr"]
-    assert series.count(None) == (side != "output")
+    assert strict(Path("scores.json").read_text())["series"]["psnr"].count(None) == 1
     told = said(capsys, 0, "evaluate", "out", "--source", "src")
-    assert ("none in it for frame out_v2_0008.png: not compared" in told) == (side != "output")
-
-
-def test_of_two_renders_of_one_part_only_the_source_begins_elsewhere() -> None:
-    lossless(Path("whole.mkv"), panned(30))
-    for name in ("part.mkv", "same.mkv"):
-        lossless(Path(name), panned(30)[10:20])
-    for other in ("same.mkv", "whole.mkv"):
-        table = api.evaluate("part.mkv", "whole.mkv", per_frame=other, reference=other, start="10")
-        assert (table["psnr"], table["psnr_to_per_frame"]) == (99, 99)
-        assert table["warping_error"] == table["warping_error_source"]
+    assert "none in it for frame out_v2_0008.png: not compared" in told
 
 
 @pytest.mark.usefixtures("shots")
@@ -257,8 +231,7 @@ def test_a_plot_is_found_again_and_never_replaces_anything_else(capsys: Capsys) 
     command = ("evaluate", "render.mkv", "--source", "source.mkv", "--per-frame", "per.mkv")
     first = said_json(capsys, *command, "-o", "plot.png")
     assert (first["output"], first["cached"], set(first)) == ("plot.png", False, KEYS)
-    picture = read_picture(Path("plot.png"))
-    assert picture.shape[1] == WIDTH
+    assert read_picture(Path("plot.png")).shape[1] == WIDTH
     again = said_json(capsys, *command, "-o", "plot.png")
     assert again == first | {"cached": True, "seconds": again["seconds"]}
     refuse(capsys, 2, *command, "--flow", "dis", "-o", "plot.png")
@@ -268,34 +241,7 @@ def test_a_plot_is_found_again_and_never_replaces_anything_else(capsys: Capsys) 
 
 
 @pytest.mark.usefixtures("shots")
-def test_the_table_of_all_frames_has_a_row_for_each(capsys: Capsys) -> None:
-    command = ("evaluate", "render.mkv", "--source", "source.mkv", "--per-frame", "per.mkv")
-    told = said_json(capsys, *command, "-o", "scores.json")
-    assert "series" not in told
-    table = strict(Path("scores.json").read_text())
-    series = table["series"]
-    assert {len(column) for column in series.values()} == {COUNT}
-    assert series["frame"] == list(range(COUNT))
-    held = [v for v in series["warping_error"] if v is not None]
-    assert table["warping_error"] == pytest.approx(np.mean(held), rel=1e-3)
-    assert max(range(1, COUNT), key=lambda i: series["warping_error"][i]) in (SPIKE, SPIKE + 1)
-
-
-@pytest.mark.usefixtures("shots")
-def test_a_dry_run_says_what_it_would_do_and_touches_nothing(capsys: Capsys) -> None:
-    before = snapshot(Path())
-    command = ("evaluate", "render.mkv", "--source", "source.mkv", "--dry-run")
-    assert f"would score render.mkv: {COUNT} frames" in said(capsys, 0, *command)
-    assert "and write p.png" in said(capsys, 0, *command, "-o", "p.png")
-    assert said_json(capsys, *command)["frames"] == COUNT
-    assert snapshot(Path()) == before
-    assert not Path(".vidtrans").exists()
-
-
-@pytest.mark.usefixtures("shots")
 def test_a_stop_leaves_nothing_behind() -> None:
-    from vidtrans.core.errors import Interrupted
-
     stop = Stop()
 
     def report(event: Any) -> None:
@@ -311,16 +257,13 @@ BAD: list[tuple[tuple[str, ...], int, str]] = [
     (("render.mkv",), 2, "--source"),
     (("nowhere.mkv", "--source", "source.mkv"), 3, "no such file"),
     (("render.mkv", "--source", "nowhere.mkv"), 3, "no such file"),
-    (("render.mkv", "--source", "source.mkv", "--reference", "nowhere.mkv"), 3, "no such file"),
     (("text.mp4", "--source", "source.mkv"), 3, "text.mp4"),
     (("empty", "--source", "source.mkv"), 3, "no pictures"),
     (("mixed", "--source", "mixed"), 2, "not of one size"),
-    (("render.mkv", "--source", "source.mkv", "--flow", "diss"), 2, "did you mean 'dis'"),
     (("render.mkv", "--source", "source.mkv", "--flow", "raft"), 2, f"choose from: {', '.join(sorted(GREY_FLOWS))}"),
     (("render.mkv", "--source", "source.mkv", "-o", "p.mp4"), 2, "-o p.png"),
     (("render.mkv", "--source", "source.mkv", "-o", "out/p_%d.png"), 2, "one picture"),
     (("frame.png", "--source", "source.mkv", "-o", "frame.png", "--overwrite"), 2, "one of the inputs"),
-    (("frame.png", "--source", "source.mkv", "--start", "soon"), 2, "it is not a time"),
     (("frame.png", "--source", "source.mkv", "--start", "99"), 2, "choose times within the clip"),
 ]
 
@@ -331,13 +274,8 @@ def test_what_cannot_be_scored_is_told_in_a_line(capsys: Capsys) -> None:
     Path("empty").mkdir()
     write_folder(Path("mixed"), [panned(1)[0], panned(1)[0][:40]])
     write_folder(Path(), [panned(1)[0]], ["frame.png"])
-    api.probe("source.mkv"), api.probe("frame.png"), api.probe("render.mkv")
     for arguments, status, says in BAD:
         assert says in refuse(capsys, status, "evaluate", *arguments)
-
-
-@pytest.mark.usefixtures("shots")
-def test_a_damaged_clip_is_scored_only_if_that_is_allowed(capsys: Capsys) -> None:
     data = bytearray(Path("render.mkv").read_bytes())
     data[len(data) // 2 : len(data) // 2 + 400] = bytes(400)
     Path("bad.mkv").write_bytes(data)
@@ -347,18 +285,12 @@ def test_a_damaged_clip_is_scored_only_if_that_is_allowed(capsys: Capsys) -> Non
 
 @repeatable
 @given(st.floats(-1e7, 1e7), st.floats(0, 1e7), st.integers(2, 12), st.booleans())
-def test_round_values_lie_around_or_between_the_ends_of_an_axis(
-    low: float, span: float, count: int, whole: bool
-) -> None:
-    high = low + span
-    levels = round_values(low, high, count, whole=whole, around=True)
-    inner = round_values(low, high, count, whole=whole)
-    slack = 1e-5 * max(1.0, abs(low), abs(high))
-    assert levels[0] <= low + slack
-    assert levels[-1] >= high - slack
-    assert 2 <= len(levels) <= count + 3
+def test_round_values_lie_around_or_between_ends_of_an_axis(low: float, span: float, count: int, whole: bool) -> None:
+    high, slack = low + span, 1e-5 * max(1.0, abs(low), abs(low + span))
+    levels, inner = (round_values(low, high, count, whole=whole, around=around) for around in (True, False))
+    assert levels[0] - slack <= low <= high <= levels[-1] + slack
     assert all(low - slack <= value <= high + slack for value in inner)
-    assert len(inner) <= count + 2
+    assert len(inner) <= count + 2 <= len(levels) + count <= 2 * count + 3
     assert not whole or all(float(v).is_integer() for v in (*levels, *inner))
 
 
@@ -406,14 +338,6 @@ def test_a_bad_moment_stands_out_in_a_chart_at_its_place() -> None:
     assert (picture[28:46, place(150)] == CURVE).all(axis=1).mean() > 0.2  # the mark
 
 
-@pytest.mark.parametrize("count", [0, 1, 5000])
-def test_charts_of_nothing_and_of_much_are_drawn(count: int) -> None:
-    values = [None] * count if count < 2 else [float(i % 7) for i in range(count)]
-    marks = [count - 1, count - 3, count - 5] if count > 9 else []
-    chart = Chart("t", [ChartCurve("a", values, CURVE)], [i * 0.5 for i in range(count)], marks=marks)
-    assert chart.draw(400, 200).shape == (200, 400, 3)
-
-
 def test_without_times_a_chart_is_over_steps_and_its_axis_reaches_below_zero() -> None:
     falling = Chart("loss", [ChartCurve("", [None, *np.linspace(1, -1, 400)], CURVE, 2)]).draw(300, 200)
     first, middle, last = (curve_top(falling, x) for x in (70, 172, 280))
@@ -421,6 +345,8 @@ def test_without_times_a_chart_is_over_steps_and_its_axis_reaches_below_zero() -
     timed = Chart("loss", [ChartCurve("", [0.0] * 401, CURVE, 2)], [i / 25 for i in range(401)]).draw(300, 200)
     assert (falling[-16:] == PAPER).all()
     assert (timed[-16:] != PAPER).any()
+    for values in ([], [None]):
+        assert Chart("t", [ChartCurve("a", values, CURVE)], [0.5] * len(values)).draw(400, 200).shape == (200, 400, 3)
 
 
 def test_what_changed_is_bright_and_what_is_not_scored_is_slate() -> None:
@@ -434,18 +360,3 @@ def test_what_changed_is_bright_and_what_is_not_scored_is_slate() -> None:
     assert picture[:, :19].mean() > 200
     assert picture[:, 21:30].mean() < 5
     assert (picture[:, 45:] == UNSCORED).all()
-    assert CURVES[""][1] == CURVE
-
-
-@pytest.mark.usefixtures("shots")
-def test_a_warning_is_told_once_though_the_plot_reads_the_clips_again() -> None:
-    lossless(Path("longer.mkv"), [*panned(), *panned(6)])
-    told: list[str] = []
-    note = lambda event: told.append(event.text) if isinstance(event, Note) else None  # noqa: E731
-    api.evaluate("render.mkv", "longer.mkv", result="p.png", report=note)
-    assert len(told) == 1
-
-
-def test_only_the_flow_methods_that_score_are_offered(capsys: Capsys) -> None:
-    assert set(FLOWS) - set(GREY_FLOWS) == {"raft", "raft-small"}
-    assert "raft" not in said(capsys, 0, "evaluate", "--help")

@@ -38,9 +38,7 @@ def strip(tmp_path: Path) -> Path:
     return write_clip(tmp_path / "strip.mp4", [frame[:, :16] for frame in moving_frames(6)])
 
 
-def test_a_strip_is_rendered_right_with_a_warning_and_under_a_key_of_its_own(
-    strip: Path, tiny_model: Path, capsys: Capsys
-) -> None:
+def test_a_strip_is_rendered_right_under_a_key_of_its_own(strip: Path, tiny_model: Path, capsys: Capsys) -> None:
     command = ["stylize", strip, "--model", tiny_model, "--size", "source", "--temporal", "off", "--codec", "ffv1"]
     said(capsys, 0, *command, *EXACT, "-o", "exact.mkv")
     healthy = said(capsys, 0, *command, *BF16, "-o", "healthy.mkv")
@@ -58,6 +56,7 @@ def test_a_strip_is_rendered_right_with_a_warning_and_under_a_key_of_its_own(
     assert len({path.name for path in Path(".vidtrans/infer").iterdir()} - keys) == 1  # both have the same
 
 
+@pytest.mark.thorough
 def test_a_dream_of_a_strip_says_what_is_in_fp32(strip: Path, tmp_path: Path, capsys: Capsys) -> None:
     dreamer = make_dreamer(tmp_path / "dreamer.safetensors", context_frames=1)
     command = ["dream", strip, "--model", dreamer, "--frames", "3", "--size", "source", *BF16]
@@ -69,9 +68,7 @@ def test_a_dream_of_a_strip_says_what_is_in_fp32(strip: Path, tmp_path: Path, ca
         assert "exact" not in said_json(capsys, *command, "-o", "healthy.mkv")
 
 
-def test_a_training_in_bf16_learns_on_a_strip_and_says_what_is_in_fp32(
-    capsys: Capsys, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_training_on_a_strip_says_what_is_in_fp32(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(matmul_convolution, "MOST_POSITIONS", 0)  # otherwise the smallest layers are no convolutions
     tall = [np.concatenate([frame, frame, frame], axis=0)[:128] for frame in moving_frames(6)]
     clip = write_clip(Path("tall.mp4"), tall)

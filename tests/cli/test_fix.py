@@ -77,35 +77,6 @@ def test_another_correction_takes_its_place_and_taking_all_away_undoes_them(caps
     assert "it exists" in refuse(capsys, 2, "fix", "o.mkv", "--painted", "fixes", "-o", "g.mkv")
 
 
-def test_corrections_one_after_another_do_not_add_up_errors(capsys: Capsys) -> None:
-    before = result(capsys, size=(128, 72))
-    name, boxes = "o.mkv", [(slice(24 * n + 6, 24 * n + 16), slice(x, x + 20)) for n in range(2) for x in (8, 44)]
-    for round_, box in enumerate(boxes):
-        picture = decode(Path(name))[2][round_].copy()
-        picture[box] = (20 * round_, 60, 200)
-        write(Path(f"fixes{round_}/{round_}.png"), picture)
-        said_json(capsys, "fix", name, "--painted", f"fixes{round_}", "-o", f"f{round_}.mkv")
-        name = f"f{round_}.mkv"
-    made = decode(Path(name))[2]
-    for number, box in enumerate(boxes):
-        inner = made[number][box][1:-1, 2:-2].astype(int)
-        assert np.abs(inner - (20 * number, 60, 200)).max() <= 3, number
-    for one, other in zip(before, made, strict=True):
-        assert np.array_equal(one[:, 90:], other[:, 90:])
-
-
-def test_a_painted_clip_is_fixed_with_its_network_as_it_was(capsys: Capsys) -> None:
-    clip_and_keys()
-    said_json(capsys, "propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "-o", "o.mkv", *EXACT)
-    before = decode(Path("o.mkv"))[2]
-    correct(before[6], 6)
-    table = said_json(capsys, "fix", "o.mkv", "--painted", "fixes")
-    assert (table["corrections"], table["keyframes"]) == ([6], [2, 9])
-    after = decode(Path("o.fixed.mkv"))[2]
-    assert tuple(after[6][15, 47]) == (250, 20, 200)
-    assert np.array_equal(before[6][30:], after[6][30:])
-
-
 def test_layers_jpeg_and_other_sizes(capsys: Capsys) -> None:
     before = result(capsys)
     layer = np.zeros((48, 64, 4), np.uint8)
@@ -123,8 +94,7 @@ def test_layers_jpeg_and_other_sizes(capsys: Capsys) -> None:
     assert (after[30:] == before[5][30:]).all(2).mean() > 0.95
 
 
-@pytest.mark.parametrize("colour", [255, 0])
-def test_paint_of_any_colour_is_added_to_a_layer(capsys: Capsys, colour: int) -> None:
+def test_paint_even_black_is_added_to_a_layer(capsys: Capsys) -> None:
     clip_and_keys(())
     layer = np.zeros((48, 64, 4), np.uint8)
     layer[:16, :20] = (200, 40, 30, 255)
@@ -133,27 +103,14 @@ def test_paint_of_any_colour_is_added_to_a_layer(capsys: Capsys, colour: int) ->
     said_json(capsys, *ask, "--temporal", "off")
     made = sorted(Path("lay").glob("*.png"))
     whole = cv2.cvtColor(cv2.imread(str(made[5]), cv2.IMREAD_UNCHANGED), cv2.COLOR_BGRA2RGBA)
-    whole[34:44, 40:54] = (colour, colour, colour, 255)
+    whole[34:44, 40:54] = (0, 0, 0, 255)
     write(Path("fixes") / made[5].name, whole)
     said_json(capsys, "fix", "lay", "--painted", "fixes")
     after = [cv2.imread(str(p), cv2.IMREAD_UNCHANGED) for p in sorted(Path("lay.fixed").glob("*.png"))]
-    assert (after[5][36:42, 43:51] == (colour, colour, colour, 255)).all()
+    assert (after[5][36:42, 43:51] == (0, 0, 0, 255)).all()
     assert after[6][38, 46, 3] > 200
-    assert np.abs(after[6][38, 46, :3].astype(int) - colour).max() < 12
+    assert after[6][38, 46, :3].max() < 12
     assert np.array_equal(after[5][:30], cv2.imread(str(made[5]), cv2.IMREAD_UNCHANGED)[:30])
-
-
-def test_a_folder_of_pictures_and_a_dry_run(capsys: Capsys) -> None:
-    folder = write_folder(Path("shots"), moving_frames(4))
-    said_json(capsys, "stylize", folder, "--model", "identity", "-o", "out")
-    second = sorted(Path("out").iterdir())[1]
-    picture = cv2.imread(str(second))[..., ::-1].copy()
-    picture[BOX] = (250, 20, 200)
-    write(Path("fixes") / second.name, picture)
-    assert said_json(capsys, "fix", "out", "--painted", "fixes", "--dry-run")["dry_run"]
-    assert not Path("out.fixed").exists()
-    said_json(capsys, "fix", "out", "--painted", "fixes")
-    assert tuple(cv2.imread(f"out.fixed/{second.name}")[15, 47]) == (200, 20, 250)
 
 
 def test_a_pattern_stands_for_its_pictures(capsys: Capsys) -> None:
@@ -163,15 +120,16 @@ def test_a_pattern_stands_for_its_pictures(capsys: Capsys) -> None:
     picture[BOX] = (250, 20, 200)
     write(Path("fixes/f_0002.png"), picture)
     table = said_json(capsys, "fix", "out/f_%04d.png", "--painted", "fixes", "-o", "new/f_%04d.png")
-    assert table["corrections"] == [2]
-    assert table["output"] == "new"
+    assert (table["corrections"], table["output"]) == ([2], "new")
     assert tuple(cv2.imread("new/f_0002.png")[15, 47]) == (200, 20, 250)
-    assert said_json(capsys, "fix", "out/f_%04d.png", "--painted", "fixes")["output"] == "out.fixed"
+    planned = said_json(capsys, "fix", "out/f_%04d.png", "--painted", "fixes", "--dry-run")
+    assert (planned["dry_run"], planned["output"], Path("out.fixed").exists()) == (True, "out.fixed", False)
+    said_json(capsys, "fix", "out", "--painted", "fixes")
+    assert tuple(cv2.imread("out.fixed/f_0002.png")[15, 47]) == (200, 20, 250)
 
 
-@pytest.mark.parametrize("levels", [1, 3])
-def test_the_least_paint_counts_where_a_result_is_lossless(levels: int, capsys: Capsys) -> None:
-    before = result(capsys)
+def test_the_least_paint_counts_where_a_result_is_lossless(capsys: Capsys) -> None:
+    before, levels = result(capsys), 1
     picture = before[5].copy()
     picture[BOX] += np.uint8(levels)
     write(Path("fixes/5.png"), picture)
@@ -182,33 +140,18 @@ def test_the_least_paint_counts_where_a_result_is_lossless(levels: int, capsys: 
     assert abs((after[7].astype(int) - before[7])[inner].mean() - levels) < 0.5
 
 
-def test_frames_are_numbered_as_in_the_result(capsys: Capsys) -> None:
-    write_clip(Path("c.mkv"), moving_frames(12), codec="ffv1", pix_fmt="bgr0")
-    said_json(capsys, "stylize", "c.mkv", "--model", "identity", "--start", 4, "-o", "o.mkv", *EXACT)
-    write(Path("same/5.png"), decode(Path("o.mkv"))[2][5])
-    write(Path("other/5.png"), np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8))
-    assert "it changes nothing of frame 5 " in refuse(capsys, 3, "fix", "o.mkv", "--painted", "same")
-    assert "does not look like frame 5 " in refuse(capsys, 3, "fix", "o.mkv", "--painted", "other")
-
-
 @pytest.mark.parametrize(
     ("tables", "allowed", "why"),
     [
         ({"rendering": {"source_filter": "hflip"}}, (), "repeat it: --program hflip"),
         ({"encoding": {"codec": "ffmpeg:mpeg4", "options": "q=2"}}, ("ffmpeg:mpeg4",), "repeat it: --program q=2"),
         ({"encoding": {"filter": "negate"}}, ("negate",), "render without the graph"),
-        ({"rendering": {"source_filter": "hflip"}, "encoding": {"codec": "ffv1"}}, ("hflip",), ""),
     ],
 )
-def test_a_record_runs_only_programs_that_are_repeated(
-    tables: dict[str, Any], allowed: tuple[str, ...], why: str
-) -> None:
-    found = programs_in(tables)
-    if not why:
-        check_programs(found, Path("o.mkv"), allowed)
-        return
+def test_a_record_runs_only_repeated_programs(tables: dict[str, Any], allowed: tuple[str, ...], why: str) -> None:
+    check_programs(programs_in({"rendering": {"source_filter": "hflip"}}), Path("o.mkv"), ("hflip",))
     with pytest.raises(UsageError, match=why):
-        check_programs(found, Path("o.mkv"), allowed)
+        check_programs(programs_in(tables), Path("o.mkv"), allowed)
 
 
 def test_mistakes_end_in_one_line(capsys: Capsys) -> None:
@@ -222,7 +165,6 @@ def test_mistakes_end_in_one_line(capsys: Capsys) -> None:
         ("none.mkv", "fixes", (), 2, "no such file"),
         ("o.mkv", "none", (), 2, "no such folder"),
         ("o.mkv", "fixes", ("-o", "f.mp4"), 2, "has the same format"),
-        ("o.mkv", "fixes", ("-o", ".."), 2, "it does not end in a name"),
         ("o.mkv", "same", (), 3, "it changes nothing of frame 5"),
         ("o.mkv", "other", (), 3, "does not look like frame 5"),
         ("o.mkv", "late", (), 3, "frame 50 of a clip whose last one is 11"),
@@ -257,19 +199,6 @@ def test_a_network_learns_what_was_corrected(capsys: Capsys) -> None:
     assert "not made by a network" in refuse(capsys, 2, *ask)
 
 
-def test_a_result_that_was_rendered_small_is_corrected_at_full_size(capsys: Capsys) -> None:
-    clip_and_keys()
-    said_json(
-        capsys, "propagate", "c.mkv", "--keyframes", "keys", *QUICK, "--set=rendering.size=32", "-o", "o.mkv", *EXACT
-    )
-    before = decode(Path("o.mkv"))[2]
-    correct(before[6], 6)
-    said_json(capsys, "fix", "o.mkv", "--painted", "fixes")
-    after = decode(Path("o.fixed.mkv"))[2]
-    assert tuple(after[6][15, 47]) == (250, 20, 200)
-    assert np.abs(after[6][30:].astype(int) - before[6][30:]).max() <= 3  # another scaler
-
-
 def test_a_record_from_elsewhere_neither_writes_elsewhere_nor_ends_in_a_traceback(capsys: Capsys) -> None:
     clip_and_keys()
     said_json(capsys, "propagate", "c.mkv", "--keyframes", "keys", *QUICK, "-o", "o.mkv", *EXACT)
@@ -291,7 +220,6 @@ def test_a_record_from_elsewhere_neither_writes_elsewhere_nor_ends_in_a_tracebac
     assert {name for name in snapshot(Path()) if name not in before} == {"f.mkv"}
     for change in (
         lambda made: made["request"].pop("recipe"),
-        lambda made: made["options"].pop("seed"),
         lambda made: made["request"].update(video={"a": 1, "b": 2}),
         lambda made: made.update(command="fix", request={"render": {"path": "o.mkv"}, "painted": {"path": "fixes"}}),
     ):
@@ -307,7 +235,8 @@ def test_what_a_correction_does_not_reach_stays_whatever_the_upscaling(capsys: C
         said_json(capsys, *ask, "--upscale", mode, "-o", f"{mode}.mkv")
         before = decode(Path(f"{mode}.mkv"))[2]
         correct(before[6], 6, mode)
-        said_json(capsys, "fix", f"{mode}.mkv", "--painted", mode)
+        table = said_json(capsys, "fix", f"{mode}.mkv", "--painted", mode)
+        assert (table["corrections"], table["keyframes"]) == ([6], [2, 9])
         after = decode(Path(f"{mode}.fixed.mkv"))[2]
         for one, other in zip(before, after, strict=True):
             assert np.array_equal(one[30:], other[30:])
