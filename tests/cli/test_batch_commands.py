@@ -1,4 +1,4 @@
-"""Folders of clips for deflicker, evaluate and make-dataset; results beside their sources by name."""
+"""Folders of clips: counterparts and results by name, results beside their sources, and the report of a night."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
-from chain import refuse, vidtrans, vidtrans_json
-from clips import moving_frames
+from chain import refuse, said_json, vidtrans, vidtrans_json
+from clips import moving_frames, write_clip, write_folder
 from directed_clip import lossless
 from flicker import flickering
 
+import vidtrans as api
 from vidtrans.batch.inputs import counterparts
+from vidtrans.cli.main import run
 from vidtrans.core.errors import UsageError
 
 
@@ -69,7 +71,6 @@ def test_a_folder_of_renders_is_deflickered_and_scored(place: Path) -> None:
     rows = json.loads(Path("scores/vidtrans-batch.json").read_text())["items"]
     before, after = rows[0]["warping_error"], rows[2]["warping_error"]
     assert 0 < after < before
-    assert len(vidtrans_json("evaluate", "renders", "--source", "clips")["items"]) == 2
     beside = ("deflicker", "renders", "--source", "clips", "-o", "renders", "--executor", "inline")
     assert not vidtrans_json(*beside)["cached"]
     assert (again := vidtrans_json(*beside))["cached"]  # results of an earlier run are no clips
@@ -77,7 +78,7 @@ def test_a_folder_of_renders_is_deflickered_and_scored(place: Path) -> None:
 
 
 @pytest.mark.thorough
-def test_a_dataset_of_each_or_of_all(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dataset_of_each_or_of_all(place: Path, capsys: Capsys) -> None:
     (place / "clips" / "c.mov").write_text("no video")
     each = vidtrans_json("make-dataset", "clips", "--each", "--size", "48", "-o", "sets", expect=5)
     assert {p.name for p in Path("sets").glob("*.dataset")} == {"a.dataset", "b.dataset"}
@@ -89,3 +90,117 @@ def test_a_dataset_of_each_or_of_all(place: Path, capsys: pytest.CaptureFixture[
     )
     assert len(paired["items"]) == 2
     assert "give --each" in refuse(capsys, 2, "make-dataset", "clips", "--jobs", "2", "-o", "more.dataset")
+
+
+Capsys = pytest.CaptureFixture[str]
+RENDER = ("stylize", "clips", "--model", "identity", "-o", "out", "--set", "rendering.chunk_frames=6")
+
+
+@pytest.fixture
+def night() -> None:
+    Path("clips").mkdir()
+    for number, frames in enumerate((12, 20)):
+        write_clip(Path(f"clips/c{number}.mp4"), moving_frames(frames))
+
+
+@pytest.mark.usefixtures("night")
+def test_a_batch_with_a_broken_clip(capsys: Capsys) -> None:
+    Path("clips/broken.mp4").write_bytes(b"nothing")
+    assert run(list(RENDER)) == 5
+    capsys.readouterr()
+    vidtrans("stylize", "clips/c0.mp4", "--model", "identity", "-o", "aside.mp4", "--temporal", "off")
+    table = said_json(capsys, "batch", "report", "out")
+    chunks = [json.loads(line) for path in Path(".vidtrans/log").iterdir() for line in path.read_text().splitlines()]
+    assert {tuple(chunk["frames"]) for chunk in chunks} >= {(0, 6), (6, 12), (12, 18), (18, 20)}
+    assert all(set(chunk["seconds"]) >= {"read", "filter", "encode"} for chunk in chunks if chunk["chunk"] == 0)
+    assert (table["clips"], len(table["hosts"])) == (3, 1)
+    assert table["chunks"] >= 6
+    assert [failure["clip"] for failure in table["failures"]] == ["broken.mp4"]
+    page = Path("out/vidtrans-batch.html").read_text()
+    assert "broken.mp4" in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert said_json(capsys, "batch", "report", "out")["chunks"] == table["chunks"]  # its own page is replaced
+
+
+@pytest.mark.usefixtures("night")
+def test_parts_of_a_clip_and_one_that_failed(capsys: Capsys) -> None:
+    part = ("stylize", "clips/c1.mp4", "--model", "identity", "-o", "one.mp4", *RENDER[-2:])
+    vidtrans(*part, "--chunk", "1/2")
+    refuse(capsys, 1, *part, "--join")
+    table = api.batch_report(".", "page.html")
+    assert table["failures"][0]["part"] == "join"
+    assert "not rendered" in table["failures"][0]["error"]
+    assert table["frames"] == 12
+
+
+@pytest.mark.usefixtures("night")
+def test_nothing_to_tell_of_and_a_page_of_somebody_else(capsys: Capsys) -> None:
+    assert "in the last 24 hours" in refuse(capsys, 3, "batch", "report")
+    assert refuse(capsys, 2, "batch", "report", "-o", "page.png")
+    vidtrans(*RENDER)
+    Path("mine.html").write_text("mine")
+    assert "it exists" in refuse(capsys, 2, "batch", "report", "out", "-o", "mine.html")
+    assert said_json(capsys, "batch", "report", "out", "--dry-run")["dry_run"]
+    assert not Path("out/vidtrans-batch.html").exists()
+    vidtrans("cache", "clean")
+    assert not list(Path(".vidtrans").glob("log/*"))
+
+
+AS_IT_IS = ("--model", "identity", "--beside")
+
+
+@pytest.fixture
+def one_and_two() -> None:
+    for name in ("one/a.mp4", "one/b.mp4", "two/a.mp4"):
+        Path(name).parent.mkdir(exist_ok=True)
+        write_clip(Path(name), moving_frames(3))
+
+
+def files() -> list[str]:
+    return sorted(p.as_posix() for p in Path().rglob("*.mp4") if not p.as_posix().startswith("."))
+
+
+@pytest.mark.usefixtures("one_and_two")
+def test_the_result_of_a_folder_of_pictures_lies_beside_it_and_jobs_name_the_places(capsys: Capsys) -> None:
+    vidtrans("stylize", "one/a.mp4", "--model", "identity", "-o", "one/shot/%03d.png")
+    for source in ("one/shot", "one/shot/%03d.png"):
+        table = vidtrans_json("stylize", source, *AS_IT_IS, "--dry-run")
+        assert Path(table["output"]).parts[:2] == ("one", "shot.identity")
+    printed = vidtrans("stylize", "one", *AS_IT_IS, "--print-jobs", "commands").stdout
+    assert "one/a.identity.mp4" in printed
+    assert "--beside" not in printed
+    Path("list.toml").write_text("[[clip]]\nvideo = 'one/a.mp4'\n")
+    assert "--beside and a list of clips" in refuse(capsys, 2, "stylize", "list.toml", "--beside")
+
+
+@pytest.mark.usefixtures("one_and_two")
+def test_results_of_many_clips_lie_beside_theirs_and_are_no_sources_of_the_next_run() -> None:
+    for _ in range(2):
+        vidtrans("stylize", "one", "two", *AS_IT_IS)
+        results = ["one/a.identity.mp4", "one/b.identity.mp4", "two/a.identity.mp4"]
+        assert files() == sorted(["one/a.mp4", "one/b.mp4", "two/a.mp4", *results])
+
+
+@pytest.mark.usefixtures("one_and_two")
+@pytest.mark.parametrize(
+    ("command", "options", "name"),
+    [
+        ("deflicker", [], "deflickered"),
+        ("propagate", ["--minutes", "0", "--keyframes", "keys"], "painted"),
+    ],
+)
+def test_other_renders_lie_beside_their_sources_as_well(
+    command: str, options: list[str], name: str, capsys: Capsys
+) -> None:
+    for folder in ("keys/a", "keys/b"):
+        write_folder(Path(folder), moving_frames(1), ["000001.png"])
+    one = ["keys/a" if word == "keys" else word for word in options]
+    assert vidtrans_json(command, "two/a.mp4", "--beside", *one)["output"] == str(Path(f"two/a.{name}.mp4"))
+    for cached in (False, True):
+        table = vidtrans_json(command, "one", "two", "--beside", *options)
+        results = [f"one/a.{name}.mp4", f"one/b.{name}.mp4", f"two/a.{name}.mp4"]
+        assert [Path(item["output"]).as_posix() for item in table["items"]] == results
+        assert (table["cached"], table["output"]) == (cached, None)
+    assert files() == sorted(["one/a.mp4", "one/b.mp4", "two/a.mp4", *results])
+    refused = refuse(capsys, 2, command, "two/a.mp4", "--beside", "-o", "x.mp4", *one)
+    assert "--beside and -o: both say where results go" in refused

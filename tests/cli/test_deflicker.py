@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import shutil
-from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,12 +14,6 @@ from chain import refuse, said, said_json, snapshot
 from clips import decode, moving_frames, pictures_of, sound_packets, times, write_folder
 from directed_clip import lossless
 from flicker import Frames, alike, drifting, flickering, look, rms, unsteadiness
-
-import vidtrans as api
-from vidtrans.config.rendering_settings import DEFLICKER_READS as READ
-from vidtrans.config.rendering_settings import RenderingSettings
-from vidtrans.core.errors import UsageError
-from vidtrans.temporal import FILTERS
 
 Capsys = pytest.CaptureFixture[str]
 COUNT = 24
@@ -57,17 +49,6 @@ def deflicker(capsys: Capsys, processed: str, *flags: object) -> Frames:
     return deflicker_with_warnings(capsys, processed, *flags)[0]
 
 
-def test_what_was_processed_is_painted_in_strokes_after_the_filter(capsys: Capsys) -> None:
-    plain = deflicker(capsys, "p.mp4", "--source", "s.mp4", QUICK)
-    table = said_json(
-        capsys, "deflicker", "p.mp4", "--source", "s.mp4", QUICK, "--strokes", "oil", *LOSSLESS, "-o", "q.mkv"
-    )
-    assert (table["strokes"], table["temporal"]) == ("oil", "window")
-    made = decode(Path("q.mkv"))[2]
-    assert all(not np.array_equal(a, b) for a, b in zip(made, plain, strict=True))
-    assert float(np.abs(np.subtract(made, plain, dtype=float)).mean()) < 40
-
-
 @pytest.mark.parametrize("method", ["window", "causal"])
 def test_a_clip_that_flickers_becomes_steadier_and_nearer_to_one_that_does_not(method: str, capsys: Capsys) -> None:
     made = deflicker(capsys, "p.mp4", "--source", "s.mp4", "--temporal", method)
@@ -75,50 +56,47 @@ def test_a_clip_that_flickers_becomes_steadier_and_nearer_to_one_that_does_not(m
     assert rms(made[8:], LOOKS[8:]) < 0.5 * rms(FLICKERS[8:], LOOKS[8:])
 
 
-def test_without_a_source_a_clip_guides_itself(capsys: Capsys) -> None:
+def test_what_was_processed_is_painted_in_strokes_after_the_filter(capsys: Capsys) -> None:
+    plain, made = (deflicker(capsys, "p.mp4", "--source", "s.mp4", QUICK, *s) for s in ((), ("--strokes", "oil")))
+    assert all(not np.array_equal(a, b) for a, b in zip(made, plain, strict=True))
+    assert float(np.abs(np.subtract(made, plain, dtype=float)).mean()) < 40
+
+
+def test_without_a_source_a_clip_guides_itself_and_what_is_lost_is_said(capsys: Capsys) -> None:
     lossless(Path("mild.mp4"), flickering(LOOKS, 6))
     flags = ("--set=temporal.keep_source_changes=0", "--set=temporal.radius=7")
     made = deflicker(capsys, "mild.mp4", *flags)
-    mild = decode(Path("mild.mp4"))[2]
-    assert unsteadiness(made, LOOKS) < 0.6 * unsteadiness(mild, LOOKS)
+    assert unsteadiness(made, LOOKS) < 0.6 * unsteadiness(decode(Path("mild.mp4"))[2], LOOKS)
     assert alike(made, deflicker(capsys, "mild.mp4", "--source", "mild.mp4", *flags))
     assert not alike(made, deflicker(capsys, "mild.mp4", "--source", "s.mp4", *flags))
-
-
-def test_what_is_lost_without_a_source_is_said(capsys: Capsys) -> None:
-    lost = "without --source p.mp4 guides itself: "
-    assert lost in said(capsys, 0, "deflicker", "p.mp4", "--dry-run")
+    lost, before = "without --source p.mp4 guides itself: ", snapshot(Path())
+    told = said(capsys, 0, "deflicker", "p.mp4", "--dry-run")
+    assert lost in told
+    assert "would render p.deflickered.mp4: 24 frames" in told
     assert lost not in said(capsys, 0, "deflicker", "p.mp4", "--source", "s.mp4", "--dry-run")
-    assert lost not in said(capsys, 0, "deflicker", "p.mp4", "--temporal", "off", "--dry-run")
+    assert snapshot(Path()) == before
 
 
-def test_off_gives_back_every_pixel(capsys: Capsys) -> None:
-    assert alike(deflicker(capsys, "p.mp4", "--temporal", "off"), FLICKERS)
+def test_off_and_no_strength_give_back_every_pixel_of_the_part(capsys: Capsys) -> None:
+    assert alike(deflicker(capsys, "p.mp4", "--temporal", "off", "--start", 4, "--end", "0.3s"), FLICKERS[4:9])
     assert alike(deflicker(capsys, "p.mp4", "--source", "s.mp4", "--set=temporal.strength=0"), FLICKERS)
+    lossless(Path("part.mp4"), FLICKERS[8:])  # of which the end is a time in the source
+    flags = ("--source", "s.mp4", "--start", "8", "--temporal", "off")
+    assert alike(deflicker(capsys, "part.mp4", *flags, "--end", "20"), FLICKERS[8:20])
+    assert alike(deflicker(capsys, "part.mp4", *flags, "--end", "90"), FLICKERS[8:])
+    line = refuse(capsys, 2, "deflicker", "part.mp4", *flags, "--end", "8")
+    assert "--end 8: the clip begins there in s.mp4, or later" in line
 
 
 def test_the_result_lies_beside_with_the_same_frames_and_is_known_again(capsys: Capsys) -> None:
     line = said(capsys, 0, "deflicker", "p.mp4", "--source", "s.mp4")
     assert line.startswith("p.deflickered.mp4: 24 frames")
     assert times(Path("p.deflickered.mp4")) == times(Path("p.mp4"))
-    before = Path("p.deflickered.mp4").stat()
     again = said_json(capsys, "deflicker", "p.mp4", "--source", "s.mp4")
     assert again["cached"]
     assert again["frames"] == COUNT
-    assert "up to date" in said(capsys, 0, "deflicker", "p.mp4", "--source", "s.mp4")
-    assert Path("p.deflickered.mp4").stat() == before
     for other in (("--source", "p.mp4"), (), ("--source", "s.mp4", "--temporal", "causal")):
         assert "made with other inputs or options" in refuse(capsys, 2, "deflicker", "p.mp4", *other)
-
-
-def test_a_dry_run_touches_nothing(capsys: Capsys) -> None:
-    before = snapshot(Path())
-    table = said_json(capsys, "deflicker", "p.mp4", "--source", "s.mp4", "--dry-run")
-    assert table["dry_run"]
-    assert (table["output"], table["frames"], table["size"]) == ("p.deflickered.mp4", COUNT, [64, 48])
-    assert "would render p.deflickered.mp4: 24 frames" in said(capsys, 0, "deflicker", "p.mp4", "--dry-run")
-    assert snapshot(Path()) == before
-    assert not Path(".vidtrans").exists()
 
 
 def test_the_sources_cuts_count_and_not_those_that_flicker_makes(capsys: Capsys) -> None:
@@ -142,23 +120,13 @@ def test_a_source_of_another_size_is_fitted(capsys: Capsys) -> None:
     assert line == "warning: wide.mp4: it is 96x48 and p.mp4 64x48: stretched"
 
 
-def test_a_source_of_twice_the_rate_goes_by_time(capsys: Capsys) -> None:
-    lossless(Path("p15.mp4"), FLICKERS[::2], rate=15)
-    lossless(Path("s15.mp4"), SOURCE[::2], rate=15)
-    made, (line,) = deflicker_with_warnings(capsys, "p15.mp4", "--source", "s.mp4", QUICK)
-    assert alike(made, deflicker(capsys, "p15.mp4", "--source", "s15.mp4", QUICK))
-    assert "matched by time" in line
-
-
 def test_a_longer_source_begins_where_start_says(capsys: Capsys) -> None:
     lossless(Path("part.mp4"), FLICKERS[8:20])
     lossless(Path("fit.mp4"), SOURCE[8:20])
     lossless(Path("early.mp4"), SOURCE[:12])
     fit = deflicker(capsys, "part.mp4", "--source", "fit.mp4", QUICK)
-    for start in ("8", "00:00:00.26"):
-        made, warnings = deflicker_with_warnings(capsys, "part.mp4", "--source", "s.mp4", "--start", start, QUICK)
-        assert alike(made, fit)
-        assert warnings == []
+    made, warnings = deflicker_with_warnings(capsys, "part.mp4", "--source", "s.mp4", "--start", "00:00:00.26", QUICK)
+    assert (alike(made, fit), warnings) == (True, [])
     early, (line,) = deflicker_with_warnings(capsys, "early.mp4", "--source", "s.mp4", QUICK)
     assert alike(early, deflicker(capsys, "early.mp4", "--source", "early.mp4", QUICK))
     assert line.startswith("warning: s.mp4: it goes on for 12 frames after early.mp4 ends; ")
@@ -167,34 +135,10 @@ def test_a_longer_source_begins_where_start_says(capsys: Capsys) -> None:
     assert lines[0].startswith("warning: --source s.mp4: part.mp4 hardly shows the same (edges and tones agree by ")
 
 
-@pytest.mark.parametrize(
-    ("flags", "wanted"),
-    [
-        (("--start", 4, "--end", 9), range(4, 9)),
-        (("--end", "0.3s"), range(9)),
-        (("--start", 20, "--end", 90), range(20, 24)),
-    ],
-)
-def test_a_part_is_a_part_of_the_whole_result(flags: tuple[object, ...], wanted: range, capsys: Capsys) -> None:
-    made = deflicker(capsys, "p.mp4", *flags, "--temporal", "off")
-    assert alike(made, [FLICKERS[n] for n in wanted])
-
-
-def test_with_a_source_the_end_is_a_time_in_it(capsys: Capsys) -> None:
-    lossless(Path("part.mp4"), FLICKERS[8:])
-    flags = ("--source", "s.mp4", "--start", "8", "--temporal", "off")
-    assert alike(deflicker(capsys, "part.mp4", *flags, "--end", "20"), FLICKERS[8:20])
-    assert alike(deflicker(capsys, "part.mp4", *flags, "--end", "90"), FLICKERS[8:])
-    assert "--end 8: the clip begins there in s.mp4, or later" in refuse(
-        capsys, 2, "deflicker", "part.mp4", *flags, "--end", "8"
-    )
-
-
 def test_exposure_is_evened_out_without_a_source(capsys: Capsys) -> None:
     made = deflicker(capsys, "p.mp4", "--exposure", "--temporal", "off")
     brightness = [np.diff([f.mean() for f in frames], 2) for frames in (made, FLICKERS)]
     assert np.abs(brightness[0]).mean() < 0.05 * np.abs(brightness[1]).mean()
-    assert "leave out one" in refuse(capsys, 2, "deflicker", "p.mp4", "--exposure", "--source", "s.mp4")
 
 
 def test_a_source_that_holds_its_pictures_gives_pictures_that_are_held(capsys: Capsys) -> None:
@@ -220,14 +164,6 @@ def test_where_a_source_ends_the_clip_guides_itself(capsys: Capsys) -> None:
     assert lines[-1] == "warning: short.mp4: it ends before p.mp4, which guides itself from frame 15 on"
 
 
-def test_where_a_source_ends_is_known_though_times_are_rounded(capsys: Capsys) -> None:
-    """Matroska counts milliseconds: the frame after a source's last one may be due a third of one too early."""
-    lossless(Path("short.mp4"), SOURCE[:15])
-    lossless(Path("rounded.mkv"), FLICKERS[:16])
-    _, lines = deflicker_with_warnings(capsys, "rounded.mkv", "--source", "short.mp4", QUICK)
-    assert lines[-1] == "warning: short.mp4: it ends before rounded.mkv, which guides itself from frame 15 on"
-
-
 def test_a_source_that_cannot_be_one_is_refused(capsys: Capsys) -> None:
     """A still, a clip that ends early, another film; inverted and poorly lit renders of the source are taken."""
     write_folder(Path("still"), SOURCE[:1])
@@ -242,11 +178,9 @@ def test_a_source_that_cannot_be_one_is_refused(capsys: Capsys) -> None:
         assert why in error
         assert "give the video that p.mp4 was made from" in error
         assert not list(Path().glob("p.deflickered*"))
-    lossless(Path("negative.mp4"), [255 - frame for frame in FLICKERS])
-    lossless(Path("night.mp4"), [frame // 8 for frame in FLICKERS])
-    lossless(Path("black.mp4"), [frame * 0 for frame in FLICKERS])
-    for render in ("negative.mp4", "night.mp4", "black.mp4"):
-        assert deflicker_with_warnings(capsys, render, "--source", "s.mp4", QUICK)[1] == []
+    for render in ([255 - f for f in FLICKERS], [f // 8 for f in FLICKERS], [f * 0 for f in FLICKERS]):
+        lossless(Path("changed.mp4"), render)
+        assert deflicker_with_warnings(capsys, "changed.mp4", "--source", "s.mp4", QUICK)[1] == []
 
 
 def playable(capsys: Capsys, processed: str, *flags: object) -> Path:
@@ -264,9 +198,9 @@ def test_a_clip_keeps_its_own_sound_or_has_its_sources(capsys: Capsys) -> None:
     assert sound_packets(playable(capsys, "p.mp4", "--source", "source.mp4", "--set=encoding.sound=none")) == []
 
 
-@pytest.mark.parametrize("begins", [0, 7])
-def test_sound_of_a_longer_source_is_in_step_and_begins_and_ends_with_the_pictures(begins: int, capsys: Capsys) -> None:
+def test_sound_of_a_longer_source_is_in_step_and_begins_and_ends_with_the_pictures(capsys: Capsys) -> None:
     """A result of frames 30 … 53 of a source with sound; when it begins, by its own times."""
+    begins = 7
     lossless(Path("long.mp4"), SOURCE[-6:] + SOURCE * 4, sound=True)
     lossless(Path("part.mp4"), FLICKERS, pts=[512 * (begins + i) for i in range(COUNT)])
     made = playable(capsys, "part.mp4", "--source", "long.mp4", "--start", "30")
@@ -293,7 +227,6 @@ def test_folders_of_pictures_keep_their_names(capsys: Capsys) -> None:
     made = pictures_of(Path("frames.deflickered"))
     assert list(made) == [f"shot-{i:03d}.png" for i in range(COUNT)]
     assert unsteadiness(list(made.values()), LOOKS) < 0.3 * unsteadiness(FLICKERS, LOOKS)
-    assert alike(list(made.values()), deflicker(capsys, "p.mp4", "--source", "s.mp4"))
     assert alike(deflicker(capsys, "p.mp4", "--source", "plain"), list(made.values()))
 
 
@@ -318,27 +251,19 @@ def test_transparency_and_16_bits_are_kept(capsys: Capsys) -> None:
 BAD: list[tuple[int, tuple[object, ...], str]] = [
     (3, ("p.mp4", "--source", "gone.mp4"), "no such file"),
     (3, ("text.mp4", "--source", "s.mp4"), "text.mp4"),
-    (3, ("p.mp4", "--source", "text.mp4"), "text.mp4"),
     (3, ("empty", "--source", "s.mp4"), "empty"),
     (2, ("one/0.png",), "one picture cannot flicker"),
     (2, ("sizes",), "its pictures are not of one size"),
     (2, ("p.mp4", "--start", "30"), "no frames of p.mp4 lie between"),
     (2, ("part.mp4", "--source", "s.mp4", "--start", "99"), "--start 99"),
-    (2, ("p.mp4", "--source", "s.mp4", "--start", "soon"), "it is not a time"),
     (2, ("p.mp4", "-o", "p.mp4"), "p.mp4"),
     (2, ("p.mp4", "--source", "s.mp4", "-o", "s.mp4"), "s.mp4"),
-    (2, ("p.mp4", "-o", "text.mp4"), "it exists"),
     (2, ("p.mp4", "-o", "one"), "one"),
-    (2, ("p.mp4", "-o", "o.xyz"), "o.xyz"),
     (2, ("p.mp4", "-o", "o.png"), "one picture cannot hold 24 frames — use --codec png -o o"),
     (2, ("p.mp4", "--source", "s.mp4", "-o", "o.exr"), "use --codec exr -o o"),
-    (2, ("p.mp4", "-o", "made/%s.png"), "one picture cannot hold 24 frames — use -o made/%05d.png"),
-    (2, ("p.mp4", "-o", ".."), "-o ..: it does not end in a name"),
     (2, ("p.mp4", "--set=rendering.size=32"), "rendering.size: 'deflicker' does not read it — leave it out"),
-    (2, ("p.mp4", "--set=rendering.source_filter=hflip"), "rendering.source_filter: 'deflicker'"),
-    (2, ("p.mp4", "--set=rendering.sizes=32"), "did you mean 'size'?"),
     (2, ("wide",), "33000x8: flicker is filtered up to 32766 pixels a side"),
-    (2, ("",), "an empty path"),
+    (2, ("p.mp4", "--exposure", "--source", "s.mp4"), "leave out one"),
 ]
 
 
@@ -351,16 +276,6 @@ def test_what_cannot_be_done_is_one_line_and_leaves_nothing(capsys: Capsys) -> N
     lossless(Path("part.mp4"), FLICKERS[:9])
     for status, arguments, why in BAD:
         assert why in refuse(capsys, status, "deflicker", *arguments), arguments
-
-
-def test_the_api_does_the_same(capsys: Capsys) -> None:
-    settings: dict[str, dict[str, Any]] = {"encoding": {"codec": "ffv1"}, "temporal": {"radius": 3}}
-    table = api.deflicker("p.mp4", "s.mp4", "api.mkv", settings=settings)
-    assert table["frames"] == COUNT
-    made = deflicker(capsys, "p.mp4", "--source", "s.mp4", QUICK)
-    assert alike(decode(Path("api.mkv"))[2], made)
-    with pytest.raises(UsageError, match=r"rendering\.size: 'deflicker' does not read it"):
-        api.deflicker("p.mp4", "s.mp4", settings={"rendering": {"size": "32"}})
 
 
 def test_what_a_preset_says_to_models_is_passed_over(capsys: Capsys) -> None:
@@ -385,12 +300,3 @@ def test_what_a_result_is_made_with_is_known_again(capsys: Capsys, monkeypatch: 
             patched.setattr(place, other)
             assert "made with other inputs or options" in refuse(capsys, 2, *flags)
     assert said_json(capsys, *flags)["cached"]
-
-
-def test_help_lists_every_setting_that_counts(capsys: Capsys) -> None:
-    text = " ".join(said(capsys, 0, "deflicker", "--help").split())
-    for name in FILTERS:
-        for field in fields(FILTERS.load(name).Settings):
-            assert re.search(rf"\b{field.name}\b", text), field.name
-    assert f"rendering.KEY=VALUE: {', '.join(READ)}." in text
-    assert set(READ) <= {f.name for f in fields(RenderingSettings)}

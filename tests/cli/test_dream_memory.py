@@ -1,17 +1,22 @@
-"""Dreams of models that keep frames of their clip: recall, wander, resume, and refused options."""
+"""Dreams that are steered, by scripts, to shots, by tables, and dreams of models that keep frames of their clip."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from chain import refuse, said, said_json
+from chain import TINY, refuse, said, said_json
 from clips import decode, moving_frames, write_clip
 from dreams import rememberer, toy, with_toys
 
+import vidtrans as api
+from vidtrans.models.model_file import load_generator, read_record, save_model
+
 EXACT = ("--codec", "ffv1", "--set=rendering.chunk_frames=8")
+Capsys = pytest.CaptureFixture[str]
 FRAMES = 100  # a pointer counts wholly after 60
 
 
@@ -25,15 +30,13 @@ def model() -> Path:
     return rememberer(Path("river.safetensors"))
 
 
-def film(capsys: pytest.CaptureFixture[str], *arguments: object, name: str = "out.mkv") -> np.ndarray:
+def film(capsys: Capsys, *arguments: object, name: str = "out.mkv") -> np.ndarray:
     said(capsys, 0, "dream", *arguments, "-o", name, "--overwrite", *EXACT)
     return np.stack(decode(Path(name))[2])
 
 
 @pytest.mark.thorough
-def test_recall_and_wander_change_a_dream_and_the_clip_counts_after_a_second(
-    seed: Path, model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_recall_and_wander_change_a_dream_and_a_clip_counts_later(seed: Path, model: Path, capsys: Capsys) -> None:
     ask = (seed, "--model", model, "--frames", FRAMES, "--drift-correction", 0)
     plain, forgetful = film(capsys, *ask), film(capsys, *ask, "--recall", 0)
     assert np.array_equal(plain[:30], forgetful[:30])
@@ -47,9 +50,7 @@ def test_recall_and_wander_change_a_dream_and_the_clip_counts_after_a_second(
     assert not np.array_equal(wild, film(capsys, *ask, "--wander", 1, "--seed", 5))
 
 
-def test_a_longer_dream_goes_on_from_where_its_pointer_was(
-    seed: Path, model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_longer_dream_goes_on_from_where_its_pointer_was(seed: Path, model: Path, capsys: Capsys) -> None:
     ask = (seed, "--model", model, "--wander", 0.7, "--drift-correction", 0)
     whole = film(capsys, *ask, "--frames", FRAMES, "--cache-dir", "whole")
     film(capsys, *ask, "--frames", 72)
@@ -59,29 +60,13 @@ def test_a_longer_dream_goes_on_from_where_its_pointer_was(
 
 
 @pytest.mark.thorough
-def test_models_in_turn_point_to_frames_of_their_own_clips(
-    seed: Path, model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_models_in_turn_point_to_frames_of_their_own_clips(seed: Path, model: Path, capsys: Capsys) -> None:
     short = rememberer(Path("brook.safetensors"), frames=8)
     tide = rememberer(Path("tide.safetensors"), "clock")
     ask = (seed, "--model", model, "--model", short, "--model", tide, "--every", 20, "--wander", 0)
     whole = film(capsys, *ask, "--frames", FRAMES, "--cache-dir", "whole")
     film(capsys, *ask, "--frames", 72)
     assert np.array_equal(whole, film(capsys, *ask, "--frames", FRAMES))
-    pair = (
-        seed,
-        "--model",
-        tide,
-        "--model",
-        model,
-        "--every",
-        24,
-        "--drift-correction",
-        0,
-    )  # stopped in the clock's turn
-    whole = film(capsys, *pair, "--frames", FRAMES, "--cache-dir", "pair")
-    film(capsys, *pair, "--frames", 64)
-    assert np.array_equal(whole, film(capsys, *pair, "--frames", FRAMES))
     early = (seed, "--model", model, "--model", tide, "--every", 10, "--frames", 20, "--drift-correction", 0)
     plain, forgetful = film(capsys, *early), film(capsys, *early, "--recall", 0)
     assert np.array_equal(plain[:10], forgetful[:10])  # a pointer's clip does not count yet
@@ -89,9 +74,7 @@ def test_models_in_turn_point_to_frames_of_their_own_clips(
 
 
 @pytest.mark.thorough
-def test_models_that_morph_show_the_frames_that_each_keeps(seed: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from vidtrans.models.model_file import load_generator, save_model
-
+def test_models_that_morph_show_the_frames_that_each_keeps(seed: Path, capsys: Capsys) -> None:
     several = []
     for number in range(3):
         generator, record = load_generator(rememberer(Path(f"r{number}.safetensors")))
@@ -105,30 +88,100 @@ def test_models_that_morph_show_the_frames_that_each_keeps(seed: Path, capsys: p
     assert np.array_equal(whole, film(capsys, *ask, "--frames", FRAMES))
 
 
-def test_a_clock_recalls_from_the_first_frame_on(seed: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = rememberer(Path("tide.safetensors"), "clock")
-    ask = (seed, "--model", model, "--frames", 4, "--drift-correction", 0)
-    assert not np.array_equal(film(capsys, *ask)[0], film(capsys, *ask, "--recall", 0)[0])
-    assert "'tide' has no pointer" in refuse(capsys, 2, "dream", *ask, "--wander", 1)
-
-
-def test_options_of_memory_are_refused_for_models_without_any(seed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_options_of_memory_are_refused_for_models_without_any(seed: Path, capsys: Capsys) -> None:
     with with_toys():
         ask = ("dream", seed, "--model", toy(Path("toy.safetensors")), "--frames", 4)
         assert "'toy' keeps no frames of its clip" in refuse(capsys, 2, *ask, "--recall", "0.5")
         assert "make-dataset VIDEO --preset next-frame" in refuse(capsys, 2, *ask, "--wander", "sin(t)^2")
-    ask = ("dream", seed, "--model", rememberer(Path("river.safetensors")), "--frames", 4)
+    model = rememberer(Path("tide.safetensors"), "clock")
+    ask = ("dream", seed, "--model", model, "--frames", 4)
     assert "--recall" in refuse(capsys, 2, *ask, "--recall", "1.5")
-
-
-def test_a_model_whose_frames_are_not_those_on_record_is_refused(
-    seed: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from dataclasses import replace
-
-    from vidtrans.models.model_file import load_generator, save_model
-
+    assert "'tide' has no pointer" in refuse(capsys, 2, *ask, "--wander", 1)
     generator, record = load_generator(rememberer(Path("river.safetensors")))
     save_model(Path("odd.safetensors"), generator, replace(record, dream=record.dream | {"runs": [3, 4]}))
     told = refuse(capsys, 3, "dream", seed, "--model", "odd", "--frames", 4)
     assert "the frames that it keeps are not those on record" in told
+
+
+@pytest.fixture
+def shots() -> Path:
+    """A model that keeps frames of two shots."""
+    generator, record = load_generator(rememberer(Path("one.safetensors")))
+    frames = [[0, number] for number in (*range(20), *range(30, 50))]
+    clips = [{"name": "seed.mp4", "rate": "20"}]
+    kept = {"runs": [20, 20], "shots": [1, 2], "clips": clips, "frames": frames}
+    save_model(Path("river.safetensors"), generator, replace(record, dream=record.dream | kept))
+    return Path("river.safetensors")
+
+
+def test_a_script_does_what_the_flags_do_from_its_moment_on(seed: Path, shots: Path, capsys: Capsys) -> None:
+    ask = (seed, "--model", shots, "--frames", 20)
+    plain = film(capsys, *ask, "--steer", "0: stay")
+    assert not np.array_equal(plain[0], film(capsys, *ask, "--start-zoom", 2)[0])  # it begins with the middle
+    steered = film(capsys, *ask, "--steer", "0: stay, 8: left+zoom, 16: stay")
+    assert np.array_equal(steered, film(capsys, *ask, "--steer", "8: pan_x=0.012+zoom=1.012, 16: turn-left*0"))
+    other = film(capsys, *ask, "--steer", "8: right, 16: stay")
+    assert np.array_equal(steered[:8], other[:8])
+    assert not np.array_equal(steered[8], other[8])
+
+
+def test_a_longer_dream_is_the_same_and_another_script_another_dream(seed: Path, shots: Path, capsys: Capsys) -> None:
+    Path("walk.txt").write_text("0: left\n12: goto 2+zoom\n")
+    ask = (seed, "--model", shots, "--steer", "walk.txt")
+    whole = film(capsys, *ask, "--frames", 60, "--cache-dir", "whole")
+    film(capsys, *ask, "--frames", 40)
+    more = ("dream", *ask, "--frames", 60, "-o", "out.mkv", "--overwrite", *EXACT)
+    assert said_json(capsys, *more)["frames_inferred"] < 60
+    assert np.array_equal(whole, np.stack(decode(Path("out.mkv"))[2]))
+    Path("walk.txt").write_text("0: left\n12: goto 1+zoom\n")
+    changed = film(capsys, *ask, "--frames", 60)
+    assert np.array_equal(changed[:12], whole[:12])
+    assert not np.array_equal(changed, whole)
+
+
+def test_a_table_of_actions_is_read_again_when_it_has_changed(seed: Path, shots: Path, capsys: Capsys) -> None:
+    ask = (seed, "--model", shots, "--frames", 40, "--drift-correction", 0, "--steer", "0: jump")
+    Path("t.csv").write_text("frame,note\n30,jump\n")
+    one = film(capsys, *ask, "--actions", "t.csv")
+    Path("t.csv").write_text("frame,note\n4,jump\n10,\n")
+    assert not np.array_equal(one, film(capsys, *ask, "--actions", "t.csv"))
+    assert "it is neither a command nor an action" in refuse(capsys, 2, "dream", *ask, "-o", "no.mkv")
+
+
+def test_what_cannot_be_steered_is_said_in_one_line(seed: Path, shots: Path, capsys: Capsys) -> None:
+    tide = rememberer(Path("tide.safetensors"), "clock")
+    for of, flags, says in (
+        (shots, ("--steer", "0: left,, 9: up"), "entry 2 is empty"),
+        (shots, ("--steer", "0: lefft"), "did you mean 'left'"),
+        (shots, ("--steer", "30: left"), "it steers at 30, and the dream has 30 frames"),
+        (shots, ("--steer", "none.keys"), "there is no such file"),
+        (shots, ("--goto", 3), "goto 3: the model keeps no frames of such a shot, but of 1, 2"),
+        (shots, ("--actions", "none.csv"), "no such file"),
+        (tide, ("--goto", 1), "'tide' has no pointer"),
+        (tide, ("--steer", "0: wander=1"), "--steer wander=…: 'tide' has no pointer"),
+        (tide, ("--loop", "--steer", "0: speed=2"), "a loop needs a constant speed"),
+    ):
+        assert says in refuse(capsys, 2, "dream", seed, "--model", of, "--frames", 30, *flags)
+
+
+@pytest.mark.thorough
+def test_a_model_learns_windows_and_dreams_in_one(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidtrans.metrics.dreams.ROLLOUT_FRAMES", 30)
+    monkeypatch.setattr("vidtrans.metrics.dreams.STRIP_FRAMES", (1, 30))
+    clip = write_clip(Path("clip.mp4"), moving_frames(20, (128, 96)))
+    dataset = {"size": "64", "val_fraction": 0}
+    api.make_dataset(clip, "clip.dataset", preset="roam", settings={"dataset": dataset}, cache_dir="cache")
+    tiny = {"training": {**TINY["training"], "steps": 6, "crop_size": 32}, "generator": {"channels": 8}}
+    api.train("clip.dataset", "clip.safetensors", preset="roam", settings=tiny, cache_dir="cache")
+    record = read_record(Path("clip.safetensors"))
+    assert (record.size, record.dream["zoom"], record.dream["shots"]) == (32, 2.0, [1])
+    assert record.generator["settings"]["memory_size"] == [64, 85]
+    made = said_json(capsys, "dream", clip, "--model", "clip", "--frames", 5, "--steer", "0: left", "-o", "o.mp4")
+    assert made["working_size"] == [43, 32]
+    api.make_dataset(clip, "e.dataset", settings=TINY, cache_dir="cache")
+    for dataset_of, preset, settings, why in (
+        ("e.dataset", None, {"camera": 0.5, "steps": 1}, "it moves over frames that follow each other"),
+        ("clip.dataset", "roam", {"crop_size": "none", "steps": 1}, "it needs a window"),
+    ):
+        with pytest.raises(api.UsageError, match=why):
+            api.train(dataset_of, "e.safetensors", preset=preset, settings={"training": settings}, cache_dir="cache")
