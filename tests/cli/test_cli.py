@@ -11,8 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from chain import said, tiny_flags, vidtrans, vidtrans_json, vidtrans_process
-from clips import moving_frames, write_clip
+from chain import tiny_flags, vidtrans, vidtrans_json, vidtrans_process
 
 from vidtrans.cli.main import run, summaries
 from vidtrans.pairing import PAIRINGS
@@ -31,13 +30,7 @@ def test_help_loads_nothing_heavy() -> None:
     for name, summary in summaries().items():
         assert name in done.stdout
         assert summary in done.stdout
-
-
-def test_every_command_has_help() -> None:
-    for name in summaries():
-        text = vidtrans(name, "--help").stdout
-        assert "Usage: vidtrans" in text
-        assert len(text.splitlines()) > 5
+        assert "Usage: vidtrans" in vidtrans(name, "--help").stdout
 
 
 def test_help_shows_the_defaults_in_force(capsys: Capsys) -> None:
@@ -62,9 +55,10 @@ def test_variables_stand_for_flags_and_flags_win(clip: Path) -> None:
 
 
 def test_presets_and_the_cache_can_be_looked_at(clip: Path) -> None:
-    listed = vidtrans("preset", "list").stdout
-    assert "pix2pix" in listed
-    assert "two CPU cores" in listed
+    assert "pix2pix" in vidtrans("preset", "list").stdout
+    Path("models").mkdir()
+    Path("models/look.safetensors").write_bytes(b"")
+    assert {"look", "identity"} <= set(vidtrans_json("model", "list")["models"])
     costs = vidtrans_json("preset", "list")["costs"]
     assert vidtrans_json("preset", "show", "edges")["cost"] == costs["edges"] != ""
     shown = vidtrans("preset", "show", "edges").stdout
@@ -77,14 +71,6 @@ def test_presets_and_the_cache_can_be_looked_at(clip: Path) -> None:
     assert {e["stage"] for e in vidtrans_json("cache", "list")["entries"]} == {"dataset"}
     assert vidtrans_json("cache", "clean")["deleted"] == 1
     assert Path("clip.dataset/dataset.json").is_file()
-
-
-def test_models_are_found_by_name_in_the_models_folder(clip: Path) -> None:
-    assert "identity" in vidtrans("model", "list").stdout
-    Path("models").mkdir()
-    Path("models/look.safetensors").write_bytes(b"")
-    assert "look" in vidtrans_json("model", "list")["models"]
-    assert "identity" in vidtrans("model", "show", "identity").stdout
 
 
 @pytest.mark.parametrize("step", ["make-dataset", "stylize"])
@@ -114,25 +100,16 @@ def test_json_goes_alone_to_standard_output_and_quiet_is_quiet(clip: Path) -> No
     assert {"output", "frames", "seconds", "cached"} <= set(json.loads(done.stdout))
     done = vidtrans_process("stylize", clip, "--model", "identity", "-q", "-o", "quiet.mp4")
     assert (done.stdout, done.stderr) == ("", "")
-    done = vidtrans("stylize", clip, "--model", "identity", "-o", f"{clip}/x.mp4", expect=2)
-    assert "is a file, not a folder" in done.stderr
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
-@pytest.mark.parametrize("flags", [(), ("--json",)])
-def test_a_result_that_cannot_be_told_is_one_line(flags: tuple[str, ...], clip: Path) -> None:
-    done = told_into("/dev/full", None, "probe", clip, *flags)
+def test_a_result_that_cannot_be_told_is_one_line_and_a_log_that_cannot_takes_no_job_along(clip: Path) -> None:
+    done = told_into("/dev/full", None, "probe", clip, "--json")
     assert done.returncode == 1
     assert done.stderr.startswith("error: standard output: no space left on device — ")
     assert done.stderr.count("\n") == 1, done.stderr
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
-def test_a_log_on_a_full_disk_takes_no_job_along(clip: Path) -> None:
-    done = told_into(None, "/dev/full", "make-dataset", clip, *tiny_flags("dataset"))
-    assert done.returncode == 0
+    assert told_into(None, "/dev/full", "make-dataset", clip, *tiny_flags("dataset")).returncode == 0
     assert Path("clip.dataset").is_dir()
-    assert told_into(None, "/dev/full", "probe", "absent.mp4").returncode == 3
 
 
 def told_into(out: str | None, err: str | None, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -143,18 +120,9 @@ def told_into(out: str | None, err: str | None, *arguments: object) -> subproces
         return subprocess.run(command, stdout=where[0], stderr=where[1], text=True, timeout=300)
 
 
-@pytest.mark.parametrize(("value", "status"), [("1", 2), ("yes", 2), ("0", 0), ("false", 0)])
+@pytest.mark.parametrize(("value", "status"), [("yes", 2), ("0", 0)])
 def test_the_variable_of_a_flag_that_denies_says_what_the_flag_says(
     value: str, status: int, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VIDTRANS_STYLIZE_NO_SHARED_DISK", value)
     assert run(["stylize", str(clip), "--model", "identity", "--executor", "local", "--dry-run"]) == status
-
-
-def test_several_datasets_are_planned_in_a_line_each(capsys: Capsys) -> None:
-    Path("clips").mkdir()
-    for name in ("a", "b"):
-        write_clip(Path(f"clips/{name}.mp4"), moving_frames(9))
-    planned = said(capsys, 0, "make-dataset", "clips", "--each", "-o", "sets", "--dry-run", *tiny_flags("dataset"))
-    assert planned.count("would make") == 2
-    assert not Path("sets").exists()

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from vidtrans.cli.job_process import folder_of
 from vidtrans.cli.main import main
+
+Capsys = pytest.CaptureFixture[str]
 
 
 def call(*words: object) -> int:
@@ -22,7 +25,7 @@ def read(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
-def test_result_and_end_are_those_of_the_command(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_result_and_end_are_those_of_the_command(clip: Path, capsys: Capsys) -> None:
     assert call("probe", clip, "--json") == 0
     printed = json.loads(capsys.readouterr().out)
     assert call("probe", clip, "--job-folder", "job") == 0
@@ -34,7 +37,7 @@ def test_result_and_end_are_those_of_the_command(clip: Path, capsys: pytest.Capt
     assert read(Path("job/end.json"))["exit_status"] == 0
 
 
-@pytest.mark.parametrize("words", [["probe", "gone.mp4"], ["probed"], ["probe"], ["probe", "clip.mp4", "--no-such"]])
+@pytest.mark.parametrize("words", [["probe", "gone.mp4"], ["probed"], ["probe", "clip.mp4", "--no-such"]])
 def test_every_mistake_has_an_end_and_its_message(words: list[str], clip: Path) -> None:
     assert (status := call(*words, "--job-folder=job")) in (2, 3)
     assert read(Path("job/end.json"))["exit_status"] == status == read(Path("job/result.json"))["exit_status"]
@@ -49,9 +52,7 @@ def test_words_after_two_dashes_are_no_options(clip: Path) -> None:
     assert not Path("--job-folder").exists()
 
 
-def test_a_folder_has_one_job_at_a_time(
-    clip: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_has_one_job_at_a_time(clip: Path, capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vidtrans.cli.job_process.LOCK_S", 0.1)
     Path("job").mkdir()
     with FileLock("job/lock"):
@@ -60,38 +61,28 @@ def test_a_folder_has_one_job_at_a_time(
     assert not Path("job/end.json").exists()
 
 
-def test_files_that_no_job_wrote_stay(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_no_folder_of_a_job_is_refused_in_a_line_and_stays(clip: Path, capsys: Capsys) -> None:
     Path("mine").mkdir()
     Path("mine/result.json").write_text("mine", "utf-8")
-    assert call("probe", clip, "--job-folder", "mine") == 2
-    assert "its result.json or end.json is not of a job — choose another folder" in capsys.readouterr().err
+    for name in ("end.json", "result.json", "pid"):
+        (Path(f"with {name}") / name).mkdir(parents=True)
+    for folder, says in (
+        ("mine", "its result.json or end.json is not of a job — choose another folder"),
+        ("clip.mp4", "choose another folder"),
+        *((f"with {name}", "it cannot be written") for name in ("end.json", "result.json", "pid")),
+    ):
+        assert call("probe", clip, "--job-folder", folder) == 2
+        assert says in capsys.readouterr().err
     assert Path("mine/result.json").read_text("utf-8") == "mine"
+    Path("with pid/pid").rmdir()
+    assert call("probe", clip, "--job-folder", "with pid") == 0  # the lock is free
 
 
-def test_a_file_is_no_folder(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call("probe", clip, "--job-folder", clip) == 2
-    assert "choose another folder" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("name", ["end.json", "result.json", "pid"])
-def test_a_folder_in_the_place_of_a_file_is_refused_in_a_line(
-    name: str, clip: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (Path("job") / name).mkdir(parents=True)
-    assert call("probe", clip, "--job-folder", "job") == 2
-    assert "it cannot be written" in capsys.readouterr().err
-    (Path("job") / name).rmdir()
-    assert call("probe", clip, "--job-folder", "job") == 0  # the lock is free
-
-
-def test_only_the_first_rank_reports(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from vidtrans.cli.job_process import folder_of
-
-    words = ["train", "--job-folder", "job"]
-    assert folder_of(words) == Path("job")
+def test_only_the_first_rank_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert folder_of(["train", "--job-folder", "job"]) == Path("job")
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
-    assert folder_of(words) is None
+    assert folder_of(["train", "--job-folder", "job"]) is None
 
 
 def test_a_file_stops_a_job_which_then_goes_on_to_the_same_bytes(clip: Path, tiny_model: Path) -> None:
