@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 from chain import TINY, said, said_json, tiny_flags
@@ -16,7 +16,6 @@ from directed_clip import lossless
 
 import vidtrans as api
 from vidtrans.core.costs import add_up, duration, format_cost, size
-from vidtrans.core.system import peak_memory
 
 Capsys = pytest.CaptureFixture[str]
 PARTS = ("seconds", "disk_bytes", "cache_bytes", "memory_bytes")
@@ -50,13 +49,9 @@ def ready(clip: Path, tiny_model: Path, quick_trial: None) -> None:
 CHAIN = tiny_flags()
 DRY = {
     "make-dataset": ("make-dataset", "clip.mp4", "-o", "new.dataset", *tiny_flags("dataset")),
-    "make-dataset of pictures": ("make-dataset", "pictures"),
     "train": ("train", "clip.dataset", *tiny_flags("generator", "discriminator", "training")),
-    "stylize": ("stylize", "clip.mp4", "--model", "MODEL"),
     "stylize directed": ("stylize", "clip.mp4", "--model", "MODEL", "--mask", "mask.png", "--strength", "0: 0, 9: 1"),
-    "stylize identity": ("stylize", "clip.mp4", "--model", "identity", "--codec", "ffv1"),
     "stylize pictures": ("stylize", "pictures", "--model", "MODEL"),
-    "run": ("run", "clip.mp4", "--apply", "clip.mp4", "-o", "out.mp4", *CHAIN),
     "run over two": ("run", "clip.mp4", "--apply", "clip.mp4", "--apply", "pictures", "-o", "out", *CHAIN),
 }
 
@@ -70,9 +65,7 @@ def test_a_dry_run_estimates_and_touches_nothing(name: str, scratch: Path, tiny_
     assert tree(Path()) == before
     assert not Path(".vidtrans").exists()
     assert not list(scratch.iterdir())
-    assert table["dry_run"] is True
-    assert table["cached"] is False
-    assert table["frames"] > 0
+    assert (table["dry_run"], table["cached"], table["frames"] > 0) == (True, False, True)
     found = table["estimate"]
     assert set(found) == set(PARTS)
     assert found["seconds"] >= 0
@@ -80,18 +73,8 @@ def test_a_dry_run_estimates_and_touches_nothing(name: str, scratch: Path, tiny_
     assert found["memory_bytes"] > 10_000_000
     assert (found["cache_bytes"] > 0) == (not name.startswith("make-dataset"))
     told = said(capsys, 0, *arguments, "--dry-run").splitlines()[-1]  # as a person reads it
-    assert told.startswith("would ")
-    assert "; about " in told
-    assert "on disk" in told
-    assert told.endswith("of memory")
+    assert re.fullmatch(r"would .*; about .* on disk.* of memory", told)
     assert ("pictures a second" in told) == (name == "train")
-
-
-@pytest.mark.usefixtures("ready")
-def test_the_rate_of_a_training_is_what_its_length_comes_from(capsys: Capsys) -> None:
-    found = said_json(capsys, *DRY["train"], "--set=training.steps=90000", "--dry-run")
-    batch = TINY["training"]["batch_size"]
-    assert found["pictures_per_second"] * found["estimate"]["seconds"] == pytest.approx(90000 * batch, rel=0.02)
 
 
 def test_the_estimate_is_near_what_it_comes_to(clip: Path, capsys: Capsys) -> None:
@@ -117,19 +100,12 @@ def test_times_and_sizes_are_spoken_in_the_unit_that_suits_them() -> None:
     assert {num_bytes: size(num_bytes) for num_bytes in sizes} == sizes
 
 
-def part(seconds: float, disk: int, cache: int, memory: int | None) -> dict[str, Any]:
-    return {"estimate": dict(zip(PARTS, (seconds, disk, cache, memory), strict=True))}
-
-
-def test_steps_add_up_and_memory_is_that_of_the_largest() -> None:
-    assert add_up([part(1, 10, 100, 5000), part(2, 20, 200, None), part(3, 30, 300, 7000)]) == part(6, 60, 600, 7000)
-    assert add_up([part(1, 10, 0, None)]) == part(1, 10, 0, None)
-
-
-def test_what_is_not_known_or_nothing_is_not_spoken_of() -> None:
-    assert format_cost(part(3, 2_000_000, 0, None)) == "about 3 s, 2.0 MB on disk"
-    assert format_cost(part(3, 2_000_000, 5000, 10**9)) == "about 3 s, 2.0 MB on disk, 5 kB of cache, 1.0 GB of memory"
-    assert peak_memory() > 10_000_000
+def test_steps_add_up_and_what_is_nothing_or_not_known_is_not_spoken_of() -> None:
+    steps: list[tuple[float | None, ...]] = [(1, 10**6, 100, 5000), (2, 10**6, 4900, None), (0, 0, 0, 10**9)]
+    parts = [{"estimate": dict(zip(PARTS, step, strict=True))} for step in steps]
+    assert format_cost(add_up(parts)) == "about 3 s, 2.0 MB on disk, 5 kB of cache, 1.0 GB of memory"
+    assert format_cost(add_up(parts[:1])) == "about 1 s, 1.0 MB on disk, 1 kB of cache, 5 kB of memory"
+    assert "memory" not in format_cost(parts[1])
 
 
 @pytest.mark.usefixtures("ready")
@@ -152,16 +128,12 @@ def test_run_learns_by_heart_or_for_other_footage_and_says_which(tmp_path: Path,
     shutil.copy(film, same)
     lossless(other, moving_frames(13, (64, 48)))
     run = ("run", film, "--dry-run", *tiny_flags(), "-o")
-    one = (*run, tmp_path / "out.mkv")
-    by_heart, others = (
-        "learned by heart, as it is rendered onto itself (preset edges)",
-        "learned for other footage, other.mkv (preset others)",
-    )
-    assert by_heart in said(capsys, 0, *one, "--apply", same)
-    assert others in said(capsys, 0, *one, "--apply", other)
-    assert "other footage, 2 clips (preset others)" in said(
-        capsys, 0, *run, tmp_path / "out", "--apply", same, "--apply", other
-    )
-    chosen = said(capsys, 0, *one, "--apply", other, "--preset", "edges")
+    for output, flags, says in (
+        ("out.mkv", ("--apply", same), "learned by heart, as it is rendered onto itself (preset edges)"),
+        ("out.mkv", ("--apply", other), "learned for other footage, other.mkv (preset others)"),
+        ("out", ("--apply", same, "--apply", other), "other footage, 2 clips (preset others)"),
+    ):
+        assert says in said(capsys, 0, *run, tmp_path / output, *flags)
+    chosen = said(capsys, 0, *run, tmp_path / "out.mkv", "--apply", other, "--preset", "edges")
+    assert "by heart" not in chosen
     assert "other footage" not in chosen
-    assert by_heart not in chosen
