@@ -14,7 +14,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import DISMedium, grey
 
-SIZES = [(1, 1), (2, 2), (3, 1), (1, 40), (16, 16), (33, 17), (9, 90), (600, 5), (5, 600), (131, 64)]
+SIZES = [(1, 1), (1, 40), (33, 17), (600, 5), (200, 160)]
 
 
 @pytest.fixture(params=list(FLOWS))
@@ -51,7 +51,7 @@ def pair(name: str, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     return a, b
 
 
-@pytest.mark.parametrize("shift", [(3, -2), (9, 0), (0, 0)])
+@pytest.mark.parametrize("shift", [(3, -2), (9, 0)])
 def test_a_translation_is_found(name: str, shift: tuple[int, int]) -> None:
     (x, y), big = shift, scene(220, 180, seed=5)
     first = taken(name, big[20:148, 20:180])
@@ -76,20 +76,14 @@ def test_pictures_of_any_size_give_a_flow_of_theirs_and_are_left_alone(name: str
         assert all(np.array_equal(p, b) for p, b in zip(pictures, before, strict=True))
 
 
-def test_a_method_answers_the_same_whatever_it_was_asked_before(name: str) -> None:
-    used = made(name)
-    for size in [*SIZES, (200, 160), *reversed(SIZES), (200, 160)]:
-        pictures = pair(name, size)
-        assert np.array_equal(used(*pictures), made(name)(*pictures)), size
-
-
 @pytest.mark.usefixtures("threads")
-def test_a_method_answers_the_same_on_any_number_of_threads(name: str) -> None:
-    pictures, found = pair(name, (200, 160)), []
-    for count in (1, 2, 5):
+def test_a_method_answers_the_same_whatever_it_was_asked_before_and_on_any_number_of_threads(name: str) -> None:
+    used, wanted = made(name), {size: made(name)(*pair(name, size)) for size in SIZES}
+    for size in [*SIZES, *reversed(SIZES)]:
+        assert np.array_equal(used(*pair(name, size)), wanted[size]), size
+    for count in (1, 5):
         cv2.setNumThreads(count)
-        found.append(made(name)(*pictures))
-    assert all(np.array_equal(f, found[0]) for f in found)
+        assert np.array_equal(made(name)(*pair(name, SIZES[-1])), wanted[SIZES[-1]])
 
 
 def test_a_black_picture_does_not_move_and_against_something_is_a_flow_as_any(name: str) -> None:

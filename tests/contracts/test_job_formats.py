@@ -49,7 +49,7 @@ def arguments(line: str) -> list[str]:
     return words[1:]
 
 
-@pytest.mark.parametrize("count", [1000, 1001, 2999, 3000])
+@pytest.mark.parametrize("count", [1000, 2999])
 def test_no_array_of_slurm_is_too_long_and_each_part_is_rendered_once(count: int) -> None:
     text = written(
         "slurm", FarmJob("night", Path("/x"), {}, [ClipTasks("a.mp4", "o.mp4", count, ("vidtrans", "a.mp4"))])

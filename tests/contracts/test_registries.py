@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from clips import scene
 
 from vidtrans.batch.executors import EXECUTORS
@@ -27,7 +26,6 @@ from vidtrans.interop.exporting import EXPORTS
 from vidtrans.live.senders import SENDERS
 from vidtrans.models.formats import FORMATS
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
-from vidtrans.networks.init import initialise
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import input_frames
 from vidtrans.pairing.pairing_records import make_pairing, pairing_record
@@ -110,7 +108,7 @@ def test_settings_are_frozen_described_and_within_their_own_bounds(find: Any) ->
 
 # Pairings
 
-SIZES = [(40, 32), (33, 17), (5, 3)]
+SIZES = [(33, 17), (5, 3)]
 
 
 def varied_settings(cls: type) -> list[Any]:
@@ -194,6 +192,8 @@ def test_a_pairing_finishes_pictures_takes_drawings_and_is_made_again_from_its_r
     assert again.settings == pairing.settings
     assert record["version"] >= 1
     assert pairing.drawing_kind in ("", "lines", "flats")
+    if pairing.extraction is not None:
+        assert (pairing.offsets, pairing.guides, pairing.pictures_per_frame) == ((0,), (), 2)
     for size in SIZES:
         frame, output = (scene(*size, seed=s) for s in (1, 2))
         shown = pairing.render_input(pictures_of(pairing, size), 30, None)
@@ -209,18 +209,6 @@ def test_a_pairing_finishes_pictures_takes_drawings_and_is_made_again_from_its_r
             drawn = unharmed(pairing.drawing_input, picture)
             assert drawn.shape == (size[1], size[0], pairing.in_channels)
             assert np.array_equal(drawn, pairing.drawing_input(picture.copy()))
-
-
-def test_a_pairing_with_an_extractor_sees_one_frame_and_what_that_makes_of_it() -> None:
-    every = [cls(settings) for cls in map(PAIRINGS.load, PAIRINGS) for settings in varied_settings(cls.Settings)]
-    found = [pairing for pairing in every if pairing.extraction is not None]
-    assert found
-    for pairing in found:
-        assert (pairing.offsets, pairing.guides, pairing.pictures_per_frame) == ((0,), (), 2)
-        frame, other, extracted, changed = (scene(33, 17, seed=s) for s in range(4))
-        made = pairing.input([frame, extracted])
-        assert not np.array_equal(made, pairing.input([frame, changed]))
-        assert pairing.finishes or np.array_equal(made, pairing.input([other, extracted]))
 
 
 @every_pairing
@@ -243,65 +231,6 @@ def test_a_pairings_steps_stay_inside_the_shot(pairing: Any) -> None:
     step = next(s for s in pairing.pair_positions(50) if list(s.inputs) == sorted(s.inputs))
     offset = 40 - step.inputs[-1]
     assert input_frames(pairing, 40, 0) == tuple(i + offset for i in step.inputs)
-
-
-# Networks
-
-
-def smallest(cls: type) -> Any:
-    """A network's settings at the least width that it allows: the same layers, quickly."""
-    least = {f.name: f.metadata["low"] for f in fields(cls) if f.name == "channels"}
-    return cls(**least)
-
-
-def noise(*shape: int) -> torch.Tensor:
-    return torch.rand(shape, generator=torch.Generator().manual_seed(1)) * 2 - 1
-
-
-@pytest.mark.parametrize(("name", "in_channels"), [(n, (1, 12)[i % 2]) for i, n in enumerate(GENERATORS)])
-def test_a_generator_keeps_the_size_and_maps_each_picture_of_a_batch_by_itself(name: str, in_channels: int) -> None:
-    """What a frame becomes must not depend on which others share its batch."""
-    cls = GENERATORS.load(name)
-    generator = cls(in_channels, 3, smallest(cls.Settings)).eval()
-    initialise(generator, 0)
-    m = generator.multiple
-    x = noise(2, in_channels, m, 2 * m)
-    with torch.no_grad():
-        together, alone = generator(x), torch.cat([generator(one) for one in x.split(1)])
-    assert together.shape == (2, 3, m, 2 * m)
-    assert together.abs().max() <= 1
-    assert together.std() > 0
-    assert torch.allclose(together, alone, atol=1e-4)  # a picture's steps are 80 times as large
-
-
-@pytest.mark.parametrize("name", GENERATORS)
-def test_gradients_reach_every_parameter_of_a_generator(name: str) -> None:
-    cls = GENERATORS.load(name)
-    generator = cls(2, 3, smallest(cls.Settings)).train()
-    initialise(generator, 0)
-    m = generator.multiple
-    torch.manual_seed(0)
-    (generator(noise(2, 2, m, 2 * m)) - noise(2, 3, m, 2 * m)).abs().mean().backward()
-    still = [n for n, p in generator.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
-    assert still == []
-
-
-@pytest.mark.parametrize("name", DISCRIMINATORS)
-@pytest.mark.parametrize("channels", [4, 6])
-def test_a_discriminator_gives_maps_of_logits_from_its_smallest_size_up(name: str, channels: int) -> None:
-    cls = DISCRIMINATORS.load(name)
-    discriminator = cls(channels, smallest(cls.Settings)).train()
-    initialise(discriminator, 0)
-    for side in (discriminator.smallest, 2 * discriminator.smallest):
-        judged = discriminator.judge(noise(2, channels, side, side))
-        for *features, logits in judged:
-            assert features
-            assert all(f.ndim == 4 and len(f) == 2 for f in features)
-            assert logits.ndim == 4
-            assert logits.shape[:2] == (2, 1)
-            assert logits.numel() > 0
-    sum(logits.square().mean() for *_, logits in judged).backward()
-    assert [n for n, p in discriminator.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
 
 
 # Filters

@@ -15,13 +15,11 @@ from vidtrans.interop.onnx.trial_pictures import trial_picture
 from vidtrans.metrics.picture_quality import psnr_of
 from vidtrans.upscaling import MODES, STREAM_MODES, array_pictures, tensor_pictures
 from vidtrans.upscaling.array_pictures import blur, shrink, size_of
-from vidtrans.upscaling.detail import agreement, scale_of
 from vidtrans.upscaling.enlarging import upscale
 from vidtrans.upscaling.luma import enlarged_by_luma, upscale_stream
 from vidtrans.upscaling.mending import FAULTLESS, Faults, find_faults
 from vidtrans.upscaling.on_device import upscale_on, upscale_stream_on
 
-Pair = tuple[np.ndarray, np.ndarray]
 sides = st.integers(1, 70)
 
 
@@ -35,11 +33,16 @@ def look(picture: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(picture[..., ::-1] ** 0.7 * 0.8 + 0.1).astype(np.float32)
 
 
+def levels(picture: np.ndarray) -> np.ndarray:
+    """A picture as uint8."""
+    return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+
+
 def psnr(one: np.ndarray, other: np.ndarray) -> float:
     return psnr_of(255**2 * float(np.mean((one - other) ** 2)))
 
 
-@settings(max_examples=60)
+@settings(max_examples=15)
 @given(
     st.sampled_from(MODES),
     st.tuples(sides, sides),
@@ -59,16 +62,15 @@ def test_arrays_and_tensors_become_the_same(
     assert difference.mean() < 1e-4
 
 
-@pytest.mark.parametrize("factor", [1.3, 2, 3, 5.7])
+@pytest.mark.parametrize("factor", [1.3, 5.7])
 def test_each_mode_is_nearer_to_the_truth_than_the_one_before(factor: float) -> None:
     source = photo(240, 180)
     truth = look(source)
     output = shrink(truth, (round(240 / factor), round(180 / factor)))
-    bicubic, faithful, guided = (
-        psnr(upscale(output, source, mode), truth) for mode in ("bicubic", "faithful", "guided")
-    )
-    assert bicubic < faithful
-    assert faithful + 2 < guided
+    made = {mode: psnr(upscale(output, source, mode), truth) for mode in ("bicubic", "faithful", "guided")}
+    assert made["bicubic"] < made["faithful"] < made["guided"] - 2
+    stream = upscale_stream(levels(output), levels(source), "luma") / np.float32(255)
+    assert psnr(stream, truth) > made["bicubic"] + 1.5
 
 
 @pytest.mark.parametrize(("mode", "apart"), [("faithful", 0.006), ("guided", 0.012)])
@@ -92,16 +94,20 @@ def test_a_source_of_another_clip_adds_next_to_nothing() -> None:
     truth, other = look(photo(192, 144)), np.random.default_rng(5).random((144, 192, 3), np.float32)
     output = shrink(truth, (64, 48))
     assert psnr(upscale(output, other, "guided"), truth) > psnr(upscale(output, other, "faithful"), truth) - 0.3
+    stream = enlarged_by_luma(array_pictures, output, array_pictures.luma(other))
+    assert psnr(stream, truth) > psnr(upscale(output, other, "bicubic"), truth) - 0.3
 
 
-@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
-def test_flat_pictures_stay_flat_and_the_grain_of_the_source_stays_out(mode: str, level: float) -> None:
-    flat = np.full((40, 60, 3), level, np.float32)
-    assert np.abs(upscale(flat, photo(180, 120), mode) - level).max() < 1e-5
+def test_flat_pictures_stay_flat_and_the_grain_of_the_source_stays_out(level: float) -> None:
+    flat, source = np.full((40, 60, 3), level, np.float32), photo(180, 120)
+    for mode in MODES:
+        assert np.abs(upscale(flat, source, mode) - level).max() < 1e-5
+    for mode in STREAM_MODES:
+        assert (upscale_stream(levels(flat), levels(source), mode) == levels(flat)[0, 0]).all()
 
 
-@pytest.mark.parametrize("factor", [2, 3, 4, 5.7])
+@pytest.mark.parametrize("factor", [2, 5.7])
 def test_beside_a_step_there_is_next_to_no_halo(factor: float) -> None:  # of a bicubic resize: 17 levels
     output = np.full((40, 60, 3), 0.2, np.float32)
     output[:, 30:] = 0.8
@@ -109,17 +115,6 @@ def test_beside_a_step_there_is_next_to_no_halo(factor: float) -> None:  # of a 
     made = upscale(output, cv2.resize(output, (width, height), interpolation=cv2.INTER_NEAREST), "guided")
     assert made.min() >= 0.2 - 4.1 / 255
     assert made.max() <= 0.8 + 4.1 / 255
-
-
-def test_lines_of_one_pixel_and_steps_have_no_halo() -> None:
-    output = np.full((40, 60, 3), 0.2, np.float32)
-    output[:, 30:] = 0.8
-    output[20] = 0.5
-    made = upscale(output, cv2.resize(output, (180, 120), interpolation=cv2.INTER_NEAREST), "guided")
-    assert output.min() - 6 / 255 <= made.min()
-    assert made.max() <= output.max() + 6 / 255
-    away = made[:50, 100:], made[:50, :80], made[75:, 100:], made[75:, :80]
-    assert all(np.abs(part - part.mean()).max() < 4 / 255 for part in away)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -134,26 +129,12 @@ def test_levels_are_kept(dtype: Any) -> None:
     assert dtype == np.uint8 or len(np.unique(made)) > 2000
 
 
-def test_what_has_the_size_already_is_returned() -> None:
-    output = look(photo(20, 10))
-    assert upscale(output, photo(20, 10), "guided") is output
-
-
-def test_a_smaller_result_is_averaged() -> None:
+def test_what_has_the_size_is_returned_and_a_smaller_result_is_averaged() -> None:
     output = look(photo(60, 40))
+    assert upscale(output, photo(60, 40), "guided") is output
     for mode in MODES:
         assert np.allclose(upscale(output, photo(30, 20), mode), shrink(output, (30, 20)))
         assert size_of(upscale(output, photo(30, 60), mode)) == (30, 60)
-
-
-def test_what_is_measured_is_how_far_they_agree() -> None:
-    source = photo(128, 96)
-    same, other = (
-        agreement(array_pictures, scale_of(array_pictures, look(source), guide))
-        for guide in (source, photo(128, 96, 7))
-    )
-    assert same.guided.mean() > 0.6
-    assert other.guided.mean() < 0.3
 
 
 def noisy(picture: np.ndarray) -> np.ndarray:
@@ -175,7 +156,7 @@ def small_and_truth(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def test_a_faultless_network_has_no_faults() -> None:
-    for seed in range(4):
+    for seed in range(2):
         source, small, _ = small_and_truth(seed)
         assert find_faults([(small, shrink(source, (160, 120)))]) == FAULTLESS
     assert find_faults([]) == FAULTLESS
@@ -183,7 +164,7 @@ def test_a_faultless_network_has_no_faults() -> None:
 
 @pytest.mark.parametrize("fault", FAULTY)
 def test_faults_of_a_network_are_found_and_mended(fault: str) -> None:
-    frames = [small_and_truth(seed) for seed in range(3)]
+    frames = [small_and_truth(seed) for seed in range(2)]
     pairs = [(FAULTY[fault](small), shrink(source, (160, 120))) for source, small, _ in frames]
     faults = find_faults(pairs)
     found = {"a blur": faults.finest > 1.3, "ringing": faults.finest < 0.85, "noise": 0.008 < faults.noise < 0.02}
@@ -214,12 +195,7 @@ def test_of_a_drawing_nothing_comes_into_the_picture() -> None:
     assert made > psnr(upscale(small, drawing, "faithful"), truth) - 0.2
 
 
-def levels(picture: np.ndarray) -> np.ndarray:
-    """Return a picture as uint8."""
-    return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
-
-
-@settings(max_examples=60)
+@settings(max_examples=12)
 @given(st.tuples(st.integers(4, 70), st.integers(4, 70)), st.integers(1, 90), st.integers(1, 90), st.integers(0, 9))
 def test_of_a_stream_arrays_and_tensors_become_the_same(
     small: tuple[int, int], wider: int, higher: int, seed: int
@@ -237,31 +213,6 @@ def test_of_a_stream_arrays_and_tensors_become_the_same(
         assert np.abs(rounded.astype(int) - on_device).max() <= 4
 
 
-@pytest.mark.parametrize("factor", [1.3, 2, 3, 5.7])
-def test_the_luma_of_a_stream_is_nearer_to_the_truth_than_a_bicubic_resize(factor: float) -> None:
-    source = photo(240, 180)
-    truth = look(source)
-    output = levels(shrink(truth, (round(240 / factor), round(180 / factor))))
-    bicubic, luma = (
-        psnr(upscale_stream(output, levels(source), mode) / np.float32(255), truth) for mode in ("bicubic", "luma")
-    )
-    assert bicubic + 1.5 < luma
-
-
-@pytest.mark.parametrize("mode", STREAM_MODES)
-@pytest.mark.parametrize("level", [0, 128, 255])
-def test_of_a_stream_flat_pictures_stay_flat(mode: str, level: int) -> None:
-    flat = np.full((40, 60, 3), level, np.uint8)
-    assert (upscale_stream(flat, levels(photo(180, 120)), mode) == level).all()
-
-
-def test_of_a_stream_a_source_of_another_clip_adds_next_to_nothing() -> None:
-    truth, other = look(photo(192, 144)), np.random.default_rng(5).random((144, 192, 3), np.float32)
-    output = shrink(truth, (64, 48))
-    made = enlarged_by_luma(array_pictures, output, array_pictures.luma(other))
-    assert psnr(made, truth) > psnr(upscale(output, other, "bicubic"), truth) - 0.3
-
-
 def test_of_a_stream_white_areas_have_no_grey_fringes_at_edges() -> None:
     output = np.full((40, 60, 3), 20, np.uint8)
     output[:, 30:] = 255
@@ -269,6 +220,7 @@ def test_of_a_stream_white_areas_have_no_grey_fringes_at_edges() -> None:
     assert made[:, 92:].min() >= 250
 
 
+@settings(max_examples=15)
 @given(st.integers(1, 40), st.integers(1, 40), st.floats(1, 7), st.booleans())
 def test_strips_are_those_of_the_whole_picture(width: int, height: int, factor: float, is_limited: bool) -> None:
     picture, size = look(photo(width, height)), (700 + round(factor * width), max(height, round(factor * height)))
