@@ -43,11 +43,6 @@ def run(folder: Path, *whats: str, told: list[str] | None = None) -> list[Outcom
     return run_batch(items, "job", folder, BatchOptions(executor="ray"), cluster(folder, told))[0]
 
 
-def test_all_machines_are_asked_and_tasks_run(ray: PretendedRay, tmp_path: Path) -> None:
-    assert states(run(tmp_path, "good", "bad", "good")) == ["done", "failed", "done"]
-    assert [node for name, node in ray.ran if name == "examine"] == list(NODES)
-
-
 @pytest.mark.parametrize(
     ("what", "why"),
     [
@@ -91,19 +86,19 @@ def test_a_task_that_took_too_much_memory_gets_a_machine_to_itself(ray: Pretende
     assert states(run(tmp_path, "good", told=told)) == ["done"]
     assert any("ran out of memory; the next try gets a whole machine" in text for text in told)
     assert asked()[1] == 64.0 > asked()[0]
+    assert [node for name, node in ray.ran if name == "examine"] == list(NODES)  # all machines are asked
 
 
-def test_one_that_always_takes_too_much_is_named(ray: PretendedRay, tmp_path: Path) -> None:
+def test_one_that_always_takes_too_much_is_named_and_a_machine_that_is_lost_costs_no_try(
+    ray: PretendedRay, tmp_path: Path
+) -> None:
+    ray.lose = lambda name, node: ray.exceptions.NodeDiedError if name == RUN and len(ray.asked_cpus(RUN)) < 5 else None
+    assert states(run(tmp_path, "good")) == ["done"]
+    assert len(ray.asked_cpus(RUN)) == 5
     ray.lose = lambda name, node: ray.exceptions.OutOfMemoryError if name == RUN else None
     outcome = run(tmp_path, "good")[0]
     assert outcome.state == "failed"
     assert "perhaps out of memory" in outcome.error
-
-
-def test_a_machine_that_is_lost_costs_no_try(ray: PretendedRay, tmp_path: Path) -> None:
-    ray.lose = lambda name, node: ray.exceptions.NodeDiedError if name == RUN and len(ray.asked_cpus(RUN)) < 5 else None
-    assert states(run(tmp_path, "good")) == ["done"]
-    assert len(ray.asked_cpus(RUN)) == 5
 
 
 def test_a_board_that_was_lost_hears_again_that_all_are_to_stop(ray: PretendedRay, tmp_path: Path) -> None:

@@ -64,8 +64,7 @@ def pairs(make: Callable[[Path], None]) -> None:
     write_folder(Path("pairs/B"), [np.zeros((50, 40, 3), np.uint8)] * 3)
 
 
-@pytest.mark.parametrize("make", [indexed, grey])
-@pytest.mark.parametrize("ignore", ["", "255"])
+@pytest.mark.parametrize(("make", "ignore"), [(indexed, "255"), (grey, "")])
 def test_the_indices_of_a_palette_are_classes_and_what_is_beyond_is_counted(
     make: Callable[[Path], None], ignore: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -104,19 +103,9 @@ def test_labels_that_cannot_be_told_apart_are_refused(capsys: pytest.CaptureFixt
     grey(Path("b/2.png"))
     with pytest.raises(MediaError, match="it has no palette, and other label maps beside it have one"):
         with_found_palette(make_pairing("labels", {}), [Path("b/0.png"), Path("b/2.png")])
-
-
-def test_label_maps_of_16_bits_are_refused() -> None:
-    write_folder(Path("a"), [labels().astype(np.uint16)], ["0.png"])
+    write_folder(Path("c"), [labels().astype(np.uint16)], ["0.png"])
     with pytest.raises(MediaError, match="its levels have 16 bits"):
-        with_found_palette(make_pairing("labels", {}), [Path("a/0.png")])
-
-
-def test_a_colour_of_an_unused_label_does_not_take_its_place() -> None:
-    """Palettes are filled up with black."""
-    indexed(Path("a.png"), ((9, 0, 0), (0, 0, 0), (0, 0, 200), (224, 224, 192)), (3, 7, 9, 255))
-    found = with_found_palette(make_pairing("labels", {"classes": 10}), [Path("a.png")])
-    assert classes_of(vars(found.settings), Path("a.png")) == [0, 0, 0, 0.41, 0, 0, 0, 0.21, 0, 0.34]
+        with_found_palette(make_pairing("labels", {}), [Path("c/0.png")])
 
 
 def test_ignored_labels_are_of_no_class_or_of_the_last() -> None:
@@ -124,11 +113,12 @@ def test_ignored_labels_are_of_no_class_or_of_the_last() -> None:
     table: dict[str, Any] = {"classes": 2, "palette": "#000000 #800000", "ignore": "#008000"}
     assert classes_of(table, Path("a.png")) == [0.45, 0.21]
     assert classes_of(table | {"rest_is_last": True}, Path("a.png")) == [0.45, 0.55]
-    unknown = {"classes": 2, "palette": "#000000 #800000"}
-    assert classes_of(unknown, Path("a.png")) == [0.45, 0.21]
-    assert make_pairing("labels", unknown).unknown_labels(read_picture(Path("a.png"))) == {"#008000": 680}  # type: ignore[attr-defined]
     grey(Path("g.png"))
     assert classes_of({"classes": 3, "ignore": "1"}, Path("g.png")) == [0.41, 0, 0.34]
+    # A colour of an unused label does not take its place: palettes are filled up with black.
+    indexed(Path("p.png"), ((9, 0, 0), (0, 0, 0), (0, 0, 200), (224, 224, 192)), (3, 7, 9, 255))
+    found = with_found_palette(make_pairing("labels", {"classes": 10}), [Path("p.png")])
+    assert classes_of(vars(found.settings), Path("p.png")) == [0, 0, 0, 0.41, 0, 0, 0, 0.21, 0, 0.34]
     with pytest.raises(UsageError, match=r"pairing\.ignore: 'sky' is no colour"):
         make_pairing("labels", {"ignore": "sky"})
 
@@ -138,11 +128,9 @@ def test_ignored_labels_are_of_no_class_or_of_the_last() -> None:
     [
         ("p.txt", "#804080 road\n#f423e8 sidewalk\n"),
         ("p.txt", "# id r g b name\n0 128 64 128 road\n1 244 35 232 side.2\n"),
-        ("p.csv", "name,r,g,b\nroad,128,64,128\nsidewalk,244,35,232\n"),
         ("p.gpl", "GIMP Palette\nName: a 1 2\nColumns: 2\n#\n128  64 128\troad\n244  35 232\tside\n"),
         ("p.json", '{"road": [128, 64, 128], "side": {"color": [244, 35, 232]}}'),
         ("p.json", '[{"name": "road", "color": "#804080"}, {"color": "#f423e8"}]'),
-        ("p.txt", "road 128 64 128 255\nside 244 35 232 255\n"),
         ("p.act", bytes([128, 64, 128, 244, 35, 232]) + bytes(762) + bytes([0, 2, 255, 255])),
         ("p.act", bytes([128, 64, 128]) + bytes([244, 35, 232]) * 255),
     ],

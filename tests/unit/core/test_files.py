@@ -42,8 +42,6 @@ from vidtrans.core.files import (
 from vidtrans.core.partials import HOST, PARTIAL, partial_path
 from vidtrans.core.system import WINDOWS
 
-repeatable = hypothesis_settings(max_examples=40)
-
 
 def names(folder: Path = Path()) -> list[str]:
     return sorted(p.name for p in folder.iterdir())
@@ -79,20 +77,15 @@ def half_written(path: Path, error: type[BaseException]) -> None:
         raise error
 
 
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_a_failure_leaves_nothing_and_what_was_there_stays(error: type[BaseException]) -> None:
+def test_a_failure_leaves_nothing_and_what_was_there_stays() -> None:
     Path("old.bin").write_bytes(b"before")
     for name in ("out.bin", "old.bin"):
-        with pytest.raises(error):
-            half_written(Path(name), error)
+        with pytest.raises(KeyboardInterrupt):
+            half_written(Path(name), KeyboardInterrupt)
+    with pytest.raises(OSError, match="No such file"), write_atomically(Path("a.txt")):
+        pass  # and writes nothing
     assert names() == ["old.bin"]
     assert Path("old.bin").read_bytes() == b"before"
-
-
-def test_a_job_that_writes_nothing_leaves_nothing() -> None:
-    with pytest.raises(OSError, match="No such file"), write_atomically(Path("a.txt")):
-        pass
-    assert names() == []
 
 
 def test_what_a_killed_run_left_is_cleared_away() -> None:
@@ -101,11 +94,9 @@ def test_what_a_killed_run_left_is_cleared_away() -> None:
     with write_atomically(target) as temporary:
         assert not temporary.exists()
         folder_of(temporary, "new")
-    assert names() == ["out.d"]
-    assert names(target) == ["new"]
+    assert (names(), names(target)) == (["out.d"], ["new"])
     # Targets that differ in their suffix alone share no temporary name.
     assert partial_path(Path("a/x.mp4")) != partial_path(Path("a/x.mkv"))
-    assert partial_path(Path("a/x.mp4")).name.startswith(".")
 
 
 def partials(target: Path, *pids: object) -> None:
@@ -218,13 +209,10 @@ def test_a_clip_is_called_by_its_name_without_ending_or_number() -> None:
     Path("in").mkdir()
     for path, name in (
         ("clip.v2.mp4", "clip.v2"),
-        ("in/frames_%04d.png", "frames"),
         ("in/%d.png", "in"),
         ("in/take-%04d.%d.png", "take"),
-        ("of %d shots.mp4", "of  shots"),
         ("made %d.mp4", "made %d"),
         ("folder.d", "folder.d"),
-        ("in", "in"),
         ("/%d.png", "pictures"),
     ):
         assert files.base_name(Path(path)) == name
@@ -236,13 +224,14 @@ def test_a_clip_is_called_by_its_name_without_ending_or_number() -> None:
         (OSError(errno.ENOSPC, "full"), "target.bin"),
         (OSError(errno.EIO, "broken", "other"), "other"),
         (OSError(errno.ENOENT, "not there"), None),
+        (SafetensorError("no such tensor"), None),
+        (KeyError("x"), None),
     ],
 )
-def test_an_error_of_the_disk_without_a_name_gets_one_and_others_stay(error: OSError, named: str | None) -> None:
-    with pytest.raises(OSError, match=r"full|broken|not there") as raised, naming_disk_errors(Path("target.bin")):
+def test_an_error_of_the_disk_without_a_name_gets_one_and_others_stay(error: Exception, named: str | None) -> None:
+    with pytest.raises(type(error)) as raised, naming_disk_errors(Path("target.bin")):
         raise error
-    assert raised.value.errno == error.errno
-    assert raised.value.filename == named
+    assert getattr(raised.value, "filename", None) == named
 
 
 def test_a_full_disk_at_the_last_moment_leaves_what_was_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,9 +243,8 @@ def test_a_full_disk_at_the_last_moment_leaves_what_was_there(monkeypatch: pytes
     assert Path("a.txt").read_bytes() == b"old"
 
 
-@pytest.mark.parametrize("of_a_folder", [False, True])
 def test_the_content_is_synced_before_the_rename_and_the_folder_after_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of_a_folder: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target, synced, fsync = tmp_path / "out.d", [], os.fsync
 
@@ -266,7 +254,7 @@ def test_the_content_is_synced_before_the_rename_and_the_folder_after_it(
 
     monkeypatch.setattr(os, "fsync", recorded)
     with write_atomically(target) as temporary:
-        content = temporary / "in" / "content" if of_a_folder else temporary
+        content = temporary / "in" / "content"
         content.parent.mkdir(parents=True, exist_ok=True)
         content.write_bytes(b"whole")
         inode = content.stat().st_ino
@@ -292,26 +280,18 @@ def test_a_folder_that_cannot_be_synced_is_no_error_and_no_handle_stays_open(mon
 
 
 json_values = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text()),
-    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(), inner, max_size=4)),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
 
 
-def reordered(value: object) -> object:
-    """The same value, with every table's keys put in in the other order."""
-    if isinstance(value, dict):
-        return {k: reordered(value[k]) for k in reversed(list(value))}
-    if isinstance(value, list):
-        return [reordered(v) for v in value]
-    return value
-
-
-@repeatable
+@hypothesis_settings(max_examples=30)
 @given(json_values)
 def test_equal_values_give_equal_text_whatever_their_order(value: object) -> None:
     text = canonical_json(value)
-    assert canonical_json(reordered(value)) == text
+    turned = json.loads(text, object_pairs_hook=lambda pairs: dict(reversed(pairs)))
+    assert canonical_json(turned) == text
     assert json.loads(text) == value
     assert canonical_json(json.loads(text)) == text
 
@@ -329,12 +309,11 @@ def test_a_digest_is_the_one_that_it_always_was() -> None:
         digest_of(nested)
 
 
-@pytest.mark.parametrize("value", [float("nan"), [float("-inf")]])
-def test_numbers_that_json_does_not_have_are_refused(value: object) -> None:
+def test_numbers_that_json_does_not_have_are_refused() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
-        canonical_json(value)
+        canonical_json(float("nan"))
     with pytest.raises(ValueError, match="not JSON compliant"):
-        write_json(Path("a.json"), {"x": value}, indent=1)
+        write_json(Path("a.json"), {"x": [float("-inf")]}, indent=1)
     assert names() == []
 
 
@@ -375,22 +354,6 @@ def test_remove_takes_links_files_folders_and_nothing_at_all() -> None:
         files.remove(path)
     assert names() == ["keep"]
     assert names(keep) == ["x"]
-
-
-def test_a_folder_that_vanishes_while_it_is_measured_counts_as_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another process, of the same cache, ends its work and puts it elsewhere."""
-    for name in ("stays", "goes"):
-        Path(name).mkdir()
-        (Path(name) / "file").write_bytes(b"123")
-    scandir = os.scandir
-
-    def vanishing(folder: str) -> object:
-        if str(folder).endswith("goes"):
-            raise FileNotFoundError(folder)
-        return scandir(folder)
-
-    monkeypatch.setattr(os, "scandir", vanishing)
-    assert folder_bytes(Path()) == 3
 
 
 def test_a_folder_is_asked_for_anew_by_opening_it_or_the_first_above_it_that_is_there(
@@ -434,10 +397,3 @@ def test_a_library_that_cannot_write_is_understood_where_the_disk_is_full(
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert (told.value.errno, told.value.filename) == (errno.ENOSPC, str(target))
-
-
-@pytest.mark.parametrize("error", [RuntimeError("of another kind"), SafetensorError("no such tensor"), KeyError("x")])
-def test_a_library_that_fails_for_other_reasons_says_so_itself(error: Exception) -> None:
-    with pytest.raises(type(error)) as told, naming_disk_errors(Path("made")):
-        raise error
-    assert told.value is error

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidtrans.clips.cut_tables import scene_starts
@@ -82,6 +82,7 @@ def test_tables_are_read_as_every_spreadsheet_saves_them(name: str, tmp_path: Pa
         assert track(np.array([0, 1, 1.5])).tolist() == pytest.approx([1, 2, -0.5])
 
 
+@settings(max_examples=30)
 @given(
     st.lists(
         st.lists(st.text("aé \"'x,;\t|1.", min_size=1, max_size=5).map(str.strip), min_size=2, max_size=2)
@@ -96,22 +97,9 @@ def test_a_line_that_names_the_separator_outranks_what_is_in_the_cells(rows: lis
     assert [tuple(row.cells) for row in read_rows(saved(rows, sign, head=f"sep={sign}\n"))] == rows
 
 
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [
-        ("0,25", 0.25),
-        ("-1.5", -1.5),
-        ("1.234,5", 1234.5),
-        ("1,234.5", 1234.5),
-        ("1\u00a0234,5", 1234.5),
-        ("1e-3", 0.001),
-    ],
-)
-def test_numbers_of_both_decimal_signs(text: str, number: float) -> None:
-    assert parse_number(text) == number
-
-
-def test_groups_of_digits_in_quotes_are_no_decimals() -> None:
+def test_numbers_of_both_decimal_signs_and_with_groups_of_digits() -> None:
+    texts = {"0,25": 0.25, "-1.5": -1.5, "1.234,5": 1234.5, "1,234.5": 1234.5, "1\u00a0234,5": 1234.5, "1e-3": 0.001}
+    assert {text: parse_number(text) for text in texts} == texts
     assert [row.cells for row in read_rows('a,b\n"1,500","1,5"\n')] == [["a", "b"], ["1500", "1,5"]]
 
 
@@ -124,9 +112,7 @@ def test_rows_know_their_lines_and_cells_may_hold_line_ends() -> None:
 
 def test_a_decimal_comma_between_commas_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("frame,glow\n0,0\n10,0,25\n")
-    with pytest.raises(
-        UsageError, match=r"line 3: it has 3 cells, and there are 2 columns — .*separate the cells by ;"
-    ):
+    with pytest.raises(UsageError, match=r"line 3: it has 3 cells, and there are 2 .*separate the cells by ;"):
         read_data(tmp_path / "a.csv")
 
 
@@ -135,13 +121,10 @@ POINTS = [("frame", "point", "x", "y", "score"), *((str(f), "0", "10.5", "20.25"
 EVENTS = [("time", "action"), ("0.0", "run"), ("0.5", "jump")]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
-@pytest.mark.parametrize(("separator", "comma", "head"), [(";", True, "sep=;\n"), ("\t", True, ""), (",", False, "")])
-def test_every_reader_of_tables_takes_them(
-    separator: str, comma: bool, head: str, encoding: str, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(("separator", "head", "encoding"), [(";", "sep=;\n", "utf-16"), ("\t", "", "cp1252")])
+def test_every_reader_of_tables_takes_them(separator: str, head: str, encoding: str, tmp_path: Path) -> None:
     def write(rows: list[tuple[str, ...]]) -> Path:
-        text = saved(rows, separator, comma=comma, head=head)
+        text = saved(rows, separator, comma=True, head=head)
         (tmp_path / "a.csv").write_bytes(text.replace("\n", "\r\n").encode(encoding))
         return tmp_path / "a.csv"
 
@@ -153,7 +136,7 @@ def test_every_reader_of_tables_takes_them(
     assert found == {"run": frozenset(range(10)), "jump": frozenset(range(10, 20))}
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16-le"])
 def test_settings_and_palettes_are_read_as_editors_of_windows_save_them(encoding: str, tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_bytes("[card]\r\nauthor = 'Übung'\r\n".encode(encoding))
     assert read_toml(tmp_path / "a.toml") == {"card": {"author": "Übung"}}

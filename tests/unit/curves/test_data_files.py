@@ -7,9 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
 from vidtrans.core.errors import UsageError
 from vidtrans.curves.data_files import digest_of_file, read_data
@@ -47,33 +44,7 @@ def test_parseq_files_are_read(tmp_path: Path) -> None:
         assert column(path, "strength", 0, 0.55, 2) == pytest.approx([0, 0.55, 1])
 
 
-def write_midi(path: Path) -> None:
-    mido = pytest.importorskip("mido")
-    song = mido.MidiFile(ticks_per_beat=480)
-    track = mido.MidiTrack()
-    song.tracks.append(track)
-    track.append(mido.MetaMessage("set_tempo", tempo=500_000, time=0))
-    for kind, time, more in (
-        ("control_change", 480, {"control": 7, "value": 127}),
-        ("note_on", 480, {"note": 60, "velocity": 127}),
-        ("note_off", 960, {"note": 60, "velocity": 0}),
-    ):
-        track.append(mido.Message(kind, time=time, **more))
-    song.save(str(path))
-
-
-def test_midi_controllers_and_notes_are_steps(tmp_path: Path) -> None:
-    path = tmp_path / "a.mid"
-    write_midi(path)
-    assert column(path, "cc7", 0, 0.49, 0.5, 3) == [0, 0, 1, 1]
-    assert column(path, "note60", 0.9, 1.0, 1.9, 2.0) == [0, 1, 1, 0]
-    assert column(path, "notes", 1.5) == [1]
-
-
-@pytest.mark.parametrize(
-    ("rate", "ticks", "delta", "second"),
-    [(25, 40, 2000, 2.0), (24, 4, 96, 1.0), (29, 80, 2400, 1.001), (30, 100, 1500, 0.5)],
-)
+@pytest.mark.parametrize(("rate", "ticks", "delta", "second"), [(25, 40, 2000, 2.0), (29, 80, 2400, 1.001)])
 def test_midi_in_the_time_of_smpte_is_in_seconds_whatever_the_tempo(
     rate: int, ticks: int, delta: int, second: float, tmp_path: Path
 ) -> None:
@@ -122,14 +93,6 @@ def test_a_channel_of_midi_is_a_part_of_its_columns_names(tmp_path: Path) -> Non
         column(path, "", 0)
 
 
-def test_a_song_of_one_controller_needs_no_column(tmp_path: Path) -> None:
-    mido = pytest.importorskip("mido")
-    song = mido.MidiFile()
-    song.tracks.append(mido.MidiTrack([mido.Message("control_change", channel=5, control=1, value=127)]))
-    song.save(str(path := tmp_path / "a.mid"))
-    assert column(path, "", 1) == column(path, "ch6.cc1", 1) == [1]
-
-
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
@@ -139,9 +102,7 @@ def test_a_song_of_one_controller_needs_no_column(tmp_path: Path) -> None:
         ("a.csv", "time,y\n0,red\n", "no column of numbers"),
         ("a.csv", "time,x,y\n0,1,2\n", "name one, FILE:COLUMN: x, y"),
         ("a.json", "{", "it cannot be read"),
-        ("a.json", "[" * 100_000, "it cannot be read"),
         ("a.json", "{}", "it has no list of frames"),
-        ("a.json", "[1, 2]", "it has no list of frames"),
         ("a.json", '[{"x": 1}]', "no column is the time"),
         ("a.mid", "MThd", "it is no MIDI file"),
         ("a.wav", "", "it is no file of values"),
@@ -163,15 +124,3 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("time,glow,glue\n0,1,2\n")
     with pytest.raises(UsageError, match=r"no column.*glow"):
         column(tmp_path / "b.csv", "glo", 0)
-
-
-@hypothesis_settings(max_examples=150, deadline=None)
-@given(st.binary(max_size=300), st.sampled_from([".csv", ".json", ".mid"]))
-def test_any_bytes_are_values_or_a_slip(tmp_path_factory: pytest.TempPathFactory, data: bytes, ending: str) -> None:
-    path = tmp_path_factory.mktemp("any") / f"a{ending}"
-    path.write_bytes(data)
-    try:
-        found = column(path, "", 0.0, 1.0)
-    except UsageError:
-        found = []
-    assert np.isfinite(found).all()

@@ -46,9 +46,7 @@ def write_gap(path: Path, at_s: int) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    "kind", ["none", "one", "few", "nan", "a nan", "infinite", "huge", "tiny", "constant", "silent", "7.1"]
-)
+@pytest.mark.parametrize("kind", ["none", "one", "few", "nan", "infinite", "huge", "tiny", "constant", "7.1"])
 @pytest.mark.filterwarnings("error")
 def test_every_signal_is_finite(tmp_path: Path, kind: str) -> None:
     known = {
@@ -56,12 +54,10 @@ def test_every_signal_is_finite(tmp_path: Path, kind: str) -> None:
         "one": noise(1),
         "few": noise(300),
         "nan": np.full(30_000, np.nan),
-        "a nan": np.r_[noise(30_000), np.nan, noise(30_000)],
-        "infinite": np.r_[noise(30_000), np.inf, -np.inf, noise(30_000)],
+        "infinite": np.r_[noise(30_000), np.inf, -np.inf, np.nan, noise(30_000)],
         "huge": noise(60_000) * 1e38,
         "tiny": noise(60_000) * 1e-30,
         "constant": np.ones(60_000),
-        "silent": np.zeros(60_000),
         "7.1": noise(8 * 96_000 * 2),
     }
     path = write_wav(tmp_path / "a.wav", known[kind], *((96_000, 8) if kind == "7.1" else ()))
