@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import random
 import struct
 from collections.abc import Callable, Iterator
@@ -21,44 +20,15 @@ from vidtrans.curves.curve import Curve, parse_curve
 from vidtrans.curves.data_files import read_data
 from vidtrans.curves.expressions import FUNCTIONS
 from vidtrans.curves.key_moments import EASINGS
-from vidtrans.curves.signals import CALLS, NAMES, PICTURE, SOUND, TIME
+from vidtrans.curves.signals import NAMES, TIME
 
 NAME, LOW, HIGH = "--strength", 0.0, 2.0
 NUMBERS = ("0", "1", "0.5", ".5", "1.", "2e3", "1e999", "1e-999", "9" * 400, "9" * 5000, "00", "1e308")
 MOMENTS = ("0", "5", "2.5s", "1:02", "0:00:01.5", "99999999999s", "9" * 90, "9" * 5000 + "s", "-1", "1e9", "s", "")
 PIECES = (
-    *"()+-*/^,:.;'\"=<>[]{}!@#$%&|\\~` \t\n\r\0",
-    *(
-        "**",
-        "//",
-        "==",
-        ":=",
-        "'a.csv:x'",
-        "'D:\\a.csv'",
-        "'x, y.csv'",
-        "a.mid",
-        "b.json:c",
-        "''",
-        "'",
-        "∞",
-        "٣",
-        "ａ",
-        "\ud800",
-    ),
-    *(
-        "__import__('os')",
-        "t.real",
-        "lambda: t",
-        "[t]",
-        "f'{t}'",
-        "t if t else t",
-        "1j",
-        "0x1",
-        "1_0",
-        "inf",
-        "nan",
-        "None",
-    ),
+    *"()+-*/^,:.;'\"=<>[]{}!@#$%&|\\~` \t\n\r\0∞٣ａ\ud800",
+    *("**", "//", "==", ":=", "'a.csv:x'", "'D:\\a.csv'", "'x, y.csv'", "a.mid", "b.json:c", "''"),
+    *("__import__('os')", "t.real", "lambda: t", "[t]", "f'{t}'", "1j", "0x1", "1_0", "inf", "nan", "None"),
 )
 
 
@@ -69,57 +39,22 @@ class SteadySignals:
         return {signal: np.linspace(0, 1, len(times)) for signal in signals}
 
 
-def number(chance: random.Random) -> str:
-    return chance.choice([*NUMBERS, f"{chance.uniform(-3, 3):.3g}", str(chance.randrange(100))])
-
-
-def signal(chance: random.Random, depth: int) -> str:
-    kinds = [*SOUND, *PICTURE, "'a.csv:x'", "'b.mid:cc1'"]
-    if depth <= 0 or chance.random() < 0.5:
-        return chance.choice(kinds)
-    call = chance.choice(list(CALLS))
-    given = [signal(chance, depth - 1)] if CALLS[call].takes else []
-    given += [
-        f"{chance.choice(['', f'{name}='])}{number(chance)}" for name in CALLS[call].numbers if chance.random() < 0.9
-    ]
-    return f"{call}({', '.join(given)})"
-
-
-def expression(chance: random.Random, depth: int = 5) -> str:
-    """Return an expression of the grammar, of which some have wrong numbers or arguments."""
-    kind = chance.randrange(8) if depth > 0 else chance.randrange(3)
-    if kind == 0:
-        return number(chance)
-    if kind == 1:
-        return chance.choice([*TIME, "pi"])
-    if kind == 2:
-        return signal(chance, 2)
-    if kind == 3:
-        return f"({expression(chance, depth - 1)})"
-    if kind == 4:
-        return f"{chance.choice('-+')}{expression(chance, depth - 1)}"
-    if kind == 5:
-        name = chance.choice(list(FUNCTIONS))
-        count = chance.randint(FUNCTIONS[name][1], FUNCTIONS[name][2] + (chance.random() < 0.1))
-        return f"{name}({','.join(expression(chance, depth - 2) for _ in range(count))})"
-    return f"{expression(chance, depth - 1)}{chance.choice('+-*/^')}{expression(chance, depth - 1)}"
-
-
-def curve_text(chance: random.Random) -> str:
-    if chance.random() < 0.3:
-        return expression(chance)
-    parts = []
-    for _ in range(chance.randint(1, 6)):
-        easing = chance.choice(["", *(f" {name}" for name in EASINGS)])
-        parts.append(f"{chance.choice([*MOMENTS, str(chance.randrange(60))])}: {expression(chance, 3)}{easing}")
-    return ", ".join(parts)
+CURVES = (
+    "-(1 + 0.5)*sin(2*pi*t)^2/3 - noise(frame)",
+    "clamp(min(1, t, frame), 0, max(2, 3)) + floor(mod(t, 2)) + sqrt(exp(abs(cos(t))))",
+    "smoothstep(0, 1, t)",
+    "0: 0.5, 5: 1 ease, 2.5s: band(80, 200) ease-in, 1:02: on_beat(0.2)*2 hold, 0:02:01.5: on_onset() ease-out",
+    "smooth(follow(low, 1), s=2)*'a.csv:x' + 'b.mid:cc1'",
+    "0: (loudness), 9: min(onset, beat), 99999999999s: bar",
+)
 
 
 def mutated(chance: random.Random, text: str) -> str:
-    """Return a text in which pieces were deleted, repeated, moved or inserted."""
-    for _ in range(chance.randint(1, 4)):
+    """Return a text in which up to two pieces were deleted, repeated, moved or inserted."""
+    for _ in range(chance.randint(0, 2)):
         first, last = sorted((chance.randint(0, len(text)), chance.randint(0, len(text))))
-        piece = chance.choice([*PIECES, *NAMES, *FUNCTIONS, *EASINGS, text[first:last], text[first:last] * 50])
+        more = chance.choice([PIECES, NAMES, FUNCTIONS, EASINGS, NUMBERS, MOMENTS])
+        piece = chance.choice([*more, text[first:last], text[first:last] * 50])
         text = chance.choice(
             [text[:first] + piece + text[first:], text[:first] + text[last:], text[:first] + piece + text[last:]]
         )
@@ -129,8 +64,7 @@ def mutated(chance: random.Random, text: str) -> str:
 def texts(seed: int, count: int) -> Iterator[str]:
     for n in range(count):
         chance = random.Random(seed * 1_000_003 + n)
-        text = curve_text(chance)
-        yield text if n % 2 else mutated(chance, text)
+        yield mutated(chance, chance.choice(CURVES))
 
 
 def check_line(error: UsageError, text: str) -> None:
@@ -167,56 +101,26 @@ def check_texts(seed: int, count: int) -> int:
     return num_curves
 
 
-def test_random_texts_are_curves_or_one_line() -> None:
-    assert check_texts(seed=1, count=1000) > 100
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.thorough) for seed in range(2, 12))])
+def test_random_texts_are_curves_or_one_line(seed: int) -> None:
+    assert check_texts(seed, count=400 if seed == 1 else 2000) > 40
 
 
-@pytest.mark.thorough
-@pytest.mark.parametrize("seed", range(2, 12))
-def test_many_random_texts_are_curves_or_one_line(seed: int) -> None:
-    assert check_texts(seed, count=2000) > 200
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("1e999", "9^9^9^9", "0^-1", "(-8)^0.5", "noise(1e308)", "noise(1e999)", "mod(1, 0)", "mod(1e308, 1e-308)"),
-        *("floor(1e999)", "exp(1e6)", "sqrt(-1)", "smoothstep(1, 1, 1)", "1e308*10 - 1e308*10", "sin(1e999)"),
-        *("99999999999s: 1", f"{'9' * 5000}: 1", f"{'9' * 5000}s: 1", "5: 1, 0: 2", "0: 1, 0: 2, 0: 0.5"),
-        *(
-            "(" * 10_000,
-            "-" * 10_000,
-            "^".join(["2"] * 5000),
-            "+".join(["t"] * 149),
-            "^".join(["2"] * 149),
-            "9" * 19_999,
-        ),
-        *(
-            "a" * 19_999,
-            ":" * 19_999,
-            "," * 19_999,
-            "'" * 19_999,
-            ".csv:" * 3999,
-            "x" + " " * 19_000 + "y",
-            "0: 1," * 4001,
-        ),
-        *("smooth(" * 2000, "0: 1" + " ease" * 3000, "'a:b.csv:c'", "0: 'x, y.csv' ease", "'unbalanced.csv", "a.csv:'"),
-        *(
-            "t.__class__",
-            "__import__('os')",
-            "(lambda: 1)()",
-            "min(*t, 1)",
-            "min(x=1, y=2)",
-            "t[0]",
-            "'a' + 'b'",
-            "eval('1')",
-        ),
-    ],
-    ids=lambda text: text[:20].encode("unicode_escape").decode(),
+HOSTILE = (
+    *("1e999", "9^9^9^9", "0^-1", "(-8)^0.5", "noise(1e308)", "noise(1e999)", "mod(1, 0)", "mod(1e308, 1e-308)"),
+    *("floor(1e999)", "exp(1e6)", "smoothstep(1, 1, 1)", "1e308*10 - 1e308*10", "sin(1e999)"),
+    *("99999999999s: 1", f"{'9' * 5000}: 1", f"{'9' * 5000}s: 1", "5: 1, 0: 2", "0: 1, 0: 2, 0: 0.5"),
+    *("(" * 10_000, "-" * 10_000, "^".join(["2"] * 5000), "+".join(["t"] * 149), "^".join(["2"] * 149), "9" * 19_999),
+    *("a" * 19_999, ":" * 19_999, "," * 19_999, "'" * 19_999, ".csv:" * 3999, "x" + " " * 19_000 + "y", "0: 1," * 4001),
+    *("smooth(" * 2000, "0: 1" + " ease" * 3000, "'a:b.csv:c'", "0: 'x, y.csv' ease", "'unbalanced.csv", "a.csv:'"),
+    *("t.__class__", "(lambda: 1)()", "min(*t, 1)", "min(x=1, y=2)", "t[0]", "'a' + 'b'", "eval('1')", "1\0"),
 )
-def test_a_text_that_is_meant_to_harm_is_a_curve_or_one_line(text: str) -> None:
-    with at_most():
-        judged(text)
+
+
+def test_a_text_that_is_meant_to_harm_is_a_curve_or_one_line() -> None:
+    for text in HOSTILE:
+        with at_most():
+            judged(text)
 
 
 def midi(*tracks: bytes, division: int = 96, kind: int = 1) -> bytes:
@@ -234,8 +138,7 @@ WRONG_FILES: dict[str, bytes | Callable[[], bytes]] = {
     "quote.csv": b'time,v\n0,"1\n1,2\n',
     "seconds.csv": b"time,v\n" + b"9" * 400 + b"s,1\n",
     "digits.csv": b"frame,v\n" + b"9" * 5000 + b",1\n",
-    "wide.csv": lambda: ",".join(["time", *map(str, range(20_000))]).encode() + b"\n0,1" * 3000,
-    "many.csv": lambda: ",".join(["time", *map(str, range(900))]).encode() + b"\n0,1" * 30_000,
+    "wide.csv": lambda: ",".join(["time", *map(str, range(900))]).encode() + b"\n0,1" * 30_000,
     "wide.json": lambda: json.dumps([{"frame": n} | {f"c{n}_{k}": 1 for k in range(20)} for n in range(900)]).encode(),
     "deep.json": b"[" * 200_000 + b"]" * 200_000,
     "digits.json": b'[{"frame": ' + b"9" * 5000 + b', "v": 1}]',
@@ -265,13 +168,6 @@ def test_enormous_times_in_a_midi_file_are_values(tmp_path: Path) -> None:
     (tmp_path / "a.mid").write_bytes(midi(TEMPO + b"\xff\xff\xff" + b"\xff\xff\xff\x7f\x90\x3c\x40" * 20, division=1))
     track = read_data(tmp_path / "a.mid").track("notes", lambda frames: frames)
     assert track(np.array([0.0, 1e12])).tolist() == pytest.approx([0, 64 / 127])
-
-
-def test_many_rows_are_read_at_once(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("frame,v\n" + "".join(f"{n},{n % 7}\n" for n in range(100_000)))
-    with at_most():
-        track = read_data(tmp_path / "a.csv").track("v", lambda frames: frames / 25)
-    assert track(np.array([0.04, 4.0])).tolist() == pytest.approx([1, 100 % 7])
 
 
 def mutated_bytes(chance: random.Random, data: bytes) -> bytes:
@@ -308,20 +204,7 @@ def check_files(folder: Path, seed: int, count: int) -> int:
     return num_read
 
 
-def test_mutated_files_are_values_or_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.thorough) for seed in range(2, 6))])
+def test_mutated_files_are_values_or_one_line(tmp_path: Path, seed: int) -> None:
     pytest.importorskip("mido").MidiFile()
-    assert check_files(tmp_path, seed=1, count=300) > 30
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("seed", range(2, 6))
-def test_many_mutated_files_are_values_or_one_line(tmp_path: Path, seed: int) -> None:
-    pytest.importorskip("mido").MidiFile()
-    assert check_files(tmp_path, seed, count=2500) > 250
-
-
-def test_a_value_is_finite_and_in_its_bounds_at_any_frame() -> None:
-    value = parse_curve("0: noise(t*1e300) ease, 49: exp(frame)", NAME).over(
-        CurveClock.of_rate(Fraction(25), 50), NAME, -2, 1e30
-    )
-    assert all(math.isfinite(value(frame)) for frame in range(50))
+    assert check_files(tmp_path, seed, count=300 if seed == 1 else 2500) > 30

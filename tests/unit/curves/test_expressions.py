@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from vidtrans.core.errors import UsageError
 from vidtrans.curves.clock import CurveClock
-from vidtrans.curves.curve import Curve, parse_curve
-from vidtrans.curves.expressions import FUNCTIONS, LONGEST
+from vidtrans.curves.curve import parse_curve
+from vidtrans.curves.expressions import LONGEST
 from vidtrans.curves.key_moments import EASINGS
-from vidtrans.curves.signals import CALLS, PICTURE, SOUND, TIME, Signal
+from vidtrans.curves.signals import Signal
 
 NOISE = [0.146795, 0.176788, 0.408267]  # of noise(0), noise(1), noise(2)
-repeatable = settings(max_examples=40)
+repeatable = settings(max_examples=25)
 WIDE = (-1e9, 1e9)
 HEARD = {"low": 0.1, "mid": 0.2, "high": 0.3, "loudness": 0.4, "beat": 2.25}
 HERE = {"t": 0.7, "frame": 14.0, **HEARD}
@@ -83,23 +83,10 @@ def test_they_are_worth_what_python_says(both: tuple[str, str]) -> None:
 
 
 def test_signs_bind_as_in_mathematics() -> None:
-    for text, wanted in {
-        "-2^2": -4,
-        "2^3^2": 512,
-        "2^-1": 0.5,
-        "8/4/2": 1,
-        "7-4-2": 1,
-        "1 + 2*3": 7,
-        "--3": 3,
-        "mod(-1, 4)": 3,
-        "floor(-0.5)": -1,
-        "clamp(7, 0, 1)": 1,
-        "min(3, 1, 2)": 1,
-        ".5e1": 5,
-        "sqrt(abs(-16)) + exp(0)": 5,
-        "1.01 + 0.004*sin(t)": 1.01,
-    }.items():
-        assert value(text) == pytest.approx(wanted), text
+    known = {"-2^2": -4, "2^3^2": 512, "2^-1": 0.5, "8/4/2": 1, "7-4-2": 1, "1 + 2*3": 7, "--3": 3, ".5e1": 5}
+    known |= {"mod(-1, 4)": 3, "floor(-0.5)": -1, "clamp(7, 0, 1)": 1, "min(3, 1, 2)": 1, "sqrt(abs(-16)) + exp(0)": 5}
+    assert {text: value(text) for text in known} == pytest.approx(known)
+    assert value("1 + 2*low - smooth(mid, 1)/2") == pytest.approx(1.1)
 
 
 @repeatable
@@ -121,11 +108,6 @@ def test_it_is_known_what_never_changes() -> None:
     assert constants == [6.0, 1.0, None, None, None]
     made = parse_curve("0: low, 3: min(t, 1)", "")
     assert (made.names, made.signals) == ({"t"}, {Signal("low")})
-
-
-def test_the_longest_chain_of_operators_has_a_value() -> None:
-    for sign, wanted in {"+": 149, "-": -147, "*": 1, "/": 1, "^": 1}.items():
-        assert value(sign.join(["1"] * (LONGEST // 2 - 1))) == wanted
 
 
 # Keyframes
@@ -154,26 +136,20 @@ def test_moments_are_frames_or_times_and_commas_in_parentheses_part_nothing() ->
     ("text", "position", "says"),
     [
         ("1 + sn(t)", 5, "did you mean 'sin'"),
-        ("1.01+0.01*loww", 11, "did you mean 'low'"),
         ("2t", 2, "as in 2*t"),
         ("1 2", 3, "operator"),
         ("(1 + 2", 7, "the ( at character 1 is still open"),
-        ("min(1, (2 + t)", 15, "the ( at character 4 is still open"),
         ("1)", 2, "there is no ( for it"),
         ("", 1, "a number, a name or ( belongs there"),
         ("2**3", 3, "use ^"),
         ("sin", 1, "write sin(…)"),
-        ("sin(1, 2)", 1, "takes 1 value"),
         ("1 + clamp(t)", 5, "takes 3 values, not 1"),
         ("t, 3", 1, "write keyframes as"),
         ("0: 1, soon: 2", 7, "is not a moment"),
         ("0: 1,, 3: 2", 6, "write keyframes as"),
         ("0: 1, 30: 2 +* 3", 14, "belongs there"),
         ("__import__('os')", 1, "'__import__' is not known"),
-        ("1_000", 2, "operator"),
-        ("7//2", 3, "belongs there"),
         ("(" * 60 + "1" + ")" * 60, 41, "write it more simply"),
-        ("-" * 60 + "1", 41, "write it more simply"),
         ("+".join(["1"] * LONGEST), 1, "at most"),
     ],
 )
@@ -184,31 +160,9 @@ def test_a_slip_names_its_place_and_what_would_be_right(text: str, position: int
     assert says in told
 
 
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [("1\0", "character 2: '"), ("x" * 10_000, "character 1: 'x"), ("1+" * 9_000, "character 1: it is too long")],
-)
-def test_a_hostile_text_is_refused_in_a_short_line(text: str, says: str) -> None:
-    told = slip(text)
-    assert says in told
+def test_what_cannot_be_printed_is_not() -> None:
+    assert "character 2: '" in (told := slip("1\0"))
     assert told.isprintable()
-    assert len(told) < 4000
-
-
-@repeatable
-@given(st.text(st.sampled_from("0123456789.+-*/^(),: tfsinlowπ$_'"), max_size=30))
-def test_any_text_is_an_expression_or_a_slip_with_a_place(text: str) -> None:
-    made, slipped = None, UsageError("--zoom", "at character 1: none", "none")
-    try:
-        made = parse_curve(text, "--zoom")
-    except UsageError as error:
-        slipped = error
-    if made is not None:
-        assert made.names <= set(TIME)
-        assert {signal.source.name for signal in made.signals} <= {*SOUND, *PICTURE, *CALLS, "file"}
-    assert slipped.why.startswith("at character ")
-    assert 1 <= int(slipped.why.split()[2].rstrip(":")) <= len(text) + 1
-    assert slipped.remedy
 
 
 def test_what_is_no_number_or_out_of_bounds_names_the_frame() -> None:
@@ -216,15 +170,6 @@ def test_what_is_no_number_or_out_of_bounds_names_the_frame() -> None:
     for text in (*overflows, "(-8)^0.5", "(-8)^0.5*0", "1/t", "sqrt(-1)", "mod(1, 0)"):
         with pytest.raises(UsageError, match=r"at frame 0 it is .* — keep it from"):
             value(text)
-
-
-def test_every_function_can_be_called_with_as_many_values_as_it_takes() -> None:
-    for name, (_, least, _) in FUNCTIONS.items():
-        assert math.isfinite(value(f"{name}({', '.join(['1', '2', '3'][:least])})"))
-
-
-def test_a_text_that_is_longer_than_a_curve_is_sent_to_a_file() -> None:
-    assert "put the values in a file" in slip("1+" * 100_000)
 
 
 # Signals
@@ -235,11 +180,9 @@ def test_a_text_that_is_longer_than_a_curve_is_sent_to_a_file() -> None:
     [
         ("band(80, 200)", "band(80.0,200.0)"),
         ("band(low=80, high=200)", "band(80.0,200.0)"),
-        ("on_beat()", "on_beat(0.2)"),
         ("on_beat(decay=.5)", "on_beat(0.5)"),
         ("smooth(follow(low, 1), s=2)", "smooth(follow(low,1.0),2.0)"),
         ("smooth('a b.csv:x', 1)", "smooth('a b.csv:x',1.0)"),
-        ("'moves.csv'", "'moves.csv'"),
         ("dir/moves.csv:glow", "'dir/moves.csv:glow'"),
         ("0: 'a.csv:x', 2.5s: 1 ease", "0: 'a.csv:x', 2.5s: 1 ease"),
     ],
@@ -262,26 +205,17 @@ def test_files_are_named_each_once() -> None:
         ("band(200, 80)", "low is not below high"),
         ("band(80, 99999)", "out of bounds"),
         ("band(t, 80)", "write band(low, high)"),
-        ("on_beat", "write on_beat(decay=0.2)"),
         ("on_beat(0.1, 0.2)", "write on_beat(decay=0.2)"),
-        ("smooth(t, 1)", "'t' is not a signal"),
         ("smooth(low)", "s is missing"),
         ("smooth(1 + low, 1)", "'1' is not a signal"),
         ("smooth(low", "write smooth(signal, s)"),
         ("follow(" * 20 + "low" + ", 1)" * 20, "nested too deeply"),
         ("''", "a file's name is missing"),
-        ("low high", "operator"),
         ("low.__class__", "operator"),
-        ("loud", "did you mean 'loudness'"),
     ],
 )
 def test_a_wrong_signal_names_what_would_be_right(text: str, says: str) -> None:
     assert says in slip(text)
-
-
-def test_signals_take_part_in_sums() -> None:
-    assert value("1 + 2*low - smooth(mid, 1)/2") == pytest.approx(1.1)
-    assert value("floor(beat)") == 2
 
 
 # Easings, noise
@@ -304,9 +238,3 @@ def test_noise_is_smooth_and_the_same_everywhere() -> None:
     assert max(abs(b - a) for a, b in itertools.pairwise(found)) < 0.4
     assert np.std(found) > 0.3
     assert [round(value(f"noise({n})"), 6) for n in range(3)] == NOISE
-
-
-def test_curves_of_equal_texts_are_equal_but_for_their_code() -> None:
-    one, other = (parse_curve("0: t, 9: low", "") for _ in range(2))
-    assert isinstance(one, Curve)
-    assert str(one) == str(other)

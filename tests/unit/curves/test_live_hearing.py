@@ -16,7 +16,7 @@ from vidtrans.curves.expressions import Parser
 from vidtrans.curves.live_hearing import LiveEar
 from vidtrans.curves.signals import Signal
 
-repeatable = hypothesis_settings(max_examples=15, deadline=None)
+repeatable = hypothesis_settings(max_examples=6, deadline=None)
 TONES = {"low": 100, "mid": 700, "high": 5000}
 LISTENED_S = 6.0
 BLOCK = RATE // 100
@@ -55,9 +55,9 @@ def test_a_tone_is_heard_in_its_band_while_it_sounds(band: str) -> None:
     assert all(now[name] < 0.1 for name in TONES if name != band)
 
 
-@pytest.mark.parametrize("rate", [16_000, 22_050, 44_100, 48_000])
+@pytest.mark.parametrize("rate", [16_000, 48_000])
 def test_a_burst_is_in_low_and_onset_within_30_ms_wherever_it_falls(rate: int) -> None:
-    for late_s in np.linspace(0, 0.02, 5):
+    for late_s in np.linspace(0, 0.02, 3):
         samples = np.concatenate([np.zeros(round((0.5 + late_s) * rate)), tone(90, 0.2, rate)])
         times, values = heard(samples, "low", "onset", "on_onset(0.2)", rate=rate, block=rate // 100)
         for column in values.T:
@@ -105,13 +105,8 @@ def test_averages_and_followers_know_the_past_alone() -> None:
 
 
 SOUNDS = {
-    "clicks 74": clicks(74, 14),
-    "clicks 141": clicks(141, 12),
-    "drums": drums(109, 14, seed=61),
     "swing": drums(124, 14, swing=0.62, seed=62),
     "drums in noise": spoiled(drums(93, 16, seed=63), 63, noise=0.3, speech=0.3, reverb=0.3),
-    "song 1": song(89, 18, seed=64),
-    "song 2": song(122, 16, seed=65, roots=(0, -3, 2, 4)),
     "song 3": spoiled(song(137, 16, seed=66, roots=(0, 3, -2, 1)), 66, noise=0.2, reverb=0.3),
 }
 
@@ -160,23 +155,12 @@ def test_a_new_tempo_is_followed_and_a_beat_ends_with_the_sound() -> None:
     assert ear.value(signal("on_beat(0.2)")) < 1e-6
 
 
-def test_other_signals_may_be_watched_later() -> None:
-    ear = LiveEar(RATE, [signal("follow(low, 5)")])
-    ear.listen(tone(100, 1))
-    before = ear.value(signal("follow(low, 5)"))
-    ear.watch([signal("follow(low, 5)"), signal("band(90, 110)"), signal("smooth(band(90, 110), 0.2)")])
-    assert ear.value(signal("follow(low, 5)")) == before
-    ear.listen(tone(100, 1))
-    assert min(ear.value(signal(t)) for t in ("band(90, 110)", "smooth(band(90, 110), 0.2)")) > 0.8
-
-
 @pytest.mark.thorough
 def test_its_memory_does_not_grow() -> None:
     samples = spoiled(MadeSound(np.tile(clicks(120, 4).samples, 5)), 1, noise=0.2).samples
-    ear = LiveEar(RATE)
+    ear, sizes = LiveEar(RATE), []
     ear.listen(samples)
     tracemalloc.start()
-    sizes = []
     for _ in range(3):
         for first in range(0, len(samples), 20 * BLOCK):
             ear.listen(samples[first : first + 20 * BLOCK])
