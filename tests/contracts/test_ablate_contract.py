@@ -102,11 +102,19 @@ def check_row(variant: Variant, dataset: Dataset, recipe: Any, context: Context)
     assert set(losses) == {"gan", "l1", "discriminator"}
 
 
+# Those by which pixels or pictures weigh otherwise, or other losses come in; the rest is of the second tier.
+FIRST = {
+    key for key in CASES if key.startswith(("lambda_", "motion", "background", "colour", "recurrent", "grad", "batch"))
+}
 # What the rows themselves set.
 OF_ROWS = ("plain", "lambda_gan", "lambda_l1", "conditional", "gan_mode")
 
 
-@pytest.mark.parametrize(("case", "kind"), [*((case, "loss") for case in CASES), ("plain", "skips")])
+def tiered(case: str) -> Any:
+    return pytest.param(case, "loss", marks=[] if case in {*FIRST, *OF_ROWS} else pytest.mark.thorough)
+
+
+@pytest.mark.parametrize(("case", "kind"), [*map(tiered, CASES), ("plain", "skips")])
 def test_a_row_learns_by_the_losses_of_its_label(case: str, kind: str, place: Path, dataset: Dataset) -> None:
     """Every row with what rows set; with every other setting one of the rows, in turns."""
     context = Context(cache_dir=place / ".vidtrans")
@@ -116,27 +124,6 @@ def test_a_row_learns_by_the_losses_of_its_label(case: str, kind: str, place: Pa
     number = list(CASES).index(case) % len(rows)
     for variant in rows if case in OF_ROWS else rows[number : number + 1]:
         check_row(variant, dataset, recipe, context)
-
-
-@pytest.mark.parametrize(
-    ("kind", "more"),
-    [
-        # Seconds each: several trainings, from their datasets to the sheet of their pictures.
-        ("discriminator", {"recurrent": True, "lambda_temporal_gan": 1.0, "gan_start": 0.5}),  # which it keeps
-        ("skips", {"background_plate": True, "motion_weight": 4.0}),
-    ],
-    ids=["discriminator", "skips"],
-)
-@pytest.mark.thorough
-def test_the_whole_table_is_made_of_any_recipe(
-    more: Table, kind: str, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(place)
-    settings = {k: TINY[k] for k in ("generator", "discriminator")} | {"training": TINY["training"] | more}
-    options = {"steps": 1, "settings": settings, "executor": "inline"}
-    table = api.train("clip.dataset", f"{kind}.models", ablate=kind, **options)
-    assert len(table["rows"]) > 1
-    assert Path(table["picture"]).is_file()
 
 
 def test_what_is_left_out_of_a_row_is_said(place: Path, dataset: Dataset) -> None:

@@ -42,7 +42,14 @@ def label(value: Any) -> str:
     return ",".join(f"{k}={v}" for k, v in shown.items())
 
 
-GENERATOR_CASES = cases(GENERATORS)
+def tiered(found: list[tuple[str, Table]]) -> list[Any]:
+    """In the first tier are the first cases in which every value of every setting of each entry is met."""
+    made, met = [], set[tuple[str, str, Any]]()
+    for name, table in found:
+        new = {(name, key, value) for key, value in {"": None, **table}.items()}
+        made.append(pytest.param(name, table, marks=[pytest.mark.thorough] if new <= met else []))
+        met |= new
+    return made
 
 
 def noise(*shape: int, seed: int = 1) -> torch.Tensor:
@@ -55,7 +62,7 @@ def made_generator(name: str, table: Table) -> Any:
     return generator
 
 
-@pytest.mark.parametrize(("name", "table"), GENERATOR_CASES, ids=label)
+@pytest.mark.parametrize(("name", "table"), tiered(cases(GENERATORS)), ids=label)
 def test_a_generator_in_any_variant_keeps_sizes_is_made_again_and_trains_on_a_picture(name: str, table: Table) -> None:
     generator = made_generator(name, table)
     m, side = generator.multiple, generator.smallest
