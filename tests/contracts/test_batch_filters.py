@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -68,16 +65,14 @@ def assert_equal(guides: Frames, outputs: Frames, cuts: tuple[int, ...] = (0,), 
 
 # Equal to numpy's
 
-RADII = [(24, (64, 48), bits, {"radius": radius}) for radius, bits in ((0, 16), (1, 16), (7, 8), (31, 16))]
+RADII = [(24, (64, 48), bits, {"radius": radius}) for radius, bits in ((1, 16), (31, 16))]
 # 16 bits: in a few pixels, one that is rounded the other way would be much.
-SIZES = [(8, size, 16, {"radius": 7}) for size in ((1, 1), (1, 9), (9, 1), (7, 5), (71, 23), (1000, 2))]
-COUNTS = [(count, (64, 48), 8, {"radius": 15}) for count in (1, 2, 4)]
+SIZES = [(8, size, 16, {"radius": 7}) for size in ((1, 1), (9, 1), (71, 23), (1000, 2))]
+COUNTS = [(count, (64, 48), 8, {"radius": 15}) for count in (1, 4)]
 SETTINGS = [
     (24, (64, 48), 8, {"radius": 7, **settings})
     for settings in (
-        {"strength": 0.0},
         {"strength": 0.4, "colour_sigma": 0.02},
-        {"texture_strength": 0.0},
         {"texture_strength": 0.5, "texture_gain": 2.0},
         {"keep_source_changes": 0.0, "texture_gain": 0.0, "flow_size": 24},
         {"flow": "farneback"},
@@ -108,12 +103,7 @@ def test_both_filters_make_the_same_where_the_source_stands_still() -> None:
 
 @pytest.mark.parametrize(
     ("size", "settings", "bits"),
-    [
-        ((64, 48), {}, 8),
-        ((65, 33), {"history": 1}, 16),
-        ((1, 9), {"history": 3, "strength": 0.5}, 8),
-        ((64, 48), {"texture_strength": 0.3}, 16),
-    ],
+    [((64, 48), {}, 8), ((65, 33), {"history": 3, "strength": 0.5, "texture_strength": 0.3}, 16)],
     ids=str,
 )
 def test_both_causal_filters_make_the_same(size: tuple[int, int], settings: dict[str, Any], bits: int) -> None:
@@ -170,17 +160,6 @@ def test_missing_chunks_are_made_again_the_same(radius: int, length: int, batch:
         assert alike(made, whole[wanted.start : wanted.stop])
 
 
-@pytest.mark.parametrize("radius", [1, 7])
-def test_a_frame_depends_on_its_neighbours_and_on_no_frame_beyond(radius: int) -> None:
-    guides, outputs = busy(COUNT, (37, 29))
-    whole = run(batched(radius=radius), samples(guides, deep(outputs)))[12]
-    for far, matters in ((12 - radius, True), (12 + radius, True), (11 - radius, False), (13 + radius, False)):
-        others = [np.full_like(o, 40000) if i == far else o for i, o in enumerate(deep(outputs))]
-        shown = [255 - g if i == far and not matters else g for i, g in enumerate(guides)]
-        changed = run(batched(radius=radius), samples(shown, others))[12]
-        assert np.array_equal(changed, whole) != matters
-
-
 def test_a_stream_that_was_left_in_the_middle_leaves_nothing_behind() -> None:
     guides, outputs = busy(COUNT, (64, 48))
     method = batched(radius=3)
@@ -193,11 +172,10 @@ def test_a_stream_that_was_left_in_the_middle_leaves_nothing_behind() -> None:
 # Where pictures lie
 
 
-@pytest.mark.parametrize("make", [list, deep], ids=["8 bits", "16 bits"])
-def test_tensors_are_filtered_as_arrays_are_and_come_back_as_tensors(make: Callable[[Frames], Frames]) -> None:
+def test_tensors_are_filtered_as_arrays_are_and_come_back_as_tensors() -> None:
     guides, outputs = busy(9, (64, 48))
-    arrays = run(batched(radius=3), samples(guides, make(outputs)))
-    given = samples([torch.from_numpy(g) for g in guides], [torch.from_numpy(o) for o in make(outputs)])  # type: ignore[misc]
+    arrays = run(batched(radius=3), samples(guides, deep(outputs)))
+    given = samples([torch.from_numpy(g) for g in guides], [torch.from_numpy(o) for o in deep(outputs)])  # type: ignore[misc]
     found: list[Any] = run(batched(radius=3), given)
     assert all(isinstance(p, torch.Tensor) for p in found)
     assert alike([p.numpy() for p in found], arrays)
@@ -210,9 +188,9 @@ def no_motion(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     return torch.zeros(len(first), 2, *first.shape[-2:])
 
 
-def counted(batch_size: int, size: tuple[int, int], radius: int = 15) -> tuple[LaunchCounter, int, LaunchCounter]:
+def counted(batch_size: int, radius: int) -> tuple[LaunchCounter, int, LaunchCounter]:
     """One batch in the middle of a long shot: what it took, its frames; and all until then."""
-    guides, outputs = busy(4, size)
+    guides, outputs = busy(4, (SIDE, SIDE))
     method = BatchWindowFilter(WindowSettings(radius=radius), flow=no_motion, batch_size=batch_size)
     count = batch_size * (-(-(2 * radius + 1) // batch_size) + 2)
     given = samples([guides[i % 4] for i in range(count)], [outputs[i % 4] for i in range(count)])
@@ -228,15 +206,11 @@ def counted(batch_size: int, size: tuple[int, int], radius: int = 15) -> tuple[L
 
 
 def test_a_batch_of_sixteen_takes_few_launches_and_bytes() -> None:
-    last, frames, before = counted(16, (SIDE, SIDE))
+    last, frames, before = counted(16, 15)
     assert_memory(before, 15, 16)
     assert sum(last.kernels.values()) / frames <= LAUNCHES
     assert sum(last.moved.values()) / frames / SIDE**2 <= BYTES
-
-
-@pytest.mark.parametrize(("radius", "batch_size"), [(1, 4), (3, 1), (31, 16)])
-def test_memory_stays_within_what_is_reckoned(radius: int, batch_size: int) -> None:
-    assert_memory(counted(batch_size, (SIDE, SIDE), radius)[2], radius, batch_size)
+    assert_memory(counted(1, 3)[2], 3, 1)
 
 
 def assert_memory(before: LaunchCounter, radius: int, batch_size: int) -> None:
@@ -257,17 +231,17 @@ def test_a_batch_fits_into_the_memory_that_is_free(monkeypatch: pytest.MonkeyPat
     assert fitting == sorted(fitting)
 
 
-@pytest.mark.parametrize("place", ["take", "_level", "_fine", "_finish", "_first_ways"])
+@pytest.mark.parametrize("place", ["take", "_fine", "_finish"])
 def test_where_memory_is_short_batches_become_smaller_and_pictures_stay_the_same(
     place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     guides, outputs = busy(COUNT, (37, 29))
     wanted = run(batched(2, radius=7), samples(guides, deep(outputs)))
-    original, refused = getattr(batch_shot.ShotStages, place), []
+    original, refused, room = getattr(batch_shot.ShotStages, place), [], 2
 
     def short(self: Any, frames: Any, *rest: Any) -> Any:
         count = frames.stop - frames.start if isinstance(frames, slice) else len(frames)
-        if count > 2:
+        if count > room:
             refused.append(count)
             raise torch.OutOfMemoryError("for the test")
         return original(self, frames, *rest)
@@ -277,15 +251,9 @@ def test_where_memory_is_short_batches_become_smaller_and_pictures_stay_the_same
     assert alike(run(method, samples(guides, deep(outputs))), wanted)
     assert refused
     assert method.batch_size == 2
-
-
-def test_where_not_even_one_frame_fits_the_error_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    def short(*_: Any) -> None:
-        raise torch.OutOfMemoryError("for the test")
-
-    monkeypatch.setattr(batch_shot.ShotStages, "take", short)
+    room = 0  # not even one frame fits
     with pytest.raises(torch.OutOfMemoryError):
-        run(batched(8, radius=7), samples(*busy(3, (37, 29))))
+        run(method, samples(guides, deep(outputs)))
 
 
 # Which is chosen
@@ -335,42 +303,16 @@ def test_keys_tell_which_filter_made_a_picture_and_on_what_kind_of_device() -> N
     assert render_settings("mps", "causal").filter_record() == render_settings("cpu", "causal").filter_record()
 
 
-WITHOUT_TORCH = """
-import sys
-sys.modules["torch"] = None
-from vidtrans.config.recipe import make_recipe
-from vidtrans.models.loaded_model import load_model
-from vidtrans.models.render_settings import ResolvedRenderSettings
-from vidtrans.session import Context
-from vidtrans.temporal import FILTERS
-look = load_model("identity", Context(device="cuda"))
-for name in FILTERS:
-    recipe = make_recipe(None, None, {"temporal": {"name": name}})
-    key = ResolvedRenderSettings.of(recipe, look, "cuda").filter_record()
-    assert ("dis-torch" in str(key)) == (name not in ("off", "vote")), key
-"""
+def test_a_filter_on_a_gpu_follows_the_flow_that_runs_there() -> None:
+    found = {}
+    for device, flow in (("cpu", "dis"), ("cuda", "dis"), ("mps", "dis"), ("cuda", "dis-fine")):
+        recipe = make_recipe(None, None, {"temporal": {"name": "window", "flow": flow}})
+        resolved = ResolvedRenderSettings.of(recipe, load_model(IDENTITY, Context()), device)
+        found[device, flow] = resolved.filter_settings.flow
+    assert list(found.values()) == ["dis", "dis-torch", "dis-torch", "dis-fine"]
 
 
-def test_a_key_for_a_gpu_is_made_without_torch_whose_import_takes_seconds() -> None:
-    subprocess.run([sys.executable, "-c", WITHOUT_TORCH], check=True)
-
-
-@pytest.mark.parametrize(
-    ("device", "given", "wanted"),
-    [
-        ("cpu", "dis", "dis"),
-        ("cuda", "dis", "dis-torch"),
-        ("mps", "dis", "dis-torch"),
-        ("cuda", "dis-fine", "dis-fine"),
-    ],
-)
-def test_a_filter_on_a_gpu_follows_the_flow_that_runs_there(device: str, given: str, wanted: str) -> None:
-    recipe = make_recipe(None, None, {"temporal": {"name": "window", "flow": given}})
-    resolved = ResolvedRenderSettings.of(recipe, load_model(IDENTITY, Context()), device)
-    assert resolved.filter_settings.flow == wanted
-
-
-@pytest.mark.parametrize("name", ["window", "causal"])
+@pytest.mark.parametrize("name", [pytest.param("window", marks=pytest.mark.thorough), "causal"])
 def test_a_command_makes_the_same_with_either(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
