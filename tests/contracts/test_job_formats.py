@@ -51,9 +51,8 @@ def arguments(line: str) -> list[str]:
 
 @pytest.mark.parametrize("count", [1000, 2999])
 def test_no_array_of_slurm_is_too_long_and_each_part_is_rendered_once(count: int) -> None:
-    text = written(
-        "slurm", FarmJob("night", Path("/x"), {}, [ClipTasks("a.mp4", "o.mp4", count, ("vidtrans", "a.mp4"))])
-    )
+    clips = [ClipTasks("a.mp4", "o.mp4", count, ("vidtrans", "a.mp4"))]
+    text = written("slurm", FarmJob("night", Path("/x"), {}, clips))
     [line] = [line for line in text.splitlines() if line.startswith("part=")]
     last = int(text.partition("--array=1-")[2].split()[0])
     loop = f"for SLURM_ARRAY_TASK_ID in $(seq {last}); do {line}; echo $part; done"
@@ -75,11 +74,8 @@ def test_slurm_submits_an_array_and_a_join_that_depends_on_it() -> None:
     wanted = [[*COMMAND, "--chunk", "$part/3"], [*COMMAND, "--join"], ["vidtrans", "b.mp4"]]
     assert list(map(arguments, lines)) == wanted
     submissions = [shlex.split(line.split("<<")[0]) for line in text.splitlines() if "sbatch " in line and "<<" in line]
-    assert [("--array=1-3" in words, "--dependency=afterok:$parts" in words) for words in submissions] == [
-        (True, False),
-        (False, True),
-        (False, False),
-    ]
+    found = [("--array=1-3" in words, "--dependency=afterok:$parts" in words) for words in submissions]
+    assert found == [(True, False), (False, True), (False, False)]
     assert all("--chdir=/a folder/ü" in words for words in submissions)
     assert "\npart=$SLURM_ARRAY_TASK_ID\n" in text
     title = FarmJob("night", Path("/x"), {}, [ClipTasks("a\nrm -rf x", "o", 1, ("vidtrans",))])
@@ -108,17 +104,12 @@ def test_what_an_openjd_template_cannot_say_is_refused() -> None:
     decode_job_template(template=many, supported_extensions=["TASK_CHUNKING"])
 
 
-def test_json_has_commands_as_lists() -> None:
+def test_json_and_a_flamenco_job_type_have_each_clip_with_its_commands() -> None:
     table = json.loads(written("json"))
     first, second = table["clips"]
-    assert first["part"] == [*COMMAND, "--chunk", "{part}/3"]
-    assert first["join"] == [*COMMAND, "--join"]
+    assert (first["part"], first["join"]) == ([*COMMAND, "--chunk", "{part}/3"], [*COMMAND, "--join"])
     assert (second["command"], second["part"], second["join"]) == (["vidtrans", "b.mp4"], None, None)
-    assert table["environment"] == dict(JOB.environment)
-    assert table["folder"] == str(JOB.folder)
-
-
-def test_a_flamenco_job_type_has_each_clip_with_its_lines() -> None:
+    assert (table["environment"], table["folder"]) == (dict(JOB.environment), str(JOB.folder))
     text = written("flamenco")
     clips = json.loads(text.split("const CLIPS = ")[1].split(";\n\nfunction")[0])
     assert list(map(arguments, clips[0]["parts"])) == [[*COMMAND, "--chunk", f"{n}/3"] for n in (1, 2, 3)]

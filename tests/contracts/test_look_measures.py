@@ -12,7 +12,7 @@ from tiny_vgg import TinyVGG, install_tiny_vgg
 
 from vidtrans.core.errors import UsageError
 from vidtrans.perception import MEASURES, load_measure
-from vidtrans.perception.measure import FeatureMeasure, LookMeasure, in_order
+from vidtrans.perception.measure import FeatureMeasure, LookMeasure
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -40,7 +40,7 @@ def measure(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp
     return found
 
 
-def test_a_manner_is_nearest_to_itself(measure: LookMeasure) -> None:
+def test_a_manner_is_nearest_to_itself_and_one_of_several_is_as_if_it_were_alone(measure: LookMeasure) -> None:
     manner = measure.manner(stripes(4))
     distances = [
         float(measure.style(measure.see(picture), manner))
@@ -49,6 +49,9 @@ def test_a_manner_is_nearest_to_itself(measure: LookMeasure) -> None:
     assert len(measure.identity()) > 3
     assert distances[0] < 0.2 * min(distances[2:])  # parts of it differ a little from all of it
     assert max(distances[:2]) < min(distances[2:])
+    both = torch.cat([stripes(6), stripes(9)])
+    alone = float(measure.style(measure.see(both[1:]), manner))
+    assert float(measure.style(measure.one(measure.see(both), 1), manner)) == pytest.approx(alone, rel=1e-4)
 
 
 def test_content_is_what_is_where_in_whatever_colours(measure: LookMeasure) -> None:
@@ -58,25 +61,6 @@ def test_content_is_what_is_where_in_whatever_colours(measure: LookMeasure) -> N
     assert float(measure.content(measure.see(frame), of_frame)) == 0
     same, moved = (float(measure.content(measure.see(p), of_frame)) for p in (darker, other))
     assert same < 0.5 * moved  # 0.10 to 0.32 by the random weights of the stand-in for vgg19
-
-
-def test_gradients_bring_a_picture_nearer_to_a_manner(measure: LookMeasure) -> None:
-    manner, picture = measure.manner(stripes(6)), torch.zeros(1, 3, 64, 64, requires_grad=True)
-    optimizer = torch.optim.Adam([picture], 0.05)
-    losses = []
-    for _ in range(25):
-        loss = measure.style(measure.see(picture), manner)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    assert losses[-1] < 0.5 * losses[0]
-
-
-def test_one_of_several_is_as_if_it_were_alone(measure: LookMeasure) -> None:
-    manner, both = measure.manner(stripes(4)), torch.cat([stripes(6), stripes(9)])
-    alone = float(measure.style(measure.see(both[1:]), manner))
-    assert float(measure.style(measure.one(measure.see(both), 1), manner)) == pytest.approx(alone, rel=1e-4)
 
 
 def test_only_pixels_with_weight_count(measure: LookMeasure) -> None:
@@ -97,7 +81,7 @@ def test_only_pixels_with_weight_count(measure: LookMeasure) -> None:
     assert float(measure.content(seen, of_frame, 3 * all_of_it)) == pytest.approx(3 * whole, rel=1e-4)
 
 
-@pytest.mark.parametrize("size", [(8, 8), (15, 15), (9, 200)])
+@pytest.mark.parametrize("size", [(8, 8), (9, 200)])
 def test_pictures_may_be_tiny(measure: LookMeasure, size: tuple[int, int]) -> None:
     tiny = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)) * 2 - 1
     seen = measure.see(tiny)
@@ -106,18 +90,6 @@ def test_pictures_may_be_tiny(measure: LookMeasure, size: tuple[int, int]) -> No
     where = torch.ones(1, 1, *size)
     assert np.isfinite(float(measure.style(seen, measure.manner(stripes(4)), where)))
     assert float(measure.content(seen, measure.see(tiny), where)) == 0
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_sorted_values_and_their_gradients_are_torchs(dtype: torch.dtype) -> None:
-    values = torch.randn(3, 500, generator=torch.Generator().manual_seed(1)).to(dtype)
-    assert torch.equal(in_order(values), values.float().sort(-1).values)
-    exact, weights = values.float().requires_grad_(), torch.arange(500.0)
-    found, wanted = (
-        torch.autograd.grad((y * weights).sum(), exact)[0] for y in (in_order(exact), exact.sort(-1).values)
-    )
-    distinct = dtype == torch.float32  # the order of equal values is free
-    assert not distinct or torch.equal(found, wanted)
 
 
 class Pixels(FeatureMeasure):

@@ -14,7 +14,7 @@ from hostile_models import bad_models
 
 from vidtrans.core.errors import ModelError
 from vidtrans.models.formats import FORMATS, NATIVE, ModelFormat, format_of, load_format
-from vidtrans.models.model_file import find_model, known_models, load_generator, read_record, save_model
+from vidtrans.models.model_file import find_model, known_models, load_generator, read_record
 
 WRITABLE = [name for name in FORMATS if FORMATS.load(name).save is not ModelFormat.save]
 each_writable = pytest.mark.parametrize("writable", WRITABLE)
@@ -75,13 +75,11 @@ def test_bad_files_are_not_detected_unless_they_say_that_they_are_of_the_format(
     assert claimed == {NATIVE: everything - FOREIGN - PICKLES, "checkpoint": PICKLES}.get(every, set())
 
 
-@pytest.mark.parametrize("name", sorted(FOREIGN))
 def test_a_file_of_no_format_is_refused_with_where_the_known_ones_are_listed(
-    name: str, hostile_models: list[Path], capsys: pytest.CaptureFixture[str]
+    hostile_models: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (path,) = (path for path in hostile_models if path.stem == name)
-    line = refuse(capsys, 3, "model", "show", path)
-    assert "vidtrans model formats" in line
+    for path in (path for path in hostile_models if path.stem in FOREIGN):
+        assert "vidtrans model formats" in refuse(capsys, 3, "model", "show", path)
 
 
 @each_writable
@@ -89,7 +87,7 @@ def test_a_model_of_any_format_is_found_shown_and_rendered(
     writable: str, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clip, path = (
-        write_clip(Path("clip.mp4"), moving_frames(6)),
+        write_clip(Path("clip.mp4"), moving_frames(3)),
         Path(f"models/other{load_format(writable).suffixes[0]}"),
     )
     path.parent.mkdir()
@@ -105,9 +103,3 @@ def test_a_model_of_any_format_is_found_shown_and_rendered(
         said(capsys, 0, "stylize", clip, *flags)
         frames.append(decode(Path("o.mkv"))[2])
     assert all((one == other).all() for one, other in zip(*frames, strict=True))
-
-
-def test_models_are_written_in_the_format_of_vidtrans(tiny_model: Path) -> None:
-    save_model(Path("again.safetensors"), *load_generator(tiny_model))
-    assert Path("again.safetensors").read_bytes() == tiny_model.read_bytes()
-    assert format_of(tiny_model) == NATIVE

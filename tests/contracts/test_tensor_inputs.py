@@ -56,15 +56,6 @@ def test_the_tensor_form_is_the_input_bit_for_bit(name: str, size: tuple[int, in
             assert np.array_equal(made.numpy(), expected)
 
 
-@pytest.mark.parametrize("name", WITH_FORM)
-def test_one_with_a_tensor_form_needs_its_frames_and_at_most_a_mask(name: str) -> None:
-    cls = PAIRINGS.load(name)
-    assert (cls.mask_plane is not Pairing.mask_plane) == cls.uses_mask
-    assert cls.uses_mask or cls.render_input is Pairing.render_input
-    assert make_pairing(name, {}).guides == ()
-    assert set(WITH_FORM) >= {"aligned", "colorize", "denoise", "enlarge", "inpaint", "next-frame"}
-
-
 def test_sixteen_bits_become_eight_as_in_numpy() -> None:
     every = np.arange(1 << 16, dtype=np.uint16).reshape(256, 256, 1).repeat(3, axis=2)
     assert np.array_equal(levels(torch.from_numpy(every.view(np.int16))).numpy(), every)
