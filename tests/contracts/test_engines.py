@@ -55,6 +55,8 @@ def engine(request: pytest.FixtureRequest) -> Any:
             raise
         pytest.skip(str(error))
     assert made.identity["engine"].startswith(request.param)
+    assert {"torch", "precision", "device", "threads"} <= set(made.identity)  # what decides the pictures, for keys
+    assert all(isinstance(value, str) for value in made.identity.values())
     return made
 
 
@@ -91,9 +93,3 @@ def test_what_a_dream_predicts_are_the_same_pictures_as_floats(engine: Any) -> N
     assert (made.shape, made.dtype) == ((3, 3, *shown.shape[1:3]), torch.float32)
     levels = (made.permute(0, 2, 3, 1).cpu().numpy() + 1) * 127.5
     assert np.abs(levels - engine(shown)).max() <= 1
-
-
-def test_what_decides_the_pictures_is_named_for_keys(engine: Any) -> None:
-    assert {"torch", "precision", "device", "threads"} <= set(engine.identity)
-    assert all(isinstance(value, str) for value in engine.identity.values())
-    assert engine.batch >= 1

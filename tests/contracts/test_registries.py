@@ -39,20 +39,8 @@ from vidtrans.video.io.encoding import EncodingSettings
 
 NETWORKS = (GENERATORS, DISCRIMINATORS)
 TRAINING = (METHODS, LOSSES, ADVERSARIAL)
-ALL = (
-    PAIRINGS,
-    *NETWORKS,
-    FILTERS,
-    FLOWS,
-    ENGINES,
-    STAGES,
-    *TRAINING,
-    EXECUTORS,
-    JOB_FORMATS,
-    FORMATS,
-    EXPORTS,
-    SENDERS,
-)
+OF_FILES = (EXECUTORS, JOB_FORMATS, FORMATS, EXPORTS, SENDERS)
+ALL = (PAIRINGS, *NETWORKS, FILTERS, FLOWS, ENGINES, STAGES, *TRAINING, *OF_FILES)
 WITH_SETTINGS = (PAIRINGS, *NETWORKS, FILTERS)
 ENTRIES = [pytest.param(r, n, id=f"{r.kind}-{n}".replace(" ", "-")) for r in ALL for n in r]
 SETTINGS = [
@@ -70,19 +58,15 @@ def test_every_entry_loads_and_says_what_it_is_in_one_line(registry: Registry, n
     summary = registry[name].summary
     assert summary.strip() == summary != ""
     assert "\n" not in summary
-    assert len(summary) <= 80
+    assert len(summary) <= 80  # lists have one line for each
     assert name == name.lower()
 
 
 @pytest.mark.parametrize("registry", ALL, ids=lambda r: r.kind)
 def test_an_unknown_name_is_a_usage_error_with_the_choices_and_the_nearest(registry: Registry) -> None:
     first = next(iter(registry))
-    assert "no-such" not in registry
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(UsageError, match=f"unknown {registry.kind} '{first}x'.*did you mean '"):
         registry.load(first + "x")
-    text = str(caught.value)
-    assert f"unknown {registry.kind} '{first}x'" in text
-    assert "did you mean '" in text
     with pytest.raises(UsageError) as caught:
         registry.load("no-such")
     assert all(name in str(caught.value) or "did you mean '" in str(caught.value) for name in registry)
@@ -192,6 +176,7 @@ def test_a_pairing_finishes_pictures_takes_drawings_and_is_made_again_from_its_r
     assert again.settings == pairing.settings
     assert record["version"] >= 1
     assert pairing.drawing_kind in ("", "lines", "flats")
+    assert pairing.upscale_factor >= 1
     if pairing.extraction is not None:
         assert (pairing.offsets, pairing.guides, pairing.pictures_per_frame) == ((0,), (), 2)
     for size in SIZES:
@@ -200,8 +185,6 @@ def test_a_pairing_finishes_pictures_takes_drawings_and_is_made_again_from_its_r
         made = unharmed(pairing.finish, frame, output, shown)
         assert made.shape == frame.shape
         assert pairing.finishes or made is output
-        assert isinstance(pairing.upscale_factor, int)
-        assert pairing.upscale_factor >= 1
         agreed = pairing.agreement(shown, output)
         assert agreed is None or 0 <= agreed <= 1
         page = np.full((size[1], size[0], 3), 255, np.uint8)
