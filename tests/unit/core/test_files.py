@@ -30,7 +30,6 @@ from vidtrans.core import errors, files, system
 from vidtrans.core.errors import Interrupted, UsageError, VidtransError
 from vidtrans.core.files import (
     canonical_json,
-    digest_file,
     digest_of,
     folder_bytes,
     naming_disk_errors,
@@ -315,14 +314,6 @@ def test_numbers_that_json_does_not_have_are_refused() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(Path("a.json"), {"x": [float("-inf")]}, indent=1)
     assert names() == []
-
-
-def test_json_files_are_the_same_for_the_same_value_and_are_read() -> None:
-    for name, value in (("a.json", {"é": 1, "a": [2, None]}), ("b.json", {"a": [2, None], "é": 1})):
-        write_json(Path(name), value)
-        assert Path(name).read_bytes() == rb'{"a":[2,null],"\u00e9":1}' + b"\n"
-        assert read_small_json(Path(name)) == value
-    assert digest_file(Path("a.json")) == digest_file(Path("b.json"))
 
 
 def test_a_file_that_is_absent_damaged_too_large_or_a_pipe_is_not_read(tmp_path: Path) -> None:

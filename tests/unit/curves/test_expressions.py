@@ -178,7 +178,6 @@ def test_what_is_no_number_or_out_of_bounds_names_the_frame() -> None:
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ("band(80, 200)", "band(80.0,200.0)"),
         ("band(low=80, high=200)", "band(80.0,200.0)"),
         ("on_beat(decay=.5)", "on_beat(0.5)"),
         ("smooth(follow(low, 1), s=2)", "smooth(follow(low,1.0),2.0)"),

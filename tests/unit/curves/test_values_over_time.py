@@ -142,14 +142,6 @@ def test_it_moves_evenly_in_time_where_frames_do_not() -> None:
     assert at_each_frame("0: 0, 2: 0, 2: 1, 4: 1", clip_of(tuple(range(5)))) == [0, 0, 1, 1, 1]  # a jump
 
 
-def test_frames_seconds_and_clock_times_mean_the_same_moment() -> None:
-    clip = clip_of(tuple(range(0, 100 * 512, 512)), Fraction(1, 12_800))  # 25 a second
-    wanted = at_each_frame("25: 0.2, 75: 1", clip)
-    assert wanted[50] == pytest.approx(0.6)
-    for text in ("1s: 0.2, 3s: 1", "00:01: 0.2, 00:00:03: 1", "25: 0.2, 3.000s: 1"):
-        assert at_each_frame(text, clip) == wanted
-
-
 def test_towards_a_moment_past_the_end_it_comes_as_far_as_the_clip_goes() -> None:
     clip = clip_of(tuple(range(0, 440, 40)))  # 11 frames, 25 a second
     for text in ("0: 0, 20: 1", "0s: 0, 0.8s: 1", "0: 0, 0.8s: 1"):
