@@ -18,6 +18,7 @@ GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "export.md"
 WITHOUT = "import sys\nsys.modules.update(dict.fromkeys(('vidtrans', 'torch', 'cv2')))\n"  # to import one is an error
 
 
+@pytest.mark.thorough
 def test_the_example_paints_as_a_render_does_without_vidtrans() -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")

@@ -22,24 +22,16 @@ def cells(path: Path, kind: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_is_committed_without_what_it_shows(path: Path) -> None:
+def test_a_notebook_is_clean_its_calls_fit_the_functions_and_its_links_lead_to_pages(path: Path) -> None:
     code = cells(path, "code")
     assert [cell["source"] for cell in code if cell["outputs"] or cell["execution_count"] is not None] == []
     assert sum("parameters" in cell["metadata"].get("tags", ()) for cell in code) == 1
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_its_calls_fit_the_functions(path: Path) -> None:
-    nodes = [node for cell in cells(path, "code") for node in ast.walk(ast.parse("".join(cell["source"])))]
+    nodes = [node for cell in code for node in ast.walk(ast.parse("".join(cell["source"])))]
     calls = [n for n in nodes if isinstance(n, ast.Call) and ast.unparse(n.func).startswith("vidtrans.")]
     for call in calls:
         signature = inspect.signature(getattr(vidtrans, ast.unparse(call.func).removeprefix("vidtrans.")))
         signature.bind(*call.args, **{str(keyword.arg): None for keyword in call.keywords})
     assert len(calls) > 3
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_its_links_lead_to_pages(path: Path) -> None:
     text = "".join("".join(cell["source"]) for cell in cells(path, "markdown"))
     linked = [part.partition(")")[0] for part in text.split(f"]({ON_SITE}")[1:]]
     assert linked

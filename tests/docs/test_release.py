@@ -29,16 +29,14 @@ def release_notes(folder: Path, changelog: str, version: str) -> subprocess.Comp
 
 def test_the_notes_of_a_release_are_its_section_of_the_changelog(tmp_path: Path) -> None:
     dated = UNDATED.replace("not yet released", "2027-01-31")
-    for rest in ("", "## [0.0.9] - 2026-01-01\n\n- Older.\n\n"):
-        printed = release_notes(tmp_path, dated + rest, "v0.1.0")
-        assert (printed.returncode, printed.stdout) == (0, "### Added\n\n- It.\n")
+    printed = release_notes(tmp_path, dated + "## [0.0.9] - 2026-01-01\n\n- Older.\n\n", "v0.1.0")
+    assert (printed.returncode, printed.stdout) == (0, "### Added\n\n- It.\n")
 
 
 @pytest.mark.parametrize(
     ("changelog", "version", "why"),
     [
         (UNDATED, "v0.1.0", "has no date, but 'not yet released'"),
-        ("", "v0.1.0", "has no section"),
         (UNDATED, "v0.2.0", "the tag says 0.2.0, vidtrans/__init__.py 0.1.0"),
     ],
 )
@@ -48,11 +46,6 @@ def test_a_tag_without_its_section_or_version_is_refused(
     printed = release_notes(tmp_path, changelog, version)
     assert (printed.returncode, printed.stdout) == (1, "")
     assert why in printed.stderr
-
-
-def test_the_changelog_has_a_section_of_the_version() -> None:
-    [version] = re.findall(r'^__version__ = "(.*)"$', (ROOT / "vidtrans/__init__.py").read_text(), re.MULTILINE)
-    assert f"\n## [{version}] - " in (ROOT / "CHANGELOG.md").read_text()
 
 
 def test_addresses_on_the_readme_are_whole_as_pypi_shows_it_too_and_lead_to_files() -> None:
@@ -73,9 +66,3 @@ def test_the_source_archive_names_what_is_there_and_what_builds_the_wheel() -> N
     assert [name for name in listed if not (ROOT / name.strip("/")).exists()] == []
     needed = [*targets["wheel"]["packages"], *targets["wheel"]["force-include"], "README.md", "LICENSE"]
     assert [name for name in needed if f"/{name}" not in listed] == []
-
-
-def test_a_wheel_stays_small_as_what_ships_in_it_does() -> None:
-    """Compressed, the code takes 1.9 MB; the release's workflow refuses a wheel of more than 7.5 MB."""
-    shipped = sum(path.stat().st_size for path in (ROOT / "vidtrans/assets").rglob("*") if path.is_file())
-    assert shipped < 6_000_000
