@@ -42,7 +42,7 @@ def psnr(one: np.ndarray, other: np.ndarray) -> float:
     return psnr_of(255**2 * float(np.mean((one - other) ** 2)))
 
 
-@settings(max_examples=15)
+@settings(max_examples=60)
 @given(
     st.sampled_from(MODES),
     st.tuples(sides, sides),
