@@ -72,16 +72,14 @@ RUNS: dict[str, tuple[str, ...]] = {
 }
 # What takes another run: an output that is there.
 FURTHER: dict[str, tuple[tuple[str, ...], ...]] = {
-    "make-dataset": (
-        ("--every", "2", "--overwrite"),
-        ("--pairing", "model", "--set=pairing.model=flower", "--overwrite"),
-    ),
+    "make-dataset": (("--pairing", "model", "--set=pairing.model=flower", "--overwrite"),),
     "compare": (("--input", "extracted", "--overwrite"),),
     "sheet": (("--pairing", "model:flower", "--overwrite"),),
     "run": (("--steps", "2", "--overwrite"),),
     "train": (("--as-is",),),
     "look": (("--as-is",),),
 }
+SLOW = {"train", "run", "look", "propagate", "matte", "dream", "live", "vote", "fix", "model import", "model export"}
 STEPS_OF_DEMO = ("make-dataset", "train", "stylize", "compare")
 
 
@@ -187,18 +185,13 @@ def _ends_the_vote(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(WebServer, "run", stopped)
 
 
-@pytest.fixture
-def _no_checks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``doctor`` examines nothing: that it hands on its device is seen before."""
-    monkeypatch.setattr("vidtrans.doctor.examination.examine", lambda device: iter(()))
-
-
-@pytest.mark.usefixtures("_serves_one_dream", "_ends_the_vote", "_no_checks", "quick_trial", "small_paintings")
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.usefixtures("_serves_one_dream", "_ends_the_vote", "quick_trial", "small_paintings")
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.thorough] if n in SLOW else []) for n in RUNS])
 def test_what_is_offered_of_a_context_is_read(
     name: str, place: Path, read: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(place)
+    monkeypatch.setattr("vidtrans.doctor.examination.examine", lambda device: iter(()))  # it hands on its device before
     cache = () if name in ("bench", "doctor", "model add") else ("--cache-dir", f"cache-{name.replace(' ', '-')}")
     said(capsys, 0, *name.split(), *RUNS[name], *cache)
     for more in FURTHER.get(name, ()):
@@ -222,15 +215,13 @@ def test_every_parameter_of_a_command_is_read_in_its_file(name: str) -> None:
     assert not command.cls.BATCH or "self.batch" in source
 
 
-COMMON_OPTIONS = ("DEVICE", "DECODER", "SEED", "CACHE_DIR", "CACHE_LIMIT")  # of all commands
-COMMON_VARIABLES = {f"VIDTRANS_{name}" for name in COMMON_OPTIONS}
+# Of all commands.
+COMMON_VARIABLES = {f"VIDTRANS_{name}" for name in ("DEVICE", "DECODER", "SEED", "CACHE_DIR", "CACHE_LIMIT")}
 
 
 @pytest.mark.parametrize("name", FOUND)
 def test_variables_are_named_after_command_and_flag(name: str) -> None:
-    named = [p for p in FOUND[name].params if isinstance(p, click.Option) and p.allow_from_autoenv]
-    own = {
-        p.envvar: [flag for flag in p.opts if flag.startswith("--")] for p in named if p.envvar not in COMMON_VARIABLES
-    }
-    wanted = [f"VIDTRANS {name} {flags[0][2:]}".replace(" ", "_").replace("-", "_").upper() for flags in own.values()]
-    assert list(own) == wanted
+    for p in (p for p in FOUND[name].params if isinstance(p, click.Option) and p.allow_from_autoenv):
+        flag = next(flag for flag in p.opts if flag.startswith("--"))
+        wanted = f"VIDTRANS {name} {flag[2:]}".replace(" ", "_").replace("-", "_").upper()
+        assert p.envvar in {wanted, *COMMON_VARIABLES}
