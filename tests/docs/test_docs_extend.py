@@ -34,10 +34,10 @@ COUNT = 8
 Do = Callable[[str], list[dict[str, Any]]]
 
 
-QUICK = TINY | {"training": {**TINY["training"], "steps": 1}}
+QUICK = TINY | {"training": {**TINY["training"], "steps": 1, "lambda_perceptual": 0.0}}
 # A method is seen to learn, and a look is learned with settings of its own.
 TABLES = {
-    "training-method": TINY | {"training": {**TINY["training"], "steps": 4}},
+    "training-method": QUICK | {"training": {**QUICK["training"], "steps": 4}},
     "look-measure": {"dataset": {"size": "48"}, "training": {"steps": 1, "crop_size": 32}},
 }
 BEFORE = {
@@ -145,7 +145,7 @@ def test_parts_of_a_training(do: Do) -> None:
     assert all(row["generator_edges"] > 0 for row in rows)
     assert "G: edges" in Path("sharp.train/report.html").read_text()
     assert training["settings"]["lambda_edges"] == 10
-    assert training["losses"].keys() >= {"gan", "l1", "discriminator", "edges"}
+    assert training["losses"].keys() == {"gan", "l1", "discriminator", "edges"}
     do("training-method")
     rows, settings = losses("plain.train"), read_record(Path("plain.safetensors")).training["settings"]
     assert rows[-1]["generator_l1"] < rows[0]["generator_l1"]
