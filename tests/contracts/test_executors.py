@@ -124,6 +124,7 @@ def test_a_divided_item_is_the_same(executor: str, whats: tuple[str, ...], tmp_p
     assert any("frames_inferred" in o.table for o in outcomes) == (divides and whats[0] == "good")
 
 
+@pytest.mark.thorough
 def test_one_divided_job_raises_what_it_raised(executor: str, tmp_path: Path) -> None:
     context = Context(cache_dir=tmp_path / "cache", device="cpu")
     options = BatchOptions(executor=executor, jobs=None if executor == "inline" else 2)

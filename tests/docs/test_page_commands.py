@@ -18,7 +18,7 @@ from page_runner import run_page, why_not_run
 from vidtrans.cli.click_commands import click_command, command_of
 from vidtrans.core.errors import MediaError
 
-# This page runs in every run of the tests; with EVERY_PAGE=1 (nox -s docs) all of them.
+# This page runs in the second tier of the tests; with EVERY_PAGE=1 (nox -s docs) all of them.
 ONE = "tutorials/first-look.md"
 EVERY = os.environ.get("EVERY_PAGE") == "1"
 STEPS = {page: steps_of(page.read_text("utf-8")) for page in pages()}
@@ -47,7 +47,9 @@ def test_every_command_of_a_page_is_one(page: Path, tmp_path: Path, monkeypatch:
     assert [words for words in typed if parse(words) is None] == []
 
 
-@pytest.mark.parametrize("page", RUN, ids=name_of)
+@pytest.mark.parametrize(
+    "page", [pytest.param(p, marks=[] if EVERY else [pytest.mark.thorough]) for p in RUN], ids=name_of
+)
 def test_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     failed = run_page(page)
