@@ -22,7 +22,6 @@ def report(event):
     if isinstance(event, Progress) and event.task.startswith("rendering") and event.done == {at}:
         os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
 
-{before}
 torch.set_num_threads(1)
 threads.cores = lambda: 1  # the steps take turns, so that what is done at a frame is known
 api.{job}(*{arguments!r}, report=report, **{options!r})
@@ -58,11 +57,11 @@ def stopped() -> Callable[..., list[str]]:
 
 @pytest.fixture
 def killed() -> Callable[..., None]:
-    """Run ``api.JOB`` in a process that kills itself at a rendered frame; ``before``: code that it runs first."""
+    """Run ``api.JOB`` in a process that kills itself at a rendered frame."""
 
-    def run(job: str, at: int, *arguments: object, before: str = "", **options: Any) -> None:
+    def run(job: str, at: int, *arguments: object, **options: Any) -> None:
         words = [str(argument) for argument in arguments]
-        process = Started("-c", KILLED.format(job=job, at=at, arguments=words, options=options, before=before))
+        process = Started("-c", KILLED.format(job=job, at=at, arguments=words, options=options))
         assert process.wait() in KILLED_STATUSES, process.said()
 
     return run

@@ -16,6 +16,7 @@ import torch
 from chain import TINY, quick_training
 from clips import decode, moving_frames, write_clip
 from directed_clip import EXACT, Frames, halves, lossless
+from made_models import make_model
 from oddities import write_frames
 
 import vidtrans as api
@@ -27,7 +28,7 @@ from vidtrans.temporal import FilterEntry
 from vidtrans.temporal.batch_window import BatchWindowFilter
 
 pytestmark = pytest.mark.usefixtures("two_gpus", "one_thread")
-COUNT, CUT = 30, 18
+COUNT, CUT = 24, 14
 GPU: dict[str, Any] = {"device": "cuda", "executor": "inline"}
 OFF: dict[str, Any] = {**EXACT, "temporal": {"name": "off"}}
 WINDOW: dict[str, Any] = {**EXACT, "temporal": {"name": "window"}}
@@ -106,7 +107,7 @@ def with_rendering(settings: dict[str, Any], **rendering: Any) -> dict[str, Any]
     ("rendering", "options"),
     [
         ({"chunk_frames": 7, "strength": 0.6, "mix": 0.2, "keep_colour": 0.5, "keep_shading": 0.5}, {}),
-        ({}, {"start": "5", "end": "25"}),
+        pytest.param({}, {"start": "5", "end": "20"}, marks=pytest.mark.thorough),
         ({"size": "37x29"}, {}),
     ],
     ids=["mixed", "trimmed", "odd"],
@@ -128,28 +129,18 @@ class NoComposer:
         raise AssertionError("the source is read a second time")
 
 
-@pytest.mark.parametrize(
-    ("settings", "masked", "depth"), [(OFF, True, 16), (WINDOW, False, 8)], ids=["off-masked-16", "window-8"]
-)
 @pytest.mark.thorough
 def test_what_has_the_size_of_the_result_is_blended_there(
-    settings: dict[str, Any],
-    masked: bool,
-    depth: int,
-    tiny_model: Path,
-    render: Callable[..., Frames],
-    monkeypatch: pytest.MonkeyPatch,
+    tiny_model: Path, render: Callable[..., Frames], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    frames = moving_frames(COUNT, shots=(0, CUT))
-    clip = lossless(Path("c.mp4"), frames) if depth == 8 else sixteen_bits(frames)
-    tables = with_rendering(settings, strength="0: 0.3, 20: 1.6", mix=0.2, mask_feather=1.5)
-    options: dict[str, Any] = {"mask": lossless(Path("mask.mp4"), halves(COUNT))} if masked else {}
-    render(clip, tiny_model, tables, on_device=False, depth=depth, **options)
+    clip, mask = sixteen_bits(moving_frames(COUNT, shots=(0, CUT))), lossless(Path("mask.mp4"), halves(COUNT))
+    tables = with_rendering(OFF, strength="0: 0.3, 16: 1.6", mix=0.2, mask_feather=1.5)
+    options: dict[str, Any] = {"mask": mask, "depth": 16}
+    render(clip, tiny_model, tables, on_device=False, **options)
     monkeypatch.setattr(runner, "Composer", NoComposer)
-    made = render(clip, tiny_model, tables, on_device=True, depth=depth, **options)
+    made = render(clip, tiny_model, tables, on_device=True, **options)
     assert Path("True.mkv").read_bytes() == Path("False.mkv").read_bytes()
-    # A frame and the lines in it, a matte; outputs for the cache, and results.
-    assert LateTransfers.count == (5 if masked else 4) * len(made)
+    assert LateTransfers.count == 5 * len(made)  # a frame, the lines in it, a matte; outputs for the cache, and results
 
 
 @pytest.mark.parametrize(
@@ -176,34 +167,31 @@ def test_the_window_on_a_device_is_that_of_the_cpu(
     assert psnr(made, render(source, tiny_model, tables, on_device=False)) >= 70
 
 
-@pytest.mark.parametrize(("name", "settings"), [("next", OFF), ("colorize", WINDOW)], ids=["next", "colorize"])
 @pytest.mark.thorough
-def test_pictures_of_sixteen_bits(
-    name: str, settings: dict[str, Any], request: pytest.FixtureRequest, render: Callable[..., Frames]
-) -> None:
-    model = request.getfixturevalue(f"{name}_model")
-    clip = sixteen_bits(moving_frames(12))
+def test_pictures_of_sixteen_bits(render: Callable[..., Frames]) -> None:
+    clip, model = sixteen_bits(moving_frames(12)), make_model("m.safetensors", "colorize")
     for on_device in (False, True):
-        render(clip, model, settings, on_device=on_device, depth=16)
+        render(clip, model, WINDOW, on_device=on_device, depth=16)
     assert Path("True.mkv").read_bytes() == Path("False.mkv").read_bytes()
-
-
-def model_of(pairing: str, folder: Path, **training: Any) -> Path:
-    clip, cache = write_clip(folder / "c.mp4", moving_frames(12)), {"cache_dir": folder / ".vidtrans"}
-    api.make_dataset(clip, folder / "c.dataset", pairing=pairing, settings=TINY, **cache)
-    settings = quick_training(1)
-    settings["training"] |= training
-    api.train(folder / "c.dataset", folder / "c.safetensors", settings=settings, **cache)
-    return folder / "c.safetensors"
 
 
 @pytest.fixture(scope="session")
 def memory_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recurrent model, which was hardly taught: what it paints hangs on what it sees of the frame before."""
-    return model_of("colorize", tmp_path_factory.mktemp("memory"), recurrent=True)
+    folder = tmp_path_factory.mktemp("memory")
+    clip, cache = write_clip(folder / "c.mp4", moving_frames(12)), {"cache_dir": folder / ".vidtrans"}
+    api.make_dataset(clip, folder / "c.dataset", pairing="colorize", settings=TINY, **cache)
+    settings = quick_training(1)
+    settings["training"]["recurrent"] = True
+    api.train(folder / "c.dataset", folder / "c.safetensors", settings=settings, **cache)
+    return folder / "c.safetensors"
 
 
-@pytest.mark.parametrize(("depth", "settings", "copies"), [(8, OFF, 2), (16, WINDOW, 3)], ids=["off-8", "window-16"])
+@pytest.mark.parametrize(
+    ("depth", "settings", "copies"),
+    [(8, OFF, 2), pytest.param(16, WINDOW, 3, marks=pytest.mark.thorough)],
+    ids=["off-8", "window-16"],
+)
 def test_what_a_recurrent_model_knows_of_the_frame_before_stays_there(
     depth: int, settings: dict[str, Any], copies: int, memory_model: Path, render: Callable[..., Frames]
 ) -> None:
@@ -218,22 +206,21 @@ def test_what_a_recurrent_model_knows_of_the_frame_before_stays_there(
     assert np.array_equal(made, expected)
 
 
-@pytest.mark.parametrize("name", ["tiny", "memory"])
 @pytest.mark.thorough
-def test_outputs_that_were_lost_are_made_again_with_arrays_as_they_were(
-    name: str, source: Path, request: pytest.FixtureRequest, render: Callable[..., Frames]
+def test_outputs_that_were_lost_are_made_again_with_arrays_as_they_were_and_scored(
+    source: Path, memory_model: Path, render: Callable[..., Frames]
 ) -> None:
     """A score needs them without the filter, and paints them on the way of a CPU."""
-    model = request.getfixturevalue(f"{name}_model")
-    render(source, model, WINDOW, on_device=True)
+    render(source, memory_model, WINDOW, on_device=True)
     lost = sorted(Path("cache-True/infer").rglob("chunk-*.nut"))
     kept = {path: path.read_bytes() for path in lost}
     assert len(lost) > 1
     for path in lost[1:]:
         path.unlink()
     options: dict[str, Any] = {"cache_dir": Path("cache-True"), "overwrite": True, **GPU}
-    api.stylize(source, model, Path("True.mkv"), settings=WINDOW, score=True, **options)
+    table = api.stylize(source, memory_model, Path("True.mkv"), settings=WINDOW, score=True, **options)
     assert {path: path.read_bytes() for path in lost} == kept
+    assert table["score"]
 
 
 def test_what_finds_the_past_is_in_the_key(
@@ -251,27 +238,13 @@ def test_what_finds_the_past_is_in_the_key(
     assert inferred("cuda") == COUNT
 
 
-@pytest.fixture(scope="session")
-def colorize_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that colours, whose pairing puts the frame's luma back."""
-    return model_of("colorize", tmp_path_factory.mktemp("colorize"))
-
-
-@pytest.fixture(scope="session")
-def inpaint_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that fills holes, whose pairing puts back the frame around them."""
-    return model_of("inpaint", tmp_path_factory.mktemp("inpaint"))
-
-
-@pytest.mark.parametrize(
-    ("name", "settings"), [("colorize", WINDOW), ("inpaint", OFF)], ids=["colorize-window", "inpaint-off"]
-)
-def test_a_pairing_that_puts_back_what_the_frame_knows(
-    name: str, settings: dict[str, Any], source: Path, request: pytest.FixtureRequest, render: Callable[..., Frames]
-) -> None:
-    model, mask = request.getfixturevalue(f"{name}_model"), lossless(Path("mask.mp4"), halves(COUNT))
-    expected = render(source, model, settings, on_device=False, mask=mask)
-    assert np.array_equal(render(source, model, settings, on_device=True, mask=mask), expected)
+def test_a_pairing_that_puts_back_what_the_frame_knows(source: Path, render: Callable[..., Frames]) -> None:
+    """A frame's luma where it is coloured, the frame around holes that are filled."""
+    mask = lossless(Path("mask.mp4"), halves(COUNT))
+    for pairing, settings in (("colorize", WINDOW), ("inpaint", OFF)):
+        model = make_model(f"{pairing}.safetensors", pairing)
+        expected = render(source, model, settings, on_device=False, mask=mask)
+        assert np.array_equal(render(source, model, settings, on_device=True, mask=mask), expected)
 
 
 def test_frames_that_repeat_are_rendered_once(tiny_model: Path, render: Callable[..., Frames]) -> None:
@@ -292,65 +265,32 @@ def test_outputs_of_an_earlier_render_go_to_the_device(
 
 
 @pytest.mark.usefixtures("in_turns")
-@pytest.mark.parametrize(("name", "settings"), [("tiny", WINDOW), ("memory", OFF)], ids=["window", "memory"])
+@pytest.mark.parametrize("settings", [pytest.param(WINDOW, marks=pytest.mark.thorough), OFF], ids=["window", "off"])
 def test_one_that_was_stopped_goes_on_to_the_same_bytes(
-    name: str,
     settings: dict[str, Any],
     source: Path,
-    request: pytest.FixtureRequest,
+    memory_model: Path,
     render: Callable[..., Frames],
     stopped: Callable[..., list[str]],
 ) -> None:
-    model = request.getfixturevalue(f"{name}_model")
+    model = memory_model
     expected = render(source, model, settings, on_device=True)
     common: dict[str, Any] = {"settings": settings, "cache_dir": Path("stopped"), **GPU}
-    stopped(api.stylize, "rendering", 18, source, model, Path("s.mkv"), **common)
+    stopped(api.stylize, "rendering", 14, source, model, Path("s.mkv"), **common)
     table = api.stylize(source, model, Path("s.mkv"), **common)
     assert 0 < table["frames_encoded"] < COUNT
     assert np.array_equal(decode(Path("s.mkv"))[2], expected)
     assert Path("s.mkv").read_bytes() == Path("True.mkv").read_bytes()
 
 
-PRETENDED = """
-from two_gpus import pretend
-from vidtrans.core import machine
-from vidtrans.inference import device
-for owner, name, value in (*pretend.of_machine(machine), *pretend.of_torch(device)):
-    setattr(owner, name, value)
-"""
+def test_what_works_in_numpy_goes_the_way_of_the_cpu(source: Path, tiny_model: Path, late: type[LateTransfers]) -> None:
+    for models, rendering in ((1, {"draft_step": 3}), (1, {"duplicate_threshold": 2.0}), (2, {})):
+        settings = with_rendering(WINDOW, **rendering)
+        table = api.stylize(source, [tiny_model] * models, Path("o.mkv"), settings=settings, overwrite=True, **GPU)
+        assert (table["frames_encoded"], late.count) == (COUNT, 0)
 
 
-def test_one_that_was_killed_goes_on_to_the_same_bytes(
-    source: Path, tiny_model: Path, render: Callable[..., Frames], killed: Callable[..., None]
-) -> None:
-    render(source, tiny_model, WINDOW, on_device=True)
-    common: dict[str, Any] = {"settings": WINDOW, "cache_dir": "killed", **GPU}
-    killed("stylize", 24, source, tiny_model, "k.mkv", before=PRETENDED, **common)
-    table = api.stylize(source, tiny_model, Path("k.mkv"), **common)
-    assert 0 < table["frames_encoded"] < COUNT
-    assert Path("k.mkv").read_bytes() == Path("True.mkv").read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("models", "rendering"),
-    [(1, {"draft_step": 3}), (1, {"duplicate_threshold": 2.0}), (2, {})],
-    ids=["draft", "tolerance", "chain"],
-)
-def test_what_works_in_numpy_goes_the_way_of_the_cpu(
-    models: int, rendering: dict[str, Any], source: Path, tiny_model: Path, late: type[LateTransfers]
-) -> None:
-    settings = with_rendering(WINDOW, **rendering)
-    table = api.stylize(source, [tiny_model] * models, Path("o.mkv"), settings=settings, **GPU)
-    assert (table["frames_encoded"], late.count) == (COUNT, 0)
-
-
-def test_a_score_reads_what_is_stored(source: Path, tiny_model: Path, late: type[LateTransfers]) -> None:
-    """It reads the unfiltered pictures again, which are stored: they go up to the GPU once more, and come back."""
-    table = api.stylize(source, tiny_model, Path("o.mkv"), settings=WINDOW, score=True, cache_dir=Path("cache"), **GPU)
-    assert late.count == 6 * COUNT
-    assert table["score"]
-
-
+@pytest.mark.thorough
 def test_in_tf32_the_filter_computes_in_the_thread_of_the_network(
     source: Path, tiny_model: Path, render: Callable[..., Frames], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,11 +15,8 @@ from chain import TINY, refuse, snapshot, tiny_flags, vidtrans_json
 from clips import decode, moving_frames, pictures_of, write_folder
 from directed_clip import lossless
 from extractors import COLOURS, negative, network, showing
-from under_test import put_first
 
 import vidtrans as api
-from vidtrans.commands.live import Live
-from vidtrans.config.recipe import render_recipe
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.files import digest_file
 from vidtrans.data.dataset import open_dataset
@@ -144,17 +141,6 @@ def test_the_chain_from_a_plain_video_to_a_render(shot: Path, hasty: list[str]) 
     assert done["temporal"] == "window"
 
 
-@pytest.mark.thorough
-def test_run_takes_the_network_of_the_dataset_along_to_the_render(shot: Path, hasty: list[str]) -> None:
-    net = network(Path("nets/lines.safetensors"))
-    chosen = ("--pairing", "model", "--set", f"pairing.model={net}", *tiny_flags("dataset"), *hasty)
-    planned = vidtrans_json("run", shot, "--apply", shot, "-o", "out.mp4", *chosen, "--dry-run")
-    assert planned["estimate"]["seconds"] > 0
-    done = vidtrans_json("run", shot, "--apply", shot, "-o", "out.mp4", *chosen)
-    assert (done["frames"], done["cached"]) == (COUNT, False)
-    assert vidtrans_json("run", shot, "--apply", shot, "-o", "out.mp4", *chosen)["cached"]
-
-
 # Renders
 
 
@@ -192,11 +178,12 @@ def test_the_first_model_of_a_chain_may_have_one_and_no_other(shot: Path, capsys
     look = showing(Path("look.safetensors"), net)
     table = render(look, "out.mkv", "--model", net, "--size", "source")
     assert table["frames_extracted"] == table["frames_inferred"] == COUNT
-    assert all(np.array_equal(a, b) for a, b in zip(frames_of(shot), frames_of(Path("out.mkv")), strict=True))
+    assert same(frames_of(shot), frames_of("out.mkv"))
     line = refuse(capsys, 2, "stylize", shot, "--model", net, "--model", look, "-o", "other.mkv")
     assert "another network makes its input from the frames of its source" in line
 
 
+@pytest.mark.thorough
 def test_a_damaged_picture_of_the_network_is_made_again(shot: Path) -> None:
     net = network(Path("net.safetensors"))
     one, chunks = showing(Path("one.safetensors"), net), ("--set=rendering.chunk_frames=5", "--size", "source")
@@ -221,33 +208,6 @@ def test_an_extraction_that_was_stopped_goes_on_where_it_was(shot: Path, stopped
     table = api.stylize(shot, model, "out.mkv", settings=settings, device="cpu")
     assert clean["frames_extracted"] == COUNT
     assert table["frames_extracted"] == COUNT - 10  # two chunks were whole
-    assert Path("out.mkv").read_bytes() == Path("clean.mkv").read_bytes()
-
-
-@pytest.mark.thorough
-def test_two_processes_extract_and_render_as_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    put_first(monkeypatch, Path(__file__).parents[1] / "support" / "short_parts")
-    clip = lossless(Path("long.mov"), moving_frames(120, size=(48, 32), shots=(0, 50)))
-    model = showing(Path("look.safetensors"), network(Path("net.safetensors")))
-    flags = ("--set=rendering.chunk_frames=20", "--temporal", "window", *LOSSLESS)
-    one = vidtrans_json("stylize", clip, "--model", model, *flags, "-o", "one.mkv", "--cache-dir", "one")
-    two = vidtrans_json("stylize", clip, "--model", model, *flags, "-o", "two.mkv", "--jobs", "2")
-    assert Path("one.mkv").read_bytes() == Path("two.mkv").read_bytes()
-    # A frame that repeats the last one is not counted, and at the seam both may need the same chunk.
-    assert 100 < one["frames_extracted"] <= two["frames_extracted"]
-
-
-@pytest.mark.usefixtures("one_thread")  # as the process has that is killed
-@pytest.mark.thorough
-def test_a_killed_extraction_goes_on_and_ends_byte_identical(killed: Callable[..., None]) -> None:
-    clip = lossless(Path("long.mov"), moving_frames(60, shots=(0, 40)))
-    model = showing(Path("look.safetensors"), network(Path("net.safetensors")))
-    settings = {"rendering": {"chunk_frames": 9}, "encoding": {"codec": "ffv1"}}
-    common: Any = {"settings": settings, "device": "cpu"}
-    wanted = api.stylize(clip, model, "clean.mkv", cache_dir="clean", **common)
-    killed("stylize", 40, clip, model, "out.mkv", **common)
-    table = api.stylize(clip, model, "out.mkv", **common)
-    assert table["frames_extracted"] <= wanted["frames_extracted"] - 3 * 9
     assert Path("out.mkv").read_bytes() == Path("clean.mkv").read_bytes()
 
 
@@ -328,20 +288,6 @@ def test_a_live_model_shows_the_network_every_frame(shot: Path) -> None:
         assert np.array_equal(painting.guide, frame)
 
 
-def test_live_finds_a_network_that_is_given() -> None:
-    net = negative(Path("nets/net.cube"))
-    model = showing(Path("look.safetensors"), net)
-    recipe = render_recipe(None, {"pairing": {"model": str(net)}})
-    loaded = Live((str(model), "identity"), recipe=recipe)._load_models(Context())
-    assert loaded["look"].extractor is not None
-    assert loaded["identity"].extractor is None
-
-
-def test_bench_says_that_it_measures_one_network(capsys: pytest.CaptureFixture[str]) -> None:
-    showing(Path("look.safetensors"), negative(Path("net.cube")))
-    assert "another network, 'net', makes its input" in refuse(capsys, 2, "bench", "--model", "look")
-
-
 # A network inside of the model file
 
 
@@ -361,17 +307,6 @@ def test_a_model_with_its_network_inside_needs_nothing_else(shot: Path, hasty: l
     assert shown["extractor"]["pairing"]["name"] == "edges"
 
 
-def test_embedding_wants_a_network_that_makes_the_input_and_is_there(
-    shot: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    net = negative(Path("net.cube"))
-    make(network=net)
-    net.unlink()
-    assert "put it beside the dataset" in refuse(capsys, 3, "train", "shot.dataset", "--embed")
-    api.make_dataset(shot, "lines", pairing="edges", settings={"dataset": TINY["dataset"]})
-    assert "is made by no network" in refuse(capsys, 2, "train", "lines", "--embed")
-
-
 # Mistakes
 
 
@@ -389,3 +324,15 @@ def test_mistakes_are_one_line(shot: Path, capsys: pytest.CaptureFixture[str]) -
     looking_back = network(Path("back.safetensors"), name="next-frame", context_frames=2)
     line = refuse(capsys, 3, "make-dataset", shot, "--pairing", "model", "--set", f"pairing.model={looking_back}")
     assert "its input includes several frames" in line
+    assert "another network, 'net', makes its input" in refuse(capsys, 2, "bench", "--model", "look")
+
+
+def test_embedding_wants_a_network_that_makes_the_input_and_is_there(
+    shot: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net = negative(Path("net.cube"))
+    make(network=net)
+    net.unlink()
+    assert "put it beside the dataset" in refuse(capsys, 3, "train", "shot.dataset", "--embed")
+    api.make_dataset(shot, "lines", pairing="edges", settings={"dataset": TINY["dataset"]})
+    assert "is made by no network" in refuse(capsys, 2, "train", "lines", "--embed")
