@@ -1,17 +1,21 @@
-"""``vidtrans matte`` as an artist would use it."""
+"""``vidtrans matte`` as an artist would use it, with painted frames or a segmenter."""
 
 from __future__ import annotations
 
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from chain import refuse, said, said_json
-from clips import decode
+from clips import decode, pictures_of, write_folder
+from made_models import make_model
 from things import FAST, clip_of, moving_thing, overlap, with_strokes, write_mask
+from torch import Tensor, nn
 
 from vidtrans.matting import swept_mattes
 
@@ -48,6 +52,8 @@ def test_one_painted_frame_gives_the_matte_of_the_clip(capsys: Capsys, mattes: l
     assert 0 not in table["suggested"]
     assert all(Path(f"c.matte.mkv.{name}.png").is_file() for name in ("painted", "sheet"))
     assert matte(capsys, "--frame", "0=masks/000.png", "--suggest", 2)["cached"]
+    text = said(capsys, 1, "matte", "c.mkv", *FAST, "--frame", "0=masks/000.png", "--suggest", 2, "--min-confidence", 1)
+    assert "paint frame" in text  # there is too little confidence
 
 
 def test_a_correction_changes_only_the_frames_up_to_its_neighbours(capsys: Capsys, mattes: list[np.ndarray]) -> None:
@@ -84,6 +90,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
     assert Path("a.mkv").read_bytes() == Path("b.mkv").read_bytes()
 
 
+@pytest.mark.thorough
 def test_strokes_on_a_frame_are_enough(capsys: Capsys, mattes: list[np.ndarray]) -> None:
     painted = with_strokes(decode(Path("c.mkv"))[2][3], mattes[3])
     cv2.imwrite("p.png", painted[..., ::-1])
@@ -91,6 +98,7 @@ def test_strokes_on_a_frame_are_enough(capsys: Capsys, mattes: list[np.ndarray])
     assert overlap(decode(Path("m.mkv"))[2][3], mattes[3]) > 0.7
 
 
+@pytest.mark.thorough
 def test_several_things_have_a_matte_each_and_share_the_frame(capsys: Capsys, mattes: list[np.ndarray]) -> None:
     mask = np.zeros((120, 160, 3), np.uint8)
     mask[mattes[0]] = (0, 0, 255)
@@ -103,38 +111,10 @@ def test_several_things_have_a_matte_each_and_share_the_frame(capsys: Capsys, ma
     assert max(int((a[..., 0].astype(int) + b[..., 0]).max()) for a, b in zip(egg, wall, strict=True)) <= 257
 
 
-def test_colours_and_alpha_for_compositing(capsys: Capsys, mattes: list[np.ndarray]) -> None:
-    matte(capsys, "--frame", "0=masks/000.png", "--with-colours", "--codec", "png", "-o", "cut")
-    [first, *others] = sorted(Path("cut").iterdir())
-    assert len(others) == COUNT - 1
-    layer = cv2.imread(str(first), cv2.IMREAD_UNCHANGED)
-    assert np.array_equal(layer[..., 3] >= 128, mattes[0])
-    assert np.abs(layer[mattes[0]][:, :3].astype(int) - (30, 120, 230)).mean() < 3
-
-
-def test_a_shot_without_a_painted_frame_is_empty_and_told(capsys: Capsys) -> None:
-    frames, mattes = moving_thing(COUNT)
-    clip_of([*frames[:4], *(255 - frame for frame in frames[4:])])
-    write_mask("m.png", mattes[0])
-    Path("cuts.txt").write_text("4\n", encoding="utf-8")
-    table = matte(capsys, "--frame", "0=m.png", "--cuts", "cuts.txt")
-    made = decode(Path("c.matte.mkv"))[2]
-    assert not any(frame.any() for frame in made[4:])
-    assert table["confidences"][4:] == [None] * 4
-    assert min(table["confidences"][:4]) > 0
-
-
 def test_painted_pictures_are_never_replaced_by_sheets(capsys: Capsys, mattes: list[np.ndarray]) -> None:
     painted = write_mask("m.mkv.painted.png", mattes[0]).read_bytes()
     refuse(capsys, 2, "matte", "c.mkv", *FAST, "--frame", "0=m.mkv.painted.png", "-o", "m.mkv")
     assert Path("m.mkv.painted.png").read_bytes() == painted
-
-
-def test_too_little_confidence_fails_and_says_what_to_paint(capsys: Capsys, mattes: list[np.ndarray]) -> None:
-    text = said(capsys, 1, "matte", "c.mkv", *FAST, "--frame", "0=masks/000.png", "--min-confidence", 1)
-    assert "paint frame" in text
-    assert Path("c.matte.mkv").is_file()
-    assert said(capsys, 1, "matte", "c.mkv", *FAST, "--frame", "0=masks/000.png", "--min-confidence", 1) in text
 
 
 def test_mistakes_end_in_one_line(capsys: Capsys, mattes: list[np.ndarray]) -> None:
@@ -180,3 +160,97 @@ def test_a_matte_is_scored_beside_the_true_one(capsys: Capsys, mattes: list[np.n
     assert again["matte_region"] == table["matte_region"]
     assert "region J" in said(capsys, 0, "evaluate", "truth", "--matte", "truth", "-o", "s.png")
     assert "--matte alone" in refuse(capsys, 2, "evaluate", "worse", "--matte", "truth", "--labels", "voc")
+
+
+LONG = 34  # more than one block
+
+
+class Segmenter(nn.Module):
+    """White where a picture is more orange than blue, after a blur."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blur = nn.AvgPool2d(3, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(20 * self.blur(x[:, :1] - x[:, 2:]) - 4)
+
+
+@pytest.fixture
+def segmenter(capsys: Capsys) -> Path:
+    """A TorchScript segmenter, imported as its author's friend would."""
+    for library in ("onnx", "onnxruntime"):
+        pytest.importorskip(library)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.trace(Segmenter(), torch.rand(1, 3, 32, 32)), "net.pt")
+    assert "--trust" in refuse(capsys, 2, "model", "import", "net.pt", "--pairing", "none", "-o", "seg.safetensors")
+    command = ("model", "import", "net.pt", "--trust", "--pairing", "none", "--range", "0..1", "--size", "120")
+    said(capsys, 0, *command, "-o", "seg.safetensors")
+    return Path("seg.safetensors")
+
+
+def test_a_segmenter_of_ones_own_gives_the_matte(segmenter: Path, capsys: Capsys) -> None:
+    frames, mattes = moving_thing(LONG, hidden=range(10, 14))
+    clip_of(frames)
+    command = ("matte", "c.mkv", "--model", segmenter)
+    dry = said_json(capsys, *command, "--dry-run")
+    assert dry["dry_run"]
+    table = said_json(capsys, *command)
+    assert (table["output"], table["frames"], table["keyframes"]) == ("c.matte.mkv", LONG, [])
+    made = decode(Path("c.matte.mkv"))[2]
+    seen = [n for n in range(LONG) if n not in range(10, 14)]
+    assert np.mean([overlap(made[n], mattes[n]) for n in seen]) > 0.9
+    assert max(int(made[n].max()) for n in (11, 12)) < 64
+    assert min(table["confidences"][n] for n in seen) > 0.6
+    assert Path("c.matte.mkv.sheet.png").is_file()
+    assert not Path("c.matte.mkv.painted.png").exists()
+    assert said_json(capsys, *command)["cached"]
+    grown = said_json(capsys, *command, "--grow", "3", "--overwrite")
+    assert grown["frames_encoded"] == LONG
+    assert decode(Path("c.matte.mkv"))[2][0].astype(int).sum() > made[0].astype(int).sum()
+    cut = said_json(capsys, *command, "--with-colours", "-o", "cut.mov", "--end", "3")
+    assert cut["alpha"]
+    said(capsys, 0, "stylize", "c.mkv", "--mask", "t=c.matte.mkv", "--region", "t=identity", "-o", "s.mkv")
+
+
+@pytest.mark.thorough
+def test_a_folder_of_pictures_and_settings_of_the_folder(segmenter: Path, capsys: Capsys) -> None:
+    frames, mattes = moving_thing(12)
+    write_folder(Path("pics"), frames)
+    command = ("matte", "pics", "--model", segmenter, "--set", "rendering.picture_fps=4", "-o")
+    table = said_json(capsys, *command, "part", "--start", "1s", "--end", "2s")
+    assert table["frames"] == 4
+    made = pictures_of(Path("part"))
+    assert np.mean([overlap(made[f"{n}.png"], mattes[n]) for n in range(4, 8)]) > 0.9
+    Path("vidtrans.toml").write_text('[temporal]\nname = "causal"\n[rendering]\nsize = "40"\n')
+    said(capsys, 0, *command, "again", "--start", "1s", "--end", "2s", "--cache-dir", "other")
+    assert all(np.array_equal(made[name], one) for name, one in pictures_of(Path("again")).items())
+
+
+def test_what_is_no_segmenter_is_refused_in_a_line(capsys: Capsys) -> None:
+    frames, mattes = moving_thing(3)
+    clip_of(frames)
+    write_mask("0.png", mattes[0])
+    make_model("look.safetensors", "aligned", seed=3)
+    make_model("hole.safetensors", "inpaint")
+    for flags, status, text in (
+        (("--model", "nowhere"), 3, "no model of this name"),
+        (("--model", "identity"), 2, "it paints nothing"),
+        (("--model", "look"), 3, "its pictures are coloured, and a matte is grey"),
+        (("--model", "hole"), 2, "its input is more than the frame"),
+        (("--model", "look", "--suggest", "2"), 2, "frames are not painted with --model"),
+        (("--model", "look", "--frame", "0=0.png"), 2, "the model finds one thing by itself"),
+        (("--model", "look", "--names", "a=red,b=blue"), 2, "the model finds one thing by itself"),
+    ):
+        assert text in refuse(capsys, status, "matte", "c.mkv", *flags, "-o", "m.mkv")
+
+
+@pytest.mark.thorough
+def test_colours_and_alpha_for_compositing(capsys: Capsys, mattes: list[np.ndarray]) -> None:
+    matte(capsys, "--frame", "0=masks/000.png", "--with-colours", "--codec", "png", "-o", "cut")
+    [first, *others] = sorted(Path("cut").iterdir())
+    assert len(others) == COUNT - 1
+    layer = cv2.imread(str(first), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(layer[..., 3] >= 128, mattes[0])
+    assert np.abs(layer[mattes[0]][:, :3].astype(int) - (30, 120, 230)).mean() < 3

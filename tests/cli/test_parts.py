@@ -16,7 +16,6 @@ from directed_clip import lossless
 from processes import Started
 
 import vidtrans as api
-from vidtrans.core.errors import UsageError
 from vidtrans.core.machine import device_kind
 from vidtrans.rendering import chunk_manifest
 
@@ -48,7 +47,7 @@ def whole(source: Path) -> bytes:
     return output.read_bytes()
 
 
-@pytest.mark.parametrize("temporal", ["window", "causal"])
+@pytest.mark.parametrize("temporal", ["window", pytest.param("causal", marks=pytest.mark.thorough)])
 def test_parts_in_any_order_are_joined_to_the_bytes_of_a_whole_render(temporal: str, capsys: Capsys) -> None:
     lossless(Path("cut.mkv"), [*moving_frames(14), *[255 - frame for frame in moving_frames(23)]])
     render = ("stylize", "cut.mkv", *IDENTITY, "-o", "out.mp4", "--temporal", temporal, *SMALL)
@@ -63,30 +62,23 @@ def test_parts_in_any_order_are_joined_to_the_bytes_of_a_whole_render(temporal: 
     assert said_json(capsys, *render, "--chunk", "2/3")["cached"]
 
 
-def test_what_is_missing_is_said_and_nothing_is_written(capsys: Capsys) -> None:
-    vidtrans(*RENDER, "--chunk", "2/3")
-    error = refuse(capsys, 1, *RENDER, "--join")
-    assert "frames 0–17, 30–39 of 40 are not rendered" in error
-    assert "--chunk" in error
-    assert not Path("out.mp4").exists()
-
-
 def test_the_part_that_ends_last_joins_all(whole: bytes, capsys: Capsys) -> None:
+    planned = said_json(capsys, *RENDER, "--chunk", "2/3", "--dry-run")
+    assert (planned["frames"], planned["dry_run"], planned["part"]) == (12, True, "2/3")
+    assert not Path(".vidtrans").exists()
     words = said(capsys, 0, *RENDER, "--chunk", "2-3/3", "--join")
     assert "part 2-3/3: 22 frames" in words
     assert "3 chunks of the clip are missing" in words
+    assert "frames 0–17 of 40 are not rendered" in refuse(capsys, 1, *RENDER, "--join")
     assert not Path("out.mp4").exists()
-    table = said_json(capsys, *RENDER, "--chunk", "1/3", "--join")
+    again = said_json(capsys, *RENDER, "--chunk", "3/3")
+    assert (again["cached"], again["frames_encoded"]) == (True, 0)
+    tables = [said_json(capsys, *RENDER, "--chunk", f"{n}/9") for n in range(8, 10)]  # more than there are chunks
+    assert [table["cached"] for table in tables] == [True, True]
+    options: Any = {"settings": {"rendering": {"chunk_frames": 6}}, "chunk": "1/3", "join": True}
+    table = api.stylize(CLIP, "identity", "out.mp4", **options)
     assert (table["frames"], table["frames_encoded"], table["part"]) == (40, 18, "1/3")
     assert Path("out.mp4").read_bytes() == whole
-
-
-def test_a_part_that_was_rendered_is_not_rendered_again(capsys: Capsys) -> None:
-    vidtrans(*RENDER, "--chunk", "1/2")
-    again = said_json(capsys, *RENDER, "--chunk", "1/2")
-    assert (again["cached"], again["frames_encoded"]) == (True, 0)
-    some = said_json(capsys, *RENDER, "--chunk", "1/4")  # another division goes on from it
-    assert (some["cached"], some["frames"]) == (True, 12)
 
 
 def test_a_damaged_part_is_found_when_the_parts_are_joined(whole: bytes, capsys: Capsys) -> None:
@@ -98,24 +90,29 @@ def test_a_damaged_part_is_found_when_the_parts_are_joined(whole: bytes, capsys:
     assert Path("out.mp4").read_bytes() == whole
 
 
-def test_more_parts_than_chunks_leave_some_without_work(capsys: Capsys) -> None:
-    tables = [said_json(capsys, *RENDER, "--chunk", f"{n}/9") for n in range(1, 10)]
-    assert sum(table["frames"] for table in tables) == FRAMES
-    assert 0 in [table["frames"] for table in tables]
-    vidtrans(*RENDER, "--join")
-
-
-def test_two_workers_and_two_joins_at_once_make_one_result(whole: bytes) -> None:
-    for both in (("--chunk", "1/2", "--join"), ("--chunk", "2/2", "--join")), (("--join",), ("--join",)):
-        running = [Started.vidtrans(*RENDER, *options) for options in both]
-        assert [process.wait() for process in running] == [0, 0]
+@pytest.mark.parametrize(
+    "both",
+    [
+        (("--chunk", "1/2", "--join"), ("--chunk", "2/2", "--join")),
+        pytest.param((("--join",), ("--join",)), marks=pytest.mark.thorough),
+    ],
+)
+def test_two_workers_or_two_joins_at_once_make_one_result(both: tuple[tuple[str, ...], ...], whole: bytes) -> None:
+    if both[0] == ("--join",):
+        vidtrans(*RENDER, "--chunk", "1-2/2")
+    running = [Started.vidtrans(*RENDER, *options) for options in both]
+    assert [process.wait() for process in running] == [0, 0]
     assert Path("out.mp4").read_bytes() == whole
     assert not [p.name for p in Path().rglob("*") if ".partial" in p.name or ".replaced" in p.name]
 
 
 @pytest.mark.parametrize(
     ("names", "other", "cached"),
-    [("chunk-*", ("--chunk", "2/2"), False), ("*", ("--chunk", "2/2"), False), ("*", (), True)],
+    [
+        ("*", ("--chunk", "2/2"), False),
+        pytest.param("chunk-*", ("--chunk", "2/2"), False, marks=pytest.mark.thorough),
+        pytest.param("*", (), True, marks=pytest.mark.thorough),
+    ],
 )
 def test_what_another_host_rendered_is_seen_on_a_file_server_that_said_it_is_absent(
     names: str, other: tuple[str, ...], cached: bool, whole: bytes, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
@@ -131,20 +128,17 @@ def test_what_another_host_rendered_is_seen_on_a_file_server_that_said_it_is_abs
 
 def test_a_worker_that_differs_is_refused_by_name(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     vidtrans(*RENDER, "--chunk", "1/2")
+    part = (*RENDER, "--chunk", "2/2")
+    with monkeypatch.context() as patch:
+        patch.setattr(chunk_manifest, "processor", lambda device: "ABACUS")
+        for more in ((), ("--overwrite",)):  # their chunks are never joined
+            assert "and this is ABACUS" in refuse(capsys, 2, *part, *more, dry_run=False)
     terms = chunk_manifest.ChunkManifest.terms
     monkeypatch.setattr(chunk_manifest.ChunkManifest, "terms", lambda self: terms(self) | {"threads": "64"})
-    error = refuse(capsys, 2, *RENDER, "--chunk", "2/2")
-    assert "with threads " in error
-    assert "here it is 64" in error
-    assert "--overwrite" in error
-    vidtrans(*RENDER, "--chunk", "2/2", "--overwrite")
-
-
-def test_chunks_of_another_kind_of_processor_are_never_joined(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
-    vidtrans(*RENDER, "--chunk", "1/2")
-    monkeypatch.setattr(chunk_manifest, "processor", lambda device: "ABACUS")
-    assert "and this is ABACUS" in refuse(capsys, 2, *RENDER, "--chunk", "2/2", dry_run=False)
-    assert "and this is ABACUS" in refuse(capsys, 2, *RENDER, "--chunk", "2/2", "--overwrite", dry_run=False)
+    error = refuse(capsys, 2, *part)
+    for words in ("with threads ", "here it is 64", "--overwrite"):
+        assert words in error
+    vidtrans(*part, "--overwrite")
 
 
 def test_another_model_under_the_same_name_and_other_options_are_refused(capsys: Capsys) -> None:
@@ -155,6 +149,8 @@ def test_another_model_under_the_same_name_and_other_options_are_refused(capsys:
     vidtrans(*RENDER, "--chunk", "1-2/2", "--join", "--overwrite")
     write_clip(CLIP, moving_frames(FRAMES))
     vidtrans(*RENDER, "--chunk", "1-2/2", "--join", "--overwrite")  # a joined result binds nobody
+    Path("out.mp4").unlink()
+    vidtrans(*RENDER, "--strength", "0.5", "--chunk", "1/2")
 
 
 def test_what_has_no_parts_is_refused(capsys: Capsys) -> None:
@@ -166,21 +162,6 @@ def test_what_has_no_parts_is_refused(capsys: Capsys) -> None:
         (("--join", "--shard", "1/2"), "they are for one clip"),
     ):
         assert why in refuse(capsys, 2, *RENDER, *options)
-
-
-def test_a_dry_run_of_a_part_tells_its_share(capsys: Capsys) -> None:
-    table = said_json(capsys, *RENDER, "--chunk", "2/3", "--dry-run")
-    assert (table["frames"], table["dry_run"], table["part"]) == (12, True, "2/3")
-    assert "would render" in said(capsys, 0, *RENDER, "--chunk", "2/3", "--dry-run")
-    assert not Path(".vidtrans").exists()
-
-
-def test_the_python_api_renders_parts() -> None:
-    options: dict[str, Any] = {"output": "out.mp4", "settings": {"rendering": {"chunk_frames": 6}}}
-    with pytest.raises(UsageError, match="not a part of a clip"):
-        api.stylize(CLIP, "identity", chunk="2", **options)
-    api.stylize(CLIP, "identity", chunk="1/2", **options)
-    assert api.stylize(CLIP, "identity", chunk="2/2", join=True, **options)["frames"] == FRAMES
 
 
 def test_printed_commands_render_clips_with_the_options_that_were_given(
@@ -222,31 +203,14 @@ def test_what_is_for_the_printing_command_alone_is_not_printed(capsys: Capsys, m
     options = (*IDENTITY, *SMALL, "--score", "--dry-run", "-qo", "-y.mp4", "--print-jobs")
     job = json.loads(said(capsys, 0, "stylize", *options, "json", "--", "-x.mp4"))
     [clip] = job["clips"]
-    assert clip["part"][2:] == [
-        *IDENTITY,
-        "--strength",
-        "0.5",
-        *SMALL,
-        "--quiet",
-        "./-x.mp4",
-        "-o",
-        "./-y.mp4",
-        "--chunk",
-        "{part}/2",
-    ]
+    given = (*IDENTITY, "--strength", "0.5", *SMALL, "--quiet", "./-x.mp4", "-o", "./-y.mp4")
+    assert clip["part"][2:] == [*given, "--chunk", "{part}/2"]
     assert clip["join"][-2:] == ["--join", "--score"]
     assert set(job["environment"]) == ({"OMP_NUM_THREADS"} if device_kind("auto") == "cpu" else set())
     assert not Path(".vidtrans").exists()
     assert "whole clips" in refuse(capsys, 2, *RENDER, "--print-jobs", "json", "--chunk", "1/2")
     sharded = ("stylize", CLIP, *IDENTITY, "-o", "renders", "--shard", "2/2")
     assert "no clip in it" in refuse(capsys, 2, *sharded, "--print-jobs", "json")
-
-
-def test_a_result_that_is_made_binds_nobody_to_what_its_parts_were_rendered_with() -> None:
-    vidtrans(*RENDER, "--chunk", "1/2")
-    vidtrans(*RENDER)
-    Path("out.mp4").unlink()
-    vidtrans(*RENDER, "--strength", "0.5", "--chunk", "1/2")
 
 
 def test_a_joined_result_is_scored_when_its_chunks_are_gone(capsys: Capsys) -> None:

@@ -118,7 +118,7 @@ def test_only_a_changed_region_is_rendered_again(capsys: Capsys) -> None:
     assert said_json(capsys, "stylize", "c.mkv", *one, "-o", "q.mkv", *FLAGS)["frames_inferred"] == 0
 
 
-def test_the_rest_has_a_look_and_a_region_can_be_kept(capsys: Capsys) -> None:
+def test_the_rest_has_a_look_and_a_region_can_be_kept(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     men, cars = things()
     lines, tone, source = (frames(f"{name}.mkv") for name in ("lines", "tone", "c"))
     made = rendered(*MASKS, "--region", "man=keep", "--region", "car=tone", "--rest", "lines", capsys=capsys)
@@ -127,6 +127,8 @@ def test_the_rest_has_a_look_and_a_region_can_be_kept(capsys: Capsys) -> None:
     assert same(made, expected(source, [([255 - m for m in men], tone)]), within=1)
     assert same(made, rendered("--mask", "man=not:man.mkv", "--region", "man=tone", capsys=capsys))
     assert same(made, rendered("--mask", "not:man.mkv", "--model", "tone", capsys=capsys))
+    monkeypatch.setenv("VIDTRANS_STYLIZE_MASK", "not:man.mkv")  # variables hold masks with colons
+    assert same(made, rendered("--model", "tone", capsys=capsys))
 
 
 def test_later_regions_lie_over_earlier_ones_and_a_look_may_be_used_twice(capsys: Capsys) -> None:
@@ -187,16 +189,6 @@ def test_parts_make_the_whole(capsys: Capsys) -> None:
     assert Path("o.mkv").read_bytes() == Path("p.mkv").read_bytes()
 
 
-@pytest.mark.thorough
-def test_strength_and_feather_are_those_of_all_regions(capsys: Capsys) -> None:
-    made = rendered(*BOTH, "--strength", "0", capsys=capsys)
-    assert same(made, frames("c.mkv"))
-    hard = rendered("--mask", "car=car.mkv", "--region", "car=tone", capsys=capsys)
-    soft = rendered("--mask", "car=car.mkv", "--region", "car=tone", "--set=rendering.mask_feather=4", capsys=capsys)
-    assert not same(hard, soft, within=8)
-    assert same(soft, rendered("--mask", "car.mkv", "--model", "tone", "--set=rendering.mask_feather=4", capsys=capsys))
-
-
 def test_a_region_takes_a_chain_a_picture_and_a_medium(capsys: Capsys) -> None:
     one = ("--mask", "car=car.mkv")
     chain = rendered(*one, "--region", "car=tone", "--region", "car=dark.cube", capsys=capsys)
@@ -209,19 +201,6 @@ def test_a_region_takes_a_chain_a_picture_and_a_medium(capsys: Capsys) -> None:
     assert same(rest, expected(look, [(things()[1], frames("lines.mkv"))]), within=1)
     said(capsys, 0, "stylize", "c.mkv", *one, "--region", "car=pencil", "--end", "2")
     assert Path("c.pencil.mp4").exists()
-
-
-def test_alpha_of_pictures_stays(capsys: Capsys) -> None:
-    alpha = np.tile(np.linspace(0, 255, SIZE[0]).astype(np.uint8), (SIZE[1], 1))
-    pictures = [np.dstack([picture, alpha]) for picture in moving_frames(3)]
-    write_folder(Path("m"), things()[1][:3])
-    Path("in").mkdir()
-    for i, picture in enumerate(pictures):
-        cv2.imwrite(f"in/{i}.png", picture)
-    said(capsys, 0, "stylize", "in", "--mask", "m=m", "--region", "m=tone", "-o", "out", *PICTURES)
-    made = [cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in sorted(Path("out").glob("*.png"))]
-    assert [picture.shape[2] for picture in made] == [4] * 3
-    assert all(np.array_equal(picture[..., 3], alpha) for picture in made)
 
 
 def test_a_list_names_regions_for_each_clip(capsys: Capsys) -> None:
@@ -248,20 +227,8 @@ def test_a_list_names_regions_for_each_clip(capsys: Capsys) -> None:
     assert same(frames("made/b.mkv"), rendered("--mask", "not:car.mkv", "--model", "tone", capsys=capsys))
 
 
-def test_a_result_of_regions_is_corrected(capsys: Capsys) -> None:
-    said(capsys, 0, "stylize", "c.mkv", *BOTH, "-o", "o.mkv", *FLAGS)
-    painted = frames("o.mkv")[4].copy()
-    painted[10:26, 10:34] = (255, 0, 0)  # within the man, and around him
-    write_folder(Path("paint"), [painted], ["4.png"])
-    said(capsys, 0, "fix", "o.mkv", "--painted", "paint", "-o", "f.mkv")
-    before, after = frames("o.mkv")[4], frames("f.mkv")[4]
-    assert np.array_equal(before[:, 45:], after[:, 45:])
-    assert np.abs(after[13:23, 13:31].astype(int) - (255, 0, 0)).max() < 8
-
-
 def test_a_dry_run_and_scores_count_all_looks(capsys: Capsys) -> None:
-    table = said_json(capsys, "stylize", "c.mkv", *BOTH, "-o", "o.mkv", *FLAGS, "--dry-run")
-    assert table["dry_run"] is True
+    assert said_json(capsys, "stylize", "c.mkv", *BOTH, "-o", "o.mkv", *FLAGS, "--dry-run")["dry_run"]
     assert not Path("o.mkv").exists()
     table = said_json(capsys, "stylize", "c.mkv", *BOTH, "-o", "o.mkv", *FLAGS, "--score")
     assert table["score"]["verdict"]
@@ -281,19 +248,6 @@ def test_a_result_of_regions_is_another_on_another_device(monkeypatch: pytest.Mo
 
 
 @pytest.mark.thorough
-def test_drawings_have_regions_too(capsys: Capsys) -> None:
-    flags = ("--mask", "man=man.mkv", "--region", "man=lines", "--drawn", "yes")
-    made = rendered(*flags, capsys=capsys)
-    assert same(made, rendered("--mask", "man.mkv", "--model", "lines", "--drawn", "yes", capsys=capsys))
-
-
-def test_variables_hold_masks_with_colons(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = rendered("--mask", "not:man.mkv", "--model", "tone", capsys=capsys)
-    monkeypatch.setenv("VIDTRANS_STYLIZE_MASK", "not:man.mkv")
-    assert same(wanted, rendered("--model", "tone", capsys=capsys))
-
-
-@pytest.mark.thorough
 def test_a_batch_takes_a_folder_of_mattes(capsys: Capsys) -> None:
     Path("clips").mkdir()
     Path("mattes").mkdir()
@@ -308,33 +262,53 @@ def test_a_batch_takes_a_folder_of_mattes(capsys: Capsys) -> None:
     assert same(frames("made/take-2.lines+tone.mkv"), wanted)
 
 
-@pytest.mark.parametrize(
-    ("flags", "status", "text"),
-    [
-        (("--mask", "man=man.mkv", "--region", "men=lines"), 2, "did you mean 'man'?"),
+def test_what_is_no_region_is_refused_in_a_line(capsys: Capsys) -> None:
+    make_model("hole.safetensors", "inpaint")
+    make_model("large.safetensors", "enlarge", {"factor": 2})
+    man = ("--mask", "man=man.mkv")
+    for flags, status, text in (
+        ((*man, "--region", "men=lines"), 2, "did you mean 'man'?"),
         (("--mask", "man.mkv", "--region", "man=lines"), 2, "write --mask NAME=FILE"),
         ((*MASKS, "--region", "man=lines"), 2, "--mask car=…: no region has it — add --region car=MODEL"),
-        (("--mask", "man=man.mkv", "--mask", "man=car.mkv", "--region", "man=lines"), 2, "'man' was given twice"),
+        ((*man, "--mask", "man=car.mkv", "--region", "man=lines"), 2, "'man' was given twice"),
         ((*MASKS, "--model", "lines"), 2, "give a look to each: --region NAME=MODEL"),
         ((*BOTH, "--model", "lines"), 2, "give the look of all else as --rest"),
         ((*BOTH, "--look", "oil"), 2, "give the look of all else as --rest"),
         (("--model", "lines", "--rest", "tone"), 2, "--rest: there is no --region"),
-        (("--mask", "man=man.mkv", "--region", "man"), 2, "write --region NAME=MODEL"),
-        (("--mask", "man=man.mkv", "--region", "man=keep", "--region", "man=lines"), 2, "give one of them"),
-        (("--mask", "man=man.mkv", "--region", "man=nowhere"), 3, "no model of this name"),
+        ((*man, "--region", "man"), 2, "write --region NAME=MODEL"),
+        ((*man, "--region", "man=keep", "--region", "man=lines"), 2, "give one of them"),
+        ((*man, "--region", "man=nowhere"), 3, "no model of this name"),
         (("--mask", "man=no.mkv", "--region", "man=lines"), 3, "no.mkv: no such file"),
         (("--mask", "man=", "--region", "man=lines"), 2, "it names no file"),
-        (("--mask", "man=man.mkv", "--region", "man=hole"), 2, "its input has a mask of its own"),
-        (("--mask", "man=man.mkv", "--region", "man=large"), 2, "it makes pictures of 128x96, and the rest is 64x48"),
-    ],
-)
-def test_what_is_no_region_is_refused_in_a_line(flags: tuple[str, ...], status: int, text: str, capsys: Capsys) -> None:
-    make_model("hole.safetensors", "inpaint")
-    make_model("large.safetensors", "enlarge", {"factor": 2})
-    assert text in refuse(capsys, status, "stylize", "c.mkv", *flags, "-o", "x.mkv")
-
-
-def test_pictures_of_several_sizes_have_no_regions(capsys: Capsys) -> None:
+        ((*man, "--region", "man=hole"), 2, "its input has a mask of its own"),
+        ((*man, "--region", "man=large"), 2, "it makes pictures of 128x96, and the rest is 64x48"),
+    ):
+        assert text in refuse(capsys, status, "stylize", "c.mkv", *flags, "-o", "x.mkv")
     write_folder(Path("in"), [moving_frames(1, size=size)[0] for size in ((64, 48), (48, 48))])
-    text = refuse(capsys, 2, "stylize", "in", "--mask", "m=man.mkv", "--region", "m=lines", "-o", "out")
+    text = refuse(capsys, 2, "stylize", "in", *man, "--region", "man=lines", "-o", "out")
     assert "render each look with its own --mask" in text
+
+
+def test_alpha_of_pictures_stays(capsys: Capsys) -> None:
+    alpha = np.tile(np.linspace(0, 255, SIZE[0]).astype(np.uint8), (SIZE[1], 1))
+    pictures = [np.dstack([picture, alpha]) for picture in moving_frames(3)]
+    write_folder(Path("m"), things()[1][:3])
+    Path("in").mkdir()
+    for i, picture in enumerate(pictures):
+        cv2.imwrite(f"in/{i}.png", picture)
+    said(capsys, 0, "stylize", "in", "--mask", "m=m", "--region", "m=tone", "-o", "out", *PICTURES)
+    made = [cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in sorted(Path("out").glob("*.png"))]
+    assert [picture.shape[2] for picture in made] == [4] * 3
+    assert all(np.array_equal(picture[..., 3], alpha) for picture in made)
+
+
+@pytest.mark.thorough
+def test_a_result_of_regions_is_corrected(capsys: Capsys) -> None:
+    said(capsys, 0, "stylize", "c.mkv", *BOTH, "-o", "o.mkv", *FLAGS)
+    painted = frames("o.mkv")[4].copy()
+    painted[10:26, 10:34] = (255, 0, 0)  # within the man, and around him
+    write_folder(Path("paint"), [painted], ["4.png"])
+    said(capsys, 0, "fix", "o.mkv", "--painted", "paint", "-o", "f.mkv")
+    before, after = frames("o.mkv")[4], frames("f.mkv")[4]
+    assert np.array_equal(before[:, 45:], after[:, 45:])
+    assert np.abs(after[13:23, 13:31].astype(int) - (255, 0, 0)).max() < 8

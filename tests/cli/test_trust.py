@@ -15,8 +15,6 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 import vidtrans as api
-from vidtrans.config.programs import programs_in
-from vidtrans.config.recipe import preset_names, preset_path, read_tables
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Event, Note
 from vidtrans.video.external.program import find_program
@@ -78,24 +76,17 @@ def test_whatever_gives_ffmpeg_its_orders_is_refused_there(capsys: Capsys) -> No
         # What a flag asks for does not make the rest of the file's orders harmless.
         for flags in ((), ("--codec", "ffmpeg:libx264", "--filter", "null")):
             assert f"{key} in vidtrans.toml" in refuse(capsys, 2, *RENDER, *flags)
-
-
-def test_what_gives_no_orders_may_lie_in_the_folder(capsys: Capsys) -> None:
-    Path("vidtrans.toml").write_text(
-        '[encoding]\ncodec = "ffv1"\nfilter = ""\noptions = ""\n[rendering]\nsize = "32"\n'
-    )
+    harmless = '[encoding]\ncodec = "ffv1"\nfilter = ""\noptions = ""\n[rendering]\nsize = "32"\n'
+    Path("vidtrans.toml").write_text(harmless)  # gives no orders
     assert "is run with" not in said(capsys, 0, *RENDER)
 
 
-@pytest.mark.parametrize("by_variable", [False, True])
 def test_a_preset_that_was_named_may_run_a_graph_and_it_is_told(
-    by_variable: bool, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+    capsys: Capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("mine.toml").write_text(FILTERS + 'codec = "ffv1"\n')
-    flags = [] if by_variable else ["--preset", "mine.toml"]
-    if by_variable:
-        monkeypatch.setenv("VIDTRANS_STYLIZE_PRESET", "mine.toml")
-    told = said(capsys, 0, *RENDER, *flags)
+    monkeypatch.setenv("VIDTRANS_STYLIZE_PRESET", "mine.toml")  # or by --preset, as below
+    told = said(capsys, 0, *RENDER)
     assert f"preset mine.toml: encoding.filter = '{GRAPH}' is run with {find_program()}" in " ".join(told.split())
     source = [frame[:, ::-1] for frame in decode(Path("clip.mkv"))[2]]
     assert same(decode(Path("out.mkv"))[2], source)
@@ -112,17 +103,16 @@ def test_every_command_that_runs_a_preset_s_graph_warns_of_it_however_quiet(next
         assert told.count("warning: preset mine.toml: encoding.filter = 'hflip' is run with") == 1
 
 
-@pytest.mark.parametrize("command", ["stylize a folder", "deflicker"])
-def test_a_result_that_is_there_runs_no_program_and_warns_of_none(command: str, capsys: Capsys) -> None:
+def test_a_result_that_is_there_runs_no_program_and_warns_of_none(capsys: Capsys) -> None:
     Path("mine.toml").write_text('[encoding]\nfilter = "hflip"\n[rendering]\nsource_filter = "vflip"\n')
-    arguments = (*COMMANDS[command], "--preset", "mine.toml")
-    assert said(capsys, 0, *arguments).count("encoding.filter = 'hflip' is run with") == 1
-    assert "is run with" not in said(capsys, 0, *arguments)
-    if command == "deflicker":  # the Python API tells it through its report
-        heard: list[Event] = []
-        api.deflicker("clip.mkv", output="other.mkv", preset="mine.toml", report=heard.append)
-        notes = [event.text for event in heard if isinstance(event, Note) and "is run with" in event.text]
-        assert f"preset mine.toml: encoding.filter = 'hflip' is run with {find_program()}" in notes
+    for command in ("stylize a folder", "deflicker"):
+        arguments = (*COMMANDS[command], "--preset", "mine.toml")
+        assert said(capsys, 0, *arguments).count("encoding.filter = 'hflip' is run with") == 1
+        assert "is run with" not in said(capsys, 0, *arguments)
+    heard: list[Event] = []  # the Python API tells it through its report
+    api.deflicker("clip.mkv", output="other.mkv", preset="mine.toml", report=heard.append)
+    notes = [event.text for event in heard if isinstance(event, Note) and "is run with" in event.text]
+    assert f"preset mine.toml: encoding.filter = 'hflip' is run with {find_program()}" in notes
 
 
 def test_a_graph_that_a_flag_gives_too_is_the_user_s_own(capsys: Capsys) -> None:
@@ -152,10 +142,6 @@ def test_a_bare_preset_name_is_never_a_file_in_the_folder(capsys: Capsys) -> Non
     assert "preset 'mine'" in refuse(capsys, 2, *RENDER, "--preset", "mine")
     said(capsys, 0, *RENDER, "--preset", "edges")
     assert not written().exists()
-
-
-def test_no_preset_that_ships_runs_a_program() -> None:
-    assert [name for name in preset_names() if programs_in(read_tables(preset_path(name)))] == []
 
 
 def test_a_list_that_was_named_may_run_a_graph_and_it_is_told_once(capsys: Capsys) -> None:
@@ -204,25 +190,24 @@ def make_program(folder: Path) -> Path:
     return fake
 
 
-@pytest.mark.parametrize("place", [".", "", "bin"])
-def test_an_ffmpeg_that_lies_in_the_folder_is_not_run(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ffmpeg_that_lies_in_the_folder_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever on the PATH the folder is."""
-    fake, usual = make_program(Path(place)), os.environ["PATH"]
-    monkeypatch.setenv("PATH", os.pathsep.join([place, usual]))
-    assert find_program().resolve() != fake.resolve()
+    usual = os.environ["PATH"]
+    for place in (".", "", "bin"):
+        fake = make_program(Path(place))
+        monkeypatch.setenv("PATH", os.pathsep.join([place, usual]))
+        assert find_program().resolve() != fake.resolve()
     monkeypatch.setenv("PATH", os.pathsep.join([str(fake.parent.resolve()), usual]))
     assert find_program().resolve() == fake.resolve()  # where it was named in full, it is the user's own
 
 
-@pytest.mark.parametrize(("given", "place"), [("ffmpeg", "."), ("./ffmpeg", ""), ("/nowhere/ffmpeg", ".")])
-def test_an_ffmpeg_that_imageio_names_without_its_place_is_not_run(
-    given: str, place: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_ffmpeg_that_imageio_names_without_its_place_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """It gives the bare name where it brings no program and one runs: that of the folder, where the PATH has "."."""
     imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
     make_program(Path())
-    monkeypatch.setenv("PATH", place)
-    monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", lambda: given)
-    with pytest.raises(UsageError, match="there is no ffmpeg program"):
-        find_program()
+    for given, place in (("ffmpeg", "."), ("./ffmpeg", ""), ("/nowhere/ffmpeg", ".")):
+        monkeypatch.setenv("PATH", place)
+        monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", lambda given=given: given)
+        with pytest.raises(UsageError, match="there is no ffmpeg program"):
+            find_program()
     assert not written().exists()
