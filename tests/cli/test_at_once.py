@@ -100,6 +100,7 @@ def test_several_processes_make_one_model(source: Path, paintings: tuple[Path, P
     assert len(list(Path(".vidtrans/at-once").iterdir())) == 1
 
 
+@pytest.mark.thorough
 def test_a_look_is_painted_at_its_sources_size_up_to_720_lines(paintings: tuple[Path, Path], capsys: Capsys) -> None:
     sizes = {"small": (96, 64), "hd": (1280, 720), "uhd": (2560, 1440)}
     for name, (width, height) in sizes.items():
@@ -140,6 +141,7 @@ def clips(tmp_path: Path) -> Path:
     return tmp_path / "clips"
 
 
+@pytest.mark.thorough
 def test_a_folder_of_clips_is_rendered_with_one_look(clips: Path, capsys: Capsys) -> None:
     wanted = ("stylize", clips, "--look", "looks/stripes.png", *SMALL, "-o", "out/", "--executor", "inline")
     before = snapshot(Path())

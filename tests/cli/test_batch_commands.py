@@ -173,6 +173,7 @@ def test_the_result_of_a_folder_of_pictures_lies_beside_it_and_jobs_name_the_pla
     assert "--beside and a list of clips" in refuse(capsys, 2, "stylize", "list.toml", "--beside")
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("one_and_two")
 def test_results_of_many_clips_lie_beside_theirs_and_are_no_sources_of_the_next_run() -> None:
     for _ in range(2):

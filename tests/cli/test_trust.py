@@ -103,6 +103,7 @@ def test_every_command_that_runs_a_preset_s_graph_warns_of_it_however_quiet(next
         assert told.count("warning: preset mine.toml: encoding.filter = 'hflip' is run with") == 1
 
 
+@pytest.mark.thorough
 def test_a_result_that_is_there_runs_no_program_and_warns_of_none(capsys: Capsys) -> None:
     Path("mine.toml").write_text('[encoding]\nfilter = "hflip"\n[rendering]\nsource_filter = "vflip"\n')
     for command in ("stylize a folder", "deflicker"):
@@ -144,6 +145,7 @@ def test_a_bare_preset_name_is_never_a_file_in_the_folder(capsys: Capsys) -> Non
     assert not written().exists()
 
 
+@pytest.mark.thorough
 def test_a_list_that_was_named_may_run_a_graph_and_it_is_told_once(capsys: Capsys) -> None:
     Path("mine.toml").write_text('[rendering]\nsource_filter = "vflip"\n')
     Path("night.toml").write_text(

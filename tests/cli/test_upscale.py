@@ -43,6 +43,7 @@ def test_each_way_makes_another_picture_of_the_same_output(film: Path, tiny_mode
     assert said_json(capsys, *command, "--upscale", "guided", "-o", "guided.mkv")["cached"]
 
 
+@pytest.mark.thorough
 def test_chunks_and_ends_do_not_matter(film: Path, tiny_model: Path, capsys: Capsys) -> None:
     command = ("stylize", film, "--model", tiny_model, *SMALL, "--upscale", "guided")
     said_json(capsys, *command, "-o", "whole.mkv")
@@ -204,6 +205,7 @@ def test_a_grid_shows_the_ways_not_scaled(source: Path, capsys: Capsys) -> None:
     said_json(capsys, *ask, "--upscale", "bicubic", "--vary", "strength=0.5", "-o", "third.png")
 
 
+@pytest.mark.thorough
 def test_parts_make_the_bytes_of_the_whole(source: Path, capsys: Capsys) -> None:
     short = ("--set=rendering.chunk_frames=4", "--temporal", "window")
     render(capsys, "whole.mkv", *short, "--cache-dir", "other")

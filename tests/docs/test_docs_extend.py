@@ -139,6 +139,7 @@ def same(one: str, other: str) -> bool:
     return all((a == b).all() for a, b in zip(*pictures, strict=True))
 
 
+@pytest.mark.thorough
 def test_parts_of_a_training(do: Do) -> None:
     do("loss")
     rows, training = losses("sharp.train"), read_record(Path("sharp.safetensors")).training
@@ -195,6 +196,7 @@ def test_files_of_models(do: Do) -> None:
     assert same("friend.mp4", "again.mp4")
 
 
+@pytest.mark.thorough
 def test_a_medium(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     text = Page("medium").text

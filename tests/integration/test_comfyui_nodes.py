@@ -119,6 +119,7 @@ def test_a_node_writes_the_bytes_of_the_command_line_and_finds_them_again(
     assert list((tmp_path / "temp" / "vidtrans" / "jobs").iterdir()) == []
 
 
+@pytest.mark.thorough
 def test_a_file_that_changed_under_its_path_makes_comfyui_ask_again(
     pack: ModuleType, film: Path, tmp_path: Path
 ) -> None:
@@ -164,6 +165,7 @@ def test_an_image_batch_comes_to_vidtrans_without_loss_and_with_its_sound(pack: 
         assert np.array_equal(next(container.decode(video=0)).to_ndarray(format="rgba"), clear[0])
 
 
+@pytest.mark.thorough
 def test_a_trimmed_video_is_rendered_in_its_part(pack: ModuleType, film: Path) -> None:
     trimmed = video(film, get_active_trim_window=lambda: (0.1, 0.2))
     done = node(pack, "Deflicker").execute(processed=trimmed, temporal="off")

@@ -206,6 +206,7 @@ def test_a_clip_is_written_at_a_rate_bit_for_bit() -> None:
     assert clip.fps == Fraction(30000, 1001)
 
 
+@pytest.mark.thorough
 def test_the_command_line_is_not_imported() -> None:
     """By none of the library, in a process of its own."""
     exact_clip(6)

@@ -41,6 +41,7 @@ def drop(page: Any, path: Path, kind: str = "image/png") -> None:
     page.evaluate(DROP, [path.name, kind, base64.b64encode(path.read_bytes()).decode()])
 
 
+@pytest.mark.thorough
 def test_pictures_are_chosen_and_dropped_and_the_camera_is_painted_in_their_looks(
     browser: Any, running: Running, tmp_path: Path
 ) -> None:

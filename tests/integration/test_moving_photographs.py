@@ -20,7 +20,7 @@ def test_the_flow_of_a_scene_leads_to_where_things_were(monkeypatch: pytest.Monk
     scenes = Scenes()
     rows, columns = np.mgrid[:SIDE, :SIDE].astype(np.float32)
     errors, stills = [], []
-    for seed in range(3):
+    for seed in range(6):
         first, second, flow, holds = scenes.draw(np.random.default_rng(seed), flat=0.5)
         assert first.shape == second.shape == (SIDE, SIDE, 3)
         assert 0 <= first.min() <= first.max() <= 1
@@ -31,5 +31,5 @@ def test_the_flow_of_a_scene_leads_to_where_things_were(monkeypatch: pytest.Monk
         stills.append(np.abs(cv2.GaussianBlur(first - second, (0, 0), 2))[where].mean())
     assert max(errors) < 0.02
     assert max(stills) > 2 * max(errors)
-    again = scenes.draw(np.random.default_rng(2), flat=0.5)
+    again = scenes.draw(np.random.default_rng(5), flat=0.5)
     assert np.array_equal(again[0], first)

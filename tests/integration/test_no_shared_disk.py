@@ -148,6 +148,7 @@ def test_a_model_made_of_pictures_is_sent(
     assert same("alone.mp4", "apart.mp4")
 
 
+@pytest.mark.thorough
 def test_what_came_back_from_a_lost_machine_is_not_made_again(
     ray: PretendedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -186,6 +187,7 @@ def test_one_that_has_all_chunks_back_is_not_run_again(
     assert len(parts(ray)) == 1
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("full", [("a",), pytest.param(("a", "b"), marks=pytest.mark.thorough)])
 def test_a_full_disk_of_a_machine_sends_its_work_to_the_others(
     full: tuple[str, ...],

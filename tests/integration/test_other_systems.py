@@ -150,6 +150,7 @@ def test_live_answers_under_the_rules_of_windows(tmp_path: Path) -> None:
         assert "Traceback" not in server.communicate()[1]
 
 
+@pytest.mark.thorough
 def test_a_job_that_is_printed_into_a_file_on_windows_is_one_for_bash(clip: Path, tmp_path: Path) -> None:
     clip.rename(tmp_path / "été ≥.mp4")
     words = ("-m", "vidtrans", "stylize", "été ≥.mp4", "--model", "identity", "-o", "out.mp4", "--print-jobs", "slurm")

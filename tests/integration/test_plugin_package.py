@@ -10,6 +10,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
 from processes import HANG_S
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,6 +27,7 @@ def run(folder: Path, on_path: Path, *words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.thorough
 def test_its_own_tests_pass(tmp_path: Path) -> None:
     run(tmp_path, EXAMPLE, *f"-m pytest -q -p no:cacheprovider -n0 --rootdir {tmp_path}".split(), str(EXAMPLE))
 

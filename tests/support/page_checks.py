@@ -114,14 +114,3 @@ TARGETS = """() => {
   }
   return faults;
 }"""
-
-# The addresses of the pictures and videos that are seen, and play by themselves if they move.
-PICTURES = """() => [...document.querySelectorAll('img, video[autoplay]')].map(e => e.currentSrc)"""
-
-# What has the focus: its text, its target, and whether one sees that it has it.
-FOCUS = """() => {
-  const e = document.activeElement, style = getComputedStyle(e), box = e.getBoundingClientRect();
-  return {tag: e.tagName, href: e.getAttribute('href'),
-          text: (e.innerText || e.ariaLabel || e.placeholder || '').trim(),
-          ring: style.outlineStyle !== 'none' || style.boxShadow !== 'none', wide: box.width > 0};
-}"""

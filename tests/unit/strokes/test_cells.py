@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from vidtrans.strokes import cells, kernels
 
@@ -33,6 +34,7 @@ def halves() -> np.ndarray:
     return picture
 
 
+@pytest.mark.thorough
 def test_cells_fill_the_picture_with_areas_of_about_their_size() -> None:
     life, labels = cells_of(np.full((64, 96, 3), 0.5, np.float32))
     areas = np.bincount(labels.ravel(), minlength=len(life))
