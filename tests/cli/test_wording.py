@@ -65,6 +65,14 @@ def test_the_time_left_settles_and_never_rises_though_steps_and_pauses_vary() ->
     assert shown[len(shown) // 2] in (80, 90)  # of the 78 s that it takes yet
 
 
+def test_a_count_that_falls_back_leaves_the_time_unknown() -> None:
+    estimate = TimeLeft(0.0, 0)
+    done = [*range(1, 31), 20, 30]  # a part that is read again
+    shown = [estimate.update(Progress("reading", n, 100), 3.0 + at) for at, n in enumerate(done)]
+    assert shown[29] is not None
+    assert estimate.update(Progress("reading", estimate._rate_since[1], 100), 90.0) is None
+
+
 def test_the_time_left_rises_where_a_machine_becomes_slower_for_good() -> None:
     fast, slow = [0.1 * n for n in range(1, 501)], [50 + 0.5 * n for n in range(1, 301)]
     shown = times_left(fast + slow, 1000)

@@ -313,6 +313,7 @@ def test_a_model_with_its_network_inside_needs_nothing_else(shot: Path, hasty: l
 def test_mistakes_are_one_line(shot: Path, capsys: pytest.CaptureFixture[str]) -> None:
     net = network(Path("net.safetensors"))
     model = showing(Path("look.safetensors"), net)
+    assert "another network, 'net', makes its input" in refuse(capsys, 2, "bench", "--model", "look")
     assert "it needs a network" in refuse(capsys, 2, "make-dataset", shot, "--pairing", "model")
     other = network(Path("other/net.safetensors"), seed=5)
     line = refuse(capsys, 3, "stylize", shot, "--model", model, "--set", f"pairing.model={other}")
@@ -324,7 +325,6 @@ def test_mistakes_are_one_line(shot: Path, capsys: pytest.CaptureFixture[str]) -
     looking_back = network(Path("back.safetensors"), name="next-frame", context_frames=2)
     line = refuse(capsys, 3, "make-dataset", shot, "--pairing", "model", "--set", f"pairing.model={looking_back}")
     assert "its input includes several frames" in line
-    assert "another network, 'net', makes its input" in refuse(capsys, 2, "bench", "--model", "look")
 
 
 def test_embedding_wants_a_network_that_makes_the_input_and_is_there(
