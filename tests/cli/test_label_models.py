@@ -130,9 +130,9 @@ def test_what_changed_is_learned_from_two_clips_or_from_two_frames(film: Path, c
     write_folder(folder / "after", [shown(n)[0] for n in range(COUNT)])
     write_folder(Path("changed"), changes)
     for source, more in ((folder, ()), (film, ("--set=pairing.frames_back=2",))):
-        flags = ("--target", "changed", "--pairing", "change", *MAKE, *more, "-o", f"{source.stem}.dataset")
+        flags = ("--target", "changed", "--pairing", "change", *MAKE, *more, "-o", f"{source.stem}.change")
         said(capsys, 0, "make-dataset", source, *flags)
-        said(capsys, 0, "train", f"{source.stem}.dataset", "-o", f"{source.stem}.safetensors", *QUICK)
+        said(capsys, 0, "train", f"{source.stem}.change", "-o", f"{source.stem}.safetensors", *QUICK)
         out = f"{source.stem}.found"
         said(capsys, 0, "stylize", source, "--model", f"{source.stem}.safetensors", "-o", out, "--codec", "png")
         assert len(list(Path(out).iterdir())) == COUNT

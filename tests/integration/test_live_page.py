@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 from chromium import chromium
 from clips import moving_frames, times, write_clip
-from dreams import TINY_UNET, rememberer
+from dreams import TINY_UNET, make_dreamer, rememberer
 from live_page import SHOWS, page_at, settled, wait_until
 from live_server import Running, load, png, serving
 from made_models import make_model
-from page_checks import CONTRAST
 
 from vidtrans.models.model_file import save_model
 from vidtrans.models.model_record import ModelRecord
@@ -30,12 +29,7 @@ PEN = """(pressure) => { const c = document.getElementById('drawing'), b = c.get
   const at = (type, x) => c.dispatchEvent(new PointerEvent(type, { pointerType: 'pen', pressure, buttons: 1,
     isPrimary: true, pointerId: 5, bubbles: true, clientX: b.left + x * b.width, clientY: b.top + .5 * b.height }));
   at('pointerdown', .2); at('pointermove', .8); at('pointerup', .8); }"""
-ASKED = "navigator.mediaDevices.getUserMedia = async () => {{ throw new DOMException('no', '{}'); }};"
-NO_CAMERA = {
-    "refused": (ASKED.format("NotAllowedError"), "Allow it"),
-    "absent": (ASKED.format("NotFoundError"), "no camera"),
-    "no-right": ("Object.defineProperty(navigator, 'mediaDevices', { value: undefined });", "https"),
-}
+MEDIA = "navigator.mediaDevices.{};"
 
 
 @pytest.fixture(scope="module")
@@ -108,30 +102,37 @@ class TestDrawing:
             wait_until(page, lambda p: bool(np.abs(p.reshape(-1, 3).mean(axis=0) - (0x10, 0x20, 0x30)).max() < 4))
 
     @pytest.mark.thorough
-    @pytest.mark.parametrize("pairing", ["regions", "labels"])
-    def test_with_a_palette_one_fills_in_its_colours_by_their_names_where_they_have_some(
-        self, browser: Any, pairing: str
-    ) -> None:
-        known, plain = KNOWN_PALETTES["camvid"], palette(5).colours
-        settings, channels, names, colours, chosen = {
-            "regions": ({}, 3, [""] * len(plain), plain, 3),
-            "labels": ({"palette": known.colours, "classes": 11}, 11, list(known.classes), known.colours, 5),
-        }[pairing]
-        painter = _painter(pairing, settings, channels)
-        with serving(painter) as running, page_at(browser, running.link()) as page:
+    def test_with_a_palette_one_fills_in_its_colours(self, browser: Any) -> None:
+        with serving(_painter_of_regions()) as running, page_at(browser, running.link()) as page:
             page.click("[data-source=drawing]")
             page.click("#input-view summary")
             swatches = page.locator("#palette button")
-            assert swatches.all_inner_texts() == names
-            swatches.nth(chosen).click()
-            assert swatches.nth(chosen).get_attribute("aria-pressed") == "true"
+            assert swatches.count() == len(palette(5).colours)
+            swatches.nth(3).click()
             page.click("[data-tool=fill]")
             draw(page, (0.5, 0.5))
+            wanted = tuple(int(level) for level in palette(5).colours[3])
             page.wait_for_function(
                 """(want) => { const c = document.getElementById('input');
                   const d = c.getContext('2d').getImageData(9, 9, 1, 1).data;
                   return [0, 1, 2].every((k) => Math.abs(d[k] - want[k]) < 6); }""",
-                arg=[int(level) for level in colours[chosen]],
+                arg=wanted,
+            )
+
+    @pytest.mark.thorough
+    def test_label_maps_are_drawn_with_the_names_of_their_classes(self, browser: Any) -> None:
+        with serving(_painter_of_labels()) as running, page_at(browser, running.link()) as page:
+            page.click("[data-source=drawing]")
+            page.click("#input-view summary")
+            names = page.locator("#palette.named button")
+            assert names.all_inner_texts() == list(KNOWN_PALETTES["camvid"].classes)
+            names.get_by_text("tree").click()
+            assert names.get_by_text("tree").get_attribute("aria-pressed") == "true"
+            page.click("[data-tool=fill]")
+            draw(page, (0.5, 0.5))
+            page.wait_for_function(
+                """() => { const d = document.getElementById('input').getContext('2d').getImageData(9, 9, 1, 1).data;
+                  return Math.abs(d[0] - 128) < 6 && Math.abs(d[1] - 128) < 6 && d[2] < 6; }"""
             )
 
     @pytest.mark.thorough
@@ -182,7 +183,18 @@ class TestCamera:
         assert len(times(path)) > 3
 
     @pytest.mark.thorough
-    @pytest.mark.parametrize(("script", "words"), NO_CAMERA.values(), ids=NO_CAMERA)
+    @pytest.mark.parametrize(
+        ("script", "words"),
+        [
+            (
+                MEDIA.format("getUserMedia = async () => { throw new DOMException('no', 'NotAllowedError'); }"),
+                "Allow it",
+            ),
+            (MEDIA.format("getUserMedia = async () => { throw new DOMException('', 'NotFoundError'); }"), "no camera"),
+            ("Object.defineProperty(navigator, 'mediaDevices', { value: undefined });", "https"),
+        ],
+        ids=["refused", "absent", "no-right"],
+    )
     def test_one_that_cannot_be_had_is_explained(self, browser: Any, running: Running, script: str, words: str) -> None:
         with page_at(browser, running.link(), camera=False, script=script) as page:
             page.click("[data-source=camera]")
@@ -204,7 +216,21 @@ class TestCamera:
             page.evaluate("() => window.allow()")
             page.wait_for_function("() => window.given.getTracks().every((track) => track.readyState === 'ended')")
             assert not page.evaluate("() => vidtrans.sources.capture.isRunning")
+            assert page.locator("#problem").is_hidden()
             assert running.hub.source == "drawing"
+
+    @pytest.mark.thorough
+    def test_a_page_that_comes_back_leaves_another_ones_source_alone(self, browser: Any, running: Running) -> None:
+        with page_at(browser, running.link(), is_calm=False) as page, page_at(browser, running.link()) as other:
+            page.click("[data-source=camera]")
+            wait_until(other, lambda p: p.std() > 10)
+            page.evaluate("() => { vidtrans.connection.wait = 1500; vidtrans.connection.socket.close(); }")
+            running.until(lambda: running.hub.source == "none")
+            other.click("[data-source=drawing]")
+            wait_until(other, is_white)
+            page.wait_for_selector("[data-source=camera][aria-pressed=false]")
+            assert running.hub.source == "drawing"
+            assert not page.evaluate("() => vidtrans.sources.capture.isRunning")
 
     @pytest.mark.thorough
     def test_its_frames_have_the_size_of_the_output_and_the_camera_grows_with_it(
@@ -269,6 +295,39 @@ class TestResult:
 
 class TestModels:
     @pytest.mark.thorough
+    def test_they_are_switched_and_cross_faded(self, browser: Any) -> None:
+        with serving(load("identity", "flower")) as running, page_at(browser, running.link()) as page:
+            page.click("[data-source=drawing]")
+            draw(page, (0.2, 0.5), (0.8, 0.5))
+            wait_until(page, is_dark(0.5, 0.5))
+            drawn = settled(page, running).mean()
+            page.click("[data-model=flower]")
+            painted = settled(page, running, model="flower").mean()
+            page.select_option("#control-second", "identity")
+            page.locator("#control-crossfade").fill("500")
+            half = settled(page, running, second="identity", crossfade=0.5).mean()
+            page.locator("#control-crossfade").fill("1000")
+            assert settled(page, running, crossfade=1.0).mean() == pytest.approx(drawn, abs=2)
+            assert half == pytest.approx((drawn + painted) / 2, abs=3)
+            assert drawn - painted > 50
+            assert running.hub.state.controls.crossfade == 1.0
+
+    @pytest.mark.thorough
+    def test_a_model_that_predicts_dreams(self, browser: Any, tmp_path: Path) -> None:
+        with (
+            serving(load(make_dreamer(Path("dreamer.safetensors")))) as running,
+            page_at(browser, running.link()) as page,
+        ):
+            page.click("[data-source=dream]")
+            first = wait_until(page, lambda p: p.std() > 0)
+            wait_until(page, lambda p: p.shape == first.shape and bool((p != first).any()))
+            with page_at(browser, running.link()) as other:
+                other.wait_for_selector("[data-source=dream][aria-pressed=true]")
+                other.click("[data-source=dream]")
+            page.wait_for_selector("[data-source=dream][aria-pressed=false]")
+            assert running.hub.source == "none"
+
+    @pytest.mark.thorough
     def test_a_dream_is_steered_by_keys_pointer_and_gamepad_and_its_performance_is_kept(self, browser: Any) -> None:
         pads = """window.pad = { index: 0, id: 'Pad', axes: [0, 0, 0, 0] };
           navigator.getGamepads = () => (window.pad ? [window.pad] : []);"""
@@ -321,10 +380,12 @@ class TestModels:
             page.click("#record")
             running.until(lambda: list(Path("recordings").glob("*.keys")) != [])
         [log] = Path("recordings").glob("*.keys")
-        text = log.read_text("utf-8")
-        assert text.startswith(f"# vidtrans dream {log.with_suffix('.png').name} --model dreamer")
-        assert "pan_x=0.012" in text
-        assert "pan_y=0.024" in text
+        assert log.with_suffix(".mp4").is_file()
+        entries = log.read_text("utf-8").splitlines()
+        assert entries[0].startswith(f"# vidtrans dream {log.with_suffix('.png').name} --model dreamer")
+        assert log.with_suffix(".png").is_file()
+        assert any("pan_x=0.012" in entry and "zoom=1.012" in entry for entry in entries)
+        assert any("pan_y=0.024" in entry for entry in entries)
 
 
 class TestControls:
@@ -408,7 +469,6 @@ class TestWithoutAMouse:
             assert page.input_value("#preset-name") == "mrf 1"
             assert running.hub.state.controls.mirror
 
-    @pytest.mark.thorough
     def test_all_has_a_name_for_those_who_do_not_see_it_and_fits_the_width_of_a_phone(self, browser: Any) -> None:
         wide = "() => [...document.querySelectorAll('main *')].filter((e) => e.getBoundingClientRect().right > 361)"
         nameless = """() => [...document.querySelectorAll('button, input, select, canvas, video, a, [role]')]
@@ -417,12 +477,6 @@ class TestWithoutAMouse:
           || e.title || e.alt || e.getAttribute('aria-labelledby'))).map((e) => e.outerHTML)"""
         ink = make_model("ink.safetensors", "look", {"looks": ["ink"]})
         with serving(load("flower", ink)) as running, page_at(browser, running.link(), width=360) as page:
-            page.emulate_media(reduced_motion="reduce")  # no colour is seen on its way to another
-            for button in page.get_by_role("button", name="Let a curve move").all():
-                button.click() if button.is_visible() else None
-            page.fill("#moves-strength", "1 + sin(t)")
-            page.press("#moves-strength", "Enter")
-            page.wait_for_selector(".moving")
             for source in ("camera", "drawing"):
                 page.click(f"[data-source={source}]")
                 for details in page.locator("details:not([open]) > summary").all():
@@ -430,7 +484,6 @@ class TestWithoutAMouse:
                 assert [e for e in page.evaluate(nameless) if 'id="news"' not in e] == []
                 assert page.evaluate("document.documentElement.scrollWidth") == 360
                 assert page.evaluate(f"({wide})().length") == 0
-                assert page.evaluate(CONTRAST) == []
             draw(page, (0.2, 0.5), (0.8, 0.5))
             wait_until(page, lambda p: p.std() > 5)
             assert page.get_attribute("#news", "role") == "status"
@@ -458,6 +511,14 @@ def _tab_to(page: Any, selector: str) -> None:
         if page.evaluate("(s) => document.activeElement?.matches(s)", selector):
             return
     raise AssertionError(f"{selector} is not reached by Tab")
+
+
+def _painter_of_regions() -> Any:
+    return _painter("regions", {}, 3)
+
+
+def _painter_of_labels() -> Any:
+    return _painter("labels", {"palette": KNOWN_PALETTES["camvid"].colours, "classes": 11}, 11)
 
 
 def _painter(pairing: str, settings: dict[str, Any], channels: int) -> Any:

@@ -22,7 +22,7 @@ pytestmark = on_linux_alone
 FLAGS = [flag for flag in tiny_flags("generator", "discriminator", "training") if "training.steps" not in flag]
 TRAIN = ("train", "clip.dataset", *FLAGS, "--set=training.preview_seconds=0")
 CHAIN: list[tuple[object, ...]] = [
-    ("make-dataset", "clip.mp4", *tiny_flags("dataset")),
+    ("make-dataset", "clip.mp4", "--preset", "edges", *tiny_flags("dataset")),
     (*TRAIN, "--steps", 1),
     ("stylize", "clip.mp4", "--model", "clip", *tiny_flags("rendering")),
     ("stylize", "clip.mp4", "--model", "clip", "--codec", "png", "-o", "pictures", *tiny_flags("rendering")),

@@ -322,7 +322,7 @@ def test_training_that_was_stopped_twice_ends_byte_identical(taught: Path, stopp
     assert Path("m.safetensors").read_bytes() == (taught / "m.safetensors").read_bytes()
     record = read_record(Path("m.safetensors"))
     assert record.memory == {"flow": "dis"}
-    assert set(record.training["losses"]) == {"gan", "l1", "discriminator", "temporal"}
+    assert set(record.training["losses"]) == {"gan", "l1", "discriminator", "perceptual", "temporal"}
     assert record.training["losses"]["temporal"] > 0
 
 

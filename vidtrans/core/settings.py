@@ -15,6 +15,7 @@ import types
 import typing
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
@@ -229,7 +230,8 @@ class Time:
     seconds: Fraction | None = None
 
     def __str__(self) -> str:
-        return f"{self.frame}" if self.frame is not None else f"{float(self.seconds or 0)!r}s"
+        # As a Decimal, because a time is read without an exponent.
+        return f"{self.frame}" if self.frame is not None else f"{Decimal(repr(float(self.seconds or 0))):f}s"
 
 
 LONGEST_TIME = 40  # characters
