@@ -113,7 +113,7 @@ def test_looks_and_strokes_over_time_are_for_the_painter_among_the_models(source
     render(capsys, source, ("tone",), "tone.mkv")
     render(capsys, "tone.mkv", ("looks",), "looks.mkv", *told)
     assert same(frames("chain.mkv"), frames("looks.mkv"))
-    # A repeated frame is painted anew where the look goes on.
+    # Each repetition of a frame is painted separately where the look changes over time.
     still = lossless(Path("still.mkv"), [moving_frames(1)[0]] * 8)
     table = render(capsys, still, ("tone", "looks"), "a.mkv", "--look", "0: ink, 7: oil", *FLAGS)
     assert table["frames_inferred"] == 8

@@ -1,12 +1,10 @@
-"""The faults of a built site that its files show: dead links, pages without a way on or a name, moving pictures."""
+"""The faults of a built site that its files show: dead links, pages without a way on or a name."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 from built_site import pages_of
 
@@ -56,14 +54,3 @@ def unnamed(site: Path) -> list[tuple[str, str]]:
         if not SHORT <= len(description) <= LONG:
             faults.append((name_of(site, page), f"{len(description)} characters: {description}"))
     return faults
-
-
-def moving(addresses: Iterable[str]) -> list[str]:
-    """Return the addresses of files that move: videos, and pictures of more than one frame."""
-    return [url for url in addresses if url.startswith("file:") and _moves(Path(url2pathname(urlsplit(url).path)))]
-
-
-def _moves(path: Path) -> bool:
-    content = path.read_bytes() if path.exists() else b""  # a dead link is another fault
-    frames = {".gif": content.count(b"\x21\xf9\x04"), ".webp": content.count(b"ANMF")}
-    return frames.get(path.suffix, 2 if path.suffix in (".mp4", ".webm") else 1) > 1

@@ -65,6 +65,11 @@ class TrainingWords:
         return next((name for name in VISIBLE if _is_number(newest.get(name))), "")
 
     @property
+    def _sign(self) -> int:
+        """Return 1 if higher values of the main score are better, else −1."""
+        return -1 if self.main_score in LOWER_IS_BETTER else 1
+
+    @property
     def best(self) -> int | None:
         """Return the step with the best main score."""
         return best_of(self.scores, self.main_score)
@@ -78,7 +83,7 @@ class TrainingWords:
             return Trend.UNKNOWN
         if sum(step > best for step, _ in known) >= FLAT_SCORINGS or advice(self.scores).startswith("held-out L1"):
             return Trend.FLAT
-        sign, last = (-1 if name in LOWER_IS_BETTER else 1), known[-1][0]
+        sign, last = self._sign, known[-1][0]
         earlier = [value for step, value in known if step <= last * 3 / 4] or [known[0][1]]
         gain = sign * (dict(known)[best] - max(earlier, key=lambda value: sign * value))
         return Trend.RISING if gain >= VISIBLE[name] else Trend.SLOW
@@ -124,7 +129,7 @@ class TrainingWords:
         return found
 
     def forecast(self) -> float | None:
-        """Return the gain of the main score that ``FORECAST_S`` more would bring; None if too little is known.
+        """Return the forecast gain of the main score after ``FORECAST_S`` more seconds; None if too little is known.
 
         The score is extrapolated along a line over the logarithm of the steps, fitted to the last three quarters of
         them: over a few doublings, learning curves are about straight there (Hestness et al., "Deep Learning Scaling
@@ -135,8 +140,7 @@ class TrainingWords:
             return None
         steps, values = zip(*known, strict=True)
         slope = float(np.polyfit(np.log2(steps), values, 1)[0])
-        sign = -1 if self.main_score in LOWER_IS_BETTER else 1
-        return sign * slope * math.log2(1 + FORECAST_S / self.seconds)
+        return self._sign * slope * math.log2(1 + FORECAST_S / self.seconds)
 
     def _forecast_words(self) -> str:
         """Return the forecast as a sentence that follows another; '' without one that could be seen."""
