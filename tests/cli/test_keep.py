@@ -12,8 +12,10 @@ from chain import refuse, said, said_json
 from clips import moving_frames, scene, write_clip, write_folder
 from directed_clip import halves, lossless
 
+import vidtrans as api
 from vidtrans.config.recipe import look_recipe
-from vidtrans.core.events import Event, Note
+from vidtrans.core.errors import Interrupted
+from vidtrans.core.events import Event, Note, Progress, Stop
 from vidtrans.core.settings import Time
 from vidtrans.data.dataset import Pair, open_dataset
 from vidtrans.data.dataset_planning import DatasetSpec
@@ -176,3 +178,21 @@ def test_the_whole_chain_keeps_what_the_mask_shows(clip: Path, capsys: Capsys) -
     assert made["frames"] == COUNT
     index = json.loads(Path("out.dataset/dataset.json").read_text())
     assert all("keep" in record for record in index["frames"] if record["role"] != "dropped")
+
+
+@pytest.mark.thorough
+def test_a_stopped_training_goes_on_to_the_same_bytes(clip: Path) -> None:
+    mask = lossless(Path("m.mp4"), halves(COUNT, SIZE))
+    stop = Stop()
+
+    def stop_after_two(event: Event) -> None:
+        if isinstance(event, Progress) and event.unit == "steps" and event.done >= 2:
+            stop.request(130)
+
+    longer = SETTINGS | {"training": SETTINGS["training"] | {"steps": 5}}
+    whole = api.look("ink.png", "whole.safetensors", on=clip, keep=mask, settings=longer, cache_dir="other")
+    with pytest.raises(Interrupted):
+        api.look("ink.png", "m.safetensors", on=clip, keep=mask, settings=longer, report=stop_after_two, stop=stop)
+    again = api.look("ink.png", "m.safetensors", on=clip, keep=mask, settings=longer)
+    assert again["held_out"] == whole["held_out"]
+    assert Path("m.train/losses.csv").read_bytes() == Path("whole.train/losses.csv").read_bytes()
