@@ -17,10 +17,8 @@ from PIL import Image, ImageCms
 
 from vidtrans.video.colour.conversion import ToRGB, colour_of, unread_of
 from vidtrans.video.colour.frame_profile import profile_of
-from vidtrans.video.colour.primaries import ADOBE_RGB, BT709, Primaries
-from vidtrans.video.frame_format import DEFAULT_FORMAT
+from vidtrans.video.colour.primaries import ADOBE_RGB
 from vidtrans.video.io.pictures import open_reader
-from vidtrans.video.io.reader import FrameConverter
 
 P3_RED, BRICK = (234, 51, 36), (200, 60, 40)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -121,26 +119,6 @@ def test_what_is_not_known_is_named(tags: dict[str, int], named: str) -> None:
     assert unread_of(tagged((120, 100, 150), "yuv420p", **tags)) == named
 
 
-@pytest.mark.parametrize(
-    ("pix_fmt", "tags", "fresh"),
-    [
-        ("yuv444p", {"colorspace": 8}, 1),
-        ("yuv444p", {"colorspace": 0}, 1),
-        ("yuv420p", {"colorspace": 0}, 0),
-        ("yuv420p", {"colorspace": 1, "color_primaries": 1, "color_trc": 1}, 0),
-        ("yuv420p", {"color_primaries": 9, "color_trc": 16}, 0),
-        ("yuv420p", {"color_primaries": 11, "color_trc": 16}, 1),
-        ("yuv420p", {"color_primaries": 6, "color_trc": 18}, 1),
-    ],
-)
-def test_frames_of_tags_that_were_ignored_have_keys_of_their_own(
-    pix_fmt: str, tags: dict[str, int], fresh: int
-) -> None:
-    convert = FrameConverter(DEFAULT_FORMAT)
-    convert(tagged((128,) * 3, pix_fmt, **tags), 0, 0)
-    assert convert.reading == fresh
-
-
 def test_digital_cinema_is_converted_once() -> None:
     """Swscale makes sRGB of XYZ: the tags, which say XYZ and gamma 2.6, do not count again."""
     plain = av.VideoFrame.from_ndarray(np.full((16, 16, 3), BRICK, np.uint8), format="rgb24").reformat(format="xyz12le")
@@ -210,11 +188,3 @@ def test_tags_outrank_a_profile_and_it_is_named() -> None:
     assert profile_of(rgb(BRICK, 2, 2), ADOBE).colour == "colours of Adobe RGB"
     found = profile_of(rgb(BRICK, 12, 13), ADOBE)
     assert (found.conversion, found.unread) == (None, "ICC profile Adobe RGB beside colour tags")
-
-
-@pytest.mark.parametrize("given", [[(0, 0)] * 3, [(0.3, 0.3)] * 3, [(np.nan, 0.3), (0.3, 0.6), (0.15, 0.06)]])
-def test_chromaticities_without_colours_are_refused(given: list[tuple[float, float]]) -> None:
-    with pytest.raises(ValueError, match="no primaries"):
-        Primaries("broken", *given)
-    with pytest.raises(ValueError, match="no primaries"):
-        Primaries("dark", BT709.red, BT709.green, BT709.blue, (0.3, 0.0))

@@ -50,9 +50,6 @@ def put(data: bytes, path: Path = Path("a.exr")) -> Path:
     return path
 
 
-# Written
-
-
 SHAPES = [((1, 1, 3), np.uint8), ((48, 64, 3), np.uint16), ((33, 5, 3), np.uint8), ((17, 63, 4), np.uint8)]
 
 
@@ -71,13 +68,6 @@ def test_what_is_written_is_scene_light_multiplied_by_alpha(shape: tuple[int, ..
     assert found.get("A", 1.0) == pytest.approx(alpha, rel=2**-11)
 
 
-def test_even_areas_become_small() -> None:
-    assert len(encode_exr(np.full((256, 256, 3), 20000, np.uint16))) < 256 * 256 * 6 / 20
-
-
-# There and back
-
-
 @pytest.mark.parametrize("channels", [3, 4])
 def test_16_bits_come_back_as_near_as_halves_can(channels: int) -> None:
     picture = noise(70, 51, channels)
@@ -89,16 +79,6 @@ def test_16_bits_come_back_as_near_as_halves_can(channels: int) -> None:
     assert back.shape == picture.shape
     # A step of a half is 10 codes at the top of the curve, and 32 of alpha, which has no curve.
     assert np.abs(back.astype(int) - picture).max() <= (12 if channels == 3 else 32)
-
-
-def test_every_8_bit_code_comes_back() -> None:
-    ramp = np.arange(256, dtype=np.uint8)
-    picture = np.stack([ramp, ramp[::-1], ramp, np.full(256, 255, np.uint8)], axis=1)[None]
-    for part in (picture, picture[..., :3]):
-        assert (np.rint(read_exr(put(encode_exr(part))) / 257) == part).all()
-
-
-# Others' files
 
 
 def test_grey_becomes_rgb() -> None:
@@ -164,20 +144,6 @@ def test_specks_that_are_no_numbers_are_filled_from_around_them(kind: int) -> No
     assert (still.picture[~bad][:, 3] == 65535).all()
 
 
-def test_a_stored_part_lies_in_what_is_shown() -> None:
-    part = np.full((4, 6), 0.5)
-    path = put(exr_bytes(dict.fromkeys("RGB", part), stored=(2, 1, 7, 4), shown=(0, 0, 9, 7)))
-    back = read_exr(path)
-    assert picture_size(path) == (10, 8)
-    assert back.shape == (8, 10, 3)
-    assert back[1:5, 2:8].min() > 40000
-    back[1:5, 2:8] = 0
-    assert back.max() == 0
-
-
-# Other primaries
-
-
 def in_primaries(*numbers: float) -> bytes:
     return attribute("chromaticities", "chromaticities", struct.pack("<8f", *numbers))
 
@@ -215,9 +181,6 @@ def test_primaries_without_a_name_are_converted_and_broken_ones_refused() -> Non
     picture = dict.fromkeys("RGB", np.full((3, 4), 0.5))
     assert read_layer(put(exr_bytes(picture, more=ODD))).notes == ("colours of other primaries: converted to sRGB",)
     assert "not a picture that can be read" in refused(exr_bytes(picture, more=BROKEN))
-
-
-# Layers and data
 
 
 SLOPE = np.linspace(2, 50, 20).reshape(4, 5)
@@ -277,21 +240,6 @@ def test_a_fixed_range_is_kept_and_makes_data_of_light() -> None:
     for text in ("=1..1", "=2", "=a..b", "=0..inf"):
         with pytest.raises(MediaError, match="is not a range of values"):
             PictureView.parse(text, Path("a.exr"))
-
-
-@pytest.mark.parametrize(
-    ("stored", "values"),
-    [((2, 2, 6, 5), (2, 50)), ((-1, 0, 3, 3), (2 + 48 / 19, 50)), ((4, 6, 8, 9), (2, 2 + 8 * 48 / 19))],
-)
-def test_pixels_that_are_not_stored_have_no_part_in_the_range(
-    stored: tuple[int, int, int, int], values: tuple[float, float]
-) -> None:
-    found = view("", exr_bytes({"Z": SLOPE}, FLOAT, stored, (0, 0, 7, 7)))
-    assert found.values == pytest.approx(values)
-    assert found.picture[0, 7].tolist() == [0, 0, 0]
-
-
-# Refused
 
 
 def refused(data: bytes) -> str:

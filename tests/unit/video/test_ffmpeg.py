@@ -24,7 +24,7 @@ from vidtrans.core.errors import Interrupted, MediaError, UsageError
 from vidtrans.core.events import Progress, Stop
 from vidtrans.core.system import WINDOWS, name_fault
 from vidtrans.video.external.ffmpeg import FFmpegJob, parse_options, run_ffmpeg_job
-from vidtrans.video.external.program import encoders, find_program, program_version
+from vidtrans.video.external.program import encoders, program_version
 
 COUNT = 12
 BASE = Fraction(1, 15_360)
@@ -68,9 +68,6 @@ def near(made: Path, expected: Sequence[np.ndarray], most: float = 0) -> bool:
     return all(np.abs(a.astype(int) - b).mean() <= most for a, b in zip(decode(made)[2], expected, strict=True))
 
 
-# Frames and times
-
-
 @pytest.mark.parametrize("graph", ["", " [in]hflip[out] ", "split[a][b];[a]hflip,[b]overlay=x=W"])
 def test_every_frame_comes_out_at_its_own_time(program: Path, source: Path, graph: str) -> None:
     run_ffmpeg_job(source, OUT, FFmpegJob(graph))
@@ -79,18 +76,8 @@ def test_every_frame_comes_out_at_its_own_time(program: Path, source: Path, grap
     assert near(OUT, [f[:, ::-1] for f in FRAMES] if flipped else FRAMES, 8 if "overlay" in graph else 0)
 
 
-def test_frames_that_a_graph_keeps_keep_their_times_at_another_size_too(program: Path, source: Path) -> None:
-    run_ffmpeg_job(source, OUT, FFmpegJob("select='not(mod(n,2))'"))
-    assert times(OUT) == at(PTS[::2])
-    assert near(OUT, FRAMES[::2])
-    run_ffmpeg_job(source, OUT, FFmpegJob("scale=32:24"))
-    assert times(OUT) == at(PTS)
-    assert {f.shape for f in decode(OUT)[2]} == {(24, 32, 3)}
-
-
 @pytest.mark.parametrize(("rate", "encoder"), [(Fraction(7), ""), (Fraction(30_000, 1001), "mpeg4")])
 def test_times_that_a_graph_makes_are_exact(program: Path, source: Path, rate: Fraction, encoder: str) -> None:
-    """They are no whole numbers of the source's 1/15360 s."""
     run_ffmpeg_job(source, OUT, FFmpegJob(f"fps={rate}", encoder))
     got = times(OUT)
     first = round(PTS[0] * BASE * rate)
@@ -121,11 +108,7 @@ def test_every_depth_and_alpha_come_through(program: Path, tmp_path: Path, deep:
     assert not bytes_matter or planes(OUT) == planes(source) == [[bytes(p) for p in f.planes] for f in made]
 
 
-# Encoders
-
-
 def patches() -> np.ndarray:
-    """Red, green, blue and grey, (48, 64, 3) uint8."""
     picture = np.zeros((48, 64, 3), np.uint8)
     for i, colour in enumerate([(255, 0, 0), (0, 255, 0), (0, 0, 255), (128, 128, 128)]):
         picture[:, 16 * i : 16 * i + 16] = colour
@@ -178,13 +161,10 @@ def test_equal_jobs_give_equal_bytes_and_report_what_is_done(program: Path, sour
         assert [e.done for e in seen] == sorted({e.done for e in seen})
 
 
-# Names
-
 ODD = ["-i", "-", "a:b", "%03d.nut", "it's", "ü\n二", "pipe:1", "*?[a]", "\\", "a,b;c=d"]
 
 
 def test_any_name_will_do(program: Path, source: Path) -> None:
-    """With a folder before it, and without: then it could be an option or a protocol."""
     bytes_alone = "not text" if WINDOWS else os.fsdecode(b"\xff\xfe")
     for place in ("in", "out"):
         Path(place).mkdir()
@@ -197,8 +177,6 @@ def test_any_name_will_do(program: Path, source: Path) -> None:
         run_ffmpeg_job(odd.rename(name), OUT, FFmpegJob("null"))  # without a folder before it
         assert times(OUT) == at(PTS)
 
-
-# What goes wrong
 
 WRONG = {
     "no-filter": (FFmpegJob("foo"), r"filter graph 'foo': .*(No such filter|foo)"),
@@ -240,7 +218,6 @@ def test_a_damaged_source_is_no_result(program: Path, source: Path) -> None:
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Every process that a job starts; none of them may live when the test ends."""
     processes: list[subprocess.Popen[bytes]] = []
 
     class Recorded(subprocess.Popen):
@@ -278,9 +255,6 @@ def test_a_stop_and_an_exception_end_the_program(
     assert getattr(caught.value, "exit_status", 143) == 143
     assert not OUT.exists()
     assert started[-1].returncode != 0
-
-
-# Programs
 
 
 def pretend(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
@@ -325,27 +299,12 @@ def test_a_program_that_does_not_run_is_named(tmp_path: Path) -> None:
             program_version(broken)
 
 
-def test_a_program_tells_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where none is on the PATH, the one of imageio-ffmpeg is found."""
-    pytest.importorskip("imageio_ffmpeg")
-    monkeypatch.setenv("PATH", "empty")
-    monkeypatch.delenv("IMAGEIO_FFMPEG_EXE", raising=False)
-    program = find_program()
-    assert program.is_absolute()
-    assert program_version(program)[0] in "nN0123456789"
-    assert "mpeg4" in encoders(program)
-    assert not {"=", "aac", "Video", ""} & encoders(program)
-
-
 def test_without_a_program_it_says_what_to_do(tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     with pytest.raises(UsageError, match=r"no ffmpeg .* — install ffmpeg, or: pip install imageio-ffmpeg"):
         run_ffmpeg_job(source, OUT, FFmpegJob("null"))
     assert not OUT.exists()
-
-
-# Jobs
 
 
 def test_options_are_names_and_values() -> None:

@@ -8,14 +8,13 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 import pytest
-from pictures_of_all_kinds import with_chunks, write_tiff
+from pictures_of_all_kinds import with_chunks
 from PIL import Image, ImageCms
 
 from vidtrans.core.errors import MediaError
-from vidtrans.video.images.indexed import has_deep_levels, read_indices, read_palette
+from vidtrans.video.images.indexed import read_indices, read_palette
 from vidtrans.video.images.picture import header_of, read_picture, read_still
 from vidtrans.video.images.tiff import read_directories
 from vidtrans.video.io.pictures import open_reader
@@ -35,10 +34,6 @@ def test_an_animation_of_more_frames_than_fit_is_refused(tmp_path: Path) -> None
         read_picture(path)
 
 
-def entry(tag: int, kind: int, count: int, value: int) -> bytes:
-    return struct.pack("<HHII", tag, kind, count, value)
-
-
 def test_directories_of_a_tiff_that_overlap_are_refused() -> None:
     data = bytearray(b"II*\0" + struct.pack("<I", 16) + bytes(600 * 8 + 2 + 4096 * 12 + 12))
     for at in range(16, 16 + 600 * 8, 8):
@@ -47,22 +42,6 @@ def test_directories_of_a_tiff_that_overlap_are_refused() -> None:
         struct.pack_into("<I", data, at + 2 + 4096 * 12, at + 8)
     with pytest.raises(ValueError, match="too many tags"):
         read_directories(io.BytesIO(data))
-
-
-def test_of_many_profiles_in_a_tiff_one_is_read() -> None:
-    class Stream(io.BytesIO):
-        longest_reads = 0
-
-        def read(self, size: int | None = -1) -> bytes:
-            self.longest_reads += size == 1 << 16
-            return super().read(size)
-
-    sides, profiles = entry(256, 4, 1, 8) + entry(257, 4, 1, 8), entry(34675, 7, 1 << 16, 8) * 50
-    directories = [struct.pack("<H", 52) + sides + profiles + struct.pack("<I", at) for at in ((8 + 630), 0)]
-    stream = Stream(b"II*\0" + struct.pack("<I", 8) + b"".join(directories) + bytes(1 << 17))
-    assert len(directories[0]) == 630
-    assert len(read_directories(stream)[0]) == 2
-    assert stream.longest_reads == 1
 
 
 @pytest.mark.parametrize("ending", ["png", "webp"])
@@ -107,40 +86,6 @@ def test_a_damaged_frame_of_an_animation_is_a_media_error_and_the_file_is_closed
     with pytest.raises(MediaError), open_reader(tmp_path / "a.mov") as reader:
         list(reader.frames())
     assert not any(Path(file.path).name == "a.mov" for file in psutil.Process().open_files())
-
-
-def write_huge(path: Path) -> Path:
-    data = bytearray(flat(path).read_bytes())
-    struct.pack_into(">IIBB", data, 16, 30_000, 30_000, 8, 0)
-    struct.pack_into(">I", data, 29, zlib.crc32(data[12:29]))
-    path.write_bytes(data)
-    return path
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "is_deep"),
-    [
-        ("a.hdr", b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 4 +X 4\n" + WHITE * 16, True),
-        ("a.pfm", b"Pf\n4 4\n-1\n" + bytes(64), True),
-        ("a.pam", PAM % (4, 4, 999) + bytes(32), True),
-        ("a.tif", np.zeros((4, 4, 3), np.float32), False),
-        ("a.tif", np.zeros((4, 4), np.uint16), True),
-        ("a.tif", np.zeros((4, 4), np.uint8), False),
-        ("a.png", None, False),
-    ],
-)
-def test_pictures_that_pillow_does_not_open_have_no_palette(
-    tmp_path: Path, name: str, content: bytes | np.ndarray | None, is_deep: bool
-) -> None:
-    path = tmp_path / name
-    if content is None:
-        write_huge(path)
-    elif isinstance(content, bytes):
-        path.write_bytes(content)
-    else:
-        write_tiff(path, [content])
-    assert read_palette(path) is None
-    assert has_deep_levels(path) == is_deep
 
 
 @pytest.mark.parametrize("ending", ["png", "tif", "bmp", "tga", "pcx"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -46,36 +46,6 @@ def test_the_number_of_a_frame_is_known_by_its_place(name: str, number: int | No
     assert frame_numbers([name]) == [number]
 
 
-@repeatable
-@given(
-    st.integers(0, 99_999),
-    st.lists(st.sampled_from(OTHERS), max_size=3, unique_by=lambda part: part[:4]),
-    st.integers(0, 3),
-    st.sampled_from("_-. "),
-    st.integers(1, 5),
-)
-def test_versions_dates_and_sizes_do_not_hide_it(
-    number: int, others: list[str], place: int, between: str, digits: int
-) -> None:
-    own = str(number).zfill(digits)
-    # A number may be a part of the one beside it: of 7.12.5s, 7.24fps, v2.7; of the time after a date, as 1600_16.
-    assume(between != "." or (digits > 2 and not {"12.5s", "24fps"}.intersection(others)))
-    after_date = "".join(others[:place][-1:]).startswith("2024")
-    assume(not after_date or (len(own) != 3 and not "".join(others[place:])[:1].isdigit()))
-    parts = [*others[:place], own, *others[place:]]
-    if between == "." and others[-1:] and place < len(others):  # what follows the last dot is the ending
-        parts.append("x")
-    name = between.join(parts) + ".png"
-    assert likely_numbers(name)[:1] == [number], name
-
-
-@repeatable
-@given(st.text(max_size=40))
-def test_any_name_can_be_read(name: str) -> None:
-    assert all(type(number) is int for number in likely_numbers(name))
-    assert len(frame_numbers([name, name + "1"])) == 2
-
-
 @pytest.mark.parametrize(
     ("form", "written", "numbers"),
     [
@@ -93,16 +63,6 @@ def test_numbers_may_be_negative(form: str, written: list[str], numbers: list[in
     assert frame_numbers(names) == numbers
     paths = [Path("sequence", name) for name in names]
     assert in_natural_order(reversed(paths)) == paths
-
-
-def test_negative_numbers_go_together_with_their_counterparts() -> None:
-    whole, own = [f"shot.{n:05}.exr" for n in range(-3, 5)], [f"mask_{n:04}.png" for n in (-3, -1, 0, 4)]
-    found = align(whole, own, 0, 8)
-    assert (found.way, found.steps, found.words) == ("number", (0, None, 1, 2, None, None, None, 3), "")
-    assert align(range(4), [f"m.{n:04}.png" for n in range(-3, 1)], 0, 4).steps == (0, 1, 2, 3)
-    assert has_gaps([f"a.{n}.png" for n in (-3, -1, 0)])
-    assert not has_gaps([f"a.{n}.png" for n in (-2, -1, 0)])
-    assert likely_numbers("shot_v3.-0041.exr") == [-41]
 
 
 @pytest.mark.parametrize("form", ["{}_540.png", "seed99_{}.png", "take 4 {} 7.png", "frame {}, 12 of 300.png"])

@@ -48,7 +48,6 @@ def viewed(path: Path) -> tuple[list[np.ndarray], list[int]]:
 
 
 def numbered(count: int) -> list[np.ndarray]:
-    """Frames whose grey is ten times their number."""
     return [np.full((8, 8, 3), 10 * i, np.uint8) for i in range(count)]
 
 
@@ -72,20 +71,7 @@ def test_every_frame_is_there_for_its_time_and_near_its_colours() -> None:
         assert error(picture, frame) < min(9, error(picture, frames[at - 1]))
 
 
-@pytest.mark.parametrize(("plays", "repeats"), [(0, 0), (1, None), (2, 1), (65_535, 65_534)])
-def test_a_gif_is_played_so_often(plays: int, repeats: int | None) -> None:
-    """The file counts the repeats after the first play, and says nothing for a single play."""
-    written = write_gif(
-        lambda: iter(numbered(2)), [Fraction(0), Fraction(1, 10)], [Fraction(1, 10)] * 2, Path("a.gif"), plays
-    )
-    with Image.open("a.gif") as gif:
-        assert gif.info.get("loop") == repeats
-    assert written == 2
-    assert num_plays(Path("a.gif")) == plays
-
-
 def avif(path: Path, plays: int) -> None:
-    """An AVIF of three pictures as FFmpeg writes it."""
     frames = [np.full((64, 64, 3), 80 * i, np.uint8) for i in range(3)]
     with _keeping_priority():
         pictures = write_frames(Path("p.mkv"), frames, "libsvtav1", "yuv420p")
@@ -120,15 +106,6 @@ def test_of_a_damaged_file_the_plays_are_not_known(data: bytes) -> None:
     assert num_plays(Path("a.gif")) is None
 
 
-def test_the_frames_of_a_gif_are_counted_as_they_are_in_the_file(capsys: pytest.CaptureFixture[str]) -> None:
-    source = write_frames(Path("a.mp4"), moving_frames(12), "libx264", "yuv420p", rate=60)
-    told = said(capsys, 0, "stylize", source, "--model", "identity", "-o", "out.gif")
-    with Image.open("out.gif") as gif:
-        assert gif.n_frames == 8  # type: ignore[attr-defined]
-    assert "out.gif: 8 frames" in told
-    assert "4 of 12 frames are left out" in told
-
-
 def test_what_does_not_move_holds_still() -> None:
     frames = [scene(80, 60, seed=1).copy() for _ in range(6)]
     for i, frame in enumerate(frames):
@@ -138,15 +115,6 @@ def test_what_does_not_move_holds_still() -> None:
         still = (before == after).all(axis=2)
         assert still.mean() > 0.9
         assert (one[still] == following[still]).all()
-
-
-def test_a_gradient_is_dithered() -> None:
-    ramp = np.linspace(60, 120, 200)
-    picture = np.repeat(np.stack([ramp, ramp[::-1], np.full(200, 90)], axis=1)[None], 60, axis=0).astype(np.uint8)
-    noise = scene(200, 60, seed=3)  # takes most of the palette
-    pictures, _ = made([picture, noise, noise[::-1], noise[:, ::-1]])
-    assert len(np.unique(pictures[0][:, 100, :3], axis=0)) > 1
-    assert np.abs(pictures[0][:, 80:120, :3].mean((0, 1)) - picture[:, 80:120].mean((0, 1))).max() < 4
 
 
 def test_what_is_transparent_is_so_and_leaves_nothing_behind() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +19,7 @@ from clips import decode, moving_frames, number_in, numbered, same_frames, times
 
 from vidtrans.cli.main import run
 from vidtrans.clips.indexing import Clip, open_clip
-from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Event, Note
 from vidtrans.core.settings import Size
 from vidtrans.doctor import installation
@@ -31,9 +31,7 @@ from vidtrans.video.io import hardware
 from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.codecs import CODECS, SPEEDS
 from vidtrans.video.io.container import open_media, picture_stream
-from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
-from vidtrans.video.io.join import Timing, join
 
 COUNT = 30
 B_FRAMES = {"crf": "12", "preset": "medium", "g": "12", "bf": "3"}
@@ -121,7 +119,6 @@ def shoot(name: str = "clip.mp4", **options: Any) -> Path:
 
 
 def told_json(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[dict[str, Any], list[str]]:
-    """Run with --json; return the object, and the warnings."""
     capsys.readouterr()
     assert run([*map(str, arguments), "--json"]) == 0
     captured = capsys.readouterr()
@@ -239,18 +236,6 @@ def test_without_nvenc_the_cpus_codec_of_the_format_is_used_with_a_note_and_foun
     assert told == []
 
 
-def test_chunks_with_other_headers_are_not_joined() -> None:
-    """As of another driver, between a render that was stopped and the one that went on."""
-    form = PictureFormat(64, 48, Fraction(1), Fraction(1, 25), Fraction(25))
-    segments = [Path("a.nut"), Path("b.nut")]
-    for segment, preset in zip(segments, ("ultrafast", "medium"), strict=True):
-        with closing(SegmentWriter(segment, form, EncodingSettings(codec="h264", preset=preset))) as writer:
-            for number, frame in enumerate(moving_frames(3)):
-                writer.write(frame, number)
-    with pytest.raises(MediaError, match="different encoders"):
-        join(segments, Timing(range(6), [1] * 6, Fraction(1, 25)), Path("out.mp4"))
-
-
 @pytest.mark.parametrize("codec", NVENC)
 def test_every_option_is_one_that_this_ffmpegs_encoder_has(codec: str) -> None:
     if CODECS[codec].encoder not in av.codec.codecs_available:
@@ -278,7 +263,6 @@ def test_what_nvenc_does_not_take_is_refused_before_the_work() -> None:
 
 
 def test_a_trial_decides_whether_an_encoder_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its name in the build is not enough: one that opens, and one that does not exist."""
     codec = replace(CODECS["h264"], software="h264")
     refusing = replace(codec, options=(("profile", "baseline"),), formats={(10, False): "yuv420p10le"})
     absent = replace(codec, encoder="no_such_encoder")

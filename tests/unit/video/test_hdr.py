@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
 from vidtrans.video.colour.hdr import ToneMap, nits_of_pq, pq_of_nits
 from vidtrans.video.colour.tags import BT709, BT2020, P3_D65
 from vidtrans.video.colour.transfer_curves import HLG, PQ
 
-repeatable = hypothesis_settings(max_examples=25)
 SDR_2020 = 14
 FULL = 65535
 # Table 2 of ITU-R BT.2407, linear BT.2020 to linear BT.709.
@@ -21,7 +17,6 @@ LUMINANCE_2020 = np.array([0.2627, 0.6780, 0.0593])
 
 
 def codes(values: object) -> np.ndarray:
-    """Non-linear values 0 … 1, (…, 3), as a picture of one line."""
     return np.rint(np.asarray(values) * FULL).astype(np.uint16).reshape(1, -1, 3)
 
 
@@ -34,7 +29,6 @@ def greys(values: object) -> np.ndarray:
 
 
 def mapped(tone_map: ToneMap, picture: np.ndarray) -> np.ndarray:
-    """(N, 3) float, 0 … 1."""
     result = tone_map(picture)
     assert result.dtype == np.uint16
     assert result.shape == picture.shape
@@ -60,12 +54,6 @@ def test_8_bits_of_sdr_are_mapped_as_16(primaries: int) -> None:
         assert np.abs(tone_map(picture) - exact).max() <= 0.75
 
 
-def test_what_sdr_could_show_keeps_its_contrast() -> None:
-    nits = np.array([0.01, 0.1, 1, 5, 10, 26, 40, 58])
-    shown = mapped(ToneMap(PQ, BT2020), pq(greys(nits)))
-    assert shown == pytest.approx(greys((nits / 203) ** (1 / 2.4)), abs=2e-4)
-
-
 @pytest.mark.parametrize("transfer", [PQ, HLG, SDR_2020])
 def test_every_grey_stays_grey_and_in_order(transfer: int) -> None:
     ramp = mapped(ToneMap(transfer, BT2020), greys(np.arange(FULL + 1)).astype(np.uint16)[None])
@@ -73,15 +61,6 @@ def test_every_grey_stays_grey_and_in_order(transfer: int) -> None:
     assert (np.diff(ramp[:, 1]) >= 0).all()
     assert ramp[0].max() == 0
     assert ramp[-1].min() == 1
-
-
-@repeatable
-@given(st.tuples(*[st.floats(0, 1)] * 3).filter(any), st.sampled_from([PQ, SDR_2020]))
-def test_a_brighter_colour_stays_brighter(colour: tuple[float, ...], transfer: int) -> None:
-    light = np.geomspace(1e-3, 1, 200)[:, None] * np.array(colour)
-    picture = pq(light * 1000) if transfer == PQ else codes(light ** (1 / 2.4))
-    brightest = mapped(ToneMap(transfer, BT2020), picture).max(axis=1)
-    assert (np.diff(brightest) >= -1e-3).all()
 
 
 @pytest.mark.parametrize("nits", [5, 203, 3000])
@@ -93,30 +72,12 @@ def test_red_stays_red_green_green_and_blue_blue(nits: float) -> None:
             assert np.delete(shown, channel).max() < 0.04 < 0.15 < shown[channel]
 
 
-def test_vivid_highlights_keep_their_hue_and_pale_ones_turn_to_white() -> None:
-    vivid, pale = np.array([1.0, 0.3, 0.02]), np.array([1.0, 0.9, 0.8])
-    dim_vivid, bright_vivid, dim, bright = mapped(
-        ToneMap(PQ, BT709), pq(np.stack([vivid * 50, vivid * 900, pale * 50, pale * 900]))
-    )
-    assert bright_vivid.argmax() == 0
-    assert bright_vivid[2] / bright_vivid[0] < 0.35
-    assert dim_vivid[2] / dim_vivid[0] < 0.25
-    assert bright[2] / bright[0] > dim[2] / dim[0] + 0.03
-
-
 def test_sdr_gets_the_matrix_alone() -> None:
     colours = np.random.default_rng(0).random((500, 3)) ** 2.4
     wide = codes(np.clip(in_2020(colours), 0, 1) ** (1 / 2.4))
     shown = mapped(ToneMap(SDR_2020, BT2020), wide)
     # The printed matrix has four places.
     assert shown**2.4 == pytest.approx(colours, abs=5e-4)
-
-
-def test_what_bt709_lacks_keeps_its_luminance() -> None:
-    colours = np.array([[0.3, 0.02, 0.01], [0.01, 0.3, 0.02], [0.02, 0.35, 0.3]])
-    shown = mapped(ToneMap(SDR_2020, BT2020), codes(colours ** (1 / 2.4)))
-    assert (colours @ TO_709.T).min() < 0
-    assert shown**2.4 @ [0.2126, 0.7152, 0.0722] == pytest.approx(colours @ LUMINANCE_2020, rel=2e-3)
 
 
 def test_hlg_is_shown_as_a_display_of_1000_nits_would() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,8 @@ from keypoints import waving, write_mediapipe, write_openpose, write_table
 from vidtrans.core.errors import MediaError
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.pairing.pose import PoseSettings
-from vidtrans.video.keypoints.drawing import draw_people
 from vidtrans.video.keypoints.layouts import BODY, HEAD, LEFT, NECK, POINTS, layout
-from vidtrans.video.keypoints.parsing import is_keypoints, read_keypoints
+from vidtrans.video.keypoints.parsing import read_keypoints
 from vidtrans.video.keypoints.people import BodyPlace, fill_gaps, fit, follow, smooth_motion
 from vidtrans.video.keypoints.poses import PoseFrames, PoseView
 
@@ -140,20 +138,6 @@ def test_any_json_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, v
     assert all(one.shape == (POINTS, 3) and not np.isinf(one).any() for one in people)
 
 
-@hypothesis_settings(max_examples=15, deadline=None)
-@given(st.lists(st.tuples(numbers, numbers, st.one_of(st.none(), st.floats(0, 1))), min_size=25, max_size=25))
-def test_any_points_are_drawn_wherever_they_are(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[float | None, float | None, float | None]]
-) -> None:
-    path = tmp_path_factory.getbasetemp() / "points.json"
-    path.write_text(json.dumps({"people": [{"keypoints": rows, "face": None}]}))
-    with suppress(MediaError):  # nobody is in it
-        assert PoseFrames(path, PoseView(size=SIZE)).read(0)[0].picture.shape == (120, 160, 3)
-
-
-# Time
-
-
 def test_people_keep_their_tracks_when_a_detector_lists_them_in_another_order_and_when_one_leaves() -> None:
     left, right = ([person(waving(n, x=x)) for n in range(8)] for x in (40.0, 120.0))
     frames = [[a, b] if n % 2 else [b, a] for n, (a, b) in enumerate(zip(left, right, strict=True))]
@@ -208,24 +192,6 @@ def test_a_performer_is_brought_to_the_place_and_size_of_another(scale: float, x
     assert np.allclose(fit(me[None], places[0], places[0])[0], me, equal_nan=True, atol=1e-6)
 
 
-# Pictures
-
-
-def test_poses_are_drawn_at_their_place_whole_or_with_what_is_known() -> None:
-    body = person(waving(0))
-    whole = draw_people(body[None], SIZE)
-    assert whole.any(axis=2).mean() > 0.005
-    rows, columns = np.nonzero(whole.any(axis=2))
-    assert 55 - 30 < columns.min() < columns.max() < 65 + 30
-    assert rows.max() < 108
-    for joint in (0, 4, 10):
-        x, y = np.rint(body[joint, :2]).astype(int)
-        assert whole[y, x].any()
-    body[4] = np.nan
-    assert 0 < (draw_people(body[None], SIZE) != whole).any(axis=2).mean() < 0.05
-    assert not draw_people(body[None] * np.nan, SIZE).any()
-
-
 def test_uncertain_points_are_left_out_and_other_sizes_show_the_same(tmp_path: Path) -> None:
     folder = write_openpose(tmp_path / "poses", {n: [waving(n)] for n in (3, 4, 7)})
     poses = PoseFrames(folder, PoseView(size=SIZE))
@@ -240,20 +206,6 @@ def test_uncertain_points_are_left_out_and_other_sizes_show_the_same(tmp_path: P
     )
 
 
-@given(
-    st.builds(
-        PoseView,
-        size=st.one_of(st.none(), st.tuples(st.integers(1, 8192), st.integers(1, 8192))),
-        score=st.integers(0, 10).map(lambda n: n / 10),
-        gap=st.integers(0, 99),
-        smooth=st.integers(0, 40).map(lambda n: n / 8),
-        body=st.one_of(st.none(), st.builds(BodyPlace, *[st.integers(-9999, 9999).map(lambda n: n / 10)] * 5)),
-    )
-)
-def test_a_view_is_its_text_and_back(view: PoseView) -> None:
-    assert PoseView.parse(str(view), Path("a.json")) == view
-
-
 def test_settings_that_no_reader_takes_are_refused() -> None:
     with pytest.raises(MediaError, match=r"'large' says nothing about keypoints — write .*a\.json#1280x720"):
         PoseView.parse("large", Path("a.json"))
@@ -261,12 +213,3 @@ def test_settings_that_no_reader_takes_are_refused() -> None:
         with pytest.raises(ValueError, match=r"pairing\.(size|body) = .* — write it as in"):
             PoseSettings(**wrong)  # type: ignore[arg-type]
     assert make_pairing("pose", {"body": "1_2_3_4_5", "fit": False}).guides == ("keypoints#score=0.3,gap=8,smooth=1",)
-
-
-def test_only_files_of_keypoints_are_taken_for_them(tmp_path: Path) -> None:
-    (tmp_path / "notes").mkdir()
-    (tmp_path / "notes/dataset.json").write_text("{}")
-    assert not is_keypoints(tmp_path / "notes")
-    assert is_keypoints(write_openpose(tmp_path / "poses", {0: [waving(0)]}))
-    taken = [name for name in ("a.JSON", "b.csv", "c.mp4", "d.png") if is_keypoints(tmp_path / name)]
-    assert taken == ["a.JSON", "b.csv"]

@@ -24,7 +24,7 @@ from pictures_of_all_kinds import (
 from PIL import Image, ImageCms
 
 import vidtrans as api
-from vidtrans.clips.indexing import content_digest, survey_clip
+from vidtrans.clips.indexing import survey_clip
 from vidtrans.core.errors import MediaError
 from vidtrans.session import Context
 from vidtrans.video.colour.icc import read_profile
@@ -32,7 +32,6 @@ from vidtrans.video.colour.primaries import ADOBE_RGB, TAGGED
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import encode_png, picture_size, read_layers, read_picture, read_still
 from vidtrans.video.images.picture_stack import PictureStack
-from vidtrans.video.images.tiff import with_first
 from vidtrans.video.io.encoder import _keeping_priority
 from vidtrans.video.io.pictures import open_reader
 from vidtrans.video.io.policy import describe_conversions
@@ -44,9 +43,6 @@ SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 def flat(mode: str = "RGB", colour: tuple[int, ...] = COLOUR) -> Image.Image:
     return Image.new(mode, (8, 8), colour)
-
-
-# Colours
 
 
 def by_littlecms(picture: Image.Image, profile: bytes) -> np.ndarray:
@@ -127,16 +123,6 @@ def test_exif_tells_of_adobe_rgb(tmp_path: Path) -> None:
     assert np.abs(read_picture(tmp_path / "a.jpg")[4, 4].astype(int) - (232, 57, 34)).max() <= 1
 
 
-def test_a_conversion_is_told_once_for_a_clip(tmp_path: Path) -> None:
-    (tmp_path / "f").mkdir()
-    for i in range(3):
-        flat().save(tmp_path / "f" / f"{i}.png", icc_profile=rgb_profile(P3, 2.2, "Display P3"))
-    assert api.probe(tmp_path / "f")["warnings"] == ["colours of Display P3: converted to sRGB"]
-
-
-# Orientation
-
-
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 def test_a_picture_is_turned_upright_with_and_without_alpha(tmp_path: Path, orientation: int, mode: str) -> None:
@@ -152,20 +138,6 @@ def test_a_picture_is_turned_upright_with_and_without_alpha(tmp_path: Path, orie
         turns |= {5: turned, 6: turned[:, ::-1], 7: turned[::-1, ::-1], 8: turned[::-1]}
         assert np.array_equal(read_still(path).picture, turns[orientation])
         assert picture_size(path) == turns[orientation].shape[1::-1]
-
-
-@pytest.mark.parametrize(("orientation", "mode", "fresh"), [(6, "RGBA", True), (1, "RGBA", False), (6, "RGB", False)])
-def test_frames_of_turned_pictures_with_alpha_have_keys_of_their_own(
-    tmp_path: Path, orientation: int, mode: str, fresh: bool
-) -> None:
-    exif = Image.Exif()
-    exif[274] = orientation
-    Image.new(mode, (16, 8), (200, 60, 40, 99)[: len(mode)]).save(tmp_path / "a.png", exif=exif)
-    content = content_digest(Context(), tmp_path / "a.png")
-    assert (survey_clip(Context(), tmp_path / "a.png").digest != content) == fresh
-
-
-# Sample formats
 
 
 RAMP = np.linspace(0, 1, 48 * 64 * 3).reshape(48, 64, 3)
@@ -192,23 +164,6 @@ def test_samples_of_any_format_are_scaled_by_a_rule_that_is_told(
     assert still.picture.dtype == np.uint16
     assert np.abs(still.picture / 65535 - shown.reshape(48, 64, channels)).max() < 1 / 100
     assert (still.notes[0].startswith(note)) if note else not still.notes
-
-
-def test_negative_and_not_a_number_are_black_and_what_is_brighter_is_told(tmp_path: Path) -> None:
-    path = write_tiff(tmp_path / "a.tif", [np.array([[-1, np.nan, 0.5, 3, np.inf]] * 4, np.float32)])
-    still = read_still(path)
-    assert still.picture[0, :, 0].tolist() == [0, 0, 32768, 65535, 65535]
-    clipped, odd = still.notes
-    assert clipped == "floating-point samples: 0 is black, 1 is white, and what is brighter is clipped"
-    assert "no numbers (NaN or infinite)" in odd
-
-
-def test_a_speck_that_is_no_number_does_not_hide_the_white_of_whole_samples(tmp_path: Path) -> None:
-    samples = np.tile(np.arange(0, 256, 5, np.float32), (20, 1))
-    odd = samples.copy()
-    odd[3, 7], odd[9, 20], odd[15, 40] = np.nan, np.inf, -np.inf
-    pictures = [read_still(write_tiff(tmp_path / f"{n}.tif", [each])) for n, each in enumerate((samples, odd))]
-    assert [still.samples.white for still in pictures] == [255, 255]
 
 
 @pytest.mark.parametrize(
@@ -249,21 +204,6 @@ def test_dark_16_bit_pictures_stay_dark(tmp_path: Path, samples: list[int]) -> N
     assert (clip.index.findings.white, read) == (0, samples)
     noted = [note for note in clip.index.findings.notes if "#=0.." in note]
     assert len(noted) == (0 < max(samples) <= 4095)  # what they may be, and how to say so
-
-
-@pytest.mark.parametrize(
-    ("samples", "white"),
-    [
-        (np.array([[0, 1]], np.uint16), 0),  # it may be the first frame of a fade
-        (np.array([[0, 1]], np.int32), 255),
-        (np.array([[3, 300]], np.uint32), 65535),
-        (np.array([[0, 17]], np.float32), 255),
-        (np.array([[0, 17.5]], np.float32), 0),
-    ],
-)
-def test_32_bit_numbers_that_fit_into_8_or_16_bits_have_these(tmp_path: Path, samples: np.ndarray, white: int) -> None:
-    path = write_tiff(tmp_path / "a.tif", [np.repeat(samples, 4, 0)])
-    assert survey_clip(Context(), path).index.findings.white == white
 
 
 @pytest.mark.parametrize("kind", ["folder", "file", "stack", "8 bits"])
@@ -335,9 +275,6 @@ def test_samples_that_are_not_read_are_named(tmp_path: Path, dtype: type, tags: 
         read_picture(path)
 
 
-# Formats
-
-
 @pytest.mark.parametrize(
     "ending", ["tga", "bmp", "ppm", "jp2", "png", "tif", "webp", "jfif", "j2k", "qoi", "pcx", "sgi"]
 )
@@ -359,9 +296,6 @@ def test_light_gets_the_curve_of_srgb(tmp_path: Path, ending: str) -> None:
     light = np.array([0, 0.25, 1, 4], np.float32).reshape(1, 4, 1).repeat(3, 2).repeat(4, 0)
     cv2.imwrite(str(tmp_path / f"a.{ending}"), light)
     assert np.abs(read_picture(tmp_path / f"a.{ending}")[0, :, 0].astype(int) - (0, 137, 255, 255)).max() <= 1
-
-
-# Several pictures in one file
 
 
 def stack(path: Path, count: int = 5) -> Path:
@@ -406,21 +340,6 @@ def test_a_picture_of_a_stack_is_read_as_a_file_of_its_own(
     assert (tmp_path / "a.tif").read_bytes() == before
 
 
-@pytest.mark.parametrize("start", ["II*\0", "MM\0*", "II+\0\x08\0\0\0", "MM\0+\0\x08\0\0"])
-def test_the_first_directory_of_a_tiff_is_replaced_in_its_byte_order(start: str) -> None:
-    data = np.frombuffer(start.encode() + bytes(16), np.uint8).copy()
-    size = len(start)
-    found = with_first(data, 1000).tobytes()
-    assert found[:size] == start.encode()
-    assert int.from_bytes(found[size : 2 * size], "little" if start[0] == "I" else "big") == 1000
-    assert found[2 * size :] == bytes(16 - size)
-
-
-def test_a_preview_in_a_tiff_is_no_picture_of_a_clip(tmp_path: Path) -> None:
-    whole, preview = np.zeros((32, 32, 3), np.uint8), np.zeros((8, 8, 3), np.uint8)
-    assert api.probe(write_tiff(tmp_path / "a.tif", [whole, preview]))["frames"] == 1
-
-
 def test_many_pictures_where_one_is_needed_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="it holds 5 pictures, where one is needed"):
         read_picture(stack(tmp_path / "a.tif"))
@@ -434,33 +353,8 @@ def test_film_scans_are_named_with_the_way_out(tmp_path: Path) -> None:
             api.probe(tmp_path / given)
 
 
-def test_key_frames_of_deep_clips_are_written_with_16_bits(tmp_path: Path) -> None:
-    ramp = np.linspace(9000, 60_000, 64 * 96).reshape(64, 96, 1).repeat(3, 2)
-    write_folder(tmp_path / "f", [np.roll(ramp, 2 * i, 1).astype(np.uint16) for i in range(3)])
-    api.keyframes(tmp_path / "f", output=tmp_path / "k", count=1)
-    (chosen,) = (path for path in (tmp_path / "k").iterdir() if path.stem != "sheet")
-    assert len(np.unique(read_layers(chosen)[0])) > 5000
-
-
-def test_a_folder_of_avif_is_read_with_its_alpha(tmp_path: Path) -> None:
-    folder = tmp_path / "f"
-    folder.mkdir()
-    for i in range(3):
-        rgba = np.dstack([np.full((48, 64, 3), 60 * i + 40, np.uint8), np.full((48, 64), 255, np.uint8)])
-        rgba[:, 32:, 3] = 0
-        Image.fromarray(rgba).save(folder / f"{i:04d}.avif", quality=95)
-    clip = survey_clip(Context(), folder / "%04d.avif")
-    frames = list(clip.frames(FrameFormat(alpha="kept"), 1))
-    assert clip.index.names == ("0000.avif", "0001.avif", "0002.avif")
-    for i, frame in enumerate(frames):
-        assert frame.alpha is not None
-        assert abs(int(frame.rgb[20, 10, 0]) - (60 * i + 40)) <= 2
-        assert (frame.alpha[20, 10], frame.alpha[20, 50]) == (255, 0)
-
-
 @pytest.mark.parametrize("depth", [8, 10])
 def test_an_avif_has_its_depth_and_colours(tmp_path: Path, depth: int) -> None:
-    """As the AVIF by itself, which is read as a video."""
     grey = np.repeat(np.linspace(0, 65535, 64).astype(np.uint16)[None, :, None], 64, 0).repeat(3, 2)
     path = tmp_path / "0.avif"
     with _keeping_priority(), av.open(str(path), "w") as container:

@@ -21,7 +21,6 @@ from vidtrans.video.io.clip import ClipIndex, Frame
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join
-from vidtrans.video.io.orientation import Orientation, orientation_from_matrix
 from vidtrans.video.io.reader import ClipReader
 from vidtrans.video.io.stream_copy import StreamCopy
 
@@ -74,13 +73,6 @@ def test_every_frame_is_read_once_at_its_own_time_from_any_start(name: str) -> N
             assert same_frames(list(reader.frames(25, None, index)), whole[25:])
 
 
-def test_a_range_that_is_empty_or_past_the_end_gives_no_frames(clip: Path) -> None:
-    index = index_of(clip)
-    assert read(clip, 5, 5, index) == read(clip, 7, 5) == read(clip, 40, 50) == []
-    assert len(read(clip, 38, 99, index)) == 2
-    assert read(clip, 40, 50, index) == []
-
-
 def test_a_file_that_changed_since_it_was_indexed_is_refused(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mp4", moving_frames(10))
     index = index_of(path)
@@ -90,44 +82,6 @@ def test_a_file_that_changed_since_it_was_indexed_is_refused(tmp_path: Path) -> 
     write_clip(path, moving_frames(10), rate=25)
     with pytest.raises(MediaError, match="changed while it was read"):
         read(path, 0, None, index)
-
-
-def test_the_index_knows_how_long_each_frame_is_shown(tmp_path: Path) -> None:
-    index = index_of(write_clip(tmp_path / "a.mp4", moving_frames(40), pts=VFR))
-    assert index.durations()[:-1] == [b - a for a, b in pairwise(VFR)]
-    assert index.last_duration >= 1
-    assert index.duration_s == pytest.approx(float((VFR[-1] + index.last_duration) * index.time_base))
-    assert index.num_frames == index.num_frames_from_header == 40
-
-
-# Orientation
-
-
-MATRICES = [(a, 0, 0, d) for a in (1, -1) for d in (1, -1)] + [(0, b, c, 0) for b in (1, -1) for c in (1, -1)]
-
-
-@repeatable
-@given(st.sampled_from(MATRICES), st.integers(1, 5), st.integers(1, 5), st.integers(1, 1 << 16))
-def test_an_orientation_moves_each_pixel_where_its_matrix_says(
-    matrix: tuple[int, int, int, int], width: int, height: int, scale: int
-) -> None:
-    a, b, c, d = matrix
-    stored = np.arange(width * height).reshape(height, width)
-    corners = [(a * x + c * y, b * x + d * y) for x in (0, width - 1) for y in (0, height - 1)]
-    left, top = min(x for x, _ in corners), min(y for _, y in corners)
-    upright = np.full((max(y for _, y in corners) - top + 1, max(x for x, _ in corners) - left + 1), -1)
-    for y in range(height):
-        for x in range(width):
-            upright[b * x + d * y - top, a * x + c * y - left] = stored[y, x]
-    found = orientation_from_matrix(np.array([[a * scale, b * scale, 0], [c * scale, d * scale, 0], [0, 0, 1 << 30]]))
-    assert np.array_equal(found.apply(stored), upright)
-    assert found.size(width, height) == upright.shape[::-1]
-    assert found.size(*upright.shape[::-1]) == (width, height)
-    everyone = {orientation_from_matrix(np.array([[a, b, 0], [c, d, 0], [0, 0, 1]])) for a, b, c, d in MATRICES}
-    assert everyone == {Orientation(q, m) for q in range(4) for m in (False, True)}
-
-
-# Segments, joined
 
 
 def chunked(frames: Sequence[Frame], length: int) -> Iterator[Sequence[Frame]]:

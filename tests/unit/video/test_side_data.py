@@ -116,7 +116,6 @@ def test_dolby_vision_is_named_by_its_profile(profile: int, compatibility: int, 
 
 
 def attached(path: Path) -> tuple[str, str]:
-    """The layout of stereo 3D, and the projection."""
     with closing(av.open(str(path))) as container:
         frame = next(container.decode(video=0))
         return stereo_of(frame), projection_of(frame)

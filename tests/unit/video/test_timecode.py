@@ -7,30 +7,10 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
 from vidtrans.video.io.timecode import advance, counted_rate
 
-repeatable = hypothesis_settings(max_examples=40)
 NTSC, NTSC_60, FILM, PAL = Fraction(30000, 1001), Fraction(60000, 1001), Fraction(24000, 1001), Fraction(25)
-# Rate, its mark, frames in a day.
-KINDS = {
-    (PAL, ":"): 2_160_000,
-    (FILM, ":"): 2_073_600,
-    (Fraction(24), ":"): 2_073_600,
-    (NTSC, ":"): 2_592_000,
-    (NTSC, ";"): 2_589_408,
-    (NTSC_60, ";"): 5_178_816,
-    (Fraction(120), ":"): 10_368_000,
-}
-kinds = st.sampled_from(sorted(KINDS))
-counts = st.integers(-(10**7), 10**7)
-
-
-def start(mark: str) -> str:
-    return f"00:00:00{mark}00"
 
 
 @pytest.mark.parametrize(
@@ -52,15 +32,6 @@ def start(mark: str) -> str:
 )
 def test_known_values(timecode: str, frames: int, rate: Fraction, expected: str) -> None:
     assert advance(timecode, frames, rate) == expected
-
-
-@repeatable
-@given(kinds, counts, st.integers(-3, 3))
-def test_a_day_later_it_is_the_same(kind: tuple[Fraction, str], count: int, days: int) -> None:
-    rate, mark = kind
-    day = KINDS[kind]
-    assert advance(start(mark), count + days * day, rate) == advance(start(mark), count, rate)
-    assert (advance(start(mark), count, rate) == start(mark)) == (count % day == 0)
 
 
 @pytest.mark.parametrize(("rate", "base", "dropped"), [(NTSC, 30, 2), (NTSC_60, 60, 4)])

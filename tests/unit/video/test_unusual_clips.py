@@ -66,7 +66,6 @@ B_FRAMES = {"crf": "12", "preset": "fast", "g": "12", "bf": "3"}
 
 
 def opened(path: Path, **options: Any) -> tuple[Clip, list[str]]:
-    """The clip as a command opens it, and its warnings."""
     notes: list[Any] = []
     clip = open_clip(Context(**{"cache_dir": Path("cache"), "report": notes.append, **options}), path)
     return clip, [event.text for event in notes if isinstance(event, Note) and event.level == "warning"]
@@ -80,25 +79,19 @@ def frames_of(
 
 
 def check_middles(clip: Clip, starts: Sequence[int] = (1, 5, 11, 17, 3)) -> None:
-    """Reading from the middle gives what reading from the start gives."""
     whole = frames_of(clip)
     for start in starts:
         assert same_frames(frames_of(clip, start, start + 2), whole[start : start + 2]), start
 
 
 def striped(size: tuple[int, int]) -> np.ndarray:
-    """Red, green, blue and grey, upright, of (width, height)."""
     colours = np.array([(200, 40, 40), (40, 200, 40), (40, 40, 200), (128, 128, 128)], np.uint8)
     return np.broadcast_to(np.repeat(colours, size[0] // 4, axis=0), (size[1], size[0], 3)).copy()
 
 
 def given_times(name: str) -> list[int | None]:
-    """The times of a file's frames, as FFmpeg gives them."""
     with closing(av.open(name)) as container:
         return [f.pts for f in container.decode(video=0)]
-
-
-# Interlaced
 
 
 @pytest.mark.parametrize(
@@ -120,15 +113,6 @@ def test_of_woven_fields_one_whole_picture_is_made_at_the_same_time(name: str, c
         bright = np.flatnonzero(frame.rgb[10:-10, :, 1].mean(axis=0) > 130)
         assert abs(bright.mean() - (8 * frame.index % 52 + 4.5)) <= 1
     check_middles(clip)
-
-
-def test_reading_interlaced_frames_from_a_keyframe_equals_reading_from_the_start() -> None:
-    """What holds still keeps its detail by the frame before, which lies before the keyframe."""
-    frames, still = woven(12), np.random.default_rng(3).integers(0, 256, (20, 64, 3), dtype=np.uint8)
-    for frame in frames:
-        frame[20:40] = still
-    clip, _ = opened(write_woven(Path("a.mov"), frames, codec="prores"))
-    check_middles(clip, tuple(range(12)))
 
 
 def test_progressive_frames_among_interlaced_ones_are_left_alone() -> None:
@@ -158,17 +142,6 @@ def test_interlaced_and_turned_is_both_put_right_and_few_frames_are_all_there() 
         assert few.index.num_frames == len(frames_of(few)) == count
 
 
-def test_interlaced_colours_keep_their_tags() -> None:
-    stripes = striped((64, 48))
-    clip, _ = opened(write_woven(Path("a.mp4"), [stripes] * 4, colorspace=1, color_range=1))
-    assert clip.index.findings.interlaced == 4
-    for frame in frames_of(clip):
-        assert np.abs(frame.rgb.astype(int) - stripes)[:, [8, 24, 40, 56]].max() <= 6
-
-
-# Times
-
-
 def test_an_avi_that_numbers_its_packets_is_put_in_order() -> None:
     base = Fraction(1, 25)
     path = write_clip(Path("a.avi"), numbered(moving_frames(40)), rate=25, time_base=base, options=B_FRAMES)
@@ -191,12 +164,8 @@ def test_a_rate_that_a_header_makes_up_is_not_believed() -> None:
     assert abs(opened(path)[0].index.rate - 30) < Fraction(1, 10)
 
 
-# Transparency
-
-
 @pytest.fixture(scope="module")
 def cut_out_clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The same cut-outs, transparent, in every kind of file that holds them."""
     folder, frames = tmp_path_factory.mktemp("alpha"), cut_outs(6)
     vp9 = {"crf": "4", "b:v": "0", "cpu-used": "8", "deadline": "good"}
     prores = {"profile": "4444", "qscale": "2"}
@@ -268,18 +237,7 @@ def test_no_colour_bleeds_in_from_what_is_not_seen(kind: str, cut_out_clips: dic
             assert np.abs(seen - (220, 100, 30)).max() <= (40 if kind == "vp9" else 16)
 
 
-def test_a_format_with_transparency_in_which_nothing_is_transparent_is_opaque() -> None:
-    solid = [np.dstack([f, np.full(f.shape[:2], 255, np.uint8)]) for f in moving_frames(3)]
-    clip, _ = opened(write_frames(Path("a.mkv"), solid, "ffv1", "bgra"))
-    assert not clip.index.findings.alpha
-    assert all(np.array_equal(f.rgb, s[..., :3]) for f, s in zip(frames_of(clip), solid, strict=True))
-
-
-# More than 8 bits
-
-
 def test_a_ramp_of_10_bits_is_read_at_its_full_depth_or_rounded() -> None:
-    """Limited range: code 64 is black, 940 white."""
     codes = np.broadcast_to(np.linspace(64, 940, 1024).round().astype(np.uint16), (64, 1024))
     lossless = {"qp": "0", "preset": "ultrafast"}
     clip, _ = opened(write_grey(Path("a.mkv"), codes, "libx264", "yuv444p10le", options=lossless))
@@ -294,20 +252,6 @@ def test_a_ramp_of_10_bits_is_read_at_its_full_depth_or_rounded() -> None:
             assert (line[0].max(), line[-1].min()) == (0, full)
         for frame in frames_of(clip, form=FrameFormat(Size(exact=(512, 32)), deep=deep)):
             assert len(np.unique(frame.rgb[16, :, 1])) >= (480 if deep else 250)
-
-
-def test_16_bits_of_rgb_are_read_exactly_or_rounded_and_8_bits_the_same_where_they_are_read_deep() -> None:
-    picture = np.random.default_rng(2).integers(0, 65536, (32, 48, 3), dtype=np.uint16)
-    rounded = np.rint(picture / 257).astype(np.uint8)
-    deep, _ = opened(write_frames(Path("a.mkv"), [picture] * 2, "ffv1", "gbrp16le"))
-    plain, _ = opened(write_frames(Path("b.mkv"), [rounded] * 2, "ffv1", "bgr0"))
-    assert (deep.index.findings.depth, plain.index.findings.depth) == (16, 8)
-    exact = rounded.astype(np.uint16) * 257
-    for clip, is_deep, wanted in ((deep, True, picture), (deep, False, rounded), (plain, True, exact)):
-        assert all(np.array_equal(f.rgb, wanted) for f in frames_of(clip, form=FrameFormat(deep=is_deep)))
-
-
-# Sizes, tracks, turns, aspects
 
 
 def test_a_size_that_changes_on_the_way_is_scaled_to_the_first() -> None:
@@ -371,9 +315,6 @@ def test_a_codec_that_is_not_known_is_refused_and_beside_it_the_other_track_is_r
     assert clip.index.num_frames == 6
 
 
-# Colours
-
-
 @pytest.mark.parametrize(("size", "space", "tag"), [((1280, 720), "ITU601", 6), ((64, 48), "ITU709", 1)])
 def test_colours_follow_their_tags_whatever_the_lines(size: tuple[int, int], space: str, tag: int) -> None:
     stripes, middles = striped(size), np.s_[::20, size[0] // 8 :: size[0] // 4]
@@ -384,7 +325,6 @@ def test_colours_follow_their_tags_whatever_the_lines(size: tuple[int, int], spa
 
 @pytest.mark.parametrize(("transfer", "name", "white"), [(PQ, "PQ", 0.5807), (HLG, "HLG", 0.75)])
 def test_hdr_is_mapped_and_said(transfer: int, name: str, white: float) -> None:
-    """Reference white (203 nits) is bright without clipping, black is black, greys stay in order, and grey."""
     picture = ramp(256, 32)
     picture[8:24, 96:160] = round(white * 65535)
     path = turned(hdr_clip(Path("a.mp4"), transfer=transfer, frame=picture), (0, 1, -1, 0))
@@ -402,19 +342,14 @@ def test_hdr_is_mapped_and_said(transfer: int, name: str, white: float) -> None:
         assert np.abs(rgb - rgb.mean(axis=2, keepdims=True)).max() < 0.04
 
 
-# Damage
-
-
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two seconds with sound and B-frames, its index at the front."""
     folder = tmp_path_factory.mktemp("film")
     whole = write_clip(folder / "whole.mp4", numbered(moving_frames(60)), sound=True, options=B_FRAMES)
     return index_first(whole, folder / "film.mp4")
 
 
 def check_refused(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It is named with what is wrong, what was lost, and the remedy; nothing is made."""
     told = refuse(capsys, 3, "stylize", path, "--model", "identity")
     assert f"{path}: damaged: " in told
     assert "--allow-damaged" in told
@@ -542,9 +477,6 @@ def test_a_file_whose_every_frame_is_damaged_is_refused_with_leave_too(
     Path("noise.mp4").write_bytes(data)
     for more in ((), ("--allow-damaged",)):
         assert "noise.mp4" in refuse(capsys, 3, "stylize", "noise.mp4", "--model", "identity", *more)
-
-
-# Hostile files
 
 
 def png_of(side: int) -> bytes:

@@ -16,9 +16,8 @@ from clips import moving_frames, scene, write_clip
 
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.video.colour.conversion import FromRGB, ToRGB, to_uint16
-from vidtrans.video.images.picture import encode_png, read_picture, resize, write_picture
+from vidtrans.video.images.picture import encode_png, read_picture
 from vidtrans.video.io.codecs import CODECS
-from vidtrans.video.io.container import open_media
 from vidtrans.video.io.encoder import LosslessWriter, SegmentWriter, read_lossless
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join
@@ -28,7 +27,6 @@ PATCHES = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0), (1
 
 
 def patches(width: int = 560, height: int = 32) -> np.ndarray:
-    """Upright stripes of plain colours, (H, W, 3) uint8."""
     stripes = np.array(PATCHES, np.uint8)[np.arange(width) * len(PATCHES) // width]
     return np.broadcast_to(stripes, (height, width, 3)).copy()
 
@@ -143,29 +141,7 @@ def test_where_a_seek_lands_too_late_the_frames_are_right_all_the_same(
     assert all(np.array_equal(f.rgb, whole[f.index]) for f in found)
 
 
-def test_a_file_is_closed_whatever_happens_and_an_index_of_no_frames_is_a_media_error(clip: Path) -> None:
-    with pytest.raises(KeyError), open_media(clip) as container:
-        raise KeyError
-    with pytest.raises(AssertionError, match="not open"):
-        next(container.demux())
-    with ClipReader(clip) as reader, pytest.raises(MediaError, match="no frame could be decoded"):
-        reader.index()
-
-
-# Pictures
-
-
-def test_a_picture_survives_being_written_and_read(tmp_path: Path) -> None:
-    picture = scene(33, 17, seed=1)
-    write_picture(tmp_path / "new" / "a.png", picture)
-    assert np.array_equal(read_picture(tmp_path / "new" / "a.png"), picture)
-    assert encode_png(picture) == (tmp_path / "new" / "a.png").read_bytes()
-    write_picture(tmp_path / "grey.png", picture[..., 0])
-    assert np.array_equal(read_picture(tmp_path / "grey.png"), np.repeat(picture[..., :1], 3, axis=2))
-
-
 def absurd_png(side: int) -> bytes:
-    """A well-formed header of a picture far too large, and nothing after it."""
     header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
 
@@ -177,12 +153,3 @@ def test_what_is_no_picture_is_a_media_error(tmp_path: Path, data: bytes | None)
         path.write_bytes(data)
     with pytest.raises(MediaError, match=r"a\.png"):
         read_picture(path)
-
-
-def test_resizing_gives_the_size_and_keeps_the_mean() -> None:
-    picture = scene(64, 48, seed=3)
-    assert resize(picture, 64, 48) is picture
-    small, large = resize(picture, 21, 13), resize(picture, 130, 97)
-    assert (small.shape, large.shape) == ((13, 21, 3), (97, 130, 3))
-    assert abs(small.mean() - picture.mean()) < 1
-    assert abs(large.mean() - picture.mean()) < 1.5
