@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,6 @@ from hypothesis import strategies as st
 from plates import SIZE, before, dataset_of, panned
 
 import vidtrans as api
-from vidtrans.core.errors import ModelError
-from vidtrans.core.settings import Table
 from vidtrans.data.augment import draw_geometry
 from vidtrans.data.background_plate import (
     SAME_SCENE,
@@ -30,15 +27,9 @@ from vidtrans.data.background_plate import (
 )
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.loading import Loader
-from vidtrans.models.model_file import load_generator, save_model
-from vidtrans.models.model_record import FORMAT, ModelRecord
-from vidtrans.networks.init import build_generator, initialise
 from vidtrans.video.images.picture import read_picture, write_picture
 
 repeatable = hypothesis_settings(max_examples=8)
-
-
-# The picture itself
 
 
 def test_a_median_is_a_value_that_was_there() -> None:
@@ -67,7 +58,6 @@ def test_a_scene_is_known_in_other_light_and_size_and_no_other_is(
 
 @pytest.fixture(scope="module")
 def still(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset of a camera at rest."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("still"))
         return dataset_of(before(1)).resolve()
@@ -86,11 +76,7 @@ def test_a_camera_at_rest_is_told_from_one_that_moves(still: Path) -> None:
     assert find_background_plate(pairs[:4]) is None
 
 
-# The loader
-
-
 def test_the_plate_is_cut_and_mirrored_as_the_pair_is(still: Path) -> None:
-    """Where the plate is the pair's own target, the two are one in every draw; else the batch is as without it."""
     dataset = open_dataset(still)
     pairs = dataset.role("train")
     target = read_picture(pairs[0].target)
@@ -148,22 +134,3 @@ def test_photographs_have_even_weights_and_no_plate() -> None:
     assert find_motion_weights(dataset, dataset.pairs, 4.0).plates == {}
     plate = find_background_plate(dataset.pairs)
     assert plate is None or not plate.is_still
-
-
-# The network, the engine, the file
-
-
-def test_a_plate_of_another_size_than_the_record_says_is_a_model_error(tmp_path: Path) -> None:
-    table = {"channels": 8, "blocks": [0, 0, 0]}
-    generator = build_generator("unet-small", table, 1, plate=(48, 32))
-    initialise(generator, 0)
-    pairing: Table = {"name": "edges", "settings": {}}
-    record = ModelRecord({"name": "unet-small", "settings": table}, pairing, 1, 3, 32, "", {}, {})
-    assert '"plate"' not in record.to_json()
-    assert f'"format":{FORMAT},' in record.to_json()
-    for name, size in (("good", [48, 32]), ("bad", [32, 48]), ("absurd", [0, 10**9])):
-        save_model(tmp_path / f"{name}.safetensors", generator, replace(record, plate={"size": size, "still": 1.0}))
-    assert load_generator(tmp_path / "good.safetensors")[0].picture.shape == (32, 48, 3)
-    for name in ("bad", "absurd"):
-        with pytest.raises(ModelError):
-            load_generator(tmp_path / f"{name}.safetensors")

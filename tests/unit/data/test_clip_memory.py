@@ -8,12 +8,9 @@ import cv2
 import numpy as np
 import pytest
 from clips import scene
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
 from vidtrans.core.errors import UsageError
-from vidtrans.data.clip_memory import LEFT_OUT, PIECE, ClipMemory, MemoryPlan, low, runs_of_frames
+from vidtrans.data.clip_memory import LEFT_OUT, ClipMemory, MemoryPlan, low
 from vidtrans.data.dataset import Pair
 from vidtrans.data.told_examples import told_position
 from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
@@ -33,27 +30,6 @@ def pairs_of(lengths: list[int], pairing: NextFrame) -> list[Pair]:
         for shot, length in enumerate(lengths)
         for place, step in enumerate(pairing.pair_positions(length))
     ]
-
-
-@hypothesis_settings(max_examples=20)
-@given(st.lists(st.integers(1, 120), min_size=1, max_size=5), st.integers(2, 300), st.integers(1, 3))
-def test_runs_are_frames_in_a_row_and_no_more_than_are_wanted(lengths: list[int], count: int, step: int) -> None:
-    pairs = pairs_of(lengths, NextFrame(NextFrameSettings(step, 2, "nearest")))
-    files, runs, shots = runs_of_frames(pairs, count, step)
-    assert len(runs) == len(shots)
-    known = [shot for shot, length in enumerate(lengths) if length > 2 * step]  # the others have no pairs
-    assert set(shots) <= set(range(1, len(known) + 1))
-    assert sum(runs) == len(files) == len(set(files))
-    seen = {file for pair in pairs for file in (*pair.inputs, pair.target)}
-    assert set(files) == seen if len(seen) <= count else len(files) <= max(count, PIECE)
-    at = 0
-    shot_of: dict[int, str] = {}
-    for length, number in zip(runs, shots, strict=True):
-        assert shot_of.setdefault(number, files[at].parent.name) == files[at].parent.name
-        run = [(file.parent.name, file.stem) for file in files[at : at + length]]
-        assert len({shot for shot, _ in run}) == 1
-        assert set(np.diff([int(number) for _, number in run])) <= {1}
-        at += length
 
 
 @pytest.mark.parametrize(("length", "step", "context"), [(2, 1, 1), (9000, 20, 2)])

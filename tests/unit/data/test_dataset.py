@@ -20,7 +20,7 @@ from vidtrans.core.errors import Interrupted, MediaError
 from vidtrans.core.events import Stop, silent
 from vidtrans.core.settings import Size
 from vidtrans.data.building import plan_dataset, split_roles, write_pictures
-from vidtrans.data.dataset import INDEX, Dataset, open_dataset, write_index
+from vidtrans.data.dataset import INDEX, Dataset, open_dataset
 from vidtrans.data.pair_folders import find_pairs
 from vidtrans.data.settings import DatasetSettings
 from vidtrans.data.sources import ClipSource
@@ -28,8 +28,6 @@ from vidtrans.flow.survey import Survey
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.video.images.picture import write_picture
 from vidtrans.video.io.clip import ClipIndex
-
-# Roles
 
 
 @hypothesis_settings(max_examples=20)
@@ -43,19 +41,6 @@ def test_held_out_frames_come_in_whole_blocks_with_gaps_around(n: int, fraction:
     assert line.count(".") >= n / 2
     assert line.count("H") <= max(block, n * fraction + block / 2)
     assert roles == split_roles(n, fraction, block, gap)
-
-
-def test_about_the_asked_share_is_held_out_and_spread() -> None:
-    held = [i for i, r in enumerate(split_roles(320, 0.1, 8, 4)) if r == "val"]
-    assert abs(len(held) - 32) <= 8
-    assert abs(sum(1 if i < 160 else -1 for i in held)) <= 8
-    line = "".join(r[0] for r in split_roles(32, 0.1, 8, 4))
-    assert line == "t" * 8 + "g" * 4 + "v" * 8 + "g" * 4 + "t" * 8
-    assert set(split_roles(31, 0.5, 8, 4)) == {"train"}
-    assert set(split_roles(1000, 0.0, 8, 4)) == {"train"}
-
-
-# Pair folders
 
 
 def test_equal_names_in_a_and_b_are_pairs(tmp_path: Path) -> None:
@@ -112,9 +97,6 @@ def test_a_folder_without_pairs_is_a_media_error(tmp_path: Path) -> None:
         find_pairs(tmp_path, "AtoB")
 
 
-# Plans
-
-
 def clip_source(stop: int = 100, **rest: Any) -> ClipSource:
     pts = tuple(range(0, 512 * stop, 512))
     index = ClipIndex(pts, Fraction(1, 15_360), 512, 64, 48, Fraction(1), Fraction(30), 0, stop)
@@ -157,25 +139,8 @@ def test_a_stopped_build_goes_on_where_it_was(tmp_path: Path) -> None:
     assert all((tmp_path / "a" / f).read_bytes() == (tmp_path / "b" / f).read_bytes() for f in files)
 
 
-# The dataset on disk
-
-
 def places(dataset: Dataset) -> list[tuple[list[int], int, str]]:
     return [([int(p.stem) for p in pair.inputs], int(pair.target.stem), pair.role) for pair in dataset.pairs]
-
-
-def test_a_dataset_is_read_as_it_was_written(tmp_path: Path) -> None:
-    dataset = open_dataset(make_dataset(tmp_path / "d"))
-    assert (dataset.key, dataset.preset, dataset.size, dataset.num_missing) == ("key", "edges", "32", 0)
-    assert dataset.pairing.name == "next-frame"
-    # No pair spans the cut at 6, and none mixes roles.
-    train = [*range(5), 6, 7, 8]
-    assert places(dataset) == [*(([i], i + 1, "train") for i in train), ([10], 11, "val")]
-    assert len(dataset.role("train")) == 8
-    again = tmp_path / "again"
-    again.mkdir()
-    write_index(again, dataset)
-    assert (again / INDEX).read_bytes() == (tmp_path / "d" / INDEX).read_bytes()
 
 
 def change(folder: Path, damage: Callable[[Any], Any]) -> None:
@@ -189,12 +154,6 @@ def changed(**changes: Any) -> Callable[[dict[str, Any]], Any]:
 
 def frame_changed(*numbers: int, **changes: Any) -> Callable[[dict[str, Any]], Any]:
     return lambda v: {**v, "frames": [f | changes if i in numbers else f for i, f in enumerate(v["frames"])]}
-
-
-def test_frames_of_a_gap_are_in_no_pair(tmp_path: Path) -> None:
-    folder = make_dataset(tmp_path / "d", "edges")
-    change(folder, frame_changed(3, 4, 5, role="gap"))
-    assert [t for _, t, _ in places(open_dataset(folder))] == [0, 1, 2, *range(6, 12)]
 
 
 def test_a_deleted_picture_drops_its_pairs_alone(tmp_path: Path) -> None:
@@ -237,10 +196,3 @@ def test_a_damaged_index_is_a_media_error_that_names_it(tmp_path: Path) -> None:
         (folder / INDEX).write_bytes(data)
         with pytest.raises(MediaError, match="damaged"):
             open_dataset(folder)
-
-
-def test_what_is_no_dataset_is_a_media_error_with_the_remedy(tmp_path: Path) -> None:
-    for path, why in ((tmp_path, "no dataset.json"), (tmp_path / "absent", "no such folder")):
-        with pytest.raises(MediaError, match=why) as caught:
-            open_dataset(path)
-        assert "make-dataset" in str(caught.value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -44,22 +43,6 @@ def plan(*sources: Any, pairing: str = "aligned", **settings: Any) -> DatasetPla
 
 
 LARGE = (640, 360)
-
-
-@pytest.mark.parametrize("count", [1, 3, 64])
-def test_evenly_spaced_held_out_pairs_are_kept_at_full_size(count: int) -> None:
-    made = plan(source_of(LARGE, LARGE), val_fraction=0.2, full_size_pairs=count)
-    held_out = [r.index for r in made.records if r.role == "val"]
-    full = [r.index for r in made.full_size]
-    assert len(full) == min(count, len(held_out))
-    assert set(full) <= set(held_out)
-    if count > 1:
-        assert full[0] < 40 < 60 < full[-1]  # of both held-out blocks
-    first = made.full_size[0]
-    assert first.full == (f"clip.full/{first.index:06d}.png", f"clip.full.target/{first.index:06d}.png")
-    assert first.names == (*first.pair_names, *first.full)
-    assert sum(len(r.full) for chunk in made.chunks for r in chunk) == 2 * len(full)
-    assert replace(first, role="dropped").names == ()
 
 
 @pytest.mark.parametrize(

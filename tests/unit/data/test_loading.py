@@ -70,14 +70,6 @@ def test_a_picture_that_vanishes_while_training_is_a_media_error(tmp_path: Path)
         next(made.stream(0, 2))
 
 
-def test_every_pair_is_seen_once_an_epoch_across_batches(tmp_path: Path) -> None:
-    made = loader(tmp_path / "a", batch=4)
-    seen = [i for step in range(9) for i in made.indices(step)]
-    count = len(made.pairs)
-    assert count == 9
-    assert all(sorted(seen[k * count : (k + 1) * count]) == list(range(count)) for k in range(4))
-
-
 def test_jitter_and_flip_do_to_the_input_what_they_do_to_the_target(tmp_path: Path) -> None:
     """Input and target are one picture here: they stay one, and their place differs from draw to draw."""
     made = loader(tmp_path / "a", "aligned", batch=8)
@@ -111,13 +103,6 @@ def test_a_drawn_geometry_cuts_a_box_of_the_crops_size(
     assert np.array_equal(made, plain[:, ::-1])
 
 
-def test_zooms_go_both_ways_and_never_below_the_crop() -> None:
-    rng = np.random.default_rng(0)
-    drawn = [draw_geometry(rng, (120, 80), (40, 40), 1.0, False, 1.5).scaled for _ in range(200)]
-    assert (min(drawn), max(drawn)) == (pytest.approx((80, 53), abs=2), pytest.approx((180, 120), abs=2))
-    assert min(draw_geometry(rng, (120, 80), (60, 60), 1.0, False, 3.0).scaled for _ in range(200)) == (90, 60)
-
-
 @repeatable
 @given(
     st.lists(st.tuples(sizes, sizes), min_size=1, max_size=4), st.none() | st.integers(16, 64), st.sampled_from([8, 16])
@@ -130,9 +115,6 @@ def test_the_crop_is_a_multiple_that_fits_where_it_can(
         room = min(smallest, wanted or smallest)
         assert side % multiple == 0
         assert side == multiple or room - multiple < side <= room
-
-
-# Growing pictures
 
 
 SMALL, FULL = PictureScale((32, 16), 0.5), PictureScale((64, 32))
@@ -156,20 +138,6 @@ def test_crops_double_up_to_the_full_one_and_suit_the_networks_and_the_scaled_pi
         assert all(side % 32 == 0 and side >= 64 for scale in scales for side in scale.crop)
 
 
-def test_the_step_alone_decides_the_size() -> None:
-    assert [GROWTH.at(step) for step in range(8)] == [SMALL] * 4 + [FULL] * 4
-    growth = plan_growth((512, 512), 128, 0.6, 10, multiple=8, smallest=8)
-    assert [growth.at(step).crop[0] for step in range(12)] == [128] * 3 + [256] * 3 + [512] * 6
-    assert [growth.of_run(20).at(step).crop[0] for step in (5, 6, 11, 12)] == [128, 256, 256, 512]
-    # From step 2 (a fifth of the run) to 10 (all of it), and from 2 to 18.
-    at_pace = [growth.of_run(10, (2, 0.2)).at(step) for step in range(12)]
-    assert at_pace == [growth.at(step) for step in range(12)]
-    slower = growth.of_run(18, (2, 0.2))
-    assert [slower.at(step).crop[0] for step in (0, 3, 4, 9, 10)] == [128, 128, 256, 256, 512]
-    always = plan_growth((512, 512), 256, 1.0, 10, multiple=8, smallest=8)
-    assert [always.at(step).crop[0] for step in (0, 9, 10)] == [256, 256, 512]
-
-
 def pair_of(name: str, seed: int, domain: int = 0) -> Pair:
     path = put(Path(name), seed, (64, 32))
     return Pair((path,), path, "train", (domain, 0), domain=domain)
@@ -188,13 +156,6 @@ def test_a_batch_shows_the_whole_picture_scaled_down_and_then_at_full_size() -> 
         assert np.array_equal(after[step].inputs, before[step].inputs)
         assert np.array_equal(after[step].targets, before[step].targets)
     assert [b.targets.shape for b in loader.stream(2, 6)] == [(1, 3, 16, 32)] * 2 + [(1, 3, 32, 64)] * 2
-
-
-def test_pictures_are_left_to_the_device_at_full_size_only() -> None:
-    loader = Loader([pair_of("a.png", 1)], make_pairing("colorize", {}), batch=1, seed=0, multiple=16, whole=True)
-    loader.growth = GROWTH
-    assert [loader.make(step).whole for step in (3, 4)] == [False, True]
-    assert loader.make(3).inputs.shape[2:] == (16, 32)
 
 
 def test_domains_and_noise_grow_alike() -> None:

@@ -25,7 +25,6 @@ def found(maps: TargetMaps, **settings: str) -> Segment:
 
 
 def indexed(folder: Path, indices: list[int], palette: list[int]) -> TargetMaps:
-    """A picture of a row of pixels with these indices."""
     folder.mkdir()
     picture = Image.fromarray(np.array([indices * 2] * 4, np.uint8), "P")
     picture.putpalette(palette)
@@ -52,15 +51,6 @@ def test_a_number_that_is_ignored_is_an_index_of_indexed_pictures(tmp_path: Path
     palette = [255, 255, 255, 0, 0, 0, 255, 0, 0]
     made = found(indexed(tmp_path / "a", [0, 1, 2], palette), ignore="0")
     assert (made.settings.palette, made.settings.ignore) == ("#000000 #ff0000", "#ffffff")
-
-
-def test_what_is_ignored_is_no_class_however_it_is_written(tmp_path: Path) -> None:
-    maps = np.zeros((4, 6, 3), np.uint8)
-    maps[:, 2:4], maps[:, 4:] = (255, 0, 255), (0, 255, 0)
-    write_folder(tmp_path / "maps", [maps])
-    for ignore in ("#FF00FF", "ff00ff"):
-        made = found(TargetMaps.of(tmp_path / "maps", []), ignore=ignore)
-        assert (made.settings.palette, made.settings.ignore) == ("#000000 #00ff00", "#ff00ff")
 
 
 def test_a_class_of_one_map_of_many_is_found(tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ POSITIONS = (0.125, 0.25, 0.375)
 
 
 def loader(folder: Path, forget: float, count: int = 400) -> Loader:
-    """Every pair of a told pairing may be told three positions."""
     pairs = [replace(pair, nearest=POSITIONS) for pair in open_dataset(make_dataset(folder, "next-frame")).pairs]
     told = NextFrame(NextFrameSettings(1, len(pairs[0].inputs), "nearest"))
     return Loader(pairs, told, batch=count, seed=3, multiple=8, crop=16, jitter=1.0, flip=False, forget=forget)

@@ -76,17 +76,6 @@ def test_the_source_is_the_input_and_the_others_take_turns_as_the_target(three: 
     assert sorted(targets[1:9:2]) == list(range(100, 104))
 
 
-def test_domains_are_drawn_independently(tmp_path: Path) -> None:
-    one = make_domains(tmp_path / "a", (8, 8), ((40, 32), (40, 32)))
-    other = make_domains(tmp_path / "b", (8, 3), ((40, 32), (40, 32)))
-    batches = [(loader(one).make(step), loader(other).make(step)) for step in range(8)]
-    assert all(np.array_equal(a.inputs, b.inputs) for a, b in batches)  # whatever the other domain is
-    pairs = {(n, m) for a, _ in batches for (n,), (m,) in zip(numbers(a.inputs), numbers(a.targets), strict=True)}
-    assert len({m - n for n, m in pairs}) > 4  # equal counts are in no step with each other
-    places = [(a.inputs[k, :2], a.targets[k, :2]) for a, _ in batches for k in range(3)]
-    assert sum(np.array_equal(x, y) for x, y in places) < len(places) / 3  # nor are crops and flips
-
-
 @repeatable
 @given(step=st.integers(0, 100), frames=st.integers(2, 3), seed=st.integers(0, 100))
 def test_frames_of_an_example_share_their_geometry_the_newest_first(
@@ -107,12 +96,6 @@ def test_three_frames_in_a_row_never_cross_a_cut_or_a_missing_picture(tmp_path: 
     (folder / "clip0" / "000007.png").unlink()
     drawn = {row[0] for step in range(12) for row in numbers(loader(folder, num_frames=3).make(step).inputs)}
     assert drawn == {2, 5, 6, 10, 11}
-
-
-def test_crops_fit_in_every_domain(two: Path) -> None:
-    assert loader(two, crop=None).crop == (24, 32)  # of 40x32 and 30x48
-    assert loader(two, crop=20).crop == (16, 16)
-    assert loader(two, crop=None).make(0).targets.shape == (3, 3, 32, 24)
 
 
 def test_a_domain_that_cannot_be_learned_from_is_named(tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ FRAME, THING = FRAMES[0], MATTES[0]
 
 
 def save(picture: np.ndarray, name: str = "p.png") -> Path:
-    """Write RGB or RGBA."""
     order = [2, 1, 0, 3][: picture.shape[2]] if picture.ndim == 3 else None
     cv2.imwrite(name, picture if order is None else picture[..., order])
     return Path(name)
@@ -78,13 +77,6 @@ def test_a_frame_that_another_program_decoded_is_no_stroke() -> None:
     painted[56:60, 44:56] = (0, 255, 0)
     labels = labels_in(Brushes().read(save(painted), frame))
     assert ((labels == ON).sum(), (labels == OFF).sum()) == (48, 120)
-
-
-def test_strokes_may_have_other_colours() -> None:
-    picture = FRAME.copy()
-    picture[40:44, 40:60] = COLOURS["magenta"]
-    labels = labels_in(Brushes(inside=COLOURS["magenta"]).read(save(picture), FRAME))
-    assert (labels == ON).sum() == 80
 
 
 def test_colours_are_names_and_one_thing_is_off_the_other() -> None:

@@ -10,7 +10,6 @@ from vidtrans.matting.matte_edges import cut_out, unmixed
 
 
 def strands(size: tuple[int, int] = (320, 240)) -> np.ndarray:
-    """The alpha of a disc with thin hairs."""
     rng = np.random.default_rng(0)
     fine = np.zeros((4 * size[1], 4 * size[0]), np.float32)
     cv2.circle(fine, (2 * size[0], 2 * size[1]), 240, 1.0, -1, cv2.LINE_AA)
@@ -61,13 +60,3 @@ def test_a_matte_stays_where_thing_and_ground_look_alike_and_where_it_is_hard() 
     assert np.abs(unmixed(coarse, alike) - coarse).max() < 0.05
     hard = (true >= 0.5).astype(np.float32)
     assert np.array_equal(unmixed(hard, mixed(true, (220, 130, 60), (40, 60, 120))), hard)
-
-
-def test_a_matte_does_not_depend_on_the_frame_far_from_its_edge() -> None:
-    true = np.zeros((400, 520), np.float32)
-    true[80:320, 100:420] = strands()
-    coarse = np.asarray(cv2.GaussianBlur(true, (0, 0), 2.0), np.float32)
-    frame = mixed(true, (220, 130, 60), (40, 60, 120))
-    other = frame.copy()
-    other[:10], other[:, -12:] = 255, 0
-    assert np.array_equal(unmixed(coarse, frame), unmixed(coarse, other))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import cv2
 import numpy as np
 import pytest
@@ -12,39 +10,12 @@ from hypothesis import strategies as st
 from things import moving_thing, overlap, with_strokes
 
 from vidtrans.matting.confidence import lost_parts, suggested
-from vidtrans.matting.examples import ExampleMaker, PaintedThing
 from vidtrans.matting.marks import OFF, ON
 from vidtrans.matting.matte_edges import finished, moved_edge, refined
 from vidtrans.matting.stroke_masks import grown
-from vidtrans.matting.swept_mattes import BLOCK, sweeps
-from vidtrans.matting.tracking import LOST, Signals, confidence, within_reach
-from vidtrans.matting.windows import MULTIPLE, Box, CropWindow, box_of
+from vidtrans.matting.tracking import within_reach
 
 FRAMES, MATTES = moving_thing(2)
-PAINTED = PaintedThing(FRAMES[0], MATTES[0].astype(np.float32))
-
-
-def test_examples_show_the_thing_where_their_matte_says() -> None:
-    maker, orange = ExampleMaker(PAINTED, 96), 0
-    for seed in range(20):
-        example = maker.draw(np.random.default_rng(seed))
-        assert example.picture.shape == (96, 96, 3)
-        assert 0 <= example.picture.min() <= example.picture.max() <= 1
-        inside, outside = example.matte > 0.95, example.matte < 0.05
-        warm = example.picture[..., 0] - example.picture[..., 2]
-        orange += bool(inside.any()) and warm[inside].mean() > warm[outside].mean() + 0.2
-    assert orange >= 18
-    same = [maker.draw(np.random.default_rng(7)).picture for _ in range(2)]
-    assert np.array_equal(*same)
-
-
-def test_some_examples_have_no_guide_and_others_a_wrong_one() -> None:
-    maker = ExampleMaker(PAINTED, 96)
-    drawn = [maker.draw(np.random.default_rng(seed)) for seed in range(40)]
-    guides = [(one.guide, one.matte) for one in drawn]
-    assert 1 <= sum(guide is None for guide, _ in guides) <= 15
-    apart = [float(np.abs(guide - matte).mean()) for guide, matte in guides if guide is not None]
-    assert min(apart) > 0
 
 
 def test_what_the_motion_does_not_reach_fades_and_crumbs_go() -> None:
@@ -86,15 +57,6 @@ def test_an_edge_moves_by_pixels(pixels: float) -> None:
     assert 0 < finished(matte, 0, 4)[30, 30] < 1
 
 
-def test_confidence_rises_with_every_signal() -> None:
-    low = confidence(Signals(0.2, 0.2, 0.2, 0.2))
-    assert 0 < low < LOST < confidence(Signals(0.95, 0.95, 0.9, 1.0)) < 1
-    for k in range(4):
-        better = [0.2] * 4
-        better[k] = 0.9
-        assert confidence(Signals(*better)) > low
-
-
 def test_parts_where_a_thing_is_lost_are_named_and_doubtful_frames_suggested() -> None:
     sure = dict.fromkeys(range(100), 0.9) | dict.fromkeys((40, 41, 42, 80), 0.2)
     assert lost_parts(sure) == [[40, 42], [80, 80]]
@@ -103,59 +65,3 @@ def test_parts_where_a_thing_is_lost_are_named_and_doubtful_frames_suggested() -
     assert suggested({0: 0.1, 1: 0.9}, [0], 5) == [1]
     assert suggested(sure, [0], 0) == []
     assert suggested(dict.fromkeys(range(50_000), 0.5), [], 1)  # in memory that grows with the clip, no faster
-
-
-@st.composite
-def painted_shots(draw: st.DrawFn) -> tuple[list[int], list[range]]:
-    edges = sorted({0, *draw(st.lists(st.integers(1, 80), max_size=3)), 90})
-    shots = [range(a, b) for a, b in itertools.pairwise(edges)]
-    return sorted(draw(st.sets(st.integers(0, 89), max_size=5))), shots
-
-
-@given(painted_shots())
-def test_every_frame_of_a_painted_shot_is_reached_and_none_over_a_cut(
-    given_: tuple[list[int], list[range]],
-) -> None:
-    keys, shots = given_
-    found = sweeps(keys, shots)
-    reached = {frame for sweep in found for frame in sweep.frames}
-    bare = {frame for shot in shots if not set(keys) & set(shot) for frame in shot}
-    assert reached == set(range(90)) - set(keys) - bare
-    for sweep in found:
-        [shot] = [shot for shot in shots if sweep.key in shot]
-        assert all(frame in shot for frame in (*sweep.frames, *sweep.learned))
-        assert abs(sweep.frames[0] - sweep.key) == 1
-        assert [frame for block in sweep.blocks for frame in block] == list(sweep.frames)
-        assert all(len(block) <= BLOCK for block in sweep.blocks)
-    if keys:  # another painted frame changes only the two parts beside it
-        more = sweeps(sorted({*keys, 45}), shots)
-        changed = {frame for sweep in set(more) ^ set(found) for frame in sweep.frames}
-        before, after = max([k for k in keys if k < 45], default=-1), min([k for k in keys if k > 45], default=90)
-        assert all(before <= frame <= after for frame in changed)
-
-
-FRAME = (320, 180)
-
-
-@st.composite
-def boxes(draw: st.DrawFn) -> Box:
-    left, top = draw(st.integers(0, FRAME[0] - 2)), draw(st.integers(0, FRAME[1] - 2))
-    # A line of one pixel may fall between the pixels of a smaller window.
-    return Box(left, top, draw(st.integers(left + 2, FRAME[0])), draw(st.integers(top + 2, FRAME[1])))
-
-
-@given(boxes(), st.sampled_from([96, 320]))
-def test_a_thing_lies_in_its_window_at_its_place(box: Box, side: int) -> None:
-    window = CropWindow.around(box, FRAME, side)
-    assert all(length % MULTIPLE == 0 for length in window.size)
-    matte = np.zeros(FRAME[::-1], np.float32)
-    matte[box.top : box.bottom, box.left : box.right] = 1
-    taken = window.take(matte, border=0)
-    assert taken.sum() / window.scale**2 >= 0.6 * matte.sum() - 4
-    again = window.place(taken, FRAME)
-    assert np.abs(again - matte).sum() <= 0.7 * 4 * sum(box.sides) / min(1.0, window.scale) + 8
-
-
-def test_the_box_of_nothing_is_none() -> None:
-    assert box_of(np.full((4, 4), 0.49, np.float32)) is None
-    assert box_of(np.eye(4, dtype=np.float32)) == (0, 0, 4, 4)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from vidtrans.painting.blending import Painting, blend, shares
+from vidtrans.painting.blending import Painting, blend
 from vidtrans.painting.carrying import Carried
 from vidtrans.painting.composing import LEVELS
 from vidtrans.painting.following import shares_of
@@ -16,7 +15,6 @@ UNSURE = Carried(np.zeros((*SIZE, 2), np.float32), np.zeros(SIZE, np.float32))
 
 
 def flat(frame: int, colour: float, cover: np.ndarray | float = 1.0) -> Painting:
-    """A painting of one grey."""
     rgb = np.full((*SIZE, 3), colour, np.float32)
     return Painting(frame, rgb, np.broadcast_to(np.float32(cover), SIZE).astype(np.float32))
 
@@ -25,12 +23,6 @@ def left_half() -> np.ndarray:
     cover = np.zeros(SIZE, np.float32)
     cover[:, :4] = 1
     return cover
-
-
-def test_shares_come_to_one_and_fall_with_distance() -> None:
-    found = shares(10, [0, 8, 30])
-    assert found.sum() == pytest.approx(1)
-    assert found[1] > found[0] > found[2]
 
 
 def test_a_key_frame_that_is_sure_outweighs_one_that_is_not() -> None:
@@ -66,25 +58,6 @@ def test_what_is_not_painted_says_nothing_or_shows_the_frame_below() -> None:
 
 
 COUNTS = np.full(len(LEVELS), 100.0)
-
-
-def fitted_shares(carried: np.ndarray, learned: float) -> np.ndarray:
-    """Where what is carried is wrong by ``carried`` at each level of trust, and the network everywhere by one value."""
-    return np.array(shares_of(COUNTS * (np.square(carried) + learned**2), COUNTS))
-
-
-def test_what_is_sure_is_taken_and_what_is_wrong_is_left() -> None:
-    found = fitted_shares(0.2 * (1 - np.array(LEVELS)), learned=0.03)
-    assert found[-1] == pytest.approx(1, abs=0.1)
-    assert found[0] < 0.01
-    assert np.all(np.diff(found) >= 0)
-
-
-def test_the_worse_the_network_the_more_is_carried() -> None:
-    wrong = 0.1 * (1 - np.array(LEVELS))
-    good, poor = fitted_shares(wrong, learned=0.02), fitted_shares(wrong, learned=0.2)
-    assert np.all(poor >= good)
-    assert poor[0] > 0.4 > good[0]
 
 
 def test_where_nothing_was_compared_the_trust_itself_counts_and_where_nothing_is_sure_the_surest() -> None:

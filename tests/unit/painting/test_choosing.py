@@ -47,8 +47,6 @@ def test_carrying_finds_a_motion_over_many_frames_and_says_where_nothing_is_know
 
 
 class Steps:
-    """A shot in which each key frame brings so much."""
-
     def __init__(self, first: int, psnr: list[float]) -> None:
         self.first, self.psnr, self.most = first, psnr, len(psnr)
 

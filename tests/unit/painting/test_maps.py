@@ -15,7 +15,7 @@ from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Progress
 from vidtrans.flow.warping import warp
-from vidtrans.painting.maps import BLOCK, KeyMaps, near_keys, pack, unpack, walks
+from vidtrans.painting.maps import KeyMaps, near_keys, pack, unpack, walks
 from vidtrans.session import Context
 
 
@@ -51,17 +51,6 @@ def test_every_frame_is_walked_to_from_each_key_frame_that_it_is_painted_from(
                 assert key in shot
                 walked = [] if key == frame else taken[key, frame > key].blocks
                 assert sum(frame in block for block in walked) == int(key != frame)
-
-
-@settings(max_examples=50)
-@given(key=st.integers(0, 199), after=st.integers(1, 100), before=st.integers(0, 100))
-def test_blocks_lead_away_from_the_key_frame_and_stay_in_its_shot(key: int, after: int, before: int) -> None:
-    first, stop = max(0, key - before), key + after
-    for walk in walks([key], [range(first, stop)]):
-        numbers = [number for block in walk.blocks for number in block]
-        step = 1 if walk.last > key else -1
-        assert numbers == list(range(key + step, stop if step > 0 else first - 1, step))
-        assert max(map(len, walk.blocks)) <= BLOCK
 
 
 def test_only_two_key_frames_on_either_side_count_but_for_those_that_always_do() -> None:

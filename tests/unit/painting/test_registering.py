@@ -13,7 +13,6 @@ WIDTH, HEIGHT = 320, 180
 
 
 def frame() -> np.ndarray:
-    """A frame with things to hold on to."""
     picture = scene(WIDTH, HEIGHT, seed=3)
     for n, (x, y) in enumerate(((60, 50), (150, 120), (250, 60), (280, 140))):
         cv2.circle(picture, (x, y), 14 + 4 * n, (40 * n, 250 - 50 * n, 90), -1, cv2.LINE_AA)
@@ -22,12 +21,10 @@ def frame() -> np.ndarray:
 
 
 def painted(rgb: np.ndarray) -> np.ndarray:
-    """Another picture of it: other colours, flat tones."""
     return np.ascontiguousarray((255 - rgb // 64 * 64)[..., ::-1])
 
 
 def shift_of(placement: Placement) -> np.ndarray:
-    """Where the middle of the frame lies in the painting."""
     return (placement.matrix @ np.array([WIDTH / 2, HEIGHT / 2, 1]))[:2]
 
 

@@ -10,17 +10,16 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.pairing.pairing_records import make_pairing
-from vidtrans.pairing.palettes.class_colours import ClassColours, colours, distinct_colours
+from vidtrans.pairing.palettes.class_colours import ClassColours, distinct_colours
 from vidtrans.pairing.palettes.known_palettes import KNOWN_PALETTES
 from vidtrans.pairing.palettes.palette_file import with_palette_file
-from vidtrans.pairing.segment import Change, ChangeSettings, Segment, SegmentSettings
+from vidtrans.pairing.segment import Change, ChangeSettings, SegmentSettings
 from vidtrans.video.images.indexed import pack_colours
 
 THREE = "#ff0000 #00ff00 #0000ff"
 
 
 def maps(seed: int, classes: int = 3, size: tuple[int, int] = (24, 36)) -> np.ndarray:
-    """Labels in areas, (H, W) int16, some of no class."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(-1, classes, (max(1, size[0] // 6), max(1, size[1] // 6))).astype(np.int16)
     return cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_NEAREST)
@@ -47,13 +46,6 @@ def test_another_size_has_no_other_colours(seed: int, width: int, height: int) -
     picture = classes.resized(classes.picture(labels), width, height)
     assert picture.shape == (height, width, 3)
     assert set(pack_colours(picture).ravel()) <= set(pack_colours(classes.picture(labels)).ravel())
-
-
-def test_a_pixel_gets_the_class_of_most_of_its_area() -> None:
-    classes, labels = ClassColours(THREE), np.zeros((8, 8), np.int16)
-    labels[:, 3:] = 2  # of the left pixel three columns of four are red
-    labels[:4, 4:6] = 1
-    assert classes.labels(classes.resized(classes.picture(labels), 2, 2)).tolist() == [[0, 1], [0, 2]]
 
 
 def test_far_colours_are_of_no_class_and_counted() -> None:
@@ -104,9 +96,3 @@ def test_a_change_is_of_two_frames_or_two_clips() -> None:
     assert frames.input([one, other])[0, 0].tolist() == clips.input([one, other])[0, 0].tolist() == [1, 1, 1, 2, 2, 2]
     with pytest.raises(ValueError, match="name both"):
         ChangeSettings(guides=("a",))
-
-
-def test_a_grey_level_names_what_is_ignored() -> None:
-    assert SegmentSettings(ignore="255, #0000ff").ignored_colours == "#ffffff #0000ff"
-    assert Segment(SegmentSettings(palette=THREE, ignore="255")).class_colours.none.tolist() == [255, 255, 255]
-    assert colours("#010203").tolist() == [[1, 2, 3]]

@@ -12,7 +12,6 @@ from vidtrans.pairing.drawings import is_drawing
 
 
 def line_drawing(width: int = 640, height: int = 480, paper: int = 255, ink: int = 0) -> np.ndarray:
-    """A house and a sun in strokes of three pixels."""
     page = np.full((height, width, 3), paper, np.uint8)
     draw = {"color": (ink,) * 3, "thickness": 3, "lineType": cv2.LINE_AA}
     cv2.rectangle(page, (width // 4, height // 2), (width // 2, height - 40), **draw)
@@ -23,7 +22,6 @@ def line_drawing(width: int = 640, height: int = 480, paper: int = 255, ink: int
 
 
 def poster(width: int = 640, height: int = 480) -> np.ndarray:
-    """A few flat colours with anti-aliased borders."""
     page = np.full((height, width, 3), (90, 160, 220), np.uint8)
     cv2.rectangle(page, (0, 2 * height // 3), (width, height), (60, 140, 60), -1)
     cv2.circle(page, (width // 2, height // 2), height // 4, (220, 60, 50), -1, cv2.LINE_AA)

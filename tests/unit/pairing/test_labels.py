@@ -26,23 +26,8 @@ def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 def areas(seed: int, classes: int, size: int = 48) -> np.ndarray:
-    """Rectangles of random classes, (size, size), at least 8 pixels wide."""
     rng = np.random.default_rng(seed)
     return np.kron(rng.integers(0, classes, (size // 8, size // 8)), np.ones((8, 8), int))
-
-
-@given(st.integers(0, 1000), st.integers(1, 256))
-@hypothesis_settings(max_examples=20)
-def test_grey_levels_are_the_numbers_of_classes(seed: int, classes: int) -> None:
-    labels = np.random.default_rng(seed).integers(0, classes, (9, 13))
-    made = Labels(LabelsSettings(classes=classes, clean=False)).input([grey(labels)])
-    assert np.array_equal(made, one_hot(labels, classes))
-
-
-def test_levels_beyond_the_classes_are_of_none_or_of_the_last() -> None:
-    for rest, of_last in ((False, 0), (True, 255)):
-        made = Labels(LabelsSettings(classes=3, rest_is_last=rest)).input([grey(np.full((4, 4), 255))])
-        assert (made == (0, 0, of_last)).all()
 
 
 @given(st.integers(0, 1000))
@@ -58,7 +43,6 @@ def test_colours_that_compression_changed_a_little_are_those_of_the_palette(seed
 @pytest.mark.parametrize("scale", [0.61, 1.4])
 @pytest.mark.parametrize("palette", ["", "#000000 #646464 #dcdcdc"])
 def test_scaling_a_map_gives_no_pixel_a_label_that_is_not_beside_it(scale: float, palette: str) -> None:
-    """Between areas 0 and 2 of a scaled map lie pixels of the value 1."""
     labels = np.kron(areas(3, 2) * 2, np.ones((4, 4), int))
     side = round(len(labels) * scale)
     frame = colours(palette)[labels] if palette else grey(labels)

@@ -6,8 +6,6 @@ import cv2
 import numpy as np
 import pytest
 from clips import moving_frames, scene
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from vidtrans.core.errors import UsageError
 from vidtrans.pairing import PAIRINGS
@@ -15,9 +13,6 @@ from vidtrans.pairing.base import PairPositions, input_frames
 from vidtrans.pairing.edges import Edges, EdgesSettings
 from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
 from vidtrans.pairing.pairing_records import make_pairing
-from vidtrans.pairing.sensor_noise import UNDISTURBED, disturb
-
-# Edges
 
 
 def share_of_lines(picture: np.ndarray, **changes: float) -> float:
@@ -41,15 +36,6 @@ def test_a_flat_picture_and_faint_noise_stay_empty() -> None:
     assert share_of_lines(noise) == 0 < share_of_lines(noise, min_gradient=0.0)
 
 
-def test_more_density_gives_more_lines_and_more_blur_fewer() -> None:
-    picture = scene(96, 80, seed=1)
-    picture[::3, ::3] = 255
-    shares = [share_of_lines(picture, density=d) for d in (0.02, 0.1, 0.4)]
-    assert shares == sorted(shares)
-    assert shares[0] < shares[-1]
-    assert share_of_lines(picture, sigma=4.0) < share_of_lines(picture, sigma=0.0)
-
-
 def test_the_soft_channel_is_the_strength_beside_the_same_lines() -> None:
     picture = scene(96, 80, seed=3)
     soft, hard = Edges(EdgesSettings(gradient_channel=True)), Edges(EdgesSettings())
@@ -71,9 +57,6 @@ def test_the_input_does_not_change_when_the_picture_is_mirrored() -> None:
     assert (mirrored[..., 0] == plain[..., 0]).mean() > 0.98
 
 
-# Next frame
-
-
 def test_next_frame_sees_the_past_oldest_first_and_predicts_what_follows() -> None:
     plain = NextFrame(NextFrameSettings())
     assert list(plain.pair_positions(4)) == [PairPositions((0,), 1), PairPositions((1,), 2), PairPositions((2,), 3)]
@@ -84,17 +67,6 @@ def test_next_frame_sees_the_past_oldest_first_and_predicts_what_follows() -> No
     assert [input_frames(wide, 10 + n, 10) for n in (0, 3, 9)] == [(10, 10, 10), (10, 11, 13), (15, 17, 19)]
     made = wide.input([np.full((4, 5, 3), v, np.uint8) for v in (1, 2, 3)])
     assert made[0, 0].tolist() == [1, 1, 1, 2, 2, 2, 3, 3, 3]
-
-
-@settings(max_examples=40)
-@given(st.integers(1, 8), st.integers(1, 4), st.integers(0, 40))
-def test_next_frame_uses_every_place_in_the_shot_where_it_fits(step: int, context: int, num_frames: int) -> None:
-    steps = list(NextFrame(NextFrameSettings(step=step, context_frames=context)).pair_positions(num_frames))
-    assert len(steps) == max(0, num_frames - step * context)
-    assert all(np.diff([*made.inputs, made.target]).tolist() == [step] * context for made in steps)
-
-
-# By name
 
 
 def test_a_pairings_table_is_checked() -> None:
@@ -141,9 +113,6 @@ def test_the_input_does_not_depend_on_the_number_of_threads(name: str) -> None:
     assert np.array_equal(found[1], found[2])
 
 
-# Edges in the light of other cameras
-
-
 FRAME = scene(96, 64, 4)
 
 
@@ -181,25 +150,3 @@ def test_what_the_lines_of_a_drawing_enclose_is_light() -> None:
     cv2.line(page, (0, 48), (30, 48), (0, 0, 0), 3)  # encloses nothing
     tone = pairing.drawing_input(page)[..., 2]
     assert [tone[48, 64], tone[20, 10], tone[80, 10]] == [150, 64, 64]
-
-
-def test_every_draw_is_another_and_more_variation_reaches_further() -> None:
-    def apart(amount: float) -> float:
-        pairing = Edges(EdgesSettings(gradient_channel=True, variation=amount))
-        usual = pairing.input([FRAME]).astype(float)
-        made = [pairing.training_input([FRAME], generator(seed)) for seed in range(24)]
-        assert all(set(np.unique(m[..., 0])) <= {0, 255} for m in made)
-        assert len({m.tobytes() for m in made}) == 24
-        return float(np.mean([np.abs(m - usual).mean() for m in made]))
-
-    assert apart(0.2) < 0.6 * apart(1.0)
-
-
-def test_some_frames_stay_as_they_are_and_the_others_have_other_light() -> None:
-    made = [disturb(FRAME, 1.0, generator(seed)) for seed in range(200)]
-    spared = np.mean([np.array_equal(picture, FRAME) for picture in made])
-    assert spared == pytest.approx(UNDISTURBED, abs=0.08)
-    light = [picture.mean() / FRAME.mean() for picture in made]
-    assert min(light) < 0.6
-    assert max(light) > 1.2
-    assert all(picture.shape == FRAME.shape and picture.dtype == np.uint8 for picture in made)

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.pairing.simplify import Simplify, SimplifySettings
-from vidtrans.pairing.strokes import draw, smooth, trace
+from vidtrans.pairing.strokes import trace
 from vidtrans.video.images.picture_analysis import centre_lines
 
 SIZE = (150, 200)
@@ -24,7 +24,6 @@ def generator(seed: int = 0) -> np.random.Generator:
 
 
 def drawing() -> np.ndarray:
-    """A box, a roof and a circle in ink on white paper, (H, W, 3) uint8."""
     page = np.full((*SIZE, 3), 255, np.uint8)
     cv2.rectangle(page, (20, 60), (90, 130), (0, 0, 0), 2)
     cv2.line(page, (20, 60), (55, 20), (0, 0, 0), 2)
@@ -59,27 +58,6 @@ def test_every_pixel_of_a_line_is_on_one_path_and_steps_go_to_neighbours(dots: n
     assert not seen[~lines].any()
 
 
-def test_a_ring_is_one_closed_path_and_a_clean_drawing_of_paths_is_the_drawing_again() -> None:
-    ring = np.zeros(SIZE, np.uint8)
-    cv2.circle(ring, (90, 70), 40, 255, 2)
-    (path,) = trace(centre_lines(ring > 0))
-    assert np.array_equal(path[0], path[-1])
-    again = lines_of(draw([smooth(path, 2.0)], SIZE, 2.0))
-    assert near(again, ring > 0, 1) == near(ring > 0, again, 2) == 1.0
-
-
-def test_a_dataset_stores_a_drawing_as_its_ink_and_of_a_frame_the_lines_found_in_it() -> None:
-    page = drawing()
-    grey_paper = (page * 0.7 + 40).astype(np.uint8)
-    assert near(lines_of(Simplify(SimplifySettings()).stored(grey_paper)), lines_of(page), 1) == 1.0
-    filled = cv2.circle(np.full((*SIZE, 3), 90, np.uint8), (100, 75), 40, (230, 120, 60), -1)
-    outline = cv2.circle(np.zeros(SIZE, np.uint8), (100, 75), 40, 255, 1) > 0
-    found = Simplify(SimplifySettings(lines="found")).stored(filled)
-    assert near(lines_of(found), outline, 3) > 0.95
-    assert near(outline, lines_of(found), 4) > 0.9
-    assert np.array_equal(found[..., 0], found[..., 2])
-
-
 def test_training_draws_other_faults_each_time_and_the_same_ones_for_the_same_draws() -> None:
     page, pairing = drawing(), Simplify(SimplifySettings())
     first, again, other = (pairing.training_input([page], generator(seed)) for seed in (1, 1, 2))
@@ -100,17 +78,6 @@ def test_each_fault_takes_strokes_off_the_lines(fault: str, amount: float, pixel
     on_lines = [np.mean([near(lines[..., 0], lines_of(page), pixels) for lines in some]) for some in (tidy, rough)]
     assert on_lines[0] > 0.99
     assert on_lines[1] < on_lines[0] - 0.02
-
-
-def test_breaks_leave_gaps() -> None:
-    page = drawing()
-    tidy, broken = (
-        [make_pairing("simplify", FAULTS | own).training_input([page], generator(s)) < 230 for s in range(8)]
-        for own in ({}, {"breaks": 1.0})
-    )
-    covered = [np.mean([near(lines_of(page), lines[..., 0], 1) for lines in some]) for some in (tidy, broken)]
-    assert covered[0] > 0.95
-    assert covered[1] < covered[0] - 0.02
 
 
 def test_a_render_takes_any_picture_as_a_rough_drawing_and_an_empty_page_stays_empty() -> None:

@@ -15,8 +15,7 @@ from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.settings import Time
 from vidtrans.curves.clock import CurveClock
 from vidtrans.models.loaded_model import LoadedModel, load_model
-from vidtrans.networks.code_planes import plane_values
-from vidtrans.rendering.conditions import CodeConditions, look_files
+from vidtrans.rendering.conditions import CodeConditions
 from vidtrans.session import Context
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -39,13 +38,6 @@ def conditions(model: LoadedModel, look: str, shots: tuple[int, ...] = (0,)) -> 
 def picture(name: str, seed: int) -> str:
     cv2.imwrite(name, scene(64, 48, seed)[..., ::-1])
     return name
-
-
-def test_by_itself_it_is_the_mean_of_the_training_pictures(model: LoadedModel) -> None:
-    assert model.record is not None
-    made = conditions(model, "")
-    assert np.array_equal(made.values(0), plane_values(model.record.codes["mean"]))
-    assert np.array_equal(made.values(0), made.values(39))
 
 
 def test_a_number_is_the_same_look_every_time_and_lies_where_pictures_lie(model: LoadedModel) -> None:
@@ -97,14 +89,6 @@ def test_keys_hold_codes_and_not_names(model: LoadedModel) -> None:
     assert conditions(model, "0: 1, 9: 2").for_key() != conditions(model, "0: 1, 8: 2").for_key()
     shots = [conditions(model, "shots:1", shots=s).for_key() for s in ((0, 9), (0, 8))]
     assert shots[0] != shots[1]
-
-
-def test_files_are_named_with_colons_and_commas(model: LoadedModel) -> None:
-    odd = picture("1: a, b.png", 1)
-    assert look_files(odd) == [Path(odd)]
-    assert np.array_equal(conditions(model, odd).values(0), conditions(model, picture("a.png", 1)).values(0))
-    assert look_files("0: a.png, 5: 7") == [Path("a.png")]
-    assert look_files("7") == look_files("") == look_files("shots:7") == []
 
 
 @pytest.mark.parametrize(

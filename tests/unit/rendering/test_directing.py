@@ -18,7 +18,7 @@ from vidtrans.clips.indexing import open_clip
 from vidtrans.core.errors import UsageError
 from vidtrans.curves.clock import CurveClock
 from vidtrans.curves.curve import parse_curve
-from vidtrans.rendering.directing import BlendCurves, FrameBlend, transfer_colour
+from vidtrans.rendering.directing import BlendCurves, FrameBlend
 from vidtrans.session import Context
 
 repeatable = hypothesis_settings(max_examples=20)
@@ -71,22 +71,6 @@ def test_up_to_full_strength_every_pixel_lies_between_source_and_look(strength: 
     assert np.array_equal(made, np.clip(made, np.minimum(SOURCE, LOOK), np.maximum(SOURCE, LOOK)))
 
 
-def test_kept_colours_are_the_sources_and_the_lightness_the_looks() -> None:
-    soft = [np.rint(110 + (picture.astype(float) - 128) / 6).astype(np.uint8) for picture in (SOURCE, LOOK)]
-    made = lab(FrameBlend(keep_colour=1)(*soft, None))
-    assert np.abs(made[..., 1:] - lab(soft[0])[..., 1:]).max() < 1.5
-    assert np.abs(made[..., 0] - lab(soft[1])[..., 0]).max() < 1
-    assert np.abs(lab(soft[1])[..., 1:] - lab(soft[0])[..., 1:]).max() > 5  # they did differ
-
-
-def test_without_light_there_is_no_colour_and_values_stay_in_range() -> None:
-    vivid = plain(255, 0, 0).astype(np.float32)
-    for grey in (0, 255):
-        made = transfer_colour(plain(grey, grey, grey).astype(np.float32), vivid)
-        assert made.min() >= 0
-        assert made.max() <= 255
-
-
 def test_strength_comes_before_colour_then_the_matte_and_mix_last() -> None:
     source, look = plain(120, 110, 100), plain(140, 150, 160)
     made = lab(FrameBlend(strength=2, keep_colour=1)(source, look, None))[0, 0]
@@ -104,13 +88,6 @@ def curves(**texts: str) -> BlendCurves:
     given = {"strength": "1", "keep_colour": "0", "keep_shading": "0", "mix": "0"} | texts
     parsed = {name: parse_curve(text, name, 0, 2) for name, text in given.items()}
     return BlendCurves(parsed, CurveClock.of_rate(Fraction(25), 11))
-
-
-def test_only_a_look_that_is_taken_as_it_is_everywhere_is_plain() -> None:
-    assert curves().always_plain
-    assert curves(strength="0: 1, 10: 1").always_plain
-    for changed in ({"strength": "0.5"}, {"mix": "0: 0, 10: 1"}, {"keep_colour": "1"}, {"keep_shading": "1"}):
-        assert not curves(**changed).always_plain
 
 
 def test_a_file_of_values_is_checked_where_frames_are_rendered(tmp_path: Path) -> None:
