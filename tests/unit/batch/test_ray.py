@@ -37,7 +37,6 @@ def cluster(folder: Path, told: list[str] | None = None, device: str = "cpu") ->
 
 
 def run(folder: Path, *whats: str, told: list[str] | None = None) -> list[Outcome]:
-    """A batch of ``batch_jobs.job``."""
     sources = [Path(f"{n} {what}") for n, what in enumerate(whats)]
     items = [Item(s, None, partial(batch_jobs.job, s, what)) for s, what in zip(sources, whats, strict=True)]
     return run_batch(items, "job", folder, BatchOptions(executor="ray"), cluster(folder, told))[0]
@@ -124,7 +123,6 @@ def test_a_machine_that_does_not_answer_is_told(
 def test_one_kind_of_device_is_chosen_for_all(
     ray: PretendedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A GPU node among CPU nodes: tasks ask for a GPU, or for none."""
     with pytest.raises(DeviceError, match="no machine of the cluster has a GPU"):
         RayExecutor(cluster(tmp_path, device="cuda"), None, "")
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 128.0, "GPU": 1.0})

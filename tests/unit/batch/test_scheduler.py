@@ -17,7 +17,6 @@ from vidtrans.session import Context
 
 
 def resumed(context: Context) -> dict[str, Any]:
-    """A training of 100 steps that goes on after 90."""
     context.note("going on")
     for step in range(91, 101):
         time.sleep(0.001)

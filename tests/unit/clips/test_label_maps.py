@@ -28,7 +28,6 @@ SHARES = (0.41, 0.21, 0.34, 0.04)  # of the pixels
 
 
 def labels(numbers: tuple[int, ...] = (0, 1, 2, 255)) -> np.ndarray:
-    """A label map, (50, 40) uint8."""
     counts = [round(share * 2000) for share in SHARES]
     return np.repeat(np.array(numbers, np.uint8), counts).reshape(50, 40)
 
@@ -53,7 +52,6 @@ def coloured(path: Path) -> None:
 
 
 def classes_of(table: Table, path: Path) -> list[float]:
-    """The share of each class in a picture."""
     planes = make_pairing("labels", table).input([read_picture(path)])
     return [round(float(share), 2) for share in (planes == 255).mean((0, 1))]
 

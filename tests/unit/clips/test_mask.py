@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pytest
@@ -21,20 +20,19 @@ from PIL import Image
 
 from vidtrans.clips.aligned_clip import match_frames
 from vidtrans.clips.indexing import mask_digest, open_clip
-from vidtrans.clips.masks import Mask, MaskLevels, MatteReader
+from vidtrans.clips.masks import Mask, MaskLevels
 from vidtrans.core.events import Note
 from vidtrans.core.mask_files import NOT, MaskFile
 from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize, write_picture
-from vidtrans.video.io.clip import ClipIndex, Frame
+from vidtrans.video.io.clip import ClipIndex
 from vidtrans.video.io.pictures import open_reader
 
 repeatable = hypothesis_settings(max_examples=30)
 
 
 def matte_of(path: Path) -> np.ndarray:
-    """A mask as the renderer reads it."""
     with open_reader(path, FrameFormat(alpha="matte")) as reader:
         return next(reader.frames()).rgb
 
@@ -49,9 +47,6 @@ def clip_of(count: int, rate: int = 25, start: int = 0, size: tuple[int, int] = 
 def folder_of(count: int) -> ClipIndex:
     names = tuple(f"{i}.png" for i in range(count))
     return ClipIndex(tuple(range(count)), Fraction(1, 25), 1, 64, 48, Fraction(1), Fraction(25), 0, count, names)
-
-
-# In step
 
 
 def test_one_picture_is_held_and_as_many_frames_as_the_clip_or_its_part_go_together_by_number() -> None:
@@ -108,7 +103,6 @@ def container_of(count: int, rate: Fraction, rounded: bool, start: Fraction = Fr
 def test_times_that_a_container_rounded_match_those_that_are_exact(
     rate: Fraction, count: int, more: int, clip_rounded: bool, mask_rounded: bool, start: int
 ) -> None:
-    """Each frame has its own, whichever of the two is longer, and the end is where it is."""
     begin = Fraction(start, 1000)
     shorter, longer = container_of(count, rate, clip_rounded), container_of(count + more, rate, mask_rounded, begin)
     steps, told = match_frames(shorter, longer, 0, count)
@@ -117,68 +111,6 @@ def test_times_that_a_container_rounded_match_those_that_are_exact(
     steps, told = match_frames(longer, shorter, 0, count + more)
     assert steps == [min(i, count - 1) for i in range(count + more)]
     assert told.endswith(f"its last frame is held from frame {count} on")
-
-
-# The matte of a frame
-
-
-class Reads:
-    """A mask whose frame n is grey level n, and the places from which it was opened."""
-
-    def __init__(self, count: int = 200) -> None:
-        self.count, self.opened, self.closed = count, [], 0
-
-    def __call__(self, start: int) -> Generator[Frame, None, None]:
-        self.opened.append(start)
-        try:
-            for n in range(start, self.count):
-                yield Frame(n, n, np.full((4, 6, 3), n, np.uint8))
-        finally:
-            self.closed += 1
-
-
-def test_mattes_asked_for_in_order_are_read_once_and_a_jump_back_opens_the_mask_again() -> None:
-    reads = Reads()
-    mattes = MatteReader([0, 0, 1, 3, 3, 7], 10, reads)
-    made = [mattes(frame) for frame in range(10, 16)]
-    assert [int(m[0, 0]) for m in made] == [0, 0, 1, 3, 3, 7]
-    assert all(m.shape == (4, 6) and m.dtype == np.uint8 for m in made)
-    assert reads.opened == [0]
-    mattes.close()
-    assert reads.closed == 1
-    reads = Reads()  # a jump back opens it again
-    mattes = MatteReader(list(range(100)), 0, reads)
-    wanted = [5, 6, 40, 6, 7, 7, 5, 99, 0]
-    assert [int(mattes(frame)[0, 0]) for frame in wanted] == wanted
-    assert reads.opened == [5, 6, 5, 0]
-    assert reads.closed == 3
-    mattes.close()
-    mattes.close()
-    assert mattes(4)[0, 0] == 4  # after closing it begins anew
-    reads = Reads(1)  # one frame is held
-    mattes = MatteReader([0] * 1000, 0, reads, feather=lambda frame: 2.0)
-    assert mattes(0) is mattes(999)
-    assert reads.opened == [0]
-
-
-def test_feathering_softens_the_edge_alone() -> None:
-    edge = np.zeros((20, 60, 3), np.uint8)
-    edge[:, 30:] = 255
-
-    def read(start: int) -> Generator[Frame, None, None]:
-        yield Frame(0, 0, edge)
-
-    hard, soft, softer = (
-        MatteReader([0], 0, read, lambda _, feather=feather: feather)(0)[10].astype(int) for feather in (0.0, 2.0, 4.0)
-    )
-    assert set(hard) == {0, 255}
-    assert (np.diff(soft) >= 0).all()
-    assert abs(soft[29] + soft[30] - 255) <= 1
-    assert [(s[:18].max(), s[42:].min()) for s in (hard, soft)] == [(0, 255)] * 2
-    assert np.count_nonzero((softer > 0) & (softer < 255)) > np.count_nonzero((soft > 0) & (soft < 255)) >= 6
-
-
-# Pictures as masks
 
 
 def write_rgba(path: Path, rgb: np.ndarray, alpha: np.ndarray) -> Path:
@@ -202,14 +134,11 @@ def test_what_is_cut_out_of_a_picture_is_its_alpha_where_it_is_read_as_a_matte()
         assert np.array_equal(matte_of(whole), rgb)
 
 
-# What segmenters write
-
 BOX, OTHER, ROW = np.s_[8:20, 6:18], np.s_[10:22, 26:40], np.s_[30, 4:40]
 DAVIS = [(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128), (128, 0, 128), (0, 128, 128), (128,) * 3]
 
 
 def objects(number: int = 1, other: int = 0) -> np.ndarray:
-    """Numbers of objects, (36, 48) uint8: one at BOX, and another at OTHER."""
     numbers = np.zeros((36, 48), np.uint8)
     numbers[BOX], numbers[OTHER] = number, other
     return numbers
@@ -222,20 +151,11 @@ def in_palette(numbers: np.ndarray, colours: Sequence[tuple[int, int, int]]) -> 
 
 
 def soft(peak: float, sigma: float = 3.0) -> np.ndarray:
-    """A soft mask of grey levels up to ``peak``, (36, 48) uint8."""
     return np.rint(cv2.GaussianBlur(np.where(objects() > 0, peak, 0.0), (0, 0), sigma)).astype(np.uint8)
 
 
 def coloured(numbers: np.ndarray) -> np.ndarray:
     return np.array(DAVIS, np.uint8)[numbers]
-
-
-def grey_png_in_mov(frame: np.ndarray) -> Path:
-    with av.open("m.mov", "w") as container:
-        stream = container.add_stream("png", rate=25)
-        stream.width, stream.height, stream.pix_fmt = frame.shape[1], frame.shape[0], "gray"
-        container.mux([*stream.encode(av.VideoFrame.from_ndarray(frame, format="gray")), *stream.encode()])
-    return Path("m.mov")
 
 
 def opened(path: Path, size: tuple[int, int] | None = None, text: str = "") -> tuple[list[np.ndarray], list[str]]:
@@ -316,15 +236,6 @@ def test_grey_levels_are_shares_in_all_frames(kind: str) -> None:
     assert text in "".join(said)
 
 
-def test_greys_of_a_palette_and_of_a_video_are_shares() -> None:
-    frame = soft(255)
-    greys = Image.fromarray(frame).convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    for path, most in ((grey_png_in_mov(frame), 0), (save("{}.png", greys), 2)):
-        mattes, said = opened(path)
-        assert np.abs(mattes[0].astype(int) - frame).max() <= most
-        assert not said
-
-
 @pytest.mark.parametrize(
     ("picture", "covers"),
     [
@@ -348,9 +259,6 @@ def test_the_levels_of_many_numbers_are_kept(monkeypatch: pytest.MonkeyPatch) ->
     again = opened(path)
     assert all(np.array_equal(one, other) for one, other in zip(first[0], again[0], strict=True))
     assert again[1] == first[1]
-
-
-# Frames that are missing
 
 
 def numbered(numbers: Sequence[int], form: str = "{:04}.png") -> ClipIndex:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vidtrans.config.recipe import CHOICES, TABLES, dataset_recipe, make_recipe, preset_names, preset_text
+from vidtrans.config.recipe import make_recipe, preset_names, preset_text
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import from_table
@@ -16,7 +16,6 @@ from vidtrans.matting.settings import MattingSettings
 from vidtrans.models.model_record import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.pairing import PAIRINGS
-from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.temporal import FILTERS
 from vidtrans.training.settings import TrainingSettings
@@ -45,20 +44,6 @@ def test_every_preset_loads_and_fills_every_settings_class(name: str) -> None:
     for table, registry in REGISTRIES.items():
         chosen, settings = recipe.choice(table)
         from_table(registry.load(chosen).Settings, settings, table)
-
-
-def test_the_recipe_of_every_pairing_is_the_preset_of_its_name_if_there_is_one() -> None:
-    for pairing in PAIRINGS:
-        recipe = dataset_recipe(None, {"pairing": {"name": pairing}})
-        assert recipe.preset == (pairing if pairing in preset_names() else "")
-        chosen, settings = recipe.choice("pairing")
-        assert chosen == pairing
-        make_pairing(chosen, settings)
-
-
-def test_the_tables_have_settings() -> None:
-    assert set(TABLES) == {*SETTINGS, *REGISTRIES}
-    assert set(CHOICES) == set(REGISTRIES)
 
 
 def size_of(preset: str | None, implied: str | None, flags: dict[str, dict[str, object]]) -> str:

@@ -13,7 +13,6 @@ from chain import vidtrans
 from plugin_site import PackageSite, forget_modules
 
 from vidtrans.config.recipe import table_of
-from vidtrans.core import entry_points
 from vidtrans.core.entry_points import VARIABLE, Package, forget
 from vidtrans.core.errors import MediaError, PluginError, UsageError
 from vidtrans.core.settings import from_table
@@ -92,15 +91,6 @@ def test_a_part_of_a_package_is_found_by_its_name(site: Site) -> None:
     assert "ink" not in LOSSES
 
 
-def test_built_in_names_are_found_without_a_search(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.install("my-ink", {"pairings.ink": "INK"})
-    monkeypatch.setattr(entry_points, "_of_packages", lambda: pytest.fail("a search"))
-    assert PAIRINGS["edges"]
-    assert "edges" in PAIRINGS
-    assert pairing_record(make_pairing("edges", {})).keys() == {"name", "version", "settings"}
-    assert from_table(TrainingSettings, {"lambda_l1": 5, "method": "cut"}, "training").weights["l1"] == 5
-
-
 def test_names_are_listed_without_an_import(site: Site) -> None:
     site.install("my-ink", {"pairings.ink": "INK", "commands.count": "COUNT", "engines.fast": "INK"})
     with pytest.raises(UsageError, match=r"choose from: .*ink \(of my-ink 1\.0\), .*sketch"):
@@ -172,16 +162,6 @@ def test_a_built_in_part_outranks_a_plug_in_of_its_name(site: Site) -> None:
     assert PAIRINGS["edges"].path.startswith("vidtrans.")
     assert list(PAIRINGS) == list(PAIRINGS.builtin)
     assert rows()["edges"]["state"].startswith("ignored: vidtrans has a part 'edges' of its own")
-
-
-def test_a_package_that_is_twice_on_the_path_counts_once(
-    site: Site, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    site.install("my-ink", {"pairings.ink": "INK"})
-    other = tmp_path_factory.mktemp("other")
-    monkeypatch.syspath_prepend(other)
-    Site(other).install("My_Ink", {"pairings.ink": "INK"}, version="2.0")
-    assert PAIRINGS.packages == {"ink": Package("My_Ink", "2.0")}
 
 
 def test_a_plug_in_that_raises_at_import_is_one_line_and_breaks_nothing_else(site: Site) -> None:

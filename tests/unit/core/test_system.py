@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import platform
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +21,6 @@ A = Path("a")
 
 @pytest.fixture
 def windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make vidtrans take this system for Windows."""
     for module in (system, files):
         monkeypatch.setattr(module, "WINDOWS", True)
     monkeypatch.setattr(system, "_RETRIES_S", (0.0, 0.0))
@@ -63,14 +59,6 @@ def test_a_file_that_a_player_has_open_stays_and_the_line_says_what_to_do(monkey
     assert A.read_bytes() == b"old"
     A.chmod(0o444)
     with pytest.raises(PermissionError):  # a read-only file is not said to be open
-        write_bytes(A, b"new")
-
-
-def test_other_systems_are_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (system, files):
-        monkeypatch.setattr(module, "WINDOWS", False)
-    monkeypatch.setattr(os, "replace", refusing(1, os.replace))
-    with pytest.raises(PermissionError):
         write_bytes(A, b"new")
 
 
@@ -130,11 +118,6 @@ def test_paths_that_differ_in_case_are_the_same_where_the_system_has_them_so(mon
         assert (system.path_key(Path("Clip.MP4")) == system.path_key(Path("clip.mp4"))) == same
 
 
-@pytest.mark.usefixtures("windows")
-def test_commands_are_quoted_as_the_shell_of_windows_takes_them() -> None:
-    assert system.command_line(["vidtrans", "stylize", "my clip.mp4"]) == 'vidtrans stylize "my clip.mp4"'
-
-
 @pytest.mark.parametrize("error", [NotImplementedError("flock"), OSError(errno.EOPNOTSUPP, "no")])
 def test_a_disk_without_locks_is_one_line(error: Exception) -> None:
     with pytest.raises(Exception, match="its file system has no locks") as raised, refusing_no_locks(Path("cache")):
@@ -143,43 +126,3 @@ def test_a_disk_without_locks_is_one_line(error: Exception) -> None:
     assert describe_error(raised.value) == (line, 1)
     with pytest.raises(OSError, match="denied"), refusing_no_locks(Path("cache")):
         raise PermissionError(errno.EACCES, "denied")
-
-
-def test_this_process_lives_and_has_memory() -> None:
-    assert system.is_alive(os.getpid())
-    assert not system.is_alive(2**31 - 1)
-    assert 5_000_000 < system.peak_memory() < 1 << 40
-
-
-# The machine
-
-
-HEAPS = """
-import ctypes, tempfile, threading
-from vidtrans.core.machine import set_up_heap
-
-set_up_heap()
-libc = ctypes.CDLL(None)
-libc.malloc.restype, libc.free.argtypes, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_void_p], [ctypes.c_size_t]
-threads = [threading.Thread(target=lambda: libc.free(libc.malloc(1000))) for _ in range(4)]
-for thread in threads:
-    thread.start()
-for thread in threads:
-    thread.join()
-libc.fopen.restype, libc.malloc_info.argtypes = ctypes.c_void_p, [ctypes.c_int, ctypes.c_void_p]
-libc.fclose.argtypes = [ctypes.c_void_p]
-with tempfile.NamedTemporaryFile() as place:
-    file = libc.fopen(place.name.encode(), b"w")
-    libc.malloc_info(0, file)
-    libc.fclose(file)
-    print(place.read().count(b"<heap "))
-"""
-
-
-@pytest.mark.skipif(
-    sys.platform != "linux" or platform.libc_ver()[0] != "glibc", reason="only glibc gives each thread a heap"
-)
-def test_all_threads_share_one_heap() -> None:
-    programs = (HEAPS, HEAPS.replace("\nset_up_heap()", ""))
-    alone, without = (int(subprocess.check_output([sys.executable, "-c", program])) for program in programs)
-    assert (alone, without > 1) == (1, True)

@@ -9,17 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from vidtrans.clips.cut_tables import scene_starts
 from vidtrans.core.errors import MediaError, UsageError
-from vidtrans.core.settings import read_toml
 from vidtrans.core.text_files import decode_text, parse_number, read_rows, read_text, text_encoding
 from vidtrans.curves.data_files import read_data
-from vidtrans.dreaming.actions import ClipOf, Origin, actions_of_table
-from vidtrans.pairing.palettes.palette_file import colours_in
-from vidtrans.video.keypoints.parsing import read_keypoints
 
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"]
 NUMBERS = [("frame", "glow", "Höhe"), ("0", "0.5", "1"), ("10", "0.25", "2"), ("20", "1.5", "-3")]
@@ -82,21 +75,6 @@ def test_tables_are_read_as_every_spreadsheet_saves_them(name: str, tmp_path: Pa
         assert track(np.array([0, 1, 1.5])).tolist() == pytest.approx([1, 2, -0.5])
 
 
-@settings(max_examples=30)
-@given(
-    st.lists(
-        st.lists(st.text("aé \"'x,;\t|1.", min_size=1, max_size=5).map(str.strip), min_size=2, max_size=2)
-        .filter(any)
-        .map(tuple),
-        min_size=1,
-        max_size=6,
-    ),
-    st.sampled_from(",;\t|"),
-)
-def test_a_line_that_names_the_separator_outranks_what_is_in_the_cells(rows: list[tuple[str, ...]], sign: str) -> None:
-    assert [tuple(row.cells) for row in read_rows(saved(rows, sign, head=f"sep={sign}\n"))] == rows
-
-
 def test_numbers_of_both_decimal_signs_and_with_groups_of_digits() -> None:
     texts = {"0,25": 0.25, "-1.5": -1.5, "1.234,5": 1234.5, "1,234.5": 1234.5, "1\u00a0234,5": 1234.5, "1e-3": 0.001}
     assert {text: parse_number(text) for text in texts} == texts
@@ -114,31 +92,3 @@ def test_a_decimal_comma_between_commas_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("frame,glow\n0,0\n10,0,25\n")
     with pytest.raises(UsageError, match=r"line 3: it has 3 cells, and there are 2 .*separate the cells by ;"):
         read_data(tmp_path / "a.csv")
-
-
-SCENES = [("Scene Number", "Start Frame", "Start Time (seconds)"), ("1", "1", "0.000"), ("2", "6", "0.200")]
-POINTS = [("frame", "point", "x", "y", "score"), *((str(f), "0", "10.5", "20.25", "0.9") for f in (0, 1))]
-EVENTS = [("time", "action"), ("0.0", "run"), ("0.5", "jump")]
-
-
-@pytest.mark.parametrize(("separator", "head", "encoding"), [(";", "sep=;\n", "utf-16"), ("\t", "", "cp1252")])
-def test_every_reader_of_tables_takes_them(separator: str, head: str, encoding: str, tmp_path: Path) -> None:
-    def write(rows: list[tuple[str, ...]]) -> Path:
-        text = saved(rows, separator, comma=True, head=head)
-        (tmp_path / "a.csv").write_bytes(text.replace("\n", "\r\n").encode(encoding))
-        return tmp_path / "a.csv"
-
-    assert scene_starts(read_text(write([("Timecode List:", "00:00:00.200"), *SCENES])), "x") == [0, 5]
-    points = read_keypoints(write(POINTS)).frames
-    assert [float(np.nanmax(person)) for frame in points.values() for person in frame] == [20.25, 20.25]
-    origins = [Origin(0, frame) for frame in range(20)]
-    found = actions_of_table(write(EVENTS), [ClipOf("a.mp4", 20)], origins)  # type: ignore[arg-type]
-    assert found == {"run": frozenset(range(10)), "jump": frozenset(range(10, 20))}
-
-
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16-le"])
-def test_settings_and_palettes_are_read_as_editors_of_windows_save_them(encoding: str, tmp_path: Path) -> None:
-    (tmp_path / "a.toml").write_bytes("[card]\r\nauthor = 'Übung'\r\n".encode(encoding))
-    assert read_toml(tmp_path / "a.toml") == {"card": {"author": "Übung"}}
-    (tmp_path / "a.txt").write_bytes("255 0 0 Straße\r\n0;128;0;Bäume\r\n".encode(encoding))
-    assert colours_in(tmp_path / "a.txt") == [[255, 0, 0], [0, 128, 0]]

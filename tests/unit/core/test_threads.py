@@ -26,12 +26,9 @@ from vidtrans.core.concurrency.threads import (
     WAITING,
     Prefetcher,
     StepClock,
-    buffer_capacity,
-    decoder_threads,
     limit_opencv_threads,
-    stage_buffer_capacity,
 )
-from vidtrans.core.errors import Interrupted, MediaError
+from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Event, Progress, Stop
 
 
@@ -40,7 +37,6 @@ def own_threads() -> list[str]:
 
 
 def test_what_is_dropped_in_a_cycle_ends_with_it() -> None:
-    """A pool that is garbage ends its thread before the generator that waits for it is closed."""
     closed = []
 
     def source() -> Generator[int, None, None]:
@@ -68,23 +64,6 @@ def test_what_is_dropped_in_a_cycle_ends_with_it() -> None:
     assert not own_threads()
 
 
-@settings(max_examples=15)
-@given(st.integers(0, 20), st.sampled_from([0, 1, 7]))
-def test_all_comes_in_order_and_what_is_raised_is_raised_where_it_was(count: int, room: int) -> None:
-    def source() -> Generator[int, None, None]:
-        yield from range(count)
-        raise MediaError("clip", "broken", "")
-
-    with closing(Prefetcher(source(), room, "test")) as ahead:
-        assert [next(ahead) for _ in range(count)] == list(range(count))
-        with pytest.raises(MediaError, match="broken"):
-            next(ahead)
-    with closing(Prefetcher((i for i in range(count)), room, "test")) as ahead:
-        assert list(ahead) == list(range(count))
-        assert next(ahead, None) is None
-    assert not own_threads()
-
-
 @given(st.integers(0, 12), st.integers(1, 5))
 @settings(max_examples=15)
 def test_it_is_never_further_ahead_than_there_is_room_and_closes_its_source(taken: int, room: int) -> None:
@@ -107,17 +86,6 @@ def test_it_is_never_further_ahead_than_there_is_room_and_closes_its_source(take
     assert len(made) <= taken + room + 1
     assert closed == (["vidtrans-test_0"] if taken else [])  # a generator that was not begun has nothing to end
     assert not own_threads()
-
-
-def test_buffers_and_threads_follow_cores_the_network_and_the_size_of_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "cores", lambda: 1)
-    assert stage_buffer_capacity("cpu", 256, 256) == 0  # steps take turns with it
-    assert stage_buffer_capacity("cuda", 256, 256) == buffer_capacity(256, 256) == 32
-    monkeypatch.setattr(threads, "cores", lambda: 8)
-    assert stage_buffer_capacity("cpu", 7680, 4320) == 1
-    assert [decoder_threads(kind, 3840, 2160) for kind in ("cpu", "cuda")] == [1, 0]
-    assert [buffer_capacity(3840, 2160, least) for least in (1, 2)] == [1, 2]
-    assert [decoder_threads("cpu", *size) for size in ((1920, 1080), (1280, 720))] == [1, 0]
 
 
 @pytest.mark.parametrize(
@@ -154,9 +122,6 @@ def test_what_is_imported_beside_is_waited_for_and_what_is_wrong_with_it_is_hear
     assert gc.isenabled()
     with pytest.raises(OSError, match="a library is missing"):
         importlib.import_module("breaks_when_imported")
-
-
-# Renders
 
 
 @pytest.fixture(scope="module")
@@ -196,9 +161,6 @@ def test_side_by_side_and_stopped_and_gone_on_with_in_turns_the_result_is_the_sa
     assert not own_threads()
 
 
-# The clock of steps
-
-
 @pytest.fixture
 def pass_time(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
@@ -222,22 +184,3 @@ def test_a_step_within_another_one_pauses_that(pass_time: list[float]) -> None:
         raise ValueError
     pass_time[0] += 7
     assert clock.take() == {"encode": 1}
-
-
-def test_threads_add_up(pass_time: list[float]) -> None:
-    clock, inside, go_on = StepClock(), threading.Event(), threading.Event()
-
-    def work() -> None:
-        with clock.step("read"):
-            inside.set()
-            go_on.wait()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    inside.wait()
-    with clock.step("read"):
-        pass_time[0] += 4
-    assert clock.take() == {"read": 4}  # the other thread's step goes on
-    go_on.set()
-    thread.join()
-    assert clock.take() == {"read": 4}

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from processes import at_most
 
 from vidtrans.output.delivery import Retiming
 
@@ -38,12 +37,10 @@ def runs(draw: st.DrawFn) -> Run:
 
 
 def even(count: int, rate: Fraction | int, begin: int = 0) -> Run:
-    """Frames at a constant rate, in its own time base."""
     return list(range(begin, begin + count)), [1] * count, 1 / Fraction(rate)
 
 
 def shown(made: Retiming, count: int) -> list[int]:
-    """Which frame each moment of the result shows."""
     numbers = {stamp: n for n in range(count) for stamp in made.stamps(n)}
     return [numbers[stamp] for stamp in made.timing.pts]
 
@@ -75,7 +72,6 @@ def test_without_a_rate_every_frame_keeps_its_time(run: Run) -> None:
 def test_the_grid_has_the_rate_and_the_length_of_the_clip_and_each_moment_the_right_frame(
     run: Run, rate: Fraction
 ) -> None:
-    """A dropped frame has no stamp, a held one several, and together they are the grid."""
     pts, durations, base = run
     made = Retiming(pts, durations, base, rate)
     steps = {b - a for a, b in pairwise(made.timing.pts)} | set(made.timing.durations)
@@ -108,18 +104,3 @@ def test_half_the_rate_takes_every_other_frame_at_its_own_time_and_twice_the_rat
     assert shown(made, 60) == list(range(0, 60, 2))
     assert [made.stamps(i) for i in range(1, 60, 2)] == [()] * 30
     assert [len(Retiming(*even(30, 30, begin), Fraction(60)).stamps(i)) for i in range(30)] == [2] * 30
-
-
-@pytest.mark.parametrize("rate", [Fraction(1, 2), Fraction(30000, 1001)])
-@pytest.mark.parametrize("duration", [1, 15_360 * 3])
-def test_a_single_frame_is_shown_as_long_as_before_and_at_least_once(rate: Fraction, duration: int) -> None:
-    made = Retiming([77], [duration], Fraction(1, 15_360), rate)
-    assert made.num_written == max(1, round(Fraction(duration, 15_360) * rate))
-    assert made.stamps(0) == made.timing.pts
-    assert seconds(made)[0] == Fraction(77, 15_360)
-
-
-def test_a_picture_that_is_held_for_long_takes_no_longer_than_many_frames() -> None:
-    with at_most():  # 0.1 s; if it went through all for each, an hour
-        made = Retiming([0, 10 * 1500], [10 * 1500, 1], Fraction(1, 25), Fraction(60))
-    assert len(made.stamps(0)) == 10 * 3600

@@ -51,9 +51,6 @@ def check(cache: Cache, output: Path, request: str = REQUEST, overwrite: bool = 
     return up_to_date(cache, output, request, overwrite, folder=output.is_dir())
 
 
-# The record
-
-
 @pytest.mark.parametrize("kind", MAKE)
 def test_a_result_on_record_is_known_again_and_counts_no_frames_twice(kind: str, cache: Cache) -> None:
     output = MAKE[kind]()
@@ -72,13 +69,6 @@ def test_a_record_is_of_the_content_under_whatever_name_it_was_written(cache: Ca
     file_of("out.mp4", b"two")
     assert recorded(cache, Path("out.mp4")) is None
     assert recorded(cache, Path("temporary.mp4")) is None
-
-
-def test_a_record_moves_with_the_folder_of_cache_and_result() -> None:
-    before, after = Path("before").absolute(), Path("after").absolute()
-    put_on_record(Cache(before / ".vidtrans", silent), file_of("before/out.mp4"))
-    before.rename(after)
-    assert recorded(Cache(after / ".vidtrans", silent), after / "out.mp4") is not None
 
 
 @pytest.mark.parametrize(
@@ -107,18 +97,6 @@ def test_a_record_that_was_changed_is_none(cache: Cache) -> None:
     for damaged in (unsigned, *(value | {key: "other"} for key in ("request", "result", "digest"))):
         path.write_text(json.dumps(damaged))
         assert recorded(cache, output) is None
-
-
-# What may be written where
-
-
-@pytest.mark.parametrize("kind", MAKE)
-def test_another_request_needs_leave_to_overwrite(kind: str, cache: Cache) -> None:
-    output = MAKE[kind]()
-    put_on_record(cache, output)
-    with pytest.raises(UsageError, match=r"it exists, made with other inputs or options — use --overwrite"):
-        check(cache, output, "other")
-    assert check(cache, output, "other", overwrite=True) is None
 
 
 def test_a_strange_file_and_a_changed_result_need_leave_to_overwrite(cache: Cache) -> None:
@@ -184,9 +162,6 @@ def test_a_place_that_is_taken_meanwhile_is_not_written(cache: Cache) -> None:
         result.write(written)
 
 
-# Small results
-
-
 def context(cache: Cache, **more: Any) -> Context:
     return Context(cache.root, **more)
 
@@ -213,16 +188,6 @@ def test_a_small_result_is_made_once_and_found_again(cache: Cache) -> None:
         assert table["seconds"] == round(table["seconds"], 3) >= 0
     with pytest.raises(UsageError, match="made with other inputs"):
         produce(context(cache), output, {"of": 2}, [], lambda: make)
-
-
-def test_a_dry_run_of_a_small_result_makes_nothing(cache: Cache) -> None:
-    table = produce(context(cache, dry_run=True), Path("sheet.png"), {}, [], lambda: written)
-    seconds = table.pop("seconds")
-    assert seconds >= 0
-    assert table == {"output": "sheet.png", "frames": 0, "cached": False, "dry_run": True}
-    assert not Path("sheet.png").exists()
-    with pytest.raises(UsageError, match="the result is one picture — leave out the number"):
-        produce(context(cache), Path("sheets/%04d.png"), {}, [], lambda: written)
 
 
 def test_a_small_result_that_was_interrupted_says_that_there_is_nothing(cache: Cache) -> None:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,18 +16,14 @@ from typing import Any
 import pytest
 from chain import TINY, quick_training
 from filelock import FileLock
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import vidtrans as api
-from vidtrans.core.errors import VidtransError
 from vidtrans.core.events import Note, silent
-from vidtrans.core.files import digest_of, remove
-from vidtrans.core.system import WINDOWS
+from vidtrans.core.files import digest_of
 from vidtrans.store.cache import Cache, check_cache_folder
 from vidtrans.store.cache_entry import PIN_PREFIX, CacheEntry
 from vidtrans.store.chunks import ChunkStore
-from vidtrans.store.render_log import KEPT_S, RenderLog
+from vidtrans.store.render_log import RenderLog
 from vidtrans.store.stages import (
     STAGES,
     AtOnceStage,
@@ -175,21 +170,6 @@ def test_a_complete_entry_is_read_and_a_changed_byte_is_a_warning_and_a_miss(tmp
     assert (tmp_path / "c/CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172789f06886806bc55")
 
 
-@given(at=st.integers(0, 10**6), flip=st.integers(1, 255))
-@settings(max_examples=15)
-def test_any_changed_byte_of_a_chunk_is_a_miss(tmp_path_factory: pytest.TempPathFactory, at: int, flip: int) -> None:
-    folder = tmp_path_factory.mktemp("cache")
-    entry = Cache(folder, silent).entry("infer", "k")
-    with entry.locked():
-        with ChunkStore(entry, ".nut").writing(0) as path:
-            path.write_bytes(bytes(range(256)) * 4)
-        assert ChunkStore(entry, ".nut").is_done(0)
-        data = bytearray(ChunkStore(entry, ".nut").path(0).read_bytes())
-        data[at % len(data)] ^= flip
-        ChunkStore(entry, ".nut").path(0).write_bytes(data)
-        assert not ChunkStore(entry, ".nut").is_done(0)
-
-
 def test_a_chunk_that_fails_leaves_nothing(tmp_path: Path) -> None:
     entry = Cache(tmp_path, silent).entry("infer", "k")
     with entry.locked():
@@ -236,29 +216,7 @@ def test_a_locked_entry_is_not_entered_nor_deleted_nor_waited_for(
 
 
 def named(cache: Cache, stage: str, name: str) -> CacheEntry:
-    """Return the entry whose key is the digest of ``name``."""
     return cache.entry(stage, digest_of(name))
-
-
-def listed(cache: Cache, names: Sequence[str]) -> list[str]:
-    """Return which of the ``names`` the entries have, in the order of the entries."""
-    known = {digest_of(name): name for name in names}
-    return [known[entry.key] for entry in cache.entries()]
-
-
-def test_an_entry_that_is_held_for_a_moment_is_waited_for(tmp_path: Path) -> None:
-    """Trimming and cleaning take the lock of each entry, if only to see that it is in use."""
-    entry = Cache(tmp_path, silent).entry("filter", "k")
-    with entry.locked():
-        hold = entry.pin()
-    moment = FileLock(entry.folder / ".lock", thread_local=False)
-    moment.acquire()
-    release = threading.Timer(0.6, moment.release)
-    release.start()
-    with entry.locked():
-        assert not moment.is_locked
-    release.join()
-    hold.release()
 
 
 def set_last_used(entry: CacheEntry, used: int) -> None:
@@ -268,7 +226,6 @@ def set_last_used(entry: CacheEntry, used: int) -> None:
 
 
 def fill(cache: Cache, stage: str, name: str, used: int, *, finished: bool = True) -> None:
-    """An entry of 1000 bytes and more, last used at a time."""
     entry = named(cache, stage, name)
     with entry.locked():
         (entry.folder / "data").write_bytes(bytes(1000))
@@ -324,45 +281,6 @@ def test_what_is_in_use_stays_whatever_the_limit(tmp_path: Path) -> None:
     assert held.delete()
 
 
-def test_using_an_entry_makes_it_the_latest_and_lets_go_of_it(tmp_path: Path) -> None:
-    cache = Cache(tmp_path / "deep" / "c", silent)
-    first, second = named(cache, "infer", "a"), named(cache, "infer", "b")
-    for time_, entry in enumerate((first, second)):
-        with entry.locked():
-            pass
-        set_last_used(entry, time_)
-    assert cache.entry("infer", "absent").last_used == 0.0
-    assert listed(cache, "ab") == ["a", "b"]
-    now = time.time() - 2  # file systems may count in such steps
-    for _ in range(2):  # held by nobody any more
-        with first.locked():
-            assert first.last_used >= now
-    assert listed(cache, "ab") == ["b", "a"]
-
-
-@pytest.mark.skipif(WINDOWS, reason="Windows deletes no lock that is open")
-def test_an_entry_that_is_deleted_while_it_is_waited_for_is_begun_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    entry = Cache(tmp_path / "c", silent).entry("infer", "k")
-    taken: list[int] = []
-
-    class Beaten(FileLock):  # type: ignore[misc]
-        def acquire(self, *given: Any, **more: Any) -> Any:
-            held = super().acquire(*given, **more)
-            taken.append(1)
-            if len(taken) == 1:
-                remove(entry.folder)
-            return held
-
-    monkeypatch.setattr("vidtrans.store.cache_entry.FileLock", Beaten)
-    with entry.locked():
-        assert len(taken) == 2
-        assert (entry.folder / ".lock").exists()
-        with pytest.raises(VidtransError, match="in use by another run"), entry.locked(wait_s=0):
-            pass
-
-
 def test_another_run_is_waited_for_and_the_user_is_told(tmp_path: Path) -> None:
     heard: list[Any] = []
     entry = Cache(tmp_path / "c", heard.append).entry("infer", "k")
@@ -375,34 +293,6 @@ def test_another_run_is_waited_for_and_the_user_is_told(tmp_path: Path) -> None:
     with entry.locked(wait_s=0.1, wait_for="a run that paints c.mp4"):
         assert [event.text for event in heard] == ["waiting for a run that paints c.mp4"]
     end.join()
-
-
-def test_what_cannot_be_renamed_is_emptied_instead_its_meta_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    entry, removed = Cache(tmp_path / "c", silent).entry("infer", "k"), list[str]()
-    with entry.locked():
-        for number in range(20):
-            (entry.folder / f"before-{number}").write_bytes(b"x")
-        entry.finish({"a": 1}, ("before-1",))
-        for number in range(20):
-            (entry.folder / f"after-{number}").write_bytes(b"x")
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    def recorded(path: Path) -> None:
-        removed.append(path.name)
-        remove(path)
-
-    monkeypatch.setattr("vidtrans.store.cache_entry.os.replace", full)
-    monkeypatch.setattr("vidtrans.store.cache_entry.remove", recorded)
-    assert entry.delete() is True
-    assert removed[0] == "meta.json"
-    assert entry.folder.exists() != WINDOWS
-    assert WINDOWS or [p.name for p in entry.folder.iterdir()] == [".lock"]
-    with entry.locked():
-        assert entry.delete() is False
 
 
 def test_a_hold_of_a_killed_process_is_free(tmp_path: Path) -> None:
@@ -418,7 +308,6 @@ def test_a_hold_of_a_killed_process_is_free(tmp_path: Path) -> None:
 
 @pytest.mark.thorough
 def test_a_flipped_byte_anywhere_is_noticed_and_the_result_is_the_same(clip: Path) -> None:
-    """That stage alone runs again; the output equals the undamaged one."""
     training, rendering = quick_training(), {"rendering": TINY["rendering"]}
     api.make_dataset(clip, settings=TINY)
     api.train("clip.dataset", settings=training)
@@ -482,15 +371,6 @@ def test_links_are_neither_read_nor_written_nor_deleted(is_folder: bool, cache: 
     assert list(cache.log.lines()) == []
     cache.log.clear()
     assert theirs.read_text().count("\n") == 1
-
-
-def test_old_files_are_deleted_where_the_cache_is_trimmed(cache: Cache) -> None:
-    cache.log.add({"ended": 1.0})
-    cache.log.append("0123abcd-7.jsonl", "{}\n")
-    old = time.time() - KEPT_S - 60
-    os.utime(cache.log.folder / "0123abcd-7.jsonl", (old, old))
-    cache.trim(10**9)
-    assert [path.name for path in cache.log.folder.iterdir()] == [cache.log.own_file.name]
 
 
 def test_a_cache_without_its_tag_is_known_by_its_log_too_and_one_that_cannot_be_written_is_missing() -> None:

@@ -109,9 +109,6 @@ def test_an_entry_that_leads_elsewhere_is_refused_and_nothing_there_changes(wher
     assert snapshot(precious) == before
 
 
-# Locks of one host
-
-
 LINE = "36 35 98:0 / {point} rw,noatime master:1 - {kind} server:/x rw,{options}\n"
 ROOT = LINE.format(point="/", kind="ext4", options="errors=continue")
 

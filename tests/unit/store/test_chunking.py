@@ -18,7 +18,6 @@ repeatable = hypothesis_settings(max_examples=40)
 
 @st.composite
 def clips(draw: Any) -> tuple[int, int, list[int], int]:
-    """(first, stop, shots of the whole clip, chunk length)."""
     count = draw(st.integers(1, 120))
     shots = sorted({0, *draw(st.sets(st.integers(0, count - 1), max_size=8))})
     first = draw(st.integers(0, count - 1))
@@ -80,7 +79,6 @@ def test_spans_hold_the_missing_chunks_and_what_the_filter_looks_at(
 @hypothesis_settings(max_examples=60)
 @given(clips(), st.integers(1, 12), st.integers(1, 12))
 def test_each_chunk_is_in_one_part(clip: tuple[int, int, list[int], int], count: int, some: int) -> None:
-    """Parts are about as long as each other, or hold whole shots."""
     chunks, first = cut_into_chunks(*clip), min(some, count)
     longest = max(chunk.stop - chunk.first for chunk in chunks)
     for whole in (False, True):
@@ -99,8 +97,3 @@ def test_each_chunk_is_in_one_part(clip: tuple[int, int, list[int], int], count:
 def test_what_is_no_part_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="not a part of a clip"):
         ClipPart.parse(text)
-
-
-def test_a_part_is_written_as_it_is_read() -> None:
-    assert [str(ClipPart.parse(text)) for text in ("1/1", "3/8", "3-5/8")] == ["1/1", "3/8", "3-5/8"]
-    assert ClipPart.parse("4-4/8") == ClipPart.parse(" 4/8 ")

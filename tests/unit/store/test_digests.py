@@ -17,7 +17,6 @@ from vidtrans.store.digests import Digests
 
 @pytest.fixture(autouse=True)
 def later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is some time after the files of a test were written."""
     at_age(monkeypatch, 100)
 
 
@@ -37,7 +36,6 @@ def written(path: Path, data: bytes) -> Path:
 
 @pytest.fixture
 def files_read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The files of which a digest is computed from then on."""
     found: list[Path] = []
 
     def watched(path: Path, *more: Any) -> str:
@@ -119,20 +117,10 @@ def test_a_damaged_line_of_digests_is_forgotten(tmp_path: Path) -> None:
         assert [Digests(tmp_path).of(file) for file in files] == wanted
 
 
-def test_without_a_folder_nothing_is_written_and_nothing_is_made(tmp_path: Path) -> None:
-    run = Digests(tmp_path / "absent")
-    run.of(written(tmp_path / "a", b"x"))
-    run.save()
-    assert not (tmp_path / "absent").exists()
-    Digests(tmp_path).save()
-    assert not (tmp_path / digests.NAME).exists()
-
-
 @pytest.mark.parametrize(("useless", "dropped"), [(7, False), (8, True)])
 def test_lines_that_say_nothing_spoil_no_other_and_many_of_them_are_written_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, useless: int, dropped: bool
 ) -> None:
-    """More than as many as there are that say something, and MAX_STALE_LINES."""
     monkeypatch.setattr(digests, "MAX_STALE_LINES", 5)
     run = Digests(tmp_path)
     files = [written(tmp_path / f"{n}", b"x") for n in range(2)]
