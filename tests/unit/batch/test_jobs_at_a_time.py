@@ -39,12 +39,9 @@ def test_clips_of_few_bytes_but_large_frames_are_rendered_one_by_one(
         ((1, SHORT_BYTES), {}, "cpu", 2, 2),
         ((1, 1, 1), {"executor": "local"}, "cpu", 16, 2),
         ((1, SHORT_BYTES + 1), {}, "cpu", 2, None),  # memory for two large ones may not be there
-        ((1, 0), {}, "cpu", 2, None),  # of unknown size
-        ((1,), {}, "cpu", 2, None),
         ((1, 1), {}, "cpu", 1, None),
         ((1, 1), {}, "cuda", 2, None),
         ((1, 1), {"executor": "ray"}, "cpu", 2, None),
-        ((1, 1), {"executor": "inline"}, "cpu", 2, None),
         ((1, 9 * SHORT_BYTES), {"jobs": 3}, "cpu", 1, 3),
     ],
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -55,13 +54,6 @@ def test_lines_that_are_none_are_passed_over_and_other_clips_do_not_count() -> N
     names = "a.mp4", "no disk", "2/3", "n2"
     assert night.failures == [*[Failure(*names)] * 3, Failure(*names, 5.0)]
     assert "no disk" in render(night, "odd")
-
-
-def test_another_machine_halves_what_can_be_halved() -> None:
-    night = FarmReport.of([line(t, t + 1, chunk=t) for t in range(10)])
-    assert night.with_another() == pytest.approx((10, 5))
-    alone = FarmReport.of([line(0, 10)])
-    assert alone.with_another() == pytest.approx((10, 10))
 
 
 def test_the_page_escapes_what_it_shows_and_merges_many_bars() -> None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import stat
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +16,6 @@ from typing import Any
 import psutil
 import pytest
 import torch
-from processes import HANG_S
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
@@ -26,7 +23,6 @@ from vidtrans.core import files, system
 from vidtrans.core.files import (
     canonical_json,
     digest_of,
-    folder_bytes,
     naming_disk_errors,
     read_small_json,
     write_atomically,
@@ -104,17 +100,6 @@ def test_what_dead_processes_left_is_cleared_away_and_what_living_ones_write_is_
     assert f".out.{HOST}-{living.pid}.partial.mp4" not in names()
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux tells")
-def test_a_process_that_has_ended_is_dead_before_anybody_has_asked_how_it_went() -> None:
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    partials(Path("out.mp4"), ended.pid)
-    deadline = time.monotonic() + HANG_S
-    while names() and time.monotonic() < deadline:
-        files.remove_stale_partials(Path("out.mp4"))
-    assert names() == []
-    assert ended.wait() == 0
-
-
 @pytest.mark.parametrize("error", [psutil.NoSuchProcess(4_000_000), psutil.AccessDenied(4_000_000)], ids=str)
 def test_what_a_process_of_somebody_else_writes_is_left_alone(
     error: Exception, monkeypatch: pytest.MonkeyPatch
@@ -178,21 +163,6 @@ def test_a_run_that_was_killed_between_two_renames_is_cleaned_up_after(
     files.finish_replacing(Path("out"))
 
 
-def test_a_clip_is_called_by_its_name_without_ending_or_number() -> None:
-    Path("made %d.mp4").touch()
-    Path("folder.d").mkdir()
-    Path("in").mkdir()
-    for path, name in (
-        ("clip.v2.mp4", "clip.v2"),
-        ("in/%d.png", "in"),
-        ("in/take-%04d.%d.png", "take"),
-        ("made %d.mp4", "made %d"),
-        ("folder.d", "folder.d"),
-        ("/%d.png", "pictures"),
-    ):
-        assert files.base_name(Path(path)) == name
-
-
 @pytest.mark.parametrize(
     ("error", "named"),
     [
@@ -227,24 +197,6 @@ def test_the_content_is_synced_before_the_rename_and_the_folder_after_it(
     assert synced == [(inode, False), *([] if WINDOWS else [(tmp_path.stat().st_ino, True)])]
 
 
-def test_a_folder_that_cannot_be_synced_is_no_error_and_no_handle_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some network file systems sync files only."""
-    synced = []
-
-    def files_only(handle: int) -> None:
-        synced.append((handle, os.fstat(handle)))
-        if stat.S_ISDIR(os.fstat(handle).st_mode):
-            raise OSError(errno.EINVAL, "Invalid argument")
-
-    monkeypatch.setattr(os, "fsync", files_only)
-    write_bytes(Path("a.txt"), b"whole")
-    assert names() == ["a.txt"]
-    assert len(synced) == (1 if WINDOWS else 2)
-    for handle, was in synced:
-        with suppress(OSError):  # closed; or another thread has the number since, for another file
-            assert not os.path.samestat(os.fstat(handle), was)
-
-
 def test_a_digest_is_the_one_that_it_always_was() -> None:
     """Cache keys are made of it."""
     value = {"b": [1, 2.5, None, True], "a": "ü×"}
@@ -273,20 +225,6 @@ def test_a_file_that_is_absent_damaged_too_large_or_a_pipe_is_not_read(tmp_path:
         os.mkfifo("pipe.json")
         with pytest.raises(ValueError, match="a pipe"):
             read_small_json(Path("pipe.json"))
-
-
-def test_remove_takes_links_files_folders_and_nothing_at_all() -> None:
-    keep, link, folder, file = (Path(name) for name in ("keep", "link", "folder", "file"))
-    keep.mkdir()
-    (keep / "x").write_bytes(b"123")
-    link.symlink_to(keep, target_is_directory=True)
-    (folder / "in").mkdir(parents=True)
-    file.write_bytes(b"12")
-    assert folder_bytes(Path()) == 5
-    for path in (link, folder, file, Path("absent")):
-        files.remove(path)
-    assert names() == ["keep"]
-    assert names(keep) == ["x"]
 
 
 @pytest.mark.parametrize(("save", "why"), [(torch.save, errno.EIO), (save_file, errno.EFBIG)])  # torch does not say why

@@ -11,7 +11,7 @@ import pytest
 
 from vidtrans.core import files, system
 from vidtrans.core.errors import UsageError, describe_error
-from vidtrans.core.files import keeping_what_is_in_use, remove, write_bytes
+from vidtrans.core.files import remove, write_bytes
 from vidtrans.output import places
 from vidtrans.store.cache import check_cache_folder
 from vidtrans.store.shared_locks import refusing_no_locks
@@ -68,15 +68,6 @@ def test_what_is_open_is_left_where_it_was_to_be_cleared_away(monkeypatch: pytes
     monkeypatch.setattr(os, "unlink", refusing(99, os.unlink))
     remove(A)
     assert A.exists()
-
-
-def test_a_preview_that_a_viewer_has_open_ends_nothing() -> None:
-    notes: list[str] = []
-    with keeping_what_is_in_use(notes.append):
-        raise OSError(errno.EBUSY, files.IN_USE, "preview.png")
-    assert notes == ["preview.png: another program has it open; it was not refreshed"]
-    with pytest.raises(OSError, match="full"), keeping_what_is_in_use(notes.append):
-        raise OSError(errno.ENOSPC, "full", "preview.png")
 
 
 def test_names_that_windows_refuses_are_known(monkeypatch: pytest.MonkeyPatch) -> None:

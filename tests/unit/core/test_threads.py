@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import importlib
-import shutil
 import sys
 import threading
 import time
@@ -13,12 +12,12 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-import cv2
 import pytest
 from clips import moving_frames
 from directed_clip import lossless
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_models import make_model
 
 import vidtrans as api
 from vidtrans.core.concurrency import threads
@@ -26,7 +25,6 @@ from vidtrans.core.concurrency.threads import (
     WAITING,
     Prefetcher,
     StepClock,
-    limit_opencv_threads,
 )
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Event, Progress, Stop
@@ -88,23 +86,6 @@ def test_it_is_never_further_ahead_than_there_is_room_and_closes_its_source(take
     assert not own_threads()
 
 
-@pytest.mark.parametrize(
-    ("kind", "processors", "expected"), [("cpu", 8, 4), ("cpu", 1, 1), ("cpu", 100, 5), ("cuda", 8, 5)]
-)
-def test_beside_a_network_on_the_cpu_opencv_has_half_of_the_cores(
-    kind: str, processors: int, expected: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(threads, "cores", lambda: processors)
-    before = cv2.getNumThreads()
-    try:
-        cv2.setNumThreads(5)
-        with limit_opencv_threads(kind):
-            assert cv2.getNumThreads() == expected
-        assert cv2.getNumThreads() == 5
-    finally:
-        cv2.setNumThreads(before)
-
-
 def test_what_is_imported_beside_is_waited_for_and_what_is_wrong_with_it_is_heard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,40 +105,29 @@ def test_what_is_imported_beside_is_waited_for_and_what_is_wrong_with_it_is_hear
         importlib.import_module("breaks_when_imported")
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
-    folder = tmp_path_factory.mktemp("ahead")
-    lossless(folder / "clip.mp4", moving_frames(30, shots=(0, 12)))
-    shutil.copyfile(tiny_model, folder / "m.safetensors")
-    return folder
-
-
-def render(place: Path, name: str, cores: int, monkeypatch: pytest.MonkeyPatch, temporal: str, **more: Any) -> bytes:
-    monkeypatch.setattr(threads, "cores", lambda: cores)
-    tables = {"rendering": {"chunk_frames": 7}, "temporal": {"name": temporal}}
-    output = place / f"{name}.mp4"
-    api.stylize(place / "clip.mp4", place / "m.safetensors", output, settings=tables, cache_dir=place / name, **more)
-    return output.read_bytes()
-
-
-@pytest.mark.parametrize("temporal", [pytest.param("window", marks=pytest.mark.thorough), "causal"])
 def test_side_by_side_and_stopped_and_gone_on_with_in_turns_the_result_is_the_same(
-    place: Path, monkeypatch: pytest.MonkeyPatch, temporal: str
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    clip, model = lossless(Path("clip.mp4"), moving_frames(18, shots=(0, 8))), make_model("m.safetensors", "edges")
+    tables = {"rendering": {"chunk_frames": 5}, "temporal": {"name": "causal"}}
     stop = Stop()
 
+    def render(name: str, cores: int, **more: Any) -> bytes:
+        monkeypatch.setattr(threads, "cores", lambda: cores)
+        api.stylize(clip, model, f"{name}.mp4", settings=tables, cache_dir=Path(name), **more)
+        return Path(f"{name}.mp4").read_bytes()
+
     def after_some(event: Event) -> None:
-        if isinstance(event, Progress) and event.task.startswith("rendering") and event.done >= 17:
+        if isinstance(event, Progress) and event.task.startswith("rendering") and event.done >= 11:
             stop.request(130)
 
-    whole, name = render(place, f"whole-{temporal}", 1, monkeypatch, temporal), f"stopped-{temporal}"
+    whole = render("whole", 1)
     with pytest.raises(Interrupted):
-        render(place, name, 16, monkeypatch, temporal, report=after_some, stop=stop)
+        render("stopped", 16, report=after_some, stop=stop)
     assert not own_threads()
-    assert not (place / f"{name}.mp4").exists()
-    assert list((place / name).rglob("chunk-000000.json"))
-    assert render(place, name, 1, monkeypatch, temporal) == whole
-    assert render(place, f"beside-{temporal}", 16, monkeypatch, temporal) == whole
+    assert not Path("stopped.mp4").exists()
+    assert list(Path("stopped").rglob("chunk-000000.json"))
+    assert render("stopped", 1) == whole
     assert not own_threads()
 
 

@@ -12,32 +12,21 @@ from clips import scene
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from plates import SIZE, before, dataset_of, panned
+from plates import before, dataset_of, panned
 
 import vidtrans as api
-from vidtrans.data.augment import draw_geometry
 from vidtrans.data.background_plate import (
     SAME_SCENE,
     STILL,
-    MotionWeights,
     agreement,
     find_background_plate,
     find_motion_weights,
-    median,
 )
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.loading import Loader
 from vidtrans.video.images.picture import read_picture, write_picture
 
 repeatable = hypothesis_settings(max_examples=8)
-
-
-def test_a_median_is_a_value_that_was_there() -> None:
-    rng = np.random.default_rng(0)
-    for count in (1, 2, 5, 8):
-        pictures = [rng.integers(0, 256, (4, 5, 3), dtype=np.uint8) for _ in range(count)]
-        assert np.array_equal(median(iter(pictures)), np.sort(np.stack(pictures), axis=0)[(count - 1) // 2])
-    assert np.array_equal(median(before(1)), scene(*SIZE, 1))  # what stays, without the disc that crosses it
 
 
 @repeatable
@@ -90,24 +79,6 @@ def test_the_plate_is_cut_and_mirrored_as_the_pair_is(still: Path) -> None:
     assert np.array_equal(plated.inputs[:, :-3], plain.inputs)
     assert np.array_equal(plated.targets, plain.targets)
     assert plain.weights is plated.weights is None
-
-
-@repeatable
-@given(st.integers(0, 10**6), st.floats(1, 1.6), st.booleans(), st.sampled_from([(32, 32), (96, 64), (48, 64)]))
-def test_weights_lie_on_what_moves_in_every_draw(seed: int, jitter: float, flip: bool, crop: tuple[int, int]) -> None:
-    plate, frame = scene(*SIZE, 1), before(1)[12]
-    geometry = draw_geometry(np.random.default_rng(seed), SIZE, crop, jitter, flip)
-    path = Path("x.png")
-    pair: Any = type("P", (), {"target": path})
-    target = geometry.apply(frame)
-    weights = MotionWeights(4.0, {path: (plate, 1.0)})(pair, geometry, target)
-    assert (weights.shape, weights.dtype) == ((1, crop[1], crop[0]), np.float32)
-    assert weights.min() >= 1
-    assert weights.max() <= 5
-    disc = (target == (250, 40, 40)).all(axis=2)
-    assert disc.sum() <= 40 or weights[0][disc].mean() > 3
-    far = cv2.dilate((target != geometry.apply(plate)).any(axis=2).astype(np.uint8), np.ones((17, 17))) == 0
-    assert np.allclose(weights[0][far], 1, atol=0.02)
 
 
 def test_the_weights_of_a_shot_are_1_on_average_and_even_where_the_camera_moves() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,8 @@ from vidtrans.data.building import plan_dataset, split_roles, write_pictures
 from vidtrans.data.dataset import INDEX, Dataset, open_dataset
 from vidtrans.data.pair_folders import find_pairs
 from vidtrans.data.settings import DatasetSettings
-from vidtrans.data.sources import ClipSource
-from vidtrans.flow.survey import Survey
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.video.images.picture import write_picture
-from vidtrans.video.io.clip import ClipIndex
 
 
 @hypothesis_settings(max_examples=20)
@@ -95,25 +91,6 @@ def test_a_folder_without_pairs_is_a_media_error(tmp_path: Path) -> None:
     put(tmp_path / "B" / "2.png")
     with pytest.raises(MediaError, match="no pairs in it"):
         find_pairs(tmp_path, "AtoB")
-
-
-def clip_source(stop: int = 100, **rest: Any) -> ClipSource:
-    pts = tuple(range(0, 512 * stop, 512))
-    index = ClipIndex(pts, Fraction(1, 15_360), 512, 64, 48, Fraction(1), Fraction(30), 0, stop)
-    survey = Survey((0, 60), tuple(range(stop)), (9.0,) * stop)
-    return ClipSource(Path(rest.pop("path", "clip.mp4")), index, survey, 0, stop, **rest)
-
-
-def test_a_plan_lays_out_every_frame_once_in_chunks_of_one_source() -> None:
-    sources = [clip_source(every=3), clip_source(every=3, path="other/clip.mp4"), clip_source(path="ä b.mp4")]
-    plan = plan_dataset(sources, make_pairing("edges", {}), DatasetSettings())
-    assert [r.index for r in plan.records] == [n for s in sources for n in range(0, 100, s.every)]
-    assert len({r.file for r in plan.records}) == plan.num_stored == len(plan.records)
-    assert {Path(r.file).parent.name for r in plan.records} == {"clip", "clip-2", "ä_b"}
-    assert tuple(r for chunk in plan.chunks for r in chunk) == plan.records
-    assert all(len({r.source for r in chunk}) == 1 for chunk in plan.chunks)
-    assert all(r.shot == (r.index >= 60) for r in plan.records)
-    assert all(r.pts == 512 * r.index for r in plan.records)
 
 
 def test_a_stopped_build_goes_on_where_it_was(tmp_path: Path) -> None:

@@ -18,12 +18,11 @@ import vidtrans as api
 from vidtrans.core.errors import MediaError
 from vidtrans.data.building import DatasetPlan, plan_dataset
 from vidtrans.data.dataset import INDEX, check_sizes, open_dataset
-from vidtrans.data.pair_folders import find_pairs
 from vidtrans.data.settings import DatasetSettings
 from vidtrans.data.sources import ClipSource
 from vidtrans.flow.survey import Survey
 from vidtrans.pairing.pairing_records import make_pairing
-from vidtrans.video.images.picture import picture_size, write_picture
+from vidtrans.video.images.picture import picture_size
 from vidtrans.video.io.clip import ClipIndex
 
 
@@ -65,21 +64,6 @@ def test_no_pair_is_kept_at_full_size_where_it_shows_nothing_more(source: ClipSo
     made = plan(source, **settings)
     assert len(made.records) == 100
     assert not made.full_size
-
-
-def test_pairs_of_a_folder_are_kept_at_the_size_of_their_inputs(tmp_path: Path) -> None:
-    sizes = {1: (96, 64), 2: (30, 20), 3: (60, 48), 4: (96, 64)}
-    for number, size in sizes.items():
-        put(tmp_path / "A" / "val" / f"{number}.png", number, size)
-        put(tmp_path / "B" / "val" / f"{number}.png", 9, size if number < 4 else (48, 32))
-        put(tmp_path / "A" / "train" / f"{number}.png", number, size)
-        put(tmp_path / "B" / "train" / f"{number}.png", number, size)
-    found = find_pairs(tmp_path, "AtoB")
-    full = plan(found, size="32").full_size
-    assert [found.full_size(r.index) for r in full] == [(96, 64), (60, 48)]  # the rest: too small, or its target is
-    assert all(r.role == "val" for r in full)
-    write_picture(tmp_path / "both" / "val" / "1.png", np.zeros((64, 200, 3), np.uint8))
-    assert find_pairs(tmp_path / "both", "AtoB").full_size(0) == (100, 64)
 
 
 def test_only_datasets_with_separate_targets_depend_on_how_many_are_kept() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,9 @@ from hypothesis import strategies as st
 
 from vidtrans.core.errors import MediaError
 from vidtrans.data import loading as loader_module
-from vidtrans.data.augment import crop_size, draw_geometry
+from vidtrans.data.augment import draw_geometry
 from vidtrans.data.dataset import Pair, open_dataset
-from vidtrans.data.growing import PictureGrowth, PictureScale, plan_growth
+from vidtrans.data.growing import PictureGrowth, PictureScale
 from vidtrans.data.loading import Loader, NoiseLoader, TrainingBatch
 from vidtrans.data.unpaired_loading import UnpairedLoader, UnpairedNoise
 from vidtrans.pairing.pairing_records import make_pairing
@@ -103,39 +102,8 @@ def test_a_drawn_geometry_cuts_a_box_of_the_crops_size(
     assert np.array_equal(made, plain[:, ::-1])
 
 
-@repeatable
-@given(
-    st.lists(st.tuples(sizes, sizes), min_size=1, max_size=4), st.none() | st.integers(16, 64), st.sampled_from([8, 16])
-)
-def test_the_crop_is_a_multiple_that_fits_where_it_can(
-    every: list[tuple[int, int]], wanted: int | None, multiple: int
-) -> None:
-    crop = crop_size(every, wanted, multiple)
-    for side, smallest in zip(crop, (min(w for w, _ in every), min(h for _, h in every)), strict=True):
-        room = min(smallest, wanted or smallest)
-        assert side % multiple == 0
-        assert side == multiple or room - multiple < side <= room
-
-
 SMALL, FULL = PictureScale((32, 16), 0.5), PictureScale((64, 32))
 GROWTH = PictureGrowth((SMALL, FULL), 0.5, 8)
-
-
-def crops(first: int, crop: tuple[int, int], multiple: int = 8, smallest: int = 8) -> list[tuple[int, int]]:
-    growth = plan_growth(crop, first, 0.5, 100, multiple=multiple, smallest=smallest)
-    return [scale.crop for scale in growth.scales]
-
-
-def test_crops_double_up_to_the_full_one_and_suit_the_networks_and_the_scaled_picture() -> None:
-    assert crops(128, (512, 512)) == [(128, 128), (256, 256), (512, 512)]
-    assert crops(128, (448, 256), multiple=32) == [(224, 128), (448, 256)]
-    assert crops(0, (448, 256)) == [(448, 256)]
-    scales = [s.scale for s in plan_growth((512, 512), 128, 0.5, 9, multiple=8, smallest=8).scales]
-    assert scales == [0.25, 0.5, 1.0]
-    for first, crop in itertools.product((16, 130), ((448, 256), (192, 320))):
-        scales = plan_growth(crop, first, 0.5, 100, multiple=32, smallest=48).scales
-        assert scales[-1] == PictureScale(crop)
-        assert all(side % 32 == 0 and side >= 64 for scale in scales for side in scale.crop)
 
 
 def pair_of(name: str, seed: int, domain: int = 0) -> Pair:

@@ -54,7 +54,7 @@ def test_a_number_that_is_ignored_is_an_index_of_indexed_pictures(tmp_path: Path
 
 
 def test_a_class_of_one_map_of_many_is_found(tmp_path: Path) -> None:
-    maps = [np.full((2, 4, 3), 7 + 4 * (n % 2), np.uint8) for n in range(450)]
+    maps = [np.full((2, 4, 3), 7 + 4 * (n % 2), np.uint8) for n in range(120)]
     maps[4][:] = 13
     write_folder(tmp_path / "maps", maps)
     assert found(TargetMaps.of(tmp_path / "maps", [])).settings.palette == "#070707 #0b0b0b #0d0d0d"

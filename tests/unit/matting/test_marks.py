@@ -49,14 +49,6 @@ def test_masks_and_cut_outs_are_read_as_they_are(name: str) -> None:
     assert np.array_equal(matte_in(Brushes().read(save(MASKS[name]), FRAME)), THING)
 
 
-def test_what_jpeg_makes_of_a_mask_is_clean_but_for_its_edge() -> None:
-    cv2.imwrite("m.jpg", np.where(THING, 255, 0).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 70])
-    matte = matte_in(Brushes().read(Path("m.jpg"), FRAME))
-    away = cv2.distanceTransform((~THING).astype(np.uint8), cv2.DIST_L2, 3)
-    assert (matte[away > 9] == 0).all()
-    assert np.array_equal(matte >= 0.5, THING)
-
-
 @pytest.mark.parametrize("layer", [False, True], ids=["over the frame", "on a layer"])
 def test_strokes_are_found(layer: bool) -> None:
     painted = with_strokes(FRAME, THING)

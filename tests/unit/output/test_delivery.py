@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from vidtrans.output.delivery import Retiming
 
-repeatable = hypothesis_settings(max_examples=60)
+repeatable = hypothesis_settings(max_examples=20)
 
 FINEST = 2**31 - 1  # mp4 counts in 32 bits, one of them a sign
 RATES = [*map(Fraction, (1, 12, 24, 25, 30, 48, 50, 60, 120, 1000)), Fraction(1, 2), Fraction(25, 2)]
@@ -56,15 +56,6 @@ def candidates(pts: Sequence[int], base: Fraction, moment: Fraction, half: Fract
         for within in (lambda t: t < moment + half, lambda t: t <= moment + half)
     ]
     return set(last)
-
-
-@repeatable
-@given(runs())
-def test_without_a_rate_every_frame_keeps_its_time(run: Run) -> None:
-    made = Retiming(*run)
-    assert (list(made.timing.pts), list(made.timing.durations), made.timing.time_base) == run
-    assert [made.stamps(i) for i in range(len(run[0]))] == [(p,) for p in run[0]]
-    assert made.num_written == len(run[0])
 
 
 @repeatable

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from vidtrans.core.errors import Interrupted, UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.core.events import silent
 from vidtrans.core.files import digest_of
 from vidtrans.output.places import check_place
@@ -188,14 +187,3 @@ def test_a_small_result_is_made_once_and_found_again(cache: Cache) -> None:
         assert table["seconds"] == round(table["seconds"], 3) >= 0
     with pytest.raises(UsageError, match="made with other inputs"):
         produce(context(cache), output, {"of": 2}, [], lambda: make)
-
-
-def test_a_small_result_that_was_interrupted_says_that_there_is_nothing(cache: Cache) -> None:
-    def interrupted(path: Path) -> dict[str, Any]:
-        path.write_bytes(b"half")
-        raise Interrupted(143)
-
-    with pytest.raises(Interrupted, match="nothing was written") as raised:
-        produce(context(cache), Path("sheet.png"), {}, [], lambda: interrupted)
-    assert raised.value.exit_status == 143
-    assert os.listdir() == []

@@ -19,13 +19,6 @@ def painted(colour: tuple[int, int, int] = (250, 20, 200)) -> np.ndarray:
     return picture
 
 
-def test_what_is_the_same_or_single_pixels_is_no_paint() -> None:
-    picture = RESULT.copy()
-    picture[10, 10] = 255 - picture[10, 10]
-    assert not changed(RESULT, RESULT).any()
-    assert not changed(picture, RESULT).any()
-
-
 def test_what_was_painted_is_found_whole_with_a_soft_edge_outside() -> None:
     cover = changed(painted(), RESULT)
     assert np.all(cover[BOX] == 1)
@@ -33,12 +26,6 @@ def test_what_was_painted_is_found_whole_with_a_soft_edge_outside() -> None:
     outside[26:54, 66:104] = 0
     assert not outside.any()
     assert 0 < cover[40, 67] <= 1
-
-
-def test_paint_of_the_colour_below_leaves_no_hole() -> None:
-    picture = painted()
-    picture[38:41, 80:83] = RESULT[38:41, 80:83]
-    assert np.all(changed(picture, RESULT)[BOX] == 1)
 
 
 @pytest.mark.parametrize("quality", [60, 95])

@@ -15,7 +15,7 @@ from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Progress
 from vidtrans.flow.warping import warp
-from vidtrans.painting.maps import KeyMaps, near_keys, pack, unpack, walks
+from vidtrans.painting.maps import KeyMaps, near_keys, walks
 from vidtrans.session import Context
 
 
@@ -34,7 +34,7 @@ def found(clip: Clip, keys: list[int], context: Context) -> KeyMaps:
 shot_lengths = st.lists(st.integers(1, 80), min_size=1, max_size=4)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(lengths=shot_lengths, data=st.data())
 def test_every_frame_is_walked_to_from_each_key_frame_that_it_is_painted_from(
     lengths: list[int], data: st.DataObject
@@ -59,14 +59,6 @@ def test_only_two_key_frames_on_either_side_count_but_for_those_that_always_do()
     assert near_keys(25, keys, shot, always=[2]) == [2, 10, 20, 30, 40]
     assert near_keys(20, keys, shot) == [2, 10, 20, 30, 40]
     assert near_keys(25, keys, range(24, 35)) == [30]
-
-
-def test_a_packed_flow_comes_back_within_a_32nd_of_its_pixels() -> None:
-    xs, ys = np.meshgrid(np.arange(31, dtype=np.float32), np.arange(21, dtype=np.float32))
-    flow = np.dstack([3.3 + 0.02 * xs, -1.7 + 0.01 * ys]).astype(np.float32)
-    back = unpack(pack(flow), 31, 21)
-    assert np.abs(back - flow)[2:-2, 2:-2].max() < 0.15
-    assert np.abs(unpack(pack(np.full((8, 8, 2), 2.5, np.float32)), 16, 16) - 5.0).max() < 1e-6
 
 
 def test_frames_are_found_in_key_frames(clip: Clip) -> None:

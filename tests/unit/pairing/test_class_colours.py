@@ -26,7 +26,7 @@ def maps(seed: int, classes: int = 3, size: tuple[int, int] = (24, 36)) -> np.nd
 
 
 @given(seed=st.integers(0, 10**6), classes=st.integers(2, 40), ignored=st.booleans())
-@hypothesis_settings(max_examples=40)
+@hypothesis_settings(max_examples=20)
 def test_labels_come_back_from_their_picture(seed: int, classes: int, ignored: bool) -> None:
     text = " ".join(f"#{code:06x}" for code in pack_colours(distinct_colours(classes)))
     found, labels = ClassColours(text, "#010203" if ignored else ""), maps(seed, classes)
@@ -40,7 +40,7 @@ def test_labels_come_back_from_their_picture(seed: int, classes: int, ignored: b
 
 
 @given(seed=st.integers(0, 10**6), width=st.integers(1, 90), height=st.integers(1, 90))
-@hypothesis_settings(max_examples=40)
+@hypothesis_settings(max_examples=20)
 def test_another_size_has_no_other_colours(seed: int, width: int, height: int) -> None:
     classes, labels = ClassColours(THREE), np.maximum(maps(seed), 0)
     picture = classes.resized(classes.picture(labels), width, height)

@@ -42,11 +42,9 @@ def gradient() -> np.ndarray:
     return np.dstack([np.tile(c, (480, 1)) for c in (ramp, ramp[::-1], np.full(640, 90, np.uint8))])
 
 
-SCAN = noisy(line_drawing(paper=230, ink=60), 4)
 PICTURES = {
     "lines on white": (line_drawing(), "lines"),
     "white on black": (line_drawing(640, 480, 0, 255), "lines"),
-    "a scan": (SCAN, "lines"),
     "grey paper": (on_ground(128, 128, 128), "lines"),
     "a coloured ground": (on_ground(255, 120, 120), "flats"),
     "a poster": (poster(), "flats"),
@@ -54,7 +52,6 @@ PICTURES = {
     "a photograph": (noisy(scene(640, 480, 5), 6), ""),
     "noise": (noisy(np.full((480, 640, 3), 128, np.uint8), 60), ""),
     "a white page": (np.full((480, 640, 3), 255, np.uint8), "flats"),
-    "a black page": (np.zeros((480, 640, 3), np.uint8), "flats"),
 }
 
 

@@ -81,15 +81,3 @@ def test_borders_are_on_both_sides_as_pix2pixhd_has_them() -> None:
 def test_settings_that_mean_nothing_are_refused(table: dict[str, object], reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
         make_pairing("labels", table)
-
-
-def test_a_drawing_in_swatches_is_the_map_of_their_classes() -> None:
-    numbers = np.zeros((12, 16, 3), np.uint8)
-    numbers[:, 8:], numbers[6:, 8:] = 7, 23
-    for settings in (LabelsSettings(), LabelsSettings(classes=3, palette="#ff0000 #00ff00 #0000ff")):
-        pairing = Labels(settings)
-        swatches = [bytes.fromhex(colour[1:]) for colour, _ in pairing.swatches]
-        labels = numbers[..., 0] if settings.classes == 35 else numbers[..., 0] // 10
-        drawn = np.array([list(swatch) for swatch in swatches], np.uint8)[labels]
-        assert (pairing.drawing_input(drawn)[..., :].argmax(axis=2) == labels).all()
-    assert (Labels(LabelsSettings()).drawing_input(numbers) == Labels(LabelsSettings()).input([numbers])).all()

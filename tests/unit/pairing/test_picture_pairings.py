@@ -16,7 +16,7 @@ from vidtrans.pairing.denoise import Denoise, DenoiseSettings
 from vidtrans.pairing.drawings import ink
 from vidtrans.pairing.edges import Edges, EdgesSettings
 from vidtrans.pairing.enlarge import Enlarge, EnlargeSettings
-from vidtrans.pairing.inpaint import GREY, Inpaint, InpaintSettings, holes
+from vidtrans.pairing.inpaint import GREY, Inpaint, InpaintSettings
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.pairing.regions import Regions, RegionsSettings, palette
 from vidtrans.pairing.sketch import Sketch, SketchSettings
@@ -89,11 +89,10 @@ def test_a_little_noise_changes_a_sketch_a_little(seed: int, noise: int) -> None
 
 
 def test_every_colour_of_a_palette_is_its_own() -> None:
-    for levels in (2, 5):
-        table = palette(levels)
-        assert len(np.unique(table.colours, axis=0)) == len(table.colours) <= 256
-        page = np.repeat(np.repeat(table.colours[None], 8, axis=0), 8, axis=1)
-        assert np.array_equal(Regions(RegionsSettings(levels=levels)).drawing_input(page), page)
+    colours = palette(5).colours
+    assert len(np.unique(colours, axis=0)) == len(colours) <= 256
+    page = np.repeat(np.repeat(colours[None], 8, axis=0), 8, axis=1)
+    assert np.array_equal(Regions(RegionsSettings()).drawing_input(page), page)
 
 
 def test_a_frame_agrees_with_its_own_regions_and_less_the_more_of_it_is_another() -> None:
@@ -155,21 +154,6 @@ def test_noise_is_as_strong_as_it_is_set_and_moves_no_mean(seed: int, sigma: flo
     assert abs(noise.mean()) < 0.15 * sigma
 
 
-shapes = st.tuples(st.integers(17, 90), st.integers(17, 90))
-
-
-@hypothesis_settings(max_examples=12)
-@given(shapes, st.integers(0, 100_000), st.integers(0, 1 << 31), st.floats(0.05, 0.5))
-def test_holes_cover_their_share_and_move_slowly(shape: tuple[int, int], number: int, seed: int, share: float) -> None:
-    now, then = (holes(*shape, n, seed, share) for n in (number, number + 1))
-    assert now.shape == shape
-    assert set(np.unique(now)) == {0, 255}
-    assert (now > 0).mean() == pytest.approx(share, abs=0.02)
-    # A hole's rim moves by whole pixels, which are much of a small picture.
-    assert (now != then).mean() < 0.25 * share + 0.02 + 1 / min(shape)
-    assert np.array_equal(now, holes(*shape, number, seed, share))
-
-
 def test_what_is_in_a_hole_is_not_seen() -> None:
     frame = scene(64, 48, 1)
     pairing = Inpaint(InpaintSettings(mask_dilation=0, mask_feather=0.0))
@@ -213,16 +197,3 @@ def test_outside_a_hole_the_frame_stays_and_deep_inside_it_is_filled(seed: int, 
 
 
 FRAME, PICTURE = scene(40, 30, 1), scene(40, 30, 2)
-
-
-def test_a_drawing_is_taken_where_the_input_is_dark_lines_on_white() -> None:
-    page = np.full((60, 80, 3), 250, np.uint8)
-    cv2.line(page, (10, 10), (70, 50), (20, 20, 20), 2)
-    lines = make_pairing("model", {"channels": "grey", "invert": True})
-    assert lines.drawing_kind == "lines"
-    made = lines.drawing_input(page)
-    assert made.shape == (60, 80, 1)
-    assert made[30, 40, 0] < 64
-    assert made[5, 70, 0] == 255
-    others = [make_pairing("model", s) for s in ({}, {"invert": True}, {"channels": "grey"})]
-    assert [other.drawing_kind for other in others] == ["", "", ""]

@@ -6,14 +6,9 @@ import cv2
 import numpy as np
 import pytest
 from clips import scene
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis.extra import numpy as arrays
 
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.pairing.simplify import Simplify, SimplifySettings
-from vidtrans.pairing.strokes import trace
-from vidtrans.video.images.picture_analysis import centre_lines
 
 SIZE = (150, 200)
 FAULTS = {"strokes": 1, "wobble": 0.0, "breaks": 0.0, "overshoot": 0.0, "construction": 0, "grain": 0.0}
@@ -39,23 +34,6 @@ def near(lines: np.ndarray, others: np.ndarray, pixels: int) -> float:
     """Share of ``lines``, (H, W) bool, that lies within ``pixels`` of ``others``."""
     box = np.ones((2 * pixels + 1, 2 * pixels + 1), np.uint8)
     return float((cv2.dilate(others.astype(np.uint8), box) > 0)[lines].mean())
-
-
-@hypothesis_settings(max_examples=60, deadline=None)
-@given(arrays.arrays(bool, (12, 16)))
-def test_every_pixel_of_a_line_is_on_one_path_and_steps_go_to_neighbours(dots: np.ndarray) -> None:
-    lines = centre_lines(dots)
-    paths = trace(lines, shortest=1)
-    steps = [np.abs(np.diff(path, axis=0)).max(axis=1) for path in paths]
-    assert all((step == 1).all() for step in steps)
-    seen = np.zeros(lines.shape, int)
-    for path in paths:
-        columns, rows = np.unique(path.astype(int), axis=0).T
-        seen[rows, columns] += 1
-    around = cv2.filter2D(lines.astype(np.uint8), -1, np.ones((3, 3)), borderType=cv2.BORDER_CONSTANT)
-    simple = lines & (around <= 3)
-    assert (seen[simple] == 1).all()
-    assert not seen[~lines].any()
 
 
 def test_training_draws_other_faults_each_time_and_the_same_ones_for_the_same_draws() -> None:

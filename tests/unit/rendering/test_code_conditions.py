@@ -59,16 +59,6 @@ def test_a_picture_has_its_code_whatever_its_size(model: LoadedModel) -> None:
     assert np.abs(enlarged - one).max() <= np.abs(two - one).max() / 2
 
 
-def test_key_frames_lead_from_one_look_to_another(model: LoadedModel) -> None:
-    made = conditions(model, f"0: 3, 10: {picture('a.png', 1)}, 20: 3")
-    three = conditions(model, "3").values(0)
-    assert np.array_equal(made.values(0), three)
-    assert np.array_equal(made.values(10), conditions(model, "a.png").values(0))
-    assert np.array_equal(made.values(39), three)
-    half = (three.astype(float) + made.values(10)) / 2
-    assert np.abs(made.values(5) - half).max() <= 1
-
-
 def test_every_shot_has_its_own_look_and_none_changes_within_it(model: LoadedModel) -> None:
     made = conditions(model, "shots:5", shots=(0, 12, 30))
     spans = [range(12), range(12, 30), range(30, 40)]

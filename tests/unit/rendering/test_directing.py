@@ -9,9 +9,6 @@ import cv2
 import numpy as np
 import pytest
 from clips import moving_frames, scene, write_clip
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
 from vidtrans.clips.clip_signals import clip_clock
 from vidtrans.clips.indexing import open_clip
@@ -21,9 +18,7 @@ from vidtrans.curves.curve import parse_curve
 from vidtrans.rendering.directing import BlendCurves, FrameBlend
 from vidtrans.session import Context
 
-repeatable = hypothesis_settings(max_examples=20)
 SOURCE, LOOK = scene(40, 24, seed=1), scene(40, 24, seed=2)
-shares = st.floats(0, 1)
 
 
 def plain(*rgb: int) -> np.ndarray:
@@ -62,13 +57,6 @@ def test_the_source_is_where_the_matte_is_black_and_the_look_where_it_is_white()
     assert ((low <= between) & (between <= high)).all()
     apart = high.astype(int) - low > 4
     assert ((low < between) & (between < high))[apart].all()
-
-
-@repeatable
-@given(shares, shares, st.integers(0, 255))
-def test_up_to_full_strength_every_pixel_lies_between_source_and_look(strength: float, mix: float, grey: int) -> None:
-    made = FrameBlend(strength, mix=mix)(SOURCE, LOOK, matte(grey))
-    assert np.array_equal(made, np.clip(made, np.minimum(SOURCE, LOOK), np.maximum(SOURCE, LOOK)))
 
 
 def test_strength_comes_before_colour_then_the_matte_and_mix_last() -> None:

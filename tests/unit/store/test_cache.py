@@ -20,10 +20,9 @@ from filelock import FileLock
 import vidtrans as api
 from vidtrans.core.events import Note, silent
 from vidtrans.core.files import digest_of
-from vidtrans.store.cache import Cache, check_cache_folder
+from vidtrans.store.cache import Cache
 from vidtrans.store.cache_entry import PIN_PREFIX, CacheEntry
 from vidtrans.store.chunks import ChunkStore
-from vidtrans.store.render_log import RenderLog
 from vidtrans.store.stages import (
     STAGES,
     AtOnceStage,
@@ -347,16 +346,6 @@ def cache(tmp_path: Path) -> Cache:
     return made
 
 
-def test_lines_of_all_processes_are_read_and_damaged_ones_are_not(cache: Cache) -> None:
-    cache.log.add({"clip": "a", "ended": 10.0})
-    cache.log.add({"clip": "b", "ended": 20.0})
-    huge = f'{{"clip": "d", "ended": 1{"0" * 400}}}\n'
-    odd = f'{{"no": 1}}\n[]\n"x"\n{huge}{{"clip": "cut", "end'
-    cache.log.append("0123abcd-7.jsonl", '{"clip": "c", "ended": 30.0}\n' + odd)
-    assert sorted(line["clip"] for line in cache.log.lines()) == ["a", "b", "c"]
-    assert sorted(line["clip"] for line in cache.log.lines(15.0)) == ["b", "c"]
-
-
 @pytest.mark.parametrize("is_folder", [False, True])
 def test_links_are_neither_read_nor_written_nor_deleted(is_folder: bool, cache: Cache, tmp_path: Path) -> None:
     theirs = tmp_path / "theirs" / cache.log.own_file.name
@@ -371,13 +360,3 @@ def test_links_are_neither_read_nor_written_nor_deleted(is_folder: bool, cache: 
     assert list(cache.log.lines()) == []
     cache.log.clear()
     assert theirs.read_text().count("\n") == 1
-
-
-def test_a_cache_without_its_tag_is_known_by_its_log_too_and_one_that_cannot_be_written_is_missing() -> None:
-    Path("c").mkdir()
-    RenderLog(Path("c")).add({"ended": 1.0})
-    assert len(list(RenderLog(Path("c")).lines())) == 1
-    check_cache_folder(Path("c"))
-    Path("log").write_text("a file")
-    RenderLog(Path()).add({"ended": 1.0})
-    assert list(RenderLog(Path()).lines()) == []

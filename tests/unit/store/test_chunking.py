@@ -11,9 +11,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.core.errors import UsageError
-from vidtrans.store.chunking import LONGEST_HOLD, ClipPart, chunk_of, cut_into_chunks, read_ranges
+from vidtrans.store.chunking import LONGEST_HOLD, ClipPart, chunk_of, cut_into_chunks
 
-repeatable = hypothesis_settings(max_examples=40)
+repeatable = hypothesis_settings(max_examples=25)
 
 
 @st.composite
@@ -53,30 +53,7 @@ def test_chunks_do_not_split_what_is_held(clip: tuple[int, int, list[int], int],
         assert size <= length or set(range(before.first + 1, before.stop)) <= held | {before.first}
 
 
-@repeatable
-@given(clips(), st.integers(0, 60), st.integers(0, 2**40))
-def test_spans_hold_the_missing_chunks_and_what_the_filter_looks_at(
-    clip: tuple[int, int, list[int], int], radius: int, mask: int
-) -> None:
-    first, stop, shots, length = clip
-    chunks = cut_into_chunks(first, stop, shots, length)
-    missing = [c.number for c in chunks if mask >> (c.number % 40) & 1]
-    found = read_ranges(chunks, missing, radius)
-    assert [c for run, _, _ in found for c in run] == [chunks[n] for n in missing]
-    for run, lo, hi in found:
-        assert [b.number - a.number for a, b in pairwise(run)] == [1] * (len(run) - 1)
-        for chunk in run:
-            for frame in range(chunk.first, chunk.stop):
-                assert lo <= max(chunk.shot_first, frame - radius)
-                assert hi >= min(chunk.shot_stop, frame + radius + 1)
-        # And no more than that: nothing from another shot, nothing beyond the radius.
-        assert lo >= max(run[0].shot_first, run[0].first - radius)
-        assert hi <= min(run[-1].shot_stop, run[-1].stop + radius)
-    # Two runs are never neighbours: they would have been one.
-    assert all(b[0][0].number - a[0][-1].number > 1 for a, b in pairwise(found))
-
-
-@hypothesis_settings(max_examples=60)
+@hypothesis_settings(max_examples=25)
 @given(clips(), st.integers(1, 12), st.integers(1, 12))
 def test_each_chunk_is_in_one_part(clip: tuple[int, int, list[int], int], count: int, some: int) -> None:
     chunks, first = cut_into_chunks(*clip), min(some, count)
@@ -91,9 +68,7 @@ def test_each_chunk_is_in_one_part(clip: tuple[int, int, list[int], int], count:
         assert not whole or all(part[-1].stop == part[-1].shot_stop for part in parts if part)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "3", "0/8", "9/8", "3-2/8", "3-9/8", "-3/8", "a/8", "3/0", "1-1-1/8", "1/9999999"]
-)
-def test_what_is_no_part_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="not a part of a clip"):
-        ClipPart.parse(text)
+def test_what_is_no_part_is_refused() -> None:
+    for text in ("", "3", "0/8", "9/8", "3-2/8", "3-9/8", "-3/8", "a/8", "3/0", "1-1-1/8", "1/9999999"):
+        with pytest.raises(UsageError, match="not a part of a clip"):
+            ClipPart.parse(text)

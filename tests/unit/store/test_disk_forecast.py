@@ -9,34 +9,12 @@ from pathlib import Path
 import pytest
 from clips import moving_frames
 from directed_clip import lossless
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import vidtrans as api
 from vidtrans.core.events import Event, Note
 from vidtrans.rendering import runner as filling
-from vidtrans.store.disk_forecast import DiskForecast
 
 Usage = namedtuple("Usage", "total used free")
-
-
-@settings(max_examples=20)
-@given(st.integers(0, 5000), st.integers(0, 5000), st.integers(1, 50), st.integers(0, 50), st.integers(0, 400_000))
-def test_what_is_needed_goes_by_what_was_written(
-    tmp_path_factory: pytest.TempPathFactory, raw: int, shown: int, made: int, left: int, free: int
-) -> None:
-    place = tmp_path_factory.mktemp("room")
-    folders = [place / "raw", place / "shown"]
-    for folder in folders:
-        folder.mkdir()
-        (folder / "before").write_bytes(bytes(700))
-    room = DiskForecast(folders, made + left)
-    (folders[0] / "a").write_bytes(bytes(raw))
-    (folders[1] / "b").write_bytes(bytes(shown))
-    needed = (raw + shown) / made * left + shown / made * (made + left)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, free))
-        assert (room.shortfall(made) is not None) == (needed > free)
 
 
 @pytest.mark.usefixtures("in_turns")  # what is written at a frame is known

@@ -90,24 +90,9 @@ def test_grey_becomes_rgb() -> None:
     assert back[..., 3] / 65535 == pytest.approx(0.5, abs=1e-4)
 
 
-@pytest.mark.parametrize("kind", [HALF, FLOAT])
-@pytest.mark.filterwarnings("error")
-def test_what_is_no_light_is_mended(kind: int) -> None:
-    odd = np.repeat([[np.nan, np.inf, -np.inf, -1, 40, 1, 0]], 4, axis=0)  # too many to be specks
-    ones = np.ones_like(odd)
-    expected = [0, 65535, 0, 0, 65535, 65535, 0]
-    back = read_exr(put(exr_bytes({"R": odd, "G": odd, "B": odd}, kind)))
-    assert (back == np.array(expected)[None, :, None]).all()
-    back = read_exr(put(exr_bytes({"R": ones, "G": ones, "B": ones, "A": odd}, kind)))
-    assert (back == 65535).all()  # light without cover covers as much as it is bright
-    back = read_exr(
-        put(exr_bytes({"R": ones, "G": ones, "B": ones, "A": ones * 6e-8 if kind == HALF else ones * 1e-40}))
-    )
-    assert (back[..., :3] == 65535).all()
-
-
-@pytest.mark.parametrize("colour", [(0.3, 0.3, 0.3), (0.9, 0.4, 0.05), (1.0, 0.0, 0.0), (2e-3, 1e-3, 0.0)])
-@pytest.mark.parametrize("alpha", [0.0, 1e-4, 0.05])
+@pytest.mark.parametrize(
+    ("colour", "alpha"), [((0.9, 0.4, 0.05), 0.0), ((0.3, 0.3, 0.3), 0.05), ((2e-3, 1e-3, 0.0), 1e-4)]
+)
 def test_light_with_little_or_no_alpha_is_the_same_when_written_again(
     colour: tuple[float, float, float], alpha: float
 ) -> None:
@@ -199,7 +184,7 @@ def view(text: str, data: bytes) -> Still:
     return read_layer(put(data), PictureView.parse(text, Path("a.exr")))
 
 
-@pytest.mark.parametrize("name", ["Z", "V", "depth.V", "depth", "left.depth.Z"])
+@pytest.mark.parametrize("name", ["V", "left.depth.Z"])
 def test_a_single_data_layer_is_shown_from_its_lowest_to_its_highest_value(name: str) -> None:
     found = view("", exr_bytes({name: SLOPE}, HALF))
     assert found.values == pytest.approx((2, 50))
@@ -251,8 +236,7 @@ def refused(data: bytes) -> str:
     return told
 
 
-@pytest.mark.parametrize("origin", [(100, 50), (-3, -2), (0, 4)])
-@pytest.mark.parametrize("channels", ["RGB", "Y", "Z"])
+@pytest.mark.parametrize(("origin", "channels"), [((100, 50), "RGB"), ((-3, -2), "Y"), ((0, 4), "Z")])
 def test_a_display_window_may_begin_anywhere(origin: tuple[int, int], channels: str) -> None:
     """As crops and pictures of stitched cameras have it; FFmpeg takes its places for those in the picture."""
     (x, y), ramp = origin, np.linspace(0.1, 0.9, 48).reshape(6, 8)
@@ -266,8 +250,7 @@ def test_a_display_window_may_begin_anywhere(origin: tuple[int, int], channels: 
     assert np.array_equal(shown[1:7, 2:10], read_picture(Path("a.exr")))
 
 
-@pytest.mark.parametrize("side", [(60000, 60000), (67108865, 1)])
-@pytest.mark.parametrize("window", ["stored", "shown"])
+@pytest.mark.parametrize(("side", "window"), [((60000, 60000), "stored"), ((67108865, 1), "shown")])
 def test_a_huge_picture_is_refused_by_its_header(side: tuple[int, int], window: str) -> None:
     huge = (0, 0, side[0] - 1, side[1] - 1)
     data = exr_bytes({"Y": np.zeros((1, 1))}, **{window: huge})  # type: ignore[arg-type]

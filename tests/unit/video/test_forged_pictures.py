@@ -14,7 +14,6 @@ from pictures_of_all_kinds import with_chunks
 from PIL import Image, ImageCms
 
 from vidtrans.core.errors import MediaError
-from vidtrans.video.images.indexed import read_indices, read_palette
 from vidtrans.video.images.picture import header_of, read_picture, read_still
 from vidtrans.video.images.tiff import read_directories
 from vidtrans.video.io.pictures import open_reader
@@ -86,17 +85,6 @@ def test_a_damaged_frame_of_an_animation_is_a_media_error_and_the_file_is_closed
     with pytest.raises(MediaError), open_reader(tmp_path / "a.mov") as reader:
         list(reader.frames())
     assert not any(Path(file.path).name == "a.mov" for file in psutil.Process().open_files())
-
-
-@pytest.mark.parametrize("ending", ["png", "tif", "bmp", "tga", "pcx"])
-def test_every_format_with_a_palette_has_it_read(tmp_path: Path, ending: str) -> None:
-    picture = Image.new("P", (8, 8), 1)
-    picture.putpalette([0, 0, 0, 200, 60, 40])
-    picture.save(tmp_path / f"a.{ending}")
-    palette = read_palette(tmp_path / f"a.{ending}")
-    assert palette is not None
-    assert palette[1].tolist() == [200, 60, 40]
-    assert (read_indices(tmp_path / f"a.{ending}") == 1).all()
 
 
 def chunks(name: bytes, count: int, content: bytes = b"") -> bytes:

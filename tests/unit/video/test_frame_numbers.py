@@ -83,28 +83,8 @@ def test_what_looks_like_a_date_or_a_codec_in_some_names_is_a_number(form: str, 
     assert frame_numbers([form.format(n) for n in numbers]) == numbers
 
 
-def test_of_several_columns_that_differ_the_densest_counts() -> None:
-    assert frame_numbers(["8_918.png", "9_277.png", "10_512.png"]) == [8, 9, 10]
-    assert frame_numbers(["9_v2.png", "41_v1.png"]) == [9, 41]
-    assert frame_numbers(["0001.png", "cover.png", "0002.png"]) == [1, None, 2]
-
-
 def names(numbers: object, form: str = "{:04}.png") -> list[str]:
     return [form.format(n) for n in numbers]  # type: ignore[attr-defined]
-
-
-@repeatable
-@given(st.sets(st.integers(0, 60), min_size=3), st.sets(st.integers(0, 60), min_size=3), st.data())
-def test_sequences_with_gaps_go_together_by_number(one: set[int], other: set[int], data: st.DataObject) -> None:
-    whole, own = sorted(one | {0, 60}), sorted(other | {0, 60})
-    first = data.draw(st.integers(0, len(whole) - 1))
-    stop = data.draw(st.integers(first + 1, len(whole)))
-    found = align(names(whole), names(own, "matte_v2_{}.tif"), first, stop)
-    wanted = [own.index(n) if n in own else None for n in whole[first:stop]]
-    assert (found.way, found.steps, found.words) == ("number", tuple(wanted), "")
-    # A missing frame has that of the frame before; the first frame is in both.
-    before = [max((own.index(m) for m in own if m <= n and m in whole), default=0) for n in whole[first:stop]]
-    assert list(found.held) == before
 
 
 @repeatable

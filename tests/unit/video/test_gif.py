@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from fractions import Fraction
 from itertools import pairwise
@@ -22,9 +21,9 @@ from PIL import Image
 
 from vidtrans.video.images.animations import num_plays
 from vidtrans.video.io.encoder import _keeping_priority
-from vidtrans.video.io.gif import LONGEST_CS, SHORTEST_CS, schedule, write_gif
+from vidtrans.video.io.gif import SHORTEST_CS, schedule, write_gif
 
-repeatable = hypothesis_settings(max_examples=50)
+repeatable = hypothesis_settings(max_examples=20)
 
 
 def made(
@@ -129,15 +128,6 @@ def test_what_is_transparent_is_so_and_leaves_nothing_behind() -> None:
         assert error(picture[seen], frame[seen]) < 9
 
 
-def test_variable_times_count_from_the_first_and_a_very_long_hold_is_counted_in_parts() -> None:
-    pictures, durations = made(numbered(4), Fraction(10, 3), [Fraction(n, 1000) for n in (5000, 5040, 5500, 5533)])
-    assert durations == [4, 46, 3, 30]
-    assert [number_of(p) for p in pictures] == [0, 1, 2, 3]
-    pictures, durations = made(numbered(2), Fraction(1), [Fraction(0), Fraction(1000)])
-    assert durations == [LONGEST_CS, 100_000 - LONGEST_CS, 100]
-    assert [number_of(p) for p in pictures] == [0, 0, 1]
-
-
 def test_where_times_collide_the_later_frame_is_shown() -> None:
     rate, shown = 60, [0, 2, 3, 5, 6, 8]
     pictures, durations = made(numbered(9), Fraction(rate))
@@ -148,7 +138,7 @@ def test_where_times_collide_the_later_frame_is_shown() -> None:
 
 @repeatable
 @given(
-    st.lists(st.fractions(Fraction(1, 500), 2, max_denominator=1000), min_size=1, max_size=60),
+    st.lists(st.fractions(Fraction(1, 500), 2, max_denominator=1000), min_size=1, max_size=30),
     st.fractions(-5, 5, max_denominator=1000),
 )
 def test_every_start_is_within_a_centisecond(durations: list[Fraction], first: Fraction) -> None:
@@ -163,25 +153,8 @@ def test_every_start_is_within_a_centisecond(durations: list[Fraction], first: F
     assert 0 <= starts[-1] + last_cs - round(sum(durations) * 100) <= 2
 
 
-def test_frames_are_not_held() -> None:
-    alive: list[weakref.ref[np.ndarray]] = []
-    most = [0]
-
-    def frames() -> Iterator[np.ndarray]:
-        for picture in moving_frames(40):
-            frame = picture.copy()
-            alive.append(weakref.ref(frame))
-            most[0] = max(most[0], sum(kept() is not None for kept in alive))
-            yield frame
-
-    write_gif(frames, [Fraction(i, 25) for i in range(40)], [Fraction(1, 25)] * 40, Path("a.gif"))
-    assert len(viewed(Path("a.gif"))[0]) == 40
-    assert most[0] <= 3
-
-
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full disk to offer")
-@pytest.mark.parametrize("size", [(8, 8), (320, 240)])
-def test_a_full_disk_is_told(size: tuple[int, int]) -> None:
-    frames, times = moving_frames(3, size), [Fraction(i) for i in range(3)]
+def test_a_full_disk_is_told() -> None:
+    frames, times = moving_frames(3, (320, 240)), [Fraction(i) for i in range(3)]
     with pytest.raises(OSError, match="No space left"):
         write_gif(lambda: iter(frames), times, [Fraction(1)] * 3, Path("/dev/full"))

@@ -138,8 +138,7 @@ def test_what_a_gpu_decodes_is_to_the_bit_what_the_cpu_does(monkeypatch: pytest.
     assert gpu.frames >= COUNT + 13
 
 
-@pytest.mark.parametrize("planes", ["yuv420p", "yuv420p10le"])
-@pytest.mark.parametrize("tags", [(1, 1), (5, 2), (2, 0), (9, 1)], ids=str)
+@pytest.mark.parametrize(("planes", "tags"), [("yuv420p", (5, 2)), ("yuv420p", (2, 0)), ("yuv420p10le", (9, 1))])
 def test_every_matrix_and_range_is_read_alike_from_a_gpus_layout(planes: str, tags: tuple[int, int]) -> None:
     for size in ((64, 48), (63, 47)):
         rgb = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
@@ -150,7 +149,7 @@ def test_every_matrix_and_range_is_read_alike_from_a_gpus_layout(planes: str, ta
             assert np.array_equal(convert(frame), convert(as_from_a_gpu(frame)))
 
 
-@pytest.mark.parametrize(("fails_at", "start"), [(0, 0), (25, 0), (9, 17)])
+@pytest.mark.parametrize(("fails_at", "start"), [(0, 0), (9, 17)])
 def test_what_a_gpu_fails_to_decode_the_cpu_does_and_one_note_says_so(
     fails_at: int, start: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

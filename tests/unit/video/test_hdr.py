@@ -45,7 +45,7 @@ def test_pq_is_that_of_the_standard() -> None:
     assert pq_of_nits(np.array(nits)) == pytest.approx(code, abs=1e-4)
 
 
-@pytest.mark.parametrize("primaries", [5, 6, 7, 22, 4, 8, 11, 12])
+@pytest.mark.parametrize("primaries", [5, 22, 12])
 def test_8_bits_of_sdr_are_mapped_as_16(primaries: int) -> None:
     tone_map = ToneMap(BT709, primaries)
     noise = np.random.default_rng(0).integers(0, 256, (64, 512, 3), np.uint8)
@@ -63,7 +63,7 @@ def test_every_grey_stays_grey_and_in_order(transfer: int) -> None:
     assert ramp[-1].min() == 1
 
 
-@pytest.mark.parametrize("nits", [5, 203, 3000])
+@pytest.mark.parametrize("nits", [5, 3000])
 def test_red_stays_red_green_green_and_blue_blue(nits: float) -> None:
     for channel in range(3):
         primary = np.eye(3)[channel] * nits

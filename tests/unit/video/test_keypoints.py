@@ -18,7 +18,7 @@ from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.pairing.pose import PoseSettings
 from vidtrans.video.keypoints.layouts import BODY, HEAD, LEFT, NECK, POINTS, layout
 from vidtrans.video.keypoints.parsing import read_keypoints
-from vidtrans.video.keypoints.people import BodyPlace, fill_gaps, fit, follow, smooth_motion
+from vidtrans.video.keypoints.people import BodyPlace, fill_gaps, fit, follow
 from vidtrans.video.keypoints.poses import PoseFrames, PoseView
 
 SIZE = (160, 120)
@@ -124,7 +124,7 @@ anything = st.recursive(
 )
 
 
-@hypothesis_settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=25, deadline=None)
 @given(anything)
 def test_any_json_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, value: Any) -> None:
     path = tmp_path_factory.getbasetemp() / "any.json"
@@ -161,18 +161,6 @@ def test_short_gaps_are_interpolated_by_the_numbers_of_frames_and_long_ones_stay
     assert np.isnan(filled[5:8, 7]).all()
     assert np.isnan(fill_gaps(hurt, numbers_of * 5, 2)[2:4, 5]).all()
     assert np.array_equal(fill_gaps(track, numbers_of, 8), track, equal_nan=True)
-
-
-@hypothesis_settings(max_examples=10, deadline=None)
-@given(st.floats(0.3, 4.0))
-def test_smoothing_keeps_what_rests_or_misses_and_calms_what_shakes(sigma: float) -> None:
-    rest = np.stack([person(waving(0)) for _ in range(12)])
-    rest[4, 3] = np.nan
-    assert np.allclose(smooth_motion(rest, sigma), rest, equal_nan=True)
-    shaking = rest + np.random.default_rng(0).normal(0, 2, rest.shape)
-    jitter = [np.nanmean(np.abs(np.diff(track[..., :2], axis=0))) for track in (shaking, smooth_motion(shaking, sigma))]
-    assert jitter[1] < jitter[0]
-    assert smooth_motion(rest, 0.0) is rest
 
 
 @hypothesis_settings(max_examples=8, deadline=None)

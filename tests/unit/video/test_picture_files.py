@@ -123,8 +123,7 @@ def test_exif_tells_of_adobe_rgb(tmp_path: Path) -> None:
     assert np.abs(read_picture(tmp_path / "a.jpg")[4, 4].astype(int) - (232, 57, 34)).max() <= 1
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+@pytest.mark.parametrize(("orientation", "mode"), [(n, "RGBA" if n % 2 else "RGB") for n in range(1, 9)])
 def test_a_picture_is_turned_upright_with_and_without_alpha(tmp_path: Path, orientation: int, mode: str) -> None:
     codes = np.random.default_rng(0).integers(0, 255, (4, 6, len(mode)), np.uint8)
     exif = Image.Exif()
@@ -143,7 +142,6 @@ def test_a_picture_is_turned_upright_with_and_without_alpha(tmp_path: Path, orie
 RAMP = np.linspace(0, 1, 48 * 64 * 3).reshape(48, 64, 3)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(
     ("dtype", "white", "note"),
     [
@@ -156,19 +154,18 @@ RAMP = np.linspace(0, 1, 48 * 64 * 3).reshape(48, 64, 3)
     ],
 )
 def test_samples_of_any_format_are_scaled_by_a_rule_that_is_told(
-    tmp_path: Path, dtype: type, white: int, note: str, channels: int
+    tmp_path: Path, dtype: type, white: int, note: str
 ) -> None:
-    shown = RAMP[..., :channels].squeeze()
-    path = write_tiff(tmp_path / "a.tif", [(shown * white).astype(dtype)])
+    path = write_tiff(tmp_path / "a.tif", [(RAMP * white).astype(dtype)])
     still = read_still(path)
     assert still.picture.dtype == np.uint16
-    assert np.abs(still.picture / 65535 - shown.reshape(48, 64, channels)).max() < 1 / 100
+    assert np.abs(still.picture / 65535 - RAMP).max() < 1 / 100
     assert (still.notes[0].startswith(note)) if note else not still.notes
 
 
 @pytest.mark.parametrize(
     ("dtype", "white"),
-    [(np.uint16, 4095), (np.uint16, 1023), (np.uint16, 255), (np.int16, 4095), (np.int32, 255), (np.float32, 255)],
+    [(np.uint16, 4095), (np.float32, 255)],
 )
 def test_fewer_bits_than_stored_are_found_over_all_pictures_and_scaled_alike(
     tmp_path: Path, dtype: type, white: int
@@ -196,16 +193,6 @@ def test_each_guide_has_its_own_white_and_it_is_told(tmp_path: Path) -> None:
     assert [[round(float(p.mean()) / 255, 2) for p in f.pictures] for f in read] == [[0.3] * 3, [1.0] * 3]
 
 
-@pytest.mark.parametrize("samples", [[257 * 10, 257 * 3], [2621, 2000], [900, 300], [29_491], [3000, 50_000], [114]])
-def test_dark_16_bit_pictures_stay_dark(tmp_path: Path, samples: list[int]) -> None:
-    write_folder(tmp_path / "night", [np.full((16, 16, 3), s, np.uint16) for s in samples])
-    clip = survey_clip(Context(), tmp_path / "night")
-    read = [int(f.rgb[0, 0, 0]) for f in clip.frames(FrameFormat(deep=True), 1)]
-    assert (clip.index.findings.white, read) == (0, samples)
-    noted = [note for note in clip.index.findings.notes if "#=0.." in note]
-    assert len(noted) == (0 < max(samples) <= 4095)  # what they may be, and how to say so
-
-
 @pytest.mark.parametrize("kind", ["folder", "file", "stack", "8 bits"])
 def test_the_samples_from_black_to_white_stand_behind_the_name(tmp_path: Path, kind: str) -> None:
     pictures = [np.full((4, 4), s, np.uint8 if kind == "8 bits" else np.uint16) for s in (60, 110)]
@@ -222,7 +209,7 @@ def test_the_samples_from_black_to_white_stand_behind_the_name(tmp_path: Path, k
         survey_clip(Context(), tmp_path / f"{name}#Z")
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.uint32, np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_in_a_tiff_white_may_be_zero(tmp_path: Path, dtype: type) -> None:
     most = 1 if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max
     shown = RAMP[..., 0]
@@ -251,15 +238,6 @@ def test_a_header_that_names_its_white_is_believed(
     (tmp_path / name).write_bytes(content)
     picture = read_still(tmp_path / name).picture
     assert np.abs(picture / np.iinfo(picture.dtype).max - wanted).max() < 1 / 250
-
-
-def test_colours_of_a_tiff_with_alpha_are_straight(tmp_path: Path) -> None:
-    straight = np.dstack([np.array(flat()), np.full((8, 8), 128, np.uint8)])
-    for picture in (straight, straight.astype(np.uint16) * 257):
-        rgb, alpha = read_layers(write_tiff(tmp_path / "a.tif", [picture]))
-        assert np.array_equal(rgb, picture[..., :3])
-        assert alpha is not None
-        assert np.array_equal(alpha, picture[..., 3])
 
 
 @pytest.mark.parametrize(
@@ -324,9 +302,10 @@ def test_a_file_of_many_pictures_is_a_clip_with_its_own_times(tmp_path: Path, na
     assert sorted(p.name for p in (tmp_path / "o").iterdir()) == [f"a_{n:04}.png" for n in range(5)]
 
 
-@pytest.mark.parametrize("shape", [(16, 24), (16, 24, 3), (16, 24, 4)])
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize(
+    ("shape", "dtype", "orientation"),
+    [((16, 24), np.uint8, 1), ((16, 24, 3), np.float32, 6), ((16, 24, 4), np.uint16, 6)],
+)
 def test_a_picture_of_a_stack_is_read_as_a_file_of_its_own(
     tmp_path: Path, shape: tuple[int, ...], dtype: type, orientation: int
 ) -> None:

@@ -59,7 +59,7 @@ def test_the_amount_is_a_power_of_the_gain_and_16_bits_are_as_8() -> None:
     assert np.abs(deep / 257 - transfer_shading(wall, source, 1.0)).max() < 0.05
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (2, 5), (37, 23)])
+@pytest.mark.parametrize("shape", [(1, 1), (37, 23)])
 def test_small_and_black_pictures_keep_their_shape(shape: tuple[int, int]) -> None:
     picture = np.full((*shape, 3), 40, np.float32)
     for source in (np.zeros_like(picture), np.full_like(picture, 255)):
